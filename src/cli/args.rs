@@ -1,0 +1,201 @@
+//! Groups of flags that several commands share, and how they become checked values.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::values::{self, OffsetArg};
+use crate::{
+    error::Error,
+    manifest::{
+        self, Header, LoneComma, Manifest, ManifestSpec, MapRule, OffsetRule, RowRules, TagSeparator,
+    },
+};
+
+/// What to read, and how.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Manifest")]
+pub(super) struct ManifestArgs {
+    /// CSV files of video URLs, plain or gzip; `-` is standard input.
+    ///
+    /// Comma, semicolon, tab and pipe are recognised. One column must be the url; tags, latitude, longitude, geo,
+    /// datetime, camera_model, unique_id, callback, retain_original_video, video_transcription_prompt and id are
+    /// recognised by their usual names.
+    #[arg(required = true, value_name = "MANIFEST")]
+    pub(super) manifests: Vec<String>,
+
+    /// Say which column feeds a field: FIELD=COLUMN[+COLUMN...]. `#5` is the fifth column.
+    ///
+    /// Examples: --map url=service_file --map tags=topic+place --map datetime=#3
+    #[arg(long, value_name = "FIELD=COLUMN", env = "TELECINE_MAP", value_delimiter = ' ')]
+    pub(super) map: Vec<MapRule>,
+
+    /// What stands between tags in a cell [default: any of , ; |].
+    #[arg(long, value_name = "TEXT", env = "TELECINE_TAG_SEPARATOR", value_parser = values::separator)]
+    pub(super) tag_separator: Option<String>,
+
+    /// What stands between cells [default: found out from the first line].
+    #[arg(long, value_name = "CHAR", env = "TELECINE_DELIMITER", value_parser = values::delimiter)]
+    pub(super) delimiter: Option<u8>,
+
+    /// The first line is a row, not a header; name columns by number.
+    #[arg(long, env = "TELECINE_NO_HEADER")]
+    pub(super) no_header: bool,
+
+    /// The namespace (`unique_id`) of rows that name none.
+    #[arg(long, value_name = "ID", env = "TELECINE_UNIQUE_ID", default_value = "default", value_parser = values::namespace)]
+    pub(super) unique_id: String,
+
+    /// What to do with offsets such as +02:00 in times: the service states no time zone.
+    #[arg(long, value_enum, value_name = "RULE", env = "TELECINE_DATETIME_OFFSET", default_value = "keep")]
+    pub(super) datetime_offset: OffsetArg,
+
+    /// Send no marker tag. Then a lost answer can rarely be settled without a human.
+    #[arg(long, env = "TELECINE_NO_MARKER")]
+    pub(super) no_marker: bool,
+}
+
+impl ManifestArgs {
+    /// Opens every manifest, so that what is wrong with one is said before anything happens.
+    pub(super) fn open(&self) -> Result<Vec<Manifest>, Error> {
+        let mut identities = Vec::new();
+        let mut manifests = Vec::with_capacity(self.manifests.len());
+        for path in &self.manifests {
+            let identity = manifest::identity(path);
+            if identities.contains(&identity) {
+                return Err(Error::Usage(format!("the manifest {path} is given twice")));
+            }
+            identities.push(identity);
+            manifests.push(Manifest::open(&self.spec(path))?);
+        }
+        Ok(manifests)
+    }
+
+    fn spec(&self, path: &str) -> ManifestSpec {
+        ManifestSpec {
+            path: path.to_owned(),
+            delimiter: self.delimiter,
+            header: if self.no_header { Header::Absent } else { Header::Present },
+            map: self.map.clone(),
+            rules: RowRules {
+                namespace: self.unique_id.clone(),
+                tag_separator: self.tag_separator.clone().map_or(TagSeparator::Usual, TagSeparator::Told),
+                offset: match self.datetime_offset {
+                    OffsetArg::Keep => OffsetRule::Keep,
+                    OffsetArg::Utc => OffsetRule::Utc,
+                },
+                lone_comma: if self.no_marker { LoneComma::Refused } else { LoneComma::Safe },
+            },
+        }
+    }
+}
+
+/// Where the ledger is.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Ledger")]
+pub(super) struct LedgerArgs {
+    /// The SQLite file that remembers every row and request [default: state/telecine.db, with --sandbox
+    /// state/sandbox.db].
+    #[arg(long, value_name = "PATH", env = "TELECINE_LEDGER")]
+    pub(super) ledger: Option<PathBuf>,
+}
+
+impl LedgerArgs {
+    pub(super) fn path(&self, target: Target) -> PathBuf {
+        self.ledger.clone().unwrap_or_else(|| {
+            PathBuf::from(match target {
+                Target::Service => "state/telecine.db",
+                Target::Sandbox => "state/sandbox.db",
+            })
+        })
+    }
+}
+
+/// What the run talks to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// A server.
+    Service,
+    /// The sandbox in this process.
+    Sandbox,
+}
+
+/// How to reach the service, and how often.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Service")]
+pub(super) struct ServiceArgs {
+    /// The service's origin [default: https://api.memories.ai, or MEMORIES_API_URL].
+    #[arg(long, value_name = "URL", env = "TELECINE_API_URL")]
+    pub(super) api_url: Option<String>,
+
+    /// Talk to a sandbox inside this process: no account, no network, nothing is paid.
+    #[arg(long, env = "TELECINE_SANDBOX", conflicts_with_all = ["api_url", "key_file", "key_command"])]
+    pub(super) sandbox: bool,
+
+    /// Read the API key from this file, which only you may read [default: the variable MEMORIES_API_KEY].
+    #[arg(long, value_name = "PATH", env = "TELECINE_KEY_FILE")]
+    pub(super) key_file: Option<PathBuf>,
+
+    /// Run this command with sh and take the API key from its output.
+    #[arg(long, value_name = "COMMAND", env = "TELECINE_KEY_COMMAND", conflicts_with = "key_file")]
+    pub(super) key_command: Option<String>,
+
+    /// The API key is new, and belongs to the account this ledger was made with.
+    #[arg(long, env = "TELECINE_SAME_ACCOUNT")]
+    pub(super) same_account: bool,
+
+    /// How often listings may be read.
+    #[arg(long, value_name = "N/SPAN", env = "TELECINE_LIST_RATE", default_value = "1/s")]
+    pub(super) list_rate: crate::limit::Limit,
+}
+
+impl ServiceArgs {
+    pub(super) const fn target(&self) -> Target {
+        if self.sandbox { Target::Sandbox } else { Target::Service }
+    }
+}
+
+/// How doubts and waiting are handled.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Settling")]
+pub(super) struct SettleArgs {
+    /// Wait at most this long for indexing after the last acceptance, then exit 5 [default: 2h].
+    #[arg(long, value_name = "SPAN", env = "TELECINE_WAIT", conflicts_with = "no_wait")]
+    pub(super) wait: Option<values::Span>,
+
+    /// Do not wait for indexing.
+    #[arg(long, env = "TELECINE_NO_WAIT")]
+    pub(super) no_wait: bool,
+
+    /// How long a request without an answer must be quiet before listings can prove that it never arrived.
+    #[arg(long, value_name = "SPAN", env = "TELECINE_SETTLE_AFTER", default_value = "30m")]
+    pub(super) settle_after: values::Span,
+
+    /// Nobody else uploads into these namespaces: then the only unknown video there must be the lost one.
+    #[arg(long, env = "TELECINE_EXCLUSIVE")]
+    pub(super) exclusive: bool,
+}
+
+/// What to print, and where reports go.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// Reports go below this folder, in one folder a run [default: reports/ beside the ledger].
+    #[arg(short, long, value_name = "DIR", env = "TELECINE_OUT_DIR")]
+    pub(super) out_dir: Option<PathBuf>,
+
+    /// One JSON object a line on stdout.
+    #[arg(long, env = "TELECINE_JSON")]
+    pub(super) json: bool,
+
+    /// Say nothing but errors.
+    #[arg(short, long, env = "TELECINE_QUIET")]
+    pub(super) quiet: bool,
+}
+
+impl OutputArgs {
+    pub(super) fn folder(&self, ledger: &Path, run: &str) -> PathBuf {
+        let reports = self.out_dir.clone().unwrap_or_else(|| ledger.with_file_name("reports"));
+        reports.join(run)
+    }
+}

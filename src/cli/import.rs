@@ -1,0 +1,149 @@
+//! `telecine import` and `telecine reconcile`.
+
+use clap::Args;
+
+use super::{
+    args::{LedgerArgs, ManifestArgs, OutputArgs, ServiceArgs, SettleArgs, Target},
+    check, run,
+    values::Span,
+};
+use crate::{
+    error::{Error, ExitCode},
+    ledger::{FailedRows, Marker, Snapshot},
+    limit::Limit,
+    pipeline::{DoubtRules, NamespaceUse, RunPolicy},
+};
+
+/// The strictest rate any document of the service states for uploads by URL.
+const RATE_DEFAULT: &str = "1/min";
+/// What the sandbox of this process takes.
+const RATE_SANDBOX: &str = "20/s";
+
+/// Flags of `telecine import`.
+#[derive(Args, Debug)]
+pub(super) struct ImportArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+    #[command(flatten)]
+    service: ServiceArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    #[command(flatten)]
+    settle: SettleArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+
+    /// Send rows again whose indexing failed; each is paid again.
+    #[arg(long, env = "TELECINE_RETRY_FAILED")]
+    retry_failed: bool,
+
+    /// Read everything, compare it with the ledger, and say what would be sent; send and write nothing.
+    #[arg(short = 'n', long, env = "TELECINE_DRY_RUN")]
+    dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Pace")]
+struct PaceArgs {
+    /// How often to upload [default: 1/min, the strictest rate documented; with --sandbox 20/s].
+    #[arg(long, value_name = "N/SPAN", env = "TELECINE_RATE")]
+    rate: Option<Limit>,
+
+    /// A rolling cap such as 120/2h; may be given more than once.
+    #[arg(long, value_name = "N/SPAN", env = "TELECINE_CAP", value_delimiter = ',')]
+    cap: Vec<Limit>,
+
+    /// Uploads on the wire at most.
+    #[arg(short = 'j', long, value_name = "N", env = "TELECINE_CONCURRENCY", default_value_t = 8,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    concurrency: u16,
+
+    /// Stop sending after this long, and exit 10.
+    #[arg(long = "for", value_name = "SPAN", env = "TELECINE_FOR")]
+    time_max: Option<Span>,
+
+    /// Send at most this many rows, and exit 8 if some are left.
+    #[arg(long, value_name = "N", env = "TELECINE_MAX_ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    max_rows: Option<u64>,
+}
+
+/// Flags of `telecine reconcile`.
+#[derive(Args, Debug)]
+pub(super) struct ReconcileArgs {
+    #[command(flatten)]
+    ledger: LedgerArgs,
+    #[command(flatten)]
+    service: ServiceArgs,
+    #[command(flatten)]
+    settle: SettleArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Uploads every row of the manifests.
+pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
+    let manifests = args.manifest.open()?;
+    let ledger = args.ledger.path(args.service.target());
+    if args.dry_run {
+        let snapshot = if ledger.exists() { Some(Snapshot::open(&ledger)?) } else { None };
+        return check::dry_run(manifests, snapshot.as_ref(), args.output.json);
+    }
+    let rate = match args.pace.rate {
+        Some(rate) => rate,
+        None => default_rate(args.service.target())?,
+    };
+    let policy = RunPolicy {
+        rate,
+        caps: args.pace.cap.clone(),
+        concurrency: usize::from(args.pace.concurrency),
+        marker: if args.manifest.no_marker { Marker::Off } else { Marker::On },
+        doubts: doubt_rules(&args.settle),
+        wait: wait(&args.settle),
+        time_max: args.pace.time_max.map(|span| span.0),
+        rows_max: args.pace.max_rows,
+        failed: if args.retry_failed { FailedRows::Retry } else { FailedRows::Leave },
+    };
+    let order = run::Order { service: &args.service, output: &args.output, ledger: &ledger, policy };
+    run::carry_out(&order, run::Work::Import(manifests))
+}
+
+/// Settles what is open.
+pub(super) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
+    let ledger = args.ledger.path(args.service.target());
+    // a mistyped path must not make an empty ledger and call it settled
+    drop(Snapshot::open(&ledger)?);
+    let policy = RunPolicy {
+        rate: default_rate(args.service.target())?,
+        caps: Vec::new(),
+        concurrency: 1,
+        marker: Marker::On,
+        doubts: doubt_rules(&args.settle),
+        wait: wait(&args.settle),
+        time_max: None,
+        rows_max: None,
+        failed: FailedRows::Leave,
+    };
+    let order = run::Order { service: &args.service, output: &args.output, ledger: &ledger, policy };
+    run::carry_out(&order, run::Work::Reconcile)
+}
+
+fn default_rate(target: Target) -> Result<Limit, Error> {
+    let text = match target {
+        Target::Service => RATE_DEFAULT,
+        Target::Sandbox => RATE_SANDBOX,
+    };
+    text.parse().map_err(|fault| Error::Usage(format!("{text}: {fault}")))
+}
+
+fn wait(args: &SettleArgs) -> Option<std::time::Duration> {
+    /// Long enough for hours of video; the service states no bound.
+    const WAIT_DEFAULT: std::time::Duration = std::time::Duration::from_secs(2 * 3_600);
+    if args.no_wait { None } else { Some(args.wait.map_or(WAIT_DEFAULT, |span| span.0)) }
+}
+
+fn doubt_rules(args: &SettleArgs) -> DoubtRules {
+    let namespace = if args.exclusive { NamespaceUse::Exclusive } else { NamespaceUse::Shared };
+    DoubtRules { quiet: args.settle_after.0, namespace }
+}

@@ -1,0 +1,156 @@
+//! The bell: the only place that knows clap, prints, and builds a runtime. One file per command.
+
+mod args;
+mod check;
+mod import;
+mod run;
+mod sandbox;
+mod show;
+mod status;
+mod stop;
+mod values;
+
+use std::io::{self, Write as _};
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::{
+    error::{Error, ExitCode},
+    telemetry::{self, LogFormat},
+};
+
+/// Moves video archives into memories.ai Visual Search: nothing lost, nothing paid twice.
+#[derive(Parser, Debug)]
+#[command(name = "telecine", version, max_term_width = 100, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Log more: -v tells what happens, -vv in detail. RUST_LOG overrules it.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, env = "TELECINE_VERBOSE")]
+    verbose: u8,
+
+    /// How logs are written to stderr.
+    #[arg(long, global = true, value_enum, default_value = "text", env = "TELECINE_LOG_FORMAT")]
+    log_format: values::LogFormatArg,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Upload every row of a manifest and wait until each is searchable or has failed.
+    Import(Box<import::ImportArgs>),
+    /// Show what the ledger holds, also while an import runs.
+    Status(status::StatusArgs),
+    /// Settle what is open and poll; upload nothing.
+    Reconcile(Box<import::ReconcileArgs>),
+    /// Validate a manifest; touch no network and no ledger.
+    Check(Box<check::CheckArgs>),
+    /// Serve a model of the service on a loopback port, with its limits and faults as flags.
+    Sandbox(Box<sandbox::SandboxArgs>),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> std::process::ExitCode {
+    let code = match parse() {
+        Ok(cli) => {
+            start_logs(&cli);
+            match run(cli.command) {
+                Ok(code) => code,
+                Err(error) => {
+                    complain(&error);
+                    error.exit_code()
+                }
+            }
+        }
+        Err(fault) => {
+            // help and version are answers, and end with 0
+            let _ = fault.print();
+            if fault.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
+        }
+    };
+    std::process::ExitCode::from(code.number())
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    let command = Cli::command().after_help(exit_codes());
+    let command = ["import", "reconcile", "check"]
+        .into_iter()
+        .fold(command, |command, name| command.mut_subcommand(name, |sub| sub.after_help(exit_codes())));
+    Cli::from_arg_matches(&command.try_get_matches()?)
+}
+
+fn exit_codes() -> String {
+    let lines: Vec<String> =
+        ExitCode::ALL.iter().map(|code| format!("  {:>3}  {}", code.number(), code.meaning())).collect();
+    format!("Exit codes:\n{}", lines.join("\n"))
+}
+
+fn start_logs(cli: &Cli) {
+    let level = match cli.verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| format!("telecine={level}"));
+    let format = match cli.log_format {
+        values::LogFormatArg::Text => LogFormat::Text,
+        values::LogFormatArg::Json => LogFormat::Json,
+    };
+    telemetry::start(&filter, format);
+}
+
+fn run(command: Command) -> Result<ExitCode, Error> {
+    match command {
+        Command::Import(args) => import::import(&args),
+        Command::Status(args) => status::status(&args),
+        Command::Reconcile(args) => import::reconcile(&args),
+        Command::Check(args) => check::check(&args),
+        Command::Sandbox(args) => sandbox::sandbox(&args),
+    }
+}
+
+/// Prints data to stdout. A reader that went away is no error.
+fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(fault) if fault.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(Error::Output),
+    }
+}
+
+/// Prints one value as one line of JSON to stdout.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
+    let line = serde_json::to_string(value).map_err(|fault| Error::Output(fault.into()))?;
+    print(&format!("{line}\n"))
+}
+
+fn complain(error: &Error) {
+    // if stderr is gone there is nobody to tell; the exit code still says it
+    let _ = writeln!(io::stderr(), "telecine: {}", error.chain());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_flag_has_a_variable() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            for arg in sub.get_arguments().filter(|arg| arg.get_long().is_some()) {
+                let name = arg.get_id().as_str();
+                let variable = arg.get_env().map(|name| name.to_string_lossy().into_owned());
+                let is_builtin = matches!(name, "help" | "version");
+                assert!(
+                    is_builtin || variable.is_some_and(|v| v.starts_with("TELECINE_")),
+                    "{}: {name}",
+                    sub.get_name()
+                );
+                assert!(is_builtin || arg.get_help().is_some(), "{}: {name} has no help", sub.get_name());
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! `telecine sandbox`, and the sandbox inside `import --sandbox`.
+
+use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration};
+
+use clap::Args;
+
+use super::{
+    print,
+    values::{self, SpanRange},
+};
+use crate::{
+    clock::Clock,
+    error::{Error, ExitCode},
+    limit::Limit,
+    sandbox::{self, Fault, Faults, Limiter, ListOrder, Policy, SandboxServer, World},
+};
+
+/// The API key of `import --sandbox`.
+pub(super) const OWN_KEY: &str = "sandbox";
+
+/// What `import --sandbox` may upload: a little above what it asks for, as a real service would.
+const OWN_RATE: &str = "25/s";
+
+/// Flags of `telecine sandbox`.
+#[derive(Args, Debug)]
+pub(super) struct SandboxArgs {
+    /// Where to listen; loopback only. Port 0 takes a free one and prints it.
+    #[arg(long, value_name = "ADDRESS", env = "TELECINE_LISTEN", default_value = "127.0.0.1:8765")]
+    listen: SocketAddr,
+
+    /// Uploads each account (API key) may make.
+    #[arg(long, value_name = "N/SPAN", env = "TELECINE_SANDBOX_RATE")]
+    rate: Option<Limit>,
+
+    /// A rolling cap on accepted uploads, such as 120/2h.
+    #[arg(long, value_name = "N/SPAN", env = "TELECINE_SANDBOX_CAP")]
+    cap: Option<Limit>,
+
+    /// Demand a minimum distance between uploads instead of counting them over the span.
+    #[arg(long, env = "TELECINE_SANDBOX_SPACING")]
+    spacing: bool,
+
+    /// Listings and single reads each account may make.
+    #[arg(long, value_name = "N/SPAN", env = "TELECINE_SANDBOX_READ_RATE")]
+    read_rate: Option<Limit>,
+
+    /// Credits of each account, one an upload.
+    #[arg(long, value_name = "N", env = "TELECINE_SANDBOX_CREDITS")]
+    credits: Option<u64>,
+
+    /// How long an upload takes to be answered.
+    #[arg(
+        long,
+        value_name = "SPAN[..SPAN]",
+        env = "TELECINE_SANDBOX_ANSWER_DELAY",
+        default_value = "20ms..80ms"
+    )]
+    answer_delay: SpanRange,
+
+    /// How long indexing takes.
+    #[arg(long, value_name = "SPAN[..SPAN]", env = "TELECINE_SANDBOX_INDEX_DELAY", default_value = "2s..6s")]
+    index_delay: SpanRange,
+
+    /// The share of videos whose indexing fails, 0 to 1.
+    #[arg(long, value_name = "SHARE", env = "TELECINE_SANDBOX_FAIL_SHARE", default_value = "0", value_parser = values::share)]
+    fail_share: f64,
+
+    /// How long a new video stays invisible to listings.
+    #[arg(long, value_name = "SPAN", env = "TELECINE_SANDBOX_LAG")]
+    lag: Option<values::Span>,
+
+    /// List oldest first instead of newest first.
+    #[arg(long, env = "TELECINE_SANDBOX_OLDEST_FIRST")]
+    oldest_first: bool,
+
+    /// The share of uploads that something goes wrong with, 0 to 1.
+    #[arg(long, value_name = "SHARE", env = "TELECINE_SANDBOX_FAULT_SHARE", default_value = "0", value_parser = values::share)]
+    fault_share: f64,
+
+    /// What goes wrong, one of these at a time [default: all]: cut-before, cut-after, late, hang, bad-gateway,
+    /// bad-gateway-before, html, half-json, abnormal, abnormal-before, unnamed, repeated, busy.
+    #[arg(long, value_name = "FAULTS", env = "TELECINE_SANDBOX_FAULTS", value_delimiter = ',', value_parser = fault)]
+    faults: Vec<Fault>,
+
+    /// How much later a `late` video is taken, at most.
+    #[arg(long, value_name = "SPAN", env = "TELECINE_SANDBOX_LATENESS", default_value = "60s")]
+    lateness: values::Span,
+
+    /// Send Retry-After with refusals.
+    #[arg(long, value_name = "SPAN", env = "TELECINE_SANDBOX_RETRY_AFTER")]
+    retry_after: Option<values::Span>,
+
+    /// Keep a record of accepted videos in this file, one JSON line each, and go on from it.
+    #[arg(long, value_name = "FILE", env = "TELECINE_SANDBOX_RECORD")]
+    record: Option<PathBuf>,
+
+    /// Sows the dice.
+    #[arg(long, value_name = "N", env = "TELECINE_SANDBOX_SEED", default_value_t = 1)]
+    seed: u64,
+}
+
+fn fault(word: &str) -> Result<Fault, String> {
+    Fault::from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = Fault::ALL.iter().map(|(_, word)| *word).collect();
+        format!("expected one of {}", words.join(", "))
+    })
+}
+
+impl SandboxArgs {
+    fn policy(&self) -> Policy {
+        let all = || Fault::ALL.iter().map(|(fault, _)| *fault).collect();
+        Policy {
+            upload_rate: self.rate,
+            cap: self.cap,
+            limiter: if self.spacing { Limiter::Spacing } else { Limiter::Sliding },
+            read_rate: self.read_rate,
+            credits: self.credits,
+            answer_delay: self.answer_delay.low..=self.answer_delay.high,
+            index_delay: self.index_delay.low..=self.index_delay.high,
+            fail_share: self.fail_share,
+            visibility_lag: self.lag.map_or(Duration::ZERO, |span| span.0),
+            order: if self.oldest_first { ListOrder::OldestFirst } else { ListOrder::NewestFirst },
+            faults: Faults {
+                share: self.fault_share,
+                kinds: if self.faults.is_empty() { all() } else { self.faults.clone() },
+            },
+            lateness_max: self.lateness.0,
+            retry_after: self.retry_after.map(|span| span.0),
+            seed: self.seed,
+        }
+    }
+}
+
+/// Serves the sandbox until the process is stopped.
+pub(super) fn sandbox(args: &SandboxArgs) -> Result<ExitCode, Error> {
+    if !args.listen.ip().is_loopback() {
+        return Err(Error::Usage(format!("--listen {}: the sandbox listens on loopback only", args.listen)));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|fault| Error::Sandbox(fault.to_string()))?;
+    runtime.block_on(async {
+        let world = world(args.policy(), Clock::real(), args.record.as_deref())?;
+        let server = start(world, args.listen).await?;
+        print(&format!(
+            "sandbox listening on http://{0}\n  try: MEMORIES_API_KEY=any telecine import MANIFEST --api-url http://{0}\n",
+            server.address()
+        ))?;
+        tokio::select! {
+            () = server.finished() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        Ok(ExitCode::Success)
+    })
+}
+
+/// The sandbox of `import --sandbox`: kind and quick. It keeps its record beside the ledger, so that a run that was
+/// stopped goes on with the same world.
+pub(super) async fn own(ledger: &Path, address: SocketAddr, clock: Clock) -> Result<SandboxServer, Error> {
+    let mut record = ledger.as_os_str().to_owned();
+    record.push(".sandbox.jsonl");
+    let rate = OWN_RATE.parse().map_err(|fault| Error::Sandbox(format!("{OWN_RATE}: {fault}")))?;
+    let policy = Policy { upload_rate: Some(rate), ..Policy::default() };
+    start(world(policy, clock, Some(Path::new(&record)))?, address).await
+}
+
+fn world(policy: Policy, clock: Clock, record: Option<&Path>) -> Result<Arc<World>, Error> {
+    let world = match record {
+        Some(path) => {
+            World::with_record(policy, clock, path).map_err(|fault| Error::Sandbox(fault.to_string()))?
+        }
+        None => World::new(policy, clock),
+    };
+    Ok(Arc::new(world))
+}
+
+async fn start(world: Arc<World>, address: SocketAddr) -> Result<SandboxServer, Error> {
+    sandbox::serve(world, address)
+        .await
+        .map_err(|fault| Error::Sandbox(format!("cannot listen on {address}: {fault}")))
+}

@@ -1,0 +1,118 @@
+//! The one door through which time enters: now, and sleep. Real, or virtual under a paused tokio runtime.
+//!
+//! Real time runs on `CLOCK_BOOTTIME` from the moment the clock is made: a step of the wall clock does not move it, and
+//! a laptop's sleep counts. The wall clock is read once, at the start.
+
+use std::time::Duration;
+
+use crate::item::UnixMillis;
+
+/// Tells the time and sleeps. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    started_at: UnixMillis,
+    source: Source,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Boot { started: Duration },
+    Tokio { started: tokio::time::Instant },
+}
+
+impl Clock {
+    /// Real time, starting at the wall clock's now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    pub fn real() -> Self {
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let started_at = UnixMillis(0).plus(wall);
+        Self { started_at, source: Source::Boot { started: boot_time() } }
+    }
+
+    /// Time as the tokio runtime has it, starting at `started_at`: virtual when the runtime is paused.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    pub fn of_runtime(started_at: UnixMillis) -> Self {
+        Self { started_at, source: Source::Tokio { started: tokio::time::Instant::now() } }
+    }
+
+    /// The same clock, put forward so that it is not before `latest`: a wall clock that ran back between two runs must
+    /// not open a quota window twice.
+    #[must_use]
+    pub fn not_before(mut self, latest: UnixMillis) -> Self {
+        let behind_ms = latest.since_ms(self.now()).max(0);
+        self.started_at = self.started_at.plus_ms(behind_ms);
+        self
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        self.started_at.plus(self.elapsed())
+    }
+
+    /// How long this clock has run. Never goes back.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        match &self.source {
+            Source::Boot { started } => boot_time().saturating_sub(*started),
+            Source::Tokio { started } => started.elapsed(),
+        }
+    }
+
+    /// Sleeps for `span`.
+    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    pub async fn sleep(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
+
+    /// Sleeps until `moment`; returns at once when it has passed. A sleep of the machine does not prolong it by more
+    /// than [`NAP_MAX`].
+    pub async fn sleep_until(&self, moment: UnixMillis) {
+        loop {
+            let span = moment.after_now(self.now());
+            if span.is_zero() {
+                return;
+            }
+            self.sleep(span.min(NAP_MAX)).await;
+        }
+    }
+}
+
+/// Timers stand still while a machine sleeps, so long waits look at the clock again this often.
+pub const NAP_MAX: Duration = Duration::from_secs(30);
+
+fn boot_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn virtual_time_passes_only_by_sleeping() {
+        let clock = Clock::of_runtime(UnixMillis(1_000));
+        assert_eq!(clock.now(), UnixMillis(1_000));
+        clock.sleep_until(UnixMillis(7_201_000)).await;
+        assert_eq!(clock.now(), UnixMillis(7_201_000));
+        clock.sleep_until(UnixMillis(5)).await;
+        assert_eq!(clock.now(), UnixMillis(7_201_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_ran_back_is_put_forward_to_the_last_known_moment() {
+        let clock = Clock::of_runtime(UnixMillis(1_000));
+        assert_eq!(clock.clone().not_before(UnixMillis(9_000)).now(), UnixMillis(9_000));
+        assert_eq!(clock.not_before(UnixMillis(500)).now(), UnixMillis(1_000));
+    }
+
+    #[test]
+    fn real_time_does_not_stand_still_and_is_after_2020() {
+        let clock = Clock::real();
+        assert!(clock.now() > UnixMillis(1_577_836_800_000));
+        assert!(clock.elapsed() <= clock.elapsed());
+    }
+}

@@ -1,0 +1,45 @@
+//! How a run can end; the words that the hall, the gate and the reports share.
+
+/// Why the service takes no row at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// `0401`: the API key is missing or wrong.
+    KeyRefused,
+    /// `0402`: no credits are left.
+    CreditsOut,
+    /// `0403`: the account is disabled.
+    AccountDisabled,
+    /// `9009`: the key lacks the permission.
+    NoPermission,
+    /// The address does not lead to the service.
+    WrongAddress,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything has a final state, or a question to a human.
+    Settled,
+    /// Everything was sent, and nobody wanted to wait.
+    NotWaited,
+    /// The time to wait passed with items open.
+    WaitOver,
+    /// The time given is up.
+    TimeUp,
+    /// The number of rows given is sent.
+    RowsMax,
+    /// Told to stop.
+    Interrupted,
+    /// The service will take no row until somebody acts.
+    Stopped {
+        /// Why.
+        reason: StopReason,
+        /// Its words.
+        cause: String,
+    },
+    /// The host cannot be reached.
+    Offline {
+        /// What the system said.
+        cause: String,
+    },
+}

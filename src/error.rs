@@ -1,0 +1,194 @@
+//! The program's one error, and its documented exit codes.
+
+use crate::{ledger::LedgerError, manifest::ManifestError, service::http::HttpSetupError};
+
+/// How the process ends. The numbers are a promise to scripts and never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    /// Every row is final and good, or there was nothing to do.
+    Success,
+    /// Something unexpected happened.
+    Unexpected,
+    /// The command line, the configuration or the ledger does not fit.
+    Usage,
+    /// A manifest is invalid; nothing was sent.
+    ManifestInvalid,
+    /// Finished; some rows were rejected or failed.
+    SomeFailed,
+    /// Not finished; running the same command again goes on.
+    Temporary,
+    /// Some items wait for a human's answer.
+    NeedsReview,
+    /// The service takes nothing until somebody acts: key, credits, account.
+    Fatal,
+    /// The number of rows given with `--max-rows` is reached.
+    BudgetReached,
+    /// The time given with `--for` is up.
+    TimeUp,
+    /// Another process uses the ledger.
+    Locked,
+    /// Stopped by Ctrl-C; the ledger is exact.
+    Interrupted,
+    /// Stopped by SIGTERM; the ledger is exact.
+    Terminated,
+}
+
+impl ExitCode {
+    /// Every code, in order.
+    pub const ALL: &'static [Self] = &[
+        Self::Success,
+        Self::Unexpected,
+        Self::Usage,
+        Self::ManifestInvalid,
+        Self::SomeFailed,
+        Self::Temporary,
+        Self::NeedsReview,
+        Self::Fatal,
+        Self::BudgetReached,
+        Self::TimeUp,
+        Self::Locked,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// The number the process ends with.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Unexpected => 1,
+            Self::Usage => 2,
+            Self::ManifestInvalid => 3,
+            Self::SomeFailed => 4,
+            Self::Temporary => 5,
+            Self::NeedsReview => 6,
+            Self::Fatal => 7,
+            Self::BudgetReached => 8,
+            Self::TimeUp => 10,
+            Self::Locked => 12,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// What it means, for the help text.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "every row is final and good, or there is nothing to do",
+            Self::Unexpected => "something unexpected happened",
+            Self::Usage => "the command line, the configuration or the ledger does not fit",
+            Self::ManifestInvalid => "the manifest is invalid, nothing was sent",
+            Self::SomeFailed => "finished, some rows were rejected or failed",
+            Self::Temporary => "not finished; the same command goes on",
+            Self::NeedsReview => "some items wait for a human's answer",
+            Self::Fatal => "the service takes nothing: key, credits, account or address",
+            Self::BudgetReached => "--max-rows reached",
+            Self::TimeUp => "--for is over",
+            Self::Locked => "another telecine uses the ledger",
+            Self::Interrupted => "stopped by Ctrl-C, state is safe",
+            Self::Terminated => "stopped by SIGTERM, state is safe",
+        }
+    }
+}
+
+/// Why a command cannot be carried out. Printed once, as a chain, by `main`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A flag, variable or file of the configuration is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The API key is missing or unusable.
+    #[error("{0}")]
+    Key(String),
+    /// A manifest cannot be read at all.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// No HTTP client can be made.
+    #[error(transparent)]
+    Http(#[from] HttpSetupError),
+    /// A report cannot be written.
+    #[error(
+        "cannot write {path}; everything is in the ledger, `telecine status` shows it; choose another place with --out-dir"
+    )]
+    Report {
+        /// The file or folder.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Standard output cannot be written.
+    #[error("cannot write the output")]
+    Output(#[source] std::io::Error),
+    /// The sandbox cannot be started.
+    #[error("the sandbox cannot be started: {0}")]
+    Sandbox(String),
+    /// The books do not balance: a bug that must not go unnoticed.
+    #[error("the books do not balance: {0}; please report this, and keep the ledger")]
+    Books(String),
+}
+
+impl Error {
+    /// How the process ends with this error.
+    #[must_use]
+    pub const fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage(_) | Self::Http(_) | Self::Sandbox(_) => ExitCode::Usage,
+            Self::Key(_) => ExitCode::Fatal,
+            Self::Manifest(_) => ExitCode::ManifestInvalid,
+            Self::Ledger(fault) => match fault {
+                LedgerError::Locked { .. } => ExitCode::Locked,
+                LedgerError::Newer { .. }
+                | LedgerError::Foreign { .. }
+                | LedgerError::OtherOrigin { .. }
+                | LedgerError::OtherKey { .. }
+                | LedgerError::Missing { .. }
+                | LedgerError::Unwritable { .. } => ExitCode::Usage,
+                LedgerError::DiskFull => ExitCode::Temporary,
+                LedgerError::Broken { .. } | LedgerError::Illegal(_) | LedgerError::Impossible { .. } => {
+                    ExitCode::Unexpected
+                }
+            },
+            Self::Report { .. } | Self::Output(_) | Self::Books(_) => ExitCode::Unexpected,
+        }
+    }
+
+    /// The error and its causes, each said once.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        use std::error::Error as _;
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            let words = cause.to_string();
+            if !text.contains(&words) {
+                text.push_str(": ");
+                text.push_str(&words);
+            }
+            source = cause.source();
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_code_has_a_number_of_its_own() {
+        let mut numbers: Vec<u8> = ExitCode::ALL.iter().map(|code| code.number()).collect();
+        numbers.dedup();
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 130, 143]);
+    }
+
+    #[test]
+    fn an_error_says_its_cause_once() {
+        let source = std::io::Error::other("disk on fire");
+        let error = Error::Report { path: "x.csv".to_owned(), source };
+        assert!(error.chain().ends_with("--out-dir: disk on fire"), "{}", error.chain());
+    }
+}

@@ -1,0 +1,373 @@
+//! The words of the house: what an item, a row, a video number and a moment are.
+//!
+//! Every type here is valid by construction: whoever holds a [`SourceUrl`] holds an http(s) address with a host and
+//! without credentials. Nothing in this file performs I/O or knows the time.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A moment: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// The moment `span_ms` milliseconds later; saturates at the end of time.
+    #[must_use]
+    pub const fn plus_ms(self, span_ms: i64) -> Self {
+        Self(self.0.saturating_add(span_ms))
+    }
+
+    /// The moment `span` later; saturates at the end of time.
+    #[must_use]
+    pub fn plus(self, span: std::time::Duration) -> Self {
+        self.plus_ms(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Milliseconds from `earlier` to this moment; negative when `earlier` is later.
+    #[must_use]
+    pub const fn since_ms(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The span from now until this moment, zero when it has passed.
+    #[must_use]
+    pub fn after_now(self, now: Self) -> std::time::Duration {
+        std::time::Duration::from_millis(u64::try_from(self.since_ms(now)).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for UnixMillis {
+    /// RFC 3339 in UTC with seconds, such as `2026-01-31T12:00:00Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.0.div_euclid(1000)) {
+            Ok(timestamp) => write!(f, "{timestamp}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for UnixMillis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The identity of an item: one source URL in one namespace. A row's line number is never part of it, so a manifest may
+/// be reordered, split or extended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ItemKey(pub [u8; 16]);
+
+impl ItemKey {
+    /// Derives the key. Two rows with the same namespace and the same normalised URL are the same item; the fragment
+    /// of a URL is not part of it, since it is never sent to the source's server.
+    #[must_use]
+    pub fn derive(namespace: &str, url: &SourceUrl) -> Self {
+        let address = url.as_str();
+        let address = address.split_once('#').map_or(address, |(before, _)| before);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(namespace.as_bytes());
+        hasher.update(b"\n");
+        hasher.update(address.as_bytes());
+        Self(first_16(hasher.finalize().as_bytes()))
+    }
+
+    /// The first eight bytes as hexadecimal, the part that goes into a marker tag.
+    #[must_use]
+    pub fn prefix_hex(&self) -> String {
+        hex(&self.0[..8])
+    }
+}
+
+impl fmt::Debug for ItemKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ItemKey({})", hex(&self.0))
+    }
+}
+
+/// The address of a video: http or https, with a host, without user or password, at most
+/// [`SourceUrl::LENGTH_MAX`] bytes, percent-encoded.
+///
+/// `Debug` and `Display` show it redacted; only [`SourceUrl::as_str`] gives the whole.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SourceUrl(String);
+
+/// Why a text is no [`SourceUrl`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlFault {
+    /// Nothing there.
+    #[error("the url is empty")]
+    Empty,
+    /// Not parseable as an absolute URL.
+    #[error("not an absolute url")]
+    NotAbsolute,
+    /// Another scheme than http or https.
+    #[error("the scheme is neither http nor https")]
+    Scheme,
+    /// No host.
+    #[error("the url has no host")]
+    NoHost,
+    /// `user:password@` before the host.
+    #[error("the url contains a user name or password")]
+    Credentials,
+    /// Longer than [`SourceUrl::LENGTH_MAX`].
+    #[error("the url is longer than 8192 bytes")]
+    TooLong,
+    /// Contains a line break, tab or other control character.
+    #[error("the url contains a control character")]
+    Control,
+}
+
+impl SourceUrl {
+    /// The longest address taken, in bytes: longer ones are refused by common servers.
+    pub const LENGTH_MAX: usize = 8192;
+
+    /// Checks and normalises an address: surrounding blanks are removed, inner spaces and non-ASCII characters are
+    /// percent-encoded, scheme and host are put in lower case, an IDN host becomes punycode.
+    pub fn parse(text: &str) -> Result<Self, UrlFault> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(UrlFault::Empty);
+        }
+        if text.len() > Self::LENGTH_MAX {
+            return Err(UrlFault::TooLong);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(UrlFault::Control);
+        }
+        let parsed = url::Url::parse(text).map_err(|fault| match fault {
+            url::ParseError::EmptyHost => UrlFault::NoHost,
+            _ => UrlFault::NotAbsolute,
+        })?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(UrlFault::Scheme);
+        }
+        if parsed.host_str().is_none_or(str::is_empty) {
+            return Err(UrlFault::NoHost);
+        }
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(UrlFault::Credentials);
+        }
+        let normalised = String::from(parsed);
+        if normalised.len() > Self::LENGTH_MAX {
+            return Err(UrlFault::TooLong);
+        }
+        Ok(Self(normalised))
+    }
+
+    /// The whole address, with the secrets a signed link carries. For the wire and the ledger only.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::redact::url(&self.0))
+    }
+}
+
+impl fmt::Debug for SourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A number the service gave to an accepted video, such as `VI635229846249218048`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Debug)]
+#[serde(transparent)]
+pub struct VideoNo(String);
+
+impl VideoNo {
+    /// Takes 4 to 64 letters, digits, `_` and `-`; everything else is none (untrusted server data).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let long_enough = (4..=64).contains(&text.len());
+        let clean = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        (long_enough && clean).then(|| Self(text.to_owned()))
+    }
+
+    /// The number as the service spells it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for VideoNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A place on earth in decimal degrees.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Coordinates {
+    /// -90 to 90, north positive.
+    pub latitude: f64,
+    /// -180 to 180, east positive.
+    pub longitude: f64,
+}
+
+/// What the service is asked to take: one row's values exactly as they will be sent, the marker tag excepted.
+///
+/// Field names are the service's own (documented form fields of `upload_url`).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Submission {
+    /// Where the service fetches the video.
+    pub url: SourceUrl,
+    /// The service's `unique_id`: the namespace that holds the video.
+    #[serde(rename = "ns")]
+    pub namespace: String,
+    /// At most [`Submission::TAGS_MAX`], each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Where it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinates: Option<Coordinates>,
+    /// When it was taken: `yyyy-MM-dd HH:mm:ss`. The service states no time zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datetime_taken: Option<String>,
+    /// At most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera_model: Option<String>,
+    /// Called by the service when the video is indexed; at most 299 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<String>,
+    /// Whether the service keeps the original file; its own default is to keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain_original_video: Option<bool>,
+    /// A hint for the service's transcription.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_transcription_prompt: Option<String>,
+}
+
+impl Submission {
+    /// Tags the service takes for one video (its upload documentation).
+    pub const TAGS_MAX: usize = 20;
+
+    /// The item this submission belongs to.
+    #[must_use]
+    pub fn key(&self) -> ItemKey {
+        ItemKey::derive(&self.namespace, &self.url)
+    }
+
+    /// Fingerprint of everything that would be sent: a changed row shows as another fingerprint under the same key.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 16] {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        first_16(blake3::hash(&text).as_bytes())
+    }
+}
+
+/// One line of a manifest that was understood.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ManifestRow {
+    /// The line its record starts on; the first line of a file is 1.
+    pub line: u64,
+    /// The original cells, untouched.
+    pub cells: Vec<String>,
+    /// The user's own key, carried into every output.
+    pub external_id: Option<String>,
+    /// What will be sent.
+    pub submission: Submission,
+}
+
+/// One line of a manifest that cannot be sent, with all that is wrong with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RowFault {
+    /// The line its record starts on.
+    pub line: u64,
+    /// The original cells, untouched, as far as they could be read.
+    pub cells: Vec<String>,
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+/// One thing that is wrong with a row, and what to do about it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    /// The column at fault, by name or `#number`; empty when it is the whole record.
+    pub column: String,
+    /// The 1-based number of the column at fault; 0 when it is the whole record.
+    pub column_number: usize,
+    /// The offending value, shortened, with secrets hidden.
+    pub value: String,
+    /// A stable word for this kind of fault, such as `url_scheme`.
+    pub class: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn first_16(bytes: &[u8; 32]) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&bytes[..16]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_only_when_a_server_could_fetch_it() {
+        for (text, fault) in [
+            ("", UrlFault::Empty),
+            ("  ", UrlFault::Empty),
+            ("clips/1.mp4", UrlFault::NotAbsolute),
+            ("gs://bucket/clip.mp4", UrlFault::Scheme),
+            ("rtsp://user:password@10.0.0.1/", UrlFault::Scheme),
+            ("https://user:password@host/clip.mp4", UrlFault::Credentials),
+            ("https://", UrlFault::NoHost),
+            ("https://host/a\tb.mp4", UrlFault::Control),
+        ] {
+            assert_eq!(SourceUrl::parse(text), Err(fault), "{text}");
+        }
+        let long = format!("https://host/{}", "a".repeat(SourceUrl::LENGTH_MAX));
+        assert_eq!(SourceUrl::parse(&long), Err(UrlFault::TooLong));
+    }
+
+    #[test]
+    fn a_url_is_encoded_once_and_never_twice() {
+        let spaced = SourceUrl::parse(" https://HOST/a file%20b.mp4?x=1&y=%2F ").unwrap();
+        assert_eq!(spaced.as_str(), "https://host/a%20file%20b.mp4?x=1&y=%2F");
+    }
+
+    #[test]
+    fn the_same_url_in_one_namespace_is_one_item() {
+        let url = |text| SourceUrl::parse(text).unwrap();
+        let key = ItemKey::derive("default", &url("https://host/a.mp4"));
+        assert_eq!(key, ItemKey::derive("default", &url("https://HOST:443/a.mp4#t=1")));
+        assert_ne!(key, ItemKey::derive("other", &url("https://host/a.mp4")));
+        assert_ne!(key, ItemKey::derive("default", &url("https://host/b.mp4")));
+    }
+
+    #[test]
+    fn a_video_number_from_the_server_is_checked() {
+        assert!(VideoNo::parse("VI635229846249218048").is_some());
+        assert!(VideoNo::parse("mavi_video_1").is_some());
+        for bad in ["", "VI1", "VI 635229846249", "VI1234'; --", &"9".repeat(65)] {
+            assert!(VideoNo::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_moment_prints_as_utc() {
+        assert_eq!(UnixMillis(1_700_000_000_999).to_string(), "2023-11-14T22:13:20Z");
+    }
+}

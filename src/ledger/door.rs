@@ -1,0 +1,214 @@
+//! Opening: the folder, the lock, the file, its version, whose it is, and what a crash left behind.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    LedgerError, schema,
+    store::{Store, StoreParts},
+};
+use crate::item::UnixMillis;
+
+/// Whose ledger it is. A ledger belongs to one service and one account; with another account's key, listings would
+/// show nothing and every doubt would look absent.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The service, as scheme, host and port.
+    pub origin: String,
+    /// Digest of the API key, from which it cannot be had back.
+    pub key_digest: [u8; 32],
+    /// Random bytes; a new ledger keeps them as the seed of its marker tags.
+    pub fresh_secret: [u8; 32],
+    /// Whether a new key may take over the ledger.
+    pub key_change: KeyChange,
+}
+
+/// Whether a ledger may be continued with another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    /// Refused.
+    Refused,
+    /// The user says it is the same account's.
+    SameAccount,
+}
+
+/// Memory SQLite may use for pages, in KiB; the load into a large ledger must stay flat.
+const CACHE_KIB: i64 = 16 * 1024;
+
+/// Bytes of log kept after a checkpoint.
+const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
+
+/// How long to wait for a reader that holds a lock, in milliseconds.
+const BUSY_WAIT_MS: u64 = 5_000;
+
+pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Store, LedgerError> {
+    let shown = path.display().to_string();
+    let unwritable = |fault: std::io::Error| LedgerError::Unwritable {
+        path: path.display().to_string(),
+        cause: fault.to_string(),
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
+    }
+    let lock = lock(path)?;
+    prepare_file(path).map_err(unwritable)?;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut connection =
+        Connection::open_with_flags(path, flags).map_err(|fault| name_path(fault.into(), &shown))?;
+    let found = schema::recognise(&connection, &shown).map_err(|fault| name_path(fault, &shown))?;
+    configure(&connection).map_err(|fault| name_path(fault, &shown))?;
+    schema::migrate(&mut connection, found).map_err(|fault| name_path(fault, &shown))?;
+    let secret = identify(&connection, &shown, identity, now)?;
+    let mut store = Store::new(StoreParts { connection, secret, path: path.to_path_buf(), lock });
+    store.transaction(|store| store.doubt_what_was_sending(now))?;
+    Ok(store)
+}
+
+/// Errors of SQLite do not know the file: name it.
+fn name_path(fault: LedgerError, shown: &str) -> LedgerError {
+    match fault {
+        LedgerError::Foreign { .. } => LedgerError::Foreign { path: shown.to_owned() },
+        LedgerError::Unwritable { cause, .. } => LedgerError::Unwritable { path: shown.to_owned(), cause },
+        other @ (LedgerError::Locked { .. }
+        | LedgerError::Newer { .. }
+        | LedgerError::OtherOrigin { .. }
+        | LedgerError::OtherKey { .. }
+        | LedgerError::Missing { .. }
+        | LedgerError::DiskFull
+        | LedgerError::Broken { .. }
+        | LedgerError::Illegal(_)
+        | LedgerError::Impossible { .. }) => other,
+    }
+}
+
+/// Takes the lock file beside the ledger, held for life. It is no file of SQLite's, whose locks would be dropped by
+/// closing any other handle to the same file.
+fn lock(path: &Path) -> Result<File, LedgerError> {
+    let lock_path = with_suffix(path, ".lock");
+    let unwritable = |fault: std::io::Error| LedgerError::Unwritable {
+        path: path.display().to_string(),
+        cause: fault.to_string(),
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&lock_path)
+        .map_err(unwritable)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = if holder.trim().is_empty() {
+                "unknown".to_owned()
+            } else {
+                crate::redact::clean(holder.trim())
+            };
+            return Err(LedgerError::Locked { path: path.display().to_string(), holder });
+        }
+        Err(TryLockError::Error(fault)) => return Err(unwritable(fault)),
+    }
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let noted = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| write!(file, "process {} on {host}", std::process::id()))
+        .and_then(|()| file.flush());
+    // the note is for a reader only; a full disk must not keep anybody from looking
+    drop(noted);
+    Ok(file)
+}
+
+/// Makes the file, readable by its owner only, before SQLite does with looser rights. Never opens an existing one.
+fn prepare_file(path: &Path) -> std::io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
+        return Err(std::io::Error::other("it is a symbolic link"));
+    }
+    if !path.exists() && with_suffix(path, "-wal").exists() {
+        return Err(std::io::Error::other("its -wal file is there without it; put the two together again"));
+    }
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(fault) if fault.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(fault) => Err(fault),
+    }
+}
+
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Sets what durability needs and reads it back: libraries and builds override defaults.
+fn configure(connection: &Connection) -> Result<(), LedgerError> {
+    connection.busy_timeout(std::time::Duration::from_millis(BUSY_WAIT_MS))?;
+    let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let synchronous: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+    if journal != "wal" || synchronous != 2 {
+        let cause =
+            format!("SQLite runs with journal_mode={journal}, synchronous={synchronous}, not WAL and FULL");
+        return Err(LedgerError::Broken { cause });
+    }
+    Ok(())
+}
+
+/// Reads whose ledger it is, or writes it into a new one. Returns the secret that marker tags are made from.
+fn identify(
+    connection: &Connection,
+    path: &str,
+    identity: &Identity,
+    now: UnixMillis,
+) -> Result<[u8; 32], LedgerError> {
+    use rusqlite::OptionalExtension as _;
+    let found: Option<(String, Vec<u8>, [u8; 32])> = connection
+        .query_row("SELECT origin, key_fingerprint, secret FROM identity", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let fingerprint =
+        |secret: &[u8; 32]| blake3::keyed_hash(secret, &identity.key_digest).as_bytes()[..8].to_vec();
+    let Some((origin, known_fingerprint, secret)) = found else {
+        let secret = identity.fresh_secret;
+        connection.execute(
+            "INSERT INTO identity (one, origin, key_fingerprint, secret, created_at) VALUES (1, ?1, ?2, ?3, ?4)",
+            (&identity.origin, fingerprint(&secret), secret, now.0),
+        )?;
+        return Ok(secret);
+    };
+    if origin != identity.origin {
+        return Err(LedgerError::OtherOrigin {
+            path: path.to_owned(),
+            theirs: crate::redact::clean(&origin),
+            ours: identity.origin.clone(),
+        });
+    }
+    if known_fingerprint != fingerprint(&secret) {
+        match identity.key_change {
+            KeyChange::Refused => return Err(LedgerError::OtherKey { path: path.to_owned() }),
+            KeyChange::SameAccount => {
+                connection.execute("UPDATE identity SET key_fingerprint = ?1", [fingerprint(&secret)])?;
+            }
+        }
+    }
+    Ok(secret)
+}

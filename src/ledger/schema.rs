@@ -1,0 +1,76 @@
+//! The shape of the ledger's file: its mark, its version, and the migrations that lead there.
+//!
+//! Migrations are numbered SQL files, append-only, each applied in one transaction together with its version number.
+//! A file of a newer version is refused; an older one is brought up on opening.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::LedgerError;
+
+/// `tele` in ASCII: how the file says what it is.
+pub(super) const APPLICATION_ID: i32 = 0x7465_6c65;
+
+/// Every migration; the version of a file is how many it has seen.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
+
+/// The version this program writes.
+pub(super) fn version() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// Checks that the file is a ledger, or empty, and of no newer version.
+pub(super) fn recognise(connection: &Connection, path: &str) -> Result<i64, LedgerError> {
+    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let mark: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_fresh = mark == 0 && found == 0 && tables == 0;
+    if !is_fresh && mark != APPLICATION_ID {
+        return Err(LedgerError::Foreign { path: path.to_owned() });
+    }
+    if found > version() {
+        return Err(LedgerError::Newer { path: path.to_owned(), found, known: version() });
+    }
+    Ok(found)
+}
+
+/// Brings the file to the version this program writes.
+pub(super) fn migrate(connection: &mut Connection, found: i64) -> Result<(), LedgerError> {
+    let seen = usize::try_from(found).unwrap_or(0);
+    for (number, migration) in MIGRATIONS.iter().enumerate().skip(seen) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", i64::try_from(number + 1).unwrap_or(i64::MAX))?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::lifecycle::{Event, State};
+
+    #[test]
+    fn the_law_in_the_schema_is_the_law_in_the_code() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, 0).unwrap();
+        let mut statement = connection.prepare("SELECT from_state, event, to_state FROM transition").unwrap();
+        let in_schema: BTreeSet<(String, String, String)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        let mut in_code = BTreeSet::new();
+        for state in State::ALL {
+            for event in Event::ALL {
+                if let Ok(next) = state.after(*event) {
+                    in_code.insert((state.to_string(), event.to_string(), next.to_string()));
+                }
+            }
+        }
+        assert_eq!(in_schema, in_code);
+    }
+}

@@ -1,0 +1,356 @@
+//! A read-only look at the ledger, by a connection of its own: for `status` and reports, also while an import runs.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, Row};
+
+use super::{LedgerError, RunId, SourceId, Tally, schema, store};
+use crate::{
+    item::{ItemKey, Problem, UnixMillis},
+    lifecycle::State,
+};
+
+/// A consistent view for the length of each call; never writes.
+pub struct Snapshot {
+    connection: Connection,
+}
+
+/// One item as a report shows it.
+#[derive(Clone, Debug)]
+pub struct ItemRow {
+    /// Where it stands.
+    pub state: State,
+    /// The manifest it was last seen in.
+    pub source: SourceId,
+    /// The line there.
+    pub line: u64,
+    /// The original cells.
+    pub cells: Vec<String>,
+    /// The user's own key.
+    pub external_id: Option<String>,
+    /// The address, whole.
+    pub url: String,
+    /// The video, once accepted.
+    pub video_no: Option<String>,
+    /// When it was last sent.
+    pub sent_at: Option<UnixMillis>,
+    /// When the service's answer came.
+    pub accepted_at: Option<UnixMillis>,
+    /// When its state became final.
+    pub final_at: Option<UnixMillis>,
+    /// What was last said or seen.
+    pub cause: Option<String>,
+}
+
+/// A row that is no item of its own.
+#[derive(Clone, Debug)]
+pub struct AsideRow {
+    /// Why it was set aside.
+    pub kind: AsideKind,
+    /// The manifest.
+    pub source: SourceId,
+    /// The line there.
+    pub line: u64,
+    /// The original cells.
+    pub cells: Vec<String>,
+    /// What is wrong, for a faulty row.
+    pub problems: Vec<Problem>,
+    /// The manifest of the first, for a duplicate.
+    pub first_source: Option<String>,
+    /// The line of the first, for a duplicate.
+    pub first_line: Option<u64>,
+}
+
+/// Why a row was set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AsideKind {
+    /// It cannot be sent.
+    Faulty,
+    /// Its item was seen earlier in the same run.
+    Duplicate,
+    /// Its item was already sent with other content.
+    Drifted,
+}
+
+impl AsideKind {
+    /// The word in the ledger.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Faulty => "faulty",
+            Self::Duplicate => "duplicate",
+            Self::Drifted => "drifted",
+        }
+    }
+}
+
+/// One run and what it read, summed over its manifests.
+#[derive(Clone, Debug, Default)]
+pub struct RunRow {
+    /// Its name.
+    pub name: String,
+    /// The command.
+    pub command: String,
+    /// When it began.
+    pub started_at: UnixMillis,
+    /// When it ended, if it did.
+    pub ended_at: Option<UnixMillis>,
+    /// How it ended.
+    pub exit_code: Option<u8>,
+    /// Why.
+    pub exit_reason: Option<String>,
+    /// Rows read.
+    pub rows: u64,
+    /// New items.
+    pub added: u64,
+    /// Items known before, unchanged.
+    pub known: u64,
+    /// Items that took new content.
+    pub updated: u64,
+    /// Items already sent with other content.
+    pub drifted: u64,
+    /// Rows whose item was seen earlier in the run.
+    pub duplicates: u64,
+    /// Rows that cannot be sent.
+    pub faulty: u64,
+    /// Manifests not read to their end.
+    pub unfinished_readings: u64,
+}
+
+/// How the requests of a time span ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenTime {
+    /// Requests made.
+    pub attempts: u64,
+    /// Accepted.
+    pub accepted: u64,
+    /// Refused for now.
+    pub refused: u64,
+    /// Not sent.
+    pub not_sent: u64,
+}
+
+impl Snapshot {
+    /// Opens the ledger at `path` for reading only; it must be there.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let shown = path.display().to_string();
+        if !path.exists() {
+            return Err(LedgerError::Missing { path: shown });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        let version = schema::recognise(&connection, &shown).map_err(|fault| match fault {
+            LedgerError::Foreign { .. } => LedgerError::Foreign { path: shown.clone() },
+            other => other,
+        })?;
+        if version == 0 {
+            return Err(LedgerError::Missing { path: shown });
+        }
+        Ok(Self { connection })
+    }
+
+    /// How many items are in each state.
+    pub fn tally(&self) -> Result<Tally, LedgerError> {
+        tally(&self.connection)
+    }
+
+    /// Where the item with this key stands; none when it is not known.
+    pub fn state_of(&self, key: ItemKey) -> Result<Option<State>, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        let mut statement = self.connection.prepare_cached("SELECT state FROM item WHERE key = ?1")?;
+        let word: Option<String> = statement.query_row([key.0], |row| row.get(0)).optional()?;
+        word.map(|word| store::state_of(&word)).transpose()
+    }
+
+    /// How many of the items seen by `run` are in each state.
+    pub fn tally_of_run(&self, run: RunId) -> Result<Tally, LedgerError> {
+        let sql = "SELECT item.state, count(*) FROM sighting JOIN item ON item.id = sighting.item \
+                   WHERE sighting.run = ?1 GROUP BY item.state";
+        tally_by(&self.connection, sql, [run.0])
+    }
+
+    /// The service the ledger belongs to.
+    pub fn origin(&self) -> Result<String, LedgerError> {
+        Ok(self.connection.query_row("SELECT origin FROM identity", [], |row| row.get(0))?)
+    }
+
+    /// The last `count_max` runs, newest first.
+    pub fn runs(&self, count_max: u32) -> Result<Vec<RunRow>, LedgerError> {
+        self.runs_where("ORDER BY run.id DESC LIMIT ?1", i64::from(count_max))
+    }
+
+    /// One run.
+    pub fn run(&self, run: RunId) -> Result<RunRow, LedgerError> {
+        let found = self.runs_where("HAVING run.id = ?1", run.0)?.pop();
+        found.ok_or_else(|| store::impossible(format!("run {run} vanished")))
+    }
+
+    fn runs_where(&self, clause: &str, value: i64) -> Result<Vec<RunRow>, LedgerError> {
+        let sql = format!(
+            "SELECT run.*, coalesce(sum(rows), 0) AS rows, coalesce(sum(added), 0) AS added, \
+             coalesce(sum(known), 0) AS known, coalesce(sum(updated), 0) AS updated, \
+             coalesce(sum(drifted), 0) AS drifted, coalesce(sum(duplicates), 0) AS duplicates, \
+             coalesce(sum(faulty), 0) AS faulty, count(reading.run) - coalesce(sum(complete), 0) AS unfinished \
+             FROM run LEFT JOIN reading ON reading.run = run.id GROUP BY run.id {clause}"
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let rows = statement.query_map([value], |row| {
+            let count = |column: &str| row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or(0));
+            Ok(RunRow {
+                name: row.get("name")?,
+                command: row.get("command")?,
+                started_at: UnixMillis(row.get("started_at")?),
+                ended_at: row.get::<_, Option<i64>>("ended_at")?.map(UnixMillis),
+                exit_code: row.get("exit_code")?,
+                exit_reason: row.get("exit_reason")?,
+                rows: count("rows")?,
+                added: count("added")?,
+                known: count("known")?,
+                updated: count("updated")?,
+                drifted: count("drifted")?,
+                duplicates: count("duplicates")?,
+                faulty: count("faulty")?,
+                unfinished_readings: count("unfinished")?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Attempts made since `since`.
+    pub fn open_time(&self, since: UnixMillis) -> Result<OpenTime, LedgerError> {
+        let sql = "SELECT count(*), coalesce(sum(state IN ('accepted', 'counted', 'superseded')), 0), \
+                   coalesce(sum(state = 'refused'), 0), coalesce(sum(state = 'not_sent'), 0) \
+                   FROM attempt WHERE sent_at >= ?1";
+        let number = |row: &Row<'_>, at: usize| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
+        Ok(self.connection.query_row(sql, [since.0], |row| {
+            Ok(OpenTime {
+                attempts: number(row, 0)?,
+                accepted: number(row, 1)?,
+                refused: number(row, 2)?,
+                not_sent: number(row, 3)?,
+            })
+        })?)
+    }
+
+    /// Items whose state does not follow from their latest attempt; any is a bug.
+    pub fn contradictions(&self) -> Result<u64, LedgerError> {
+        let sql = "SELECT count(*) FROM item LEFT JOIN attempt ON attempt.id = item.attempt WHERE NOT CASE item.state \
+                   WHEN 'pending' THEN coalesce(attempt.state, 'not_sent') \
+                        IN ('not_sent', 'refused', 'rejected', 'absent', 'superseded') \
+                   WHEN 'indexed' THEN coalesce(attempt.state, '') = 'accepted' \
+                   WHEN 'failed' THEN coalesce(attempt.state, '') = 'accepted' \
+                   ELSE coalesce(attempt.state, '') = item.state END";
+        let count: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// When the next accepted item is due to be looked at.
+    pub fn next_look_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        let sql = "SELECT min(look_at) FROM item WHERE look_at IS NOT NULL";
+        Ok(self.connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.map(UnixMillis))
+    }
+
+    /// The manifests `run` read, with their identity and columns, in the order they were first known.
+    pub fn sources_of_run(&self, run: RunId) -> Result<Vec<(SourceId, String, Vec<String>)>, LedgerError> {
+        let sql = "SELECT source.id, source.identity, source.columns FROM reading \
+                   JOIN source ON source.id = reading.source WHERE reading.run = ?1 ORDER BY source.id";
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([run.0])?;
+        let mut sources = Vec::new();
+        while let Some(row) = rows.next()? {
+            sources.push((SourceId(row.get(0)?), row.get(1)?, from_json(&row.get::<_, String>(2)?)?));
+        }
+        Ok(sources)
+    }
+
+    /// Shows every item seen by `run`, in ledger order, one at a time.
+    pub fn each_item_of_run<E: From<LedgerError>>(
+        &self,
+        run: RunId,
+        mut show: impl FnMut(ItemRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = "SELECT item.state, sighting.source, sighting.line, item.cells, item.external_id, \
+                   item.submission ->> '$.url' AS url, attempt.video_no, attempt.sent_at, attempt.answered_at, \
+                   item.final_at, item.cause FROM sighting JOIN item ON item.id = sighting.item \
+                   LEFT JOIN attempt ON attempt.id = item.attempt WHERE sighting.run = ?1 ORDER BY sighting.item";
+        let mut statement = self.connection.prepare(sql).map_err(LedgerError::from)?;
+        let mut rows = statement.query([run.0]).map_err(LedgerError::from)?;
+        while let Some(row) = rows.next().map_err(LedgerError::from)? {
+            show(item_row(row)?)?;
+        }
+        Ok(())
+    }
+
+    /// Shows every row `run` set aside, in the order they were read, one at a time.
+    pub fn each_aside_of_run<E: From<LedgerError>>(
+        &self,
+        run: RunId,
+        mut show: impl FnMut(AsideRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = "SELECT aside.*, source.identity AS first_identity FROM aside \
+                   LEFT JOIN source ON source.id = aside.first_source WHERE run = ?1 ORDER BY aside.id";
+        let mut statement = self.connection.prepare(sql).map_err(LedgerError::from)?;
+        let mut rows = statement.query([run.0]).map_err(LedgerError::from)?;
+        while let Some(row) = rows.next().map_err(LedgerError::from)? {
+            show(aside_row(row)?)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn tally(connection: &Connection) -> Result<Tally, LedgerError> {
+    tally_by(connection, "SELECT state, count(*) FROM item GROUP BY state", [])
+}
+
+fn tally_by(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Tally, LedgerError> {
+    let mut tally = Tally::default();
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    while let Some(row) = rows.next()? {
+        let state = store::state_of(&row.get::<_, String>(0)?)?;
+        tally.set(state, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
+    }
+    Ok(tally)
+}
+
+fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
+    let video_no: Option<String> = row.get("video_no")?;
+    let answered_at = row.get::<_, Option<i64>>("answered_at")?.map(UnixMillis);
+    Ok(ItemRow {
+        state: store::state_of(&row.get::<_, String>("state")?)?,
+        source: SourceId(row.get("source")?),
+        line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
+        cells: from_json(&row.get::<_, String>("cells")?)?,
+        external_id: row.get("external_id")?,
+        url: row.get("url")?,
+        accepted_at: if video_no.is_some() { answered_at } else { None },
+        video_no,
+        sent_at: row.get::<_, Option<i64>>("sent_at")?.map(UnixMillis),
+        final_at: row.get::<_, Option<i64>>("final_at")?.map(UnixMillis),
+        cause: row.get("cause")?,
+    })
+}
+
+fn aside_row(row: &Row<'_>) -> Result<AsideRow, LedgerError> {
+    let word: String = row.get("kind")?;
+    let kinds = [AsideKind::Faulty, AsideKind::Duplicate, AsideKind::Drifted];
+    let kind = kinds.into_iter().find(|kind| kind.word() == word);
+    let problems: Option<String> = row.get("problems")?;
+    Ok(AsideRow {
+        kind: kind.ok_or_else(|| store::impossible(format!("the kind {word:?} of a row set aside")))?,
+        source: SourceId(row.get("source")?),
+        line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
+        cells: from_json(&row.get::<_, String>("cells")?)?,
+        problems: problems.map_or(Ok(Vec::new()), |text| from_json(&text))?,
+        first_source: row.get("first_identity")?,
+        first_line: row.get::<_, Option<i64>>("first_line")?.and_then(|line| u64::try_from(line).ok()),
+    })
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, LedgerError> {
+    serde_json::from_str(text)
+        .map_err(|fault| store::impossible(format!("a value that cannot be read: {fault}")))
+}

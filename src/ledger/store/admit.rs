@@ -1,0 +1,281 @@
+//! Rows become items, once each: whatever is offered twice changes nothing.
+
+use rusqlite::OptionalExtension as _;
+
+use super::{Store, state_of, to_json};
+use crate::{
+    item::{ManifestRow, RowFault, UnixMillis},
+    ledger::{Admission, AttemptId, FailedRows, ItemId, LedgerError, RunId, Settlement, SourceId},
+    lifecycle::{Event, State},
+};
+
+/// What the ledger knows of the item a row belongs to.
+struct Known {
+    item: ItemId,
+    state: State,
+    fingerprint: Vec<u8>,
+    attempt: Option<AttemptId>,
+    seen_run: Option<i64>,
+    seen_source: Option<i64>,
+    seen_line: Option<i64>,
+}
+
+/// Where a batch comes from.
+#[derive(Clone, Copy)]
+struct Origin {
+    run: RunId,
+    source: SourceId,
+    failed: FailedRows,
+    at: UnixMillis,
+}
+
+impl Store {
+    pub(in crate::ledger) fn admit(
+        &self,
+        run: RunId,
+        source: SourceId,
+        rows: &[Result<ManifestRow, RowFault>],
+        failed: FailedRows,
+        at: UnixMillis,
+    ) -> Result<Vec<Admission>, LedgerError> {
+        let origin = Origin { run, source, failed, at };
+        let mut admissions = Vec::with_capacity(rows.len());
+        for row in rows {
+            let admission = match row {
+                Ok(row) => self.admit_row(origin, row)?,
+                Err(fault) => self.set_aside_fault(origin, fault)?,
+            };
+            admissions.push(admission);
+        }
+        self.count_reading(origin, &admissions)?;
+        Ok(admissions)
+    }
+
+    fn admit_row(&self, origin: Origin, row: &ManifestRow) -> Result<Admission, LedgerError> {
+        let key = row.submission.key();
+        let fingerprint = row.submission.fingerprint();
+        let Some(known) = self.known(&key.0)? else {
+            self.insert_item(origin, row, key.0, fingerprint)?;
+            return Ok(Admission::Added);
+        };
+        if let (Some(run), Some(source), Some(line)) = (known.seen_run, known.seen_source, known.seen_line)
+            && run == origin.run.0
+        {
+            let is_same_row = source == origin.source.0 && line == line_of(row.line);
+            if !is_same_row {
+                self.set_aside_duplicate(origin, row, known.item, (source, line))?;
+                return Ok(Admission::Duplicate { first_line: u64::try_from(line).unwrap_or(0) });
+            }
+        }
+        self.sight(origin, known.item, row.line)?;
+        let admission = if known.fingerprint == fingerprint {
+            Admission::Known
+        } else {
+            self.take_change(origin, row, &known)?
+        };
+        if known.state == State::Failed && origin.failed == FailedRows::Retry {
+            self.order_retry(origin, &known)?;
+            self.adopt(origin, known.item, row.line)?;
+        }
+        if matches!(known.state, State::Pending) {
+            self.adopt(origin, known.item, row.line)?;
+        }
+        Ok(admission)
+    }
+
+    fn known(&self, key: &[u8; 16]) -> Result<Option<Known>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT item.id, item.state, item.fingerprint, item.attempt, sighting.run, sighting.source, sighting.line \
+             FROM item LEFT JOIN sighting ON sighting.item = item.id WHERE item.key = ?1",
+        )?;
+        let found = statement
+            .query_row([key], |row| {
+                let word: String = row.get(1)?;
+                let known = (
+                    row.get(0)?,
+                    row.get(2)?,
+                    row.get::<_, Option<i64>>(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                    row.get(6)?,
+                );
+                Ok((word, known))
+            })
+            .optional()?;
+        let Some((word, (item, fingerprint, attempt, seen_run, seen_source, seen_line))) = found else {
+            return Ok(None);
+        };
+        Ok(Some(Known {
+            item: ItemId(item),
+            state: state_of(&word)?,
+            fingerprint,
+            attempt: attempt.map(AttemptId),
+            seen_run,
+            seen_source,
+            seen_line,
+        }))
+    }
+
+    fn insert_item(
+        &self,
+        origin: Origin,
+        row: &ManifestRow,
+        key: [u8; 16],
+        fingerprint: [u8; 16],
+    ) -> Result<(), LedgerError> {
+        self.connection
+            .prepare_cached(
+                "INSERT INTO item (key, state, source, line, namespace, external_id, fingerprint, submission, cells, \
+                 admitted_at) VALUES (?1, 'pending', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            )?
+            .execute((
+                key,
+                origin.source.0,
+                line_of(row.line),
+                &row.submission.namespace,
+                &row.external_id,
+                fingerprint,
+                to_json(&row.submission)?,
+                to_json(&row.cells)?,
+                origin.at.0,
+            ))?;
+        let item = ItemId(self.connection.last_insert_rowid());
+        self.sight(origin, item, row.line)
+    }
+
+    fn sight(&self, origin: Origin, item: ItemId, line: u64) -> Result<(), LedgerError> {
+        self.change_one(
+            "INSERT INTO sighting (item, run, source, line) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (item) DO UPDATE \
+             SET run = excluded.run, source = excluded.source, line = excluded.line",
+            (item.0, origin.run.0, origin.source.0, line_of(line)),
+        )
+    }
+
+    /// A pending item belongs to the manifest that names it now, so that this manifest's import sends it.
+    fn adopt(&self, origin: Origin, item: ItemId, line: u64) -> Result<(), LedgerError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE item SET source = ?2, line = ?3 WHERE id = ?1 AND (source <> ?2 OR line <> ?3)",
+            )?
+            .execute((item.0, origin.source.0, line_of(line)))?;
+        Ok(())
+    }
+
+    /// A known key with other content. What the service never accepted takes the new content; what it has is drift.
+    fn take_change(
+        &self,
+        origin: Origin,
+        row: &ManifestRow,
+        known: &Known,
+    ) -> Result<Admission, LedgerError> {
+        let may_change = match known.state {
+            State::Pending | State::Rejected => true,
+            State::Failed => origin.failed == FailedRows::Retry,
+            State::Sending
+            | State::InDoubt
+            | State::Counted
+            | State::Asked
+            | State::Accepted
+            | State::Indexed
+            | State::Abandoned => false,
+        };
+        if !may_change {
+            self.set_aside(origin, row.line, "drifted", &row.cells, None, Some(known.item), None)?;
+            return Ok(Admission::Drifted);
+        }
+        self.change_one(
+            "UPDATE item SET fingerprint = ?2, submission = ?3, cells = ?4, external_id = ?5, source = ?6, line = ?7 \
+             WHERE id = ?1",
+            (
+                known.item.0,
+                row.submission.fingerprint(),
+                to_json(&row.submission)?,
+                to_json(&row.cells)?,
+                &row.external_id,
+                origin.source.0,
+                line_of(row.line),
+            ),
+        )?;
+        if known.state == State::Rejected {
+            let corrected = Settlement::new(Event::Corrected, origin.at, None);
+            self.move_item(known.item, known.state, &corrected, None)?;
+        }
+        Ok(Admission::Updated)
+    }
+
+    fn order_retry(&self, origin: Origin, known: &Known) -> Result<(), LedgerError> {
+        let Some(attempt) = known.attempt else {
+            return Err(super::impossible(format!("item {} failed without an attempt", known.item)));
+        };
+        self.settle(attempt, &Settlement::new(Event::RetryOrdered, origin.at, None))
+    }
+
+    fn set_aside_fault(&self, origin: Origin, fault: &RowFault) -> Result<Admission, LedgerError> {
+        let problems = to_json(&fault.problems)?;
+        self.set_aside(origin, fault.line, "faulty", &fault.cells, Some(problems), None, None)?;
+        Ok(Admission::Faulty)
+    }
+
+    fn set_aside_duplicate(
+        &self,
+        origin: Origin,
+        row: &ManifestRow,
+        item: ItemId,
+        first: (i64, i64),
+    ) -> Result<(), LedgerError> {
+        self.set_aside(origin, row.line, "duplicate", &row.cells, None, Some(item), Some(first))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one column each; a struct would name them a third time")]
+    fn set_aside(
+        &self,
+        origin: Origin,
+        line: u64,
+        kind: &str,
+        cells: &[String],
+        problems: Option<String>,
+        item: Option<ItemId>,
+        first: Option<(i64, i64)>,
+    ) -> Result<(), LedgerError> {
+        self.change_one(
+            "INSERT INTO aside (run, source, line, kind, cells, problems, item, first_source, first_line) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            (
+                origin.run.0,
+                origin.source.0,
+                line_of(line),
+                kind,
+                to_json(cells)?,
+                problems,
+                item.map(|item| item.0),
+                first.map(|(source, _)| source),
+                first.map(|(_, line)| line),
+            ),
+        )
+    }
+
+    fn count_reading(&self, origin: Origin, admissions: &[Admission]) -> Result<(), LedgerError> {
+        let count = |wanted: fn(&Admission) -> bool| -> i64 {
+            i64::try_from(admissions.iter().filter(|admission| wanted(admission)).count()).unwrap_or(i64::MAX)
+        };
+        self.change_one(
+            "UPDATE reading SET rows = rows + ?3, added = added + ?4, known = known + ?5, updated = updated + ?6, \
+             drifted = drifted + ?7, duplicates = duplicates + ?8, faulty = faulty + ?9 WHERE run = ?1 AND source = ?2",
+            (
+                origin.run.0,
+                origin.source.0,
+                i64::try_from(admissions.len()).unwrap_or(i64::MAX),
+                count(|a| matches!(a, Admission::Added)),
+                count(|a| matches!(a, Admission::Known)),
+                count(|a| matches!(a, Admission::Updated)),
+                count(|a| matches!(a, Admission::Drifted)),
+                count(|a| matches!(a, Admission::Duplicate { .. })),
+                count(|a| matches!(a, Admission::Faulty)),
+            ),
+        )
+    }
+}
+
+fn line_of(line: u64) -> i64 {
+    i64::try_from(line).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,126 @@
+//! Claiming: an item becomes `sending` and its quota is spent, in the transaction that the claim comes out of.
+
+use super::{Store, submission_of};
+use crate::{
+    item::{Submission, UnixMillis, hex},
+    ledger::{AttemptId, Claim, ClaimAnswer, ClaimTerms, ItemId, LedgerError, Marker, Obstacle, Settlement},
+    lifecycle::{Event, State},
+    limit::Limit,
+};
+
+/// Every marker tag starts so.
+const MARKER_PREFIX: &str = "telecine:";
+
+/// Two clocks that count the same window may run apart by this share; the window is kept longer by it…
+const CLOCK_DRIFT_SHARE: i64 = 10_000;
+/// …and by at least this, in milliseconds, for the granularity of both.
+const WINDOW_MARGIN_MS_MIN: i64 = 50;
+
+impl Store {
+    pub(in crate::ledger) fn claim(
+        &self,
+        terms: &ClaimTerms,
+        at: UnixMillis,
+    ) -> Result<ClaimAnswer, LedgerError> {
+        match self.obstacle(terms, at)? {
+            Err(obstacle) => Ok(ClaimAnswer::Obstructed(obstacle)),
+            Ok((item, submission)) => {
+                let claim = self.open_attempt(terms, at, item, submission)?;
+                Ok(ClaimAnswer::Claimed(Box::new(claim)))
+            }
+        }
+    }
+
+    /// The item that may be claimed now, or what is in the way.
+    pub(in crate::ledger) fn obstacle(
+        &self,
+        terms: &ClaimTerms,
+        at: UnixMillis,
+    ) -> Result<Result<(ItemId, Submission), Obstacle>, LedgerError> {
+        let Some(next) = self.next_pending(terms)? else {
+            return Ok(Err(Obstacle::NothingPending));
+        };
+        let open = self.count("SELECT count(*) FROM item WHERE state = 'in_doubt'", [])?;
+        if open > terms.doubts_max {
+            return Ok(Err(Obstacle::TooManyDoubts { open }));
+        }
+        for cap in &terms.caps {
+            if let Some(free_at) = self.window_full_until(*cap, at)? {
+                return Ok(Err(Obstacle::Full { free_at, cap: *cap }));
+            }
+        }
+        Ok(Ok(next))
+    }
+
+    fn next_pending(&self, terms: &ClaimTerms) -> Result<Option<(ItemId, Submission)>, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        for source in &terms.sources {
+            let found: Option<(i64, String)> = self
+                .connection
+                .prepare_cached(
+                    "SELECT id, submission FROM item WHERE state = 'pending' AND source = ?1 ORDER BY id LIMIT 1",
+                )?
+                .query_row([source.0], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            if let Some((item, submission)) = found {
+                return Ok(Some((ItemId(item), submission_of(&submission)?)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// When a full rolling window has its next free slot; none when it has one now.
+    ///
+    /// An attempt with an answer was accepted no later than its answer, one without no later than `counts_until`: it
+    /// leaves the window that long after. So no trailing window ever holds more than the limit, by whichever moment
+    /// between sending and answering the service counts.
+    fn window_full_until(&self, cap: Limit, at: UnixMillis) -> Result<Option<UnixMillis>, LedgerError> {
+        let span_ms = cap.span_ms() + (cap.span_ms() / CLOCK_DRIFT_SHARE).max(WINDOW_MARGIN_MS_MIN);
+        let window_start = at.plus_ms(-span_ms);
+        let spent = self.count("SELECT count(*) FROM attempt WHERE counts_until > ?1", [window_start.0])?;
+        if spent < u64::from(cap.count()) {
+            return Ok(None);
+        }
+        let surplus = i64::try_from(spent - u64::from(cap.count())).unwrap_or(i64::MAX);
+        let leaves: Option<i64> = self.find(
+            "SELECT counts_until FROM attempt WHERE counts_until > ?1 ORDER BY counts_until LIMIT 1 OFFSET ?2",
+            (window_start.0, surplus),
+        )?;
+        Ok(leaves.map(|moment| UnixMillis(moment).plus_ms(span_ms)))
+    }
+
+    fn open_attempt(
+        &self,
+        terms: &ClaimTerms,
+        at: UnixMillis,
+        item: ItemId,
+        submission: Submission,
+    ) -> Result<Claim, LedgerError> {
+        let number: i64 = self.find("SELECT coalesce(max(id), 0) + 1 FROM attempt", [])?.unwrap_or(1);
+        let attempt = AttemptId(number);
+        let marker = self.marker(terms.marker, attempt, &submission);
+        let send_before = at.plus(terms.start_within);
+        let counts_until = send_before.plus(terms.acceptance_lag_max);
+        self.change_one(
+            "INSERT INTO attempt (id, item, run, state, marker, sent_at, send_before, counts_until) \
+             VALUES (?1, ?2, ?3, 'sending', ?4, ?5, ?6, ?7)",
+            (number, item.0, terms.run.0, &marker, at.0, send_before.0, counts_until.0),
+        )?;
+        self.change_one("UPDATE item SET attempt = ?2, cause = NULL WHERE id = ?1", (item.0, number))?;
+        self.move_item(item, State::Pending, &Settlement::new(Event::Claimed, at, None), Some(attempt))?;
+        Ok(Claim { attempt, submission, marker, sent_at: at, send_before })
+    }
+
+    /// A marker names one attempt, cannot be guessed (96 bits), and leads back to its item without the ledger.
+    fn marker(&self, marker: Marker, attempt: AttemptId, submission: &Submission) -> Option<String> {
+        let has_room = submission.tags.len() < Submission::TAGS_MAX;
+        match marker {
+            Marker::On if has_room => {
+                let digest = blake3::keyed_hash(&self.secret, &attempt.0.to_le_bytes());
+                let unguessable = hex(&digest.as_bytes()[..12]);
+                Some(format!("{MARKER_PREFIX}{unguessable}-{}", submission.key().prefix_hex()))
+            }
+            Marker::On | Marker::Off => None,
+        }
+    }
+}

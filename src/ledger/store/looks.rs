@@ -1,0 +1,165 @@
+//! What is due: doubts to settle, accepted items to look at, and how many items stand where.
+
+use super::{Store, moment, state_of, submission_of, video_no_of};
+use crate::{
+    item::{UnixMillis, VideoNo},
+    ledger::{AttemptId, Doubt, ItemId, LedgerError, Seen, Settlement, Sight, SourceId, Tally, Watch},
+    lifecycle::{Event, State},
+    retry,
+};
+use std::time::Duration;
+
+/// An accepted item is never looked at more often than this…
+const LOOK_DELAY_MIN: Duration = Duration::from_secs(3);
+/// …nor less often than this.
+const LOOK_DELAY_MAX: Duration = Duration::from_secs(15 * 60);
+
+impl Store {
+    pub(in crate::ledger) fn doubts(&self, count_max: usize) -> Result<Vec<Doubt>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT attempt.id, attempt.state, attempt.sent_at, attempt.send_before, attempt.marker, attempt.clear_at, \
+             item.submission FROM attempt JOIN item ON item.id = attempt.item \
+             WHERE attempt.state IN ('in_doubt', 'counted') \
+             AND attempt.state IN ('sending', 'in_doubt', 'counted', 'asked') ORDER BY attempt.id LIMIT ?1",
+        )?;
+        let mut rows = statement.query([i64::try_from(count_max).unwrap_or(i64::MAX)])?;
+        let mut doubts = Vec::new();
+        while let Some(row) = rows.next()? {
+            doubts.push(Doubt {
+                attempt: AttemptId(row.get("id")?),
+                state: state_of(&row.get::<_, String>("state")?)?,
+                sent_at: moment(row, "sent_at")?,
+                send_before: moment(row, "send_before")?,
+                marker: row.get("marker")?,
+                submission: submission_of(&row.get::<_, String>("submission")?)?,
+                clear_at: row.get::<_, Option<i64>>("clear_at")?.map(UnixMillis),
+            });
+        }
+        Ok(doubts)
+    }
+
+    pub(in crate::ledger) fn open_attempts(&self, namespace: &str) -> Result<u64, LedgerError> {
+        self.count(
+            "SELECT count(*) FROM attempt JOIN item ON item.id = attempt.item \
+             WHERE attempt.state IN ('sending', 'in_doubt', 'counted', 'asked') AND item.namespace = ?1",
+            [namespace],
+        )
+    }
+
+    pub(in crate::ledger) fn bound(&self, video_nos: &[VideoNo]) -> Result<Vec<VideoNo>, LedgerError> {
+        let mut bound = Vec::new();
+        for video_no in video_nos {
+            let found: Option<i64> =
+                self.find("SELECT id FROM attempt WHERE video_no = ?1", [video_no.as_str()])?;
+            if found.is_some() {
+                bound.push(video_no.clone());
+            }
+        }
+        Ok(bound)
+    }
+
+    pub(in crate::ledger) fn note_clear(
+        &self,
+        attempt: AttemptId,
+        clear_at: Option<UnixMillis>,
+    ) -> Result<(), LedgerError> {
+        self.change_one(
+            "UPDATE attempt SET clear_at = ?2 WHERE id = ?1",
+            (attempt.0, clear_at.map(|moment| moment.0)),
+        )
+    }
+
+    pub(in crate::ledger) fn watches(
+        &self,
+        until: UnixMillis,
+        count_max: usize,
+    ) -> Result<Vec<Watch>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT item.id, item.namespace, item.missed, attempt.video_no, attempt.answered_at, attempt.sent_at \
+             FROM item JOIN attempt ON attempt.id = item.attempt \
+             WHERE item.look_at IS NOT NULL AND item.look_at <= ?1 ORDER BY item.look_at LIMIT ?2",
+        )?;
+        let mut rows = statement.query((until.0, i64::try_from(count_max).unwrap_or(i64::MAX)))?;
+        let mut watches = Vec::new();
+        while let Some(row) = rows.next()? {
+            let accepted_at =
+                row.get::<_, Option<i64>>("answered_at")?.map_or(moment(row, "sent_at")?, UnixMillis);
+            watches.push(Watch {
+                item: ItemId(row.get("id")?),
+                video_no: video_no_of(&row.get::<_, String>("video_no")?)?,
+                namespace: row.get("namespace")?,
+                accepted_at,
+                missed: row.get("missed")?,
+            });
+        }
+        Ok(watches)
+    }
+
+    pub(in crate::ledger) fn next_look_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        let next: Option<i64> = self.find("SELECT min(look_at) FROM item WHERE look_at IS NOT NULL", [])?;
+        Ok(next.map(UnixMillis))
+    }
+
+    pub(in crate::ledger) fn observe(&self, sights: &[Sight], at: UnixMillis) -> Result<(), LedgerError> {
+        for sight in sights {
+            let (event, cause) = match &sight.seen {
+                Seen::Indexed => (Event::Indexed, None),
+                Seen::Failed(cause) => (Event::IndexingFailed, Some(cause.clone())),
+                Seen::InProgress => {
+                    self.look_again(sight.item, at, "0")?;
+                    continue;
+                }
+                Seen::NotShown => {
+                    self.look_again(sight.item, at, "missed + 1")?;
+                    continue;
+                }
+            };
+            let attempt: Option<i64> = self.find("SELECT attempt FROM item WHERE id = ?1", [sight.item.0])?;
+            let settlement = Settlement::new(event, at, cause);
+            self.move_item(sight.item, State::Accepted, &settlement, attempt.map(AttemptId))?;
+        }
+        Ok(())
+    }
+
+    /// Puts the next look off, by the item's age.
+    fn look_again(&self, item: ItemId, at: UnixMillis, missed: &str) -> Result<(), LedgerError> {
+        let accepted_at: Option<i64> = self.find(
+            "SELECT coalesce(attempt.answered_at, attempt.sent_at) FROM item JOIN attempt ON attempt.id = item.attempt \
+             WHERE item.id = ?1",
+            [item.0],
+        )?;
+        let age_ms = at.since_ms(UnixMillis(accepted_at.unwrap_or(at.0))).max(0);
+        let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
+        let look_at = at.plus(retry::look_again_after(age, LOOK_DELAY_MIN, LOOK_DELAY_MAX));
+        let sql =
+            format!("UPDATE item SET look_at = ?2, missed = {missed} WHERE id = ?1 AND state = 'accepted'");
+        self.change_one(&sql, (item.0, look_at.0))
+    }
+
+    pub(in crate::ledger) fn tally(&self) -> Result<Tally, LedgerError> {
+        crate::ledger::snapshot::tally(&self.connection)
+    }
+
+    pub(in crate::ledger) fn pending(&self, sources: &[SourceId]) -> Result<u64, LedgerError> {
+        let mut sum = 0;
+        for source in sources {
+            sum +=
+                self.count("SELECT count(*) FROM item WHERE state = 'pending' AND source = ?1", [source.0])?;
+        }
+        Ok(sum)
+    }
+
+    pub(in crate::ledger) fn last_sent_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        let last: Option<i64> =
+            self.find("SELECT sent_at FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT 1", [])?;
+        Ok(last.map(UnixMillis))
+    }
+
+    pub(in crate::ledger) fn last_accepted_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        let last: Option<i64> = self.find(
+            "SELECT coalesce(answered_at, sent_at) FROM attempt WHERE state = 'accepted' ORDER BY id DESC LIMIT 1",
+            [],
+        )?;
+        Ok(last.map(UnixMillis))
+    }
+}

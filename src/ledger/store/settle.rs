@@ -1,0 +1,127 @@
+//! Settling: the only place where an attempt or an item changes its state.
+
+use super::{Store, impossible, state_of};
+use crate::{
+    item::UnixMillis,
+    ledger::{AttemptId, ItemId, LedgerError, Settlement},
+    lifecycle::{AttemptState, Event, State},
+};
+
+/// An accepted item is first looked at this long after its acceptance, in milliseconds; later looks are the poll
+/// stage's choice.
+const FIRST_LOOK_AFTER_MS: i64 = 3_000;
+
+impl Store {
+    /// Records what became of an attempt and moves its item, by the law.
+    pub(in crate::ledger) fn settle(
+        &self,
+        attempt: AttemptId,
+        settlement: &Settlement,
+    ) -> Result<(), LedgerError> {
+        let (item, word, latest): (i64, String, Option<i64>) = self
+            .connection
+            .prepare_cached(
+                "SELECT item.id, item.state, item.attempt FROM attempt JOIN item ON item.id = attempt.item \
+                 WHERE attempt.id = ?1",
+            )?
+            .query_row([attempt.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        if latest != Some(attempt.0) {
+            return Err(impossible(format!("attempt {attempt} is not the latest of item {item}")));
+        }
+        let state = state_of(&word)?;
+        // the law is asked before anything is written
+        state.after(settlement.event)?;
+        if let Some(attempt_state) = settlement.event.leaves_attempt() {
+            self.move_attempt(attempt, attempt_state, settlement)?;
+        }
+        self.move_item(ItemId(item), state, settlement, Some(attempt))
+    }
+
+    fn move_attempt(
+        &self,
+        attempt: AttemptId,
+        state: AttemptState,
+        settlement: &Settlement,
+    ) -> Result<(), LedgerError> {
+        let at = settlement.at.0;
+        let answered_at = is_answer(settlement.event).then_some(at);
+        let binding = settlement.bound.as_ref();
+        self.change_one(
+            "UPDATE attempt SET state = ?2, cause = coalesce(?3, cause), answered_at = coalesce(answered_at, ?4), \
+             video_no = coalesce(video_no, ?5), uploaded_at = coalesce(uploaded_at, ?6), \
+             bound_by = coalesce(bound_by, ?7) WHERE id = ?1",
+            (
+                attempt.0,
+                state.word(),
+                &settlement.cause,
+                answered_at,
+                binding.map(|binding| binding.video_no.as_str()),
+                binding.and_then(|binding| binding.uploaded_at).map(|moment| moment.0),
+                binding.map(|binding| binding.by.word()),
+            ),
+        )?;
+        match settlement.event {
+            Event::NotSent | Event::RefusedForNow | Event::FoundAbsent => {
+                self.change_one("UPDATE attempt SET counts_until = NULL WHERE id = ?1", [attempt.0])
+            }
+            Event::Accepted | Event::AcceptedUnnamed | Event::Rejected => self.change_one(
+                "UPDATE attempt SET counts_until = min(counts_until, ?2) WHERE id = ?1",
+                (attempt.0, at),
+            ),
+            Event::Claimed
+            | Event::Doubted
+            | Event::Found
+            | Event::Counted
+            | Event::Asked
+            | Event::Adopted
+            | Event::ResendOrdered
+            | Event::GivenUp
+            | Event::Indexed
+            | Event::IndexingFailed
+            | Event::Corrected
+            | Event::RetryOrdered => Ok(()),
+        }
+    }
+
+    /// Moves an item out of `from` by the law, and writes the event down.
+    pub(super) fn move_item(
+        &self,
+        item: ItemId,
+        from: State,
+        settlement: &Settlement,
+        attempt: Option<AttemptId>,
+    ) -> Result<(), LedgerError> {
+        let next = from.after(settlement.event)?;
+        let at = settlement.at;
+        let look_at = (next == State::Accepted).then(|| at.plus_ms(FIRST_LOOK_AFTER_MS).0);
+        let final_at = next.is_final().then_some(at.0);
+        self.change_one(
+            "UPDATE item SET state = ?3, look_at = ?4, missed = 0, final_at = ?5, cause = ?6 \
+             WHERE id = ?1 AND state = ?2",
+            (item.0, from.word(), next.word(), look_at, final_at, &settlement.cause),
+        )?;
+        self.change_one(
+            "INSERT INTO event (at, item, attempt, event, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
+            (at.0, item.0, attempt.map(|attempt| attempt.0), settlement.event.word(), &settlement.cause),
+        )
+    }
+
+    /// What a crash left on the wire has no answer: it may have been accepted.
+    pub(in crate::ledger) fn doubt_what_was_sending(&self, now: UnixMillis) -> Result<(), LedgerError> {
+        let mut statement =
+            self.connection.prepare("SELECT id FROM attempt WHERE state = 'sending' AND state IN ('sending', 'in_doubt', 'counted', 'asked')")?;
+        let left: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let cause = "the program ended before the answer came".to_owned();
+        for attempt in left {
+            self.settle(AttemptId(attempt), &Settlement::new(Event::Doubted, now, cause.clone()))?;
+        }
+        Ok(())
+    }
+}
+
+const fn is_answer(event: Event) -> bool {
+    matches!(
+        event,
+        Event::Accepted | Event::AcceptedUnnamed | Event::Rejected | Event::RefusedForNow | Event::NotSent
+    )
+}

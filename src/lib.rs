@@ -1,0 +1,40 @@
+//! telecine moves video archives into memories.ai Visual Search: nothing lost, nothing paid twice.
+//!
+//! This is the map of the house. Data flows one way, and stages meet only in the ledger:
+//!
+//! ```text
+//!                      main -- cli -- config              street door, bell, house rules
+//!                        |
+//!                    pipeline                             the hall: wires the rooms, carries the stop signal
+//!         +----------+---+------+-----------+
+//!      manifest    upload      poll       report          rooms: rows in, work out
+//!         |         | |        | |          |
+//!    ================= ledger ======================      the spine: rooms meet only here
+//!                     |          |
+//!                   service  (every request spends a Permit from quota)
+//!    -------------------------------------------------
+//!    item  lifecycle  limit  retry  clock  monitor  redact  spreadsheet      foundations
+//! ```
+//!
+//! `ARCHITECTURE.md` says who may look into which room, which invariants each room keeps, and why.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod ending;
+pub mod error;
+pub mod item;
+pub mod ledger;
+pub mod lifecycle;
+pub mod limit;
+pub mod manifest;
+pub mod monitor;
+pub mod pipeline;
+pub mod quota;
+pub mod redact;
+pub mod report;
+pub mod retry;
+pub mod sandbox;
+pub mod service;
+pub mod spreadsheet;
+pub mod telemetry;

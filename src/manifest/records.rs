@@ -1,0 +1,317 @@
+//! Records: RFC 4180 with any delimiter, each with the line it starts on, and with caps.
+//!
+//! This sits on `csv-core`, the engine of the `csv` crate, because that crate neither bounds a record nor tells an
+//! unterminated quote at the end of a file from a row. Here a record takes at most [`RECORD_MAX`] bytes of memory,
+//! however long it is in the file, and reading goes on behind it.
+
+use std::io::{self, BufRead};
+
+use csv_core::ReadRecordResult;
+
+use super::source::Bytes;
+use crate::item::{Problem, RowFault};
+
+/// No record is longer, in bytes without quotes.
+const RECORD_MAX: usize = 1024 * 1024;
+/// No cell is longer, in bytes.
+pub(super) const CELL_MAX: usize = 64 * 1024;
+/// No record has more cells.
+const COLUMNS_MAX: usize = 256;
+/// The memory a reader starts with.
+const RECORD_USUAL: usize = 8 * 1024;
+
+/// Reads record after record into one reused buffer.
+pub(super) struct Records {
+    core: csv_core::Reader,
+    bytes: Bytes,
+    line: u64,
+    record_line: u64,
+    text: Vec<u8>,
+    text_len: usize,
+    ends: Vec<usize>,
+    ends_len: usize,
+}
+
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A record is in the buffer; it starts on `line`.
+    Record { line: u64 },
+    /// A record that cannot be taken; the one behind it is next.
+    Fault { line: u64, fault: RecordFault },
+    /// The end of the file.
+    End,
+}
+
+/// Why a record cannot be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecordFault {
+    /// Longer than [`RECORD_MAX`].
+    TooLong,
+    /// More cells than [`COLUMNS_MAX`].
+    TooManyColumns,
+    /// A cell longer than [`CELL_MAX`].
+    CellTooLong,
+    /// The file ended inside quotes.
+    UnterminatedQuote,
+    /// A NUL byte, the mark of a binary or UTF-16 file.
+    Nul,
+}
+
+impl RecordFault {
+    const fn class(self) -> &'static str {
+        match self {
+            Self::TooLong => "record_too_long",
+            Self::TooManyColumns => "too_many_columns",
+            Self::CellTooLong => "cell_too_long",
+            Self::UnterminatedQuote => "unterminated_quote",
+            Self::Nul => "nul_byte",
+        }
+    }
+
+    pub(super) const fn message(self) -> &'static str {
+        match self {
+            Self::TooLong => "the record is longer than 1 MiB",
+            Self::TooManyColumns => "the record has more than 256 cells",
+            Self::CellTooLong => "a cell is longer than 64 KiB",
+            Self::UnterminatedQuote => {
+                "a quote that opens in this record is never closed: everything from here to the end of the file is inside it"
+            }
+            Self::Nul => "the record contains a NUL byte",
+        }
+    }
+
+    const fn fix(self) -> &'static str {
+        match self {
+            Self::TooLong | Self::CellTooLong => "shorten it; a missing closing quote also looks like this",
+            Self::TooManyColumns => "check the delimiter (--delimiter)",
+            Self::UnterminatedQuote => "close the quote, or double a quote that is part of the text (\"\")",
+            Self::Nul => "save the file as UTF-8 text",
+        }
+    }
+
+    pub(super) fn into_row_fault(self, line: u64) -> RowFault {
+        let problem = Problem {
+            column: String::new(),
+            column_number: 0,
+            value: String::new(),
+            class: self.class().to_owned(),
+            message: self.message().to_owned(),
+            fix: self.fix().to_owned(),
+        };
+        RowFault { line, cells: Vec::new(), problems: vec![problem] }
+    }
+}
+
+impl Records {
+    pub(super) fn new(bytes: Bytes, delimiter: u8) -> Self {
+        Self {
+            core: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
+            bytes,
+            line: 1,
+            record_line: 1,
+            text: vec![0; RECORD_USUAL],
+            text_len: 0,
+            ends: vec![0; COLUMNS_MAX],
+            ends_len: 0,
+        }
+    }
+
+    /// The line reached.
+    pub(super) const fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The line the record in the buffer starts on.
+    pub(super) const fn record_line(&self) -> u64 {
+        self.record_line
+    }
+
+    /// Reads the next record into the buffer.
+    pub(super) fn read(&mut self) -> io::Result<Next> {
+        if !self.skip_blank_lines()? {
+            return Ok(Next::End);
+        }
+        self.record_line = self.line;
+        (self.text_len, self.ends_len) = (0, 0);
+        let mut overflow = None;
+        let mut at_end = false;
+        loop {
+            let input = self.bytes.fill_buf()?;
+            // At the end of the file a line break is lent: outside quotes it ends the record, inside it does not.
+            let lent_line_break = input.is_empty();
+            let input = if lent_line_break { &b"\n"[..] } else { input };
+            let (result, consumed, written, ended) = self.core.read_record(
+                input,
+                &mut self.text[self.text_len..],
+                &mut self.ends[self.ends_len..],
+            );
+            if lent_line_break {
+                at_end = true;
+            } else {
+                self.line += memchr::memchr_iter(b'\n', &input[..consumed]).count() as u64;
+                self.bytes.consume(consumed);
+            }
+            self.text_len += written;
+            self.ends_len += ended;
+            match result {
+                ReadRecordResult::Record => break,
+                ReadRecordResult::InputEmpty if at_end => {
+                    return Ok(self.fault(RecordFault::UnterminatedQuote));
+                }
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => self.make_room(&mut overflow),
+                ReadRecordResult::OutputEndsFull => {
+                    overflow.get_or_insert(RecordFault::TooManyColumns);
+                    self.ends_len = 0;
+                }
+                ReadRecordResult::End => return Ok(Next::End),
+            }
+        }
+        Ok(overflow
+            .or_else(|| self.check())
+            .map_or(Next::Record { line: self.record_line }, |fault| self.fault(fault)))
+    }
+
+    const fn fault(&self, fault: RecordFault) -> Next {
+        Next::Fault { line: self.record_line, fault }
+    }
+
+    /// Grows the buffer, or, at its bound, starts to overwrite it: the record is lost, the next one is not.
+    fn make_room(&mut self, overflow: &mut Option<RecordFault>) {
+        if self.text.len() >= RECORD_MAX || overflow.is_some() {
+            overflow.get_or_insert(RecordFault::TooLong);
+            self.text_len = 0;
+        } else {
+            let larger = (self.text.len() * 2).min(RECORD_MAX);
+            self.text.resize(larger, 0);
+        }
+    }
+
+    fn check(&self) -> Option<RecordFault> {
+        let mut start = 0;
+        for end in &self.ends[..self.ends_len] {
+            if end - start > CELL_MAX {
+                return Some(RecordFault::CellTooLong);
+            }
+            start = *end;
+        }
+        memchr::memchr(0, &self.text[..self.text_len]).map(|_| RecordFault::Nul)
+    }
+
+    /// Blank lines between records are no records; false at the end of the file.
+    fn skip_blank_lines(&mut self) -> io::Result<bool> {
+        loop {
+            let input = self.bytes.fill_buf()?;
+            if input.is_empty() {
+                return Ok(false);
+            }
+            let blank = input.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+            let reached_record = blank < input.len();
+            self.line += memchr::memchr_iter(b'\n', &input[..blank]).count() as u64;
+            self.bytes.consume(blank);
+            if reached_record {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn cell_bytes(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends[..self.ends_len].iter().copied());
+        starts.zip(&self.ends[..self.ends_len]).map(|(start, end)| &self.text[start..*end])
+    }
+
+    /// The record's cells; the 0-based number of the first cell that is not UTF-8 otherwise.
+    pub(super) fn cells(&self) -> Result<Vec<&str>, usize> {
+        self.cell_bytes()
+            .enumerate()
+            .map(|(number, cell)| std::str::from_utf8(cell).map_err(|_| number))
+            .collect()
+    }
+
+    /// The record's cells with what is not UTF-8 replaced, for a report.
+    pub(super) fn cells_lossy(&self) -> Vec<String> {
+        self.cell_bytes().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Cursor};
+
+    use super::*;
+
+    fn read_all(text: &[u8]) -> Vec<Result<(u64, Vec<String>), (u64, RecordFault)>> {
+        // a buffer of 7 bytes puts every boundary somewhere awkward
+        let bytes: Bytes = BufReader::with_capacity(7, Box::new(Cursor::new(text.to_vec())));
+        let mut records = Records::new(bytes, b',');
+        let mut all = Vec::new();
+        loop {
+            match records.read().unwrap() {
+                Next::End => return all,
+                Next::Fault { line, fault } => all.push(Err((line, fault))),
+                Next::Record { line } => all.push(Ok((line, records.cells_lossy()))),
+            }
+        }
+    }
+
+    fn row(line: u64, cells: &[&str]) -> Result<(u64, Vec<String>), (u64, RecordFault)> {
+        Ok((line, cells.iter().map(|cell| (*cell).to_owned()).collect()))
+    }
+
+    #[test]
+    fn every_record_knows_the_line_it_starts_on() {
+        let text = b"a,b\r\n\r\n\n\"x\ny\",2\n3,\"say \"\"hi\"\"\"\nlast,";
+        assert_eq!(
+            read_all(text),
+            [
+                row(1, &["a", "b"]),
+                row(4, &["x\ny", "2"]),
+                row(6, &["3", "say \"hi\""]),
+                row(7, &["last", ""])
+            ]
+        );
+    }
+
+    #[test]
+    fn a_quote_open_at_the_end_is_an_error_and_not_a_row() {
+        assert_eq!(read_all(b"a\n\"b\nc\n"), [row(1, &["a"]), Err((2, RecordFault::UnterminatedQuote))]);
+        assert_eq!(read_all(b"a\n\""), [row(1, &["a"]), Err((2, RecordFault::UnterminatedQuote))]);
+        assert_eq!(read_all(b"a\n\"b\""), [row(1, &["a"]), row(2, &["b"])]);
+        assert_eq!(read_all(b"a\n\"b\"\"\""), [row(1, &["a"]), row(2, &["b\""])]);
+    }
+
+    #[test]
+    fn a_giant_record_costs_bounded_memory_and_the_next_row_is_read() {
+        let mut text = b"a\n".to_vec();
+        text.extend(std::iter::repeat_n(b'x', 3 * RECORD_MAX));
+        text.extend(b"\nb\n");
+        let bytes: Bytes = BufReader::new(Box::new(Cursor::new(text)));
+        let mut records = Records::new(bytes, b',');
+        assert_eq!(records.read().unwrap(), Next::Record { line: 1 });
+        assert_eq!(records.read().unwrap(), Next::Fault { line: 2, fault: RecordFault::TooLong });
+        assert_eq!(records.read().unwrap(), Next::Record { line: 3 });
+        assert_eq!(records.text.len(), RECORD_MAX);
+        assert_eq!(records.read().unwrap(), Next::End);
+    }
+
+    #[test]
+    fn too_many_or_too_long_cells_are_faults_of_their_row_only() {
+        let wide = format!("a\n{}\nb\n", ",".repeat(1000));
+        assert_eq!(
+            read_all(wide.as_bytes()),
+            [row(1, &["a"]), Err((2, RecordFault::TooManyColumns)), row(3, &["b"])]
+        );
+        let long = format!("a\n{},x\nb\0\nc\n", "y".repeat(CELL_MAX + 1));
+        assert_eq!(
+            read_all(long.as_bytes()),
+            [row(1, &["a"]), Err((2, RecordFault::CellTooLong)), Err((3, RecordFault::Nul)), row(4, &["c"])]
+        );
+    }
+
+    #[test]
+    fn an_empty_file_has_no_record() {
+        assert!(read_all(b"").is_empty());
+        assert!(read_all(b"\n\r\n\n").is_empty());
+    }
+}

@@ -1,0 +1,139 @@
+//! Bytes of a manifest: a file or standard input, gzip or plain, without a byte-order mark.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::STDIN;
+
+/// Read-ahead buffer: large enough that system calls do not count.
+const BUFFER: usize = 256 * 1024;
+
+/// A compressed file that unpacks to more than this many times its size is refused as a trap…
+const RATIO_MAX: u64 = 200;
+
+/// …once it has unpacked to this many bytes; small files may be as repetitive as they like.
+const RATIO_FROM: u64 = 64 * 1024 * 1024;
+
+/// The bytes of a manifest, unpacked.
+pub(super) type Bytes = BufReader<Box<dyn Read + Send>>;
+
+/// Opens a path or standard input; gzip is recognised by its first bytes, not by its name.
+pub(super) fn open(path: &str) -> io::Result<Bytes> {
+    let raw: Box<dyn Read + Send> = if path == STDIN {
+        Box::new(io::stdin())
+    } else {
+        let file = File::open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::Error::other("it is a folder"));
+        }
+        Box::new(file)
+    };
+    let mut buffered = BufReader::with_capacity(BUFFER, raw);
+    let is_gzip = buffered.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    let mut bytes: Bytes = if is_gzip {
+        BufReader::with_capacity(BUFFER, Box::new(Unpacked::new(buffered)))
+    } else {
+        // the one buffer is enough: hand on what it has read already
+        let rest = buffered.buffer().to_vec();
+        BufReader::with_capacity(BUFFER, Box::new(io::Cursor::new(rest).chain(buffered.into_inner())))
+    };
+    if peek(&mut bytes)?.starts_with(b"\xef\xbb\xbf") {
+        bytes.consume(3);
+    }
+    Ok(bytes)
+}
+
+/// The bytes that come next, without taking them.
+pub(super) fn peek(bytes: &mut Bytes) -> io::Result<&[u8]> {
+    bytes.fill_buf()
+}
+
+/// The delimiter of a first line: a tab if there is one, else the most frequent of `,` `;` `|` outside quotes.
+pub(super) fn guess_delimiter(head: &[u8]) -> u8 {
+    let mut in_quotes = false;
+    let mut counts = [(b',', 0_u32), (b';', 0), (b'|', 0)];
+    for byte in head {
+        match byte {
+            b'"' => in_quotes = !in_quotes,
+            b'\n' | b'\r' if !in_quotes => break,
+            b'\t' if !in_quotes => return b'\t',
+            byte if !in_quotes => {
+                if let Some((_, count)) = counts.iter_mut().find(|(delimiter, _)| delimiter == byte) {
+                    *count += 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    // the first of equals wins: a comma where nothing speaks for another
+    counts.iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(delimiter, _)| *delimiter)
+}
+
+/// A gzip decoder that refuses decompression bombs.
+struct Unpacked {
+    decoder: MultiGzDecoder<BufReader<Counted>>,
+    packed: Arc<AtomicU64>,
+    unpacked: u64,
+}
+
+struct Counted {
+    inner: BufReader<Box<dyn Read + Send>>,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.read.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+impl Unpacked {
+    fn new(inner: BufReader<Box<dyn Read + Send>>) -> Self {
+        let packed = Arc::new(AtomicU64::new(0));
+        let counted = Counted { inner, read: Arc::clone(&packed) };
+        Self { decoder: MultiGzDecoder::new(BufReader::with_capacity(BUFFER, counted)), packed, unpacked: 0 }
+    }
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.decoder.read(buffer)?;
+        self.unpacked += count as u64;
+        if self.unpacked > RATIO_FROM && self.unpacked / RATIO_MAX > self.packed.load(Ordering::Relaxed) {
+            return Err(io::Error::other(format!(
+                "the gzip file unpacks to more than {RATIO_MAX} times its size; unpack it yourself if it is meant so"
+            )));
+        }
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delimiter_is_the_one_the_first_line_uses() {
+        for (head, delimiter) in [
+            ("url,tags\n", b','),
+            ("url;tags;a,b\n", b';'),
+            ("url\ttags,x,y\n", b'\t'),
+            ("url|tags\n", b'|'),
+            ("url\n", b','),
+            ("\"a;b;c\",d\n;;;;", b','),
+            ("", b','),
+        ] {
+            assert_eq!(guess_delimiter(head.as_bytes()), delimiter, "{head}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Complete listings: read so that absence means something, or not at all.
+//!
+//! Pages are counted from the newest video, so uploads made meanwhile push videos down (they repeat, which is harmless)
+//! and deletions pull them up (they are skipped, which is not). A listing is complete only when every page came, none
+//! was short, and the total never fell.
+
+use std::collections::HashSet;
+
+use crate::{
+    item::{UnixMillis, VideoNo},
+    pipeline::doors::Doors,
+    quota::{Feedback, Lane},
+    service::{ListPage, ListedVideo, Transport},
+};
+
+/// Pages read at most; a namespace with more is not listed whole.
+const PAGES_MAX: u32 = 20_000;
+
+/// Every video of a namespace that was made at or after a moment, and perhaps some older ones.
+#[derive(Debug)]
+pub(super) struct Listing {
+    /// When the first page was asked for.
+    pub(super) begun_at: UnixMillis,
+    pub(super) videos: Vec<ListedVideo>,
+}
+
+/// A listing that proves nothing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Incomplete {
+    pub(super) cause: String,
+}
+
+fn incomplete(cause: impl Into<String>) -> Incomplete {
+    Incomplete { cause: cause.into() }
+}
+
+/// What the pages have shown so far.
+#[derive(Default)]
+struct Pages {
+    seen: HashSet<VideoNo>,
+    videos: Vec<ListedVideo>,
+    first_len: usize,
+    total: u64,
+    is_descending: bool,
+    last_created_at: Option<UnixMillis>,
+    pages_past_since: u32,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Page,
+    Done,
+}
+
+pub(super) async fn read<T: Transport>(
+    doors: &Doors<T>,
+    namespace: &str,
+    since: UnixMillis,
+) -> Result<Listing, Incomplete> {
+    let mut pages = Pages { is_descending: true, ..Pages::default() };
+    let mut begun_at = None;
+    for number in 1..=PAGES_MAX {
+        let permit = doors.porter.permit(Lane::List).await;
+        let begun_at = *begun_at.get_or_insert(doors.clock.now());
+        let page = match doors.service.list_page(permit, namespace, number).await {
+            Ok(page) => page,
+            Err(fault) => {
+                doors.learn_read_fault(Lane::List, &fault);
+                return Err(incomplete(format!("page {number}: {fault:?}")));
+            }
+        };
+        doors.porter.learn(Lane::List, &Feedback::Passed);
+        if pages.take(page, since)? == Next::Done {
+            return Ok(Listing { begun_at, videos: pages.videos });
+        }
+    }
+    Err(incomplete(format!("more than {PAGES_MAX} pages")))
+}
+
+impl Pages {
+    /// Takes in one page and says whether another is needed.
+    fn take(&mut self, page: ListPage, since: UnixMillis) -> Result<Next, Incomplete> {
+        if page.unreadable > 0 {
+            return Err(incomplete("a page holds entries that cannot be read"));
+        }
+        let total = page.total_count.ok_or_else(|| incomplete("a page states no total"))?;
+        if total < self.total {
+            return Err(incomplete("the total fell while reading: something was deleted"));
+        }
+        self.total = total;
+        let len = page.videos.len();
+        if self.first_len == 0 {
+            self.first_len = len;
+        }
+        let is_past_since = self.is_descending && self.last_created_at.is_some_and(|moment| moment < since);
+        for video in page.videos {
+            self.check_order(video.created_at);
+            if self.seen.insert(video.video_no.clone()) {
+                self.videos.push(video);
+            }
+        }
+        let has_all = self.seen.len() as u64 >= total;
+        if len == 0 && !has_all {
+            return Err(incomplete(format!("the pages end after {} of {total} videos", self.seen.len())));
+        }
+        // the page behind the first one that is wholly too old was read for the seam
+        self.pages_past_since += u32::from(is_past_since && self.is_descending);
+        if has_all || self.pages_past_since >= 1 {
+            return Ok(Next::Done);
+        }
+        if len < self.first_len {
+            return Err(incomplete("a page in the middle is short"));
+        }
+        Ok(Next::Page)
+    }
+
+    fn check_order(&mut self, created_at: Option<UnixMillis>) {
+        let follows = match (self.last_created_at, created_at) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(last), Some(own)) => own <= last,
+        };
+        self.is_descending &= follows;
+        self.last_created_at = created_at.or(self.last_created_at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::IndexStatus;
+
+    fn page(created: &[i64], total: u64) -> ListPage {
+        let video = |moment: &i64| ListedVideo {
+            video_no: VideoNo::parse(&format!("VI{moment:06}")).unwrap(),
+            status: IndexStatus::InProgress,
+            created_at: Some(UnixMillis(*moment)),
+            tags: Vec::new(),
+            cause: None,
+        };
+        ListPage { videos: created.iter().map(video).collect(), total_count: Some(total), unreadable: 0 }
+    }
+
+    fn read_pages(pages: &[ListPage], since: i64) -> Result<(Next, usize), Incomplete> {
+        let mut read = Pages { is_descending: true, ..Pages::default() };
+        let mut next = Next::Page;
+        for (number, page) in pages.iter().enumerate() {
+            next = read.take(page.clone(), UnixMillis(since))?;
+            if next == Next::Done {
+                return Ok((next, number + 1));
+            }
+        }
+        Ok((next, pages.len()))
+    }
+
+    #[test]
+    fn a_listing_is_complete_when_everything_was_seen() {
+        assert_eq!(read_pages(&[page(&[], 0)], 0), Ok((Next::Done, 1)));
+        assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[7], 3)], 0), Ok((Next::Done, 2)));
+        // an upload on the way pushes one video onto the next page
+        assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[8, 7], 4), page(&[], 3)], 0).is_err(), true);
+        assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[8, 7], 3)], 0), Ok((Next::Done, 2)));
+    }
+
+    #[test]
+    fn reading_stops_early_only_one_page_behind_the_moment_and_only_in_order() {
+        let pages = [page(&[9, 8], 100), page(&[7, 6], 100), page(&[5, 4], 100), page(&[3, 2], 100)];
+        assert_eq!(read_pages(&pages, 7), Ok((Next::Done, 3)));
+        let unordered = [page(&[8, 9], 100), page(&[7, 6], 100), page(&[5, 4], 100), page(&[3, 2], 100)];
+        assert_eq!(read_pages(&unordered, 7), Ok((Next::Page, 4)));
+    }
+
+    #[test]
+    fn a_listing_that_could_hide_something_is_not_complete() {
+        let no_total = ListPage { total_count: None, ..page(&[9], 1) };
+        let unreadable = ListPage { unreadable: 1, ..page(&[9], 1) };
+        for pages in [
+            vec![no_total],
+            vec![unreadable],
+            vec![page(&[9, 8], 4), page(&[7, 6], 3)],
+            vec![page(&[9, 8], 9), page(&[7], 9)],
+            vec![page(&[9, 8], 9), page(&[], 9)],
+        ] {
+            assert!(read_pages(&pages, 0).is_err(), "{pages:?}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Manifest rows into the ledger, batch by batch.
+//!
+//! While one batch is admitted the next is read; never more than two are in memory. Reading a manifest twice changes
+//! nothing, so a run that goes on simply reads it again.
+
+use crate::{
+    item::{ManifestRow, RowFault},
+    ledger::{Admission, FailedRows, LedgerError, RunId, SourceId},
+    manifest::{Manifest, ManifestError},
+    monitor::{Notice, ReadingCounts},
+};
+
+use super::doors::Doors;
+
+/// Rows in one batch at most: long enough to share a commit, short enough for a claim to slip in between.
+const BATCH_ROWS: usize = 1_000;
+/// Bytes of cells in one batch at most, so that large rows do not take the memory.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+type Batch = Vec<Result<ManifestRow, RowFault>>;
+
+/// How the reading of all manifests ended.
+#[derive(Debug, Default)]
+pub(super) struct Ingested {
+    /// Manifests that could not be read to their end.
+    pub(super) broken: Vec<ManifestError>,
+}
+
+/// Reads every manifest to its end, or until told to leave.
+pub(super) async fn ingest<T>(
+    doors: Doors<T>,
+    run: RunId,
+    manifests: Vec<(SourceId, Manifest)>,
+    failed: FailedRows,
+) -> Result<Ingested, LedgerError> {
+    let mut ingested = Ingested::default();
+    for (source, manifest) in manifests {
+        if doors.signals.drain.is_cancelled() {
+            return Ok(ingested);
+        }
+        if let Err(broken) = read_one(&doors, run, source, manifest, failed).await? {
+            ingested.broken.push(broken);
+        }
+    }
+    Ok(ingested)
+}
+
+async fn read_one<T>(
+    doors: &Doors<T>,
+    run: RunId,
+    source: SourceId,
+    manifest: Manifest,
+    failed: FailedRows,
+) -> Result<Result<(), ManifestError>, LedgerError> {
+    let path = manifest.path().to_owned();
+    let mut counts = ReadingCounts::default();
+    let mut reading = tokio::task::spawn_blocking(move || read_batch(manifest));
+    loop {
+        let Ok((manifest, batch, end)) = reading.await else {
+            return Err(LedgerError::Broken { cause: "the manifest reader ended early".to_owned() });
+        };
+        let is_last = end.is_some() || doors.signals.drain.is_cancelled();
+        // the next batch is read while this one is admitted
+        reading = tokio::task::spawn_blocking(move || {
+            if is_last { (manifest, Vec::new(), None) } else { read_batch(manifest) }
+        });
+        admit(doors, (run, source, &path), batch, failed, &mut counts).await?;
+        match end {
+            Some(Ok(())) => {
+                doors.ledger.end_reading(run, source).await?;
+                let pending = doors.ledger.pending(vec![source]).await?;
+                doors.say(&Notice::ManifestRead { path, counts, pending });
+                doors.signals.ledger_changed();
+                return Ok(Ok(()));
+            }
+            Some(Err(broken)) => return Ok(Err(broken)),
+            None if is_last => return Ok(Ok(())),
+            None => {}
+        }
+    }
+}
+
+/// Reads up to one batch; the last part says how the manifest ended, if it did.
+fn read_batch(mut manifest: Manifest) -> (Manifest, Batch, Option<Result<(), ManifestError>>) {
+    let mut batch = Batch::new();
+    let mut bytes = 0;
+    while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES {
+        match manifest.next() {
+            Ok(Some(row)) => {
+                let cells = match &row {
+                    Ok(row) => &row.cells,
+                    Err(fault) => &fault.cells,
+                };
+                bytes += cells.iter().map(String::len).sum::<usize>();
+                batch.push(row);
+            }
+            Ok(None) => return (manifest, batch, Some(Ok(()))),
+            Err(broken) => return (manifest, batch, Some(Err(broken))),
+        }
+    }
+    (manifest, batch, None)
+}
+
+async fn admit<T>(
+    doors: &Doors<T>,
+    (run, source, path): (RunId, SourceId, &str),
+    batch: Batch,
+    failed: FailedRows,
+    counts: &mut ReadingCounts,
+) -> Result<(), LedgerError> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let told: Vec<(u64, Vec<crate::item::Problem>)> = batch
+        .iter()
+        .map(|row| match row {
+            Ok(row) => (row.line, Vec::new()),
+            Err(fault) => (fault.line, fault.problems.clone()),
+        })
+        .collect();
+    let admissions = doors.ledger.admit(run, source, batch, failed, doors.clock.now()).await?;
+    doors.signals.ledger_changed();
+    for (admission, (line, problems)) in admissions.into_iter().zip(told) {
+        counts.rows += 1;
+        let path = || path.to_owned();
+        match admission {
+            Admission::Added => counts.added += 1,
+            Admission::Known => counts.known += 1,
+            Admission::Updated => counts.updated += 1,
+            Admission::Drifted => {
+                counts.drifted += 1;
+                doors.say(&Notice::RowDrifted { path: path(), line });
+            }
+            Admission::Duplicate { first_line } => {
+                counts.duplicates += 1;
+                doors.say(&Notice::RowDuplicate { path: path(), line, first_line });
+            }
+            Admission::Faulty => {
+                counts.rejected += 1;
+                doors.say(&Notice::RowRejected { path: path(), line, problems });
+            }
+        }
+    }
+    Ok(())
+}

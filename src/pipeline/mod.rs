@@ -1,0 +1,323 @@
+//! The hall: wires the rooms, carries the stop signal, and knows when a run is over.
+//!
+//! Four stages work side by side and meet only in the ledger: ingest, upload, doubt, poll. The hall looks at the ledger
+//! once a second and asks whether anything is left to do.
+//!
+//! ```text
+//!   sending is over:  the manifests are read, nothing is pending or on the wire; or sending had to end
+//!   waiting is over:  nothing awaits evidence; or the time to wait has passed; or nobody wants to wait
+//! ```
+
+mod doors;
+mod doubt;
+mod ingest;
+mod poll;
+mod upload;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinHandle;
+
+pub use doors::{Doors, Signals};
+pub use doubt::{NamespaceUse, Rules as DoubtRules};
+
+use crate::{
+    ending::Ending,
+    item::UnixMillis,
+    ledger::{ClaimTerms, FailedRows, LedgerError, Marker, RunId, SourceId, Tally},
+    lifecycle::State,
+    limit::{Limit, show_span},
+    manifest::{self, Manifest, ManifestError},
+    monitor::{Notice, Progress},
+    service::Transport,
+};
+use upload::{UploadEnd, UploadPlan};
+
+/// The hall looks at the ledger this often.
+const PULSE: Duration = Duration::from_secs(1);
+/// Counting a large ledger takes long; it is then looked at less often.
+const PULSE_LARGE: Duration = Duration::from_secs(5);
+/// What is large, in items.
+const LARGE: u64 = 200_000;
+
+/// A request must start within this span of its claim; later it is not sent at all.
+const START_WITHIN: Duration = Duration::from_secs(5);
+/// An unanswered request may be accepted this long after its sending: the service fetches the source first.
+const ACCEPTANCE_LAG_MAX: Duration = Duration::from_secs(15 * 60);
+/// Sending stops while more doubts than this are open…
+const DOUBTS_MIN: u64 = 5;
+/// …or than one in so many items, whichever is more.
+const DOUBTS_SHARE: u64 = 100;
+
+/// How a run is to go; every value is checked already.
+#[derive(Clone, Debug)]
+pub struct RunPolicy {
+    /// The upload rate, for the forecast; the porter keeps it.
+    pub rate: Limit,
+    /// The rolling windows.
+    pub caps: Vec<Limit>,
+    /// Requests on the wire at most.
+    pub concurrency: usize,
+    /// Whether to send marker tags.
+    pub marker: Marker,
+    /// How doubts are weighed.
+    pub doubts: DoubtRules,
+    /// How long to wait for indexing after the last acceptance; none does not wait.
+    pub wait: Option<Duration>,
+    /// Stop sending after this long.
+    pub time_max: Option<Duration>,
+    /// Send no more than this.
+    pub rows_max: Option<u64>,
+    /// What to do with rows that failed before.
+    pub failed: FailedRows,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// Manifests that could not be read to their end.
+    pub broken_manifests: Vec<ManifestError>,
+}
+
+/// Takes every manifest through the whole way: rows in, every row settled, or as far as the policy allows.
+pub async fn import<T: Transport>(
+    doors: Doors<T>,
+    run: RunId,
+    manifests: Vec<Manifest>,
+    policy: &RunPolicy,
+) -> Result<Outcome, LedgerError> {
+    let mut sources = Vec::with_capacity(manifests.len());
+    let mut readings = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        let identity = manifest::identity(manifest.path());
+        let source = doors.ledger.begin_reading(run, identity, manifest.column_names().to_vec()).await?;
+        doors.say(&Notice::ManifestOpened {
+            path: manifest.path().to_owned(),
+            mapping: manifest.mapping(),
+            unused_columns: manifest.unused_columns().into_iter().map(str::to_owned).collect(),
+        });
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+        readings.push((source, manifest));
+    }
+    let ingest = tokio::spawn(ingest::ingest(doors.clone(), run, readings, policy.failed));
+    run_stages(doors, run, sources, Some(ingest), policy).await
+}
+
+/// Settles what is open and polls; reads no manifest and uploads nothing.
+pub async fn reconcile<T: Transport>(
+    doors: Doors<T>,
+    run: RunId,
+    policy: &RunPolicy,
+) -> Result<Outcome, LedgerError> {
+    run_stages(doors, run, Vec::new(), None, policy).await
+}
+
+async fn run_stages<T: Transport>(
+    doors: Doors<T>,
+    run: RunId,
+    sources: Vec<SourceId>,
+    ingest: Option<JoinHandle<Result<ingest::Ingested, LedgerError>>>,
+    policy: &RunPolicy,
+) -> Result<Outcome, LedgerError> {
+    let started_at = doors.clock.now();
+    let items = doors.ledger.tally().await?.total();
+    let plan = UploadPlan {
+        terms: Arc::new(ClaimTerms {
+            run,
+            sources: sources.clone(),
+            caps: policy.caps.clone(),
+            start_within: START_WITHIN,
+            acceptance_lag_max: ACCEPTANCE_LAG_MAX,
+            doubts_max: DOUBTS_MIN.max(items / DOUBTS_SHARE),
+            marker: policy.marker,
+        }),
+        concurrency: policy.concurrency,
+        rows_max: policy.rows_max,
+        stop_at: policy.time_max.map(|span| started_at.plus(span)),
+    };
+    let mut hall = Hall {
+        upload: Some(tokio::spawn(upload::upload(doors.clone(), plan))),
+        doubt: tokio::spawn(doubt::settle_doubts(doors.clone(), policy.doubts)),
+        poll: tokio::spawn(poll::poll(doors.clone())),
+        ingest,
+        ingested: ingest::Ingested::default(),
+        sending_ended: None,
+        sources,
+        started_at,
+        policy,
+        doors,
+    };
+    let ending = hall.watch().await;
+    hall.close(ending).await
+}
+
+/// The stages at work, and what is known of their ends.
+struct Hall<'a, T> {
+    doors: Doors<T>,
+    policy: &'a RunPolicy,
+    started_at: UnixMillis,
+    sources: Vec<SourceId>,
+    ingest: Option<JoinHandle<Result<ingest::Ingested, LedgerError>>>,
+    ingested: ingest::Ingested,
+    upload: Option<JoinHandle<Result<UploadEnd, LedgerError>>>,
+    sending_ended: Option<UploadEnd>,
+    doubt: JoinHandle<Result<(), LedgerError>>,
+    poll: JoinHandle<Result<(), LedgerError>>,
+}
+
+impl<T: Transport> Hall<'_, T> {
+    /// Looks at the ledger until the run is over.
+    async fn watch(&mut self) -> Result<Ending, LedgerError> {
+        loop {
+            self.collect_ends().await?;
+            let tally = self.doors.ledger.tally().await?;
+            let pending = self.doors.ledger.pending(self.sources.clone()).await?;
+            self.say_progress(&tally, pending);
+            if let Some(ending) = self.ending(&tally, pending).await? {
+                return Ok(ending);
+            }
+            // a change that a stage missed is seen now at the latest
+            self.doors.signals.ledger_changed();
+            let pulse = if tally.total() > LARGE { PULSE_LARGE } else { PULSE };
+            let drain = self.doors.signals.drain.clone();
+            if drain.is_cancelled() {
+                self.doors.clock.sleep(pulse / 10).await;
+            } else {
+                tokio::select! { () = self.doors.clock.sleep(pulse) => {} () = drain.cancelled() => {} }
+            }
+        }
+    }
+
+    async fn collect_ends(&mut self) -> Result<(), LedgerError> {
+        if let Some(ingest) = self.ingest.take_if(|task| task.is_finished()) {
+            self.ingested = joined(ingest.await)?;
+            self.say_forecast().await?;
+        }
+        if let Some(upload) = self.upload.take_if(|task| task.is_finished()) {
+            self.sending_ended = Some(joined(upload.await)?);
+        }
+        if self.doubt.is_finished() {
+            return joined((&mut self.doubt).await);
+        }
+        if self.poll.is_finished() {
+            return joined((&mut self.poll).await);
+        }
+        Ok(())
+    }
+
+    /// Whether the run is over, and how.
+    async fn ending(&self, tally: &Tally, pending: u64) -> Result<Option<Ending>, LedgerError> {
+        if self.doors.signals.drain.is_cancelled() && self.upload.is_none() && self.ingest.is_none() {
+            return Ok(Some(Ending::Interrupted));
+        }
+        match &self.sending_ended {
+            Some(UploadEnd::Stopped { reason, cause }) => {
+                return Ok(Some(Ending::Stopped { reason: *reason, cause: cause.clone() }));
+            }
+            Some(UploadEnd::Offline { cause }) => return Ok(Some(Ending::Offline { cause: cause.clone() })),
+            Some(UploadEnd::TimeUp) => return Ok(Some(Ending::TimeUp)),
+            Some(UploadEnd::Drained) => return Ok(None),
+            Some(UploadEnd::RowsMax) | None => {}
+        }
+        let all_is_sent = self.ingest.is_none() && pending == 0 && tally.of(State::Sending) == 0;
+        let sending_is_over = all_is_sent || self.sending_ended.is_some();
+        if !sending_is_over {
+            return Ok(None);
+        }
+        let at_end = if self.sending_ended == Some(UploadEnd::RowsMax) && pending > 0 {
+            Ending::RowsMax
+        } else {
+            Ending::Settled
+        };
+        if tally.awaiting_evidence() == 0 {
+            return Ok(Some(at_end));
+        }
+        let Some(wait) = self.policy.wait else {
+            return Ok(Some(if at_end == Ending::Settled { Ending::NotWaited } else { at_end }));
+        };
+        let last_accepted_at = self.doors.ledger.last_accepted_at().await?;
+        let waits_since = last_accepted_at.unwrap_or(self.started_at).max(self.started_at);
+        Ok((self.doors.clock.now() > waits_since.plus(wait)).then_some(Ending::WaitOver))
+    }
+
+    /// What the rate means for what is left to send.
+    async fn say_forecast(&self) -> Result<(), LedgerError> {
+        let pending = self.doors.ledger.pending(self.sources.clone()).await?;
+        if pending == 0 || self.doors.signals.drain.is_cancelled() {
+            return Ok(());
+        }
+        let span = time_to_send(pending, self.policy.rate, &self.policy.caps);
+        let rate = self.policy.rate;
+        let caps: String = self.policy.caps.iter().map(|cap| format!(" and {cap}")).collect();
+        let text = format!(
+            "{pending} left to send at {rate}{caps}: about {}; raise --rate if your account allows more",
+            show_span(span)
+        );
+        self.doors.say(&Notice::Said { text });
+        Ok(())
+    }
+
+    fn say_progress(&self, tally: &Tally, pending: u64) {
+        let now = self.doors.clock.now();
+        let sent_by = (self.ingest.is_none() && pending > 0)
+            .then(|| now.plus(time_to_send(pending, self.policy.rate, &self.policy.caps)));
+        self.doors.say(&Notice::Progress(progress_of(tally, sent_by)));
+    }
+
+    /// Sends everybody home and waits until they are.
+    async fn close(self, ending: Result<Ending, LedgerError>) -> Result<Outcome, LedgerError> {
+        self.doors.signals.drain.cancel();
+        let mut ingested = self.ingested;
+        if let Some(ingest) = self.ingest {
+            ingested = joined(ingest.await)?;
+        }
+        if let Some(upload) = self.upload {
+            joined(upload.await)?;
+        }
+        self.doors.signals.leave.cancel();
+        if !self.doubt.is_finished() {
+            joined(self.doubt.await)?;
+        }
+        if !self.poll.is_finished() {
+            joined(self.poll.await)?;
+        }
+        Ok(Outcome { ending: ending?, broken_manifests: ingested.broken })
+    }
+}
+
+fn joined<V>(ended: Result<Result<V, LedgerError>, tokio::task::JoinError>) -> Result<V, LedgerError> {
+    ended.unwrap_or_else(|fault| Err(LedgerError::Broken { cause: format!("a stage ended early: {fault}") }))
+}
+
+/// The counts of a tally in the words of the progress display.
+#[must_use]
+pub fn progress_of(tally: &Tally, sent_by: Option<UnixMillis>) -> Progress {
+    Progress {
+        items: tally.total(),
+        pending: tally.of(State::Pending),
+        sending: tally.of(State::Sending),
+        in_doubt: tally.of(State::InDoubt) + tally.of(State::Counted),
+        indexing: tally.of(State::Accepted),
+        indexed: tally.of(State::Indexed),
+        failed: tally.of(State::Failed),
+        rejected: tally.of(State::Rejected) + tally.of(State::Abandoned),
+        asked: tally.of(State::Asked),
+        sent_by,
+    }
+}
+
+/// How long sending `count` items takes under a rate and caps, from fresh windows.
+#[must_use]
+pub fn time_to_send(count: u64, rate: Limit, caps: &[Limit]) -> Duration {
+    let by_rate = rate.interval().saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+    let by_cap = caps.iter().map(|cap| {
+        let full_windows = count.saturating_sub(1) / u64::from(cap.count());
+        let span = Duration::from_millis(u64::try_from(cap.span_ms()).unwrap_or(0));
+        span.saturating_mul(u32::try_from(full_windows).unwrap_or(u32::MAX))
+    });
+    by_cap.fold(by_rate, Duration::max)
+}

@@ -1,0 +1,133 @@
+//! Accepted items until they are searchable, or have failed.
+//!
+//! One listing looks at up to 100 items. What a listing does not show after several looks is asked for singly. An
+//! answer that shows nothing proves nothing: the item is looked at again later, ever more rarely.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::{
+    item::VideoNo,
+    ledger::{LedgerError, Seen, Sight, Watch},
+    monitor::Notice,
+    quota::{Feedback, Lane},
+    service::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
+};
+
+use super::doors::Doors;
+
+/// Looks in a row without sight after which an item is asked for singly.
+const MISSED_MAX: u32 = 4;
+
+/// Polls until told to leave.
+pub(super) async fn poll<T: Transport>(doors: Doors<T>) -> Result<(), LedgerError> {
+    let leave = doors.signals.leave.clone();
+    tokio::select! {
+        () = leave.cancelled() => Ok(()),
+        ended = poll_forever(&doors) => ended,
+    }
+}
+
+async fn poll_forever<T: Transport>(doors: &Doors<T>) -> Result<(), LedgerError> {
+    loop {
+        let next_look_at = doors.ledger.next_look_at().await?;
+        match next_look_at {
+            Some(moment) if moment <= doors.clock.now() => look(doors).await?,
+            Some(moment) => doors.clock.sleep_until(moment).await,
+            None => doors.signals.next_change().await,
+        }
+    }
+}
+
+/// Looks at the items that are due, as many as fit one request.
+async fn look<T: Transport>(doors: &Doors<T>) -> Result<(), LedgerError> {
+    let permit = doors.porter.permit(Lane::List).await;
+    let due = doors.ledger.watches(doors.clock.now(), VIDEO_NOS_MAX).await?;
+    // one request looks into one namespace; the others' turn comes next
+    let mut by_namespace: BTreeMap<&str, Vec<&Watch>> = BTreeMap::new();
+    for watch in &due {
+        by_namespace.entry(watch.namespace.as_str()).or_default().push(watch);
+    }
+    let Some((namespace, watches)) = by_namespace.into_iter().max_by_key(|(_, watches)| watches.len()) else {
+        doors.porter.give_back(permit);
+        return Ok(());
+    };
+    let video_nos: Vec<&VideoNo> = watches.iter().map(|watch| &watch.video_no).collect();
+    let page = match doors.service.list_videos(permit, namespace, &video_nos).await {
+        Ok(page) => page,
+        Err(fault) => {
+            doors.learn_read_fault(Lane::List, &fault);
+            return Ok(());
+        }
+    };
+    doors.porter.learn(Lane::List, &Feedback::Passed);
+    let shown: HashMap<&VideoNo, &ListedVideo> =
+        page.videos.iter().map(|video| (&video.video_no, video)).collect();
+    let mut sights = Vec::with_capacity(watches.len());
+    let mut missing = Vec::new();
+    for watch in watches {
+        match shown.get(&watch.video_no) {
+            Some(video) => sights.push(sight(watch, video)),
+            None if watch.missed >= MISSED_MAX => missing.push(watch),
+            None => sights.push(Sight { item: watch.item, seen: Seen::NotShown }),
+        }
+    }
+    record(doors, &due, sights).await?;
+    for watch in missing {
+        look_singly(doors, watch).await?;
+    }
+    Ok(())
+}
+
+async fn look_singly<T: Transport>(doors: &Doors<T>, watch: &Watch) -> Result<(), LedgerError> {
+    let permit = doors.porter.permit(Lane::Metadata).await;
+    let seen = match doors.service.metadata(permit, &watch.namespace, &watch.video_no).await {
+        Ok(video) => {
+            doors.porter.learn(Lane::Metadata, &Feedback::Passed);
+            video.filter(|video| video.video_no == watch.video_no)
+        }
+        Err(fault) => {
+            doors.learn_read_fault(Lane::Metadata, &fault);
+            None
+        }
+    };
+    let sight = match &seen {
+        Some(video) => sight(watch, video),
+        None => Sight { item: watch.item, seen: Seen::NotShown },
+    };
+    record(doors, std::slice::from_ref(watch), vec![sight]).await
+}
+
+fn sight(watch: &Watch, video: &ListedVideo) -> Sight {
+    let seen = match video.status {
+        IndexStatus::Indexed => Seen::Indexed,
+        IndexStatus::Failed => {
+            let cause = video.cause.as_deref().unwrap_or("the service gave no cause");
+            Seen::Failed(crate::redact::clean(cause))
+        }
+        IndexStatus::InProgress => Seen::InProgress,
+    };
+    Sight { item: watch.item, seen }
+}
+
+async fn record<T>(doors: &Doors<T>, watches: &[Watch], sights: Vec<Sight>) -> Result<(), LedgerError> {
+    let mut notices = Vec::new();
+    for sight in &sights {
+        let Some(watch) = watches.iter().find(|watch| watch.item == sight.item) else { continue };
+        match &sight.seen {
+            Seen::Indexed => notices.push(Notice::Indexed { video_no: watch.video_no.clone() }),
+            Seen::Failed(cause) => {
+                notices
+                    .push(Notice::IndexingFailed { video_no: watch.video_no.clone(), cause: cause.clone() });
+            }
+            Seen::InProgress | Seen::NotShown => {}
+        }
+    }
+    doors.ledger.observe(sights, doors.clock.now()).await?;
+    for notice in &notices {
+        doors.say(notice);
+    }
+    if !notices.is_empty() {
+        doors.signals.ledger_changed();
+    }
+    Ok(())
+}

@@ -1,0 +1,325 @@
+//! Pending items into requests, and answers into the ledger.
+//!
+//! - One loop claims; every claimed request runs in a task of its own, which alone settles it. A dropped future would
+//!   not unsend a request, so these tasks are never dropped: draining waits for them.
+//! - At most `concurrency` requests are on the wire, and after a refusal one.
+//! - Nothing here sends an item twice: a verdict either moves it on, or the ledger holds it in doubt.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+
+use crate::{
+    ending::StopReason,
+    item::UnixMillis,
+    ledger::{Binding, BoundBy, Claim, ClaimAnswer, ClaimTerms, LedgerError, Obstacle, Settlement},
+    lifecycle::Event,
+    limit::show_span,
+    monitor::{Notice, Shown},
+    quota::{Feedback, Hold, HoldReason, Lane, Permit, parse_retry_after},
+    service::{Certainty, Transport, Verdict},
+};
+
+use super::doors::Doors;
+
+/// With no answer at all in this run, so many unreachable hosts in a row mean a wrong address or no network.
+const FIRST_FAILURES_MAX: u32 = 5;
+/// A host that answered before is waited for this long.
+const OFFLINE_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// How to send.
+#[derive(Clone, Debug)]
+pub(super) struct UploadPlan {
+    pub(super) terms: Arc<ClaimTerms>,
+    pub(super) concurrency: usize,
+    /// Send no more than this many in this run.
+    pub(super) rows_max: Option<u64>,
+    /// Send nothing after this moment.
+    pub(super) stop_at: Option<UnixMillis>,
+}
+
+/// Why sending ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum UploadEnd {
+    /// Told to.
+    Drained,
+    /// The time given is up.
+    TimeUp,
+    /// The number of rows given is reached.
+    RowsMax,
+    /// The service will take no row until somebody acts.
+    Stopped { reason: StopReason, cause: String },
+    /// The host cannot be reached.
+    Offline { cause: String },
+}
+
+/// What one request taught the loop.
+enum Sent {
+    Answered,
+    Unreachable(String),
+    Stop { reason: StopReason, cause: String },
+}
+
+struct Uploading<T> {
+    doors: Doors<T>,
+    plan: UploadPlan,
+    on_wire: JoinSet<Result<Sent, LedgerError>>,
+    sent: u64,
+    has_been_answered: bool,
+    offline_since: Option<UnixMillis>,
+    /// The obstacle last announced, so that it is announced once.
+    announced: Option<Obstacle>,
+}
+
+/// Sends until told to stop, or until it must not go on; then waits for what is on the wire.
+pub(super) async fn upload<T: Transport>(
+    doors: Doors<T>,
+    plan: UploadPlan,
+) -> Result<UploadEnd, LedgerError> {
+    let mut uploading = Uploading {
+        doors,
+        plan,
+        on_wire: JoinSet::new(),
+        sent: 0,
+        has_been_answered: false,
+        offline_since: None,
+        announced: None,
+    };
+    let end = uploading.run().await;
+    while let Some(sent) = uploading.on_wire.join_next().await {
+        uploading.note(sent)?;
+    }
+    end
+}
+
+impl<T: Transport> Uploading<T> {
+    async fn run(&mut self) -> Result<UploadEnd, LedgerError> {
+        loop {
+            while let Some(sent) = self.on_wire.try_join_next() {
+                if let Some(end) = self.note(sent)? {
+                    return Ok(end);
+                }
+            }
+            if let Some(end) = self.must_end() {
+                return Ok(end);
+            }
+            // slots of the quota are not spent on asking: what is in the way is looked at before a permit is taken
+            let obstacle = if self.on_wire.len() >= self.plan.concurrency {
+                Some(None)
+            } else {
+                let now = self.doors.clock.now();
+                self.doors.ledger.obstacle(Arc::clone(&self.plan.terms), now).await?.map(Some)
+            };
+            let end = match obstacle {
+                Some(obstacle) => self.wait_for(obstacle).await?,
+                None => match self.next_permit().await? {
+                    Ok(permit) => self.claim_and_send(permit).await?,
+                    Err(end) => end,
+                },
+            };
+            if let Some(end) = end {
+                return Ok(end);
+            }
+        }
+    }
+
+    fn must_end(&self) -> Option<UploadEnd> {
+        if self.doors.signals.drain.is_cancelled() {
+            return Some(UploadEnd::Drained);
+        }
+        if self.plan.stop_at.is_some_and(|moment| self.doors.clock.now() >= moment) {
+            return Some(UploadEnd::TimeUp);
+        }
+        self.plan.rows_max.is_some_and(|rows_max| self.sent >= rows_max).then_some(UploadEnd::RowsMax)
+    }
+
+    /// The next permit, unless something else happens first: an end, or an answer to look at.
+    async fn next_permit(&mut self) -> Result<Result<Permit, Option<UploadEnd>>, LedgerError> {
+        let porter = Arc::clone(&self.doors.porter);
+        let stop_at = self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX));
+        tokio::select! {
+            biased;
+            () = self.doors.signals.drain.cancelled() => Ok(Err(None)),
+            permit = porter.permit(Lane::Upload) => Ok(Ok(permit)),
+            Some(sent) = self.on_wire.join_next() => Ok(Err(self.note(sent)?)),
+            () = self.doors.clock.sleep_until(stop_at) => Ok(Err(None)),
+        }
+    }
+
+    async fn claim_and_send(&mut self, permit: Permit) -> Result<Option<UploadEnd>, LedgerError> {
+        let now = self.doors.clock.now();
+        match self.doors.ledger.claim(Arc::clone(&self.plan.terms), now).await? {
+            ClaimAnswer::Claimed(claim) => {
+                self.sent += 1;
+                let doors = self.doors.clone();
+                self.on_wire.spawn(async move { send(&doors, permit, *claim).await });
+            }
+            ClaimAnswer::Obstructed(_) => self.doors.porter.give_back(permit),
+        }
+        Ok(None)
+    }
+
+    /// Waits for an obstacle to go away; none is the concurrency bound.
+    async fn wait_for(&mut self, obstacle: Option<Obstacle>) -> Result<Option<UploadEnd>, LedgerError> {
+        let (why, until) = match obstacle {
+            None | Some(Obstacle::NothingPending) => return self.wait_until(None).await,
+            Some(Obstacle::Full { free_at, cap }) => (format!("the {cap} window is full"), free_at),
+            Some(Obstacle::TooManyDoubts { open }) => {
+                let why =
+                    format!("{open} requests have no clear answer; nothing is sent until that is settled");
+                (why, self.doors.clock.now().plus(OFFLINE_MAX))
+            }
+        };
+        if self.announced != obstacle {
+            self.announced = obstacle;
+            self.doors.say(&Notice::Waiting { why, until });
+        }
+        self.wait_until(Some(until)).await
+    }
+
+    /// Waits for a moment, a change in the ledger, an answer or the end, whichever is first.
+    async fn wait_until(&mut self, moment: Option<UnixMillis>) -> Result<Option<UploadEnd>, LedgerError> {
+        let moment =
+            moment.unwrap_or(UnixMillis(i64::MAX)).min(self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX)));
+        let signals = self.doors.signals.clone();
+        tokio::select! {
+            () = signals.drain.cancelled() => Ok(None),
+            Some(sent) = self.on_wire.join_next() => self.note(sent),
+            () = self.doors.clock.sleep_until(moment) => Ok(None),
+            () = signals.next_change() => Ok(None),
+        }
+    }
+
+    /// Takes note of a request that ended.
+    fn note(
+        &mut self,
+        sent: Result<Result<Sent, LedgerError>, tokio::task::JoinError>,
+    ) -> Result<Option<UploadEnd>, LedgerError> {
+        let sent =
+            sent.map_err(|fault| LedgerError::Broken { cause: format!("a request ended early: {fault}") })??;
+        let now = self.doors.clock.now();
+        match sent {
+            Sent::Answered => {
+                self.has_been_answered = true;
+                self.offline_since = None;
+                Ok(None)
+            }
+            Sent::Unreachable(cause) => {
+                self.sent = self.sent.saturating_sub(1);
+                let since = *self.offline_since.get_or_insert(now);
+                let failures = self.doors.porter.hold(Lane::Upload).map_or(0, |hold| hold.failures);
+                let never_there = !self.has_been_answered && failures >= FIRST_FAILURES_MAX;
+                let gone_for_long =
+                    now.since_ms(since) > i64::try_from(OFFLINE_MAX.as_millis()).unwrap_or(i64::MAX);
+                Ok((never_there || gone_for_long).then_some(UploadEnd::Offline { cause }))
+            }
+            Sent::Stop { reason, cause } => Ok(Some(UploadEnd::Stopped { reason, cause })),
+        }
+    }
+}
+
+/// Makes one request and settles it.
+async fn send<T: Transport>(doors: &Doors<T>, permit: Permit, claim: Claim) -> Result<Sent, LedgerError> {
+    let verdict = if doors.clock.now() > claim.send_before {
+        // the machine slept between the claim and here: somebody may have decided on this attempt by now
+        Verdict::NotSent { cause: "it was not started in time".to_owned() }
+    } else {
+        doors.service.upload(permit, &claim.submission, claim.marker.as_deref()).await
+    };
+    let at = doors.clock.now();
+    settle(doors, &claim, &verdict, at).await?;
+    let hold = learn(doors, &verdict, at);
+    announce(doors, &claim, &verdict, hold);
+    doors.signals.ledger_changed();
+    Ok(match verdict {
+        Verdict::NotSent { cause } => Sent::Unreachable(cause),
+        Verdict::StopRun { reason, cause, .. } => Sent::Stop { reason, cause },
+        Verdict::Accepted { .. }
+        | Verdict::AcceptedUnnamed
+        | Verdict::BadRow { .. }
+        | Verdict::RefusedForNow { .. }
+        | Verdict::InDoubt { .. } => Sent::Answered,
+    })
+}
+
+async fn settle<T>(
+    doors: &Doors<T>,
+    claim: &Claim,
+    verdict: &Verdict,
+    at: UnixMillis,
+) -> Result<(), LedgerError> {
+    let settlement = settlement_of(verdict, at);
+    match doors.ledger.settle(claim.attempt, settlement).await {
+        // a number that is bound already: the service took the video, under which number is to be found out
+        Err(LedgerError::Impossible { .. }) if matches!(verdict, Verdict::Accepted { .. }) => {
+            let cause = "the service named a video that belongs to another item".to_owned();
+            doors.ledger.settle(claim.attempt, Settlement::new(Event::AcceptedUnnamed, at, cause)).await
+        }
+        settled => settled,
+    }
+}
+
+fn settlement_of(verdict: &Verdict, at: UnixMillis) -> Settlement {
+    let plain = |event, cause: &String| Settlement::new(event, at, cause.clone());
+    match verdict {
+        Verdict::Accepted { video_no, uploaded_at } => Settlement {
+            event: Event::Accepted,
+            at,
+            bound: Some(Binding {
+                video_no: video_no.clone(),
+                uploaded_at: *uploaded_at,
+                by: BoundBy::Reply,
+            }),
+            cause: None,
+        },
+        Verdict::AcceptedUnnamed => Settlement::new(Event::AcceptedUnnamed, at, None),
+        Verdict::BadRow { cause } => plain(Event::Rejected, cause),
+        Verdict::RefusedForNow { cause, .. }
+        | Verdict::StopRun { certainty: Certainty::Refused, cause, .. } => plain(Event::RefusedForNow, cause),
+        Verdict::InDoubt { cause } | Verdict::StopRun { certainty: Certainty::Unclear, cause, .. } => {
+            plain(Event::Doubted, cause)
+        }
+        Verdict::NotSent { cause } => plain(Event::NotSent, cause),
+    }
+}
+
+fn learn<T>(doors: &Doors<T>, verdict: &Verdict, at: UnixMillis) -> Option<Hold> {
+    let feedback = match verdict {
+        Verdict::Accepted { .. } | Verdict::AcceptedUnnamed | Verdict::BadRow { .. } => Feedback::Passed,
+        Verdict::RefusedForNow { retry_after, .. } => {
+            Feedback::RefusedForNow(retry_after.as_deref().and_then(|text| parse_retry_after(text, at)))
+        }
+        Verdict::NotSent { .. } => Feedback::Unreachable,
+        Verdict::InDoubt { .. } | Verdict::StopRun { .. } => Feedback::Unclear,
+    };
+    doors.porter.learn(Lane::Upload, &feedback)
+}
+
+fn announce<T>(doors: &Doors<T>, claim: &Claim, verdict: &Verdict, hold: Option<Hold>) {
+    let url = Shown::from(&claim.submission.url);
+    match verdict {
+        Verdict::Accepted { video_no, .. } => {
+            doors.say(&Notice::Accepted { url, video_no: video_no.clone() })
+        }
+        Verdict::BadRow { cause } => doors.say(&Notice::Refused { url, cause: cause.clone() }),
+        Verdict::InDoubt { cause } => doors.say(&Notice::Doubted { url, cause: cause.clone() }),
+        Verdict::AcceptedUnnamed => {
+            let cause = "accepted, but the answer names no video".to_owned();
+            doors.say(&Notice::Doubted { url, cause });
+        }
+        Verdict::RefusedForNow { .. } | Verdict::NotSent { .. } | Verdict::StopRun { .. } => {}
+    }
+    let Some(hold) = hold else { return };
+    let after = show_span(hold.until.after_now(doors.clock.now()));
+    let why = match (hold.reason, verdict) {
+        (HoldReason::Refused, _) => format!("the service asks to slow down; trying one in {after}"),
+        (HoldReason::Unreachable, Verdict::NotSent { cause }) => {
+            format!("the service cannot be reached ({cause}); trying again in {after}")
+        }
+        (HoldReason::Unreachable, _) => format!("the service cannot be reached; trying again in {after}"),
+        (HoldReason::Unclear, _) => {
+            format!("{} unclear answers in a row; trying one in {after}", hold.failures)
+        }
+    };
+    doors.say(&Notice::Waiting { why, until: hold.until });
+}

@@ -1,0 +1,97 @@
+//! What may be shown: hides the secrets in URLs and the control characters in foreign text.
+//!
+//! A signed link is a bearer credential. Everything printed, logged or put into a message goes through here; only the
+//! wire, the ledger and the user's own original columns keep the whole.
+
+/// Query parameters whose values are harmless and useful to see.
+const SHOWN_PARAMETERS: &[&str] = &["page", "v", "id", "format", "quality", "t", "lang"];
+
+/// The longest value shown in a message, in characters.
+const SHOWN_MAX: usize = 120;
+
+/// A URL fit for a terminal or a log: user, password, the values of query parameters and the fragment are hidden.
+#[must_use]
+pub fn url(text: &str) -> String {
+    let Ok(parsed) = url::Url::parse(text.trim()) else {
+        return opaque(text);
+    };
+    let mut shown = format!("{}://", parsed.scheme());
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        shown.push_str("***@");
+    }
+    shown.push_str(parsed.host_str().unwrap_or(""));
+    if let Some(port) = parsed.port() {
+        shown.push_str(&format!(":{port}"));
+    }
+    shown.push_str(parsed.path());
+    if parsed.query().is_some() {
+        let pairs: Vec<String> = parsed.query_pairs().map(|(name, value)| parameter(&name, &value)).collect();
+        shown.push('?');
+        shown.push_str(&pairs.join("&"));
+    }
+    clean(&shown)
+}
+
+fn parameter(name: &str, value: &str) -> String {
+    let harmless = SHOWN_PARAMETERS.contains(&name.to_ascii_lowercase().as_str());
+    if harmless { format!("{name}={value}") } else { format!("{name}=***") }
+}
+
+/// Text that is no URL but may hold one, or a password: hidden from the first `?` on, and between `//` and `@`.
+#[must_use]
+pub fn opaque(text: &str) -> String {
+    let before_query =
+        text.split_once('?').map_or_else(|| text.to_owned(), |(before, _)| format!("{before}?***"));
+    let shown = match (before_query.find("//"), before_query.rfind('@')) {
+        (Some(slashes), Some(at)) if slashes < at => {
+            format!("{}//***{}", &before_query[..slashes], &before_query[at..])
+        }
+        _ => before_query,
+    };
+    clean(&shown)
+}
+
+/// Any text of a manifest or a server, made safe for a terminal: control, escape and bidirectional characters become
+/// `?`, and more than 120 characters are cut.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    let mut shown: String =
+        text.chars().take(SHOWN_MAX).map(|c| if is_unsafe(c) { '?' } else { c }).collect();
+    if text.chars().nth(SHOWN_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signed_link_never_shows_its_signature() {
+        let link = "https://bucket.s3.amazonaws.com/a.mp4?X-Amz-Signature=deadbeef&x-amz-security-token=cafe&page=2#frag";
+        let shown = url(link);
+        assert_eq!(
+            shown,
+            "https://bucket.s3.amazonaws.com/a.mp4?X-Amz-Signature=***&x-amz-security-token=***&page=2"
+        );
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_hidden_even_when_the_url_is_broken() {
+        assert!(!url("rtsp://user:password@10.0.0.1/").contains("password"));
+        assert!(!opaque("ht tp//user:password@host/x").contains("password"));
+        assert!(!opaque("host/path?sig=secret").contains("secret"));
+    }
+
+    #[test]
+    fn foreign_text_cannot_move_the_cursor_or_turn_the_line_around() {
+        assert_eq!(clean("a\u{1b}[2Jb\u{202e}c\n"), "a?[2Jb?c?");
+        assert_eq!(clean(&"x".repeat(500)).chars().count(), SHOWN_MAX + 1);
+    }
+}

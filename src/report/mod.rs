@@ -1,0 +1,51 @@
+//! The way out: what a run came to, as text, JSON and CSV. Reads the ledger only.
+//!
+//! - Every row of the run's manifests is in exactly one file: `success.csv`, `rejects.csv`, `duplicates.csv` or
+//!   `unfinished.csv`. The counts must add up, or the command fails.
+//! - Files are written under a temporary name and renamed: a report is whole or not there.
+//! - Size: rows are streamed from the ledger, one at a time.
+
+mod files;
+mod summary;
+mod tables;
+mod text;
+
+pub use summary::{Counts, EndOfRun, QuotaUse, Rows, SCHEMA, Summary, exit_code};
+pub use text::{show_status, show_summary, with_separators};
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    error::Error,
+    ledger::{RunId, Snapshot},
+};
+
+/// The files of one run's report, with how many rows each holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ReportFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How many rows it holds.
+    pub rows: u64,
+}
+
+/// Writes the CSV files of a run into `folder`, which is made. Returns what was written.
+pub fn write_tables(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Vec<ReportFile>, Error> {
+    files::make_folder(folder)?;
+    tables::write(snapshot, run, folder)
+}
+
+/// Writes `report.json` into `folder`.
+pub fn write_summary(summary: &Summary, folder: &Path) -> Result<PathBuf, Error> {
+    let path = folder.join("report.json");
+    let mut file = files::Pending::create(&path)?;
+    let mut text = serde_json::to_vec_pretty(summary)
+        .map_err(|fault| Error::Report { path: path.display().to_string(), source: fault.into() })?;
+    text.push(b'\n');
+    file.write_all(&text)?;
+    file.publish()?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+//! What a run came to, in numbers that must add up, and the exit code that follows.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::ReportFile;
+use crate::{
+    ending::{Ending, StopReason},
+    error::{Error, ExitCode},
+    item::UnixMillis,
+    ledger::{RunId, Snapshot, Tally},
+    lifecycle::State,
+};
+
+/// The version of `report.json` and of every JSON line; grows when a field changes its meaning.
+pub const SCHEMA: u32 = 1;
+
+/// Rows of the run's manifests. `read` is the sum of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Rows {
+    /// Rows read.
+    pub read: u64,
+    /// New items.
+    pub added: u64,
+    /// Known before, unchanged.
+    pub known: u64,
+    /// Known before, took new content.
+    pub updated: u64,
+    /// Already sent with other content; the ledger keeps what was sent.
+    pub drifted: u64,
+    /// The item was seen earlier in the run.
+    pub duplicates: u64,
+    /// Cannot be sent.
+    pub rejected: u64,
+}
+
+/// Items by state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// All of them; the sum of the others.
+    pub total: u64,
+    /// Waiting to be sent.
+    pub pending: u64,
+    /// On the wire.
+    pub sending: u64,
+    /// Outcome unknown.
+    pub in_doubt: u64,
+    /// Accepted, video not known yet.
+    pub counted: u64,
+    /// Waiting for a human.
+    pub asked: u64,
+    /// Accepted, being indexed.
+    pub accepted: u64,
+    /// Searchable.
+    pub indexed: u64,
+    /// Could not be indexed.
+    pub failed: u64,
+    /// Refused by the service.
+    pub rejected: u64,
+    /// Given up.
+    pub abandoned: u64,
+}
+
+impl From<&Tally> for Counts {
+    fn from(tally: &Tally) -> Self {
+        Self {
+            total: tally.total(),
+            pending: tally.of(State::Pending),
+            sending: tally.of(State::Sending),
+            in_doubt: tally.of(State::InDoubt),
+            counted: tally.of(State::Counted),
+            asked: tally.of(State::Asked),
+            accepted: tally.of(State::Accepted),
+            indexed: tally.of(State::Indexed),
+            failed: tally.of(State::Failed),
+            rejected: tally.of(State::Rejected),
+            abandoned: tally.of(State::Abandoned),
+        }
+    }
+}
+
+/// What the run spent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct QuotaUse {
+    /// The rate kept.
+    pub rate: String,
+    /// The rolling windows kept.
+    pub caps: Vec<String>,
+    /// Upload requests made.
+    pub requests: u64,
+    /// Accepted.
+    pub accepted: u64,
+    /// Refused by a limit or for lack of a right.
+    pub refused: u64,
+    /// Given up before the first byte.
+    pub not_sent: u64,
+}
+
+/// How a run ended, before the ledger is asked what it came to.
+#[derive(Debug)]
+pub struct EndOfRun {
+    /// `import` or `reconcile`.
+    pub command: &'static str,
+    /// The run.
+    pub run: RunId,
+    /// How it ended.
+    pub ending: Ending,
+    /// Manifests that could not be read to their end, each as a sentence.
+    pub broken_manifests: Vec<String>,
+    /// The signal, if one came.
+    pub signal: Option<ExitCode>,
+    /// When.
+    pub at: UnixMillis,
+    /// The rate kept.
+    pub rate: String,
+    /// The rolling windows kept.
+    pub caps: Vec<String>,
+}
+
+/// `report.json`, and the last line of `--json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The program's version.
+    pub telecine: &'static str,
+    /// The run's name.
+    pub run: String,
+    /// `import` or `reconcile`.
+    pub command: &'static str,
+    /// The service.
+    pub service: String,
+    /// When the run began, RFC 3339.
+    pub started_at: String,
+    /// When it ended, RFC 3339.
+    pub ended_at: String,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// The exit code.
+    pub exit_code: u8,
+    /// Why, in one sentence.
+    pub exit_reason: String,
+    /// What to do next, if anything.
+    pub next_step: Option<String>,
+    /// Rows of the run's manifests.
+    pub rows: Rows,
+    /// Items of the run's manifests.
+    pub items: Counts,
+    /// Items of the whole ledger.
+    pub ledger: Counts,
+    /// What was spent.
+    pub quota: QuotaUse,
+    /// Manifests not read to their end, each as a sentence.
+    pub broken_manifests: Vec<String>,
+    /// The CSV files.
+    pub files: Vec<ReportFile>,
+}
+
+impl Summary {
+    /// Counts what a run came to and checks that the books balance.
+    pub fn of_run(snapshot: &Snapshot, end: EndOfRun, files: Vec<ReportFile>) -> Result<Self, Error> {
+        let row = snapshot.run(end.run)?;
+        let rows = Rows {
+            read: row.rows,
+            added: row.added,
+            known: row.known,
+            updated: row.updated,
+            drifted: row.drifted,
+            duplicates: row.duplicates,
+            rejected: row.faulty,
+        };
+        let ledger = Counts::from(&snapshot.tally()?);
+        let of_manifests = Counts::from(&snapshot.tally_of_run(end.run)?);
+        // a run without manifests speaks of the whole ledger
+        let items = if end.command == "reconcile" { ledger } else { of_manifests };
+        balance(snapshot, &rows, &of_manifests, &files)?;
+        let (code, exit_reason, next_step) = exit_code(&end, &rows, &items);
+        let requests = snapshot.open_time(row.started_at)?;
+        Ok(Self {
+            schema: SCHEMA,
+            telecine: env!("CARGO_PKG_VERSION"),
+            run: row.name,
+            command: end.command,
+            service: snapshot.origin()?,
+            started_at: row.started_at.to_string(),
+            ended_at: end.at.to_string(),
+            seconds: seconds(end.at.since_ms(row.started_at)),
+            exit_code: code.number(),
+            exit_reason,
+            next_step,
+            rows,
+            items,
+            ledger,
+            quota: QuotaUse {
+                rate: end.rate,
+                caps: end.caps,
+                requests: requests.attempts,
+                accepted: requests.accepted,
+                refused: requests.refused,
+                not_sent: requests.not_sent,
+            },
+            broken_manifests: end.broken_manifests,
+            files,
+        })
+    }
+
+    /// Where the report's files are.
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.files.first().and_then(|file| file.path.parent()).map(PathBuf::from)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a duration for a reader")]
+fn seconds(milliseconds: i64) -> f64 {
+    milliseconds as f64 / 1000.0
+}
+
+/// Rows in must be rows out; a run whose books do not balance fails.
+fn balance(snapshot: &Snapshot, rows: &Rows, items: &Counts, files: &[ReportFile]) -> Result<(), Error> {
+    let accounted = rows.added + rows.known + rows.updated + rows.drifted;
+    let must_equal = |what: &str, left: u64, right: u64| {
+        if left == right { Ok(()) } else { Err(Error::Books(format!("{what}: {left} is not {right}"))) }
+    };
+    must_equal("rows read and rows accounted for", rows.read, accounted + rows.duplicates + rows.rejected)?;
+    must_equal("rows taken in and items seen", accounted, items.total)?;
+    if !files.is_empty() {
+        let name_of =
+            |file: &ReportFile| file.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let written: u64 = files
+            .iter()
+            .filter(|file| name_of(file).as_deref() != Some("drifted.csv"))
+            .map(|file| file.rows)
+            .sum();
+        must_equal("rows read and rows written", rows.read, written)?;
+    }
+    match snapshot.contradictions()? {
+        0 => Ok(()),
+        count => Err(Error::Books(format!("{count} items contradict their attempts"))),
+    }
+}
+
+/// The exit code of a run, why, and what to do next.
+#[must_use]
+pub fn exit_code(end: &EndOfRun, rows: &Rows, items: &Counts) -> (ExitCode, String, Option<String>) {
+    let again = |reason: String| {
+        (reason, Some("give the same command again; it goes on where this run stopped".to_owned()))
+    };
+    let open = open_words(items);
+    let (code, (reason, next)) = match &end.ending {
+        Ending::Stopped { reason, cause } => {
+            let (what, next) = stop_words(*reason);
+            (ExitCode::Fatal, (format!("{what} ({cause})"), Some(next.to_owned())))
+        }
+        Ending::Interrupted => {
+            let code = end.signal.unwrap_or(ExitCode::Interrupted);
+            (code, again(format!("stopped by a signal; {open}")))
+        }
+        Ending::Offline { cause } => {
+            (ExitCode::Temporary, again(format!("the service cannot be reached ({cause})")))
+        }
+        Ending::WaitOver => (ExitCode::Temporary, again(format!("the time to wait is over; {open}"))),
+        Ending::TimeUp => (ExitCode::TimeUp, again(format!("the time given with --for is over; {open}"))),
+        Ending::RowsMax => (ExitCode::BudgetReached, again(format!("--max-rows is reached; {open}"))),
+        Ending::NotWaited if items.in_doubt + items.counted > 0 => (ExitCode::Temporary, again(open)),
+        Ending::NotWaited | Ending::Settled => settled_words(end, rows, items),
+    };
+    (code, reason, next)
+}
+
+fn settled_words(end: &EndOfRun, rows: &Rows, items: &Counts) -> (ExitCode, (String, Option<String>)) {
+    if items.asked > 0 {
+        let reason = format!("{} items wait for a human's answer", items.asked);
+        let next = "see unfinished.csv: these requests were sent, and nothing proves what became of them";
+        return (ExitCode::NeedsReview, (reason, Some(next.to_owned())));
+    }
+    let bad = rows.rejected + items.rejected + items.failed + items.abandoned;
+    if items.total == 0 && rows.rejected > 0 {
+        let reason = format!("none of the {} rows could be sent", rows.read);
+        return (ExitCode::ManifestInvalid, (reason, Some("see rejects.csv for what to correct".to_owned())));
+    }
+    if bad > 0 || !end.broken_manifests.is_empty() {
+        let reason = format!("finished; {bad} rows were rejected or failed");
+        let next = "correct rejects.csv and import it; the rows that went well are not sent again";
+        return (ExitCode::SomeFailed, (reason, Some(next.to_owned())));
+    }
+    let reason = match (items.total, end.ending == Ending::NotWaited) {
+        (0, _) => "nothing to do".to_owned(),
+        (_, true) => format!("everything is sent; {} are being indexed", items.accepted),
+        (total, false) if rows.read > 0 && rows.added + rows.updated == 0 => {
+            format!("nothing was left to do: all {total} items are searchable")
+        }
+        (total, false) => format!("all {total} items are searchable"),
+    };
+    (ExitCode::Success, (reason, None))
+}
+
+/// `12 wait to be sent, 3 are being indexed`.
+fn open_words(items: &Counts) -> String {
+    let parts = [
+        (items.pending, "wait to be sent"),
+        (items.sending, "are on the wire"),
+        (items.in_doubt, "have no clear answer"),
+        (items.counted, "are accepted under a number not known yet"),
+        (items.asked, "wait for a human's answer"),
+        (items.accepted, "are being indexed"),
+    ];
+    let words: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if words.is_empty() { "nothing is open".to_owned() } else { words.join(", ") }
+}
+
+const fn stop_words(reason: StopReason) -> (&'static str, &'static str) {
+    match reason {
+        StopReason::KeyRefused => {
+            ("the service refuses the API key", "check the key, then give the same command again")
+        }
+        StopReason::CreditsOut => {
+            ("the account has no credits left", "recharge the account, then give the same command again")
+        }
+        StopReason::AccountDisabled => {
+            ("the account is disabled", "ask the service's support, then give the same command again")
+        }
+        StopReason::NoPermission => (
+            "the API key lacks the permission",
+            "use a key that may upload, then give the same command again",
+        ),
+        StopReason::WrongAddress => {
+            ("the address does not lead to the service", "check --api-url, then give the same command again")
+        }
+    }
+}

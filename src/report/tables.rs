@@ -1,0 +1,237 @@
+//! The CSV files: every row of the run's manifests in exactly one of them, with its original columns.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    ReportFile,
+    files::{self, Pending},
+};
+use crate::{
+    error::Error,
+    item::Problem,
+    ledger::{AsideKind, AsideRow, ItemRow, RunId, Snapshot, SourceId},
+    lifecycle::State,
+    spreadsheet,
+};
+
+/// The original columns of all manifests of a run, side by side.
+struct Layout {
+    columns: Vec<String>,
+    /// For each manifest: its path, and where each of its cells goes; telecine's own columns go nowhere.
+    places: HashMap<SourceId, (String, Vec<Option<usize>>)>,
+}
+
+impl Layout {
+    fn of_run(snapshot: &Snapshot, run: RunId) -> Result<Self, Error> {
+        let mut layout = Self { columns: Vec::new(), places: HashMap::new() };
+        for (source, path, names) in snapshot.sources_of_run(run)? {
+            let places = names.iter().map(|name| layout.place(name)).collect();
+            layout.places.insert(source, (path, places));
+        }
+        Ok(layout)
+    }
+
+    fn place(&mut self, name: &str) -> Option<usize> {
+        if name.starts_with(spreadsheet::OWN_PREFIX) {
+            return None;
+        }
+        let known = self.columns.iter().position(|own| own == name);
+        Some(known.unwrap_or_else(|| {
+            self.columns.push(name.to_owned());
+            self.columns.len() - 1
+        }))
+    }
+
+    /// The original cells in the layout's columns, and those that had no column.
+    fn spread<'a>(&self, source: SourceId, cells: &'a [String]) -> (Vec<&'a str>, Vec<&'a str>) {
+        let mut spread = vec![""; self.columns.len()];
+        let mut surplus = Vec::new();
+        let places = self.places.get(&source).map(|(_, places)| places.as_slice()).unwrap_or_default();
+        for (at, cell) in cells.iter().enumerate() {
+            match places.get(at) {
+                Some(Some(place)) => spread[*place] = cell,
+                Some(None) => {}
+                None => surplus.push(cell.as_str()),
+            }
+        }
+        (spread, surplus)
+    }
+
+    fn path(&self, source: SourceId) -> &str {
+        self.places.get(&source).map_or("", |(path, _)| path.as_str())
+    }
+}
+
+/// One CSV file in the making.
+struct Table {
+    writer: csv::Writer<Pending>,
+    path: PathBuf,
+    rows: u64,
+}
+
+impl Table {
+    fn create(folder: &Path, name: &str, layout: &Layout, own: &[&str]) -> Result<Self, Error> {
+        let path = folder.join(name);
+        let mut table = Self { writer: csv::Writer::from_writer(Pending::create(&path)?), path, rows: 0 };
+        let own = own.iter().map(|column| format!("{}{column}", spreadsheet::OWN_PREFIX));
+        let header: Vec<String> = layout.columns.iter().cloned().chain(own).collect();
+        table.write(header.iter().map(String::as_str))?;
+        table.rows = 0;
+        Ok(table)
+    }
+
+    fn write<'a>(&mut self, cells: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+        let cells: Vec<_> = cells.map(spreadsheet::defuse).collect();
+        self.rows += 1;
+        self.writer
+            .write_record(cells.iter().map(|cell| cell.as_bytes()))
+            .map_err(|fault| self.fault(fault.into()))
+    }
+
+    fn row(&mut self, original: Vec<&str>, own: &[&str]) -> Result<(), Error> {
+        self.write(original.into_iter().chain(own.iter().copied()))
+    }
+
+    fn fault(&self, source: std::io::Error) -> Error {
+        files::fault(&self.path, source)
+    }
+
+    fn publish(self) -> Result<ReportFile, Error> {
+        let Self { writer, path, rows } = self;
+        let pending = writer.into_inner().map_err(|fault| files::fault(&path, fault.into_error()))?;
+        pending.publish()?;
+        Ok(ReportFile { path, rows })
+    }
+}
+
+const SUCCESS: &[&str] = &["manifest", "line", "video_no", "sent_at", "accepted_at", "indexed_at"];
+const REJECTS: &[&str] = &["manifest", "line", "class", "column", "value", "message", "fix", "surplus"];
+const DUPLICATES: &[&str] = &["manifest", "line", "first_manifest", "first_line"];
+const UNFINISHED: &[&str] = &["manifest", "line", "state", "video_no", "sent_at", "cause"];
+const DRIFTED: &[&str] = &["manifest", "line", "message"];
+
+struct Tables {
+    layout: Layout,
+    success: Table,
+    rejects: Table,
+    duplicates: Table,
+    unfinished: Table,
+    drifted: Table,
+}
+
+/// Writes all files of a run. Files that would hold no row are left out, but for `success.csv` and `rejects.csv`.
+pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Vec<ReportFile>, Error> {
+    let layout = Layout::of_run(snapshot, run)?;
+    let mut tables = Tables {
+        success: Table::create(folder, "success.csv", &layout, SUCCESS)?,
+        rejects: Table::create(folder, "rejects.csv", &layout, REJECTS)?,
+        duplicates: Table::create(folder, "duplicates.csv", &layout, DUPLICATES)?,
+        unfinished: Table::create(folder, "unfinished.csv", &layout, UNFINISHED)?,
+        drifted: Table::create(folder, "drifted.csv", &layout, DRIFTED)?,
+        layout,
+    };
+    snapshot.each_aside_of_run(run, |row| tables.take_aside(&row))?;
+    snapshot.each_item_of_run(run, |row| tables.take_item(&row))?;
+    let Tables { success, rejects, duplicates, unfinished, drifted, .. } = tables;
+    let mut written = vec![success.publish()?, rejects.publish()?];
+    for table in [duplicates, unfinished, drifted] {
+        let (rows, part) = (table.rows, table.path.with_extension("csv.part"));
+        if rows > 0 {
+            written.push(table.publish()?);
+        } else {
+            drop(table);
+            std::fs::remove_file(&part).map_err(|source| files::fault(&part, source))?;
+        }
+    }
+    Ok(written)
+}
+
+impl Tables {
+    fn take_item(&mut self, row: &ItemRow) -> Result<(), Error> {
+        let (original, _) = self.layout.spread(row.source, &row.cells);
+        let manifest = self.layout.path(row.source);
+        let line = row.line.to_string();
+        let moment =
+            |at: Option<crate::item::UnixMillis>| at.map(|moment| moment.to_string()).unwrap_or_default();
+        let video_no = row.video_no.as_deref().unwrap_or_default();
+        let cause = row.cause.as_deref().unwrap_or_default();
+        match row.state {
+            State::Indexed => {
+                let (sent_at, accepted_at) = (moment(row.sent_at), moment(row.accepted_at));
+                let indexed_at = moment(row.final_at);
+                self.success.row(original, &[manifest, &line, video_no, &sent_at, &accepted_at, &indexed_at])
+            }
+            State::Rejected | State::Failed | State::Abandoned => {
+                let (class, fix) = advice(row.state);
+                self.rejects.row(original, &[manifest, &line, class, "", video_no, cause, fix, ""])
+            }
+            State::Pending
+            | State::Sending
+            | State::InDoubt
+            | State::Counted
+            | State::Asked
+            | State::Accepted => {
+                let sent_at = moment(row.sent_at);
+                self.unfinished.row(original, &[manifest, &line, row.state.word(), video_no, &sent_at, cause])
+            }
+        }
+    }
+
+    fn take_aside(&mut self, row: &AsideRow) -> Result<(), Error> {
+        let (original, surplus) = self.layout.spread(row.source, &row.cells);
+        let manifest = self.layout.path(row.source);
+        let line = row.line.to_string();
+        match row.kind {
+            AsideKind::Faulty => {
+                let surplus = if surplus.is_empty() {
+                    String::new()
+                } else {
+                    serde_json::to_string(&surplus).unwrap_or_default()
+                };
+                let all = |part: fn(&Problem) -> &str| {
+                    row.problems
+                        .iter()
+                        .map(part)
+                        .filter(|text| !text.is_empty())
+                        .collect::<Vec<_>>()
+                        .join("; ")
+                };
+                let (class, column) = (all(|problem| &problem.class), all(|problem| &problem.column));
+                let (value, message) = (all(|problem| &problem.value), all(|problem| &problem.message));
+                let fix = all(|problem| &problem.fix);
+                self.rejects
+                    .row(original, &[manifest, &line, &class, &column, &value, &message, &fix, &surplus])
+            }
+            AsideKind::Duplicate => {
+                let first_line = row.first_line.map(|line| line.to_string()).unwrap_or_default();
+                let first_manifest = row.first_source.as_deref().unwrap_or_default();
+                self.duplicates.row(original, &[manifest, &line, first_manifest, &first_line])
+            }
+            AsideKind::Drifted => {
+                let message = "already sent with other content; the service keeps what was sent";
+                self.drifted.row(original, &[manifest, &line, message])
+            }
+        }
+    }
+}
+
+const fn advice(state: State) -> (&'static str, &'static str) {
+    match state {
+        State::Failed => (
+            "indexing_failed",
+            "check the video (mp4 or m3u8; h264, h265 or vp9), then import it with --retry-failed, which pays again",
+        ),
+        State::Rejected => ("refused_by_service", "correct the row and import it again"),
+        State::Pending
+        | State::Sending
+        | State::InDoubt
+        | State::Counted
+        | State::Asked
+        | State::Accepted
+        | State::Indexed
+        | State::Abandoned => ("given_up", "import it again if it is wanted after all"),
+    }
+}

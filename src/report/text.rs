@@ -1,0 +1,111 @@
+//! For people: the summary at the end of a run, and the state of a ledger.
+
+use std::{fmt::Write as _, time::Duration};
+
+use super::summary::{Counts, Summary};
+use crate::{ledger::RunRow, limit::show_span};
+
+/// The summary at the end of a run.
+#[must_use]
+pub fn show_summary(summary: &Summary) -> String {
+    let mut text = String::new();
+    let took = show_span(Duration::from_secs_f64(summary.seconds.max(0.0)));
+    let _ = writeln!(text, "\ntelecine {} · {} · {}", summary.command, summary.service, summary.run);
+    if summary.command == "import" {
+        let rows = &summary.rows;
+        let _ = writeln!(text, "\n  {:>9} rows read", with_separators(rows.read));
+        let lines = [
+            (rows.added, "new"),
+            (rows.known, "known from earlier"),
+            (rows.updated, "took new content"),
+            (rows.drifted, "differ from what was sent (drifted.csv)"),
+            (rows.duplicates, "duplicates of another row (duplicates.csv)"),
+            (rows.rejected, "cannot be sent (rejects.csv)"),
+        ];
+        push_lines(&mut text, &lines);
+    }
+    let of_what =
+        if summary.command == "import" { "items of these manifests" } else { "items in the ledger" };
+    let _ = writeln!(text, "\n  {:>9} {of_what}", with_separators(summary.items.total));
+    push_lines(&mut text, &count_lines(&summary.items));
+    let quota = &summary.quota;
+    let caps = if quota.caps.is_empty() { String::new() } else { format!(", {}", quota.caps.join(", ")) };
+    let _ = writeln!(
+        text,
+        "\n  took {took}; {} upload requests at {}{caps}: {} accepted, {} refused for now",
+        with_separators(quota.requests),
+        quota.rate,
+        with_separators(quota.accepted),
+        with_separators(quota.refused)
+    );
+    for broken in &summary.broken_manifests {
+        let _ = writeln!(text, "  {broken}");
+    }
+    if !summary.files.is_empty() {
+        let _ = writeln!(text);
+    }
+    for file in &summary.files {
+        let rows = if file.rows == 1 { "row" } else { "rows" };
+        let _ = writeln!(text, "  {:>9} {rows:<4} {}", with_separators(file.rows), file.path.display());
+    }
+    let _ = writeln!(text, "\n  exit {}: {}", summary.exit_code, summary.exit_reason);
+    if let Some(next_step) = &summary.next_step {
+        let _ = writeln!(text, "  next: {next_step}");
+    }
+    text
+}
+
+fn count_lines(counts: &Counts) -> [(u64, &'static str); 10] {
+    [
+        (counts.indexed, "searchable"),
+        (counts.accepted, "accepted, being indexed"),
+        (counts.pending, "wait to be sent"),
+        (counts.sending, "on the wire"),
+        (counts.in_doubt, "without a clear answer"),
+        (counts.counted, "accepted, video not known yet"),
+        (counts.asked, "wait for a human's answer"),
+        (counts.failed, "failed to be indexed"),
+        (counts.rejected, "refused by the service"),
+        (counts.abandoned, "given up"),
+    ]
+}
+
+fn push_lines(text: &mut String, lines: &[(u64, &str)]) {
+    for (count, what) in lines.iter().filter(|(count, _)| *count > 0) {
+        let _ = writeln!(text, "  {:>13} {what}", with_separators(*count));
+    }
+}
+
+/// The state of a ledger, and its latest runs.
+#[must_use]
+pub fn show_status(path: &str, service: &str, counts: &Counts, runs: &[RunRow]) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "ledger {path} · {service}");
+    let _ = writeln!(text, "\n  {:>9} items", with_separators(counts.total));
+    push_lines(&mut text, &count_lines(counts));
+    if !runs.is_empty() {
+        let _ = writeln!(text, "\n  latest runs");
+    }
+    for run in runs {
+        let end = match (run.exit_code, &run.exit_reason) {
+            (Some(code), Some(reason)) => format!("exit {code}: {reason}"),
+            _ => "still running, or killed".to_owned(),
+        };
+        let _ = writeln!(text, "    {}  {:<9}  {end}", run.name, run.command);
+    }
+    text
+}
+
+/// `1234567` as `1,234,567`.
+#[must_use]
+pub fn with_separators(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

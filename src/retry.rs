@@ -1,0 +1,54 @@
+//! When to try again: pure arithmetic. The die is passed in, so the same throw gives the same wait.
+
+use std::time::Duration;
+
+/// How waits grow: `base`, doubled for every failure in a row, never above `max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    /// The wait after the first failure, before jitter.
+    pub base: Duration,
+    /// No wait is longer.
+    pub delay_max: Duration,
+}
+
+impl Backoff {
+    /// The wait after `failures` failures in a row (at least 1), with *equal jitter*: half of it is fixed, half is
+    /// thrown by `die` in 0.0..1.0. Full jitter collapses to near-zero waits on per-minute limits.
+    #[must_use]
+    pub fn delay(self, failures: u32, die: f64) -> Duration {
+        let doublings = failures.saturating_sub(1).min(30);
+        let whole = self.base.saturating_mul(1 << doublings).min(self.delay_max);
+        whole / 2 + whole.mul_f64(0.5 * die.clamp(0.0, 1.0))
+    }
+}
+
+/// When to look again at something that has been open for `age`: after a quarter of its age, within bounds.
+///
+/// Age-based waits settle quick items quickly and cost slow ones about log(age) looks.
+#[must_use]
+pub fn look_again_after(age: Duration, delay_min: Duration, delay_max: Duration) -> Duration {
+    (age / 4).clamp(delay_min, delay_max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BACKOFF: Backoff = Backoff { base: Duration::from_secs(2), delay_max: Duration::from_secs(60) };
+
+    #[test]
+    fn a_wait_is_never_shorter_than_half_its_step_nor_longer_than_the_bound() {
+        for failures in [1, 2, 5, 40, u32::MAX] {
+            let step = Duration::from_secs(2_u64.saturating_pow(failures.min(31)).min(60));
+            assert_eq!(BACKOFF.delay(failures, 0.0), step / 2);
+            assert_eq!(BACKOFF.delay(failures, 1.0), step);
+        }
+    }
+
+    #[test]
+    fn looks_become_rarer_with_age() {
+        let (min, max) = (Duration::from_secs(3), Duration::from_secs(900));
+        let after = |seconds| look_again_after(Duration::from_secs(seconds), min, max).as_secs();
+        assert_eq!([after(0), after(60), after(86_400)], [3, 15, 900]);
+    }
+}

@@ -1,0 +1,95 @@
+//! What can go wrong with an upload, and how often it does.
+
+/// One way an upload goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The line is cut before anything happened.
+    CutBefore,
+    /// The video is taken, then the line is cut.
+    CutAfter,
+    /// The line is cut, and the video is taken later.
+    Late,
+    /// The video is taken, and no answer ever comes.
+    Hang,
+    /// The video is taken, and a gateway answers 502.
+    BadGateway,
+    /// Nothing happened, and a gateway answers 502.
+    BadGatewayBefore,
+    /// The video is taken, and the answer is a web page.
+    Html,
+    /// The video is taken, and half an answer comes.
+    HalfJson,
+    /// The video is taken, and the answer is `0001 network abnormal`.
+    Abnormal,
+    /// Nothing happened, and the answer is `0001 network abnormal`.
+    AbnormalBefore,
+    /// The video is taken, and the answer does not name it.
+    Unnamed,
+    /// The video is taken, and the answer is `0409`.
+    Repeated,
+    /// Nothing happened, and the answer is `0429`.
+    Busy,
+}
+
+impl Fault {
+    /// Every fault, with the word for it on the command line.
+    pub const ALL: &'static [(Self, &'static str)] = &[
+        (Self::CutBefore, "cut-before"),
+        (Self::CutAfter, "cut-after"),
+        (Self::Late, "late"),
+        (Self::Hang, "hang"),
+        (Self::BadGateway, "bad-gateway"),
+        (Self::BadGatewayBefore, "bad-gateway-before"),
+        (Self::Html, "html"),
+        (Self::HalfJson, "half-json"),
+        (Self::Abnormal, "abnormal"),
+        (Self::AbnormalBefore, "abnormal-before"),
+        (Self::Unnamed, "unnamed"),
+        (Self::Repeated, "repeated"),
+        (Self::Busy, "busy"),
+    ];
+
+    /// The fault of this name.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, own)| *own == word).map(|(fault, _)| *fault)
+    }
+
+    /// Whether the video is taken all the same.
+    pub(super) const fn takes_effect(self) -> bool {
+        match self {
+            Self::CutAfter
+            | Self::Late
+            | Self::Hang
+            | Self::BadGateway
+            | Self::Html
+            | Self::HalfJson
+            | Self::Abnormal
+            | Self::Unnamed
+            | Self::Repeated => true,
+            Self::CutBefore | Self::BadGatewayBefore | Self::AbnormalBefore | Self::Busy => false,
+        }
+    }
+}
+
+/// How often uploads go wrong, and in which ways.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Faults {
+    /// The share of uploads that go wrong, 0.0 to 1.0.
+    pub share: f64,
+    /// The ways, each as likely as the others.
+    pub kinds: Vec<Fault>,
+}
+
+impl Faults {
+    /// Nothing goes wrong.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { share: 0.0, kinds: Vec::new() }
+    }
+
+    pub(super) fn throw(&self, dice: &mut fastrand::Rng) -> Option<Fault> {
+        let strikes = !self.kinds.is_empty() && dice.f64() < self.share;
+        if strikes { dice.choice(&self.kinds).copied() } else { None }
+    }
+}

@@ -1,0 +1,131 @@
+//! Reads what a client sent, and refuses what the service's documents say it refuses.
+
+use serde_json::Value;
+use url::form_urlencoded;
+
+/// An upload as the form says it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct UploadForm {
+    pub(super) url: String,
+    pub(super) unique_id: String,
+    pub(super) tags: Vec<String>,
+    pub(super) datetime_taken: Option<String>,
+    pub(super) latitude: Option<f64>,
+    pub(super) longitude: Option<f64>,
+    pub(super) camera_model: Option<String>,
+}
+
+/// Reads an upload; the error is the service's message.
+pub(super) fn read_upload(body: &str) -> Result<UploadForm, String> {
+    let mut form = UploadForm { unique_id: "default".to_owned(), ..UploadForm::default() };
+    for (name, value) in form_urlencoded::parse(body.as_bytes()) {
+        if value.is_empty() {
+            return Err(format!("{name} must not be empty"));
+        }
+        let value = value.into_owned();
+        match name.as_ref() {
+            "url" => form.url = value,
+            "unique_id" => form.unique_id = value,
+            "tags" => form.tags.push(value),
+            "datetime_taken" => form.datetime_taken = Some(value),
+            "latitude" => {
+                form.latitude = Some(value.parse().map_err(|_| "latitude must be a number".to_owned())?)
+            }
+            "longitude" => {
+                form.longitude = Some(value.parse().map_err(|_| "longitude must be a number".to_owned())?)
+            }
+            "camera_model" if value.chars().count() > 200 => {
+                return Err("camera_model is too long".to_owned());
+            }
+            "camera_model" => form.camera_model = Some(value),
+            "callback" if value.chars().count() > 299 => return Err("callback is too long".to_owned()),
+            "retain_original_video" if value != "true" && value != "false" => {
+                return Err("retain_original_video must be a boolean".to_owned());
+            }
+            _ => {}
+        }
+    }
+    // a list parameter with a single value is split at its commas
+    if let [lone] = &form.tags[..]
+        && lone.contains(',')
+    {
+        form.tags = lone.split(',').map(str::to_owned).collect();
+    }
+    check(form)
+}
+
+fn check(form: UploadForm) -> Result<UploadForm, String> {
+    let is_fetchable = url::Url::parse(&form.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !is_fetchable || form.url.contains(' ') {
+        return Err("url is invalid".to_owned());
+    }
+    if form.tags.len() > 20 {
+        return Err("tags: at most 20".to_owned());
+    }
+    let is_spelt = |text: &String| {
+        text.len() == 19 && jiff::civil::DateTime::strptime("%Y-%m-%d %H:%M:%S", text.as_str()).is_ok()
+    };
+    if form.datetime_taken.as_ref().is_some_and(|text| !is_spelt(text)) {
+        return Err("datetime_taken must be yyyy-MM-dd HH:mm:ss".to_owned());
+    }
+    Ok(form)
+}
+
+/// A listing as the JSON body asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ListQuery {
+    pub(super) unique_id: String,
+    pub(super) page: usize,
+    pub(super) size: usize,
+    pub(super) video_nos: Option<Vec<String>>,
+    pub(super) tag: Option<String>,
+}
+
+/// Reads a listing query; the error is the service's message.
+pub(super) fn read_list(body: &str) -> Result<ListQuery, String> {
+    let value: Value = serde_json::from_str(body).map_err(|_| "the body is not JSON".to_owned())?;
+    let number = |name: &str, default: u64| value.get(name).and_then(Value::as_u64).unwrap_or(default);
+    let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let page = number("page", 1);
+    let size = number("size", 200);
+    if page == 0 || size == 0 {
+        return Err("page and size start at 1".to_owned());
+    }
+    let list = value.get("video_nos").and_then(Value::as_array);
+    Ok(ListQuery {
+        unique_id: text("unique_id").unwrap_or_else(|| "default".to_owned()),
+        page: usize::try_from(page).unwrap_or(usize::MAX),
+        size: usize::try_from(size.min(200)).unwrap_or(200),
+        video_nos: list.map(|numbers| numbers.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+        tag: text("tag"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lone_tag_with_a_comma_is_split_as_the_service_would() {
+        let tags = |body: &str| read_upload(&format!("url=https://host/a.mp4&{body}")).unwrap().tags;
+        assert_eq!(tags("tags=a%2Cb"), ["a", "b"]);
+        assert_eq!(tags("tags=a%2Cb&tags=c"), ["a,b", "c"]);
+    }
+
+    #[test]
+    fn what_the_service_refuses_is_refused() {
+        for body in [
+            "",
+            "url=ftp://host/a",
+            "url=https://host/a&camera_model=",
+            "url=https://host/a&datetime_taken=2019-01-01",
+            "url=https://host/a&datetime_taken=2019-13-01+00:00:00",
+            "url=https://host/a&latitude=north",
+            "url=https://host/a&retain_original_video=True",
+        ] {
+            assert!(read_upload(body).is_err(), "{body}");
+        }
+        let many: Vec<String> = (0..21).map(|n| format!("tags={n}")).collect();
+        assert!(read_upload(&format!("url=https://host/a&{}", many.join("&"))).is_err());
+    }
+}

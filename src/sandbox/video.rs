@@ -1,0 +1,89 @@
+//! A video the sandbox took: what was sent, under which number, and how it looks from outside.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::item::UnixMillis;
+
+/// 2021-01-01T00:00:00Z: numbers count milliseconds from here (seen in every documented sample).
+const NUMBER_EPOCH_MS: i64 = 1_609_459_200_000;
+
+/// One accepted upload; also one line of the sandbox's record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Video {
+    /// The number the service gave it.
+    pub video_no: String,
+    /// The API key it came with.
+    pub account: String,
+    /// The namespace.
+    pub unique_id: String,
+    /// The source.
+    pub url: String,
+    /// The tags as sent.
+    pub tags: Vec<String>,
+    /// As sent.
+    pub datetime_taken: Option<String>,
+    /// As sent.
+    pub latitude: Option<f64>,
+    /// As sent.
+    pub longitude: Option<f64>,
+    /// As sent.
+    pub camera_model: Option<String>,
+    /// When it was accepted.
+    pub created_at: UnixMillis,
+    /// When its indexing ends.
+    pub indexed_at: UnixMillis,
+    /// Whether its indexing fails.
+    pub fails: bool,
+}
+
+/// A number for a video made at `moment`, the `sequence`-th of its world.
+pub(super) fn number(moment: UnixMillis, sequence: u64) -> String {
+    let milliseconds = u64::try_from(moment.0 - NUMBER_EPOCH_MS).unwrap_or(0);
+    format!("VI{}", (milliseconds << 22) | (sequence & 0x3f_ffff))
+}
+
+impl Video {
+    fn status(&self, now: UnixMillis) -> &'static str {
+        if now < self.indexed_at {
+            "UNPARSE"
+        } else if self.fails {
+            "FAILED"
+        } else {
+            "PARSE"
+        }
+    }
+
+    pub(super) fn is_parsed(&self, now: UnixMillis) -> bool {
+        self.status(now) == "PARSE"
+    }
+
+    /// As a listing or `get_metadata` shows it: what was sent along shows only when it is indexed.
+    pub(super) fn show(&self, now: UnixMillis) -> Value {
+        let mut shown = json!({
+            "video_no": self.video_no,
+            "video_name": format!("mavi_api_video_{}", self.video_no),
+            "status": self.status(now),
+            "create_time": self.created_at.0,
+        });
+        if self.is_parsed(now) {
+            let tags: Vec<&str> = self.tags.iter().map(String::as_str).chain(["api"]).collect();
+            shown["tags"] = json!(tags);
+            shown["duration"] = json!(60);
+            shown["size"] = json!(1_048_576);
+        } else if now >= self.indexed_at {
+            shown["cause"] = json!("unsupported codec");
+        }
+        shown
+    }
+
+    /// As the answer to its upload.
+    pub(super) fn receipt(&self) -> Value {
+        json!({
+            "videoNo": self.video_no,
+            "videoName": format!("mavi_api_video_{}", self.video_no),
+            "videoStatus": "UNPARSE",
+            "uploadTime": self.created_at.0.to_string(),
+        })
+    }
+}

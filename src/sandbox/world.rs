@@ -1,0 +1,514 @@
+//! The world: what the service knows and does, moment by moment.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fs::{File, OpenOptions},
+    io::{BufRead, BufReader, Write},
+    ops::RangeInclusive,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    faults::{Fault, Faults},
+    form::{self, ListQuery, UploadForm},
+    video::{self, Video},
+};
+use crate::{
+    clock::Clock,
+    item::UnixMillis,
+    limit::Limit,
+    service::transport::{Method, Reply},
+};
+
+/// How the modelled service behaves.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Uploads per account, over any trailing span; none for no limit.
+    pub upload_rate: Option<Limit>,
+    /// The rolling cap on accepted uploads.
+    pub cap: Option<Limit>,
+    /// How the upload rate is counted.
+    pub limiter: Limiter,
+    /// Reads per account.
+    pub read_rate: Option<Limit>,
+    /// Credits of each account, one an upload; none for plenty.
+    pub credits: Option<u64>,
+    /// How long an upload takes from its arrival to its answer.
+    pub answer_delay: RangeInclusive<Duration>,
+    /// How long indexing takes.
+    pub index_delay: RangeInclusive<Duration>,
+    /// The share of videos whose indexing fails.
+    pub fail_share: f64,
+    /// How long a new video stays invisible to listings.
+    pub visibility_lag: Duration,
+    /// In which order listings show.
+    pub order: ListOrder,
+    /// What goes wrong with uploads.
+    pub faults: Faults,
+    /// How much later a late video is taken, at most.
+    pub lateness_max: Duration,
+    /// Sent along with refusals for now.
+    pub retry_after: Option<Duration>,
+    /// Sows the dice.
+    pub seed: u64,
+}
+
+/// How a server counts an upload rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limiter {
+    /// So many arrivals in any trailing span.
+    Sliding,
+    /// A minimum distance between arrivals.
+    Spacing,
+}
+
+/// In which order listings show videos.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListOrder {
+    /// Newest first, as every documented sample.
+    NewestFirst,
+    /// Oldest first.
+    OldestFirst,
+}
+
+impl Default for Policy {
+    /// A kind service: no limits, quick answers, indexing in seconds.
+    fn default() -> Self {
+        Self {
+            upload_rate: None,
+            cap: None,
+            limiter: Limiter::Sliding,
+            read_rate: None,
+            credits: None,
+            answer_delay: Duration::from_millis(20)..=Duration::from_millis(80),
+            index_delay: Duration::from_secs(2)..=Duration::from_secs(6),
+            fail_share: 0.0,
+            visibility_lag: Duration::ZERO,
+            order: ListOrder::NewestFirst,
+            faults: Faults::none(),
+            lateness_max: Duration::from_secs(60),
+            retry_after: None,
+            seed: 1,
+        }
+    }
+}
+
+/// Why a world's record cannot be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("the sandbox cannot keep its record in {path}: {cause}")]
+pub struct WorldError {
+    path: String,
+    cause: String,
+}
+
+/// A request as it arrives.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The value of `Authorization`; empty when there is none.
+    pub key: String,
+    /// GET or POST.
+    pub method: Method,
+    /// Below the API path.
+    pub endpoint: String,
+    /// The encoded query.
+    pub query: String,
+    /// The body.
+    pub body: String,
+}
+
+/// What the client sees of its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    Answer(Reply),
+    Cut,
+    Silence,
+}
+
+/// What the service counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Requests to `upload_url`.
+    pub uploads: u64,
+    /// Of them refused by a limit.
+    pub refusals: u64,
+    /// Requests to `list_videos` and `get_metadata`.
+    pub reads: u64,
+    /// Uploads that something went wrong with.
+    pub faults: u64,
+}
+
+/// The modelled service.
+pub struct World {
+    policy: Policy,
+    state: Mutex<State>,
+}
+
+struct State {
+    clock: Clock,
+    dice: fastrand::Rng,
+    videos: Vec<Video>,
+    by_number: HashMap<String, usize>,
+    /// Effects that have a moment and have not reached it.
+    coming: Vec<Video>,
+    accounts: HashMap<String, Account>,
+    sequence: u64,
+    stats: Stats,
+    record: Option<File>,
+}
+
+#[derive(Default)]
+struct Account {
+    arrivals: VecDeque<UnixMillis>,
+    reads: VecDeque<UnixMillis>,
+    spent: u64,
+}
+
+impl World {
+    /// An empty world.
+    #[must_use]
+    pub fn new(policy: Policy, clock: Clock) -> Self {
+        let dice = fastrand::Rng::with_seed(policy.seed);
+        let state = State {
+            clock,
+            dice,
+            videos: Vec::new(),
+            by_number: HashMap::new(),
+            coming: Vec::new(),
+            accounts: HashMap::new(),
+            sequence: 0,
+            stats: Stats::default(),
+            record: None,
+        };
+        Self { policy, state: Mutex::new(state) }
+    }
+
+    /// A world that keeps a record in a file, one JSON line per accepted video, and goes on from what is there.
+    pub fn with_record(policy: Policy, clock: Clock, path: &Path) -> Result<Self, WorldError> {
+        let fault = |cause: String| WorldError { path: path.display().to_string(), cause };
+        let world = Self::new(policy, clock);
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|cause| fault(cause.to_string()))?;
+        {
+            let mut state = world.state();
+            for line in BufReader::new(&file).lines() {
+                let line = line.map_err(|cause| fault(cause.to_string()))?;
+                let video = serde_json::from_str(&line).map_err(|cause| fault(cause.to_string()))?;
+                state.remember(video);
+            }
+            state.record = Some(file);
+        }
+        Ok(world)
+    }
+
+    /// Lives on by another clock; for tests whose client dies and whose runtime starts anew.
+    pub fn live_on(&self, clock: Clock) {
+        self.state().clock = clock;
+    }
+
+    /// Every accepted video up to now, in the order of acceptance.
+    #[must_use]
+    pub fn videos(&self) -> Vec<Video> {
+        let mut state = self.state();
+        state.let_effects_happen();
+        state.videos.clone()
+    }
+
+    /// Every video that is, or will be, accepted of all requests made so far.
+    #[must_use]
+    pub fn videos_ever(&self) -> Vec<Video> {
+        let state = self.state();
+        state.videos.iter().chain(&state.coming).cloned().collect()
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.state().stats
+    }
+
+    /// Somebody else uploads a video into the same account and namespace.
+    pub fn upload_foreign(&self, account: &str, unique_id: &str, url: &str) {
+        let mut state = self.state();
+        let now = state.clock.now();
+        let form =
+            UploadForm { url: url.to_owned(), unique_id: unique_id.to_owned(), ..UploadForm::default() };
+        let video = state.make_video(&self.policy, account, form, now);
+        state.remember(video);
+    }
+
+    /// Takes a request, lets it take effect at its moment, and returns what the client sees, when it sees it.
+    pub(super) async fn answer(&self, arrival: Arrival) -> Sight {
+        let (clock, sight, seen_at) = {
+            let mut state = self.state();
+            state.let_effects_happen();
+            let now = state.clock.now();
+            let (sight, after) = self.decide(&mut state, &arrival, now);
+            (state.clock.clone(), sight, now.plus(after))
+        };
+        clock.sleep_until(seen_at).await;
+        self.state().let_effects_happen();
+        sight
+    }
+
+    fn decide(&self, state: &mut State, arrival: &Arrival, now: UnixMillis) -> (Sight, Duration) {
+        let delay = throw_span(&mut state.dice, &self.policy.answer_delay);
+        match (arrival.method, arrival.endpoint.as_str()) {
+            _ if arrival.key.is_empty() => (refuse("0401", "the API key is missing"), delay),
+            (Method::Post, "upload_url") => self.decide_upload(state, arrival, now, delay),
+            (Method::Post, "list_videos") => (self.read(state, arrival, now, list), delay / 4),
+            (Method::Get, "get_metadata") => (self.read(state, arrival, now, metadata), delay / 4),
+            _ => (refuse("0001", "No static resource api."), delay),
+        }
+    }
+
+    fn decide_upload(
+        &self,
+        state: &mut State,
+        arrival: &Arrival,
+        now: UnixMillis,
+        delay: Duration,
+    ) -> (Sight, Duration) {
+        state.stats.uploads += 1;
+        // the limiter stands before everything else, so bad requests use it up too
+        if !state.admits(&self.policy, &arrival.key, now) {
+            state.stats.refusals += 1;
+            return (self.busy(), delay / 4);
+        }
+        let form = match form::read_upload(&arrival.body) {
+            Ok(form) => form,
+            Err(message) => return (refuse("0003", &message), delay),
+        };
+        if self.policy.credits.is_some_and(|credits| state.account(&arrival.key).spent >= credits) {
+            return (refuse("0402", "You don't have enough points."), delay);
+        }
+        let fault = self.policy.faults.throw(&mut state.dice);
+        state.stats.faults += u64::from(fault.is_some());
+        if fault.is_some_and(|fault| !fault.takes_effect()) {
+            return (self.faulty(fault, None), delay);
+        }
+        let lateness = match fault {
+            Some(Fault::Late) => throw_span(&mut state.dice, &(Duration::ZERO..=self.policy.lateness_max)),
+            _ => Duration::ZERO,
+        };
+        let accepted_at = now.plus(delay / 2 + lateness);
+        let video = state.make_video(&self.policy, &arrival.key, form, accepted_at);
+        state.account(&arrival.key).spent += 1;
+        state.coming.push(video.clone());
+        (self.faulty(fault, Some(&video)), delay)
+    }
+
+    /// What the client sees of an upload, with or without a fault.
+    fn faulty(&self, fault: Option<Fault>, video: Option<&Video>) -> Sight {
+        let receipt = video.map_or(Value::Null, Video::receipt);
+        match fault {
+            None => accept(&receipt),
+            Some(Fault::CutBefore | Fault::CutAfter | Fault::Late) => Sight::Cut,
+            Some(Fault::Hang) => Sight::Silence,
+            Some(Fault::BadGateway | Fault::BadGatewayBefore) => page(502, "<html>502 Bad Gateway</html>"),
+            Some(Fault::Html) => page(200, "<html>Welcome</html>"),
+            Some(Fault::HalfJson) => page(200, r#"{"code":"0000","msg":"success","data":{"videoNo":"VI"#),
+            Some(Fault::Abnormal | Fault::AbnormalBefore) => refuse("0001", "network abnormal"),
+            Some(Fault::Unnamed) => accept(&json!({})),
+            Some(Fault::Repeated) => refuse("0409", "Service is busy, try later"),
+            Some(Fault::Busy) => self.busy(),
+        }
+    }
+
+    fn busy(&self) -> Sight {
+        let Sight::Answer(reply) = refuse("0429", "Request has exceeded the limit.") else {
+            return Sight::Cut;
+        };
+        let retry_after = self.policy.retry_after.map(|span| span.as_secs().to_string());
+        Sight::Answer(Reply { retry_after, ..reply })
+    }
+
+    fn read(
+        &self,
+        state: &mut State,
+        arrival: &Arrival,
+        now: UnixMillis,
+        read: fn(&State, &Policy, &Arrival, UnixMillis) -> Sight,
+    ) -> Sight {
+        state.stats.reads += 1;
+        let limit = self.policy.read_rate;
+        let account = state.account(&arrival.key);
+        if limit.is_some_and(|limit| !has_room(&mut account.reads, limit, now)) {
+            return self.busy();
+        }
+        account.reads.push_back(now);
+        read(state, &self.policy, arrival, now)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn account(&mut self, key: &str) -> &mut Account {
+        self.accounts.entry(key.to_owned()).or_default()
+    }
+
+    /// Whether the limits let an upload in; counts it if so.
+    fn admits(&mut self, policy: &Policy, key: &str, now: UnixMillis) -> bool {
+        if let Some(cap) = policy.cap {
+            let since = now.plus_ms(-cap.span_ms());
+            let accepted = self.videos.iter().rev().take_while(|video| video.created_at > since);
+            let coming = self.coming.iter().filter(|video| video.account == key).count();
+            if accepted.filter(|video| video.account == key).count() + coming >= cap.count() as usize {
+                return false;
+            }
+        }
+        let limiter = policy.limiter;
+        let account = self.account(key);
+        let is_open = policy.upload_rate.is_none_or(|rate| match limiter {
+            Limiter::Sliding => has_room(&mut account.arrivals, rate, now),
+            Limiter::Spacing => account.arrivals.back().is_none_or(|last| now >= last.plus(rate.interval())),
+        });
+        if is_open {
+            account.arrivals.push_back(now);
+        }
+        is_open
+    }
+
+    fn make_video(&mut self, policy: &Policy, account: &str, form: UploadForm, at: UnixMillis) -> Video {
+        self.sequence += 1;
+        let indexing = throw_span(&mut self.dice, &policy.index_delay);
+        Video {
+            video_no: video::number(at, self.sequence),
+            account: account.to_owned(),
+            unique_id: form.unique_id,
+            url: form.url,
+            tags: form.tags,
+            datetime_taken: form.datetime_taken,
+            latitude: form.latitude,
+            longitude: form.longitude,
+            camera_model: form.camera_model,
+            created_at: at,
+            indexed_at: at.plus(indexing),
+            fails: self.dice.f64() < policy.fail_share,
+        }
+    }
+
+    /// Whatever has reached its moment becomes a fact.
+    fn let_effects_happen(&mut self) {
+        let now = self.clock.now();
+        let (mut due, coming): (Vec<Video>, Vec<Video>) =
+            std::mem::take(&mut self.coming).into_iter().partition(|video| video.created_at <= now);
+        self.coming = coming;
+        due.sort_by_key(|video| video.created_at);
+        for video in due {
+            if let Some(record) = &mut self.record
+                && let Ok(line) = serde_json::to_string(&video)
+            {
+                // the record is the sandbox's own; a full disk must not change what the client sees
+                let _ = writeln!(record, "{line}");
+            }
+            self.remember(video);
+        }
+    }
+
+    fn remember(&mut self, video: Video) {
+        self.by_number.insert(video.video_no.clone(), self.videos.len());
+        self.videos.push(video);
+    }
+
+    fn visible(&self, policy: &Policy, key: &str, now: UnixMillis) -> impl Iterator<Item = &Video> {
+        let made_until = now.plus_ms(-i64::try_from(policy.visibility_lag.as_millis()).unwrap_or(0));
+        self.videos.iter().filter(move |video| video.account == key && video.created_at <= made_until)
+    }
+}
+
+/// Whether fewer than the limit's count arrived in the trailing span.
+fn has_room(arrivals: &mut VecDeque<UnixMillis>, limit: Limit, now: UnixMillis) -> bool {
+    let since = now.plus_ms(-limit.span_ms());
+    while arrivals.front().is_some_and(|moment| *moment <= since) {
+        arrivals.pop_front();
+    }
+    arrivals.len() < limit.count() as usize
+}
+
+fn throw_span(dice: &mut fastrand::Rng, range: &RangeInclusive<Duration>) -> Duration {
+    let (low, high) = (range.start().as_millis(), range.end().as_millis().max(range.start().as_millis()));
+    let low = u64::try_from(low).unwrap_or(u64::MAX);
+    let high = u64::try_from(high).unwrap_or(u64::MAX);
+    Duration::from_millis(dice.u64(low..=high))
+}
+
+fn list(state: &State, policy: &Policy, arrival: &Arrival, now: UnixMillis) -> Sight {
+    let query = match form::read_list(&arrival.body) {
+        Ok(query) => query,
+        Err(message) => return refuse("0001", &message),
+    };
+    let ListQuery { unique_id, page, size, video_nos, tag } = query;
+    let wanted = |video: &&Video| {
+        video.unique_id == unique_id
+            && tag.as_ref().is_none_or(|tag| video.is_parsed(now) && video.tags.contains(tag))
+    };
+    let mut shown: Vec<&Video> = match &video_nos {
+        Some(numbers) => {
+            let made_until = now.plus_ms(-i64::try_from(policy.visibility_lag.as_millis()).unwrap_or(0));
+            let found =
+                numbers.iter().filter_map(|number| state.by_number.get(number).map(|at| &state.videos[*at]));
+            found
+                .filter(|video| video.account == arrival.key && video.created_at <= made_until)
+                .filter(wanted)
+                .collect()
+        }
+        None => state.visible(policy, &arrival.key, now).filter(wanted).collect(),
+    };
+    match policy.order {
+        ListOrder::NewestFirst => {
+            shown.sort_by_key(|video| std::cmp::Reverse((video.created_at, &video.video_no)))
+        }
+        ListOrder::OldestFirst => shown.sort_by_key(|video| (video.created_at, &video.video_no)),
+    }
+    let total = shown.len();
+    let videos: Vec<Value> = shown
+        .into_iter()
+        .skip((page - 1).saturating_mul(size))
+        .take(size)
+        .map(|video| video.show(now))
+        .collect();
+    accept(&json!({ "current_page": page, "page_size": size, "total_count": total, "videos": videos }))
+}
+
+fn metadata(state: &State, policy: &Policy, arrival: &Arrival, now: UnixMillis) -> Sight {
+    let query: HashMap<String, String> =
+        url::form_urlencoded::parse(arrival.query.as_bytes()).into_owned().collect();
+    let number = query.get("video_no").map(String::as_str).unwrap_or_default();
+    let unique_id = query.get("unique_id").map_or("default", String::as_str);
+    let found = state
+        .visible(policy, &arrival.key, now)
+        .find(|video| video.video_no == number && video.unique_id == unique_id);
+    accept(&found.map_or(Value::Null, |video| video.show(now)))
+}
+
+fn accept(data: &Value) -> Sight {
+    envelope("0000", "success", data)
+}
+
+fn refuse(code: &str, message: &str) -> Sight {
+    envelope(code, message, &Value::Null)
+}
+
+fn envelope(code: &str, message: &str, data: &Value) -> Sight {
+    let is_success = code == "0000";
+    let body =
+        json!({ "code": code, "msg": message, "data": data, "success": is_success, "failed": !is_success });
+    page(200, &body.to_string())
+}
+
+fn page(status: u16, body: &str) -> Sight {
+    Sight::Answer(Reply { status, body: body.as_bytes().to_vec(), ..Reply::default() })
+}

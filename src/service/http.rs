@@ -1,0 +1,151 @@
+//! HTTP: the only place that knows reqwest.
+//!
+//! One request is one request: no redirects, no retries, no HTTP/2, and idle connections are reused only while young,
+//! so that a server closing an idle one does not leave a request in doubt.
+
+use std::time::Duration;
+
+use reqwest::{
+    Client,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::transport::{API_PATH, Content, Loss, Method, Reply, Request, Transport};
+
+/// A connection idle for longer is not used again: servers and load balancers close them from 60 s on, some sooner.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+/// To reach the host; nothing has been sent before that.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// For a whole request: the service fetches the source before it answers, clients in the wild wait 60 to 300 s.
+pub const EXCHANGE_MAX: Duration = Duration::from_secs(120);
+
+/// The service over HTTP(S).
+pub struct Http {
+    client: Client,
+    base: String,
+    authorization: HeaderValue,
+}
+
+/// Why no HTTP client could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpSetupError {
+    /// The key holds characters no header can carry.
+    #[error("the API key contains characters that cannot be sent; check for a line break or a quote in it")]
+    Key,
+    /// TLS or the system's proxy settings are unusable.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(String),
+}
+
+impl Http {
+    /// A client for `origin` (scheme, host and port), which sends `key` as it is in `Authorization`.
+    ///
+    /// Plain http is refused by the caller for anything but loopback; https is enforced here for the rest.
+    pub fn new(origin: &url::Url, key: &SecretString) -> Result<Self, HttpSetupError> {
+        let mut authorization =
+            HeaderValue::from_str(key.expose_secret()).map_err(|_| HttpSetupError::Key)?;
+        authorization.set_sensitive(true);
+        let base = format!("{}{API_PATH}", origin.as_str().trim_end_matches('/'));
+        Ok(Self { client: client(origin)?, base, authorization })
+    }
+}
+
+fn client(origin: &url::Url) -> Result<Client, HttpSetupError> {
+    // a second installation is refused, which is as good
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let is_plain = origin.scheme() == "http";
+    let common = || {
+        let builder = Client::builder()
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .pool_idle_timeout(IDLE_MAX)
+            .connect_timeout(CONNECT_MAX)
+            .timeout(EXCHANGE_MAX)
+            .tcp_user_timeout(EXCHANGE_MAX)
+            .tcp_nodelay(true)
+            .user_agent(concat!("telecine/", env!("CARGO_PKG_VERSION")));
+        if is_plain { builder.no_proxy().tls_certs_only([]) } else { builder.https_only(true) }
+    };
+    // a machine without a store of certificate authorities fails here: bring our own then
+    common()
+        .build()
+        .or_else(|_| common().tls_certs_only(own_roots()).build())
+        .map_err(|fault| HttpSetupError::Client(chain(&fault)))
+}
+
+fn own_roots() -> Vec<reqwest::Certificate> {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS
+        .iter()
+        .filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok())
+        .collect()
+}
+
+impl Transport for Http {
+    async fn exchange(&self, request: Request) -> Result<Reply, Loss> {
+        let mut address = format!("{}{}", self.base, request.endpoint);
+        if !request.query.is_empty() {
+            address.push('?');
+            address.push_str(&request.query);
+        }
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
+        let mut call = self.client.request(method, address).header(AUTHORIZATION, self.authorization.clone());
+        match request.content {
+            Content::Empty => {}
+            Content::Form => {
+                call = call.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(request.body)
+            }
+            Content::Json => call = call.header(CONTENT_TYPE, "application/json").body(request.body),
+        }
+        let mut response = call.send().await.map_err(|fault| loss(&fault))?;
+        let mut reply = Reply {
+            status: response.status().as_u16(),
+            retry_after: header(response.headers(), &reqwest::header::RETRY_AFTER),
+            date: header(response.headers(), &reqwest::header::DATE),
+            location: header(response.headers(), &reqwest::header::LOCATION),
+            body: Vec::new(),
+        };
+        while let Some(chunk) = response.chunk().await.map_err(|fault| Loss::NoAnswer(chain(&fault)))? {
+            if reply.body.len() + chunk.len() > request.answer_max {
+                return Err(Loss::NoAnswer(format!(
+                    "the answer is longer than {} bytes",
+                    request.answer_max
+                )));
+            }
+            reply.body.extend_from_slice(&chunk);
+        }
+        Ok(reply)
+    }
+}
+
+fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// Whether a failed request may have arrived: not if the connection was never made.
+fn loss(fault: &reqwest::Error) -> Loss {
+    let cause = chain(fault);
+    if fault.is_connect() || fault.is_builder() { Loss::NotSent(cause) } else { Loss::NoAnswer(cause) }
+}
+
+/// The error and its causes in one line, without the address.
+fn chain(fault: &reqwest::Error) -> String {
+    use std::error::Error as _;
+    let mut text = if fault.is_timeout() { "no answer in time".to_owned() } else { String::new() };
+    let mut source = fault.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    if text.is_empty() { "the request failed".to_owned() } else { crate::redact::clean(&text) }
+}

@@ -1,0 +1,76 @@
+//! The gate: what we ask of the service, in our words. Every request spends a [`Permit`].
+//!
+//! - **One request per call.** Nothing here repeats a request; whoever calls decides what an answer means for the item.
+//! - **Answers are decisions**, not errors: an upload ends in a [`Verdict`], a read in a page or a [`ReadFault`].
+//! - The transport below is exchangeable: HTTP, or the sandbox in the same process.
+
+pub mod http;
+pub mod transport;
+mod verdict;
+mod wire;
+
+pub use transport::Transport;
+pub use verdict::{Certainty, ReadFault, Verdict};
+pub use wire::{IndexStatus, ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX};
+
+use crate::{
+    item::{Submission, VideoNo},
+    quota::{Lane, Permit},
+};
+
+/// The video library service, as far as an importer needs it.
+#[derive(Debug)]
+pub struct Service<T> {
+    transport: T,
+}
+
+impl<T: Transport> Service<T> {
+    /// A service reached through `transport`.
+    #[must_use]
+    pub const fn new(transport: T) -> Self {
+        Self { transport }
+    }
+
+    /// Asks the service to take a video (`POST upload_url`). Costs credits when accepted.
+    pub async fn upload(&self, permit: Permit, submission: &Submission, marker: Option<&str>) -> Verdict {
+        debug_assert_eq!(permit.lane(), Lane::Upload);
+        drop(permit);
+        let request = wire::upload_request(submission, marker);
+        verdict::of_upload(self.transport.exchange(request).await)
+    }
+
+    /// Reads one page of a namespace (`POST list_videos`), counted from 1, at most [`PAGE_SIZE_MAX`] videos.
+    pub async fn list_page(&self, permit: Permit, namespace: &str, page: u32) -> Result<ListPage, ReadFault> {
+        debug_assert_eq!(permit.lane(), Lane::List);
+        drop(permit);
+        let request = wire::list_page_request(namespace, page);
+        verdict::of_read(self.transport.exchange(request).await, wire::parse_list_page)
+    }
+
+    /// Reads up to [`VIDEO_NOS_MAX`] videos of a namespace (`POST list_videos` with `video_nos`). Those that are not
+    /// visible are missing from the page.
+    pub async fn list_videos(
+        &self,
+        permit: Permit,
+        namespace: &str,
+        video_nos: &[&VideoNo],
+    ) -> Result<ListPage, ReadFault> {
+        debug_assert_eq!(permit.lane(), Lane::List);
+        drop(permit);
+        let request = wire::list_videos_request(namespace, video_nos);
+        verdict::of_read(self.transport.exchange(request).await, wire::parse_list_page)
+    }
+
+    /// Reads one video (`GET get_metadata`); none when it is not visible, which proves nothing.
+    pub async fn metadata(
+        &self,
+        permit: Permit,
+        namespace: &str,
+        video_no: &VideoNo,
+    ) -> Result<Option<ListedVideo>, ReadFault> {
+        debug_assert_eq!(permit.lane(), Lane::Metadata);
+        drop(permit);
+        let request = wire::metadata_request(namespace, video_no);
+        verdict::of_read(self.transport.exchange(request).await, wire::parse_metadata)
+    }
+}

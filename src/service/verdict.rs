@@ -1,0 +1,347 @@
+//! The service's answers as decisions: one table knows HTTP status, envelope code and message.
+//!
+//! The rule behind the table: only an answer that says clearly that nothing was taken lets an item go back to pending.
+//! Whatever is unclear is in doubt.
+
+use serde_json::Value;
+
+use super::{
+    transport::{Loss, Reply},
+    wire::{self, Envelope},
+};
+use crate::{
+    ending::StopReason,
+    item::{UnixMillis, VideoNo},
+    redact,
+};
+
+/// What an upload came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Taken, and named.
+    Accepted {
+        /// The video.
+        video_no: VideoNo,
+        /// When, by the service's clock.
+        uploaded_at: Option<UnixMillis>,
+    },
+    /// Taken, and not named.
+    AcceptedUnnamed,
+    /// The row itself is refused for good.
+    BadRow {
+        /// The service's words.
+        cause: String,
+    },
+    /// Not taken now; another time it may be.
+    RefusedForNow {
+        /// `Retry-After`, as it came.
+        retry_after: Option<String>,
+        /// The service's words.
+        cause: String,
+    },
+    /// No row can be sent until somebody acts.
+    StopRun {
+        /// Why.
+        reason: StopReason,
+        /// Whether this request was certainly not taken.
+        certainty: Certainty,
+        /// The service's words.
+        cause: String,
+    },
+    /// It may have been taken.
+    InDoubt {
+        /// What came instead of an answer.
+        cause: String,
+    },
+    /// No byte left this machine.
+    NotSent {
+        /// What the system said.
+        cause: String,
+    },
+}
+
+/// Whether a request that stopped the run was certainly not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// The service itself said no.
+    Refused,
+    /// Somebody on the way said it.
+    Unclear,
+}
+
+/// Why a read brought nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadFault {
+    /// Asked too often.
+    RefusedForNow {
+        /// `Retry-After`, as it came.
+        retry_after: Option<String>,
+    },
+    /// No read can succeed until somebody acts.
+    StopRun {
+        /// Why.
+        reason: StopReason,
+        /// The service's words.
+        cause: String,
+    },
+    /// The host could not be reached.
+    NotSent {
+        /// What the system said.
+        cause: String,
+    },
+    /// No usable answer.
+    Unclear {
+        /// What came instead.
+        cause: String,
+    },
+}
+
+/// What a rule of the table decides.
+#[derive(Clone, Copy)]
+enum Class {
+    Accepted,
+    BadRow,
+    RefusedForNow,
+    Stop(StopReason),
+    StopInDoubt(StopReason),
+    InDoubt,
+}
+
+/// One line of the table; what is none or empty matches everything.
+struct Rule {
+    status: Option<u16>,
+    code: Option<&'static str>,
+    /// Lower-case texts of which one must occur in the message.
+    message: &'static [&'static str],
+    class: Class,
+}
+
+const fn by_code(code: &'static str, message: &'static [&'static str], class: Class) -> Rule {
+    Rule { status: None, code: Some(code), message, class }
+}
+
+const fn by_status(status: u16, class: Class) -> Rule {
+    Rule { status: Some(status), code: None, message: &[], class }
+}
+
+/// Messages of `0001` and `0003` that speak of trouble on the way, not of the row.
+const TRANSIENT: &[&str] = &[
+    "network",
+    "busy",
+    "abnormal",
+    "timeout",
+    "timed out",
+    "time out",
+    "try again",
+    "retry",
+    "later",
+    "internal",
+];
+
+/// A wrong path is answered as a bad parameter.
+const WRONG_PATH: &[&str] = &["no static resource", "no handler"];
+
+/// The table; the first rule that matches decides. What no rule matches is in doubt.
+///
+/// Sources: the service's error page (codes), its vendor's example client (`0001` as a transient edge error), a vendor
+/// fixture that pairs `0409` with a busy service, and observed HTTP statuses that mirror the codes.
+const RULES: &[Rule] = &[
+    by_code("0000", &[], Class::Accepted),
+    by_code("0200", &[], Class::Accepted),
+    by_code("0429", &[], Class::RefusedForNow),
+    by_code("0401", &[], Class::Stop(StopReason::KeyRefused)),
+    by_code("0402", &[], Class::Stop(StopReason::CreditsOut)),
+    by_code("0403", &[], Class::Stop(StopReason::AccountDisabled)),
+    by_code("9009", &[], Class::Stop(StopReason::NoPermission)),
+    by_code("0001", WRONG_PATH, Class::Stop(StopReason::WrongAddress)),
+    by_code("0003", WRONG_PATH, Class::Stop(StopReason::WrongAddress)),
+    by_code("0001", TRANSIENT, Class::InDoubt),
+    by_code("0003", TRANSIENT, Class::InDoubt),
+    by_code("0001", &[], Class::BadRow),
+    by_code("0003", &[], Class::BadRow),
+    by_code("0409", &[], Class::InDoubt),
+    by_status(429, Class::RefusedForNow),
+    by_status(401, Class::Stop(StopReason::KeyRefused)),
+    by_status(402, Class::Stop(StopReason::CreditsOut)),
+    by_status(403, Class::Stop(StopReason::AccountDisabled)),
+    by_status(404, Class::StopInDoubt(StopReason::WrongAddress)),
+    by_status(405, Class::StopInDoubt(StopReason::WrongAddress)),
+    by_status(301, Class::StopInDoubt(StopReason::WrongAddress)),
+    by_status(302, Class::StopInDoubt(StopReason::WrongAddress)),
+    by_status(303, Class::StopInDoubt(StopReason::WrongAddress)),
+    by_status(307, Class::StopInDoubt(StopReason::WrongAddress)),
+    by_status(308, Class::StopInDoubt(StopReason::WrongAddress)),
+];
+
+fn classify(status: u16, envelope: Option<&Envelope>) -> Class {
+    let message = envelope.map(|envelope| envelope.message.to_lowercase()).unwrap_or_default();
+    let matches = |rule: &&Rule| {
+        rule.status.is_none_or(|own| own == status)
+            && rule.code.is_none_or(|own| envelope.is_some_and(|envelope| envelope.code == own))
+            && (rule.message.is_empty() || rule.message.iter().any(|text| message.contains(text)))
+    };
+    RULES.iter().find(matches).map_or(Class::InDoubt, |rule| rule.class)
+}
+
+/// Decides what an upload came to.
+pub(super) fn of_upload(outcome: Result<Reply, Loss>) -> Verdict {
+    let reply = match outcome {
+        Ok(reply) => reply,
+        Err(Loss::NotSent(cause)) => return Verdict::NotSent { cause },
+        Err(Loss::NoAnswer(cause)) => return Verdict::InDoubt { cause },
+    };
+    let envelope = wire::parse_envelope(&reply.body);
+    let cause = describe(&reply, envelope.as_ref());
+    let stop = |reason, certainty, cause| Verdict::StopRun { reason, certainty, cause };
+    match classify(reply.status, envelope.as_ref()) {
+        Class::Accepted => match wire::parse_accepted(envelope.as_ref().map_or(&Value::Null, |e| &e.data)) {
+            (Some(video_no), uploaded_at) => Verdict::Accepted { video_no, uploaded_at },
+            (None, _) => Verdict::AcceptedUnnamed,
+        },
+        Class::BadRow => Verdict::BadRow { cause },
+        Class::RefusedForNow => Verdict::RefusedForNow { retry_after: reply.retry_after, cause },
+        Class::Stop(reason) => stop(reason, Certainty::Refused, cause),
+        Class::StopInDoubt(reason) => stop(reason, Certainty::Unclear, cause),
+        Class::InDoubt => Verdict::InDoubt { cause },
+    }
+}
+
+/// Decides what a read came to; `parse` reads its `data`.
+pub(super) fn of_read<V>(
+    outcome: Result<Reply, Loss>,
+    parse: fn(&Value) -> Option<V>,
+) -> Result<V, ReadFault> {
+    let reply = match outcome {
+        Ok(reply) => reply,
+        Err(Loss::NotSent(cause)) => return Err(ReadFault::NotSent { cause }),
+        Err(Loss::NoAnswer(cause)) => return Err(ReadFault::Unclear { cause }),
+    };
+    let envelope = wire::parse_envelope(&reply.body);
+    let cause = describe(&reply, envelope.as_ref());
+    match classify(reply.status, envelope.as_ref()) {
+        Class::Accepted => {
+            let data = envelope.as_ref().map_or(&Value::Null, |envelope| &envelope.data);
+            parse(data).ok_or(ReadFault::Unclear { cause })
+        }
+        Class::RefusedForNow => Err(ReadFault::RefusedForNow { retry_after: reply.retry_after }),
+        Class::Stop(reason) | Class::StopInDoubt(reason) => Err(ReadFault::StopRun { reason, cause }),
+        Class::BadRow | Class::InDoubt => Err(ReadFault::Unclear { cause }),
+    }
+}
+
+/// The answer for a reader: status, code and message, or the beginning of what came instead.
+fn describe(reply: &Reply, envelope: Option<&Envelope>) -> String {
+    let status = reply.status;
+    if let Some(location) = &reply.location {
+        let host = url::Url::parse(location).ok().and_then(|url| url.host_str().map(str::to_owned));
+        return format!(
+            "HTTP {status}, redirect to {}",
+            redact::clean(host.as_deref().unwrap_or("elsewhere"))
+        );
+    }
+    match envelope {
+        Some(Envelope { code, message, .. }) => {
+            format!("HTTP {status}, code {}: {}", redact::clean(code), redact::opaque(message))
+        }
+        None if reply.body.is_empty() => format!("HTTP {status} without a body"),
+        None => {
+            let beginning = String::from_utf8_lossy(&reply.body[..reply.body.len().min(512)]).into_owned();
+            format!("HTTP {status}, not the service's JSON: {}", redact::opaque(&beginning))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upload(status: u16, body: &str) -> Verdict {
+        of_upload(Ok(Reply { status, body: body.as_bytes().to_vec(), ..Reply::default() }))
+    }
+
+    fn kind(verdict: &Verdict) -> &'static str {
+        match verdict {
+            Verdict::Accepted { .. } => "accepted",
+            Verdict::AcceptedUnnamed => "accepted unnamed",
+            Verdict::BadRow { .. } => "bad row",
+            Verdict::RefusedForNow { .. } => "refused for now",
+            Verdict::StopRun { certainty: Certainty::Refused, .. } => "stop",
+            Verdict::StopRun { certainty: Certainty::Unclear, .. } => "stop in doubt",
+            Verdict::InDoubt { .. } => "in doubt",
+            Verdict::NotSent { .. } => "not sent",
+        }
+    }
+
+    #[test]
+    fn every_documented_answer_has_its_verdict() {
+        let accepted =
+            r#"{"code":"0000","msg":"success","data":{"videoNo":"VI1234","uploadTime":"1700000000000"}}"#;
+        for (status, body, expected) in [
+            (200, accepted, "accepted"),
+            (200, r#"{"code":0,"data":{"video_no":"VI1234"}}"#, "accepted"),
+            (200, r#"{"code":"0000","msg":"success","data":null}"#, "accepted unnamed"),
+            (200, r#"{"code":"0000","data":{"videoNo":"'; --"}}"#, "accepted unnamed"),
+            (200, r#"{"code":"0001","msg":"url is invalid"}"#, "bad row"),
+            (200, r#"{"code":"0003","msg":"tags too many"}"#, "bad row"),
+            (200, r#"{"code":"0001","msg":"network abnormal"}"#, "in doubt"),
+            (200, r#"{"code":"0001","msg":"The network is abnormal, please try again later"}"#, "in doubt"),
+            (200, r#"{"code":"0003","msg":"Service is busy"}"#, "in doubt"),
+            (200, r#"{"code":"0001","msg":"No static resource api."}"#, "stop"),
+            (200, r#"{"code":"0401","msg":"invalid key"}"#, "stop"),
+            (200, r#"{"code":"0402","msg":"You don't have enough points."}"#, "stop"),
+            (200, r#"{"code":403}"#, "stop"),
+            (200, r#"{"code":"9009"}"#, "stop"),
+            (200, r#"{"code":"0409","msg":"repeated"}"#, "in doubt"),
+            (200, r#"{"code":"0429","msg":"Request has exceeded the limit."}"#, "refused for now"),
+            (200, r#"{"code":429}"#, "refused for now"),
+            (429, "slow down", "refused for now"),
+            (401, "", "stop"),
+            (402, "", "stop"),
+            (403, "<html>", "stop"),
+            (200, r#"{"code":"7777"}"#, "in doubt"),
+            (200, "<html>ok</html>", "in doubt"),
+            (200, r#"{"code":"0000","data":{"videoNo":"VI12"#, "in doubt"),
+            (200, "", "in doubt"),
+            (502, "<html>bad gateway</html>", "in doubt"),
+            (503, r#"{"timestamp":1,"status":503,"error":"x"}"#, "in doubt"),
+            (404, r#"{"timestamp":1,"status":404}"#, "stop in doubt"),
+            (307, "", "stop in doubt"),
+        ] {
+            assert_eq!(kind(&upload(status, body)), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn only_a_request_that_never_left_is_not_sent() {
+        assert_eq!(kind(&of_upload(Err(Loss::NotSent("refused".to_owned())))), "not sent");
+        assert_eq!(kind(&of_upload(Err(Loss::NoAnswer("reset".to_owned())))), "in doubt");
+    }
+
+    #[test]
+    fn a_stop_names_its_reason() {
+        for (code, expected) in [
+            ("0401", StopReason::KeyRefused),
+            ("0402", StopReason::CreditsOut),
+            ("0403", StopReason::AccountDisabled),
+            ("9009", StopReason::NoPermission),
+        ] {
+            let Verdict::StopRun { reason, .. } = upload(200, &format!(r#"{{"code":"{code}"}}"#)) else {
+                panic!("{code} does not stop")
+            };
+            assert_eq!(reason, expected);
+        }
+    }
+
+    #[test]
+    fn a_null_listing_is_unclear_and_null_metadata_is_not_visible() {
+        let reply =
+            |body: &str| Ok(Reply { status: 200, body: body.as_bytes().to_vec(), ..Reply::default() });
+        let null = r#"{"code":"0000","data":null}"#;
+        assert!(matches!(of_read(reply(null), wire::parse_list_page), Err(ReadFault::Unclear { .. })));
+        assert_eq!(of_read(reply(null), wire::parse_metadata), Ok(None));
+        assert!(matches!(
+            of_read(reply(r#"{"code":"0402"}"#), wire::parse_metadata),
+            Err(ReadFault::StopRun { reason: StopReason::CreditsOut, .. })
+        ));
+    }
+}
