@@ -137,9 +137,8 @@ impl SourceUrl {
         if text.chars().any(char::is_control) {
             return Err(UrlFault::Control);
         }
-        let parsed = url::Url::parse(text).map_err(|fault| match fault {
-            url::ParseError::EmptyHost => UrlFault::NoHost,
-            _ => UrlFault::NotAbsolute,
+        let parsed = url::Url::parse(text).map_err(|fault| {
+            if fault == url::ParseError::EmptyHost { UrlFault::NoHost } else { UrlFault::NotAbsolute }
         })?;
         if !matches!(parsed.scheme(), "http" | "https") {
             return Err(UrlFault::Scheme);

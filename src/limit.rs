@@ -84,7 +84,7 @@ impl fmt::Display for Limit {
 }
 
 /// The longest span taken: a year.
-const SPAN_MAX: Duration = Duration::from_secs(366 * 86_400);
+const SPAN_MAX: Duration = Duration::from_hours(8784);
 
 /// Reads `500ms`, `90s`, `10m`, `2h`, `7d` and sums of them such as `1h30m`; none for anything else, zero included.
 #[must_use]
@@ -109,9 +109,9 @@ fn unit(word: &str) -> Option<Duration> {
     Some(match word {
         "ms" => Duration::from_millis(1),
         "s" | "sec" | "second" | "seconds" => Duration::from_secs(1),
-        "m" | "min" | "minute" | "minutes" => Duration::from_secs(60),
-        "h" | "hour" | "hours" => Duration::from_secs(3_600),
-        "d" | "day" | "days" => Duration::from_secs(86_400),
+        "m" | "min" | "minute" | "minutes" => Duration::from_mins(1),
+        "h" | "hour" | "hours" => Duration::from_hours(1),
+        "d" | "day" | "days" => Duration::from_hours(24),
         _ => return None,
     })
 }
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_span_reads_as_a_sum_of_units() {
-        assert_eq!(parse_span("1h30m"), Some(Duration::from_secs(5_400)));
+        assert_eq!(parse_span("1h30m"), Some(Duration::from_mins(90)));
         assert_eq!(parse_span("500ms"), Some(Duration::from_millis(500)));
         for bad in ["", "0s", "5", "5x", "-5s", "999999999d", "1.5h"] {
             assert_eq!(parse_span(bad), None, "{bad}");

@@ -21,7 +21,8 @@ pub fn url(text: &str) -> String {
     }
     shown.push_str(parsed.host_str().unwrap_or(""));
     if let Some(port) = parsed.port() {
-        shown.push_str(&format!(":{port}"));
+        shown.push(':');
+        shown.push_str(&port.to_string());
     }
     shown.push_str(parsed.path());
     if parsed.query().is_some() {

@@ -34,7 +34,7 @@ pub fn look_again_after(age: Duration, delay_min: Duration, delay_max: Duration)
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff { base: Duration::from_secs(2), delay_max: Duration::from_secs(60) };
+    const BACKOFF: Backoff = Backoff { base: Duration::from_secs(2), delay_max: Duration::from_mins(1) };
 
     #[test]
     fn a_wait_is_never_shorter_than_half_its_step_nor_longer_than_the_bound() {
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn looks_become_rarer_with_age() {
-        let (min, max) = (Duration::from_secs(3), Duration::from_secs(900));
+        let (min, max) = (Duration::from_secs(3), Duration::from_mins(15));
         let after = |seconds| look_again_after(Duration::from_secs(seconds), min, max).as_secs();
         assert_eq!([after(0), after(60), after(86_400)], [3, 15, 900]);
     }

@@ -9,22 +9,22 @@ pub const OWN_PREFIX: &str = "telecine_";
 /// The cell as a spreadsheet may safely open it.
 #[must_use]
 pub fn defuse(cell: &str) -> std::borrow::Cow<'_, str> {
-    let dangerous = starts_like_formula(cell) && cell.parse::<f64>().is_err();
-    let looks_defused = cell.strip_prefix('\'').is_some_and(starts_like_formula);
-    if dangerous || looks_defused { format!("'{cell}").into() } else { cell.into() }
+    let is_dangerous = starts_like_formula(cell) && cell.parse::<f64>().is_err();
+    if is_dangerous || looks_defused(cell) { format!("'{cell}").into() } else { cell.into() }
 }
 
 /// The cell as it was before [`defuse`].
 #[must_use]
 pub fn restore(cell: &str) -> &str {
-    match cell.strip_prefix('\'') {
-        Some(inner) if starts_like_formula(inner) || inner.starts_with('\'') => inner,
-        _ => cell,
-    }
+    if looks_defused(cell) { &cell[1..] } else { cell }
+}
+
+fn looks_defused(cell: &str) -> bool {
+    cell.strip_prefix('\'').is_some_and(|inner| starts_like_formula(inner) || inner.starts_with('\''))
 }
 
 fn starts_like_formula(cell: &str) -> bool {
-    let first = cell.trim_start_matches([' ', '\'']).chars().next();
+    let first = cell.trim_start_matches(' ').chars().next();
     matches!(first, Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\0' | '＝' | '＋' | '－' | '＠'))
 }
 

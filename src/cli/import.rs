@@ -139,7 +139,7 @@ fn default_rate(target: Target) -> Result<Limit, Error> {
 
 fn wait(args: &SettleArgs) -> Option<std::time::Duration> {
     /// Long enough for hours of video; the service states no bound.
-    const WAIT_DEFAULT: std::time::Duration = std::time::Duration::from_secs(2 * 3_600);
+    const WAIT_DEFAULT: std::time::Duration = std::time::Duration::from_hours(2);
     if args.no_wait { None } else { Some(args.wait.map_or(WAIT_DEFAULT, |span| span.0)) }
 }
 

@@ -26,7 +26,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Log more: -v tells what happens, -vv in detail. RUST_LOG overrules it.
+    /// Log more: -v tells what happens, -vv in detail. `RUST_LOG` overrules it.
     #[arg(short, long, action = clap::ArgAction::Count, global = true, env = "TELECINE_VERBOSE")]
     verbose: u8,
 

@@ -198,7 +198,7 @@ async fn write_report(
 
 /// Unique for one machine: the second and the process.
 fn run_name(now: UnixMillis) -> String {
-    let compact: String = now.to_string().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+    let compact: String = now.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
     format!("{compact}-{}", std::process::id())
 }
 

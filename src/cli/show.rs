@@ -158,7 +158,7 @@ impl Listener for Talk {
                 ));
             }
             Notice::Refused { url, cause } => {
-                self.say_row(&format!("{url}: refused by the service: {cause}"))
+                self.say_row(&format!("{url}: refused by the service: {cause}"));
             }
             Notice::Doubted { url, cause } => {
                 self.say_row(&format!(
@@ -166,7 +166,7 @@ impl Listener for Talk {
                 ));
             }
             Notice::DoubtSettled { url, evidence, .. } => {
-                self.say_row(&format!("{url}: settled: {evidence}"))
+                self.say_row(&format!("{url}: settled: {evidence}"));
             }
             Notice::IndexingFailed { video_no, cause } => {
                 self.say_row(&format!("{video_no}: could not be indexed: {cause}"));

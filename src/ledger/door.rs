@@ -61,31 +61,14 @@ pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection =
-        Connection::open_with_flags(path, flags).map_err(|fault| name_path(fault.into(), &shown))?;
-    let found = schema::recognise(&connection, &shown).map_err(|fault| name_path(fault, &shown))?;
-    configure(&connection).map_err(|fault| name_path(fault, &shown))?;
-    schema::migrate(&mut connection, found).map_err(|fault| name_path(fault, &shown))?;
+        Connection::open_with_flags(path, flags).map_err(|fault| LedgerError::from(fault).at(&shown))?;
+    let found = schema::recognise(&connection, &shown).map_err(|fault| fault.at(&shown))?;
+    configure(&connection).map_err(|fault| fault.at(&shown))?;
+    schema::migrate(&mut connection, found).map_err(|fault| fault.at(&shown))?;
     let secret = identify(&connection, &shown, identity, now)?;
     let mut store = Store::new(StoreParts { connection, secret, path: path.to_path_buf(), lock });
     store.transaction(|store| store.doubt_what_was_sending(now))?;
     Ok(store)
-}
-
-/// Errors of SQLite do not know the file: name it.
-fn name_path(fault: LedgerError, shown: &str) -> LedgerError {
-    match fault {
-        LedgerError::Foreign { .. } => LedgerError::Foreign { path: shown.to_owned() },
-        LedgerError::Unwritable { cause, .. } => LedgerError::Unwritable { path: shown.to_owned(), cause },
-        other @ (LedgerError::Locked { .. }
-        | LedgerError::Newer { .. }
-        | LedgerError::OtherOrigin { .. }
-        | LedgerError::OtherKey { .. }
-        | LedgerError::Missing { .. }
-        | LedgerError::DiskFull
-        | LedgerError::Broken { .. }
-        | LedgerError::Illegal(_)
-        | LedgerError::Impossible { .. }) => other,
-    }
 }
 
 /// Takes the lock file beside the ledger, held for life. It is no file of SQLite's, whose locks would be dropped by

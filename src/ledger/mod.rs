@@ -160,6 +160,26 @@ impl From<rusqlite::Error> for LedgerError {
     }
 }
 
+impl LedgerError {
+    /// The same error with the ledger's path, which SQLite's own errors do not know.
+    fn at(self, shown: &str) -> Self {
+        let path = shown.to_owned();
+        match self {
+            Self::Foreign { .. } => Self::Foreign { path },
+            Self::Unwritable { cause, .. } => Self::Unwritable { path, cause },
+            other @ (Self::Locked { .. }
+            | Self::Newer { .. }
+            | Self::OtherOrigin { .. }
+            | Self::OtherKey { .. }
+            | Self::Missing { .. }
+            | Self::DiskFull
+            | Self::Broken { .. }
+            | Self::Illegal(_)
+            | Self::Impossible { .. }) => other,
+        }
+    }
+}
+
 /// The right to send one request for one item: minted by the ledger with the quota spent, used up by sending.
 #[derive(Debug)]
 pub struct Claim {
@@ -188,7 +208,7 @@ pub struct ClaimTerms {
     pub start_within: Duration,
     /// An unanswered request may still be accepted for this long after its sending.
     pub acceptance_lag_max: Duration,
-    /// No claim while more items than this are in doubt.
+    /// No claim while more of this run's requests than this are in doubt; what a crash left behind does not count.
     pub doubts_max: u64,
     /// Whether to send a marker tag.
     pub marker: Marker,

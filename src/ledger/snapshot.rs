@@ -142,10 +142,7 @@ impl Snapshot {
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        let version = schema::recognise(&connection, &shown).map_err(|fault| match fault {
-            LedgerError::Foreign { .. } => LedgerError::Foreign { path: shown.clone() },
-            other => other,
-        })?;
+        let version = schema::recognise(&connection, &shown).map_err(|fault| fault.at(&shown))?;
         if version == 0 {
             return Err(LedgerError::Missing { path: shown });
         }
@@ -233,6 +230,13 @@ impl Snapshot {
                 not_sent: number(row, 3)?,
             })
         })?)
+    }
+
+    /// When anything last happened to an item.
+    pub fn last_event_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        let sql = "SELECT at FROM event ORDER BY id DESC LIMIT 1";
+        Ok(self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).optional()?.map(UnixMillis))
     }
 
     /// Items whose state does not follow from their latest attempt; any is a bug.

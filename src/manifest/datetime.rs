@@ -1,7 +1,5 @@
 //! When a video was taken: common spellings become the one the service takes, `yyyy-MM-dd HH:mm:ss`.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, civil::DateTime};
 
 /// What to do with an offset such as `+02:00` or `Z`. The service states no time zone for `datetime_taken`.
@@ -111,6 +109,9 @@ fn two_digits(text: &str) -> Option<i8> {
     if is_number { text.parse().ok() } else { None }
 }
 
+/// No offset is that large.
+const MINUTES_OF_A_DAY: i64 = 24 * 60;
+
 /// Splits `10:00+02:00` into `10:00` and 120 minutes.
 fn split_offset(text: &str) -> Option<(&str, Option<i64>)> {
     for zulu in ["Z", "z", "UTC", "GMT"] {
@@ -129,8 +130,7 @@ fn split_offset(text: &str) -> Option<(&str, Option<i64>)> {
         4 => digits[..2].parse::<i64>().ok()? * 60 + digits[2..].parse::<i64>().ok()?,
         _ => return None,
     };
-    let day = i64::try_from(Duration::from_secs(86_400).as_secs() / 60).unwrap_or(1_440);
-    if minutes >= day {
+    if minutes >= MINUTES_OF_A_DAY {
         return None;
     }
     Some((time.trim_end(), Some(if offset.starts_with('-') { -minutes } else { minutes })))

@@ -241,7 +241,9 @@ mod tests {
 
     use super::*;
 
-    fn read_all(text: &[u8]) -> Vec<Result<(u64, Vec<String>), (u64, RecordFault)>> {
+    type Read = Result<(u64, Vec<String>), (u64, RecordFault)>;
+
+    fn read_all(text: &[u8]) -> Vec<Read> {
         // a buffer of 7 bytes puts every boundary somewhere awkward
         let bytes: Bytes = BufReader::with_capacity(7, Box::new(Cursor::new(text.to_vec())));
         let mut records = Records::new(bytes, b',');
@@ -255,7 +257,8 @@ mod tests {
         }
     }
 
-    fn row(line: u64, cells: &[&str]) -> Result<(u64, Vec<String>), (u64, RecordFault)> {
+    #[expect(clippy::unnecessary_wraps, reason = "it stands beside faults in a list")]
+    fn row(line: u64, cells: &[&str]) -> Read {
         Ok((line, cells.iter().map(|cell| (*cell).to_owned()).collect()))
     }
 

@@ -70,7 +70,7 @@ pub(super) fn understand(
     let retain_original_video = reading.retain_original_video();
     let video_transcription_prompt = reading.text(Field::VideoTranscriptionPrompt, super::records::CELL_MAX);
     let namespace = reading.text(Field::UniqueId, NAMESPACE_MAX).unwrap_or_else(|| rules.namespace.clone());
-    let external_id = reading.value(Field::Id).map(|value| value.into_owned());
+    let external_id = reading.value(Field::Id).map(std::borrow::Cow::into_owned);
     match url {
         Some(url) if reading.problems.is_empty() => Ok(ManifestRow {
             line,

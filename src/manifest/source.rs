@@ -80,8 +80,8 @@ pub(super) fn guess_delimiter(head: &[u8]) -> u8 {
 /// A gzip decoder that refuses decompression bombs.
 struct Unpacked {
     decoder: MultiGzDecoder<BufReader<Counted>>,
-    packed: Arc<AtomicU64>,
-    unpacked: u64,
+    bytes_in: Arc<AtomicU64>,
+    bytes_out: u64,
 }
 
 struct Counted {
@@ -99,17 +99,21 @@ impl Read for Counted {
 
 impl Unpacked {
     fn new(inner: BufReader<Box<dyn Read + Send>>) -> Self {
-        let packed = Arc::new(AtomicU64::new(0));
-        let counted = Counted { inner, read: Arc::clone(&packed) };
-        Self { decoder: MultiGzDecoder::new(BufReader::with_capacity(BUFFER, counted)), packed, unpacked: 0 }
+        let bytes_in = Arc::new(AtomicU64::new(0));
+        let counted = Counted { inner, read: Arc::clone(&bytes_in) };
+        Self {
+            decoder: MultiGzDecoder::new(BufReader::with_capacity(BUFFER, counted)),
+            bytes_in,
+            bytes_out: 0,
+        }
     }
 }
 
 impl Read for Unpacked {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.decoder.read(buffer)?;
-        self.unpacked += count as u64;
-        if self.unpacked > RATIO_FROM && self.unpacked / RATIO_MAX > self.packed.load(Ordering::Relaxed) {
+        self.bytes_out += count as u64;
+        if self.bytes_out > RATIO_FROM && self.bytes_out / RATIO_MAX > self.bytes_in.load(Ordering::Relaxed) {
             return Err(io::Error::other(format!(
                 "the gzip file unpacks to more than {RATIO_MAX} times its size; unpack it yourself if it is meant so"
             )));

@@ -43,10 +43,10 @@ const LARGE: u64 = 200_000;
 /// A request must start within this span of its claim; later it is not sent at all.
 const START_WITHIN: Duration = Duration::from_secs(5);
 /// An unanswered request may be accepted this long after its sending: the service fetches the source first.
-const ACCEPTANCE_LAG_MAX: Duration = Duration::from_secs(15 * 60);
-/// Sending stops while more doubts than this are open…
+const ACCEPTANCE_LAG_MAX: Duration = Duration::from_mins(15);
+/// Sending stops while more doubts of a run are open than this, than one in so many items, and than can be on the wire.
 const DOUBTS_MIN: u64 = 5;
-/// …or than one in so many items, whichever is more.
+/// The share of the items, as a divisor.
 const DOUBTS_SHARE: u64 = 100;
 
 /// How a run is to go; every value is checked already.
@@ -132,7 +132,7 @@ async fn run_stages<T: Transport>(
             caps: policy.caps.clone(),
             start_within: START_WITHIN,
             acceptance_lag_max: ACCEPTANCE_LAG_MAX,
-            doubts_max: DOUBTS_MIN.max(items / DOUBTS_SHARE),
+            doubts_max: DOUBTS_MIN.max(items / DOUBTS_SHARE).max(policy.concurrency as u64),
             marker: policy.marker,
         }),
         concurrency: policy.concurrency,
@@ -251,10 +251,13 @@ impl<T: Transport> Hall<'_, T> {
             return Ok(());
         }
         let span = time_to_send(pending, self.policy.rate, &self.policy.caps);
-        let rate = self.policy.rate;
-        let caps: String = self.policy.caps.iter().map(|cap| format!(" and {cap}")).collect();
+        let limits: Vec<String> = std::iter::once(self.policy.rate)
+            .chain(self.policy.caps.iter().copied())
+            .map(|limit| limit.to_string())
+            .collect();
         let text = format!(
-            "{pending} left to send at {rate}{caps}: about {}; raise --rate if your account allows more",
+            "{pending} left to send at {}: about {}; raise --rate if your account allows more",
+            limits.join(" and "),
             show_span(span)
         );
         self.doors.say(&Notice::Said { text });

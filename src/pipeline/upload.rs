@@ -25,7 +25,7 @@ use super::doors::Doors;
 /// With no answer at all in this run, so many unreachable hosts in a row mean a wrong address or no network.
 const FIRST_FAILURES_MAX: u32 = 5;
 /// A host that answered before is waited for this long.
-const OFFLINE_MAX: Duration = Duration::from_secs(15 * 60);
+const OFFLINE_MAX: Duration = Duration::from_mins(15);
 
 /// How to send.
 #[derive(Clone, Debug)]
@@ -299,7 +299,7 @@ fn announce<T>(doors: &Doors<T>, claim: &Claim, verdict: &Verdict, hold: Option<
     let url = Shown::from(&claim.submission.url);
     match verdict {
         Verdict::Accepted { video_no, .. } => {
-            doors.say(&Notice::Accepted { url, video_no: video_no.clone() })
+            doors.say(&Notice::Accepted { url, video_no: video_no.clone() });
         }
         Verdict::BadRow { cause } => doors.say(&Notice::Refused { url, cause: cause.clone() }),
         Verdict::InDoubt { cause } => doors.say(&Notice::Doubted { url, cause: cause.clone() }),

@@ -40,6 +40,11 @@ impl Permit {
     pub const fn lane(&self) -> Lane {
         self.lane
     }
+
+    /// Uses it up, in a request of `lane`.
+    pub fn spend(self, lane: Lane) {
+        debug_assert_eq!(self.lane, lane, "a permit is spent in its own lane");
+    }
 }
 
 /// How often each lane may be used.
@@ -91,11 +96,11 @@ pub struct Hold {
 /// The wait after a refusal starts here, or at twice the spacing if that is longer.
 const REFUSED_WAIT_MIN: Duration = Duration::from_secs(2);
 /// No wait that the service did not ask for is longer.
-const REFUSED_WAIT_MAX: Duration = Duration::from_secs(15 * 60);
+const REFUSED_WAIT_MAX: Duration = Duration::from_mins(15);
 /// No wait is longer, whatever the service asks for: the longest window known, and a bit.
-const ASKED_WAIT_MAX: Duration = Duration::from_secs(2 * 3_600 + 300);
+const ASKED_WAIT_MAX: Duration = Duration::from_mins(125);
 /// Waits while a host is away or answers unclearly.
-const TROUBLE: Backoff = Backoff { base: Duration::from_secs(1), delay_max: Duration::from_secs(60) };
+const TROUBLE: Backoff = Backoff { base: Duration::from_secs(1), delay_max: Duration::from_mins(1) };
 /// A single unclear answer is bad luck; so many in a row are trouble.
 const UNCLEAR_FREE: u32 = 2;
 
@@ -173,8 +178,9 @@ impl Porter {
 
     /// A turn was taken, and nothing was asked: the next may go.
     pub fn give_back(&self, permit: Permit) {
-        let state = self.state(permit.lane);
-        drop(permit);
+        let lane = permit.lane();
+        permit.spend(lane);
+        let state = self.state(lane);
         lock(&state.hold).canary_is_out = false;
         state.changed.notify_waiters();
     }

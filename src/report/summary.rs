@@ -175,7 +175,9 @@ impl Summary {
         // a run without manifests speaks of the whole ledger
         let items = if end.command == "reconcile" { ledger } else { of_manifests };
         balance(snapshot, &rows, &of_manifests, &files)?;
-        let (code, exit_reason, next_step) = exit_code(&end, &rows, &items);
+        let something_happened = snapshot.last_event_at()?.is_some_and(|moment| moment >= row.started_at);
+        let work = if something_happened { Work::Done } else { Work::NoneLeft };
+        let (code, exit_reason, next_step) = exit_code(&end, &rows, &items, work);
         let requests = snapshot.open_time(row.started_at)?;
         Ok(Self {
             schema: SCHEMA,
@@ -241,9 +243,23 @@ fn balance(snapshot: &Snapshot, rows: &Rows, items: &Counts, files: &[ReportFile
     }
 }
 
+/// Whether a run had anything to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Something happened to an item.
+    Done,
+    /// Everything was final before it began.
+    NoneLeft,
+}
+
 /// The exit code of a run, why, and what to do next.
 #[must_use]
-pub fn exit_code(end: &EndOfRun, rows: &Rows, items: &Counts) -> (ExitCode, String, Option<String>) {
+pub fn exit_code(
+    end: &EndOfRun,
+    rows: &Rows,
+    items: &Counts,
+    work: Work,
+) -> (ExitCode, String, Option<String>) {
     let again = |reason: String| {
         (reason, Some("give the same command again; it goes on where this run stopped".to_owned()))
     };
@@ -264,12 +280,17 @@ pub fn exit_code(end: &EndOfRun, rows: &Rows, items: &Counts) -> (ExitCode, Stri
         Ending::TimeUp => (ExitCode::TimeUp, again(format!("the time given with --for is over; {open}"))),
         Ending::RowsMax => (ExitCode::BudgetReached, again(format!("--max-rows is reached; {open}"))),
         Ending::NotWaited if items.in_doubt + items.counted > 0 => (ExitCode::Temporary, again(open)),
-        Ending::NotWaited | Ending::Settled => settled_words(end, rows, items),
+        Ending::NotWaited | Ending::Settled => settled_words(end, rows, items, work),
     };
     (code, reason, next)
 }
 
-fn settled_words(end: &EndOfRun, rows: &Rows, items: &Counts) -> (ExitCode, (String, Option<String>)) {
+fn settled_words(
+    end: &EndOfRun,
+    rows: &Rows,
+    items: &Counts,
+    work: Work,
+) -> (ExitCode, (String, Option<String>)) {
     if items.asked > 0 {
         let reason = format!("{} items wait for a human's answer", items.asked);
         let next = "see unfinished.csv: these requests were sent, and nothing proves what became of them";
@@ -288,7 +309,7 @@ fn settled_words(end: &EndOfRun, rows: &Rows, items: &Counts) -> (ExitCode, (Str
     let reason = match (items.total, end.ending == Ending::NotWaited) {
         (0, _) => "nothing to do".to_owned(),
         (_, true) => format!("everything is sent; {} are being indexed", items.accepted),
-        (total, false) if rows.read > 0 && rows.added + rows.updated == 0 => {
+        (total, false) if work == Work::NoneLeft => {
             format!("nothing was left to do: all {total} items are searchable")
         }
         (total, false) => format!("all {total} items are searchable"),

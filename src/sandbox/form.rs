@@ -29,10 +29,10 @@ pub(super) fn read_upload(body: &str) -> Result<UploadForm, String> {
             "tags" => form.tags.push(value),
             "datetime_taken" => form.datetime_taken = Some(value),
             "latitude" => {
-                form.latitude = Some(value.parse().map_err(|_| "latitude must be a number".to_owned())?)
+                form.latitude = Some(value.parse().map_err(|_| "latitude must be a number".to_owned())?);
             }
             "longitude" => {
-                form.longitude = Some(value.parse().map_err(|_| "longitude must be a number".to_owned())?)
+                form.longitude = Some(value.parse().map_err(|_| "longitude must be a number".to_owned())?);
             }
             "camera_model" if value.chars().count() > 200 => {
                 return Err("camera_model is too long".to_owned());

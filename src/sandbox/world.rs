@@ -91,7 +91,7 @@ impl Default for Policy {
             visibility_lag: Duration::ZERO,
             order: ListOrder::NewestFirst,
             faults: Faults::none(),
-            lateness_max: Duration::from_secs(60),
+            lateness_max: Duration::from_mins(1),
             retry_after: None,
             seed: 1,
         }
@@ -469,7 +469,7 @@ fn list(state: &State, policy: &Policy, arrival: &Arrival, now: UnixMillis) -> S
     };
     match policy.order {
         ListOrder::NewestFirst => {
-            shown.sort_by_key(|video| std::cmp::Reverse((video.created_at, &video.video_no)))
+            shown.sort_by_key(|video| std::cmp::Reverse((video.created_at, &video.video_no)));
         }
         ListOrder::OldestFirst => shown.sort_by_key(|video| (video.created_at, &video.video_no)),
     }

@@ -18,7 +18,7 @@ const IDLE_MAX: Duration = Duration::from_secs(5);
 /// To reach the host; nothing has been sent before that.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// For a whole request: the service fetches the source before it answers, clients in the wild wait 60 to 300 s.
-pub const EXCHANGE_MAX: Duration = Duration::from_secs(120);
+pub const EXCHANGE_MAX: Duration = Duration::from_mins(2);
 
 /// The service over HTTP(S).
 pub struct Http {
@@ -97,7 +97,7 @@ impl Transport for Http {
         match request.content {
             Content::Empty => {}
             Content::Form => {
-                call = call.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(request.body)
+                call = call.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(request.body);
             }
             Content::Json => call = call.header(CONTENT_TYPE, "application/json").body(request.body),
         }

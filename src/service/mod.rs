@@ -33,16 +33,14 @@ impl<T: Transport> Service<T> {
 
     /// Asks the service to take a video (`POST upload_url`). Costs credits when accepted.
     pub async fn upload(&self, permit: Permit, submission: &Submission, marker: Option<&str>) -> Verdict {
-        debug_assert_eq!(permit.lane(), Lane::Upload);
-        drop(permit);
+        permit.spend(Lane::Upload);
         let request = wire::upload_request(submission, marker);
         verdict::of_upload(self.transport.exchange(request).await)
     }
 
     /// Reads one page of a namespace (`POST list_videos`), counted from 1, at most [`PAGE_SIZE_MAX`] videos.
     pub async fn list_page(&self, permit: Permit, namespace: &str, page: u32) -> Result<ListPage, ReadFault> {
-        debug_assert_eq!(permit.lane(), Lane::List);
-        drop(permit);
+        permit.spend(Lane::List);
         let request = wire::list_page_request(namespace, page);
         verdict::of_read(self.transport.exchange(request).await, wire::parse_list_page)
     }
@@ -55,8 +53,7 @@ impl<T: Transport> Service<T> {
         namespace: &str,
         video_nos: &[&VideoNo],
     ) -> Result<ListPage, ReadFault> {
-        debug_assert_eq!(permit.lane(), Lane::List);
-        drop(permit);
+        permit.spend(Lane::List);
         let request = wire::list_videos_request(namespace, video_nos);
         verdict::of_read(self.transport.exchange(request).await, wire::parse_list_page)
     }
@@ -68,8 +65,7 @@ impl<T: Transport> Service<T> {
         namespace: &str,
         video_no: &VideoNo,
     ) -> Result<Option<ListedVideo>, ReadFault> {
-        debug_assert_eq!(permit.lane(), Lane::Metadata);
-        drop(permit);
+        permit.spend(Lane::Metadata);
         let request = wire::metadata_request(namespace, video_no);
         verdict::of_read(self.transport.exchange(request).await, wire::parse_metadata)
     }

@@ -40,7 +40,11 @@ impl Store {
         let Some(next) = self.next_pending(terms)? else {
             return Ok(Err(Obstacle::NothingPending));
         };
-        let open = self.count("SELECT count(*) FROM item WHERE state = 'in_doubt'", [])?;
+        let open = self.count(
+            "SELECT count(*) FROM attempt WHERE state = 'in_doubt' \
+             AND state IN ('sending', 'in_doubt', 'counted', 'asked') AND run = ?1",
+            [terms.run.0],
+        )?;
         if open > terms.doubts_max {
             return Ok(Err(Obstacle::TooManyDoubts { open }));
         }

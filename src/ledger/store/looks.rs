@@ -12,7 +12,7 @@ use std::time::Duration;
 /// An accepted item is never looked at more often than this…
 const LOOK_DELAY_MIN: Duration = Duration::from_secs(3);
 /// …nor less often than this.
-const LOOK_DELAY_MAX: Duration = Duration::from_secs(15 * 60);
+const LOOK_DELAY_MAX: Duration = Duration::from_mins(15);
 
 impl Store {
     pub(in crate::ledger) fn doubts(&self, count_max: usize) -> Result<Vec<Doubt>, LedgerError> {

@@ -18,11 +18,11 @@ use crate::{
 };
 
 /// The service's clock and ours may differ by this much.
-const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(15 * 60);
+const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_mins(15);
 /// Two clear listings are at least this far apart, or the quiet time if that is shorter.
-const LISTINGS_APART: Duration = Duration::from_secs(60);
+const LISTINGS_APART: Duration = Duration::from_mins(1);
 /// After this long without proof a human is asked.
-const HORIZON: Duration = Duration::from_secs(24 * 3_600);
+const HORIZON: Duration = Duration::from_hours(24);
 /// Tags that begin so are markers.
 const MARKER_PREFIX: &str = "telecine:";
 /// The service adds this tag itself.

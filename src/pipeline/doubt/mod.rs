@@ -28,7 +28,7 @@ const DOUBTS_MAX: usize = 1_000;
 /// Looks are not closer together than this…
 const LOOK_DELAY_MIN: Duration = Duration::from_secs(20);
 /// …nor farther apart than this.
-const LOOK_DELAY_MAX: Duration = Duration::from_secs(10 * 60);
+const LOOK_DELAY_MAX: Duration = Duration::from_mins(10);
 
 /// Settles doubts until told to leave.
 pub(super) async fn settle_doubts<T: Transport>(doors: Doors<T>, rules: Rules) -> Result<(), LedgerError> {
