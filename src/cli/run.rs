@@ -164,6 +164,7 @@ async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCo
     };
     let summary = write_report(order, &ledger, end, &name).await?;
     ledger.end_run(run, clock.now(), summary.exit_code, summary.exit_reason.clone()).await?;
+    ledger.close().await;
     tell(order.output, &summary)?;
     Ok(ExitCode::ALL
         .iter()

@@ -160,6 +160,14 @@ impl From<rusqlite::Error> for LedgerError {
     }
 }
 
+#[cfg(test)]
+impl AttemptId {
+    /// An id out of thin air.
+    pub(crate) const fn for_tests(number: i64) -> Self {
+        Self(number)
+    }
+}
+
 impl LedgerError {
     /// The same error with the ledger's path, which SQLite's own errors do not know.
     fn at(self, shown: &str) -> Self {
@@ -422,6 +430,15 @@ impl Tally {
     }
 }
 
+/// How far things are, at one moment: counts taken at two moments would not add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Items of the asked manifests that wait to be sent.
+    pub pending: u64,
+    /// All items.
+    pub tally: Tally,
+}
+
 /// The async handle of the ledger; cheap to clone.
 #[derive(Clone)]
 pub struct Ledger {
@@ -552,9 +569,9 @@ impl Ledger {
         self.queue.run(store::Store::tally).await
     }
 
-    /// How many items of these manifests wait to be sent.
-    pub async fn pending(&self, sources: Vec<SourceId>) -> Result<u64, LedgerError> {
-        self.queue.run(move |store| store.pending(&sources)).await
+    /// How many items of these manifests wait to be sent, and how many of all are in each state, at one moment.
+    pub async fn standing(&self, sources: Vec<SourceId>) -> Result<Standing, LedgerError> {
+        self.queue.run(move |store| Ok(Standing { pending: store.pending(&sources)?, tally: store.tally()? })).await
     }
 
     /// When the last request left, in any run.
@@ -571,6 +588,11 @@ impl Ledger {
     pub async fn snapshot(&self) -> Result<Snapshot, LedgerError> {
         let path = self.queue.run(|store| Ok(store.path().to_path_buf())).await?;
         Snapshot::open(&path)
+    }
+
+    /// Closes the file and lets the next process in. Verbs called on other handles fail from now on.
+    pub async fn close(self) {
+        self.queue.close().await;
     }
 }
 

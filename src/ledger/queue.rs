@@ -69,6 +69,27 @@ impl Queue {
         })
     }
 
+    /// Waits until nobody works, then closes the file; nothing is taken afterwards.
+    pub(super) async fn close(self: &Arc<Self>) {
+        loop {
+            let store = {
+                let mut inner = self.inner();
+                inner.store.take().inspect(|_| {
+                    inner.broken = Some(LedgerError::Broken { cause: "the ledger is closed".to_owned() });
+                })
+            };
+            if let Some(store) = store {
+                // closing writes the log into the main file; whether that works, nothing committed is lost
+                let _ = tokio::task::spawn_blocking(move || drop(store)).await;
+                return;
+            }
+            if self.run(|_| Ok(())).await.is_err() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     fn submit(self: &Arc<Self>, job: Job) -> Result<(), LedgerError> {
         let mut inner = self.inner();
         if let Some(broken) = &inner.broken {

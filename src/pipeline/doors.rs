@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, futures::Notified};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -78,8 +78,9 @@ impl Signals {
         self.changed.notify_waiters();
     }
 
-    /// Waits for the next change. Missing one only means looking later.
-    pub async fn next_change(&self) {
-        self.changed.notified().await;
+    /// The next change from now on, even if it comes before this is awaited: ask for it before looking at the ledger,
+    /// and nothing is missed.
+    pub fn next_change(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 }

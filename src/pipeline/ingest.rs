@@ -68,7 +68,7 @@ async fn read_one<T>(
         match end {
             Some(Ok(())) => {
                 doors.ledger.end_reading(run, source).await?;
-                let pending = doors.ledger.pending(vec![source]).await?;
+                let pending = doors.ledger.standing(vec![source]).await?.pending;
                 doors.say(&Notice::ManifestRead { path, counts, pending });
                 doors.signals.ledger_changed();
                 return Ok(Ok(()));

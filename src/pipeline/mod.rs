@@ -24,7 +24,7 @@ pub use doubt::{NamespaceUse, Rules as DoubtRules};
 use crate::{
     ending::Ending,
     item::UnixMillis,
-    ledger::{ClaimTerms, FailedRows, LedgerError, Marker, RunId, SourceId, Tally},
+    ledger::{ClaimTerms, FailedRows, LedgerError, Marker, RunId, SourceId, Standing, Tally},
     lifecycle::State,
     limit::{Limit, show_span},
     manifest::{self, Manifest, ManifestError},
@@ -33,8 +33,10 @@ use crate::{
 };
 use upload::{UploadEnd, UploadPlan};
 
-/// The hall looks at the ledger this often.
+/// While things change, the hall looks at the ledger this often…
 const PULSE: Duration = Duration::from_secs(1);
+/// …and this often while nothing does.
+const PULSE_MAX: Duration = Duration::from_secs(30);
 /// Counting a large ledger takes long; it is then looked at less often.
 const PULSE_LARGE: Duration = Duration::from_secs(5);
 /// What is large, in items.
@@ -140,12 +142,15 @@ async fn run_stages<T: Transport>(
         stop_at: policy.time_max.map(|span| started_at.plus(span)),
     };
     let mut hall = Hall {
-        upload: Some(tokio::spawn(upload::upload(doors.clone(), plan))),
-        doubt: tokio::spawn(doubt::settle_doubts(doors.clone(), policy.doubts)),
-        poll: tokio::spawn(poll::poll(doors.clone())),
-        ingest,
-        ingested: ingest::Ingested::default(),
-        sending_ended: None,
+        stages: Stages {
+            ingest,
+            upload: Some(tokio::spawn(upload::upload(doors.clone(), plan))),
+            doubt: Some(tokio::spawn(doubt::settle_doubts(doors.clone(), policy.doubts))),
+            poll: Some(tokio::spawn(poll::poll(doors.clone()))),
+            ingested: ingest::Ingested::default(),
+            sending_ended: None,
+        },
+        forecast_is_due: true,
         sources,
         started_at,
         policy,
@@ -155,84 +160,99 @@ async fn run_stages<T: Transport>(
     hall.close(ending).await
 }
 
-/// The stages at work, and what is known of their ends.
+/// The stages at work, and what is known of those that ended.
+struct Stages {
+    ingest: Option<JoinHandle<Result<ingest::Ingested, LedgerError>>>,
+    upload: Option<JoinHandle<Result<UploadEnd, LedgerError>>>,
+    doubt: Option<JoinHandle<Result<(), LedgerError>>>,
+    poll: Option<JoinHandle<Result<(), LedgerError>>>,
+    ingested: ingest::Ingested,
+    sending_ended: Option<UploadEnd>,
+}
+
+impl Stages {
+    /// Waits for the next stage that ends, and takes note of it. Never, when all have ended.
+    async fn next_end(&mut self) -> Result<(), LedgerError> {
+        tokio::select! {
+            ended = joined(&mut self.ingest) => self.ingested = ended?,
+            ended = joined(&mut self.upload) => self.sending_ended = Some(ended?),
+            ended = joined(&mut self.doubt) => ended?,
+            ended = joined(&mut self.poll) => ended?,
+        }
+        Ok(())
+    }
+
+    const fn any_works(&self) -> bool {
+        self.ingest.is_some() || self.upload.is_some() || self.doubt.is_some() || self.poll.is_some()
+    }
+}
+
+/// Waits for a stage and forgets its handle; for ever when there is none.
+async fn joined<V>(stage: &mut Option<JoinHandle<Result<V, LedgerError>>>) -> Result<V, LedgerError> {
+    let Some(handle) = stage else { return std::future::pending().await };
+    let ended = handle.await;
+    *stage = None;
+    ended.unwrap_or_else(|fault| Err(LedgerError::Broken { cause: format!("a stage ended early: {fault}") }))
+}
+
 struct Hall<'a, T> {
     doors: Doors<T>,
     policy: &'a RunPolicy,
     started_at: UnixMillis,
     sources: Vec<SourceId>,
-    ingest: Option<JoinHandle<Result<ingest::Ingested, LedgerError>>>,
-    ingested: ingest::Ingested,
-    upload: Option<JoinHandle<Result<UploadEnd, LedgerError>>>,
-    sending_ended: Option<UploadEnd>,
-    doubt: JoinHandle<Result<(), LedgerError>>,
-    poll: JoinHandle<Result<(), LedgerError>>,
+    stages: Stages,
+    forecast_is_due: bool,
 }
 
 impl<T: Transport> Hall<'_, T> {
     /// Looks at the ledger until the run is over.
     async fn watch(&mut self) -> Result<Ending, LedgerError> {
+        let signals = self.doors.signals.clone();
         loop {
-            self.collect_ends().await?;
-            let tally = self.doors.ledger.tally().await?;
-            let pending = self.doors.ledger.pending(self.sources.clone()).await?;
+            let changed = signals.next_change();
+            let Standing { tally, pending } = self.doors.ledger.standing(self.sources.clone()).await?;
+            self.say_forecast(pending);
             self.say_progress(&tally, pending);
             if let Some(ending) = self.ending(&tally, pending).await? {
                 return Ok(ending);
             }
-            // a change that a stage missed is seen now at the latest
-            self.doors.signals.ledger_changed();
             let pulse = if tally.total() > LARGE { PULSE_LARGE } else { PULSE };
-            let drain = self.doors.signals.drain.clone();
-            if drain.is_cancelled() {
-                self.doors.clock.sleep(pulse / 10).await;
-            } else {
-                tokio::select! { () = self.doors.clock.sleep(pulse) => {} () = drain.cancelled() => {} }
+            let has_stage_ended = tokio::select! {
+                () = self.doors.clock.sleep(pulse) => false,
+                ended = self.stages.next_end() => ended.map(|()| true)?,
+            };
+            if !has_stage_ended {
+                tokio::select! {
+                    () = changed => {}
+                    () = self.doors.clock.sleep(PULSE_MAX) => {}
+                    ended = self.stages.next_end() => ended?,
+                }
             }
         }
     }
 
-    async fn collect_ends(&mut self) -> Result<(), LedgerError> {
-        if let Some(ingest) = self.ingest.take_if(|task| task.is_finished()) {
-            self.ingested = joined(ingest.await)?;
-            self.say_forecast().await?;
-        }
-        if let Some(upload) = self.upload.take_if(|task| task.is_finished()) {
-            self.sending_ended = Some(joined(upload.await)?);
-        }
-        if self.doubt.is_finished() {
-            return joined((&mut self.doubt).await);
-        }
-        if self.poll.is_finished() {
-            return joined((&mut self.poll).await);
-        }
-        Ok(())
-    }
-
     /// Whether the run is over, and how.
     async fn ending(&self, tally: &Tally, pending: u64) -> Result<Option<Ending>, LedgerError> {
-        if self.doors.signals.drain.is_cancelled() && self.upload.is_none() && self.ingest.is_none() {
-            return Ok(Some(Ending::Interrupted));
-        }
-        match &self.sending_ended {
+        let sending_ended = self.stages.sending_ended.as_ref();
+        let is_read = self.stages.ingest.is_none();
+        match sending_ended {
             Some(UploadEnd::Stopped { reason, cause }) => {
                 return Ok(Some(Ending::Stopped { reason: *reason, cause: cause.clone() }));
             }
             Some(UploadEnd::Offline { cause }) => return Ok(Some(Ending::Offline { cause: cause.clone() })),
             Some(UploadEnd::TimeUp) => return Ok(Some(Ending::TimeUp)),
-            Some(UploadEnd::Drained) => return Ok(None),
-            Some(UploadEnd::RowsMax) | None => {}
+            Some(UploadEnd::Drained | UploadEnd::RowsMax) if self.doors.signals.drain.is_cancelled() => {
+                return Ok(Some(Ending::Interrupted));
+            }
+            Some(UploadEnd::Drained | UploadEnd::RowsMax) | None => {}
         }
-        let all_is_sent = self.ingest.is_none() && pending == 0 && tally.of(State::Sending) == 0;
-        let sending_is_over = all_is_sent || self.sending_ended.is_some();
+        let all_is_sent = is_read && pending == 0 && tally.of(State::Sending) == 0;
+        let sending_is_over = all_is_sent || sending_ended.is_some();
         if !sending_is_over {
             return Ok(None);
         }
-        let at_end = if self.sending_ended == Some(UploadEnd::RowsMax) && pending > 0 {
-            Ending::RowsMax
-        } else {
-            Ending::Settled
-        };
+        let is_cut_short = sending_ended == Some(&UploadEnd::RowsMax) && pending > 0;
+        let at_end = if is_cut_short { Ending::RowsMax } else { Ending::Settled };
         if tally.awaiting_evidence() == 0 {
             return Ok(Some(at_end));
         }
@@ -244,11 +264,14 @@ impl<T: Transport> Hall<'_, T> {
         Ok((self.doors.clock.now() > waits_since.plus(wait)).then_some(Ending::WaitOver))
     }
 
-    /// What the rate means for what is left to send.
-    async fn say_forecast(&self) -> Result<(), LedgerError> {
-        let pending = self.doors.ledger.pending(self.sources.clone()).await?;
-        if pending == 0 || self.doors.signals.drain.is_cancelled() {
-            return Ok(());
+    /// Once the manifests are read: what the rate means for what is left to send.
+    fn say_forecast(&mut self, pending: u64) {
+        if self.stages.ingest.is_some() || !self.forecast_is_due {
+            return;
+        }
+        self.forecast_is_due = false;
+        if pending == 0 {
+            return;
         }
         let span = time_to_send(pending, self.policy.rate, &self.policy.caps);
         let limits: Vec<String> = std::iter::once(self.policy.rate)
@@ -261,39 +284,30 @@ impl<T: Transport> Hall<'_, T> {
             show_span(span)
         );
         self.doors.say(&Notice::Said { text });
-        Ok(())
     }
 
     fn say_progress(&self, tally: &Tally, pending: u64) {
         let now = self.doors.clock.now();
-        let sent_by = (self.ingest.is_none() && pending > 0)
+        let sent_by = (self.stages.ingest.is_none() && pending > 0)
             .then(|| now.plus(time_to_send(pending, self.policy.rate, &self.policy.caps)));
         self.doors.say(&Notice::Progress(progress_of(tally, sent_by)));
     }
 
     /// Sends everybody home and waits until they are.
-    async fn close(self, ending: Result<Ending, LedgerError>) -> Result<Outcome, LedgerError> {
+    async fn close(mut self, ending: Result<Ending, LedgerError>) -> Result<Outcome, LedgerError> {
         self.doors.signals.drain.cancel();
-        let mut ingested = self.ingested;
-        if let Some(ingest) = self.ingest {
-            ingested = joined(ingest.await)?;
-        }
-        if let Some(upload) = self.upload {
-            joined(upload.await)?;
-        }
         self.doors.signals.leave.cancel();
-        if !self.doubt.is_finished() {
-            joined(self.doubt.await)?;
+        let mut first_fault = ending.as_ref().err().cloned();
+        while self.stages.any_works() {
+            if let Err(fault) = self.stages.next_end().await {
+                first_fault.get_or_insert(fault);
+            }
         }
-        if !self.poll.is_finished() {
-            joined(self.poll.await)?;
+        match first_fault {
+            Some(fault) => Err(fault),
+            None => Ok(Outcome { ending: ending?, broken_manifests: self.stages.ingested.broken }),
         }
-        Ok(Outcome { ending: ending?, broken_manifests: ingested.broken })
     }
-}
-
-fn joined<V>(ended: Result<Result<V, LedgerError>, tokio::task::JoinError>) -> Result<V, LedgerError> {
-    ended.unwrap_or_else(|fault| Err(LedgerError::Broken { cause: format!("a stage ended early: {fault}") }))
 }
 
 /// The counts of a tally in the words of the progress display.

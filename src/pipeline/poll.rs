@@ -29,11 +29,11 @@ pub(super) async fn poll<T: Transport>(doors: Doors<T>) -> Result<(), LedgerErro
 
 async fn poll_forever<T: Transport>(doors: &Doors<T>) -> Result<(), LedgerError> {
     loop {
-        let next_look_at = doors.ledger.next_look_at().await?;
-        match next_look_at {
+        let changed = doors.signals.next_change();
+        match doors.ledger.next_look_at().await? {
             Some(moment) if moment <= doors.clock.now() => look(doors).await?,
             Some(moment) => doors.clock.sleep_until(moment).await,
-            None => doors.signals.next_change().await,
+            None => changed.await,
         }
     }
 }

@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::task::JoinSet;
+use tokio::{sync::futures::Notified, task::JoinSet};
 
 use crate::{
     ending::StopReason,
@@ -94,7 +94,9 @@ pub(super) async fn upload<T: Transport>(
 
 impl<T: Transport> Uploading<T> {
     async fn run(&mut self) -> Result<UploadEnd, LedgerError> {
+        let signals = self.doors.signals.clone();
         loop {
+            let changed = signals.next_change();
             while let Some(sent) = self.on_wire.try_join_next() {
                 if let Some(end) = self.note(sent)? {
                     return Ok(end);
@@ -111,7 +113,7 @@ impl<T: Transport> Uploading<T> {
                 self.doors.ledger.obstacle(Arc::clone(&self.plan.terms), now).await?.map(Some)
             };
             let end = match obstacle {
-                Some(obstacle) => self.wait_for(obstacle).await?,
+                Some(obstacle) => self.wait_for(obstacle, changed).await?,
                 None => match self.next_permit().await? {
                     Ok(permit) => self.claim_and_send(permit).await?,
                     Err(end) => end,
@@ -160,9 +162,13 @@ impl<T: Transport> Uploading<T> {
     }
 
     /// Waits for an obstacle to go away; none is the concurrency bound.
-    async fn wait_for(&mut self, obstacle: Option<Obstacle>) -> Result<Option<UploadEnd>, LedgerError> {
+    async fn wait_for(
+        &mut self,
+        obstacle: Option<Obstacle>,
+        changed: Notified<'_>,
+    ) -> Result<Option<UploadEnd>, LedgerError> {
         let (why, until) = match obstacle {
-            None | Some(Obstacle::NothingPending) => return self.wait_until(None).await,
+            None | Some(Obstacle::NothingPending) => return self.wait_until(None, changed).await,
             Some(Obstacle::Full { free_at, cap }) => (format!("the {cap} window is full"), free_at),
             Some(Obstacle::TooManyDoubts { open }) => {
                 let why =
@@ -174,19 +180,22 @@ impl<T: Transport> Uploading<T> {
             self.announced = obstacle;
             self.doors.say(&Notice::Waiting { why, until });
         }
-        self.wait_until(Some(until)).await
+        self.wait_until(Some(until), changed).await
     }
 
     /// Waits for a moment, a change in the ledger, an answer or the end, whichever is first.
-    async fn wait_until(&mut self, moment: Option<UnixMillis>) -> Result<Option<UploadEnd>, LedgerError> {
+    async fn wait_until(
+        &mut self,
+        moment: Option<UnixMillis>,
+        changed: Notified<'_>,
+    ) -> Result<Option<UploadEnd>, LedgerError> {
         let moment =
             moment.unwrap_or(UnixMillis(i64::MAX)).min(self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX)));
-        let signals = self.doors.signals.clone();
         tokio::select! {
-            () = signals.drain.cancelled() => Ok(None),
+            () = self.doors.signals.drain.cancelled() => Ok(None),
             Some(sent) = self.on_wire.join_next() => self.note(sent),
             () = self.doors.clock.sleep_until(moment) => Ok(None),
-            () = signals.next_change() => Ok(None),
+            () = changed => Ok(None),
         }
     }
 

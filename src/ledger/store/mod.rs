@@ -69,6 +69,12 @@ impl Store {
         self.batch("ROLLBACK TO job").and_then(|()| self.release())
     }
 
+    /// Reads a setting back, as SQLite has it.
+    #[cfg(test)]
+    pub(super) fn pragma(&self, name: &str) -> Result<i64, LedgerError> {
+        Ok(self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?)
+    }
+
     fn batch(&self, sql: &str) -> Result<(), LedgerError> {
         Ok(self.connection.prepare_cached(sql)?.execute([]).map(|_| ())?)
     }

@@ -42,14 +42,15 @@ pub(super) async fn settle_doubts<T: Transport>(doors: Doors<T>, rules: Rules) -
 async fn settle_forever<T: Transport>(doors: &Doors<T>, rules: Rules) -> Result<(), LedgerError> {
     let mut looked_at: Option<UnixMillis> = None;
     loop {
+        let changed = doors.signals.next_change();
         let doubts = doors.ledger.doubts(DOUBTS_MAX).await?;
         let due = doubts.iter().map(|doubt| next_look_at(doubt, &rules, looked_at, doors.clock.now())).min();
         match due {
-            None => doors.signals.next_change().await,
+            None => changed.await,
             Some(moment) if moment > doors.clock.now() => {
                 tokio::select! {
                     () = doors.clock.sleep_until(moment) => {}
-                    () = doors.signals.next_change() => {}
+                    () = changed => {}
                 }
             }
             Some(_) => {

@@ -1,0 +1,223 @@
+//! Whole runs in virtual time against the modelled service: the real pipeline, a real ledger, hours in milliseconds.
+
+mod support;
+
+use std::time::Duration;
+
+use support::{KEY, Life, T0, Theatre, limit};
+use telecine::{
+    ending::{Ending, StopReason},
+    sandbox::{Fault, Faults, Limiter, Policy},
+};
+
+#[test]
+fn a_kind_service_indexes_every_row_once() {
+    let mut theatre = Theatre::new(Policy::default(), 50);
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert_eq!(theatre.counts().indexed, 50);
+    assert_eq!(theatre.taken().len(), 50);
+    assert_eq!(theatre.world.stats().uploads, 50, "not one request more than needed");
+    // tags arrive as written, with the marker behind them
+    let video = theatre.world.videos().into_iter().find(|video| video.url.ends_with("0008.mp4")).unwrap();
+    assert_eq!(video.tags[..2], ["a", "b1"]);
+    assert!(video.tags[2].starts_with("telecine:"));
+}
+
+#[test]
+fn a_second_run_has_nothing_to_do_and_asks_nothing() {
+    let mut theatre = Theatre::new(Policy::default(), 10);
+    theatre.live(None);
+    let before = theatre.world.stats();
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert_eq!(theatre.world.stats(), before);
+}
+
+#[test]
+fn the_rate_is_kept_and_used() {
+    for limiter in [Limiter::Sliding, Limiter::Spacing] {
+        let policy = Policy { upload_rate: Some(limit("1/min")), limiter, ..Policy::default() };
+        let mut theatre = Theatre::new(policy, 30);
+        theatre.policy.rate = limit("1/min");
+        theatre.rates.upload = limit("1/min");
+        assert_eq!(theatre.live(None).ending(), Ending::Settled);
+        assert_eq!(theatre.world.stats().refusals, 0);
+        let minutes = theatre.now.since_ms(T0) / 60_000;
+        assert!((29..=31).contains(&minutes), "{minutes} minutes for 30 rows at 1/min");
+    }
+}
+
+#[test]
+fn a_busy_service_slows_us_down_and_loses_nothing() {
+    // we believe in 1/s, the service allows 1 in 10 s
+    let policy = Policy { upload_rate: Some(limit("1/10s")), ..Policy::default() };
+    let mut theatre = Theatre::new(policy, 20);
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert_eq!(theatre.counts().indexed, 20);
+    assert!(theatre.world.stats().refusals > 0, "the dangerous window was entered");
+    assert!(theatre.world.stats().refusals <= 100, "{:?}", theatre.world.stats());
+}
+
+#[test]
+fn a_full_window_is_waited_for_without_a_single_refusal() {
+    let policy = Policy { cap: Some(limit("10/2h")), ..Policy::default() };
+    let mut theatre = Theatre::new(policy, 35);
+    theatre.policy.caps = vec![limit("10/2h")];
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert_eq!(theatre.world.stats().refusals, 0);
+    assert!(theatre.ear.count("waiting") >= 3, "it says that it waits");
+    let hours = theatre.now.since_ms(T0) as f64 / 3_600_000.0;
+    assert!((6.0..6.1).contains(&hours), "{hours} h for four windows");
+}
+
+#[test]
+fn a_restart_does_not_forget_the_window() {
+    let policy = Policy { cap: Some(limit("10/2h")), ..Policy::default() };
+    let mut theatre = Theatre::new(policy, 25);
+    theatre.policy.caps = vec![limit("10/2h")];
+    for _ in 0..20 {
+        theatre.live(Some(Duration::from_mins(10)));
+    }
+    assert!(matches!(theatre.live(None), Life::Ended(Ending::Settled)));
+    assert_eq!(theatre.world.stats().refusals, 0);
+    assert!(theatre.taken().values().all(|times| *times == 1));
+}
+
+#[test]
+fn without_credits_the_run_stops_at_once_and_goes_on_after_a_recharge() {
+    let policy = Policy { credits: Some(5), ..Policy::default() };
+    let mut theatre = Theatre::new(policy, 30);
+    let Ending::Stopped { reason, .. } = theatre.live(None).ending() else { panic!("it did not stop") };
+    assert_eq!(reason, StopReason::CreditsOut);
+    assert_eq!(theatre.taken().len(), 5);
+    let asked = theatre.world.stats().uploads;
+    assert!(asked <= 5 + 4, "{asked} requests: it burned through rows");
+    assert_eq!(theatre.counts().pending, 25, "no row is lost by it");
+}
+
+#[test]
+fn every_kind_of_lost_answer_is_settled_without_paying_twice() {
+    for (fault, word) in Fault::ALL {
+        let faults = Faults { share: 0.4, kinds: vec![*fault] };
+        let policy = Policy { faults, ..Policy::default() };
+        let mut theatre = Theatre::new(policy, 12);
+        theatre.policy.concurrency = 20;
+        let ending = theatre.live(None).ending();
+        assert!(theatre.world.stats().faults > 0, "{word}: nothing went wrong");
+        assert_eq!(ending, Ending::Settled, "{word}");
+        assert_eq!(theatre.counts().indexed, 12, "{word}: {:?}", theatre.counts());
+        assert_eq!(theatre.taken().len(), 12, "{word}");
+        assert!(theatre.taken().values().all(|times| *times == 1), "{word}: paid twice");
+    }
+}
+
+#[test]
+fn killed_again_and_again_it_converges_with_every_row_taken_once() {
+    let mut doubts = 0;
+    for seed in 0..25 {
+        let faults = Faults { share: 0.3, kinds: Fault::ALL.iter().map(|(fault, _)| *fault).collect() };
+        let policy = Policy {
+            faults,
+            seed,
+            visibility_lag: Duration::from_secs(seed * 20),
+            answer_delay: Duration::from_millis(100)..=Duration::from_secs(4),
+            ..Policy::default()
+        };
+        let mut theatre = Theatre::new(policy, 30);
+        let mut dice = fastrand::Rng::with_seed(seed);
+        for _ in 0..8 {
+            theatre.live(Some(Duration::from_millis(dice.u64(1..20_000))));
+            doubts += usize::try_from(theatre.counts().sending).unwrap();
+        }
+        let mut ending = None;
+        for _ in 0..4 {
+            ending = Some(theatre.live(None).ending());
+            if ending == Some(Ending::Settled) {
+                break;
+            }
+        }
+        assert_eq!(ending, Some(Ending::Settled), "seed {seed}: {:?}", theatre.counts());
+        assert!(theatre.taken().values().all(|times| *times == 1), "seed {seed}: paid twice");
+        assert_eq!(theatre.taken().len(), 30, "seed {seed}: something is lost");
+        assert_eq!(theatre.counts().indexed, 30, "seed {seed}");
+        assert_eq!(theatre.snapshot().contradictions().unwrap(), 0, "seed {seed}");
+    }
+    assert!(doubts > 25, "only {doubts} requests were on the wire when the program was killed");
+}
+
+#[test]
+fn with_the_evidence_withheld_nothing_is_sent_again() {
+    let faults = Faults { share: 1.0, kinds: vec![Fault::CutAfter] };
+    let policy = Policy { faults, visibility_lag: Duration::from_hours(10_000), ..Policy::default() };
+    let mut theatre = Theatre::new(policy, 3);
+    // a service that breaks its word on visibility for ever: the lag is beyond the quiet time
+    theatre.policy.doubts.quiet = Duration::from_hours(20_000);
+    for _ in 0..5 {
+        assert_eq!(theatre.live(None).ending(), Ending::WaitOver);
+    }
+    assert_eq!(theatre.world.stats().uploads, 3);
+    assert_eq!(theatre.counts().in_doubt, 3);
+}
+
+#[test]
+fn a_video_nobody_can_tell_from_ours_is_left_to_a_human() {
+    let faults = Faults { share: 1.0, kinds: vec![Fault::CutBefore] };
+    let policy = Policy { faults, index_delay: Duration::from_hours(999)..=Duration::from_hours(999), ..Policy::default() };
+    let mut theatre = Theatre::new(policy, 1);
+    theatre.live(Some(Duration::from_secs(5)));
+    // a stranger's upload, never indexed: it could be ours
+    theatre.world.upload_foreign(KEY, "default", "https://stranger/clip.mp4");
+    for _ in 0..14 {
+        theatre.live(None);
+    }
+    assert_eq!(theatre.counts().asked, 1);
+    assert_eq!(theatre.world.stats().uploads, 1, "it was not sent again");
+}
+
+#[test]
+fn a_time_limit_ends_a_run_and_the_next_one_goes_on() {
+    let mut theatre = Theatre::new(Policy::default(), 3);
+    theatre.policy.time_max = Some(Duration::from_secs(1));
+    assert_eq!(theatre.live(None).ending(), Ending::TimeUp);
+    theatre.policy.time_max = None;
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+}
+
+#[test]
+fn bounds_end_a_run_and_the_next_one_goes_on() {
+    let mut theatre = Theatre::new(Policy::default(), 10);
+    theatre.policy.rows_max = Some(4);
+    assert_eq!(theatre.live(None).ending(), Ending::RowsMax);
+    assert_eq!((theatre.counts().indexed, theatre.counts().pending), (4, 6));
+    theatre.policy.rows_max = None;
+    theatre.policy.wait = None;
+    assert_eq!(theatre.live(None).ending(), Ending::NotWaited);
+    assert_eq!(theatre.counts().pending, 0);
+    theatre.policy.wait = Some(Duration::from_hours(1));
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert_eq!(theatre.counts().indexed, 10);
+    assert_eq!(theatre.world.stats().uploads, 10);
+}
+
+#[test]
+fn failed_videos_are_reported_and_not_sent_again() {
+    let policy = Policy { fail_share: 1.0, ..Policy::default() };
+    let mut theatre = Theatre::new(policy, 5);
+    theatre.live(None);
+    theatre.live(None);
+    assert_eq!(theatre.counts().failed, 5);
+    assert_eq!(theatre.world.stats().uploads, 5);
+    assert_eq!(theatre.ear.count("indexing_failed"), 5);
+}
+
+#[test]
+fn the_same_seed_tells_the_same_story() {
+    let story = |seed| {
+        let faults = Faults { share: 0.3, kinds: Fault::ALL.iter().map(|(fault, _)| *fault).collect() };
+        let mut theatre = Theatre::new(Policy { faults, seed, ..Policy::default() }, 15);
+        theatre.live(Some(Duration::from_secs(7)));
+        theatre.live(None);
+        (theatre.now, theatre.world.stats(), theatre.world.videos())
+    };
+    assert_eq!(story(3), story(3));
+    assert_ne!(story(3).0, story(4).0);
+}

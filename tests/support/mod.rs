@@ -1,0 +1,211 @@
+//! A small theatre: a world that lives on, and lives of the program that come and go in virtual time.
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file plays with a part of it")]
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use telecine::{
+    clock::Clock,
+    ending::Ending,
+    item::UnixMillis,
+    ledger::{FailedRows, Identity, KeyChange, Ledger, Marker, Snapshot},
+    limit::Limit,
+    manifest::{Header, LoneComma, Manifest, ManifestSpec, OffsetRule, RowRules, TagSeparator},
+    monitor::{Listener, Monitor, Notice},
+    pipeline::{self, DoubtRules, Doors, NamespaceUse, RunPolicy, Signals},
+    quota::{Porter, Rates},
+    sandbox::{Direct, Policy, Video, World},
+    service::Service,
+};
+
+pub const T0: UnixMillis = UnixMillis(1_700_000_000_000);
+pub const KEY: &str = "sk-mavi-test";
+
+/// Remembers every notice, as JSON.
+#[derive(Clone, Default)]
+pub struct Ear(Arc<Mutex<Vec<serde_json::Value>>>);
+
+impl Listener for Ear {
+    fn hear(&self, _: UnixMillis, notice: &Notice) {
+        self.0.lock().unwrap().push(serde_json::to_value(notice).unwrap());
+    }
+}
+
+impl Ear {
+    pub fn count(&self, kind: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|notice| notice["notice"] == kind).count()
+    }
+
+    pub fn all(&self, kind: &str) -> Vec<serde_json::Value> {
+        self.0.lock().unwrap().iter().filter(|notice| notice["notice"] == kind).cloned().collect()
+    }
+}
+
+/// A world, a manifest and a ledger's place; the program comes and goes.
+pub struct Theatre {
+    pub world: Arc<World>,
+    pub folder: tempfile::TempDir,
+    pub now: UnixMillis,
+    pub policy: RunPolicy,
+    pub rates: Rates,
+    pub ear: Ear,
+    pub lives: u32,
+}
+
+/// How one life went.
+#[derive(Debug)]
+pub enum Life {
+    Ended(Ending),
+    Killed,
+    Failed(String),
+}
+
+impl Life {
+    pub fn ending(self) -> Ending {
+        match self {
+            Self::Ended(ending) => ending,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub fn limit(text: &str) -> Limit {
+    text.parse().unwrap()
+}
+
+impl Theatre {
+    /// A theatre with `rows` rows, uploads at 1/s.
+    pub fn new(policy: Policy, rows: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut text = "id,url,tags\n".to_owned();
+        for row in 0..rows {
+            let _ = writeln!(text, "R{row:04},https://host/clip-{row:04}.mp4,a;b{}", row % 7);
+        }
+        std::fs::write(folder.path().join("m.csv"), text).unwrap();
+        // the clock of a world that no life has begun in
+        let runtime = runtime();
+        let clock = runtime.block_on(async { Clock::of_runtime(T0) });
+        Self {
+            world: Arc::new(World::new(policy, clock)),
+            folder,
+            now: T0,
+            policy: RunPolicy {
+                rate: limit("1/s"),
+                caps: Vec::new(),
+                concurrency: 4,
+                marker: Marker::On,
+                doubts: DoubtRules { quiet: Duration::from_mins(30), namespace: NamespaceUse::Shared },
+                wait: Some(Duration::from_hours(2)),
+                time_max: None,
+                rows_max: None,
+                failed: FailedRows::Leave,
+            },
+            rates: Rates { upload: limit("1/s"), list: limit("1/s"), metadata: limit("1/s") },
+            ear: Ear::default(),
+            lives: 0,
+        }
+    }
+
+    pub fn manifest(&self) -> PathBuf {
+        self.folder.path().join("m.csv")
+    }
+
+    pub fn ledger(&self) -> PathBuf {
+        self.folder.path().join("ledger.db")
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::open(&self.ledger()).unwrap()
+    }
+
+    /// Lets the program live until it ends, or is killed after `kill_after`.
+    pub fn live(&mut self, kill_after: Option<Duration>) -> Life {
+        self.lives += 1;
+        let runtime = runtime();
+        let (life, now) = runtime.block_on(async {
+            let clock = Clock::of_runtime(self.now);
+            self.world.live_on(clock.clone());
+            let kill = async {
+                match kill_after {
+                    Some(span) => clock.sleep(span).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let life = tokio::select! {
+                life = self.run(clock.clone()) => life,
+                () = kill => Life::Killed,
+            };
+            (life, clock.now())
+        });
+        // everything the life had on the way dies with its runtime
+        drop(runtime);
+        self.now = now;
+        life
+    }
+
+    async fn run(&self, clock: Clock) -> Life {
+        let identity = Identity {
+            origin: "https://service.example".to_owned(),
+            key_digest: [1; 32],
+            fresh_secret: [7; 32],
+            key_change: KeyChange::Refused,
+        };
+        let ledger = Ledger::open(&self.ledger(), &identity, clock.now()).unwrap();
+        let last_upload_at = ledger.last_sent_at().await.unwrap();
+        let dice = fastrand::Rng::with_seed(u64::from(self.lives));
+        let doors = Doors {
+            ledger: ledger.clone(),
+            service: Arc::new(Service::new(Direct::new(Arc::clone(&self.world), clock.clone(), KEY))),
+            porter: Arc::new(Porter::new(clock.clone(), self.rates, last_upload_at, dice)),
+            clock: clock.clone(),
+            monitor: Monitor::new(vec![Box::new(self.ear.clone())]),
+            signals: Signals::default(),
+        };
+        let run = ledger.begin_run(format!("life {}", self.lives), "import", clock.now()).await.unwrap();
+        let manifest = Manifest::open(&spec(&self.manifest())).unwrap();
+        let life = match pipeline::import(doors, run, vec![manifest], &self.policy).await {
+            Ok(outcome) => Life::Ended(outcome.ending),
+            Err(fault) => Life::Failed(fault.to_string()),
+        };
+        ledger.close().await;
+        life
+    }
+
+    /// How often the service took each URL, now or later.
+    pub fn taken(&self) -> BTreeMap<String, usize> {
+        let mut taken = BTreeMap::new();
+        for Video { url, .. } in self.world.videos_ever() {
+            *taken.entry(url).or_default() += 1;
+        }
+        taken
+    }
+
+    /// The counts of the ledger, by state.
+    pub fn counts(&self) -> telecine::report::Counts {
+        telecine::report::Counts::from(&self.snapshot().tally().unwrap())
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
+}
+
+pub fn spec(path: &std::path::Path) -> ManifestSpec {
+    ManifestSpec {
+        path: path.display().to_string(),
+        delimiter: None,
+        header: Header::Present,
+        map: Vec::new(),
+        rules: RowRules {
+            namespace: "default".to_owned(),
+            tag_separator: TagSeparator::Usual,
+            offset: OffsetRule::Keep,
+            lone_comma: LoneComma::Safe,
+        },
+    }
+}
