@@ -161,7 +161,11 @@ fn with_the_evidence_withheld_nothing_is_sent_again() {
 #[test]
 fn a_video_nobody_can_tell_from_ours_is_left_to_a_human() {
     let faults = Faults { share: 1.0, kinds: vec![Fault::CutBefore] };
-    let policy = Policy { faults, index_delay: Duration::from_hours(999)..=Duration::from_hours(999), ..Policy::default() };
+    let policy = Policy {
+        faults,
+        index_delay: Duration::from_hours(999)..=Duration::from_hours(999),
+        ..Policy::default()
+    };
     let mut theatre = Theatre::new(policy, 1);
     theatre.live(Some(Duration::from_secs(5)));
     // a stranger's upload, never indexed: it could be ours

@@ -39,10 +39,13 @@ pub enum KeyChange {
 }
 
 /// Memory SQLite may use for pages, in KiB; the load into a large ledger must stay flat.
-const CACHE_KIB: i64 = 16 * 1024;
+const CACHE_KIB: i64 = 20 * 1024;
 
 /// Bytes of log kept after a checkpoint.
 const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
+
+/// Pages of log after which it is written into the main file: a load dirties the same index pages again and again.
+const LOG_PAGES: i64 = 16 * 1024;
 
 /// How long to wait for a reader that holds a lock, in milliseconds.
 const BUSY_WAIT_MS: u64 = 5_000;
@@ -145,6 +148,7 @@ fn configure(connection: &Connection) -> Result<(), LedgerError> {
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     connection.set_prepared_statement_cache_capacity(64);
     let synchronous: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
     if journal != "wal" || synchronous != 2 {

@@ -1,12 +1,15 @@
 //! What the ledger promises.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::*;
-use crate::item::{Problem, SourceUrl};
+use crate::{
+    item::{Problem, SourceUrl, Submission},
+    lifecycle::{Event, State},
+};
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
 
@@ -89,6 +92,7 @@ impl Desk {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside faults in a list")]
 fn row(line: u64, name: &str, tags: &[&str]) -> Result<ManifestRow, RowFault> {
     let url = format!("https://host/{name}.mp4");
     Ok(ManifestRow {
@@ -359,7 +363,9 @@ async fn the_ledger_is_readable_by_its_owner_only() {
 async fn a_ledger_torn_from_its_log_is_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ledger.db-wal"), "x").unwrap();
-    let Err(fault) = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0) else { panic!("opened") };
+    let Err(fault) = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0) else {
+        panic!("opened")
+    };
     assert!(fault.to_string().contains("-wal"), "{fault}");
 }
 
@@ -404,7 +410,9 @@ async fn a_window_opens_when_its_oldest_answer_leaves_it() {
     let ClaimAnswer::Claimed(first) = claim_at(T0).await else { panic!() };
     let ClaimAnswer::Claimed(second) = claim_at(T0).await else { panic!() };
     desk.ledger().settle(first.attempt, accepted("VI0001", T0.plus_ms(2_000))).await.unwrap();
-    let ClaimAnswer::Obstructed(Obstacle::Full { free_at, .. }) = claim_at(T0.plus_ms(3_000)).await else { panic!() };
+    let ClaimAnswer::Obstructed(Obstacle::Full { free_at, .. }) = claim_at(T0.plus_ms(3_000)).await else {
+        panic!()
+    };
     assert_eq!(free_at, T0.plus_ms(2_000 + hour), "the answered one leaves first");
     let late = desk.ledger().obstacle(Arc::clone(&terms), free_at.plus_ms(-1)).await.unwrap();
     assert!(late.is_some(), "not a millisecond sooner");

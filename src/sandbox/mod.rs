@@ -8,9 +8,11 @@
 //! A request arrives, waits, takes effect, waits, and is answered. The effect has a moment of its own and happens at it
 //! whatever becomes of the client: killing the client in between is how answers are lost.
 
+mod answers;
 mod direct;
 mod faults;
 mod form;
+mod reads;
 mod server;
 mod video;
 mod world;

@@ -14,8 +14,10 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
+    answers::{accept, page, refuse},
     faults::{Fault, Faults},
-    form::{self, ListQuery, UploadForm},
+    form::{self, UploadForm},
+    reads::{list, metadata},
     video::{self, Video},
 };
 use crate::{
@@ -148,11 +150,11 @@ pub struct World {
     state: Mutex<State>,
 }
 
-struct State {
+pub(super) struct State {
     clock: Clock,
     dice: fastrand::Rng,
-    videos: Vec<Video>,
-    by_number: HashMap<String, usize>,
+    pub(super) videos: Vec<Video>,
+    pub(super) by_number: HashMap<String, usize>,
     /// Effects that have a moment and have not reached it.
     coming: Vec<Video>,
     accounts: HashMap<String, Account>,
@@ -423,7 +425,12 @@ impl State {
         self.videos.push(video);
     }
 
-    fn visible(&self, policy: &Policy, key: &str, now: UnixMillis) -> impl Iterator<Item = &Video> {
+    pub(super) fn visible(
+        &self,
+        policy: &Policy,
+        key: &str,
+        now: UnixMillis,
+    ) -> impl Iterator<Item = &Video> {
         let made_until = now.plus_ms(-i64::try_from(policy.visibility_lag.as_millis()).unwrap_or(0));
         self.videos.iter().filter(move |video| video.account == key && video.created_at <= made_until)
     }
@@ -443,72 +450,4 @@ fn throw_span(dice: &mut fastrand::Rng, range: &RangeInclusive<Duration>) -> Dur
     let low = u64::try_from(low).unwrap_or(u64::MAX);
     let high = u64::try_from(high).unwrap_or(u64::MAX);
     Duration::from_millis(dice.u64(low..=high))
-}
-
-fn list(state: &State, policy: &Policy, arrival: &Arrival, now: UnixMillis) -> Sight {
-    let query = match form::read_list(&arrival.body) {
-        Ok(query) => query,
-        Err(message) => return refuse("0001", &message),
-    };
-    let ListQuery { unique_id, page, size, video_nos, tag } = query;
-    let wanted = |video: &&Video| {
-        video.unique_id == unique_id
-            && tag.as_ref().is_none_or(|tag| video.is_parsed(now) && video.tags.contains(tag))
-    };
-    let mut shown: Vec<&Video> = match &video_nos {
-        Some(numbers) => {
-            let made_until = now.plus_ms(-i64::try_from(policy.visibility_lag.as_millis()).unwrap_or(0));
-            let found =
-                numbers.iter().filter_map(|number| state.by_number.get(number).map(|at| &state.videos[*at]));
-            found
-                .filter(|video| video.account == arrival.key && video.created_at <= made_until)
-                .filter(wanted)
-                .collect()
-        }
-        None => state.visible(policy, &arrival.key, now).filter(wanted).collect(),
-    };
-    match policy.order {
-        ListOrder::NewestFirst => {
-            shown.sort_by_key(|video| std::cmp::Reverse((video.created_at, &video.video_no)));
-        }
-        ListOrder::OldestFirst => shown.sort_by_key(|video| (video.created_at, &video.video_no)),
-    }
-    let total = shown.len();
-    let videos: Vec<Value> = shown
-        .into_iter()
-        .skip((page - 1).saturating_mul(size))
-        .take(size)
-        .map(|video| video.show(now))
-        .collect();
-    accept(&json!({ "current_page": page, "page_size": size, "total_count": total, "videos": videos }))
-}
-
-fn metadata(state: &State, policy: &Policy, arrival: &Arrival, now: UnixMillis) -> Sight {
-    let query: HashMap<String, String> =
-        url::form_urlencoded::parse(arrival.query.as_bytes()).into_owned().collect();
-    let number = query.get("video_no").map(String::as_str).unwrap_or_default();
-    let unique_id = query.get("unique_id").map_or("default", String::as_str);
-    let found = state
-        .visible(policy, &arrival.key, now)
-        .find(|video| video.video_no == number && video.unique_id == unique_id);
-    accept(&found.map_or(Value::Null, |video| video.show(now)))
-}
-
-fn accept(data: &Value) -> Sight {
-    envelope("0000", "success", data)
-}
-
-fn refuse(code: &str, message: &str) -> Sight {
-    envelope(code, message, &Value::Null)
-}
-
-fn envelope(code: &str, message: &str, data: &Value) -> Sight {
-    let is_success = code == "0000";
-    let body =
-        json!({ "code": code, "msg": message, "data": data, "success": is_success, "failed": !is_success });
-    page(200, &body.to_string())
-}
-
-fn page(status: u16, body: &str) -> Sight {
-    Sight::Answer(Reply { status, body: body.as_bytes().to_vec(), ..Reply::default() })
 }

@@ -1,4 +1,5 @@
 //! A small theatre: a world that lives on, and lives of the program that come and go in virtual time.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "this is a test")]
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file plays with a part of it")]
 
 use std::{
@@ -17,7 +18,7 @@ use telecine::{
     limit::Limit,
     manifest::{Header, LoneComma, Manifest, ManifestSpec, OffsetRule, RowRules, TagSeparator},
     monitor::{Listener, Monitor, Notice},
-    pipeline::{self, DoubtRules, Doors, NamespaceUse, RunPolicy, Signals},
+    pipeline::{self, Doors, DoubtRules, NamespaceUse, RunPolicy, Signals},
     quota::{Porter, Rates},
     sandbox::{Direct, Policy, Video, World},
     service::Service,

@@ -43,8 +43,11 @@ fn rules(namespace: NamespaceUse) -> Rules {
 }
 
 fn weigh_at(minutes: i64, doubt: &Doubt, videos: &[ListedVideo], namespace: NamespaceUse) -> Decision {
-    let scene =
-        Scene { unbound: videos.iter().collect(), begun_at: SENT.plus_ms(minutes * MINUTE), open_attempts: 1 };
+    let scene = Scene {
+        unbound: videos.iter().collect(),
+        begun_at: SENT.plus_ms(minutes * MINUTE),
+        open_attempts: 1,
+    };
     weigh(doubt, &scene, &rules(namespace))
 }
 
@@ -63,7 +66,11 @@ fn a_marker_on_one_video_names_it_and_on_two_is_a_question() {
 #[test]
 fn absence_needs_the_quiet_time_and_two_listings_apart() {
     let mut doubt = doubt(Some("telecine:x"), &[]);
-    assert_eq!(weigh_at(30, &doubt, &[], Shared), Decision::Wait, "one listing before the quiet time is over");
+    assert_eq!(
+        weigh_at(30, &doubt, &[], Shared),
+        Decision::Wait,
+        "one listing before the quiet time is over"
+    );
     assert_eq!(weigh_at(31, &doubt, &[], Shared), Decision::NoteClear(Some(SENT.plus_ms(31 * MINUTE))));
     doubt.clear_at = Some(SENT.plus_ms(31 * MINUTE));
     assert_eq!(weigh_at(31, &doubt, &[], Shared), Decision::Wait, "the second listing is the first");
@@ -104,11 +111,19 @@ fn a_sole_candidate_counts_only_where_nobody_else_uploads() {
     assert_eq!(weigh_at(3, &marked, &sole, Shared), Decision::Wait);
     assert_eq!(weigh_at(3, &marked, &sole, Exclusive), Decision::Counted);
     let unmarked = doubt(None, &[]);
-    assert!(matches!(weigh_at(3, &unmarked, &sole, Exclusive), Decision::Found { by: BoundBy::SoleCandidate, .. }));
+    assert!(matches!(
+        weigh_at(3, &unmarked, &sole, Exclusive),
+        Decision::Found { by: BoundBy::SoleCandidate, .. }
+    ));
     let two = [sole[0].clone(), video("VI0002", 1, &[])];
     assert_eq!(weigh_at(3, &marked, &two, Exclusive), Decision::Wait);
-    let scene = Scene { unbound: sole.iter().collect(), begun_at: SENT.plus_ms(3 * MINUTE), open_attempts: 2 };
-    assert_eq!(weigh(&marked, &scene, &rules(Exclusive)), Decision::Wait, "another open attempt could be it too");
+    let scene =
+        Scene { unbound: sole.iter().collect(), begun_at: SENT.plus_ms(3 * MINUTE), open_attempts: 2 };
+    assert_eq!(
+        weigh(&marked, &scene, &rules(Exclusive)),
+        Decision::Wait,
+        "another open attempt could be it too"
+    );
 }
 
 #[test]

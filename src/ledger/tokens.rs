@@ -1,0 +1,263 @@
+//! What passes between the ledger and the stages: tokens of work out, what became of it in.
+//!
+//! Three kinds of work, three token types: a [`Claim`] to send, a [`Doubt`] to settle, a [`Watch`] to look at.
+
+use std::time::Duration;
+
+use super::{AttemptId, ItemId, RunId, SourceId};
+use crate::{
+    item::{Submission, UnixMillis, VideoNo},
+    lifecycle::{Event, State},
+    limit::Limit,
+};
+
+/// The right to send one request for one item: minted by the ledger with the quota spent, used up by sending.
+#[derive(Debug)]
+pub struct Claim {
+    /// The request in the ledger.
+    pub attempt: AttemptId,
+    /// What to send.
+    pub submission: Submission,
+    /// The marker tag to send along; none when it is switched off or there is no room for it.
+    pub marker: Option<String>,
+    /// When the claim was committed.
+    pub sent_at: UnixMillis,
+    /// After this moment the request must not be started any more.
+    pub send_before: UnixMillis,
+}
+
+/// On which terms to claim.
+#[derive(Clone, Debug)]
+pub struct ClaimTerms {
+    /// The run that claims.
+    pub run: RunId,
+    /// Only items of these manifests, in this order.
+    pub sources: Vec<SourceId>,
+    /// The rolling windows to keep.
+    pub caps: Vec<Limit>,
+    /// A request must start within this span of its claim.
+    pub start_within: Duration,
+    /// An unanswered request may still be accepted for this long after its sending.
+    pub acceptance_lag_max: Duration,
+    /// No claim while more of this run's requests than this are in doubt; what a crash left behind does not count.
+    pub doubts_max: u64,
+    /// Whether to send a marker tag.
+    pub marker: Marker,
+}
+
+/// Whether requests carry a marker tag by which a lost answer can be settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker {
+    /// Every request with room for it.
+    On,
+    /// None.
+    Off,
+}
+
+/// What the ledger says to somebody who would like to send.
+#[derive(Debug)]
+pub enum ClaimAnswer {
+    /// Go.
+    Claimed(Box<Claim>),
+    /// Not now.
+    Obstructed(Obstacle),
+}
+
+/// Why nothing can be claimed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// A rolling window is full.
+    Full {
+        /// The first moment at which a slot is free, as far as is known now.
+        free_at: UnixMillis,
+        /// The window.
+        cap: Limit,
+    },
+    /// Too many items are in doubt: something is wrong, and sending on would multiply it.
+    TooManyDoubts {
+        /// How many.
+        open: u64,
+    },
+    /// Nothing is pending.
+    NothingPending,
+}
+
+/// How an attempt or an item went on.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// What happened.
+    pub event: Event,
+    /// When.
+    pub at: UnixMillis,
+    /// The video, where the event binds one, with the evidence.
+    pub bound: Option<Binding>,
+    /// For a reader: what was said or seen.
+    pub cause: Option<String>,
+}
+
+impl Settlement {
+    /// An event that binds no video.
+    #[must_use]
+    pub fn new(event: Event, at: UnixMillis, cause: impl Into<Option<String>>) -> Self {
+        Self { event, at, bound: None, cause: cause.into() }
+    }
+}
+
+/// Which video an attempt became, and how that is known.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    /// The number.
+    pub video_no: VideoNo,
+    /// When, by the service's clock, if it said so.
+    pub uploaded_at: Option<UnixMillis>,
+    /// The evidence.
+    pub by: BoundBy,
+}
+
+/// The evidence that bound a video number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundBy {
+    /// The reply to the request itself.
+    Reply,
+    /// The marker tag on a listed video.
+    Marker,
+    /// The only video that could be it, in a namespace nobody else uses.
+    SoleCandidate,
+    /// A human said so.
+    Human,
+}
+
+impl BoundBy {
+    /// The word in the ledger.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Reply => "reply",
+            Self::Marker => "marker",
+            Self::SoleCandidate => "sole_candidate",
+            Self::Human => "human",
+        }
+    }
+}
+
+/// An attempt whose outcome is not known, or whose video is not known.
+#[derive(Clone, Debug)]
+pub struct Doubt {
+    /// The request.
+    pub attempt: AttemptId,
+    /// [`State::InDoubt`] or [`State::Counted`].
+    pub state: State,
+    /// When it may have left.
+    pub sent_at: UnixMillis,
+    /// The latest moment it may have left.
+    pub send_before: UnixMillis,
+    /// What it carried.
+    pub marker: Option<String>,
+    /// What it carried.
+    pub submission: Submission,
+    /// When a complete listing first showed no video that could be it.
+    pub clear_at: Option<UnixMillis>,
+}
+
+/// An accepted item whose indexing is watched.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// The item.
+    pub item: ItemId,
+    /// Its video.
+    pub video_no: VideoNo,
+    /// Where the service keeps it.
+    pub namespace: String,
+    /// Since when the ledger knows it as accepted.
+    pub accepted_at: UnixMillis,
+    /// Looks in a row in which the service did not show it.
+    pub missed: u32,
+}
+
+/// What a look at an accepted item showed.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// The item.
+    pub item: ItemId,
+    /// What was seen.
+    pub seen: Seen,
+}
+
+/// What the service says of an accepted video.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Searchable.
+    Indexed,
+    /// Indexing failed, with the service's cause.
+    Failed(String),
+    /// Still being indexed.
+    InProgress,
+    /// Not shown; it may not be visible yet.
+    NotShown,
+}
+
+/// What became of one row offered to the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Admission {
+    /// A new item.
+    Added,
+    /// Known, with the same content.
+    Known,
+    /// Known and never accepted: the new content replaces the old.
+    Updated,
+    /// Known and already sent with other content: the ledger keeps what was sent.
+    Drifted,
+    /// Seen before in this run.
+    Duplicate {
+        /// The line of the first.
+        first_line: u64,
+    },
+    /// Not understood; set aside.
+    Faulty,
+}
+
+/// What to do with known items that failed to be indexed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailedRows {
+    /// Leave them.
+    Leave,
+    /// Send (and pay) them again.
+    Retry,
+}
+
+/// How many items are in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally([u64; State::ALL.len()]);
+
+impl Tally {
+    /// How many are in `state`.
+    #[must_use]
+    pub const fn of(&self, state: State) -> u64 {
+        self.0[state as usize]
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Items whose outcome is not final, but for those that wait for a human.
+    #[must_use]
+    pub const fn awaiting_evidence(&self) -> u64 {
+        self.of(State::Sending) + self.of(State::InDoubt) + self.of(State::Counted) + self.of(State::Accepted)
+    }
+
+    pub(in crate::ledger) fn set(&mut self, state: State, count: u64) {
+        self.0[state as usize] = count;
+    }
+}
+
+/// How far things are, at one moment: counts taken at two moments would not add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Items of the asked manifests that wait to be sent.
+    pub pending: u64,
+    /// All items.
+    pub tally: Tally,
+}

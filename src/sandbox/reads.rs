@@ -1,0 +1,62 @@
+//! What listings and single reads show.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use serde_json::{Value, json};
+
+use super::{
+    answers::{accept, refuse},
+    form::{self, ListQuery},
+    video::Video,
+    world::{Arrival, ListOrder, Policy, Sight, State},
+};
+use crate::item::UnixMillis;
+
+pub(super) fn list(state: &State, policy: &Policy, arrival: &Arrival, now: UnixMillis) -> Sight {
+    let query = match form::read_list(&arrival.body) {
+        Ok(query) => query,
+        Err(message) => return refuse("0001", &message),
+    };
+    let ListQuery { unique_id, page, size, video_nos, tag } = query;
+    let wanted = |video: &&Video| {
+        video.unique_id == unique_id
+            && tag.as_ref().is_none_or(|tag| video.is_parsed(now) && video.tags.contains(tag))
+    };
+    let mut shown: Vec<&Video> = match &video_nos {
+        Some(numbers) => {
+            let made_until = now.plus_ms(-i64::try_from(policy.visibility_lag.as_millis()).unwrap_or(0));
+            let found =
+                numbers.iter().filter_map(|number| state.by_number.get(number).map(|at| &state.videos[*at]));
+            found
+                .filter(|video| video.account == arrival.key && video.created_at <= made_until)
+                .filter(wanted)
+                .collect()
+        }
+        None => state.visible(policy, &arrival.key, now).filter(wanted).collect(),
+    };
+    match policy.order {
+        ListOrder::NewestFirst => {
+            shown.sort_by_key(|video| Reverse((video.created_at, &video.video_no)));
+        }
+        ListOrder::OldestFirst => shown.sort_by_key(|video| (video.created_at, &video.video_no)),
+    }
+    let total = shown.len();
+    let videos: Vec<Value> = shown
+        .into_iter()
+        .skip((page - 1).saturating_mul(size))
+        .take(size)
+        .map(|video| video.show(now))
+        .collect();
+    accept(&json!({ "current_page": page, "page_size": size, "total_count": total, "videos": videos }))
+}
+
+pub(super) fn metadata(state: &State, policy: &Policy, arrival: &Arrival, now: UnixMillis) -> Sight {
+    let query: HashMap<String, String> =
+        url::form_urlencoded::parse(arrival.query.as_bytes()).into_owned().collect();
+    let number = query.get("video_no").map(String::as_str).unwrap_or_default();
+    let unique_id = query.get("unique_id").map_or("default", String::as_str);
+    let found = state
+        .visible(policy, &arrival.key, now)
+        .find(|video| video.video_no == number && video.unique_id == unique_id);
+    accept(&found.map_or(Value::Null, |video| video.show(now)))
+}
