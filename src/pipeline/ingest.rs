@@ -13,9 +13,9 @@ use crate::{
 use super::doors::Doors;
 
 /// Rows in one batch at most: long enough to share a commit, short enough for a claim to slip in between.
-const BATCH_ROWS: usize = 4_000;
+const BATCH_ROWS: usize = 2_000;
 /// Bytes of cells in one batch at most, so that large rows do not take the memory.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
+const BATCH_BYTES: usize = 1024 * 1024;
 
 type Batch = Vec<Result<ManifestRow, RowFault>>;
 

@@ -23,7 +23,7 @@ use crate::{
 use super::doors::Doors;
 
 /// With no answer at all in this run, so many unreachable hosts in a row mean a wrong address or no network.
-const FIRST_FAILURES_MAX: u32 = 5;
+const FIRST_FAILURES_MAX: u32 = 4;
 /// A host that answered before is waited for this long.
 const OFFLINE_MAX: Duration = Duration::from_mins(15);
 

@@ -1,0 +1,499 @@
+//! The real binary: exit codes, outputs, and what it leaves behind.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+const CANARY: &str = "sk-mavi-canary-7f3a";
+
+/// A folder of its own, and the binary in it.
+struct Stage {
+    folder: tempfile::TempDir,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).unwrap();
+        name.to_owned()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_telecine"));
+        command.current_dir(self.folder.path()).args(args).env_clear().env("MEMORIES_API_KEY", CANARY);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> (i32, String, String) {
+        said(&self.command(args).output().unwrap())
+    }
+
+    /// The only report folder there is, or the latest.
+    fn report(&self, below: &str) -> PathBuf {
+        let mut runs: Vec<PathBuf> =
+            fs::read_dir(self.path(below)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        runs.sort_by_key(|path| fs::metadata(path).unwrap().modified().unwrap());
+        runs.pop().unwrap()
+    }
+}
+
+fn said(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// A sandbox in a process of its own; ends with the test.
+struct Sandbox {
+    process: Child,
+    url: String,
+    record: PathBuf,
+}
+
+impl Sandbox {
+    fn start(stage: &Stage, args: &[&str]) -> Self {
+        let record = stage.path("record.jsonl");
+        let mut process = stage
+            .command(&["sandbox", "--listen", "127.0.0.1:0", "--record", "record.jsonl", "--index-delay", "1s"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().rsplit(' ').next().unwrap().to_owned();
+        Self { process, url, record }
+    }
+
+    /// How often each URL was taken.
+    fn taken(&self) -> BTreeMap<String, usize> {
+        let mut taken = BTreeMap::new();
+        for line in fs::read_to_string(&self.record).unwrap().lines() {
+            let video: serde_json::Value = serde_json::from_str(line).unwrap();
+            *taken.entry(video["url"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+        taken
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn rows(count: usize) -> String {
+    (0..count).fold("id,url,tags\n".to_owned(), |text, n| text + &format!("R{n},https://host/clip-{n}.mp4,a;b\n"))
+}
+
+#[test]
+fn good_rows_end_with_0_and_a_second_run_has_nothing_to_do() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &rows(3));
+    let (code, out, err) = stage.run(&["import", &manifest, "--sandbox"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("3 searchable") && out.contains("exit 0: all 3 items are searchable"), "{out}");
+    let (code, out, _) = stage.run(&["import", &manifest, "--sandbox"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("3 known from earlier") && out.contains("nothing was left to do"), "{out}");
+    assert!(out.contains("0 upload requests"), "{out}");
+}
+
+#[test]
+fn rejected_rows_end_with_4_and_the_corrected_file_closes_the_loop() {
+    let stage = Stage::new();
+    let text = "title,url,lat,lon\n=1+1,https://host/a.mp4,-41.5,174\n-dash,https://host/b.mp4,95,0\n\"x, y\",gs://b/c.mp4,,\n";
+    let manifest = stage.write("m.csv", text);
+    let (code, _, err) = stage.run(&["import", &manifest, "--sandbox"]);
+    assert_eq!(code, 4);
+    assert!(err.contains("m.csv:3:3 lat: outside -90 to 90"), "{err}");
+    assert!(err.contains("m.csv:4:2 url: the scheme is neither http nor https (gs://b/c.mp4)"), "{err}");
+    let report = stage.report("state/reports");
+    let success = fs::read_to_string(report.join("success.csv")).unwrap();
+    assert!(success.contains("'=1+1,https://host/a.mp4,-41.5,174,"), "a formula is defused, a number is not: {success}");
+    let rejects = fs::read_to_string(report.join("rejects.csv")).unwrap();
+    assert!(rejects.starts_with("title,url,lat,lon,telecine_manifest,telecine_line,telecine_class"), "{rejects}");
+    // the user corrects the file telecine wrote, and gives it back
+    let corrected = rejects.replace(",95,0,", ",85,0,").replace("gs://b/c.mp4,,,", "https://host/c.mp4,,,");
+    stage.write("corrected.csv", &corrected);
+    let (code, out, err) = stage.run(&["import", "corrected.csv", "--sandbox"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("2 searchable"), "{out}");
+    let success = fs::read_to_string(stage.report("state/reports").join("success.csv")).unwrap();
+    assert!(success.contains("'-dash,https://host/b.mp4,85,0,"), "restored and defused once: {success}");
+    assert!(!success.contains("telecine_class"), "its own columns are not carried along: {success}");
+}
+
+#[test]
+fn every_row_is_in_exactly_one_file_and_the_numbers_add_up() {
+    let stage = Stage::new();
+    let mut text = rows(5);
+    text.push_str("R9,https://host/clip-0.mp4,again\nR10,,none\n");
+    let manifest = stage.write("m.csv", &text);
+    let (code, ..) = stage.run(&["import", &manifest, "--sandbox"]);
+    assert_eq!(code, 4);
+    let report = stage.report("state/reports");
+    let summary: serde_json::Value =
+        serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
+    assert_eq!(summary["rows"]["read"], 7);
+    assert_eq!((summary["rows"]["added"].clone(), summary["rows"]["duplicates"].clone()), (5.into(), 1.into()));
+    assert_eq!(summary["exit_code"], 4);
+    let mut ids = Vec::new();
+    for name in ["success.csv", "rejects.csv", "duplicates.csv"] {
+        let text = fs::read_to_string(report.join(name)).unwrap();
+        ids.extend(text.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()));
+    }
+    ids.sort();
+    assert_eq!(ids, ["R0", "R1", "R10", "R2", "R3", "R4", "R9"]);
+    let duplicates = fs::read_to_string(report.join("duplicates.csv")).unwrap();
+    assert!(duplicates.trim_end().ends_with(",2"), "it points at the line of the first: {duplicates}");
+    assert!(fs::read_dir(&report).unwrap().all(|entry| !entry.unwrap().path().display().to_string().ends_with(".part")));
+}
+
+#[test]
+fn what_cannot_work_is_said_in_a_sentence_with_its_exit_code() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &rows(1));
+    stage.write("empty.csv", "");
+    stage.write("utf16.csv", "\u{feff}");
+    fs::write(stage.path("utf16.csv"), b"\xff\xfeu\0r\0l\0").unwrap();
+    stage.write("file", "x");
+    for (args, code, words) in [
+        (&["import", "absent.csv", "--sandbox"][..], 3, "cannot open the manifest absent.csv"),
+        (&["import", "empty.csv", "--sandbox"], 3, "the manifest is empty"),
+        (&["import", "utf16.csv", "--sandbox"], 3, "iconv -f UTF-16"),
+        (&["import", &manifest, "--sandbox", "--map", "url=link"], 3, "there is no column link; the columns are id, url, tags"),
+        (&["import", &manifest, &manifest, "--sandbox"], 2, "given twice"),
+        (&["import", &manifest, "--sandbox", "--map", "colour=x"], 2, "there is no field"),
+        (&["import", &manifest, "--sandbox", "--rate", "often"], 2, "1/min"),
+        (&["import", &manifest, "--sandbox", "--ledger", "file/l.db"], 2, "choose a writable place with --ledger"),
+        (&["import", &manifest, "--api-url", "http://api.memories.ai"], 2, "plain http is for loopback only"),
+        (&["import", &manifest, "--key-file", "absent.key"], 7, "cannot read the key file"),
+        (&["status"], 2, "there is no ledger at state/telecine.db"),
+        (&["reconcile"], 2, "there is no ledger at"),
+        (&["sandbox", "--listen", "0.0.0.0:0"], 2, "loopback only"),
+    ] {
+        let (got, out, err) = stage.run(args);
+        assert_eq!(got, code, "{args:?}: {out}{err}");
+        assert!(err.contains(words), "{args:?}: {err}");
+        assert!(!err.contains("panicked"), "{args:?}: {err}");
+    }
+    let output = stage.command(&["import", &manifest]).env_remove("MEMORIES_API_KEY").output().unwrap();
+    let (code, _, err) = said(&output);
+    assert_eq!(code, 7);
+    assert!(err.contains("no API key: set MEMORIES_API_KEY") && err.contains("--sandbox"), "{err}");
+    assert!(!stage.path("state/telecine.db").exists(), "nothing was made on the way");
+}
+
+#[test]
+fn a_ledger_of_a_newer_version_or_in_use_is_refused() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &rows(40));
+    let sandbox = Sandbox::start(&stage, &[]);
+    let args = ["import", &manifest, "--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "1/s"];
+    let mut first = stage.command(&args).arg("--json").stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(first.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let (code, _, err) = stage.run(&args);
+    assert_eq!(code, 12, "{err}");
+    assert!(err.contains(&format!("process {}", first.id())), "it says who holds it: {err}");
+    let (code, out, _) = stage.run(&["status", "--ledger", "l.db"]);
+    assert_eq!(code, 0, "status reads along: {out}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let raw = rusqlite::Connection::open(stage.path("l.db")).unwrap();
+    raw.pragma_update(None, "user_version", 99).unwrap();
+    drop(raw);
+    let (code, _, err) = stage.run(&args);
+    assert_eq!(code, 2);
+    assert!(err.contains("has version 99, this telecine knows 1"), "{err}");
+}
+
+#[test]
+fn the_key_and_signatures_never_show() {
+    let stage = Stage::new();
+    let manifest = stage.write(
+        "m.csv",
+        "url,tags\nhttps://host/a.mp4?X-Amz-Signature=sigcanary1,a\nrtsp://user:passcanary@10.0.0.1/?token=sigcanary2,b\n",
+    );
+    let sandbox = Sandbox::start(&stage, &["--fault-share", "1", "--faults", "html"]);
+    let output = stage
+        .command(&["import", &manifest, "--api-url", &sandbox.url, "--ledger", "state/l.db", "--wait", "1s", "-vv"])
+        .env("RUST_LOG", "trace")
+        .output()
+        .unwrap();
+    let (_, out, err) = said(&output);
+    let json = stage.run(&["import", &manifest, "--api-url", &sandbox.url, "--ledger", "state/l.db", "--wait", "1s", "--json"]);
+    for text in [&out, &err, &json.1, &json.2] {
+        assert!(!text.contains(CANARY), "the key is in the output: {text}");
+    }
+    for text in [&out, &json.1, &json.2] {
+        for canary in ["sigcanary", "passcanary"] {
+            assert!(!text.contains(canary), "a secret is in the output: {text}");
+        }
+    }
+    let own_lines = err.lines().filter(|line| !line.contains("hyper") && !line.contains("reqwest"));
+    assert!(own_lines.clone().all(|line| !line.contains("passcanary") && !line.contains("sigcanary")), "{err}");
+    let mut files = vec![stage.path("state")];
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            let found = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+            assert!(!found, "the key is in {}", path.display());
+        }
+    }
+}
+
+#[test]
+fn json_is_one_object_a_line_and_ends_with_the_summary() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &rows(2));
+    let (code, out, err) = stage.run(&["import", &manifest, "--sandbox", "--json"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().all(|line| line["schema"] == 1));
+    assert_eq!(lines.iter().filter(|line| line["notice"] == "accepted").count(), 2);
+    let last = lines.last().unwrap();
+    assert_eq!((last["notice"].clone(), last["exit_code"].clone()), ("run_ended".into(), 0.into()));
+    let (_, out, _) = stage.run(&["status", "--sandbox", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((status["items"]["indexed"].clone(), status["runs"][0]["exit_code"].clone()), (2.into(), 0.into()));
+}
+
+#[test]
+fn quiet_is_quiet_and_a_reader_that_leaves_does_no_harm() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &rows(2));
+    assert_eq!(stage.run(&["import", &manifest, "--sandbox", "--quiet"]), (0, String::new(), String::new()));
+    let mut child = stage.command(&["import", &manifest, "--sandbox", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_dry_run_and_a_check_touch_nothing() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &(rows(3) + "R9,https://host/clip-0.mp4,x\nR10,nonsense,x\n"));
+    let (code, out, _) = stage.run(&["import", &manifest, "--sandbox", "--dry-run"]);
+    assert_eq!(code, 4);
+    assert!(out.contains("3 would be sent") && out.contains("1 duplicates") && out.contains("url_not_absolute"), "{out}");
+    let (code, out, _) = stage.run(&["check", &manifest, "--json"]);
+    assert_eq!(code, 4);
+    let survey: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((survey["survey"]["rows"].clone(), survey["survey"]["good"].clone()), (5.into(), 3.into()));
+    assert!(!stage.path("state").exists());
+    stage.run(&["import", &manifest, "--sandbox"]);
+    let (_, out, _) = stage.run(&["import", &manifest, "--sandbox", "-n"]);
+    assert!(out.contains("0 would be sent") && out.contains("3 are in the ledger as indexed"), "{out}");
+    stage.write("bad.csv", "url\nnonsense\n");
+    assert_eq!(stage.run(&["check", "bad.csv"]).0, 3);
+    assert_eq!(stage.run(&["import", "bad.csv", "--sandbox"]).0, 3);
+}
+
+#[test]
+fn standard_input_gzip_and_odd_spellings_are_taken() {
+    let stage = Stage::new();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(rows(2).as_bytes()).unwrap();
+    fs::write(stage.path("m.csv.gz"), gzip.finish().unwrap()).unwrap();
+    let (code, out, err) = stage.run(&["check", "m.csv.gz"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let mut child =
+        stage.command(&["check", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all("\u{feff}URL;Tags\r\nhttps://host/a.mp4;\"x\r\ny\"\r\n".as_bytes()).unwrap();
+    let (code, out, _) = said(&child.wait_with_output().unwrap());
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("url=URL, tags=Tags"), "{out}");
+}
+
+fn signal(child: &Child, name: &str) {
+    Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+}
+
+/// Starts an import and waits until it has sent something.
+fn start_import(stage: &Stage, sandbox: &Sandbox, args: &[&str]) -> Child {
+    let mut child = stage
+        .command(&["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "l.db", "--json"])
+        .args(args)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let is_sent = |line: &String| line.contains("\"notice\":\"accepted\"");
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| is_sent(&line)), "nothing was sent");
+    // keep the pipe drained
+    std::thread::spawn(move || lines.for_each(drop));
+    child
+}
+
+#[test]
+fn the_first_signal_drains_and_leaves_an_exact_ledger() {
+    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+        let stage = Stage::new();
+        stage.write("m.csv", &rows(200));
+        let sandbox = Sandbox::start(&stage, &["--answer-delay", "300ms"]);
+        let mut child = start_import(&stage, &sandbox, &["--rate", "10/s"]);
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(code));
+        let (_, out, _) = stage.run(&["status", "--ledger", "l.db", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((status["items"]["sending"].clone(), status["items"]["in_doubt"].clone()), (0.into(), 0.into()), "{out}");
+        assert_eq!(status["items"]["accepted"].as_u64().unwrap() + status["items"]["indexed"].as_u64().unwrap(), sandbox.taken().len() as u64);
+    }
+}
+
+#[test]
+fn the_second_signal_aborts_and_what_was_on_the_wire_is_in_doubt() {
+    let stage = Stage::new();
+    stage.write("m.csv", &rows(50));
+    let sandbox = Sandbox::start(&stage, &["--answer-delay", "20ms..5s"]);
+    let mut child = start_import(&stage, &sandbox, &["--rate", "20/s"]);
+    signal(&child, "-INT");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let raw = rusqlite::Connection::open(stage.path("l.db")).unwrap();
+    let sending: i64 = raw.query_row("SELECT count(*) FROM item WHERE state = 'sending'", [], |row| row.get(0)).unwrap();
+    assert!(sending > 0, "nothing was on the wire");
+}
+
+#[test]
+fn killed_again_and_again_each_url_is_taken_once() {
+    let stage = Stage::new();
+    stage.write("m.csv", &rows(60));
+    let sandbox = Sandbox::start(&stage, &["--answer-delay", "50ms..400ms"]);
+    for _ in 0..5 {
+        let mut child = start_import(&stage, &sandbox, &["--rate", "40/s", "--settle-after", "3s"]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let args = ["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "40/s", "--settle-after", "3s", "--list-rate", "10/s"];
+    let (code, out, err) = stage.run(&args);
+    assert_eq!(code, 0, "{out}{err}");
+    let taken = sandbox.taken();
+    assert_eq!(taken.len(), 60);
+    assert!(taken.values().all(|times| *times == 1), "{taken:?}");
+}
+
+#[test]
+fn a_full_disk_stops_the_sending_and_nothing_is_lost() {
+    let stage = Stage::new();
+    fs::create_dir(stage.path("small")).unwrap();
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
+        .arg(stage.path("small"))
+        .stderr(Stdio::null())
+        .status();
+    if !mount.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: mounting a small tmpfs is not permitted here");
+        return;
+    }
+    let unmount = Unmount(stage.path("small"));
+    stage.write("m.csv", &rows(5_000));
+    let sandbox = Sandbox::start(&stage, &[]);
+    let args = ["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "small/l.db", "--rate", "100/s", "--out-dir", "out"];
+    let (code, out, err) = stage.run(&args);
+    assert_eq!(code, 5, "{out}{err}");
+    assert!(err.contains("disk that holds the ledger is full"), "{err}");
+    Command::new("mount").args(["-o", "remount,size=64m"]).arg(stage.path("small")).status().unwrap();
+    let sent_before = sandbox.taken().len();
+    stage.write("m.csv", &rows(200));
+    let (code, out, err) = stage.run(&[&args[..], &["--settle-after", "2s"]].concat());
+    assert_eq!(code, 0, "after {sent_before} sent: {out}{err}");
+    assert!(sandbox.taken().values().all(|times| *times == 1));
+    drop(unmount);
+}
+
+struct Unmount(PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(&self.0).status().ok();
+    }
+}
+
+/// The real manifests of this field, where they are at hand.
+fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/manifests").join(name);
+    if !path.exists() {
+        eprintln!("skipped: {name} is not at hand");
+        return None;
+    }
+    path.canonicalize().ok()
+}
+
+#[test]
+fn a_real_manifest_with_columns_joined_into_tags_arrives_whole() {
+    let Some(manifest) = shared("aps_lectures.csv") else { return };
+    let stage = Stage::new();
+    let sandbox = Sandbox::start(&stage, &["--answer-delay", "1ms..5ms"]);
+    let (code, out, err) = stage.run(&[
+        "import", &manifest.display().to_string(), "--map", "url=service_file", "--map",
+        "tags=lcsh_topic+lcsh_geographic+academic_disciplines", "--map", "datetime=date", "--tag-separator", "|",
+        "--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "2000/s", "--list-rate", "50/s",
+    ]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("549 searchable") && out.contains("22 duplicates"), "{out}");
+    // the expected values, read another way
+    let mut expected: BTreeMap<String, (Vec<String>, String)> = BTreeMap::new();
+    let mut reader = csv::Reader::from_path(&manifest).unwrap();
+    for row in reader.deserialize::<BTreeMap<String, String>>() {
+        let row = row.unwrap();
+        let mut tags: Vec<String> = Vec::new();
+        for column in ["lcsh_topic", "lcsh_geographic", "academic_disciplines"] {
+            for tag in row[column].split('|').map(str::trim).filter(|tag| !tag.is_empty()) {
+                if !tags.iter().any(|known| known == tag) {
+                    tags.push(tag.to_owned());
+                }
+            }
+        }
+        let date: Vec<u32> = row["date"].split('-').map(|part| part.parse().unwrap()).collect();
+        let date = format!("{:04}-{:02}-{:02} 00:00:00", date[0], date[1], date[2]);
+        let url = row["service_file"].trim().replace(' ', "%20");
+        expected.entry(url).or_insert((tags, date));
+    }
+    let record = fs::read_to_string(&sandbox.record).unwrap();
+    let mut compared = 0;
+    for line in record.lines() {
+        let video: serde_json::Value = serde_json::from_str(line).unwrap();
+        let (tags, date) = &expected[video["url"].as_str().unwrap()];
+        let sent: Vec<&str> = video["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
+        let sent: Vec<&str> = sent.into_iter().filter(|tag| !tag.starts_with("telecine:")).collect();
+        assert_eq!(&sent, tags);
+        assert_eq!(video["datetime_taken"].as_str(), Some(date.as_str()));
+        compared += 1;
+    }
+    assert_eq!(compared, 549);
+}
+
+#[test]
+fn a_real_manifest_without_a_header_arrives_but_for_its_five_empty_links() {
+    let Some(manifest) = shared("nzsl_dictionary_noheader.tsv") else { return };
+    let stage = Stage::new();
+    let sandbox = Sandbox::start(&stage, &["--answer-delay", "1ms..5ms"]);
+    let (code, out, err) = stage.run(&[
+        "import", &manifest.display().to_string(), "--no-header", "--map", "url=#5", "--map", "tags=#1+#2+#3",
+        "--tag-separator", ",", "--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "5000/s", "--list-rate",
+        "100/s", "-j", "64",
+    ]);
+    assert_eq!(code, 4, "{out}{err}");
+    assert!(out.contains("4,995 searchable"), "{out}");
+    for line in [1085, 1826, 2503, 3380, 4490] {
+        assert!(err.contains(&format!(":{line}:5 #5: the url is empty")), "{err}");
+    }
+    assert_eq!(sandbox.taken().len(), 4_995);
+}

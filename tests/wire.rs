@@ -1,0 +1,201 @@
+//! The wire: real HTTP over loopback, letter by letter, and what each kind of broken answer becomes.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use telecine::{
+    clock::Clock,
+    item::{SourceUrl, Submission, UnixMillis, VideoNo},
+    quota::{Lane, Permit, Porter, Rates},
+    sandbox::{Direct, Fault, Faults, Policy, World, serve},
+    service::{IndexStatus, Service, Transport, Verdict, http::Http},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+const KEY: &str = "sk-mavi-canary";
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+fn submission(name: &str) -> Submission {
+    Submission {
+        url: SourceUrl::parse(&format!("https://host/{name}.mp4?a=1&b=2")).unwrap(),
+        namespace: "default".to_owned(),
+        tags: vec!["Art, Modern".to_owned(), "ā".to_owned()],
+        coordinates: None,
+        datetime_taken: Some("2019-05-06 07:08:09".to_owned()),
+        camera_model: None,
+        callback: None,
+        retain_original_video: Some(true),
+        video_transcription_prompt: None,
+    }
+}
+
+async fn permit(lane: Lane) -> Permit {
+    let rate = "1000/s".parse().unwrap();
+    let rates = Rates { upload: rate, list: rate, metadata: rate };
+    Porter::new(Clock::of_runtime(UnixMillis(0)), rates, None, fastrand::Rng::with_seed(1)).permit(lane).await
+}
+
+fn http(address: SocketAddr) -> Service<Http> {
+    let origin = format!("http://{address}").parse().unwrap();
+    Service::new(Http::new(&origin, &SecretString::from(KEY)).unwrap())
+}
+
+/// Answers one connection with fixed bytes, and returns what was asked.
+async fn scripted(answer: &'static [u8]) -> (SocketAddr, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            let count = stream.read(&mut buffer).await.unwrap();
+            bytes.extend_from_slice(&buffer[..count]);
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+            let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                break;
+            }
+        }
+        stream.write_all(answer).await.unwrap();
+        stream.shutdown().await.ok();
+        String::from_utf8(bytes).unwrap()
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn an_upload_is_sent_exactly_as_the_service_documents_it() {
+    let (address, asked) = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    http(address).upload(permit(Lane::Upload).await, &submission("a"), Some("telecine:x")).await;
+    let asked = asked.await.unwrap();
+    let (head, body) = asked.split_once("\r\n\r\n").unwrap();
+    let head = head.to_lowercase();
+    assert!(head.starts_with("post /serve/api/v1/upload_url http/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\nauthorization: sk-mavi-canary"), "the raw key, without Bearer: {head}");
+    assert!(head.contains("\r\ncontent-type: application/x-www-form-urlencoded"), "{head}");
+    assert_eq!(
+        body,
+        "url=https%3A%2F%2Fhost%2Fa.mp4%3Fa%3D1%26b%3D2&unique_id=default&tags=Art%2C+Modern&tags=%C4%81\
+         &tags=telecine%3Ax&datetime_taken=2019-05-06+07%3A08%3A09&retain_original_video=true"
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_not_taken_for_a_refusal() {
+    let (elsewhere, asked) = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let answer = format!("HTTP/1.1 307 x\r\nlocation: http://{elsewhere}/steal\r\ncontent-length: 0\r\n\r\n");
+    let (address, _) = scripted(Box::leak(answer.into_boxed_str()).as_bytes()).await;
+    let verdict = http(address).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+    assert!(matches!(verdict, Verdict::StopRun { .. }), "{verdict:?}");
+    tokio::task::yield_now().await;
+    assert!(!asked.is_finished(), "the key went elsewhere");
+}
+
+#[tokio::test]
+async fn what_never_left_is_not_sent_and_what_left_is_in_doubt() {
+    let closed = {
+        let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let verdict = http(closed).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+    assert!(matches!(verdict, Verdict::NotSent { .. }), "{verdict:?}");
+    for answer in [
+        &b""[..],
+        b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"code\":\"00",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n<ok>",
+        b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n",
+        b"garbage\r\n\r\n",
+    ] {
+        let (address, _) = scripted(answer).await;
+        let verdict = http(address).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+        assert!(matches!(verdict, Verdict::InDoubt { .. }), "{answer:?}: {verdict:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off() {
+    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut buffer = [0; 4096];
+        let _ = stream.read(&mut buffer).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+        while stream.write_all(b"400\r\n").await.is_ok() {
+            let chunk = [b'x'; 0x400];
+            if stream.write_all(&chunk).await.is_err() || stream.write_all(b"\r\n").await.is_err() {
+                return;
+            }
+        }
+    });
+    let verdict = http(address).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+    let Verdict::InDoubt { cause } = verdict else { panic!("{verdict:?}") };
+    assert!(cause.contains("longer than"), "{cause}");
+}
+
+/// What both transports must show of one world.
+async fn conform<T: Transport>(service: Service<T>, name: &str) {
+    let verdict = service.upload(permit(Lane::Upload).await, &submission(name), Some("telecine:x")).await;
+    let Verdict::Accepted { video_no, uploaded_at } = verdict else { panic!("{name}: {verdict:?}") };
+    assert!(uploaded_at.is_some());
+    let page = service.list_videos(permit(Lane::List).await, "default", &[&video_no]).await.unwrap();
+    assert_eq!(page.videos.len(), 1);
+    assert_eq!(page.videos[0].status, IndexStatus::InProgress);
+    assert!(page.videos[0].tags.is_empty(), "tags show only when it is indexed");
+    let unknown = VideoNo::parse("VI_unknown").unwrap();
+    assert_eq!(service.metadata(permit(Lane::Metadata).await, "default", &unknown).await, Ok(None));
+    let page = service.list_page(permit(Lane::List).await, "elsewhere", 1).await.unwrap();
+    assert_eq!((page.videos.len(), page.total_count), (0, Some(0)));
+    let mut bad = submission("bad");
+    bad.datetime_taken = Some("yesterday".to_owned());
+    let verdict = service.upload(permit(Lane::Upload).await, &bad, None).await;
+    assert!(matches!(verdict, Verdict::BadRow { .. }), "{name}: {verdict:?}");
+}
+
+#[tokio::test]
+async fn the_sandbox_in_process_and_over_http_are_the_same_service() {
+    let policy = Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
+    let clock = Clock::real();
+    let world = Arc::new(World::new(policy, clock.clone()));
+    conform(Service::new(Direct::new(Arc::clone(&world), clock, KEY)), "direct").await;
+    let server = serve(Arc::clone(&world), LOOPBACK).await.unwrap();
+    conform(http(server.address()), "http").await;
+    let urls: Vec<String> = world.videos().into_iter().map(|video| video.url).collect();
+    assert_eq!(urls, ["https://host/direct.mp4?a=1&b=2", "https://host/http.mp4?a=1&b=2"]);
+    assert_eq!(world.videos()[1].tags, ["Art, Modern", "ā", "telecine:x"]);
+}
+
+#[tokio::test]
+async fn every_fault_of_the_sandbox_reaches_the_client_as_the_fault_it_is() {
+    for (fault, word) in Fault::ALL.iter().filter(|(fault, _)| *fault != Fault::Hang) {
+        let faults = Faults { share: 1.0, kinds: vec![*fault] };
+        let world = Arc::new(World::new(Policy { faults, ..Policy::default() }, Clock::real()));
+        let server = serve(Arc::clone(&world), LOOPBACK).await.unwrap();
+        let verdict = http(server.address()).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+        let fits = match fault {
+            Fault::Unnamed => verdict == Verdict::AcceptedUnnamed,
+            Fault::Busy => matches!(verdict, Verdict::RefusedForNow { .. }),
+            _ => matches!(verdict, Verdict::InDoubt { .. }),
+        };
+        assert!(fits, "{word}: {verdict:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_path_and_a_missing_key_are_answered_as_the_service_does() {
+    let world = Arc::new(World::new(Policy::default(), Clock::real()));
+    let direct = Service::new(Direct::new(world, Clock::real(), ""));
+    let verdict = direct.upload(permit(Lane::Upload).await, &submission("a"), None).await;
+    let Verdict::StopRun { reason, .. } = verdict else { panic!("{verdict:?}") };
+    assert_eq!(reason, telecine::ending::StopReason::KeyRefused);
+}
