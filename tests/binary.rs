@@ -405,11 +405,12 @@ fn a_full_disk_stops_the_sending_and_nothing_is_lost() {
     let unmount = Unmount(stage.path("small"));
     stage.write("m.csv", &rows(5_000));
     let sandbox = Sandbox::start(&stage, &[]);
-    let args = ["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "small/l.db", "--rate", "100/s", "--out-dir", "out"];
+    let args = ["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "small/l.db", "--rate", "900/s", "--list-rate", "30/s", "--out-dir", "out"];
     let (code, out, err) = stage.run(&args);
     assert_eq!(code, 5, "{out}{err}");
     assert!(err.contains("disk that holds the ledger is full"), "{err}");
-    Command::new("mount").args(["-o", "remount,size=64m"]).arg(stage.path("small")).status().unwrap();
+    let grown = Command::new("mount").args(["-o", "remount,size=256m"]).arg(stage.path("small")).output().unwrap();
+    assert!(grown.status.success(), "{grown:?}");
     let sent_before = sandbox.taken().len();
     stage.write("m.csv", &rows(200));
     let (code, out, err) = stage.run(&[&args[..], &["--settle-after", "2s"]].concat());

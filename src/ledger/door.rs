@@ -45,7 +45,7 @@ const CACHE_KIB: i64 = 20 * 1024;
 const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
 /// Pages of log after which it is written into the main file: a load dirties the same index pages again and again.
-const LOG_PAGES: i64 = 16 * 1024;
+const LOG_PAGES: i64 = 4 * 1024;
 
 /// How long to wait for a reader that holds a lock, in milliseconds.
 const BUSY_WAIT_MS: u64 = 5_000;

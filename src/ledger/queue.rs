@@ -69,6 +69,12 @@ impl Queue {
         })
     }
 
+    /// Jobs that still waited when the ledger broke are dropped: their askers learn why.
+    fn why_no_answer(&self) -> LedgerError {
+        let unknown = || LedgerError::Broken { cause: "a job of the ledger ended early".to_owned() };
+        self.inner().broken.clone().unwrap_or_else(unknown)
+    }
+
     /// Waits until nobody works, then closes the file; nothing is taken afterwards.
     pub(super) async fn close(self: &Arc<Self>) {
         loop {
@@ -117,7 +123,7 @@ impl Queue {
             if let Err(broken) = run_group(&mut store, group) {
                 let mut inner = self.inner();
                 inner.broken = Some(broken);
-                // dropping the waiting jobs tells their askers that the ledger broke
+                // dropping the waiting jobs lets their askers look why
                 inner.jobs.clear();
             }
         }

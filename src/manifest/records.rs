@@ -24,7 +24,7 @@ const RECORD_USUAL: usize = 8 * 1024;
 pub(super) struct Records {
     core: csv_core::Reader,
     bytes: Bytes,
-    line: u64,
+    lines: Lines,
     record_line: u64,
     text: Vec<u8>,
     text_len: usize,
@@ -103,12 +103,36 @@ impl RecordFault {
     }
 }
 
+/// Counts lines as an editor does: a line ends with LF, CR LF or a lone CR.
+#[derive(Default)]
+struct Lines {
+    ended: u64,
+    last_is_cr: bool,
+}
+
+impl Lines {
+    /// The line the next byte is on, counted from 1.
+    fn line(&self) -> u64 {
+        1 + self.ended
+    }
+
+    fn pass(&mut self, bytes: &[u8]) {
+        let Some(last) = bytes.last() else { return };
+        self.ended += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        self.ended += memchr::memchr_iter(b'\r', bytes).count() as u64;
+        // the LF behind a CR ends the same line
+        let pairs = memchr::memchr_iter(b'\r', bytes).filter(|at| bytes.get(at + 1) == Some(&b'\n')).count();
+        self.ended -= pairs as u64 + u64::from(self.last_is_cr && bytes[0] == b'\n');
+        self.last_is_cr = *last == b'\r';
+    }
+}
+
 impl Records {
     pub(super) fn new(bytes: Bytes, delimiter: u8) -> Self {
         Self {
             core: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
             bytes,
-            line: 1,
+            lines: Lines::default(),
             record_line: 1,
             text: vec![0; RECORD_USUAL],
             text_len: 0,
@@ -118,8 +142,8 @@ impl Records {
     }
 
     /// The line reached.
-    pub(super) const fn line(&self) -> u64 {
-        self.line
+    pub(super) fn line(&self) -> u64 {
+        self.lines.line()
     }
 
     /// The line the record in the buffer starts on.
@@ -132,7 +156,7 @@ impl Records {
         if !self.skip_blank_lines()? {
             return Ok(Next::End);
         }
-        self.record_line = self.line;
+        self.record_line = self.lines.line();
         (self.text_len, self.ends_len) = (0, 0);
         let mut overflow = None;
         let mut at_end = false;
@@ -149,7 +173,7 @@ impl Records {
             if lent_line_break {
                 at_end = true;
             } else {
-                self.line += memchr::memchr_iter(b'\n', &input[..consumed]).count() as u64;
+                self.lines.pass(&input[..consumed]);
                 self.bytes.consume(consumed);
             }
             self.text_len += written;
@@ -208,7 +232,7 @@ impl Records {
             }
             let blank = input.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
             let reached_record = blank < input.len();
-            self.line += memchr::memchr_iter(b'\n', &input[..blank]).count() as u64;
+            self.lines.pass(&input[..blank]);
             self.bytes.consume(blank);
             if reached_record {
                 return Ok(true);
@@ -274,6 +298,11 @@ mod tests {
                 row(7, &["last", ""])
             ]
         );
+    }
+
+    #[test]
+    fn old_line_ends_count_as_lines() {
+        assert_eq!(read_all(b"a\rb\r\nc\r\rd"), [row(1, &["a"]), row(2, &["b"]), row(3, &["c"]), row(5, &["d"])]);
     }
 
     #[test]

@@ -1,1 +1,244 @@
+//! What the way in promises: rows exactly as the service accepts them, and every fault with its place and its fix.
 
+use std::path::PathBuf;
+
+use super::*;
+use crate::item::Problem;
+
+fn rules() -> RowRules {
+    RowRules {
+        namespace: "default".to_owned(),
+        tag_separator: TagSeparator::Usual,
+        offset: OffsetRule::Keep,
+        lone_comma: LoneComma::Safe,
+    }
+}
+
+struct Shelf(tempfile::TempDir);
+
+impl Shelf {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn put(&self, bytes: &[u8]) -> ManifestSpec {
+        let path: PathBuf = self.0.path().join("m.csv");
+        std::fs::write(&path, bytes).unwrap();
+        ManifestSpec {
+            path: path.display().to_string(),
+            delimiter: None,
+            header: Header::Present,
+            map: Vec::new(),
+            rules: rules(),
+        }
+    }
+}
+
+fn read(spec: &ManifestSpec) -> Vec<Result<ManifestRow, RowFault>> {
+    let mut manifest = Manifest::open(spec).unwrap();
+    let mut rows = Vec::new();
+    while let Some(row) = manifest.next().unwrap() {
+        rows.push(row);
+    }
+    rows
+}
+
+fn only_problem(spec: &ManifestSpec) -> Problem {
+    let row = read(spec).remove(0);
+    row.unwrap_err().problems.remove(0)
+}
+
+#[test]
+fn a_row_becomes_what_the_service_accepts() {
+    let shelf = Shelf::new();
+    let spec = shelf.put(
+        b"\xef\xbb\xbfid;Video URL;Tags;geo;taken_at;camera;namespace;retain_original;prompt;callback_url\r\n\
+          A1; https://HOST/a b.mp4 ;\"fog; fog, harbour\";52.5,13.4;2019-05-06T07:08:09+02:00;X100;reels;YES;who speaks?;https://me/cb\r\n",
+    );
+    let row = read(&spec).remove(0).unwrap();
+    let sent = row.submission;
+    assert_eq!((row.line, row.external_id.as_deref()), (2, Some("A1")));
+    assert_eq!(sent.url.as_str(), "https://host/a%20b.mp4");
+    assert_eq!(sent.tags, ["fog", "harbour"]);
+    assert_eq!(sent.coordinates.map(|place| (place.latitude, place.longitude)), Some((52.5, 13.4)));
+    assert_eq!(sent.datetime_taken.as_deref(), Some("2019-05-06 07:08:09"));
+    assert_eq!((sent.camera_model.as_deref(), sent.namespace.as_str()), (Some("X100"), "reels"));
+    assert_eq!(sent.retain_original_video, Some(true));
+    assert_eq!(sent.video_transcription_prompt.as_deref(), Some("who speaks?"));
+    assert_eq!(sent.callback.as_deref(), Some("https://me/cb"));
+    assert_eq!(row.cells[1], " https://HOST/a b.mp4 ", "the original cell is kept as it was");
+}
+
+#[test]
+fn every_fault_has_its_column_its_value_and_its_fix() {
+    let shelf = Shelf::new();
+    let long = "x".repeat(201);
+    for (header, cells, class, column, number) in [
+        ("url", "", "url_empty", "url", 1),
+        ("url,tags", "clips/1.mp4,a", "url_not_absolute", "url", 1),
+        ("url", "s3://bucket/a.mp4", "url_scheme", "url", 1),
+        ("url", "https://u:p@host/a.mp4", "url_credentials", "url", 1),
+        ("url,lat,lon", "https://h/a,95,1", "coordinates_range", "lat", 2),
+        ("url,lat,lon", "https://h/a,5,", "coordinates_pair", "lat", 2),
+        ("url,lat,lon", "https://h/a,\"5,1\",7", "coordinates_number", "lat", 2),
+        ("url,geo", "https://h/a,Berlin", "coordinates_pair", "geo", 2),
+        ("url,date", "https://h/a,01/02/2019", "datetime_ambiguous", "date", 2),
+        ("url,date", "https://h/a,2019-02-30", "datetime_impossible", "date", 2),
+        ("url,camera", &format!("https://h/a,{long}"), "text_too_long", "camera", 2),
+        ("url,callback", "https://h/a,me", "callback_url", "callback", 2),
+        ("url,retain_original", "https://h/a,perhaps", "boolean", "retain_original", 2),
+        ("url,tags", "https://h/a,telecine:x", "tag_reserved", "tags", 2),
+        ("url,tags", "https://h/a", "column_count", "", 0),
+    ] {
+        let text = format!("{header}\n{cells}\nhttps://h/good{}\n", ",".repeat(header.matches(',').count()));
+        // an empty line is no record: quote the empty cell
+        let text = text.replace("url\n\n", "url\n\"\"\n");
+        let spec = shelf.put(text.as_bytes());
+        let rows = read(&spec);
+        let fault = rows[0].as_ref().unwrap_err();
+        let problem = &fault.problems[0];
+        assert_eq!((problem.class.as_str(), problem.column.as_str(), problem.column_number), (class, column, number), "{text}");
+        assert_eq!(fault.line, 2);
+        assert!(!problem.fix.is_empty() && !problem.message.is_empty());
+        assert!(rows[1].is_ok(), "the row behind it is lost: {text}");
+    }
+}
+
+#[test]
+fn all_faults_of_a_row_are_told_at_once() {
+    let shelf = Shelf::new();
+    let spec = shelf.put(b"url,lat,lon,date\nnope,95,200,soon\n");
+    let fault = read(&spec).remove(0).unwrap_err();
+    let classes: Vec<&str> = fault.problems.iter().map(|problem| problem.class.as_str()).collect();
+    assert_eq!(classes, ["url_not_absolute", "coordinates_range", "coordinates_range", "datetime_unknown"]);
+}
+
+#[test]
+fn a_secret_in_a_bad_value_is_not_repeated() {
+    let shelf = Shelf::new();
+    for url in ["rtsp://user:secret@10.0.0.1/", "ftp://h/a?sig=secret", "//user:secret@h/a", "h/a?token=secret"] {
+        let problem = only_problem(&shelf.put(format!("url\n{url}\n").as_bytes()));
+        assert!(!problem.value.contains("secret"), "{url}: {}", problem.value);
+    }
+}
+
+#[test]
+fn twenty_tags_are_taken_and_twenty_one_are_not() {
+    let shelf = Shelf::new();
+    let tags = |count: usize| (0..count).map(|n| format!("t{n}")).collect::<Vec<_>>().join(";");
+    assert!(read(&shelf.put(format!("url,tags\nhttps://h/a,{}\n", tags(20)).as_bytes()))[0].is_ok());
+    let problem = only_problem(&shelf.put(format!("url,tags\nhttps://h/a,{}\n", tags(21)).as_bytes()));
+    assert_eq!((problem.class.as_str(), problem.message.contains("at most 20")), ("tags_too_many", true));
+}
+
+#[test]
+fn a_lone_tag_with_a_comma_is_refused_where_it_could_be_split() {
+    let shelf = Shelf::new();
+    let mut spec = shelf.put(b"url,tags\nhttps://h/a,\"Art, Modern\"\nhttps://h/b,\"Art, Modern|x\"\n");
+    spec.rules.tag_separator = TagSeparator::Told("|".to_owned());
+    assert!(read(&spec).iter().all(Result::is_ok), "with a marker tag it is never alone");
+    spec.rules.lone_comma = LoneComma::Refused;
+    let rows = read(&spec);
+    assert_eq!(rows[0].as_ref().unwrap_err().problems[0].class, "tag_comma");
+    assert!(rows[1].is_ok());
+}
+
+#[test]
+fn a_file_without_a_header_is_read_from_its_first_line() {
+    let shelf = Shelf::new();
+    let mut spec = shelf.put("Tāne\thttps://h/a\nx\t\ny\thttps://h/b".as_bytes());
+    spec.header = Header::Absent;
+    spec.map = vec!["url=#2".parse().unwrap(), "tags=#1".parse().unwrap()];
+    let rows = read(&spec);
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0].as_ref().unwrap().submission.tags, ["Tāne"]);
+    assert_eq!(rows[1].as_ref().unwrap_err().line, 2);
+    assert_eq!(rows[2].as_ref().unwrap().line, 3);
+}
+
+#[test]
+fn a_cell_that_is_not_utf8_is_the_fault_of_its_row_only() {
+    let shelf = Shelf::new();
+    let spec = shelf.put(b"url,tags\nhttps://h/a,caf\xe9\nhttps://h/b,x\n");
+    let rows = read(&spec);
+    let problem = &rows[0].as_ref().unwrap_err().problems[0];
+    assert_eq!((problem.class.as_str(), problem.column.as_str()), ("not_utf8", "tags"));
+    assert!(rows[1].is_ok());
+}
+
+#[test]
+fn a_damaged_gzip_file_keeps_the_rows_before_the_damage() {
+    use std::io::Write as _;
+    let shelf = Shelf::new();
+    let mut text = "url\n".to_owned();
+    for n in 0..20_000 {
+        text.push_str(&format!("https://host/clip-{n}-{}.mp4\n", n * 7919 % 10_007));
+    }
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    let mut bytes = gzip.finish().unwrap();
+    bytes.truncate(bytes.len() / 2);
+    let mut manifest = Manifest::open(&shelf.put(&bytes)).unwrap();
+    let mut good = 0;
+    let fault = loop {
+        match manifest.next() {
+            Ok(Some(row)) => good += u64::from(row.is_ok()),
+            Ok(None) => panic!("half a file looked whole"),
+            Err(fault) => break fault,
+        }
+    };
+    assert!(good > 1_000);
+    assert!(matches!(fault, ManifestError::Broken { .. }), "{fault}");
+}
+
+#[test]
+fn two_gzip_members_are_one_file() {
+    use std::io::Write as _;
+    let shelf = Shelf::new();
+    let member = |text: &str| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(text.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    };
+    let bytes = [member("url\nhttps://h/a\n"), member("https://h/b\n")].concat();
+    assert_eq!(read(&shelf.put(&bytes)).len(), 2);
+}
+
+#[test]
+fn a_survey_counts_every_row_once() {
+    let shelf = Shelf::new();
+    let spec = shelf.put(b"url\nhttps://h/a\nhttps://h/a#t=5\nnope\nhttps://h/b\n");
+    let mut duplicates = Vec::new();
+    let survey = survey(&mut [Manifest::open(&spec).unwrap()], |_, met| {
+        if let Met::Duplicate { line, first_line } = met {
+            duplicates.push((line, first_line));
+        }
+    })
+    .unwrap();
+    assert_eq!((survey.rows, survey.good, survey.duplicates, survey.rejected), (4, 2, 1, 1));
+    assert_eq!(duplicates, [(3, 2)]);
+    assert_eq!(survey.faults["url_not_absolute"].examples[0].line, 4);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 300, ..Default::default() })]
+
+    /// Whatever the bytes: no panic, every record is a row or a fault, and lines only grow.
+    #[test]
+    fn any_bytes_are_read_to_their_end(bytes in proptest::collection::vec(
+        proptest::prop_oneof![
+            proptest::prelude::Just(b','), proptest::prelude::Just(b'"'), proptest::prelude::Just(b'\n'),
+            proptest::prelude::Just(b'\r'), proptest::prelude::any::<u8>()
+        ], 0..400)) {
+        let shelf = Shelf::new();
+        let text = [b"url,tags,lat,lon,date\n".as_slice(), &bytes].concat();
+        if let Ok(mut manifest) = Manifest::open(&shelf.put(&text)) {
+            let mut last = 1;
+            while let Ok(Some(row)) = manifest.next() {
+                let line = row.map_or_else(|fault| fault.line, |row| row.line);
+                assert!(line > last, "line {line} after {last}");
+                last = line;
+            }
+        }
+    }
+}
