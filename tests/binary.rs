@@ -65,7 +65,15 @@ impl Sandbox {
     fn start(stage: &Stage, args: &[&str]) -> Self {
         let record = stage.path("record.jsonl");
         let mut process = stage
-            .command(&["sandbox", "--listen", "127.0.0.1:0", "--record", "record.jsonl", "--index-delay", "1s"])
+            .command(&[
+                "sandbox",
+                "--listen",
+                "127.0.0.1:0",
+                "--record",
+                "record.jsonl",
+                "--index-delay",
+                "1s",
+            ])
             .args(args)
             .stdout(Stdio::piped())
             .spawn()
@@ -95,7 +103,8 @@ impl Drop for Sandbox {
 }
 
 fn rows(count: usize) -> String {
-    (0..count).fold("id,url,tags\n".to_owned(), |text, n| text + &format!("R{n},https://host/clip-{n}.mp4,a;b\n"))
+    (0..count)
+        .fold("id,url,tags\n".to_owned(), |text, n| text + &format!("R{n},https://host/clip-{n}.mp4,a;b\n"))
 }
 
 #[test]
@@ -122,9 +131,15 @@ fn rejected_rows_end_with_4_and_the_corrected_file_closes_the_loop() {
     assert!(err.contains("m.csv:4:2 url: the scheme is neither http nor https (gs://b/c.mp4)"), "{err}");
     let report = stage.report("state/reports");
     let success = fs::read_to_string(report.join("success.csv")).unwrap();
-    assert!(success.contains("'=1+1,https://host/a.mp4,-41.5,174,"), "a formula is defused, a number is not: {success}");
+    assert!(
+        success.contains("'=1+1,https://host/a.mp4,-41.5,174,"),
+        "a formula is defused, a number is not: {success}"
+    );
     let rejects = fs::read_to_string(report.join("rejects.csv")).unwrap();
-    assert!(rejects.starts_with("title,url,lat,lon,telecine_manifest,telecine_line,telecine_class"), "{rejects}");
+    assert!(
+        rejects.starts_with("title,url,lat,lon,telecine_manifest,telecine_line,telecine_class"),
+        "{rejects}"
+    );
     // the user corrects the file telecine wrote, and gives it back
     let corrected = rejects.replace(",95,0,", ",85,0,").replace("gs://b/c.mp4,,,", "https://host/c.mp4,,,");
     stage.write("corrected.csv", &corrected);
@@ -148,7 +163,10 @@ fn every_row_is_in_exactly_one_file_and_the_numbers_add_up() {
     let summary: serde_json::Value =
         serde_json::from_slice(&fs::read(report.join("report.json")).unwrap()).unwrap();
     assert_eq!(summary["rows"]["read"], 7);
-    assert_eq!((summary["rows"]["added"].clone(), summary["rows"]["duplicates"].clone()), (5.into(), 1.into()));
+    assert_eq!(
+        (summary["rows"]["added"].clone(), summary["rows"]["duplicates"].clone()),
+        (5.into(), 1.into())
+    );
     assert_eq!(summary["exit_code"], 4);
     let mut ids = Vec::new();
     for name in ["success.csv", "rejects.csv", "duplicates.csv"] {
@@ -159,7 +177,14 @@ fn every_row_is_in_exactly_one_file_and_the_numbers_add_up() {
     assert_eq!(ids, ["R0", "R1", "R10", "R2", "R3", "R4", "R9"]);
     let duplicates = fs::read_to_string(report.join("duplicates.csv")).unwrap();
     assert!(duplicates.trim_end().ends_with(",2"), "it points at the line of the first: {duplicates}");
-    assert!(fs::read_dir(&report).unwrap().all(|entry| !entry.unwrap().path().display().to_string().ends_with(".part")));
+    assert!(
+        fs::read_dir(&report).unwrap().all(|entry| !entry
+            .unwrap()
+            .path()
+            .display()
+            .to_string()
+            .ends_with(".part"))
+    );
 }
 
 #[test]
@@ -174,11 +199,19 @@ fn what_cannot_work_is_said_in_a_sentence_with_its_exit_code() {
         (&["import", "absent.csv", "--sandbox"][..], 3, "cannot open the manifest absent.csv"),
         (&["import", "empty.csv", "--sandbox"], 3, "the manifest is empty"),
         (&["import", "utf16.csv", "--sandbox"], 3, "iconv -f UTF-16"),
-        (&["import", &manifest, "--sandbox", "--map", "url=link"], 3, "there is no column link; the columns are id, url, tags"),
+        (
+            &["import", &manifest, "--sandbox", "--map", "url=link"],
+            3,
+            "there is no column link; the columns are id, url, tags",
+        ),
         (&["import", &manifest, &manifest, "--sandbox"], 2, "given twice"),
         (&["import", &manifest, "--sandbox", "--map", "colour=x"], 2, "there is no field"),
         (&["import", &manifest, "--sandbox", "--rate", "often"], 2, "1/min"),
-        (&["import", &manifest, "--sandbox", "--ledger", "file/l.db"], 2, "choose a writable place with --ledger"),
+        (
+            &["import", &manifest, "--sandbox", "--ledger", "file/l.db"],
+            2,
+            "choose a writable place with --ledger",
+        ),
         (&["import", &manifest, "--api-url", "http://api.memories.ai"], 2, "plain http is for loopback only"),
         (&["import", &manifest, "--key-file", "absent.key"], 7, "cannot read the key file"),
         (&["status"], 2, "there is no ledger at state/telecine.db"),
@@ -230,12 +263,32 @@ fn the_key_and_signatures_never_show() {
     );
     let sandbox = Sandbox::start(&stage, &["--fault-share", "1", "--faults", "html"]);
     let output = stage
-        .command(&["import", &manifest, "--api-url", &sandbox.url, "--ledger", "state/l.db", "--wait", "1s", "-vv"])
+        .command(&[
+            "import",
+            &manifest,
+            "--api-url",
+            &sandbox.url,
+            "--ledger",
+            "state/l.db",
+            "--wait",
+            "1s",
+            "-vv",
+        ])
         .env("RUST_LOG", "trace")
         .output()
         .unwrap();
     let (_, out, err) = said(&output);
-    let json = stage.run(&["import", &manifest, "--api-url", &sandbox.url, "--ledger", "state/l.db", "--wait", "1s", "--json"]);
+    let json = stage.run(&[
+        "import",
+        &manifest,
+        "--api-url",
+        &sandbox.url,
+        "--ledger",
+        "state/l.db",
+        "--wait",
+        "1s",
+        "--json",
+    ]);
     for text in [&out, &err, &json.1, &json.2] {
         assert!(!text.contains(CANARY), "the key is in the output: {text}");
     }
@@ -245,7 +298,10 @@ fn the_key_and_signatures_never_show() {
         }
     }
     let own_lines = err.lines().filter(|line| !line.contains("hyper") && !line.contains("reqwest"));
-    assert!(own_lines.clone().all(|line| !line.contains("passcanary") && !line.contains("sigcanary")), "{err}");
+    assert!(
+        own_lines.clone().all(|line| !line.contains("passcanary") && !line.contains("sigcanary")),
+        "{err}"
+    );
     let mut files = vec![stage.path("state")];
     while let Some(path) = files.pop() {
         if path.is_dir() {
@@ -271,7 +327,10 @@ fn json_is_one_object_a_line_and_ends_with_the_summary() {
     assert_eq!((last["notice"].clone(), last["exit_code"].clone()), ("run_ended".into(), 0.into()));
     let (_, out, _) = stage.run(&["status", "--sandbox", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((status["items"]["indexed"].clone(), status["runs"][0]["exit_code"].clone()), (2.into(), 0.into()));
+    assert_eq!(
+        (status["items"]["indexed"].clone(), status["runs"][0]["exit_code"].clone()),
+        (2.into(), 0.into())
+    );
 }
 
 #[test]
@@ -279,7 +338,8 @@ fn quiet_is_quiet_and_a_reader_that_leaves_does_no_harm() {
     let stage = Stage::new();
     let manifest = stage.write("m.csv", &rows(2));
     assert_eq!(stage.run(&["import", &manifest, "--sandbox", "--quiet"]), (0, String::new(), String::new()));
-    let mut child = stage.command(&["import", &manifest, "--sandbox", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        stage.command(&["import", &manifest, "--sandbox", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
@@ -290,7 +350,10 @@ fn a_dry_run_and_a_check_touch_nothing() {
     let manifest = stage.write("m.csv", &(rows(3) + "R9,https://host/clip-0.mp4,x\nR10,nonsense,x\n"));
     let (code, out, _) = stage.run(&["import", &manifest, "--sandbox", "--dry-run"]);
     assert_eq!(code, 4);
-    assert!(out.contains("3 would be sent") && out.contains("1 duplicates") && out.contains("url_not_absolute"), "{out}");
+    assert!(
+        out.contains("3 would be sent") && out.contains("1 duplicates") && out.contains("url_not_absolute"),
+        "{out}"
+    );
     let (code, out, _) = stage.run(&["check", &manifest, "--json"]);
     assert_eq!(code, 4);
     let survey: serde_json::Value = serde_json::from_str(&out).unwrap();
@@ -314,7 +377,12 @@ fn standard_input_gzip_and_odd_spellings_are_taken() {
     assert_eq!(code, 0, "{out}{err}");
     let mut child =
         stage.command(&["check", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all("\u{feff}URL;Tags\r\nhttps://host/a.mp4;\"x\r\ny\"\r\n".as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all("\u{feff}URL;Tags\r\nhttps://host/a.mp4;\"x\r\ny\"\r\n".as_bytes())
+        .unwrap();
     let (code, out, _) = said(&child.wait_with_output().unwrap());
     assert_eq!(code, 0, "{out}");
     assert!(out.contains("url=URL, tags=Tags"), "{out}");
@@ -351,8 +419,15 @@ fn the_first_signal_drains_and_leaves_an_exact_ledger() {
         assert_eq!(child.wait().unwrap().code(), Some(code));
         let (_, out, _) = stage.run(&["status", "--ledger", "l.db", "--json"]);
         let status: serde_json::Value = serde_json::from_str(&out).unwrap();
-        assert_eq!((status["items"]["sending"].clone(), status["items"]["in_doubt"].clone()), (0.into(), 0.into()), "{out}");
-        assert_eq!(status["items"]["accepted"].as_u64().unwrap() + status["items"]["indexed"].as_u64().unwrap(), sandbox.taken().len() as u64);
+        assert_eq!(
+            (status["items"]["sending"].clone(), status["items"]["in_doubt"].clone()),
+            (0.into(), 0.into()),
+            "{out}"
+        );
+        assert_eq!(
+            status["items"]["accepted"].as_u64().unwrap() + status["items"]["indexed"].as_u64().unwrap(),
+            sandbox.taken().len() as u64
+        );
     }
 }
 
@@ -367,7 +442,8 @@ fn the_second_signal_aborts_and_what_was_on_the_wire_is_in_doubt() {
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let raw = rusqlite::Connection::open(stage.path("l.db")).unwrap();
-    let sending: i64 = raw.query_row("SELECT count(*) FROM item WHERE state = 'sending'", [], |row| row.get(0)).unwrap();
+    let sending: i64 =
+        raw.query_row("SELECT count(*) FROM item WHERE state = 'sending'", [], |row| row.get(0)).unwrap();
     assert!(sending > 0, "nothing was on the wire");
 }
 
@@ -381,7 +457,20 @@ fn killed_again_and_again_each_url_is_taken_once() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    let args = ["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "40/s", "--settle-after", "3s", "--list-rate", "10/s"];
+    let args = [
+        "import",
+        "m.csv",
+        "--api-url",
+        &sandbox.url,
+        "--ledger",
+        "l.db",
+        "--rate",
+        "40/s",
+        "--settle-after",
+        "3s",
+        "--list-rate",
+        "10/s",
+    ];
     let (code, out, err) = stage.run(&args);
     assert_eq!(code, 0, "{out}{err}");
     let taken = sandbox.taken();
@@ -405,11 +494,25 @@ fn a_full_disk_stops_the_sending_and_nothing_is_lost() {
     let unmount = Unmount(stage.path("small"));
     stage.write("m.csv", &rows(5_000));
     let sandbox = Sandbox::start(&stage, &[]);
-    let args = ["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "small/l.db", "--rate", "900/s", "--list-rate", "30/s", "--out-dir", "out"];
+    let args = [
+        "import",
+        "m.csv",
+        "--api-url",
+        &sandbox.url,
+        "--ledger",
+        "small/l.db",
+        "--rate",
+        "900/s",
+        "--list-rate",
+        "30/s",
+        "--out-dir",
+        "out",
+    ];
     let (code, out, err) = stage.run(&args);
     assert_eq!(code, 5, "{out}{err}");
     assert!(err.contains("disk that holds the ledger is full"), "{err}");
-    let grown = Command::new("mount").args(["-o", "remount,size=256m"]).arg(stage.path("small")).output().unwrap();
+    let grown =
+        Command::new("mount").args(["-o", "remount,size=256m"]).arg(stage.path("small")).output().unwrap();
     assert!(grown.status.success(), "{grown:?}");
     let sent_before = sandbox.taken().len();
     stage.write("m.csv", &rows(200));
@@ -443,9 +546,24 @@ fn a_real_manifest_with_columns_joined_into_tags_arrives_whole() {
     let stage = Stage::new();
     let sandbox = Sandbox::start(&stage, &["--answer-delay", "1ms..5ms"]);
     let (code, out, err) = stage.run(&[
-        "import", &manifest.display().to_string(), "--map", "url=service_file", "--map",
-        "tags=lcsh_topic+lcsh_geographic+academic_disciplines", "--map", "datetime=date", "--tag-separator", "|",
-        "--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "2000/s", "--list-rate", "50/s",
+        "import",
+        &manifest.display().to_string(),
+        "--map",
+        "url=service_file",
+        "--map",
+        "tags=lcsh_topic+lcsh_geographic+academic_disciplines",
+        "--map",
+        "datetime=date",
+        "--tag-separator",
+        "|",
+        "--api-url",
+        &sandbox.url,
+        "--ledger",
+        "l.db",
+        "--rate",
+        "2000/s",
+        "--list-rate",
+        "50/s",
     ]);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("549 searchable") && out.contains("22 duplicates"), "{out}");
@@ -472,7 +590,8 @@ fn a_real_manifest_with_columns_joined_into_tags_arrives_whole() {
     for line in record.lines() {
         let video: serde_json::Value = serde_json::from_str(line).unwrap();
         let (tags, date) = &expected[video["url"].as_str().unwrap()];
-        let sent: Vec<&str> = video["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
+        let sent: Vec<&str> =
+            video["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
         let sent: Vec<&str> = sent.into_iter().filter(|tag| !tag.starts_with("telecine:")).collect();
         assert_eq!(&sent, tags);
         assert_eq!(video["datetime_taken"].as_str(), Some(date.as_str()));
@@ -487,9 +606,25 @@ fn a_real_manifest_without_a_header_arrives_but_for_its_five_empty_links() {
     let stage = Stage::new();
     let sandbox = Sandbox::start(&stage, &["--answer-delay", "1ms..5ms"]);
     let (code, out, err) = stage.run(&[
-        "import", &manifest.display().to_string(), "--no-header", "--map", "url=#5", "--map", "tags=#1+#2+#3",
-        "--tag-separator", ",", "--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "5000/s", "--list-rate",
-        "100/s", "-j", "64",
+        "import",
+        &manifest.display().to_string(),
+        "--no-header",
+        "--map",
+        "url=#5",
+        "--map",
+        "tags=#1+#2+#3",
+        "--tag-separator",
+        ",",
+        "--api-url",
+        &sandbox.url,
+        "--ledger",
+        "l.db",
+        "--rate",
+        "5000/s",
+        "--list-rate",
+        "100/s",
+        "-j",
+        "64",
     ]);
     assert_eq!(code, 4, "{out}{err}");
     assert!(out.contains("4,995 searchable"), "{out}");

@@ -61,7 +61,9 @@ async fn scripted(answer: &'static [u8]) -> (SocketAddr, tokio::task::JoinHandle
             bytes.extend_from_slice(&buffer[..count]);
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-            let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+            let length = head
+                .lines()
+                .find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
             if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
                 break;
             }
@@ -164,7 +166,8 @@ async fn conform<T: Transport>(service: Service<T>, name: &str) {
 
 #[tokio::test]
 async fn the_sandbox_in_process_and_over_http_are_the_same_service() {
-    let policy = Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
+    let policy =
+        Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
     let clock = Clock::real();
     let world = Arc::new(World::new(policy, clock.clone()));
     conform(Service::new(Direct::new(Arc::clone(&world), clock, KEY)), "direct").await;

@@ -64,9 +64,7 @@ impl Queue {
             Outcome { kept, tell }
         });
         self.submit(job)?;
-        answer.await.unwrap_or_else(|_| {
-            Err(LedgerError::Broken { cause: "a job of the ledger ended early".to_owned() })
-        })
+        answer.await.unwrap_or_else(|_| Err(self.why_no_answer()))
     }
 
     /// Jobs that still waited when the ledger broke are dropped: their askers learn why.

@@ -302,7 +302,10 @@ mod tests {
 
     #[test]
     fn old_line_ends_count_as_lines() {
-        assert_eq!(read_all(b"a\rb\r\nc\r\rd"), [row(1, &["a"]), row(2, &["b"]), row(3, &["c"]), row(5, &["d"])]);
+        assert_eq!(
+            read_all(b"a\rb\r\nc\r\rd"),
+            [row(1, &["a"]), row(2, &["b"]), row(3, &["c"]), row(5, &["d"])]
+        );
     }
 
     #[test]

@@ -97,7 +97,11 @@ fn every_fault_has_its_column_its_value_and_its_fix() {
         let rows = read(&spec);
         let fault = rows[0].as_ref().unwrap_err();
         let problem = &fault.problems[0];
-        assert_eq!((problem.class.as_str(), problem.column.as_str(), problem.column_number), (class, column, number), "{text}");
+        assert_eq!(
+            (problem.class.as_str(), problem.column.as_str(), problem.column_number),
+            (class, column, number),
+            "{text}"
+        );
         assert_eq!(fault.line, 2);
         assert!(!problem.fix.is_empty() && !problem.message.is_empty());
         assert!(rows[1].is_ok(), "the row behind it is lost: {text}");
@@ -116,7 +120,9 @@ fn all_faults_of_a_row_are_told_at_once() {
 #[test]
 fn a_secret_in_a_bad_value_is_not_repeated() {
     let shelf = Shelf::new();
-    for url in ["rtsp://user:secret@10.0.0.1/", "ftp://h/a?sig=secret", "//user:secret@h/a", "h/a?token=secret"] {
+    for url in
+        ["rtsp://user:secret@10.0.0.1/", "ftp://h/a?sig=secret", "//user:secret@h/a", "h/a?token=secret"]
+    {
         let problem = only_problem(&shelf.put(format!("url\n{url}\n").as_bytes()));
         assert!(!problem.value.contains("secret"), "{url}: {}", problem.value);
     }
