@@ -190,6 +190,9 @@ impl Serialize for Shown {
 pub trait Listener: Send + Sync {
     /// Hears a notice and when it was said.
     fn hear(&self, at: UnixMillis, notice: &Notice);
+
+    /// Nothing more will be said: what is still on display is taken down.
+    fn close(&self) {}
 }
 
 /// The voice; cheap to clone.
@@ -209,6 +212,13 @@ impl Monitor {
     pub fn say(&self, at: UnixMillis, notice: &Notice) {
         for listener in self.listeners.iter() {
             listener.hear(at, notice);
+        }
+    }
+
+    /// Tells everybody that nothing more will be said.
+    pub fn close(&self) {
+        for listener in self.listeners.iter() {
+            listener.close();
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The real binary: exit codes, outputs, and what it leaves behind.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs, reason = "this is a test")]
 
 use std::{
     collections::BTreeMap,
@@ -7,6 +7,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::mpsc,
 };
 
 const CANARY: &str = "sk-mavi-canary-7f3a";
@@ -177,13 +178,10 @@ fn every_row_is_in_exactly_one_file_and_the_numbers_add_up() {
     assert_eq!(ids, ["R0", "R1", "R10", "R2", "R3", "R4", "R9"]);
     let duplicates = fs::read_to_string(report.join("duplicates.csv")).unwrap();
     assert!(duplicates.trim_end().ends_with(",2"), "it points at the line of the first: {duplicates}");
+    let has_part = |path: PathBuf| path.extension().is_some_and(|ending| ending == "part");
     assert!(
-        fs::read_dir(&report).unwrap().all(|entry| !entry
-            .unwrap()
-            .path()
-            .display()
-            .to_string()
-            .ends_with(".part"))
+        !fs::read_dir(&report).unwrap().any(|entry| has_part(entry.unwrap().path())),
+        "a half file was left"
     );
 }
 
@@ -393,19 +391,23 @@ fn signal(child: &Child, name: &str) {
 }
 
 /// Starts an import and waits until it has sent something.
-fn start_import(stage: &Stage, sandbox: &Sandbox, args: &[&str]) -> Child {
+fn start_import(stage: &Stage, sandbox: &Sandbox, args: &[&str]) -> (Child, mpsc::Receiver<String>) {
     let mut child = stage
         .command(&["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "l.db", "--json"])
         .args(args)
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let is_sent = |line: &String| line.contains("\"notice\":\"accepted\"");
-    assert!(lines.by_ref().map_while(Result::ok).any(|line| is_sent(&line)), "nothing was sent");
-    // keep the pipe drained
-    std::thread::spawn(move || lines.for_each(drop));
-    child
+    let (say, hear) = mpsc::channel();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // keep the pipe drained, whoever listens
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(say.send(line))));
+    wait_for(&hear, "\"notice\":\"accepted\"");
+    (child, hear)
+}
+
+fn wait_for(hear: &mpsc::Receiver<String>, words: &str) {
+    assert!(hear.iter().any(|line| line.contains(words)), "never heard: {words}");
 }
 
 #[test]
@@ -414,7 +416,7 @@ fn the_first_signal_drains_and_leaves_an_exact_ledger() {
         let stage = Stage::new();
         stage.write("m.csv", &rows(200));
         let sandbox = Sandbox::start(&stage, &["--answer-delay", "300ms"]);
-        let mut child = start_import(&stage, &sandbox, &["--rate", "10/s"]);
+        let (mut child, _hear) = start_import(&stage, &sandbox, &["--rate", "10/s"]);
         signal(&child, name);
         assert_eq!(child.wait().unwrap().code(), Some(code));
         let (_, out, _) = stage.run(&["status", "--ledger", "l.db", "--json"]);
@@ -436,9 +438,9 @@ fn the_second_signal_aborts_and_what_was_on_the_wire_is_in_doubt() {
     let stage = Stage::new();
     stage.write("m.csv", &rows(50));
     let sandbox = Sandbox::start(&stage, &["--answer-delay", "20ms..5s"]);
-    let mut child = start_import(&stage, &sandbox, &["--rate", "20/s"]);
+    let (mut child, hear) = start_import(&stage, &sandbox, &["--rate", "20/s"]);
     signal(&child, "-INT");
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    wait_for(&hear, "stopping:");
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let raw = rusqlite::Connection::open(stage.path("l.db")).unwrap();
@@ -453,7 +455,7 @@ fn killed_again_and_again_each_url_is_taken_once() {
     stage.write("m.csv", &rows(60));
     let sandbox = Sandbox::start(&stage, &["--answer-delay", "50ms..400ms"]);
     for _ in 0..5 {
-        let mut child = start_import(&stage, &sandbox, &["--rate", "40/s", "--settle-after", "3s"]);
+        let (mut child, _hear) = start_import(&stage, &sandbox, &["--rate", "40/s", "--settle-after", "3s"]);
         child.kill().unwrap();
         child.wait().unwrap();
     }

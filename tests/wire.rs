@@ -1,5 +1,11 @@
 //! The wire: real HTTP over loopback, letter by letter, and what each kind of broken answer becomes.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    missing_docs,
+    reason = "this is a test"
+)]
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},

@@ -140,14 +140,17 @@ async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCo
         monitor: Monitor::new(show::listeners(order.output)),
         signals: Signals::default(),
     };
-    let stopping = stop::listen(doors.signals.drain.clone(), doors.monitor.clone(), clock.clone())?;
+    let monitor = doors.monitor.clone();
+    let stopping = stop::listen(doors.signals.drain.clone(), monitor.clone(), clock.clone())?;
     let name = run_name(clock.now());
     let command = work.command();
     let run = ledger.begin_run(name.clone(), command, clock.now()).await?;
     let outcome = match work {
-        Work::Import(manifests) => pipeline::import(doors, run, manifests, &order.policy).await?,
-        Work::Reconcile => pipeline::reconcile(doors, run, &order.policy).await?,
+        Work::Import(manifests) => pipeline::import(doors, run, manifests, &order.policy).await,
+        Work::Reconcile => pipeline::reconcile(doors, run, &order.policy).await,
     };
+    monitor.close();
+    let outcome = outcome?;
     let end = EndOfRun {
         command,
         run,

@@ -67,7 +67,7 @@ impl Talk {
     fn new() -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} settled  {msg}");
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} settled  {wide_msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
             bar
         });
@@ -115,14 +115,6 @@ impl Talk {
             *last = Some(at);
             let described = describe(at, progress, waiting.as_ref());
             self.say(&format!("{}/{} settled  {described}", settled(progress), progress.items));
-        }
-    }
-}
-
-impl Drop for Talk {
-    fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
         }
     }
 }
@@ -182,6 +174,12 @@ impl Listener for Talk {
             Notice::Said { text } => self.say(text),
             Notice::Accepted { url, video_no } => tracing::info!(%url, %video_no, "accepted"),
             Notice::Indexed { video_no } => tracing::info!(%video_no, "indexed"),
+        }
+    }
+
+    fn close(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 }

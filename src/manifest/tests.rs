@@ -174,11 +174,11 @@ fn a_cell_that_is_not_utf8_is_the_fault_of_its_row_only() {
 
 #[test]
 fn a_damaged_gzip_file_keeps_the_rows_before_the_damage() {
-    use std::io::Write as _;
+    use std::{fmt::Write as _, io::Write as _};
     let shelf = Shelf::new();
     let mut text = "url\n".to_owned();
     for n in 0..20_000 {
-        text.push_str(&format!("https://host/clip-{n}-{}.mp4\n", n * 7919 % 10_007));
+        let _ = writeln!(text, "https://host/clip-{n}-{}.mp4", n * 7919 % 10_007);
     }
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(text.as_bytes()).unwrap();
