@@ -194,6 +194,7 @@ async fn every_fault_of_the_sandbox_reaches_the_client_as_the_fault_it_is() {
         let fits = match fault {
             Fault::Unnamed => verdict == Verdict::AcceptedUnnamed,
             Fault::Busy => matches!(verdict, Verdict::RefusedForNow { .. }),
+            Fault::Redirect => matches!(verdict, Verdict::StopRun { .. }),
             _ => matches!(verdict, Verdict::InDoubt { .. }),
         };
         assert!(fits, "{word}: {verdict:?}");

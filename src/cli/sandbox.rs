@@ -77,14 +77,26 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "SHARE", env = "TELECINE_SANDBOX_FAULT_SHARE", default_value = "0", value_parser = values::share)]
     fault_share: f64,
 
-    /// What goes wrong, one of these at a time [default: all]: cut-before, cut-after, late, hang, bad-gateway,
-    /// bad-gateway-before, html, half-json, abnormal, abnormal-before, unnamed, repeated, busy.
+    /// What goes wrong, one of these at a time [default: all but redirect]: cut-before, cut-after, late, hang, bad-gateway,
+    /// bad-gateway-before, html, half-json, abnormal, abnormal-before, unnamed, repeated, busy, redirect.
     #[arg(long, value_name = "FAULTS", env = "TELECINE_SANDBOX_FAULTS", value_delimiter = ',', value_parser = fault)]
     faults: Vec<Fault>,
 
     /// How much later a `late` video is taken, at most.
     #[arg(long, value_name = "SPAN", env = "TELECINE_SANDBOX_LATENESS", default_value = "60s")]
     lateness: values::Span,
+
+    /// The share of listings that something goes wrong with: cut, 502, short or lost pages, wrong totals, null.
+    #[arg(long, value_name = "SHARE", env = "TELECINE_SANDBOX_READ_FAULT_SHARE", default_value = "0", value_parser = values::share)]
+    read_fault_share: f64,
+
+    /// The share of videos that listings never show, though `get_metadata` does.
+    #[arg(long, value_name = "SHARE", env = "TELECINE_SANDBOX_UNLISTED_SHARE", default_value = "0", value_parser = values::share)]
+    unlisted_share: f64,
+
+    /// Put the service's clock ahead by this.
+    #[arg(long, value_name = "SPAN", env = "TELECINE_SANDBOX_CLOCK_AHEAD")]
+    clock_ahead: Option<values::Span>,
 
     /// Send Retry-After with refusals.
     #[arg(long, value_name = "SPAN", env = "TELECINE_SANDBOX_RETRY_AFTER")]
@@ -108,7 +120,6 @@ fn fault(word: &str) -> Result<Fault, String> {
 
 impl SandboxArgs {
     fn policy(&self) -> Policy {
-        let all = || Fault::ALL.iter().map(|(fault, _)| *fault).collect();
         Policy {
             upload_rate: self.rate,
             cap: self.cap,
@@ -122,9 +133,12 @@ impl SandboxArgs {
             order: if self.oldest_first { ListOrder::OldestFirst } else { ListOrder::NewestFirst },
             faults: Faults {
                 share: self.fault_share,
-                kinds: if self.faults.is_empty() { all() } else { self.faults.clone() },
+                kinds: if self.faults.is_empty() { Fault::passing() } else { self.faults.clone() },
             },
             lateness_max: self.lateness.0,
+            read_fault_share: self.read_fault_share,
+            unlisted_share: self.unlisted_share,
+            clock_ahead_ms: self.clock_ahead.map_or(0, |span| i64::try_from(span.0.as_millis()).unwrap_or(0)),
             retry_after: self.retry_after.map(|span| span.0),
             seed: self.seed,
         }

@@ -46,6 +46,21 @@ pub(super) fn migrate(connection: &mut Connection, found: i64) -> Result<(), Led
     Ok(())
 }
 
+/// A file of each version as its program left it, for the tests of the versions behind it.
+#[cfg(test)]
+pub(super) const SAMPLES: &[&str] = &[include_str!("migrations/1.sample.sql")];
+
+/// Makes a file of the `version`-th version, with its sample data.
+#[cfg(test)]
+pub(super) fn make_sample(connection: &mut Connection, version: usize) {
+    for migration in &MIGRATIONS[..version] {
+        connection.execute_batch(migration).unwrap();
+    }
+    connection.execute_batch(SAMPLES[version - 1]).unwrap();
+    connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+    connection.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -345,6 +345,30 @@ async fn a_ledger_that_is_not_ours_is_refused_with_the_way_out() {
 }
 
 #[tokio::test]
+async fn a_ledger_of_every_version_opens_with_every_item_where_it_was() {
+    assert_eq!(
+        i64::try_from(schema::SAMPLES.len()).unwrap(),
+        schema::version(),
+        "every version has its sample"
+    );
+    for version in 1..=schema::SAMPLES.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        schema::make_sample(&mut Connection::open(&path).unwrap(), version);
+        let same_account = Identity { key_change: KeyChange::SameAccount, ..identity() };
+        let ledger = Ledger::open(&path, &same_account, T0).unwrap();
+        let snapshot = ledger.snapshot().await.unwrap();
+        let tally = snapshot.tally().unwrap();
+        let in_doubt = tally.of(State::InDoubt);
+        assert_eq!((tally.of(State::Sending), in_doubt), (0, 2), "what was sending is in doubt now");
+        for state in State::ALL.iter().filter(|state| !matches!(state, State::Sending | State::InDoubt)) {
+            assert_eq!(tally.of(*state), 1, "{state}");
+        }
+        assert_eq!(snapshot.contradictions().unwrap(), 0);
+    }
+}
+
+#[tokio::test]
 async fn the_ledger_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();

@@ -29,6 +29,8 @@ pub enum Fault {
     Repeated,
     /// Nothing happened, and the answer is `0429`.
     Busy,
+    /// Nothing happened, and the answer leads elsewhere (307).
+    Redirect,
 }
 
 impl Fault {
@@ -47,7 +49,14 @@ impl Fault {
         (Self::Unnamed, "unnamed"),
         (Self::Repeated, "repeated"),
         (Self::Busy, "busy"),
+        (Self::Redirect, "redirect"),
     ];
+
+    /// Every fault that a run goes on after: a redirect stops it, since the address must be wrong.
+    #[must_use]
+    pub fn passing() -> Vec<Self> {
+        Self::ALL.iter().map(|(fault, _)| *fault).filter(|fault| *fault != Self::Redirect).collect()
+    }
 
     /// The fault of this name.
     #[must_use]
@@ -67,7 +76,9 @@ impl Fault {
             | Self::Abnormal
             | Self::Unnamed
             | Self::Repeated => true,
-            Self::CutBefore | Self::BadGatewayBefore | Self::AbnormalBefore | Self::Busy => false,
+            Self::CutBefore | Self::BadGatewayBefore | Self::AbnormalBefore | Self::Busy | Self::Redirect => {
+                false
+            }
         }
     }
 }
@@ -92,4 +103,27 @@ impl Faults {
         let strikes = !self.kinds.is_empty() && dice.f64() < self.share;
         if strikes { dice.choice(&self.kinds).copied() } else { None }
     }
+}
+
+/// One way a listing goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReadFault {
+    /// The line is cut.
+    Cut,
+    /// A gateway answers 502.
+    BadGateway,
+    /// The last video of the page is missing.
+    ShortPage,
+    /// The page is empty, though there are videos.
+    LostPage,
+    /// The total says one less than there is.
+    WrongTotal,
+    /// The data is null.
+    NullData,
+}
+
+impl ReadFault {
+    /// Every fault of a listing.
+    pub const ALL: &'static [Self] =
+        &[Self::Cut, Self::BadGateway, Self::ShortPage, Self::LostPage, Self::WrongTotal, Self::NullData];
 }

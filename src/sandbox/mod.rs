@@ -18,7 +18,7 @@ mod video;
 mod world;
 
 pub use direct::Direct;
-pub use faults::{Fault, Faults};
+pub use faults::{Fault, Faults, ReadFault};
 pub use server::{SandboxServer, serve};
 pub use video::Video;
 pub use world::{Arrival, Limiter, ListOrder, Policy, Stats, World, WorldError};

@@ -6,20 +6,28 @@ use serde_json::{Value, json};
 
 use super::{
     answers::{accept, refuse},
+    faults::ReadFault,
     form::{self, ListQuery},
     video::Video,
     world::{Arrival, ListOrder, Policy, Sight, State},
 };
 use crate::item::UnixMillis;
 
-pub(super) fn list(state: &State, policy: &Policy, arrival: &Arrival, now: UnixMillis) -> Sight {
+pub(super) fn list(
+    state: &State,
+    policy: &Policy,
+    arrival: &Arrival,
+    now: UnixMillis,
+    fault: Option<ReadFault>,
+) -> Sight {
     let query = match form::read_list(&arrival.body) {
         Ok(query) => query,
         Err(message) => return refuse("0001", &message),
     };
     let ListQuery { unique_id, page, size, video_nos, tag } = query;
     let wanted = |video: &&Video| {
-        video.unique_id == unique_id
+        !video.unlisted
+            && video.unique_id == unique_id
             && tag.as_ref().is_none_or(|tag| video.is_parsed(now) && video.tags.contains(tag))
     };
     let mut shown: Vec<&Video> = match &video_nos {
@@ -40,17 +48,29 @@ pub(super) fn list(state: &State, policy: &Policy, arrival: &Arrival, now: UnixM
         }
         ListOrder::OldestFirst => shown.sort_by_key(|video| (video.created_at, &video.video_no)),
     }
-    let total = shown.len();
-    let videos: Vec<Value> = shown
+    let mut total = shown.len();
+    let mut videos: Vec<Value> = shown
         .into_iter()
         .skip((page - 1).saturating_mul(size))
         .take(size)
         .map(|video| video.show(now))
         .collect();
+    match fault {
+        Some(ReadFault::ShortPage) => drop(videos.pop()),
+        Some(ReadFault::LostPage) => videos.clear(),
+        Some(ReadFault::WrongTotal) => total = total.saturating_sub(1),
+        Some(ReadFault::Cut | ReadFault::BadGateway | ReadFault::NullData) | None => {}
+    }
     accept(&json!({ "current_page": page, "page_size": size, "total_count": total, "videos": videos }))
 }
 
-pub(super) fn metadata(state: &State, policy: &Policy, arrival: &Arrival, now: UnixMillis) -> Sight {
+pub(super) fn metadata(
+    state: &State,
+    policy: &Policy,
+    arrival: &Arrival,
+    now: UnixMillis,
+    _: Option<ReadFault>,
+) -> Sight {
     let query: HashMap<String, String> =
         url::form_urlencoded::parse(arrival.query.as_bytes()).into_owned().collect();
     let number = query.get("video_no").map(String::as_str).unwrap_or_default();

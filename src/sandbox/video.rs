@@ -35,6 +35,12 @@ pub struct Video {
     pub indexed_at: UnixMillis,
     /// Whether its indexing fails.
     pub fails: bool,
+    /// Whether listings never show it.
+    #[serde(default)]
+    pub unlisted: bool,
+    /// When it was accepted, by the service's own clock.
+    #[serde(default)]
+    pub dated: UnixMillis,
 }
 
 /// A number for a video made at `moment`, the `sequence`-th of its world.
@@ -64,7 +70,7 @@ impl Video {
             "video_no": self.video_no,
             "video_name": format!("mavi_api_video_{}", self.video_no),
             "status": self.status(now),
-            "create_time": self.created_at.0,
+            "create_time": self.dated.0,
         });
         if self.is_parsed(now) {
             let tags: Vec<&str> = self.tags.iter().map(String::as_str).chain(["api"]).collect();
@@ -83,7 +89,7 @@ impl Video {
             "videoNo": self.video_no,
             "videoName": format!("mavi_api_video_{}", self.video_no),
             "videoStatus": "UNPARSE",
-            "uploadTime": self.created_at.0.to_string(),
+            "uploadTime": self.dated.0.to_string(),
         })
     }
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     answers::{accept, page, refuse},
-    faults::{Fault, Faults},
+    faults::{Fault, Faults, ReadFault},
     form::{self, UploadForm},
     reads::{list, metadata},
     video::{self, Video},
@@ -54,6 +54,12 @@ pub struct Policy {
     pub faults: Faults,
     /// How much later a late video is taken, at most.
     pub lateness_max: Duration,
+    /// The share of listings that something goes wrong with, 0.0 to 1.0.
+    pub read_fault_share: f64,
+    /// The share of videos that listings never show, though `get_metadata` does.
+    pub unlisted_share: f64,
+    /// How far the service's clock is ahead of the true time, in milliseconds; may be negative.
+    pub clock_ahead_ms: i64,
     /// Sent along with refusals for now.
     pub retry_after: Option<Duration>,
     /// Sows the dice.
@@ -94,6 +100,9 @@ impl Default for Policy {
             order: ListOrder::NewestFirst,
             faults: Faults::none(),
             lateness_max: Duration::from_mins(1),
+            read_fault_share: 0.0,
+            unlisted_share: 0.0,
+            clock_ahead_ms: 0,
             retry_after: None,
             seed: 1,
         }
@@ -248,6 +257,17 @@ impl World {
         state.remember(video);
     }
 
+    /// Somebody deletes a video; true if it was there.
+    pub fn delete(&self, video_no: &str) -> bool {
+        let mut state = self.state();
+        state.let_effects_happen();
+        let before = state.videos.len();
+        state.videos.retain(|video| video.video_no != video_no);
+        state.by_number =
+            state.videos.iter().enumerate().map(|(at, video)| (video.video_no.clone(), at)).collect();
+        state.videos.len() < before
+    }
+
     /// Takes a request, lets it take effect at its moment, and returns what the client sees, when it sees it.
     pub(super) async fn answer(&self, arrival: Arrival) -> Sight {
         let (clock, sight, seen_at) = {
@@ -323,6 +343,10 @@ impl World {
             Some(Fault::Unnamed) => accept(&json!({})),
             Some(Fault::Repeated) => refuse("0409", "Service is busy, try later"),
             Some(Fault::Busy) => self.busy(),
+            Some(Fault::Redirect) => {
+                let location = Some("https://elsewhere.example/serve/api/v1/upload_url".to_owned());
+                Sight::Answer(Reply { status: 307, location, ..Reply::default() })
+            }
         }
     }
 
@@ -339,7 +363,7 @@ impl World {
         state: &mut State,
         arrival: &Arrival,
         now: UnixMillis,
-        read: fn(&State, &Policy, &Arrival, UnixMillis) -> Sight,
+        read: fn(&State, &Policy, &Arrival, UnixMillis, Option<ReadFault>) -> Sight,
     ) -> Sight {
         state.stats.reads += 1;
         let limit = self.policy.read_rate;
@@ -348,7 +372,16 @@ impl World {
             return self.busy();
         }
         account.reads.push_back(now);
-        read(state, &self.policy, arrival, now)
+        let strikes = arrival.endpoint == "list_videos" && state.dice.f64() < self.policy.read_fault_share;
+        let fault = if strikes { state.dice.choice(ReadFault::ALL).copied() } else { None };
+        match fault {
+            Some(ReadFault::Cut) => Sight::Cut,
+            Some(ReadFault::BadGateway) => page(502, "<html>502 Bad Gateway</html>"),
+            Some(ReadFault::NullData) => accept(&Value::Null),
+            Some(ReadFault::ShortPage | ReadFault::LostPage | ReadFault::WrongTotal) | None => {
+                read(state, &self.policy, arrival, now, fault)
+            }
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -387,7 +420,7 @@ impl State {
         self.sequence += 1;
         let indexing = throw_span(&mut self.dice, &policy.index_delay);
         Video {
-            video_no: video::number(at, self.sequence),
+            video_no: video::number(at.plus_ms(policy.clock_ahead_ms), self.sequence),
             account: account.to_owned(),
             unique_id: form.unique_id,
             url: form.url,
@@ -399,6 +432,8 @@ impl State {
             created_at: at,
             indexed_at: at.plus(indexing),
             fails: self.dice.f64() < policy.fail_share,
+            unlisted: self.dice.f64() < policy.unlisted_share,
+            dated: at.plus_ms(policy.clock_ahead_ms),
         }
     }
 
