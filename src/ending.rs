@@ -13,6 +13,8 @@ pub enum StopReason {
     NoPermission,
     /// The address does not lead to the service.
     WrongAddress,
+    /// Row after row is refused with the same words: it is hardly the rows.
+    SameRefusal,
 }
 
 /// How a run ended.

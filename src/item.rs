@@ -60,12 +60,11 @@ impl fmt::Debug for UnixMillis {
 pub struct ItemKey(pub [u8; 16]);
 
 impl ItemKey {
-    /// Derives the key. Two rows with the same namespace and the same normalised URL are the same item; the fragment
-    /// of a URL is not part of it, since it is never sent to the source's server.
+    /// Derives the key. Two rows with the same namespace and the same normalised URL are the same item. The fragment of
+    /// a URL is not part of it, nor is the signature of a signed link: a link signed anew is the same video.
     #[must_use]
     pub fn derive(namespace: &str, url: &SourceUrl) -> Self {
-        let address = url.as_str();
-        let address = address.split_once('#').map_or(address, |(before, _)| before);
+        let address = url.without_signature();
         let mut hasher = blake3::Hasher::new();
         hasher.update(namespace.as_bytes());
         hasher.update(b"\n");
@@ -93,6 +92,32 @@ impl fmt::Debug for ItemKey {
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SourceUrl(String);
+
+/// How links are signed: by the parameter that holds the signature, all parameters that belong to it. `*` stands for any
+/// ending. S3, Google Cloud Storage, Cloudfront and their older forms, Azure.
+const SIGNATURES: &[(&str, &[&str])] = &[
+    ("x-amz-signature", &["x-amz-*"]),
+    ("x-goog-signature", &["x-goog-*"]),
+    (
+        "signature",
+        &[
+            "signature",
+            "expires",
+            "awsaccesskeyid",
+            "googleaccessid",
+            "key-pair-id",
+            "policy",
+            "x-amz-security-token",
+        ],
+    ),
+    (
+        "sig",
+        &[
+            "sig", "sv", "ss", "srt", "sp", "st", "se", "sr", "spr", "sip", "si", "skoid", "sktid", "skt",
+            "ske", "sks", "skv", "sdd",
+        ],
+    ),
+];
 
 /// Why a text is no [`SourceUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -154,6 +179,27 @@ impl SourceUrl {
             return Err(UrlFault::TooLong);
         }
         Ok(Self(normalised))
+    }
+
+    /// The address without fragment and without the parameters that sign it.
+    #[must_use]
+    pub fn without_signature(&self) -> String {
+        let address = self.0.split_once('#').map_or(self.0.as_str(), |(before, _)| before);
+        let Some((base, query)) = address.split_once('?') else { return address.to_owned() };
+        let name_of = |pair: &str| pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        let Some((_, signing)) =
+            SIGNATURES.iter().find(|(signature, _)| query.split('&').any(|pair| name_of(pair) == *signature))
+        else {
+            return address.to_owned();
+        };
+        let is_signing = |pair: &str| {
+            let name = name_of(pair);
+            signing
+                .iter()
+                .any(|own| own.strip_suffix('*').map_or(name == *own, |start| name.starts_with(start)))
+        };
+        let kept: Vec<&str> = query.split('&').filter(|pair| !is_signing(pair)).collect();
+        if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) }
     }
 
     /// The whole address, with the secrets a signed link carries. For the wire and the ledger only.
@@ -252,6 +298,13 @@ impl Submission {
     #[must_use]
     pub fn key(&self) -> ItemKey {
         ItemKey::derive(&self.namespace, &self.url)
+    }
+
+    /// Whether the other is the same but for the signature of the link.
+    #[must_use]
+    pub fn has_same_content(&self, other: &Self) -> bool {
+        let same_link = self.url.without_signature() == other.url.without_signature();
+        same_link && Self { url: self.url.clone(), ..other.clone() } == *self
     }
 
     /// Fingerprint of everything that would be sent: a changed row shows as another fingerprint under the same key.
@@ -354,6 +407,33 @@ mod tests {
         assert_eq!(key, ItemKey::derive("default", &url("https://HOST:443/a.mp4#t=1")));
         assert_ne!(key, ItemKey::derive("other", &url("https://host/a.mp4")));
         assert_ne!(key, ItemKey::derive("default", &url("https://host/b.mp4")));
+    }
+
+    #[test]
+    fn a_link_signed_anew_is_the_same_item() {
+        let key = |text: &str| ItemKey::derive("default", &SourceUrl::parse(text).unwrap());
+        for (first, second) in [
+            (
+                "https://b.s3/a.mp4?X-Amz-Date=1&X-Amz-Signature=aa&part=2",
+                "https://b.s3/a.mp4?part=2&X-Amz-Date=3&X-Amz-Signature=bb",
+            ),
+            ("https://x.blob/a.mp4?sv=1&se=2024&sig=aa", "https://x.blob/a.mp4?sv=2&se=2025&sig=bb"),
+            (
+                "https://c/a.mp4?Expires=1&Signature=aa&Key-Pair-Id=K",
+                "https://c/a.mp4?Expires=2&Signature=bb&Key-Pair-Id=K",
+            ),
+        ] {
+            assert_eq!(key(first), key(second), "{first}");
+        }
+        assert_ne!(
+            key("https://h/a.mp4?se=1"),
+            key("https://h/a.mp4?se=2"),
+            "without a signature nothing is left out"
+        );
+        assert_ne!(
+            key("https://b.s3/a.mp4?part=1&X-Amz-Signature=a"),
+            key("https://b.s3/a.mp4?part=2&X-Amz-Signature=a")
+        );
     }
 
     #[test]

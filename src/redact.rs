@@ -38,16 +38,30 @@ fn parameter(name: &str, value: &str) -> String {
     if harmless { format!("{name}={value}") } else { format!("{name}=***") }
 }
 
-/// Text that is no URL but may hold one, or a password: hidden from the first `?` on, and between `//` and `@`.
+/// Text that is no URL but may hold one, or a password: what follows a `?` (also percent-encoded) is hidden up to the
+/// next blank or quote, and what stands between `//` and `@`.
 #[must_use]
 pub fn opaque(text: &str) -> String {
-    let before_query =
-        text.split_once('?').map_or_else(|| text.to_owned(), |(before, _)| format!("{before}?***"));
-    let shown = match (before_query.find("//"), before_query.rfind('@')) {
-        (Some(slashes), Some(at)) if slashes < at => {
-            format!("{}//***{}", &before_query[..slashes], &before_query[at..])
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((at, mark)) =
+        ["?", "%3F", "%3f"].iter().filter_map(|mark| Some((rest.find(mark)?, mark))).min()
+    {
+        let (before, behind) = (&rest[..at], &rest[at + mark.len()..]);
+        shown.push_str(before);
+        shown.push_str(mark);
+        let end = behind
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>'))
+            .unwrap_or(behind.len());
+        if end > 0 {
+            shown.push_str("***");
         }
-        _ => before_query,
+        rest = &behind[end..];
+    }
+    shown.push_str(rest);
+    let shown = match (shown.find("//"), shown.rfind('@')) {
+        (Some(slashes), Some(at)) if slashes < at => format!("{}//***{}", &shown[..slashes], &shown[at..]),
+        _ => shown,
     };
     clean(&shown)
 }
@@ -88,6 +102,10 @@ mod tests {
         assert!(!url("rtsp://user:password@10.0.0.1/").contains("password"));
         assert!(!opaque("ht tp//user:password@host/x").contains("password"));
         assert!(!opaque("host/path?sig=secret").contains("secret"));
+        assert_eq!(
+            opaque("bad url https%3A%2F%2Fh%2Fa%3Fsig%3Dsecret here? yes"),
+            "bad url https%3A%2F%2Fh%2Fa%3F*** here? yes"
+        );
     }
 
     #[test]

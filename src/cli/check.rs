@@ -4,11 +4,14 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use clap::Args;
 
-use super::{args::ManifestArgs, print, print_json, show};
+use super::{
+    args::{ManifestArgs, OutputArgs},
+    print, print_json, show,
+};
 use crate::{
     error::{Error, ExitCode},
-    item::ItemKey,
-    ledger::{LedgerError, Snapshot},
+    item::ManifestRow,
+    ledger::{FailedRows, LedgerError, Prospect, Snapshot},
     lifecycle::State,
     manifest::{self, Manifest, Met, Survey},
     report::{SCHEMA, with_separators},
@@ -43,28 +46,32 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
 pub(super) fn dry_run(
     mut manifests: Vec<Manifest>,
     snapshot: Option<&Snapshot>,
-    json: bool,
+    failed: FailedRows,
+    output: &OutputArgs,
 ) -> Result<ExitCode, Error> {
     let opened = describe(&manifests);
     let mut known: BTreeMap<State, u64> = BTreeMap::new();
     let mut would_send = 0_u64;
     let mut broken: Option<LedgerError> = None;
-    let mut look_up = |key: ItemKey| match snapshot.map(|snapshot| snapshot.state_of(key)) {
-        None | Some(Ok(None)) => would_send += 1,
-        Some(Ok(Some(state))) => *known.entry(state).or_default() += 1,
+    let mut look_up = |row: &ManifestRow| match snapshot.map(|snapshot| snapshot.prospect(row, failed)) {
+        None | Some(Ok(Prospect::New)) => would_send += 1,
+        Some(Ok(Prospect::Resent(state))) => {
+            would_send += 1;
+            *known.entry(state).or_default() += 1;
+        }
+        Some(Ok(Prospect::Left(state))) => *known.entry(state).or_default() += 1,
         Some(Err(fault)) => broken = Some(fault),
     };
     let survey = manifest::survey(&mut manifests, |_, met| {
-        if let Met::Good(key) = met {
-            look_up(key);
+        if let Met::Good(row) = met {
+            look_up(row);
         }
     })?;
     if let Some(fault) = broken {
         return Err(fault.into());
     }
-    would_send += known.get(&State::Pending).copied().unwrap_or(0);
     let code = exit_code(&survey);
-    if json {
+    if output.json {
         let known: BTreeMap<&str, u64> = known.iter().map(|(state, count)| (state.word(), *count)).collect();
         print_json(&serde_json::json!({
             "schema": SCHEMA, "exit_code": code.number(), "would_send": would_send, "known": known, "survey": survey,

@@ -35,7 +35,7 @@ pub(super) struct ImportArgs {
     #[command(flatten)]
     output: OutputArgs,
 
-    /// Send rows again whose indexing failed; each is paid again.
+    /// Send rows of these manifests again that failed to be indexed (each is paid again) or were refused.
     #[arg(long, env = "TELECINE_RETRY_FAILED")]
     retry_failed: bool,
 
@@ -86,9 +86,10 @@ pub(super) struct ReconcileArgs {
 pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
     let ledger = args.ledger.path(args.service.target());
+    let failed = if args.retry_failed { FailedRows::Retry } else { FailedRows::Leave };
     if args.dry_run {
         let snapshot = if ledger.exists() { Some(Snapshot::open(&ledger)?) } else { None };
-        return check::dry_run(manifests, snapshot.as_ref(), args.output.json);
+        return check::dry_run(manifests, snapshot.as_ref(), failed, &args.output);
     }
     let rate = match args.pace.rate {
         Some(rate) => rate,
@@ -103,7 +104,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         wait: wait(&args.settle),
         time_max: args.pace.time_max.map(|span| span.0),
         rows_max: args.pace.max_rows,
-        failed: if args.retry_failed { FailedRows::Retry } else { FailedRows::Leave },
+        failed,
     };
     let order = run::Order { service: &args.service, output: &args.output, ledger: &ledger, policy };
     run::carry_out(&order, run::Work::Import(manifests))

@@ -61,7 +61,10 @@ pub(super) fn carry_out(order: &Order<'_>, work: Work) -> Result<ExitCode, Error
         .enable_all()
         .build()
         .map_err(|fault| Error::Usage(format!("the async runtime cannot be started: {fault}")))?;
-    runtime.block_on(run(order, work, &key))
+    let ended = runtime.block_on(run(order, work, &key));
+    // a reader that stalls on a pipe must not keep the process
+    runtime.shutdown_background();
+    ended
 }
 
 fn api_key(service: &ServiceArgs) -> Result<SecretString, Error> {

@@ -24,10 +24,10 @@ use std::{path::Path, sync::Arc};
 
 pub use door::{Identity, KeyChange};
 pub use fault::LedgerError;
-pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenTime, RunRow, Snapshot};
+pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenTime, Prospect, RunRow, Snapshot};
 pub use tokens::{
-    Admission, Binding, BoundBy, Claim, ClaimAnswer, ClaimTerms, Doubt, FailedRows, Marker, Obstacle, Seen,
-    Settlement, Sight, Standing, Tally, Watch,
+    Admission, Binding, Bindings, BoundBy, Claim, ClaimAnswer, ClaimTerms, Doubt, FailedRows, Marker,
+    Obstacle, Seen, Settlement, Sight, Standing, Tally, Watch, Witness,
 };
 
 use crate::item::{ManifestRow, RowFault, UnixMillis, VideoNo};
@@ -106,14 +106,16 @@ impl Ledger {
         self.queue.run(move |store| store.end_run(run, at, exit_code, &reason)).await
     }
 
-    /// Makes a manifest known and begins its reading by `run`.
+    /// Makes a manifest known and begins its reading by `run`. `stamp` tells whether the file is as it was before: then
+    /// its items may be sent at once, otherwise each only after it was seen again.
     pub async fn begin_reading(
         &self,
         run: RunId,
         identity: String,
         columns: Vec<String>,
+        stamp: Option<String>,
     ) -> Result<SourceId, LedgerError> {
-        self.queue.run(move |store| store.begin_reading(run, &identity, &columns)).await
+        self.queue.run(move |store| store.begin_reading(run, &identity, &columns, stamp.as_deref())).await
     }
 
     /// Takes in a batch of rows and faults, and says what became of each. All or nothing.
@@ -128,9 +130,15 @@ impl Ledger {
         self.queue.run(move |store| store.admit(run, source, &rows, failed, at)).await
     }
 
-    /// Records that a manifest was read to its end.
-    pub async fn end_reading(&self, run: RunId, source: SourceId) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.end_reading(run, source)).await
+    /// Records that a manifest was read to its end. Returns how many items waited and are not in it any more; they
+    /// are not sent.
+    pub async fn end_reading(
+        &self,
+        run: RunId,
+        source: SourceId,
+        stamp: Option<String>,
+    ) -> Result<u64, LedgerError> {
+        self.queue.run(move |store| store.end_reading(run, source, stamp.as_deref())).await
     }
 
     /// Claims the next pending item, if the quota allows.
@@ -157,14 +165,32 @@ impl Ledger {
         self.queue.run(move |store| store.doubts(count_max)).await
     }
 
-    /// How many attempts could still become a video of `namespace`: on the wire, in doubt, counted or asked.
-    pub async fn open_attempts(&self, namespace: String) -> Result<u64, LedgerError> {
-        self.queue.run(move |store| store.open_attempts(&namespace)).await
+    /// What is known of a namespace and of the videos listed there, at one moment.
+    pub async fn bindings(
+        &self,
+        namespace: String,
+        video_nos: Vec<VideoNo>,
+    ) -> Result<Bindings, LedgerError> {
+        let look = move |store: &store::Store| {
+            Ok(Bindings { bound: store.bound(&video_nos)?, open_attempts: store.open_attempts(&namespace)? })
+        };
+        self.queue.run(look).await
     }
 
-    /// Those of `video_nos` that are bound to an attempt.
-    pub async fn bound(&self, video_nos: Vec<VideoNo>) -> Result<Vec<VideoNo>, LedgerError> {
-        self.queue.run(move |store| store.bound(&video_nos)).await
+    /// Accepted videos of a namespace that a complete listing must show: named by the service's answer before
+    /// `answered_before`, newest first.
+    pub async fn witnesses(
+        &self,
+        namespace: String,
+        answered_before: UnixMillis,
+    ) -> Result<Vec<Witness>, LedgerError> {
+        self.queue.run(move |store| store.witnesses(&namespace, answered_before)).await
+    }
+
+    /// How far the service's clock may be behind ours at most, in milliseconds, by its latest answers; negative when it
+    /// is ahead, none when no answer tells.
+    pub async fn clock_behind_ms(&self) -> Result<Option<i64>, LedgerError> {
+        self.queue.run(store::Store::clock_behind_ms).await
     }
 
     /// Notes when a complete listing first showed nothing that an attempt could be; none forgets it.
@@ -197,10 +223,11 @@ impl Ledger {
     }
 
     /// How many items of these manifests wait to be sent, and how many of all are in each state, at one moment.
-    pub async fn standing(&self, sources: Vec<SourceId>) -> Result<Standing, LedgerError> {
-        self.queue
-            .run(move |store| Ok(Standing { pending: store.pending(&sources)?, tally: store.tally()? }))
-            .await
+    pub async fn standing(&self, run: RunId, sources: Vec<SourceId>) -> Result<Standing, LedgerError> {
+        let look = move |store: &store::Store| {
+            Ok(Standing { pending: store.pending(run, &sources)?, tally: store.tally()? })
+        };
+        self.queue.run(look).await
     }
 
     /// When the last request left, in any run.

@@ -4,15 +4,26 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
-use super::{LedgerError, RunId, SourceId, Tally, schema, store};
+use super::{FailedRows, LedgerError, RunId, SourceId, Tally, schema, store};
 use crate::{
-    item::{ItemKey, Problem, UnixMillis},
+    item::{ManifestRow, Problem, UnixMillis},
     lifecycle::State,
 };
 
 /// A consistent view for the length of each call; never writes.
 pub struct Snapshot {
     connection: Connection,
+}
+
+/// What an import would do with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// It is not known: it would be sent.
+    New,
+    /// It is known, and would be sent (again).
+    Resent(State),
+    /// It is known, and would be left.
+    Left(State),
 }
 
 /// One item as a report shows it.
@@ -154,12 +165,29 @@ impl Snapshot {
         tally(&self.connection)
     }
 
-    /// Where the item with this key stands; none when it is not known.
-    pub fn state_of(&self, key: ItemKey) -> Result<Option<State>, LedgerError> {
+    /// What an import would do with a row, by the rule it admits rows by.
+    pub fn prospect(&self, row: &ManifestRow, failed: FailedRows) -> Result<Prospect, LedgerError> {
         use rusqlite::OptionalExtension as _;
-        let mut statement = self.connection.prepare_cached("SELECT state FROM item WHERE key = ?1")?;
-        let word: Option<String> = statement.query_row([key.0], |row| row.get(0)).optional()?;
-        word.map(|word| store::state_of(&word)).transpose()
+        let mut statement =
+            self.connection.prepare_cached("SELECT state, fingerprint FROM item WHERE key = ?1")?;
+        let found: Option<(String, Vec<u8>)> =
+            statement.query_row([row.submission.key().0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((word, fingerprint)) = found else { return Ok(Prospect::New) };
+        let state = store::state_of(&word)?;
+        let is_changed = fingerprint != row.submission.fingerprint();
+        let is_resent = match state {
+            State::Pending => true,
+            State::Rejected => is_changed || failed == FailedRows::Retry,
+            State::Failed => failed == FailedRows::Retry,
+            State::Sending
+            | State::InDoubt
+            | State::Counted
+            | State::Asked
+            | State::Accepted
+            | State::Indexed
+            | State::Abandoned => false,
+        };
+        Ok(if is_resent { Prospect::Resent(state) } else { Prospect::Left(state) })
     }
 
     /// How many of the items seen by `run` are in each state.

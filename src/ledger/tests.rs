@@ -35,7 +35,7 @@ impl Desk {
         let ledger = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0).unwrap();
         let run = ledger.begin_run("first".to_owned(), "import", T0).await.unwrap();
         let columns = vec!["url".to_owned()];
-        let source = ledger.begin_reading(run, "m.csv".to_owned(), columns).await.unwrap();
+        let source = ledger.begin_reading(run, "m.csv".to_owned(), columns, None).await.unwrap();
         Self { folder, ledger: Some(ledger), run, source }
     }
 
@@ -49,11 +49,15 @@ impl Desk {
 
     /// Closes and opens again, as a crash and a restart would.
     async fn reopen(&mut self, at: UnixMillis) {
+        self.reopen_with(at, None).await;
+    }
+
+    async fn reopen_with(&mut self, at: UnixMillis, stamp: Option<String>) {
         self.ledger.take().unwrap().close().await;
         let ledger = Ledger::open(&self.path(), &identity(), at).unwrap();
         self.run = ledger.begin_run(format!("after {}", self.run), "import", at).await.unwrap();
         self.source =
-            ledger.begin_reading(self.run, "m.csv".to_owned(), vec!["url".to_owned()]).await.unwrap();
+            ledger.begin_reading(self.run, "m.csv".to_owned(), vec!["url".to_owned()], stamp).await.unwrap();
         self.ledger = Some(ledger);
     }
 
@@ -180,6 +184,52 @@ async fn a_changed_row_is_taken_only_while_the_service_does_not_have_it() {
     assert_eq!(admissions, [Admission::Drifted, Admission::Updated]);
     let claim = desk.claim(T0).await;
     assert_eq!(claim.submission.tags, ["new"]);
+}
+
+#[tokio::test]
+async fn a_row_removed_from_its_manifest_is_not_sent() {
+    let mut desk = Desk::new().await;
+    desk.admit(vec![row(2, "kept", &[]), row(3, "removed", &[])]).await;
+    desk.reopen(T0).await;
+    let nothing = desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap();
+    assert_eq!(
+        nothing,
+        Some(Obstacle::NothingPending),
+        "a changed manifest is read before anything of it is sent"
+    );
+    desk.admit(vec![row(2, "kept", &[])]).await;
+    assert_eq!(desk.ledger().end_reading(desk.run, desk.source, None).await.unwrap(), 1);
+    assert_eq!(desk.claim(T0).await.submission.url.as_str(), "https://host/kept.mp4");
+    assert_eq!(desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap(), Some(Obstacle::NothingPending));
+    // it is wanted again when it comes back
+    desk.reopen(T0).await;
+    desk.admit(vec![row(2, "kept", &[]), row(3, "removed", &[])]).await;
+    assert_eq!(desk.claim(T0).await.submission.url.as_str(), "https://host/removed.mp4");
+}
+
+#[tokio::test]
+async fn an_unchanged_manifest_is_sent_on_before_it_is_read_again() {
+    let mut desk = Desk::new().await;
+    desk.admit(vec![row(2, "a", &[])]).await;
+    let stamp = Some("1:2:3".to_owned());
+    desk.ledger().end_reading(desk.run, desk.source, stamp.clone()).await.unwrap();
+    desk.reopen_with(T0, stamp).await;
+    desk.claim(T0).await;
+}
+
+#[tokio::test]
+async fn a_link_signed_anew_is_known_and_the_fresh_link_is_sent() {
+    let mut desk = Desk::new().await;
+    let signed = |line, name: &str, signature: &str| {
+        row(line, &format!("{name}.mp4?X-Amz-Signature={signature}#"), &[])
+    };
+    desk.admit(vec![signed(2, "sent", "old"), signed(3, "waiting", "old")]).await;
+    let claim = desk.claim(T0).await;
+    desk.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
+    desk.reopen(T0).await;
+    let admissions = desk.admit(vec![signed(2, "sent", "new"), signed(3, "waiting", "new")]).await;
+    assert_eq!(admissions, [Admission::Known, Admission::Updated]);
+    assert!(desk.claim(T0).await.submission.url.as_str().contains("=new"));
 }
 
 #[tokio::test]
@@ -409,12 +459,13 @@ async fn a_marker_is_unguessable_and_leads_back_to_its_item() {
 #[tokio::test]
 async fn too_many_doubts_of_a_run_stop_the_sending_and_a_crash_does_not() {
     let mut desk = Desk::new().await;
-    let rows = (0..20).map(|n| row(n + 2, &n.to_string(), &[])).collect();
-    desk.admit(rows).await;
+    let rows = || (0..20).map(|n| row(n + 2, &n.to_string(), &[])).collect();
+    desk.admit(rows()).await;
     for _ in 0..8 {
         desk.claim(T0).await;
     }
     desk.reopen(T0).await;
+    desk.admit(rows()).await;
     for _ in 0..6 {
         let claim = desk.claim(T0).await;
         desk.ledger().settle(claim.attempt, plain(Event::Doubted, T0)).await.unwrap();

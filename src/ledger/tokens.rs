@@ -159,6 +159,24 @@ pub struct Doubt {
     pub clear_at: Option<UnixMillis>,
 }
 
+/// What the ledger knows of a namespace, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bindings {
+    /// Those of the asked videos that are bound to an attempt.
+    pub bound: Vec<VideoNo>,
+    /// Attempts that could still become a video there: on the wire, in doubt, counted or asked.
+    pub open_attempts: u64,
+}
+
+/// An accepted video that vouches for a listing: one that does not show it is not complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// The video.
+    pub video_no: VideoNo,
+    /// When it was accepted, by the service's clock.
+    pub uploaded_at: Option<UnixMillis>,
+}
+
 /// An accepted item whose indexing is watched.
 #[derive(Clone, Debug)]
 pub struct Watch {
@@ -194,6 +212,8 @@ pub enum Seen {
     InProgress,
     /// Not shown; it may not be visible yet.
     NotShown,
+    /// The look itself brought nothing.
+    NotLooked,
 }
 
 /// What became of one row offered to the ledger.

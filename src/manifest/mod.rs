@@ -130,21 +130,20 @@ pub struct Manifest {
     rules: RowRules,
     first_row_is_read: bool,
     is_own_output: bool,
+    stamp: Option<String>,
 }
 
 impl Manifest {
     /// Opens the file, finds out compression and delimiter, reads the header and resolves the mapping.
     pub fn open(spec: &ManifestSpec) -> Result<Self, ManifestError> {
         let path = spec.path.clone();
-        let opened =
+        let stamp = stamp(spec);
+        let (head, bytes) =
             source::open(&path).map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
-        let mut bytes = opened;
-        let head = source::peek(&mut bytes)
-            .map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
         if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
             return Err(ManifestError::Utf16 { path });
         }
-        let delimiter = spec.delimiter.unwrap_or_else(|| source::guess_delimiter(head));
+        let delimiter = spec.delimiter.unwrap_or_else(|| source::guess_delimiter(&head));
         let mut records = Records::new(bytes, delimiter);
         let first =
             records.read().map_err(|source| ManifestError::Broken { path: path.clone(), line: 1, source })?;
@@ -171,6 +170,7 @@ impl Manifest {
             rules: spec.rules.clone(),
             first_row_is_read: spec.header == Header::Absent,
             is_own_output,
+            stamp,
         })
     }
 
@@ -178,6 +178,13 @@ impl Manifest {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// What tells whether the file, and how it is read, are as they were before: its size, time and inode, and the
+    /// mapping. None for what is no file.
+    #[must_use]
+    pub fn stamp(&self) -> Option<String> {
+        self.stamp.clone()
     }
 
     /// The columns' names; `#1`, `#2`, … without a header.
@@ -231,6 +238,14 @@ impl Manifest {
         }
         Ok(Some(row::understand(line, &cells, &self.columns, &self.rules)))
     }
+}
+
+fn stamp(spec: &ManifestSpec) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let meta = std::fs::metadata(&spec.path).ok().filter(|meta| spec.path != STDIN && meta.is_file())?;
+    let reading = format!("{:?} {:?} {:?} {:?}", spec.delimiter, spec.header, spec.map, spec.rules);
+    let reading = crate::item::hex(&blake3::hash(reading.as_bytes()).as_bytes()[..8]);
+    Some(format!("{}:{}.{:09}:{}:{reading}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino()))
 }
 
 /// The name under which the ledger knows a manifest: its absolute path, so that the same file is the same from any

@@ -167,7 +167,7 @@ impl<'a> Reading<'a> {
                 {
                     let message = "a single tag with a comma may be split by the service".to_owned();
                     let fix = "remove the comma, add a second tag, or leave the marker tag on";
-                    self.problem(Field::Tags, redact::clean(&tags[0]), "tag_comma", message, fix);
+                    self.problem(Field::Tags, redact::opaque(&tags[0]), "tag_comma", message, fix);
                 }
                 tags
             }
@@ -203,7 +203,7 @@ impl<'a> Reading<'a> {
         let message = format!("the {missing} is missing");
         self.problem(
             field,
-            redact::clean(value),
+            redact::opaque(value),
             "coordinates_pair",
             message,
             "give both coordinates or none",
@@ -233,7 +233,7 @@ impl<'a> Reading<'a> {
                 ("coordinates_pair", "expected two numbers: lat,lon", "write them as 52.5200,13.4050")
             }
         };
-        self.problem(field, redact::clean(value), class, message.to_owned(), fix);
+        self.problem(field, redact::opaque(value), class, message.to_owned(), fix);
     }
 
     fn datetime(&mut self, offset: OffsetRule) -> Option<String> {
@@ -251,7 +251,7 @@ impl<'a> Reading<'a> {
                     }
                 };
                 let fix = "write it as yyyy-MM-dd or yyyy-MM-dd HH:mm:ss";
-                self.problem(Field::Datetime, redact::clean(&value), class, message.to_owned(), fix);
+                self.problem(Field::Datetime, redact::opaque(&value), class, message.to_owned(), fix);
                 None
             }
         }
@@ -262,7 +262,7 @@ impl<'a> Reading<'a> {
         let length = value.chars().count();
         if length > length_max {
             let message = format!("{length} characters, at most {length_max} are taken");
-            self.problem(field, redact::clean(&value), "text_too_long", message, "shorten it");
+            self.problem(field, redact::opaque(&value), "text_too_long", message, "shorten it");
             return None;
         }
         Some(value.into_owned())
@@ -289,7 +289,7 @@ impl<'a> Reading<'a> {
                 let message = "neither true nor false".to_owned();
                 self.problem(
                     Field::RetainOriginalVideo,
-                    redact::clean(&value),
+                    redact::opaque(&value),
                     "boolean",
                     message,
                     "write true or false",
@@ -325,13 +325,13 @@ fn tag_advice(fault: TagFault) -> (String, &'static str, String, &'static str) {
             "map fewer columns to tags, or remove some tags",
         ),
         TagFault::TooLong(tag) => (
-            redact::clean(&tag),
+            redact::opaque(&tag),
             "tag_too_long",
             format!("a tag is longer than {} characters", tags::TAG_LENGTH_MAX),
             "shorten it, or check the tag separator (--tag-separator)",
         ),
         TagFault::Reserved(tag) => (
-            redact::clean(&tag),
+            redact::opaque(&tag),
             "tag_reserved",
             format!("tags that start with {} are telecine's own", tags::RESERVED_PREFIX),
             "remove the tag",

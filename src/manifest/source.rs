@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufReader, Read},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,6 +16,9 @@ use super::STDIN;
 /// Read-ahead buffer: large enough that system calls do not count.
 const BUFFER: usize = 256 * 1024;
 
+/// So much is read to see what a file is.
+const HEAD_MAX: usize = 64 * 1024;
+
 /// A compressed file that unpacks to more than this many times its size is refused as a trap…
 const RATIO_MAX: u64 = 200;
 
@@ -25,8 +28,8 @@ const RATIO_FROM: u64 = 64 * 1024 * 1024;
 /// The bytes of a manifest, unpacked.
 pub(super) type Bytes = BufReader<Box<dyn Read + Send>>;
 
-/// Opens a path or standard input; gzip is recognised by its first bytes, not by its name.
-pub(super) fn open(path: &str) -> io::Result<Bytes> {
+/// Opens a path or standard input, and shows its head; gzip is recognised by its first bytes, not by its name.
+pub(super) fn open(path: &str) -> io::Result<(Vec<u8>, Bytes)> {
     let raw: Box<dyn Read + Send> = if path == STDIN {
         Box::new(io::stdin())
     } else {
@@ -36,24 +39,44 @@ pub(super) fn open(path: &str) -> io::Result<Bytes> {
         }
         Box::new(file)
     };
-    let mut buffered = BufReader::with_capacity(BUFFER, raw);
-    let is_gzip = buffered.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    let mut bytes: Bytes = if is_gzip {
-        BufReader::with_capacity(BUFFER, Box::new(Unpacked::new(buffered)))
+    let raw = with_head(raw)?;
+    let mut bytes = if raw.head.starts_with(&[0x1f, 0x8b]) {
+        with_head(Box::new(Unpacked::new(BufReader::with_capacity(BUFFER, raw.into_reader()))))?
     } else {
-        // the one buffer is enough: hand on what it has read already
-        let rest = buffered.buffer().to_vec();
-        BufReader::with_capacity(BUFFER, Box::new(io::Cursor::new(rest).chain(buffered.into_inner())))
+        raw
     };
-    if peek(&mut bytes)?.starts_with(b"\xef\xbb\xbf") {
-        bytes.consume(3);
+    if bytes.head.starts_with(b"\xef\xbb\xbf") {
+        bytes.head.drain(..3);
     }
-    Ok(bytes)
+    let head = bytes.head.clone();
+    Ok((head, BufReader::with_capacity(BUFFER, bytes.into_reader())))
 }
 
-/// The bytes that come next, without taking them.
-pub(super) fn peek(bytes: &mut Bytes) -> io::Result<&[u8]> {
-    bytes.fill_buf()
+/// The beginning of a stream, looked at, and the rest.
+struct Headed {
+    head: Vec<u8>,
+    rest: Box<dyn Read + Send>,
+}
+
+impl Headed {
+    fn into_reader(self) -> Box<dyn Read + Send> {
+        Box::new(io::Cursor::new(self.head).chain(self.rest))
+    }
+}
+
+/// Reads on until the first line is there, or the end, or [`HEAD_MAX`]: a pipe may bring its bytes one by one.
+fn with_head(mut rest: Box<dyn Read + Send>) -> io::Result<Headed> {
+    let mut head = Vec::new();
+    let mut buffer = vec![0; HEAD_MAX];
+    while head.len() < HEAD_MAX && !(head.len() > 3 && head.contains(&b'\n')) {
+        match rest.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => head.extend_from_slice(&buffer[..count]),
+            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(Headed { head, rest })
 }
 
 /// The delimiter of a first line: a tab if there is one, else the most frequent of `,` `;` `|` outside quotes.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Manifest, ManifestError};
-use crate::item::{ItemKey, Problem, RowFault};
+use crate::item::{ItemKey, ManifestRow, Problem, RowFault};
 
 /// Lines remembered for each kind of fault.
 const EXAMPLES_MAX: usize = 3;
@@ -78,8 +78,8 @@ impl Seen {
 /// One row of a survey, as it is met.
 #[derive(Debug)]
 pub enum Met<'a> {
-    /// It would be sent.
-    Good(ItemKey),
+    /// It can be sent.
+    Good(&'a ManifestRow),
     /// Its item was in an earlier row.
     Duplicate {
         /// The line.
@@ -110,7 +110,7 @@ pub fn survey(
                         meet(&path, Met::Duplicate { line: row.line, first_line });
                     } else {
                         survey.good += 1;
-                        meet(&path, Met::Good(key));
+                        meet(&path, Met::Good(&row));
                     }
                 }
                 Err(fault) => {

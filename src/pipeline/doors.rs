@@ -7,11 +7,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
+    ending::StopReason,
     ledger::Ledger,
     monitor::{Monitor, Notice},
     quota::{Feedback, Lane, Porter, parse_retry_after},
     service::{ReadFault, Service},
 };
+
+/// The service's word that no read can succeed until somebody acts.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) reason: StopReason,
+    pub(super) cause: String,
+}
+
+/// So many reads in a row that bring nothing are worth a word.
+const FAILED_READS_SAID: u32 = 3;
 
 /// The doors a stage works through. Cheap to clone.
 pub struct Doors<T> {
@@ -48,7 +59,7 @@ impl<T> Doors<T> {
     }
 
     /// A read that brought nothing may be repeated freely, in its own time: the porter holds the lane.
-    pub(super) fn learn_read_fault(&self, lane: Lane, fault: &ReadFault) {
+    pub(super) fn learn_read_fault(&self, lane: Lane, fault: &ReadFault) -> Option<Refusal> {
         let feedback = match fault {
             ReadFault::RefusedForNow { retry_after } => {
                 let asked = retry_after.as_deref().and_then(|text| parse_retry_after(text, self.clock.now()));
@@ -58,7 +69,15 @@ impl<T> Doors<T> {
             ReadFault::Unclear { .. } | ReadFault::StopRun { .. } => Feedback::Unclear,
         };
         tracing::debug!(?lane, ?fault, "a read brought nothing");
-        self.porter.learn(lane, &feedback);
+        let hold = self.porter.learn(lane, &feedback);
+        if let Some(hold) = hold.filter(|hold| hold.failures == FAILED_READS_SAID) {
+            let why = format!("listings cannot be read ({fault}); trying again");
+            self.say(&Notice::Waiting { why, until: hold.until });
+        }
+        match fault {
+            ReadFault::StopRun { reason, cause } => Some(Refusal { reason: *reason, cause: cause.clone() }),
+            ReadFault::RefusedForNow { .. } | ReadFault::NotSent { .. } | ReadFault::Unclear { .. } => None,
+        }
     }
 }
 

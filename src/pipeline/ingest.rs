@@ -53,10 +53,16 @@ async fn read_one<T>(
     failed: FailedRows,
 ) -> Result<Result<(), ManifestError>, LedgerError> {
     let path = manifest.path().to_owned();
+    let stamp = manifest.stamp();
     let mut counts = ReadingCounts::default();
     let mut reading = tokio::task::spawn_blocking(move || read_batch(manifest));
     loop {
-        let Ok((manifest, batch, end)) = reading.await else {
+        // a reader that stalls, as on a pipe, must not keep anybody from going home
+        let read = tokio::select! {
+            read = &mut reading => read,
+            () = doors.signals.drain.cancelled() => return Ok(Ok(())),
+        };
+        let Ok((manifest, batch, end)) = read else {
             return Err(LedgerError::Broken { cause: "the manifest reader ended early".to_owned() });
         };
         let is_last = end.is_some() || doors.signals.drain.is_cancelled();
@@ -67,8 +73,14 @@ async fn read_one<T>(
         admit(doors, (run, source, &path), batch, failed, &mut counts).await?;
         match end {
             Some(Ok(())) => {
-                doors.ledger.end_reading(run, source).await?;
-                let pending = doors.ledger.standing(vec![source]).await?.pending;
+                let removed = doors.ledger.end_reading(run, source, stamp).await?;
+                if removed > 0 {
+                    let text = format!(
+                        "{path}: {removed} rows that waited are not in it any more; they are not sent"
+                    );
+                    doors.say(&Notice::Said { text });
+                }
+                let pending = doors.ledger.standing(run, vec![source]).await?.pending;
                 doors.say(&Notice::ManifestRead { path, counts, pending });
                 doors.signals.ledger_changed();
                 return Ok(Ok(()));

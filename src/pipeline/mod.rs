@@ -31,6 +31,7 @@ use crate::{
     monitor::{Notice, Progress},
     service::Transport,
 };
+use doors::Refusal;
 use upload::{UploadEnd, UploadPlan};
 
 /// While things change, the hall looks at the ledger this often…
@@ -94,7 +95,8 @@ pub async fn import<T: Transport>(
     let mut readings = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let identity = manifest::identity(manifest.path());
-        let source = doors.ledger.begin_reading(run, identity, manifest.column_names().to_vec()).await?;
+        let columns = manifest.column_names().to_vec();
+        let source = doors.ledger.begin_reading(run, identity, columns, manifest.stamp()).await?;
         doors.say(&Notice::ManifestOpened {
             path: manifest.path().to_owned(),
             mapping: manifest.mapping(),
@@ -147,10 +149,12 @@ async fn run_stages<T: Transport>(
             upload: Some(tokio::spawn(upload::upload(doors.clone(), plan))),
             doubt: Some(tokio::spawn(doubt::settle_doubts(doors.clone(), policy.doubts))),
             poll: Some(tokio::spawn(poll::poll(doors.clone()))),
+            reads_refused: None,
             ingested: ingest::Ingested::default(),
             sending_ended: None,
         },
         forecast_is_due: true,
+        run,
         sources,
         started_at,
         policy,
@@ -165,7 +169,9 @@ struct Stages {
     ingest: Option<JoinHandle<Result<ingest::Ingested, LedgerError>>>,
     upload: Option<JoinHandle<Result<UploadEnd, LedgerError>>>,
     doubt: Option<JoinHandle<Result<(), LedgerError>>>,
-    poll: Option<JoinHandle<Result<(), LedgerError>>>,
+    poll: Option<JoinHandle<Result<Option<Refusal>, LedgerError>>>,
+    /// Why no read can succeed, if so.
+    reads_refused: Option<Refusal>,
     ingested: ingest::Ingested,
     sending_ended: Option<UploadEnd>,
 }
@@ -177,7 +183,7 @@ impl Stages {
             ended = joined(&mut self.ingest) => self.ingested = ended?,
             ended = joined(&mut self.upload) => self.sending_ended = Some(ended?),
             ended = joined(&mut self.doubt) => ended?,
-            ended = joined(&mut self.poll) => ended?,
+            ended = joined(&mut self.poll) => self.reads_refused = ended?,
         }
         Ok(())
     }
@@ -199,6 +205,7 @@ struct Hall<'a, T> {
     doors: Doors<T>,
     policy: &'a RunPolicy,
     started_at: UnixMillis,
+    run: RunId,
     sources: Vec<SourceId>,
     stages: Stages,
     forecast_is_due: bool,
@@ -210,7 +217,8 @@ impl<T: Transport> Hall<'_, T> {
         let signals = self.doors.signals.clone();
         loop {
             let changed = signals.next_change();
-            let Standing { tally, pending } = self.doors.ledger.standing(self.sources.clone()).await?;
+            let Standing { tally, pending } =
+                self.doors.ledger.standing(self.run, self.sources.clone()).await?;
             self.say_forecast(pending);
             self.say_progress(&tally, pending);
             if let Some(ending) = self.ending(&tally, pending).await? {
@@ -235,6 +243,9 @@ impl<T: Transport> Hall<'_, T> {
     async fn ending(&self, tally: &Tally, pending: u64) -> Result<Option<Ending>, LedgerError> {
         let sending_ended = self.stages.sending_ended.as_ref();
         let is_read = self.stages.ingest.is_none();
+        if let Some(Refusal { reason, cause }) = &self.stages.reads_refused {
+            return Ok(Some(Ending::Stopped { reason: *reason, cause: cause.clone() }));
+        }
         match sending_ended {
             Some(UploadEnd::Stopped { reason, cause }) => {
                 return Ok(Some(Ending::Stopped { reason: *reason, cause: cause.clone() }));
@@ -248,7 +259,7 @@ impl<T: Transport> Hall<'_, T> {
         }
         let all_is_sent = is_read && pending == 0 && tally.of(State::Sending) == 0;
         let sending_is_over = all_is_sent || sending_ended.is_some();
-        if !sending_is_over {
+        if !sending_is_over || !is_read {
             return Ok(None);
         }
         let is_cut_short = sending_ended == Some(&UploadEnd::RowsMax) && pending > 0;

@@ -13,25 +13,29 @@ use crate::{
     service::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
 };
 
-use super::doors::Doors;
+use super::doors::{Doors, Refusal};
 
 /// Looks in a row without sight after which an item is asked for singly.
 const MISSED_MAX: u32 = 4;
 
-/// Polls until told to leave.
-pub(super) async fn poll<T: Transport>(doors: Doors<T>) -> Result<(), LedgerError> {
+/// Polls until told to leave, or until the service says that no read can succeed.
+pub(super) async fn poll<T: Transport>(doors: Doors<T>) -> Result<Option<Refusal>, LedgerError> {
     let leave = doors.signals.leave.clone();
     tokio::select! {
-        () = leave.cancelled() => Ok(()),
-        ended = poll_forever(&doors) => ended,
+        () = leave.cancelled() => Ok(None),
+        ended = poll_forever(&doors) => ended.map(Some),
     }
 }
 
-async fn poll_forever<T: Transport>(doors: &Doors<T>) -> Result<(), LedgerError> {
+async fn poll_forever<T: Transport>(doors: &Doors<T>) -> Result<Refusal, LedgerError> {
     loop {
         let changed = doors.signals.next_change();
         match doors.ledger.next_look_at().await? {
-            Some(moment) if moment <= doors.clock.now() => look(doors).await?,
+            Some(moment) if moment <= doors.clock.now() => {
+                if let Some(refusal) = look(doors).await? {
+                    return Ok(refusal);
+                }
+            }
             Some(moment) => doors.clock.sleep_until(moment).await,
             None => changed.await,
         }
@@ -39,7 +43,7 @@ async fn poll_forever<T: Transport>(doors: &Doors<T>) -> Result<(), LedgerError>
 }
 
 /// Looks at the items that are due, as many as fit one request.
-async fn look<T: Transport>(doors: &Doors<T>) -> Result<(), LedgerError> {
+async fn look<T: Transport>(doors: &Doors<T>) -> Result<Option<Refusal>, LedgerError> {
     let permit = doors.porter.permit(Lane::List).await;
     let due = doors.ledger.watches(doors.clock.now(), VIDEO_NOS_MAX).await?;
     // one request looks into one namespace; the others' turn comes next
@@ -47,16 +51,20 @@ async fn look<T: Transport>(doors: &Doors<T>) -> Result<(), LedgerError> {
     for watch in &due {
         by_namespace.entry(watch.namespace.as_str()).or_default().push(watch);
     }
-    let Some((namespace, watches)) = by_namespace.into_iter().max_by_key(|(_, watches)| watches.len()) else {
+    let longest_due = due.first().and_then(|watch| by_namespace.remove_entry(watch.namespace.as_str()));
+    let Some((namespace, watches)) = longest_due else {
         doors.porter.give_back(permit);
-        return Ok(());
+        return Ok(None);
     };
     let video_nos: Vec<&VideoNo> = watches.iter().map(|watch| &watch.video_no).collect();
     let page = match doors.service.list_videos(permit, namespace, &video_nos).await {
         Ok(page) => page,
         Err(fault) => {
-            doors.learn_read_fault(Lane::List, &fault);
-            return Ok(());
+            let refusal = doors.learn_read_fault(Lane::List, &fault);
+            let put_off =
+                watches.iter().map(|watch| Sight { item: watch.item, seen: Seen::NotLooked }).collect();
+            doors.ledger.observe(put_off, doors.clock.now()).await?;
+            return Ok(refusal);
         }
     };
     doors.porter.learn(Lane::List, &Feedback::Passed);
@@ -75,7 +83,7 @@ async fn look<T: Transport>(doors: &Doors<T>) -> Result<(), LedgerError> {
     for watch in missing {
         look_singly(doors, watch).await?;
     }
-    Ok(())
+    Ok(None)
 }
 
 async fn look_singly<T: Transport>(doors: &Doors<T>, watch: &Watch) -> Result<(), LedgerError> {
@@ -119,7 +127,7 @@ async fn record<T>(doors: &Doors<T>, watches: &[Watch], sights: Vec<Sight>) -> R
                 notices
                     .push(Notice::IndexingFailed { video_no: watch.video_no.clone(), cause: cause.clone() });
             }
-            Seen::InProgress | Seen::NotShown => {}
+            Seen::InProgress | Seen::NotShown | Seen::NotLooked => {}
         }
     }
     doors.ledger.observe(sights, doors.clock.now()).await?;

@@ -27,6 +27,9 @@ const FIRST_FAILURES_MAX: u32 = 4;
 /// A host that answered before is waited for this long.
 const OFFLINE_MAX: Duration = Duration::from_mins(15);
 
+/// So many rows refused in a row with the same words, and none accepted in between, stop the run.
+const SAME_REFUSALS_MAX: u32 = 20;
+
 /// How to send.
 #[derive(Clone, Debug)]
 pub(super) struct UploadPlan {
@@ -56,6 +59,7 @@ pub(super) enum UploadEnd {
 /// What one request taught the loop.
 enum Sent {
     Answered,
+    RowRefused(String),
     Unreachable(String),
     Stop { reason: StopReason, cause: String },
 }
@@ -67,6 +71,8 @@ struct Uploading<T> {
     sent: u64,
     has_been_answered: bool,
     offline_since: Option<UnixMillis>,
+    /// The last refusal of a row, and how often it came in a row.
+    same_refusals: (String, u32),
     /// The obstacle last announced, so that it is announced once.
     announced: Option<Obstacle>,
 }
@@ -83,6 +89,7 @@ pub(super) async fn upload<T: Transport>(
         sent: 0,
         has_been_answered: false,
         offline_since: None,
+        same_refusals: (String::new(), 0),
         announced: None,
     };
     let end = uploading.run().await;
@@ -211,7 +218,17 @@ impl<T: Transport> Uploading<T> {
             Sent::Answered => {
                 self.has_been_answered = true;
                 self.offline_since = None;
+                self.same_refusals = (String::new(), 0);
                 Ok(None)
+            }
+            Sent::RowRefused(cause) => {
+                self.has_been_answered = true;
+                self.offline_since = None;
+                let (last, times) = &mut self.same_refusals;
+                *times = if *last == cause { *times + 1 } else { 1 };
+                last.clone_from(&cause);
+                let is_streak = *times >= SAME_REFUSALS_MAX;
+                Ok(is_streak.then_some(UploadEnd::Stopped { reason: StopReason::SameRefusal, cause }))
             }
             Sent::Unreachable(cause) => {
                 self.sent = self.sent.saturating_sub(1);
@@ -229,6 +246,7 @@ impl<T: Transport> Uploading<T> {
 
 /// Makes one request and settles it.
 async fn send<T: Transport>(doors: &Doors<T>, permit: Permit, claim: Claim) -> Result<Sent, LedgerError> {
+    let slot = permit.slot();
     let verdict = if doors.clock.now() > claim.send_before {
         // the machine slept between the claim and here: somebody may have decided on this attempt by now
         Verdict::NotSent { cause: "it was not started in time".to_owned() }
@@ -237,15 +255,18 @@ async fn send<T: Transport>(doors: &Doors<T>, permit: Permit, claim: Claim) -> R
     };
     let at = doors.clock.now();
     settle(doors, &claim, &verdict, at).await?;
+    if matches!(verdict, Verdict::NotSent { .. }) {
+        doors.porter.forgive(slot);
+    }
     let hold = learn(doors, &verdict, at);
     announce(doors, &claim, &verdict, hold);
     doors.signals.ledger_changed();
     Ok(match verdict {
         Verdict::NotSent { cause } => Sent::Unreachable(cause),
         Verdict::StopRun { reason, cause, .. } => Sent::Stop { reason, cause },
+        Verdict::BadRow { cause } => Sent::RowRefused(cause),
         Verdict::Accepted { .. }
         | Verdict::AcceptedUnnamed
-        | Verdict::BadRow { .. }
         | Verdict::RefusedForNow { .. }
         | Verdict::InDoubt { .. } => Sent::Answered,
     })

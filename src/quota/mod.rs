@@ -31,19 +31,32 @@ pub enum Lane {
 /// The right to make one request now. Not `Clone`; used up by making it.
 #[derive(Debug)]
 pub struct Permit {
+    slot: Slot,
+}
+
+/// The turn a permit took: which lane's, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
     lane: Lane,
+    taken_at: Duration,
 }
 
 impl Permit {
     /// What it is for.
     #[must_use]
     pub const fn lane(&self) -> Lane {
-        self.lane
+        self.slot.lane
+    }
+
+    /// The turn it took.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
     }
 
     /// Uses it up, in a request of `lane`.
     pub fn spend(self, lane: Lane) {
-        debug_assert_eq!(self.lane, lane, "a permit is spent in its own lane");
+        debug_assert_eq!(self.slot.lane, lane, "a permit is spent in its own lane");
     }
 }
 
@@ -152,9 +165,9 @@ impl Porter {
         let state = self.state(lane);
         loop {
             state.wait_out_hold(&self.clock).await;
-            state.pacer.ready(&self.clock).await;
+            let taken_at = state.pacer.ready(&self.clock).await;
             if state.take_turn(self.clock.now()) {
-                return Permit { lane };
+                return Permit { slot: Slot { lane, taken_at } };
             }
         }
     }
@@ -179,10 +192,16 @@ impl Porter {
     /// A turn was taken, and nothing was asked: the next may go.
     pub fn give_back(&self, permit: Permit) {
         let lane = permit.lane();
+        self.forgive(permit.slot());
         permit.spend(lane);
         let state = self.state(lane);
         lock(&state.hold).canary_is_out = false;
         state.changed.notify_waiters();
+    }
+
+    /// The request of this turn never left: the lane's spacing counts from the one before it.
+    pub fn forgive(&self, slot: Slot) {
+        self.state(slot.lane).pacer.forgive(slot.taken_at);
     }
 
     const fn state(&self, lane: Lane) -> &LaneState {

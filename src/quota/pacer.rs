@@ -1,6 +1,6 @@
 //! Even spacing of one lane: governor's arithmetic on our clock. Never `until_ready`: that sleeps on real time.
 
-use std::{num::NonZeroU32, ops::Add, time::Duration};
+use std::{num::NonZeroU32, ops::Add, sync::Mutex, time::Duration};
 
 use governor::{
     Quota, RateLimiter,
@@ -10,6 +10,7 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 
+use super::lock;
 use crate::{clock::Clock, item::UnixMillis, limit::Limit};
 
 /// The spacing is longer than the limit asks by this share of it…
@@ -52,12 +53,24 @@ impl GovernorClock for OurClock {
     }
 }
 
+type Limiter = RateLimiter<NotKeyed, InMemoryState, OurClock, NoOpMiddleware<Elapsed>>;
+
 pub(super) struct Pacer {
-    limiter: RateLimiter<NotKeyed, InMemoryState, OurClock, NoOpMiddleware<Elapsed>>,
     clock: OurClock,
-    not_before: Option<UnixMillis>,
+    quota: Quota,
+    interval: Duration,
+    state: Mutex<State>,
     /// First come, first served; governor alone lets anybody in.
     turn: tokio::sync::Mutex<()>,
+}
+
+struct State {
+    limiter: Limiter,
+    /// The two latest turns, on the clock's own count; negative before it was made.
+    before_last_at_ms: Option<i64>,
+    last_at_ms: Option<i64>,
+    /// No turn before this, whatever the limiter says.
+    not_before_ms: i64,
 }
 
 impl Pacer {
@@ -67,25 +80,54 @@ impl Pacer {
         let quota = Quota::with_period(interval)
             .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
             .allow_burst(burst);
+        let last_at_ms = last_at.map(|moment| moment.since_ms(clock.now()) + millis(clock.elapsed()));
         let clock = OurClock(clock);
-        Self {
+        let state = State {
             limiter: RateLimiter::direct_with_clock(quota, clock.clone()),
-            clock,
-            not_before: last_at.map(|moment| moment.plus(interval)),
-            turn: tokio::sync::Mutex::new(()),
+            before_last_at_ms: None,
+            last_at_ms,
+            not_before_ms: last_at_ms.map_or(0, |at_ms| at_ms + millis(interval)),
+        };
+        Self { clock, quota, interval, state: Mutex::new(state), turn: tokio::sync::Mutex::new(()) }
+    }
+
+    /// Waits until the next turn and takes it; says when, on the clock's own count.
+    pub(super) async fn ready(&self, clock: &Clock) -> Duration {
+        let _turn = self.turn.lock().await;
+        loop {
+            match self.try_take() {
+                Ok(taken_at) => return taken_at,
+                Err(wait) => clock.sleep(wait).await,
+            }
         }
     }
 
-    /// Waits until the next slot and takes it.
-    pub(super) async fn ready(&self, clock: &Clock) {
-        let _turn = self.turn.lock().await;
-        if let Some(moment) = self.not_before {
-            clock.sleep_until(moment).await;
+    fn try_take(&self) -> Result<Duration, Duration> {
+        let mut state = lock(&self.state);
+        let now = self.clock.now();
+        let early_ms = state.not_before_ms - millis(now.0);
+        if early_ms > 0 {
+            return Err(Duration::from_millis(early_ms.unsigned_abs()));
         }
-        while let Err(early) = self.limiter.check() {
-            clock.sleep(early.wait_time_from(self.clock.now())).await;
-        }
+        state.limiter.check().map_err(|early| early.wait_time_from(now))?;
+        state.before_last_at_ms = state.last_at_ms.replace(millis(now.0));
+        Ok(now.0)
     }
+
+    /// Gives a turn back that led to no request, if none was taken since.
+    pub(super) fn forgive(&self, taken_at: Duration) {
+        let mut state = lock(&self.state);
+        if state.last_at_ms != Some(millis(taken_at)) {
+            return;
+        }
+        state.limiter = RateLimiter::direct_with_clock(self.quota, self.clock.clone());
+        state.last_at_ms = state.before_last_at_ms.take();
+        state.not_before_ms = state.last_at_ms.map_or(0, |at_ms| at_ms + millis(self.interval));
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The interval of a rate, with the margin.

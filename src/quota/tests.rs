@@ -37,6 +37,21 @@ async fn a_restart_does_not_send_early() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_never_left_costs_no_slot() {
+    let (porter, clock) = porter("1/min", None);
+    porter.permit(Lane::Upload).await.spend(Lane::Upload);
+    clock.sleep(Duration::from_mins(2)).await;
+    let permit = porter.permit(Lane::Upload).await;
+    porter.forgive(permit.slot());
+    let before = clock.now();
+    let kept = porter.permit(Lane::Upload).await;
+    assert_eq!(clock.now(), before, "the slot was given back");
+    kept.spend(Lane::Upload);
+    porter.permit(Lane::Upload).await.spend(Lane::Upload);
+    assert!(clock.now().since_ms(before) >= 60_000, "and given once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn lanes_do_not_wait_for_each_other() {
     let (porter, clock) = porter("1/min", None);
     porter.permit(Lane::Upload).await.spend(Lane::Upload);

@@ -296,6 +296,11 @@ fn settled_words(
         let next = "see unfinished.csv: these requests were sent, and nothing proves what became of them";
         return (ExitCode::NeedsReview, (reason, Some(next.to_owned())));
     }
+    let open = items.pending + items.sending + items.in_doubt + items.counted + items.accepted;
+    if open > 0 && end.ending == Ending::Settled {
+        let next = "import the manifests they came from; an import sends what waits";
+        return (ExitCode::Temporary, (open_words(items), Some(next.to_owned())));
+    }
     let bad = rows.rejected + items.rejected + items.failed + items.abandoned;
     if items.total == 0 && rows.rejected > 0 {
         let reason = format!("none of the {} rows could be sent", rows.read);
@@ -346,6 +351,10 @@ const fn stop_words(reason: StopReason) -> (&'static str, &'static str) {
         StopReason::NoPermission => (
             "the API key lacks the permission",
             "use a key that may upload, then give the same command again",
+        ),
+        StopReason::SameRefusal => (
+            "the service refuses one row after another with the same words",
+            "if the rows are at fault correct them; if not, give the same command with --retry-failed later",
         ),
         StopReason::WrongAddress => {
             ("the address does not lead to the service", "check --api-url, then give the same command again")

@@ -25,6 +25,7 @@ pub struct Http {
     client: Client,
     base: String,
     authorization: HeaderValue,
+    key: SecretString,
 }
 
 /// Why no HTTP client could be made.
@@ -47,7 +48,7 @@ impl Http {
             HeaderValue::from_str(key.expose_secret()).map_err(|_| HttpSetupError::Key)?;
         authorization.set_sensitive(true);
         let base = format!("{}{API_PATH}", origin.as_str().trim_end_matches('/'));
-        Ok(Self { client: client(origin)?, base, authorization })
+        Ok(Self { client: client(origin)?, base, authorization, key: key.clone() })
     }
 }
 
@@ -118,7 +119,16 @@ impl Transport for Http {
             }
             reply.body.extend_from_slice(&chunk);
         }
+        forget_key(&mut reply.body, self.key.expose_secret().as_bytes());
         Ok(reply)
+    }
+}
+
+/// A server that repeats the request in its answer must not carry the key into messages and reports.
+fn forget_key(body: &mut [u8], key: &[u8]) {
+    let places: Vec<usize> = memchr::memmem::find_iter(body, key).collect();
+    for at in places {
+        body[at..at + key.len()].fill(b'*');
     }
 }
 

@@ -70,14 +70,16 @@ pub enum Certainty {
 }
 
 /// Why a read brought nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadFault {
     /// Asked too often.
+    #[error("asked too often")]
     RefusedForNow {
         /// `Retry-After`, as it came.
         retry_after: Option<String>,
     },
     /// No read can succeed until somebody acts.
+    #[error("{cause}")]
     StopRun {
         /// Why.
         reason: StopReason,
@@ -85,11 +87,13 @@ pub enum ReadFault {
         cause: String,
     },
     /// The host could not be reached.
+    #[error("{cause}")]
     NotSent {
         /// What the system said.
         cause: String,
     },
     /// No usable answer.
+    #[error("{cause}")]
     Unclear {
         /// What came instead.
         cause: String,
@@ -180,7 +184,9 @@ fn classify(status: u16, envelope: Option<&Envelope>) -> Class {
             && rule.code.is_none_or(|own| envelope.is_some_and(|envelope| envelope.code == own))
             && (rule.message.is_empty() || rule.message.iter().any(|text| message.contains(text)))
     };
-    RULES.iter().find(matches).map_or(Class::InDoubt, |rule| rule.class)
+    let class = RULES.iter().find(matches).map_or(Class::InDoubt, |rule| rule.class);
+    // a server that failed on the way may have taken the row before it complained about it
+    if status >= 500 && matches!(class, Class::BadRow) { Class::InDoubt } else { class }
 }
 
 /// Decides what an upload came to.
@@ -284,6 +290,7 @@ mod tests {
             (200, r#"{"code":"0001","msg":"url is invalid"}"#, "bad row"),
             (200, r#"{"code":"0003","msg":"tags too many"}"#, "bad row"),
             (200, r#"{"code":"0001","msg":"network abnormal"}"#, "in doubt"),
+            (500, r#"{"code":"0001","msg":"upstream failed"}"#, "in doubt"),
             (200, r#"{"code":"0001","msg":"The network is abnormal, please try again later"}"#, "in doubt"),
             (200, r#"{"code":"0003","msg":"Service is busy"}"#, "in doubt"),
             (200, r#"{"code":"0001","msg":"No static resource api."}"#, "stop"),

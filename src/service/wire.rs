@@ -17,8 +17,8 @@ pub const VIDEO_NOS_MAX: usize = 100;
 
 /// The longest answer read of an upload or a single video, in bytes.
 const ANSWER_MAX: usize = 1024 * 1024;
-/// The longest answer read of a listing, in bytes.
-const LIST_ANSWER_MAX: usize = 16 * 1024 * 1024;
+/// The longest answer read of a listing, in bytes: 200 videos of 10 KiB each.
+const LIST_ANSWER_MAX: usize = 2 * 1024 * 1024;
 
 /// `POST upload_url`: a form, `tags` repeated, booleans in lower case, no field empty.
 pub(super) fn upload_request(submission: &Submission, marker: Option<&str>) -> Request {
@@ -99,7 +99,7 @@ pub(super) struct Envelope {
 
 /// Reads the envelope; none when the body is no JSON object with a code.
 pub(super) fn parse_envelope(body: &[u8]) -> Option<Envelope> {
-    let value: Value = serde_json::from_slice(body).ok()?;
+    let mut value: Value = serde_json::from_slice(body).ok()?;
     let code = match value.get("code")? {
         Value::String(text) => text.trim().to_owned(),
         Value::Number(number) => format!("{:04}", number.as_u64()?),
@@ -107,7 +107,7 @@ pub(super) fn parse_envelope(body: &[u8]) -> Option<Envelope> {
     };
     let message =
         value.get("msg").or_else(|| value.get("message")).and_then(Value::as_str).unwrap_or("").to_owned();
-    Some(Envelope { code, message, data: value.get("data").cloned().unwrap_or(Value::Null) })
+    Some(Envelope { code, message, data: value.get_mut("data").map(Value::take).unwrap_or_default() })
 }
 
 /// What an accepted upload says of its video.

@@ -1,8 +1,8 @@
 -- A ledger of version 1 with an item in every state, as its program left it. Made up.
 INSERT INTO identity VALUES (1, 'https://service.example', X'0000000000000000', zeroblob(32), 1700000000000);
 INSERT INTO run VALUES (1, '20231114T221320Z-1', 'import', 1700000000000, NULL, NULL, NULL);
-INSERT INTO source VALUES (1, '/archive/m.csv', '["url"]');
-INSERT INTO reading VALUES (1, 1, 10, 10, 0, 0, 0, 0, 0, 1);
+INSERT INTO source VALUES (1, '/archive/m.csv', '["url"]', '1:2:3');
+INSERT INTO reading VALUES (1, 1, 10, 10, 0, 0, 0, 0, 0, 1, 0);
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10)
 INSERT INTO item (id, key, state, source, line, namespace, fingerprint, submission, cells, admitted_at)
 SELECT n, CAST(printf('%016d', n) AS BLOB), 'pending', 1, n + 1, 'default', zeroblob(16),

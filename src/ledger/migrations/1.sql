@@ -19,12 +19,15 @@ CREATE TABLE run (
     exit_reason TEXT
 ) STRICT;
 
--- A manifest, known by its absolute path.
+-- A manifest, known by its absolute path. `stamp` is the file as it was when it was last read to its end.
 CREATE TABLE source (
     id       INTEGER PRIMARY KEY,
     identity TEXT NOT NULL UNIQUE,
-    columns  TEXT NOT NULL
+    columns  TEXT NOT NULL,
+    stamp    TEXT
 ) STRICT;
+-- Items that wait, but whose row is in no manifest any more.
+INSERT INTO source (id, identity, columns) VALUES (0, '(removed from its manifest)', '[]');
 
 -- One item: one source URL in one namespace.
 CREATE TABLE item (
@@ -157,7 +160,7 @@ CREATE TABLE sighting (
     line   INTEGER NOT NULL
 ) STRICT;
 
--- What a run read from one manifest. rows = added + known + updated + drifted + duplicates + faulty.
+-- What a run read from one manifest; `unchanged` when the file is as it was read before. rows = added + known + updated + drifted + duplicates + faulty.
 CREATE TABLE reading (
     run        INTEGER NOT NULL REFERENCES run (id),
     source     INTEGER NOT NULL REFERENCES source (id),
@@ -169,6 +172,7 @@ CREATE TABLE reading (
     duplicates INTEGER NOT NULL DEFAULT 0,
     faulty     INTEGER NOT NULL DEFAULT 0,
     complete   INTEGER NOT NULL DEFAULT 0 CHECK (complete IN (0, 1)),
+    unchanged  INTEGER NOT NULL DEFAULT 0 CHECK (unchanged IN (0, 1)),
     PRIMARY KEY (run, source),
     CHECK (rows = added + known + updated + drifted + duplicates + faulty)
 ) STRICT, WITHOUT ROWID;

@@ -1,7 +1,5 @@
 //! Rows become items, once each: whatever is offered twice changes nothing.
 
-use rusqlite::OptionalExtension as _;
-
 use super::{Store, state_of, to_json};
 use crate::{
     item::{ManifestRow, RowFault, UnixMillis},
@@ -15,6 +13,8 @@ struct Known {
     state: State,
     fingerprint: Vec<u8>,
     attempt: Option<AttemptId>,
+    cells: String,
+    external_id: Option<String>,
     seen_run: Option<i64>,
     seen_source: Option<i64>,
     seen_line: Option<i64>,
@@ -73,46 +73,34 @@ impl Store {
         } else {
             self.take_change(origin, row, &known)?
         };
-        if known.state == State::Failed && origin.failed == FailedRows::Retry {
-            self.order_retry(origin, &known)?;
+        if origin.failed == FailedRows::Retry {
+            self.order_retry(origin, &known, admission)?;
+        }
+        let is_open = !known.state.is_final() || origin.failed == FailedRows::Retry;
+        if is_open {
             self.adopt(origin, known.item, row.line)?;
         }
-        if matches!(known.state, State::Pending) {
-            self.adopt(origin, known.item, row.line)?;
-        }
+        self.refresh_cells(&known, row)?;
         Ok(admission)
     }
 
     fn known(&self, key: &[u8; 16]) -> Result<Option<Known>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT item.id, item.state, item.fingerprint, item.attempt, sighting.run, sighting.source, sighting.line \
-             FROM item LEFT JOIN sighting ON sighting.item = item.id WHERE item.key = ?1",
+            "SELECT item.id, item.state, item.fingerprint, item.attempt, item.cells, item.external_id, sighting.run, \
+             sighting.source, sighting.line FROM item LEFT JOIN sighting ON sighting.item = item.id WHERE item.key = ?1",
         )?;
-        let found = statement
-            .query_row([key], |row| {
-                let word: String = row.get(1)?;
-                let known = (
-                    row.get(0)?,
-                    row.get(2)?,
-                    row.get::<_, Option<i64>>(3)?,
-                    row.get(4)?,
-                    row.get(5)?,
-                    row.get(6)?,
-                );
-                Ok((word, known))
-            })
-            .optional()?;
-        let Some((word, (item, fingerprint, attempt, seen_run, seen_source, seen_line))) = found else {
-            return Ok(None);
-        };
+        let mut rows = statement.query([key])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
         Ok(Some(Known {
-            item: ItemId(item),
-            state: state_of(&word)?,
-            fingerprint,
-            attempt: attempt.map(AttemptId),
-            seen_run,
-            seen_source,
-            seen_line,
+            item: ItemId(row.get(0)?),
+            state: state_of(&row.get::<_, String>(1)?)?,
+            fingerprint: row.get(2)?,
+            attempt: row.get::<_, Option<i64>>(3)?.map(AttemptId),
+            cells: row.get(4)?,
+            external_id: row.get(5)?,
+            seen_run: row.get(6)?,
+            seen_source: row.get(7)?,
+            seen_line: row.get(8)?,
         }))
     }
 
@@ -179,6 +167,9 @@ impl Store {
             | State::Indexed
             | State::Abandoned => false,
         };
+        if !may_change && self.has_same_content(known.item, row)? {
+            return Ok(Admission::Known);
+        }
         if !may_change {
             self.set_aside(origin, row.line, "drifted", &row.cells, None, Some(known.item), None)?;
             return Ok(Admission::Drifted);
@@ -203,7 +194,34 @@ impl Store {
         Ok(Admission::Updated)
     }
 
-    fn order_retry(&self, origin: Origin, known: &Known) -> Result<(), LedgerError> {
+    /// Whether only the signature of the link is another one.
+    fn has_same_content(&self, item: ItemId, row: &ManifestRow) -> Result<bool, LedgerError> {
+        let sent: Option<String> = self.find("SELECT submission FROM item WHERE id = ?1", [item.0])?;
+        let sent = super::submission_of(&sent.unwrap_or_default())?;
+        Ok(sent.has_same_content(&row.submission))
+    }
+
+    /// The original columns are the manifest's as it is now; what was sent stays as it was sent.
+    fn refresh_cells(&self, known: &Known, row: &ManifestRow) -> Result<(), LedgerError> {
+        let cells = to_json(&row.cells)?;
+        if known.cells == cells && known.external_id == row.external_id {
+            return Ok(());
+        }
+        self.change_one(
+            "UPDATE item SET cells = ?2, external_id = ?3 WHERE id = ?1",
+            (known.item.0, cells, &row.external_id),
+        )
+    }
+
+    /// Sends a failed or refused item again; one that took new content after a refusal is pending already.
+    fn order_retry(&self, origin: Origin, known: &Known, admission: Admission) -> Result<(), LedgerError> {
+        if known.state == State::Rejected && admission != Admission::Updated {
+            let corrected = Settlement::new(Event::Corrected, origin.at, "sent again by order".to_owned());
+            return self.move_item(known.item, known.state, &corrected, None);
+        }
+        if known.state != State::Failed {
+            return Ok(());
+        }
         let Some(attempt) = known.attempt else {
             return Err(super::impossible(format!("item {} failed without an attempt", known.item)));
         };

@@ -3,12 +3,19 @@
 use super::{Store, moment, state_of, submission_of, video_no_of};
 use crate::{
     item::{UnixMillis, VideoNo},
-    ledger::{AttemptId, Doubt, ItemId, LedgerError, Seen, Settlement, Sight, SourceId, Tally, Watch},
+    ledger::{
+        AttemptId, Doubt, ItemId, LedgerError, RunId, Seen, Settlement, Sight, SourceId, Tally, Watch,
+        Witness,
+    },
     lifecycle::{Event, State},
     retry,
 };
 use std::time::Duration;
 
+/// Videos asked to vouch for a listing.
+const WITNESSES_MAX: i64 = 20;
+/// Answers by which the service's clock is judged.
+const CLOCK_SAMPLES: i64 = 50;
 /// An accepted item is never looked at more often than this…
 const LOOK_DELAY_MIN: Duration = Duration::from_secs(3);
 /// …nor less often than this.
@@ -109,6 +116,10 @@ impl Store {
                     self.look_again(sight.item, at, "0")?;
                     continue;
                 }
+                Seen::NotLooked => {
+                    self.look_again(sight.item, at, "missed")?;
+                    continue;
+                }
                 Seen::NotShown => {
                     self.look_again(sight.item, at, "missed + 1")?;
                     continue;
@@ -140,13 +151,56 @@ impl Store {
         crate::ledger::snapshot::tally(&self.connection)
     }
 
-    pub(in crate::ledger) fn pending(&self, sources: &[SourceId]) -> Result<u64, LedgerError> {
+    pub(in crate::ledger) fn pending(&self, run: RunId, sources: &[SourceId]) -> Result<u64, LedgerError> {
         let mut sum = 0;
         for source in sources {
-            sum +=
-                self.count("SELECT count(*) FROM item WHERE state = 'pending' AND source = ?1", [source.0])?;
+            sum += if self.is_source_current(run, *source)? {
+                self.count("SELECT count(*) FROM item WHERE state = 'pending' AND source = ?1", [source.0])?
+            } else {
+                self.count(
+                    "SELECT count(*) FROM item JOIN sighting ON sighting.item = item.id AND sighting.run = ?2 \
+                     WHERE item.state = 'pending' AND item.source = ?1",
+                    (source.0, run.0),
+                )?
+            };
         }
         Ok(sum)
+    }
+
+    /// Whether the items of a manifest are the rows it holds now: it was read to its end in this run, or is unchanged.
+    pub(super) fn is_source_current(&self, run: RunId, source: SourceId) -> Result<bool, LedgerError> {
+        let sql = "SELECT complete OR unchanged FROM reading WHERE run = ?1 AND source = ?2";
+        Ok(self.find(sql, (run.0, source.0))?.unwrap_or(false))
+    }
+
+    pub(in crate::ledger) fn witnesses(
+        &self,
+        namespace: &str,
+        answered_before: UnixMillis,
+    ) -> Result<Vec<Witness>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT attempt.video_no, attempt.uploaded_at FROM attempt JOIN item ON item.id = attempt.item \
+             WHERE attempt.state = 'accepted' AND attempt.answered_at < ?2 AND item.namespace = ?1 \
+             ORDER BY attempt.id DESC LIMIT ?3",
+        )?;
+        let mut rows = statement.query((namespace, answered_before.0, WITNESSES_MAX))?;
+        let mut witnesses = Vec::new();
+        while let Some(row) = rows.next()? {
+            let video_no = video_no_of(&row.get::<_, String>("video_no")?)?;
+            witnesses.push(Witness {
+                video_no,
+                uploaded_at: row.get::<_, Option<i64>>("uploaded_at")?.map(UnixMillis),
+            });
+        }
+        Ok(witnesses)
+    }
+
+    pub(in crate::ledger) fn clock_behind_ms(&self) -> Result<Option<i64>, LedgerError> {
+        self.find(
+            "SELECT max(answered_at - uploaded_at) FROM (SELECT answered_at, uploaded_at FROM attempt \
+             WHERE bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL ORDER BY id DESC LIMIT ?1)",
+            [CLOCK_SAMPLES],
+        )
     }
 
     pub(in crate::ledger) fn last_sent_at(&self) -> Result<Option<UnixMillis>, LedgerError> {

@@ -39,6 +39,7 @@ impl Store {
         run: RunId,
         identity: &str,
         columns: &[String],
+        stamp: Option<&str>,
     ) -> Result<SourceId, LedgerError> {
         let columns = super::to_json(columns)?;
         self.connection.execute(
@@ -50,13 +51,34 @@ impl Store {
             .find("SELECT id FROM source WHERE identity = ?1", [identity])?
             .map(SourceId)
             .ok_or_else(|| super::impossible("a source that vanished".to_owned()))?;
-        self.connection
-            .execute("INSERT OR IGNORE INTO reading (run, source) VALUES (?1, ?2)", (run.0, source.0))?;
+        let known_stamp: Option<String> = self.find("SELECT stamp FROM source WHERE id = ?1", [source.0])?;
+        let is_unchanged = stamp.is_some() && known_stamp.as_deref() == stamp;
+        self.connection.execute(
+            "INSERT OR IGNORE INTO reading (run, source, unchanged) VALUES (?1, ?2, ?3)",
+            (run.0, source.0, is_unchanged),
+        )?;
+        if !is_unchanged {
+            // until it is read to its end again, nobody knows what a changed file holds
+            self.change_one("UPDATE source SET stamp = NULL WHERE id = ?1", [source.0])?;
+        }
         Ok(source)
     }
 
-    pub(in crate::ledger) fn end_reading(&self, run: RunId, source: SourceId) -> Result<(), LedgerError> {
-        self.change_one("UPDATE reading SET complete = 1 WHERE run = ?1 AND source = ?2", (run.0, source.0))
+    /// Ends a reading, and puts items aside that wait but were not seen: their rows were removed. Returns how many.
+    pub(in crate::ledger) fn end_reading(
+        &self,
+        run: RunId,
+        source: SourceId,
+        stamp: Option<&str>,
+    ) -> Result<u64, LedgerError> {
+        self.change_one("UPDATE reading SET complete = 1 WHERE run = ?1 AND source = ?2", (run.0, source.0))?;
+        self.change_one("UPDATE source SET stamp = ?2 WHERE id = ?1", (source.0, stamp))?;
+        let removed = self.connection.execute(
+            "UPDATE item SET source = 0 WHERE source = ?2 AND state IN ('pending', 'in_doubt', 'counted', 'asked') \
+             AND NOT EXISTS (SELECT 1 FROM sighting WHERE sighting.item = item.id AND sighting.run = ?1)",
+            (run.0, source.0),
+        )?;
+        Ok(u64::try_from(removed).unwrap_or(u64::MAX))
     }
 
     /// No clock may be before this: the latest of all recorded moments.

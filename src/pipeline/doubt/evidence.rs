@@ -5,7 +5,7 @@
 //! | one video with the attempt's marker | it is that video |
 //! | two videos with the attempt's marker | a question: it may have been paid twice |
 //! | one candidate, one open attempt, nobody else in the namespace | it was accepted; with a marker the video is named when its tags show |
-//! | no candidate, quiet time over, twice, apart | it never arrived |
+//! | no candidate, quiet time over, twice, apart, in listings that show what is known to be there | it never arrived |
 //! | anything else | wait; after a day, a question |
 
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::{
     service::{IndexStatus, ListedVideo},
 };
 
-/// The service's clock and ours may differ by this much.
-const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_mins(15);
+/// The service's clock may run this much farther behind ours than its latest answers showed.
+const CLOCK_MARGIN_MS: i64 = 60_000;
 /// Two clear listings are at least this far apart, or the quiet time if that is shorter.
 const LISTINGS_APART: Duration = Duration::from_mins(1);
 /// After this long without proof a human is asked.
@@ -56,15 +56,12 @@ impl Rules {
     pub(super) fn listings_apart(&self) -> Duration {
         LISTINGS_APART.min(self.quiet)
     }
+}
 
-    /// Videos made before this, by the service's clock, are none of an attempt sent at `sent_at`.
-    #[expect(
-        clippy::unused_self,
-        reason = "the clock difference will be learned, and then it is a rule of the run"
-    )]
-    pub(super) fn candidates_from(&self, sent_at: UnixMillis) -> UnixMillis {
-        sent_at.plus_ms(-i64::try_from(CLOCK_DIFFERENCE_MAX.as_millis()).unwrap_or(i64::MAX))
-    }
+/// Videos made before this, by the service's clock, are none of an attempt sent at `sent_at`; none when nothing is known
+/// of that clock: then every video is a candidate.
+pub(super) fn candidates_from(sent_at: UnixMillis, clock_behind_ms: Option<i64>) -> Option<UnixMillis> {
+    clock_behind_ms.map(|behind_ms| sent_at.plus_ms(-(behind_ms + CLOCK_MARGIN_MS)))
 }
 
 /// What a complete listing shows, and what the ledger knows beside it.
@@ -76,6 +73,19 @@ pub(super) struct Scene<'a> {
     pub(super) begun_at: UnixMillis,
     /// Attempts that could still become a video of the namespace, this one included.
     pub(super) open_attempts: u64,
+    /// Whether the listing showed videos that are known to be there.
+    pub(super) vouched: Vouched,
+    /// How far the service's clock is behind ours at most, by its answers; none when no answer tells.
+    pub(super) clock_behind_ms: Option<i64>,
+}
+
+/// Whether a listing showed that it shows anything at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vouched {
+    /// It showed a video that the service had accepted long enough before.
+    Yes,
+    /// There is none to look for, or it was not shown: absence means nothing.
+    No,
 }
 
 /// What follows for one doubt.
@@ -105,7 +115,7 @@ pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision
     }
     let is_over_horizon = scene.begun_at > doubt.sent_at.plus(HORIZON);
     let candidates: Vec<&&ListedVideo> =
-        scene.unbound.iter().filter(|video| could_be(doubt, video, rules)).collect();
+        scene.unbound.iter().filter(|video| could_be(doubt, video, scene.clock_behind_ms)).collect();
     if let [video] = candidates[..]
         && rules.namespace == NamespaceUse::Exclusive
         && scene.open_attempts == 1
@@ -117,7 +127,8 @@ pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision
         }
     }
     let is_quiet = scene.begun_at >= rules.quiet_ends_at(doubt);
-    if doubt.state == State::InDoubt && candidates.is_empty() && is_quiet {
+    let can_be_absent = candidates.is_empty() && is_quiet && scene.vouched == Vouched::Yes;
+    if doubt.state == State::InDoubt && can_be_absent {
         return match doubt.clear_at {
             None => Decision::NoteClear(Some(scene.begun_at)),
             Some(first) if scene.begun_at >= first.plus(rules.listings_apart()) => Decision::Absent,
@@ -150,8 +161,9 @@ fn carries_marker(doubt: &Doubt, video: &ListedVideo) -> bool {
 ///
 /// Tags show only when a video is indexed; then a marked attempt's video would show the marker, and an unmarked one's
 /// its own tags and nobody's marker. A failed video without tags proves nothing.
-fn could_be(doubt: &Doubt, video: &ListedVideo, rules: &Rules) -> bool {
-    if video.created_at.is_some_and(|moment| moment < rules.candidates_from(doubt.sent_at)) {
+fn could_be(doubt: &Doubt, video: &ListedVideo, clock_behind_ms: Option<i64>) -> bool {
+    let is_older = |from: UnixMillis| video.created_at.is_some_and(|moment| moment < from);
+    if candidates_from(doubt.sent_at, clock_behind_ms).is_some_and(is_older) {
         return false;
     }
     let shows_tags = video.status == IndexStatus::Indexed && !video.tags.is_empty();

@@ -6,8 +6,10 @@
 
 use std::collections::HashSet;
 
+use super::evidence::Vouched;
 use crate::{
     item::{UnixMillis, VideoNo},
+    ledger::Witness,
     pipeline::doors::Doors,
     quota::{Feedback, Lane},
     service::{ListPage, ListedVideo, Transport},
@@ -22,6 +24,8 @@ pub(super) struct Listing {
     /// When the first page was asked for.
     pub(super) begun_at: UnixMillis,
     pub(super) videos: Vec<ListedVideo>,
+    /// Whether it showed a video that is known to be there.
+    pub(super) vouched: Vouched,
 }
 
 /// A listing that proves nothing.
@@ -55,8 +59,15 @@ enum Next {
 pub(super) async fn read<T: Transport>(
     doors: &Doors<T>,
     namespace: &str,
-    since: UnixMillis,
+    since: Option<UnixMillis>,
+    witnesses: &[Witness],
 ) -> Result<Listing, Incomplete> {
+    // reading goes back far enough to meet the newest witness
+    let newest = witnesses.iter().find_map(|witness| witness.uploaded_at);
+    let since = match (since, newest) {
+        (Some(since), Some(newest)) => since.min(newest),
+        (since, _) => since.unwrap_or_default(),
+    };
     let mut pages = Pages { is_descending: true, ..Pages::default() };
     let mut begun_at = None;
     for number in 1..=PAGES_MAX {
@@ -65,13 +76,16 @@ pub(super) async fn read<T: Transport>(
         let page = match doors.service.list_page(permit, namespace, number).await {
             Ok(page) => page,
             Err(fault) => {
-                doors.learn_read_fault(Lane::List, &fault);
-                return Err(incomplete(format!("page {number}: {fault:?}")));
+                // a refusal of all reads ends the run through the polling
+                let _ = doors.learn_read_fault(Lane::List, &fault);
+                return Err(incomplete(format!("page {number}: {fault}")));
             }
         };
         doors.porter.learn(Lane::List, &Feedback::Passed);
         if pages.take(page, since)? == Next::Done {
-            return Ok(Listing { begun_at, videos: pages.videos });
+            let is_vouched = witnesses.iter().any(|witness| pages.seen.contains(&witness.video_no));
+            let vouched = if is_vouched { Vouched::Yes } else { Vouched::No };
+            return Ok(Listing { begun_at, videos: pages.videos, vouched });
         }
     }
     Err(incomplete(format!("more than {PAGES_MAX} pages")))
@@ -99,7 +113,10 @@ impl Pages {
                 self.videos.push(video);
             }
         }
-        let has_all = self.seen.len() as u64 >= total;
+        if self.seen.len() as u64 > total {
+            return Err(incomplete("there are more videos than the total says"));
+        }
+        let has_all = self.seen.len() as u64 == total;
         if len == 0 && !has_all {
             return Err(incomplete(format!("the pages end after {} of {total} videos", self.seen.len())));
         }
@@ -180,6 +197,7 @@ mod tests {
             vec![page(&[9, 8], 4), page(&[7, 6], 3)],
             vec![page(&[9, 8], 9), page(&[7], 9)],
             vec![page(&[9, 8], 9), page(&[], 9)],
+            vec![page(&[9, 8], 1)],
         ] {
             assert!(read_pages(&pages, 0).is_err(), "{pages:?}");
         }

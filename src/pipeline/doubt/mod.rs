@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, collections::HashSet, time::Duration};
 
 use crate::{
     item::{UnixMillis, VideoNo},
-    ledger::{Binding, Doubt, LedgerError, Settlement},
+    ledger::{Binding, Bindings, Doubt, LedgerError, Settlement},
     lifecycle::Event,
     monitor::{Notice, Shown},
     retry,
@@ -19,7 +19,7 @@ use crate::{
 
 use super::doors::Doors;
 use evidence::{Decision, Scene};
-use listing::Incomplete;
+use listing::{Incomplete, Listing};
 
 pub use evidence::{NamespaceUse, Rules};
 
@@ -77,39 +77,43 @@ fn next_look_at(doubt: &Doubt, rules: &Rules, looked_at: Option<UnixMillis>, now
 }
 
 async fn look<T: Transport>(doors: &Doors<T>, rules: &Rules, doubts: Vec<Doubt>) -> Result<(), LedgerError> {
+    let clock_behind_ms = doors.ledger.clock_behind_ms().await?;
     let mut by_namespace: BTreeMap<String, Vec<Doubt>> = BTreeMap::new();
     for doubt in doubts {
         by_namespace.entry(doubt.submission.namespace.clone()).or_default().push(doubt);
     }
     for (namespace, doubts) in by_namespace {
         let oldest = doubts.iter().map(|doubt| doubt.sent_at).min().unwrap_or_default();
-        match listing::read(doors, &namespace, rules.candidates_from(oldest)).await {
-            Ok(listing) => weigh_all(doors, rules, &namespace, &doubts, &listing).await?,
+        // what was accepted a quiet time ago must be visible by now: it vouches for the listing
+        let visible_since =
+            doors.clock.now().plus_ms(-i64::try_from(rules.quiet.as_millis()).unwrap_or(i64::MAX));
+        let witnesses = doors.ledger.witnesses(namespace.clone(), visible_since).await?;
+        match listing::read(doors, &namespace, evidence::candidates_from(oldest, clock_behind_ms), &witnesses)
+            .await
+        {
+            Ok(listing) => {
+                let numbers = listing.videos.iter().map(|video| video.video_no.clone()).collect();
+                let bindings = doors.ledger.bindings(namespace, numbers).await?;
+                let scene = scene_of(&listing, &bindings, clock_behind_ms);
+                for doubt in &doubts {
+                    record(doors, doubt, evidence::weigh(doubt, &scene, rules)).await?;
+                }
+            }
             Err(Incomplete { cause }) => tracing::info!(namespace, cause, "the listing is not complete"),
         }
     }
     Ok(())
 }
 
-async fn weigh_all<T: Transport>(
-    doors: &Doors<T>,
-    rules: &Rules,
-    namespace: &str,
-    doubts: &[Doubt],
-    listing: &listing::Listing,
-) -> Result<(), LedgerError> {
-    let numbers: Vec<VideoNo> = listing.videos.iter().map(|video| video.video_no.clone()).collect();
-    let bound: HashSet<VideoNo> = doors.ledger.bound(numbers).await?.into_iter().collect();
-    let scene = Scene {
+fn scene_of<'a>(listing: &'a Listing, bindings: &Bindings, clock_behind_ms: Option<i64>) -> Scene<'a> {
+    let bound: HashSet<&VideoNo> = bindings.bound.iter().collect();
+    Scene {
         unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
         begun_at: listing.begun_at,
-        open_attempts: doors.ledger.open_attempts(namespace.to_owned()).await?,
-    };
-    for doubt in doubts {
-        let decision = evidence::weigh(doubt, &scene, rules);
-        record(doors, doubt, decision).await?;
+        open_attempts: bindings.open_attempts,
+        vouched: listing.vouched,
+        clock_behind_ms,
     }
-    Ok(())
 }
 
 async fn record<T>(doors: &Doors<T>, doubt: &Doubt, decision: Decision) -> Result<(), LedgerError> {

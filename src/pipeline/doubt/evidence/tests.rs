@@ -43,12 +43,39 @@ fn rules(namespace: NamespaceUse) -> Rules {
 }
 
 fn weigh_at(minutes: i64, doubt: &Doubt, videos: &[ListedVideo], namespace: NamespaceUse) -> Decision {
-    let scene = Scene {
+    weigh(doubt, &scene(minutes, videos), &rules(namespace))
+}
+
+fn scene(minutes: i64, videos: &[ListedVideo]) -> Scene<'_> {
+    Scene {
         unbound: videos.iter().collect(),
         begun_at: SENT.plus_ms(minutes * MINUTE),
         open_attempts: 1,
+        vouched: Vouched::Yes,
+        clock_behind_ms: Some(0),
+    }
+}
+
+#[test]
+fn a_listing_that_shows_nothing_known_proves_no_absence() {
+    let mut doubt = doubt(Some("telecine:x"), &[]);
+    doubt.clear_at = Some(SENT.plus_ms(31 * MINUTE));
+    let unvouched = Scene { vouched: Vouched::No, ..scene(60, &[]) };
+    assert_eq!(weigh(&doubt, &unvouched, &rules(Shared)), Decision::Wait);
+    let late = Scene { vouched: Vouched::No, ..scene(25 * 60, &[]) };
+    assert!(matches!(weigh(&doubt, &late, &rules(Shared)), Decision::Ask(_)));
+}
+
+#[test]
+fn the_age_of_a_video_counts_by_the_services_own_clock() {
+    let doubt = doubt(Some("telecine:x"), &[]);
+    let videos = [video("VI0001", -50, &[])];
+    let is_candidate = |clock_behind_ms| {
+        weigh(&doubt, &Scene { clock_behind_ms, ..scene(31, &videos) }, &rules(Shared)) == Decision::Wait
     };
-    weigh(doubt, &scene, &rules(namespace))
+    assert!(!is_candidate(Some(0)), "it is older than the request");
+    assert!(is_candidate(Some(60 * MINUTE)), "the service's clock is an hour behind ours");
+    assert!(is_candidate(None), "nobody knows the service's clock");
 }
 
 use NamespaceUse::{Exclusive, Shared};
@@ -117,8 +144,7 @@ fn a_sole_candidate_counts_only_where_nobody_else_uploads() {
     ));
     let two = [sole[0].clone(), video("VI0002", 1, &[])];
     assert_eq!(weigh_at(3, &marked, &two, Exclusive), Decision::Wait);
-    let scene =
-        Scene { unbound: sole.iter().collect(), begun_at: SENT.plus_ms(3 * MINUTE), open_attempts: 2 };
+    let scene = Scene { open_attempts: 2, ..scene(3, &sole) };
     assert_eq!(
         weigh(&marked, &scene, &rules(Exclusive)),
         Decision::Wait,
