@@ -434,6 +434,50 @@ fn the_first_signal_drains_and_leaves_an_exact_ledger() {
 }
 
 #[test]
+fn a_pipe_that_stalls_does_not_keep_the_process() {
+    let stage = Stage::new();
+    let sandbox = Sandbox::start(&stage, &[]);
+    let mut child = stage
+        .command(&["import", "-", "--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "20/s", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(b"url").unwrap();
+    pipe.write_all(b";tags\nhttps://host/a.mp4;x\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("url=url, tags=tags"), "the first line was there in two parts: {line}");
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    drop(pipe);
+}
+
+#[test]
+fn a_run_with_rows_that_wait_is_no_success() {
+    let stage = Stage::new();
+    stage.write("m.csv", &rows(3));
+    assert_eq!(stage.run(&["import", "m.csv", "--sandbox", "--max-rows", "1"]).0, 8);
+    let (code, out, _) = stage.run(&["reconcile", "--sandbox"]);
+    assert_eq!(code, 5, "{out}");
+    assert!(out.contains("exit 5: 2 wait to be sent"), "{out}");
+    fs::rename(stage.path("m.csv"), stage.path("moved.csv")).unwrap();
+    assert_eq!(stage.run(&["import", "moved.csv", "--sandbox"]).0, 0);
+}
+
+#[test]
+fn columns_that_moved_arrive_under_their_own_names() {
+    let stage = Stage::new();
+    stage.write("m.csv", "url,title\nhttps://host/a.mp4,One\n");
+    stage.run(&["import", "m.csv", "--sandbox"]);
+    stage.write("m.csv", "id,title,url\nR1,One,https://host/a.mp4\n");
+    assert_eq!(stage.run(&["import", "m.csv", "--sandbox"]).0, 0);
+    let success = fs::read_to_string(stage.report("state/reports").join("success.csv")).unwrap();
+    assert!(success.contains("\nR1,One,https://host/a.mp4,"), "{success}");
+}
+
+#[test]
 fn the_second_signal_aborts_and_what_was_on_the_wire_is_in_doubt() {
     let stage = Stage::new();
     stage.write("m.csv", &rows(50));

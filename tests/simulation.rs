@@ -251,6 +251,84 @@ fn a_deleted_video_is_never_sent_again() {
 }
 
 #[test]
+fn a_service_whose_clock_is_far_off_is_not_paid_twice() {
+    for clock_ahead_ms in [-3_600_000, 3_600_000] {
+        let faults = Faults { share: 0.3, kinds: vec![Fault::CutAfter] };
+        let policy = Policy {
+            faults,
+            clock_ahead_ms,
+            index_delay: Duration::from_hours(1)..=Duration::from_hours(1),
+            ..Policy::default()
+        };
+        let mut theatre = Theatre::new(policy, 12);
+        theatre.policy.concurrency = 20;
+        while theatre.live(None).ending() != Ending::Settled {}
+        assert!(theatre.world.stats().faults > 0, "nothing went wrong");
+        assert!(theatre.taken().values().all(|times| *times == 1), "paid twice at {clock_ahead_ms} ms");
+        assert_eq!(theatre.counts().indexed, 12);
+    }
+}
+
+#[test]
+fn a_listing_that_shows_nothing_proves_nothing() {
+    let faults = Faults { share: 0.3, kinds: vec![Fault::CutAfter] };
+    let mut theatre = Theatre::new(Policy { faults, unlisted_share: 1.0, ..Policy::default() }, 12);
+    theatre.policy.concurrency = 20;
+    for _ in 0..14 {
+        theatre.live(None);
+    }
+    let lost = theatre.world.stats().faults;
+    assert!(lost > 0, "nothing went wrong");
+    assert_eq!(theatre.world.stats().uploads, 12, "something was sent again");
+    assert_eq!((theatre.counts().asked, theatre.counts().indexed), (lost, 12 - lost));
+}
+
+#[test]
+fn a_row_removed_from_the_manifest_is_not_sent() {
+    let mut theatre = Theatre::new(Policy::default(), 6);
+    theatre.policy.rows_max = Some(2);
+    assert_eq!(theatre.live(None).ending(), Ending::RowsMax);
+    let text = std::fs::read_to_string(theatre.manifest()).unwrap();
+    let kept: Vec<&str> = text.lines().filter(|line| !line.contains("0004")).collect();
+    std::fs::write(theatre.manifest(), kept.join("\n")).unwrap();
+    theatre.policy.rows_max = None;
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert!(theatre.taken().keys().all(|url| !url.contains("0004")), "a removed row was paid");
+    assert_eq!((theatre.counts().indexed, theatre.counts().pending), (5, 1));
+}
+
+#[test]
+fn a_service_that_refuses_row_after_row_is_not_fed_the_whole_manifest() {
+    let mut theatre = Theatre::new(Policy::default(), 60);
+    // the model refuses times it cannot read; here every row has one
+    let text = std::fs::read_to_string(theatre.manifest())
+        .unwrap()
+        .replace("https://host", "https://refused.example");
+    std::fs::write(theatre.manifest(), text).unwrap();
+    theatre.world.refuse_host("refused.example");
+    let Ending::Stopped { reason, .. } = theatre.live(None).ending() else { panic!("it went on") };
+    assert_eq!(reason, StopReason::SameRefusal);
+    assert!(theatre.counts().rejected <= 24, "{:?}", theatre.counts());
+    theatre.world.refuse_host("");
+    theatre.policy.failed = telecine::ledger::FailedRows::Retry;
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert_eq!(theatre.counts().indexed, 60);
+}
+
+#[test]
+fn a_refused_key_is_said_also_when_only_listings_meet_it() {
+    let policy =
+        Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
+    let mut theatre = Theatre::new(policy, 2);
+    theatre.policy.wait = None;
+    assert_eq!(theatre.live(None).ending(), Ending::NotWaited);
+    theatre.policy.wait = Some(Duration::from_hours(2));
+    theatre.key = "";
+    let Ending::Stopped { reason, .. } = theatre.live(None).ending() else { panic!("it waited") };
+    assert_eq!(reason, StopReason::KeyRefused);
+}
+
+#[test]
 fn the_same_seed_tells_the_same_story() {
     let story = |seed| {
         let faults = Faults { share: 0.3, kinds: Fault::passing() };

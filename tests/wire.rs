@@ -151,6 +151,15 @@ async fn an_endless_answer_is_cut_off() {
     assert!(cause.contains("longer than"), "{cause}");
 }
 
+#[tokio::test]
+async fn a_server_that_repeats_the_request_does_not_get_the_key_into_our_words() {
+    let echo = "HTTP/1.1 500 x\r\ncontent-length: 104\r\n\r\n{\"code\":\"0001\",\"msg\":\"bad: sk-mavi-canary https%3A%2F%2Fhost%2Fa%3FX-Amz-Signature%3Ddeadbeef sk-mavi-canary\"}";
+    let (address, _) = scripted(echo.as_bytes()).await;
+    let verdict = http(address).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+    let Verdict::InDoubt { cause } = verdict else { panic!("{verdict:?}") };
+    assert!(cause.contains("bad:") && !cause.contains("canary") && !cause.contains("deadbeef"), "{cause}");
+}
+
 /// What both transports must show of one world.
 async fn conform<T: Transport>(service: Service<T>, name: &str) {
     let verdict = service.upload(permit(Lane::Upload).await, &submission(name), Some("telecine:x")).await;

@@ -252,10 +252,11 @@ impl<T: Transport> Hall<'_, T> {
             }
             Some(UploadEnd::Offline { cause }) => return Ok(Some(Ending::Offline { cause: cause.clone() })),
             Some(UploadEnd::TimeUp) => return Ok(Some(Ending::TimeUp)),
-            Some(UploadEnd::Drained | UploadEnd::RowsMax) if self.doors.signals.drain.is_cancelled() => {
-                return Ok(Some(Ending::Interrupted));
-            }
             Some(UploadEnd::Drained | UploadEnd::RowsMax) | None => {}
+        }
+        if self.doors.signals.drain.is_cancelled() {
+            // what is on the wire is waited for, and nothing else
+            return Ok(sending_ended.map(|_| Ending::Interrupted));
         }
         let all_is_sent = is_read && pending == 0 && tally.of(State::Sending) == 0;
         let sending_is_over = all_is_sent || sending_ended.is_some();

@@ -170,6 +170,7 @@ pub(super) struct State {
     sequence: u64,
     stats: Stats,
     record: Option<File>,
+    refused_host: String,
 }
 
 #[derive(Default)]
@@ -194,6 +195,7 @@ impl World {
             sequence: 0,
             stats: Stats::default(),
             record: None,
+            refused_host: String::new(),
         };
         Self { policy, state: Mutex::new(state) }
     }
@@ -257,6 +259,11 @@ impl World {
         state.remember(video);
     }
 
+    /// From now on every source on this host is refused; an empty name refuses none.
+    pub fn refuse_host(&self, host: &str) {
+        host.clone_into(&mut self.state().refused_host);
+    }
+
     /// Somebody deletes a video; true if it was there.
     pub fn delete(&self, video_no: &str) -> bool {
         let mut state = self.state();
@@ -310,6 +317,9 @@ impl World {
             Ok(form) => form,
             Err(message) => return (refuse("0003", &message), delay),
         };
+        if state.refuses(&form.url) {
+            return (refuse("0001", "url is invalid"), delay);
+        }
         if self.policy.credits.is_some_and(|credits| state.account(&arrival.key).spent >= credits) {
             return (refuse("0402", "You don't have enough points."), delay);
         }
@@ -392,6 +402,10 @@ impl World {
 impl State {
     fn account(&mut self, key: &str) -> &mut Account {
         self.accounts.entry(key.to_owned()).or_default()
+    }
+
+    fn refuses(&self, url: &str) -> bool {
+        !self.refused_host.is_empty() && url.contains(&self.refused_host)
     }
 
     /// Whether the limits let an upload in; counts it if so.

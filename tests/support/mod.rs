@@ -56,6 +56,7 @@ pub struct Theatre {
     pub rates: Rates,
     pub ear: Ear,
     pub lives: u32,
+    pub key: &'static str,
 }
 
 /// How one life went.
@@ -109,6 +110,7 @@ impl Theatre {
             rates: Rates { upload: limit("1/s"), list: limit("1/s"), metadata: limit("1/s") },
             ear: Ear::default(),
             lives: 0,
+            key: KEY,
         }
     }
 
@@ -161,7 +163,7 @@ impl Theatre {
         let dice = fastrand::Rng::with_seed(u64::from(self.lives));
         let doors = Doors {
             ledger: ledger.clone(),
-            service: Arc::new(Service::new(Direct::new(Arc::clone(&self.world), clock.clone(), KEY))),
+            service: Arc::new(Service::new(Direct::new(Arc::clone(&self.world), clock.clone(), self.key))),
             porter: Arc::new(Porter::new(clock.clone(), self.rates, last_upload_at, dice)),
             clock: clock.clone(),
             monitor: Monitor::new(vec![Box::new(self.ear.clone())]),
