@@ -339,6 +339,33 @@ pub struct RowFault {
     pub problems: Vec<Problem>,
 }
 
+/// What rows of manifests came to. `read` is the sum of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RowCounts {
+    /// Rows read.
+    pub read: u64,
+    /// New items.
+    pub added: u64,
+    /// Known before, unchanged.
+    pub known: u64,
+    /// Known before, took new content.
+    pub updated: u64,
+    /// Already sent with other content; the ledger keeps what was sent.
+    pub drifted: u64,
+    /// The item was seen earlier in the run.
+    pub duplicates: u64,
+    /// Cannot be sent.
+    pub rejected: u64,
+}
+
+impl RowCounts {
+    /// Rows whose item is in the ledger.
+    #[must_use]
+    pub const fn accounted(&self) -> u64 {
+        self.added + self.known + self.updated + self.drifted
+    }
+}
+
 /// One thing that is wrong with a row, and what to do about it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Problem {

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
-use crate::item::{Problem, SourceUrl, UnixMillis, VideoNo};
+use crate::item::{Problem, RowCounts, SourceUrl, UnixMillis, VideoNo};
 
 /// Something worth saying. Serialised as one JSON object with a `notice` field.
 #[derive(Clone, Debug, Serialize)]
@@ -52,7 +52,7 @@ pub enum Notice {
         path: String,
         /// What its rows came to.
         #[serde(flatten)]
-        counts: ReadingCounts,
+        counts: RowCounts,
         /// Rows that now wait to be sent.
         pending: u64,
     },
@@ -112,25 +112,6 @@ pub enum Notice {
         /// A sentence.
         text: String,
     },
-}
-
-/// What the rows of one manifest came to. `rows` is the sum of the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ReadingCounts {
-    /// Rows read.
-    pub rows: u64,
-    /// New items.
-    pub added: u64,
-    /// Known before, unchanged.
-    pub known: u64,
-    /// Took new content.
-    pub updated: u64,
-    /// Already sent with other content.
-    pub drifted: u64,
-    /// Item seen earlier in the run.
-    pub duplicates: u64,
-    /// Cannot be sent.
-    pub rejected: u64,
 }
 
 /// How far a run is: counts over the whole ledger, and the outlook.

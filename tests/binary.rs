@@ -576,6 +576,87 @@ impl Drop for Unmount {
     }
 }
 
+/// The tags and dates the service took, by URL, without telecine's own marker.
+fn taken_as(sandbox: &Sandbox) -> BTreeMap<String, (Vec<String>, Option<String>)> {
+    let mut taken = BTreeMap::new();
+    for line in fs::read_to_string(&sandbox.record).unwrap().lines() {
+        let video: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        let tags = video["tags"].as_array().unwrap().iter().filter_map(text);
+        let tags = tags.filter(|tag| !tag.starts_with("telecine:")).collect();
+        taken.insert(text(&video["url"]).unwrap(), (tags, text(&video["datetime_taken"])));
+    }
+    taken
+}
+
+#[test]
+fn lectures_with_joined_columns_and_line_breaks_arrive_whole() {
+    let stage = Stage::new();
+    stage.write("m.csv", include_str!("data/lectures.csv"));
+    let sandbox = Sandbox::start(&stage, &[]);
+    let (code, out, err) = stage.run(&[
+        "import",
+        "m.csv",
+        "--map",
+        "url=service_file",
+        "--map",
+        "tags=topic+place+discipline",
+        "--tag-separator",
+        "|",
+        "--api-url",
+        &sandbox.url,
+        "--ledger",
+        "l.db",
+        "--rate",
+        "50/s",
+    ]);
+    assert_eq!(code, 4, "{out}{err}");
+    assert!(
+        err.contains("m.csv:5: the same url as line 4")
+            && err.contains("m.csv:7:8 service_file: the url is empty"),
+        "{err}"
+    );
+    let taken = taken_as(&sandbox);
+    let entry = |name: &str| &taken[&format!("https://media.example.edu/files/{name}")];
+    assert_eq!(taken.len(), 3);
+    assert_eq!(entry("rivers%20lecture.mp4").0, ["Rivers", "Water, Fresh", "Delta (N.L.)", "Geography"]);
+    assert_eq!(entry("rivers%20lecture.mp4").1.as_deref(), Some("1998-04-07 00:00:00"));
+    assert_eq!(entry("maps%20talk.mp4").0, ["Maps", "Cartography", "Geography", "History"]);
+    assert_eq!(entry("menus.mp4").0, ["Computer systems", "Computers", "History of Science"]);
+}
+
+#[test]
+fn signs_without_a_header_arrive_by_the_numbers_of_their_columns() {
+    let stage = Stage::new();
+    stage.write("m.tsv", include_str!("data/signs_noheader.tsv"));
+    let sandbox = Sandbox::start(&stage, &[]);
+    let (code, out, err) = stage.run(&[
+        "import",
+        "m.tsv",
+        "--no-header",
+        "--map",
+        "url=#5",
+        "--map",
+        "tags=#1+#2+#3",
+        "--tag-separator",
+        ",",
+        "--api-url",
+        &sandbox.url,
+        "--ledger",
+        "l.db",
+        "--rate",
+        "50/s",
+    ]);
+    assert_eq!(code, 4, "{out}{err}");
+    assert!(err.contains("m.tsv:3:5 #5: the url is empty"), "{err}");
+    let taken = taken_as(&sandbox);
+    assert_eq!(
+        taken["https://signs.example.org/clips/harbour.2.mp4"].0,
+        ["harbour", "inner", "port", "ākau", "whanga"]
+    );
+    assert_eq!(taken["https://signs.example.org/clips/port.mp4"].0, ["port"]);
+}
+
 /// The real manifests of this field, where they are at hand.
 fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/manifests").join(name);

@@ -1,5 +1,10 @@
 //! Groups of flags that several commands share, and how they become checked values.
-#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "the doc comments of flags are help texts")]
+#![allow(
+    clippy::doc_markdown,
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    reason = "the doc comments of flags are help texts"
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -20,14 +25,14 @@ pub(super) struct ManifestArgs {
     /// CSV files of video URLs, plain or gzip; `-` is standard input.
     ///
     /// Comma, semicolon, tab and pipe are recognised. One column must be the url; tags, latitude, longitude, geo,
-    /// datetime, `camera_model`, `unique_id`, callback, `retain_original_video`, `video_transcription_prompt` and id are
+    /// datetime, camera_model, unique_id, callback, retain_original_video, video_transcription_prompt and id are
     /// recognised by their usual names.
     #[arg(required = true, value_name = "MANIFEST")]
     pub(super) manifests: Vec<String>,
 
     /// Say which column feeds a field: FIELD=COLUMN[+COLUMN...]. `#5` is the fifth column.
     ///
-    /// Examples: --map `url=service_file` --map tags=topic+place --map datetime=#3
+    /// Examples: --map url=service_file --map tags=topic+place --map datetime=#3
     #[arg(long, value_name = "FIELD=COLUMN", env = "TELECINE_MAP", value_delimiter = ' ')]
     pub(super) map: Vec<MapRule>,
 
@@ -125,7 +130,7 @@ pub(super) enum Target {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Service")]
 pub(super) struct ServiceArgs {
-    /// The service's origin [default: <https://api.memories.ai>, or `MEMORIES_API_URL`].
+    /// The service's origin [default: https://api.memories.ai, or MEMORIES_API_URL].
     #[arg(long, value_name = "URL", env = "TELECINE_API_URL")]
     pub(super) api_url: Option<String>,
 
@@ -133,12 +138,18 @@ pub(super) struct ServiceArgs {
     #[arg(long, env = "TELECINE_SANDBOX", conflicts_with_all = ["api_url", "key_file", "key_command"])]
     pub(super) sandbox: bool,
 
-    /// Read the API key from this file, which only you may read [default: the variable `MEMORIES_API_KEY`].
+    /// Read the API key from this file, which only you may read [default: the variable MEMORIES_API_KEY].
     #[arg(long, value_name = "PATH", env = "TELECINE_KEY_FILE")]
     pub(super) key_file: Option<PathBuf>,
 
     /// Run this command with sh and take the API key from its output.
-    #[arg(long, value_name = "COMMAND", env = "TELECINE_KEY_COMMAND", conflicts_with = "key_file")]
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        env = "TELECINE_KEY_COMMAND",
+        hide_env_values = true,
+        conflicts_with = "key_file"
+    )]
     pub(super) key_command: Option<String>,
 
     /// The API key is new, and belongs to the account this ledger was made with.

@@ -146,7 +146,7 @@ impl Listener for Talk {
             Notice::ManifestRead { path, counts, .. } => {
                 self.say(&format!(
                     "{path}: {} rows read, {} rejected, {} duplicates",
-                    counts.rows, counts.rejected, counts.duplicates
+                    counts.read, counts.rejected, counts.duplicates
                 ));
             }
             Notice::Refused { url, cause } => {

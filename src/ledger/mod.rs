@@ -24,7 +24,7 @@ use std::{path::Path, sync::Arc};
 
 pub use door::{Identity, KeyChange};
 pub use fault::LedgerError;
-pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenTime, Prospect, RunRow, Snapshot};
+pub use snapshot::{AsideKind, AsideRow, ItemRow, Prospect, RequestCounts, RunRow, Snapshot};
 pub use tokens::{
     Admission, Binding, Bindings, BoundBy, Claim, ClaimAnswer, ClaimTerms, Doubt, FailedRows, Marker,
     Obstacle, Seen, Settlement, Sight, Standing, Tally, Watch, Witness,

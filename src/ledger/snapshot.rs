@@ -6,7 +6,7 @@ use rusqlite::{Connection, OpenFlags, Row};
 
 use super::{FailedRows, LedgerError, RunId, SourceId, Tally, schema, store};
 use crate::{
-    item::{ManifestRow, Problem, UnixMillis},
+    item::{ManifestRow, Problem, RowCounts, UnixMillis},
     lifecycle::State,
 };
 
@@ -110,27 +110,15 @@ pub struct RunRow {
     pub exit_code: Option<u8>,
     /// Why.
     pub exit_reason: Option<String>,
-    /// Rows read.
-    pub rows: u64,
-    /// New items.
-    pub added: u64,
-    /// Items known before, unchanged.
-    pub known: u64,
-    /// Items that took new content.
-    pub updated: u64,
-    /// Items already sent with other content.
-    pub drifted: u64,
-    /// Rows whose item was seen earlier in the run.
-    pub duplicates: u64,
-    /// Rows that cannot be sent.
-    pub faulty: u64,
+    /// What its rows came to.
+    pub rows: RowCounts,
     /// Manifests not read to their end.
     pub unfinished_readings: u64,
 }
 
 /// How the requests of a time span ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenTime {
+pub struct RequestCounts {
     /// Requests made.
     pub attempts: u64,
     /// Accepted.
@@ -231,13 +219,15 @@ impl Snapshot {
                 ended_at: row.get::<_, Option<i64>>("ended_at")?.map(UnixMillis),
                 exit_code: row.get("exit_code")?,
                 exit_reason: row.get("exit_reason")?,
-                rows: count("rows")?,
-                added: count("added")?,
-                known: count("known")?,
-                updated: count("updated")?,
-                drifted: count("drifted")?,
-                duplicates: count("duplicates")?,
-                faulty: count("faulty")?,
+                rows: RowCounts {
+                    read: count("rows")?,
+                    added: count("added")?,
+                    known: count("known")?,
+                    updated: count("updated")?,
+                    drifted: count("drifted")?,
+                    duplicates: count("duplicates")?,
+                    rejected: count("faulty")?,
+                },
                 unfinished_readings: count("unfinished")?,
             })
         })?;
@@ -245,13 +235,13 @@ impl Snapshot {
     }
 
     /// Attempts made since `since`.
-    pub fn open_time(&self, since: UnixMillis) -> Result<OpenTime, LedgerError> {
+    pub fn requests_since(&self, since: UnixMillis) -> Result<RequestCounts, LedgerError> {
         let sql = "SELECT count(*), coalesce(sum(state IN ('accepted', 'counted', 'superseded')), 0), \
                    coalesce(sum(state = 'refused'), 0), coalesce(sum(state = 'not_sent'), 0) \
                    FROM attempt WHERE sent_at >= ?1";
         let number = |row: &Row<'_>, at: usize| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
         Ok(self.connection.query_row(sql, [since.0], |row| {
-            Ok(OpenTime {
+            Ok(RequestCounts {
                 attempts: number(row, 0)?,
                 accepted: number(row, 1)?,
                 refused: number(row, 2)?,

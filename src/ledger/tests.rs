@@ -295,8 +295,8 @@ async fn rows_that_cannot_be_sent_are_kept_with_their_reasons() {
         .unwrap();
     assert_eq!(asides.len(), 1);
     assert_eq!((asides[0].line, &asides[0].problems), (5, &vec![problem]));
-    let run = snapshot.run(desk.run).unwrap();
-    assert_eq!((run.rows, run.added, run.faulty), (2, 1, 1));
+    let rows = snapshot.run(desk.run).unwrap().rows;
+    assert_eq!((rows.read, rows.added, rows.rejected), (2, 1, 1));
 }
 
 #[tokio::test]

@@ -4,10 +4,10 @@
 //! nothing, so a run that goes on simply reads it again.
 
 use crate::{
-    item::{ManifestRow, RowFault},
+    item::{ManifestRow, RowCounts, RowFault},
     ledger::{Admission, FailedRows, LedgerError, RunId, SourceId},
     manifest::{Manifest, ManifestError},
-    monitor::{Notice, ReadingCounts},
+    monitor::Notice,
 };
 
 use super::doors::Doors;
@@ -54,7 +54,7 @@ async fn read_one<T>(
 ) -> Result<Result<(), ManifestError>, LedgerError> {
     let path = manifest.path().to_owned();
     let stamp = manifest.stamp();
-    let mut counts = ReadingCounts::default();
+    let mut counts = RowCounts::default();
     let mut reading = tokio::task::spawn_blocking(move || read_batch(manifest));
     loop {
         // a reader that stalls, as on a pipe, must not keep anybody from going home
@@ -118,7 +118,7 @@ async fn admit<T>(
     (run, source, path): (RunId, SourceId, &str),
     batch: Batch,
     failed: FailedRows,
-    counts: &mut ReadingCounts,
+    counts: &mut RowCounts,
 ) -> Result<(), LedgerError> {
     if batch.is_empty() {
         return Ok(());
@@ -133,7 +133,7 @@ async fn admit<T>(
     let admissions = doors.ledger.admit(run, source, batch, failed, doors.clock.now()).await?;
     doors.signals.ledger_changed();
     for (admission, (line, problems)) in admissions.into_iter().zip(told) {
-        counts.rows += 1;
+        counts.read += 1;
         let path = || path.to_owned();
         match admission {
             Admission::Added => counts.added += 1,

@@ -8,32 +8,13 @@ use super::ReportFile;
 use crate::{
     ending::{Ending, StopReason},
     error::{Error, ExitCode},
-    item::UnixMillis,
+    item::{RowCounts, UnixMillis},
     ledger::{RunId, Snapshot, Tally},
     lifecycle::State,
 };
 
 /// The version of `report.json` and of every JSON line; grows when a field changes its meaning.
 pub const SCHEMA: u32 = 1;
-
-/// Rows of the run's manifests. `read` is the sum of the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Rows {
-    /// Rows read.
-    pub read: u64,
-    /// New items.
-    pub added: u64,
-    /// Known before, unchanged.
-    pub known: u64,
-    /// Known before, took new content.
-    pub updated: u64,
-    /// Already sent with other content; the ledger keeps what was sent.
-    pub drifted: u64,
-    /// The item was seen earlier in the run.
-    pub duplicates: u64,
-    /// Cannot be sent.
-    pub rejected: u64,
-}
 
 /// Items by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -144,7 +125,7 @@ pub struct Summary {
     /// What to do next, if anything.
     pub next_step: Option<String>,
     /// Rows of the run's manifests.
-    pub rows: Rows,
+    pub rows: RowCounts,
     /// Items of the run's manifests.
     pub items: Counts,
     /// Items of the whole ledger.
@@ -161,15 +142,7 @@ impl Summary {
     /// Counts what a run came to and checks that the books balance.
     pub fn of_run(snapshot: &Snapshot, end: EndOfRun, files: Vec<ReportFile>) -> Result<Self, Error> {
         let row = snapshot.run(end.run)?;
-        let rows = Rows {
-            read: row.rows,
-            added: row.added,
-            known: row.known,
-            updated: row.updated,
-            drifted: row.drifted,
-            duplicates: row.duplicates,
-            rejected: row.faulty,
-        };
+        let rows = row.rows;
         let ledger = Counts::from(&snapshot.tally()?);
         let of_manifests = Counts::from(&snapshot.tally_of_run(end.run)?);
         // a run without manifests speaks of the whole ledger
@@ -178,7 +151,7 @@ impl Summary {
         let something_happened = snapshot.last_event_at()?.is_some_and(|moment| moment >= row.started_at);
         let work = if something_happened { Work::Done } else { Work::NoneLeft };
         let (code, exit_reason, next_step) = exit_code(&end, &rows, &items, work);
-        let requests = snapshot.open_time(row.started_at)?;
+        let requests = snapshot.requests_since(row.started_at)?;
         Ok(Self {
             schema: SCHEMA,
             telecine: env!("CARGO_PKG_VERSION"),
@@ -220,8 +193,8 @@ fn seconds(milliseconds: i64) -> f64 {
 }
 
 /// Rows in must be rows out; a run whose books do not balance fails.
-fn balance(snapshot: &Snapshot, rows: &Rows, items: &Counts, files: &[ReportFile]) -> Result<(), Error> {
-    let accounted = rows.added + rows.known + rows.updated + rows.drifted;
+fn balance(snapshot: &Snapshot, rows: &RowCounts, items: &Counts, files: &[ReportFile]) -> Result<(), Error> {
+    let accounted = rows.accounted();
     let must_equal = |what: &str, left: u64, right: u64| {
         if left == right { Ok(()) } else { Err(Error::Books(format!("{what}: {left} is not {right}"))) }
     };
@@ -256,7 +229,7 @@ pub enum Work {
 #[must_use]
 pub fn exit_code(
     end: &EndOfRun,
-    rows: &Rows,
+    rows: &RowCounts,
     items: &Counts,
     work: Work,
 ) -> (ExitCode, String, Option<String>) {
@@ -287,7 +260,7 @@ pub fn exit_code(
 
 fn settled_words(
     end: &EndOfRun,
-    rows: &Rows,
+    rows: &RowCounts,
     items: &Counts,
     work: Work,
 ) -> (ExitCode, (String, Option<String>)) {
