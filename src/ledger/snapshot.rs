@@ -163,18 +163,8 @@ impl Snapshot {
         let Some((word, fingerprint)) = found else { return Ok(Prospect::New) };
         let state = store::state_of(&word)?;
         let is_changed = fingerprint != row.submission.fingerprint();
-        let is_resent = match state {
-            State::Pending => true,
-            State::Rejected => is_changed || failed == FailedRows::Retry,
-            State::Failed => failed == FailedRows::Retry,
-            State::Sending
-            | State::InDoubt
-            | State::Counted
-            | State::Asked
-            | State::Accepted
-            | State::Indexed
-            | State::Abandoned => false,
-        };
+        let is_ordered = is_changed || failed == FailedRows::Retry;
+        let is_resent = state == State::Pending || (is_ordered && failed.let_change(state));
         Ok(if is_resent { Prospect::Resent(state) } else { Prospect::Left(state) })
     }
 

@@ -245,6 +245,23 @@ pub enum FailedRows {
     Retry,
 }
 
+impl FailedRows {
+    /// Whether a known item may take new content: only what the service does not have, or is to be paid again by order.
+    pub(in crate::ledger) fn let_change(self, state: State) -> bool {
+        match state {
+            State::Pending | State::Rejected => true,
+            State::Failed => self == Self::Retry,
+            State::Sending
+            | State::InDoubt
+            | State::Counted
+            | State::Asked
+            | State::Accepted
+            | State::Indexed
+            | State::Abandoned => false,
+        }
+    }
+}
+
 /// How many items are in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally([u64; State::ALL.len()]);

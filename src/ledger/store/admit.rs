@@ -156,17 +156,7 @@ impl Store {
         row: &ManifestRow,
         known: &Known,
     ) -> Result<Admission, LedgerError> {
-        let may_change = match known.state {
-            State::Pending | State::Rejected => true,
-            State::Failed => origin.failed == FailedRows::Retry,
-            State::Sending
-            | State::InDoubt
-            | State::Counted
-            | State::Asked
-            | State::Accepted
-            | State::Indexed
-            | State::Abandoned => false,
-        };
+        let may_change = origin.failed.let_change(known.state);
         if !may_change && self.has_same_content(known.item, row)? {
             return Ok(Admission::Known);
         }

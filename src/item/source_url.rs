@@ -1,0 +1,170 @@
+//! The address of a video: checked, normalised, and shown without its secrets.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The address of a video: http or https, with a host, without user or password, at most
+/// [`SourceUrl::LENGTH_MAX`] bytes, percent-encoded.
+///
+/// `Debug` and `Display` show it redacted; only [`SourceUrl::as_str`] gives the whole.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SourceUrl(String);
+
+/// How links are signed: by the parameter that holds the signature, all parameters that belong to it. `*` stands for any
+/// ending. S3, Google Cloud Storage, Cloudfront and their older forms, Azure.
+const SIGNATURES: &[(&str, &[&str])] = &[
+    ("x-amz-signature", &["x-amz-*"]),
+    ("x-goog-signature", &["x-goog-*"]),
+    (
+        "signature",
+        &[
+            "signature",
+            "expires",
+            "awsaccesskeyid",
+            "googleaccessid",
+            "key-pair-id",
+            "policy",
+            "x-amz-security-token",
+        ],
+    ),
+    (
+        "sig",
+        &[
+            "sig", "sv", "ss", "srt", "sp", "st", "se", "sr", "spr", "sip", "si", "skoid", "sktid", "skt",
+            "ske", "sks", "skv", "sdd",
+        ],
+    ),
+];
+
+/// Why a text is no [`SourceUrl`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UrlFault {
+    /// Nothing there.
+    #[error("the url is empty")]
+    Empty,
+    /// Not parseable as an absolute URL.
+    #[error("not an absolute url")]
+    NotAbsolute,
+    /// Another scheme than http or https.
+    #[error("the scheme is neither http nor https")]
+    Scheme,
+    /// No host.
+    #[error("the url has no host")]
+    NoHost,
+    /// `user:password@` before the host.
+    #[error("the url contains a user name or password")]
+    Credentials,
+    /// Longer than [`SourceUrl::LENGTH_MAX`].
+    #[error("the url is longer than 8192 bytes")]
+    TooLong,
+    /// Contains a line break, tab or other control character.
+    #[error("the url contains a control character")]
+    Control,
+}
+
+impl SourceUrl {
+    /// The longest address taken, in bytes: longer ones are refused by common servers.
+    pub const LENGTH_MAX: usize = 8192;
+
+    /// Checks and normalises an address: surrounding blanks are removed, inner spaces and non-ASCII characters are
+    /// percent-encoded, scheme and host are put in lower case, an IDN host becomes punycode.
+    pub fn parse(text: &str) -> Result<Self, UrlFault> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(UrlFault::Empty);
+        }
+        if text.len() > Self::LENGTH_MAX {
+            return Err(UrlFault::TooLong);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(UrlFault::Control);
+        }
+        let parsed = url::Url::parse(text).map_err(|fault| {
+            if fault == url::ParseError::EmptyHost { UrlFault::NoHost } else { UrlFault::NotAbsolute }
+        })?;
+        if !matches!(parsed.scheme(), "http" | "https") {
+            return Err(UrlFault::Scheme);
+        }
+        if parsed.host_str().is_none_or(str::is_empty) {
+            return Err(UrlFault::NoHost);
+        }
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(UrlFault::Credentials);
+        }
+        let normalised = String::from(parsed);
+        if normalised.len() > Self::LENGTH_MAX {
+            return Err(UrlFault::TooLong);
+        }
+        Ok(Self(normalised))
+    }
+
+    /// The address without fragment and without the parameters that sign it.
+    #[must_use]
+    pub fn without_signature(&self) -> String {
+        let address = self.0.split_once('#').map_or(self.0.as_str(), |(before, _)| before);
+        let Some((base, query)) = address.split_once('?') else { return address.to_owned() };
+        let name_of = |pair: &str| pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        let Some((_, signing)) =
+            SIGNATURES.iter().find(|(signature, _)| query.split('&').any(|pair| name_of(pair) == *signature))
+        else {
+            return address.to_owned();
+        };
+        let is_signing = |pair: &str| {
+            let name = name_of(pair);
+            signing
+                .iter()
+                .any(|own| own.strip_suffix('*').map_or(name == *own, |start| name.starts_with(start)))
+        };
+        let kept: Vec<&str> = query.split('&').filter(|pair| !is_signing(pair)).collect();
+        if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) }
+    }
+
+    /// The whole address, with the secrets a signed link carries. For the wire and the ledger only.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::redact::url(&self.0))
+    }
+}
+
+impl fmt::Debug for SourceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_only_when_a_server_could_fetch_it() {
+        for (text, fault) in [
+            ("", UrlFault::Empty),
+            ("  ", UrlFault::Empty),
+            ("clips/1.mp4", UrlFault::NotAbsolute),
+            ("gs://bucket/clip.mp4", UrlFault::Scheme),
+            ("rtsp://user:password@10.0.0.1/", UrlFault::Scheme),
+            ("https://user:password@host/clip.mp4", UrlFault::Credentials),
+            ("https://", UrlFault::NoHost),
+            ("https://host/a\tb.mp4", UrlFault::Control),
+        ] {
+            assert_eq!(SourceUrl::parse(text), Err(fault), "{text}");
+        }
+        let long = format!("https://host/{}", "a".repeat(SourceUrl::LENGTH_MAX));
+        assert_eq!(SourceUrl::parse(&long), Err(UrlFault::TooLong));
+    }
+
+    #[test]
+    fn a_url_is_encoded_once_and_never_twice() {
+        let spaced = SourceUrl::parse(" https://HOST/a file%20b.mp4?x=1&y=%2F ").unwrap();
+        assert_eq!(spaced.as_str(), "https://host/a%20file%20b.mp4?x=1&y=%2F");
+    }
+}
