@@ -434,7 +434,7 @@ fn the_first_signal_drains_and_leaves_an_exact_ledger() {
 }
 
 #[test]
-fn a_pipe_that_stalls_does_not_keep_the_process() {
+fn a_pipe_that_stalls_keeps_neither_its_rows_nor_the_process() {
     let stage = Stage::new();
     let sandbox = Sandbox::start(&stage, &[]);
     let mut child = stage
@@ -446,9 +446,10 @@ fn a_pipe_that_stalls_does_not_keep_the_process() {
     let mut pipe = child.stdin.take().unwrap();
     pipe.write_all(b"url").unwrap();
     pipe.write_all(b";tags\nhttps://host/a.mp4;x\n").unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let line = lines.next().unwrap();
     assert!(line.contains("url=url, tags=tags"), "the first line was there in two parts: {line}");
+    assert!(lines.any(|line| line.contains("\"notice\":\"accepted\"")), "the row waited for the next one");
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
     drop(pipe);

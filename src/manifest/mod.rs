@@ -205,6 +205,12 @@ impl Manifest {
         self.columns.unused()
     }
 
+    /// Whether the next row is at hand, at least in part: if not, reading it may wait for whoever writes the pipe.
+    #[must_use]
+    pub fn has_more_at_hand(&self) -> bool {
+        self.first_row_is_read || self.records.has_more_at_hand()
+    }
+
     /// The next row, or what is wrong with it; none at the end.
     #[expect(
         clippy::should_implement_trait,

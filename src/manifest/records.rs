@@ -151,6 +151,11 @@ impl Records {
         self.record_line
     }
 
+    /// Whether more of the file is at hand, without waiting for it.
+    pub(super) fn has_more_at_hand(&self) -> bool {
+        self.bytes.buffer().iter().any(|byte| !matches!(byte, b'\n' | b'\r'))
+    }
+
     /// Reads the next record into the buffer.
     pub(super) fn read(&mut self) -> io::Result<Next> {
         if !self.skip_blank_lines()? {

@@ -96,7 +96,9 @@ async fn read_one<T>(
 fn read_batch(mut manifest: Manifest) -> (Manifest, Batch, Option<Result<(), ManifestError>>) {
     let mut batch = Batch::new();
     let mut bytes = 0;
-    while batch.len() < BATCH_ROWS && bytes < BATCH_BYTES {
+    // what a slow pipe has brought is not kept waiting for what it has not
+    while batch.is_empty() || (batch.len() < BATCH_ROWS && bytes < BATCH_BYTES && manifest.has_more_at_hand())
+    {
         match manifest.next() {
             Ok(Some(row)) => {
                 let cells = match &row {
