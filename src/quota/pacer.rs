@@ -114,10 +114,11 @@ impl Pacer {
         Ok(now.0)
     }
 
-    /// Gives a turn back that led to no request, if none was taken since.
+    /// Gives a turn back that led to no request, if none was taken since. A lane that bursts gives none back: a fresh
+    /// limiter would hand out the whole burst anew, and a turn is not worth waiting for there.
     pub(super) fn forgive(&self, taken_at: Duration) {
         let mut state = lock(&self.state);
-        if state.last_at_ms != Some(millis(taken_at)) {
+        if burst(self.interval) > 1 || state.last_at_ms != Some(millis(taken_at)) {
             return;
         }
         state.limiter = RateLimiter::direct_with_clock(self.quota, self.clock.clone());

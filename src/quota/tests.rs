@@ -52,6 +52,19 @@ async fn a_request_that_never_left_costs_no_slot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn turns_given_back_do_not_make_a_fast_lane_faster() {
+    let (porter, clock) = porter("1000/s", None);
+    let mut spent = 0;
+    while clock.now().since_ms(T0) < 1_000 {
+        let permit = porter.permit(Lane::Upload).await;
+        porter.give_back(permit);
+        porter.permit(Lane::Upload).await.spend(Lane::Upload);
+        spent += 1;
+    }
+    assert!(spent <= 520, "{spent} in a second: each of them took two turns");
+}
+
+#[tokio::test(start_paused = true)]
 async fn lanes_do_not_wait_for_each_other() {
     let (porter, clock) = porter("1/min", None);
     porter.permit(Lane::Upload).await.spend(Lane::Upload);
