@@ -258,9 +258,8 @@ impl<T: Transport> Hall<'_, T> {
             // what is on the wire is waited for, and nothing else
             return Ok(sending_ended.map(|_| Ending::Interrupted));
         }
-        let all_is_sent = is_read && pending == 0 && tally.of(State::Sending) == 0;
-        let sending_is_over = all_is_sent || sending_ended.is_some();
-        if !sending_is_over || !is_read {
+        let all_is_sent = pending == 0 && tally.of(State::Sending) == 0;
+        if !is_read || !(all_is_sent || sending_ended.is_some()) {
             return Ok(None);
         }
         let is_cut_short = sending_ended == Some(&UploadEnd::RowsMax) && pending > 0;

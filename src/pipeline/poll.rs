@@ -3,7 +3,7 @@
 //! One listing looks at up to 100 items. What a listing does not show after several looks is asked for singly. An
 //! answer that shows nothing proves nothing: the item is looked at again later, ever more rarely.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use crate::{
     item::VideoNo,
@@ -46,16 +46,12 @@ async fn poll_forever<T: Transport>(doors: &Doors<T>) -> Result<Refusal, LedgerE
 async fn look<T: Transport>(doors: &Doors<T>) -> Result<Option<Refusal>, LedgerError> {
     let permit = doors.porter.permit(Lane::List).await;
     let due = doors.ledger.watches(doors.clock.now(), VIDEO_NOS_MAX).await?;
-    // one request looks into one namespace; the others' turn comes next
-    let mut by_namespace: BTreeMap<&str, Vec<&Watch>> = BTreeMap::new();
-    for watch in &due {
-        by_namespace.entry(watch.namespace.as_str()).or_default().push(watch);
-    }
-    let longest_due = due.first().and_then(|watch| by_namespace.remove_entry(watch.namespace.as_str()));
-    let Some((namespace, watches)) = longest_due else {
+    // one request looks into one namespace, that of the longest due; the others' turn comes next
+    let Some(namespace) = due.first().map(|watch| watch.namespace.as_str()) else {
         doors.porter.give_back(permit);
         return Ok(None);
     };
+    let watches: Vec<&Watch> = due.iter().filter(|watch| watch.namespace == namespace).collect();
     let video_nos: Vec<&VideoNo> = watches.iter().map(|watch| &watch.video_no).collect();
     let page = match doors.service.list_videos(permit, namespace, &video_nos).await {
         Ok(page) => page,

@@ -76,8 +76,8 @@ impl Store {
         if origin.failed == FailedRows::Retry {
             self.order_retry(origin, &known, admission)?;
         }
-        let is_open = !known.state.is_final() || origin.failed == FailedRows::Retry;
-        if is_open {
+        let is_ordered = origin.failed == FailedRows::Retry || admission == Admission::Updated;
+        if !known.state.is_final() || is_ordered {
             self.adopt(origin, known.item, row.line)?;
         }
         self.refresh_cells(&known, row)?;
@@ -139,7 +139,7 @@ impl Store {
         )
     }
 
-    /// A pending item belongs to the manifest that names it now, so that this manifest's import sends it.
+    /// An open item belongs to the manifest that names it now, so that this manifest's import sends it.
     fn adopt(&self, origin: Origin, item: ItemId, line: u64) -> Result<(), LedgerError> {
         self.connection
             .prepare_cached(
@@ -165,17 +165,8 @@ impl Store {
             return Ok(Admission::Drifted);
         }
         self.change_one(
-            "UPDATE item SET fingerprint = ?2, submission = ?3, cells = ?4, external_id = ?5, source = ?6, line = ?7 \
-             WHERE id = ?1",
-            (
-                known.item.0,
-                row.submission.fingerprint(),
-                to_json(&row.submission)?,
-                to_json(&row.cells)?,
-                &row.external_id,
-                origin.source.0,
-                line_of(row.line),
-            ),
+            "UPDATE item SET fingerprint = ?2, submission = ?3 WHERE id = ?1",
+            (known.item.0, row.submission.fingerprint(), to_json(&row.submission)?),
         )?;
         if known.state == State::Rejected {
             let corrected = Settlement::new(Event::Corrected, origin.at, None);

@@ -59,17 +59,17 @@ impl Store {
     fn next_pending(&self, terms: &ClaimTerms) -> Result<Option<(ItemId, Submission)>, LedgerError> {
         use rusqlite::OptionalExtension as _;
         for source in &terms.sources {
-            let of_source = "SELECT id, submission FROM item WHERE state = 'pending' AND source = ?1 AND ?2 IS NOT NULL ORDER BY id LIMIT 1";
-            // while a changed file is being read, only what was seen in it is known to be wanted
-            let seen_in_source = "SELECT item.id, item.submission FROM item \
-                 JOIN sighting ON sighting.item = item.id AND sighting.run = ?2 \
-                 WHERE item.state = 'pending' AND item.source = ?1 ORDER BY item.id LIMIT 1";
-            let is_current = self.is_source_current(terms.run, *source)?;
-            let found: Option<(i64, String)> = self
-                .connection
-                .prepare_cached(if is_current { of_source } else { seen_in_source })?
-                .query_row((source.0, terms.run.0), |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+            let found: Option<(i64, String)> = if self.is_source_current(terms.run, *source)? {
+                let sql = "SELECT id, submission FROM item WHERE state = 'pending' AND source = ?1 ORDER BY id LIMIT 1";
+                self.connection.prepare_cached(sql)?.query_row([source.0], read).optional()?
+            } else {
+                // while a changed file is being read, only what was seen in it is known to be wanted
+                let sql = "SELECT item.id, item.submission FROM item \
+                     JOIN sighting ON sighting.item = item.id AND sighting.run = ?2 \
+                     WHERE item.state = 'pending' AND item.source = ?1 ORDER BY item.id LIMIT 1";
+                self.connection.prepare_cached(sql)?.query_row((source.0, terms.run.0), read).optional()?
+            };
             if let Some((item, submission)) = found {
                 return Ok(Some((ItemId(item), submission_of(&submission)?)));
             }
