@@ -1,6 +1,12 @@
 //! House rules: flags, environment and files become checked values, once. After this no value can be invalid.
 
-use std::{fs, net::IpAddr, path::Path, process::Command};
+use std::{
+    ffi::OsString,
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -99,6 +105,14 @@ fn run_key_command(command: &str) -> Result<String, Error> {
         return Err(Error::Key(format!("the key command failed ({})", output.status)));
     }
     String::from_utf8(output.stdout).map_err(|_| Error::Key("the key command printed no text".to_owned()))
+}
+
+/// The folder of the high-water marks: the user's own folder for state; none where the user has none.
+#[must_use]
+pub fn high_water_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let named = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?;
+    state.is_absolute().then(|| state.join("telecine").join("high-water"))
 }
 
 /// A digest of the key by which a ledger recognises it.

@@ -30,6 +30,18 @@ pub enum Ending {
     TimeUp,
     /// The number of rows given is sent.
     RowsMax,
+    /// What may be spent is spent, or at stake.
+    BudgetSpent,
+    /// A row is at the service already, sent by another or a newer ledger.
+    SentElsewhere {
+        /// The item's number in the ledger.
+        item: String,
+    },
+    /// The disk that holds the ledger is nearly full.
+    DiskLow {
+        /// Bytes free.
+        free: u64,
+    },
     /// Told to stop.
     Interrupted,
     /// The service will take no row until somebody acts.

@@ -21,7 +21,7 @@ pub enum ExitCode {
     NeedsReview,
     /// The service takes nothing until somebody acts: key, credits, account.
     Fatal,
-    /// The number of rows given with `--max-rows` is reached.
+    /// The bound given with `--max-rows`, `--max-uploads` or `--max-credits` is reached.
     BudgetReached,
     /// The time given with `--for` is up.
     TimeUp,
@@ -83,7 +83,7 @@ impl ExitCode {
             Self::Temporary => "not finished; the same command goes on",
             Self::NeedsReview => "some items wait for a human's answer",
             Self::Fatal => "the service takes nothing: key, credits, account or address",
-            Self::BudgetReached => "--max-rows reached",
+            Self::BudgetReached => "--max-rows, --max-uploads or --max-credits reached",
             Self::TimeUp => "--for is over",
             Self::Locked => "another telecine uses the ledger",
             Self::Interrupted => "stopped by Ctrl-C, state is safe",
@@ -146,6 +146,11 @@ impl Error {
                 | LedgerError::OtherOrigin { .. }
                 | LedgerError::OtherKey { .. }
                 | LedgerError::Missing { .. }
+                | LedgerError::Outdated { .. }
+                | LedgerError::NetworkDisk { .. }
+                | LedgerError::Damaged { .. }
+                | LedgerError::Older { .. }
+                | LedgerError::HalfRecovered { .. }
                 | LedgerError::Unwritable { .. } => ExitCode::Usage,
                 LedgerError::DiskFull => ExitCode::Temporary,
                 LedgerError::Broken { .. } | LedgerError::Illegal(_) | LedgerError::Impossible { .. } => {

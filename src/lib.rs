@@ -30,6 +30,7 @@ pub mod limit;
 pub mod manifest;
 pub mod monitor;
 pub mod pipeline;
+pub mod price;
 pub mod quota;
 pub mod redact;
 pub mod report;

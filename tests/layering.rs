@@ -80,7 +80,7 @@ fn first_word(text: &str) -> String {
 }
 
 const FOUNDATIONS: &[&str] =
-    &["item", "lifecycle", "limit", "retry", "clock", "monitor", "redact", "spreadsheet", "ending"];
+    &["item", "lifecycle", "limit", "retry", "clock", "monitor", "redact", "spreadsheet", "ending", "price"];
 
 /// What each room may name beside itself and the foundations.
 const MAY_NAME: &[(&str, &[&str])] = &[

@@ -10,12 +10,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::values::{self, OffsetArg};
+use super::values::{self, OffsetArg, OnDoubtArg};
 use crate::{
     error::Error,
     manifest::{
         self, Header, LoneComma, Manifest, ManifestSpec, MapRule, OffsetRule, RowRules, TagSeparator,
     },
+    pipeline::{DoubtRules, OnDoubt},
+    price::Price,
 };
 
 /// What to read, and how.
@@ -186,6 +188,48 @@ pub(super) struct SettleArgs {
     /// Nobody else uploads into these namespaces: then the only unknown video there must be the lost one.
     #[arg(long, env = "TELECINE_EXCLUSIVE")]
     pub(super) exclusive: bool,
+
+    /// What to do with requests without a clear answer [default: auto with --exclusive, hold without].
+    #[arg(long, value_enum, value_name = "WAY", env = "TELECINE_ON_DOUBT")]
+    pub(super) on_doubt: Option<values::OnDoubtArg>,
+}
+
+impl SettleArgs {
+    pub(super) fn rules(&self) -> Result<DoubtRules, Error> {
+        let on_doubt = match (self.on_doubt, self.exclusive) {
+            (Some(OnDoubtArg::Auto), false) => {
+                let cause = "--on-doubt auto takes any unknown video for ours; say --exclusive if nobody else uploads there";
+                return Err(Error::Usage(cause.to_owned()));
+            }
+            (Some(OnDoubtArg::Auto) | None, true) => OnDoubt::Auto,
+            (Some(OnDoubtArg::Hold), _) | (None, false) => OnDoubt::Hold,
+            (Some(OnDoubtArg::Ask), _) => OnDoubt::Ask,
+        };
+        Ok(DoubtRules { quiet: self.settle_after.0, on_doubt })
+    }
+}
+
+/// What an upload costs.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Money")]
+pub(super) struct PriceArgs {
+    /// What an upload costs in credits, for budgets and reports: 2 or 2/upload, or by the minute 0.1/min.
+    #[arg(long, value_name = "CREDITS", env = "TELECINE_PRICE", value_parser = values::price)]
+    pub(super) price: Option<values::PriceArg>,
+
+    /// With a price by the minute: no video is longer than this many minutes.
+    #[arg(long, value_name = "N", env = "TELECINE_MINUTES_MAX", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub(super) minutes_max: u32,
+}
+
+impl PriceArgs {
+    pub(super) fn price(&self) -> Option<Price> {
+        self.price.map(|price| match price {
+            values::PriceArg::Upload(amount) => Price::per_upload(amount),
+            values::PriceArg::Minute(amount) => Price::per_minute(amount, self.minutes_max),
+        })
+    }
 }
 
 /// What to print, and where reports go.

@@ -3,15 +3,16 @@
 use clap::Args;
 
 use super::{
-    args::{LedgerArgs, ManifestArgs, OutputArgs, ServiceArgs, SettleArgs, Target},
+    args::{LedgerArgs, ManifestArgs, OutputArgs, PriceArgs, ServiceArgs, SettleArgs, Target},
     check, run,
-    values::Span,
+    values::{self, Span},
 };
 use crate::{
     error::{Error, ExitCode},
     ledger::{FailedRows, Marker, Snapshot},
     limit::Limit,
-    pipeline::{DoubtRules, NamespaceUse, RunPolicy},
+    pipeline::RunPolicy,
+    price::Credits,
 };
 
 /// The strictest rate any document of the service states for uploads by URL.
@@ -32,6 +33,8 @@ pub(super) struct ImportArgs {
     pace: PaceArgs,
     #[command(flatten)]
     settle: SettleArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
     #[command(flatten)]
     output: OutputArgs,
 
@@ -69,6 +72,37 @@ struct PaceArgs {
     max_rows: Option<u64>,
 }
 
+#[derive(Args, Debug)]
+struct BudgetArgs {
+    #[command(flatten)]
+    price: PriceArgs,
+
+    /// Never have more uploads than this paid or possibly paid in this ledger, over all runs; exit 8 when reached.
+    #[arg(long, value_name = "N", env = "TELECINE_MAX_UPLOADS", help_heading = "Money")]
+    max_uploads: Option<u64>,
+
+    /// Never have more credits than this spent or possibly spent in this ledger, over all runs; needs --price.
+    #[arg(long, value_name = "CREDITS", env = "TELECINE_MAX_CREDITS", help_heading = "Money")]
+    max_credits: Option<Credits>,
+
+    /// Send nothing while the ledger's disk has less than this free.
+    #[arg(long, value_name = "SIZE", env = "TELECINE_DISK_RESERVE", default_value = "32MiB",
+          value_parser = values::size, help_heading = "Ledger")]
+    disk_reserve: u64,
+}
+
+impl BudgetArgs {
+    /// How many uploads may be paid or at stake.
+    fn uploads_max(&self) -> Result<Option<u64>, Error> {
+        let Some(budget) = self.max_credits else { return Ok(self.max_uploads) };
+        let price = self.price.price().ok_or_else(|| {
+            Error::Usage("--max-credits needs to know what an upload costs: say --price".to_owned())
+        })?;
+        let by_credits = price.uploads_within(budget);
+        Ok([by_credits, self.max_uploads].into_iter().flatten().min())
+    }
+}
+
 /// Flags of `telecine reconcile`.
 #[derive(Args, Debug)]
 pub(super) struct ReconcileArgs {
@@ -78,6 +112,8 @@ pub(super) struct ReconcileArgs {
     service: ServiceArgs,
     #[command(flatten)]
     settle: SettleArgs,
+    #[command(flatten)]
+    price: PriceArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -100,13 +136,17 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         caps: args.pace.cap.clone(),
         concurrency: usize::from(args.pace.concurrency),
         marker: if args.manifest.no_marker { Marker::Off } else { Marker::On },
-        doubts: doubt_rules(&args.settle),
+        doubts: args.settle.rules()?,
         wait: wait(&args.settle),
+        uploads_max: args.budget.uploads_max()?,
+        disk_free_min: args.budget.disk_reserve,
         time_max: args.pace.time_max.map(|span| span.0),
         rows_max: args.pace.max_rows,
         failed,
+        namespace: args.manifest.unique_id.clone(),
     };
-    let order = run::Order { service: &args.service, output: &args.output, ledger: &ledger, policy };
+    let price = args.budget.price.price();
+    let order = run::Order { service: &args.service, output: &args.output, ledger: &ledger, policy, price };
     run::carry_out(&order, run::Work::Import(manifests))
 }
 
@@ -120,13 +160,17 @@ pub(super) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
         caps: Vec::new(),
         concurrency: 1,
         marker: Marker::On,
-        doubts: doubt_rules(&args.settle),
+        doubts: args.settle.rules()?,
         wait: wait(&args.settle),
+        uploads_max: None,
+        disk_free_min: 0,
         time_max: None,
         rows_max: None,
         failed: FailedRows::Leave,
+        namespace: String::new(),
     };
-    let order = run::Order { service: &args.service, output: &args.output, ledger: &ledger, policy };
+    let price = args.price.price();
+    let order = run::Order { service: &args.service, output: &args.output, ledger: &ledger, policy, price };
     run::carry_out(&order, run::Work::Reconcile)
 }
 
@@ -142,9 +186,4 @@ fn wait(args: &SettleArgs) -> Option<std::time::Duration> {
     /// Long enough for hours of video; the service states no bound.
     const WAIT_DEFAULT: std::time::Duration = std::time::Duration::from_hours(2);
     if args.no_wait { None } else { Some(args.wait.map_or(WAIT_DEFAULT, |span| span.0)) }
-}
-
-fn doubt_rules(args: &SettleArgs) -> DoubtRules {
-    let namespace = if args.exclusive { NamespaceUse::Exclusive } else { NamespaceUse::Shared };
-    DoubtRules { quiet: args.settle_after.0, namespace }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod import;
+mod review;
 mod run;
 mod sandbox;
 mod show;
@@ -41,6 +42,10 @@ enum Command {
     Import(Box<import::ImportArgs>),
     /// Show what the ledger holds, also while an import runs.
     Status(status::StatusArgs),
+    /// List what only a human can decide, with the evidence and the price of each answer.
+    Review(review::ReviewArgs),
+    /// Answer one question: adopt a video, send again, or give up.
+    Resolve(review::ResolveArgs),
     /// Settle what is open and poll; upload nothing.
     Reconcile(Box<import::ReconcileArgs>),
     /// Validate a manifest; touch no network and no ledger.
@@ -104,6 +109,8 @@ fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Import(args) => import::import(&args),
         Command::Status(args) => status::status(&args),
+        Command::Review(args) => review::review(&args),
+        Command::Resolve(args) => review::resolve(&args),
         Command::Reconcile(args) => import::reconcile(&args),
         Command::Check(args) => check::check(&args),
         Command::Sandbox(args) => sandbox::sandbox(&args),

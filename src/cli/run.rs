@@ -18,10 +18,11 @@ use crate::{
     config::{self, KeySources},
     error::{Error, ExitCode},
     item::UnixMillis,
-    ledger::{Identity, KeyChange, Ledger},
+    ledger::{Identity, KeyChange, Ledger, Restored},
     manifest::Manifest,
     monitor::Monitor,
     pipeline::{self, Doors, RunPolicy, Signals},
+    price::Price,
     quota::{Porter, Rates},
     report::{self, EndOfRun, Summary},
     sandbox::SandboxServer,
@@ -37,6 +38,7 @@ pub(super) struct Order<'a> {
     pub(super) output: &'a OutputArgs,
     pub(super) ledger: &'a Path,
     pub(super) policy: RunPolicy,
+    pub(super) price: Option<Price>,
 }
 
 /// What to do.
@@ -122,6 +124,11 @@ async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCo
         key_digest: config::key_digest(key),
         fresh_secret: config::fresh_secret()?,
         key_change: if order.service.same_account { KeyChange::SameAccount } else { KeyChange::Refused },
+        high_water: match order.service.target() {
+            Target::Service => config::high_water_folder(|name| std::env::var_os(name)),
+            Target::Sandbox => None,
+        },
+        restored: Restored::Refused,
     };
     let ledger = Ledger::open(order.ledger, &identity, clock.now())?;
     let clock = clock.not_before(ledger.latest_moment().await?);
@@ -167,6 +174,8 @@ async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCo
         at: clock.now(),
         rate: order.policy.rate.to_string(),
         caps: order.policy.caps.iter().map(ToString::to_string).collect(),
+        price: order.price,
+        parities: outcome.parities,
     };
     let summary = write_report(order, &ledger, end, &name).await?;
     ledger.end_run(run, clock.now(), summary.exit_code, summary.exit_reason.clone()).await?;

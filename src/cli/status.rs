@@ -3,13 +3,13 @@
 use clap::Args;
 
 use super::{
-    args::{LedgerArgs, Target},
+    args::{LedgerArgs, PriceArgs, Target},
     print, print_json,
 };
 use crate::{
     error::{Error, ExitCode},
     ledger::Snapshot,
-    report::{self, Counts, SCHEMA},
+    report::{self, Counts, SCHEMA, Spend},
 };
 
 /// Runs shown.
@@ -28,6 +28,9 @@ pub(super) struct StatusArgs {
     /// One JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
     json: bool,
+
+    #[command(flatten)]
+    price: PriceArgs,
 }
 
 /// Shows what the ledger holds.
@@ -35,6 +38,7 @@ pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
     let path = args.ledger.path(if args.sandbox { Target::Sandbox } else { Target::Service });
     let snapshot = Snapshot::open(&path)?;
     let items = Counts::from(&snapshot.tally()?);
+    let spend = Spend::of(&snapshot, &items, args.price.price())?;
     let runs = snapshot.runs(RUNS_SHOWN)?;
     let service = snapshot.origin()?;
     if args.json {
@@ -50,11 +54,11 @@ pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
             .collect();
         let next_look_at = snapshot.next_look_at()?.map(|moment| moment.to_string());
         print_json(&serde_json::json!({
-            "schema": SCHEMA, "ledger": path, "service": service, "items": items, "next_look_at": next_look_at,
-            "runs": runs,
+            "schema": SCHEMA, "ledger": path, "service": service, "items": items, "spend": spend,
+            "next_look_at": next_look_at, "runs": runs,
         }))?;
     } else {
-        print(&report::show_status(&path.display().to_string(), &service, &items, &runs))?;
+        print(&report::show_status(&path.display().to_string(), &service, &items, &spend, &runs))?;
     }
     Ok(ExitCode::Success)
 }

@@ -4,7 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use clap::ValueEnum;
 
-use crate::limit::parse_span;
+use crate::{limit::parse_span, price::Credits};
 
 /// A span such as `90s`, `10m` or `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,20 @@ impl FromStr for SpanRange {
     }
 }
 
+/// A size such as `32MiB`, in bytes.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let fault = || "expected a size such as 0, 512KiB, 32MiB or 1GiB".to_owned();
+    let digits = text.trim().trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit: u64 = match text.trim()[digits.len()..].trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(fault()),
+    };
+    digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit)).ok_or_else(fault)
+}
+
 /// One ASCII character, or its name.
 pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     match text {
@@ -50,6 +64,24 @@ pub(super) fn delimiter(text: &str) -> Result<u8, String> {
             [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
             _ => Err("expected one character, or tab, comma, semicolon or pipe".to_owned()),
         },
+    }
+}
+
+/// A price: by the upload, or by the minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PriceArg {
+    Upload(Credits),
+    Minute(Credits),
+}
+
+/// `2`, `2/upload` or `0.1/min`.
+pub(super) fn price(text: &str) -> Result<PriceArg, String> {
+    let (amount, unit) = text.split_once('/').unwrap_or((text, "upload"));
+    let amount: Credits = amount.parse().map_err(|fault: crate::price::PriceFault| fault.to_string())?;
+    match unit.trim() {
+        "upload" => Ok(PriceArg::Upload(amount)),
+        "min" | "minute" => Ok(PriceArg::Minute(amount)),
+        _ => Err("expected a price such as 2/upload or 0.1/min".to_owned()),
     }
 }
 
@@ -82,6 +114,17 @@ pub(super) enum OffsetArg {
     Utc,
 }
 
+/// What to do with requests without a clear answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnDoubtArg {
+    /// Also conclude that an unknown video must be ours; needs --exclusive.
+    Auto,
+    /// Settle by markers and by proved absence, hold everything else.
+    Hold,
+    /// Settle by markers only, ask about everything else.
+    Ask,
+}
+
 /// How logs are written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum LogFormatArg {
@@ -106,6 +149,8 @@ mod tests {
         for bad in ["", "\"", "ab", "é"] {
             assert!(delimiter(bad).is_err(), "{bad}");
         }
+        assert_eq!([size("32MiB"), size("0"), size("1 GiB")], [Ok(32 << 20), Ok(0), Ok(1 << 30)]);
+        assert!(size("many").is_err() && size("1TB").is_err() && size("").is_err());
         assert!(share("1.5").is_err() && share("nan").is_err() && share("0.3").is_ok());
         assert!(namespace(" ").is_err() && namespace("a\u{7}").is_err());
     }

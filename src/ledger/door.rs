@@ -10,7 +10,9 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
-    LedgerError, schema,
+    LedgerError,
+    high_water::HighWater,
+    schema,
     store::{Store, StoreParts},
 };
 use crate::item::UnixMillis;
@@ -27,6 +29,19 @@ pub struct Identity {
     pub fresh_secret: [u8; 32],
     /// Whether a new key may take over the ledger.
     pub key_change: KeyChange,
+    /// The folder of the high-water marks, far from the ledger; none keeps no mark.
+    pub high_water: Option<PathBuf>,
+    /// Whether a ledger behind its mark may be opened.
+    pub restored: Restored,
+}
+
+/// Whether a ledger may be opened that is older than what was sent with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// Refused.
+    Refused,
+    /// It is to be recovered from the service, and is marked as whole when that is done.
+    Recovering,
 }
 
 /// Whether a ledger may be continued with another key.
@@ -47,10 +62,25 @@ const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 /// Pages of log after which it is written into the main file: a load dirties the same index pages again and again.
 const LOG_PAGES: i64 = 4 * 1024;
 
+/// Files up to this size, in bytes, are checked for damage at every opening; larger ones only after a run that did not
+/// end.
+const CHECKED_ALWAYS_MAX: u64 = 64 * 1024 * 1024;
+
 /// How long to wait for a reader that holds a lock, in milliseconds.
 const BUSY_WAIT_MS: u64 = 5_000;
 
 pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Store, LedgerError> {
+    open_as(path, Some(identity), now)
+}
+
+pub(super) fn open_offline(path: &Path, now: UnixMillis) -> Result<Store, LedgerError> {
+    if !path.exists() {
+        return Err(LedgerError::Missing { path: path.display().to_string() });
+    }
+    open_as(path, None, now)
+}
+
+fn open_as(path: &Path, identity: Option<&Identity>, now: UnixMillis) -> Result<Store, LedgerError> {
     let shown = path.display().to_string();
     let unwritable = |fault: std::io::Error| LedgerError::Unwritable {
         path: path.display().to_string(),
@@ -59,6 +89,7 @@ pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
     }
+    refuse_foreign_disk(path)?;
     let lock = lock(path)?;
     prepare_file(path).map_err(unwritable)?;
     let flags =
@@ -67,11 +98,71 @@ pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<
         Connection::open_with_flags(path, flags).map_err(|fault| LedgerError::from(fault).at(&shown))?;
     let found = schema::recognise(&connection, &shown).map_err(|fault| fault.at(&shown))?;
     configure(&connection).map_err(|fault| fault.at(&shown))?;
+    if found > 0 {
+        refuse_damage(&connection, path)?;
+    }
     schema::migrate(&mut connection, found).map_err(|fault| fault.at(&shown))?;
-    let secret = identify(&connection, &shown, identity, now)?;
-    let mut store = Store::new(StoreParts { connection, secret, path: path.to_path_buf(), lock });
+    let secret = match identity {
+        Some(identity) => identify(&connection, &shown, identity, now)?,
+        None => connection.query_row("SELECT secret FROM identity", [], |row| row.get(0))?,
+    };
+    let high_water = match identity.and_then(|identity| identity.high_water.as_ref()) {
+        Some(folder) => HighWater::open(folder, &secret)
+            .inspect_err(|fault| tracing::warn!(%fault, "no high-water mark can be kept"))
+            .ok(),
+        None => None,
+    };
+    let restored = identity.map_or(Restored::Recovering, |identity| identity.restored);
+    let mut store = Store::new(StoreParts { connection, secret, path: path.to_path_buf(), lock, high_water });
+    store.refuse_if_older(&shown, restored)?;
     store.transaction(|store| store.doubt_what_was_sending(now))?;
     Ok(store)
+}
+
+/// SQLite's locks and shared memory hold on the disks of one machine only.
+fn refuse_foreign_disk(path: &Path) -> Result<(), LedgerError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(disk) = rustix::fs::statfs(folder) else { return Ok(()) };
+    // the type of the field differs between systems; the magic numbers are 32 bits
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "magic numbers are 32 bits")]
+    match network_disk(disk.f_type as u32) {
+        Some(kind) => Err(LedgerError::NetworkDisk { path: path.display().to_string(), kind }),
+        None => Ok(()),
+    }
+}
+
+/// The name of a file system that several machines, or a foreign program, may serve.
+const fn network_disk(magic: u32) -> Option<&'static str> {
+    Some(match magic {
+        0x0000_6969 => "NFS",
+        0x0000_517b => "SMB",
+        0xfe53_4d42 => "SMB2",
+        0xff53_4d42 => "CIFS",
+        0x0102_1997 => "9p",
+        0x6573_5546 => "FUSE",
+        0x786f_4256 => "vboxsf",
+        0x5346_414f => "AFS",
+        0x00c3_6400 => "Ceph",
+        0x0bd0_0bd0 => "Lustre",
+        0x0116_1970 => "GFS2",
+        0x7461_636f => "OCFS2",
+        _ => return None,
+    })
+}
+
+/// Looks for damage where it is affordable, and always after a run that did not end.
+fn refuse_damage(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    let size = fs::metadata(path).map_or(0, |meta| meta.len());
+    let sql = "SELECT coalesce((SELECT ended_at IS NULL FROM run ORDER BY id DESC LIMIT 1), 0)";
+    let is_unended: bool = connection.query_row(sql, [], |row| row.get(0))?;
+    if size > CHECKED_ALWAYS_MAX && !is_unended {
+        return Ok(());
+    }
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(LedgerError::Damaged { path: path.display().to_string(), found })
 }
 
 /// Takes the lock file beside the ledger, held for life. It is no file of SQLite's, whose locks would be dropped by
@@ -198,4 +289,20 @@ fn identify(
         }
     }
     Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disks_of_other_machines_are_told_from_our_own() {
+        for (magic, name) in [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0x0102_1997, "9p"), (0x6573_5546, "FUSE")] {
+            assert_eq!(network_disk(magic), Some(name));
+        }
+        // ext4, tmpfs, btrfs, xfs, overlayfs
+        for magic in [0xef53, 0x0102_1994, 0x9123_683e, 0x5846_5342, 0x794c_7630] {
+            assert_eq!(network_disk(magic), None, "{magic:x}");
+        }
+    }
 }

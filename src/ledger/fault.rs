@@ -68,6 +68,52 @@ pub enum LedgerError {
         /// What the system said.
         cause: String,
     },
+    /// Made by an older program, and nothing has written it since.
+    #[error("the ledger {path} was made by an older telecine; the next import or reconcile brings it up to date")]
+    Outdated {
+        /// The ledger's path.
+        path: String,
+    },
+    /// It lies on a disk that several machines may share.
+    #[error(
+        "the ledger {path} is on {kind}, whose locks do not hold; put it on a disk of this machine with --ledger"
+    )]
+    NetworkDisk {
+        /// The ledger's path.
+        path: String,
+        /// The file system.
+        kind: &'static str,
+    },
+    /// SQLite finds damage in it.
+    #[error(
+        "the ledger {path} is damaged ({found}); nothing was sent. Keep the file, put back a backup, \
+         and bring it up to date with `telecine recover`"
+    )]
+    Damaged {
+        /// The ledger's path.
+        path: String,
+        /// What SQLite found.
+        found: String,
+    },
+    /// More was sent than it knows of.
+    #[error(
+        "the ledger {path} is older than what was sent: it knows {known} requests, {last} were made. \
+         Put the newer ledger back, or bring this one up to date with `telecine recover`"
+    )]
+    Older {
+        /// The ledger's path.
+        path: String,
+        /// The last request it knows.
+        known: i64,
+        /// The last request made.
+        last: i64,
+    },
+    /// A recovery was begun and not ended.
+    #[error("the recovery of the ledger {path} is not finished; go on with `telecine recover`")]
+    HalfRecovered {
+        /// The ledger's path.
+        path: String,
+    },
     /// The disk is full.
     #[error(
         "the disk that holds the ledger is full; free some space and give the same command again, nothing is lost"
@@ -119,6 +165,11 @@ impl LedgerError {
             | Self::OtherOrigin { .. }
             | Self::OtherKey { .. }
             | Self::Missing { .. }
+            | Self::Outdated { .. }
+            | Self::NetworkDisk { .. }
+            | Self::Damaged { .. }
+            | Self::Older { .. }
+            | Self::HalfRecovered { .. }
             | Self::DiskFull
             | Self::Broken { .. }
             | Self::Illegal(_)

@@ -14,6 +14,9 @@
 
 mod door;
 mod fault;
+mod high_water;
+mod marker;
+mod parity;
 mod queue;
 mod schema;
 mod snapshot;
@@ -22,12 +25,14 @@ mod tokens;
 
 use std::{path::Path, sync::Arc};
 
-pub use door::{Identity, KeyChange};
+pub use door::{Identity, KeyChange, Restored};
 pub use fault::LedgerError;
-pub use snapshot::{AsideKind, AsideRow, ItemRow, Prospect, RequestCounts, RunRow, Snapshot};
+pub use parity::{BoundSight, Finding, FindingKind, Parity};
+pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenQuestion, Prospect, RequestCounts, RunRow, Snapshot};
 pub use tokens::{
-    Admission, Binding, Bindings, BoundBy, Claim, ClaimAnswer, ClaimTerms, Doubt, FailedRows, Marker,
-    Obstacle, Seen, Settlement, Sight, Standing, Tally, Watch, Witness,
+    Admission, Answer, Answered, Binding, Bindings, BoundBy, BoundItem, Claim, ClaimAnswer, ClaimTerms,
+    Contender, Decision, Doubt, FailedRows, Marker, Observed, Obstacle, Owner, Question, Recovered, Seen,
+    ServiceClock, Settlement, ShownVideo, Sight, Standing, Tally, Watch, Witness,
 };
 
 use crate::item::{ManifestRow, RowFault, UnixMillis, VideoNo};
@@ -58,6 +63,14 @@ ids! {
     AttemptId;
 }
 
+impl ItemId {
+    /// The item of this number, as [`OpenQuestion`] shows it; whether it is there shows when it is used.
+    #[must_use]
+    pub const fn numbered(number: i64) -> Self {
+        Self(number)
+    }
+}
+
 #[cfg(test)]
 impl AttemptId {
     /// An id out of thin air.
@@ -78,6 +91,11 @@ impl Ledger {
     pub fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Self, LedgerError> {
         let store = door::open(path, identity, now)?;
         Ok(Self { queue: Queue::new(store) })
+    }
+
+    /// Opens a ledger that is there, without a key: for work that sends nothing. Blocks.
+    pub fn open_offline(path: &Path, now: UnixMillis) -> Result<Self, LedgerError> {
+        Ok(Self { queue: Queue::new(door::open_offline(path, now)?) })
     }
 
     /// The latest moment the ledger knows of: no clock may be before it.
@@ -172,7 +190,7 @@ impl Ledger {
         video_nos: Vec<VideoNo>,
     ) -> Result<Bindings, LedgerError> {
         let look = move |store: &store::Store| {
-            Ok(Bindings { bound: store.bound(&video_nos)?, open_attempts: store.open_attempts(&namespace)? })
+            Ok(Bindings { bound: store.bound(&video_nos)?, contenders: store.contenders(&namespace)? })
         };
         self.queue.run(look).await
     }
@@ -187,10 +205,74 @@ impl Ledger {
         self.queue.run(move |store| store.witnesses(&namespace, answered_before)).await
     }
 
-    /// How far the service's clock may be behind ours at most, in milliseconds, by its latest answers; negative when it
-    /// is ahead, none when no answer tells.
-    pub async fn clock_behind_ms(&self) -> Result<Option<i64>, LedgerError> {
-        self.queue.run(store::Store::clock_behind_ms).await
+    /// How far the service's clock is from ours; none when no answer tells.
+    pub async fn service_clock(&self) -> Result<Option<ServiceClock>, LedgerError> {
+        self.queue.run(store::Store::service_clock).await
+    }
+
+    /// The longest the service was seen to take.
+    pub async fn observed(&self) -> Result<Observed, LedgerError> {
+        self.queue.run(store::Store::observed).await
+    }
+
+    /// Leaves an attempt to a human, with the evidence there is.
+    pub async fn ask(
+        &self,
+        attempt: AttemptId,
+        question: Question,
+        at: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        self.queue.run(move |store| store.ask(attempt, &question, at)).await
+    }
+
+    /// Carries out a human's answer to an item that has no clear outcome, and writes down who gave it, when and why.
+    pub async fn answer(&self, item: ItemId, decision: Decision) -> Result<Answered, LedgerError> {
+        self.queue.run(move |store| store.answer(item, &decision)).await
+    }
+
+    /// The namespaces items are in.
+    pub async fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
+        self.queue.run(store::Store::namespaces).await
+    }
+
+    /// Whose video each is, in the same order. At most a page's worth at a time.
+    pub async fn owners(&self, videos: Vec<ShownVideo>) -> Result<Vec<Owner>, LedgerError> {
+        self.queue.run(move |store| store.owners(&videos)).await
+    }
+
+    /// Remembers videos that carry a marker this ledger does not know: their items are not sent from here.
+    pub async fn note_elsewhere(&self, videos: Vec<ShownVideo>) -> Result<(), LedgerError> {
+        self.queue.run(move |store| store.note_elsewhere(&videos)).await
+    }
+
+    /// Items of a namespace that are bound to a video, in ledger order behind `after`, at most `count_max`.
+    pub async fn bound_items(
+        &self,
+        namespace: String,
+        after: ItemId,
+        count_max: usize,
+    ) -> Result<Vec<BoundItem>, LedgerError> {
+        self.queue.run(move |store| store.bound_items(&namespace, after, count_max)).await
+    }
+
+    /// Says that this ledger does not know all that was sent; nothing but a recovery opens it until [`Self::end_recovery`].
+    pub async fn begin_recovery(&self) -> Result<(), LedgerError> {
+        self.queue.run(store::Store::begin_recovery).await
+    }
+
+    /// Says that it knows all that was sent.
+    pub async fn end_recovery(&self) -> Result<(), LedgerError> {
+        self.queue.run(store::Store::end_recovery).await
+    }
+
+    /// Binds a video to the item its marker names, if that item waits.
+    pub async fn recover(
+        &self,
+        run: RunId,
+        video: ShownVideo,
+        at: UnixMillis,
+    ) -> Result<Recovered, LedgerError> {
+        self.queue.run(move |store| store.recover(run, &video, at)).await
     }
 
     /// Notes when a complete listing first showed nothing that an attempt could be; none forgets it.

@@ -147,6 +147,9 @@ fn run_group(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
         }
         Ok(())
     });
+    if ran.is_ok() && outcomes.iter().any(|outcome| outcome.kept == Kept::Changes) {
+        store.raise_high_water();
+    }
     for outcome in outcomes {
         (outcome.tell)(ran.clone());
     }

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
-use super::{FailedRows, LedgerError, RunId, SourceId, Tally, schema, store};
+use super::{FailedRows, ItemId, LedgerError, RunId, SourceId, Tally, schema, store};
 use crate::{
-    item::{ManifestRow, Problem, RowCounts, UnixMillis},
+    item::{ManifestRow, Problem, RowCounts, Submission, UnixMillis, VideoNo},
     lifecycle::State,
 };
 
@@ -51,6 +51,31 @@ pub struct ItemRow {
     pub final_at: Option<UnixMillis>,
     /// What was last said or seen.
     pub cause: Option<String>,
+}
+
+/// An item whose outcome is not clear, with the evidence there is.
+#[derive(Clone, Debug)]
+pub struct OpenQuestion {
+    /// The item, as `resolve` names it.
+    pub item: ItemId,
+    /// Asked, in doubt or counted.
+    pub state: State,
+    /// The manifest it was last seen in.
+    pub source: String,
+    /// The line there.
+    pub line: u64,
+    /// The user's own key.
+    pub external_id: Option<String>,
+    /// What was sent.
+    pub submission: Submission,
+    /// When it was sent.
+    pub sent_at: UnixMillis,
+    /// The marker it carried.
+    pub marker: Option<String>,
+    /// What is known, or asked.
+    pub text: String,
+    /// Videos it could be, as far as the question names them.
+    pub candidates: Vec<VideoNo>,
 }
 
 /// A row that is no item of its own.
@@ -145,6 +170,9 @@ impl Snapshot {
         if version == 0 {
             return Err(LedgerError::Missing { path: shown });
         }
+        if version < schema::version() {
+            return Err(LedgerError::Outdated { path: shown });
+        }
         Ok(Self { connection })
     }
 
@@ -238,6 +266,43 @@ impl Snapshot {
                 not_sent: number(row, 3)?,
             })
         })?)
+    }
+
+    /// Items whose outcome is not clear, oldest first.
+    pub fn open_questions(&self) -> Result<Vec<OpenQuestion>, LedgerError> {
+        let sql = "SELECT item.id, item.state, source.identity, item.line, item.external_id, item.submission, item.cause, \
+                   attempt.sent_at, attempt.marker, question.text, question.candidates FROM attempt \
+                   JOIN item ON item.attempt = attempt.id JOIN source ON source.id = item.source \
+                   LEFT JOIN question ON question.attempt = attempt.id \
+                   WHERE attempt.state IN ('in_doubt', 'counted', 'asked') \
+                   AND attempt.state IN ('sending', 'in_doubt', 'counted', 'asked') ORDER BY attempt.id";
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        let mut questions = Vec::new();
+        while let Some(row) = rows.next()? {
+            let candidates: Option<String> = row.get("candidates")?;
+            let text: Option<String> = row.get("text")?;
+            let cause: Option<String> = row.get("cause")?;
+            questions.push(OpenQuestion {
+                item: ItemId(row.get("id")?),
+                state: store::state_of(&row.get::<_, String>("state")?)?,
+                source: row.get("identity")?,
+                line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
+                external_id: row.get("external_id")?,
+                submission: from_json(&row.get::<_, String>("submission")?)?,
+                sent_at: UnixMillis(row.get("sent_at")?),
+                marker: row.get("marker")?,
+                text: text.or(cause).unwrap_or_default(),
+                candidates: candidates.map_or(Ok(Vec::new()), |text| from_json(&text))?,
+            });
+        }
+        Ok(questions)
+    }
+
+    /// Uploads paid or possibly paid, over all runs.
+    pub fn uploads_at_stake(&self) -> Result<u64, LedgerError> {
+        let count: i64 = self.connection.query_row("SELECT uploads FROM stake", [], |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// When anything last happened to an item.

@@ -39,10 +39,12 @@ pub struct ClaimTerms {
     pub start_within: Duration,
     /// An unanswered request may still be accepted for this long after its sending.
     pub acceptance_lag_max: Duration,
-    /// No claim while more of this run's requests than this are in doubt; what a crash left behind does not count.
-    pub doubts_max: u64,
     /// Whether to send a marker tag.
     pub marker: Marker,
+    /// Uploads that may be paid or at stake in this ledger, ever; none for no bound.
+    pub uploads_max: Option<u64>,
+    /// No claim while the disk that holds the ledger has fewer bytes free.
+    pub disk_free_min: u64,
 }
 
 /// Whether requests carry a marker tag by which a lost answer can be settled.
@@ -77,6 +79,21 @@ pub enum Obstacle {
     TooManyDoubts {
         /// How many.
         open: u64,
+    },
+    /// As many uploads as the budget allows are paid, or at stake.
+    BudgetSpent {
+        /// How many.
+        uploads: u64,
+    },
+    /// The service has the next item already, by a request this ledger does not know.
+    SentElsewhere {
+        /// The item.
+        item: ItemId,
+    },
+    /// The disk is nearly full: what an answer teaches could not be written down.
+    DiskLow {
+        /// Bytes free.
+        free: u64,
     },
     /// Nothing is pending.
     NothingPending,
@@ -164,8 +181,155 @@ pub struct Doubt {
 pub struct Bindings {
     /// Those of the asked videos that are bound to an attempt.
     pub bound: Vec<VideoNo>,
-    /// Attempts that could still become a video there: on the wire, in doubt, counted or asked.
-    pub open_attempts: u64,
+    /// Attempts that may have made a video there that is bound to none.
+    pub contenders: Vec<Contender>,
+}
+
+/// An attempt that may have made a video: on the wire, in doubt, counted or asked; or settled by a human's word alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contender {
+    /// The request.
+    pub attempt: AttemptId,
+    /// When it may have left.
+    pub sent_at: UnixMillis,
+    /// The latest moment it may have left.
+    pub send_before: UnixMillis,
+    /// The marker it carried.
+    pub marker: Option<String>,
+    /// The other tags it carried.
+    pub tags: Vec<String>,
+}
+
+/// A question to a human.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// What the evidence shows, as a sentence.
+    pub text: String,
+    /// Videos it could be.
+    pub candidates: Vec<VideoNo>,
+}
+
+/// A human's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is this video.
+    Adopt(VideoNo),
+    /// Send it again; it may be paid twice.
+    Resend,
+    /// Give it up.
+    GiveUp,
+}
+
+impl Answer {
+    /// What happens to the item.
+    #[must_use]
+    pub const fn event(&self) -> Event {
+        match self {
+            Self::Adopt(_) => Event::Adopted,
+            Self::Resend => Event::ResendOrdered,
+            Self::GiveUp => Event::GivenUp,
+        }
+    }
+}
+
+/// A decision of a human as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What.
+    pub answer: Answer,
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// When.
+    pub at: UnixMillis,
+}
+
+/// What a human's answer met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It is written down, and the item moved on.
+    Done,
+    /// There is no such item.
+    NoSuchItem,
+    /// The item is not open to an answer: only those without a clear outcome are.
+    NotOpen(State),
+    /// The video belongs to another item.
+    VideoTaken(ItemId),
+}
+
+/// A video as the service shows it, for the ledger to recognise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownVideo {
+    /// Its number.
+    pub video_no: VideoNo,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Whether a marker would show if it carried one.
+    pub shows_tags: bool,
+    /// When it was made, by the service's clock.
+    pub created_at: Option<UnixMillis>,
+}
+
+/// Whose a video at the service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// It is bound to this item.
+    Bound(ItemId),
+    /// It carries the marker of a request of this item whose outcome is open.
+    Open(ItemId),
+    /// It carries the marker of a request of this item that is settled otherwise: it was paid beside the books.
+    Surplus(ItemId),
+    /// It carries a marker this ledger does not know.
+    Elsewhere,
+    /// It carries no marker.
+    Nobody,
+    /// It does not show its tags yet, or never will.
+    Untold,
+}
+
+/// An item that is bound to a video.
+#[derive(Clone, Debug)]
+pub struct BoundItem {
+    /// The item.
+    pub item: ItemId,
+    /// Where it stands.
+    pub state: State,
+    /// Its video.
+    pub video_no: VideoNo,
+    /// Its source, whole.
+    pub url: String,
+    /// Why it failed, if it did.
+    pub cause: Option<String>,
+}
+
+/// What became of a video offered for recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// Its item is bound to it now.
+    Bound(ItemId),
+    /// Its item has another video, or an open request.
+    Surplus(ItemId),
+    /// No item of this ledger has its key.
+    NoItem,
+}
+
+/// How far the service's clock is from ours at most, by its latest answers. Either may be negative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceClock {
+    /// How far it may be behind, in milliseconds.
+    pub behind_ms: i64,
+    /// How far it may be ahead, in milliseconds.
+    pub ahead_ms: i64,
+}
+
+/// The longest the service was seen to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// From a request to its acceptance.
+    pub acceptance: Duration,
+    /// From an acceptance to the first listing that shows it.
+    pub listing: Duration,
 }
 
 /// An accepted video that vouches for a listing: one that does not show it is not complete.

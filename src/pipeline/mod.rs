@@ -8,23 +8,26 @@
 //!   waiting is over:  nothing awaits evidence; or the time to wait has passed; or nobody wants to wait
 //! ```
 
+mod audit;
 mod doors;
 mod doubt;
 mod ingest;
+mod listing;
 mod poll;
 mod upload;
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 pub use doors::{Doors, Signals};
-pub use doubt::{NamespaceUse, Rules as DoubtRules};
+pub use doubt::{OnDoubt, Rules as DoubtRules};
 
 use crate::{
     ending::Ending,
     item::UnixMillis,
-    ledger::{ClaimTerms, FailedRows, LedgerError, Marker, RunId, SourceId, Standing, Tally},
+    ledger::{ClaimTerms, FailedRows, LedgerError, Marker, Parity, RunId, SourceId, Standing, Tally},
     lifecycle::State,
     limit::{Limit, show_span},
     manifest::{self, Manifest, ManifestError},
@@ -32,7 +35,7 @@ use crate::{
     service::Transport,
 };
 use doors::Refusal;
-use upload::{UploadEnd, UploadPlan};
+use upload::{Patience, UploadEnd, UploadPlan};
 
 /// While things change, the hall looks at the ledger this often…
 const PULSE: Duration = Duration::from_secs(1);
@@ -47,10 +50,6 @@ const LARGE: u64 = 200_000;
 const START_WITHIN: Duration = Duration::from_secs(5);
 /// An unanswered request may be accepted this long after its sending: the service fetches the source first.
 const ACCEPTANCE_LAG_MAX: Duration = Duration::from_mins(15);
-/// Sending stops while more doubts of a run are open than this, than one in so many items, and than can be on the wire.
-const DOUBTS_MIN: u64 = 5;
-/// The share of the items, as a divisor.
-const DOUBTS_SHARE: u64 = 100;
 
 /// How a run is to go; every value is checked already.
 #[derive(Clone, Debug)]
@@ -71,8 +70,14 @@ pub struct RunPolicy {
     pub time_max: Option<Duration>,
     /// Send no more than this.
     pub rows_max: Option<u64>,
+    /// Uploads that may be paid or at stake in the ledger, ever.
+    pub uploads_max: Option<u64>,
+    /// Send nothing while the ledger's disk has fewer bytes free.
+    pub disk_free_min: u64,
     /// What to do with rows that failed before.
     pub failed: FailedRows,
+    /// The namespace of rows that name none.
+    pub namespace: String,
 }
 
 /// What a run came to.
@@ -82,6 +87,8 @@ pub struct Outcome {
     pub ending: Ending,
     /// Manifests that could not be read to their end.
     pub broken_manifests: Vec<ManifestError>,
+    /// The service compared with the ledger, where something was sent and that was affordable.
+    pub parities: Vec<Parity>,
 }
 
 /// Takes every manifest through the whole way: rows in, every row settled, or as far as the policy allows.
@@ -128,7 +135,7 @@ async fn run_stages<T: Transport>(
     policy: &RunPolicy,
 ) -> Result<Outcome, LedgerError> {
     let started_at = doors.clock.now();
-    let items = doors.ledger.tally().await?.total();
+    let way_is_clear = CancellationToken::new();
     let plan = UploadPlan {
         terms: Arc::new(ClaimTerms {
             run,
@@ -136,16 +143,25 @@ async fn run_stages<T: Transport>(
             caps: policy.caps.clone(),
             start_within: START_WITHIN,
             acceptance_lag_max: ACCEPTANCE_LAG_MAX,
-            doubts_max: DOUBTS_MIN.max(items / DOUBTS_SHARE).max(policy.concurrency as u64),
             marker: policy.marker,
+            uploads_max: policy.uploads_max,
+            disk_free_min: policy.disk_free_min,
         }),
         concurrency: policy.concurrency,
         rows_max: policy.rows_max,
         stop_at: policy.time_max.map(|span| started_at.plus(span)),
+        way_is_clear: way_is_clear.clone(),
+        patience: if policy.wait.is_some() { Patience::Whole } else { Patience::None },
     };
     let mut hall = Hall {
         stages: Stages {
             ingest,
+            audit: Some(tokio::spawn(audit::clear_the_way(
+                doors.clone(),
+                (run, sources.clone()),
+                policy.namespace.clone(),
+                way_is_clear,
+            ))),
             upload: Some(tokio::spawn(upload::upload(doors.clone(), plan))),
             doubt: Some(tokio::spawn(doubt::settle_doubts(doors.clone(), policy.doubts))),
             poll: Some(tokio::spawn(poll::poll(doors.clone()))),
@@ -161,12 +177,17 @@ async fn run_stages<T: Transport>(
         doors,
     };
     let ending = hall.watch().await;
-    hall.close(ending).await
+    let parities = match &ending {
+        Ok(ending) => hall.compare(ending).await,
+        Err(_) => Ok(Vec::new()),
+    };
+    hall.close(ending, parities).await
 }
 
 /// The stages at work, and what is known of those that ended.
 struct Stages {
     ingest: Option<JoinHandle<Result<ingest::Ingested, LedgerError>>>,
+    audit: Option<JoinHandle<Result<(), LedgerError>>>,
     upload: Option<JoinHandle<Result<UploadEnd, LedgerError>>>,
     doubt: Option<JoinHandle<Result<(), LedgerError>>>,
     poll: Option<JoinHandle<Result<Option<Refusal>, LedgerError>>>,
@@ -181,6 +202,7 @@ impl Stages {
     async fn next_end(&mut self) -> Result<(), LedgerError> {
         tokio::select! {
             ended = joined(&mut self.ingest) => self.ingested = ended?,
+            ended = joined(&mut self.audit) => ended?,
             ended = joined(&mut self.upload) => self.sending_ended = Some(ended?),
             ended = joined(&mut self.doubt) => ended?,
             ended = joined(&mut self.poll) => self.reads_refused = ended?,
@@ -189,7 +211,8 @@ impl Stages {
     }
 
     const fn any_works(&self) -> bool {
-        self.ingest.is_some() || self.upload.is_some() || self.doubt.is_some() || self.poll.is_some()
+        let Self { ingest, audit, upload, doubt, poll, .. } = self;
+        ingest.is_some() || audit.is_some() || upload.is_some() || doubt.is_some() || poll.is_some()
     }
 }
 
@@ -252,7 +275,11 @@ impl<T: Transport> Hall<'_, T> {
             }
             Some(UploadEnd::Offline { cause }) => return Ok(Some(Ending::Offline { cause: cause.clone() })),
             Some(UploadEnd::TimeUp) => return Ok(Some(Ending::TimeUp)),
-            Some(UploadEnd::Drained | UploadEnd::RowsMax) | None => {}
+            Some(UploadEnd::SentElsewhere { item }) => {
+                return Ok(Some(Ending::SentElsewhere { item: item.clone() }));
+            }
+            Some(UploadEnd::DiskLow { free }) => return Ok(Some(Ending::DiskLow { free: *free })),
+            Some(UploadEnd::Drained | UploadEnd::RowsMax | UploadEnd::BudgetSpent) | None => {}
         }
         if self.doors.signals.drain.is_cancelled() {
             // what is on the wire is waited for, and nothing else
@@ -262,8 +289,11 @@ impl<T: Transport> Hall<'_, T> {
         if !is_read || !(all_is_sent || sending_ended.is_some()) {
             return Ok(None);
         }
-        let is_cut_short = sending_ended == Some(&UploadEnd::RowsMax) && pending > 0;
-        let at_end = if is_cut_short { Ending::RowsMax } else { Ending::Settled };
+        let at_end = match sending_ended {
+            Some(UploadEnd::RowsMax) if pending > 0 => Ending::RowsMax,
+            Some(UploadEnd::BudgetSpent) if pending > 0 => Ending::BudgetSpent,
+            _ => Ending::Settled,
+        };
         if tally.awaiting_evidence() == 0 {
             return Ok(Some(at_end));
         }
@@ -304,8 +334,29 @@ impl<T: Transport> Hall<'_, T> {
         self.doors.say(&Notice::Progress(progress_of(tally, sent_by)));
     }
 
+    /// Compares the service with the ledger when a run that sent something ends by itself.
+    async fn compare(&self, ending: &Ending) -> Result<Vec<Parity>, LedgerError> {
+        let has_sent = self.doors.ledger.last_sent_at().await?.is_some_and(|moment| moment >= self.started_at);
+        match ending {
+            Ending::Settled | Ending::NotWaited | Ending::WaitOver | Ending::RowsMax | Ending::BudgetSpent
+                if has_sent =>
+            {
+                let drain = self.doors.signals.drain.clone();
+                tokio::select! {
+                    () = drain.cancelled() => Ok(Vec::new()),
+                    compared = audit::compare(&self.doors, audit::AFFORDABLE) => Ok(compared?.unwrap_or_default()),
+                }
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
     /// Sends everybody home and waits until they are.
-    async fn close(mut self, ending: Result<Ending, LedgerError>) -> Result<Outcome, LedgerError> {
+    async fn close(
+        mut self,
+        ending: Result<Ending, LedgerError>,
+        parities: Result<Vec<Parity>, LedgerError>,
+    ) -> Result<Outcome, LedgerError> {
         self.doors.signals.drain.cancel();
         self.doors.signals.leave.cancel();
         let mut first_fault = ending.as_ref().err().cloned();
@@ -316,7 +367,11 @@ impl<T: Transport> Hall<'_, T> {
         }
         match first_fault {
             Some(fault) => Err(fault),
-            None => Ok(Outcome { ending: ending?, broken_manifests: self.stages.ingested.broken }),
+            None => Ok(Outcome {
+                ending: ending?,
+                broken_manifests: self.stages.ingested.broken,
+                parities: parities?,
+            }),
         }
     }
 }

@@ -8,12 +8,13 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::futures::Notified, task::JoinSet};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     ending::StopReason,
     item::UnixMillis,
     ledger::{Binding, BoundBy, Claim, ClaimAnswer, ClaimTerms, LedgerError, Obstacle, Settlement},
-    lifecycle::Event,
+    lifecycle::{Event, State},
     limit::show_span,
     monitor::{Notice, Shown},
     quota::{Feedback, Hold, HoldReason, Lane, Permit, parse_retry_after},
@@ -39,6 +40,18 @@ pub(super) struct UploadPlan {
     pub(super) rows_max: Option<u64>,
     /// Send nothing after this moment.
     pub(super) stop_at: Option<UnixMillis>,
+    pub(super) patience: Patience,
+    /// Nothing is sent before the service was compared with the ledger.
+    pub(super) way_is_clear: CancellationToken,
+}
+
+/// Whether a spent budget is worth waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Until everything at stake is paid or proved unpaid.
+    Whole,
+    /// Not at all.
+    None,
 }
 
 /// Why sending ended.
@@ -50,6 +63,12 @@ pub(super) enum UploadEnd {
     TimeUp,
     /// The number of rows given is reached.
     RowsMax,
+    /// What may be spent is spent, or at stake.
+    BudgetSpent,
+    /// The service has the next item already, by a request this ledger does not know.
+    SentElsewhere { item: String },
+    /// The disk that holds the ledger is nearly full.
+    DiskLow { free: u64 },
     /// The service will take no row until somebody acts.
     Stopped { reason: StopReason, cause: String },
     /// The host cannot be reached.
@@ -146,6 +165,12 @@ impl<T: Transport> Uploading<T> {
     async fn next_permit(&mut self) -> Result<Result<Permit, Option<UploadEnd>>, LedgerError> {
         let porter = Arc::clone(&self.doors.porter);
         let stop_at = self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX));
+        let way_is_clear = self.plan.way_is_clear.clone();
+        if !way_is_clear.is_cancelled() {
+            // it is cleared on draining, too; whatever is in the way by then shows when asked again
+            way_is_clear.cancelled().await;
+            return Ok(Err(None));
+        }
         tokio::select! {
             biased;
             () = self.doors.signals.drain.cancelled() => Ok(Err(None)),
@@ -177,6 +202,12 @@ impl<T: Transport> Uploading<T> {
         let (why, until) = match obstacle {
             None | Some(Obstacle::NothingPending) => return self.wait_until(None, changed).await,
             Some(Obstacle::Full { free_at, cap }) => (format!("the {cap} window is full"), free_at),
+            // what is at stake may prove unspent: as long as anything is open, it is waited for
+            Some(Obstacle::BudgetSpent { .. }) => return self.wait_for_budget(changed).await,
+            Some(Obstacle::SentElsewhere { item }) => {
+                return Ok(Some(UploadEnd::SentElsewhere { item: item.to_string() }));
+            }
+            Some(Obstacle::DiskLow { free }) => return Ok(Some(UploadEnd::DiskLow { free })),
             Some(Obstacle::TooManyDoubts { open }) => {
                 let why =
                     format!("{open} requests have no clear answer; nothing is sent until that is settled");
@@ -188,6 +219,16 @@ impl<T: Transport> Uploading<T> {
             self.doors.say(&Notice::Waiting { why, until });
         }
         self.wait_until(Some(until), changed).await
+    }
+
+    /// A spent budget frees a slot only when something on the wire or in doubt proves unpaid.
+    async fn wait_for_budget(&mut self, changed: Notified<'_>) -> Result<Option<UploadEnd>, LedgerError> {
+        let tally = self.doors.ledger.tally().await?;
+        let may_free = tally.of(State::Sending) + tally.of(State::InDoubt) > 0;
+        if !may_free || self.plan.patience == Patience::None {
+            return Ok(Some(UploadEnd::BudgetSpent));
+        }
+        self.wait_until(None, changed).await
     }
 
     /// Waits for a moment, a change in the ledger, an answer or the end, whichever is first.

@@ -10,7 +10,7 @@ mod summary;
 mod tables;
 mod text;
 
-pub use summary::{Counts, EndOfRun, QuotaUse, SCHEMA, Summary, Work, exit_code};
+pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary, Work, exit_code};
 pub use text::{show_status, show_summary, with_separators};
 
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! What a run came to, in numbers that must add up, and the exit code that follows.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Serialize;
 
@@ -9,8 +9,9 @@ use crate::{
     ending::{Ending, StopReason},
     error::{Error, ExitCode},
     item::{RowCounts, UnixMillis},
-    ledger::{RunId, Snapshot, Tally},
+    ledger::{FindingKind, Parity, RunId, Snapshot, Tally},
     lifecycle::State,
+    price::Price,
 };
 
 /// The version of `report.json` and of every JSON line; grows when a field changes its meaning.
@@ -97,6 +98,58 @@ pub struct EndOfRun {
     pub rate: String,
     /// The rolling windows kept.
     pub caps: Vec<String>,
+    /// What an upload costs, if that is known.
+    pub price: Option<Price>,
+    /// The service compared with the ledger.
+    pub parities: Vec<Parity>,
+}
+
+/// What is spent, and what may be, in the whole ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Spend {
+    /// Uploads paid or possibly paid.
+    pub uploads: u64,
+    /// Of them those whose outcome is not known: at risk, not lost.
+    pub open: u64,
+    /// What all of them cost at most; none when no price was said.
+    pub credits: Option<String>,
+}
+
+impl Spend {
+    /// What a ledger holds at stake.
+    pub fn of(snapshot: &Snapshot, items: &Counts, price: Option<Price>) -> Result<Self, Error> {
+        let uploads = snapshot.uploads_at_stake()?;
+        let open = items.sending + items.in_doubt + items.asked;
+        Ok(Self { uploads, open, credits: price.map(|price| price.of(uploads).to_string()) })
+    }
+}
+
+/// One namespace compared, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Compared {
+    /// The namespace.
+    pub namespace: String,
+    /// Videos the service lists there.
+    pub listed: u64,
+    /// Items of the ledger that are bound to a video.
+    pub bound: u64,
+    /// Videos on which both sides agree.
+    pub matched: u64,
+    /// How many of each kind do not match.
+    pub findings: BTreeMap<&'static str, u64>,
+}
+
+impl From<&Parity> for Compared {
+    fn from(parity: &Parity) -> Self {
+        let counts = FindingKind::ALL.iter().map(|kind| (kind.word(), parity.count(*kind)));
+        Self {
+            namespace: parity.namespace.clone(),
+            listed: parity.listed,
+            bound: parity.bound,
+            matched: parity.matched,
+            findings: counts.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
 }
 
 /// `report.json`, and the last line of `--json`.
@@ -130,8 +183,12 @@ pub struct Summary {
     pub items: Counts,
     /// Items of the whole ledger.
     pub ledger: Counts,
-    /// What was spent.
+    /// What was sent.
     pub quota: QuotaUse,
+    /// What is paid, over all runs of the ledger.
+    pub spend: Spend,
+    /// The service compared with the ledger at the end of the run, where that was affordable.
+    pub audit: Vec<Compared>,
     /// Manifests not read to their end, each as a sentence.
     pub broken_manifests: Vec<String>,
     /// The CSV files.
@@ -152,6 +209,7 @@ impl Summary {
         let work = if something_happened { Work::Done } else { Work::NoneLeft };
         let (code, exit_reason, next_step) = exit_code(&end, &rows, &items, work);
         let requests = snapshot.requests_since(row.started_at)?;
+        let spend = Spend::of(snapshot, &ledger, end.price)?;
         Ok(Self {
             schema: SCHEMA,
             telecine: env!("CARGO_PKG_VERSION"),
@@ -175,6 +233,8 @@ impl Summary {
                 refused: requests.refused,
                 not_sent: requests.not_sent,
             },
+            spend,
+            audit: end.parities.iter().map(Compared::from).collect(),
             broken_manifests: end.broken_manifests,
             files,
         })
@@ -237,6 +297,12 @@ pub fn exit_code(
         (reason, Some("give the same command again; it goes on where this run stopped".to_owned()))
     };
     let open = open_words(items);
+    let doubled: u64 = end.parities.iter().map(|parity| parity.count(FindingKind::Doubled)).sum();
+    if doubled > 0 {
+        let reason = format!("the service has {doubled} videos that were paid beside the books; {open}");
+        let next = "see them with `telecine verify`, and please report this".to_owned();
+        return (ExitCode::NeedsReview, reason, Some(next));
+    }
     let (code, (reason, next)) = match &end.ending {
         Ending::Stopped { reason, cause } => {
             let (what, next) = stop_words(*reason);
@@ -252,6 +318,23 @@ pub fn exit_code(
         Ending::WaitOver => (ExitCode::Temporary, again(format!("the time to wait is over; {open}"))),
         Ending::TimeUp => (ExitCode::TimeUp, again(format!("the time given with --for is over; {open}"))),
         Ending::RowsMax => (ExitCode::BudgetReached, again(format!("--max-rows is reached; {open}"))),
+        Ending::BudgetSpent => {
+            let next = "raise --max-uploads or --max-credits, then give the same command again";
+            let reason = format!("the budget is spent or at stake; {open}");
+            (ExitCode::BudgetReached, (reason, Some(next.to_owned())))
+        }
+        Ending::SentElsewhere { item } => {
+            let reason = format!(
+                "item {item} is at the service already, sent with another or a newer ledger: sending on would pay twice"
+            );
+            let next = "put that ledger back, or bring this one up to date: telecine recover MANIFEST".to_owned();
+            (ExitCode::NeedsReview, (reason, Some(next)))
+        }
+        Ending::DiskLow { free } => {
+            let next = "free some space (or lower --disk-reserve), then give the same command again";
+            let reason = format!("the ledger's disk has only {} KiB free; {open}", free / 1024);
+            (ExitCode::Temporary, (reason, Some(next.to_owned())))
+        }
         Ending::NotWaited if items.in_doubt + items.counted > 0 => (ExitCode::Temporary, again(open)),
         Ending::NotWaited | Ending::Settled => settled_words(end, rows, items, work),
     };

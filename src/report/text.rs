@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::summary::{Counts, Summary};
+use super::summary::{Counts, Spend, Summary};
 use crate::{ledger::RunRow, limit::show_span};
 
 /// The summary at the end of a run.
@@ -38,6 +38,9 @@ pub fn show_summary(summary: &Summary) -> String {
         with_separators(quota.accepted),
         with_separators(quota.refused)
     );
+    if summary.spend.uploads > 0 {
+        let _ = writeln!(text, "  {}", spend_line(&summary.spend));
+    }
     for broken in &summary.broken_manifests {
         let _ = writeln!(text, "  {broken}");
     }
@@ -76,13 +79,25 @@ fn push_lines(text: &mut String, lines: &[(u64, &str)]) {
     }
 }
 
+/// `paid in all: 120 uploads (3 of them not certain), at most 240 credits`.
+fn spend_line(spend: &Spend) -> String {
+    let open = if spend.open > 0 { format!(" ({} of them not certain)", spend.open) } else { String::new() };
+    let credits =
+        spend.credits.as_ref().map(|credits| format!(", at most {credits} credits")).unwrap_or_default();
+    format!("paid in all: {} uploads{open}{credits}", with_separators(spend.uploads))
+}
+
 /// The state of a ledger, and its latest runs.
 #[must_use]
-pub fn show_status(path: &str, service: &str, counts: &Counts, runs: &[RunRow]) -> String {
+pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend, runs: &[RunRow]) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "ledger {path} · {service}");
     let _ = writeln!(text, "\n  {:>9} items", with_separators(counts.total));
     push_lines(&mut text, &count_lines(counts));
+    let _ = writeln!(text, "\n  {}", spend_line(spend));
+    if counts.asked > 0 {
+        let _ = writeln!(text, "  see the questions: telecine review");
+    }
     if !runs.is_empty() {
         let _ = writeln!(text, "\n  latest runs");
     }

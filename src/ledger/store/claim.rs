@@ -2,19 +2,21 @@
 
 use super::{Store, submission_of};
 use crate::{
-    item::{Submission, UnixMillis, hex},
-    ledger::{AttemptId, Claim, ClaimAnswer, ClaimTerms, ItemId, LedgerError, Marker, Obstacle, Settlement},
+    item::{Submission, UnixMillis},
+    ledger::{AttemptId, Claim, ClaimAnswer, ClaimTerms, ItemId, LedgerError, Marker, Obstacle, Settlement, marker},
     lifecycle::{Event, State},
     limit::Limit,
 };
-
-/// Every marker tag starts so.
-const MARKER_PREFIX: &str = "telecine:";
 
 /// Two clocks that count the same window may run apart by this share; the window is kept longer by it…
 const CLOCK_DRIFT_SHARE: i64 = 10_000;
 /// …and by at least this, in milliseconds, for the granularity of both.
 const WINDOW_MARGIN_MS_MIN: i64 = 50;
+
+/// Nothing is sent while more attempts are in doubt than this…
+const DOUBTS_MIN: u64 = 5;
+/// …and than one in so many.
+const DOUBTS_SHARE: u64 = 100;
 
 impl Store {
     pub(in crate::ledger) fn claim(
@@ -42,16 +44,28 @@ impl Store {
         };
         let open = self.count(
             "SELECT count(*) FROM attempt WHERE state = 'in_doubt' \
-             AND state IN ('sending', 'in_doubt', 'counted', 'asked') AND run = ?1",
-            [terms.run.0],
+             AND state IN ('sending', 'in_doubt', 'counted', 'asked')",
+            [],
         )?;
-        if open > terms.doubts_max {
+        let attempts = u64::try_from(self.last_attempt()?).unwrap_or(0);
+        if open > DOUBTS_MIN.max(attempts / DOUBTS_SHARE) {
             return Ok(Err(Obstacle::TooManyDoubts { open }));
+        }
+        let uploads = self.count("SELECT uploads FROM stake", [])?;
+        if terms.uploads_max.is_some_and(|uploads_max| uploads >= uploads_max) {
+            return Ok(Err(Obstacle::BudgetSpent { uploads }));
+        }
+        let free = self.disk_free();
+        if free < terms.disk_free_min {
+            return Ok(Err(Obstacle::DiskLow { free }));
         }
         for cap in &terms.caps {
             if let Some(free_at) = self.window_full_until(*cap, at)? {
                 return Ok(Err(Obstacle::Full { free_at, cap: *cap }));
             }
+        }
+        if self.sent_elsewhere(next.1.key().0)?.is_some() {
+            return Ok(Err(Obstacle::SentElsewhere { item: next.0 }));
         }
         Ok(Ok(next))
     }
@@ -104,7 +118,7 @@ impl Store {
         item: ItemId,
         submission: Submission,
     ) -> Result<Claim, LedgerError> {
-        let number: i64 = self.find("SELECT coalesce(max(id), 0) + 1 FROM attempt", [])?.unwrap_or(1);
+        let number = self.last_attempt()? + 1;
         let attempt = AttemptId(number);
         let marker = self.marker(terms.marker, attempt, &submission);
         let send_before = at.plus(terms.start_within);
@@ -119,14 +133,18 @@ impl Store {
         Ok(Claim { attempt, submission, marker, sent_at: at, send_before })
     }
 
+    /// The highest number of an attempt that this ledger is known to have used.
+    pub(in crate::ledger) fn last_attempt(&self) -> Result<i64, LedgerError> {
+        let sql = "SELECT max(coalesce((SELECT max(id) FROM attempt), 0), attempt_floor) FROM observed";
+        Ok(self.find(sql, [])?.unwrap_or(0))
+    }
+
     /// A marker names one attempt, cannot be guessed (96 bits), and leads back to its item without the ledger.
-    fn marker(&self, marker: Marker, attempt: AttemptId, submission: &Submission) -> Option<String> {
+    fn marker(&self, wish: Marker, attempt: AttemptId, submission: &Submission) -> Option<String> {
         let has_room = submission.tags.len() < Submission::TAGS_MAX;
-        match marker {
+        match wish {
             Marker::On if has_room => {
-                let digest = blake3::keyed_hash(&self.secret, &attempt.0.to_le_bytes());
-                let unguessable = hex(&digest.as_bytes()[..12]);
-                Some(format!("{MARKER_PREFIX}{unguessable}-{}", submission.key().prefix_hex()))
+                Some(marker::marker(&self.secret, attempt.0, &submission.key().prefix_hex()))
             }
             Marker::On | Marker::Off => None,
         }

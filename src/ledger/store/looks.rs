@@ -4,7 +4,7 @@ use super::{Store, moment, state_of, submission_of, video_no_of};
 use crate::{
     item::{UnixMillis, VideoNo},
     ledger::{
-        AttemptId, Doubt, ItemId, LedgerError, RunId, Seen, Settlement, Sight, SourceId, Tally, Watch,
+        AttemptId, Contender, Doubt, ItemId, LedgerError, Observed, RunId, Seen, ServiceClock, Settlement, Sight, SourceId, Tally, Watch,
         Witness,
     },
     lifecycle::{Event, State},
@@ -45,12 +45,35 @@ impl Store {
         Ok(doubts)
     }
 
-    pub(in crate::ledger) fn open_attempts(&self, namespace: &str) -> Result<u64, LedgerError> {
-        self.count(
-            "SELECT count(*) FROM attempt JOIN item ON item.id = attempt.item \
-             WHERE attempt.state IN ('sending', 'in_doubt', 'counted', 'asked') AND item.namespace = ?1",
-            [namespace],
-        )
+    /// Attempts that may have made a video of the namespace that is bound to none.
+    pub(in crate::ledger) fn contenders(&self, namespace: &str) -> Result<Vec<Contender>, LedgerError> {
+        const COLUMNS: &str = "attempt.id, attempt.sent_at, attempt.send_before, attempt.marker, item.submission \
+                               FROM attempt JOIN item ON item.id = attempt.item WHERE item.namespace = ?1";
+        let sql = format!(
+            "SELECT {COLUMNS} AND attempt.state IN ('sending', 'in_doubt', 'counted', 'asked') \
+             UNION ALL SELECT {COLUMNS} AND (attempt.forced = 1 OR attempt.state = 'abandoned')"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([namespace])?;
+        let mut contenders = Vec::new();
+        while let Some(row) = rows.next()? {
+            contenders.push(Contender {
+                attempt: AttemptId(row.get("id")?),
+                sent_at: moment(row, "sent_at")?,
+                send_before: moment(row, "send_before")?,
+                marker: row.get("marker")?,
+                tags: submission_of(&row.get::<_, String>("submission")?)?.tags,
+            });
+        }
+        Ok(contenders)
+    }
+
+    pub(in crate::ledger) fn observed(&self) -> Result<Observed, LedgerError> {
+        let span = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Observed { acceptance: span(row.get(0)?), listing: span(row.get(1)?) })
+        };
+        Ok(self.connection.query_row("SELECT acceptance_ms, listing_ms FROM observed", [], read)?)
     }
 
     pub(in crate::ledger) fn bound(&self, video_nos: &[VideoNo]) -> Result<Vec<VideoNo>, LedgerError> {
@@ -113,6 +136,7 @@ impl Store {
                 Seen::Indexed => (Event::Indexed, None),
                 Seen::Failed(cause) => (Event::IndexingFailed, Some(cause.clone())),
                 Seen::InProgress => {
+                    self.note_shown(sight.item)?;
                     self.look_again(sight.item, at, "0")?;
                     continue;
                 }
@@ -121,15 +145,38 @@ impl Store {
                     continue;
                 }
                 Seen::NotShown => {
+                    self.note_hidden(sight.item, at)?;
                     self.look_again(sight.item, at, "missed + 1")?;
                     continue;
                 }
             };
+            self.note_shown(sight.item)?;
             let attempt: Option<i64> = self.find("SELECT attempt FROM item WHERE id = ?1", [sight.item.0])?;
             let settlement = Settlement::new(event, at, cause);
             self.move_item(sight.item, State::Accepted, &settlement, attempt.map(AttemptId))?;
         }
         Ok(())
+    }
+
+    fn note_hidden(&self, item: ItemId, at: UnixMillis) -> Result<(), LedgerError> {
+        self.change_one(
+            "UPDATE attempt SET hidden_until = ?2 WHERE id = (SELECT attempt FROM item WHERE id = ?1)",
+            (item.0, at.0),
+        )
+    }
+
+    /// A video that looks did not show, and now one does: that long a listing may keep silent of what is there.
+    fn note_shown(&self, item: ItemId) -> Result<(), LedgerError> {
+        let was_hidden = "FROM attempt JOIN item ON item.attempt = attempt.id WHERE item.id = ?1 AND hidden_until IS NOT NULL";
+        let sql = format!("SELECT hidden_until - coalesce(answered_at, sent_at) {was_hidden}");
+        let Some(hidden_ms) = self.find::<i64>(&sql, [item.0])? else { return Ok(()) };
+        self.connection
+            .prepare_cached("UPDATE observed SET listing_ms = ?1 WHERE listing_ms < ?1")?
+            .execute([hidden_ms])?;
+        self.change_one(
+            "UPDATE attempt SET hidden_until = NULL WHERE id = (SELECT attempt FROM item WHERE id = ?1)",
+            [item.0],
+        )
     }
 
     /// Puts the next look off, by the item's age.
@@ -195,12 +242,14 @@ impl Store {
         Ok(witnesses)
     }
 
-    pub(in crate::ledger) fn clock_behind_ms(&self) -> Result<Option<i64>, LedgerError> {
-        self.find(
-            "SELECT max(answered_at - uploaded_at) FROM (SELECT answered_at, uploaded_at FROM attempt \
-             WHERE bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL ORDER BY id DESC LIMIT ?1)",
-            [CLOCK_SAMPLES],
-        )
+    pub(in crate::ledger) fn service_clock(&self) -> Result<Option<ServiceClock>, LedgerError> {
+        let sql = "SELECT max(answered_at - uploaded_at), max(uploaded_at - sent_at) FROM \
+                   (SELECT sent_at, answered_at, uploaded_at FROM attempt WHERE bound_by = 'reply' \
+                    AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL ORDER BY id DESC LIMIT ?1)";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
+        let (behind_ms, ahead_ms) =
+            self.connection.prepare_cached(sql)?.query_row([CLOCK_SAMPLES], read)?;
+        Ok(behind_ms.zip(ahead_ms).map(|(behind_ms, ahead_ms)| ServiceClock { behind_ms, ahead_ms }))
     }
 
     pub(in crate::ledger) fn last_sent_at(&self) -> Result<Option<UnixMillis>, LedgerError> {

@@ -1,7 +1,9 @@
 //! Every SQL statement that writes, one file per kind of work. All of it runs inside a transaction of the queue.
 
 mod admit;
+mod audit;
 mod claim;
+mod desk;
 mod looks;
 mod runs;
 mod settle;
@@ -10,7 +12,7 @@ use std::{fs::File, path::PathBuf};
 
 use rusqlite::{Connection, Row};
 
-use super::LedgerError;
+use super::{LedgerError, door::Restored, high_water::HighWater};
 use crate::{
     item::{Submission, UnixMillis, VideoNo},
     lifecycle::State,
@@ -23,6 +25,7 @@ pub(super) struct Store {
     path: PathBuf,
     /// Held, not used: closing it lets the next process in.
     _lock: File,
+    high_water: Option<HighWater>,
 }
 
 /// What opening puts together.
@@ -31,16 +34,49 @@ pub(super) struct StoreParts {
     pub(super) secret: [u8; 32],
     pub(super) path: PathBuf,
     pub(super) lock: File,
+    pub(super) high_water: Option<HighWater>,
 }
 
 impl Store {
     pub(super) fn new(parts: StoreParts) -> Self {
-        let StoreParts { connection, secret, path, lock } = parts;
-        Self { connection, secret, path, _lock: lock }
+        let StoreParts { connection, secret, path, lock, high_water } = parts;
+        Self { connection, secret, path, _lock: lock, high_water }
+    }
+
+    /// A ledger behind its high-water mark was restored from an older copy.
+    pub(super) fn refuse_if_older(&self, path: &str, restored: Restored) -> Result<(), LedgerError> {
+        let (known, last) = (self.last_attempt()?, self.high_water.as_ref().map_or(0, HighWater::last));
+        if restored == Restored::Recovering {
+            return Ok(());
+        }
+        if last > known {
+            return Err(LedgerError::Older { path: path.to_owned(), known, last });
+        }
+        if self.is_recovering()? {
+            return Err(LedgerError::HalfRecovered { path: path.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Raises the high-water mark to what is committed.
+    pub(super) fn raise_high_water(&mut self) {
+        if self.high_water.is_some()
+            && let Ok(last) = self.last_attempt()
+            && let Some(high_water) = &mut self.high_water
+        {
+            high_water.raise(last);
+        }
     }
 
     pub(super) fn path(&self) -> &std::path::Path {
         &self.path
+    }
+
+    /// Bytes that may still be written beside the ledger; plenty when the system does not say.
+    fn disk_free(&self) -> u64 {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
+        rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Runs `work` in one IMMEDIATE transaction. After an error here nothing of it has happened.

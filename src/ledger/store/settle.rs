@@ -60,6 +60,7 @@ impl Store {
                 binding.map(|binding| binding.by.word()),
             ),
         )?;
+        self.note_acceptance(attempt, settlement)?;
         match settlement.event {
             Event::NotSent | Event::RefusedForNow | Event::FoundAbsent => {
                 self.change_one("UPDATE attempt SET counts_until = NULL WHERE id = ?1", [attempt.0])
@@ -83,6 +84,28 @@ impl Store {
         }
     }
 
+    /// How long an acceptance took at most: until its answer, or until the moment the service dates it.
+    fn note_acceptance(&self, attempt: AttemptId, settlement: &Settlement) -> Result<(), LedgerError> {
+        let dated_at = settlement.bound.as_ref().and_then(|binding| binding.uploaded_at);
+        let accepted_at = if settlement.event == Event::Accepted {
+            Some(settlement.at)
+        } else if settlement.event == Event::Found {
+            dated_at
+                .zip(self.service_clock()?)
+                .map(|(moment, clock)| moment.plus_ms(clock.behind_ms.max(0)).min(settlement.at))
+        } else {
+            None
+        };
+        let Some(accepted_at) = accepted_at else { return Ok(()) };
+        self.connection
+            .prepare_cached(
+                "UPDATE observed SET acceptance_ms = ?2 - sent_at FROM attempt \
+                 WHERE attempt.id = ?1 AND acceptance_ms < ?2 - sent_at",
+            )?
+            .execute((attempt.0, accepted_at.0))?;
+        Ok(())
+    }
+
     /// Moves an item out of `from` by the law, and writes the event down.
     pub(super) fn move_item(
         &self,
@@ -100,9 +123,27 @@ impl Store {
              WHERE id = ?1 AND state = ?2",
             (item.0, from.word(), next.word(), look_at, final_at, &settlement.cause),
         )?;
+        self.write_down(item, attempt, settlement)
+    }
+
+    /// Writes an event down, chained to the one before it.
+    fn write_down(
+        &self,
+        item: ItemId,
+        attempt: Option<AttemptId>,
+        settlement: &Settlement,
+    ) -> Result<(), LedgerError> {
+        let before: Option<Vec<u8>> = self.find("SELECT chain FROM event ORDER BY id DESC LIMIT 1", [])?;
+        let entry = Entry {
+            at: settlement.at.0,
+            item: item.0,
+            attempt: attempt.map(|attempt| attempt.0),
+            event: settlement.event.word(),
+            detail: settlement.cause.as_deref(),
+        };
         self.change_one(
-            "INSERT INTO event (at, item, attempt, event, detail) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (at.0, item.0, attempt.map(|attempt| attempt.0), settlement.event.word(), &settlement.cause),
+            "INSERT INTO event (at, item, attempt, event, detail, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (entry.at, entry.item, entry.attempt, entry.event, entry.detail, entry.link(before.as_deref())),
         )
     }
 
@@ -116,6 +157,31 @@ impl Store {
             self.settle(AttemptId(attempt), &Settlement::new(Event::Doubted, now, cause.clone()))?;
         }
         Ok(())
+    }
+}
+
+/// One event as the chain sees it.
+pub(in crate::ledger) struct Entry<'a> {
+    pub(in crate::ledger) at: i64,
+    pub(in crate::ledger) item: i64,
+    pub(in crate::ledger) attempt: Option<i64>,
+    pub(in crate::ledger) event: &'a str,
+    pub(in crate::ledger) detail: Option<&'a str>,
+}
+
+impl Entry<'_> {
+    /// The digest of this event behind the one `before` it: one changed event breaks every later link.
+    pub(in crate::ledger) fn link(&self, before: Option<&[u8]>) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(before.unwrap_or_default());
+        for number in [self.at, self.item, self.attempt.unwrap_or(0)] {
+            hasher.update(&number.to_le_bytes());
+        }
+        hasher.update(self.event.as_bytes()).update(b"\0");
+        hasher.update(self.detail.unwrap_or_default().as_bytes());
+        let mut link = [0; 16];
+        link.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        link
     }
 }
 

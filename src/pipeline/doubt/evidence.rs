@@ -4,7 +4,8 @@
 //! |---|---|
 //! | one video with the attempt's marker | it is that video |
 //! | two videos with the attempt's marker | a question: it may have been paid twice |
-//! | one candidate, one open attempt, nobody else in the namespace | it was accepted; with a marker the video is named when its tags show |
+//! | one candidate that only this attempt can have made, nobody else in the namespace | it was accepted; with a marker the video is named when its tags show |
+//! | as many candidates as attempts that can have made them, nobody else in the namespace | all of them were accepted; which is which shows when the tags do |
 //! | no candidate, quiet time over, twice, apart, in listings that show what is known to be there | it never arrived |
 //! | anything else | wait; after a day, a question |
 
@@ -12,17 +13,22 @@ use std::time::Duration;
 
 use crate::{
     item::{UnixMillis, VideoNo},
-    ledger::{BoundBy, Doubt},
+    ledger::{AttemptId, BoundBy, Contender, Doubt, Observed, Question, ServiceClock},
     lifecycle::State,
+    pipeline::listing::Vouched,
     service::{IndexStatus, ListedVideo},
 };
 
-/// The service's clock may run this much farther behind ours than its latest answers showed.
+/// The service's clock may be this much farther from ours than its latest answers showed.
 const CLOCK_MARGIN_MS: i64 = 60_000;
 /// Two clear listings are at least this far apart, or the quiet time if that is shorter.
 const LISTINGS_APART: Duration = Duration::from_mins(1);
 /// After this long without proof a human is asked.
 const HORIZON: Duration = Duration::from_hours(24);
+/// What the service was seen to take, it may take three times as long.
+const OBSERVED_TIMES: u32 = 3;
+/// Candidates named in a question.
+const CANDIDATES_SHOWN: usize = 5;
 /// Tags that begin so are markers.
 const MARKER_PREFIX: &str = "telecine:";
 /// The service adds this tag itself.
@@ -33,20 +39,30 @@ const SERVICE_TAG: &str = "api";
 pub struct Rules {
     /// The quiet time Q: no request is accepted, and none becomes visible, later than this after it could last leave.
     pub quiet: Duration,
-    /// Whether anybody else uploads into the namespace.
-    pub namespace: NamespaceUse,
+    /// What may be concluded without a marker.
+    pub on_doubt: OnDoubt,
 }
 
-/// Who uploads into the namespaces of a ledger.
+/// What a run may conclude of a request without a clear answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NamespaceUse {
-    /// Perhaps others.
-    Shared,
-    /// Nobody but this ledger.
-    Exclusive,
+pub enum OnDoubt {
+    /// Also that an unknown video must be ours: nobody else uploads into the namespace.
+    Auto,
+    /// Only what holds in a shared namespace too: a marker names a video, complete listings without a candidate prove
+    /// absence. Everything else is held.
+    Hold,
+    /// Only what a marker names; for everything else a human is asked when the quiet time is over.
+    Ask,
 }
 
 impl Rules {
+    /// The same rules with a quiet time that covers what was observed.
+    #[must_use]
+    pub(super) fn with(self, observed: Observed) -> Self {
+        let learned = (observed.acceptance + observed.listing).saturating_mul(OBSERVED_TIMES);
+        Self { quiet: self.quiet.max(learned), ..self }
+    }
+
     /// From when on a listing can prove that an attempt never arrived.
     pub(super) fn quiet_ends_at(&self, doubt: &Doubt) -> UnixMillis {
         doubt.send_before.plus(self.quiet)
@@ -60,32 +76,28 @@ impl Rules {
 
 /// Videos made before this, by the service's clock, are none of an attempt sent at `sent_at`; none when nothing is known
 /// of that clock: then every video is a candidate.
-pub(super) fn candidates_from(sent_at: UnixMillis, clock_behind_ms: Option<i64>) -> Option<UnixMillis> {
-    clock_behind_ms.map(|behind_ms| sent_at.plus_ms(-(behind_ms + CLOCK_MARGIN_MS)))
+pub(super) fn candidates_from(sent_at: UnixMillis, clock: Option<ServiceClock>) -> Option<UnixMillis> {
+    clock.map(|clock| sent_at.plus_ms(-(clock.behind_ms + CLOCK_MARGIN_MS)))
+}
+
+/// Whether a human is to be asked whatever the listings show.
+pub(super) fn is_over_horizon(doubt: &Doubt, at: UnixMillis) -> bool {
+    at > doubt.sent_at.plus(HORIZON)
 }
 
 /// What a complete listing shows, and what the ledger knows beside it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Scene<'a> {
     /// Videos of the namespace that are bound to no attempt.
     pub(super) unbound: Vec<&'a ListedVideo>,
     /// When the listing was begun.
     pub(super) begun_at: UnixMillis,
-    /// Attempts that could still become a video of the namespace, this one included.
-    pub(super) open_attempts: u64,
+    /// Attempts that may have made them, the doubts to weigh included.
+    pub(super) contenders: Vec<Contender>,
     /// Whether the listing showed videos that are known to be there.
     pub(super) vouched: Vouched,
-    /// How far the service's clock is behind ours at most, by its answers; none when no answer tells.
-    pub(super) clock_behind_ms: Option<i64>,
-}
-
-/// Whether a listing showed that it shows anything at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Vouched {
-    /// It showed a video that the service had accepted long enough before.
-    Yes,
-    /// There is none to look for, or it was not shown: absence means nothing.
-    No,
+    /// How far the service's clock is from ours; none when no answer tells.
+    pub(super) clock: Option<ServiceClock>,
 }
 
 /// What follows for one doubt.
@@ -96,7 +108,7 @@ pub(super) enum Decision {
     Found { video_no: VideoNo, uploaded_at: Option<UnixMillis>, by: BoundBy },
     Counted,
     Absent,
-    Ask(String),
+    Ask(Question),
 }
 
 pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision {
@@ -105,28 +117,29 @@ pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision
     match marked[..] {
         [video] => return found(video, BoundBy::Marker),
         [first, second, ..] => {
-            let question = format!(
+            let text = format!(
                 "both {} and {} carry its marker: it may have been paid twice",
                 first.video_no, second.video_no
             );
-            return Decision::Ask(question);
+            return Decision::Ask(Question { text, candidates: numbers(&marked) });
         }
         [] => {}
     }
-    let is_over_horizon = scene.begun_at > doubt.sent_at.plus(HORIZON);
+    // an attempt that was settled since the listing was read is none to weigh
+    let Some(own) = scene.contenders.iter().find(|contender| contender.attempt == doubt.attempt) else {
+        return Decision::Wait;
+    };
     let candidates: Vec<&&ListedVideo> =
-        scene.unbound.iter().filter(|video| could_be(doubt, video, scene.clock_behind_ms)).collect();
-    if let [video] = candidates[..]
-        && rules.namespace == NamespaceUse::Exclusive
-        && scene.open_attempts == 1
+        scene.unbound.iter().filter(|video| could_be(own, video, scene, rules)).collect();
+    if rules.on_doubt == OnDoubt::Auto
+        && let Some(decision) = weigh_alone(doubt, &candidates, scene, rules)
     {
-        match (doubt.state, &doubt.marker) {
-            (_, None) => return found(video, BoundBy::SoleCandidate),
-            (State::InDoubt, Some(_)) => return Decision::Counted,
-            _ => {}
-        }
+        return decision;
     }
     let is_quiet = scene.begun_at >= rules.quiet_ends_at(doubt);
+    if rules.on_doubt == OnDoubt::Ask && is_quiet {
+        return Decision::Ask(question("no video shows its marker", &candidates));
+    }
     let can_be_absent = candidates.is_empty() && is_quiet && scene.vouched == Vouched::Yes;
     if doubt.state == State::InDoubt && can_be_absent {
         return match doubt.clear_at {
@@ -138,48 +151,104 @@ pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision
     if doubt.clear_at.is_some() && !candidates.is_empty() {
         return Decision::NoteClear(None);
     }
-    if is_over_horizon { Decision::Ask(question(&candidates)) } else { Decision::Wait }
+    if is_over_horizon(doubt, scene.begun_at) {
+        return Decision::Ask(question("no video shows its marker after a day", &candidates));
+    }
+    Decision::Wait
+}
+
+/// What follows where nobody else uploads: every candidate was made by an attempt of ours, each by another one.
+fn weigh_alone(
+    doubt: &Doubt,
+    candidates: &[&&ListedVideo],
+    scene: &Scene<'_>,
+    rules: &Rules,
+) -> Option<Decision> {
+    let (attempts, videos) = entangled(doubt.attempt, scene, rules);
+    if videos == 0 || attempts != videos {
+        return None;
+    }
+    match (candidates, attempts, &doubt.marker) {
+        ([video], 1, None) => Some(found(video, BoundBy::SoleCandidate)),
+        _ => (doubt.state == State::InDoubt).then_some(Decision::Counted),
+    }
+}
+
+/// How many attempts, and how many videos, hang together with an attempt by "could have made".
+fn entangled(attempt: AttemptId, scene: &Scene<'_>, rules: &Rules) -> (usize, usize) {
+    let mut attempts = vec![attempt];
+    let mut videos: Vec<&VideoNo> = Vec::new();
+    loop {
+        let before = (attempts.len(), videos.len());
+        for contender in &scene.contenders {
+            for video in scene.unbound.iter().filter(|video| could_be(contender, video, scene, rules)) {
+                let has_attempt = attempts.contains(&contender.attempt);
+                let has_video = videos.contains(&&video.video_no);
+                if has_attempt && !has_video {
+                    videos.push(&video.video_no);
+                }
+                if has_video && !has_attempt {
+                    attempts.push(contender.attempt);
+                }
+            }
+        }
+        if before == (attempts.len(), videos.len()) {
+            return before;
+        }
+    }
 }
 
 fn found(video: &ListedVideo, by: BoundBy) -> Decision {
     Decision::Found { video_no: video.video_no.clone(), uploaded_at: video.created_at, by }
 }
 
-fn question(candidates: &[&&ListedVideo]) -> String {
-    let shown: Vec<&str> = candidates.iter().take(5).map(|video| video.video_no.as_str()).collect();
-    match candidates.len() {
-        0 => "no video shows its marker after a day".to_owned(),
-        count => format!("after a day it could still be one of {count} videos: {}", shown.join(", ")),
-    }
+fn numbers(videos: &[&&ListedVideo]) -> Vec<VideoNo> {
+    videos.iter().map(|video| video.video_no.clone()).collect()
+}
+
+fn question(what: &str, candidates: &[&&ListedVideo]) -> Question {
+    let candidates = numbers(candidates);
+    let shown: Vec<&str> = candidates.iter().take(CANDIDATES_SHOWN).map(VideoNo::as_str).collect();
+    let text = match candidates.len() {
+        0 => format!("{what}, and no listed video could be it"),
+        1 => format!("{what}; it could be {}", shown.join(", ")),
+        count => format!("{what}; it could be one of {count} videos: {}", shown.join(", ")),
+    };
+    Question { text, candidates }
 }
 
 fn carries_marker(doubt: &Doubt, video: &ListedVideo) -> bool {
     doubt.marker.as_ref().is_some_and(|marker| video.tags.contains(marker))
 }
 
-/// Whether a video without the attempt's marker could still be the attempt's.
+/// Whether a video could have been made by an attempt.
 ///
-/// Tags show only when a video is indexed; then a marked attempt's video would show the marker, and an unmarked one's
-/// its own tags and nobody's marker. A failed video without tags proves nothing.
-fn could_be(doubt: &Doubt, video: &ListedVideo, clock_behind_ms: Option<i64>) -> bool {
+/// By its date it must be no older than the request and no younger than the latest acceptance. Tags show only when a
+/// video is indexed; then a marked attempt's video shows the marker, and an unmarked one's its own tags and nobody's
+/// marker. A failed video without tags proves nothing.
+fn could_be(own: &Contender, video: &ListedVideo, scene: &Scene<'_>, rules: &Rules) -> bool {
     let is_older = |from: UnixMillis| video.created_at.is_some_and(|moment| moment < from);
-    if candidates_from(doubt.sent_at, clock_behind_ms).is_some_and(is_older) {
+    if candidates_from(own.sent_at, scene.clock).is_some_and(is_older) {
+        return false;
+    }
+    let latest =
+        scene.clock.map(|clock| own.send_before.plus(rules.quiet).plus_ms(clock.ahead_ms + CLOCK_MARGIN_MS));
+    if latest.is_some_and(|latest| video.created_at.is_some_and(|moment| moment > latest)) {
         return false;
     }
     let shows_tags = video.status == IndexStatus::Indexed && !video.tags.is_empty();
     if !shows_tags {
         return true;
     }
-    if doubt.marker.is_some() {
-        return false;
+    if let Some(marker) = &own.marker {
+        return video.tags.contains(marker);
     }
-    let mut own: Vec<&str> = doubt.submission.tags.iter().map(String::as_str).collect();
-    let mut theirs: Vec<&str> =
-        video.tags.iter().map(String::as_str).filter(|tag| *tag != SERVICE_TAG).collect();
-    own.retain(|tag| *tag != SERVICE_TAG);
-    own.sort_unstable();
-    theirs.sort_unstable();
-    !theirs.iter().any(|tag| tag.starts_with(MARKER_PREFIX)) && own == theirs
+    let plain = |tags: &[String]| {
+        let mut plain: Vec<String> = tags.iter().filter(|tag| *tag != SERVICE_TAG).cloned().collect();
+        plain.sort_unstable();
+        plain
+    };
+    !video.tags.iter().any(|tag| tag.starts_with(MARKER_PREFIX)) && plain(&own.tags) == plain(&video.tags)
 }
 
 #[cfg(test)]

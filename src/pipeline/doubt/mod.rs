@@ -4,24 +4,25 @@
 //! weighs it against every doubt ([`evidence`]), and records what follows. Whatever is not proved waits.
 
 mod evidence;
-mod listing;
 
 use std::{collections::BTreeMap, collections::HashSet, time::Duration};
 
 use crate::{
     item::{UnixMillis, VideoNo},
-    ledger::{Binding, Bindings, Doubt, LedgerError, Settlement},
+    ledger::{Binding, Bindings, Doubt, LedgerError, Question, ServiceClock, Settlement},
     lifecycle::Event,
     monitor::{Notice, Shown},
     retry,
     service::Transport,
 };
 
-use super::doors::Doors;
+use super::{
+    doors::Doors,
+    listing::{self, Incomplete, Listing},
+};
 use evidence::{Decision, Scene};
-use listing::{Incomplete, Listing};
 
-pub use evidence::{NamespaceUse, Rules};
+pub use evidence::{OnDoubt, Rules};
 
 /// Doubts weighed in one look.
 const DOUBTS_MAX: usize = 1_000;
@@ -40,9 +41,11 @@ pub(super) async fn settle_doubts<T: Transport>(doors: Doors<T>, rules: Rules) -
 }
 
 async fn settle_forever<T: Transport>(doors: &Doors<T>, rules: Rules) -> Result<(), LedgerError> {
+    let asked = rules;
     let mut looked_at: Option<UnixMillis> = None;
     loop {
         let changed = doors.signals.next_change();
+        let rules = asked.with(doors.ledger.observed().await?);
         let doubts = doors.ledger.doubts(DOUBTS_MAX).await?;
         let due = doubts.iter().map(|doubt| next_look_at(doubt, &rules, looked_at, doors.clock.now())).min();
         match due {
@@ -77,7 +80,7 @@ fn next_look_at(doubt: &Doubt, rules: &Rules, looked_at: Option<UnixMillis>, now
 }
 
 async fn look<T: Transport>(doors: &Doors<T>, rules: &Rules, doubts: Vec<Doubt>) -> Result<(), LedgerError> {
-    let clock_behind_ms = doors.ledger.clock_behind_ms().await?;
+    let clock = doors.ledger.service_clock().await?;
     let mut by_namespace: BTreeMap<String, Vec<Doubt>> = BTreeMap::new();
     for doubt in doubts {
         by_namespace.entry(doubt.submission.namespace.clone()).or_default().push(doubt);
@@ -88,58 +91,76 @@ async fn look<T: Transport>(doors: &Doors<T>, rules: &Rules, doubts: Vec<Doubt>)
         let visible_since =
             doors.clock.now().plus_ms(-i64::try_from(rules.quiet.as_millis()).unwrap_or(i64::MAX));
         let witnesses = doors.ledger.witnesses(namespace.clone(), visible_since).await?;
-        match listing::read(doors, &namespace, evidence::candidates_from(oldest, clock_behind_ms), &witnesses)
-            .await
-        {
+        let since = evidence::candidates_from(oldest, clock);
+        match listing::read(doors, &namespace, since, &witnesses).await {
             Ok(listing) => {
                 let numbers = listing.videos.iter().map(|video| video.video_no.clone()).collect();
                 let bindings = doors.ledger.bindings(namespace, numbers).await?;
-                let scene = scene_of(&listing, &bindings, clock_behind_ms);
+                let scene = scene_of(&listing, bindings, clock);
                 for doubt in &doubts {
                     record(doors, doubt, evidence::weigh(doubt, &scene, rules)).await?;
                 }
             }
-            Err(Incomplete { cause }) => tracing::info!(namespace, cause, "the listing is not complete"),
+            Err(Incomplete { cause, .. }) => {
+                tracing::info!(namespace, cause, "the listing is not complete");
+                give_up_on_listings(doors, &doubts, &cause).await?;
+            }
         }
     }
     Ok(())
 }
 
-fn scene_of<'a>(listing: &'a Listing, bindings: &Bindings, clock_behind_ms: Option<i64>) -> Scene<'a> {
+/// Where listings bring nothing for a day, a human is asked.
+async fn give_up_on_listings<T>(doors: &Doors<T>, doubts: &[Doubt], cause: &str) -> Result<(), LedgerError> {
+    let now = doors.clock.now();
+    for doubt in doubts.iter().filter(|doubt| evidence::is_over_horizon(doubt, now)) {
+        let text = format!("no listing could be read whole for a day ({cause})");
+        record(doors, doubt, Decision::Ask(Question { text, candidates: Vec::new() })).await?;
+    }
+    Ok(())
+}
+
+fn scene_of(listing: &Listing, bindings: Bindings, clock: Option<ServiceClock>) -> Scene<'_> {
     let bound: HashSet<&VideoNo> = bindings.bound.iter().collect();
     Scene {
         unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
         begun_at: listing.begun_at,
-        open_attempts: bindings.open_attempts,
         vouched: listing.vouched,
-        clock_behind_ms,
+        clock,
+        contenders: bindings.contenders,
     }
 }
 
 async fn record<T>(doors: &Doors<T>, doubt: &Doubt, decision: Decision) -> Result<(), LedgerError> {
     let at = doors.clock.now();
-    let (event, bound, evidence) = match decision {
+    let attempt = doubt.attempt;
+    let settle = |event, bound, cause: String| {
+        doors.ledger.settle(attempt, Settlement { event, at, bound, cause: Some(cause) })
+    };
+    let (event, evidence, recorded) = match decision {
         Decision::Wait => return Ok(()),
-        Decision::NoteClear(clear_at) => return doors.ledger.note_clear(doubt.attempt, clear_at).await,
+        Decision::NoteClear(clear_at) => return doors.ledger.note_clear(attempt, clear_at).await,
         Decision::Found { video_no, uploaded_at, by } => {
             let evidence = format!("it is {video_no} ({})", by.word().replace('_', " "));
-            (Event::Found, Some(Binding { video_no, uploaded_at, by }), evidence)
+            let bound = Some(Binding { video_no, uploaded_at, by });
+            (Event::Found, evidence.clone(), settle(Event::Found, bound, evidence).await)
         }
-        Decision::Counted => (
-            Event::Counted,
-            None,
-            "the service has it; which video it is shows when it is indexed".to_owned(),
-        ),
+        Decision::Counted => {
+            let evidence = "the service has it; which video it is shows when it is indexed".to_owned();
+            (Event::Counted, evidence.clone(), settle(Event::Counted, None, evidence).await)
+        }
         Decision::Absent => {
-            (Event::FoundAbsent, None, "two complete listings show no video that it could be".to_owned())
+            let evidence = "two complete listings show no video that it could be".to_owned();
+            (Event::FoundAbsent, evidence.clone(), settle(Event::FoundAbsent, None, evidence).await)
         }
-        Decision::Ask(question) => (Event::Asked, None, question),
+        Decision::Ask(question) => {
+            (Event::Asked, question.text.clone(), doors.ledger.ask(attempt, question, at).await)
+        }
     };
-    let settlement = Settlement { event, at, bound, cause: Some(evidence.clone()) };
-    match doors.ledger.settle(doubt.attempt, settlement).await {
+    match recorded {
         // somebody else was faster: an answer that came late, or another doubt that took the video
         Err(LedgerError::Illegal(_) | LedgerError::Impossible { .. }) => return Ok(()),
-        settled => settled?,
+        recorded => recorded?,
     }
     doors.say(&Notice::DoubtSettled {
         url: Shown::from(&doubt.submission.url),

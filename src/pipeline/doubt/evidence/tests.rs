@@ -38,21 +38,32 @@ fn video(number: &str, minutes: i64, tags: &[&str]) -> ListedVideo {
     }
 }
 
-fn rules(namespace: NamespaceUse) -> Rules {
-    Rules { quiet: Duration::from_mins(30), namespace }
+fn rules(on_doubt: OnDoubt) -> Rules {
+    Rules { quiet: Duration::from_mins(30), on_doubt }
 }
 
-fn weigh_at(minutes: i64, doubt: &Doubt, videos: &[ListedVideo], namespace: NamespaceUse) -> Decision {
-    weigh(doubt, &scene(minutes, videos), &rules(namespace))
+fn weigh_at(minutes: i64, doubt: &Doubt, videos: &[ListedVideo], on_doubt: OnDoubt) -> Decision {
+    let scene = Scene { contenders: vec![contender(doubt)], ..scene(minutes, videos) };
+    weigh(doubt, &scene, &rules(on_doubt))
+}
+
+fn contender(doubt: &Doubt) -> Contender {
+    Contender {
+        attempt: doubt.attempt,
+        sent_at: doubt.sent_at,
+        send_before: doubt.send_before,
+        marker: doubt.marker.clone(),
+        tags: doubt.submission.tags.clone(),
+    }
 }
 
 fn scene(minutes: i64, videos: &[ListedVideo]) -> Scene<'_> {
     Scene {
         unbound: videos.iter().collect(),
         begun_at: SENT.plus_ms(minutes * MINUTE),
-        open_attempts: 1,
+        contenders: vec![contender(&doubt(Some("telecine:x"), &[]))],
         vouched: Vouched::Yes,
-        clock_behind_ms: Some(0),
+        clock: Some(ServiceClock { behind_ms: 0, ahead_ms: 0 }),
     }
 }
 
@@ -61,47 +72,52 @@ fn a_listing_that_shows_nothing_known_proves_no_absence() {
     let mut doubt = doubt(Some("telecine:x"), &[]);
     doubt.clear_at = Some(SENT.plus_ms(31 * MINUTE));
     let unvouched = Scene { vouched: Vouched::No, ..scene(60, &[]) };
-    assert_eq!(weigh(&doubt, &unvouched, &rules(Shared)), Decision::Wait);
+    assert_eq!(weigh(&doubt, &unvouched, &rules(Hold)), Decision::Wait);
     let late = Scene { vouched: Vouched::No, ..scene(25 * 60, &[]) };
-    assert!(matches!(weigh(&doubt, &late, &rules(Shared)), Decision::Ask(_)));
+    assert!(matches!(weigh(&doubt, &late, &rules(Hold)), Decision::Ask(_)));
 }
 
 #[test]
 fn the_age_of_a_video_counts_by_the_services_own_clock() {
     let doubt = doubt(Some("telecine:x"), &[]);
     let videos = [video("VI0001", -50, &[])];
-    let is_candidate = |clock_behind_ms| {
-        weigh(&doubt, &Scene { clock_behind_ms, ..scene(31, &videos) }, &rules(Shared)) == Decision::Wait
+    let is_candidate = |videos: &[ListedVideo], behind_ms: Option<i64>| {
+        let clock = behind_ms.map(|behind_ms| ServiceClock { behind_ms, ahead_ms: -behind_ms });
+        weigh(&doubt, &Scene { clock, ..scene(31, videos) }, &rules(Hold)) == Decision::Wait
     };
-    assert!(!is_candidate(Some(0)), "it is older than the request");
-    assert!(is_candidate(Some(60 * MINUTE)), "the service's clock is an hour behind ours");
-    assert!(is_candidate(None), "nobody knows the service's clock");
+    assert!(!is_candidate(&videos, Some(0)), "it is older than the request");
+    assert!(is_candidate(&videos, Some(60 * MINUTE)), "the service's clock is an hour behind ours");
+    assert!(is_candidate(&videos, None), "nobody knows the service's clock");
+    let young = [video("VI0002", 80, &[])];
+    assert!(!is_candidate(&young, Some(0)), "it was made long after the request could be accepted");
+    assert!(is_candidate(&young, Some(-60 * MINUTE)), "the service's clock is an hour ahead of ours");
+    assert!(is_candidate(&young, None), "nobody knows the service's clock");
 }
 
-use NamespaceUse::{Exclusive, Shared};
+use OnDoubt::{Ask, Auto, Hold};
 
 #[test]
 fn a_marker_on_one_video_names_it_and_on_two_is_a_question() {
     let doubt = doubt(Some("telecine:x"), &["a"]);
     let one = [video("VI0001", 1, &["a", "telecine:x", "api"])];
-    let found = weigh_at(3, &doubt, &one, Shared);
+    let found = weigh_at(3, &doubt, &one, Hold);
     assert!(matches!(found, Decision::Found { by: BoundBy::Marker, .. }), "{found:?}");
     let two = [one[0].clone(), video("VI0002", 2, &["telecine:x"])];
-    assert!(matches!(weigh_at(3, &doubt, &two, Shared), Decision::Ask(_)));
+    assert!(matches!(weigh_at(3, &doubt, &two, Hold), Decision::Ask(_)));
 }
 
 #[test]
 fn absence_needs_the_quiet_time_and_two_listings_apart() {
     let mut doubt = doubt(Some("telecine:x"), &[]);
     assert_eq!(
-        weigh_at(30, &doubt, &[], Shared),
+        weigh_at(30, &doubt, &[], Hold),
         Decision::Wait,
         "one listing before the quiet time is over"
     );
-    assert_eq!(weigh_at(31, &doubt, &[], Shared), Decision::NoteClear(Some(SENT.plus_ms(31 * MINUTE))));
+    assert_eq!(weigh_at(31, &doubt, &[], Hold), Decision::NoteClear(Some(SENT.plus_ms(31 * MINUTE))));
     doubt.clear_at = Some(SENT.plus_ms(31 * MINUTE));
-    assert_eq!(weigh_at(31, &doubt, &[], Shared), Decision::Wait, "the second listing is the first");
-    assert_eq!(weigh_at(32, &doubt, &[], Shared), Decision::Absent);
+    assert_eq!(weigh_at(31, &doubt, &[], Hold), Decision::Wait, "the second listing is the first");
+    assert_eq!(weigh_at(32, &doubt, &[], Hold), Decision::Absent);
 }
 
 #[test]
@@ -109,54 +125,94 @@ fn a_video_that_could_be_it_forbids_absence() {
     let mut doubt = doubt(Some("telecine:x"), &[]);
     doubt.clear_at = Some(SENT.plus_ms(31 * MINUTE));
     let hidden = [video("VI0001", 1, &[])];
-    assert_eq!(weigh_at(40, &doubt, &hidden, Shared), Decision::NoteClear(None));
+    assert_eq!(weigh_at(40, &doubt, &hidden, Hold), Decision::NoteClear(None));
     doubt.clear_at = None;
-    assert_eq!(weigh_at(40, &doubt, &hidden, Shared), Decision::Wait);
-    assert!(matches!(weigh_at(24 * 60 + 1, &doubt, &hidden, Shared), Decision::Ask(_)));
+    assert_eq!(weigh_at(40, &doubt, &hidden, Hold), Decision::Wait);
+    assert!(matches!(weigh_at(24 * 60 + 1, &doubt, &hidden, Hold), Decision::Ask(_)));
     let failed = [ListedVideo { status: IndexStatus::Failed, ..video("VI0001", 1, &[]) }];
-    assert_eq!(weigh_at(40, &doubt, &failed, Shared), Decision::Wait, "a failed video shows no tags");
+    assert_eq!(weigh_at(40, &doubt, &failed, Hold), Decision::Wait, "a failed video shows no tags");
 }
 
 #[test]
 fn somebody_elses_video_proves_nothing_about_ours() {
     let marked = doubt(Some("telecine:x"), &[]);
     let foreign = [video("VI0001", 1, &["b", "api"]), video("VI0002", 1, &["telecine:y"])];
-    assert!(matches!(weigh_at(31, &marked, &foreign, Shared), Decision::NoteClear(Some(_))));
+    assert!(matches!(weigh_at(31, &marked, &foreign, Hold), Decision::NoteClear(Some(_))));
     let old = [video("VI0003", -60, &[])];
-    assert!(matches!(weigh_at(31, &marked, &old, Shared), Decision::NoteClear(Some(_))));
+    assert!(matches!(weigh_at(31, &marked, &old, Hold), Decision::NoteClear(Some(_))));
     // without a marker, only the same tags could be ours
     let unmarked = doubt(None, &["a", "b"]);
-    assert!(matches!(weigh_at(31, &unmarked, &foreign, Shared), Decision::NoteClear(Some(_))));
+    assert!(matches!(weigh_at(31, &unmarked, &foreign, Hold), Decision::NoteClear(Some(_))));
     let same = [video("VI0004", 1, &["b", "a", "api"])];
-    assert_eq!(weigh_at(31, &unmarked, &same, Shared), Decision::Wait);
+    assert_eq!(weigh_at(31, &unmarked, &same, Hold), Decision::Wait);
 }
 
 #[test]
 fn a_sole_candidate_counts_only_where_nobody_else_uploads() {
     let marked = doubt(Some("telecine:x"), &[]);
     let sole = [video("VI0001", 1, &[])];
-    assert_eq!(weigh_at(3, &marked, &sole, Shared), Decision::Wait);
-    assert_eq!(weigh_at(3, &marked, &sole, Exclusive), Decision::Counted);
+    assert_eq!(weigh_at(3, &marked, &sole, Hold), Decision::Wait);
+    assert_eq!(weigh_at(3, &marked, &sole, Auto), Decision::Counted);
     let unmarked = doubt(None, &[]);
     assert!(matches!(
-        weigh_at(3, &unmarked, &sole, Exclusive),
+        weigh_at(3, &unmarked, &sole, Auto),
         Decision::Found { by: BoundBy::SoleCandidate, .. }
     ));
-    let two = [sole[0].clone(), video("VI0002", 1, &[])];
-    assert_eq!(weigh_at(3, &marked, &two, Exclusive), Decision::Wait);
-    let scene = Scene { open_attempts: 2, ..scene(3, &sole) };
-    assert_eq!(
-        weigh(&marked, &scene, &rules(Exclusive)),
-        Decision::Wait,
-        "another open attempt could be it too"
-    );
+}
+
+#[test]
+fn as_many_videos_as_open_requests_are_all_of_them_and_fewer_or_more_prove_nothing() {
+    let first = doubt(Some("telecine:x"), &[]);
+    let second = Doubt { attempt: AttemptId::for_tests(2), ..doubt(Some("telecine:y"), &[]) };
+    let both = vec![contender(&first), contender(&second)];
+    let videos = [video("VI0001", 1, &[]), video("VI0002", 1, &[]), video("VI0003", 1, &[])];
+    let decide = |count: usize, rules: &Rules| {
+        let scene = Scene { contenders: both.clone(), ..scene(40, &videos[..count]) };
+        (weigh(&first, &scene, rules), weigh(&second, &scene, rules))
+    };
+    assert_eq!(decide(2, &rules(Auto)), (Decision::Counted, Decision::Counted));
+    assert_eq!(decide(1, &rules(Auto)), (Decision::Wait, Decision::Wait), "one of them, nobody knows which");
+    assert_eq!(decide(3, &rules(Auto)), (Decision::Wait, Decision::Wait), "somebody else uploads after all");
+    assert_eq!(decide(2, &rules(Hold)), (Decision::Wait, Decision::Wait), "others may upload");
+    // a request far away in time is no part of the set
+    let late = Contender { sent_at: SENT.plus_ms(600 * MINUTE), ..contender(&second) };
+    let scene = Scene { contenders: vec![contender(&first), late], ..scene(40, &videos[..1]) };
+    assert_eq!(weigh(&first, &scene, &rules(Auto)), Decision::Counted);
+}
+
+#[test]
+fn without_a_marker_a_set_is_counted_and_only_a_sole_candidate_is_named() {
+    let first = doubt(None, &[]);
+    let second = Doubt { attempt: AttemptId::for_tests(2), ..doubt(None, &[]) };
+    let videos = [video("VI0001", 1, &[]), video("VI0002", 1, &[])];
+    let scene = Scene { contenders: vec![contender(&first), contender(&second)], ..scene(3, &videos) };
+    assert_eq!(weigh(&first, &scene, &rules(Auto)), Decision::Counted);
+}
+
+#[test]
+fn whoever_wants_to_be_asked_is_asked_when_the_quiet_time_is_over() {
+    let doubt = doubt(Some("telecine:x"), &[]);
+    assert_eq!(weigh_at(20, &doubt, &[], Ask), Decision::Wait);
+    assert!(matches!(weigh_at(31, &doubt, &[], Ask), Decision::Ask(_)), "absence is not concluded");
+    let marked = [video("VI0001", 1, &["telecine:x"])];
+    assert!(matches!(weigh_at(31, &doubt, &marked, Ask), Decision::Found { .. }));
+}
+
+#[test]
+fn what_was_seen_to_take_long_lengthens_the_quiet_time() {
+    let seen = |acceptance, listing| Observed {
+        acceptance: Duration::from_mins(acceptance),
+        listing: Duration::from_mins(listing),
+    };
+    assert_eq!(rules(Hold).with(seen(2, 3)).quiet, Duration::from_mins(30));
+    assert_eq!(rules(Hold).with(seen(5, 25)).quiet, Duration::from_mins(90));
 }
 
 #[test]
 fn what_is_counted_is_never_found_absent() {
     let counted = Doubt { state: State::Counted, ..doubt(Some("telecine:x"), &[]) };
     for minutes in [31, 60, 600] {
-        assert_eq!(weigh_at(minutes, &counted, &[], Exclusive), Decision::Wait);
+        assert_eq!(weigh_at(minutes, &counted, &[], Auto), Decision::Wait);
     }
-    assert!(matches!(weigh_at(25 * 60, &counted, &[], Exclusive), Decision::Ask(_)));
+    assert!(matches!(weigh_at(25 * 60, &counted, &[], Auto), Decision::Ask(_)));
 }

@@ -6,13 +6,12 @@
 
 use std::collections::HashSet;
 
-use super::evidence::Vouched;
+use super::doors::Doors;
 use crate::{
     item::{UnixMillis, VideoNo},
     ledger::Witness,
-    pipeline::doors::Doors,
     quota::{Feedback, Lane},
-    service::{ListPage, ListedVideo, Transport},
+    service::{ListPage, ListedVideo, ReadFault, Transport},
 };
 
 /// Pages read at most; a namespace with more is not listed whole.
@@ -28,14 +27,59 @@ pub(super) struct Listing {
     pub(super) vouched: Vouched,
 }
 
+/// Whether a listing showed that it shows anything at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vouched {
+    /// It showed a video that the service had accepted long enough before.
+    Yes,
+    /// There is none to look for, or it was not shown: absence means nothing.
+    No,
+}
+
 /// A listing that proves nothing.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Incomplete {
     pub(super) cause: String,
+    /// Whether trying again is of no use.
+    pub(super) is_refused: bool,
 }
 
 fn incomplete(cause: impl Into<String>) -> Incomplete {
-    Incomplete { cause: cause.into() }
+    Incomplete { cause: cause.into(), is_refused: false }
+}
+
+/// A page that did not come. A refusal of all reads ends the run through the polling.
+fn failed<T>(doors: &Doors<T>, number: u32, fault: &ReadFault) -> Incomplete {
+    let is_refused = doors.learn_read_fault(Lane::List, fault).is_some()
+        || matches!(fault, ReadFault::NotSent { .. });
+    Incomplete { cause: format!("page {number}: {fault}"), is_refused }
+}
+
+/// How many videos of a namespace to read at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// All there are.
+    None,
+    /// None at all when the first page says that there are more.
+    Videos(u64),
+}
+
+/// Every video of a namespace, from the first; none when there are more than the bound.
+pub(super) async fn read_whole<T: Transport>(
+    doors: &Doors<T>,
+    namespace: &str,
+    bound: Bound,
+) -> Result<Option<Listing>, Incomplete> {
+    if let Bound::Videos(count_max) = bound {
+        let permit = doors.porter.permit(Lane::List).await;
+        let page = doors.service.list_page(permit, namespace, 1).await;
+        let page = page.map_err(|fault| failed(doors, 1, &fault))?;
+        doors.porter.learn(Lane::List, &Feedback::Passed);
+        if page.total_count.is_none_or(|total| total > count_max) {
+            return Ok(None);
+        }
+    }
+    read(doors, namespace, None, &[]).await.map(Some)
 }
 
 /// What the pages have shown so far.
@@ -75,11 +119,7 @@ pub(super) async fn read<T: Transport>(
         let begun_at = *begun_at.get_or_insert(doors.clock.now());
         let page = match doors.service.list_page(permit, namespace, number).await {
             Ok(page) => page,
-            Err(fault) => {
-                // a refusal of all reads ends the run through the polling
-                let _ = doors.learn_read_fault(Lane::List, &fault);
-                return Err(incomplete(format!("page {number}: {fault}")));
-            }
+            Err(fault) => return Err(failed(doors, number, &fault)),
         };
         doors.porter.learn(Lane::List, &Feedback::Passed);
         if pages.take(page, since)? == Next::Done {

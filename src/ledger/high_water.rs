@@ -1,0 +1,56 @@
+//! The high-water mark: the last attempt number of a ledger, kept far away from it.
+//!
+//! A ledger that was restored from a backup does not know what was sent since. The mark lies in the user's own state
+//! folder, so a restored ledger is behind it, and that is noticed before anything is sent twice.
+//!
+//! It is written after each commit that claimed and not synced: a power cut may set it back, never ahead.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    path::Path,
+};
+
+use crate::item::hex;
+
+/// Digits of the mark, so that a longer number always overwrites a shorter one.
+const DIGITS: usize = 19;
+
+/// The mark of one ledger.
+pub(super) struct HighWater {
+    file: File,
+    last: i64,
+}
+
+impl HighWater {
+    /// The mark of the ledger with this secret below `folder`; none is made for a ledger without attempts.
+    pub(super) fn open(folder: &Path, secret: &[u8; 32]) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let name = hex(&blake3::hash(secret).as_bytes()[..8]);
+        let path = folder.join(name);
+        let last = match fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().unwrap_or(0),
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => 0,
+            Err(fault) => return Err(fault),
+        };
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        Ok(Self { file, last })
+    }
+
+    /// The highest attempt number that was ever claimed.
+    pub(super) const fn last(&self) -> i64 {
+        self.last
+    }
+
+    /// Raises the mark. A disk that does not take it weakens a safety net, not a promise.
+    pub(super) fn raise(&mut self, attempt: i64) {
+        if attempt > self.last {
+            let text = format!("{attempt:0DIGITS$}\n");
+            if let Err(fault) = self.file.write_all_at(text.as_bytes(), 0) {
+                tracing::warn!(%fault, "the high-water mark could not be written");
+            }
+            self.last = attempt;
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What a comparison of the service with the ledger came to.
+
+use serde::Serialize;
+
+use super::{BoundItem, ItemId, Owner};
+use crate::{
+    item::{SourceUrl, VideoNo},
+    lifecycle::State,
+};
+
+/// One namespace, compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Parity {
+    /// The namespace.
+    pub namespace: String,
+    /// Videos the service lists there.
+    pub listed: u64,
+    /// Items of the ledger that are bound to a video.
+    pub bound: u64,
+    /// Videos that are bound to an item, and listed: the two sides agree.
+    pub matched: u64,
+    /// What does not match, one by one.
+    pub findings: Vec<Finding>,
+}
+
+/// One thing that a reader of a comparison should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What.
+    pub kind: FindingKind,
+    /// The video, where there is one.
+    pub video_no: Option<VideoNo>,
+    /// The item's number in the ledger, where there is one.
+    pub item: Option<i64>,
+    /// The source, redacted.
+    pub url: Option<String>,
+    /// More words.
+    pub detail: Option<String>,
+}
+
+/// What kind of finding it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// The ledger has the video, the service does not.
+    Missing,
+    /// The service has a second video of an item: it was paid beside the books.
+    Doubled,
+    /// The video carries a marker of another ledger, or of a newer state of this one.
+    Elsewhere,
+    /// The video carries no marker: somebody else's, or sent without one.
+    Unknown,
+    /// The video does not show yet what it carries.
+    Untold,
+    /// The item's outcome is open, and this is its video.
+    Open,
+    /// The service could not index the item's video.
+    Failed,
+}
+
+impl FindingKind {
+    /// Every kind, the gravest first.
+    pub const ALL: &'static [Self] = &[
+        Self::Missing,
+        Self::Doubled,
+        Self::Elsewhere,
+        Self::Unknown,
+        Self::Untold,
+        Self::Open,
+        Self::Failed,
+    ];
+
+    /// The word for it, as in CSV and JSON.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Doubled => "doubled",
+            Self::Elsewhere => "elsewhere",
+            Self::Unknown => "unknown",
+            Self::Untold => "untold",
+            Self::Open => "open",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// For a reader.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Missing => "in the ledger, not at the service",
+            Self::Doubled => "second videos of an item: paid beside the books",
+            Self::Elsewhere => "sent by another ledger, or by a newer state of this one",
+            Self::Unknown => "at the service without a marker: not sent by telecine, or without one",
+            Self::Untold => "at the service, not showing yet what they carry",
+            Self::Open => "at the service, of items whose outcome is open: reconcile finds them",
+            Self::Failed => "in both, failed to be indexed",
+        }
+    }
+}
+
+impl Parity {
+    /// A comparison that has seen nothing yet.
+    #[must_use]
+    pub fn of(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), ..Self::default() }
+    }
+
+    /// How many findings of a kind there are.
+    #[must_use]
+    pub fn count(&self, kind: FindingKind) -> u64 {
+        self.findings.iter().filter(|finding| finding.kind == kind).count() as u64
+    }
+
+    /// Takes in a listed video and whose it is.
+    pub fn take_listed(&mut self, video_no: &VideoNo, owner: Owner) {
+        self.listed += 1;
+        let (kind, item) = match owner {
+            Owner::Bound(_) => {
+                self.matched += 1;
+                return;
+            }
+            Owner::Open(item) => (FindingKind::Open, Some(item)),
+            Owner::Surplus(item) => (FindingKind::Doubled, Some(item)),
+            Owner::Elsewhere => (FindingKind::Elsewhere, None),
+            Owner::Nobody => (FindingKind::Unknown, None),
+            Owner::Untold => (FindingKind::Untold, None),
+        };
+        self.find(kind, Some(video_no.clone()), item);
+    }
+
+    /// Takes in an item that is bound to a video, and whether the service shows it.
+    pub fn take_bound(&mut self, item: &BoundItem, sight: BoundSight) {
+        self.bound += 1;
+        let kind = match (sight, item.state) {
+            (BoundSight::Missing, _) => FindingKind::Missing,
+            (BoundSight::Shown, State::Failed) => FindingKind::Failed,
+            (BoundSight::Shown, _) => return,
+        };
+        self.find(kind, Some(item.video_no.clone()), Some(item.item));
+        if let Some(finding) = self.findings.last_mut() {
+            finding.url = SourceUrl::parse(&item.url).ok().map(|url| url.to_string());
+            finding.detail.clone_from(&item.cause);
+        }
+    }
+
+    fn find(&mut self, kind: FindingKind, video_no: Option<VideoNo>, item: Option<ItemId>) {
+        let item = item.map(|item| item.0);
+        self.findings.push(Finding { kind, video_no, item, url: None, detail: None });
+    }
+}
+
+/// Whether the service shows a video of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundSight {
+    /// In the listing, or singly.
+    Shown,
+    /// In neither.
+    Missing,
+}

@@ -1,0 +1,164 @@
+//! What the service shows, against what the ledger knows.
+
+use super::{Store, impossible, state_of, video_no_of};
+use crate::{
+    item::{UnixMillis, VideoNo},
+    ledger::{
+        AttemptId, Binding, BoundBy, BoundItem, ItemId, LedgerError, Owner, Recovered, RunId, Settlement,
+        ShownVideo, marker::Marked,
+    },
+    lifecycle::{AttemptState, Event, State},
+};
+
+impl Store {
+    /// Whose video each is, by its number or the marker it carries.
+    pub(in crate::ledger) fn owners(&self, videos: &[ShownVideo]) -> Result<Vec<Owner>, LedgerError> {
+        videos.iter().map(|video| self.owner(video)).collect()
+    }
+
+    fn owner(&self, video: &ShownVideo) -> Result<Owner, LedgerError> {
+        let sql = "SELECT item FROM attempt WHERE video_no = ?1";
+        if let Some(item) = self.find(sql, [video.video_no.as_str()])? {
+            return Ok(Owner::Bound(ItemId(item)));
+        }
+        let Some(marked) = video.tags.iter().find_map(|tag| Marked::parse(tag)) else {
+            return Ok(if video.shows_tags { Owner::Nobody } else { Owner::Untold });
+        };
+        let mut own = self.connection.prepare_cached(
+            "SELECT attempt.id, attempt.state, attempt.item, attempt.video_no FROM item \
+             JOIN attempt ON attempt.item = item.id \
+             WHERE item.key >= ?1 AND item.key < ?2 AND attempt.marker = ?3",
+        )?;
+        let mut rows = own.query((marked.key_from(), marked.key_until(), &marked.text))?;
+        let Some(row) = rows.next()? else {
+            return Ok(Owner::Elsewhere);
+        };
+        let word: String = row.get("state")?;
+        let attempt = AttemptId(row.get("id")?);
+        let item = ItemId(row.get("item")?);
+        let state = AttemptState::from_word(&word)
+            .ok_or_else(|| impossible(format!("the state {word:?} of attempt {attempt}")))?;
+        Ok(match state {
+            AttemptState::Sending | AttemptState::InDoubt | AttemptState::Counted | AttemptState::Asked => {
+                Owner::Open(item)
+            }
+            AttemptState::Accepted
+            | AttemptState::Superseded
+            | AttemptState::NotSent
+            | AttemptState::Refused
+            | AttemptState::Rejected
+            | AttemptState::Absent
+            | AttemptState::Abandoned => Owner::Surplus(item),
+        })
+    }
+
+    /// Remembers videos that were sent from elsewhere, so that their rows are not sent again.
+    pub(in crate::ledger) fn note_elsewhere(&self, videos: &[ShownVideo]) -> Result<(), LedgerError> {
+        for video in videos {
+            for marked in video.tags.iter().filter_map(|tag| Marked::parse(tag)) {
+                self.connection
+                    .prepare_cached("INSERT OR IGNORE INTO elsewhere (key_prefix, video_no) VALUES (?1, ?2)")?
+                    .execute((marked.key_prefix, video.video_no.as_str()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The video that an item became already, by a request this ledger does not know.
+    pub(super) fn sent_elsewhere(&self, key: [u8; 16]) -> Result<Option<VideoNo>, LedgerError> {
+        let sql = "SELECT video_no FROM elsewhere WHERE key_prefix = ?1 LIMIT 1";
+        self.find::<String>(sql, [&key[..8]])?.map(|number| video_no_of(&number)).transpose()
+    }
+
+    /// The namespaces items are in.
+    pub(in crate::ledger) fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
+        let sql = "SELECT DISTINCT namespace FROM item ORDER BY namespace";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    }
+
+    /// Items of a namespace that are bound to a video, in ledger order behind `after`.
+    pub(in crate::ledger) fn bound_items(
+        &self,
+        namespace: &str,
+        after: ItemId,
+        count_max: usize,
+    ) -> Result<Vec<BoundItem>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT item.id, item.state, item.cause, attempt.video_no, item.submission ->> '$.url' AS url FROM item \
+             JOIN attempt ON attempt.id = item.attempt WHERE item.id > ?2 AND item.namespace = ?1 \
+             AND attempt.video_no IS NOT NULL ORDER BY item.id LIMIT ?3",
+        )?;
+        let mut rows = statement.query((namespace, after.0, i64::try_from(count_max).unwrap_or(i64::MAX)))?;
+        let mut items = Vec::new();
+        while let Some(row) = rows.next()? {
+            items.push(BoundItem {
+                item: ItemId(row.get("id")?),
+                state: state_of(&row.get::<_, String>("state")?)?,
+                video_no: video_no_of(&row.get::<_, String>("video_no")?)?,
+                url: row.get("url")?,
+                cause: row.get("cause")?,
+            });
+        }
+        Ok(items)
+    }
+
+    /// From now on the ledger is known not to know all that was sent.
+    pub(in crate::ledger) fn begin_recovery(&self) -> Result<(), LedgerError> {
+        let last = self.high_water.as_ref().map_or(0, crate::ledger::high_water::HighWater::last);
+        self.change_one(
+            "UPDATE observed SET recovering = 1, attempt_floor = max(attempt_floor, ?1)",
+            [last],
+        )
+    }
+
+    /// From now on it knows all again.
+    pub(in crate::ledger) fn end_recovery(&self) -> Result<(), LedgerError> {
+        self.connection.execute("DELETE FROM elsewhere", [])?;
+        self.change_one("UPDATE observed SET recovering = 0", [])
+    }
+
+    pub(super) fn is_recovering(&self) -> Result<bool, LedgerError> {
+        Ok(self.find("SELECT recovering FROM observed", [])?.unwrap_or(false))
+    }
+
+    /// Binds a video to the item its marker names, if that item waits: the request is written down as if this ledger
+    /// had made it.
+    pub(in crate::ledger) fn recover(
+        &self,
+        run: RunId,
+        video: &ShownVideo,
+        at: UnixMillis,
+    ) -> Result<Recovered, LedgerError> {
+        let Some(marked) = video.tags.iter().find_map(|tag| Marked::parse(tag)) else {
+            return Ok(Recovered::NoItem);
+        };
+        let sql = "SELECT id FROM item WHERE key >= ?1 AND key < ?2 LIMIT 1";
+        let Some(item) = self.find(sql, (marked.key_from(), marked.key_until()))?.map(ItemId) else {
+            return Ok(Recovered::NoItem);
+        };
+        let word: Option<String> = self.find("SELECT state FROM item WHERE id = ?1", [item.0])?;
+        if state_of(&word.unwrap_or_default())? != State::Pending {
+            return Ok(Recovered::Surplus(item));
+        }
+        let attempt = AttemptId(self.last_attempt()? + 1);
+        // by the service's clock, but never in the future: the rolling windows are counted from it
+        let sent_at = video.created_at.unwrap_or(at).min(at);
+        self.change_one(
+            "INSERT INTO attempt (id, item, run, state, marker, sent_at, send_before, counts_until) \
+             VALUES (?1, ?2, ?3, 'sending', ?4, ?5, ?5, ?5)",
+            (attempt.0, item.0, run.0, &marked.text, sent_at.0),
+        )?;
+        self.change_one("UPDATE item SET attempt = ?2 WHERE id = ?1", (item.0, attempt.0))?;
+        self.move_item(item, State::Pending, &Settlement::new(Event::Claimed, at, None), Some(attempt))?;
+        let cause = "recovered from the service".to_owned();
+        self.settle(attempt, &Settlement::new(Event::Doubted, at, cause.clone()))?;
+        let bound = Some(Binding {
+            video_no: video.video_no.clone(),
+            uploaded_at: None,
+            by: BoundBy::Marker,
+        });
+        self.settle(attempt, &Settlement { event: Event::Found, at, bound, cause: Some(cause) })?;
+        Ok(Recovered::Bound(item))
+    }
+}

@@ -1,0 +1,197 @@
+//! The service compared with the ledger: before anything is sent, when a run is over, and whole on demand.
+//!
+//! Before: a video that carries the marker of a request which this ledger does not know was sent by a newer state of
+//! it, or by one that was lost; its row is not sent again. Afterwards: whatever breaks a promise is found, whoever broke
+//! it.
+
+use std::collections::HashSet;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    doors::Doors,
+    listing::{self, Bound, Incomplete, Listing},
+};
+use crate::{
+    item::VideoNo,
+    ledger::{BoundItem, BoundSight, ItemId, LedgerError, Owner, Parity, RunId, ShownVideo, SourceId},
+    monitor::Notice,
+    quota::{Feedback, Lane},
+    service::{IndexStatus, ListedVideo, Transport},
+};
+
+/// A comparison that nobody asked for reads no more videos than this: ten pages.
+pub(super) const AFFORDABLE: Bound = Bound::Videos(2_000);
+/// A listing that is not complete is tried again so often.
+const PASSES_MAX: u32 = 3;
+/// Videos whose owner is asked for at a time.
+const BATCH: usize = 1_000;
+/// Videos that no listing shows and that are asked for singly, at most: at one a second a few minutes.
+const SINGLY_MAX: usize = 200;
+
+/// Waits until something is to be sent, compares what is there with what is known, and lets sending begin.
+pub(super) async fn clear_the_way<T: Transport>(
+    doors: Doors<T>,
+    (run, sources): (RunId, Vec<SourceId>),
+    namespace: String,
+    way_is_clear: CancellationToken,
+) -> Result<(), LedgerError> {
+    let drain = doors.signals.drain.clone();
+    let compared = tokio::select! {
+        () = drain.cancelled() => Ok(()),
+        compared = note_what_is_elsewhere(&doors, run, &sources, namespace) => compared,
+    };
+    way_is_clear.cancel();
+    compared
+}
+
+async fn note_what_is_elsewhere<T: Transport>(
+    doors: &Doors<T>,
+    run: RunId,
+    sources: &[SourceId],
+    namespace: String,
+) -> Result<(), LedgerError> {
+    loop {
+        let changed = doors.signals.next_change();
+        if doors.ledger.standing(run, sources.to_vec()).await?.pending > 0 {
+            break;
+        }
+        changed.await;
+    }
+    let mut namespaces = doors.ledger.namespaces().await?;
+    if !namespaces.contains(&namespace) {
+        namespaces.push(namespace);
+    }
+    for namespace in namespaces {
+        let listing = match read(doors, &namespace, AFFORDABLE).await {
+            Ok(Some(listing)) => listing,
+            Ok(None) => continue,
+            Err(Incomplete { cause, .. }) => {
+                tracing::info!(namespace, cause, "not compared before sending");
+                continue;
+            }
+        };
+        let mut elsewhere = Vec::new();
+        for videos in listing.videos.chunks(BATCH) {
+            let shown: Vec<ShownVideo> = videos.iter().map(shown).collect();
+            let owners = doors.ledger.owners(shown.clone()).await?;
+            let unknown = shown.into_iter().zip(owners).filter(|(_, owner)| *owner == Owner::Elsewhere);
+            elsewhere.extend(unknown.map(|(video, _)| video));
+        }
+        if !elsewhere.is_empty() {
+            let text = format!(
+                "{namespace}: {} videos carry markers this ledger does not know; their rows are not sent from here",
+                elsewhere.len()
+            );
+            doors.say(&Notice::Said { text });
+            doors.ledger.note_elsewhere(elsewhere).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Compares every namespace of the ledger. Those with more videos than the bound are left out.
+pub(super) async fn compare<T: Transport>(
+    doors: &Doors<T>,
+    bound: Bound,
+) -> Result<Result<Vec<Parity>, Incomplete>, LedgerError> {
+    let mut parities = Vec::new();
+    for namespace in doors.ledger.namespaces().await? {
+        match read(doors, &namespace, bound).await {
+            Ok(Some(listing)) => match compare_one(doors, &namespace, &listing).await? {
+                Ok(parity) => parities.push(parity),
+                Err(incomplete) => return Ok(Err(incomplete)),
+            },
+            Ok(None) => {}
+            Err(incomplete) => return Ok(Err(incomplete)),
+        }
+    }
+    Ok(Ok(parities))
+}
+
+async fn read<T: Transport>(
+    doors: &Doors<T>,
+    namespace: &str,
+    bound: Bound,
+) -> Result<Option<Listing>, Incomplete> {
+    let mut pass = 1;
+    loop {
+        match listing::read_whole(doors, namespace, bound).await {
+            Err(incomplete) if pass < PASSES_MAX && !incomplete.is_refused => pass += 1,
+            read => return read,
+        }
+    }
+}
+
+async fn compare_one<T: Transport>(
+    doors: &Doors<T>,
+    namespace: &str,
+    listing: &Listing,
+) -> Result<Result<Parity, Incomplete>, LedgerError> {
+    let mut parity = Parity::of(namespace);
+    for videos in listing.videos.chunks(BATCH) {
+        let owners = doors.ledger.owners(videos.iter().map(shown).collect()).await?;
+        for (video, owner) in videos.iter().zip(owners) {
+            parity.take_listed(&video.video_no, owner);
+        }
+    }
+    let listed: HashSet<&VideoNo> = listing.videos.iter().map(|video| &video.video_no).collect();
+    let mut after = ItemId::numbered(0);
+    let mut asked = 0;
+    loop {
+        let items = doors.ledger.bound_items(namespace.to_owned(), after, BATCH).await?;
+        let Some(last) = items.last() else { return Ok(Ok(parity)) };
+        after = last.item;
+        for item in &items {
+            let mut sight = BoundSight::Shown;
+            if !listed.contains(&item.video_no) {
+                asked += 1;
+                sight = match look_singly(doors, namespace, item, asked).await {
+                    Ok(sight) => sight,
+                    Err(incomplete) => return Ok(Err(incomplete)),
+                };
+            }
+            parity.take_bound(item, sight);
+        }
+    }
+}
+
+/// A video that a listing does not show may be there all the same.
+async fn look_singly<T: Transport>(
+    doors: &Doors<T>,
+    namespace: &str,
+    item: &BoundItem,
+    asked: usize,
+) -> Result<BoundSight, Incomplete> {
+    if asked > SINGLY_MAX {
+        return Ok(BoundSight::Missing);
+    }
+    let mut pass = 1;
+    loop {
+        let permit = doors.porter.permit(Lane::Metadata).await;
+        match doors.service.metadata(permit, namespace, &item.video_no).await {
+            Ok(video) => {
+                doors.porter.learn(Lane::Metadata, &Feedback::Passed);
+                let is_shown = video.is_some_and(|video| video.video_no == item.video_no);
+                return Ok(if is_shown { BoundSight::Shown } else { BoundSight::Missing });
+            }
+            Err(fault) => {
+                let is_refused = doors.learn_read_fault(Lane::Metadata, &fault).is_some();
+                if is_refused || pass == PASSES_MAX {
+                    return Err(Incomplete { cause: format!("{}: {fault}", item.video_no), is_refused });
+                }
+                pass += 1;
+            }
+        }
+    }
+}
+
+/// A listed video as the ledger recognises it.
+pub(super) fn shown(video: &ListedVideo) -> ShownVideo {
+    ShownVideo {
+        video_no: video.video_no.clone(),
+        shows_tags: video.status == IndexStatus::Indexed && !video.tags.is_empty(),
+        tags: video.tags.clone(),
+        created_at: video.created_at,
+    }
+}
