@@ -18,6 +18,7 @@ pub struct Clock {
 enum Source {
     Boot { started: Duration },
     Tokio { started: tokio::time::Instant },
+    Still,
 }
 
 impl Clock {
@@ -35,6 +36,12 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub fn of_runtime(started_at: UnixMillis) -> Self {
         Self { started_at, source: Source::Tokio { started: tokio::time::Instant::now() } }
+    }
+
+    /// A clock that stands still: for a modelled world between the lives of its clients.
+    #[must_use]
+    pub const fn still(at: UnixMillis) -> Self {
+        Self { started_at: at, source: Source::Still }
     }
 
     /// The same clock, put forward so that it is not before `latest`: a wall clock that ran back between two runs must
@@ -58,6 +65,7 @@ impl Clock {
         match &self.source {
             Source::Boot { started } => boot_time().saturating_sub(*started),
             Source::Tokio { started } => started.elapsed(),
+            Source::Still => Duration::ZERO,
         }
     }
 

@@ -18,6 +18,7 @@
 //!
 //! `ARCHITECTURE.md` says who may look into which room, which invariants each room keeps, and why.
 
+pub mod blocking;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -30,6 +31,7 @@ pub mod limit;
 pub mod manifest;
 pub mod monitor;
 pub mod pipeline;
+pub mod planted;
 pub mod price;
 pub mod quota;
 pub mod redact;

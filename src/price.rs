@@ -29,7 +29,8 @@ impl FromStr for Credits {
     type Err = PriceFault;
 
     fn from_str(text: &str) -> Result<Self, PriceFault> {
-        const FAULT: PriceFault = PriceFault("expected an amount such as 500 or 0.25, with at most six decimals");
+        const FAULT: PriceFault =
+            PriceFault("expected an amount such as 500 or 0.25, with at most six decimals");
         let (whole, decimals) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
         let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         if whole.is_empty() || decimals.len() > 6 || !all_digits(whole) || !all_digits(decimals) {

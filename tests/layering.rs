@@ -79,8 +79,20 @@ fn first_word(text: &str) -> String {
     text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
-const FOUNDATIONS: &[&str] =
-    &["item", "lifecycle", "limit", "retry", "clock", "monitor", "redact", "spreadsheet", "ending", "price"];
+const FOUNDATIONS: &[&str] = &[
+    "item",
+    "blocking",
+    "lifecycle",
+    "limit",
+    "retry",
+    "clock",
+    "monitor",
+    "redact",
+    "spreadsheet",
+    "ending",
+    "planted",
+    "price",
+];
 
 /// What each room may name beside itself and the foundations.
 const MAY_NAME: &[(&str, &[&str])] = &[

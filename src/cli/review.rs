@@ -109,7 +109,8 @@ pub(super) fn review(args: &ReviewArgs) -> Result<ExitCode, Error> {
         }
         let _ = writeln!(text, "{asked} to decide, {waiting} waiting for evidence");
         if waiting > 0 && !args.all {
-            let _ = writeln!(text, "  (--all shows those too; `telecine reconcile` looks for their evidence)");
+            let _ =
+                writeln!(text, "  (--all shows those too; `telecine reconcile` looks for their evidence)");
         }
         print(&text)?;
     }
@@ -137,9 +138,11 @@ fn as_json(question: &OpenQuestion, price: Option<Price>) -> serde_json::Value {
 fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
     let OpenQuestion { item, submission, line, .. } = question;
     let mut text = String::new();
-    let id = question.external_id.as_ref().map(|id| format!(" (id {})", redact::clean(id))).unwrap_or_default();
+    let id =
+        question.external_id.as_ref().map(|id| format!(" (id {})", redact::clean(id))).unwrap_or_default();
     let _ = writeln!(text, "item {item}: {}{id}", submission.url);
-    let _ = writeln!(text, "  {}:{line}, namespace {}", redact::clean(&question.source), submission.namespace);
+    let _ =
+        writeln!(text, "  {}:{line}, namespace {}", redact::clean(&question.source), submission.namespace);
     let _ = writeln!(text, "  sent {}, {}", question.sent_at, question.state.word().replace('_', " "));
     let _ = writeln!(text, "  {}", redact::clean(&question.text));
     let marker = question.marker.as_deref().unwrap_or("none: only its other tags can tell");
@@ -183,10 +186,13 @@ pub(super) fn resolve(args: &ResolveArgs) -> Result<ExitCode, Error> {
     match answered {
         Answered::Done => {}
         Answered::NoSuchItem => {
-            return Err(Error::Usage(format!("there is no item {item}; `telecine review` shows their numbers")));
+            return Err(Error::Usage(format!(
+                "there is no item {item}; `telecine review` shows their numbers"
+            )));
         }
         Answered::NotOpen(state) => {
-            let cause = format!("item {item} is {state}: only asked, in doubt and counted items can be resolved");
+            let cause =
+                format!("item {item} is {state}: only asked, in doubt and counted items can be resolved");
             return Err(Error::Usage(cause));
         }
         Answered::VideoTaken(other) => {

@@ -162,6 +162,7 @@ pub(super) fn sandbox(args: &SandboxArgs) -> Result<ExitCode, Error> {
             server.address()
         ))?;
         tokio::select! {
+            biased;
             () = server.finished() => {}
             _ = tokio::signal::ctrl_c() => {}
         }

@@ -31,6 +31,7 @@ pub(super) fn listen(drain: CancellationToken, monitor: Monitor, clock: Clock) -
     tokio::spawn(async move {
         loop {
             let code = tokio::select! {
+                biased;
                 Some(()) = interrupt.recv() => ExitCode::Interrupted,
                 Some(()) = terminate.recv() => ExitCode::Terminated,
                 else => return,

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     LedgerError,
@@ -15,7 +15,10 @@ use super::{
     schema,
     store::{Store, StoreParts},
 };
-use crate::item::UnixMillis;
+use crate::{
+    item::UnixMillis,
+    planted::{Bug, is_planted},
+};
 
 /// Whose ledger it is. A ledger belongs to one service and one account; with another account's key, listings would
 /// show nothing and every doubt would look absent.
@@ -65,6 +68,9 @@ const LOG_PAGES: i64 = 4 * 1024;
 /// Files up to this size, in bytes, are checked for damage at every opening; larger ones only after a run that did not
 /// end.
 const CHECKED_ALWAYS_MAX: u64 = 64 * 1024 * 1024;
+
+/// Prepared statements kept: all there are.
+const STATEMENTS_KEPT: usize = 160;
 
 /// How long to wait for a reader that holds a lock, in milliseconds.
 const BUSY_WAIT_MS: u64 = 5_000;
@@ -214,11 +220,15 @@ fn prepare_file(path: &Path) -> std::io::Result<()> {
     if !path.exists() && with_suffix(path, "-wal").exists() {
         return Err(std::io::Error::other("its -wal file is there without it; put the two together again"));
     }
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => Ok(()),
+    match make_private(path) {
         Err(fault) if fault.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(fault) => Err(fault),
+        made => made,
     }
+}
+
+/// Makes a file that only its owner may read; it must not be there yet.
+pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
 }
 
 pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -231,6 +241,10 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 fn configure(connection: &Connection) -> Result<(), LedgerError> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_WAIT_MS))?;
     let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if is_planted(Bug::SynchronousNormal) {
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        return Ok(());
+    }
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
@@ -240,7 +254,9 @@ fn configure(connection: &Connection) -> Result<(), LedgerError> {
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    // else a statement is planned anew whenever a value that a partial index looks at is another one
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     let synchronous: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
     if journal != "wal" || synchronous != 2 {
         let cause =
@@ -297,7 +313,9 @@ mod tests {
 
     #[test]
     fn disks_of_other_machines_are_told_from_our_own() {
-        for (magic, name) in [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0x0102_1997, "9p"), (0x6573_5546, "FUSE")] {
+        for (magic, name) in
+            [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0x0102_1997, "9p"), (0x6573_5546, "FUSE")]
+        {
             assert_eq!(network_disk(magic), Some(name));
         }
         // ext4, tmpfs, btrfs, xfs, overlayfs

@@ -69,7 +69,9 @@ pub enum LedgerError {
         cause: String,
     },
     /// Made by an older program, and nothing has written it since.
-    #[error("the ledger {path} was made by an older telecine; the next import or reconcile brings it up to date")]
+    #[error(
+        "the ledger {path} was made by an older telecine; the next import or reconcile brings it up to date"
+    )]
     Outdated {
         /// The ledger's path.
         path: String,

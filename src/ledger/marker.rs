@@ -65,7 +65,9 @@ mod tests {
         assert_eq!(marked.key_prefix, [0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77]);
         assert!(marked.key_from() < marked.key_until());
         assert_ne!(marker(&[7; 32], 13, "0011223344556677"), text);
-        for other in ["telecine:", "telecine:x-y", "api", &text[1..], &format!("{text}0"), &text.to_uppercase()] {
+        for other in
+            ["telecine:", "telecine:x-y", "api", &text[1..], &format!("{text}0"), &text.to_uppercase()]
+        {
             assert_eq!(Marked::parse(other), None, "{other}");
         }
     }

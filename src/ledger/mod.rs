@@ -12,6 +12,7 @@
 //! - **Size**: verbs take bounded batches; nothing is held in memory but the queue.
 //! - **Determinism**: the ledger is told `now`; it has no clock and no dice.
 
+mod check;
 mod door;
 mod fault;
 mod high_water;
@@ -31,8 +32,8 @@ pub use parity::{BoundSight, Finding, FindingKind, Parity};
 pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenQuestion, Prospect, RequestCounts, RunRow, Snapshot};
 pub use tokens::{
     Admission, Answer, Answered, Binding, Bindings, BoundBy, BoundItem, Claim, ClaimAnswer, ClaimTerms,
-    Contender, Decision, Doubt, FailedRows, Marker, Observed, Obstacle, Owner, Question, Recovered, Seen,
-    ServiceClock, Settlement, ShownVideo, Sight, Standing, Tally, Watch, Witness,
+    Contender, Decision, Doubt, FailedRows, Marker, Observed, Obstacle, OpenDoubts, Owner, Question,
+    Recovered, Seen, ServiceClock, Settlement, ShownVideo, Sight, Standing, Tally, Watch, Witness,
 };
 
 use crate::item::{ManifestRow, RowFault, UnixMillis, VideoNo};
@@ -100,7 +101,7 @@ impl Ledger {
 
     /// The latest moment the ledger knows of: no clock may be before it.
     pub async fn latest_moment(&self) -> Result<UnixMillis, LedgerError> {
-        self.queue.run(store::Store::latest_moment).await
+        self.queue.look(store::Store::latest_moment).await
     }
 
     /// Begins a run under a fresh name, and forgets the rows former runs set aside.
@@ -170,7 +171,7 @@ impl Ledger {
         terms: Arc<ClaimTerms>,
         at: UnixMillis,
     ) -> Result<Option<Obstacle>, LedgerError> {
-        self.queue.run(move |store| Ok(store.obstacle(&terms, at)?.err())).await
+        self.queue.look(move |store| Ok(store.obstacle(&terms, at)?.err())).await
     }
 
     /// Records what became of an attempt.
@@ -178,9 +179,16 @@ impl Ledger {
         self.queue.run(move |store| store.settle(attempt, &settlement)).await
     }
 
-    /// Every attempt in doubt or counted, oldest first, at most `count_max`.
-    pub async fn doubts(&self, count_max: usize) -> Result<Vec<Doubt>, LedgerError> {
-        self.queue.run(move |store| store.doubts(count_max)).await
+    /// Everything that is to be settled by evidence, at most `count_max` attempts.
+    pub async fn open_doubts(&self, count_max: usize) -> Result<OpenDoubts, LedgerError> {
+        let look = move |store: &store::Store| {
+            Ok(OpenDoubts {
+                doubts: store.doubts(count_max)?,
+                observed: store.observed()?,
+                clock: store.service_clock()?,
+            })
+        };
+        self.queue.look(look).await
     }
 
     /// What is known of a namespace and of the videos listed there, at one moment.
@@ -192,7 +200,7 @@ impl Ledger {
         let look = move |store: &store::Store| {
             Ok(Bindings { bound: store.bound(&video_nos)?, contenders: store.contenders(&namespace)? })
         };
-        self.queue.run(look).await
+        self.queue.look(look).await
     }
 
     /// Accepted videos of a namespace that a complete listing must show: named by the service's answer before
@@ -202,17 +210,7 @@ impl Ledger {
         namespace: String,
         answered_before: UnixMillis,
     ) -> Result<Vec<Witness>, LedgerError> {
-        self.queue.run(move |store| store.witnesses(&namespace, answered_before)).await
-    }
-
-    /// How far the service's clock is from ours; none when no answer tells.
-    pub async fn service_clock(&self) -> Result<Option<ServiceClock>, LedgerError> {
-        self.queue.run(store::Store::service_clock).await
-    }
-
-    /// The longest the service was seen to take.
-    pub async fn observed(&self) -> Result<Observed, LedgerError> {
-        self.queue.run(store::Store::observed).await
+        self.queue.look(move |store| store.witnesses(&namespace, answered_before)).await
     }
 
     /// Leaves an attempt to a human, with the evidence there is.
@@ -232,12 +230,12 @@ impl Ledger {
 
     /// The namespaces items are in.
     pub async fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
-        self.queue.run(store::Store::namespaces).await
+        self.queue.look(store::Store::namespaces).await
     }
 
     /// Whose video each is, in the same order. At most a page's worth at a time.
     pub async fn owners(&self, videos: Vec<ShownVideo>) -> Result<Vec<Owner>, LedgerError> {
-        self.queue.run(move |store| store.owners(&videos)).await
+        self.queue.look(move |store| store.owners(&videos)).await
     }
 
     /// Remembers videos that carry a marker this ledger does not know: their items are not sent from here.
@@ -252,7 +250,7 @@ impl Ledger {
         after: ItemId,
         count_max: usize,
     ) -> Result<Vec<BoundItem>, LedgerError> {
-        self.queue.run(move |store| store.bound_items(&namespace, after, count_max)).await
+        self.queue.look(move |store| store.bound_items(&namespace, after, count_max)).await
     }
 
     /// Says that this ledger does not know all that was sent; nothing but a recovery opens it until [`Self::end_recovery`].
@@ -286,12 +284,12 @@ impl Ledger {
 
     /// Accepted items that are due to be looked at by `until`, soonest first, at most `count_max`.
     pub async fn watches(&self, until: UnixMillis, count_max: usize) -> Result<Vec<Watch>, LedgerError> {
-        self.queue.run(move |store| store.watches(until, count_max)).await
+        self.queue.look(move |store| store.watches(until, count_max)).await
     }
 
     /// When the next accepted item is due to be looked at.
     pub async fn next_look_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.queue.run(store::Store::next_look_at).await
+        self.queue.look(store::Store::next_look_at).await
     }
 
     /// Records what looks at accepted items showed.
@@ -301,30 +299,29 @@ impl Ledger {
 
     /// How many items are in each state.
     pub async fn tally(&self) -> Result<Tally, LedgerError> {
-        self.queue.run(store::Store::tally).await
+        self.queue.look(store::Store::tally).await
     }
 
     /// How many items of these manifests wait to be sent, and how many of all are in each state, at one moment.
     pub async fn standing(&self, run: RunId, sources: Vec<SourceId>) -> Result<Standing, LedgerError> {
         let look = move |store: &store::Store| {
-            Ok(Standing { pending: store.pending(run, &sources)?, tally: store.tally()? })
+            Ok(Standing {
+                pending: store.pending(run, &sources)?,
+                tally: store.tally()?,
+                last_accepted_at: store.last_accepted_at()?,
+            })
         };
-        self.queue.run(look).await
+        self.queue.look(look).await
     }
 
     /// When the last request left, in any run.
     pub async fn last_sent_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.queue.run(store::Store::last_sent_at).await
-    }
-
-    /// When the service last accepted something, as far as is known.
-    pub async fn last_accepted_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.queue.run(store::Store::last_accepted_at).await
+        self.queue.look(store::Store::last_sent_at).await
     }
 
     /// A read-only view that sees what is committed; for reports.
     pub async fn snapshot(&self) -> Result<Snapshot, LedgerError> {
-        let path = self.queue.run(|store| Ok(store.path().to_path_buf())).await?;
+        let path = self.queue.look(|store| Ok(store.path().to_path_buf())).await?;
         Snapshot::open(&path)
     }
 

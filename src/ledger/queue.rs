@@ -11,6 +11,10 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{LedgerError, store::Store};
+use crate::{
+    blocking,
+    planted::{Bug, is_planted},
+};
 
 /// Jobs committed together at most: bounds both the wait of the first and the work lost with a failed commit.
 const GROUP_MAX: usize = 512;
@@ -27,7 +31,17 @@ struct Inner {
     broken: Option<LedgerError>,
 }
 
-type Job = Box<dyn FnOnce(&Store) -> Outcome + Send>;
+/// Something to do, and whether it may change anything.
+struct Job {
+    work: Box<dyn FnOnce(&Store) -> Outcome + Send>,
+    intent: Intent,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Intent {
+    Look,
+    Change,
+}
 
 /// A job that ran, and waits for the commit to tell its result.
 struct Outcome {
@@ -53,8 +67,24 @@ impl Queue {
         self: &Arc<Self>,
         work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        self.ask(Intent::Change, work).await
+    }
+
+    /// Runs `work`, which changes nothing, on the ledger as of one moment.
+    pub(super) async fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        self.ask(Intent::Look, work).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        intent: Intent,
+        work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |store| {
+        let work = Box::new(move |store: &Store| {
             let result = work(store);
             let kept = if result.is_ok() { Kept::Changes } else { Kept::Nothing };
             let tell = Box::new(move |committed: Result<(), LedgerError>| {
@@ -63,7 +93,7 @@ impl Queue {
             });
             Outcome { kept, tell }
         });
-        self.submit(job)?;
+        self.submit(Job { work, intent })?;
         answer.await.unwrap_or_else(|_| Err(self.why_no_answer()))
     }
 
@@ -84,7 +114,7 @@ impl Queue {
             };
             if let Some(store) = store {
                 // closing writes the log into the main file; whether that works, nothing committed is lost
-                let _ = tokio::task::spawn_blocking(move || drop(store)).await;
+                let _ = blocking::run(move || drop(store)).await;
                 return;
             }
             if self.run(|_| Ok(())).await.is_err() {
@@ -100,10 +130,11 @@ impl Queue {
             return Err(broken.clone());
         }
         inner.jobs.push_back(job);
-        if let Some(store) = inner.store.take() {
-            let queue = Arc::clone(self);
-            tokio::task::spawn_blocking(move || queue.drain(store));
-        }
+        let idle = inner.store.take();
+        drop(inner);
+        let Some(store) = idle else { return Ok(()) };
+        let queue = Arc::clone(self);
+        drop(blocking::run(move || queue.drain(store)));
         Ok(())
     }
 
@@ -135,13 +166,22 @@ impl Queue {
 
 fn run_group(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
     let mut outcomes = Vec::with_capacity(group.len());
+    if group.iter().all(|job| job.intent == Intent::Look) {
+        return run_looks(store, group);
+    }
     let ran = store.transaction(|store| {
-        for job in group {
+        for Job { work, .. } in group {
             store.savepoint()?;
-            let outcome = job(store);
+            let outcome = work(store);
             match outcome.kept {
                 Kept::Changes => store.release()?,
                 Kept::Nothing => store.undo()?,
+            }
+            if is_planted(Bug::SendBeforeCommit) {
+                (outcome.tell)(Ok(()));
+                // long enough for whoever asked to go on before the commit
+                std::thread::park_timeout(std::time::Duration::from_millis(2));
+                continue;
             }
             outcomes.push(outcome);
         }
@@ -150,6 +190,16 @@ fn run_group(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
     if ran.is_ok() && outcomes.iter().any(|outcome| outcome.kept == Kept::Changes) {
         store.raise_high_water();
     }
+    for outcome in outcomes {
+        (outcome.tell)(ran.clone());
+    }
+    ran
+}
+
+/// Looks need neither the right to write nor a commit.
+fn run_looks(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
+    let mut outcomes = Vec::with_capacity(group.len());
+    let ran = store.view(|store| outcomes.extend(group.into_iter().map(|job| (job.work)(store))));
     for outcome in outcomes {
         (outcome.tell)(ran.clone());
     }

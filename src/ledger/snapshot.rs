@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
-use super::{FailedRows, ItemId, LedgerError, RunId, SourceId, Tally, schema, store};
+use super::{FailedRows, ItemId, LedgerError, RunId, SourceId, Tally, check, schema, store};
 use crate::{
     item::{ManifestRow, Problem, RowCounts, Submission, UnixMillis, VideoNo},
     lifecycle::State,
@@ -213,6 +213,13 @@ impl Snapshot {
         self.runs_where("ORDER BY run.id DESC LIMIT ?1", i64::from(count_max))
     }
 
+    /// The run that began last.
+    pub fn latest_run(&self) -> Result<Option<RunId>, LedgerError> {
+        let latest: Option<i64> =
+            self.connection.query_row("SELECT max(id) FROM run", [], |row| row.get(0))?;
+        Ok(latest.map(RunId))
+    }
+
     /// One run.
     pub fn run(&self, run: RunId) -> Result<RunRow, LedgerError> {
         let found = self.runs_where("HAVING run.id = ?1", run.0)?.pop();
@@ -314,14 +321,30 @@ impl Snapshot {
 
     /// Items whose state does not follow from their latest attempt; any is a bug.
     pub fn contradictions(&self) -> Result<u64, LedgerError> {
-        let sql = "SELECT count(*) FROM item LEFT JOIN attempt ON attempt.id = item.attempt WHERE NOT CASE item.state \
-                   WHEN 'pending' THEN coalesce(attempt.state, 'not_sent') \
-                        IN ('not_sent', 'refused', 'rejected', 'absent', 'superseded') \
-                   WHEN 'indexed' THEN coalesce(attempt.state, '') = 'accepted' \
-                   WHEN 'failed' THEN coalesce(attempt.state, '') = 'accepted' \
-                   ELSE coalesce(attempt.state, '') = item.state END";
+        let (_, sql) = check::RULES[0];
         let count: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Everything that is wrong with the ledger, each as a sentence; reads all of it.
+    pub fn problems(&self) -> Result<Vec<String>, LedgerError> {
+        check::problems(&self.connection)
+    }
+
+    /// Writes a copy of the ledger, whole as of now, to a file that is not there yet.
+    pub fn copy_to(&self, path: &Path) -> Result<(), LedgerError> {
+        let shown = path.display().to_string();
+        if path.exists() {
+            let cause = "it is there already".to_owned();
+            return Err(LedgerError::Unwritable { path: shown, cause });
+        }
+        // made with the owner's rights only, before SQLite writes into it
+        super::door::make_private(path)
+            .map_err(|fault| LedgerError::Unwritable { path: shown.clone(), cause: fault.to_string() })?;
+        self.connection
+            .execute("VACUUM INTO ?1", [&shown])
+            .map_err(|fault| LedgerError::from(fault).at(&shown))?;
+        Ok(())
     }
 
     /// When the next accepted item is due to be looked at.

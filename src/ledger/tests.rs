@@ -159,7 +159,7 @@ async fn what_was_sending_is_in_doubt_after_a_restart() {
     desk.claim(T0).await;
     desk.reopen(T0.plus_ms(60_000)).await;
     assert_eq!(desk.states(), ["in_doubt", "pending"]);
-    let doubts = desk.ledger().doubts(10).await.unwrap();
+    let doubts = desk.ledger().open_doubts(10).await.unwrap().doubts;
     assert_eq!(doubts.len(), 1);
     assert_eq!(doubts[0].sent_at, T0, "its age counts from its sending, not from the restart");
 }

@@ -176,6 +176,17 @@ pub struct Doubt {
     pub clear_at: Option<UnixMillis>,
 }
 
+/// Everything that is to be settled by evidence, and what the evidence is weighed by, at one moment.
+#[derive(Clone, Debug)]
+pub struct OpenDoubts {
+    /// Attempts in doubt or counted, oldest first.
+    pub doubts: Vec<Doubt>,
+    /// The longest the service was seen to take.
+    pub observed: Observed,
+    /// How far its clock is from ours; none when no answer tells.
+    pub clock: Option<ServiceClock>,
+}
+
 /// What the ledger knows of a namespace, at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bindings {
@@ -461,4 +472,6 @@ pub struct Standing {
     pub pending: u64,
     /// All items.
     pub tally: Tally,
+    /// When the service last accepted something, as far as is known.
+    pub last_accepted_at: Option<UnixMillis>,
 }

@@ -9,7 +9,10 @@ use std::io::{self, BufRead};
 use csv_core::ReadRecordResult;
 
 use super::source::Bytes;
-use crate::item::{Problem, RowFault};
+use crate::{
+    item::{Problem, RowFault},
+    planted::{Bug, is_planted},
+};
 
 /// No record is longer, in bytes without quotes.
 const RECORD_MAX: usize = 1024 * 1024;
@@ -185,6 +188,7 @@ impl Records {
             self.ends_len += ended;
             match result {
                 ReadRecordResult::Record => break,
+                ReadRecordResult::InputEmpty if at_end && is_planted(Bug::UnterminatedQuote) => break,
                 ReadRecordResult::InputEmpty if at_end => {
                     return Ok(self.fault(RecordFault::UnterminatedQuote));
                 }

@@ -38,6 +38,7 @@ pub(super) async fn clear_the_way<T: Transport>(
 ) -> Result<(), LedgerError> {
     let drain = doors.signals.drain.clone();
     let compared = tokio::select! {
+        biased;
         () = drain.cancelled() => Ok(()),
         compared = note_what_is_elsewhere(&doors, run, &sources, namespace) => compared,
     };

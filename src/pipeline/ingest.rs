@@ -4,6 +4,7 @@
 //! nothing, so a run that goes on simply reads it again.
 
 use crate::{
+    blocking,
     item::{ManifestRow, RowCounts, RowFault},
     ledger::{Admission, FailedRows, LedgerError, RunId, SourceId},
     manifest::{Manifest, ManifestError},
@@ -55,10 +56,11 @@ async fn read_one<T>(
     let path = manifest.path().to_owned();
     let stamp = manifest.stamp();
     let mut counts = RowCounts::default();
-    let mut reading = tokio::task::spawn_blocking(move || read_batch(manifest));
+    let mut reading = blocking::run(move || read_batch(manifest));
     loop {
         // a reader that stalls, as on a pipe, must not keep anybody from going home
         let read = tokio::select! {
+            biased;
             read = &mut reading => read,
             () = doors.signals.drain.cancelled() => return Ok(Ok(())),
         };
@@ -67,9 +69,8 @@ async fn read_one<T>(
         };
         let is_last = end.is_some() || doors.signals.drain.is_cancelled();
         // the next batch is read while this one is admitted
-        reading = tokio::task::spawn_blocking(move || {
-            if is_last { (manifest, Vec::new(), None) } else { read_batch(manifest) }
-        });
+        reading =
+            blocking::run(move || if is_last { (manifest, Vec::new(), None) } else { read_batch(manifest) });
         admit(doors, (run, source, &path), batch, failed, &mut counts).await?;
         match end {
             Some(Ok(())) => {

@@ -10,6 +10,7 @@ use super::doors::Doors;
 use crate::{
     item::{UnixMillis, VideoNo},
     ledger::Witness,
+    planted::{Bug, is_planted},
     quota::{Feedback, Lane},
     service::{ListPage, ListedVideo, ReadFault, Transport},
 };
@@ -50,8 +51,8 @@ fn incomplete(cause: impl Into<String>) -> Incomplete {
 
 /// A page that did not come. A refusal of all reads ends the run through the polling.
 fn failed<T>(doors: &Doors<T>, number: u32, fault: &ReadFault) -> Incomplete {
-    let is_refused = doors.learn_read_fault(Lane::List, fault).is_some()
-        || matches!(fault, ReadFault::NotSent { .. });
+    let is_refused =
+        doors.learn_read_fault(Lane::List, fault).is_some() || matches!(fault, ReadFault::NotSent { .. });
     Incomplete { cause: format!("page {number}: {fault}"), is_refused }
 }
 
@@ -157,6 +158,9 @@ impl Pages {
             return Err(incomplete("there are more videos than the total says"));
         }
         let has_all = self.seen.len() as u64 == total;
+        if is_planted(Bug::AbsentFromIncomplete) && !has_all {
+            return Ok(Next::Done);
+        }
         if len == 0 && !has_all {
             return Err(incomplete(format!("the pages end after {} of {total} videos", self.seen.len())));
         }

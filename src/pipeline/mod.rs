@@ -40,7 +40,7 @@ use upload::{Patience, UploadEnd, UploadPlan};
 /// While things change, the hall looks at the ledger this often…
 const PULSE: Duration = Duration::from_secs(1);
 /// …and this often while nothing does.
-const PULSE_MAX: Duration = Duration::from_secs(30);
+const PULSE_MAX: Duration = Duration::from_mins(5);
 /// Counting a large ledger takes long; it is then looked at less often.
 const PULSE_LARGE: Duration = Duration::from_secs(5);
 /// What is large, in items.
@@ -201,6 +201,7 @@ impl Stages {
     /// Waits for the next stage that ends, and takes note of it. Never, when all have ended.
     async fn next_end(&mut self) -> Result<(), LedgerError> {
         tokio::select! {
+            biased;
             ended = joined(&mut self.ingest) => self.ingested = ended?,
             ended = joined(&mut self.audit) => ended?,
             ended = joined(&mut self.upload) => self.sending_ended = Some(ended?),
@@ -240,22 +241,27 @@ impl<T: Transport> Hall<'_, T> {
         let signals = self.doors.signals.clone();
         loop {
             let changed = signals.next_change();
-            let Standing { tally, pending } =
-                self.doors.ledger.standing(self.run, self.sources.clone()).await?;
+            let standing = self.doors.ledger.standing(self.run, self.sources.clone()).await?;
+            let Standing { tally, pending, .. } = standing;
             self.say_forecast(pending);
             self.say_progress(&tally, pending);
-            if let Some(ending) = self.ending(&tally, pending).await? {
+            if let Some(ending) = self.ending(&standing) {
                 return Ok(ending);
             }
             let pulse = if tally.total() > LARGE { PULSE_LARGE } else { PULSE };
             let has_stage_ended = tokio::select! {
+                biased;
                 () = self.doors.clock.sleep(pulse) => false,
                 ended = self.stages.next_end() => ended.map(|()| true)?,
             };
             if !has_stage_ended {
+                let now = self.doors.clock.now();
+                let patience_ends_at = Some(self.patience_ends_at(&standing)).filter(|moment| *moment > now);
+                let next_pulse = now.plus(PULSE_MAX).min(patience_ends_at.unwrap_or(UnixMillis(i64::MAX)));
                 tokio::select! {
+                    biased;
                     () = changed => {}
-                    () = self.doors.clock.sleep(PULSE_MAX) => {}
+                    () = self.doors.clock.sleep_until(next_pulse) => {}
                     ended = self.stages.next_end() => ended?,
                 }
             }
@@ -263,31 +269,23 @@ impl<T: Transport> Hall<'_, T> {
     }
 
     /// Whether the run is over, and how.
-    async fn ending(&self, tally: &Tally, pending: u64) -> Result<Option<Ending>, LedgerError> {
-        let sending_ended = self.stages.sending_ended.as_ref();
-        let is_read = self.stages.ingest.is_none();
+    fn ending(&self, standing: &Standing) -> Option<Ending> {
+        let Standing { tally, pending, .. } = *standing;
         if let Some(Refusal { reason, cause }) = &self.stages.reads_refused {
-            return Ok(Some(Ending::Stopped { reason: *reason, cause: cause.clone() }));
+            return Some(Ending::Stopped { reason: *reason, cause: cause.clone() });
         }
-        match sending_ended {
-            Some(UploadEnd::Stopped { reason, cause }) => {
-                return Ok(Some(Ending::Stopped { reason: *reason, cause: cause.clone() }));
-            }
-            Some(UploadEnd::Offline { cause }) => return Ok(Some(Ending::Offline { cause: cause.clone() })),
-            Some(UploadEnd::TimeUp) => return Ok(Some(Ending::TimeUp)),
-            Some(UploadEnd::SentElsewhere { item }) => {
-                return Ok(Some(Ending::SentElsewhere { item: item.clone() }));
-            }
-            Some(UploadEnd::DiskLow { free }) => return Ok(Some(Ending::DiskLow { free: *free })),
-            Some(UploadEnd::Drained | UploadEnd::RowsMax | UploadEnd::BudgetSpent) | None => {}
+        let sending_ended = self.stages.sending_ended.as_ref();
+        if let Some(ending) = sending_ended.and_then(early_ending) {
+            return Some(ending);
         }
         if self.doors.signals.drain.is_cancelled() {
             // what is on the wire is waited for, and nothing else
-            return Ok(sending_ended.map(|_| Ending::Interrupted));
+            return sending_ended.map(|_| Ending::Interrupted);
         }
+        let is_read = self.stages.ingest.is_none();
         let all_is_sent = pending == 0 && tally.of(State::Sending) == 0;
         if !is_read || !(all_is_sent || sending_ended.is_some()) {
-            return Ok(None);
+            return None;
         }
         let at_end = match sending_ended {
             Some(UploadEnd::RowsMax) if pending > 0 => Ending::RowsMax,
@@ -295,14 +293,18 @@ impl<T: Transport> Hall<'_, T> {
             _ => Ending::Settled,
         };
         if tally.awaiting_evidence() == 0 {
-            return Ok(Some(at_end));
+            return Some(at_end);
         }
-        let Some(wait) = self.policy.wait else {
-            return Ok(Some(if at_end == Ending::Settled { Ending::NotWaited } else { at_end }));
-        };
-        let last_accepted_at = self.doors.ledger.last_accepted_at().await?;
-        let waits_since = last_accepted_at.unwrap_or(self.started_at).max(self.started_at);
-        Ok((self.doors.clock.now() > waits_since.plus(wait)).then_some(Ending::WaitOver))
+        if self.policy.wait.is_none() {
+            return Some(if at_end == Ending::Settled { Ending::NotWaited } else { at_end });
+        }
+        (self.doors.clock.now() >= self.patience_ends_at(standing)).then_some(Ending::WaitOver)
+    }
+
+    /// Until when items are waited for that are sent, by what is accepted now.
+    fn patience_ends_at(&self, standing: &Standing) -> UnixMillis {
+        let Some(wait) = self.policy.wait else { return UnixMillis(i64::MAX) };
+        standing.last_accepted_at.unwrap_or(self.started_at).max(self.started_at).plus(wait)
     }
 
     /// Once the manifests are read: what the rate means for what is left to send.
@@ -336,13 +338,19 @@ impl<T: Transport> Hall<'_, T> {
 
     /// Compares the service with the ledger when a run that sent something ends by itself.
     async fn compare(&self, ending: &Ending) -> Result<Vec<Parity>, LedgerError> {
-        let has_sent = self.doors.ledger.last_sent_at().await?.is_some_and(|moment| moment >= self.started_at);
+        let has_sent =
+            self.doors.ledger.last_sent_at().await?.is_some_and(|moment| moment >= self.started_at);
         match ending {
-            Ending::Settled | Ending::NotWaited | Ending::WaitOver | Ending::RowsMax | Ending::BudgetSpent
+            Ending::Settled
+            | Ending::NotWaited
+            | Ending::WaitOver
+            | Ending::RowsMax
+            | Ending::BudgetSpent
                 if has_sent =>
             {
                 let drain = self.doors.signals.drain.clone();
                 tokio::select! {
+                    biased;
                     () = drain.cancelled() => Ok(Vec::new()),
                     compared = audit::compare(&self.doors, audit::AFFORDABLE) => Ok(compared?.unwrap_or_default()),
                 }
@@ -374,6 +382,18 @@ impl<T: Transport> Hall<'_, T> {
             }),
         }
     }
+}
+
+/// How a run ends whose sending ended before its time; none when it goes on.
+fn early_ending(sending_ended: &UploadEnd) -> Option<Ending> {
+    Some(match sending_ended {
+        UploadEnd::Stopped { reason, cause } => Ending::Stopped { reason: *reason, cause: cause.clone() },
+        UploadEnd::Offline { cause } => Ending::Offline { cause: cause.clone() },
+        UploadEnd::TimeUp => Ending::TimeUp,
+        UploadEnd::SentElsewhere { item } => Ending::SentElsewhere { item: item.clone() },
+        UploadEnd::DiskLow { free } => Ending::DiskLow { free: *free },
+        UploadEnd::Drained | UploadEnd::RowsMax | UploadEnd::BudgetSpent => return None,
+    })
 }
 
 /// The counts of a tally in the words of the progress display.

@@ -22,6 +22,7 @@ const MISSED_MAX: u32 = 4;
 pub(super) async fn poll<T: Transport>(doors: Doors<T>) -> Result<Option<Refusal>, LedgerError> {
     let leave = doors.signals.leave.clone();
     tokio::select! {
+        biased;
         () = leave.cancelled() => Ok(None),
         ended = poll_forever(&doors) => ended.map(Some),
     }

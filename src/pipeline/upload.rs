@@ -17,6 +17,7 @@ use crate::{
     lifecycle::{Event, State},
     limit::show_span,
     monitor::{Notice, Shown},
+    planted::{Bug, is_planted},
     quota::{Feedback, Hold, HoldReason, Lane, Permit, parse_retry_after},
     service::{Certainty, Transport, Verdict},
 };
@@ -240,6 +241,7 @@ impl<T: Transport> Uploading<T> {
         let moment =
             moment.unwrap_or(UnixMillis(i64::MAX)).min(self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX)));
         tokio::select! {
+            biased;
             () = self.doors.signals.drain.cancelled() => Ok(None),
             Some(sent) = self.on_wire.join_next() => self.note(sent),
             () = self.doors.clock.sleep_until(moment) => Ok(None),
@@ -292,7 +294,15 @@ async fn send<T: Transport>(doors: &Doors<T>, permit: Permit, claim: Claim) -> R
         // the machine slept between the claim and here: somebody may have decided on this attempt by now
         Verdict::NotSent { cause: "it was not started in time".to_owned() }
     } else {
-        doors.service.upload(permit, &claim.submission, claim.marker.as_deref()).await
+        let answer = doors.service.upload(permit, &claim.submission, claim.marker.as_deref());
+        let drain = doors.signals.drain.clone();
+        tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = drain.cancelled(), if is_planted(Bug::DroppedSendPending) => {
+                Verdict::NotSent { cause: "the run ended".to_owned() }
+            }
+        }
     };
     let at = doors.clock.now();
     settle(doors, &claim, &verdict, at).await?;
@@ -333,6 +343,7 @@ async fn settle<T>(
 fn settlement_of(verdict: &Verdict, at: UnixMillis) -> Settlement {
     let plain = |event, cause: &String| Settlement::new(event, at, cause.clone());
     match verdict {
+        Verdict::InDoubt { cause } if is_planted(Bug::ResendOnTimeout) => plain(Event::NotSent, cause),
         Verdict::Accepted { video_no, uploaded_at } => Settlement {
             event: Event::Accepted,
             at,

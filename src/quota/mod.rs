@@ -227,7 +227,9 @@ impl LaneState {
                 }
             };
             match until {
-                Some(until) => tokio::select! { () = clock.sleep_until(until) => {} () = changed => {} },
+                Some(until) => {
+                    tokio::select! { biased; () = clock.sleep_until(until) => {} () = changed => {} }
+                }
                 None => changed.await,
             }
         }

@@ -327,7 +327,8 @@ pub fn exit_code(
             let reason = format!(
                 "item {item} is at the service already, sent with another or a newer ledger: sending on would pay twice"
             );
-            let next = "put that ledger back, or bring this one up to date: telecine recover MANIFEST".to_owned();
+            let next =
+                "put that ledger back, or bring this one up to date: telecine recover MANIFEST".to_owned();
             (ExitCode::NeedsReview, (reason, Some(next)))
         }
         Ending::DiskLow { free } => {

@@ -171,6 +171,16 @@ pub(super) struct State {
     stats: Stats,
     record: Option<File>,
     refused_host: String,
+    /// Videos that somebody deleted.
+    deleted: Vec<Video>,
+    mood: Mood,
+}
+
+/// Whether things go wrong.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    AsPolicy,
+    Calm,
 }
 
 #[derive(Default)]
@@ -196,6 +206,8 @@ impl World {
             stats: Stats::default(),
             record: None,
             refused_host: String::new(),
+            deleted: Vec::new(),
+            mood: Mood::AsPolicy,
         };
         Self { policy, state: Mutex::new(state) }
     }
@@ -240,7 +252,7 @@ impl World {
     #[must_use]
     pub fn videos_ever(&self) -> Vec<Video> {
         let state = self.state();
-        state.videos.iter().chain(&state.coming).cloned().collect()
+        state.videos.iter().chain(&state.coming).chain(&state.deleted).cloned().collect()
     }
 
     /// What was counted so far.
@@ -264,15 +276,23 @@ impl World {
         host.clone_into(&mut self.state().refused_host);
     }
 
+    /// From now on nothing goes wrong any more, and nothing is limited.
+    pub fn calm_down(&self) {
+        self.state().mood = Mood::Calm;
+    }
+
     /// Somebody deletes a video; true if it was there.
     pub fn delete(&self, video_no: &str) -> bool {
         let mut state = self.state();
         state.let_effects_happen();
-        let before = state.videos.len();
-        state.videos.retain(|video| video.video_no != video_no);
+        let (deleted, kept): (Vec<Video>, Vec<Video>) =
+            std::mem::take(&mut state.videos).into_iter().partition(|video| video.video_no == video_no);
+        let was_there = !deleted.is_empty();
+        state.videos = kept;
+        state.deleted.extend(deleted);
         state.by_number =
             state.videos.iter().enumerate().map(|(at, video)| (video.video_no.clone(), at)).collect();
-        state.videos.len() < before
+        was_there
     }
 
     /// Takes a request, lets it take effect at its moment, and returns what the client sees, when it sees it.
@@ -309,7 +329,7 @@ impl World {
     ) -> (Sight, Duration) {
         state.stats.uploads += 1;
         // the limiter stands before everything else, so bad requests use it up too
-        if !state.admits(&self.policy, &arrival.key, now) {
+        if state.mood == Mood::AsPolicy && !state.admits(&self.policy, &arrival.key, now) {
             state.stats.refusals += 1;
             return (self.busy(), delay / 4);
         }
@@ -323,7 +343,7 @@ impl World {
         if self.policy.credits.is_some_and(|credits| state.account(&arrival.key).spent >= credits) {
             return (refuse("0402", "You don't have enough points."), delay);
         }
-        let fault = self.policy.faults.throw(&mut state.dice);
+        let fault = self.policy.faults.throw(&mut state.dice).filter(|_| state.mood == Mood::AsPolicy);
         state.stats.faults += u64::from(fault.is_some());
         if fault.is_some_and(|fault| !fault.takes_effect()) {
             return (self.faulty(fault, None), delay);
@@ -382,7 +402,9 @@ impl World {
             return self.busy();
         }
         account.reads.push_back(now);
-        let strikes = arrival.endpoint == "list_videos" && state.dice.f64() < self.policy.read_fault_share;
+        let strikes = arrival.endpoint == "list_videos"
+            && state.mood == Mood::AsPolicy
+            && state.dice.f64() < self.policy.read_fault_share;
         let fault = if strikes { state.dice.choice(ReadFault::ALL).copied() } else { None };
         match fault {
             Some(ReadFault::Cut) => Sight::Cut,

@@ -12,6 +12,7 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::transport::{API_PATH, Content, Loss, Method, Reply, Request, Transport};
+use crate::planted::{Bug, is_planted};
 
 /// A connection idle for longer is not used again: servers and load balancers close them from 60 s on, some sooner.
 const IDLE_MAX: Duration = Duration::from_secs(5);
@@ -59,7 +60,7 @@ fn client(origin: &url::Url) -> Result<Client, HttpSetupError> {
     let common = || {
         let builder = Client::builder()
             .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
+            .redirect(redirects())
             .retry(reqwest::retry::never())
             .pool_idle_timeout(IDLE_MAX)
             .connect_timeout(CONNECT_MAX)
@@ -74,6 +75,15 @@ fn client(origin: &url::Url) -> Result<Client, HttpSetupError> {
         .build()
         .or_else(|_| common().tls_certs_only(own_roots()).build())
         .map_err(|fault| HttpSetupError::Client(chain(&fault)))
+}
+
+/// None: a redirect is an answer, and the key goes nowhere else.
+fn redirects() -> reqwest::redirect::Policy {
+    if is_planted(Bug::RedirectsFollowed) {
+        reqwest::redirect::Policy::limited(10)
+    } else {
+        reqwest::redirect::Policy::none()
+    }
 }
 
 fn own_roots() -> Vec<reqwest::Certificate> {

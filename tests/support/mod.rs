@@ -57,6 +57,8 @@ pub struct Theatre {
     pub ear: Ear,
     pub lives: u32,
     pub key: &'static str,
+    /// How far the program's clock was put forward.
+    pub clock_step_ms: i64,
 }
 
 /// How one life went.
@@ -89,11 +91,8 @@ impl Theatre {
             let _ = writeln!(text, "R{row:04},https://host/clip-{row:04}.mp4,a;b{}", row % 7);
         }
         std::fs::write(folder.path().join("m.csv"), text).unwrap();
-        // the clock of a world that no life has begun in
-        let runtime = runtime();
-        let clock = runtime.block_on(async { Clock::of_runtime(T0) });
         Self {
-            world: Arc::new(World::new(policy, clock)),
+            world: Arc::new(World::new(policy, Clock::still(T0))),
             folder,
             now: T0,
             policy: RunPolicy {
@@ -114,6 +113,7 @@ impl Theatre {
             ear: Ear::default(),
             lives: 0,
             key: KEY,
+            clock_step_ms: 0,
         }
     }
 
@@ -131,9 +131,16 @@ impl Theatre {
 
     /// Lets the program live until it ends, or is killed after `kill_after`.
     pub fn live(&mut self, kill_after: Option<Duration>) -> Life {
+        self.live_with(kill_after, None)
+    }
+
+    /// Lets the program live; told to stop after `stop_after`, killed after `kill_after`.
+    pub fn live_with(&mut self, kill_after: Option<Duration>, stop_after: Option<Duration>) -> Life {
         self.lives += 1;
         let runtime = runtime();
         let (life, now) = runtime.block_on(async {
+            // a runtime begins between two ticks of its timer, by chance; at a tick, every life begins alike
+            Clock::of_runtime(self.now).sleep(Duration::from_millis(1)).await;
             let clock = Clock::of_runtime(self.now);
             self.world.live_on(clock.clone());
             let kill = async {
@@ -143,7 +150,8 @@ impl Theatre {
                 }
             };
             let life = tokio::select! {
-                life = self.run(clock.clone()) => life,
+                biased;
+                life = self.run(clock.clone(), stop_after) => life,
                 () = kill => Life::Killed,
             };
             (life, clock.now())
@@ -151,10 +159,11 @@ impl Theatre {
         // everything the life had on the way dies with its runtime
         drop(runtime);
         self.now = now;
+        self.world.live_on(Clock::still(now));
         life
     }
 
-    async fn run(&self, clock: Clock) -> Life {
+    async fn run(&self, clock: Clock, stop_after: Option<Duration>) -> Life {
         let identity = Identity {
             origin: "https://service.example".to_owned(),
             key_digest: [1; 32],
@@ -163,7 +172,14 @@ impl Theatre {
             high_water: Some(self.folder.path().join("high-water")),
             restored: Restored::Refused,
         };
-        let ledger = Ledger::open(&self.ledger(), &identity, clock.now()).unwrap();
+        // the program's own clock may be wrong by a step; it is never before what it remembers
+        let stepped = clock.now().plus_ms(self.clock_step_ms);
+        let clock = clock.not_before(stepped);
+        let ledger = match Ledger::open(&self.ledger(), &identity, clock.now()) {
+            Ok(ledger) => ledger,
+            Err(fault) => return Life::Failed(fault.to_string()),
+        };
+        let clock = clock.not_before(ledger.latest_moment().await.unwrap());
         let last_upload_at = ledger.last_sent_at().await.unwrap();
         let dice = fastrand::Rng::with_seed(u64::from(self.lives));
         let doors = Doors {
@@ -176,6 +192,13 @@ impl Theatre {
         };
         let run = ledger.begin_run(format!("life {}", self.lives), "import", clock.now()).await.unwrap();
         let manifest = Manifest::open(&spec(&self.manifest())).unwrap();
+        if let Some(span) = stop_after {
+            let (drain, clock) = (doors.signals.drain.clone(), clock.clone());
+            tokio::spawn(async move {
+                clock.sleep(span).await;
+                drain.cancel();
+            });
+        }
         let life = match pipeline::import(doors, run, vec![manifest], &self.policy).await {
             Ok(outcome) => Life::Ended(outcome.ending),
             Err(fault) => Life::Failed(fault.to_string()),

@@ -106,10 +106,7 @@ impl Store {
     /// From now on the ledger is known not to know all that was sent.
     pub(in crate::ledger) fn begin_recovery(&self) -> Result<(), LedgerError> {
         let last = self.high_water.as_ref().map_or(0, crate::ledger::high_water::HighWater::last);
-        self.change_one(
-            "UPDATE observed SET recovering = 1, attempt_floor = max(attempt_floor, ?1)",
-            [last],
-        )
+        self.change_one("UPDATE observed SET recovering = 1, attempt_floor = max(attempt_floor, ?1)", [last])
     }
 
     /// From now on it knows all again.
@@ -153,11 +150,8 @@ impl Store {
         self.move_item(item, State::Pending, &Settlement::new(Event::Claimed, at, None), Some(attempt))?;
         let cause = "recovered from the service".to_owned();
         self.settle(attempt, &Settlement::new(Event::Doubted, at, cause.clone()))?;
-        let bound = Some(Binding {
-            video_no: video.video_no.clone(),
-            uploaded_at: None,
-            by: BoundBy::Marker,
-        });
+        let bound =
+            Some(Binding { video_no: video.video_no.clone(), uploaded_at: None, by: BoundBy::Marker });
         self.settle(attempt, &Settlement { event: Event::Found, at, bound, cause: Some(cause) })?;
         Ok(Recovered::Bound(item))
     }

@@ -3,9 +3,12 @@
 use super::{Store, submission_of};
 use crate::{
     item::{Submission, UnixMillis},
-    ledger::{AttemptId, Claim, ClaimAnswer, ClaimTerms, ItemId, LedgerError, Marker, Obstacle, Settlement, marker},
+    ledger::{
+        AttemptId, Claim, ClaimAnswer, ClaimTerms, ItemId, LedgerError, Marker, Obstacle, Settlement, marker,
+    },
     lifecycle::{Event, State},
     limit::Limit,
+    planted::{Bug, is_planted},
 };
 
 /// Two clocks that count the same window may run apart by this share; the window is kept longer by it…
@@ -99,6 +102,9 @@ impl Store {
     fn window_full_until(&self, cap: Limit, at: UnixMillis) -> Result<Option<UnixMillis>, LedgerError> {
         let span_ms = cap.span_ms() + (cap.span_ms() / CLOCK_DRIFT_SHARE).max(WINDOW_MARGIN_MS_MIN);
         let window_start = at.plus_ms(-span_ms);
+        if is_planted(Bug::WindowWithoutDelta) || is_planted(Bug::LimiterInMemory) {
+            return self.window_full_wrongly(cap, window_start);
+        }
         let spent = self.count("SELECT count(*) FROM attempt WHERE counts_until > ?1", [window_start.0])?;
         if spent < u64::from(cap.count()) {
             return Ok(None);
@@ -109,6 +115,22 @@ impl Store {
             (window_start.0, surplus),
         )?;
         Ok(leaves.map(|moment| UnixMillis(moment).plus_ms(span_ms)))
+    }
+
+    /// The two planted mistakes of windows: counted from the sending, or by this run only.
+    fn window_full_wrongly(
+        &self,
+        cap: Limit,
+        window_start: UnixMillis,
+    ) -> Result<Option<UnixMillis>, LedgerError> {
+        let sql = if is_planted(Bug::WindowWithoutDelta) {
+            "SELECT count(*) FROM attempt WHERE sent_at > ?1 AND counts_until IS NOT NULL"
+        } else {
+            "SELECT count(*) FROM attempt WHERE counts_until > ?1 AND run = (SELECT max(id) FROM run)"
+        };
+        let spent = self.count(sql, [window_start.0])?;
+        let is_full = spent >= u64::from(cap.count());
+        Ok(is_full.then(|| window_start.plus_ms(cap.span_ms() + 1_000)))
     }
 
     fn open_attempt(

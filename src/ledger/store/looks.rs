@@ -4,8 +4,8 @@ use super::{Store, moment, state_of, submission_of, video_no_of};
 use crate::{
     item::{UnixMillis, VideoNo},
     ledger::{
-        AttemptId, Contender, Doubt, ItemId, LedgerError, Observed, RunId, Seen, ServiceClock, Settlement, Sight, SourceId, Tally, Watch,
-        Witness,
+        AttemptId, Contender, Doubt, ItemId, LedgerError, Observed, RunId, Seen, ServiceClock, Settlement,
+        Sight, SourceId, Tally, Watch, Witness,
     },
     lifecycle::{Event, State},
     retry,
@@ -246,9 +246,9 @@ impl Store {
         let sql = "SELECT max(answered_at - uploaded_at), max(uploaded_at - sent_at) FROM \
                    (SELECT sent_at, answered_at, uploaded_at FROM attempt WHERE bound_by = 'reply' \
                     AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL ORDER BY id DESC LIMIT ?1)";
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
-        let (behind_ms, ahead_ms) =
-            self.connection.prepare_cached(sql)?.query_row([CLOCK_SAMPLES], read)?;
+        let read =
+            |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
+        let (behind_ms, ahead_ms) = self.connection.prepare_cached(sql)?.query_row([CLOCK_SAMPLES], read)?;
         Ok(behind_ms.zip(ahead_ms).map(|(behind_ms, ahead_ms)| ServiceClock { behind_ms, ahead_ms }))
     }
 

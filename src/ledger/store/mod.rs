@@ -8,6 +8,8 @@ mod looks;
 mod runs;
 mod settle;
 
+pub(super) use settle::Entry;
+
 use std::{fs::File, path::PathBuf};
 
 use rusqlite::{Connection, Row};
@@ -91,6 +93,13 @@ impl Store {
             let _ = self.batch("ROLLBACK");
         }
         ended
+    }
+
+    /// Runs `look` on the ledger as of one moment; it must change nothing.
+    pub(super) fn view(&mut self, look: impl FnOnce(&Self)) -> Result<(), LedgerError> {
+        self.batch("BEGIN")?;
+        look(self);
+        self.batch("COMMIT")
     }
 
     pub(super) fn savepoint(&self) -> Result<(), LedgerError> {

@@ -5,6 +5,7 @@ use crate::{
     item::UnixMillis,
     ledger::{AttemptId, ItemId, LedgerError, Settlement},
     lifecycle::{AttemptState, Event, State},
+    planted::{Bug, is_planted},
 };
 
 /// An accepted item is first looked at this long after its acceptance, in milliseconds; later looks are the poll
@@ -154,7 +155,8 @@ impl Store {
         let left: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let cause = "the program ended before the answer came".to_owned();
         for attempt in left {
-            self.settle(AttemptId(attempt), &Settlement::new(Event::Doubted, now, cause.clone()))?;
+            let event = if is_planted(Bug::LeaseExpiryPending) { Event::NotSent } else { Event::Doubted };
+            self.settle(AttemptId(attempt), &Settlement::new(event, now, cause.clone()))?;
         }
         Ok(())
     }

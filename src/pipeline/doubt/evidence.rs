@@ -16,6 +16,7 @@ use crate::{
     ledger::{AttemptId, BoundBy, Contender, Doubt, Observed, Question, ServiceClock},
     lifecycle::State,
     pipeline::listing::Vouched,
+    planted::{Bug, is_planted},
     service::{IndexStatus, ListedVideo},
 };
 
@@ -131,6 +132,11 @@ pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision
     };
     let candidates: Vec<&&ListedVideo> =
         scene.unbound.iter().filter(|video| could_be(own, video, scene, rules)).collect();
+    if is_planted(Bug::BindAnyCandidate)
+        && let [video, ..] = candidates[..]
+    {
+        return found(video, BoundBy::SoleCandidate);
+    }
     if rules.on_doubt == OnDoubt::Auto
         && let Some(decision) = weigh_alone(doubt, &candidates, scene, rules)
     {

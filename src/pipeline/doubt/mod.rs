@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, collections::HashSet, time::Duration};
 
 use crate::{
     item::{UnixMillis, VideoNo},
-    ledger::{Binding, Bindings, Doubt, LedgerError, Question, ServiceClock, Settlement},
+    ledger::{Binding, Bindings, Doubt, LedgerError, OpenDoubts, Question, ServiceClock, Settlement},
     lifecycle::Event,
     monitor::{Notice, Shown},
     retry,
@@ -35,6 +35,7 @@ const LOOK_DELAY_MAX: Duration = Duration::from_mins(10);
 pub(super) async fn settle_doubts<T: Transport>(doors: Doors<T>, rules: Rules) -> Result<(), LedgerError> {
     let leave = doors.signals.leave.clone();
     tokio::select! {
+        biased;
         () = leave.cancelled() => Ok(()),
         ended = settle_forever(&doors, rules) => ended,
     }
@@ -45,20 +46,21 @@ async fn settle_forever<T: Transport>(doors: &Doors<T>, rules: Rules) -> Result<
     let mut looked_at: Option<UnixMillis> = None;
     loop {
         let changed = doors.signals.next_change();
-        let rules = asked.with(doors.ledger.observed().await?);
-        let doubts = doors.ledger.doubts(DOUBTS_MAX).await?;
-        let due = doubts.iter().map(|doubt| next_look_at(doubt, &rules, looked_at, doors.clock.now())).min();
+        let OpenDoubts { doubts, observed, clock } = doors.ledger.open_doubts(DOUBTS_MAX).await?;
+        let rules = asked.with(observed);
+        let due = doubts.iter().map(|doubt| next_look_at(doubt, &rules, looked_at)).min();
         match due {
             None => changed.await,
             Some(moment) if moment > doors.clock.now() => {
                 tokio::select! {
+                    biased;
                     () = doors.clock.sleep_until(moment) => {}
                     () = changed => {}
                 }
             }
             Some(_) => {
                 looked_at = Some(doors.clock.now());
-                look(doors, &rules, doubts).await?;
+                look(doors, &rules, doubts, clock).await?;
             }
         }
     }
@@ -66,10 +68,12 @@ async fn settle_forever<T: Transport>(doors: &Doors<T>, rules: Rules) -> Result<
 
 /// When a doubt is due to be looked at: when its quiet time ends, when a second clear listing may be read, and now and
 /// then in between for its marker.
-fn next_look_at(doubt: &Doubt, rules: &Rules, looked_at: Option<UnixMillis>, now: UnixMillis) -> UnixMillis {
-    let age_ms = u64::try_from(now.since_ms(doubt.sent_at)).unwrap_or(0);
-    let pause = retry::look_again_after(Duration::from_millis(age_ms), LOOK_DELAY_MIN, LOOK_DELAY_MAX);
-    let by_age = looked_at.map_or(doubt.sent_at.plus(LOOK_DELAY_MIN), |moment| moment.plus(pause));
+fn next_look_at(doubt: &Doubt, rules: &Rules, looked_at: Option<UnixMillis>) -> UnixMillis {
+    let by_age = looked_at.map_or(doubt.sent_at.plus(LOOK_DELAY_MIN), |moment| {
+        let age_ms = u64::try_from(moment.since_ms(doubt.sent_at)).unwrap_or(0);
+        let age = Duration::from_millis(age_ms);
+        moment.plus(retry::look_again_after(age, LOOK_DELAY_MIN, LOOK_DELAY_MAX))
+    });
     let quiet_ends_at = rules.quiet_ends_at(doubt);
     let special = match doubt.clear_at {
         Some(clear_at) => clear_at.plus(rules.listings_apart()),
@@ -79,8 +83,12 @@ fn next_look_at(doubt: &Doubt, rules: &Rules, looked_at: Option<UnixMillis>, now
     if special_is_open { by_age.min(special) } else { by_age }
 }
 
-async fn look<T: Transport>(doors: &Doors<T>, rules: &Rules, doubts: Vec<Doubt>) -> Result<(), LedgerError> {
-    let clock = doors.ledger.service_clock().await?;
+async fn look<T: Transport>(
+    doors: &Doors<T>,
+    rules: &Rules,
+    doubts: Vec<Doubt>,
+    clock: Option<ServiceClock>,
+) -> Result<(), LedgerError> {
     let mut by_namespace: BTreeMap<String, Vec<Doubt>> = BTreeMap::new();
     for doubt in doubts {
         by_namespace.entry(doubt.submission.namespace.clone()).or_default().push(doubt);

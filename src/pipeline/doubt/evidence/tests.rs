@@ -109,11 +109,7 @@ fn a_marker_on_one_video_names_it_and_on_two_is_a_question() {
 #[test]
 fn absence_needs_the_quiet_time_and_two_listings_apart() {
     let mut doubt = doubt(Some("telecine:x"), &[]);
-    assert_eq!(
-        weigh_at(30, &doubt, &[], Hold),
-        Decision::Wait,
-        "one listing before the quiet time is over"
-    );
+    assert_eq!(weigh_at(30, &doubt, &[], Hold), Decision::Wait, "one listing before the quiet time is over");
     assert_eq!(weigh_at(31, &doubt, &[], Hold), Decision::NoteClear(Some(SENT.plus_ms(31 * MINUTE))));
     doubt.clear_at = Some(SENT.plus_ms(31 * MINUTE));
     assert_eq!(weigh_at(31, &doubt, &[], Hold), Decision::Wait, "the second listing is the first");

@@ -1,0 +1,120 @@
+//! `cargo xtask reliability`: the proofs of telecine's promises, each lane by itself or all of them.
+
+#[path = "../../support/mod.rs"]
+mod support;
+
+mod simulate;
+mod tally;
+
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use tally::Part;
+use telecine::planted::Bug;
+
+/// Failures after which a lane gives up: more of the same teach nothing.
+const FAILURES_MAX: usize = 5;
+
+const USAGE: &str = "usage: cargo xtask reliability LANE [--from N] [--count N] [--seconds N] [--threads N] [--plant BUG] [--record]
+       lanes: simulate";
+
+/// What to run, and how much of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Amount {
+    /// The first seed.
+    pub(crate) from: u64,
+    /// How many at most.
+    pub(crate) count: u64,
+    /// Nothing new is begun after this.
+    pub(crate) until: Instant,
+    /// How many at a time.
+    pub(crate) threads: usize,
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(fault) => {
+            eprintln!("{fault}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<bool, String> {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() != Some("reliability") {
+        return Err(USAGE.to_owned());
+    }
+    let lane = args.next().ok_or(USAGE)?;
+    let mut amount =
+        Amount { from: 0, count: u64::MAX, until: Instant::now() + Duration::from_hours(24), threads: 2 };
+    let mut is_recorded = false;
+    while let Some(flag) = args.next() {
+        let mut number = || -> Result<u64, String> {
+            args.next().and_then(|text| text.parse().ok()).ok_or_else(|| format!("{flag} needs a number"))
+        };
+        match flag.as_str() {
+            "--from" => amount.from = number()?,
+            "--count" => amount.count = number()?,
+            "--seconds" => amount.until = Instant::now() + Duration::from_secs(number()?),
+            "--threads" => amount.threads = usize::try_from(number()?).unwrap_or(1).max(1),
+            "--plant" => plant(number()?)?,
+            "--record" => is_recorded = true,
+            _ => return Err(USAGE.to_owned()),
+        }
+    }
+    let started = Instant::now();
+    let commit = tally::commit();
+    let part = match lane.as_str() {
+        "simulate" => each_seed(amount, simulate::seed),
+        _ => return Err(USAGE.to_owned()),
+    };
+    let seconds = started.elapsed().as_secs();
+    println!("{lane}: {:?} in {seconds} s, {} failures", part.counts, part.failures.len());
+    for failure in &part.failures {
+        println!("  {failure}");
+    }
+    if is_recorded {
+        tally::record(&lane, &part, &commit, seconds)?;
+    }
+    Ok(part.failures.is_empty())
+}
+
+/// Plants the bug of this number; the lane must go red.
+fn plant(number: u64) -> Result<(), String> {
+    let bug = Bug::ALL.iter().find(|bug| **bug as u64 == number);
+    telecine::planted::plant(Some(*bug.ok_or_else(|| format!("there is no bug {number}"))?));
+    Ok(())
+}
+
+/// Runs seeds side by side until there are enough, the time is up, or too much went wrong.
+pub(crate) fn each_seed(amount: Amount, play: fn(u64) -> Part) -> Part {
+    let next = AtomicU64::new(amount.from);
+    let work = || {
+        let mut sum = Part::default();
+        while Instant::now() < amount.until && sum.failures.len() < FAILURES_MAX {
+            let seed = next.fetch_add(1, Ordering::SeqCst);
+            if seed - amount.from >= amount.count {
+                break;
+            }
+            sum.merge(play(seed));
+        }
+        sum
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..amount.threads).map(|_| scope.spawn(work)).collect();
+        let mut sum = Part::default();
+        for worker in workers {
+            match worker.join() {
+                Ok(part) => sum.merge(part),
+                Err(_) => sum.failures.push("a worker panicked".to_owned()),
+            }
+        }
+        sum
+    })
+}

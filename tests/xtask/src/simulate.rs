@@ -1,0 +1,438 @@
+//! Whole lives of the program in virtual time: the real pipeline, a real ledger, a modelled service, and a seed that
+//! decides everything else. After every life the books are compared with what the service really took.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use rusqlite::{Connection, OpenFlags};
+use telecine::{
+    ending::Ending,
+    item::UnixMillis,
+    ledger::{Answer, Answered, Decision, ItemId, Ledger, Marker},
+    limit::Limit,
+    pipeline::OnDoubt,
+    report::{EndOfRun, Summary},
+    sandbox::{Fault, Faults, ListOrder, Policy, Video},
+};
+
+use crate::{
+    support::{KEY, Life, T0, Theatre},
+    tally::Part,
+};
+
+/// After the faults stop, everything must be settled within so many lives.
+const CALM_LIVES_MAX: u32 = 8;
+
+/// Everything a seed decides.
+#[derive(Clone, Debug)]
+pub(crate) struct Knobs {
+    seed: u64,
+    rows: usize,
+    rate: &'static str,
+    cap: Option<&'static str>,
+    concurrency: usize,
+    marker: Marker,
+    on_doubt: OnDoubt,
+    service: Policy,
+    lives: Vec<Cut>,
+    strangers: u32,
+    deletions: u32,
+}
+
+/// How a life ends before its time.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    Killed(Duration),
+    Stopped(Duration),
+}
+
+/// What was seen of one seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Story {
+    pub(crate) virtual_ms: i64,
+    pub(crate) lives: u64,
+    pub(crate) cuts: u64,
+    pub(crate) uploads: u64,
+    pub(crate) faults: u64,
+    /// Requests that were on the wire when the program was killed.
+    pub(crate) torn: u64,
+    pub(crate) asked: u64,
+    /// A digest of everything the service saw.
+    pub(crate) trace: u64,
+}
+
+impl Knobs {
+    /// The knobs of a seed.
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let span = |dice: &mut fastrand::Rng, max_ms: u64| Duration::from_millis(dice.u64(0..=max_ms));
+        fn one<T: Copy>(dice: &mut fastrand::Rng, choices: &[T]) -> T {
+            choices[dice.usize(0..choices.len())]
+        }
+        let on_doubt = one(
+            &mut dice,
+            &[
+                OnDoubt::Hold,
+                OnDoubt::Hold,
+                OnDoubt::Hold,
+                OnDoubt::Hold,
+                OnDoubt::Auto,
+                OnDoubt::Auto,
+                OnDoubt::Auto,
+                OnDoubt::Ask,
+            ],
+        );
+        let kinds: Vec<Fault> = Fault::passing().into_iter().filter(|_| dice.bool()).collect();
+        let answer_max = one(&mut dice, &[80, 4_000, 30_000]);
+        let index_max = one(&mut dice, &[5_000, 5_000, 5_000, 60_000, 60_000, 600_000, 600_000, 10_800_000]);
+        let service = Policy {
+            upload_rate: one(&mut dice, &[None, None, None, None, Some("1/5s")]).map(limit),
+            answer_delay: Duration::from_millis(20)..=Duration::from_millis(answer_max),
+            index_delay: Duration::from_secs(1)..=Duration::from_millis(index_max),
+            fail_share: one(&mut dice, &[0.0, 0.0, 0.2]),
+            lateness_max: span(&mut dice, 840_000),
+            visibility_lag: one(&mut dice, &[0, 0, 60_000, 840_000])
+                .max(0)
+                .try_into()
+                .map(Duration::from_millis)
+                .unwrap_or_default(),
+            order: one(&mut dice, &[ListOrder::NewestFirst, ListOrder::NewestFirst, ListOrder::OldestFirst]),
+            faults: Faults { share: one(&mut dice, &[0.0, 0.1, 0.3, 0.5, 0.8]), kinds },
+            read_fault_share: one(&mut dice, &[0.0, 0.0, 0.1, 0.3]),
+            clock_ahead_ms: dice.i64(-600_000..=600_000),
+            seed,
+            ..Policy::default()
+        };
+        let lives = (0..dice.usize(0..=3))
+            .map(|_| {
+                let longest = one(&mut dice, &[3_000, 30_000, 1_200_000]);
+                let after = Duration::from_millis(dice.u64(1..longest));
+                if dice.u8(0..4) == 0 { Cut::Stopped(after) } else { Cut::Killed(after) }
+            })
+            .collect();
+        Self {
+            seed,
+            rows: dice.usize(2..=8),
+            rate: one(&mut dice, &["1/s", "1/s", "2/s", "10/s", "1/10s", "1/min"]),
+            cap: one(&mut dice, &[None, None, Some("5/10m"), Some("3/2m"), Some("10/1h")]),
+            concurrency: dice.usize(1..=8),
+            marker: one(&mut dice, &[Marker::On, Marker::On, Marker::On, Marker::On, Marker::Off]),
+            on_doubt,
+            service,
+            lives,
+            strangers: if on_doubt == OnDoubt::Auto { 0 } else { one(&mut dice, &[0, 0, 1, 4]) },
+            deletions: one(&mut dice, &[0, 0, 0, 1]),
+        }
+    }
+
+    fn theatre(&self) -> Theatre {
+        let mut theatre = Theatre::new(self.service.clone(), self.rows);
+        theatre.policy.rate = limit(self.rate);
+        theatre.rates.upload = limit(self.rate);
+        theatre.policy.caps = self.cap.map(limit).into_iter().collect();
+        theatre.policy.concurrency = self.concurrency;
+        theatre.policy.marker = self.marker;
+        theatre.policy.doubts.on_doubt = self.on_doubt;
+        theatre
+    }
+}
+
+fn limit(text: &str) -> Limit {
+    text.parse().unwrap_or_else(|fault| panic!("{text}: {fault}"))
+}
+
+/// One seed of every so many is played twice: the same seed must tell the same story.
+const TWICE: u64 = 100;
+
+/// Plays one seed and counts what was seen.
+pub(crate) fn seed(seed: u64) -> Part {
+    let mut part = Part::default();
+    let knobs = Knobs::of(seed);
+    let told = play(&knobs).and_then(|story| {
+        if seed % TWICE == 0 && play(&knobs)? != story {
+            return Err("O11 determinism: the same seed told another story".to_owned());
+        }
+        Ok(story)
+    });
+    part.add("seeds", 1);
+    match told {
+        Ok(story) => {
+            part.add("virtual seconds", u64::try_from(story.virtual_ms / 1000).unwrap_or(0));
+            part.add("lives", story.lives);
+            part.add("kills and stops", story.cuts);
+            part.add("requests torn by a kill", story.torn);
+            part.add("uploads", story.uploads);
+            part.add("faults", story.faults);
+            part.add("questions", story.asked);
+        }
+        Err(fault) => part.failures.push(format!("seed {seed}: {fault}; {knobs:?}")),
+    }
+    part
+}
+
+/// Plays one seed to its end. The error says which promise was broken.
+pub(crate) fn play(knobs: &Knobs) -> Result<Story, String> {
+    let mut play = Play {
+        theatre: knobs.theatre(),
+        knobs,
+        dice: fastrand::Rng::with_seed(knobs.seed ^ 0x5eed),
+        story: Story::default(),
+        resent: BTreeMap::new(),
+        items: Vec::new(),
+    };
+    for cut in &knobs.lives {
+        let (kill, stop) = match cut {
+            Cut::Killed(after) => (Some(*after), None),
+            Cut::Stopped(after) => (None, Some(*after)),
+        };
+        play.live(kill, stop)?;
+        play.story.cuts += 1;
+    }
+    play.theatre.policy.wait = Some(Duration::from_hours(30));
+    play.theatre.world.calm_down();
+    for _ in 0..CALM_LIVES_MAX {
+        play.live(None, None)?;
+        play.answer_questions()?;
+        if play.is_settled() {
+            return play.end();
+        }
+    }
+    Err(format!("O6 liveness: not settled {CALM_LIVES_MAX} lives after the faults stopped: {:?}", play.items))
+}
+
+/// One item as the ledger has it.
+#[derive(Clone, Debug)]
+struct Item {
+    id: i64,
+    state: String,
+    url: String,
+    video_no: Option<String>,
+}
+
+struct Play<'a> {
+    theatre: Theatre,
+    knobs: &'a Knobs,
+    dice: fastrand::Rng,
+    story: Story,
+    /// How often a human ordered a source to be sent again though the service might have it.
+    resent: BTreeMap<String, usize>,
+    items: Vec<Item>,
+}
+
+impl Play<'_> {
+    fn live(&mut self, kill: Option<Duration>, stop: Option<Duration>) -> Result<(), String> {
+        for number in 0..self.knobs.strangers {
+            let url = format!("https://stranger/{}-{number}.mp4", self.story.lives);
+            self.theatre.world.upload_foreign(KEY, "default", &url);
+        }
+        let before = self.theatre.now;
+        self.story.lives += 1;
+        let life = self.theatre.live_with(kill, stop);
+        self.story.virtual_ms += self.theatre.now.since_ms(before);
+        if let Life::Failed(fault) = &life {
+            return Err(format!("a life failed: {fault}"));
+        }
+        if let Life::Ended(Ending::Stopped { cause, .. }) = &life {
+            return Err(format!("a life was stopped: {cause}"));
+        }
+        self.check()?;
+        if let Life::Ended(ending) = &life {
+            self.check_report(ending)?;
+        }
+        self.delete_something();
+        Ok(())
+    }
+
+    /// What the program would report agrees with its ledger, and its exit code with both.
+    fn check_report(&self, ending: &Ending) -> Result<(), String> {
+        let snapshot = self.theatre.snapshot();
+        let run = snapshot.latest_run().map_err(words)?.ok_or("O10: a run without a record")?;
+        let end = EndOfRun {
+            command: "import",
+            run,
+            ending: ending.clone(),
+            broken_manifests: Vec::new(),
+            signal: None,
+            at: self.theatre.now,
+            rate: self.knobs.rate.to_owned(),
+            caps: Vec::new(),
+            price: None,
+            parities: Vec::new(),
+        };
+        let summary = Summary::of_run(&snapshot, end, Vec::new()).map_err(|fault| format!("O10: {fault}"))?;
+        let open = summary.items.total
+            - summary.items.indexed
+            - summary.items.failed
+            - summary.items.rejected
+            - summary.items.abandoned;
+        let is_final = *ending == Ending::Settled;
+        let says_done = summary.exit_code == 0 || summary.exit_code == 4;
+        if is_final && says_done && open > 0 {
+            return Err(format!("O10: exit {} with {open} open items", summary.exit_code));
+        }
+        Ok(())
+    }
+
+    fn open(&self) -> Result<Connection, String> {
+        Connection::open_with_flags(self.theatre.ledger(), OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(words)
+    }
+
+    /// Everything that must hold at any moment.
+    fn check(&mut self) -> Result<(), String> {
+        if !self.theatre.ledger().exists() {
+            return Ok(());
+        }
+        let connection = self.open()?;
+        let Ok(mut statement) = connection.prepare(
+            "SELECT item.id, item.state, item.submission ->> '$.url', attempt.video_no FROM item \
+             LEFT JOIN attempt ON attempt.id = item.attempt ORDER BY item.id",
+        ) else {
+            // killed before the ledger had its tables
+            return Ok(());
+        };
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(Item { id: row.get(0)?, state: row.get(1)?, url: row.get(2)?, video_no: row.get(3)? })
+        };
+        self.items = statement.query_map([], read).and_then(Iterator::collect).map_err(words)?;
+        self.story.torn += self.items.iter().filter(|item| item.state == "sending").count() as u64;
+        let ours: Vec<Video> = self.ours();
+        let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
+        for video in &ours {
+            *taken.entry(&video.url).or_default() += 1;
+        }
+        for (url, times) in &taken {
+            if *times > 1 + self.resent.get(*url).copied().unwrap_or(0) {
+                return Err(format!("O1 double pay: {url} was taken {times} times"));
+            }
+        }
+        let by_number: BTreeMap<&str, &str> =
+            ours.iter().map(|video| (video.video_no.as_str(), video.url.as_str())).collect();
+        for item in &self.items {
+            let is_free = item.state == "pending" || item.state == "rejected";
+            if is_free && taken.contains_key(item.url.as_str()) && !self.resent.contains_key(&item.url) {
+                return Err(format!("O1 next: {} is {} and at the service", item.url, item.state));
+            }
+            if let Some(number) = &item.video_no
+                && by_number.get(number.as_str()) != Some(&item.url.as_str())
+            {
+                return Err(format!("O4 mapping: {} is bound to {number}, which is not its video", item.url));
+            }
+        }
+        let stake: i64 =
+            connection.query_row("SELECT uploads FROM stake", [], |row| row.get(0)).map_err(words)?;
+        if usize::try_from(stake).unwrap_or(0) < ours.len() {
+            return Err(format!("O7 money: {stake} at stake, {} taken", ours.len()));
+        }
+        self.check_windows(&ours)
+    }
+
+    fn ours(&self) -> Vec<Video> {
+        let videos = self.theatre.world.videos_ever();
+        videos.into_iter().filter(|video| video.url.starts_with("https://host/")).collect()
+    }
+
+    /// No trailing window at the service holds more than the cap, by the moments it accepted.
+    fn check_windows(&self, ours: &[Video]) -> Result<(), String> {
+        let Some(cap) = self.knobs.cap.map(limit) else { return Ok(()) };
+        let mut moments: Vec<UnixMillis> = ours.iter().map(|video| video.created_at).collect();
+        moments.sort();
+        let count = cap.count() as usize;
+        for window in moments.windows(count + 1) {
+            let span = window[count].since_ms(window[0]);
+            if span < cap.span_ms() {
+                return Err(format!("O5 quota: {} accepted within {span} ms", count + 1));
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody deletes a video of ours that is long settled.
+    fn delete_something(&mut self) {
+        for _ in 0..self.knobs.deletions {
+            let settled: Vec<&Item> = self.items.iter().filter(|item| item.state == "indexed").collect();
+            if let Some(item) = self.dice.choice(&settled)
+                && let Some(number) = &item.video_no
+            {
+                self.theatre.world.delete(number);
+            }
+        }
+    }
+
+    /// A human who can see everything answers every question rightly, or gives up.
+    fn answer_questions(&mut self) -> Result<(), String> {
+        let asked: Vec<Item> = self.items.iter().filter(|item| item.state == "asked").cloned().collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        self.story.asked += asked.len() as u64;
+        let videos = self.ours();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(words)?;
+        let at = self.theatre.now;
+        let ledger = Ledger::open_offline(&self.theatre.ledger(), at).map_err(words)?;
+        for item in asked {
+            let own = videos.iter().find(|video| video.url == item.url);
+            let answer = match own {
+                Some(video) => Answer::Adopt(number(&video.video_no)?),
+                None if self.dice.bool() => {
+                    *self.resent.entry(item.url.clone()).or_default() += 1;
+                    Answer::Resend
+                }
+                None => Answer::GiveUp,
+            };
+            let decision = Decision { answer, who: "human".to_owned(), why: "seen".to_owned(), at };
+            let answered =
+                runtime.block_on(ledger.answer(ItemId::numbered(item.id), decision)).map_err(words)?;
+            if answered != Answered::Done {
+                return Err(format!("an answer was not taken: {answered:?}"));
+            }
+        }
+        runtime.block_on(ledger.close());
+        Ok(())
+    }
+
+    fn is_settled(&self) -> bool {
+        let final_states = ["indexed", "failed", "rejected", "abandoned"];
+        let deleted: Vec<&Item> =
+            self.items.iter().filter(|item| !final_states.contains(&item.state.as_str())).collect();
+        deleted.is_empty()
+    }
+
+    /// Everything that must hold at the end.
+    fn end(mut self) -> Result<Story, String> {
+        if self.items.len() != self.knobs.rows {
+            return Err(format!("O3 nothing lost: {} rows, {} items", self.knobs.rows, self.items.len()));
+        }
+        let bound: Vec<&str> = self.items.iter().filter_map(|item| item.video_no.as_deref()).collect();
+        for video in self.ours() {
+            let given_up = self.items.iter().any(|item| item.url == video.url && item.state == "abandoned");
+            let resent = self.resent.contains_key(&video.url);
+            if !bound.contains(&video.video_no.as_str()) && !given_up && !resent {
+                return Err(format!("O2 orphan: {} of {} belongs to nobody", video.video_no, video.url));
+            }
+        }
+        let problems = self.theatre.snapshot().problems().map_err(words)?;
+        if !problems.is_empty() {
+            return Err(format!("O8 ledger: {problems:?}"));
+        }
+        let stats = self.theatre.world.stats();
+        self.story.uploads = stats.uploads;
+        self.story.faults = stats.faults;
+        self.story.trace =
+            trace(&format!("{stats:?} {} {:?}", self.theatre.now, self.theatre.world.videos_ever()));
+        debug_assert!(self.theatre.now >= T0, "time ran");
+        Ok(self.story)
+    }
+}
+
+fn number(text: &str) -> Result<telecine::item::VideoNo, String> {
+    telecine::item::VideoNo::parse(text).ok_or_else(|| format!("{text} is no video number"))
+}
+
+fn words(fault: impl std::fmt::Display) -> String {
+    fault.to_string()
+}
+
+/// FNV-1a: enough to tell two traces apart.
+fn trace(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
