@@ -240,6 +240,9 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// Sets what durability needs and reads it back: libraries and builds override defaults.
 fn configure(connection: &Connection) -> Result<(), LedgerError> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_WAIT_MS))?;
+    // a new file begins in the older mode; its journal must be gone for good before the log counts, or a power cut
+    // brings it back and undoes everything since
+    connection.pragma_update(None, "synchronous", "EXTRA")?;
     let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if is_planted(Bug::SynchronousNormal) {
         connection.pragma_update(None, "synchronous", "NORMAL")?;

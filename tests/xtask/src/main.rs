@@ -3,6 +3,7 @@
 #[path = "../../support/mod.rs"]
 mod support;
 
+mod power;
 mod simulate;
 mod tally;
 
@@ -19,7 +20,7 @@ use telecine::planted::Bug;
 const FAILURES_MAX: usize = 5;
 
 const USAGE: &str = "usage: cargo xtask reliability LANE [--from N] [--count N] [--seconds N] [--threads N] [--plant BUG] [--record]
-       lanes: simulate";
+       lanes: simulate power";
 
 /// What to run, and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +72,7 @@ fn run() -> Result<bool, String> {
     let started = Instant::now();
     let commit = tally::commit();
     let part = match lane.as_str() {
+        "power" => each_seed(amount, power::seed),
         "simulate" => each_seed(amount, simulate::seed),
         _ => return Err(USAGE.to_owned()),
     };

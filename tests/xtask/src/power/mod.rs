@@ -1,0 +1,332 @@
+//! Power cuts: a ledger at work on a disk in memory that records every operation; then the power fails after each of
+//! them, in several ways, and the ledger is opened again from what is left.
+//!
+//! Whatever a verb had promised by then must be there; the verb that was under way has happened wholly or not at all.
+//! Now and then the power fails once more while the ledger is being opened.
+
+mod disk;
+mod vfs;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use rusqlite::Connection;
+use telecine::{
+    item::{ManifestRow, SourceUrl, Submission, UnixMillis, VideoNo},
+    ledger::{
+        Answer, Binding, BoundBy, Claim, ClaimAnswer, ClaimTerms, Decision, FailedRows, Identity, ItemId,
+        KeyChange, Ledger, Marker, Question, Restored, RunId, Seen, Settlement, Sight, SourceId,
+    },
+    lifecycle::Event,
+};
+
+use crate::tally::Part;
+use disk::{Durable, Files, Loss, Op};
+
+const T0: UnixMillis = UnixMillis(1_700_000_000_000);
+/// Verbs in one play.
+const STEPS: usize = 24;
+/// One image in so many is checked page by page.
+const DEEP: u64 = 64;
+/// One image in so many loses power again while it is opened.
+const TWICE: u64 = 16;
+
+/// Plays one seed: a ledger at work, and every power cut in it.
+pub(crate) fn seed(seed: u64) -> Part {
+    vfs::install();
+    let mut part = Part::default();
+    part.add("plays", 1);
+    if let Err(fault) = play(seed, &mut part) {
+        part.failures.push(format!("seed {seed}: {fault}"));
+    }
+    part
+}
+
+/// What a verb had promised when it returned.
+struct Promise {
+    /// Operations the disk had seen by then.
+    ops: usize,
+    state: String,
+}
+
+fn play(seed: u64, part: &mut Part) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(words)?;
+    let path = folder.path().join("ledger.db");
+    vfs::switch_on(Files::new());
+    let promises = work(seed, &path)?;
+    let log = vfs::take_log();
+    let mut durable = Durable::of(Files::new());
+    let mut dice = fastrand::Rng::with_seed(seed ^ 0x00d1_5c00);
+    let mut kept = 0;
+    for (done, op) in log.iter().enumerate() {
+        durable.take(op);
+        while promises.get(kept).is_some_and(|promise| promise.ops <= done + 1) {
+            kept += 1;
+        }
+        // a sync alone leaves less to lose than the operation before it
+        let losses: &[Loss] = if matches!(op, Op::Sync { .. }) { &[Loss::All] } else { Loss::ALL };
+        for loss in losses {
+            let image = durable.cut(*loss, &mut dice);
+            part.add("images", 1);
+            let allowed = &promises[kept.saturating_sub(1)..(kept + 1).min(promises.len())];
+            let is_fresh = kept == 0;
+            judge(&path, image, allowed, is_fresh, &mut dice, part)
+                .map_err(|fault| format!("power lost ({loss:?}) after operation {}: {fault}", done + 1))?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens an image and compares it with what was promised.
+fn judge(
+    path: &Path,
+    image: Files,
+    allowed: &[Promise],
+    is_fresh: bool,
+    dice: &mut fastrand::Rng,
+    part: &mut Part,
+) -> Result<(), String> {
+    vfs::switch_on(image.clone());
+    let mut state = opened(path)?;
+    if dice.u64(0..TWICE) == 0 {
+        let log = vfs::take_log();
+        let mut durable = Durable::of(image);
+        for op in log.iter().take(dice.usize(0..=log.len())) {
+            durable.take(op);
+        }
+        let loss = Loss::ALL[dice.usize(0..Loss::ALL.len())];
+        vfs::switch_on(durable.cut(loss, dice));
+        part.add("cuts while opening", 1);
+        state = opened(path).map_err(|fault| format!("and again while opening ({loss:?}): {fault}"))?;
+    }
+    if dice.u64(0..DEEP) == 0 {
+        part.add("images checked page by page", 1);
+        let problems =
+            telecine::ledger::Snapshot::open(path).and_then(|shot| shot.problems()).map_err(words)?;
+        if !problems.is_empty() {
+            return Err(format!("{problems:?}"));
+        }
+    }
+    let is_promised = allowed.iter().any(|promise| promise.state == state) || (is_fresh && state.is_empty());
+    if is_promised {
+        return Ok(());
+    }
+    let wanted: Vec<&str> = allowed.iter().map(|promise| promise.state.as_str()).collect();
+    Err(format!("the ledger holds\n{state}\nexpected one of\n{wanted:#?}"))
+}
+
+/// Opens the ledger as the program does, closes it, and says what it holds.
+fn opened(path: &Path) -> Result<String, String> {
+    let ledger = Ledger::open(path, &identity(), T0.plus(Duration::from_hours(1))).map_err(words)?;
+    runtime()?.block_on(ledger.close());
+    state(path)
+}
+
+/// Everything that verbs promise, as text; what was on the wire counts as in doubt, as it does after opening.
+fn state(path: &Path) -> Result<String, String> {
+    let connection = Connection::open(path).map_err(words)?;
+    let mut text = String::new();
+    for sql in [
+        "SELECT 'item ' || id || replace(state, 'sending', 'in_doubt') FROM item ORDER BY id",
+        "SELECT 'attempt ' || id || replace(state, 'sending', 'in_doubt') || coalesce(video_no, '') || forced \
+         FROM attempt ORDER BY id",
+        "SELECT 'asked ' || attempt FROM question ORDER BY attempt",
+        "SELECT 'answered ' || attempt || event FROM answer ORDER BY id",
+        "SELECT 'run ' || id || coalesce(exit_code, '') FROM run ORDER BY id",
+        "SELECT 'reading ' || run || ':' || rows || complete FROM reading ORDER BY run",
+        "SELECT 'clear ' || id || clear_at FROM attempt WHERE clear_at IS NOT NULL ORDER BY id",
+    ] {
+        let mut statement = connection.prepare(sql).map_err(words)?;
+        let lines = statement.query_map([], |row| row.get::<_, String>(0)).map_err(words)?;
+        for line in lines {
+            text.push_str(&line.map_err(words)?);
+            text.push(' ');
+        }
+    }
+    Ok(text)
+}
+
+fn identity() -> Identity {
+    Identity {
+        origin: "https://service.example".to_owned(),
+        key_digest: [1; 32],
+        fresh_secret: [7; 32],
+        key_change: KeyChange::Refused,
+        high_water: None,
+        restored: Restored::Refused,
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread().build().map_err(words)
+}
+
+fn words(fault: impl std::fmt::Display) -> String {
+    fault.to_string()
+}
+
+/// A ledger at work, verb by verb as the dice fall.
+struct Desk {
+    ledger: Ledger,
+    run: RunId,
+    source: SourceId,
+    open: Vec<Claim>,
+    doubts: Vec<Claim>,
+    accepted: i64,
+    now: UnixMillis,
+}
+
+fn work(seed: u64, path: &Path) -> Result<Vec<Promise>, String> {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut promises = Vec::new();
+    let runtime = runtime()?;
+    let ledger = Ledger::open(path, &identity(), T0).map_err(words)?;
+    promise(&mut promises, path)?;
+    let mut desk = runtime.block_on(Desk::begin(ledger, 0, &mut promises, path))?;
+    for step in 0..STEPS {
+        desk.now = desk.now.plus_ms(1_000);
+        if step % 9 == 8 {
+            // leave and come back: the log is written into the main file
+            let Desk { ledger, accepted, .. } = desk;
+            runtime.block_on(ledger.close());
+            let ledger = Ledger::open(path, &identity(), T0.plus_ms(60_000)).map_err(words)?;
+            promise(&mut promises, path)?;
+            desk = runtime.block_on(Desk::begin(ledger, accepted, &mut promises, path))?;
+        } else {
+            runtime.block_on(desk.act(&mut dice))?;
+            promise(&mut promises, path)?;
+        }
+    }
+    runtime.block_on(desk.ledger.close());
+    promise(&mut promises, path)?;
+    Ok(promises)
+}
+
+/// Notes what the ledger promises now.
+fn promise(promises: &mut Vec<Promise>, path: &Path) -> Result<(), String> {
+    // the disk is read after the verb returned; that must not count as its work
+    let ops = vfs::ops();
+    promises.push(Promise { ops, state: state(path)? });
+    Ok(())
+}
+
+impl Desk {
+    async fn begin(
+        ledger: Ledger,
+        accepted: i64,
+        promises: &mut Vec<Promise>,
+        path: &Path,
+    ) -> Result<Self, String> {
+        let name = format!("run {}", vfs::ops());
+        let run = ledger.begin_run(name, "import", T0).await.map_err(words)?;
+        promise(promises, path)?;
+        let columns = vec!["url".to_owned()];
+        let source = ledger.begin_reading(run, "m.csv".to_owned(), columns, None).await.map_err(words)?;
+        promise(promises, path)?;
+        let rows = (0..8).map(row).collect();
+        ledger.admit(run, source, rows, FailedRows::Leave, T0).await.map_err(words)?;
+        promise(promises, path)?;
+        Ok(Self {
+            ledger,
+            run,
+            source,
+            open: Vec::new(),
+            doubts: Vec::new(),
+            accepted,
+            now: T0.plus_ms(120_000),
+        })
+    }
+
+    async fn act(&mut self, dice: &mut fastrand::Rng) -> Result<(), String> {
+        let done = match dice.u8(0..10) {
+            0..=3 => self.claim().await,
+            4 | 5 => self.answered(Event::Accepted).await,
+            6 => self.answered(Event::Doubted).await,
+            7 => {
+                self.answered([Event::RefusedForNow, Event::Rejected, Event::NotSent][dice.usize(0..3)]).await
+            }
+            8 => self.ask_and_answer(dice).await,
+            _ => self.observe().await,
+        };
+        done.map_err(words)
+    }
+
+    async fn claim(&mut self) -> Result<(), telecine::ledger::LedgerError> {
+        let terms = ClaimTerms {
+            run: self.run,
+            sources: vec![self.source],
+            caps: Vec::new(),
+            start_within: Duration::from_secs(5),
+            acceptance_lag_max: Duration::from_mins(15),
+            marker: Marker::On,
+            uploads_max: None,
+            disk_free_min: 0,
+        };
+        if let ClaimAnswer::Claimed(claim) = self.ledger.claim(Arc::new(terms), self.now).await? {
+            self.open.push(*claim);
+        }
+        Ok(())
+    }
+
+    async fn answered(&mut self, event: Event) -> Result<(), telecine::ledger::LedgerError> {
+        let Some(claim) = self.open.pop() else { return Ok(()) };
+        let bound = (event == Event::Accepted).then(|| {
+            self.accepted += 1;
+            let video_no = VideoNo::parse(&format!("VI{:06}", self.accepted));
+            video_no.map(|video_no| Binding { video_no, uploaded_at: Some(self.now), by: BoundBy::Reply })
+        });
+        let settlement = Settlement { event, at: self.now, bound: bound.flatten(), cause: None };
+        self.ledger.settle(claim.attempt, settlement).await?;
+        if event == Event::Doubted {
+            self.doubts.push(claim);
+        }
+        Ok(())
+    }
+
+    async fn ask_and_answer(
+        &mut self,
+        dice: &mut fastrand::Rng,
+    ) -> Result<(), telecine::ledger::LedgerError> {
+        let Some(claim) = self.doubts.pop() else { return Ok(()) };
+        if dice.bool() {
+            return self.ledger.note_clear(claim.attempt, Some(self.now)).await;
+        }
+        if dice.bool() {
+            let question = Question { text: "which one".to_owned(), candidates: Vec::new() };
+            return self.ledger.ask(claim.attempt, question, self.now).await;
+        }
+        let answer = if dice.bool() { Answer::Resend } else { Answer::GiveUp };
+        let decision = Decision { answer, who: "a".to_owned(), why: "b".to_owned(), at: self.now };
+        let item = ItemId::numbered(dice.i64(1..=8));
+        self.ledger.answer(item, decision).await.map(drop)
+    }
+
+    async fn observe(&mut self) -> Result<(), telecine::ledger::LedgerError> {
+        let watches = self.ledger.watches(self.now.plus(Duration::from_hours(1)), 1).await?;
+        let sights =
+            watches.into_iter().map(|watch| Sight { item: watch.item, seen: Seen::Indexed }).collect();
+        self.ledger.observe(sights, self.now).await
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it stands beside faults in a list")]
+fn row(number: u64) -> Result<ManifestRow, telecine::item::RowFault> {
+    let url = format!("https://host/{number}.mp4");
+    let parsed = SourceUrl::parse(&url);
+    let Ok(parsed) = parsed else { panic!("{url} is a good address") };
+    Ok(ManifestRow {
+        line: number + 2,
+        cells: vec![url],
+        external_id: None,
+        submission: Submission {
+            url: parsed,
+            namespace: "default".to_owned(),
+            tags: Vec::new(),
+            coordinates: None,
+            datetime_taken: None,
+            camera_model: None,
+            callback: None,
+            retain_original_video: None,
+            video_transcription_prompt: None,
+        },
+    })
+}
