@@ -37,14 +37,15 @@ use crate::{
 use doors::Refusal;
 use upload::{Patience, UploadEnd, UploadPlan};
 
-/// While things change, the hall looks at the ledger this often…
-const PULSE: Duration = Duration::from_secs(1);
+/// While things change, the hall looks at a small ledger this often…
+const PULSE: Duration = Duration::from_millis(100);
 /// …and this often while nothing does.
 const PULSE_MAX: Duration = Duration::from_mins(5);
-/// Counting a large ledger takes long; it is then looked at less often.
+/// Counting a larger ledger takes longer; it is looked at less often: once in so many milliseconds for each thousand
+/// items…
+const PULSE_MS_PER_THOUSAND: u64 = 25;
+/// …but at least this often.
 const PULSE_LARGE: Duration = Duration::from_secs(5);
-/// What is large, in items.
-const LARGE: u64 = 200_000;
 
 /// A request must start within this span of its claim; later it is not sent at all.
 const START_WITHIN: Duration = Duration::from_secs(5);
@@ -248,7 +249,8 @@ impl<T: Transport> Hall<'_, T> {
             if let Some(ending) = self.ending(&standing) {
                 return Ok(ending);
             }
-            let pulse = if tally.total() > LARGE { PULSE_LARGE } else { PULSE };
+            let pulse = Duration::from_millis(tally.total() / 1_000 * PULSE_MS_PER_THOUSAND);
+            let pulse = pulse.clamp(PULSE, PULSE_LARGE);
             let has_stage_ended = tokio::select! {
                 biased;
                 () = self.doors.clock.sleep(pulse) => false,

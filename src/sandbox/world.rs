@@ -248,6 +248,14 @@ impl World {
         state.videos.clone()
     }
 
+    /// Every video an account had accepted up to now.
+    #[must_use]
+    pub fn videos_of(&self, account: &str) -> Vec<Video> {
+        let mut state = self.state();
+        state.let_effects_happen();
+        state.videos.iter().filter(|video| video.account == account).cloned().collect()
+    }
+
     /// Every video that is, or will be, accepted of all requests made so far.
     #[must_use]
     pub fn videos_ever(&self) -> Vec<Video> {

@@ -3,11 +3,13 @@
 #[path = "../../support/mod.rs"]
 mod support;
 
+mod kill;
 mod power;
 mod simulate;
 mod tally;
 
 use std::{
+    path::PathBuf,
     process::ExitCode,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
@@ -20,7 +22,7 @@ use telecine::planted::Bug;
 const FAILURES_MAX: usize = 5;
 
 const USAGE: &str = "usage: cargo xtask reliability LANE [--from N] [--count N] [--seconds N] [--threads N] [--plant BUG] [--record]
-       lanes: simulate power";
+       lanes: simulate power kill error";
 
 /// What to run, and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -55,16 +57,18 @@ fn run() -> Result<bool, String> {
     let mut amount =
         Amount { from: 0, count: u64::MAX, until: Instant::now() + Duration::from_hours(24), threads: 2 };
     let mut is_recorded = false;
+    let mut binary = PathBuf::from("target/release/telecine");
     while let Some(flag) = args.next() {
-        let mut number = || -> Result<u64, String> {
+        let number = |args: &mut dyn Iterator<Item = String>| -> Result<u64, String> {
             args.next().and_then(|text| text.parse().ok()).ok_or_else(|| format!("{flag} needs a number"))
         };
         match flag.as_str() {
-            "--from" => amount.from = number()?,
-            "--count" => amount.count = number()?,
-            "--seconds" => amount.until = Instant::now() + Duration::from_secs(number()?),
-            "--threads" => amount.threads = usize::try_from(number()?).unwrap_or(1).max(1),
-            "--plant" => plant(number()?)?,
+            "--binary" => binary = args.next().map(PathBuf::from).ok_or("--binary needs a path")?,
+            "--from" => amount.from = number(&mut args)?,
+            "--count" => amount.count = number(&mut args)?,
+            "--seconds" => amount.until = Instant::now() + Duration::from_secs(number(&mut args)?),
+            "--threads" => amount.threads = usize::try_from(number(&mut args)?).unwrap_or(1).max(1),
+            "--plant" => plant(number(&mut args)?)?,
             "--record" => is_recorded = true,
             _ => return Err(USAGE.to_owned()),
         }
@@ -72,6 +76,11 @@ fn run() -> Result<bool, String> {
     let started = Instant::now();
     let commit = tally::commit();
     let part = match lane.as_str() {
+        "kill" | "error" => {
+            kill::can_trace()?;
+            kill::set_binary(&binary)?;
+            each_seed(amount, if lane == "kill" { kill::kill_seed } else { kill::error_seed })
+        }
         "power" => each_seed(amount, power::seed),
         "simulate" => each_seed(amount, simulate::seed),
         _ => return Err(USAGE.to_owned()),

@@ -1,0 +1,325 @@
+//! The real binary, killed at system calls, fed with errors, and run on disks that fill up; a sandbox in this process
+//! knows what it really took.
+//!
+//! A case: one run with an injected fault (by `strace`), perhaps a second one, then a run in peace. Afterwards each row
+//! is at the service at most once, and whatever is there stands in the ledger as sent.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags};
+use telecine::{
+    clock::Clock,
+    sandbox::{Policy, SandboxServer, World, serve},
+};
+
+use crate::tally::Part;
+
+/// Rows of each run.
+const ROWS: usize = 6;
+/// System calls a ledger, a socket or a report is made of.
+const CALLS: &[&str] = &[
+    "pwrite64",
+    "fdatasync",
+    "fsync",
+    "write",
+    "writev",
+    "sendto",
+    "recvfrom",
+    "openat",
+    "ftruncate",
+    "fcntl",
+    "unlink",
+    "rename",
+    "connect",
+    "close",
+    "mkdir",
+    "pread64",
+    "futex",
+    "epoll_wait",
+];
+/// What a system call can fail with.
+const ERRORS: &[(&str, &[&str])] = &[
+    ("pwrite64", &["EIO", "ENOSPC", "EDQUOT", "EROFS"]),
+    ("fdatasync", &["EIO", "ENOSPC"]),
+    ("fsync", &["EIO", "ENOSPC"]),
+    ("pread64", &["EIO"]),
+    ("openat", &["EMFILE", "EACCES", "EROFS"]),
+    ("ftruncate", &["EIO"]),
+    ("fcntl", &["EIO"]),
+    ("mkdir", &["ENOSPC"]),
+    ("connect", &["ETIMEDOUT", "ECONNREFUSED"]),
+    ("sendto", &["ECONNRESET", "EPIPE", "EINTR"]),
+    ("writev", &["ECONNRESET", "EPIPE", "EINTR"]),
+    ("recvfrom", &["ECONNRESET", "EINTR"]),
+    ("rename", &["ENOSPC"]),
+    ("unlink", &["EIO"]),
+];
+/// The highest call of a kind that is hit; a run makes fewer of most.
+const NTH_MAX: u64 = 90;
+/// A run that takes longer hangs.
+const RUN_MAX: &str = "60";
+/// One case in so many is followed to its end: every row indexed.
+const WHOLE: u64 = 400;
+
+/// The program under test.
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the program under test.
+pub(crate) fn set_binary(path: &Path) -> Result<(), String> {
+    let path = fs::canonicalize(path)
+        .map_err(|fault| format!("{}: {fault}; build it first: cargo build --release", path.display()))?;
+    let _ = BINARY.set(path);
+    Ok(())
+}
+
+/// Whether strace can be used here.
+pub(crate) fn can_trace() -> Result<(), String> {
+    let said = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    match said {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("strace is not here or may not trace; install it".to_owned()),
+    }
+}
+
+/// One kill: a system call by its number in the seed, then a run in peace.
+pub(crate) fn kill_seed(seed: u64) -> Part {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    // every call's first occurrences in turn, then by chance
+    let calls = CALLS.len() as u64;
+    let call = CALLS[usize::try_from(seed % calls).unwrap_or(0)];
+    let nth = seed / calls % NTH_MAX + 1;
+    let kill = |call: &str, nth: u64| format!("{call}:signal=KILL:when={nth}");
+    let mut faults = vec![kill(call, nth)];
+    if dice.u8(0..4) == 0 {
+        faults.push(kill(CALLS[dice.usize(0..CALLS.len())], dice.u64(1..40)));
+    }
+    case(seed, &faults, Expect::AnyEnd)
+}
+
+/// One error: a system call fails once, or from then on.
+pub(crate) fn error_seed(seed: u64) -> Part {
+    let pairs: Vec<(&str, &str)> =
+        ERRORS.iter().flat_map(|(call, errors)| errors.iter().map(move |error| (*call, *error))).collect();
+    let count = pairs.len() as u64;
+    let (call, error) = pairs[usize::try_from(seed % count).unwrap_or(0)];
+    let round = seed / count;
+    let sticky = if round % 2 == 1 { "+" } else { "" };
+    let nth = round / 2 % NTH_MAX + 1;
+    case(seed, &[format!("{call}:error={error}:when={nth}{sticky}")], Expect::OwnEnd)
+}
+
+/// How a run with a fault may end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    /// Killed, or any way.
+    AnyEnd,
+    /// By itself, with a documented exit code.
+    OwnEnd,
+}
+
+fn case(seed: u64, faults: &[String], expect: Expect) -> Part {
+    let mut part = Part::default();
+    if let Err(fault) = play(seed, faults, expect, &mut part) {
+        part.failures.push(format!("seed {seed} {faults:?}: {fault}"));
+    }
+    part
+}
+
+fn play(seed: u64, faults: &[String], expect: Expect, part: &mut Part) -> Result<(), String> {
+    let stage = Stage::new(seed)?;
+    for fault in faults {
+        let ended = stage.run(Some(fault), &[])?;
+        match ended.code {
+            None => part.add("kills", 1),
+            Some(_) => part.add("runs the fault did not kill", 1),
+        }
+        ended.check(expect)?;
+        if expect == Expect::OwnEnd {
+            part.add("errors", 1);
+        }
+        stage.check()?;
+    }
+    let ended = stage.run(None, &[])?;
+    ended.check(Expect::OwnEnd)?;
+    let open = stage.check()?;
+    part.add("requests left in doubt", open.in_doubt);
+    if open.pending > 0 {
+        return Err(format!("{} rows were not sent by a run in peace: {ended:?}", open.pending));
+    }
+    if seed % WHOLE == 0 {
+        let ended = stage.run(None, &["--settle-after", "1s", "--wait", "40s"])?;
+        part.add("followed to the end", 1);
+        let open = stage.check()?;
+        if open.in_doubt + open.pending > 0 && ended.code != Some(6) {
+            return Err(format!("not settled in the end: {ended:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What is open in a ledger.
+struct Open {
+    pending: u64,
+    in_doubt: u64,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+struct Ended {
+    /// None when it was killed.
+    code: Option<i32>,
+    stderr: String,
+}
+
+impl Ended {
+    fn check(&self, expect: Expect) -> Result<(), String> {
+        if self.stderr.contains("panicked") {
+            return Err(format!("it panicked: {}", self.stderr));
+        }
+        match self.code {
+            None if expect == Expect::AnyEnd => Ok(()),
+            None => Err(format!("it was ended by a signal: {}", self.stderr)),
+            Some(124) => Err(format!("it did not end within {RUN_MAX} s: {}", self.stderr)),
+            Some(0..=12) => Ok(()),
+            Some(code) => Err(format!("it ended with {code}: {}", self.stderr)),
+        }
+    }
+}
+
+/// A folder, a manifest, and an account of its own at the sandbox.
+struct Stage {
+    folder: tempfile::TempDir,
+    key: String,
+}
+
+/// A sandbox for many cases.
+struct Service {
+    world: Arc<World>,
+    address: SocketAddr,
+    _server: SandboxServer,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn service() -> &'static Service {
+    static SERVICE: OnceLock<Service> = OnceLock::new();
+    SERVICE.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.unwrap_or_else(|fault| panic!("no runtime: {fault}"));
+        let policy = Policy {
+            answer_delay: Duration::ZERO..=Duration::from_millis(2),
+            index_delay: Duration::ZERO..=Duration::ZERO,
+            ..Policy::default()
+        };
+        let world = Arc::new(World::new(policy, Clock::real()));
+        let own = Arc::clone(&world);
+        let server =
+            runtime.block_on(async { serve(own, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).await });
+        let server = server.unwrap_or_else(|fault| panic!("no sandbox: {fault}"));
+        Service { world, address: server.address(), _server: server, _runtime: runtime }
+    })
+}
+
+impl Stage {
+    fn new(seed: u64) -> Result<Self, String> {
+        let folder = tempfile::tempdir().map_err(words)?;
+        let rows = (0..ROWS)
+            .fold("url\n".to_owned(), |text, row| text + &format!("https://host/{seed}/{row}.mp4\n"));
+        fs::write(folder.path().join("m.csv"), rows).map_err(words)?;
+        Ok(Self { key: format!("key-{seed}"), folder })
+    }
+
+    fn run(&self, fault: Option<&str>, more: &[&str]) -> Result<Ended, String> {
+        let binary = BINARY.get().ok_or("no binary was named")?;
+        let mut command = Command::new("timeout");
+        command.args(["--signal=KILL", RUN_MAX]);
+        if let Some(fault) = fault {
+            let call = fault.split(':').next().unwrap_or_default();
+            command.args(["strace", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+            command.args(["-e", &format!("inject={fault}")]);
+        }
+        command.arg(binary).args(["import", "m.csv", "--ledger", "state/ledger.db", "--quiet"]);
+        command.args([
+            "--rate",
+            "1000/s",
+            "--list-rate",
+            "1000/s",
+            "--concurrency",
+            "3",
+            "--disk-reserve",
+            "0",
+        ]);
+        command.args(["--api-url", &format!("http://{}", service().address)]);
+        if more.is_empty() {
+            command.arg("--no-wait")
+        } else {
+            command.args(more)
+        };
+        let output = command
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("MEMORIES_API_KEY", &self.key)
+            .env("XDG_STATE_HOME", self.folder.path().join("far"))
+            .stdin(Stdio::null())
+            .output()
+            .map_err(words)?;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        // strace ends as its child did; timeout says 137 for a kill
+        let code = output.status.code().filter(|code| *code != 137);
+        Ok(Ended { code, stderr })
+    }
+
+    /// Compares the ledger with what the sandbox took, and says what is open.
+    fn check(&self) -> Result<Open, String> {
+        let mut taken: Vec<String> =
+            service().world.videos_of(&self.key).into_iter().map(|video| video.url).collect();
+        taken.sort();
+        let count = taken.len();
+        taken.dedup();
+        if taken.len() != count {
+            return Err(format!("O1 double pay: {count} videos of {} rows", taken.len()));
+        }
+        let mut open = Open { pending: 0, in_doubt: 0 };
+        let path = self.folder.path().join("state/ledger.db");
+        let items = items(&path)?;
+        for (url, state) in &items {
+            match state.as_str() {
+                "pending" if taken.contains(url) => {
+                    return Err(format!("O1 next: {url} is pending and at the service"));
+                }
+                "pending" => open.pending += 1,
+                "sending" | "in_doubt" | "counted" | "asked" => open.in_doubt += 1,
+                _ => {}
+            }
+        }
+        match taken.iter().find(|url| !items.iter().any(|(own, _)| own == *url)) {
+            Some(url) => Err(format!("O2 orphan: {url} is at the service and not in the ledger")),
+            None => Ok(open),
+        }
+    }
+}
+
+/// The items of a ledger that may have been cut at any moment; none when it has no tables yet.
+fn items(path: &Path) -> Result<Vec<(String, String)>, String> {
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let connection = Connection::open_with_flags(path, flags).map_err(words)?;
+    let Ok(mut statement) = connection.prepare("SELECT submission ->> '$.url', state FROM item") else {
+        return Ok(Vec::new());
+    };
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(words)?;
+    rows.collect::<Result<_, _>>().map_err(words)
+}
+
+fn words(fault: impl std::fmt::Display) -> String {
+    fault.to_string()
+}
