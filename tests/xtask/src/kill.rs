@@ -5,6 +5,7 @@
 //! is at the service at most once, and whatever is there stands in the ledger as sent.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -88,19 +89,43 @@ pub(crate) fn can_trace() -> Result<(), String> {
     }
 }
 
-/// One kill: a system call by its number in the seed, then a run in peace.
+/// One kill: at a system call of a run, each in its turn, or at a random moment; then a run in peace.
 pub(crate) fn kill_seed(seed: u64) -> Part {
     let mut dice = fastrand::Rng::with_seed(seed);
-    // every call's first occurrences in turn, then by chance
-    let calls = CALLS.len() as u64;
-    let call = CALLS[usize::try_from(seed % calls).unwrap_or(0)];
-    let nth = seed / calls % NTH_MAX + 1;
-    let kill = |call: &str, nth: u64| format!("{call}:signal=KILL:when={nth}");
-    let mut faults = vec![kill(call, nth)];
+    let points = points();
+    let at_call = |number: u64| {
+        let (call, nth) = &points[usize::try_from(number % points.len() as u64).unwrap_or(0)];
+        Fault::Traced(format!("{call}:signal=KILL:when={nth}"))
+    };
+    let mut faults = Vec::new();
+    if dice.u8(0..6) == 0 {
+        faults.push(Fault::KilledAfter(Duration::from_micros(dice.u64(500..90_000))));
+    } else {
+        faults.push(at_call(seed));
+    }
+    // now and then the next run is killed, too
     if dice.u8(0..4) == 0 {
-        faults.push(kill(CALLS[dice.usize(0..CALLS.len())], dice.u64(1..40)));
+        faults.push(at_call(dice.u64(..)));
     }
     case(seed, &faults, Expect::AnyEnd)
+}
+
+/// Every system call of interest of one thread of a run, by name and number; found out by one run in peace.
+fn points() -> &'static [(String, u64)] {
+    static POINTS: OnceLock<Vec<(String, u64)>> = OnceLock::new();
+    POINTS.get_or_init(|| {
+        let counted = Stage::new(u64::MAX).and_then(|stage| stage.count_calls());
+        counted.unwrap_or_else(|fault| panic!("the calls of a run cannot be counted: {fault}"))
+    })
+}
+
+/// What befalls a run.
+#[derive(Clone, Debug)]
+enum Fault {
+    /// As `strace` injects it.
+    Traced(String),
+    /// Killed after so long.
+    KilledAfter(Duration),
 }
 
 /// One error: a system call fails once, or from then on.
@@ -112,7 +137,7 @@ pub(crate) fn error_seed(seed: u64) -> Part {
     let round = seed / count;
     let sticky = if round % 2 == 1 { "+" } else { "" };
     let nth = round / 2 % NTH_MAX + 1;
-    case(seed, &[format!("{call}:error={error}:when={nth}{sticky}")], Expect::OwnEnd)
+    case(seed, &[Fault::Traced(format!("{call}:error={error}:when={nth}{sticky}"))], Expect::OwnEnd)
 }
 
 /// How a run with a fault may end.
@@ -124,7 +149,7 @@ enum Expect {
     OwnEnd,
 }
 
-fn case(seed: u64, faults: &[String], expect: Expect) -> Part {
+fn case(seed: u64, faults: &[Fault], expect: Expect) -> Part {
     let mut part = Part::default();
     if let Err(fault) = play(seed, faults, expect, &mut part) {
         part.failures.push(format!("seed {seed} {faults:?}: {fault}"));
@@ -132,7 +157,7 @@ fn case(seed: u64, faults: &[String], expect: Expect) -> Part {
     part
 }
 
-fn play(seed: u64, faults: &[String], expect: Expect, part: &mut Part) -> Result<(), String> {
+fn play(seed: u64, faults: &[Fault], expect: Expect, part: &mut Part) -> Result<(), String> {
     let stage = Stage::new(seed)?;
     for fault in faults {
         let ended = stage.run(Some(fault), &[])?;
@@ -185,8 +210,11 @@ impl Ended {
         }
         match self.code {
             None if expect == Expect::AnyEnd => Ok(()),
-            None => Err(format!("it was ended by a signal: {}", self.stderr)),
-            Some(124) => Err(format!("it did not end within {RUN_MAX} s: {}", self.stderr)),
+            None => {
+                Err(format!("it was ended by a signal, or did not end within {RUN_MAX} s: {}", self.stderr))
+            }
+            // the system's loader failed before the program began
+            Some(127) if self.stderr.contains("error while loading shared libraries") => Ok(()),
             Some(0..=12) => Ok(()),
             Some(code) => Err(format!("it ended with {code}: {}", self.stderr)),
         }
@@ -235,16 +263,49 @@ impl Stage {
         Ok(Self { key: format!("key-{seed}"), folder })
     }
 
-    fn run(&self, fault: Option<&str>, more: &[&str]) -> Result<Ended, String> {
+    fn run(&self, fault: Option<&Fault>, more: &[&str]) -> Result<Ended, String> {
+        let seconds = match fault {
+            Some(Fault::KilledAfter(span)) => format!("{:.6}", span.as_secs_f64()),
+            Some(Fault::Traced(_)) | None => RUN_MAX.to_owned(),
+        };
+        let mut tracer = Vec::new();
+        if let Some(Fault::Traced(inject)) = fault {
+            let call = inject.split(':').next().unwrap_or_default();
+            tracer = ["strace", "-f", "-qq", "-o", "/dev/null", "-e"].map(str::to_owned).to_vec();
+            tracer.extend([format!("trace={call}"), "-e".to_owned(), format!("inject={inject}")]);
+        }
+        self.run_under(&tracer, &seconds, more)
+    }
+
+    /// How often the busiest thread of a run in peace makes each call.
+    fn count_calls(&self) -> Result<Vec<(String, u64)>, String> {
+        let log = self.folder.path().join("calls");
+        let tracer = ["strace", "-f", "-qq", "-o", &log.display().to_string(), "-e"].map(str::to_owned);
+        let mut tracer = tracer.to_vec();
+        tracer.push(format!("trace={}", CALLS.join(",")));
+        self.run_under(&tracer, RUN_MAX, &[])?.check(Expect::OwnEnd)?;
+        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        let text = fs::read_to_string(&log).map_err(words)?;
+        for line in text.lines() {
+            let mut parts = line.split_whitespace();
+            let (Some(thread), Some(rest)) = (parts.next(), parts.next()) else { continue };
+            let name = rest.split('(').next().unwrap_or_default();
+            if CALLS.contains(&name) {
+                *counts.entry((name, thread)).or_default() += 1;
+            }
+        }
+        let busiest = CALLS.iter().map(|call| {
+            let of_call = counts.iter().filter(|((name, _), _)| name == call).map(|(_, count)| *count);
+            (*call, of_call.max().unwrap_or(0))
+        });
+        Ok(busiest.flat_map(|(call, count)| (1..=count).map(move |nth| (call.to_owned(), nth))).collect())
+    }
+
+    fn run_under(&self, tracer: &[String], seconds: &str, more: &[&str]) -> Result<Ended, String> {
         let binary = BINARY.get().ok_or("no binary was named")?;
         let mut command = Command::new("timeout");
-        command.args(["--signal=KILL", RUN_MAX]);
-        if let Some(fault) = fault {
-            let call = fault.split(':').next().unwrap_or_default();
-            command.args(["strace", "-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}")]);
-            command.args(["-e", &format!("inject={fault}")]);
-        }
-        command.arg(binary).args(["import", "m.csv", "--ledger", "state/ledger.db", "--quiet"]);
+        command.args(["--signal=KILL", seconds]).args(tracer).arg(binary);
+        command.args(["import", "m.csv", "--ledger", "state/ledger.db", "--quiet"]);
         command.args([
             "--rate",
             "1000/s",
@@ -271,7 +332,7 @@ impl Stage {
             .output()
             .map_err(words)?;
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        // strace ends as its child did; timeout says 137 for a kill
+        // strace ends as its child did; timeout says 137 for a kill, its own or another
         let code = output.status.code().filter(|code| *code != 137);
         Ok(Ended { code, stderr })
     }
