@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod import;
+mod ledger;
 mod review;
 mod run;
 mod sandbox;
@@ -10,6 +11,7 @@ mod show;
 mod status;
 mod stop;
 mod values;
+mod verify;
 
 use std::io::{self, Write as _};
 
@@ -46,6 +48,12 @@ enum Command {
     Review(review::ReviewArgs),
     /// Answer one question: adopt a video, send again, or give up.
     Resolve(review::ResolveArgs),
+    /// Compare the service's library with the ledger, whole: missing, doubled, unknown and failed videos.
+    Verify(Box<verify::VerifyArgs>),
+    /// Build a lost ledger anew from the service, or bring an old one up to date; upload nothing.
+    Recover(Box<verify::RecoverArgs>),
+    /// Back the ledger up, or check it.
+    Ledger(ledger::CareArgs),
     /// Settle what is open and poll; upload nothing.
     Reconcile(Box<import::ReconcileArgs>),
     /// Validate a manifest; touch no network and no ledger.
@@ -79,7 +87,7 @@ pub fn main() -> std::process::ExitCode {
 
 fn parse() -> Result<Cli, clap::Error> {
     let command = Cli::command().after_help(exit_codes());
-    let command = ["import", "reconcile", "check"]
+    let command = ["import", "reconcile", "check", "review", "verify", "recover", "ledger"]
         .into_iter()
         .fold(command, |command, name| command.mut_subcommand(name, |sub| sub.after_help(exit_codes())));
     Cli::from_arg_matches(&command.try_get_matches()?)
@@ -109,6 +117,9 @@ fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Import(args) => import::import(&args),
         Command::Status(args) => status::status(&args),
+        Command::Verify(args) => verify::verify(&args),
+        Command::Recover(args) => verify::recover(&args),
+        Command::Ledger(args) => ledger::care(&args),
         Command::Review(args) => review::review(&args),
         Command::Resolve(args) => review::resolve(&args),
         Command::Reconcile(args) => import::reconcile(&args),

@@ -59,17 +59,22 @@ impl Work {
 /// Carries out the order and returns how the process should end.
 pub(super) fn carry_out(order: &Order<'_>, work: Work) -> Result<ExitCode, Error> {
     let key = api_key(order.service)?;
+    block_on(run(order, work, &key))
+}
+
+/// Runs async work to its end.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|fault| Error::Usage(format!("the async runtime cannot be started: {fault}")))?;
-    let ended = runtime.block_on(run(order, work, &key));
+    let ended = runtime.block_on(work);
     // a reader that stalls on a pipe must not keep the process
     runtime.shutdown_background();
     ended
 }
 
-fn api_key(service: &ServiceArgs) -> Result<SecretString, Error> {
+pub(super) fn api_key(service: &ServiceArgs) -> Result<SecretString, Error> {
     match service.target() {
         Target::Sandbox => Ok(SecretString::from(sandbox::OWN_KEY)),
         Target::Service => config::api_key(&KeySources {
@@ -116,7 +121,19 @@ impl Destination {
     }
 }
 
-async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCode, Error> {
+/// Everything a run works through, opened.
+pub(super) struct Opened {
+    pub(super) doors: Doors<Http>,
+    pub(super) stopping: stop::Stopping,
+    _sandbox: Option<SandboxServer>,
+}
+
+/// Opens the ledger, the service and everything between.
+pub(super) async fn open(
+    order: &Order<'_>,
+    restored: Restored,
+    key: &SecretString,
+) -> Result<Opened, Error> {
     let clock = Clock::real();
     let destination = Destination::of(order.service)?;
     let identity = Identity {
@@ -128,11 +145,11 @@ async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCo
             Target::Service => config::high_water_folder(|name| std::env::var_os(name)),
             Target::Sandbox => None,
         },
-        restored: Restored::Refused,
+        restored,
     };
     let ledger = Ledger::open(order.ledger, &identity, clock.now())?;
     let clock = clock.not_before(ledger.latest_moment().await?);
-    let (origin, _sandbox) = destination.reach(order.ledger, &clock).await?;
+    let (origin, sandbox) = destination.reach(order.ledger, &clock).await?;
     let rates = Rates {
         upload: order.policy.rate,
         list: order.service.list_rate,
@@ -143,15 +160,20 @@ async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCo
     ));
     let porter = Porter::new(clock.clone(), rates, ledger.last_sent_at().await?, dice);
     let doors = Doors {
-        ledger: ledger.clone(),
+        ledger,
         service: Arc::new(Service::new(Http::new(&origin, key)?)),
         porter: Arc::new(porter),
         clock: clock.clone(),
         monitor: Monitor::new(show::listeners(order.output)),
         signals: Signals::default(),
     };
-    let monitor = doors.monitor.clone();
-    let stopping = stop::listen(doors.signals.drain.clone(), monitor.clone(), clock.clone())?;
+    let stopping = stop::listen(doors.signals.drain.clone(), doors.monitor.clone(), clock)?;
+    Ok(Opened { doors, stopping, _sandbox: sandbox })
+}
+
+async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCode, Error> {
+    let Opened { doors, stopping, _sandbox } = open(order, Restored::Refused, key).await?;
+    let (ledger, clock, monitor) = (doors.ledger.clone(), doors.clock.clone(), doors.monitor.clone());
     let name = run_name(clock.now());
     let command = work.command();
     let run = ledger.begin_run(name.clone(), command, clock.now()).await?;
@@ -213,7 +235,7 @@ async fn write_report(
 }
 
 /// Unique for one machine: the second and the process.
-fn run_name(now: UnixMillis) -> String {
+pub(super) fn run_name(now: UnixMillis) -> String {
     let compact: String = now.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
     format!("{compact}-{}", std::process::id())
 }

@@ -82,6 +82,10 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "FAULTS", env = "TELECINE_SANDBOX_FAULTS", value_delimiter = ',', value_parser = fault)]
     faults: Vec<Fault>,
 
+    /// What goes wrong with certain uploads, counted from 1: 3:cut-after,7:late.
+    #[arg(long, value_name = "N:FAULT", env = "TELECINE_SANDBOX_FAULTS_AT", value_delimiter = ',', value_parser = fault_at)]
+    faults_at: Vec<(u64, Fault)>,
+
     /// How much later a `late` video is taken, at most.
     #[arg(long, value_name = "SPAN", env = "TELECINE_SANDBOX_LATENESS", default_value = "60s")]
     lateness: values::Span,
@@ -118,6 +122,12 @@ fn fault(word: &str) -> Result<Fault, String> {
     })
 }
 
+fn fault_at(text: &str) -> Result<(u64, Fault), String> {
+    let (number, word) = text.split_once(':').ok_or("expected N:FAULT such as 3:cut-after")?;
+    let number = number.parse().map_err(|_| "expected the number of an upload, counted from 1".to_owned())?;
+    Ok((number, fault(word)?))
+}
+
 impl SandboxArgs {
     fn policy(&self) -> Policy {
         Policy {
@@ -135,12 +145,14 @@ impl SandboxArgs {
                 share: self.fault_share,
                 kinds: if self.faults.is_empty() { Fault::passing() } else { self.faults.clone() },
             },
+            faults_at: self.faults_at.clone(),
             lateness_max: self.lateness.0,
             read_fault_share: self.read_fault_share,
             unlisted_share: self.unlisted_share,
             clock_ahead_ms: self.clock_ahead.map_or(0, |span| i64::try_from(span.0.as_millis()).unwrap_or(0)),
             retry_after: self.retry_after.map(|span| span.0),
             seed: self.seed,
+            ..Policy::default()
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) const AFFORDABLE: Bound = Bound::Videos(2_000);
 /// A listing that is not complete is tried again so often.
 const PASSES_MAX: u32 = 3;
 /// Videos whose owner is asked for at a time.
-const BATCH: usize = 1_000;
+pub(super) const BATCH: usize = 1_000;
 /// Videos that no listing shows and that are asked for singly, at most: at one a second a few minutes.
 const SINGLY_MAX: usize = 200;
 
@@ -110,7 +110,7 @@ pub(super) async fn compare<T: Transport>(
     Ok(Ok(parities))
 }
 
-async fn read<T: Transport>(
+pub(super) async fn read<T: Transport>(
     doors: &Doors<T>,
     namespace: &str,
     bound: Bound,
@@ -122,6 +122,11 @@ async fn read<T: Transport>(
             read => return read,
         }
     }
+}
+
+/// Compares every namespace of the ledger, whatever it takes.
+pub async fn verify<T: Transport>(doors: &Doors<T>) -> Result<Result<Vec<Parity>, String>, LedgerError> {
+    Ok(compare(doors, Bound::None).await?.map_err(|incomplete| incomplete.cause))
 }
 
 async fn compare_one<T: Transport>(

@@ -14,6 +14,7 @@ mod doubt;
 mod ingest;
 mod listing;
 mod poll;
+mod recover;
 mod upload;
 
 use std::{sync::Arc, time::Duration};
@@ -21,8 +22,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use audit::verify;
 pub use doors::{Doors, Signals};
 pub use doubt::{OnDoubt, Rules as DoubtRules};
+pub use recover::{CutShort, Recovery, Untagged, recover};
 
 use crate::{
     ending::Ending,
@@ -99,6 +102,17 @@ pub async fn import<T: Transport>(
     manifests: Vec<Manifest>,
     policy: &RunPolicy,
 ) -> Result<Outcome, LedgerError> {
+    let (sources, readings) = begin_readings(&doors, run, manifests).await?;
+    let ingest = tokio::spawn(ingest::ingest(doors.clone(), run, readings, policy.failed));
+    run_stages(doors, run, sources, Some(ingest), policy).await
+}
+
+/// Makes every manifest known to the ledger.
+async fn begin_readings<T: Transport>(
+    doors: &Doors<T>,
+    run: RunId,
+    manifests: Vec<Manifest>,
+) -> Result<(Vec<SourceId>, Vec<(SourceId, Manifest)>), LedgerError> {
     let mut sources = Vec::with_capacity(manifests.len());
     let mut readings = Vec::with_capacity(manifests.len());
     for manifest in manifests {
@@ -115,8 +129,7 @@ pub async fn import<T: Transport>(
         }
         readings.push((source, manifest));
     }
-    let ingest = tokio::spawn(ingest::ingest(doors.clone(), run, readings, policy.failed));
-    run_stages(doors, run, sources, Some(ingest), policy).await
+    Ok((sources, readings))
 }
 
 /// Settles what is open and polls; reads no manifest and uploads nothing.

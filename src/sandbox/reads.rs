@@ -55,7 +55,8 @@ pub(super) fn list(
         .take(size)
         .map(|video| video.show(now))
         .collect();
-    match fault {
+    // pages come out wrong, not what was asked for by number
+    match fault.filter(|_| video_nos.is_none()) {
         Some(ReadFault::ShortPage) => drop(videos.pop()),
         Some(ReadFault::LostPage) => videos.clear(),
         Some(ReadFault::WrongTotal) => total = total.saturating_sub(1),

@@ -52,10 +52,14 @@ pub struct Policy {
     pub order: ListOrder,
     /// What goes wrong with uploads.
     pub faults: Faults,
+    /// What goes wrong with certain uploads, by their number from 1.
+    pub faults_at: Vec<(u64, Fault)>,
     /// How much later a late video is taken, at most.
     pub lateness_max: Duration,
     /// The share of listings that something goes wrong with, 0.0 to 1.0.
     pub read_fault_share: f64,
+    /// What goes wrong with listings, each as likely as the others.
+    pub read_faults: Vec<ReadFault>,
     /// The share of videos that listings never show, though `get_metadata` does.
     pub unlisted_share: f64,
     /// How far the service's clock is ahead of the true time, in milliseconds; may be negative.
@@ -99,8 +103,10 @@ impl Default for Policy {
             visibility_lag: Duration::ZERO,
             order: ListOrder::NewestFirst,
             faults: Faults::none(),
+            faults_at: Vec::new(),
             lateness_max: Duration::from_mins(1),
             read_fault_share: 0.0,
+            read_faults: ReadFault::ALL.to_vec(),
             unlisted_share: 0.0,
             clock_ahead_ms: 0,
             retry_after: None,
@@ -351,7 +357,10 @@ impl World {
         if self.policy.credits.is_some_and(|credits| state.account(&arrival.key).spent >= credits) {
             return (refuse("0402", "You don't have enough points."), delay);
         }
-        let fault = self.policy.faults.throw(&mut state.dice).filter(|_| state.mood == Mood::AsPolicy);
+        let number = state.stats.uploads;
+        let scripted = self.policy.faults_at.iter().find(|(at, _)| *at == number).map(|(_, fault)| *fault);
+        let thrown = self.policy.faults.throw(&mut state.dice);
+        let fault = scripted.or(thrown).filter(|_| state.mood == Mood::AsPolicy);
         state.stats.faults += u64::from(fault.is_some());
         if fault.is_some_and(|fault| !fault.takes_effect()) {
             return (self.faulty(fault, None), delay);
@@ -413,7 +422,7 @@ impl World {
         let strikes = arrival.endpoint == "list_videos"
             && state.mood == Mood::AsPolicy
             && state.dice.f64() < self.policy.read_fault_share;
-        let fault = if strikes { state.dice.choice(ReadFault::ALL).copied() } else { None };
+        let fault = if strikes { state.dice.choice(&self.policy.read_faults).copied() } else { None };
         match fault {
             Some(ReadFault::Cut) => Sight::Cut,
             Some(ReadFault::BadGateway) => page(502, "<html>502 Bad Gateway</html>"),

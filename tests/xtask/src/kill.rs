@@ -72,6 +72,18 @@ const WHOLE: u64 = 400;
 /// The program under test.
 static BINARY: OnceLock<PathBuf> = OnceLock::new();
 
+/// The bug that is planted in the program under test, if it is a copy of this one.
+static PLANTED: OnceLock<u64> = OnceLock::new();
+
+/// Tests a copy of this program, which is also telecine, with a bug planted.
+pub(crate) fn plant_in_copy(bug: u64) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(words)?.keep();
+    let copy = folder.join("telecine");
+    fs::copy(std::env::current_exe().map_err(words)?, &copy).map_err(words)?;
+    let _ = PLANTED.set(bug);
+    set_binary(&copy)
+}
+
 /// Names the program under test.
 pub(crate) fn set_binary(path: &Path) -> Result<(), String> {
     let path = fs::canonicalize(path)
@@ -187,6 +199,74 @@ fn play(seed: u64, faults: &[Fault], expect: Expect, part: &mut Part) -> Result<
         }
     }
     Ok(())
+}
+
+/// One disk that fills up: a run on a disk of some size, then one in peace on a larger one.
+pub(crate) fn disk_seed(seed: u64) -> Part {
+    let mut part = Part::default();
+    // every size in steps of 4 KiB up to 1 MiB, the first few far apart
+    let kib = 64 + 4 * (seed * 53 % 240);
+    match fill(seed, kib) {
+        Ok(code) => {
+            part.add("disks", 1);
+            part.add("disks too small for the run", u64::from(code != 0));
+        }
+        Err(fault) => part.failures.push(format!("seed {seed}, {kib} KiB: {fault}")),
+    }
+    part
+}
+
+/// Whether a disk in memory can be mounted here.
+pub(crate) fn can_mount() -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(words)?;
+    Mounted::new(folder.path(), 64).map(drop)
+}
+
+fn fill(seed: u64, kib: u64) -> Result<i32, String> {
+    let stage = Stage::new(seed)?;
+    let state = stage.folder.path().join("state");
+    fs::create_dir(&state).map_err(words)?;
+    let disk = Mounted::new(&state, kib)?;
+    let ended = stage.run(None, &[])?;
+    ended.check(Expect::OwnEnd)?;
+    // what was sent must be found in whatever ledger there is, also before anything is freed
+    stage.check()?;
+    disk.resize(64 * 1024)?;
+    let again = stage.run(None, &[])?;
+    again.check(Expect::OwnEnd)?;
+    let open = stage.check()?;
+    if open.pending > 0 {
+        return Err(format!("{} rows were not sent with room enough: {again:?}", open.pending));
+    }
+    Ok(ended.code.unwrap_or(-1))
+}
+
+/// A disk in memory of some size; gone with the value.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn new(folder: &Path, kib: u64) -> Result<Self, String> {
+        Self::mount(&["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"], folder)?;
+        Ok(Self(folder.to_owned()))
+    }
+
+    fn resize(&self, kib: u64) -> Result<(), String> {
+        Self::mount(&["-o", &format!("remount,size={kib}k")], &self.0)
+    }
+
+    fn mount(args: &[&str], folder: &Path) -> Result<(), String> {
+        let status = Command::new("mount").args(args).arg(folder).stderr(Stdio::null()).status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            _ => Err("a disk in memory may not be mounted here".to_owned()),
+        }
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
 }
 
 /// What is open in a ledger.
@@ -327,6 +407,7 @@ impl Stage {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("MEMORIES_API_KEY", &self.key)
+            .env("TELECINE_PLANTED", PLANTED.get().map(ToString::to_string).unwrap_or_default())
             .env("XDG_STATE_HOME", self.folder.path().join("far"))
             .stdin(Stdio::null())
             .output()

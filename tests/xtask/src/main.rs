@@ -3,7 +3,9 @@
 #[path = "../../support/mod.rs"]
 mod support;
 
+mod hostile;
 mod kill;
+mod manifests;
 mod power;
 mod simulate;
 mod tally;
@@ -22,7 +24,7 @@ use telecine::planted::Bug;
 const FAILURES_MAX: usize = 5;
 
 const USAGE: &str = "usage: cargo xtask reliability LANE [--from N] [--count N] [--seconds N] [--threads N] [--plant BUG] [--record]
-       lanes: simulate power kill error";
+       lanes: simulate power kill error disk hostile wire manifests";
 
 /// What to run, and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +40,14 @@ pub(crate) struct Amount {
 }
 
 fn main() -> ExitCode {
+    // under the name of telecine it is telecine, with the bug that the environment names
+    let name = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    if name.file_name().is_some_and(|name| name == "telecine") {
+        if let Some(bug) = std::env::var("TELECINE_PLANTED").ok().and_then(|text| text.parse().ok()) {
+            let _ = plant(bug);
+        }
+        return telecine::cli::main();
+    }
     match run() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -57,6 +67,7 @@ fn run() -> Result<bool, String> {
     let mut amount =
         Amount { from: 0, count: u64::MAX, until: Instant::now() + Duration::from_hours(24), threads: 2 };
     let mut is_recorded = false;
+    let mut planted = None;
     let mut binary = PathBuf::from("target/release/telecine");
     while let Some(flag) = args.next() {
         let number = |args: &mut dyn Iterator<Item = String>| -> Result<u64, String> {
@@ -68,19 +79,33 @@ fn run() -> Result<bool, String> {
             "--count" => amount.count = number(&mut args)?,
             "--seconds" => amount.until = Instant::now() + Duration::from_secs(number(&mut args)?),
             "--threads" => amount.threads = usize::try_from(number(&mut args)?).unwrap_or(1).max(1),
-            "--plant" => plant(number(&mut args)?)?,
+            "--plant" => planted = Some(number(&mut args)?),
             "--record" => is_recorded = true,
             _ => return Err(USAGE.to_owned()),
         }
+    }
+    if let Some(bug) = planted {
+        plant(bug)?;
     }
     let started = Instant::now();
     let commit = tally::commit();
     let part = match lane.as_str() {
         "kill" | "error" => {
             kill::can_trace()?;
-            kill::set_binary(&binary)?;
+            match planted {
+                Some(bug) => kill::plant_in_copy(bug)?,
+                None => kill::set_binary(&binary)?,
+            }
             each_seed(amount, if lane == "kill" { kill::kill_seed } else { kill::error_seed })
         }
+        "disk" => {
+            kill::can_mount()?;
+            kill::set_binary(&binary)?;
+            each_seed(amount, kill::disk_seed)
+        }
+        "hostile" => each_seed(amount, hostile::seed),
+        "wire" => each_seed(amount, hostile::wire_seed),
+        "manifests" => each_seed(amount, manifests::seed),
         "power" => each_seed(amount, power::seed),
         "simulate" => each_seed(amount, simulate::seed),
         _ => return Err(USAGE.to_owned()),

@@ -1,0 +1,125 @@
+//! A ledger built anew, or brought up to date, from what the service shows.
+//!
+//! Every video that carries a marker leads to its row. Two complete listings are read, a quiet time apart: a request of
+//! whoever died may still be on its way. Nothing is sent.
+
+use super::{
+    audit,
+    doors::Doors,
+    ingest,
+    listing::{Bound, Incomplete},
+};
+use crate::{
+    ledger::{FailedRows, LedgerError, Owner, Recovered, RunId},
+    limit::show_span,
+    manifest::Manifest,
+    monitor::Notice,
+    service::Transport,
+};
+use std::time::Duration;
+
+/// What to do with videos that do not show what they carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untagged {
+    /// They may be ours: the recovery is not finished while there are any.
+    MayBeOurs,
+    /// They are somebody else's, by the user's word.
+    AreNot,
+}
+
+/// What a recovery came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Videos listed.
+    pub listed: u64,
+    /// Items that were bound to their video.
+    pub bound: u64,
+    /// Videos whose item has another one already: paid twice.
+    pub surplus: u64,
+    /// Videos with a marker whose row is in none of the manifests.
+    pub without_row: u64,
+    /// Videos that do not show yet, or never, what they carry.
+    pub untold: u64,
+    /// Whether the ledger knows all that was sent.
+    pub is_whole: bool,
+}
+
+/// Why a recovery could not be carried through; giving the same command again goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutShort {
+    /// What came in the way.
+    pub cause: String,
+}
+
+/// Reads the manifests, then binds every video that leads to one of their rows.
+pub async fn recover<T: Transport>(
+    doors: &Doors<T>,
+    run: RunId,
+    manifests: Vec<Manifest>,
+    quiet: Duration,
+    untagged: Untagged,
+) -> Result<Result<Recovery, CutShort>, LedgerError> {
+    doors.ledger.begin_recovery().await?;
+    let started_at = doors.clock.now();
+    let (_, readings) = super::begin_readings(doors, run, manifests).await?;
+    let ingested = ingest::ingest(doors.clone(), run, readings, FailedRows::Leave).await?;
+    if let Some(broken) = ingested.broken.first() {
+        return Ok(Err(CutShort { cause: broken.to_string() }));
+    }
+    let drain = doors.signals.drain.clone();
+    let mut recovery = Recovery::default();
+    for pass in 1..=2 {
+        if pass == 2 && !quiet.is_zero() {
+            let until = started_at.plus(quiet);
+            let why = format!("a request may still be on its way; looking again in {}", show_span(quiet));
+            doors.say(&Notice::Waiting { why, until });
+            tokio::select! {
+                biased;
+                () = drain.cancelled() => return Ok(Err(CutShort { cause: "it was stopped".to_owned() })),
+                () = doors.clock.sleep_until(until) => {}
+            }
+        }
+        match look(doors, run).await? {
+            Ok(seen) => recovery = Recovery { bound: recovery.bound + seen.bound, ..seen },
+            Err(Incomplete { cause, .. }) => return Ok(Err(CutShort { cause })),
+        }
+    }
+    recovery.is_whole = recovery.untold == 0 || untagged == Untagged::AreNot;
+    if recovery.is_whole {
+        doors.ledger.end_recovery().await?;
+    }
+    Ok(Ok(recovery))
+}
+
+/// One complete look at every namespace.
+async fn look<T: Transport>(
+    doors: &Doors<T>,
+    run: RunId,
+) -> Result<Result<Recovery, Incomplete>, LedgerError> {
+    let mut seen = Recovery::default();
+    for namespace in doors.ledger.namespaces().await? {
+        let listing = match audit::read(doors, &namespace, Bound::None).await {
+            Ok(Some(listing)) => listing,
+            Ok(None) => continue,
+            Err(incomplete) => return Ok(Err(incomplete)),
+        };
+        for videos in listing.videos.chunks(audit::BATCH) {
+            let shown: Vec<_> = videos.iter().map(audit::shown).collect();
+            let owners = doors.ledger.owners(shown.clone()).await?;
+            for (video, owner) in shown.into_iter().zip(owners) {
+                seen.listed += 1;
+                match owner {
+                    Owner::Bound(_) | Owner::Open(_) | Owner::Nobody => {}
+                    Owner::Surplus(_) => seen.surplus += 1,
+                    Owner::Untold => seen.untold += 1,
+                    Owner::Elsewhere => match doors.ledger.recover(run, video, doors.clock.now()).await? {
+                        Recovered::Bound(_) => seen.bound += 1,
+                        Recovered::Surplus(_) => seen.surplus += 1,
+                        Recovered::NoItem => seen.without_row += 1,
+                    },
+                }
+            }
+        }
+    }
+    Ok(Ok(seen))
+}

@@ -1,0 +1,245 @@
+//! Hostile servers, case by case: every way an answer can be lost, at the first, a middle and the last upload, alone and
+//! in pairs; listings that lie for hours; and, over real sockets, redirects and connections that are cut.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use telecine::{
+    clock::Clock,
+    item::{SourceUrl, Submission},
+    quota::{Lane, Porter, Rates},
+    sandbox::{Fault, ListOrder, Policy, ReadFault},
+    service::{Service, Verdict, http::Http},
+};
+
+use crate::{
+    support::{Theatre, limit},
+    tally::Part,
+};
+
+const ROWS: usize = 6;
+/// The first, a middle and the last upload.
+const POSITIONS: [u64; 3] = [1, 3, 6];
+/// A case must be settled so many lives after the server became kind.
+const LIVES_MAX: u32 = 4;
+
+/// One hostile server.
+struct Case {
+    name: String,
+    policy: Policy,
+}
+
+/// Every case, in order; the same on every machine.
+fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let faults: Vec<(Fault, &str)> =
+        Fault::ALL.iter().copied().filter(|(fault, _)| *fault != Fault::Redirect).collect();
+    for (fault, word) in &faults {
+        for at in POSITIONS {
+            let policy = Policy { faults_at: vec![(at, *fault)], ..patient() };
+            cases.push(Case { name: format!("{word} at upload {at}"), policy });
+        }
+    }
+    for read in ReadFault::ALL {
+        for (lost, word) in [(Fault::CutAfter, "cut-after"), (Fault::CutBefore, "cut-before")] {
+            for at in POSITIONS {
+                for order in [ListOrder::NewestFirst, ListOrder::OldestFirst] {
+                    let policy = Policy {
+                        faults_at: vec![(at, lost)],
+                        read_faults: vec![*read],
+                        read_fault_share: 1.0,
+                        index_delay: Duration::from_hours(5)..=Duration::from_hours(5),
+                        order,
+                        ..patient()
+                    };
+                    let name = format!("{word} at upload {at}, every listing {read:?}, {order:?}");
+                    cases.push(Case { name, policy });
+                }
+            }
+        }
+    }
+    for (first, one) in &faults {
+        for (second, other) in &faults {
+            let policy = Policy { faults_at: vec![(2, *first), (4, *second)], ..patient() };
+            cases.push(Case { name: format!("{one} at upload 2, {other} at upload 4"), policy });
+        }
+    }
+    cases
+}
+
+fn patient() -> Policy {
+    Policy { lateness_max: Duration::from_mins(14), ..Policy::default() }
+}
+
+/// One case of the modelled service; numbers past the last begin anew with another seed.
+pub(crate) fn seed(seed: u64) -> Part {
+    let mut part = Part::default();
+    let mut cases = cases();
+    let count = cases.len() as u64;
+    let mut case = cases.swap_remove(usize::try_from(seed % count).unwrap_or(0));
+    case.policy.seed = seed / count + 1;
+    part.add("cases", 1);
+    if let Err(fault) = play(&case) {
+        part.failures.push(format!("{} (seed {seed}): {fault}", case.name));
+    }
+    part
+}
+
+fn play(case: &Case) -> Result<(), String> {
+    let mut theatre = Theatre::new(case.policy.clone(), ROWS);
+    theatre.policy.concurrency = 3;
+    // longer than the quiet time, shorter than the day after which a human is asked
+    theatre.policy.wait = Some(Duration::from_hours(3));
+    theatre.live(None);
+    at_most_once(&theatre)?;
+    theatre.world.calm_down();
+    theatre.policy.wait = Some(Duration::from_hours(30));
+    for _ in 0..LIVES_MAX {
+        theatre.live(None);
+        at_most_once(&theatre)?;
+        if theatre.counts().indexed == ROWS as u64 {
+            return if theatre.taken().len() == ROWS { Ok(()) } else { Err("a row is lost".to_owned()) };
+        }
+    }
+    Err(format!("not settled: {:?}", theatre.counts()))
+}
+
+fn at_most_once(theatre: &Theatre) -> Result<(), String> {
+    match theatre.taken().into_iter().find(|(_, times)| *times > 1) {
+        Some((url, times)) => Err(format!("O1 double pay: {url} was taken {times} times")),
+        None => Ok(()),
+    }
+}
+
+/// How a server on a real socket treats a request.
+#[derive(Clone, Copy, Debug)]
+enum Manner {
+    /// Sends the client elsewhere.
+    Redirects(u16),
+    /// Reads the request and closes.
+    Cuts,
+    /// Closes in the middle of the answer's head.
+    CutsHead,
+    /// Closes in the middle of the answer's body.
+    CutsBody,
+}
+
+/// One case over real sockets.
+pub(crate) fn wire_seed(seed: u64) -> Part {
+    let mut part = Part::default();
+    let manners =
+        [Manner::Redirects(301), Manner::Redirects(302), Manner::Redirects(307), Manner::Redirects(308), Manner::Cuts, Manner::CutsHead, Manner::CutsBody];
+    let manner = manners[usize::try_from(seed % manners.len() as u64).unwrap_or(0)];
+    part.add("cases", 1);
+    if let Err(fault) = exchange(manner) {
+        part.failures.push(format!("{manner:?} (seed {seed}): {fault}"));
+    }
+    part
+}
+
+/// Makes one upload; it must arrive once, at the server it was meant for, and be in doubt.
+fn exchange(manner: Manner) -> Result<(), String> {
+    let elsewhere = Server::start(Manner::Cuts, None)?;
+    let server = Server::start(manner, Some(elsewhere.port))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(words)?;
+    let verdict = runtime.block_on(async {
+        let origin = telecine::config::origin(&format!("http://127.0.0.1:{}", server.port)).map_err(words)?;
+        let key = telecine::config::api_key(&telecine::config::KeySources {
+            variable: Some("sk-mavi-canary".to_owned()),
+            ..telecine::config::KeySources::default()
+        });
+        let service = Service::new(Http::new(&origin, &key.map_err(words)?).map_err(words)?);
+        let rates = Rates { upload: limit("10/s"), list: limit("10/s"), metadata: limit("10/s") };
+        let porter = Porter::new(Clock::real(), rates, None, fastrand::Rng::with_seed(1));
+        let permit = porter.permit(Lane::Upload).await;
+        Ok::<_, String>(service.upload(permit, &submission()?, None).await)
+    })?;
+    let (reached, strayed) = (server.requests.load(Ordering::SeqCst), elsewhere.requests.load(Ordering::SeqCst));
+    if strayed > 0 {
+        return Err(format!("{strayed} requests went to another server, with the key"));
+    }
+    if reached != 1 {
+        return Err(format!("{reached} requests arrived instead of one"));
+    }
+    match verdict {
+        Verdict::InDoubt { .. } | Verdict::StopRun { .. } => Ok(()),
+        other => Err(format!("the verdict is {other:?}")),
+    }
+}
+
+fn submission() -> Result<Submission, String> {
+    Ok(Submission {
+        url: SourceUrl::parse("https://host/a.mp4").map_err(|_| "a good address")?,
+        namespace: "default".to_owned(),
+        tags: Vec::new(),
+        coordinates: None,
+        datetime_taken: None,
+        camera_model: None,
+        callback: None,
+        retain_original_video: None,
+        video_transcription_prompt: None,
+    })
+}
+
+struct Server {
+    port: u16,
+    requests: Arc<AtomicU64>,
+}
+
+impl Server {
+    /// Serves on a port of its own until the process ends.
+    fn start(manner: Manner, elsewhere: Option<u16>) -> Result<Self, String> {
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(words)?;
+        let port = listener.local_addr().map_err(words)?.port();
+        let requests = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if read_request(&stream) {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    answer(stream, manner, elsewhere);
+                }
+            }
+        });
+        Ok(Self { port, requests })
+    }
+}
+
+/// Reads a request to the end of its form; false when none came.
+fn read_request(mut stream: &TcpStream) -> bool {
+    let mut text = Vec::new();
+    let mut buffer = [0; 4096];
+    let is_whole = |text: &[u8]| text.starts_with(b"GET") || text.windows(4).any(|end| end == b"a.mp");
+    while !is_whole(&text) {
+        match stream.read(&mut buffer) {
+            Ok(0) | Err(_) => return !text.is_empty(),
+            Ok(length) => text.extend_from_slice(&buffer[..length]),
+        }
+    }
+    true
+}
+
+fn answer(mut stream: TcpStream, manner: Manner, elsewhere: Option<u16>) {
+    let text = match manner {
+        Manner::Redirects(status) => format!(
+            "HTTP/1.1 {status} Moved\r\nLocation: http://127.0.0.1:{}/serve/api/v1/upload_url\r\nContent-Length: 0\r\n\r\n",
+            elsewhere.unwrap_or_default()
+        ),
+        Manner::Cuts => String::new(),
+        Manner::CutsHead => "HTTP/1.1 200 OK\r\nContent-Le".to_owned(),
+        Manner::CutsBody => "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"code\":\"0000\"".to_owned(),
+    };
+    let _ = stream.write_all(text.as_bytes());
+    let _ = stream.shutdown(Shutdown::Both);
+}
+
+fn words(fault: impl std::fmt::Display) -> String {
+    fault.to_string()
+}
