@@ -85,7 +85,9 @@ fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
     let problems = Snapshot::open(&path)?.problems()?;
     let code = if problems.is_empty() { ExitCode::Success } else { ExitCode::Usage };
     if args.json {
-        print_json(&json!({ "schema": SCHEMA, "ledger": path, "problems": problems, "exit_code": code.number() }))?;
+        print_json(
+            &json!({ "schema": SCHEMA, "ledger": path, "problems": problems, "exit_code": code.number() }),
+        )?;
         return Ok(code);
     }
     let shown = path.display();

@@ -129,11 +129,7 @@ pub(super) struct Opened {
 }
 
 /// Opens the ledger, the service and everything between.
-pub(super) async fn open(
-    order: &Order<'_>,
-    restored: Restored,
-    key: &SecretString,
-) -> Result<Opened, Error> {
+pub(super) async fn open(order: &Order<'_>, restored: Restored, key: &SecretString) -> Result<Opened, Error> {
     let clock = Clock::real();
     let destination = Destination::of(order.service)?;
     let identity = Identity {

@@ -40,7 +40,13 @@ pub(super) struct RecoverArgs {
     output: OutputArgs,
 
     /// How long a request of whoever died may still be on its way: a second look comes after it.
-    #[arg(long, value_name = "SPAN", env = "TELECINE_SETTLE_AFTER", default_value = "30m", help_heading = "Settling")]
+    #[arg(
+        long,
+        value_name = "SPAN",
+        env = "TELECINE_SETTLE_AFTER",
+        default_value = "30m",
+        help_heading = "Settling"
+    )]
     settle_after: Span,
 
     /// Videos that do not show their tags (still being indexed, or failed) are somebody else's. Rows of yours among
@@ -85,7 +91,8 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         let parities = match compared {
             Ok(parities) => parities,
             Err(cause) => {
-                let text = format!("the library cannot be read whole ({cause}); give the same command again\n");
+                let text =
+                    format!("the library cannot be read whole ({cause}); give the same command again\n");
                 print(&text)?;
                 return Ok(ExitCode::Temporary);
             }

@@ -188,7 +188,11 @@ impl Records {
             self.ends_len += ended;
             match result {
                 ReadRecordResult::Record => break,
-                ReadRecordResult::InputEmpty if at_end && is_planted(Bug::UnterminatedQuote) => break,
+                ReadRecordResult::InputEmpty if at_end && is_planted(Bug::UnterminatedQuote) => {
+                    self.ends[self.ends_len] = self.text_len;
+                    self.ends_len += 1;
+                    break;
+                }
                 ReadRecordResult::InputEmpty if at_end => {
                     return Ok(self.fault(RecordFault::UnterminatedQuote));
                 }

@@ -46,8 +46,7 @@ pub fn write_parity(report: &ParityReport, folder: &Path) -> Result<Vec<ReportFi
         findings: report.parities.iter().collect(),
     };
     let path = folder.join("parity.json");
-    let mut text =
-        serde_json::to_vec_pretty(&whole).map_err(|fault| files::fault(&path, fault.into()))?;
+    let mut text = serde_json::to_vec_pretty(&whole).map_err(|fault| files::fault(&path, fault.into()))?;
     text.push(b'\n');
     let mut file = Pending::create(&path)?;
     file.write_all(&text)?;

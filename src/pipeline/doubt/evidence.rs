@@ -258,4 +258,6 @@ fn could_be(own: &Contender, video: &ListedVideo, scene: &Scene<'_>, rules: &Rul
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;

@@ -134,8 +134,15 @@ enum Manner {
 /// One case over real sockets.
 pub(crate) fn wire_seed(seed: u64) -> Part {
     let mut part = Part::default();
-    let manners =
-        [Manner::Redirects(301), Manner::Redirects(302), Manner::Redirects(307), Manner::Redirects(308), Manner::Cuts, Manner::CutsHead, Manner::CutsBody];
+    let manners = [
+        Manner::Redirects(301),
+        Manner::Redirects(302),
+        Manner::Redirects(307),
+        Manner::Redirects(308),
+        Manner::Cuts,
+        Manner::CutsHead,
+        Manner::CutsBody,
+    ];
     let manner = manners[usize::try_from(seed % manners.len() as u64).unwrap_or(0)];
     part.add("cases", 1);
     if let Err(fault) = exchange(manner) {
@@ -161,7 +168,8 @@ fn exchange(manner: Manner) -> Result<(), String> {
         let permit = porter.permit(Lane::Upload).await;
         Ok::<_, String>(service.upload(permit, &submission()?, None).await)
     })?;
-    let (reached, strayed) = (server.requests.load(Ordering::SeqCst), elsewhere.requests.load(Ordering::SeqCst));
+    let (reached, strayed) =
+        (server.requests.load(Ordering::SeqCst), elsewhere.requests.load(Ordering::SeqCst));
     if strayed > 0 {
         return Err(format!("{strayed} requests went to another server, with the key"));
     }

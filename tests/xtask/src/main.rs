@@ -8,12 +8,13 @@ mod kill;
 mod manifests;
 mod power;
 mod simulate;
+mod suite;
 mod tally;
 
 use std::{
     path::PathBuf,
     process::ExitCode,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -21,10 +22,12 @@ use tally::Part;
 use telecine::planted::Bug;
 
 /// Failures after which a lane gives up: more of the same teach nothing.
-const FAILURES_MAX: usize = 5;
+const FAILURES_MAX: usize = 3;
 
 const USAGE: &str = "usage: cargo xtask reliability LANE [--from N] [--count N] [--seconds N] [--threads N] [--plant BUG] [--record]
-       lanes: simulate power kill error disk hostile wire manifests";
+       lanes: simulate power kill error disk hostile wire manifests
+       or all of them, small: cargo xtask reliability ci [--record]
+       or every planted bug: cargo xtask reliability planted [--record]";
 
 /// What to run, and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +40,8 @@ pub(crate) struct Amount {
     pub(crate) until: Instant,
     /// How many at a time.
     pub(crate) threads: usize,
+    /// Failures after which nothing new is begun.
+    pub(crate) failures_max: usize,
 }
 
 fn main() -> ExitCode {
@@ -64,8 +69,16 @@ fn run() -> Result<bool, String> {
         return Err(USAGE.to_owned());
     }
     let lane = args.next().ok_or(USAGE)?;
-    let mut amount =
-        Amount { from: 0, count: u64::MAX, until: Instant::now() + Duration::from_hours(24), threads: 2 };
+    if lane == "ci" || lane == "planted" {
+        return suite::run(&lane, args.next().as_deref() == Some("--record"));
+    }
+    let mut amount = Amount {
+        from: 0,
+        count: u64::MAX,
+        until: Instant::now() + Duration::from_hours(24),
+        threads: 2,
+        failures_max: FAILURES_MAX,
+    };
     let mut is_recorded = false;
     let mut planted = None;
     let mut binary = PathBuf::from("target/release/telecine");
@@ -79,7 +92,11 @@ fn run() -> Result<bool, String> {
             "--count" => amount.count = number(&mut args)?,
             "--seconds" => amount.until = Instant::now() + Duration::from_secs(number(&mut args)?),
             "--threads" => amount.threads = usize::try_from(number(&mut args)?).unwrap_or(1).max(1),
-            "--plant" => planted = Some(number(&mut args)?),
+            "--plant" => {
+                planted = Some(number(&mut args)?);
+                // to have been seen once is enough
+                amount.failures_max = 1;
+            }
             "--record" => is_recorded = true,
             _ => return Err(USAGE.to_owned()),
         }
@@ -131,14 +148,17 @@ fn plant(number: u64) -> Result<(), String> {
 /// Runs seeds side by side until there are enough, the time is up, or too much went wrong.
 pub(crate) fn each_seed(amount: Amount, play: fn(u64) -> Part) -> Part {
     let next = AtomicU64::new(amount.from);
+    let failures = AtomicUsize::new(0);
     let work = || {
         let mut sum = Part::default();
-        while Instant::now() < amount.until && sum.failures.len() < FAILURES_MAX {
+        while Instant::now() < amount.until && failures.load(Ordering::SeqCst) < amount.failures_max {
             let seed = next.fetch_add(1, Ordering::SeqCst);
             if seed - amount.from >= amount.count {
                 break;
             }
-            sum.merge(play(seed));
+            let part = play(seed);
+            failures.fetch_add(part.failures.len(), Ordering::SeqCst);
+            sum.merge(part);
         }
         sum
     };

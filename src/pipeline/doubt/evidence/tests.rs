@@ -6,7 +6,7 @@ use crate::{item::SourceUrl, item::Submission, ledger::AttemptId};
 const SENT: UnixMillis = UnixMillis(1_700_000_000_000);
 const MINUTE: i64 = 60_000;
 
-fn doubt(marker: Option<&str>, tags: &[&str]) -> Doubt {
+pub(super) fn doubt(marker: Option<&str>, tags: &[&str]) -> Doubt {
     Doubt {
         attempt: AttemptId::for_tests(1),
         state: State::InDoubt,

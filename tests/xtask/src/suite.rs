@@ -1,0 +1,142 @@
+//! All lanes, small, as every change runs them; and every planted bug, which some lane must see.
+//!
+//! Each lane is a process of its own: planted bugs and the disk in memory belong to a whole process.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use telecine::planted::Bug;
+
+use crate::{
+    kill,
+    tally::{self, Part},
+};
+
+/// Everything that ever failed, first.
+const REGRESSIONS: &str = "tests/xtask/regressions.txt";
+
+/// What every change runs: a lane, how much of it, and how many at a time.
+const LANES: &[(&str, u64, u64)] = &[
+    ("manifests", 5, 1),
+    ("wire", 7, 2),
+    ("hostile", 282, 2),
+    ("power", 20, 2),
+    ("kill", 420, 3),
+    ("error", 310, 6),
+    ("disk", 12, 1),
+    ("simulate", 10_000, 2),
+];
+
+/// Which lane sees which bug, within how many seeds.
+const SEEN_BY: &[(Bug, &str, u64)] = &[
+    (Bug::SynchronousNormal, "power", 4),
+    (Bug::SendBeforeCommit, "kill", 200),
+    (Bug::ResendOnTimeout, "simulate", 400),
+    (Bug::RedirectsFollowed, "wire", 7),
+    (Bug::ClientRetries, "wire", 7),
+    (Bug::BindAnyCandidate, "simulate", 400),
+    (Bug::AbsentFromIncomplete, "hostile", 282),
+    (Bug::DroppedSendPending, "simulate", 1_500),
+    (Bug::WindowWithoutDelta, "simulate", 1_500),
+    (Bug::LimiterInMemory, "simulate", 1_500),
+    (Bug::LeaseExpiryPending, "simulate", 1_500),
+    (Bug::UnterminatedQuote, "manifests", 5),
+];
+
+/// Runs every lane, or plants every bug; false when anything was not as it must be.
+pub(crate) fn run(what: &str, is_recorded: bool) -> Result<bool, String> {
+    let started = Instant::now();
+    let mut is_good = true;
+    if what == "ci" {
+        is_good &= regressions()?;
+        for (lane, count, threads) in LANES {
+            is_good &= lane_of(
+                lane,
+                &["--count", &count.to_string(), "--threads", &threads.to_string()],
+                is_recorded,
+            )?;
+        }
+    }
+    is_good &= planted(is_recorded)?;
+    println!(
+        "\nreliability {what}: {} in {} s",
+        if is_good { "passed" } else { "FAILED" },
+        started.elapsed().as_secs()
+    );
+    Ok(is_good)
+}
+
+/// Whether a lane can be run on this machine; why not is said.
+fn can_run(lane: &str) -> bool {
+    let possible = match lane {
+        "kill" | "error" => kill::can_trace(),
+        "disk" => kill::can_mount(),
+        _ => Ok(()),
+    };
+    possible.inspect_err(|why| println!("{lane}: skipped, {why}")).is_ok()
+}
+
+fn lane_of(lane: &str, args: &[&str], is_recorded: bool) -> Result<bool, String> {
+    if !can_run(lane) {
+        return Ok(true);
+    }
+    let mut command = Command::new(std::env::current_exe().map_err(words)?);
+    command.args(["reliability", lane]).args(args);
+    if let Some(binary) = std::env::var_os("TELECINE_BINARY") {
+        command.arg("--binary").arg(binary);
+    }
+    if is_recorded {
+        command.arg("--record");
+    }
+    Ok(command.status().map_err(words)?.success())
+}
+
+/// Seeds that failed once: `lane seed` and why, one a line.
+fn regressions() -> Result<bool, String> {
+    let mut is_good = true;
+    for line in fs::read_to_string(REGRESSIONS).map_err(words)?.lines() {
+        let mut parts = line.split_whitespace();
+        let (Some(lane), Some(seed)) = (parts.next(), parts.next()) else { continue };
+        if !lane.starts_with('#') {
+            is_good &= lane_of(lane, &["--from", seed, "--count", "1"], false)?;
+        }
+    }
+    Ok(is_good)
+}
+
+/// Plants every bug in turn: a lane that stays green is the failure.
+fn planted(is_recorded: bool) -> Result<bool, String> {
+    let mut part = Part::default();
+    let started = Instant::now();
+    for (bug, lane, count) in SEEN_BY {
+        if !can_run(lane) {
+            continue;
+        }
+        let output = Command::new(std::env::current_exe().map_err(words)?)
+            .args(["reliability", lane, "--plant", &(*bug as u64).to_string(), "--count", &count.to_string()])
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(words)?;
+        part.add("bugs planted", 1);
+        let said = String::from_utf8_lossy(&output.stdout);
+        let sign = said.lines().nth(1).unwrap_or_default().trim().chars().take(110).collect::<String>();
+        if output.status.code() == Some(1) {
+            part.add("bugs seen", 1);
+            println!("planted {bug:?}: {lane} saw it: {sign}");
+        } else {
+            println!("planted {bug:?}: {lane} did NOT see it ({}): {said}", output.status);
+            part.failures.push(format!("{bug:?} was not seen"));
+        }
+    }
+    if is_recorded {
+        tally::record("planted", &part, &tally::commit(), started.elapsed().as_secs())?;
+    }
+    Ok(part.failures.is_empty())
+}
+
+fn words(fault: impl std::fmt::Display) -> String {
+    fault.to_string()
+}
