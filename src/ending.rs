@@ -57,3 +57,19 @@ pub enum Ending {
         cause: String,
     },
 }
+
+impl Ending {
+    /// Whether nobody waits for the run to be gone: then it may look back at what it did.
+    #[must_use]
+    pub const fn leaves_time(&self) -> bool {
+        match self {
+            Self::Settled | Self::NotWaited | Self::WaitOver | Self::RowsMax | Self::BudgetSpent => true,
+            Self::TimeUp
+            | Self::SentElsewhere { .. }
+            | Self::DiskLow { .. }
+            | Self::Interrupted
+            | Self::Stopped { .. }
+            | Self::Offline { .. } => false,
+        }
+    }
+}

@@ -100,33 +100,34 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         let folder = args.output.folder(&path, &format!("{}-verify", run::run_name(at)));
         let report = ParityReport { service, at, parities };
         let files = report::write_parity(&report, &folder)?;
-        let code = parity_code(&report.parities);
+        let (code, verdict) = parity_verdict(&report.parities);
+        let verdict = format!("exit {}: {verdict}", code.number());
         if args.output.json {
             print_json(&json!({
                 "schema": SCHEMA, "service": report.service, "at": at.to_string(), "exit_code": code.number(),
-                "namespaces": report.parities.iter().map(report::Compared::from).collect::<Vec<_>>(),
+                "verdict": verdict, "namespaces": report.parities.iter().map(report::Compared::from).collect::<Vec<_>>(),
                 "files": files,
             }))?;
         } else if !args.output.quiet {
-            print(&report::show_parity(&report, &files, code))?;
+            print(&report::show_parity(&report, &files, &verdict))?;
         }
         Ok(code)
     })
 }
 
 /// 0 when both sides agree, 6 when a human must look, 4 when only indexing failed.
-fn parity_code(parities: &[Parity]) -> ExitCode {
+fn parity_verdict(parities: &[Parity]) -> (ExitCode, &'static str) {
     let any = |kinds: &[FindingKind]| {
         parities.iter().any(|parity| kinds.iter().any(|kind| parity.count(*kind) > 0))
     };
     if any(&[FindingKind::Missing, FindingKind::Doubled, FindingKind::Elsewhere]) {
-        ExitCode::NeedsReview
+        (ExitCode::NeedsReview, "the two sides differ: see parity.csv")
     } else if any(&[FindingKind::Open, FindingKind::Untold]) {
-        ExitCode::Temporary
+        (ExitCode::Temporary, "not all is settled; `telecine reconcile`, then verify again")
     } else if any(&[FindingKind::Failed]) {
-        ExitCode::SomeFailed
+        (ExitCode::SomeFailed, "both sides agree; some videos failed to be indexed")
     } else {
-        ExitCode::Success
+        (ExitCode::Success, "both sides agree")
     }
 }
 

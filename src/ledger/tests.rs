@@ -552,3 +552,173 @@ proptest! {
         });
     }
 }
+
+/// A claim of which nothing was heard.
+async fn doubted(desk: &Desk) -> Claim {
+    let claim = desk.claim(T0).await;
+    desk.ledger().settle(claim.attempt, plain(Event::Doubted, T0)).await.unwrap();
+    claim
+}
+
+fn decision(answer: Answer) -> Decision {
+    Decision { answer, who: "ann@desk".to_owned(), why: "seen in the library".to_owned(), at: T0 }
+}
+
+#[tokio::test]
+async fn a_humans_answer_is_carried_out_and_written_down_with_its_author() {
+    let desk = Desk::new().await;
+    desk.admit((0..4).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
+    for _ in 0..3 {
+        let claim = doubted(&desk).await;
+        let question = Question { text: "no marker".to_owned(), candidates: Vec::new() };
+        desk.ledger().ask(claim.attempt, question, T0).await.unwrap();
+    }
+    let video = VideoNo::parse("VI000001").unwrap();
+    let answer = async |item, answer| desk.ledger().answer(ItemId(item), decision(answer)).await.unwrap();
+    assert_eq!(answer(1, Answer::Adopt(video.clone())).await, Answered::Done);
+    assert_eq!(answer(2, Answer::Adopt(video)).await, Answered::VideoTaken(ItemId(1)));
+    assert_eq!(answer(2, Answer::Resend).await, Answered::Done);
+    assert_eq!(answer(3, Answer::GiveUp).await, Answered::Done);
+    assert_eq!(answer(4, Answer::GiveUp).await, Answered::NotOpen(State::Pending));
+    assert_eq!(answer(9, Answer::GiveUp).await, Answered::NoSuchItem);
+    assert_eq!(desk.states(), ["accepted", "pending", "abandoned", "pending"]);
+    let written: Vec<String> = desk
+        .raw()
+        .prepare("SELECT attempt || ' ' || event || ' ' || who || ' ' || why FROM answer ORDER BY id")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    assert_eq!(written[1], "2 resend_ordered ann@desk seen in the library");
+    assert!(desk.raw().execute("DELETE FROM answer", []).is_err(), "answers are append-only");
+    // what was sent again or given up may be paid all the same
+    assert_eq!(desk.ledger().snapshot().await.unwrap().uploads_at_stake().unwrap(), 3);
+    assert_eq!(desk.ledger().snapshot().await.unwrap().problems().unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_question_that_waits_for_evidence_can_be_answered_too() {
+    let desk = Desk::new().await;
+    desk.admit(vec![row(2, "a", &[])]).await;
+    doubted(&desk).await;
+    let answered = desk.ledger().answer(ItemId(1), decision(Answer::GiveUp)).await.unwrap();
+    assert_eq!((answered, desk.states()), (Answered::Done, vec!["abandoned".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_may_be_paid_never_exceeds_the_budget() {
+    let desk = Desk::new().await;
+    desk.admit((0..5).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
+    let terms = Arc::new(ClaimTerms { uploads_max: Some(2), ..(*desk.terms(&[])).clone() });
+    let (first, _) = (desk.claim(T0).await, desk.claim(T0).await);
+    let obstacle = async || desk.ledger().obstacle(Arc::clone(&terms), T0).await.unwrap();
+    assert_eq!(obstacle().await, Some(Obstacle::BudgetSpent { uploads: 2 }));
+    desk.ledger().settle(first.attempt, plain(Event::Doubted, T0)).await.unwrap();
+    assert!(obstacle().await.is_some(), "a doubt may be paid");
+    desk.ledger().settle(first.attempt, plain(Event::FoundAbsent, T0)).await.unwrap();
+    assert_eq!(obstacle().await, None, "what never arrived is not paid");
+}
+
+#[tokio::test]
+async fn nothing_is_claimed_while_the_disk_is_nearly_full() {
+    let desk = Desk::new().await;
+    desk.admit(vec![row(2, "a", &[])]).await;
+    let terms = Arc::new(ClaimTerms { disk_free_min: u64::MAX, ..(*desk.terms(&[])).clone() });
+    let obstacle = desk.ledger().obstacle(terms, T0).await.unwrap();
+    assert!(matches!(obstacle, Some(Obstacle::DiskLow { .. })), "{obstacle:?}");
+}
+
+#[tokio::test]
+async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
+    let mut desk = Desk::new().await;
+    let rows = || vec![row(2, "a", &[]), row(3, "b", &[])];
+    desk.admit(rows()).await;
+    let marks = desk.folder.path().join("far");
+    let identity = Identity { high_water: Some(marks), ..identity() };
+    let open = |path: &std::path::Path, restored| Ledger::open(path, &Identity { restored, ..identity.clone() }, T0);
+    desk.ledger.take().unwrap().close().await;
+    let backup = desk.folder.path().join("backup.db");
+    Snapshot::open(&desk.path()).unwrap().copy_to(&backup).unwrap();
+    // the first row is sent with the real ledger, then the backup is put in its place
+    desk.ledger = Some(open(&desk.path(), Restored::Refused).unwrap());
+    let sent = desk.claim(T0).await;
+    desk.ledger().settle(sent.attempt, accepted("VI000001", T0)).await.unwrap();
+    desk.ledger.take().unwrap().close().await;
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(door::with_suffix(&desk.path(), suffix));
+    }
+    std::fs::copy(&backup, desk.path()).unwrap();
+    let refused = open(&desk.path(), Restored::Refused).map(drop).unwrap_err();
+    assert!(matches!(refused, LedgerError::Older { known: 0, last: 1, .. }), "{refused}");
+    // the service shows the marker of the request that the backup does not know
+    let ledger = open(&desk.path(), Restored::Recovering).unwrap();
+    desk.ledger = Some(ledger);
+    desk.ledger().begin_recovery().await.unwrap();
+    let shown = ShownVideo {
+        video_no: VideoNo::parse("VI000001").unwrap(),
+        tags: vec!["x".to_owned(), sent.marker.unwrap()],
+        shows_tags: true,
+        created_at: Some(T0),
+    };
+    assert_eq!(desk.ledger().owners(vec![shown.clone()]).await.unwrap(), [Owner::Elsewhere]);
+    desk.ledger().note_elsewhere(vec![shown.clone()]).await.unwrap();
+    let obstacle = desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap();
+    assert_eq!(obstacle, Some(Obstacle::SentElsewhere { item: ItemId(1) }), "its row is not sent again");
+    assert_eq!(desk.ledger().recover(desk.run, shown.clone(), T0).await.unwrap(), Recovered::Bound(ItemId(1)));
+    assert_eq!(desk.ledger().recover(desk.run, shown, T0).await.unwrap(), Recovered::Surplus(ItemId(1)));
+    desk.ledger.take().unwrap().close().await;
+    let half = open(&desk.path(), Restored::Refused).map(drop).unwrap_err();
+    assert!(matches!(half, LedgerError::HalfRecovered { .. }), "{half}");
+    desk.ledger = Some(open(&desk.path(), Restored::Recovering).unwrap());
+    desk.ledger().end_recovery().await.unwrap();
+    desk.ledger.take().unwrap().close().await;
+    desk.ledger = Some(open(&desk.path(), Restored::Refused).unwrap());
+    assert_eq!(desk.states(), ["accepted", "pending"]);
+    // a number that was used is never used again
+    assert!(desk.claim(T0).await.attempt.0 > 1);
+}
+
+#[tokio::test]
+async fn a_changed_event_breaks_the_chain() {
+    let desk = Desk::new().await;
+    desk.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
+    doubted(&desk).await;
+    doubted(&desk).await;
+    let snapshot = desk.ledger().snapshot().await.unwrap();
+    assert_eq!(snapshot.problems().unwrap(), Vec::<String>::new());
+    let raw = desk.raw();
+    raw.execute_batch("DROP TRIGGER event_is_never_changed; UPDATE event SET at = at + 1 WHERE id = 2").unwrap();
+    let problems = snapshot.problems().unwrap();
+    assert!(problems.len() == 1 && problems[0].contains("event 2"), "{problems:?}");
+}
+
+#[tokio::test]
+async fn how_long_videos_stayed_hidden_is_remembered() {
+    let desk = Desk::new().await;
+    desk.admit(vec![row(2, "a", &[])]).await;
+    let claim = desk.claim(T0).await;
+    desk.ledger().settle(claim.attempt, accepted("VI000001", T0.plus_ms(2_000))).await.unwrap();
+    let look = async |seen, at: i64| {
+        desk.ledger().observe(vec![Sight { item: ItemId(1), seen }], T0.plus_ms(at)).await.unwrap();
+        desk.ledger().open_doubts(1).await.unwrap().observed
+    };
+    assert_eq!(look(Seen::NotShown, 92_000).await.listing, Duration::ZERO, "it may never have been there");
+    assert_eq!(look(Seen::InProgress, 99_000).await.listing, Duration::from_secs(90));
+    assert_eq!(look(Seen::Indexed, 999_000).await.acceptance, Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_before_anything_is_sent() {
+    use std::os::unix::fs::FileExt;
+    let mut desk = Desk::new().await;
+    desk.admit((0..200).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
+    desk.ledger.take().unwrap().close().await;
+    let file = std::fs::OpenOptions::new().write(true).open(desk.path()).unwrap();
+    let size = file.metadata().unwrap().len();
+    for at in (8_192..size).step_by(4_096) {
+        file.write_all_at(&[0xa5; 64], at).unwrap();
+    }
+    let refused = Ledger::open(&desk.path(), &identity(), T0).map(drop).unwrap_err();
+    assert!(matches!(refused, LedgerError::Damaged { .. } | LedgerError::Broken { .. }), "{refused}");
+}

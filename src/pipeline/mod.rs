@@ -355,22 +355,14 @@ impl<T: Transport> Hall<'_, T> {
     async fn compare(&self, ending: &Ending) -> Result<Vec<Parity>, LedgerError> {
         let has_sent =
             self.doors.ledger.last_sent_at().await?.is_some_and(|moment| moment >= self.started_at);
-        match ending {
-            Ending::Settled
-            | Ending::NotWaited
-            | Ending::WaitOver
-            | Ending::RowsMax
-            | Ending::BudgetSpent
-                if has_sent =>
-            {
-                let drain = self.doors.signals.drain.clone();
-                tokio::select! {
-                    biased;
-                    () = drain.cancelled() => Ok(Vec::new()),
-                    compared = audit::compare(&self.doors, audit::AFFORDABLE) => Ok(compared?.unwrap_or_default()),
-                }
-            }
-            _ => Ok(Vec::new()),
+        let drain = self.doors.signals.drain.clone();
+        if !has_sent || !ending.leaves_time() {
+            return Ok(Vec::new());
+        }
+        tokio::select! {
+            biased;
+            () = drain.cancelled() => Ok(Vec::new()),
+            compared = audit::compare(&self.doors, audit::AFFORDABLE) => Ok(compared?.unwrap_or_default()),
         }
     }
 

@@ -190,7 +190,7 @@ fn play(seed: u64, faults: &[Fault], expect: Expect, part: &mut Part) -> Result<
     if open.pending > 0 {
         return Err(format!("{} rows were not sent by a run in peace: {ended:?}", open.pending));
     }
-    if seed % WHOLE == 0 {
+    if seed.is_multiple_of(WHOLE) {
         let ended = stage.run(None, &["--settle-after", "1s", "--wait", "40s"])?;
         part.add("followed to the end", 1);
         let open = stage.check()?;

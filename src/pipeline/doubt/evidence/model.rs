@@ -178,7 +178,7 @@ impl World {
                 Known::Counted => State::Counted,
                 Known::Sending | Known::Accepted | Known::Absent => continue,
             };
-            let doubt = doubt_of(number, sent, state, search);
+            let doubt = doubt_of(number, *sent, state, search);
             let is_taken = matches!(sent.fate, Fate::Taken { .. });
             let known = &mut world.sent[number];
             match weigh(&doubt, &scene, &search.rules) {
@@ -189,7 +189,9 @@ impl World {
                     known.known = Known::Accepted;
                 }
                 Decision::Absent if sent.fate == Fate::Never => known.known = Known::Absent,
-                wrong => return Err(format!("{wrong:?} of request {number} in {self:?}")),
+                wrong @ (Decision::Found { .. } | Decision::Counted | Decision::Absent) => {
+                    return Err(format!("{wrong:?} of request {number} in {self:?}"));
+                }
             }
         }
         Ok(world)
@@ -247,7 +249,7 @@ fn video(video_no: VideoNo, made_at: i8, tags: Vec<String>) -> ListedVideo {
     ListedVideo { video_no, status, created_at: Some(moment(made_at)), tags, cause: None }
 }
 
-fn doubt_of(number: usize, sent: &Sent, state: State, search: &Search) -> Doubt {
+fn doubt_of(number: usize, sent: Sent, state: State, search: &Search) -> Doubt {
     static TEMPLATE: OnceLock<Doubt> = OnceLock::new();
     let mut doubt = TEMPLATE.get_or_init(|| super::tests::doubt(None, &[])).clone();
     doubt.attempt = AttemptId::for_tests(i64::try_from(number).unwrap());
