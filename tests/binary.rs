@@ -249,7 +249,7 @@ fn a_ledger_of_a_newer_version_or_in_use_is_refused() {
     drop(raw);
     let (code, _, err) = stage.run(&args);
     assert_eq!(code, 2);
-    assert!(err.contains("has version 99, this telecine knows 1"), "{err}");
+    assert!(err.contains("has version 99, this telecine knows 2"), "{err}");
 }
 
 #[test]
@@ -754,4 +754,161 @@ fn a_real_manifest_without_a_header_arrives_but_for_its_five_empty_links() {
         assert!(err.contains(&format!(":{line}:5 #5: the url is empty")), "{err}");
     }
     assert_eq!(sandbox.taken().len(), 4_995);
+}
+
+/// An import against a sandbox in a process of its own, quick enough for a test.
+fn against<'a>(sandbox: &'a Sandbox, args: &[&'a str]) -> Vec<&'a str> {
+    let mut all = args.to_vec();
+    all.extend(["--api-url", &sandbox.url, "--list-rate", "20/s"]);
+    all
+}
+
+#[test]
+fn a_question_is_listed_with_its_price_and_answered_by_a_human() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &rows(3));
+    let sandbox = Sandbox::start(&stage, &["--faults-at", "1:cut-before"]);
+    let import = ["import", &manifest, "--rate", "20/s", "--on-doubt", "ask", "--settle-after", "1s"];
+    let (code, out, err) = stage.run(&against(&sandbox, &import));
+    assert_eq!(code, 6, "{out}{err}");
+    assert!(out.contains("1 wait for a human's answer") && out.contains("telecine review"), "{out}");
+    let (code, out, _) = stage.run(&["review", "--price", "2.5"]);
+    assert_eq!(code, 6);
+    assert!(out.contains("item 1: https://host/clip-0.mp4 (id R0)") && out.contains("m.csv:2"), "{out}");
+    assert!(out.contains("costs at most 2.5 credits more, twice if the first was accepted"), "{out}");
+    let (_, out, _) = stage.run(&["review", "--json"]);
+    let question: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((question["item"].as_i64(), question["state"].as_str()), (Some(1), Some("asked")));
+    let (code, _, err) = stage.run(&["resolve", "7", "--resend"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("there is no item 7"), "{err}");
+    let (code, _, err) = stage.run(&["resolve", "2", "--resend"]);
+    assert!(code == 2 && err.contains("item 2 is"), "{err}");
+    let (code, _, err) = stage.run(&["resolve", "1"]);
+    assert!(code == 2 && err.contains("--adopt"), "one answer must be given: {err}");
+    let (code, out, err) = stage.run(&["resolve", "1", "--resend", "--why", "never seen there"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("waits to be sent again"), "{out}");
+    let (code, out, _) = stage.run(&["review"]);
+    assert!(code == 0 && out.contains("0 to decide"), "{out}");
+    let (code, out, err) = stage.run(&against(&sandbox, &["import", &manifest, "--rate", "20/s"]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(sandbox.taken().values().all(|times| *times == 1) && sandbox.taken().len() == 3);
+    let (code, out, _) = stage.run(&["ledger", "check"]);
+    assert!(code == 0 && out.contains("is sound"), "{out}");
+}
+
+#[test]
+fn a_lost_ledger_is_rebuilt_from_the_service_and_ends_with_a_proof_of_parity() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &rows(6));
+    let sandbox = Sandbox::start(&stage, &[]);
+    let import = ["import", &manifest, "--rate", "20/s"];
+    assert_eq!(stage.run(&against(&sandbox, &import)).0, 0);
+    fs::remove_dir_all(stage.path("state")).unwrap();
+    let (code, out, _) = stage.run(&against(&sandbox, &import));
+    assert_eq!(code, 6, "{out}");
+    assert!(out.contains("is at the service already") && out.contains("telecine recover"), "{out}");
+    assert_eq!(sandbox.taken().values().sum::<usize>(), 6, "something was paid twice");
+    let (code, out, err) = stage.run(&against(&sandbox, &["recover", &manifest, "--settle-after", "1s"]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("6 rows found at the service, and bound"), "{out}");
+    let (code, out, _) = stage.run(&against(&sandbox, &import));
+    assert_eq!(code, 0, "{out}");
+    let (code, out, err) = stage.run(&against(&sandbox, &["verify"]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("6 listed and in the ledger: they agree"), "{out}");
+    let folder = stage.report("state/reports");
+    let parity: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(folder.join("parity.json")).unwrap()).unwrap();
+    assert_eq!(parity["namespaces"][0]["matched"], 6);
+    assert_eq!(fs::read_to_string(folder.join("parity.csv")).unwrap().lines().count(), 1);
+    // a video that vanishes is missed
+    assert_eq!(sandbox.taken().len(), 6);
+}
+
+#[test]
+fn a_ledger_restored_from_a_backup_is_refused_until_it_is_brought_up_to_date() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &rows(4));
+    let sandbox = Sandbox::start(&stage, &[]);
+    let with_state = |args: &[&str]| {
+        let far = stage.path("far");
+        said(&stage.command(&against(&sandbox, args)).env("XDG_STATE_HOME", far).output().unwrap())
+    };
+    let import = ["import", &manifest, "--rate", "20/s"];
+    let (code, ..) = with_state(&["import", &manifest, "--rate", "20/s", "--max-rows", "2"]);
+    assert_eq!(code, 8);
+    let (code, out, err) = stage.run(&["ledger", "backup", "b.db"]);
+    assert!(code == 0 && out.contains("telecine recover"), "{out}{err}");
+    let (code, _, err) = stage.run(&["ledger", "backup", "b.db"]);
+    assert!(code == 2 && err.contains("it is there already"), "{err}");
+    assert_eq!(with_state(&import).0, 0);
+    for suffix in ["", "-wal", "-shm"] {
+        fs::remove_file(stage.path(&format!("state/telecine.db{suffix}"))).ok();
+    }
+    fs::copy(stage.path("b.db"), stage.path("state/telecine.db")).unwrap();
+    let (code, _, err) = with_state(&import);
+    assert_eq!(code, 2);
+    assert!(err.contains("it knows 2 requests, 4 were made") && err.contains("telecine recover"), "{err}");
+    let (code, out, err) = with_state(&["recover", &manifest, "--settle-after", "1s"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(with_state(&import).0, 0);
+    assert!(sandbox.taken().values().all(|times| *times == 1) && sandbox.taken().len() == 4);
+}
+
+#[test]
+fn a_budget_ends_the_run_with_8_and_says_what_is_paid() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &rows(5));
+    let (code, _, err) = stage.run(&["import", &manifest, "--sandbox", "--max-credits", "10"]);
+    assert!(code == 2 && err.contains("say --price"), "{err}");
+    let budget = [
+        "import",
+        &manifest,
+        "--sandbox",
+        "--max-credits",
+        "10",
+        "--price",
+        "0.1/min",
+        "--minutes-max",
+        "30",
+    ];
+    let (code, out, err) = stage.run(&budget);
+    assert_eq!(code, 8, "{out}{err}");
+    assert!(out.contains("the budget is spent") && out.contains("raise --max-uploads"), "{out}");
+    assert!(out.contains("paid in all: 3 uploads, at most 9 credits"), "{out}");
+    let (_, out, _) = stage.run(&["status", "--sandbox", "--json", "--price", "2"]);
+    let status: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (status["spend"]["uploads"].as_u64(), status["spend"]["credits"].as_str()),
+        (Some(3), Some("6"))
+    );
+    assert_eq!(stage.run(&["import", &manifest, "--sandbox"]).0, 0);
+}
+
+#[test]
+fn sure_ways_to_lose_money_are_refused_before_anything_is_sent() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &rows(1));
+    let (code, _, err) = stage.run(&["import", &manifest, "--sandbox", "--on-doubt", "auto"]);
+    assert!(code == 2 && err.contains("--exclusive"), "{err}");
+    let (code, _, err) = stage.run(&["import", &manifest, "--sandbox", "--disk-reserve", "8000000GiB"]);
+    assert_eq!(code, 5, "{err}");
+}
+
+#[test]
+fn failed_videos_are_paid_again_only_by_order_and_the_price_is_said_first() {
+    let stage = Stage::new();
+    let manifest = stage.write("m.csv", &rows(3));
+    let sandbox = Sandbox::start(&stage, &["--fail-share", "1"]);
+    let import = ["import", &manifest, "--rate", "20/s", "--price", "1.5"];
+    assert_eq!(stage.run(&against(&sandbox, &import)).0, 4);
+    assert_eq!(stage.run(&against(&sandbox, &import)).0, 4);
+    assert_eq!(sandbox.taken().values().sum::<usize>(), 3, "failed videos were sent again without an order");
+    let mut again = against(&sandbox, &import);
+    again.push("--retry-failed");
+    let (_, _, err) = stage.run(&again);
+    assert!(err.contains("up to 3 videos that failed are sent and paid again, at most 4.5 credits"), "{err}");
+    assert_eq!(sandbox.taken().values().sum::<usize>(), 6);
 }

@@ -340,3 +340,105 @@ fn the_same_seed_tells_the_same_story() {
     assert_eq!(story(3), story(3));
     assert_ne!(story(3).0, story(4).0);
 }
+
+#[test]
+fn a_budget_is_not_overdrawn_and_ends_the_run() {
+    let faults = Faults { share: 0.3, kinds: vec![Fault::CutAfter, Fault::CutBefore] };
+    let mut theatre = Theatre::new(Policy { faults, ..Policy::default() }, 12);
+    theatre.policy.uploads_max = Some(7);
+    theatre.policy.wait = Some(Duration::from_hours(30));
+    assert_eq!(theatre.live(None).ending(), Ending::BudgetSpent);
+    assert!(theatre.world.stats().faults > 0, "nothing went wrong");
+    assert_eq!(theatre.taken().len(), 7, "the budget is used, too");
+    assert_eq!(theatre.snapshot().uploads_at_stake().unwrap(), 7);
+    theatre.policy.uploads_max = None;
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert_eq!(theatre.taken().len(), 12);
+}
+
+#[test]
+fn a_lost_ledger_is_noticed_before_anything_is_paid_twice() {
+    let mut theatre = Theatre::new(Policy::default(), 6);
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", theatre.ledger().display()));
+    }
+    // another secret would have another mark
+    std::fs::remove_dir_all(theatre.folder.path().join("high-water")).unwrap();
+    assert!(matches!(theatre.live(None).ending(), Ending::SentElsewhere { .. }));
+    assert_eq!(theatre.world.stats().uploads, 6, "something was sent again");
+}
+
+#[test]
+fn a_run_looks_back_at_what_the_service_has() {
+    let mut theatre = Theatre::new(Policy::default(), 8);
+    theatre.live(None);
+    let reads = theatre.world.stats().reads;
+    assert_eq!(theatre.parities.lock().unwrap().len(), 1);
+    let parity = theatre.parities.lock().unwrap().remove(0);
+    assert_eq!((parity.listed, parity.bound, parity.matched, parity.findings.len()), (8, 8, 8, 0));
+    theatre.live(None);
+    assert_eq!(theatre.world.stats().reads, reads, "a run that sent nothing does not look");
+}
+
+#[test]
+fn whoever_wants_to_be_asked_is_asked_and_nothing_is_sent_meanwhile() {
+    let policy = Policy { faults_at: vec![(1, Fault::CutBefore), (2, Fault::CutAfter)], ..Policy::default() };
+    let mut theatre = Theatre::new(policy, 4);
+    theatre.policy.doubts.on_doubt = telecine::pipeline::OnDoubt::Ask;
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert_eq!((theatre.counts().asked, theatre.counts().indexed), (1, 3), "the marker settled the other");
+    assert_eq!(theatre.world.stats().uploads, 4);
+    let questions = theatre.snapshot().open_questions().unwrap();
+    assert!(questions[0].text.contains("no listed video could be it"), "{}", questions[0].text);
+}
+
+#[test]
+fn where_nobody_else_uploads_a_set_of_lost_requests_is_counted_at_once() {
+    let policy = Policy {
+        faults_at: vec![(2, Fault::CutAfter), (3, Fault::CutAfter)],
+        index_delay: Duration::from_hours(3)..=Duration::from_hours(3),
+        ..Policy::default()
+    };
+    let mut theatre = Theatre::new(policy, 4);
+    theatre.policy.doubts.on_doubt = telecine::pipeline::OnDoubt::Auto;
+    theatre.policy.wait = Some(Duration::from_mins(5));
+    assert_eq!(theatre.live(None).ending(), Ending::WaitOver);
+    assert_eq!((theatre.counts().counted, theatre.counts().in_doubt), (2, 0));
+    theatre.policy.wait = Some(Duration::from_hours(5));
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert_eq!(theatre.counts().indexed, 4);
+    assert_eq!(theatre.world.stats().uploads, 4);
+}
+
+#[test]
+fn listings_that_never_come_whole_end_in_a_question_after_a_day() {
+    let policy = Policy {
+        faults_at: vec![(2, Fault::CutBefore)],
+        read_fault_share: 1.0,
+        read_faults: vec![telecine::sandbox::ReadFault::WrongTotal],
+        ..Policy::default()
+    };
+    let mut theatre = Theatre::new(policy, 3);
+    theatre.policy.wait = Some(Duration::from_hours(30));
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert_eq!(theatre.counts().asked, 1);
+    assert_eq!(theatre.world.stats().uploads, 3, "it was sent again");
+    let questions = theatre.snapshot().open_questions().unwrap();
+    assert!(questions[0].text.contains("no listing could be read whole"), "{}", questions[0].text);
+}
+
+#[test]
+fn a_video_paid_beside_the_books_is_reported() {
+    let mut theatre = Theatre::new(Policy::default(), 3);
+    theatre.policy.rows_max = Some(2);
+    theatre.live(None);
+    // somebody repeats a request with its marker: the assumption that each arrives once is broken
+    let video = theatre.world.videos().remove(0);
+    theatre.world.upload_again(&video.video_no);
+    theatre.policy.rows_max = None;
+    theatre.live(None);
+    let parities = theatre.parities.lock().unwrap();
+    let last = parities.last().unwrap();
+    assert_eq!(last.count(telecine::ledger::FindingKind::Doubled), 1, "{last:?}");
+}

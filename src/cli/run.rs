@@ -18,9 +18,10 @@ use crate::{
     config::{self, KeySources},
     error::{Error, ExitCode},
     item::UnixMillis,
-    ledger::{Identity, KeyChange, Ledger, Restored},
+    ledger::{FailedRows, Identity, KeyChange, Ledger, Restored},
+    lifecycle::State,
     manifest::Manifest,
-    monitor::Monitor,
+    monitor::{Monitor, Notice},
     pipeline::{self, Doors, RunPolicy, Signals},
     price::Price,
     quota::{Porter, Rates},
@@ -174,7 +175,10 @@ async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCo
     let command = work.command();
     let run = ledger.begin_run(name.clone(), command, clock.now()).await?;
     let outcome = match work {
-        Work::Import(manifests) => pipeline::import(doors, run, manifests, &order.policy).await,
+        Work::Import(manifests) => {
+            warn_of_price(order, &doors).await?;
+            pipeline::import(doors, run, manifests, &order.policy).await
+        }
         Work::Reconcile => pipeline::reconcile(doors, run, &order.policy).await,
     };
     monitor.close();
@@ -204,6 +208,21 @@ async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCo
         .copied()
         .find(|code| code.number() == summary.exit_code)
         .unwrap_or(ExitCode::Unexpected))
+}
+
+/// Says what sending failed videos again may cost, before it happens.
+async fn warn_of_price(order: &Order<'_>, doors: &Doors<Http>) -> Result<(), Error> {
+    let failed = doors.ledger.tally().await?.of(State::Failed);
+    if order.policy.failed == FailedRows::Retry && failed > 0 {
+        let price = order.price.map_or_else(
+            || "say --price to see what that costs".to_owned(),
+            |price| format!("at most {} credits", price.of(failed)),
+        );
+        let text =
+            format!("--retry-failed: up to {failed} videos that failed are sent and paid again, {price}");
+        doors.monitor.say(doors.clock.now(), &Notice::Said { text });
+    }
+    Ok(())
 }
 
 async fn write_report(

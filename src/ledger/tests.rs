@@ -636,7 +636,8 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
     desk.admit(rows()).await;
     let marks = desk.folder.path().join("far");
     let identity = Identity { high_water: Some(marks), ..identity() };
-    let open = |path: &std::path::Path, restored| Ledger::open(path, &Identity { restored, ..identity.clone() }, T0);
+    let open =
+        |path: &std::path::Path, restored| Ledger::open(path, &Identity { restored, ..identity.clone() }, T0);
     desk.ledger.take().unwrap().close().await;
     let backup = desk.folder.path().join("backup.db");
     Snapshot::open(&desk.path()).unwrap().copy_to(&backup).unwrap();
@@ -665,7 +666,10 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
     desk.ledger().note_elsewhere(vec![shown.clone()]).await.unwrap();
     let obstacle = desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap();
     assert_eq!(obstacle, Some(Obstacle::SentElsewhere { item: ItemId(1) }), "its row is not sent again");
-    assert_eq!(desk.ledger().recover(desk.run, shown.clone(), T0).await.unwrap(), Recovered::Bound(ItemId(1)));
+    assert_eq!(
+        desk.ledger().recover(desk.run, shown.clone(), T0).await.unwrap(),
+        Recovered::Bound(ItemId(1))
+    );
     assert_eq!(desk.ledger().recover(desk.run, shown, T0).await.unwrap(), Recovered::Surplus(ItemId(1)));
     desk.ledger.take().unwrap().close().await;
     let half = open(&desk.path(), Restored::Refused).map(drop).unwrap_err();
@@ -688,7 +692,8 @@ async fn a_changed_event_breaks_the_chain() {
     let snapshot = desk.ledger().snapshot().await.unwrap();
     assert_eq!(snapshot.problems().unwrap(), Vec::<String>::new());
     let raw = desk.raw();
-    raw.execute_batch("DROP TRIGGER event_is_never_changed; UPDATE event SET at = at + 1 WHERE id = 2").unwrap();
+    raw.execute_batch("DROP TRIGGER event_is_never_changed; UPDATE event SET at = at + 1 WHERE id = 2")
+        .unwrap();
     let problems = snapshot.problems().unwrap();
     assert!(problems.len() == 1 && problems[0].contains("event 2"), "{problems:?}");
 }

@@ -315,6 +315,12 @@ pub fn exit_code(
         Ending::Offline { cause } => {
             (ExitCode::Temporary, again(format!("the service cannot be reached ({cause})")))
         }
+        Ending::WaitOver if items.in_doubt + items.counted > 0 => {
+            let next = "give the same command again, it looks for their videos and sends none of them blindly; \
+                        telecine review --all shows what it waits for, and a human may decide";
+            let reason = format!("the time to wait is over; {open}");
+            (ExitCode::Temporary, (reason, Some(next.to_owned())))
+        }
         Ending::WaitOver => (ExitCode::Temporary, again(format!("the time to wait is over; {open}"))),
         Ending::TimeUp => (ExitCode::TimeUp, again(format!("the time given with --for is over; {open}"))),
         Ending::RowsMax => (ExitCode::BudgetReached, again(format!("--max-rows is reached; {open}"))),
@@ -350,7 +356,8 @@ fn settled_words(
 ) -> (ExitCode, (String, Option<String>)) {
     if items.asked > 0 {
         let reason = format!("{} items wait for a human's answer", items.asked);
-        let next = "see unfinished.csv: these requests were sent, and nothing proves what became of them";
+        let next =
+            "telecine review shows the evidence and the answers; nothing of it is sent again until then";
         return (ExitCode::NeedsReview, (reason, Some(next.to_owned())));
     }
     let open = items.pending + items.sending + items.in_doubt + items.counted + items.accepted;

@@ -285,6 +285,19 @@ impl World {
         state.remember(video);
     }
 
+    /// Something on the way repeats the request that made a video; true if the video is there.
+    pub fn upload_again(&self, video_no: &str) -> bool {
+        let mut state = self.state();
+        state.let_effects_happen();
+        let Some(first) = state.by_number.get(video_no).map(|at| state.videos[*at].clone()) else {
+            return false;
+        };
+        state.sequence += 1;
+        let video_no = video::number(first.dated, state.sequence);
+        state.remember(Video { video_no, ..first });
+        true
+    }
+
     /// From now on every source on this host is refused; an empty name refuses none.
     pub fn refuse_host(&self, host: &str) {
         host.clone_into(&mut self.state().refused_host);

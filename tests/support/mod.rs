@@ -14,7 +14,7 @@ use telecine::{
     clock::Clock,
     ending::Ending,
     item::UnixMillis,
-    ledger::{FailedRows, Identity, KeyChange, Ledger, Marker, Restored, Snapshot},
+    ledger::{FailedRows, Identity, KeyChange, Ledger, Marker, Parity, Restored, Snapshot},
     limit::Limit,
     manifest::{Header, LoneComma, Manifest, ManifestSpec, OffsetRule, RowRules, TagSeparator},
     monitor::{Listener, Monitor, Notice},
@@ -59,6 +59,8 @@ pub struct Theatre {
     pub key: &'static str,
     /// How far the program's clock was put forward.
     pub clock_step_ms: i64,
+    /// What every run saw when it looked back.
+    pub parities: Mutex<Vec<Parity>>,
 }
 
 /// How one life went.
@@ -114,6 +116,7 @@ impl Theatre {
             lives: 0,
             key: KEY,
             clock_step_ms: 0,
+            parities: Mutex::default(),
         }
     }
 
@@ -200,7 +203,10 @@ impl Theatre {
             });
         }
         let life = match pipeline::import(doors, run, vec![manifest], &self.policy).await {
-            Ok(outcome) => Life::Ended(outcome.ending),
+            Ok(outcome) => {
+                self.parities.lock().unwrap().extend(outcome.parities);
+                Life::Ended(outcome.ending)
+            }
             Err(fault) => Life::Failed(fault.to_string()),
         };
         ledger.close().await;
