@@ -182,11 +182,10 @@ impl Ledger {
     /// Everything that is to be settled by evidence, at most `count_max` attempts.
     pub async fn open_doubts(&self, count_max: usize) -> Result<OpenDoubts, LedgerError> {
         let look = move |store: &store::Store| {
-            Ok(OpenDoubts {
-                doubts: store.doubts(count_max)?,
-                observed: store.observed()?,
-                clock: store.service_clock()?,
-            })
+            let doubts = store.doubts(count_max)?;
+            // the clock is judged by many answers, and wanted only where there is something to judge
+            let clock = if doubts.is_empty() { None } else { store.service_clock()? };
+            Ok(OpenDoubts { doubts, observed: store.observed()?, clock })
         };
         self.queue.look(look).await
     }

@@ -279,7 +279,7 @@ impl Snapshot {
     pub fn open_questions(&self) -> Result<Vec<OpenQuestion>, LedgerError> {
         let sql = "SELECT item.id, item.state, source.identity, item.line, item.external_id, item.submission, item.cause, \
                    attempt.sent_at, attempt.marker, question.text, question.candidates FROM attempt \
-                   JOIN item ON item.attempt = attempt.id JOIN source ON source.id = item.source \
+                   JOIN item ON item.id = attempt.item AND item.attempt = attempt.id JOIN source ON source.id = item.source \
                    LEFT JOIN question ON question.attempt = attempt.id \
                    WHERE attempt.state IN ('in_doubt', 'counted', 'asked') \
                    AND attempt.state IN ('sending', 'in_doubt', 'counted', 'asked') ORDER BY attempt.id";

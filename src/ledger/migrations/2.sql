@@ -8,6 +8,7 @@ ALTER TABLE event ADD COLUMN chain BLOB CHECK (length(chain) = 16);
 ALTER TABLE attempt ADD COLUMN forced INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1));
 -- The latest look that did not show its video, and the first that did.
 ALTER TABLE attempt ADD COLUMN hidden_until INTEGER;
+CREATE INDEX attempt_by_item ON attempt (item);
 CREATE INDEX attempt_left_by_order ON attempt (item) WHERE forced = 1 OR state = 'abandoned';
 
 -- What a human was asked of an attempt, with the evidence there was.

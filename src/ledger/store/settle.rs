@@ -88,14 +88,12 @@ impl Store {
     /// How long an acceptance took at most: until its answer, or until the moment the service dates it.
     fn note_acceptance(&self, attempt: AttemptId, settlement: &Settlement) -> Result<(), LedgerError> {
         let dated_at = settlement.bound.as_ref().and_then(|binding| binding.uploaded_at);
-        let accepted_at = if settlement.event == Event::Accepted {
-            Some(settlement.at)
-        } else if settlement.event == Event::Found {
-            dated_at
-                .zip(self.service_clock()?)
-                .map(|(moment, clock)| moment.plus_ms(clock.behind_ms.max(0)).min(settlement.at))
-        } else {
-            None
+        let accepted_at = match (settlement.event, dated_at) {
+            (Event::Accepted, _) => Some(settlement.at),
+            (Event::Found, Some(moment)) => self
+                .service_clock()?
+                .map(|clock| moment.plus_ms(clock.behind_ms.max(0)).min(settlement.at)),
+            (_, _) => None,
         };
         let Some(accepted_at) = accepted_at else { return Ok(()) };
         self.connection

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     process::{Command, Stdio},
     time::Instant,
 };
@@ -85,6 +86,7 @@ fn lane_of(lane: &str, args: &[&str], is_recorded: bool) -> Result<bool, String>
     }
     let mut command = Command::new(std::env::current_exe().map_err(words)?);
     command.args(["reliability", lane]).args(args);
+    command.env("TMPDIR", scratch());
     if let Some(binary) = std::env::var_os("TELECINE_BINARY") {
         command.arg("--binary").arg(binary);
     }
@@ -92,6 +94,13 @@ fn lane_of(lane: &str, args: &[&str], is_recorded: bool) -> Result<bool, String>
         command.arg("--record");
     }
     Ok(command.status().map_err(words)?.success())
+}
+
+/// Where scratch files go: into memory, if there is such a place, since nothing here tests the disk of this machine.
+fn scratch() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let is_usable = tempfile::tempfile_in(&memory).is_ok();
+    if is_usable { memory } else { std::env::temp_dir() }
 }
 
 /// Seeds that failed once: `lane seed` and why, one a line.
@@ -116,6 +125,7 @@ fn planted(is_recorded: bool) -> Result<bool, String> {
             continue;
         }
         let output = Command::new(std::env::current_exe().map_err(words)?)
+            .env("TMPDIR", scratch())
             .args(["reliability", lane, "--plant", &(*bug as u64).to_string(), "--count", &count.to_string()])
             .stderr(Stdio::inherit())
             .output()
