@@ -18,6 +18,7 @@ use crate::{
     },
     pipeline::{DoubtRules, OnDoubt},
     price::Price,
+    service::OwnRule,
 };
 
 /// What to read, and how.
@@ -157,6 +158,11 @@ pub(super) struct ServiceArgs {
     /// The API key is new, and belongs to the account this ledger was made with.
     #[arg(long, env = "TELECINE_SAME_ACCOUNT")]
     pub(super) same_account: bool,
+
+    /// What an answer to an upload means that telecine does not know: CODE=WHAT or CODE:TEXT=WHAT, where WHAT is bad-row, busy
+    /// (not taken, try again) or in-doubt.
+    #[arg(long, value_name = "RULE", env = "TELECINE_VERDICT", value_delimiter = ',')]
+    pub(super) verdict: Vec<OwnRule>,
 
     /// How often listings may be read.
     #[arg(long, value_name = "N/SPAN", env = "TELECINE_LIST_RATE", default_value = "1/s")]

@@ -14,6 +14,7 @@ use crate::{
     ledger::{FailedRows, LedgerError, Prospect, Snapshot},
     lifecycle::State,
     manifest::{self, Manifest, Met, Survey},
+    price::Price,
     report::{SCHEMA, with_separators},
 };
 
@@ -47,6 +48,7 @@ pub(super) fn dry_run(
     mut manifests: Vec<Manifest>,
     snapshot: Option<&Snapshot>,
     failed: FailedRows,
+    price: Option<Price>,
     output: &OutputArgs,
 ) -> Result<ExitCode, Error> {
     let opened = describe(&manifests);
@@ -74,12 +76,14 @@ pub(super) fn dry_run(
     if output.json {
         let known: BTreeMap<&str, u64> = known.iter().map(|(state, count)| (state.word(), *count)).collect();
         print_json(&serde_json::json!({
-            "schema": SCHEMA, "exit_code": code.number(), "would_send": would_send, "known": known, "survey": survey,
+            "schema": SCHEMA, "exit_code": code.number(), "would_send": would_send,
+            "credits_max": price.map(|price| price.of(would_send).to_string()), "known": known, "survey": survey,
         }))?;
         return Ok(code);
     }
     let mut text = format!("{opened}{}", show_survey(&survey));
-    let _ = writeln!(text, "\n  {:>9} would be sent", with_separators(would_send));
+    let cost = price.map(|price| format!(", at most {} credits", price.of(would_send))).unwrap_or_default();
+    let _ = writeln!(text, "\n  {:>9} would be sent{cost}", with_separators(would_send));
     for (state, count) in &known {
         let _ = writeln!(text, "  {:>9} are in the ledger as {state}", with_separators(*count));
     }
@@ -115,6 +119,13 @@ fn show_survey(survey: &Survey) -> String {
     let _ = writeln!(text);
     for (count, what) in lines {
         let _ = writeln!(text, "  {:>9} {what}", with_separators(count));
+    }
+    if survey.without_marker > 0 {
+        let count = with_separators(survey.without_marker);
+        let _ = writeln!(
+            text,
+            "\n  {count:>9} have 20 tags: no room for the marker, so a lost answer can rarely be settled without you"
+        );
     }
     for (class, count) in &survey.faults {
         let _ = writeln!(text, "\n  {:>9} {class}", with_separators(count.rows));

@@ -125,7 +125,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
     let failed = if args.retry_failed { FailedRows::Retry } else { FailedRows::Leave };
     if args.dry_run {
         let snapshot = if ledger.exists() { Some(Snapshot::open(&ledger)?) } else { None };
-        return check::dry_run(manifests, snapshot.as_ref(), failed, &args.output);
+        return check::dry_run(manifests, snapshot.as_ref(), failed, args.budget.price.price(), &args.output);
     }
     let rate = match args.pace.rate {
         Some(rate) => rate,

@@ -158,7 +158,9 @@ pub(super) async fn open(order: &Order<'_>, restored: Restored, key: &SecretStri
     let porter = Porter::new(clock.clone(), rates, ledger.last_sent_at().await?, dice);
     let doors = Doors {
         ledger,
-        service: Arc::new(Service::new(Http::new(&origin, key)?)),
+        service: Arc::new(
+            Service::new(Http::new(&origin, key)?).with_own_rules(order.service.verdict.clone()),
+        ),
         porter: Arc::new(porter),
         clock: clock.clone(),
         monitor: Monitor::new(show::listeners(order.output)),

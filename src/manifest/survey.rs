@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Manifest, ManifestError};
-use crate::item::{ItemKey, ManifestRow, Problem, RowFault};
+use crate::item::{ItemKey, ManifestRow, Problem, RowFault, Submission};
 
 /// Lines remembered for each kind of fault.
 const EXAMPLES_MAX: usize = 3;
@@ -25,6 +25,8 @@ pub struct Survey {
     pub duplicates: u64,
     /// Rows that cannot be sent.
     pub rejected: u64,
+    /// Good rows with so many tags that the marker tag has no room: a lost answer can rarely be settled without a human.
+    pub without_marker: u64,
     /// Rows that cannot be sent, by kind of fault; a row with two faults counts in both.
     pub faults: BTreeMap<String, FaultCount>,
 }
@@ -110,6 +112,8 @@ pub fn survey(
                         meet(&path, Met::Duplicate { line: row.line, first_line });
                     } else {
                         survey.good += 1;
+                        let is_full = row.submission.tags.len() >= Submission::TAGS_MAX;
+                        survey.without_marker += u64::from(is_full);
                         meet(&path, Met::Good(&row));
                     }
                 }

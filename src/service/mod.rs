@@ -10,7 +10,7 @@ mod verdict;
 mod wire;
 
 pub use transport::Transport;
-pub use verdict::{Certainty, ReadFault, Verdict};
+pub use verdict::{Certainty, OwnRule, OwnRuleFault, ReadFault, Verdict};
 pub use wire::{IndexStatus, ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX};
 
 use crate::{
@@ -23,13 +23,20 @@ use crate::{
 #[derive(Debug)]
 pub struct Service<T> {
     transport: T,
+    own_rules: Vec<OwnRule>,
 }
 
 impl<T: Transport> Service<T> {
     /// A service reached through `transport`.
     #[must_use]
     pub const fn new(transport: T) -> Self {
-        Self { transport }
+        Self { transport, own_rules: Vec::new() }
+    }
+
+    /// The same service, whose answers to uploads are read by these rules first.
+    #[must_use]
+    pub fn with_own_rules(self, own_rules: Vec<OwnRule>) -> Self {
+        Self { own_rules, ..self }
     }
 
     /// Asks the service to take a video (`POST upload_url`). Costs credits when accepted.
@@ -39,9 +46,9 @@ impl<T: Transport> Service<T> {
         if is_planted(Bug::ClientRetries) {
             let first = self.transport.exchange(request.clone()).await;
             let answer = if first.is_err() { self.transport.exchange(request).await } else { first };
-            return verdict::of_upload(answer);
+            return verdict::of_upload(answer, &self.own_rules);
         }
-        verdict::of_upload(self.transport.exchange(request).await)
+        verdict::of_upload(self.transport.exchange(request).await, &self.own_rules)
     }
 
     /// Reads one page of a namespace (`POST list_videos`), counted from 1, at most [`PAGE_SIZE_MAX`] videos.

@@ -100,6 +100,67 @@ pub enum ReadFault {
     },
 }
 
+/// A rule of the user's own: what an answer means that the table does not know, or knows otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnRule {
+    /// The envelope's code.
+    code: String,
+    /// In lower case, must occur in the message; empty matches everything.
+    message: String,
+    class: OwnClass,
+}
+
+/// What a user may say of an answer; never that a video was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OwnClass {
+    BadRow,
+    Busy,
+    InDoubt,
+}
+
+/// A text that is no rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected CODE=WHAT or CODE:TEXT=WHAT, where WHAT is bad-row, busy or in-doubt; such as 0003:codec=bad-row"
+)]
+pub struct OwnRuleFault;
+
+impl std::str::FromStr for OwnRule {
+    type Err = OwnRuleFault;
+
+    fn from_str(text: &str) -> Result<Self, OwnRuleFault> {
+        let (answer, what) = text.rsplit_once('=').ok_or(OwnRuleFault)?;
+        let (code, message) = answer.split_once(':').unwrap_or((answer, ""));
+        let code = code.trim();
+        let is_code = code.len() == 4 && code.bytes().all(|byte| byte.is_ascii_digit());
+        // a success is never to be read as anything else
+        if !is_code || matches!(code, "0000" | "0200") {
+            return Err(OwnRuleFault);
+        }
+        let class = match what.trim() {
+            "bad-row" => OwnClass::BadRow,
+            "busy" => OwnClass::Busy,
+            "in-doubt" => OwnClass::InDoubt,
+            _ => return Err(OwnRuleFault),
+        };
+        Ok(Self { code: code.to_owned(), message: message.trim().to_lowercase(), class })
+    }
+}
+
+impl OwnRule {
+    fn matches(&self, envelope: &Envelope) -> bool {
+        self.code == envelope.code && envelope.message.to_lowercase().contains(&self.message)
+    }
+
+    const fn class(&self) -> Class {
+        match self.class {
+            OwnClass::BadRow => Class::BadRow,
+            OwnClass::Busy => Class::RefusedForNow,
+            OwnClass::InDoubt => Class::InDoubt,
+        }
+    }
+}
+
 /// What a rule of the table decides.
 #[derive(Clone, Copy)]
 enum Class {
@@ -177,7 +238,11 @@ const RULES: &[Rule] = &[
     by_status(308, Class::StopInDoubt(StopReason::WrongAddress)),
 ];
 
-fn classify(status: u16, envelope: Option<&Envelope>) -> Class {
+fn classify(status: u16, envelope: Option<&Envelope>, own: &[OwnRule]) -> Class {
+    let told = envelope.and_then(|envelope| own.iter().find(|rule| rule.matches(envelope)));
+    if let Some(rule) = told.filter(|_| status < 500) {
+        return rule.class();
+    }
     let message = envelope.map(|envelope| envelope.message.to_lowercase()).unwrap_or_default();
     let matches = |rule: &&Rule| {
         rule.status.is_none_or(|own| own == status)
@@ -189,8 +254,8 @@ fn classify(status: u16, envelope: Option<&Envelope>) -> Class {
     if status >= 500 && matches!(class, Class::BadRow) { Class::InDoubt } else { class }
 }
 
-/// Decides what an upload came to.
-pub(super) fn of_upload(outcome: Result<Reply, Loss>) -> Verdict {
+/// Decides what an upload came to, by the user's own rules first.
+pub(super) fn of_upload(outcome: Result<Reply, Loss>, own: &[OwnRule]) -> Verdict {
     let reply = match outcome {
         Ok(reply) => reply,
         Err(Loss::NotSent(cause)) => return Verdict::NotSent { cause },
@@ -199,7 +264,7 @@ pub(super) fn of_upload(outcome: Result<Reply, Loss>) -> Verdict {
     let envelope = wire::parse_envelope(&reply.body);
     let cause = describe(&reply, envelope.as_ref());
     let stop = |reason, certainty, cause| Verdict::StopRun { reason, certainty, cause };
-    match classify(reply.status, envelope.as_ref()) {
+    match classify(reply.status, envelope.as_ref(), own) {
         Class::Accepted => match wire::parse_accepted(envelope.as_ref().map_or(&Value::Null, |e| &e.data)) {
             (Some(video_no), uploaded_at) => Verdict::Accepted { video_no, uploaded_at },
             (None, _) => Verdict::AcceptedUnnamed,
@@ -224,7 +289,7 @@ pub(super) fn of_read<V>(
     };
     let envelope = wire::parse_envelope(&reply.body);
     let cause = describe(&reply, envelope.as_ref());
-    match classify(reply.status, envelope.as_ref()) {
+    match classify(reply.status, envelope.as_ref(), &[]) {
         Class::Accepted => {
             let data = envelope.as_ref().map_or(&Value::Null, |envelope| &envelope.data);
             parse(data).ok_or(ReadFault::Unclear { cause })
@@ -262,7 +327,7 @@ mod tests {
     use super::*;
 
     fn upload(status: u16, body: &str) -> Verdict {
-        of_upload(Ok(Reply { status, body: body.as_bytes().to_vec(), ..Reply::default() }))
+        of_upload(Ok(Reply { status, body: body.as_bytes().to_vec(), ..Reply::default() }), &[])
     }
 
     fn kind(verdict: &Verdict) -> &'static str {
@@ -275,6 +340,25 @@ mod tests {
             Verdict::StopRun { certainty: Certainty::Unclear, .. } => "stop in doubt",
             Verdict::InDoubt { .. } => "in doubt",
             Verdict::NotSent { .. } => "not sent",
+        }
+    }
+
+    #[test]
+    fn a_rule_of_the_users_own_goes_first_and_never_turns_a_success_or_a_gateway_s_word() {
+        let rule = |text: &str| text.parse::<OwnRule>();
+        let own =
+            [rule("0001:Codec=bad-row").unwrap(), rule("0777=busy").unwrap(), rule("0003=in-doubt").unwrap()];
+        let with_own = |status, body: &str| {
+            let reply = Reply { status, body: body.as_bytes().to_vec(), ..Reply::default() };
+            kind(&of_upload(Ok(reply), &own))
+        };
+        assert_eq!(with_own(200, r#"{"code":"0001","msg":"busy codec, try later"}"#), "bad row");
+        assert_eq!(with_own(200, r#"{"code":"0001","msg":"busy, try later"}"#), "in doubt");
+        assert_eq!(with_own(200, r#"{"code":"0777","msg":"x"}"#), "refused for now");
+        assert_eq!(with_own(200, r#"{"code":"0003","msg":"tags too many"}"#), "in doubt");
+        assert_eq!(with_own(503, r#"{"code":"0777","msg":"x"}"#), "in doubt");
+        for bad in ["0000=busy", "0200:x=bad-row", "1=busy", "0001=accepted", "0001", "=busy"] {
+            assert!(rule(bad).is_err(), "{bad}");
         }
     }
 
@@ -320,8 +404,8 @@ mod tests {
 
     #[test]
     fn only_a_request_that_never_left_is_not_sent() {
-        assert_eq!(kind(&of_upload(Err(Loss::NotSent("refused".to_owned())))), "not sent");
-        assert_eq!(kind(&of_upload(Err(Loss::NoAnswer("reset".to_owned())))), "in doubt");
+        assert_eq!(kind(&of_upload(Err(Loss::NotSent("refused".to_owned())), &[])), "not sent");
+        assert_eq!(kind(&of_upload(Err(Loss::NoAnswer("reset".to_owned())), &[])), "in doubt");
     }
 
     #[test]

@@ -90,9 +90,9 @@ impl Store {
         let dated_at = settlement.bound.as_ref().and_then(|binding| binding.uploaded_at);
         let accepted_at = match (settlement.event, dated_at) {
             (Event::Accepted, _) => Some(settlement.at),
-            (Event::Found, Some(moment)) => self
-                .service_clock()?
-                .map(|clock| moment.plus_ms(clock.behind_ms.max(0)).min(settlement.at)),
+            (Event::Found, Some(moment)) => {
+                self.service_clock()?.map(|clock| moment.plus_ms(clock.behind_ms.max(0)).min(settlement.at))
+            }
             (_, _) => None,
         };
         let Some(accepted_at) = accepted_at else { return Ok(()) };
