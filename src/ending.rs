@@ -32,6 +32,11 @@ pub enum Ending {
     RowsMax,
     /// What may be spent is spent, or at stake.
     BudgetSpent,
+    /// Too many requests have no clear answer, and the time to wait for evidence passed.
+    TooManyDoubts {
+        /// How many.
+        open: u64,
+    },
     /// A row is at the service already, sent by another or a newer ledger.
     SentElsewhere {
         /// The item's number in the ledger.
@@ -65,6 +70,7 @@ impl Ending {
         match self {
             Self::Settled | Self::NotWaited | Self::WaitOver | Self::RowsMax | Self::BudgetSpent => true,
             Self::TimeUp
+            | Self::TooManyDoubts { .. }
             | Self::SentElsewhere { .. }
             | Self::DiskLow { .. }
             | Self::Interrupted

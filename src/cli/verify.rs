@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, ExitCode},
     ledger::{FailedRows, FindingKind, Marker, Parity, Restored, Snapshot},
-    pipeline::{self, DoubtRules, OnDoubt, Recovery, RunPolicy, Untagged},
+    pipeline::{self, DoubtRules, OnDoubt, Recovery, RunPolicy, Unmarked},
     report::{self, ParityReport, SCHEMA},
 };
 
@@ -49,10 +49,10 @@ pub(super) struct RecoverArgs {
     )]
     settle_after: Span,
 
-    /// Videos that do not show their tags (still being indexed, or failed) are somebody else's. Rows of yours among
-    /// them would be paid again.
-    #[arg(long, env = "TELECINE_UNTAGGED_ARE_NOT_OURS", help_heading = "Settling")]
-    untagged_are_not_ours: bool,
+    /// Videos that show no marker (still being indexed, failed, or sent without one) are somebody else's. Rows of yours
+    /// among them would be paid again.
+    #[arg(long, env = "TELECINE_UNMARKED_ARE_NOT_OURS", help_heading = "Settling")]
+    unmarked_are_not_ours: bool,
 }
 
 /// A policy for work that uploads nothing.
@@ -138,12 +138,12 @@ pub(super) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
     let key = run::api_key(&args.service)?;
     let policy = reading_policy(args.service.list_rate);
     let order = Order { service: &args.service, output: &args.output, ledger: &path, policy, price: None };
-    let untagged = if args.untagged_are_not_ours { Untagged::AreNot } else { Untagged::MayBeOurs };
+    let unmarked = if args.unmarked_are_not_ours { Unmarked::AreNot } else { Unmarked::MayBeOurs };
     run::block_on(async {
         let Opened { doors, stopping, .. } = run::open(&order, Restored::Recovering, &key).await?;
         let name = run::run_name(doors.clock.now());
         let run = doors.ledger.begin_run(name, "recover", doors.clock.now()).await?;
-        let recovered = pipeline::recover(&doors, run, manifests, args.settle_after.0, untagged).await?;
+        let recovered = pipeline::recover(&doors, run, manifests, args.settle_after.0, unmarked).await?;
         doors.monitor.close();
         let (code, recovery, reason) = match recovered {
             Err(cut) => {
@@ -160,7 +160,8 @@ pub(super) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
         if args.output.json {
             print_json(&json!({
                 "schema": SCHEMA, "listed": recovery.listed, "bound": recovery.bound, "surplus": recovery.surplus,
-                "without_row": recovery.without_row, "untold": recovery.untold, "is_whole": recovery.is_whole,
+                "without_row": recovery.without_row, "remembered": recovery.remembered, "unmarked": recovery.unmarked,
+                "untold": recovery.untold, "is_whole": recovery.is_whole,
                 "exit_code": code.number(), "exit_reason": reason,
             }))?;
         } else if !args.output.quiet {
@@ -173,9 +174,9 @@ pub(super) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
 fn recovery_end(recovery: &Recovery) -> (ExitCode, String) {
     if !recovery.is_whole {
         let reason = format!(
-            "{} videos do not show what they carry; give the same command again when they are indexed, \
-             or say --untagged-are-not-ours",
-            recovery.untold
+            "{} videos do not show what they carry (give the same command again when they are indexed), {} carry no \
+             marker; none of them is yours? then say --unmarked-are-not-ours",
+            recovery.untold, recovery.unmarked
         );
         return (ExitCode::Temporary, reason);
     }
@@ -186,12 +187,14 @@ fn recovery_end(recovery: &Recovery) -> (ExitCode, String) {
     (ExitCode::Success, "the ledger knows all that was sent; import goes on from here".to_owned())
 }
 
-fn recovery_lines(recovery: &Recovery) -> [(u64, &'static str); 5] {
+fn recovery_lines(recovery: &Recovery) -> [(u64, &'static str); 7] {
     [
         (recovery.listed, "videos listed"),
         (recovery.bound, "rows found at the service, and bound"),
         (recovery.surplus, "second videos of a row"),
         (recovery.without_row, "with a marker whose row is in none of these manifests"),
+        (recovery.remembered, "of rows that are not to be sent now: remembered"),
         (recovery.untold, "not showing what they carry"),
+        (recovery.unmarked, "without a marker"),
     ]
 }

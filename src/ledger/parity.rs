@@ -52,6 +52,8 @@ pub enum FindingKind {
     Unknown,
     /// The video does not show yet what it carries.
     Untold,
+    /// A human gave the item up, or ordered it to be sent again, and the first request was taken after all.
+    Ordered,
     /// The item's outcome is open, and this is its video.
     Open,
     /// The service could not index the item's video.
@@ -67,6 +69,7 @@ impl FindingKind {
         Self::Unknown,
         Self::Untold,
         Self::Open,
+        Self::Ordered,
         Self::Failed,
     ];
 
@@ -80,6 +83,7 @@ impl FindingKind {
             Self::Unknown => "unknown",
             Self::Untold => "untold",
             Self::Open => "open",
+            Self::Ordered => "ordered",
             Self::Failed => "failed",
         }
     }
@@ -93,7 +97,10 @@ impl FindingKind {
             Self::Elsewhere => "sent by another ledger, or by a newer state of this one",
             Self::Unknown => "at the service without a marker: not sent by telecine, or without one",
             Self::Untold => "at the service, not showing yet what they carry",
-            Self::Open => "at the service, of items whose outcome is open: reconcile finds them",
+            Self::Ordered => "at the service, of requests that a human gave up or had sent again",
+            Self::Open => {
+                "at the service, of items whose outcome is open: reconcile finds them, review shows them"
+            }
             Self::Failed => "in both, failed to be indexed",
         }
     }
@@ -121,6 +128,7 @@ impl Parity {
                 return;
             }
             Owner::Open(item) => (FindingKind::Open, Some(item)),
+            Owner::Ordered(item) => (FindingKind::Ordered, Some(item)),
             Owner::Surplus(item) => (FindingKind::Doubled, Some(item)),
             Owner::Elsewhere => (FindingKind::Elsewhere, None),
             Owner::Nobody => (FindingKind::Unknown, None),

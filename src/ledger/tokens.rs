@@ -162,8 +162,10 @@ impl BoundBy {
 pub struct Doubt {
     /// The request.
     pub attempt: AttemptId,
-    /// [`State::InDoubt`] or [`State::Counted`].
+    /// [`State::InDoubt`], [`State::Counted`] or [`State::Asked`].
     pub state: State,
+    /// By when it was sent at the latest, by the service's clock; none when no answer tells.
+    pub sent_by_service_clock: Option<UnixMillis>,
     /// When it may have left.
     pub sent_at: UnixMillis,
     /// The latest moment it may have left.
@@ -179,7 +181,7 @@ pub struct Doubt {
 /// Everything that is to be settled by evidence, and what the evidence is weighed by, at one moment.
 #[derive(Clone, Debug)]
 pub struct OpenDoubts {
-    /// Attempts in doubt or counted, oldest first.
+    /// Attempts in doubt, counted or asked, oldest first.
     pub doubts: Vec<Doubt>,
     /// The longest the service was seen to take.
     pub observed: Observed,
@@ -291,6 +293,8 @@ pub enum Owner {
     Open(ItemId),
     /// It carries the marker of a request of this item that is settled otherwise: it was paid beside the books.
     Surplus(ItemId),
+    /// It carries the marker of a request of this item that a human gave up, or ordered to be sent again.
+    Ordered(ItemId),
     /// It carries a marker this ledger does not know.
     Elsewhere,
     /// It carries no marker.
@@ -319,9 +323,11 @@ pub struct BoundItem {
 pub enum Recovered {
     /// Its item is bound to it now.
     Bound(ItemId),
-    /// Its item has another video, or an open request.
+    /// Its item has another video.
     Surplus(ItemId),
-    /// No item of this ledger has its key.
+    /// Its item is not to be sent now; that it is there is remembered.
+    Remembered(ItemId),
+    /// No item of this ledger has its key; that it is there is remembered.
     NoItem,
 }
 

@@ -20,7 +20,9 @@ use crate::{
     service::{IndexStatus, ListedVideo, Transport},
 };
 
-/// A comparison that nobody asked for reads no more videos than this: ten pages.
+/// A comparison that nobody asked for reads no more pages than this…
+const PAGES_AFFORDABLE: u32 = 10;
+/// …which is as many videos.
 pub(super) const AFFORDABLE: Bound = Bound::Videos(2_000);
 /// A listing that is not complete is tried again so often.
 const PASSES_MAX: u32 = 3;
@@ -64,16 +66,25 @@ async fn note_what_is_elsewhere<T: Transport>(
         namespaces.push(namespace);
     }
     for namespace in namespaces {
-        let listing = match read(doors, &namespace, AFFORDABLE).await {
-            Ok(Some(listing)) => listing,
-            Ok(None) => continue,
+        let (videos, total) = match listing::read_newest(doors, &namespace, PAGES_AFFORDABLE).await {
+            Ok(read) => read,
+            Err(Incomplete { is_refused: true, .. }) => continue,
             Err(Incomplete { cause, .. }) => {
-                tracing::info!(namespace, cause, "not compared before sending");
+                let text = format!("{namespace}: not compared with the ledger before sending ({cause})");
+                doors.say(&Notice::Said { text });
                 continue;
             }
         };
+        if (videos.len() as u64) < total {
+            let text = format!(
+                "{namespace}: the newest {} of {total} videos were compared with the ledger; \
+                 telecine verify compares all",
+                videos.len()
+            );
+            doors.say(&Notice::Said { text });
+        }
         let mut elsewhere = Vec::new();
-        for videos in listing.videos.chunks(BATCH) {
+        for videos in videos.chunks(BATCH) {
             let shown: Vec<ShownVideo> = videos.iter().map(shown).collect();
             let owners = doors.ledger.owners(shown.clone()).await?;
             let unknown = shown.into_iter().zip(owners).filter(|(_, owner)| *owner == Owner::Elsewhere);

@@ -18,11 +18,16 @@ use crate::{
 /// Pages read at most; a namespace with more is not listed whole.
 const PAGES_MAX: u32 = 20_000;
 
+/// A page that does not come is asked for so often before the listing is given up.
+const PAGE_TRIES_MAX: u32 = 3;
+
 /// Every video of a namespace that was made at or after a moment, and perhaps some older ones.
 #[derive(Debug)]
 pub(super) struct Listing {
     /// When the first page was asked for.
     pub(super) begun_at: UnixMillis,
+    /// When that page was served, by the service's own clock.
+    pub(super) served_at: Option<UnixMillis>,
     pub(super) videos: Vec<ListedVideo>,
     /// Whether it showed a video that is known to be there.
     pub(super) vouched: Vouched,
@@ -72,15 +77,54 @@ pub(super) async fn read_whole<T: Transport>(
     bound: Bound,
 ) -> Result<Option<Listing>, Incomplete> {
     if let Bound::Videos(count_max) = bound {
-        let permit = doors.porter.permit(Lane::List).await;
-        let page = doors.service.list_page(permit, namespace, 1).await;
-        let page = page.map_err(|fault| failed(doors, 1, &fault))?;
-        doors.porter.learn(Lane::List, &Feedback::Passed);
+        let page = page(doors, namespace, 1).await?;
         if page.total_count.is_none_or(|total| total > count_max) {
             return Ok(None);
         }
     }
     read(doors, namespace, None, &[]).await.map(Some)
+}
+
+/// The newest videos of a namespace, page by page, and how many there are in all. Proves nothing of what it does not
+/// show.
+pub(super) async fn read_newest<T: Transport>(
+    doors: &Doors<T>,
+    namespace: &str,
+    pages_max: u32,
+) -> Result<(Vec<ListedVideo>, u64), Incomplete> {
+    let mut videos = Vec::new();
+    let mut total = 0;
+    for number in 1..=pages_max {
+        let page = page(doors, namespace, number).await?;
+        let is_last = page.videos.is_empty();
+        total = page.total_count.unwrap_or(0).max(total);
+        videos.extend(page.videos);
+        if is_last || videos.len() as u64 >= total {
+            break;
+        }
+    }
+    Ok((videos, total))
+}
+
+/// One page, asked for again when it does not come.
+async fn page<T: Transport>(doors: &Doors<T>, namespace: &str, number: u32) -> Result<ListPage, Incomplete> {
+    let mut tries = 0;
+    loop {
+        let permit = doors.porter.permit(Lane::List).await;
+        match doors.service.list_page(permit, namespace, number).await {
+            Ok(page) => {
+                doors.porter.learn(Lane::List, &Feedback::Passed);
+                return Ok(page);
+            }
+            Err(fault) => {
+                let failed = failed(doors, number, &fault);
+                tries += 1;
+                if tries >= PAGE_TRIES_MAX || failed.is_refused {
+                    return Err(failed);
+                }
+            }
+        }
+    }
 }
 
 /// What the pages have shown so far.
@@ -89,8 +133,11 @@ struct Pages {
     seen: HashSet<VideoNo>,
     videos: Vec<ListedVideo>,
     first_len: usize,
+    /// What the first page said there are.
+    first_total: Option<u64>,
     total: u64,
     is_descending: bool,
+    is_ascending: bool,
     last_created_at: Option<UnixMillis>,
     past_since: u32,
 }
@@ -113,20 +160,18 @@ pub(super) async fn read<T: Transport>(
         (Some(since), Some(newest)) => since.min(newest),
         (since, _) => since.unwrap_or_default(),
     };
-    let mut pages = Pages { is_descending: true, ..Pages::default() };
+    let mut pages = Pages { is_descending: true, is_ascending: true, ..Pages::default() };
     let mut begun_at = None;
+    let mut served_at = None;
     for number in 1..=PAGES_MAX {
-        let permit = doors.porter.permit(Lane::List).await;
+        // the permit may be waited for: what was accepted until then is no younger than this moment
         let begun_at = *begun_at.get_or_insert(doors.clock.now());
-        let page = match doors.service.list_page(permit, namespace, number).await {
-            Ok(page) => page,
-            Err(fault) => return Err(failed(doors, number, &fault)),
-        };
-        doors.porter.learn(Lane::List, &Feedback::Passed);
+        let page = page(doors, namespace, number).await?;
+        served_at = served_at.or(page.served_at);
         if pages.take(page, since)? == Next::Done {
             let is_vouched = witnesses.iter().any(|witness| pages.seen.contains(&witness.video_no));
             let vouched = if is_vouched { Vouched::Yes } else { Vouched::No };
-            return Ok(Listing { begun_at, videos: pages.videos, vouched });
+            return Ok(Listing { begun_at, served_at, videos: pages.videos, vouched });
         }
     }
     Err(incomplete(format!("more than {PAGES_MAX} pages")))
@@ -157,7 +202,12 @@ impl Pages {
         if self.seen.len() as u64 > total {
             return Err(incomplete("there are more videos than the total says"));
         }
-        let has_all = self.seen.len() as u64 == total;
+        // whatever is uploaded meanwhile lies before the first page, or behind the last: as many as there were at first
+        // are those there were at first
+        let first_total = *self.first_total.get_or_insert(total);
+        let seen = self.seen.len() as u64;
+        let is_ordered = self.is_descending || self.is_ascending;
+        let has_all = seen == total || (is_ordered && seen >= first_total);
         if is_planted(Bug::AbsentFromIncomplete) && !has_all {
             return Ok(Next::Done);
         }
@@ -176,12 +226,13 @@ impl Pages {
     }
 
     fn check_order(&mut self, created_at: Option<UnixMillis>) {
-        let follows = match (self.last_created_at, created_at) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(last), Some(own)) => own <= last,
+        let (falls, rises) = match (self.last_created_at, created_at) {
+            (_, None) => (false, false),
+            (None, Some(_)) => (true, true),
+            (Some(last), Some(own)) => (own <= last, own >= last),
         };
-        self.is_descending &= follows;
+        self.is_descending &= falls;
+        self.is_ascending &= rises;
         self.last_created_at = created_at.or(self.last_created_at);
     }
 }
@@ -199,11 +250,15 @@ mod tests {
             tags: Vec::new(),
             cause: None,
         };
-        ListPage { videos: created.iter().map(video).collect(), total_count: Some(total), unreadable: 0 }
+        ListPage {
+            videos: created.iter().map(video).collect(),
+            total_count: Some(total),
+            ..ListPage::default()
+        }
     }
 
     fn read_pages(pages: &[ListPage], since: i64) -> Result<(Next, usize), Incomplete> {
-        let mut read = Pages { is_descending: true, ..Pages::default() };
+        let mut read = Pages { is_descending: true, is_ascending: true, ..Pages::default() };
         let mut next = Next::Page;
         for (number, page) in pages.iter().enumerate() {
             next = read.take(page.clone(), UnixMillis(since))?;
@@ -218,8 +273,12 @@ mod tests {
     fn a_listing_is_complete_when_everything_was_seen() {
         assert_eq!(read_pages(&[page(&[], 0)], 0), Ok((Next::Done, 1)));
         assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[7], 3)], 0), Ok((Next::Done, 2)));
-        // an upload on the way pushes one video onto the next page
-        assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[8, 7], 4), page(&[6], 4)], 0), Ok((Next::Done, 3)));
+        // an upload on the way pushes one video onto the next page, and lies before the first
+        assert_eq!(read_pages(&[page(&[9, 8], 4), page(&[8, 7], 5), page(&[6], 5)], 0), Ok((Next::Done, 3)));
+        // oldest first it lies behind the last
+        assert_eq!(read_pages(&[page(&[6, 7], 4), page(&[8, 9], 5)], 0), Ok((Next::Done, 2)));
+        // without an order nobody knows where it lies
+        assert!(read_pages(&[page(&[8, 9, 6], 4), page(&[7], 5)], 0).is_err());
         assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[8, 7], 3)], 0), Ok((Next::Done, 2)));
     }
 

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub use audit::verify;
 pub use doors::{Doors, Signals};
 pub use doubt::{OnDoubt, Rules as DoubtRules};
-pub use recover::{CutShort, Recovery, Untagged, recover};
+pub use recover::{CutShort, Recovery, Unmarked, recover};
 
 use crate::{
     ending::Ending,
@@ -38,7 +38,7 @@ use crate::{
     service::Transport,
 };
 use doors::Refusal;
-use upload::{Patience, UploadEnd, UploadPlan};
+use upload::{UploadEnd, UploadPlan};
 
 /// While things change, the hall looks at a small ledger this often…
 const PULSE: Duration = Duration::from_millis(100);
@@ -149,7 +149,7 @@ async fn run_stages<T: Transport>(
     policy: &RunPolicy,
 ) -> Result<Outcome, LedgerError> {
     let started_at = doors.clock.now();
-    let way_is_clear = CancellationToken::new();
+    let (way_is_clear, first_look) = (CancellationToken::new(), CancellationToken::new());
     let plan = UploadPlan {
         terms: Arc::new(ClaimTerms {
             run,
@@ -165,7 +165,7 @@ async fn run_stages<T: Transport>(
         rows_max: policy.rows_max,
         stop_at: policy.time_max.map(|span| started_at.plus(span)),
         way_is_clear: way_is_clear.clone(),
-        patience: if policy.wait.is_some() { Patience::Whole } else { Patience::None },
+        patience: policy.wait,
     };
     let mut hall = Hall {
         stages: Stages {
@@ -177,13 +177,14 @@ async fn run_stages<T: Transport>(
                 way_is_clear,
             ))),
             upload: Some(tokio::spawn(upload::upload(doors.clone(), plan))),
-            doubt: Some(tokio::spawn(doubt::settle_doubts(doors.clone(), policy.doubts))),
+            doubt: Some(tokio::spawn(doubt::settle_doubts(doors.clone(), policy.doubts, first_look.clone()))),
             poll: Some(tokio::spawn(poll::poll(doors.clone()))),
             reads_refused: None,
             ingested: ingest::Ingested::default(),
             sending_ended: None,
         },
         forecast_is_due: true,
+        first_look,
         run,
         sources,
         started_at,
@@ -247,6 +248,8 @@ struct Hall<'a, T> {
     sources: Vec<SourceId>,
     stages: Stages,
     forecast_is_due: bool,
+    /// Set once the doubt stage has looked at what the run found.
+    first_look: CancellationToken,
 }
 
 impl<T: Transport> Hall<'_, T> {
@@ -296,6 +299,10 @@ impl<T: Transport> Hall<'_, T> {
         if self.doors.signals.drain.is_cancelled() {
             // what is on the wire is waited for, and nothing else
             return sending_ended.map(|_| Ending::Interrupted);
+        }
+        // a question may have been answered by the service meanwhile: one look is owed to it
+        if tally.of(State::Asked) > 0 && self.policy.wait.is_some() && !self.first_look.is_cancelled() {
+            return None;
         }
         let is_read = self.stages.ingest.is_none();
         let all_is_sent = pending == 0 && tally.of(State::Sending) == 0;
@@ -399,6 +406,7 @@ fn early_ending(sending_ended: &UploadEnd) -> Option<Ending> {
         UploadEnd::TimeUp => Ending::TimeUp,
         UploadEnd::SentElsewhere { item } => Ending::SentElsewhere { item: item.clone() },
         UploadEnd::DiskLow { free } => Ending::DiskLow { free: *free },
+        UploadEnd::TooManyDoubts { open } => Ending::TooManyDoubts { open: *open },
         UploadEnd::Drained | UploadEnd::RowsMax | UploadEnd::BudgetSpent => return None,
     })
 }

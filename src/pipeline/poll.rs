@@ -37,7 +37,12 @@ async fn poll_forever<T: Transport>(doors: &Doors<T>) -> Result<Refusal, LedgerE
                     return Ok(refusal);
                 }
             }
-            Some(moment) => doors.clock.sleep_until(moment).await,
+            // what is accepted meanwhile may be due sooner
+            Some(moment) => tokio::select! {
+                biased;
+                () = doors.clock.sleep_until(moment) => {}
+                () = changed => {}
+            },
             None => changed.await,
         }
     }

@@ -18,9 +18,9 @@ use crate::{
 };
 use std::time::Duration;
 
-/// What to do with videos that do not show what they carry.
+/// What to do with videos that show no marker: not yet, or never, or because they carry none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Untagged {
+pub enum Unmarked {
     /// They may be ours: the recovery is not finished while there are any.
     MayBeOurs,
     /// They are somebody else's, by the user's word.
@@ -40,6 +40,10 @@ pub struct Recovery {
     pub without_row: u64,
     /// Videos that do not show yet, or never, what they carry.
     pub untold: u64,
+    /// Videos without a marker: somebody else's, or sent without one.
+    pub unmarked: u64,
+    /// Videos whose row is not to be sent now; it is remembered that they are there.
+    pub remembered: u64,
     /// Whether the ledger knows all that was sent.
     pub is_whole: bool,
 }
@@ -57,7 +61,7 @@ pub async fn recover<T: Transport>(
     run: RunId,
     manifests: Vec<Manifest>,
     quiet: Duration,
-    untagged: Untagged,
+    unmarked: Unmarked,
 ) -> Result<Result<Recovery, CutShort>, LedgerError> {
     doors.ledger.begin_recovery().await?;
     let started_at = doors.clock.now();
@@ -84,7 +88,7 @@ pub async fn recover<T: Transport>(
             Err(Incomplete { cause, .. }) => return Ok(Err(CutShort { cause })),
         }
     }
-    recovery.is_whole = recovery.untold == 0 || untagged == Untagged::AreNot;
+    recovery.is_whole = recovery.untold + recovery.unmarked == 0 || unmarked == Unmarked::AreNot;
     if recovery.is_whole {
         doors.ledger.end_recovery().await?;
     }
@@ -109,12 +113,14 @@ async fn look<T: Transport>(
             for (video, owner) in shown.into_iter().zip(owners) {
                 seen.listed += 1;
                 match owner {
-                    Owner::Bound(_) | Owner::Open(_) | Owner::Nobody => {}
+                    Owner::Bound(_) | Owner::Open(_) | Owner::Ordered(_) => {}
+                    Owner::Nobody => seen.unmarked += 1,
                     Owner::Surplus(_) => seen.surplus += 1,
                     Owner::Untold => seen.untold += 1,
                     Owner::Elsewhere => match doors.ledger.recover(run, video, doors.clock.now()).await? {
                         Recovered::Bound(_) => seen.bound += 1,
                         Recovered::Surplus(_) => seen.surplus += 1,
+                        Recovered::Remembered(_) => seen.remembered += 1,
                         Recovered::NoItem => seen.without_row += 1,
                     },
                 }

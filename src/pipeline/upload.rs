@@ -41,18 +41,10 @@ pub(super) struct UploadPlan {
     pub(super) rows_max: Option<u64>,
     /// Send nothing after this moment.
     pub(super) stop_at: Option<UnixMillis>,
-    pub(super) patience: Patience,
+    /// How long to wait for evidence that stands in the way of sending; none does not wait.
+    pub(super) patience: Option<Duration>,
     /// Nothing is sent before the service was compared with the ledger.
     pub(super) way_is_clear: CancellationToken,
-}
-
-/// Whether a spent budget is worth waiting for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// Until everything at stake is paid or proved unpaid.
-    Whole,
-    /// Not at all.
-    None,
 }
 
 /// Why sending ended.
@@ -66,6 +58,8 @@ pub(super) enum UploadEnd {
     RowsMax,
     /// What may be spent is spent, or at stake.
     BudgetSpent,
+    /// Too many requests have no clear answer.
+    TooManyDoubts { open: u64 },
     /// The service has the next item already, by a request this ledger does not know.
     SentElsewhere { item: String },
     /// The disk that holds the ledger is nearly full.
@@ -95,6 +89,8 @@ struct Uploading<T> {
     same_refusals: (String, u32),
     /// The obstacle last announced, so that it is announced once.
     announced: Option<Obstacle>,
+    /// Since when only evidence could let sending go on.
+    blocked_since: Option<UnixMillis>,
 }
 
 /// Sends until told to stop, or until it must not go on; then waits for what is on the wire.
@@ -111,6 +107,7 @@ pub(super) async fn upload<T: Transport>(
         offline_since: None,
         same_refusals: (String::new(), 0),
         announced: None,
+        blocked_since: None,
     };
     let end = uploading.run().await;
     while let Some(sent) = uploading.on_wire.join_next().await {
@@ -186,6 +183,7 @@ impl<T: Transport> Uploading<T> {
         match self.doors.ledger.claim(Arc::clone(&self.plan.terms), now).await? {
             ClaimAnswer::Claimed(claim) => {
                 self.sent += 1;
+                self.blocked_since = None;
                 let doors = self.doors.clone();
                 self.on_wire.spawn(async move { send(&doors, permit, *claim).await });
             }
@@ -204,15 +202,25 @@ impl<T: Transport> Uploading<T> {
             None | Some(Obstacle::NothingPending) => return self.wait_until(None, changed).await,
             Some(Obstacle::Full { free_at, cap }) => (format!("the {cap} window is full"), free_at),
             // what is at stake may prove unspent: as long as anything is open, it is waited for
-            Some(Obstacle::BudgetSpent { .. }) => return self.wait_for_budget(changed).await,
+            Some(Obstacle::BudgetSpent { .. }) => {
+                let tally = self.doors.ledger.tally().await?;
+                let may_free = tally.of(State::Sending) + tally.of(State::InDoubt) > 0;
+                match self.evidence_is_awaited_until().filter(|_| may_free) {
+                    Some(until) => return self.wait_until(Some(until), changed).await,
+                    None => return Ok(Some(UploadEnd::BudgetSpent)),
+                }
+            }
             Some(Obstacle::SentElsewhere { item }) => {
                 return Ok(Some(UploadEnd::SentElsewhere { item: item.to_string() }));
             }
             Some(Obstacle::DiskLow { free }) => return Ok(Some(UploadEnd::DiskLow { free })),
             Some(Obstacle::TooManyDoubts { open }) => {
+                let Some(until) = self.evidence_is_awaited_until() else {
+                    return Ok(Some(UploadEnd::TooManyDoubts { open }));
+                };
                 let why =
                     format!("{open} requests have no clear answer; nothing is sent until that is settled");
-                (why, self.doors.clock.now().plus(OFFLINE_MAX))
+                (why, until)
             }
         };
         if self.announced != obstacle {
@@ -222,14 +230,17 @@ impl<T: Transport> Uploading<T> {
         self.wait_until(Some(until), changed).await
     }
 
-    /// A spent budget frees a slot only when something on the wire or in doubt proves unpaid.
-    async fn wait_for_budget(&mut self, changed: Notified<'_>) -> Result<Option<UploadEnd>, LedgerError> {
-        let tally = self.doors.ledger.tally().await?;
-        let may_free = tally.of(State::Sending) + tally.of(State::InDoubt) > 0;
-        if !may_free || self.plan.patience == Patience::None {
-            return Ok(Some(UploadEnd::BudgetSpent));
-        }
-        self.wait_until(None, changed).await
+    /// Until when evidence that stands in the way is waited for; none when it is not waited for any longer.
+    fn evidence_is_awaited_until(&mut self) -> Option<UnixMillis> {
+        let now = self.doors.clock.now();
+        // what is on the wire is waited for in any case: its answer may be the way out
+        let patience = match self.plan.patience {
+            None if self.on_wire.is_empty() => return None,
+            None => return Some(UnixMillis(i64::MAX)),
+            Some(patience) => patience,
+        };
+        let until = self.blocked_since.get_or_insert(now).plus(patience);
+        (until > now).then_some(until)
     }
 
     /// Waits for a moment, a change in the ledger, an answer or the end, whichever is first.

@@ -329,6 +329,12 @@ pub fn exit_code(
             let reason = format!("the budget is spent or at stake; {open}");
             (ExitCode::BudgetReached, (reason, Some(next.to_owned())))
         }
+        Ending::TooManyDoubts { open: count } => {
+            let reason = format!("{count} requests have no clear answer, so nothing more is sent; {open}");
+            let next = "telecine review --all shows them; telecine reconcile looks for their evidence";
+            let code = if items.asked > 0 { ExitCode::NeedsReview } else { ExitCode::Temporary };
+            (code, (reason, Some(next.to_owned())))
+        }
         Ending::SentElsewhere { item } => {
             let reason = format!(
                 "item {item} is at the service already, sent with another or a newer ledger: sending on would pay twice"

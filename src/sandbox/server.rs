@@ -119,11 +119,15 @@ fn response_of(reply: Reply) -> Response {
     let mut response = Bytes::from(reply.body).into_response();
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    if let Some(value) = reply.location.and_then(|text| HeaderValue::from_str(&text).ok()) {
-        response.headers_mut().insert(header::LOCATION, value);
-    }
-    if let Some(value) = reply.retry_after.and_then(|text| HeaderValue::from_str(&text).ok()) {
-        response.headers_mut().insert(header::RETRY_AFTER, value);
+    let headers = [
+        (header::LOCATION, reply.location),
+        (header::RETRY_AFTER, reply.retry_after),
+        (header::DATE, reply.date),
+    ];
+    for (name, text) in headers {
+        if let Some(value) = text.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            response.headers_mut().insert(name, value);
+        }
     }
     response
 }

@@ -146,6 +146,16 @@ pub(super) enum Sight {
     Silence,
 }
 
+impl Sight {
+    /// The same, dated as servers date their answers.
+    fn dated(self, at: UnixMillis) -> Self {
+        let Self::Answer(reply) = self else { return self };
+        let moment = jiff::Timestamp::from_millisecond(at.0).unwrap_or_default();
+        let date = moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        Self::Answer(Reply { date: Some(date), ..reply })
+    }
+}
+
 /// What the service counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -329,7 +339,8 @@ impl World {
             state.let_effects_happen();
             let now = state.clock.now();
             let (sight, after) = self.decide(&mut state, &arrival, now);
-            (state.clock.clone(), sight, now.plus(after))
+            let seen_at = now.plus(after);
+            (state.clock.clone(), sight.dated(seen_at.plus_ms(self.policy.clock_ahead_ms)), seen_at)
         };
         clock.sleep_until(seen_at).await;
         self.state().let_effects_happen();

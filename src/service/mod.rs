@@ -55,7 +55,10 @@ impl<T: Transport> Service<T> {
     pub async fn list_page(&self, permit: Permit, namespace: &str, page: u32) -> Result<ListPage, ReadFault> {
         permit.spend(Lane::List);
         let request = wire::list_page_request(namespace, page);
-        verdict::of_read(self.transport.exchange(request).await, wire::parse_list_page)
+        let outcome = self.transport.exchange(request).await;
+        let date = outcome.as_ref().ok().and_then(|reply| reply.date.clone());
+        let page = verdict::of_read(outcome, wire::parse_list_page)?;
+        Ok(ListPage { served_at: date.and_then(|text| wire::parse_date(&text)), ..page })
     }
 
     /// Reads up to [`VIDEO_NOS_MAX`] videos of a namespace (`POST list_videos` with `video_nos`). Those that are not

@@ -150,6 +150,8 @@ pub struct ListPage {
     pub videos: Vec<ListedVideo>,
     /// How many the service says there are in all.
     pub total_count: Option<u64>,
+    /// When it was served, by the service's own clock, if it says so.
+    pub served_at: Option<UnixMillis>,
     /// Entries that could not be understood; a listing with any is not complete.
     pub unreadable: usize,
 }
@@ -161,7 +163,13 @@ pub(super) fn parse_list_page(data: &Value) -> Option<ListPage> {
     let unreadable = entries.len() - videos.len();
     let total_count =
         number(data, &["total_count", "totalCount"]).and_then(|count| u64::try_from(count).ok());
-    Some(ListPage { videos, total_count, unreadable })
+    Some(ListPage { videos, total_count, unreadable, served_at: None })
+}
+
+/// Reads a `Date` header.
+pub(super) fn parse_date(text: &str) -> Option<UnixMillis> {
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(UnixMillis(date.timestamp().as_millisecond()))
 }
 
 /// Reads the `data` of `get_metadata`: null means that the video is not visible.

@@ -25,7 +25,7 @@ impl Store {
             return Ok(if video.shows_tags { Owner::Nobody } else { Owner::Untold });
         };
         let mut own = self.connection.prepare_cached(
-            "SELECT attempt.id, attempt.state, attempt.item, attempt.video_no FROM item \
+            "SELECT attempt.id, attempt.state, attempt.item, attempt.forced FROM item \
              JOIN attempt ON attempt.item = item.id \
              WHERE item.key >= ?1 AND item.key < ?2 AND attempt.marker = ?3",
         )?;
@@ -38,7 +38,10 @@ impl Store {
         let item = ItemId(row.get("item")?);
         let state = AttemptState::from_word(&word)
             .ok_or_else(|| impossible(format!("the state {word:?} of attempt {attempt}")))?;
+        let is_forced: bool = row.get("forced")?;
         Ok(match state {
+            AttemptState::Abandoned => Owner::Ordered(item),
+            AttemptState::Absent if is_forced => Owner::Ordered(item),
             AttemptState::Sending | AttemptState::InDoubt | AttemptState::Counted | AttemptState::Asked => {
                 Owner::Open(item)
             }
@@ -47,8 +50,7 @@ impl Store {
             | AttemptState::NotSent
             | AttemptState::Refused
             | AttemptState::Rejected
-            | AttemptState::Absent
-            | AttemptState::Abandoned => Owner::Surplus(item),
+            | AttemptState::Absent => Owner::Surplus(item),
         })
     }
 
@@ -66,7 +68,8 @@ impl Store {
 
     /// The video that an item became already, by a request this ledger does not know.
     pub(super) fn sent_elsewhere(&self, key: [u8; 16]) -> Result<Option<VideoNo>, LedgerError> {
-        let sql = "SELECT video_no FROM elsewhere WHERE key_prefix = ?1 LIMIT 1";
+        let sql = "SELECT video_no FROM elsewhere WHERE key_prefix = ?1 \
+                   AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = elsewhere.video_no) LIMIT 1";
         self.find::<String>(sql, [&key[..8]])?.map(|number| video_no_of(&number)).transpose()
     }
 
@@ -105,13 +108,14 @@ impl Store {
 
     /// From now on the ledger is known not to know all that was sent.
     pub(in crate::ledger) fn begin_recovery(&self) -> Result<(), LedgerError> {
+        // what is elsewhere is found out anew
+        self.connection.execute("DELETE FROM elsewhere", [])?;
         let last = self.high_water.as_ref().map_or(0, crate::ledger::high_water::HighWater::last);
         self.change_one("UPDATE observed SET recovering = 1, attempt_floor = max(attempt_floor, ?1)", [last])
     }
 
-    /// From now on it knows all again.
+    /// From now on it knows all again: what it could bind, and for the rest, which rows must not be sent.
     pub(in crate::ledger) fn end_recovery(&self) -> Result<(), LedgerError> {
-        self.connection.execute("DELETE FROM elsewhere", [])?;
         self.change_one("UPDATE observed SET recovering = 0", [])
     }
 
@@ -120,7 +124,8 @@ impl Store {
     }
 
     /// Binds a video to the item its marker names, if that item waits: the request is written down as if this ledger
-    /// had made it.
+    /// had made it. Where the item does not wait, or its manifest is not known here, the video is remembered, so that the
+    /// row is not sent again when it waits one day.
     pub(in crate::ledger) fn recover(
         &self,
         run: RunId,
@@ -132,11 +137,17 @@ impl Store {
         };
         let sql = "SELECT id FROM item WHERE key >= ?1 AND key < ?2 LIMIT 1";
         let Some(item) = self.find(sql, (marked.key_from(), marked.key_until()))?.map(ItemId) else {
+            self.note_elsewhere(std::slice::from_ref(video))?;
             return Ok(Recovered::NoItem);
         };
         let word: Option<String> = self.find("SELECT state FROM item WHERE id = ?1", [item.0])?;
-        if state_of(&word.unwrap_or_default())? != State::Pending {
+        let state = state_of(&word.unwrap_or_default())?;
+        if matches!(state, State::Accepted | State::Indexed) {
             return Ok(Recovered::Surplus(item));
+        }
+        if state != State::Pending {
+            self.note_elsewhere(std::slice::from_ref(video))?;
+            return Ok(Recovered::Remembered(item));
         }
         let attempt = AttemptId(self.last_attempt()? + 1);
         // by the service's clock, but never in the future: the rolling windows are counted from it

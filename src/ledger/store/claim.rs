@@ -46,7 +46,7 @@ impl Store {
             return Ok(Err(Obstacle::NothingPending));
         };
         let open = self.count(
-            "SELECT count(*) FROM attempt WHERE state = 'in_doubt' \
+            "SELECT count(*) FROM attempt WHERE state IN ('in_doubt', 'asked') \
              AND state IN ('sending', 'in_doubt', 'counted', 'asked')",
             [],
         )?;

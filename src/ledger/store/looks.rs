@@ -26,14 +26,16 @@ impl Store {
         let mut statement = self.connection.prepare_cached(
             "SELECT attempt.id, attempt.state, attempt.sent_at, attempt.send_before, attempt.marker, attempt.clear_at, \
              item.submission FROM attempt JOIN item ON item.id = attempt.item \
-             WHERE attempt.state IN ('in_doubt', 'counted') \
+             WHERE attempt.state IN ('in_doubt', 'counted', 'asked') \
              AND attempt.state IN ('sending', 'in_doubt', 'counted', 'asked') ORDER BY attempt.id LIMIT ?1",
         )?;
         let mut rows = statement.query([i64::try_from(count_max).unwrap_or(i64::MAX)])?;
         let mut doubts = Vec::new();
         while let Some(row) = rows.next()? {
+            let attempt = AttemptId(row.get("id")?);
             doubts.push(Doubt {
-                attempt: AttemptId(row.get("id")?),
+                attempt,
+                sent_by_service_clock: self.sent_by_service_clock(attempt, moment(row, "sent_at")?)?,
                 state: state_of(&row.get::<_, String>("state")?)?,
                 sent_at: moment(row, "sent_at")?,
                 send_before: moment(row, "send_before")?,
@@ -43,6 +45,29 @@ impl Store {
             });
         }
         Ok(doubts)
+    }
+
+    /// By when an attempt was sent, by the service's clock: as far ahead of ours as the answers before it show; or no later
+    /// than the first acceptance of one that was sent after it.
+    fn sent_by_service_clock(
+        &self,
+        attempt: AttemptId,
+        sent_at: UnixMillis,
+    ) -> Result<Option<UnixMillis>, LedgerError> {
+        let ahead_ms: Option<i64> = self.find(
+            "SELECT max(uploaded_at - sent_at) FROM (SELECT sent_at, uploaded_at FROM attempt \
+             WHERE id < ?1 AND bound_by = 'reply' AND uploaded_at IS NOT NULL ORDER BY id DESC LIMIT ?2)",
+            (attempt.0, CLOCK_SAMPLES),
+        )?;
+        if let Some(ahead_ms) = ahead_ms {
+            return Ok(Some(sent_at.plus_ms(ahead_ms)));
+        }
+        let next: Option<i64> = self.find(
+            "SELECT uploaded_at FROM attempt WHERE id > ?1 AND bound_by = 'reply' AND uploaded_at IS NOT NULL \
+             ORDER BY id LIMIT 1",
+            [attempt.0],
+        )?;
+        Ok(next.map(UnixMillis))
     }
 
     /// Attempts that may have made a video of the namespace that is bound to none.

@@ -93,6 +93,8 @@ pub(super) struct Scene<'a> {
     pub(super) unbound: Vec<&'a ListedVideo>,
     /// When the listing was begun.
     pub(super) begun_at: UnixMillis,
+    /// When it was served, by the service's own clock; none when it does not say.
+    pub(super) served_at: Option<UnixMillis>,
     /// Attempts that may have made them, the doubts to weigh included.
     pub(super) contenders: Vec<Contender>,
     /// Whether the listing showed videos that are known to be there.
@@ -126,6 +128,10 @@ pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision
         }
         [] => {}
     }
+    // a question that was put is answered by its marker, or by a human
+    if doubt.state == State::Asked {
+        return Decision::Wait;
+    }
     // an attempt that was settled since the listing was read is none to weigh
     let Some(own) = scene.contenders.iter().find(|contender| contender.attempt == doubt.attempt) else {
         return Decision::Wait;
@@ -142,7 +148,7 @@ pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision
     {
         return decision;
     }
-    let is_quiet = scene.begun_at >= rules.quiet_ends_at(doubt);
+    let is_quiet = is_quiet(doubt, scene, rules);
     if rules.on_doubt == OnDoubt::Ask && is_quiet {
         return Decision::Ask(question("no video shows its marker", &candidates));
     }
@@ -161,6 +167,16 @@ pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision
         return Decision::Ask(question("no video shows its marker after a day", &candidates));
     }
     Decision::Wait
+}
+
+/// Whether the quiet time is over, by our clock and by the service's: ours may have been set between two runs.
+fn is_quiet(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> bool {
+    let start_ms = doubt.send_before.since_ms(doubt.sent_at);
+    let by_service = match (scene.served_at, doubt.sent_by_service_clock) {
+        (Some(served_at), Some(sent_by)) => served_at >= sent_by.plus_ms(start_ms).plus(rules.quiet),
+        (None, _) | (_, None) => true,
+    };
+    scene.begun_at >= rules.quiet_ends_at(doubt) && by_service
 }
 
 /// What follows where nobody else uploads: every candidate was made by an attempt of ours, each by another one.

@@ -5,12 +5,17 @@
 
 mod evidence;
 
-use std::{collections::BTreeMap, collections::HashSet, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     item::{UnixMillis, VideoNo},
     ledger::{Binding, Bindings, Doubt, LedgerError, OpenDoubts, Question, ServiceClock, Settlement},
-    lifecycle::Event,
+    lifecycle::{Event, State},
     monitor::{Notice, Shown},
     retry,
     service::Transport,
@@ -31,24 +36,39 @@ const LOOK_DELAY_MIN: Duration = Duration::from_secs(20);
 /// …nor farther apart than this.
 const LOOK_DELAY_MAX: Duration = Duration::from_mins(10);
 
+/// So many looks in a row without a whole listing are no bad luck any more.
+const FAILED_LOOKS_MAX: u32 = 3;
+
 /// Settles doubts until told to leave.
-pub(super) async fn settle_doubts<T: Transport>(doors: Doors<T>, rules: Rules) -> Result<(), LedgerError> {
+pub(super) async fn settle_doubts<T: Transport>(
+    doors: Doors<T>,
+    rules: Rules,
+    first_look: CancellationToken,
+) -> Result<(), LedgerError> {
     let leave = doors.signals.leave.clone();
     tokio::select! {
         biased;
         () = leave.cancelled() => Ok(()),
-        ended = settle_forever(&doors, rules) => ended,
+        ended = settle_forever(&doors, rules, &first_look) => ended,
     }
 }
 
-async fn settle_forever<T: Transport>(doors: &Doors<T>, rules: Rules) -> Result<(), LedgerError> {
-    let asked = rules;
+async fn settle_forever<T: Transport>(
+    doors: &Doors<T>,
+    asked: Rules,
+    first_look: &CancellationToken,
+) -> Result<(), LedgerError> {
+    let mut failed_looks = 0;
     let mut looked_at: Option<UnixMillis> = None;
     loop {
         let changed = doors.signals.next_change();
         let OpenDoubts { doubts, observed, clock } = doors.ledger.open_doubts(DOUBTS_MAX).await?;
         let rules = asked.with(observed);
         let due = doubts.iter().map(|doubt| next_look_at(doubt, &rules, looked_at)).min();
+        if due.is_none_or(|moment| moment > doors.clock.now()) && !first_look.is_cancelled() {
+            first_look.cancel();
+            doors.signals.ledger_changed();
+        }
         match due {
             None => changed.await,
             Some(moment) if moment > doors.clock.now() => {
@@ -60,7 +80,9 @@ async fn settle_forever<T: Transport>(doors: &Doors<T>, rules: Rules) -> Result<
             }
             Some(_) => {
                 looked_at = Some(doors.clock.now());
-                look(doors, &rules, doubts, clock).await?;
+                let scrutiny = Scrutiny { rules, clock, failed_looks };
+                let is_complete = look(doors, &scrutiny, doubts).await?;
+                failed_looks = if is_complete { 0 } else { failed_looks + 1 };
             }
         }
     }
@@ -83,12 +105,22 @@ fn next_look_at(doubt: &Doubt, rules: &Rules, looked_at: Option<UnixMillis>) -> 
     if special_is_open { by_age.min(special) } else { by_age }
 }
 
+/// What a look is made with.
+struct Scrutiny {
+    rules: Rules,
+    clock: Option<ServiceClock>,
+    /// Looks in a row before this one in which a listing did not come whole.
+    failed_looks: u32,
+}
+
+/// Looks at every namespace with doubts; false when one could not be listed whole.
 async fn look<T: Transport>(
     doors: &Doors<T>,
-    rules: &Rules,
+    scrutiny: &Scrutiny,
     doubts: Vec<Doubt>,
-    clock: Option<ServiceClock>,
-) -> Result<(), LedgerError> {
+) -> Result<bool, LedgerError> {
+    let Scrutiny { rules, clock, failed_looks } = scrutiny;
+    let mut is_complete = true;
     let mut by_namespace: BTreeMap<String, Vec<Doubt>> = BTreeMap::new();
     for doubt in doubts {
         by_namespace.entry(doubt.submission.namespace.clone()).or_default().push(doubt);
@@ -99,30 +131,34 @@ async fn look<T: Transport>(
         let visible_since =
             doors.clock.now().plus_ms(-i64::try_from(rules.quiet.as_millis()).unwrap_or(i64::MAX));
         let witnesses = doors.ledger.witnesses(namespace.clone(), visible_since).await?;
-        let since = evidence::candidates_from(oldest, clock);
+        let since = evidence::candidates_from(oldest, *clock);
         match listing::read(doors, &namespace, since, &witnesses).await {
             Ok(listing) => {
                 let numbers = listing.videos.iter().map(|video| video.video_no.clone()).collect();
                 let bindings = doors.ledger.bindings(namespace, numbers).await?;
-                let scene = scene_of(&listing, bindings, clock);
+                let scene = scene_of(&listing, bindings, *clock);
                 for doubt in &doubts {
                     record(doors, doubt, evidence::weigh(doubt, &scene, rules)).await?;
                 }
             }
             Err(Incomplete { cause, .. }) => {
                 tracing::info!(namespace, cause, "the listing is not complete");
-                give_up_on_listings(doors, &doubts, &cause).await?;
+                is_complete = false;
+                if failed_looks + 1 >= FAILED_LOOKS_MAX {
+                    give_up_on_listings(doors, &doubts, &cause).await?;
+                }
             }
         }
     }
-    Ok(())
+    Ok(is_complete)
 }
 
-/// Where listings bring nothing for a day, a human is asked.
+/// Where listings bring nothing, look after look, a human is asked of what is a day old.
 async fn give_up_on_listings<T>(doors: &Doors<T>, doubts: &[Doubt], cause: &str) -> Result<(), LedgerError> {
     let now = doors.clock.now();
-    for doubt in doubts.iter().filter(|doubt| evidence::is_over_horizon(doubt, now)) {
-        let text = format!("no listing could be read whole for a day ({cause})");
+    let is_due = |doubt: &&Doubt| doubt.state != State::Asked && evidence::is_over_horizon(doubt, now);
+    for doubt in doubts.iter().filter(is_due) {
+        let text = format!("no answer for a day, and no listing could be read whole ({cause})");
         record(doors, doubt, Decision::Ask(Question { text, candidates: Vec::new() })).await?;
     }
     Ok(())
@@ -133,6 +169,7 @@ fn scene_of(listing: &Listing, bindings: Bindings, clock: Option<ServiceClock>) 
     Scene {
         unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
         begun_at: listing.begun_at,
+        served_at: listing.served_at,
         vouched: listing.vouched,
         clock,
         contenders: bindings.contenders,

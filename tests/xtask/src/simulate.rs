@@ -36,6 +36,8 @@ pub(crate) struct Knobs {
     lives: Vec<Cut>,
     strangers: u32,
     deletions: u32,
+    /// How far the wall clock is wrong in each life, in milliseconds ahead.
+    clock_steps_ms: Vec<i64>,
 }
 
 /// How a life ends before its time.
@@ -109,15 +111,21 @@ impl Knobs {
                 if dice.u8(0..4) == 0 { Cut::Stopped(after) } else { Cut::Killed(after) }
             })
             .collect();
+        let cap = one(&mut dice, &[None, None, Some("5/10m"), Some("3/2m"), Some("10/1h")]);
         Self {
             seed,
             rows: dice.usize(2..=8),
             rate: one(&mut dice, &["1/s", "1/s", "2/s", "10/s", "1/10s", "1/min"]),
-            cap: one(&mut dice, &[None, None, Some("5/10m"), Some("3/2m"), Some("10/1h")]),
             concurrency: dice.usize(1..=8),
             marker: one(&mut dice, &[Marker::On, Marker::On, Marker::On, Marker::On, Marker::Off]),
             on_doubt,
             service,
+            clock_steps_ms: if cap.is_none() && dice.u8(0..3) == 0 {
+                (0..4).map(|_| one(&mut dice, &[0, 0, 600_000, 2_400_000])).collect()
+            } else {
+                Vec::new()
+            },
+            cap,
             lives,
             strangers: if on_doubt == OnDoubt::Auto { 0 } else { one(&mut dice, &[0, 0, 1, 4]) },
             deletions: one(&mut dice, &[0, 0, 0, 1]),
@@ -225,6 +233,8 @@ impl Play<'_> {
             self.theatre.world.upload_foreign(KEY, "default", &url);
         }
         let before = self.theatre.now;
+        let step = self.knobs.clock_steps_ms.get(usize::try_from(self.story.lives).unwrap_or(0));
+        self.theatre.clock_step_ms = step.copied().unwrap_or(0);
         self.story.lives += 1;
         let life = self.theatre.live_with(kill, stop);
         self.story.virtual_ms += self.theatre.now.since_ms(before);

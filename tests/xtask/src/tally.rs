@@ -74,7 +74,7 @@ fn page(store: &Value) -> String {
             .as_object()
             .into_iter()
             .flatten()
-            .map(|(what, count)| format!("{} {what}", with_separators(count.as_u64().unwrap_or(0))))
+            .map(|(what, count)| figure(what, count.as_u64().unwrap_or(0)))
             .collect();
         let commits: Vec<&str> =
             entry["commits"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -88,6 +88,13 @@ fn page(store: &Value) -> String {
         );
     }
     text
+}
+
+fn figure(what: &str, count: u64) -> String {
+    match what {
+        "virtual seconds" => format!("{} virtual hours", with_separators(count / 3_600)),
+        _ => format!("{} {what}", with_separators(count)),
+    }
 }
 
 fn with_separators(number: u64) -> String {

@@ -167,6 +167,7 @@ impl World {
         let scene = Scene {
             unbound: videos.iter().collect(),
             begun_at: moment(self.now),
+            served_at: None,
             contenders: self.contenders(search),
             vouched: Vouched::Yes,
             clock: Some(ServiceClock { behind_ms: 0, ahead_ms: 0 }),

@@ -9,6 +9,7 @@ const MINUTE: i64 = 60_000;
 pub(super) fn doubt(marker: Option<&str>, tags: &[&str]) -> Doubt {
     Doubt {
         attempt: AttemptId::for_tests(1),
+        sent_by_service_clock: Some(SENT),
         state: State::InDoubt,
         sent_at: SENT,
         send_before: SENT.plus_ms(5_000),
@@ -61,6 +62,7 @@ fn scene(minutes: i64, videos: &[ListedVideo]) -> Scene<'_> {
     Scene {
         unbound: videos.iter().collect(),
         begun_at: SENT.plus_ms(minutes * MINUTE),
+        served_at: Some(SENT.plus_ms(minutes * MINUTE)),
         contenders: vec![contender(&doubt(Some("telecine:x"), &[]))],
         vouched: Vouched::Yes,
         clock: Some(ServiceClock { behind_ms: 0, ahead_ms: 0 }),
@@ -104,6 +106,26 @@ fn a_marker_on_one_video_names_it_and_on_two_is_a_question() {
     assert!(matches!(found, Decision::Found { by: BoundBy::Marker, .. }), "{found:?}");
     let two = [one[0].clone(), video("VI0002", 2, &["telecine:x"])];
     assert!(matches!(weigh_at(3, &doubt, &two, Hold), Decision::Ask(_)));
+}
+
+#[test]
+fn the_quiet_time_must_have_passed_by_the_services_clock_too() {
+    let mut doubt = doubt(Some("telecine:x"), &[]);
+    doubt.clear_at = Some(SENT.plus_ms(31 * MINUTE));
+    // our clock was set forward by half an hour between two runs; the service's was not
+    let stepped = Scene { served_at: Some(SENT.plus_ms(5 * MINUTE)), ..scene(35, &[]) };
+    assert_eq!(weigh(&doubt, &stepped, &rules(Hold)), Decision::Wait);
+    let undated = Scene { served_at: None, ..scene(35, &[]) };
+    assert_eq!(weigh(&doubt, &undated, &rules(Hold)), Decision::Absent);
+}
+
+#[test]
+fn a_question_is_answered_by_its_marker_and_by_nothing_else() {
+    let asked = Doubt { state: State::Asked, ..doubt(Some("telecine:x"), &[]) };
+    assert_eq!(weigh_at(60, &asked, &[], Hold), Decision::Wait);
+    assert_eq!(weigh_at(60, &asked, &[video("VI0001", 1, &[])], Auto), Decision::Wait);
+    let marked = [video("VI0001", 1, &["telecine:x"])];
+    assert!(matches!(weigh_at(60, &asked, &marked, Ask), Decision::Found { .. }));
 }
 
 #[test]
