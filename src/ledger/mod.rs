@@ -33,7 +33,7 @@ pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenQuestion, Prospect, Request
 pub use tokens::{
     Admission, Answer, Answered, Binding, Bindings, BoundBy, BoundItem, Claim, ClaimAnswer, ClaimTerms,
     Contender, Decision, Doubt, FailedRows, Marker, Observed, Obstacle, OpenDoubts, Owner, Question,
-    Recovered, Seen, ServiceClock, Settlement, ShownVideo, Sight, Standing, Tally, Watch, Witness,
+    Recovered, Seen, ServiceTime, Settlement, ShownVideo, Sight, Standing, Tally, Watch, Witness,
 };
 
 use crate::item::{ManifestRow, RowFault, UnixMillis, VideoNo};
@@ -182,10 +182,7 @@ impl Ledger {
     /// Everything that is to be settled by evidence, at most `count_max` attempts.
     pub async fn open_doubts(&self, count_max: usize) -> Result<OpenDoubts, LedgerError> {
         let look = move |store: &store::Store| {
-            let doubts = store.doubts(count_max)?;
-            // the clock is judged by many answers, and wanted only where there is something to judge
-            let clock = if doubts.is_empty() { None } else { store.service_clock()? };
-            Ok(OpenDoubts { doubts, observed: store.observed()?, clock })
+            Ok(OpenDoubts { doubts: store.doubts(count_max)?, observed: store.observed()? })
         };
         self.queue.look(look).await
     }

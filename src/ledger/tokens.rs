@@ -164,8 +164,8 @@ pub struct Doubt {
     pub attempt: AttemptId,
     /// [`State::InDoubt`], [`State::Counted`] or [`State::Asked`].
     pub state: State,
-    /// By when it was sent at the latest, by the service's clock; none when no answer tells.
-    pub sent_by_service_clock: Option<UnixMillis>,
+    /// When it was sent, by the service's clock.
+    pub service_time: ServiceTime,
     /// When it may have left.
     pub sent_at: UnixMillis,
     /// The latest moment it may have left.
@@ -185,8 +185,6 @@ pub struct OpenDoubts {
     pub doubts: Vec<Doubt>,
     /// The longest the service was seen to take.
     pub observed: Observed,
-    /// How far its clock is from ours; none when no answer tells.
-    pub clock: Option<ServiceClock>,
 }
 
 /// What the ledger knows of a namespace, at one moment.
@@ -207,6 +205,8 @@ pub struct Contender {
     pub sent_at: UnixMillis,
     /// The latest moment it may have left.
     pub send_before: UnixMillis,
+    /// When it was sent, by the service's clock.
+    pub service_time: ServiceTime,
     /// The marker it carried.
     pub marker: Option<String>,
     /// The other tags it carried.
@@ -331,13 +331,13 @@ pub enum Recovered {
     NoItem,
 }
 
-/// How far the service's clock is from ours at most, by its latest answers. Either may be negative.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServiceClock {
-    /// How far it may be behind, in milliseconds.
-    pub behind_ms: i64,
-    /// How far it may be ahead, in milliseconds.
-    pub ahead_ms: i64,
+/// When a request was sent, by the service's own clock: that clock is not ours, and ours may have been set since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServiceTime {
+    /// No sooner; none when nothing tells.
+    pub earliest: Option<UnixMillis>,
+    /// No later; none when nothing tells.
+    pub latest: Option<UnixMillis>,
 }
 
 /// The longest the service was seen to take.

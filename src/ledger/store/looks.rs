@@ -4,7 +4,7 @@ use super::{Store, moment, state_of, submission_of, video_no_of};
 use crate::{
     item::{UnixMillis, VideoNo},
     ledger::{
-        AttemptId, Contender, Doubt, ItemId, LedgerError, Observed, RunId, Seen, ServiceClock, Settlement,
+        AttemptId, Contender, Doubt, ItemId, LedgerError, Observed, RunId, Seen, ServiceTime, Settlement,
         Sight, SourceId, Tally, Watch, Witness,
     },
     lifecycle::{Event, State},
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Videos asked to vouch for a listing.
 const WITNESSES_MAX: i64 = 20;
-/// Answers by which the service's clock is judged.
+/// Answers before and after a request by which the service's clock is judged.
 const CLOCK_SAMPLES: i64 = 50;
 /// An accepted item is never looked at more often than this…
 const LOOK_DELAY_MIN: Duration = Duration::from_secs(3);
@@ -35,7 +35,7 @@ impl Store {
             let attempt = AttemptId(row.get("id")?);
             doubts.push(Doubt {
                 attempt,
-                sent_by_service_clock: self.sent_by_service_clock(attempt, moment(row, "sent_at")?)?,
+                service_time: self.service_time(attempt)?,
                 state: state_of(&row.get::<_, String>("state")?)?,
                 sent_at: moment(row, "sent_at")?,
                 send_before: moment(row, "send_before")?,
@@ -47,27 +47,33 @@ impl Store {
         Ok(doubts)
     }
 
-    /// By when an attempt was sent, by the service's clock: as far ahead of ours as the answers before it show; or no later
-    /// than the first acceptance of one that was sent after it.
-    fn sent_by_service_clock(
-        &self,
-        attempt: AttemptId,
-        sent_at: UnixMillis,
-    ) -> Result<Option<UnixMillis>, LedgerError> {
-        let ahead_ms: Option<i64> = self.find(
-            "SELECT max(uploaded_at - sent_at) FROM (SELECT sent_at, uploaded_at FROM attempt \
-             WHERE id < ?1 AND bound_by = 'reply' AND uploaded_at IS NOT NULL ORDER BY id DESC LIMIT ?2)",
-            (attempt.0, CLOCK_SAMPLES),
-        )?;
-        if let Some(ahead_ms) = ahead_ms {
-            return Ok(Some(sent_at.plus_ms(ahead_ms)));
-        }
-        let next: Option<i64> = self.find(
-            "SELECT uploaded_at FROM attempt WHERE id > ?1 AND bound_by = 'reply' AND uploaded_at IS NOT NULL \
-             ORDER BY id LIMIT 1",
-            [attempt.0],
-        )?;
-        Ok(next.map(UnixMillis))
+    /// When an attempt was sent, by the service's clock, as the answers around it date it.
+    ///
+    /// Within one run our clock is even, so the answers of the same run tell how far the service's is from it. Across runs
+    /// ours may have been set: there only the order counts. What was accepted in an earlier run was accepted before, and
+    /// what was sent later was accepted later.
+    pub(super) fn service_time(&self, attempt: AttemptId) -> Result<ServiceTime, LedgerError> {
+        const DATED: &str = "bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL";
+        let sql = format!(
+            "WITH own AS (SELECT id, run, sent_at FROM attempt WHERE id = ?1), \
+             before AS (SELECT * FROM attempt WHERE id < ?1 AND {DATED} ORDER BY id DESC LIMIT ?2), \
+             after AS (SELECT * FROM attempt WHERE id > ?1 AND {DATED} ORDER BY id LIMIT ?2), \
+             same AS (SELECT answered_at, sent_at, uploaded_at FROM before WHERE run = (SELECT run FROM own) \
+                      UNION ALL SELECT answered_at, sent_at, uploaded_at FROM after WHERE run = (SELECT run FROM own)) \
+             SELECT (SELECT sent_at FROM own) - (SELECT max(answered_at - uploaded_at) FROM same), \
+                    (SELECT sent_at FROM own) + (SELECT max(uploaded_at - sent_at) FROM same), \
+                    (SELECT max(uploaded_at) FROM before WHERE run < (SELECT run FROM own)), \
+                    (SELECT min(uploaded_at) FROM after)"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let (by_run, until_by_run, by_order, until_by_order): (_, _, Option<i64>, Option<i64>) = statement
+            .query_row((attempt.0, CLOCK_SAMPLES), |row| {
+                Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?, row.get(3)?))
+            })?;
+        Ok(ServiceTime {
+            earliest: by_run.or(by_order).map(UnixMillis),
+            latest: until_by_run.or(until_by_order).map(UnixMillis),
+        })
     }
 
     /// Attempts that may have made a video of the namespace that is bound to none.
@@ -82,8 +88,10 @@ impl Store {
         let mut rows = statement.query([namespace])?;
         let mut contenders = Vec::new();
         while let Some(row) = rows.next()? {
+            let attempt = AttemptId(row.get("id")?);
             contenders.push(Contender {
-                attempt: AttemptId(row.get("id")?),
+                attempt,
+                service_time: self.service_time(attempt)?,
                 sent_at: moment(row, "sent_at")?,
                 send_before: moment(row, "send_before")?,
                 marker: row.get("marker")?,
@@ -265,16 +273,6 @@ impl Store {
             });
         }
         Ok(witnesses)
-    }
-
-    pub(in crate::ledger) fn service_clock(&self) -> Result<Option<ServiceClock>, LedgerError> {
-        let sql = "SELECT max(answered_at - uploaded_at), max(uploaded_at - sent_at) FROM \
-                   (SELECT sent_at, answered_at, uploaded_at FROM attempt WHERE bound_by = 'reply' \
-                    AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL ORDER BY id DESC LIMIT ?1)";
-        let read =
-            |row: &rusqlite::Row<'_>| Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?));
-        let (behind_ms, ahead_ms) = self.connection.prepare_cached(sql)?.query_row([CLOCK_SAMPLES], read)?;
-        Ok(behind_ms.zip(ahead_ms).map(|(behind_ms, ahead_ms)| ServiceClock { behind_ms, ahead_ms }))
     }
 
     pub(in crate::ledger) fn last_sent_at(&self) -> Result<Option<UnixMillis>, LedgerError> {

@@ -90,8 +90,14 @@ impl Store {
         let dated_at = settlement.bound.as_ref().and_then(|binding| binding.uploaded_at);
         let accepted_at = match (settlement.event, dated_at) {
             (Event::Accepted, _) => Some(settlement.at),
+            // by the service's own clock, from when it was sent to the moment the video is dated
             (Event::Found, Some(moment)) => {
-                self.service_clock()?.map(|clock| moment.plus_ms(clock.behind_ms.max(0)).min(settlement.at))
+                let earliest = self.service_time(attempt)?.earliest;
+                let sent_at: Option<i64> =
+                    self.find("SELECT sent_at FROM attempt WHERE id = ?1", [attempt.0])?;
+                earliest.zip(sent_at).map(|(earliest, sent_at)| {
+                    UnixMillis(sent_at).plus_ms(moment.since_ms(earliest)).min(settlement.at)
+                })
             }
             (_, _) => None,
         };

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::{
     item::{UnixMillis, VideoNo},
-    ledger::{AttemptId, BoundBy, Contender, Doubt, Observed, Question, ServiceClock},
+    ledger::{AttemptId, BoundBy, Contender, Doubt, Observed, Question, ServiceTime},
     lifecycle::State,
     pipeline::listing::Vouched,
     planted::{Bug, is_planted},
@@ -75,10 +75,10 @@ impl Rules {
     }
 }
 
-/// Videos made before this, by the service's clock, are none of an attempt sent at `sent_at`; none when nothing is known
-/// of that clock: then every video is a candidate.
-pub(super) fn candidates_from(sent_at: UnixMillis, clock: Option<ServiceClock>) -> Option<UnixMillis> {
-    clock.map(|clock| sent_at.plus_ms(-(clock.behind_ms + CLOCK_MARGIN_MS)))
+/// Videos made before this, by the service's clock, are none of a request sent then; none when nothing is known of that
+/// clock: then every video is a candidate.
+pub(super) fn candidates_from(sent: ServiceTime) -> Option<UnixMillis> {
+    sent.earliest.map(|moment| moment.plus_ms(-CLOCK_MARGIN_MS))
 }
 
 /// Whether a human is to be asked whatever the listings show.
@@ -99,8 +99,6 @@ pub(super) struct Scene<'a> {
     pub(super) contenders: Vec<Contender>,
     /// Whether the listing showed videos that are known to be there.
     pub(super) vouched: Vouched,
-    /// How far the service's clock is from ours; none when no answer tells.
-    pub(super) clock: Option<ServiceClock>,
 }
 
 /// What follows for one doubt.
@@ -137,7 +135,7 @@ pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision
         return Decision::Wait;
     };
     let candidates: Vec<&&ListedVideo> =
-        scene.unbound.iter().filter(|video| could_be(own, video, scene, rules)).collect();
+        scene.unbound.iter().filter(|video| could_be(own, video, rules)).collect();
     if is_planted(Bug::BindAnyCandidate)
         && let [video, ..] = candidates[..]
     {
@@ -148,7 +146,7 @@ pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision
     {
         return decision;
     }
-    let is_quiet = is_quiet(doubt, scene, rules);
+    let is_quiet = is_quiet(own, scene, rules);
     if rules.on_doubt == OnDoubt::Ask && is_quiet {
         return Decision::Ask(question("no video shows its marker", &candidates));
     }
@@ -170,13 +168,18 @@ pub(super) fn weigh(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> Decision
 }
 
 /// Whether the quiet time is over, by our clock and by the service's: ours may have been set between two runs.
-fn is_quiet(doubt: &Doubt, scene: &Scene<'_>, rules: &Rules) -> bool {
-    let start_ms = doubt.send_before.since_ms(doubt.sent_at);
-    let by_service = match (scene.served_at, doubt.sent_by_service_clock) {
-        (Some(served_at), Some(sent_by)) => served_at >= sent_by.plus_ms(start_ms).plus(rules.quiet),
+fn is_quiet(own: &Contender, scene: &Scene<'_>, rules: &Rules) -> bool {
+    let by_service = match (scene.served_at, latest_send(own)) {
+        (Some(served_at), Some(sent_by)) => served_at >= sent_by.plus(rules.quiet),
         (None, _) | (_, None) => true,
     };
-    scene.begun_at >= rules.quiet_ends_at(doubt) && by_service
+    scene.begun_at >= own.send_before.plus(rules.quiet) && by_service
+}
+
+/// By when a request had left for sure, by the service's clock; none when nothing is known of that clock.
+fn latest_send(own: &Contender) -> Option<UnixMillis> {
+    let start_ms = own.send_before.since_ms(own.sent_at);
+    own.service_time.latest.map(|moment| moment.plus_ms(start_ms))
 }
 
 /// What follows where nobody else uploads: every candidate was made by an attempt of ours, each by another one.
@@ -203,7 +206,7 @@ fn entangled(attempt: AttemptId, scene: &Scene<'_>, rules: &Rules) -> (usize, us
     loop {
         let before = (attempts.len(), videos.len());
         for contender in &scene.contenders {
-            for video in scene.unbound.iter().filter(|video| could_be(contender, video, scene, rules)) {
+            for video in scene.unbound.iter().filter(|video| could_be(contender, video, rules)) {
                 let has_attempt = attempts.contains(&contender.attempt);
                 let has_video = videos.contains(&&video.video_no);
                 if has_attempt && !has_video {
@@ -248,13 +251,12 @@ fn carries_marker(doubt: &Doubt, video: &ListedVideo) -> bool {
 /// By its date it must be no older than the request and no younger than the latest acceptance. Tags show only when a
 /// video is indexed; then a marked attempt's video shows the marker, and an unmarked one's its own tags and nobody's
 /// marker. A failed video without tags proves nothing.
-fn could_be(own: &Contender, video: &ListedVideo, scene: &Scene<'_>, rules: &Rules) -> bool {
+fn could_be(own: &Contender, video: &ListedVideo, rules: &Rules) -> bool {
     let is_older = |from: UnixMillis| video.created_at.is_some_and(|moment| moment < from);
-    if candidates_from(own.sent_at, scene.clock).is_some_and(is_older) {
+    if candidates_from(own.service_time).is_some_and(is_older) {
         return false;
     }
-    let latest =
-        scene.clock.map(|clock| own.send_before.plus(rules.quiet).plus_ms(clock.ahead_ms + CLOCK_MARGIN_MS));
+    let latest = latest_send(own).map(|moment| moment.plus(rules.quiet).plus_ms(CLOCK_MARGIN_MS));
     if latest.is_some_and(|latest| video.created_at.is_some_and(|moment| moment > latest)) {
         return false;
     }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     item::{UnixMillis, VideoNo},
-    ledger::{Binding, Bindings, Doubt, LedgerError, OpenDoubts, Question, ServiceClock, Settlement},
+    ledger::{Binding, Bindings, Doubt, LedgerError, OpenDoubts, Question, Settlement},
     lifecycle::{Event, State},
     monitor::{Notice, Shown},
     retry,
@@ -62,7 +62,7 @@ async fn settle_forever<T: Transport>(
     let mut looked_at: Option<UnixMillis> = None;
     loop {
         let changed = doors.signals.next_change();
-        let OpenDoubts { doubts, observed, clock } = doors.ledger.open_doubts(DOUBTS_MAX).await?;
+        let OpenDoubts { doubts, observed } = doors.ledger.open_doubts(DOUBTS_MAX).await?;
         let rules = asked.with(observed);
         let due = doubts.iter().map(|doubt| next_look_at(doubt, &rules, looked_at)).min();
         if due.is_none_or(|moment| moment > doors.clock.now()) && !first_look.is_cancelled() {
@@ -80,8 +80,7 @@ async fn settle_forever<T: Transport>(
             }
             Some(_) => {
                 looked_at = Some(doors.clock.now());
-                let scrutiny = Scrutiny { rules, clock, failed_looks };
-                let is_complete = look(doors, &scrutiny, doubts).await?;
+                let is_complete = look(doors, &rules, doubts, failed_looks).await?;
                 failed_looks = if is_complete { 0 } else { failed_looks + 1 };
             }
         }
@@ -105,38 +104,33 @@ fn next_look_at(doubt: &Doubt, rules: &Rules, looked_at: Option<UnixMillis>) -> 
     if special_is_open { by_age.min(special) } else { by_age }
 }
 
-/// What a look is made with.
-struct Scrutiny {
-    rules: Rules,
-    clock: Option<ServiceClock>,
-    /// Looks in a row before this one in which a listing did not come whole.
-    failed_looks: u32,
-}
-
-/// Looks at every namespace with doubts; false when one could not be listed whole.
+/// Looks at every namespace with doubts, after so many looks in a row that failed; false when one could not be listed
+/// whole.
 async fn look<T: Transport>(
     doors: &Doors<T>,
-    scrutiny: &Scrutiny,
+    rules: &Rules,
     doubts: Vec<Doubt>,
+    failed_looks: u32,
 ) -> Result<bool, LedgerError> {
-    let Scrutiny { rules, clock, failed_looks } = scrutiny;
     let mut is_complete = true;
     let mut by_namespace: BTreeMap<String, Vec<Doubt>> = BTreeMap::new();
     for doubt in doubts {
         by_namespace.entry(doubt.submission.namespace.clone()).or_default().push(doubt);
     }
     for (namespace, doubts) in by_namespace {
-        let oldest = doubts.iter().map(|doubt| doubt.sent_at).min().unwrap_or_default();
+        // as far back as the oldest may lie; to the first video where that is not known of one of them
+        let oldest: Option<Vec<UnixMillis>> =
+            doubts.iter().map(|doubt| evidence::candidates_from(doubt.service_time)).collect();
+        let since = oldest.and_then(|moments| moments.into_iter().min());
         // what was accepted a quiet time ago must be visible by now: it vouches for the listing
         let visible_since =
             doors.clock.now().plus_ms(-i64::try_from(rules.quiet.as_millis()).unwrap_or(i64::MAX));
         let witnesses = doors.ledger.witnesses(namespace.clone(), visible_since).await?;
-        let since = evidence::candidates_from(oldest, *clock);
         match listing::read(doors, &namespace, since, &witnesses).await {
             Ok(listing) => {
                 let numbers = listing.videos.iter().map(|video| video.video_no.clone()).collect();
                 let bindings = doors.ledger.bindings(namespace, numbers).await?;
-                let scene = scene_of(&listing, bindings, *clock);
+                let scene = scene_of(&listing, bindings);
                 for doubt in &doubts {
                     record(doors, doubt, evidence::weigh(doubt, &scene, rules)).await?;
                 }
@@ -164,14 +158,13 @@ async fn give_up_on_listings<T>(doors: &Doors<T>, doubts: &[Doubt], cause: &str)
     Ok(())
 }
 
-fn scene_of(listing: &Listing, bindings: Bindings, clock: Option<ServiceClock>) -> Scene<'_> {
+fn scene_of(listing: &Listing, bindings: Bindings) -> Scene<'_> {
     let bound: HashSet<&VideoNo> = bindings.bound.iter().collect();
     Scene {
         unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
         begun_at: listing.begun_at,
         served_at: listing.served_at,
         vouched: listing.vouched,
-        clock,
         contenders: bindings.contenders,
     }
 }

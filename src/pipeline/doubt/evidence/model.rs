@@ -167,10 +167,9 @@ impl World {
         let scene = Scene {
             unbound: videos.iter().collect(),
             begun_at: moment(self.now),
-            served_at: None,
+            served_at: Some(moment(self.now)),
             contenders: self.contenders(search),
             vouched: Vouched::Yes,
-            clock: Some(ServiceClock { behind_ms: 0, ahead_ms: 0 }),
         };
         let mut world = self.clone();
         for (number, sent) in self.sent.iter().enumerate() {
@@ -226,6 +225,7 @@ impl World {
             attempt: AttemptId::for_tests(i64::try_from(number).unwrap()),
             sent_at: moment(sent.at),
             send_before: moment(sent.at),
+            service_time: ServiceTime { earliest: Some(moment(sent.at)), latest: Some(moment(sent.at)) },
             marker: search.has_marker.then(|| marker(number)),
             tags: vec![format!("row {}", sent.row)],
         })

@@ -9,7 +9,7 @@ const MINUTE: i64 = 60_000;
 pub(super) fn doubt(marker: Option<&str>, tags: &[&str]) -> Doubt {
     Doubt {
         attempt: AttemptId::for_tests(1),
-        sent_by_service_clock: Some(SENT),
+        service_time: ServiceTime { earliest: Some(SENT), latest: Some(SENT) },
         state: State::InDoubt,
         sent_at: SENT,
         send_before: SENT.plus_ms(5_000),
@@ -53,6 +53,7 @@ fn contender(doubt: &Doubt) -> Contender {
         attempt: doubt.attempt,
         sent_at: doubt.sent_at,
         send_before: doubt.send_before,
+        service_time: doubt.service_time,
         marker: doubt.marker.clone(),
         tags: doubt.submission.tags.clone(),
     }
@@ -65,7 +66,6 @@ fn scene(minutes: i64, videos: &[ListedVideo]) -> Scene<'_> {
         served_at: Some(SENT.plus_ms(minutes * MINUTE)),
         contenders: vec![contender(&doubt(Some("telecine:x"), &[]))],
         vouched: Vouched::Yes,
-        clock: Some(ServiceClock { behind_ms: 0, ahead_ms: 0 }),
     }
 }
 
@@ -84,8 +84,10 @@ fn the_age_of_a_video_counts_by_the_services_own_clock() {
     let doubt = doubt(Some("telecine:x"), &[]);
     let videos = [video("VI0001", -50, &[])];
     let is_candidate = |videos: &[ListedVideo], behind_ms: Option<i64>| {
-        let clock = behind_ms.map(|behind_ms| ServiceClock { behind_ms, ahead_ms: -behind_ms });
-        weigh(&doubt, &Scene { clock, ..scene(31, videos) }, &rules(Hold)) == Decision::Wait
+        let sent = behind_ms.map(|behind_ms| SENT.plus_ms(-behind_ms));
+        let doubt = Doubt { service_time: ServiceTime { earliest: sent, latest: sent }, ..doubt.clone() };
+        let scene = Scene { contenders: vec![contender(&doubt)], served_at: None, ..scene(31, videos) };
+        weigh(&doubt, &scene, &rules(Hold)) == Decision::Wait
     };
     assert!(!is_candidate(&videos, Some(0)), "it is older than the request");
     assert!(is_candidate(&videos, Some(60 * MINUTE)), "the service's clock is an hour behind ours");
@@ -193,7 +195,9 @@ fn as_many_videos_as_open_requests_are_all_of_them_and_fewer_or_more_prove_nothi
     assert_eq!(decide(3, &rules(Auto)), (Decision::Wait, Decision::Wait), "somebody else uploads after all");
     assert_eq!(decide(2, &rules(Hold)), (Decision::Wait, Decision::Wait), "others may upload");
     // a request far away in time is no part of the set
-    let late = Contender { sent_at: SENT.plus_ms(600 * MINUTE), ..contender(&second) };
+    let later = Some(SENT.plus_ms(600 * MINUTE));
+    let late =
+        Contender { service_time: ServiceTime { earliest: later, latest: later }, ..contender(&second) };
     let scene = Scene { contenders: vec![contender(&first), late], ..scene(40, &videos[..1]) };
     assert_eq!(weigh(&first, &scene, &rules(Auto)), Decision::Counted);
 }
