@@ -8,6 +8,7 @@ use std::time::Duration;
 use support::{KEY, Life, T0, Theatre, limit};
 use telecine::{
     ending::{Ending, StopReason},
+    ledger::FindingKind,
     sandbox::{Fault, Faults, Limiter, Policy},
 };
 
@@ -440,5 +441,79 @@ fn a_video_paid_beside_the_books_is_reported() {
     theatre.live(None);
     let parities = theatre.parities.lock().unwrap();
     let last = parities.last().unwrap();
-    assert_eq!(last.count(telecine::ledger::FindingKind::Doubled), 1, "{last:?}");
+    assert_eq!(last.count(FindingKind::Doubled), 1, "{last:?}");
+}
+
+#[test]
+fn a_run_that_only_evidence_could_unblock_does_not_outlast_its_patience() {
+    let faults_at = (1..=6).map(|at| (at, Fault::CutBefore)).collect();
+    let mut theatre = Theatre::new(Policy { faults_at, ..Policy::default() }, 9);
+    theatre.policy.wait = None;
+    assert_eq!(theatre.live(None).ending(), Ending::TooManyDoubts { open: 6 });
+    theatre.policy.wait = Some(Duration::from_mins(20));
+    let before = theatre.now;
+    assert_eq!(theatre.live(None).ending(), Ending::TooManyDoubts { open: 6 });
+    let minutes = theatre.now.since_ms(before) / 60_000;
+    assert!((20..22).contains(&minutes), "{minutes} minutes");
+    assert_eq!(theatre.world.stats().uploads, 6);
+}
+
+#[test]
+fn a_question_is_taken_back_when_the_service_answers_it_late() {
+    let policy = Policy {
+        faults_at: vec![(2, Fault::CutAfter)],
+        index_delay: Duration::from_hours(2)..=Duration::from_hours(2),
+        ..Policy::default()
+    };
+    let mut theatre = Theatre::new(policy, 3);
+    theatre.policy.doubts.on_doubt = telecine::pipeline::OnDoubt::Ask;
+    theatre.policy.wait = Some(Duration::from_mins(40));
+    assert_eq!(theatre.live(None).ending(), Ending::WaitOver);
+    assert_eq!(theatre.counts().asked, 1);
+    theatre.policy.wait = Some(Duration::from_hours(5));
+    while theatre.live(None).ending() != Ending::Settled {}
+    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    assert_eq!((theatre.counts().asked, theatre.counts().indexed), (0, 3));
+}
+
+#[test]
+fn a_wall_clock_set_forward_between_two_runs_proves_nothing() {
+    for step_ms in [600_000, 2_400_000, 36_000_000] {
+        let policy = Policy {
+            faults_at: vec![(4, Fault::Late)],
+            lateness_max: Duration::from_mins(14),
+            seed: 5,
+            ..Policy::default()
+        };
+        let mut theatre = Theatre::new(policy, 5);
+        theatre.live(Some(Duration::from_secs(6)));
+        theatre.clock_step_ms = step_ms;
+        theatre.policy.wait = Some(Duration::from_hours(3));
+        theatre.live(None);
+        assert!(theatre.world.stats().faults > 0, "nothing went wrong");
+        assert!(theatre.taken().values().all(|times| *times == 1), "paid twice after a step of {step_ms} ms");
+    }
+}
+
+#[test]
+fn a_video_of_a_row_that_was_given_up_is_no_alarm() {
+    let mut theatre = Theatre::new(Policy { faults_at: vec![(1, Fault::CutAfter)], ..Policy::default() }, 3);
+    theatre.policy.rows_max = Some(2);
+    theatre.live(Some(Duration::from_secs(3)));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ledger = telecine::ledger::Ledger::open_offline(&theatre.ledger(), theatre.now).unwrap();
+    let decision = telecine::ledger::Decision {
+        answer: telecine::ledger::Answer::GiveUp,
+        who: "ann".to_owned(),
+        why: "not needed".to_owned(),
+        at: theatre.now,
+    };
+    runtime.block_on(ledger.answer(telecine::ledger::ItemId::numbered(1), decision)).unwrap();
+    runtime.block_on(ledger.close());
+    theatre.policy.rows_max = None;
+    theatre.live(None);
+    let parities = theatre.parities.lock().unwrap();
+    let last = parities.last().unwrap();
+    let count = |kind| last.count(kind);
+    assert_eq!((count(FindingKind::Ordered), count(FindingKind::Doubled)), (1, 0), "{last:?}");
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     error::{Error, ExitCode},
     ledger::{FailedRows, FindingKind, Marker, Parity, Restored, Snapshot},
-    pipeline::{self, DoubtRules, OnDoubt, Recovery, RunPolicy, Unmarked},
+    pipeline::{self, CutShort, DoubtRules, OnDoubt, Recovery, RunPolicy, Unmarked},
     report::{self, ParityReport, SCHEMA},
 };
 
@@ -82,8 +82,14 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
     let policy = reading_policy(args.service.list_rate);
     let order = Order { service: &args.service, output: &args.output, ledger: &path, policy, price: None };
     run::block_on(async {
-        let Opened { doors, .. } = run::open(&order, Restored::Refused, &key).await?;
-        let compared = pipeline::verify(&doors).await?;
+        let Opened { doors, stopping, .. } = run::open(&order, Restored::Refused, &key).await?;
+        let compared = tokio::select! {
+            biased;
+            () = doors.signals.drain.cancelled() => {
+                return Ok(stopping.signal().unwrap_or(ExitCode::Interrupted));
+            }
+            compared = pipeline::verify(&doors) => compared?,
+        };
         doors.monitor.close();
         let at = doors.clock.now();
         let service = doors.ledger.snapshot().await?.origin()?;
@@ -143,7 +149,11 @@ pub(super) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
         let Opened { doors, stopping, .. } = run::open(&order, Restored::Recovering, &key).await?;
         let name = run::run_name(doors.clock.now());
         let run = doors.ledger.begin_run(name, "recover", doors.clock.now()).await?;
-        let recovered = pipeline::recover(&doors, run, manifests, args.settle_after.0, unmarked).await?;
+        let recovered = tokio::select! {
+            biased;
+            () = doors.signals.drain.cancelled() => Err(CutShort { cause: "it was stopped".to_owned() }),
+            recovered = pipeline::recover(&doors, run, manifests, args.settle_after.0, unmarked) => recovered?,
+        };
         doors.monitor.close();
         let (code, recovery, reason) = match recovered {
             Err(cut) => {

@@ -684,6 +684,55 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
 }
 
 #[tokio::test]
+async fn a_recovery_remembers_what_it_cannot_bind() {
+    let desk = Desk::new().await;
+    desk.admit(vec![row(2, "a", &[])]).await;
+    let old = doubted(&desk).await;
+    // a newer request of the row, and one of a row in another manifest, by a ledger this one knows nothing of
+    let shown = |number: &str, name: &str| ShownVideo {
+        video_no: VideoNo::parse(number).unwrap(),
+        tags: vec![marker::marker(&[9; 32], 77, &row(2, name, &[]).unwrap().submission.key().prefix_hex())],
+        shows_tags: true,
+        created_at: None,
+    };
+    desk.ledger().begin_recovery().await.unwrap();
+    let recover = async |video| desk.ledger().recover(desk.run, video, T0).await.unwrap();
+    assert_eq!(
+        recover(shown("VI000001", "a")).await,
+        Recovered::Remembered(ItemId(1)),
+        "it is no second payment"
+    );
+    assert_eq!(recover(shown("VI000002", "b")).await, Recovered::NoItem);
+    desk.ledger().end_recovery().await.unwrap();
+    desk.ledger().settle(old.attempt, plain(Event::FoundAbsent, T0)).await.unwrap();
+    desk.admit(vec![row(3, "b", &[])]).await;
+    let next = async || desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap();
+    assert_eq!(next().await, Some(Obstacle::SentElsewhere { item: ItemId(1) }));
+    // when it waits, the next recovery binds it
+    assert_eq!(recover(shown("VI000001", "a")).await, Recovered::Bound(ItemId(1)));
+    assert_eq!(
+        next().await,
+        Some(Obstacle::SentElsewhere { item: ItemId(2) }),
+        "nor is the other manifest's row sent"
+    );
+    assert_eq!(recover(shown("VI000002", "b")).await, Recovered::Bound(ItemId(2)));
+    assert_eq!(next().await, Some(Obstacle::NothingPending));
+}
+
+#[tokio::test]
+async fn questions_count_against_the_bound_on_doubts() {
+    let desk = Desk::new().await;
+    desk.admit((0..8).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
+    for _ in 0..6 {
+        let claim = doubted(&desk).await;
+        let question = Question { text: "?".to_owned(), candidates: Vec::new() };
+        desk.ledger().ask(claim.attempt, question, T0).await.unwrap();
+    }
+    let obstacle = desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap();
+    assert_eq!(obstacle, Some(Obstacle::TooManyDoubts { open: 6 }));
+}
+
+#[tokio::test]
 async fn a_changed_event_breaks_the_chain() {
     let desk = Desk::new().await;
     desk.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;

@@ -70,18 +70,13 @@ pub async fn recover<T: Transport>(
     if let Some(broken) = ingested.broken.first() {
         return Ok(Err(CutShort { cause: broken.to_string() }));
     }
-    let drain = doors.signals.drain.clone();
     let mut recovery = Recovery::default();
     for pass in 1..=2 {
         if pass == 2 && !quiet.is_zero() {
             let until = started_at.plus(quiet);
             let why = format!("a request may still be on its way; looking again in {}", show_span(quiet));
             doors.say(&Notice::Waiting { why, until });
-            tokio::select! {
-                biased;
-                () = drain.cancelled() => return Ok(Err(CutShort { cause: "it was stopped".to_owned() })),
-                () = doors.clock.sleep_until(until) => {}
-            }
+            doors.clock.sleep_until(until).await;
         }
         match look(doors, run).await? {
             Ok(seen) => recovery = Recovery { bound: recovery.bound + seen.bound, ..seen },
