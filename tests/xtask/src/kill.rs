@@ -147,8 +147,14 @@ pub(crate) fn error_seed(seed: u64) -> Part {
     let count = pairs.len() as u64;
     let (call, error) = pairs[usize::try_from(seed % count).unwrap_or(0)];
     let round = seed / count;
-    let sticky = if round % 2 == 1 { "+" } else { "" };
     let nth = round / 2 % NTH_MAX + 1;
+    // a line that is gone for good is waited for a quarter of an hour: there a burst of three is enough
+    let is_network = matches!(call, "connect" | "sendto" | "writev" | "recvfrom");
+    let sticky = match (round % 2 == 1, is_network) {
+        (false, _) => String::new(),
+        (true, true) => format!("..{}", nth + 2),
+        (true, false) => "+".to_owned(),
+    };
     case(seed, &[Fault::Traced(format!("{call}:error={error}:when={nth}{sticky}"))], Expect::OwnEnd)
 }
 
