@@ -126,6 +126,10 @@ pub(crate) fn kill_seed(seed: u64) -> Part {
 fn points() -> &'static [(String, u64)] {
     static POINTS: OnceLock<Vec<(String, u64)>> = OnceLock::new();
     POINTS.get_or_init(|| {
+        if PLANTED.get().is_some() {
+            // a program with a bug in it need not end: its writes are enough to find it by
+            return (1..=300).map(|nth| ("pwrite64".to_owned(), nth)).collect();
+        }
         let counted = Stage::new(u64::MAX).and_then(|stage| stage.count_calls());
         counted.unwrap_or_else(|fault| panic!("the calls of a run cannot be counted: {fault}"))
     })

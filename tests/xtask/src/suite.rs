@@ -133,7 +133,8 @@ fn planted(is_recorded: bool) -> Result<bool, String> {
         part.add("bugs planted", 1);
         let said = String::from_utf8_lossy(&output.stdout);
         let sign = said.lines().nth(1).unwrap_or_default().trim().chars().take(110).collect::<String>();
-        if output.status.code() == Some(1) {
+        // a lane that broke has seen nothing
+        if output.status.code() == Some(1) && !said.contains("panicked") {
             part.add("bugs seen", 1);
             println!("planted {bug:?}: {lane} saw it: {sign}");
         } else {
