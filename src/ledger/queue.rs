@@ -117,7 +117,7 @@ impl Queue {
                 let _ = blocking::run(move || drop(store)).await;
                 return;
             }
-            if self.run(|_| Ok(())).await.is_err() {
+            if self.look(|_| Ok(())).await.is_err() {
                 return;
             }
             tokio::task::yield_now().await;
