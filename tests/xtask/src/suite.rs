@@ -25,7 +25,7 @@ const LANES: &[(&str, u64, u64)] = &[
     ("wire", 7, 2),
     ("hostile", 282, 2),
     ("power", 20, 2),
-    ("kill", 420, 3),
+    ("kill", 520, 3),
     ("error", 310, 6),
     ("disk", 12, 1),
     ("simulate", 10_000, 2),
