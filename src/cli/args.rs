@@ -120,6 +120,23 @@ impl LedgerArgs {
     }
 }
 
+/// Which ledger to look at, by commands that talk to no service.
+#[derive(Args, Debug)]
+pub(super) struct LookArgs {
+    #[command(flatten)]
+    pub(super) ledger: LedgerArgs,
+
+    /// The ledger of `import --sandbox`.
+    #[arg(long, env = "TELECINE_SANDBOX", help_heading = "Ledger")]
+    pub(super) sandbox: bool,
+}
+
+impl LookArgs {
+    pub(super) fn path(&self) -> PathBuf {
+        self.ledger.path(if self.sandbox { Target::Sandbox } else { Target::Service })
+    }
+}
+
 /// What the run talks to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {

@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{
-    args::{LedgerArgs, Target},
-    print, print_json,
-};
+use super::{args::LookArgs, print, print_json};
 use crate::{
     error::{Error, ExitCode},
     ledger::Snapshot,
@@ -37,36 +34,24 @@ struct BackupArgs {
     to: PathBuf,
 
     #[command(flatten)]
-    ledger: LedgerArgs,
-
-    /// The ledger of `import --sandbox`.
-    #[arg(long, env = "TELECINE_SANDBOX")]
-    sandbox: bool,
+    ledger: LookArgs,
 }
 
 #[derive(Args, Debug)]
 struct CheckArgs {
     #[command(flatten)]
-    ledger: LedgerArgs,
-
-    /// The ledger of `import --sandbox`.
-    #[arg(long, env = "TELECINE_SANDBOX")]
-    sandbox: bool,
+    ledger: LookArgs,
 
     /// One JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
     json: bool,
 }
 
-const fn target(is_sandbox: bool) -> Target {
-    if is_sandbox { Target::Sandbox } else { Target::Service }
-}
-
 /// Cares for the ledger's file.
 pub(super) fn care(args: &CareArgs) -> Result<ExitCode, Error> {
     match &args.command {
         CareCommand::Backup(args) => {
-            let path = args.ledger.path(target(args.sandbox));
+            let path = args.ledger.path();
             Snapshot::open(&path)?.copy_to(&args.to)?;
             print(&format!(
                 "{} holds a copy of {}\nA copy does not know what is sent from now on: bring it up to date with \
@@ -81,7 +66,7 @@ pub(super) fn care(args: &CareArgs) -> Result<ExitCode, Error> {
 }
 
 fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path(target(args.sandbox));
+    let path = args.ledger.path();
     let problems = Snapshot::open(&path)?.problems()?;
     let code = if problems.is_empty() { ExitCode::Success } else { ExitCode::Usage };
     if args.json {

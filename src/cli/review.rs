@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    args::{LedgerArgs, PriceArgs, Target},
+    args::{LookArgs, PriceArgs},
     print, print_json,
 };
 use crate::{
@@ -24,11 +24,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(super) struct ReviewArgs {
     #[command(flatten)]
-    ledger: LedgerArgs,
-
-    /// Look at the ledger of `import --sandbox`.
-    #[arg(long, env = "TELECINE_SANDBOX")]
-    sandbox: bool,
+    ledger: LookArgs,
 
     /// Also show what still waits for evidence and needs nobody yet.
     #[arg(long, env = "TELECINE_ALL")]
@@ -57,11 +53,7 @@ pub(super) struct ResolveArgs {
     why: String,
 
     #[command(flatten)]
-    ledger: LedgerArgs,
-
-    /// Work on the ledger of `import --sandbox`.
-    #[arg(long, env = "TELECINE_SANDBOX")]
-    sandbox: bool,
+    ledger: LookArgs,
 
     /// One JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
@@ -90,7 +82,7 @@ fn video_no(text: &str) -> Result<VideoNo, String> {
 
 /// Lists what only a human can decide. Exits 6 while there is anything.
 pub(super) fn review(args: &ReviewArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path(if args.sandbox { Target::Sandbox } else { Target::Service });
+    let path = args.ledger.path();
     let snapshot = Snapshot::open(&path)?;
     let mut questions = snapshot.open_questions()?;
     let waiting = questions.iter().filter(|question| question.state != State::Asked).count();
@@ -148,7 +140,7 @@ fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
     let marker = question.marker.as_deref().unwrap_or("none: only its other tags can tell");
     let _ = writeln!(text, "  look for the tag {marker} in the service's library");
     let mut which = format!("--ledger {}", path.display());
-    if args.sandbox && args.ledger.ledger.is_none() {
+    if args.ledger.sandbox && args.ledger.ledger.ledger.is_none() {
         "--sandbox".clone_into(&mut which);
     }
     let costs = args.price.price().map_or_else(
@@ -164,7 +156,7 @@ fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
 
 /// Carries out one answer and writes down who gave it.
 pub(super) fn resolve(args: &ResolveArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path(if args.sandbox { Target::Sandbox } else { Target::Service });
+    let path = args.ledger.path();
     let answer = match (&args.answer.adopt, args.answer.resend) {
         (Some(video_no), _) => Answer::Adopt(video_no.clone()),
         (None, true) => Answer::Resend,

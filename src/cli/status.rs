@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    args::{LedgerArgs, PriceArgs, Target},
+    args::{LookArgs, PriceArgs},
     print, print_json,
 };
 use crate::{
@@ -19,11 +19,7 @@ const RUNS_SHOWN: u32 = 5;
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
-    ledger: LedgerArgs,
-
-    /// Look at the ledger of `import --sandbox`.
-    #[arg(long, env = "TELECINE_SANDBOX")]
-    sandbox: bool,
+    ledger: LookArgs,
 
     /// One JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
@@ -35,7 +31,7 @@ pub(super) struct StatusArgs {
 
 /// Shows what the ledger holds.
 pub(super) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path(if args.sandbox { Target::Sandbox } else { Target::Service });
+    let path = args.ledger.path();
     let snapshot = Snapshot::open(&path)?;
     let items = Counts::from(&snapshot.tally()?);
     let spend = Spend::of(&snapshot, &items, args.price.price())?;
