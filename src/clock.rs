@@ -1,9 +1,10 @@
 //! The one door through which time enters: now, and sleep. Real, or virtual under a paused tokio runtime.
 //!
 //! Real time runs on `CLOCK_BOOTTIME` from the moment the clock is made: a step of the wall clock does not move it, and
-//! a laptop's sleep counts. The wall clock is read once, at the start.
+//! a laptop's sleep counts. The wall clock is read once, at the start. For rehearsals it may run faster: then two hours
+//! pass in seconds, for everybody who asks it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use crate::item::UnixMillis;
 
@@ -12,11 +13,14 @@ use crate::item::UnixMillis;
 pub struct Clock {
     started_at: UnixMillis,
     source: Source,
+    /// Which boot of the machine it counts from, and how far after it the clock was made.
+    boot: Option<(Arc<str>, i64)>,
 }
 
 #[derive(Clone, Debug)]
 enum Source {
     Boot { started: Duration },
+    Fast { started: Duration, speed: u32 },
     Tokio { started: tokio::time::Instant },
     Still,
 }
@@ -27,21 +31,35 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub fn real() -> Self {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let started_at = UnixMillis(0).plus(wall);
-        Self { started_at, source: Source::Boot { started: boot_time() } }
+        let started = boot_time();
+        let boot = std::fs::read_to_string(BOOT_ID).ok().map(|id| (Arc::from(id.trim()), millis(started)));
+        Self { started_at: UnixMillis(0).plus(wall), source: Source::Boot { started }, boot }
+    }
+
+    /// Real time, made to pass `speed` times as fast from now on.
+    #[must_use]
+    pub fn fast(speed: u32) -> Self {
+        let real = Self::real();
+        Self { source: Source::Fast { started: boot_time(), speed: speed.max(1) }, boot: None, ..real }
     }
 
     /// Time as the tokio runtime has it, starting at `started_at`: virtual when the runtime is paused.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub fn of_runtime(started_at: UnixMillis) -> Self {
-        Self { started_at, source: Source::Tokio { started: tokio::time::Instant::now() } }
+        Self { started_at, source: Source::Tokio { started: tokio::time::Instant::now() }, boot: None }
+    }
+
+    /// The same clock on a machine that was booted so long ago, as it says of itself.
+    #[must_use]
+    pub fn with_boot(self, id: &str, since_ms: i64) -> Self {
+        Self { boot: Some((Arc::from(id), since_ms - millis(self.elapsed()))), ..self }
     }
 
     /// A clock that stands still: for a modelled world between the lives of its clients.
     #[must_use]
     pub const fn still(at: UnixMillis) -> Self {
-        Self { started_at: at, source: Source::Still }
+        Self { started_at: at, source: Source::Still, boot: None }
     }
 
     /// The same clock, put forward so that it is not before `latest`: a wall clock that ran back between two runs must
@@ -64,15 +82,43 @@ impl Clock {
     pub fn elapsed(&self) -> Duration {
         match &self.source {
             Source::Boot { started } => boot_time().saturating_sub(*started),
+            Source::Fast { started, speed } => boot_time().saturating_sub(*started) * *speed,
             Source::Tokio { started } => started.elapsed(),
             Source::Still => Duration::ZERO,
+        }
+    }
+
+    /// Which boot of the machine this clock counts from, and the milliseconds from it until now: nobody sets that. None
+    /// where the system does not say.
+    #[must_use]
+    pub fn boot(&self) -> Option<(&str, i64)> {
+        let (id, made_ms) = self.boot.as_ref()?;
+        Some((id, made_ms + millis(self.elapsed())))
+    }
+
+    /// The granularity of its timers in milliseconds; zero where time is virtual.
+    #[must_use]
+    pub fn tick_ms(&self) -> i64 {
+        match &self.source {
+            Source::Boot { .. } => 1,
+            Source::Fast { speed, .. } => i64::from(*speed),
+            Source::Tokio { .. } | Source::Still => 0,
+        }
+    }
+
+    /// How much faster than the real one this clock runs.
+    #[must_use]
+    pub const fn speed(&self) -> u32 {
+        match &self.source {
+            Source::Fast { speed, .. } => *speed,
+            Source::Boot { .. } | Source::Tokio { .. } | Source::Still => 1,
         }
     }
 
     /// Sleeps for `span`.
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub async fn sleep(&self, span: Duration) {
-        tokio::time::sleep(span).await;
+        tokio::time::sleep(span / self.speed()).await;
     }
 
     /// Sleeps until `moment`; returns at once when it has passed. A sleep of the machine does not prolong it by more
@@ -83,13 +129,20 @@ impl Clock {
             if span.is_zero() {
                 return;
             }
-            self.sleep(span.min(NAP_MAX)).await;
+            self.sleep(span.min(NAP_MAX * self.speed())).await;
         }
     }
 }
 
 /// Timers stand still while a machine sleeps, so long waits look at the clock again this often.
 pub const NAP_MAX: Duration = Duration::from_secs(30);
+
+/// Where Linux says which boot this is.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
 
 fn boot_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
@@ -115,6 +168,14 @@ mod tests {
         let clock = Clock::of_runtime(UnixMillis(1_000));
         assert_eq!(clock.clone().not_before(UnixMillis(9_000)).now(), UnixMillis(9_000));
         assert_eq!(clock.not_before(UnixMillis(500)).now(), UnixMillis(1_000));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_boot_is_counted_from_whatever_the_wall_says() {
+        let clock = Clock::of_runtime(UnixMillis(5_000_000)).with_boot("first", 70_000);
+        clock.sleep(Duration::from_secs(3)).await;
+        assert_eq!(clock.boot(), Some(("first", 73_000)));
+        assert_eq!(clock.not_before(UnixMillis(9_000_000)).boot(), Some(("first", 73_000)));
     }
 
     #[test]

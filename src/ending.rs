@@ -32,6 +32,11 @@ pub enum Ending {
     RowsMax,
     /// What may be spent is spent, or at stake.
     BudgetSpent,
+    /// The quota lets nothing go for longer than the run was to wait.
+    QuotaPaused {
+        /// Which limit.
+        why: String,
+    },
     /// Too many requests have no clear answer, and the time to wait for evidence passed.
     TooManyDoubts {
         /// How many.
@@ -70,6 +75,7 @@ impl Ending {
         match self {
             Self::Settled | Self::NotWaited | Self::WaitOver | Self::RowsMax | Self::BudgetSpent => true,
             Self::TimeUp
+            | Self::QuotaPaused { .. }
             | Self::TooManyDoubts { .. }
             | Self::SentElsewhere { .. }
             | Self::DiskLow { .. }

@@ -25,6 +25,8 @@ pub enum ExitCode {
     BudgetReached,
     /// The time given with `--for` is up.
     TimeUp,
+    /// The quota lets nothing go for longer than `--quota-exit` waits.
+    QuotaPaused,
     /// Another process uses the ledger.
     Locked,
     /// Stopped by Ctrl-C; the ledger is exact.
@@ -46,6 +48,7 @@ impl ExitCode {
         Self::Fatal,
         Self::BudgetReached,
         Self::TimeUp,
+        Self::QuotaPaused,
         Self::Locked,
         Self::Interrupted,
         Self::Terminated,
@@ -65,6 +68,7 @@ impl ExitCode {
             Self::Fatal => 7,
             Self::BudgetReached => 8,
             Self::TimeUp => 10,
+            Self::QuotaPaused => 11,
             Self::Locked => 12,
             Self::Interrupted => 130,
             Self::Terminated => 143,
@@ -85,6 +89,7 @@ impl ExitCode {
             Self::Fatal => "the service takes nothing: key, credits, account or address",
             Self::BudgetReached => "--max-rows, --max-uploads or --max-credits reached",
             Self::TimeUp => "--for is over",
+            Self::QuotaPaused => "the quota is used up for longer than --quota-exit waits; next_run_at says when to go on",
             Self::Locked => "another telecine uses the ledger",
             Self::Interrupted => "stopped by Ctrl-C, state is safe",
             Self::Terminated => "stopped by SIGTERM, state is safe",
@@ -187,7 +192,7 @@ mod tests {
     fn every_exit_code_has_a_number_of_its_own() {
         let mut numbers: Vec<u8> = ExitCode::ALL.iter().map(|code| code.number()).collect();
         numbers.dedup();
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 130, 143]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 130, 143]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Limits: so many of something in so much time, as a user writes them (`1/min`, `120/2h`), and spans (`90s`, `1h30m`).
+//! Limits: so many of something in so much time, as a user writes them (`1/min`, `60/min:burst`, `120/2h`), and spans
+//! (`90s`, `1h30m`).
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -15,6 +16,12 @@ pub enum LimitFault {
     /// Not `COUNT/SPAN`.
     #[error("expected COUNT/SPAN such as 1/min, 10/s or 120/2h")]
     Form,
+    /// Something else than `burst` or `burst=COUNT` behind a rate.
+    #[error("expected burst, or burst=COUNT with a count up to the rate's own, such as 60/min:burst=10")]
+    Burst,
+    /// Something else than `uploads` or `indexing` behind a cap.
+    #[error("expected uploads or indexing behind a cap, such as 120/2h:indexing")]
+    Counting,
     /// Zero, or more than can be counted.
     #[error("the count must be a whole number from 1 to 1000000")]
     Count,
@@ -54,31 +61,186 @@ impl FromStr for Limit {
 
     fn from_str(text: &str) -> Result<Self, LimitFault> {
         let (count, span) = text.split_once('/').ok_or(LimitFault::Form)?;
-        let count: u32 = count.trim().parse().map_err(|_| LimitFault::Count)?;
-        if !(1..=1_000_000).contains(&count) {
-            return Err(LimitFault::Count);
-        }
-        let span = span.trim();
-        let span = if span.starts_with(|c: char| c.is_ascii_digit()) { parse_span(span) } else { unit(span) };
-        let span = span.ok_or(LimitFault::Span)?;
-        Self::per_ms(count, i64::try_from(span.as_millis()).map_err(|_| LimitFault::Span)?)
-            .ok_or(LimitFault::Span)
+        Self::per_ms(count_of(count)?, span_of(span)?).ok_or(LimitFault::Span)
     }
+}
+
+fn count_of(text: &str) -> Result<u32, LimitFault> {
+    let count: u32 = text.trim().parse().map_err(|_| LimitFault::Count)?;
+    if (1..=1_000_000).contains(&count) { Ok(count) } else { Err(LimitFault::Count) }
+}
+
+/// The span behind the slash, in milliseconds: `2h`, or a bare unit such as `min`.
+fn span_of(text: &str) -> Result<i64, LimitFault> {
+    let text = text.trim();
+    let span = if text.starts_with(|c: char| c.is_ascii_digit()) { parse_span(text) } else { unit(text) };
+    i64::try_from(span.ok_or(LimitFault::Span)?.as_millis()).map_err(|_| LimitFault::Span)
 }
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (count, span_ms) = (self.count, self.span_ms);
-        match span_ms {
-            1_000 => write!(f, "{count}/s"),
-            60_000 => write!(f, "{count}/min"),
-            3_600_000 => write!(f, "{count}/h"),
-            86_400_000 => write!(f, "{count}/day"),
-            _ => write!(
-                f,
-                "{count}/{}",
-                show_span(Duration::from_millis(u64::try_from(span_ms).unwrap_or(0))).replace(' ', "")
-            ),
+        write!(f, "{}/{}", self.count, show_per(self.span_ms))
+    }
+}
+
+/// What stands behind the slash: `s`, `min`, `h`, `day`, or a sum of units that reads back exactly.
+fn show_per(span_ms: i64) -> String {
+    match span_ms {
+        1_000 => return "s".to_owned(),
+        60_000 => return "min".to_owned(),
+        3_600_000 => return "h".to_owned(),
+        86_400_000 => return "day".to_owned(),
+        _ => {}
+    }
+    let mut rest = span_ms;
+    let mut text = String::new();
+    for (unit_ms, word) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")] {
+        let count = rest / unit_ms;
+        rest %= unit_ms;
+        if count > 0 {
+            text.push_str(&format!("{count}{word}"));
+        }
+    }
+    text
+}
+
+/// How often something may be done: a limit, kept evenly unless the limit lets so many go at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    limit: Limit,
+    burst: u32,
+}
+
+impl Rate {
+    /// The limit, spread evenly over its span.
+    #[must_use]
+    pub const fn evenly(limit: Limit) -> Self {
+        Self { limit, burst: 1 }
+    }
+
+    /// So many in so much time.
+    #[must_use]
+    pub const fn limit(self) -> Limit {
+        self.limit
+    }
+
+    /// How many may go at once: from 1 to the limit's count.
+    #[must_use]
+    pub const fn burst(self) -> u32 {
+        self.burst
+    }
+}
+
+impl FromStr for Rate {
+    type Err = LimitFault;
+
+    fn from_str(text: &str) -> Result<Self, LimitFault> {
+        let (limit, burst) = text.split_once(':').map_or((text, None), |(limit, burst)| (limit, Some(burst)));
+        let limit: Limit = limit.parse()?;
+        let burst = match burst.map(str::trim) {
+            None => 1,
+            Some("burst") => limit.count,
+            Some(word) => {
+                let count = word.strip_prefix("burst=").ok_or(LimitFault::Burst)?;
+                count_of(count).ok().filter(|count| *count <= limit.count).ok_or(LimitFault::Burst)?
+            }
+        };
+        Ok(Self { limit, burst })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.burst {
+            1 => self.limit.fmt(f),
+            burst if burst == self.limit.count => write!(f, "{}:burst", self.limit),
+            burst => write!(f, "{}:burst={burst}", self.limit),
+        }
+    }
+}
+
+/// What a cap of the service counts. Its documents say "concurrent indexing cap" and "rolling 2-hour cap" of the same
+/// thing, so both readings are possible.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Counting {
+    /// Uploads accepted in the trailing span. The safe reading: it never allows more than the other.
+    #[default]
+    Uploads,
+    /// Uploads of the trailing span that are still being indexed.
+    Indexing,
+}
+
+/// A rolling cap: at most so many in any span. The count may be unknown, and learned from refusals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cap {
+    count: Option<u32>,
+    span_ms: i64,
+    counting: Counting,
+}
+
+impl Cap {
+    /// A cap whose count is to be learned.
+    #[must_use]
+    pub const fn unknown(span_ms: i64) -> Self {
+        Self { count: None, span_ms, counting: Counting::Uploads }
+    }
+
+    /// How many; none when it is to be learned.
+    #[must_use]
+    pub const fn count(self) -> Option<u32> {
+        self.count
+    }
+
+    /// In how many milliseconds.
+    #[must_use]
+    pub const fn span_ms(self) -> i64 {
+        self.span_ms
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub const fn counting(self) -> Counting {
+        self.counting
+    }
+
+    /// The same cap with this count.
+    #[must_use]
+    pub const fn with_count(self, count: u32) -> Self {
+        Self { count: Some(count), ..self }
+    }
+}
+
+impl From<Limit> for Cap {
+    fn from(limit: Limit) -> Self {
+        Self { count: Some(limit.count), span_ms: limit.span_ms, counting: Counting::Uploads }
+    }
+}
+
+impl FromStr for Cap {
+    type Err = LimitFault;
+
+    fn from_str(text: &str) -> Result<Self, LimitFault> {
+        let (limit, counting) = text.split_once(':').map_or((text, "uploads"), |(limit, what)| (limit, what.trim()));
+        let (count, span) = limit.split_once('/').ok_or(LimitFault::Form)?;
+        let count = if count.trim() == "?" { None } else { Some(count_of(count)?) };
+        let counting = match counting {
+            "uploads" => Counting::Uploads,
+            "indexing" => Counting::Indexing,
+            _ => return Err(LimitFault::Counting),
+        };
+        Ok(Self { count, span_ms: span_of(span)?, counting })
+    }
+}
+
+impl fmt::Display for Cap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            Some(count) => write!(f, "{count}/{}", show_per(self.span_ms))?,
+            None => write!(f, "?/{}", show_per(self.span_ms))?,
+        }
+        match self.counting {
+            Counting::Uploads => Ok(()),
+            Counting::Indexing => f.write_str(":indexing"),
         }
     }
 }
@@ -157,6 +319,33 @@ mod tests {
         }
         for bad in ["", "1", "0/s", "1/fortnight", "x/min", "1/0s", "1/-1s", "-1/s", "9999999/s", "1/400d"] {
             assert!(bad.parse::<Limit>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_rate_says_how_many_may_go_at_once() {
+        for (text, burst, shown) in
+            [("10/s", 1, "10/s"), ("60/min:burst", 60, "60/min:burst"), ("60/min: burst=7", 7, "60/min:burst=7")]
+        {
+            let rate: Rate = text.parse().unwrap();
+            assert_eq!((rate.burst(), rate.to_string().as_str()), (burst, shown), "{text}");
+            assert_eq!(shown.parse::<Rate>().unwrap(), rate);
+        }
+        for bad in ["10/s:", "10/s:burst=0", "10/s:burst=11", "10/s:fast", "?/s"] {
+            assert!(bad.parse::<Rate>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_cap_may_be_unknown_and_says_what_it_counts() {
+        for text in ["120/2h", "?/2h", "120/2h:indexing", "1000/day", "7/1h30min", "5/1500ms"] {
+            let cap: Cap = text.parse().unwrap();
+            assert_eq!(cap.to_string().parse::<Cap>().unwrap(), cap, "{text} reads back");
+        }
+        assert_eq!("?/2h".parse::<Cap>().unwrap().count(), None);
+        assert_eq!("9/2h:indexing".parse::<Cap>().unwrap().counting(), Counting::Indexing);
+        for bad in ["120", "x/2h", "0/2h", "120/2h:parsed", "?/0s"] {
+            assert!(bad.parse::<Cap>().is_err(), "{bad}");
         }
     }
 

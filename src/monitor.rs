@@ -105,6 +105,18 @@ pub enum Notice {
         /// Until when at the latest; it may go on sooner.
         until: UnixMillis,
     },
+    /// Refusals, or their absence, taught something of the account's limits.
+    QuotaLearned {
+        /// A sentence.
+        text: String,
+    },
+    /// Links that die before it is their turn, by the forecast.
+    LinksExpire {
+        /// How many will be dead by then.
+        count: u64,
+        /// The first of them: `m.csv:12 at 2026-01-31T12:00:00Z`.
+        first: Vec<String>,
+    },
     /// How far the run is.
     Progress(Progress),
     /// Something else the user should know.

@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use telecine::{
     clock::Clock,
     item::{SourceUrl, Submission, UnixMillis, VideoNo},
-    quota::{Lane, Permit, Porter, Rates},
+    quota::{Lessons, Limits, Permit, Porter, Purpose},
     sandbox::{Direct, Fault, Faults, Policy, World, serve},
     service::{IndexStatus, Service, Transport, Verdict, http::Http},
 };
@@ -43,10 +43,10 @@ fn submission(name: &str) -> Submission {
     }
 }
 
-async fn permit(lane: Lane) -> Permit {
-    let rate = "1000/s".parse().unwrap();
-    let rates = Rates { upload: rate, list: rate, metadata: rate };
-    Porter::new(Clock::of_runtime(UnixMillis(0)), rates, None, fastrand::Rng::with_seed(1)).permit(lane).await
+async fn permit(purpose: Purpose) -> Permit {
+    let clock = Clock::of_runtime(UnixMillis(0));
+    let dice = fastrand::Rng::with_seed(1);
+    Porter::new(clock, Limits::default(), &[], Lessons::default(), dice).permit(purpose).await
 }
 
 fn http(address: SocketAddr) -> Service<Http> {
@@ -84,7 +84,7 @@ async fn scripted(answer: &'static [u8]) -> (SocketAddr, tokio::task::JoinHandle
 #[tokio::test]
 async fn an_upload_is_sent_exactly_as_the_service_documents_it() {
     let (address, asked) = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-    http(address).upload(permit(Lane::Upload).await, &submission("a"), Some("telecine:x")).await;
+    http(address).upload(permit(Purpose::Upload).await, &submission("a"), Some("telecine:x")).await;
     let asked = asked.await.unwrap();
     let (head, body) = asked.split_once("\r\n\r\n").unwrap();
     let head = head.to_lowercase();
@@ -103,7 +103,7 @@ async fn a_redirect_is_not_followed_and_not_taken_for_a_refusal() {
     let (elsewhere, asked) = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let answer = format!("HTTP/1.1 307 x\r\nlocation: http://{elsewhere}/steal\r\ncontent-length: 0\r\n\r\n");
     let (address, _) = scripted(Box::leak(answer.into_boxed_str()).as_bytes()).await;
-    let verdict = http(address).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+    let verdict = http(address).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
     assert!(matches!(verdict, Verdict::StopRun { .. }), "{verdict:?}");
     tokio::task::yield_now().await;
     assert!(!asked.is_finished(), "the key went elsewhere");
@@ -115,7 +115,7 @@ async fn what_never_left_is_not_sent_and_what_left_is_in_doubt() {
         let listener = TcpListener::bind(LOOPBACK).await.unwrap();
         listener.local_addr().unwrap()
     };
-    let verdict = http(closed).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+    let verdict = http(closed).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
     assert!(matches!(verdict, Verdict::NotSent { .. }), "{verdict:?}");
     for answer in [
         &b""[..],
@@ -125,7 +125,7 @@ async fn what_never_left_is_not_sent_and_what_left_is_in_doubt() {
         b"garbage\r\n\r\n",
     ] {
         let (address, _) = scripted(answer).await;
-        let verdict = http(address).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+        let verdict = http(address).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
         assert!(matches!(verdict, Verdict::InDoubt { .. }), "{answer:?}: {verdict:?}");
     }
 }
@@ -146,7 +146,7 @@ async fn an_endless_answer_is_cut_off() {
             }
         }
     });
-    let verdict = http(address).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+    let verdict = http(address).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
     let Verdict::InDoubt { cause } = verdict else { panic!("{verdict:?}") };
     assert!(cause.contains("longer than"), "{cause}");
 }
@@ -155,27 +155,27 @@ async fn an_endless_answer_is_cut_off() {
 async fn a_server_that_repeats_the_request_does_not_get_the_key_into_our_words() {
     let echo = "HTTP/1.1 500 x\r\ncontent-length: 104\r\n\r\n{\"code\":\"0001\",\"msg\":\"bad: sk-mavi-canary https%3A%2F%2Fhost%2Fa%3FX-Amz-Signature%3Ddeadbeef sk-mavi-canary\"}";
     let (address, _) = scripted(echo.as_bytes()).await;
-    let verdict = http(address).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+    let verdict = http(address).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
     let Verdict::InDoubt { cause } = verdict else { panic!("{verdict:?}") };
     assert!(cause.contains("bad:") && !cause.contains("canary") && !cause.contains("deadbeef"), "{cause}");
 }
 
 /// What both transports must show of one world.
 async fn conform<T: Transport>(service: Service<T>, name: &str) {
-    let verdict = service.upload(permit(Lane::Upload).await, &submission(name), Some("telecine:x")).await;
+    let verdict = service.upload(permit(Purpose::Upload).await, &submission(name), Some("telecine:x")).await;
     let Verdict::Accepted { video_no, uploaded_at } = verdict else { panic!("{name}: {verdict:?}") };
     assert!(uploaded_at.is_some());
-    let page = service.list_videos(permit(Lane::List).await, "default", &[&video_no]).await.unwrap();
+    let page = service.list_videos(permit(Purpose::Watch).await, "default", &[&video_no]).await.unwrap();
     assert_eq!(page.videos.len(), 1);
     assert_eq!(page.videos[0].status, IndexStatus::InProgress);
     assert!(page.videos[0].tags.is_empty(), "tags show only when it is indexed");
     let unknown = VideoNo::parse("VI_unknown").unwrap();
-    assert_eq!(service.metadata(permit(Lane::Metadata).await, "default", &unknown).await, Ok(None));
-    let page = service.list_page(permit(Lane::List).await, "elsewhere", 1).await.unwrap();
+    assert_eq!(service.metadata(permit(Purpose::WatchSingly).await, "default", &unknown).await, Ok(None));
+    let page = service.list_page(permit(Purpose::Watch).await, "elsewhere", 1).await.unwrap();
     assert_eq!((page.videos.len(), page.total_count), (0, Some(0)));
     let mut bad = submission("bad");
     bad.datetime_taken = Some("yesterday".to_owned());
-    let verdict = service.upload(permit(Lane::Upload).await, &bad, None).await;
+    let verdict = service.upload(permit(Purpose::Upload).await, &bad, None).await;
     assert!(matches!(verdict, Verdict::BadRow { .. }), "{name}: {verdict:?}");
 }
 
@@ -199,7 +199,7 @@ async fn every_fault_of_the_sandbox_reaches_the_client_as_the_fault_it_is() {
         let faults = Faults { share: 1.0, kinds: vec![*fault] };
         let world = Arc::new(World::new(Policy { faults, ..Policy::default() }, Clock::real()));
         let server = serve(Arc::clone(&world), LOOPBACK).await.unwrap();
-        let verdict = http(server.address()).upload(permit(Lane::Upload).await, &submission("a"), None).await;
+        let verdict = http(server.address()).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
         let fits = match fault {
             Fault::Unnamed => verdict == Verdict::AcceptedUnnamed,
             Fault::Busy => matches!(verdict, Verdict::RefusedForNow { .. }),
@@ -214,7 +214,7 @@ async fn every_fault_of_the_sandbox_reaches_the_client_as_the_fault_it_is() {
 async fn a_wrong_path_and_a_missing_key_are_answered_as_the_service_does() {
     let world = Arc::new(World::new(Policy::default(), Clock::real()));
     let direct = Service::new(Direct::new(world, Clock::real(), ""));
-    let verdict = direct.upload(permit(Lane::Upload).await, &submission("a"), None).await;
+    let verdict = direct.upload(permit(Purpose::Upload).await, &submission("a"), None).await;
     let Verdict::StopRun { reason, .. } = verdict else { panic!("{verdict:?}") };
     assert_eq!(reason, telecine::ending::StopReason::KeyRefused);
 }

@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::values::{self, OffsetArg, OnDoubtArg};
+use super::{
+    limits::ReadLimitArgs,
+    values::{self, OffsetArg, OnDoubtArg},
+};
 use crate::{
     error::Error,
     manifest::{
@@ -181,9 +184,8 @@ pub(super) struct ServiceArgs {
     #[arg(long, value_name = "RULE", env = "TELECINE_VERDICT", value_delimiter = ',')]
     pub(super) verdict: Vec<OwnRule>,
 
-    /// How often listings may be read.
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_LIST_RATE", default_value = "1/s")]
-    pub(super) list_rate: crate::limit::Limit,
+    #[command(flatten)]
+    pub(super) reads: ReadLimitArgs,
 }
 
 impl ServiceArgs {

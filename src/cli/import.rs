@@ -3,22 +3,18 @@
 use clap::Args;
 
 use super::{
-    args::{LedgerArgs, ManifestArgs, OutputArgs, PriceArgs, ServiceArgs, SettleArgs, Target},
-    check, run,
+    args::{LedgerArgs, ManifestArgs, OutputArgs, PriceArgs, ServiceArgs, SettleArgs},
+    check,
+    limits::{Asked, UploadLimitArgs},
+    run,
     values::{self, Span},
 };
 use crate::{
     error::{Error, ExitCode},
     ledger::{FailedRows, Marker, Snapshot},
-    limit::Limit,
     pipeline::RunPolicy,
     price::Credits,
 };
-
-/// The strictest rate any document of the service states for uploads by URL.
-const RATE_DEFAULT: &str = "1/min";
-/// What the sandbox of this process takes.
-const RATE_SANDBOX: &str = "20/s";
 
 /// Flags of `telecine import`.
 #[derive(Args, Debug)]
@@ -50,22 +46,23 @@ pub(super) struct ImportArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Pace")]
 struct PaceArgs {
-    /// How often to upload [default: 1/min, the strictest rate documented; with --sandbox 20/s].
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_RATE")]
-    rate: Option<Limit>,
+    #[command(flatten)]
+    limits: UploadLimitArgs,
 
-    /// A rolling cap such as 120/2h; may be given more than once.
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_CAP", value_delimiter = ',')]
-    cap: Vec<Limit>,
-
-    /// Uploads on the wire at most.
-    #[arg(short = 'j', long, value_name = "N", env = "TELECINE_CONCURRENCY", default_value_t = 8,
+    /// Uploads on the wire at most [default: as many as leave at the full rate while the slowest answer comes, 8 to 512].
+    #[arg(short = 'j', long, value_name = "N", env = "TELECINE_CONCURRENCY",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
-    concurrency: u16,
+    concurrency: Option<u16>,
 
     /// Stop sending after this long, and exit 10.
     #[arg(long = "for", value_name = "SPAN", env = "TELECINE_FOR")]
     time_max: Option<Span>,
+
+    /// When the quota lets nothing go for longer than this, end with exit 11 and say when to go on (next_run_at in --json)
+    /// [default with the flag: 5m].
+    #[arg(long, value_name = "SPAN", env = "TELECINE_QUOTA_EXIT", num_args = 0..=1, default_missing_value = "5m",
+          require_equals = true)]
+    quota_exit: Option<Span>,
 
     /// Send at most this many rows, and exit 8 if some are left.
     #[arg(long, value_name = "N", env = "TELECINE_MAX_ROWS", value_parser = clap::value_parser!(u64).range(1..))]
@@ -127,14 +124,9 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         let snapshot = if ledger.exists() { Some(Snapshot::open(&ledger)?) } else { None };
         return check::dry_run(manifests, snapshot.as_ref(), failed, args.budget.price.price(), &args.output);
     }
-    let rate = match args.pace.rate {
-        Some(rate) => rate,
-        None => default_rate(args.service.target())?,
-    };
     let policy = RunPolicy {
-        rate,
-        caps: args.pace.cap.clone(),
-        concurrency: usize::from(args.pace.concurrency),
+        quota_wait_max: args.pace.quota_exit.map(|span| span.0),
+        concurrency: 1,
         marker: if args.manifest.no_marker { Marker::Off } else { Marker::On },
         doubts: args.settle.rules()?,
         wait: wait(&args.settle),
@@ -146,7 +138,15 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         namespace: args.manifest.unique_id.clone(),
     };
     let price = args.budget.price.price();
-    let order = run::Order { service: &args.service, output: &args.output, ledger: &ledger, policy, price };
+    let order = run::Order {
+        service: &args.service,
+        output: &args.output,
+        ledger: &ledger,
+        limits: Asked::new(&args.pace.limits, &args.service.reads, args.service.target()),
+        policy,
+        concurrency: args.pace.concurrency.map(usize::from),
+        price,
+    };
     run::carry_out(&order, run::Work::Import(manifests))
 }
 
@@ -156,8 +156,7 @@ pub(super) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
     // a mistyped path must not make an empty ledger and call it settled
     drop(Snapshot::open(&ledger)?);
     let policy = RunPolicy {
-        rate: default_rate(args.service.target())?,
-        caps: Vec::new(),
+        quota_wait_max: None,
         concurrency: 1,
         marker: Marker::On,
         doubts: args.settle.rules()?,
@@ -170,16 +169,16 @@ pub(super) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
         namespace: String::new(),
     };
     let price = args.price.price();
-    let order = run::Order { service: &args.service, output: &args.output, ledger: &ledger, policy, price };
-    run::carry_out(&order, run::Work::Reconcile)
-}
-
-fn default_rate(target: Target) -> Result<Limit, Error> {
-    let text = match target {
-        Target::Service => RATE_DEFAULT,
-        Target::Sandbox => RATE_SANDBOX,
+    let order = run::Order {
+        service: &args.service,
+        output: &args.output,
+        ledger: &ledger,
+        limits: Asked::for_reading(&args.service.reads, args.service.target()),
+        policy,
+        concurrency: None,
+        price,
     };
-    text.parse().map_err(|fault| Error::Usage(format!("{text}: {fault}")))
+    run::carry_out(&order, run::Work::Reconcile)
 }
 
 fn wait(args: &SettleArgs) -> Option<std::time::Duration> {

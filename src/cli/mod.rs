@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod import;
 mod ledger;
+mod limits;
 mod review;
 mod run;
 mod sandbox;

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::{
     args::{OutputArgs, ServiceArgs, Target},
+    limits::{self, Asked},
     print, print_json, sandbox, show, stop,
 };
 use crate::{
@@ -18,27 +19,27 @@ use crate::{
     config::{self, KeySources},
     error::{Error, ExitCode},
     item::UnixMillis,
-    ledger::{FailedRows, Identity, KeyChange, Ledger, Restored},
+    ledger::{FailedRows, Identity, KeyChange, Ledger, Restored, RunId},
     lifecycle::State,
     manifest::Manifest,
     monitor::{Monitor, Notice},
     pipeline::{self, Doors, RunPolicy, Signals},
     price::Price,
-    quota::{Porter, Rates},
+    quota::Limits,
     report::{self, EndOfRun, Summary},
     sandbox::SandboxServer,
     service::{Service, http::Http},
 };
-
-/// How often single videos may be asked for: no document states it, so as the strictest listing.
-const METADATA_RATE: &str = "1/s";
 
 /// What a run needs beside its work.
 pub(super) struct Order<'a> {
     pub(super) service: &'a ServiceArgs,
     pub(super) output: &'a OutputArgs,
     pub(super) ledger: &'a Path,
+    pub(super) limits: Asked,
     pub(super) policy: RunPolicy,
+    /// Requests on the wire at most; none for as many as the limits need.
+    pub(super) concurrency: Option<usize>,
     pub(super) price: Option<Price>,
 }
 
@@ -126,11 +127,25 @@ impl Destination {
 pub(super) struct Opened {
     pub(super) doors: Doors<Http>,
     pub(super) stopping: stop::Stopping,
+    /// The run that was begun, if one was asked for.
+    pub(super) run: Option<Begun>,
+    pub(super) limits: Limits,
     _sandbox: Option<SandboxServer>,
 }
 
-/// Opens the ledger, the service and everything between.
-pub(super) async fn open(order: &Order<'_>, restored: Restored, key: &SecretString) -> Result<Opened, Error> {
+/// A run that is written down.
+pub(super) struct Begun {
+    pub(super) id: RunId,
+    pub(super) name: String,
+}
+
+/// Opens the ledger, the service and everything between; begins a run of this command, if it is one.
+pub(super) async fn open(
+    order: &Order<'_>,
+    restored: Restored,
+    key: &SecretString,
+    command: Option<&'static str>,
+) -> Result<Opened, Error> {
     let clock = Clock::real();
     let destination = Destination::of(order.service)?;
     let identity = Identity {
@@ -147,15 +162,21 @@ pub(super) async fn open(order: &Order<'_>, restored: Restored, key: &SecretStri
     let ledger = Ledger::open(order.ledger, &identity, clock.now())?;
     let clock = clock.not_before(ledger.latest_moment().await?);
     let (origin, sandbox) = destination.reach(order.ledger, &clock).await?;
-    let rates = Rates {
-        upload: order.policy.rate,
-        list: order.service.list_rate,
-        metadata: METADATA_RATE.parse().map_err(|fault| Error::Usage(format!("{METADATA_RATE}: {fault}")))?,
+    let limits = order.limits.resolve(&ledger).await?;
+    let run = match command {
+        Some(command) => {
+            let name = run_name(clock.now());
+            let boot = pipeline::boot_of(&clock);
+            let id = ledger.begin_run(name.clone(), command, clock.now(), boot).await?;
+            Some(Begun { id, name })
+        }
+        None => None,
     };
     let dice = fastrand::Rng::with_seed(u64::from_le_bytes(
         config::fresh_secret()?[..8].try_into().unwrap_or_default(),
     ));
-    let porter = Porter::new(clock.clone(), rates, ledger.last_sent_at().await?, dice);
+    let id = run.as_ref().map(|run| run.id);
+    let porter = pipeline::hire(&ledger, id, limits.clone(), &clock, dice).await?;
     let doors = Doors {
         ledger,
         service: Arc::new(
@@ -167,21 +188,23 @@ pub(super) async fn open(order: &Order<'_>, restored: Restored, key: &SecretStri
         signals: Signals::default(),
     };
     let stopping = stop::listen(doors.signals.drain.clone(), doors.monitor.clone(), clock)?;
-    Ok(Opened { doors, stopping, _sandbox: sandbox })
+    Ok(Opened { doors, stopping, run, limits, _sandbox: sandbox })
 }
 
 async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCode, Error> {
-    let Opened { doors, stopping, _sandbox } = open(order, Restored::Refused, key).await?;
-    let (ledger, clock, monitor) = (doors.ledger.clone(), doors.clock.clone(), doors.monitor.clone());
-    let name = run_name(clock.now());
     let command = work.command();
-    let run = ledger.begin_run(name.clone(), command, clock.now()).await?;
+    let Opened { doors, stopping, run, limits, _sandbox } =
+        open(order, Restored::Refused, key, Some(command)).await?;
+    let Begun { id: run, name } = run.ok_or_else(|| Error::Usage("no run was begun".to_owned()))?;
+    let (ledger, clock, monitor) = (doors.ledger.clone(), doors.clock.clone(), doors.monitor.clone());
+    let concurrency = order.concurrency.unwrap_or_else(|| limits::concurrency(&limits));
+    let policy = RunPolicy { concurrency, ..order.policy.clone() };
     let outcome = match work {
         Work::Import(manifests) => {
             warn_of_price(order, &doors).await?;
-            pipeline::import(doors, run, manifests, &order.policy).await
+            pipeline::import(doors, run, manifests, &policy).await
         }
-        Work::Reconcile => pipeline::reconcile(doors, run, &order.policy).await,
+        Work::Reconcile => pipeline::reconcile(doors, run, &policy).await,
     };
     monitor.close();
     let outcome = outcome?;
@@ -196,8 +219,9 @@ async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCo
             .collect(),
         signal: stopping.signal(),
         at: clock.now(),
-        rate: order.policy.rate.to_string(),
-        caps: order.policy.caps.iter().map(ToString::to_string).collect(),
+        rate: limits.upload.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+        caps: limits.caps.iter().map(ToString::to_string).collect(),
+        next_upload_at: outcome.next_upload_at,
         price: order.price,
         parities: outcome.parities,
     };

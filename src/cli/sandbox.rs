@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     error::{Error, ExitCode},
     limit::Limit,
-    sandbox::{self, Fault, Faults, Limiter, ListOrder, Policy, SandboxServer, World},
+    sandbox::{self, CapCounts, Fault, Faults, Limiter, ListOrder, Policy, SandboxServer, World},
 };
 
 /// The API key of `import --sandbox`.
@@ -32,13 +32,29 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "N/SPAN", env = "TELECINE_SANDBOX_RATE")]
     rate: Option<Limit>,
 
-    /// A rolling cap on accepted uploads, such as 120/2h.
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_SANDBOX_CAP")]
-    cap: Option<Limit>,
+    /// A rolling cap on accepted uploads, such as 120/2h; several hold together.
+    #[arg(long, value_name = "N/SPAN", env = "TELECINE_SANDBOX_CAP", value_delimiter = ',')]
+    cap: Vec<Limit>,
 
-    /// Demand a minimum distance between uploads instead of counting them over the span.
-    #[arg(long, env = "TELECINE_SANDBOX_SPACING")]
+    /// Let caps count only uploads that are still being indexed.
+    #[arg(long, env = "TELECINE_SANDBOX_CAP_OF_INDEXING")]
+    cap_of_indexing: bool,
+
+    /// Demand a minimum distance between requests instead of counting them over the span.
+    #[arg(long, env = "TELECINE_SANDBOX_SPACING", conflicts_with = "fixed")]
     spacing: bool,
+
+    /// Count requests in spans of the clock, such as each minute, instead of any trailing span.
+    #[arg(long, env = "TELECINE_SANDBOX_FIXED")]
+    fixed: bool,
+
+    /// Requests of any kind each account may make, where one quota covers all.
+    #[arg(long, value_name = "N/SPAN", env = "TELECINE_SANDBOX_TOTAL_RATE")]
+    total_rate: Option<Limit>,
+
+    /// How long a request, and its answer, is on the way.
+    #[arg(long, value_name = "SPAN[..SPAN]", env = "TELECINE_SANDBOX_WAY")]
+    way: Option<SpanRange>,
 
     /// Listings and single reads each account may make.
     #[arg(long, value_name = "N/SPAN", env = "TELECINE_SANDBOX_READ_RATE")]
@@ -132,9 +148,16 @@ impl SandboxArgs {
     fn policy(&self) -> Policy {
         Policy {
             upload_rate: self.rate,
-            cap: self.cap,
-            limiter: if self.spacing { Limiter::Spacing } else { Limiter::Sliding },
+            caps: self.cap.clone(),
+            cap_counts: if self.cap_of_indexing { CapCounts::Indexing } else { CapCounts::Accepted },
+            limiter: match (self.spacing, self.fixed) {
+                (true, _) => Limiter::Spacing,
+                (false, true) => Limiter::Fixed,
+                (false, false) => Limiter::Sliding,
+            },
             read_rate: self.read_rate,
+            total_rate: self.total_rate,
+            way: self.way.map_or(Duration::ZERO..=Duration::ZERO, |way| way.low..=way.high),
             credits: self.credits,
             answer_delay: self.answer_delay.low..=self.answer_delay.high,
             index_delay: self.index_delay.low..=self.index_delay.high,

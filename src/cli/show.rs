@@ -171,7 +171,13 @@ impl Listener for Talk {
                 }
             }
             Notice::Progress(progress) => self.show_progress(at, progress),
-            Notice::Said { text } => self.say(text),
+            Notice::Said { text } | Notice::QuotaLearned { text } => self.say(text),
+            Notice::LinksExpire { count, first } => {
+                self.say(&format!(
+                    "{count} links expire before it is their turn; sign them anew and import again: {}",
+                    first.join(", ")
+                ));
+            }
             Notice::Accepted { url, video_no } => tracing::info!(%url, %video_no, "accepted"),
             Notice::Indexed { video_no } => tracing::info!(%video_no, "indexed"),
         }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{
     args::{LedgerArgs, ManifestArgs, OutputArgs, ServiceArgs},
+    limits::Asked,
     print, print_json,
     run::{self, Opened, Order},
     values::Span,
@@ -56,10 +57,9 @@ pub(super) struct RecoverArgs {
 }
 
 /// A policy for work that uploads nothing.
-fn reading_policy(rate: crate::limit::Limit) -> RunPolicy {
+fn reading_policy() -> RunPolicy {
     RunPolicy {
-        rate,
-        caps: Vec::new(),
+        quota_wait_max: None,
         concurrency: 1,
         marker: Marker::On,
         doubts: DoubtRules { quiet: std::time::Duration::from_mins(30), on_doubt: OnDoubt::Hold },
@@ -73,16 +73,20 @@ fn reading_policy(rate: crate::limit::Limit) -> RunPolicy {
     }
 }
 
+fn reading_order<'a>(service: &'a ServiceArgs, output: &'a OutputArgs, ledger: &'a std::path::Path) -> Order<'a> {
+    let limits = Asked::for_reading(&service.reads, service.target());
+    Order { service, output, ledger, limits, policy: reading_policy(), concurrency: None, price: None }
+}
+
 /// Compares the whole library with the ledger and writes down what does not match.
 pub(super) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
     let path = args.ledger.path(args.service.target());
     // a mistyped path must not make an empty ledger and call it equal
     drop(Snapshot::open(&path)?);
     let key = run::api_key(&args.service)?;
-    let policy = reading_policy(args.service.list_rate);
-    let order = Order { service: &args.service, output: &args.output, ledger: &path, policy, price: None };
+    let order = reading_order(&args.service, &args.output, &path);
     run::block_on(async {
-        let Opened { doors, stopping, .. } = run::open(&order, Restored::Refused, &key).await?;
+        let Opened { doors, stopping, .. } = run::open(&order, Restored::Refused, &key, None).await?;
         let compared = tokio::select! {
             biased;
             () = doors.signals.drain.cancelled() => {
@@ -142,13 +146,12 @@ pub(super) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
     let path = args.ledger.path(args.service.target());
     let key = run::api_key(&args.service)?;
-    let policy = reading_policy(args.service.list_rate);
-    let order = Order { service: &args.service, output: &args.output, ledger: &path, policy, price: None };
+    let order = reading_order(&args.service, &args.output, &path);
     let unmarked = if args.unmarked_are_not_ours { Unmarked::AreNot } else { Unmarked::MayBeOurs };
     run::block_on(async {
-        let Opened { doors, stopping, .. } = run::open(&order, Restored::Recovering, &key).await?;
-        let name = run::run_name(doors.clock.now());
-        let run = doors.ledger.begin_run(name, "recover", doors.clock.now()).await?;
+        let Opened { doors, stopping, run, .. } =
+            run::open(&order, Restored::Recovering, &key, Some("recover")).await?;
+        let run = run.ok_or_else(|| Error::Usage("no run was begun".to_owned()))?.id;
         let recovered = tokio::select! {
             biased;
             () = doors.signals.drain.cancelled() => Err(CutShort { cause: "it was stopped".to_owned() }),

@@ -3,6 +3,7 @@
 //! Every type here is valid by construction: whoever holds a [`SourceUrl`] holds an http(s) address with a host and
 //! without credentials. Nothing in this file performs I/O or knows the time.
 
+mod expiry;
 mod source_url;
 
 use std::fmt;

@@ -30,6 +30,11 @@ pub(super) const RULES: &[(&str, &str)] = &[
         "SELECT count(*) FROM reading WHERE rows <> added + known + updated + drifted + duplicates + faulty",
     ),
     (
+        "manifests and states whose items are not as many as the books show",
+        "SELECT count(*) FROM (SELECT source, state, count FROM census WHERE count > 0 \
+         EXCEPT SELECT source, state, count(*) FROM item GROUP BY source, state)",
+    ),
+    (
         "items asked of a human without a question",
         "SELECT count(*) FROM attempt LEFT JOIN question ON question.attempt = attempt.id \
          WHERE attempt.state = 'asked' AND question.attempt IS NULL AND attempt.cause IS NULL",

@@ -31,9 +31,10 @@ pub use fault::LedgerError;
 pub use parity::{BoundSight, Finding, FindingKind, Parity};
 pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenQuestion, Prospect, RequestCounts, RunRow, Snapshot};
 pub use tokens::{
-    Admission, Answer, Answered, Binding, Bindings, BoundBy, BoundItem, Claim, ClaimAnswer, ClaimTerms,
-    Contender, Decision, Doubt, FailedRows, Marker, Observed, Obstacle, OpenDoubts, Owner, Question,
-    Recovered, Seen, ServiceTime, Settlement, ShownVideo, Sight, Standing, Tally, Watch, Witness,
+    Admission, Answer, Answered, Binding, Bindings, Boot, BoundBy, BoundItem, Claim, ClaimAnswer, ClaimTerms,
+    Contender, Decision, Doubt, Expense, Expiring, FailedRows, Marker, Observed, Obstacle, OpenDoubts, Owner,
+    PastUpload, Question, Recovered, Seen, ServiceTime, Settlement, ShownVideo, Sight, Standing, Tally, TimeMark,
+    Watch, Witness,
 };
 
 use crate::item::{ManifestRow, RowFault, UnixMillis, VideoNo};
@@ -72,6 +73,14 @@ impl ItemId {
     }
 }
 
+impl AttemptId {
+    /// The number, as the porter knows the request by.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+}
+
 #[cfg(test)]
 impl AttemptId {
     /// An id out of thin air.
@@ -104,14 +113,16 @@ impl Ledger {
         self.queue.look(store::Store::latest_moment).await
     }
 
-    /// Begins a run under a fresh name, and forgets the rows former runs set aside.
+    /// Begins a run under a fresh name, and forgets the rows former runs set aside. By `boot` it is known how much time
+    /// really passed since the last one.
     pub async fn begin_run(
         &self,
         name: String,
         command: &'static str,
         at: UnixMillis,
+        boot: Option<Boot>,
     ) -> Result<RunId, LedgerError> {
-        self.queue.run(move |store| store.begin_run(&name, command, at)).await
+        self.queue.run(move |store| store.begin_run(&name, command, at, boot.as_ref())).await
     }
 
     /// Records how a run ended.
@@ -298,15 +309,92 @@ impl Ledger {
         self.queue.look(store::Store::tally).await
     }
 
-    /// How many items of these manifests wait to be sent, and how many of all are in each state, at one moment.
-    pub async fn standing(&self, run: RunId, sources: Vec<SourceId>) -> Result<Standing, LedgerError> {
+    /// How many items of these manifests wait to be sent, and how many of all are in each state, at one moment. A link
+    /// that does not live until `alive_at` is dead.
+    pub async fn standing(
+        &self,
+        run: RunId,
+        sources: Vec<SourceId>,
+        alive_at: UnixMillis,
+    ) -> Result<Standing, LedgerError> {
         let look = move |store: &store::Store| {
             Ok(Standing {
                 pending: store.pending(run, &sources)?,
+                expired: store.expired(&sources, alive_at)?,
                 tally: store.tally()?,
                 last_accepted_at: store.last_accepted_at()?,
             })
         };
+        self.queue.look(look).await
+    }
+
+    /// What a manifest is known by.
+    pub async fn source_name(&self, source: SourceId) -> Result<String, LedgerError> {
+        self.queue.look(move |store| store.source_name(source)).await
+    }
+
+    /// Items of a manifest that wait and whose links die, soonest first, behind the one after which to go on.
+    pub async fn expiring(
+        &self,
+        source: SourceId,
+        after: (UnixMillis, ItemId),
+        count_max: usize,
+    ) -> Result<Vec<Expiring>, LedgerError> {
+        self.queue.look(move |store| store.expiring(source, after, count_max)).await
+    }
+
+    /// Uploads that may count after `since`, and at least the latest `count_min`; reads and foreign requests since then.
+    pub async fn past(
+        &self,
+        since: UnixMillis,
+        count_min: u32,
+    ) -> Result<(Vec<PastUpload>, Vec<Expense>), LedgerError> {
+        let look =
+            move |store: &store::Store| Ok((store.past_uploads(since, count_min)?, store.expenses(since)?));
+        self.queue.look(look).await
+    }
+
+    /// Writes down a request of ours that is no upload, before it leaves.
+    pub async fn spend_read(&self, lane: &'static str, at: UnixMillis) -> Result<(), LedgerError> {
+        self.queue.run(move |store| store.spend_read(lane, at)).await
+    }
+
+    /// Writes down requests that other tools made with the same account.
+    pub async fn spend_foreign(&self, expense: Expense) -> Result<(), LedgerError> {
+        self.queue.run(move |store| store.spend_foreign(&expense)).await
+    }
+
+    /// What was remembered under a name.
+    pub async fn memo(&self, name: &'static str) -> Result<Option<String>, LedgerError> {
+        self.queue.look(move |store| store.memo(name)).await
+    }
+
+    /// Remembers a text under a name; none forgets it.
+    pub async fn remember(
+        &self,
+        name: &'static str,
+        value: Option<String>,
+        at: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        self.queue.run(move |store| store.remember(name, value.as_deref(), at)).await
+    }
+
+    /// Whether it is known how far the wall clock jumped between the run before and this one.
+    pub async fn is_jump_known(&self, run: RunId) -> Result<bool, LedgerError> {
+        self.queue.look(move |store| store.is_jump_known(run)).await
+    }
+
+    /// Writes down how far the wall clock jumped ahead between the run before and this one, in milliseconds.
+    pub async fn note_jump(&self, run: RunId, jump_ms: i64) -> Result<(), LedgerError> {
+        self.queue.run(move |store| store.note_jump(run, jump_ms)).await
+    }
+
+    /// Where our clock and the service's stood together before this run, and when the run before was last known to live.
+    pub async fn time_before(
+        &self,
+        run: RunId,
+    ) -> Result<(Option<TimeMark>, Option<UnixMillis>), LedgerError> {
+        let look = move |store: &store::Store| Ok((store.time_mark(run)?, store.last_moment_before(run)?));
         self.queue.look(look).await
     }
 

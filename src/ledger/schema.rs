@@ -11,7 +11,11 @@ use super::LedgerError;
 pub(super) const APPLICATION_ID: i32 = 0x7465_6c65;
 
 /// Every migration; the version of a file is how many it has seen.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
+];
 
 /// The version this program writes.
 pub(super) fn version() -> i64 {
@@ -49,15 +53,17 @@ pub(super) fn migrate(connection: &mut Connection, found: i64) -> Result<(), Led
 /// What each version adds to a made-up file as its program left it, for the tests of the versions behind it.
 #[cfg(test)]
 pub(super) const SAMPLES: &[&str] =
-    &[include_str!("migrations/1.sample.sql"), include_str!("migrations/2.sample.sql")];
+    &[
+    include_str!("migrations/1.sample.sql"),
+    include_str!("migrations/2.sample.sql"),
+    include_str!("migrations/3.sample.sql"),
+];
 
 /// Makes a file of the `version`-th version, with its sample data.
 #[cfg(test)]
 pub(super) fn make_sample(connection: &mut Connection, version: usize) {
-    for migration in &MIGRATIONS[..version] {
+    for (migration, sample) in MIGRATIONS.iter().zip(SAMPLES).take(version) {
         connection.execute_batch(migration).unwrap();
-    }
-    for sample in &SAMPLES[..version] {
         connection.execute_batch(sample).unwrap();
     }
     connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();

@@ -259,6 +259,21 @@ impl Snapshot {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// What was remembered under a name.
+    pub fn memo(&self, name: &str) -> Result<Option<String>, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        let sql = "SELECT value FROM memo WHERE name = ?1";
+        Ok(self.connection.query_row(sql, [name], |row| row.get(0)).optional()?)
+    }
+
+    /// How many of the items seen by `run` wait with a link that is dead at `at`.
+    pub fn expired_of_run(&self, run: RunId, at: UnixMillis) -> Result<u64, LedgerError> {
+        let sql = "SELECT count(*) FROM sighting JOIN item ON item.id = sighting.item \
+                   WHERE sighting.run = ?1 AND item.state = 'pending' AND item.expires_at <= ?2";
+        let count: i64 = self.connection.query_row(sql, (run.0, at.0), |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// Attempts made since `since`.
     pub fn requests_since(&self, since: UnixMillis) -> Result<RequestCounts, LedgerError> {
         let sql = "SELECT count(*), coalesce(sum(state IN ('accepted', 'counted', 'superseded')), 0), \
@@ -402,7 +417,7 @@ impl Snapshot {
 }
 
 pub(super) fn tally(connection: &Connection) -> Result<Tally, LedgerError> {
-    tally_by(connection, "SELECT state, count(*) FROM item GROUP BY state", [])
+    tally_by(connection, "SELECT state, sum(count) FROM census GROUP BY state", [])
 }
 
 fn tally_by(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Tally, LedgerError> {

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::*;
@@ -35,7 +34,7 @@ impl Desk {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0).unwrap();
-        let run = ledger.begin_run("first".to_owned(), "import", T0).await.unwrap();
+        let run = ledger.begin_run("first".to_owned(), "import", T0, None).await.unwrap();
         let columns = vec!["url".to_owned()];
         let source = ledger.begin_reading(run, "m.csv".to_owned(), columns, None).await.unwrap();
         Self { folder, ledger: Some(ledger), run, source }
@@ -57,7 +56,7 @@ impl Desk {
     async fn reopen_with(&mut self, at: UnixMillis, stamp: Option<String>) {
         self.ledger.take().unwrap().close().await;
         let ledger = Ledger::open(&self.path(), &identity(), at).unwrap();
-        self.run = ledger.begin_run(format!("after {}", self.run), "import", at).await.unwrap();
+        self.run = ledger.begin_run(format!("after {}", self.run), "import", at, None).await.unwrap();
         self.source =
             ledger.begin_reading(self.run, "m.csv".to_owned(), vec!["url".to_owned()], stamp).await.unwrap();
         self.ledger = Some(ledger);
@@ -67,11 +66,13 @@ impl Desk {
         self.ledger().admit(self.run, self.source, rows, FailedRows::Leave, T0).await.unwrap()
     }
 
-    fn terms(&self, caps: &[&str]) -> Arc<ClaimTerms> {
+    fn terms(&self) -> Arc<ClaimTerms> {
         Arc::new(ClaimTerms {
             run: self.run,
             sources: vec![self.source],
-            caps: caps.iter().map(|cap| cap.parse().unwrap()).collect(),
+            concurrency: 1,
+            link_life_min: Duration::ZERO,
+            sent_by: Arc::new(std::sync::atomic::AtomicI64::new(i64::MAX)),
             start_within: Duration::from_secs(5),
             acceptance_lag_max: Duration::from_mins(15),
             marker: Marker::On,
@@ -81,7 +82,7 @@ impl Desk {
     }
 
     async fn claim(&self, at: UnixMillis) -> Claim {
-        match self.ledger().claim(self.terms(&[]), at).await.unwrap() {
+        match self.ledger().claim(self.terms(), at).await.unwrap() {
             ClaimAnswer::Claimed(claim) => *claim,
             ClaimAnswer::Obstructed(obstacle) => panic!("{obstacle:?}"),
         }
@@ -194,7 +195,7 @@ async fn a_row_removed_from_its_manifest_is_not_sent() {
     let mut desk = Desk::new().await;
     desk.admit(vec![row(2, "kept", &[]), row(3, "removed", &[])]).await;
     desk.reopen(T0).await;
-    let nothing = desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap();
+    let nothing = desk.ledger().obstacle(desk.terms(), T0).await.unwrap();
     assert_eq!(
         nothing,
         Some(Obstacle::NothingPending),
@@ -203,7 +204,7 @@ async fn a_row_removed_from_its_manifest_is_not_sent() {
     desk.admit(vec![row(2, "kept", &[])]).await;
     assert_eq!(desk.ledger().end_reading(desk.run, desk.source, None).await.unwrap(), 1);
     assert_eq!(desk.claim(T0).await.submission.url.as_str(), "https://host/kept.mp4");
-    assert_eq!(desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap(), Some(Obstacle::NothingPending));
+    assert_eq!(desk.ledger().obstacle(desk.terms(), T0).await.unwrap(), Some(Obstacle::NothingPending));
     // it is wanted again when it comes back
     desk.reopen(T0).await;
     desk.admit(vec![row(2, "kept", &[]), row(3, "removed", &[])]).await;
@@ -427,7 +428,7 @@ async fn the_ledger_is_readable_by_its_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state").join("ledger.db");
     let ledger = Ledger::open(&path, &identity(), T0).unwrap();
-    ledger.begin_run("x".to_owned(), "import", T0).await.unwrap();
+    ledger.begin_run("x".to_owned(), "import", T0, None).await.unwrap();
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
@@ -474,83 +475,8 @@ async fn too_many_doubts_stop_the_sending_also_those_a_crash_left() {
         let claim = desk.claim(T0).await;
         desk.ledger().settle(claim.attempt, plain(Event::Doubted, T0)).await.unwrap();
     }
-    let obstacle = desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap();
+    let obstacle = desk.ledger().obstacle(desk.terms(), T0).await.unwrap();
     assert_eq!(obstacle, Some(Obstacle::TooManyDoubts { open: 6 }));
-}
-
-#[tokio::test]
-async fn a_window_opens_when_its_oldest_answer_leaves_it() {
-    let desk = Desk::new().await;
-    let rows = (0..9).map(|n| row(n + 2, &n.to_string(), &[])).collect();
-    desk.admit(rows).await;
-    let terms = desk.terms(&["2/1h"]);
-    let hour = 3_600_000 + 360;
-    let claim_at = async |at| desk.ledger().claim(Arc::clone(&terms), at).await.unwrap();
-    let ClaimAnswer::Claimed(first) = claim_at(T0).await else { panic!() };
-    let ClaimAnswer::Claimed(second) = claim_at(T0).await else { panic!() };
-    desk.ledger().settle(first.attempt, accepted("VI0001", T0.plus_ms(2_000))).await.unwrap();
-    let ClaimAnswer::Obstructed(Obstacle::Full { free_at, .. }) = claim_at(T0.plus_ms(3_000)).await else {
-        panic!()
-    };
-    assert_eq!(free_at, T0.plus_ms(2_000 + hour), "the answered one leaves first");
-    let late = desk.ledger().obstacle(Arc::clone(&terms), free_at.plus_ms(-1)).await.unwrap();
-    assert!(late.is_some(), "not a millisecond sooner");
-    assert_eq!(desk.ledger().obstacle(Arc::clone(&terms), free_at).await.unwrap(), None, "and not later");
-    // one that was certainly not taken gives its slot back at once
-    desk.ledger().settle(second.attempt, plain(Event::RefusedForNow, T0.plus_ms(4_000))).await.unwrap();
-    assert_eq!(desk.ledger().obstacle(terms, T0.plus_ms(5_000)).await.unwrap(), None);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
-
-    /// Whenever between sending and answering the service counts, no trailing window of its own holds more than the cap.
-    #[test]
-    fn no_schedule_breaches_a_rolling_cap(
-        steps in prop::collection::vec((0_i64..40_000, 0_i64..8_000, 0_u8..10, 0.0_f64..1.0), 1..60),
-        cap in 1_u32..6,
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut desk = Desk::new().await;
-            desk.admit((0..80).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
-            let mut now = T0;
-            let mut accepted_at: Vec<i64> = Vec::new();
-            for (number, (pause, answer, fate, when)) in steps.into_iter().enumerate() {
-                now = now.plus_ms(pause);
-                if fate == 9 {
-                    desk.reopen(now).await;
-                    desk.admit((0..80).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
-                }
-                let terms = desk.terms(&[&format!("{cap}/60s")]);
-                let ClaimAnswer::Claimed(claim) = desk.ledger().claim(terms, now).await.unwrap() else { continue };
-                let answered_at = now.plus_ms(answer);
-                #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a test's die")]
-                let taken_at = now.0 + (answer as f64 * when) as i64;
-                match fate {
-                    0 => {
-                        // lost, and taken as late as can be
-                        desk.ledger().settle(claim.attempt, plain(Event::Doubted, answered_at)).await.unwrap();
-                        // counted, so that the bound on doubts does not end the schedule
-                        desk.ledger().settle(claim.attempt, plain(Event::Counted, answered_at)).await.unwrap();
-                        accepted_at.push(claim.send_before.0 + 15 * 60_000);
-                    }
-                    1 => desk.ledger().settle(claim.attempt, plain(Event::RefusedForNow, answered_at)).await.unwrap(),
-                    2 => accepted_at.push(taken_at),
-                    _ => {
-                        let number = format!("VI{number:06}");
-                        desk.ledger().settle(claim.attempt, accepted(&number, answered_at)).await.unwrap();
-                        accepted_at.push(taken_at);
-                    }
-                }
-                now = answered_at;
-            }
-            accepted_at.sort_unstable();
-            for window in accepted_at.windows(cap as usize + 1) {
-                assert!(window[cap as usize] - window[0] >= 60_000, "{accepted_at:?}");
-            }
-        });
-    }
 }
 
 /// A claim of which nothing was heard.
@@ -610,7 +536,7 @@ async fn a_question_that_waits_for_evidence_can_be_answered_too() {
 async fn what_may_be_paid_never_exceeds_the_budget() {
     let desk = Desk::new().await;
     desk.admit((0..5).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
-    let terms = Arc::new(ClaimTerms { uploads_max: Some(2), ..(*desk.terms(&[])).clone() });
+    let terms = Arc::new(ClaimTerms { uploads_max: Some(2), ..(*desk.terms()).clone() });
     let (first, _) = (desk.claim(T0).await, desk.claim(T0).await);
     let obstacle = async || desk.ledger().obstacle(Arc::clone(&terms), T0).await.unwrap();
     assert_eq!(obstacle().await, Some(Obstacle::BudgetSpent { uploads: 2 }));
@@ -624,7 +550,7 @@ async fn what_may_be_paid_never_exceeds_the_budget() {
 async fn nothing_is_claimed_while_the_disk_is_nearly_full() {
     let desk = Desk::new().await;
     desk.admit(vec![row(2, "a", &[])]).await;
-    let terms = Arc::new(ClaimTerms { disk_free_min: u64::MAX, ..(*desk.terms(&[])).clone() });
+    let terms = Arc::new(ClaimTerms { disk_free_min: u64::MAX, ..(*desk.terms()).clone() });
     let obstacle = desk.ledger().obstacle(terms, T0).await.unwrap();
     assert!(matches!(obstacle, Some(Obstacle::DiskLow { .. })), "{obstacle:?}");
 }
@@ -664,7 +590,7 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
     };
     assert_eq!(desk.ledger().owners(vec![shown.clone()]).await.unwrap(), [Owner::Elsewhere]);
     desk.ledger().note_elsewhere(vec![shown.clone()]).await.unwrap();
-    let obstacle = desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap();
+    let obstacle = desk.ledger().obstacle(desk.terms(), T0).await.unwrap();
     assert_eq!(obstacle, Some(Obstacle::SentElsewhere { item: ItemId(1) }), "its row is not sent again");
     assert_eq!(
         desk.ledger().recover(desk.run, shown.clone(), T0).await.unwrap(),
@@ -707,7 +633,7 @@ async fn a_recovery_remembers_what_it_cannot_bind() {
     desk.ledger().end_recovery().await.unwrap();
     desk.ledger().settle(old.attempt, plain(Event::FoundAbsent, T0)).await.unwrap();
     desk.admit(vec![row(3, "b", &[])]).await;
-    let next = async || desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap();
+    let next = async || desk.ledger().obstacle(desk.terms(), T0).await.unwrap();
     assert_eq!(next().await, Some(Obstacle::SentElsewhere { item: ItemId(1) }));
     // when it waits, the next recovery binds it
     assert_eq!(recover(shown("VI000001", "a")).await, Recovered::Bound(ItemId(1)));
@@ -745,7 +671,7 @@ async fn questions_count_against_the_bound_on_doubts() {
         let question = Question { text: "?".to_owned(), candidates: Vec::new() };
         desk.ledger().ask(claim.attempt, question, T0).await.unwrap();
     }
-    let obstacle = desk.ledger().obstacle(desk.terms(&[]), T0).await.unwrap();
+    let obstacle = desk.ledger().obstacle(desk.terms(), T0).await.unwrap();
     assert_eq!(obstacle, Some(Obstacle::TooManyDoubts { open: 6 }));
 }
 

@@ -2,13 +2,18 @@
 //!
 //! Three kinds of work, three token types: a [`Claim`] to send, a [`Doubt`] to settle, a [`Watch`] to look at.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use super::{AttemptId, ItemId, RunId, SourceId};
 use crate::{
     item::{Submission, UnixMillis, VideoNo},
-    lifecycle::{Event, State},
-    limit::Limit,
+    lifecycle::{AttemptState, Event, State},
 };
 
 /// The right to send one request for one item: minted by the ledger with the quota spent, used up by sending.
@@ -33,8 +38,12 @@ pub struct ClaimTerms {
     pub run: RunId,
     /// Only items of these manifests, in this order.
     pub sources: Vec<SourceId>,
-    /// The rolling windows to keep.
-    pub caps: Vec<Limit>,
+    /// So many may be on the wire at once.
+    pub concurrency: u64,
+    /// A link that lives shorter than this is as good as dead: the service fetches it after it took it.
+    pub link_life_min: Duration,
+    /// By when all that waits will have been sent, as the forecast has it: links that die before that go first.
+    pub sent_by: Arc<AtomicI64>,
     /// A request must start within this span of its claim.
     pub start_within: Duration,
     /// An unanswered request may still be accepted for this long after its sending.
@@ -45,6 +54,13 @@ pub struct ClaimTerms {
     pub uploads_max: Option<u64>,
     /// No claim while the disk that holds the ledger has fewer bytes free.
     pub disk_free_min: u64,
+}
+
+impl ClaimTerms {
+    /// Links that die before this go first.
+    pub(in crate::ledger) fn urgent_before(&self) -> UnixMillis {
+        UnixMillis(self.sent_by.load(Ordering::Relaxed))
+    }
 }
 
 /// Whether requests carry a marker tag by which a lost answer can be settled.
@@ -68,13 +84,6 @@ pub enum ClaimAnswer {
 /// Why nothing can be claimed now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// A rolling window is full.
-    Full {
-        /// The first moment at which a slot is free, as far as is known now.
-        free_at: UnixMillis,
-        /// The window.
-        cap: Limit,
-    },
     /// Too many items are in doubt: something is wrong, and sending on would multiply it.
     TooManyDoubts {
         /// How many.
@@ -363,6 +372,8 @@ pub struct Witness {
 pub struct Watch {
     /// The item.
     pub item: ItemId,
+    /// The request that made it.
+    pub attempt: AttemptId,
     /// Its video.
     pub video_no: VideoNo,
     /// Where the service keeps it.
@@ -478,6 +489,71 @@ pub struct Standing {
     pub pending: u64,
     /// All items.
     pub tally: Tally,
+    /// Of the pending those whose links are dead: they are not sent.
+    pub expired: u64,
     /// When the service last accepted something, as far as is known.
     pub last_accepted_at: Option<UnixMillis>,
+}
+
+/// An upload that may still count in a quota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PastUpload {
+    /// The request.
+    pub attempt: AttemptId,
+    /// When it was claimed.
+    pub sent_at: UnixMillis,
+    /// The latest moment it may have left.
+    pub send_before: UnixMillis,
+    /// When it was answered.
+    pub answered_at: Option<UnixMillis>,
+    /// The latest moment at which the service may have accepted it; none when it did not.
+    pub counts_until: Option<UnixMillis>,
+    /// How it stands.
+    pub state: AttemptState,
+    /// Whether the service indexes it, as far as is known.
+    pub is_being_indexed: bool,
+}
+
+/// What counts in a quota and is no upload of this ledger: reads of ours, and requests of other tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expense {
+    /// `upload`, `list` or `get`.
+    pub lane: String,
+    /// When.
+    pub at: UnixMillis,
+    /// How many.
+    pub count: u32,
+    /// For a reader.
+    pub note: Option<String>,
+}
+
+/// A moment by a clock that nobody sets: which boot of the machine, and how long after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Boot {
+    /// Which.
+    pub id: String,
+    /// Milliseconds since it.
+    pub since_ms: i64,
+}
+
+/// Where two clocks stood together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeMark {
+    /// Ours.
+    pub ours: UnixMillis,
+    /// The service's, at the latest.
+    pub theirs_at_the_latest: UnixMillis,
+}
+
+/// An item that waits and whose link dies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiring {
+    /// The item.
+    pub item: ItemId,
+    /// The manifest it was last seen in.
+    pub source: SourceId,
+    /// The line there.
+    pub line: u64,
+    /// When.
+    pub expires_at: UnixMillis,
 }

@@ -10,13 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     doors::Doors,
-    listing::{self, Bound, Incomplete, Listing},
+    hire,
+    listing::{self, Bound, Incomplete, Listing, Newest},
 };
 use crate::{
-    item::VideoNo,
+    item::{UnixMillis, VideoNo},
     ledger::{BoundItem, BoundSight, ItemId, LedgerError, Owner, Parity, RunId, ShownVideo, SourceId},
+    limit::show_span,
     monitor::Notice,
-    quota::{Feedback, Lane},
+    quota::{Lane, Purpose},
     service::{IndexStatus, ListedVideo, Transport},
 };
 
@@ -28,6 +30,8 @@ pub(super) const AFFORDABLE: Bound = Bound::Videos(2_000);
 const PASSES_MAX: u32 = 3;
 /// Videos whose owner is asked for at a time.
 pub(super) const BATCH: usize = 1_000;
+/// A jump of the clock that is worth a word, in milliseconds: less is the granularity of dates and the time answers take.
+const JUMP_SAID_MS: i64 = 5 * 60_000;
 /// Videos that no listing shows and that are asked for singly, at most: at one a second a few minutes.
 const SINGLY_MAX: usize = 200;
 
@@ -56,7 +60,7 @@ async fn note_what_is_elsewhere<T: Transport>(
 ) -> Result<(), LedgerError> {
     loop {
         let changed = doors.signals.next_change();
-        if doors.ledger.standing(run, sources.to_vec()).await?.pending > 0 {
+        if doors.ledger.standing(run, sources.to_vec(), doors.clock.now()).await?.pending > 0 {
             break;
         }
         changed.await;
@@ -65,8 +69,11 @@ async fn note_what_is_elsewhere<T: Transport>(
     if !namespaces.contains(&namespace) {
         namespaces.push(namespace);
     }
+    let mut served_at = None;
     for namespace in namespaces {
-        let (videos, total) = match listing::read_newest(doors, &namespace, PAGES_AFFORDABLE).await {
+        let Newest { videos, total, served_at: moment } = match listing::read_newest(doors, &namespace, PAGES_AFFORDABLE)
+            .await
+        {
             Ok(read) => read,
             Err(Incomplete { is_refused: true, .. }) => continue,
             Err(Incomplete { cause, .. }) => {
@@ -75,6 +82,7 @@ async fn note_what_is_elsewhere<T: Transport>(
                 continue;
             }
         };
+        served_at = moment.or(served_at);
         if (videos.len() as u64) < total {
             let text = format!(
                 "{namespace}: the newest {} of {total} videos were compared with the ledger; \
@@ -98,6 +106,30 @@ async fn note_what_is_elsewhere<T: Transport>(
             doors.say(&Notice::Said { text });
             doors.ledger.note_elsewhere(elsewhere).await?;
         }
+    }
+    trust_the_clock(doors, run, served_at).await
+}
+
+/// Where nothing on this machine tells how much time passed since the last run, the service's clock does: a wall clock
+/// that was set ahead in between must not open a window early.
+async fn trust_the_clock<T: Transport>(
+    doors: &Doors<T>,
+    run: RunId,
+    served_at: Option<UnixMillis>,
+) -> Result<(), LedgerError> {
+    if doors.ledger.is_jump_known(run).await? {
+        return Ok(());
+    }
+    let jump_ms = hire::jump_by_service(&doors.ledger, run, doors.clock.now(), served_at).await?;
+    doors.ledger.note_jump(run, jump_ms).await?;
+    doors.porter.shift_past(jump_ms);
+    if jump_ms > JUMP_SAID_MS {
+        let jump = show_span(std::time::Duration::from_millis(jump_ms.unsigned_abs()));
+        let text = format!(
+            "this machine's clock is {jump} further than the time that passed since the last run; the quota goes by the \
+             service's clock"
+        );
+        doors.say(&Notice::Said { text });
     }
     Ok(())
 }
@@ -185,10 +217,14 @@ async fn look_singly<T: Transport>(
     }
     let mut pass = 1;
     loop {
-        let permit = doors.porter.permit(Lane::Metadata).await;
+        // a ledger that takes nothing any more ends the run through whoever asks it next
+        let permit = doors
+            .read_permit(Purpose::WatchSingly)
+            .await
+            .map_err(|fault| Incomplete { cause: fault.to_string(), is_refused: true })?;
         match doors.service.metadata(permit, namespace, &item.video_no).await {
             Ok(video) => {
-                doors.porter.learn(Lane::Metadata, &Feedback::Passed);
+                doors.learn_read(Lane::Metadata);
                 let is_shown = video.is_some_and(|video| video.video_no == item.video_no);
                 return Ok(if is_shown { BoundSight::Shown } else { BoundSight::Missing });
             }

@@ -8,11 +8,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     ending::StopReason,
-    ledger::Ledger,
+    ledger::{Ledger, LedgerError},
     monitor::{Monitor, Notice},
-    quota::{Feedback, Lane, Porter, parse_retry_after},
+    quota::{Lane, Outcome, Permit, Porter, Purpose, parse_retry_after},
     service::{ReadFault, Service},
 };
+
+use super::hire::LESSONS;
 
 /// The service's word that no read can succeed until somebody acts.
 #[derive(Clone, Debug)]
@@ -58,18 +60,43 @@ impl<T> Doors<T> {
         self.monitor.say(self.clock.now(), notice);
     }
 
+    /// Waits for the turn of a read, and writes down that it is spent before it leaves.
+    pub(super) async fn read_permit(&self, purpose: Purpose) -> Result<Permit, LedgerError> {
+        let permit = self.porter.permit(purpose).await;
+        self.spend(&permit).await?;
+        Ok(permit)
+    }
+
+    /// Writes down that the turn of a read is spent.
+    pub(super) async fn spend(&self, permit: &Permit) -> Result<(), LedgerError> {
+        self.ledger.spend_read(permit.lane().word(), self.clock.now()).await
+    }
+
+    /// Writes down what the porter learned, if that is news.
+    pub(super) async fn keep_lessons(&self) -> Result<(), LedgerError> {
+        match self.porter.new_lessons() {
+            Some(lessons) => self.ledger.remember(LESSONS, Some(lessons), self.clock.now()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A read brought what was asked for.
+    pub(super) fn learn_read(&self, lane: Lane) {
+        self.porter.hear_read(lane, &Outcome::Accepted { noted_at: None });
+    }
+
     /// A read that brought nothing may be repeated freely, in its own time: the porter holds the lane.
     pub(super) fn learn_read_fault(&self, lane: Lane, fault: &ReadFault) -> Option<Refusal> {
-        let feedback = match fault {
+        let outcome = match fault {
             ReadFault::RefusedForNow { retry_after } => {
                 let asked = retry_after.as_deref().and_then(|text| parse_retry_after(text, self.clock.now()));
-                Feedback::RefusedForNow(asked)
+                Outcome::Refused { retry_after: asked }
             }
-            ReadFault::NotSent { .. } => Feedback::Unreachable,
-            ReadFault::Unclear { .. } | ReadFault::StopRun { .. } => Feedback::Unclear,
+            ReadFault::NotSent { .. } => Outcome::NotSent,
+            ReadFault::Unclear { .. } | ReadFault::StopRun { .. } => Outcome::Unclear,
         };
         tracing::debug!(?lane, ?fault, "a read brought nothing");
-        let hold = self.porter.learn(lane, &feedback);
+        let hold = self.porter.hear_read(lane, &outcome);
         if let Some(hold) = hold.filter(|hold| hold.failures == FAILED_READS_SAID) {
             let why = format!("listings cannot be read ({fault}); trying again");
             self.say(&Notice::Waiting { why, until: hold.until });

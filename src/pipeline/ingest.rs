@@ -81,7 +81,8 @@ async fn read_one<T>(
                     );
                     doors.say(&Notice::Said { text });
                 }
-                let pending = doors.ledger.standing(run, vec![source]).await?.pending;
+                let now = doors.clock.now();
+                let pending = doors.ledger.standing(run, vec![source], now).await?.pending;
                 doors.say(&Notice::ManifestRead { path, counts, pending });
                 doors.signals.ledger_changed();
                 return Ok(Ok(()));

@@ -11,7 +11,7 @@ use crate::{
     item::{UnixMillis, VideoNo},
     ledger::Witness,
     planted::{Bug, is_planted},
-    quota::{Feedback, Lane},
+    quota::{Lane, Purpose},
     service::{ListPage, ListedVideo, ReadFault, Transport},
 };
 
@@ -85,35 +85,48 @@ pub(super) async fn read_whole<T: Transport>(
     read(doors, namespace, None, &[]).await.map(Some)
 }
 
-/// The newest videos of a namespace, page by page, and how many there are in all. Proves nothing of what it does not
-/// show.
+/// The newest videos of a namespace, as far as pages were read.
+#[derive(Debug, Default)]
+pub(super) struct Newest {
+    pub(super) videos: Vec<ListedVideo>,
+    /// How many there are in all.
+    pub(super) total: u64,
+    /// When the last page was served, by the service's own clock.
+    pub(super) served_at: Option<UnixMillis>,
+}
+
+/// The newest videos of a namespace, page by page. Proves nothing of what it does not show.
 pub(super) async fn read_newest<T: Transport>(
     doors: &Doors<T>,
     namespace: &str,
     pages_max: u32,
-) -> Result<(Vec<ListedVideo>, u64), Incomplete> {
-    let mut videos = Vec::new();
-    let mut total = 0;
+) -> Result<Newest, Incomplete> {
+    let mut newest = Newest::default();
     for number in 1..=pages_max {
         let page = page(doors, namespace, number).await?;
         let is_last = page.videos.is_empty();
-        total = page.total_count.unwrap_or(0).max(total);
-        videos.extend(page.videos);
-        if is_last || videos.len() as u64 >= total {
+        newest.total = page.total_count.unwrap_or(0).max(newest.total);
+        newest.served_at = page.served_at.or(newest.served_at);
+        newest.videos.extend(page.videos);
+        if is_last || newest.videos.len() as u64 >= newest.total {
             break;
         }
     }
-    Ok((videos, total))
+    Ok(newest)
 }
 
 /// One page, asked for again when it does not come.
 async fn page<T: Transport>(doors: &Doors<T>, namespace: &str, number: u32) -> Result<ListPage, Incomplete> {
     let mut tries = 0;
     loop {
-        let permit = doors.porter.permit(Lane::List).await;
+        // a ledger that takes nothing any more ends the run through whoever asks it next
+        let permit = doors.read_permit(Purpose::Doubt).await.map_err(|fault| Incomplete {
+            cause: fault.to_string(),
+            is_refused: true,
+        })?;
         match doors.service.list_page(permit, namespace, number).await {
             Ok(page) => {
-                doors.porter.learn(Lane::List, &Feedback::Passed);
+                doors.learn_read(Lane::List);
                 return Ok(page);
             }
             Err(fault) => {

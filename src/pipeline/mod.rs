@@ -11,8 +11,10 @@
 mod audit;
 mod doors;
 mod doubt;
+mod hire;
 mod ingest;
 mod listing;
+mod outlook;
 mod poll;
 mod recover;
 mod upload;
@@ -25,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use audit::verify;
 pub use doors::{Doors, Signals};
 pub use doubt::{OnDoubt, Rules as DoubtRules};
+pub use hire::{LESSONS, boot_of, hire, past_of};
 pub use recover::{CutShort, Recovery, Unmarked, recover};
 
 use crate::{
@@ -32,12 +35,13 @@ use crate::{
     item::UnixMillis,
     ledger::{ClaimTerms, FailedRows, LedgerError, Marker, Parity, RunId, SourceId, Standing, Tally},
     lifecycle::State,
-    limit::{Limit, show_span},
     manifest::{self, Manifest, ManifestError},
     monitor::{Notice, Progress},
+    quota::Lane,
     service::Transport,
 };
 use doors::Refusal;
+use outlook::{LINK_LIFE_MIN, Outlook};
 use upload::{UploadEnd, UploadPlan};
 
 /// While things change, the hall looks at a small ledger this often…
@@ -58,10 +62,8 @@ const ACCEPTANCE_LAG_MAX: Duration = Duration::from_mins(15);
 /// How a run is to go; every value is checked already.
 #[derive(Clone, Debug)]
 pub struct RunPolicy {
-    /// The upload rate, for the forecast; the porter keeps it.
-    pub rate: Limit,
-    /// The rolling windows.
-    pub caps: Vec<Limit>,
+    /// End rather than wait longer than this for the quota; none waits as long as it takes.
+    pub quota_wait_max: Option<Duration>,
     /// Requests on the wire at most.
     pub concurrency: usize,
     /// Whether to send marker tags.
@@ -93,6 +95,8 @@ pub struct Outcome {
     pub broken_manifests: Vec<ManifestError>,
     /// The service compared with the ledger, where something was sent and that was affordable.
     pub parities: Vec<Parity>,
+    /// When the quota lets the next upload go.
+    pub next_upload_at: UnixMillis,
 }
 
 /// Takes every manifest through the whole way: rows in, every row settled, or as far as the policy allows.
@@ -149,12 +153,15 @@ async fn run_stages<T: Transport>(
     policy: &RunPolicy,
 ) -> Result<Outcome, LedgerError> {
     let started_at = doors.clock.now();
+    let outlook = Outlook::new();
     let (way_is_clear, first_look) = (CancellationToken::new(), CancellationToken::new());
     let plan = UploadPlan {
         terms: Arc::new(ClaimTerms {
             run,
             sources: sources.clone(),
-            caps: policy.caps.clone(),
+            concurrency: policy.concurrency as u64,
+            link_life_min: LINK_LIFE_MIN,
+            sent_by: Arc::clone(&outlook.sent_by),
             start_within: START_WITHIN,
             acceptance_lag_max: ACCEPTANCE_LAG_MAX,
             marker: policy.marker,
@@ -166,6 +173,8 @@ async fn run_stages<T: Transport>(
         stop_at: policy.time_max.map(|span| started_at.plus(span)),
         way_is_clear: way_is_clear.clone(),
         patience: policy.wait,
+        quota_wait_max: policy.quota_wait_max,
+        acceptance_lag_max: ACCEPTANCE_LAG_MAX,
     };
     let mut hall = Hall {
         stages: Stages {
@@ -183,7 +192,7 @@ async fn run_stages<T: Transport>(
             ingested: ingest::Ingested::default(),
             sending_ended: None,
         },
-        forecast_is_due: true,
+        outlook,
         first_look,
         run,
         sources,
@@ -247,7 +256,7 @@ struct Hall<'a, T> {
     run: RunId,
     sources: Vec<SourceId>,
     stages: Stages,
-    forecast_is_due: bool,
+    outlook: Outlook,
     /// Set once the doubt stage has looked at what the run found.
     first_look: CancellationToken,
 }
@@ -258,10 +267,15 @@ impl<T: Transport> Hall<'_, T> {
         let signals = self.doors.signals.clone();
         loop {
             let changed = signals.next_change();
-            let standing = self.doors.ledger.standing(self.run, self.sources.clone()).await?;
-            let Standing { tally, pending, .. } = standing;
-            self.say_forecast(pending);
-            self.say_progress(&tally, pending);
+            let alive_at = self.doors.clock.now().plus(LINK_LIFE_MIN);
+            let standing = self.doors.ledger.standing(self.run, self.sources.clone(), alive_at).await?;
+            let Standing { tally, pending, expired, .. } = standing;
+            let to_send = pending.saturating_sub(expired);
+            if self.stages.ingest.is_none() {
+                let limits = self.doors.porter.limits();
+                self.outlook.say(&self.doors, &self.sources, to_send, &limits).await?;
+            }
+            self.say_progress(&tally, to_send);
             if let Some(ending) = self.ending(&standing) {
                 return Ok(ending);
             }
@@ -288,7 +302,9 @@ impl<T: Transport> Hall<'_, T> {
 
     /// Whether the run is over, and how.
     fn ending(&self, standing: &Standing) -> Option<Ending> {
-        let Standing { tally, pending, .. } = *standing;
+        let Standing { tally, .. } = *standing;
+        // what nobody can fetch any more is not waited for
+        let pending = standing.pending.saturating_sub(standing.expired);
         if let Some(Refusal { reason, cause }) = &self.stages.reads_refused {
             return Some(Ending::Stopped { reason: *reason, cause: cause.clone() });
         }
@@ -329,32 +345,9 @@ impl<T: Transport> Hall<'_, T> {
         standing.last_accepted_at.unwrap_or(self.started_at).max(self.started_at).plus(wait)
     }
 
-    /// Once the manifests are read: what the rate means for what is left to send.
-    fn say_forecast(&mut self, pending: u64) {
-        if self.stages.ingest.is_some() || !self.forecast_is_due {
-            return;
-        }
-        self.forecast_is_due = false;
-        if pending == 0 {
-            return;
-        }
-        let span = time_to_send(pending, self.policy.rate, &self.policy.caps);
-        let limits: Vec<String> = std::iter::once(self.policy.rate)
-            .chain(self.policy.caps.iter().copied())
-            .map(|limit| limit.to_string())
-            .collect();
-        let text = format!(
-            "{pending} left to send at {}: about {}; raise --rate if your account allows more",
-            limits.join(" and "),
-            show_span(span)
-        );
-        self.doors.say(&Notice::Said { text });
-    }
-
-    fn say_progress(&self, tally: &Tally, pending: u64) {
-        let now = self.doors.clock.now();
-        let sent_by = (self.stages.ingest.is_none() && pending > 0)
-            .then(|| now.plus(time_to_send(pending, self.policy.rate, &self.policy.caps)));
+    fn say_progress(&mut self, tally: &Tally, to_send: u64) {
+        let sent_by = (self.stages.ingest.is_none() && to_send > 0)
+            .then(|| self.outlook.look(&self.doors, to_send));
         self.doors.say(&Notice::Progress(progress_of(tally, sent_by)));
     }
 
@@ -381,7 +374,9 @@ impl<T: Transport> Hall<'_, T> {
     ) -> Result<Outcome, LedgerError> {
         self.doors.signals.drain.cancel();
         self.doors.signals.leave.cancel();
-        let mut first_fault = ending.as_ref().err().cloned();
+        // what the way taught lately is worth a write at the end
+        let kept = self.doors.keep_lessons().await;
+        let mut first_fault = ending.as_ref().err().or(kept.as_ref().err()).cloned();
         while self.stages.any_works() {
             if let Err(fault) = self.stages.next_end().await {
                 first_fault.get_or_insert(fault);
@@ -393,17 +388,22 @@ impl<T: Transport> Hall<'_, T> {
                 ending: ending?,
                 broken_manifests: self.stages.ingested.broken,
                 parities: parities?,
+                next_upload_at: {
+                    let now = self.doors.clock.now();
+                    self.doors.porter.delay(Lane::Upload).map_or(now, |delay| delay.until)
+                },
             }),
         }
     }
 }
 
-/// How a run ends whose sending ended before its time; none when it goes on.
+/// How a run ends whose sending ended before its time; none when it goes on with what is sent.
 fn early_ending(sending_ended: &UploadEnd) -> Option<Ending> {
     Some(match sending_ended {
         UploadEnd::Stopped { reason, cause } => Ending::Stopped { reason: *reason, cause: cause.clone() },
         UploadEnd::Offline { cause } => Ending::Offline { cause: cause.clone() },
         UploadEnd::TimeUp => Ending::TimeUp,
+        UploadEnd::QuotaPaused { why } => Ending::QuotaPaused { why: why.clone() },
         UploadEnd::SentElsewhere { item } => Ending::SentElsewhere { item: item.clone() },
         UploadEnd::DiskLow { free } => Ending::DiskLow { free: *free },
         UploadEnd::TooManyDoubts { open } => Ending::TooManyDoubts { open: *open },
@@ -426,16 +426,4 @@ pub fn progress_of(tally: &Tally, sent_by: Option<UnixMillis>) -> Progress {
         asked: tally.of(State::Asked),
         sent_by,
     }
-}
-
-/// How long sending `count` items takes under a rate and caps, from fresh windows.
-#[must_use]
-pub fn time_to_send(count: u64, rate: Limit, caps: &[Limit]) -> Duration {
-    let by_rate = rate.interval().saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
-    let by_cap = caps.iter().map(|cap| {
-        let full_windows = count.saturating_sub(1) / u64::from(cap.count());
-        let span = Duration::from_millis(u64::try_from(cap.span_ms()).unwrap_or(0));
-        span.saturating_mul(u32::try_from(full_windows).unwrap_or(u32::MAX))
-    });
-    by_cap.fold(by_rate, Duration::max)
 }

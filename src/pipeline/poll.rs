@@ -9,7 +9,7 @@ use crate::{
     item::VideoNo,
     ledger::{LedgerError, Seen, Sight, Watch},
     monitor::Notice,
-    quota::{Feedback, Lane},
+    quota::{Lane, Purpose},
     service::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
 };
 
@@ -50,13 +50,14 @@ async fn poll_forever<T: Transport>(doors: &Doors<T>) -> Result<Refusal, LedgerE
 
 /// Looks at the items that are due, as many as fit one request.
 async fn look<T: Transport>(doors: &Doors<T>) -> Result<Option<Refusal>, LedgerError> {
-    let permit = doors.porter.permit(Lane::List).await;
+    let permit = doors.porter.permit(Purpose::Watch).await;
     let due = doors.ledger.watches(doors.clock.now(), VIDEO_NOS_MAX).await?;
     // one request looks into one namespace, that of the longest due; the others' turn comes next
     let Some(namespace) = due.first().map(|watch| watch.namespace.as_str()) else {
         doors.porter.give_back(permit);
         return Ok(None);
     };
+    doors.spend(&permit).await?;
     let watches: Vec<&Watch> = due.iter().filter(|watch| watch.namespace == namespace).collect();
     let video_nos: Vec<&VideoNo> = watches.iter().map(|watch| &watch.video_no).collect();
     let page = match doors.service.list_videos(permit, namespace, &video_nos).await {
@@ -69,7 +70,7 @@ async fn look<T: Transport>(doors: &Doors<T>) -> Result<Option<Refusal>, LedgerE
             return Ok(refusal);
         }
     };
-    doors.porter.learn(Lane::List, &Feedback::Passed);
+    doors.learn_read(Lane::List);
     let shown: HashMap<&VideoNo, &ListedVideo> =
         page.videos.iter().map(|video| (&video.video_no, video)).collect();
     let mut sights = Vec::with_capacity(watches.len());
@@ -89,10 +90,10 @@ async fn look<T: Transport>(doors: &Doors<T>) -> Result<Option<Refusal>, LedgerE
 }
 
 async fn look_singly<T: Transport>(doors: &Doors<T>, watch: &Watch) -> Result<(), LedgerError> {
-    let permit = doors.porter.permit(Lane::Metadata).await;
+    let permit = doors.read_permit(Purpose::WatchSingly).await?;
     let seen = match doors.service.metadata(permit, &watch.namespace, &watch.video_no).await {
         Ok(video) => {
-            doors.porter.learn(Lane::Metadata, &Feedback::Passed);
+            doors.learn_read(Lane::Metadata);
             video.filter(|video| video.video_no == watch.video_no)
         }
         Err(fault) => {
@@ -124,8 +125,12 @@ async fn record<T>(doors: &Doors<T>, watches: &[Watch], sights: Vec<Sight>) -> R
     for sight in &sights {
         let Some(watch) = watches.iter().find(|watch| watch.item == sight.item) else { continue };
         match &sight.seen {
-            Seen::Indexed => notices.push(Notice::Indexed { video_no: watch.video_no.clone() }),
+            Seen::Indexed => {
+                doors.porter.indexed(watch.attempt.number());
+                notices.push(Notice::Indexed { video_no: watch.video_no.clone() });
+            }
             Seen::Failed(cause) => {
+                doors.porter.indexed(watch.attempt.number());
                 notices
                     .push(Notice::IndexingFailed { video_no: watch.video_no.clone(), cause: cause.clone() });
             }

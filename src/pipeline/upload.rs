@@ -15,10 +15,9 @@ use crate::{
     item::UnixMillis,
     ledger::{Binding, BoundBy, Claim, ClaimAnswer, ClaimTerms, LedgerError, Obstacle, Settlement},
     lifecycle::{Event, State},
-    limit::show_span,
     monitor::{Notice, Shown},
     planted::{Bug, is_planted},
-    quota::{Feedback, Hold, HoldReason, Lane, Permit, parse_retry_after},
+    quota::{Delay, Heard, Hold, HoldReason, Lane, Outcome, Permit, Purpose, Why, parse_retry_after},
     service::{Certainty, Transport, Verdict},
 };
 
@@ -28,6 +27,9 @@ use super::doors::Doors;
 const FIRST_FAILURES_MAX: u32 = 4;
 /// A host that answered before is waited for this long.
 const OFFLINE_MAX: Duration = Duration::from_mins(15);
+
+/// A wait of the quota that is shorter is part of an even pace, and not worth a word.
+const WAIT_SAID_MIN: Duration = Duration::from_secs(90);
 
 /// So many rows refused in a row with the same words, and none accepted in between, stop the run.
 const SAME_REFUSALS_MAX: u32 = 20;
@@ -43,6 +45,10 @@ pub(super) struct UploadPlan {
     pub(super) stop_at: Option<UnixMillis>,
     /// How long to wait for evidence that stands in the way of sending; none does not wait.
     pub(super) patience: Option<Duration>,
+    /// End rather than wait longer than this for the quota; none waits as long as it takes.
+    pub(super) quota_wait_max: Option<Duration>,
+    /// An unanswered request may be accepted this long after its sending.
+    pub(super) acceptance_lag_max: Duration,
     /// Nothing is sent before the service was compared with the ledger.
     pub(super) way_is_clear: CancellationToken,
 }
@@ -58,6 +64,8 @@ pub(super) enum UploadEnd {
     RowsMax,
     /// What may be spent is spent, or at stake.
     BudgetSpent,
+    /// The quota lets nothing go for longer than it is waited for.
+    QuotaPaused { why: String },
     /// Too many requests have no clear answer.
     TooManyDoubts { open: u64 },
     /// The service has the next item already, by a request this ledger does not know.
@@ -89,6 +97,8 @@ struct Uploading<T> {
     same_refusals: (String, u32),
     /// The obstacle last announced, so that it is announced once.
     announced: Option<Obstacle>,
+    /// The wait of the quota last announced.
+    wait_said_until: Option<UnixMillis>,
     /// Since when only evidence could let sending go on.
     blocked_since: Option<UnixMillis>,
 }
@@ -107,6 +117,7 @@ pub(super) async fn upload<T: Transport>(
         offline_since: None,
         same_refusals: (String::new(), 0),
         announced: None,
+        wait_said_until: None,
         blocked_since: None,
     };
     let end = uploading.run().await;
@@ -138,9 +149,12 @@ impl<T: Transport> Uploading<T> {
             };
             let end = match obstacle {
                 Some(obstacle) => self.wait_for(obstacle, changed).await?,
-                None => match self.next_permit().await? {
-                    Ok(permit) => self.claim_and_send(permit).await?,
-                    Err(end) => end,
+                None => match self.quota_pause() {
+                    Some(end) => Some(end),
+                    None => match self.next_permit().await? {
+                        Ok(permit) => self.claim_and_send(permit).await?,
+                        Err(end) => end,
+                    },
                 },
             };
             if let Some(end) = end {
@@ -159,6 +173,25 @@ impl<T: Transport> Uploading<T> {
         self.plan.rows_max.is_some_and(|rows_max| self.sent >= rows_max).then_some(UploadEnd::RowsMax)
     }
 
+    /// Says that the quota makes everybody wait, once for each wait; the end, if it is longer than somebody wants to wait.
+    fn quota_pause(&mut self) -> Option<UploadEnd> {
+        let delay = self.doors.porter.delay(Lane::Upload)?;
+        let (now, why) = (self.doors.clock.now(), why_words(&delay)?);
+        let wait = delay.until.after_now(now);
+        // what is on the wire may free a slot, or show that the lane is open
+        if self.plan.quota_wait_max.is_some_and(|wait_max| wait > wait_max) && self.on_wire.is_empty() {
+            return Some(UploadEnd::QuotaPaused { why });
+        }
+        // a hold was said when it began
+        let is_held = matches!(delay.why, Why::Held(_));
+        if !is_held && wait >= WAIT_SAID_MIN && self.wait_said_until.is_none_or(|said| delay.until > said) {
+            self.wait_said_until = Some(delay.until);
+            let how = "Ctrl-C ends the run, and the same command goes on; with --quota-exit it ends by itself";
+            self.doors.say(&Notice::Waiting { why: format!("{why} ({how})"), until: delay.until });
+        }
+        None
+    }
+
     /// The next permit, unless something else happens first: an end, or an answer to look at.
     async fn next_permit(&mut self) -> Result<Result<Permit, Option<UploadEnd>>, LedgerError> {
         let porter = Arc::clone(&self.doors.porter);
@@ -172,7 +205,7 @@ impl<T: Transport> Uploading<T> {
         tokio::select! {
             biased;
             () = self.doors.signals.drain.cancelled() => Ok(Err(None)),
-            permit = porter.permit(Lane::Upload) => Ok(Ok(permit)),
+            permit = porter.permit(Purpose::Upload) => Ok(Ok(permit)),
             Some(sent) = self.on_wire.join_next() => Ok(Err(self.note(sent)?)),
             () = self.doors.clock.sleep_until(stop_at) => Ok(Err(None)),
         }
@@ -185,7 +218,8 @@ impl<T: Transport> Uploading<T> {
                 self.sent += 1;
                 self.blocked_since = None;
                 let doors = self.doors.clone();
-                self.on_wire.spawn(async move { send(&doors, permit, *claim).await });
+                let lag_max = self.plan.acceptance_lag_max;
+                self.on_wire.spawn(async move { send(&doors, permit, *claim, lag_max).await });
             }
             ClaimAnswer::Obstructed(_) => self.doors.porter.give_back(permit),
         }
@@ -200,7 +234,6 @@ impl<T: Transport> Uploading<T> {
     ) -> Result<Option<UploadEnd>, LedgerError> {
         let (why, until) = match obstacle {
             None | Some(Obstacle::NothingPending) => return self.wait_until(None, changed).await,
-            Some(Obstacle::Full { free_at, cap }) => (format!("the {cap} window is full"), free_at),
             // what is at stake may prove unspent: as long as anything is open, it is waited for
             Some(Obstacle::BudgetSpent { .. }) => {
                 let tally = self.doors.ledger.tally().await?;
@@ -299,8 +332,14 @@ impl<T: Transport> Uploading<T> {
 }
 
 /// Makes one request and settles it.
-async fn send<T: Transport>(doors: &Doors<T>, permit: Permit, claim: Claim) -> Result<Sent, LedgerError> {
-    let slot = permit.slot();
+async fn send<T: Transport>(
+    doors: &Doors<T>,
+    permit: Permit,
+    claim: Claim,
+    acceptance_lag_max: Duration,
+) -> Result<Sent, LedgerError> {
+    let key = claim.attempt.number();
+    doors.porter.depart(&permit, key, claim.sent_at, claim.send_before.plus(acceptance_lag_max));
     let verdict = if doors.clock.now() > claim.send_before {
         // the machine slept between the claim and here: somebody may have decided on this attempt by now
         Verdict::NotSent { cause: "it was not started in time".to_owned() }
@@ -317,11 +356,12 @@ async fn send<T: Transport>(doors: &Doors<T>, permit: Permit, claim: Claim) -> R
     };
     let at = doors.clock.now();
     settle(doors, &claim, &verdict, at).await?;
-    if matches!(verdict, Verdict::NotSent { .. }) {
-        doors.porter.forgive(slot);
-    }
-    let hold = learn(doors, &verdict, at);
+    let Heard { hold, news } = doors.porter.answer(key, &outcome_of(&verdict, at));
+    doors.keep_lessons().await?;
     announce(doors, &claim, &verdict, hold);
+    if let Some(news) = news {
+        doors.say(&Notice::QuotaLearned { text: news.to_string() });
+    }
     doors.signals.ledger_changed();
     Ok(match verdict {
         Verdict::NotSent { cause } => Sent::Unreachable(cause),
@@ -376,16 +416,31 @@ fn settlement_of(verdict: &Verdict, at: UnixMillis) -> Settlement {
     }
 }
 
-fn learn<T>(doors: &Doors<T>, verdict: &Verdict, at: UnixMillis) -> Option<Hold> {
-    let feedback = match verdict {
-        Verdict::Accepted { .. } | Verdict::AcceptedUnnamed | Verdict::BadRow { .. } => Feedback::Passed,
-        Verdict::RefusedForNow { retry_after, .. } => {
-            Feedback::RefusedForNow(retry_after.as_deref().and_then(|text| parse_retry_after(text, at)))
+/// What an upload's verdict is for the porter.
+fn outcome_of(verdict: &Verdict, at: UnixMillis) -> Outcome {
+    match verdict {
+        Verdict::Accepted { uploaded_at, .. } => Outcome::Accepted { noted_at: *uploaded_at },
+        Verdict::AcceptedUnnamed => Outcome::Accepted { noted_at: None },
+        Verdict::BadRow { .. } => Outcome::Rejected,
+        Verdict::RefusedForNow { retry_after, .. } => Outcome::Refused {
+            retry_after: retry_after.as_deref().and_then(|text| parse_retry_after(text, at)),
+        },
+        Verdict::NotSent { .. } => Outcome::NotSent,
+        Verdict::InDoubt { .. } | Verdict::StopRun { .. } => Outcome::Unclear,
+    }
+}
+
+/// Why the quota makes everybody wait, for people; none when it is the pace itself, or was said already.
+fn why_words(delay: &Delay) -> Option<String> {
+    match delay.why {
+        Why::Spacing | Why::Turn | Why::Canary => None,
+        Why::Cap { cap, is_learned: false } => Some(format!("the {cap} window is full")),
+        Why::Cap { cap, is_learned: true } => Some(format!("the {cap} window is full, as refusals told")),
+        Why::RefusalsSpent => {
+            Some("the service refused too often within an hour, and may suspend the key".to_owned())
         }
-        Verdict::NotSent { .. } => Feedback::Unreachable,
-        Verdict::InDoubt { .. } | Verdict::StopRun { .. } => Feedback::Unclear,
-    };
-    doors.porter.learn(Lane::Upload, &feedback)
+        Why::Held(hold) => Some(hold_words(&hold, None)),
+    }
 }
 
 fn announce<T>(doors: &Doors<T>, claim: &Claim, verdict: &Verdict, hold: Option<Hold>) {
@@ -403,16 +458,27 @@ fn announce<T>(doors: &Doors<T>, claim: &Claim, verdict: &Verdict, hold: Option<
         Verdict::RefusedForNow { .. } | Verdict::NotSent { .. } | Verdict::StopRun { .. } => {}
     }
     let Some(hold) = hold else { return };
-    let after = show_span(hold.until.after_now(doors.clock.now()));
-    let why = match (hold.reason, verdict) {
-        (HoldReason::Refused, _) => format!("the service asks to slow down; trying one in {after}"),
-        (HoldReason::Unreachable, Verdict::NotSent { cause }) => {
-            format!("the service cannot be reached ({cause}); trying again in {after}")
-        }
-        (HoldReason::Unreachable, _) => format!("the service cannot be reached; trying again in {after}"),
-        (HoldReason::Unclear, _) => {
-            format!("{} unclear answers in a row; trying one in {after}", hold.failures)
-        }
+    let cause = match verdict {
+        Verdict::NotSent { cause } => Some(cause.as_str()),
+        Verdict::Accepted { .. }
+        | Verdict::AcceptedUnnamed
+        | Verdict::BadRow { .. }
+        | Verdict::RefusedForNow { .. }
+        | Verdict::StopRun { .. }
+        | Verdict::InDoubt { .. } => None,
     };
-    doors.say(&Notice::Waiting { why, until: hold.until });
+    doors.say(&Notice::Waiting { why: hold_words(&hold, cause), until: hold.until });
+}
+
+fn hold_words(hold: &Hold, cause: Option<&str>) -> String {
+    match (hold.reason, cause) {
+        (HoldReason::Refused, _) => "the service asks to slow down; one is tried then".to_owned(),
+        (HoldReason::Unreachable, Some(cause)) => {
+            format!("the service cannot be reached ({cause}); trying again then")
+        }
+        (HoldReason::Unreachable, None) => "the service cannot be reached; trying again then".to_owned(),
+        (HoldReason::Unclear, _) => {
+            format!("{} unclear answers in a row; one is tried then", hold.failures)
+        }
+    }
 }

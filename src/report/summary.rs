@@ -98,6 +98,8 @@ pub struct EndOfRun {
     pub rate: String,
     /// The rolling windows kept.
     pub caps: Vec<String>,
+    /// When the quota lets the next upload go.
+    pub next_upload_at: UnixMillis,
     /// What an upload costs, if that is known.
     pub price: Option<Price>,
     /// The service compared with the ledger.
@@ -177,6 +179,8 @@ pub struct Summary {
     pub exit_reason: String,
     /// What to do next, if anything.
     pub next_step: Option<String>,
+    /// When the same command can go on sending, RFC 3339; none when nothing waits to be sent.
+    pub next_run_at: Option<String>,
     /// Rows of the run's manifests.
     pub rows: RowCounts,
     /// Items of the run's manifests.
@@ -207,7 +211,10 @@ impl Summary {
         balance(snapshot, &rows, &of_manifests, &files)?;
         let something_happened = snapshot.last_event_at()?.is_some_and(|moment| moment >= row.started_at);
         let work = if something_happened { Work::Done } else { Work::NoneLeft };
-        let (code, exit_reason, next_step) = exit_code(&end, &rows, &items, work);
+        let expired = snapshot.expired_of_run(end.run, end.at)?;
+        let (code, exit_reason, next_step) = exit_code(&end, &rows, &items, (work, expired));
+        let next_run_at =
+            (items.pending > expired).then(|| end.next_upload_at.max(end.at).plus_ms(999).to_string());
         let requests = snapshot.requests_since(row.started_at)?;
         let spend = Spend::of(snapshot, &ledger, end.price)?;
         Ok(Self {
@@ -222,6 +229,7 @@ impl Summary {
             exit_code: code.number(),
             exit_reason,
             next_step,
+            next_run_at,
             rows,
             items,
             ledger,
@@ -291,7 +299,7 @@ pub fn exit_code(
     end: &EndOfRun,
     rows: &RowCounts,
     items: &Counts,
-    work: Work,
+    (work, expired): (Work, u64),
 ) -> (ExitCode, String, Option<String>) {
     let again = |reason: String| {
         (reason, Some("give the same command again; it goes on where this run stopped".to_owned()))
@@ -323,6 +331,10 @@ pub fn exit_code(
         }
         Ending::WaitOver => (ExitCode::Temporary, again(format!("the time to wait is over; {open}"))),
         Ending::TimeUp => (ExitCode::TimeUp, again(format!("the time given with --for is over; {open}"))),
+        Ending::QuotaPaused { why } => {
+            let next = "give the same command again when next_run_at has come; it goes on where this run stopped";
+            (ExitCode::QuotaPaused, (format!("{why}; {open}"), Some(next.to_owned())))
+        }
         Ending::RowsMax => (ExitCode::BudgetReached, again(format!("--max-rows is reached; {open}"))),
         Ending::BudgetSpent => {
             let next = "raise --max-uploads or --max-credits, then give the same command again";
@@ -349,6 +361,11 @@ pub fn exit_code(
             (ExitCode::Temporary, (reason, Some(next.to_owned())))
         }
         Ending::NotWaited if items.in_doubt + items.counted > 0 => (ExitCode::Temporary, again(open)),
+        Ending::NotWaited | Ending::Settled if expired > 0 && items.pending == expired && items.asked == 0 => {
+            let reason = format!("{expired} links expired before it was their turn; {open}");
+            let next = "sign them anew (unfinished.csv names them) and import them; a link signed anew is the same video";
+            (ExitCode::SomeFailed, (reason, Some(next.to_owned())))
+        }
         Ending::NotWaited | Ending::Settled => settled_words(end, rows, items, work),
     };
     (code, reason, next)

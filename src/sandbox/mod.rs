@@ -8,10 +8,12 @@
 //! A request arrives, waits, takes effect, waits, and is answered. The effect has a moment of its own and happens at it
 //! whatever becomes of the client: killing the client in between is how answers are lost.
 
+mod account;
 mod answers;
 mod direct;
 mod faults;
 mod form;
+mod meter;
 mod reads;
 mod server;
 mod video;
@@ -21,4 +23,5 @@ pub use direct::Direct;
 pub use faults::{Fault, Faults, ReadFault};
 pub use server::{SandboxServer, serve};
 pub use video::Video;
-pub use world::{Arrival, Limiter, ListOrder, Policy, Stats, World, WorldError};
+pub use meter::{CapCounts, CapMeter, Limiter, RateMeter};
+pub use world::{Arrival, ListOrder, Noted, Policy, Stats, World, WorldError};

@@ -1,7 +1,7 @@
 //! The world: what the service knows and does, moment by moment.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     fs::{File, OpenOptions},
     io::{BufRead, BufReader, Write},
     ops::RangeInclusive,
@@ -14,9 +14,11 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
+    account::Account,
     answers::{accept, page, refuse},
     faults::{Fault, Faults, ReadFault},
     form::{self, UploadForm},
+    meter::{CapCounts, Limiter},
     reads::{list, metadata},
     video::{self, Video},
 };
@@ -32,12 +34,22 @@ use crate::{
 pub struct Policy {
     /// Uploads per account, over any trailing span; none for no limit.
     pub upload_rate: Option<Limit>,
-    /// The rolling cap on accepted uploads.
-    pub cap: Option<Limit>,
-    /// How the upload rate is counted.
+    /// The rolling caps.
+    pub caps: Vec<Limit>,
+    /// What the caps count.
+    pub cap_counts: CapCounts,
+    /// How rates are counted.
     pub limiter: Limiter,
     /// Reads per account.
     pub read_rate: Option<Limit>,
+    /// Requests of any kind per account.
+    pub total_rate: Option<Limit>,
+    /// How long a request, and its answer, is on the way.
+    pub way: RangeInclusive<Duration>,
+    /// At which part of the time until its answer an upload is accepted, 0.0 to 1.0.
+    pub accepted_at_part: RangeInclusive<f64>,
+    /// Which moment the service notes of an upload.
+    pub noted: Noted,
     /// Credits of each account, one an upload; none for plenty.
     pub credits: Option<u64>,
     /// How long an upload takes from its arrival to its answer.
@@ -70,13 +82,13 @@ pub struct Policy {
     pub seed: u64,
 }
 
-/// How a server counts an upload rate.
+/// Which moment a service notes of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limiter {
-    /// So many arrivals in any trailing span.
-    Sliding,
-    /// A minimum distance between arrivals.
-    Spacing,
+pub enum Noted {
+    /// When it arrived.
+    Arrival,
+    /// When it was accepted.
+    Acceptance,
 }
 
 /// In which order listings show videos.
@@ -93,9 +105,14 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             upload_rate: None,
-            cap: None,
+            caps: Vec::new(),
+            cap_counts: CapCounts::Accepted,
             limiter: Limiter::Sliding,
             read_rate: None,
+            total_rate: None,
+            way: Duration::ZERO..=Duration::ZERO,
+            accepted_at_part: 0.5..=0.5,
+            noted: Noted::Acceptance,
             credits: None,
             answer_delay: Duration::from_millis(20)..=Duration::from_millis(80),
             index_delay: Duration::from_secs(2)..=Duration::from_secs(6),
@@ -165,6 +182,8 @@ pub struct Stats {
     pub refusals: u64,
     /// Requests to `list_videos` and `get_metadata`.
     pub reads: u64,
+    /// Of them refused by a limit.
+    pub read_refusals: u64,
     /// Uploads that something went wrong with.
     pub faults: u64,
 }
@@ -182,6 +201,11 @@ pub(super) struct State {
     pub(super) by_number: HashMap<String, usize>,
     /// Effects that have a moment and have not reached it.
     coming: Vec<Video>,
+    /// Requests that have not arrived, by when they do; whatever becomes of the client, they do.
+    on_the_way: BTreeMap<(UnixMillis, u64), Arrival>,
+    /// What the clients of those that arrived will see, and when.
+    answers: HashMap<u64, (Sight, UnixMillis)>,
+    arrivals: u64,
     accounts: HashMap<String, Account>,
     sequence: u64,
     stats: Stats,
@@ -199,13 +223,6 @@ enum Mood {
     Calm,
 }
 
-#[derive(Default)]
-struct Account {
-    arrivals: VecDeque<UnixMillis>,
-    reads: VecDeque<UnixMillis>,
-    spent: u64,
-}
-
 impl World {
     /// An empty world.
     #[must_use]
@@ -217,6 +234,9 @@ impl World {
             videos: Vec::new(),
             by_number: HashMap::new(),
             coming: Vec::new(),
+            on_the_way: BTreeMap::new(),
+            answers: HashMap::new(),
+            arrivals: 0,
             accounts: HashMap::new(),
             sequence: 0,
             stats: Stats::default(),
@@ -243,7 +263,8 @@ impl World {
             let mut state = world.state();
             for line in BufReader::new(&file).lines() {
                 let line = line.map_err(|cause| fault(cause.to_string()))?;
-                let video = serde_json::from_str(&line).map_err(|cause| fault(cause.to_string()))?;
+                let video: Video = serde_json::from_str(&line).map_err(|cause| fault(cause.to_string()))?;
+                state.account(&world.policy, &video.account).take(&video);
                 state.remember(video);
             }
             state.record = Some(file);
@@ -260,7 +281,7 @@ impl World {
     #[must_use]
     pub fn videos(&self) -> Vec<Video> {
         let mut state = self.state();
-        state.let_effects_happen();
+        self.let_time_pass(&mut state);
         state.videos.clone()
     }
 
@@ -268,21 +289,39 @@ impl World {
     #[must_use]
     pub fn videos_of(&self, account: &str) -> Vec<Video> {
         let mut state = self.state();
-        state.let_effects_happen();
+        self.let_time_pass(&mut state);
         state.videos.iter().filter(|video| video.account == account).cloned().collect()
     }
 
     /// Every video that is, or will be, accepted of all requests made so far.
     #[must_use]
     pub fn videos_ever(&self) -> Vec<Video> {
-        let state = self.state();
+        let mut state = self.state();
+        // what is on the way arrives, whatever becomes of the client
+        while let Some(((at, _), _)) = state.on_the_way.first_key_value() {
+            let at = *at;
+            self.let_time_pass_until(&mut state, at);
+        }
         state.videos.iter().chain(&state.coming).chain(&state.deleted).cloned().collect()
     }
 
     /// What was counted so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.state().stats
+        let mut state = self.state();
+        self.let_time_pass(&mut state);
+        state.stats
+    }
+
+    /// From now on these caps hold.
+    pub fn set_caps(&self, caps: &[Limit]) {
+        let mut state = self.state();
+        self.let_time_pass(&mut state);
+        let State { accounts, videos, coming, .. } = &mut *state;
+        for (key, account) in accounts {
+            let own = videos.iter().chain(&*coming).filter(|video| video.account == *key);
+            account.cap_anew(caps, &self.policy, own);
+        }
     }
 
     /// Somebody else uploads a video into the same account and namespace.
@@ -291,14 +330,15 @@ impl World {
         let now = state.clock.now();
         let form =
             UploadForm { url: url.to_owned(), unique_id: unique_id.to_owned(), ..UploadForm::default() };
-        let video = state.make_video(&self.policy, account, form, now);
+        let video = state.make_video(&self.policy, account, form, (now, now));
+        state.account(&self.policy, account).take(&video);
         state.remember(video);
     }
 
     /// Something on the way repeats the request that made a video; true if the video is there.
     pub fn upload_again(&self, video_no: &str) -> bool {
         let mut state = self.state();
-        state.let_effects_happen();
+        self.let_time_pass(&mut state);
         let Some(first) = state.by_number.get(video_no).map(|at| state.videos[*at].clone()) else {
             return false;
         };
@@ -321,7 +361,7 @@ impl World {
     /// Somebody deletes a video; true if it was there.
     pub fn delete(&self, video_no: &str) -> bool {
         let mut state = self.state();
-        state.let_effects_happen();
+        self.let_time_pass(&mut state);
         let (deleted, kept): (Vec<Video>, Vec<Video>) =
             std::mem::take(&mut state.videos).into_iter().partition(|video| video.video_no == video_no);
         let was_there = !deleted.is_empty();
@@ -332,19 +372,50 @@ impl World {
         was_there
     }
 
-    /// Takes a request, lets it take effect at its moment, and returns what the client sees, when it sees it.
+    /// Takes a request, lets it arrive and take effect at its moments, and returns what the client sees, when it sees it.
     pub(super) async fn answer(&self, arrival: Arrival) -> Sight {
-        let (clock, sight, seen_at) = {
+        let (clock, number, arrives_at) = {
             let mut state = self.state();
-            state.let_effects_happen();
             let now = state.clock.now();
-            let (sight, after) = self.decide(&mut state, &arrival, now);
-            let seen_at = now.plus(after);
-            (state.clock.clone(), sight.dated(seen_at.plus_ms(self.policy.clock_ahead_ms)), seen_at)
+            let arrives_at = now.plus(throw_span(&mut state.dice, &self.policy.way));
+            state.arrivals += 1;
+            let number = state.arrivals;
+            state.on_the_way.insert((arrives_at, number), arrival);
+            (state.clock.clone(), number, arrives_at)
+        };
+        clock.sleep_until(arrives_at).await;
+        let (sight, seen_at) = {
+            let mut state = self.state();
+            self.let_time_pass_until(&mut state, arrives_at);
+            state.answers.remove(&number).unwrap_or((Sight::Cut, arrives_at))
         };
         clock.sleep_until(seen_at).await;
-        self.state().let_effects_happen();
+        let mut state = self.state();
+        self.let_time_pass(&mut state);
         sight
+    }
+
+    /// Whatever has reached its moment arrives, is decided and becomes a fact, in the order of the moments.
+    fn let_time_pass(&self, state: &mut State) {
+        let now = state.clock.now();
+        self.let_time_pass_until(state, now);
+    }
+
+    fn let_time_pass_until(&self, state: &mut State, until: UnixMillis) {
+        while let Some(first) = state.on_the_way.first_entry() {
+            let (at, number) = *first.key();
+            if at > until {
+                break;
+            }
+            let arrival = first.remove();
+            state.let_effects_happen(at);
+            let (sight, after) = self.decide(state, &arrival, at);
+            let back = throw_span(&mut state.dice, &self.policy.way);
+            let served_at = at.plus(after);
+            let sight = sight.dated(served_at.plus_ms(self.policy.clock_ahead_ms));
+            state.answers.insert(number, (sight, served_at.plus(back)));
+        }
+        state.let_effects_happen(until);
     }
 
     fn decide(&self, state: &mut State, arrival: &Arrival, now: UnixMillis) -> (Sight, Duration) {
@@ -367,9 +438,9 @@ impl World {
     ) -> (Sight, Duration) {
         state.stats.uploads += 1;
         // the limiter stands before everything else, so bad requests use it up too
-        if state.mood == Mood::AsPolicy && !state.admits(&self.policy, &arrival.key, now) {
+        if state.mood == Mood::AsPolicy && !state.account(&self.policy, &arrival.key).admits_upload(now) {
             state.stats.refusals += 1;
-            return (self.busy(), delay / 4);
+            return (self.busy(), *self.policy.answer_delay.start() / 4);
         }
         let form = match form::read_upload(&arrival.body) {
             Ok(form) => form,
@@ -378,7 +449,7 @@ impl World {
         if state.refuses(&form.url) {
             return (refuse("0001", "url is invalid"), delay);
         }
-        if self.policy.credits.is_some_and(|credits| state.account(&arrival.key).spent >= credits) {
+        if self.policy.credits.is_some_and(|credits| state.account(&self.policy, &arrival.key).spent >= credits) {
             return (refuse("0402", "You don't have enough points."), delay);
         }
         let number = state.stats.uploads;
@@ -393,9 +464,13 @@ impl World {
             Some(Fault::Late) => throw_span(&mut state.dice, &(Duration::ZERO..=self.policy.lateness_max)),
             _ => Duration::ZERO,
         };
-        let accepted_at = now.plus(delay / 2 + lateness);
-        let video = state.make_video(&self.policy, &arrival.key, form, accepted_at);
-        state.account(&arrival.key).spent += 1;
+        let (first, last) = (*self.policy.accepted_at_part.start(), *self.policy.accepted_at_part.end());
+        let part = if first < last { first + state.dice.f64() * (last - first) } else { first };
+        let accepted_at = now.plus(delay.mul_f64(part) + lateness);
+        let video = state.make_video(&self.policy, &arrival.key, form, (now, accepted_at));
+        let account = state.account(&self.policy, &arrival.key);
+        account.spent += 1;
+        account.take(&video);
         state.coming.push(video.clone());
         (self.faulty(fault, Some(&video)), delay)
     }
@@ -437,12 +512,10 @@ impl World {
         read: fn(&State, &Policy, &Arrival, UnixMillis, Option<ReadFault>) -> Sight,
     ) -> Sight {
         state.stats.reads += 1;
-        let limit = self.policy.read_rate;
-        let account = state.account(&arrival.key);
-        if limit.is_some_and(|limit| !has_room(&mut account.reads, limit, now)) {
+        if !state.account(&self.policy, &arrival.key).admits_read(now) {
+            state.stats.read_refusals += 1;
             return self.busy();
         }
-        account.reads.push_back(now);
         let strikes = arrival.endpoint == "list_videos"
             && state.mood == Mood::AsPolicy
             && state.dice.f64() < self.policy.read_fault_share;
@@ -463,41 +536,31 @@ impl World {
 }
 
 impl State {
-    fn account(&mut self, key: &str) -> &mut Account {
-        self.accounts.entry(key.to_owned()).or_default()
+    fn account(&mut self, policy: &Policy, key: &str) -> &mut Account {
+        self.accounts.entry(key.to_owned()).or_insert_with(|| Account::new(policy))
     }
 
     fn refuses(&self, url: &str) -> bool {
         !self.refused_host.is_empty() && url.contains(&self.refused_host)
     }
 
-    /// Whether the limits let an upload in; counts it if so.
-    fn admits(&mut self, policy: &Policy, key: &str, now: UnixMillis) -> bool {
-        if let Some(cap) = policy.cap {
-            let since = now.plus_ms(-cap.span_ms());
-            let accepted = self.videos.iter().rev().take_while(|video| video.created_at > since);
-            let coming = self.coming.iter().filter(|video| video.account == key).count();
-            if accepted.filter(|video| video.account == key).count() + coming >= cap.count() as usize {
-                return false;
-            }
-        }
-        let limiter = policy.limiter;
-        let account = self.account(key);
-        let is_open = policy.upload_rate.is_none_or(|rate| match limiter {
-            Limiter::Sliding => has_room(&mut account.arrivals, rate, now),
-            Limiter::Spacing => account.arrivals.back().is_none_or(|last| now >= last.plus(rate.interval())),
-        });
-        if is_open {
-            account.arrivals.push_back(now);
-        }
-        is_open
-    }
-
-    fn make_video(&mut self, policy: &Policy, account: &str, form: UploadForm, at: UnixMillis) -> Video {
+    /// A video of a request that arrived and is accepted at these moments.
+    fn make_video(
+        &mut self,
+        policy: &Policy,
+        account: &str,
+        form: UploadForm,
+        (arrived_at, at): (UnixMillis, UnixMillis),
+    ) -> Video {
         self.sequence += 1;
+        let noted_at = match policy.noted {
+            Noted::Arrival => arrived_at,
+            Noted::Acceptance => at,
+        };
+        let dated = noted_at.plus_ms(policy.clock_ahead_ms);
         let indexing = throw_span(&mut self.dice, &policy.index_delay);
         Video {
-            video_no: video::number(at.plus_ms(policy.clock_ahead_ms), self.sequence),
+            video_no: video::number(dated, self.sequence),
             account: account.to_owned(),
             unique_id: form.unique_id,
             url: form.url,
@@ -510,13 +573,12 @@ impl State {
             indexed_at: at.plus(indexing),
             fails: self.dice.f64() < policy.fail_share,
             unlisted: self.dice.f64() < policy.unlisted_share,
-            dated: at.plus_ms(policy.clock_ahead_ms),
+            dated,
         }
     }
 
-    /// Whatever has reached its moment becomes a fact.
-    fn let_effects_happen(&mut self) {
-        let now = self.clock.now();
+    /// Whatever has reached its moment by `now` becomes a fact.
+    fn let_effects_happen(&mut self, now: UnixMillis) {
         let (mut due, coming): (Vec<Video>, Vec<Video>) =
             std::mem::take(&mut self.coming).into_iter().partition(|video| video.created_at <= now);
         self.coming = coming;
@@ -548,18 +610,10 @@ impl State {
     }
 }
 
-/// Whether fewer than the limit's count arrived in the trailing span.
-fn has_room(arrivals: &mut VecDeque<UnixMillis>, limit: Limit, now: UnixMillis) -> bool {
-    let since = now.plus_ms(-limit.span_ms());
-    while arrivals.front().is_some_and(|moment| *moment <= since) {
-        arrivals.pop_front();
-    }
-    arrivals.len() < limit.count() as usize
-}
-
 fn throw_span(dice: &mut fastrand::Rng, range: &RangeInclusive<Duration>) -> Duration {
     let (low, high) = (range.start().as_millis(), range.end().as_millis().max(range.start().as_millis()));
     let low = u64::try_from(low).unwrap_or(u64::MAX);
     let high = u64::try_from(high).unwrap_or(u64::MAX);
-    Duration::from_millis(dice.u64(low..=high))
+    // where there is nothing to throw for, the dice stay as they are
+    Duration::from_millis(if low == high { low } else { dice.u64(low..=high) })
 }

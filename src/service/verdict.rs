@@ -270,7 +270,7 @@ pub(super) fn of_upload(outcome: Result<Reply, Loss>, own: &[OwnRule]) -> Verdic
             (None, _) => Verdict::AcceptedUnnamed,
         },
         Class::BadRow => Verdict::BadRow { cause },
-        Class::RefusedForNow => Verdict::RefusedForNow { retry_after: reply.retry_after, cause },
+        Class::RefusedForNow => Verdict::RefusedForNow { retry_after: retry_after(&reply), cause },
         Class::Stop(reason) => stop(reason, Certainty::Refused, cause),
         Class::StopInDoubt(reason) => stop(reason, Certainty::Unclear, cause),
         Class::InDoubt => Verdict::InDoubt { cause },
@@ -294,10 +294,20 @@ pub(super) fn of_read<V>(
             let data = envelope.as_ref().map_or(&Value::Null, |envelope| &envelope.data);
             parse(data).ok_or(ReadFault::Unclear { cause })
         }
-        Class::RefusedForNow => Err(ReadFault::RefusedForNow { retry_after: reply.retry_after }),
+        Class::RefusedForNow => Err(ReadFault::RefusedForNow { retry_after: retry_after(&reply) }),
         Class::Stop(reason) | Class::StopInDoubt(reason) => Err(ReadFault::StopRun { reason, cause }),
         Class::BadRow | Class::InDoubt => Err(ReadFault::Unclear { cause }),
     }
+}
+
+/// `Retry-After`; a date is turned into seconds by the date of the answer, since the service's clock is not ours.
+fn retry_after(reply: &Reply) -> Option<String> {
+    let text = reply.retry_after.as_ref()?;
+    let moments = wire::parse_date(text).zip(reply.date.as_deref().and_then(wire::parse_date));
+    Some(moments.map_or_else(
+        || text.clone(),
+        |(until, now)| (until.since_ms(now).max(0) / 1000).to_string(),
+    ))
 }
 
 /// The answer for a reader: status, code and message, or the beginning of what came instead.
@@ -406,6 +416,26 @@ mod tests {
     fn only_a_request_that_never_left_is_not_sent() {
         assert_eq!(kind(&of_upload(Err(Loss::NotSent("refused".to_owned())), &[])), "not sent");
         assert_eq!(kind(&of_upload(Err(Loss::NoAnswer("reset".to_owned())), &[])), "in doubt");
+    }
+
+    #[test]
+    fn a_date_to_retry_after_is_read_by_the_services_own_clock() {
+        let reply = |retry_after: &str, date: Option<&str>| Reply {
+            status: 429,
+            retry_after: Some(retry_after.to_owned()),
+            date: date.map(str::to_owned),
+            ..Reply::default()
+        };
+        let (noon, later) = ("Wed, 21 Oct 2015 12:00:00 GMT", "Wed, 21 Oct 2015 12:02:00 GMT");
+        for (reply, expected) in [
+            (reply(later, Some(noon)), "120"),
+            (reply(noon, Some(later)), "0"),
+            (reply("30", Some(noon)), "30"),
+            (reply(later, None), later),
+        ] {
+            let Verdict::RefusedForNow { retry_after, .. } = of_upload(Ok(reply), &[]) else { panic!() };
+            assert_eq!(retry_after.as_deref(), Some(expected));
+        }
     }
 
     #[test]

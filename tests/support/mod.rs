@@ -19,7 +19,7 @@ use telecine::{
     manifest::{Header, LoneComma, Manifest, ManifestSpec, OffsetRule, RowRules, TagSeparator},
     monitor::{Listener, Monitor, Notice},
     pipeline::{self, Doors, DoubtRules, OnDoubt, RunPolicy, Signals},
-    quota::{Porter, Rates},
+    quota::Limits,
     sandbox::{Direct, Policy, Video, World},
     service::Service,
 };
@@ -53,12 +53,14 @@ pub struct Theatre {
     pub folder: tempfile::TempDir,
     pub now: UnixMillis,
     pub policy: RunPolicy,
-    pub rates: Rates,
+    pub limits: Limits,
     pub ear: Ear,
     pub lives: u32,
     pub key: &'static str,
     /// How far the program's clock was put forward.
     pub clock_step_ms: i64,
+    /// Which boot of the machine its next life is in, if the machine says so.
+    pub boot: Option<&'static str>,
     /// What every run saw when it looked back.
     pub parities: Mutex<Vec<Parity>>,
 }
@@ -84,6 +86,17 @@ pub fn limit(text: &str) -> Limit {
     text.parse().unwrap()
 }
 
+/// Uploads at this rate under these caps; reads at one a second.
+pub fn limits(rate: &str, caps: &[&str]) -> Limits {
+    Limits {
+        upload: vec![rate.parse().unwrap()],
+        caps: caps.iter().map(|cap| cap.parse().unwrap()).collect(),
+        list: vec!["1/s".parse().unwrap()],
+        metadata: vec!["1/s".parse().unwrap()],
+        total: Vec::new(),
+    }
+}
+
 impl Theatre {
     /// A theatre with `rows` rows, uploads at 1/s.
     pub fn new(policy: Policy, rows: usize) -> Self {
@@ -98,8 +111,7 @@ impl Theatre {
             folder,
             now: T0,
             policy: RunPolicy {
-                rate: limit("1/s"),
-                caps: Vec::new(),
+                quota_wait_max: None,
                 concurrency: 4,
                 marker: Marker::On,
                 doubts: DoubtRules { quiet: Duration::from_mins(30), on_doubt: OnDoubt::Hold },
@@ -111,11 +123,12 @@ impl Theatre {
                 disk_free_min: 0,
                 namespace: "default".to_owned(),
             },
-            rates: Rates { upload: limit("1/s"), list: limit("1/s"), metadata: limit("1/s") },
+            limits: limits("1/s", &[]),
             ear: Ear::default(),
             lives: 0,
             key: KEY,
             clock_step_ms: 0,
+            boot: Some("this boot"),
             parities: Mutex::default(),
         }
     }
@@ -177,23 +190,30 @@ impl Theatre {
         };
         // the program's own clock may be wrong by a step; it is never before what it remembers
         let stepped = clock.now().plus_ms(self.clock_step_ms);
+        let booted_ms = clock.now().since_ms(T0);
         let clock = clock.not_before(stepped);
+        let clock = match self.boot {
+            Some(boot) => clock.with_boot(boot, booted_ms),
+            None => clock,
+        };
         let ledger = match Ledger::open(&self.ledger(), &identity, clock.now()) {
             Ok(ledger) => ledger,
             Err(fault) => return Life::Failed(fault.to_string()),
         };
         let clock = clock.not_before(ledger.latest_moment().await.unwrap());
-        let last_upload_at = ledger.last_sent_at().await.unwrap();
+        let boot = pipeline::boot_of(&clock);
+        let name = format!("life {}", self.lives);
+        let run = ledger.begin_run(name, "import", clock.now(), boot).await.unwrap();
         let dice = fastrand::Rng::with_seed(u64::from(self.lives));
+        let porter = pipeline::hire(&ledger, Some(run), self.limits.clone(), &clock, dice).await.unwrap();
         let doors = Doors {
             ledger: ledger.clone(),
             service: Arc::new(Service::new(Direct::new(Arc::clone(&self.world), clock.clone(), self.key))),
-            porter: Arc::new(Porter::new(clock.clone(), self.rates, last_upload_at, dice)),
+            porter: Arc::new(porter),
             clock: clock.clone(),
             monitor: Monitor::new(vec![Box::new(self.ear.clone())]),
             signals: Signals::default(),
         };
-        let run = ledger.begin_run(format!("life {}", self.lives), "import", clock.now()).await.unwrap();
         let manifest = Manifest::open(&spec(&self.manifest())).unwrap();
         if let Some(span) = stop_after {
             let (drain, clock) = (doors.signals.drain.clone(), clock.clone());

@@ -114,7 +114,7 @@ impl Store {
         self.connection
             .prepare_cached(
                 "INSERT INTO item (key, state, source, line, namespace, external_id, fingerprint, submission, cells, \
-                 admitted_at) VALUES (?1, 'pending', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                 admitted_at, expires_at) VALUES (?1, 'pending', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute((
                 key,
@@ -126,6 +126,7 @@ impl Store {
                 to_json(&row.submission)?,
                 to_json(&row.cells)?,
                 origin.at.0,
+                row.submission.url.expires_at().map(|moment| moment.0),
             ))?;
         let item = ItemId(self.connection.last_insert_rowid());
         self.sight(origin, item, row.line)
@@ -165,8 +166,13 @@ impl Store {
             return Ok(Admission::Drifted);
         }
         self.change_one(
-            "UPDATE item SET fingerprint = ?2, submission = ?3 WHERE id = ?1",
-            (known.item.0, row.submission.fingerprint(), to_json(&row.submission)?),
+            "UPDATE item SET fingerprint = ?2, submission = ?3, expires_at = ?4 WHERE id = ?1",
+            (
+                known.item.0,
+                row.submission.fingerprint(),
+                to_json(&row.submission)?,
+                row.submission.url.expires_at().map(|moment| moment.0),
+            ),
         )?;
         if known.state == State::Rejected {
             let corrected = Settlement::new(Event::Corrected, origin.at, None);

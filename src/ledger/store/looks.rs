@@ -4,7 +4,7 @@ use super::{Store, moment, state_of, submission_of, video_no_of};
 use crate::{
     item::{UnixMillis, VideoNo},
     ledger::{
-        AttemptId, Contender, Doubt, ItemId, LedgerError, Observed, RunId, Seen, ServiceTime, Settlement,
+        AttemptId, Contender, Doubt, Expiring, ItemId, LedgerError, Observed, RunId, Seen, ServiceTime, Settlement,
         Sight, SourceId, Tally, Watch, Witness,
     },
     lifecycle::{Event, State},
@@ -138,7 +138,7 @@ impl Store {
         count_max: usize,
     ) -> Result<Vec<Watch>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT item.id, item.namespace, item.missed, attempt.video_no, attempt.answered_at, attempt.sent_at \
+            "SELECT item.id, item.attempt, item.namespace, item.missed, attempt.video_no, attempt.answered_at, attempt.sent_at \
              FROM item JOIN attempt ON attempt.id = item.attempt \
              WHERE item.look_at IS NOT NULL AND item.look_at <= ?1 ORDER BY item.look_at LIMIT ?2",
         )?;
@@ -149,6 +149,7 @@ impl Store {
                 row.get::<_, Option<i64>>("answered_at")?.map_or(moment(row, "sent_at")?, UnixMillis);
             watches.push(Watch {
                 item: ItemId(row.get("id")?),
+                attempt: AttemptId(row.get("attempt")?),
                 video_no: video_no_of(&row.get::<_, String>("video_no")?)?,
                 namespace: row.get("namespace")?,
                 accepted_at,
@@ -235,7 +236,10 @@ impl Store {
         let mut sum = 0;
         for source in sources {
             sum += if self.is_source_current(run, *source)? {
-                self.count("SELECT count(*) FROM item WHERE state = 'pending' AND source = ?1", [source.0])?
+                self.count(
+                    "SELECT coalesce(sum(count), 0) FROM census WHERE state = 'pending' AND source = ?1",
+                    [source.0],
+                )?
             } else {
                 self.count(
                     "SELECT count(*) FROM item JOIN sighting ON sighting.item = item.id AND sighting.run = ?2 \
@@ -245,6 +249,46 @@ impl Store {
             };
         }
         Ok(sum)
+    }
+
+    /// How many of the items of these manifests wait with a link that is dead at `alive_at`.
+    pub(in crate::ledger) fn expired(
+        &self,
+        sources: &[SourceId],
+        alive_at: UnixMillis,
+    ) -> Result<u64, LedgerError> {
+        let mut sum = 0;
+        for source in sources {
+            sum += self.count(
+                "SELECT count(*) FROM item WHERE state = 'pending' AND source = ?1 \
+                 AND expires_at IS NOT NULL AND expires_at <= ?2",
+                (source.0, alive_at.0),
+            )?;
+        }
+        Ok(sum)
+    }
+
+    /// Items of these manifests that wait and whose links die, soonest first, behind the one after which to go on.
+    pub(in crate::ledger) fn expiring(
+        &self,
+        source: SourceId,
+        after: (UnixMillis, ItemId),
+        count_max: usize,
+    ) -> Result<Vec<Expiring>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, source, line, expires_at FROM item WHERE state = 'pending' AND source = ?1 \
+             AND expires_at IS NOT NULL AND (expires_at, id) > (?2, ?3) ORDER BY expires_at, id LIMIT ?4",
+        )?;
+        let count_max = i64::try_from(count_max).unwrap_or(i64::MAX);
+        let rows = statement.query_map((source.0, after.0.0, after.1.0, count_max), |row| {
+            Ok(Expiring {
+                item: ItemId(row.get(0)?),
+                source: SourceId(row.get(1)?),
+                line: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+                expires_at: UnixMillis(row.get(3)?),
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Whether the items of a manifest are the rows it holds now: it was read to its end in this run, or is unchanged.

@@ -5,6 +5,7 @@ mod audit;
 mod claim;
 mod desk;
 mod looks;
+mod quota;
 mod runs;
 mod settle;
 

@@ -3,7 +3,7 @@
 use super::Store;
 use crate::{
     item::UnixMillis,
-    ledger::{LedgerError, RunId, SourceId},
+    ledger::{Boot, LedgerError, RunId, SourceId},
 };
 
 impl Store {
@@ -12,11 +12,13 @@ impl Store {
         name: &str,
         command: &str,
         at: UnixMillis,
+        boot: Option<&Boot>,
     ) -> Result<RunId, LedgerError> {
         self.connection.execute("DELETE FROM aside", [])?;
+        let jump_ms = self.jump_since_latest_run(at, boot)?;
         self.connection.execute(
-            "INSERT INTO run (name, command, started_at) VALUES (?1, ?2, ?3)",
-            (name, command, at.0),
+            "INSERT INTO run (name, command, started_at, boot, boot_ms, jump_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (name, command, at.0, boot.map(|boot| &boot.id), boot.map(|boot| boot.since_ms), jump_ms),
         )?;
         Ok(RunId(self.connection.last_insert_rowid()))
     }
@@ -62,6 +64,10 @@ impl Store {
             self.change_one("UPDATE source SET stamp = NULL WHERE id = ?1", [source.0])?;
         }
         Ok(source)
+    }
+
+    pub(in crate::ledger) fn source_name(&self, source: SourceId) -> Result<String, LedgerError> {
+        Ok(self.find("SELECT identity FROM source WHERE id = ?1", [source.0])?.unwrap_or_default())
     }
 
     /// Ends a reading, and puts items aside that wait but were not seen: their rows were removed. Returns how many.

@@ -66,16 +66,19 @@ impl Store {
             Event::NotSent | Event::RefusedForNow | Event::FoundAbsent => {
                 self.change_one("UPDATE attempt SET counts_until = NULL WHERE id = ?1", [attempt.0])
             }
-            Event::Accepted | Event::AcceptedUnnamed | Event::Rejected => self.change_one(
+            // what is known to have been accepted was so before it was known
+            Event::Accepted
+            | Event::AcceptedUnnamed
+            | Event::Rejected
+            | Event::Found
+            | Event::Counted
+            | Event::Adopted => self.change_one(
                 "UPDATE attempt SET counts_until = min(counts_until, ?2) WHERE id = ?1",
                 (attempt.0, at),
             ),
             Event::Claimed
             | Event::Doubted
-            | Event::Found
-            | Event::Counted
             | Event::Asked
-            | Event::Adopted
             | Event::ResendOrdered
             | Event::GivenUp
             | Event::Indexed

@@ -17,6 +17,7 @@ use crate::{
     ledger::{Binding, Bindings, Doubt, LedgerError, OpenDoubts, Question, Settlement},
     lifecycle::{Event, State},
     monitor::{Notice, Shown},
+    quota::WasAccepted,
     retry,
     service::Transport,
 };
@@ -199,6 +200,11 @@ async fn record<T>(doors: &Doors<T>, doubt: &Doubt, decision: Decision) -> Resul
         // somebody else was faster: an answer that came late, or another doubt that took the video
         Err(LedgerError::Illegal(_) | LedgerError::Impossible { .. }) => return Ok(()),
         recorded => recorded?,
+    }
+    if matches!(event, Event::Found | Event::Counted) {
+        doors.porter.settle_later(attempt.number(), WasAccepted::Yes);
+    } else if event == Event::FoundAbsent {
+        doors.porter.settle_later(attempt.number(), WasAccepted::No);
     }
     doors.say(&Notice::DoubtSettled {
         url: Shown::from(&doubt.submission.url),

@@ -14,7 +14,7 @@ use std::{
 use telecine::{
     clock::Clock,
     item::{SourceUrl, Submission},
-    quota::{Lane, Porter, Rates},
+    quota::{Lessons, Limits, Porter, Purpose},
     sandbox::{Fault, ListOrder, Policy, ReadFault},
     service::{Service, Verdict, http::Http},
 };
@@ -163,9 +163,9 @@ fn exchange(manner: Manner) -> Result<(), String> {
             ..telecine::config::KeySources::default()
         });
         let service = Service::new(Http::new(&origin, &key.map_err(words)?).map_err(words)?);
-        let rates = Rates { upload: limit("10/s"), list: limit("10/s"), metadata: limit("10/s") };
-        let porter = Porter::new(Clock::real(), rates, None, fastrand::Rng::with_seed(1));
-        let permit = porter.permit(Lane::Upload).await;
+        let dice = fastrand::Rng::with_seed(1);
+        let porter = Porter::new(Clock::real(), Limits::default(), &[], Lessons::default(), dice);
+        let permit = porter.permit(Purpose::Upload).await;
         Ok::<_, String>(service.upload(permit, &submission()?, None).await)
     })?;
     let (reached, strayed) =

@@ -15,7 +15,7 @@ use telecine::{
 };
 
 use crate::{
-    support::{KEY, Life, T0, Theatre},
+    support::{KEY, Life, T0, Theatre, limits},
     tally::Part,
 };
 
@@ -134,9 +134,7 @@ impl Knobs {
 
     fn theatre(&self) -> Theatre {
         let mut theatre = Theatre::new(self.service.clone(), self.rows);
-        theatre.policy.rate = limit(self.rate);
-        theatre.rates.upload = limit(self.rate);
-        theatre.policy.caps = self.cap.map(limit).into_iter().collect();
+        theatre.limits = limits(self.rate, self.cap.as_slice());
         theatre.policy.concurrency = self.concurrency;
         theatre.policy.marker = self.marker;
         theatre.policy.doubts.on_doubt = self.on_doubt;
@@ -265,6 +263,7 @@ impl Play<'_> {
             at: self.theatre.now,
             rate: self.knobs.rate.to_owned(),
             caps: Vec::new(),
+            next_upload_at: self.theatre.now,
             price: None,
             parities: Vec::new(),
         };

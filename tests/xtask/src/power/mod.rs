@@ -217,7 +217,7 @@ impl Desk {
         path: &Path,
     ) -> Result<Self, String> {
         let name = format!("run {}", vfs::ops());
-        let run = ledger.begin_run(name, "import", T0).await.map_err(words)?;
+        let run = ledger.begin_run(name, "import", T0, None).await.map_err(words)?;
         promise(promises, path)?;
         let columns = vec!["url".to_owned()];
         let source = ledger.begin_reading(run, "m.csv".to_owned(), columns, None).await.map_err(words)?;
@@ -254,7 +254,9 @@ impl Desk {
         let terms = ClaimTerms {
             run: self.run,
             sources: vec![self.source],
-            caps: Vec::new(),
+            concurrency: 1,
+            link_life_min: Duration::ZERO,
+            sent_by: Arc::new(std::sync::atomic::AtomicI64::new(i64::MAX)),
             start_within: Duration::from_secs(5),
             acceptance_lag_max: Duration::from_mins(15),
             marker: Marker::On,

@@ -1,0 +1,178 @@
+//! What the quota is derived from: every request that may still count, and what was learned.
+
+use super::{Store, impossible};
+use crate::{
+    item::UnixMillis,
+    ledger::{AttemptId, Boot, Expense, LedgerError, PastUpload, RunId, TimeMark},
+    lifecycle::{AttemptState, State},
+};
+
+/// Expenses are swept when so many were added.
+const SWEEP_EVERY: i64 = 5_000;
+/// What is older than this, in milliseconds, counts in no window: two days, twice the longest that any document names.
+const EXPENSES_KEPT_MS: i64 = 2 * 24 * 3_600_000;
+/// Answers among which the one is sought that dates the service's clock best.
+const TIME_SAMPLES: i64 = 50;
+
+impl Store {
+    /// Uploads that may count after `since`, and at least the latest `count_min`, oldest first. Moments of earlier runs are
+    /// put forward by how far the wall clock jumped since.
+    pub(in crate::ledger) fn past_uploads(
+        &self,
+        since: UnixMillis,
+        count_min: u32,
+    ) -> Result<Vec<PastUpload>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "WITH jumped AS (SELECT run.id, (SELECT coalesce(sum(later.jump_ms), 0) FROM run later WHERE later.id > run.id) \
+                             AS by_ms FROM run) \
+             SELECT attempt.id, attempt.sent_at, attempt.send_before, attempt.answered_at, attempt.counts_until, attempt.state, \
+             item.state AS item_state, item.attempt AS latest, jumped.by_ms FROM attempt \
+             JOIN item ON item.id = attempt.item JOIN jumped ON jumped.id = attempt.run \
+             WHERE attempt.id IN (SELECT id FROM attempt WHERE counts_until > ?1 AND counts_until IS NOT NULL \
+                 UNION SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2)) \
+             ORDER BY attempt.id",
+        )?;
+        let mut rows = statement.query((since.0, count_min))?;
+        let mut past = Vec::new();
+        while let Some(row) = rows.next()? {
+            let word: String = row.get("state")?;
+            let state = AttemptState::from_word(&word)
+                .ok_or_else(|| impossible(format!("the state {word:?} of an attempt")))?;
+            let id: i64 = row.get("id")?;
+            let is_latest = row.get::<_, Option<i64>>("latest")? == Some(id);
+            let by_ms: i64 = row.get("by_ms")?;
+            let moment = |column: &str| -> Result<Option<UnixMillis>, LedgerError> {
+                Ok(row.get::<_, Option<i64>>(column)?.map(|at| UnixMillis(at).plus_ms(by_ms)))
+            };
+            past.push(PastUpload {
+                attempt: AttemptId(id),
+                sent_at: moment("sent_at")?.unwrap_or_default(),
+                send_before: moment("send_before")?.unwrap_or_default(),
+                answered_at: moment("answered_at")?,
+                counts_until: moment("counts_until")?,
+                state,
+                is_being_indexed: is_latest && row.get::<_, String>("item_state")? == State::Accepted.word(),
+            });
+        }
+        Ok(past)
+    }
+
+    /// Reads of ours and requests of others since `since`, oldest first.
+    pub(in crate::ledger) fn expenses(&self, since: UnixMillis) -> Result<Vec<Expense>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT lane, at, count, note, (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE run.id > expense.run) AS by_ms \
+             FROM expense WHERE at > ?1 ORDER BY id",
+        )?;
+        let rows = statement.query_map([since.0], |row| {
+            Ok(Expense {
+                lane: row.get("lane")?,
+                at: UnixMillis(row.get("at")?).plus_ms(row.get("by_ms")?),
+                count: row.get("count")?,
+                note: row.get("note")?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Writes down requests of others.
+    pub(in crate::ledger) fn spend_foreign(&self, expense: &Expense) -> Result<(), LedgerError> {
+        self.change_one(
+            "INSERT INTO expense (lane, at, count, note) VALUES (?1, ?2, ?3, ?4)",
+            (&expense.lane, expense.at.0, expense.count, &expense.note),
+        )
+    }
+
+    /// Writes down a read of ours, in the latest run.
+    pub(in crate::ledger) fn spend_read(&self, lane: &str, at: UnixMillis) -> Result<(), LedgerError> {
+        self.change_one(
+            "INSERT INTO expense (lane, run, at, count) VALUES (?1, (SELECT max(id) FROM run), ?2, 1)",
+            (lane, at.0),
+        )?;
+        if self.connection.last_insert_rowid() % SWEEP_EVERY == 0 {
+            let before = at.plus_ms(-EXPENSES_KEPT_MS);
+            self.connection
+                .prepare_cached("DELETE FROM expense WHERE at < ?1 AND run IS NOT NULL")?
+                .execute([before.0])?;
+        }
+        Ok(())
+    }
+
+    /// What was remembered under a name.
+    pub(in crate::ledger) fn memo(&self, name: &str) -> Result<Option<String>, LedgerError> {
+        self.find("SELECT value FROM memo WHERE name = ?1", [name])
+    }
+
+    /// Remembers a text under a name; none forgets it.
+    pub(in crate::ledger) fn remember(
+        &self,
+        name: &str,
+        value: Option<&str>,
+        at: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        match value {
+            Some(value) => self.change_one(
+                "INSERT INTO memo (name, value, at) VALUES (?1, ?2, ?3) \
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at",
+                (name, value, at.0),
+            ),
+            None => Ok(self.connection.execute("DELETE FROM memo WHERE name = ?1", [name]).map(|_| ())?),
+        }
+    }
+
+    /// How far the wall clock jumped ahead between the latest run and one that begins at `at`; none when nothing tells. The
+    /// clock counted from a boot is not set by anybody.
+    pub(super) fn jump_since_latest_run(
+        &self,
+        at: UnixMillis,
+        boot: Option<&Boot>,
+    ) -> Result<Option<i64>, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        let latest: Option<(i64, Option<String>, Option<i64>)> = self
+            .connection
+            .prepare_cached("SELECT started_at, boot, boot_ms FROM run ORDER BY id DESC LIMIT 1")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((started_at, latest_boot, latest_ms)) = latest else { return Ok(Some(0)) };
+        let (Some(boot), Some(latest_boot), Some(latest_ms)) = (boot, latest_boot, latest_ms) else {
+            return Ok(None);
+        };
+        let passed_ms = boot.since_ms - latest_ms;
+        let jump_ms = at.since_ms(UnixMillis(started_at)) - passed_ms;
+        Ok((boot.id == latest_boot && passed_ms >= 0).then_some(jump_ms.max(0)))
+    }
+
+    /// Whether it is known how far the clock jumped before a run.
+    pub(in crate::ledger) fn is_jump_known(&self, run: RunId) -> Result<bool, LedgerError> {
+        let jump: Option<i64> = self.find("SELECT jump_ms FROM run WHERE id = ?1", [run.0])?;
+        Ok(jump.is_some())
+    }
+
+    pub(in crate::ledger) fn note_jump(&self, run: RunId, jump_ms: i64) -> Result<(), LedgerError> {
+        self.change_one("UPDATE run SET jump_ms = ?2 WHERE id = ?1", (run.0, jump_ms))
+    }
+
+    /// Where our clock and the service's stood together before a run: of the latest answers that the service dated, the one
+    /// that came fastest.
+    pub(in crate::ledger) fn time_mark(&self, run: RunId) -> Result<Option<TimeMark>, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        let sql = "SELECT answered_at, uploaded_at + answered_at - sent_at AS theirs FROM \
+                   (SELECT * FROM attempt WHERE bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL \
+                    AND run < ?1 ORDER BY id DESC LIMIT ?2) \
+                   WHERE run = (SELECT max(run) FROM attempt WHERE run < ?1 AND bound_by = 'reply') \
+                   ORDER BY answered_at - sent_at LIMIT 1";
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(TimeMark { ours: UnixMillis(row.get(0)?), theirs_at_the_latest: UnixMillis(row.get(1)?) })
+        };
+        Ok(self.connection.prepare_cached(sql)?.query_row((run.0, TIME_SAMPLES), read).optional()?)
+    }
+
+    /// When the run before this one was last known to live.
+    pub(in crate::ledger) fn last_moment_before(&self, run: RunId) -> Result<Option<UnixMillis>, LedgerError> {
+        let latest: Option<i64> = self.find(
+            "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run WHERE id < ?1 \
+             UNION ALL SELECT max(sent_at) FROM (SELECT sent_at FROM attempt WHERE run < ?1 ORDER BY id DESC LIMIT 1))",
+            [run.0],
+        )?;
+        Ok(latest.map(UnixMillis))
+    }
+}

@@ -1,0 +1,102 @@
+//! A porter for this ledger: told what was spent and learned before, and how much time really passed since.
+
+use crate::{
+    clock::Clock,
+    item::UnixMillis,
+    ledger::{Boot, Expense, Ledger, LedgerError, PastUpload, RunId},
+    lifecycle::AttemptState,
+    quota::{Lane, Lessons, Limits, Past, PastState, Porter},
+};
+
+/// The name under which the ledger keeps what the porter learned.
+pub const LESSONS: &str = "lessons";
+/// What is looked at beyond the longest window: its margin, and an unanswered request's time.
+const SPAN_EXTRA_MS: i64 = 30 * 60_000;
+
+/// Hires a porter for a run; none for work that uploads nothing.
+pub async fn hire(
+    ledger: &Ledger,
+    run: Option<RunId>,
+    limits: Limits,
+    clock: &Clock,
+    dice: fastrand::Rng,
+) -> Result<Porter, LedgerError> {
+    let now = clock.now();
+    let last_moment = match run {
+        Some(run) => ledger.time_before(run).await?.1.unwrap_or(now),
+        None => now,
+    };
+    // by a clock that jumped ahead since, the last run's requests look older than they are
+    let since = now.min(last_moment).plus_ms(-limits.span_ms_max().saturating_add(SPAN_EXTRA_MS));
+    let (uploads, expenses) = ledger.past(since, limits.count_max()).await?;
+    let lessons = ledger.memo(LESSONS).await?.map(|text| Lessons::from_text(&text)).unwrap_or_default();
+    let past = past_of(&uploads, &expenses);
+    Ok(Porter::new(clock.clone(), limits, &past, lessons, dice))
+}
+
+/// What a porter is told of the past.
+#[must_use]
+pub fn past_of(uploads: &[PastUpload], expenses: &[Expense]) -> Vec<Past> {
+    let uploads = uploads.iter().map(|upload| Past {
+        lane: Lane::Upload,
+        key: upload.attempt.number(),
+        count: 1,
+        claimed_at: upload.sent_at,
+        left_by: upload.send_before,
+        answered_at: upload.answered_at,
+        counts_until: upload.counts_until,
+        state: match upload.state {
+            AttemptState::Accepted | AttemptState::Superseded if upload.is_being_indexed => PastState::Indexing,
+            AttemptState::Accepted | AttemptState::Superseded => PastState::Final,
+            AttemptState::Refused => PastState::Refused,
+            AttemptState::Sending
+            | AttemptState::NotSent
+            | AttemptState::Rejected
+            | AttemptState::InDoubt
+            | AttemptState::Counted
+            | AttemptState::Asked
+            | AttemptState::Absent
+            | AttemptState::Abandoned => PastState::Open,
+        },
+    });
+    let expenses = expenses.iter().filter_map(|expense| {
+        let lane = Lane::from_word(&expense.lane)?;
+        Some(Past {
+            lane,
+            key: 0,
+            count: expense.count,
+            claimed_at: expense.at,
+            left_by: expense.at,
+            answered_at: None,
+            counts_until: (lane == Lane::Upload).then_some(expense.at),
+            state: PastState::Indexing,
+        })
+    });
+    let mut past: Vec<Past> = uploads.chain(expenses).collect();
+    past.sort_by_key(|one| one.claimed_at);
+    past
+}
+
+/// What a clock knows of the boot it counts from, for the ledger.
+#[must_use]
+pub fn boot_of(clock: &Clock) -> Option<Boot> {
+    clock.boot().map(|(id, since_ms)| Boot { id: id.to_owned(), since_ms })
+}
+
+/// How far our wall clock ran ahead of the time that really passed since the run before, in milliseconds: by the service's
+/// clock, `served_at`, if it says one; by nothing, all the time that seems to have passed.
+pub(super) async fn jump_by_service(
+    ledger: &Ledger,
+    run: RunId,
+    now: UnixMillis,
+    served_at: Option<UnixMillis>,
+) -> Result<i64, LedgerError> {
+    let (mark, last_moment) = ledger.time_before(run).await?;
+    let Some(last_moment) = last_moment else { return Ok(0) };
+    let by_service = mark.zip(served_at).map(|(mark, served_at)| {
+        mark.ours.plus_ms(served_at.since_ms(mark.theirs_at_the_latest).max(0))
+    });
+    // whatever the service says, the last run did happen before this one
+    let really = by_service.unwrap_or(last_moment).max(last_moment);
+    Ok(now.since_ms(really).max(0))
+}

@@ -1,0 +1,132 @@
+//! How things will go by what is known now: when all is sent, and which links die before it is their turn.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::doors::Doors;
+use crate::{
+    item::UnixMillis,
+    ledger::{Expiring, ItemId, LedgerError, SourceId},
+    limit::show_span,
+    monitor::Notice,
+    quota::Limits,
+};
+
+/// A link that lives shorter than this is as good as dead: the service fetches the source at, or after, the request.
+pub(super) const LINK_LIFE_MIN: Duration = Duration::from_mins(1);
+/// The forecast is made anew when so much of the time it foresees has passed, of a hundred…
+const ANEW_PERCENT: u32 = 1;
+/// …but not more often than this, nor more rarely.
+const ANEW_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(10));
+/// Expiring links looked at together.
+const EXPIRING_BATCH: usize = 1_000;
+/// Of links that die, so many are named; the report names all.
+const NAMED_MAX: usize = 5;
+
+/// The forecast of a run, made anew now and then.
+pub(super) struct Outlook {
+    /// By when all that waits will have been sent; the claims look at it, too.
+    pub(super) sent_by: Arc<AtomicI64>,
+    made_anew_at: UnixMillis,
+    pending: u64,
+    is_said: bool,
+}
+
+impl Outlook {
+    pub(super) fn new() -> Self {
+        Self {
+            // until a forecast says otherwise every link that dies is urgent
+            sent_by: Arc::new(AtomicI64::new(i64::MAX)),
+            made_anew_at: UnixMillis(i64::MIN),
+            pending: 0,
+            is_said: false,
+        }
+    }
+
+    /// By when `pending` items will have been sent.
+    pub(super) fn look<T>(&mut self, doors: &Doors<T>, pending: u64) -> UnixMillis {
+        let now = doors.clock.now();
+        // rows that came in by the thousand make it a new question
+        let is_another = pending > self.pending.saturating_add(self.pending / 10).saturating_add(1);
+        if now >= self.made_anew_at || is_another {
+            let sent_by = doors.porter.forecast().after(pending);
+            self.sent_by.store(sent_by.0, Ordering::Relaxed);
+            let (soonest, latest) = ANEW_AFTER;
+            let wait = (sent_by.after_now(now) * ANEW_PERCENT / 100).clamp(soonest, latest);
+            self.made_anew_at = now.plus(wait);
+            self.pending = pending;
+        }
+        UnixMillis(self.sent_by.load(Ordering::Relaxed))
+    }
+
+    /// Once all manifests are read: how long it takes, and which links do not live so long.
+    pub(super) async fn say<T>(
+        &mut self,
+        doors: &Doors<T>,
+        sources: &[SourceId],
+        pending: u64,
+        limits: &Limits,
+    ) -> Result<(), LedgerError> {
+        if self.is_said {
+            return Ok(());
+        }
+        self.is_said = true;
+        if pending == 0 {
+            return Ok(());
+        }
+        let now = doors.clock.now();
+        let span = show_span(self.look(doors, pending).after_now(now));
+        let limits = limits.upload_words();
+        let text =
+            format!("{pending} left to send at {limits}: about {span}; raise --rate if your account allows more");
+        doors.say(&Notice::Said { text });
+        let dying = dying_links(doors, sources).await?;
+        if dying.count > 0 {
+            doors.say(&Notice::LinksExpire { count: dying.count, first: dying.first });
+        }
+        Ok(())
+    }
+}
+
+/// Links that die before it is their turn.
+#[derive(Debug, Default)]
+pub(super) struct Dying {
+    count: u64,
+    first: Vec<String>,
+}
+
+/// Which of the waiting links die before it is their turn, though those that die soonest go first.
+async fn dying_links<T>(doors: &Doors<T>, sources: &[SourceId]) -> Result<Dying, LedgerError> {
+    let mut dying = Dying::default();
+    let mut forecast = doors.porter.forecast();
+    let mut turn = forecast.next_slot();
+    for source in sources {
+        let mut after = (UnixMillis(i64::MIN), ItemId::numbered(0));
+        loop {
+            let expiring = doors.ledger.expiring(*source, after, EXPIRING_BATCH).await?;
+            let Some(last) = expiring.last() else { break };
+            after = (last.expires_at, last.item);
+            for link in &expiring {
+                if link.expires_at > turn.plus(LINK_LIFE_MIN) {
+                    turn = forecast.next_slot();
+                    continue;
+                }
+                dying.count += 1;
+                if dying.first.len() < NAMED_MAX {
+                    dying.first.push(words(doors, link).await?);
+                }
+            }
+        }
+    }
+    Ok(dying)
+}
+
+async fn words<T>(doors: &Doors<T>, link: &Expiring) -> Result<String, LedgerError> {
+    let path = doors.ledger.source_name(link.source).await?;
+    Ok(format!("{path}:{} at {}", link.line, link.expires_at))
+}

@@ -1,0 +1,119 @@
+//! When each of the next uploads can leave, by everything that is known now: pure arithmetic, for plans and progress.
+
+use std::{collections::VecDeque, time::Duration};
+
+use crate::{item::UnixMillis, limit::Rate};
+
+/// So many slots are computed one by one for an outlook; the rest follows from the slowest limit.
+const EXACT_MAX: u64 = 5_000;
+
+/// One limit: so many in so many milliseconds, and when those in it leave.
+#[derive(Clone, Debug)]
+struct Rule {
+    count: usize,
+    span_ms: i64,
+    leaving: VecDeque<UnixMillis>,
+}
+
+/// The slots to come, one after the other.
+#[derive(Clone, Debug)]
+pub struct Forecast {
+    now: UnixMillis,
+    rules: Vec<Rule>,
+}
+
+impl Forecast {
+    /// A forecast from `now` on.
+    #[must_use]
+    pub fn from(now: UnixMillis) -> Self {
+        Self { now, rules: Vec::new() }
+    }
+
+    /// With this limit: so many in so many milliseconds, and when what is in it now leaves it, soonest first.
+    #[must_use]
+    pub fn with_rule(mut self, count: u32, span_ms: i64, leaving: Vec<UnixMillis>) -> Self {
+        self.rules.push(Rule { count: count.max(1) as usize, span_ms, leaving: leaving.into() });
+        self
+    }
+
+    /// With this rate, from an empty window, spread as it says.
+    #[must_use]
+    pub fn with_rate(self, rate: Rate) -> Self {
+        let limit = rate.limit();
+        let forecast = self.with_rule(limit.count(), limit.span_ms(), Vec::new());
+        if rate.burst() >= limit.count() { forecast } else { forecast.with_spacing(limit.interval()) }
+    }
+
+    /// With at least this between two slots.
+    #[must_use]
+    pub fn with_spacing(self, interval: Duration) -> Self {
+        let span_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        if span_ms == 0 { self } else { self.with_rule(1, span_ms, Vec::new()) }
+    }
+
+    /// When the upload after `count` others can leave, as far as limits decide it. Exact for the next few thousand.
+    #[must_use]
+    pub fn after(mut self, count: u64) -> UnixMillis {
+        let exact = count.min(EXACT_MAX);
+        let mut moment = self.now;
+        for _ in 0..exact {
+            moment = self.next_slot();
+        }
+        let left = i64::try_from(count - exact).unwrap_or(i64::MAX);
+        let time_for_left =
+            |rule: &Rule| rule.span_ms.saturating_mul(left) / i64::try_from(rule.count).unwrap_or(i64::MAX);
+        moment.plus_ms(self.rules.iter().map(time_for_left).max().unwrap_or(0))
+    }
+
+    /// Takes the next slot and says when it is.
+    pub fn next_slot(&mut self) -> UnixMillis {
+        let mut moment = self.now;
+        for rule in &self.rules {
+            if let Some(surplus) = rule.leaving.len().checked_sub(rule.count) {
+                moment = moment.max(rule.leaving[surplus]);
+            }
+        }
+        for rule in &mut self.rules {
+            while rule.leaving.front().is_some_and(|leaves| *leaves <= moment) {
+                rule.leaving.pop_front();
+            }
+            rule.leaving.push_back(moment.plus_ms(rule.span_ms));
+        }
+        self.now = moment;
+        moment
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: UnixMillis = UnixMillis(1_700_000_000_000);
+
+    fn seconds_of(forecast: Forecast, count: u64) -> i64 {
+        forecast.after(count).since_ms(T0) / 1000
+    }
+
+    #[test]
+    fn slots_come_as_the_slowest_limit_lets_them() {
+        let rate = |text: &str| text.parse::<Rate>().unwrap();
+        assert_eq!(seconds_of(Forecast::from(T0).with_rate(rate("1/s")), 9_812), 9_811);
+        assert_eq!(seconds_of(Forecast::from(T0).with_rate(rate("60/min:burst")), 60), 0);
+        assert_eq!(seconds_of(Forecast::from(T0).with_rate(rate("60/min:burst")), 61), 60);
+        assert_eq!(seconds_of(Forecast::from(T0).with_rate(rate("60/min")), 61), 60);
+        let capped = Forecast::from(T0).with_rate(rate("1/s")).with_rule(100, 7_200_000, Vec::new());
+        assert_eq!(seconds_of(capped.clone(), 100), 99);
+        assert_eq!(seconds_of(capped.clone(), 101), 7_200);
+        // far ahead it is the cap alone that counts
+        let day = seconds_of(capped, 100_000);
+        assert!((7_190_000..=7_200_000).contains(&day), "{day}");
+    }
+
+    #[test]
+    fn what_is_in_a_window_already_is_waited_for() {
+        let leaving = vec![T0.plus_ms(5_000), T0.plus_ms(9_000)];
+        let mut forecast = Forecast::from(T0).with_rule(2, 60_000, leaving);
+        let slots: Vec<i64> = (0..3).map(|_| forecast.next_slot().since_ms(T0)).collect();
+        assert_eq!(slots, [5_000, 9_000, 65_000]);
+    }
+}

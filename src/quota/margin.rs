@@ -1,0 +1,133 @@
+//! How much earlier than the one before it a request may arrive: the margin that a spacing needs, learned.
+//!
+//! Requests do not take equally long to arrive. Two that leave W apart may arrive closer together than W by as much as
+//! the delays of the way differ. How much they differ is seen in the moments that the service itself notes: the spread of
+//! (noted by the service − left here) is never smaller than the spread of the way. Until enough was seen, and when the
+//! service notes its moments only after work of its own, a share of the span is kept instead.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// The margin while nothing is known is one in so many of the span…
+const PRIOR_SHARE: i64 = 40;
+/// …and in milliseconds no more than this: ways across the world differ by less.
+const PRIOR_MS_MAX: i64 = 250;
+/// So many moments must have been seen before their spread is believed: of 21 equally likely delays, both extremes are
+/// among them but for four times in a million.
+const SAMPLES_MIN: u64 = 256;
+/// Only the latest moments of a run count: two clocks drift apart.
+const SAMPLES_KEPT: usize = 1024;
+/// What was never seen may still come. A quarter more is kept, and this in milliseconds…
+const SLACK_MS: i64 = 5;
+/// …as long as it costs no more than one in so many of the span.
+const SLACK_SHARE: i64 = 2_000;
+/// Refusals may teach a margin of no more than one in so many of the span.
+const TAUGHT_SHARE: i64 = 4;
+
+/// What is known of the way, over all runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Jitter {
+    /// The widest spread seen within one run, in milliseconds.
+    pub(super) spread_ms: i64,
+    /// Moments seen.
+    pub(super) samples: u64,
+    /// What refusals taught, in milliseconds: it is kept whatever is seen.
+    #[serde(default)]
+    pub(super) taught_ms: i64,
+}
+
+/// The moments seen in this run.
+#[derive(Default)]
+pub(super) struct Seen(VecDeque<i64>);
+
+impl Jitter {
+    /// The margin of a window of so many milliseconds; `tick_ms` is the granularity of our own timers.
+    pub(super) fn margin_ms(self, span_ms: i64, tick_ms: i64) -> i64 {
+        let prior = (span_ms / PRIOR_SHARE).min(PRIOR_MS_MAX.max(2 * tick_ms));
+        let slack = (self.spread_ms / 4 + SLACK_MS).min(span_ms / SLACK_SHARE);
+        let learned = if self.samples < SAMPLES_MIN { prior } else { prior.min(self.spread_ms + slack) };
+        learned.max(self.taught_ms.min(span_ms / TAUGHT_SHARE))
+    }
+
+    /// Takes in how long after its departure the service noted a request, in milliseconds of two clocks.
+    pub(super) fn see(&mut self, seen: &mut Seen, noted_after_ms: i64) {
+        if seen.0.len() == SAMPLES_KEPT {
+            seen.0.pop_front();
+        }
+        seen.0.push_back(noted_after_ms);
+        self.samples = self.samples.saturating_add(1);
+        let is_extreme = seen.0.len() < 3 || !seen.spans(noted_after_ms);
+        if is_extreme || seen.0.len() == SAMPLES_KEPT && self.samples.is_multiple_of(SAMPLES_KEPT as u64) {
+            let (least, most) = (seen.0.iter().min(), seen.0.iter().max());
+            let spread_ms = least.zip(most).map_or(0, |(least, most)| most - least);
+            // a whole run's worth of moments says how it is now, fewer only that it is at least so
+            let is_whole = seen.0.len() == SAMPLES_KEPT;
+            self.spread_ms = if is_whole { spread_ms } else { self.spread_ms.max(spread_ms) };
+        }
+    }
+
+    /// A spacing was refused that should have been kept.
+    pub(super) fn teach(&mut self, span_ms: i64, tick_ms: i64) {
+        self.taught_ms = (self.margin_ms(span_ms, tick_ms) * 2).min(span_ms / TAUGHT_SHARE);
+    }
+}
+
+impl Seen {
+    /// Whether a value lies strictly inside what was seen before it.
+    fn spans(&self, value: i64) -> bool {
+        let earlier = self.0.iter().take(self.0.len() - 1);
+        let (mut below, mut above) = (false, false);
+        for own in earlier {
+            below |= *own <= value;
+            above |= *own >= value;
+            if below && above {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_kept_until_the_way_is_known_and_the_spread_of_the_way_afterwards() {
+        let mut jitter = Jitter::default();
+        assert_eq!([jitter.margin_ms(1_000, 0), jitter.margin_ms(60_000, 0)], [25, 250]);
+        let (mut seen, mut dice) = (Seen::default(), fastrand::Rng::with_seed(1));
+        for _ in 0..300 {
+            jitter.see(&mut seen, 7_000 + dice.i64(0..=20));
+        }
+        assert_eq!(jitter.margin_ms(1_000, 0), 20, "no more than was seen where that is dear");
+        assert_eq!(jitter.margin_ms(60_000, 0), 30, "and some slack where it is cheap");
+        // a service that works before it notes the moment tells nothing of the way
+        for _ in 0..300 {
+            jitter.see(&mut seen, 7_000 + dice.i64(0..=15_000));
+        }
+        assert_eq!([jitter.margin_ms(1_000, 0), jitter.margin_ms(60_000, 0)], [25, 250]);
+    }
+
+    #[test]
+    fn a_way_that_became_better_is_noticed_within_one_run() {
+        let mut jitter = Jitter { spread_ms: 200, samples: 10_000, taught_ms: 0 };
+        let mut seen = Seen::default();
+        for sample in 0..4_000 {
+            jitter.see(&mut seen, sample % 11);
+        }
+        assert_eq!(jitter.spread_ms, 10);
+    }
+
+    #[test]
+    fn a_refusal_widens_the_margin_within_bounds() {
+        let mut jitter = Jitter { spread_ms: 10, samples: 1_000, taught_ms: 0 };
+        jitter.teach(1_000, 0);
+        assert_eq!(jitter.margin_ms(1_000, 0), 20);
+        for _ in 0..10 {
+            jitter.teach(1_000, 0);
+        }
+        assert_eq!(jitter.margin_ms(1_000, 0), 250);
+    }
+}

@@ -1,0 +1,121 @@
+//! Every limit as it stands, for people and programs.
+
+use serde::Serialize;
+
+use super::{
+    Lane,
+    forecast::Forecast,
+    gate::{CapInUse, Gate},
+};
+use crate::{item::UnixMillis, limit::Counting};
+
+/// One limit: what it allows, counts, and leaves free.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WindowStatus {
+    /// `upload`, `list`, `get`, or `any` for a quota that covers all.
+    pub lane: &'static str,
+    /// As a user writes it: `1/min`, `120/2h`, `?/2h`.
+    pub limit: String,
+    /// `uploads`, `indexing`, or `requests` for a rate.
+    pub counts: &'static str,
+    /// How many it counts now.
+    pub used: u32,
+    /// How many are free now; none when the count is not known yet.
+    pub free: Option<u32>,
+    /// When the next slot is free, if none is now.
+    pub next_slot_at: Option<UnixMillis>,
+    /// What was learned of it: `97–100 per 2 h, seen 3 times`.
+    pub learned: Option<String>,
+}
+
+/// Everything there is to say of an account's quota.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QuotaStatus {
+    /// As of when.
+    pub at: UnixMillis,
+    /// Every limit.
+    pub windows: Vec<WindowStatus>,
+    /// When the next upload may leave by all of them; now or earlier when nothing is in the way.
+    pub next_upload_at: UnixMillis,
+    /// How fast uploads go, in percent of the configured rate: less after refusals.
+    pub speed_percent: i64,
+    /// How much the way to the service was seen to vary, in milliseconds.
+    pub jitter_ms: i64,
+    /// By how many requests that is known.
+    pub jitter_samples: u64,
+}
+
+pub(super) fn status(gate: &mut Gate, now: UnixMillis) -> QuotaStatus {
+    let mut windows = Vec::new();
+    for lane in Lane::ALL {
+        for (rate, used) in gate.rates_in_use(*lane, now) {
+            let count = rate.limit().count();
+            windows.push(WindowStatus {
+                lane: lane.word(),
+                limit: rate.to_string(),
+                counts: "requests",
+                used: used.min(count),
+                free: Some(count.saturating_sub(used)),
+                next_slot_at: gate.delay_of_lane(*lane, now).map(|delay| delay.until).filter(|_| used >= count),
+                learned: None,
+            });
+        }
+    }
+    for (rate, used) in gate.total_in_use(now) {
+        let count = rate.limit().count();
+        windows.push(WindowStatus {
+            lane: "any",
+            limit: rate.to_string(),
+            counts: "requests",
+            used: used.min(count),
+            free: Some(count.saturating_sub(used)),
+            next_slot_at: None,
+            learned: None,
+        });
+    }
+    windows.extend(gate.caps_in_use(now).iter().map(cap_status));
+    let (jitter_ms, jitter_samples) = gate.lessons().way();
+    QuotaStatus {
+        at: now,
+        windows,
+        next_upload_at: gate.delay(Lane::Upload, now).map_or(now, |delay| delay.until),
+        speed_percent: gate.lessons().speed_percent(),
+        jitter_ms,
+        jitter_samples,
+    }
+}
+
+fn cap_status(in_use: &CapInUse) -> WindowStatus {
+    WindowStatus {
+        lane: Lane::Upload.word(),
+        limit: in_use.cap.to_string(),
+        counts: match in_use.counting() {
+            Counting::Uploads => "uploads",
+            Counting::Indexing => "indexing",
+        },
+        used: in_use.used,
+        free: in_use.count.map(|count| count.saturating_sub(in_use.used)),
+        next_slot_at: in_use.free_at,
+        learned: in_use.learned.as_ref().map(super::LearnedCap::words),
+    }
+}
+
+/// The slots of uploads to come.
+pub(super) fn forecast(gate: &mut Gate, now: UnixMillis) -> Forecast {
+    let from = gate.delay(Lane::Upload, now).map_or(now, |delay| delay.until);
+    let mut forecast = Forecast::from(if from.since_ms(now) < i64::MAX / 8 { from } else { now });
+    for (count, span_ms, leaving) in gate.upload_spans() {
+        forecast = forecast.with_rule(count, span_ms, leaving);
+    }
+    for rate in &gate.limits().upload {
+        if rate.burst() < rate.limit().count() {
+            forecast = forecast.with_spacing(rate.limit().interval());
+        }
+    }
+    for in_use in gate.caps_in_use(now) {
+        let Some(count) = in_use.count else { continue };
+        // what is being indexed leaves sooner than the span, by how much is not known
+        forecast = forecast.with_rule(count, in_use.cap.span_ms(), in_use.leaving);
+    }
+    forecast
+}
