@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 /// The margin while nothing is known is one in so many of the span…
 const PRIOR_SHARE: i64 = 40;
-/// …and in milliseconds no more than this: ways across the world differ by less.
+/// …but in milliseconds no less than this, as ways within a country differ…
+const PRIOR_MS_MIN: i64 = 25;
+/// …and no more than this: ways across the world differ by less.
 const PRIOR_MS_MAX: i64 = 250;
 /// So many moments must have been seen before their spread is believed: of 21 equally likely delays, both extremes are
 /// among them but for four times in a million.
@@ -44,7 +46,7 @@ pub(super) struct Seen(VecDeque<i64>);
 impl Jitter {
     /// The margin of a window of so many milliseconds; `tick_ms` is the granularity of our own timers.
     pub(super) fn margin_ms(self, span_ms: i64, tick_ms: i64) -> i64 {
-        let prior = (span_ms / PRIOR_SHARE).min(PRIOR_MS_MAX.max(2 * tick_ms));
+        let prior = (span_ms / PRIOR_SHARE).clamp(PRIOR_MS_MIN, PRIOR_MS_MAX).max(2 * tick_ms);
         let slack = (self.spread_ms / 4 + SLACK_MS).min(span_ms / SLACK_SHARE);
         let learned = if self.samples < SAMPLES_MIN { prior } else { prior.min(self.spread_ms + slack) };
         learned.max(self.taught_ms.min(span_ms / TAUGHT_SHARE))

@@ -20,7 +20,7 @@ use telecine::{
 };
 
 use crate::{
-    support::{Theatre, limit},
+    support::Theatre,
     tally::Part,
 };
 

@@ -7,6 +7,7 @@ mod hostile;
 mod kill;
 mod manifests;
 mod power;
+mod quota;
 mod simulate;
 mod suite;
 mod tally;
@@ -27,7 +28,8 @@ const FAILURES_MAX: usize = 3;
 const USAGE: &str = "usage: cargo xtask reliability LANE [--from N] [--count N] [--seconds N] [--threads N] [--plant BUG] [--record]
        lanes: simulate power kill error disk hostile wire manifests
        or all of them, small: cargo xtask reliability ci [--record]
-       or every planted bug: cargo xtask reliability planted [--record]";
+       or every planted bug: cargo xtask reliability planted [--record]
+usage: cargo xtask quota [--hours N] [--schedules N] [--threads N] [--http-seconds N] [--binary PATH]";
 
 /// What to run, and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -65,8 +67,10 @@ fn main() -> ExitCode {
 
 fn run() -> Result<bool, String> {
     let mut args = std::env::args().skip(1);
-    if args.next().as_deref() != Some("reliability") {
-        return Err(USAGE.to_owned());
+    match args.next().as_deref() {
+        Some("reliability") => {}
+        Some("quota") => return quota(args),
+        _ => return Err(USAGE.to_owned()),
     }
     let lane = args.next().ok_or(USAGE)?;
     if lane == "ci" || lane == "planted" {
@@ -136,6 +140,26 @@ fn run() -> Result<bool, String> {
         tally::record(&lane, &part, &commit, seconds)?;
     }
     Ok(part.failures.is_empty())
+}
+
+/// Reads how much of the quota table to play, and plays it.
+fn quota(mut args: impl Iterator<Item = String>) -> Result<bool, String> {
+    let mut amount = quota::Amount { hours: 24, schedules: 20_000, threads: 2, http: None };
+    let (mut binary, mut seconds) = (PathBuf::from("target/release/telecine"), 0);
+    while let Some(flag) = args.next() {
+        let value = args.next().ok_or_else(|| format!("{flag} needs a value"))?;
+        let number = || value.parse::<u64>().map_err(|_| format!("{flag} needs a number"));
+        match flag.as_str() {
+            "--hours" => amount.hours = i64::try_from(number()?.max(2)).unwrap_or(24),
+            "--schedules" => amount.schedules = number()?,
+            "--threads" => amount.threads = usize::try_from(number()?).unwrap_or(1).max(1),
+            "--http-seconds" => seconds = number()?,
+            "--binary" => binary = PathBuf::from(&value),
+            _ => return Err(USAGE.to_owned()),
+        }
+    }
+    amount.http = (seconds > 0).then_some((binary, seconds));
+    quota::run(&amount)
 }
 
 /// Plants the bug of this number; the lane must go red.

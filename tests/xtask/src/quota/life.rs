@@ -1,0 +1,339 @@
+//! One account and the service, event by event: requests leave, arrive, are answered, and the program is killed in between.
+//!
+//! The gate is the real one; in place of a ledger the requests are kept in a list, and a gate that begins anew is told what
+//! the ledger would tell it.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use telecine::{
+    item::UnixMillis,
+    quota::{Gate, Lane, Lessons, Limits, News, Outcome, Past, PastState},
+};
+
+use super::server::Server;
+
+/// What a request may still do when nothing is heard of it, in milliseconds: five seconds to leave, a quarter of an hour to
+/// be accepted.
+const UNANSWERED_MS: i64 = 905_000;
+/// A lost request that was accepted is found in a listing so long after the restart, in milliseconds.
+const FOUND_AFTER_MS: i64 = 5 * 60_000;
+/// One that was not is known to be absent after the quiet time.
+const ABSENT_AFTER_MS: i64 = 31 * 60_000;
+
+/// Everything that is not the service.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    /// One way to the service, in milliseconds.
+    pub(crate) way_ms: std::ops::RangeInclusive<i64>,
+    /// The program is killed so often.
+    pub(crate) kill_every_ms: Option<i64>,
+    /// From a kill to the next start.
+    pub(crate) down_ms: std::ops::RangeInclusive<i64>,
+    /// Whether what is on the wire at a kill is answered all the same; to tell two losses apart.
+    pub(crate) answers: Answers,
+}
+
+/// What becomes of the answers that a kill cuts off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answers {
+    Lost,
+    Heard,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Arrives(i64),
+    Answered(i64, bool),
+    Settled(i64, bool),
+    Killed,
+    Starts,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    left_at: UnixMillis,
+    accepted_at: Option<UnixMillis>,
+    /// The moment that the service notes, by a clock of its own.
+    noted_at: Option<UnixMillis>,
+    answered_at: Option<UnixMillis>,
+    counts_until: Option<UnixMillis>,
+    state: PastState,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) accepted: u64,
+    pub(crate) kills: u64,
+    pub(crate) unanswered: u64,
+    /// Refusals, each with its moment since the beginning, in milliseconds.
+    pub(crate) refused_at_ms: Vec<i64>,
+    pub(crate) news: Vec<News>,
+    /// When each upload was accepted, in milliseconds since the beginning.
+    pub(crate) accepted_at_ms: Vec<i64>,
+}
+
+/// One account, played from `from` on.
+pub(crate) struct Life {
+    limits: Limits,
+    way: Way,
+    pub(crate) server: Server,
+    gate: Option<Gate>,
+    lessons: Lessons,
+    /// What of the lessons a ledger would have.
+    kept: String,
+    requests: Vec<Request>,
+    /// Requests before this one count nowhere any more.
+    first_live: usize,
+    /// Uploads of this life begin with this one.
+    life_from: i64,
+    events: BinaryHeap<Reverse<(UnixMillis, u64, Event)>>,
+    number: u64,
+    pub(crate) dice: fastrand::Rng,
+    pub(crate) seen: Seen,
+    from: UnixMillis,
+    now: UnixMillis,
+    wake_at: UnixMillis,
+    /// How far the wall clock of the program is ahead of the time that passed, in its present life.
+    ahead_ms: i64,
+    /// By how much it is set at the next starts.
+    pub(crate) steps_ms: Vec<i64>,
+}
+
+impl Life {
+    pub(crate) fn new(limits: Limits, way: Way, server: Server, from: UnixMillis, seed: u64) -> Self {
+        let mut life = Self {
+            gate: Some(Gate::new(limits.clone(), &[], Lessons::default(), (from, 0))),
+            limits,
+            server,
+            lessons: Lessons::default(),
+            kept: String::new(),
+            requests: Vec::new(),
+            first_live: 0,
+            life_from: 1,
+            events: BinaryHeap::new(),
+            number: 0,
+            dice: fastrand::Rng::with_seed(seed),
+            seen: Seen::default(),
+            from,
+            now: from,
+            wake_at: from,
+            ahead_ms: 0,
+            steps_ms: Vec::new(),
+            way,
+        };
+        if let Some(every_ms) = life.way.kill_every_ms {
+            life.plan(from.plus_ms(every_ms), Event::Killed);
+        }
+        life
+    }
+
+    fn plan(&mut self, at: UnixMillis, event: Event) {
+        self.number += 1;
+        self.events.push(Reverse((at, self.number, event)));
+    }
+
+    /// The program's own clock.
+    fn clock(&self) -> UnixMillis {
+        self.now.plus_ms(self.ahead_ms)
+    }
+
+    /// Plays until `until`.
+    pub(crate) fn play_until(&mut self, until: UnixMillis) {
+        loop {
+            let next = self.events.peek().map(|Reverse((at, ..))| *at);
+            let wake = if self.gate.is_some() { self.wake_at } else { UnixMillis(i64::MAX) };
+            let at = next.unwrap_or(UnixMillis(i64::MAX)).min(wake);
+            if at >= until {
+                self.now = until;
+                return;
+            }
+            self.now = self.now.max(at);
+            if next.is_some_and(|next| next <= self.now) {
+                let Some(Reverse((_, _, event))) = self.events.pop() else { return };
+                self.happen(event);
+            } else {
+                self.send();
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        let clock = self.clock();
+        let Some(gate) = &mut self.gate else { return };
+        match gate.take(Lane::Upload, clock) {
+            Ok(slot) => {
+                let until = clock.plus_ms(UNANSWERED_MS);
+                self.requests.push(Request {
+                    left_at: clock,
+                    accepted_at: None,
+                    noted_at: None,
+                    answered_at: None,
+                    counts_until: Some(until),
+                    state: PastState::Open,
+                });
+                let key = i64::try_from(self.requests.len()).unwrap_or(i64::MAX);
+                gate.depart(slot, key, (clock, clock, until));
+                let way_ms = self.dice.i64(self.way.way_ms.clone());
+                self.plan(self.now.plus_ms(way_ms), Event::Arrives(key));
+                self.keep();
+            }
+            // for an answer that opens the lane again, the next event looks anew
+            Err(delay) => {
+                let wait_ms = delay.until.since_ms(clock).clamp(1, 7 * 24 * 3_600_000);
+                self.wake_at = self.now.plus_ms(wait_ms);
+            }
+        }
+    }
+
+    fn request(&mut self, key: i64) -> &mut Request {
+        &mut self.requests[usize::try_from(key - 1).unwrap_or(0)]
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrives(key) => {
+                let taken = self.server.arrive(self.now, &mut self.dice);
+                // the moment that the service notes is the arrival, by a clock an hour off
+                let noted_at = self.now.plus_ms(3_600_000);
+                let request = self.request(key);
+                request.accepted_at = taken.accepted_at;
+                request.noted_at = Some(noted_at);
+                match taken.accepted_at {
+                    Some(at) => {
+                        self.seen.accepted += 1;
+                        self.seen.accepted_at_ms.push(at.since_ms(self.from));
+                    }
+                    None => self.seen.refused_at_ms.push(self.now.since_ms(self.from)),
+                }
+                let way_ms = self.dice.i64(self.way.way_ms.clone());
+                self.plan(taken.served_at.plus_ms(way_ms), Event::Answered(key, taken.accepted_at.is_some()));
+            }
+            Event::Answered(key, is_accepted) => self.answered(key, is_accepted),
+            Event::Settled(key, is_accepted) => {
+                let clock = self.clock();
+                let request = self.request(key);
+                if is_accepted {
+                    request.counts_until = request.counts_until.map(|until| until.min(clock));
+                    request.state = PastState::Final;
+                } else {
+                    request.counts_until = None;
+                }
+                if let Some(gate) = &mut self.gate {
+                    gate.settle_later(key, is_accepted.then_some(clock));
+                    self.wake_at = self.now;
+                }
+            }
+            Event::Killed => self.kill(),
+            Event::Starts => self.start(),
+        }
+    }
+
+    fn answered(&mut self, key: i64, is_accepted: bool) {
+        let is_heard = key >= self.life_from && self.gate.is_some();
+        let is_told_later = self.way.answers == Answers::Heard;
+        let noted_at = self.request(key).noted_at;
+        if !is_heard && !is_told_later {
+            return;
+        }
+        let clock = self.clock();
+        let request = self.request(key);
+        request.answered_at = Some(clock);
+        (request.state, request.counts_until) = if is_accepted {
+            (PastState::Final, request.counts_until.map(|until| until.min(clock)))
+        } else {
+            (PastState::Refused, None)
+        };
+        let Some(gate) = &mut self.gate else { return };
+        if !is_heard {
+            gate.settle_later(key, is_accepted.then_some(clock));
+            return;
+        }
+        let outcome =
+            if is_accepted { Outcome::Accepted { noted_at } } else { Outcome::Refused { retry_after: None } };
+        let heard = gate.answer(key, &outcome, clock, self.dice.f64());
+        self.seen.news.extend(heard.news);
+        self.wake_at = self.now;
+        self.keep();
+    }
+
+    /// What the ledger would have of the lessons.
+    fn keep(&mut self) {
+        if let Some(gate) = &mut self.gate
+            && let Some(lessons) = gate.take_new_lessons()
+        {
+            self.kept = lessons.to_text();
+        }
+    }
+
+    fn kill(&mut self) {
+        self.seen.kills += 1;
+        self.gate = None;
+        let down_ms = self.dice.i64(self.way.down_ms.clone());
+        self.plan(self.now.plus_ms(down_ms), Event::Starts);
+        if let Some(every_ms) = self.way.kill_every_ms {
+            self.plan(self.now.plus_ms(every_ms), Event::Killed);
+        }
+    }
+
+    fn start(&mut self) {
+        let step_ms = self.steps_ms.pop().unwrap_or(0);
+        // a clock that was set back is held at the last moment known: it is never behind, only ahead
+        let jump_ms = step_ms.max(0);
+        self.ahead_ms += jump_ms;
+        if jump_ms > 0 {
+            for request in &mut self.requests[self.first_live..] {
+                request.left_at = request.left_at.plus_ms(jump_ms);
+                request.counts_until = request.counts_until.map(|until| until.plus_ms(jump_ms));
+                request.answered_at = request.answered_at.map(|at| at.plus_ms(jump_ms));
+            }
+        }
+        let clock = self.clock();
+        self.settle_what_is_open();
+        let span_ms = self.limits.span_ms_max() + 10 * 60_000;
+        let since = clock.plus_ms(-span_ms);
+        let last = self.requests.len().saturating_sub(self.limits.count_max() as usize);
+        while self.first_live < last {
+            let request = &self.requests[self.first_live];
+            if request.counts_until.is_some_and(|until| until > since) || request.left_at > since {
+                break;
+            }
+            self.first_live += 1;
+        }
+        let past: Vec<Past> = self.requests[self.first_live..]
+            .iter()
+            .enumerate()
+            .map(|(at, request)| Past {
+                lane: Lane::Upload,
+                key: i64::try_from(self.first_live + at + 1).unwrap_or(i64::MAX),
+                count: 1,
+                claimed_at: request.left_at,
+                left_by: request.left_at.plus_ms(5_000),
+                answered_at: request.answered_at,
+                counts_until: request.counts_until,
+                state: request.state,
+            })
+            .collect();
+        self.lessons = Lessons::from_text(&self.kept);
+        self.gate = Some(Gate::new(self.limits.clone(), &past, self.lessons.clone(), (clock, 0)));
+        self.life_from = i64::try_from(self.requests.len() + 1).unwrap_or(i64::MAX);
+        self.wake_at = self.now;
+    }
+
+    /// What was on the wire at the kill is settled by evidence, later.
+    fn settle_what_is_open(&mut self) {
+        if self.way.answers == Answers::Heard {
+            return;
+        }
+        let from = usize::try_from(self.life_from - 1).unwrap_or(0);
+        let open: Vec<(i64, bool)> = (from..self.requests.len())
+            .filter(|at| self.requests[*at].state == PastState::Open)
+            .map(|at| (i64::try_from(at + 1).unwrap_or(0), self.requests[at].accepted_at.is_some()))
+            .collect();
+        for (key, is_accepted) in open {
+            self.seen.unanswered += 1;
+            let after_ms = if is_accepted { FOUND_AFTER_MS } else { ABSENT_AFTER_MS };
+            self.plan(self.now.plus_ms(after_ms), Event::Settled(key, is_accepted));
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! `cargo xtask quota`: how much of a quota is used, and that none is exceeded, as one table.
+//!
+//! A day of virtual time for every rate, service and cap, killed every ten minutes; caps that nobody told; random schedules
+//! of eight accounts; and the real binary against the sandbox over HTTP.
+
+mod http;
+mod life;
+mod schedules;
+mod server;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Mutex};
+
+use telecine::{
+    item::UnixMillis,
+    limit::Limit,
+    quota::{Limits, News},
+};
+
+use life::{Answers, Life, Way};
+use server::{Kind, Server};
+
+const HOUR_MS: i64 = 3_600_000;
+const CAP_SPAN_MS: i64 = 2 * HOUR_MS;
+/// The way to the service varies by so much.
+const JITTER_MS: i64 = 20;
+/// Midnight: services that count minutes of the clock start one.
+const FROM: UnixMillis = UnixMillis(1_699_920_000_000);
+
+/// How much to play.
+#[derive(Clone, Debug)]
+pub(crate) struct Amount {
+    pub(crate) hours: i64,
+    pub(crate) schedules: u64,
+    pub(crate) threads: usize,
+    /// The binary to try over HTTP, and for how many seconds; none leaves that out.
+    pub(crate) http: Option<(PathBuf, u64)>,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    kind: Kind,
+    /// As the service counts it.
+    rate: &'static str,
+    /// As it is configured, for a service that counts so.
+    asked: &'static str,
+    /// In percent.
+    used_min: f64,
+    cap: Option<u32>,
+}
+
+/// What a row came to.
+struct Row {
+    cell: Cell,
+    accepted: u64,
+    allowed: u64,
+    refused: usize,
+    /// Lost to the margin for the way and to answers that take their time, to requests without an answer, to restarts; in
+    /// percent of what was allowed.
+    losses: [f64; 3],
+}
+
+impl Row {
+    fn used(&self) -> f64 {
+        percent(self.accepted, self.allowed)
+    }
+
+    fn is_good(&self) -> bool {
+        self.refused == 0 && self.used() >= self.cell.used_min
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for a reader")]
+fn percent(part: u64, whole: u64) -> f64 {
+    100.0 * part as f64 / whole as f64
+}
+
+fn cells() -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for (rate, used_min, cap) in [("1/min", 99.5, 96), ("1/s", 97.0, 5_760), ("50/s", 98.0, 288_000)] {
+        for kind in Kind::ALL {
+            for cap in [None, Some(cap)] {
+                // a service that demands a distance between requests is told so: 50/s would be a count in any second
+                let asked = if kind == Kind::Spacing && rate == "50/s" { "1/20ms" } else { rate };
+                cells.push(Cell { kind, rate, asked, used_min, cap });
+            }
+        }
+    }
+    cells
+}
+
+fn limit(text: &str) -> Limit {
+    text.parse().unwrap_or_else(|fault| panic!("{text}: {fault}"))
+}
+
+fn limits(rate: &str, cap: Option<u32>) -> Limits {
+    Limits {
+        upload: vec![rate.parse().unwrap_or_else(|fault| panic!("{rate}: {fault}"))],
+        caps: cap.and_then(|cap| Limit::per_ms(cap, CAP_SPAN_MS)).map(Into::into).into_iter().collect(),
+        ..Limits::default()
+    }
+}
+
+/// A request takes up to twenty milliseconds each way and is answered within half a minute; every ten minutes the program is
+/// killed, and starts again within half a second.
+fn way(kill_every_ms: Option<i64>, answers: Answers) -> Way {
+    Way { way_ms: 0..=JITTER_MS, kill_every_ms, down_ms: 50..=450, answers }
+}
+
+fn play(cell: Cell, hours: i64, way: Way) -> (u64, usize) {
+    let cap = cell.cap.and_then(|cap| Limit::per_ms(cap, CAP_SPAN_MS));
+    let server = Server::new(cell.kind, limit(cell.rate), cap, 200..=30_000);
+    let mut life = Life::new(limits(cell.asked, cell.cap), way, server, FROM, 7);
+    life.play_until(FROM.plus_ms(hours * HOUR_MS));
+    (life.seen.accepted, life.seen.refused_at_ms.len())
+}
+
+/// What the limits allow. Where a service demands a distance that the way makes shorter by up to the jitter, no client keeps
+/// it with less than that on top: then so many.
+fn allowed(cell: Cell, hours: i64) -> u64 {
+    let rate = limit(cell.rate);
+    let span_ms = hours * HOUR_MS;
+    let interval_ms = rate.span_ms() / i64::from(rate.count());
+    let by_rate = if interval_ms <= JITTER_MS && cell.kind == Kind::Spacing {
+        span_ms / (interval_ms + JITTER_MS)
+    } else {
+        span_ms / rate.span_ms() * i64::from(rate.count())
+    };
+    let by_cap = cell.cap.map_or(i64::MAX, |cap| {
+        let (whole, rest) = (span_ms / CAP_SPAN_MS, span_ms % CAP_SPAN_MS);
+        let in_rest = (rest / rate.span_ms() * i64::from(rate.count())).min(i64::from(cap));
+        whole * i64::from(cap) + in_rest
+    });
+    u64::try_from(by_rate.min(by_cap)).unwrap_or(0)
+}
+
+fn row(cell: Cell, hours: i64) -> Row {
+    let every = Some(10 * 60_000);
+    let allowed = allowed(cell, hours);
+    let (accepted, refused) = play(cell, hours, way(every, Answers::Lost));
+    // the same without one cause of loss after the other
+    let (all_answered, _) = play(cell, hours, way(every, Answers::Heard));
+    let (never_killed, _) = play(cell, hours, way(None, Answers::Lost));
+    let losses = [
+        100.0 - percent(never_killed, allowed),
+        percent(all_answered, allowed) - percent(accepted, allowed),
+        percent(never_killed, allowed) - percent(all_answered, allowed),
+    ];
+    Row { cell, accepted, allowed, refused, losses }
+}
+
+/// Plays everything and prints the table; false when something was not as it must be.
+pub(crate) fn run(amount: &Amount) -> Result<bool, String> {
+    println!(
+        "quota: {} h of virtual time a row, killed every 10 min, answers after 0.2 to 30 s, each way 0 to {JITTER_MS} ms\n",
+        amount.hours
+    );
+    println!(
+        "{:<24} {:>7} {:>9} {:>10} {:>10} {:>8} {:>8}   {:>7} {:>9} {:>8}",
+        "the service counts", "rate", "cap", "allowed", "accepted", "refused", "used %", "way %", "unheard %", "starts %"
+    );
+    let mut is_good = true;
+    for row in side_by_side(cells(), amount.threads, |cell| row(*cell, amount.hours)) {
+        let cap = row.cell.cap.map_or_else(|| "none".to_owned(), |cap| format!("{cap}/2h"));
+        let verdict = if row.is_good() { "" } else { "  FAILED" };
+        is_good &= row.is_good();
+        println!(
+            "{:<24} {:>7} {:>9} {:>10} {:>10} {:>8} {:>8.2}   {:>7.2} {:>9.2} {:>8.2}{verdict}",
+            row.cell.kind.words(),
+            row.cell.asked,
+            cap,
+            row.allowed,
+            row.accepted,
+            row.refused,
+            row.used(),
+            row.losses[0],
+            row.losses[1],
+            row.losses[2]
+        );
+    }
+    println!("\ncaps that nobody told");
+    for learned in learn() {
+        is_good &= learned.is_good;
+        println!("  {}{}", learned.words, if learned.is_good { "" } else { "  FAILED" });
+    }
+    let seen = schedules::play(amount.schedules, amount.threads);
+    is_good &= seen.breaches.is_empty();
+    println!(
+        "\n{} random schedules of {} accounts: {} uploads accepted, {} restarts, {} steps of the clock, {} breaches",
+        amount.schedules,
+        schedules::ACCOUNTS,
+        seen.accepted,
+        seen.restarts,
+        seen.steps,
+        seen.breaches.len()
+    );
+    for breach in seen.breaches.iter().take(3) {
+        println!("  {breach}");
+    }
+    if let Some((binary, seconds)) = &amount.http {
+        let tried = http::play(binary, *seconds)?;
+        is_good &= tried.is_good();
+        println!("\nover HTTP at 20/s for {seconds} s, each way 1 to 20 ms: {}", tried.words());
+    }
+    println!("\nquota: {}", if is_good { "passed" } else { "FAILED" });
+    Ok(is_good)
+}
+
+/// Works on all of them, several at a time; in their order.
+pub(crate) fn side_by_side<T: Sync, R: Send>(
+    work: Vec<T>,
+    threads: usize,
+    play: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let next = Mutex::new(0..work.len());
+    let done = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(at) = next.lock().ok().and_then(|mut next| next.next()) {
+                    let result = play(&work[at]);
+                    if let Ok(mut done) = done.lock() {
+                        done.insert(at, result);
+                    }
+                }
+            });
+        }
+    });
+    done.into_inner().map(|done| done.into_values().collect()).unwrap_or_default()
+}
+
+/// A cap that had to be found out.
+struct Learned {
+    words: String,
+    is_good: bool,
+}
+
+/// A service with a cap that is not configured: learned, kept, and found again when it changes.
+fn learn() -> Vec<Learned> {
+    let cap = |count: u32| Limit::per_ms(count, CAP_SPAN_MS);
+    let server = Server::new(Kind::SlidingLog, limit("1/min"), cap(100), 200..=30_000);
+    let mut life = Life::new(limits("1/min", None), way(None, Answers::Lost), server, FROM, 11);
+    let mut found = Vec::new();
+    let mut hours = 0;
+    let mut stretch = |life: &mut Life, what: &str, cap: u64, for_hours: i64, settled_after: i64| {
+        let (from, until) = (hours * HOUR_MS, (hours + for_hours) * HOUR_MS);
+        hours += for_hours;
+        life.play_until(FROM.plus_ms(until));
+        let refusals = life.seen.refused_at_ms.iter().filter(|at| (from..until).contains(at)).count();
+        let settled_from = from + settled_after * HOUR_MS;
+        let late = life.seen.refused_at_ms.iter().filter(|at| (settled_from..until).contains(at)).count();
+        let accepted =
+            life.seen.accepted_at_ms.iter().filter(|at| (settled_from..until).contains(at)).count() as u64;
+        let windows = u64::try_from((for_hours - settled_after) / 2).unwrap_or(0);
+        let used = percent(accepted, cap * windows);
+        let last = life.seen.news.iter().rev().find_map(|news| match news {
+            News::CapLearned(words) => Some(words.clone()),
+            News::CapShrank { .. } | News::CapRises(_) | News::SlowedDown(_) | News::RefusalsSpent(_) => None,
+        });
+        let words = format!(
+            "{what:<44} {refusals} refusals, {late} after {settled_after} h; then {used:.2} % used; learned: {}",
+            last.unwrap_or_else(|| "nothing".to_owned())
+        );
+        found.push((words, refusals, late, used));
+    };
+    stretch(&mut life, "100/2h, unknown, the first day", 100, 22, 4);
+    life.server.set_cap(cap(110));
+    stretch(&mut life, "raised to 110/2h, the next two days", 110, 48, 30);
+    life.server.set_cap(cap(60));
+    stretch(&mut life, "lowered to 60/2h, the next day", 60, 24, 8);
+    found
+        .into_iter()
+        .enumerate()
+        .map(|(at, (words, refusals, late, used))| Learned {
+            words,
+            is_good: used >= 97.0 && if at == 0 { refusals <= 3 && late == 0 } else { late <= 1 },
+        })
+        .collect()
+}

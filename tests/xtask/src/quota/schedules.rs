@@ -1,0 +1,80 @@
+//! Random schedules: eight accounts, each with limits of its own, kills and clocks that are set in between. The service's
+//! side counts, and must never have a reason to refuse.
+
+use telecine::{item::UnixMillis, quota::Limits};
+
+use super::{
+    limit,
+    life::{Answers, Life, Way},
+    server::{Kind, Server},
+    side_by_side,
+};
+
+pub(super) const ACCOUNTS: u64 = 8;
+const FROM: UnixMillis = super::FROM;
+
+/// What was seen of all schedules.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) accepted: u64,
+    pub(super) restarts: u64,
+    pub(super) steps: u64,
+    pub(super) breaches: Vec<String>,
+}
+
+pub(super) fn play(count: u64, threads: usize) -> Seen {
+    let parts = side_by_side((0..count).collect(), threads, |seed| schedule(*seed));
+    parts.into_iter().fold(Seen::default(), |mut sum, part| {
+        sum.accepted += part.accepted;
+        sum.restarts += part.restarts;
+        sum.steps += part.steps;
+        sum.breaches.extend(part.breaches);
+        sum
+    })
+}
+
+fn schedule(seed: u64) -> Seen {
+    let mut seen = Seen::default();
+    for account in 0..ACCOUNTS {
+        let mut dice = fastrand::Rng::with_seed(seed * ACCOUNTS + account);
+        let rate = ["1/min", "1/s", "10/s", "7/10s", "30/min:burst", "5/2s"][dice.usize(0..6)];
+        let cap = [None, Some("3/2m"), Some("20/10m"), Some("40/1h")][dice.usize(0..4)];
+        let counted: Limits = Limits {
+            upload: vec![rate.parse().unwrap_or_else(|fault| panic!("{rate}: {fault}"))],
+            caps: cap.map(|cap| limit(cap).into()).into_iter().collect(),
+            ..Limits::default()
+        };
+        // what is spread out or sent at once keeps a count in any span; a distance is demanded of single ones only
+        let kinds: &[Kind] = if rate.starts_with("1/") {
+            &Kind::ALL
+        } else {
+            &[Kind::SlidingLog, Kind::Acceptances]
+        };
+        let kind = kinds[dice.usize(0..kinds.len())];
+        let reply_max = [200, 5_000, 30_000][dice.usize(0..3)];
+        let server = Server::new(kind, counted.upload[0].limit(), cap.map(limit), 20..=reply_max);
+        let span_ms = [120_000, 600_000, 3_600_000][dice.usize(0..3)];
+        let way = Way {
+            way_ms: 0..=[0, 5, 20][dice.usize(0..3)],
+            kill_every_ms: Some(dice.i64(span_ms / 20..=span_ms)),
+            down_ms: 0..=dice.i64(1..=20_000),
+            answers: Answers::Lost,
+        };
+        let mut life = Life::new(counted, way, server, FROM, dice.u64(..));
+        life.steps_ms = (0..20)
+            .map(|_| [0, 0, 0, 7_200_000, 90_000, 3_000, -600_000][dice.usize(0..7)])
+            .collect();
+        let steps = life.steps_ms.len();
+        life.play_until(FROM.plus_ms(span_ms));
+        seen.accepted += life.seen.accepted;
+        seen.restarts += life.seen.kills;
+        seen.steps += (steps - life.steps_ms.len()) as u64;
+        if life.server.refusals > 0 {
+            seen.breaches.push(format!(
+                "seed {seed}, account {account}: {} refusals at {rate} under {cap:?} by {kind:?}",
+                life.server.refusals
+            ));
+        }
+    }
+    seen
+}
