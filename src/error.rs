@@ -89,7 +89,9 @@ impl ExitCode {
             Self::Fatal => "the service takes nothing: key, credits, account or address",
             Self::BudgetReached => "--max-rows, --max-uploads or --max-credits reached",
             Self::TimeUp => "--for is over",
-            Self::QuotaPaused => "the quota is used up for longer than --quota-exit waits; next_run_at says when to go on",
+            Self::QuotaPaused => {
+                "the quota is used up for longer than --quota-exit waits; next_run_at says when to go on"
+            }
             Self::Locked => "another telecine uses the ledger",
             Self::Interrupted => "stopped by Ctrl-C, state is safe",
             Self::Terminated => "stopped by SIGTERM, state is safe",

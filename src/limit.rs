@@ -1,7 +1,11 @@
 //! Limits: so many of something in so much time, as a user writes them (`1/min`, `60/min:burst`, `120/2h`), and spans
 //! (`90s`, `1h30m`).
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{
+    fmt::{self, Write as _},
+    str::FromStr,
+    time::Duration,
+};
 
 /// At most `count` in any span of `span_ms` milliseconds. Both are positive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,7 +102,7 @@ fn show_per(span_ms: i64) -> String {
         let count = rest / unit_ms;
         rest %= unit_ms;
         if count > 0 {
-            text.push_str(&format!("{count}{word}"));
+            let _ = write!(text, "{count}{word}");
         }
     }
     text
@@ -220,7 +224,8 @@ impl FromStr for Cap {
     type Err = LimitFault;
 
     fn from_str(text: &str) -> Result<Self, LimitFault> {
-        let (limit, counting) = text.split_once(':').map_or((text, "uploads"), |(limit, what)| (limit, what.trim()));
+        let (limit, counting) =
+            text.split_once(':').map_or((text, "uploads"), |(limit, what)| (limit, what.trim()));
         let (count, span) = limit.split_once('/').ok_or(LimitFault::Form)?;
         let count = if count.trim() == "?" { None } else { Some(count_of(count)?) };
         let counting = match counting {
@@ -324,9 +329,11 @@ mod tests {
 
     #[test]
     fn a_rate_says_how_many_may_go_at_once() {
-        for (text, burst, shown) in
-            [("10/s", 1, "10/s"), ("60/min:burst", 60, "60/min:burst"), ("60/min: burst=7", 7, "60/min:burst=7")]
-        {
+        for (text, burst, shown) in [
+            ("10/s", 1, "10/s"),
+            ("60/min:burst", 60, "60/min:burst"),
+            ("60/min: burst=7", 7, "60/min:burst=7"),
+        ] {
             let rate: Rate = text.parse().unwrap();
             assert_eq!((rate.burst(), rate.to_string().as_str()), (burst, shown), "{text}");
             assert_eq!(shown.parse::<Rate>().unwrap(), rate);

@@ -104,6 +104,9 @@ pub enum Notice {
         why: String,
         /// Until when at the latest; it may go on sooner.
         until: UnixMillis,
+        /// How to leave, said with the first wait of this kind.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        how: Option<&'static str>,
     },
     /// Refusals, or their absence, taught something of the account's limits.
     QuotaLearned {

@@ -184,6 +184,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("axum", &["src/sandbox/server.rs"]),
     ("hyper", &["src/sandbox/server.rs"]),
     ("indicatif", &["src/cli/"]),
+    ("tempfile", &["src/cli/"]),
+    ("toml::", &["src/cli/settings/"]),
     ("secrecy", &["src/config.rs", "src/service/http.rs", "src/cli/run.rs"]),
     ("getrandom", &["src/config.rs"]),
     ("println!", &[]),

@@ -199,7 +199,8 @@ async fn every_fault_of_the_sandbox_reaches_the_client_as_the_fault_it_is() {
         let faults = Faults { share: 1.0, kinds: vec![*fault] };
         let world = Arc::new(World::new(Policy { faults, ..Policy::default() }, Clock::real()));
         let server = serve(Arc::clone(&world), LOOPBACK).await.unwrap();
-        let verdict = http(server.address()).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
+        let verdict =
+            http(server.address()).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
         let fits = match fault {
             Fault::Unnamed => verdict == Verdict::AcceptedUnnamed,
             Fault::Busy => matches!(verdict, Verdict::RefusedForNow { .. }),

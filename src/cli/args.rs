@@ -83,6 +83,11 @@ impl ManifestArgs {
         Ok(manifests)
     }
 
+    /// How the manifests are read, in one line that changes when any of it does.
+    pub(super) fn reading(&self) -> String {
+        format!("{:?}", self.spec(""))
+    }
+
     fn spec(&self, path: &str) -> ManifestSpec {
         ManifestSpec {
             path: path.to_owned(),

@@ -6,13 +6,13 @@ use super::{
     args::{LedgerArgs, ManifestArgs, OutputArgs, PriceArgs, ServiceArgs, SettleArgs},
     check,
     limits::{Asked, UploadLimitArgs},
-    run,
+    plan, run,
     values::{self, Span},
 };
 use crate::{
     error::{Error, ExitCode},
     ledger::{FailedRows, Marker, Snapshot},
-    pipeline::RunPolicy,
+    pipeline::{AcceptedItems, RunPolicy},
     price::Credits,
 };
 
@@ -38,6 +38,10 @@ pub(super) struct ImportArgs {
     #[arg(long, env = "TELECINE_RETRY_FAILED")]
     retry_failed: bool,
 
+    /// Send only if nothing changed since `telecine plan` printed this: manifests, how they are read, ledger, limits.
+    #[arg(long, value_name = "ID", env = "TELECINE_PLAN_ID", conflicts_with = "dry_run")]
+    plan_id: Option<String>,
+
     /// Read everything, compare it with the ledger, and say what would be sent; send and write nothing.
     #[arg(short = 'n', long, env = "TELECINE_DRY_RUN")]
     dry_run: bool,
@@ -58,7 +62,7 @@ struct PaceArgs {
     #[arg(long = "for", value_name = "SPAN", env = "TELECINE_FOR")]
     time_max: Option<Span>,
 
-    /// When the quota lets nothing go for longer than this, end with exit 11 and say when to go on (next_run_at in --json)
+    /// When the quota lets nothing go for longer than this, end with exit 11 and say when to go on (`next_run_at` in --json)
     /// [default with the flag: 5m].
     #[arg(long, value_name = "SPAN", env = "TELECINE_QUOTA_EXIT", num_args = 0..=1, default_missing_value = "5m",
           require_equals = true)]
@@ -120,10 +124,19 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
     let ledger = args.ledger.path(args.service.target());
     let failed = if args.retry_failed { FailedRows::Retry } else { FailedRows::Leave };
+    let limits = Asked::new(&args.pace.limits, &args.service.reads, args.service.target());
+    let snapshot = if ledger.exists() && (args.dry_run || args.plan_id.is_some()) {
+        Some(Snapshot::open(&ledger)?)
+    } else {
+        None
+    };
     if args.dry_run {
-        let snapshot = if ledger.exists() { Some(Snapshot::open(&ledger)?) } else { None };
         return check::dry_run(manifests, snapshot.as_ref(), failed, args.budget.price.price(), &args.output);
     }
+    if let Some(told) = &args.plan_id {
+        plan::demand(told, &args.manifest, snapshot.as_ref(), &limits)?;
+    }
+    drop(snapshot);
     let policy = RunPolicy {
         quota_wait_max: args.pace.quota_exit.map(|span| span.0),
         concurrency: 1,
@@ -135,6 +148,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         time_max: args.pace.time_max.map(|span| span.0),
         rows_max: args.pace.max_rows,
         failed,
+        accepted: AcceptedItems::Watch,
         namespace: args.manifest.unique_id.clone(),
     };
     let price = args.budget.price.price();
@@ -142,7 +156,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         service: &args.service,
         output: &args.output,
         ledger: &ledger,
-        limits: Asked::new(&args.pace.limits, &args.service.reads, args.service.target()),
+        limits,
         policy,
         concurrency: args.pace.concurrency.map(usize::from),
         price,
@@ -166,6 +180,7 @@ pub(super) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
         time_max: None,
         rows_max: None,
         failed: FailedRows::Leave,
+        accepted: AcceptedItems::Watch,
         namespace: String::new(),
     };
     let price = args.price.price();
@@ -181,7 +196,7 @@ pub(super) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
     run::carry_out(&order, run::Work::Reconcile)
 }
 
-fn wait(args: &SettleArgs) -> Option<std::time::Duration> {
+pub(super) fn wait(args: &SettleArgs) -> Option<std::time::Duration> {
     /// Long enough for hours of video; the service states no bound.
     const WAIT_DEFAULT: std::time::Duration = std::time::Duration::from_hours(2);
     if args.no_wait { None } else { Some(args.wait.map_or(WAIT_DEFAULT, |span| span.0)) }

@@ -44,18 +44,37 @@ pub(super) struct UploadLimitArgs {
 }
 
 /// How often to read.
+#[expect(clippy::struct_field_names, reason = "they are the flags' names")]
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct ReadLimitArgs {
     /// How often listings may be read; several hold together [default: 1/s].
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_LIST_RATE", value_delimiter = ',', help_heading = "Service")]
+    #[arg(
+        long,
+        value_name = "N/SPAN",
+        env = "TELECINE_LIST_RATE",
+        value_delimiter = ',',
+        help_heading = "Service"
+    )]
     pub(super) list_rate: Vec<Rate>,
 
     /// How often single videos may be looked at; several hold together [default: 1/s].
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_GET_RATE", value_delimiter = ',', help_heading = "Service")]
+    #[arg(
+        long,
+        value_name = "N/SPAN",
+        env = "TELECINE_GET_RATE",
+        value_delimiter = ',',
+        help_heading = "Service"
+    )]
     pub(super) get_rate: Vec<Rate>,
 
     /// How often anything may be asked, where one quota covers uploads and reads alike. Reads then take their share.
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_TOTAL_RATE", value_delimiter = ',', help_heading = "Service")]
+    #[arg(
+        long,
+        value_name = "N/SPAN",
+        env = "TELECINE_TOTAL_RATE",
+        value_delimiter = ',',
+        help_heading = "Service"
+    )]
     pub(super) total_rate: Vec<Rate>,
 }
 
@@ -187,7 +206,8 @@ mod tests {
 
     #[test]
     fn no_slot_waits_for_a_slow_answer() {
-        let of = |rate: &str| concurrency(&Limits { upload: vec![rate.parse().unwrap()], ..Limits::default() });
+        let of =
+            |rate: &str| concurrency(&Limits { upload: vec![rate.parse().unwrap()], ..Limits::default() });
         assert_eq!([of("1/min"), of("1/s"), of("50/s")], [8, 121, 512]);
     }
 }

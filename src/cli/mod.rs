@@ -5,16 +5,24 @@ mod check;
 mod import;
 mod ledger;
 mod limits;
+mod plan;
+mod quota;
+mod rehearse;
 mod review;
 mod run;
 mod sandbox;
+mod settings;
 mod show;
 mod status;
 mod stop;
 mod values;
 mod verify;
 
-use std::io::{self, Write as _};
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    path::PathBuf,
+};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -37,12 +45,26 @@ struct Cli {
     /// How logs are written to stderr.
     #[arg(long, global = true, value_enum, default_value = "text", env = "TELECINE_LOG_FORMAT")]
     log_format: values::LogFormatArg,
+
+    /// Use the settings of this account: `[account.NAME]` in telecine.toml or in the user's file.
+    #[arg(long, global = true, value_name = "NAME", env = "TELECINE_ACCOUNT", value_parser = values::account)]
+    account: Option<String>,
+
+    /// Read settings from this file instead of telecine.toml in the current folder.
+    #[arg(long, global = true, value_name = "PATH", env = "TELECINE_CONFIG")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Upload every row of a manifest and wait until each is searchable or has failed.
     Import(Box<import::ImportArgs>),
+    /// Say what an import would do, cost and take, by running it against a model of the service; send nothing.
+    Plan(Box<plan::PlanArgs>),
+    /// Run an import for real against a model of the service, faults included, with hours made seconds; send nothing.
+    Rehearse(Box<rehearse::RehearseArgs>),
+    /// Show every limit of the account: used, free, the next slot, and what was learned.
+    Quota(Box<quota::QuotaArgs>),
     /// Show what the ledger holds, also while an import runs.
     Status(status::StatusArgs),
     /// List what only a human can decide, with the evidence and the price of each answer.
@@ -59,6 +81,8 @@ enum Command {
     Reconcile(Box<import::ReconcileArgs>),
     /// Validate a manifest; touch no network and no ledger.
     Check(Box<check::CheckArgs>),
+    /// Show which settings a command would run with, and where each comes from.
+    Config(settings::ConfigArgs),
     /// Serve a model of the service on a loopback port, with its limits and faults as flags.
     Sandbox(Box<sandbox::SandboxArgs>),
 }
@@ -66,18 +90,16 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
-    let code = match parse() {
-        Ok(cli) => {
-            start_logs(&cli);
-            match run(cli.command) {
-                Ok(code) => code,
-                Err(error) => {
-                    complain(&error);
-                    error.exit_code()
-                }
-            }
+    let code = match parse().and_then(|cli| {
+        start_logs(&cli);
+        run(cli).map_err(Ended::Error)
+    }) {
+        Ok(code) => code,
+        Err(Ended::Error(error)) => {
+            complain(&error);
+            error.exit_code()
         }
-        Err(fault) => {
+        Err(Ended::Words(fault)) => {
             // help and version are answers, and end with 0
             let _ = fault.print();
             if fault.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
@@ -86,12 +108,33 @@ pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::from(code.number())
 }
 
-fn parse() -> Result<Cli, clap::Error> {
+/// Why no command ran to its end.
+enum Ended {
+    /// The words of the command line were not understood, or asked for help.
+    Words(clap::Error),
+    Error(Error),
+}
+
+/// The command line, with the settings of files as its defaults.
+fn parse() -> Result<Cli, Ended> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let said = command_line().try_get_matches_from(&words).map_err(Ended::Words)?;
+    let asking = settings::Asking {
+        command: command_line(),
+        said: &said,
+        words: &words,
+        variable: &|name| std::env::var_os(name),
+    };
+    let settled = settings::settle(asking).map_err(Ended::Error)?;
+    let matches = settled.command.try_get_matches_from(&words).map_err(Ended::Words)?;
+    Cli::from_arg_matches(&matches).map_err(Ended::Words)
+}
+
+fn command_line() -> clap::Command {
     let command = Cli::command().after_help(exit_codes());
-    let command = ["import", "reconcile", "check", "review", "verify", "recover", "ledger"]
+    ["import", "plan", "rehearse", "quota", "reconcile", "check", "review", "verify", "recover", "ledger"]
         .into_iter()
-        .fold(command, |command, name| command.mut_subcommand(name, |sub| sub.after_help(exit_codes())));
-    Cli::from_arg_matches(&command.try_get_matches()?)
+        .fold(command, |command, name| command.mut_subcommand(name, |sub| sub.after_help(exit_codes())))
 }
 
 fn exit_codes() -> String {
@@ -114,9 +157,12 @@ fn start_logs(cli: &Cli) {
     telemetry::start(&filter, format);
 }
 
-fn run(command: Command) -> Result<ExitCode, Error> {
-    match command {
+fn run(cli: Cli) -> Result<ExitCode, Error> {
+    match cli.command {
         Command::Import(args) => import::import(&args),
+        Command::Plan(args) => plan::plan(&args),
+        Command::Rehearse(args) => rehearse::rehearse(&args),
+        Command::Quota(args) => quota::quota(&args),
         Command::Status(args) => status::status(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Recover(args) => verify::recover(&args),
@@ -125,6 +171,12 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Resolve(args) => review::resolve(&args),
         Command::Reconcile(args) => import::reconcile(&args),
         Command::Check(args) => check::check(&args),
+        Command::Config(args) => {
+            let account = cli.account.map(|name| [OsString::from("--account"), name.into()]);
+            let config = cli.config.map(|path| [OsString::from("--config"), path.into()]);
+            let chosen: Vec<OsString> = account.into_iter().chain(config).flatten().collect();
+            settings::show(&args, command_line(), &chosen)
+        }
         Command::Sandbox(args) => sandbox::sandbox(&args),
     }
 }

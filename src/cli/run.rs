@@ -76,9 +76,14 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Resul
     ended
 }
 
+/// The key that the sandbox of this process is opened with; no secret.
+pub(super) fn sandbox_key() -> SecretString {
+    SecretString::from(sandbox::OWN_KEY)
+}
+
 pub(super) fn api_key(service: &ServiceArgs) -> Result<SecretString, Error> {
     match service.target() {
-        Target::Sandbox => Ok(SecretString::from(sandbox::OWN_KEY)),
+        Target::Sandbox => Ok(sandbox_key()),
         Target::Service => config::api_key(&KeySources {
             file: service.key_file.as_deref(),
             command: service.key_command.as_deref(),

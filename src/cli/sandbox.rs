@@ -36,6 +36,23 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "N/SPAN", env = "TELECINE_SANDBOX_CAP", value_delimiter = ',')]
     cap: Vec<Limit>,
 
+    /// Requests of any kind each account may make, where one quota covers all.
+    #[arg(long, value_name = "N/SPAN", env = "TELECINE_SANDBOX_TOTAL_RATE")]
+    total_rate: Option<Limit>,
+
+    /// Keep a record of accepted videos in this file, one JSON line each, and go on from it.
+    #[arg(long, value_name = "FILE", env = "TELECINE_SANDBOX_RECORD")]
+    record: Option<PathBuf>,
+
+    #[command(flatten)]
+    manner: MannerArgs,
+}
+
+/// How the modelled service behaves, but for its limits.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+#[derive(Args, Debug)]
+#[command(next_help_heading = "The modelled service")]
+pub(super) struct MannerArgs {
     /// Let caps count only uploads that are still being indexed.
     #[arg(long, env = "TELECINE_SANDBOX_CAP_OF_INDEXING")]
     cap_of_indexing: bool,
@@ -47,10 +64,6 @@ pub(super) struct SandboxArgs {
     /// Count requests in spans of the clock, such as each minute, instead of any trailing span.
     #[arg(long, env = "TELECINE_SANDBOX_FIXED")]
     fixed: bool,
-
-    /// Requests of any kind each account may make, where one quota covers all.
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_SANDBOX_TOTAL_RATE")]
-    total_rate: Option<Limit>,
 
     /// How long a request, and its answer, is on the way.
     #[arg(long, value_name = "SPAN[..SPAN]", env = "TELECINE_SANDBOX_WAY")]
@@ -122,10 +135,6 @@ pub(super) struct SandboxArgs {
     #[arg(long, value_name = "SPAN", env = "TELECINE_SANDBOX_RETRY_AFTER")]
     retry_after: Option<values::Span>,
 
-    /// Keep a record of accepted videos in this file, one JSON line each, and go on from it.
-    #[arg(long, value_name = "FILE", env = "TELECINE_SANDBOX_RECORD")]
-    record: Option<PathBuf>,
-
     /// Sows the dice.
     #[arg(long, value_name = "N", env = "TELECINE_SANDBOX_SEED", default_value_t = 1)]
     seed: u64,
@@ -144,11 +153,17 @@ fn fault_at(text: &str) -> Result<(u64, Fault), String> {
     Ok((number, fault(word)?))
 }
 
-impl SandboxArgs {
-    fn policy(&self) -> Policy {
+impl MannerArgs {
+    /// What sows the dice.
+    pub(super) const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// A service that behaves so, with these limits.
+    pub(super) fn policy(&self, upload_rate: Option<Limit>, caps: Vec<Limit>) -> Policy {
         Policy {
-            upload_rate: self.rate,
-            caps: self.cap.clone(),
+            upload_rate,
+            caps,
             cap_counts: if self.cap_of_indexing { CapCounts::Indexing } else { CapCounts::Accepted },
             limiter: match (self.spacing, self.fixed) {
                 (true, _) => Limiter::Spacing,
@@ -156,7 +171,6 @@ impl SandboxArgs {
                 (false, false) => Limiter::Sliding,
             },
             read_rate: self.read_rate,
-            total_rate: self.total_rate,
             way: self.way.map_or(Duration::ZERO..=Duration::ZERO, |way| way.low..=way.high),
             credits: self.credits,
             answer_delay: self.answer_delay.low..=self.answer_delay.high,
@@ -190,7 +204,9 @@ pub(super) fn sandbox(args: &SandboxArgs) -> Result<ExitCode, Error> {
         .build()
         .map_err(|fault| Error::Sandbox(fault.to_string()))?;
     runtime.block_on(async {
-        let world = world(args.policy(), Clock::real(), args.record.as_deref())?;
+        let manner = args.manner.policy(args.rate, args.cap.clone());
+        let policy = Policy { total_rate: args.total_rate, ..manner };
+        let world = world(policy, Clock::real(), args.record.as_deref())?;
         let server = start(world, args.listen).await?;
         print(&format!(
             "sandbox listening on http://{0}\n  try: MEMORIES_API_KEY=any telecine import MANIFEST --api-url http://{0}\n",
@@ -225,7 +241,7 @@ fn world(policy: Policy, clock: Clock, record: Option<&Path>) -> Result<Arc<Worl
     Ok(Arc::new(world))
 }
 
-async fn start(world: Arc<World>, address: SocketAddr) -> Result<SandboxServer, Error> {
+pub(super) async fn start(world: Arc<World>, address: SocketAddr) -> Result<SandboxServer, Error> {
     sandbox::serve(world, address)
         .await
         .map_err(|fault| Error::Sandbox(format!("cannot listen on {address}: {fault}")))

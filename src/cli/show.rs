@@ -27,12 +27,17 @@ const ROWS_SAID_MAX: u64 = 10;
 
 /// The listeners for these flags.
 pub(super) fn listeners(output: &OutputArgs) -> Vec<Box<dyn Listener>> {
-    if output.json {
+    listeners_for(output.json, output.quiet, 1)
+}
+
+/// Lines of JSON, or words for people, or nobody; on a clock that runs `speed` times as fast as the reader's.
+pub(super) fn listeners_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<dyn Listener>> {
+    if json {
         vec![Box::new(JsonLines)]
-    } else if output.quiet {
+    } else if quiet {
         Vec::new()
     } else {
-        vec![Box::new(Talk::new())]
+        vec![Box::new(Talk::new(speed))]
     }
 }
 
@@ -61,10 +66,11 @@ struct Talk {
     last_line_at: Mutex<Option<UnixMillis>>,
     last_waiting: Mutex<Option<(String, UnixMillis)>>,
     rows_said: AtomicU64,
+    line_every_ms: i64,
 }
 
 impl Talk {
-    fn new() -> Self {
+    fn new(speed: u32) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len} settled  {wide_msg}");
@@ -76,6 +82,7 @@ impl Talk {
             last_line_at: Mutex::new(None),
             last_waiting: Mutex::new(None),
             rows_said: AtomicU64::new(0),
+            line_every_ms: LINE_EVERY_MS.saturating_mul(i64::from(speed)),
         }
     }
 
@@ -111,7 +118,7 @@ impl Talk {
         let mut last = self.last_line_at.lock().unwrap_or_else(PoisonError::into_inner);
         // the first line is due one interval after the start
         let since = *last.get_or_insert(at);
-        if at.since_ms(since) >= LINE_EVERY_MS {
+        if at.since_ms(since) >= self.line_every_ms {
             *last = Some(at);
             let described = describe(at, progress, waiting.as_ref());
             self.say(&format!("{}/{} settled  {described}", settled(progress), progress.items));
@@ -163,11 +170,13 @@ impl Listener for Talk {
             Notice::IndexingFailed { video_no, cause } => {
                 self.say_row(&format!("{video_no}: could not be indexed: {cause}"));
             }
-            Notice::Waiting { why, until } => {
+            Notice::Waiting { why, until, how } => {
                 *self.last_waiting.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some((why.clone(), *until));
-                if self.bar.is_none() {
-                    self.say(&format!("waiting until {}: {why}", show_moment(*until, at)));
+                // the live line shows what is waited for, but has no room for what to do about it
+                if self.bar.is_none() || how.is_some() {
+                    let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
+                    self.say(&format!("waiting until {}: {why}{how}", show_moment(*until, at)));
                 }
             }
             Notice::Progress(progress) => self.show_progress(at, progress),

@@ -31,11 +31,23 @@ impl FromStr for SpanRange {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let fault = || "expected a span such as 2s, or a range such as 200ms..2s".to_owned();
+        let fault = || "expected a span such as 2s, or a range such as 0..20ms or 200ms..2s".to_owned();
         let (low, high) = text.split_once("..").unwrap_or((text, text));
-        let low = parse_span(low).ok_or_else(fault)?;
+        let low =
+            if matches!(low.trim(), "0" | "0ms" | "0s") { Some(Duration::ZERO) } else { parse_span(low) };
+        let low = low.ok_or_else(fault)?;
         let high = parse_span(high).filter(|high| *high >= low).ok_or_else(fault)?;
         Ok(Self { low, high })
+    }
+}
+
+/// The name of an account: it is part of its ledger's name.
+pub(super) fn account(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(is_plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected up to 64 letters, digits, - and _".to_owned())
     }
 }
 
@@ -145,6 +157,7 @@ mod tests {
         let range: SpanRange = "2s..8s".parse().unwrap();
         assert_eq!((range.low.as_secs(), range.high.as_secs()), (2, 8));
         assert!("8s..2s".parse::<SpanRange>().is_err());
+        assert_eq!("0..20ms".parse::<SpanRange>().unwrap().low, Duration::ZERO);
         assert_eq!([delimiter("tab"), delimiter(";")], [Ok(b'\t'), Ok(b';')]);
         for bad in ["", "\"", "ab", "é"] {
             assert!(delimiter(bad).is_err(), "{bad}");

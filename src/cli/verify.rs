@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Error, ExitCode},
     ledger::{FailedRows, FindingKind, Marker, Parity, Restored, Snapshot},
-    pipeline::{self, CutShort, DoubtRules, OnDoubt, Recovery, RunPolicy, Unmarked},
+    pipeline::{self, AcceptedItems, CutShort, DoubtRules, OnDoubt, Recovery, RunPolicy, Unmarked},
     report::{self, ParityReport, SCHEMA},
 };
 
@@ -69,11 +69,16 @@ fn reading_policy() -> RunPolicy {
         uploads_max: Some(0),
         disk_free_min: 0,
         failed: FailedRows::Leave,
+        accepted: AcceptedItems::Watch,
         namespace: String::new(),
     }
 }
 
-fn reading_order<'a>(service: &'a ServiceArgs, output: &'a OutputArgs, ledger: &'a std::path::Path) -> Order<'a> {
+fn reading_order<'a>(
+    service: &'a ServiceArgs,
+    output: &'a OutputArgs,
+    ledger: &'a std::path::Path,
+) -> Order<'a> {
     let limits = Asked::for_reading(&service.reads, service.target());
     Order { service, output, ledger, limits, policy: reading_policy(), concurrency: None, price: None }
 }

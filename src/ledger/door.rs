@@ -86,6 +86,17 @@ pub(super) fn open_offline(path: &Path, now: UnixMillis) -> Result<Store, Ledger
     open_as(path, None, now)
 }
 
+/// Opens a ledger that nobody will miss: nothing of it is synced.
+pub(super) fn open_scratch(
+    path: &Path,
+    identity: Option<&Identity>,
+    now: UnixMillis,
+) -> Result<Store, LedgerError> {
+    let mut store = open_as(path, identity, now)?;
+    store.let_go_of_durability()?;
+    Ok(store)
+}
+
 fn open_as(path: &Path, identity: Option<&Identity>, now: UnixMillis) -> Result<Store, LedgerError> {
     let shown = path.display().to_string();
     let unwritable = |fault: std::io::Error| LedgerError::Unwritable {

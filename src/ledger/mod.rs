@@ -33,8 +33,8 @@ pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenQuestion, Prospect, Request
 pub use tokens::{
     Admission, Answer, Answered, Binding, Bindings, Boot, BoundBy, BoundItem, Claim, ClaimAnswer, ClaimTerms,
     Contender, Decision, Doubt, Expense, Expiring, FailedRows, Marker, Observed, Obstacle, OpenDoubts, Owner,
-    PastUpload, Question, Recovered, Seen, ServiceTime, Settlement, ShownVideo, Sight, Standing, Tally, TimeMark,
-    Watch, Witness,
+    PastUpload, Question, Recovered, Seen, ServiceTime, Settlement, ShownVideo, Sight, Standing, Tally,
+    TimeMark, Watch, Witness,
 };
 
 use crate::item::{ManifestRow, RowFault, UnixMillis, VideoNo};
@@ -106,6 +106,16 @@ impl Ledger {
     /// Opens a ledger that is there, without a key: for work that sends nothing. Blocks.
     pub fn open_offline(path: &Path, now: UnixMillis) -> Result<Self, LedgerError> {
         Ok(Self { queue: Queue::new(door::open_offline(path, now)?) })
+    }
+
+    /// Opens a ledger for a plan or a rehearsal, which nobody will miss: nothing is synced. Without an identity it must be
+    /// there, such as a copy. Blocks.
+    pub fn open_scratch(
+        path: &Path,
+        identity: Option<&Identity>,
+        now: UnixMillis,
+    ) -> Result<Self, LedgerError> {
+        Ok(Self { queue: Queue::new(door::open_scratch(path, identity, now)?) })
     }
 
     /// The latest moment the ledger knows of: no clock may be before it.
@@ -349,8 +359,7 @@ impl Ledger {
         since: UnixMillis,
         count_min: u32,
     ) -> Result<(Vec<PastUpload>, Vec<Expense>), LedgerError> {
-        let look =
-            move |store: &store::Store| Ok((store.past_uploads(since, count_min)?, store.expenses(since)?));
+        let look = move |store: &store::Store| store.past(since, count_min);
         self.queue.look(look).await
     }
 
@@ -405,8 +414,11 @@ impl Ledger {
 
     /// A read-only view that sees what is committed; for reports.
     pub async fn snapshot(&self) -> Result<Snapshot, LedgerError> {
-        let path = self.queue.look(|store| Ok(store.path().to_path_buf())).await?;
-        Snapshot::open(&path)
+        let look = |store: &store::Store| {
+            store.commit_what_was_put_off()?;
+            Ok(store.path().to_path_buf())
+        };
+        Snapshot::open(&self.queue.look(look).await?)
     }
 
     /// Closes the file and lets the next process in. Verbs called on other handles fail from now on.

@@ -171,11 +171,11 @@ fn run_group(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
     }
     let ran = store.transaction(|store| {
         for Job { work, .. } in group {
-            store.savepoint()?;
+            let undo = store.begin_job()?;
             let outcome = work(store);
             match outcome.kept {
-                Kept::Changes => store.release()?,
-                Kept::Nothing => store.undo()?,
+                Kept::Changes => store.keep_job(undo)?,
+                Kept::Nothing => store.undo_job(undo)?,
             }
             if is_planted(Bug::SendBeforeCommit) {
                 (outcome.tell)(Ok(()));

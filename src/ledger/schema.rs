@@ -11,11 +11,8 @@ use super::LedgerError;
 pub(super) const APPLICATION_ID: i32 = 0x7465_6c65;
 
 /// Every migration; the version of a file is how many it has seen.
-const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/1.sql"),
-    include_str!("migrations/2.sql"),
-    include_str!("migrations/3.sql"),
-];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql"), include_str!("migrations/3.sql")];
 
 /// The version this program writes.
 pub(super) fn version() -> i64 {
@@ -52,8 +49,7 @@ pub(super) fn migrate(connection: &mut Connection, found: i64) -> Result<(), Led
 
 /// What each version adds to a made-up file as its program left it, for the tests of the versions behind it.
 #[cfg(test)]
-pub(super) const SAMPLES: &[&str] =
-    &[
+pub(super) const SAMPLES: &[&str] = &[
     include_str!("migrations/1.sample.sql"),
     include_str!("migrations/2.sample.sql"),
     include_str!("migrations/3.sample.sql"),

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Row};
 
-use super::{FailedRows, ItemId, LedgerError, RunId, SourceId, Tally, check, schema, store};
+use super::{
+    Expense, FailedRows, ItemId, LedgerError, PastUpload, RunId, SourceId, Tally, check, schema, store,
+};
 use crate::{
     item::{ManifestRow, Problem, RowCounts, Submission, UnixMillis, VideoNo},
     lifecycle::State,
@@ -203,6 +205,13 @@ impl Snapshot {
         tally_by(&self.connection, sql, [run.0])
     }
 
+    /// How many of the items that `run` sent are in each state.
+    pub fn tally_of_sent(&self, run: RunId) -> Result<Tally, LedgerError> {
+        let sql = "SELECT item.state, count(*) FROM item WHERE id IN (SELECT item FROM attempt WHERE run = ?1) \
+                   GROUP BY item.state";
+        tally_by(&self.connection, sql, [run.0])
+    }
+
     /// The service the ledger belongs to.
     pub fn origin(&self) -> Result<String, LedgerError> {
         Ok(self.connection.query_row("SELECT origin FROM identity", [], |row| row.get(0))?)
@@ -264,6 +273,26 @@ impl Snapshot {
         use rusqlite::OptionalExtension as _;
         let sql = "SELECT value FROM memo WHERE name = ?1";
         Ok(self.connection.query_row(sql, [name], |row| row.get(0)).optional()?)
+    }
+
+    /// Uploads that may count after `since`, and at least the latest `count_min`; reads and foreign requests since then.
+    pub fn past(
+        &self,
+        since: UnixMillis,
+        count_min: u32,
+    ) -> Result<(Vec<PastUpload>, Vec<Expense>), LedgerError> {
+        Ok((
+            store::past_uploads(&self.connection, since, count_min)?,
+            store::expenses(&self.connection, since)?,
+        ))
+    }
+
+    /// A digest of everything that happened: any other state of the ledger has another.
+    pub fn digest(&self) -> Result<String, LedgerError> {
+        let sql = "SELECT coalesce((SELECT id || ':' || hex(chain) FROM event ORDER BY id DESC LIMIT 1), '') || '/' || \
+                   (SELECT count(*) FROM run) || '/' || coalesce((SELECT sum(count) FROM census), 0) || '/' || \
+                   coalesce((SELECT max(id) FROM expense WHERE run IS NULL), 0)";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
     /// How many of the items seen by `run` wait with a link that is dead at `at`.

@@ -71,17 +71,16 @@ async fn note_what_is_elsewhere<T: Transport>(
     }
     let mut served_at = None;
     for namespace in namespaces {
-        let Newest { videos, total, served_at: moment } = match listing::read_newest(doors, &namespace, PAGES_AFFORDABLE)
-            .await
-        {
-            Ok(read) => read,
-            Err(Incomplete { is_refused: true, .. }) => continue,
-            Err(Incomplete { cause, .. }) => {
-                let text = format!("{namespace}: not compared with the ledger before sending ({cause})");
-                doors.say(&Notice::Said { text });
-                continue;
-            }
-        };
+        let Newest { videos, total, served_at: moment } =
+            match listing::read_newest(doors, &namespace, PAGES_AFFORDABLE).await {
+                Ok(read) => read,
+                Err(Incomplete { is_refused: true, .. }) => continue,
+                Err(Incomplete { cause, .. }) => {
+                    let text = format!("{namespace}: not compared with the ledger before sending ({cause})");
+                    doors.say(&Notice::Said { text });
+                    continue;
+                }
+            };
         served_at = moment.or(served_at);
         if (videos.len() as u64) < total {
             let text = format!(

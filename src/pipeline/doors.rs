@@ -99,7 +99,7 @@ impl<T> Doors<T> {
         let hold = self.porter.hear_read(lane, &outcome);
         if let Some(hold) = hold.filter(|hold| hold.failures == FAILED_READS_SAID) {
             let why = format!("listings cannot be read ({fault}); trying again");
-            self.say(&Notice::Waiting { why, until: hold.until });
+            self.say(&Notice::Waiting { why, until: hold.until, how: None });
         }
         match fault {
             ReadFault::StopRun { reason, cause } => Some(Refusal { reason: *reason, cause: cause.clone() }),

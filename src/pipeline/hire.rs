@@ -46,7 +46,9 @@ pub fn past_of(uploads: &[PastUpload], expenses: &[Expense]) -> Vec<Past> {
         answered_at: upload.answered_at,
         counts_until: upload.counts_until,
         state: match upload.state {
-            AttemptState::Accepted | AttemptState::Superseded if upload.is_being_indexed => PastState::Indexing,
+            AttemptState::Accepted | AttemptState::Superseded if upload.is_being_indexed => {
+                PastState::Indexing
+            }
             AttemptState::Accepted | AttemptState::Superseded => PastState::Final,
             AttemptState::Refused => PastState::Refused,
             AttemptState::Sending
@@ -93,9 +95,9 @@ pub(super) async fn jump_by_service(
 ) -> Result<i64, LedgerError> {
     let (mark, last_moment) = ledger.time_before(run).await?;
     let Some(last_moment) = last_moment else { return Ok(0) };
-    let by_service = mark.zip(served_at).map(|(mark, served_at)| {
-        mark.ours.plus_ms(served_at.since_ms(mark.theirs_at_the_latest).max(0))
-    });
+    let by_service = mark
+        .zip(served_at)
+        .map(|(mark, served_at)| mark.ours.plus_ms(served_at.since_ms(mark.theirs_at_the_latest).max(0)));
     // whatever the service says, the last run did happen before this one
     let really = by_service.unwrap_or(last_moment).max(last_moment);
     Ok(now.since_ms(really).max(0))

@@ -120,10 +120,10 @@ async fn page<T: Transport>(doors: &Doors<T>, namespace: &str, number: u32) -> R
     let mut tries = 0;
     loop {
         // a ledger that takes nothing any more ends the run through whoever asks it next
-        let permit = doors.read_permit(Purpose::Doubt).await.map_err(|fault| Incomplete {
-            cause: fault.to_string(),
-            is_refused: true,
-        })?;
+        let permit = doors
+            .read_permit(Purpose::Doubt)
+            .await
+            .map_err(|fault| Incomplete { cause: fault.to_string(), is_refused: true })?;
         match doors.service.list_page(permit, namespace, number).await {
             Ok(page) => {
                 doors.learn_read(Lane::List);

@@ -82,8 +82,19 @@ pub struct RunPolicy {
     pub disk_free_min: u64,
     /// What to do with rows that failed before.
     pub failed: FailedRows,
+    /// What to do with what is accepted.
+    pub accepted: AcceptedItems,
     /// The namespace of rows that name none.
     pub namespace: String,
+}
+
+/// What a run does with accepted items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptedItems {
+    /// Looks at them until each is searchable or has failed.
+    Watch,
+    /// Leaves them to another run.
+    Leave,
 }
 
 /// What a run came to.
@@ -187,7 +198,7 @@ async fn run_stages<T: Transport>(
             ))),
             upload: Some(tokio::spawn(upload::upload(doors.clone(), plan))),
             doubt: Some(tokio::spawn(doubt::settle_doubts(doors.clone(), policy.doubts, first_look.clone()))),
-            poll: Some(tokio::spawn(poll::poll(doors.clone()))),
+            poll: (policy.accepted == AcceptedItems::Watch).then(|| tokio::spawn(poll::poll(doors.clone()))),
             reads_refused: None,
             ingested: ingest::Ingested::default(),
             sending_ended: None,
@@ -346,8 +357,8 @@ impl<T: Transport> Hall<'_, T> {
     }
 
     fn say_progress(&mut self, tally: &Tally, to_send: u64) {
-        let sent_by = (self.stages.ingest.is_none() && to_send > 0)
-            .then(|| self.outlook.look(&self.doors, to_send));
+        let sent_by =
+            (self.stages.ingest.is_none() && to_send > 0).then(|| self.outlook.look(&self.doors, to_send));
         self.doors.say(&Notice::Progress(progress_of(tally, sent_by)));
     }
 

@@ -82,8 +82,9 @@ impl Outlook {
         let now = doors.clock.now();
         let span = show_span(self.look(doors, pending).after_now(now));
         let limits = limits.upload_words();
-        let text =
-            format!("{pending} left to send at {limits}: about {span}; raise --rate if your account allows more");
+        let text = format!(
+            "{pending} left to send at {limits}: about {span}; raise --rate if your account allows more"
+        );
         doors.say(&Notice::Said { text });
         let dying = dying_links(doors, sources).await?;
         if dying.count > 0 {

@@ -75,7 +75,7 @@ pub async fn recover<T: Transport>(
         if pass == 2 && !quiet.is_zero() {
             let until = started_at.plus(quiet);
             let why = format!("a request may still be on its way; looking again in {}", show_span(quiet));
-            doors.say(&Notice::Waiting { why, until });
+            doors.say(&Notice::Waiting { why, until, how: None });
             doors.clock.sleep_until(until).await;
         }
         match look(doors, run).await? {

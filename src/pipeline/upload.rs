@@ -30,6 +30,8 @@ const OFFLINE_MAX: Duration = Duration::from_mins(15);
 
 /// A wait of the quota that is shorter is part of an even pace, and not worth a word.
 const WAIT_SAID_MIN: Duration = Duration::from_secs(90);
+const HOW_TO_LEAVE: &str =
+    "Ctrl-C ends the run, and the same command goes on; with --quota-exit it ends by itself";
 
 /// So many rows refused in a row with the same words, and none accepted in between, stop the run.
 const SAME_REFUSALS_MAX: u32 = 20;
@@ -185,9 +187,9 @@ impl<T: Transport> Uploading<T> {
         // a hold was said when it began
         let is_held = matches!(delay.why, Why::Held(_));
         if !is_held && wait >= WAIT_SAID_MIN && self.wait_said_until.is_none_or(|said| delay.until > said) {
+            let how = self.wait_said_until.is_none().then_some(HOW_TO_LEAVE);
             self.wait_said_until = Some(delay.until);
-            let how = "Ctrl-C ends the run, and the same command goes on; with --quota-exit it ends by itself";
-            self.doors.say(&Notice::Waiting { why: format!("{why} ({how})"), until: delay.until });
+            self.doors.say(&Notice::Waiting { why, until: delay.until, how });
         }
         None
     }
@@ -258,7 +260,7 @@ impl<T: Transport> Uploading<T> {
         };
         if self.announced != obstacle {
             self.announced = obstacle;
-            self.doors.say(&Notice::Waiting { why, until });
+            self.doors.say(&Notice::Waiting { why, until, how: None });
         }
         self.wait_until(Some(until), changed).await
     }
@@ -467,7 +469,7 @@ fn announce<T>(doors: &Doors<T>, claim: &Claim, verdict: &Verdict, hold: Option<
         | Verdict::StopRun { .. }
         | Verdict::InDoubt { .. } => None,
     };
-    doors.say(&Notice::Waiting { why: hold_words(&hold, cause), until: hold.until });
+    doors.say(&Notice::Waiting { why: hold_words(&hold, cause), until: hold.until, how: None });
 }
 
 fn hold_words(hold: &Hold, cause: Option<&str>) -> String {

@@ -245,10 +245,12 @@ impl Gate {
         for (cap, window) in &self.caps {
             let count = cap.count().unwrap_or(u32::MAX);
             let free_at = self.log.free_at(*window, count, now);
-            delays.extend(free_at.map(|until| Delay { until, why: Why::Cap { cap: *cap, is_learned: false } }));
+            delays
+                .extend(free_at.map(|until| Delay { until, why: Why::Cap { cap: *cap, is_learned: false } }));
         }
         for (cap, window) in &self.watched {
-            let Some(known) = self.lessons.caps.iter_mut().find(|known| known.span_ms == cap.span_ms()) else {
+            let Some(known) = self.lessons.caps.iter_mut().find(|known| known.span_ms == cap.span_ms())
+            else {
                 continue;
             };
             let before = known.ceiling();
@@ -304,7 +306,12 @@ impl Gate {
     }
 
     /// An upload leaves at `now`, claimed at `claimed_at`, as request `key`; it may be accepted until `until`.
-    pub fn depart(&mut self, slot: i64, key: i64, (claimed_at, now, until): (UnixMillis, UnixMillis, UnixMillis)) {
+    pub fn depart(
+        &mut self,
+        slot: i64,
+        key: i64,
+        (claimed_at, now, until): (UnixMillis, UnixMillis, UnixMillis),
+    ) {
         for pace in self.paces_of(Lane::Upload) {
             pace.moved(slot, key, now);
         }
@@ -405,7 +412,8 @@ impl Gate {
             }
         };
         let is_spent = self.refused_at.len() == REFUSALS_PER_HOUR;
-        let spent = is_spent.then_some(News::RefusalsSpent(u32::try_from(REFUSALS_PER_HOUR).unwrap_or(u32::MAX)));
+        let spent =
+            is_spent.then_some(News::RefusalsSpent(u32::try_from(REFUSALS_PER_HOUR).unwrap_or(u32::MAX)));
         Heard { hold, news: news.or(spent) }
     }
 
@@ -578,7 +586,6 @@ fn delay_of_paces(
     stretch: Stretch,
     margin: impl Fn(i64) -> i64,
 ) -> Option<Delay> {
-    let free_at =
-        |pace: &Pace| pace.free_at(now, stretch, margin(pace.rate().limit().span_ms()));
+    let free_at = |pace: &Pace| pace.free_at(now, stretch, margin(pace.rate().limit().span_ms()));
     paces.iter().filter_map(free_at).max().map(|until| Delay { until, why: Why::Spacing })
 }

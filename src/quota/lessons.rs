@@ -31,7 +31,13 @@ pub struct Lessons {
 
 impl Default for Lessons {
     fn default() -> Self {
-        Self { jitter: Jitter::default(), start_lag_ms: None, stretch_permille: 1000, clean_calls: 0, caps: Vec::new() }
+        Self {
+            jitter: Jitter::default(),
+            start_lag_ms: None,
+            stretch_permille: 1000,
+            clean_calls: 0,
+            caps: Vec::new(),
+        }
     }
 }
 

@@ -392,6 +392,13 @@ impl Porter {
         status::forecast(&mut self.inner().gate, now)
     }
 
+    /// The slots to come if there were no rate, only caps: for rates that somebody thinks of.
+    #[must_use]
+    pub fn forecast_of_caps(&self) -> Forecast {
+        let now = self.clock.now();
+        status::forecast_of_caps(&mut self.inner().gate, now)
+    }
+
     /// Every limit as it stands.
     #[must_use]
     pub fn status(&self) -> QuotaStatus {

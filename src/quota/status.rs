@@ -56,7 +56,10 @@ pub(super) fn status(gate: &mut Gate, now: UnixMillis) -> QuotaStatus {
                 counts: "requests",
                 used: used.min(count),
                 free: Some(count.saturating_sub(used)),
-                next_slot_at: gate.delay_of_lane(*lane, now).map(|delay| delay.until).filter(|_| used >= count),
+                next_slot_at: gate
+                    .delay_of_lane(*lane, now)
+                    .map(|delay| delay.until)
+                    .filter(|_| used >= count),
                 learned: None,
             });
         }
@@ -112,6 +115,15 @@ pub(super) fn forecast(gate: &mut Gate, now: UnixMillis) -> Forecast {
             forecast = forecast.with_spacing(rate.limit().interval());
         }
     }
+    with_caps(forecast, gate, now)
+}
+
+/// The slots to come if there were no rate.
+pub(super) fn forecast_of_caps(gate: &mut Gate, now: UnixMillis) -> Forecast {
+    with_caps(Forecast::from(now), gate, now)
+}
+
+fn with_caps(mut forecast: Forecast, gate: &mut Gate, now: UnixMillis) -> Forecast {
     for in_use in gate.caps_in_use(now) {
         let Some(count) = in_use.count else { continue };
         // what is being indexed leaves sooner than the span, by how much is not known

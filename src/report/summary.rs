@@ -332,7 +332,8 @@ pub fn exit_code(
         Ending::WaitOver => (ExitCode::Temporary, again(format!("the time to wait is over; {open}"))),
         Ending::TimeUp => (ExitCode::TimeUp, again(format!("the time given with --for is over; {open}"))),
         Ending::QuotaPaused { why } => {
-            let next = "give the same command again when next_run_at has come; it goes on where this run stopped";
+            let next =
+                "give the same command again when next_run_at has come; it goes on where this run stopped";
             (ExitCode::QuotaPaused, (format!("{why}; {open}"), Some(next.to_owned())))
         }
         Ending::RowsMax => (ExitCode::BudgetReached, again(format!("--max-rows is reached; {open}"))),
@@ -361,7 +362,9 @@ pub fn exit_code(
             (ExitCode::Temporary, (reason, Some(next.to_owned())))
         }
         Ending::NotWaited if items.in_doubt + items.counted > 0 => (ExitCode::Temporary, again(open)),
-        Ending::NotWaited | Ending::Settled if expired > 0 && items.pending == expired && items.asked == 0 => {
+        Ending::NotWaited | Ending::Settled
+            if expired > 0 && items.pending == expired && items.asked == 0 =>
+        {
             let reason = format!("{expired} links expired before it was their turn; {open}");
             let next = "sign them anew (unfinished.csv names them) and import them; a link signed anew is the same video";
             (ExitCode::SomeFailed, (reason, Some(next.to_owned())))

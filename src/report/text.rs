@@ -18,9 +18,9 @@ pub fn show_summary(summary: &Summary) -> String {
             (rows.added, "new"),
             (rows.known, "known from earlier"),
             (rows.updated, "took new content"),
-            (rows.drifted, "differ from what was sent (drifted.csv)"),
-            (rows.duplicates, "duplicates of another row (duplicates.csv)"),
-            (rows.rejected, "cannot be sent (rejects.csv)"),
+            (rows.drifted, "differ from what was sent"),
+            (rows.duplicates, "duplicates of another row"),
+            (rows.rejected, "cannot be sent"),
         ];
         push_lines(&mut text, &lines);
     }

@@ -2,8 +2,8 @@
 
 use super::{
     meter::{CapMeter, RateMeter},
+    policy::Policy,
     video::Video,
-    world::Policy,
 };
 use crate::{item::UnixMillis, limit::Limit};
 

@@ -52,7 +52,8 @@ impl RateMeter {
         let since = match self.limiter {
             Limiter::Sliding => now.plus_ms(-self.limit.span_ms()),
             Limiter::Spacing => {
-                let interval = i64::try_from(self.limit.interval().as_micros().div_ceil(1000)).unwrap_or(i64::MAX);
+                let interval =
+                    i64::try_from(self.limit.interval().as_micros().div_ceil(1000)).unwrap_or(i64::MAX);
                 return self.arrivals.back().is_none_or(|last| now.since_ms(*last) >= interval);
             }
             Limiter::Fixed => UnixMillis(now.0 - now.0.rem_euclid(self.limit.span_ms()) - 1),

@@ -14,6 +14,7 @@ mod direct;
 mod faults;
 mod form;
 mod meter;
+mod policy;
 mod reads;
 mod server;
 mod video;
@@ -21,7 +22,8 @@ mod world;
 
 pub use direct::Direct;
 pub use faults::{Fault, Faults, ReadFault};
+pub use meter::{CapCounts, CapMeter, Limiter, RateMeter};
+pub use policy::{ListOrder, Noted, Policy};
 pub use server::{SandboxServer, serve};
 pub use video::Video;
-pub use meter::{CapCounts, CapMeter, Limiter, RateMeter};
-pub use world::{Arrival, ListOrder, Noted, Policy, Stats, World, WorldError};
+pub use world::{Arrival, Stats, World, WorldError};

@@ -8,8 +8,9 @@ use super::{
     answers::{accept, refuse},
     faults::ReadFault,
     form::{self, ListQuery},
+    policy::{ListOrder, Policy},
     video::Video,
-    world::{Arrival, ListOrder, Policy, Sight, State},
+    world::{Arrival, Sight, State},
 };
 use crate::item::UnixMillis;
 

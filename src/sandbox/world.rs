@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use super::{
     account::Account,
     answers::{accept, page, refuse},
-    faults::{Fault, Faults, ReadFault},
+    faults::{Fault, ReadFault},
     form::{self, UploadForm},
-    meter::{CapCounts, Limiter},
+    policy::{Noted, Policy},
     reads::{list, metadata},
     video::{self, Video},
 };
@@ -28,109 +28,6 @@ use crate::{
     limit::Limit,
     service::transport::{Method, Reply},
 };
-
-/// How the modelled service behaves.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// Uploads per account, over any trailing span; none for no limit.
-    pub upload_rate: Option<Limit>,
-    /// The rolling caps.
-    pub caps: Vec<Limit>,
-    /// What the caps count.
-    pub cap_counts: CapCounts,
-    /// How rates are counted.
-    pub limiter: Limiter,
-    /// Reads per account.
-    pub read_rate: Option<Limit>,
-    /// Requests of any kind per account.
-    pub total_rate: Option<Limit>,
-    /// How long a request, and its answer, is on the way.
-    pub way: RangeInclusive<Duration>,
-    /// At which part of the time until its answer an upload is accepted, 0.0 to 1.0.
-    pub accepted_at_part: RangeInclusive<f64>,
-    /// Which moment the service notes of an upload.
-    pub noted: Noted,
-    /// Credits of each account, one an upload; none for plenty.
-    pub credits: Option<u64>,
-    /// How long an upload takes from its arrival to its answer.
-    pub answer_delay: RangeInclusive<Duration>,
-    /// How long indexing takes.
-    pub index_delay: RangeInclusive<Duration>,
-    /// The share of videos whose indexing fails.
-    pub fail_share: f64,
-    /// How long a new video stays invisible to listings.
-    pub visibility_lag: Duration,
-    /// In which order listings show.
-    pub order: ListOrder,
-    /// What goes wrong with uploads.
-    pub faults: Faults,
-    /// What goes wrong with certain uploads, by their number from 1.
-    pub faults_at: Vec<(u64, Fault)>,
-    /// How much later a late video is taken, at most.
-    pub lateness_max: Duration,
-    /// The share of listings that something goes wrong with, 0.0 to 1.0.
-    pub read_fault_share: f64,
-    /// What goes wrong with listings, each as likely as the others.
-    pub read_faults: Vec<ReadFault>,
-    /// The share of videos that listings never show, though `get_metadata` does.
-    pub unlisted_share: f64,
-    /// How far the service's clock is ahead of the true time, in milliseconds; may be negative.
-    pub clock_ahead_ms: i64,
-    /// Sent along with refusals for now.
-    pub retry_after: Option<Duration>,
-    /// Sows the dice.
-    pub seed: u64,
-}
-
-/// Which moment a service notes of an upload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Noted {
-    /// When it arrived.
-    Arrival,
-    /// When it was accepted.
-    Acceptance,
-}
-
-/// In which order listings show videos.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListOrder {
-    /// Newest first, as every documented sample.
-    NewestFirst,
-    /// Oldest first.
-    OldestFirst,
-}
-
-impl Default for Policy {
-    /// A kind service: no limits, quick answers, indexing in seconds.
-    fn default() -> Self {
-        Self {
-            upload_rate: None,
-            caps: Vec::new(),
-            cap_counts: CapCounts::Accepted,
-            limiter: Limiter::Sliding,
-            read_rate: None,
-            total_rate: None,
-            way: Duration::ZERO..=Duration::ZERO,
-            accepted_at_part: 0.5..=0.5,
-            noted: Noted::Acceptance,
-            credits: None,
-            answer_delay: Duration::from_millis(20)..=Duration::from_millis(80),
-            index_delay: Duration::from_secs(2)..=Duration::from_secs(6),
-            fail_share: 0.0,
-            visibility_lag: Duration::ZERO,
-            order: ListOrder::NewestFirst,
-            faults: Faults::none(),
-            faults_at: Vec::new(),
-            lateness_max: Duration::from_mins(1),
-            read_fault_share: 0.0,
-            read_faults: ReadFault::ALL.to_vec(),
-            unlisted_share: 0.0,
-            clock_ahead_ms: 0,
-            retry_after: None,
-            seed: 1,
-        }
-    }
-}
 
 /// Why a world's record cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -449,7 +346,11 @@ impl World {
         if state.refuses(&form.url) {
             return (refuse("0001", "url is invalid"), delay);
         }
-        if self.policy.credits.is_some_and(|credits| state.account(&self.policy, &arrival.key).spent >= credits) {
+        if self
+            .policy
+            .credits
+            .is_some_and(|credits| state.account(&self.policy, &arrival.key).spent >= credits)
+        {
             return (refuse("0402", "You don't have enough points."), delay);
         }
         let number = state.stats.uploads;

@@ -45,15 +45,24 @@ impl Http {
     ///
     /// Plain http is refused by the caller for anything but loopback; https is enforced here for the rest.
     pub fn new(origin: &url::Url, key: &SecretString) -> Result<Self, HttpSetupError> {
+        Self::patient(origin, key, EXCHANGE_MAX)
+    }
+
+    /// The same, with so much patience for a whole request.
+    pub fn patient(
+        origin: &url::Url,
+        key: &SecretString,
+        exchange_max: Duration,
+    ) -> Result<Self, HttpSetupError> {
         let mut authorization =
             HeaderValue::from_str(key.expose_secret()).map_err(|_| HttpSetupError::Key)?;
         authorization.set_sensitive(true);
         let base = format!("{}{API_PATH}", origin.as_str().trim_end_matches('/'));
-        Ok(Self { client: client(origin)?, base, authorization, key: key.clone() })
+        Ok(Self { client: client(origin, exchange_max)?, base, authorization, key: key.clone() })
     }
 }
 
-fn client(origin: &url::Url) -> Result<Client, HttpSetupError> {
+fn client(origin: &url::Url, exchange_max: Duration) -> Result<Client, HttpSetupError> {
     // a second installation is refused, which is as good
     let _ = rustls::crypto::ring::default_provider().install_default();
     let is_plain = origin.scheme() == "http";
@@ -64,8 +73,8 @@ fn client(origin: &url::Url) -> Result<Client, HttpSetupError> {
             .retry(reqwest::retry::never())
             .pool_idle_timeout(IDLE_MAX)
             .connect_timeout(CONNECT_MAX)
-            .timeout(EXCHANGE_MAX)
-            .tcp_user_timeout(EXCHANGE_MAX)
+            .timeout(exchange_max)
+            .tcp_user_timeout(exchange_max)
             .tcp_nodelay(true)
             .user_agent(concat!("telecine/", env!("CARGO_PKG_VERSION")));
         if is_plain { builder.no_proxy().tls_certs_only([]) } else { builder.https_only(true) }

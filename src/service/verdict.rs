@@ -304,10 +304,7 @@ pub(super) fn of_read<V>(
 fn retry_after(reply: &Reply) -> Option<String> {
     let text = reply.retry_after.as_ref()?;
     let moments = wire::parse_date(text).zip(reply.date.as_deref().and_then(wire::parse_date));
-    Some(moments.map_or_else(
-        || text.clone(),
-        |(until, now)| (until.since_ms(now).max(0) / 1000).to_string(),
-    ))
+    Some(moments.map_or_else(|| text.clone(), |(until, now)| (until.since_ms(now).max(0) / 1000).to_string()))
 }
 
 /// The answer for a reader: status, code and message, or the beginning of what came instead.

@@ -51,9 +51,11 @@ impl Store {
         if terms.uploads_max.is_some_and(|uploads_max| uploads >= uploads_max) {
             return Ok(Err(Obstacle::BudgetSpent { uploads }));
         }
-        let free = self.disk_free();
-        if free < terms.disk_free_min {
-            return Ok(Err(Obstacle::DiskLow { free }));
+        if terms.disk_free_min > 0 {
+            let free = self.disk_free();
+            if free < terms.disk_free_min {
+                return Ok(Err(Obstacle::DiskLow { free }));
+            }
         }
         if self.sent_elsewhere(next.1.key().0)?.is_some() {
             return Ok(Err(Obstacle::SentElsewhere { item: next.0 }));
@@ -84,9 +86,11 @@ impl Store {
                      AND (expires_at IS NULL OR expires_at > ?2) ORDER BY id LIMIT 1";
                 match urgent {
                     Some(urgent) => Some(urgent),
-                    None => {
-                        self.connection.prepare_cached(first)?.query_row((source.0, alive_at.0), read).optional()?
-                    }
+                    None => self
+                        .connection
+                        .prepare_cached(first)?
+                        .query_row((source.0, alive_at.0), read)
+                        .optional()?,
                 }
             } else {
                 // while a changed file is being read, only what was seen in it is known to be wanted

@@ -4,8 +4,8 @@ use super::{Store, moment, state_of, submission_of, video_no_of};
 use crate::{
     item::{UnixMillis, VideoNo},
     ledger::{
-        AttemptId, Contender, Doubt, Expiring, ItemId, LedgerError, Observed, RunId, Seen, ServiceTime, Settlement,
-        Sight, SourceId, Tally, Watch, Witness,
+        AttemptId, Contender, Doubt, Expiring, ItemId, LedgerError, Observed, RunId, Seen, ServiceTime,
+        Settlement, Sight, SourceId, Tally, Watch, Witness,
     },
     lifecycle::{Event, State},
     retry,

@@ -9,6 +9,7 @@ mod quota;
 mod runs;
 mod settle;
 
+pub(super) use quota::{expenses, past_uploads};
 pub(super) use settle::Entry;
 
 use std::{fs::File, path::PathBuf};
@@ -29,7 +30,30 @@ pub(super) struct Store {
     /// Held, not used: closing it lets the next process in.
     _lock: File,
     high_water: Option<HighWater>,
+    commits: Commits,
 }
+
+/// When changes reach the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Commits {
+    /// With every transaction.
+    AtOnce,
+    /// After so many transactions, or when somebody wants to look; so many were put off.
+    PutOff(u32),
+}
+
+/// What a job may be undone to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Undo {
+    /// A savepoint of SQLite's.
+    Savepoint,
+    /// Nothing: a ledger that nobody will miss breaks instead, if the job changed anything; so many changes were made
+    /// before it. Savepoints would cost such a ledger half its time.
+    Never(u64),
+}
+
+/// Transactions of a ledger that nobody will miss are put off up to so many.
+const PUT_OFF_MAX: u32 = 2_000;
 
 /// What opening puts together.
 pub(super) struct StoreParts {
@@ -43,7 +67,7 @@ pub(super) struct StoreParts {
 impl Store {
     pub(super) fn new(parts: StoreParts) -> Self {
         let StoreParts { connection, secret, path, lock, high_water } = parts;
-        Self { connection, secret, path, _lock: lock, high_water }
+        Self { connection, secret, path, _lock: lock, high_water, commits: Commits::AtOnce }
     }
 
     /// A ledger behind its high-water mark was restored from an older copy.
@@ -71,6 +95,19 @@ impl Store {
         }
     }
 
+    /// From now on nothing is synced, and commits are put off; for ledgers that nobody will miss.
+    pub(super) fn let_go_of_durability(&mut self) -> Result<(), LedgerError> {
+        self.commits = Commits::PutOff(0);
+        self.connection.pragma_update(None, "temp_store", "MEMORY")?;
+        Ok(self.connection.pragma_update(None, "synchronous", "OFF")?)
+    }
+
+    /// Brings what was put off into the file, so that another connection sees it.
+    pub(super) fn commit_what_was_put_off(&self) -> Result<(), LedgerError> {
+        let is_open = self.commits != Commits::AtOnce && !self.connection.is_autocommit();
+        if is_open { self.batch("COMMIT") } else { Ok(()) }
+    }
+
     pub(super) fn path(&self) -> &std::path::Path {
         &self.path
     }
@@ -87,6 +124,15 @@ impl Store {
         &mut self,
         work: impl FnOnce(&Self) -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
+        if let Commits::PutOff(count) = self.commits {
+            if self.connection.is_autocommit() {
+                self.batch("BEGIN IMMEDIATE")?;
+            }
+            work(self)?;
+            let is_due = count >= PUT_OFF_MAX;
+            self.commits = Commits::PutOff(if is_due { 0 } else { count + 1 });
+            return if is_due { self.batch("COMMIT") } else { Ok(()) };
+        }
         self.batch("BEGIN IMMEDIATE")?;
         let ended = work(self).and_then(|()| self.batch("COMMIT"));
         if ended.is_err() && !self.connection.is_autocommit() {
@@ -98,21 +144,36 @@ impl Store {
 
     /// Runs `look` on the ledger as of one moment; it must change nothing.
     pub(super) fn view(&mut self, look: impl FnOnce(&Self)) -> Result<(), LedgerError> {
+        if !self.connection.is_autocommit() {
+            // what was put off is to be seen
+            look(self);
+            return Ok(());
+        }
         self.batch("BEGIN")?;
         look(self);
         self.batch("COMMIT")
     }
 
-    pub(super) fn savepoint(&self) -> Result<(), LedgerError> {
-        self.batch("SAVEPOINT job")
+    pub(super) fn begin_job(&self) -> Result<Undo, LedgerError> {
+        match self.commits {
+            Commits::AtOnce => self.batch("SAVEPOINT job").map(|()| Undo::Savepoint),
+            Commits::PutOff(_) => Ok(Undo::Never(self.connection.total_changes())),
+        }
     }
 
-    pub(super) fn release(&self) -> Result<(), LedgerError> {
-        self.batch("RELEASE job")
+    pub(super) fn keep_job(&self, undo: Undo) -> Result<(), LedgerError> {
+        match undo {
+            Undo::Savepoint => self.batch("RELEASE job"),
+            Undo::Never(_) => Ok(()),
+        }
     }
 
-    pub(super) fn undo(&self) -> Result<(), LedgerError> {
-        self.batch("ROLLBACK TO job").and_then(|()| self.release())
+    pub(super) fn undo_job(&self, undo: Undo) -> Result<(), LedgerError> {
+        match undo {
+            Undo::Savepoint => self.batch("ROLLBACK TO job").and_then(|()| self.keep_job(undo)),
+            Undo::Never(changes) if changes == self.connection.total_changes() => Ok(()),
+            Undo::Never(_) => Err(impossible("a job of a scratch ledger had to be undone".to_owned())),
+        }
     }
 
     /// Reads a setting back, as SQLite has it.

@@ -1,5 +1,7 @@
 //! What the quota is derived from: every request that may still count, and what was learned.
 
+use rusqlite::Connection;
+
 use super::{Store, impossible};
 use crate::{
     item::UnixMillis,
@@ -14,15 +16,14 @@ const EXPENSES_KEPT_MS: i64 = 2 * 24 * 3_600_000;
 /// Answers among which the one is sought that dates the service's clock best.
 const TIME_SAMPLES: i64 = 50;
 
-impl Store {
-    /// Uploads that may count after `since`, and at least the latest `count_min`, oldest first. Moments of earlier runs are
-    /// put forward by how far the wall clock jumped since.
-    pub(in crate::ledger) fn past_uploads(
-        &self,
-        since: UnixMillis,
-        count_min: u32,
-    ) -> Result<Vec<PastUpload>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
+/// Uploads that may count after `since`, and at least the latest `count_min`, oldest first. Moments of earlier runs are
+/// put forward by how far the wall clock jumped since.
+pub(in crate::ledger) fn past_uploads(
+    connection: &Connection,
+    since: UnixMillis,
+    count_min: u32,
+) -> Result<Vec<PastUpload>, LedgerError> {
+    let mut statement = connection.prepare_cached(
             "WITH jumped AS (SELECT run.id, (SELECT coalesce(sum(later.jump_ms), 0) FROM run later WHERE later.id > run.id) \
                              AS by_ms FROM run) \
              SELECT attempt.id, attempt.sent_at, attempt.send_before, attempt.answered_at, attempt.counts_until, attempt.state, \
@@ -32,46 +33,58 @@ impl Store {
                  UNION SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2)) \
              ORDER BY attempt.id",
         )?;
-        let mut rows = statement.query((since.0, count_min))?;
-        let mut past = Vec::new();
-        while let Some(row) = rows.next()? {
-            let word: String = row.get("state")?;
-            let state = AttemptState::from_word(&word)
-                .ok_or_else(|| impossible(format!("the state {word:?} of an attempt")))?;
-            let id: i64 = row.get("id")?;
-            let is_latest = row.get::<_, Option<i64>>("latest")? == Some(id);
-            let by_ms: i64 = row.get("by_ms")?;
-            let moment = |column: &str| -> Result<Option<UnixMillis>, LedgerError> {
-                Ok(row.get::<_, Option<i64>>(column)?.map(|at| UnixMillis(at).plus_ms(by_ms)))
-            };
-            past.push(PastUpload {
-                attempt: AttemptId(id),
-                sent_at: moment("sent_at")?.unwrap_or_default(),
-                send_before: moment("send_before")?.unwrap_or_default(),
-                answered_at: moment("answered_at")?,
-                counts_until: moment("counts_until")?,
-                state,
-                is_being_indexed: is_latest && row.get::<_, String>("item_state")? == State::Accepted.word(),
-            });
-        }
-        Ok(past)
+    let mut rows = statement.query((since.0, count_min))?;
+    let mut past = Vec::new();
+    while let Some(row) = rows.next()? {
+        let word: String = row.get("state")?;
+        let state = AttemptState::from_word(&word)
+            .ok_or_else(|| impossible(format!("the state {word:?} of an attempt")))?;
+        let id: i64 = row.get("id")?;
+        let is_latest = row.get::<_, Option<i64>>("latest")? == Some(id);
+        let by_ms: i64 = row.get("by_ms")?;
+        let moment = |column: &str| -> Result<Option<UnixMillis>, LedgerError> {
+            Ok(row.get::<_, Option<i64>>(column)?.map(|at| UnixMillis(at).plus_ms(by_ms)))
+        };
+        past.push(PastUpload {
+            attempt: AttemptId(id),
+            sent_at: moment("sent_at")?.unwrap_or_default(),
+            send_before: moment("send_before")?.unwrap_or_default(),
+            answered_at: moment("answered_at")?,
+            counts_until: moment("counts_until")?,
+            state,
+            is_being_indexed: is_latest && row.get::<_, String>("item_state")? == State::Accepted.word(),
+        });
     }
+    Ok(past)
+}
 
-    /// Reads of ours and requests of others since `since`, oldest first.
-    pub(in crate::ledger) fn expenses(&self, since: UnixMillis) -> Result<Vec<Expense>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
+/// Reads of ours and requests of others since `since`, oldest first.
+pub(in crate::ledger) fn expenses(
+    connection: &Connection,
+    since: UnixMillis,
+) -> Result<Vec<Expense>, LedgerError> {
+    let mut statement = connection.prepare_cached(
             "SELECT lane, at, count, note, (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE run.id > expense.run) AS by_ms \
              FROM expense WHERE at > ?1 ORDER BY id",
         )?;
-        let rows = statement.query_map([since.0], |row| {
-            Ok(Expense {
-                lane: row.get("lane")?,
-                at: UnixMillis(row.get("at")?).plus_ms(row.get("by_ms")?),
-                count: row.get("count")?,
-                note: row.get("note")?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    let rows = statement.query_map([since.0], |row| {
+        Ok(Expense {
+            lane: row.get("lane")?,
+            at: UnixMillis(row.get("at")?).plus_ms(row.get("by_ms")?),
+            count: row.get("count")?,
+            note: row.get("note")?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+impl Store {
+    pub(in crate::ledger) fn past(
+        &self,
+        since: UnixMillis,
+        count_min: u32,
+    ) -> Result<(Vec<PastUpload>, Vec<Expense>), LedgerError> {
+        Ok((past_uploads(&self.connection, since, count_min)?, expenses(&self.connection, since)?))
     }
 
     /// Writes down requests of others.
@@ -167,7 +180,10 @@ impl Store {
     }
 
     /// When the run before this one was last known to live.
-    pub(in crate::ledger) fn last_moment_before(&self, run: RunId) -> Result<Option<UnixMillis>, LedgerError> {
+    pub(in crate::ledger) fn last_moment_before(
+        &self,
+        run: RunId,
+    ) -> Result<Option<UnixMillis>, LedgerError> {
         let latest: Option<i64> = self.find(
             "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run WHERE id < ?1 \
              UNION ALL SELECT max(sent_at) FROM (SELECT sent_at FROM attempt WHERE run < ?1 ORDER BY id DESC LIMIT 1))",

@@ -19,10 +19,7 @@ use telecine::{
     service::{Service, Verdict, http::Http},
 };
 
-use crate::{
-    support::Theatre,
-    tally::Part,
-};
+use crate::{support::Theatre, tally::Part};
 
 const ROWS: usize = 6;
 /// The first, a middle and the last upload.

@@ -66,7 +66,18 @@ pub(super) fn play(binary: &Path, seconds: u64) -> Result<Tried, String> {
     let imported = Command::new(&binary)
         .current_dir(folder.path())
         .env("MEMORIES_API_KEY", "any")
-        .args(["import", "m.csv", "--api-url", &address, "--ledger", "l.db", "--rate", "20/s", "--no-wait", "--json"])
+        .args([
+            "import",
+            "m.csv",
+            "--api-url",
+            &address,
+            "--ledger",
+            "l.db",
+            "--rate",
+            "20/s",
+            "--no-wait",
+            "--json",
+        ])
         .args(["--for", &format!("{}s", seconds + 3)])
         .output();
     let ended = sandbox.kill().and_then(|()| sandbox.wait());

@@ -4,8 +4,8 @@
 use telecine::{item::UnixMillis, quota::Limits};
 
 use super::{
-    limit,
     life::{Answers, Life, Way},
+    limit,
     server::{Kind, Server},
     side_by_side,
 };
@@ -45,11 +45,8 @@ fn schedule(seed: u64) -> Seen {
             ..Limits::default()
         };
         // what is spread out or sent at once keeps a count in any span; a distance is demanded of single ones only
-        let kinds: &[Kind] = if rate.starts_with("1/") {
-            &Kind::ALL
-        } else {
-            &[Kind::SlidingLog, Kind::Acceptances]
-        };
+        let kinds: &[Kind] =
+            if rate.starts_with("1/") { &Kind::ALL } else { &[Kind::SlidingLog, Kind::Acceptances] };
         let kind = kinds[dice.usize(0..kinds.len())];
         let reply_max = [200, 5_000, 30_000][dice.usize(0..3)];
         let server = Server::new(kind, counted.upload[0].limit(), cap.map(limit), 20..=reply_max);
@@ -61,9 +58,8 @@ fn schedule(seed: u64) -> Seen {
             answers: Answers::Lost,
         };
         let mut life = Life::new(counted, way, server, FROM, dice.u64(..));
-        life.steps_ms = (0..20)
-            .map(|_| [0, 0, 0, 7_200_000, 90_000, 3_000, -600_000][dice.usize(0..7)])
-            .collect();
+        life.steps_ms =
+            (0..20).map(|_| [0, 0, 0, 7_200_000, 90_000, 3_000, -600_000][dice.usize(0..7)]).collect();
         let steps = life.steps_ms.len();
         life.play_until(FROM.plus_ms(span_ms));
         seen.accepted += life.seen.accepted;
