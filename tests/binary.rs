@@ -6,107 +6,14 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     sync::mpsc,
 };
 
-const CANARY: &str = "sk-mavi-canary-7f3a";
+#[path = "support/stage.rs"]
+mod stage;
 
-/// A folder of its own, and the binary in it.
-struct Stage {
-    folder: tempfile::TempDir,
-}
-
-impl Stage {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        fs::write(self.path(name), text).unwrap();
-        name.to_owned()
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_telecine"));
-        command.current_dir(self.folder.path()).args(args).env_clear().env("MEMORIES_API_KEY", CANARY);
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> (i32, String, String) {
-        said(&self.command(args).output().unwrap())
-    }
-
-    /// The only report folder there is, or the latest.
-    fn report(&self, below: &str) -> PathBuf {
-        let mut runs: Vec<PathBuf> =
-            fs::read_dir(self.path(below)).unwrap().map(|entry| entry.unwrap().path()).collect();
-        runs.sort_by_key(|path| fs::metadata(path).unwrap().modified().unwrap());
-        runs.pop().unwrap()
-    }
-}
-
-fn said(output: &Output) -> (i32, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
-}
-
-/// A sandbox in a process of its own; ends with the test.
-struct Sandbox {
-    process: Child,
-    url: String,
-    record: PathBuf,
-}
-
-impl Sandbox {
-    fn start(stage: &Stage, args: &[&str]) -> Self {
-        let record = stage.path("record.jsonl");
-        let mut process = stage
-            .command(&[
-                "sandbox",
-                "--listen",
-                "127.0.0.1:0",
-                "--record",
-                "record.jsonl",
-                "--index-delay",
-                "1s",
-            ])
-            .args(args)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().rsplit(' ').next().unwrap().to_owned();
-        Self { process, url, record }
-    }
-
-    /// How often each URL was taken.
-    fn taken(&self) -> BTreeMap<String, usize> {
-        let mut taken = BTreeMap::new();
-        for line in fs::read_to_string(&self.record).unwrap().lines() {
-            let video: serde_json::Value = serde_json::from_str(line).unwrap();
-            *taken.entry(video["url"].as_str().unwrap().to_owned()).or_default() += 1;
-        }
-        taken
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
-    }
-}
-
-fn rows(count: usize) -> String {
-    (0..count)
-        .fold("id,url,tags\n".to_owned(), |text, n| text + &format!("R{n},https://host/clip-{n}.mp4,a;b\n"))
-}
+use stage::{CANARY, Sandbox, Stage, rows, said};
 
 #[test]
 fn good_rows_end_with_0_and_a_second_run_has_nothing_to_do() {

@@ -120,8 +120,7 @@ async fn trust_the_clock<T: Transport>(
         return Ok(());
     }
     let jump_ms = hire::jump_by_service(&doors.ledger, run, doors.clock.now(), served_at).await?;
-    doors.ledger.note_jump(run, jump_ms).await?;
-    doors.porter.shift_past(jump_ms);
+    hire::note_jump(doors, run, jump_ms).await?;
     if jump_ms > JUMP_SAID_MS {
         let jump = show_span(std::time::Duration::from_millis(jump_ms.unsigned_abs()));
         let text = format!(

@@ -1,11 +1,13 @@
 //! A porter for this ledger: told what was spent and learned before, and how much time really passed since.
 
+use super::doors::Doors;
 use crate::{
     clock::Clock,
     item::UnixMillis,
     ledger::{Boot, Expense, Ledger, LedgerError, PastUpload, RunId},
     lifecycle::AttemptState,
     quota::{Lane, Lessons, Limits, Past, PastState, Porter},
+    service::Transport,
 };
 
 /// The name under which the ledger keeps what the porter learned.
@@ -21,7 +23,18 @@ pub async fn hire(
     clock: &Clock,
     dice: fastrand::Rng,
 ) -> Result<Porter, LedgerError> {
-    let now = clock.now();
+    let past = past(ledger, run, &limits, clock.now()).await?;
+    let lessons = ledger.memo(LESSONS).await?.map(|text| Lessons::from_text(&text)).unwrap_or_default();
+    Ok(Porter::new(clock.clone(), limits, &past, lessons, dice))
+}
+
+/// What the ledger knows was spent, by what is known of the clock.
+async fn past(
+    ledger: &Ledger,
+    run: Option<RunId>,
+    limits: &Limits,
+    now: UnixMillis,
+) -> Result<Vec<Past>, LedgerError> {
     let last_moment = match run {
         Some(run) => ledger.time_before(run).await?.1.unwrap_or(now),
         None => now,
@@ -29,9 +42,19 @@ pub async fn hire(
     // by a clock that jumped ahead since, the last run's requests look older than they are
     let since = now.min(last_moment).plus_ms(-limits.span_ms_max().saturating_add(SPAN_EXTRA_MS));
     let (uploads, expenses) = ledger.past(since, limits.count_max()).await?;
-    let lessons = ledger.memo(LESSONS).await?.map(|text| Lessons::from_text(&text)).unwrap_or_default();
-    let past = past_of(&uploads, &expenses);
-    Ok(Porter::new(clock.clone(), limits, &past, lessons, dice))
+    Ok(past_of(&uploads, &expenses))
+}
+
+/// Writes down how far the wall clock jumped since the run before, and tells the porter the past anew.
+pub(super) async fn note_jump<T: Transport>(
+    doors: &Doors<T>,
+    run: RunId,
+    jump_ms: i64,
+) -> Result<(), LedgerError> {
+    doors.ledger.note_jump(run, jump_ms).await?;
+    let past = past(&doors.ledger, Some(run), &doors.porter.limits(), doors.clock.now()).await?;
+    doors.porter.retell(&past);
+    Ok(())
 }
 
 /// What a porter is told of the past.

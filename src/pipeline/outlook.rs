@@ -1,6 +1,7 @@
 //! How things will go by what is known now: when all is sent, and which links die before it is their turn.
 
 use std::{
+    fmt::Write as _,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -23,6 +24,8 @@ pub(super) const LINK_LIFE_MIN: Duration = Duration::from_mins(1);
 const ANEW_PERCENT: u32 = 1;
 /// …but not more often than this, nor more rarely.
 const ANEW_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(10));
+/// A run that is over sooner needs no forecast.
+const WAIT_SAID_MIN: Duration = Duration::from_mins(1);
 /// Expiring links looked at together.
 const EXPIRING_BATCH: usize = 1_000;
 /// Of links that die, so many are named; the report names all.
@@ -80,11 +83,13 @@ impl Outlook {
             return Ok(());
         }
         let now = doors.clock.now();
-        let span = show_span(self.look(doors, pending).after_now(now));
+        let wait = self.look(doors, pending).after_now(now);
         let limits = limits.upload_words();
-        let text = format!(
-            "{pending} left to send at {limits}: about {span}; raise --rate if your account allows more"
-        );
+        let mut text = format!("{pending} left to send at {limits}");
+        if wait >= WAIT_SAID_MIN {
+            let span = show_span(wait);
+            let _ = write!(text, ": about {span}; raise --rate if your account allows more");
+        }
         doors.say(&Notice::Said { text });
         let dying = dying_links(doors, sources).await?;
         if dying.count > 0 {

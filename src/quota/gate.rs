@@ -194,15 +194,15 @@ impl Gate {
         own.iter_mut().chain(&mut self.total)
     }
 
-    /// Everything spent before this run happened later than was thought, by so many milliseconds: our clock had jumped.
-    pub fn shift_past(&mut self, by_ms: i64, now: UnixMillis) {
-        for pace in self.paces_of(Lane::Upload) {
-            pace.shift(by_ms, now);
-        }
-        for moment in &mut self.refused_at {
-            *moment = moment.plus_ms(by_ms).min(now);
-        }
-        self.log.shift(by_ms);
+    /// The past happened at other moments than was thought, since our clock had jumped: `past` is how it is known now.
+    /// Nothing may have been uploaded in between.
+    pub fn retell(&mut self, past: &[Past], now: UnixMillis) {
+        let mut anew = Self::new(self.limits.clone(), past, self.lessons.clone(), (now, self.tick_ms));
+        anew.are_lessons_new = self.are_lessons_new;
+        anew.next_key = anew.next_key.min(self.next_key);
+        std::mem::swap(&mut anew.list, &mut self.list);
+        std::mem::swap(&mut anew.metadata, &mut self.metadata);
+        *self = anew;
     }
 
     const fn stretch(&self, lane: Lane) -> Stretch {

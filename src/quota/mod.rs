@@ -357,10 +357,11 @@ impl Porter {
         self.changed.notify_waiters();
     }
 
-    /// Everything spent before this run happened later than was thought, by so many milliseconds: our clock had jumped.
-    pub fn shift_past(&self, by_ms: i64) {
+    /// The past happened at other moments than was thought, since our clock had jumped: `past` is how it is known now.
+    /// Nothing may have been uploaded in between.
+    pub fn retell(&self, past: &[Past]) {
         let now = self.clock.now();
-        self.inner().gate.shift_past(by_ms, now);
+        self.inner().gate.retell(past, now);
         self.changed.notify_waiters();
     }
 

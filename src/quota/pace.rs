@@ -76,13 +76,6 @@ impl Pace {
         }
     }
 
-    /// All of them left later than was thought, but none later than `now`.
-    pub(super) fn shift(&mut self, by_ms: i64, now: UnixMillis) {
-        for (_, at) in &mut self.departures {
-            *at = at.plus_ms(by_ms).min(now);
-        }
-    }
-
     /// It left later than was thought, and has another key from now on.
     pub(super) fn moved(&mut self, key: i64, new_key: i64, at: UnixMillis) {
         self.take_out(key);

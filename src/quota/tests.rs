@@ -239,9 +239,12 @@ async fn a_rate_that_is_too_fast_is_slowed_down_and_recovers() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumped_between_two_runs_opens_no_window() {
     // the last run ended a moment ago, though the wall clock says three hours
-    let past: Vec<Past> = (0..10).map(|n| past(n + 1, T0.plus_ms(-3 * HOUR + n * SECOND))).collect();
-    let (porter, clock) = porter_of(limits("1/s", &["10/3h"]), &past);
-    porter.shift_past(3 * HOUR);
+    let by_clock = |jump_ms: i64| -> Vec<Past> {
+        (0..10).map(|n| past(n + 1, T0.plus_ms(-3 * HOUR - 9 * SECOND + n * SECOND + jump_ms))).collect()
+    };
+    let (porter, clock) = porter_of(limits("1/s", &["10/3h"]), &by_clock(0));
+    assert_eq!(porter.status().windows[1].used, 0, "by the wall clock the window is empty");
+    porter.retell(&by_clock(3 * HOUR));
     spend(&porter).await;
     assert!(clock.now().since_ms(T0) >= 3 * HOUR - 20 * SECOND, "{}", clock.now().since_ms(T0));
 }

@@ -104,17 +104,6 @@ impl Log {
         }
     }
 
-    /// Everything counts longer than was thought.
-    pub(super) fn shift(&mut self, by_ms: i64) {
-        for spent in self.spent.values_mut() {
-            spent.until = spent.until.plus_ms(by_ms);
-        }
-        for window in &mut self.windows {
-            let shifted = std::mem::take(&mut window.entries).into_iter();
-            window.entries = shifted.map(|(until, key)| (until.plus_ms(by_ms), key)).collect();
-        }
-    }
-
     /// How many a window counts at `now`.
     pub(super) fn used(&mut self, window: WindowAt, now: UnixMillis) -> u32 {
         self.forget_what_left(now);

@@ -63,6 +63,8 @@ pub struct Theatre {
     pub boot: Option<&'static str>,
     /// What every run saw when it looked back.
     pub parities: Mutex<Vec<Parity>>,
+    /// When the last run said that it goes on.
+    pub next_upload_at: Mutex<Option<UnixMillis>>,
 }
 
 /// How one life went.
@@ -131,6 +133,7 @@ impl Theatre {
             clock_step_ms: 0,
             boot: Some("this boot"),
             parities: Mutex::default(),
+            next_upload_at: Mutex::default(),
         }
     }
 
@@ -226,6 +229,7 @@ impl Theatre {
         let life = match pipeline::import(doors, run, vec![manifest], &self.policy).await {
             Ok(outcome) => {
                 self.parities.lock().unwrap().extend(outcome.parities);
+                *self.next_upload_at.lock().unwrap() = Some(outcome.next_upload_at);
                 Life::Ended(outcome.ending)
             }
             Err(fault) => Life::Failed(fault.to_string()),

@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
+use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind, parser::ValueSource};
 
 use self::file::{Scope, Setting, SettingsFile, Value};
 pub(super) use self::show::{ConfigArgs, show};
@@ -219,11 +219,8 @@ impl Defaults<'_> {
     fn try_set(&mut self, key: &str, value: &Value, origin: &str) -> Result<(), Error> {
         for depth in 0..=self.chain.len() {
             let Some(arg) = self.flag(depth, key) else { continue };
-            let is_kept = depth == 2 && self.chain[1] == "set" && !FOR_QUOTA_SET.contains(&key);
-            if is_kept || self.set.contains(key) || self.is_in_the_way(depth, &arg) {
-                continue;
-            }
-            let shown = if key == COMMAND_KEY { "…".to_owned() } else { clean(&words_of(value).join(",")) };
+            let shown: Vec<String> = words_of(value).iter().map(|word| show::shown(key, word)).collect();
+            let shown = shown.join(",");
             let fault = |what: &str| Error::Usage(format!("{origin}: {key} = {shown}: {what}"));
             let values = match (value, arg.get_action()) {
                 (Value::Switch(is_on), ArgAction::SetTrue) => vec![is_on.to_string()],
@@ -237,8 +234,13 @@ impl Defaults<'_> {
             });
             if let Err(refused) = with.clone().try_get_matches_from(self.words)
                 && refused.use_stderr()
+                && refused.kind() != ErrorKind::MissingRequiredArgument
             {
                 return Err(fault(&first_line(&refused)));
+            }
+            let is_kept = depth == 2 && self.chain[1] == "set" && !FOR_QUOTA_SET.contains(&key);
+            if is_kept || self.set.contains(key) || self.is_in_the_way(depth, &arg) {
+                continue;
             }
             self.command = with;
             self.set.insert(key.to_owned());

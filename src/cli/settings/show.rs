@@ -50,14 +50,13 @@ pub(in crate::cli) fn show(
         )));
     }
     // what must be said on a command line is of no interest here
-    let command = command.ignore_errors(true);
     let mut words = vec![OsString::from("telecine")];
     words.extend(chosen.iter().cloned());
     words.push(OsString::from(&args.of));
-    let said = command.clone().get_matches_from(&words);
+    let said = command.clone().ignore_errors(true).get_matches_from(&words);
     let variable = |name: &str| std::env::var_os(name);
     let settled = settle(Asking { command, said: &said, words: &words, variable: &variable })?;
-    let matches = settled.command.clone().get_matches_from(&words);
+    let matches = settled.command.clone().ignore_errors(true).get_matches_from(&words);
     let rows = match (settled.command.find_subcommand(&args.of), matches.subcommand()) {
         (Some(sub), Some((_, matches))) => rows(sub, matches, &settled.held, args.all),
         _ => Vec::new(),
@@ -106,7 +105,7 @@ fn row(arg: &Arg, matches: &ArgMatches, held: &[Held], all: bool) -> Option<Row>
 }
 
 /// A value as it may be printed.
-fn shown(key: &str, value: &str) -> String {
+pub(super) fn shown(key: &str, value: &str) -> String {
     match key {
         COMMAND_KEY => "…".to_owned(),
         "api-url" => redact::url(value),

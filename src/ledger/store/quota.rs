@@ -16,8 +16,8 @@ const EXPENSES_KEPT_MS: i64 = 2 * 24 * 3_600_000;
 /// Answers among which the one is sought that dates the service's clock best.
 const TIME_SAMPLES: i64 = 50;
 
-/// Uploads that may count after `since`, and at least the latest `count_min`, oldest first. Moments of earlier runs are
-/// put forward by how far the wall clock jumped since.
+/// Uploads that may count after `since`, perhaps a few more, and at least the latest `count_min`, oldest first. Moments of
+/// earlier runs are put forward by how far the wall clock jumped since.
 pub(in crate::ledger) fn past_uploads(
     connection: &Connection,
     since: UnixMillis,
@@ -29,7 +29,8 @@ pub(in crate::ledger) fn past_uploads(
              SELECT attempt.id, attempt.sent_at, attempt.send_before, attempt.answered_at, attempt.counts_until, attempt.state, \
              item.state AS item_state, item.attempt AS latest, jumped.by_ms FROM attempt \
              JOIN item ON item.id = attempt.item JOIN jumped ON jumped.id = attempt.run \
-             WHERE attempt.id IN (SELECT id FROM attempt WHERE counts_until > ?1 AND counts_until IS NOT NULL \
+             WHERE attempt.id IN (SELECT id FROM attempt WHERE counts_until IS NOT NULL \
+                 AND counts_until > ?1 - (SELECT coalesce(sum(jump_ms), 0) FROM run) \
                  UNION SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2)) \
              ORDER BY attempt.id",
         )?;
@@ -64,8 +65,8 @@ pub(in crate::ledger) fn expenses(
     since: UnixMillis,
 ) -> Result<Vec<Expense>, LedgerError> {
     let mut statement = connection.prepare_cached(
-            "SELECT lane, at, count, note, (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE run.id > expense.run) AS by_ms \
-             FROM expense WHERE at > ?1 ORDER BY id",
+            "SELECT lane, at, count, note, (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE run.id > coalesce(expense.run, 0)) \
+             AS by_ms FROM expense WHERE at > ?1 - (SELECT coalesce(sum(jump_ms), 0) FROM run) ORDER BY id",
         )?;
     let rows = statement.query_map([since.0], |row| {
         Ok(Expense {
@@ -90,7 +91,7 @@ impl Store {
     /// Writes down requests of others.
     pub(in crate::ledger) fn spend_foreign(&self, expense: &Expense) -> Result<(), LedgerError> {
         self.change_one(
-            "INSERT INTO expense (lane, at, count, note) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO expense (lane, run, at, count, note) VALUES (?1, (SELECT max(id) FROM run), ?2, ?3, ?4)",
             (&expense.lane, expense.at.0, expense.count, &expense.note),
         )
     }
@@ -104,7 +105,7 @@ impl Store {
         if self.connection.last_insert_rowid() % SWEEP_EVERY == 0 {
             let before = at.plus_ms(-EXPENSES_KEPT_MS);
             self.connection
-                .prepare_cached("DELETE FROM expense WHERE at < ?1 AND run IS NOT NULL")?
+                .prepare_cached("DELETE FROM expense WHERE at < ?1 AND lane <> 'upload'")?
                 .execute([before.0])?;
         }
         Ok(())

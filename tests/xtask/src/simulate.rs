@@ -120,7 +120,7 @@ impl Knobs {
             marker: one(&mut dice, &[Marker::On, Marker::On, Marker::On, Marker::On, Marker::Off]),
             on_doubt,
             service,
-            clock_steps_ms: if cap.is_none() && dice.u8(0..3) == 0 {
+            clock_steps_ms: if dice.u8(0..3) == 0 {
                 (0..4).map(|_| one(&mut dice, &[0, 0, 600_000, 2_400_000])).collect()
             } else {
                 Vec::new()
