@@ -88,7 +88,7 @@ impl Outlook {
         let mut text = format!("{pending} left to send at {limits}");
         if wait >= WAIT_SAID_MIN {
             let span = show_span(wait);
-            let _ = write!(text, ": about {span}; raise --rate if your account allows more");
+            let _ = write!(text, ": about {span}; raise the limits if your account allows more");
         }
         doors.say(&Notice::Said { text });
         let dying = dying_links(doors, sources).await?;
