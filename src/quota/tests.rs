@@ -277,6 +277,27 @@ async fn reads_take_their_share_of_a_quota_that_covers_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_poll_goes_every_five_minutes_whatever_else_waits() {
+    let limits = Limits { total: vec!["1/s".parse().unwrap()], ..limits("100/s", &[]) };
+    let (porter, clock) = porter_of(limits, &[]);
+    // doubts go before everything, and there is no end of them
+    for _ in 0..2 {
+        let porter = Arc::clone(&porter);
+        tokio::spawn(async move {
+            loop {
+                porter.permit(Purpose::Doubt).await.spend(Lane::List);
+            }
+        });
+    }
+    for poll in 1..=3 {
+        let asked_at = clock.now();
+        porter.permit(Purpose::Watch).await.spend(Lane::List);
+        let waited_ms = clock.now().since_ms(asked_at);
+        assert!(waited_ms <= 302_000, "poll {poll} waited for {waited_ms} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn uploads_that_wait_for_a_cap_keep_no_poll_waiting() {
     let limits = Limits { total: vec!["1/s".parse().unwrap()], ..limits("100/s", &["1/1h"]) };
     let (porter, clock) = porter_of(limits, &[]);
