@@ -1,7 +1,7 @@
 //! The porter: keeps every limit of the account, and holds everybody when the service says "not now".
 //!
 //! - Only this room mints [`Permit`]s, and every request to the service costs one.
-//! - All arithmetic is in the [`gate`], which is told the time. The porter waits, and decides who goes first: doubts before
+//! - All arithmetic is in the [`Gate`], which is told the time. The porter waits, and decides who goes first: doubts before
 //!   uploads before polling, with a floor for reads.
 //! - What was spent is on the disk before a request leaves (the ledger's attempts and reads); a fresh porter is told it, so
 //!   a restart sends neither earlier nor later than if it had not happened.
