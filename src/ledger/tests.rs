@@ -30,11 +30,17 @@ fn identity() -> Identity {
     }
 }
 
+/// The machine was started at [`T0`], and its clock is right.
+#[expect(clippy::unnecessary_wraps, reason = "it is for begin_run")]
+fn boot(at: UnixMillis) -> Option<Boot> {
+    Some(Boot { id: "boot".to_owned(), since_ms: at.since_ms(T0) })
+}
+
 impl Desk {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0).unwrap();
-        let run = ledger.begin_run("first".to_owned(), "import", T0, None).await.unwrap();
+        let run = ledger.begin_run("first".to_owned(), "import", T0, boot(T0)).await.unwrap();
         let columns = vec!["url".to_owned()];
         let source = ledger.begin_reading(run, "m.csv".to_owned(), columns, None).await.unwrap();
         Self { folder, ledger: Some(ledger), run, source }
@@ -56,7 +62,7 @@ impl Desk {
     async fn reopen_with(&mut self, at: UnixMillis, stamp: Option<String>) {
         self.ledger.take().unwrap().close().await;
         let ledger = Ledger::open(&self.path(), &identity(), at).unwrap();
-        self.run = ledger.begin_run(format!("after {}", self.run), "import", at, None).await.unwrap();
+        self.run = ledger.begin_run(format!("after {}", self.run), "import", at, boot(at)).await.unwrap();
         self.source =
             ledger.begin_reading(self.run, "m.csv".to_owned(), vec!["url".to_owned()], stamp).await.unwrap();
         self.ledger = Some(ledger);
@@ -163,6 +169,28 @@ async fn what_was_sending_is_in_doubt_after_a_restart() {
     let doubts = desk.ledger().open_doubts(10).await.unwrap().doubts;
     assert_eq!(doubts.len(), 1);
     assert_eq!(doubts[0].sent_at, T0, "its age counts from its sending, not from the restart");
+}
+
+#[tokio::test]
+async fn as_long_as_nothing_tells_how_much_time_passed_none_has() {
+    let mut desk = Desk::new().await;
+    desk.admit(vec![row(2, "a", &[])]).await;
+    desk.claim(T0.plus_ms(1_000)).await;
+    desk.reopen(T0.plus_ms(1_000)).await;
+    // a reboot, and a wall clock that says two hours
+    let at = T0.plus_ms(2 * 3_600_000);
+    let rebooted = Some(Boot { id: "another boot".to_owned(), since_ms: 60_000 });
+    let run = desk.ledger().begin_run("rebooted".to_owned(), "import", at, rebooted).await.unwrap();
+    let age_ms = |desk: &Desk| {
+        let ledger = desk.ledger().clone();
+        async move { at.since_ms(ledger.open_doubts(10).await.unwrap().doubts[0].sent_at) }
+    };
+    assert!(!desk.ledger().is_jump_known(run).await.unwrap());
+    assert_eq!(age_ms(&desk).await, 0);
+    // the service's clock says ten minutes
+    desk.ledger().note_jump(run, 110 * 60_000).await.unwrap();
+    assert!(desk.ledger().is_jump_known(run).await.unwrap());
+    assert_eq!(age_ms(&desk).await, 10 * 60_000 - 1_000);
 }
 
 #[tokio::test]

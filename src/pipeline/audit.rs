@@ -14,9 +14,8 @@ use super::{
     listing::{self, Bound, Incomplete, Listing, Newest},
 };
 use crate::{
-    item::{UnixMillis, VideoNo},
+    item::VideoNo,
     ledger::{BoundItem, BoundSight, ItemId, LedgerError, Owner, Parity, RunId, ShownVideo, SourceId},
-    limit::show_span,
     monitor::Notice,
     quota::{Lane, Purpose},
     service::{IndexStatus, ListedVideo, Transport},
@@ -30,8 +29,6 @@ pub(super) const AFFORDABLE: Bound = Bound::Videos(2_000);
 const PASSES_MAX: u32 = 3;
 /// Videos whose owner is asked for at a time.
 pub(super) const BATCH: usize = 1_000;
-/// A jump of the clock that is worth a word, in milliseconds: less is the granularity of dates and the time answers take.
-const JUMP_SAID_MS: i64 = 5 * 60_000;
 /// Videos that no listing shows and that are asked for singly, at most: at one a second a few minutes.
 const SINGLY_MAX: usize = 200;
 
@@ -58,6 +55,7 @@ async fn note_what_is_elsewhere<T: Transport>(
     sources: &[SourceId],
     namespace: String,
 ) -> Result<(), LedgerError> {
+    let is_jump_known = doors.ledger.is_jump_known(run).await?;
     loop {
         let changed = doors.signals.next_change();
         if doors.ledger.standing(run, sources.to_vec(), doors.clock.now()).await?.pending > 0 {
@@ -106,28 +104,9 @@ async fn note_what_is_elsewhere<T: Transport>(
             doors.ledger.note_elsewhere(elsewhere).await?;
         }
     }
-    trust_the_clock(doors, run, served_at).await
-}
-
-/// Where nothing on this machine tells how much time passed since the last run, the service's clock does: a wall clock
-/// that was set ahead in between must not open a window early.
-async fn trust_the_clock<T: Transport>(
-    doors: &Doors<T>,
-    run: RunId,
-    served_at: Option<UnixMillis>,
-) -> Result<(), LedgerError> {
-    if doors.ledger.is_jump_known(run).await? {
-        return Ok(());
-    }
-    let jump_ms = hire::jump_by_service(&doors.ledger, run, doors.clock.now(), served_at).await?;
-    hire::note_jump(doors, run, jump_ms).await?;
-    if jump_ms > JUMP_SAID_MS {
-        let jump = show_span(std::time::Duration::from_millis(jump_ms.unsigned_abs()));
-        let text = format!(
-            "this machine's clock is {jump} further than the time that passed since the last run; the quota goes by the \
-             service's clock"
-        );
-        doors.say(&Notice::Said { text });
+    if !is_jump_known {
+        hire::learn_the_jump(doors, run, served_at).await?;
+        hire::retell(doors, run).await?;
     }
     Ok(())
 }

@@ -1,17 +1,22 @@
 //! A porter for this ledger: told what was spent and learned before, and how much time really passed since.
 
+use std::time::Duration;
+
 use super::doors::Doors;
 use crate::{
     clock::Clock,
     item::UnixMillis,
     ledger::{Boot, Expense, Ledger, LedgerError, PastUpload, RunId},
     lifecycle::AttemptState,
+    limit::show_span,
+    monitor::Notice,
     quota::{Lane, Lessons, Limits, Past, PastState, Porter},
-    service::Transport,
 };
 
 /// The name under which the ledger keeps what the porter learned.
 pub const LESSONS: &str = "lessons";
+/// A jump of the clock that is worth a word, in milliseconds: less is the granularity of dates and the time answers take.
+const JUMP_SAID_MS: i64 = 5 * 60_000;
 /// What is looked at beyond the longest window: its margin, and an unanswered request's time.
 const SPAN_EXTRA_MS: i64 = 30 * 60_000;
 
@@ -43,18 +48,6 @@ async fn past(
     let since = now.min(last_moment).plus_ms(-limits.span_ms_max().saturating_add(SPAN_EXTRA_MS));
     let (uploads, expenses) = ledger.past(since, limits.count_max()).await?;
     Ok(past_of(&uploads, &expenses))
-}
-
-/// Writes down how far the wall clock jumped since the run before, and tells the porter the past anew.
-pub(super) async fn note_jump<T: Transport>(
-    doors: &Doors<T>,
-    run: RunId,
-    jump_ms: i64,
-) -> Result<(), LedgerError> {
-    doors.ledger.note_jump(run, jump_ms).await?;
-    let past = past(&doors.ledger, Some(run), &doors.porter.limits(), doors.clock.now()).await?;
-    doors.porter.retell(&past);
-    Ok(())
 }
 
 /// What a porter is told of the past.
@@ -108,20 +101,51 @@ pub fn boot_of(clock: &Clock) -> Option<Boot> {
     clock.boot().map(|(id, since_ms)| Boot { id: id.to_owned(), since_ms })
 }
 
-/// How far our wall clock ran ahead of the time that really passed since the run before, in milliseconds: by the service's
-/// clock, `served_at`, if it says one; by nothing, all the time that seems to have passed.
-pub(super) async fn jump_by_service(
+/// Where nothing on this machine tells how much time passed since the last run, the service's clock does, once it is known
+/// (`served_at`): a wall clock that was set ahead in between must open no window early, and end no quiet time. Until then no
+/// time has passed.
+pub(super) async fn learn_the_jump<T>(
+    doors: &Doors<T>,
+    run: RunId,
+    served_at: Option<UnixMillis>,
+) -> Result<(), LedgerError> {
+    let Some(served_at) = served_at else { return Ok(()) };
+    if doors.ledger.is_jump_known(run).await? {
+        return Ok(());
+    }
+    let Some(jump_ms) = jump_by_service(&doors.ledger, run, doors.clock.now(), served_at).await? else {
+        return Ok(());
+    };
+    doors.ledger.note_jump(run, jump_ms).await?;
+    if jump_ms > JUMP_SAID_MS {
+        let jump = show_span(Duration::from_millis(jump_ms.unsigned_abs()));
+        let text = format!(
+            "this machine's clock is {jump} further than the time that passed since the last run; windows and waits go by \
+             the service's clock"
+        );
+        doors.say(&Notice::Said { text });
+    }
+    Ok(())
+}
+
+/// Tells the porter the past anew, after more was learned of the clock; nothing may have been uploaded in this run.
+pub(super) async fn retell<T>(doors: &Doors<T>, run: RunId) -> Result<(), LedgerError> {
+    let past = past(&doors.ledger, Some(run), &doors.porter.limits(), doors.clock.now()).await?;
+    doors.porter.retell(&past);
+    Ok(())
+}
+
+/// How far our wall clock ran ahead of the time that really passed since the run before, in milliseconds; none when
+/// nothing was dated by both clocks.
+async fn jump_by_service(
     ledger: &Ledger,
     run: RunId,
     now: UnixMillis,
-    served_at: Option<UnixMillis>,
-) -> Result<i64, LedgerError> {
+    served_at: UnixMillis,
+) -> Result<Option<i64>, LedgerError> {
     let (mark, last_moment) = ledger.time_before(run).await?;
-    let Some(last_moment) = last_moment else { return Ok(0) };
-    let by_service = mark
-        .zip(served_at)
-        .map(|(mark, served_at)| mark.ours.plus_ms(served_at.since_ms(mark.theirs_at_the_latest).max(0)));
+    let Some(last_moment) = last_moment else { return Ok(Some(0)) };
+    let by_service = mark.map(|mark| mark.ours.plus_ms(served_at.since_ms(mark.theirs_at_the_latest).max(0)));
     // whatever the service says, the last run did happen before this one
-    let really = by_service.unwrap_or(last_moment).max(last_moment);
-    Ok(now.since_ms(really).max(0))
+    Ok(by_service.map(|really| now.since_ms(really.max(last_moment)).max(0)))
 }

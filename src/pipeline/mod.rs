@@ -197,7 +197,12 @@ async fn run_stages<T: Transport>(
                 way_is_clear,
             ))),
             upload: Some(tokio::spawn(upload::upload(doors.clone(), plan))),
-            doubt: Some(tokio::spawn(doubt::settle_doubts(doors.clone(), policy.doubts, first_look.clone()))),
+            doubt: Some(tokio::spawn(doubt::settle_doubts(
+                doors.clone(),
+                run,
+                policy.doubts,
+                first_look.clone(),
+            ))),
             poll: (policy.accepted == AcceptedItems::Watch).then(|| tokio::spawn(poll::poll(doors.clone()))),
             reads_refused: None,
             ingested: ingest::Ingested::default(),

@@ -2,11 +2,11 @@
 
 -- Where time stood when a run began: a boot of the machine and the milliseconds since, by a clock that nobody sets. By
 -- them the next run knows how much time really passed. `jump_ms` is how much further our wall clock went between the run
--- before and this one; NULL while that is not known.
+-- before and this one; while that is not known, as far as it can have gone: no time passed at all.
 ALTER TABLE run ADD COLUMN boot TEXT;
 ALTER TABLE run ADD COLUMN boot_ms INTEGER;
-ALTER TABLE run ADD COLUMN jump_ms INTEGER;
-UPDATE run SET jump_ms = 0;
+ALTER TABLE run ADD COLUMN jump_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE run ADD COLUMN jump_known INTEGER NOT NULL DEFAULT 1 CHECK (jump_known IN (0, 1));
 
 -- When the signed link of an item dies; NULL when it does not, as far as the link says.
 ALTER TABLE item ADD COLUMN expires_at INTEGER;

@@ -22,10 +22,15 @@ const LOOK_DELAY_MIN: Duration = Duration::from_secs(3);
 const LOOK_DELAY_MAX: Duration = Duration::from_mins(15);
 
 impl Store {
+    /// Open requests, the oldest first. Moments of earlier runs are put forward by how far the wall clock jumped since, so
+    /// that as much time has passed since them as really did.
     pub(in crate::ledger) fn doubts(&self, count_max: usize) -> Result<Vec<Doubt>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT attempt.id, attempt.state, attempt.sent_at, attempt.send_before, attempt.marker, attempt.clear_at, \
-             item.submission FROM attempt JOIN item ON item.id = attempt.item \
+            "SELECT attempt.id, attempt.state, attempt.marker, item.submission, \
+             attempt.sent_at + (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE id > attempt.run) AS sent_at, \
+             attempt.send_before + (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE id > attempt.run) AS send_before, \
+             attempt.clear_at + (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE started_at > attempt.clear_at) AS clear_at \
+             FROM attempt JOIN item ON item.id = attempt.item \
              WHERE attempt.state IN ('in_doubt', 'counted', 'asked') \
              AND attempt.state IN ('sending', 'in_doubt', 'counted', 'asked') ORDER BY attempt.id LIMIT ?1",
         )?;
@@ -76,9 +81,11 @@ impl Store {
         })
     }
 
-    /// Attempts that may have made a video of the namespace that is bound to none.
+    /// Attempts that may have made a video of the namespace that is bound to none; their moments as those of doubts.
     pub(in crate::ledger) fn contenders(&self, namespace: &str) -> Result<Vec<Contender>, LedgerError> {
-        const COLUMNS: &str = "attempt.id, attempt.sent_at, attempt.send_before, attempt.marker, item.submission \
+        const COLUMNS: &str = "attempt.id, attempt.marker, item.submission, \
+            attempt.sent_at + (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE id > attempt.run) AS sent_at, \
+            attempt.send_before + (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE id > attempt.run) AS send_before \
                                FROM attempt JOIN item ON item.id = attempt.item WHERE item.namespace = ?1";
         let sql = format!(
             "SELECT {COLUMNS} AND attempt.state IN ('sending', 'in_doubt', 'counted', 'asked') \

@@ -157,12 +157,16 @@ impl Store {
 
     /// Whether it is known how far the clock jumped before a run.
     pub(in crate::ledger) fn is_jump_known(&self, run: RunId) -> Result<bool, LedgerError> {
-        let jump: Option<i64> = self.find("SELECT jump_ms FROM run WHERE id = ?1", [run.0])?;
-        Ok(jump.is_some())
+        let is_known: Option<bool> = self.find("SELECT jump_known FROM run WHERE id = ?1", [run.0])?;
+        Ok(is_known.unwrap_or(false))
     }
 
     pub(in crate::ledger) fn note_jump(&self, run: RunId, jump_ms: i64) -> Result<(), LedgerError> {
-        self.change_one("UPDATE run SET jump_ms = ?2 WHERE id = ?1", (run.0, jump_ms))
+        // it is counted from the latest mark, so it holds what was not known of runs in between
+        self.connection
+            .prepare_cached("UPDATE run SET jump_ms = 0, jump_known = 1 WHERE id < ?1 AND NOT jump_known")?
+            .execute([run.0])?;
+        self.change_one("UPDATE run SET jump_ms = ?2, jump_known = 1 WHERE id = ?1", (run.0, jump_ms))
     }
 
     /// Where our clock and the service's stood together before a run: of the latest answers that the service dated, the one
@@ -191,5 +195,10 @@ impl Store {
             [run.0],
         )?;
         Ok(latest.map(UnixMillis))
+    }
+
+    /// When the latest run was last known to live.
+    pub(super) fn last_moment(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        self.last_moment_before(RunId(i64::MAX))
     }
 }

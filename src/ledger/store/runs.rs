@@ -15,10 +15,16 @@ impl Store {
         boot: Option<&Boot>,
     ) -> Result<RunId, LedgerError> {
         self.connection.execute("DELETE FROM aside", [])?;
-        let jump_ms = self.jump_since_latest_run(at, boot)?;
+        let known_ms = self.jump_since_latest_run(at, boot)?;
+        let jump_ms = match known_ms {
+            Some(jump_ms) => jump_ms,
+            None => self.last_moment()?.map_or(0, |last| at.since_ms(last).max(0)),
+        };
+        let boot_ms = boot.map(|boot| boot.since_ms);
         self.connection.execute(
-            "INSERT INTO run (name, command, started_at, boot, boot_ms, jump_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (name, command, at.0, boot.map(|boot| &boot.id), boot.map(|boot| boot.since_ms), jump_ms),
+            "INSERT INTO run (name, command, started_at, boot, boot_ms, jump_ms, jump_known) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            (name, command, at.0, boot.map(|boot| &boot.id), boot_ms, jump_ms, known_ms.is_some()),
         )?;
         Ok(RunId(self.connection.last_insert_rowid()))
     }

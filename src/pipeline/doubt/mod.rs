@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     item::{UnixMillis, VideoNo},
-    ledger::{Binding, Bindings, Doubt, LedgerError, OpenDoubts, Question, Settlement},
+    ledger::{Binding, Bindings, Doubt, LedgerError, OpenDoubts, Question, RunId, Settlement},
     lifecycle::{Event, State},
     monitor::{Notice, Shown},
     quota::WasAccepted,
@@ -24,6 +24,7 @@ use crate::{
 
 use super::{
     doors::Doors,
+    hire,
     listing::{self, Incomplete, Listing},
 };
 use evidence::{Decision, Scene};
@@ -43,6 +44,7 @@ const FAILED_LOOKS_MAX: u32 = 3;
 /// Settles doubts until told to leave.
 pub(super) async fn settle_doubts<T: Transport>(
     doors: Doors<T>,
+    run: RunId,
     rules: Rules,
     first_look: CancellationToken,
 ) -> Result<(), LedgerError> {
@@ -50,12 +52,13 @@ pub(super) async fn settle_doubts<T: Transport>(
     tokio::select! {
         biased;
         () = leave.cancelled() => Ok(()),
-        ended = settle_forever(&doors, rules, &first_look) => ended,
+        ended = settle_forever(&doors, run, rules, &first_look) => ended,
     }
 }
 
 async fn settle_forever<T: Transport>(
     doors: &Doors<T>,
+    run: RunId,
     asked: Rules,
     first_look: &CancellationToken,
 ) -> Result<(), LedgerError> {
@@ -81,7 +84,7 @@ async fn settle_forever<T: Transport>(
             }
             Some(_) => {
                 looked_at = Some(doors.clock.now());
-                let is_complete = look(doors, &rules, doubts, failed_looks).await?;
+                let is_complete = look(doors, run, &rules, failed_looks).await?;
                 failed_looks = if is_complete { 0 } else { failed_looks + 1 };
             }
         }
@@ -109,11 +112,12 @@ fn next_look_at(doubt: &Doubt, rules: &Rules, looked_at: Option<UnixMillis>) -> 
 /// whole.
 async fn look<T: Transport>(
     doors: &Doors<T>,
+    run: RunId,
     rules: &Rules,
-    doubts: Vec<Doubt>,
     failed_looks: u32,
 ) -> Result<bool, LedgerError> {
     let mut is_complete = true;
+    let doubts = doors.ledger.open_doubts(DOUBTS_MAX).await?.doubts;
     let mut by_namespace: BTreeMap<String, Vec<Doubt>> = BTreeMap::new();
     for doubt in doubts {
         by_namespace.entry(doubt.submission.namespace.clone()).or_default().push(doubt);
@@ -129,6 +133,7 @@ async fn look<T: Transport>(
         let witnesses = doors.ledger.witnesses(namespace.clone(), visible_since).await?;
         match listing::read(doors, &namespace, since, &witnesses).await {
             Ok(listing) => {
+                hire::learn_the_jump(doors, run, listing.served_at).await?;
                 let numbers = listing.videos.iter().map(|video| video.video_no.clone()).collect();
                 let bindings = doors.ledger.bindings(namespace, numbers).await?;
                 let scene = scene_of(&listing, bindings);
