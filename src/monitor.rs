@@ -20,6 +20,9 @@ pub enum Notice {
         mapping: String,
         /// Columns that feed nothing.
         unused_columns: Vec<String>,
+        /// What was found out about its bytes: `zstd`, `windows-1252 (it is not UTF-8)`.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        found: Vec<String>,
     },
     /// A row cannot be sent.
     RowRejected {

@@ -97,13 +97,10 @@ fn what_cannot_work_is_said_in_a_sentence_with_its_exit_code() {
     let stage = Stage::new();
     let manifest = stage.write("m.csv", &rows(1));
     stage.write("empty.csv", "");
-    stage.write("utf16.csv", "\u{feff}");
-    fs::write(stage.path("utf16.csv"), b"\xff\xfeu\0r\0l\0").unwrap();
     stage.write("file", "x");
     for (args, code, words) in [
         (&["import", "absent.csv", "--sandbox"][..], 3, "cannot open the manifest absent.csv"),
         (&["import", "empty.csv", "--sandbox"], 3, "the manifest is empty"),
-        (&["import", "utf16.csv", "--sandbox"], 3, "iconv -f UTF-16"),
         (
             &["import", &manifest, "--sandbox", "--map", "url=link"],
             3,

@@ -17,7 +17,8 @@ use super::{
 use crate::{
     error::Error,
     manifest::{
-        self, Header, LoneComma, Manifest, ManifestSpec, MapRule, OffsetRule, RowRules, TagSeparator,
+        self, Dialect, Encoding, Header, LoneComma, Manifest, ManifestSpec, MapRule, OffsetRule, Quote,
+        RowRules, TagSeparator,
     },
     pipeline::{DoubtRules, OnDoubt},
     price::Price,
@@ -28,7 +29,7 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Manifest")]
 pub(super) struct ManifestArgs {
-    /// CSV files of video URLs, plain or gzip; `-` is standard input.
+    /// CSV files of video URLs, plain or packed (gzip, zstd, bzip2, xz); `-` is standard input.
     ///
     /// Comma, semicolon, tab and pipe are recognised. One column must be the url; tags, latitude, longitude, geo,
     /// datetime, camera_model, unique_id, callback, retain_original_video, video_transcription_prompt and id are
@@ -49,6 +50,27 @@ pub(super) struct ManifestArgs {
     /// What stands between cells [default: found out from the first line].
     #[arg(long, value_name = "CHAR", env = "TELECINE_DELIMITER", value_parser = values::delimiter)]
     pub(super) delimiter: Option<u8>,
+
+    /// The file's text encoding, such as windows-1252 or utf-16le [default: found out from the first bytes].
+    #[arg(long, value_name = "NAME", env = "TELECINE_ENCODING")]
+    pub(super) encoding: Option<Encoding>,
+
+    /// What encloses cells that contain delimiters or line breaks; none for nothing.
+    #[arg(long, value_name = "CHAR", env = "TELECINE_QUOTE", default_value = "\"", value_parser = values::quote)]
+    pub(super) quote: Quote,
+
+    /// What stands before a quote that is part of a cell, such as \\ [default: the quote itself, doubled].
+    #[arg(long, value_name = "CHAR", env = "TELECINE_ESCAPE", value_parser = values::character)]
+    pub(super) escape: Option<u8>,
+
+    /// Lines that begin with this are no rows.
+    #[arg(long, value_name = "CHAR", env = "TELECINE_COMMENT", value_parser = values::character)]
+    pub(super) comment: Option<u8>,
+
+    /// The line the header is on (or, with --no-header, the first row); what stands before it is skipped.
+    #[arg(long, value_name = "N", env = "TELECINE_HEADER_LINE", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(super) header_line: u64,
 
     /// The first line is a row, not a header; name columns by number.
     #[arg(long, env = "TELECINE_NO_HEADER")]
@@ -91,7 +113,14 @@ impl ManifestArgs {
     fn spec(&self, path: &str) -> ManifestSpec {
         ManifestSpec {
             path: path.to_owned(),
-            delimiter: self.delimiter,
+            dialect: Dialect {
+                encoding: self.encoding,
+                delimiter: self.delimiter,
+                quote: self.quote,
+                escape: self.escape,
+                comment: self.comment,
+                lines_before: self.header_line - 1,
+            },
             header: if self.no_header { Header::Absent } else { Header::Present },
             map: self.map.clone(),
             rules: RowRules {

@@ -103,6 +103,9 @@ fn exit_code(survey: &Survey) -> ExitCode {
 
 fn describe(manifests: &[Manifest]) -> String {
     manifests.iter().fold(String::new(), |mut text, manifest| {
+        if !manifest.found().is_empty() {
+            let _ = writeln!(text, "{}: {}", manifest.path(), manifest.found().join(", "));
+        }
         let _ = writeln!(text, "{}: {}", manifest.path(), manifest.mapping());
         text
     })

@@ -129,7 +129,10 @@ impl Talk {
 impl Listener for Talk {
     fn hear(&self, at: UnixMillis, notice: &Notice) {
         match notice {
-            Notice::ManifestOpened { path, mapping, unused_columns } => {
+            Notice::ManifestOpened { path, mapping, unused_columns, found } => {
+                if !found.is_empty() {
+                    self.say(&format!("{path}: {}", found.join(", ")));
+                }
                 self.say(&format!("{path}: {mapping}"));
                 if !unused_columns.is_empty() {
                     let shown: Vec<String> =

@@ -4,7 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use clap::ValueEnum;
 
-use crate::{limit::parse_span, price::Credits};
+use crate::{limit::parse_span, manifest::Quote, price::Credits};
 
 /// A span such as `90s`, `10m` or `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,22 @@ pub(super) fn delimiter(text: &str) -> Result<u8, String> {
             [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),
             _ => Err("expected one character, or tab, comma, semicolon or pipe".to_owned()),
         },
+    }
+}
+
+/// One ASCII character that is no line break.
+pub(super) fn character(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        [byte] if byte.is_ascii() && !matches!(byte, b'\n' | b'\r') => Ok(*byte),
+        _ => Err("expected one character, such as # or \\".to_owned()),
+    }
+}
+
+/// What encloses cells.
+pub(super) fn quote(text: &str) -> Result<Quote, String> {
+    match text {
+        "none" => Ok(Quote::None),
+        _ => character(text).map(Quote::Byte).map_err(|_| "expected one character, or none".to_owned()),
     }
 }
 

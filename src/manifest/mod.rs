@@ -6,22 +6,25 @@
 //! - No network, no ledger, no clock.
 //!
 //! ```text
-//!   bytes -> source (gzip, byte-order mark) -> records (RFC 4180, caps) -> columns (mapping) -> row (values)
+//!   bytes -> source (unpack, decode) -> records (RFC 4180 and its dialects, caps) -> columns (mapping) -> row (values)
 //! ```
 
 mod columns;
 mod coordinates;
 mod datetime;
+mod dialect;
 mod records;
 mod row;
 mod source;
 mod survey;
 mod tags;
+mod unpack;
 
 use std::path::PathBuf;
 
 pub use columns::{Field, MapRule, MapRuleFault};
 pub use datetime::OffsetRule;
+pub use dialect::{Dialect, Encoding, Quote};
 pub use row::{LoneComma, RowRules};
 pub use survey::{Example, FaultCount, Met, Survey, survey};
 pub use tags::TagSeparator;
@@ -38,8 +41,8 @@ pub const STDIN: &str = "-";
 pub struct ManifestSpec {
     /// A path, or `-` for standard input.
     pub path: String,
-    /// The cell delimiter; found out from the first line when none.
-    pub delimiter: Option<u8>,
+    /// How its text is written.
+    pub dialect: Dialect,
     /// Whether the first record names the columns.
     pub header: Header,
     /// Which column feeds which field; header names fill in what is not told.
@@ -84,12 +87,6 @@ pub enum ManifestError {
         /// The path as given.
         path: String,
     },
-    /// Not UTF-8 but UTF-16.
-    #[error("{path}: the manifest is UTF-16; convert it: iconv -f UTF-16 -t UTF-8 {path}")]
-    Utf16 {
-        /// The path as given.
-        path: String,
-    },
     /// The header record itself is unreadable.
     #[error("{path}:{line}: the header line cannot be read: {reason}")]
     BadHeader {
@@ -131,6 +128,7 @@ pub struct Manifest {
     first_row_is_read: bool,
     is_own_output: bool,
     stamp: Option<String>,
+    found: Vec<String>,
 }
 
 impl Manifest {
@@ -138,15 +136,15 @@ impl Manifest {
     pub fn open(spec: &ManifestSpec) -> Result<Self, ManifestError> {
         let path = spec.path.clone();
         let stamp = stamp(spec);
-        let (head, bytes) =
-            source::open(&path).map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
-        if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
-            return Err(ManifestError::Utf16 { path });
-        }
-        let delimiter = spec.delimiter.unwrap_or_else(|| source::guess_delimiter(&head));
-        let mut records = Records::new(bytes, delimiter);
-        let first =
-            records.read().map_err(|source| ManifestError::Broken { path: path.clone(), line: 1, source })?;
+        let source::Opened { head, bytes, found } = source::open(&path, &spec.dialect)
+            .map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
+        let broken = |source| ManifestError::Broken { path: path.clone(), line: 1, source };
+        let delimiter = spec.dialect.delimiter.unwrap_or_else(|| {
+            source::guess_delimiter(first_record(&head, &spec.dialect), spec.dialect.quote)
+        });
+        let mut records = Records::new(bytes, delimiter, &spec.dialect);
+        records.skip_lines(spec.dialect.lines_before).map_err(broken)?;
+        let first = records.read().map_err(broken)?;
         let line = match first {
             Next::Record { line } => line,
             Next::End => return Err(ManifestError::Empty { path }),
@@ -171,6 +169,7 @@ impl Manifest {
             first_row_is_read: spec.header == Header::Absent,
             is_own_output,
             stamp,
+            found,
         })
     }
 
@@ -191,6 +190,12 @@ impl Manifest {
     #[must_use]
     pub fn column_names(&self) -> &[String] {
         self.columns.names()
+    }
+
+    /// What was found out about the bytes, for a reader: `zstd`, `windows-1252 (it is not UTF-8)`.
+    #[must_use]
+    pub fn found(&self) -> &[String] {
+        &self.found
     }
 
     /// What was understood, for a reader: `url=service_file, tags=topic+place`.
@@ -246,10 +251,26 @@ impl Manifest {
     }
 }
 
+/// A head from its first record on.
+fn first_record<'a>(head: &'a [u8], dialect: &Dialect) -> &'a [u8] {
+    let mut rest = head;
+    let mut lines_before = dialect.lines_before;
+    loop {
+        let is_none =
+            rest.first().is_some_and(|byte| b"\r\n".contains(byte) || dialect.comment == Some(*byte));
+        if lines_before == 0 && !is_none {
+            return rest;
+        }
+        lines_before = lines_before.saturating_sub(1);
+        let Some(end) = memchr::memchr(b'\n', rest) else { return &[] };
+        rest = &rest[end + 1..];
+    }
+}
+
 fn stamp(spec: &ManifestSpec) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
     let meta = std::fs::metadata(&spec.path).ok().filter(|meta| spec.path != STDIN && meta.is_file())?;
-    let reading = format!("{:?} {:?} {:?} {:?}", spec.delimiter, spec.header, spec.map, spec.rules);
+    let reading = format!("{:?} {:?} {:?} {:?}", spec.dialect, spec.header, spec.map, spec.rules);
     let reading = crate::item::hex(&blake3::hash(reading.as_bytes()).as_bytes()[..8]);
     Some(format!("{}:{}.{:09}:{}:{reading}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino()))
 }

@@ -8,7 +8,10 @@ use std::io::{self, BufRead};
 
 use csv_core::ReadRecordResult;
 
-use super::source::Bytes;
+use super::{
+    dialect::{Dialect, Quote},
+    source::Bytes,
+};
 use crate::{
     item::{Problem, RowFault},
     planted::{Bug, is_planted},
@@ -26,6 +29,7 @@ const RECORD_USUAL: usize = 8 * 1024;
 /// Reads record after record into one reused buffer.
 pub(super) struct Records {
     core: csv_core::Reader,
+    comment: Option<u8>,
     bytes: Bytes,
     lines: Lines,
     record_line: u64,
@@ -89,7 +93,7 @@ impl RecordFault {
             Self::TooLong | Self::CellTooLong => "shorten it; a missing closing quote also looks like this",
             Self::TooManyColumns => "check the delimiter (--delimiter)",
             Self::UnterminatedQuote => "close the quote, or double a quote that is part of the text (\"\")",
-            Self::Nul => "save the file as UTF-8 text",
+            Self::Nul => "save the file as UTF-8 text, or name its encoding: --encoding utf-16le",
         }
     }
 
@@ -131,9 +135,17 @@ impl Lines {
 }
 
 impl Records {
-    pub(super) fn new(bytes: Bytes, delimiter: u8) -> Self {
+    /// Reads what `bytes` hold, with this delimiter, as the dialect has it.
+    pub(super) fn new(bytes: Bytes, delimiter: u8, dialect: &Dialect) -> Self {
+        let mut core = csv_core::ReaderBuilder::new();
+        core.delimiter(delimiter).escape(dialect.escape);
+        match dialect.quote {
+            Quote::Byte(quote) => core.quote(quote),
+            Quote::None => core.quoting(false),
+        };
         Self {
-            core: csv_core::ReaderBuilder::new().delimiter(delimiter).build(),
+            core: core.build(),
+            comment: dialect.comment,
             bytes,
             lines: Lines::default(),
             record_line: 1,
@@ -161,7 +173,7 @@ impl Records {
 
     /// Reads the next record into the buffer.
     pub(super) fn read(&mut self) -> io::Result<Next> {
-        if !self.skip_blank_lines()? {
+        if !self.skip_what_is_no_record()? {
             return Ok(Next::End);
         }
         self.record_line = self.lines.line();
@@ -236,20 +248,52 @@ impl Records {
         memchr::memchr(0, &self.text[..self.text_len]).map(|_| RecordFault::Nul)
     }
 
-    /// Blank lines between records are no records; false at the end of the file.
-    fn skip_blank_lines(&mut self) -> io::Result<bool> {
+    /// Blank lines and comments between records are no records; false at the end of the file.
+    fn skip_what_is_no_record(&mut self) -> io::Result<bool> {
+        loop {
+            let input = self.bytes.fill_buf()?;
+            let Some(first) = input.first() else { return Ok(false) };
+            if self.comment == Some(*first) {
+                self.skip_line()?;
+                continue;
+            }
+            let blank = input.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
+            if blank == 0 {
+                return Ok(true);
+            }
+            self.lines.pass(&input[..blank]);
+            self.bytes.consume(blank);
+        }
+    }
+
+    /// Skips what is left of so many lines, whatever they hold.
+    pub(super) fn skip_lines(&mut self, count: u64) -> io::Result<()> {
+        for _ in 0..count {
+            self.skip_line()?;
+        }
+        Ok(())
+    }
+
+    fn skip_line(&mut self) -> io::Result<()> {
         loop {
             let input = self.bytes.fill_buf()?;
             if input.is_empty() {
-                return Ok(false);
+                return Ok(());
             }
-            let blank = input.iter().take_while(|byte| matches!(byte, b'\n' | b'\r')).count();
-            let reached_record = blank < input.len();
-            self.lines.pass(&input[..blank]);
-            self.bytes.consume(blank);
-            if reached_record {
-                return Ok(true);
+            let end = memchr::memchr2(b'\n', b'\r', input);
+            let passed = end.map_or(input.len(), |end| end + 1);
+            let is_cr = end.is_some_and(|end| input[end] == b'\r');
+            self.lines.pass(&input[..passed]);
+            self.bytes.consume(passed);
+            if end.is_none() {
+                continue;
             }
+            // the LF behind a CR ends the same line
+            if is_cr && self.bytes.fill_buf()?.first() == Some(&b'\n') {
+                self.lines.pass(b"\n");
+                self.bytes.consume(1);
+            }
+            return Ok(());
         }
     }
 
@@ -283,7 +327,7 @@ mod tests {
     fn read_all(text: &[u8]) -> Vec<Read> {
         // a buffer of 7 bytes puts every boundary somewhere awkward
         let bytes: Bytes = BufReader::with_capacity(7, Box::new(Cursor::new(text.to_vec())));
-        let mut records = Records::new(bytes, b',');
+        let mut records = Records::new(bytes, b',', &Dialect::default());
         let mut all = Vec::new();
         loop {
             match records.read().unwrap() {
@@ -335,7 +379,7 @@ mod tests {
         text.extend(std::iter::repeat_n(b'x', 3 * RECORD_MAX));
         text.extend(b"\nb\n");
         let bytes: Bytes = BufReader::new(Box::new(Cursor::new(text)));
-        let mut records = Records::new(bytes, b',');
+        let mut records = Records::new(bytes, b',', &Dialect::default());
         assert_eq!(records.read().unwrap(), Next::Record { line: 1 });
         assert_eq!(records.read().unwrap(), Next::Fault { line: 2, fault: RecordFault::TooLong });
         assert_eq!(records.read().unwrap(), Next::Record { line: 3 });

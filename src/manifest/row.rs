@@ -100,7 +100,7 @@ pub(super) fn not_utf8(line: u64, column: usize, columns: &Columns, cells: Vec<S
         value: cells.get(column).map(|cell| redact::opaque(cell)).unwrap_or_default(),
         class: "not_utf8".to_owned(),
         message: "the cell is not UTF-8".to_owned(),
-        fix: "convert the file, for example: iconv -f WINDOWS-1252 -t UTF-8".to_owned(),
+        fix: "name the file's encoding, for example --encoding windows-1252".to_owned(),
     };
     RowFault { line, cells, problems: vec![problem] }
 }

@@ -1,35 +1,38 @@
-//! Bytes of a manifest: a file or standard input, gzip or plain, without a byte-order mark.
+//! Bytes of a manifest: a file or standard input, unpacked, as UTF-8, without a byte-order mark.
 
 use std::{
     fs::File,
     io::{self, BufReader, Read},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
 };
 
-use flate2::bufread::MultiGzDecoder;
+use encoding_rs_io::DecodeReaderBytesBuilder;
 
-use super::STDIN;
+use super::{
+    STDIN,
+    dialect::{Dialect, Encoding, Quote},
+    unpack::Packing,
+};
 
 /// Read-ahead buffer: large enough that system calls do not count.
-const BUFFER: usize = 256 * 1024;
+pub(super) const BUFFER: usize = 256 * 1024;
 
 /// So much is read to see what a file is.
 const HEAD_MAX: usize = 64 * 1024;
 
-/// A compressed file that unpacks to more than this many times its size is refused as a trap…
-const RATIO_MAX: u64 = 200;
-
-/// …once it has unpacked to this many bytes; small files may be as repetitive as they like.
-const RATIO_FROM: u64 = 64 * 1024 * 1024;
-
-/// The bytes of a manifest, unpacked.
+/// The bytes of a manifest, unpacked, in UTF-8 (or what should be).
 pub(super) type Bytes = BufReader<Box<dyn Read + Send>>;
 
-/// Opens a path or standard input, and shows its head; gzip is recognised by its first bytes, not by its name.
-pub(super) fn open(path: &str) -> io::Result<(Vec<u8>, Bytes)> {
+/// A manifest's bytes, and what was found out about them.
+pub(super) struct Opened {
+    /// The first of them.
+    pub(super) head: Vec<u8>,
+    pub(super) bytes: Bytes,
+    /// What a reader should know: `zstd`, `windows-1252 (it is not UTF-8)`.
+    pub(super) found: Vec<String>,
+}
+
+/// Opens a path or standard input, and shows its head; what it is shows in its first bytes, not in its name.
+pub(super) fn open(path: &str, dialect: &Dialect) -> io::Result<Opened> {
     let raw: Box<dyn Read + Send> = if path == STDIN {
         Box::new(io::stdin())
     } else {
@@ -39,17 +42,34 @@ pub(super) fn open(path: &str) -> io::Result<(Vec<u8>, Bytes)> {
         }
         Box::new(file)
     };
-    let raw = with_head(raw)?;
-    let mut bytes = if raw.head.starts_with(&[0x1f, 0x8b]) {
-        with_head(Box::new(Unpacked::new(BufReader::with_capacity(BUFFER, raw.into_reader()))))?
-    } else {
-        raw
+    // somebody may be typing, and waits for an answer to the first line
+    let wanted = if path == STDIN { Wanted::Line } else { Wanted::AllOfHead };
+    let mut bytes = with_head(raw, wanted)?;
+    let mut found = Vec::new();
+    if let Some(packing) = Packing::found(&bytes.head) {
+        found.push(packing.word().to_owned());
+        bytes = with_head(packing.unpack(bytes.into_reader())?, wanted)?;
+    }
+    let (encoding, why) = match dialect.encoding {
+        Some(told) => (told, None),
+        None => Encoding::found(&bytes.head),
     };
-    if bytes.head.starts_with(b"\xef\xbb\xbf") {
-        bytes.head.drain(..3);
+    if let Some(why) = why {
+        found.push(format!("{encoding:?} ({why})"));
+    }
+    if encoding.is_utf8() {
+        if bytes.head.starts_with(b"\xef\xbb\xbf") {
+            bytes.head.drain(..3);
+        }
+    } else {
+        let decoded = DecodeReaderBytesBuilder::new()
+            .encoding(Some(encoding.0))
+            .bom_override(true)
+            .build(bytes.into_reader());
+        bytes = with_head(Box::new(decoded), wanted)?;
     }
     let head = bytes.head.clone();
-    Ok((head, BufReader::with_capacity(BUFFER, bytes.into_reader())))
+    Ok(Opened { head, bytes: BufReader::with_capacity(BUFFER, bytes.into_reader()), found })
 }
 
 /// The beginning of a stream, looked at, and the rest.
@@ -64,28 +84,53 @@ impl Headed {
     }
 }
 
-/// Reads on until the first line is there, or the end, or [`HEAD_MAX`]: a pipe may bring its bytes one by one.
-fn with_head(mut rest: Box<dyn Read + Send>) -> io::Result<Headed> {
+/// How much of a stream is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// The first line.
+    Line,
+    /// As much as is looked at in any case.
+    AllOfHead,
+}
+
+/// Reads on until what is wanted is there, or the end, or [`HEAD_MAX`]: a pipe may bring its bytes one by one.
+fn with_head(mut rest: Box<dyn Read + Send>, wanted: Wanted) -> io::Result<Headed> {
     let mut head = Vec::new();
     let mut buffer = vec![0; HEAD_MAX];
-    while head.len() < HEAD_MAX && !(head.len() > 3 && head.contains(&b'\n')) {
-        match rest.read(&mut buffer) {
+    let has_line = |head: &[u8]| wanted == Wanted::Line && head.len() > 3 && head.contains(&b'\n');
+    while head.len() < HEAD_MAX && !has_line(&head) {
+        let room = HEAD_MAX - head.len();
+        match rest.read(&mut buffer[..room]) {
             Ok(0) => break,
             Ok(count) => head.extend_from_slice(&buffer[..count]),
             Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
-            Err(fault) => return Err(fault),
+            Err(fault) if head.is_empty() => return Err(fault),
+            // what came before the damage is read first
+            Err(fault) => {
+                rest = Box::new(Damaged(Some(fault)));
+                break;
+            }
         }
     }
     Ok(Headed { head, rest })
 }
 
+/// A stream that ends with a fault.
+struct Damaged(Option<io::Error>);
+
+impl Read for Damaged {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
+}
+
 /// The delimiter of a first line: a tab if there is one, else the most frequent of `,` `;` `|` outside quotes.
-pub(super) fn guess_delimiter(head: &[u8]) -> u8 {
+pub(super) fn guess_delimiter(head: &[u8], quote: Quote) -> u8 {
     let mut in_quotes = false;
     let mut counts = [(b',', 0_u32), (b';', 0), (b'|', 0)];
     for byte in head {
         match byte {
-            b'"' => in_quotes = !in_quotes,
+            byte if quote == Quote::Byte(*byte) => in_quotes = !in_quotes,
             b'\n' | b'\r' if !in_quotes => break,
             b'\t' if !in_quotes => return b'\t',
             byte if !in_quotes => {
@@ -98,51 +143,6 @@ pub(super) fn guess_delimiter(head: &[u8]) -> u8 {
     }
     // the first of equals wins: a comma where nothing speaks for another
     counts.iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(delimiter, _)| *delimiter)
-}
-
-/// A gzip decoder that refuses decompression bombs.
-struct Unpacked {
-    decoder: MultiGzDecoder<BufReader<Counted>>,
-    bytes_in: Arc<AtomicU64>,
-    bytes_out: u64,
-}
-
-struct Counted {
-    inner: BufReader<Box<dyn Read + Send>>,
-    read: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.read.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-impl Unpacked {
-    fn new(inner: BufReader<Box<dyn Read + Send>>) -> Self {
-        let bytes_in = Arc::new(AtomicU64::new(0));
-        let counted = Counted { inner, read: Arc::clone(&bytes_in) };
-        Self {
-            decoder: MultiGzDecoder::new(BufReader::with_capacity(BUFFER, counted)),
-            bytes_in,
-            bytes_out: 0,
-        }
-    }
-}
-
-impl Read for Unpacked {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.decoder.read(buffer)?;
-        self.bytes_out += count as u64;
-        if self.bytes_out > RATIO_FROM && self.bytes_out / RATIO_MAX > self.bytes_in.load(Ordering::Relaxed) {
-            return Err(io::Error::other(format!(
-                "the gzip file unpacks to more than {RATIO_MAX} times its size; unpack it yourself if it is meant so"
-            )));
-        }
-        Ok(count)
-    }
 }
 
 #[cfg(test)]
@@ -160,7 +160,7 @@ mod tests {
             ("\"a;b;c\",d\n;;;;", b','),
             ("", b','),
         ] {
-            assert_eq!(guess_delimiter(head.as_bytes()), delimiter, "{head}");
+            assert_eq!(guess_delimiter(head.as_bytes(), Quote::default()), delimiter, "{head}");
         }
     }
 }

@@ -26,7 +26,7 @@ impl Shelf {
         std::fs::write(&path, bytes).unwrap();
         ManifestSpec {
             path: path.display().to_string(),
-            delimiter: None,
+            dialect: Dialect::default(),
             header: Header::Present,
             map: Vec::new(),
             rules: rules(),
@@ -165,7 +165,8 @@ fn a_file_without_a_header_is_read_from_its_first_line() {
 #[test]
 fn a_cell_that_is_not_utf8_is_the_fault_of_its_row_only() {
     let shelf = Shelf::new();
-    let spec = shelf.put(b"url,tags\nhttps://h/a,caf\xe9\nhttps://h/b,x\n");
+    let mut spec = shelf.put(b"url,tags\nhttps://h/a,caf\xe9\nhttps://h/b,x\n");
+    spec.dialect.encoding = Some("utf-8".parse().unwrap());
     let rows = read(&spec);
     let problem = &rows[0].as_ref().unwrap_err().problems[0];
     assert_eq!((problem.class.as_str(), problem.column.as_str()), ("not_utf8", "tags"));
@@ -247,4 +248,117 @@ proptest::proptest! {
             }
         }
     }
+}
+
+/// The URLs of the good rows.
+fn urls(spec: &ManifestSpec) -> Vec<String> {
+    read(spec).into_iter().map(|row| row.unwrap().submission.url.as_str().to_owned()).collect()
+}
+
+#[test]
+fn packed_files_are_known_by_their_first_bytes_and_pieces_follow_one_another() {
+    use std::io::Write as _;
+
+    use flate2::{Compression, write::GzEncoder};
+    let shelf = Shelf::new();
+    let halves = ["url\nhttps://h/1.mp4\n", "https://h/2.mp4\n"];
+    let gzip = |text: &str| {
+        let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+        packer.write_all(text.as_bytes()).unwrap();
+        packer.finish().unwrap()
+    };
+    let bzip2 = |text: &str| {
+        let mut packer = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        packer.write_all(text.as_bytes()).unwrap();
+        packer.finish().unwrap()
+    };
+    let xz = |text: &str| liblzma::encode_all(text.as_bytes(), 1).unwrap();
+    let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
+    for (name, packed) in [
+        ("gzip", halves.map(gzip).concat()),
+        ("bzip2", halves.map(bzip2).concat()),
+        ("xz", halves.map(xz).concat()),
+        ("zstd", halves.map(zstd).concat()),
+    ] {
+        let spec = shelf.put(&packed);
+        assert_eq!(Manifest::open(&spec).unwrap().found(), [name.to_owned()]);
+        assert_eq!(urls(&spec), ["https://h/1.mp4", "https://h/2.mp4"], "{name}");
+        let mut cut = Manifest::open(&shelf.put(&packed[..packed.len() - 6])).unwrap();
+        let ended = std::iter::from_fn(|| match cut.next() {
+            Ok(None) => None,
+            other => Some(other.map(|_| ())),
+        });
+        assert!(
+            ended.take(9).any(|row| row.is_err()),
+            "{name}: a file that was cut off is broken, not shorter"
+        );
+    }
+}
+
+#[test]
+fn small_files_that_unpack_to_gigabytes_are_refused() {
+    let shelf = Shelf::new();
+    let bomb = "url\n".to_owned() + &"https://h/1.mp4\n".repeat(6_000_000);
+    for packed in
+        [zstd::encode_all(bomb.as_bytes(), 1).unwrap(), liblzma::encode_all(bomb.as_bytes(), 0).unwrap()]
+    {
+        let mut spec = shelf.put(&packed);
+        // skipping is what is fastest
+        spec.dialect.lines_before = 10_000_000;
+        let fault = crate::error::Error::from(Manifest::open(&spec).err().unwrap()).chain();
+        assert!(fault.contains("unpacks to more than 200 times its size"), "{fault}");
+    }
+}
+
+#[test]
+fn other_encodings_are_found_or_told_and_arrive_as_utf8() {
+    let shelf = Shelf::new();
+    let tags = |spec: &ManifestSpec| read(spec).remove(0).unwrap().submission.tags.join(",");
+    let text = "url,tags\r\nhttps://h/1.mp4,caf\u{e9} d\u{fc}ne\r\n";
+    let utf16 = |swap: bool, bom: bool| -> Vec<u8> {
+        let units = bom.then_some(0xfeff).into_iter().chain(text.encode_utf16());
+        units.flat_map(|unit| if swap { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+    };
+    let latin: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    for (bytes, found) in [
+        (text.as_bytes().to_vec(), None),
+        (latin.clone(), Some("windows-1252")),
+        (utf16(false, true), Some("UTF-16LE")),
+        (utf16(true, true), Some("UTF-16BE")),
+        (utf16(false, false), Some("UTF-16LE")),
+        (zstd::encode_all(&utf16(true, true)[..], 1).unwrap(), Some("zstd")),
+    ] {
+        let spec = shelf.put(&bytes);
+        assert_eq!(tags(&spec), "caf\u{e9} d\u{fc}ne", "{found:?}");
+        let said = Manifest::open(&spec).unwrap().found().join(", ");
+        assert!(found.map_or(said.is_empty(), |found| said.contains(found)), "{said}");
+    }
+    let mut told = shelf.put(b"url,tags\nhttps://h/1.mp4,\xea\xee\xf2\n");
+    told.dialect.encoding = Some("windows-1251".parse().unwrap());
+    assert_eq!(tags(&told), "\u{43a}\u{43e}\u{442}");
+    let late = "url,tags\n".to_owned() + &"https://h/1.mp4,a\n".repeat(5_000);
+    let late = [late.as_bytes(), b"https://h/2.mp4,caf\xe9\n"].concat();
+    let problem = read(&shelf.put(&late)).pop().unwrap().unwrap_err().problems.remove(0);
+    assert!(problem.fix.contains("--encoding windows-1252"), "{problem:?}");
+}
+
+#[test]
+fn dialects_with_other_quotes_escapes_and_comments_keep_their_line_numbers() {
+    let shelf = Shelf::new();
+    let text = b"exported, by, Foo\r\n\r\n# a,b,c,d\r\nurl;tags\r\n# old\r\nhttps://h/1.mp4;'it\\'s; here'\r\n#https://h/2.mp4\r\nhttps://h/3.mp4;'two\r\nlines'\r\n";
+    let mut spec = shelf.put(text);
+    spec.dialect = Dialect {
+        quote: Quote::Byte(b'\''),
+        escape: Some(b'\\'),
+        comment: Some(b'#'),
+        lines_before: 2,
+        ..Dialect::default()
+    };
+    spec.rules.tag_separator = TagSeparator::Told("|".to_owned());
+    let rows: Vec<ManifestRow> = read(&spec).into_iter().map(Result::unwrap).collect();
+    let seen: Vec<(u64, &str)> = rows.iter().map(|row| (row.line, row.submission.tags[0].as_str())).collect();
+    assert_eq!(seen, [(6, "it's; here"), (8, "two\r\nlines")]);
+    let mut raw = shelf.put(b"url,tags\nhttps://h/1.mp4,5\" disk\nhttps://h/2.mp4,\"x\n");
+    raw.dialect.quote = Quote::None;
+    assert_eq!(urls(&raw), ["https://h/1.mp4", "https://h/2.mp4"], "a quote is text");
 }

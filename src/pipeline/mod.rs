@@ -138,6 +138,7 @@ async fn begin_readings<T: Transport>(
             path: manifest.path().to_owned(),
             mapping: manifest.mapping(),
             unused_columns: manifest.unused_columns().into_iter().map(str::to_owned).collect(),
+            found: manifest.found().to_vec(),
         });
         if !sources.contains(&source) {
             sources.push(source);

@@ -16,7 +16,7 @@ use telecine::{
     item::UnixMillis,
     ledger::{FailedRows, Identity, KeyChange, Ledger, Marker, Parity, Restored, Snapshot},
     limit::Limit,
-    manifest::{Header, LoneComma, Manifest, ManifestSpec, OffsetRule, RowRules, TagSeparator},
+    manifest::{Dialect, Header, LoneComma, Manifest, ManifestSpec, OffsetRule, RowRules, TagSeparator},
     monitor::{Listener, Monitor, Notice},
     pipeline::{self, AcceptedItems, Doors, DoubtRules, OnDoubt, RunPolicy, Signals},
     quota::Limits,
@@ -260,7 +260,7 @@ fn runtime() -> tokio::runtime::Runtime {
 pub fn spec(path: &std::path::Path) -> ManifestSpec {
     ManifestSpec {
         path: path.display().to_string(),
-        delimiter: None,
+        dialect: Dialect::default(),
         header: Header::Present,
         map: Vec::new(),
         rules: RowRules {
