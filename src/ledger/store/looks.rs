@@ -31,7 +31,7 @@ impl Store {
              attempt.send_before + (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE id > attempt.run) AS send_before, \
              attempt.clear_at + (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE started_at > attempt.clear_at) AS clear_at \
              FROM attempt JOIN item ON item.id = attempt.item \
-             WHERE attempt.state IN ('in_doubt', 'counted', 'asked') \
+             WHERE attempt.state <> 'sending' \
              AND attempt.state IN ('sending', 'in_doubt', 'counted', 'asked') ORDER BY attempt.id LIMIT ?1",
         )?;
         let mut rows = statement.query([i64::try_from(count_max).unwrap_or(i64::MAX)])?;
@@ -113,7 +113,10 @@ impl Store {
         let read = |row: &rusqlite::Row<'_>| {
             Ok(Observed { acceptance: span(row.get(0)?), listing: span(row.get(1)?) })
         };
-        Ok(self.connection.query_row("SELECT acceptance_ms, listing_ms FROM observed", [], read)?)
+        Ok(self
+            .connection
+            .prepare_cached("SELECT acceptance_ms, listing_ms FROM observed")?
+            .query_row([], read)?)
     }
 
     pub(in crate::ledger) fn bound(&self, video_nos: &[VideoNo]) -> Result<Vec<VideoNo>, LedgerError> {

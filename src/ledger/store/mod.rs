@@ -95,10 +95,11 @@ impl Store {
         }
     }
 
-    /// From now on nothing is synced, and commits are put off; for ledgers that nobody will miss.
+    /// From now on nothing is synced, commits are put off, and columns are not checked; for ledgers that nobody will miss.
     pub(super) fn let_go_of_durability(&mut self) -> Result<(), LedgerError> {
         self.commits = Commits::PutOff(0);
         self.connection.pragma_update(None, "temp_store", "MEMORY")?;
+        self.connection.pragma_update(None, "ignore_check_constraints", true)?;
         Ok(self.connection.pragma_update(None, "synchronous", "OFF")?)
     }
 
