@@ -93,6 +93,13 @@ fn an_import_by_plan_goes_on_only_if_nothing_changed_since() {
     let (code, out, err) = demand(&stage, &id, "50/s");
     assert_eq!((code, sandbox.taken().len()), (0, 7), "{out}{err}");
     assert_eq!(demand(&stage, &id, "50/s").0, 2, "the ledger is another one now");
+    let id = plan(&stage);
+    assert_eq!(stage.run(&["quota", "spend", "1", "--ledger", "l.db"]).0, 0);
+    assert_eq!(demand(&stage, &id, "50/s").0, 2, "what another tool spent moves the date");
+    let id = plan(&stage);
+    let paid_again = ["import", "m.csv", "--rate", "50/s", "--plan-id", &id, "--retry-failed"];
+    let service = ["--api-url", &sandbox.url, "--ledger", "l.db", "--no-wait"];
+    assert_eq!(stage.run(&[&paid_again[..], &service[..]].concat()).0, 2, "failed rows cost money");
 }
 
 #[test]

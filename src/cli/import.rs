@@ -134,7 +134,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         return check::dry_run(manifests, snapshot.as_ref(), failed, args.budget.price.price(), &args.output);
     }
     if let Some(told) = &args.plan_id {
-        plan::demand(told, &args.manifest, snapshot.as_ref(), &limits)?;
+        plan::demand(told, &args.manifest, snapshot.as_ref(), &limits, args.retry_failed)?;
     }
     drop(snapshot);
     let policy = RunPolicy {

@@ -112,7 +112,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
     let asked = Asked::new(&args.limits, &args.reads, target);
     let snapshot = if path.exists() { Some(Snapshot::open(&path)?) } else { None };
     let limits = limits_of(&asked, snapshot.as_ref())?;
-    let plan_id = plan_id(&args.manifest, snapshot.as_ref(), &limits)?;
+    let plan_id = plan_id(&args.manifest, snapshot.as_ref(), &limits, args.retry_failed)?;
     let scratch = tempfile::tempdir().map_err(scratch_fault)?;
     let copy = scratch.path().join("plan.db");
     if let Some(snapshot) = &snapshot {
@@ -150,6 +150,7 @@ pub(super) fn plan_id(
     manifest: &ManifestArgs,
     snapshot: Option<&Snapshot>,
     limits: &Limits,
+    retry_failed: bool,
 ) -> Result<String, Error> {
     let mut hasher = blake3::Hasher::new();
     for path in &manifest.manifests {
@@ -162,7 +163,7 @@ pub(super) fn plan_id(
         hasher.update(crate::manifest::identity(path).as_bytes());
     }
     hasher.update(manifest.reading().as_bytes());
-    hasher.update(format!("{limits:?}").as_bytes());
+    hasher.update(format!("{limits:?} {retry_failed}").as_bytes());
     hasher.update(snapshot.map(Snapshot::digest).transpose()?.unwrap_or_default().as_bytes());
     Ok(crate::item::hex(&hasher.finalize().as_bytes()[..8]))
 }
@@ -173,8 +174,9 @@ pub(super) fn demand(
     manifest: &ManifestArgs,
     snapshot: Option<&Snapshot>,
     asked: &Asked,
+    retry_failed: bool,
 ) -> Result<(), Error> {
-    let found = plan_id(manifest, snapshot, &limits_of(asked, snapshot)?)?;
+    let found = plan_id(manifest, snapshot, &limits_of(asked, snapshot)?, retry_failed)?;
     if found == told {
         return Ok(());
     }

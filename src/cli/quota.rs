@@ -207,9 +207,10 @@ fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
         let now = Clock::real().now();
         let ledger = Ledger::open_offline(&path, now)?;
         let mut stored = Stored::from_text(ledger.memo(LIMITS).await?.as_deref());
-        let before = stored.clone();
         stored.set(&args.limits, &args.reads);
-        if stored == before {
+        let mut told = Stored::default();
+        told.set(&args.limits, &args.reads);
+        if told == Stored::default() {
             ledger.close().await;
             return Err(Error::Usage("quota set needs a limit, such as --rate 1/s --cap 120/2h".to_owned()));
         }
@@ -241,20 +242,20 @@ fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
 
 fn spend(args: &SpendArgs) -> Result<ExitCode, Error> {
     let path = args.ledger.path();
-    let now = Clock::real().now();
     let ago_ms = args.ago.map_or(0, |span| i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX));
-    let at = args.at.unwrap_or(now).plus_ms(-ago_ms);
-    if at > now {
-        return Err(Error::Usage(
-            "--at lies in the future; uploads count from when they were made".to_owned(),
-        ));
-    }
-    run::block_on(async {
-        let ledger = Ledger::open_offline(&path, now)?;
+    let at = run::block_on(async {
+        let ledger = Ledger::open_offline(&path, Clock::real().now())?;
+        // as runs see it: never before what the ledger remembers
+        let now = Clock::real().not_before(ledger.latest_moment().await?).now();
+        let at = args.at.unwrap_or(now).plus_ms(-ago_ms);
+        if at > now {
+            let cause = "--at lies in the future; uploads count from when they were made";
+            return Err(Error::Usage(cause.to_owned()));
+        }
         let note = args.note.as_deref().map(crate::redact::clean);
         ledger.spend_foreign(Expense { lane: "upload".to_owned(), at, count: args.count, note }).await?;
         ledger.close().await;
-        Ok(())
+        Ok(at)
     })?;
     let many = if args.count == 1 { "upload" } else { "uploads" };
     print(&format!("{} counts {} {many} of another tool at {at}\n", path.display(), args.count))?;

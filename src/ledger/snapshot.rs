@@ -291,7 +291,8 @@ impl Snapshot {
     pub fn digest(&self) -> Result<String, LedgerError> {
         let sql = "SELECT coalesce((SELECT id || ':' || hex(chain) FROM event ORDER BY id DESC LIMIT 1), '') || '/' || \
                    (SELECT count(*) FROM run) || '/' || coalesce((SELECT sum(count) FROM census), 0) || '/' || \
-                   coalesce((SELECT max(id) FROM expense WHERE run IS NULL), 0)";
+                   coalesce((SELECT max(id) FROM expense WHERE lane = 'upload'), 0) || '/' || \
+                   coalesce((SELECT group_concat(name || ':' || at) FROM memo), '')";
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 

@@ -11,10 +11,10 @@ use std::{
 use super::{
     Delay, Lane, Limits, Outcome, Past, PastState, Why,
     learned::{self, LearnedCap, Turn},
-    lessons::{Lessons, News},
+    lessons::{Held, Lessons, News},
     margin::Seen,
     pace::{Pace, Spread, Stretch},
-    trouble::{Hold, HoldReason, Trouble},
+    trouble::{ASKED_WAIT_MAX, Hold, HoldReason, Trouble},
     window::{Certainty, Log, Spent, WindowAt},
 };
 use crate::{
@@ -30,8 +30,6 @@ const REFUSALS_PER_HOUR: usize = 12;
 const HOUR_MS: i64 = 3_600_000;
 /// No wait that the service asks for is shorter…
 const ASKED_WAIT_MIN: Duration = Duration::from_secs(1);
-/// …or longer: the longest window known, and what an unanswered request may still do.
-const ASKED_WAIT_MAX: Duration = Duration::from_mins(140);
 /// A service that asks for a wait as long as this speaks of no spacing.
 const ASKED_WAIT_OF_CAPS: Duration = Duration::from_mins(10);
 /// While a request is being claimed it counts as if for ever; its departure says until when.
@@ -92,6 +90,15 @@ pub struct Heard {
     pub news: Option<News>,
 }
 
+/// How a request passed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    /// The service took it.
+    Accepted,
+    /// The service looked at it, and refused its row for good.
+    Rejected,
+}
+
 impl Gate {
     /// A gate that knows what was spent before (`past`, in the order of departure). `tick_ms` is the granularity of the timers it will be asked by.
     pub fn new(limits: Limits, past: &[Past], lessons: Lessons, (now, tick_ms): (UnixMillis, i64)) -> Self {
@@ -121,6 +128,9 @@ impl Gate {
             refused_at: VecDeque::new(),
             next_key: -1,
         };
+        if let Some(held) = gate.lessons.held {
+            gate.upload.trouble.resume(held, now);
+        }
         if !is_planted(Bug::LimiterInMemory) {
             for one in past {
                 gate.recall(one, now);
@@ -147,7 +157,8 @@ impl Gate {
             }
             if past.state == PastState::Refused {
                 let refused_at = past.answered_at.unwrap_or(now);
-                if now.since_ms(refused_at) < HOUR_MS {
+                let is_news = self.refused_at.back().is_none_or(|last| past.claimed_at >= *last);
+                if is_news && now.since_ms(refused_at) < HOUR_MS {
                     self.refused_at.push_back(refused_at);
                 }
             }
@@ -335,12 +346,12 @@ impl Gate {
                     self.see(noted_at.since_ms(left_at));
                 }
                 self.log.accepted_by(key, now);
-                self.pass()
+                self.pass(left_at, Passed::Accepted)
             }
             Outcome::Rejected => {
-                // it took its turn, and a slot until now at the latest
-                self.log.accepted_by(key, now);
-                self.pass()
+                // it took its turn, and perhaps a slot until now at the latest
+                self.log.open_until(key, now);
+                self.pass(left_at, Passed::Rejected)
             }
             Outcome::Refused { retry_after } => {
                 self.log.take_out(key);
@@ -363,17 +374,25 @@ impl Gate {
         self.are_lessons_new |= after.spread_ms != before.spread_ms || after.samples.is_power_of_two();
     }
 
-    fn pass(&mut self) -> Heard {
+    fn pass(&mut self, left_at: Option<UnixMillis>, passed: Passed) -> Heard {
+        if !self.upload.trouble.is_answered_by(left_at) {
+            return Heard::default();
+        }
         let refusals = self.upload.trouble.passed();
         let mut heard = Heard::default();
         let mut is_cap = false;
         for known in &mut self.lessons.caps {
             is_cap |= known.is_open();
-            if let Some(turn) = known.passed() {
+            // a row that is refused for good need not count
+            if passed == Passed::Rejected {
+                continue;
+            }
+            if let Some(turn) = known.passed(left_at) {
                 self.are_lessons_new = true;
                 heard.news = (turn == Turn::Rises).then(|| News::CapRises(known.words()));
             }
         }
+        self.are_lessons_new |= self.lessons.held.take().is_some();
         if refusals > 0 && !is_cap {
             // it passed after a wait that more distance would have saved
             let span_ms = i64::try_from(self.upload.interval().as_millis()).unwrap_or(i64::MAX);
@@ -394,9 +413,12 @@ impl Gate {
         now: UnixMillis,
         die: f64,
     ) -> Heard {
-        self.refused_at.push_back(now);
         let is_from_below = !self.upload.trouble.lasts();
         let is_news = self.upload.trouble.count_refusal(left_at, now);
+        // what was on the wire together is refused together, and is one lesson
+        if is_news {
+            self.refused_at.push_back(now);
+        }
         let asked = retry_after.map(|asked| asked.clamp(ASKED_WAIT_MIN, ASKED_WAIT_MAX));
         let is_long = asked.is_some_and(|asked| asked >= ASKED_WAIT_OF_CAPS);
         let news = if is_news { self.blame_a_cap(is_from_below, is_long, now) } else { None };
@@ -411,7 +433,10 @@ impl Gate {
                 Some(trouble.hold_for(wait, HoldReason::Refused, now))
             }
         };
-        let is_spent = self.refused_at.len() == REFUSALS_PER_HOUR;
+        let until = hold.map_or(now, |hold| hold.until);
+        self.lessons.held = Some(Held { until, refusals: trouble.refusals, refused_at: now });
+        self.are_lessons_new = true;
+        let is_spent = is_news && self.refused_at.len() == REFUSALS_PER_HOUR;
         let spent =
             is_spent.then_some(News::RefusalsSpent(u32::try_from(REFUSALS_PER_HOUR).unwrap_or(u32::MAX)));
         Heard { hold, news: news.or(spent) }

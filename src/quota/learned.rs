@@ -49,7 +49,10 @@ pub struct LearnedCap {
 #[serde(rename_all = "snake_case")]
 enum Mode {
     Kept,
-    Probing,
+    /// Since so long; what left before says nothing.
+    Probing {
+        since: UnixMillis,
+    },
     /// The window drains to this; what was in it at the refusal is `high`.
     Draining {
         to: u32,
@@ -87,7 +90,7 @@ impl LearnedCap {
     pub(super) fn ceiling(&self) -> Option<u32> {
         match self.mode {
             Mode::Kept => Some(self.low),
-            Mode::Probing => Some(self.low + 1),
+            Mode::Probing { .. } => Some(self.low + 1),
             Mode::Draining { to } => Some(to),
             Mode::Climbing { high } => high,
         }
@@ -109,14 +112,16 @@ impl LearnedCap {
             self.low += 1;
             self.clean_since = now;
         } else if clean_ms >= (PROBE_AFTER_MS << self.seen.saturating_sub(1).min(3)).min(PROBE_AFTER_MS_MAX) {
-            self.mode = Mode::Probing;
+            self.mode = Mode::Probing { since: now };
         }
     }
 
-    /// An upload passed.
-    pub(super) fn passed(&mut self) -> Option<Turn> {
+    /// An upload that left at `left_at` passed.
+    pub(super) fn passed(&mut self, left_at: Option<UnixMillis>) -> Option<Turn> {
         match self.mode {
-            Mode::Probing => {
+            Mode::Probing { since } if left_at.is_some_and(|left| left < since) => None,
+            Mode::Draining { .. } if left_at.is_some_and(|left| left < self.seen_at) => None,
+            Mode::Probing { .. } => {
                 self.mode = Mode::Climbing { high: None };
                 Some(Turn::Rises)
             }
@@ -134,7 +139,7 @@ impl LearnedCap {
         self.seen_at = now;
         let was = (self.low, self.high);
         match self.mode {
-            Mode::Probing => {
+            Mode::Probing { .. } => {
                 self.seen = self.seen.saturating_add(1);
                 self.mode = Mode::Kept;
                 return Turn::SeenAgain;
@@ -166,7 +171,7 @@ impl LearnedCap {
         let times = if self.seen == 1 { "once".to_owned() } else { format!("{} times", self.seen) };
         let mode = match self.mode {
             Mode::Kept => "",
-            Mode::Probing => ", being put to the test",
+            Mode::Probing { .. } => ", being put to the test",
             Mode::Draining { .. } => ", lowered: waiting until one passes",
             Mode::Climbing { .. } => ", rising until one is refused",
         };
@@ -204,7 +209,8 @@ mod tests {
     fn a_cap_that_rose_is_climbed_until_one_is_refused() {
         let mut cap = learned(100, 100);
         cap.tick(100, T0.plus_ms(DAY_MS));
-        assert_eq!(cap.passed(), Some(Turn::Rises));
+        assert_eq!(cap.passed(Some(T0.plus_ms(DAY_MS - 1))), None, "it left before the test began");
+        assert_eq!(cap.passed(Some(T0.plus_ms(DAY_MS))), Some(Turn::Rises));
         assert_eq!(cap.ceiling(), None);
         assert_eq!(cap.refused(150, 150, true, T0.plus_ms(DAY_MS + 1)), Turn::Learned);
         assert_eq!((cap.ceiling(), cap.low, cap.high), (Some(150), 150, 150));
@@ -217,7 +223,7 @@ mod tests {
         assert_eq!(cap.ceiling(), Some(79));
         assert_eq!(cap.refused(78, 78, false, T0), Turn::Lowered);
         assert_eq!(cap.ceiling(), Some(62));
-        assert_eq!(cap.passed(), None);
+        assert_eq!(cap.passed(Some(T0)), None);
         assert_eq!(cap.ceiling(), Some(77), "as far as it was refused at");
         assert_eq!(cap.refused(70, 70, true, T0), Turn::Learned);
         assert_eq!((cap.ceiling(), cap.high), (Some(70), 70));

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{learned::LearnedCap, margin::Jitter};
+use crate::item::UnixMillis;
 
 /// After a refusal that more distance would have avoided, the rate is multiplied by this many tenths…
 const SLOWER_TENTHS: i64 = 7;
@@ -25,6 +26,8 @@ pub struct Lessons {
     /// How much longer the interval is than the configured rate's, in thousandths of it.
     pub(super) stretch_permille: i64,
     clean_calls: u32,
+    /// That everybody waits after refusals, and how many there were; none when the last request passed.
+    pub(super) held: Option<Held>,
     /// What was learned of caps that are not known.
     pub(super) caps: Vec<LearnedCap>,
 }
@@ -36,9 +39,18 @@ impl Default for Lessons {
             start_lag_ms: None,
             stretch_permille: 1000,
             clean_calls: 0,
+            held: None,
             caps: Vec::new(),
         }
     }
+}
+
+/// A wait after refusals, as it is kept over restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Held {
+    pub(super) until: UnixMillis,
+    pub(super) refusals: u32,
+    pub(super) refused_at: UnixMillis,
 }
 
 /// Something learned that is worth a word.

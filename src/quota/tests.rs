@@ -331,3 +331,19 @@ fn lessons_are_kept_over_restarts_and_never_break_one() {
         assert_eq!(Lessons::from_text(broken), Lessons::default());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_what_left_before_a_refusal_ends_no_wait() {
+    let (porter, clock) = porter("1/s");
+    let early = porter.permit(Purpose::Upload).await;
+    let early_key = 1;
+    let now = clock.now();
+    porter.depart(&early, early_key, now, now.plus_ms(900_000));
+    early.spend(Lane::Upload);
+    spend(&porter).await;
+    let hold = porter.answer(2, &REFUSED).hold;
+    let until = hold.unwrap().until;
+    porter.answer(early_key, &Outcome::Accepted { noted_at: None });
+    assert_eq!(porter.hold(Lane::Upload).map(|hold| hold.until), Some(until));
+    assert_eq!(porter.status().speed_percent, 100, "nothing passed after a wait");
+}

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use super::lessons::Held;
 use crate::{item::UnixMillis, retry::Backoff};
+
+/// …or longer: the longest window known, and what an unanswered request may still do.
+pub(super) const ASKED_WAIT_MAX: Duration = Duration::from_mins(140);
 
 /// Why a lane is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +119,22 @@ impl Trouble {
             HoldReason::Unreachable | HoldReason::Refused => self.failures,
         };
         Some(self.hold_for(TROUBLE.delay(step, die), reason, now))
+    }
+
+    /// Waits on, as a run before did.
+    pub(super) fn resume(&mut self, held: Held, now: UnixMillis) {
+        // a clock that was set back makes no wait longer than any may be
+        let wait = held.until.after_now(now).min(ASKED_WAIT_MAX);
+        self.failures = held.refusals.max(1);
+        self.refusals = held.refusals;
+        self.last_refused_at = Some(held.refused_at.min(now));
+        self.hold_for(wait, HoldReason::Refused, now);
+    }
+
+    /// Whether a request that left at `left_at` and passed says something of now: one that left before the last refusal came
+    /// does not.
+    pub(super) fn is_answered_by(&self, left_at: Option<UnixMillis>) -> bool {
+        self.last_refused_at.is_none_or(|last| left_at.is_none_or(|left| left >= last))
     }
 
     /// One passed: the lane is open. Returns how many refusals that ends.

@@ -87,6 +87,14 @@ impl Log {
         }
     }
 
+    /// If it was accepted, then no later than at `at`.
+    pub(super) fn open_until(&mut self, key: i64, at: UnixMillis) {
+        self.accepted_by(key, at);
+        if let Some(known) = self.spent.get_mut(&key) {
+            known.certainty = Certainty::Open;
+        }
+    }
+
     /// It was not accepted.
     pub(super) fn take_out(&mut self, key: i64) {
         if let Some(known) = self.spent.remove(&key) {
