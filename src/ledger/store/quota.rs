@@ -16,7 +16,7 @@ const EXPENSES_KEPT_MS: i64 = 2 * 24 * 3_600_000;
 /// Answers among which the one is sought that dates the service's clock best.
 const TIME_SAMPLES: i64 = 50;
 
-/// Uploads that may count after `since`, perhaps a few more, and at least the latest `count_min`, oldest first. Moments of
+/// Uploads that may count after `since`, perhaps a few more, those refused lately, and at least the latest `count_min`, oldest first. Moments of
 /// earlier runs are put forward by how far the wall clock jumped since.
 pub(in crate::ledger) fn past_uploads(
     connection: &Connection,
@@ -31,6 +31,7 @@ pub(in crate::ledger) fn past_uploads(
              JOIN item ON item.id = attempt.item JOIN jumped ON jumped.id = attempt.run \
              WHERE attempt.id IN (SELECT id FROM attempt WHERE counts_until IS NOT NULL \
                  AND counts_until > ?1 - (SELECT coalesce(sum(jump_ms), 0) FROM run) \
+                 UNION SELECT id FROM (SELECT id, state FROM attempt ORDER BY id DESC LIMIT 5000) WHERE state = 'refused' \
                  UNION SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2)) \
              ORDER BY attempt.id",
         )?;
