@@ -165,7 +165,8 @@ impl fmt::Display for Rate {
 
 /// What a cap of the service counts. Its documents say "concurrent indexing cap" and "rolling 2-hour cap" of the same
 /// thing, so both readings are possible.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Counting {
     /// Uploads accepted in the trailing span. The safe reading: it never allows more than the other.
     #[default]

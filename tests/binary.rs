@@ -153,7 +153,7 @@ fn a_ledger_of_a_newer_version_or_in_use_is_refused() {
     drop(raw);
     let (code, _, err) = stage.run(&args);
     assert_eq!(code, 2);
-    assert!(err.contains("has version 99, this telecine knows 3"), "{err}");
+    assert!(err.contains("has version 99, this telecine knows "), "{err}");
 }
 
 #[test]

@@ -133,8 +133,8 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
     if args.dry_run {
         return check::dry_run(manifests, snapshot.as_ref(), failed, args.budget.price.price(), &args.output);
     }
-    if let Some(told) = &args.plan_id {
-        plan::demand(told, &args.manifest, snapshot.as_ref(), &limits, args.retry_failed)?;
+    if let Some(plan) = &args.plan_id {
+        plan::demand(plan, (&args.manifest, args.retry_failed), &manifests, snapshot.as_ref(), &limits)?;
     }
     drop(snapshot);
     let policy = RunPolicy {

@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    fs::File,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -38,6 +37,8 @@ use crate::{
 
 /// Rates that documents of the service state somewhere: what each would give.
 const OTHER_RATES: &[&str] = &["1/min", "10/min", "1/s", "10/s"];
+/// The modelled service remembers no more than about so many videos: more than a run compares with its ledger at its end.
+const VIDEOS_KEPT: usize = 5_000;
 /// How long the modelled service takes to answer, in seconds: clients saw one to three.
 const ANSWER_SECONDS: std::ops::RangeInclusive<u64> = 1..=3;
 
@@ -112,14 +113,14 @@ pub(super) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
     let asked = Asked::new(&args.limits, &args.reads, target);
     let snapshot = if path.exists() { Some(Snapshot::open(&path)?) } else { None };
     let limits = limits_of(&asked, snapshot.as_ref())?;
-    let plan_id = plan_id(&args.manifest, snapshot.as_ref(), &limits, args.retry_failed)?;
+    let manifests = args.manifest.open()?;
+    let plan_id = plan_id((&args.manifest, args.retry_failed), &manifests, snapshot.as_ref(), &limits)?;
     let scratch = tempfile::tempdir().map_err(scratch_fault)?;
     let copy = scratch.path().join("plan.db");
     if let Some(snapshot) = &snapshot {
         snapshot.copy_to(&copy)?;
     }
     drop(snapshot);
-    let manifests = args.manifest.open()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -146,44 +147,46 @@ fn limits_of(asked: &Asked, snapshot: Option<&Snapshot>) -> Result<Limits, Error
 }
 
 /// A name for manifests as they are, read as these flags say, beside a ledger as it is, under these limits.
-pub(super) fn plan_id(
-    manifest: &ManifestArgs,
+fn plan_id(
+    (args, retry_failed): (&ManifestArgs, bool),
+    manifests: &[Manifest],
     snapshot: Option<&Snapshot>,
     limits: &Limits,
-    retry_failed: bool,
 ) -> Result<String, Error> {
-    let mut hasher = blake3::Hasher::new();
-    for path in &manifest.manifests {
-        if path == crate::manifest::STDIN {
-            return Err(Error::Usage("a plan needs manifests that can be read twice, not -".to_owned()));
-        }
+    let mut parts = vec![args.reading(), format!("{limits:?} {retry_failed}")];
+    for manifest in manifests {
+        let path = manifest.path();
         let unreadable = |fault: std::io::Error| Error::Usage(format!("cannot read {path}: {fault}"));
-        let mut file = File::open(path).map_err(unreadable)?;
-        std::io::copy(&mut file, &mut hasher).map_err(unreadable)?;
-        hasher.update(crate::manifest::identity(path).as_bytes());
+        let digest = manifest.digest().map_err(unreadable)?.ok_or_else(|| {
+            Error::Usage(format!("a plan needs manifests that can be read twice, and {path} is no file"))
+        })?;
+        parts.extend([crate::manifest::identity(path), digest.to_hex().to_string()]);
     }
-    hasher.update(manifest.reading().as_bytes());
-    hasher.update(format!("{limits:?} {retry_failed}").as_bytes());
-    hasher.update(snapshot.map(Snapshot::digest).transpose()?.unwrap_or_default().as_bytes());
+    parts.push(snapshot.map(Snapshot::digest).transpose()?.unwrap_or_default());
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
     Ok(crate::item::hex(&hasher.finalize().as_bytes()[..8]))
 }
 
 /// Goes on only if everything is as it was when the plan was made.
 pub(super) fn demand(
-    told: &str,
-    manifest: &ManifestArgs,
+    plan: &str,
+    told: (&ManifestArgs, bool),
+    manifests: &[Manifest],
     snapshot: Option<&Snapshot>,
     asked: &Asked,
-    retry_failed: bool,
 ) -> Result<(), Error> {
-    let found = plan_id(manifest, snapshot, &limits_of(asked, snapshot)?, retry_failed)?;
-    if found == told {
+    let found = plan_id(told, manifests, snapshot, &limits_of(asked, snapshot)?)?;
+    if found == plan {
         return Ok(());
     }
     Err(Error::Usage(format!(
         "--plan-id {}: a manifest, how it is read, the ledger or a limit is not what it was then (now {found}); \
          nothing was sent. See the new plan with telecine plan, or leave --plan-id out",
-        crate::redact::clean(told)
+        crate::redact::clean(plan)
     )))
 }
 
@@ -277,6 +280,8 @@ fn service_of(limits: &Limits) -> Policy {
     Policy {
         answer_delay: seconds(first)..=seconds(last),
         index_delay: Duration::ZERO..=Duration::ZERO,
+        // what is looked at again and again must stay
+        videos_kept: limits.total.is_empty().then_some(VIDEOS_KEPT),
         total_rate: limits.total.first().map(|rate| rate.limit()),
         ..Policy::default()
     }

@@ -138,7 +138,8 @@ fn show(args: &ShowArgs) -> Result<ExitCode, Error> {
 /// What a porter who begins now would know.
 pub(super) fn status_of(snapshot: &Snapshot, asked: &Asked) -> Result<QuotaStatus, Error> {
     let limits = asked.resolve_from(snapshot)?;
-    let clock = Clock::real();
+    // as runs see it: never before what the ledger remembers
+    let clock = Clock::real().not_before(snapshot.latest_moment()?);
     let since = clock.now().plus_ms(-limits.span_ms_max() - 3_600_000);
     let (uploads, expenses) = snapshot.past(since, limits.count_max())?;
     let lessons = snapshot.memo(LESSONS)?.map(|text| Lessons::from_text(&text)).unwrap_or_default();

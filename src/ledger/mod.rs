@@ -363,9 +363,15 @@ impl Ledger {
         self.queue.look(look).await
     }
 
-    /// Writes down a request of ours that is no upload, before it leaves.
-    pub async fn spend_read(&self, lane: &'static str, at: UnixMillis) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.spend_read(lane, at)).await
+    /// Writes down a request of ours that is no upload, before it leaves. What left before `counts_since` counts in no window
+    /// any more, and may be forgotten.
+    pub async fn spend_read(
+        &self,
+        lane: &'static str,
+        at: UnixMillis,
+        counts_since: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        self.queue.run(move |store| store.spend_read(lane, at, counts_since)).await
     }
 
     /// Writes down requests that other tools made with the same account.

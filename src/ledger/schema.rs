@@ -11,8 +11,12 @@ use super::LedgerError;
 pub(super) const APPLICATION_ID: i32 = 0x7465_6c65;
 
 /// Every migration; the version of a file is how many it has seen.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql"), include_str!("migrations/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
+    include_str!("migrations/4.sql"),
+];
 
 /// The version this program writes.
 pub(super) fn version() -> i64 {
@@ -53,6 +57,7 @@ pub(super) const SAMPLES: &[&str] = &[
     include_str!("migrations/1.sample.sql"),
     include_str!("migrations/2.sample.sql"),
     include_str!("migrations/3.sample.sql"),
+    include_str!("migrations/4.sample.sql"),
 ];
 
 /// Makes a file of the `version`-th version, with its sample data.

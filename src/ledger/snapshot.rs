@@ -268,6 +268,11 @@ impl Snapshot {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// No clock may be before this: the latest of all recorded moments.
+    pub fn latest_moment(&self) -> Result<UnixMillis, LedgerError> {
+        store::latest_moment(&self.connection)
+    }
+
     /// What was remembered under a name.
     pub fn memo(&self, name: &str) -> Result<Option<String>, LedgerError> {
         use rusqlite::OptionalExtension as _;

@@ -614,7 +614,7 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
         video_no: VideoNo::parse("VI000001").unwrap(),
         tags: vec!["x".to_owned(), sent.marker.unwrap()],
         shows_tags: true,
-        created_at: Some(T0),
+        made_by: T0,
     };
     assert_eq!(desk.ledger().owners(vec![shown.clone()]).await.unwrap(), [Owner::Elsewhere]);
     desk.ledger().note_elsewhere(vec![shown.clone()]).await.unwrap();
@@ -648,7 +648,7 @@ async fn a_recovery_remembers_what_it_cannot_bind() {
         video_no: VideoNo::parse(number).unwrap(),
         tags: vec![marker::marker(&[9; 32], 77, &row(2, name, &[]).unwrap().submission.key().prefix_hex())],
         shows_tags: true,
-        created_at: None,
+        made_by: T0,
     };
     desk.ledger().begin_recovery().await.unwrap();
     let recover = async |video| desk.ledger().recover(desk.run, video, T0).await.unwrap();

@@ -289,8 +289,8 @@ pub struct ShownVideo {
     pub tags: Vec<String>,
     /// Whether a marker would show if it carried one.
     pub shows_tags: bool,
-    /// When it was made, by the service's clock.
-    pub created_at: Option<UnixMillis>,
+    /// By when it was made, by our clock.
+    pub made_by: UnixMillis,
 }
 
 /// Whose a video at the service is.

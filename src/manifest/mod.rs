@@ -20,7 +20,7 @@ mod survey;
 mod tags;
 mod unpack;
 
-use std::path::PathBuf;
+use std::{fs::File, path::PathBuf};
 
 pub use columns::{Field, MapRule, MapRuleFault};
 pub use datetime::OffsetRule;
@@ -122,6 +122,7 @@ pub enum ManifestError {
 /// An open manifest: an iterator over rows and row faults.
 pub struct Manifest {
     path: String,
+    file: Option<File>,
     records: Records,
     columns: Columns,
     rules: RowRules,
@@ -135,9 +136,9 @@ impl Manifest {
     /// Opens the file, finds out compression and delimiter, reads the header and resolves the mapping.
     pub fn open(spec: &ManifestSpec) -> Result<Self, ManifestError> {
         let path = spec.path.clone();
-        let stamp = stamp(spec);
-        let source::Opened { head, bytes, found } = source::open(&path, &spec.dialect)
+        let source::Opened { file, head, bytes, found } = source::open(&path, &spec.dialect)
             .map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
+        let stamp = file.as_ref().and_then(|file| stamp(file, spec));
         let broken = |source| ManifestError::Broken { path: path.clone(), line: 1, source };
         let delimiter = spec.dialect.delimiter.unwrap_or_else(|| {
             source::guess_delimiter(first_record(&head, &spec.dialect), spec.dialect.quote)
@@ -163,6 +164,7 @@ impl Manifest {
             columns.names().iter().any(|name| name.starts_with(crate::spreadsheet::OWN_PREFIX));
         Ok(Self {
             path,
+            file,
             records,
             columns,
             rules: spec.rules.clone(),
@@ -184,6 +186,26 @@ impl Manifest {
     #[must_use]
     pub fn stamp(&self) -> Option<String> {
         self.stamp.clone()
+    }
+
+    /// A digest of the file that is being read, as it is now; none for a pipe.
+    pub fn digest(&self) -> std::io::Result<Option<blake3::Hash>> {
+        use std::os::unix::fs::FileExt as _;
+        let Some(file) = &self.file else { return Ok(None) };
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; source::BUFFER];
+        let mut at = 0;
+        loop {
+            match file.read_at(&mut buffer, at) {
+                Ok(0) => return Ok(Some(hasher.finalize())),
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    at += count as u64;
+                }
+                Err(fault) if fault.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(fault) => return Err(fault),
+            }
+        }
     }
 
     /// The columns' names; `#1`, `#2`, … without a header.
@@ -267,9 +289,9 @@ fn first_record<'a>(head: &'a [u8], dialect: &Dialect) -> &'a [u8] {
     }
 }
 
-fn stamp(spec: &ManifestSpec) -> Option<String> {
+fn stamp(file: &File, spec: &ManifestSpec) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
-    let meta = std::fs::metadata(&spec.path).ok().filter(|meta| spec.path != STDIN && meta.is_file())?;
+    let meta = file.metadata().ok()?;
     let reading = format!("{:?} {:?} {:?} {:?}", spec.dialect, spec.header, spec.map, spec.rules);
     let reading = crate::item::hex(&blake3::hash(reading.as_bytes()).as_bytes()[..8]);
     Some(format!("{}:{}.{:09}:{}:{reading}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino()))

@@ -24,6 +24,8 @@ pub(super) type Bytes = BufReader<Box<dyn Read + Send>>;
 
 /// A manifest's bytes, and what was found out about them.
 pub(super) struct Opened {
+    /// The file itself, as it is; none for a pipe.
+    pub(super) file: Option<File>,
     /// The first of them.
     pub(super) head: Vec<u8>,
     pub(super) bytes: Bytes,
@@ -33,14 +35,16 @@ pub(super) struct Opened {
 
 /// Opens a path or standard input, and shows its head; what it is shows in its first bytes, not in its name.
 pub(super) fn open(path: &str, dialect: &Dialect) -> io::Result<Opened> {
-    let raw: Box<dyn Read + Send> = if path == STDIN {
-        Box::new(io::stdin())
+    let (raw, file): (Box<dyn Read + Send>, _) = if path == STDIN {
+        (Box::new(io::stdin()), None)
     } else {
         let file = File::open(path)?;
-        if file.metadata()?.is_dir() {
+        let meta = file.metadata()?;
+        if meta.is_dir() {
             return Err(io::Error::other("it is a folder"));
         }
-        Box::new(file)
+        let twin = if meta.is_file() { Some(file.try_clone()?) } else { None };
+        (Box::new(file), twin)
     };
     // somebody may be typing, and waits for an answer to the first line
     let wanted = if path == STDIN { Wanted::Line } else { Wanted::AllOfHead };
@@ -69,7 +73,7 @@ pub(super) fn open(path: &str, dialect: &Dialect) -> io::Result<Opened> {
         bytes = with_head(Box::new(decoded), wanted)?;
     }
     let head = bytes.head.clone();
-    Ok(Opened { head, bytes: BufReader::with_capacity(BUFFER, bytes.into_reader()), found })
+    Ok(Opened { file, head, bytes: BufReader::with_capacity(BUFFER, bytes.into_reader()), found })
 }
 
 /// The beginning of a stream, looked at, and the rest.

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     doors::Doors,
     hire,
-    listing::{self, Bound, Incomplete, Listing, Newest},
+    listing::{self, Bound, Incomplete, Listing, Newest, Served},
 };
 use crate::{
     item::VideoNo,
     ledger::{BoundItem, BoundSight, ItemId, LedgerError, Owner, Parity, RunId, ShownVideo, SourceId},
     monitor::Notice,
-    quota::{Lane, Purpose},
+    quota::Purpose,
     service::{IndexStatus, ListedVideo, Transport},
 };
 
@@ -68,8 +68,9 @@ async fn note_what_is_elsewhere<T: Transport>(
         namespaces.push(namespace);
     }
     let mut served_at = None;
+    let mut is_past_news = false;
     for namespace in namespaces {
-        let Newest { videos, total, served_at: moment } =
+        let Newest { videos, total, served } =
             match listing::read_newest(doors, &namespace, PAGES_AFFORDABLE).await {
                 Ok(read) => read,
                 Err(Incomplete { is_refused: true, .. }) => continue,
@@ -79,7 +80,7 @@ async fn note_what_is_elsewhere<T: Transport>(
                     continue;
                 }
             };
-        served_at = moment.or(served_at);
+        served_at = served.theirs.or(served_at);
         if (videos.len() as u64) < total {
             let text = format!(
                 "{namespace}: the newest {} of {total} videos were compared with the ledger; \
@@ -90,7 +91,7 @@ async fn note_what_is_elsewhere<T: Transport>(
         }
         let mut elsewhere = Vec::new();
         for videos in videos.chunks(BATCH) {
-            let shown: Vec<ShownVideo> = videos.iter().map(shown).collect();
+            let shown: Vec<ShownVideo> = videos.iter().map(|video| shown(video, served)).collect();
             let owners = doors.ledger.owners(shown.clone()).await?;
             let unknown = shown.into_iter().zip(owners).filter(|(_, owner)| *owner == Owner::Elsewhere);
             elsewhere.extend(unknown.map(|(video, _)| video));
@@ -102,10 +103,13 @@ async fn note_what_is_elsewhere<T: Transport>(
             );
             doors.say(&Notice::Said { text });
             doors.ledger.note_elsewhere(elsewhere).await?;
+            is_past_news = true;
         }
     }
     if !is_jump_known {
         hire::learn_the_jump(doors, run, served_at).await?;
+    }
+    if is_past_news || !is_jump_known {
         hire::retell(doors, run).await?;
     }
     Ok(())
@@ -156,7 +160,8 @@ async fn compare_one<T: Transport>(
 ) -> Result<Result<Parity, Incomplete>, LedgerError> {
     let mut parity = Parity::of(namespace);
     for videos in listing.videos.chunks(BATCH) {
-        let owners = doors.ledger.owners(videos.iter().map(shown).collect()).await?;
+        let owners =
+            doors.ledger.owners(videos.iter().map(|video| shown(video, listing.served)).collect()).await?;
         for (video, owner) in videos.iter().zip(owners) {
             parity.take_listed(&video.video_no, owner);
         }
@@ -199,14 +204,15 @@ async fn look_singly<T: Transport>(
             .read_permit(Purpose::WatchSingly)
             .await
             .map_err(|fault| Incomplete { cause: fault.to_string(), is_refused: true })?;
+        let slot = permit.slot();
         match doors.service.metadata(permit, namespace, &item.video_no).await {
             Ok(video) => {
-                doors.learn_read(Lane::Metadata);
+                doors.learn_read(slot);
                 let is_shown = video.is_some_and(|video| video.video_no == item.video_no);
                 return Ok(if is_shown { BoundSight::Shown } else { BoundSight::Missing });
             }
             Err(fault) => {
-                let is_refused = doors.learn_read_fault(Lane::Metadata, &fault).is_some();
+                let is_refused = doors.learn_read_fault(slot, &fault).is_some();
                 if is_refused || pass == PASSES_MAX {
                     return Err(Incomplete { cause: format!("{}: {fault}", item.video_no), is_refused });
                 }
@@ -217,11 +223,11 @@ async fn look_singly<T: Transport>(
 }
 
 /// A listed video as the ledger recognises it.
-pub(super) fn shown(video: &ListedVideo) -> ShownVideo {
+pub(super) fn shown(video: &ListedVideo, served: Served) -> ShownVideo {
     ShownVideo {
         video_no: video.video_no.clone(),
         shows_tags: video.status == IndexStatus::Indexed && !video.tags.is_empty(),
         tags: video.tags.clone(),
-        created_at: video.created_at,
+        made_by: served.ours(video.created_at),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, futures::Notified};
+use tokio::sync::{Mutex, Notify, futures::Notified};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     ending::StopReason,
     ledger::{Ledger, LedgerError},
     monitor::{Monitor, Notice},
-    quota::{Lane, Outcome, Permit, Porter, Purpose, parse_retry_after},
+    quota::{Outcome, Permit, Porter, Purpose, Slot, parse_retry_after},
     service::{ReadFault, Service},
 };
 
@@ -22,6 +22,11 @@ pub(super) struct Refusal {
     pub(super) reason: StopReason,
     pub(super) cause: String,
 }
+
+/// Reads are remembered for an hour longer than any window looks back, and at least for this long, in milliseconds: twice the
+/// longest window that any document names, since the next run may have other limits.
+const READS_KEPT_MS_MIN: i64 = 48 * HOUR_MS;
+const HOUR_MS: i64 = 3_600_000;
 
 /// So many reads in a row that bring nothing are worth a word.
 const FAILED_READS_SAID: u32 = 3;
@@ -69,24 +74,29 @@ impl<T> Doors<T> {
 
     /// Writes down that the turn of a read is spent.
     pub(super) async fn spend(&self, permit: &Permit) -> Result<(), LedgerError> {
-        self.ledger.spend_read(permit.lane().word(), self.clock.now()).await
+        let now = self.clock.now();
+        let counts_since = now.plus_ms(-self.porter.limits().span_ms_max().max(READS_KEPT_MS_MIN) - HOUR_MS);
+        self.ledger.spend_read(permit.lane().word(), now, counts_since).await
     }
 
     /// Writes down what the porter learned, if that is news.
     pub(super) async fn keep_lessons(&self) -> Result<(), LedgerError> {
-        match self.porter.new_lessons() {
-            Some(lessons) => self.ledger.remember(LESSONS, Some(lessons), self.clock.now()).await,
-            None => Ok(()),
+        // one at a time: older lessons must not overwrite newer ones
+        let _turn = self.signals.lessons.lock().await;
+        if let Some(lessons) = self.porter.new_lessons() {
+            self.ledger.remember(LESSONS, Some(lessons.to_text()), self.clock.now()).await?;
+            self.porter.lessons_are_kept(&lessons);
         }
+        Ok(())
     }
 
     /// A read brought what was asked for.
-    pub(super) fn learn_read(&self, lane: Lane) {
-        self.porter.hear_read(lane, &Outcome::Accepted { noted_at: None });
+    pub(super) fn learn_read(&self, slot: Slot) {
+        self.porter.hear_read(slot, &Outcome::Accepted { noted_at: None });
     }
 
     /// A read that brought nothing may be repeated freely, in its own time: the porter holds the lane.
-    pub(super) fn learn_read_fault(&self, lane: Lane, fault: &ReadFault) -> Option<Refusal> {
+    pub(super) fn learn_read_fault(&self, slot: Slot, fault: &ReadFault) -> Option<Refusal> {
         let outcome = match fault {
             ReadFault::RefusedForNow { retry_after } => {
                 let asked = retry_after.as_deref().and_then(|text| parse_retry_after(text, self.clock.now()));
@@ -95,8 +105,8 @@ impl<T> Doors<T> {
             ReadFault::NotSent { .. } => Outcome::NotSent,
             ReadFault::Unclear { .. } | ReadFault::StopRun { .. } => Outcome::Unclear,
         };
-        tracing::debug!(?lane, ?fault, "a read brought nothing");
-        let hold = self.porter.hear_read(lane, &outcome);
+        tracing::debug!(?slot, ?fault, "a read brought nothing");
+        let hold = self.porter.hear_read(slot, &outcome);
         if let Some(hold) = hold.filter(|hold| hold.failures == FAILED_READS_SAID) {
             let why = format!("listings cannot be read ({fault}); trying again");
             self.say(&Notice::Waiting { why, until: hold.until, how: None });
@@ -116,6 +126,7 @@ pub struct Signals {
     /// Go home.
     pub leave: CancellationToken,
     changed: Arc<Notify>,
+    lessons: Arc<Mutex<()>>,
 }
 
 impl Signals {

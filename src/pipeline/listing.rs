@@ -11,7 +11,7 @@ use crate::{
     item::{UnixMillis, VideoNo},
     ledger::Witness,
     planted::{Bug, is_planted},
-    quota::{Lane, Purpose},
+    quota::{Purpose, Slot},
     service::{ListPage, ListedVideo, ReadFault, Transport},
 };
 
@@ -21,13 +21,30 @@ const PAGES_MAX: u32 = 20_000;
 /// A page that does not come is asked for so often before the listing is given up.
 const PAGE_TRIES_MAX: u32 = 3;
 
+/// When a page was served, by both clocks: what tells when a video was made by ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Served {
+    /// By the service's, if it says so.
+    pub(super) theirs: Option<UnixMillis>,
+    /// By ours, at the latest.
+    pub(super) ours_by: UnixMillis,
+}
+
+impl Served {
+    /// The latest moment by our clock at which a video can have been made that the service made at `created_at` by its own.
+    pub(super) fn ours(self, created_at: Option<UnixMillis>) -> UnixMillis {
+        let age_ms = self.theirs.zip(created_at).map_or(0, |(now, then)| now.since_ms(then).max(0));
+        self.ours_by.plus_ms(-age_ms)
+    }
+}
+
 /// Every video of a namespace that was made at or after a moment, and perhaps some older ones.
 #[derive(Debug)]
 pub(super) struct Listing {
     /// When the first page was asked for.
     pub(super) begun_at: UnixMillis,
-    /// When that page was served, by the service's own clock.
-    pub(super) served_at: Option<UnixMillis>,
+    /// When that page was served.
+    pub(super) served: Served,
     pub(super) videos: Vec<ListedVideo>,
     /// Whether it showed a video that is known to be there.
     pub(super) vouched: Vouched,
@@ -55,9 +72,9 @@ fn incomplete(cause: impl Into<String>) -> Incomplete {
 }
 
 /// A page that did not come. A refusal of all reads ends the run through the polling.
-fn failed<T>(doors: &Doors<T>, number: u32, fault: &ReadFault) -> Incomplete {
+fn failed<T>(doors: &Doors<T>, slot: Slot, number: u32, fault: &ReadFault) -> Incomplete {
     let is_refused =
-        doors.learn_read_fault(Lane::List, fault).is_some() || matches!(fault, ReadFault::NotSent { .. });
+        doors.learn_read_fault(slot, fault).is_some() || matches!(fault, ReadFault::NotSent { .. });
     Incomplete { cause: format!("page {number}: {fault}"), is_refused }
 }
 
@@ -91,8 +108,8 @@ pub(super) struct Newest {
     pub(super) videos: Vec<ListedVideo>,
     /// How many there are in all.
     pub(super) total: u64,
-    /// When the last page was served, by the service's own clock.
-    pub(super) served_at: Option<UnixMillis>,
+    /// When the last page was served.
+    pub(super) served: Served,
 }
 
 /// The newest videos of a namespace, page by page. Proves nothing of what it does not show.
@@ -106,7 +123,9 @@ pub(super) async fn read_newest<T: Transport>(
         let page = page(doors, namespace, number).await?;
         let is_last = page.videos.is_empty();
         newest.total = page.total_count.unwrap_or(0).max(newest.total);
-        newest.served_at = page.served_at.or(newest.served_at);
+        if page.served_at.is_some() || number == 1 {
+            newest.served = Served { theirs: page.served_at, ours_by: doors.clock.now() };
+        }
         newest.videos.extend(page.videos);
         if is_last || newest.videos.len() as u64 >= newest.total {
             break;
@@ -124,13 +143,14 @@ async fn page<T: Transport>(doors: &Doors<T>, namespace: &str, number: u32) -> R
             .read_permit(Purpose::Doubt)
             .await
             .map_err(|fault| Incomplete { cause: fault.to_string(), is_refused: true })?;
+        let slot = permit.slot();
         match doors.service.list_page(permit, namespace, number).await {
             Ok(page) => {
-                doors.learn_read(Lane::List);
+                doors.learn_read(slot);
                 return Ok(page);
             }
             Err(fault) => {
-                let failed = failed(doors, number, &fault);
+                let failed = failed(doors, slot, number, &fault);
                 tries += 1;
                 if tries >= PAGE_TRIES_MAX || failed.is_refused {
                     return Err(failed);
@@ -175,16 +195,16 @@ pub(super) async fn read<T: Transport>(
     };
     let mut pages = Pages { is_descending: true, is_ascending: true, ..Pages::default() };
     let mut begun_at = None;
-    let mut served_at = None;
+    let mut served = None;
     for number in 1..=PAGES_MAX {
         // the permit may be waited for: what was accepted until then is no younger than this moment
         let begun_at = *begun_at.get_or_insert(doors.clock.now());
         let page = page(doors, namespace, number).await?;
-        served_at = served_at.or(page.served_at);
+        let served = *served.get_or_insert(Served { theirs: page.served_at, ours_by: doors.clock.now() });
         if pages.take(page, since)? == Next::Done {
             let is_vouched = witnesses.iter().any(|witness| pages.seen.contains(&witness.video_no));
             let vouched = if is_vouched { Vouched::Yes } else { Vouched::No };
-            return Ok(Listing { begun_at, served_at, videos: pages.videos, vouched });
+            return Ok(Listing { begun_at, served, videos: pages.videos, vouched });
         }
     }
     Err(incomplete(format!("more than {PAGES_MAX} pages")))

@@ -9,7 +9,7 @@ use crate::{
     item::VideoNo,
     ledger::{LedgerError, Seen, Sight, Watch},
     monitor::Notice,
-    quota::{Lane, Purpose},
+    quota::Purpose,
     service::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
 };
 
@@ -60,17 +60,18 @@ async fn look<T: Transport>(doors: &Doors<T>) -> Result<Option<Refusal>, LedgerE
     doors.spend(&permit).await?;
     let watches: Vec<&Watch> = due.iter().filter(|watch| watch.namespace == namespace).collect();
     let video_nos: Vec<&VideoNo> = watches.iter().map(|watch| &watch.video_no).collect();
+    let slot = permit.slot();
     let page = match doors.service.list_videos(permit, namespace, &video_nos).await {
         Ok(page) => page,
         Err(fault) => {
-            let refusal = doors.learn_read_fault(Lane::List, &fault);
+            let refusal = doors.learn_read_fault(slot, &fault);
             let put_off =
                 watches.iter().map(|watch| Sight { item: watch.item, seen: Seen::NotLooked }).collect();
             doors.ledger.observe(put_off, doors.clock.now()).await?;
             return Ok(refusal);
         }
     };
-    doors.learn_read(Lane::List);
+    doors.learn_read(slot);
     let shown: HashMap<&VideoNo, &ListedVideo> =
         page.videos.iter().map(|video| (&video.video_no, video)).collect();
     let mut sights = Vec::with_capacity(watches.len());
@@ -91,13 +92,14 @@ async fn look<T: Transport>(doors: &Doors<T>) -> Result<Option<Refusal>, LedgerE
 
 async fn look_singly<T: Transport>(doors: &Doors<T>, watch: &Watch) -> Result<(), LedgerError> {
     let permit = doors.read_permit(Purpose::WatchSingly).await?;
+    let slot = permit.slot();
     let seen = match doors.service.metadata(permit, &watch.namespace, &watch.video_no).await {
         Ok(video) => {
-            doors.learn_read(Lane::Metadata);
+            doors.learn_read(slot);
             video.filter(|video| video.video_no == watch.video_no)
         }
         Err(fault) => {
-            doors.learn_read_fault(Lane::Metadata, &fault);
+            doors.learn_read_fault(slot, &fault);
             None
         }
     };

@@ -103,7 +103,7 @@ async fn look<T: Transport>(
             Err(incomplete) => return Ok(Err(incomplete)),
         };
         for videos in listing.videos.chunks(audit::BATCH) {
-            let shown: Vec<_> = videos.iter().map(audit::shown).collect();
+            let shown: Vec<_> = videos.iter().map(|video| audit::shown(video, listing.served)).collect();
             let owners = doors.ledger.owners(shown.clone()).await?;
             for (video, owner) in shown.into_iter().zip(owners) {
                 seen.listed += 1;

@@ -17,7 +17,9 @@ use crate::{
     lifecycle::{Event, State},
     monitor::{Notice, Shown},
     planted::{Bug, is_planted},
-    quota::{Delay, Heard, Hold, HoldReason, Lane, Outcome, Permit, Purpose, Why, parse_retry_after},
+    quota::{
+        Delay, Departure, Heard, Hold, HoldReason, Lane, Outcome, Permit, Purpose, Why, parse_retry_after,
+    },
     service::{Certainty, Transport, Verdict},
 };
 
@@ -32,6 +34,12 @@ const OFFLINE_MAX: Duration = Duration::from_mins(15);
 const WAIT_SAID_MIN: Duration = Duration::from_secs(90);
 const HOW_TO_LEAVE: &str =
     "Ctrl-C ends the run, and the same command goes on; with --quota-exit it ends by itself";
+
+/// Why a claimed request was not made, for the ledger…
+const LATE: &str = "it was not started in time";
+/// …and for people.
+const SLOW_MACHINE: &str = "a request was not started within 5 s of being written down, and goes again: this machine or its \
+                            disk is slow, or it slept";
 
 /// So many rows refused in a row with the same words, and none accepted in between, stop the run.
 const SAME_REFUSALS_MAX: u32 = 20;
@@ -85,7 +93,12 @@ enum Sent {
     Answered,
     RowRefused(String),
     Unreachable(String),
-    Stop { reason: StopReason, cause: String },
+    /// Not at all: it was not started in time.
+    Late,
+    Stop {
+        reason: StopReason,
+        cause: String,
+    },
 }
 
 struct Uploading<T> {
@@ -97,6 +110,7 @@ struct Uploading<T> {
     offline_since: Option<UnixMillis>,
     /// The last refusal of a row, and how often it came in a row.
     same_refusals: (String, u32),
+    lateness_is_said: bool,
     /// The obstacle last announced, so that it is announced once.
     announced: Option<Obstacle>,
     /// The wait of the quota last announced.
@@ -118,6 +132,7 @@ pub(super) async fn upload<T: Transport>(
         has_been_answered: false,
         offline_since: None,
         same_refusals: (String::new(), 0),
+        lateness_is_said: false,
         announced: None,
         wait_said_until: None,
         blocked_since: None,
@@ -328,7 +343,34 @@ impl<T: Transport> Uploading<T> {
                     now.since_ms(since) > i64::try_from(OFFLINE_MAX.as_millis()).unwrap_or(i64::MAX);
                 Ok((never_there || gone_for_long).then_some(UploadEnd::Offline { cause }))
             }
+            Sent::Late => {
+                self.sent = self.sent.saturating_sub(1);
+                if !std::mem::replace(&mut self.lateness_is_said, true) {
+                    self.doors.say(&Notice::Said { text: SLOW_MACHINE.to_owned() });
+                }
+                Ok(None)
+            }
             Sent::Stop { reason, cause } => Ok(Some(UploadEnd::Stopped { reason, cause })),
+        }
+    }
+}
+
+/// Whether a claimed request may leave. Not when the machine slept since the claim: somebody may have decided on this
+/// attempt by now.
+async fn may_leave<T>(
+    doors: &Doors<T>,
+    permit: &Permit,
+    claim: &Claim,
+    acceptance_lag_max: Duration,
+) -> Result<bool, LedgerError> {
+    let until = claim.send_before.plus(acceptance_lag_max);
+    loop {
+        if doors.clock.now() > claim.send_before {
+            return Ok(false);
+        }
+        match doors.porter.depart(permit, claim.attempt.number(), claim.sent_at, until) {
+            Departure::Now => return Ok(true),
+            Departure::AfterLessons => doors.keep_lessons().await?,
         }
     }
 }
@@ -341,11 +383,14 @@ async fn send<T: Transport>(
     acceptance_lag_max: Duration,
 ) -> Result<Sent, LedgerError> {
     let key = claim.attempt.number();
-    doors.porter.depart(&permit, key, claim.sent_at, claim.send_before.plus(acceptance_lag_max));
-    let verdict = if doors.clock.now() > claim.send_before {
-        // the machine slept between the claim and here: somebody may have decided on this attempt by now
-        Verdict::NotSent { cause: "it was not started in time".to_owned() }
-    } else {
+    if !may_leave(doors, &permit, &claim, acceptance_lag_max).await? {
+        let late = Settlement::new(Event::NotSent, doors.clock.now(), LATE.to_owned());
+        doors.ledger.settle(claim.attempt, late).await?;
+        doors.porter.give_back(permit);
+        doors.signals.ledger_changed();
+        return Ok(Sent::Late);
+    }
+    let verdict = {
         let answer = doors.service.upload(permit, &claim.submission, claim.marker.as_deref());
         let drain = doors.signals.drain.clone();
         tokio::select! {

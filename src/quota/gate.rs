@@ -9,22 +9,20 @@ use std::{
 };
 
 use super::{
-    Delay, Lane, Limits, Outcome, Past, PastState, Why,
-    learned::{self, LearnedCap, Turn},
+    Delay, Lane, Limits, Outcome, Past, PastState, Slot, Why,
+    caps::{CapInUse, Caps, Refusal},
+    learned::Turn,
     lessons::{Held, Lessons, News},
     margin::Seen,
     pace::{Pace, Spread, Stretch},
     trouble::{ASKED_WAIT_MAX, Hold, HoldReason, Trouble},
-    window::{Certainty, Log, Spent, WindowAt},
+    window::{Certainty, Spent},
 };
 use crate::{
     item::UnixMillis,
-    limit::{Cap, Counting, show_span},
     planted::{Bug, is_planted},
 };
 
-/// The cap that documents name without a number: it is learned where it is not configured.
-pub(super) const CAP_SPAN_MS: i64 = 2 * 3_600_000;
 /// Repeated violations may suspend a key: no more refusals than this in any hour.
 const REFUSALS_PER_HOUR: usize = 12;
 const HOUR_MS: i64 = 3_600_000;
@@ -32,6 +30,10 @@ const HOUR_MS: i64 = 3_600_000;
 const ASKED_WAIT_MIN: Duration = Duration::from_secs(1);
 /// A service that asks for a wait as long as this speaks of no spacing.
 const ASKED_WAIT_OF_CAPS: Duration = Duration::from_mins(10);
+/// A lag between claim and departure is believed with so much room that it is rarely exceeded: every time costs a write.
+const LAG_ROOM: i64 = 2;
+/// …and at least this, in milliseconds.
+const LAG_MS_MIN: i64 = 250;
 /// While a request is being claimed it counts as if for ever; its departure says until when.
 const FOR_EVER: UnixMillis = UnixMillis(i64::MAX / 4);
 
@@ -51,13 +53,11 @@ pub struct Gate {
     metadata: LaneGate,
     /// One quota for all lanes, where there is one.
     total: Vec<Pace>,
-    log: Log,
-    /// Caps whose count is known.
-    caps: Vec<(Cap, WindowAt)>,
-    /// Caps whose count is learned; the first is blamed first.
-    watched: Vec<(Cap, WindowAt)>,
+    caps: Caps,
     lessons: Lessons,
     are_lessons_new: bool,
+    /// The lag between claim and departure that a restart will believe; none when it believes the longest there can be.
+    kept_lag_ms: Option<i64>,
     /// When each unanswered upload of this run left.
     left_at: HashMap<i64, UnixMillis>,
     seen: Seen,
@@ -90,6 +90,15 @@ pub struct Heard {
     pub news: Option<News>,
 }
 
+/// Whether an upload may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// It leaves.
+    Now,
+    /// It may leave once the lessons are kept: ask again then.
+    AfterLessons,
+}
+
 /// How a request passed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Passed {
@@ -102,27 +111,18 @@ enum Passed {
 impl Gate {
     /// A gate that knows what was spent before (`past`, in the order of departure). `tick_ms` is the granularity of the timers it will be asked by.
     pub fn new(limits: Limits, past: &[Past], lessons: Lessons, (now, tick_ms): (UnixMillis, i64)) -> Self {
-        let mut log = Log::default();
-        let (known, unknown): (Vec<Cap>, Vec<Cap>) =
-            limits.caps.iter().copied().partition(|cap| cap.count().is_some());
-        let mut window = |cap: Cap| (cap, log.add_window(cap.span_ms(), cap.counting()));
-        let caps = known.into_iter().map(&mut window).collect();
-        let mut watched: Vec<_> = unknown.into_iter().map(&mut window).collect();
-        if !watched.iter().any(|(cap, _)| cap.span_ms() == CAP_SPAN_MS) {
-            watched.insert(0, window(Cap::unknown(CAP_SPAN_MS)));
-        }
+        let kept_lag_ms = lessons.start_lag_ms;
         let mut gate = Self {
             upload: LaneGate::new(&limits.upload, now),
             list: LaneGate::new(&limits.list, now),
             metadata: LaneGate::new(&limits.metadata, now),
             total: limits.total.iter().copied().map(Pace::new).collect(),
+            caps: Caps::new(&limits.caps),
             limits,
             tick_ms,
-            log,
-            caps,
-            watched,
             lessons,
             are_lessons_new: false,
+            kept_lag_ms,
             left_at: HashMap::new(),
             seen: Seen::default(),
             refused_at: VecDeque::new(),
@@ -167,9 +167,9 @@ impl Gate {
                 PastState::Indexing | PastState::Final => Certainty::Accepted,
                 PastState::Open | PastState::Refused => Certainty::Open,
             };
-            self.log.put(key, Spent { until, certainty });
+            self.caps.log.put(key, Spent { until, certainty });
             if past.state == PastState::Final {
-                self.log.indexed(key);
+                self.caps.log.indexed(key);
             }
         }
     }
@@ -210,6 +210,7 @@ impl Gate {
     pub fn retell(&mut self, past: &[Past], now: UnixMillis) {
         let mut anew = Self::new(self.limits.clone(), past, self.lessons.clone(), (now, self.tick_ms));
         anew.are_lessons_new = self.are_lessons_new;
+        anew.kept_lag_ms = self.kept_lag_ms;
         anew.next_key = anew.next_key.min(self.next_key);
         std::mem::swap(&mut anew.list, &mut self.list);
         std::mem::swap(&mut anew.metadata, &mut self.metadata);
@@ -237,7 +238,9 @@ impl Gate {
         }
         delays.extend(delay_of_paces(&own.paces, now, stretch, |span_ms| jitter.margin_ms(span_ms, tick_ms)));
         if lane == Lane::Upload {
-            delays.extend(self.delay_of_caps(now));
+            let (delay, is_news) = self.caps.delay(&mut self.lessons, now);
+            delays.extend(delay);
+            self.are_lessons_new |= is_news;
             delays.extend(self.delay_of_refusals(now));
         }
         delays.into_iter().max_by_key(|delay| delay.until)
@@ -249,30 +252,6 @@ impl Gate {
         let shared =
             delay_of_paces(&self.total, now, Stretch::NONE, |span_ms| jitter.margin_ms(span_ms, tick_ms));
         self.delay_of_lane(lane, now).into_iter().chain(shared).max_by_key(|delay| delay.until)
-    }
-
-    fn delay_of_caps(&mut self, now: UnixMillis) -> Option<Delay> {
-        let mut delays = Vec::new();
-        for (cap, window) in &self.caps {
-            let count = cap.count().unwrap_or(u32::MAX);
-            let free_at = self.log.free_at(*window, count, now);
-            delays
-                .extend(free_at.map(|until| Delay { until, why: Why::Cap { cap: *cap, is_learned: false } }));
-        }
-        for (cap, window) in &self.watched {
-            let Some(known) = self.lessons.caps.iter_mut().find(|known| known.span_ms == cap.span_ms())
-            else {
-                continue;
-            };
-            let before = known.ceiling();
-            known.tick(self.log.used(*window, now), now);
-            self.are_lessons_new |= known.ceiling() != before;
-            let Some(count) = known.ceiling() else { continue };
-            let free_at = self.log.free_at(*window, count, now);
-            let why = Why::Cap { cap: cap.with_count(count), is_learned: true };
-            delays.extend(free_at.map(|until| Delay { until, why }));
-        }
-        delays.into_iter().max_by_key(|delay| delay.until)
     }
 
     fn delay_of_refusals(&mut self, now: UnixMillis) -> Option<Delay> {
@@ -302,7 +281,7 @@ impl Gate {
             pace.put(key, now);
         }
         if lane == Lane::Upload {
-            self.log.put(key, Spent { until: FOR_EVER, certainty: Certainty::Open });
+            self.caps.log.put(key, Spent { until: FOR_EVER, certainty: Certainty::Open });
         }
         Ok(key)
     }
@@ -312,28 +291,39 @@ impl Gate {
         for pace in self.paces_of(lane) {
             pace.take_out(key);
         }
-        self.log.take_out(key);
+        self.caps.log.take_out(key);
         self.lane_mut(lane).trouble.canary_is_out = false;
     }
 
-    /// An upload leaves at `now`, claimed at `claimed_at`, as request `key`; it may be accepted until `until`.
+    /// An upload leaves at `now`, claimed at `claimed_at`, as request `key`; it may be accepted until `until`. It may not leave
+    /// before the lessons are kept when it took longer than a restart would believe: killed right after, the next run
+    /// would send too early.
     pub fn depart(
         &mut self,
         slot: i64,
         key: i64,
         (claimed_at, now, until): (UnixMillis, UnixMillis, UnixMillis),
-    ) {
+    ) -> Departure {
+        let lag_ms = now.since_ms(claimed_at).max(0) + 1;
+        if self.lessons.start_lag_ms.is_none_or(|known| known < lag_ms) {
+            self.lessons.start_lag_ms = Some((lag_ms * LAG_ROOM).max(LAG_MS_MIN));
+            self.are_lessons_new = true;
+        }
+        if self.kept_lag_ms.is_some_and(|kept| kept < lag_ms) {
+            return Departure::AfterLessons;
+        }
         for pace in self.paces_of(Lane::Upload) {
             pace.moved(slot, key, now);
         }
-        self.log.take_out(slot);
-        self.log.put(key, Spent { until, certainty: Certainty::Open });
+        self.caps.log.take_out(slot);
+        self.caps.log.put(key, Spent { until, certainty: Certainty::Open });
         self.left_at.insert(key, now);
-        let lag_ms = now.since_ms(claimed_at).max(0) + 1;
-        if self.lessons.start_lag_ms.is_none_or(|known| known < lag_ms) {
-            self.lessons.start_lag_ms = Some(lag_ms);
-            self.are_lessons_new = true;
-        }
+        Departure::Now
+    }
+
+    /// Lessons are on the disk, with this lag among them.
+    pub(super) const fn lessons_are_kept(&mut self, start_lag_ms: Option<i64>) {
+        self.kept_lag_ms = start_lag_ms;
     }
 
     /// What became of an upload.
@@ -345,16 +335,16 @@ impl Gate {
                 if let Some((noted_at, left_at)) = noted_at.zip(left_at) {
                     self.see(noted_at.since_ms(left_at));
                 }
-                self.log.accepted_by(key, now);
+                self.caps.log.accepted_by(key, now);
                 self.pass(left_at, Passed::Accepted)
             }
             Outcome::Rejected => {
                 // it took its turn, and perhaps a slot until now at the latest
-                self.log.open_until(key, now);
+                self.caps.log.open_until(key, now);
                 self.pass(left_at, Passed::Rejected)
             }
             Outcome::Refused { retry_after } => {
-                self.log.take_out(key);
+                self.caps.log.take_out(key);
                 self.refuse(left_at, *retry_after, now, die)
             }
             Outcome::NotSent => {
@@ -444,65 +434,35 @@ impl Gate {
 
     /// Whether a refusal is the word of a cap, and what it teaches of it.
     fn blame_a_cap(&mut self, is_from_below: bool, is_long: bool, now: UnixMillis) -> Option<News> {
-        let is_persistent = self.upload.trouble.is_persistent();
-        let mut blamed = None;
-        for (cap, window) in &self.watched {
-            let used = self.log.used(*window, now);
-            let certain = self.log.certain(*window, now);
-            let known = self.lessons.caps.iter_mut().find(|known| known.span_ms == cap.span_ms());
-            let is_open = known.as_ref().is_some_and(|known| known.is_open());
-            if !(is_persistent || is_long || is_open) {
-                continue;
-            }
-            match known {
-                None if used < learned::PLAUSIBLE_MIN => {}
-                None => {
-                    let learned = LearnedCap::first(*cap, certain, used, now);
-                    blamed = Some(News::CapLearned(learned.words()));
-                    self.lessons.caps.push(learned);
-                }
-                // drained to nothing and refused all the same: it is not this one
-                Some(known) if used == 0 && known.is_open() => {
-                    let span_ms = known.span_ms;
-                    self.lessons.caps.retain(|known| known.span_ms != span_ms);
-                    self.are_lessons_new = true;
-                    continue;
-                }
-                Some(known) => {
-                    let was = known.low;
-                    blamed = Some(match known.refused(certain, used, is_from_below, now) {
-                        Turn::Lowered => News::CapShrank {
-                            was,
-                            refused_at: used,
-                            span: show_span(Duration::from_millis(u64::try_from(cap.span_ms()).unwrap_or(0))),
-                        },
-                        Turn::Learned | Turn::SeenAgain | Turn::Rises => News::CapLearned(known.words()),
-                    });
-                }
-            }
-            if blamed.is_some() {
-                break;
-            }
-        }
+        let refusal = Refusal {
+            is_beyond_spacing: is_long || self.upload.trouble.is_persistent(),
+            is_from_below,
+            at: now,
+        };
+        let before = self.lessons.caps.len();
+        let blamed = self.caps.blame(&mut self.lessons, refusal);
         if blamed.is_some() {
             // the refusals so far are explained
             self.upload.trouble.refusals = 0;
-            self.are_lessons_new = true;
         }
+        self.are_lessons_new |= blamed.is_some() || self.lessons.caps.len() != before;
         blamed
     }
 
     /// What a read taught.
-    pub(super) fn hear_read(&mut self, lane: Lane, outcome: &Outcome, now: UnixMillis, die: f64) -> Heard {
-        let own = self.lane_mut(lane);
+    pub(super) fn hear_read(&mut self, slot: Slot, outcome: &Outcome, now: UnixMillis, die: f64) -> Heard {
+        let left_at = Some(slot.taken_at);
+        let own = self.lane_mut(slot.lane);
         let interval = own.interval();
         let hold = match outcome {
             Outcome::Accepted { .. } | Outcome::Rejected => {
-                own.trouble.passed();
+                if own.trouble.is_answered_by(left_at) {
+                    own.trouble.passed();
+                }
                 None
             }
             Outcome::Refused { retry_after } => {
-                own.trouble.count_refusal(None, now);
+                own.trouble.count_refusal(left_at, now);
                 let wait = retry_after.map_or_else(
                     || own.trouble.read_wait(interval, die),
                     |asked| asked.clamp(ASKED_WAIT_MIN, ASKED_WAIT_MAX),
@@ -518,14 +478,14 @@ impl Gate {
     /// Evidence shows that an open upload was accepted no later than `at`, or never.
     pub fn settle_later(&mut self, key: i64, accepted_by: Option<UnixMillis>) {
         match accepted_by {
-            Some(at) => self.log.accepted_by(key, at),
-            None => self.log.take_out(key),
+            Some(at) => self.caps.log.accepted_by(key, at),
+            None => self.caps.log.take_out(key),
         }
     }
 
     /// An upload is not being indexed any more.
     pub fn indexed(&mut self, key: i64) {
-        self.log.indexed(key);
+        self.caps.log.indexed(key);
     }
 
     /// The hold of a lane at `now`.
@@ -557,23 +517,9 @@ impl Gate {
         self.total.iter().map(|pace| (pace.rate(), pace.used(now))).collect()
     }
 
-    /// Every cap that is known or learned, with what it counts at `now`, when its next slot is free, and when each entry
-    /// leaves it.
+    /// Every cap that is known or learned, as it stands at `now`.
     pub(super) fn caps_in_use(&mut self, now: UnixMillis) -> Vec<CapInUse> {
-        let mut found = Vec::new();
-        for (cap, window) in self.caps.iter().chain(&self.watched).copied().collect::<Vec<_>>() {
-            let learned = self.lessons.caps.iter().find(|known| known.span_ms == cap.span_ms()).cloned();
-            let count = cap.count().or_else(|| learned.as_ref().and_then(LearnedCap::ceiling));
-            found.push(CapInUse {
-                cap,
-                count,
-                used: self.log.used(window, now),
-                free_at: count.and_then(|count| self.log.free_at(window, count, now)),
-                leaving: self.log.leaving(window),
-                learned: if cap.count().is_none() { learned } else { None },
-            });
-        }
-        found
+        self.caps.in_use(&self.lessons, now)
     }
 
     /// The spacing of uploads in force: for every rate how many in how many milliseconds, margins included.
@@ -586,22 +532,6 @@ impl Gate {
             (limit.count(), span_ms, pace.leaving(span_ms))
         });
         spans.collect()
-    }
-}
-
-/// A cap as it stands.
-pub(super) struct CapInUse {
-    pub(super) cap: Cap,
-    pub(super) count: Option<u32>,
-    pub(super) used: u32,
-    pub(super) free_at: Option<UnixMillis>,
-    pub(super) leaving: Vec<UnixMillis>,
-    pub(super) learned: Option<LearnedCap>,
-}
-
-impl CapInUse {
-    pub(super) const fn counting(&self) -> Counting {
-        self.cap.counting()
     }
 }
 

@@ -16,7 +16,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{item::UnixMillis, limit::Cap};
+use crate::{
+    item::UnixMillis,
+    limit::{Cap, Counting},
+};
 
 /// A cap of fewer uploads is not believed on the word of refusals alone: a service in trouble refuses so, too.
 pub(super) const PLAUSIBLE_MIN: u32 = 5;
@@ -32,6 +35,9 @@ const DRAIN_TENTHS: u32 = 8;
 pub struct LearnedCap {
     /// In how many milliseconds.
     pub span_ms: i64,
+    /// What it counts.
+    #[serde(default)]
+    pub counting: Counting,
     /// So many are allowed.
     pub low: u32,
     /// So many are not more than allowed.
@@ -77,6 +83,7 @@ impl LearnedCap {
     pub(super) fn first(cap: Cap, certain: u32, used: u32, now: UnixMillis) -> Self {
         Self {
             span_ms: cap.span_ms(),
+            counting: cap.counting(),
             low: certain.max(1),
             high: used.max(certain).max(1),
             seen: 1,
@@ -84,6 +91,11 @@ impl LearnedCap {
             mode: Mode::Kept,
             clean_since: now,
         }
+    }
+
+    /// Whether this was learned of a cap.
+    pub(super) fn is_of(&self, cap: &Cap) -> bool {
+        (self.span_ms, self.counting) == (cap.span_ms(), cap.counting())
     }
 
     /// How many may be in the window; none for as many as go.

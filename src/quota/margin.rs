@@ -32,7 +32,7 @@ const TAUGHT_SHARE: i64 = 4;
 pub(super) struct Jitter {
     /// The widest spread seen within one run, in milliseconds.
     pub(super) spread_ms: i64,
-    /// Moments seen.
+    /// Moments that could have shown how far the way varies: all but the first of each run, which has none to differ from.
     pub(super) samples: u64,
     /// What refusals taught, in milliseconds: it is kept whatever is seen.
     #[serde(default)]
@@ -41,7 +41,10 @@ pub(super) struct Jitter {
 
 /// The moments seen in this run.
 #[derive(Default)]
-pub(super) struct Seen(VecDeque<i64>);
+pub(super) struct Seen {
+    latest: VecDeque<i64>,
+    count: u64,
+}
 
 impl Jitter {
     /// The margin of a window of so many milliseconds; `tick_ms` is the granularity of our own timers.
@@ -54,17 +57,18 @@ impl Jitter {
 
     /// Takes in how long after its departure the service noted a request, in milliseconds of two clocks.
     pub(super) fn see(&mut self, seen: &mut Seen, noted_after_ms: i64) {
-        if seen.0.len() == SAMPLES_KEPT {
-            seen.0.pop_front();
+        if seen.latest.len() == SAMPLES_KEPT {
+            seen.latest.pop_front();
         }
-        seen.0.push_back(noted_after_ms);
-        self.samples = self.samples.saturating_add(1);
-        let is_extreme = seen.0.len() < 3 || !seen.spans(noted_after_ms);
-        if is_extreme || seen.0.len() == SAMPLES_KEPT && self.samples.is_multiple_of(SAMPLES_KEPT as u64) {
-            let (least, most) = (seen.0.iter().min(), seen.0.iter().max());
+        seen.latest.push_back(noted_after_ms);
+        seen.count += 1;
+        self.samples = self.samples.saturating_add(u64::from(seen.count > 1));
+        let is_whole = seen.latest.len() == SAMPLES_KEPT;
+        let is_extreme = seen.latest.len() < 3 || !seen.spans(noted_after_ms);
+        if is_extreme || is_whole && seen.count.is_multiple_of(SAMPLES_KEPT as u64) {
+            let (least, most) = (seen.latest.iter().min(), seen.latest.iter().max());
             let spread_ms = least.zip(most).map_or(0, |(least, most)| most - least);
             // a whole run's worth of moments says how it is now, fewer only that it is at least so
-            let is_whole = seen.0.len() == SAMPLES_KEPT;
             self.spread_ms = if is_whole { spread_ms } else { self.spread_ms.max(spread_ms) };
         }
     }
@@ -78,7 +82,7 @@ impl Jitter {
 impl Seen {
     /// Whether a value lies strictly inside what was seen before it.
     fn spans(&self, value: i64) -> bool {
-        let earlier = self.0.iter().take(self.0.len() - 1);
+        let earlier = self.latest.iter().take(self.latest.len() - 1);
         let (mut below, mut above) = (false, false);
         for own in earlier {
             below |= *own <= value;
@@ -120,6 +124,22 @@ mod tests {
             jitter.see(&mut seen, sample % 11);
         }
         assert_eq!(jitter.spread_ms, 10);
+    }
+
+    #[test]
+    fn runs_of_one_upload_tell_nothing_of_the_way() {
+        let mut jitter = Jitter::default();
+        for run in 0..1_000 {
+            jitter.see(&mut Seen::default(), run);
+        }
+        assert_eq!((jitter.samples, jitter.margin_ms(60_000, 0)), (0, 250));
+        // of two uploads one has another to differ from
+        for run in 0..300 {
+            let mut seen = Seen::default();
+            jitter.see(&mut seen, run);
+            jitter.see(&mut seen, run + 7);
+        }
+        assert_eq!((jitter.samples, jitter.spread_ms), (300, 7));
     }
 
     #[test]

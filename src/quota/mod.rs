@@ -7,6 +7,7 @@
 //!   a restart sends neither earlier nor later than if it had not happened.
 //! - What refusals teach is kept over restarts as [`Lessons`].
 
+mod caps;
 mod forecast;
 mod gate;
 mod learned;
@@ -25,7 +26,7 @@ use std::{
 use tokio::sync::Notify;
 
 pub use forecast::Forecast;
-pub use gate::{Gate, Heard};
+pub use gate::{Departure, Gate, Heard};
 pub use learned::LearnedCap;
 pub use lessons::{Lessons, News};
 pub use status::{QuotaStatus, WindowStatus};
@@ -107,6 +108,7 @@ pub struct Permit {
 pub struct Slot {
     lane: Lane,
     key: i64,
+    taken_at: UnixMillis,
 }
 
 impl Permit {
@@ -114,6 +116,12 @@ impl Permit {
     #[must_use]
     pub const fn lane(&self) -> Lane {
         self.slot.lane
+    }
+
+    /// The turn it took, for the lessons of its outcome.
+    #[must_use]
+    pub const fn slot(&self) -> Slot {
+        self.slot
     }
 
     /// Uses it up, in a request of `lane`.
@@ -143,7 +151,7 @@ impl Limits {
     pub fn span_ms_max(&self) -> i64 {
         let rates = [&self.upload, &self.list, &self.metadata, &self.total];
         let rates = rates.into_iter().flatten().map(|rate| rate.limit().span_ms());
-        rates.chain(self.caps.iter().map(|cap| cap.span_ms())).max().unwrap_or(0).max(gate::CAP_SPAN_MS)
+        rates.chain(self.caps.iter().map(|cap| cap.span_ms())).max().unwrap_or(0).max(caps::CAP_SPAN_MS)
     }
 
     /// The highest count that any rate looks back.
@@ -311,9 +319,9 @@ impl Porter {
     }
 
     /// An upload is about to leave as request `key`, claimed at `claimed_at`; it may be accepted until `until`.
-    pub fn depart(&self, permit: &Permit, key: i64, claimed_at: UnixMillis, until: UnixMillis) {
+    pub fn depart(&self, permit: &Permit, key: i64, claimed_at: UnixMillis, until: UnixMillis) -> Departure {
         let now = self.clock.now();
-        self.inner().gate.depart(permit.slot.key, key, (claimed_at, now, until));
+        self.inner().gate.depart(permit.slot.key, key, (claimed_at, now, until))
     }
 
     /// Learns from an upload's outcome.
@@ -329,12 +337,12 @@ impl Porter {
     }
 
     /// Learns from a read's outcome. Returns the wait this imposed on its lane.
-    pub fn hear_read(&self, lane: Lane, outcome: &Outcome) -> Option<Hold> {
+    pub fn hear_read(&self, slot: Slot, outcome: &Outcome) -> Option<Hold> {
         let now = self.clock.now();
         let heard = {
             let mut inner = self.inner();
             let die = inner.dice.f64();
-            inner.gate.hear_read(lane, outcome, now, die)
+            inner.gate.hear_read(slot, outcome, now, die)
         };
         self.changed.notify_waiters();
         heard.hold
@@ -367,7 +375,7 @@ impl Porter {
 
     /// A turn was taken, and nothing was asked: the next may go.
     pub fn give_back(&self, permit: Permit) {
-        let Slot { lane, key } = permit.slot;
+        let Slot { lane, key, .. } = permit.slot;
         permit.spend(lane);
         self.inner().gate.give_back(lane, key);
         self.changed.notify_waiters();
@@ -407,10 +415,16 @@ impl Porter {
         status::status(&mut self.inner().gate, now)
     }
 
-    /// What was learned, if that changed since it was last asked for.
+    /// What was learned, if that changed since it was last asked for. Whoever keeps it says so with
+    /// [`lessons_are_kept`](Self::lessons_are_kept).
     #[must_use]
-    pub fn new_lessons(&self) -> Option<String> {
-        self.inner().gate.take_new_lessons().map(Lessons::to_text)
+    pub fn new_lessons(&self) -> Option<Lessons> {
+        self.inner().gate.take_new_lessons().cloned()
+    }
+
+    /// These lessons are what a restart will know.
+    pub fn lessons_are_kept(&self, lessons: &Lessons) {
+        self.inner().gate.lessons_are_kept(lessons.start_lag_ms);
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -443,7 +457,7 @@ impl Inner {
                 self.polled_at = now;
             }
         }
-        Ok(Permit { slot: Slot { lane, key } })
+        Ok(Permit { slot: Slot { lane, key, taken_at: now } })
     }
 
     /// Whether somebody waits for the same slot who goes first, and could go now.

@@ -2,11 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    Lane,
-    forecast::Forecast,
-    gate::{CapInUse, Gate},
-};
+use super::{Lane, caps::CapInUse, forecast::Forecast, gate::Gate};
 use crate::{item::UnixMillis, limit::Counting};
 
 /// One limit: what it allows, counts, and leaves free.
@@ -123,11 +119,19 @@ pub(super) fn forecast_of_caps(gate: &mut Gate, now: UnixMillis) -> Forecast {
     with_caps(Forecast::from(now), gate, now)
 }
 
+/// As long as a claim may take, in milliseconds.
+const CLAIM_MS: i64 = 5_000;
+
 fn with_caps(mut forecast: Forecast, gate: &mut Gate, now: UnixMillis) -> Forecast {
     for in_use in gate.caps_in_use(now) {
         let Some(count) = in_use.count else { continue };
-        // what is being indexed leaves sooner than the span, by how much is not known
-        forecast = forecast.with_rule(count, in_use.cap.span_ms(), in_use.leaving);
+        // what is being indexed leaves sooner than the span, by how much is not known; what is being claimed leaves with it
+        let span_ms = in_use.cap.span_ms();
+        let mut leaving = in_use.leaving;
+        for moment in &mut leaving {
+            *moment = (*moment).min(now.plus_ms(span_ms.saturating_add(CLAIM_MS)));
+        }
+        forecast = forecast.with_rule(count, span_ms, leaving);
     }
     forecast
 }

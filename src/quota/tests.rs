@@ -267,7 +267,11 @@ async fn reads_take_their_share_of_a_quota_that_covers_all() {
     let doubt = Arc::clone(&porter);
     let asked_at = clock.now();
     let doubted = tokio::spawn(async move { doubt.permit(Purpose::Doubt).await.spend(Lane::List) });
-    doubted.await.unwrap();
+    tokio::select! {
+        biased;
+        done = doubted => done.unwrap(),
+        () = clock.sleep(Duration::from_mins(10)) => panic!("it waited for ever"),
+    }
     assert!(clock.now().since_ms(asked_at) <= 2_100, "a doubt goes before uploads");
     let order = order.lock().unwrap();
     let reads = order.iter().filter(|purpose| **purpose == Purpose::Watch).count();
@@ -346,4 +350,140 @@ async fn an_answer_to_what_left_before_a_refusal_ends_no_wait() {
     porter.answer(early_key, &Outcome::Accepted { noted_at: None });
     assert_eq!(porter.hold(Lane::Upload).map(|hold| hold.until), Some(until));
     assert_eq!(porter.status().speed_percent, 100, "nothing passed after a wait");
+}
+
+/// A gate that knows nothing, at T0.
+fn gate_of(limits: Limits, lessons: Lessons) -> Gate {
+    Gate::new(limits, &[], lessons, (T0, 0))
+}
+
+#[test]
+fn a_claim_slower_than_a_restart_would_believe_is_written_down_before_it_leaves() {
+    let mut gate = gate_of(limits("1/min", &[]), Lessons::default());
+    let mut now = T0;
+    let mut depart = |gate: &mut Gate, key: i64, lag_ms: i64| {
+        now = now.plus_ms(61 * SECOND);
+        let slot = gate.take(Lane::Upload, now).unwrap();
+        (slot, gate.depart(slot, key, (now, now.plus_ms(lag_ms), now.plus_ms(900 * SECOND))), now)
+    };
+    // nothing is kept, so a restart believes the longest there can be
+    assert_eq!(depart(&mut gate, 1, 3).1, Departure::Now);
+    let kept = gate.take_new_lessons().unwrap().clone();
+    gate.lessons_are_kept(kept.start_lag_ms);
+    assert_eq!(depart(&mut gate, 2, 240).1, Departure::Now, "there is some room");
+    assert!(gate.take_new_lessons().is_none());
+    let (slot, departure, claimed_at) = depart(&mut gate, 3, 3_000);
+    assert_eq!(departure, Departure::AfterLessons);
+    let widened = gate.take_new_lessons().unwrap().clone();
+    gate.lessons_are_kept(widened.start_lag_ms);
+    let left_at = claimed_at.plus_ms(3_100);
+    assert_eq!(gate.depart(slot, 3, (claimed_at, left_at, T0)), Departure::Now);
+    // killed right then, the next run sends no sooner than if it had seen the departure
+    let past = Past { answered_at: None, counts_until: None, ..past(3, claimed_at) };
+    let restarted = |lessons| {
+        let mut anew = Gate::new(limits("1/min", &[]), std::slice::from_ref(&past), lessons, (left_at, 0));
+        anew.take(Lane::Upload, left_at).map_err(|delay| delay.until.since_ms(left_at))
+    };
+    assert!(restarted(widened).unwrap_err() >= 60 * SECOND, "sent early");
+    assert!(restarted(kept).unwrap_err() < 60 * SECOND, "which the lessons before would not have kept from");
+}
+
+#[test]
+fn a_wait_that_the_service_asked_for_outlives_a_restart() {
+    let mut gate = gate_of(limits("1/s", &[]), Lessons::default());
+    let slot = gate.take(Lane::Upload, T0).unwrap();
+    gate.depart(slot, 1, (T0, T0, T0.plus_ms(900 * SECOND)));
+    gate.answer(1, &Outcome::Refused { retry_after: Some(Duration::from_mins(10)) }, T0, 0.5);
+    let lessons = gate.take_new_lessons().unwrap().clone();
+    let mut anew = Gate::new(limits("1/s", &[]), &[], lessons.clone(), (T0.plus_ms(SECOND), 0));
+    let delay = anew.take(Lane::Upload, T0.plus_ms(SECOND)).unwrap_err();
+    assert_eq!((delay.until.since_ms(T0), matches!(delay.why, Why::Held(_))), (600 * SECOND, true));
+    // one that passes afterwards ends it, and the next restart knows
+    let at = T0.plus_ms(601 * SECOND);
+    let slot = anew.take(Lane::Upload, at).unwrap();
+    anew.depart(slot, 2, (at, at, at.plus_ms(900 * SECOND)));
+    anew.answer(2, &ACCEPTED, at, 0.5);
+    assert_eq!(anew.lessons().held, None);
+}
+
+#[test]
+fn a_burst_refused_together_is_one_refusal_of_the_hour() {
+    let mut gate = gate_of(limits("100/s:burst", &[]), Lessons::default());
+    let slots: Vec<i64> = (0..20).map(|_| gate.take(Lane::Upload, T0).unwrap()).collect();
+    for (key, slot) in (1..).zip(slots) {
+        gate.depart(slot, key, (T0, T0, T0.plus_ms(900 * SECOND)));
+    }
+    let mut heard = Vec::new();
+    for key in 1..=20 {
+        heard.push(gate.answer(key, &REFUSED, T0.plus_ms(100 + key), 0.5));
+    }
+    assert!(heard.iter().all(|heard| !matches!(heard.news, Some(News::RefusalsSpent(_)))), "{heard:?}");
+    let at = T0.plus_ms(HOUR / 2);
+    assert!(gate.take(Lane::Upload, at).is_ok(), "twelve are the budget of an hour, and this was one");
+}
+
+#[test]
+fn a_rejected_row_may_have_used_a_slot_but_proves_none() {
+    let mut gate = gate_of(limits("100/s:burst", &["?/2h"]), Lessons::default());
+    let mut at = T0;
+    let mut send = |gate: &mut Gate, key: i64, outcome: &Outcome| {
+        at = at.plus_ms(400 * SECOND);
+        let slot = gate.take(Lane::Upload, at).unwrap();
+        gate.depart(slot, key, (at, at, at.plus_ms(900 * SECOND)));
+        gate.answer(key, outcome, at, 0.5)
+    };
+    for key in 1..=6 {
+        send(&mut gate, key, &ACCEPTED);
+    }
+    send(&mut gate, 7, &Outcome::Rejected);
+    send(&mut gate, 8, &REFUSED);
+    send(&mut gate, 9, &REFUSED);
+    let heard = send(&mut gate, 10, &REFUSED);
+    let words = heard.news.map(|news| news.to_string()).unwrap_or_default();
+    assert!(words.contains("6\u{2013}7 per 2 h"), "{words}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_left_before_a_refusal_ends_no_wait_of_its_lane() {
+    let (porter, clock) = porter("1/s");
+    let early = porter.permit(Purpose::Watch).await;
+    let early_slot = early.slot();
+    early.spend(Lane::List);
+    clock.sleep(Duration::from_secs(1)).await;
+    let late = porter.permit(Purpose::Doubt).await;
+    let late_slot = late.slot();
+    late.spend(Lane::List);
+    let asked = Outcome::Refused { retry_after: Some(Duration::from_mins(1)) };
+    let until = porter.hear_read(late_slot, &asked).unwrap().until;
+    porter.hear_read(early_slot, &ACCEPTED);
+    assert_eq!(porter.hold(Lane::List).map(|hold| hold.until), Some(until));
+    let asked_at = clock.now();
+    let canary = porter.permit(Purpose::Watch).await;
+    assert_eq!(clock.now().since_ms(asked_at), 60_000);
+    porter.hear_read(canary.slot(), &ACCEPTED);
+    assert_eq!(porter.hold(Lane::List), None);
+    canary.spend(Lane::List);
+}
+
+#[test]
+fn two_readings_of_a_cap_are_learned_apart() {
+    let mut gate = gate_of(limits("100/s:burst", &["?/2h:indexing", "?/2h"]), Lessons::default());
+    let mut at = T0;
+    for key in 1..=9 {
+        at = at.plus_ms(400 * SECOND);
+        let slot = gate.take(Lane::Upload, at).unwrap();
+        gate.depart(slot, key, (at, at, at.plus_ms(900 * SECOND)));
+        let outcome = if key <= 6 { ACCEPTED } else { REFUSED };
+        gate.answer(key, &outcome, at, 0.5);
+    }
+    let learned: Vec<_> = gate.lessons().caps.iter().map(|cap| (cap.counting, cap.low)).collect();
+    assert_eq!(learned, [(crate::limit::Counting::Indexing, 6)], "the first is blamed first, and alone");
+}
+
+#[test]
+fn what_is_being_claimed_makes_no_forecast_endless() {
+    let mut gate = gate_of(limits("1/s", &["1/2h"]), Lessons::default());
+    gate.take(Lane::Upload, T0).unwrap();
+    let next = status::forecast(&mut gate, T0).after(1);
+    assert!((2 * HOUR..3 * HOUR).contains(&next.since_ms(T0)), "{next:?}");
 }

@@ -264,8 +264,7 @@ impl World {
         let was_there = !deleted.is_empty();
         state.videos = kept;
         state.deleted.extend(deleted);
-        state.by_number =
-            state.videos.iter().enumerate().map(|(at, video)| (video.video_no.clone(), at)).collect();
+        state.number_anew();
         was_there
     }
 
@@ -313,6 +312,9 @@ impl World {
             state.answers.insert(number, (sight, served_at.plus(back)));
         }
         state.let_effects_happen(until);
+        if let Some(kept) = self.policy.videos_kept {
+            state.forget_all_but(kept);
+        }
     }
 
     fn decide(&self, state: &mut State, arrival: &Arrival, now: UnixMillis) -> (Sight, Duration) {
@@ -498,6 +500,19 @@ impl State {
     fn remember(&mut self, video: Video) {
         self.by_number.insert(video.video_no.clone(), self.videos.len());
         self.videos.push(video);
+    }
+
+    /// Keeps the newest.
+    fn forget_all_but(&mut self, kept: usize) {
+        if self.videos.len() >= kept.saturating_mul(2) {
+            self.videos.drain(..self.videos.len() - kept);
+            self.number_anew();
+        }
+    }
+
+    fn number_anew(&mut self) {
+        let numbered = self.videos.iter().enumerate();
+        self.by_number = numbered.map(|(at, video)| (video.video_no.clone(), at)).collect();
     }
 
     pub(super) fn visible(

@@ -4,11 +4,16 @@ use super::{Store, impossible, state_of, video_no_of};
 use crate::{
     item::{UnixMillis, VideoNo},
     ledger::{
-        AttemptId, Binding, BoundBy, BoundItem, ItemId, LedgerError, Owner, Recovered, RunId, Settlement,
-        ShownVideo, marker::Marked,
+        AttemptId, Binding, BoundBy, BoundItem, Expense, ItemId, LedgerError, Owner, Recovered, RunId,
+        Settlement, ShownVideo, marker::Marked,
     },
     lifecycle::{AttemptState, Event, State},
 };
+
+/// What an expense says that stands for a video sent from elsewhere.
+fn spent_elsewhere(video_no: &VideoNo) -> String {
+    format!("{video_no}, sent with another ledger")
+}
 
 impl Store {
     /// Whose video each is, by its number or the marker it carries.
@@ -54,13 +59,24 @@ impl Store {
         })
     }
 
-    /// Remembers videos that were sent from elsewhere, so that their rows are not sent again.
+    /// Remembers videos that were sent from elsewhere, so that their rows are not sent again; and what they used up of the
+    /// quota.
     pub(in crate::ledger) fn note_elsewhere(&self, videos: &[ShownVideo]) -> Result<(), LedgerError> {
         for video in videos {
             for marked in video.tags.iter().filter_map(|tag| Marked::parse(tag)) {
                 self.connection
                     .prepare_cached("INSERT OR IGNORE INTO elsewhere (key_prefix, video_no) VALUES (?1, ?2)")?
                     .execute((marked.key_prefix, video.video_no.as_str()))?;
+            }
+            let note = spent_elsewhere(&video.video_no);
+            let sql = "SELECT 1 FROM expense WHERE lane = 'upload' AND note = ?1";
+            if self.find::<i64>(sql, [&note])?.is_none() {
+                self.spend_foreign(&Expense {
+                    lane: "upload".to_owned(),
+                    at: video.made_by,
+                    count: 1,
+                    note: Some(note),
+                })?;
             }
         }
         Ok(())
@@ -150,8 +166,11 @@ impl Store {
             return Ok(Recovered::Remembered(item));
         }
         let attempt = AttemptId(self.last_attempt()? + 1);
-        // by the service's clock, but never in the future: the rolling windows are counted from it
-        let sent_at = video.created_at.unwrap_or(at).min(at);
+        let sent_at = video.made_by.min(at);
+        // what was a stranger's expense is our own attempt from now on
+        self.connection
+            .prepare_cached("DELETE FROM expense WHERE lane = 'upload' AND note = ?1")?
+            .execute([spent_elsewhere(&video.video_no)])?;
         self.change_one(
             "INSERT INTO attempt (id, item, run, state, marker, sent_at, send_before, counts_until) \
              VALUES (?1, ?2, ?3, 'sending', ?4, ?5, ?5, ?5)",

@@ -10,6 +10,7 @@ mod runs;
 mod settle;
 
 pub(super) use quota::{expenses, past_uploads};
+pub(super) use runs::latest_moment;
 pub(super) use settle::Entry;
 
 use std::{fs::File, path::PathBuf};

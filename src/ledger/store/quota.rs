@@ -11,8 +11,6 @@ use crate::{
 
 /// Expenses are swept when so many were added.
 const SWEEP_EVERY: i64 = 5_000;
-/// What is older than this, in milliseconds, counts in no window: two days, twice the longest that any document names.
-const EXPENSES_KEPT_MS: i64 = 2 * 24 * 3_600_000;
 /// Answers among which the one is sought that dates the service's clock best.
 const TIME_SAMPLES: i64 = 50;
 
@@ -31,7 +29,7 @@ pub(in crate::ledger) fn past_uploads(
              JOIN item ON item.id = attempt.item JOIN jumped ON jumped.id = attempt.run \
              WHERE attempt.id IN (SELECT id FROM attempt WHERE counts_until IS NOT NULL \
                  AND counts_until > ?1 - (SELECT coalesce(sum(jump_ms), 0) FROM run) \
-                 UNION SELECT id FROM (SELECT id, state FROM attempt ORDER BY id DESC LIMIT 5000) WHERE state = 'refused' \
+                 UNION SELECT id FROM attempt WHERE state = 'refused' AND answered_at > ?1 - (SELECT coalesce(sum(jump_ms), 0) FROM run) \
                  UNION SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2)) \
              ORDER BY attempt.id",
         )?;
@@ -97,17 +95,23 @@ impl Store {
         )
     }
 
-    /// Writes down a read of ours, in the latest run.
-    pub(in crate::ledger) fn spend_read(&self, lane: &str, at: UnixMillis) -> Result<(), LedgerError> {
+    /// Writes down a read of ours, in the latest run. Reads from before `counts_since` are swept now and then.
+    pub(in crate::ledger) fn spend_read(
+        &self,
+        lane: &str,
+        at: UnixMillis,
+        counts_since: UnixMillis,
+    ) -> Result<(), LedgerError> {
         self.change_one(
             "INSERT INTO expense (lane, run, at, count) VALUES (?1, (SELECT max(id) FROM run), ?2, 1)",
             (lane, at.0),
         )?;
         if self.connection.last_insert_rowid() % SWEEP_EVERY == 0 {
-            let before = at.plus_ms(-EXPENSES_KEPT_MS);
             self.connection
-                .prepare_cached("DELETE FROM expense WHERE at < ?1 AND lane <> 'upload'")?
-                .execute([before.0])?;
+                .prepare_cached(
+                    "DELETE FROM expense WHERE at < ?1 - (SELECT coalesce(sum(jump_ms), 0) FROM run) AND lane IN ('list', 'get')",
+                )?
+                .execute([counts_since.0])?;
         }
         Ok(())
     }

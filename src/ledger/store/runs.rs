@@ -1,5 +1,7 @@
 //! Runs and the manifests they read.
 
+use rusqlite::Connection;
+
 use super::Store;
 use crate::{
     item::UnixMillis,
@@ -93,14 +95,16 @@ impl Store {
         Ok(u64::try_from(removed).unwrap_or(u64::MAX))
     }
 
-    /// No clock may be before this: the latest of all recorded moments.
     pub(in crate::ledger) fn latest_moment(&self) -> Result<UnixMillis, LedgerError> {
-        let latest: Option<i64> = self.find(
-            "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run \
-             UNION ALL SELECT at FROM (SELECT at FROM event ORDER BY id DESC LIMIT 1) \
-             UNION ALL SELECT created_at FROM identity)",
-            [],
-        )?;
-        Ok(UnixMillis(latest.unwrap_or(0)))
+        latest_moment(&self.connection)
     }
+}
+
+/// No clock may be before this: the latest of all recorded moments.
+pub(in crate::ledger) fn latest_moment(connection: &Connection) -> Result<UnixMillis, LedgerError> {
+    let sql = "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run \
+               UNION ALL SELECT at FROM (SELECT at FROM event ORDER BY id DESC LIMIT 1) \
+               UNION ALL SELECT created_at FROM identity)";
+    let latest: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(UnixMillis(latest.unwrap_or(0)))
 }

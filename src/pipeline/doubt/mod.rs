@@ -133,7 +133,7 @@ async fn look<T: Transport>(
         let witnesses = doors.ledger.witnesses(namespace.clone(), visible_since).await?;
         match listing::read(doors, &namespace, since, &witnesses).await {
             Ok(listing) => {
-                hire::learn_the_jump(doors, run, listing.served_at).await?;
+                hire::learn_the_jump(doors, run, listing.served.theirs).await?;
                 let numbers = listing.videos.iter().map(|video| video.video_no.clone()).collect();
                 let bindings = doors.ledger.bindings(namespace, numbers).await?;
                 let scene = scene_of(&listing, bindings);
@@ -169,7 +169,7 @@ fn scene_of(listing: &Listing, bindings: Bindings) -> Scene<'_> {
     Scene {
         unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
         begun_at: listing.begun_at,
-        served_at: listing.served_at,
+        served_at: listing.served.theirs,
         vouched: listing.vouched,
         contenders: bindings.contenders,
     }
