@@ -658,6 +658,9 @@ async fn a_recovery_remembers_what_it_cannot_bind() {
         "it is no second payment"
     );
     assert_eq!(recover(shown("VI000002", "b")).await, Recovered::NoItem);
+    desk.ledger().note_elsewhere(vec![shown("VI000002", "b")]).await.unwrap();
+    let spent = async || desk.ledger().past(UnixMillis(0), 0).await.unwrap().1.len();
+    assert_eq!(spent().await, 2, "each used up a slot, once");
     desk.ledger().end_recovery().await.unwrap();
     desk.ledger().settle(old.attempt, plain(Event::FoundAbsent, T0)).await.unwrap();
     desk.admit(vec![row(3, "b", &[])]).await;
@@ -665,6 +668,7 @@ async fn a_recovery_remembers_what_it_cannot_bind() {
     assert_eq!(next().await, Some(Obstacle::SentElsewhere { item: ItemId(1) }));
     // when it waits, the next recovery binds it
     assert_eq!(recover(shown("VI000001", "a")).await, Recovered::Bound(ItemId(1)));
+    assert_eq!(spent().await, 1, "what is our own attempt is no expense beside it");
     assert_eq!(
         next().await,
         Some(Obstacle::SentElsewhere { item: ItemId(2) }),
@@ -672,6 +676,29 @@ async fn a_recovery_remembers_what_it_cannot_bind() {
     );
     assert_eq!(recover(shown("VI000002", "b")).await, Recovered::Bound(ItemId(2)));
     assert_eq!(next().await, Some(Obstacle::NothingPending));
+}
+
+#[tokio::test]
+async fn reads_are_kept_as_long_as_a_limit_looks_back() {
+    let desk = Desk::new().await;
+    let day_ms = 24 * 3_600_000;
+    let spend = async |day: i64, counts_days: i64| {
+        let at = T0.plus_ms(day * day_ms);
+        desk.ledger().spend_read("list", at, at.plus_ms(-counts_days * day_ms)).await.unwrap();
+    };
+    spend(0, 30).await;
+    spend(20, 30).await;
+    let number_next = |number: i64| {
+        desk.raw().execute("UPDATE expense SET id = ?1 WHERE id = (SELECT max(id) FROM expense)", [number])
+    };
+    // sweeping is once in so many
+    number_next(4_999).unwrap();
+    spend(29, 30).await;
+    let kept = async || desk.ledger().past(UnixMillis(0), 0).await.unwrap().1.len();
+    assert_eq!(kept().await, 3, "all count in a window of thirty days");
+    number_next(9_999).unwrap();
+    spend(31, 30).await;
+    assert_eq!(kept().await, 3, "the first does no more");
 }
 
 #[tokio::test]

@@ -303,6 +303,15 @@ mod tests {
     }
 
     #[test]
+    fn a_video_is_dated_by_our_clock_whatever_the_services_says() {
+        let served = Served { theirs: Some(UnixMillis(1_000_000)), ours_by: UnixMillis(9_000_000) };
+        assert_eq!(served.ours(Some(UnixMillis(940_000))), UnixMillis(8_940_000), "a minute ago");
+        assert_eq!(served.ours(Some(UnixMillis(2_000_000))), served.ours_by, "never in the future");
+        let undated = Served { theirs: None, ..served };
+        assert_eq!(undated.ours(Some(UnixMillis(940_000))), served.ours_by, "as if it were now");
+    }
+
+    #[test]
     fn a_listing_is_complete_when_everything_was_seen() {
         assert_eq!(read_pages(&[page(&[], 0)], 0), Ok((Next::Done, 1)));
         assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[7], 3)], 0), Ok((Next::Done, 2)));

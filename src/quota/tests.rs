@@ -478,6 +478,10 @@ fn two_readings_of_a_cap_are_learned_apart() {
     }
     let learned: Vec<_> = gate.lessons().caps.iter().map(|cap| (cap.counting, cap.low)).collect();
     assert_eq!(learned, [(crate::limit::Counting::Indexing, 6)], "the first is blamed first, and alone");
+    (1..=6).for_each(|key| gate.indexed(key));
+    at = at.plus_ms(1_000 * SECOND);
+    let delay = gate.take(Lane::Upload, at).err();
+    assert_eq!(delay, None, "nothing is being indexed, and the other reading is not known");
 }
 
 #[test]
