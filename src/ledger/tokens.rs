@@ -29,6 +29,8 @@ pub struct Claim {
     pub sent_at: UnixMillis,
     /// After this moment the request must not be started any more.
     pub send_before: UnixMillis,
+    /// Whether other items of the same manifests wait.
+    pub others_wait: bool,
 }
 
 /// On which terms to claim.

@@ -111,6 +111,8 @@ struct Uploading<T> {
     /// The last refusal of a row, and how often it came in a row.
     same_refusals: (String, u32),
     lateness_is_said: bool,
+    /// Whether items waited when the last was claimed.
+    others_wait: bool,
     /// The obstacle last announced, so that it is announced once.
     announced: Option<Obstacle>,
     /// The wait of the quota last announced.
@@ -133,6 +135,7 @@ pub(super) async fn upload<T: Transport>(
         offline_since: None,
         same_refusals: (String::new(), 0),
         lateness_is_said: false,
+        others_wait: false,
         announced: None,
         wait_said_until: None,
         blocked_since: None,
@@ -157,9 +160,12 @@ impl<T: Transport> Uploading<T> {
             if let Some(end) = self.must_end() {
                 return Ok(end);
             }
-            // slots of the quota are not spent on asking: what is in the way is looked at before a permit is taken
+            // slots of the quota are not spent on asking: what is in the way is looked at before a permit is taken, unless
+            // something is known to wait and its turn is near
             let obstacle = if self.on_wire.len() >= self.plan.concurrency {
                 Some(None)
+            } else if self.others_wait && self.is_turn_near() {
+                None
             } else {
                 let now = self.doors.clock.now();
                 self.doors.ledger.obstacle(Arc::clone(&self.plan.terms), now).await?.map(Some)
@@ -188,6 +194,11 @@ impl<T: Transport> Uploading<T> {
             return Some(UploadEnd::TimeUp);
         }
         self.plan.rows_max.is_some_and(|rows_max| self.sent >= rows_max).then_some(UploadEnd::RowsMax)
+    }
+
+    fn is_turn_near(&self) -> bool {
+        let now = self.doors.clock.now();
+        self.doors.porter.delay(Lane::Upload).is_none_or(|delay| delay.until.after_now(now) < WAIT_SAID_MIN)
     }
 
     /// Says that the quota makes everybody wait, once for each wait; the end, if it is longer than somebody wants to wait.
@@ -234,11 +245,16 @@ impl<T: Transport> Uploading<T> {
             ClaimAnswer::Claimed(claim) => {
                 self.sent += 1;
                 self.blocked_since = None;
+                self.others_wait = claim.others_wait;
                 let doors = self.doors.clone();
                 let lag_max = self.plan.acceptance_lag_max;
                 self.on_wire.spawn(async move { send(&doors, permit, *claim, lag_max).await });
             }
-            ClaimAnswer::Obstructed(_) => self.doors.porter.give_back(permit),
+            // what it is shows when it is looked at
+            ClaimAnswer::Obstructed(_) => {
+                self.others_wait = false;
+                self.doors.porter.give_back(permit);
+            }
         }
         Ok(None)
     }

@@ -129,7 +129,19 @@ impl Store {
         )?;
         self.change_one("UPDATE item SET attempt = ?2, cause = NULL WHERE id = ?1", (item.0, number))?;
         self.move_item(item, State::Pending, &Settlement::new(Event::Claimed, at, None), Some(attempt))?;
-        Ok(Claim { attempt, submission, marker, sent_at: at, send_before })
+        let others_wait = self.do_any_wait(terms)?;
+        Ok(Claim { attempt, submission, marker, sent_at: at, send_before, others_wait })
+    }
+
+    /// Whether any item of these manifests waits.
+    fn do_any_wait(&self, terms: &ClaimTerms) -> Result<bool, LedgerError> {
+        let sql = "SELECT 1 FROM census WHERE source = ?1 AND state = 'pending' AND count > 0";
+        for source in &terms.sources {
+            if self.find::<i64>(sql, [source.0])?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The highest number of an attempt that this ledger is known to have used.

@@ -53,6 +53,8 @@ pub(super) enum Undo {
     Never(u64),
 }
 
+/// Memory for pages of a ledger that nobody will miss.
+const SCRATCH_CACHE_KIB: i64 = 64 * 1024;
 /// Transactions of a ledger that nobody will miss are put off up to so many.
 const PUT_OFF_MAX: u32 = 2_000;
 
@@ -96,12 +98,29 @@ impl Store {
         }
     }
 
-    /// From now on nothing is synced, commits are put off, and columns are not checked; for ledgers that nobody will miss.
+    /// From now on nothing is synced or journalled, commits are put off, and neither columns nor references are checked; for
+    /// ledgers that nobody will miss.
     pub(super) fn let_go_of_durability(&mut self) -> Result<(), LedgerError> {
         self.commits = Commits::PutOff(0);
         self.connection.pragma_update(None, "temp_store", "MEMORY")?;
         self.connection.pragma_update(None, "ignore_check_constraints", true)?;
+        self.connection.pragma_update(None, "foreign_keys", false)?;
+        self.connection.pragma_update(None, "cell_size_check", false)?;
+        self.connection.pragma_update(None, "cache_size", -SCRATCH_CACHE_KIB)?;
+        self.connection.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
+        self.drop_guards()?;
         Ok(self.connection.pragma_update(None, "synchronous", "OFF")?)
+    }
+
+    /// Drops the triggers that only refuse: the law is the same in the code.
+    fn drop_guards(&self) -> Result<(), LedgerError> {
+        let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%RAISE(ABORT%'";
+        let mut statement = self.connection.prepare(sql)?;
+        let names: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        for name in names {
+            self.connection.execute(&format!("DROP TRIGGER \"{name}\""), [])?;
+        }
+        Ok(())
     }
 
     /// Brings what was put off into the file, so that another connection sees it.
