@@ -20,7 +20,7 @@
 //!                              v
 //!                          abandoned
 //!
-//!   sending --Rejected--> rejected --Corrected--> pending
+//!   sending --Rejected--> rejected --Corrected--> pending          indexed --ReplaceOrdered--> pending
 //! ```
 //!
 //! No answer is not no effect: a request without a clear answer is `in_doubt` and leaves it only by evidence or by a
@@ -125,6 +125,8 @@ words! {
         Corrected = "corrected",
         /// The user ordered failed items to be sent (and paid) again.
         RetryOrdered = "retry_ordered",
+        /// The row came again with other content, and the user ordered it to be sent (and paid) again.
+        ReplaceOrdered = "replace_ordered",
     }
 }
 
@@ -151,7 +153,7 @@ words! {
         Absent = "absent",
         /// Given up by a human.
         Abandoned = "abandoned",
-        /// Was accepted, failed to be indexed, and a new attempt was ordered.
+        /// Was accepted, and a new attempt was ordered: it failed to be indexed, or its row changed.
         Superseded = "superseded",
     }
 }
@@ -177,7 +179,8 @@ impl State {
             | (S::InDoubt, E::FoundAbsent)
             | (S::Asked, E::ResendOrdered)
             | (S::Rejected, E::Corrected)
-            | (S::Failed, E::RetryOrdered) => S::Pending,
+            | (S::Failed, E::RetryOrdered)
+            | (S::Indexed, E::ReplaceOrdered) => S::Pending,
             (S::Sending, E::Rejected) => S::Rejected,
             (S::Sending, E::Accepted)
             | (S::InDoubt | S::Counted, E::Found)
@@ -220,7 +223,7 @@ impl Event {
             Self::FoundAbsent | Self::ResendOrdered => AttemptState::Absent,
             Self::Asked => AttemptState::Asked,
             Self::GivenUp => AttemptState::Abandoned,
-            Self::RetryOrdered => AttemptState::Superseded,
+            Self::RetryOrdered | Self::ReplaceOrdered => AttemptState::Superseded,
             Self::Indexed | Self::IndexingFailed | Self::Corrected => return None,
         })
     }
@@ -250,7 +253,7 @@ mod tests {
     fn a_final_state_is_left_only_by_a_recorded_command() {
         for state in State::ALL.iter().filter(|state| state.is_final()) {
             for event in Event::ALL {
-                let ordered = matches!(event, Event::Corrected | Event::RetryOrdered);
+                let ordered = matches!(event, Event::Corrected | Event::RetryOrdered | Event::ReplaceOrdered);
                 assert!(state.after(*event).is_err() || ordered, "{state} + {event}");
             }
         }

@@ -58,6 +58,10 @@ pub enum Notice {
         counts: RowCounts,
         /// Rows that now wait to be sent.
         pending: u64,
+        /// Rows that a filter left out; they are in none of the counts.
+        left_out: u64,
+        /// Rows that have no row in a second file.
+        unmatched: u64,
     },
     /// The service took a video.
     Accepted {

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     sync::mpsc,
 };
@@ -560,104 +560,6 @@ fn signs_without_a_header_arrive_by_the_numbers_of_their_columns() {
         ["harbour", "inner", "port", "ākau", "whanga"]
     );
     assert_eq!(taken["https://signs.example.org/clips/port.mp4"].0, ["port"]);
-}
-
-/// The real manifests of this field, where they are at hand.
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/manifests").join(name);
-    if !path.exists() {
-        eprintln!("skipped: {name} is not at hand");
-        return None;
-    }
-    path.canonicalize().ok()
-}
-
-#[test]
-fn a_real_manifest_with_columns_joined_into_tags_arrives_whole() {
-    let Some(manifest) = shared("aps_lectures.csv") else { return };
-    let stage = Stage::new();
-    let sandbox = Sandbox::start(&stage, &["--answer-delay", "1ms..5ms"]);
-    let (code, out, err) = stage.run(&[
-        "import",
-        &manifest.display().to_string(),
-        "--map",
-        "url=service_file",
-        "--map",
-        "tags=lcsh_topic+lcsh_geographic+academic_disciplines",
-        "--map",
-        "datetime=date",
-        "--tag-separator",
-        "|",
-        "--api-url",
-        &sandbox.url,
-        "--ledger",
-        "l.db",
-        "--rate",
-        "2000/s",
-        "--list-rate",
-        "50/s",
-    ]);
-    assert_eq!(code, 0, "{out}{err}");
-    assert!(out.contains("549 searchable") && out.contains("22 duplicates"), "{out}");
-    // the expected values, read another way
-    let mut expected: BTreeMap<String, (Vec<String>, String)> = BTreeMap::new();
-    let mut reader = csv::Reader::from_path(&manifest).unwrap();
-    for row in reader.deserialize::<BTreeMap<String, String>>() {
-        let row = row.unwrap();
-        let mut tags: Vec<String> = Vec::new();
-        for column in ["lcsh_topic", "lcsh_geographic", "academic_disciplines"] {
-            for tag in row[column].split('|').map(str::trim).filter(|tag| !tag.is_empty()) {
-                if !tags.iter().any(|known| known == tag) {
-                    tags.push(tag.to_owned());
-                }
-            }
-        }
-        let date: Vec<u32> = row["date"].split('-').map(|part| part.parse().unwrap()).collect();
-        let date = format!("{:04}-{:02}-{:02} 00:00:00", date[0], date[1], date[2]);
-        let url = row["service_file"].trim().replace(' ', "%20");
-        expected.entry(url).or_insert((tags, date));
-    }
-    let taken = taken_as(&sandbox);
-    for (url, (tags, taken_at)) in &taken {
-        let (expected_tags, expected_date) = &expected[url];
-        assert_eq!(tags, expected_tags);
-        assert_eq!(taken_at.as_ref(), Some(expected_date));
-    }
-    assert_eq!((taken.len(), sandbox.taken().values().sum::<usize>()), (549, 549));
-}
-
-#[test]
-fn a_real_manifest_without_a_header_arrives_but_for_its_five_empty_links() {
-    let Some(manifest) = shared("nzsl_dictionary_noheader.tsv") else { return };
-    let stage = Stage::new();
-    let sandbox = Sandbox::start(&stage, &["--answer-delay", "1ms..5ms"]);
-    let (code, out, err) = stage.run(&[
-        "import",
-        &manifest.display().to_string(),
-        "--no-header",
-        "--map",
-        "url=#5",
-        "--map",
-        "tags=#1+#2+#3",
-        "--tag-separator",
-        ",",
-        "--api-url",
-        &sandbox.url,
-        "--ledger",
-        "l.db",
-        "--rate",
-        "5000/s",
-        "--list-rate",
-        "100/s",
-        "-j",
-        "64",
-    ]);
-    assert_eq!(code, 4, "{out}{err}");
-    assert!(out.contains("4,995 searchable"), "{out}");
-    for line in [1085, 1826, 2503, 3380, 4490] {
-        assert!(err.contains(&format!(":{line}:5 #5: the url is empty")), "{err}");
-    }
-    assert_eq!(sandbox.taken().len(), 4_995);
 }
 
 /// An import against a sandbox in a process of its own, quick enough for a test.

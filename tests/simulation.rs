@@ -312,7 +312,7 @@ fn a_service_that_refuses_row_after_row_is_not_fed_the_whole_manifest() {
     assert_eq!(reason, StopReason::SameRefusal);
     assert!(theatre.counts().rejected <= 24, "{:?}", theatre.counts());
     theatre.world.refuse_host("");
-    theatre.policy.failed = telecine::ledger::FailedRows::Retry;
+    theatre.policy.reruns.failed = telecine::ledger::FailedRows::Retry;
     assert_eq!(theatre.live(None).ending(), Ending::Settled);
     assert_eq!(theatre.counts().indexed, 60);
 }

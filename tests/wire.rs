@@ -31,6 +31,7 @@ const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 
 fn submission(name: &str) -> Submission {
     Submission {
+        item_id: None,
         url: SourceUrl::parse(&format!("https://host/{name}.mp4?a=1&b=2")).unwrap(),
         namespace: "default".to_owned(),
         tags: vec!["Art, Modern".to_owned(), "ā".to_owned()],

@@ -12,13 +12,14 @@ use clap::Args;
 
 use super::{
     limits::ReadLimitArgs,
-    values::{self, OffsetArg, OnDoubtArg},
+    values::{self, FormatArg, GeoOrderArg, OffsetArg, OnDoubtArg, OnDriftArg, SameByArg, TooLongArg},
 };
 use crate::{
     error::Error,
+    ledger::{DriftedRows, FailedRows, Reruns},
     manifest::{
-        self, Dialect, Encoding, Header, LoneComma, Manifest, ManifestSpec, MapRule, OffsetRule, Quote,
-        RowRules, TagSeparator,
+        self, DateFormat, DateRules, Dialect, Encoding, Filter, Header, Join, LoneComma, Manifest,
+        ManifestSpec, MapRule, OffsetRule, Quote, RowRules, TagSeparator,
     },
     pipeline::{DoubtRules, OnDoubt},
     price::Price,
@@ -29,19 +30,38 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Manifest")]
 pub(super) struct ManifestArgs {
-    /// CSV files of video URLs, plain or packed (gzip, zstd, bzip2, xz); `-` is standard input.
+    /// Files of video URLs: CSV, JSON Lines, JSON arrays or plain lists, also packed (gzip, zstd, bzip2, xz); `-` is standard
+    /// input, and 'archive/*.csv' all files of that name.
     ///
     /// Comma, semicolon, tab and pipe are recognised. One column must be the url; tags, latitude, longitude, geo,
-    /// datetime, camera_model, unique_id, callback, retain_original_video, video_transcription_prompt and id are
-    /// recognised by their usual names.
+    /// datetime, camera_model, unique_id, callback, retain_original_video, video_transcription_prompt, id and hash are
+    /// recognised by their usual names. `telecine guess FILE` proposes a mapping for any others.
     #[arg(required = true, value_name = "MANIFEST")]
     pub(super) manifests: Vec<String>,
 
-    /// Say which column feeds a field: FIELD=COLUMN[+COLUMN...]. `#5` is the fifth column.
+    /// Say what feeds a field: FIELD=COLUMN[+COLUMN...]. `#5` is the fifth column.
     ///
-    /// Examples: --map url=service_file --map tags=topic+place --map datetime=#3
-    #[arg(long, value_name = "FIELD=COLUMN", env = "TELECINE_MAP", value_delimiter = ' ')]
+    /// A part may also be a text in quotes ('archive 2019'), a column whose name counts where its value says yes (is_cat?),
+    /// all columns of a name (tag_*), or a template: --map 'url=https://host/{id}/{file}'. Values in a template for the url
+    /// are percent-encoded; {file|raw} is not. The variable holds one rule a line.
+    #[arg(long, value_name = "FIELD=PART", env = "TELECINE_MAP", value_delimiter = '\n')]
     pub(super) map: Vec<MapRule>,
+
+    /// A tag for all rows.
+    #[arg(long, value_name = "TEXT", env = "TELECINE_TAG", value_delimiter = '\n')]
+    pub(super) tag: Vec<String>,
+
+    /// Take only rows for which this holds: COLUMN=VALUE, or with != (is not), ~ (contains), !~ (does not contain).
+    #[arg(long = "where", value_name = "COLUMN=VALUE", env = "TELECINE_WHERE", value_delimiter = '\n')]
+    pub(super) filters: Vec<Filter>,
+
+    /// Add the columns of a second file, found by a key that both hold: FILE:KEY, or FILE:OWN=THEIRS.
+    #[arg(long, value_name = "FILE:KEY", env = "TELECINE_JOIN", value_delimiter = '\n')]
+    pub(super) join: Vec<Join>,
+
+    /// In which shape rows are written [default: found out from the first bytes].
+    #[arg(long, value_enum, value_name = "FORMAT", env = "TELECINE_FORMAT")]
+    pub(super) format: Option<FormatArg>,
 
     /// What stands between tags in a cell [default: any of , ; |].
     #[arg(long, value_name = "TEXT", env = "TELECINE_TAG_SEPARATOR", value_parser = values::separator)]
@@ -80,6 +100,27 @@ pub(super) struct ManifestArgs {
     #[arg(long, value_name = "ID", env = "TELECINE_UNIQUE_ID", default_value = "default", value_parser = values::namespace)]
     pub(super) unique_id: String,
 
+    /// By what a row is the same video as another: its url (without what signs it), or its id.
+    #[arg(long, value_enum, value_name = "WHAT", env = "TELECINE_SAME_BY", default_value = "url")]
+    pub(super) same_by: SameByArg,
+
+    /// Which coordinate comes first where both stand in one cell.
+    #[arg(long, value_enum, value_name = "ORDER", env = "TELECINE_GEO_ORDER", default_value = "lat-lon")]
+    pub(super) geo_order: GeoOrderArg,
+
+    /// How dates are written: dmy, mdy, year, epoch-s, epoch-ms, or a pattern such as '%d.%m.%Y %H:%M'; more than one is
+    /// tried in turn [default: every way that can be read one way only].
+    #[arg(long, value_name = "FORMAT", env = "TELECINE_DATE_FORMAT", value_delimiter = '\n')]
+    pub(super) date_format: Vec<DateFormat>,
+
+    /// The zone of times without an offset, such as Europe/Berlin: used by --datetime-offset utc, and for epochs.
+    #[arg(long, value_name = "ZONE", env = "TELECINE_TIMEZONE", value_parser = values::zone)]
+    pub(super) timezone: Option<jiff::tz::TimeZone>,
+
+    /// What becomes of texts longer than the service takes, and of tags beyond the twentieth.
+    #[arg(long, value_enum, value_name = "RULE", env = "TELECINE_TOO_LONG", default_value = "refuse")]
+    pub(super) too_long: TooLongArg,
+
     /// What to do with offsets such as +02:00 in times: the service states no time zone.
     #[arg(long, value_enum, value_name = "RULE", env = "TELECINE_DATETIME_OFFSET", default_value = "keep")]
     pub(super) datetime_offset: OffsetArg,
@@ -92,17 +133,47 @@ pub(super) struct ManifestArgs {
 impl ManifestArgs {
     /// Opens every manifest, so that what is wrong with one is said before anything happens.
     pub(super) fn open(&self) -> Result<Vec<Manifest>, Error> {
+        Ok(self.specs()?.iter().map(Manifest::open).collect::<Result<_, _>>()?)
+    }
+
+    /// How each manifest is to be read.
+    pub(super) fn specs(&self) -> Result<Vec<ManifestSpec>, Error> {
         let mut identities = Vec::new();
-        let mut manifests = Vec::with_capacity(self.manifests.len());
-        for path in &self.manifests {
+        let mut specs = Vec::with_capacity(self.manifests.len());
+        for path in &self.paths()? {
             let identity = manifest::identity(path);
             if identities.contains(&identity) {
                 return Err(Error::Usage(format!("the manifest {path} is given twice")));
             }
             identities.push(identity);
-            manifests.push(Manifest::open(&self.spec(path))?);
+            specs.push(self.spec(path));
         }
-        Ok(manifests)
+        Ok(specs)
+    }
+
+    /// The files that are meant: a name that no file has, with `*`, `?` or `[`, stands for all files it fits.
+    fn paths(&self) -> Result<Vec<String>, Error> {
+        let mut paths = Vec::new();
+        for told in &self.manifests {
+            if !told.contains(['*', '?', '[']) || told.contains("://") || Path::new(told).exists() {
+                paths.push(told.clone());
+                continue;
+            }
+            let unusable = |cause: String| Error::Usage(format!("the manifests {told}: {cause}"));
+            let fitting = glob::glob(told).map_err(|fault| unusable(fault.to_string()))?;
+            let before = paths.len();
+            for path in fitting {
+                let path = path.map_err(|fault| unusable(fault.to_string()))?;
+                let text = path.to_str().ok_or_else(|| unusable("a name is not UTF-8".to_owned()))?;
+                if path.is_file() {
+                    paths.push(text.to_owned());
+                }
+            }
+            if paths.len() == before {
+                return Err(unusable("there is no such file".to_owned()));
+            }
+        }
+        Ok(paths)
     }
 
     /// How the manifests are read, in one line that changes when any of it does.
@@ -121,16 +192,55 @@ impl ManifestArgs {
                 comment: self.comment,
                 lines_before: self.header_line - 1,
             },
+            format: self.format.map(FormatArg::format),
             header: if self.no_header { Header::Absent } else { Header::Present },
+            joins: self.join.clone(),
             map: self.map.clone(),
+            tags: self.tag.clone(),
+            filters: self.filters.clone(),
             rules: RowRules {
                 namespace: self.unique_id.clone(),
                 tag_separator: self.tag_separator.clone().map_or(TagSeparator::Usual, TagSeparator::Told),
-                offset: match self.datetime_offset {
-                    OffsetArg::Keep => OffsetRule::Keep,
-                    OffsetArg::Utc => OffsetRule::Utc,
+                dates: DateRules {
+                    formats: self.date_format.clone(),
+                    offset: match self.datetime_offset {
+                        OffsetArg::Keep => OffsetRule::Keep,
+                        OffsetArg::Utc => OffsetRule::Utc,
+                    },
+                    zone: self.timezone.clone(),
+                    ..DateRules::default()
                 },
+                geo_order: self.geo_order.order(),
+                too_long: self.too_long.rule(),
+                same_by: self.same_by.rule(),
                 lone_comma: if self.no_marker { LoneComma::Refused } else { LoneComma::Safe },
+            },
+        }
+    }
+}
+
+/// What becomes of rows that were sent before.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Reruns")]
+pub(super) struct RerunArgs {
+    /// Send rows of these manifests again that failed to be indexed (each is paid again) or were refused.
+    #[arg(long, env = "TELECINE_RETRY_FAILED")]
+    pub(super) retry_failed: bool,
+
+    /// What becomes of rows whose video is indexed already but whose tags, place, time or other values changed since: the
+    /// service cannot change a video, only take (and charge) another.
+    #[arg(long, value_enum, value_name = "RULE", env = "TELECINE_ON_DRIFT", default_value = "report")]
+    pub(super) on_drift: OnDriftArg,
+}
+
+impl RerunArgs {
+    pub(super) const fn rules(&self) -> Reruns {
+        Reruns {
+            failed: if self.retry_failed { FailedRows::Retry } else { FailedRows::Leave },
+            drifted: match self.on_drift {
+                OnDriftArg::Report => DriftedRows::Report,
+                OnDriftArg::Resend => DriftedRows::Resend,
+                OnDriftArg::Ignore => DriftedRows::Ignore,
             },
         }
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    args::{LedgerArgs, ManifestArgs, OutputArgs, PriceArgs, ServiceArgs, SettleArgs},
+    args::{LedgerArgs, ManifestArgs, OutputArgs, PriceArgs, RerunArgs, ServiceArgs, SettleArgs},
     check,
     limits::{Asked, UploadLimitArgs},
     plan, run,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::{Error, ExitCode},
-    ledger::{FailedRows, Marker, Snapshot},
+    ledger::{Marker, Reruns, Snapshot},
     pipeline::{AcceptedItems, RunPolicy},
     price::Credits,
 };
@@ -34,9 +34,8 @@ pub(super) struct ImportArgs {
     #[command(flatten)]
     output: OutputArgs,
 
-    /// Send rows of these manifests again that failed to be indexed (each is paid again) or were refused.
-    #[arg(long, env = "TELECINE_RETRY_FAILED")]
-    retry_failed: bool,
+    #[command(flatten)]
+    reruns: RerunArgs,
 
     /// Send only if nothing changed since `telecine plan` printed this: manifests, how they are read, ledger, limits.
     #[arg(long, value_name = "ID", env = "TELECINE_PLAN_ID", conflicts_with = "dry_run")]
@@ -123,7 +122,7 @@ pub(super) struct ReconcileArgs {
 pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
     let ledger = args.ledger.path(args.service.target());
-    let failed = if args.retry_failed { FailedRows::Retry } else { FailedRows::Leave };
+    let reruns = args.reruns.rules();
     let limits = Asked::new(&args.pace.limits, &args.service.reads, args.service.target());
     let snapshot = if ledger.exists() && (args.dry_run || args.plan_id.is_some()) {
         Some(Snapshot::open(&ledger)?)
@@ -131,10 +130,10 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         None
     };
     if args.dry_run {
-        return check::dry_run(manifests, snapshot.as_ref(), failed, args.budget.price.price(), &args.output);
+        return check::dry_run(manifests, snapshot.as_ref(), reruns, args.budget.price.price(), &args.output);
     }
     if let Some(plan) = &args.plan_id {
-        plan::demand(plan, (&args.manifest, args.retry_failed), &manifests, snapshot.as_ref(), &limits)?;
+        plan::demand(plan, (&args.manifest, args.reruns.rules()), &manifests, snapshot.as_ref(), &limits)?;
     }
     drop(snapshot);
     let policy = RunPolicy {
@@ -147,7 +146,7 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         disk_free_min: args.budget.disk_reserve,
         time_max: args.pace.time_max.map(|span| span.0),
         rows_max: args.pace.max_rows,
-        failed,
+        reruns,
         accepted: AcceptedItems::Watch,
         namespace: args.manifest.unique_id.clone(),
     };
@@ -179,7 +178,7 @@ pub(super) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
         disk_free_min: 0,
         time_max: None,
         rows_max: None,
-        failed: FailedRows::Leave,
+        reruns: Reruns::default(),
         accepted: AcceptedItems::Watch,
         namespace: String::new(),
     };

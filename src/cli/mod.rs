@@ -2,10 +2,12 @@
 
 mod args;
 mod check;
+mod guess;
 mod import;
 mod ledger;
 mod limits;
 mod plan;
+mod preview;
 mod quota;
 mod rehearse;
 mod review;
@@ -79,8 +81,12 @@ enum Command {
     Ledger(ledger::CareArgs),
     /// Settle what is open and poll; upload nothing.
     Reconcile(Box<import::ReconcileArgs>),
-    /// Validate a manifest; touch no network and no ledger.
+    /// Validate a manifest and say what is odd about it; touch no network and change nothing.
     Check(Box<check::CheckArgs>),
+    /// Propose how to read a file that nobody has described, with examples; write it down as settings.
+    Guess(Box<guess::GuessArgs>),
+    /// Show rows as the service would get them.
+    Preview(Box<preview::PreviewArgs>),
     /// Show which settings a command would run with, and where each comes from.
     Config(settings::ConfigArgs),
     /// Serve a model of the service on a loopback port, with its limits and faults as flags.
@@ -171,6 +177,8 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Resolve(args) => review::resolve(&args),
         Command::Reconcile(args) => import::reconcile(&args),
         Command::Check(args) => check::check(&args),
+        Command::Guess(args) => guess::guess(&args),
+        Command::Preview(args) => preview::preview(&args),
         Command::Config(args) => {
             let account = cli.account.map(|name| [OsString::from("--account"), name.into()]);
             let config = cli.config.map(|path| [OsString::from("--config"), path.into()]);

@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    args::{LookArgs, ManifestArgs, PriceArgs, Target},
+    args::{LookArgs, ManifestArgs, PriceArgs, RerunArgs, Target},
     limits::{self, Asked, ReadLimitArgs, UploadLimitArgs},
     print, print_json, run,
 };
@@ -23,7 +23,7 @@ use crate::{
     ending::Ending,
     error::{Error, ExitCode},
     item::{RowCounts, UnixMillis},
-    ledger::{FailedRows, Identity, KeyChange, Ledger, Marker, Restored, Snapshot},
+    ledger::{Identity, KeyChange, Ledger, Marker, Reruns, Restored, Snapshot},
     lifecycle::State,
     limit::{Rate, show_span},
     manifest::Manifest,
@@ -56,9 +56,8 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     price: PriceArgs,
 
-    /// Plan to send rows again that failed to be indexed (each is paid again) or were refused.
-    #[arg(long, env = "TELECINE_RETRY_FAILED")]
-    retry_failed: bool,
+    #[command(flatten)]
+    reruns: RerunArgs,
 
     /// One JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
@@ -114,7 +113,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
     let snapshot = if path.exists() { Some(Snapshot::open(&path)?) } else { None };
     let limits = limits_of(&asked, snapshot.as_ref())?;
     let manifests = args.manifest.open()?;
-    let plan_id = plan_id((&args.manifest, args.retry_failed), &manifests, snapshot.as_ref(), &limits)?;
+    let plan_id = plan_id((&args.manifest, args.reruns.rules()), &manifests, snapshot.as_ref(), &limits)?;
     let scratch = tempfile::tempdir().map_err(scratch_fault)?;
     let copy = scratch.path().join("plan.db");
     if let Some(snapshot) = &snapshot {
@@ -148,12 +147,12 @@ fn limits_of(asked: &Asked, snapshot: Option<&Snapshot>) -> Result<Limits, Error
 
 /// A name for manifests as they are, read as these flags say, beside a ledger as it is, under these limits.
 fn plan_id(
-    (args, retry_failed): (&ManifestArgs, bool),
+    (args, reruns): (&ManifestArgs, Reruns),
     manifests: &[Manifest],
     snapshot: Option<&Snapshot>,
     limits: &Limits,
 ) -> Result<String, Error> {
-    let mut parts = vec![args.reading(), format!("{limits:?} {retry_failed}")];
+    let mut parts = vec![args.reading(), format!("{limits:?} {reruns:?}")];
     for manifest in manifests {
         let path = manifest.path();
         let unreadable = |fault: std::io::Error| Error::Usage(format!("cannot read {path}: {fault}"));
@@ -174,7 +173,7 @@ fn plan_id(
 /// Goes on only if everything is as it was when the plan was made.
 pub(super) fn demand(
     plan: &str,
-    told: (&ManifestArgs, bool),
+    told: (&ManifestArgs, Reruns),
     manifests: &[Manifest],
     snapshot: Option<&Snapshot>,
     asked: &Asked,
@@ -266,7 +265,7 @@ fn policy(args: &PlanArgs, limits: &Limits) -> RunPolicy {
         rows_max: None,
         uploads_max: None,
         disk_free_min: 0,
-        failed: if args.retry_failed { FailedRows::Retry } else { FailedRows::Leave },
+        reruns: args.reruns.rules(),
         // where one quota covers all, looks take their share of it; elsewhere they change nothing
         accepted: if limits.total.is_empty() { AcceptedItems::Leave } else { AcceptedItems::Watch },
         namespace: args.manifest.unique_id.clone(),

@@ -26,7 +26,7 @@ use crate::{
     clock::Clock,
     config,
     error::{Error, ExitCode},
-    ledger::{FailedRows, Identity, KeyChange, Ledger, Marker, Restored, RunId},
+    ledger::{Identity, KeyChange, Ledger, Marker, Reruns, Restored, RunId},
     limit::{Limit, show_span},
     manifest::Manifest,
     monitor::Monitor,
@@ -209,7 +209,7 @@ fn policy(args: &RehearseArgs, limits: &Limits) -> Result<RunPolicy, Error> {
         rows_max: None,
         uploads_max: None,
         disk_free_min: 0,
-        failed: FailedRows::Leave,
+        reruns: Reruns::default(),
         accepted: AcceptedItems::Watch,
         namespace: args.manifest.unique_id.clone(),
     })

@@ -244,7 +244,7 @@ async fn run(order: &Order<'_>, work: Work, key: &SecretString) -> Result<ExitCo
 /// Says what sending failed videos again may cost, before it happens.
 async fn warn_of_price(order: &Order<'_>, doors: &Doors<Http>) -> Result<(), Error> {
     let failed = doors.ledger.tally().await?.of(State::Failed);
-    if order.policy.failed == FailedRows::Retry && failed > 0 {
+    if order.policy.reruns.failed == FailedRows::Retry && failed > 0 {
         let price = order.price.map_or_else(
             || "say --price to see what that costs".to_owned(),
             |price| format!("at most {} credits", price.of(failed)),

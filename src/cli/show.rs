@@ -153,11 +153,19 @@ impl Listener for Talk {
             Notice::RowDrifted { path, line } => {
                 self.say_row(&format!("{path}:{line}: already sent with other content; left as it was sent"));
             }
-            Notice::ManifestRead { path, counts, .. } => {
-                self.say(&format!(
+            Notice::ManifestRead { path, counts, left_out, unmatched, .. } => {
+                let mut text = format!(
                     "{path}: {} rows read, {} rejected, {} duplicates",
                     counts.read, counts.rejected, counts.duplicates
-                ));
+                );
+                for (count, what) in
+                    [(left_out, "left out by --where"), (unmatched, "without a row to --join")]
+                {
+                    if *count > 0 {
+                        let _ = write!(text, ", {count} {what}");
+                    }
+                }
+                self.say(&text);
             }
             Notice::Refused { url, cause } => {
                 self.say_row(&format!("{url}: refused by the service: {cause}"));
@@ -200,6 +208,11 @@ impl Listener for Talk {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A text of any length, safe for a terminal.
+pub(super) fn safe(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 /// `m.csv:12:3 url: the scheme is neither http nor https (gs://…); give an http(s) link`.

@@ -4,7 +4,11 @@ use std::{str::FromStr, time::Duration};
 
 use clap::ValueEnum;
 
-use crate::{limit::parse_span, manifest::Quote, price::Credits};
+use crate::{
+    limit::parse_span,
+    manifest::{Format, GeoOrder, Quote, SameBy, TooLong},
+    price::Credits,
+};
 
 /// A span such as `90s`, `10m` or `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +132,12 @@ pub(super) fn namespace(text: &str) -> Result<String, String> {
     if is_good { Ok(text.to_owned()) } else { Err("expected 1 to 200 characters".to_owned()) }
 }
 
+/// A time zone by its name in the tz database.
+pub(super) fn zone(text: &str) -> Result<jiff::tz::TimeZone, String> {
+    jiff::tz::TimeZone::get(text)
+        .map_err(|_| "expected a zone such as Europe/Berlin, America/New_York or UTC".to_owned())
+}
+
 /// A separator: anything but nothing.
 pub(super) fn separator(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("expected at least one character".to_owned()) } else { Ok(text.to_owned()) }
@@ -140,6 +150,92 @@ pub(super) enum OffsetArg {
     Keep,
     /// Convert to UTC.
     Utc,
+}
+
+/// In which shape rows are written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum FormatArg {
+    /// Cells between delimiters.
+    Csv,
+    /// JSON Lines, or JSON arrays of objects.
+    Json,
+    /// One url a line.
+    List,
+}
+
+impl FormatArg {
+    pub(super) const fn format(self) -> Format {
+        match self {
+            Self::Csv => Format::Csv,
+            Self::Json => Format::Json,
+            Self::List => Format::List,
+        }
+    }
+}
+
+/// By what a row is the same video as another.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum SameByArg {
+    /// The url, without what signs it.
+    Url,
+    /// The id, whatever the url.
+    Id,
+}
+
+impl SameByArg {
+    pub(super) const fn rule(self) -> SameBy {
+        match self {
+            Self::Url => SameBy::Url,
+            Self::Id => SameBy::Id,
+        }
+    }
+}
+
+/// Which coordinate comes first.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum GeoOrderArg {
+    /// The latitude.
+    LatLon,
+    /// The longitude.
+    LonLat,
+}
+
+impl GeoOrderArg {
+    pub(super) const fn order(self) -> GeoOrder {
+        match self {
+            Self::LatLon => GeoOrder::LatLon,
+            Self::LonLat => GeoOrder::LonLat,
+        }
+    }
+}
+
+/// What becomes of what is too long.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum TooLongArg {
+    /// The row is refused.
+    Refuse,
+    /// It is cut, and check says so.
+    Cut,
+}
+
+impl TooLongArg {
+    pub(super) const fn rule(self) -> TooLong {
+        match self {
+            Self::Refuse => TooLong::Refuse,
+            Self::Cut => TooLong::Cut,
+        }
+    }
+}
+
+/// What becomes of rows that were sent with other content.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum OnDriftArg {
+    /// They stay as they were sent, and are reported.
+    Report,
+    /// They are sent, and paid, again; the video sent before stays at the service.
+    Resend,
+    /// They stay as they were sent, silently.
+    Ignore,
 }
 
 /// What to do with requests without a clear answer.

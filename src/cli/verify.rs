@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, ExitCode},
-    ledger::{FailedRows, FindingKind, Marker, Parity, Restored, Snapshot},
+    ledger::{FindingKind, Marker, Parity, Reruns, Restored, Snapshot},
     pipeline::{self, AcceptedItems, CutShort, DoubtRules, OnDoubt, Recovery, RunPolicy, Unmarked},
     report::{self, ParityReport, SCHEMA},
 };
@@ -68,7 +68,7 @@ fn reading_policy() -> RunPolicy {
         rows_max: None,
         uploads_max: Some(0),
         disk_free_min: 0,
-        failed: FailedRows::Leave,
+        reruns: Reruns::default(),
         accepted: AcceptedItems::Watch,
         namespace: String::new(),
     }

@@ -76,6 +76,17 @@ impl ItemKey {
         Self(first_16(hasher.finalize().as_bytes()))
     }
 
+    /// Derives the key of an item that the user's own id tells.
+    #[must_use]
+    pub fn derive_by_id(namespace: &str, id: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(namespace.as_bytes());
+        // no address begins so
+        hasher.update(b"\nid:");
+        hasher.update(id.as_bytes());
+        Self(first_16(hasher.finalize().as_bytes()))
+    }
+
     /// The first eight bytes as hexadecimal, the part that goes into a marker tag.
     #[must_use]
     pub fn prefix_hex(&self) -> String {
@@ -135,6 +146,9 @@ pub struct Submission {
     /// The service's `unique_id`: the namespace that holds the video.
     #[serde(rename = "ns")]
     pub namespace: String,
+    /// The user's own id, where items are told by it and not by their address. It is not sent.
+    #[serde(default, rename = "id", skip_serializing_if = "Option::is_none")]
+    pub item_id: Option<String>,
     /// At most [`Submission::TAGS_MAX`], each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
@@ -165,7 +179,10 @@ impl Submission {
     /// The item this submission belongs to.
     #[must_use]
     pub fn key(&self) -> ItemKey {
-        ItemKey::derive(&self.namespace, &self.url)
+        match &self.item_id {
+            Some(id) => ItemKey::derive_by_id(&self.namespace, id),
+            None => ItemKey::derive(&self.namespace, &self.url),
+        }
     }
 
     /// Whether the other is the same but for the signature of the link.
@@ -192,6 +209,10 @@ pub struct ManifestRow {
     pub cells: Vec<String>,
     /// The user's own key, carried into every output.
     pub external_id: Option<String>,
+    /// A digest of the video's bytes, as the manifest has it; never sent.
+    pub content_hash: Option<String>,
+    /// What the user should know though the row is sent.
+    pub warnings: Vec<Problem>,
     /// What will be sent.
     pub submission: Submission,
 }

@@ -32,9 +32,9 @@ pub use parity::{BoundSight, Finding, FindingKind, Parity};
 pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenQuestion, Prospect, RequestCounts, RunRow, Snapshot};
 pub use tokens::{
     Admission, Answer, Answered, Binding, Bindings, Boot, BoundBy, BoundItem, Claim, ClaimAnswer, ClaimTerms,
-    Contender, Decision, Doubt, Expense, Expiring, FailedRows, Marker, Observed, Obstacle, OpenDoubts, Owner,
-    PastUpload, Question, Recovered, Seen, ServiceTime, Settlement, ShownVideo, Sight, Standing, Tally,
-    TimeMark, Watch, Witness,
+    Contender, Decision, Doubt, DriftedRows, Expense, Expiring, FailedRows, Marker, Observed, Obstacle,
+    OpenDoubts, Owner, PastUpload, Question, Recovered, Reruns, Seen, ServiceTime, Settlement, ShownVideo,
+    Sight, Standing, Tally, TimeMark, Watch, Witness,
 };
 
 use crate::item::{ManifestRow, RowFault, UnixMillis, VideoNo};
@@ -164,10 +164,10 @@ impl Ledger {
         run: RunId,
         source: SourceId,
         rows: Vec<Result<ManifestRow, RowFault>>,
-        failed: FailedRows,
+        reruns: Reruns,
         at: UnixMillis,
     ) -> Result<Vec<Admission>, LedgerError> {
-        self.queue.run(move |store| store.admit(run, source, &rows, failed, at)).await
+        self.queue.run(move |store| store.admit(run, source, &rows, reruns, at)).await
     }
 
     /// Records that a manifest was read to its end. Returns how many items waited and are not in it any more; they

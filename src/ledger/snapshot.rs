@@ -5,7 +5,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::{
-    Expense, FailedRows, ItemId, LedgerError, PastUpload, RunId, SourceId, Tally, check, schema, store,
+    DriftedRows, Expense, FailedRows, ItemId, LedgerError, PastUpload, Reruns, RunId, SourceId, Tally, check,
+    schema, store,
 };
 use crate::{
     item::{ManifestRow, Problem, RowCounts, Submission, UnixMillis, VideoNo},
@@ -20,6 +21,8 @@ pub struct Snapshot {
 /// What an import would do with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prospect {
+    /// Known with other content, and left as it was sent.
+    Drifted(State),
     /// It is not known: it would be sent.
     New,
     /// It is known, and would be sent (again).
@@ -184,18 +187,26 @@ impl Snapshot {
     }
 
     /// What an import would do with a row, by the rule it admits rows by.
-    pub fn prospect(&self, row: &ManifestRow, failed: FailedRows) -> Result<Prospect, LedgerError> {
+    pub fn prospect(&self, row: &ManifestRow, reruns: Reruns) -> Result<Prospect, LedgerError> {
         use rusqlite::OptionalExtension as _;
-        let mut statement =
-            self.connection.prepare_cached("SELECT state, fingerprint FROM item WHERE key = ?1")?;
-        let found: Option<(String, Vec<u8>)> =
-            statement.query_row([row.submission.key().0], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let Some((word, fingerprint)) = found else { return Ok(Prospect::New) };
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT state, fingerprint, submission FROM item WHERE key = ?1")?;
+        let found: Option<(String, Vec<u8>, String)> = statement
+            .query_row([row.submission.key().0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((word, fingerprint, sent)) = found else { return Ok(Prospect::New) };
         let state = store::state_of(&word)?;
         let is_changed = fingerprint != row.submission.fingerprint();
-        let is_ordered = is_changed || failed == FailedRows::Retry;
-        let is_resent = state == State::Pending || (is_ordered && failed.let_change(state));
-        Ok(if is_resent { Prospect::Resent(state) } else { Prospect::Left(state) })
+        let is_ordered = is_changed || reruns.failed == FailedRows::Retry;
+        if state == State::Pending || (is_ordered && reruns.failed.let_change(state)) {
+            return Ok(Prospect::Resent(state));
+        }
+        if !is_changed || store::submission_of(&sent)?.has_same_content(&row.submission) {
+            return Ok(Prospect::Left(state));
+        }
+        let is_replaced = reruns.drifted == DriftedRows::Resend && state == State::Indexed;
+        Ok(if is_replaced { Prospect::Resent(state) } else { Prospect::Drifted(state) })
     }
 
     /// How many of the items seen by `run` are in each state.

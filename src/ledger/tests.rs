@@ -69,7 +69,7 @@ impl Desk {
     }
 
     async fn admit(&self, rows: Vec<Result<ManifestRow, RowFault>>) -> Vec<Admission> {
-        self.ledger().admit(self.run, self.source, rows, FailedRows::Leave, T0).await.unwrap()
+        self.ledger().admit(self.run, self.source, rows, Reruns::default(), T0).await.unwrap()
     }
 
     fn terms(&self) -> Arc<ClaimTerms> {
@@ -110,11 +110,14 @@ impl Desk {
 fn row(line: u64, name: &str, tags: &[&str]) -> Result<ManifestRow, RowFault> {
     let url = format!("https://host/{name}.mp4");
     Ok(ManifestRow {
+        content_hash: None,
+        warnings: Vec::new(),
         line,
         cells: vec![url.clone()],
         external_id: None,
         submission: Submission {
             url: SourceUrl::parse(&url).unwrap(),
+            item_id: None,
             namespace: "default".to_owned(),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
             coordinates: None,
@@ -292,7 +295,16 @@ async fn a_failed_row_is_paid_again_only_by_order() {
     assert_eq!(desk.states(), ["failed"]);
     desk.reopen(T0).await;
     let (run, source) = (desk.run, desk.source);
-    desk.ledger().admit(run, source, vec![row(2, "a", &[])], FailedRows::Retry, T0).await.unwrap();
+    desk.ledger()
+        .admit(
+            run,
+            source,
+            vec![row(2, "a", &[])],
+            Reruns { failed: FailedRows::Retry, ..Reruns::default() },
+            T0,
+        )
+        .await
+        .unwrap();
     assert_eq!(desk.states(), ["pending"]);
     let claim = desk.claim(T0).await;
     desk.ledger().settle(claim.attempt, accepted("VI0002", T0)).await.unwrap();

@@ -431,12 +431,34 @@ pub enum Admission {
 }
 
 /// What to do with known items that failed to be indexed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Default, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailedRows {
     /// Leave them.
+    #[default]
     Leave,
     /// Send (and pay) them again.
     Retry,
+}
+
+/// What an import does with rows whose item was sent with other content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriftedRows {
+    /// The item stays as it was sent, and that is reported.
+    #[default]
+    Report,
+    /// An item that is indexed is sent, and paid, again with the new content; others are reported.
+    Resend,
+    /// The item stays as it was sent, and nobody needs to know.
+    Ignore,
+}
+
+/// What an import does with rows that were sent before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reruns {
+    /// With those that failed or were refused.
+    pub failed: FailedRows,
+    /// With those whose content changed.
+    pub drifted: DriftedRows,
 }
 
 impl FailedRows {

@@ -6,32 +6,46 @@
 //! - No network, no ledger, no clock.
 //!
 //! ```text
-//!   bytes -> source (unpack, decode) -> records (RFC 4180 and its dialects, caps) -> columns (mapping) -> row (values)
+//!   bytes -> source (unpack, decode) -> records (CSV, JSON, a list; caps) -> table (columns) -> join -> mapping -> row (values)
 //! ```
 
-mod columns;
-mod coordinates;
-mod datetime;
+mod crew;
 mod dialect;
+mod guess;
+mod join;
+mod lint;
+mod mapping;
 mod records;
 mod row;
+mod seen;
+mod sense;
 mod source;
 mod survey;
-mod tags;
+mod table;
 mod unpack;
+mod values;
 
-use std::{fs::File, path::PathBuf};
+use std::{fs::File, path::PathBuf, sync::atomic::Ordering};
 
-pub use columns::{Field, MapRule, MapRuleFault};
-pub use datetime::OffsetRule;
 pub use dialect::{Dialect, Encoding, Quote};
-pub use row::{LoneComma, RowRules};
-pub use survey::{Example, FaultCount, Met, Survey, survey};
-pub use tags::TagSeparator;
+pub use guess::{Guess, Proposal, guess};
+pub use join::Join;
+pub use mapping::{Field, Filter, MapRule, MapRuleFault, Part, Piece};
+pub use records::Format;
+pub use row::{LoneComma, RowRules, SameBy, TooLong};
+pub use survey::{Example, FaultCount, Met, Survey, SurveyOrder, survey};
+pub use values::{
+    coordinates::GeoOrder,
+    datetime::{DateFormat, DateRules, OffsetRule},
+    tags::TagSeparator,
+};
 
 use crate::item::{ManifestRow, RowFault};
-use columns::Columns;
-use records::{Next, Records};
+use join::Joined;
+use mapping::{Columns, Told, unique_names};
+use records::Next;
+use sense::{Counts, Sense};
+use table::{Ask, Table};
 
 /// The name of standard input on the command line.
 pub const STDIN: &str = "-";
@@ -43,12 +57,38 @@ pub struct ManifestSpec {
     pub path: String,
     /// How its text is written.
     pub dialect: Dialect,
+    /// In which shape its records are written; found out from the first bytes when none.
+    pub format: Option<Format>,
     /// Whether the first record names the columns.
     pub header: Header,
+    /// Second files whose columns are added to every row.
+    pub joins: Vec<Join>,
     /// Which column feeds which field; header names fill in what is not told.
     pub map: Vec<MapRule>,
+    /// Tags for all rows.
+    pub tags: Vec<String>,
+    /// Rows for which one of these does not hold are left out.
+    pub filters: Vec<Filter>,
     /// How values are read.
     pub rules: RowRules,
+}
+
+impl ManifestSpec {
+    /// A file with a header of which nothing is told.
+    #[must_use]
+    pub fn usual(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            dialect: Dialect::default(),
+            format: None,
+            header: Header::Present,
+            joins: Vec::new(),
+            map: Vec::new(),
+            tags: Vec::new(),
+            filters: Vec::new(),
+            rules: RowRules::default(),
+        }
+    }
 }
 
 /// Whether the first record of a manifest names its columns.
@@ -105,80 +145,140 @@ pub enum ManifestError {
         /// The columns there are, or what else to try.
         hint: String,
     },
-    /// `--map` names a column that is not there.
-    #[error("{path}:1: --map {field}=...: there is no column {column}; {hint}")]
+    /// A flag names a column that is not there.
+    #[error("{path}:1: {flag}: there is no column {column}; {hint}")]
     UnknownColumn {
         /// The path as given.
         path: String,
-        /// The field it was for.
-        field: &'static str,
+        /// What asked for it.
+        flag: String,
         /// What was asked for.
         column: String,
         /// The columns there are.
         hint: String,
     },
+    /// The rows of two arrays cannot both be rows.
+    #[error(
+        "{path}: the elements of {one}[] and {other}[] cannot both be rows; map the columns of one of them"
+    )]
+    TwoArrays {
+        /// The path as given.
+        path: String,
+        /// One array.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// A second file cannot be joined.
+    #[error("{path}:{line}: the file cannot be joined: {what}")]
+    BadJoin {
+        /// The path as given.
+        path: String,
+        /// Where.
+        line: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// It is somewhere else.
+    #[error(
+        "{path} is an address; a manifest is a file: fetch it first, or pipe it in (curl … | telecine check -)"
+    )]
+    Remote {
+        /// The address, redacted.
+        path: String,
+    },
 }
 
 /// An open manifest: an iterator over rows and row faults.
 pub struct Manifest {
-    path: String,
-    file: Option<File>,
-    records: Records,
+    table: Table,
+    joined: Vec<Joined>,
     columns: Columns,
     rules: RowRules,
-    first_row_is_read: bool,
     is_own_output: bool,
     stamp: Option<String>,
-    found: Vec<String>,
+    counts: Counts,
 }
 
 impl Manifest {
-    /// Opens the file, finds out compression and delimiter, reads the header and resolves the mapping.
+    /// Opens the file, finds out what it is, and resolves the mapping.
     pub fn open(spec: &ManifestSpec) -> Result<Self, ManifestError> {
-        let path = spec.path.clone();
-        let source::Opened { file, head, bytes, found } = source::open(&path, &spec.dialect)
-            .map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
-        let stamp = file.as_ref().and_then(|file| stamp(file, spec));
-        let broken = |source| ManifestError::Broken { path: path.clone(), line: 1, source };
-        let delimiter = spec.dialect.delimiter.unwrap_or_else(|| {
-            source::guess_delimiter(first_record(&head, &spec.dialect), spec.dialect.quote)
-        });
-        let mut records = Records::new(bytes, delimiter, &spec.dialect);
-        records.skip_lines(spec.dialect.lines_before).map_err(broken)?;
-        let first = records.read().map_err(broken)?;
-        let line = match first {
-            Next::Record { line } => line,
-            Next::End => return Err(ManifestError::Empty { path }),
-            Next::Fault { line, fault } => {
-                return Err(ManifestError::BadHeader { path, line, reason: fault.message().to_owned() });
-            }
-        };
-        let cells = records.cells().map_err(|_| ManifestError::BadHeader {
-            path: path.clone(),
-            line,
-            reason: "it is not UTF-8".to_owned(),
-        })?;
-        let cells: Vec<String> = cells.into_iter().map(str::to_owned).collect();
-        let columns = Columns::resolve(&path, spec.header, &cells, &spec.map)?;
+        let path = spec.path.as_str();
+        if path.starts_with("http://") || path.starts_with("https://") {
+            return Err(ManifestError::Remote { path: crate::redact::url(path) });
+        }
+        let ask = Ask { path, dialect: &spec.dialect, format: spec.format, header: spec.header };
+        let mut table = Table::open(&ask)?;
+        let header = if table.format == Format::Json { Header::Present } else { spec.header };
+        let is_list = table.format == Format::List;
+        let joined =
+            spec.joins.iter().map(|join| Joined::read(join, &table.names)).collect::<Result<Vec<_>, _>>()?;
+        let added = joined.iter().flat_map(|joined| &joined.names);
+        let names: Vec<String> = table.names.iter().chain(added).cloned().collect();
+        let mut columns = Columns::resolve(
+            unique_names(&names),
+            &table.first,
+            &Told {
+                path,
+                header: if is_list { Header::Present } else { header },
+                map: &spec.map,
+                filters: &spec.filters,
+                tags: &spec.tags,
+                has_paths: table.format == Format::Json,
+            },
+        )?;
+        let array = columns.array(path)?;
+        table.split_at(array.as_deref());
+        if array.is_none() && joined.is_empty() {
+            columns.truncate(table.names.len());
+        }
         let is_own_output =
             columns.names().iter().any(|name| name.starts_with(crate::spreadsheet::OWN_PREFIX));
-        Ok(Self {
-            path,
-            file,
-            records,
+        let mut manifest = Self {
+            stamp: None,
+            table,
+            joined,
             columns,
             rules: spec.rules.clone(),
-            first_row_is_read: spec.header == Header::Absent,
             is_own_output,
-            stamp,
-            found,
-        })
+            counts: Counts::default(),
+        };
+        manifest.stamp = manifest.table.file.as_ref().and_then(|file| manifest.stamp_of(file, spec));
+        manifest.find_out_dates(&ask, array.as_deref());
+        Ok(manifest)
+    }
+
+    /// Which of day and month comes first, where the first rows tell.
+    fn find_out_dates(&mut self, ask: &Ask<'_>, array: Option<&str>) {
+        if !self.rules.dates.formats.is_empty() || self.columns.of(Field::Datetime).is_none() {
+            return;
+        }
+        let sample = self.table.sample(ask, array);
+        let texts: Vec<(u64, String)> = sample
+            .iter()
+            .filter_map(|(line, cells)| {
+                let cells: Vec<&str> =
+                    sense::widen(&self.joined, cells.iter().map(String::as_str).collect()).0;
+                Some((*line, row::value_of(&cells, &self.columns, Field::Datetime)?))
+            })
+            .collect();
+        let Some((order, text)) = values::datetime::order_of(texts.iter().map(|(_, text)| text.as_str()))
+        else {
+            return;
+        };
+        let line = texts.iter().find(|(_, own)| own.trim() == text).map_or(0, |(line, _)| *line);
+        let words = if order == DateFormat::DayFirst { "day/month/year" } else { "month/day/year" };
+        let shown = crate::redact::opaque(text);
+        self.table
+            .found
+            .push(format!("dates are {words} (line {line}: {shown}); --date-format tells otherwise"));
+        self.rules.dates.found = Some(order);
     }
 
     /// The path as given.
     #[must_use]
     pub fn path(&self) -> &str {
-        &self.path
+        &self.table.path
     }
 
     /// What tells whether the file, and how it is read, are as they were before: its size, time and inode, and the
@@ -191,8 +291,11 @@ impl Manifest {
     /// A digest of the file that is being read, as it is now; none for a pipe.
     pub fn digest(&self) -> std::io::Result<Option<blake3::Hash>> {
         use std::os::unix::fs::FileExt as _;
-        let Some(file) = &self.file else { return Ok(None) };
+        let Some(file) = &self.table.file else { return Ok(None) };
         let mut hasher = blake3::Hasher::new();
+        for joined in &self.joined {
+            hasher.update(joined.digest.as_bytes());
+        }
         let mut buffer = vec![0; source::BUFFER];
         let mut at = 0;
         loop {
@@ -217,7 +320,7 @@ impl Manifest {
     /// What was found out about the bytes, for a reader: `zstd`, `windows-1252 (it is not UTF-8)`.
     #[must_use]
     pub fn found(&self) -> &[String] {
-        &self.found
+        &self.table.found
     }
 
     /// What was understood, for a reader: `url=service_file, tags=topic+place`.
@@ -232,10 +335,28 @@ impl Manifest {
         self.columns.unused()
     }
 
+    /// In which shape its records are written.
+    #[must_use]
+    pub const fn format(&self) -> Format {
+        self.table.format
+    }
+
+    /// Rows left out so far because a filter did not hold.
+    #[must_use]
+    pub fn left_out(&self) -> u64 {
+        self.counts.left_out.load(Ordering::Relaxed)
+    }
+
+    /// Rows so far that have no row in a second file.
+    #[must_use]
+    pub fn unmatched(&self) -> u64 {
+        self.counts.unmatched.load(Ordering::Relaxed)
+    }
+
     /// Whether the next row is at hand, at least in part: if not, reading it may wait for whoever writes the pipe.
     #[must_use]
     pub fn has_more_at_hand(&self) -> bool {
-        self.first_row_is_read || self.records.has_more_at_hand()
+        self.table.first_row_is_read || self.table.records.has_more_at_hand()
     }
 
     /// The next row, or what is wrong with it; none at the end.
@@ -244,57 +365,40 @@ impl Manifest {
         reason = "a lending reader with a fallible step reads better as a loop"
     )]
     pub fn next(&mut self) -> Result<Option<Result<ManifestRow, RowFault>>, ManifestError> {
-        let next = if std::mem::take(&mut self.first_row_is_read) {
-            Next::Record { line: self.records.record_line() }
-        } else {
-            self.records.read().map_err(|source| ManifestError::Broken {
-                path: self.path.clone(),
-                line: self.records.line(),
-                source,
-            })?
-        };
-        let line = match next {
-            Next::End => return Ok(None),
-            Next::Fault { line, fault } => return Ok(Some(Err(fault.into_row_fault(line)))),
-            Next::Record { line } => line,
-        };
-        let cells = match self.records.cells() {
-            Ok(cells) => cells,
-            Err(column) => {
-                let cells = self.records.cells_lossy();
-                return Ok(Some(Err(row::not_utf8(line, column, &self.columns, cells))));
+        let (table, sense) = self.parts();
+        loop {
+            let line = match table.next()? {
+                Next::End => return Ok(None),
+                Next::Fault { line, fault } => return Ok(Some(Err(fault.into_row_fault(line)))),
+                Next::Record { line } => line,
+            };
+            let row = match table.records.cells() {
+                Ok(cells) => sense.of(line, cells),
+                Err(column) => Some(Err(sense.not_utf8(line, column, table.records.cells_lossy()))),
+            };
+            if row.is_some() {
+                return Ok(row);
             }
-        };
-        if self.is_own_output {
-            let cells: Vec<&str> = cells.into_iter().map(crate::spreadsheet::restore).collect();
-            return Ok(Some(row::understand(line, &cells, &self.columns, &self.rules)));
         }
-        Ok(Some(row::understand(line, &cells, &self.columns, &self.rules)))
     }
-}
 
-/// A head from its first record on.
-fn first_record<'a>(head: &'a [u8], dialect: &Dialect) -> &'a [u8] {
-    let mut rest = head;
-    let mut lines_before = dialect.lines_before;
-    loop {
-        let is_none =
-            rest.first().is_some_and(|byte| b"\r\n".contains(byte) || dialect.comment == Some(*byte));
-        if lines_before == 0 && !is_none {
-            return rest;
-        }
-        lines_before = lines_before.saturating_sub(1);
-        let Some(end) = memchr::memchr(b'\n', rest) else { return &[] };
-        rest = &rest[end + 1..];
+    /// What is known of how to read it, beside the table itself.
+    fn parts(&mut self) -> (&mut Table, Sense<'_>) {
+        let Self { table, joined, columns, rules, is_own_output, counts, .. } = self;
+        (table, Sense { columns, joined, rules, is_own_output: *is_own_output, counts })
     }
-}
 
-fn stamp(file: &File, spec: &ManifestSpec) -> Option<String> {
-    use std::os::unix::fs::MetadataExt as _;
-    let meta = file.metadata().ok()?;
-    let reading = format!("{:?} {:?} {:?} {:?}", spec.dialect, spec.header, spec.map, spec.rules);
-    let reading = crate::item::hex(&blake3::hash(reading.as_bytes()).as_bytes()[..8]);
-    Some(format!("{}:{}.{:09}:{}:{reading}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino()))
+    fn stamp_of(&self, file: &File, spec: &ManifestSpec) -> Option<String> {
+        use std::os::unix::fs::MetadataExt as _;
+        let meta = file.metadata().ok()?;
+        let digests: Vec<_> = self.joined.iter().map(|joined| joined.digest).collect();
+        let ManifestSpec { path: _, dialect, format, header, joins, map, tags, filters, rules } = spec;
+        let reading = format!(
+            "{dialect:?} {format:?} {header:?} {joins:?} {digests:?} {map:?} {tags:?} {filters:?} {rules:?}"
+        );
+        let reading = crate::item::hex(&blake3::hash(reading.as_bytes()).as_bytes()[..8]);
+        Some(format!("{}:{}.{:09}:{}:{reading}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino()))
+    }
 }
 
 /// The name under which the ledger knows a manifest: its absolute path, so that the same file is the same from any

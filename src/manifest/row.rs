@@ -1,13 +1,19 @@
 //! One record becomes one row: every value exactly as the service accepts it, or a list of what is wrong.
 
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use super::{
-    columns::{Columns, Field},
-    coordinates::{self, CoordinateFault},
-    datetime::{self, DatetimeFault, OffsetRule},
-    tags::{self, TagFault, TagSeparator},
+    mapping::{Columns, Encode, Field, Slot, Source},
+    values::{
+        coordinates::{self, Axis, CoordinateFault, GeoOrder},
+        datetime::{self, DateRules, DatetimeFault},
+        tags::{self, Cell, TagFault, TagSeparator},
+    },
 };
 use crate::{
-    item::{Coordinates, ManifestRow, Problem, RowFault, SourceUrl, Submission, UrlFault},
+    item::{Coordinates, Problem, SourceUrl, Submission, UrlFault},
     redact,
 };
 
@@ -25,10 +31,50 @@ pub struct RowRules {
     pub namespace: String,
     /// How a cell is split into tags.
     pub tag_separator: TagSeparator,
-    /// What to do with offsets in times.
-    pub offset: OffsetRule,
+    /// How moments are read.
+    pub dates: DateRules,
+    /// Which coordinate comes first where both stand in one cell.
+    pub geo_order: GeoOrder,
+    /// What becomes of texts and tags beyond the service's bounds.
+    pub too_long: TooLong,
+    /// By what an item is the same.
+    pub same_by: SameBy,
     /// Whether a single tag with a comma may be sent.
     pub lone_comma: LoneComma,
+}
+
+impl Default for RowRules {
+    fn default() -> Self {
+        Self {
+            namespace: "default".to_owned(),
+            tag_separator: TagSeparator::Usual,
+            dates: DateRules::default(),
+            geo_order: GeoOrder::LatLon,
+            too_long: TooLong::Refuse,
+            same_by: SameBy::Url,
+            lone_comma: LoneComma::Safe,
+        }
+    }
+}
+
+/// What becomes of a text that is longer than the service takes, and of tags beyond the twentieth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TooLong {
+    /// The row is refused.
+    #[default]
+    Refuse,
+    /// It is cut, and that is said.
+    Cut,
+}
+
+/// By what two rows of one namespace are the same item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SameBy {
+    /// The address, without what signs it.
+    #[default]
+    Url,
+    /// The user's own id, whatever the address.
+    Id,
 }
 
 /// A form with one `tags` value that contains a comma may be split by the service into two tags (Spring's rule for a
@@ -41,44 +87,58 @@ pub enum LoneComma {
     Refused,
 }
 
+/// What a record says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Understood {
+    pub(super) submission: Submission,
+    pub(super) external_id: Option<String>,
+    pub(super) content_hash: Option<String>,
+    /// What the user should know though the row is sent.
+    pub(super) warnings: Vec<Problem>,
+}
+
 /// Collects what is wrong with one record.
 struct Reading<'a> {
     cells: &'a [&'a str],
     columns: &'a Columns,
+    too_long: TooLong,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 /// The row, or everything that is wrong with it.
 pub(super) fn understand(
-    line: u64,
     cells: &[&str],
     columns: &Columns,
     rules: &RowRules,
-) -> Result<ManifestRow, RowFault> {
-    let own_cells = || cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
-    let mut reading = Reading { cells, columns, problems: Vec::new() };
+) -> Result<Understood, Vec<Problem>> {
+    let mut reading =
+        Reading { cells, columns, too_long: rules.too_long, problems: Vec::new(), warnings: Vec::new() };
     if cells.len() != columns.names().len() {
         reading.wrong_width();
-        return Err(RowFault { line, cells: own_cells(), problems: reading.problems });
+        return Err(reading.problems);
     }
     let url = reading.url();
     let tags = reading.tags(rules);
-    let coordinates = reading.coordinates();
-    let datetime_taken = reading.datetime(rules.offset);
+    let coordinates = reading.coordinates(rules.geo_order);
+    let datetime_taken = reading.datetime(&rules.dates);
     let camera_model = reading.text(Field::CameraModel, CAMERA_MODEL_MAX);
     let callback = reading.callback();
     let retain_original_video = reading.retain_original_video();
     let video_transcription_prompt = reading.text(Field::VideoTranscriptionPrompt, super::records::CELL_MAX);
-    let namespace = reading.text(Field::UniqueId, NAMESPACE_MAX).unwrap_or_else(|| rules.namespace.clone());
-    let external_id = reading.value(Field::Id).map(std::borrow::Cow::into_owned);
+    let namespace = reading.namespace(rules);
+    let external_id = reading.value(Field::Id).map(Cow::into_owned);
+    let item_id = reading.item_id(rules.same_by, external_id.as_deref());
+    let content_hash = reading.value(Field::Hash).map(Cow::into_owned);
     match url {
-        Some(url) if reading.problems.is_empty() => Ok(ManifestRow {
-            line,
-            cells: own_cells(),
+        Some(url) if reading.problems.is_empty() => Ok(Understood {
             external_id,
+            content_hash,
+            warnings: reading.warnings,
             submission: Submission {
                 url,
                 namespace,
+                item_id,
                 tags,
                 coordinates,
                 datetime_taken,
@@ -88,49 +148,152 @@ pub(super) fn understand(
                 video_transcription_prompt,
             },
         }),
-        _ => Err(RowFault { line, cells: own_cells(), problems: reading.problems }),
+        _ => Err(reading.problems),
     }
 }
 
-/// The fault of a record with a cell that is not UTF-8; `column` counts from 0.
-pub(super) fn not_utf8(line: u64, column: usize, columns: &Columns, cells: Vec<String>) -> RowFault {
-    let problem = Problem {
+/// The text of one field.
+pub(super) fn value_of(cells: &[&str], columns: &Columns, field: Field) -> Option<String> {
+    if cells.len() != columns.names().len() {
+        return None;
+    }
+    let too_long = TooLong::Refuse;
+    let reading = Reading { cells, columns, too_long, problems: Vec::new(), warnings: Vec::new() };
+    reading.value(field).map(Cow::into_owned)
+}
+
+/// The problem of a record with a cell that is not UTF-8; `column` counts from 0.
+pub(super) fn not_utf8(column: usize, columns: &Columns, cells: &[String]) -> Problem {
+    Problem {
         column: columns.names().get(column).cloned().unwrap_or_default(),
         column_number: column + 1,
         value: cells.get(column).map(|cell| redact::opaque(cell)).unwrap_or_default(),
         class: "not_utf8".to_owned(),
         message: "the cell is not UTF-8".to_owned(),
         fix: "name the file's encoding, for example --encoding windows-1252".to_owned(),
-    };
-    RowFault { line, cells, problems: vec![problem] }
+    }
 }
 
-type Value<'a> = std::borrow::Cow<'a, str>;
+/// Shortens a text to so many characters; true if that took something away.
+pub(super) fn cut(text: &mut String, length_max: usize) -> bool {
+    let end = text.char_indices().nth(length_max).map(|(at, _)| at);
+    end.map(|end| text.truncate(end)).is_some()
+}
+
+/// What cannot stand in a path as it is; a slash can.
+const IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+/// What cannot stand in the value of a parameter as it is.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Words that mean yes, in lower case…
+const YES: &[&str] = &["true", "yes", "y", "1", "t", "x"];
+/// …and no.
+const NO: &[&str] = &["false", "no", "n", "0", "f"];
 
 impl<'a> Reading<'a> {
     /// The value of a field, joined and trimmed; none when empty or not mapped.
-    fn value(&self, field: Field) -> Option<Value<'a>> {
-        let numbers = self.columns.of(field)?;
-        let cells = self.cells;
-        if let [number] = numbers {
-            let value = cells[*number].trim();
-            return (!value.is_empty()).then_some(Value::Borrowed(value));
+    fn value(&self, field: Field) -> Option<Cow<'a, str>> {
+        let sources = self.columns.of(field)?;
+        if let [source] = sources {
+            return self.part(field, source);
         }
-        let parts: Vec<&str> =
-            numbers.iter().map(|n| cells[*n].trim()).filter(|part| !part.is_empty()).collect();
-        (!parts.is_empty()).then(|| Value::Owned(parts.join(field.joint())))
+        let parts: Vec<Cow<'_, str>> = sources.iter().filter_map(|source| self.part(field, source)).collect();
+        (!parts.is_empty()).then(|| Cow::Owned(parts.join(field.joint())))
+    }
+
+    /// What one source gives; none when that is nothing.
+    fn part(&self, field: Field, source: &'a Source) -> Option<Cow<'a, str>> {
+        let cells = self.cells;
+        let cell = |column: usize| cells[column].trim();
+        match source {
+            Source::Cell(column) => Some(cell(*column)).filter(|cell| !cell.is_empty()).map(Cow::Borrowed),
+            Source::Flag(column) => {
+                let says_yes = YES.contains(&cell(*column).to_ascii_lowercase().as_str());
+                says_yes.then(|| Cow::Borrowed(self.columns.names()[*column].as_str()))
+            }
+            Source::Text(text) => Some(Cow::Borrowed(text.as_str())),
+            Source::Template(slots) => self.fill(field, slots).map(Cow::Owned),
+        }
+    }
+
+    /// A template with its values; none when all of them are empty, or, in an address, when one is.
+    fn fill(&self, field: Field, slots: &[Slot]) -> Option<String> {
+        let (mut has_value, mut has_gap) = (false, false);
+        let filled = slots.iter().fold(String::new(), |mut filled, slot| {
+            match slot {
+                Slot::Text(text) => filled.push_str(text),
+                Slot::Cell(column, encode) => {
+                    let cell = self.cells[*column].trim();
+                    has_value |= !cell.is_empty();
+                    has_gap |= cell.is_empty();
+                    match encode {
+                        Encode::Raw => filled.push_str(cell),
+                        Encode::Path => filled.extend(utf8_percent_encode(cell, IN_PATH)),
+                        Encode::Query => filled.extend(utf8_percent_encode(cell, IN_QUERY)),
+                    }
+                }
+            }
+            filled
+        });
+        let is_usable = if field == Field::Url { !has_gap } else { has_value || !has_gap };
+        is_usable.then_some(filled)
     }
 
     fn problem(&mut self, field: Field, value: String, class: &str, message: String, fix: &str) {
-        let number = self.columns.of(field).and_then(|numbers| numbers.first()).copied();
-        self.problems.push(Problem {
-            column: number.map(|number| self.columns.names()[number].clone()).unwrap_or_default(),
-            column_number: number.map_or(0, |number| number + 1),
-            value,
-            class: class.to_owned(),
-            message,
-            fix: fix.to_owned(),
-        });
+        self.problems.push(problem_at(self.first(field), value, (class, message, fix)));
+    }
+
+    /// The first column that feeds a field.
+    fn first(&self, field: Field) -> Option<(usize, &'a str)> {
+        self.columns.first_of(field).map(|number| (number, self.columns.names()[number].as_str()))
+    }
+
+    fn warn_of_cut(&mut self, field: Field, value: &str, message: String) {
+        let fix = "shorten it in the manifest, or leave --too-long cut out to refuse such rows";
+        let words = ("text_cut", message, fix);
+        self.warnings.push(problem_at(self.first(field), redact::opaque(value), words));
+    }
+
+    fn item_id(&mut self, same_by: SameBy, id: Option<&str>) -> Option<String> {
+        if same_by == SameBy::Url {
+            return None;
+        }
+        if id.is_none() {
+            let message = "the row has no id, and --same-by id tells rows by it".to_owned();
+            self.problem(
+                Field::Id,
+                String::new(),
+                "id_missing",
+                message,
+                "write one, or map it: --map id=COLUMN",
+            );
+        }
+        id.map(str::to_owned)
+    }
+
+    /// The namespace of the row. It is never cut: another namespace is another place.
+    fn namespace(&mut self, rules: &RowRules) -> String {
+        let Some(value) = self.value(Field::UniqueId) else { return rules.namespace.clone() };
+        if value.len() > NAMESPACE_MAX && value.chars().count() > NAMESPACE_MAX {
+            let message = format!("a namespace has at most {NAMESPACE_MAX} characters");
+            self.problem(Field::UniqueId, redact::opaque(&value), "text_too_long", message, "shorten it");
+        }
+        value.into_owned()
     }
 
     fn wrong_width(&mut self) {
@@ -158,11 +321,27 @@ impl<'a> Reading<'a> {
     }
 
     fn tags(&mut self, rules: &RowRules) -> Vec<String> {
-        let numbers = self.columns.of(Field::Tags).unwrap_or_default();
-        let cells = self.cells;
-        let read = tags::read(numbers.iter().map(|number| cells[*number]), &rules.tag_separator);
-        match read {
-            Ok(tags) => {
+        let sources = self.columns.of(Field::Tags).unwrap_or_default();
+        let values: Vec<(bool, Cow<'_, str>)> = sources
+            .iter()
+            .filter_map(|source| {
+                let is_whole = matches!(source, Source::Text(_) | Source::Flag(_));
+                Some((is_whole, self.part(Field::Tags, source)?))
+            })
+            .collect();
+        let cells = values
+            .iter()
+            .map(|(is_whole, text)| if *is_whole { Cell::Whole(text) } else { Cell::Parts(text) });
+        match tags::read(cells, &rules.tag_separator, rules.too_long) {
+            Ok((tags, is_cut)) => {
+                if is_cut {
+                    let message = format!(
+                        "tags were cut to {} of {} characters",
+                        Submission::TAGS_MAX,
+                        tags::TAG_LENGTH_MAX
+                    );
+                    self.warn_of_cut(Field::Tags, "", message);
+                }
                 if rules.lone_comma == LoneComma::Refused && matches!(&tags[..], [lone] if lone.contains(','))
                 {
                     let message = "a single tag with a comma may be split by the service".to_owned();
@@ -179,20 +358,20 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn coordinates(&mut self) -> Option<Coordinates> {
+    fn coordinates(&mut self, order: GeoOrder) -> Option<Coordinates> {
         let latitude = self.value(Field::Latitude);
         let longitude = self.value(Field::Longitude);
         match (latitude, longitude) {
             (Some(latitude), Some(longitude)) => {
-                let latitude = self.degrees(Field::Latitude, &latitude, coordinates::LATITUDE_MAX);
-                let longitude = self.degrees(Field::Longitude, &longitude, coordinates::LONGITUDE_MAX);
+                let latitude = self.degrees(Field::Latitude, &latitude, Axis::Latitude);
+                let longitude = self.degrees(Field::Longitude, &longitude, Axis::Longitude);
                 Some(Coordinates { latitude: latitude?, longitude: longitude? })
             }
             (Some(value), None) => self.half_a_pair(Field::Latitude, &value, "longitude"),
             (None, Some(value)) => self.half_a_pair(Field::Longitude, &value, "latitude"),
             (None, None) => {
                 let geo = self.value(Field::Geo)?;
-                coordinates::read_geo(&geo)
+                coordinates::read_geo(&geo, order)
                     .map_err(|fault| self.coordinate_problem(Field::Geo, &geo, fault))
                     .ok()
             }
@@ -211,8 +390,8 @@ impl<'a> Reading<'a> {
         None
     }
 
-    fn degrees(&mut self, field: Field, value: &str, bound: f64) -> Option<f64> {
-        coordinates::read_degrees(value, bound)
+    fn degrees(&mut self, field: Field, value: &str, axis: Axis) -> Option<f64> {
+        coordinates::read_degrees(value, axis)
             .map_err(|fault| self.coordinate_problem(field, value, fault))
             .ok()
     }
@@ -221,13 +400,23 @@ impl<'a> Reading<'a> {
         let (class, message, fix) = match fault {
             CoordinateFault::NotANumber => (
                 "coordinates_number",
-                "not a decimal number of degrees",
-                "write degrees such as 52.5200 or -13.4050",
+                "not a number of degrees",
+                "write degrees such as 52.5200, -13,405 or 52°31'12\"N",
             ),
             CoordinateFault::OutOfRange => (
                 "coordinates_range",
                 "outside -90 to 90 for latitude or -180 to 180 for longitude",
                 "check whether latitude and longitude are swapped",
+            ),
+            CoordinateFault::WrongAxis => (
+                "coordinates_axis",
+                "north or south belongs to a latitude, east or west to a longitude",
+                "check whether latitude and longitude are swapped",
+            ),
+            CoordinateFault::Swapped => (
+                "coordinates_range",
+                "a latitude is at most 90 degrees; the other way round it would be a place",
+                "if the longitude stands first, say --geo-order lon-lat",
             ),
             CoordinateFault::NotAPair => {
                 ("coordinates_pair", "expected two numbers: lat,lon", "write them as 52.5200,13.4050")
@@ -236,21 +425,12 @@ impl<'a> Reading<'a> {
         self.problem(field, redact::opaque(value), class, message.to_owned(), fix);
     }
 
-    fn datetime(&mut self, offset: OffsetRule) -> Option<String> {
+    fn datetime(&mut self, rules: &DateRules) -> Option<String> {
         let value = self.value(Field::Datetime)?;
-        match datetime::read(&value, offset) {
+        match datetime::read(&value, rules) {
             Ok(moment) => Some(moment),
             Err(fault) => {
-                let (class, message) = match fault {
-                    DatetimeFault::Ambiguous => {
-                        ("datetime_ambiguous", "day and month could be either way round")
-                    }
-                    DatetimeFault::Impossible => ("datetime_impossible", "there is no such day or time"),
-                    DatetimeFault::Unknown => {
-                        ("datetime_unknown", "not a known way to write a date and time")
-                    }
-                };
-                let fix = "write it as yyyy-MM-dd or yyyy-MM-dd HH:mm:ss";
+                let (class, message, fix) = datetime_advice(fault);
                 self.problem(Field::Datetime, redact::opaque(&value), class, message.to_owned(), fix);
                 None
             }
@@ -258,18 +438,36 @@ impl<'a> Reading<'a> {
     }
 
     fn text(&mut self, field: Field, length_max: usize) -> Option<String> {
-        let value = self.value(field)?;
-        let length = value.chars().count();
-        if length > length_max {
-            let message = format!("{length} characters, at most {length_max} are taken");
-            self.problem(field, redact::opaque(&value), "text_too_long", message, "shorten it");
-            return None;
+        let mut value = self.value(field)?.into_owned();
+        // in bytes first: few texts are long enough to be counted in characters
+        let length = if value.len() > length_max { value.chars().count() } else { 0 };
+        if length <= length_max {
+            return Some(value);
         }
-        Some(value.into_owned())
+        if self.too_long == TooLong::Cut {
+            self.warn_of_cut(field, &value, format!("{length} characters were cut to {length_max}"));
+            cut(&mut value, length_max);
+            return Some(value);
+        }
+        let message = format!("{length} characters, at most {length_max} are taken");
+        self.problem(
+            field,
+            redact::opaque(&value),
+            "text_too_long",
+            message,
+            "shorten it, or say --too-long cut",
+        );
+        None
     }
 
     fn callback(&mut self) -> Option<String> {
-        let value = self.text(Field::Callback, CALLBACK_MAX)?;
+        let value = self.value(Field::Callback)?.into_owned();
+        // an address that is cut is another one
+        if value.len() > CALLBACK_MAX && value.chars().count() > CALLBACK_MAX {
+            let message = format!("an address of at most {CALLBACK_MAX} characters is taken");
+            self.problem(Field::Callback, redact::url(&value), "text_too_long", message, "shorten it");
+            return None;
+        }
         match SourceUrl::parse(&value) {
             Ok(_) => Some(value),
             Err(fault) => {
@@ -283,8 +481,8 @@ impl<'a> Reading<'a> {
     fn retain_original_video(&mut self) -> Option<bool> {
         let value = self.value(Field::RetainOriginalVideo)?;
         match value.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "y" | "1" | "t" => Some(true),
-            "false" | "no" | "n" | "0" | "f" => Some(false),
+            word if YES.contains(&word) => Some(true),
+            word if NO.contains(&word) => Some(false),
             _ => {
                 let message = "neither true nor false".to_owned();
                 self.problem(
@@ -297,6 +495,45 @@ impl<'a> Reading<'a> {
                 None
             }
         }
+    }
+}
+
+/// A problem at a column, from 0.
+pub(super) fn problem_at(
+    column: Option<(usize, &str)>,
+    value: String,
+    (class, message, fix): (&str, String, &str),
+) -> Problem {
+    Problem {
+        column: column.map(|(_, name)| name.to_owned()).unwrap_or_default(),
+        column_number: column.map_or(0, |(number, _)| number + 1),
+        value,
+        class: class.to_owned(),
+        message,
+        fix: fix.to_owned(),
+    }
+}
+
+const fn datetime_advice(fault: DatetimeFault) -> (&'static str, &'static str, &'static str) {
+    match fault {
+        DatetimeFault::Ambiguous => (
+            "datetime_ambiguous",
+            "day and month could be either way round",
+            "say which comes first: --date-format dmy or --date-format mdy",
+        ),
+        DatetimeFault::BareYear => (
+            "datetime_year",
+            "a year is no day",
+            "say --date-format year to take its first day, or leave the column out",
+        ),
+        DatetimeFault::Impossible => {
+            ("datetime_impossible", "there is no such day or time", "correct it, or leave the cell empty")
+        }
+        DatetimeFault::Unknown => (
+            "datetime_unknown",
+            "not a known way to write a date and time, or not the one told",
+            "write it as yyyy-MM-dd HH:mm:ss, or tell the way: --date-format '%d.%m.%Y'",
+        ),
     }
 }
 
@@ -322,13 +559,13 @@ fn tag_advice(fault: TagFault) -> (String, &'static str, String, &'static str) {
             count.to_string(),
             "tags_too_many",
             format!("{count} tags, the service takes at most {}", Submission::TAGS_MAX),
-            "map fewer columns to tags, or remove some tags",
+            "map fewer columns to tags, or say --too-long cut",
         ),
         TagFault::TooLong(tag) => (
             redact::opaque(&tag),
             "tag_too_long",
             format!("a tag is longer than {} characters", tags::TAG_LENGTH_MAX),
-            "shorten it, or check the tag separator (--tag-separator)",
+            "check the tag separator (--tag-separator), or say --too-long cut",
         ),
         TagFault::Reserved(tag) => (
             redact::opaque(&tag),

@@ -17,7 +17,7 @@ use super::{
 pub(super) const BUFFER: usize = 256 * 1024;
 
 /// So much is read to see what a file is.
-const HEAD_MAX: usize = 64 * 1024;
+pub(super) const HEAD_MAX: usize = 64 * 1024;
 
 /// The bytes of a manifest, unpacked, in UTF-8 (or what should be).
 pub(super) type Bytes = BufReader<Box<dyn Read + Send>>;
@@ -74,6 +74,16 @@ pub(super) fn open(path: &str, dialect: &Dialect) -> io::Result<Opened> {
     }
     let head = bytes.head.clone();
     Ok(Opened { file, head, bytes: BufReader::with_capacity(BUFFER, bytes.into_reader()), found })
+}
+
+/// Bytes that are there already.
+pub(super) fn of(bytes: &[u8]) -> Bytes {
+    BufReader::new(Box::new(io::Cursor::new(bytes.to_vec())))
+}
+
+/// No bytes.
+pub(super) fn none() -> Bytes {
+    BufReader::with_capacity(0, Box::new(io::empty()))
 }
 
 /// The beginning of a stream, looked at, and the rest.

@@ -1,18 +1,19 @@
 //! A survey: reads manifests once and counts, without a ledger and without a network.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use super::{Manifest, ManifestError};
-use crate::item::{ItemKey, ManifestRow, Problem, RowFault, Submission};
+use super::{
+    Manifest, ManifestError,
+    crew::{self, Read},
+    lint::{Crowd, Lint},
+    mapping::{Field, FirstColumns},
+    row::problem_at,
+    seen::Seen,
+};
+use crate::item::{Coordinates, ManifestRow, Problem, RowFault, Submission, UnixMillis};
 
 /// Lines remembered for each kind of fault.
 const EXAMPLES_MAX: usize = 3;
-
-/// Duplicates are told by this many bytes of the key: 96 bits, so that a key and a line take 16 bytes.
-const KEY_BYTES: usize = 12;
-
-/// The table of keys is split so that growing it copies a small part at a time.
-const SHARDS: usize = 256;
 
 /// What a manifest holds.
 #[derive(Clone, Debug, Default, serde::Serialize)]
@@ -25,10 +26,20 @@ pub struct Survey {
     pub duplicates: u64,
     /// Rows that cannot be sent.
     pub rejected: u64,
+    /// Good rows with something odd about them.
+    pub warned: u64,
+    /// Rows that a filter left out; they are in none of the counts above.
+    pub left_out: u64,
+    /// Rows that have no row in a second file.
+    pub unmatched: u64,
     /// Good rows with so many tags that the marker tag has no room: a lost answer can rarely be settled without a human.
     pub without_marker: u64,
     /// Rows that cannot be sent, by kind of fault; a row with two faults counts in both.
     pub faults: BTreeMap<String, FaultCount>,
+    /// Rows with something odd about them, by kind.
+    pub warnings: BTreeMap<String, FaultCount>,
+    /// Whether reading ended early, since more rows cannot be sent than were to be told.
+    pub ended_early: bool,
 }
 
 /// One kind of fault.
@@ -52,36 +63,18 @@ pub struct Example {
     pub problem: Problem,
 }
 
-/// What was seen so far, of which file.
-struct Seen {
-    shards: Vec<HashMap<[u8; KEY_BYTES], u32>>,
-}
-
-impl Seen {
-    fn new() -> Self {
-        Self { shards: std::iter::repeat_with(HashMap::new).take(SHARDS).collect() }
-    }
-
-    /// The line of the first row with this key, if there was one.
-    fn first_line(&mut self, key: ItemKey, line: u64) -> Option<u64> {
-        let mut short = [0; KEY_BYTES];
-        short.copy_from_slice(&key.0[1..=KEY_BYTES]);
-        let shard = &mut self.shards[usize::from(key.0[0]) % SHARDS];
-        match shard.entry(short) {
-            std::collections::hash_map::Entry::Occupied(known) => Some(u64::from(*known.get())),
-            std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert(u32::try_from(line).unwrap_or(u32::MAX));
-                None
-            }
-        }
-    }
-}
-
 /// One row of a survey, as it is met.
 #[derive(Debug)]
 pub enum Met<'a> {
     /// It can be sent.
-    Good(&'a ManifestRow),
+    Good {
+        /// The line.
+        line: u64,
+        /// What is odd about it.
+        warnings: &'a [Problem],
+        /// The row, where rows are wanted.
+        row: Option<&'a ManifestRow>,
+    },
     /// Its item was in an earlier row.
     Duplicate {
         /// The line.
@@ -93,53 +86,148 @@ pub enum Met<'a> {
     Rejected(&'a RowFault),
 }
 
-/// Reads manifests to their end. `meet` hears of every row.
+/// What a survey is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct SurveyOrder {
+    /// Tells dates in the future, and links that died.
+    pub now: UnixMillis,
+    /// Reading ends once so many rows cannot be sent.
+    pub errors_max: Option<u64>,
+    /// Whether whole rows are wanted, and not only what is wrong with them.
+    pub wants_rows: bool,
+}
+
+/// Reads manifests to their end. `meet` hears of every row, in the order of the files.
 pub fn survey(
     manifests: &mut [Manifest],
+    order: SurveyOrder,
     mut meet: impl FnMut(&str, Met<'_>),
 ) -> Result<Survey, ManifestError> {
-    let mut survey = Survey::default();
-    let mut seen = Seen::new();
+    let mut surveyor = Surveyor {
+        survey: Survey::default(),
+        seen: Seen::new(),
+        seen_content: Seen::new(),
+        crowd: Crowd::new(),
+    };
+    let lint = Lint::new(order.now);
     for manifest in manifests {
         let path = manifest.path().to_owned();
-        while let Some(row) = manifest.next()? {
-            survey.rows += 1;
-            match row {
-                Ok(row) => {
-                    let key = row.submission.key();
-                    if let Some(first_line) = seen.first_line(key, row.line) {
-                        survey.duplicates += 1;
-                        meet(&path, Met::Duplicate { line: row.line, first_line });
-                    } else {
-                        survey.good += 1;
-                        let is_full = row.submission.tags.len() >= Submission::TAGS_MAX;
-                        survey.without_marker += u64::from(is_full);
-                        meet(&path, Met::Good(&row));
-                    }
-                }
-                Err(fault) => {
-                    survey.reject(&path, &fault);
-                    meet(&path, Met::Rejected(&fault));
-                }
+        let columns = manifest.columns.firsts();
+        let (table, sense) = manifest.parts();
+        let digest = |row: Read| row.map(|row| Good::of(row, &lint, &columns, order.wants_rows));
+        crew::read(table, &sense, digest, |row| {
+            let is_enough = order.errors_max.is_some_and(|most| surveyor.survey.rejected >= most);
+            surveyor.survey.ended_early |= is_enough;
+            if !is_enough {
+                surveyor.take((&path, &columns), row, &mut meet);
             }
+            !is_enough
+        })?;
+        surveyor.survey.left_out += manifest.left_out();
+        surveyor.survey.unmatched += manifest.unmatched();
+        if surveyor.survey.ended_early {
+            break;
         }
     }
-    Ok(survey)
+    Ok(surveyor.survey)
+}
+
+/// What is left of a row that can be sent once it is looked at.
+struct Good {
+    line: u64,
+    key: [u8; 16],
+    /// The digest of the video's bytes, as it is compared and as it is shown.
+    content: Option<([u8; 16], String)>,
+    place: Option<Coordinates>,
+    is_full: bool,
+    warnings: Vec<Problem>,
+    row: Option<Box<ManifestRow>>,
+}
+
+impl Good {
+    fn of(mut row: ManifestRow, lint: &Lint, columns: &FirstColumns, wants_row: bool) -> Self {
+        lint.look(&mut row, columns);
+        let content = row.content_hash.take().map(|hash| {
+            let mut key = [0; 16];
+            key.copy_from_slice(&blake3::hash(hash.to_ascii_lowercase().as_bytes()).as_bytes()[..16]);
+            (key, hash)
+        });
+        Self {
+            line: row.line,
+            key: row.submission.key().0,
+            content,
+            place: row.submission.coordinates,
+            is_full: row.submission.tags.len() >= Submission::TAGS_MAX,
+            warnings: std::mem::take(&mut row.warnings),
+            row: wants_row.then(|| Box::new(row)),
+        }
+    }
+}
+
+struct Surveyor {
+    survey: Survey,
+    seen: Seen,
+    /// The digests of videos, where the manifest has them.
+    seen_content: Seen,
+    crowd: Crowd,
+}
+
+impl Surveyor {
+    fn take(
+        &mut self,
+        (path, columns): (&str, &FirstColumns),
+        row: Result<Good, RowFault>,
+        meet: &mut impl FnMut(&str, Met<'_>),
+    ) {
+        self.survey.rows += 1;
+        let mut row = match row {
+            Ok(row) => row,
+            Err(fault) => {
+                self.survey.reject(path, &fault);
+                return meet(path, Met::Rejected(&fault));
+            }
+        };
+        let line = row.line;
+        if let Some(first_line) = self.seen.first_line(&row.key, line) {
+            self.survey.duplicates += 1;
+            return meet(path, Met::Duplicate { line, first_line });
+        }
+        self.survey.good += 1;
+        self.survey.without_marker += u64::from(row.is_full);
+        if let Some(place) = row.place {
+            row.warnings.extend(self.crowd.look(place, columns));
+        }
+        self.look_for_same_content(&mut row, columns);
+        self.survey.warned += u64::from(!row.warnings.is_empty());
+        count(&mut self.survey.warnings, path, line, &row.warnings);
+        meet(path, Met::Good { line, warnings: &row.warnings, row: row.row.as_deref() });
+    }
+
+    /// The same video under another address would be paid twice.
+    fn look_for_same_content(&mut self, row: &mut Good, columns: &FirstColumns) {
+        let Some((key, hash)) = &row.content else { return };
+        if let Some(first_line) = self.seen_content.first_line(key, row.line) {
+            let message = format!("the same bytes as line {first_line}, under another url");
+            let fix = "leave one of them out, or both are paid";
+            let words = ("same_content", message, fix);
+            row.warnings.push(problem_at(columns.of(Field::Hash), crate::redact::opaque(hash), words));
+        }
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, FaultCount>, path: &str, line: u64, problems: &[Problem]) {
+    for problem in problems {
+        let count = counts.entry(problem.class.clone()).or_default();
+        count.rows += 1;
+        if count.examples.len() < EXAMPLES_MAX {
+            count.examples.push(Example { path: path.to_owned(), line, problem: problem.clone() });
+        }
+    }
 }
 
 impl Survey {
     fn reject(&mut self, path: &str, fault: &RowFault) {
         self.rejected += 1;
-        for problem in &fault.problems {
-            let count = self.faults.entry(problem.class.clone()).or_default();
-            count.rows += 1;
-            if count.examples.len() < EXAMPLES_MAX {
-                count.examples.push(Example {
-                    path: path.to_owned(),
-                    line: fault.line,
-                    problem: problem.clone(),
-                });
-            }
-        }
+        count(&mut self.faults, path, fault.line, &fault.problems);
     }
 }

@@ -6,7 +6,7 @@
 use crate::{
     blocking,
     item::{ManifestRow, RowCounts, RowFault},
-    ledger::{Admission, FailedRows, LedgerError, RunId, SourceId},
+    ledger::{Admission, LedgerError, Reruns, RunId, SourceId},
     manifest::{Manifest, ManifestError},
     monitor::Notice,
 };
@@ -32,14 +32,14 @@ pub(super) async fn ingest<T>(
     doors: Doors<T>,
     run: RunId,
     manifests: Vec<(SourceId, Manifest)>,
-    failed: FailedRows,
+    reruns: Reruns,
 ) -> Result<Ingested, LedgerError> {
     let mut ingested = Ingested::default();
     for (source, manifest) in manifests {
         if doors.signals.drain.is_cancelled() {
             return Ok(ingested);
         }
-        if let Err(broken) = read_one(&doors, run, source, manifest, failed).await? {
+        if let Err(broken) = read_one(&doors, run, source, manifest, reruns).await? {
             ingested.broken.push(broken);
         }
     }
@@ -51,7 +51,7 @@ async fn read_one<T>(
     run: RunId,
     source: SourceId,
     manifest: Manifest,
-    failed: FailedRows,
+    reruns: Reruns,
 ) -> Result<Result<(), ManifestError>, LedgerError> {
     let path = manifest.path().to_owned();
     let stamp = manifest.stamp();
@@ -67,11 +67,12 @@ async fn read_one<T>(
         let Ok((manifest, batch, end)) = read else {
             return Err(LedgerError::Broken { cause: "the manifest reader ended early".to_owned() });
         };
+        let (left_out, unmatched) = (manifest.left_out(), manifest.unmatched());
         let is_last = end.is_some() || doors.signals.drain.is_cancelled();
         // the next batch is read while this one is admitted
         reading =
             blocking::run(move || if is_last { (manifest, Vec::new(), None) } else { read_batch(manifest) });
-        admit(doors, (run, source, &path), batch, failed, &mut counts).await?;
+        admit(doors, (run, source, &path), batch, reruns, &mut counts).await?;
         match end {
             Some(Ok(())) => {
                 let removed = doors.ledger.end_reading(run, source, stamp).await?;
@@ -83,7 +84,7 @@ async fn read_one<T>(
                 }
                 let now = doors.clock.now();
                 let pending = doors.ledger.standing(run, vec![source], now).await?.pending;
-                doors.say(&Notice::ManifestRead { path, counts, pending });
+                doors.say(&Notice::ManifestRead { path, counts, pending, left_out, unmatched });
                 doors.signals.ledger_changed();
                 return Ok(Ok(()));
             }
@@ -121,7 +122,7 @@ async fn admit<T>(
     doors: &Doors<T>,
     (run, source, path): (RunId, SourceId, &str),
     batch: Batch,
-    failed: FailedRows,
+    reruns: Reruns,
     counts: &mut RowCounts,
 ) -> Result<(), LedgerError> {
     if batch.is_empty() {
@@ -134,7 +135,7 @@ async fn admit<T>(
             Err(fault) => (fault.line, fault.problems.clone()),
         })
         .collect();
-    let admissions = doors.ledger.admit(run, source, batch, failed, doors.clock.now()).await?;
+    let admissions = doors.ledger.admit(run, source, batch, reruns, doors.clock.now()).await?;
     doors.signals.ledger_changed();
     for (admission, (line, problems)) in admissions.into_iter().zip(told) {
         counts.read += 1;

@@ -33,7 +33,7 @@ pub use recover::{CutShort, Recovery, Unmarked, recover};
 use crate::{
     ending::Ending,
     item::UnixMillis,
-    ledger::{ClaimTerms, FailedRows, LedgerError, Marker, Parity, RunId, SourceId, Standing, Tally},
+    ledger::{ClaimTerms, LedgerError, Marker, Parity, Reruns, RunId, SourceId, Standing, Tally},
     lifecycle::State,
     manifest::{self, Manifest, ManifestError},
     monitor::{Notice, Progress},
@@ -81,7 +81,7 @@ pub struct RunPolicy {
     /// Send nothing while the ledger's disk has fewer bytes free.
     pub disk_free_min: u64,
     /// What to do with rows that failed before.
-    pub failed: FailedRows,
+    pub reruns: Reruns,
     /// What to do with what is accepted.
     pub accepted: AcceptedItems,
     /// The namespace of rows that name none.
@@ -118,7 +118,7 @@ pub async fn import<T: Transport>(
     policy: &RunPolicy,
 ) -> Result<Outcome, LedgerError> {
     let (sources, readings) = begin_readings(&doors, run, manifests).await?;
-    let ingest = tokio::spawn(ingest::ingest(doors.clone(), run, readings, policy.failed));
+    let ingest = tokio::spawn(ingest::ingest(doors.clone(), run, readings, policy.reruns));
     run_stages(doors, run, sources, Some(ingest), policy).await
 }
 

@@ -10,7 +10,7 @@ use super::{
     listing::{Bound, Incomplete},
 };
 use crate::{
-    ledger::{FailedRows, LedgerError, Owner, Recovered, RunId},
+    ledger::{LedgerError, Owner, Recovered, Reruns, RunId},
     limit::show_span,
     manifest::Manifest,
     monitor::Notice,
@@ -66,7 +66,7 @@ pub async fn recover<T: Transport>(
     doors.ledger.begin_recovery().await?;
     let started_at = doors.clock.now();
     let (_, readings) = super::begin_readings(doors, run, manifests).await?;
-    let ingested = ingest::ingest(doors.clone(), run, readings, FailedRows::Leave).await?;
+    let ingested = ingest::ingest(doors.clone(), run, readings, Reruns::default()).await?;
     if let Some(broken) = ingested.broken.first() {
         return Ok(Err(CutShort { cause: broken.to_string() }));
     }

@@ -6,11 +6,13 @@
 //! - Size: rows are streamed from the ledger, one at a time.
 
 mod files;
+mod findings;
 mod parity;
 mod summary;
 mod tables;
 mod text;
 
+pub use findings::{Findings, Severity};
 pub use parity::{ParityReport, show_parity, show_recovery, write_parity};
 pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary, Work, exit_code};
 pub use text::{show_status, show_summary, with_separators};

@@ -11,7 +11,7 @@ mod wire;
 
 pub use transport::Transport;
 pub use verdict::{Certainty, OwnRule, OwnRuleFault, ReadFault, Verdict};
-pub use wire::{IndexStatus, ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX};
+pub use wire::{IndexStatus, ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX, form_of, upload_fields};
 
 use crate::{
     item::{Submission, VideoNo},

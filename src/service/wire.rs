@@ -20,17 +20,16 @@ const ANSWER_MAX: usize = 1024 * 1024;
 /// The longest answer read of a listing, in bytes: 200 videos of 10 KiB each.
 const LIST_ANSWER_MAX: usize = 2 * 1024 * 1024;
 
-/// `POST upload_url`: a form, `tags` repeated, booleans in lower case, no field empty.
-pub(super) fn upload_request(submission: &Submission, marker: Option<&str>) -> Request {
-    let mut form = Serializer::new(String::new());
-    form.append_pair("url", submission.url.as_str());
-    form.append_pair("unique_id", &submission.namespace);
-    for tag in submission.tags.iter().map(String::as_str).chain(marker) {
-        form.append_pair("tags", tag);
-    }
+/// The fields of `POST upload_url` in their order: `tags` repeated, booleans in lower case, no field empty.
+#[must_use]
+pub fn upload_fields(submission: &Submission, marker: Option<&str>) -> Vec<(&'static str, String)> {
+    let mut fields =
+        vec![("url", submission.url.as_str().to_owned()), ("unique_id", submission.namespace.clone())];
+    fields
+        .extend(submission.tags.iter().map(String::as_str).chain(marker).map(|tag| ("tags", tag.to_owned())));
     if let Some(place) = submission.coordinates {
-        form.append_pair("latitude", &place.latitude.to_string());
-        form.append_pair("longitude", &place.longitude.to_string());
+        fields.push(("latitude", place.latitude.to_string()));
+        fields.push(("longitude", place.longitude.to_string()));
     }
     let texts = [
         ("datetime_taken", &submission.datetime_taken),
@@ -38,20 +37,29 @@ pub(super) fn upload_request(submission: &Submission, marker: Option<&str>) -> R
         ("callback", &submission.callback),
         ("video_transcription_prompt", &submission.video_transcription_prompt),
     ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            form.append_pair(name, text);
-        }
-    }
+    fields.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
     if let Some(retain) = submission.retain_original_video {
-        form.append_pair("retain_original_video", if retain { "true" } else { "false" });
+        fields.push(("retain_original_video", retain.to_string()));
     }
+    fields
+}
+
+/// Fields as a form, as they go over the wire.
+#[must_use]
+pub fn form_of(fields: &[(&'static str, String)]) -> String {
+    let mut form = Serializer::new(String::new());
+    form.extend_pairs(fields);
+    form.finish()
+}
+
+/// `POST upload_url`.
+pub(super) fn upload_request(submission: &Submission, marker: Option<&str>) -> Request {
     Request {
         method: Method::Post,
         endpoint: "upload_url",
         query: String::new(),
         content: Content::Form,
-        body: form.finish(),
+        body: form_of(&upload_fields(submission, marker)),
         answer_max: ANSWER_MAX,
     }
 }
@@ -217,6 +225,7 @@ mod tests {
     fn submission() -> Submission {
         Submission {
             url: SourceUrl::parse("https://host/a b.mp4?x=1&y=2").unwrap(),
+            item_id: None,
             namespace: "default".to_owned(),
             tags: vec!["Art, Modern".to_owned(), "ā&=".to_owned()],
             coordinates: Some(Coordinates { latitude: -41.5, longitude: 174.0 }),

@@ -14,9 +14,9 @@ use telecine::{
     clock::Clock,
     ending::Ending,
     item::UnixMillis,
-    ledger::{FailedRows, Identity, KeyChange, Ledger, Marker, Parity, Restored, Snapshot},
+    ledger::{Identity, KeyChange, Ledger, Marker, Parity, Reruns, Restored, Snapshot},
     limit::Limit,
-    manifest::{Dialect, Header, LoneComma, Manifest, ManifestSpec, OffsetRule, RowRules, TagSeparator},
+    manifest::{Manifest, ManifestSpec},
     monitor::{Listener, Monitor, Notice},
     pipeline::{self, AcceptedItems, Doors, DoubtRules, OnDoubt, RunPolicy, Signals},
     quota::Limits,
@@ -120,7 +120,7 @@ impl Theatre {
                 wait: Some(Duration::from_hours(2)),
                 time_max: None,
                 rows_max: None,
-                failed: FailedRows::Leave,
+                reruns: Reruns::default(),
                 accepted: AcceptedItems::Watch,
                 uploads_max: None,
                 disk_free_min: 0,
@@ -258,16 +258,5 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 pub fn spec(path: &std::path::Path) -> ManifestSpec {
-    ManifestSpec {
-        path: path.display().to_string(),
-        dialect: Dialect::default(),
-        header: Header::Present,
-        map: Vec::new(),
-        rules: RowRules {
-            namespace: "default".to_owned(),
-            tag_separator: TagSeparator::Usual,
-            offset: OffsetRule::Keep,
-            lone_comma: LoneComma::Safe,
-        },
-    }
+    ManifestSpec::usual(path.to_str().unwrap())
 }

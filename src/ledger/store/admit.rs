@@ -3,7 +3,10 @@
 use super::{Store, state_of, to_json};
 use crate::{
     item::{ManifestRow, RowFault, UnixMillis},
-    ledger::{Admission, AttemptId, FailedRows, ItemId, LedgerError, RunId, Settlement, SourceId},
+    ledger::{
+        Admission, AttemptId, DriftedRows, FailedRows, ItemId, LedgerError, Reruns, RunId, Settlement,
+        SourceId,
+    },
     lifecycle::{Event, State},
 };
 
@@ -25,7 +28,7 @@ struct Known {
 struct Origin {
     run: RunId,
     source: SourceId,
-    failed: FailedRows,
+    reruns: Reruns,
     at: UnixMillis,
 }
 
@@ -35,10 +38,10 @@ impl Store {
         run: RunId,
         source: SourceId,
         rows: &[Result<ManifestRow, RowFault>],
-        failed: FailedRows,
+        reruns: Reruns,
         at: UnixMillis,
     ) -> Result<Vec<Admission>, LedgerError> {
-        let origin = Origin { run, source, failed, at };
+        let origin = Origin { run, source, reruns, at };
         let mut admissions = Vec::with_capacity(rows.len());
         for row in rows {
             let admission = match row {
@@ -73,10 +76,10 @@ impl Store {
         } else {
             self.take_change(origin, row, &known)?
         };
-        if origin.failed == FailedRows::Retry {
+        if origin.reruns.failed == FailedRows::Retry {
             self.order_retry(origin, &known, admission)?;
         }
-        let is_ordered = origin.failed == FailedRows::Retry || admission == Admission::Updated;
+        let is_ordered = origin.reruns.failed == FailedRows::Retry || admission == Admission::Updated;
         if !known.state.is_final() || is_ordered {
             self.adopt(origin, known.item, row.line)?;
         }
@@ -157,28 +160,47 @@ impl Store {
         row: &ManifestRow,
         known: &Known,
     ) -> Result<Admission, LedgerError> {
-        let may_change = origin.failed.let_change(known.state);
+        let may_change = origin.reruns.failed.let_change(known.state);
         if !may_change && self.has_same_content(known.item, row)? {
             return Ok(Admission::Known);
         }
         if !may_change {
-            self.set_aside(origin, row.line, "drifted", &row.cells, None, Some(known.item), None)?;
-            return Ok(Admission::Drifted);
+            return self.drift(origin, row, known);
         }
-        self.change_one(
-            "UPDATE item SET fingerprint = ?2, submission = ?3, expires_at = ?4 WHERE id = ?1",
-            (
-                known.item.0,
-                row.submission.fingerprint(),
-                to_json(&row.submission)?,
-                row.submission.url.expires_at().map(|moment| moment.0),
-            ),
-        )?;
+        self.take_content(known.item, row)?;
         if known.state == State::Rejected {
             let corrected = Settlement::new(Event::Corrected, origin.at, None);
             self.move_item(known.item, known.state, &corrected, None)?;
         }
         Ok(Admission::Updated)
+    }
+
+    /// The service has the item with other content.
+    fn drift(&self, origin: Origin, row: &ManifestRow, known: &Known) -> Result<Admission, LedgerError> {
+        match (origin.reruns.drifted, known.state, known.attempt) {
+            (DriftedRows::Ignore, ..) => Ok(Admission::Known),
+            (DriftedRows::Resend, State::Indexed, Some(attempt)) => {
+                self.take_content(known.item, row)?;
+                self.settle(attempt, &Settlement::new(Event::ReplaceOrdered, origin.at, None))?;
+                Ok(Admission::Updated)
+            }
+            (DriftedRows::Report | DriftedRows::Resend, ..) => {
+                self.set_aside(origin, row.line, "drifted", &row.cells, None, Some(known.item), None)?;
+                Ok(Admission::Drifted)
+            }
+        }
+    }
+
+    fn take_content(&self, item: ItemId, row: &ManifestRow) -> Result<(), LedgerError> {
+        self.change_one(
+            "UPDATE item SET fingerprint = ?2, submission = ?3, expires_at = ?4 WHERE id = ?1",
+            (
+                item.0,
+                row.submission.fingerprint(),
+                to_json(&row.submission)?,
+                row.submission.url.expires_at().map(|moment| moment.0),
+            ),
+        )
     }
 
     /// Whether only the signature of the link is another one.

@@ -246,7 +246,7 @@ pub(super) fn state_of(word: &str) -> Result<State, LedgerError> {
     State::from_word(word).ok_or_else(|| impossible(format!("the state {word:?}")))
 }
 
-fn submission_of(text: &str) -> Result<Submission, LedgerError> {
+pub(in crate::ledger) fn submission_of(text: &str) -> Result<Submission, LedgerError> {
     serde_json::from_str(text)
         .map_err(|fault| impossible(format!("a submission that cannot be read: {fault}")))
 }

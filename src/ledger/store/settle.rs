@@ -84,7 +84,8 @@ impl Store {
             | Event::Indexed
             | Event::IndexingFailed
             | Event::Corrected
-            | Event::RetryOrdered => Ok(()),
+            | Event::RetryOrdered
+            | Event::ReplaceOrdered => Ok(()),
         }
     }
 

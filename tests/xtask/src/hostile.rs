@@ -181,6 +181,7 @@ fn exchange(manner: Manner) -> Result<(), String> {
 
 fn submission() -> Result<Submission, String> {
     Ok(Submission {
+        item_id: None,
         url: SourceUrl::parse("https://host/a.mp4").map_err(|_| "a good address")?,
         namespace: "default".to_owned(),
         tags: Vec::new(),

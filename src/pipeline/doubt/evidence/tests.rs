@@ -16,6 +16,7 @@ pub(super) fn doubt(marker: Option<&str>, tags: &[&str]) -> Doubt {
         marker: marker.map(str::to_owned),
         submission: Submission {
             url: SourceUrl::parse("https://host/a.mp4").unwrap(),
+            item_id: None,
             namespace: "default".to_owned(),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
             coordinates: None,

@@ -1,18 +1,11 @@
 //! What the way in promises: rows exactly as the service accepts them, and every fault with its place and its fix.
 
+mod shapes;
+
 use std::path::PathBuf;
 
 use super::*;
-use crate::item::Problem;
-
-fn rules() -> RowRules {
-    RowRules {
-        namespace: "default".to_owned(),
-        tag_separator: TagSeparator::Usual,
-        offset: OffsetRule::Keep,
-        lone_comma: LoneComma::Safe,
-    }
-}
+use crate::item::{Problem, UnixMillis};
 
 struct Shelf(tempfile::TempDir);
 
@@ -24,13 +17,7 @@ impl Shelf {
     fn put(&self, bytes: &[u8]) -> ManifestSpec {
         let path: PathBuf = self.0.path().join("m.csv");
         std::fs::write(&path, bytes).unwrap();
-        ManifestSpec {
-            path: path.display().to_string(),
-            dialect: Dialect::default(),
-            header: Header::Present,
-            map: Vec::new(),
-            rules: rules(),
-        }
+        ManifestSpec::usual(path.to_str().unwrap())
     }
 }
 
@@ -41,6 +28,10 @@ fn read(spec: &ManifestSpec) -> Vec<Result<ManifestRow, RowFault>> {
         rows.push(row);
     }
     rows
+}
+
+fn order() -> SurveyOrder {
+    SurveyOrder { now: UnixMillis(1_700_000_000_000), errors_max: None, wants_rows: false }
 }
 
 fn only_problem(spec: &ManifestSpec) -> Problem {
@@ -80,7 +71,7 @@ fn every_fault_has_its_column_its_value_and_its_fix() {
         ("url", "https://u:p@host/a.mp4", "url_credentials", "url", 1),
         ("url,lat,lon", "https://h/a,95,1", "coordinates_range", "lat", 2),
         ("url,lat,lon", "https://h/a,5,", "coordinates_pair", "lat", 2),
-        ("url,lat,lon", "https://h/a,\"5,1\",7", "coordinates_number", "lat", 2),
+        ("url,lat,lon", "https://h/a,5.1.2,7", "coordinates_number", "lat", 2),
         ("url,geo", "https://h/a,Berlin", "coordinates_pair", "geo", 2),
         ("url,date", "https://h/a,01/02/2019", "datetime_ambiguous", "date", 2),
         ("url,date", "https://h/a,2019-02-30", "datetime_impossible", "date", 2),
@@ -216,7 +207,7 @@ fn a_survey_counts_every_row_once() {
     let shelf = Shelf::new();
     let spec = shelf.put(b"url\nhttps://h/a\nhttps://h/a#t=5\nnope\nhttps://h/b\n");
     let mut duplicates = Vec::new();
-    let survey = survey(&mut [Manifest::open(&spec).unwrap()], |_, met| {
+    let survey = survey(&mut [Manifest::open(&spec).unwrap()], order(), |_, met| {
         if let Met::Duplicate { line, first_line } = met {
             duplicates.push((line, first_line));
         }

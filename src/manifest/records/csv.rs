@@ -9,25 +9,19 @@ use std::io::{self, BufRead};
 use csv_core::ReadRecordResult;
 
 use super::{
-    dialect::{Dialect, Quote},
-    source::Bytes,
+    super::{
+        dialect::{Dialect, Quote},
+        source::Bytes,
+    },
+    CELL_MAX, COLUMNS_MAX, Lines, Next, RECORD_MAX, RecordFault,
 };
-use crate::{
-    item::{Problem, RowFault},
-    planted::{Bug, is_planted},
-};
+use crate::planted::{Bug, is_planted};
 
-/// No record is longer, in bytes without quotes.
-const RECORD_MAX: usize = 1024 * 1024;
-/// No cell is longer, in bytes.
-pub(super) const CELL_MAX: usize = 64 * 1024;
-/// No record has more cells.
-const COLUMNS_MAX: usize = 256;
 /// The memory a reader starts with.
 const RECORD_USUAL: usize = 8 * 1024;
 
 /// Reads record after record into one reused buffer.
-pub(super) struct Records {
+pub(in crate::manifest) struct CsvRecords {
     core: csv_core::Reader,
     comment: Option<u8>,
     bytes: Bytes,
@@ -39,102 +33,7 @@ pub(super) struct Records {
     ends_len: usize,
 }
 
-/// What comes next.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// A record is in the buffer; it starts on `line`.
-    Record { line: u64 },
-    /// A record that cannot be taken; the one behind it is next.
-    Fault { line: u64, fault: RecordFault },
-    /// The end of the file.
-    End,
-}
-
-/// Why a record cannot be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RecordFault {
-    /// Longer than [`RECORD_MAX`].
-    TooLong,
-    /// More cells than [`COLUMNS_MAX`].
-    TooManyColumns,
-    /// A cell longer than [`CELL_MAX`].
-    CellTooLong,
-    /// The file ended inside quotes.
-    UnterminatedQuote,
-    /// A NUL byte, the mark of a binary or UTF-16 file.
-    Nul,
-}
-
-impl RecordFault {
-    const fn class(self) -> &'static str {
-        match self {
-            Self::TooLong => "record_too_long",
-            Self::TooManyColumns => "too_many_columns",
-            Self::CellTooLong => "cell_too_long",
-            Self::UnterminatedQuote => "unterminated_quote",
-            Self::Nul => "nul_byte",
-        }
-    }
-
-    pub(super) const fn message(self) -> &'static str {
-        match self {
-            Self::TooLong => "the record is longer than 1 MiB",
-            Self::TooManyColumns => "the record has more than 256 cells",
-            Self::CellTooLong => "a cell is longer than 64 KiB",
-            Self::UnterminatedQuote => {
-                "a quote that opens in this record is never closed: everything from here to the end of the file is inside it"
-            }
-            Self::Nul => "the record contains a NUL byte",
-        }
-    }
-
-    const fn fix(self) -> &'static str {
-        match self {
-            Self::TooLong | Self::CellTooLong => "shorten it; a missing closing quote also looks like this",
-            Self::TooManyColumns => "check the delimiter (--delimiter)",
-            Self::UnterminatedQuote => "close the quote, or double a quote that is part of the text (\"\")",
-            Self::Nul => "save the file as UTF-8 text, or name its encoding: --encoding utf-16le",
-        }
-    }
-
-    pub(super) fn into_row_fault(self, line: u64) -> RowFault {
-        let problem = Problem {
-            column: String::new(),
-            column_number: 0,
-            value: String::new(),
-            class: self.class().to_owned(),
-            message: self.message().to_owned(),
-            fix: self.fix().to_owned(),
-        };
-        RowFault { line, cells: Vec::new(), problems: vec![problem] }
-    }
-}
-
-/// Counts lines as an editor does: a line ends with LF, CR LF or a lone CR.
-#[derive(Default)]
-struct Lines {
-    ended: u64,
-    last_is_cr: bool,
-}
-
-impl Lines {
-    /// The line the next byte is on, counted from 1.
-    fn line(&self) -> u64 {
-        1 + self.ended
-    }
-
-    fn pass(&mut self, bytes: &[u8]) {
-        let Some(last) = bytes.last() else { return };
-        self.ended += memchr::memchr_iter(b'\n', bytes).count() as u64;
-        self.ended += memchr::memchr_iter(b'\r', bytes).count() as u64;
-        // the LF behind a CR ends the same line
-        let pairs = memchr::memchr_iter(b'\r', bytes).filter(|at| bytes.get(at + 1) == Some(&b'\n')).count();
-        self.ended -= pairs as u64 + u64::from(self.last_is_cr && bytes[0] == b'\n');
-        self.last_is_cr = *last == b'\r';
-    }
-}
-
-impl Records {
+impl CsvRecords {
     /// Reads what `bytes` hold, with this delimiter, as the dialect has it.
     pub(super) fn new(bytes: Bytes, delimiter: u8, dialect: &Dialect) -> Self {
         let mut core = csv_core::ReaderBuilder::new();
@@ -297,7 +196,7 @@ impl Records {
         }
     }
 
-    fn cell_bytes(&self) -> impl Iterator<Item = &[u8]> {
+    pub(in crate::manifest) fn cell_bytes(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends[..self.ends_len].iter().copied());
         starts.zip(&self.ends[..self.ends_len]).map(|(start, end)| &self.text[start..*end])
     }
@@ -327,7 +226,7 @@ mod tests {
     fn read_all(text: &[u8]) -> Vec<Read> {
         // a buffer of 7 bytes puts every boundary somewhere awkward
         let bytes: Bytes = BufReader::with_capacity(7, Box::new(Cursor::new(text.to_vec())));
-        let mut records = Records::new(bytes, b',', &Dialect::default());
+        let mut records = CsvRecords::new(bytes, b',', &Dialect::default());
         let mut all = Vec::new();
         loop {
             match records.read().unwrap() {
@@ -379,7 +278,7 @@ mod tests {
         text.extend(std::iter::repeat_n(b'x', 3 * RECORD_MAX));
         text.extend(b"\nb\n");
         let bytes: Bytes = BufReader::new(Box::new(Cursor::new(text)));
-        let mut records = Records::new(bytes, b',', &Dialect::default());
+        let mut records = CsvRecords::new(bytes, b',', &Dialect::default());
         assert_eq!(records.read().unwrap(), Next::Record { line: 1 });
         assert_eq!(records.read().unwrap(), Next::Fault { line: 2, fault: RecordFault::TooLong });
         assert_eq!(records.read().unwrap(), Next::Record { line: 3 });

@@ -1,0 +1,150 @@
+//! Reading by several hands: one at a time splits a manifest into batches of records, all at once make sense of them, and the
+//! results come out in the order of the file.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+};
+
+use super::{ManifestError, records::Next, sense::Sense, table::Table};
+use crate::item::{ManifestRow, RowFault};
+
+/// Records in one batch at most…
+const BATCH_ROWS: usize = 512;
+/// …and bytes of cells, so that large rows do not take the memory.
+const BATCH_BYTES: usize = 256 * 1024;
+/// More hands than this wait for the one that splits.
+const HANDS_MAX: usize = 4;
+
+/// What a record came to; none when a filter leaves it out.
+pub(super) type Read = Result<ManifestRow, RowFault>;
+
+/// Records as they were split, with their cells one behind the other.
+#[derive(Default)]
+struct Batch {
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    records: Vec<Raw>,
+}
+
+/// One record of a batch.
+enum Raw {
+    /// With so many cells.
+    Cells(u64, usize),
+    Fault(RowFault),
+}
+
+impl Batch {
+    fn fill(&mut self, table: &mut Table) -> Result<bool, ManifestError> {
+        while self.records.len() < BATCH_ROWS && self.text.len() < BATCH_BYTES {
+            match table.next()? {
+                Next::End => return Ok(false),
+                Next::Fault { line, fault } => self.records.push(Raw::Fault(fault.into_row_fault(line))),
+                Next::Record { line } => {
+                    let before = self.ends.len();
+                    for cell in table.records.cell_bytes() {
+                        self.text.extend_from_slice(cell);
+                        self.ends.push(self.text.len());
+                    }
+                    self.records.push(Raw::Cells(line, self.ends.len() - before));
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes sense of every record; `digest` takes what is left of it.
+    fn understand<T>(self, sense: &Sense<'_>, digest: &impl Fn(Read) -> T) -> Vec<T> {
+        let Self { text, ends, records } = self;
+        let (mut start, mut at) = (0, 0);
+        let mut cells = Vec::new();
+        records
+            .into_iter()
+            .filter_map(|record| match record {
+                Raw::Fault(fault) => Some(digest(Err(fault))),
+                Raw::Cells(line, count) => {
+                    cells.clear();
+                    for end in &ends[at..at + count] {
+                        cells.push(&text[start..*end]);
+                        start = *end;
+                    }
+                    at += count;
+                    sense.of_bytes(line, &cells).map(digest)
+                }
+            })
+            .collect()
+    }
+}
+
+/// What all hands share.
+struct Desk<'a> {
+    table: Mutex<(u64, &'a mut Table)>,
+    is_over: AtomicBool,
+}
+
+impl Desk<'_> {
+    /// The next batch with its number; none at the end.
+    fn take(&self) -> Option<(u64, Batch, Result<(), ManifestError>)> {
+        let mut desk = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_over.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut batch = Batch::default();
+        let (ended, fault) = match batch.fill(desk.1) {
+            Ok(more) => (!more, Ok(())),
+            Err(fault) => (true, Err(fault)),
+        };
+        self.is_over.fetch_or(ended, Ordering::Relaxed);
+        desk.0 += 1;
+        Some((desk.0 - 1, batch, fault))
+    }
+}
+
+/// Reads a table to its end, or until `take` says that it was enough. Every record goes through `digest`, by several
+/// hands at once, and what comes of it through `take`, in the order of the file.
+pub(super) fn read<T: Send>(
+    table: &mut Table,
+    sense: &Sense<'_>,
+    digest: impl Fn(Read) -> T + Sync,
+    mut take: impl FnMut(T) -> bool,
+) -> Result<(), ManifestError> {
+    let desk = Desk { table: Mutex::new((0, table)), is_over: AtomicBool::new(false) };
+    let hands = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(HANDS_MAX);
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel(hands);
+        for _ in 0..hands {
+            let (sender, desk, digest) = (sender.clone(), &desk, &digest);
+            scope.spawn(move || {
+                while let Some((number, batch, fault)) = desk.take() {
+                    // nobody listens any more when enough was seen
+                    if sender.send((number, batch.understand(sense, digest), fault)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        // batches that came before their turn: no more than there are hands
+        let mut early = BTreeMap::new();
+        let mut turn = 0;
+        for (number, digested, fault) in receiver {
+            early.insert(number, (digested, fault));
+            while let Some((digested, fault)) = early.remove(&turn) {
+                turn += 1;
+                for one in digested {
+                    if !take(one) {
+                        desk.is_over.store(true, Ordering::Relaxed);
+                        return Ok(());
+                    }
+                }
+                fault?;
+            }
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,486 @@
+//! The columns of one manifest, and what they feed.
+
+use super::{
+    super::{Header, ManifestError},
+    field::{FIELDS, Field},
+    filter::Filter,
+    rule::{MapRule, Part, Piece},
+};
+
+/// What marks a column of the elements of an array.
+const EACH: &str = "[]";
+
+/// Where a part of a field's value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::manifest) enum Source {
+    /// The cell of this column, from 0.
+    Cell(usize),
+    /// The name of this column, where its cell says yes.
+    Flag(usize),
+    /// This text.
+    Text(String),
+    /// Texts and cells in turn.
+    Template(Vec<Slot>),
+}
+
+/// A piece of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::manifest) enum Slot {
+    /// This text.
+    Text(String),
+    /// The cell of this column.
+    Cell(usize, Encode),
+}
+
+/// How a value goes into an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::manifest) enum Encode {
+    /// As it is.
+    Raw,
+    /// As part of a path: a slash stays one.
+    Path,
+    /// As the value of a parameter.
+    Query,
+}
+
+/// What is told of a manifest's columns.
+pub(in crate::manifest) struct Told<'a> {
+    pub(in crate::manifest) path: &'a str,
+    pub(in crate::manifest) header: Header,
+    pub(in crate::manifest) map: &'a [MapRule],
+    pub(in crate::manifest) filters: &'a [Filter],
+    /// Tags for all rows.
+    pub(in crate::manifest) tags: &'a [String],
+    /// Whether a name such as `media.url` is recognised by its last part.
+    pub(in crate::manifest) has_paths: bool,
+}
+
+/// The columns of one manifest and what they feed.
+#[derive(Debug)]
+pub(in crate::manifest) struct Columns {
+    names: Vec<String>,
+    feeds: Vec<(Field, Vec<Source>)>,
+    filters: Vec<(usize, Filter)>,
+}
+
+impl Columns {
+    /// Resolves what is told against the columns there are; `first` are the cells of the first record.
+    pub(in crate::manifest) fn resolve(
+        names: Vec<String>,
+        first: &[String],
+        told: &Told<'_>,
+    ) -> Result<Self, ManifestError> {
+        let mut columns = Self { names, feeds: Vec::new(), filters: Vec::new() };
+        for rule in told.map {
+            let mut sources = Vec::new();
+            for part in &rule.parts {
+                sources.extend(columns.sources(told.path, rule.field, part)?);
+            }
+            columns.feeds.push((rule.field, sources));
+        }
+        for filter in told.filters {
+            let column = columns.told(told.path, "--where", &filter.column)?;
+            columns.filters.push((column, filter.clone()));
+        }
+        if told.header == Header::Present {
+            columns.recognise(told.has_paths);
+        }
+        columns.add_tags(told.tags);
+        if columns.of(Field::Url).is_none() {
+            let hint = columns.url_hint(told.header, first);
+            return Err(ManifestError::NoUrlColumn { path: told.path.to_owned(), hint });
+        }
+        Ok(columns)
+    }
+
+    fn sources(&self, path: &str, field: Field, part: &Part) -> Result<Vec<Source>, ManifestError> {
+        let flag = format!("--map {}=...", field.name());
+        match part {
+            Part::Text(text) => Ok(vec![Source::Text(text.clone())]),
+            Part::Template(pieces) => {
+                self.template(path, field, pieces).map(|slots| vec![Source::Template(slots)])
+            }
+            Part::Column(name) => {
+                if let Some(column) = self.find(name) {
+                    return Ok(vec![Source::Cell(column)]);
+                }
+                let (name, source): (&str, fn(usize) -> Source) = match name.strip_suffix('?') {
+                    Some(name) => (name, Source::Flag),
+                    None => (name, Source::Cell),
+                };
+                let matching = self.matching(name);
+                if matching.is_empty() {
+                    return self.told(path, &flag, name).map(|column| vec![source(column)]);
+                }
+                Ok(matching.into_iter().map(source).collect())
+            }
+        }
+    }
+
+    /// The columns whose names begin and end as a name with a `*` says.
+    fn matching(&self, name: &str) -> Vec<usize> {
+        let Some((start, end)) = name.split_once('*') else { return Vec::new() };
+        let long_enough = |own: &str| own.len() >= start.len() + end.len();
+        let fits = |own: &String| long_enough(own) && own.starts_with(start) && own.ends_with(end);
+        (0..self.names.len()).filter(|column| fits(&self.names[*column])).collect()
+    }
+
+    fn template(&self, path: &str, field: Field, pieces: &[Piece]) -> Result<Vec<Slot>, ManifestError> {
+        // what the address is up to a piece, with a letter for every value
+        let mut before = String::new();
+        pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) => {
+                    before.push_str(text);
+                    Ok(Slot::Text(text.clone()))
+                }
+                Piece::Column { name, is_raw } => {
+                    let column = self.told(path, &format!("--map {}=...", field.name()), name)?;
+                    let is_address = field == Field::Url && !is_raw;
+                    let encode = if is_address { Encode::behind(&before) } else { Encode::Raw };
+                    before.push('x');
+                    Ok(Slot::Cell(column, encode))
+                }
+            })
+            .collect()
+    }
+
+    fn find(&self, name: &str) -> Option<usize> {
+        find_name(&self.names, name)
+    }
+
+    fn told(&self, path: &str, flag: &str, name: &str) -> Result<usize, ManifestError> {
+        self.find(name).ok_or_else(|| ManifestError::UnknownColumn {
+            path: path.to_owned(),
+            flag: flag.to_owned(),
+            column: crate::redact::clean(name),
+            hint: self.listing(),
+        })
+    }
+
+    fn recognise(&mut self, has_paths: bool) {
+        let whole: Vec<String> = self.names.iter().map(|name| plain(name)).collect();
+        let last: Vec<String> = if has_paths {
+            self.names.iter().map(|name| plain(last_part(name))).collect()
+        } else {
+            Vec::new()
+        };
+        for (field, _, aliases) in FIELDS {
+            let find = |names: &[String]| {
+                aliases.iter().find_map(|alias| names.iter().position(|name| name == alias))
+            };
+            if self.of(*field).is_none()
+                && let Some(column) = find(&whole).or_else(|| find(&last))
+            {
+                self.feeds.push((*field, vec![Source::Cell(column)]));
+            }
+        }
+        // one source for the place: two columns beat one, unless the one was told
+        let has_pair = self.of(Field::Latitude).is_some() && self.of(Field::Longitude).is_some();
+        if has_pair {
+            self.feeds.retain(|(field, _)| *field != Field::Geo);
+        }
+    }
+
+    fn add_tags(&mut self, tags: &[String]) {
+        if tags.is_empty() {
+            return;
+        }
+        let texts = tags.iter().cloned().map(Source::Text);
+        match self.feeds.iter_mut().find(|(field, _)| *field == Field::Tags) {
+            Some((_, sources)) => sources.extend(texts),
+            None => self.feeds.push((Field::Tags, texts.collect())),
+        }
+    }
+
+    fn listing(&self) -> String {
+        let shown: Vec<String> = self.names.iter().take(60).map(|name| crate::redact::clean(name)).collect();
+        format!("the columns are {}", shown.join(", "))
+    }
+
+    fn url_hint(&self, header: Header, first: &[String]) -> String {
+        let url_at = first.iter().position(|cell| cell.trim_start().starts_with("http"));
+        match (header, url_at) {
+            (Header::Present, Some(at)) => {
+                format!(
+                    "the first line holds a url already: if it is no header, say --no-header --map url=#{}",
+                    at + 1
+                )
+            }
+            (Header::Absent, Some(at)) => format!("--map url=#{}", at + 1),
+            (_, None) => format!("{}; telecine guess proposes a mapping", self.listing()),
+        }
+    }
+
+    /// The names, one per column, each once.
+    pub(in crate::manifest) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What feeds `field`, in the order it is joined.
+    pub(in crate::manifest) fn of(&self, field: Field) -> Option<&[Source]> {
+        self.feeds.iter().find(|(own, _)| *own == field).map(|(_, sources)| sources.as_slice())
+    }
+
+    /// The first column that feeds `field`.
+    pub(in crate::manifest) fn first_of(&self, field: Field) -> Option<usize> {
+        self.of(field)?.iter().flat_map(Source::columns).next()
+    }
+
+    /// For every field the first column that feeds it.
+    pub(in crate::manifest) fn firsts(&self) -> FirstColumns {
+        let first = |field| self.first_of(field).map(|column| (field, column, self.names[column].clone()));
+        FirstColumns(self.feeds.iter().filter_map(|(field, _)| first(*field)).collect())
+    }
+
+    /// Whether a row stays by every filter.
+    pub(in crate::manifest) fn keep(&self, cells: &[&str]) -> bool {
+        self.filters
+            .iter()
+            .all(|(column, filter)| filter.holds(cells.get(*column).copied().unwrap_or_default()))
+    }
+
+    /// The array whose elements are rows, by the columns that are used.
+    pub(in crate::manifest) fn array(&self, path: &str) -> Result<Option<String>, ManifestError> {
+        let mut arrays: Vec<&str> = self
+            .used()
+            .filter_map(|column| self.names[column].split_once(EACH))
+            .map(|(array, _)| array)
+            .collect();
+        arrays.sort_unstable();
+        arrays.dedup();
+        match arrays[..] {
+            [] => Ok(None),
+            [array] => Ok(Some(array.to_owned())),
+            [one, other, ..] => Err(ManifestError::TwoArrays {
+                path: path.to_owned(),
+                one: crate::redact::clean(one),
+                other: crate::redact::clean(other),
+            }),
+        }
+    }
+
+    /// Leaves out columns that are gone.
+    pub(in crate::manifest) fn truncate(&mut self, count: usize) {
+        self.names.truncate(count);
+    }
+
+    /// `url=link, tags=topic+place`.
+    pub(in crate::manifest) fn describe(&self) -> String {
+        let order = |field: Field| FIELDS.iter().position(|(own, ..)| *own == field);
+        let mut feeds: Vec<_> = self.feeds.iter().collect();
+        feeds.sort_by_key(|(field, _)| order(*field));
+        let parts = feeds.iter().map(|(field, sources)| {
+            let sources: Vec<String> = sources.iter().map(|source| self.show(source)).collect();
+            format!("{}={}", field.name(), sources.join("+"))
+        });
+        parts.collect::<Vec<_>>().join(", ")
+    }
+
+    fn show(&self, source: &Source) -> String {
+        let name = |column: usize| crate::redact::clean(&self.names[column]);
+        match source {
+            Source::Cell(column) => name(*column),
+            Source::Flag(column) => format!("{}?", name(*column)),
+            Source::Text(text) => format!("'{}'", crate::redact::clean(text)),
+            Source::Template(slots) => slots.iter().fold(String::new(), |shown, slot| match slot {
+                Slot::Text(text) => shown + &crate::redact::clean(text),
+                Slot::Cell(column, _) => format!("{shown}{{{}}}", name(*column)),
+            }),
+        }
+    }
+
+    fn used(&self) -> impl Iterator<Item = usize> {
+        let fed = self.feeds.iter().flat_map(|(_, sources)| sources).flat_map(Source::columns);
+        fed.chain(self.filters.iter().map(|(column, _)| *column))
+    }
+
+    /// Columns that feed nothing.
+    pub(in crate::manifest) fn unused(&self) -> Vec<&str> {
+        (0..self.names.len())
+            .filter(|column| self.used().all(|used| used != *column))
+            .map(|column| self.names[column].as_str())
+            .collect()
+    }
+}
+
+/// For every field that is fed its first column, from 0, with its name.
+#[derive(Default)]
+pub(in crate::manifest) struct FirstColumns(Vec<(Field, usize, String)>);
+
+impl FirstColumns {
+    pub(in crate::manifest) fn of(&self, field: Field) -> Option<(usize, &str)> {
+        let own = self.0.iter().find(|(own, ..)| *own == field)?;
+        Some((own.1, &own.2))
+    }
+}
+
+impl Source {
+    /// The columns it reads.
+    fn columns(&self) -> Vec<usize> {
+        match self {
+            Self::Cell(column) | Self::Flag(column) => vec![*column],
+            Self::Text(_) => Vec::new(),
+            Self::Template(slots) => slots
+                .iter()
+                .filter_map(|slot| match slot {
+                    Slot::Text(_) => None,
+                    Slot::Cell(column, _) => Some(*column),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Encode {
+    /// How a value goes in behind this part of an address.
+    fn behind(address: &str) -> Self {
+        let inside = address.split_once("://").map_or(address, |(_, inside)| inside);
+        match (inside.contains('?'), inside.contains('/')) {
+            (true, _) => Self::Query,
+            (false, true) => Self::Path,
+            (false, false) => Self::Raw,
+        }
+    }
+}
+
+/// The column of this name, or of this `#number`; else one whose name is the same but for case and signs.
+pub(in crate::manifest) fn find_name(names: &[String], name: &str) -> Option<usize> {
+    match name.strip_prefix('#').and_then(|number| number.parse::<usize>().ok()) {
+        Some(number) => (1..=names.len()).contains(&number).then(|| number - 1),
+        None => names
+            .iter()
+            .position(|own| own == name)
+            .or_else(|| names.iter().position(|own| plain(own) == plain(name))),
+    }
+}
+
+/// `url` of `media[].url`.
+fn last_part(name: &str) -> &str {
+    name.rsplit(['.', ']']).next().unwrap_or(name)
+}
+
+/// Header names, each once: a second `date` becomes `date#2`, an empty one its number.
+pub(in crate::manifest) fn unique_names(first: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(first.len());
+    for (at, cell) in first.iter().enumerate() {
+        let name = cell.trim();
+        let base = if name.is_empty() { format!("#{}", at + 1) } else { name.to_owned() };
+        let mut unique = base.clone();
+        let mut copy = 2;
+        while names.contains(&unique) {
+            unique = format!("{base}#{copy}");
+            copy += 1;
+        }
+        names.push(unique);
+    }
+    names
+}
+
+/// A name as it is compared: lower case, everything but letters and digits as `_`.
+pub(in crate::manifest) fn plain(name: &str) -> String {
+    name.trim().chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(header: &[&str], map: &[&str]) -> Result<Columns, ManifestError> {
+        resolve_with(header, map, &[], false)
+    }
+
+    fn resolve_with(
+        header: &[&str],
+        map: &[&str],
+        tags: &[String],
+        has_paths: bool,
+    ) -> Result<Columns, ManifestError> {
+        let first: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
+        let map: Vec<MapRule> = map.iter().map(|rule| rule.parse().unwrap()).collect();
+        let told = Told { path: "m.csv", header: Header::Present, map: &map, filters: &[], tags, has_paths };
+        Columns::resolve(unique_names(&first), &first, &told)
+    }
+
+    #[test]
+    fn usual_header_names_are_recognised_whatever_their_case() {
+        let columns = resolve(&["ID", "Video URL", "Lat", "LNG", "Datetime-Taken", "notes"], &[]).unwrap();
+        assert_eq!(
+            columns.describe(),
+            "url=Video URL, latitude=Lat, longitude=LNG, datetime=Datetime-Taken, id=ID"
+        );
+        assert_eq!(columns.unused(), ["notes"]);
+    }
+
+    #[test]
+    fn what_is_told_wins_over_what_is_recognised() {
+        let columns = resolve(&["url", "real", "a", "b"], &["url=real", "tags=a+#4"]).unwrap();
+        assert_eq!(columns.describe(), "url=real, tags=a+b");
+    }
+
+    #[test]
+    fn a_second_column_of_the_same_name_can_be_told_apart() {
+        let columns = resolve(&["url", "date", "date"], &["datetime=date#2"]).unwrap();
+        assert_eq!(columns.of(Field::Datetime), Some(&[Source::Cell(2)][..]));
+    }
+
+    #[test]
+    fn one_rule_may_name_many_columns() {
+        let columns =
+            resolve(&["url", "tag_1", "tag_2", "is_cat", "odd?"], &["tags=tag_*+is_cat?+odd?"]).unwrap();
+        let sources = [Source::Cell(1), Source::Cell(2), Source::Flag(3), Source::Cell(4)];
+        assert_eq!(columns.of(Field::Tags), Some(&sources[..]));
+        assert_eq!(columns.describe(), "url=url, tags=tag_1+tag_2+is_cat?+odd?");
+    }
+
+    #[test]
+    fn a_value_is_encoded_as_its_place_in_an_address_asks_for() {
+        let rule = "url={base}/{name}/{raw|raw}?f={name}";
+        let columns = resolve(&["base", "name", "raw"], &[rule]).unwrap();
+        let text = |text: &str| Slot::Text(text.to_owned());
+        let slots = vec![
+            Slot::Cell(0, Encode::Raw),
+            text("/"),
+            Slot::Cell(1, Encode::Path),
+            text("/"),
+            Slot::Cell(2, Encode::Raw),
+            text("?f="),
+            Slot::Cell(1, Encode::Query),
+        ];
+        assert_eq!(columns.of(Field::Url), Some(&[Source::Template(slots)][..]));
+    }
+
+    #[test]
+    fn tags_for_all_rows_come_last() {
+        let tags = ["archive, 2019".to_owned()];
+        let columns = resolve_with(&["url", "tags"], &[], &tags, false).unwrap();
+        assert_eq!(columns.describe(), "url=url, tags=tags+'archive, 2019'");
+        assert_eq!(
+            resolve_with(&["url"], &[], &tags, false).unwrap().describe(),
+            "url=url, tags='archive, 2019'"
+        );
+    }
+
+    #[test]
+    fn a_path_is_recognised_by_its_last_part_and_names_its_array() {
+        let header = ["id", "place.lat", "place.lng", "videos", "videos[].url"];
+        let columns = resolve_with(&header, &[], &[], true).unwrap();
+        assert_eq!(columns.describe(), "url=videos[].url, latitude=place.lat, longitude=place.lng, id=id");
+        assert_eq!(columns.array("m.json").unwrap().as_deref(), Some("videos"));
+        let two = resolve_with(&["a[].url", "b[].tag"], &["tags=b[].tag"], &[], true).unwrap();
+        assert!(two.array("m.json").unwrap_err().to_string().contains("a[] and b[]"));
+    }
+
+    #[test]
+    fn a_missing_column_is_an_error_that_names_the_columns() {
+        let missing = resolve(&["link2", "b"], &[]).unwrap_err().to_string();
+        assert!(missing.contains("--map url=COLUMN") && missing.contains("link2, b"), "{missing}");
+        for rule in ["tags=c", "tags=c?", "tags=c*", "tags=x {c}", "tags=#9"] {
+            let unknown = resolve(&["url", "b"], &[rule]).unwrap_err().to_string();
+            assert!(unknown.contains("no column") && unknown.contains("url, b"), "{unknown}");
+        }
+        let headless = resolve(&["x", "https://host/a.mp4"], &[]).unwrap_err().to_string();
+        assert!(headless.contains("--no-header --map url=#2"), "{headless}");
+    }
+}

@@ -1,0 +1,83 @@
+//! Row filters: rows that are left out because a column does not hold what it must.
+
+use std::{fmt, str::FromStr};
+
+/// One `--where COLUMN=VALUE`, or with `!=`, `~` (contains) or `!~`. Rows for which it does not hold are left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    /// By name or `#number`.
+    pub column: String,
+    test: Test,
+    value: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Test {
+    Is,
+    IsNot,
+    Contains,
+    ContainsNot,
+}
+
+const TESTS: &[(&str, Test)] =
+    &[("!=", Test::IsNot), ("!~", Test::ContainsNot), ("=", Test::Is), ("~", Test::Contains)];
+
+impl FromStr for Filter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let first = TESTS.iter().filter_map(|(sign, test)| Some((text.find(sign)?, *sign, *test)));
+        let form = "expected COLUMN=VALUE, or != (is not), ~ (contains), !~ (does not contain): format=M3U8";
+        // of two that begin at the same place the longer stands first
+        let (at, sign, how) = first.min_by_key(|(at, sign, _)| (*at, 2 - sign.len())).ok_or(form)?;
+        let (column, value) = (text[..at].trim(), text[at + sign.len()..].trim());
+        if column.is_empty() {
+            return Err(form.to_owned());
+        }
+        Ok(Self { column: column.to_owned(), test: how, value: value.to_owned() })
+    }
+}
+
+impl Filter {
+    /// Whether a row with this value stays.
+    pub(in crate::manifest) fn holds(&self, value: &str) -> bool {
+        let value = value.trim();
+        match self.test {
+            Test::Is => value == self.value,
+            Test::IsNot => value != self.value,
+            Test::Contains => value.contains(&self.value),
+            Test::ContainsNot => !value.contains(&self.value),
+        }
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = TESTS.iter().find(|(_, test)| *test == self.test).map_or("", |(sign, _)| sign);
+        write!(f, "{}{sign}{}", self.column, self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_keeps_the_rows_it_names() {
+        for (filter, kept, left_out) in [
+            ("format=M3U8", " M3U8 ", "m3u8"),
+            ("format!=M3U8", "", "M3U8"),
+            ("url~.mp4", "https://h/a.mp4?x=1", "https://h/a.jpg"),
+            ("url!~youtube", "https://h/a.mp4", "https://youtube.example/1"),
+            ("note=", "", "x"),
+            ("note!=", "x", " "),
+        ] {
+            let parsed: Filter = filter.parse().unwrap();
+            assert!(parsed.holds(kept) && !parsed.holds(left_out), "{filter}");
+            assert_eq!(parsed.to_string(), filter);
+        }
+        for bad in ["format", "=x", ""] {
+            assert!(bad.parse::<Filter>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Records: cells with the line they start on, from CSV, JSON or a plain list, with caps.
+//!
+//! A record takes at most [`RECORD_MAX`] bytes of memory, however long it is in the file, and reading goes on behind it.
+
+mod csv;
+mod json;
+
+use std::io;
+
+use self::{csv::CsvRecords, json::JsonRecords};
+use super::{
+    dialect::{Dialect, Quote},
+    source::Bytes,
+};
+use crate::item::{Problem, RowFault};
+pub(super) use json::is_json;
+
+/// No record is longer, in bytes without quotes.
+const RECORD_MAX: usize = 1024 * 1024;
+/// No cell is longer, in bytes.
+pub(in crate::manifest) const CELL_MAX: usize = 64 * 1024;
+/// No record has more cells.
+const COLUMNS_MAX: usize = 256;
+/// A reader of records.
+pub(super) enum Records {
+    /// Cells between delimiters, or whole lines.
+    Csv(Box<CsvRecords>),
+    /// Objects, flattened.
+    Json(Box<JsonRecords>),
+}
+
+/// In which shape records are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Cells between delimiters, one record a line or more.
+    Csv,
+    /// JSON: objects one after the other, one a line or not, or in an array.
+    Json,
+    /// Addresses, one a line.
+    List,
+}
+
+/// No delimiter at all: a byte that no record may contain.
+const NO_DELIMITER: u8 = 0;
+/// Lines of a list that begin with it are no addresses.
+const LIST_COMMENT: u8 = b'#';
+
+impl Records {
+    /// Cells of lines, with this delimiter, as the dialect has it.
+    pub(super) fn csv(bytes: Bytes, delimiter: u8, dialect: &Dialect) -> Self {
+        Self::Csv(Box::new(CsvRecords::new(bytes, delimiter, dialect)))
+    }
+
+    /// One cell a line.
+    pub(super) fn list(bytes: Bytes, dialect: &Dialect) -> Self {
+        let comment = dialect.comment.or(Some(LIST_COMMENT));
+        Self::csv(
+            bytes,
+            NO_DELIMITER,
+            &Dialect { quote: Quote::None, escape: None, comment, ..dialect.clone() },
+        )
+    }
+
+    /// Objects, and the names of their columns, by what the first of them hold.
+    pub(super) fn json(bytes: Bytes, head: &[u8]) -> (Self, Vec<String>) {
+        let records = JsonRecords::new(bytes, head);
+        let names = records.names();
+        (Self::Json(Box::new(records)), names)
+    }
+
+    /// One row for each element of the array under this name, whose columns begin with it and `[]`; none leaves arrays as
+    /// they are, and takes those columns out.
+    pub(super) fn split_at(&mut self, array: Option<&str>) {
+        if let Self::Json(records) = self {
+            records.split_at(array);
+        }
+    }
+
+    /// The line reached.
+    pub(super) fn line(&self) -> u64 {
+        match self {
+            Self::Csv(records) => records.line(),
+            Self::Json(records) => records.line(),
+        }
+    }
+
+    /// The line the record in the buffer starts on.
+    pub(super) fn record_line(&self) -> u64 {
+        match self {
+            Self::Csv(records) => records.record_line(),
+            Self::Json(records) => records.record_line(),
+        }
+    }
+
+    /// Whether more of the file is at hand, without waiting for it.
+    pub(super) fn has_more_at_hand(&self) -> bool {
+        match self {
+            Self::Csv(records) => records.has_more_at_hand(),
+            Self::Json(records) => records.has_more_at_hand(),
+        }
+    }
+
+    /// Reads the next record into the buffer.
+    pub(super) fn read(&mut self) -> io::Result<Next> {
+        match self {
+            Self::Csv(records) => records.read(),
+            Self::Json(records) => records.read(),
+        }
+    }
+
+    /// Skips what is left of so many lines, whatever they hold.
+    pub(super) fn skip_lines(&mut self, count: u64) -> io::Result<()> {
+        match self {
+            Self::Csv(records) => records.skip_lines(count),
+            Self::Json(_) => Ok(()),
+        }
+    }
+
+    /// The record's cells; the 0-based number of the first cell that is not UTF-8 otherwise.
+    pub(super) fn cells(&self) -> Result<Vec<&str>, usize> {
+        match self {
+            Self::Csv(records) => records.cells(),
+            Self::Json(records) => Ok(records.cells()),
+        }
+    }
+
+    /// The record's cells as they are written.
+    pub(super) fn cell_bytes(&self) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+        match self {
+            Self::Csv(records) => Box::new(records.cell_bytes()),
+            Self::Json(records) => Box::new(records.cells().into_iter().map(str::as_bytes)),
+        }
+    }
+
+    /// The record's cells with what is not UTF-8 replaced, for a report.
+    pub(super) fn cells_lossy(&self) -> Vec<String> {
+        match self {
+            Self::Csv(records) => records.cells_lossy(),
+            Self::Json(records) => records.cells().into_iter().map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// What comes next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// A record is in the buffer; it starts on `line`.
+    Record { line: u64 },
+    /// A record that cannot be taken; the one behind it is next.
+    Fault { line: u64, fault: RecordFault },
+    /// The end of the file.
+    End,
+}
+
+/// Why a record cannot be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecordFault {
+    /// Longer than [`RECORD_MAX`].
+    TooLong,
+    /// More cells than [`COLUMNS_MAX`].
+    TooManyColumns,
+    /// A cell longer than [`CELL_MAX`].
+    CellTooLong,
+    /// The file ended inside quotes.
+    UnterminatedQuote,
+    /// A NUL byte, the mark of a binary or UTF-16 file.
+    Nul,
+    /// Not JSON, or JSON that is not an object.
+    NotAnObject,
+    /// The file ended inside a JSON value.
+    UnterminatedValue,
+}
+
+impl RecordFault {
+    const fn class(self) -> &'static str {
+        match self {
+            Self::TooLong => "record_too_long",
+            Self::TooManyColumns => "too_many_columns",
+            Self::CellTooLong => "cell_too_long",
+            Self::UnterminatedQuote => "unterminated_quote",
+            Self::Nul => "nul_byte",
+            Self::NotAnObject => "json_object",
+            Self::UnterminatedValue => "unterminated_json",
+        }
+    }
+
+    pub(super) const fn message(self) -> &'static str {
+        match self {
+            Self::TooLong => "the record is longer than 1 MiB",
+            Self::TooManyColumns => "the record has more than 256 cells",
+            Self::CellTooLong => "a cell is longer than 64 KiB",
+            Self::UnterminatedQuote => {
+                "a quote that opens in this record is never closed: everything from here to the end of the file is inside it"
+            }
+            Self::Nul => "the record contains a NUL byte",
+            Self::NotAnObject => "not a JSON object",
+            Self::UnterminatedValue => {
+                "a JSON value that begins here never ends: everything from here to the end of the file is inside it"
+            }
+        }
+    }
+
+    const fn fix(self) -> &'static str {
+        match self {
+            Self::TooLong | Self::CellTooLong => {
+                "shorten it, or write one row a record; a missing closing quote also looks like this"
+            }
+            Self::TooManyColumns => "check the delimiter (--delimiter)",
+            Self::UnterminatedQuote => "close the quote, or double a quote that is part of the text (\"\")",
+            Self::Nul => "save the file as UTF-8 text, or name its encoding: --encoding utf-16le",
+            Self::NotAnObject => "write one object a row, such as {\"url\": \"https://host/a.mp4\"}",
+            Self::UnterminatedValue => "close the brace or the quote; the file may have been cut off",
+        }
+    }
+
+    pub(super) fn into_row_fault(self, line: u64) -> RowFault {
+        let problem = Problem {
+            column: String::new(),
+            column_number: 0,
+            value: String::new(),
+            class: self.class().to_owned(),
+            message: self.message().to_owned(),
+            fix: self.fix().to_owned(),
+        };
+        RowFault { line, cells: Vec::new(), problems: vec![problem] }
+    }
+}
+
+/// Counts lines as an editor does: a line ends with LF, CR LF or a lone CR.
+#[derive(Default)]
+struct Lines {
+    ended: u64,
+    last_is_cr: bool,
+}
+
+impl Lines {
+    /// The line the next byte is on, counted from 1.
+    fn line(&self) -> u64 {
+        1 + self.ended
+    }
+
+    fn pass(&mut self, bytes: &[u8]) {
+        let Some(last) = bytes.last() else { return };
+        self.ended += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        self.ended += memchr::memchr_iter(b'\r', bytes).count() as u64;
+        // the LF behind a CR ends the same line
+        let pairs = memchr::memchr_iter(b'\r', bytes).filter(|at| bytes.get(at + 1) == Some(&b'\n')).count();
+        self.ended -= pairs as u64 + u64::from(self.last_is_cr && bytes[0] == b'\n');
+        self.last_is_cr = *last == b'\r';
+    }
+}

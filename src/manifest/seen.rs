@@ -1,0 +1,111 @@
+//! Which keys were seen before, on which line: 12 bytes a key, whatever the number.
+//!
+//! Keys are told apart by 72 of their bits: among ten million rows two different ones are taken for the same once in a hundred
+//! million surveys. The table is split, so that growing it copies a small part at a time, and grows by a fifth, so that
+//! little of it is empty. A library's table doubles, and then is half empty.
+
+/// Parts of the table.
+const SHARDS: usize = 256;
+/// A part begins with room for so many.
+const ROOM_MIN: usize = 16;
+/// It grows when it is fuller than this, in percent…
+const FULL_PERCENT: usize = 85;
+/// …by so many percent.
+const GROWTH_PERCENT: usize = 20;
+
+/// One key, and the line it was first seen on; 0 is an empty place.
+#[derive(Clone, Copy, Default)]
+#[repr(C, packed(4))]
+struct Place {
+    key: u64,
+    line: u32,
+}
+
+#[derive(Default)]
+struct Shard {
+    places: Vec<Place>,
+    used: usize,
+}
+
+/// The keys seen so far.
+pub(super) struct Seen {
+    shards: Vec<Shard>,
+}
+
+impl Seen {
+    pub(super) fn new() -> Self {
+        Self { shards: std::iter::repeat_with(Shard::default).take(SHARDS).collect() }
+    }
+
+    /// The line of the first row with this key, if there was one; else this is the first, on `line` (from 1).
+    pub(super) fn first_line(&mut self, key: &[u8; 16], line: u64) -> Option<u64> {
+        let line = u32::try_from(line).unwrap_or(u32::MAX).max(1);
+        let mut bits = [0; 8];
+        bits.copy_from_slice(&key[1..9]);
+        self.shards[usize::from(key[0]) % SHARDS].first_line(u64::from_le_bytes(bits), line)
+    }
+}
+
+impl Shard {
+    fn first_line(&mut self, key: u64, line: u32) -> Option<u64> {
+        if (self.used + 1) * 100 > self.places.len() * FULL_PERCENT {
+            self.grow();
+        }
+        let mut at = Self::home(key, self.places.len());
+        loop {
+            let place = self.places[at];
+            if place.line == 0 {
+                self.places[at] = Place { key, line };
+                self.used += 1;
+                return None;
+            }
+            if place.key == key {
+                return Some(u64::from(place.line));
+            }
+            at = if at + 1 == self.places.len() { 0 } else { at + 1 };
+        }
+    }
+
+    /// Where a key would like to be: keys are digests, so their bits are even already.
+    fn home(key: u64, room: usize) -> usize {
+        usize::try_from((u128::from(key) * room as u128) >> 64).unwrap_or(0)
+    }
+
+    fn grow(&mut self) {
+        let room = (self.places.len() * (100 + GROWTH_PERCENT) / 100).max(ROOM_MIN);
+        let mut places = Vec::new();
+        places.reserve_exact(room);
+        places.resize(room, Place::default());
+        for place in std::mem::replace(&mut self.places, places).into_iter().filter(|place| place.line != 0) {
+            let mut at = Self::home(place.key, room);
+            while self.places[at].line != 0 {
+                at = if at + 1 == room { 0 } else { at + 1 };
+            }
+            self.places[at] = place;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_of_a_key_is_remembered_in_little_room() {
+        let mut seen = Seen::new();
+        let key = |number: u64| {
+            let mut key = [0; 16];
+            key.copy_from_slice(&blake3::hash(&number.to_le_bytes()).as_bytes()[..16]);
+            key
+        };
+        let count = 200_000;
+        for number in 0..count {
+            assert_eq!(seen.first_line(&key(number), number + 2), None);
+        }
+        for number in (0..count).step_by(7) {
+            assert_eq!(seen.first_line(&key(number), 9_999_999), Some(number + 2));
+        }
+        let bytes: usize = seen.shards.iter().map(|shard| shard.places.capacity() * size_of::<Place>()).sum();
+        assert!(bytes <= 17 * usize::try_from(count).unwrap(), "{bytes} bytes for {count} keys");
+    }
+}

@@ -1,0 +1,100 @@
+//! What turns the cells of a record into a row: filters, second files, the mapping and the rules of values.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{
+    RowRules,
+    join::Joined,
+    mapping::Columns,
+    row::{self, Understood},
+};
+use crate::{
+    item::{ManifestRow, RowFault},
+    spreadsheet,
+};
+
+/// Everything that is known of how to read one manifest's records.
+pub(super) struct Sense<'a> {
+    pub(super) columns: &'a Columns,
+    pub(super) joined: &'a [Joined],
+    pub(super) rules: &'a RowRules,
+    /// Cells that telecine defused are restored.
+    pub(super) is_own_output: bool,
+    pub(super) counts: &'a Counts,
+}
+
+/// Records that are in no other count.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Left out by a filter.
+    pub(super) left_out: AtomicU64,
+    /// Without a row in a second file.
+    pub(super) unmatched: AtomicU64,
+}
+
+impl Sense<'_> {
+    /// The row of a record with its original cells; none when a filter leaves it out.
+    pub(super) fn of(&self, line: u64, cells: Vec<&str>) -> Option<Result<ManifestRow, RowFault>> {
+        self.make(line, cells, |cells| cells.iter().map(|cell| (*cell).to_owned()).collect())
+    }
+
+    /// The row of a record without its original cells.
+    pub(super) fn of_bytes(&self, line: u64, cells: &[&[u8]]) -> Option<Result<ManifestRow, RowFault>> {
+        let texts: Result<Vec<&str>, usize> = cells
+            .iter()
+            .enumerate()
+            .map(|(number, cell)| std::str::from_utf8(cell).map_err(|_| number))
+            .collect();
+        match texts {
+            Ok(texts) => self.make(line, texts, |_| Vec::new()),
+            Err(column) => {
+                let lossy: Vec<String> =
+                    cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
+                Some(Err(self.not_utf8(line, column, lossy)))
+            }
+        }
+    }
+
+    /// The fault of a record with a cell that is not UTF-8; `column` counts from 0.
+    pub(super) fn not_utf8(&self, line: u64, column: usize, cells: Vec<String>) -> RowFault {
+        let problems = vec![row::not_utf8(column, self.columns, &cells)];
+        RowFault { line, cells, problems }
+    }
+
+    fn make(
+        &self,
+        line: u64,
+        mut cells: Vec<&str>,
+        own: impl Fn(&[&str]) -> Vec<String>,
+    ) -> Option<Result<ManifestRow, RowFault>> {
+        if self.is_own_output {
+            cells = cells.into_iter().map(spreadsheet::restore).collect();
+        }
+        let (cells, is_matched) = widen(self.joined, cells);
+        if !self.columns.keep(&cells) {
+            self.counts.left_out.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        if !is_matched {
+            self.counts.unmatched.fetch_add(1, Ordering::Relaxed);
+        }
+        Some(match row::understand(&cells, self.columns, self.rules) {
+            Ok(Understood { submission, external_id, content_hash, warnings }) => {
+                Ok(ManifestRow { line, cells: own(&cells), external_id, content_hash, warnings, submission })
+            }
+            Err(problems) => Err(RowFault { line, cells: own(&cells), problems }),
+        })
+    }
+}
+
+/// A record with the columns of second files, and whether all of them had a row for it.
+pub(super) fn widen<'a>(joined: &'a [Joined], mut cells: Vec<&'a str>) -> (Vec<&'a str>, bool) {
+    let mut is_matched = true;
+    for joined in joined {
+        let key = cells.get(joined.own).copied().unwrap_or_default();
+        let (added, is_there) = joined.of(key);
+        cells.extend(added.iter().map(String::as_str));
+        is_matched &= is_there;
+    }
+    (cells, is_matched)
+}

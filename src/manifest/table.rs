@@ -1,0 +1,261 @@
+//! A table: a file opened, its shape found out, its columns named; rows are cells still.
+
+use std::fs::File;
+
+use super::{
+    Header, ManifestError,
+    dialect::Dialect,
+    mapping::unique_names,
+    records::{Format, Next, RecordFault, Records, is_json},
+    source,
+};
+
+/// What is told of a file.
+pub(super) struct Ask<'a> {
+    pub(super) path: &'a str,
+    pub(super) dialect: &'a Dialect,
+    pub(super) format: Option<Format>,
+    pub(super) header: Header,
+}
+
+impl<'a> Ask<'a> {
+    /// A file with a header whose shape nobody told.
+    pub(super) const fn usual(path: &'a str, dialect: &'a Dialect) -> Self {
+        Self { path, dialect, format: None, header: Header::Present }
+    }
+}
+
+/// The cells of a row, or what is wrong with them, with their line.
+pub(super) type Numbered = (u64, Result<Vec<String>, String>);
+
+/// A file opened as a table.
+pub(super) struct Table {
+    pub(super) path: String,
+    /// The file itself, as it is; none for a pipe.
+    pub(super) file: Option<File>,
+    pub(super) records: Records,
+    pub(super) format: Format,
+    /// What stands between cells, where something does.
+    pub(super) delimiter: Option<u8>,
+    pub(super) names: Vec<String>,
+    /// The cells of the first record, where it may be a header.
+    pub(super) first: Vec<String>,
+    /// Whether the record in the buffer is a row, and not the header.
+    pub(super) first_row_is_read: bool,
+    /// The first bytes, decoded.
+    pub(super) head: Vec<u8>,
+    /// What was found out about the bytes, for a reader.
+    pub(super) found: Vec<String>,
+}
+
+impl Table {
+    /// Opens the file, finds out compression, encoding, format and delimiter, and names the columns.
+    pub(super) fn open(ask: &Ask<'_>) -> Result<Self, ManifestError> {
+        let path = ask.path.to_owned();
+        let source::Opened { file, head, bytes, mut found } = source::open(&path, ask.dialect)
+            .map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
+        let format = ask.format.unwrap_or_else(|| format_of(&head, ask.dialect));
+        let mut table = Self {
+            path,
+            file,
+            records: Records::list(source::none(), ask.dialect),
+            format,
+            delimiter: None,
+            names: Vec::new(),
+            first: Vec::new(),
+            first_row_is_read: false,
+            head: Vec::new(),
+            found: Vec::new(),
+        };
+        match format {
+            Format::Json => {
+                (table.records, table.names) = Records::json(bytes, &head);
+                found.push("JSON".to_owned());
+            }
+            Format::List => {
+                table.records = Records::list(bytes, ask.dialect);
+                if ask.format.is_none() {
+                    found.push("a list of addresses".to_owned());
+                }
+                table.read_first(ask, Header::Absent)?;
+                table.names = vec!["url".to_owned()];
+            }
+            Format::Csv => {
+                let delimiter = ask.dialect.delimiter.unwrap_or_else(|| {
+                    source::guess_delimiter(first_record(&head, ask.dialect), ask.dialect.quote)
+                });
+                table.delimiter = Some(delimiter);
+                table.records = Records::csv(bytes, delimiter, ask.dialect);
+                table.read_first(ask, ask.header)?;
+            }
+        }
+        table.head = head;
+        table.found = found;
+        Ok(table)
+    }
+
+    fn read_first(&mut self, ask: &Ask<'_>, header: Header) -> Result<(), ManifestError> {
+        let path = || self.path.clone();
+        let broken = |source| ManifestError::Broken { path: ask.path.to_owned(), line: 1, source };
+        self.records.skip_lines(ask.dialect.lines_before).map_err(broken)?;
+        let line = match self.records.read().map_err(broken)? {
+            Next::Record { line } => line,
+            Next::End => return Err(ManifestError::Empty { path: path() }),
+            Next::Fault { line, fault } => {
+                return Err(ManifestError::BadHeader {
+                    path: path(),
+                    line,
+                    reason: fault.message().to_owned(),
+                });
+            }
+        };
+        let cells = self.records.cells().map_err(|_| ManifestError::BadHeader {
+            path: path(),
+            line,
+            reason: "it is not UTF-8".to_owned(),
+        })?;
+        self.first = cells.into_iter().map(str::to_owned).collect();
+        self.names = match header {
+            Header::Present => unique_names(&self.first),
+            Header::Absent => (1..=self.first.len()).map(|number| format!("#{number}")).collect(),
+        };
+        self.first_row_is_read = header == Header::Absent;
+        Ok(())
+    }
+
+    /// What comes next, in the buffer of the records.
+    pub(super) fn next(&mut self) -> Result<Next, ManifestError> {
+        if std::mem::take(&mut self.first_row_is_read) {
+            return Ok(Next::Record { line: self.records.record_line() });
+        }
+        self.records.read().map_err(|source| ManifestError::Broken {
+            path: self.path.clone(),
+            line: self.records.line(),
+            source,
+        })
+    }
+
+    /// The next row with its line, as many cells as there are columns, or what is wrong with it; none at the end.
+    pub(super) fn next_row(&mut self) -> Result<Option<Numbered>, ManifestError> {
+        let (line, fault): (u64, Option<RecordFault>) = match self.next()? {
+            Next::End => return Ok(None),
+            Next::Fault { line, fault } => (line, Some(fault)),
+            Next::Record { line } => (line, None),
+        };
+        if let Some(fault) = fault {
+            return Ok(Some((line, Err(fault.message().to_owned()))));
+        }
+        let cells = self.records.cells_lossy();
+        let row = if cells.len() == self.names.len() {
+            Ok(cells)
+        } else {
+            Err(format!("expected {} cells, found {}", self.names.len(), cells.len()))
+        };
+        Ok(Some((line, row)))
+    }
+
+    /// One row for each element of this array; none leaves arrays as they are.
+    pub(super) fn split_at(&mut self, array: Option<&str>) {
+        self.records.split_at(array);
+        if let Records::Json(records) = &self.records {
+            self.names = records.names();
+        }
+    }
+
+    /// The rows of the first bytes, as far as they are whole.
+    pub(super) fn sample(&self, ask: &Ask<'_>, array: Option<&str>) -> Vec<(u64, Vec<String>)> {
+        let dialect = ask.dialect;
+        let mut records = match self.format {
+            Format::Json => Records::json(source::of(&self.head), &self.head).0,
+            Format::List => Records::list(source::of(&self.head), dialect),
+            Format::Csv => Records::csv(source::of(&self.head), self.delimiter.unwrap_or(b','), dialect),
+        };
+        records.split_at(array);
+        let has_header = self.format == Format::Csv && ask.header == Header::Present;
+        let mut rows = Vec::new();
+        if records.skip_lines(dialect.lines_before).is_err() {
+            return rows;
+        }
+        while let Ok(Next::Record { line }) = records.read() {
+            rows.push((line, records.cells_lossy()));
+        }
+        // what the first bytes end in may be cut off
+        if self.head.len() >= source::HEAD_MAX {
+            rows.pop();
+        }
+        if has_header && !rows.is_empty() {
+            rows.remove(0);
+        }
+        rows
+    }
+}
+
+/// In which shape a file that begins so is written.
+fn format_of(head: &[u8], dialect: &Dialect) -> Format {
+    if dialect.delimiter.is_none() && is_json(head) {
+        return Format::Json;
+    }
+    if dialect.delimiter.is_none() && dialect.lines_before == 0 && is_list(head, dialect) {
+        Format::List
+    } else {
+        Format::Csv
+    }
+}
+
+/// Whether every line is an address, and nothing else stands on it.
+fn is_list(head: &[u8], dialect: &Dialect) -> bool {
+    let mut lines: Vec<&[u8]> = head.split(|byte| matches!(byte, b'\n' | b'\r')).collect();
+    if head.len() >= source::HEAD_MAX {
+        lines.pop();
+    }
+    let is_address = |line: &[u8]| {
+        let starts =
+            |scheme: &[u8]| line.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
+        (starts(b"http://") || starts(b"https://"))
+            && !line.iter().any(|byte| matches!(byte, b',' | b';' | b'\t' | b'|' | b'"' | b' '))
+    };
+    let comment = dialect.comment.unwrap_or(b'#');
+    let mut addresses =
+        lines.into_iter().map(<[u8]>::trim_ascii).filter(|line| !line.is_empty() && line[0] != comment);
+    let mut has_any = false;
+    let all = addresses.all(|line| {
+        has_any = true;
+        is_address(line)
+    });
+    all && has_any
+}
+
+/// A head from its first record on.
+fn first_record<'a>(head: &'a [u8], dialect: &Dialect) -> &'a [u8] {
+    let mut rest = head;
+    let mut lines_before = dialect.lines_before;
+    loop {
+        let is_none =
+            rest.first().is_some_and(|byte| b"\r\n".contains(byte) || dialect.comment == Some(*byte));
+        if lines_before == 0 && !is_none {
+            return rest;
+        }
+        lines_before = lines_before.saturating_sub(1);
+        let Some(end) = memchr::memchr(b'\n', rest) else { return &[] };
+        rest = &rest[end + 1..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_addresses_is_known_by_its_lines() {
+        for (head, format) in [
+            ("https://h/a.mp4\nhttp://h/b.mp4\n", Format::List),
+            ("# mine\n\n  HTTPS://h/a.mp4\r\n", Format::List),
+            ("https://h/a.mp4,tag\nhttps://h/b.mp4,tag\n", Format::Csv),
+            ("url\nhttps://h/a.mp4\n", Format::Csv),
+            ("# nothing\n", Format::Csv),
+            ("{\"url\":\"https://h/a.mp4\"}\n", Format::Json),
+        ] {
+            assert_eq!(format_of(head.as_bytes(), &Dialect::default()), format, "{head}");
+        }
+    }
+}

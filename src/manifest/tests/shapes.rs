@@ -1,0 +1,180 @@
+//! Manifests as other systems wrote them: their shapes, and the language that maps them.
+
+use super::*;
+
+/// A manifest of this name with these rules.
+fn mapped(shelf: &Shelf, text: &str, map: &[&str]) -> ManifestSpec {
+    ManifestSpec { map: map.iter().map(|rule| rule.parse().unwrap()).collect(), ..shelf.put(text.as_bytes()) }
+}
+
+fn is_at(row: &ManifestRow, latitude: f64, longitude: f64) -> bool {
+    row.submission.coordinates == Some(crate::item::Coordinates { latitude, longitude })
+}
+
+fn urls(spec: &ManifestSpec) -> Vec<String> {
+    read(spec).into_iter().map(|row| row.unwrap().submission.url.as_str().to_owned()).collect()
+}
+
+#[test]
+fn json_lines_feed_fields_by_their_paths() {
+    let shelf = Shelf::new();
+    let text = "{\"media\":{\"url\":\"https://h/a.mp4\"},\"place\":{\"lat\":30.10,\"lon\":-88},\"tags\":[\"x\",\"y, z\"]}\n\
+                {\"tags\":\"q\",\"media\":{\"url\":\"https://h/b.mp4\"},\"late\":1}\n";
+    let rows = read(&shelf.put(text.as_bytes()));
+    let first = rows[0].as_ref().unwrap();
+    assert_eq!(first.submission.url.as_str(), "https://h/a.mp4");
+    assert_eq!(first.submission.tags, ["x", "y, z"]);
+    assert!(is_at(first, 30.1, -88.0));
+    let second = rows[1].as_ref().unwrap();
+    assert_eq!((second.line, second.submission.tags[0].as_str()), (2, "q"));
+    assert_eq!(second.cells[4], "1", "a key of the first bytes is a column");
+}
+
+#[test]
+fn each_element_of_a_mapped_array_is_a_row() {
+    let shelf = Shelf::new();
+    let text = "[{\"id\":\"A\",\"videos\":[{\"url\":\"https://h/1.mp4\"},{\"url\":\"https://h/2.mp4\"}]},\n\
+                {\"id\":\"B\",\"videos\":[]}]\n";
+    let rows = read(&mapped(&shelf, text, &["url=videos[].url", "tags=id"]));
+    let sent: Vec<_> = rows[..2]
+        .iter()
+        .map(|row| row.as_ref().unwrap())
+        .map(|row| (row.line, row.submission.url.as_str(), row.submission.tags[0].as_str()))
+        .collect();
+    assert_eq!(sent, [(1, "https://h/1.mp4", "A"), (1, "https://h/2.mp4", "A")]);
+    let empty = rows[2].as_ref().unwrap_err();
+    assert_eq!(
+        (empty.line, empty.problems[0].class.as_str()),
+        (2, "url_empty"),
+        "no record is left unaccounted"
+    );
+    assert_eq!(urls(&shelf.put(text.replace(",\n{\"id\":\"B\",\"videos\":[]}", "").as_bytes())).len(), 2);
+}
+
+#[test]
+fn a_list_of_addresses_needs_no_header() {
+    let shelf = Shelf::new();
+    let spec = shelf.put(b"# mine\nhttps://h/a.mp4\n\n  https://h/b.mp4  \r\n");
+    assert_eq!(urls(&spec), ["https://h/a.mp4", "https://h/b.mp4"]);
+    let commas = shelf.put(b"https://h/a,b.mp4\n");
+    assert!(Manifest::open(&commas).is_err(), "a comma may be a delimiter");
+    assert_eq!(urls(&ManifestSpec { format: Some(Format::List), ..commas }), ["https://h/a,b.mp4"]);
+}
+
+#[test]
+fn an_address_is_built_from_columns_and_encoded_once() {
+    let shelf = Shelf::new();
+    let text = "identifier,filename\nday & night,disc 1/100% sure?.mp4\nx,\n";
+    let rule = "url=https://archive.example/download/{identifier}/{filename}?from={identifier}";
+    let rows = read(&mapped(&shelf, text, &[rule]));
+    assert_eq!(
+        rows[0].as_ref().unwrap().submission.url.as_str(),
+        "https://archive.example/download/day%20&%20night/disc%201/100%25%20sure%3F.mp4?from=day%20%26%20night"
+    );
+    let half = rows[1].as_ref().unwrap_err();
+    assert_eq!(half.problems[0].class, "url_empty", "no half of an address is sent");
+}
+
+#[test]
+fn tags_come_from_columns_flags_and_for_all_rows() {
+    let shelf = Shelf::new();
+    let text = "url,topic,is_cat,is_dog,list\nhttps://h/a,art,yes,0,\"{'a, b', 'it''s'}\"\n";
+    let mut spec = mapped(&shelf, text, &["tags=topic+is_*?+list+'fixed, one'"]);
+    spec.tags = vec!["all".to_owned()];
+    let row = read(&spec).remove(0).unwrap();
+    assert_eq!(row.submission.tags, ["art", "is_cat", "a, b", "it's", "fixed, one", "all"]);
+}
+
+#[test]
+fn a_second_file_adds_its_columns_by_a_key() {
+    let shelf = Shelf::new();
+    let deployments = shelf.0.path().join("deployments.csv");
+    std::fs::write(&deployments, "deploymentID;latitude;longitude;url\nd1;1.5;2.5;x\nd2;3,5;4;y\n").unwrap();
+    let spec = ManifestSpec {
+        joins: vec![format!("{}:deployment=deploymentID", deployments.display()).parse().unwrap()],
+        ..mapped(&shelf, "url,deployment\nhttps://h/a,d2\nhttps://h/b,d9\n", &[])
+    };
+    let mut manifest = Manifest::open(&spec).unwrap();
+    assert_eq!(manifest.column_names(), ["url", "deployment", "latitude", "longitude", "url#2"]);
+    let first = manifest.next().unwrap().unwrap().unwrap();
+    assert!(is_at(&first, 3.5, 4.0));
+    assert_eq!(first.cells[4], "y");
+    let second = manifest.next().unwrap().unwrap().unwrap();
+    assert_eq!((second.submission.coordinates, manifest.unmatched()), (None, 1));
+    let digest = manifest.digest().unwrap();
+    std::fs::write(&deployments, "deploymentID;latitude;longitude;url\nd1;1.5;2.5;x\nd1;3,5;4;y\n").unwrap();
+    let twice = Manifest::open(&spec).err().unwrap().to_string();
+    assert!(twice.contains("deployments.csv:3") && twice.contains("d1 is there twice"), "{twice}");
+    std::fs::write(&deployments, "deploymentID;latitude;longitude;url\nd1;1.5;2.5;z\n").unwrap();
+    let changed = Manifest::open(&spec).unwrap();
+    assert_ne!(changed.digest().unwrap(), digest, "it is part of what is read");
+    assert_ne!(changed.stamp(), manifest.stamp());
+}
+
+#[test]
+fn rows_that_a_filter_leaves_out_are_counted() {
+    let shelf = Shelf::new();
+    let spec = ManifestSpec {
+        filters: vec!["format=M3U8".parse().unwrap(), "state!=Ohio".parse().unwrap()],
+        ..mapped(&shelf, "url,format,state\nhttps://h/a,M3U8,Iowa\nhttps://h/b,JPG,Iowa\nx,M3U8,Ohio\n", &[])
+    };
+    let mut manifest = Manifest::open(&spec).unwrap();
+    assert_eq!(manifest.next().unwrap().unwrap().unwrap().line, 2);
+    assert!(manifest.next().unwrap().is_none());
+    assert_eq!(manifest.left_out(), 2);
+}
+
+#[test]
+fn dates_are_read_by_what_the_first_rows_show_and_not_by_guessing() {
+    let shelf = Shelf::new();
+    let moments = |spec: &ManifestSpec| -> Vec<Option<String>> {
+        read(spec).into_iter().map(|row| row.ok().and_then(|row| row.submission.datetime_taken)).collect()
+    };
+    let spec = shelf.put(b"url,date\nhttps://h/a,01/02/2019\nhttps://h/b,16/07/2018\n");
+    assert_eq!(moments(&spec)[0].as_deref(), Some("2019-02-01 00:00:00"));
+    let found = Manifest::open(&spec).unwrap().found().join(" ");
+    assert!(found.contains("day/month/year (line 3: 16/07/2018)"), "{found}");
+    let unclear = shelf.put(b"url,date\nhttps://h/a,01/02/2019\n");
+    assert_eq!(moments(&unclear), [None]);
+    let told = DateRules { formats: vec![DateFormat::MonthFirst], ..DateRules::default() };
+    let told = ManifestSpec { rules: RowRules { dates: told, ..RowRules::default() }, ..unclear };
+    assert_eq!(moments(&told)[0].as_deref(), Some("2019-01-02 00:00:00"));
+}
+
+#[test]
+fn what_is_too_long_is_cut_only_when_told_and_said() {
+    let shelf = Shelf::new();
+    let tags: Vec<String> = (0..25).map(|n| format!("t{n}")).collect();
+    let text = format!("url,tags,camera\nhttps://h/a,{},{}\n", tags.join(";"), "x".repeat(201));
+    let mut spec = shelf.put(text.as_bytes());
+    assert_eq!(read(&spec).remove(0).unwrap_err().problems.len(), 2);
+    spec.rules.too_long = TooLong::Cut;
+    let row = read(&spec).remove(0).unwrap();
+    assert_eq!((row.submission.tags.len(), row.submission.camera_model.unwrap().len()), (20, 200));
+    let classes: Vec<&str> = row.warnings.iter().map(|warning| warning.class.as_str()).collect();
+    assert_eq!(classes, ["text_cut", "text_cut"]);
+}
+
+#[test]
+fn an_item_may_be_told_by_the_users_own_id() {
+    let shelf = Shelf::new();
+    let mut spec = shelf.put(b"url,id\nhttps://h/a,7\nhttps://h/moved,7\nhttps://h/a,8\nhttps://h/c,\n");
+    spec.rules.same_by = SameBy::Id;
+    let rows = read(&spec);
+    let key = |at: usize| rows[at].as_ref().unwrap().submission.key();
+    assert_eq!(key(0), key(1));
+    assert_ne!(key(0), key(2));
+    assert_eq!(rows[3].as_ref().unwrap_err().problems[0].class, "id_missing");
+    spec.rules.same_by = SameBy::Url;
+    assert_eq!(
+        read(&spec)[0].as_ref().unwrap().submission.key(),
+        read(&spec)[2].as_ref().unwrap().submission.key()
+    );
+}
+
+#[test]
+fn a_manifest_is_a_file_and_no_address() {
+    let refused =
+        Manifest::open(&ManifestSpec::usual("https://h/list.csv?token=secret")).err().unwrap().to_string();
+    assert!(refused.contains("curl") && !refused.contains("secret"), "{refused}");
+}

@@ -1,0 +1,205 @@
+//! Words to find a video by: split, trimmed, each once.
+
+use super::super::row::TooLong;
+use crate::item::Submission;
+
+/// How a cell is split into tags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TagSeparator {
+    /// At every `,`, `;` and `|`.
+    Usual,
+    /// At every occurrence of this text only.
+    Told(String),
+}
+
+/// Tags that begin so are telecine's own markers.
+pub(in crate::manifest) const RESERVED_PREFIX: &str = "telecine:";
+
+/// A bound of our own, in characters; the service states none.
+pub(in crate::manifest) const TAG_LENGTH_MAX: usize = 200;
+
+/// Why a set of tags cannot be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::manifest) enum TagFault {
+    /// More than the service takes.
+    TooMany(usize),
+    /// Longer than [`TAG_LENGTH_MAX`].
+    TooLong(String),
+    /// Looks like a marker.
+    Reserved(String),
+}
+
+/// Splits cells into tags: blanks around them and empty ones are dropped, repeated ones kept once, in their order. Whole
+/// texts are one tag each. With `Cut` the tags beyond the service's bounds are dropped, or shortened; then the last part is
+/// true.
+pub(in crate::manifest) fn read<'a>(
+    cells: impl Iterator<Item = Cell<'a>>,
+    separator: &TagSeparator,
+    too_long: TooLong,
+) -> Result<(Vec<String>, bool), TagFault> {
+    let mut tags: Vec<String> = Vec::new();
+    for cell in cells {
+        let mut take = |tag: &str| {
+            let tag = tag.trim();
+            if !tag.is_empty() && !tags.iter().any(|known| known == tag) {
+                tags.push(tag.to_owned());
+            }
+        };
+        match cell {
+            Cell::Whole(text) => take(text),
+            Cell::Parts(text) => match listed(text) {
+                Some(elements) => elements.iter().for_each(|element| take(element)),
+                None => match separator {
+                    TagSeparator::Usual => text.split([',', ';', '|']).for_each(&mut take),
+                    TagSeparator::Told(told) => text.split(told.as_str()).for_each(&mut take),
+                },
+            },
+        }
+    }
+    let mut is_cut = false;
+    if too_long == TooLong::Cut {
+        is_cut = tags.len() > Submission::TAGS_MAX;
+        tags.truncate(Submission::TAGS_MAX);
+        for tag in &mut tags {
+            is_cut |= super::super::row::cut(tag, TAG_LENGTH_MAX);
+        }
+    }
+    if tags.len() > Submission::TAGS_MAX {
+        return Err(TagFault::TooMany(tags.len()));
+    }
+    // in bytes first: few tags are long enough to be counted in characters
+    let is_long = |tag: &&String| tag.len() > TAG_LENGTH_MAX && tag.chars().count() > TAG_LENGTH_MAX;
+    if let Some(long) = tags.iter().find(is_long) {
+        return Err(TagFault::TooLong(long.clone()));
+    }
+    if let Some(own) = tags.iter().find(|tag| tag.starts_with(RESERVED_PREFIX)) {
+        return Err(TagFault::Reserved(own.clone()));
+    }
+    Ok((tags, is_cut))
+}
+
+/// What a tag is read from.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::manifest) enum Cell<'a> {
+    /// Perhaps several, between separators.
+    Parts(&'a str),
+    /// One.
+    Whole(&'a str),
+}
+
+/// The elements of a list as programs write it: `["a", "b"]`, `['a', 'b']`, `{'a', 'it\'\'s'}`, `{a,b}`. None for any other
+/// text.
+pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
+    let text = text.trim();
+    let inner = match (text.as_bytes().first()?, text.as_bytes().last()?) {
+        (b'[', b']') | (b'{', b'}') if text.len() >= 2 => &text[1..text.len() - 1],
+        _ => return None,
+    };
+    if let Ok(values) = serde_json::from_str::<Vec<serde_json::Value>>(text) {
+        let text_of = |value: serde_json::Value| match value.as_str() {
+            Some(text) => text.to_owned(),
+            None if value.is_null() => String::new(),
+            None => value.to_string(),
+        };
+        return Some(values.into_iter().map(text_of).collect());
+    }
+    let mut elements = Vec::new();
+    let mut has_quote = false;
+    let mut rest = inner.trim_start();
+    while !rest.is_empty() {
+        let (element, behind) =
+            if let Some(quote) = rest.chars().next().filter(|first| matches!(first, '\'' | '"')) {
+                has_quote = true;
+                quoted(&rest[1..], quote)?
+            } else {
+                let end = rest.find(',').unwrap_or(rest.len());
+                (rest[..end].trim().to_owned(), &rest[end..])
+            };
+        elements.push(element);
+        let behind = behind.trim_start();
+        rest = match behind.strip_prefix(',') {
+            Some(next) => next.trim_start(),
+            None if behind.is_empty() => "",
+            None => return None,
+        };
+    }
+    // `[sic]` is a word in brackets
+    (has_quote || elements.len() != 1).then_some(elements)
+}
+
+/// A text up to its closing quote, and what stands behind it. A doubled quote and one behind a backslash belong to it.
+fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
+    let mut element = String::new();
+    let mut letters = text.char_indices().peekable();
+    while let Some((at, letter)) = letters.next() {
+        match letter {
+            '\\' => element.push(letters.next()?.1),
+            _ if letter != quote => element.push(letter),
+            _ if letters.peek().is_some_and(|(_, next)| *next == quote) => {
+                letters.next();
+                element.push(quote);
+            }
+            _ => return Some((element, &text[at + 1..])),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(cells: &[&str], separator: &TagSeparator) -> Result<Vec<String>, TagFault> {
+        read(cells.iter().map(|cell| Cell::Parts(cell)), separator, TooLong::Refuse).map(|(tags, _)| tags)
+    }
+
+    #[test]
+    fn tags_are_trimmed_and_kept_once_in_their_order() {
+        assert_eq!(tags(&["b, a;c| b ,", "a", "", "d"], &TagSeparator::Usual).unwrap(), ["b", "a", "c", "d"]);
+        let told = TagSeparator::Told("|".to_owned());
+        assert_eq!(tags(&["Art, Modern|History"], &told).unwrap(), ["Art, Modern", "History"]);
+    }
+
+    #[test]
+    fn a_list_as_programs_write_it_is_a_list() {
+        for (cell, expected) in [
+            (r#"["a", "b, c", 7, null]"#, &["a", "b, c", "7"][..]),
+            ("['a', 'b, c']", &["a", "b, c"]),
+            ("{'a', 'it''s', \"x\"}", &["a", "it's", "x"]),
+            (r"['it\'s']", &["it's"]),
+            ("{cat,dog}", &["cat", "dog"]),
+            ("[]", &[]),
+            ("{}", &[]),
+            ("[sic]", &["[sic]"]),
+            ("[a", &["[a"]),
+            ("['a' 'b']", &["['a' 'b']"]),
+            ("['a", &["['a"]),
+        ] {
+            assert_eq!(tags(&[cell], &TagSeparator::Usual).unwrap(), expected, "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_whole_text_is_one_tag() {
+        let cells = [Cell::Whole(" a, b "), Cell::Parts("c,d")];
+        let (read, _) = read(cells.into_iter(), &TagSeparator::Usual, TooLong::Refuse).unwrap();
+        assert_eq!(read, ["a, b", "c", "d"]);
+    }
+
+    #[test]
+    fn tags_the_service_would_refuse_are_refused_here_or_cut_when_told() {
+        let many: Vec<String> = (0..21).map(|n| n.to_string()).collect();
+        let many = many.join(",");
+        assert_eq!(tags(&[&many], &TagSeparator::Usual), Err(TagFault::TooMany(21)));
+        let long = "\u{e9}".repeat(201);
+        assert_eq!(tags(&[&long], &TagSeparator::Usual), Err(TagFault::TooLong(long.clone())));
+        let own = "telecine:1";
+        assert_eq!(tags(&[own], &TagSeparator::Usual), Err(TagFault::Reserved(own.to_owned())));
+        let cut = |cell: &str| {
+            read(std::iter::once(Cell::Parts(cell)), &TagSeparator::Usual, TooLong::Cut).unwrap()
+        };
+        assert_eq!((cut(&many).0.len(), cut(&many).1), (20, true));
+        assert_eq!((cut(&long).0, cut(&long).1), (vec!["\u{e9}".repeat(200)], true));
+        assert_eq!(cut("a,b"), (vec!["a".to_owned(), "b".to_owned()], false));
+    }
+}

@@ -1,0 +1,77 @@
+//! What is wrong or odd about the rows of a manifest, one finding a line, for spreadsheets and programs.
+
+use std::io::Write;
+
+use crate::{error::Error, item::Problem, spreadsheet};
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// The row cannot be sent.
+    Rejected,
+    /// The row can be sent.
+    Warned,
+    /// The row is sent once, by an earlier one.
+    Duplicate,
+    /// The row was sent with other content.
+    Drifted,
+}
+
+impl Severity {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Warned => "warned",
+            Self::Duplicate => "duplicate",
+            Self::Drifted => "drifted",
+        }
+    }
+}
+
+const HEADER: &[&str] =
+    &["manifest", "line", "severity", "class", "column", "column_number", "value", "message", "fix"];
+
+/// Writes findings as CSV.
+pub struct Findings<W: Write> {
+    writer: csv::Writer<W>,
+}
+
+impl<W: Write> Findings<W> {
+    /// Begins with the header.
+    pub fn new(writer: W) -> Result<Self, Error> {
+        let mut findings = Self { writer: csv::Writer::from_writer(writer) };
+        findings.write(HEADER.iter().copied())?;
+        Ok(findings)
+    }
+
+    /// Writes a problem down.
+    pub fn problem(
+        &mut self,
+        (path, line): (&str, u64),
+        severity: Severity,
+        problem: &Problem,
+    ) -> Result<(), Error> {
+        let (line, number) = (line.to_string(), problem.column_number.to_string());
+        let number = if problem.column_number == 0 { "" } else { number.as_str() };
+        let Problem { column, value, class, message, fix, .. } = problem;
+        self.write([path, &line, severity.word(), class, column, number, value, message, fix].into_iter())
+    }
+
+    /// Writes down something that concerns the whole row.
+    pub fn row(&mut self, (path, line): (&str, u64), severity: Severity, message: &str) -> Result<(), Error> {
+        let line = line.to_string();
+        self.write([path, &line, severity.word(), severity.word(), "", "", "", message, ""].into_iter())
+    }
+
+    fn write<'a>(&mut self, cells: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+        let cells: Vec<_> = cells.map(spreadsheet::defuse).collect();
+        self.writer
+            .write_record(cells.iter().map(|cell| cell.as_bytes()))
+            .map_err(|fault| Error::Output(fault.into()))
+    }
+
+    /// Everything is written.
+    pub fn finish(mut self) -> Result<(), Error> {
+        self.writer.flush().map_err(Error::Output)
+    }
+}

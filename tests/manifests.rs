@@ -1,0 +1,293 @@
+//! Manifests as other systems wrote them, through the real binary to the service's side.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs, reason = "this is a test")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+#[path = "support/stage.rs"]
+mod stage;
+
+use stage::{Sandbox, Stage};
+
+/// What the service took, as it took it: tags, moment and place. The marker is left out.
+type Taken = (Vec<String>, Option<String>, Option<(f64, f64)>);
+
+/// Everything the service took, by URL.
+fn taken_as(sandbox: &Sandbox) -> BTreeMap<String, Taken> {
+    let mut taken = BTreeMap::new();
+    for line in fs::read_to_string(&sandbox.record).unwrap().lines() {
+        let video: Value = serde_json::from_str(line).unwrap();
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let tags = video["tags"].as_array().unwrap().iter().filter_map(text);
+        let tags = tags.filter(|tag| !tag.starts_with("telecine:")).collect();
+        let place = video["latitude"].as_f64().zip(video["longitude"].as_f64());
+        let before =
+            taken.insert(text(&video["url"]).unwrap(), (tags, text(&video["datetime_taken"]), place));
+        assert!(before.is_none(), "paid twice: {}", video["url"]);
+    }
+    taken
+}
+
+/// The real manifests of this field, where they are at hand.
+fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/manifests").join(name);
+    if !path.exists() {
+        eprintln!("skipped: {name} is not at hand");
+        return None;
+    }
+    path.canonicalize().ok()
+}
+
+/// Guesses, with one correction, writes that down, and imports by it alone.
+fn guess_and_import(
+    manifest: &Path,
+    correction: &str,
+    expected_code: i32,
+) -> (BTreeMap<String, Taken>, String) {
+    let stage = Stage::new();
+    let path = manifest.display().to_string();
+    let (code, out, err) = stage.run(&["guess", &path, "--map", correction, "--write"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let sandbox = Sandbox::start(&stage, &["--answer-delay", "1ms..5ms"]);
+    let service = ["--api-url", &sandbox.url, "--ledger", "l.db", "--no-wait", "-j", "64"];
+    let limits = ["--rate", "5000/s", "--list-rate", "100/s"];
+    let (code, out, err) = stage.run(&[&["import", &path], &service[..], &limits[..]].concat());
+    assert_eq!(code, expected_code, "{out}{err}");
+    (taken_as(&sandbox), err)
+}
+
+/// Texts split at a separator, trimmed, each once.
+fn split<'a>(texts: impl Iterator<Item = &'a str>, separator: char) -> Vec<String> {
+    let mut tags: Vec<String> = Vec::new();
+    for tag in texts.flat_map(|text| text.split(separator)).map(str::trim).filter(|tag| !tag.is_empty()) {
+        if !tags.iter().any(|known| known == tag) {
+            tags.push(tag.to_owned());
+        }
+    }
+    tags
+}
+
+#[test]
+fn real_lectures_arrive_by_a_guess_and_one_correction() {
+    let Some(manifest) = shared("aps_lectures.csv") else { return };
+    let (taken, _) = guess_and_import(&manifest, "tags=lcsh_topic+lcsh_geographic+academic_disciplines", 0);
+    let mut expected: BTreeMap<String, Taken> = BTreeMap::new();
+    let mut reader = csv::Reader::from_path(&manifest).unwrap();
+    for row in reader.deserialize::<BTreeMap<String, String>>() {
+        let row = row.unwrap();
+        let columns = ["lcsh_topic", "lcsh_geographic", "academic_disciplines"];
+        let tags = split(columns.iter().map(|column| row[*column].as_str()), '|');
+        let date: Vec<u32> = row["date"].split('-').map(|part| part.parse().unwrap()).collect();
+        let date = format!("{:04}-{:02}-{:02} 00:00:00", date[0], date[1], date[2]);
+        let url = row["service_file"].trim().replace(' ', "%20");
+        expected.entry(url).or_insert((tags, Some(date), None));
+    }
+    assert_eq!(expected.len(), 549);
+    assert_eq!(taken, expected);
+}
+
+#[test]
+fn real_signs_without_a_header_arrive_by_a_guess_and_one_correction() {
+    let Some(manifest) = shared("nzsl_dictionary_noheader.tsv") else { return };
+    let (taken, err) = guess_and_import(&manifest, "tags=#1+#2+#3", 4);
+    let text = fs::read_to_string(&manifest).unwrap();
+    let mut expected: BTreeMap<String, Taken> = BTreeMap::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let cells: Vec<&str> = line.split('\t').collect();
+        if cells[4].trim().is_empty() {
+            assert!(err.contains(&format!(":{number}:5 #5: the url is empty")), "{number}: {err}");
+            continue;
+        }
+        let tags = split(cells[..3].iter().flat_map(|cell| cell.split([',', ';', '|'])), ',');
+        expected.entry(cells[4].trim().to_owned()).or_insert((tags, None, None));
+    }
+    assert_eq!(expected.len(), 4_995);
+    assert_eq!(taken, expected);
+}
+
+#[test]
+fn real_cameras_in_json_lines_arrive_by_a_guess_and_one_correction() {
+    let Some(manifest) = shared("traffic_cameras.jsonl") else { return };
+    let (taken, _) = guess_and_import(&manifest, "tags=state+county+direction+format", 0);
+    let mut expected: BTreeMap<String, Taken> = BTreeMap::new();
+    for line in fs::read_to_string(&manifest).unwrap().lines() {
+        let camera: Value = serde_json::from_str(line).unwrap();
+        let columns = ["state", "county", "direction", "format"];
+        let tags = columns.iter().filter_map(|column| camera[*column].as_str());
+        let tags = split(tags.flat_map(|tag| tag.split([',', ';', '|'])), ',');
+        let place = camera["latitude"].as_f64().zip(camera["longitude"].as_f64());
+        // the parser of another crate, not telecine's own way
+        let url = url::Url::parse(camera["url"].as_str().unwrap().trim()).unwrap().to_string();
+        expected.entry(url).or_insert((tags, None, place));
+    }
+    assert_eq!(taken.len(), expected.len());
+    assert_eq!(taken, expected);
+}
+
+/// Three rows, of which one cannot be sent and one is odd.
+const MIXED: &str =
+    "url,tags,geo,hash\nhttps://h/a.mp4,x,\"0,0\",AB\nftp://h/b.mp4,y,,\nhttps://h/c.mp4,z,,ab\n";
+
+#[test]
+fn a_check_says_what_is_refused_and_what_is_odd_for_people_programs_and_spreadsheets() {
+    let stage = Stage::new();
+    stage.write("m.csv", MIXED);
+    let (code, out, _) = stage.run(&["check", "m.csv"]);
+    assert_eq!(code, 4, "{out}");
+    for words in [
+        "m.csv:3:1 url: the scheme is neither http nor https (ftp://h/b.mp4); give an http(s) link",
+        "warning: coordinates_null_island",
+        "m.csv:4:4 hash: the same bytes as line 2, under another url (ab)",
+        "2 of the good have warnings",
+    ] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    let (_, out, _) = stage.run(&["check", "m.csv", "--json"]);
+    let checked: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&checked["exit_code"], &checked["survey"]["warned"]), (&4.into(), &2.into()));
+    assert_eq!(checked["survey"]["warnings"]["same_content"]["examples"][0]["line"], 4);
+    let (_, out, _) = stage.run(&["check", "m.csv", "--csv"]);
+    let mut findings = csv::Reader::from_reader(out.as_bytes());
+    let classes: Vec<String> = findings.records().map(|row| row.unwrap()[3].to_owned()).collect();
+    assert_eq!(
+        classes,
+        ["coordinates_null_island", "url_scheme", "same_content"],
+        "in the order of the file"
+    );
+}
+
+#[test]
+fn a_check_holds_a_manifest_to_what_is_demanded() {
+    let stage = Stage::new();
+    stage.write("good.csv", "url\nhttps://h/a.mp4\nhttps://h/b.mp4\n");
+    stage.write("odd.csv", "url\nhttps://h/a.html\n");
+    stage.write("bad.csv", &format!("url\n{}", "x\n".repeat(50)));
+    for (args, code) in [
+        (&["good.csv", "--expect-rows", "2", "--strict"][..], 0),
+        (&["good.csv", "--expect-rows", "3"], 3),
+        (&["odd.csv"], 0),
+        (&["odd.csv", "--strict"], 4),
+        (&["bad.csv"], 3),
+    ] {
+        let (found, out, _) = stage.run(&[&["check"], args].concat());
+        assert_eq!(found, code, "{args:?}: {out}");
+    }
+    let (code, out, _) = stage.run(&["check", "bad.csv", "--max-errors", "5", "--json"]);
+    let checked: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &checked["survey"]["rejected"]), (3, &5.into()), "{out}");
+    assert_eq!(checked["survey"]["ended_early"], true);
+}
+
+#[test]
+fn several_files_a_glob_and_standard_input_are_manifests() {
+    let stage = Stage::new();
+    fs::create_dir(stage.path("day")).unwrap();
+    for name in ["day/a.csv", "day/b.csv"] {
+        stage.write(name, &format!("url\nhttps://h/{name}.mp4\n"));
+    }
+    stage.write("day/c.txt", "https://h/c.mp4\n");
+    let rows = |args: &[&str]| {
+        let (code, out, err) = stage.run(&[&["check", "--json"], args].concat());
+        assert_eq!(code, 0, "{out}{err}");
+        serde_json::from_str::<Value>(&out).unwrap()["survey"]["rows"].clone()
+    };
+    assert_eq!(rows(&["day/*.csv"]), 2);
+    assert_eq!(rows(&["day/*.csv", "day/c.txt"]), 3);
+    let (code, _, err) = stage.run(&["check", "day/*.json"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("day/*.json: there is no such file"), "{err}");
+}
+
+#[test]
+fn rows_whose_content_changed_are_reported_sent_again_or_left_as_told() {
+    let stage = Stage::new();
+    let sandbox = Sandbox::start(&stage, &[]);
+    let import = |text: &str, args: &[&str]| {
+        stage.write("m.csv", text);
+        let service = [
+            "--api-url",
+            &sandbox.url,
+            "--ledger",
+            "l.db",
+            "--rate",
+            "50/s",
+            "--list-rate",
+            "20/s",
+            "--json",
+        ];
+        let (code, out, err) = stage.run(&[&["import", "m.csv"], &service[..], args].concat());
+        assert_eq!(code, 0, "{out}{err}");
+        serde_json::from_str::<Value>(out.lines().last().unwrap()).unwrap()
+    };
+    let before = "url,tags\nhttps://h/a.mp4,x\nhttps://h/b.mp4,x\n";
+    let after = "url,tags\nhttps://h/b.mp4,x\nhttps://h/a.mp4,changed\n";
+    import(before, &[]);
+    assert_eq!(import(after, &["--on-drift", "ignore"])["rows"]["drifted"], 0);
+    assert_eq!(import(after, &[])["rows"]["drifted"], 1);
+    let (_, out, _) = stage.run(&["check", "m.csv", "--ledger", "l.db"]);
+    assert!(out.contains("1 of them were sent with other content: m.csv:3"), "{out}");
+    assert_eq!(sandbox.taken()["https://h/a.mp4"], 1, "nothing was paid again");
+    let (_, out, _) =
+        stage.run(&["import", "m.csv", "--ledger", "l.db", "--on-drift", "resend", "--dry-run"]);
+    assert!(out.contains("1 would be sent"), "{out}");
+    assert_eq!(import(after, &["--on-drift", "resend"])["rows"]["updated"], 1);
+    assert_eq!(sandbox.taken()["https://h/a.mp4"], 2, "by order");
+    import(after, &["--on-drift", "resend"]);
+    assert_eq!(sandbox.taken().values().sum::<usize>(), 3, "once");
+}
+
+#[test]
+fn a_preview_shows_the_row_and_its_form_and_no_secret() {
+    let stage = Stage::new();
+    stage.write("m.csv", "url,tags\nhttps://h/a.mp4?X-Amz-Signature=canary,\"a, b\"\nhttps://h/b.mp4,c\n");
+    let (code, out, _) = stage.run(&["preview", "m.csv", "-n", "1"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("m.csv:2") && !out.contains("m.csv:3") && !out.contains("canary"), "{out}");
+    assert!(
+        out.contains("url=https%3A%2F%2Fh%2Fa.mp4%3FX-Amz-Signature%3D***&unique_id=default&tags=a&tags=b"),
+        "{out}"
+    );
+    let (_, out, _) = stage.run(&["preview", "m.csv", "--from-line", "3", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["fields"][2][1], "c");
+}
+
+#[test]
+fn a_guess_finds_its_way_through_a_file_nobody_described() {
+    let stage = Stage::new();
+    let text = "exported 2019;;;;\n\nClip;Recorded;Where;Subjects;Title\n\
+        https://h/1.mp4;16/07/2018;-122,41 37,77;Fog|Harbour, old;One\n\
+        https://h/2.mp4;01/02/2019;-122,42 37,78;Fog|Night;Two\n";
+    stage.write("m.csv", text);
+    let (code, out, err) = stage.run(&["guess", "m.csv", "--write"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let settings = fs::read_to_string(stage.path("telecine.toml")).unwrap();
+    for line in [
+        "header-line = \"3\"",
+        "url=Clip",
+        "tags=Subjects",
+        "datetime=Recorded",
+        "geo=Where",
+        "tag-separator = \"|\"",
+        "geo-order = \"lon-lat\"",
+    ] {
+        assert!(settings.contains(line), "{line}: {settings}");
+    }
+    let (code, out, err) = stage.run(&["preview", "m.csv", "--json"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let first: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    let field = |name: &str| {
+        let pairs = first["fields"].as_array().unwrap();
+        pairs.iter().filter(|pair| pair[0] == name).map(|pair| pair[1].as_str().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(field("tags")[..2], ["Fog", "Harbour, old"]);
+    assert_eq!([field("latitude"), field("longitude")].concat(), ["37.77", "-122.41"]);
+    assert_eq!(field("datetime_taken"), ["2018-07-16 00:00:00"]);
+    let (code, _, err) = stage.run(&["guess", "m.csv", "--write"]);
+    assert_eq!(code, 2, "nothing is overwritten");
+    assert!(err.contains("it is there already"), "{err}");
+}
