@@ -9,31 +9,37 @@ const EPOCH_PARAMETERS: &[&str] = &["expires", "exp", "expiry", "expire", "expir
 const EPOCH_SECONDS: std::ops::Range<i64> = 1_000_000_000..10_000_000_000;
 
 impl SourceUrl {
-    /// When the link dies: by `X-Amz-Expires` or `X-Goog-Expires` after the moment it was signed, by `Expires` and its
-    /// like, by `se` of Azure's, or by `exp=` inside a token. None when nothing says so; the soonest when several do.
+    /// When the link dies, as [`link_expires_at`] has it.
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixMillis> {
-        let query = self.as_str().split_once('?')?.1.split('#').next()?;
-        let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
-            .collect();
-        let value = |name: &str| pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
-        let signed = ["x-amz", "x-goog"].into_iter().filter_map(|vendor| {
-            let from = compact_moment(value(&format!("{vendor}-date"))?)?;
-            let seconds: i64 = value(&format!("{vendor}-expires"))?.parse().ok()?;
-            Some(from.plus_ms(seconds.checked_mul(1000)?))
-        });
-        let by_epoch = EPOCH_PARAMETERS.iter().filter_map(|name| epoch(value(name)?));
-        let is_azure = value("sig").is_some();
-        let azure = value("se").filter(|_| is_azure).and_then(iso_moment);
-        // hdnts=exp=1700000000~acl=/*~hmac=…
-        let in_tokens = pairs.iter().filter_map(|(name, value)| {
-            let whole = format!("{name}={value}");
-            let (_, behind) = whole.split_once("exp=").filter(|_| whole.contains('~'))?;
-            epoch(behind.split('~').next()?)
-        });
-        signed.chain(by_epoch).chain(azure).chain(in_tokens).min()
+        link_expires_at(self.as_str())
     }
+}
+
+/// When the link dies: by `X-Amz-Expires` or `X-Goog-Expires` after the moment it was signed, by `Expires` and its
+/// like, by `se` of Azure's, or by `exp=` inside a token. None when nothing says so; the soonest when several do.
+#[must_use]
+pub fn link_expires_at(address: &str) -> Option<UnixMillis> {
+    let query = address.split_once('?')?.1.split('#').next()?;
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
+        .collect();
+    let value = |name: &str| pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+    let signed = ["x-amz", "x-goog"].into_iter().filter_map(|vendor| {
+        let from = compact_moment(value(&format!("{vendor}-date"))?)?;
+        let seconds: i64 = value(&format!("{vendor}-expires"))?.parse().ok()?;
+        Some(from.plus_ms(seconds.checked_mul(1000)?))
+    });
+    let by_epoch = EPOCH_PARAMETERS.iter().filter_map(|name| epoch(value(name)?));
+    let is_azure = value("sig").is_some();
+    let azure = value("se").filter(|_| is_azure).and_then(iso_moment);
+    // hdnts=exp=1700000000~acl=/*~hmac=…
+    let in_tokens = pairs.iter().filter_map(|(name, value)| {
+        let whole = format!("{name}={value}");
+        let (_, behind) = whole.split_once("exp=").filter(|_| whole.contains('~'))?;
+        epoch(behind.split('~').next()?)
+    });
+    signed.chain(by_epoch).chain(azure).chain(in_tokens).min()
 }
 
 fn epoch(text: &str) -> Option<UnixMillis> {

@@ -8,6 +8,7 @@ mod source_url;
 
 use std::fmt;
 
+pub use expiry::link_expires_at;
 use serde::{Deserialize, Serialize};
 pub use source_url::{SourceUrl, UrlFault};
 
@@ -68,7 +69,13 @@ impl ItemKey {
     /// a URL is not part of it, nor is the signature of a signed link: a link signed anew is the same video.
     #[must_use]
     pub fn derive(namespace: &str, url: &SourceUrl) -> Self {
-        let address = url.without_signature();
+        Self::derive_by_address(namespace, url.as_str())
+    }
+
+    /// The same for a normalised address.
+    #[must_use]
+    pub fn derive_by_address(namespace: &str, address: &str) -> Self {
+        let address = source_url::unsigned(address);
         let mut hasher = blake3::Hasher::new();
         hasher.update(namespace.as_bytes());
         hasher.update(b"\n");

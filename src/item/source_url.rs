@@ -71,6 +71,11 @@ impl SourceUrl {
     /// Checks and normalises an address: surrounding blanks are removed, inner spaces and non-ASCII characters are
     /// percent-encoded, scheme and host are put in lower case, an IDN host becomes punycode.
     pub fn parse(text: &str) -> Result<Self, UrlFault> {
+        Self::normalise(text).map(|address| Self(address.into_owned()))
+    }
+
+    /// The same, for whoever needs no address of its own: most are normal as they are written.
+    pub fn normalise(text: &str) -> Result<Cow<'_, str>, UrlFault> {
         let text = text.trim();
         if text.is_empty() {
             return Err(UrlFault::Empty);
@@ -79,7 +84,7 @@ impl SourceUrl {
             return Err(UrlFault::TooLong);
         }
         if is_normal(text) {
-            return Ok(Self(text.to_owned()));
+            return Ok(Cow::Borrowed(text));
         }
         if text.chars().any(char::is_control) {
             return Err(UrlFault::Control);
@@ -100,28 +105,20 @@ impl SourceUrl {
         if normalised.len() > Self::LENGTH_MAX {
             return Err(UrlFault::TooLong);
         }
-        Ok(Self(normalised))
+        Ok(Cow::Owned(normalised))
+    }
+
+    /// Takes an address as [`normalise`](Self::normalise) gives it.
+    #[must_use]
+    pub fn of_normal(address: Cow<'_, str>) -> Self {
+        debug_assert_eq!(Self::normalise(&address).as_deref(), Ok(&*address), "it is normal already");
+        Self(address.into_owned())
     }
 
     /// The address without fragment and without the parameters that sign it.
     #[must_use]
     pub fn without_signature(&self) -> Cow<'_, str> {
-        let address = self.0.split_once('#').map_or(self.0.as_str(), |(before, _)| before);
-        let Some((base, query)) = address.split_once('?') else { return address.into() };
-        let name_of = |pair: &str| pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
-        let Some((_, signing)) =
-            SIGNATURES.iter().find(|(signature, _)| query.split('&').any(|pair| name_of(pair) == *signature))
-        else {
-            return address.into();
-        };
-        let is_signing = |pair: &str| {
-            let name = name_of(pair);
-            signing
-                .iter()
-                .any(|own| own.strip_suffix('*').map_or(name == *own, |start| name.starts_with(start)))
-        };
-        let kept: Vec<&str> = query.split('&').filter(|pair| !is_signing(pair)).collect();
-        if kept.is_empty() { base.into() } else { format!("{base}?{}", kept.join("&")).into() }
+        unsigned(&self.0)
     }
 
     /// The whole address, with the secrets a signed link carries. For the wire and the ledger only.
@@ -129,6 +126,27 @@ impl SourceUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// An address without fragment and without the parameters that sign it.
+pub(super) fn unsigned(address: &str) -> Cow<'_, str> {
+    if memchr::memchr2(b'?', b'#', address.as_bytes()).is_none() {
+        return address.into();
+    }
+    let address = address.split_once('#').map_or(address, |(before, _)| before);
+    let Some((base, query)) = address.split_once('?') else { return address.into() };
+    let name_of = |pair: &str| pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
+    let Some((_, signing)) =
+        SIGNATURES.iter().find(|(signature, _)| query.split('&').any(|pair| name_of(pair) == *signature))
+    else {
+        return address.into();
+    };
+    let is_signing = |pair: &str| {
+        let name = name_of(pair);
+        signing.iter().any(|own| own.strip_suffix('*').map_or(name == *own, |start| name.starts_with(start)))
+    };
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_signing(pair)).collect();
+    if kept.is_empty() { base.into() } else { format!("{base}?{}", kept.join("&")).into() }
 }
 
 /// Whether an address is written already as it would be normalised. Most are, and then need no parser: a host of lower-case

@@ -11,8 +11,8 @@ use std::{
     },
 };
 
-use super::{ManifestError, records::Next, sense::Sense, table::Table};
-use crate::item::{ManifestRow, RowFault};
+use super::{ManifestError, draft::Draft, records::Next, sense::Sense, table::Table};
+use crate::item::RowFault;
 
 /// Records in one batch at most…
 const BATCH_ROWS: usize = 512;
@@ -20,9 +20,6 @@ const BATCH_ROWS: usize = 512;
 const BATCH_BYTES: usize = 256 * 1024;
 /// More hands than this wait for the one that splits.
 const HANDS_MAX: usize = 4;
-
-/// What a record came to; none when a filter leaves it out.
-pub(super) type Read = Result<ManifestRow, RowFault>;
 
 /// Records as they were split, with their cells one behind the other.
 #[derive(Default)]
@@ -59,14 +56,18 @@ impl Batch {
     }
 
     /// Makes sense of every record; `digest` takes what is left of it.
-    fn understand<T>(self, sense: &Sense<'_>, digest: &impl Fn(Read) -> T) -> Vec<T> {
+    fn understand<T>(
+        self,
+        sense: &Sense<'_>,
+        digest: &impl Fn(u64, Result<Draft<'_>, RowFault>) -> T,
+    ) -> Vec<T> {
         let Self { text, ends, records } = self;
         let (mut start, mut at) = (0, 0);
         let mut cells = Vec::new();
         records
             .into_iter()
             .filter_map(|record| match record {
-                Raw::Fault(fault) => Some(digest(Err(fault))),
+                Raw::Fault(fault) => Some(digest(fault.line, Err(fault))),
                 Raw::Cells(line, count) => {
                     cells.clear();
                     for end in &ends[at..at + count] {
@@ -74,7 +75,7 @@ impl Batch {
                         start = *end;
                     }
                     at += count;
-                    sense.of_bytes(line, &cells).map(digest)
+                    sense.digest(line, &cells, digest)
                 }
             })
             .collect()
@@ -110,7 +111,7 @@ impl Desk<'_> {
 pub(super) fn read<T: Send>(
     table: &mut Table,
     sense: &Sense<'_>,
-    digest: impl Fn(Read) -> T + Sync,
+    digest: impl Fn(u64, Result<Draft<'_>, RowFault>) -> T + Sync,
     mut take: impl FnMut(T) -> bool,
 ) -> Result<(), ManifestError> {
     let desk = Desk { table: Mutex::new((0, table)), is_over: AtomicBool::new(false) };

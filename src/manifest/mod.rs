@@ -11,6 +11,7 @@
 
 mod crew;
 mod dialect;
+mod draft;
 mod guess;
 mod join;
 mod lint;
@@ -373,7 +374,7 @@ impl Manifest {
                 Next::Record { line } => line,
             };
             let row = match table.records.cells() {
-                Ok(cells) => sense.of(line, cells),
+                Ok(cells) => sense.row_of(line, cells),
                 Err(column) => Some(Err(sense.not_utf8(line, column, table.records.cells_lossy()))),
             };
             if row.is_some() {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
+    draft::Draft,
     mapping::{Columns, Encode, Field, Slot, Source},
     values::{
         coordinates::{self, Axis, CoordinateFault, GeoOrder},
@@ -87,16 +88,6 @@ pub enum LoneComma {
     Refused,
 }
 
-/// What a record says.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Understood {
-    pub(super) submission: Submission,
-    pub(super) external_id: Option<String>,
-    pub(super) content_hash: Option<String>,
-    /// What the user should know though the row is sent.
-    pub(super) warnings: Vec<Problem>,
-}
-
 /// Collects what is wrong with one record.
 struct Reading<'a> {
     cells: &'a [&'a str],
@@ -106,19 +97,19 @@ struct Reading<'a> {
     warnings: Vec<Problem>,
 }
 
-/// The row, or everything that is wrong with it.
-pub(super) fn understand(
-    cells: &[&str],
-    columns: &Columns,
-    rules: &RowRules,
-) -> Result<Understood, Vec<Problem>> {
+/// What the record says, or everything that is wrong with it.
+pub(super) fn understand<'a>(
+    cells: &'a [&'a str],
+    columns: &'a Columns,
+    rules: &'a RowRules,
+) -> Result<Draft<'a>, Vec<Problem>> {
     let mut reading =
         Reading { cells, columns, too_long: rules.too_long, problems: Vec::new(), warnings: Vec::new() };
     if cells.len() != columns.names().len() {
         reading.wrong_width();
         return Err(reading.problems);
     }
-    let url = reading.url();
+    let address = reading.address();
     let tags = reading.tags(rules);
     let coordinates = reading.coordinates(rules.geo_order);
     let datetime_taken = reading.datetime(&rules.dates);
@@ -127,29 +118,25 @@ pub(super) fn understand(
     let retain_original_video = reading.retain_original_video();
     let video_transcription_prompt = reading.text(Field::VideoTranscriptionPrompt, super::records::CELL_MAX);
     let namespace = reading.namespace(rules);
-    let external_id = reading.value(Field::Id).map(Cow::into_owned);
-    let item_id = reading.item_id(rules.same_by, external_id.as_deref());
-    let content_hash = reading.value(Field::Hash).map(Cow::into_owned);
-    match url {
-        Some(url) if reading.problems.is_empty() => Ok(Understood {
-            external_id,
-            content_hash,
-            warnings: reading.warnings,
-            submission: Submission {
-                url,
-                namespace,
-                item_id,
-                tags,
-                coordinates,
-                datetime_taken,
-                camera_model,
-                callback,
-                retain_original_video,
-                video_transcription_prompt,
-            },
-        }),
-        _ => Err(reading.problems),
-    }
+    let external_id = reading.value(Field::Id);
+    let item_id = reading.item_id(rules.same_by, external_id.as_ref());
+    let content_hash = reading.value(Field::Hash);
+    let (Some(address), []) = (address, &reading.problems[..]) else { return Err(reading.problems) };
+    Ok(Draft {
+        address,
+        namespace,
+        item_id,
+        tags,
+        coordinates,
+        datetime_taken,
+        camera_model,
+        callback,
+        retain_original_video,
+        video_transcription_prompt,
+        external_id,
+        content_hash,
+        warnings: reading.warnings,
+    })
 }
 
 /// The text of one field.
@@ -269,7 +256,7 @@ impl<'a> Reading<'a> {
         self.warnings.push(problem_at(self.first(field), redact::opaque(value), words));
     }
 
-    fn item_id(&mut self, same_by: SameBy, id: Option<&str>) -> Option<String> {
+    fn item_id(&mut self, same_by: SameBy, id: Option<&Cow<'a, str>>) -> Option<Cow<'a, str>> {
         if same_by == SameBy::Url {
             return None;
         }
@@ -283,17 +270,17 @@ impl<'a> Reading<'a> {
                 "write one, or map it: --map id=COLUMN",
             );
         }
-        id.map(str::to_owned)
+        id.cloned()
     }
 
     /// The namespace of the row. It is never cut: another namespace is another place.
-    fn namespace(&mut self, rules: &RowRules) -> String {
-        let Some(value) = self.value(Field::UniqueId) else { return rules.namespace.clone() };
+    fn namespace(&mut self, rules: &'a RowRules) -> Cow<'a, str> {
+        let Some(value) = self.value(Field::UniqueId) else { return Cow::Borrowed(&rules.namespace) };
         if value.len() > NAMESPACE_MAX && value.chars().count() > NAMESPACE_MAX {
             let message = format!("a namespace has at most {NAMESPACE_MAX} characters");
             self.problem(Field::UniqueId, redact::opaque(&value), "text_too_long", message, "shorten it");
         }
-        value.into_owned()
+        value
     }
 
     fn wrong_width(&mut self) {
@@ -308,10 +295,14 @@ impl<'a> Reading<'a> {
         });
     }
 
-    fn url(&mut self) -> Option<SourceUrl> {
+    fn address(&mut self) -> Option<Cow<'a, str>> {
         let value = self.value(Field::Url).unwrap_or_default();
-        match SourceUrl::parse(&value) {
-            Ok(url) => Some(url),
+        let read = match &value {
+            Cow::Borrowed(text) => SourceUrl::normalise(text),
+            Cow::Owned(text) => SourceUrl::normalise(text).map(|address| Cow::Owned(address.into_owned())),
+        };
+        match read {
+            Ok(address) => Some(address),
             Err(fault) => {
                 let (class, fix) = url_advice(fault);
                 self.problem(Field::Url, redact::url(&value), class, fault.to_string(), fix);
@@ -320,18 +311,13 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn tags(&mut self, rules: &RowRules) -> Vec<String> {
-        let sources = self.columns.of(Field::Tags).unwrap_or_default();
-        let values: Vec<(bool, Cow<'_, str>)> = sources
-            .iter()
-            .filter_map(|source| {
-                let is_whole = matches!(source, Source::Text(_) | Source::Flag(_));
-                Some((is_whole, self.part(Field::Tags, source)?))
-            })
-            .collect();
-        let cells = values
-            .iter()
-            .map(|(is_whole, text)| if *is_whole { Cell::Whole(text) } else { Cell::Parts(text) });
+    fn tags(&mut self, rules: &RowRules) -> Vec<Cow<'a, str>> {
+        let (columns, reading) = (self.columns, &*self);
+        let cells = columns.of(Field::Tags).unwrap_or_default().iter().filter_map(|source| {
+            let text = reading.part(Field::Tags, source)?;
+            let is_whole = matches!(source, Source::Text(_) | Source::Flag(_));
+            Some(if is_whole { Cell::Whole(text) } else { Cell::Parts(text) })
+        });
         match tags::read(cells, &rules.tag_separator, rules.too_long) {
             Ok((tags, is_cut)) => {
                 if is_cut {
@@ -425,9 +411,13 @@ impl<'a> Reading<'a> {
         self.problem(field, redact::opaque(value), class, message.to_owned(), fix);
     }
 
-    fn datetime(&mut self, rules: &DateRules) -> Option<String> {
+    fn datetime(&mut self, rules: &DateRules) -> Option<Cow<'a, str>> {
         let value = self.value(Field::Datetime)?;
-        match datetime::read(&value, rules) {
+        let read = match &value {
+            Cow::Borrowed(text) => datetime::read(text, rules),
+            Cow::Owned(text) => datetime::read(text, rules).map(|moment| Cow::Owned(moment.into_owned())),
+        };
+        match read {
             Ok(moment) => Some(moment),
             Err(fault) => {
                 let (class, message, fix) = datetime_advice(fault);
@@ -437,8 +427,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn text(&mut self, field: Field, length_max: usize) -> Option<String> {
-        let mut value = self.value(field)?.into_owned();
+    fn text(&mut self, field: Field, length_max: usize) -> Option<Cow<'a, str>> {
+        let mut value = self.value(field)?;
         // in bytes first: few texts are long enough to be counted in characters
         let length = if value.len() > length_max { value.chars().count() } else { 0 };
         if length <= length_max {
@@ -446,7 +436,7 @@ impl<'a> Reading<'a> {
         }
         if self.too_long == TooLong::Cut {
             self.warn_of_cut(field, &value, format!("{length} characters were cut to {length_max}"));
-            cut(&mut value, length_max);
+            cut(value.to_mut(), length_max);
             return Some(value);
         }
         let message = format!("{length} characters, at most {length_max} are taken");
@@ -460,8 +450,8 @@ impl<'a> Reading<'a> {
         None
     }
 
-    fn callback(&mut self) -> Option<String> {
-        let value = self.value(Field::Callback)?.into_owned();
+    fn callback(&mut self) -> Option<Cow<'a, str>> {
+        let value = self.value(Field::Callback)?;
         // an address that is cut is another one
         if value.len() > CALLBACK_MAX && value.chars().count() > CALLBACK_MAX {
             let message = format!("an address of at most {CALLBACK_MAX} characters is taken");

@@ -1,17 +1,18 @@
 //! Which keys were seen before, on which line: 12 bytes a key, whatever the number.
 //!
 //! Keys are told apart by 72 of their bits: among ten million rows two different ones are taken for the same once in a hundred
-//! million surveys. The table is split, so that growing it copies a small part at a time, and grows by a fifth, so that
-//! little of it is empty. A library's table doubles, and then is half empty.
+//! million surveys. The table is split, so that growing it copies a small part at a time; once it is large it grows by a fifth, so
+//! that little of it is empty. A library's table doubles, and then is half empty.
 
 /// Parts of the table.
 const SHARDS: usize = 256;
 /// A part begins with room for so many.
 const ROOM_MIN: usize = 16;
-/// It grows when it is fuller than this, in percent…
-const FULL_PERCENT: usize = 85;
-/// …by so many percent.
-const GROWTH_PERCENT: usize = 20;
+/// It grows when it is fuller than this, in percent, and by so many percent: in haste while that takes little room…
+const IN_HASTE: (usize, usize) = (60, 60);
+/// …and sparingly once a part has so many places.
+const SPARINGLY: (usize, usize) = (85, 20);
+const LARGE: usize = 8 * 1024;
 
 /// One key, and the line it was first seen on; 0 is an empty place.
 #[derive(Clone, Copy, Default)]
@@ -48,8 +49,9 @@ impl Seen {
 
 impl Shard {
     fn first_line(&mut self, key: u64, line: u32) -> Option<u64> {
-        if (self.used + 1) * 100 > self.places.len() * FULL_PERCENT {
-            self.grow();
+        let (full, growth) = if self.places.len() < LARGE { IN_HASTE } else { SPARINGLY };
+        if (self.used + 1) * 100 > self.places.len() * full {
+            self.grow(growth);
         }
         let mut at = Self::home(key, self.places.len());
         loop {
@@ -71,8 +73,8 @@ impl Shard {
         usize::try_from((u128::from(key) * room as u128) >> 64).unwrap_or(0)
     }
 
-    fn grow(&mut self) {
-        let room = (self.places.len() * (100 + GROWTH_PERCENT) / 100).max(ROOM_MIN);
+    fn grow(&mut self, percent: usize) {
+        let room = (self.places.len() * (100 + percent) / 100).max(ROOM_MIN);
         let mut places = Vec::new();
         places.reserve_exact(room);
         places.resize(room, Place::default());
@@ -98,11 +100,11 @@ mod tests {
             key.copy_from_slice(&blake3::hash(&number.to_le_bytes()).as_bytes()[..16]);
             key
         };
-        let count = 200_000;
+        let count = 3_000_000;
         for number in 0..count {
             assert_eq!(seen.first_line(&key(number), number + 2), None);
         }
-        for number in (0..count).step_by(7) {
+        for number in (0..count).step_by(97) {
             assert_eq!(seen.first_line(&key(number), 9_999_999), Some(number + 2));
         }
         let bytes: usize = seen.shards.iter().map(|shard| shard.places.capacity() * size_of::<Place>()).sum();

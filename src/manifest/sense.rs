@@ -2,12 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{
-    RowRules,
-    join::Joined,
-    mapping::Columns,
-    row::{self, Understood},
-};
+use super::{RowRules, draft::Draft, join::Joined, mapping::Columns, row};
 use crate::{
     item::{ManifestRow, RowFault},
     spreadsheet,
@@ -32,25 +27,39 @@ pub(super) struct Counts {
     pub(super) unmatched: AtomicU64,
 }
 
+/// What is made of a record: a draft, or a fault, with the line and the cells it came from.
+pub(super) type Made<'r, 'a> = (u64, &'r [&'a str], Result<Draft<'r>, RowFault>);
+
 impl Sense<'_> {
     /// The row of a record with its original cells; none when a filter leaves it out.
-    pub(super) fn of(&self, line: u64, cells: Vec<&str>) -> Option<Result<ManifestRow, RowFault>> {
-        self.make(line, cells, |cells| cells.iter().map(|cell| (*cell).to_owned()).collect())
+    pub(super) fn row_of(&self, line: u64, cells: Vec<&str>) -> Option<Result<ManifestRow, RowFault>> {
+        self.make(line, cells, |(line, cells, made)| {
+            let own = || cells.iter().map(|cell| (*cell).to_owned()).collect();
+            match made {
+                Ok(draft) => Ok(draft.into_row(line, own())),
+                Err(fault) => Err(RowFault { cells: own(), ..fault }),
+            }
+        })
     }
 
-    /// The row of a record without its original cells.
-    pub(super) fn of_bytes(&self, line: u64, cells: &[&[u8]]) -> Option<Result<ManifestRow, RowFault>> {
+    /// What `digest` makes of a record; none when a filter leaves it out.
+    pub(super) fn digest<T>(
+        &self,
+        line: u64,
+        cells: &[&[u8]],
+        digest: impl FnOnce(u64, Result<Draft<'_>, RowFault>) -> T,
+    ) -> Option<T> {
         let texts: Result<Vec<&str>, usize> = cells
             .iter()
             .enumerate()
             .map(|(number, cell)| std::str::from_utf8(cell).map_err(|_| number))
             .collect();
         match texts {
-            Ok(texts) => self.make(line, texts, |_| Vec::new()),
+            Ok(texts) => self.make(line, texts, |(line, _, made)| digest(line, made)),
             Err(column) => {
                 let lossy: Vec<String> =
                     cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
-                Some(Err(self.not_utf8(line, column, lossy)))
+                Some(digest(line, Err(self.not_utf8(line, column, lossy))))
             }
         }
     }
@@ -61,12 +70,7 @@ impl Sense<'_> {
         RowFault { line, cells, problems }
     }
 
-    fn make(
-        &self,
-        line: u64,
-        mut cells: Vec<&str>,
-        own: impl Fn(&[&str]) -> Vec<String>,
-    ) -> Option<Result<ManifestRow, RowFault>> {
+    fn make<T>(&self, line: u64, mut cells: Vec<&str>, finish: impl FnOnce(Made<'_, '_>) -> T) -> Option<T> {
         if self.is_own_output {
             cells = cells.into_iter().map(spreadsheet::restore).collect();
         }
@@ -78,12 +82,12 @@ impl Sense<'_> {
         if !is_matched {
             self.counts.unmatched.fetch_add(1, Ordering::Relaxed);
         }
-        Some(match row::understand(&cells, self.columns, self.rules) {
-            Ok(Understood { submission, external_id, content_hash, warnings }) => {
-                Ok(ManifestRow { line, cells: own(&cells), external_id, content_hash, warnings, submission })
-            }
-            Err(problems) => Err(RowFault { line, cells: own(&cells), problems }),
-        })
+        let made = row::understand(&cells, self.columns, self.rules).map_err(|problems| RowFault {
+            line,
+            cells: Vec::new(),
+            problems,
+        });
+        Some(finish((line, &cells, made)))
     }
 }
 

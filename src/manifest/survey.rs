@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Manifest, ManifestError,
-    crew::{self, Read},
+    Manifest, ManifestError, crew,
+    draft::Draft,
     lint::{Crowd, Lint},
     mapping::{Field, FirstColumns},
     row::problem_at,
@@ -114,7 +114,9 @@ pub fn survey(
         let path = manifest.path().to_owned();
         let columns = manifest.columns.firsts();
         let (table, sense) = manifest.parts();
-        let digest = |row: Read| row.map(|row| Good::of(row, &lint, &columns, order.wants_rows));
+        let digest = |line: u64, made: Result<Draft<'_>, RowFault>| {
+            made.map(|draft| Good::of(line, draft, (&lint, &columns), order.wants_rows))
+        };
         crew::read(table, &sense, digest, |row| {
             let is_enough = order.errors_max.is_some_and(|most| surveyor.survey.rejected >= most);
             surveyor.survey.ended_early |= is_enough;
@@ -145,21 +147,21 @@ struct Good {
 }
 
 impl Good {
-    fn of(mut row: ManifestRow, lint: &Lint, columns: &FirstColumns, wants_row: bool) -> Self {
-        lint.look(&mut row, columns);
-        let content = row.content_hash.take().map(|hash| {
+    fn of(line: u64, mut draft: Draft<'_>, eye: (&Lint, &FirstColumns), wants_row: bool) -> Self {
+        eye.0.look(&mut draft, eye.1);
+        let content = draft.content_hash.take().map(|hash| {
             let mut key = [0; 16];
             key.copy_from_slice(&blake3::hash(hash.to_ascii_lowercase().as_bytes()).as_bytes()[..16]);
-            (key, hash)
+            (key, hash.into_owned())
         });
         Self {
-            line: row.line,
-            key: row.submission.key().0,
+            line,
+            key: draft.key().0,
             content,
-            place: row.submission.coordinates,
-            is_full: row.submission.tags.len() >= Submission::TAGS_MAX,
-            warnings: std::mem::take(&mut row.warnings),
-            row: wants_row.then(|| Box::new(row)),
+            place: draft.coordinates,
+            is_full: draft.tags.len() >= Submission::TAGS_MAX,
+            warnings: std::mem::take(&mut draft.warnings),
+            row: wants_row.then(|| Box::new(draft.into_row(line, Vec::new()))),
         }
     }
 }

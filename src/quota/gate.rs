@@ -33,7 +33,7 @@ const ASKED_WAIT_OF_CAPS: Duration = Duration::from_mins(10);
 /// A lag between claim and departure is believed with so much room that it is rarely exceeded: every time costs a write.
 const LAG_ROOM: i64 = 2;
 /// …and at least this, in milliseconds.
-const LAG_MS_MIN: i64 = 50;
+const LAG_MS_MIN: i64 = 20;
 /// While a request is being claimed it counts as if for ever; its departure says until when.
 const FOR_EVER: UnixMillis = UnixMillis(i64::MAX / 4);
 

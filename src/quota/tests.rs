@@ -370,7 +370,7 @@ fn a_claim_slower_than_a_restart_would_believe_is_written_down_before_it_leaves(
     assert_eq!(depart(&mut gate, 1, 3).1, Departure::Now);
     let kept = gate.take_new_lessons().unwrap().clone();
     gate.lessons_are_kept(kept.start_lag_ms);
-    assert_eq!(depart(&mut gate, 2, 45).1, Departure::Now, "there is some room");
+    assert_eq!(depart(&mut gate, 2, 15).1, Departure::Now, "there is some room");
     assert!(gate.take_new_lessons().is_none());
     let (slot, departure, claimed_at) = depart(&mut gate, 3, 3_000);
     assert_eq!(departure, Departure::AfterLessons);

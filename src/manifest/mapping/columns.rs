@@ -59,7 +59,8 @@ pub(in crate::manifest) struct Told<'a> {
 #[derive(Debug)]
 pub(in crate::manifest) struct Columns {
     names: Vec<String>,
-    feeds: Vec<(Field, Vec<Source>)>,
+    /// What feeds each field, by the field's place: every value of every row asks.
+    feeds: Vec<Option<Vec<Source>>>,
     filters: Vec<(usize, Filter)>,
 }
 
@@ -70,13 +71,13 @@ impl Columns {
         first: &[String],
         told: &Told<'_>,
     ) -> Result<Self, ManifestError> {
-        let mut columns = Self { names, feeds: Vec::new(), filters: Vec::new() };
+        let mut columns = Self { names, feeds: vec![None; FIELDS.len()], filters: Vec::new() };
         for rule in told.map {
             let mut sources = Vec::new();
             for part in &rule.parts {
                 sources.extend(columns.sources(told.path, rule.field, part)?);
             }
-            columns.feeds.push((rule.field, sources));
+            columns.feed(rule.field, sources);
         }
         for filter in told.filters {
             let column = columns.told(told.path, "--where", &filter.column)?;
@@ -173,13 +174,13 @@ impl Columns {
             if self.of(*field).is_none()
                 && let Some(column) = find(&whole).or_else(|| find(&last))
             {
-                self.feeds.push((*field, vec![Source::Cell(column)]));
+                self.feed(*field, vec![Source::Cell(column)]);
             }
         }
         // one source for the place: two columns beat one, unless the one was told
         let has_pair = self.of(Field::Latitude).is_some() && self.of(Field::Longitude).is_some();
         if has_pair {
-            self.feeds.retain(|(field, _)| *field != Field::Geo);
+            self.feeds[Field::Geo as usize] = None;
         }
     }
 
@@ -188,10 +189,12 @@ impl Columns {
             return;
         }
         let texts = tags.iter().cloned().map(Source::Text);
-        match self.feeds.iter_mut().find(|(field, _)| *field == Field::Tags) {
-            Some((_, sources)) => sources.extend(texts),
-            None => self.feeds.push((Field::Tags, texts.collect())),
-        }
+        self.feeds[Field::Tags as usize].get_or_insert_default().extend(texts);
+    }
+
+    /// The first that is told of a field counts.
+    fn feed(&mut self, field: Field, sources: Vec<Source>) {
+        self.feeds[field as usize].get_or_insert(sources);
     }
 
     fn listing(&self) -> String {
@@ -220,7 +223,7 @@ impl Columns {
 
     /// What feeds `field`, in the order it is joined.
     pub(in crate::manifest) fn of(&self, field: Field) -> Option<&[Source]> {
-        self.feeds.iter().find(|(own, _)| *own == field).map(|(_, sources)| sources.as_slice())
+        self.feeds.get(field as usize)?.as_deref()
     }
 
     /// The first column that feeds `field`.
@@ -231,7 +234,7 @@ impl Columns {
     /// For every field the first column that feeds it.
     pub(in crate::manifest) fn firsts(&self) -> FirstColumns {
         let first = |field| self.first_of(field).map(|column| (field, column, self.names[column].clone()));
-        FirstColumns(self.feeds.iter().filter_map(|(field, _)| first(*field)).collect())
+        FirstColumns(Field::all().filter_map(first).collect())
     }
 
     /// Whether a row stays by every filter.
@@ -268,10 +271,8 @@ impl Columns {
 
     /// `url=link, tags=topic+place`.
     pub(in crate::manifest) fn describe(&self) -> String {
-        let order = |field: Field| FIELDS.iter().position(|(own, ..)| *own == field);
-        let mut feeds: Vec<_> = self.feeds.iter().collect();
-        feeds.sort_by_key(|(field, _)| order(*field));
-        let parts = feeds.iter().map(|(field, sources)| {
+        let fed = Field::all().filter_map(|field| Some((field, self.of(field)?)));
+        let parts = fed.map(|(field, sources)| {
             let sources: Vec<String> = sources.iter().map(|source| self.show(source)).collect();
             format!("{}={}", field.name(), sources.join("+"))
         });
@@ -292,7 +293,7 @@ impl Columns {
     }
 
     fn used(&self) -> impl Iterator<Item = usize> {
-        let fed = self.feeds.iter().flat_map(|(_, sources)| sources).flat_map(Source::columns);
+        let fed = self.feeds.iter().flatten().flatten().flat_map(Source::columns);
         fed.chain(self.filters.iter().map(|(column, _)| *column))
     }
 

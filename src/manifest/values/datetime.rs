@@ -1,6 +1,6 @@
 //! When a video was taken: common spellings become the one the service takes, `yyyy-MM-dd HH:mm:ss`.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 
@@ -105,23 +105,23 @@ enum Written {
 /// Without formats told: the year comes first, between `-`, `/`, `.` or `:`, or as `yyyyMMdd`; or the month is written as a
 /// word; or it is counted from 1970 in seconds (10 digits) or milliseconds (13). The time is `HH:mm` or `HH:mm:ss`, with an
 /// optional fraction (dropped), `AM`/`PM`, and an optional `Z`, `UTC`, `GMT`, `+hh`, `+hhmm` or `+hh:mm`.
-pub(in crate::manifest) fn read(text: &str, rules: &DateRules) -> Result<String, DatetimeFault> {
+pub(in crate::manifest) fn read<'a>(text: &'a str, rules: &DateRules) -> Result<Cow<'a, str>, DatetimeFault> {
     let text = text.trim();
     if rules.formats.is_empty() {
         let is_kept = rules.zone.is_none() || rules.offset == OffsetRule::Keep;
         if is_kept && is_as_the_service_has_it(text) {
-            return Ok(text.to_owned());
+            return Ok(Cow::Borrowed(text));
         }
         let written = match (usual(text), &rules.found) {
             (Err(DatetimeFault::Ambiguous), Some(found)) => told(text, found)?,
             (written, _) => written?,
         };
-        return convert(written, rules);
+        return convert(written, rules).map(Cow::Owned);
     }
     let mut fault = DatetimeFault::Unknown;
     for format in &rules.formats {
         match told(text, format) {
-            Ok(written) => return convert(written, rules),
+            Ok(written) => return convert(written, rules).map(Cow::Owned),
             // what is nearly right says more than what is not known at all
             Err(found) if fault == DatetimeFault::Unknown => fault = found,
             Err(_) => {}
@@ -405,7 +405,7 @@ mod tests {
         }
     }
 
-    fn read_plain(text: &str) -> Result<String, DatetimeFault> {
+    fn read_plain(text: &str) -> Result<Cow<'_, str>, DatetimeFault> {
         read(text, &DateRules::default())
     }
 

@@ -1,5 +1,7 @@
 //! Words to find a video by: split, trimmed, each once.
 
+use std::borrow::Cow;
+
 use super::super::row::TooLong;
 use crate::item::Submission;
 
@@ -36,55 +38,70 @@ pub(in crate::manifest) fn read<'a>(
     cells: impl Iterator<Item = Cell<'a>>,
     separator: &TagSeparator,
     too_long: TooLong,
-) -> Result<(Vec<String>, bool), TagFault> {
-    let mut tags: Vec<String> = Vec::new();
+) -> Result<(Vec<Cow<'a, str>>, bool), TagFault> {
+    let mut tags: Vec<Cow<'a, str>> = Vec::with_capacity(Submission::TAGS_MAX);
     for cell in cells {
-        let mut take = |tag: &str| {
-            let tag = tag.trim();
-            if !tag.is_empty() && !tags.iter().any(|known| known == tag) {
-                tags.push(tag.to_owned());
-            }
-        };
         match cell {
-            Cell::Whole(text) => take(text),
-            Cell::Parts(text) => match listed(text) {
-                Some(elements) => elements.iter().for_each(|element| take(element)),
-                None => match separator {
-                    TagSeparator::Usual => text.split([',', ';', '|']).for_each(&mut take),
-                    TagSeparator::Told(told) => text.split(told.as_str()).for_each(&mut take),
-                },
-            },
+            Cell::Whole(text) => take(&mut tags, text),
+            Cell::Parts(Cow::Borrowed(text)) => parts(text, separator, |tag| take(&mut tags, tag)),
+            Cell::Parts(Cow::Owned(text)) => {
+                parts(&text, separator, |tag| take(&mut tags, Cow::Owned(tag.into_owned())));
+            }
         }
     }
     let mut is_cut = false;
     if too_long == TooLong::Cut {
         is_cut = tags.len() > Submission::TAGS_MAX;
         tags.truncate(Submission::TAGS_MAX);
-        for tag in &mut tags {
-            is_cut |= super::super::row::cut(tag, TAG_LENGTH_MAX);
+        for tag in tags.iter_mut().filter(|tag| is_long(tag)) {
+            is_cut |= super::super::row::cut(tag.to_mut(), TAG_LENGTH_MAX);
         }
     }
     if tags.len() > Submission::TAGS_MAX {
         return Err(TagFault::TooMany(tags.len()));
     }
-    // in bytes first: few tags are long enough to be counted in characters
-    let is_long = |tag: &&String| tag.len() > TAG_LENGTH_MAX && tag.chars().count() > TAG_LENGTH_MAX;
-    if let Some(long) = tags.iter().find(is_long) {
-        return Err(TagFault::TooLong(long.clone()));
+    if let Some(long) = tags.iter().find(|tag| is_long(tag)) {
+        return Err(TagFault::TooLong(long.clone().into_owned()));
     }
     if let Some(own) = tags.iter().find(|tag| tag.starts_with(RESERVED_PREFIX)) {
-        return Err(TagFault::Reserved(own.clone()));
+        return Err(TagFault::Reserved(own.clone().into_owned()));
     }
     Ok((tags, is_cut))
 }
 
+/// In bytes first: few tags are long enough to be counted in characters.
+fn is_long(tag: &str) -> bool {
+    tag.len() > TAG_LENGTH_MAX && tag.chars().count() > TAG_LENGTH_MAX
+}
+
+fn take<'a>(tags: &mut Vec<Cow<'a, str>>, tag: Cow<'a, str>) {
+    let tag = match tag {
+        Cow::Borrowed(tag) => Cow::Borrowed(tag.trim()),
+        Cow::Owned(tag) => Cow::Owned(tag.trim().to_owned()),
+    };
+    if !tag.is_empty() && !tags.contains(&tag) {
+        tags.push(tag);
+    }
+}
+
+/// The parts of a cell: of a list as programs write it, or between separators.
+fn parts<'a>(text: &'a str, separator: &TagSeparator, mut take: impl FnMut(Cow<'a, str>)) {
+    if let Some(elements) = listed(text) {
+        return elements.into_iter().for_each(|element| take(Cow::Owned(element)));
+    }
+    match separator {
+        TagSeparator::Usual => text.split([',', ';', '|']).for_each(|part| take(Cow::Borrowed(part))),
+        TagSeparator::Told(told) => text.split(told.as_str()).for_each(|part| take(Cow::Borrowed(part))),
+    }
+}
+
 /// What a tag is read from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::manifest) enum Cell<'a> {
     /// Perhaps several, between separators.
-    Parts(&'a str),
+    Parts(Cow<'a, str>),
     /// One.
-    Whole(&'a str),
+    Whole(Cow<'a, str>),
 }
 
 /// The elements of a list as programs write it: `["a", "b"]`, `['a', 'b']`, `{'a', 'it\'\'s'}`, `{a,b}`. None for any other
@@ -149,8 +166,9 @@ fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
 mod tests {
     use super::*;
 
-    fn tags(cells: &[&str], separator: &TagSeparator) -> Result<Vec<String>, TagFault> {
-        read(cells.iter().map(|cell| Cell::Parts(cell)), separator, TooLong::Refuse).map(|(tags, _)| tags)
+    fn tags<'a>(cells: &[&'a str], separator: &TagSeparator) -> Result<Vec<Cow<'a, str>>, TagFault> {
+        let cells = cells.iter().map(|cell| Cell::Parts(Cow::Borrowed(*cell)));
+        read(cells, separator, TooLong::Refuse).map(|(tags, _)| tags)
     }
 
     #[test]
@@ -181,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_whole_text_is_one_tag() {
-        let cells = [Cell::Whole(" a, b "), Cell::Parts("c,d")];
+        let cells = [Cell::Whole(" a, b ".into()), Cell::Parts("c,d".to_owned().into())];
         let (read, _) = read(cells.into_iter(), &TagSeparator::Usual, TooLong::Refuse).unwrap();
         assert_eq!(read, ["a, b", "c", "d"]);
     }
@@ -196,10 +214,11 @@ mod tests {
         let own = "telecine:1";
         assert_eq!(tags(&[own], &TagSeparator::Usual), Err(TagFault::Reserved(own.to_owned())));
         let cut = |cell: &str| {
-            read(std::iter::once(Cell::Parts(cell)), &TagSeparator::Usual, TooLong::Cut).unwrap()
+            let cells = std::iter::once(Cell::Parts(cell.to_owned().into()));
+            read(cells, &TagSeparator::Usual, TooLong::Cut).unwrap()
         };
         assert_eq!((cut(&many).0.len(), cut(&many).1), (20, true));
-        assert_eq!((cut(&long).0, cut(&long).1), (vec!["\u{e9}".repeat(200)], true));
-        assert_eq!(cut("a,b"), (vec!["a".to_owned(), "b".to_owned()], false));
+        assert_eq!((cut(&long).0, cut(&long).1), (vec![Cow::<str>::Owned("\u{e9}".repeat(200))], true));
+        assert_eq!(cut("a,b"), (vec![Cow::Borrowed("a"), Cow::Borrowed("b")], false));
     }
 }
