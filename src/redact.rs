@@ -12,7 +12,7 @@ const SHOWN_MAX: usize = 120;
 /// A URL fit for a terminal or a log: user, password, the values of query parameters and the fragment are hidden.
 #[must_use]
 pub fn url(text: &str) -> String {
-    let Ok(parsed) = url::Url::parse(text.trim()) else {
+    let Some(parsed) = url::Url::parse(text.trim()).ok().filter(url::Url::has_host) else {
         return opaque(text);
     };
     let mut shown = format!("{}://", parsed.scheme());
@@ -29,6 +29,9 @@ pub fn url(text: &str) -> String {
         let pairs: Vec<String> = parsed.query_pairs().map(|(name, value)| parameter(&name, &value)).collect();
         shown.push('?');
         shown.push_str(&pairs.join("&"));
+    }
+    if parsed.fragment().is_some() {
+        shown.push_str("#***");
     }
     clean(&shown)
 }
@@ -61,6 +64,12 @@ pub fn opaque(text: &str) -> String {
     shown.push_str(rest);
     let shown = match (shown.find("//"), shown.rfind('@')) {
         (Some(slashes), Some(at)) if slashes < at => format!("{}//***{}", &shown[..slashes], &shown[at..]),
+        (None, Some(at)) if shown[..at].contains(':') => format!("***{}", &shown[at..]),
+        _ => shown,
+    };
+    // a fragment that assigns something may assign a token
+    let shown = match shown.split_once('#') {
+        Some((before, fragment)) if fragment.contains('=') => format!("{before}#***"),
         _ => shown,
     };
     clean(&shown)
@@ -93,7 +102,7 @@ mod tests {
         let shown = url(link);
         assert_eq!(
             shown,
-            "https://bucket.s3.amazonaws.com/a.mp4?X-Amz-Signature=***&x-amz-security-token=***&page=2"
+            "https://bucket.s3.amazonaws.com/a.mp4?X-Amz-Signature=***&x-amz-security-token=***&page=2#***"
         );
     }
 

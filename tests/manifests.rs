@@ -291,3 +291,45 @@ fn a_guess_finds_its_way_through_a_file_nobody_described() {
     assert_eq!(code, 2, "nothing is overwritten");
     assert!(err.contains("it is there already"), "{err}");
 }
+
+#[test]
+fn a_guess_keeps_what_it_was_told_when_it_writes_settings() {
+    let stage = Stage::new();
+    stage.write("places.csv", "site;Breite;Laenge\nA;52,5;13,25\n");
+    stage.write("m.csv", "folder,file,site,when\nx y,1.mp4,A,01/02/2019\nz,2.mp4,B,03/02/2019\n");
+    let flags =
+        ["--join", "places.csv:site", "--map", "url=https://h/{folder}/{file}", "--map", "latitude=Breite"];
+    let more =
+        ["--map", "longitude=Laenge", "--map", "datetime=when", "--date-format", "dmy", "--tag", "a, b"];
+    let (code, out, err) = stage.run(&[&["guess", "m.csv", "--write"], &flags[..], &more[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = stage.run(&["preview", "m.csv", "--json", "-n", "1"]);
+    assert_eq!(code, 0, "{out}{err}");
+    for value in ["https://h/x%20y/1.mp4", "52.5", "13.25", "2019-02-01 00:00:00", "a, b"] {
+        assert!(out.contains(value), "{value}: {out}");
+    }
+    let (code, out, _) = stage.run(&["check", "m.csv", "--strict"]);
+    assert_eq!(code, 4);
+    assert!(out.contains("m.csv:3:3 site: the file to join has no row with this key (B)"), "{out}");
+}
+
+#[test]
+fn rejects_are_a_manifest_again_under_the_settings_of_the_first() {
+    let stage = Stage::new();
+    stage.write("places.csv", "site;Breite;Laenge\nA;52,5;13,25\nB;1;2\n");
+    stage.write("m.txt", "exported 2019\nKlip;site\nhttps://h/1.mp4;A\nh/2.mp4;C\n");
+    let settings = "header-line = \"2\"\ndelimiter = \";\"\njoin = [\"places.csv:site\"]\n\
+                    map = [\"url=Klip\", \"latitude=Breite\", \"longitude=Laenge\"]\n";
+    stage.write("telecine.toml", settings);
+    let sandbox = Sandbox::start(&stage, &[]);
+    let service =
+        ["--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "50/s", "--no-wait", "--out-dir", "out"];
+    let (code, out, err) = stage.run(&[&["import", "m.txt"], &service[..]].concat());
+    assert_eq!(code, 4, "{out}{err}");
+    let rejects = stage.report("out").join("rejects.csv");
+    let corrected = fs::read_to_string(&rejects).unwrap().replace("h/2.mp4,C", "https://h/2.mp4,B");
+    stage.write("again.csv", &corrected);
+    let (code, out, err) = stage.run(&[&["import", "again.csv"], &service[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(taken_as(&sandbox)["https://h/2.mp4"].2, Some((1.0, 2.0)), "by the key as it was corrected");
+}

@@ -136,6 +136,38 @@ impl ManifestArgs {
         Ok(self.specs()?.iter().map(Manifest::open).collect::<Result<_, _>>()?)
     }
 
+    /// What is told of how to read manifests, as settings: flags with their values, but for the mapping and `--no-header`.
+    pub(super) fn settings(&self) -> Vec<(&'static str, Vec<String>)> {
+        let byte = |byte: u8| if byte == b'\t' { "tab".to_owned() } else { char::from(byte).to_string() };
+        let one = |value: Option<String>| value.into_iter().collect::<Vec<_>>();
+        let unless = |value: String, usual: &str| if value == usual { Vec::new() } else { vec![value] };
+        let quote = match self.quote {
+            Quote::Byte(quote) => char::from(quote).to_string(),
+            Quote::None => "none".to_owned(),
+        };
+        let settings = [
+            ("format", one(self.format.as_ref().map(values::word))),
+            ("encoding", one(self.encoding.map(|encoding| format!("{encoding:?}")))),
+            ("delimiter", one(self.delimiter.map(byte))),
+            ("quote", unless(quote, "\"")),
+            ("escape", one(self.escape.map(byte))),
+            ("comment", one(self.comment.map(byte))),
+            ("header-line", unless(self.header_line.to_string(), "1")),
+            ("join", self.join.iter().map(ToString::to_string).collect()),
+            ("where", self.filters.iter().map(ToString::to_string).collect()),
+            ("tag", self.tag.clone()),
+            ("tag-separator", one(self.tag_separator.clone())),
+            ("same-by", unless(values::word(&self.same_by), "url")),
+            ("geo-order", unless(values::word(&self.geo_order), "lat-lon")),
+            ("date-format", self.date_format.iter().map(ToString::to_string).collect()),
+            ("timezone", one(self.timezone.as_ref().and_then(|zone| zone.iana_name().map(str::to_owned)))),
+            ("datetime-offset", unless(values::word(&self.datetime_offset), "keep")),
+            ("too-long", unless(values::word(&self.too_long), "refuse")),
+            ("unique-id", unless(self.unique_id.clone(), "default")),
+        ];
+        settings.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    }
+
     /// How each manifest is to be read.
     pub(super) fn specs(&self) -> Result<Vec<ManifestSpec>, Error> {
         let mut identities = Vec::new();

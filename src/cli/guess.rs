@@ -59,7 +59,7 @@ pub(super) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
     };
     let guess = manifest::guess(spec)?;
     let applied = guess.apply(spec);
-    let settings = settings(&guess, &applied);
+    let settings = settings(&args.manifest, &guess, &applied);
     let mut notes = guess.notes.clone();
     let (examples, problem) = match Manifest::open(&applied) {
         Ok(manifest) => (preview::rows(manifest, 1, ROWS_SHOWN)?, None),
@@ -147,6 +147,9 @@ fn show_guess(spec: &ManifestSpec, guess: &Guess, notes: &[String]) -> String {
     text
 }
 
+/// Flags that may be given many times.
+const MANY: &[&str] = &["map", "tag", "where", "join", "date-format"];
+
 /// One flag and its values.
 struct Setting {
     flag: &'static str,
@@ -159,7 +162,7 @@ impl Setting {
         let text = |value: &String| toml_text(value);
         match &self.values[..] {
             _ if self.is_switch => format!("{} = true", self.flag),
-            [value] if self.flag != "map" => format!("{} = {}", self.flag, text(value)),
+            [value] if !MANY.contains(&self.flag) => format!("{} = {}", self.flag, text(value)),
             values => {
                 let lines: Vec<String> = values.iter().map(|value| format!("  {},\n", text(value))).collect();
                 format!("{} = [\n{}]", self.flag, lines.concat())
@@ -178,25 +181,30 @@ impl Setting {
     }
 }
 
-fn settings(guess: &Guess, applied: &ManifestSpec) -> Vec<Setting> {
-    let one = |flag, value: String| Setting { flag, values: vec![value], is_switch: false };
-    let mut settings = Vec::new();
-    if guess.format == Format::Csv && guess.header == Header::Absent {
-        settings.push(Setting { flag: "no-header", values: Vec::new(), is_switch: true });
-    }
-    if guess.lines_before > 0 {
-        settings.push(one("header-line", (guess.lines_before + 1).to_string()));
-    }
+/// What is told, and what is guessed beside it.
+fn settings(told: &ManifestArgs, guess: &Guess, applied: &ManifestSpec) -> Vec<Setting> {
+    let mut settings = told.settings();
+    let mut guessed = |flag: &'static str, value: Option<String>| {
+        if let Some(value) = value.filter(|_| settings.iter().all(|(known, _)| *known != flag)) {
+            settings.push((flag, vec![value]));
+        }
+    };
+    guessed("header-line", (guess.lines_before > 0).then(|| (guess.lines_before + 1).to_string()));
+    let first_line_misleads = guess.lines_before > 0;
+    guessed("delimiter", guess.delimiter.filter(|_| first_line_misleads).map(delimiter_word));
+    guessed("tag-separator", guess.tag_separator.map(String::from));
+    guessed("geo-order", (guess.geo_order == GeoOrder::LonLat).then(|| "lon-lat".to_owned()));
     if !applied.map.is_empty() {
-        let values = applied.map.iter().map(ToString::to_string).collect();
-        settings.push(Setting { flag: "map", values, is_switch: false });
+        settings.push(("map", applied.map.iter().map(ToString::to_string).collect()));
     }
-    settings.extend(guess.tag_separator.map(|separator| one("tag-separator", separator.to_string())));
-    settings.extend(guess.date_format.as_ref().map(|format| one("date-format", format.to_string())));
-    if guess.geo_order == GeoOrder::LonLat {
-        settings.push(one("geo-order", "lon-lat".to_owned()));
-    }
-    settings
+    let is_headless = guess.format == Format::Csv && guess.header == Header::Absent;
+    let switch = is_headless.then_some(Setting { flag: "no-header", values: Vec::new(), is_switch: true });
+    let texts = settings.into_iter().map(|(flag, values)| Setting { flag, values, is_switch: false });
+    switch.into_iter().chain(texts).collect()
+}
+
+fn delimiter_word(delimiter: u8) -> String {
+    if delimiter == b'\t' { "tab".to_owned() } else { char::from(delimiter).to_string() }
 }
 
 fn command(path: &str, settings: &[Setting]) -> String {

@@ -324,7 +324,9 @@ fn told(args: &PlanArgs, plan_id: String, limits: &Limits, played: Played) -> Pl
         .filter_map(|text| text.parse::<Rate>().ok())
         .filter(|rate| limits.upload != [*rate] && sent > 0)
         .map(|rate| {
-            let finish_at = forecast.clone().with_rate(rate).after(sent);
+            // the last of them leaves after the others, and is answered
+            let last_at = forecast.clone().with_rate(rate).after(sent.saturating_sub(1));
+            let finish_at = last_at.plus(Duration::from_secs(*ANSWER_SECONDS.end()));
             OtherRate {
                 rate: rate.to_string(),
                 finish_at: finish_at.to_string(),
@@ -384,8 +386,10 @@ fn show_plan(plan: &Plan) -> String {
     for (state, count) in &plan.would_skip {
         let _ = writeln!(text, "  {:>9} are in the ledger as {state}", with_separators(*count));
     }
-    if let Some(credits) = &plan.credits_max {
-        let _ = writeln!(text, "\n  at most {credits} credits");
+    match &plan.credits_max {
+        Some(credits) => drop(writeln!(text, "\n  at most {credits} credits")),
+        None if plan.would_send > 0 => drop(writeln!(text, "\n  say --price to see what it costs")),
+        None => {}
     }
     if plan.would_send > 0 {
         let limits = plan.limits.join(" and ");
@@ -415,6 +419,9 @@ fn show_plan(plan: &Plan) -> String {
     if let Some(stops) = &plan.stops {
         let _ = writeln!(text, "\n  would stop early: {stops}");
     }
-    let _ = writeln!(text, "\n  next: telecine import … --plan-id {}", plan.id);
+    if plan.would_send > 0 {
+        let words = "telecine import with the same manifests and flags, and";
+        let _ = writeln!(text, "\n  next: {words} --plan-id {}", plan.id);
+    }
     text
 }

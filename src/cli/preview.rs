@@ -106,6 +106,8 @@ fn sent(path: &str, row: ManifestRow) -> Shown {
     for (name, value) in &mut fields {
         if matches!(*name, "url" | "callback") {
             *value = redact::url(value);
+        } else if value.contains("://") {
+            *value = redact::opaque(value);
         }
     }
     Shown {

@@ -143,6 +143,11 @@ pub(super) fn separator(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("expected at least one character".to_owned()) } else { Ok(text.to_owned()) }
 }
 
+/// The word of a value that is one of several.
+pub(super) fn word(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
 /// What to do with offsets in times.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum OffsetArg {

@@ -55,7 +55,9 @@ pub enum LedgerError {
         path: String,
     },
     /// Not there.
-    #[error("there is no ledger at {path}; it is made by the first import (--ledger names another)")]
+    #[error(
+        "there is no ledger at {path}; it is made by the first import (--ledger names another; limits for the first import are flags, or stand in telecine.toml)"
+    )]
     Missing {
         /// The path given.
         path: String,

@@ -63,6 +63,8 @@ pub struct Proposal {
 
 /// One column of the first rows.
 struct Column<'a> {
+    /// Its number, from 1.
+    number: usize,
     name: &'a str,
     plain: String,
     /// The cells that are not empty.
@@ -74,6 +76,15 @@ impl Column<'_> {
     fn share(&self, is_so: impl Fn(&str) -> bool) -> u32 {
         let count = self.cells.iter().filter(|cell| is_so(cell)).count() * 100;
         u32::try_from(count / self.cells.len().max(1)).unwrap_or(100)
+    }
+
+    /// How a rule names it: by its name, where that reads back as nothing else.
+    fn part(&self, field: Field) -> Part {
+        let part = Part::Column(self.name.to_owned());
+        let rule = MapRule { field, parts: vec![part.clone()] };
+        let is_plain = !self.name.starts_with('#') && !self.name.contains(['*', '?', '\n']);
+        let reads_back = rule.to_string().parse().as_ref() == Ok(&rule);
+        if is_plain && reads_back { part } else { Part::Column(format!("#{}", self.number)) }
     }
 
     fn is_named(&self, field: Field) -> bool {
@@ -97,26 +108,31 @@ impl Column<'_> {
 pub fn guess(spec: &ManifestSpec) -> Result<Guess, ManifestError> {
     let mut dialect = spec.dialect.clone();
     let mut header = spec.header;
-    let ask = |dialect, header| Ask { path: &spec.path, dialect, format: spec.format, header };
-    let mut table = Table::open(&ask(&spec.dialect, header))?;
+    let mut table = Table::open(&ask(spec, &spec.dialect, header))?;
+    if table.format == Format::Csv && dialect.delimiter.is_none() && !table.is_own_output {
+        dialect.delimiter = delimiter_of(&table, &dialect);
+        table = Table::open(&ask(spec, &dialect, header))?;
+    }
     if table.format == Format::Csv && dialect.lines_before == 0 {
-        dialect.lines_before = lines_before(&table, &ask(&spec.dialect, Header::Absent));
+        dialect.lines_before = lines_before(&table, &ask(spec, &dialect, Header::Absent));
         if dialect.lines_before > 0 {
-            table = Table::open(&ask(&dialect, header))?;
+            table = Table::open(&ask(spec, &dialect, header))?;
         }
     }
     if table.format == Format::Csv && table.first.iter().any(|cell| is_web_address(cell.trim())) {
         header = Header::Absent;
-        table = Table::open(&ask(&dialect, header))?;
+        table = Table::open(&ask(spec, &dialect, header))?;
     }
-    let rows = table.sample(&ask(&dialect, header), None);
-    let array_rows = first_array(&table.names).map(|array| table.sample(&ask(&dialect, header), Some(array)));
+    let rows = table.sample(&ask(spec, &dialect, header), None);
+    let array_rows =
+        first_array(&table.names).map(|array| table.sample(&ask(spec, &dialect, header), Some(array)));
     let rows = array_rows.unwrap_or(rows);
     let columns: Vec<Column<'_>> = table
         .names
         .iter()
         .enumerate()
         .map(|(at, name)| Column {
+            number: at + 1,
             name,
             plain: plain(name.rsplit(['.', ']']).next().unwrap_or(name)),
             cells: rows
@@ -147,16 +163,36 @@ pub fn guess(spec: &ManifestSpec) -> Result<Guess, ManifestError> {
     guess.proposals.retain(|proposal| spec.map.iter().all(|rule| rule.field != proposal.rule.field));
     if let Some(told) = spec.map.iter().find(|rule| rule.field == Field::Tags) {
         let is_told = |name: &str| told.parts.contains(&Part::Column(name.to_owned()));
-        let numbered = columns.iter().enumerate().map(|(at, column)| (format!("#{}", at + 1), column));
-        let told = numbered.filter(|(number, column)| is_told(number) || is_told(column.name));
-        guess.find_separator(&told.map(|(_, column)| column).collect::<Vec<_>>());
+        let told = |column: &&Column<'_>| is_told(column.name) || is_told(&format!("#{}", column.number));
+        guess.find_separator(&columns.iter().filter(told).collect::<Vec<_>>());
     }
     Ok(guess)
+}
+
+fn ask<'a>(spec: &'a ManifestSpec, dialect: &'a super::Dialect, header: Header) -> Ask<'a> {
+    Ask { path: &spec.path, dialect, format: spec.format, header }
 }
 
 /// The array whose elements have columns of their own.
 fn first_array(names: &[String]) -> Option<&str> {
     names.iter().find_map(|name| name.split_once("[].")).map(|(array, _)| array)
+}
+
+/// The delimiter that cuts most rows into the same number of cells, and into the more the better: the first line may be no
+/// row. None leaves it to the first line.
+fn delimiter_of(table: &Table, dialect: &super::Dialect) -> Option<u8> {
+    let score = |delimiter: &u8| {
+        let ask = Ask { path: "", dialect, format: Some(Format::Csv), header: Header::Absent };
+        let widths = table.sample_cut_at(*delimiter, &ask);
+        let usual = *widths.get(widths.len() / 2)?;
+        let share = widths.iter().filter(|width| **width == usual).count() * 100 / widths.len();
+        (usual > 1).then_some((share >= MOST as usize, usual, share))
+    };
+    let found = b"\t;|,".iter().filter_map(|delimiter| Some((score(delimiter)?, *delimiter)));
+    found
+        .max_by_key(|(score, _)| *score)
+        .filter(|((is_sure, ..), _)| *is_sure)
+        .map(|(_, delimiter)| delimiter)
 }
 
 /// Lines before the first record that is as wide as most, and not nearly empty.
@@ -176,14 +212,13 @@ fn lines_before(table: &Table, ask: &Ask<'_>) -> u64 {
 
 impl Guess {
     fn propose(&mut self, field: Field, columns: &[&Column<'_>], confidence: u32, why: impl Into<String>) {
-        let parts = columns.iter().map(|column| Part::Column(column.name.to_owned())).collect();
+        let parts = columns.iter().map(|column| column.part(field)).collect();
         let rule = MapRule { field, parts };
         self.proposals.push(Proposal { rule, confidence: confidence.min(99), why: why.into() });
     }
 
     fn is_used(&self, column: &Column<'_>) -> bool {
-        let is_it = |part: &Part| matches!(part, Part::Column(name) if name == column.name);
-        self.proposals.iter().any(|proposal| proposal.rule.parts.iter().any(is_it))
+        self.proposals.iter().any(|proposal| proposal.rule.parts.contains(&column.part(proposal.rule.field)))
     }
 
     fn find_url(&mut self, columns: &[Column<'_>]) {
@@ -261,12 +296,18 @@ impl Guess {
         let is_date = |column: &Column<'_>| {
             column.is_named(Field::Datetime)
                 || column.has_word(&[
-                    "date", "time", "datetime", "taken", "recorded", "captured", "created", "day",
+                    "date", "time", "datetime", "taken", "recorded", "captured", "created", "day", "datum",
+                    "fecha", "zeit", "jour",
                 ])
         };
         let best = columns
             .iter()
-            .filter(|column| !self.is_used(column) && is_date(column) && share(column) >= MOST)
+            .filter(|column| !self.is_used(column) && share(column) >= MOST)
+            // without names only what is hardly anything else
+            .filter(|column| {
+                let is_plain = |cell: &str| cell.parse::<f64>().is_ok();
+                is_date(column) || column.name.starts_with('#') && column.share(is_plain) == 0
+            })
             .max_by_key(|column| (column.is_named(Field::Datetime), share(column), column.cells.len()));
         if let Some(column) = best {
             self.propose(Field::Datetime, &[column], share(column), format!("{} % are dates", share(column)));
@@ -329,7 +370,10 @@ impl Guess {
             "english",
             "maori",
         ];
-        let is_list = |cell: &str| listed(cell).is_some_and(|elements| !elements.is_empty());
+        let is_list = |cell: &str| {
+            let is_word = |element: &String| !element.starts_with(['{', '[']);
+            listed(cell).is_some_and(|elements| !elements.is_empty() && elements.iter().all(is_word))
+        };
         let score = |column: &Column<'_>| {
             let has_parts = column.share(|cell| cell.contains(['|', ';']) || is_list(cell));
             let is_named = column.is_named(Field::Tags);
@@ -341,7 +385,13 @@ impl Guess {
                 + u32::from(is_category) * 20
         };
         let is_text = |column: &Column<'_>| {
-            let is_other = |cell: &str| cell.parse::<f64>().is_ok() || is_web_address(cell) || is_media(cell);
+            if column.is_named(Field::Tags) {
+                return !column.cells.is_empty();
+            }
+            let is_other = |cell: &str| {
+                let is_structure = cell.starts_with(['{', '[']) && !is_list(cell);
+                cell.parse::<f64>().is_ok() || is_structure || is_web_address(cell) || is_media(cell)
+            };
             !column.cells.is_empty()
                 && column.distinct() > 1
                 && column.share(is_other) < 20
@@ -387,6 +437,7 @@ impl Guess {
         let map = spec.map.iter().chain(proposed).cloned().collect();
         let mut applied = ManifestSpec { map, header: self.header, ..spec.clone() };
         applied.dialect.lines_before = self.lines_before;
+        applied.dialect.delimiter = self.delimiter.filter(|_| self.format == Format::Csv);
         if let (Some(separator), super::TagSeparator::Usual) = (self.tag_separator, &spec.rules.tag_separator)
         {
             applied.rules.tag_separator = super::TagSeparator::Told(separator.to_string());

@@ -50,6 +50,9 @@ pub(super) struct Joined {
     pub(super) own: usize,
     /// The added columns.
     pub(super) names: Vec<String>,
+    /// Where they stand already, in a file that telecine wrote from a manifest that was joined: a cell that is filled there
+    /// goes before the second file's.
+    pub(super) places: Option<Vec<usize>>,
     /// Of everything in it.
     pub(super) digest: blake3::Hash,
     rows: HashMap<String, Vec<String>>,
@@ -58,7 +61,11 @@ pub(super) struct Joined {
 
 impl Joined {
     /// Reads the second file to its end. `own_names` are the columns of the manifest.
-    pub(super) fn read(join: &Join, own_names: &[String]) -> Result<Self, ManifestError> {
+    pub(super) fn read(
+        join: &Join,
+        own_names: &[String],
+        is_own_output: bool,
+    ) -> Result<Self, ManifestError> {
         let mut table = Table::open(&Ask::usual(&join.path, &Dialect::default()))?;
         let find = |names: &[String], name: &str, path: &str| {
             let found = super::mapping::find_name(names, name);
@@ -66,7 +73,7 @@ impl Joined {
                 path: path.to_owned(),
                 flag: format!("--join {}", crate::redact::clean(&join.to_string())),
                 column: crate::redact::clean(name),
-                hint: format!("the columns are {}", names.join(", ")),
+                hint: super::mapping::listing(names),
             })
         };
         let theirs = find(&table.names, &join.theirs, &join.path)?;
@@ -100,7 +107,17 @@ impl Joined {
                 return Err(bad(format!("the key {shown} is there twice; which row is meant is not known")));
             }
         }
-        Ok(Self { own, digest: hasher.finalize(), empty: vec![String::new(); names.len()], names, rows })
+        let places: Option<Vec<usize>> = is_own_output
+            .then(|| names.iter().map(|name| own_names.iter().position(|own| own == name)).collect())
+            .flatten();
+        Ok(Self {
+            own,
+            places,
+            digest: hasher.finalize(),
+            empty: vec![String::new(); names.len()],
+            names,
+            rows,
+        })
     }
 
     /// The added cells of a row with this key, empty where the second file has none; and whether it has.

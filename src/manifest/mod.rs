@@ -196,7 +196,6 @@ pub struct Manifest {
     joined: Vec<Joined>,
     columns: Columns,
     rules: RowRules,
-    is_own_output: bool,
     stamp: Option<String>,
     counts: Counts,
 }
@@ -210,11 +209,15 @@ impl Manifest {
         }
         let ask = Ask { path, dialect: &spec.dialect, format: spec.format, header: spec.header };
         let mut table = Table::open(&ask)?;
-        let header = if table.format == Format::Json { Header::Present } else { spec.header };
+        let has_header = table.is_own_output || table.format == Format::Json;
+        let header = if has_header { Header::Present } else { spec.header };
         let is_list = table.format == Format::List;
-        let joined =
-            spec.joins.iter().map(|join| Joined::read(join, &table.names)).collect::<Result<Vec<_>, _>>()?;
-        let added = joined.iter().flat_map(|joined| &joined.names);
+        let joined = spec
+            .joins
+            .iter()
+            .map(|join| Joined::read(join, &table.names, table.is_own_output))
+            .collect::<Result<Vec<_>, _>>()?;
+        let added = joined.iter().filter(|joined| joined.places.is_none()).flat_map(|joined| &joined.names);
         let names: Vec<String> = table.names.iter().chain(added).cloned().collect();
         let mut columns = Columns::resolve(
             unique_names(&names),
@@ -233,20 +236,33 @@ impl Manifest {
         if array.is_none() && joined.is_empty() {
             columns.truncate(table.names.len());
         }
-        let is_own_output =
-            columns.names().iter().any(|name| name.starts_with(crate::spreadsheet::OWN_PREFIX));
         let mut manifest = Self {
             stamp: None,
             table,
             joined,
             columns,
             rules: spec.rules.clone(),
-            is_own_output,
             counts: Counts::default(),
         };
         manifest.stamp = manifest.table.file.as_ref().and_then(|file| manifest.stamp_of(file, spec));
         manifest.find_out_dates(&ask, array.as_deref());
+        manifest.find_out_points(&ask, array.as_deref());
         Ok(manifest)
+    }
+
+    /// `GeoJSON` has the longitude first: `coordinates` beside a `type` that is `Point`.
+    fn find_out_points(&mut self, ask: &Ask<'_>, array: Option<&str>) {
+        let is_json = self.table.format == Format::Json;
+        let Some(column) = self.columns.first_of(Field::Geo).filter(|_| is_json) else { return };
+        let names = self.columns.names();
+        let kind = names[column].strip_suffix("coordinates").map(|path| format!("{path}type"));
+        let Some(kind) = kind.and_then(|kind| names.iter().position(|name| *name == kind)) else { return };
+        let sample = self.table.sample(ask, array);
+        if sample.iter().any(|(_, cells)| cells.get(kind).is_some_and(|cell| cell == "Point")) {
+            let found = format!("{} are GeoJSON points: the longitude stands first", names[column]);
+            self.table.found.push(found);
+            self.rules.geo_order = GeoOrder::LonLat;
+        }
     }
 
     /// Which of day and month comes first, where the first rows tell.
@@ -385,8 +401,10 @@ impl Manifest {
 
     /// What is known of how to read it, beside the table itself.
     fn parts(&mut self) -> (&mut Table, Sense<'_>) {
-        let Self { table, joined, columns, rules, is_own_output, counts, .. } = self;
-        (table, Sense { columns, joined, rules, is_own_output: *is_own_output, counts })
+        let Self { table, joined, columns, rules, counts, .. } = self;
+        let (is_own_output, is_list) = (table.is_own_output, table.format == Format::List);
+        let width = table.names.len();
+        (table, Sense { columns, joined, rules, is_own_output, is_list, width, counts })
     }
 
     fn stamp_of(&self, file: &File, spec: &ManifestSpec) -> Option<String> {

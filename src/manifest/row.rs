@@ -97,7 +97,7 @@ struct Reading<'a> {
     warnings: Vec<Problem>,
 }
 
-/// What the record says, or everything that is wrong with it.
+/// What a record with a cell for every column says, or everything that is wrong with it.
 pub(super) fn understand<'a>(
     cells: &'a [&'a str],
     columns: &'a Columns,
@@ -105,10 +105,6 @@ pub(super) fn understand<'a>(
 ) -> Result<Draft<'a>, Vec<Problem>> {
     let mut reading =
         Reading { cells, columns, too_long: rules.too_long, problems: Vec::new(), warnings: Vec::new() };
-    if cells.len() != columns.names().len() {
-        reading.wrong_width();
-        return Err(reading.problems);
-    }
     let address = reading.address();
     let tags = reading.tags(rules);
     let coordinates = reading.coordinates(rules.geo_order);
@@ -137,6 +133,13 @@ pub(super) fn understand<'a>(
         content_hash,
         warnings: reading.warnings,
     })
+}
+
+/// The problem of a record with more or fewer cells than there are columns.
+pub(super) fn wrong_width(expected: usize, found: usize) -> Problem {
+    let message = format!("expected {expected} cells, found {found}");
+    let fix = "quote cells that contain the delimiter, and write empty cells out";
+    problem_at(None, String::new(), ("column_count", message, fix))
 }
 
 /// The text of one field.
@@ -200,7 +203,9 @@ impl<'a> Reading<'a> {
             return self.part(field, source);
         }
         let parts: Vec<Cow<'_, str>> = sources.iter().filter_map(|source| self.part(field, source)).collect();
-        (!parts.is_empty()).then(|| Cow::Owned(parts.join(field.joint())))
+        // no half of an address is sent
+        let has_gap = field == Field::Url && parts.len() < sources.len();
+        (!parts.is_empty() && !has_gap).then(|| Cow::Owned(parts.join(field.joint())))
     }
 
     /// What one source gives; none when that is nothing.
@@ -283,18 +288,6 @@ impl<'a> Reading<'a> {
         value
     }
 
-    fn wrong_width(&mut self) {
-        let (expected, found) = (self.columns.names().len(), self.cells.len());
-        self.problems.push(Problem {
-            column: String::new(),
-            column_number: 0,
-            value: String::new(),
-            class: "column_count".to_owned(),
-            message: format!("expected {expected} cells, found {found}"),
-            fix: "quote cells that contain the delimiter, and write empty cells out".to_owned(),
-        });
-    }
-
     fn address(&mut self) -> Option<Cow<'a, str>> {
         let value = self.value(Field::Url).unwrap_or_default();
         let read = match &value {
@@ -305,10 +298,19 @@ impl<'a> Reading<'a> {
             Ok(address) => Some(address),
             Err(fault) => {
                 let (class, fix) = url_advice(fault);
-                self.problem(Field::Url, redact::url(&value), class, fault.to_string(), fix);
+                let column = self.gap(Field::Url).or_else(|| self.first(Field::Url));
+                let words = (class, fault.to_string(), fix);
+                self.problems.push(problem_at(column, redact::url(&value), words));
                 None
             }
         }
+    }
+
+    /// The first empty column among those that make a field.
+    fn gap(&self, field: Field) -> Option<(usize, &'a str)> {
+        let mut columns = self.columns.of(field)?.iter().flat_map(Source::columns);
+        let column = columns.find(|column| self.cells[*column].trim().is_empty())?;
+        Some((column, self.columns.names()[column].as_str()))
     }
 
     fn tags(&mut self, rules: &RowRules) -> Vec<Cow<'a, str>> {
@@ -557,6 +559,9 @@ fn tag_advice(fault: TagFault) -> (String, &'static str, String, &'static str) {
             format!("a tag is longer than {} characters", tags::TAG_LENGTH_MAX),
             "check the tag separator (--tag-separator), or say --too-long cut",
         ),
+        TagFault::Nul => {
+            (String::new(), "tag_nul", "a tag holds a NUL character".to_owned(), "remove the character")
+        }
         TagFault::Reserved(tag) => (
             redact::opaque(&tag),
             "tag_reserved",

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{RowRules, draft::Draft, join::Joined, mapping::Columns, row};
 use crate::{
-    item::{ManifestRow, RowFault},
+    item::{ManifestRow, Problem, RowFault},
     spreadsheet,
 };
 
@@ -15,6 +15,10 @@ pub(super) struct Sense<'a> {
     pub(super) rules: &'a RowRules,
     /// Cells that telecine defused are restored.
     pub(super) is_own_output: bool,
+    /// What stands behind an address and ` #` is a comment.
+    pub(super) is_list: bool,
+    /// So many cells must a record have.
+    pub(super) width: usize,
     pub(super) counts: &'a Counts,
 }
 
@@ -74,31 +78,62 @@ impl Sense<'_> {
         if self.is_own_output {
             cells = cells.into_iter().map(spreadsheet::restore).collect();
         }
-        let (cells, is_matched) = widen(self.joined, cells);
+        if let (true, Some(address)) = (self.is_list, cells.first_mut()) {
+            *address = address.split_once(" #").map_or(*address, |(address, _)| address);
+        }
+        // what stands in the wrong columns is neither filtered nor joined
+        if cells.len() != self.width {
+            let problems = vec![row::wrong_width(self.width, cells.len())];
+            let fault = RowFault { line, cells: Vec::new(), problems };
+            return Some(finish((line, &cells, Err(fault))));
+        }
+        let (cells, unmatched) = widen(self.joined, cells);
         if !self.columns.keep(&cells) {
             self.counts.left_out.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        if !is_matched {
-            self.counts.unmatched.fetch_add(1, Ordering::Relaxed);
-        }
-        let made = row::understand(&cells, self.columns, self.rules).map_err(|problems| RowFault {
+        let mut made = row::understand(&cells, self.columns, self.rules).map_err(|problems| RowFault {
             line,
             cells: Vec::new(),
             problems,
         });
+        if let Some(column) = unmatched {
+            self.counts.unmatched.fetch_add(1, Ordering::Relaxed);
+            if let Ok(draft) = &mut made {
+                draft.warnings.push(self.without_partner(column, &cells));
+            }
+        }
         Some(finish((line, &cells, made)))
+    }
+
+    fn without_partner(&self, column: usize, cells: &[&str]) -> Problem {
+        let key = cells.get(column).copied().unwrap_or_default();
+        let name = self.columns.names().get(column).map(|name| (column, name.as_str()));
+        let message = "the file to join has no row with this key".to_owned();
+        let fix = "add the row there, or correct the key; the row is sent without its columns";
+        row::problem_at(name, crate::redact::opaque(key), ("join_unmatched", message, fix))
     }
 }
 
-/// A record with the columns of second files, and whether all of them had a row for it.
-pub(super) fn widen<'a>(joined: &'a [Joined], mut cells: Vec<&'a str>) -> (Vec<&'a str>, bool) {
-    let mut is_matched = true;
+/// A record with the columns of second files, and the key's column of the first that has no row for it.
+pub(super) fn widen<'a>(joined: &'a [Joined], mut cells: Vec<&'a str>) -> (Vec<&'a str>, Option<usize>) {
+    let mut unmatched = None;
     for joined in joined {
         let key = cells.get(joined.own).copied().unwrap_or_default();
         let (added, is_there) = joined.of(key);
-        cells.extend(added.iter().map(String::as_str));
-        is_matched &= is_there;
+        match &joined.places {
+            None => cells.extend(added.iter().map(String::as_str)),
+            Some(places) => {
+                for (place, added) in places.iter().zip(added) {
+                    if let Some(cell) = cells.get_mut(*place).filter(|cell| cell.trim().is_empty()) {
+                        *cell = added;
+                    }
+                }
+            }
+        }
+        if !is_there {
+            unmatched.get_or_insert(joined.own);
+        }
     }
-    (cells, is_matched)
+    (cells, unmatched)
 }

@@ -11,6 +11,7 @@ use super::{
 };
 
 /// What is told of a file.
+#[derive(Clone, Copy)]
 pub(super) struct Ask<'a> {
     pub(super) path: &'a str,
     pub(super) dialect: &'a Dialect,
@@ -46,6 +47,8 @@ pub(super) struct Table {
     pub(super) head: Vec<u8>,
     /// What was found out about the bytes, for a reader.
     pub(super) found: Vec<String>,
+    /// Whether telecine wrote it.
+    pub(super) is_own_output: bool,
 }
 
 impl Table {
@@ -54,7 +57,15 @@ impl Table {
         let path = ask.path.to_owned();
         let source::Opened { file, head, bytes, mut found } = source::open(&path, ask.dialect)
             .map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
-        let format = ask.format.unwrap_or_else(|| format_of(&head, ask.dialect));
+        // a file of telecine's own is as telecine writes it, whatever is told of the file it came from
+        let usual = Dialect::default();
+        let is_own_output = is_own_output(&head);
+        let ask = &if is_own_output { Ask::usual(ask.path, &usual) } else { *ask };
+        let format = match ask.format {
+            None if is_own_output => Format::Csv,
+            None => format_of(&head, ask.dialect),
+            Some(format) => format,
+        };
         let mut table = Self {
             path,
             file,
@@ -66,6 +77,7 @@ impl Table {
             first_row_is_read: false,
             head: Vec::new(),
             found: Vec::new(),
+            is_own_output,
         };
         match format {
             Format::Json => {
@@ -162,6 +174,17 @@ impl Table {
         }
     }
 
+    /// How many cells each record of the first bytes has when it is cut at this delimiter.
+    pub(super) fn sample_cut_at(&self, delimiter: u8, ask: &Ask<'_>) -> Vec<usize> {
+        let mut records = Records::csv(source::of(&self.head), delimiter, ask.dialect);
+        let mut widths = Vec::new();
+        while let Ok(Next::Record { .. }) = records.read() {
+            widths.push(records.cell_bytes().count());
+        }
+        widths.sort_unstable();
+        widths
+    }
+
     /// The rows of the first bytes, as far as they are whole.
     pub(super) fn sample(&self, ask: &Ask<'_>, array: Option<&str>) -> Vec<(u64, Vec<String>)> {
         let dialect = ask.dialect;
@@ -190,6 +213,13 @@ impl Table {
     }
 }
 
+/// Whether the first line is a header of telecine's own.
+fn is_own_output(head: &[u8]) -> bool {
+    let line = head.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    let is_own = |name: &[u8]| name.starts_with(crate::spreadsheet::OWN_PREFIX.as_bytes());
+    line.split(|byte| *byte == b',').filter(|name| is_own(name)).count() >= 2
+}
+
 /// In which shape a file that begins so is written.
 fn format_of(head: &[u8], dialect: &Dialect) -> Format {
     if dialect.delimiter.is_none() && is_json(head) {
@@ -202,27 +232,35 @@ fn format_of(head: &[u8], dialect: &Dialect) -> Format {
     }
 }
 
-/// Whether every line is an address, and nothing else stands on it.
+/// Of the lines of a list so many are addresses, in percent; the others are faults of their own.
+const ADDRESSES_MIN: usize = 80;
+
+/// Whether nearly every line is an address, and no delimiter cuts all of them alike.
 fn is_list(head: &[u8], dialect: &Dialect) -> bool {
     let mut lines: Vec<&[u8]> = head.split(|byte| matches!(byte, b'\n' | b'\r')).collect();
     if head.len() >= source::HEAD_MAX {
         lines.pop();
     }
-    let is_address = |line: &[u8]| {
+    let comment = dialect.comment.unwrap_or(b'#');
+    let lines: Vec<&[u8]> = lines
+        .into_iter()
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty() && line[0] != comment)
+        .collect();
+    let is_address = |line: &&&[u8]| {
         let starts =
             |scheme: &[u8]| line.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
-        (starts(b"http://") || starts(b"https://"))
-            && !line.iter().any(|byte| matches!(byte, b',' | b';' | b'\t' | b'|' | b'"' | b' '))
+        starts(b"http://") || starts(b"https://")
     };
-    let comment = dialect.comment.unwrap_or(b'#');
-    let mut addresses =
-        lines.into_iter().map(<[u8]>::trim_ascii).filter(|line| !line.is_empty() && line[0] != comment);
-    let mut has_any = false;
-    let all = addresses.all(|line| {
-        has_any = true;
-        is_address(line)
-    });
-    all && has_any
+    let Some(first) = lines.first().filter(|line| is_address(line)) else { return false };
+    let count = |line: &[u8], delimiter: u8| memchr::memchr_iter(delimiter, line).count();
+    let cuts_alike = |delimiter: &u8| {
+        let usual = count(first, *delimiter);
+        usual > 0 && lines.iter().all(|line| count(line, *delimiter) == usual)
+    };
+    let addresses = lines.iter().filter(is_address).count();
+    let has_table = b"\t;,|\"".iter().any(cuts_alike) || lines.iter().any(|line| line.contains(&b'\t'));
+    !has_table && addresses * 100 >= lines.len() * ADDRESSES_MIN
 }
 
 /// A head from its first record on.
@@ -251,6 +289,9 @@ mod tests {
             ("https://h/a.mp4\nhttp://h/b.mp4\n", Format::List),
             ("# mine\n\n  HTTPS://h/a.mp4\r\n", Format::List),
             ("https://h/a.mp4,tag\nhttps://h/b.mp4,tag\n", Format::Csv),
+            ("https://h/a,1.mp4\nhttps://h/b c.mp4\nhttps://h/c.mp4\n", Format::List),
+            ("https://h/1\nhttps://h/2\nhttps://h/3\nhttps://h/4\nwww.h/5\n", Format::List),
+            ("https://h/1\nname\n", Format::Csv),
             ("url\nhttps://h/a.mp4\n", Format::Csv),
             ("# nothing\n", Format::Csv),
             ("{\"url\":\"https://h/a.mp4\"}\n", Format::Json),

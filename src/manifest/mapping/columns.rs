@@ -156,7 +156,7 @@ impl Columns {
             path: path.to_owned(),
             flag: flag.to_owned(),
             column: crate::redact::clean(name),
-            hint: self.listing(),
+            hint: listing(&self.names),
         })
     }
 
@@ -197,22 +197,18 @@ impl Columns {
         self.feeds[field as usize].get_or_insert(sources);
     }
 
-    fn listing(&self) -> String {
-        let shown: Vec<String> = self.names.iter().take(60).map(|name| crate::redact::clean(name)).collect();
-        format!("the columns are {}", shown.join(", "))
-    }
-
     fn url_hint(&self, header: Header, first: &[String]) -> String {
         let url_at = first.iter().position(|cell| cell.trim_start().starts_with("http"));
         match (header, url_at) {
             (Header::Present, Some(at)) => {
                 format!(
-                    "the first line holds a url already: if it is no header, say --no-header --map url=#{}",
+                    "the first line holds a url already: if it is no header, say --no-header --map url=#{}, or --format list for \
+                     one url a line",
                     at + 1
                 )
             }
             (Header::Absent, Some(at)) => format!("--map url=#{}", at + 1),
-            (_, None) => format!("{}; telecine guess proposes a mapping", self.listing()),
+            (_, None) => format!("{}; telecine guess proposes a mapping", listing(&self.names)),
         }
     }
 
@@ -284,11 +280,14 @@ impl Columns {
         match source {
             Source::Cell(column) => name(*column),
             Source::Flag(column) => format!("{}?", name(*column)),
-            Source::Text(text) => format!("'{}'", crate::redact::clean(text)),
-            Source::Template(slots) => slots.iter().fold(String::new(), |shown, slot| match slot {
-                Slot::Text(text) => shown + &crate::redact::clean(text),
-                Slot::Cell(column, _) => format!("{shown}{{{}}}", name(*column)),
-            }),
+            Source::Text(text) => format!("'{}'", crate::redact::opaque(text)),
+            Source::Template(slots) => {
+                let whole = slots.iter().fold(String::new(), |shown, slot| match slot {
+                    Slot::Text(text) => shown + text,
+                    Slot::Cell(column, _) => format!("{shown}{{{}}}", name(*column)),
+                });
+                crate::redact::opaque(&whole)
+            }
         }
     }
 
@@ -319,7 +318,7 @@ impl FirstColumns {
 
 impl Source {
     /// The columns it reads.
-    fn columns(&self) -> Vec<usize> {
+    pub(in crate::manifest) fn columns(&self) -> Vec<usize> {
         match self {
             Self::Cell(column) | Self::Flag(column) => vec![*column],
             Self::Text(_) => Vec::new(),
@@ -344,6 +343,12 @@ impl Encode {
             (false, false) => Self::Raw,
         }
     }
+}
+
+/// The names, for whoever looked for another.
+pub(in crate::manifest) fn listing(names: &[String]) -> String {
+    let shown: Vec<String> = names.iter().take(60).map(|name| crate::redact::opaque(name)).collect();
+    format!("the columns are {}", shown.join(", "))
 }
 
 /// The column of this name, or of this `#number`; else one whose name is the same but for case and signs.

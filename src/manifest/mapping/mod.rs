@@ -9,4 +9,6 @@ pub use field::Field;
 pub use filter::Filter;
 pub use rule::{MapRule, MapRuleFault, Part, Piece};
 
-pub(super) use columns::{Columns, Encode, FirstColumns, Slot, Source, Told, find_name, plain, unique_names};
+pub(super) use columns::{
+    Columns, Encode, FirstColumns, Slot, Source, Told, find_name, listing, plain, unique_names,
+};

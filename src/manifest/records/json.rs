@@ -7,7 +7,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     io::{self, BufRead},
 };
 
@@ -47,8 +47,8 @@ pub(in crate::manifest) struct JsonRecords {
     text: Vec<u8>,
     layout: Layout,
     cells: Vec<String>,
-    /// The further rows of a record that was split.
-    rows: VecDeque<Vec<String>>,
+    /// The record whose further elements are rows.
+    split: Split,
 }
 
 /// Which column holds what.
@@ -91,23 +91,36 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Goes through the values of an object: `take` gets the path of each, and the value as it is written. False when it is no
-/// JSON object.
-fn walk<'a>(text: &'a str, path: &str, take: &mut dyn FnMut(String, &'a str)) -> bool {
+/// Goes through the values of an object: `take` gets the path of each, and the value as it is written.
+fn walk<'a>(
+    text: &'a str,
+    path: &str,
+    take: &mut dyn FnMut(String, &'a str) -> Result<(), RecordFault>,
+) -> Result<(), RecordFault> {
     walk_at(DEPTH_MAX, text, path, take)
 }
 
-fn walk_at<'a>(depth: u32, text: &'a str, path: &str, take: &mut dyn FnMut(String, &'a str)) -> bool {
-    let Ok(Pairs(pairs)) = serde_json::from_str(text) else { return false };
-    pairs.into_iter().all(|(key, value)| {
-        let path = if path.is_empty() { key.into_owned() } else { format!("{path}.{key}") };
+fn walk_at<'a>(
+    depth: u32,
+    text: &'a str,
+    path: &str,
+    take: &mut dyn FnMut(String, &'a str) -> Result<(), RecordFault>,
+) -> Result<(), RecordFault> {
+    let Pairs(pairs) = serde_json::from_str(text).map_err(|_| RecordFault::NotAnObject)?;
+    let mut keys = HashSet::with_capacity(pairs.len());
+    if !pairs.iter().all(|(key, _)| keys.insert(key)) {
+        return Err(RecordFault::KeyTwice);
+    }
+    for (key, value) in &pairs {
+        let path = if path.is_empty() { key.clone().into_owned() } else { format!("{path}.{key}") };
         let value = value.get();
         if value.starts_with('{') && depth > 0 {
-            return walk_at(depth - 1, value, &path, take);
+            walk_at(depth - 1, value, &path, take)?;
+        } else {
+            take(path, value)?;
         }
-        take(path, value);
-        true
-    })
+    }
+    Ok(())
 }
 
 /// The elements of an array, as they are written.
@@ -117,13 +130,26 @@ fn elements(text: &str) -> Vec<&str> {
 }
 
 /// A value as a cell: a text without its quotes, nothing for null and for an empty array, everything else as written.
-fn cell_of(value: &str) -> String {
-    match value.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(value).unwrap_or_else(|_| value.to_owned()),
+fn cell_of(value: &str) -> Result<String, RecordFault> {
+    let cell = match value.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(value).map_err(|_| RecordFault::NotAnObject)?,
         Some(b'n') => String::new(),
         Some(b'[') if elements(value).is_empty() => String::new(),
         _ => value.to_owned(),
+    };
+    match (cell.len() > CELL_MAX, memchr::memchr(0, cell.as_bytes())) {
+        (true, _) => Err(RecordFault::CellTooLong),
+        (_, Some(_)) => Err(RecordFault::Nul),
+        (false, None) => Ok(cell),
     }
+}
+
+/// A record whose array is split: what all its rows share, and the elements that are no rows yet, as they are written.
+#[derive(Default)]
+struct Split {
+    cells: Vec<String>,
+    others: Vec<(String, String)>,
+    elements: VecDeque<String>,
 }
 
 impl Layout {
@@ -135,16 +161,17 @@ impl Layout {
         let mut sample = JsonRecords::over(bytes, shape);
         while let Ok(Next::Record { .. }) = sample.read_text() {
             let Some(text) = sample.object() else { continue };
-            walk(&text, "", &mut |path, value| {
+            let _ = walk(&text, "", &mut |path, value| {
                 if value.starts_with('[') {
-                    for element in elements(value) {
-                        let prefix = format!("{path}{EACH}");
-                        if element.starts_with('{') {
-                            walk(element, &prefix, &mut |path, _| parts.push(path));
-                        }
+                    for element in elements(value).into_iter().filter(|element| element.starts_with('{')) {
+                        walk(element, &format!("{path}{EACH}"), &mut |path, _| {
+                            parts.push(path);
+                            Ok(())
+                        })?;
                     }
                 }
                 layout.add(path);
+                Ok(())
             });
         }
         layout.others = layout.names.len();
@@ -162,54 +189,56 @@ impl Layout {
         }
     }
 
-    /// The rows of an object, or none when it is none.
-    fn rows(&self, text: &str) -> Option<VecDeque<Vec<String>>> {
-        let mut cells = vec![String::new(); self.names.len()];
-        let mut others = Vec::new();
-        let mut split = Vec::new();
-        let is_object = walk(text, "", &mut |path, value| {
+    /// What the rows of an object share, and its elements where it is split.
+    fn split(&self, text: &str) -> Result<Split, RecordFault> {
+        let mut split = Split { cells: vec![String::new(); self.names.len()], ..Split::default() };
+        let Split { cells, others, elements: rows } = &mut split;
+        walk(text, "", &mut |path, value| {
             if self.split.as_ref() == Some(&path) && value.starts_with('[') {
-                split = elements(value);
+                rows.extend(elements(value).into_iter().map(str::to_owned));
+                return Ok(());
             }
-            self.put(&mut cells, &mut others, path, value);
-        });
-        if !is_object {
-            return None;
-        }
-        let Some(array) = self.split.as_ref().filter(|_| !split.is_empty()) else {
-            self.put_others(&mut cells, &others);
-            return Some(VecDeque::from([cells]));
-        };
-        let prefix = format!("{array}{EACH}");
-        let rows = split.into_iter().map(|element| {
-            let (mut cells, mut others) = (cells.clone(), others.clone());
-            let is_object = walk(element, &prefix, &mut |path, value| {
-                self.put(&mut cells, &mut others, path, value);
-            });
-            if !is_object {
-                self.put(&mut cells, &mut others, prefix.clone(), element);
-            }
-            self.put_others(&mut cells, &others);
-            cells
-        });
-        Some(rows.collect())
+            self.put(cells, others, path, value)
+        })?;
+        Ok(split)
     }
 
-    fn put(&self, cells: &mut [String], others: &mut Vec<(String, String)>, path: String, value: &str) {
+    /// The row of an element.
+    fn row_of(&self, split: &Split, element: &str) -> Result<Vec<String>, RecordFault> {
+        let prefix = format!("{}{EACH}", self.split.as_deref().unwrap_or_default());
+        let (mut cells, mut others) = (split.cells.clone(), split.others.clone());
+        if element.starts_with('{') {
+            walk(element, &prefix, &mut |path, value| self.put(&mut cells, &mut others, path, value))?;
+        } else {
+            self.put(&mut cells, &mut others, prefix, element)?;
+        }
+        self.put_others(&mut cells, &others)?;
+        Ok(cells)
+    }
+
+    fn put(
+        &self,
+        cells: &mut [String],
+        others: &mut Vec<(String, String)>,
+        path: String,
+        value: &str,
+    ) -> Result<(), RecordFault> {
         match self.places.get(&path) {
-            Some(place) if *place != self.others => cells[*place] = cell_of(value),
+            Some(place) if *place != self.others => cells[*place] = cell_of(value)?,
             _ => others.push((path, value.to_owned())),
         }
+        Ok(())
     }
 
-    fn put_others(&self, cells: &mut [String], others: &[(String, String)]) {
+    fn put_others(&self, cells: &mut [String], others: &[(String, String)]) -> Result<(), RecordFault> {
         if others.is_empty() {
-            return;
+            return Ok(());
         }
         let key = |name: &str| serde_json::to_string(name).unwrap_or_default();
         let pairs: Vec<String> =
             others.iter().map(|(name, value)| format!("{}:{value}", key(name))).collect();
-        cells[self.others] = format!("{{{}}}", pairs.join(","));
+        cells[self.others] = cell_of(&format!("{{{}}}", pairs.join(",")))?;
+        Ok(())
     }
 }
 
@@ -234,7 +263,7 @@ impl JsonRecords {
             text: Vec::new(),
             layout: Layout::default(),
             cells: Vec::new(),
-            rows: VecDeque::new(),
+            split: Split::default(),
         }
     }
 
@@ -262,7 +291,7 @@ impl JsonRecords {
     }
 
     pub(super) fn has_more_at_hand(&self) -> bool {
-        !self.rows.is_empty() || self.bytes.buffer().iter().any(|byte| !byte.is_ascii_whitespace())
+        !self.split.elements.is_empty() || self.bytes.buffer().iter().any(|byte| !byte.is_ascii_whitespace())
     }
 
     pub(super) fn cells(&self) -> Vec<&str> {
@@ -270,26 +299,32 @@ impl JsonRecords {
     }
 
     pub(super) fn read(&mut self) -> io::Result<Next> {
-        if let Some(cells) = self.rows.pop_front() {
-            self.cells = cells;
-            return Ok(Next::Record { line: self.record_line });
+        if self.split.elements.is_empty() {
+            let next = self.read_text()?;
+            let Next::Record { line } = next else { return Ok(next) };
+            let split = match self.object() {
+                Some(text) => self.layout.split(&text),
+                None => Err(RecordFault::NotAnObject),
+            };
+            match split {
+                Ok(split) => self.split = split,
+                Err(fault) => return Ok(Next::Fault { line, fault }),
+            }
         }
-        let next = self.read_text()?;
-        let Next::Record { line } = next else { return Ok(next) };
-        let rows = self.object().and_then(|text| self.layout.rows(&text));
-        let Some(mut rows) = rows else { return Ok(Next::Fault { line, fault: RecordFault::NotAnObject }) };
-        let cells = || rows.iter().flatten();
-        let fault = if cells().any(|cell| cell.len() > CELL_MAX) {
-            Some(RecordFault::CellTooLong)
+        let line = self.record_line;
+        let row = if let Some(element) = self.split.elements.pop_front() {
+            self.layout.row_of(&self.split, &element)
         } else {
-            cells().any(|cell| cell.contains('\0')).then_some(RecordFault::Nul)
+            let Split { mut cells, others, .. } = std::mem::take(&mut self.split);
+            self.layout.put_others(&mut cells, &others).map(|()| cells)
         };
-        if let Some(fault) = fault {
-            return Ok(Next::Fault { line, fault });
-        }
-        self.cells = rows.pop_front().unwrap_or_default();
-        self.rows = rows;
-        Ok(Next::Record { line })
+        Ok(match row {
+            Ok(cells) => {
+                self.cells = cells;
+                Next::Record { line }
+            }
+            Err(fault) => Next::Fault { line, fault },
+        })
     }
 
     /// The text in the buffer as an object; a bare value, as in a list of addresses, becomes one.
@@ -536,12 +571,25 @@ mod tests {
     }
 
     #[test]
+    fn a_long_array_is_no_long_cell_where_its_elements_are_rows() {
+        let videos: Vec<String> = (0..3_000).map(|n| format!("{{\"url\":\"https://h/{n}.mp4\"}}")).collect();
+        let text = format!("{{\"id\":7,\"videos\":[{}]}}\n", videos.join(","));
+        let mut read = records(&text);
+        read.split_at(Some("videos"));
+        assert_eq!(read_all(read).into_iter().flatten().count(), 3_000);
+    }
+
+    #[test]
     fn a_list_of_addresses_may_be_an_array() {
         assert_eq!(
             rows("[\"https://h/a\", \"https://h/b\"]"),
             [row(1, &["https://h/a"]), row(2, &["https://h/b"])]
         );
         assert_eq!(records("[\"x\"]").names()[0], "value");
+        let twice = read_all(records("{\"u\":\"a\",\"u\":\"b\"}\n{\"u\":\"c\"}\n"));
+        assert_eq!(twice[0], Err((1, RecordFault::KeyTwice)), "nobody knows which is meant");
+        let lone = read_all(records("{\"u\":\"\\ud83d\"}\n"));
+        assert_eq!(lone[0], Err((1, RecordFault::NotAnObject)));
     }
 
     #[test]

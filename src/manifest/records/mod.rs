@@ -167,6 +167,8 @@ pub(super) enum RecordFault {
     Nul,
     /// Not JSON, or JSON that is not an object.
     NotAnObject,
+    /// An object with a key that is there twice.
+    KeyTwice,
     /// The file ended inside a JSON value.
     UnterminatedValue,
 }
@@ -180,6 +182,7 @@ impl RecordFault {
             Self::UnterminatedQuote => "unterminated_quote",
             Self::Nul => "nul_byte",
             Self::NotAnObject => "json_object",
+            Self::KeyTwice => "json_key_twice",
             Self::UnterminatedValue => "unterminated_json",
         }
     }
@@ -194,6 +197,7 @@ impl RecordFault {
             }
             Self::Nul => "the record contains a NUL byte",
             Self::NotAnObject => "not a JSON object",
+            Self::KeyTwice => "a key is there twice in one object",
             Self::UnterminatedValue => {
                 "a JSON value that begins here never ends: everything from here to the end of the file is inside it"
             }
@@ -209,6 +213,7 @@ impl RecordFault {
             Self::UnterminatedQuote => "close the quote, or double a quote that is part of the text (\"\")",
             Self::Nul => "save the file as UTF-8 text, or name its encoding: --encoding utf-16le",
             Self::NotAnObject => "write one object a row, such as {\"url\": \"https://host/a.mp4\"}",
+            Self::KeyTwice => "leave one of them out, or give the other another name",
             Self::UnterminatedValue => "close the brace or the quote; the file may have been cut off",
         }
     }

@@ -178,3 +178,56 @@ fn a_manifest_is_a_file_and_no_address() {
         Manifest::open(&ManifestSpec::usual("https://h/list.csv?token=secret")).err().unwrap().to_string();
     assert!(refused.contains("curl") && !refused.contains("secret"), "{refused}");
 }
+
+#[test]
+fn no_half_of_an_address_is_sent_however_it_is_put_together() {
+    let shelf = Shelf::new();
+    let rows = read(&mapped(&shelf, "file,k\na.mp4,1\n,2\nb.mp4,\n", &["url='https://h/'+file+'?v='+k"]));
+    assert_eq!(rows[0].as_ref().unwrap().submission.url.as_str(), "https://h/a.mp4?v=1");
+    let gap = |at: usize| {
+        let problem = &rows[at].as_ref().unwrap_err().problems[0];
+        (problem.class.clone(), problem.column.clone())
+    };
+    assert_eq!(gap(1), ("url_empty".to_owned(), "file".to_owned()));
+    assert_eq!(gap(2), ("url_empty".to_owned(), "k".to_owned()), "the empty column is named");
+}
+
+#[test]
+fn a_row_of_another_width_is_refused_before_it_is_filtered() {
+    let shelf = Shelf::new();
+    let text = "url,a,k\nhttps://h/1,x,1\nhttps://h/2,x\nhttps://h/3,x,y,1\n";
+    let spec = ManifestSpec { filters: vec!["k=1".parse().unwrap()], ..mapped(&shelf, text, &[]) };
+    let rows = read(&spec);
+    assert_eq!(rows.iter().filter(|row| row.is_err()).count(), 2, "{rows:?}");
+}
+
+#[test]
+fn a_geojson_point_has_the_longitude_first() {
+    let shelf = Shelf::new();
+    let text = "{\"url\":\"https://h/a\",\"place\":{\"type\":\"Point\",\"coordinates\":[13.5,52.25]}}\n";
+    assert!(is_at(read(&shelf.put(text.as_bytes()))[0].as_ref().unwrap(), 52.25, 13.5));
+    let plain = text.replace("\"type\":\"Point\",", "");
+    assert!(is_at(read(&shelf.put(plain.as_bytes()))[0].as_ref().unwrap(), 13.5, 52.25));
+}
+
+#[test]
+fn what_a_mapping_signs_with_does_not_show() {
+    let shelf = Shelf::new();
+    let spec = mapped(&shelf, "file\na.mp4\n", &["url=https://h/{file}?sig=canary"]);
+    let shown = Manifest::open(&spec).unwrap().mapping();
+    assert!(shown.contains("https://h/{file}") && !shown.contains("canary"), "{shown}");
+    let headless = mapped(&shelf, "https://h/a?sig=canary,x\n", &["url=link"]);
+    let error = Manifest::open(&headless).err().unwrap().to_string();
+    assert!(!error.contains("canary"), "{error}");
+}
+
+#[test]
+fn a_guess_names_columns_so_that_they_read_back() {
+    let shelf = Shelf::new();
+    for name in ["a+b", "a{b", "'lead", "'url'", "{{x}}", "#1", "clip*", "is?"] {
+        let spec = shelf.put(format!("other,\"{name}\"\n1,https://h/1.mp4\n2,https://h/2.mp4\n").as_bytes());
+        let rule = guess(&spec).unwrap().proposals[0].rule.to_string();
+        let again = ManifestSpec { map: vec![rule.parse().unwrap()], ..spec };
+        assert_eq!(urls(&again)[0], "https://h/1.mp4", "{name}: {rule}");
+    }
+}

@@ -162,11 +162,14 @@ fn convert(written: Written, rules: &DateRules) -> Result<String, DatetimeFault>
             clock.to_zoned(zone()).map_err(impossible)?.with_time_zone(TimeZone::UTC).datetime()
         }
     };
-    if moment.year() < 0 {
+    // no camera is older; a year of two digits was read as one of four
+    if moment.year() < YEAR_MIN {
         return Err(DatetimeFault::Impossible);
     }
     Ok(moment.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
+
+const YEAR_MIN: i16 = 1800;
 
 /// Digits alone are counted from 1970 when there are so many of them.
 const EPOCH_SECONDS_DIGITS: usize = 10;
@@ -221,8 +224,18 @@ fn by_pattern(text: &str, pattern: &str) -> Option<Written> {
 }
 
 /// Dates whose month is a word can be read one way only.
-const WORDED: &[&str] =
-    &["%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y"];
+const WORDED: &[&str] = &[
+    "%d %b %Y",
+    "%d-%b-%Y",
+    "%b %d, %Y",
+    "%b %d %Y",
+    "%d %B %Y",
+    "%B %d, %Y",
+    "%B %d %Y",
+    "%d %b %y",
+    "%d-%b-%y",
+    "%b %d, %y",
+];
 const WORDED_TIMES: &[&str] = &["", " %H:%M", " %H:%M:%S"];
 
 fn with_a_month_in_words(text: &str) -> Option<Written> {
@@ -232,7 +245,8 @@ fn with_a_month_in_words(text: &str) -> Option<Written> {
     }
     let patterns =
         WORDED.iter().flat_map(|date| WORDED_TIMES.iter().map(move |time| format!("{date}{time}")));
-    patterns.into_iter().find_map(|pattern| by_pattern(text, &pattern))
+    let is_year = |written: &Written| matches!(written, Written::Clock(clock, _) if clock.year() >= YEAR_MIN);
+    patterns.into_iter().find_map(|pattern| by_pattern(text, &pattern).filter(is_year))
 }
 
 /// What the dates of a sample say: which of day and month comes first, with a text that can be read no other way. None when
@@ -429,6 +443,8 @@ mod tests {
             ("16 Jul 2018", "2018-07-16 00:00:00"),
             ("July 16, 2018 17:21", "2018-07-16 17:21:00"),
             ("Mon, 16 Jul 2018 17:21:00 +0200", "2018-07-16 17:21:00"),
+            ("16-Jul-18", "2018-07-16 00:00:00"),
+            ("Jul 16, 18", "2018-07-16 00:00:00"),
             ("1531754460", "2018-07-16 15:21:00"),
             ("1531754460123", "2018-07-16 15:21:00"),
         ] {
@@ -449,6 +465,7 @@ mod tests {
             ("epoch-ms", "-1000", Ok("1969-12-31 23:59:59")),
             ("epoch-s", "soon", Err(DatetimeFault::Unknown)),
             ("%d.%m.%Y um %H:%M", "16.07.2018 um 17:21", Ok("2018-07-16 17:21:00")),
+            ("%d.%m.%Y", "16.07.18", Err(DatetimeFault::Impossible)),
             ("%Y%j", "2018197", Ok("2018-07-16 00:00:00")),
         ] {
             let read = read(text, &rules(&[format], OffsetRule::Keep, None));

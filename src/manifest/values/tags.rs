@@ -20,6 +20,9 @@ pub(in crate::manifest) const RESERVED_PREFIX: &str = "telecine:";
 /// A bound of our own, in characters; the service states none.
 pub(in crate::manifest) const TAG_LENGTH_MAX: usize = 200;
 
+/// No more different tags are looked at: far more than the service takes.
+const DISTINCT_MAX: usize = 500;
+
 /// Why a set of tags cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::manifest) enum TagFault {
@@ -27,6 +30,8 @@ pub(in crate::manifest) enum TagFault {
     TooMany(usize),
     /// Longer than [`TAG_LENGTH_MAX`].
     TooLong(String),
+    /// Holds a NUL character.
+    Nul,
     /// Looks like a marker.
     Reserved(String),
 }
@@ -53,12 +58,21 @@ pub(in crate::manifest) fn read<'a>(
     if too_long == TooLong::Cut {
         is_cut = tags.len() > Submission::TAGS_MAX;
         tags.truncate(Submission::TAGS_MAX);
-        for tag in tags.iter_mut().filter(|tag| is_long(tag)) {
+        let (mut long, whole): (Vec<_>, Vec<_>) = tags.into_iter().partition(|tag| is_long(tag));
+        tags = whole;
+        for tag in &mut long {
             is_cut |= super::super::row::cut(tag.to_mut(), TAG_LENGTH_MAX);
+        }
+        // what was cut may have become the same, or end in a blank
+        for tag in long {
+            take(&mut tags, tag);
         }
     }
     if tags.len() > Submission::TAGS_MAX {
         return Err(TagFault::TooMany(tags.len()));
+    }
+    if tags.iter().any(|tag| tag.contains('\0')) {
+        return Err(TagFault::Nul);
     }
     if let Some(long) = tags.iter().find(|tag| is_long(tag)) {
         return Err(TagFault::TooLong(long.clone().into_owned()));
@@ -79,7 +93,8 @@ fn take<'a>(tags: &mut Vec<Cow<'a, str>>, tag: Cow<'a, str>) {
         Cow::Borrowed(tag) => Cow::Borrowed(tag.trim()),
         Cow::Owned(tag) => Cow::Owned(tag.trim().to_owned()),
     };
-    if !tag.is_empty() && !tags.contains(&tag) {
+    // a cell of many thousand parts is refused in any case, and need not be compared part by part
+    if !tag.is_empty() && tags.len() < DISTINCT_MAX && !tags.contains(&tag) {
         tags.push(tag);
     }
 }
@@ -130,7 +145,8 @@ pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
                 quoted(&rest[1..], quote)?
             } else {
                 let end = rest.find(',').unwrap_or(rest.len());
-                (rest[..end].trim().to_owned(), &rest[end..])
+                let word = Some(rest[..end].trim()).filter(|word| !matches!(*word, "None" | "null"));
+                (word.unwrap_or_default().to_owned(), &rest[end..])
             };
         elements.push(element);
         let behind = behind.trim_start();
@@ -144,13 +160,35 @@ pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
     (has_quote || elements.len() != 1).then_some(elements)
 }
 
+type Letters<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
+
+/// What stands for the letters behind a backslash: `\\n`, `\\xa0`, `\\u00e9`, or the letter itself.
+fn unescaped(letters: &mut Letters<'_>) -> Option<String> {
+    let (_, letter) = letters.next()?;
+    let mut by_number = |digits: usize| {
+        let text: String = letters.by_ref().take(digits).map(|(_, digit)| digit).collect();
+        let number = u32::from_str_radix(&text, 16).ok().filter(|_| text.len() == digits)?;
+        Some(char::from_u32(number).unwrap_or(char::REPLACEMENT_CHARACTER).to_string())
+    };
+    match letter {
+        'n' => Some("\n".to_owned()),
+        't' => Some("\t".to_owned()),
+        'r' => Some("\r".to_owned()),
+        'x' => by_number(2),
+        'u' => by_number(4),
+        'U' => by_number(8),
+        letter if letter.is_alphanumeric() => Some(format!("\\{letter}")),
+        letter => Some(letter.to_string()),
+    }
+}
+
 /// A text up to its closing quote, and what stands behind it. A doubled quote and one behind a backslash belong to it.
 fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut element = String::new();
     let mut letters = text.char_indices().peekable();
     while let Some((at, letter)) = letters.next() {
         match letter {
-            '\\' => element.push(letters.next()?.1),
+            '\\' => element.push_str(&unescaped(&mut letters)?),
             _ if letter != quote => element.push(letter),
             _ if letters.peek().is_some_and(|(_, next)| *next == quote) => {
                 letters.next();
@@ -186,6 +224,8 @@ mod tests {
             ("{'a', 'it''s', \"x\"}", &["a", "it's", "x"]),
             (r"['it\'s']", &["it's"]),
             ("{cat,dog}", &["cat", "dog"]),
+            (r"['a\xa0b', 'x\ny', 'caf\u00e9', None]", &["a\u{a0}b", "x\ny", "caf\u{e9}"]),
+            (r#"["caf\u00e9", "\ud83d"]"#, &["caf\u{e9}", "\u{fffd}"]),
             ("[]", &[]),
             ("{}", &[]),
             ("[sic]", &["[sic]"]),
@@ -219,6 +259,9 @@ mod tests {
         };
         assert_eq!((cut(&many).0.len(), cut(&many).1), (20, true));
         assert_eq!((cut(&long).0, cut(&long).1), (vec![Cow::<str>::Owned("\u{e9}".repeat(200))], true));
+        let alike = format!("{}A;{}B", "x".repeat(205), "x".repeat(205));
+        assert_eq!(cut(&alike).0.len(), 1, "each once");
+        assert_eq!(cut(&format!("{} zz", "y".repeat(199))).0[0].len(), 199, "without a blank at its end");
         assert_eq!(cut("a,b"), (vec![Cow::Borrowed("a"), Cow::Borrowed("b")], false));
     }
 }
