@@ -3,6 +3,7 @@
 #[path = "../../support/mod.rs"]
 mod support;
 
+mod fuzz;
 mod hostile;
 mod kill;
 mod manifests;
@@ -26,7 +27,7 @@ use telecine::planted::Bug;
 const FAILURES_MAX: usize = 3;
 
 const USAGE: &str = "usage: cargo xtask reliability LANE [--from N] [--count N] [--seconds N] [--threads N] [--plant BUG] [--record]
-       lanes: simulate power kill error disk hostile wire manifests
+       lanes: simulate power kill error disk hostile wire manifests fuzz
        or all of them, small: cargo xtask reliability ci [--record]
        or every planted bug: cargo xtask reliability planted [--record]
 usage: cargo xtask quota [--hours N] [--schedules N] [--threads N] [--http-seconds N] [--binary PATH]";
@@ -127,6 +128,7 @@ fn run() -> Result<bool, String> {
         "hostile" => each_seed(amount, hostile::seed),
         "wire" => each_seed(amount, hostile::wire_seed),
         "manifests" => each_seed(amount, manifests::seed),
+        "fuzz" => each_seed(amount, fuzz::seed),
         "power" => each_seed(amount, power::seed),
         "simulate" => each_seed(amount, simulate::seed),
         _ => return Err(USAGE.to_owned()),

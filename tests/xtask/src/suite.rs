@@ -22,6 +22,7 @@ const REGRESSIONS: &str = "tests/xtask/regressions.txt";
 /// What every change runs: a lane, how much of it, and how many at a time.
 const LANES: &[(&str, u64, u64)] = &[
     ("manifests", 5, 1),
+    ("fuzz", 3_000, 2),
     ("wire", 7, 2),
     ("hostile", 282, 2),
     ("power", 20, 2),

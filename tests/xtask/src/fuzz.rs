@@ -1,0 +1,279 @@
+//! Manifests and mappings that nobody would write: whatever comes in, the reader does not panic or hang, takes bounded time, loses
+//! no row, and says the same whether one hand reads or several.
+//!
+//! A seed takes a file of the corpus, breaks it in a few places, and reads it by rules that are thrown, too.
+
+use std::{
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use telecine::{
+    item::UnixMillis,
+    manifest::{
+        DateFormat, Filter, Format, GeoOrder, Header, Manifest, ManifestSpec, MapRule, SameBy, SurveyOrder,
+        TagSeparator, TooLong, guess, survey,
+    },
+};
+
+use crate::tally::Part;
+
+/// A file of the corpus takes a millisecond; one that takes this long hangs, or works by the square of its size.
+const TIME_MAX: Duration = Duration::from_secs(20);
+/// Broken places in one file, at most.
+const BREAKS_MAX: usize = 12;
+/// Larger files are cut: they would only be slower.
+const SIZE_MAX: usize = 64 * 1024;
+
+/// What breaks readers.
+const SPLINTERS: &[&str] = &[
+    "\"",
+    "'",
+    ",",
+    ";",
+    "\t",
+    "|",
+    "\n",
+    "\r\n",
+    "\r",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    "\\",
+    "\\u0000",
+    "\\ud83d",
+    "\0",
+    "\u{feff}",
+    "https://",
+    "https://h/",
+    "?",
+    "#",
+    "%",
+    "%zz",
+    "@",
+    "..",
+    "//",
+    "xn--",
+    "52°",
+    "N",
+    "W",
+    "POINT(",
+    ")",
+    "1e309",
+    "-",
+    "+",
+    "nan",
+    "NaN",
+    "9999999999",
+    "1531754460123",
+    "2019-",
+    "0000-00-00",
+    "12/13/14",
+    "T",
+    "Z",
+    "+99:99",
+    "PM",
+    "\u{202e}",
+    "é",
+    "\u{10ffff}",
+    "null",
+    "true",
+    "telecine:",
+    "telecine_manifest",
+    "{'a', 'it''s'}",
+    "[\"a\"]",
+];
+
+/// What mappings are made of.
+const WORDS: &[&str] = &[
+    "url",
+    "tags",
+    "latitude",
+    "longitude",
+    "geo",
+    "datetime",
+    "camera_model",
+    "id",
+    "hash",
+    "=",
+    "+",
+    "?",
+    "*",
+    "'",
+    "''",
+    "{",
+    "}",
+    "{{",
+    "}}",
+    "|raw",
+    "#1",
+    "#99",
+    "a",
+    "videos[].url",
+    "https://h/",
+    "{url}",
+    "{tags|raw}",
+    " ",
+    "callback",
+    "unique_id",
+    "é",
+    "!=",
+    "~",
+    "!~",
+    "M3U8",
+];
+
+/// The files of the corpus.
+fn corpus() -> &'static [(String, Vec<u8>)] {
+    static CORPUS: OnceLock<Vec<(String, Vec<u8>)>> = OnceLock::new();
+    CORPUS.get_or_init(|| {
+        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../data/corpus");
+        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut files: Vec<(String, Vec<u8>)> = entries
+            .filter_map(|entry| Some((entry.file_name().into_string().ok()?, fs::read(entry.path()).ok()?)))
+            .filter(|(name, _)| name != "verdicts.json")
+            .collect();
+        files.sort();
+        files
+    })
+}
+
+/// One broken file.
+pub(crate) fn seed(seed: u64) -> Part {
+    let mut part = Part::default();
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let Some((name, bytes)) = dice.choice(corpus()) else {
+        part.failures.push("the corpus is not there".to_owned());
+        return part;
+    };
+    part.add("files", 1);
+    let bytes = broken(bytes, &mut dice);
+    let begun = Instant::now();
+    let read = catch_unwind(AssertUnwindSafe(|| read(&bytes, &mut dice)));
+    let said = match read {
+        Ok(Ok(rows)) => {
+            part.add("rows", rows);
+            None
+        }
+        Ok(Err(what)) => Some(what),
+        Err(_) => Some("it panicked".to_owned()),
+    };
+    let is_slow = (begun.elapsed() > TIME_MAX).then(|| format!("it took {:?}", begun.elapsed()));
+    part.failures.extend(said.into_iter().chain(is_slow).map(|what| format!("seed {seed} ({name}): {what}")));
+    part
+}
+
+fn broken(bytes: &[u8], dice: &mut fastrand::Rng) -> Vec<u8> {
+    let mut bytes = bytes[..bytes.len().min(SIZE_MAX)].to_vec();
+    for _ in 0..dice.usize(..=BREAKS_MAX) {
+        let at = dice.usize(..=bytes.len());
+        let end = (at + dice.usize(..64)).min(bytes.len());
+        match dice.u8(..6) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.drain(at..end)),
+            2 => {
+                let copy = bytes[at..end].repeat(dice.usize(1..40));
+                bytes.splice(at..at, copy);
+            }
+            3 if at < bytes.len() => bytes[at] = dice.u8(..),
+            _ => {
+                let splinter = dice.choice(SPLINTERS).copied().unwrap_or_default();
+                bytes.splice(at..at, splinter.bytes());
+            }
+        }
+    }
+    bytes
+}
+
+/// A text of a mapping, mostly nonsense.
+fn words(dice: &mut fastrand::Rng) -> String {
+    (0..dice.usize(1..8)).filter_map(|_| dice.choice(WORDS).copied()).collect()
+}
+
+fn spec_of(path: &str, dice: &mut fastrand::Rng) -> ManifestSpec {
+    let mut spec = ManifestSpec::usual(path);
+    if dice.u8(..4) == 0 {
+        spec.format = dice.choice([Format::Csv, Format::Json, Format::List]);
+    }
+    if dice.u8(..6) == 0 {
+        spec.header = Header::Absent;
+    }
+    for _ in 0..dice.usize(..3) {
+        spec.map.extend(words(dice).parse::<MapRule>());
+    }
+    if dice.bool() {
+        spec.map.extend("url=url".parse::<MapRule>());
+    }
+    if dice.u8(..8) == 0 {
+        spec.filters.extend(words(dice).parse::<Filter>());
+    }
+    if dice.u8(..4) == 0 {
+        let formats = ["dmy", "mdy", "year", "epoch-s", "epoch-ms", "%d.%m.%Y", "%Y%j", "%s", "%"];
+        let text = dice.choice(formats).unwrap_or("dmy");
+        spec.rules.dates.formats.extend(text.parse::<DateFormat>());
+    }
+    spec.rules.geo_order = if dice.bool() { GeoOrder::LatLon } else { GeoOrder::LonLat };
+    spec.rules.too_long = if dice.bool() { TooLong::Cut } else { TooLong::Refuse };
+    spec.rules.same_by = if dice.u8(..4) == 0 { SameBy::Id } else { SameBy::Url };
+    if dice.u8(..4) == 0 {
+        spec.rules.tag_separator = TagSeparator::Told(words(dice));
+    }
+    spec
+}
+
+/// Reads a file by one hand and by several; how many rows it has.
+fn read(bytes: &[u8], dice: &mut fastrand::Rng) -> Result<u64, String> {
+    let folder = tempfile::tempdir().map_err(|fault| fault.to_string())?;
+    let path = folder.path().join("m");
+    fs::write(&path, bytes).map_err(|fault| fault.to_string())?;
+    let spec = spec_of(path.to_str().unwrap_or_default(), dice);
+    // whatever it proposes, it does so
+    let _ = guess(&spec);
+    let Ok(mut manifest) = Manifest::open(&spec) else { return Ok(0) };
+    let (mut good, mut rejected, mut broken) = (0, 0, None);
+    loop {
+        match manifest.next() {
+            Ok(Some(Ok(row))) => {
+                good += 1;
+                let sent = &row.submission;
+                let is_long = |text: &Option<String>, most: usize| {
+                    text.as_ref().is_some_and(|text| text.chars().count() > most)
+                };
+                let has_nul = sent.tags.iter().any(|tag| tag.contains('\0'));
+                if sent.tags.len() > 20
+                    || has_nul
+                    || is_long(&sent.camera_model, 200)
+                    || is_long(&sent.callback, 299)
+                {
+                    return Err(format!("this would be sent: {sent:?}"));
+                }
+            }
+            Ok(Some(Err(fault))) if fault.problems.is_empty() => {
+                return Err("a fault without a word".to_owned());
+            }
+            Ok(Some(Err(_))) => rejected += 1,
+            Ok(None) => break,
+            Err(fault) => {
+                broken = Some(fault.to_string());
+                break;
+            }
+        }
+    }
+    let Ok(again) = Manifest::open(&spec) else { return Err("it opened once only".to_owned()) };
+    let order = SurveyOrder { now: UnixMillis(1_700_000_000_000), errors_max: None, wants_rows: dice.bool() };
+    match (survey(&mut [again], order, |_, _| {}), broken) {
+        (Ok(survey), None) => {
+            let (sum, rows) = (survey.good + survey.duplicates + survey.rejected, survey.rows);
+            let is_same = (survey.good + survey.duplicates, survey.rejected) == (good, rejected);
+            let said = format!("{good} good and {rejected} rejected by one hand, {survey:?}");
+            if is_same && sum == rows { Ok(rows) } else { Err(said) }
+        }
+        (Err(fault), Some(broken)) if fault.to_string() == broken => Ok(good + rejected),
+        (found, broken) => Err(format!("{broken:?} by one hand, {found:?}")),
+    }
+}
