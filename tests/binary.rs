@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs, reason = "this is a test")]
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Write},
     path::PathBuf,
@@ -481,19 +480,6 @@ impl Drop for Unmount {
     }
 }
 
-/// The tags and dates the service took, by URL, without telecine's own marker.
-fn taken_as(sandbox: &Sandbox) -> BTreeMap<String, (Vec<String>, Option<String>)> {
-    let mut taken = BTreeMap::new();
-    for line in fs::read_to_string(&sandbox.record).unwrap().lines() {
-        let video: serde_json::Value = serde_json::from_str(line).unwrap();
-        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-        let tags = video["tags"].as_array().unwrap().iter().filter_map(text);
-        let tags = tags.filter(|tag| !tag.starts_with("telecine:")).collect();
-        taken.insert(text(&video["url"]).unwrap(), (tags, text(&video["datetime_taken"])));
-    }
-    taken
-}
-
 #[test]
 fn lectures_with_joined_columns_and_line_breaks_arrive_whole() {
     let stage = Stage::new();
@@ -521,7 +507,7 @@ fn lectures_with_joined_columns_and_line_breaks_arrive_whole() {
             && err.contains("m.csv:7:8 service_file: the url is empty"),
         "{err}"
     );
-    let taken = taken_as(&sandbox);
+    let taken = sandbox.taken_whole();
     let entry = |name: &str| &taken[&format!("https://media.example.edu/files/{name}")];
     assert_eq!(taken.len(), 3);
     assert_eq!(entry("rivers%20lecture.mp4").0, ["Rivers", "Water, Fresh", "Delta (N.L.)", "Geography"]);
@@ -554,7 +540,7 @@ fn signs_without_a_header_arrive_by_the_numbers_of_their_columns() {
     ]);
     assert_eq!(code, 4, "{out}{err}");
     assert!(err.contains("m.tsv:3:5 #5: the url is empty"), "{err}");
-    let taken = taken_as(&sandbox);
+    let taken = sandbox.taken_whole();
     assert_eq!(
         taken["https://signs.example.org/clips/harbour.2.mp4"].0,
         ["harbour", "inner", "port", "ākau", "whanga"]

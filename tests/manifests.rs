@@ -12,26 +12,7 @@ use serde_json::Value;
 #[path = "support/stage.rs"]
 mod stage;
 
-use stage::{Sandbox, Stage};
-
-/// What the service took, as it took it: tags, moment and place. The marker is left out.
-type Taken = (Vec<String>, Option<String>, Option<(f64, f64)>);
-
-/// Everything the service took, by URL.
-fn taken_as(sandbox: &Sandbox) -> BTreeMap<String, Taken> {
-    let mut taken = BTreeMap::new();
-    for line in fs::read_to_string(&sandbox.record).unwrap().lines() {
-        let video: Value = serde_json::from_str(line).unwrap();
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        let tags = video["tags"].as_array().unwrap().iter().filter_map(text);
-        let tags = tags.filter(|tag| !tag.starts_with("telecine:")).collect();
-        let place = video["latitude"].as_f64().zip(video["longitude"].as_f64());
-        let before =
-            taken.insert(text(&video["url"]).unwrap(), (tags, text(&video["datetime_taken"]), place));
-        assert!(before.is_none(), "paid twice: {}", video["url"]);
-    }
-    taken
-}
+use stage::{Sandbox, Stage, Taken};
 
 /// The real manifests of this field, where they are at hand.
 fn shared(name: &str) -> Option<PathBuf> {
@@ -58,7 +39,7 @@ fn guess_and_import(
     let limits = ["--rate", "5000/s", "--list-rate", "100/s"];
     let (code, out, err) = stage.run(&[&["import", &path], &service[..], &limits[..]].concat());
     assert_eq!(code, expected_code, "{out}{err}");
-    (taken_as(&sandbox), err)
+    (sandbox.taken_whole(), err)
 }
 
 /// Texts split at a separator, trimmed, each once.
@@ -331,5 +312,9 @@ fn rejects_are_a_manifest_again_under_the_settings_of_the_first() {
     stage.write("again.csv", &corrected);
     let (code, out, err) = stage.run(&[&["import", "again.csv"], &service[..]].concat());
     assert_eq!(code, 0, "{out}{err}");
-    assert_eq!(taken_as(&sandbox)["https://h/2.mp4"].2, Some((1.0, 2.0)), "by the key as it was corrected");
+    assert_eq!(
+        sandbox.taken_whole()["https://h/2.mp4"].2,
+        Some((1.0, 2.0)),
+        "by the key as it was corrected"
+    );
 }

@@ -136,7 +136,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
         let ledger = compared.map(|(path, standing)| LedgerFigures {
             path: path.display().to_string(),
             would_send: standing.would_send,
-            known: standing.known.iter().map(|(state, count)| (state.word(), *count)).collect(),
+            known: standing.known_words(),
             drifted: standing.drifted,
             drifted_first: &standing.drifted_first,
         });
@@ -236,6 +236,11 @@ fn look(
 }
 
 impl Standing {
+    /// How many are known, by the word of their state.
+    fn known_words(&self) -> BTreeMap<&'static str, u64> {
+        self.known.iter().map(|(state, count)| (state.word(), *count)).collect()
+    }
+
     fn count(&mut self, path: &str, line: u64, prospect: Prospect) {
         let state = match prospect {
             Prospect::New => None,
@@ -267,8 +272,7 @@ pub(super) fn dry_run(
     let code = exit_code(&survey);
     let would_send = standing.would_send;
     if output.json {
-        let known: BTreeMap<&str, u64> =
-            standing.known.iter().map(|(state, count)| (state.word(), *count)).collect();
+        let known = standing.known_words();
         print_json(&serde_json::json!({
             "schema": SCHEMA, "exit_code": code.number(), "would_send": would_send,
             "credits_max": price.map(|price| price.of(would_send).to_string()), "known": known,

@@ -72,9 +72,7 @@ impl ItemKey {
         Self::derive_by_address(namespace, url.as_str())
     }
 
-    /// The same for a normalised address.
-    #[must_use]
-    pub fn derive_by_address(namespace: &str, address: &str) -> Self {
+    fn derive_by_address(namespace: &str, address: &str) -> Self {
         let address = source_url::unsigned(address);
         let mut hasher = blake3::Hasher::new();
         hasher.update(namespace.as_bytes());
@@ -83,9 +81,16 @@ impl ItemKey {
         Self(first_16(hasher.finalize().as_bytes()))
     }
 
-    /// Derives the key of an item that the user's own id tells.
+    /// The key of an item: by the user's own id where there is one, else by its normalised address.
     #[must_use]
-    pub fn derive_by_id(namespace: &str, id: &str) -> Self {
+    pub fn of(namespace: &str, item_id: Option<&str>, address: &str) -> Self {
+        match item_id {
+            Some(id) => Self::derive_by_id(namespace, id),
+            None => Self::derive_by_address(namespace, address),
+        }
+    }
+
+    fn derive_by_id(namespace: &str, id: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(namespace.as_bytes());
         // no address begins so
@@ -186,10 +191,7 @@ impl Submission {
     /// The item this submission belongs to.
     #[must_use]
     pub fn key(&self) -> ItemKey {
-        match &self.item_id {
-            Some(id) => ItemKey::derive_by_id(&self.namespace, id),
-            None => ItemKey::derive(&self.namespace, &self.url),
-        }
+        ItemKey::of(&self.namespace, self.item_id.as_deref(), self.url.as_str())
     }
 
     /// Whether the other is the same but for the signature of the link.

@@ -27,10 +27,7 @@ pub(super) struct Draft<'a> {
 impl Draft<'_> {
     /// The item it is of: the same as its row's.
     pub(super) fn key(&self) -> ItemKey {
-        match &self.item_id {
-            Some(id) => ItemKey::derive_by_id(&self.namespace, id),
-            None => ItemKey::derive_by_address(&self.namespace, &self.address),
-        }
+        ItemKey::of(&self.namespace, self.item_id.as_deref(), &self.address)
     }
 
     /// The row, with its line and its original cells.

@@ -38,8 +38,6 @@ pub struct Guess {
     pub found: Vec<String>,
     /// What feeds each field, the surest first.
     pub proposals: Vec<Proposal>,
-    /// How dates are written, where that has to be told.
-    pub date_format: Option<DateFormat>,
     /// What stands between tags, where that has to be told.
     pub tag_separator: Option<char>,
     /// Where the longitude stands first in one cell.
@@ -149,7 +147,6 @@ pub fn guess(spec: &ManifestSpec) -> Result<Guess, ManifestError> {
         lines_before: dialect.lines_before,
         found: table.found.clone(),
         proposals: Vec::new(),
-        date_format: None,
         tag_separator: None,
         geo_order: GeoOrder::LatLon,
         notes: Vec::new(),

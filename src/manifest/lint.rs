@@ -171,9 +171,10 @@ const MEDIA: &[&str] = &[
 ];
 
 /// Whether a text is an address of the web.
-pub(super) fn is_web_address(text: &str) -> bool {
-    let starts = |scheme: &str| text.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
-    starts("http://") || starts("https://")
+pub(super) fn is_web_address<T: AsRef<[u8]> + ?Sized>(text: &T) -> bool {
+    let text = text.as_ref();
+    let starts = |scheme: &[u8]| text.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
+    starts(b"http://") || starts(b"https://")
 }
 
 /// Whether a text ends as the name of a video does.

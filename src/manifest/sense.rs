@@ -31,13 +31,10 @@ pub(super) struct Counts {
     pub(super) unmatched: AtomicU64,
 }
 
-/// What is made of a record: a draft, or a fault, with the line and the cells it came from.
-pub(super) type Made<'r, 'a> = (u64, &'r [&'a str], Result<Draft<'r>, RowFault>);
-
 impl Sense<'_> {
     /// The row of a record with its original cells; none when a filter leaves it out.
     pub(super) fn row_of(&self, line: u64, cells: Vec<&str>) -> Option<Result<ManifestRow, RowFault>> {
-        self.make(line, cells, |(line, cells, made)| {
+        self.make(line, cells, |cells, made| {
             let own = || cells.iter().map(|cell| (*cell).to_owned()).collect();
             match made {
                 Ok(draft) => Ok(draft.into_row(line, own())),
@@ -59,7 +56,7 @@ impl Sense<'_> {
             .map(|(number, cell)| std::str::from_utf8(cell).map_err(|_| number))
             .collect();
         match texts {
-            Ok(texts) => self.make(line, texts, |(line, _, made)| digest(line, made)),
+            Ok(texts) => self.make(line, texts, |_, made| digest(line, made)),
             Err(column) => {
                 let lossy: Vec<String> =
                     cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
@@ -74,7 +71,13 @@ impl Sense<'_> {
         RowFault { line, cells, problems }
     }
 
-    fn make<T>(&self, line: u64, mut cells: Vec<&str>, finish: impl FnOnce(Made<'_, '_>) -> T) -> Option<T> {
+    /// What `finish` makes of the cells, and of the draft or the fault that they are; none when a filter leaves them out.
+    fn make<T>(
+        &self,
+        line: u64,
+        mut cells: Vec<&str>,
+        finish: impl FnOnce(&[&str], Result<Draft<'_>, RowFault>) -> T,
+    ) -> Option<T> {
         if self.is_own_output {
             cells = cells.into_iter().map(spreadsheet::restore).collect();
         }
@@ -85,7 +88,7 @@ impl Sense<'_> {
         if cells.len() != self.width {
             let problems = vec![row::wrong_width(self.width, cells.len())];
             let fault = RowFault { line, cells: Vec::new(), problems };
-            return Some(finish((line, &cells, Err(fault))));
+            return Some(finish(&cells, Err(fault)));
         }
         let (cells, unmatched) = widen(self.joined, cells);
         if !self.columns.keep(&cells) {
@@ -103,7 +106,7 @@ impl Sense<'_> {
                 draft.warnings.push(self.without_partner(column, &cells));
             }
         }
-        Some(finish((line, &cells, made)))
+        Some(finish(&cells, made))
     }
 
     fn without_partner(&self, column: usize, cells: &[&str]) -> Problem {

@@ -5,8 +5,10 @@ use std::fs::File;
 use super::{
     Header, ManifestError,
     dialect::Dialect,
+    lint::is_web_address,
     mapping::unique_names,
     records::{Format, Next, RecordFault, Records, is_json},
+    row::wrong_width,
     source,
 };
 
@@ -161,7 +163,7 @@ impl Table {
         let row = if cells.len() == self.names.len() {
             Ok(cells)
         } else {
-            Err(format!("expected {} cells, found {}", self.names.len(), cells.len()))
+            Err(wrong_width(self.names.len(), cells.len()).message)
         };
         Ok(Some((line, row)))
     }
@@ -247,18 +249,13 @@ fn is_list(head: &[u8], dialect: &Dialect) -> bool {
         .map(<[u8]>::trim_ascii)
         .filter(|line| !line.is_empty() && line[0] != comment)
         .collect();
-    let is_address = |line: &&&[u8]| {
-        let starts =
-            |scheme: &[u8]| line.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
-        starts(b"http://") || starts(b"https://")
-    };
-    let Some(first) = lines.first().filter(|line| is_address(line)) else { return false };
+    let Some(first) = lines.first().filter(|line| is_web_address(*line)) else { return false };
     let count = |line: &[u8], delimiter: u8| memchr::memchr_iter(delimiter, line).count();
     let cuts_alike = |delimiter: &u8| {
         let usual = count(first, *delimiter);
         usual > 0 && lines.iter().all(|line| count(line, *delimiter) == usual)
     };
-    let addresses = lines.iter().filter(is_address).count();
+    let addresses = lines.iter().filter(|line| is_web_address(*line)).count();
     let has_table = b"\t;,|\"".iter().any(cuts_alike) || lines.iter().any(|line| line.contains(&b'\t'));
     !has_table && addresses * 100 >= lines.len() * ADDRESSES_MIN
 }

@@ -60,6 +60,9 @@ pub fn said(output: &Output) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
 
+/// What the service took, as it took it: tags, moment and place. The marker is left out.
+pub type Taken = (Vec<String>, Option<String>, Option<(f64, f64)>);
+
 /// A sandbox in a process of its own; ends with the test.
 pub struct Sandbox {
     pub process: Child,
@@ -88,6 +91,22 @@ impl Sandbox {
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim().rsplit(' ').next().unwrap().to_owned();
         Self { process, url, record }
+    }
+
+    /// Everything the service took, by URL; each was taken once.
+    pub fn taken_whole(&self) -> BTreeMap<String, Taken> {
+        let mut taken = BTreeMap::new();
+        for line in fs::read_to_string(&self.record).unwrap().lines() {
+            let video: serde_json::Value = serde_json::from_str(line).unwrap();
+            let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+            let tags = video["tags"].as_array().unwrap().iter().filter_map(text);
+            let tags = tags.filter(|tag| !tag.starts_with("telecine:")).collect();
+            let place = video["latitude"].as_f64().zip(video["longitude"].as_f64());
+            let whole = (tags, text(&video["datetime_taken"]), place);
+            let before = taken.insert(text(&video["url"]).unwrap(), whole);
+            assert!(before.is_none(), "paid twice: {}", video["url"]);
+        }
+        taken
     }
 
     /// How often each URL was taken.

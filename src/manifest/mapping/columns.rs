@@ -1,14 +1,11 @@
 //! The columns of one manifest, and what they feed.
 
 use super::{
-    super::{Header, ManifestError},
+    super::{Header, ManifestError, records::EACH},
     field::{FIELDS, Field},
     filter::Filter,
     rule::{MapRule, Part, Piece},
 };
-
-/// What marks a column of the elements of an array.
-const EACH: &str = "[]";
 
 /// Where a part of a field's value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,7 +21,7 @@ const OTHER_KEYS: &str = "other keys";
 /// The column of an element that is no object.
 const BARE: &str = "value";
 /// What marks a column of the elements of an array.
-const EACH: &str = "[]";
+pub(in crate::manifest) const EACH: &str = "[]";
 
 /// Objects within objects are flattened down to so many levels; what lies deeper is one cell, as it is written.
 const DEPTH_MAX: u32 = 16;

@@ -13,7 +13,7 @@ use super::{
     source::Bytes,
 };
 use crate::item::{Problem, RowFault};
-pub(super) use json::is_json;
+pub(super) use json::{EACH, is_json};
 
 /// No record is longer, in bytes without quotes.
 const RECORD_MAX: usize = 1024 * 1024;
