@@ -157,15 +157,32 @@ fn is_normal(text: &str) -> bool {
         return false;
     };
     let Some((host, path)) = inside.split_once('/') else { return false };
-    let is_host_byte =
-        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    let last = host.rsplit('.').next().unwrap_or_default();
+    let is_host_byte = |byte: u8| IS_IN_HOST[usize::from(byte)];
+    let last = memchr::memrchr(b'.', host.as_bytes()).map_or(host, |dot| &host[dot + 1..]);
     let is_plain_host = host.bytes().all(is_host_byte)
         && last.as_bytes().first().is_some_and(u8::is_ascii_lowercase)
-        && !host.contains("xn--");
-    let is_path_byte =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
-    is_plain_host && path.bytes().all(is_path_byte) && !path.starts_with('.') && !path.contains("/.")
+        && !host.as_bytes().windows(4).any(|window| window == b"xn--");
+    let mut before = b'/';
+    is_plain_host
+        && path.bytes().all(|byte| {
+            let begins_with_a_dot = byte == b'.' && before == b'/';
+            before = byte;
+            IS_IN_PATH[usize::from(byte)] && !begins_with_a_dot
+        })
+}
+
+const IS_IN_HOST: [bool; 256] = table(b"abcdefghijklmnopqrstuvwxyz0123456789-.");
+const IS_IN_PATH: [bool; 256] = table(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~/");
+
+/// Which bytes are among these: millions of addresses are looked at byte by byte.
+const fn table(bytes: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    table
 }
 
 impl fmt::Display for SourceUrl {

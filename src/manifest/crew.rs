@@ -43,12 +43,8 @@ impl Batch {
                 Next::End => return Ok(false),
                 Next::Fault { line, fault } => self.records.push(Raw::Fault(fault.into_row_fault(line))),
                 Next::Record { line } => {
-                    let before = self.ends.len();
-                    for cell in table.records.cell_bytes() {
-                        self.text.extend_from_slice(cell);
-                        self.ends.push(self.text.len());
-                    }
-                    self.records.push(Raw::Cells(line, self.ends.len() - before));
+                    let count = table.records.append_to(&mut self.text, &mut self.ends);
+                    self.records.push(Raw::Cells(line, count));
                 }
             }
         }
@@ -62,23 +58,30 @@ impl Batch {
         digest: &impl Fn(u64, Result<Draft<'_>, RowFault>) -> T,
     ) -> Vec<T> {
         let Self { text, ends, records } = self;
+        // nearly every batch is, and then its cells need not be looked at one by one
+        let whole = std::str::from_utf8(&text).ok();
+        let cell_of = |from: usize, to: usize| match whole {
+            Some(whole) => whole.get(from..to),
+            None => std::str::from_utf8(&text[from..to]).ok(),
+        };
         let (mut start, mut at) = (0, 0);
-        let mut cells = Vec::new();
-        records
-            .into_iter()
-            .filter_map(|record| match record {
-                Raw::Fault(fault) => Some(digest(fault.line, Err(fault))),
-                Raw::Cells(line, count) => {
-                    cells.clear();
-                    for end in &ends[at..at + count] {
-                        cells.push(&text[start..*end]);
-                        start = *end;
-                    }
-                    at += count;
-                    sense.digest(line, &cells, digest)
+        let mut cells: Vec<&str> = Vec::new();
+        let understand_one = |record| match record {
+            Raw::Fault(fault) => Some(digest(fault.line, Err(fault))),
+            Raw::Cells(line, count) => {
+                let own = &ends[at..at + count];
+                let bounds = std::iter::once(start).chain(own.iter().copied()).zip(own.iter().copied());
+                (start, at) = (own.last().copied().unwrap_or(start), at + count);
+                cells.clear();
+                cells.extend(bounds.clone().map_while(|(from, to)| cell_of(from, to)));
+                if cells.len() == count {
+                    return sense.digest(line, &cells, digest);
                 }
-            })
-            .collect()
+                let lossy = bounds.map(|(from, to)| String::from_utf8_lossy(&text[from..to]).into_owned());
+                Some(digest(line, Err(sense.not_utf8(line, cells.len(), lossy.collect()))))
+            }
+        };
+        records.into_iter().filter_map(understand_one).collect()
     }
 }
 
@@ -107,12 +110,12 @@ impl Desk<'_> {
 }
 
 /// Reads a table to its end, or until `take` says that it was enough. Every record goes through `digest`, by several
-/// hands at once, and what comes of it through `take`, in the order of the file.
+/// hands at once, and what comes of a batch of them through `take`, in the order of the file.
 pub(super) fn read<T: Send>(
     table: &mut Table,
     sense: &Sense<'_>,
     digest: impl Fn(u64, Result<Draft<'_>, RowFault>) -> T + Sync,
-    mut take: impl FnMut(T) -> bool,
+    mut take: impl FnMut(Vec<T>) -> bool,
 ) -> Result<(), ManifestError> {
     let desk = Desk { table: Mutex::new((0, table)), is_over: AtomicBool::new(false) };
     let hands = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(HANDS_MAX);
@@ -137,11 +140,9 @@ pub(super) fn read<T: Send>(
             early.insert(number, (digested, fault));
             while let Some((digested, fault)) = early.remove(&turn) {
                 turn += 1;
-                for one in digested {
-                    if !take(one) {
-                        desk.is_over.store(true, Ordering::Relaxed);
-                        return Ok(());
-                    }
+                if !take(digested) {
+                    desk.is_over.store(true, Ordering::Relaxed);
+                    return Ok(());
                 }
                 fault?;
             }

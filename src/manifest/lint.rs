@@ -186,7 +186,7 @@ pub(super) fn is_media(text: &str) -> bool {
 
 /// Whether a normalised address looks like no video.
 fn address(text: &str) -> Option<Words> {
-    let (_, inside) = text.split_once("://")?;
+    let inside = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     let inside = &inside[..memchr::memchr2(b'?', b'#', inside.as_bytes()).unwrap_or(inside.len())];
     let (host, path) = inside.split_once('/').unwrap_or((inside, ""));
     // most hosts end otherwise

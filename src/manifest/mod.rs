@@ -334,6 +334,13 @@ impl Manifest {
         self.columns.names()
     }
 
+    /// The first column that the url comes from: its number, from 1, and its name.
+    #[must_use]
+    pub fn url_column(&self) -> (usize, String) {
+        let first = self.columns.first_of(Field::Url);
+        first.map_or_else(Default::default, |column| (column + 1, self.columns.names()[column].clone()))
+    }
+
     /// What was found out about the bytes, for a reader: `zstd`, `windows-1252 (it is not UTF-8)`.
     #[must_use]
     pub fn found(&self) -> &[String] {
@@ -390,7 +397,7 @@ impl Manifest {
                 Next::Record { line } => line,
             };
             let row = match table.records.cells() {
-                Ok(cells) => sense.row_of(line, cells),
+                Ok(cells) => sense.row_of(line, &cells),
                 Err(column) => Some(Err(sense.not_utf8(line, column, table.records.cells_lossy()))),
             };
             if row.is_some() {

@@ -8,6 +8,7 @@ use super::{
     draft::Draft,
     mapping::{Columns, Encode, Field, Slot, Source},
     values::{
+        self,
         coordinates::{self, Axis, CoordinateFault, GeoOrder},
         datetime::{self, DateRules, DatetimeFault},
         tags::{self, Cell, TagFault, TagSeparator},
@@ -211,7 +212,7 @@ impl<'a> Reading<'a> {
     /// What one source gives; none when that is nothing.
     fn part(&self, field: Field, source: &'a Source) -> Option<Cow<'a, str>> {
         let cells = self.cells;
-        let cell = |column: usize| cells[column].trim();
+        let cell = |column: usize| values::trim(cells[column]);
         match source {
             Source::Cell(column) => Some(cell(*column)).filter(|cell| !cell.is_empty()).map(Cow::Borrowed),
             Source::Flag(column) => {
@@ -230,7 +231,7 @@ impl<'a> Reading<'a> {
             match slot {
                 Slot::Text(text) => filled.push_str(text),
                 Slot::Cell(column, encode) => {
-                    let cell = self.cells[*column].trim();
+                    let cell = values::trim(self.cells[*column]);
                     has_value |= !cell.is_empty();
                     has_gap |= cell.is_empty();
                     match encode {

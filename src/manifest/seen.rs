@@ -41,9 +41,26 @@ impl Seen {
     /// The line of the first row with this key, if there was one; else this is the first, on `line` (from 1).
     pub(super) fn first_line(&mut self, key: &[u8; 16], line: u64) -> Option<u64> {
         let line = u32::try_from(line).unwrap_or(u32::MAX).max(1);
+        let (shard, bits) = Self::place_of(key);
+        self.shards[shard].first_line(bits, line)
+    }
+
+    /// Fetches the memory that these keys will be looked up in. The fetches do not wait for each other, as one look after the
+    /// other would.
+    pub(super) fn warm<'a>(&self, keys: impl Iterator<Item = &'a [u8; 16]>) {
+        let lines = keys.map(|key| {
+            let (shard, bits) = Self::place_of(key);
+            let places = &self.shards[shard].places;
+            places.get(Shard::home(bits, places.len())).map_or(0, |place| place.line)
+        });
+        std::hint::black_box(lines.fold(0, std::ops::BitXor::bitxor));
+    }
+
+    /// The part that a key belongs to, and the bits it is told by there.
+    fn place_of(key: &[u8; 16]) -> (usize, u64) {
         let mut bits = [0; 8];
         bits.copy_from_slice(&key[1..9]);
-        self.shards[usize::from(key[0]) % SHARDS].first_line(u64::from_le_bytes(bits), line)
+        (usize::from(key[0]) % SHARDS, u64::from_le_bytes(bits))
     }
 }
 

@@ -1,6 +1,9 @@
 //! What turns the cells of a record into a row: filters, second files, the mapping and the rules of values.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    borrow::Cow,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use super::{RowRules, draft::Draft, join::Joined, mapping::Columns, row};
 use crate::{
@@ -33,7 +36,7 @@ pub(super) struct Counts {
 
 impl Sense<'_> {
     /// The row of a record with its original cells; none when a filter leaves it out.
-    pub(super) fn row_of(&self, line: u64, cells: Vec<&str>) -> Option<Result<ManifestRow, RowFault>> {
+    pub(super) fn row_of(&self, line: u64, cells: &[&str]) -> Option<Result<ManifestRow, RowFault>> {
         self.make(line, cells, |cells, made| {
             let own = || cells.iter().map(|cell| (*cell).to_owned()).collect();
             match made {
@@ -47,22 +50,10 @@ impl Sense<'_> {
     pub(super) fn digest<T>(
         &self,
         line: u64,
-        cells: &[&[u8]],
+        cells: &[&str],
         digest: impl FnOnce(u64, Result<Draft<'_>, RowFault>) -> T,
     ) -> Option<T> {
-        let texts: Result<Vec<&str>, usize> = cells
-            .iter()
-            .enumerate()
-            .map(|(number, cell)| std::str::from_utf8(cell).map_err(|_| number))
-            .collect();
-        match texts {
-            Ok(texts) => self.make(line, texts, |_, made| digest(line, made)),
-            Err(column) => {
-                let lossy: Vec<String> =
-                    cells.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect();
-                Some(digest(line, Err(self.not_utf8(line, column, lossy))))
-            }
-        }
+        self.make(line, cells, |_, made| digest(line, made))
     }
 
     /// The fault of a record with a cell that is not UTF-8; `column` counts from 0.
@@ -75,13 +66,16 @@ impl Sense<'_> {
     fn make<T>(
         &self,
         line: u64,
-        mut cells: Vec<&str>,
+        cells: &[&str],
         finish: impl FnOnce(&[&str], Result<Draft<'_>, RowFault>) -> T,
     ) -> Option<T> {
+        let mut cells = Cow::Borrowed(cells);
         if self.is_own_output {
-            cells = cells.into_iter().map(spreadsheet::restore).collect();
+            cells = cells.iter().map(|cell| spreadsheet::restore(cell)).collect();
         }
-        if let (true, Some(address)) = (self.is_list, cells.first_mut()) {
+        if self.is_list
+            && let Some(address) = cells.to_mut().first_mut()
+        {
             *address = address.split_once(" #").map_or(*address, |(address, _)| address);
         }
         // what stands in the wrong columns is neither filtered nor joined
@@ -90,7 +84,13 @@ impl Sense<'_> {
             let fault = RowFault { line, cells: Vec::new(), problems };
             return Some(finish(&cells, Err(fault)));
         }
-        let (cells, unmatched) = widen(self.joined, cells);
+        let (cells, unmatched) = match self.joined {
+            [] => (cells, None),
+            joined => {
+                let (cells, unmatched) = widen(joined, cells.into_owned());
+                (Cow::Owned(cells), unmatched)
+            }
+        };
         if !self.columns.keep(&cells) {
             self.counts.left_out.fetch_add(1, Ordering::Relaxed);
             return None;

@@ -117,13 +117,16 @@ pub fn survey(
         let digest = |line: u64, made: Result<Draft<'_>, RowFault>| {
             made.map(|draft| Good::of(line, draft, (&lint, &columns), order.wants_rows))
         };
-        crew::read(table, &sense, digest, |row| {
-            let is_enough = order.errors_max.is_some_and(|most| surveyor.survey.rejected >= most);
-            surveyor.survey.ended_early |= is_enough;
-            if !is_enough {
-                surveyor.take((&path, &columns), row, &mut meet);
-            }
-            !is_enough
+        crew::read(table, &sense, digest, |rows| {
+            surveyor.seen.warm(rows.iter().filter_map(|row| Some(&row.as_ref().ok()?.key)));
+            rows.into_iter().all(|row| {
+                let is_enough = order.errors_max.is_some_and(|most| surveyor.survey.rejected >= most);
+                surveyor.survey.ended_early |= is_enough;
+                if !is_enough {
+                    surveyor.take((&path, &columns), row, &mut meet);
+                }
+                !is_enough
+            })
         })?;
         surveyor.survey.left_out += manifest.left_out();
         surveyor.survey.unmatched += manifest.unmatched();

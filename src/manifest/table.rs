@@ -181,7 +181,7 @@ impl Table {
         let mut records = Records::csv(source::of(&self.head), delimiter, ask.dialect);
         let mut widths = Vec::new();
         while let Ok(Next::Record { .. }) = records.read() {
-            widths.push(records.cell_bytes().count());
+            widths.push(records.width());
         }
         widths.sort_unstable();
         widths

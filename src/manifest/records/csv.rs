@@ -137,12 +137,8 @@ impl CsvRecords {
     }
 
     fn check(&self) -> Option<RecordFault> {
-        let mut start = 0;
-        for end in &self.ends[..self.ends_len] {
-            if end - start > CELL_MAX {
-                return Some(RecordFault::CellTooLong);
-            }
-            start = *end;
+        if self.text_len > CELL_MAX && self.cell_bytes().any(|cell| cell.len() > CELL_MAX) {
+            return Some(RecordFault::CellTooLong);
         }
         memchr::memchr(0, &self.text[..self.text_len]).map(|_| RecordFault::Nul)
     }
@@ -196,7 +192,17 @@ impl CsvRecords {
         }
     }
 
-    pub(in crate::manifest) fn cell_bytes(&self) -> impl Iterator<Item = &[u8]> {
+    /// How many cells the record has.
+    pub(super) const fn width(&self) -> usize {
+        self.ends_len
+    }
+
+    /// The cells one behind the other, and where each ends.
+    pub(super) fn run_on(&self) -> (&[u8], &[usize]) {
+        (&self.text[..self.text_len], &self.ends[..self.ends_len])
+    }
+
+    fn cell_bytes(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends[..self.ends_len].iter().copied());
         starts.zip(&self.ends[..self.ends_len]).map(|(start, end)| &self.text[start..*end])
     }

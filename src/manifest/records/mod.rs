@@ -124,12 +124,31 @@ impl Records {
         }
     }
 
-    /// The record's cells as they are written.
-    pub(super) fn cell_bytes(&self) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+    /// How many cells the record has.
+    pub(super) fn width(&self) -> usize {
         match self {
-            Self::Csv(records) => Box::new(records.cell_bytes()),
-            Self::Json(records) => Box::new(records.cells().into_iter().map(str::as_bytes)),
+            Self::Csv(records) => records.width(),
+            Self::Json(records) => records.cells().len(),
         }
+    }
+
+    /// Appends the record's cells as they are written, one behind the other, and where each ends; returns how many.
+    pub(super) fn append_to(&self, text: &mut Vec<u8>, ends: &mut Vec<usize>) -> usize {
+        let (start, before) = (text.len(), ends.len());
+        match self {
+            Self::Csv(records) => {
+                let (cells, own_ends) = records.run_on();
+                text.extend_from_slice(cells);
+                ends.extend(own_ends.iter().map(|end| start + end));
+            }
+            Self::Json(records) => {
+                for cell in records.cells() {
+                    text.extend_from_slice(cell.as_bytes());
+                    ends.push(text.len());
+                }
+            }
+        }
+        ends.len() - before
     }
 
     /// The record's cells with what is not UTF-8 replaced, for a report.
@@ -247,6 +266,9 @@ impl Lines {
     fn pass(&mut self, bytes: &[u8]) {
         let Some(last) = bytes.last() else { return };
         self.ended += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        if !self.last_is_cr && memchr::memchr(b'\r', bytes).is_none() {
+            return;
+        }
         self.ended += memchr::memchr_iter(b'\r', bytes).count() as u64;
         // the LF behind a CR ends the same line
         let pairs = memchr::memchr_iter(b'\r', bytes).filter(|at| bytes.get(at + 1) == Some(&b'\n')).count();

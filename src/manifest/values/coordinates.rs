@@ -1,5 +1,6 @@
 //! Where a video was taken: degrees as people and instruments write them, in range and in pairs.
 
+use super::trim;
 use crate::item::Coordinates;
 
 /// Why a text is no coordinate.
@@ -58,7 +59,7 @@ impl Axis {
 
 /// Reads one coordinate: `52.52`, `-13,405`, `52°31'12.3"N`, `N 52 31.2`, `52:31:12`.
 pub(in crate::manifest) fn read_degrees(text: &str, axis: Axis) -> Result<f64, CoordinateFault> {
-    let (degrees, told) = read_angle(text.trim())?;
+    let (degrees, told) = read_angle(trim(text))?;
     match told {
         Some(told) if told != axis => Err(CoordinateFault::WrongAxis),
         _ if degrees.abs() > axis.bound() => Err(CoordinateFault::OutOfRange),
@@ -126,11 +127,11 @@ const SEPARATORS: &[&str] = &[";", "|", "/", ", ", " ", ","];
 /// Reads both coordinates from one cell: `lat,lon`, `lat;lon`, `lat lon`, with or without brackets, hemispheres, decimal
 /// commas; or `POINT(lon lat)` as databases write it.
 pub(in crate::manifest) fn read_geo(text: &str, order: GeoOrder) -> Result<Coordinates, CoordinateFault> {
-    let text = text.trim();
+    let text = trim(text);
     // most are two plain numbers with a comma
     if let Some((first, second)) = text.split_once(',')
         && !second.contains(',')
-        && let (Some(first), Some(second)) = (decimal(first.trim()), decimal(second.trim()))
+        && let (Some(first), Some(second)) = (decimal(trim(first)), decimal(trim(second)))
     {
         return arrange((first, None), (second, None), order);
     }

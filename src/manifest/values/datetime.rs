@@ -106,7 +106,7 @@ enum Written {
 /// word; or it is counted from 1970 in seconds (10 digits) or milliseconds (13). The time is `HH:mm` or `HH:mm:ss`, with an
 /// optional fraction (dropped), `AM`/`PM`, and an optional `Z`, `UTC`, `GMT`, `+hh`, `+hhmm` or `+hh:mm`.
 pub(in crate::manifest) fn read<'a>(text: &'a str, rules: &DateRules) -> Result<Cow<'a, str>, DatetimeFault> {
-    let text = text.trim();
+    let text = super::trim(text);
     if rules.formats.is_empty() {
         let is_kept = rules.zone.is_none() || rules.offset == OffsetRule::Keep;
         if is_kept && is_as_the_service_has_it(text) {

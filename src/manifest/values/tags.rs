@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::row::TooLong;
+use super::{super::row::TooLong, trim};
 use crate::item::Submission;
 
 /// How a cell is split into tags.
@@ -71,7 +71,7 @@ pub(in crate::manifest) fn read<'a>(
     if tags.len() > Submission::TAGS_MAX {
         return Err(TagFault::TooMany(tags.len()));
     }
-    if tags.iter().any(|tag| tag.contains('\0')) {
+    if tags.iter().any(|tag| memchr::memchr(0, tag.as_bytes()).is_some()) {
         return Err(TagFault::Nul);
     }
     if let Some(long) = tags.iter().find(|tag| is_long(tag)) {
@@ -90,8 +90,8 @@ fn is_long(tag: &str) -> bool {
 
 fn take<'a>(tags: &mut Vec<Cow<'a, str>>, tag: Cow<'a, str>) {
     let tag = match tag {
-        Cow::Borrowed(tag) => Cow::Borrowed(tag.trim()),
-        Cow::Owned(tag) => Cow::Owned(tag.trim().to_owned()),
+        Cow::Borrowed(tag) => Cow::Borrowed(trim(tag)),
+        Cow::Owned(tag) => Cow::Owned(trim(&tag).to_owned()),
     };
     // a cell of many thousand parts is refused in any case, and need not be compared part by part
     if !tag.is_empty() && tags.len() < DISTINCT_MAX && !tags.contains(&tag) {
@@ -105,7 +105,14 @@ fn parts<'a>(text: &'a str, separator: &TagSeparator, mut take: impl FnMut(Cow<'
         return elements.into_iter().for_each(|element| take(Cow::Owned(element)));
     }
     match separator {
-        TagSeparator::Usual => text.split([',', ';', '|']).for_each(|part| take(Cow::Borrowed(part))),
+        TagSeparator::Usual => {
+            let mut start = 0;
+            for at in memchr::memchr3_iter(b',', b';', b'|', text.as_bytes()) {
+                take(Cow::Borrowed(&text[start..at]));
+                start = at + 1;
+            }
+            take(Cow::Borrowed(&text[start..]));
+        }
         TagSeparator::Told(told) => text.split(told.as_str()).for_each(|part| take(Cow::Borrowed(part))),
     }
 }
@@ -122,7 +129,7 @@ pub(in crate::manifest) enum Cell<'a> {
 /// The elements of a list as programs write it: `["a", "b"]`, `['a', 'b']`, `{'a', 'it\'\'s'}`, `{a,b}`. None for any other
 /// text.
 pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
-    let text = text.trim();
+    let text = trim(text);
     let inner = match (text.as_bytes().first()?, text.as_bytes().last()?) {
         (b'[', b']') | (b'{', b'}') if text.len() >= 2 => &text[1..text.len() - 1],
         _ => return None,
