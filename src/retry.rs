@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::item::UnixMillis;
+
 /// How waits grow: `base`, doubled for every failure in a row, never above `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
@@ -30,6 +32,17 @@ pub fn look_again_after(age: Duration, delay_min: Duration, delay_max: Duration)
     (age / 4).clamp(delay_min, delay_max)
 }
 
+/// Reads `Retry-After`: seconds, or a date against the `now` given.
+#[must_use]
+pub fn parse_retry_after(text: &str, now: UnixMillis) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(UnixMillis(date.timestamp().as_millisecond()).after_now(now))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +63,14 @@ mod tests {
         let (min, max) = (Duration::from_secs(3), Duration::from_mins(15));
         let after = |seconds| look_again_after(Duration::from_secs(seconds), min, max).as_secs();
         assert_eq!([after(0), after(60), after(86_400)], [3, 15, 900]);
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        let now = UnixMillis(1_445_412_480_000);
+        assert_eq!(parse_retry_after("120", now), Some(Duration::from_mins(2)));
+        assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:29:00 GMT", now), Some(Duration::from_mins(1)));
+        assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:00:00 GMT", now), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after("soon", now), None);
     }
 }

@@ -95,6 +95,7 @@ const FOUNDATIONS: &[&str] = &[
     "ending",
     "planted",
     "price",
+    "http_client",
 ];
 
 /// What each room may name beside itself and the foundations.
@@ -111,6 +112,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "ledger",
             "quota",
             "service",
+            "probe",
             "pipeline",
             "sandbox",
             "report",
@@ -123,7 +125,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("ledger", &[]),
     ("quota", &[]),
     ("service", &["quota"]),
-    ("pipeline", &["manifest", "ledger", "quota", "service"]),
+    ("probe", &[]),
+    ("pipeline", &["manifest", "ledger", "quota", "service", "probe"]),
     ("sandbox", &["service"]),
     ("report", &["ledger", "error"]),
 ];
@@ -153,7 +156,7 @@ fn no_room_looks_where_it_may_not() {
 
 #[test]
 fn stages_do_not_know_each_other() {
-    let stages = ["ingest", "upload", "doubt", "poll"];
+    let stages = ["ingest", "upload", "doubt", "poll", "scout"];
     for (path, text) in sources().into_iter().filter(|(path, _)| room(path) == "pipeline") {
         let own = path
             .components()
@@ -177,7 +180,12 @@ fn stages_do_not_know_each_other() {
 /// Outside crates, and the only places that may name them.
 const DOORS: &[(&str, &[&str])] = &[
     ("rusqlite", &["src/ledger/"]),
-    ("reqwest", &["src/service/http.rs"]),
+    ("reqwest", &["src/service/http.rs", "src/probe/http.rs", "src/http_client.rs"]),
+    ("mp4_atom", &["src/probe/container/mp4.rs"]),
+    ("matroska_demuxer", &["src/probe/container/matroska.rs"]),
+    ("mpeg2ts", &["src/probe/container/transport.rs"]),
+    ("m3u8_rs", &["src/probe/playlist.rs"]),
+    ("infer::", &["src/probe/container/"]),
     ("governor", &["src/quota/"]),
     ("clap", &["src/cli/"]),
     ("csv_core", &["src/manifest/"]),

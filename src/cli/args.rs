@@ -251,10 +251,10 @@ impl ManifestArgs {
     }
 }
 
-/// What becomes of rows that were sent before.
+/// Which rows are sent.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Reruns")]
-pub(super) struct RerunArgs {
+#[command(next_help_heading = "Rows")]
+pub(super) struct RowArgs {
     /// Send rows of these manifests again that failed to be indexed (each is paid again) or were refused.
     #[arg(long, env = "TELECINE_RETRY_FAILED")]
     pub(super) retry_failed: bool,
@@ -263,10 +263,20 @@ pub(super) struct RerunArgs {
     /// service cannot change a video, only take (and charge) another.
     #[arg(long, value_enum, value_name = "RULE", env = "TELECINE_ON_DRIFT", default_value = "report")]
     pub(super) on_drift: OnDriftArg,
+
+    /// Send only rows whose source was found fit by telecine check --probe, no longer ago than this [default with the flag:
+    /// 7d]; the others are rejected, with what is missing.
+    #[arg(long, value_name = "AGE", env = "TELECINE_PROBED_ONLY", num_args = 0..=1, default_missing_value = "7d",
+          require_equals = true)]
+    pub(super) probed_only: Option<values::Span>,
 }
 
-impl RerunArgs {
-    pub(super) const fn rules(&self) -> Reruns {
+impl RowArgs {
+    pub(super) fn probe_age_max(&self) -> Option<std::time::Duration> {
+        self.probed_only.map(|span| span.0)
+    }
+
+    pub(super) const fn reruns(&self) -> Reruns {
         Reruns {
             failed: if self.retry_failed { FailedRows::Retry } else { FailedRows::Leave },
             drifted: match self.on_drift {

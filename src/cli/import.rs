@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    args::{LedgerArgs, ManifestArgs, OutputArgs, PriceArgs, RerunArgs, ServiceArgs, SettleArgs},
+    args::{LedgerArgs, ManifestArgs, OutputArgs, PriceArgs, RowArgs, ServiceArgs, SettleArgs},
     check,
     limits::{Asked, UploadLimitArgs},
     plan, run,
@@ -35,7 +35,7 @@ pub(super) struct ImportArgs {
     output: OutputArgs,
 
     #[command(flatten)]
-    reruns: RerunArgs,
+    rows: RowArgs,
 
     /// Send only if nothing changed since `telecine plan` printed this: manifests, how they are read, ledger, limits.
     #[arg(long, value_name = "ID", env = "TELECINE_PLAN_ID", conflicts_with = "dry_run")]
@@ -122,7 +122,6 @@ pub(super) struct ReconcileArgs {
 pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
     let ledger = args.ledger.path(args.service.target());
-    let reruns = args.reruns.rules();
     let limits = Asked::new(&args.pace.limits, &args.service.reads, args.service.target());
     let snapshot = if ledger.exists() && (args.dry_run || args.plan_id.is_some()) {
         Some(Snapshot::open(&ledger)?)
@@ -130,10 +129,11 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         None
     };
     if args.dry_run {
-        return check::dry_run(manifests, snapshot.as_ref(), reruns, args.budget.price.price(), &args.output);
+        let price = args.budget.price.price();
+        return check::dry_run(manifests, snapshot.as_ref(), &args.rows, price, &args.output);
     }
     if let Some(plan) = &args.plan_id {
-        plan::demand(plan, (&args.manifest, args.reruns.rules()), &manifests, snapshot.as_ref(), &limits)?;
+        plan::demand(plan, (&args.manifest, &args.rows), &manifests, snapshot.as_ref(), &limits)?;
     }
     drop(snapshot);
     let policy = RunPolicy {
@@ -146,7 +146,8 @@ pub(super) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         disk_free_min: args.budget.disk_reserve,
         time_max: args.pace.time_max.map(|span| span.0),
         rows_max: args.pace.max_rows,
-        reruns,
+        reruns: args.rows.reruns(),
+        probe_age_max: args.rows.probe_age_max(),
         accepted: AcceptedItems::Watch,
         namespace: args.manifest.unique_id.clone(),
     };
@@ -179,6 +180,7 @@ pub(super) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
         time_max: None,
         rows_max: None,
         reruns: Reruns::default(),
+        probe_age_max: None,
         accepted: AcceptedItems::Watch,
         namespace: String::new(),
     };

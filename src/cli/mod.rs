@@ -8,6 +8,7 @@ mod ledger;
 mod limits;
 mod plan;
 mod preview;
+mod probe;
 mod quota;
 mod rehearse;
 mod review;
@@ -81,7 +82,7 @@ enum Command {
     Ledger(ledger::CareArgs),
     /// Settle what is open and poll; upload nothing.
     Reconcile(Box<import::ReconcileArgs>),
-    /// Validate a manifest and say what is odd about it; touch no network and change nothing.
+    /// Validate a manifest and say what is odd about it; touch no network and change nothing, but with --probe.
     Check(Box<check::CheckArgs>),
     /// Propose how to read a file that nobody has described, with examples; write it down as settings.
     Guess(Box<guess::GuessArgs>),

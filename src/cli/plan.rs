@@ -13,7 +13,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    args::{LookArgs, ManifestArgs, PriceArgs, RerunArgs, Target},
+    args::{LookArgs, ManifestArgs, PriceArgs, RowArgs, Target},
     limits::{self, Asked, ReadLimitArgs, UploadLimitArgs},
     print, print_json, run,
 };
@@ -23,7 +23,7 @@ use crate::{
     ending::Ending,
     error::{Error, ExitCode},
     item::{RowCounts, UnixMillis},
-    ledger::{Identity, KeyChange, Ledger, Marker, Reruns, Restored, Snapshot},
+    ledger::{Identity, KeyChange, Ledger, Marker, Restored, Snapshot},
     lifecycle::State,
     limit::{Rate, show_span},
     manifest::Manifest,
@@ -57,7 +57,7 @@ pub(super) struct PlanArgs {
     price: PriceArgs,
 
     #[command(flatten)]
-    reruns: RerunArgs,
+    rows: RowArgs,
 
     /// One JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
@@ -113,7 +113,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
     let snapshot = if path.exists() { Some(Snapshot::open(&path)?) } else { None };
     let limits = limits_of(&asked, snapshot.as_ref())?;
     let manifests = args.manifest.open()?;
-    let plan_id = plan_id((&args.manifest, args.reruns.rules()), &manifests, snapshot.as_ref(), &limits)?;
+    let plan_id = plan_id((&args.manifest, &args.rows), &manifests, snapshot.as_ref(), &limits)?;
     let scratch = tempfile::tempdir().map_err(scratch_fault)?;
     let copy = scratch.path().join("plan.db");
     if let Some(snapshot) = &snapshot {
@@ -147,12 +147,12 @@ fn limits_of(asked: &Asked, snapshot: Option<&Snapshot>) -> Result<Limits, Error
 
 /// A name for manifests as they are, read as these flags say, beside a ledger as it is, under these limits.
 fn plan_id(
-    (args, reruns): (&ManifestArgs, Reruns),
+    (args, rows): (&ManifestArgs, &RowArgs),
     manifests: &[Manifest],
     snapshot: Option<&Snapshot>,
     limits: &Limits,
 ) -> Result<String, Error> {
-    let mut parts = vec![args.reading(), format!("{limits:?} {reruns:?}")];
+    let mut parts = vec![args.reading(), format!("{limits:?} {rows:?}")];
     for manifest in manifests {
         let path = manifest.path();
         let unreadable = |fault: std::io::Error| Error::Usage(format!("cannot read {path}: {fault}"));
@@ -173,7 +173,7 @@ fn plan_id(
 /// Goes on only if everything is as it was when the plan was made.
 pub(super) fn demand(
     plan: &str,
-    told: (&ManifestArgs, Reruns),
+    told: (&ManifestArgs, &RowArgs),
     manifests: &[Manifest],
     snapshot: Option<&Snapshot>,
     asked: &Asked,
@@ -265,7 +265,8 @@ fn policy(args: &PlanArgs, limits: &Limits) -> RunPolicy {
         rows_max: None,
         uploads_max: None,
         disk_free_min: 0,
-        reruns: args.reruns.rules(),
+        reruns: args.rows.reruns(),
+        probe_age_max: args.rows.probe_age_max(),
         // where one quota covers all, looks take their share of it; elsewhere they change nothing
         accepted: if limits.total.is_empty() { AcceptedItems::Leave } else { AcceptedItems::Watch },
         namespace: args.manifest.unique_id.clone(),

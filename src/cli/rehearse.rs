@@ -210,6 +210,7 @@ fn policy(args: &RehearseArgs, limits: &Limits) -> Result<RunPolicy, Error> {
         uploads_max: None,
         disk_free_min: 0,
         reruns: Reruns::default(),
+        probe_age_max: None,
         accepted: AcceptedItems::Watch,
         namespace: args.manifest.unique_id.clone(),
     })

@@ -69,6 +69,7 @@ fn reading_policy() -> RunPolicy {
         uploads_max: Some(0),
         disk_free_min: 0,
         reruns: Reruns::default(),
+        probe_age_max: None,
         accepted: AcceptedItems::Watch,
         namespace: String::new(),
     }

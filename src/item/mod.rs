@@ -4,11 +4,13 @@
 //! without credentials. Nothing in this file performs I/O or knows the time.
 
 mod expiry;
+mod probe;
 mod source_url;
 
 use std::fmt;
 
 pub use expiry::link_expires_at;
+pub use probe::{Fitness, Probe, Reach};
 use serde::{Deserialize, Serialize};
 pub use source_url::{SourceUrl, UrlFault};
 
@@ -103,6 +105,18 @@ impl ItemKey {
     #[must_use]
     pub fn prefix_hex(&self) -> String {
         hex(&self.0[..8])
+    }
+}
+
+/// What the look at an address is remembered by: a link signed anew leads to the same video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressDigest(pub [u8; 16]);
+
+impl SourceUrl {
+    /// What the look at it is remembered by.
+    #[must_use]
+    pub fn digest(&self) -> AddressDigest {
+        AddressDigest(first_16(blake3::hash(self.without_signature().as_bytes()).as_bytes()))
     }
 }
 

@@ -75,15 +75,34 @@ const STATEMENTS_KEPT: usize = 160;
 /// How long to wait for a reader that holds a lock, in milliseconds.
 const BUSY_WAIT_MS: u64 = 5_000;
 
+/// The origin of a ledger nobody has sent with yet.
+const NO_ORIGIN: &str = "";
+
 pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Store, LedgerError> {
-    open_as(path, Some(identity), now)
+    open_as(path, Opener::Owner(identity), now)
+}
+
+/// Opens a ledger before anything is sent with it, or makes it.
+pub(super) fn open_early(path: &Path, fresh_secret: [u8; 32], now: UnixMillis) -> Result<Store, LedgerError> {
+    open_as(path, Opener::Early(fresh_secret), now)
+}
+
+/// Who opens a ledger.
+#[derive(Clone, Copy)]
+enum Opener<'a> {
+    /// Whoever sends with it.
+    Owner(&'a Identity),
+    /// Somebody who sends nothing; it must be there.
+    Anyone,
+    /// Somebody who sends nothing; it is made with this secret if it is not there.
+    Early([u8; 32]),
 }
 
 pub(super) fn open_offline(path: &Path, now: UnixMillis) -> Result<Store, LedgerError> {
     if !path.exists() {
         return Err(LedgerError::Missing { path: path.display().to_string() });
     }
-    open_as(path, None, now)
+    open_as(path, Opener::Anyone, now)
 }
 
 /// Opens a ledger that nobody will miss: nothing of it is synced.
@@ -92,12 +111,12 @@ pub(super) fn open_scratch(
     identity: Option<&Identity>,
     now: UnixMillis,
 ) -> Result<Store, LedgerError> {
-    let mut store = open_as(path, identity, now)?;
+    let mut store = open_as(path, identity.map_or(Opener::Anyone, Opener::Owner), now)?;
     store.let_go_of_durability()?;
     Ok(store)
 }
 
-fn open_as(path: &Path, identity: Option<&Identity>, now: UnixMillis) -> Result<Store, LedgerError> {
+fn open_as(path: &Path, opener: Opener<'_>, now: UnixMillis) -> Result<Store, LedgerError> {
     let shown = path.display().to_string();
     let unwritable = |fault: std::io::Error| LedgerError::Unwritable {
         path: path.display().to_string(),
@@ -116,13 +135,20 @@ fn open_as(path: &Path, identity: Option<&Identity>, now: UnixMillis) -> Result<
     let found = schema::recognise(&connection, &shown).map_err(|fault| fault.at(&shown))?;
     configure(&connection).map_err(|fault| fault.at(&shown))?;
     if found > 0 {
-        refuse_damage(&connection, path)?;
+        refuse_damage(&connection, path).map_err(|fault| fault.at(&shown))?;
     }
     schema::migrate(&mut connection, found).map_err(|fault| fault.at(&shown))?;
-    let secret = match identity {
-        Some(identity) => identify(&connection, &shown, identity, now)?,
-        None => connection.query_row("SELECT secret FROM identity", [], |row| row.get(0))?,
+    let secret = match opener {
+        Opener::Owner(identity) => identify(&connection, &shown, identity, now)?,
+        Opener::Anyone => connection.query_row("SELECT secret FROM identity", [], |row| row.get(0))?,
+        Opener::Early(fresh_secret) => {
+            let sql = "INSERT OR IGNORE INTO identity (one, origin, key_fingerprint, secret, created_at) \
+                       VALUES (1, ?1, x'', ?2, ?3)";
+            connection.execute(sql, (NO_ORIGIN, fresh_secret, now.0))?;
+            connection.query_row("SELECT secret FROM identity", [], |row| row.get(0))?
+        }
     };
+    let identity = if let Opener::Owner(identity) = opener { Some(identity) } else { None };
     let high_water = match identity.and_then(|identity| identity.high_water.as_ref()) {
         Some(folder) => HighWater::open(folder, &secret)
             .inspect_err(|fault| tracing::warn!(%fault, "no high-water mark can be kept"))
@@ -303,6 +329,11 @@ fn identify(
         )?;
         return Ok(secret);
     };
+    if origin == NO_ORIGIN {
+        let sql = "UPDATE identity SET origin = ?1, key_fingerprint = ?2";
+        connection.execute(sql, (&identity.origin, fingerprint(&secret)))?;
+        return Ok(secret);
+    }
     if origin != identity.origin {
         return Err(LedgerError::OtherOrigin {
             path: path.to_owned(),

@@ -148,6 +148,9 @@ impl From<rusqlite::Error> for LedgerError {
         match fault.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             Some(ErrorCode::ConstraintViolation) => Self::Impossible { what: fault.to_string() },
+            Some(ErrorCode::DatabaseCorrupt) => {
+                Self::Damaged { path: "the file".to_owned(), found: fault.to_string() }
+            }
             Some(ErrorCode::NotADatabase) => Self::Foreign { path: "the file".to_owned() },
             Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
                 Self::Unwritable { path: "file".to_owned(), cause: fault.to_string() }
@@ -164,6 +167,7 @@ impl LedgerError {
         match self {
             Self::Foreign { .. } => Self::Foreign { path },
             Self::Unwritable { cause, .. } => Self::Unwritable { path, cause },
+            Self::Damaged { found, .. } => Self::Damaged { path, found },
             other @ (Self::Locked { .. }
             | Self::Newer { .. }
             | Self::OtherOrigin { .. }
@@ -171,7 +175,6 @@ impl LedgerError {
             | Self::Missing { .. }
             | Self::Outdated { .. }
             | Self::NetworkDisk { .. }
-            | Self::Damaged { .. }
             | Self::Older { .. }
             | Self::HalfRecovered { .. }
             | Self::DiskFull

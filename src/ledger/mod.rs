@@ -33,11 +33,11 @@ pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenQuestion, Prospect, Request
 pub use tokens::{
     Admission, Answer, Answered, Binding, Bindings, Boot, BoundBy, BoundItem, Claim, ClaimAnswer, ClaimTerms,
     Contender, Decision, Doubt, DriftedRows, Expense, Expiring, FailedRows, Marker, Observed, Obstacle,
-    OpenDoubts, Owner, PastUpload, Question, Recovered, Reruns, Seen, ServiceTime, Settlement, ShownVideo,
-    Sight, Standing, Tally, TimeMark, Watch, Witness,
+    OpenDoubts, Owner, PastUpload, ProbeDemand, Question, Recovered, Reruns, Seen, ServiceTime, Settlement,
+    ShownVideo, Sight, Standing, Tally, TimeMark, Watch, Witness,
 };
 
-use crate::item::{ManifestRow, RowFault, UnixMillis, VideoNo};
+use crate::item::{AddressDigest, ManifestRow, Probe, RowFault, UnixMillis, VideoNo};
 use queue::Queue;
 
 macro_rules! ids {
@@ -108,6 +108,11 @@ impl Ledger {
         Ok(Self { queue: Queue::new(door::open_offline(path, now)?) })
     }
 
+    /// Opens a ledger before anything is sent with it, or makes it: whose it is, the first import says. Blocks.
+    pub fn open_early(path: &Path, fresh_secret: [u8; 32], now: UnixMillis) -> Result<Self, LedgerError> {
+        Ok(Self { queue: Queue::new(door::open_early(path, fresh_secret, now)?) })
+    }
+
     /// Opens a ledger for a plan or a rehearsal, which nobody will miss: nothing is synced. Without an identity it must be
     /// there, such as a copy. Blocks.
     pub fn open_scratch(
@@ -168,6 +173,28 @@ impl Ledger {
         at: UnixMillis,
     ) -> Result<Vec<Admission>, LedgerError> {
         self.queue.run(move |store| store.admit(run, source, &rows, reruns, at)).await
+    }
+
+    /// Turns rows into faults that would be sent though their source is not known to be fit; the others stay as they are.
+    pub async fn hold_back(
+        &self,
+        rows: Vec<Result<ManifestRow, RowFault>>,
+        reruns: Reruns,
+        demand: ProbeDemand,
+    ) -> Result<Vec<Result<ManifestRow, RowFault>>, LedgerError> {
+        self.queue.look(move |store| store.hold_back(rows, reruns, &demand)).await
+    }
+
+    /// The latest looks at addresses, in the same order.
+    pub async fn probes(&self, addresses: Vec<AddressDigest>) -> Result<Vec<Option<Probe>>, LedgerError> {
+        self.queue
+            .look(move |store| addresses.into_iter().map(|address| store.probe(address)).collect())
+            .await
+    }
+
+    /// Remembers looks at sources; the latest at an address counts.
+    pub async fn note_probes(&self, probes: Vec<(AddressDigest, Probe)>) -> Result<(), LedgerError> {
+        self.queue.run(move |store| store.note_probes(&probes)).await
     }
 
     /// Records that a manifest was read to its end. Returns how many items waited and are not in it any more; they

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/2.sql"),
     include_str!("migrations/3.sql"),
     include_str!("migrations/4.sql"),
+    include_str!("migrations/5.sql"),
 ];
 
 /// The version this program writes.
@@ -58,6 +59,7 @@ pub(super) const SAMPLES: &[&str] = &[
     include_str!("migrations/2.sample.sql"),
     include_str!("migrations/3.sample.sql"),
     include_str!("migrations/4.sample.sql"),
+    include_str!("migrations/5.sample.sql"),
 ];
 
 /// Makes a file of the `version`-th version, with its sample data.

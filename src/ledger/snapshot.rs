@@ -5,8 +5,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::{
-    DriftedRows, Expense, FailedRows, ItemId, LedgerError, PastUpload, Reruns, RunId, SourceId, Tally, check,
-    schema, store,
+    Expense, ItemId, LedgerError, PastUpload, ProbeDemand, Reruns, RunId, SourceId, Tally, check, schema,
+    store,
 };
 use crate::{
     item::{ManifestRow, Problem, RowCounts, Submission, UnixMillis, VideoNo},
@@ -188,25 +188,17 @@ impl Snapshot {
 
     /// What an import would do with a row, by the rule it admits rows by.
     pub fn prospect(&self, row: &ManifestRow, reruns: Reruns) -> Result<Prospect, LedgerError> {
-        use rusqlite::OptionalExtension as _;
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT state, fingerprint, submission FROM item WHERE key = ?1")?;
-        let found: Option<(String, Vec<u8>, String)> = statement
-            .query_row([row.submission.key().0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
-        let Some((word, fingerprint, sent)) = found else { return Ok(Prospect::New) };
-        let state = store::state_of(&word)?;
-        let is_changed = fingerprint != row.submission.fingerprint();
-        let is_ordered = is_changed || reruns.failed == FailedRows::Retry;
-        if state == State::Pending || (is_ordered && reruns.failed.let_change(state)) {
-            return Ok(Prospect::Resent(state));
-        }
-        if !is_changed || store::submission_of(&sent)?.has_same_content(&row.submission) {
-            return Ok(Prospect::Left(state));
-        }
-        let is_replaced = reruns.drifted == DriftedRows::Resend && state == State::Indexed;
-        Ok(if is_replaced { Prospect::Resent(state) } else { Prospect::Drifted(state) })
+        store::prospect(&self.connection, row, reruns)
+    }
+
+    /// Why an import of probed rows only would hold a row back; none when it would not.
+    pub fn lack(
+        &self,
+        row: &ManifestRow,
+        reruns: Reruns,
+        demand: &ProbeDemand,
+    ) -> Result<Option<Problem>, LedgerError> {
+        store::lack(&self.connection, row, reruns, demand)
     }
 
     /// How many of the items seen by `run` are in each state.
@@ -225,7 +217,9 @@ impl Snapshot {
 
     /// The service the ledger belongs to.
     pub fn origin(&self) -> Result<String, LedgerError> {
-        Ok(self.connection.query_row("SELECT origin FROM identity", [], |row| row.get(0))?)
+        let origin: String =
+            self.connection.query_row("SELECT origin FROM identity", [], |row| row.get(0))?;
+        Ok(if origin.is_empty() { "no service yet".to_owned() } else { origin })
     }
 
     /// The last `count_max` runs, newest first.
@@ -308,6 +302,7 @@ impl Snapshot {
         let sql = "SELECT coalesce((SELECT id || ':' || hex(chain) FROM event ORDER BY id DESC LIMIT 1), '') || '/' || \
                    (SELECT count(*) FROM run) || '/' || coalesce((SELECT sum(count) FROM census), 0) || '/' || \
                    coalesce((SELECT max(id) FROM expense WHERE lane = 'upload'), 0) || '/' || \
+                   coalesce((SELECT max(looked_at) FROM probe), 0) || '/' || \
                    coalesce((SELECT group_concat(name || ':' || at) FROM memo), '')";
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }

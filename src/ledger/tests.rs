@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::{
-    item::{Problem, SourceUrl, Submission},
+    item::{Fitness, Problem, Reach, SourceUrl, Submission},
     lifecycle::{Event, State},
 };
 
@@ -793,4 +793,83 @@ async fn a_damaged_file_is_refused_before_anything_is_sent() {
     }
     let refused = Ledger::open(&desk.path(), &identity(), T0).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::Damaged { .. }), "{refused}");
+}
+
+fn probe(fitness: Fitness, looked_at: UnixMillis) -> Probe {
+    let (class, found) = ("http_404".to_owned(), "the host answers 404: it is not there".to_owned());
+    Probe { fitness, class, found, size: Some(5), reach: Reach::Public, looked_at }
+}
+
+fn demand(looked_since: UnixMillis) -> ProbeDemand {
+    ProbeDemand { looked_since, column: "url".to_owned(), column_number: 1 }
+}
+
+#[tokio::test]
+async fn the_latest_look_at_an_address_is_kept_whoever_signs_the_link() {
+    let desk = Desk::new().await;
+    let url = |query: &str| SourceUrl::parse(&format!("https://host/a.mp4{query}")).unwrap().digest();
+    let signed = url("?Signature=x&Expires=1800000000");
+    assert_eq!(desk.ledger().probes(vec![signed]).await.unwrap(), [None]);
+    let (old, new) = (probe(Fitness::Unfit, T0), probe(Fitness::Fit, T0.plus_ms(1)));
+    desk.ledger().note_probes(vec![(signed, old), (url(""), new.clone())]).await.unwrap();
+    assert_eq!(desk.ledger().probes(vec![signed, url("?v=2")]).await.unwrap(), [Some(new), None]);
+}
+
+#[tokio::test]
+async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
+    let desk = Desk::new().await;
+    desk.admit(vec![row(2, "sent", &[]), row(3, "doubted", &[]), row(4, "waiting", &[])]).await;
+    let claim = desk.claim(T0).await;
+    desk.ledger().settle(claim.attempt, accepted("VI000001", T0)).await.unwrap();
+    doubted(&desk).await;
+    let rows = ["sent", "doubted", "waiting", "new", "fit", "unfit", "unclear", "old"];
+    let noted = [("fit", Fitness::Fit, 10), ("unfit", Fitness::Unfit, 10), ("unclear", Fitness::Unclear, 10)];
+    let noted = noted.into_iter().chain([("old", Fitness::Fit, 4)]).map(|(name, fitness, at)| {
+        (row(2, name, &[]).unwrap().submission.url.digest(), probe(fitness, T0.plus_ms(at)))
+    });
+    desk.ledger().note_probes(noted.collect()).await.unwrap();
+    let batch = (2..).zip(rows).map(|(line, name)| row(line, name, &[])).collect();
+    let held = desk.ledger().hold_back(batch, Reruns::default(), demand(T0.plus_ms(5))).await.unwrap();
+    let classes: Vec<&str> = held
+        .iter()
+        .map(|row| row.as_ref().map_or_else(|fault| fault.problems[0].class.as_str(), |_| "goes on"))
+        .collect();
+    assert_eq!(
+        classes,
+        [
+            "goes on",
+            // once its doubt is settled it may be sent
+            "probe_missing",
+            "probe_missing",
+            "probe_missing",
+            "goes on",
+            "probe_unfit",
+            "probe_unclear",
+            "probe_old"
+        ]
+    );
+    let fault = held[5].as_ref().unwrap_err();
+    assert_eq!((fault.line, fault.problems[0].column_number), (7, 1));
+    assert!(fault.problems[0].message.contains("404"), "{}", fault.problems[0].message);
+}
+
+#[tokio::test]
+async fn a_ledger_made_before_its_first_import_belongs_to_whoever_sends_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("early.db");
+    let digest = SourceUrl::parse("https://host/a.mp4").unwrap().digest();
+    let early = Ledger::open_early(&path, [3; 32], T0).unwrap();
+    early.note_probes(vec![(digest, probe(Fitness::Fit, T0))]).await.unwrap();
+    early.close().await;
+    assert_eq!(Snapshot::open(&path).unwrap().origin().unwrap(), "no service yet");
+    let owned = Ledger::open(&path, &identity(), T0).unwrap();
+    assert!(owned.probes(vec![digest]).await.unwrap()[0].is_some());
+    owned.close().await;
+    let other = Identity { origin: "https://other.example".to_owned(), ..identity() };
+    assert!(matches!(Ledger::open(&path, &other, T0), Err(LedgerError::OtherOrigin { .. })));
+    let other = Identity { key_digest: [9; 32], ..identity() };
+    assert!(matches!(Ledger::open(&path, &other, T0), Err(LedgerError::OtherKey { .. })));
+    // it is still its owner's, whoever looked in
+    Ledger::open_early(&path, [4; 32], T0).unwrap().close().await;
+    Ledger::open(&path, &identity(), T0).unwrap().close().await;
 }

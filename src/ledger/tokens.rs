@@ -452,6 +452,17 @@ pub enum DriftedRows {
     Ignore,
 }
 
+/// What an import demands of rows that it would send: a look that showed their source to be fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeDemand {
+    /// Looks before this moment do not count.
+    pub looked_since: UnixMillis,
+    /// The column that holds the url, for whoever is told what is missing.
+    pub column: String,
+    /// Its number, from 1.
+    pub column_number: usize,
+}
+
 /// What an import does with rows that were sent before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reruns {

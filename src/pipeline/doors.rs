@@ -10,7 +10,8 @@ use crate::{
     ending::StopReason,
     ledger::{Ledger, LedgerError},
     monitor::{Monitor, Notice},
-    quota::{Outcome, Permit, Porter, Purpose, Slot, parse_retry_after},
+    quota::{Outcome, Permit, Porter, Purpose, Slot},
+    retry::parse_retry_after,
     service::{ReadFault, Service},
 };
 

@@ -3,10 +3,12 @@
 //! While one batch is admitted the next is read; never more than two are in memory. Reading a manifest twice changes
 //! nothing, so a run that goes on simply reads it again.
 
+use std::time::Duration;
+
 use crate::{
     blocking,
     item::{ManifestRow, RowCounts, RowFault},
-    ledger::{Admission, LedgerError, Reruns, RunId, SourceId},
+    ledger::{Admission, LedgerError, ProbeDemand, Reruns, RunId, SourceId},
     manifest::{Manifest, ManifestError},
     monitor::Notice,
 };
@@ -20,6 +22,23 @@ const BATCH_BYTES: usize = 1024 * 1024;
 
 type Batch = Vec<Result<ManifestRow, RowFault>>;
 
+/// Which rows are taken in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Intake {
+    /// What to do with rows that were sent before.
+    pub(super) reruns: Reruns,
+    /// Rows that would be sent must have a source that a look found fit, no longer ago than this; none takes any.
+    pub(super) probe_age_max: Option<Duration>,
+}
+
+impl Intake {
+    /// The manifest's stamp, by which its items are sent before it is read again; none where each row is to be asked for its
+    /// probe first.
+    pub(super) fn stamp(self, manifest: &Manifest) -> Option<String> {
+        manifest.stamp().filter(|_| self.probe_age_max.is_none())
+    }
+}
+
 /// How the reading of all manifests ended.
 #[derive(Debug, Default)]
 pub(super) struct Ingested {
@@ -32,14 +51,14 @@ pub(super) async fn ingest<T>(
     doors: Doors<T>,
     run: RunId,
     manifests: Vec<(SourceId, Manifest)>,
-    reruns: Reruns,
+    intake: Intake,
 ) -> Result<Ingested, LedgerError> {
     let mut ingested = Ingested::default();
     for (source, manifest) in manifests {
         if doors.signals.drain.is_cancelled() {
             return Ok(ingested);
         }
-        if let Err(broken) = read_one(&doors, run, source, manifest, reruns).await? {
+        if let Err(broken) = read_one(&doors, run, source, manifest, intake).await? {
             ingested.broken.push(broken);
         }
     }
@@ -51,10 +70,11 @@ async fn read_one<T>(
     run: RunId,
     source: SourceId,
     manifest: Manifest,
-    reruns: Reruns,
+    intake: Intake,
 ) -> Result<Result<(), ManifestError>, LedgerError> {
     let path = manifest.path().to_owned();
-    let stamp = manifest.stamp();
+    let stamp = intake.stamp(&manifest);
+    let demand = demand_of(doors, &manifest, intake);
     let mut counts = RowCounts::default();
     let mut reading = blocking::run(move || read_batch(manifest));
     loop {
@@ -72,7 +92,11 @@ async fn read_one<T>(
         // the next batch is read while this one is admitted
         reading =
             blocking::run(move || if is_last { (manifest, Vec::new(), None) } else { read_batch(manifest) });
-        admit(doors, (run, source, &path), batch, reruns, &mut counts).await?;
+        let batch = match &demand {
+            Some(demand) => doors.ledger.hold_back(batch, intake.reruns, demand.clone()).await?,
+            None => batch,
+        };
+        admit(doors, (run, source, &path), batch, intake.reruns, &mut counts).await?;
         match end {
             Some(Ok(())) => {
                 let removed = doors.ledger.end_reading(run, source, stamp).await?;
@@ -93,6 +117,14 @@ async fn read_one<T>(
             None => {}
         }
     }
+}
+
+/// What rows of this manifest must have, if anything.
+fn demand_of<T>(doors: &Doors<T>, manifest: &Manifest, intake: Intake) -> Option<ProbeDemand> {
+    let age_max = intake.probe_age_max?;
+    let (column_number, column) = manifest.url_column();
+    let age_max_ms = i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX);
+    Some(ProbeDemand { looked_since: doors.clock.now().plus_ms(-age_max_ms), column, column_number })
 }
 
 /// Reads up to one batch; the last part says how the manifest ended, if it did.

@@ -17,6 +17,7 @@ mod listing;
 mod outlook;
 mod poll;
 mod recover;
+mod scout;
 mod upload;
 
 use std::{sync::Arc, time::Duration};
@@ -29,6 +30,7 @@ pub use doors::{Doors, Signals};
 pub use doubt::{OnDoubt, Rules as DoubtRules};
 pub use hire::{LESSONS, boot_of, hire, past_of};
 pub use recover::{CutShort, Recovery, Unmarked, recover};
+pub use scout::{Look, Scout, Target, scout};
 
 use crate::{
     ending::Ending,
@@ -82,6 +84,8 @@ pub struct RunPolicy {
     pub disk_free_min: u64,
     /// What to do with rows that failed before.
     pub reruns: Reruns,
+    /// Send only rows whose source a look found fit, no longer ago than this; none sends any.
+    pub probe_age_max: Option<Duration>,
     /// What to do with what is accepted.
     pub accepted: AcceptedItems,
     /// The namespace of rows that name none.
@@ -117,8 +121,9 @@ pub async fn import<T: Transport>(
     manifests: Vec<Manifest>,
     policy: &RunPolicy,
 ) -> Result<Outcome, LedgerError> {
-    let (sources, readings) = begin_readings(&doors, run, manifests).await?;
-    let ingest = tokio::spawn(ingest::ingest(doors.clone(), run, readings, policy.reruns));
+    let intake = ingest::Intake { reruns: policy.reruns, probe_age_max: policy.probe_age_max };
+    let (sources, readings) = begin_readings(&doors, run, manifests, intake).await?;
+    let ingest = tokio::spawn(ingest::ingest(doors.clone(), run, readings, intake));
     run_stages(doors, run, sources, Some(ingest), policy).await
 }
 
@@ -127,13 +132,14 @@ async fn begin_readings<T: Transport>(
     doors: &Doors<T>,
     run: RunId,
     manifests: Vec<Manifest>,
+    intake: ingest::Intake,
 ) -> Result<(Vec<SourceId>, Vec<(SourceId, Manifest)>), LedgerError> {
     let mut sources = Vec::with_capacity(manifests.len());
     let mut readings = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let identity = manifest::identity(manifest.path());
         let columns = manifest.column_names().to_vec();
-        let source = doors.ledger.begin_reading(run, identity, columns, manifest.stamp()).await?;
+        let source = doors.ledger.begin_reading(run, identity, columns, intake.stamp(&manifest)).await?;
         doors.say(&Notice::ManifestOpened {
             path: manifest.path().to_owned(),
             mapping: manifest.mapping(),

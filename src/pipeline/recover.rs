@@ -10,7 +10,7 @@ use super::{
     listing::{Bound, Incomplete},
 };
 use crate::{
-    ledger::{LedgerError, Owner, Recovered, Reruns, RunId},
+    ledger::{LedgerError, Owner, Recovered, RunId},
     limit::show_span,
     manifest::Manifest,
     monitor::Notice,
@@ -65,8 +65,9 @@ pub async fn recover<T: Transport>(
 ) -> Result<Result<Recovery, CutShort>, LedgerError> {
     doors.ledger.begin_recovery().await?;
     let started_at = doors.clock.now();
-    let (_, readings) = super::begin_readings(doors, run, manifests).await?;
-    let ingested = ingest::ingest(doors.clone(), run, readings, Reruns::default()).await?;
+    let intake = ingest::Intake::default();
+    let (_, readings) = super::begin_readings(doors, run, manifests, intake).await?;
+    let ingested = ingest::ingest(doors.clone(), run, readings, intake).await?;
     if let Some(broken) = ingested.broken.first() {
         return Ok(Err(CutShort { cause: broken.to_string() }));
     }

@@ -17,9 +17,8 @@ use crate::{
     lifecycle::{Event, State},
     monitor::{Notice, Shown},
     planted::{Bug, is_planted},
-    quota::{
-        Delay, Departure, Heard, Hold, HoldReason, Lane, Outcome, Permit, Purpose, Why, parse_retry_after,
-    },
+    quota::{Delay, Departure, Heard, Hold, HoldReason, Lane, Outcome, Permit, Purpose, Why},
+    retry::parse_retry_after,
     service::{Certainty, Transport, Verdict},
 };
 

@@ -510,16 +510,5 @@ impl Drop for Ticket<'_> {
     }
 }
 
-/// Reads `Retry-After`: seconds, or a date against the `now` given.
-#[must_use]
-pub fn parse_retry_after(text: &str, now: UnixMillis) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(UnixMillis(date.timestamp().as_millisecond()).after_now(now))
-}
-
 #[cfg(test)]
 mod tests;

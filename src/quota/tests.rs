@@ -315,15 +315,6 @@ async fn uploads_that_wait_for_a_cap_keep_no_poll_waiting() {
 }
 
 #[test]
-fn retry_after_is_read_in_both_forms() {
-    let now = UnixMillis(1_445_412_480_000);
-    assert_eq!(parse_retry_after("120", now), Some(Duration::from_mins(2)));
-    assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:29:00 GMT", now), Some(Duration::from_mins(1)));
-    assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:00:00 GMT", now), Some(Duration::ZERO));
-    assert_eq!(parse_retry_after("soon", now), None);
-}
-
-#[test]
 fn lessons_are_kept_over_restarts_and_never_break_one() {
     let mut gate = Gate::new(limits("1/s", &[]), &[], Lessons::default(), (T0, 0));
     let slot = gate.take(Lane::Upload, T0).unwrap();

@@ -15,6 +15,10 @@ pub enum Severity {
     Duplicate,
     /// The row was sent with other content.
     Drifted,
+    /// The row can be sent, but what its source is would not be taken.
+    Unfit,
+    /// The row can be sent, but nobody can tell whether its source would be taken.
+    Unclear,
 }
 
 impl Severity {
@@ -24,6 +28,8 @@ impl Severity {
             Self::Warned => "warned",
             Self::Duplicate => "duplicate",
             Self::Drifted => "drifted",
+            Self::Unfit => "unfit",
+            Self::Unclear => "unclear",
         }
     }
 }

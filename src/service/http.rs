@@ -6,13 +6,16 @@
 use std::time::Duration;
 
 use reqwest::{
-    Client,
-    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    Client, ClientBuilder,
+    header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER},
 };
 use secrecy::{ExposeSecret, SecretString};
 
 use super::transport::{API_PATH, Content, Loss, Method, Reply, Request, Transport};
-use crate::planted::{Bug, is_planted};
+use crate::{
+    http_client::{self, chain, header},
+    planted::{Bug, is_planted},
+};
 
 /// A connection idle for longer is not used again: servers and load balancers close them from 60 s on, some sooner.
 const IDLE_MAX: Duration = Duration::from_secs(5);
@@ -63,43 +66,25 @@ impl Http {
 }
 
 fn client(origin: &url::Url, exchange_max: Duration) -> Result<Client, HttpSetupError> {
-    // a second installation is refused, which is as good
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let is_plain = origin.scheme() == "http";
-    let common = || {
-        let builder = Client::builder()
-            .http1_only()
-            .redirect(redirects())
-            .retry(reqwest::retry::never())
+    http_client::build(|builder| {
+        let builder = redirects(builder)
             .pool_idle_timeout(IDLE_MAX)
             .connect_timeout(CONNECT_MAX)
             .timeout(exchange_max)
-            .tcp_user_timeout(exchange_max)
-            .tcp_nodelay(true)
-            .user_agent(concat!("telecine/", env!("CARGO_PKG_VERSION")));
+            .tcp_user_timeout(exchange_max);
         if is_plain { builder.no_proxy().tls_certs_only([]) } else { builder.https_only(true) }
-    };
-    // a machine without a store of certificate authorities fails here: bring our own then
-    common()
-        .build()
-        .or_else(|_| common().tls_certs_only(own_roots()).build())
-        .map_err(|fault| HttpSetupError::Client(chain(&fault)))
+    })
+    .map_err(HttpSetupError::Client)
 }
 
-/// None: a redirect is an answer, and the key goes nowhere else.
-fn redirects() -> reqwest::redirect::Policy {
+/// None are followed: a redirect is an answer, and the key goes nowhere else.
+fn redirects(builder: ClientBuilder) -> ClientBuilder {
     if is_planted(Bug::RedirectsFollowed) {
-        reqwest::redirect::Policy::limited(10)
+        builder.redirect(reqwest::redirect::Policy::limited(10))
     } else {
-        reqwest::redirect::Policy::none()
+        builder
     }
-}
-
-fn own_roots() -> Vec<reqwest::Certificate> {
-    webpki_root_certs::TLS_SERVER_ROOT_CERTS
-        .iter()
-        .filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok())
-        .collect()
 }
 
 impl Transport for Http {
@@ -124,9 +109,9 @@ impl Transport for Http {
         let mut response = call.send().await.map_err(|fault| loss(&fault))?;
         let mut reply = Reply {
             status: response.status().as_u16(),
-            retry_after: header(response.headers(), &reqwest::header::RETRY_AFTER),
-            date: header(response.headers(), &reqwest::header::DATE),
-            location: header(response.headers(), &reqwest::header::LOCATION),
+            retry_after: header(response.headers(), &RETRY_AFTER),
+            date: header(response.headers(), &DATE),
+            location: header(response.headers(), &LOCATION),
             body: Vec::new(),
         };
         while let Some(chunk) = response.chunk().await.map_err(|fault| Loss::NoAnswer(chain(&fault)))? {
@@ -151,30 +136,8 @@ fn forget_key(body: &mut [u8], key: &[u8]) {
     }
 }
 
-fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-}
-
 /// Whether a failed request may have arrived: not if the connection was never made.
 fn loss(fault: &reqwest::Error) -> Loss {
     let cause = chain(fault);
     if fault.is_connect() || fault.is_builder() { Loss::NotSent(cause) } else { Loss::NoAnswer(cause) }
-}
-
-/// The error and its causes in one line, without the address.
-fn chain(fault: &reqwest::Error) -> String {
-    use std::error::Error as _;
-    let mut text = if fault.is_timeout() { "no answer in time".to_owned() } else { String::new() };
-    let mut source = fault.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&words);
-        }
-        source = cause.source();
-    }
-    if text.is_empty() { "the request failed".to_owned() } else { crate::redact::clean(&text) }
 }

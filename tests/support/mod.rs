@@ -121,6 +121,7 @@ impl Theatre {
                 time_max: None,
                 rows_max: None,
                 reruns: Reruns::default(),
+                probe_age_max: None,
                 accepted: AcceptedItems::Watch,
                 uploads_max: None,
                 disk_free_min: 0,

@@ -5,10 +5,12 @@ mod audit;
 mod claim;
 mod desk;
 mod looks;
+mod probes;
 mod quota;
 mod runs;
 mod settle;
 
+pub(super) use probes::{lack, prospect};
 pub(super) use quota::{expenses, past_uploads};
 pub(super) use runs::latest_moment;
 pub(super) use settle::Entry;

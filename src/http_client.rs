@@ -1,0 +1,56 @@
+//! What the HTTP clients of the house share: they send a request once, and say what went wrong without the address.
+
+use reqwest::{
+    Client, ClientBuilder,
+    header::{HeaderMap, HeaderName},
+};
+
+/// How telecine names itself to servers.
+const USER_AGENT: &str = concat!("telecine/", env!("CARGO_PKG_VERSION"));
+
+/// Builds a client that follows no redirect, retries nothing and speaks HTTP/1.1, with what `finish` adds. On a machine
+/// without a store of certificate authorities it brings its own.
+pub(crate) fn build(finish: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Client, String> {
+    // a second installation is refused, which is as good
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let common = || {
+        let builder = Client::builder()
+            .http1_only()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .tcp_nodelay(true)
+            .user_agent(USER_AGENT);
+        finish(builder)
+    };
+    common().build().or_else(|_| common().tls_certs_only(own_roots()).build()).map_err(|fault| chain(&fault))
+}
+
+fn own_roots() -> Vec<reqwest::Certificate> {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS
+        .iter()
+        .filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok())
+        .collect()
+}
+
+/// The text of a header, where it is text.
+pub(crate) fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+/// The error and its causes in one line, without the address.
+pub(crate) fn chain(fault: &reqwest::Error) -> String {
+    use std::error::Error as _;
+    let mut text = if fault.is_timeout() { "no answer in time".to_owned() } else { String::new() };
+    let mut source = fault.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    if text.is_empty() { "the request failed".to_owned() } else { crate::redact::clean(&text) }
+}

@@ -1,0 +1,148 @@
+//! What looks at sources showed, and which rows are held back because nobody knows their source to be fit.
+
+use rusqlite::Connection;
+
+use super::{Store, impossible, state_of, submission_of};
+use crate::{
+    item::{AddressDigest, Fitness, ManifestRow, Probe, Problem, Reach, RowFault, UnixMillis},
+    ledger::{DriftedRows, FailedRows, LedgerError, ProbeDemand, Prospect, Reruns},
+    lifecycle::State,
+};
+
+impl Store {
+    /// Remembers looks; the latest at an address counts.
+    pub(in crate::ledger) fn note_probes(
+        &self,
+        probes: &[(AddressDigest, Probe)],
+    ) -> Result<(), LedgerError> {
+        for (address, probe) in probes {
+            let size = probe.size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
+            self.change_one(
+                "INSERT OR REPLACE INTO probe (address, fitness, class, found, size, reach, looked_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                (
+                    address.0,
+                    probe.fitness.word(),
+                    &probe.class,
+                    &probe.found,
+                    size,
+                    reach_word(probe.reach),
+                    probe.looked_at.0,
+                ),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The latest look at an address.
+    pub(in crate::ledger) fn probe(&self, address: AddressDigest) -> Result<Option<Probe>, LedgerError> {
+        probe(&self.connection, address)
+    }
+
+    /// The same rows; those that would be sent, though their source is not known to be fit, as faults.
+    pub(in crate::ledger) fn hold_back(
+        &self,
+        rows: Vec<Result<ManifestRow, RowFault>>,
+        reruns: Reruns,
+        demand: &ProbeDemand,
+    ) -> Result<Vec<Result<ManifestRow, RowFault>>, LedgerError> {
+        let hold = |row: Result<ManifestRow, RowFault>| {
+            let Ok(row) = row else { return Ok(row) };
+            Ok(match lack(&self.connection, &row, reruns, demand)? {
+                Some(problem) => Err(RowFault { line: row.line, cells: row.cells, problems: vec![problem] }),
+                None => Ok(row),
+            })
+        };
+        rows.into_iter().map(hold).collect()
+    }
+}
+
+const fn reach_word(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Public => "public",
+        Reach::Private => "private",
+    }
+}
+
+fn probe(connection: &Connection, address: AddressDigest) -> Result<Option<Probe>, LedgerError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT fitness, class, found, size, reach, looked_at FROM probe WHERE address = ?1",
+    )?;
+    let mut rows = statement.query([address.0])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let word: String = row.get(0)?;
+    let fitness = Fitness::from_word(&word).ok_or_else(|| impossible(format!("the fitness {word:?}")))?;
+    let reach: String = row.get(4)?;
+    Ok(Some(Probe {
+        fitness,
+        class: row.get(1)?,
+        found: row.get(2)?,
+        size: row.get::<_, Option<i64>>(3)?.and_then(|size| u64::try_from(size).ok()),
+        reach: if reach == reach_word(Reach::Private) { Reach::Private } else { Reach::Public },
+        looked_at: UnixMillis(row.get(5)?),
+    }))
+}
+
+/// What an import would do with a row, by the rule it admits rows by.
+pub(in crate::ledger) fn prospect(
+    connection: &Connection,
+    row: &ManifestRow,
+    reruns: Reruns,
+) -> Result<Prospect, LedgerError> {
+    use rusqlite::OptionalExtension as _;
+    let mut statement =
+        connection.prepare_cached("SELECT state, fingerprint, submission FROM item WHERE key = ?1")?;
+    let found: Option<(String, Vec<u8>, String)> = statement
+        .query_row([row.submission.key().0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((word, fingerprint, sent)) = found else { return Ok(Prospect::New) };
+    let state = state_of(&word)?;
+    let is_changed = fingerprint != row.submission.fingerprint();
+    let is_ordered = is_changed || reruns.failed == FailedRows::Retry;
+    if state == State::Pending || (is_ordered && reruns.failed.let_change(state)) {
+        return Ok(Prospect::Resent(state));
+    }
+    if !is_changed || submission_of(&sent)?.has_same_content(&row.submission) {
+        return Ok(Prospect::Left(state));
+    }
+    let is_replaced = reruns.drifted == DriftedRows::Resend && state == State::Indexed;
+    Ok(if is_replaced { Prospect::Resent(state) } else { Prospect::Drifted(state) })
+}
+
+/// What a row lacks that would be sent, or may be once its doubt is settled: a look that showed its source to be fit.
+pub(in crate::ledger) fn lack(
+    connection: &Connection,
+    row: &ManifestRow,
+    reruns: Reruns,
+    demand: &ProbeDemand,
+) -> Result<Option<Problem>, LedgerError> {
+    let may_be_sent = match prospect(connection, row, reruns)? {
+        Prospect::New | Prospect::Resent(_) => true,
+        Prospect::Left(state) | Prospect::Drifted(state) => {
+            matches!(state, State::Sending | State::InDoubt | State::Counted | State::Asked)
+        }
+    };
+    if !may_be_sent {
+        return Ok(None);
+    }
+    let look = "look at it first: telecine check --probe; or leave --probed-only out";
+    let (class, message, fix) = match probe(connection, row.submission.url.digest())? {
+        None => ("probe_missing", "nobody has looked at this source yet".to_owned(), look),
+        Some(probe) if probe.fitness != Fitness::Fit => {
+            let class = if probe.fitness == Fitness::Unfit { "probe_unfit" } else { "probe_unclear" };
+            (class, probe.found.clone(), probe.fix())
+        }
+        Some(probe) if probe.looked_at < demand.looked_since => {
+            ("probe_old", format!("the last look at this source was at {}", probe.looked_at), look)
+        }
+        Some(_) => return Ok(None),
+    };
+    Ok(Some(Problem {
+        column: demand.column.clone(),
+        column_number: demand.column_number,
+        value: crate::redact::url(row.submission.url.as_str()),
+        class: class.to_owned(),
+        message,
+        fix: fix.to_owned(),
+    }))
+}

@@ -1,0 +1,50 @@
+//! Matroska and `WebM`: the index of tracks stands near the beginning.
+
+use matroska_demuxer::{DemuxError, MatroskaFile, TrackType};
+
+use super::{super::sparse::Sparse, Index, Tracks};
+
+/// More bytes are asked for so many at a time.
+const CHUNK: u64 = 64 * 1024;
+
+/// Codecs by their names in the file.
+const NAMES: &[(&str, &str)] = &[
+    ("V_MPEG4/ISO/AVC", "h264"),
+    ("V_MPEGH/ISO/HEVC", "h265"),
+    ("V_VP9", "vp9"),
+    ("V_VP8", "vp8"),
+    ("V_AV1", "av1"),
+    ("A_AAC", "aac"),
+    ("A_OPUS", "opus"),
+    ("A_VORBIS", "vorbis"),
+];
+
+pub(super) fn read(bytes: &mut Sparse) -> Index {
+    let opened = MatroskaFile::open(&mut *bytes).map(|file| tracks_of(&file));
+    match (opened, bytes.take_wanted()) {
+        (Ok(tracks), _) => Index::Tracks(tracks),
+        (Err(_), Some(wanted)) => Index::Wants(wanted, CHUNK),
+        (Err(DemuxError::IoError(_)), None) => Index::Broken("it is cut off before its tracks"),
+        (Err(_), None) => Index::Broken("its tracks cannot be read"),
+    }
+}
+
+fn tracks_of(file: &MatroskaFile<&mut Sparse>) -> Tracks {
+    let mut tracks = Tracks::default();
+    for track in file.tracks() {
+        let id = track.codec_id();
+        let name = NAMES.iter().find(|(written, _)| id.starts_with(written)).map_or(id, |(_, name)| name);
+        match track.track_type() {
+            TrackType::Video => tracks.video.push(name.to_owned()),
+            TrackType::Audio => tracks.audio.push(name.to_owned()),
+            TrackType::Unknown
+            | TrackType::Complex
+            | TrackType::Logo
+            | TrackType::Subtitle
+            | TrackType::Buttons
+            | TrackType::Control
+            | TrackType::Metadata => {}
+        }
+    }
+    tracks
+}

@@ -1,0 +1,144 @@
+//! What a file is, by its bytes: its container, and the codecs of its tracks.
+
+mod matroska;
+mod mp4;
+mod transport;
+
+use super::sparse::Sparse;
+
+pub(super) use transport::tracks as transport_tracks;
+
+/// What the first bytes of a body are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A container that can be looked into.
+    Container(Container),
+    /// An HLS playlist.
+    Playlist,
+    /// A page.
+    Page,
+    /// An image.
+    Image,
+    /// Sound alone.
+    Audio,
+    /// A video that no document of the service names.
+    OtherVideo(&'static str),
+    /// An archive, a document, a program…
+    NoVideo(&'static str),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Containers with an index of tracks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Container {
+    Mp4,
+    Matroska,
+}
+
+impl Container {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Mp4 => "mp4",
+            Self::Matroska => "matroska",
+        }
+    }
+
+    /// Reads the index, as far as the bytes at hand go.
+    pub(super) fn read(self, bytes: &mut Sparse) -> Index {
+        bytes.rewind();
+        match self {
+            Self::Mp4 => mp4::read(bytes),
+            Self::Matroska => matroska::read(bytes),
+        }
+    }
+}
+
+/// What the index of a file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Index {
+    Tracks(Tracks),
+    /// More bytes are needed: from here on, at least so many.
+    Wants(u64, u64),
+    /// There is none, or it is broken; why.
+    Broken(&'static str),
+}
+
+/// Codecs by their usual names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tracks {
+    pub(super) video: Vec<String>,
+    pub(super) audio: Vec<String>,
+}
+
+/// What begins a file of MP4's family, behind four bytes of length.
+const MP4_BOXES: &[&[u8]] =
+    &[b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof"];
+const MATROSKA_MARK: &[u8] = &[0x1a, 0x45, 0xdf, 0xa3];
+const PLAYLIST_MARK: &[u8] = b"#EXTM3U";
+/// How pages begin, in lower case.
+const PAGE_MARKS: &[&[u8]] =
+    &[b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--", b"<?xml"];
+
+/// What a body is that begins so.
+pub(super) fn kind_of(head: &[u8]) -> Kind {
+    if head.get(4..8).is_some_and(|name| MP4_BOXES.contains(&name)) {
+        return Kind::Container(Container::Mp4);
+    }
+    if head.starts_with(MATROSKA_MARK) {
+        return Kind::Container(Container::Matroska);
+    }
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    if text.starts_with(PLAYLIST_MARK) {
+        return Kind::Playlist;
+    }
+    let begins_with =
+        |mark: &&&[u8]| text.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
+    if PAGE_MARKS.iter().any(|mark| begins_with(&mark)) {
+        return Kind::Page;
+    }
+    if transport::is_transport_stream(head) {
+        return Kind::OtherVideo("MPEG transport stream");
+    }
+    let Some(known) = infer::get(head) else { return Kind::Unknown };
+    match known.matcher_type() {
+        infer::MatcherType::Image => Kind::Image,
+        infer::MatcherType::Audio => Kind::Audio,
+        infer::MatcherType::Video => Kind::OtherVideo(known.mime_type()),
+        infer::MatcherType::Text if known.mime_type() == "text/html" => Kind::Page,
+        infer::MatcherType::Text
+        | infer::MatcherType::App
+        | infer::MatcherType::Archive
+        | infer::MatcherType::Book
+        | infer::MatcherType::Doc
+        | infer::MatcherType::Font
+        | infer::MatcherType::Custom => Kind::NoVideo(known.mime_type()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_known_by_its_first_bytes() {
+        for (head, kind) in [
+            (&b"\0\0\0\x18ftypmp42"[..], Kind::Container(Container::Mp4)),
+            (b"\0\0\0\x08wide\0\0\0\0mdat", Kind::Container(Container::Mp4)),
+            (b"\x1a\x45\xdf\xa3\x01", Kind::Container(Container::Matroska)),
+            (b"\xef\xbb\xbf#EXTM3U\n", Kind::Playlist),
+            (b"\n <!DOCTYPE HTML><html>", Kind::Page),
+            (b"<html><body>Please log in", Kind::Page),
+            (b"\xff\xd8\xff\xe0\0\x10JFIF", Kind::Image),
+            (b"\x89PNG\r\n\x1a\n", Kind::Image),
+            (b"ID3\x03\0", Kind::Audio),
+            (b"RIFF\0\0\0\0AVI LIST", Kind::OtherVideo("video/x-msvideo")),
+            (b"PK\x03\x04\x14\0", Kind::NoVideo("application/zip")),
+            (b"%PDF-1.7", Kind::NoVideo("application/pdf")),
+            (b"hello", Kind::Unknown),
+            (b"", Kind::Unknown),
+        ] {
+            assert_eq!(kind_of(head), kind, "{}", String::from_utf8_lossy(head));
+        }
+    }
+}

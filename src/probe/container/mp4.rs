@@ -1,0 +1,102 @@
+//! MP4 and `QuickTime`: the index is the box `moov`, at the beginning, or behind all else.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+
+use mp4_atom::{Atom as _, Decode as _, FourCC, Hdlr, Header, ReadFrom as _};
+
+use super::{
+    super::{finding::codec_name, sparse::Sparse},
+    Index, Tracks,
+};
+
+/// An index is read up to this size, in bytes: an hour of video has one of about a megabyte.
+const INDEX_MAX: u64 = 16 * 1024 * 1024;
+/// Boxes passed over on the way to the index.
+const BOXES_MAX: usize = 256;
+/// The most a header of a box takes, in bytes.
+const HEADER_MAX: u64 = 16;
+
+const MOOV: FourCC = FourCC::new(b"moov");
+
+pub(super) fn read(bytes: &mut Sparse) -> Index {
+    let mut at = 0;
+    for _ in 0..BOXES_MAX {
+        if bytes.total().is_some_and(|total| at >= total) {
+            return Index::Broken("it has no index (moov): it was cut off, or never finished");
+        }
+        // a seek of this file goes anywhere
+        let _ = bytes.seek(SeekFrom::Start(at));
+        let Ok(header) = Header::read_from(bytes) else {
+            return incomplete(bytes, HEADER_MAX, "a box in it is cut off or no box");
+        };
+        let inside = bytes.stream_position().unwrap_or(at);
+        let size = header.size.map(|size| size as u64);
+        // a box without a size goes to the end
+        let size = size.or_else(|| bytes.total().map(|total| total.saturating_sub(inside)));
+        let Some(size) = size else { return Index::Broken("a box in it has no size") };
+        if header.kind == MOOV {
+            return index(bytes, inside, size);
+        }
+        match inside.checked_add(size) {
+            Some(next) => at = next,
+            None => return Index::Broken("a box in it is larger than any file"),
+        }
+    }
+    Index::Broken("no index (moov) among its first boxes")
+}
+
+/// What to say when reading failed: come back with more, or that it is broken.
+fn incomplete(bytes: &mut Sparse, count: u64, why: &'static str) -> Index {
+    bytes.take_wanted().map_or(Index::Broken(why), |wanted| Index::Wants(wanted, count))
+}
+
+fn index(bytes: &mut Sparse, at: u64, size: u64) -> Index {
+    if size > INDEX_MAX {
+        return Index::Broken("its index (moov) is larger than 16 MiB");
+    }
+    if bytes.total().is_some_and(|total| at.saturating_add(size) > total) {
+        return Index::Broken("its index (moov) is cut off");
+    }
+    // what is not at hand must not be allocated for
+    let mut moov = Vec::new();
+    if bytes.by_ref().take(size).read_to_end(&mut moov).is_err() {
+        return incomplete(bytes, size - moov.len() as u64, "its index (moov) is cut off");
+    }
+    let mut tracks = Tracks::default();
+    for (_, track) in boxes(&moov).filter(|(kind, _)| *kind == FourCC::new(b"trak")) {
+        note_track(track, &mut tracks);
+    }
+    Index::Tracks(tracks)
+}
+
+fn note_track(track: &[u8], tracks: &mut Tracks) {
+    let Some(media) = inner(track, *b"mdia") else { return };
+    let handler = inner(media, *b"hdlr").and_then(|mut body| Hdlr::decode_body(&mut body).ok());
+    let table = inner(media, *b"minf").and_then(|body| inner(body, *b"stbl"));
+    let Some(samples) = table.and_then(|body| inner(body, *b"stsd")) else { return };
+    // a version and a count stand before the first entry
+    let entries = boxes(samples.get(8..).unwrap_or_default());
+    let codecs = entries.map(|(kind, _)| codec_name(&kind.to_string()));
+    match handler.map(|handler| handler.handler) {
+        Some(handler) if handler == FourCC::new(b"vide") => tracks.video.extend(codecs),
+        Some(handler) if handler == FourCC::new(b"soun") => tracks.audio.extend(codecs),
+        _ => {}
+    }
+}
+
+/// The first box of this kind inside a box.
+fn inner(body: &[u8], name: [u8; 4]) -> Option<&[u8]> {
+    boxes(body).find(|(kind, _)| *kind == FourCC::new(&name)).map(|(_, body)| body)
+}
+
+/// The boxes inside a box, as far as they are whole.
+fn boxes(body: &[u8]) -> impl Iterator<Item = (FourCC, &[u8])> {
+    let mut rest = body;
+    std::iter::from_fn(move || {
+        let header = Header::decode(&mut rest).ok()?;
+        let size = header.size.unwrap_or(rest.len());
+        let (inside, behind) = rest.split_at_checked(size)?;
+        rest = behind;
+        Some((header.kind, inside))
+    })
+}

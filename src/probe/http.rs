@@ -1,0 +1,136 @@
+//! The hosts of videos over HTTP(S), without the API key: one question is one request.
+
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use reqwest::{
+    Client,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{
+        ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE,
+        RETRY_AFTER,
+    },
+};
+
+use super::{
+    is_public,
+    web::{Ask, Got, Method, Miss, Web},
+};
+use crate::{
+    http_client::{self, chain, header},
+    item::Reach,
+};
+
+/// To reach a host.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// For a whole answer; what came of a body until then counts.
+const EXCHANGE_MAX: Duration = Duration::from_secs(30);
+/// An idle connection is kept so long: one host is mostly asked again at once.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// A client that asks the hosts of videos.
+pub struct HttpWeb(Client);
+
+impl HttpWeb {
+    /// One that asks only what is in reach. Behind a proxy nobody can see which address is asked, so the system's proxy is
+    /// used only where private hosts are allowed, too.
+    ///
+    /// # Errors
+    ///
+    /// TLS or the system's proxy settings are unusable; the text says which.
+    pub fn new(reach: Reach) -> Result<Self, String> {
+        http_client::build(|builder| {
+            let builder = builder
+                .connect_timeout(CONNECT_MAX)
+                .timeout(EXCHANGE_MAX)
+                .pool_idle_timeout(IDLE_MAX)
+                .referer(false);
+            match reach {
+                Reach::Public => builder.no_proxy().dns_resolver(Arc::new(PublicNames)),
+                Reach::Private => builder,
+            }
+        })
+        .map(Self)
+    }
+}
+
+impl Web for HttpWeb {
+    async fn exchange(&self, ask: Ask) -> Result<Got, Miss> {
+        let method = match ask.method {
+            Method::Head => reqwest::Method::HEAD,
+            Method::Get => reqwest::Method::GET,
+        };
+        // what is packed could not be looked into
+        let mut call = self.0.request(method, ask.url).header(ACCEPT_ENCODING, "identity");
+        if let Some((first, length)) = ask.range {
+            let last = first.saturating_add(length.saturating_sub(1));
+            call = call.header(RANGE, format!("bytes={first}-{last}"));
+        }
+        let mut response = call.send().await.map_err(|fault| miss(&fault))?;
+        let text = |name| header(response.headers(), name);
+        let mut got = Got {
+            status: response.status().as_u16(),
+            content_type: text(&CONTENT_TYPE),
+            content_length: text(&CONTENT_LENGTH).and_then(|length| length.trim().parse().ok()),
+            content_range: text(&CONTENT_RANGE),
+            content_encoding: text(&CONTENT_ENCODING),
+            location: text(&LOCATION),
+            retry_after: text(&RETRY_AFTER),
+            body: Vec::new(),
+            is_whole: false,
+        };
+        while ask.method == Method::Get && got.body.len() < ask.body_max {
+            match response.chunk().await {
+                Ok(Some(chunk)) => {
+                    let room = ask.body_max - got.body.len();
+                    got.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                }
+                Ok(None) => {
+                    got.is_whole = true;
+                    break;
+                }
+                Err(fault) if got.body.is_empty() => return Err(miss(&fault)),
+                Err(_) => break,
+            }
+        }
+        Ok(got)
+    }
+}
+
+fn miss(fault: &reqwest::Error) -> Miss {
+    let mut source = fault.source();
+    while let Some(cause) = source {
+        if cause.is::<PrivateName>() {
+            return Miss::Private;
+        }
+        source = cause.source();
+    }
+    let cause = chain(fault);
+    if fault.is_connect() || fault.is_builder() { Miss::Unreachable(cause) } else { Miss::NoAnswer(cause) }
+}
+
+/// Looks names up, and refuses those that stand for any address that is not public: what is checked is what is asked.
+struct PublicNames;
+
+/// A name stands for a private address.
+#[derive(Debug)]
+struct PrivateName;
+
+impl fmt::Display for PrivateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name stands for a private address")
+    }
+}
+
+impl Error for PrivateName {}
+
+impl Resolve for PublicNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            if found.iter().any(|address| !is_public(address.ip())) {
+                return Err(Box::new(PrivateName) as Box<dyn Error + Send + Sync>);
+            }
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! A look at one source: is it there, is it a video, and one that the service takes?
+
+use url::Url;
+
+use super::{
+    Prober,
+    container::{Container, Index, Kind, kind_of},
+    finding::{self, Finding},
+    sparse::Sparse,
+    web::{Ask, Got, Method, Web},
+};
+use crate::{
+    blocking,
+    item::{Fitness, SourceUrl},
+    redact,
+};
+
+/// So much is read of a video to see what it is: the index of most begins there.
+pub(super) const HEAD_MAX: usize = 64 * 1024;
+/// Further parts of one video read in search of its index…
+const PARTS_MAX: usize = 12;
+/// …each at least so large…
+const PART_MIN: u64 = 16 * 1024;
+/// …and all of them together, in bytes.
+const HELD_MAX: usize = 18 * 1024 * 1024;
+/// What goes wrong inside a library that reads foreign bytes must not go further.
+const NOT_UNDERSTOOD: &str = "what it holds cannot be read";
+
+impl<W: Web> Prober<W> {
+    /// What a look shows.
+    pub(super) async fn find(&self, address: &SourceUrl) -> Finding {
+        // the verdict may come early, on the way
+        self.find_on_the_way(address).await.unwrap_or_else(|finding| finding)
+    }
+
+    async fn find_on_the_way(&self, address: &SourceUrl) -> Result<Finding, Finding> {
+        if address.expires_at().is_some_and(|moment| moment <= self.clock.now()) {
+            return Err(Finding::unfit("link_expired", "the signed link has expired"));
+        }
+        let url = Url::parse(address.as_str())
+            .map_err(|_| Finding::unclear("address", "the address cannot be read"))?;
+        let ask = Ask { method: Method::Head, url: url.clone(), range: None, body_max: 0 };
+        let (head, _) = self.visit(ask).await?;
+        // some hosts refuse this question and give the bytes all the same, so only what is good news elsewhere ends a look
+        let told = if (200..300).contains(&head.status) { head.total() } else { None };
+        self.refuse_large(told)?;
+        let (first, url) = self.get(url, 0, HEAD_MAX).await?;
+        refuse_status(&first)?;
+        let size = first.total().or(told);
+        self.refuse_large(size)?;
+        let kind = kind(&first, size)?;
+        let found = match kind {
+            Kind::Playlist => self.find_in_playlist(first, url).await?,
+            Kind::Container(container) => {
+                let bytes = Sparse::new(first.body, size);
+                let found = self.find_in_container(container, bytes, &url).await;
+                found.map_err(|finding| finding.sized(size))?.sized(size)
+            }
+            Kind::Page
+            | Kind::Image
+            | Kind::Audio
+            | Kind::OtherVideo(_)
+            | Kind::NoVideo(_)
+            | Kind::Unknown => {
+                return Err(refuse_kind(kind).sized(size));
+            }
+        };
+        Ok(with_size(found))
+    }
+
+    /// Asks for a part of a file, along redirects.
+    pub(super) async fn get(&self, url: Url, at: u64, length: usize) -> Result<(Got, Url), Finding> {
+        let range = Some((at, length as u64));
+        self.visit(Ask { method: Method::Get, url, range, body_max: length }).await
+    }
+
+    fn refuse_large(&self, size: Option<u64>) -> Result<(), Finding> {
+        let most = self.rules.video_max;
+        match size.filter(|size| *size > most) {
+            None => Ok(()),
+            Some(large) => {
+                let found = format!("{}; the service takes up to {}", megabytes(large), megabytes(most));
+                Err(Finding::unfit("too_large", found).sized(Some(large)))
+            }
+        }
+    }
+
+    /// Reads the index, fetching the parts of the file that it lies in.
+    pub(super) async fn find_in_container(
+        &self,
+        container: Container,
+        mut bytes: Sparse,
+        url: &Url,
+    ) -> Result<Finding, Finding> {
+        let mut deep = None;
+        for _ in 0..PARTS_MAX {
+            let read = blocking::run(move || {
+                let index = container.read(&mut bytes);
+                (bytes, index)
+            });
+            let Ok((back, index)) = read.await else {
+                return Err(Finding::unclear("not_understood", NOT_UNDERSTOOD));
+            };
+            bytes = back;
+            match index {
+                Index::Tracks(tracks) => {
+                    return Ok(finding::of_codecs(container.word(), &tracks.video, &tracks.audio));
+                }
+                Index::Broken(why) => {
+                    return Err(Finding::unfit("broken", format!("{}: {why}", container.word())));
+                }
+                Index::Wants(at, length) => {
+                    if deep.is_none() {
+                        // never closed
+                        deep = self.deep_looks.acquire().await.ok();
+                    }
+                    self.fetch(&mut bytes, (at, length), url).await?;
+                }
+            }
+        }
+        Err(Finding::unclear(
+            "not_understood",
+            format!("{}: its index is in too many places", container.word()),
+        ))
+    }
+
+    async fn fetch(&self, bytes: &mut Sparse, (at, length): (u64, u64), url: &Url) -> Result<(), Finding> {
+        let length = usize::try_from(length.max(PART_MIN)).unwrap_or(usize::MAX);
+        if bytes.held().saturating_add(length) > HELD_MAX {
+            return Err(Finding::unclear("not_understood", "its index is too large"));
+        }
+        let (part, _) = self.get(url.clone(), at, length).await?;
+        let is_it = part.status == 206 && part.range().is_some_and(|(first, _)| first == at);
+        if !is_it {
+            let found =
+                "its index lies behind the first bytes, and the host sends nothing from the middle of a file";
+            return Err(Finding::unclear("no_ranges", found));
+        }
+        if part.body.is_empty() {
+            return Err(Finding::unclear("no_answer", "the host sent no bytes"));
+        }
+        bytes.add(at, part.body);
+        Ok(())
+    }
+}
+
+/// What the first bytes are, where there are any that can be read.
+fn kind(first: &Got, size: Option<u64>) -> Result<Kind, Finding> {
+    if first.body.is_empty() {
+        return Err(if size == Some(0) {
+            Finding::unfit("empty", "a file of no bytes").sized(size)
+        } else {
+            Finding::unclear("no_answer", "the host sent no bytes")
+        });
+    }
+    let packed = first.content_encoding.as_deref().filter(|way| !way.eq_ignore_ascii_case("identity"));
+    if let Some(way) = packed {
+        let found = format!("the host sends it packed ({}), though it was asked not to", redact::clean(way));
+        return Err(Finding::unclear("packed", found));
+    }
+    let kind = kind_of(&first.body);
+    let says_page =
+        first.content_type.as_deref().is_some_and(|kind| kind.trim_start().starts_with("text/html"));
+    Ok(if kind == Kind::Unknown && says_page { Kind::Page } else { kind })
+}
+
+/// What a status says of a file that was asked for.
+pub(super) fn refuse_status(got: &Got) -> Result<(), Finding> {
+    let class = format!("http_{}", got.status);
+    Err(match got.status {
+        200..=299 => return Ok(()),
+        416 if got.total() == Some(0) => Finding::unfit("empty", "a file of no bytes").sized(Some(0)),
+        401 | 403 | 407 => Finding::unfit(
+            &class,
+            format!("the host answers {}: it wants a login or a signature", got.status),
+        ),
+        404 | 410 => Finding::unfit(&class, format!("the host answers {}: it is not there", got.status)),
+        400..=499 => Finding::unfit(&class, format!("the host answers {}", got.status)),
+        _ => Finding::unclear(&class, format!("the host answers {}", got.status)),
+    })
+}
+
+fn refuse_kind(kind: Kind) -> Finding {
+    match kind {
+        Kind::Page => Finding::unfit("page", "a page, perhaps one to log in, and no video"),
+        Kind::Image => Finding::unfit("image", "an image"),
+        Kind::Audio => Finding::unfit("audio", "sound without a picture"),
+        Kind::NoVideo(what) => Finding::unfit("no_video", format!("{what}, and no video")),
+        Kind::OtherVideo(what) => {
+            let found = format!("{what}: the service's documents name mp4 and m3u8 only");
+            Finding::unclear("other_container", found)
+        }
+        Kind::Unknown | Kind::Playlist | Kind::Container(_) => {
+            Finding::unclear("unknown_kind", "its first bytes are of no kind of file that is known")
+        }
+    }
+}
+
+/// Behind the codecs of what is fit stands its size.
+fn with_size(finding: Finding) -> Finding {
+    match finding.size.filter(|_| finding.fitness == Fitness::Fit) {
+        Some(size) => Finding { found: format!("{}, {}", finding.found, megabytes(size)), ..finding },
+        None => finding,
+    }
+}
+
+/// `12.3 MB`, as the service counts.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+fn megabytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}

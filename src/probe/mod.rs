@@ -1,0 +1,99 @@
+//! The scout's eye: looks at videos where they lie, before anything is paid for them.
+//!
+//! - **Separate**: it knows no key and no quota. What it asks goes to the hosts of the videos, never to the service.
+//! - **Polite**: each host has its own pace, and is given up once it does not answer.
+//! - **Closed**: hosts of private networks are refused at every step, redirects and playlists included, unless allowed.
+//! - **Bounded**: every answer, redirect, playlist and index has a bound in bytes and in number.
+//! - **Honest**: what nobody can tell is [`Fitness::Unclear`], never fit.
+//!
+//! ```text
+//!   address -> HEAD -> GET of the first bytes -> what it is -> its index, wherever it lies -> codecs -> verdict
+//!                                                playlist -> its first playlist -> its first segment
+//! ```
+
+mod address;
+mod container;
+mod finding;
+mod hosts;
+pub mod http;
+mod look;
+mod playlist;
+mod sparse;
+mod visit;
+mod web;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+pub use address::is_public;
+pub use web::{Ask, Got, Method, Miss, Web};
+
+use crate::{
+    clock::Clock,
+    item::{Fitness, Probe, Reach, SourceUrl},
+    limit::Limit,
+};
+use finding::Finding;
+use hosts::Hosts;
+
+/// The service takes videos up to this size, unless the account is allowed more (its upload documentation: 1 GB).
+pub const VIDEO_MAX: u64 = 1_000_000_000;
+
+/// Looks that may hold more than the first bytes of a video at once: an index can take megabytes.
+const DEEP_LOOKS_MAX: usize = 4;
+
+/// How to look.
+#[derive(Clone, Copy, Debug)]
+pub struct ProbeRules {
+    /// Which hosts may be asked.
+    pub reach: Reach,
+    /// Requests to one host, in so much time.
+    pub host_rate: Limit,
+    /// Requests to one host at once.
+    pub host_concurrency: usize,
+    /// Requests at once, over all hosts.
+    pub concurrency: usize,
+    /// Larger videos are unfit, in bytes.
+    pub video_max: u64,
+}
+
+/// Looks at sources. Shared by all looks of a run.
+pub struct Prober<W> {
+    web: W,
+    rules: ProbeRules,
+    clock: Clock,
+    hosts: Hosts,
+    requests: Semaphore,
+    deep_looks: Semaphore,
+}
+
+impl<W: Web> Prober<W> {
+    /// One that asks `web`, on this clock.
+    pub fn new(web: W, rules: ProbeRules, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            web,
+            rules,
+            hosts: Hosts::new(rules.host_rate, rules.host_concurrency, clock.clone()),
+            clock,
+            requests: Semaphore::new(rules.concurrency),
+            deep_looks: Semaphore::new(DEEP_LOOKS_MAX),
+        })
+    }
+
+    /// Looks at one source.
+    pub async fn look(&self, address: &SourceUrl) -> Probe {
+        let Finding { fitness, class, found, size } = self.find(address).await;
+        Probe { fitness, class, found, size, reach: self.rules.reach, looked_at: self.clock.now() }
+    }
+
+    /// Whether an earlier look still says what a new one would, for so long and by the rules of today. Only what was fit is
+    /// believed: anything else may have been mended.
+    #[must_use]
+    pub fn still_holds(&self, probe: &Probe, age_max: Duration) -> bool {
+        let is_young = probe.looked_at.plus(age_max) > self.clock.now();
+        let is_within_reach = probe.reach == self.rules.reach || self.rules.reach == Reach::Private;
+        let is_small = probe.size.is_none_or(|size| size <= self.rules.video_max);
+        probe.fitness == Fitness::Fit && is_young && is_within_reach && is_small
+    }
+}

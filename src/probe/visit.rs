@@ -1,0 +1,126 @@
+//! A visit: one question, asked along redirects, of hosts that may be asked, until there is an answer.
+
+use std::{net::IpAddr, time::Duration};
+
+use url::{Host, Url};
+
+use super::{
+    Prober,
+    finding::Finding,
+    hosts::GivenUp,
+    is_public,
+    web::{Ask, Got, Miss, Web},
+};
+use crate::{item::Reach, redact, retry::parse_retry_after};
+
+/// Redirects followed in one visit.
+const REDIRECTS_MAX: usize = 5;
+/// A host that is busy is asked so often in all.
+const TRIES_MAX: u32 = 3;
+/// How long to wait for a host that is busy and does not say how long; doubled each time.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+/// No host is waited for longer, whatever it says.
+const BUSY_WAIT_MAX: Duration = Duration::from_mins(1);
+
+/// What a visit ended with: the answer and the address it came from, or what is wrong with the way there.
+pub(super) type Visited = Result<(Got, Url), Finding>;
+
+impl<W: Web> Prober<W> {
+    /// Asks, follows redirects, and waits for hosts that are busy.
+    pub(super) async fn visit(&self, mut ask: Ask) -> Visited {
+        for _ in 0..=REDIRECTS_MAX {
+            self.refuse_unsafe(&ask.url)?;
+            let got = self.ask_patiently(&ask).await?;
+            if !matches!(got.status, 301 | 302 | 303 | 307 | 308) {
+                return Ok((got, ask.url));
+            }
+            let next = got.location.as_deref().and_then(|location| ask.url.join(location.trim()).ok());
+            let Some(next) = next else {
+                return Err(Finding::unclear(
+                    "redirect",
+                    format!("{} without an address to go to", got.status),
+                ));
+            };
+            ask.url = next;
+        }
+        Err(Finding::unfit("redirect_loop", format!("more than {REDIRECTS_MAX} redirects")))
+    }
+
+    /// What may not be asked at all.
+    fn refuse_unsafe(&self, url: &Url) -> Result<(), Finding> {
+        if !matches!(url.scheme(), "http" | "https") {
+            let found = format!("leads to {}, which is neither http nor https", redact::url(url.as_str()));
+            return Err(Finding::unfit("scheme", found));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            let found = format!("leads to {}, with a user name or password", redact::url(url.as_str()));
+            return Err(Finding::unfit("credentials", found));
+        }
+        // a name is looked up by the client, which checks what it stands for; numbers need no looking up
+        let number = match url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            Some(Host::Domain(_)) | None => None,
+        };
+        if self.rules.reach == Reach::Public && number.is_some_and(|address| !is_public(address)) {
+            return Err(private(url));
+        }
+        Ok(())
+    }
+
+    async fn ask_patiently(&self, ask: &Ask) -> Result<Got, Finding> {
+        let name = ask.url.host_str().unwrap_or_default().to_owned();
+        let mut wait = BUSY_WAIT;
+        let mut tries = 0;
+        loop {
+            let Ok(turn) = self.hosts.turn(&name).await else { return Err(given_up(&name, GivenUp)) };
+            // never closed
+            let _request = self.requests.acquire().await;
+            tries += 1;
+            let got = match self.web.exchange(ask.clone()).await {
+                Ok(got) => got,
+                Err(Miss::Private) => {
+                    turn.answered();
+                    return Err(private(&ask.url));
+                }
+                Err(Miss::Unreachable(cause)) => {
+                    turn.missed();
+                    let found =
+                        format!("{} cannot be reached: {}", redact::clean(&name), redact::opaque(&cause));
+                    return Err(Finding::unclear("unreachable", found));
+                }
+                Err(Miss::NoAnswer(cause)) => {
+                    turn.missed();
+                    let found =
+                        format!("{} did not answer: {}", redact::clean(&name), redact::opaque(&cause));
+                    return Err(Finding::unclear("no_answer", found));
+                }
+            };
+            if !matches!(got.status, 408 | 425 | 429 | 502 | 503 | 504) {
+                turn.answered();
+                return Ok(got);
+            }
+            let now = self.clock.now();
+            let asked_for = got.retry_after.as_deref().and_then(|text| parse_retry_after(text, now));
+            turn.held_off(now.plus(asked_for.unwrap_or(wait).min(BUSY_WAIT_MAX)));
+            if tries >= TRIES_MAX {
+                let found = format!("{} answers {}: it is busy", redact::clean(&name), got.status);
+                return Err(Finding::unclear("busy", found));
+            }
+            wait *= 2;
+        }
+    }
+}
+
+fn private(url: &Url) -> Finding {
+    let found = format!(
+        "{} is in a private network or on this machine, where the service does not reach; --allow-private looks all the same",
+        redact::clean(url.host_str().unwrap_or_default())
+    );
+    Finding::unfit("private_address", found)
+}
+
+fn given_up(name: &str, _: GivenUp) -> Finding {
+    let found = format!("{} did not answer several times in a row, and is left alone", redact::clean(name));
+    Finding::unclear("host_given_up", found)
+}

@@ -1,0 +1,577 @@
+//! Probes: what a look at a video's own host shows, how politely it is asked, and what is kept of it. In virtual time, against a
+//! modelled web.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
+
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use telecine::{
+    clock::Clock,
+    item::{Fitness, Probe, Reach, SourceUrl, UnixMillis},
+    ledger::Ledger,
+    limit::Limit,
+    pipeline::{Look, Scout, Target, scout},
+    probe::{Ask, Got, Method, Miss, ProbeRules, Prober, VIDEO_MAX, Web},
+};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+const NOW: UnixMillis = UnixMillis(1_700_000_000_000);
+/// How long the modelled web takes to answer.
+const ANSWER: Duration = Duration::from_millis(300);
+
+macro_rules! media {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/media/", $name)).to_vec()
+    };
+}
+
+/// What a modelled host does with a path.
+#[derive(Clone)]
+enum Page {
+    /// A file, with parts of it on demand…
+    File(Vec<u8>),
+    /// …or only whole.
+    WholeOnly(Vec<u8>),
+    /// A file that is said to be so large, of which only the beginning is there.
+    Large(u64, Vec<u8>),
+    Status(u16),
+    /// Busy so often, then a file.
+    Busy(Arc<AtomicUsize>, Vec<u8>),
+    Redirect(&'static str),
+    Silent,
+    Private,
+}
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+struct Arrival {
+    at: UnixMillis,
+    host: String,
+    method: Method,
+    bytes: usize,
+}
+
+/// A modelled web: pages by their addresses, and a log.
+#[derive(Clone)]
+struct Model {
+    pages: Arc<HashMap<String, Page>>,
+    clock: Clock,
+    log: Arc<Mutex<Vec<Arrival>>>,
+    at_once: Arc<Mutex<HashMap<String, (usize, usize)>>>,
+}
+
+impl Model {
+    fn new(pages: &[(&str, Page)]) -> Self {
+        let pages = pages.iter().map(|(address, page)| ((*address).to_owned(), page.clone())).collect();
+        Self {
+            pages: Arc::new(pages),
+            clock: Clock::of_runtime(NOW),
+            log: Arc::default(),
+            at_once: Arc::default(),
+        }
+    }
+
+    fn arrivals(&self) -> Vec<Arrival> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The most requests that a host had at once.
+    fn most_at_once(&self, host: &str) -> usize {
+        self.at_once.lock().unwrap().get(host).map_or(0, |(_, most)| *most)
+    }
+
+    fn count(&self, host: &str, change: isize) {
+        let mut at_once = self.at_once.lock().unwrap();
+        let (now, most) = at_once.entry(host.to_owned()).or_default();
+        *now = now.checked_add_signed(change).unwrap();
+        *most = (*most).max(*now);
+    }
+
+    fn answer(&self, ask: &Ask) -> Result<Got, Miss> {
+        let page = self.pages.get(ask.url.as_str()).or_else(|| {
+            let host = format!("{}://{}/*", ask.url.scheme(), ask.url.host_str()?);
+            self.pages.get(&host)
+        });
+        let status = |status| Ok(Got { status, ..Got::default() });
+        match page {
+            None => status(404),
+            Some(Page::Status(code)) => status(*code),
+            Some(Page::Silent) => Err(Miss::NoAnswer("no answer in time".to_owned())),
+            Some(Page::Private) => Err(Miss::Private),
+            Some(Page::Redirect(to)) => {
+                Ok(Got { status: 302, location: Some((*to).to_owned()), ..Got::default() })
+            }
+            Some(Page::Busy(left, _)) if left.load(Ordering::Relaxed) > 0 => {
+                left.fetch_sub(1, Ordering::Relaxed);
+                Ok(Got { status: 429, retry_after: Some("20".to_owned()), ..Got::default() })
+            }
+            Some(Page::File(bytes) | Page::Busy(_, bytes)) => Ok(part(ask, bytes, bytes.len() as u64)),
+            Some(Page::Large(total, bytes)) => Ok(part(ask, bytes, *total)),
+            Some(Page::WholeOnly(bytes)) => {
+                let body = if ask.method == Method::Get { bytes.clone() } else { Vec::new() };
+                let content_length = Some(bytes.len() as u64);
+                Ok(cut(ask, Got { status: 200, content_length, body, ..Got::default() }))
+            }
+        }
+    }
+}
+
+fn part(ask: &Ask, bytes: &[u8], total: u64) -> Got {
+    let (Method::Get, Some((first, length))) = (ask.method, ask.range) else {
+        return Got { status: 200, content_length: Some(total), ..Got::default() };
+    };
+    let from = usize::try_from(first).unwrap().min(bytes.len());
+    let to = from.saturating_add(usize::try_from(length).unwrap()).min(bytes.len());
+    if from >= bytes.len() {
+        let content_range = Some(format!("bytes */{total}"));
+        return Got { status: 416, content_range, is_whole: true, ..Got::default() };
+    }
+    let content_range = Some(format!("bytes {from}-{}/{total}", to - 1));
+    cut(ask, Got { status: 206, content_range, body: bytes[from..to].to_vec(), ..Got::default() })
+}
+
+fn cut(ask: &Ask, mut got: Got) -> Got {
+    got.is_whole = got.body.len() < ask.body_max;
+    got.body.truncate(ask.body_max);
+    got
+}
+
+impl Web for Model {
+    async fn exchange(&self, ask: Ask) -> Result<Got, Miss> {
+        let host = ask.url.host_str().unwrap().to_owned();
+        self.count(&host, 1);
+        let at = self.clock.now();
+        self.clock.sleep(ANSWER).await;
+        self.count(&host, -1);
+        let answer = self.answer(&ask);
+        let bytes = answer.as_ref().map_or(0, |got| got.body.len());
+        self.log.lock().unwrap().push(Arrival { at, host, method: ask.method, bytes });
+        answer
+    }
+}
+
+fn rules() -> ProbeRules {
+    ProbeRules {
+        reach: Reach::Public,
+        host_rate: Limit::per_ms(10, 1_000).unwrap(),
+        host_concurrency: 2,
+        concurrency: 32,
+        video_max: VIDEO_MAX,
+    }
+}
+
+fn prober(model: &Model, rules: ProbeRules) -> Arc<Prober<Model>> {
+    Prober::new(model.clone(), rules, model.clock.clone())
+}
+
+async fn look(model: &Model, url: &str) -> Probe {
+    prober(model, rules()).look(&SourceUrl::parse(url).unwrap()).await
+}
+
+/// The verdict on one page, and its class.
+async fn verdict(page: Page) -> (Fitness, String) {
+    let model = Model::new(&[("https://h/v", page)]);
+    let probe = look(&model, "https://h/v").await;
+    (probe.fitness, probe.class)
+}
+
+/// A box of MP4.
+fn mp4_box(name: &[u8; 4], inside: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(inside.len() + 8).unwrap();
+    [&size.to_be_bytes()[..], name, inside].concat()
+}
+
+/// A video whose index lies behind three megabytes of pictures.
+fn with_index_at_the_end() -> Vec<u8> {
+    let file = media!("h264.mp4");
+    let at = |name: &[u8]| file.windows(4).position(|window| window == name).unwrap() - 4;
+    [&file[..at(b"mdat")], &mp4_box(b"free", &vec![0; 3_000_000]), &file[at(b"mdat")..]].concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_video_is_judged_by_its_container_and_its_codec() {
+    use Fitness::{Fit, Unclear, Unfit};
+    let file = |bytes: &[u8]| Page::File(bytes.to_vec());
+    for (name, page, fitness, class) in [
+        ("h264.mp4", Page::File(media!("h264.mp4")), Fit, "video"),
+        ("h265.mov", Page::File(media!("h265.mov")), Fit, "video"),
+        ("frag.mp4", Page::File(media!("frag.mp4")), Fit, "video"),
+        ("vp9.webm", Page::File(media!("vp9.webm")), Fit, "video"),
+        ("h264.mkv", Page::File(media!("h264.mkv")), Fit, "video"),
+        ("whole only", Page::WholeOnly(media!("h264.mp4")), Fit, "video"),
+        ("vp8.webm", Page::File(media!("vp8.webm")), Unfit, "codec"),
+        ("av1.mp4", Page::File(media!("av1.mp4")), Unfit, "codec"),
+        ("audio.m4a", Page::File(media!("audio.m4a")), Unfit, "no_video_track"),
+        ("cut", Page::File(media!("h264.mp4")[..1_500].to_vec()), Unfit, "broken"),
+        ("cut.mkv", Page::File(media!("h264.mkv")[..300].to_vec()), Unfit, "broken"),
+        ("segment", Page::File(media!("seg.ts")), Unclear, "other_container"),
+        ("page", file(b"<!doctype html><title>Log in</title>"), Unfit, "page"),
+        ("image", file(b"\x89PNG\r\n\x1a\n0000"), Unfit, "image"),
+        ("archive", file(b"PK\x03\x04\x14\0\0\0"), Unfit, "no_video"),
+        ("letters", file(b"hello there"), Unclear, "unknown_kind"),
+        ("nothing", file(b""), Unfit, "empty"),
+        ("large", Page::Large(VIDEO_MAX + 1, media!("h264.mp4")), Unfit, "too_large"),
+        ("401", Page::Status(401), Unfit, "http_401"),
+        ("403", Page::Status(403), Unfit, "http_403"),
+        ("404", Page::Status(404), Unfit, "http_404"),
+        ("500", Page::Status(500), Unclear, "http_500"),
+        ("silent", Page::Silent, Unclear, "no_answer"),
+        ("private", Page::Private, Unfit, "private_address"),
+    ] {
+        assert_eq!(verdict(page).await, (fitness, class.to_owned()), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_index_behind_all_else_is_fetched_alone() {
+    let file = with_index_at_the_end();
+    let model = Model::new(&[("https://h/v", Page::File(file.clone()))]);
+    let probe = look(&model, "https://h/v").await;
+    assert_eq!((probe.fitness, probe.size), (Fitness::Fit, Some(file.len() as u64)));
+    assert_eq!(probe.found, "mp4, h264 + aac, 3.0 MB");
+    let read: usize = model.arrivals().iter().map(|arrival| arrival.bytes).sum();
+    assert!(read < 100_000, "{read} bytes of {}", file.len());
+    assert_eq!(verdict(Page::WholeOnly(file)).await, (Fitness::Unclear, "no_ranges".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_large_or_expired_costs_no_bytes() {
+    let model = Model::new(&[("https://h/v", Page::Large(2 * VIDEO_MAX, media!("h264.mp4")))]);
+    look(&model, "https://h/v").await;
+    let methods: Vec<Method> = model.arrivals().iter().map(|arrival| arrival.method).collect();
+    assert_eq!(methods, [Method::Head]);
+    let model = Model::new(&[]);
+    let probe = look(&model, "https://h/v?Signature=canary&Expires=1600000000").await;
+    assert_eq!((probe.class.as_str(), model.arrivals().len()), ("link_expired", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_redirect_leads_to_a_private_host_or_out_of_the_web() {
+    for (to, fitness, class) in [
+        ("/v2", Fitness::Fit, "video"),
+        ("https://elsewhere/v", Fitness::Fit, "video"),
+        ("http://127.0.0.1/v", Fitness::Unfit, "private_address"),
+        ("http://2130706433/v", Fitness::Unfit, "private_address"),
+        ("http://0x7f.1/v", Fitness::Unfit, "private_address"),
+        ("http://[::1]/v", Fitness::Unfit, "private_address"),
+        ("http://[::ffff:10.0.0.1]/v", Fitness::Unfit, "private_address"),
+        ("http://169.254.169.254/latest/meta-data", Fitness::Unfit, "private_address"),
+        ("ftp://elsewhere/v", Fitness::Unfit, "scheme"),
+        ("file:///etc/passwd", Fitness::Unfit, "scheme"),
+        ("https://user:canary@elsewhere/v", Fitness::Unfit, "credentials"),
+        ("https://h/v", Fitness::Unfit, "redirect_loop"),
+        ("https://", Fitness::Unclear, "redirect"),
+    ] {
+        let model = Model::new(&[
+            ("https://h/v", Page::Redirect(to)),
+            ("https://h/v2", Page::File(media!("h264.mp4"))),
+            ("https://elsewhere/v", Page::File(media!("h264.mp4"))),
+        ]);
+        let probe = look(&model, "https://h/v").await;
+        assert_eq!((probe.fitness, probe.class.as_str()), (fitness, class), "{to}");
+        assert!(model.arrivals().len() <= 6, "{to}: {} requests", model.arrivals().len());
+        let strangers = model.arrivals().iter().filter(|a| !matches!(&*a.host, "h" | "elsewhere")).count();
+        assert_eq!(strangers, 0, "{to}");
+        assert!(!probe.found.contains("canary"), "{}", probe.found);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_allowed_private_host_is_looked_at() {
+    let model = Model::new(&[("http://127.0.0.1/v", Page::File(media!("h264.mp4")))]);
+    let prober = prober(&model, ProbeRules { reach: Reach::Private, ..rules() });
+    let probe = prober.look(&SourceUrl::parse("http://127.0.0.1/v").unwrap()).await;
+    assert_eq!((probe.fitness, probe.reach), (Fitness::Fit, Reach::Private));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_playlist_is_followed_to_the_codecs_of_its_first_segment() {
+    use Fitness::{Fit, Unclear, Unfit};
+    let media = |inside: &str| format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n{inside}\n").into_bytes();
+    let end = "#EXT-X-ENDLIST";
+    let master = |codecs: &str, uri: &str| {
+        format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1{codecs}\n{uri}\n").into_bytes()
+    };
+    let cases = [
+        (media(&format!("#EXTINF:1,\nhttps://h/s.ts\n{end}")), Fit, "video"),
+        (
+            media(&format!("#EXT-X-MAP:URI=\"https://h/f.mp4\"\n#EXTINF:1,\nhttps://h/f.mp4\n{end}")),
+            Fit,
+            "video",
+        ),
+        (master("", "https://h/media"), Fit, "video"),
+        (master(",CODECS=\"avc1.42c00d,mp4a.40.2\"", "https://h/media"), Fit, "video"),
+        (master(",CODECS=\"av01.0.04M.08,mp4a.40.2\"", "https://h/media"), Unfit, "codec"),
+        (master("", "low/media"), Unfit, "hls_relative"),
+        (media(&format!("#EXTINF:1,\ns.ts\n{end}")), Unfit, "hls_relative"),
+        (media(&format!("#EXTINF:1,\nhttps://h/s.ts\n#EXTINF:1,\ns2.ts\n{end}")), Unfit, "hls_relative"),
+        (
+            media(&format!("#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF:1,\nhttps://h/s.ts\n{end}")),
+            Unfit,
+            "hls_relative",
+        ),
+        (media(&format!("#EXTINF:1,\n/s.ts\n{end}")), Unclear, "hls_path"),
+        (media(&format!("#EXTINF:1,\nhttps://h/gone.ts\n{end}")), Unfit, "http_404"),
+        (media(&format!("#EXTINF:1,\nhttp://10.0.0.1/s.ts\n{end}")), Unfit, "private_address"),
+        (media(&format!("#EXTINF:1,\nhttps://h/page\n{end}")), Unfit, "page"),
+        (media("#EXTINF:1,\nhttps://h/s.ts"), Unclear, "hls_live"),
+        (media(end), Unfit, "hls_empty"),
+    ];
+    for (playlist, fitness, class) in cases {
+        let text = String::from_utf8(playlist.clone()).unwrap();
+        let model = Model::new(&[
+            ("https://h/v", Page::File(playlist)),
+            ("https://h/media", Page::File(media(&format!("#EXTINF:1,\nhttps://h/s.ts\n{end}")))),
+            ("https://h/s.ts", Page::File(media!("seg.ts"))),
+            ("https://h/f.mp4", Page::File(media!("frag.mp4"))),
+            ("https://h/page", Page::File(b"<html>".to_vec())),
+        ]);
+        let probe = look(&model, "https://h/v").await;
+        assert_eq!((probe.fitness, probe.class.as_str()), (fitness, class), "{text}{}", probe.found);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_host_is_waited_for_as_it_asks_and_not_for_ever() {
+    let busy = |times| Page::Busy(Arc::new(AtomicUsize::new(times)), media!("h264.mp4"));
+    let model = Model::new(&[("https://h/v", busy(2))]);
+    assert_eq!(look(&model, "https://h/v").await.fitness, Fitness::Fit);
+    let at: Vec<UnixMillis> = model.arrivals().iter().map(|arrival| arrival.at).collect();
+    for pair in at[..3].windows(2) {
+        assert!(pair[1].since_ms(pair[0]) >= 20_000, "Retry-After: 20");
+    }
+    assert_eq!(verdict(busy(100)).await, (Fitness::Unclear, "busy".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_host_has_its_own_pace_whoever_else_is_asked() {
+    let model = Model::new(&[
+        ("https://slow/*", Page::File(media!("h264.mp4"))),
+        ("https://other/*", Page::File(media!("h264.mp4"))),
+    ]);
+    let prober = prober(&model, rules());
+    let mut looks = tokio::task::JoinSet::new();
+    for host in ["slow", "other"] {
+        for n in 0..40 {
+            let prober = Arc::clone(&prober);
+            // one host under many ports is one host
+            let url = SourceUrl::parse(&format!("https://{host}:{}/{n}", 8_000 + n % 3)).unwrap();
+            looks.spawn(async move { prober.look(&url).await });
+        }
+    }
+    looks.join_all().await;
+    for host in ["slow", "other"] {
+        let mut at: Vec<i64> = model.arrivals().iter().filter(|a| a.host == host).map(|a| a.at.0).collect();
+        at.sort_unstable();
+        assert_eq!(at.len(), 80);
+        assert!(at.windows(2).all(|pair| pair[1] - pair[0] >= 100), "10 a second: {at:?}");
+        assert_eq!(model.most_at_once(host), 2, "{host}");
+        // two at once, 300 ms each: what the concurrency allows, neither host waits for the other
+        assert!(at[79] - at[0] < 13_000, "{} ms", at[79] - at[0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_never_answers_is_left_alone() {
+    let model = Model::new(&[("https://dead/*", Page::Silent)]);
+    let prober = prober(&model, rules());
+    let mut looks = tokio::task::JoinSet::new();
+    for n in 0..200 {
+        let prober = Arc::clone(&prober);
+        let url = SourceUrl::parse(&format!("https://dead/{n}")).unwrap();
+        looks.spawn(async move { prober.look(&url).await.class });
+    }
+    let classes = looks.join_all().await;
+    let given_up = classes.iter().filter(|class| *class == "host_given_up").count();
+    assert!(model.arrivals().len() <= 8, "{} requests", model.arrivals().len());
+    assert_eq!(given_up, 200 - model.arrivals().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_requests_are_under_way_than_allowed_however_many_hosts_there_are() {
+    let pages: Vec<(String, Page)> =
+        (0..60).map(|n| (format!("https://h{n}/*"), Page::File(media!("h264.mp4")))).collect();
+    let pages: Vec<(&str, Page)> = pages.iter().map(|(url, page)| (url.as_str(), page.clone())).collect();
+    let model = Model::new(&pages);
+    let prober = prober(&model, ProbeRules { concurrency: 5, ..rules() });
+    let mut looks = tokio::task::JoinSet::new();
+    for n in 0..60 {
+        let prober = Arc::clone(&prober);
+        let url = SourceUrl::parse(&format!("https://h{n}/v")).unwrap();
+        looks.spawn(async move { prober.look(&url).await });
+    }
+    looks.join_all().await;
+    let mut at: Vec<i64> = model.arrivals().iter().map(|a| a.at.0).collect();
+    at.sort_unstable();
+    let answer_ms = i64::try_from(ANSWER.as_millis()).unwrap();
+    assert!(at.windows(6).all(|six| six[5] - six[0] >= answer_ms), "at most five at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn broken_videos_break_nothing() {
+    let mut dice = fastrand::Rng::with_seed(7);
+    let whole =
+        [media!("h264.mp4"), media!("h265.mov"), media!("frag.mp4"), media!("vp9.webm"), media!("h264.mkv")];
+    let segment = media!("seg.ts");
+    let playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttps://h/s\n#EXT-X-ENDLIST\n".to_vec();
+    for round in 0..3_000_usize {
+        let mut file = whole[round % whole.len()].clone();
+        let (mut part, mut list) = (segment.clone(), playlist.clone());
+        for bytes in [&mut file, &mut part, &mut list] {
+            for _ in 0..dice.usize(1..6) {
+                let at = dice.usize(..bytes.len());
+                bytes[at] = if dice.bool() { dice.u8(..) } else { 0xff };
+            }
+            if dice.u8(..4) == 0 {
+                bytes.truncate(dice.usize(..bytes.len()));
+            }
+        }
+        let model = Model::new(&[
+            ("https://h/v", Page::File(file)),
+            ("https://h/p", Page::File(list)),
+            ("https://h/s", Page::File(part)),
+        ]);
+        for url in ["https://h/v", "https://h/p"] {
+            let probe = look(&model, url).await;
+            // what goes wrong inside a library is contained, and said so
+            assert_ne!(probe.found, "what it holds cannot be read", "round {round}: {url}");
+        }
+        assert!(model.arrivals().len() < 20, "round {round}: {} requests", model.arrivals().len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_look_is_believed_only_while_a_new_one_would_say_the_same() {
+    let model = Model::new(&[]);
+    let week = Duration::from_hours(24 * 7);
+    let fit = Probe {
+        fitness: Fitness::Fit,
+        class: "video".to_owned(),
+        found: String::new(),
+        size: Some(5_000),
+        reach: Reach::Public,
+        looked_at: NOW,
+    };
+    let of = |rules: ProbeRules, probe: Probe| prober(&model, rules).still_holds(&probe, week);
+    assert!(of(rules(), fit.clone()));
+    assert!(!of(rules(), Probe { fitness: Fitness::Unfit, ..fit.clone() }), "it may have been mended");
+    assert!(!of(rules(), Probe { fitness: Fitness::Unclear, ..fit.clone() }));
+    assert!(!of(rules(), Probe { looked_at: NOW.plus_ms(-8 * 24 * 3_600_000), ..fit.clone() }), "old");
+    assert!(!of(ProbeRules { video_max: 4_000, ..rules() }, fit.clone()), "too large by today's rule");
+    assert!(!of(rules(), Probe { reach: Reach::Private, ..fit.clone() }), "perhaps a private host");
+    assert!(of(ProbeRules { reach: Reach::Private, ..rules() }, Probe { reach: Reach::Private, ..fit }));
+}
+
+/// A ledger before its first import.
+fn ledger(folder: &Path) -> Ledger {
+    Ledger::open_early(&folder.join("l.db"), [7; 32], NOW).unwrap()
+}
+
+/// Looks at these sources, and tells what was met: the line, the verdict, and whether it was looked at now.
+async fn scouted(
+    folder: &Path,
+    model: &Model,
+    urls: &[&str],
+    looks_max: Option<u64>,
+) -> Vec<(u64, Fitness, Look)> {
+    let ledger = ledger(folder);
+    let (sender, receiver) = mpsc::channel(4);
+    let targets: Vec<Target> = (2..)
+        .zip(urls)
+        .map(|(line, url)| Target { path: Arc::from("m.csv"), line, url: SourceUrl::parse(url).unwrap() })
+        .collect();
+    tokio::spawn(async move {
+        for target in targets {
+            if sender.send(target).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut met = Vec::new();
+    let order = Scout {
+        ledger: ledger.clone(),
+        prober: prober(model, rules()),
+        age_max: Duration::from_hours(1),
+        looks_max,
+        drain: CancellationToken::new(),
+    };
+    scout(order, receiver, |target, probe, look| met.push((target.line, probe.fitness, look))).await.unwrap();
+    ledger.close().await;
+    met.sort_by_key(|(line, ..)| *line);
+    met
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_found_fit_is_not_asked_again_and_every_other_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Model::new(&[("https://h/a", Page::File(media!("h264.mp4")))]);
+    let urls = ["https://h/a", "https://h/gone", "https://h/a"];
+    let first = scouted(folder.path(), &model, &urls, None).await;
+    assert_eq!(
+        first,
+        [(2, Fitness::Fit, Look::Made), (3, Fitness::Unfit, Look::Made), (4, Fitness::Fit, Look::Kept)],
+        "one source named twice is looked at once"
+    );
+    let asked = model.arrivals().len();
+    assert_eq!(asked, 4);
+    let second = scouted(folder.path(), &model, &urls, None).await;
+    assert_eq!(
+        second.iter().map(|(.., look)| *look).collect::<Vec<_>>(),
+        [Look::Kept, Look::Made, Look::Kept]
+    );
+    assert_eq!(model.arrivals().len(), asked + 2, "only what was unfit is asked again");
+    let anew = scouted(folder.path(), &model, &["https://h/a?Signature=x&Expires=1900000000"], None).await;
+    assert_eq!(anew, [(2, Fitness::Fit, Look::Kept)], "a link signed anew leads to the same video");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_looks_are_made_than_wanted_and_the_next_check_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Model::new(&[("https://h/*", Page::File(media!("h264.mp4")))]);
+    let urls = ["https://h/1", "https://h/2", "https://h/3", "https://h/4", "https://h/5"];
+    assert_eq!(scouted(folder.path(), &model, &urls, Some(3)).await.len(), 3);
+    let made = |met: &[(u64, Fitness, Look)]| met.iter().filter(|(.., look)| *look == Look::Made).count();
+    let second = scouted(folder.path(), &model, &urls, Some(3)).await;
+    assert_eq!((second.len(), made(&second)), (5, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_told_to_stop_keeps_what_was_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Model::new(&[("https://h/*", Page::File(media!("h264.mp4")))]);
+    let ledger = ledger(folder.path());
+    let drain = CancellationToken::new();
+    let (sender, receiver) = mpsc::channel(64);
+    for n in 0..50 {
+        let url = SourceUrl::parse(&format!("https://h/{n}")).unwrap();
+        sender.send(Target { path: Arc::from("m.csv"), line: n, url }).await.unwrap();
+    }
+    let order = Scout {
+        ledger: ledger.clone(),
+        prober: prober(&model, rules()),
+        age_max: Duration::from_hours(1),
+        looks_max: None,
+        drain: drain.clone(),
+    };
+    let mut met = Vec::new();
+    // the channel stays open: nobody waits for more once told to stop
+    scout(order, receiver, |target, _, _| {
+        met.push(target.url.digest());
+        if met.len() == 7 {
+            drain.cancel();
+        }
+    })
+    .await
+    .unwrap();
+    let kept = ledger.probes(met.clone()).await.unwrap();
+    assert!(met.len() < 50 && kept.iter().all(Option::is_some), "{} met", met.len());
+    ledger.close().await;
+}

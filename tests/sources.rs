@@ -1,0 +1,248 @@
+//! Probes over real sockets, by the real binary: what goes over the wire, what is refused, and what an import makes of it.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use telecine::{
+    item::Reach,
+    probe::{Ask, Method, Miss, Web, http::HttpWeb},
+};
+
+#[path = "support/stage.rs"]
+mod stage;
+
+use stage::{CANARY, Stage};
+
+/// A host of the videos of `tests/data/media`, which keeps what it was asked.
+struct VideoHost {
+    port: u16,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl VideoHost {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heads = Arc::<Mutex<Vec<String>>>::default();
+        let heard = Arc::clone(&heads);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let heard = Arc::clone(&heard);
+                thread::spawn(move || serve(stream.unwrap(), &heard));
+            }
+        });
+        Self { port, heads }
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("http://127.0.0.1:{}/{name}", self.port)
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+/// Answers requests on one connection, with parts of files where they are asked for.
+fn serve(mut stream: TcpStream, heard: &Mutex<Vec<String>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head).unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        heard.lock().unwrap().push(head.clone());
+        let path = head.split_whitespace().nth(1).unwrap().trim_start_matches('/').to_owned();
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/media").join(&path);
+        let answer = match (path.as_str(), fs::read(file)) {
+            ("away", _) => {
+                b"HTTP/1.1 302 x\r\nlocation: http://10.255.255.1/v.mp4\r\ncontent-length: 0\r\n\r\n".to_vec()
+            }
+            (_, Err(_)) => b"HTTP/1.1 404 x\r\ncontent-length: 0\r\n\r\n".to_vec(),
+            (_, Ok(bytes)) => part(&head, &bytes),
+        };
+        if stream.write_all(&answer).is_err() {
+            return;
+        }
+    }
+}
+
+fn part(head: &str, bytes: &[u8]) -> Vec<u8> {
+    let total = bytes.len();
+    let range =
+        head.lines().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned));
+    let Some(range) = range else {
+        return format!("HTTP/1.1 200 OK\r\ncontent-length: {total}\r\n\r\n").into_bytes();
+    };
+    let (first, last) = range.trim().split_once('-').unwrap();
+    let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+    let body = &bytes[first..(last + 1).min(total)];
+    let head = format!(
+        "HTTP/1.1 206 OK\r\ncontent-length: {}\r\ncontent-range: bytes {first}-{}/{total}\r\n\r\n",
+        body.len(),
+        first + body.len() - 1
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn manifest(stage: &Stage, urls: &[String]) -> String {
+    let rows =
+        urls.iter().enumerate().fold("id,url\n".to_owned(), |text, (n, url)| text + &format!("R{n},{url}\n"));
+    stage.write("m.csv", &rows)
+}
+
+fn probe(stage: &Stage, flags: &[&str]) -> (i32, serde_json::Value) {
+    let all = [&["check", "m.csv", "--probe", "--json", "--ledger", "state/sandbox.db"], flags].concat();
+    let (code, out, err) = stage.run(&all);
+    (code, serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}")))
+}
+
+#[test]
+fn what_was_found_fit_is_imported_and_all_else_is_told() {
+    let (stage, host) = (Stage::new(), VideoHost::start());
+    manifest(&stage, &["h264.mp4", "vp8.webm", "gone.mp4", "vp9.webm"].map(|name| host.url(name)));
+    let import = ["import", "m.csv", "--sandbox", "--probed-only", "--json"];
+    let (code, out, _) = stage.run(&import);
+    assert_eq!(code, 3, "nobody has looked yet: {out}");
+    assert!(out.contains("probe_missing") && out.contains("\"added\":0"), "{out}");
+
+    let (code, report) = probe(&stage, &["--allow-private"]);
+    assert_eq!(code, 4, "{report}");
+    let probed = &report["probe"];
+    assert_eq!((probed["fit"].as_u64(), probed["unfit"].as_u64()), (Some(2), Some(2)), "{report}");
+    let codec = &probed["unfit_by"]["codec"]["examples"][0];
+    assert_eq!((codec["line"].as_u64(), codec["column_number"].as_u64()), (Some(3), Some(2)), "{report}");
+    assert!(codec["message"].as_str().unwrap().contains("vp8"), "{report}");
+
+    let (code, out, _) = stage.run(&["import", "m.csv", "--sandbox", "--probed-only", "--dry-run", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, plan["would_send"].as_u64(), plan["held_back"].as_u64()),
+        (4, Some(2), Some(2)),
+        "{out}"
+    );
+
+    let (code, out, err) = stage.run(&["import", "m.csv", "--sandbox", "--probed-only"]);
+    assert_eq!(code, 4, "{out}{err}");
+    assert!(out.contains("2 searchable"), "{out}");
+    assert!(err.contains("m.csv:3:2 url: matroska with vp8"), "{err}");
+    let rejects = fs::read_to_string(stage.report("state/reports").join("rejects.csv")).unwrap();
+    assert!(rejects.contains("probe_unfit") && rejects.contains("the host answers 404"), "{rejects}");
+
+    // without the demand the rest is sent, and what was sent is not sent again
+    let (_, out, _) = stage.run(&["import", "m.csv", "--sandbox"]);
+    assert!(out.contains("4 searchable") && out.contains("2 upload requests"), "{out}");
+    // what the service has needs no probe
+    let (code, out, _) = stage.run(&["import", "m.csv", "--sandbox", "--probed-only"]);
+    assert_eq!(code, 0, "{out}");
+}
+
+#[test]
+fn rows_that_wait_from_an_earlier_run_are_held_back_too() {
+    let (stage, host) = (Stage::new(), VideoHost::start());
+    manifest(&stage, &["h264.mp4", "gone.mp4"].map(|name| host.url(name)));
+    let (code, ..) = stage.run(&["import", "m.csv", "--sandbox", "--max-rows", "1", "--no-wait"]);
+    assert_eq!(code, 8);
+    let (code, out, _) = stage.run(&["import", "m.csv", "--sandbox", "--probed-only"]);
+    assert_eq!(code, 4, "{out}");
+    assert!(out.contains("0 upload requests"), "{out}");
+}
+
+#[test]
+fn a_host_of_videos_never_sees_the_key_and_is_asked_for_plain_bytes() {
+    let (stage, host) = (Stage::new(), VideoHost::start());
+    manifest(&stage, &[host.url("h264.mp4")]);
+    let (code, report) = probe(&stage, &["--allow-private"]);
+    assert_eq!((code, report["probe"]["fit"].as_u64()), (0, Some(1)), "{report}");
+    let heads = host.heads();
+    assert_eq!(heads.len(), 2, "{heads:?}");
+    assert!(heads[0].starts_with("HEAD /h264.mp4 ") && heads[1].starts_with("GET /h264.mp4 "), "{heads:?}");
+    for head in heads.iter().map(|head| head.to_lowercase()) {
+        assert!(!head.contains(CANARY) && !head.contains("authorization"), "{head}");
+        assert!(head.contains("accept-encoding: identity"), "{head}");
+    }
+    assert!(heads[1].to_lowercase().contains("range: bytes=0-65535"), "{heads:?}");
+    let (_, report) = probe(&stage, &["--allow-private"]);
+    assert_eq!(report["probe"]["kept"].as_u64(), Some(1), "{report}");
+    assert_eq!(host.heads().len(), 2, "it was found fit a moment ago");
+}
+
+#[test]
+fn nothing_private_is_asked_unless_it_is_allowed_not_even_by_name_or_by_redirect() {
+    let (stage, host) = (Stage::new(), VideoHost::start());
+    let by_name = format!("http://localhost:{}/h264.mp4", host.port);
+    manifest(&stage, &[host.url("h264.mp4"), by_name]);
+    let (code, report) = probe(&stage, &[]);
+    assert_eq!(code, 3, "nothing of it could be sent: {report}");
+    assert_eq!(report["probe"]["unfit_by"]["private_address"]["rows"].as_u64(), Some(2), "{report}");
+    assert!(host.heads().is_empty(), "{:?}", host.heads());
+}
+
+#[test]
+fn findings_stand_beside_the_others_in_the_csv() {
+    let (stage, host) = (Stage::new(), VideoHost::start());
+    manifest(&stage, &[host.url("gone.mp4"), "gs://bucket/a.mp4".to_owned(), host.url("vp9.webm")]);
+    let (code, out, _) = stage.run(&["check", "m.csv", "--probe", "--allow-private", "--csv"]);
+    assert_eq!(code, 4, "{out}");
+    let mut lines: Vec<&str> = out.lines().skip(1).collect();
+    lines.sort_unstable();
+    assert_eq!(lines.len(), 2, "{out}");
+    assert!(lines[0].starts_with("m.csv,2,unfit,http_404,url,2,"), "{out}");
+    assert!(lines[1].starts_with("m.csv,3,rejected,url_scheme,url,2,"), "{out}");
+}
+
+async fn ask(url: String, body_max: usize) -> Result<telecine::probe::Got, Miss> {
+    let web = HttpWeb::new(Reach::Private).unwrap();
+    web.exchange(Ask { method: Method::Get, url: url.parse().unwrap(), range: None, body_max }).await
+}
+
+/// A host that answers any request with these bytes, in turn.
+fn scripted(answer: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
+        // whoever hears enough hangs up
+        let _ = stream.write_all(&answer);
+    });
+    format!("http://{address}/v")
+}
+
+#[tokio::test]
+async fn an_endless_body_is_left_after_the_bytes_that_were_wanted() {
+    let endless = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![7; 20_000_000]].concat();
+    let got = ask(scripted(endless), 1_000).await.unwrap();
+    assert_eq!((got.body.len(), got.is_whole), (1_000, false));
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_counts_as_far_as_it_came() {
+    let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc".to_vec();
+    let got = ask(scripted(cut), 1_000).await.unwrap();
+    assert_eq!((&got.body[..], got.is_whole, got.content_length), (&b"abc"[..], false, Some(100)));
+    let missed = ask(scripted(b"HTTP/1.1 200".to_vec()), 10).await;
+    assert!(matches!(missed, Err(Miss::NoAnswer(_))), "{missed:?}");
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let missed = ask(format!("http://{closed}/"), 10).await;
+    assert!(matches!(missed, Err(Miss::Unreachable(_))), "{missed:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed_by_the_client() {
+    let got =
+        ask(scripted(b"HTTP/1.1 302 x\r\nlocation: /b\r\ncontent-length: 0\r\n\r\n".to_vec()), 10).await;
+    let got = got.unwrap();
+    assert_eq!((got.status, got.location.as_deref()), (302, Some("/b")));
+}
