@@ -8,10 +8,11 @@
 //!                    pipeline                             the hall: wires the rooms, carries the stop signal
 //!         +----------+---+------+-----------+
 //!      manifest    upload      poll       report          rooms: rows in, work out
-//!         |         | |        | |          |
+//!         |  scout  | |        | |          |
+//!         |    |    | |        | |          |
 //!    ================= ledger ======================      the spine: rooms meet only here
-//!                     |          |
-//!                   service  (every request spends a Permit from quota)
+//!              |      |          |
+//!            probe  service  (every request spends a Permit from quota)
 //!    -------------------------------------------------
 //!    item  lifecycle  limit  retry  clock  monitor  redact  spreadsheet      foundations
 //! ```

@@ -8,7 +8,6 @@ mod ledger;
 mod limits;
 mod plan;
 mod preview;
-mod probe;
 mod quota;
 mod rehearse;
 mod review;

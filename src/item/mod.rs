@@ -32,6 +32,12 @@ impl UnixMillis {
         self.plus_ms(i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
     }
 
+    /// The moment `span` earlier; saturates at the beginning of time.
+    #[must_use]
+    pub fn minus(self, span: std::time::Duration) -> Self {
+        self.plus_ms(-i64::try_from(span.as_millis()).unwrap_or(i64::MAX))
+    }
+
     /// Milliseconds from `earlier` to this moment; negative when `earlier` is later.
     #[must_use]
     pub const fn since_ms(self, earlier: Self) -> i64 {

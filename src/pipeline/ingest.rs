@@ -123,8 +123,7 @@ async fn read_one<T>(
 fn demand_of<T>(doors: &Doors<T>, manifest: &Manifest, intake: Intake) -> Option<ProbeDemand> {
     let age_max = intake.probe_age_max?;
     let (column_number, column) = manifest.url_column();
-    let age_max_ms = i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX);
-    Some(ProbeDemand { looked_since: doors.clock.now().plus_ms(-age_max_ms), column, column_number })
+    Some(ProbeDemand { looked_since: doors.clock.now().minus(age_max), column, column_number })
 }
 
 /// Reads up to one batch; the last part says how the manifest ended, if it did.

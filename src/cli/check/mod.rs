@@ -1,0 +1,272 @@
+//! `telecine check`: reads everything once, and says what would happen.
+
+mod dry_run;
+mod findings;
+mod probe;
+mod standing;
+mod words;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use clap::Args;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+pub(super) use dry_run::dry_run;
+pub(super) use words::describe;
+
+use super::{args::ManifestArgs, print, print_json, run};
+use crate::{
+    error::{Error, ExitCode},
+    item::{Fitness, Problem},
+    ledger::Snapshot,
+    manifest::{Manifest, Met, Survey},
+    pipeline::Target,
+    report::{Findings, SCHEMA, Severity, with_separators},
+};
+use findings::{Shared, find, is_broken_pipe};
+use probe::{ProbeArgs, Probed};
+use standing::{Standing, Yardstick, look};
+use words::{show_known, show_probed, show_survey};
+
+/// Flags of `telecine check`.
+#[derive(Args, Debug)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    #[command(flatten)]
+    demands: DemandArgs,
+    #[command(flatten)]
+    probe: ProbeArgs,
+
+    /// Compare with this ledger: what is sent already, and what changed since [default: state/telecine.db, if it is there].
+    #[arg(long, value_name = "PATH", env = "TELECINE_LEDGER", help_heading = "Ledger")]
+    ledger: Option<PathBuf>,
+
+    /// One JSON object on stdout.
+    #[arg(long, env = "TELECINE_JSON")]
+    json: bool,
+
+    /// One finding a line as CSV on stdout, for a spreadsheet.
+    #[arg(long, env = "TELECINE_CSV", conflicts_with = "json")]
+    csv: bool,
+}
+
+/// What a manifest must hold to.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Demands")]
+struct DemandArgs {
+    /// Exit 3 unless the manifests hold exactly so many rows (filters applied).
+    #[arg(long, value_name = "N", env = "TELECINE_EXPECT_ROWS")]
+    expect_rows: Option<u64>,
+
+    /// Exit 4 when there are warnings, too.
+    #[arg(long, env = "TELECINE_STRICT")]
+    strict: bool,
+
+    /// Stop reading once so many rows cannot be sent.
+    #[arg(long, value_name = "N", env = "TELECINE_MAX_ERRORS", value_parser = clap::value_parser!(u64).range(1..))]
+    max_errors: Option<u64>,
+}
+
+/// A ledger where none is told.
+const USUAL_LEDGER: &str = "state/telecine.db";
+
+/// For programs.
+#[derive(Serialize)]
+struct Checked<'a> {
+    schema: u32,
+    exit_code: u8,
+    survey: &'a Survey,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<LedgerFigures<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<&'a Probed>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unmet: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct LedgerFigures<'a> {
+    path: String,
+    would_send: u64,
+    known: BTreeMap<&'static str, u64>,
+    drifted: u64,
+    drifted_first: &'a [String],
+}
+
+/// What a check came to.
+struct Checking {
+    survey: Survey,
+    standing: Standing,
+    probed: Option<Probed>,
+}
+
+/// Validates manifests.
+pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
+    let manifests = args.manifest.open()?;
+    let opened = describe(&manifests);
+    let usual = PathBuf::from(USUAL_LEDGER);
+    let is_wanted = args.probe.probe || usual.exists();
+    let ledger = args.ledger.clone().or_else(|| is_wanted.then_some(usual));
+    let findings = if args.csv { Some(Findings::new(BufWriter::new(io::stdout()))?) } else { None };
+    let findings = Shared::new(Mutex::new(findings));
+    let checked = match &ledger {
+        Some(ledger) if args.probe.probe => {
+            run::block_on(look_at_sources(args, manifests, ledger, &findings))
+        }
+        ledger => read(args, manifests, ledger.as_deref(), &findings).map(Ok),
+    };
+    let Checking { survey, standing, probed } = match checked {
+        Err(fault) if is_broken_pipe(&fault) => return Ok(ExitCode::Success),
+        checked => match checked? {
+            Ok(checking) => checking,
+            Err(signal) => return Ok(signal),
+        },
+    };
+    let unmet = unmet(&args.demands, &survey);
+    let code = exit_code_of(&args.demands, &survey, probed.as_ref());
+    let findings = findings.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(findings) = findings {
+        let finished = findings.finish();
+        return if finished.as_ref().is_err_and(is_broken_pipe) { Ok(code) } else { finished.map(|()| code) };
+    }
+    let compared = ledger.as_ref().map(|path| (path, &standing));
+    if args.json {
+        let ledger = compared.map(|(path, standing)| LedgerFigures {
+            path: path.display().to_string(),
+            would_send: standing.would_send,
+            known: standing.known_words(),
+            drifted: standing.drifted,
+            drifted_first: &standing.drifted_first,
+        });
+        let exit_code = code.number();
+        let (survey, probe) = (&survey, probed.as_ref());
+        print_json(&Checked { schema: SCHEMA, exit_code, survey, ledger, probe, unmet })?;
+        return Ok(code);
+    }
+    let mut text = format!("{opened}{}", show_survey(&survey));
+    if let Some((path, standing)) = compared {
+        let _ = writeln!(text, "\n  compared with {}:", path.display());
+        let _ = writeln!(text, "  {:>9} would be sent", with_separators(standing.would_send));
+        show_known(&mut text, standing);
+    }
+    if let Some(probed) = &probed {
+        show_probed(&mut text, probed);
+    }
+    for demand in unmet {
+        let _ = writeln!(text, "\n  {demand}");
+    }
+    print(&text)?;
+    Ok(code)
+}
+
+/// Reads manifests, and compares them with the ledger, if there is one.
+fn read(
+    args: &CheckArgs,
+    mut manifests: Vec<Manifest>,
+    ledger: Option<&Path>,
+    findings: &Shared,
+) -> Result<Checking, Error> {
+    let snapshot = ledger.map(Snapshot::open).transpose()?;
+    let yardstick = Yardstick { snapshot: snapshot.as_ref(), ..Yardstick::default() };
+    let (survey, standing) =
+        look(&mut manifests, &yardstick, args.demands.max_errors, |path, met, prospect| {
+            find(findings, path, met, prospect)
+        })?;
+    Ok(Checking { survey, standing, probed: None })
+}
+
+/// The same, and looks at the sources of what would be sent; the exit code of a signal when one ended it early.
+async fn look_at_sources(
+    args: &CheckArgs,
+    mut manifests: Vec<Manifest>,
+    ledger: &Path,
+    findings: &Shared,
+) -> Result<Result<Checking, ExitCode>, Error> {
+    let columns: BTreeMap<Arc<str>, (usize, String)> =
+        manifests.iter().map(|manifest| (Arc::from(manifest.path()), manifest.url_column())).collect();
+    let (paths, reader_findings) = (columns.clone(), Arc::clone(findings));
+    let (path, errors_max) = (ledger.to_path_buf(), args.demands.max_errors);
+    let read = move |targets: mpsc::Sender<Target>| {
+        let snapshot = Snapshot::open(&path)?;
+        let mut wanted = 0;
+        let yardstick = Yardstick { snapshot: Some(&snapshot), ..Yardstick::default() };
+        let (survey, standing) = look(&mut manifests, &yardstick, errors_max, |path, met, prospect| {
+            if let (Met::Good { line, row: Some(row), .. }, Some(prospect)) = (met, prospect)
+                && probe::is_worth_a_look(prospect)
+                && let Some((path, _)) = paths.get_key_value(path)
+            {
+                wanted += 1;
+                // whoever looks may have seen enough
+                let (path, url) = (Arc::clone(path), row.submission.url.clone());
+                let _ = targets.blocking_send(Target { path, line: *line, url });
+            }
+            find(&reader_findings, path, met, prospect)
+        })?;
+        Ok((survey, standing, wanted))
+    };
+    let tell = |target: &Target, problem: &Problem, fitness: Fitness| {
+        let severity = if fitness == Fitness::Unfit { Severity::Unfit } else { Severity::Unclear };
+        let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
+        findings
+            .as_mut()
+            .map_or(Ok(()), |findings| findings.problem((&target.path, target.line), severity, problem))
+    };
+    let (read, mut probed) = probe::probe(&args.probe, ledger, columns, read, tell).await?;
+    let Some((survey, standing, wanted)) = read else {
+        if let Some(findings) = findings.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            findings.finish()?;
+        }
+        return Ok(Err(probed.signal.unwrap_or(ExitCode::Interrupted)));
+    };
+    probed.not_looked = u64::saturating_sub(wanted, probed.looked());
+    Ok(Ok(Checking { survey, standing, probed: Some(probed) }))
+}
+
+/// What was demanded and is not so.
+fn unmet(demands: &DemandArgs, survey: &Survey) -> Vec<String> {
+    let rows = demands.expect_rows.filter(|expected| *expected != survey.rows).map(|expected| {
+        format!(
+            "--expect-rows {expected}: there are {} rows; the file may be cut off or another one",
+            survey.rows
+        )
+    });
+    let early = survey
+        .ended_early
+        .then(|| "--max-errors: reading ended early; the counts are of what was read".to_owned());
+    let warned = (demands.strict && survey.warned > 0)
+        .then(|| format!("--strict: {} rows have warnings", with_separators(survey.warned)));
+    rows.into_iter().chain(early).chain(warned).collect()
+}
+
+fn exit_code_of(demands: &DemandArgs, survey: &Survey, probed: Option<&Probed>) -> ExitCode {
+    if demands.expect_rows.is_some_and(|rows| rows != survey.rows) {
+        return ExitCode::ManifestInvalid;
+    }
+    let code = exit_code(survey);
+    let (unfit, unclear) = probed.map_or((0, 0), |probed| (probed.unfit, probed.unclear));
+    let is_strictly_wrong = demands.strict && (survey.warned > 0 || unclear > 0);
+    if unfit > 0 && unfit == survey.good {
+        ExitCode::ManifestInvalid
+    } else if code == ExitCode::Success && (unfit > 0 || is_strictly_wrong) {
+        ExitCode::SomeFailed
+    } else {
+        code
+    }
+}
+
+fn exit_code(survey: &Survey) -> ExitCode {
+    match (survey.rows, survey.good, survey.rejected) {
+        (0, ..) => ExitCode::Success,
+        (_, 0, _) => ExitCode::ManifestInvalid,
+        (_, _, 0) => ExitCode::Success,
+        _ => ExitCode::SomeFailed,
+    }
+}
