@@ -184,16 +184,16 @@ async fn verdict(page: Page) -> (Fitness, String) {
 }
 
 /// A box of MP4.
-fn mp4_box(name: &[u8; 4], inside: &[u8]) -> Vec<u8> {
+fn mp4_box(name: [u8; 4], inside: &[u8]) -> Vec<u8> {
     let size = u32::try_from(inside.len() + 8).unwrap();
-    [&size.to_be_bytes()[..], name, inside].concat()
+    [&size.to_be_bytes()[..], &name, inside].concat()
 }
 
 /// A video whose index lies behind three megabytes of pictures.
 fn with_index_at_the_end() -> Vec<u8> {
     let file = media!("h264.mp4");
     let at = |name: &[u8]| file.windows(4).position(|window| window == name).unwrap() - 4;
-    [&file[..at(b"mdat")], &mp4_box(b"free", &vec![0; 3_000_000]), &file[at(b"mdat")..]].concat()
+    [&file[..at(b"mdat")], &mp4_box(*b"free", &vec![0; 3_000_000]), &file[at(b"mdat")..]].concat()
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,7 +51,7 @@ impl VideoHost {
 }
 
 /// Answers requests on one connection, with parts of files where they are asked for.
-fn serve(mut stream: TcpStream, heard: &Mutex<Vec<String>>) {
+fn serve(mut stream: TcpStream, asked: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     loop {
         let mut head = String::new();
@@ -60,7 +60,7 @@ fn serve(mut stream: TcpStream, heard: &Mutex<Vec<String>>) {
                 return;
             }
         }
-        heard.lock().unwrap().push(head.clone());
+        asked.lock().unwrap().push(head.clone());
         let path = head.split_whitespace().nth(1).unwrap().trim_start_matches('/').to_owned();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/media").join(&path);
         let answer = match (path.as_str(), fs::read(file)) {
