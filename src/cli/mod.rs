@@ -81,7 +81,7 @@ enum Command {
     Ledger(ledger::CareArgs),
     /// Settle what is open and poll; upload nothing.
     Reconcile(Box<import::ReconcileArgs>),
-    /// Validate a manifest and say what is odd about it; touch no network and change nothing, but with --probe.
+    /// Validate a manifest and say what is odd about it; change nothing, and touch the network only with --probe.
     Check(Box<check::CheckArgs>),
     /// Propose how to read a file that nobody has described, with examples; write it down as settings.
     Guess(Box<guess::GuessArgs>),
