@@ -8,7 +8,7 @@ use super::{
     mapping::{Field, MapRule, Part, plain},
     table::{Ask, Table},
     values::{
-        coordinates::{Axis, GeoOrder, read_degrees, read_geo},
+        coordinates::{Axis, GeoOrder},
         datetime::{self, DateFormat, DateRules},
         tags::listed,
     },
@@ -244,9 +244,9 @@ impl Guess {
     }
 
     fn find_place(&mut self, columns: &[Column<'_>]) {
-        let of = |field: Field, axis, words: &[&str]| {
+        let of = |field: Field, axis: Axis, words: &[&str]| {
             let reads = |column: &&Column<'_>| {
-                !column.cells.is_empty() && column.share(|cell| read_degrees(cell, axis).is_ok()) >= MOST
+                !column.cells.is_empty() && column.share(|cell| axis.read(cell).is_ok()) >= MOST
             };
             let named = columns.iter().filter(reads).find(|column| column.is_named(field));
             named.or_else(|| columns.iter().filter(reads).find(|column| column.has_word(words)))
@@ -258,7 +258,7 @@ impl Guess {
             self.propose(Field::Longitude, &[longitude], 95, "its name, and all values are degrees");
             return;
         }
-        let share = |column: &Column<'_>, order| column.share(|cell| read_geo(cell, order).is_ok());
+        let share = |column: &Column<'_>, order: GeoOrder| column.share(|cell| order.read(cell).is_ok());
         let orders = [GeoOrder::LatLon, GeoOrder::LonLat];
         let best = columns
             .iter()
@@ -288,7 +288,7 @@ impl Guess {
         let rules = |found| DateRules { found, ..DateRules::default() };
         let share = |column: &Column<'_>| {
             let found = datetime::order_of(column.cells.iter().copied()).map(|(order, _)| order);
-            column.share(|cell| datetime::read(cell, &rules(found.clone())).is_ok())
+            column.share(|cell| rules(found.clone()).read(cell).is_ok())
         };
         let is_date = |column: &Column<'_>| {
             column.is_named(Field::Datetime)
@@ -310,7 +310,7 @@ impl Guess {
             self.propose(Field::Datetime, &[column], share(column), format!("{} % are dates", share(column)));
             return;
         }
-        let unclear = |cell: &str| datetime::read(cell, &rules(Some(DateFormat::DayFirst))).is_ok();
+        let unclear = |cell: &str| rules(Some(DateFormat::DayFirst)).read(cell).is_ok();
         if let Some(column) = columns.iter().find(|column| is_date(column) && column.share(unclear) >= MOST) {
             self.propose(Field::Datetime, &[column], 50, "dates of three numbers");
             self.notes.push(format!(

@@ -36,9 +36,9 @@ pub use records::Format;
 pub use row::{LoneComma, RowRules, SameBy, TooLong};
 pub use survey::{Example, FaultCount, Met, Survey, SurveyOrder, survey};
 pub use values::{
-    coordinates::GeoOrder,
-    datetime::{DateFormat, DateRules, OffsetRule},
-    tags::TagSeparator,
+    coordinates::{Axis, CoordinateFault, GeoOrder},
+    datetime::{DateFormat, DateRules, DatetimeFault, OffsetRule},
+    tags::{TagFault, TagSeparator},
 };
 
 use crate::item::{ManifestRow, RowFault};

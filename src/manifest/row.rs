@@ -9,8 +9,8 @@ use super::{
     mapping::{Columns, Encode, Field, Slot, Source},
     values::{
         self,
-        coordinates::{self, Axis, CoordinateFault, GeoOrder},
-        datetime::{self, DateRules, DatetimeFault},
+        coordinates::{Axis, CoordinateFault, GeoOrder},
+        datetime::{DateRules, DatetimeFault},
         tags::{self, Cell, TagFault, TagSeparator},
     },
 };
@@ -360,9 +360,7 @@ impl<'a> Reading<'a> {
             (None, Some(value)) => self.half_a_pair(Field::Longitude, &value, "latitude"),
             (None, None) => {
                 let geo = self.value(Field::Geo)?;
-                coordinates::read_geo(&geo, order)
-                    .map_err(|fault| self.coordinate_problem(Field::Geo, &geo, fault))
-                    .ok()
+                order.read(&geo).map_err(|fault| self.coordinate_problem(Field::Geo, &geo, fault)).ok()
             }
         }
     }
@@ -380,9 +378,7 @@ impl<'a> Reading<'a> {
     }
 
     fn degrees(&mut self, field: Field, value: &str, axis: Axis) -> Option<f64> {
-        coordinates::read_degrees(value, axis)
-            .map_err(|fault| self.coordinate_problem(field, value, fault))
-            .ok()
+        axis.read(value).map_err(|fault| self.coordinate_problem(field, value, fault)).ok()
     }
 
     fn coordinate_problem(&mut self, field: Field, value: &str, fault: CoordinateFault) {
@@ -417,8 +413,8 @@ impl<'a> Reading<'a> {
     fn datetime(&mut self, rules: &DateRules) -> Option<Cow<'a, str>> {
         let value = self.value(Field::Datetime)?;
         let read = match &value {
-            Cow::Borrowed(text) => datetime::read(text, rules),
-            Cow::Owned(text) => datetime::read(text, rules).map(|moment| Cow::Owned(moment.into_owned())),
+            Cow::Borrowed(text) => rules.read(text),
+            Cow::Owned(text) => rules.read(text).map(|moment| Cow::Owned(moment.into_owned())),
         };
         match read {
             Ok(moment) => Some(moment),

@@ -54,13 +54,23 @@ impl Filter {
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = TESTS.iter().find(|(_, test)| *test == self.test).map_or("", |(sign, _)| sign);
-        write!(f, "{}{sign}{}", self.column, self.value)
+        // the sign of exclamation that a name ends in is no part of the test
+        let gap = if self.column.ends_with('!') { " " } else { "" };
+        write!(f, "{}{gap}{sign}{}", self.column, self.value)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_on_a_name_with_an_exclamation_mark_reads_back_as_it_is_shown() {
+        for text in ["wow! =yes", "wow! ~yes", "wow!!=yes", "wow!!~yes"] {
+            let filter: Filter = text.parse().unwrap();
+            assert_eq!(filter.to_string().parse(), Ok(filter), "{text}");
+        }
+    }
 
     #[test]
     fn a_filter_keeps_the_rows_it_names() {

@@ -90,8 +90,8 @@ fn split_parts(text: &str) -> Result<Vec<&str>, MapRuleFault> {
     let mut is_in_braces = false;
     for (at, c) in text.char_indices() {
         match c {
-            // an apostrophe inside a name is no quote
-            '\'' if is_quoted || text[start..at].trim().is_empty() => is_quoted = !is_quoted,
+            // an apostrophe inside a name is no quote; a doubled one in a text closes and opens it
+            '\'' if is_text(&text[start..=at]) => is_quoted = !is_quoted,
             '{' if !is_quoted => is_in_braces = true,
             '}' if !is_quoted => is_in_braces = false,
             '+' if !is_quoted && !is_in_braces => {
@@ -107,6 +107,11 @@ fn split_parts(text: &str) -> Result<Vec<&str>, MapRuleFault> {
         (_, true) => Err(MapRuleFault::Open('{')),
         _ => Ok(parts),
     }
+}
+
+/// Whether a part that begins so is a text in quotes.
+fn is_text(part: &str) -> bool {
+    part.trim_start().starts_with('\'')
 }
 
 fn part(text: &str) -> Result<Part, MapRuleFault> {
@@ -139,14 +144,18 @@ fn template(text: &str) -> Result<Vec<Piece>, MapRuleFault> {
         }
         let (name, behind) = rest.split_once('}').ok_or(MapRuleFault::Open('{'))?;
         rest = behind;
-        let (name, is_raw) = name.strip_suffix(RAW).map_or((name, false), |name| (name, true));
-        if name.trim().is_empty() {
+        if name.contains('{') {
+            return Err(MapRuleFault::Open('{'));
+        }
+        let name = name.trim();
+        let (name, is_raw) = name.strip_suffix(RAW).map_or((name, false), |name| (name.trim(), true));
+        if name.is_empty() {
             return Err(MapRuleFault::Form);
         }
         if !literal.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut literal)));
         }
-        pieces.push(Piece::Column { name: name.trim().to_owned(), is_raw });
+        pieces.push(Piece::Column { name: name.to_owned(), is_raw });
     }
     literal.push_str(rest);
     if !literal.is_empty() {
@@ -217,9 +226,11 @@ mod tests {
             "tags=topic+is_cat?+tag_*+'it''s'",
             "url=https://h/{a}/{b|raw}.mp4",
             "camera_model={{x}} {y}",
+            "tags='a''+b'+c+''''",
         ] {
             assert_eq!(rule.parse::<MapRule>().unwrap().to_string(), rule);
         }
+        assert_eq!("url={ a |raw }".parse::<MapRule>().unwrap().to_string(), "url={a|raw}");
         assert_eq!("video_url=#5".parse::<MapRule>().unwrap().to_string(), "url=#5");
     }
 
@@ -234,6 +245,8 @@ mod tests {
             ("tags='a", MapRuleFault::Open('\'')),
             ("url=https://h/{a", MapRuleFault::Open('{')),
             ("url=https://h/a}", MapRuleFault::Open('}')),
+            ("url=https://h/{ {a}", MapRuleFault::Open('{')),
+            ("tags='it's'+b", MapRuleFault::Open('\'')),
         ] {
             assert_eq!(bad.parse::<MapRule>(), Err(fault), "{bad}");
         }

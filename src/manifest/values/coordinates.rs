@@ -5,7 +5,7 @@ use crate::item::Coordinates;
 
 /// Why a text is no coordinate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::manifest) enum CoordinateFault {
+pub enum CoordinateFault {
     /// Not a number of degrees, minutes and seconds.
     NotANumber,
     /// Beyond 90 or 180 degrees, or 60 minutes or seconds.
@@ -30,7 +30,7 @@ pub enum GeoOrder {
 
 /// What a number of degrees is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::manifest) enum Axis {
+pub enum Axis {
     /// North positive, at most 90 either way.
     Latitude,
     /// East positive, at most 180 either way.
@@ -38,6 +38,16 @@ pub(in crate::manifest) enum Axis {
 }
 
 impl Axis {
+    /// Reads one coordinate: `52.52`, `-13,405`, `52°31'12.3"N`, `N 52 31.2`, `52:31:12`.
+    pub fn read(self, text: &str) -> Result<f64, CoordinateFault> {
+        let (degrees, told) = read_angle(trim(text))?;
+        match told {
+            Some(told) if told != self => Err(CoordinateFault::WrongAxis),
+            _ if degrees.abs() > self.bound() => Err(CoordinateFault::OutOfRange),
+            _ => Ok(degrees),
+        }
+    }
+
     const fn bound(self) -> f64 {
         match self {
             Self::Latitude => 90.0,
@@ -54,16 +64,6 @@ impl Axis {
             'W' | 'w' => Some((Self::Longitude, -1.0)),
             _ => None,
         }
-    }
-}
-
-/// Reads one coordinate: `52.52`, `-13,405`, `52°31'12.3"N`, `N 52 31.2`, `52:31:12`.
-pub(in crate::manifest) fn read_degrees(text: &str, axis: Axis) -> Result<f64, CoordinateFault> {
-    let (degrees, told) = read_angle(trim(text))?;
-    match told {
-        Some(told) if told != axis => Err(CoordinateFault::WrongAxis),
-        _ if degrees.abs() > axis.bound() => Err(CoordinateFault::OutOfRange),
-        _ => Ok(degrees),
     }
 }
 
@@ -124,30 +124,33 @@ fn decimal(text: &str) -> Option<f64> {
 /// What may stand between two coordinates in one cell, the surest first.
 const SEPARATORS: &[&str] = &[";", "|", "/", ", ", " ", ","];
 
-/// Reads both coordinates from one cell: `lat,lon`, `lat;lon`, `lat lon`, with or without brackets, hemispheres, decimal
-/// commas; or `POINT(lon lat)` as databases write it.
-pub(in crate::manifest) fn read_geo(text: &str, order: GeoOrder) -> Result<Coordinates, CoordinateFault> {
-    let text = trim(text);
-    // most are two plain numbers with a comma
-    if let Some((first, second)) = text.split_once(',')
-        && !second.contains(',')
-        && let (Some(first), Some(second)) = (decimal(trim(first)), decimal(trim(second)))
-    {
-        return arrange((first, None), (second, None), order);
-    }
-    let (inner, order) = match point(text) {
-        Some(inner) => (inner, GeoOrder::LonLat),
-        None => (text.trim_start_matches(['(', '[']).trim_end_matches([')', ']']), order),
-    };
-    let pairs = SEPARATORS.iter().filter_map(|separator| pair(inner, separator)).chain(by_hemisphere(inner));
-    let mut fault = CoordinateFault::NotAPair;
-    for (first, second) in pairs {
-        match (read_angle(first), read_angle(second)) {
-            (Ok(first), Ok(second)) => return arrange(first, second, order),
-            (Err(found), _) | (_, Err(found)) => fault = found,
+impl GeoOrder {
+    /// Reads both coordinates from one cell: `lat,lon`, `lat;lon`, `lat lon`, with or without brackets, hemispheres, decimal
+    /// commas; or `POINT(lon lat)` as databases write it.
+    pub fn read(self, text: &str) -> Result<Coordinates, CoordinateFault> {
+        let text = trim(text);
+        // most are two plain numbers with a comma
+        if let Some((first, second)) = text.split_once(',')
+            && !second.contains(',')
+            && let (Some(first), Some(second)) = (decimal(trim(first)), decimal(trim(second)))
+        {
+            return arrange((first, None), (second, None), self);
         }
+        let (inner, order) = match point(text) {
+            Some(inner) => (inner, Self::LonLat),
+            None => (text.trim_start_matches(['(', '[']).trim_end_matches([')', ']']), self),
+        };
+        let pairs =
+            SEPARATORS.iter().filter_map(|separator| pair(inner, separator)).chain(by_hemisphere(inner));
+        let mut fault = CoordinateFault::NotAPair;
+        for (first, second) in pairs {
+            match (read_angle(first), read_angle(second)) {
+                (Ok(first), Ok(second)) => return arrange(first, second, order),
+                (Err(found), _) | (_, Err(found)) => fault = found,
+            }
+        }
+        Err(fault)
     }
-    Err(fault)
 }
 
 /// The inside of `POINT(…)`.
@@ -220,9 +223,9 @@ mod tests {
             ("S33°45’0”", -33.75),
             ("1e1", 10.0),
         ] {
-            assert_eq!(read_degrees(text, Axis::Latitude), Ok(degrees), "{text}");
+            assert_eq!(Axis::Latitude.read(text), Ok(degrees), "{text}");
         }
-        assert_eq!(read_degrees("13d24m18W", Axis::Longitude), Ok(-13.405));
+        assert_eq!(Axis::Longitude.read("13d24m18W"), Ok(-13.405));
     }
 
     #[test]
@@ -243,9 +246,9 @@ mod tests {
             "POINT(-13.25 52.5)",
             "SRID=4326;POINT (-13.25 52.5)",
         ] {
-            assert_eq!(read_geo(text, GeoOrder::LatLon), Ok(place), "{text}");
+            assert_eq!(GeoOrder::LatLon.read(text), Ok(place), "{text}");
         }
-        assert_eq!(read_geo("-13.25,52.5", GeoOrder::LonLat), Ok(place));
+        assert_eq!(GeoOrder::LonLat.read("-13.25,52.5"), Ok(place));
     }
 
     #[test]
@@ -267,7 +270,7 @@ mod tests {
             ("", CoordinateFault::NotAPair),
             ("POINT(1)", CoordinateFault::NotAPair),
         ] {
-            assert_eq!(read_geo(text, GeoOrder::LatLon), Err(fault), "{text}");
+            assert_eq!(GeoOrder::LatLon.read(text), Err(fault), "{text}");
         }
         for (text, fault) in [
             ("", CoordinateFault::NotANumber),
@@ -279,7 +282,7 @@ mod tests {
             ("1.234.567,8", CoordinateFault::NotANumber),
             ("90.1", CoordinateFault::OutOfRange),
         ] {
-            assert_eq!(read_degrees(text, Axis::Latitude), Err(fault), "{text}");
+            assert_eq!(Axis::Latitude.read(text), Err(fault), "{text}");
         }
     }
 }

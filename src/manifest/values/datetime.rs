@@ -80,7 +80,7 @@ impl Default for DateRules {
 
 /// Why a text is no moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::manifest) enum DatetimeFault {
+pub enum DatetimeFault {
     /// Day and month could be either way round.
     Ambiguous,
     /// A year alone.
@@ -100,34 +100,37 @@ enum Written {
     Counted(Timestamp),
 }
 
-/// Reads a date, or a date with a time; a date alone becomes midnight.
-///
-/// Without formats told: the year comes first, between `-`, `/`, `.` or `:`, or as `yyyyMMdd`; or the month is written as a
-/// word; or it is counted from 1970 in seconds (10 digits) or milliseconds (13). The time is `HH:mm` or `HH:mm:ss`, with an
-/// optional fraction (dropped), `AM`/`PM`, and an optional `Z`, `UTC`, `GMT`, `+hh`, `+hhmm` or `+hh:mm`.
-pub(in crate::manifest) fn read<'a>(text: &'a str, rules: &DateRules) -> Result<Cow<'a, str>, DatetimeFault> {
-    let text = super::trim(text);
-    if rules.formats.is_empty() {
-        let is_kept = rules.zone.is_none() || rules.offset == OffsetRule::Keep;
-        if is_kept && is_as_the_service_has_it(text) {
-            return Ok(Cow::Borrowed(text));
+impl DateRules {
+    /// Reads a date, or a date with a time; a date alone becomes midnight. What is read is `yyyy-MM-dd HH:mm:ss`, and a real
+    /// day of the years 1800 to 9999.
+    ///
+    /// Without formats told: the year comes first, between `-`, `/`, `.` or `:`, or as `yyyyMMdd`; or the month is written as a
+    /// word; or it is counted from 1970 in seconds (10 digits) or milliseconds (13). The time is `HH:mm` or `HH:mm:ss`, with an
+    /// optional fraction (dropped), `AM`/`PM`, and an optional `Z`, `UTC`, `GMT`, `+hh`, `+hhmm` or `+hh:mm`.
+    pub fn read<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, DatetimeFault> {
+        let text = super::trim(text);
+        if self.formats.is_empty() {
+            let is_kept = self.zone.is_none() || self.offset == OffsetRule::Keep;
+            if is_kept && is_as_the_service_has_it(text) {
+                return Ok(Cow::Borrowed(text));
+            }
+            let written = match (usual(text), &self.found) {
+                (Err(DatetimeFault::Ambiguous), Some(found)) => told(text, found)?,
+                (written, _) => written?,
+            };
+            return convert(written, self).map(Cow::Owned);
         }
-        let written = match (usual(text), &rules.found) {
-            (Err(DatetimeFault::Ambiguous), Some(found)) => told(text, found)?,
-            (written, _) => written?,
-        };
-        return convert(written, rules).map(Cow::Owned);
-    }
-    let mut fault = DatetimeFault::Unknown;
-    for format in &rules.formats {
-        match told(text, format) {
-            Ok(written) => return convert(written, rules).map(Cow::Owned),
-            // what is nearly right says more than what is not known at all
-            Err(found) if fault == DatetimeFault::Unknown => fault = found,
-            Err(_) => {}
+        let mut fault = DatetimeFault::Unknown;
+        for format in &self.formats {
+            match told(text, format) {
+                Ok(written) => return convert(written, self).map(Cow::Owned),
+                // what is nearly right says more than what is not known at all
+                Err(found) if fault == DatetimeFault::Unknown => fault = found,
+                Err(_) => {}
+            }
         }
+        Err(fault)
     }
-    Err(fault)
 }
 
 /// Whether it is a moment in exactly the service's spelling: most are, and need no work.
@@ -141,11 +144,11 @@ fn is_as_the_service_has_it(text: &str) -> bool {
     let number = |from: usize, to: usize| {
         bytes[from..to]
             .iter()
-            .try_fold(0_u16, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u16::from(byte - b'0')))
+            .try_fold(0_i16, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i16::from(byte - b'0')))
     };
     let parts = (number(0, 4), number(5, 7), number(8, 10), number(11, 13), number(14, 16), number(17, 19));
     // the last days of months are left to whoever knows calendars
-    matches!(parts, (Some(1..), Some(1..=12), Some(1..=28), Some(..=23), Some(..=59), Some(..=59)))
+    matches!(parts, (Some(YEAR_MIN..), Some(1..=12), Some(1..=28), Some(..=23), Some(..=59), Some(..=59)))
 }
 
 fn convert(written: Written, rules: &DateRules) -> Result<String, DatetimeFault> {
@@ -420,7 +423,7 @@ mod tests {
     }
 
     fn read_plain(text: &str) -> Result<Cow<'_, str>, DatetimeFault> {
-        read(text, &DateRules::default())
+        DateRules::default().read(text)
     }
 
     #[test]
@@ -468,11 +471,12 @@ mod tests {
             ("%d.%m.%Y", "16.07.18", Err(DatetimeFault::Impossible)),
             ("%Y%j", "2018197", Ok("2018-07-16 00:00:00")),
         ] {
-            let read = read(text, &rules(&[format], OffsetRule::Keep, None));
+            let rules = rules(&[format], OffsetRule::Keep, None);
+            let read = rules.read(text);
             assert_eq!(read.as_deref(), taken.as_ref().map(|taken| *taken), "{format}: {text}");
         }
         let several = rules(&["year", "dmy"], OffsetRule::Keep, None);
-        assert_eq!(read("1.2.2003", &several).as_deref(), Ok("2003-02-01 00:00:00"));
+        assert_eq!(several.read("1.2.2003").as_deref(), Ok("2003-02-01 00:00:00"));
         assert!("yearly".parse::<DateFormat>().is_err());
     }
 
@@ -488,15 +492,11 @@ mod tests {
             ("2019-01-01 12:00", Some("Europe/Berlin"), "2019-01-01 11:00:00"),
             ("1531754460", Some("Europe/Berlin"), "2018-07-16 15:21:00"),
         ] {
-            assert_eq!(read(text, &rules(&[], OffsetRule::Utc, zone)).as_deref(), Ok(taken), "{text}");
+            assert_eq!(rules(&[], OffsetRule::Utc, zone).read(text).as_deref(), Ok(taken), "{text}");
         }
         let kept = rules(&[], OffsetRule::Keep, Some("Europe/Berlin"));
-        assert_eq!(
-            read("1531754460", &kept).as_deref(),
-            Ok("2018-07-16 17:21:00"),
-            "a clock has to be chosen"
-        );
-        assert_eq!(read("2019-07-01 12:00:00", &kept).as_deref(), Ok("2019-07-01 12:00:00"));
+        assert_eq!(kept.read("1531754460").as_deref(), Ok("2018-07-16 17:21:00"), "a clock has to be chosen");
+        assert_eq!(kept.read("2019-07-01 12:00:00").as_deref(), Ok("2019-07-01 12:00:00"));
     }
 
     #[test]
@@ -520,6 +520,8 @@ mod tests {
             ("2019-01-01 25:00", DatetimeFault::Impossible),
             ("2019-01-01 24:00:00", DatetimeFault::Impossible),
             ("0000-01-00 00:00:00", DatetimeFault::Impossible),
+            ("0019-05-06 07:08:09", DatetimeFault::Impossible),
+            ("1799-12-31 23:59:59", DatetimeFault::Impossible),
             ("2019", DatetimeFault::BareYear),
             ("yesterday", DatetimeFault::Unknown),
             ("2019-01-01 10", DatetimeFault::Unknown),

@@ -14,6 +14,13 @@ pub enum TagSeparator {
     Told(String),
 }
 
+impl TagSeparator {
+    /// The tags of one cell, each once and without blanks around it, as they would be sent; and whether something was cut.
+    pub fn split<'a>(&self, cell: &'a str, too_long: TooLong) -> Result<(Vec<Cow<'a, str>>, bool), TagFault> {
+        read(std::iter::once(Cell::Parts(Cow::Borrowed(cell))), self, too_long)
+    }
+}
+
 /// Tags that begin so are telecine's own markers.
 pub(in crate::manifest) const RESERVED_PREFIX: &str = "telecine:";
 
@@ -25,10 +32,10 @@ const DISTINCT_MAX: usize = 500;
 
 /// Why a set of tags cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::manifest) enum TagFault {
+pub enum TagFault {
     /// More than the service takes.
     TooMany(usize),
-    /// Longer than [`TAG_LENGTH_MAX`].
+    /// Longer than 200 characters.
     TooLong(String),
     /// Holds a NUL character.
     Nul,
