@@ -1,9 +1,10 @@
-//! `cargo xtask reliability`: the proofs of telecine's promises, each lane by itself or all of them.
+//! `cargo xtask reliability`: the proofs of telecine's promises, each lane by itself or all of them. `quota` and `fuzz` beside it.
 
 #[path = "../../support/mod.rs"]
 mod support;
 
 mod fuzz;
+mod guided;
 mod hostile;
 mod kill;
 mod manifests;
@@ -30,7 +31,8 @@ const USAGE: &str = "usage: cargo xtask reliability LANE [--from N] [--count N] 
        lanes: simulate power kill error disk hostile wire manifests fuzz
        or all of them, small: cargo xtask reliability ci [--record]
        or every planted bug: cargo xtask reliability planted [--record]
-usage: cargo xtask quota [--hours N] [--schedules N] [--threads N] [--http-seconds N] [--binary PATH]";
+usage: cargo xtask quota [--hours N] [--schedules N] [--threads N] [--http-seconds N] [--binary PATH]
+usage: cargo xtask fuzz [TARGET..] [--seconds N]";
 
 /// What to run, and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +73,7 @@ fn run() -> Result<bool, String> {
     match args.next().as_deref() {
         Some("reliability") => {}
         Some("quota") => return quota(args),
+        Some("fuzz") => return guided::run(args),
         _ => return Err(USAGE.to_owned()),
     }
     let lane = args.next().ok_or(USAGE)?;

@@ -1,0 +1,64 @@
+//! What must hold of telecine's readers, whatever they are given: one check a target, which panics when it does not.
+//!
+//! An input is [`CHOICES`] bytes that decide by which rules the rest is read, and the rest. Zeros are the usual rules, so that any
+//! file behind four zeros is a seed.
+
+pub mod coordinates;
+pub mod dates;
+pub mod mapping;
+pub mod reader;
+pub mod rows;
+pub mod tags;
+
+use std::process::ExitCode;
+
+/// The targets, and the names of their binaries.
+pub const TARGETS: [&str; 5] = ["reader", "mapping", "dates", "coordinates", "tags"];
+
+/// So many bytes at the beginning of an input decide by which rules the rest is read: enough for every rule of the reader.
+pub const CHOICES: usize = 4;
+
+/// The choices of an input; each takes a share of what is left of them.
+pub(crate) struct Choices(u32);
+
+impl Choices {
+    /// The choices of an input, and what is to be read; none when it is too short.
+    pub(crate) fn of(input: &[u8]) -> Option<(Self, &[u8])> {
+        let (choices, rest) = input.split_first_chunk::<CHOICES>()?;
+        Some((Self(u32::from_le_bytes(*choices)), rest))
+    }
+
+    /// The same of an input whose rest is text.
+    pub(crate) fn of_text(input: &[u8]) -> Option<(Self, &str)> {
+        let (choices, rest) = Self::of(input)?;
+        Some((choices, std::str::from_utf8(rest).ok()?))
+    }
+
+    /// One of these; the first when nothing is chosen.
+    pub(crate) fn one_of<T: Clone, const N: usize>(&mut self, options: [T; N]) -> T {
+        let count = u32::try_from(N).unwrap_or(u32::MAX);
+        let at = self.0 % count;
+        self.0 /= count;
+        options[at as usize].clone()
+    }
+
+    /// Yes or no; no when nothing is chosen.
+    pub(crate) fn yes(&mut self) -> bool {
+        self.one_of([false, true])
+    }
+}
+
+/// Plays the files that the command line names through a check: how an input that failed is looked at without a fuzzer.
+#[must_use]
+pub fn play(check: fn(&[u8])) -> ExitCode {
+    for path in std::env::args_os().skip(1) {
+        match std::fs::read(&path) {
+            Ok(input) => check(&input),
+            Err(fault) => {
+                eprintln!("{}: {fault}", path.display());
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,211 @@
+//! `cargo xtask fuzz`: inputs that grow by the code they reach, for the targets of `tests/fuzz`.
+//!
+//! The fuzzer is libFuzzer, on the stable compiler. Everything it makes is below `target/fuzz`: what is built, seeds, what it has
+//! grown (the next run goes on from there), and inputs that failed (the next run tries them first).
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use fuzz_targets::{CHOICES, TARGETS, reader};
+use telecine::manifest::{Manifest, ManifestSpec};
+
+use crate::fuzz;
+
+/// How long a target runs, in seconds, when nothing is told: what was broken on purpose was found in less.
+const SECONDS: u64 = 10;
+/// An input that takes longer hangs, in seconds: a usual one takes less than a millisecond.
+const INPUT_SECONDS_MAX: u64 = 20;
+/// A target that takes more memory has failed, in MiB: what an xz or zstd decoder may take at most, twice.
+const MEMORY_MAX_MIB: u64 = 512;
+/// Longer manifests would only be slower, in bytes.
+const MANIFEST_LENGTH_MAX: usize = 8 * 1024;
+/// A cell, and a rule, in bytes: room for more tags than may be, or for one that is too long.
+const TEXT_LENGTH_MAX: usize = 1024;
+
+/// What makes the stable compiler count the edges of all code, and the comparisons that libFuzzer learns from; and every check of
+/// a debug build.
+const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+     -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Coverflow-checks";
+
+/// Builds the targets and runs them one by one; false when one fails.
+pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<bool, String> {
+    let mut seconds = SECONDS;
+    let mut targets = Vec::new();
+    while let Some(arg) = args.next() {
+        match TARGETS.iter().find(|target| **target == arg) {
+            Some(target) => targets.push(*target),
+            None if arg == "--seconds" => {
+                let value = args.next().and_then(|text| text.parse().ok());
+                seconds = value.filter(|seconds| *seconds > 0).ok_or("--seconds needs a number")?;
+            }
+            None => return Err(format!("there is no target {arg}; the targets are {}", TARGETS.join(", "))),
+        }
+    }
+    if targets.is_empty() {
+        targets.extend(TARGETS);
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root.canonicalize().map_err(|fault| fault.to_string())?;
+    let binaries = build(&root)?;
+    let place = root.join("target/fuzz");
+    let mut is_good = true;
+    for target in targets {
+        let told = |fault: io::Error| format!("{target}: {fault}");
+        let folders = Folders::make(&place, target).map_err(told)?;
+        sow(&root.join("tests/data/corpus"), target, &folders.seeds).map_err(told)?;
+        is_good &= fuzz_one(&binaries.join(target), target, &folders, seconds).map_err(told)?;
+    }
+    Ok(is_good)
+}
+
+/// Builds all targets; where they are.
+fn build(root: &Path) -> Result<PathBuf, String> {
+    let host = host()?;
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    // the triple is told so that build scripts and macros are built without the flags
+    let built = Command::new(cargo)
+        .current_dir(root)
+        .args(["build", "--quiet", "--locked", "--profile", "fuzz", "--package", "fuzz-targets", "--bins"])
+        .args(["--target", &host, "--target-dir", "target/fuzz"])
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("RUSTFLAGS", FLAGS)
+        .status()
+        .map_err(|fault| format!("cargo cannot be run: {fault}"))?;
+    if !built.success() {
+        return Err("the fuzz targets cannot be built; they need a C++ compiler".to_owned());
+    }
+    Ok(root.join("target/fuzz").join(host).join("fuzz"))
+}
+
+/// The triple of this machine.
+fn host() -> Result<String, String> {
+    let said =
+        Command::new("rustc").arg("-vV").output().map_err(|fault| format!("rustc cannot be run: {fault}"))?;
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| "rustc does not say for which machine it is".to_owned())
+}
+
+/// Where the inputs of one target are.
+struct Folders {
+    seeds: PathBuf,
+    grown: PathBuf,
+    failed: PathBuf,
+    dictionary: PathBuf,
+    log: PathBuf,
+}
+
+impl Folders {
+    fn make(place: &Path, target: &str) -> io::Result<Self> {
+        let folder = |kind: &str| {
+            let folder = place.join(kind).join(target);
+            fs::create_dir_all(&folder).map(|()| folder)
+        };
+        let (seeds, grown, failed) = (folder("seeds")?, folder("grown")?, folder("failed")?);
+        let dictionary = place.join("dictionary");
+        let words = fuzz::SPLINTERS.iter().chain(fuzz::WORDS).map(|word| {
+            let escaped: String = word.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
+            format!("\"{escaped}\"\n")
+        });
+        fs::write(&dictionary, words.collect::<String>())?;
+        Ok(Self { seeds, grown, failed, dictionary, log: place.join(format!("{target}.log")) })
+    }
+}
+
+/// Writes the seeds of a target: files of the corpus, their cells, or rules made of the words that mappings are made of.
+fn sow(corpus: &Path, target: &str, seeds: &Path) -> io::Result<()> {
+    let files = fs::read_dir(corpus)?.map(|entry| Ok(entry?.path())).collect::<io::Result<BTreeSet<_>>>()?;
+    let usual = [0; CHOICES];
+    let inputs: BTreeSet<Vec<u8>> = match target {
+        "reader" => {
+            let small = |bytes: &Vec<u8>| bytes.len() + CHOICES <= MANIFEST_LENGTH_MAX;
+            let whole =
+                files.iter().flat_map(fs::read).filter(small).map(|bytes| [&usual[..], &bytes].concat());
+            whole.chain(reader::SEEDS.map(<[u8]>::to_vec)).collect()
+        }
+        "mapping" => {
+            // rules, filters, joins and texts
+            let forms = |word: &str| {
+                [
+                    format!("tags='{word}'+{word}"),
+                    format!("a{word}=b"),
+                    format!("m.csv:{word}"),
+                    word.to_owned(),
+                ]
+            };
+            let rules = fuzz::WORDS.iter().flat_map(|word| (0_u8..).zip(forms(word)));
+            rules.map(|(language, rule)| [&[language, 0, 0, 0], rule.as_bytes()].concat()).collect()
+        }
+        _ => files
+            .iter()
+            .flat_map(|path| cells(path))
+            .map(|cell| [&usual[..], cell.as_bytes()].concat())
+            .collect(),
+    };
+    for (number, input) in inputs.iter().enumerate() {
+        fs::write(seeds.join(number.to_string()), input)?;
+    }
+    Ok(())
+}
+
+/// The cells of all rows that can be read.
+fn cells(path: &Path) -> Vec<String> {
+    let mut cells = Vec::new();
+    let Ok(mut manifest) = Manifest::open(&ManifestSpec::usual(&path.to_string_lossy())) else {
+        return cells;
+    };
+    while let Ok(Some(row)) = manifest.next() {
+        cells.extend(row.map_or_else(|fault| fault.cells, |row| row.cells));
+    }
+    cells.retain(|cell| cell.len() + CHOICES <= TEXT_LENGTH_MAX);
+    cells
+}
+
+/// Runs one target, and says in a line what came of it.
+fn fuzz_one(binary: &Path, target: &str, folders: &Folders, seconds: u64) -> io::Result<bool> {
+    let length_max = if target == "reader" { MANIFEST_LENGTH_MAX } else { TEXT_LENGTH_MAX };
+    let ended = Command::new(binary)
+        .args([&folders.grown, &folders.seeds, &folders.failed])
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-timeout={INPUT_SECONDS_MAX}"))
+        .arg(format!("-rss_limit_mb={MEMORY_MAX_MIB}"))
+        .arg(format!("-max_len={length_max}"))
+        .arg(format!("-dict={}", folders.dictionary.display()))
+        .arg(format!("-artifact_prefix={}/", folders.failed.display()))
+        .arg("-print_final_stats=1")
+        .stderr(File::create(&folders.log)?)
+        .status()?;
+    // what it prints may hold any bytes of an input
+    let said = String::from_utf8_lossy(&fs::read(&folders.log)?).into_owned();
+    let figure = |word: &str| {
+        let (_, behind) = said.rsplit_once(word)?;
+        behind.split_whitespace().next().map(str::to_owned)
+    };
+    let shown = |word| figure(word).unwrap_or_else(|| "?".to_owned());
+    println!(
+        "{target}: {} executions, {} a second, coverage {}",
+        shown("stat::number_of_executed_units:"),
+        shown("stat::average_exec_per_sec:"),
+        shown(" cov: ")
+    );
+    if ended.success() {
+        return Ok(true);
+    }
+    let input = figure("Test unit written to ").unwrap_or_else(|| "none was kept".to_owned());
+    println!("{target}: FAILED ({ended}), the input is {input}");
+    let from = said.find("panicked at").or_else(|| said.find("ERROR: libFuzzer")).unwrap_or_default();
+    for line in said[from..].lines().take(FAULT_LINES) {
+        println!("  {line}");
+    }
+    println!("  more in {}", folders.log.display());
+    Ok(false)
+}
+
+/// So much of what a target says at its end is shown: where it panicked, and both sides of what should be equal.
+const FAULT_LINES: usize = 4;
