@@ -43,6 +43,10 @@ enum Page {
     /// A file that is said to be so large, of which only the beginning is there.
     Large(u64, Vec<u8>),
     Status(u16),
+    /// A file, of which nobody says how large it is.
+    Endless(Vec<u8>),
+    /// A host that always sends this part.
+    Stubborn(u64, Vec<u8>),
     /// Busy so often, then a file.
     Busy(Arc<AtomicUsize>, Vec<u8>),
     Redirect(&'static str),
@@ -115,6 +119,14 @@ impl Model {
             }
             Some(Page::File(bytes) | Page::Busy(_, bytes)) => Ok(part(ask, bytes, bytes.len() as u64)),
             Some(Page::Large(total, bytes)) => Ok(part(ask, bytes, *total)),
+            Some(Page::Endless(bytes)) => {
+                let body = if ask.method == Method::Get { bytes.clone() } else { Vec::new() };
+                Ok(Got { status: 200, body, ..Got::default() })
+            }
+            Some(Page::Stubborn(at, bytes)) => {
+                let content_range = Some(format!("bytes {at}-{}/9000", at + bytes.len() as u64 - 1));
+                Ok(cut(ask, Got { status: 206, content_range, body: bytes.clone(), ..Got::default() }))
+            }
             Some(Page::WholeOnly(bytes)) => {
                 let body = if ask.method == Method::Get { bytes.clone() } else { Vec::new() };
                 let content_length = Some(bytes.len() as u64);
@@ -222,7 +234,10 @@ async fn a_video_is_judged_by_its_container_and_its_codec() {
         ("401", Page::Status(401), Unfit, "http_401"),
         ("403", Page::Status(403), Unfit, "http_403"),
         ("404", Page::Status(404), Unfit, "http_404"),
+        ("416", Page::Status(416), Unclear, "http_416"),
         ("500", Page::Status(500), Unclear, "http_500"),
+        ("endless", Page::Endless(media!("h264.mkv")[..300].to_vec()), Unclear, "no_size"),
+        ("another part", Page::Stubborn(4_096, media!("h264.mp4")), Unclear, "no_ranges"),
         ("silent", Page::Silent, Unclear, "no_answer"),
         ("private", Page::Private, Unfit, "private_address"),
     ] {

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
     sync::{
-        Mutex, PoisonError,
+        Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
@@ -20,6 +20,9 @@ const BATCH_ROWS: usize = 512;
 const BATCH_BYTES: usize = 256 * 1024;
 /// More hands than this wait for the one that splits.
 const HANDS_MAX: usize = 4;
+/// Batches that may be begun before their turn, for each hand: while one hand is held up, the others do not pile up what they
+/// have done.
+const AHEAD_MAX: u64 = 4;
 
 /// Records as they were split, with their cells one behind the other.
 #[derive(Default)]
@@ -88,6 +91,10 @@ impl Batch {
 /// What all hands share.
 struct Desk<'a> {
     table: Mutex<(u64, &'a mut Table)>,
+    /// The batch whose turn it is.
+    turn: Mutex<u64>,
+    turned: Condvar,
+    ahead_max: u64,
     is_over: AtomicBool,
 }
 
@@ -95,6 +102,9 @@ impl Desk<'_> {
     /// The next batch with its number; none at the end.
     fn take(&self) -> Option<(u64, Batch, Result<(), ManifestError>)> {
         let mut desk = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_far_ahead =
+            |turn: &mut u64| desk.0 >= *turn + self.ahead_max && !self.is_over.load(Ordering::Relaxed);
+        drop(self.turned.wait_while(self.turn(), is_far_ahead));
         if self.is_over.load(Ordering::Relaxed) {
             return None;
         }
@@ -107,6 +117,27 @@ impl Desk<'_> {
         desk.0 += 1;
         Some((desk.0 - 1, batch, fault))
     }
+
+    fn turn(&self) -> MutexGuard<'_, u64> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is the turn of this batch.
+    fn turn_to(&self, number: u64) {
+        *self.turn() = number;
+        self.turned.notify_all();
+    }
+}
+
+/// Whoever leaves the desk, even by a panic, sends home those who would wait for it.
+struct Leaving<'a, 'b>(&'a Desk<'b>);
+
+impl Drop for Leaving<'_, '_> {
+    fn drop(&mut self) {
+        let _turn = self.0.turn();
+        self.0.is_over.store(true, Ordering::Relaxed);
+        self.0.turned.notify_all();
+    }
 }
 
 /// Reads a table to its end, or until `take` says that it was enough. Every record goes through `digest`, by several
@@ -117,13 +148,20 @@ pub(super) fn read<T: Send>(
     digest: impl Fn(u64, Result<Draft<'_>, RowFault>) -> T + Sync,
     mut take: impl FnMut(Vec<T>) -> bool,
 ) -> Result<(), ManifestError> {
-    let desk = Desk { table: Mutex::new((0, table)), is_over: AtomicBool::new(false) };
     let hands = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(HANDS_MAX);
+    let desk = Desk {
+        table: Mutex::new((0, table)),
+        turn: Mutex::new(0),
+        turned: Condvar::new(),
+        ahead_max: AHEAD_MAX * hands as u64,
+        is_over: AtomicBool::new(false),
+    };
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(hands);
         for _ in 0..hands {
             let (sender, desk, digest) = (sender.clone(), &desk, &digest);
             scope.spawn(move || {
+                let _leaving = Leaving(desk);
                 while let Some((number, batch, fault)) = desk.take() {
                     // nobody listens any more when enough was seen
                     if sender.send((number, batch.understand(sense, digest), fault)).is_err() {
@@ -133,7 +171,8 @@ pub(super) fn read<T: Send>(
             });
         }
         drop(sender);
-        // batches that came before their turn: no more than there are hands
+        let _leaving = Leaving(&desk);
+        // batches that came before their turn
         let mut early = BTreeMap::new();
         let mut turn = 0;
         for (number, digested, fault) in receiver {
@@ -141,10 +180,10 @@ pub(super) fn read<T: Send>(
             while let Some((digested, fault)) = early.remove(&turn) {
                 turn += 1;
                 if !take(digested) {
-                    desk.is_over.store(true, Ordering::Relaxed);
                     return Ok(());
                 }
                 fault?;
+                desk.turn_to(turn);
             }
         }
         Ok(())

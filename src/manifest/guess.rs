@@ -20,6 +20,8 @@ const HEADER_LINES_MAX: u64 = 50;
 const TAG_COLUMNS_MAX: usize = 4;
 /// A share of the cells that is enough, in percent.
 const MOST: u32 = 80;
+/// Dates under a name that says nothing may be of anything, such as of the last change: so sure they are, in percent.
+const DATES_UNNAMED: u32 = 60;
 /// Tags are words, not sentences: longer on average, in characters, they are something else.
 const TAG_LENGTH_USUAL: usize = 40;
 
@@ -293,21 +295,23 @@ impl Guess {
         let is_date = |column: &Column<'_>| {
             column.is_named(Field::Datetime)
                 || column.has_word(&[
-                    "date", "time", "datetime", "taken", "recorded", "captured", "created", "day", "datum",
-                    "fecha", "zeit", "jour",
+                    "date", "time", "datetime", "taken", "recorded", "captured", "created", "filmed", "shot",
+                    "when", "day", "datum", "fecha", "zeit", "jour",
                 ])
         };
-        let best = columns
-            .iter()
-            .filter(|column| !self.is_used(column) && share(column) >= MOST)
-            // without names only what is hardly anything else
-            .filter(|column| {
-                let is_plain = |cell: &str| cell.parse::<f64>().is_ok();
-                is_date(column) || column.name.starts_with('#') && column.share(is_plain) == 0
-            })
-            .max_by_key(|column| (column.is_named(Field::Datetime), share(column), column.cells.len()));
-        if let Some(column) = best {
-            self.propose(Field::Datetime, &[column], share(column), format!("{} % are dates", share(column)));
+        let dates: Vec<&Column<'_>> =
+            columns.iter().filter(|column| !self.is_used(column) && share(column) >= MOST).collect();
+        let named = dates.iter().filter(|column| is_date(column));
+        let best =
+            named.max_by_key(|column| (column.is_named(Field::Datetime), share(column), column.cells.len()));
+        // by its values alone only what is hardly anything else, and only one such column
+        let is_plain = |cell: &str| cell.parse::<f64>().is_ok();
+        let mut others = dates.iter().filter(|column| column.share(is_plain) == 0);
+        let (only, is_only) = (others.next(), others.next().is_none());
+        let only = only.filter(|column| is_only && (column.distinct() > 1 || column.cells.len() == 1));
+        if let Some(column) = best.or(only) {
+            let confidence = if best.is_some() { share(column) } else { share(column).min(DATES_UNNAMED) };
+            self.propose(Field::Datetime, &[column], confidence, format!("{} % are dates", share(column)));
             return;
         }
         let unclear = |cell: &str| rules(Some(DateFormat::DayFirst)).read(cell).is_ok();

@@ -46,6 +46,9 @@ impl<W: Web> Prober<W> {
         self.refuse_large(told)?;
         let (first, url) = self.get(url, 0, HEAD_MAX).await?;
         refuse_status(&first)?;
+        if first.status == 206 && first.range().is_some_and(|(at, _)| at != 0) {
+            return Err(Finding::unclear("no_ranges", "the host sends another part than it was asked for"));
+        }
         let size = first.total().or(told);
         self.refuse_large(size)?;
         let kind = kind(&first, size)?;
@@ -105,6 +108,10 @@ impl<W: Web> Prober<W> {
             match index {
                 Index::Tracks(tracks) => {
                     return Ok(finding::of_codecs(container.word(), &tracks.video, &tracks.audio));
+                }
+                Index::Broken(_) if bytes.total().is_none() => {
+                    let found = "the host does not tell its size, and its index is not among the first bytes";
+                    return Err(Finding::unclear("no_size", found));
                 }
                 Index::Broken(why) => {
                     return Err(Finding::unfit("broken", format!("{}: {why}", container.word())));
@@ -170,6 +177,7 @@ pub(super) fn refuse_status(got: &Got) -> Result<(), Finding> {
     Err(match got.status {
         200..=299 => return Ok(()),
         416 if got.total() == Some(0) => Finding::unfit("empty", "a file of no bytes").sized(Some(0)),
+        416 => Finding::unclear(&class, "the host answers 416: it does not give the first bytes"),
         401 | 403 | 407 => Finding::unfit(
             &class,
             format!("the host answers {}: it wants a login or a signature", got.status),

@@ -231,3 +231,21 @@ fn a_guess_names_columns_so_that_they_read_back() {
         assert_eq!(urls(&again)[0], "https://h/1.mp4", "{name}: {rule}");
     }
 }
+
+#[test]
+fn a_guess_takes_dates_by_their_values_where_only_one_column_has_them() {
+    let shelf = Shelf::new();
+    let dates_of = |text: &str| {
+        let guess = guess(&shelf.put(text.as_bytes())).unwrap();
+        let found = guess.proposals.into_iter().find(|proposal| proposal.rule.field == Field::Datetime);
+        found.map(|proposal| (proposal.rule.to_string(), proposal.confidence))
+    };
+    let rows = "https://h/1.mp4,2019-05-06,2020-01-01\nhttps://h/2.mp4,2019-06-07,2020-01-02\n";
+    let of = |names: &str| dates_of(&format!("{names}\n{rows}"));
+    assert_eq!(of("url,recorded,changed"), Some(("datetime=recorded".to_owned(), 99)), "by its name");
+    assert_eq!(of("url,first,second"), None, "either could be meant");
+    let one = "url,first\nhttps://h/1.mp4,16/07/2018\nhttps://h/2.mp4,17/08/2018\n";
+    assert_eq!(dates_of(one), Some(("datetime=first".to_owned(), 60)));
+    let years = "url,first\nhttps://h/1.mp4,1531754460\nhttps://h/2.mp4,1531754461\n";
+    assert_eq!(dates_of(years), None, "numbers may be anything");
+}
