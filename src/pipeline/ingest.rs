@@ -191,3 +191,20 @@ async fn admit<T>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::ManifestSpec;
+
+    #[test]
+    fn rows_that_are_asked_for_their_probe_are_sent_only_once_they_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.csv");
+        std::fs::write(&path, "url\nhttps://h/a.mp4\n").unwrap();
+        let manifest = Manifest::open(&ManifestSpec::usual(path.to_str().unwrap())).unwrap();
+        assert!(Intake::default().stamp(&manifest).is_some(), "what waits is sent at once");
+        let probed = Intake { probe_age_max: Some(Duration::from_hours(1)), ..Intake::default() };
+        assert_eq!(probed.stamp(&manifest), None);
+    }
+}
