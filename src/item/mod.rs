@@ -82,10 +82,27 @@ impl ItemKey {
 
     fn derive_by_address(namespace: &str, address: &str) -> Self {
         let address = source_url::unsigned(address);
+        Self::of_parts(namespace, "\n", &address)
+    }
+
+    fn of_parts(namespace: &str, joint: &str, name: &str) -> Self {
+        /// Nearly all are shorter, and then need no hasher that could take more and more.
+        const USUAL: usize = 512;
+        let parts = [namespace.as_bytes(), joint.as_bytes(), name.as_bytes()];
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if length <= USUAL {
+            let mut text = [0; USUAL];
+            let mut at = 0;
+            for part in parts {
+                text[at..at + part.len()].copy_from_slice(part);
+                at += part.len();
+            }
+            return Self(first_16(blake3::hash(&text[..length]).as_bytes()));
+        }
         let mut hasher = blake3::Hasher::new();
-        hasher.update(namespace.as_bytes());
-        hasher.update(b"\n");
-        hasher.update(address.as_bytes());
+        for part in parts {
+            hasher.update(part);
+        }
         Self(first_16(hasher.finalize().as_bytes()))
     }
 
@@ -99,12 +116,8 @@ impl ItemKey {
     }
 
     fn derive_by_id(namespace: &str, id: &str) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(namespace.as_bytes());
         // no address begins so
-        hasher.update(b"\nid:");
-        hasher.update(id.as_bytes());
-        Self(first_16(hasher.finalize().as_bytes()))
+        Self::of_parts(namespace, "\nid:", id)
     }
 
     /// The first eight bytes as hexadecimal, the part that goes into a marker tag.

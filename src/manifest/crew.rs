@@ -15,7 +15,7 @@ use super::{ManifestError, draft::Draft, records::Next, sense::Sense, table::Tab
 use crate::item::RowFault;
 
 /// Records in one batch at most…
-const BATCH_ROWS: usize = 512;
+const BATCH_ROWS: usize = 1_024;
 /// …and bytes of cells, so that large rows do not take the memory.
 const BATCH_BYTES: usize = 256 * 1024;
 /// More hands than this wait for the one that splits.
@@ -24,7 +24,7 @@ const HANDS_MAX: usize = 4;
 /// have done.
 const AHEAD_MAX: u64 = 4;
 
-/// Records as they were split, with their cells one behind the other.
+/// Records as they were split, with their cells one behind the other. Each hand has one, which it fills again and again.
 #[derive(Default)]
 struct Batch {
     text: Vec<u8>,
@@ -41,6 +41,9 @@ enum Raw {
 
 impl Batch {
     fn fill(&mut self, table: &mut Table) -> Result<bool, ManifestError> {
+        self.text.clear();
+        self.ends.clear();
+        self.records.clear();
         while self.records.len() < BATCH_ROWS && self.text.len() < BATCH_BYTES {
             match table.next()? {
                 Next::End => return Ok(false),
@@ -56,13 +59,13 @@ impl Batch {
 
     /// Makes sense of every record; `digest` takes what is left of it.
     fn understand<T>(
-        self,
+        &mut self,
         sense: &Sense<'_>,
         digest: &impl Fn(u64, Result<Draft<'_>, RowFault>) -> T,
     ) -> Vec<T> {
         let Self { text, ends, records } = self;
         // nearly every batch is, and then its cells need not be looked at one by one
-        let whole = std::str::from_utf8(&text).ok();
+        let whole = std::str::from_utf8(text).ok();
         let cell_of = |from: usize, to: usize| match whole {
             Some(whole) => whole.get(from..to),
             None => std::str::from_utf8(&text[from..to]).ok(),
@@ -84,7 +87,9 @@ impl Batch {
                 Some(digest(line, Err(sense.not_utf8(line, cells.len(), lossy.collect()))))
             }
         };
-        records.into_iter().filter_map(understand_one).collect()
+        let mut understood = Vec::with_capacity(records.len());
+        understood.extend(records.drain(..).filter_map(understand_one));
+        understood
     }
 }
 
@@ -99,8 +104,8 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
-    /// The next batch with its number; none at the end.
-    fn take(&self) -> Option<(u64, Batch, Result<(), ManifestError>)> {
+    /// Fills the batch with the next records, and says which it is; none at the end.
+    fn take(&self, batch: &mut Batch) -> Option<(u64, Result<(), ManifestError>)> {
         let mut desk = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let is_far_ahead =
             |turn: &mut u64| desk.0 >= *turn + self.ahead_max && !self.is_over.load(Ordering::Relaxed);
@@ -108,14 +113,13 @@ impl Desk<'_> {
         if self.is_over.load(Ordering::Relaxed) {
             return None;
         }
-        let mut batch = Batch::default();
         let (ended, fault) = match batch.fill(desk.1) {
             Ok(more) => (!more, Ok(())),
             Err(fault) => (true, Err(fault)),
         };
         self.is_over.fetch_or(ended, Ordering::Relaxed);
         desk.0 += 1;
-        Some((desk.0 - 1, batch, fault))
+        Some((desk.0 - 1, fault))
     }
 
     fn turn(&self) -> MutexGuard<'_, u64> {
@@ -148,7 +152,9 @@ pub(super) fn read<T: Send>(
     digest: impl Fn(u64, Result<Draft<'_>, RowFault>) -> T + Sync,
     mut take: impl FnMut(Vec<T>) -> bool,
 ) -> Result<(), ManifestError> {
-    let hands = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(HANDS_MAX);
+    // one more than there are cores: one waits for its turn to split
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let hands = (cores + 1).min(HANDS_MAX);
     let desk = Desk {
         table: Mutex::new((0, table)),
         turn: Mutex::new(0),
@@ -162,7 +168,8 @@ pub(super) fn read<T: Send>(
             let (sender, desk, digest) = (sender.clone(), &desk, &digest);
             scope.spawn(move || {
                 let _leaving = Leaving(desk);
-                while let Some((number, batch, fault)) = desk.take() {
+                let mut batch = Batch::default();
+                while let Some((number, fault)) = desk.take(&mut batch) {
                     // nobody listens any more when enough was seen
                     if sender.send((number, batch.understand(sense, digest), fault)).is_err() {
                         return;

@@ -186,6 +186,10 @@ pub(super) fn is_media(text: &str) -> bool {
 
 /// Whether a normalised address looks like no video.
 fn address(text: &str) -> Option<Words> {
+    // nearly all are so, and then need not be taken apart
+    if text.as_bytes().ends_with(b".mp4") && memchr::memchr2(b'?', b'#', text.as_bytes()).is_none() {
+        return None;
+    }
     let inside = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     let inside = &inside[..memchr::memchr2(b'?', b'#', inside.as_bytes()).unwrap_or(inside.len())];
     let (host, path) = inside.split_once('/').unwrap_or((inside, ""));
@@ -201,9 +205,6 @@ fn address(text: &str) -> Option<Words> {
     }
     let name = path.rsplit('/').next().unwrap_or_default();
     let (_, ending) = name.rsplit_once('.')?;
-    if ending == "mp4" {
-        return None;
-    }
     let is_one_of = |endings: &[&str]| endings.iter().any(|own| own.eq_ignore_ascii_case(ending));
     if is_one_of(IMAGES) {
         Some(("url_image", "an image, by its name", "leave such rows out: --where"))
@@ -241,6 +242,7 @@ mod tests {
             ("https://h/watch.php?v=1", Some("url_page")),
             ("https://www.youtube.com/watch?v=1", Some("url_page")),
             ("https://youtu.be:443/1", Some("url_page")),
+            ("https://youtube.com/watch?v=a.mp4", Some("url_page")),
             ("https://notyoutube.com/1", None),
             ("https://h/talk.mp3", Some("url_no_video")),
             ("https://h/stream/playlist.m3u8", None),

@@ -115,7 +115,7 @@ pub fn survey(
         let columns = manifest.columns.firsts();
         let (table, sense) = manifest.parts();
         let digest = |line: u64, made: Result<Draft<'_>, RowFault>| {
-            made.map(|draft| Good::of(line, draft, (&lint, &columns), order.wants_rows))
+            made.map(|mut draft| Good::of(line, &mut draft, (&lint, &columns), order.wants_rows))
         };
         crew::read(table, &sense, digest, |rows| {
             surveyor.seen.warm(rows.iter().filter_map(|row| Some(&row.as_ref().ok()?.key)));
@@ -142,7 +142,7 @@ struct Good {
     line: u64,
     key: [u8; 16],
     /// The digest of the video's bytes, as it is compared and as it is shown.
-    content: Option<([u8; 16], String)>,
+    content: Option<Box<([u8; 16], String)>>,
     place: Option<Coordinates>,
     is_full: bool,
     warnings: Vec<Problem>,
@@ -150,12 +150,12 @@ struct Good {
 }
 
 impl Good {
-    fn of(line: u64, mut draft: Draft<'_>, eye: (&Lint, &FirstColumns), wants_row: bool) -> Self {
-        eye.0.look(&mut draft, eye.1);
+    fn of(line: u64, draft: &mut Draft<'_>, eye: (&Lint, &FirstColumns), wants_row: bool) -> Self {
+        eye.0.look(draft, eye.1);
         let content = draft.content_hash.take().map(|hash| {
             let mut key = [0; 16];
             key.copy_from_slice(&blake3::hash(hash.to_ascii_lowercase().as_bytes()).as_bytes()[..16]);
-            (key, hash.into_owned())
+            Box::new((key, hash.into_owned()))
         });
         Self {
             line,
@@ -164,7 +164,7 @@ impl Good {
             place: draft.coordinates,
             is_full: draft.tags.len() >= Submission::TAGS_MAX,
             warnings: std::mem::take(&mut draft.warnings),
-            row: wants_row.then(|| Box::new(draft.into_row(line, Vec::new()))),
+            row: wants_row.then(|| Box::new(draft.clone().into_row(line, Vec::new()))),
         }
     }
 }
@@ -210,7 +210,7 @@ impl Surveyor {
 
     /// The same video under another address would be paid twice.
     fn look_for_same_content(&mut self, row: &mut Good, columns: &FirstColumns) {
-        let Some((key, hash)) = &row.content else { return };
+        let Some((key, hash)) = row.content.as_deref() else { return };
         if let Some(first_line) = self.seen_content.first_line(key, row.line) {
             let message = format!("the same bytes as line {first_line}, under another url");
             let fix = "leave one of them out, or both are paid";
