@@ -47,6 +47,8 @@ enum Page {
     Endless(Vec<u8>),
     /// A host that always sends this part.
     Stubborn(u64, Vec<u8>),
+    /// A file whose host does not take `HEAD`: it answers so, or not at all.
+    NoHead(Option<u16>, Vec<u8>),
     /// Busy so often, then a file.
     Busy(Arc<AtomicUsize>, Vec<u8>),
     Redirect(&'static str),
@@ -117,7 +119,13 @@ impl Model {
                 left.fetch_sub(1, Ordering::Relaxed);
                 Ok(Got { status: 429, retry_after: Some("20".to_owned()), ..Got::default() })
             }
-            Some(Page::File(bytes) | Page::Busy(_, bytes)) => Ok(part(ask, bytes, bytes.len() as u64)),
+            Some(Page::NoHead(code, _)) if ask.method == Method::Head => match code {
+                Some(code) => status(*code),
+                None => Err(Miss::NoAnswer("hung up".to_owned())),
+            },
+            Some(Page::File(bytes) | Page::Busy(_, bytes) | Page::NoHead(_, bytes)) => {
+                Ok(part(ask, bytes, bytes.len() as u64))
+            }
             Some(Page::Large(total, bytes)) => Ok(part(ask, bytes, *total)),
             Some(Page::Endless(bytes)) => {
                 let body = if ask.method == Method::Get { bytes.clone() } else { Vec::new() };
@@ -201,6 +209,23 @@ fn mp4_box(name: [u8; 4], inside: &[u8]) -> Vec<u8> {
     [&size.to_be_bytes()[..], &name, inside].concat()
 }
 
+fn ftyp() -> Vec<u8> {
+    mp4_box(*b"ftyp", b"isom\0\0\0\0isom")
+}
+
+/// An index beyond what is read.
+fn large_index() -> Vec<u8> {
+    mp4_box(*b"moov", &vec![0; 17 * 1024 * 1024])
+}
+
+/// A video whose tracks have names in some writing of their own, as cameras have.
+fn with_a_foreign_name() -> Vec<u8> {
+    let mut file = media!("h264.mp4");
+    let at = file.windows(12).position(|window| window == b"VideoHandler").unwrap();
+    file[at..at + 5].copy_from_slice(b"\xca\xd3\xc6\xb5\xff");
+    file
+}
+
 /// A video whose index lies behind three megabytes of pictures.
 fn with_index_at_the_end() -> Vec<u8> {
     let file = media!("h264.mp4");
@@ -219,11 +244,17 @@ async fn a_video_is_judged_by_its_container_and_its_codec() {
         ("vp9.webm", Page::File(media!("vp9.webm")), Fit, "video"),
         ("h264.mkv", Page::File(media!("h264.mkv")), Fit, "video"),
         ("whole only", Page::WholeOnly(media!("h264.mp4")), Fit, "video"),
+        ("404 to HEAD", Page::NoHead(Some(404), media!("h264.mp4")), Fit, "video"),
+        ("503 to HEAD", Page::NoHead(Some(503), media!("h264.mp4")), Fit, "video"),
+        ("HEAD is hung up on", Page::NoHead(None, media!("h264.mp4")), Fit, "video"),
+        ("foreign name", Page::File(with_a_foreign_name()), Fit, "video"),
+        ("no tracks", Page::File([ftyp(), mp4_box(*b"moov", &[])].concat()), Unclear, "not_understood"),
+        ("large index", Page::File([ftyp(), large_index()].concat()), Unclear, "not_understood"),
         ("vp8.webm", Page::File(media!("vp8.webm")), Unfit, "codec"),
         ("av1.mp4", Page::File(media!("av1.mp4")), Unfit, "codec"),
         ("audio.m4a", Page::File(media!("audio.m4a")), Unfit, "no_video_track"),
         ("cut", Page::File(media!("h264.mp4")[..1_500].to_vec()), Unfit, "broken"),
-        ("cut.mkv", Page::File(media!("h264.mkv")[..300].to_vec()), Unfit, "broken"),
+        ("cut.mkv", Page::File(media!("h264.mkv")[..300].to_vec()), Unclear, "not_understood"),
         ("segment", Page::File(media!("seg.ts")), Unclear, "other_container"),
         ("page", file(b"<!doctype html><title>Log in</title>"), Unfit, "page"),
         ("image", file(b"\x89PNG\r\n\x1a\n0000"), Unfit, "image"),
@@ -241,7 +272,9 @@ async fn a_video_is_judged_by_its_container_and_its_codec() {
         ("silent", Page::Silent, Unclear, "no_answer"),
         ("private", Page::Private, Unfit, "private_address"),
     ] {
-        assert_eq!(verdict(page).await, (fitness, class.to_owned()), "{name}");
+        let model = Model::new(&[("https://h/v", page)]);
+        let probe = look(&model, "https://h/v").await;
+        assert_eq!((probe.fitness, probe.class.as_str()), (fitness, class), "{name}: {}", probe.found);
     }
 }
 
@@ -292,7 +325,8 @@ async fn no_redirect_leads_to_a_private_host_or_out_of_the_web() {
         ]);
         let probe = look(&model, "https://h/v").await;
         assert_eq!((probe.fitness, probe.class.as_str()), (fitness, class), "{to}");
-        assert!(model.arrivals().len() <= 6, "{to}: {} requests", model.arrivals().len());
+        // for the head, and for the bytes
+        assert!(model.arrivals().len() <= 12, "{to}: {} requests", model.arrivals().len());
         let strangers = model.arrivals().iter().filter(|a| !matches!(&*a.host, "h" | "elsewhere")).count();
         assert_eq!(strangers, 0, "{to}");
         assert!(!probe.found.contains("canary"), "{}", probe.found);
@@ -406,8 +440,10 @@ async fn a_host_that_never_answers_is_left_alone() {
     }
     let classes = looks.join_all().await;
     let given_up = classes.iter().filter(|class| *class == "host_given_up").count();
-    assert!(model.arrivals().len() <= 8, "{} requests", model.arrivals().len());
-    assert_eq!(given_up, 200 - model.arrivals().len());
+    let (bytes, heads): (Vec<Arrival>, _) =
+        model.arrivals().into_iter().partition(|arrival| arrival.method == Method::Get);
+    assert!(bytes.len() <= 8 && heads.len() <= 2, "{} and {} requests", bytes.len(), heads.len());
+    assert_eq!(given_up, 200 - bytes.len());
 }
 
 #[tokio::test(start_paused = true)]
@@ -418,16 +454,38 @@ async fn no_more_requests_are_under_way_than_allowed_however_many_hosts_there_ar
     let model = Model::new(&pages);
     let prober = prober(&model, ProbeRules { concurrency: 5, ..rules() });
     let mut looks = tokio::task::JoinSet::new();
-    for n in 0..60 {
+    for n in 0..180 {
         let prober = Arc::clone(&prober);
-        let url = SourceUrl::parse(&format!("https://h{n}/v")).unwrap();
+        let url = SourceUrl::parse(&format!("https://h{}/{n}", n % 60)).unwrap();
         looks.spawn(async move { prober.look(&url).await });
     }
     looks.join_all().await;
+    for host in 0..60 {
+        let mut own: Vec<i64> =
+            model.arrivals().iter().filter(|a| a.host == format!("h{host}")).map(|a| a.at.0).collect();
+        own.sort_unstable();
+        assert!(own.windows(2).all(|pair| pair[1] - pair[0] >= 100), "the pace of a host is kept: {own:?}");
+    }
     let mut at: Vec<i64> = model.arrivals().iter().map(|a| a.at.0).collect();
     at.sort_unstable();
     let answer_ms = i64::try_from(ANSWER.as_millis()).unwrap();
     assert!(at.windows(6).all(|six| six[5] - six[0] >= answer_ms), "at most five at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_claims_a_million_codecs_is_told_in_few_words() {
+    let mut file = media!("h264.mp4");
+    let at = file.windows(4).position(|window| window == b"stsd").unwrap() - 4;
+    let size = usize::try_from(u32::from_be_bytes(file[at..at + 4].try_into().unwrap())).unwrap();
+    // an entry is eight bytes of nothing but its kind
+    for (number, entry) in file[at + 16..at + size].chunks_exact_mut(8).enumerate() {
+        entry[..4].copy_from_slice(&8_u32.to_be_bytes());
+        entry[4..].copy_from_slice(format!("x{number:03}").as_bytes());
+    }
+    let model = Model::new(&[("https://h/v", Page::File(file))]);
+    let probe = look(&model, "https://h/v").await;
+    assert_eq!((probe.fitness, probe.class.as_str()), (Fitness::Unfit, "codec"));
+    assert!(probe.found.contains("x000 + x001") && probe.found.len() < 200, "{}", probe.found);
 }
 
 #[tokio::test(start_paused = true)]
@@ -475,8 +533,11 @@ async fn an_earlier_look_is_believed_only_while_a_new_one_would_say_the_same() {
         reach: Reach::Public,
         looked_at: NOW,
     };
-    let of = |rules: ProbeRules, probe: Probe| prober(&model, rules).still_holds(&probe, week);
+    let address = SourceUrl::parse("https://h/v").unwrap();
+    let of = |rules: ProbeRules, probe: Probe| prober(&model, rules).still_holds(&probe, &address, week);
     assert!(of(rules(), fit.clone()));
+    let dead = SourceUrl::parse("https://h/v?Signature=x&Expires=1600000000").unwrap();
+    assert!(!prober(&model, rules()).still_holds(&fit, &dead, week), "this link is dead");
     assert!(!of(rules(), Probe { fitness: Fitness::Unfit, ..fit.clone() }), "it may have been mended");
     assert!(!of(rules(), Probe { fitness: Fitness::Unclear, ..fit.clone() }));
     assert!(!of(rules(), Probe { looked_at: NOW.plus_ms(-8 * 24 * 3_600_000), ..fit.clone() }), "old");
@@ -556,6 +617,12 @@ async fn no_more_looks_are_made_than_wanted_and_the_next_check_goes_on() {
     let made = |met: &[(u64, Fitness, Look)]| met.iter().filter(|(.., look)| *look == Look::Made).count();
     let second = scouted(folder.path(), &model, &urls, Some(3)).await;
     assert_eq!((second.len(), made(&second)), (5, 2));
+    // what is dead at the head of a file does not use the looks up again and again
+    let model = Model::new(&[("https://h/*", Page::Status(404))]);
+    let urls = ["https://h/6", "https://h/7", "https://h/8"];
+    assert_eq!(made(&scouted(folder.path(), &model, &urls, Some(2)).await), 2);
+    let second = scouted(folder.path(), &model, &urls, Some(2)).await;
+    assert_eq!((second.len(), made(&second)), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -81,7 +81,7 @@ enum Command {
     Ledger(ledger::CareArgs),
     /// Settle what is open and poll; upload nothing.
     Reconcile(Box<import::ReconcileArgs>),
-    /// Validate a manifest and say what is odd about it; change nothing, and touch the network only with --probe.
+    /// Validate a manifest and say what is odd about it; send nothing, and touch the network and the ledger only with --probe.
     Check(Box<check::CheckArgs>),
     /// Propose how to read a file that nobody has described, with examples; write it down as settings.
     Guess(Box<guess::GuessArgs>),

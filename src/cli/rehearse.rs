@@ -152,7 +152,8 @@ async fn play(
         signals: Signals::default(),
     };
     let monitor = doors.monitor.clone();
-    let stopping = stop::listen(doors.signals.drain.clone(), monitor.clone(), clock.clone())?;
+    let stopping =
+        stop::listen(doors.signals.drain.clone(), monitor.clone(), clock.clone(), stop::WAITING_FOR_ANSWERS)?;
     let outcome = pipeline::import(doors, id, manifests, &policy(args, &limits)?).await;
     monitor.close();
     let end = end_of(outcome?, id, &limits, &clock, stopping.signal());

@@ -192,7 +192,8 @@ pub(super) async fn open(
         monitor: Monitor::new(show::listeners(order.output)),
         signals: Signals::default(),
     };
-    let stopping = stop::listen(doors.signals.drain.clone(), doors.monitor.clone(), clock)?;
+    let stopping =
+        stop::listen(doors.signals.drain.clone(), doors.monitor.clone(), clock, stop::WAITING_FOR_ANSWERS)?;
     Ok(Opened { doors, stopping, run, limits, _sandbox: sandbox })
 }
 

@@ -21,8 +21,17 @@ impl Stopping {
     }
 }
 
-/// Listens for Ctrl-C and SIGTERM for the rest of the process.
-pub(super) fn listen(drain: CancellationToken, monitor: Monitor, clock: Clock) -> Result<Stopping, Error> {
+/// Said when a run that sends is stopped.
+pub(super) const WAITING_FOR_ANSWERS: &str =
+    "stopping: waiting for the answers of what is on the wire; press Ctrl-C again to leave at once";
+
+/// Listens for Ctrl-C and SIGTERM for the rest of the process; says `text` at the first.
+pub(super) fn listen(
+    drain: CancellationToken,
+    monitor: Monitor,
+    clock: Clock,
+    text: &'static str,
+) -> Result<Stopping, Error> {
     let fault = |cause: std::io::Error| Error::Usage(format!("signals cannot be received: {cause}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(fault)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(fault)?;
@@ -40,7 +49,6 @@ pub(super) fn listen(drain: CancellationToken, monitor: Monitor, clock: Clock) -
                 // what is on the wire stays `sending` in the ledger and is in doubt on the next opening
                 std::process::exit(i32::from(code.number()));
             }
-            let text = "stopping: waiting for the answers of what is on the wire; press Ctrl-C again to leave at once";
             monitor.say(clock.now(), &Notice::Said { text: text.to_owned() });
             drain.cancel();
         }

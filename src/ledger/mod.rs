@@ -31,10 +31,10 @@ pub use fault::LedgerError;
 pub use parity::{BoundSight, Finding, FindingKind, Parity};
 pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenQuestion, Prospect, RequestCounts, RunRow, Snapshot};
 pub use tokens::{
-    Admission, Answer, Answered, Binding, Bindings, Boot, BoundBy, BoundItem, Claim, ClaimAnswer, ClaimTerms,
-    Contender, Decision, Doubt, DriftedRows, Expense, Expiring, FailedRows, Marker, Observed, Obstacle,
-    OpenDoubts, Owner, PastUpload, ProbeDemand, Question, Recovered, Reruns, Seen, ServiceTime, Settlement,
-    ShownVideo, Sight, Standing, Tally, TimeMark, Watch, Witness,
+    Admission, AdmitTerms, Answer, Answered, Binding, Bindings, Boot, BoundBy, BoundItem, Claim, ClaimAnswer,
+    ClaimTerms, Contender, Decision, Doubt, DriftedRows, Expense, Expiring, FailedRows, Marker, Observed,
+    Obstacle, OpenDoubts, Owner, PastUpload, ProbeDemand, Question, Recovered, Reruns, Seen, ServiceTime,
+    Settlement, ShownVideo, Sight, Standing, Tally, TimeMark, Watch, Witness,
 };
 
 use crate::item::{AddressDigest, ManifestRow, Probe, RowFault, UnixMillis, VideoNo};
@@ -169,20 +169,10 @@ impl Ledger {
         run: RunId,
         source: SourceId,
         rows: Vec<Result<ManifestRow, RowFault>>,
-        reruns: Reruns,
+        terms: AdmitTerms,
         at: UnixMillis,
     ) -> Result<Vec<Admission>, LedgerError> {
-        self.queue.run(move |store| store.admit(run, source, &rows, reruns, at)).await
-    }
-
-    /// Turns rows into faults that would be sent though their source is not known to be fit; the others stay as they are.
-    pub async fn hold_back(
-        &self,
-        rows: Vec<Result<ManifestRow, RowFault>>,
-        reruns: Reruns,
-        demand: ProbeDemand,
-    ) -> Result<Vec<Result<ManifestRow, RowFault>>, LedgerError> {
-        self.queue.look(move |store| store.hold_back(rows, reruns, &demand)).await
+        self.queue.run(move |store| store.admit(run, source, &rows, &terms, at)).await
     }
 
     /// The latest looks at addresses, in the same order.

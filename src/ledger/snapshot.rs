@@ -192,13 +192,13 @@ impl Snapshot {
     }
 
     /// Why an import of probed rows only would hold a row back; none when it would not.
-    pub fn lack(
+    pub fn find_lack(
         &self,
         row: &ManifestRow,
         reruns: Reruns,
         demand: &ProbeDemand,
     ) -> Result<Option<Problem>, LedgerError> {
-        store::lack(&self.connection, row, reruns, demand)
+        store::find_lack(&self.connection, row, reruns, demand)
     }
 
     /// How many of the items seen by `run` are in each state.

@@ -69,7 +69,7 @@ impl Desk {
     }
 
     async fn admit(&self, rows: Vec<Result<ManifestRow, RowFault>>) -> Vec<Admission> {
-        self.ledger().admit(self.run, self.source, rows, Reruns::default(), T0).await.unwrap()
+        self.ledger().admit(self.run, self.source, rows, AdmitTerms::default(), T0).await.unwrap()
     }
 
     fn terms(&self) -> Arc<ClaimTerms> {
@@ -300,7 +300,7 @@ async fn a_failed_row_is_paid_again_only_by_order() {
             run,
             source,
             vec![row(2, "a", &[])],
-            Reruns { failed: FailedRows::Retry, ..Reruns::default() },
+            AdmitTerms { reruns: Reruns { failed: FailedRows::Retry, ..Reruns::default() }, demand: None },
             T0,
         )
         .await
@@ -829,10 +829,13 @@ async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
     });
     desk.ledger().note_probes(noted.collect()).await.unwrap();
     let batch = (2..).zip(rows).map(|(line, name)| row(line, name, &[])).collect();
-    let held = desk.ledger().hold_back(batch, Reruns::default(), demand(T0.plus_ms(5))).await.unwrap();
+    let terms = AdmitTerms { demand: Some(demand(T0.plus_ms(5))), ..AdmitTerms::default() };
+    let held = desk.ledger().admit(desk.run, desk.source, batch, terms.clone(), T0).await.unwrap();
     let classes: Vec<&str> = held
         .iter()
-        .map(|row| row.as_ref().map_or_else(|fault| fault.problems[0].class.as_str(), |_| "goes on"))
+        .map(
+            |admission| if let Admission::HeldBack(problem) = admission { &problem.class } else { "goes on" },
+        )
         .collect();
     assert_eq!(
         classes,
@@ -848,9 +851,34 @@ async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
             "probe_old"
         ]
     );
-    let fault = held[5].as_ref().unwrap_err();
-    assert_eq!((fault.line, fault.problems[0].column_number), (7, 1));
-    assert!(fault.problems[0].message.contains("404"), "{}", fault.problems[0].message);
+    let Admission::HeldBack(problem) = &held[5] else { panic!("{:?}", held[5]) };
+    assert_eq!((problem.column_number, problem.value.as_str()), (1, "https://host/unfit.mp4"));
+    assert!(problem.message.contains("404"), "{}", problem.message);
+    let snapshot = desk.ledger().snapshot().await.unwrap();
+    let rows = snapshot.run(desk.run).unwrap().rows;
+    assert_eq!((rows.read, rows.rejected), (11, 6), "they are rows all the same");
+}
+
+#[tokio::test]
+async fn an_item_in_doubt_is_held_back_for_what_was_sent_and_not_only_for_what_its_row_says_now() {
+    let desk = Desk::new().await;
+    let by_id = |name: &str| {
+        let mut row = row(2, name, &[]).unwrap();
+        row.submission.item_id = Some("A".to_owned());
+        Ok(row)
+    };
+    desk.admit(vec![by_id("old")]).await;
+    doubted(&desk).await;
+    let digest = |name: &str| row(2, name, &[]).unwrap().submission.url.digest();
+    desk.ledger().note_probes(vec![(digest("new"), probe(Fitness::Fit, T0))]).await.unwrap();
+    let terms = AdmitTerms { demand: Some(demand(T0)), ..AdmitTerms::default() };
+    let admit = async |terms| {
+        desk.ledger().admit(desk.run, desk.source, vec![by_id("new")], terms, T0).await.unwrap().remove(0)
+    };
+    let held = admit(terms.clone()).await;
+    assert!(matches!(&held, Admission::HeldBack(problem) if problem.value.contains("old")), "{held:?}");
+    desk.ledger().note_probes(vec![(digest("old"), probe(Fitness::Fit, T0))]).await.unwrap();
+    assert_eq!(admit(terms).await, Admission::Drifted);
 }
 
 #[tokio::test]

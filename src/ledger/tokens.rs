@@ -12,7 +12,7 @@ use std::{
 
 use super::{AttemptId, ItemId, RunId, SourceId};
 use crate::{
-    item::{Submission, UnixMillis, VideoNo},
+    item::{Problem, Submission, UnixMillis, VideoNo},
     lifecycle::{AttemptState, Event, State},
 };
 
@@ -411,7 +411,7 @@ pub enum Seen {
 }
 
 /// What became of one row offered to the ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// A new item.
     Added,
@@ -428,6 +428,8 @@ pub enum Admission {
     },
     /// Not understood; set aside.
     Faulty,
+    /// Would be sent, but its source is not known to be fit; set aside with what is missing.
+    HeldBack(Box<Problem>),
 }
 
 /// What to do with known items that failed to be indexed.
@@ -461,6 +463,15 @@ pub struct ProbeDemand {
     pub column: String,
     /// Its number, from 1.
     pub column_number: usize,
+}
+
+/// On which terms rows are taken in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdmitTerms {
+    /// What to do with those that were sent before.
+    pub reruns: Reruns,
+    /// What those must have that would be sent.
+    pub demand: Option<ProbeDemand>,
 }
 
 /// What an import does with rows that were sent before.

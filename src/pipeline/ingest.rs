@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::{
     blocking,
     item::{ManifestRow, RowCounts, RowFault},
-    ledger::{Admission, LedgerError, ProbeDemand, Reruns, RunId, SourceId},
+    ledger::{Admission, AdmitTerms, LedgerError, ProbeDemand, Reruns, RunId, SourceId},
     manifest::{Manifest, ManifestError},
     monitor::Notice,
 };
@@ -74,7 +74,7 @@ async fn read_one<T>(
 ) -> Result<Result<(), ManifestError>, LedgerError> {
     let path = manifest.path().to_owned();
     let stamp = intake.stamp(&manifest);
-    let demand = demand_of(doors, &manifest, intake);
+    let terms = AdmitTerms { reruns: intake.reruns, demand: demand_of(doors, &manifest, intake) };
     let mut counts = RowCounts::default();
     let mut reading = blocking::run(move || read_batch(manifest));
     loop {
@@ -92,17 +92,14 @@ async fn read_one<T>(
         // the next batch is read while this one is admitted
         reading =
             blocking::run(move || if is_last { (manifest, Vec::new(), None) } else { read_batch(manifest) });
-        let batch = match &demand {
-            Some(demand) => doors.ledger.hold_back(batch, intake.reruns, demand.clone()).await?,
-            None => batch,
-        };
-        admit(doors, (run, source, &path), batch, intake.reruns, &mut counts).await?;
+        admit(doors, (run, source, &path), batch, &terms, &mut counts).await?;
         match end {
             Some(Ok(())) => {
                 let removed = doors.ledger.end_reading(run, source, stamp).await?;
                 if removed > 0 {
+                    let or_held = if terms.demand.is_some() { ", or are held back" } else { "" };
                     let text = format!(
-                        "{path}: {removed} rows that waited are not in it any more; they are not sent"
+                        "{path}: {removed} rows that waited are not in it any more{or_held}; they are not sent"
                     );
                     doors.say(&Notice::Said { text });
                 }
@@ -153,7 +150,7 @@ async fn admit<T>(
     doors: &Doors<T>,
     (run, source, path): (RunId, SourceId, &str),
     batch: Batch,
-    reruns: Reruns,
+    terms: &AdmitTerms,
     counts: &mut RowCounts,
 ) -> Result<(), LedgerError> {
     if batch.is_empty() {
@@ -166,7 +163,7 @@ async fn admit<T>(
             Err(fault) => (fault.line, fault.problems.clone()),
         })
         .collect();
-    let admissions = doors.ledger.admit(run, source, batch, reruns, doors.clock.now()).await?;
+    let admissions = doors.ledger.admit(run, source, batch, terms.clone(), doors.clock.now()).await?;
     doors.signals.ledger_changed();
     for (admission, (line, problems)) in admissions.into_iter().zip(told) {
         counts.read += 1;
@@ -182,6 +179,10 @@ async fn admit<T>(
             Admission::Duplicate { first_line } => {
                 counts.duplicates += 1;
                 doors.say(&Notice::RowDuplicate { path: path(), line, first_line });
+            }
+            Admission::HeldBack(problem) => {
+                counts.rejected += 1;
+                doors.say(&Notice::RowRejected { path: path(), line, problems: vec![*problem] });
             }
             Admission::Faulty => {
                 counts.rejected += 1;

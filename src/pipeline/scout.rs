@@ -1,7 +1,7 @@
 //! The scout: looks at sources where they lie, before the service is paid for them, and leaves what it saw in the ledger.
 //!
 //! - **Crash**: a look is in the ledger as soon as it ended; whoever goes on asks only for what was not found fit lately.
-//! - **Size**: so many looks at once, and no more sources in memory than those.
+//! - **Size**: so many sources at once, and no more in memory than those.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -14,9 +14,9 @@ use crate::{
     probe::{Prober, Web},
 };
 
-/// Looks under way at most, most of them waiting for the turn of their host: so far a host that is slow does not keep the
+/// Sources in memory at most, most of them waiting for the turn of their host: so far a host that is slow does not keep the
 /// scout from the next one.
-const LOOKS_MAX: usize = 512;
+const TARGETS_MAX: usize = 512;
 /// The ledger is asked about so many sources at a time.
 const ASKED_MAX: usize = 128;
 
@@ -54,21 +54,18 @@ pub struct Scout<W> {
     pub drain: CancellationToken,
 }
 
-/// Looks at every source that comes, until no more come, `looks_max` is reached, or it is told to stop; `meet` hears of each
-/// in the order they end. The channel is closed then.
+/// Looks at every source that comes, until no more come, or it is told to stop; `meet` hears of each in the order they end. Once
+/// `looks_max` is reached it hears only of those that were looked at before.
 pub async fn scout<W: Web>(
     scout: Scout<W>,
     mut targets: Receiver<Target>,
     mut meet: impl FnMut(&Target, &Probe, Look),
 ) -> Result<(), LedgerError> {
-    let mut under_way = UnderWay { looks: JoinSet::new(), waiting: HashMap::new(), left: scout.looks_max };
+    let mut under_way =
+        UnderWay { looks: JoinSet::new(), waiting: HashMap::new(), targets: 0, left: scout.looks_max };
     let mut has_more = true;
     while has_more || !under_way.looks.is_empty() {
-        let room = LOOKS_MAX.saturating_sub(under_way.looks.len()).min(ASKED_MAX);
-        if under_way.left == Some(0) {
-            has_more = false;
-            targets.close();
-        }
+        let room = TARGETS_MAX.saturating_sub(under_way.targets).min(ASKED_MAX);
         let mut next = Vec::new();
         tokio::select! {
             biased;
@@ -76,7 +73,7 @@ pub async fn scout<W: Web>(
             Some(ended) = under_way.looks.join_next() => {
                 let broken = |fault| LedgerError::Broken { cause: format!("a look ended early: {fault}") };
                 let (address, probe) = ended.map_err(broken)??;
-                for (place, target) in under_way.waiting.remove(&address).iter().flatten().enumerate() {
+                for (place, target) in under_way.end(address).iter().enumerate() {
                     meet(target, &probe, if place == 0 { Look::Made } else { Look::Kept });
                 }
             }
@@ -93,8 +90,19 @@ pub async fn scout<W: Web>(
 struct UnderWay {
     looks: JoinSet<Result<(AddressDigest, Probe), LedgerError>>,
     waiting: HashMap<AddressDigest, Vec<Target>>,
+    /// So many wait.
+    targets: usize,
     /// So many may still be begun; none for as many as come.
     left: Option<u64>,
+}
+
+impl UnderWay {
+    /// Whoever waited for a look that ended.
+    fn end(&mut self, address: AddressDigest) -> Vec<Target> {
+        let waited = self.waiting.remove(&address).unwrap_or_default();
+        self.targets -= waited.len();
+        waited
+    }
 }
 
 /// Tells of sources that are known to be fit, and begins to look at the others.
@@ -107,7 +115,11 @@ async fn begin<W: Web>(
     let addresses = targets.iter().map(|target| target.url.digest()).collect();
     let known = scout.ledger.probes(addresses).await?;
     for (target, known) in targets.into_iter().zip(known) {
-        if let Some(probe) = known.filter(|probe| scout.prober.still_holds(probe, scout.age_max)) {
+        let holds = |probe: &Probe| {
+            let is_spared = scout.looks_max.is_some() && scout.prober.is_fresh(probe);
+            is_spared || scout.prober.still_holds(probe, &target.url, scout.age_max)
+        };
+        if let Some(probe) = known.filter(holds) {
             meet(&target, &probe, Look::Kept);
             continue;
         }
@@ -127,6 +139,7 @@ async fn begin<W: Web>(
             });
         }
         waiting.push(target);
+        under_way.targets += 1;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{clock::Clock, item::UnixMillis, limit::Limit};
+use crate::{item::UnixMillis, limit::Limit};
 
 /// After so many requests in a row that brought no usable answer a host is not asked any more in this run.
 const MISSES_MAX: u32 = 6;
@@ -19,7 +19,6 @@ pub(super) struct Hosts {
     known: Mutex<HashMap<String, Arc<Host>>>,
     rate: Limit,
     concurrency: usize,
-    clock: Clock,
 }
 
 struct Host {
@@ -33,47 +32,48 @@ struct Book {
     /// Nothing leaves before this moment.
     next_at: UnixMillis,
     misses: u32,
+    /// It does not answer when it is asked for a head only.
+    refuses_heads: bool,
 }
 
-/// The right to ask a host once.
-pub(super) struct Turn {
+/// A place at a host: so many may ask it at once.
+pub(super) struct Place {
     host: Arc<Host>,
     _place: OwnedSemaphorePermit,
 }
 
-/// The host is not asked any more.
-#[derive(Debug)]
-pub(super) struct GivenUp;
+/// Why a request cannot leave now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum NotNow {
+    /// Not before this moment.
+    Until(UnixMillis),
+    /// The host is not asked any more in this run.
+    GivenUp,
+}
 
 impl Hosts {
-    pub(super) fn new(rate: Limit, concurrency: usize, clock: Clock) -> Self {
-        Self { known: Mutex::new(HashMap::new()), rate, concurrency, clock }
+    pub(super) fn new(rate: Limit, concurrency: usize) -> Self {
+        Self { known: Mutex::new(HashMap::new()), rate, concurrency }
     }
 
-    /// Waits for a turn at a host, which is known by its name, whatever the port.
-    pub(super) async fn turn(&self, name: &str) -> Result<Turn, GivenUp> {
+    /// Waits for a place at a host, which is known by its name, whatever the port. None when places are not given any more.
+    pub(super) async fn place(&self, name: &str) -> Option<Place> {
         let host = self.host(name);
-        // places are never closed
-        let place = Arc::clone(&host.places).acquire_owned().await.map_err(|_| GivenUp)?;
-        loop {
-            let now = self.clock.now();
-            let wait_until = {
-                let mut book = host.book();
-                if book.misses >= MISSES_MAX {
-                    return Err(GivenUp);
-                }
-                if book.next_at <= now {
-                    book.next_at = now.plus(self.rate.interval());
-                    None
-                } else {
-                    Some(book.next_at)
-                }
-            };
-            match wait_until {
-                None => return Ok(Turn { host, _place: place }),
-                Some(moment) => self.clock.sleep_until(moment).await,
-            }
+        let place = Arc::clone(&host.places).acquire_owned().await.ok()?;
+        Some(Place { host, _place: place })
+    }
+
+    /// Lets a request leave at this moment, if the host's pace allows it.
+    pub(super) fn leave(&self, place: &Place, now: UnixMillis) -> Result<(), NotNow> {
+        let mut book = place.host.book();
+        if book.misses >= MISSES_MAX {
+            return Err(NotNow::GivenUp);
         }
+        if book.next_at > now {
+            return Err(NotNow::Until(book.next_at));
+        }
+        book.next_at = now.plus(self.rate.interval());
+        Ok(())
     }
 
     fn host(&self, name: &str) -> Arc<Host> {
@@ -99,21 +99,30 @@ impl Host {
     }
 }
 
-impl Turn {
+impl Place {
+    /// Whether the host is known not to answer when it is asked for a head only.
+    pub(super) fn refuses_heads(&self) -> bool {
+        self.host.book().refuses_heads
+    }
+
+    /// It did not answer when it was asked for a head only; it may give the bytes.
+    pub(super) fn refused_a_head(&self) {
+        self.host.book().refuses_heads = true;
+    }
+
     /// The host answered.
-    pub(super) fn answered(self) {
+    pub(super) fn answered(&self) {
         self.host.book().misses = 0;
     }
 
     /// It did not.
-    pub(super) fn missed(self) {
+    pub(super) fn missed(&self) {
         self.host.book().misses += 1;
     }
 
     /// It wants to be left alone until then.
-    pub(super) fn held_off(self, until: UnixMillis) {
+    pub(super) fn hold_off(&self, until: UnixMillis) {
         let mut book = self.host.book();
-        book.misses += 1;
         book.next_at = book.next_at.max(until);
     }
 }

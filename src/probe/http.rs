@@ -1,6 +1,6 @@
 //! The hosts of videos over HTTP(S), without the API key: one question is one request.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use reqwest::{
     Client,
@@ -127,10 +127,28 @@ impl Resolve for PublicNames {
     fn resolve(&self, name: Name) -> Resolving {
         Box::pin(async move {
             let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            if found.iter().any(|address| !is_public(address.ip())) {
-                return Err(Box::new(PrivateName) as Box<dyn Error + Send + Sync>);
+            match public_only(found) {
+                Ok(found) => Ok(Box::new(found.into_iter()) as Addrs),
+                Err(private) => Err(Box::new(private) as Box<dyn Error + Send + Sync>),
             }
-            Ok(Box::new(found.into_iter()) as Addrs)
         })
+    }
+}
+
+/// All that a name stands for, if all of it is public: of two addresses the client may ask either.
+fn public_only(found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, PrivateName> {
+    if found.iter().all(|address| is_public(address.ip())) { Ok(found) } else { Err(PrivateName) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_also_stands_for_a_private_address_is_refused_whole() {
+        let found = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(public_only(found(&["1.1.1.1:0", "[2606:4700::1111]:0"])).is_ok());
+        assert!(public_only(found(&["1.1.1.1:0", "10.0.0.1:0"])).is_err());
+        assert!(public_only(found(&["[::1]:0", "1.1.1.1:0"])).is_err());
     }
 }

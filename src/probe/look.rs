@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{
-    Prober,
+    NOT_UNDERSTOOD, Prober,
     container::{Container, Index, Kind, kind_of},
     finding::{self, Finding},
     sparse::Sparse,
@@ -21,10 +21,10 @@ pub(super) const HEAD_MAX: usize = 64 * 1024;
 const PARTS_MAX: usize = 12;
 /// …each at least so large…
 const PART_MIN: u64 = 16 * 1024;
+/// …of which few looks may hold more than this at once…
+const DEEP_FROM: u64 = 1024 * 1024;
 /// …and all of them together, in bytes.
 const HELD_MAX: usize = 18 * 1024 * 1024;
-/// What goes wrong inside a library that reads foreign bytes must not go further.
-const NOT_UNDERSTOOD: &str = "what it holds cannot be read";
 
 impl<W: Web> Prober<W> {
     /// What a look shows.
@@ -39,17 +39,19 @@ impl<W: Web> Prober<W> {
         }
         let url = Url::parse(address.as_str())
             .map_err(|_| Finding::unclear("address", "the address cannot be read"))?;
+        // some hosts refuse this question, or never answer it, and give the bytes all the same: it only ever saves bytes
         let ask = Ask { method: Method::Head, url: url.clone(), range: None, body_max: 0 };
-        let (head, _) = self.visit(ask).await?;
-        // some hosts refuse this question and give the bytes all the same, so only what is good news elsewhere ends a look
-        let told = if (200..300).contains(&head.status) { head.total() } else { None };
-        self.refuse_large(told)?;
+        if let Ok((head, _)) = self.visit(ask).await
+            && (200..300).contains(&head.status)
+        {
+            self.refuse_large(head.total())?;
+        }
         let (first, url) = self.get(url, 0, HEAD_MAX).await?;
         refuse_status(&first)?;
         if first.status == 206 && first.range().is_some_and(|(at, _)| at != 0) {
             return Err(Finding::unclear("no_ranges", "the host sends another part than it was asked for"));
         }
-        let size = first.total().or(told);
+        let size = first.total();
         self.refuse_large(size)?;
         let kind = kind(&first, size)?;
         let found = match kind {
@@ -116,8 +118,11 @@ impl<W: Web> Prober<W> {
                 Index::Broken(why) => {
                     return Err(Finding::unfit("broken", format!("{}: {why}", container.word())));
                 }
+                Index::NotUnderstood(why) => {
+                    return Err(Finding::unclear("not_understood", format!("{}: {why}", container.word())));
+                }
                 Index::Wants(at, length) => {
-                    if deep.is_none() {
+                    if deep.is_none() && length > DEEP_FROM {
                         // never closed
                         deep = self.deep_looks.acquire().await.ok();
                     }

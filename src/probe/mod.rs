@@ -22,7 +22,14 @@ mod sparse;
 mod visit;
 mod web;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::{Future as _, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use tokio::sync::Semaphore;
 
@@ -39,6 +46,11 @@ use hosts::Hosts;
 
 /// The service takes videos up to this size, unless the account is allowed more (its upload documentation: 1 GB).
 pub const VIDEO_MAX: u64 = 1_000_000_000;
+
+/// Where looks are counted, a source that was not fit is looked at again only after so long.
+const FRESH: Duration = Duration::from_hours(12);
+/// What goes wrong inside a library that reads foreign bytes must not go further.
+const NOT_UNDERSTOOD: &str = "what it holds cannot be read";
 
 /// Looks that may hold more than the first bytes of a video at once: an index can take megabytes.
 const DEEP_LOOKS_MAX: usize = 4;
@@ -74,26 +86,40 @@ impl<W: Web> Prober<W> {
         Arc::new(Self {
             web,
             rules,
-            hosts: Hosts::new(rules.host_rate, rules.host_concurrency, clock.clone()),
+            hosts: Hosts::new(rules.host_rate, rules.host_concurrency),
             clock,
             requests: Semaphore::new(rules.concurrency),
             deep_looks: Semaphore::new(DEEP_LOOKS_MAX),
         })
     }
 
-    /// Looks at one source.
+    /// Looks at one source. Should a library that reads foreign bytes break, that is said of this source, and nothing else ends.
     pub async fn look(&self, address: &SourceUrl) -> Probe {
-        let Finding { fitness, class, found, size } = self.find(address).await;
+        let mut look = pin!(self.find(address));
+        let contained = poll_fn(|context| {
+            let step = catch_unwind(AssertUnwindSafe(|| look.as_mut().poll(context)));
+            step.unwrap_or_else(|_| Poll::Ready(Finding::unclear("not_understood", NOT_UNDERSTOOD)))
+        });
+        let Finding { fitness, class, found, size } = contained.await;
         Probe { fitness, class, found, size, reach: self.rules.reach, looked_at: self.clock.now() }
     }
 
-    /// Whether an earlier look still says what a new one would, for so long and by the rules of today. Only what was fit is
-    /// believed: anything else may have been mended.
+    /// Whether a look that did not find its source fit is so young that a run with few looks to spend passes the source by.
     #[must_use]
-    pub fn still_holds(&self, probe: &Probe, age_max: Duration) -> bool {
-        let is_young = probe.looked_at.plus(age_max) > self.clock.now();
+    pub fn is_fresh(&self, probe: &Probe) -> bool {
+        probe.looked_at.plus(FRESH) > self.clock.now()
+    }
+
+    /// Whether an earlier look at an address still says what a new one would, for so long and by the rules of today. Only what
+    /// was fit is believed: anything else may have been mended.
+    #[must_use]
+    pub fn still_holds(&self, probe: &Probe, address: &SourceUrl, age_max: Duration) -> bool {
+        let now = self.clock.now();
+        let is_young = probe.looked_at.plus(age_max) > now;
+        // the look may have been at the same video by another signature
+        let is_alive = address.expires_at().is_none_or(|moment| moment > now);
         let is_within_reach = probe.reach == self.rules.reach || self.rules.reach == Reach::Private;
         let is_small = probe.size.is_none_or(|size| size <= self.rules.video_max);
-        probe.fitness == Fitness::Fit && is_young && is_within_reach && is_small
+        probe.fitness == Fitness::Fit && is_young && is_alive && is_within_reach && is_small
     }
 }

@@ -4,7 +4,7 @@ use m3u8_rs::{MasterPlaylist, MediaPlaylist, Playlist};
 use url::Url;
 
 use super::{
-    Prober,
+    NOT_UNDERSTOOD, Prober,
     container::{Container, Kind, Tracks, kind_of, transport_tracks},
     finding::{self, Finding, codec_name, is_taken},
     look::{HEAD_MAX, refuse_status},
@@ -53,10 +53,10 @@ impl<W: Web> Prober<W> {
             ));
         }
         let body = got.body;
-        let parsed = blocking::run(move || m3u8_rs::parse_playlist_res(&body).ok()).await.ok().flatten();
-        match parsed {
-            Some(playlist) => Ok((playlist, url)),
-            None => Err(Finding::unclear("not_understood", "a playlist that cannot be read")),
+        match blocking::run(move || m3u8_rs::parse_playlist_res(&body).ok()).await {
+            Ok(Some(playlist)) => Ok((playlist, url)),
+            Ok(None) => Err(Finding::unclear("not_understood", "a playlist that cannot be read")),
+            Err(_) => Err(Finding::unclear("not_understood", NOT_UNDERSTOOD)),
         }
     }
 
@@ -145,7 +145,13 @@ fn absolute(uri: &str) -> Result<Url, Finding> {
     match Url::parse(uri.trim()) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
         Ok(_) => Err(Finding::unfit("scheme", format!("a playlist that leads to {shown}"))),
-        Err(_) if uri.starts_with('/') => {
+        Err(_) if uri.trim().starts_with("//") => {
+            let found = format!(
+                "a playlist with the path {shown}, without a scheme; the service takes absolute ones only"
+            );
+            Err(Finding::unfit("hls_relative", found))
+        }
+        Err(_) if uri.trim().starts_with('/') => {
             let found = format!(
                 "a playlist with the path {shown}, without a host: nobody knows whether that is absolute enough"
             );

@@ -7,9 +7,9 @@ use url::{Host, Url};
 use super::{
     Prober,
     finding::Finding,
-    hosts::GivenUp,
+    hosts::{NotNow, Place},
     is_public,
-    web::{Ask, Got, Miss, Web},
+    web::{Ask, Got, Method, Miss, Web},
 };
 use crate::{item::Reach, redact, retry::parse_retry_after};
 
@@ -68,48 +68,82 @@ impl<W: Web> Prober<W> {
         Ok(())
     }
 
+    /// Asks in the host's own pace, and again where it is busy. Nobody waits for a host that is only asked for a head.
     async fn ask_patiently(&self, ask: &Ask) -> Result<Got, Finding> {
-        let name = ask.url.host_str().unwrap_or_default().to_owned();
+        let name = ask.url.host_str().unwrap_or_default();
+        let is_head = ask.method == Method::Head;
         let mut wait = BUSY_WAIT;
         let mut tries = 0;
         loop {
-            let Ok(turn) = self.hosts.turn(&name).await else { return Err(given_up(&name, GivenUp)) };
-            // never closed
-            let _request = self.requests.acquire().await;
+            let (place, asked) = self.ask_once(ask, name).await?;
             tries += 1;
-            let got = match self.web.exchange(ask.clone()).await {
+            let got = match asked {
                 Ok(got) => got,
-                Err(Miss::Private) => {
-                    turn.answered();
-                    return Err(private(&ask.url));
-                }
+                Err(Miss::Private) => return Err(private(&ask.url)),
                 Err(Miss::Unreachable(cause)) => {
-                    turn.missed();
-                    let found =
-                        format!("{} cannot be reached: {}", redact::clean(&name), redact::opaque(&cause));
-                    return Err(Finding::unclear("unreachable", found));
+                    place.missed();
+                    return Err(silent("unreachable", name, "cannot be reached", &cause));
                 }
                 Err(Miss::NoAnswer(cause)) => {
-                    turn.missed();
-                    let found =
-                        format!("{} did not answer: {}", redact::clean(&name), redact::opaque(&cause));
-                    return Err(Finding::unclear("no_answer", found));
+                    if is_head {
+                        place.refused_a_head();
+                    } else {
+                        place.missed();
+                    }
+                    return Err(silent("no_answer", name, "did not answer", &cause));
                 }
             };
             if !matches!(got.status, 408 | 425 | 429 | 502 | 503 | 504) {
-                turn.answered();
+                place.answered();
                 return Ok(got);
             }
             let now = self.clock.now();
             let asked_for = got.retry_after.as_deref().and_then(|text| parse_retry_after(text, now));
-            turn.held_off(now.plus(asked_for.unwrap_or(wait).min(BUSY_WAIT_MAX)));
+            place.hold_off(now.plus(asked_for.unwrap_or(wait).min(BUSY_WAIT_MAX)));
+            if is_head {
+                place.refused_a_head();
+                return Ok(got);
+            }
+            place.missed();
             if tries >= TRIES_MAX {
-                let found = format!("{} answers {}: it is busy", redact::clean(&name), got.status);
+                let found = format!("{} answers {}: it is busy", redact::clean(name), got.status);
                 return Err(Finding::unclear("busy", found));
             }
             wait *= 2;
         }
     }
+
+    /// Asks once, when the host's pace and the number of requests under way allow it. The pace is kept by the moment a request
+    /// leaves, and not by that at which it began to wait for others.
+    async fn ask_once(&self, ask: &Ask, name: &str) -> Result<(Place, Result<Got, Miss>), Finding> {
+        let Some(place) = self.hosts.place(name).await else { return Err(given_up(name)) };
+        loop {
+            // while this one waited for its place, others may have found out
+            if ask.method == Method::Head && place.refuses_heads() {
+                return Err(Finding::unclear(
+                    "no_answer",
+                    "the host does not answer when asked for a head only",
+                ));
+            }
+            // never closed
+            let request = self.requests.acquire().await;
+            match self.hosts.leave(&place, self.clock.now()) {
+                Ok(()) => {
+                    let asked = self.web.exchange(ask.clone()).await;
+                    return Ok((place, asked));
+                }
+                Err(NotNow::GivenUp) => return Err(given_up(name)),
+                Err(NotNow::Until(moment)) => {
+                    drop(request);
+                    self.clock.sleep_until(moment).await;
+                }
+            }
+        }
+    }
+}
+
+fn silent(class: &str, name: &str, what: &str, cause: &str) -> Finding {
+    Finding::unclear(class, format!("{} {what}: {}", redact::clean(name), redact::opaque(cause)))
 }
 
 fn private(url: &Url) -> Finding {
@@ -120,7 +154,7 @@ fn private(url: &Url) -> Finding {
     Finding::unfit("private_address", found)
 }
 
-fn given_up(name: &str, _: GivenUp) -> Finding {
+fn given_up(name: &str) -> Finding {
     let found = format!("{} did not answer several times in a row, and is left alone", redact::clean(name));
     Finding::unclear("host_given_up", found)
 }

@@ -8,7 +8,7 @@ use super::{
         print, print_json,
     },
     exit_code,
-    standing::{Yardstick, look},
+    standing::{Yardstick, compare},
     words::{describe, show_known, show_survey},
 };
 use crate::{
@@ -35,7 +35,7 @@ pub(in super::super) fn dry_run(
         column_number: 0,
     });
     let yardstick = Yardstick { snapshot, reruns: rows.reruns(), demand };
-    let (survey, standing) = look(&mut manifests, &yardstick, None, |_, _, _| Ok(()))?;
+    let (survey, standing) = compare(&mut manifests, &yardstick, None, |_, _, _| Ok(()))?;
     let code = exit_code(&survey);
     let has_held_back = code == ExitCode::Success && standing.held_back > 0;
     let code = if has_held_back { ExitCode::SomeFailed } else { code };

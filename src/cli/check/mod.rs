@@ -32,7 +32,7 @@ use crate::{
 };
 use findings::{Shared, find, is_broken_pipe};
 use probe::{ProbeArgs, Probed};
-use standing::{Standing, Yardstick, look};
+use standing::{Standing, Yardstick, compare};
 use words::{show_known, show_probed, show_survey};
 
 /// Flags of `telecine check`.
@@ -66,7 +66,7 @@ struct DemandArgs {
     #[arg(long, value_name = "N", env = "TELECINE_EXPECT_ROWS")]
     expect_rows: Option<u64>,
 
-    /// Exit 4 when there are warnings, too.
+    /// Exit 4 when there are warnings, too, or sources of which nobody can tell whether they are fit.
     #[arg(long, env = "TELECINE_STRICT")]
     strict: bool,
 
@@ -130,7 +130,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
             Err(signal) => return Ok(signal),
         },
     };
-    let unmet = unmet(&args.demands, &survey);
+    let unmet = unmet(&args.demands, &survey, probed.as_ref());
     let code = exit_code_of(&args.demands, &survey, probed.as_ref());
     let findings = findings.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(findings) = findings {
@@ -177,7 +177,7 @@ fn read(
     let snapshot = ledger.map(Snapshot::open).transpose()?;
     let yardstick = Yardstick { snapshot: snapshot.as_ref(), ..Yardstick::default() };
     let (survey, standing) =
-        look(&mut manifests, &yardstick, args.demands.max_errors, |path, met, prospect| {
+        compare(&mut manifests, &yardstick, args.demands.max_errors, |path, met, prospect| {
             find(findings, path, met, prospect)
         })?;
     Ok(Checking { survey, standing, probed: None })
@@ -198,7 +198,7 @@ async fn look_at_sources(
         let snapshot = Snapshot::open(&path)?;
         let mut wanted = 0;
         let yardstick = Yardstick { snapshot: Some(&snapshot), ..Yardstick::default() };
-        let (survey, standing) = look(&mut manifests, &yardstick, errors_max, |path, met, prospect| {
+        let (survey, standing) = compare(&mut manifests, &yardstick, errors_max, |path, met, prospect| {
             if let (Met::Good { line, row: Some(row), .. }, Some(prospect)) = (met, prospect)
                 && probe::is_worth_a_look(prospect)
                 && let Some((path, _)) = paths.get_key_value(path)
@@ -231,7 +231,7 @@ async fn look_at_sources(
 }
 
 /// What was demanded and is not so.
-fn unmet(demands: &DemandArgs, survey: &Survey) -> Vec<String> {
+fn unmet(demands: &DemandArgs, survey: &Survey, probed: Option<&Probed>) -> Vec<String> {
     let rows = demands.expect_rows.filter(|expected| *expected != survey.rows).map(|expected| {
         format!(
             "--expect-rows {expected}: there are {} rows; the file may be cut off or another one",
@@ -243,7 +243,10 @@ fn unmet(demands: &DemandArgs, survey: &Survey) -> Vec<String> {
         .then(|| "--max-errors: reading ended early; the counts are of what was read".to_owned());
     let warned = (demands.strict && survey.warned > 0)
         .then(|| format!("--strict: {} rows have warnings", with_separators(survey.warned)));
-    rows.into_iter().chain(early).chain(warned).collect()
+    let unclear = probed
+        .filter(|probed| demands.strict && probed.unclear > 0)
+        .map(|probed| format!("--strict: {} sources are unclear", with_separators(probed.unclear)));
+    rows.into_iter().chain(early).chain(warned).chain(unclear).collect()
 }
 
 fn exit_code_of(demands: &DemandArgs, survey: &Survey, probed: Option<&Probed>) -> ExitCode {

@@ -35,6 +35,8 @@ use crate::{
 const EXAMPLES_MAX: usize = 3;
 /// Sources that wait between the reader of manifests and the scout.
 const TARGETS_WAITING: usize = 1_024;
+/// Said when a signal came.
+const STOPPING: &str = "stopping; what was seen is in the ledger, and the same command goes on";
 /// Off a terminal, progress is said this often.
 const LINE_EVERY_MS: i64 = 30_000;
 
@@ -163,7 +165,7 @@ pub(super) async fn probe<T: Send + 'static>(
         .map_err(|cause| Error::Usage(format!("the HTTP client cannot be set up: {cause}")))?;
     let drain = CancellationToken::new();
     let monitor = Monitor::new(show::listeners_for(false, false, 1));
-    let stopping = stop::listen(drain.clone(), monitor, clock.clone())?;
+    let stopping = stop::listen(drain.clone(), monitor, clock.clone(), STOPPING)?;
     let scout = Scout {
         ledger: ledger.clone(),
         prober: Prober::new(web, rules, clock.clone()),
@@ -175,7 +177,7 @@ pub(super) async fn probe<T: Send + 'static>(
     let reading = tokio::task::spawn_blocking(move || read(sender));
     let (mut probed, mut told) = (Probed::default(), Ok(()));
     let mut live = Live::new();
-    pipeline::scout(scout, receiver, |target, probe, look| {
+    let scouted = pipeline::scout(scout, receiver, |target, probe, look| {
         probed.kept += u64::from(look == Look::Kept);
         let problem = problem_of(columns.get(&target.path), target, probe);
         probed.count(&target.path, target.line, &problem, probe.fitness);
@@ -187,20 +189,21 @@ pub(super) async fn probe<T: Send + 'static>(
         }
         live.show(&probed, clock.now());
     })
-    .await?;
+    .await;
     live.close();
-    probed.signal = stopping.signal();
     ledger.close().await;
+    scouted?;
     told?;
-    if probed.signal.is_some() {
-        // a reader that stalls, as on a pipe, must not keep anybody from going home
-        return Ok((None, probed));
-    }
-    // the manifests are read to their end, though nobody looks any more
-    let read = reading
-        .await
-        .map_err(|fault| Error::Books(format!("the reader of manifests ended early: {fault}")))??;
-    Ok((Some(read), probed))
+    // a reader that stalls, as on a pipe, must not keep anybody from going home
+    let read = tokio::select! {
+        biased;
+        () = drain.cancelled() => None,
+        read = reading => Some(read),
+    };
+    probed.signal = stopping.signal();
+    let broken = |fault| Error::Books(format!("the reader of manifests ended early: {fault}"));
+    let read = read.map(|read| read.map_err(broken)?).transpose()?;
+    Ok((read, probed))
 }
 
 /// What a look shows, as a problem of the row's url.

@@ -30,7 +30,7 @@ impl Yardstick<'_> {
             return Ok(Some(Prospect::New).filter(|_| self.demand.is_none()));
         };
         if let Some(demand) = &self.demand
-            && snapshot.lack(row, self.reruns, demand)?.is_some()
+            && snapshot.find_lack(row, self.reruns, demand)?.is_some()
         {
             return Ok(None);
         }
@@ -50,7 +50,7 @@ pub(super) struct Standing {
 }
 
 /// Reads manifests, and asks the ledger for every row that could be sent.
-pub(super) fn look(
+pub(super) fn compare(
     manifests: &mut [Manifest],
     yardstick: &Yardstick<'_>,
     errors_max: Option<u64>,

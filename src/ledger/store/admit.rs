@@ -2,10 +2,10 @@
 
 use super::{Store, state_of, to_json};
 use crate::{
-    item::{ManifestRow, RowFault, UnixMillis},
+    item::{ManifestRow, Problem, RowFault, UnixMillis},
     ledger::{
-        Admission, AttemptId, DriftedRows, FailedRows, ItemId, LedgerError, Reruns, RunId, Settlement,
-        SourceId,
+        Admission, AdmitTerms, AttemptId, DriftedRows, FailedRows, ItemId, LedgerError, Reruns, RunId,
+        Settlement, SourceId,
     },
     lifecycle::{Event, State},
 };
@@ -38,14 +38,17 @@ impl Store {
         run: RunId,
         source: SourceId,
         rows: &[Result<ManifestRow, RowFault>],
-        reruns: Reruns,
+        terms: &AdmitTerms,
         at: UnixMillis,
     ) -> Result<Vec<Admission>, LedgerError> {
-        let origin = Origin { run, source, reruns, at };
+        let origin = Origin { run, source, reruns: terms.reruns, at };
         let mut admissions = Vec::with_capacity(rows.len());
         for row in rows {
             let admission = match row {
-                Ok(row) => self.admit_row(origin, row)?,
+                Ok(row) => match self.find_lack(row, terms)? {
+                    None => self.admit_row(origin, row)?,
+                    Some(problem) => self.hold_back(origin, row, problem)?,
+                },
                 Err(fault) => self.set_aside_fault(origin, fault)?,
             };
             admissions.push(admission);
@@ -77,7 +80,7 @@ impl Store {
             self.take_change(origin, row, &known)?
         };
         if origin.reruns.failed == FailedRows::Retry {
-            self.order_retry(origin, &known, admission)?;
+            self.order_retry(origin, &known, &admission)?;
         }
         let is_ordered = origin.reruns.failed == FailedRows::Retry || admission == Admission::Updated;
         if !known.state.is_final() || is_ordered {
@@ -223,8 +226,8 @@ impl Store {
     }
 
     /// Sends a failed or refused item again; one that took new content after a refusal is pending already.
-    fn order_retry(&self, origin: Origin, known: &Known, admission: Admission) -> Result<(), LedgerError> {
-        if known.state == State::Rejected && admission != Admission::Updated {
+    fn order_retry(&self, origin: Origin, known: &Known, admission: &Admission) -> Result<(), LedgerError> {
+        if known.state == State::Rejected && *admission != Admission::Updated {
             let corrected = Settlement::new(Event::Corrected, origin.at, "sent again by order".to_owned());
             return self.move_item(known.item, known.state, &corrected, None);
         }
@@ -235,6 +238,18 @@ impl Store {
             return Err(super::impossible(format!("item {} failed without an attempt", known.item)));
         };
         self.settle(attempt, &Settlement::new(Event::RetryOrdered, origin.at, None))
+    }
+
+    /// A row that would be sent is set aside; its item, if there is one, is not seen in this run, and so not sent.
+    fn hold_back(
+        &self,
+        origin: Origin,
+        row: &ManifestRow,
+        problem: Problem,
+    ) -> Result<Admission, LedgerError> {
+        let fault = RowFault { line: row.line, cells: row.cells.clone(), problems: vec![problem.clone()] };
+        self.set_aside_fault(origin, &fault)?;
+        Ok(Admission::HeldBack(Box::new(problem)))
     }
 
     fn set_aside_fault(&self, origin: Origin, fault: &RowFault) -> Result<Admission, LedgerError> {
@@ -297,7 +312,7 @@ impl Store {
                 count(|a| matches!(a, Admission::Updated)),
                 count(|a| matches!(a, Admission::Drifted)),
                 count(|a| matches!(a, Admission::Duplicate { .. })),
-                count(|a| matches!(a, Admission::Faulty)),
+                count(|a| matches!(a, Admission::Faulty | Admission::HeldBack(_))),
             ),
         )
     }

@@ -10,7 +10,7 @@ mod quota;
 mod runs;
 mod settle;
 
-pub(super) use probes::{lack, prospect};
+pub(super) use probes::{find_lack, prospect};
 pub(super) use quota::{expenses, past_uploads};
 pub(super) use runs::latest_moment;
 pub(super) use settle::Entry;

@@ -4,8 +4,8 @@ use rusqlite::Connection;
 
 use super::{Store, impossible, state_of, submission_of};
 use crate::{
-    item::{AddressDigest, Fitness, ManifestRow, Probe, Problem, Reach, RowFault, UnixMillis},
-    ledger::{DriftedRows, FailedRows, LedgerError, ProbeDemand, Prospect, Reruns},
+    item::{AddressDigest, Fitness, ManifestRow, Probe, Problem, Reach, SourceUrl, UnixMillis},
+    ledger::{AdmitTerms, DriftedRows, FailedRows, LedgerError, ProbeDemand, Prospect, Reruns},
     lifecycle::State,
 };
 
@@ -39,21 +39,14 @@ impl Store {
         probe(&self.connection, address)
     }
 
-    /// The same rows; those that would be sent, though their source is not known to be fit, as faults.
-    pub(in crate::ledger) fn hold_back(
+    /// What a row lacks, on these terms.
+    pub(super) fn find_lack(
         &self,
-        rows: Vec<Result<ManifestRow, RowFault>>,
-        reruns: Reruns,
-        demand: &ProbeDemand,
-    ) -> Result<Vec<Result<ManifestRow, RowFault>>, LedgerError> {
-        let hold = |row: Result<ManifestRow, RowFault>| {
-            let Ok(row) = row else { return Ok(row) };
-            Ok(match lack(&self.connection, &row, reruns, demand)? {
-                Some(problem) => Err(RowFault { line: row.line, cells: row.cells, problems: vec![problem] }),
-                None => Ok(row),
-            })
-        };
-        rows.into_iter().map(hold).collect()
+        row: &ManifestRow,
+        terms: &AdmitTerms,
+    ) -> Result<Option<Problem>, LedgerError> {
+        let Some(demand) = &terms.demand else { return Ok(None) };
+        find_lack(&self.connection, row, terms.reruns, demand)
     }
 }
 
@@ -83,26 +76,37 @@ fn probe(connection: &Connection, address: AddressDigest) -> Result<Option<Probe
     }))
 }
 
-/// What an import would do with a row, by the rule it admits rows by.
-pub(in crate::ledger) fn prospect(
-    connection: &Connection,
-    row: &ManifestRow,
-    reruns: Reruns,
-) -> Result<Prospect, LedgerError> {
+/// What the ledger knows of an item: its state, the fingerprint and the text of what was sent, or is to be.
+type KnownItem = (State, Vec<u8>, String);
+
+fn known_item(connection: &Connection, row: &ManifestRow) -> Result<Option<KnownItem>, LedgerError> {
     use rusqlite::OptionalExtension as _;
     let mut statement =
         connection.prepare_cached("SELECT state, fingerprint, submission FROM item WHERE key = ?1")?;
     let found: Option<(String, Vec<u8>, String)> = statement
         .query_row([row.submission.key().0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    let Some((word, fingerprint, sent)) = found else { return Ok(Prospect::New) };
-    let state = state_of(&word)?;
-    let is_changed = fingerprint != row.submission.fingerprint();
+    found.map(|(word, fingerprint, text)| Ok((state_of(&word)?, fingerprint, text))).transpose()
+}
+
+/// What an import would do with a row, by the rule it admits rows by.
+pub(in crate::ledger) fn prospect(
+    connection: &Connection,
+    row: &ManifestRow,
+    reruns: Reruns,
+) -> Result<Prospect, LedgerError> {
+    known_item(connection, row)?.map_or(Ok(Prospect::New), |known| prospect_of(&known, row, reruns))
+}
+
+fn prospect_of(known: &KnownItem, row: &ManifestRow, reruns: Reruns) -> Result<Prospect, LedgerError> {
+    let (state, fingerprint, sent) = known;
+    let state = *state;
+    let is_changed = *fingerprint != row.submission.fingerprint();
     let is_ordered = is_changed || reruns.failed == FailedRows::Retry;
     if state == State::Pending || (is_ordered && reruns.failed.let_change(state)) {
         return Ok(Prospect::Resent(state));
     }
-    if !is_changed || submission_of(&sent)?.has_same_content(&row.submission) {
+    if !is_changed || submission_of(sent)?.has_same_content(&row.submission) {
         return Ok(Prospect::Left(state));
     }
     let is_replaced = reruns.drifted == DriftedRows::Resend && state == State::Indexed;
@@ -110,39 +114,59 @@ pub(in crate::ledger) fn prospect(
 }
 
 /// What a row lacks that would be sent, or may be once its doubt is settled: a look that showed its source to be fit.
-pub(in crate::ledger) fn lack(
+pub(in crate::ledger) fn find_lack(
     connection: &Connection,
     row: &ManifestRow,
     reruns: Reruns,
     demand: &ProbeDemand,
 ) -> Result<Option<Problem>, LedgerError> {
-    let may_be_sent = match prospect(connection, row, reruns)? {
-        Prospect::New | Prospect::Resent(_) => true,
-        Prospect::Left(state) | Prospect::Drifted(state) => {
-            matches!(state, State::Sending | State::InDoubt | State::Counted | State::Asked)
-        }
+    let own = &row.submission.url;
+    let known = known_item(connection, row)?;
+    let prospect = known.as_ref().map_or(Ok(Prospect::New), |known| prospect_of(known, row, reruns))?;
+    let earlier = match (prospect, &known) {
+        (Prospect::New | Prospect::Resent(_), _) => None,
+        // should it turn out that it was never taken, what is sent is what was sent then
+        (
+            Prospect::Left(State::Sending | State::InDoubt | State::Counted | State::Asked)
+            | Prospect::Drifted(State::Sending | State::InDoubt | State::Counted | State::Asked),
+            Some((.., sent)),
+        ) => Some(submission_of(sent)?.url),
+        (Prospect::Left(_) | Prospect::Drifted(_), _) => return Ok(None),
     };
-    if !may_be_sent {
-        return Ok(None);
+    for url in std::iter::once(own).chain(&earlier) {
+        if let Some((class, message, fix)) = lack_of(connection, url, demand)? {
+            return Ok(Some(Problem {
+                column: demand.column.clone(),
+                column_number: demand.column_number,
+                value: url.to_string(),
+                class: class.to_owned(),
+                message,
+                fix: fix.to_owned(),
+            }));
+        }
     }
+    Ok(None)
+}
+
+type Words = (&'static str, String, &'static str);
+
+/// What an address lacks.
+fn lack_of(
+    connection: &Connection,
+    url: &SourceUrl,
+    demand: &ProbeDemand,
+) -> Result<Option<Words>, LedgerError> {
     let look = "look at it first: telecine check --probe; or leave --probed-only out";
-    let (class, message, fix) = match probe(connection, row.submission.url.digest())? {
-        None => ("probe_missing", "nobody has looked at this source yet".to_owned(), look),
+    Ok(match probe(connection, url.digest())? {
+        None => Some(("probe_missing", "nobody has looked at this source yet".to_owned(), look)),
         Some(probe) if probe.fitness != Fitness::Fit => {
             let class = if probe.fitness == Fitness::Unfit { "probe_unfit" } else { "probe_unclear" };
-            (class, probe.found.clone(), probe.fix())
+            let fix = probe.fix();
+            Some((class, probe.found, fix))
         }
         Some(probe) if probe.looked_at < demand.looked_since => {
-            ("probe_old", format!("the last look at this source was at {}", probe.looked_at), look)
+            Some(("probe_old", format!("the last look at this source was at {}", probe.looked_at), look))
         }
-        Some(_) => return Ok(None),
-    };
-    Ok(Some(Problem {
-        column: demand.column.clone(),
-        column_number: demand.column_number,
-        value: crate::redact::url(row.submission.url.as_str()),
-        class: class.to_owned(),
-        message,
-        fix: fix.to_owned(),
-    }))
+        Some(_) => None,
+    })
 }

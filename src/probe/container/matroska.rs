@@ -24,8 +24,10 @@ pub(super) fn read(bytes: &mut Sparse) -> Index {
     match (opened, bytes.take_wanted()) {
         (Ok(tracks), _) => Index::Tracks(tracks),
         (Err(_), Some(wanted)) => Index::Wants(wanted, CHUNK),
-        (Err(DemuxError::IoError(_)), None) => Index::Broken("it is cut off before its tracks"),
-        (Err(_), None) => Index::Broken("its tracks cannot be read"),
+        (Err(DemuxError::IoError(_) | DemuxError::ElementSizeExceedsStream { .. }), None) => {
+            Index::Broken("it is cut off before its tracks")
+        }
+        (Err(_), None) => Index::NotUnderstood("its tracks, or what stands beside them, cannot be read"),
     }
 }
 
@@ -35,8 +37,8 @@ fn tracks_of(file: &MatroskaFile<&mut Sparse>) -> Tracks {
         let id = track.codec_id();
         let name = NAMES.iter().find(|(written, _)| id.starts_with(written)).map_or(id, |(_, name)| name);
         match track.track_type() {
-            TrackType::Video => tracks.video.push(name.to_owned()),
-            TrackType::Audio => tracks.audio.push(name.to_owned()),
+            TrackType::Video => tracks.note_video(name),
+            TrackType::Audio => tracks.note_audio(name),
             TrackType::Unknown
             | TrackType::Complex
             | TrackType::Logo

@@ -60,8 +60,10 @@ pub(super) enum Index {
     Tracks(Tracks),
     /// More bytes are needed: from here on, at least so many.
     Wants(u64, u64),
-    /// There is none, or it is broken; why.
+    /// There is none, or it is cut off; why.
     Broken(&'static str),
+    /// Perhaps it is good, but it cannot be read here; why.
+    NotUnderstood(&'static str),
 }
 
 /// Codecs by their usual names.
@@ -69,6 +71,26 @@ pub(super) enum Index {
 pub(super) struct Tracks {
     pub(super) video: Vec<String>,
     pub(super) audio: Vec<String>,
+}
+
+/// Codecs told of one file: a file may claim millions.
+const CODECS_MAX: usize = 8;
+
+impl Tracks {
+    fn note_video(&mut self, codec: &str) {
+        note(&mut self.video, codec);
+    }
+
+    fn note_audio(&mut self, codec: &str) {
+        note(&mut self.audio, codec);
+    }
+}
+
+/// Each once.
+fn note(codecs: &mut Vec<String>, codec: &str) {
+    if codecs.len() < CODECS_MAX && codecs.iter().all(|own| own != codec) {
+        codecs.push(codec.to_owned());
+    }
 }
 
 /// What begins a file of MP4's family, behind four bytes of length.

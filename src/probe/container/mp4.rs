@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 
-use mp4_atom::{Atom as _, Decode as _, FourCC, Hdlr, Header, ReadFrom as _};
+use mp4_atom::{Decode as _, FourCC, Header, ReadFrom as _};
 
 use super::{
     super::{finding::codec_name, sparse::Sparse},
@@ -42,7 +42,7 @@ pub(super) fn read(bytes: &mut Sparse) -> Index {
             None => return Index::Broken("a box in it is larger than any file"),
         }
     }
-    Index::Broken("no index (moov) among its first boxes")
+    Index::NotUnderstood("no index (moov) among its first boxes")
 }
 
 /// What to say when reading failed: come back with more, or that it is broken.
@@ -52,7 +52,7 @@ fn incomplete(bytes: &mut Sparse, count: u64, why: &'static str) -> Index {
 
 fn index(bytes: &mut Sparse, at: u64, size: u64) -> Index {
     if size > INDEX_MAX {
-        return Index::Broken("its index (moov) is larger than 16 MiB");
+        return Index::NotUnderstood("its index (moov) is larger than 16 MiB");
     }
     if bytes.total().is_some_and(|total| at.saturating_add(size) > total) {
         return Index::Broken("its index (moov) is cut off");
@@ -63,25 +63,30 @@ fn index(bytes: &mut Sparse, at: u64, size: u64) -> Index {
         return incomplete(bytes, size - moov.len() as u64, "its index (moov) is cut off");
     }
     let mut tracks = Tracks::default();
-    for (_, track) in boxes(&moov).filter(|(kind, _)| *kind == FourCC::new(b"trak")) {
-        note_track(track, &mut tracks);
+    let own = boxes(&moov).filter(|(kind, _)| *kind == FourCC::new(b"trak"));
+    let read: Vec<Option<()>> = own.map(|(_, track)| note_track(track, &mut tracks)).collect();
+    if read.is_empty() || read.iter().any(Option::is_none) {
+        return Index::NotUnderstood("a track in its index cannot be read");
     }
     Index::Tracks(tracks)
 }
 
-fn note_track(track: &[u8], tracks: &mut Tracks) {
-    let Some(media) = inner(track, *b"mdia") else { return };
-    let handler = inner(media, *b"hdlr").and_then(|mut body| Hdlr::decode_body(&mut body).ok());
-    let table = inner(media, *b"minf").and_then(|body| inner(body, *b"stbl"));
-    let Some(samples) = table.and_then(|body| inner(body, *b"stsd")) else { return };
+/// Notes the codecs of a track that is seen or heard; none when the track cannot be read.
+fn note_track(track: &[u8], tracks: &mut Tracks) -> Option<()> {
+    let media = inner(track, *b"mdia")?;
+    // behind a version and four bytes that mean nothing; its name, further on, may be in any writing
+    let handler = inner(media, *b"hdlr")?.get(8..12)?;
+    let table = inner(media, *b"minf").and_then(|body| inner(body, *b"stbl"))?;
     // a version and a count stand before the first entry
-    let entries = boxes(samples.get(8..).unwrap_or_default());
-    let codecs = entries.map(|(kind, _)| codec_name(&kind.to_string()));
-    match handler.map(|handler| handler.handler) {
-        Some(handler) if handler == FourCC::new(b"vide") => tracks.video.extend(codecs),
-        Some(handler) if handler == FourCC::new(b"soun") => tracks.audio.extend(codecs),
-        _ => {}
+    let entries = boxes(inner(table, *b"stsd")?.get(8..)?);
+    for (kind, _) in entries {
+        match handler {
+            b"vide" => tracks.note_video(&codec_name(&kind.to_string())),
+            b"soun" => tracks.note_audio(&codec_name(&kind.to_string())),
+            _ => {}
+        }
     }
+    Some(())
 }
 
 /// The first box of this kind inside a box.

@@ -58,9 +58,11 @@ const AUDIO: &[(StreamType, &str)] = &[
 ];
 
 fn note(stream: StreamType, tracks: &mut Tracks) {
-    let name_in = |names: &[(StreamType, &str)]| {
-        names.iter().find(|(own, _)| *own == stream).map(|(_, name)| (*name).to_owned())
-    };
-    tracks.video.extend(name_in(VIDEO));
-    tracks.audio.extend(name_in(AUDIO));
+    let name_in = |names: &'static [(StreamType, &str)]| names.iter().find(|(own, _)| *own == stream);
+    if let Some((_, name)) = name_in(VIDEO) {
+        tracks.note_video(name);
+    }
+    if let Some((_, name)) = name_in(AUDIO) {
+        tracks.note_audio(name);
+    }
 }

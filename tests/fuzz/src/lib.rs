@@ -8,12 +8,13 @@ pub mod dates;
 pub mod mapping;
 pub mod reader;
 pub mod rows;
+pub mod sources;
 pub mod tags;
 
 use std::process::ExitCode;
 
 /// The targets, and the names of their binaries.
-pub const TARGETS: [&str; 5] = ["reader", "mapping", "dates", "coordinates", "tags"];
+pub const TARGETS: [&str; 6] = ["reader", "mapping", "dates", "coordinates", "tags", "sources"];
 
 /// So many bytes at the beginning of an input decide by which rules the rest is read: enough for every rule of the reader.
 pub const CHOICES: usize = 4;

@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-use fuzz_targets::{CHOICES, TARGETS, reader};
+use fuzz_targets::{CHOICES, TARGETS, reader, sources};
 use telecine::manifest::{Manifest, ManifestSpec};
 
 use crate::fuzz;
@@ -22,8 +22,8 @@ const SECONDS: u64 = 10;
 const INPUT_SECONDS_MAX: u64 = 20;
 /// A target that takes more memory has failed, in MiB: what an xz or zstd decoder may take at most, twice.
 const MEMORY_MAX_MIB: u64 = 512;
-/// Longer manifests would only be slower, in bytes.
-const MANIFEST_LENGTH_MAX: usize = 8 * 1024;
+/// Longer manifests and videos would only be slower, in bytes.
+const FILE_LENGTH_MAX: usize = 8 * 1024;
 /// A cell, and a rule, in bytes: room for more tags than may be, or for one that is too long.
 const TEXT_LENGTH_MAX: usize = 1024;
 
@@ -58,7 +58,7 @@ pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<bool, String
     for target in targets {
         let told = |fault: io::Error| format!("{target}: {fault}");
         let folders = Folders::make(&place, target).map_err(told)?;
-        sow(&root.join("tests/data/corpus"), target, &folders.seeds).map_err(told)?;
+        sow(&root.join("tests/data"), target, &folders.seeds).map_err(told)?;
         is_good &= fuzz_one(&binaries.join(target), target, &folders, seconds).map_err(told)?;
     }
     Ok(is_good)
@@ -118,16 +118,22 @@ impl Folders {
     }
 }
 
-/// Writes the seeds of a target: files of the corpus, their cells, or rules made of the words that mappings are made of.
-fn sow(corpus: &Path, target: &str, seeds: &Path) -> io::Result<()> {
-    let files = fs::read_dir(corpus)?.map(|entry| Ok(entry?.path())).collect::<io::Result<BTreeSet<_>>>()?;
+/// Writes the seeds of a target: files of the corpus, their cells, videos, or rules made of the words that mappings are made of.
+fn sow(data: &Path, target: &str, seeds: &Path) -> io::Result<()> {
+    let files = fs::read_dir(data.join(if target == "sources" { "media" } else { "corpus" }))?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<BTreeSet<_>>>()?;
     let usual = [0; CHOICES];
     let inputs: BTreeSet<Vec<u8>> = match target {
         "reader" => {
-            let small = |bytes: &Vec<u8>| bytes.len() + CHOICES <= MANIFEST_LENGTH_MAX;
+            let small = |bytes: &Vec<u8>| bytes.len() + CHOICES <= FILE_LENGTH_MAX;
             let whole =
                 files.iter().flat_map(fs::read).filter(small).map(|bytes| [&usual[..], &bytes].concat());
             whole.chain(reader::SEEDS.map(<[u8]>::to_vec)).collect()
+        }
+        "sources" => {
+            let videos = files.iter().flat_map(fs::read).map(|bytes| [&usual[..], &bytes].concat());
+            videos.chain(sources::SEEDS.map(<[u8]>::to_vec)).collect()
         }
         "mapping" => {
             // rules, filters, joins and texts
@@ -169,7 +175,8 @@ fn cells(path: &Path) -> Vec<String> {
 
 /// Runs one target, and says in a line what came of it.
 fn fuzz_one(binary: &Path, target: &str, folders: &Folders, seconds: u64) -> io::Result<bool> {
-    let length_max = if target == "reader" { MANIFEST_LENGTH_MAX } else { TEXT_LENGTH_MAX };
+    let is_file = matches!(target, "reader" | "sources");
+    let length_max = if is_file { FILE_LENGTH_MAX } else { TEXT_LENGTH_MAX };
     let ended = Command::new(binary)
         .args([&folders.grown, &folders.seeds, &folders.failed])
         .arg(format!("-max_total_time={seconds}"))

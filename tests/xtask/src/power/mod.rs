@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use telecine::{
     item::{ManifestRow, SourceUrl, Submission, UnixMillis, VideoNo},
     ledger::{
-        Answer, Binding, BoundBy, Claim, ClaimAnswer, ClaimTerms, Decision, Identity, ItemId, KeyChange,
-        Ledger, Marker, Question, Reruns, Restored, RunId, Seen, Settlement, Sight, SourceId,
+        AdmitTerms, Answer, Binding, BoundBy, Claim, ClaimAnswer, ClaimTerms, Decision, Identity, ItemId,
+        KeyChange, Ledger, Marker, Question, Restored, RunId, Seen, Settlement, Sight, SourceId,
     },
     lifecycle::Event,
 };
@@ -223,7 +223,7 @@ impl Desk {
         let source = ledger.begin_reading(run, "m.csv".to_owned(), columns, None).await.map_err(words)?;
         promise(promises, path)?;
         let rows = (0..8).map(row).collect();
-        ledger.admit(run, source, rows, Reruns::default(), T0).await.map_err(words)?;
+        ledger.admit(run, source, rows, AdmitTerms::default(), T0).await.map_err(words)?;
         promise(promises, path)?;
         Ok(Self {
             ledger,
