@@ -6,6 +6,9 @@
 /// Query parameters whose values are harmless and useful to see.
 const SHOWN_PARAMETERS: &[&str] = &["page", "v", "id", "format", "quality", "t", "lang"];
 
+/// A value of theirs that is longer, in bytes, may be something else.
+const SHOWN_VALUE_MAX: usize = 16;
+
 /// The longest value shown in a message, in characters.
 const SHOWN_MAX: usize = 120;
 
@@ -24,9 +27,10 @@ pub fn url(text: &str) -> String {
         shown.push(':');
         shown.push_str(&port.to_string());
     }
-    shown.push_str(parsed.path());
-    if parsed.query().is_some() {
-        let pairs: Vec<String> = parsed.query_pairs().map(|(name, value)| parameter(&name, &value)).collect();
+    let parts: Vec<&str> = parsed.path().split('/').map(without_parameters).collect();
+    shown.push_str(&parts.join("/"));
+    if let Some(query) = parsed.query() {
+        let pairs: Vec<String> = query.split('&').map(parameter).collect();
         shown.push('?');
         shown.push_str(&pairs.join("&"));
     }
@@ -36,9 +40,16 @@ pub fn url(text: &str) -> String {
     clean(&shown)
 }
 
-fn parameter(name: &str, value: &str) -> String {
-    let harmless = SHOWN_PARAMETERS.contains(&name.to_ascii_lowercase().as_str());
-    if harmless { format!("{name}={value}") } else { format!("{name}=***") }
+/// A part of a path without what stands behind a `;`, such as a session.
+fn without_parameters(part: &str) -> &str {
+    part.find(';').map_or(part, |at| &part[..=at])
+}
+
+fn parameter(pair: &str) -> String {
+    // what has no name is a value
+    let Some((name, value)) = pair.split_once('=') else { return "***".to_owned() };
+    let is_harmless = SHOWN_PARAMETERS.contains(&name.to_ascii_lowercase().as_str());
+    if is_harmless && value.len() <= SHOWN_VALUE_MAX { pair.to_owned() } else { format!("{name}=***") }
 }
 
 /// Text that is no URL but may hold one, or a password: what follows a `?` (also percent-encoded) is hidden up to the
@@ -104,6 +115,18 @@ mod tests {
             shown,
             "https://bucket.s3.amazonaws.com/a.mp4?X-Amz-Signature=***&x-amz-security-token=***&page=2#***"
         );
+    }
+
+    #[test]
+    fn what_may_be_a_token_is_hidden_wherever_it_stands() {
+        for (link, shown) in [
+            ("https://h/a.mp4?eyJhbGciOi.canary.x", "https://h/a.mp4?***"),
+            ("https://h/a.mp4?id=canarycanarycanarycanary", "https://h/a.mp4?id=***"),
+            ("https://h/a.mp4?id=7&t=90", "https://h/a.mp4?id=7&t=90"),
+            ("https://h/a;jsessionid=canary/b.mp4;token=canary", "https://h/a;/b.mp4;"),
+        ] {
+            assert_eq!(url(link), shown);
+        }
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl ItemKey {
     }
 }
 
-/// What the look at an address is remembered by: a link signed anew leads to the same video.
+/// What the look at an address is remembered by: the whole of it, since what signs a link decides what it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AddressDigest(pub [u8; 16]);
 
@@ -135,7 +135,7 @@ impl SourceUrl {
     /// What the look at it is remembered by.
     #[must_use]
     pub fn digest(&self) -> AddressDigest {
-        AddressDigest(first_16(blake3::hash(self.without_signature().as_bytes()).as_bytes()))
+        AddressDigest(first_16(blake3::hash(self.as_str().as_bytes()).as_bytes()))
     }
 }
 

@@ -805,14 +805,15 @@ fn demand(looked_since: UnixMillis) -> ProbeDemand {
 }
 
 #[tokio::test]
-async fn the_latest_look_at_an_address_is_kept_whoever_signs_the_link() {
+async fn the_latest_look_at_an_address_is_kept_and_no_signature_vouches_for_another() {
     let desk = Desk::new().await;
     let url = |query: &str| SourceUrl::parse(&format!("https://host/a.mp4{query}")).unwrap().digest();
     let signed = url("?Signature=x&Expires=1800000000");
     assert_eq!(desk.ledger().probes(vec![signed]).await.unwrap(), [None]);
     let (old, new) = (probe(Fitness::Unfit, T0), probe(Fitness::Fit, T0.plus_ms(1)));
-    desk.ledger().note_probes(vec![(signed, old), (url(""), new.clone())]).await.unwrap();
-    assert_eq!(desk.ledger().probes(vec![signed, url("?v=2")]).await.unwrap(), [Some(new), None]);
+    desk.ledger().note_probes(vec![(signed, old), (signed, new.clone())]).await.unwrap();
+    let found = desk.ledger().probes(vec![signed, url(""), url("?Signature=y&Expires=1800000000")]).await;
+    assert_eq!(found.unwrap(), [Some(new), None, None]);
 }
 
 #[tokio::test]

@@ -23,6 +23,8 @@ pub(super) struct Hosts {
 
 struct Host {
     places: Arc<Semaphore>,
+    /// Looks at its videos that have begun: they go to their end before others begin.
+    looks: Arc<Semaphore>,
     book: Mutex<Book>,
 }
 
@@ -56,6 +58,11 @@ impl Hosts {
         Self { known: Mutex::new(HashMap::new()), rate, concurrency }
     }
 
+    /// Waits until a look at a video of this host may begin; it holds what it is given to its end.
+    pub(super) async fn begin_look(&self, name: &str) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.host(name).looks).acquire_owned().await.ok()
+    }
+
     /// Waits for a place at a host, which is known by its name, whatever the port. None when places are not given any more.
     pub(super) async fn place(&self, name: &str) -> Option<Place> {
         let host = self.host(name);
@@ -86,6 +93,7 @@ impl Hosts {
         }
         let host = Arc::new(Host {
             places: Arc::new(Semaphore::new(self.concurrency)),
+            looks: Arc::new(Semaphore::new(self.concurrency)),
             book: Mutex::new(Book::default()),
         });
         known.insert(name.to_owned(), Arc::clone(&host));

@@ -39,6 +39,7 @@ impl<W: Web> Prober<W> {
         }
         let url = Url::parse(address.as_str())
             .map_err(|_| Finding::unclear("address", "the address cannot be read"))?;
+        let _look = self.hosts.begin_look(url.host_str().unwrap_or_default()).await;
         // some hosts refuse this question, or never answer it, and give the bytes all the same: it only ever saves bytes
         let ask = Ask { method: Method::Head, url: url.clone(), range: None, body_max: 0 };
         if let Ok((head, _)) = self.visit(ask).await
@@ -171,8 +172,8 @@ fn kind(first: &Got, size: Option<u64>) -> Result<Kind, Finding> {
         return Err(Finding::unclear("packed", found));
     }
     let kind = kind_of(&first.body);
-    let says_page =
-        first.content_type.as_deref().is_some_and(|kind| kind.trim_start().starts_with("text/html"));
+    let told = first.content_type.as_deref().unwrap_or_default().trim_start().to_ascii_lowercase();
+    let says_page = told.starts_with("text/html");
     Ok(if kind == Kind::Unknown && says_page { Kind::Page } else { kind })
 }
 

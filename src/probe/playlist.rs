@@ -1,6 +1,6 @@
 //! HLS playlists: where their parts lie, and what is in the first of them.
 
-use m3u8_rs::{MasterPlaylist, MediaPlaylist, Playlist};
+use m3u8_rs::{MasterPlaylist, MediaPlaylist, Playlist, VariantStream};
 use url::Url;
 
 use super::{
@@ -11,51 +11,74 @@ use super::{
     sparse::Sparse,
     web::{Got, Web},
 };
-use crate::{blocking, redact};
+use crate::{blocking, item::Fitness, redact};
 
-/// A playlist is read up to this size, in bytes: a day of video in segments of six seconds takes about a megabyte.
+/// A playlist is read up to this size, in bytes…
 const PLAYLIST_MAX: usize = 4 * 1024 * 1024;
+/// …and up to so many lines, of which a reader makes many times their size: a day of video in segments of six seconds takes
+/// fewer.
+const LINES_MAX: usize = 50_000;
+/// Variants that are opened in search of one that the service takes.
+const VARIANTS_MAX: usize = 3;
 
 impl<W: Web> Prober<W> {
     /// What a look at a playlist, and at the first of its parts, shows.
     pub(super) async fn find_in_playlist(&self, first: Got, url: Url) -> Result<Finding, Finding> {
-        let (playlist, _) = self.whole_playlist(first, url).await?;
-        let media = match playlist {
-            Playlist::MediaPlaylist(media) => media,
-            Playlist::MasterPlaylist(master) => {
-                let variant = variant_of(&master)?;
-                let (first, url) =
-                    self.get(variant, 0, HEAD_MAX).await.map_err(|fault| inside("playlist", fault))?;
-                refuse_status(&first).map_err(|fault| inside("playlist", fault))?;
-                match self.whole_playlist(first, url).await? {
-                    (Playlist::MediaPlaylist(media), _) => media,
-                    (Playlist::MasterPlaylist(_), _) => {
-                        return Err(Finding::unclear("hls_nested", "a playlist of playlists of playlists"));
-                    }
-                }
-            }
+        let master = match self.whole_playlist(first, url).await? {
+            Playlist::MediaPlaylist(media) => return self.find_in_part(first_part(&media)?).await,
+            Playlist::MasterPlaylist(master) => master,
         };
-        let part = first_part(&media)?;
-        self.find_in_part(part).await
+        let variants = variants_of(&master)?;
+        let mut last = Finding::unclear("hls_empty", "a playlist of nothing");
+        for variant in &variants {
+            match self.find_in_variant(variant.clone()).await {
+                Ok(found) => return Ok(found),
+                Err(finding) => last = finding,
+            }
+        }
+        // the others were not opened, or the service may take another than we do
+        let is_sure = variants.len() == 1 && master.variants.len() == 1;
+        Err(if is_sure { last } else { Finding { fitness: Fitness::Unclear, ..last } })
     }
 
-    /// A playlist read to its end.
-    async fn whole_playlist(&self, first: Got, url: Url) -> Result<(Playlist, Url), Finding> {
+    async fn find_in_variant(&self, variant: Url) -> Result<Finding, Finding> {
+        let (first, url) = self.get(variant, 0, HEAD_MAX).await.map_err(|fault| inside("playlist", fault))?;
+        refuse_status(&first).map_err(|fault| inside("playlist", fault))?;
+        match self.whole_playlist(first, url).await? {
+            Playlist::MediaPlaylist(media) => self.find_in_part(first_part(&media)?).await,
+            Playlist::MasterPlaylist(_) => {
+                Err(Finding::unclear("hls_nested", "a playlist of playlists of playlists"))
+            }
+        }
+    }
+
+    /// A playlist read to its end, with nothing but absolute paths inside.
+    async fn whole_playlist(&self, first: Got, url: Url) -> Result<Playlist, Finding> {
         let is_all_of_it =
             |got: &Got| got.is_whole && got.total().is_none_or(|total| total <= got.body.len() as u64);
-        let (got, url) =
-            if is_all_of_it(&first) { (first, url) } else { self.get(url, 0, PLAYLIST_MAX).await? };
-        refuse_status(&got)?;
+        // never closed
+        let (mut got, mut deep) = (first, None);
         if !is_all_of_it(&got) {
-            return Err(Finding::unclear(
-                "hls_large",
-                "a playlist that does not end within 4 MiB, or in time",
-            ));
+            deep = self.deep_looks.acquire().await.ok();
+            got = self.get(url, 0, PLAYLIST_MAX).await?.0;
         }
-        let body = got.body;
-        match blocking::run(move || m3u8_rs::parse_playlist_res(&body).ok()).await {
-            Ok(Some(playlist)) => Ok((playlist, url)),
-            Ok(None) => Err(Finding::unclear("not_understood", "a playlist that cannot be read")),
+        refuse_status(&got)?;
+        if !is_all_of_it(&got) || memchr::memchr_iter(b'\n', &got.body).count() > LINES_MAX {
+            let found = "a playlist that does not end within 4 MiB and 50,000 lines, or in time";
+            return Err(Finding::unclear("hls_large", found));
+        }
+        let text = String::from_utf8_lossy(&got.body).into_owned();
+        let part_count = refuse_relative(&text)?;
+        let parsed = blocking::run(move || m3u8_rs::parse_playlist_res(text.as_bytes()).ok()).await;
+        drop(deep);
+        let understood = |playlist: &Playlist| match playlist {
+            Playlist::MediaPlaylist(media) => media.segments.len() == part_count,
+            Playlist::MasterPlaylist(master) => streams(master).count() == part_count,
+        };
+        match parsed {
+            // what the library left out without a word must not count as not there
+            Ok(Some(playlist)) if understood(&playlist) => Ok(playlist),
+            Ok(_) => Err(Finding::unclear("not_understood", "a playlist that cannot be read as a whole")),
             Err(_) => Err(Finding::unclear("not_understood", NOT_UNDERSTOOD)),
         }
     }
@@ -66,12 +89,12 @@ impl<W: Web> Prober<W> {
         refuse_status(&got).map_err(|fault| inside("segment", fault))?;
         let size = got.total();
         if let Some(Tracks { video, audio }) = transport_tracks(&got.body) {
-            return Ok(finding::of_codecs("hls", &video, &audio));
+            return good_only(finding::of_codecs("hls", &video, &audio));
         }
         match kind_of(&got.body) {
             Kind::Container(Container::Mp4) => {
-                let found = self.find_in_container(Container::Mp4, Sparse::new(got.body, size), &url).await;
-                found.map(|found| Finding { found: format!("hls of {}", found.found), ..found })
+                let found = self.find_in_container(Container::Mp4, Sparse::new(got.body, size), &url).await?;
+                good_only(Finding { found: format!("hls of {}", found.found), ..found })
             }
             Kind::Page => Err(Finding::unfit("page", "its first segment is a page, and no video")),
             Kind::Container(Container::Matroska)
@@ -87,48 +110,54 @@ impl<W: Web> Prober<W> {
     }
 }
 
+/// Only what is fit ends the search among variants.
+fn good_only(finding: Finding) -> Result<Finding, Finding> {
+    if finding.fitness == Fitness::Fit { Ok(finding) } else { Err(finding) }
+}
+
 /// The same finding, said of a part of the playlist.
 fn inside(part: &str, finding: Finding) -> Finding {
     Finding { found: format!("its first {part}: {}", finding.found), ..finding }
 }
 
-/// The address of the playlist to look into: the first with a codec that is taken, or that names none.
-fn variant_of(master: &MasterPlaylist) -> Result<Url, Finding> {
-    let others = master.alternatives.iter().filter_map(|other| other.uri.as_deref());
-    let own = master.variants.iter().map(|variant| variant.uri.as_str());
-    for uri in own.chain(others) {
-        absolute(uri)?;
-    }
-    let streams = || master.variants.iter().filter(|variant| !variant.is_i_frame);
-    let video_of = |codecs: &str| -> Vec<String> {
-        let names = codecs.split(',').map(|codec| codec_name(codec.trim()));
-        names.filter(|name| !matches!(name.as_str(), "aac" | "ac-3" | "ec-3" | "opus" | "")).collect()
-    };
-    let is_hopeful = |codecs: &Option<String>| {
-        codecs.as_deref().map(video_of).is_none_or(|video| video.iter().any(|codec| is_taken(codec)))
-    };
-    if let Some(variant) = streams().find(|variant| is_hopeful(&variant.codecs)) {
-        return absolute(&variant.uri);
-    }
-    let video: Vec<String> =
-        streams().filter_map(|variant| variant.codecs.as_deref()).flat_map(video_of).collect();
-    Err(match streams().next() {
-        None => Finding::unfit("hls_empty", "a playlist of nothing"),
-        Some(_) => finding::of_codecs("hls", &video, &[]),
-    })
+/// Variants that are played by themselves.
+fn streams(master: &MasterPlaylist) -> impl Iterator<Item = &VariantStream> {
+    master.variants.iter().filter(|variant| !variant.is_i_frame)
 }
+
+/// The addresses of the playlists to look into: those that name a codec the service takes, then those that name a size, then
+/// those that name nothing.
+fn variants_of(master: &MasterPlaylist) -> Result<Vec<Url>, Finding> {
+    let video_of = |codecs: &str| -> Vec<String> {
+        let names = codecs.split(',').map(|codec| codec_name(&codec.trim().to_ascii_lowercase()));
+        names.filter(|name| !AUDIO.contains(&name.as_str())).collect()
+    };
+    let rank = |variant: &VariantStream| match variant.codecs.as_deref().map(video_of) {
+        Some(video) if video.iter().any(|codec| is_taken(codec)) => Some(0),
+        // sound alone, or a video that is not taken
+        Some(_) => None,
+        None if variant.resolution.is_some() => Some(1),
+        None => Some(2),
+    };
+    let mut ranked: Vec<(u8, &VariantStream)> =
+        streams(master).filter_map(|variant| Some((rank(variant)?, variant))).collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    if ranked.is_empty() {
+        let video: Vec<String> =
+            streams(master).filter_map(|variant| variant.codecs.as_deref()).flat_map(video_of).collect();
+        return Err(match streams(master).next() {
+            None => Finding::unfit("hls_empty", "a playlist of nothing"),
+            Some(_) => finding::of_codecs("hls", &video, &[]),
+        });
+    }
+    ranked.into_iter().take(VARIANTS_MAX).map(|(_, variant)| absolute(&variant.uri)).collect()
+}
+
+/// Codecs of sound, as playlists name them, in lower case.
+const AUDIO: &[&str] = &["aac", "ac-3", "ec-3", "opus", "flac", "mp3", "alac", ""];
 
 /// The address of what says which codecs there are: what stands before the segments, or the first of them.
 fn first_part(media: &MediaPlaylist) -> Result<Url, Finding> {
-    for segment in &media.segments {
-        absolute(&segment.uri)?;
-        if let Some(map) = &segment.map {
-            absolute(&map.uri)?;
-        }
-        if let Some(uri) = segment.key.as_ref().and_then(|key| key.uri.as_deref()) {
-            absolute(uri)?;
-        }
-    }
     let Some(first) = media.segments.first() else {
         return Err(Finding::unfit("hls_empty", "a playlist of nothing"));
     };
@@ -139,12 +168,36 @@ fn first_part(media: &MediaPlaylist) -> Result<Url, Finding> {
     absolute(first.map.as_ref().map_or(first.uri.as_str(), |map| map.uri.as_str()))
 }
 
-/// The service takes playlists only with absolute paths inside (its upload documentation).
+/// Refuses a playlist with a path that is not absolute, in whatever place; else tells how many parts, or variants, it lists. The
+/// service takes playlists only with absolute paths inside (its upload documentation).
+fn refuse_relative(text: &str) -> Result<usize, Finding> {
+    let mut part_count = 0;
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("#EXT") {
+            for (_, behind) in line.match_indices("URI=\"").map(|(at, mark)| line.split_at(at + mark.len())) {
+                let uri = behind.split('"').next().unwrap_or_default();
+                // a key may stand in the playlist itself
+                if !uri.is_empty() && !uri.starts_with("data:") {
+                    absolute(uri)?;
+                }
+            }
+        } else if !line.is_empty() && !line.starts_with(['#', '\u{feff}']) {
+            part_count += 1;
+            absolute(line)?;
+        }
+    }
+    Ok(part_count)
+}
+
 fn absolute(uri: &str) -> Result<Url, Finding> {
     let shown = redact::opaque(uri);
     match Url::parse(uri.trim()) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        Ok(_) => Err(Finding::unfit("scheme", format!("a playlist that leads to {shown}"))),
+        // what stands behind may be the thing itself
+        Ok(url) => {
+            let found = format!("a playlist that leads to {}:", redact::clean(url.scheme()));
+            Err(Finding::unfit("scheme", found))
+        }
         Err(_) if uri.trim().starts_with("//") => {
             let found = format!(
                 "a playlist with the path {shown}, without a scheme; the service takes absolute ones only"

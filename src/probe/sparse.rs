@@ -11,12 +11,17 @@ pub(super) struct Sparse {
     total: Option<u64>,
     at: u64,
     wanted: Option<u64>,
+    /// Steps left until whoever reads is taken to go round in circles.
+    steps_left: u32,
 }
+
+/// An index is read in far fewer steps; a reader that takes more does not end.
+const STEPS_MAX: u32 = 1_000_000;
 
 impl Sparse {
     /// A file that begins so.
     pub(super) fn new(first: Vec<u8>, total: Option<u64>) -> Self {
-        Self { parts: vec![(0, first)], total, at: 0, wanted: None }
+        Self { parts: vec![(0, first)], total, at: 0, wanted: None, steps_left: STEPS_MAX }
     }
 
     pub(super) fn add(&mut self, at: u64, bytes: Vec<u8>) {
@@ -25,7 +30,17 @@ impl Sparse {
 
     /// Whoever reads next begins at the beginning.
     pub(super) const fn rewind(&mut self) {
-        (self.at, self.wanted) = (0, None);
+        (self.at, self.wanted, self.steps_left) = (0, None, STEPS_MAX);
+    }
+
+    /// Whether somebody read so long that it would never have ended.
+    pub(super) const fn is_worn_out(&self) -> bool {
+        self.steps_left == 0
+    }
+
+    fn step(&mut self) -> io::Result<()> {
+        self.steps_left = self.steps_left.saturating_sub(1);
+        if self.is_worn_out() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 
     pub(super) const fn total(&self) -> Option<u64> {
@@ -52,6 +67,7 @@ impl Sparse {
 
 impl Read for Sparse {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.step()?;
         if buffer.is_empty() || self.total.is_some_and(|total| self.at >= total) {
             return Ok(0);
         }
@@ -68,6 +84,7 @@ impl Read for Sparse {
 
 impl Seek for Sparse {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.step()?;
         let at = match to {
             SeekFrom::Start(at) => Some(at),
             SeekFrom::Current(by) => self.at.checked_add_signed(by),
@@ -96,5 +113,18 @@ mod tests {
         file.seek(SeekFrom::End(0)).unwrap();
         assert_eq!(file.read(&mut buffer).unwrap(), 0, "the end");
         assert_eq!(file.held(), 8);
+    }
+
+    #[test]
+    fn a_reader_that_goes_round_in_circles_is_ended() {
+        let mut file = Sparse::new(b"abcd".to_vec(), Some(4));
+        let ended = loop {
+            if let Err(fault) = file.seek(SeekFrom::Start(0)) {
+                break fault;
+            }
+        };
+        assert_eq!((ended.kind(), file.is_worn_out()), (io::ErrorKind::TimedOut, true));
+        file.rewind();
+        assert!(file.read(&mut [0; 2]).is_ok());
     }
 }

@@ -49,7 +49,8 @@ impl<W: Web> Prober<W> {
     /// What may not be asked at all.
     fn refuse_unsafe(&self, url: &Url) -> Result<(), Finding> {
         if !matches!(url.scheme(), "http" | "https") {
-            let found = format!("leads to {}, which is neither http nor https", redact::url(url.as_str()));
+            // what stands behind may be the thing itself
+            let found = format!("leads to {}:, which is neither http nor https", redact::clean(url.scheme()));
             return Err(Finding::unfit("scheme", found));
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -94,7 +95,9 @@ impl<W: Web> Prober<W> {
                 }
             };
             if !matches!(got.status, 408 | 425 | 429 | 502 | 503 | 504) {
-                place.answered();
+                if !is_head {
+                    place.answered();
+                }
                 return Ok(got);
             }
             let now = self.clock.now();

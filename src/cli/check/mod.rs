@@ -92,6 +92,14 @@ struct Checked<'a> {
     unmet: Vec<String>,
 }
 
+/// The same, where a signal ended it early: the manifests were not read to their end.
+#[derive(Serialize)]
+struct Stopped<'a> {
+    schema: u32,
+    exit_code: u8,
+    probe: &'a Probed,
+}
+
 #[derive(Serialize)]
 struct LedgerFigures<'a> {
     path: String,
@@ -221,13 +229,26 @@ async fn look_at_sources(
     };
     let (read, mut probed) = probe::probe(&args.probe, ledger, columns, read, tell).await?;
     let Some((survey, standing, wanted)) = read else {
-        if let Some(findings) = findings.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            findings.finish()?;
-        }
-        return Ok(Err(probed.signal.unwrap_or(ExitCode::Interrupted)));
+        let code = probed.signal.unwrap_or(ExitCode::Interrupted);
+        tell_of_stop(args, &probed, code, findings)?;
+        return Ok(Err(code));
     };
     probed.not_looked = u64::saturating_sub(wanted, probed.looked());
     Ok(Ok(Checking { survey, standing, probed: Some(probed) }))
+}
+
+/// Says what was seen until a signal came.
+fn tell_of_stop(args: &CheckArgs, probed: &Probed, code: ExitCode, findings: &Shared) -> Result<(), Error> {
+    if let Some(findings) = findings.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return findings.finish();
+    }
+    if args.json {
+        let (schema, exit_code, probe) = (SCHEMA, code.number(), probed);
+        return print_json(&Stopped { schema, exit_code, probe });
+    }
+    let mut text = String::new();
+    show_probed(&mut text, probed);
+    print(&text)
 }
 
 /// What was demanded and is not so.

@@ -7,6 +7,8 @@ use super::{super::sparse::Sparse, Index, Tracks};
 /// More bytes are asked for so many at a time.
 const CHUNK: u64 = 64 * 1024;
 
+/// Names behind which any codec may stand.
+const VEILED: &[&str] = &["V_MS/VFW/FOURCC", "V_QUICKTIME"];
 /// Codecs by their names in the file.
 const NAMES: &[(&str, &str)] = &[
     ("V_MPEG4/ISO/AVC", "h264"),
@@ -21,7 +23,13 @@ const NAMES: &[(&str, &str)] = &[
 
 pub(super) fn read(bytes: &mut Sparse) -> Index {
     let opened = MatroskaFile::open(&mut *bytes).map(|file| tracks_of(&file));
+    if bytes.is_worn_out() {
+        return Index::NotUnderstood("its beginning leads in circles");
+    }
     match (opened, bytes.take_wanted()) {
+        (Ok(tracks), _) if tracks.video.iter().any(|codec| VEILED.contains(&codec.as_str())) => {
+            Index::NotUnderstood("a track whose codec only another system names")
+        }
         (Ok(tracks), _) => Index::Tracks(tracks),
         (Err(_), Some(wanted)) => Index::Wants(wanted, CHUNK),
         (Err(DemuxError::IoError(_) | DemuxError::ElementSizeExceedsStream { .. }), None) => {
