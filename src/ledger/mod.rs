@@ -12,6 +12,7 @@
 //! - **Size**: verbs take bounded batches; nothing is held in memory but the queue.
 //! - **Determinism**: the ledger is told `now`; it has no clock and no dice.
 
+mod admission;
 mod check;
 mod door;
 mod fault;
@@ -26,15 +27,15 @@ mod tokens;
 
 use std::{path::Path, sync::Arc};
 
+pub use admission::{Admission, AdmitTerms, DriftedRows, FailedRows, ProbeDemand, Reruns};
 pub use door::{Identity, KeyChange, Restored};
 pub use fault::LedgerError;
 pub use parity::{BoundSight, Finding, FindingKind, Parity};
 pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenQuestion, Prospect, RequestCounts, RunRow, Snapshot};
 pub use tokens::{
-    Admission, AdmitTerms, Answer, Answered, Binding, Bindings, Boot, BoundBy, BoundItem, Claim, ClaimAnswer,
-    ClaimTerms, Contender, Decision, Doubt, DriftedRows, Expense, Expiring, FailedRows, Marker, Observed,
-    Obstacle, OpenDoubts, Owner, PastUpload, ProbeDemand, Question, Recovered, Reruns, Seen, ServiceTime,
-    Settlement, ShownVideo, Sight, Standing, Tally, TimeMark, Watch, Witness,
+    Answer, Answered, Binding, Bindings, Boot, BoundBy, BoundItem, Claim, ClaimAnswer, ClaimTerms, Contender,
+    Decision, Doubt, Expense, Expiring, Marker, Observed, Obstacle, OpenDoubts, Owner, PastUpload, Question,
+    Recovered, Seen, ServiceTime, Settlement, ShownVideo, Sight, Standing, Tally, TimeMark, Watch, Witness,
 };
 
 use crate::item::{AddressDigest, ManifestRow, Probe, RowFault, UnixMillis, VideoNo};

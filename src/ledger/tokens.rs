@@ -12,7 +12,7 @@ use std::{
 
 use super::{AttemptId, ItemId, RunId, SourceId};
 use crate::{
-    item::{Problem, Submission, UnixMillis, VideoNo},
+    item::{Submission, UnixMillis, VideoNo},
     lifecycle::{AttemptState, Event, State},
 };
 
@@ -408,96 +408,6 @@ pub enum Seen {
     NotShown,
     /// The look itself brought nothing.
     NotLooked,
-}
-
-/// What became of one row offered to the ledger.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// A new item.
-    Added,
-    /// Known, with the same content.
-    Known,
-    /// Known and never accepted: the new content replaces the old.
-    Updated,
-    /// Known and already sent with other content: the ledger keeps what was sent.
-    Drifted,
-    /// Seen before in this run.
-    Duplicate {
-        /// The line of the first.
-        first_line: u64,
-    },
-    /// Not understood; set aside.
-    Faulty,
-    /// Would be sent, but its source is not known to be fit; set aside with what is missing.
-    HeldBack(Box<Problem>),
-}
-
-/// What to do with known items that failed to be indexed.
-#[derive(Default, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FailedRows {
-    /// Leave them.
-    #[default]
-    Leave,
-    /// Send (and pay) them again.
-    Retry,
-}
-
-/// What an import does with rows whose item was sent with other content.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DriftedRows {
-    /// The item stays as it was sent, and that is reported.
-    #[default]
-    Report,
-    /// An item that is indexed is sent, and paid, again with the new content; others are reported.
-    Resend,
-    /// The item stays as it was sent, and nobody needs to know.
-    Ignore,
-}
-
-/// What an import demands of rows that it would send: a look that showed their source to be fit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeDemand {
-    /// Looks before this moment do not count.
-    pub looked_since: UnixMillis,
-    /// The column that holds the url, for whoever is told what is missing.
-    pub column: String,
-    /// Its number, from 1.
-    pub column_number: usize,
-}
-
-/// On which terms rows are taken in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AdmitTerms {
-    /// What to do with those that were sent before.
-    pub reruns: Reruns,
-    /// What those must have that would be sent.
-    pub demand: Option<ProbeDemand>,
-}
-
-/// What an import does with rows that were sent before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reruns {
-    /// With those that failed or were refused.
-    pub failed: FailedRows,
-    /// With those whose content changed.
-    pub drifted: DriftedRows,
-}
-
-impl FailedRows {
-    /// Whether a known item may take new content: only what the service does not have, or is to be paid again by order.
-    pub(in crate::ledger) fn let_change(self, state: State) -> bool {
-        match state {
-            State::Pending | State::Rejected => true,
-            State::Failed => self == Self::Retry,
-            State::Sending
-            | State::InDoubt
-            | State::Counted
-            | State::Asked
-            | State::Accepted
-            | State::Indexed
-            | State::Abandoned => false,
-        }
-    }
 }
 
 /// How many items are in each state.
