@@ -73,8 +73,10 @@ pub(super) struct Tracks {
     pub(super) audio: Vec<String>,
 }
 
-/// Codecs told of one file: a file may claim millions.
+/// Codecs told of one file: a file may claim millions…
 const CODECS_MAX: usize = 8;
+/// …and names of any length; so much of one is told, in characters.
+const CODEC_NAME_MAX: usize = 32;
 
 impl Tracks {
     fn note_video(&mut self, codec: &str) {
@@ -89,7 +91,7 @@ impl Tracks {
 /// Each once.
 fn note(codecs: &mut Vec<String>, codec: &str) {
     if codecs.len() < CODECS_MAX && codecs.iter().all(|own| own != codec) {
-        codecs.push(codec.to_owned());
+        codecs.push(codec.chars().take(CODEC_NAME_MAX).collect());
     }
 }
 

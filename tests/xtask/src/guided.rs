@@ -35,11 +35,14 @@ const FLAGS: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer
 
 /// Builds the targets and runs them one by one; false when one fails.
 pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<bool, String> {
-    let mut seconds = SECONDS;
+    let (mut seconds, mut seed) = (SECONDS, None);
     let mut targets = Vec::new();
     while let Some(arg) = args.next() {
         match TARGETS.iter().find(|target| **target == arg) {
             Some(target) => targets.push(*target),
+            None if arg == "--seed" => {
+                seed = Some(args.next().and_then(|text| text.parse().ok()).ok_or("--seed needs a number")?);
+            }
             None if arg == "--seconds" => {
                 let value = args.next().and_then(|text| text.parse().ok());
                 seconds = value.filter(|seconds| *seconds > 0).ok_or("--seconds needs a number")?;
@@ -59,7 +62,7 @@ pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<bool, String
         let told = |fault: io::Error| format!("{target}: {fault}");
         let folders = Folders::make(&place, target).map_err(told)?;
         sow(&root.join("tests/data"), target, &folders.seeds).map_err(told)?;
-        is_good &= fuzz_one(&binaries.join(target), target, &folders, seconds).map_err(told)?;
+        is_good &= fuzz_one(&binaries.join(target), target, &folders, (seconds, seed)).map_err(told)?;
     }
     Ok(is_good)
 }
@@ -174,7 +177,12 @@ fn cells(path: &Path) -> Vec<String> {
 }
 
 /// Runs one target, and says in a line what came of it.
-fn fuzz_one(binary: &Path, target: &str, folders: &Folders, seconds: u64) -> io::Result<bool> {
+fn fuzz_one(
+    binary: &Path,
+    target: &str,
+    folders: &Folders,
+    (seconds, seed): (u64, Option<u32>),
+) -> io::Result<bool> {
     let is_file = matches!(target, "reader" | "sources");
     let length_max = if is_file { FILE_LENGTH_MAX } else { TEXT_LENGTH_MAX };
     let ended = Command::new(binary)
@@ -185,6 +193,7 @@ fn fuzz_one(binary: &Path, target: &str, folders: &Folders, seconds: u64) -> io:
         .arg(format!("-max_len={length_max}"))
         .arg(format!("-dict={}", folders.dictionary.display()))
         .arg(format!("-artifact_prefix={}/", folders.failed.display()))
+        .args(seed.map(|seed| format!("-seed={seed}")))
         .arg("-print_final_stats=1")
         .stderr(File::create(&folders.log)?)
         .status()?;
