@@ -32,7 +32,7 @@ const USAGE: &str = "usage: cargo xtask reliability LANE [--from N] [--count N] 
        or all of them, small: cargo xtask reliability ci [--record]
        or every planted bug: cargo xtask reliability planted [--record]
 usage: cargo xtask quota [--hours N] [--schedules N] [--threads N] [--http-seconds N] [--binary PATH]
-usage: cargo xtask fuzz [TARGET..] [--seconds N]";
+usage: cargo xtask fuzz [TARGET..] [--seconds N] [--seed N]";
 
 /// What to run, and how much of it.
 #[derive(Clone, Copy, Debug)]
