@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Off a terminal, progress is said this often.
-const LINE_EVERY_MS: i64 = 30_000;
+pub(super) const LINE_EVERY_MS: i64 = 30_000;
 /// Of each kind of row notice the first few are said; all are in the report's files.
 const ROWS_SAID_MAX: u64 = 10;
 

@@ -51,6 +51,16 @@ pub struct FaultCount {
     pub examples: Vec<Example>,
 }
 
+impl FaultCount {
+    /// Counts a row, and keeps it as an example while there are few.
+    pub fn note(&mut self, path: &str, line: u64, problem: &Problem) {
+        self.rows += 1;
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(Example { path: path.to_owned(), line, problem: problem.clone() });
+        }
+    }
+}
+
 /// A row that shows a kind of fault.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Example {
@@ -222,11 +232,7 @@ impl Surveyor {
 
 fn count(counts: &mut BTreeMap<String, FaultCount>, path: &str, line: u64, problems: &[Problem]) {
     for problem in problems {
-        let count = counts.entry(problem.class.clone()).or_default();
-        count.rows += 1;
-        if count.examples.len() < EXAMPLES_MAX {
-            count.examples.push(Example { path: path.to_owned(), line, problem: problem.clone() });
-        }
+        counts.entry(problem.class.clone()).or_default().note(path, line, problem);
     }
 }
 

@@ -116,7 +116,7 @@ impl<W: Web> Prober<W> {
     pub fn still_holds(&self, probe: &Probe, address: &SourceUrl, age_max: Duration) -> bool {
         let now = self.clock.now();
         let is_young = probe.looked_at.plus(age_max) > now;
-        // the look may have been at the same video by another signature
+        // the link may have died since
         let is_alive = address.expires_at().is_none_or(|moment| moment > now);
         let is_within_reach = probe.reach == self.rules.reach || self.rules.reach == Reach::Private;
         let is_small = probe.size.is_none_or(|size| size <= self.rules.video_max);

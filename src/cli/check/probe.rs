@@ -25,20 +25,16 @@ use crate::{
     ledger::{Ledger, Prospect},
     lifecycle::State,
     limit::Limit,
-    manifest::{Example, FaultCount},
+    manifest::FaultCount,
     monitor::Monitor,
     pipeline::{self, Look, Scout, Target},
     probe::{ProbeRules, Prober, VIDEO_MAX, http::HttpWeb},
 };
 
-/// Rows named for each kind of finding.
-const EXAMPLES_MAX: usize = 3;
 /// Sources that wait between the reader of manifests and the scout.
 const TARGETS_WAITING: usize = 1_024;
 /// Said when a signal came.
 const STOPPING: &str = "stopping; what was seen is in the ledger, and the same command goes on";
-/// Off a terminal, progress is said this often.
-const LINE_EVERY_MS: i64 = 30_000;
 
 /// Whether and how to look at sources.
 #[derive(Args, Debug)]
@@ -131,11 +127,7 @@ impl Probed {
             Fitness::Unclear => (&mut self.unclear, &mut self.unclear_by),
         };
         *count += 1;
-        let kind = by.entry(problem.class.clone()).or_default();
-        kind.rows += 1;
-        if kind.examples.len() < EXAMPLES_MAX {
-            kind.examples.push(Example { path: path.to_owned(), line, problem: problem.clone() });
-        }
+        by.entry(problem.class.clone()).or_default().note(path, line, problem);
     }
 }
 
@@ -247,7 +239,7 @@ impl Live {
             return;
         }
         let since = *self.said_at.get_or_insert(now);
-        if now.since_ms(since) >= LINE_EVERY_MS {
+        if now.since_ms(since) >= show::LINE_EVERY_MS {
             self.said_at = Some(now);
             // without a stderr there is nobody to tell
             let _ = writeln!(io::stderr().lock(), "{}", line());
