@@ -21,7 +21,7 @@ use std::{
 const ROUNDS: usize = 5;
 
 fn main() {
-    let rows = std::env::args().skip(1).find_map(|word| word.parse().ok()).unwrap_or(1_000_000);
+    let rows = std::env::args().skip(1).find_map(|as_str| as_str.parse().ok()).unwrap_or(1_000_000);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.csv");
     write_manifest(&path, rows);
@@ -38,7 +38,7 @@ fn main() {
     }
     // whoever watches takes time, so that is a round of its own
     let peak_kib = watch(start_check(&path, folder.path()));
-    let seconds = |span: Duration| span.as_secs_f64();
+    let seconds = |duration: Duration| duration.as_secs_f64();
     println!("bare csv loop     {:.2} s", seconds(bare));
     println!("python csv alone  {:.2} s", seconds(python));
     println!(

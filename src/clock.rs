@@ -6,20 +6,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::item::UnixMillis;
+use crate::domain::UnixMillis;
 
 /// Tells the time and sleeps. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clock {
     started_at: UnixMillis,
-    source: Source,
+    source: TimeSource,
     /// Which boot of the machine it counts from, and how far after it the clock was made.
     boot: Option<(Arc<str>, i64)>,
 }
 
 #[derive(Clone, Debug)]
-enum Source {
-    Boot { started: Duration },
+enum TimeSource {
+    BootTime { started: Duration },
     Fast { started: Duration, speed: u32 },
     Tokio { started: tokio::time::Instant },
     Still,
@@ -33,21 +33,21 @@ impl Clock {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let started = boot_time();
         let boot = std::fs::read_to_string(BOOT_ID).ok().map(|id| (Arc::from(id.trim()), millis(started)));
-        Self { started_at: UnixMillis(0).plus(wall), source: Source::Boot { started }, boot }
+        Self { started_at: UnixMillis(0).plus(wall), source: TimeSource::BootTime { started }, boot }
     }
 
     /// Real time, made to pass `speed` times as fast from now on.
     #[must_use]
     pub fn fast(speed: u32) -> Self {
         let real = Self::real();
-        Self { source: Source::Fast { started: boot_time(), speed: speed.max(1) }, boot: None, ..real }
+        Self { source: TimeSource::Fast { started: boot_time(), speed: speed.max(1) }, boot: None, ..real }
     }
 
     /// Time as the tokio runtime has it, starting at `started_at`: virtual when the runtime is paused.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub fn of_runtime(started_at: UnixMillis) -> Self {
-        Self { started_at, source: Source::Tokio { started: tokio::time::Instant::now() }, boot: None }
+        Self { started_at, source: TimeSource::Tokio { started: tokio::time::Instant::now() }, boot: None }
     }
 
     /// The same clock on a machine that was booted so long ago, as it says of itself.
@@ -59,7 +59,7 @@ impl Clock {
     /// A clock that stands still: for a modelled world between the lives of its clients.
     #[must_use]
     pub const fn still(at: UnixMillis) -> Self {
-        Self { started_at: at, source: Source::Still, boot: None }
+        Self { started_at: at, source: TimeSource::Still, boot: None }
     }
 
     /// The same clock, put forward so that it is not before `latest`: a wall clock that ran back between two runs must
@@ -81,10 +81,10 @@ impl Clock {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         match &self.source {
-            Source::Boot { started } => boot_time().saturating_sub(*started),
-            Source::Fast { started, speed } => boot_time().saturating_sub(*started) * *speed,
-            Source::Tokio { started } => started.elapsed(),
-            Source::Still => Duration::ZERO,
+            TimeSource::BootTime { started } => boot_time().saturating_sub(*started),
+            TimeSource::Fast { started, speed } => boot_time().saturating_sub(*started) * *speed,
+            TimeSource::Tokio { started } => started.elapsed(),
+            TimeSource::Still => Duration::ZERO,
         }
     }
 
@@ -100,9 +100,9 @@ impl Clock {
     #[must_use]
     pub fn tick_ms(&self) -> i64 {
         match &self.source {
-            Source::Boot { .. } => 1,
-            Source::Fast { speed, .. } => i64::from(*speed),
-            Source::Tokio { .. } | Source::Still => 0,
+            TimeSource::BootTime { .. } => 1,
+            TimeSource::Fast { speed, .. } => i64::from(*speed),
+            TimeSource::Tokio { .. } | TimeSource::Still => 0,
         }
     }
 
@@ -110,26 +110,26 @@ impl Clock {
     #[must_use]
     pub const fn speed(&self) -> u32 {
         match &self.source {
-            Source::Fast { speed, .. } => *speed,
-            Source::Boot { .. } | Source::Tokio { .. } | Source::Still => 1,
+            TimeSource::Fast { speed, .. } => *speed,
+            TimeSource::BootTime { .. } | TimeSource::Tokio { .. } | TimeSource::Still => 1,
         }
     }
 
     /// Sleeps for `span`.
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
-    pub async fn sleep(&self, span: Duration) {
-        tokio::time::sleep(span / self.speed()).await;
+    pub async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration / self.speed()).await;
     }
 
     /// Sleeps until `moment`; returns at once when it has passed. A sleep of the machine does not prolong it by more
     /// than [`NAP_MAX`].
-    pub async fn sleep_until(&self, moment: UnixMillis) {
+    pub async fn sleep_until(&self, timestamp: UnixMillis) {
         loop {
-            let span = moment.after_now(self.now());
-            if span.is_zero() {
+            let duration = timestamp.after_now(self.now());
+            if duration.is_zero() {
                 return;
             }
-            self.sleep(span.min(NAP_MAX * self.speed())).await;
+            self.sleep(duration.min(NAP_MAX * self.speed())).await;
         }
     }
 }
@@ -140,8 +140,8 @@ pub const NAP_MAX: Duration = Duration::from_secs(30);
 /// Where Linux says which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn boot_time() -> Duration {

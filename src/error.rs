@@ -1,6 +1,6 @@
 //! The program's one error, and its documented exit codes.
 
-use crate::{ledger::LedgerError, manifest::ManifestError, service::http::HttpSetupError};
+use crate::{api::http::HttpSetupError, ledger::LedgerError, manifest::ManifestError};
 
 /// How the process ends. The numbers are a promise to scripts and never change their meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,13 @@ pub enum ExitCode {
     Interrupted,
     /// Stopped by SIGTERM; the ledger is exact.
     Terminated,
+}
+
+impl serde::Serialize for ExitCode {
+    /// As the number the process ends with.
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(self.number())
+    }
 }
 
 impl ExitCode {
@@ -116,7 +123,7 @@ pub enum Error {
     Ledger(#[from] LedgerError),
     /// No HTTP client can be made.
     #[error(transparent)]
-    Http(#[from] HttpSetupError),
+    HttpTransport(#[from] HttpSetupError),
     /// A report cannot be written.
     #[error(
         "cannot write {path}; everything is in the ledger, `telecine status` shows it; choose another place with --out-dir"
@@ -133,9 +140,9 @@ pub enum Error {
     /// The sandbox cannot be started.
     #[error("the sandbox cannot be started: {0}")]
     Sandbox(String),
-    /// The books do not balance: a bug that must not go unnoticed.
-    #[error("the books do not balance: {0}; please report this, and keep the ledger")]
-    Books(String),
+    /// The totals do not add up: a bug that must not go unnoticed.
+    #[error("the totals do not add up: {0}; please report this, and keep the ledger")]
+    Totals(String),
 }
 
 impl Error {
@@ -143,10 +150,10 @@ impl Error {
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) | Self::Http(_) | Self::Sandbox(_) => ExitCode::Usage,
+            Self::Usage(_) | Self::HttpTransport(_) | Self::Sandbox(_) => ExitCode::Usage,
             Self::Key(_) => ExitCode::Fatal,
             Self::Manifest(_) => ExitCode::ManifestInvalid,
-            Self::Ledger(fault) => match fault {
+            Self::Ledger(error) => match error {
                 LedgerError::Locked { .. } => ExitCode::Locked,
                 LedgerError::Newer { .. }
                 | LedgerError::Foreign { .. }
@@ -164,7 +171,7 @@ impl Error {
                     ExitCode::Unexpected
                 }
             },
-            Self::Report { .. } | Self::Output(_) | Self::Books(_) => ExitCode::Unexpected,
+            Self::Report { .. } | Self::Output(_) | Self::Totals(_) => ExitCode::Unexpected,
         }
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn build(finish: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<C
             .user_agent(USER_AGENT);
         finish(builder)
     };
-    common().build().or_else(|_| common().tls_certs_only(own_roots()).build()).map_err(|fault| chain(&fault))
+    common().build().or_else(|_| common().tls_certs_only(own_roots()).build()).map_err(|error| chain(&error))
 }
 
 fn own_roots() -> Vec<reqwest::Certificate> {
@@ -38,10 +38,10 @@ pub(crate) fn header(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 }
 
 /// The error and its causes in one line, without the address.
-pub(crate) fn chain(fault: &reqwest::Error) -> String {
+pub(crate) fn chain(error: &reqwest::Error) -> String {
     use std::error::Error as _;
-    let mut text = if fault.is_timeout() { "no answer in time".to_owned() } else { String::new() };
-    let mut source = fault.source();
+    let mut text = if error.is_timeout() { "no answer in time".to_owned() } else { String::new() };
+    let mut source = error.source();
     while let Some(cause) = source {
         let words = cause.to_string();
         if !text.contains(&words) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::item::UnixMillis;
+use crate::domain::UnixMillis;
 
 /// How waits grow: `base`, doubled for every failure in a row, never above `max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,10 +17,10 @@ impl Backoff {
     /// The wait after `failures` failures in a row (at least 1), with *equal jitter*: half of it is fixed, half is
     /// thrown by `die` in 0.0..1.0. Full jitter collapses to near-zero waits on per-minute limits.
     #[must_use]
-    pub fn delay(self, failures: u32, die: f64) -> Duration {
+    pub fn delay(self, failures: u32, jitter: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(30);
         let whole = self.base.saturating_mul(1 << doublings).min(self.delay_max);
-        whole / 2 + whole.mul_f64(0.5 * die.clamp(0.0, 1.0))
+        whole / 2 + whole.mul_f64(0.5 * jitter.clamp(0.0, 1.0))
     }
 }
 

@@ -84,7 +84,7 @@ fn every_row_is_in_exactly_one_file_and_the_numbers_add_up() {
     assert_eq!(ids, ["R0", "R1", "R10", "R2", "R3", "R4", "R9"]);
     let duplicates = fs::read_to_string(report.join("duplicates.csv")).unwrap();
     assert!(duplicates.trim_end().ends_with(",2"), "it points at the line of the first: {duplicates}");
-    let has_part = |path: PathBuf| path.extension().is_some_and(|ending| ending == "part");
+    let has_part = |path: PathBuf| path.extension().is_some_and(|outcome| outcome == "part");
     assert!(
         !fs::read_dir(&report).unwrap().any(|entry| has_part(entry.unwrap().path())),
         "a half file was left"
@@ -223,9 +223,9 @@ fn json_is_one_object_a_line_and_ends_with_the_summary() {
     assert_eq!((code, err.as_str()), (0, ""));
     let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().all(|line| line["schema"] == 1));
-    assert_eq!(lines.iter().filter(|line| line["notice"] == "accepted").count(), 2);
+    assert_eq!(lines.iter().filter(|line| line["event"] == "accepted").count(), 2);
     let last = lines.last().unwrap();
-    assert_eq!((last["notice"].clone(), last["exit_code"].clone()), ("run_ended".into(), 0.into()));
+    assert_eq!((last["event"].clone(), last["exit_code"].clone()), ("run_ended".into(), 0.into()));
     let (_, out, _) = stage.run(&["status", "--sandbox", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
@@ -257,8 +257,8 @@ fn a_dry_run_and_a_check_touch_nothing() {
     );
     let (code, out, _) = stage.run(&["check", &manifest, "--json"]);
     assert_eq!(code, 4);
-    let survey: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((survey["survey"]["rows"].clone(), survey["survey"]["good"].clone()), (5.into(), 3.into()));
+    let scan: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((scan["scan"]["rows"].clone(), scan["scan"]["good"].clone()), (5.into(), 3.into()));
     assert!(!stage.path("state").exists());
     stage.run(&["import", &manifest, "--sandbox"]);
     let (_, out, _) = stage.run(&["import", &manifest, "--sandbox", "-n"]);
@@ -301,16 +301,16 @@ fn start_import(stage: &Stage, sandbox: &Sandbox, args: &[&str]) -> (Child, mpsc
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let (say, hear) = mpsc::channel();
+    let (emit, on_event) = mpsc::channel();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // keep the pipe drained, whoever listens
-    std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(say.send(line))));
-    wait_for(&hear, "\"notice\":\"accepted\"");
-    (child, hear)
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(emit.send(line))));
+    wait_for(&on_event, "\"event\":\"accepted\"");
+    (child, on_event)
 }
 
-fn wait_for(hear: &mpsc::Receiver<String>, words: &str) {
-    assert!(hear.iter().any(|line| line.contains(words)), "never heard: {words}");
+fn wait_for(on_event: &mpsc::Receiver<String>, words: &str) {
+    assert!(on_event.iter().any(|line| line.contains(words)), "never heard: {words}");
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn a_pipe_that_stalls_keeps_neither_its_rows_nor_the_process() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let line = lines.next().unwrap();
     assert!(line.contains("url=url, tags=tags"), "the first line was there in two parts: {line}");
-    assert!(lines.any(|line| line.contains("\"notice\":\"accepted\"")), "the row waited for the next one");
+    assert!(lines.any(|line| line.contains("\"event\":\"accepted\"")), "the row waited for the next one");
     signal(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(143));
     drop(pipe);
@@ -386,9 +386,9 @@ fn the_second_signal_aborts_and_what_was_on_the_wire_is_in_doubt() {
     let stage = Stage::new();
     stage.write("m.csv", &rows(50));
     let sandbox = Sandbox::start(&stage, &["--answer-delay", "20ms..5s"]);
-    let (mut child, hear) = start_import(&stage, &sandbox, &["--rate", "20/s"]);
+    let (mut child, on_event) = start_import(&stage, &sandbox, &["--rate", "20/s"]);
     signal(&child, "-INT");
-    wait_for(&hear, "stopping:");
+    wait_for(&on_event, "stopping:");
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let raw = rusqlite::Connection::open(stage.path("l.db")).unwrap();
@@ -570,7 +570,7 @@ fn a_question_is_listed_with_its_price_and_answered_by_a_human() {
     assert!(out.contains("costs at most 2.5 credits more, twice if the first was accepted"), "{out}");
     let (_, out, _) = stage.run(&["review", "--json"]);
     let question: serde_json::Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((question["item"].as_i64(), question["state"].as_str()), (Some(1), Some("asked")));
+    assert_eq!((question["item"].as_i64(), question["state"].as_str()), (Some(1), Some("needs_review")));
     let (code, _, err) = stage.run(&["resolve", "7", "--resend"]);
     assert_eq!(code, 2);
     assert!(err.contains("there is no item 7"), "{err}");
@@ -611,9 +611,9 @@ fn a_lost_ledger_is_rebuilt_from_the_service_and_ends_with_a_proof_of_parity() {
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("6 listed and in the ledger: they agree"), "{out}");
     let folder = stage.report("state/reports");
-    let parity: serde_json::Value =
+    let library_diff: serde_json::Value =
         serde_json::from_str(&fs::read_to_string(folder.join("parity.json")).unwrap()).unwrap();
-    assert_eq!(parity["namespaces"][0]["matched"], 6);
+    assert_eq!(library_diff["namespaces"][0]["matched"], 6);
     assert_eq!(fs::read_to_string(folder.join("parity.csv")).unwrap().lines().count(), 1);
     // a video that vanishes is missed
     assert_eq!(sandbox.taken().len(), 6);
@@ -654,7 +654,7 @@ fn a_budget_ends_the_run_with_8_and_says_what_is_paid() {
     let stage = Stage::new();
     let manifest = stage.write("m.csv", &rows(5));
     let (code, _, err) = stage.run(&["import", &manifest, "--sandbox", "--max-credits", "10"]);
-    assert!(code == 2 && err.contains("say --price"), "{err}");
+    assert!(code == 2 && err.contains("give --price"), "{err}");
     let budget = [
         "import",
         &manifest,

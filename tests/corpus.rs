@@ -21,17 +21,17 @@ struct Verdict {
 type Read = Result<(usize, Vec<(u64, String)>), String>;
 
 fn read(path: &Path) -> Read {
-    let words = |fault: telecine::manifest::ManifestError| fault.to_string();
-    let mut manifest = Manifest::open(&ManifestSpec::usual(path.to_str().unwrap())).map_err(words)?;
+    let words = |error: telecine::manifest::ManifestError| error.to_string();
+    let mut manifest = Manifest::open(&ManifestSpec::with_defaults(path.to_str().unwrap())).map_err(words)?;
     let (mut good, mut faults) = (0, Vec::new());
     while let Some(row) = manifest.next().map_err(words)? {
         match row {
             Ok(_) => good += 1,
-            Err(fault) => {
-                let problem = fault.problems.into_iter().next().unwrap();
+            Err(error) => {
+                let problem = error.problems.into_iter().next().unwrap();
                 assert!(!problem.message.is_empty() && !problem.fix.is_empty(), "{problem:?}");
                 assert!(!problem.value.contains("password"), "{problem:?}");
-                faults.push((fault.line, problem.class));
+                faults.push((error.line, problem.class));
             }
         }
     }
@@ -48,7 +48,7 @@ fn every_odd_file_is_read_as_its_verdict_says() {
     for (name, verdict) in &verdicts {
         let read = read(&folder.join(name));
         let is_right = match (&verdict.error, &read) {
-            (Some(words), Err(fault)) => fault.contains(words.as_str()),
+            (Some(words), Err(error)) => error.contains(words.as_str()),
             (None, Ok((good, faults))) => (*good, faults) == (verdict.good, &verdict.faults),
             (Some(_), Ok(_)) | (None, Err(_)) => false,
         };

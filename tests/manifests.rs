@@ -130,8 +130,8 @@ fn a_check_says_what_is_refused_and_what_is_odd_for_people_programs_and_spreadsh
     }
     let (_, out, _) = stage.run(&["check", "m.csv", "--json"]);
     let checked: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((&checked["exit_code"], &checked["survey"]["warned"]), (&4.into(), &2.into()));
-    assert_eq!(checked["survey"]["warnings"]["same_content"]["examples"][0]["line"], 4);
+    assert_eq!((&checked["exit_code"], &checked["scan"]["warned"]), (&4.into(), &2.into()));
+    assert_eq!(checked["scan"]["warnings"]["same_content"]["examples"][0]["line"], 4);
     let (_, out, _) = stage.run(&["check", "m.csv", "--csv"]);
     let mut findings = csv::Reader::from_reader(out.as_bytes());
     let classes: Vec<String> = findings.records().map(|row| row.unwrap()[3].to_owned()).collect();
@@ -160,8 +160,8 @@ fn a_check_holds_a_manifest_to_what_is_demanded() {
     }
     let (code, out, _) = stage.run(&["check", "bad.csv", "--max-errors", "5", "--json"]);
     let checked: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, &checked["survey"]["rejected"]), (3, &5.into()), "{out}");
-    assert_eq!(checked["survey"]["ended_early"], true);
+    assert_eq!((code, &checked["scan"]["rejected"]), (3, &5.into()), "{out}");
+    assert_eq!(checked["scan"]["ended_early"], true);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn several_files_a_glob_and_standard_input_are_manifests() {
     let rows = |args: &[&str]| {
         let (code, out, err) = stage.run(&[&["check", "--json"], args].concat());
         assert_eq!(code, 0, "{out}{err}");
-        serde_json::from_str::<Value>(&out).unwrap()["survey"]["rows"].clone()
+        serde_json::from_str::<Value>(&out).unwrap()["scan"]["rows"].clone()
     };
     assert_eq!(rows(&["day/*.csv"]), 2);
     assert_eq!(rows(&["day/*.csv", "day/c.txt"]), 3);

@@ -14,11 +14,10 @@ use std::{
 
 use telecine::{
     clock::Clock,
-    item::{Fitness, Probe, Reach, SourceUrl, UnixMillis},
+    domain::{Limit, Probe, ProbeVerdict, Reach, SourceUrl, UnixMillis},
     ledger::Ledger,
-    limit::Limit,
-    pipeline::{Look, Scout, Target, scout},
-    probe::{Ask, Got, Method, Miss, ProbeRules, Prober, VIDEO_MAX, Web},
+    pipeline::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage},
+    probe::{FetchError, FetchRequest, FetchResponse, Fetcher, Method, ProbeRules, Prober, VIDEO_MAX},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -101,27 +100,33 @@ impl Model {
         *most = (*most).max(*now);
     }
 
-    fn answer(&self, ask: &Ask) -> Result<Got, Miss> {
+    fn answer(&self, ask: &FetchRequest) -> Result<FetchResponse, FetchError> {
         let page = self.pages.get(ask.url.as_str()).or_else(|| {
             let host = format!("{}://{}/*", ask.url.scheme(), ask.url.host_str()?);
             self.pages.get(&host)
         });
-        let status = |status| Ok(Got { status, ..Got::default() });
+        let status = |status| Ok(FetchResponse { status, ..FetchResponse::default() });
         match page {
             None => status(404),
             Some(Page::Status(code)) => status(*code),
-            Some(Page::Silent) => Err(Miss::NoAnswer("no answer in time".to_owned())),
-            Some(Page::Private) => Err(Miss::Private),
-            Some(Page::Redirect(to)) => {
-                Ok(Got { status: 302, location: Some((*to).to_owned()), ..Got::default() })
-            }
+            Some(Page::Silent) => Err(FetchError::NoAnswer("no answer in time".to_owned())),
+            Some(Page::Private) => Err(FetchError::Private),
+            Some(Page::Redirect(to)) => Ok(FetchResponse {
+                status: 302,
+                location: Some((*to).to_owned()),
+                ..FetchResponse::default()
+            }),
             Some(Page::Busy(left, _)) if left.load(Ordering::Relaxed) > 0 => {
                 left.fetch_sub(1, Ordering::Relaxed);
-                Ok(Got { status: 429, retry_after: Some("20".to_owned()), ..Got::default() })
+                Ok(FetchResponse {
+                    status: 429,
+                    retry_after: Some("20".to_owned()),
+                    ..FetchResponse::default()
+                })
             }
             Some(Page::NoHead(code, _)) if ask.method == Method::Head => match code {
                 Some(code) => status(*code),
-                None => Err(Miss::NoAnswer("hung up".to_owned())),
+                None => Err(FetchError::NoAnswer("hung up".to_owned())),
             },
             Some(Page::File(bytes) | Page::Busy(_, bytes) | Page::NoHead(_, bytes)) => {
                 Ok(part(ask, bytes, bytes.len() as u64))
@@ -129,43 +134,59 @@ impl Model {
             Some(Page::Large(total, bytes)) => Ok(part(ask, bytes, *total)),
             Some(Page::Endless(bytes)) => {
                 let body = if ask.method == Method::Get { bytes.clone() } else { Vec::new() };
-                Ok(Got { status: 200, body, ..Got::default() })
+                Ok(FetchResponse { status: 200, body, ..FetchResponse::default() })
             }
             Some(Page::Stubborn(at, bytes)) => {
                 let content_range = Some(format!("bytes {at}-{}/9000", at + bytes.len() as u64 - 1));
-                Ok(cut(ask, Got { status: 206, content_range, body: bytes.clone(), ..Got::default() }))
+                Ok(cut(
+                    ask,
+                    FetchResponse {
+                        status: 206,
+                        content_range,
+                        body: bytes.clone(),
+                        ..FetchResponse::default()
+                    },
+                ))
             }
             Some(Page::WholeOnly(bytes)) => {
                 let body = if ask.method == Method::Get { bytes.clone() } else { Vec::new() };
                 let content_length = Some(bytes.len() as u64);
-                Ok(cut(ask, Got { status: 200, content_length, body, ..Got::default() }))
+                Ok(cut(ask, FetchResponse { status: 200, content_length, body, ..FetchResponse::default() }))
             }
         }
     }
 }
 
-fn part(ask: &Ask, bytes: &[u8], total: u64) -> Got {
+fn part(ask: &FetchRequest, bytes: &[u8], total: u64) -> FetchResponse {
     let (Method::Get, Some((first, length))) = (ask.method, ask.range) else {
-        return Got { status: 200, content_length: Some(total), ..Got::default() };
+        return FetchResponse { status: 200, content_length: Some(total), ..FetchResponse::default() };
     };
     let from = usize::try_from(first).unwrap().min(bytes.len());
     let to = from.saturating_add(usize::try_from(length).unwrap()).min(bytes.len());
     if from >= bytes.len() {
         let content_range = Some(format!("bytes */{total}"));
-        return Got { status: 416, content_range, is_whole: true, ..Got::default() };
+        return FetchResponse { status: 416, content_range, is_whole: true, ..FetchResponse::default() };
     }
     let content_range = Some(format!("bytes {from}-{}/{total}", to - 1));
-    cut(ask, Got { status: 206, content_range, body: bytes[from..to].to_vec(), ..Got::default() })
+    cut(
+        ask,
+        FetchResponse {
+            status: 206,
+            content_range,
+            body: bytes[from..to].to_vec(),
+            ..FetchResponse::default()
+        },
+    )
 }
 
-fn cut(ask: &Ask, mut got: Got) -> Got {
+fn cut(ask: &FetchRequest, mut got: FetchResponse) -> FetchResponse {
     got.is_whole = got.body.len() < ask.body_max;
     got.body.truncate(ask.body_max);
     got
 }
 
-impl Web for Model {
-    async fn exchange(&self, ask: Ask) -> Result<Got, Miss> {
+impl Fetcher for Model {
+    async fn exchange(&self, ask: FetchRequest) -> Result<FetchResponse, FetchError> {
         let host = ask.url.host_str().unwrap().to_owned();
         self.count(&host, 1);
         let at = self.clock.now();
@@ -193,14 +214,14 @@ fn prober(model: &Model, rules: ProbeRules) -> Arc<Prober<Model>> {
 }
 
 async fn look(model: &Model, url: &str) -> Probe {
-    prober(model, rules()).look(&SourceUrl::parse(url).unwrap()).await
+    prober(model, rules()).inspect(&SourceUrl::parse(url).unwrap()).await
 }
 
 /// The verdict on one page, and its class.
-async fn verdict(page: Page) -> (Fitness, String) {
+async fn verdict(page: Page) -> (ProbeVerdict, String) {
     let model = Model::new(&[("https://h/v", page)]);
     let probe = look(&model, "https://h/v").await;
-    (probe.fitness, probe.class)
+    (probe.verdict, probe.class)
 }
 
 /// A box of MP4.
@@ -244,47 +265,47 @@ fn with_index_at_the_end() -> Vec<u8> {
 
 #[tokio::test(start_paused = true)]
 async fn a_video_is_judged_by_its_container_and_its_codec() {
-    use Fitness::{Fit, Unclear, Unfit};
+    use ProbeVerdict::{Supported, Unclear, Unsupported};
     let file = |bytes: &[u8]| Page::File(bytes.to_vec());
-    for (name, page, fitness, class) in [
-        ("h264.mp4", Page::File(media!("h264.mp4")), Fit, "video"),
-        ("h265.mov", Page::File(media!("h265.mov")), Fit, "video"),
-        ("frag.mp4", Page::File(media!("frag.mp4")), Fit, "video"),
-        ("vp9.webm", Page::File(media!("vp9.webm")), Fit, "video"),
-        ("h264.mkv", Page::File(media!("h264.mkv")), Fit, "video"),
-        ("whole only", Page::WholeOnly(media!("h264.mp4")), Fit, "video"),
-        ("404 to HEAD", Page::NoHead(Some(404), media!("h264.mp4")), Fit, "video"),
-        ("503 to HEAD", Page::NoHead(Some(503), media!("h264.mp4")), Fit, "video"),
-        ("HEAD is hung up on", Page::NoHead(None, media!("h264.mp4")), Fit, "video"),
-        ("foreign name", Page::File(with_a_foreign_name()), Fit, "video"),
+    for (name, page, verdict, class) in [
+        ("h264.mp4", Page::File(media!("h264.mp4")), Supported, "video"),
+        ("h265.mov", Page::File(media!("h265.mov")), Supported, "video"),
+        ("frag.mp4", Page::File(media!("frag.mp4")), Supported, "video"),
+        ("vp9.webm", Page::File(media!("vp9.webm")), Supported, "video"),
+        ("h264.mkv", Page::File(media!("h264.mkv")), Supported, "video"),
+        ("whole only", Page::WholeOnly(media!("h264.mp4")), Supported, "video"),
+        ("404 to HEAD", Page::NoHead(Some(404), media!("h264.mp4")), Supported, "video"),
+        ("503 to HEAD", Page::NoHead(Some(503), media!("h264.mp4")), Supported, "video"),
+        ("HEAD is hung up on", Page::NoHead(None, media!("h264.mp4")), Supported, "video"),
+        ("foreign name", Page::File(with_a_foreign_name()), Supported, "video"),
         ("circles", Page::File(leads_in_circles()), Unclear, "not_understood"),
         ("no tracks", Page::File([ftyp(), mp4_box(*b"moov", &[])].concat()), Unclear, "not_understood"),
         ("large index", Page::File([ftyp(), large_index()].concat()), Unclear, "not_understood"),
-        ("vp8.webm", Page::File(media!("vp8.webm")), Unfit, "codec"),
-        ("av1.mp4", Page::File(media!("av1.mp4")), Unfit, "codec"),
-        ("audio.m4a", Page::File(media!("audio.m4a")), Unfit, "no_video_track"),
-        ("cut", Page::File(media!("h264.mp4")[..1_500].to_vec()), Unfit, "broken"),
+        ("vp8.webm", Page::File(media!("vp8.webm")), Unsupported, "codec"),
+        ("av1.mp4", Page::File(media!("av1.mp4")), Unsupported, "codec"),
+        ("audio.m4a", Page::File(media!("audio.m4a")), Unsupported, "no_video_track"),
+        ("cut", Page::File(media!("h264.mp4")[..1_500].to_vec()), Unsupported, "broken"),
         ("cut.mkv", Page::File(media!("h264.mkv")[..300].to_vec()), Unclear, "not_understood"),
         ("segment", Page::File(media!("seg.ts")), Unclear, "other_container"),
-        ("page", file(b"<!doctype html><title>Log in</title>"), Unfit, "page"),
-        ("image", file(b"\x89PNG\r\n\x1a\n0000"), Unfit, "image"),
-        ("archive", file(b"PK\x03\x04\x14\0\0\0"), Unfit, "no_video"),
+        ("page", file(b"<!doctype html><title>Log in</title>"), Unsupported, "page"),
+        ("image", file(b"\x89PNG\r\n\x1a\n0000"), Unsupported, "image"),
+        ("archive", file(b"PK\x03\x04\x14\0\0\0"), Unsupported, "no_video"),
         ("letters", file(b"hello there"), Unclear, "unknown_kind"),
-        ("nothing", file(b""), Unfit, "empty"),
-        ("large", Page::Large(VIDEO_MAX + 1, media!("h264.mp4")), Unfit, "too_large"),
-        ("401", Page::Status(401), Unfit, "http_401"),
-        ("403", Page::Status(403), Unfit, "http_403"),
-        ("404", Page::Status(404), Unfit, "http_404"),
+        ("nothing", file(b""), Unsupported, "empty"),
+        ("large", Page::Large(VIDEO_MAX + 1, media!("h264.mp4")), Unsupported, "too_large"),
+        ("401", Page::Status(401), Unsupported, "http_401"),
+        ("403", Page::Status(403), Unsupported, "http_403"),
+        ("404", Page::Status(404), Unsupported, "http_404"),
         ("416", Page::Status(416), Unclear, "http_416"),
         ("500", Page::Status(500), Unclear, "http_500"),
         ("endless", Page::Endless(media!("h264.mkv")[..300].to_vec()), Unclear, "no_size"),
         ("another part", Page::Stubborn(4_096, media!("h264.mp4")), Unclear, "no_ranges"),
         ("silent", Page::Silent, Unclear, "no_answer"),
-        ("private", Page::Private, Unfit, "private_address"),
+        ("private", Page::Private, Unsupported, "private_address"),
     ] {
         let model = Model::new(&[("https://h/v", page)]);
         let probe = look(&model, "https://h/v").await;
-        assert_eq!((probe.fitness, probe.class.as_str()), (fitness, class), "{name}: {}", probe.found);
+        assert_eq!((probe.verdict, probe.class.as_str()), (verdict, class), "{name}: {}", probe.found);
     }
 }
 
@@ -293,11 +314,11 @@ async fn an_index_behind_all_else_is_fetched_alone() {
     let file = with_index_at_the_end();
     let model = Model::new(&[("https://h/v", Page::File(file.clone()))]);
     let probe = look(&model, "https://h/v").await;
-    assert_eq!((probe.fitness, probe.size), (Fitness::Fit, Some(file.len() as u64)));
+    assert_eq!((probe.verdict, probe.size), (ProbeVerdict::Supported, Some(file.len() as u64)));
     assert_eq!(probe.found, "mp4, h264 + aac, 3.0 MB");
     let read: usize = model.arrivals().iter().map(|arrival| arrival.bytes).sum();
     assert!(read < 100_000, "{read} bytes of {}", file.len());
-    assert_eq!(verdict(Page::WholeOnly(file)).await, (Fitness::Unclear, "no_ranges".to_owned()));
+    assert_eq!(verdict(Page::WholeOnly(file)).await, (ProbeVerdict::Unclear, "no_ranges".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -313,20 +334,20 @@ async fn what_is_too_large_or_expired_costs_no_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn no_redirect_leads_to_a_private_host_or_out_of_the_web() {
-    for (to, fitness, class) in [
-        ("/v2", Fitness::Fit, "video"),
-        ("https://elsewhere/v", Fitness::Fit, "video"),
-        ("http://127.0.0.1/v", Fitness::Unfit, "private_address"),
-        ("http://2130706433/v", Fitness::Unfit, "private_address"),
-        ("http://0x7f.1/v", Fitness::Unfit, "private_address"),
-        ("http://[::1]/v", Fitness::Unfit, "private_address"),
-        ("http://[::ffff:10.0.0.1]/v", Fitness::Unfit, "private_address"),
-        ("http://169.254.169.254/latest/meta-data", Fitness::Unfit, "private_address"),
-        ("ftp://elsewhere/v", Fitness::Unfit, "scheme"),
-        ("file:///etc/passwd", Fitness::Unfit, "scheme"),
-        ("https://user:canary@elsewhere/v", Fitness::Unfit, "credentials"),
-        ("https://h/v", Fitness::Unfit, "redirect_loop"),
-        ("https://", Fitness::Unclear, "redirect"),
+    for (to, verdict, class) in [
+        ("/v2", ProbeVerdict::Supported, "video"),
+        ("https://elsewhere/v", ProbeVerdict::Supported, "video"),
+        ("http://127.0.0.1/v", ProbeVerdict::Unsupported, "private_address"),
+        ("http://2130706433/v", ProbeVerdict::Unsupported, "private_address"),
+        ("http://0x7f.1/v", ProbeVerdict::Unsupported, "private_address"),
+        ("http://[::1]/v", ProbeVerdict::Unsupported, "private_address"),
+        ("http://[::ffff:10.0.0.1]/v", ProbeVerdict::Unsupported, "private_address"),
+        ("http://169.254.169.254/latest/meta-data", ProbeVerdict::Unsupported, "private_address"),
+        ("ftp://elsewhere/v", ProbeVerdict::Unsupported, "scheme"),
+        ("file:///etc/passwd", ProbeVerdict::Unsupported, "scheme"),
+        ("https://user:canary@elsewhere/v", ProbeVerdict::Unsupported, "credentials"),
+        ("https://h/v", ProbeVerdict::Unsupported, "redirect_loop"),
+        ("https://", ProbeVerdict::Unclear, "redirect"),
     ] {
         let model = Model::new(&[
             ("https://h/v", Page::Redirect(to)),
@@ -334,7 +355,7 @@ async fn no_redirect_leads_to_a_private_host_or_out_of_the_web() {
             ("https://elsewhere/v", Page::File(media!("h264.mp4"))),
         ]);
         let probe = look(&model, "https://h/v").await;
-        assert_eq!((probe.fitness, probe.class.as_str()), (fitness, class), "{to}");
+        assert_eq!((probe.verdict, probe.class.as_str()), (verdict, class), "{to}");
         // for the head, and for the bytes
         assert!(model.arrivals().len() <= 12, "{to}: {} requests", model.arrivals().len());
         let strangers = model.arrivals().iter().filter(|a| !matches!(&*a.host, "h" | "elsewhere")).count();
@@ -347,59 +368,67 @@ async fn no_redirect_leads_to_a_private_host_or_out_of_the_web() {
 async fn an_allowed_private_host_is_looked_at() {
     let model = Model::new(&[("http://127.0.0.1/v", Page::File(media!("h264.mp4")))]);
     let prober = prober(&model, ProbeRules { reach: Reach::Private, ..rules() });
-    let probe = prober.look(&SourceUrl::parse("http://127.0.0.1/v").unwrap()).await;
-    assert_eq!((probe.fitness, probe.reach), (Fitness::Fit, Reach::Private));
+    let probe = prober.inspect(&SourceUrl::parse("http://127.0.0.1/v").unwrap()).await;
+    assert_eq!((probe.verdict, probe.reach), (ProbeVerdict::Supported, Reach::Private));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_playlist_is_followed_to_the_codecs_of_its_first_segment() {
-    use Fitness::{Fit, Unclear, Unfit};
+    use ProbeVerdict::{Supported, Unclear, Unsupported};
     let media = |inside: &str| format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n{inside}\n").into_bytes();
     let end = "#EXT-X-ENDLIST";
     let master = |codecs: &str, uri: &str| {
         format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1{codecs}\n{uri}\n").into_bytes()
     };
     let cases = [
-        (media(&format!("#EXTINF:1,\nhttps://h/s.ts\n{end}")), Fit, "video"),
+        (media(&format!("#EXTINF:1,\nhttps://h/s.ts\n{end}")), Supported, "video"),
         (
             media(&format!("#EXT-X-MAP:URI=\"https://h/f.mp4\"\n#EXTINF:1,\nhttps://h/f.mp4\n{end}")),
-            Fit,
+            Supported,
             "video",
         ),
-        (master("", "https://h/media"), Fit, "video"),
-        (master(",CODECS=\"avc1.42c00d,mp4a.40.2\"", "https://h/media"), Fit, "video"),
-        (master(",CODECS=\"av01.0.04M.08,mp4a.40.2\"", "https://h/media"), Unfit, "codec"),
-        (master("", "low/media"), Unfit, "hls_relative"),
-        (media(&format!("#EXTINF:1,\ns.ts\n{end}")), Unfit, "hls_relative"),
-        (media(&format!("#EXTINF:1,\nhttps://h/s.ts\n#EXTINF:1,\ns2.ts\n{end}")), Unfit, "hls_relative"),
+        (master("", "https://h/media"), Supported, "video"),
+        (master(",CODECS=\"avc1.42c00d,mp4a.40.2\"", "https://h/media"), Supported, "video"),
+        (master(",CODECS=\"av01.0.04M.08,mp4a.40.2\"", "https://h/media"), Unsupported, "codec"),
+        (master("", "low/media"), Unsupported, "hls_relative"),
+        (media(&format!("#EXTINF:1,\ns.ts\n{end}")), Unsupported, "hls_relative"),
+        (
+            media(&format!("#EXTINF:1,\nhttps://h/s.ts\n#EXTINF:1,\ns2.ts\n{end}")),
+            Unsupported,
+            "hls_relative",
+        ),
         (
             media(&format!("#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXTINF:1,\nhttps://h/s.ts\n{end}")),
-            Unfit,
+            Unsupported,
             "hls_relative",
         ),
         (media(&format!("#EXTINF:1,\n/s.ts\n{end}")), Unclear, "hls_path"),
-        (media(&format!("#EXTINF:1,\nhttps://h/gone.ts\n{end}")), Unfit, "http_404"),
-        (media(&format!("#EXTINF:1,\nhttp://10.0.0.1/s.ts\n{end}")), Unfit, "private_address"),
-        (media(&format!("#EXTINF:1,\nhttps://h/page\n{end}")), Unfit, "page"),
+        (media(&format!("#EXTINF:1,\nhttps://h/gone.ts\n{end}")), Unsupported, "http_404"),
+        (media(&format!("#EXTINF:1,\nhttp://10.0.0.1/s.ts\n{end}")), Unsupported, "private_address"),
+        (media(&format!("#EXTINF:1,\nhttps://h/page\n{end}")), Unsupported, "page"),
         (media("#EXTINF:1,\nhttps://h/s.ts"), Unclear, "hls_live"),
-        (media(end), Unfit, "hls_empty"),
+        (media(end), Unsupported, "hls_empty"),
         // every key must be absolute, and one may stand in the playlist itself
         (
             media(&format!(
                 "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXT-X-KEY:METHOD=AES-128,URI=\"https://h/k\"\n#EXTINF:1,\nhttps://h/s.ts\n{end}"
             )),
-            Unfit,
+            Unsupported,
             "hls_relative",
         ),
         (
             media(&format!(
                 "#EXT-X-KEY:METHOD=AES-128,URI=\"data:text/plain;base64,canary\"\n#EXTINF:1,\nhttps://h/s.ts\n{end}"
             )),
-            Fit,
+            Supported,
             "video",
         ),
-        (master("\n#EXT-X-SESSION-KEY:METHOD=AES-128,URI=\"k\"", "https://h/media"), Unfit, "hls_relative"),
-        (media(&format!("#EXTINF:1,\ndata:video/mp4;base64,canary\n{end}")), Unfit, "scheme"),
+        (
+            master("\n#EXT-X-SESSION-KEY:METHOD=AES-128,URI=\"k\"", "https://h/media"),
+            Unsupported,
+            "hls_relative",
+        ),
+        (media(&format!("#EXTINF:1,\ndata:video/mp4;base64,canary\n{end}")), Unsupported, "scheme"),
         // what the library leaves out without a word is not missing
         (
             format!("#EXTM3U\n#EXT-X-TARGETDURATION:6.006\n#EXTINF:1,\nhttps://h/s.ts\n{end}\n").into_bytes(),
@@ -408,15 +437,19 @@ async fn a_playlist_is_followed_to_the_codecs_of_its_first_segment() {
         ),
         (b"#EXTM3U\n#EXT-X-STREAM-INF:PROGRAM-ID=1\nhttps://h/media\n".to_vec(), Unclear, "not_understood"),
         // the first variant does not decide alone
-        ([master("", "https://h/sound"), master("", "https://h/media")[8..].to_vec()].concat(), Fit, "video"),
+        (
+            [master("", "https://h/sound"), master("", "https://h/media")[8..].to_vec()].concat(),
+            Supported,
+            "video",
+        ),
         (
             [master("", "https://h/gone"), master("", "https://h/gone2")[8..].to_vec()].concat(),
             Unclear,
             "http_404",
         ),
-        (master(",CODECS=\"AVC1.64001F\"", "https://h/media"), Fit, "video"),
+        (master(",CODECS=\"AVC1.64001F\"", "https://h/media"), Supported, "video"),
     ];
-    for (playlist, fitness, class) in cases {
+    for (playlist, verdict, class) in cases {
         let text = String::from_utf8(playlist.clone()).unwrap();
         let model = Model::new(&[
             ("https://h/v", Page::File(playlist)),
@@ -429,7 +462,7 @@ async fn a_playlist_is_followed_to_the_codecs_of_its_first_segment() {
         ]);
         let probe = look(&model, "https://h/v").await;
         assert!(!probe.found.contains("canary"), "{}", probe.found);
-        assert_eq!((probe.fitness, probe.class.as_str()), (fitness, class), "{text}{}", probe.found);
+        assert_eq!((probe.verdict, probe.class.as_str()), (verdict, class), "{text}{}", probe.found);
     }
 }
 
@@ -437,12 +470,12 @@ async fn a_playlist_is_followed_to_the_codecs_of_its_first_segment() {
 async fn a_busy_host_is_waited_for_as_it_asks_and_not_for_ever() {
     let busy = |times| Page::Busy(Arc::new(AtomicUsize::new(times)), media!("h264.mp4"));
     let model = Model::new(&[("https://h/v", busy(2))]);
-    assert_eq!(look(&model, "https://h/v").await.fitness, Fitness::Fit);
+    assert_eq!(look(&model, "https://h/v").await.verdict, ProbeVerdict::Supported);
     let at: Vec<UnixMillis> = model.arrivals().iter().map(|arrival| arrival.at).collect();
     for pair in at[..3].windows(2) {
         assert!(pair[1].since_ms(pair[0]) >= 20_000, "Retry-After: 20");
     }
-    assert_eq!(verdict(busy(100)).await, (Fitness::Unclear, "busy".to_owned()));
+    assert_eq!(verdict(busy(100)).await, (ProbeVerdict::Unclear, "busy".to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -458,7 +491,7 @@ async fn each_host_has_its_own_pace_whoever_else_is_asked() {
             let prober = Arc::clone(&prober);
             // one host under many ports is one host
             let url = SourceUrl::parse(&format!("https://{host}:{}/{n}", 8_000 + n % 3)).unwrap();
-            looks.spawn(async move { prober.look(&url).await });
+            looks.spawn(async move { prober.inspect(&url).await });
         }
     }
     looks.join_all().await;
@@ -497,7 +530,7 @@ async fn a_host_that_never_answers_is_left_alone() {
     for n in 0..200 {
         let prober = Arc::clone(&prober);
         let url = SourceUrl::parse(&format!("https://dead/{n}")).unwrap();
-        looks.spawn(async move { prober.look(&url).await.class });
+        looks.spawn(async move { prober.inspect(&url).await.class });
     }
     let classes = looks.join_all().await;
     let given_up = classes.iter().filter(|class| *class == "host_given_up").count();
@@ -518,7 +551,7 @@ async fn no_more_requests_are_under_way_than_allowed_however_many_hosts_there_ar
     for n in 0..180 {
         let prober = Arc::clone(&prober);
         let url = SourceUrl::parse(&format!("https://h{}/{n}", n % 60)).unwrap();
-        looks.spawn(async move { prober.look(&url).await });
+        looks.spawn(async move { prober.inspect(&url).await });
     }
     looks.join_all().await;
     for host in 0..60 {
@@ -545,13 +578,13 @@ async fn a_file_that_claims_a_million_codecs_is_told_in_few_words() {
     }
     let model = Model::new(&[("https://h/v", Page::File(file))]);
     let probe = look(&model, "https://h/v").await;
-    assert_eq!((probe.fitness, probe.class.as_str()), (Fitness::Unfit, "codec"));
+    assert_eq!((probe.verdict, probe.class.as_str()), (ProbeVerdict::Unsupported, "codec"));
     assert!(probe.found.contains("x000 + x001") && probe.found.len() < 200, "{}", probe.found);
 }
 
 #[tokio::test(start_paused = true)]
 async fn broken_videos_break_nothing() {
-    let mut dice = fastrand::Rng::with_seed(7);
+    let mut rng = fastrand::Rng::with_seed(7);
     let whole =
         [media!("h264.mp4"), media!("h265.mov"), media!("frag.mp4"), media!("vp9.webm"), media!("h264.mkv")];
     let segment = media!("seg.ts");
@@ -560,12 +593,12 @@ async fn broken_videos_break_nothing() {
         let mut file = whole[round % whole.len()].clone();
         let (mut part, mut list) = (segment.clone(), playlist.clone());
         for bytes in [&mut file, &mut part, &mut list] {
-            for _ in 0..dice.usize(1..6) {
-                let at = dice.usize(..bytes.len());
-                bytes[at] = if dice.bool() { dice.u8(..) } else { 0xff };
+            for _ in 0..rng.usize(1..6) {
+                let at = rng.usize(..bytes.len());
+                bytes[at] = if rng.bool() { rng.u8(..) } else { 0xff };
             }
-            if dice.u8(..4) == 0 {
-                bytes.truncate(dice.usize(..bytes.len()));
+            if rng.u8(..4) == 0 {
+                bytes.truncate(rng.usize(..bytes.len()));
             }
         }
         let model = Model::new(&[
@@ -587,21 +620,24 @@ async fn an_earlier_look_is_believed_only_while_a_new_one_would_say_the_same() {
     let model = Model::new(&[]);
     let week = Duration::from_hours(24 * 7);
     let fit = Probe {
-        fitness: Fitness::Fit,
+        verdict: ProbeVerdict::Supported,
         class: "video".to_owned(),
         found: String::new(),
         size: Some(5_000),
         reach: Reach::Public,
-        looked_at: NOW,
+        probed_at: NOW,
     };
     let address = SourceUrl::parse("https://h/v").unwrap();
     let of = |rules: ProbeRules, probe: Probe| prober(&model, rules).still_holds(&probe, &address, week);
     assert!(of(rules(), fit.clone()));
     let dead = SourceUrl::parse("https://h/v?Signature=x&Expires=1600000000").unwrap();
     assert!(!prober(&model, rules()).still_holds(&fit, &dead, week), "this link is dead");
-    assert!(!of(rules(), Probe { fitness: Fitness::Unfit, ..fit.clone() }), "it may have been mended");
-    assert!(!of(rules(), Probe { fitness: Fitness::Unclear, ..fit.clone() }));
-    assert!(!of(rules(), Probe { looked_at: NOW.plus_ms(-8 * 24 * 3_600_000), ..fit.clone() }), "old");
+    assert!(
+        !of(rules(), Probe { verdict: ProbeVerdict::Unsupported, ..fit.clone() }),
+        "it may have been mended"
+    );
+    assert!(!of(rules(), Probe { verdict: ProbeVerdict::Unclear, ..fit.clone() }));
+    assert!(!of(rules(), Probe { probed_at: NOW.plus_ms(-8 * 24 * 3_600_000), ..fit.clone() }), "old");
     assert!(!of(ProbeRules { video_max: 4_000, ..rules() }, fit.clone()), "too large by today's rule");
     assert!(!of(rules(), Probe { reach: Reach::Private, ..fit.clone() }), "perhaps a private host");
     assert!(of(ProbeRules { reach: Reach::Private, ..rules() }, Probe { reach: Reach::Private, ..fit }));
@@ -617,13 +653,17 @@ async fn scouted(
     folder: &Path,
     model: &Model,
     urls: &[&str],
-    looks_max: Option<u64>,
-) -> Vec<(u64, Fitness, Look)> {
+    probes_max: Option<u64>,
+) -> Vec<(u64, ProbeVerdict, ProbeOrigin)> {
     let ledger = ledger(folder);
     let (sender, receiver) = mpsc::channel(4);
-    let targets: Vec<Target> = (2..)
+    let targets: Vec<ProbeTarget> = (2..)
         .zip(urls)
-        .map(|(line, url)| Target { path: Arc::from("m.csv"), line, url: SourceUrl::parse(url).unwrap() })
+        .map(|(line, url)| ProbeTarget {
+            path: Arc::from("m.csv"),
+            line,
+            url: SourceUrl::parse(url).unwrap(),
+        })
         .collect();
     tokio::spawn(async move {
         for target in targets {
@@ -633,14 +673,16 @@ async fn scouted(
         }
     });
     let mut met = Vec::new();
-    let order = Scout {
+    let order = ProbeStage {
         ledger: ledger.clone(),
         prober: prober(model, rules()),
         age_max: Duration::from_hours(1),
-        looks_max,
+        probes_max,
         drain: CancellationToken::new(),
     };
-    scout(order, receiver, |target, probe, look| met.push((target.line, probe.fitness, look))).await.unwrap();
+    probe_stage(order, receiver, |target, probe, look| met.push((target.line, probe.verdict, look)))
+        .await
+        .unwrap();
     ledger.close().await;
     met.sort_by_key(|(line, ..)| *line);
     met
@@ -654,7 +696,11 @@ async fn a_source_found_fit_is_not_asked_again_and_every_other_is() {
     let first = scouted(folder.path(), &model, &urls, None).await;
     assert_eq!(
         first,
-        [(2, Fitness::Fit, Look::Made), (3, Fitness::Unfit, Look::Made), (4, Fitness::Fit, Look::Kept)],
+        [
+            (2, ProbeVerdict::Supported, ProbeOrigin::Made),
+            (3, ProbeVerdict::Unsupported, ProbeOrigin::Made),
+            (4, ProbeVerdict::Supported, ProbeOrigin::Kept)
+        ],
         "one source named twice is looked at once"
     );
     let asked = model.arrivals().len();
@@ -662,14 +708,14 @@ async fn a_source_found_fit_is_not_asked_again_and_every_other_is() {
     let second = scouted(folder.path(), &model, &urls, None).await;
     assert_eq!(
         second.iter().map(|(.., look)| *look).collect::<Vec<_>>(),
-        [Look::Kept, Look::Made, Look::Kept]
+        [ProbeOrigin::Kept, ProbeOrigin::Made, ProbeOrigin::Kept]
     );
     assert_eq!(model.arrivals().len(), asked + 2, "only what was unfit is asked again");
     let signed = ["https://h/a?Signature=x&Expires=1600000000", "https://h/a?Signature=y&Expires=1900000000"];
     let anew = scouted(folder.path(), &model, &signed, None).await;
     assert_eq!(
-        anew.iter().map(|(_, fitness, look)| (*fitness, *look)).collect::<Vec<_>>(),
-        [(Fitness::Unfit, Look::Made), (Fitness::Unfit, Look::Made)],
+        anew.iter().map(|(_, verdict, look)| (*verdict, *look)).collect::<Vec<_>>(),
+        [(ProbeVerdict::Unsupported, ProbeOrigin::Made), (ProbeVerdict::Unsupported, ProbeOrigin::Made)],
         "each signature is looked at by itself: the first has expired, the second leads nowhere"
     );
 }
@@ -680,7 +726,9 @@ async fn no_more_looks_are_made_than_wanted_and_the_next_check_goes_on() {
     let model = Model::new(&[("https://h/*", Page::File(media!("h264.mp4")))]);
     let urls = ["https://h/1", "https://h/2", "https://h/3", "https://h/4", "https://h/5"];
     assert_eq!(scouted(folder.path(), &model, &urls, Some(3)).await.len(), 3);
-    let made = |met: &[(u64, Fitness, Look)]| met.iter().filter(|(.., look)| *look == Look::Made).count();
+    let made = |met: &[(u64, ProbeVerdict, ProbeOrigin)]| {
+        met.iter().filter(|(.., look)| *look == ProbeOrigin::Made).count()
+    };
     let second = scouted(folder.path(), &model, &urls, Some(3)).await;
     assert_eq!((second.len(), made(&second)), (5, 2));
     // what is dead at the head of a file does not use the looks up again and again
@@ -700,18 +748,18 @@ async fn whoever_is_told_to_stop_keeps_what_was_seen() {
     let (sender, receiver) = mpsc::channel(64);
     for n in 0..50 {
         let url = SourceUrl::parse(&format!("https://h/{n}")).unwrap();
-        sender.send(Target { path: Arc::from("m.csv"), line: n, url }).await.unwrap();
+        sender.send(ProbeTarget { path: Arc::from("m.csv"), line: n, url }).await.unwrap();
     }
-    let order = Scout {
+    let order = ProbeStage {
         ledger: ledger.clone(),
         prober: prober(&model, rules()),
         age_max: Duration::from_hours(1),
-        looks_max: None,
+        probes_max: None,
         drain: drain.clone(),
     };
     let mut met = Vec::new();
     // the channel stays open: nobody waits for more once told to stop
-    scout(order, receiver, |target, _, _| {
+    probe_stage(order, receiver, |target, _, _| {
         met.push(target.url.digest());
         if met.len() == 7 {
             drain.cancel();

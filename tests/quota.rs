@@ -7,11 +7,10 @@ mod support;
 use std::{fmt::Write as _, time::Duration};
 
 use proptest::prelude::*;
-use support::{Life, T0, Theatre, limit, limits};
+use support::{Harness, RunResult, T0, limit, limits};
 use telecine::{
-    ending::Ending,
-    item::UnixMillis,
-    ledger::{Expense, Ledger},
+    domain::{RunOutcome, UnixMillis},
+    ledger::{ExternalUsage, Ledger},
     sandbox::{CapCounts, Policy},
 };
 
@@ -22,25 +21,25 @@ fn capped(caps: &[&str]) -> Policy {
     Policy { caps: caps.iter().map(|cap| limit(cap)).collect(), ..Policy::default() }
 }
 
-fn next_upload_at(theatre: &Theatre) -> Option<UnixMillis> {
-    *theatre.next_upload_at.lock().unwrap()
+fn next_upload_at(harness: &Harness) -> Option<UnixMillis> {
+    *harness.next_upload_at.lock().unwrap()
 }
 
 #[test]
 fn a_cap_that_nobody_told_is_learned_from_three_refusals_and_kept_over_restarts() {
-    let mut theatre = Theatre::new(capped(&["20/2h"]), 130);
-    theatre.limits = limits("1/min", &[]);
-    theatre.live(Some(Duration::from_hours(3)));
-    let refusals = theatre.world.stats().refusals;
+    let mut harness = Harness::new(capped(&["20/2h"]), 130);
+    harness.limits = limits("1/min", &[]);
+    harness.live(Some(Duration::from_hours(3)));
+    let refusals = harness.mock.stats().refusals;
     assert!((1..=3).contains(&refusals), "{refusals} refusals to learn it");
-    let said = theatre.ear.all("quota_learned");
+    let said = harness.collector.all("limit_learned");
     assert!(said.iter().any(|said| said["text"].as_str().unwrap().contains("20 per 2 h")), "{said:?}");
     for _ in 0..10 {
-        theatre.live(Some(Duration::from_mins(57)));
+        harness.live(Some(Duration::from_mins(57)));
     }
-    assert_eq!(theatre.world.stats().refusals, refusals, "what was learned holds in the next run");
-    let hours = theatre.now.since_ms(T0) / HOUR_MS;
-    let taken = i64::try_from(theatre.taken().len()).unwrap();
+    assert_eq!(harness.mock.stats().refusals, refusals, "what was learned holds in the next run");
+    let hours = harness.now.since_ms(T0) / HOUR_MS;
+    let taken = i64::try_from(harness.taken().len()).unwrap();
     assert!(taken >= 20 * (hours / 2), "{taken} in {hours} h");
 }
 
@@ -51,44 +50,44 @@ fn a_cap_of_what_is_being_indexed_frees_its_slots_with_the_indexing() {
         index_delay: Duration::from_mins(10)..=Duration::from_mins(12),
         ..capped(&["5/2h"])
     };
-    let mut theatre = Theatre::new(policy, 30);
-    theatre.limits = limits("1/s", &["5/2h:indexing"]);
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.world.stats().refusals, 0);
-    let hours = theatre.now.since_ms(T0) / HOUR_MS;
+    let mut harness = Harness::new(policy, 30);
+    harness.limits = limits("1/s", &["5/2h:indexing"]);
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.mock.stats().refusals, 0);
+    let hours = harness.now.since_ms(T0) / HOUR_MS;
     assert!(hours < 4, "{hours} h, where two-hour windows of five would take ten");
 }
 
 #[test]
 fn a_pause_of_the_quota_ends_the_run_when_told_to_and_says_when_to_go_on() {
-    let mut theatre = Theatre::new(capped(&["10/2h"]), 25);
-    theatre.limits = limits("1/s", &["10/2h"]);
-    theatre.policy.quota_wait_max = Some(Duration::from_mins(5));
+    let mut harness = Harness::new(capped(&["10/2h"]), 25);
+    harness.limits = limits("1/s", &["10/2h"]);
+    harness.policy.quota_wait_max = Some(Duration::from_mins(5));
     for _ in 0..2 {
-        assert!(matches!(theatre.live(None).ending(), Ending::QuotaPaused { .. }));
-        let next = next_upload_at(&theatre).unwrap();
-        let wait_ms = next.since_ms(theatre.now);
+        assert!(matches!(harness.live(None).outcome(), RunOutcome::QuotaPaused { .. }));
+        let next = next_upload_at(&harness).unwrap();
+        let wait_ms = next.since_ms(harness.now);
         assert!((90 * 60_000..2 * HOUR_MS).contains(&wait_ms), "{wait_ms} ms");
-        theatre.now = next;
+        harness.now = next;
     }
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.world.stats().refusals, 0);
-    let minutes = theatre.now.since_ms(T0) / 60_000;
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.mock.stats().refusals, 0);
+    let minutes = harness.now.since_ms(T0) / 60_000;
     assert!((240..246).contains(&minutes), "the slot was used as it came free: {minutes} min");
 }
 
 #[test]
 fn a_run_whose_time_is_up_says_when_the_next_upload_may_go() {
-    let mut theatre = Theatre::new(capped(&[]), 25);
-    theatre.limits = limits("1/10m", &[]);
-    theatre.policy.time_max = Some(Duration::from_mins(55));
-    assert_eq!(theatre.live(None).ending(), Ending::TimeUp);
-    let next = next_upload_at(&theatre).unwrap().since_ms(T0);
+    let mut harness = Harness::new(capped(&[]), 25);
+    harness.limits = limits("1/10m", &[]);
+    harness.policy.time_max = Some(Duration::from_mins(55));
+    assert_eq!(harness.live(None).outcome(), RunOutcome::TimeUp);
+    let next = next_upload_at(&harness).unwrap().since_ms(T0);
     assert!((60 * 60_000..61 * 60_000).contains(&next), "{next} ms after the start");
 }
 
 /// Rows whose links die so many minutes after the start; none for links that live.
-fn dying(theatre: &Theatre, minutes: &[Option<i64>]) {
+fn dying(harness: &Harness, minutes: &[Option<i64>]) {
     let mut text = "url\n".to_owned();
     for (row, dies) in minutes.iter().enumerate() {
         match dies {
@@ -104,29 +103,29 @@ fn dying(theatre: &Theatre, minutes: &[Option<i64>]) {
             }
         }
     }
-    std::fs::write(theatre.manifest(), text).unwrap();
+    std::fs::write(harness.manifest(), text).unwrap();
 }
 
 #[test]
 fn links_that_would_die_waiting_go_first_and_those_that_cannot_make_it_are_named() {
-    let mut theatre = Theatre::new(capped(&[]), 0);
+    let mut harness = Harness::new(capped(&[]), 0);
     let mut minutes = vec![None; 30];
     // dead already; living long; dying in time only when they go first; too late even so
     minutes.extend([Some(-5), Some(10_000), Some(6), Some(4), Some(5)]);
     minutes.extend([Some(2); 4]);
-    dying(&theatre, &minutes);
-    theatre.limits = limits("1/min", &[]);
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    let order: Vec<String> = theatre.world.videos().iter().map(|video| video.url.clone()).collect();
+    dying(&harness, &minutes);
+    harness.limits = limits("1/min", &[]);
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    let order: Vec<String> = harness.mock.videos().iter().map(|video| video.url.clone()).collect();
     let place = |row: usize| order.iter().position(|url| url.contains(&format!("/{row}.mp4")));
     assert_eq!(place(30), None, "a dead link is not sent");
     for row in [32, 33, 34] {
         assert!(place(row).unwrap() < 8, "row {row} goes among the first: {order:?}");
     }
     assert!(place(31).unwrap() > 30, "a link that lives waits for its turn");
-    let named = theatre.ear.all("links_expire");
-    assert!(named.iter().any(|notice| notice["count"].as_u64().unwrap() >= 1), "{named:?}");
-    assert!(theatre.counts().pending > 0, "what is dead waits for a new link");
+    let named = harness.collector.all("links_expiring");
+    assert!(named.iter().any(|event| event["count"].as_u64().unwrap() >= 1), "{named:?}");
+    assert!(harness.counts().pending > 0, "what is dead waits for a new link");
 }
 
 #[test]
@@ -134,49 +133,49 @@ fn a_clock_that_was_set_forward_between_two_runs_opens_no_window() {
     for (boot, step_ms) in
         [(Some("this boot"), 2 * HOUR_MS), (Some("this boot"), 60_000), (None, 3 * HOUR_MS)]
     {
-        let mut theatre = Theatre::new(capped(&["10/2h"]), 20);
-        theatre.limits = limits("1/s", &["10/2h"]);
-        theatre.boot = boot;
-        theatre.live(Some(Duration::from_mins(1)));
-        assert_eq!(theatre.taken().len(), 10);
-        theatre.clock_step_ms = step_ms;
-        theatre.live(Some(Duration::from_mins(110)));
-        assert_eq!(theatre.world.stats().refusals, 0, "after a step of {step_ms} ms, boot {boot:?}");
+        let mut harness = Harness::new(capped(&["10/2h"]), 20);
+        harness.limits = limits("1/s", &["10/2h"]);
+        harness.boot = boot;
+        harness.live(Some(Duration::from_mins(1)));
+        assert_eq!(harness.taken().len(), 10);
+        harness.clock_step_ms = step_ms;
+        harness.live(Some(Duration::from_mins(110)));
+        assert_eq!(harness.mock.stats().refusals, 0, "after a step of {step_ms} ms, boot {boot:?}");
     }
 }
 
 #[test]
 fn where_one_quota_covers_all_reads_and_uploads_share_it_without_a_refusal() {
     let policy = Policy { total_rate: Some(limit("30/min")), ..Policy::default() };
-    let mut theatre = Theatre::new(policy, 60);
-    theatre.limits = limits("1/s", &[]);
-    theatre.limits.total = vec!["30/min".parse().unwrap()];
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.counts().indexed, 60);
-    let stats = theatre.world.stats();
+    let mut harness = Harness::new(policy, 60);
+    harness.limits = limits("1/s", &[]);
+    harness.limits.total = vec!["30/min".parse().unwrap()];
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.counts().indexed, 60);
+    let stats = harness.mock.stats();
     assert_eq!((stats.refusals, stats.read_refusals), (0, 0));
-    let minutes = theatre.now.since_ms(T0) / 60_000;
+    let minutes = harness.now.since_ms(T0) / 60_000;
     assert!(minutes < 8, "{minutes} min");
 }
 
 #[test]
 fn what_another_tool_spent_takes_its_slots() {
-    let mut theatre = Theatre::new(capped(&["10/2h"]), 10);
-    theatre.limits = limits("1/s", &["10/2h"]);
-    theatre.policy.rows_max = Some(1);
-    theatre.live(None);
+    let mut harness = Harness::new(capped(&["10/2h"]), 10);
+    harness.limits = limits("1/s", &["10/2h"]);
+    harness.policy.rows_max = Some(1);
+    harness.live(None);
     for row in 0..4 {
-        theatre.world.upload_foreign(support::KEY, "elsewhere", &format!("https://else/{row}.mp4"));
+        harness.mock.upload_foreign(support::KEY, "elsewhere", &format!("https://else/{row}.mp4"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let ledger = Ledger::open_offline(&theatre.ledger(), theatre.now).unwrap();
-    let spent = Expense { lane: "upload".to_owned(), at: theatre.now, count: 4, note: None };
-    runtime.block_on(ledger.spend_foreign(spent)).unwrap();
+    let ledger = Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
+    let spent = ExternalUsage { endpoint: "upload".to_owned(), at: harness.now, count: 4, note: None };
+    runtime.block_on(ledger.record_external_usage(spent)).unwrap();
     runtime.block_on(ledger.close());
-    theatre.policy.rows_max = None;
-    theatre.live(Some(Duration::from_mins(30)));
-    let own = |theatre: &Theatre| theatre.taken().keys().filter(|url| url.contains("//host/")).count();
-    assert_eq!((own(&theatre), theatre.world.stats().refusals), (6, 0));
+    harness.policy.rows_max = None;
+    harness.live(Some(Duration::from_mins(30)));
+    let own = |harness: &Harness| harness.taken().keys().filter(|url| url.contains("//host/")).count();
+    assert_eq!((own(&harness), harness.mock.stats().refusals), (6, 0));
 }
 
 proptest! {
@@ -198,18 +197,18 @@ proptest! {
             accepted_at_part: 0.0..=1.0,
             ..capped(&[cap])
         };
-        let mut theatre = Theatre::new(policy, 80);
-        theatre.limits = limits(rate, &[cap]);
-        theatre.policy.concurrency = 16;
+        let mut harness = Harness::new(policy, 80);
+        harness.limits = limits(rate, &[cap]);
+        harness.policy.concurrency = 16;
         if !says_boot {
-            theatre.boot = None;
+            harness.boot = None;
         }
         for (seconds, step_ms) in lives {
-            theatre.clock_step_ms += step_ms;
-            if let Life::Failed(fault) = theatre.live(Some(Duration::from_secs(seconds))) {
-                panic!("{fault}");
+            harness.clock_step_ms += step_ms;
+            if let RunResult::Failed(error) = harness.live(Some(Duration::from_secs(seconds))) {
+                panic!("{error}");
             }
         }
-        prop_assert_eq!(theatre.world.stats().refusals, 0);
+        prop_assert_eq!(harness.mock.stats().refusals, 0);
     }
 }

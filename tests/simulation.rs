@@ -5,44 +5,44 @@ mod support;
 
 use std::time::Duration;
 
-use support::{KEY, Life, T0, Theatre, limit, limits};
+use support::{Harness, KEY, RunResult, T0, limit, limits};
 use telecine::{
-    ending::{Ending, StopReason},
-    ledger::FindingKind,
+    domain::{RunOutcome, StopReason},
+    ledger::DiffKind,
     sandbox::{Fault, Faults, Limiter, Policy},
 };
 
 #[test]
 fn a_kind_service_indexes_every_row_once() {
-    let mut theatre = Theatre::new(Policy::default(), 50);
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.counts().indexed, 50);
-    assert_eq!(theatre.taken().len(), 50);
-    assert_eq!(theatre.world.stats().uploads, 50, "not one request more than needed");
+    let mut harness = Harness::new(Policy::default(), 50);
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.counts().indexed, 50);
+    assert_eq!(harness.taken().len(), 50);
+    assert_eq!(harness.mock.stats().uploads, 50, "not one request more than needed");
     // tags arrive as written, with the marker behind them
-    let video = theatre.world.videos().into_iter().find(|video| video.url.ends_with("0008.mp4")).unwrap();
+    let video = harness.mock.videos().into_iter().find(|video| video.url.ends_with("0008.mp4")).unwrap();
     assert_eq!(video.tags[..2], ["a", "b1"]);
     assert!(video.tags[2].starts_with("telecine:"));
 }
 
 #[test]
 fn a_second_run_has_nothing_to_do_and_asks_nothing() {
-    let mut theatre = Theatre::new(Policy::default(), 10);
-    theatre.live(None);
-    let before = theatre.world.stats();
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.world.stats(), before);
+    let mut harness = Harness::new(Policy::default(), 10);
+    harness.live(None);
+    let before = harness.mock.stats();
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.mock.stats(), before);
 }
 
 #[test]
 fn the_rate_is_kept_and_used() {
     for limiter in [Limiter::Sliding, Limiter::Spacing] {
         let policy = Policy { upload_rate: Some(limit("1/min")), limiter, ..Policy::default() };
-        let mut theatre = Theatre::new(policy, 30);
-        theatre.limits = limits("1/min", &[]);
-        assert_eq!(theatre.live(None).ending(), Ending::Settled);
-        assert_eq!(theatre.world.stats().refusals, 0);
-        let minutes = theatre.now.since_ms(T0) / 60_000;
+        let mut harness = Harness::new(policy, 30);
+        harness.limits = limits("1/min", &[]);
+        assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+        assert_eq!(harness.mock.stats().refusals, 0);
+        let minutes = harness.now.since_ms(T0) / 60_000;
         assert!((29..=31).contains(&minutes), "{minutes} minutes for 30 rows at 1/min");
     }
 }
@@ -51,65 +51,65 @@ fn the_rate_is_kept_and_used() {
 fn a_busy_service_slows_us_down_and_loses_nothing() {
     // we believe in 1/s, the service allows 1 in 10 s
     let policy = Policy { upload_rate: Some(limit("1/10s")), ..Policy::default() };
-    let mut theatre = Theatre::new(policy, 20);
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.counts().indexed, 20);
-    assert!(theatre.world.stats().refusals > 0, "the dangerous window was entered");
-    assert!(theatre.world.stats().refusals <= 100, "{:?}", theatre.world.stats());
+    let mut harness = Harness::new(policy, 20);
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.counts().indexed, 20);
+    assert!(harness.mock.stats().refusals > 0, "the dangerous window was entered");
+    assert!(harness.mock.stats().refusals <= 100, "{:?}", harness.mock.stats());
 }
 
 #[test]
 fn a_full_window_is_waited_for_without_a_single_refusal() {
     let policy = Policy { caps: vec![limit("10/2h")], ..Policy::default() };
-    let mut theatre = Theatre::new(policy, 35);
-    theatre.limits = limits("1/s", &["10/2h"]);
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.world.stats().refusals, 0);
-    assert!(theatre.ear.count("waiting") >= 3, "it says that it waits");
-    let minutes = theatre.now.since_ms(T0) / 60_000;
+    let mut harness = Harness::new(policy, 35);
+    harness.limits = limits("1/s", &["10/2h"]);
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.mock.stats().refusals, 0);
+    assert!(harness.collector.count("waiting") >= 3, "it says that it waits");
+    let minutes = harness.now.since_ms(T0) / 60_000;
     assert!((360..366).contains(&minutes), "{minutes} minutes for four windows");
 }
 
 #[test]
 fn a_restart_does_not_forget_the_window() {
     let policy = Policy { caps: vec![limit("10/2h")], ..Policy::default() };
-    let mut theatre = Theatre::new(policy, 25);
-    theatre.limits = limits("1/s", &["10/2h"]);
+    let mut harness = Harness::new(policy, 25);
+    harness.limits = limits("1/s", &["10/2h"]);
     for _ in 0..20 {
-        theatre.live(Some(Duration::from_mins(10)));
+        harness.live(Some(Duration::from_mins(10)));
     }
-    assert!(matches!(theatre.live(None), Life::Ended(Ending::Settled)));
-    assert_eq!(theatre.world.stats().refusals, 0);
-    assert!(theatre.taken().values().all(|times| *times == 1));
+    assert!(matches!(harness.live(None), RunResult::Ended(RunOutcome::Settled)));
+    assert_eq!(harness.mock.stats().refusals, 0);
+    assert!(harness.taken().values().all(|times| *times == 1));
 }
 
 #[test]
 fn without_credits_the_run_stops_at_once_and_goes_on_after_a_recharge() {
     let policy = Policy { credits: Some(5), ..Policy::default() };
-    let mut theatre = Theatre::new(policy, 30);
-    let Ending::Stopped { reason, .. } = theatre.live(None).ending() else { panic!("it did not stop") };
+    let mut harness = Harness::new(policy, 30);
+    let RunOutcome::Stopped { reason, .. } = harness.live(None).outcome() else { panic!("it did not stop") };
     assert_eq!(reason, StopReason::CreditsOut);
-    assert_eq!(theatre.taken().len(), 5);
-    let asked = theatre.world.stats().uploads;
+    assert_eq!(harness.taken().len(), 5);
+    let asked = harness.mock.stats().uploads;
     assert!(asked <= 5 + 4, "{asked} requests: it burned through rows");
-    assert_eq!(theatre.counts().pending, 25, "no row is lost by it");
+    assert_eq!(harness.counts().pending, 25, "no row is lost by it");
 }
 
 #[test]
 fn every_kind_of_lost_answer_is_settled_without_paying_twice() {
-    for (fault, word) in Fault::ALL.iter().filter(|(fault, _)| *fault != Fault::Redirect) {
-        let faults = Faults { share: 0.4, kinds: vec![*fault] };
+    for (error, as_str) in Fault::ALL.iter().filter(|(error, _)| *error != Fault::Redirect) {
+        let faults = Faults { share: 0.4, kinds: vec![*error] };
         let policy = Policy { faults, ..Policy::default() };
-        let mut theatre = Theatre::new(policy, 12);
-        theatre.policy.concurrency = 20;
+        let mut harness = Harness::new(policy, 12);
+        harness.policy.concurrency = 20;
         // a row may be unlucky several times in a row, a quiet time each
-        theatre.policy.wait = Some(Duration::from_hours(8));
-        let ending = theatre.live(None).ending();
-        assert!(theatre.world.stats().faults > 0, "{word}: nothing went wrong");
-        assert_eq!(ending, Ending::Settled, "{word}");
-        assert_eq!(theatre.counts().indexed, 12, "{word}: {:?}", theatre.counts());
-        assert_eq!(theatre.taken().len(), 12, "{word}");
-        assert!(theatre.taken().values().all(|times| *times == 1), "{word}: paid twice");
+        harness.policy.wait = Some(Duration::from_hours(8));
+        let outcome = harness.live(None).outcome();
+        assert!(harness.mock.stats().faults > 0, "{as_str}: nothing went wrong");
+        assert_eq!(outcome, RunOutcome::Settled, "{as_str}");
+        assert_eq!(harness.counts().indexed, 12, "{as_str}: {:?}", harness.counts());
+        assert_eq!(harness.taken().len(), 12, "{as_str}");
+        assert!(harness.taken().values().all(|times| *times == 1), "{as_str}: paid twice");
     }
 }
 
@@ -127,24 +127,24 @@ fn killed_again_and_again_it_converges_with_every_row_taken_once() {
             answer_delay: Duration::from_millis(100)..=Duration::from_secs(4),
             ..Policy::default()
         };
-        let mut theatre = Theatre::new(policy, 30);
-        let mut dice = fastrand::Rng::with_seed(seed);
+        let mut harness = Harness::new(policy, 30);
+        let mut rng = fastrand::Rng::with_seed(seed);
         for _ in 0..8 {
-            theatre.live(Some(Duration::from_millis(dice.u64(1..20_000))));
-            doubts += usize::try_from(theatre.counts().sending).unwrap();
+            harness.live(Some(Duration::from_millis(rng.u64(1..20_000))));
+            doubts += usize::try_from(harness.counts().sending).unwrap();
         }
-        let mut ending = None;
+        let mut outcome = None;
         for _ in 0..4 {
-            ending = Some(theatre.live(None).ending());
-            if ending == Some(Ending::Settled) {
+            outcome = Some(harness.live(None).outcome());
+            if outcome == Some(RunOutcome::Settled) {
                 break;
             }
         }
-        assert_eq!(ending, Some(Ending::Settled), "seed {seed}: {:?}", theatre.counts());
-        assert!(theatre.taken().values().all(|times| *times == 1), "seed {seed}: paid twice");
-        assert_eq!(theatre.taken().len(), 30, "seed {seed}: something is lost");
-        assert_eq!(theatre.counts().indexed, 30, "seed {seed}");
-        assert_eq!(theatre.snapshot().contradictions().unwrap(), 0, "seed {seed}");
+        assert_eq!(outcome, Some(RunOutcome::Settled), "seed {seed}: {:?}", harness.counts());
+        assert!(harness.taken().values().all(|times| *times == 1), "seed {seed}: paid twice");
+        assert_eq!(harness.taken().len(), 30, "seed {seed}: something is lost");
+        assert_eq!(harness.counts().indexed, 30, "seed {seed}");
+        assert_eq!(harness.snapshot().contradictions().unwrap(), 0, "seed {seed}");
     }
     assert!(doubts > 25, "only {doubts} requests were on the wire when the program was killed");
 }
@@ -153,14 +153,14 @@ fn killed_again_and_again_it_converges_with_every_row_taken_once() {
 fn with_the_evidence_withheld_nothing_is_sent_again() {
     let faults = Faults { share: 1.0, kinds: vec![Fault::CutAfter] };
     let policy = Policy { faults, visibility_lag: Duration::from_hours(10_000), ..Policy::default() };
-    let mut theatre = Theatre::new(policy, 3);
+    let mut harness = Harness::new(policy, 3);
     // a service that breaks its word on visibility for ever: the lag is beyond the quiet time
-    theatre.policy.doubts.quiet = Duration::from_hours(20_000);
+    harness.policy.reconcile.quiet = Duration::from_hours(20_000);
     for _ in 0..5 {
-        assert_eq!(theatre.live(None).ending(), Ending::WaitOver);
+        assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
     }
-    assert_eq!(theatre.world.stats().uploads, 3);
-    assert_eq!(theatre.counts().in_doubt, 3);
+    assert_eq!(harness.mock.stats().uploads, 3);
+    assert_eq!(harness.counts().in_doubt, 3);
 }
 
 #[test]
@@ -171,85 +171,85 @@ fn a_video_nobody_can_tell_from_ours_is_left_to_a_human() {
         index_delay: Duration::from_hours(999)..=Duration::from_hours(999),
         ..Policy::default()
     };
-    let mut theatre = Theatre::new(policy, 1);
-    theatre.live(Some(Duration::from_secs(5)));
+    let mut harness = Harness::new(policy, 1);
+    harness.live(Some(Duration::from_secs(5)));
     // a stranger's upload, never indexed: it could be ours
-    theatre.world.upload_foreign(KEY, "default", "https://stranger/clip.mp4");
+    harness.mock.upload_foreign(KEY, "default", "https://stranger/clip.mp4");
     for _ in 0..14 {
-        theatre.live(None);
+        harness.live(None);
     }
-    assert_eq!(theatre.counts().asked, 1);
-    assert_eq!(theatre.world.stats().uploads, 1, "it was not sent again");
+    assert_eq!(harness.counts().needs_review, 1);
+    assert_eq!(harness.mock.stats().uploads, 1, "it was not sent again");
 }
 
 #[test]
 fn a_time_limit_ends_a_run_and_the_next_one_goes_on() {
-    let mut theatre = Theatre::new(Policy::default(), 3);
-    theatre.policy.time_max = Some(Duration::from_secs(1));
-    assert_eq!(theatre.live(None).ending(), Ending::TimeUp);
-    theatre.policy.time_max = None;
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    let mut harness = Harness::new(Policy::default(), 3);
+    harness.policy.time_max = Some(Duration::from_secs(1));
+    assert_eq!(harness.live(None).outcome(), RunOutcome::TimeUp);
+    harness.policy.time_max = None;
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
 }
 
 #[test]
 fn bounds_end_a_run_and_the_next_one_goes_on() {
-    let mut theatre = Theatre::new(Policy::default(), 10);
-    theatre.policy.rows_max = Some(4);
-    assert_eq!(theatre.live(None).ending(), Ending::RowsMax);
-    assert_eq!((theatre.counts().indexed, theatre.counts().pending), (4, 6));
-    theatre.policy.rows_max = None;
-    theatre.policy.wait = None;
-    assert_eq!(theatre.live(None).ending(), Ending::NotWaited);
-    assert_eq!(theatre.counts().pending, 0);
-    theatre.policy.wait = Some(Duration::from_hours(1));
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.counts().indexed, 10);
-    assert_eq!(theatre.world.stats().uploads, 10);
+    let mut harness = Harness::new(Policy::default(), 10);
+    harness.policy.rows_max = Some(4);
+    assert_eq!(harness.live(None).outcome(), RunOutcome::RowsMax);
+    assert_eq!((harness.counts().indexed, harness.counts().pending), (4, 6));
+    harness.policy.rows_max = None;
+    harness.policy.wait = None;
+    assert_eq!(harness.live(None).outcome(), RunOutcome::NotWaited);
+    assert_eq!(harness.counts().pending, 0);
+    harness.policy.wait = Some(Duration::from_hours(1));
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.counts().indexed, 10);
+    assert_eq!(harness.mock.stats().uploads, 10);
 }
 
 #[test]
 fn failed_videos_are_reported_and_not_sent_again() {
     let policy = Policy { fail_share: 1.0, ..Policy::default() };
-    let mut theatre = Theatre::new(policy, 5);
-    theatre.live(None);
-    theatre.live(None);
-    assert_eq!(theatre.counts().failed, 5);
-    assert_eq!(theatre.world.stats().uploads, 5);
-    assert_eq!(theatre.ear.count("indexing_failed"), 5);
+    let mut harness = Harness::new(policy, 5);
+    harness.live(None);
+    harness.live(None);
+    assert_eq!(harness.counts().failed, 5);
+    assert_eq!(harness.mock.stats().uploads, 5);
+    assert_eq!(harness.collector.count("indexing_failed"), 5);
 }
 
 #[test]
 fn a_redirect_stops_the_run_and_the_row_is_in_doubt() {
     let faults = Faults { share: 1.0, kinds: vec![Fault::Redirect] };
-    let mut theatre = Theatre::new(Policy { faults, ..Policy::default() }, 5);
-    let Ending::Stopped { reason, cause } = theatre.live(None).ending() else { panic!("it went on") };
+    let mut harness = Harness::new(Policy { faults, ..Policy::default() }, 5);
+    let RunOutcome::Stopped { reason, cause } = harness.live(None).outcome() else { panic!("it went on") };
     assert_eq!(reason, StopReason::WrongAddress);
     assert!(cause.contains("elsewhere.example"), "{cause}");
-    assert!(theatre.world.stats().uploads <= 4, "it burned through rows");
-    assert_eq!(theatre.counts().in_doubt, theatre.world.stats().uploads, "somebody on the way said no");
+    assert!(harness.mock.stats().uploads <= 4, "it burned through rows");
+    assert_eq!(harness.counts().in_doubt, harness.mock.stats().uploads, "somebody on the way said no");
 }
 
 #[test]
 fn a_video_that_listings_never_show_is_asked_for_singly() {
-    let mut theatre = Theatre::new(Policy { unlisted_share: 0.5, ..Policy::default() }, 12);
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.counts().indexed, 12);
-    assert!(theatre.world.videos().iter().any(|video| video.unlisted), "every video was listed");
+    let mut harness = Harness::new(Policy { unlisted_share: 0.5, ..Policy::default() }, 12);
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.counts().indexed, 12);
+    assert!(harness.mock.videos().iter().any(|video| video.unlisted), "every video was listed");
 }
 
 #[test]
 fn a_deleted_video_is_never_sent_again() {
     let policy =
         Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
-    let mut theatre = Theatre::new(policy, 2);
-    theatre.policy.wait = Some(Duration::from_mins(5));
-    assert_eq!(theatre.live(None).ending(), Ending::WaitOver);
-    let video = theatre.world.videos().remove(0);
-    assert!(theatre.world.delete(&video.video_no));
-    theatre.policy.wait = Some(Duration::from_hours(2));
-    assert_eq!(theatre.live(None).ending(), Ending::WaitOver, "it waits, and says so");
-    assert_eq!((theatre.counts().indexed, theatre.counts().accepted), (1, 1));
-    assert_eq!(theatre.world.stats().uploads, 2);
+    let mut harness = Harness::new(policy, 2);
+    harness.policy.wait = Some(Duration::from_mins(5));
+    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
+    let video = harness.mock.videos().remove(0);
+    assert!(harness.mock.delete(&video.video_no));
+    harness.policy.wait = Some(Duration::from_hours(2));
+    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver, "it waits, and says so");
+    assert_eq!((harness.counts().indexed, harness.counts().accepted), (1, 1));
+    assert_eq!(harness.mock.stats().uploads, 2);
 }
 
 #[test]
@@ -262,71 +262,71 @@ fn a_service_whose_clock_is_far_off_is_not_paid_twice() {
             index_delay: Duration::from_hours(1)..=Duration::from_hours(1),
             ..Policy::default()
         };
-        let mut theatre = Theatre::new(policy, 12);
-        theatre.policy.concurrency = 20;
-        while theatre.live(None).ending() != Ending::Settled {}
-        assert!(theatre.world.stats().faults > 0, "nothing went wrong");
-        assert!(theatre.taken().values().all(|times| *times == 1), "paid twice at {clock_ahead_ms} ms");
-        assert_eq!(theatre.counts().indexed, 12);
+        let mut harness = Harness::new(policy, 12);
+        harness.policy.concurrency = 20;
+        while harness.live(None).outcome() != RunOutcome::Settled {}
+        assert!(harness.mock.stats().faults > 0, "nothing went wrong");
+        assert!(harness.taken().values().all(|times| *times == 1), "paid twice at {clock_ahead_ms} ms");
+        assert_eq!(harness.counts().indexed, 12);
     }
 }
 
 #[test]
 fn a_listing_that_shows_nothing_proves_nothing() {
     let faults = Faults { share: 0.3, kinds: vec![Fault::CutAfter] };
-    let mut theatre = Theatre::new(Policy { faults, unlisted_share: 1.0, ..Policy::default() }, 12);
-    theatre.policy.concurrency = 20;
+    let mut harness = Harness::new(Policy { faults, unlisted_share: 1.0, ..Policy::default() }, 12);
+    harness.policy.concurrency = 20;
     for _ in 0..14 {
-        theatre.live(None);
+        harness.live(None);
     }
-    let lost = theatre.world.stats().faults;
+    let lost = harness.mock.stats().faults;
     assert!(lost > 0, "nothing went wrong");
-    assert_eq!(theatre.world.stats().uploads, 12, "something was sent again");
-    assert_eq!((theatre.counts().asked, theatre.counts().indexed), (lost, 12 - lost));
+    assert_eq!(harness.mock.stats().uploads, 12, "something was sent again");
+    assert_eq!((harness.counts().needs_review, harness.counts().indexed), (lost, 12 - lost));
 }
 
 #[test]
 fn a_row_removed_from_the_manifest_is_not_sent() {
-    let mut theatre = Theatre::new(Policy::default(), 6);
-    theatre.policy.rows_max = Some(2);
-    assert_eq!(theatre.live(None).ending(), Ending::RowsMax);
-    let text = std::fs::read_to_string(theatre.manifest()).unwrap();
+    let mut harness = Harness::new(Policy::default(), 6);
+    harness.policy.rows_max = Some(2);
+    assert_eq!(harness.live(None).outcome(), RunOutcome::RowsMax);
+    let text = std::fs::read_to_string(harness.manifest()).unwrap();
     let kept: Vec<&str> = text.lines().filter(|line| !line.contains("0004")).collect();
-    std::fs::write(theatre.manifest(), kept.join("\n")).unwrap();
-    theatre.policy.rows_max = None;
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert!(theatre.taken().keys().all(|url| !url.contains("0004")), "a removed row was paid");
-    assert_eq!((theatre.counts().indexed, theatre.counts().pending), (5, 1));
+    std::fs::write(harness.manifest(), kept.join("\n")).unwrap();
+    harness.policy.rows_max = None;
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert!(harness.taken().keys().all(|url| !url.contains("0004")), "a removed row was paid");
+    assert_eq!((harness.counts().indexed, harness.counts().pending), (5, 1));
 }
 
 #[test]
 fn a_service_that_refuses_row_after_row_is_not_fed_the_whole_manifest() {
-    let mut theatre = Theatre::new(Policy::default(), 60);
+    let mut harness = Harness::new(Policy::default(), 60);
     // the model refuses times it cannot read; here every row has one
-    let text = std::fs::read_to_string(theatre.manifest())
+    let text = std::fs::read_to_string(harness.manifest())
         .unwrap()
         .replace("https://host", "https://refused.example");
-    std::fs::write(theatre.manifest(), text).unwrap();
-    theatre.world.refuse_host("refused.example");
-    let Ending::Stopped { reason, .. } = theatre.live(None).ending() else { panic!("it went on") };
+    std::fs::write(harness.manifest(), text).unwrap();
+    harness.mock.refuse_host("refused.example");
+    let RunOutcome::Stopped { reason, .. } = harness.live(None).outcome() else { panic!("it went on") };
     assert_eq!(reason, StopReason::SameRefusal);
-    assert!(theatre.counts().rejected <= 24, "{:?}", theatre.counts());
-    theatre.world.refuse_host("");
-    theatre.policy.reruns.failed = telecine::ledger::FailedRows::Retry;
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.counts().indexed, 60);
+    assert!(harness.counts().rejected <= 24, "{:?}", harness.counts());
+    harness.mock.refuse_host("");
+    harness.policy.reruns.failed = telecine::ledger::FailedRows::Retry;
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.counts().indexed, 60);
 }
 
 #[test]
 fn a_refused_key_is_said_also_when_only_listings_meet_it() {
     let policy =
         Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
-    let mut theatre = Theatre::new(policy, 2);
-    theatre.policy.wait = None;
-    assert_eq!(theatre.live(None).ending(), Ending::NotWaited);
-    theatre.policy.wait = Some(Duration::from_hours(2));
-    theatre.key = "";
-    let Ending::Stopped { reason, .. } = theatre.live(None).ending() else { panic!("it waited") };
+    let mut harness = Harness::new(policy, 2);
+    harness.policy.wait = None;
+    assert_eq!(harness.live(None).outcome(), RunOutcome::NotWaited);
+    harness.policy.wait = Some(Duration::from_hours(2));
+    harness.key = "";
+    let RunOutcome::Stopped { reason, .. } = harness.live(None).outcome() else { panic!("it waited") };
     assert_eq!(reason, StopReason::KeyRefused);
 }
 
@@ -334,10 +334,10 @@ fn a_refused_key_is_said_also_when_only_listings_meet_it() {
 fn the_same_seed_tells_the_same_story() {
     let story = |seed| {
         let faults = Faults { share: 0.3, kinds: Fault::passing() };
-        let mut theatre = Theatre::new(Policy { faults, seed, ..Policy::default() }, 15);
-        theatre.live(Some(Duration::from_secs(7)));
-        theatre.live(None);
-        (theatre.now, theatre.world.stats(), theatre.world.videos())
+        let mut harness = Harness::new(Policy { faults, seed, ..Policy::default() }, 15);
+        harness.live(Some(Duration::from_secs(7)));
+        harness.live(None);
+        (harness.now, harness.mock.stats(), harness.mock.videos())
     };
     assert_eq!(story(3), story(3));
     assert_ne!(story(3).0, story(4).0);
@@ -346,52 +346,59 @@ fn the_same_seed_tells_the_same_story() {
 #[test]
 fn a_budget_is_not_overdrawn_and_ends_the_run() {
     let faults = Faults { share: 0.3, kinds: vec![Fault::CutAfter, Fault::CutBefore] };
-    let mut theatre = Theatre::new(Policy { faults, ..Policy::default() }, 12);
-    theatre.policy.uploads_max = Some(7);
-    theatre.policy.wait = Some(Duration::from_hours(30));
-    assert_eq!(theatre.live(None).ending(), Ending::BudgetSpent);
-    assert!(theatre.world.stats().faults > 0, "nothing went wrong");
-    assert_eq!(theatre.taken().len(), 7, "the budget is used, too");
-    assert_eq!(theatre.snapshot().uploads_at_stake().unwrap(), 7);
-    theatre.policy.uploads_max = None;
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.taken().len(), 12);
+    let mut harness = Harness::new(Policy { faults, ..Policy::default() }, 12);
+    harness.policy.uploads_max = Some(7);
+    harness.policy.wait = Some(Duration::from_hours(30));
+    assert_eq!(harness.live(None).outcome(), RunOutcome::BudgetSpent);
+    assert!(harness.mock.stats().faults > 0, "nothing went wrong");
+    assert_eq!(harness.taken().len(), 7, "the budget is used, too");
+    assert_eq!(harness.snapshot().committed_uploads().unwrap(), 7);
+    harness.policy.uploads_max = None;
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.taken().len(), 12);
 }
 
 #[test]
 fn a_lost_ledger_is_noticed_before_anything_is_paid_twice() {
-    let mut theatre = Theatre::new(Policy::default(), 6);
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
+    let mut harness = Harness::new(Policy::default(), 6);
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
     for suffix in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(format!("{}{suffix}", theatre.ledger().display()));
+        let _ = std::fs::remove_file(format!("{}{suffix}", harness.ledger().display()));
     }
     // another secret would have another mark
-    std::fs::remove_dir_all(theatre.folder.path().join("high-water")).unwrap();
-    assert!(matches!(theatre.live(None).ending(), Ending::SentElsewhere { .. }));
-    assert_eq!(theatre.world.stats().uploads, 6, "something was sent again");
+    std::fs::remove_dir_all(harness.folder.path().join("high-water")).unwrap();
+    assert!(matches!(harness.live(None).outcome(), RunOutcome::AlreadyUploaded { .. }));
+    assert_eq!(harness.mock.stats().uploads, 6, "something was sent again");
 }
 
 #[test]
 fn a_run_looks_back_at_what_the_service_has() {
-    let mut theatre = Theatre::new(Policy::default(), 8);
-    theatre.live(None);
-    let reads = theatre.world.stats().reads;
-    assert_eq!(theatre.parities.lock().unwrap().len(), 1);
-    let parity = theatre.parities.lock().unwrap().remove(0);
-    assert_eq!((parity.listed, parity.bound, parity.matched, parity.findings.len()), (8, 8, 8, 0));
-    theatre.live(None);
-    assert_eq!(theatre.world.stats().reads, reads, "a run that sent nothing does not look");
+    let mut harness = Harness::new(Policy::default(), 8);
+    harness.live(None);
+    let reads = harness.mock.stats().reads;
+    assert_eq!(harness.library_diffs.lock().unwrap().len(), 1);
+    let library_diff = harness.library_diffs.lock().unwrap().remove(0);
+    assert_eq!(
+        (library_diff.listed, library_diff.bound, library_diff.matched, library_diff.findings.len()),
+        (8, 8, 8, 0)
+    );
+    harness.live(None);
+    assert_eq!(harness.mock.stats().reads, reads, "a run that sent nothing does not look");
 }
 
 #[test]
 fn whoever_wants_to_be_asked_is_asked_and_nothing_is_sent_meanwhile() {
     let policy = Policy { faults_at: vec![(1, Fault::CutBefore), (2, Fault::CutAfter)], ..Policy::default() };
-    let mut theatre = Theatre::new(policy, 4);
-    theatre.policy.doubts.on_doubt = telecine::pipeline::OnDoubt::Ask;
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!((theatre.counts().asked, theatre.counts().indexed), (1, 3), "the marker settled the other");
-    assert_eq!(theatre.world.stats().uploads, 4);
-    let questions = theatre.snapshot().open_questions().unwrap();
+    let mut harness = Harness::new(policy, 4);
+    harness.policy.reconcile.on_doubt = telecine::pipeline::OnDoubt::Ask;
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(
+        (harness.counts().needs_review, harness.counts().indexed),
+        (1, 3),
+        "the marker settled the other"
+    );
+    assert_eq!(harness.mock.stats().uploads, 4);
+    let questions = harness.snapshot().open_questions().unwrap();
     assert!(questions[0].text.contains("no listed video could be it"), "{}", questions[0].text);
 }
 
@@ -402,15 +409,15 @@ fn where_nobody_else_uploads_a_set_of_lost_requests_is_counted_at_once() {
         index_delay: Duration::from_hours(3)..=Duration::from_hours(3),
         ..Policy::default()
     };
-    let mut theatre = Theatre::new(policy, 4);
-    theatre.policy.doubts.on_doubt = telecine::pipeline::OnDoubt::Auto;
-    theatre.policy.wait = Some(Duration::from_mins(5));
-    assert_eq!(theatre.live(None).ending(), Ending::WaitOver);
-    assert_eq!((theatre.counts().counted, theatre.counts().in_doubt), (2, 0));
-    theatre.policy.wait = Some(Duration::from_hours(5));
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.counts().indexed, 4);
-    assert_eq!(theatre.world.stats().uploads, 4);
+    let mut harness = Harness::new(policy, 4);
+    harness.policy.reconcile.on_doubt = telecine::pipeline::OnDoubt::Auto;
+    harness.policy.wait = Some(Duration::from_mins(5));
+    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
+    assert_eq!((harness.counts().accepted_unidentified, harness.counts().in_doubt), (2, 0));
+    harness.policy.wait = Some(Duration::from_hours(5));
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.counts().indexed, 4);
+    assert_eq!(harness.mock.stats().uploads, 4);
 }
 
 #[test]
@@ -418,45 +425,45 @@ fn listings_that_never_come_whole_end_in_a_question_after_a_day() {
     let policy = Policy {
         faults_at: vec![(2, Fault::CutBefore)],
         read_fault_share: 1.0,
-        read_faults: vec![telecine::sandbox::ReadFault::WrongTotal],
+        read_faults: vec![telecine::sandbox::ReadError::WrongTotal],
         ..Policy::default()
     };
-    let mut theatre = Theatre::new(policy, 3);
-    theatre.policy.wait = Some(Duration::from_hours(30));
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!(theatre.counts().asked, 1);
-    assert_eq!(theatre.world.stats().uploads, 3, "it was sent again");
-    let questions = theatre.snapshot().open_questions().unwrap();
+    let mut harness = Harness::new(policy, 3);
+    harness.policy.wait = Some(Duration::from_hours(30));
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.counts().needs_review, 1);
+    assert_eq!(harness.mock.stats().uploads, 3, "it was sent again");
+    let questions = harness.snapshot().open_questions().unwrap();
     assert!(questions[0].text.contains("no listing could be read whole"), "{}", questions[0].text);
 }
 
 #[test]
 fn a_video_paid_beside_the_books_is_reported() {
-    let mut theatre = Theatre::new(Policy::default(), 3);
-    theatre.policy.rows_max = Some(2);
-    theatre.live(None);
+    let mut harness = Harness::new(Policy::default(), 3);
+    harness.policy.rows_max = Some(2);
+    harness.live(None);
     // somebody repeats a request with its marker: the assumption that each arrives once is broken
-    let video = theatre.world.videos().remove(0);
-    theatre.world.upload_again(&video.video_no);
-    theatre.policy.rows_max = None;
-    theatre.live(None);
-    let parities = theatre.parities.lock().unwrap();
-    let last = parities.last().unwrap();
-    assert_eq!(last.count(FindingKind::Doubled), 1, "{last:?}");
+    let video = harness.mock.videos().remove(0);
+    harness.mock.upload_again(&video.video_no);
+    harness.policy.rows_max = None;
+    harness.live(None);
+    let library_diffs = harness.library_diffs.lock().unwrap();
+    let last = library_diffs.last().unwrap();
+    assert_eq!(last.count(DiffKind::Doubled), 1, "{last:?}");
 }
 
 #[test]
 fn a_run_that_only_evidence_could_unblock_does_not_outlast_its_patience() {
     let faults_at = (1..=6).map(|at| (at, Fault::CutBefore)).collect();
-    let mut theatre = Theatre::new(Policy { faults_at, ..Policy::default() }, 9);
-    theatre.policy.wait = None;
-    assert_eq!(theatre.live(None).ending(), Ending::TooManyDoubts { open: 6 });
-    theatre.policy.wait = Some(Duration::from_mins(20));
-    let before = theatre.now;
-    assert_eq!(theatre.live(None).ending(), Ending::TooManyDoubts { open: 6 });
-    let minutes = theatre.now.since_ms(before) / 60_000;
+    let mut harness = Harness::new(Policy { faults_at, ..Policy::default() }, 9);
+    harness.policy.wait = None;
+    assert_eq!(harness.live(None).outcome(), RunOutcome::TooManyInDoubt { open: 6 });
+    harness.policy.wait = Some(Duration::from_mins(20));
+    let before = harness.now;
+    assert_eq!(harness.live(None).outcome(), RunOutcome::TooManyInDoubt { open: 6 });
+    let minutes = harness.now.since_ms(before) / 60_000;
     assert!((20..22).contains(&minutes), "{minutes} minutes");
-    assert_eq!(theatre.world.stats().uploads, 6);
+    assert_eq!(harness.mock.stats().uploads, 6);
 }
 
 #[test]
@@ -466,15 +473,15 @@ fn a_question_is_taken_back_when_the_service_answers_it_late() {
         index_delay: Duration::from_hours(2)..=Duration::from_hours(2),
         ..Policy::default()
     };
-    let mut theatre = Theatre::new(policy, 3);
-    theatre.policy.doubts.on_doubt = telecine::pipeline::OnDoubt::Ask;
-    theatre.policy.wait = Some(Duration::from_mins(40));
-    assert_eq!(theatre.live(None).ending(), Ending::WaitOver);
-    assert_eq!(theatre.counts().asked, 1);
-    theatre.policy.wait = Some(Duration::from_hours(5));
-    while theatre.live(None).ending() != Ending::Settled {}
-    assert_eq!(theatre.live(None).ending(), Ending::Settled);
-    assert_eq!((theatre.counts().asked, theatre.counts().indexed), (0, 3));
+    let mut harness = Harness::new(policy, 3);
+    harness.policy.reconcile.on_doubt = telecine::pipeline::OnDoubt::Ask;
+    harness.policy.wait = Some(Duration::from_mins(40));
+    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
+    assert_eq!(harness.counts().needs_review, 1);
+    harness.policy.wait = Some(Duration::from_hours(5));
+    while harness.live(None).outcome() != RunOutcome::Settled {}
+    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!((harness.counts().needs_review, harness.counts().indexed), (0, 3));
 }
 
 #[test]
@@ -486,35 +493,35 @@ fn a_wall_clock_set_forward_between_two_runs_proves_nothing() {
             seed: 5,
             ..Policy::default()
         };
-        let mut theatre = Theatre::new(policy, 5);
-        theatre.live(Some(Duration::from_secs(6)));
-        theatre.clock_step_ms = step_ms;
-        theatre.policy.wait = Some(Duration::from_hours(3));
-        theatre.live(None);
-        assert!(theatre.world.stats().faults > 0, "nothing went wrong");
-        assert!(theatre.taken().values().all(|times| *times == 1), "paid twice after a step of {step_ms} ms");
+        let mut harness = Harness::new(policy, 5);
+        harness.live(Some(Duration::from_secs(6)));
+        harness.clock_step_ms = step_ms;
+        harness.policy.wait = Some(Duration::from_hours(3));
+        harness.live(None);
+        assert!(harness.mock.stats().faults > 0, "nothing went wrong");
+        assert!(harness.taken().values().all(|times| *times == 1), "paid twice after a step of {step_ms} ms");
     }
 }
 
 #[test]
 fn a_video_of_a_row_that_was_given_up_is_no_alarm() {
-    let mut theatre = Theatre::new(Policy { faults_at: vec![(1, Fault::CutAfter)], ..Policy::default() }, 3);
-    theatre.policy.rows_max = Some(2);
-    theatre.live(Some(Duration::from_secs(3)));
+    let mut harness = Harness::new(Policy { faults_at: vec![(1, Fault::CutAfter)], ..Policy::default() }, 3);
+    harness.policy.rows_max = Some(2);
+    harness.live(Some(Duration::from_secs(3)));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let ledger = telecine::ledger::Ledger::open_offline(&theatre.ledger(), theatre.now).unwrap();
+    let ledger = telecine::ledger::Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
     let decision = telecine::ledger::Decision {
-        answer: telecine::ledger::Answer::GiveUp,
+        answer: telecine::ledger::ReviewAnswer::GiveUp,
         who: "ann".to_owned(),
         why: "not needed".to_owned(),
-        at: theatre.now,
+        at: harness.now,
     };
     runtime.block_on(ledger.answer(telecine::ledger::ItemId::numbered(1), decision)).unwrap();
     runtime.block_on(ledger.close());
-    theatre.policy.rows_max = None;
-    theatre.live(None);
-    let parities = theatre.parities.lock().unwrap();
-    let last = parities.last().unwrap();
+    harness.policy.rows_max = None;
+    harness.live(None);
+    let library_diffs = harness.library_diffs.lock().unwrap();
+    let last = library_diffs.last().unwrap();
     let count = |kind| last.count(kind);
-    assert_eq!((count(FindingKind::Ordered), count(FindingKind::Doubled)), (1, 0), "{last:?}");
+    assert_eq!((count(DiffKind::Ordered), count(DiffKind::Doubled)), (1, 0), "{last:?}");
 }

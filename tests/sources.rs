@@ -11,8 +11,8 @@ use std::{
 };
 
 use telecine::{
-    item::Reach,
-    probe::{Ask, Method, Miss, Web, http::HttpWeb},
+    domain::Reach,
+    probe::{FetchError, FetchRequest, Fetcher, Method, http::HttpFetcher},
 };
 
 #[path = "support/stage.rs"]
@@ -28,12 +28,12 @@ struct VideoHost {
 
 impl VideoHost {
     fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let sink = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = sink.local_addr().unwrap().port();
         let heads = Arc::<Mutex<Vec<String>>>::default();
         let heard = Arc::clone(&heads);
         thread::spawn(move || {
-            for stream in listener.incoming() {
+            for stream in sink.incoming() {
                 let heard = Arc::clone(&heard);
                 thread::spawn(move || serve(stream.unwrap(), &heard));
             }
@@ -193,21 +193,21 @@ fn findings_stand_beside_the_others_in_the_csv() {
     let mut lines: Vec<&str> = out.lines().skip(1).collect();
     lines.sort_unstable();
     assert_eq!(lines.len(), 2, "{out}");
-    assert!(lines[0].starts_with("m.csv,2,unfit,http_404,url,2,"), "{out}");
+    assert!(lines[0].starts_with("m.csv,2,unsupported,http_404,url,2,"), "{out}");
     assert!(lines[1].starts_with("m.csv,3,rejected,url_scheme,url,2,"), "{out}");
 }
 
-async fn ask(url: String, body_max: usize) -> Result<telecine::probe::Got, Miss> {
-    let web = HttpWeb::new(Reach::Private).unwrap();
-    web.exchange(Ask { method: Method::Get, url: url.parse().unwrap(), range: None, body_max }).await
+async fn ask(url: String, body_max: usize) -> Result<telecine::probe::FetchResponse, FetchError> {
+    let web = HttpFetcher::new(Reach::Private).unwrap();
+    web.exchange(FetchRequest { method: Method::Get, url: url.parse().unwrap(), range: None, body_max }).await
 }
 
 /// A host that answers any request with these bytes, in turn.
 fn scripted(answer: Vec<u8>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let sink = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = sink.local_addr().unwrap();
     thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let (mut stream, _) = sink.accept().unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
@@ -230,10 +230,10 @@ async fn a_body_that_breaks_off_counts_as_far_as_it_came() {
     let got = ask(scripted(cut), 1_000).await.unwrap();
     assert_eq!((&got.body[..], got.is_whole, got.content_length), (&b"abc"[..], false, Some(100)));
     let missed = ask(scripted(b"HTTP/1.1 200".to_vec()), 10).await;
-    assert!(matches!(missed, Err(Miss::NoAnswer(_))), "{missed:?}");
+    assert!(matches!(missed, Err(FetchError::NoAnswer(_))), "{missed:?}");
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let missed = ask(format!("http://{closed}/"), 10).await;
-    assert!(matches!(missed, Err(Miss::Unreachable(_))), "{missed:?}");
+    assert!(matches!(missed, Err(FetchError::Unreachable(_))), "{missed:?}");
 }
 
 #[tokio::test]

@@ -15,11 +15,11 @@ use std::{
 
 use secrecy::SecretString;
 use telecine::{
+    api::{ApiClient, IndexStatus, Transport, Verdict, http::HttpTransport},
     clock::Clock,
-    item::{SourceUrl, Submission, UnixMillis, VideoNo},
-    quota::{Lessons, Limits, Permit, Porter, Purpose},
-    sandbox::{Direct, Fault, Faults, Policy, World, serve},
-    service::{IndexStatus, Service, Transport, Verdict, http::Http},
+    domain::{SourceUrl, Submission, UnixMillis, VideoNo},
+    quota::{LearnedLimits, Limits, Permit, Priority, RateLimiter},
+    sandbox::{Direct, Fault, Faults, MockService, Policy, serve},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -44,23 +44,23 @@ fn submission(name: &str) -> Submission {
     }
 }
 
-async fn permit(purpose: Purpose) -> Permit {
+async fn permit(priority: Priority) -> Permit {
     let clock = Clock::of_runtime(UnixMillis(0));
-    let dice = fastrand::Rng::with_seed(1);
-    Porter::new(clock, Limits::default(), &[], Lessons::default(), dice).permit(purpose).await
+    let rng = fastrand::Rng::with_seed(1);
+    RateLimiter::new(clock, Limits::default(), &[], LearnedLimits::default(), rng).permit(priority).await
 }
 
-fn http(address: SocketAddr) -> Service<Http> {
+fn http(address: SocketAddr) -> ApiClient<HttpTransport> {
     let origin = format!("http://{address}").parse().unwrap();
-    Service::new(Http::new(&origin, &SecretString::from(KEY)).unwrap())
+    ApiClient::new(HttpTransport::new(&origin, &SecretString::from(KEY)).unwrap())
 }
 
 /// Answers one connection with fixed bytes, and returns what was asked.
 async fn scripted(answer: &'static [u8]) -> (SocketAddr, tokio::task::JoinHandle<String>) {
-    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let sink = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = sink.local_addr().unwrap();
     let asked = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut stream, _) = sink.accept().await.unwrap();
         let mut bytes = Vec::new();
         let mut buffer = [0; 4096];
         loop {
@@ -85,7 +85,7 @@ async fn scripted(answer: &'static [u8]) -> (SocketAddr, tokio::task::JoinHandle
 #[tokio::test]
 async fn an_upload_is_sent_exactly_as_the_service_documents_it() {
     let (address, asked) = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
-    http(address).upload(permit(Purpose::Upload).await, &submission("a"), Some("telecine:x")).await;
+    http(address).upload(permit(Priority::Upload).await, &submission("a"), Some("telecine:x")).await;
     let asked = asked.await.unwrap();
     let (head, body) = asked.split_once("\r\n\r\n").unwrap();
     let head = head.to_lowercase();
@@ -104,7 +104,7 @@ async fn a_redirect_is_not_followed_and_not_taken_for_a_refusal() {
     let (elsewhere, asked) = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let answer = format!("HTTP/1.1 307 x\r\nlocation: http://{elsewhere}/steal\r\ncontent-length: 0\r\n\r\n");
     let (address, _) = scripted(Box::leak(answer.into_boxed_str()).as_bytes()).await;
-    let verdict = http(address).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
+    let verdict = http(address).upload(permit(Priority::Upload).await, &submission("a"), None).await;
     assert!(matches!(verdict, Verdict::StopRun { .. }), "{verdict:?}");
     tokio::task::yield_now().await;
     assert!(!asked.is_finished(), "the key went elsewhere");
@@ -113,10 +113,10 @@ async fn a_redirect_is_not_followed_and_not_taken_for_a_refusal() {
 #[tokio::test]
 async fn what_never_left_is_not_sent_and_what_left_is_in_doubt() {
     let closed = {
-        let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-        listener.local_addr().unwrap()
+        let sink = TcpListener::bind(LOOPBACK).await.unwrap();
+        sink.local_addr().unwrap()
     };
-    let verdict = http(closed).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
+    let verdict = http(closed).upload(permit(Priority::Upload).await, &submission("a"), None).await;
     assert!(matches!(verdict, Verdict::NotSent { .. }), "{verdict:?}");
     for answer in [
         &b""[..],
@@ -126,17 +126,17 @@ async fn what_never_left_is_not_sent_and_what_left_is_in_doubt() {
         b"garbage\r\n\r\n",
     ] {
         let (address, _) = scripted(answer).await;
-        let verdict = http(address).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
+        let verdict = http(address).upload(permit(Priority::Upload).await, &submission("a"), None).await;
         assert!(matches!(verdict, Verdict::InDoubt { .. }), "{answer:?}: {verdict:?}");
     }
 }
 
 #[tokio::test]
 async fn an_endless_answer_is_cut_off() {
-    let listener = TcpListener::bind(LOOPBACK).await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let sink = TcpListener::bind(LOOPBACK).await.unwrap();
+    let address = sink.local_addr().unwrap();
     tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut stream, _) = sink.accept().await.unwrap();
         let mut buffer = [0; 4096];
         let _ = stream.read(&mut buffer).await;
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
@@ -147,7 +147,7 @@ async fn an_endless_answer_is_cut_off() {
             }
         }
     });
-    let verdict = http(address).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
+    let verdict = http(address).upload(permit(Priority::Upload).await, &submission("a"), None).await;
     let Verdict::InDoubt { cause } = verdict else { panic!("{verdict:?}") };
     assert!(cause.contains("longer than"), "{cause}");
 }
@@ -156,27 +156,27 @@ async fn an_endless_answer_is_cut_off() {
 async fn a_server_that_repeats_the_request_does_not_get_the_key_into_our_words() {
     let echo = "HTTP/1.1 500 x\r\ncontent-length: 104\r\n\r\n{\"code\":\"0001\",\"msg\":\"bad: sk-mavi-canary https%3A%2F%2Fhost%2Fa%3FX-Amz-Signature%3Ddeadbeef sk-mavi-canary\"}";
     let (address, _) = scripted(echo.as_bytes()).await;
-    let verdict = http(address).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
+    let verdict = http(address).upload(permit(Priority::Upload).await, &submission("a"), None).await;
     let Verdict::InDoubt { cause } = verdict else { panic!("{verdict:?}") };
     assert!(cause.contains("bad:") && !cause.contains("canary") && !cause.contains("deadbeef"), "{cause}");
 }
 
 /// What both transports must show of one world.
-async fn conform<T: Transport>(service: Service<T>, name: &str) {
-    let verdict = service.upload(permit(Purpose::Upload).await, &submission(name), Some("telecine:x")).await;
+async fn conform<T: Transport>(service: ApiClient<T>, name: &str) {
+    let verdict = service.upload(permit(Priority::Upload).await, &submission(name), Some("telecine:x")).await;
     let Verdict::Accepted { video_no, uploaded_at } = verdict else { panic!("{name}: {verdict:?}") };
     assert!(uploaded_at.is_some());
-    let page = service.list_videos(permit(Purpose::Watch).await, "default", &[&video_no]).await.unwrap();
+    let page = service.list_videos(permit(Priority::PollTask).await, "default", &[&video_no]).await.unwrap();
     assert_eq!(page.videos.len(), 1);
     assert_eq!(page.videos[0].status, IndexStatus::InProgress);
     assert!(page.videos[0].tags.is_empty(), "tags show only when it is indexed");
     let unknown = VideoNo::parse("VI_unknown").unwrap();
-    assert_eq!(service.metadata(permit(Purpose::WatchSingly).await, "default", &unknown).await, Ok(None));
-    let page = service.list_page(permit(Purpose::Watch).await, "elsewhere", 1).await.unwrap();
+    assert_eq!(service.metadata(permit(Priority::WatchSingly).await, "default", &unknown).await, Ok(None));
+    let page = service.list_page(permit(Priority::PollTask).await, "elsewhere", 1).await.unwrap();
     assert_eq!((page.videos.len(), page.total_count), (0, Some(0)));
     let mut bad = submission("bad");
     bad.datetime_taken = Some("yesterday".to_owned());
-    let verdict = service.upload(permit(Purpose::Upload).await, &bad, None).await;
+    let verdict = service.upload(permit(Priority::Upload).await, &bad, None).await;
     assert!(matches!(verdict, Verdict::BadRow { .. }), "{name}: {verdict:?}");
 }
 
@@ -185,38 +185,38 @@ async fn the_sandbox_in_process_and_over_http_are_the_same_service() {
     let policy =
         Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
     let clock = Clock::real();
-    let world = Arc::new(World::new(policy, clock.clone()));
-    conform(Service::new(Direct::new(Arc::clone(&world), clock, KEY)), "direct").await;
-    let server = serve(Arc::clone(&world), LOOPBACK).await.unwrap();
+    let mock = Arc::new(MockService::new(policy, clock.clone()));
+    conform(ApiClient::new(Direct::new(Arc::clone(&mock), clock, KEY)), "direct").await;
+    let server = serve(Arc::clone(&mock), LOOPBACK).await.unwrap();
     conform(http(server.address()), "http").await;
-    let urls: Vec<String> = world.videos().into_iter().map(|video| video.url).collect();
+    let urls: Vec<String> = mock.videos().into_iter().map(|video| video.url).collect();
     assert_eq!(urls, ["https://host/direct.mp4?a=1&b=2", "https://host/http.mp4?a=1&b=2"]);
-    assert_eq!(world.videos()[1].tags, ["Art, Modern", "ā", "telecine:x"]);
+    assert_eq!(mock.videos()[1].tags, ["Art, Modern", "ā", "telecine:x"]);
 }
 
 #[tokio::test]
 async fn every_fault_of_the_sandbox_reaches_the_client_as_the_fault_it_is() {
-    for (fault, word) in Fault::ALL.iter().filter(|(fault, _)| *fault != Fault::Hang) {
-        let faults = Faults { share: 1.0, kinds: vec![*fault] };
-        let world = Arc::new(World::new(Policy { faults, ..Policy::default() }, Clock::real()));
-        let server = serve(Arc::clone(&world), LOOPBACK).await.unwrap();
+    for (error, as_str) in Fault::ALL.iter().filter(|(error, _)| *error != Fault::Hang) {
+        let faults = Faults { share: 1.0, kinds: vec![*error] };
+        let mock = Arc::new(MockService::new(Policy { faults, ..Policy::default() }, Clock::real()));
+        let server = serve(Arc::clone(&mock), LOOPBACK).await.unwrap();
         let verdict =
-            http(server.address()).upload(permit(Purpose::Upload).await, &submission("a"), None).await;
-        let fits = match fault {
-            Fault::Unnamed => verdict == Verdict::AcceptedUnnamed,
+            http(server.address()).upload(permit(Priority::Upload).await, &submission("a"), None).await;
+        let fits = match error {
+            Fault::Unnamed => verdict == Verdict::AcceptedUnidentified,
             Fault::Busy => matches!(verdict, Verdict::RefusedForNow { .. }),
             Fault::Redirect => matches!(verdict, Verdict::StopRun { .. }),
             _ => matches!(verdict, Verdict::InDoubt { .. }),
         };
-        assert!(fits, "{word}: {verdict:?}");
+        assert!(fits, "{as_str}: {verdict:?}");
     }
 }
 
 #[tokio::test]
 async fn a_wrong_path_and_a_missing_key_are_answered_as_the_service_does() {
-    let world = Arc::new(World::new(Policy::default(), Clock::real()));
-    let direct = Service::new(Direct::new(world, Clock::real(), ""));
-    let verdict = direct.upload(permit(Purpose::Upload).await, &submission("a"), None).await;
+    let mock = Arc::new(MockService::new(Policy::default(), Clock::real()));
+    let direct = ApiClient::new(Direct::new(mock, Clock::real(), ""));
+    let verdict = direct.upload(permit(Priority::Upload).await, &submission("a"), None).await;
     let Verdict::StopRun { reason, .. } = verdict else { panic!("{verdict:?}") };
-    assert_eq!(reason, telecine::ending::StopReason::KeyRefused);
+    assert_eq!(reason, telecine::domain::StopReason::KeyRefused);
 }

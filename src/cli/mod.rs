@@ -1,24 +1,9 @@
 //! The bell: the only place that knows clap, prints, and builds a runtime. One file per command.
 
 mod args;
-mod check;
-mod guess;
-mod import;
-mod ledger;
-mod limits;
-mod plan;
-mod preview;
-mod quota;
-mod rehearse;
-mod review;
-mod run;
-mod sandbox;
-mod settings;
-mod show;
-mod status;
-mod stop;
-mod values;
-mod verify;
+mod commands;
+mod output;
+mod signals;
 
 use std::{
     ffi::OsString,
@@ -28,8 +13,14 @@ use std::{
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use args::values;
+use commands::{
+    check, config, guess, import, ledger, plan, preview, quota, rehearse, review, sandbox, status, verify,
+};
+
 use crate::{
     error::{Error, ExitCode},
+    settings,
     telemetry::{self, LogFormat},
 };
 
@@ -78,7 +69,7 @@ enum Command {
     /// Build a lost ledger anew from the service, or bring an old one up to date; upload nothing.
     Recover(Box<verify::RecoverArgs>),
     /// Back the ledger up, or check it.
-    Ledger(ledger::CareArgs),
+    Ledger(ledger::LedgerCommandArgs),
     /// Settle what is open and poll; upload nothing.
     Reconcile(Box<import::ReconcileArgs>),
     /// Validate a manifest and say what is odd about it; send nothing, and touch the network and the ledger only with --probe.
@@ -88,7 +79,7 @@ enum Command {
     /// Show rows as the service would get them.
     Preview(Box<preview::PreviewArgs>),
     /// Show which settings a command would run with, and where each comes from.
-    Config(settings::ConfigArgs),
+    Config(config::ConfigArgs),
     /// Serve a model of the service on a loopback port, with its limits and faults as flags.
     Sandbox(Box<sandbox::SandboxArgs>),
 }
@@ -105,10 +96,10 @@ pub fn main() -> std::process::ExitCode {
             complain(&error);
             error.exit_code()
         }
-        Err(Ended::Words(fault)) => {
+        Err(Ended::Words(error)) => {
             // help and version are answers, and end with 0
-            let _ = fault.print();
-            if fault.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
+            let _ = error.print();
+            if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
         }
     };
     std::process::ExitCode::from(code.number())
@@ -125,13 +116,13 @@ enum Ended {
 fn parse() -> Result<Cli, Ended> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let said = command_line().try_get_matches_from(&words).map_err(Ended::Words)?;
-    let asking = settings::Asking {
+    let asking = settings::SettingsRequest {
         command: command_line(),
         said: &said,
         words: &words,
         variable: &|name| std::env::var_os(name),
     };
-    let settled = settings::settle(asking).map_err(Ended::Error)?;
+    let settled = settings::resolve(asking).map_err(Ended::Error)?;
     let matches = settled.command.try_get_matches_from(&words).map_err(Ended::Words)?;
     Cli::from_arg_matches(&matches).map_err(Ended::Words)
 }
@@ -172,7 +163,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Status(args) => status::status(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Recover(args) => verify::recover(&args),
-        Command::Ledger(args) => ledger::care(&args),
+        Command::Ledger(args) => ledger::ledger(&args),
         Command::Review(args) => review::review(&args),
         Command::Resolve(args) => review::resolve(&args),
         Command::Reconcile(args) => import::reconcile(&args),
@@ -183,25 +174,22 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             let account = cli.account.map(|name| [OsString::from("--account"), name.into()]);
             let config = cli.config.map(|path| [OsString::from("--config"), path.into()]);
             let chosen: Vec<OsString> = account.into_iter().chain(config).flatten().collect();
-            settings::show(&args, command_line(), &chosen)
+            config::show(&args, command_line(), &chosen)
         }
         Command::Sandbox(args) => sandbox::sandbox(&args),
     }
 }
 
-/// Prints data to stdout. A reader that went away is no error.
-fn print(text: &str) -> Result<(), Error> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(fault) if fault.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        printed => printed.map_err(Error::Output),
-    }
-}
-
-/// Prints one value as one line of JSON to stdout.
-fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
-    let line = serde_json::to_string(value).map_err(|fault| Error::Output(fault.into()))?;
-    print(&format!("{line}\n"))
+/// Runs async work to its end.
+fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Usage(format!("the async runtime cannot be started: {error}")))?;
+    let ended = runtime.block_on(work);
+    // a reader that stalls on a pipe must not keep the process
+    runtime.shutdown_background();
+    ended
 }
 
 fn complain(error: &Error) {

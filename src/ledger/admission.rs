@@ -1,9 +1,6 @@
 //! How rows are taken in: the terms that come with them, and what became of each.
 
-use crate::{
-    item::{Problem, UnixMillis},
-    lifecycle::State,
-};
+use crate::domain::{Problem, State, UnixMillis};
 
 /// What became of one row offered to the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +48,9 @@ pub enum DriftedRows {
 
 /// What an import demands of rows that it would send: a look that showed their source to be fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProbeDemand {
+pub struct ProbeRequirement {
     /// Looks before this moment do not count.
-    pub looked_since: UnixMillis,
+    pub probed_since: UnixMillis,
     /// The column that holds the url, for whoever is told what is missing.
     pub column: String,
     /// Its number, from 1.
@@ -64,14 +61,14 @@ pub struct ProbeDemand {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdmitTerms {
     /// What to do with those that were sent before.
-    pub reruns: Reruns,
+    pub reruns: RerunPolicy,
     /// What those must have that would be sent.
-    pub demand: Option<ProbeDemand>,
+    pub demand: Option<ProbeRequirement>,
 }
 
 /// What an import does with rows that were sent before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reruns {
+pub struct RerunPolicy {
     /// With those that failed or were refused.
     pub failed: FailedRows,
     /// With those whose content changed.
@@ -86,8 +83,8 @@ impl FailedRows {
             State::Failed => self == Self::Retry,
             State::Sending
             | State::InDoubt
-            | State::Counted
-            | State::Asked
+            | State::AcceptedUnidentified
+            | State::NeedsReview
             | State::Accepted
             | State::Indexed
             | State::Abandoned => false,

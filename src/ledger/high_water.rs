@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use crate::item::hex;
+use crate::domain::hex;
 
 /// Digits of the mark, so that a longer number always overwrites a shorter one.
 const DIGITS: usize = 19;
@@ -31,8 +31,8 @@ impl HighWater {
         let path = folder.join(name);
         let last = match fs::read_to_string(&path) {
             Ok(text) => text.trim().parse().unwrap_or(0),
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => 0,
-            Err(fault) => return Err(fault),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
         };
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
         Ok(Self { file, last })
@@ -47,8 +47,8 @@ impl HighWater {
     pub(super) fn raise(&mut self, attempt: i64) {
         if attempt > self.last {
             let text = format!("{attempt:0DIGITS$}\n");
-            if let Err(fault) = self.file.write_all_at(text.as_bytes(), 0) {
-                tracing::warn!(%fault, "the high-water mark could not be written");
+            if let Err(error) = self.file.write_all_at(text.as_bytes(), 0) {
+                tracing::warn!(%error, "the high-water mark could not be written");
             }
             self.last = attempt;
         }

@@ -3,7 +3,7 @@
 //! `telecine:` + 24 digits that name the attempt and cannot be guessed + `-` + 16 digits of the item's key. With them a
 //! lost answer is found in a listing, and a lost ledger can be built anew.
 
-use crate::item::hex;
+use crate::domain::hex;
 
 /// Every marker tag starts so.
 const PREFIX: &str = "telecine:";

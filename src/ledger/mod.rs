@@ -13,33 +13,37 @@
 //! - **Determinism**: the ledger is told `now`; it has no clock and no dice.
 
 mod admission;
-mod check;
-mod door;
-mod fault;
+mod commit_queue;
+mod error;
 mod high_water;
+mod integrity;
+mod library_diff;
 mod marker;
-mod parity;
-mod queue;
+mod open;
 mod schema;
 mod snapshot;
 mod store;
-mod tokens;
+mod types;
 
 use std::{path::Path, sync::Arc};
 
-pub use admission::{Admission, AdmitTerms, DriftedRows, FailedRows, ProbeDemand, Reruns};
-pub use door::{Identity, KeyChange, Restored};
-pub use fault::LedgerError;
-pub use parity::{BoundSight, Finding, FindingKind, Parity};
-pub use snapshot::{AsideKind, AsideRow, ItemRow, OpenQuestion, Prospect, RequestCounts, RunRow, Snapshot};
-pub use tokens::{
-    Answer, Answered, Binding, Bindings, Boot, BoundBy, BoundItem, Claim, ClaimAnswer, ClaimTerms, Contender,
-    Decision, Doubt, Expense, Expiring, Marker, Observed, Obstacle, OpenDoubts, Owner, PastUpload, Question,
-    Recovered, Seen, ServiceTime, Settlement, ShownVideo, Sight, Standing, Tally, TimeMark, Watch, Witness,
+pub use admission::{Admission, AdmitTerms, DriftedRows, FailedRows, ProbeRequirement, RerunPolicy};
+pub use error::LedgerError;
+pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
+pub use open::{Identity, KeyChange, Restored};
+pub use snapshot::{
+    ItemRow, OpenQuestion, PlannedAction, RequestCounts, RowIssue, RowIssueKind, RunRow, Snapshot,
+};
+pub use types::{
+    AttemptResult, Binding, Bindings, BootTime, BoundBy, BoundItem, Claim, ClaimBlocked, ClaimOutcome,
+    ClaimTerms, ClockReference, ControlVideo, Decision, Expiring, ExternalUsage, LibraryVideo, Marker,
+    Observation, ObservedDelays, PollResult, PollTask, PossibleSender, Question, Recovered, ReviewAnswer,
+    ReviewOutcome, RunProgress, ServiceTime, StateCounts, UnresolvedAttempt, UnresolvedAttempts, UploadUsage,
+    VideoOwner,
 };
 
-use crate::item::{AddressDigest, ManifestRow, Probe, RowFault, UnixMillis, VideoNo};
-use queue::Queue;
+use crate::domain::{AddressDigest, ManifestRow, Probe, RowError, UnixMillis, VideoNo};
+use commit_queue::CommitQueue;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)+) => { $(
@@ -59,7 +63,7 @@ ids! {
     /// One run of the program on this ledger.
     RunId;
     /// One manifest, known by its absolute path.
-    SourceId;
+    ManifestId;
     /// One item.
     ItemId;
     /// One request for an item.
@@ -93,25 +97,25 @@ impl AttemptId {
 /// The async handle of the ledger; cheap to clone.
 #[derive(Clone)]
 pub struct Ledger {
-    queue: Arc<Queue>,
+    commit_queue: Arc<CommitQueue>,
 }
 
 impl Ledger {
     /// Opens the ledger for writing, makes it if it is not there, and turns every item found `sending` into
     /// `in_doubt`. Blocks; call it before the pipeline starts.
     pub fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Self, LedgerError> {
-        let store = door::open(path, identity, now)?;
-        Ok(Self { queue: Queue::new(store) })
+        let store = open::open(path, identity, now)?;
+        Ok(Self { commit_queue: CommitQueue::new(store) })
     }
 
     /// Opens a ledger that is there, without a key: for work that sends nothing. Blocks.
     pub fn open_offline(path: &Path, now: UnixMillis) -> Result<Self, LedgerError> {
-        Ok(Self { queue: Queue::new(door::open_offline(path, now)?) })
+        Ok(Self { commit_queue: CommitQueue::new(open::open_offline(path, now)?) })
     }
 
     /// Opens a ledger before anything is sent with it, or makes it: whose it is, the first import says. Blocks.
     pub fn open_early(path: &Path, fresh_secret: [u8; 32], now: UnixMillis) -> Result<Self, LedgerError> {
-        Ok(Self { queue: Queue::new(door::open_early(path, fresh_secret, now)?) })
+        Ok(Self { commit_queue: CommitQueue::new(open::open_early(path, fresh_secret, now)?) })
     }
 
     /// Opens a ledger for a plan or a rehearsal, which nobody will miss: nothing is synced. Without an identity it must be
@@ -121,12 +125,12 @@ impl Ledger {
         identity: Option<&Identity>,
         now: UnixMillis,
     ) -> Result<Self, LedgerError> {
-        Ok(Self { queue: Queue::new(door::open_scratch(path, identity, now)?) })
+        Ok(Self { commit_queue: CommitQueue::new(open::open_scratch(path, identity, now)?) })
     }
 
     /// The latest moment the ledger knows of: no clock may be before it.
-    pub async fn latest_moment(&self) -> Result<UnixMillis, LedgerError> {
-        self.queue.look(store::Store::latest_moment).await
+    pub async fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
+        self.commit_queue.look(store::Store::latest_timestamp).await
     }
 
     /// Begins a run under a fresh name, and forgets the rows former runs set aside. By `boot` it is known how much time
@@ -136,9 +140,9 @@ impl Ledger {
         name: String,
         command: &'static str,
         at: UnixMillis,
-        boot: Option<Boot>,
+        boot: Option<BootTime>,
     ) -> Result<RunId, LedgerError> {
-        self.queue.run(move |store| store.begin_run(&name, command, at, boot.as_ref())).await
+        self.commit_queue.run(move |store| store.begin_run(&name, command, at, boot.as_ref())).await
     }
 
     /// Records how a run ended.
@@ -149,81 +153,83 @@ impl Ledger {
         exit_code: u8,
         reason: String,
     ) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.end_run(run, at, exit_code, &reason)).await
+        self.commit_queue.run(move |store| store.end_run(run, at, exit_code, &reason)).await
     }
 
     /// Makes a manifest known and begins its reading by `run`. `stamp` tells whether the file is as it was before: then
     /// its items may be sent at once, otherwise each only after it was seen again.
-    pub async fn begin_reading(
+    pub async fn begin_manifest_read(
         &self,
         run: RunId,
         identity: String,
         columns: Vec<String>,
         stamp: Option<String>,
-    ) -> Result<SourceId, LedgerError> {
-        self.queue.run(move |store| store.begin_reading(run, &identity, &columns, stamp.as_deref())).await
+    ) -> Result<ManifestId, LedgerError> {
+        self.commit_queue
+            .run(move |store| store.begin_manifest_read(run, &identity, &columns, stamp.as_deref()))
+            .await
     }
 
     /// Takes in a batch of rows and faults, and says what became of each. All or nothing.
     pub async fn admit(
         &self,
         run: RunId,
-        source: SourceId,
-        rows: Vec<Result<ManifestRow, RowFault>>,
+        source: ManifestId,
+        rows: Vec<Result<ManifestRow, RowError>>,
         terms: AdmitTerms,
         at: UnixMillis,
     ) -> Result<Vec<Admission>, LedgerError> {
-        self.queue.run(move |store| store.admit(run, source, &rows, &terms, at)).await
+        self.commit_queue.run(move |store| store.admit(run, source, &rows, &terms, at)).await
     }
 
     /// The latest looks at addresses, in the same order.
     pub async fn probes(&self, addresses: Vec<AddressDigest>) -> Result<Vec<Option<Probe>>, LedgerError> {
-        self.queue
+        self.commit_queue
             .look(move |store| addresses.into_iter().map(|address| store.probe(address)).collect())
             .await
     }
 
     /// Remembers looks at sources; the latest at an address counts.
-    pub async fn note_probes(&self, probes: Vec<(AddressDigest, Probe)>) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.note_probes(&probes)).await
+    pub async fn record_probes(&self, probes: Vec<(AddressDigest, Probe)>) -> Result<(), LedgerError> {
+        self.commit_queue.run(move |store| store.record_probes(&probes)).await
     }
 
     /// Records that a manifest was read to its end. Returns how many items waited and are not in it any more; they
     /// are not sent.
-    pub async fn end_reading(
+    pub async fn end_manifest_read(
         &self,
         run: RunId,
-        source: SourceId,
+        source: ManifestId,
         stamp: Option<String>,
     ) -> Result<u64, LedgerError> {
-        self.queue.run(move |store| store.end_reading(run, source, stamp.as_deref())).await
+        self.commit_queue.run(move |store| store.end_manifest_read(run, source, stamp.as_deref())).await
     }
 
     /// Claims the next pending item, if the quota allows.
-    pub async fn claim(&self, terms: Arc<ClaimTerms>, at: UnixMillis) -> Result<ClaimAnswer, LedgerError> {
-        self.queue.run(move |store| store.claim(&terms, at)).await
+    pub async fn claim(&self, terms: Arc<ClaimTerms>, at: UnixMillis) -> Result<ClaimOutcome, LedgerError> {
+        self.commit_queue.run(move |store| store.claim(&terms, at)).await
     }
 
     /// What would keep [`Ledger::claim`] from claiming now; none when nothing would.
-    pub async fn obstacle(
+    pub async fn claim_blocked(
         &self,
         terms: Arc<ClaimTerms>,
         at: UnixMillis,
-    ) -> Result<Option<Obstacle>, LedgerError> {
-        self.queue.look(move |store| Ok(store.obstacle(&terms, at)?.err())).await
+    ) -> Result<Option<ClaimBlocked>, LedgerError> {
+        self.commit_queue.look(move |store| Ok(store.claim_blocked(&terms, at)?.err())).await
     }
 
     /// Records what became of an attempt.
-    pub async fn settle(&self, attempt: AttemptId, settlement: Settlement) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.settle(attempt, &settlement)).await
+    pub async fn settle(&self, attempt: AttemptId, result: AttemptResult) -> Result<(), LedgerError> {
+        self.commit_queue.run(move |store| store.settle(attempt, &result)).await
     }
 
     /// Everything that is to be settled by evidence, at most `count_max` attempts.
-    pub async fn open_doubts(&self, count_max: usize) -> Result<OpenDoubts, LedgerError> {
+    pub async fn unresolved_attempts(&self, count_max: usize) -> Result<UnresolvedAttempts, LedgerError> {
         let look = move |store: &store::Store| {
-            Ok(OpenDoubts { doubts: store.doubts(count_max)?, observed: store.observed()? })
+            Ok(UnresolvedAttempts { unresolved: store.unresolved(count_max)?, observed: store.observed()? })
         };
-        self.queue.look(look).await
+        self.commit_queue.look(look).await
     }
 
     /// What is known of a namespace and of the videos listed there, at one moment.
@@ -233,19 +239,22 @@ impl Ledger {
         video_nos: Vec<VideoNo>,
     ) -> Result<Bindings, LedgerError> {
         let look = move |store: &store::Store| {
-            Ok(Bindings { bound: store.bound(&video_nos)?, contenders: store.contenders(&namespace)? })
+            Ok(Bindings {
+                bound: store.bound(&video_nos)?,
+                possible_senders: store.possible_senders(&namespace)?,
+            })
         };
-        self.queue.look(look).await
+        self.commit_queue.look(look).await
     }
 
     /// Accepted videos of a namespace that a complete listing must show: named by the service's answer before
     /// `answered_before`, newest first.
-    pub async fn witnesses(
+    pub async fn control_videos(
         &self,
         namespace: String,
         answered_before: UnixMillis,
-    ) -> Result<Vec<Witness>, LedgerError> {
-        self.queue.look(move |store| store.witnesses(&namespace, answered_before)).await
+    ) -> Result<Vec<ControlVideo>, LedgerError> {
+        self.commit_queue.look(move |store| store.control_videos(&namespace, answered_before)).await
     }
 
     /// Leaves an attempt to a human, with the evidence there is.
@@ -255,27 +264,27 @@ impl Ledger {
         question: Question,
         at: UnixMillis,
     ) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.ask(attempt, &question, at)).await
+        self.commit_queue.run(move |store| store.ask(attempt, &question, at)).await
     }
 
     /// Carries out a human's answer to an item that has no clear outcome, and writes down who gave it, when and why.
-    pub async fn answer(&self, item: ItemId, decision: Decision) -> Result<Answered, LedgerError> {
-        self.queue.run(move |store| store.answer(item, &decision)).await
+    pub async fn answer(&self, item: ItemId, decision: Decision) -> Result<ReviewOutcome, LedgerError> {
+        self.commit_queue.run(move |store| store.answer(item, &decision)).await
     }
 
     /// The namespaces items are in.
     pub async fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
-        self.queue.look(store::Store::namespaces).await
+        self.commit_queue.look(store::Store::namespaces).await
     }
 
     /// Whose video each is, in the same order. At most a page's worth at a time.
-    pub async fn owners(&self, videos: Vec<ShownVideo>) -> Result<Vec<Owner>, LedgerError> {
-        self.queue.look(move |store| store.owners(&videos)).await
+    pub async fn video_owners(&self, videos: Vec<LibraryVideo>) -> Result<Vec<VideoOwner>, LedgerError> {
+        self.commit_queue.look(move |store| store.video_owners(&videos)).await
     }
 
     /// Remembers videos that carry a marker this ledger does not know: their items are not sent from here.
-    pub async fn note_elsewhere(&self, videos: Vec<ShownVideo>) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.note_elsewhere(&videos)).await
+    pub async fn record_foreign_videos(&self, videos: Vec<LibraryVideo>) -> Result<(), LedgerError> {
+        self.commit_queue.run(move |store| store.record_foreign_videos(&videos)).await
     }
 
     /// Items of a namespace that are bound to a video, in ledger order behind `after`, at most `count_max`.
@@ -285,56 +294,60 @@ impl Ledger {
         after: ItemId,
         count_max: usize,
     ) -> Result<Vec<BoundItem>, LedgerError> {
-        self.queue.look(move |store| store.bound_items(&namespace, after, count_max)).await
+        self.commit_queue.look(move |store| store.bound_items(&namespace, after, count_max)).await
     }
 
     /// Says that this ledger does not know all that was sent; nothing but a recovery opens it until [`Self::end_recovery`].
     pub async fn begin_recovery(&self) -> Result<(), LedgerError> {
-        self.queue.run(store::Store::begin_recovery).await
+        self.commit_queue.run(store::Store::begin_recovery).await
     }
 
     /// Says that it knows all that was sent.
     pub async fn end_recovery(&self) -> Result<(), LedgerError> {
-        self.queue.run(store::Store::end_recovery).await
+        self.commit_queue.run(store::Store::end_recovery).await
     }
 
     /// Binds a video to the item its marker names, if that item waits.
     pub async fn recover(
         &self,
         run: RunId,
-        video: ShownVideo,
+        video: LibraryVideo,
         at: UnixMillis,
     ) -> Result<Recovered, LedgerError> {
-        self.queue.run(move |store| store.recover(run, &video, at)).await
+        self.commit_queue.run(move |store| store.recover(run, &video, at)).await
     }
 
     /// Notes when a complete listing first showed nothing that an attempt could be; none forgets it.
-    pub async fn note_clear(
+    pub async fn record_clear_listing(
         &self,
         attempt: AttemptId,
         clear_at: Option<UnixMillis>,
     ) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.note_clear(attempt, clear_at)).await
+        self.commit_queue.run(move |store| store.record_clear_listing(attempt, clear_at)).await
     }
 
     /// Accepted items that are due to be looked at by `until`, soonest first, at most `count_max`.
-    pub async fn watches(&self, until: UnixMillis, count_max: usize) -> Result<Vec<Watch>, LedgerError> {
-        self.queue.look(move |store| store.watches(until, count_max)).await
+    pub async fn poll_tasks(
+        &self,
+        until: UnixMillis,
+        count_max: usize,
+    ) -> Result<Vec<PollTask>, LedgerError> {
+        self.commit_queue.look(move |store| store.poll_tasks(until, count_max)).await
     }
 
     /// When the next accepted item is due to be looked at.
-    pub async fn next_look_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.queue.look(store::Store::next_look_at).await
+    pub async fn next_poll_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        self.commit_queue.look(store::Store::next_poll_at).await
     }
 
     /// Records what looks at accepted items showed.
-    pub async fn observe(&self, sights: Vec<Sight>, at: UnixMillis) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.observe(&sights, at)).await
+    pub async fn observe(&self, sights: Vec<PollResult>, at: UnixMillis) -> Result<(), LedgerError> {
+        self.commit_queue.run(move |store| store.observe(&sights, at)).await
     }
 
     /// How many items are in each state.
-    pub async fn tally(&self) -> Result<Tally, LedgerError> {
-        self.queue.look(store::Store::tally).await
+    pub async fn state_counts(&self) -> Result<StateCounts, LedgerError> {
+        self.commit_queue.look(store::Store::state_counts).await
     }
 
     /// How many items of these manifests wait to be sent, and how many of all are in each state, at one moment. A link
@@ -342,33 +355,33 @@ impl Ledger {
     pub async fn standing(
         &self,
         run: RunId,
-        sources: Vec<SourceId>,
+        sources: Vec<ManifestId>,
         alive_at: UnixMillis,
-    ) -> Result<Standing, LedgerError> {
+    ) -> Result<RunProgress, LedgerError> {
         let look = move |store: &store::Store| {
-            Ok(Standing {
+            Ok(RunProgress {
                 pending: store.pending(run, &sources)?,
                 expired: store.expired(&sources, alive_at)?,
-                tally: store.tally()?,
+                state_counts: store.state_counts()?,
                 last_accepted_at: store.last_accepted_at()?,
             })
         };
-        self.queue.look(look).await
+        self.commit_queue.look(look).await
     }
 
     /// What a manifest is known by.
-    pub async fn source_name(&self, source: SourceId) -> Result<String, LedgerError> {
-        self.queue.look(move |store| store.source_name(source)).await
+    pub async fn source_name(&self, source: ManifestId) -> Result<String, LedgerError> {
+        self.commit_queue.look(move |store| store.source_name(source)).await
     }
 
     /// Items of a manifest that wait and whose links die, soonest first, behind the one after which to go on.
     pub async fn expiring(
         &self,
-        source: SourceId,
+        source: ManifestId,
         after: (UnixMillis, ItemId),
         count_max: usize,
     ) -> Result<Vec<Expiring>, LedgerError> {
-        self.queue.look(move |store| store.expiring(source, after, count_max)).await
+        self.commit_queue.look(move |store| store.expiring(source, after, count_max)).await
     }
 
     /// Uploads that may count after `since`, and at least the latest `count_min`; reads and foreign requests since then.
@@ -376,78 +389,79 @@ impl Ledger {
         &self,
         since: UnixMillis,
         count_min: u32,
-    ) -> Result<(Vec<PastUpload>, Vec<Expense>), LedgerError> {
+    ) -> Result<(Vec<UploadUsage>, Vec<ExternalUsage>), LedgerError> {
         let look = move |store: &store::Store| store.past(since, count_min);
-        self.queue.look(look).await
+        self.commit_queue.look(look).await
     }
 
     /// Writes down a request of ours that is no upload, before it leaves. What left before `counts_since` counts in no window
     /// any more, and may be forgotten.
-    pub async fn spend_read(
+    pub async fn record_read(
         &self,
-        lane: &'static str,
+        endpoint: &'static str,
         at: UnixMillis,
         counts_since: UnixMillis,
     ) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.spend_read(lane, at, counts_since)).await
+        self.commit_queue.run(move |store| store.record_read(endpoint, at, counts_since)).await
     }
 
     /// Writes down requests that other tools made with the same account.
-    pub async fn spend_foreign(&self, expense: Expense) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.spend_foreign(&expense)).await
+    pub async fn record_external_usage(&self, external_usage: ExternalUsage) -> Result<(), LedgerError> {
+        self.commit_queue.run(move |store| store.record_external_usage(&external_usage)).await
     }
 
     /// What was remembered under a name.
-    pub async fn memo(&self, name: &'static str) -> Result<Option<String>, LedgerError> {
-        self.queue.look(move |store| store.memo(name)).await
+    pub async fn kv_get(&self, name: &'static str) -> Result<Option<String>, LedgerError> {
+        self.commit_queue.look(move |store| store.kv_get(name)).await
     }
 
     /// Remembers a text under a name; none forgets it.
-    pub async fn remember(
+    pub async fn kv_set(
         &self,
         name: &'static str,
         value: Option<String>,
         at: UnixMillis,
     ) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.remember(name, value.as_deref(), at)).await
+        self.commit_queue.run(move |store| store.kv_set(name, value.as_deref(), at)).await
     }
 
     /// Whether it is known how far the wall clock jumped between the run before and this one.
-    pub async fn is_jump_known(&self, run: RunId) -> Result<bool, LedgerError> {
-        self.queue.look(move |store| store.is_jump_known(run)).await
+    pub async fn is_clock_skew_known(&self, run: RunId) -> Result<bool, LedgerError> {
+        self.commit_queue.look(move |store| store.is_clock_skew_known(run)).await
     }
 
     /// Writes down how far the wall clock jumped ahead between the run before and this one, in milliseconds.
-    pub async fn note_jump(&self, run: RunId, jump_ms: i64) -> Result<(), LedgerError> {
-        self.queue.run(move |store| store.note_jump(run, jump_ms)).await
+    pub async fn record_clock_skew(&self, run: RunId, clock_skew_ms: i64) -> Result<(), LedgerError> {
+        self.commit_queue.run(move |store| store.record_clock_skew(run, clock_skew_ms)).await
     }
 
     /// Where our clock and the service's stood together before this run, and when the run before was last known to live.
     pub async fn time_before(
         &self,
         run: RunId,
-    ) -> Result<(Option<TimeMark>, Option<UnixMillis>), LedgerError> {
-        let look = move |store: &store::Store| Ok((store.time_mark(run)?, store.last_moment_before(run)?));
-        self.queue.look(look).await
+    ) -> Result<(Option<ClockReference>, Option<UnixMillis>), LedgerError> {
+        let look =
+            move |store: &store::Store| Ok((store.clock_reference(run)?, store.last_timestamp_before(run)?));
+        self.commit_queue.look(look).await
     }
 
     /// When the last request left, in any run.
     pub async fn last_sent_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.queue.look(store::Store::last_sent_at).await
+        self.commit_queue.look(store::Store::last_sent_at).await
     }
 
     /// A read-only view that sees what is committed; for reports.
     pub async fn snapshot(&self) -> Result<Snapshot, LedgerError> {
         let look = |store: &store::Store| {
-            store.commit_what_was_put_off()?;
+            store.commit_deferred()?;
             Ok(store.path().to_path_buf())
         };
-        Snapshot::open(&self.queue.look(look).await?)
+        Snapshot::open(&self.commit_queue.look(look).await?)
     }
 
     /// Closes the file and lets the next process in. Verbs called on other handles fail from now on.
     pub async fn close(self) {
-        self.queue.close().await;
+        self.commit_queue.close().await;
     }
 }
 

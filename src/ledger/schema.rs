@@ -1,7 +1,7 @@
-//! The shape of the ledger's file: its mark, its version, and the migrations that lead there.
+//! The schema of the ledger's file, and its version.
 //!
-//! Migrations are numbered SQL files, append-only, each applied in one transaction together with its version number.
-//! A file of a newer version is refused; an older one is brought up on opening.
+//! Each version is one SQL file, applied in one transaction together with its version number. A file of a newer version
+//! is refused; an older one is migrated when it is opened.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -10,18 +10,12 @@ use super::LedgerError;
 /// `tele` in ASCII: how the file says what it is.
 pub(super) const APPLICATION_ID: i32 = 0x7465_6c65;
 
-/// Every migration; the version of a file is how many it has seen.
-const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/1.sql"),
-    include_str!("migrations/2.sql"),
-    include_str!("migrations/3.sql"),
-    include_str!("migrations/4.sql"),
-    include_str!("migrations/5.sql"),
-];
+/// The schema of every version; the version of a file is how many of them it has seen.
+const SCHEMAS: &[&str] = &[include_str!("schema.sql")];
 
 /// The version this program writes.
 pub(super) fn version() -> i64 {
-    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+    i64::try_from(SCHEMAS.len()).unwrap_or(i64::MAX)
 }
 
 /// Checks that the file is a ledger, or empty, and of no newer version.
@@ -42,7 +36,7 @@ pub(super) fn recognise(connection: &Connection, path: &str) -> Result<i64, Ledg
 /// Brings the file to the version this program writes.
 pub(super) fn migrate(connection: &mut Connection, found: i64) -> Result<(), LedgerError> {
     let seen = usize::try_from(found).unwrap_or(0);
-    for (number, migration) in MIGRATIONS.iter().enumerate().skip(seen) {
+    for (number, migration) in SCHEMAS.iter().enumerate().skip(seen) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(migration)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -52,21 +46,15 @@ pub(super) fn migrate(connection: &mut Connection, found: i64) -> Result<(), Led
     Ok(())
 }
 
-/// What each version adds to a made-up file as its program left it, for the tests of the versions behind it.
+/// What each version adds to a sample file, for the tests of the versions after it.
 #[cfg(test)]
-pub(super) const SAMPLES: &[&str] = &[
-    include_str!("migrations/1.sample.sql"),
-    include_str!("migrations/2.sample.sql"),
-    include_str!("migrations/3.sample.sql"),
-    include_str!("migrations/4.sample.sql"),
-    include_str!("migrations/5.sample.sql"),
-];
+pub(super) const SAMPLES: &[&str] = &[include_str!("schema.sample.sql")];
 
 /// Makes a file of the `version`-th version, with its sample data.
 #[cfg(test)]
 pub(super) fn make_sample(connection: &mut Connection, version: usize) {
-    for (migration, sample) in MIGRATIONS.iter().zip(SAMPLES).take(version) {
-        connection.execute_batch(migration).unwrap();
+    for (schema, sample) in SCHEMAS.iter().zip(SAMPLES).take(version) {
+        connection.execute_batch(schema).unwrap();
         connection.execute_batch(sample).unwrap();
     }
     connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
@@ -77,8 +65,10 @@ pub(super) fn make_sample(connection: &mut Connection, version: usize) {
 mod tests {
     use std::collections::BTreeSet;
 
+    use strum::VariantArray as _;
+
     use super::*;
-    use crate::lifecycle::{Event, State};
+    use crate::domain::{ItemEvent, State};
 
     #[test]
     fn the_law_in_the_schema_is_the_law_in_the_code() {
@@ -91,8 +81,8 @@ mod tests {
             .collect::<Result<_, _>>()
             .unwrap();
         let mut in_code = BTreeSet::new();
-        for state in State::ALL {
-            for event in Event::ALL {
+        for state in State::VARIANTS {
+            for event in ItemEvent::VARIANTS {
                 if let Ok(next) = state.after(*event) {
                     in_code.insert((state.to_string(), event.to_string(), next.to_string()));
                 }

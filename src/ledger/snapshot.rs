@@ -5,13 +5,10 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, Row};
 
 use super::{
-    Expense, ItemId, LedgerError, PastUpload, ProbeDemand, Reruns, RunId, SourceId, Tally, check, schema,
-    store,
+    ExternalUsage, ItemId, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId, StateCounts,
+    UploadUsage, integrity, schema, store,
 };
-use crate::{
-    item::{ManifestRow, Problem, RowCounts, Submission, UnixMillis, VideoNo},
-    lifecycle::State,
-};
+use crate::domain::{ManifestRow, Problem, RowCounts, State, Submission, UnixMillis, VideoNo};
 
 /// A consistent view for the length of each call; never writes.
 pub struct Snapshot {
@@ -20,7 +17,7 @@ pub struct Snapshot {
 
 /// What an import would do with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prospect {
+pub enum PlannedAction {
     /// Known with other content, and left as it was sent.
     Drifted(State),
     /// It is not known: it would be sent.
@@ -37,7 +34,7 @@ pub struct ItemRow {
     /// Where it stands.
     pub state: State,
     /// The manifest it was last seen in.
-    pub source: SourceId,
+    pub source: ManifestId,
     /// The line there.
     pub line: u64,
     /// The original cells.
@@ -85,11 +82,11 @@ pub struct OpenQuestion {
 
 /// A row that is no item of its own.
 #[derive(Clone, Debug)]
-pub struct AsideRow {
+pub struct RowIssue {
     /// Why it was set aside.
-    pub kind: AsideKind,
+    pub kind: RowIssueKind,
     /// The manifest.
-    pub source: SourceId,
+    pub source: ManifestId,
     /// The line there.
     pub line: u64,
     /// The original cells.
@@ -104,7 +101,7 @@ pub struct AsideRow {
 
 /// Why a row was set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AsideKind {
+pub enum RowIssueKind {
     /// It cannot be sent.
     Faulty,
     /// Its item was seen earlier in the same run.
@@ -113,12 +110,12 @@ pub enum AsideKind {
     Drifted,
 }
 
-impl AsideKind {
+impl RowIssueKind {
     /// The word in the ledger.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Faulty => "faulty",
+            Self::Faulty => "rejected",
             Self::Duplicate => "duplicate",
             Self::Drifted => "drifted",
         }
@@ -171,7 +168,7 @@ impl Snapshot {
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        let version = schema::recognise(&connection, &shown).map_err(|fault| fault.at(&shown))?;
+        let version = schema::recognise(&connection, &shown).map_err(|error| error.at(&shown))?;
         if version == 0 {
             return Err(LedgerError::Missing { path: shown });
         }
@@ -182,37 +179,41 @@ impl Snapshot {
     }
 
     /// How many items are in each state.
-    pub fn tally(&self) -> Result<Tally, LedgerError> {
-        tally(&self.connection)
+    pub fn state_counts(&self) -> Result<StateCounts, LedgerError> {
+        state_counts(&self.connection)
     }
 
     /// What an import would do with a row, by the rule it admits rows by.
-    pub fn prospect(&self, row: &ManifestRow, reruns: Reruns) -> Result<Prospect, LedgerError> {
-        store::prospect(&self.connection, row, reruns)
+    pub fn planned_action(
+        &self,
+        row: &ManifestRow,
+        reruns: RerunPolicy,
+    ) -> Result<PlannedAction, LedgerError> {
+        store::planned_action(&self.connection, row, reruns)
     }
 
     /// Why an import of probed rows only would hold a row back; none when it would not.
     pub fn find_lack(
         &self,
         row: &ManifestRow,
-        reruns: Reruns,
-        demand: &ProbeDemand,
+        reruns: RerunPolicy,
+        demand: &ProbeRequirement,
     ) -> Result<Option<Problem>, LedgerError> {
         store::find_lack(&self.connection, row, reruns, demand)
     }
 
     /// How many of the items seen by `run` are in each state.
-    pub fn tally_of_run(&self, run: RunId) -> Result<Tally, LedgerError> {
-        let sql = "SELECT item.state, count(*) FROM sighting JOIN item ON item.id = sighting.item \
-                   WHERE sighting.run = ?1 GROUP BY item.state";
-        tally_by(&self.connection, sql, [run.0])
+    pub fn state_counts_of_run(&self, run: RunId) -> Result<StateCounts, LedgerError> {
+        let sql = "SELECT item.state, count(*) FROM last_seen JOIN item ON item.id = last_seen.item \
+                   WHERE last_seen.run = ?1 GROUP BY item.state";
+        state_counts_by(&self.connection, sql, [run.0])
     }
 
     /// How many of the items that `run` sent are in each state.
-    pub fn tally_of_sent(&self, run: RunId) -> Result<Tally, LedgerError> {
+    pub fn state_counts_of_sent(&self, run: RunId) -> Result<StateCounts, LedgerError> {
         let sql = "SELECT item.state, count(*) FROM item WHERE id IN (SELECT item FROM attempt WHERE run = ?1) \
                    GROUP BY item.state";
-        tally_by(&self.connection, sql, [run.0])
+        state_counts_by(&self.connection, sql, [run.0])
     }
 
     /// The service the ledger belongs to.
@@ -245,8 +246,8 @@ impl Snapshot {
             "SELECT run.*, coalesce(sum(rows), 0) AS rows, coalesce(sum(added), 0) AS added, \
              coalesce(sum(known), 0) AS known, coalesce(sum(updated), 0) AS updated, \
              coalesce(sum(drifted), 0) AS drifted, coalesce(sum(duplicates), 0) AS duplicates, \
-             coalesce(sum(faulty), 0) AS faulty, count(reading.run) - coalesce(sum(complete), 0) AS unfinished \
-             FROM run LEFT JOIN reading ON reading.run = run.id GROUP BY run.id {clause}"
+             coalesce(sum(rejected), 0) AS rejected, count(manifest_read.run) - coalesce(sum(complete), 0) AS unfinished \
+             FROM run LEFT JOIN manifest_read ON manifest_read.run = run.id GROUP BY run.id {clause}"
         );
         let mut statement = self.connection.prepare(&sql)?;
         let rows = statement.query_map([value], |row| {
@@ -265,7 +266,7 @@ impl Snapshot {
                     updated: count("updated")?,
                     drifted: count("drifted")?,
                     duplicates: count("duplicates")?,
-                    rejected: count("faulty")?,
+                    rejected: count("rejected")?,
                 },
                 unfinished_readings: count("unfinished")?,
             })
@@ -274,14 +275,14 @@ impl Snapshot {
     }
 
     /// No clock may be before this: the latest of all recorded moments.
-    pub fn latest_moment(&self) -> Result<UnixMillis, LedgerError> {
-        store::latest_moment(&self.connection)
+    pub fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
+        store::latest_timestamp(&self.connection)
     }
 
     /// What was remembered under a name.
-    pub fn memo(&self, name: &str) -> Result<Option<String>, LedgerError> {
+    pub fn kv_get(&self, name: &str) -> Result<Option<String>, LedgerError> {
         use rusqlite::OptionalExtension as _;
-        let sql = "SELECT value FROM memo WHERE name = ?1";
+        let sql = "SELECT value FROM kv WHERE name = ?1";
         Ok(self.connection.query_row(sql, [name], |row| row.get(0)).optional()?)
     }
 
@@ -290,34 +291,34 @@ impl Snapshot {
         &self,
         since: UnixMillis,
         count_min: u32,
-    ) -> Result<(Vec<PastUpload>, Vec<Expense>), LedgerError> {
+    ) -> Result<(Vec<UploadUsage>, Vec<ExternalUsage>), LedgerError> {
         Ok((
             store::past_uploads(&self.connection, since, count_min)?,
-            store::expenses(&self.connection, since)?,
+            store::external_usages(&self.connection, since)?,
         ))
     }
 
     /// A digest of everything that happened: any other state of the ledger has another.
     pub fn digest(&self) -> Result<String, LedgerError> {
         let sql = "SELECT coalesce((SELECT id || ':' || hex(chain) FROM event ORDER BY id DESC LIMIT 1), '') || '/' || \
-                   (SELECT count(*) FROM run) || '/' || coalesce((SELECT sum(count) FROM census), 0) || '/' || \
-                   coalesce((SELECT max(id) FROM expense WHERE lane = 'upload'), 0) || '/' || \
-                   coalesce((SELECT max(looked_at) FROM probe), 0) || '/' || \
-                   coalesce((SELECT group_concat(name || ':' || at) FROM memo), '')";
+                   (SELECT count(*) FROM run) || '/' || coalesce((SELECT sum(count) FROM state_count), 0) || '/' || \
+                   coalesce((SELECT max(id) FROM external_usage WHERE endpoint = 'upload'), 0) || '/' || \
+                   coalesce((SELECT max(probed_at) FROM probe), 0) || '/' || \
+                   coalesce((SELECT group_concat(name || ':' || at) FROM kv), '')";
         Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
     /// How many of the items seen by `run` wait with a link that is dead at `at`.
     pub fn expired_of_run(&self, run: RunId, at: UnixMillis) -> Result<u64, LedgerError> {
-        let sql = "SELECT count(*) FROM sighting JOIN item ON item.id = sighting.item \
-                   WHERE sighting.run = ?1 AND item.state = 'pending' AND item.expires_at <= ?2";
+        let sql = "SELECT count(*) FROM last_seen JOIN item ON item.id = last_seen.item \
+                   WHERE last_seen.run = ?1 AND item.state = 'pending' AND item.expires_at <= ?2";
         let count: i64 = self.connection.query_row(sql, (run.0, at.0), |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// Attempts made since `since`.
     pub fn requests_since(&self, since: UnixMillis) -> Result<RequestCounts, LedgerError> {
-        let sql = "SELECT count(*), coalesce(sum(state IN ('accepted', 'counted', 'superseded')), 0), \
+        let sql = "SELECT count(*), coalesce(sum(state IN ('accepted', 'accepted_unidentified', 'superseded')), 0), \
                    coalesce(sum(state = 'refused'), 0), coalesce(sum(state = 'not_sent'), 0) \
                    FROM attempt WHERE sent_at >= ?1";
         let number = |row: &Row<'_>, at: usize| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
@@ -333,12 +334,12 @@ impl Snapshot {
 
     /// Items whose outcome is not clear, oldest first.
     pub fn open_questions(&self) -> Result<Vec<OpenQuestion>, LedgerError> {
-        let sql = "SELECT item.id, item.state, source.identity, item.line, item.external_id, item.submission, item.cause, \
+        let sql = "SELECT item.id, item.state, manifest.identity, item.line, item.external_id, item.submission, item.cause, \
                    attempt.sent_at, attempt.marker, question.text, question.candidates FROM attempt \
-                   JOIN item ON item.id = attempt.item AND item.attempt = attempt.id JOIN source ON source.id = item.source \
+                   JOIN item ON item.id = attempt.item AND item.attempt = attempt.id JOIN manifest ON manifest.id = item.manifest \
                    LEFT JOIN question ON question.attempt = attempt.id \
-                   WHERE attempt.state IN ('in_doubt', 'counted', 'asked') \
-                   AND attempt.state IN ('sending', 'in_doubt', 'counted', 'asked') ORDER BY attempt.id";
+                   WHERE attempt.state IN ('in_doubt', 'accepted_unidentified', 'needs_review') \
+                   AND attempt.state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review') ORDER BY attempt.id";
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query([])?;
         let mut questions = Vec::new();
@@ -363,8 +364,9 @@ impl Snapshot {
     }
 
     /// Uploads paid or possibly paid, over all runs.
-    pub fn uploads_at_stake(&self) -> Result<u64, LedgerError> {
-        let count: i64 = self.connection.query_row("SELECT uploads FROM stake", [], |row| row.get(0))?;
+    pub fn committed_uploads(&self) -> Result<u64, LedgerError> {
+        let count: i64 =
+            self.connection.query_row("SELECT uploads FROM committed_uploads", [], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
@@ -377,14 +379,14 @@ impl Snapshot {
 
     /// Items whose state does not follow from their latest attempt; any is a bug.
     pub fn contradictions(&self) -> Result<u64, LedgerError> {
-        let (_, sql) = check::RULES[0];
+        let (_, sql) = integrity::RULES[0];
         let count: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
     /// Everything that is wrong with the ledger, each as a sentence; reads all of it.
     pub fn problems(&self) -> Result<Vec<String>, LedgerError> {
-        check::problems(&self.connection)
+        integrity::problems(&self.connection)
     }
 
     /// Writes a copy of the ledger, whole as of now, to a file that is not there yet.
@@ -395,29 +397,29 @@ impl Snapshot {
             return Err(LedgerError::Unwritable { path: shown, cause });
         }
         // made with the owner's rights only, before SQLite writes into it
-        super::door::make_private(path)
-            .map_err(|fault| LedgerError::Unwritable { path: shown.clone(), cause: fault.to_string() })?;
+        super::open::make_private(path)
+            .map_err(|error| LedgerError::Unwritable { path: shown.clone(), cause: error.to_string() })?;
         self.connection
             .execute("VACUUM INTO ?1", [&shown])
-            .map_err(|fault| LedgerError::from(fault).at(&shown))?;
+            .map_err(|error| LedgerError::from(error).at(&shown))?;
         Ok(())
     }
 
     /// When the next accepted item is due to be looked at.
-    pub fn next_look_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        let sql = "SELECT min(look_at) FROM item WHERE look_at IS NOT NULL";
+    pub fn next_poll_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        let sql = "SELECT min(poll_at) FROM item WHERE poll_at IS NOT NULL";
         Ok(self.connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.map(UnixMillis))
     }
 
     /// The manifests `run` read, with their identity and columns, in the order they were first known.
-    pub fn sources_of_run(&self, run: RunId) -> Result<Vec<(SourceId, String, Vec<String>)>, LedgerError> {
-        let sql = "SELECT source.id, source.identity, source.columns FROM reading \
-                   JOIN source ON source.id = reading.source WHERE reading.run = ?1 ORDER BY source.id";
+    pub fn sources_of_run(&self, run: RunId) -> Result<Vec<(ManifestId, String, Vec<String>)>, LedgerError> {
+        let sql = "SELECT manifest.id, manifest.identity, manifest.columns FROM manifest_read \
+                   JOIN manifest ON manifest.id = manifest_read.manifest WHERE manifest_read.run = ?1 ORDER BY manifest.id";
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query([run.0])?;
         let mut sources = Vec::new();
         while let Some(row) = rows.next()? {
-            sources.push((SourceId(row.get(0)?), row.get(1)?, from_json(&row.get::<_, String>(2)?)?));
+            sources.push((ManifestId(row.get(0)?), row.get(1)?, from_json(&row.get::<_, String>(2)?)?));
         }
         Ok(sources)
     }
@@ -428,10 +430,10 @@ impl Snapshot {
         run: RunId,
         mut show: impl FnMut(ItemRow) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = "SELECT item.state, sighting.source, sighting.line, item.cells, item.external_id, \
+        let sql = "SELECT item.state, last_seen.manifest, last_seen.line, item.cells, item.external_id, \
                    item.submission ->> '$.url' AS url, attempt.video_no, attempt.sent_at, attempt.answered_at, \
-                   item.final_at, item.cause FROM sighting JOIN item ON item.id = sighting.item \
-                   LEFT JOIN attempt ON attempt.id = item.attempt WHERE sighting.run = ?1 ORDER BY sighting.item";
+                   item.final_at, item.cause FROM last_seen JOIN item ON item.id = last_seen.item \
+                   LEFT JOIN attempt ON attempt.id = item.attempt WHERE last_seen.run = ?1 ORDER BY last_seen.item";
         let mut statement = self.connection.prepare(sql).map_err(LedgerError::from)?;
         let mut rows = statement.query([run.0]).map_err(LedgerError::from)?;
         while let Some(row) = rows.next().map_err(LedgerError::from)? {
@@ -441,35 +443,39 @@ impl Snapshot {
     }
 
     /// Shows every row `run` set aside, in the order they were read, one at a time.
-    pub fn each_aside_of_run<E: From<LedgerError>>(
+    pub fn each_row_issue_of_run<E: From<LedgerError>>(
         &self,
         run: RunId,
-        mut show: impl FnMut(AsideRow) -> Result<(), E>,
+        mut show: impl FnMut(RowIssue) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = "SELECT aside.*, source.identity AS first_identity FROM aside \
-                   LEFT JOIN source ON source.id = aside.first_source WHERE run = ?1 ORDER BY aside.id";
+        let sql = "SELECT row_issue.*, manifest.identity AS first_identity FROM row_issue \
+                   LEFT JOIN manifest ON manifest.id = row_issue.first_manifest WHERE run = ?1 ORDER BY row_issue.id";
         let mut statement = self.connection.prepare(sql).map_err(LedgerError::from)?;
         let mut rows = statement.query([run.0]).map_err(LedgerError::from)?;
         while let Some(row) = rows.next().map_err(LedgerError::from)? {
-            show(aside_row(row)?)?;
+            show(row_issue(row)?)?;
         }
         Ok(())
     }
 }
 
-pub(super) fn tally(connection: &Connection) -> Result<Tally, LedgerError> {
-    tally_by(connection, "SELECT state, sum(count) FROM census GROUP BY state", [])
+pub(super) fn state_counts(connection: &Connection) -> Result<StateCounts, LedgerError> {
+    state_counts_by(connection, "SELECT state, sum(count) FROM state_count GROUP BY state", [])
 }
 
-fn tally_by(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Tally, LedgerError> {
-    let mut tally = Tally::default();
+fn state_counts_by(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<StateCounts, LedgerError> {
+    let mut state_counts = StateCounts::default();
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(values)?;
     while let Some(row) = rows.next()? {
         let state = store::state_of(&row.get::<_, String>(0)?)?;
-        tally.set(state, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
+        state_counts.set(state, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
     }
-    Ok(tally)
+    Ok(state_counts)
 }
 
 fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
@@ -477,7 +483,7 @@ fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
     let answered_at = row.get::<_, Option<i64>>("answered_at")?.map(UnixMillis);
     Ok(ItemRow {
         state: store::state_of(&row.get::<_, String>("state")?)?,
-        source: SourceId(row.get("source")?),
+        source: ManifestId(row.get("manifest")?),
         line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
         cells: from_json(&row.get::<_, String>("cells")?)?,
         external_id: row.get("external_id")?,
@@ -490,14 +496,14 @@ fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
     })
 }
 
-fn aside_row(row: &Row<'_>) -> Result<AsideRow, LedgerError> {
-    let word: String = row.get("kind")?;
-    let kinds = [AsideKind::Faulty, AsideKind::Duplicate, AsideKind::Drifted];
-    let kind = kinds.into_iter().find(|kind| kind.word() == word);
+fn row_issue(row: &Row<'_>) -> Result<RowIssue, LedgerError> {
+    let as_str: String = row.get("kind")?;
+    let kinds = [RowIssueKind::Faulty, RowIssueKind::Duplicate, RowIssueKind::Drifted];
+    let kind = kinds.into_iter().find(|kind| kind.as_str() == as_str);
     let problems: Option<String> = row.get("problems")?;
-    Ok(AsideRow {
-        kind: kind.ok_or_else(|| store::impossible(format!("the kind {word:?} of a row set aside")))?,
-        source: SourceId(row.get("source")?),
+    Ok(RowIssue {
+        kind: kind.ok_or_else(|| store::impossible(format!("the kind {as_str:?} of a row set aside")))?,
+        source: ManifestId(row.get("manifest")?),
         line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
         cells: from_json(&row.get::<_, String>("cells")?)?,
         problems: problems.map_or(Ok(Vec::new()), |text| from_json(&text))?,
@@ -508,5 +514,5 @@ fn aside_row(row: &Row<'_>) -> Result<AsideRow, LedgerError> {
 
 fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, LedgerError> {
     serde_json::from_str(text)
-        .map_err(|fault| store::impossible(format!("a value that cannot be read: {fault}")))
+        .map_err(|error| store::impossible(format!("a value that cannot be read: {error}")))
 }

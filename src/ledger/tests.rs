@@ -4,11 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use rusqlite::Connection;
 
+use strum::VariantArray as _;
+
 use super::*;
-use crate::{
-    item::{Fitness, Problem, Reach, SourceUrl, Submission},
-    lifecycle::{Event, State},
-};
+use crate::domain::{ItemEvent, ProbeVerdict, Problem, Reach, SourceUrl, State, Submission};
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
 
@@ -16,7 +15,7 @@ struct Desk {
     folder: tempfile::TempDir,
     ledger: Option<Ledger>,
     run: RunId,
-    source: SourceId,
+    source: ManifestId,
 }
 
 fn identity() -> Identity {
@@ -32,8 +31,8 @@ fn identity() -> Identity {
 
 /// The machine was started at [`T0`], and its clock is right.
 #[expect(clippy::unnecessary_wraps, reason = "it is for begin_run")]
-fn boot(at: UnixMillis) -> Option<Boot> {
-    Some(Boot { id: "boot".to_owned(), since_ms: at.since_ms(T0) })
+fn boot(at: UnixMillis) -> Option<BootTime> {
+    Some(BootTime { id: "boot".to_owned(), since_ms: at.since_ms(T0) })
 }
 
 impl Desk {
@@ -42,7 +41,7 @@ impl Desk {
         let ledger = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0).unwrap();
         let run = ledger.begin_run("first".to_owned(), "import", T0, boot(T0)).await.unwrap();
         let columns = vec!["url".to_owned()];
-        let source = ledger.begin_reading(run, "m.csv".to_owned(), columns, None).await.unwrap();
+        let source = ledger.begin_manifest_read(run, "m.csv".to_owned(), columns, None).await.unwrap();
         Self { folder, ledger: Some(ledger), run, source }
     }
 
@@ -63,12 +62,14 @@ impl Desk {
         self.ledger.take().unwrap().close().await;
         let ledger = Ledger::open(&self.path(), &identity(), at).unwrap();
         self.run = ledger.begin_run(format!("after {}", self.run), "import", at, boot(at)).await.unwrap();
-        self.source =
-            ledger.begin_reading(self.run, "m.csv".to_owned(), vec!["url".to_owned()], stamp).await.unwrap();
+        self.source = ledger
+            .begin_manifest_read(self.run, "m.csv".to_owned(), vec!["url".to_owned()], stamp)
+            .await
+            .unwrap();
         self.ledger = Some(ledger);
     }
 
-    async fn admit(&self, rows: Vec<Result<ManifestRow, RowFault>>) -> Vec<Admission> {
+    async fn admit(&self, rows: Vec<Result<ManifestRow, RowError>>) -> Vec<Admission> {
         self.ledger().admit(self.run, self.source, rows, AdmitTerms::default(), T0).await.unwrap()
     }
 
@@ -89,8 +90,8 @@ impl Desk {
 
     async fn claim(&self, at: UnixMillis) -> Claim {
         match self.ledger().claim(self.terms(), at).await.unwrap() {
-            ClaimAnswer::Claimed(claim) => *claim,
-            ClaimAnswer::Obstructed(obstacle) => panic!("{obstacle:?}"),
+            ClaimOutcome::Claimed(claim) => *claim,
+            ClaimOutcome::Blocked(claim_blocked) => panic!("{claim_blocked:?}"),
         }
     }
 
@@ -107,7 +108,7 @@ impl Desk {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands beside faults in a list")]
-fn row(line: u64, name: &str, tags: &[&str]) -> Result<ManifestRow, RowFault> {
+fn row(line: u64, name: &str, tags: &[&str]) -> Result<ManifestRow, RowError> {
     let url = format!("https://host/{name}.mp4");
     Ok(ManifestRow {
         content_hash: None,
@@ -130,23 +131,23 @@ fn row(line: u64, name: &str, tags: &[&str]) -> Result<ManifestRow, RowFault> {
     })
 }
 
-fn accepted(number: &str, at: UnixMillis) -> Settlement {
+fn accepted(number: &str, at: UnixMillis) -> AttemptResult {
     let video_no = VideoNo::parse(number).unwrap();
-    let bound = Some(Binding { video_no, uploaded_at: Some(at), by: BoundBy::Reply });
-    Settlement { event: Event::Accepted, at, bound, cause: None }
+    let bound = Some(Binding { video_no, uploaded_at: Some(at), by: BoundBy::Response });
+    AttemptResult { event: ItemEvent::Accepted, at, bound, cause: None }
 }
 
-fn plain(event: Event, at: UnixMillis) -> Settlement {
-    Settlement::new(event, at, "because".to_owned())
+fn plain(event: ItemEvent, at: UnixMillis) -> AttemptResult {
+    AttemptResult::new(event, at, "because".to_owned())
 }
 
 #[tokio::test]
 async fn a_claim_is_on_the_disk_before_it_is_handed_out() {
-    let desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[])]).await;
-    let claim = desk.claim(T0).await;
-    assert_eq!(desk.states(), ["sending"]);
-    let (state, counts_until): (String, i64) = desk
+    let review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[])]).await;
+    let claim = review.claim(T0).await;
+    assert_eq!(review.states(), ["sending"]);
+    let (state, counts_until): (String, i64) = review
         .raw()
         .query_row("SELECT state, counts_until FROM attempt", [], |row| Ok((row.get(0)?, row.get(1)?)))
         .unwrap();
@@ -157,159 +158,167 @@ async fn a_claim_is_on_the_disk_before_it_is_handed_out() {
 
 #[tokio::test]
 async fn every_commit_waits_for_the_disk() {
-    let desk = Desk::new().await;
-    let synchronous: i64 = desk.ledger().queue.run(|store| store.pragma("synchronous")).await.unwrap();
+    let review = Desk::new().await;
+    let synchronous: i64 =
+        review.ledger().commit_queue.run(|store| store.pragma("synchronous")).await.unwrap();
     assert_eq!(synchronous, 2, "synchronous must be FULL");
 }
 
 #[tokio::test]
 async fn what_was_sending_is_in_doubt_after_a_restart() {
-    let mut desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
-    desk.claim(T0).await;
-    desk.reopen(T0.plus_ms(60_000)).await;
-    assert_eq!(desk.states(), ["in_doubt", "pending"]);
-    let doubts = desk.ledger().open_doubts(10).await.unwrap().doubts;
-    assert_eq!(doubts.len(), 1);
-    assert_eq!(doubts[0].sent_at, T0, "its age counts from its sending, not from the restart");
+    let mut review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
+    review.claim(T0).await;
+    review.reopen(T0.plus_ms(60_000)).await;
+    assert_eq!(review.states(), ["in_doubt", "pending"]);
+    let unresolved = review.ledger().unresolved_attempts(10).await.unwrap().unresolved;
+    assert_eq!(unresolved.len(), 1);
+    assert_eq!(unresolved[0].sent_at, T0, "its age counts from its sending, not from the restart");
 }
 
 #[tokio::test]
 async fn as_long_as_nothing_tells_how_much_time_passed_none_has() {
-    let mut desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[])]).await;
-    desk.claim(T0.plus_ms(1_000)).await;
-    desk.reopen(T0.plus_ms(1_000)).await;
+    let mut review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[])]).await;
+    review.claim(T0.plus_ms(1_000)).await;
+    review.reopen(T0.plus_ms(1_000)).await;
     // a reboot, and a wall clock that says two hours
     let at = T0.plus_ms(2 * 3_600_000);
-    let rebooted = Some(Boot { id: "another boot".to_owned(), since_ms: 60_000 });
-    let run = desk.ledger().begin_run("rebooted".to_owned(), "import", at, rebooted).await.unwrap();
-    let age_ms = |desk: &Desk| {
-        let ledger = desk.ledger().clone();
-        async move { at.since_ms(ledger.open_doubts(10).await.unwrap().doubts[0].sent_at) }
+    let rebooted = Some(BootTime { id: "another boot".to_owned(), since_ms: 60_000 });
+    let run = review.ledger().begin_run("rebooted".to_owned(), "import", at, rebooted).await.unwrap();
+    let age_ms = |review: &Desk| {
+        let ledger = review.ledger().clone();
+        async move { at.since_ms(ledger.unresolved_attempts(10).await.unwrap().unresolved[0].sent_at) }
     };
-    assert!(!desk.ledger().is_jump_known(run).await.unwrap());
-    assert_eq!(age_ms(&desk).await, 0);
+    assert!(!review.ledger().is_clock_skew_known(run).await.unwrap());
+    assert_eq!(age_ms(&review).await, 0);
     // the service's clock says ten minutes
-    desk.ledger().note_jump(run, 110 * 60_000).await.unwrap();
-    assert!(desk.ledger().is_jump_known(run).await.unwrap());
-    assert_eq!(age_ms(&desk).await, 10 * 60_000 - 1_000);
+    review.ledger().record_clock_skew(run, 110 * 60_000).await.unwrap();
+    assert!(review.ledger().is_clock_skew_known(run).await.unwrap());
+    assert_eq!(age_ms(&review).await, 10 * 60_000 - 1_000);
 }
 
 #[tokio::test]
 async fn loading_a_manifest_twice_changes_nothing() {
-    let mut desk = Desk::new().await;
+    let mut review = Desk::new().await;
     let rows = || vec![row(2, "a", &[]), row(3, "b", &[]), row(4, "a", &[])];
-    let first = desk.admit(rows()).await;
+    let first = review.admit(rows()).await;
     assert_eq!(first, [Admission::Added, Admission::Added, Admission::Duplicate { first_line: 2 }]);
-    desk.reopen(T0).await;
-    let second = desk.admit(rows()).await;
+    review.reopen(T0).await;
+    let second = review.admit(rows()).await;
     assert_eq!(second, [Admission::Known, Admission::Known, Admission::Duplicate { first_line: 2 }]);
-    assert_eq!(desk.ledger().tally().await.unwrap().total(), 2);
+    assert_eq!(review.ledger().state_counts().await.unwrap().total(), 2);
 }
 
 #[tokio::test]
 async fn a_changed_row_is_taken_only_while_the_service_does_not_have_it() {
-    let mut desk = Desk::new().await;
-    desk.admit(vec![row(2, "sent", &[]), row(3, "waiting", &[])]).await;
-    let claim = desk.claim(T0).await;
-    desk.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
-    desk.reopen(T0).await;
-    let admissions = desk.admit(vec![row(2, "sent", &["new"]), row(3, "waiting", &["new"])]).await;
+    let mut review = Desk::new().await;
+    review.admit(vec![row(2, "sent", &[]), row(3, "waiting", &[])]).await;
+    let claim = review.claim(T0).await;
+    review.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
+    review.reopen(T0).await;
+    let admissions = review.admit(vec![row(2, "sent", &["new"]), row(3, "waiting", &["new"])]).await;
     assert_eq!(admissions, [Admission::Drifted, Admission::Updated]);
-    let claim = desk.claim(T0).await;
+    let claim = review.claim(T0).await;
     assert_eq!(claim.submission.tags, ["new"]);
 }
 
 #[tokio::test]
 async fn a_row_removed_from_its_manifest_is_not_sent() {
-    let mut desk = Desk::new().await;
-    desk.admit(vec![row(2, "kept", &[]), row(3, "removed", &[])]).await;
-    desk.reopen(T0).await;
-    let nothing = desk.ledger().obstacle(desk.terms(), T0).await.unwrap();
+    let mut review = Desk::new().await;
+    review.admit(vec![row(2, "kept", &[]), row(3, "removed", &[])]).await;
+    review.reopen(T0).await;
+    let nothing = review.ledger().claim_blocked(review.terms(), T0).await.unwrap();
     assert_eq!(
         nothing,
-        Some(Obstacle::NothingPending),
+        Some(ClaimBlocked::NothingPending),
         "a changed manifest is read before anything of it is sent"
     );
-    desk.admit(vec![row(2, "kept", &[])]).await;
-    assert_eq!(desk.ledger().end_reading(desk.run, desk.source, None).await.unwrap(), 1);
-    assert_eq!(desk.claim(T0).await.submission.url.as_str(), "https://host/kept.mp4");
-    assert_eq!(desk.ledger().obstacle(desk.terms(), T0).await.unwrap(), Some(Obstacle::NothingPending));
+    review.admit(vec![row(2, "kept", &[])]).await;
+    assert_eq!(review.ledger().end_manifest_read(review.run, review.source, None).await.unwrap(), 1);
+    assert_eq!(review.claim(T0).await.submission.url.as_str(), "https://host/kept.mp4");
+    assert_eq!(
+        review.ledger().claim_blocked(review.terms(), T0).await.unwrap(),
+        Some(ClaimBlocked::NothingPending)
+    );
     // it is wanted again when it comes back
-    desk.reopen(T0).await;
-    desk.admit(vec![row(2, "kept", &[]), row(3, "removed", &[])]).await;
-    assert_eq!(desk.claim(T0).await.submission.url.as_str(), "https://host/removed.mp4");
+    review.reopen(T0).await;
+    review.admit(vec![row(2, "kept", &[]), row(3, "removed", &[])]).await;
+    assert_eq!(review.claim(T0).await.submission.url.as_str(), "https://host/removed.mp4");
 }
 
 #[tokio::test]
 async fn an_unchanged_manifest_is_sent_on_before_it_is_read_again() {
-    let mut desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[])]).await;
+    let mut review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[])]).await;
     let stamp = Some("1:2:3".to_owned());
-    desk.ledger().end_reading(desk.run, desk.source, stamp.clone()).await.unwrap();
-    desk.reopen_with(T0, stamp).await;
-    desk.claim(T0).await;
+    review.ledger().end_manifest_read(review.run, review.source, stamp.clone()).await.unwrap();
+    review.reopen_with(T0, stamp).await;
+    review.claim(T0).await;
 }
 
 #[tokio::test]
 async fn a_link_signed_anew_is_known_and_the_fresh_link_is_sent() {
-    let mut desk = Desk::new().await;
+    let mut review = Desk::new().await;
     let signed = |line, name: &str, signature: &str| {
         row(line, &format!("{name}.mp4?X-Amz-Signature={signature}#"), &[])
     };
-    desk.admit(vec![signed(2, "sent", "old"), signed(3, "waiting", "old")]).await;
-    let claim = desk.claim(T0).await;
-    desk.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
-    desk.reopen(T0).await;
-    let admissions = desk.admit(vec![signed(2, "sent", "new"), signed(3, "waiting", "new")]).await;
+    review.admit(vec![signed(2, "sent", "old"), signed(3, "waiting", "old")]).await;
+    let claim = review.claim(T0).await;
+    review.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
+    review.reopen(T0).await;
+    let admissions = review.admit(vec![signed(2, "sent", "new"), signed(3, "waiting", "new")]).await;
     assert_eq!(admissions, [Admission::Known, Admission::Updated]);
-    assert!(desk.claim(T0).await.submission.url.as_str().contains("=new"));
+    assert!(review.claim(T0).await.submission.url.as_str().contains("=new"));
 }
 
 #[tokio::test]
 async fn a_corrected_row_is_sent_again_only_after_a_clear_refusal() {
-    let mut desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[])]).await;
-    let claim = desk.claim(T0).await;
-    desk.ledger().settle(claim.attempt, plain(Event::Rejected, T0)).await.unwrap();
-    desk.reopen(T0).await;
-    assert_eq!(desk.admit(vec![row(2, "a", &[])]).await, [Admission::Known]);
-    assert_eq!(desk.states(), ["rejected"], "the same row is refused for good");
-    desk.reopen(T0).await;
-    assert_eq!(desk.admit(vec![row(2, "a", &["fixed"])]).await, [Admission::Updated]);
-    assert_eq!(desk.states(), ["pending"]);
+    let mut review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[])]).await;
+    let claim = review.claim(T0).await;
+    review.ledger().settle(claim.attempt, plain(ItemEvent::Rejected, T0)).await.unwrap();
+    review.reopen(T0).await;
+    assert_eq!(review.admit(vec![row(2, "a", &[])]).await, [Admission::Known]);
+    assert_eq!(review.states(), ["rejected"], "the same row is refused for good");
+    review.reopen(T0).await;
+    assert_eq!(review.admit(vec![row(2, "a", &["fixed"])]).await, [Admission::Updated]);
+    assert_eq!(review.states(), ["pending"]);
 }
 
 #[tokio::test]
 async fn a_failed_row_is_paid_again_only_by_order() {
-    let mut desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[])]).await;
-    let claim = desk.claim(T0).await;
-    desk.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
-    let watch = desk.ledger().watches(T0.plus_ms(10_000), 10).await.unwrap().remove(0);
-    let sight = Sight { item: watch.item, seen: Seen::Failed("codec".to_owned()) };
-    desk.ledger().observe(vec![sight], T0).await.unwrap();
-    desk.reopen(T0).await;
-    desk.admit(vec![row(2, "a", &[])]).await;
-    assert_eq!(desk.states(), ["failed"]);
-    desk.reopen(T0).await;
-    let (run, source) = (desk.run, desk.source);
-    desk.ledger()
+    let mut review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[])]).await;
+    let claim = review.claim(T0).await;
+    review.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
+    let watch = review.ledger().poll_tasks(T0.plus_ms(10_000), 10).await.unwrap().remove(0);
+    let sight = PollResult { item: watch.item, seen: Observation::Failed("codec".to_owned()) };
+    review.ledger().observe(vec![sight], T0).await.unwrap();
+    review.reopen(T0).await;
+    review.admit(vec![row(2, "a", &[])]).await;
+    assert_eq!(review.states(), ["failed"]);
+    review.reopen(T0).await;
+    let (run, source) = (review.run, review.source);
+    review
+        .ledger()
         .admit(
             run,
             source,
             vec![row(2, "a", &[])],
-            AdmitTerms { reruns: Reruns { failed: FailedRows::Retry, ..Reruns::default() }, demand: None },
+            AdmitTerms {
+                reruns: RerunPolicy { failed: FailedRows::Retry, ..RerunPolicy::default() },
+                demand: None,
+            },
             T0,
         )
         .await
         .unwrap();
-    assert_eq!(desk.states(), ["pending"]);
-    let claim = desk.claim(T0).await;
-    desk.ledger().settle(claim.attempt, accepted("VI0002", T0)).await.unwrap();
+    assert_eq!(review.states(), ["pending"]);
+    let claim = review.claim(T0).await;
+    review.ledger().settle(claim.attempt, accepted("VI0002", T0)).await.unwrap();
     let numbers: Vec<String> = {
-        let raw = desk.raw();
+        let raw = review.raw();
         let mut statement = raw.prepare("SELECT video_no || ' ' || state FROM attempt ORDER BY id").unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     };
@@ -318,7 +327,7 @@ async fn a_failed_row_is_paid_again_only_by_order() {
 
 #[tokio::test]
 async fn rows_that_cannot_be_sent_are_kept_with_their_reasons() {
-    let desk = Desk::new().await;
+    let review = Desk::new().await;
     let problem = Problem {
         column: "url".to_owned(),
         column_number: 1,
@@ -327,40 +336,40 @@ async fn rows_that_cannot_be_sent_are_kept_with_their_reasons() {
         message: "the url is empty".to_owned(),
         fix: "give it".to_owned(),
     };
-    let fault = RowFault { line: 5, cells: vec![String::new()], problems: vec![problem.clone()] };
-    assert_eq!(desk.admit(vec![Err(fault), row(6, "a", &[])]).await, [Admission::Faulty, Admission::Added]);
-    let snapshot = desk.ledger().snapshot().await.unwrap();
+    let error = RowError { line: 5, cells: vec![String::new()], problems: vec![problem.clone()] };
+    assert_eq!(review.admit(vec![Err(error), row(6, "a", &[])]).await, [Admission::Faulty, Admission::Added]);
+    let snapshot = review.ledger().snapshot().await.unwrap();
     let mut asides = Vec::new();
     snapshot
-        .each_aside_of_run(desk.run, |aside| {
-            asides.push(aside);
+        .each_row_issue_of_run(review.run, |row_issue| {
+            asides.push(row_issue);
             Ok::<(), LedgerError>(())
         })
         .unwrap();
     assert_eq!(asides.len(), 1);
     assert_eq!((asides[0].line, &asides[0].problems), (5, &vec![problem]));
-    let rows = snapshot.run(desk.run).unwrap().rows;
+    let rows = snapshot.run(review.run).unwrap().rows;
     assert_eq!((rows.read, rows.added, rows.rejected), (2, 1, 1));
 }
 
 #[tokio::test]
 async fn a_video_number_is_bound_once() {
-    let desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
-    let (first, second) = (desk.claim(T0).await, desk.claim(T0).await);
-    desk.ledger().settle(first.attempt, accepted("VI0001", T0)).await.unwrap();
-    let again = desk.ledger().settle(second.attempt, accepted("VI0001", T0)).await;
+    let review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
+    let (first, second) = (review.claim(T0).await, review.claim(T0).await);
+    review.ledger().settle(first.attempt, accepted("VI0001", T0)).await.unwrap();
+    let again = review.ledger().settle(second.attempt, accepted("VI0001", T0)).await;
     assert!(matches!(again, Err(LedgerError::Impossible { .. })), "{again:?}");
-    assert_eq!(desk.states(), ["accepted", "sending"], "the refused settlement left nothing behind");
-    desk.ledger().settle(second.attempt, accepted("VI0002", T0)).await.unwrap();
+    assert_eq!(review.states(), ["accepted", "sending"], "the refused settlement left nothing behind");
+    review.ledger().settle(second.attempt, accepted("VI0002", T0)).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_law_holds_against_hand_made_changes() {
-    let desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[])]).await;
-    desk.claim(T0).await;
-    let raw = desk.raw();
+    let review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[])]).await;
+    review.claim(T0).await;
+    let raw = review.raw();
     for forbidden in [
         "UPDATE item SET state = 'pending'",
         "UPDATE item SET state = 'indexed', final_at = 1",
@@ -372,49 +381,49 @@ async fn the_law_holds_against_hand_made_changes() {
         "UPDATE attempt SET video_no = 'VI0001'",
         "UPDATE attempt SET state = 'accepted'",
         "INSERT INTO attempt (item, run, state, sent_at, send_before) VALUES (1, 1, 'sending', 0, 0)",
-        "INSERT INTO item (key, state, source, line, namespace, fingerprint, submission, cells, admitted_at, look_at) \
+        "INSERT INTO item (key, state, manifest, line, namespace, fingerprint, submission, cells, admitted_at, poll_at) \
          VALUES (zeroblob(16), 'accepted', 1, 1, 'x', zeroblob(16), '{}', '[]', 0, 0)",
     ] {
         let is_pending_allowed = forbidden.ends_with("'pending'");
         let changed = raw.execute(forbidden, []);
         // sending -> pending is a transition of the law, but not by hand: the attempt then contradicts its item
         if is_pending_allowed {
-            assert_eq!(desk.ledger().snapshot().await.unwrap().contradictions().unwrap(), 1);
+            assert_eq!(review.ledger().snapshot().await.unwrap().contradictions().unwrap(), 1);
             raw.execute("UPDATE item SET state = 'sending'", []).unwrap();
         } else {
             assert!(changed.is_err(), "{forbidden}");
         }
     }
-    assert_eq!(desk.ledger().snapshot().await.unwrap().contradictions().unwrap(), 0);
+    assert_eq!(review.ledger().snapshot().await.unwrap().contradictions().unwrap(), 0);
 }
 
 #[tokio::test]
 async fn an_event_the_law_does_not_allow_changes_nothing() {
-    let desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[])]).await;
-    let claim = desk.claim(T0).await;
-    for event in Event::ALL.iter().filter(|event| State::Sending.after(**event).is_err()) {
-        let settled = desk.ledger().settle(claim.attempt, plain(*event, T0)).await;
+    let review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[])]).await;
+    let claim = review.claim(T0).await;
+    for event in ItemEvent::VARIANTS.iter().filter(|event| State::Sending.after(**event).is_err()) {
+        let settled = review.ledger().settle(claim.attempt, plain(*event, T0)).await;
         assert!(matches!(settled, Err(LedgerError::Illegal(_))), "{event}: {settled:?}");
-        assert_eq!(desk.states(), ["sending"]);
+        assert_eq!(review.states(), ["sending"]);
     }
 }
 
 #[tokio::test]
 async fn a_second_writer_is_told_who_holds_the_ledger() {
-    let desk = Desk::new().await;
-    let second = Ledger::open(&desk.path(), &identity(), T0);
+    let review = Desk::new().await;
+    let second = Ledger::open(&review.path(), &identity(), T0);
     let Err(LedgerError::Locked { holder, .. }) = second else { panic!("a second writer got in") };
     assert!(holder.contains(&std::process::id().to_string()), "{holder}");
 }
 
 #[tokio::test]
 async fn a_ledger_that_is_not_ours_is_refused_with_the_way_out() {
-    let mut desk = Desk::new().await;
-    desk.ledger.take().unwrap().close().await;
-    let open = |identity: &Identity| match Ledger::open(&desk.path(), identity, T0) {
+    let mut review = Desk::new().await;
+    review.ledger.take().unwrap().close().await;
+    let open = |identity: &Identity| match Ledger::open(&review.path(), identity, T0) {
         Ok(_) => String::new(),
-        Err(fault) => fault.to_string(),
+        Err(error) => error.to_string(),
     };
     let other_server = Identity { origin: "https://other.example".to_owned(), ..identity() };
     assert!(open(&other_server).contains("belongs to https://service.example"));
@@ -424,16 +433,16 @@ async fn a_ledger_that_is_not_ours_is_refused_with_the_way_out() {
     assert_eq!(open(&same_account), "");
     assert_eq!(open(&other_key), "", "the new key is known from now on");
 
-    let newer = desk.folder.path().join("newer.db");
-    std::fs::copy(desk.path(), &newer).unwrap();
+    let newer = review.folder.path().join("newer.db");
+    std::fs::copy(review.path(), &newer).unwrap();
     Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let Err(fault) = Ledger::open(&newer, &identity(), T0) else { panic!("a newer ledger was opened") };
-    assert!(fault.to_string().contains("version 99"), "{fault}");
+    let Err(error) = Ledger::open(&newer, &identity(), T0) else { panic!("a newer ledger was opened") };
+    assert!(error.to_string().contains("version 99"), "{error}");
 
-    let foreign = desk.folder.path().join("foreign.db");
+    let foreign = review.folder.path().join("foreign.db");
     Connection::open(&foreign).unwrap().execute("CREATE TABLE x (y)", []).unwrap();
     assert!(matches!(Ledger::open(&foreign, &identity(), T0), Err(LedgerError::Foreign { .. })));
-    let text = desk.folder.path().join("text.db");
+    let text = review.folder.path().join("text.db");
     std::fs::write(&text, "this is no database at all, but a text of some length".repeat(50)).unwrap();
     assert!(matches!(Ledger::open(&text, &identity(), T0), Err(LedgerError::Foreign { .. })));
 }
@@ -452,11 +461,12 @@ async fn a_ledger_of_every_version_opens_with_every_item_where_it_was() {
         let same_account = Identity { key_change: KeyChange::SameAccount, ..identity() };
         let ledger = Ledger::open(&path, &same_account, T0).unwrap();
         let snapshot = ledger.snapshot().await.unwrap();
-        let tally = snapshot.tally().unwrap();
-        let in_doubt = tally.of(State::InDoubt);
-        assert_eq!((tally.of(State::Sending), in_doubt), (0, 2), "what was sending is in doubt now");
-        for state in State::ALL.iter().filter(|state| !matches!(state, State::Sending | State::InDoubt)) {
-            assert_eq!(tally.of(*state), 1, "{state}");
+        let state_counts = snapshot.state_counts().unwrap();
+        let in_doubt = state_counts.of(State::InDoubt);
+        assert_eq!((state_counts.of(State::Sending), in_doubt), (0, 2), "what was sending is in doubt now");
+        for state in State::VARIANTS.iter().filter(|state| !matches!(state, State::Sending | State::InDoubt))
+        {
+            assert_eq!(state_counts.of(*state), 1, "{state}");
         }
         assert_eq!(snapshot.contradictions().unwrap(), 0);
     }
@@ -481,19 +491,19 @@ async fn the_ledger_is_readable_by_its_owner_only() {
 async fn a_ledger_torn_from_its_log_is_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ledger.db-wal"), "x").unwrap();
-    let Err(fault) = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0) else {
+    let Err(error) = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0) else {
         panic!("opened")
     };
-    assert!(fault.to_string().contains("-wal"), "{fault}");
+    assert!(error.to_string().contains("-wal"), "{error}");
 }
 
 #[tokio::test]
 async fn a_marker_is_unguessable_and_leads_back_to_its_item() {
-    let desk = Desk::new().await;
+    let review = Desk::new().await;
     let full: Vec<String> = (0..20).map(|n| n.to_string()).collect();
     let full: Vec<&str> = full.iter().map(String::as_str).collect();
-    desk.admit(vec![row(2, "a", &[]), row(3, "b", &[]), row(4, "c", &full)]).await;
-    let (first, second, third) = (desk.claim(T0).await, desk.claim(T0).await, desk.claim(T0).await);
+    review.admit(vec![row(2, "a", &[]), row(3, "b", &[]), row(4, "c", &full)]).await;
+    let (first, second, third) = (review.claim(T0).await, review.claim(T0).await, review.claim(T0).await);
     let marker = first.marker.unwrap();
     assert!(marker.starts_with("telecine:") && marker.ends_with(&first.submission.key().prefix_hex()));
     assert_ne!(marker.split('-').next(), second.marker.unwrap().split('-').next());
@@ -502,53 +512,53 @@ async fn a_marker_is_unguessable_and_leads_back_to_its_item() {
 
 #[tokio::test]
 async fn too_many_doubts_stop_the_sending_also_those_a_crash_left() {
-    let mut desk = Desk::new().await;
+    let mut review = Desk::new().await;
     let rows = || (0..20).map(|n| row(n + 2, &n.to_string(), &[])).collect();
-    desk.admit(rows()).await;
+    review.admit(rows()).await;
     for _ in 0..3 {
-        desk.claim(T0).await;
+        review.claim(T0).await;
     }
     // what a crash left behind counts, too
-    desk.reopen(T0).await;
-    desk.admit(rows()).await;
+    review.reopen(T0).await;
+    review.admit(rows()).await;
     for _ in 0..3 {
-        let claim = desk.claim(T0).await;
-        desk.ledger().settle(claim.attempt, plain(Event::Doubted, T0)).await.unwrap();
+        let claim = review.claim(T0).await;
+        review.ledger().settle(claim.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
     }
-    let obstacle = desk.ledger().obstacle(desk.terms(), T0).await.unwrap();
-    assert_eq!(obstacle, Some(Obstacle::TooManyDoubts { open: 6 }));
+    let claim_blocked = review.ledger().claim_blocked(review.terms(), T0).await.unwrap();
+    assert_eq!(claim_blocked, Some(ClaimBlocked::TooManyInDoubt { open: 6 }));
 }
 
 /// A claim of which nothing was heard.
-async fn doubted(desk: &Desk) -> Claim {
-    let claim = desk.claim(T0).await;
-    desk.ledger().settle(claim.attempt, plain(Event::Doubted, T0)).await.unwrap();
+async fn doubted(review: &Desk) -> Claim {
+    let claim = review.claim(T0).await;
+    review.ledger().settle(claim.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
     claim
 }
 
-fn decision(answer: Answer) -> Decision {
+fn decision(answer: ReviewAnswer) -> Decision {
     Decision { answer, who: "ann@desk".to_owned(), why: "seen in the library".to_owned(), at: T0 }
 }
 
 #[tokio::test]
 async fn a_humans_answer_is_carried_out_and_written_down_with_its_author() {
-    let desk = Desk::new().await;
-    desk.admit((0..4).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
+    let review = Desk::new().await;
+    review.admit((0..4).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     for _ in 0..3 {
-        let claim = doubted(&desk).await;
+        let claim = doubted(&review).await;
         let question = Question { text: "no marker".to_owned(), candidates: Vec::new() };
-        desk.ledger().ask(claim.attempt, question, T0).await.unwrap();
+        review.ledger().ask(claim.attempt, question, T0).await.unwrap();
     }
     let video = VideoNo::parse("VI000001").unwrap();
-    let answer = async |item, answer| desk.ledger().answer(ItemId(item), decision(answer)).await.unwrap();
-    assert_eq!(answer(1, Answer::Adopt(video.clone())).await, Answered::Done);
-    assert_eq!(answer(2, Answer::Adopt(video)).await, Answered::VideoTaken(ItemId(1)));
-    assert_eq!(answer(2, Answer::Resend).await, Answered::Done);
-    assert_eq!(answer(3, Answer::GiveUp).await, Answered::Done);
-    assert_eq!(answer(4, Answer::GiveUp).await, Answered::NotOpen(State::Pending));
-    assert_eq!(answer(9, Answer::GiveUp).await, Answered::NoSuchItem);
-    assert_eq!(desk.states(), ["accepted", "pending", "abandoned", "pending"]);
-    let written: Vec<String> = desk
+    let answer = async |item, answer| review.ledger().answer(ItemId(item), decision(answer)).await.unwrap();
+    assert_eq!(answer(1, ReviewAnswer::Adopt(video.clone())).await, ReviewOutcome::Done);
+    assert_eq!(answer(2, ReviewAnswer::Adopt(video)).await, ReviewOutcome::VideoTaken(ItemId(1)));
+    assert_eq!(answer(2, ReviewAnswer::Resend).await, ReviewOutcome::Done);
+    assert_eq!(answer(3, ReviewAnswer::GiveUp).await, ReviewOutcome::Done);
+    assert_eq!(answer(4, ReviewAnswer::GiveUp).await, ReviewOutcome::NotOpen(State::Pending));
+    assert_eq!(answer(9, ReviewAnswer::GiveUp).await, ReviewOutcome::NoSuchItem);
+    assert_eq!(review.states(), ["accepted", "pending", "abandoned", "pending"]);
+    let written: Vec<String> = review
         .raw()
         .prepare("SELECT attempt || ' ' || event || ' ' || who || ' ' || why FROM answer ORDER BY id")
         .unwrap()
@@ -557,156 +567,163 @@ async fn a_humans_answer_is_carried_out_and_written_down_with_its_author() {
         .collect::<Result<_, _>>()
         .unwrap();
     assert_eq!(written[1], "2 resend_ordered ann@desk seen in the library");
-    assert!(desk.raw().execute("DELETE FROM answer", []).is_err(), "answers are append-only");
+    assert!(review.raw().execute("DELETE FROM answer", []).is_err(), "answers are append-only");
     // what was sent again or given up may be paid all the same
-    assert_eq!(desk.ledger().snapshot().await.unwrap().uploads_at_stake().unwrap(), 3);
-    assert_eq!(desk.ledger().snapshot().await.unwrap().problems().unwrap(), Vec::<String>::new());
+    assert_eq!(review.ledger().snapshot().await.unwrap().committed_uploads().unwrap(), 3);
+    assert_eq!(review.ledger().snapshot().await.unwrap().problems().unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
 async fn a_question_that_waits_for_evidence_can_be_answered_too() {
-    let desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[])]).await;
-    doubted(&desk).await;
-    let answered = desk.ledger().answer(ItemId(1), decision(Answer::GiveUp)).await.unwrap();
-    assert_eq!((answered, desk.states()), (Answered::Done, vec!["abandoned".to_owned()]));
+    let review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[])]).await;
+    doubted(&review).await;
+    let answered = review.ledger().answer(ItemId(1), decision(ReviewAnswer::GiveUp)).await.unwrap();
+    assert_eq!((answered, review.states()), (ReviewOutcome::Done, vec!["abandoned".to_owned()]));
 }
 
 #[tokio::test]
 async fn what_may_be_paid_never_exceeds_the_budget() {
-    let desk = Desk::new().await;
-    desk.admit((0..5).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
-    let terms = Arc::new(ClaimTerms { uploads_max: Some(2), ..(*desk.terms()).clone() });
-    let (first, _) = (desk.claim(T0).await, desk.claim(T0).await);
-    let obstacle = async || desk.ledger().obstacle(Arc::clone(&terms), T0).await.unwrap();
-    assert_eq!(obstacle().await, Some(Obstacle::BudgetSpent { uploads: 2 }));
-    desk.ledger().settle(first.attempt, plain(Event::Doubted, T0)).await.unwrap();
-    assert!(obstacle().await.is_some(), "a doubt may be paid");
-    desk.ledger().settle(first.attempt, plain(Event::FoundAbsent, T0)).await.unwrap();
-    assert_eq!(obstacle().await, None, "what never arrived is not paid");
+    let review = Desk::new().await;
+    review.admit((0..5).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
+    let terms = Arc::new(ClaimTerms { uploads_max: Some(2), ..(*review.terms()).clone() });
+    let (first, _) = (review.claim(T0).await, review.claim(T0).await);
+    let claim_blocked = async || review.ledger().claim_blocked(Arc::clone(&terms), T0).await.unwrap();
+    assert_eq!(claim_blocked().await, Some(ClaimBlocked::BudgetSpent { uploads: 2 }));
+    review.ledger().settle(first.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
+    assert!(claim_blocked().await.is_some(), "a doubt may be paid");
+    review.ledger().settle(first.attempt, plain(ItemEvent::FoundAbsent, T0)).await.unwrap();
+    assert_eq!(claim_blocked().await, None, "what never arrived is not paid");
 }
 
 #[tokio::test]
 async fn nothing_is_claimed_while_the_disk_is_nearly_full() {
-    let desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[])]).await;
-    let terms = Arc::new(ClaimTerms { disk_free_min: u64::MAX, ..(*desk.terms()).clone() });
-    let obstacle = desk.ledger().obstacle(terms, T0).await.unwrap();
-    assert!(matches!(obstacle, Some(Obstacle::DiskLow { .. })), "{obstacle:?}");
+    let review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[])]).await;
+    let terms = Arc::new(ClaimTerms { disk_free_min: u64::MAX, ..(*review.terms()).clone() });
+    let claim_blocked = review.ledger().claim_blocked(terms, T0).await.unwrap();
+    assert!(matches!(claim_blocked, Some(ClaimBlocked::DiskLow { .. })), "{claim_blocked:?}");
 }
 
 #[tokio::test]
 async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
-    let mut desk = Desk::new().await;
+    let mut review = Desk::new().await;
     let rows = || vec![row(2, "a", &[]), row(3, "b", &[])];
-    desk.admit(rows()).await;
-    let marks = desk.folder.path().join("far");
+    review.admit(rows()).await;
+    let marks = review.folder.path().join("far");
     let identity = Identity { high_water: Some(marks), ..identity() };
     let open =
         |path: &std::path::Path, restored| Ledger::open(path, &Identity { restored, ..identity.clone() }, T0);
-    desk.ledger.take().unwrap().close().await;
-    let backup = desk.folder.path().join("backup.db");
-    Snapshot::open(&desk.path()).unwrap().copy_to(&backup).unwrap();
+    review.ledger.take().unwrap().close().await;
+    let backup = review.folder.path().join("backup.db");
+    Snapshot::open(&review.path()).unwrap().copy_to(&backup).unwrap();
     // the first row is sent with the real ledger, then the backup is put in its place
-    desk.ledger = Some(open(&desk.path(), Restored::Refused).unwrap());
-    let sent = desk.claim(T0).await;
-    desk.ledger().settle(sent.attempt, accepted("VI000001", T0)).await.unwrap();
-    desk.ledger.take().unwrap().close().await;
+    review.ledger = Some(open(&review.path(), Restored::Refused).unwrap());
+    let sent = review.claim(T0).await;
+    review.ledger().settle(sent.attempt, accepted("VI000001", T0)).await.unwrap();
+    review.ledger.take().unwrap().close().await;
     for suffix in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(door::with_suffix(&desk.path(), suffix));
+        let _ = std::fs::remove_file(open::with_suffix(&review.path(), suffix));
     }
-    std::fs::copy(&backup, desk.path()).unwrap();
-    let refused = open(&desk.path(), Restored::Refused).map(drop).unwrap_err();
+    std::fs::copy(&backup, review.path()).unwrap();
+    let refused = open(&review.path(), Restored::Refused).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::Older { known: 0, last: 1, .. }), "{refused}");
     // the service shows the marker of the request that the backup does not know
-    let ledger = open(&desk.path(), Restored::Recovering).unwrap();
-    desk.ledger = Some(ledger);
-    desk.ledger().begin_recovery().await.unwrap();
-    let shown = ShownVideo {
+    let ledger = open(&review.path(), Restored::Recovering).unwrap();
+    review.ledger = Some(ledger);
+    review.ledger().begin_recovery().await.unwrap();
+    let shown = LibraryVideo {
         video_no: VideoNo::parse("VI000001").unwrap(),
         tags: vec!["x".to_owned(), sent.marker.unwrap()],
         shows_tags: true,
         made_by: T0,
     };
-    assert_eq!(desk.ledger().owners(vec![shown.clone()]).await.unwrap(), [Owner::Elsewhere]);
-    desk.ledger().note_elsewhere(vec![shown.clone()]).await.unwrap();
-    let obstacle = desk.ledger().obstacle(desk.terms(), T0).await.unwrap();
-    assert_eq!(obstacle, Some(Obstacle::SentElsewhere { item: ItemId(1) }), "its row is not sent again");
+    assert_eq!(review.ledger().video_owners(vec![shown.clone()]).await.unwrap(), [VideoOwner::Foreign]);
+    review.ledger().record_foreign_videos(vec![shown.clone()]).await.unwrap();
+    let claim_blocked = review.ledger().claim_blocked(review.terms(), T0).await.unwrap();
     assert_eq!(
-        desk.ledger().recover(desk.run, shown.clone(), T0).await.unwrap(),
+        claim_blocked,
+        Some(ClaimBlocked::AlreadyUploaded { item: ItemId(1) }),
+        "its row is not sent again"
+    );
+    assert_eq!(
+        review.ledger().recover(review.run, shown.clone(), T0).await.unwrap(),
         Recovered::Bound(ItemId(1))
     );
-    assert_eq!(desk.ledger().recover(desk.run, shown, T0).await.unwrap(), Recovered::Surplus(ItemId(1)));
-    desk.ledger.take().unwrap().close().await;
-    let half = open(&desk.path(), Restored::Refused).map(drop).unwrap_err();
+    assert_eq!(review.ledger().recover(review.run, shown, T0).await.unwrap(), Recovered::Surplus(ItemId(1)));
+    review.ledger.take().unwrap().close().await;
+    let half = open(&review.path(), Restored::Refused).map(drop).unwrap_err();
     assert!(matches!(half, LedgerError::HalfRecovered { .. }), "{half}");
-    desk.ledger = Some(open(&desk.path(), Restored::Recovering).unwrap());
-    desk.ledger().end_recovery().await.unwrap();
-    desk.ledger.take().unwrap().close().await;
-    desk.ledger = Some(open(&desk.path(), Restored::Refused).unwrap());
-    assert_eq!(desk.states(), ["accepted", "pending"]);
+    review.ledger = Some(open(&review.path(), Restored::Recovering).unwrap());
+    review.ledger().end_recovery().await.unwrap();
+    review.ledger.take().unwrap().close().await;
+    review.ledger = Some(open(&review.path(), Restored::Refused).unwrap());
+    assert_eq!(review.states(), ["accepted", "pending"]);
     // a number that was used, here or with the lost ledger, is never used again
-    let lowest: i64 = desk.raw().query_row("SELECT min(id) FROM attempt", [], |row| row.get(0)).unwrap();
-    assert_eq!((lowest, desk.claim(T0).await.attempt.0), (2, 3));
+    let lowest: i64 = review.raw().query_row("SELECT min(id) FROM attempt", [], |row| row.get(0)).unwrap();
+    assert_eq!((lowest, review.claim(T0).await.attempt.0), (2, 3));
 }
 
 #[tokio::test]
 async fn a_recovery_remembers_what_it_cannot_bind() {
-    let desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[])]).await;
-    let old = doubted(&desk).await;
+    let review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[])]).await;
+    let old = doubted(&review).await;
     // a newer request of the row, and one of a row in another manifest, by a ledger this one knows nothing of
-    let shown = |number: &str, name: &str| ShownVideo {
+    let shown = |number: &str, name: &str| LibraryVideo {
         video_no: VideoNo::parse(number).unwrap(),
         tags: vec![marker::marker(&[9; 32], 77, &row(2, name, &[]).unwrap().submission.key().prefix_hex())],
         shows_tags: true,
         made_by: T0,
     };
-    desk.ledger().begin_recovery().await.unwrap();
-    let recover = async |video| desk.ledger().recover(desk.run, video, T0).await.unwrap();
+    review.ledger().begin_recovery().await.unwrap();
+    let recover = async |video| review.ledger().recover(review.run, video, T0).await.unwrap();
     assert_eq!(
         recover(shown("VI000001", "a")).await,
         Recovered::Remembered(ItemId(1)),
         "it is no second payment"
     );
     assert_eq!(recover(shown("VI000002", "b")).await, Recovered::NoItem);
-    desk.ledger().note_elsewhere(vec![shown("VI000002", "b")]).await.unwrap();
-    let spent = async || desk.ledger().past(UnixMillis(0), 0).await.unwrap().1.len();
+    review.ledger().record_foreign_videos(vec![shown("VI000002", "b")]).await.unwrap();
+    let spent = async || review.ledger().past(UnixMillis(0), 0).await.unwrap().1.len();
     assert_eq!(spent().await, 2, "each used up a slot, once");
-    desk.ledger().end_recovery().await.unwrap();
-    desk.ledger().settle(old.attempt, plain(Event::FoundAbsent, T0)).await.unwrap();
-    desk.admit(vec![row(3, "b", &[])]).await;
-    let next = async || desk.ledger().obstacle(desk.terms(), T0).await.unwrap();
-    assert_eq!(next().await, Some(Obstacle::SentElsewhere { item: ItemId(1) }));
+    review.ledger().end_recovery().await.unwrap();
+    review.ledger().settle(old.attempt, plain(ItemEvent::FoundAbsent, T0)).await.unwrap();
+    review.admit(vec![row(3, "b", &[])]).await;
+    let next = async || review.ledger().claim_blocked(review.terms(), T0).await.unwrap();
+    assert_eq!(next().await, Some(ClaimBlocked::AlreadyUploaded { item: ItemId(1) }));
     // when it waits, the next recovery binds it
     assert_eq!(recover(shown("VI000001", "a")).await, Recovered::Bound(ItemId(1)));
     assert_eq!(spent().await, 1, "what is our own attempt is no expense beside it");
     assert_eq!(
         next().await,
-        Some(Obstacle::SentElsewhere { item: ItemId(2) }),
+        Some(ClaimBlocked::AlreadyUploaded { item: ItemId(2) }),
         "nor is the other manifest's row sent"
     );
     assert_eq!(recover(shown("VI000002", "b")).await, Recovered::Bound(ItemId(2)));
-    assert_eq!(next().await, Some(Obstacle::NothingPending));
+    assert_eq!(next().await, Some(ClaimBlocked::NothingPending));
 }
 
 #[tokio::test]
 async fn reads_are_kept_as_long_as_a_limit_looks_back() {
-    let desk = Desk::new().await;
+    let review = Desk::new().await;
     let day_ms = 24 * 3_600_000;
     let spend = async |day: i64, counts_days: i64| {
         let at = T0.plus_ms(day * day_ms);
-        desk.ledger().spend_read("list", at, at.plus_ms(-counts_days * day_ms)).await.unwrap();
+        review.ledger().record_read("list", at, at.plus_ms(-counts_days * day_ms)).await.unwrap();
     };
     spend(0, 30).await;
     spend(20, 30).await;
     let number_next = |number: i64| {
-        desk.raw().execute("UPDATE expense SET id = ?1 WHERE id = (SELECT max(id) FROM expense)", [number])
+        review.raw().execute(
+            "UPDATE external_usage SET id = ?1 WHERE id = (SELECT max(id) FROM external_usage)",
+            [number],
+        )
     };
     // sweeping is once in so many
     number_next(4_999).unwrap();
     spend(29, 30).await;
-    let kept = async || desk.ledger().past(UnixMillis(0), 0).await.unwrap().1.len();
+    let kept = async || review.ledger().past(UnixMillis(0), 0).await.unwrap().1.len();
     assert_eq!(kept().await, 3, "all count in a window of thirty days");
     number_next(9_999).unwrap();
     spend(31, 30).await;
@@ -715,42 +732,43 @@ async fn reads_are_kept_as_long_as_a_limit_looks_back() {
 
 #[tokio::test]
 async fn what_a_human_settled_may_still_have_made_a_video() {
-    let desk = Desk::new().await;
-    desk.admit((0..3).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
+    let review = Desk::new().await;
+    review.admit((0..3).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     for _ in 0..3 {
-        doubted(&desk).await;
+        doubted(&review).await;
     }
-    desk.ledger().answer(ItemId(1), decision(Answer::GiveUp)).await.unwrap();
-    desk.ledger().answer(ItemId(2), decision(Answer::Resend)).await.unwrap();
-    desk.ledger().settle(AttemptId(3), plain(Event::FoundAbsent, T0)).await.unwrap();
-    let bindings = desk.ledger().bindings("default".to_owned(), Vec::new()).await.unwrap();
-    let mut contenders: Vec<i64> = bindings.contenders.iter().map(|contender| contender.attempt.0).collect();
-    contenders.sort_unstable();
-    assert_eq!(contenders, [1, 2], "only what is proved absent can have made none");
+    review.ledger().answer(ItemId(1), decision(ReviewAnswer::GiveUp)).await.unwrap();
+    review.ledger().answer(ItemId(2), decision(ReviewAnswer::Resend)).await.unwrap();
+    review.ledger().settle(AttemptId(3), plain(ItemEvent::FoundAbsent, T0)).await.unwrap();
+    let bindings = review.ledger().bindings("default".to_owned(), Vec::new()).await.unwrap();
+    let mut possible_senders: Vec<i64> =
+        bindings.possible_senders.iter().map(|possible_sender| possible_sender.attempt.0).collect();
+    possible_senders.sort_unstable();
+    assert_eq!(possible_senders, [1, 2], "only what is proved absent can have made none");
 }
 
 #[tokio::test]
 async fn questions_count_against_the_bound_on_doubts() {
-    let desk = Desk::new().await;
-    desk.admit((0..8).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
+    let review = Desk::new().await;
+    review.admit((0..8).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     for _ in 0..6 {
-        let claim = doubted(&desk).await;
+        let claim = doubted(&review).await;
         let question = Question { text: "?".to_owned(), candidates: Vec::new() };
-        desk.ledger().ask(claim.attempt, question, T0).await.unwrap();
+        review.ledger().ask(claim.attempt, question, T0).await.unwrap();
     }
-    let obstacle = desk.ledger().obstacle(desk.terms(), T0).await.unwrap();
-    assert_eq!(obstacle, Some(Obstacle::TooManyDoubts { open: 6 }));
+    let claim_blocked = review.ledger().claim_blocked(review.terms(), T0).await.unwrap();
+    assert_eq!(claim_blocked, Some(ClaimBlocked::TooManyInDoubt { open: 6 }));
 }
 
 #[tokio::test]
 async fn a_changed_event_breaks_the_chain() {
-    let desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
-    doubted(&desk).await;
-    doubted(&desk).await;
-    let snapshot = desk.ledger().snapshot().await.unwrap();
+    let review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
+    doubted(&review).await;
+    doubted(&review).await;
+    let snapshot = review.ledger().snapshot().await.unwrap();
     assert_eq!(snapshot.problems().unwrap(), Vec::<String>::new());
-    let raw = desk.raw();
+    let raw = review.raw();
     raw.execute_batch("DROP TRIGGER event_is_never_changed; UPDATE event SET at = at + 1 WHERE id = 2")
         .unwrap();
     let problems = snapshot.problems().unwrap();
@@ -766,72 +784,80 @@ async fn a_changed_event_breaks_the_chain() {
 
 #[tokio::test]
 async fn how_long_videos_stayed_hidden_is_remembered() {
-    let desk = Desk::new().await;
-    desk.admit(vec![row(2, "a", &[])]).await;
-    let claim = desk.claim(T0).await;
-    desk.ledger().settle(claim.attempt, accepted("VI000001", T0.plus_ms(2_000))).await.unwrap();
+    let review = Desk::new().await;
+    review.admit(vec![row(2, "a", &[])]).await;
+    let claim = review.claim(T0).await;
+    review.ledger().settle(claim.attempt, accepted("VI000001", T0.plus_ms(2_000))).await.unwrap();
     let look = async |seen, at: i64| {
-        desk.ledger().observe(vec![Sight { item: ItemId(1), seen }], T0.plus_ms(at)).await.unwrap();
-        desk.ledger().open_doubts(1).await.unwrap().observed
+        review.ledger().observe(vec![PollResult { item: ItemId(1), seen }], T0.plus_ms(at)).await.unwrap();
+        review.ledger().unresolved_attempts(1).await.unwrap().observed
     };
-    assert_eq!(look(Seen::NotShown, 92_000).await.listing, Duration::ZERO, "it may never have been there");
-    assert_eq!(look(Seen::InProgress, 99_000).await.listing, Duration::from_secs(90));
-    assert_eq!(look(Seen::Indexed, 999_000).await.acceptance, Duration::from_secs(2));
+    assert_eq!(
+        look(Observation::NotShown, 92_000).await.listing,
+        Duration::ZERO,
+        "it may never have been there"
+    );
+    assert_eq!(look(Observation::InProgress, 99_000).await.listing, Duration::from_secs(90));
+    assert_eq!(look(Observation::Indexed, 999_000).await.acceptance, Duration::from_secs(2));
 }
 
 #[tokio::test]
 async fn a_damaged_file_is_refused_before_anything_is_sent() {
     use std::os::unix::fs::FileExt;
-    let mut desk = Desk::new().await;
-    desk.admit((0..200).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
-    desk.ledger.take().unwrap().close().await;
-    let file = std::fs::OpenOptions::new().write(true).open(desk.path()).unwrap();
+    let mut review = Desk::new().await;
+    review.admit((0..200).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
+    review.ledger.take().unwrap().close().await;
+    let file = std::fs::OpenOptions::new().write(true).open(review.path()).unwrap();
     let size = file.metadata().unwrap().len();
     // pages that opening alone would not look at
     for at in (size / 4_096 * 3 / 4 * 4_096..size).step_by(4_096) {
         file.write_all_at(&[0xa5; 64], at).unwrap();
     }
-    let refused = Ledger::open(&desk.path(), &identity(), T0).map(drop).unwrap_err();
+    let refused = Ledger::open(&review.path(), &identity(), T0).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::Damaged { .. }), "{refused}");
 }
 
-fn probe(fitness: Fitness, looked_at: UnixMillis) -> Probe {
+fn probe(verdict: ProbeVerdict, probed_at: UnixMillis) -> Probe {
     let (class, found) = ("http_404".to_owned(), "the host answers 404: it is not there".to_owned());
-    Probe { fitness, class, found, size: Some(5), reach: Reach::Public, looked_at }
+    Probe { verdict, class, found, size: Some(5), reach: Reach::Public, probed_at }
 }
 
-fn demand(looked_since: UnixMillis) -> ProbeDemand {
-    ProbeDemand { looked_since, column: "url".to_owned(), column_number: 1 }
+fn demand(probed_since: UnixMillis) -> ProbeRequirement {
+    ProbeRequirement { probed_since, column: "url".to_owned(), column_number: 1 }
 }
 
 #[tokio::test]
 async fn the_latest_look_at_an_address_is_kept_and_no_signature_vouches_for_another() {
-    let desk = Desk::new().await;
+    let review = Desk::new().await;
     let url = |query: &str| SourceUrl::parse(&format!("https://host/a.mp4{query}")).unwrap().digest();
     let signed = url("?Signature=x&Expires=1800000000");
-    assert_eq!(desk.ledger().probes(vec![signed]).await.unwrap(), [None]);
-    let (old, new) = (probe(Fitness::Unfit, T0), probe(Fitness::Fit, T0.plus_ms(1)));
-    desk.ledger().note_probes(vec![(signed, old), (signed, new.clone())]).await.unwrap();
-    let found = desk.ledger().probes(vec![signed, url(""), url("?Signature=y&Expires=1800000000")]).await;
+    assert_eq!(review.ledger().probes(vec![signed]).await.unwrap(), [None]);
+    let (old, new) = (probe(ProbeVerdict::Unsupported, T0), probe(ProbeVerdict::Supported, T0.plus_ms(1)));
+    review.ledger().record_probes(vec![(signed, old), (signed, new.clone())]).await.unwrap();
+    let found = review.ledger().probes(vec![signed, url(""), url("?Signature=y&Expires=1800000000")]).await;
     assert_eq!(found.unwrap(), [Some(new), None, None]);
 }
 
 #[tokio::test]
 async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
-    let desk = Desk::new().await;
-    desk.admit(vec![row(2, "sent", &[]), row(3, "doubted", &[]), row(4, "waiting", &[])]).await;
-    let claim = desk.claim(T0).await;
-    desk.ledger().settle(claim.attempt, accepted("VI000001", T0)).await.unwrap();
-    doubted(&desk).await;
-    let rows = ["sent", "doubted", "waiting", "new", "fit", "unfit", "unclear", "old"];
-    let noted = [("fit", Fitness::Fit, 10), ("unfit", Fitness::Unfit, 10), ("unclear", Fitness::Unclear, 10)];
-    let noted = noted.into_iter().chain([("old", Fitness::Fit, 4)]).map(|(name, fitness, at)| {
-        (row(2, name, &[]).unwrap().submission.url.digest(), probe(fitness, T0.plus_ms(at)))
+    let review = Desk::new().await;
+    review.admit(vec![row(2, "sent", &[]), row(3, "answer_lost", &[]), row(4, "waiting", &[])]).await;
+    let claim = review.claim(T0).await;
+    review.ledger().settle(claim.attempt, accepted("VI000001", T0)).await.unwrap();
+    doubted(&review).await;
+    let rows = ["sent", "answer_lost", "waiting", "new", "fit", "unfit", "unclear", "old"];
+    let noted = [
+        ("fit", ProbeVerdict::Supported, 10),
+        ("unfit", ProbeVerdict::Unsupported, 10),
+        ("unclear", ProbeVerdict::Unclear, 10),
+    ];
+    let noted = noted.into_iter().chain([("old", ProbeVerdict::Supported, 4)]).map(|(name, verdict, at)| {
+        (row(2, name, &[]).unwrap().submission.url.digest(), probe(verdict, T0.plus_ms(at)))
     });
-    desk.ledger().note_probes(noted.collect()).await.unwrap();
+    review.ledger().record_probes(noted.collect()).await.unwrap();
     let batch = (2..).zip(rows).map(|(line, name)| row(line, name, &[])).collect();
     let terms = AdmitTerms { demand: Some(demand(T0.plus_ms(5))), ..AdmitTerms::default() };
-    let held = desk.ledger().admit(desk.run, desk.source, batch, terms.clone(), T0).await.unwrap();
+    let held = review.ledger().admit(review.run, review.source, batch, terms.clone(), T0).await.unwrap();
     let classes: Vec<&str> = held
         .iter()
         .map(
@@ -855,30 +881,35 @@ async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
     let Admission::HeldBack(problem) = &held[5] else { panic!("{:?}", held[5]) };
     assert_eq!((problem.column_number, problem.value.as_str()), (1, "https://host/unfit.mp4"));
     assert!(problem.message.contains("404"), "{}", problem.message);
-    let snapshot = desk.ledger().snapshot().await.unwrap();
-    let rows = snapshot.run(desk.run).unwrap().rows;
+    let snapshot = review.ledger().snapshot().await.unwrap();
+    let rows = snapshot.run(review.run).unwrap().rows;
     assert_eq!((rows.read, rows.rejected), (11, 6), "they are rows all the same");
 }
 
 #[tokio::test]
 async fn an_item_in_doubt_is_held_back_for_what_was_sent_and_not_only_for_what_its_row_says_now() {
-    let desk = Desk::new().await;
+    let review = Desk::new().await;
     let by_id = |name: &str| {
         let mut row = row(2, name, &[]).unwrap();
         row.submission.item_id = Some("A".to_owned());
         Ok(row)
     };
-    desk.admit(vec![by_id("old")]).await;
-    doubted(&desk).await;
+    review.admit(vec![by_id("old")]).await;
+    doubted(&review).await;
     let digest = |name: &str| row(2, name, &[]).unwrap().submission.url.digest();
-    desk.ledger().note_probes(vec![(digest("new"), probe(Fitness::Fit, T0))]).await.unwrap();
+    review.ledger().record_probes(vec![(digest("new"), probe(ProbeVerdict::Supported, T0))]).await.unwrap();
     let terms = AdmitTerms { demand: Some(demand(T0)), ..AdmitTerms::default() };
     let admit = async |terms| {
-        desk.ledger().admit(desk.run, desk.source, vec![by_id("new")], terms, T0).await.unwrap().remove(0)
+        review
+            .ledger()
+            .admit(review.run, review.source, vec![by_id("new")], terms, T0)
+            .await
+            .unwrap()
+            .remove(0)
     };
     let held = admit(terms.clone()).await;
     assert!(matches!(&held, Admission::HeldBack(problem) if problem.value.contains("old")), "{held:?}");
-    desk.ledger().note_probes(vec![(digest("old"), probe(Fitness::Fit, T0))]).await.unwrap();
+    review.ledger().record_probes(vec![(digest("old"), probe(ProbeVerdict::Supported, T0))]).await.unwrap();
     assert_eq!(admit(terms).await, Admission::Drifted);
 }
 
@@ -888,7 +919,7 @@ async fn a_ledger_made_before_its_first_import_belongs_to_whoever_sends_first() 
     let path = folder.path().join("early.db");
     let digest = SourceUrl::parse("https://host/a.mp4").unwrap().digest();
     let early = Ledger::open_early(&path, [3; 32], T0).unwrap();
-    early.note_probes(vec![(digest, probe(Fitness::Fit, T0))]).await.unwrap();
+    early.record_probes(vec![(digest, probe(ProbeVerdict::Supported, T0))]).await.unwrap();
     early.close().await;
     assert_eq!(Snapshot::open(&path).unwrap().origin().unwrap(), "no service yet");
     let owned = Ledger::open(&path, &identity(), T0).unwrap();

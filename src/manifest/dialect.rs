@@ -99,7 +99,7 @@ fn speaks_against_utf8(head: &[u8]) -> bool {
         end -= chunk.valid().len() + chunk.invalid().len();
         if end == 0 && !chunk.invalid().is_empty() && chunk.invalid().len() < LETTER_MAX {
             broken -= usize::from(
-                std::str::from_utf8(chunk.invalid()).is_err_and(|fault| fault.error_len().is_none()),
+                std::str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none()),
             );
         }
     }

@@ -66,7 +66,7 @@ impl Joined {
         own_names: &[String],
         is_own_output: bool,
     ) -> Result<Self, ManifestError> {
-        let mut table = Table::open(&Ask::usual(&join.path, &Dialect::default()))?;
+        let mut table = Table::open(&Ask::with_defaults(&join.path, &Dialect::default()))?;
         let find = |names: &[String], name: &str, path: &str| {
             let found = super::mapping::find_name(names, name);
             found.ok_or_else(|| ManifestError::UnknownColumn {

@@ -1,7 +1,7 @@
 //! The way in: bytes become rows, each with its line.
 //!
 //! - Size: a manifest is streamed. Memory is bounded by one record (at most 1 MiB), whatever the file's size.
-//! - Faults: a bad row is a [`RowFault`] and the next row is read; only what makes the whole file unreadable is a
+//! - Faults: a bad row is a [`RowError`] and the next row is read; only what makes the whole file unreadable is a
 //!   [`ManifestError`].
 //! - No network, no ledger, no clock.
 //!
@@ -9,43 +9,42 @@
 //!   bytes -> source (unpack, decode) -> records (CSV, JSON, a list; caps) -> table (columns) -> join -> mapping -> row (values)
 //! ```
 
-mod crew;
+mod borrowed_row;
+mod convert;
+mod decompress;
+mod dedup;
 mod dialect;
-mod draft;
-mod guess;
+mod infer;
 mod join;
-mod lint;
 mod mapping;
 mod records;
-mod row;
-mod seen;
-mod sense;
+mod row_reader;
+mod scan;
 mod source;
-mod survey;
 mod table;
-mod unpack;
 mod values;
+mod workers;
 
 use std::{fs::File, path::PathBuf, sync::atomic::Ordering};
 
+pub use convert::{LoneComma, RowRules, SameBy, TooLong};
 pub use dialect::{Dialect, Encoding, Quote};
-pub use guess::{Guess, Proposal, guess};
+pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
-pub use mapping::{Field, Filter, MapRule, MapRuleFault, Part, Piece};
+pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece};
 pub use records::Format;
-pub use row::{LoneComma, RowRules, SameBy, TooLong};
-pub use survey::{Example, FaultCount, Met, Survey, SurveyOrder, survey};
+pub use scan::{Example, ProblemCount, Scan, ScanRequest, ScannedRow, scan};
 pub use values::{
-    coordinates::{Axis, CoordinateFault, GeoOrder},
-    datetime::{DateFormat, DateRules, DatetimeFault, OffsetRule},
-    tags::{TagFault, TagSeparator},
+    coordinates::{Axis, CoordinateError, GeoOrder},
+    datetime::{DateFormat, DateRules, DatetimeError, OffsetRule},
+    tags::{TagError, TagSeparator},
 };
 
-use crate::item::{ManifestRow, RowFault};
+use crate::domain::{ManifestRow, RowError};
 use join::Joined;
-use mapping::{Columns, Told, unique_names};
+use mapping::{Columns, ExplicitRule, unique_names};
 use records::Next;
-use sense::{Counts, Sense};
+use row_reader::{Counts, RowReader};
 use table::{Ask, Table};
 
 /// The name of standard input on the command line.
@@ -77,7 +76,7 @@ pub struct ManifestSpec {
 impl ManifestSpec {
     /// A file with a header of which nothing is told.
     #[must_use]
-    pub fn usual(path: &str) -> Self {
+    pub fn with_defaults(path: &str) -> Self {
         Self {
             path: path.to_owned(),
             dialect: Dialect::default(),
@@ -222,7 +221,7 @@ impl Manifest {
         let mut columns = Columns::resolve(
             unique_names(&names),
             &table.first,
-            &Told {
+            &ExplicitRule {
                 path,
                 header: if is_list { Header::Present } else { header },
                 map: &spec.map,
@@ -275,8 +274,8 @@ impl Manifest {
             .iter()
             .filter_map(|(line, cells)| {
                 let cells: Vec<&str> =
-                    sense::widen(&self.joined, cells.iter().map(String::as_str).collect()).0;
-                Some((*line, row::value_of(&cells, &self.columns, Field::Datetime)?))
+                    row_reader::widen(&self.joined, cells.iter().map(String::as_str).collect()).0;
+                Some((*line, convert::value_of(&cells, &self.columns, Field::Datetime)?))
             })
             .collect();
         let Some((order, text)) = values::datetime::order_of(texts.iter().map(|(_, text)| text.as_str()))
@@ -322,8 +321,8 @@ impl Manifest {
                     hasher.update(&buffer[..count]);
                     at += count as u64;
                 }
-                Err(fault) if fault.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(fault) => return Err(fault),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }
@@ -388,17 +387,17 @@ impl Manifest {
         clippy::should_implement_trait,
         reason = "a lending reader with a fallible step reads better as a loop"
     )]
-    pub fn next(&mut self) -> Result<Option<Result<ManifestRow, RowFault>>, ManifestError> {
-        let (table, sense) = self.parts();
+    pub fn next(&mut self) -> Result<Option<Result<ManifestRow, RowError>>, ManifestError> {
+        let (table, row_reader) = self.parts();
         loop {
             let line = match table.next()? {
                 Next::End => return Ok(None),
-                Next::Fault { line, fault } => return Ok(Some(Err(fault.into_row_fault(line)))),
+                Next::Fault { line, error } => return Ok(Some(Err(error.into_row_fault(line)))),
                 Next::Record { line } => line,
             };
             let row = match table.records.cells() {
-                Ok(cells) => sense.row_of(line, &cells),
-                Err(column) => Some(Err(sense.not_utf8(line, column, table.records.cells_lossy()))),
+                Ok(cells) => row_reader.row_of(line, &cells),
+                Err(column) => Some(Err(row_reader.not_utf8(line, column, table.records.cells_lossy()))),
             };
             if row.is_some() {
                 return Ok(row);
@@ -407,11 +406,11 @@ impl Manifest {
     }
 
     /// What is known of how to read it, beside the table itself.
-    fn parts(&mut self) -> (&mut Table, Sense<'_>) {
+    fn parts(&mut self) -> (&mut Table, RowReader<'_>) {
         let Self { table, joined, columns, rules, counts, .. } = self;
         let (is_own_output, is_list) = (table.is_own_output, table.format == Format::List);
         let width = table.names.len();
-        (table, Sense { columns, joined, rules, is_own_output, is_list, width, counts })
+        (table, RowReader { columns, joined, rules, is_own_output, is_list, width, counts })
     }
 
     fn stamp_of(&self, file: &File, spec: &ManifestSpec) -> Option<String> {
@@ -422,7 +421,7 @@ impl Manifest {
         let reading = format!(
             "{dialect:?} {format:?} {header:?} {joins:?} {digests:?} {map:?} {tags:?} {filters:?} {rules:?}"
         );
-        let reading = crate::item::hex(&blake3::hash(reading.as_bytes()).as_bytes()[..8]);
+        let reading = crate::domain::hex(&blake3::hash(reading.as_bytes()).as_bytes()[..8]);
         Some(format!("{}:{}.{:09}:{}:{reading}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino()))
     }
 }

@@ -9,8 +9,8 @@ use encoding_rs_io::DecodeReaderBytesBuilder;
 
 use super::{
     STDIN,
+    decompress::Compression,
     dialect::{Dialect, Encoding, Quote},
-    unpack::Packing,
 };
 
 /// Read-ahead buffer: large enough that system calls do not count.
@@ -50,9 +50,9 @@ pub(super) fn open(path: &str, dialect: &Dialect) -> io::Result<Opened> {
     let wanted = if path == STDIN { Wanted::Line } else { Wanted::AllOfHead };
     let mut bytes = with_head(raw, wanted)?;
     let mut found = Vec::new();
-    if let Some(packing) = Packing::found(&bytes.head) {
-        found.push(packing.word().to_owned());
-        bytes = with_head(packing.unpack(bytes.into_reader())?, wanted)?;
+    if let Some(compression) = Compression::found(&bytes.head) {
+        found.push(compression.as_str().to_owned());
+        bytes = with_head(compression.decompress(bytes.into_reader())?, wanted)?;
     }
     let (encoding, why) = match dialect.encoding {
         Some(told) => (told, None),
@@ -117,11 +117,11 @@ fn with_head(mut rest: Box<dyn Read + Send>, wanted: Wanted) -> io::Result<Heade
         match rest.read(&mut buffer[..room]) {
             Ok(0) => break,
             Ok(count) => head.extend_from_slice(&buffer[..count]),
-            Err(fault) if fault.kind() == io::ErrorKind::Interrupted => {}
-            Err(fault) if head.is_empty() => return Err(fault),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if head.is_empty() => return Err(error),
             // what came before the damage is read first
-            Err(fault) => {
-                rest = Box::new(Damaged(Some(fault)));
+            Err(error) => {
+                rest = Box::new(Damaged(Some(error)));
                 break;
             }
         }

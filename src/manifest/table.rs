@@ -4,11 +4,11 @@ use std::fs::File;
 
 use super::{
     Header, ManifestError,
+    convert::wrong_width,
     dialect::Dialect,
-    lint::is_web_address,
     mapping::unique_names,
-    records::{Format, Next, RecordFault, Records, is_json},
-    row::wrong_width,
+    records::{Format, Next, RecordError, Records, is_json},
+    scan::lint::is_web_address,
     source,
 };
 
@@ -23,7 +23,7 @@ pub(super) struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     /// A file with a header whose shape nobody told.
-    pub(super) const fn usual(path: &'a str, dialect: &'a Dialect) -> Self {
+    pub(super) const fn with_defaults(path: &'a str, dialect: &'a Dialect) -> Self {
         Self { path, dialect, format: None, header: Header::Present }
     }
 }
@@ -60,9 +60,9 @@ impl Table {
         let source::Opened { file, head, bytes, mut found } = source::open(&path, ask.dialect)
             .map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
         // a file of telecine's own is as telecine writes it, whatever is told of the file it came from
-        let usual = Dialect::default();
+        let with_defaults = Dialect::default();
         let is_own_output = is_own_output(&head);
-        let ask = &if is_own_output { Ask::usual(ask.path, &usual) } else { *ask };
+        let ask = &if is_own_output { Ask::with_defaults(ask.path, &with_defaults) } else { *ask };
         let format = match ask.format {
             None if is_own_output => Format::Csv,
             None => format_of(&head, ask.dialect),
@@ -115,11 +115,11 @@ impl Table {
         let line = match self.records.read().map_err(broken)? {
             Next::Record { line } => line,
             Next::End => return Err(ManifestError::Empty { path: path() }),
-            Next::Fault { line, fault } => {
+            Next::Fault { line, error } => {
                 return Err(ManifestError::BadHeader {
                     path: path(),
                     line,
-                    reason: fault.message().to_owned(),
+                    reason: error.message().to_owned(),
                 });
             }
         };
@@ -151,13 +151,13 @@ impl Table {
 
     /// The next row with its line, as many cells as there are columns, or what is wrong with it; none at the end.
     pub(super) fn next_row(&mut self) -> Result<Option<Numbered>, ManifestError> {
-        let (line, fault): (u64, Option<RecordFault>) = match self.next()? {
+        let (line, error): (u64, Option<RecordError>) = match self.next()? {
             Next::End => return Ok(None),
-            Next::Fault { line, fault } => (line, Some(fault)),
+            Next::Fault { line, error } => (line, Some(error)),
             Next::Record { line } => (line, None),
         };
-        if let Some(fault) = fault {
-            return Ok(Some((line, Err(fault.message().to_owned()))));
+        if let Some(error) = error {
+            return Ok(Some((line, Err(error.message().to_owned()))));
         }
         let cells = self.records.cells_lossy();
         let row = if cells.len() == self.names.len() {
@@ -218,7 +218,7 @@ impl Table {
 /// Whether the first line is a header of telecine's own.
 fn is_own_output(head: &[u8]) -> bool {
     let line = head.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
-    let is_own = |name: &[u8]| name.starts_with(crate::spreadsheet::OWN_PREFIX.as_bytes());
+    let is_own = |name: &[u8]| name.starts_with(crate::csv_injection::OWN_PREFIX.as_bytes());
     line.split(|byte| *byte == b',').filter(|name| is_own(name)).count() >= 2
 }
 
@@ -252,8 +252,8 @@ fn is_list(head: &[u8], dialect: &Dialect) -> bool {
     let Some(first) = lines.first().filter(|line| is_web_address(*line)) else { return false };
     let count = |line: &[u8], delimiter: u8| memchr::memchr_iter(delimiter, line).count();
     let cuts_alike = |delimiter: &u8| {
-        let usual = count(first, *delimiter);
-        usual > 0 && lines.iter().all(|line| count(line, *delimiter) == usual)
+        let with_defaults = count(first, *delimiter);
+        with_defaults > 0 && lines.iter().all(|line| count(line, *delimiter) == with_defaults)
     };
     let addresses = lines.iter().filter(|line| is_web_address(*line)).count();
     let has_table = b"\t;,|\"".iter().any(cuts_alike) || lines.iter().any(|line| line.contains(&b'\t'));

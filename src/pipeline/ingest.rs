@@ -7,31 +7,31 @@ use std::time::Duration;
 
 use crate::{
     blocking,
-    item::{ManifestRow, RowCounts, RowFault},
-    ledger::{Admission, AdmitTerms, LedgerError, ProbeDemand, Reruns, RunId, SourceId},
+    domain::{ManifestRow, RowCounts, RowError},
+    events::Event,
+    ledger::{Admission, AdmitTerms, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId},
     manifest::{Manifest, ManifestError},
-    monitor::Notice,
 };
 
-use super::doors::Doors;
+use super::context::Context;
 
 /// Rows in one batch at most: long enough to share a commit, short enough for a claim to slip in between.
 const BATCH_ROWS: usize = 2_000;
 /// Bytes of cells in one batch at most, so that large rows do not take the memory.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-type Batch = Vec<Result<ManifestRow, RowFault>>;
+type Batch = Vec<Result<ManifestRow, RowError>>;
 
 /// Which rows are taken in.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Intake {
+pub(super) struct IngestRules {
     /// What to do with rows that were sent before.
-    pub(super) reruns: Reruns,
+    pub(super) reruns: RerunPolicy,
     /// Rows that would be sent must have a source that a look found fit, no longer ago than this; none takes any.
     pub(super) probe_age_max: Option<Duration>,
 }
 
-impl Intake {
+impl IngestRules {
     /// The manifest's stamp, by which its items are sent before it is read again; none where each row is to be asked for its
     /// probe first.
     pub(super) fn stamp(self, manifest: &Manifest) -> Option<String> {
@@ -41,24 +41,24 @@ impl Intake {
 
 /// How the reading of all manifests ended.
 #[derive(Debug, Default)]
-pub(super) struct Ingested {
+pub(super) struct IngestResult {
     /// Manifests that could not be read to their end.
     pub(super) broken: Vec<ManifestError>,
 }
 
 /// Reads every manifest to its end, or until told to leave.
 pub(super) async fn ingest<T>(
-    doors: Doors<T>,
+    context: Context<T>,
     run: RunId,
-    manifests: Vec<(SourceId, Manifest)>,
-    intake: Intake,
-) -> Result<Ingested, LedgerError> {
-    let mut ingested = Ingested::default();
+    manifests: Vec<(ManifestId, Manifest)>,
+    rules: IngestRules,
+) -> Result<IngestResult, LedgerError> {
+    let mut ingested = IngestResult::default();
     for (source, manifest) in manifests {
-        if doors.signals.drain.is_cancelled() {
+        if context.signals.drain.is_cancelled() {
             return Ok(ingested);
         }
-        if let Err(broken) = read_one(&doors, run, source, manifest, intake).await? {
+        if let Err(broken) = read_one(&context, run, source, manifest, rules).await? {
             ingested.broken.push(broken);
         }
     }
@@ -66,15 +66,15 @@ pub(super) async fn ingest<T>(
 }
 
 async fn read_one<T>(
-    doors: &Doors<T>,
+    context: &Context<T>,
     run: RunId,
-    source: SourceId,
+    source: ManifestId,
     manifest: Manifest,
-    intake: Intake,
+    rules: IngestRules,
 ) -> Result<Result<(), ManifestError>, LedgerError> {
     let path = manifest.path().to_owned();
-    let stamp = intake.stamp(&manifest);
-    let terms = AdmitTerms { reruns: intake.reruns, demand: demand_of(doors, &manifest, intake) };
+    let stamp = rules.stamp(&manifest);
+    let terms = AdmitTerms { reruns: rules.reruns, demand: demand_of(context, &manifest, rules) };
     let mut counts = RowCounts::default();
     let mut reading = blocking::run(move || read_batch(manifest));
     loop {
@@ -82,31 +82,31 @@ async fn read_one<T>(
         let read = tokio::select! {
             biased;
             read = &mut reading => read,
-            () = doors.signals.drain.cancelled() => return Ok(Ok(())),
+            () = context.signals.drain.cancelled() => return Ok(Ok(())),
         };
         let Ok((manifest, batch, end)) = read else {
             return Err(LedgerError::Broken { cause: "the manifest reader ended early".to_owned() });
         };
         let (left_out, unmatched) = (manifest.left_out(), manifest.unmatched());
-        let is_last = end.is_some() || doors.signals.drain.is_cancelled();
+        let is_last = end.is_some() || context.signals.drain.is_cancelled();
         // the next batch is read while this one is admitted
         reading =
             blocking::run(move || if is_last { (manifest, Vec::new(), None) } else { read_batch(manifest) });
-        admit(doors, (run, source, &path), batch, &terms, &mut counts).await?;
+        admit(context, (run, source, &path), batch, &terms, &mut counts).await?;
         match end {
             Some(Ok(())) => {
-                let removed = doors.ledger.end_reading(run, source, stamp).await?;
+                let removed = context.ledger.end_manifest_read(run, source, stamp).await?;
                 if removed > 0 {
                     let or_held = if terms.demand.is_some() { ", or are held back" } else { "" };
                     let text = format!(
                         "{path}: {removed} rows that waited are not in it any more{or_held}; they are not sent"
                     );
-                    doors.say(&Notice::Said { text });
+                    context.emit(&Event::Message { text });
                 }
-                let now = doors.clock.now();
-                let pending = doors.ledger.standing(run, vec![source], now).await?.pending;
-                doors.say(&Notice::ManifestRead { path, counts, pending, left_out, unmatched });
-                doors.signals.ledger_changed();
+                let now = context.clock.now();
+                let pending = context.ledger.standing(run, vec![source], now).await?.pending;
+                context.emit(&Event::ManifestRead { path, counts, pending, left_out, unmatched });
+                context.signals.ledger_changed();
                 return Ok(Ok(()));
             }
             Some(Err(broken)) => return Ok(Err(broken)),
@@ -117,10 +117,10 @@ async fn read_one<T>(
 }
 
 /// What rows of this manifest must have, if anything.
-fn demand_of<T>(doors: &Doors<T>, manifest: &Manifest, intake: Intake) -> Option<ProbeDemand> {
-    let age_max = intake.probe_age_max?;
+fn demand_of<T>(context: &Context<T>, manifest: &Manifest, rules: IngestRules) -> Option<ProbeRequirement> {
+    let age_max = rules.probe_age_max?;
     let (column_number, column) = manifest.url_column();
-    Some(ProbeDemand { looked_since: doors.clock.now().minus(age_max), column, column_number })
+    Some(ProbeRequirement { probed_since: context.clock.now().minus(age_max), column, column_number })
 }
 
 /// Reads up to one batch; the last part says how the manifest ended, if it did.
@@ -134,7 +134,7 @@ fn read_batch(mut manifest: Manifest) -> (Manifest, Batch, Option<Result<(), Man
             Ok(Some(row)) => {
                 let cells = match &row {
                     Ok(row) => &row.cells,
-                    Err(fault) => &fault.cells,
+                    Err(error) => &error.cells,
                 };
                 bytes += cells.iter().map(String::len).sum::<usize>();
                 batch.push(row);
@@ -147,8 +147,8 @@ fn read_batch(mut manifest: Manifest) -> (Manifest, Batch, Option<Result<(), Man
 }
 
 async fn admit<T>(
-    doors: &Doors<T>,
-    (run, source, path): (RunId, SourceId, &str),
+    context: &Context<T>,
+    (run, source, path): (RunId, ManifestId, &str),
     batch: Batch,
     terms: &AdmitTerms,
     counts: &mut RowCounts,
@@ -156,15 +156,15 @@ async fn admit<T>(
     if batch.is_empty() {
         return Ok(());
     }
-    let told: Vec<(u64, Vec<crate::item::Problem>)> = batch
+    let told: Vec<(u64, Vec<crate::domain::Problem>)> = batch
         .iter()
         .map(|row| match row {
             Ok(row) => (row.line, Vec::new()),
-            Err(fault) => (fault.line, fault.problems.clone()),
+            Err(error) => (error.line, error.problems.clone()),
         })
         .collect();
-    let admissions = doors.ledger.admit(run, source, batch, terms.clone(), doors.clock.now()).await?;
-    doors.signals.ledger_changed();
+    let admissions = context.ledger.admit(run, source, batch, terms.clone(), context.clock.now()).await?;
+    context.signals.ledger_changed();
     for (admission, (line, problems)) in admissions.into_iter().zip(told) {
         counts.read += 1;
         let path = || path.to_owned();
@@ -174,19 +174,19 @@ async fn admit<T>(
             Admission::Updated => counts.updated += 1,
             Admission::Drifted => {
                 counts.drifted += 1;
-                doors.say(&Notice::RowDrifted { path: path(), line });
+                context.emit(&Event::RowDrifted { path: path(), line });
             }
             Admission::Duplicate { first_line } => {
                 counts.duplicates += 1;
-                doors.say(&Notice::RowDuplicate { path: path(), line, first_line });
+                context.emit(&Event::RowDuplicate { path: path(), line, first_line });
             }
             Admission::HeldBack(problem) => {
                 counts.rejected += 1;
-                doors.say(&Notice::RowRejected { path: path(), line, problems: vec![*problem] });
+                context.emit(&Event::RowRejected { path: path(), line, problems: vec![*problem] });
             }
             Admission::Faulty => {
                 counts.rejected += 1;
-                doors.say(&Notice::RowRejected { path: path(), line, problems });
+                context.emit(&Event::RowRejected { path: path(), line, problems });
             }
         }
     }
@@ -203,9 +203,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.csv");
         std::fs::write(&path, "url\nhttps://h/a.mp4\n").unwrap();
-        let manifest = Manifest::open(&ManifestSpec::usual(path.to_str().unwrap())).unwrap();
-        assert!(Intake::default().stamp(&manifest).is_some(), "what waits is sent at once");
-        let probed = Intake { probe_age_max: Some(Duration::from_hours(1)), ..Intake::default() };
+        let manifest = Manifest::open(&ManifestSpec::with_defaults(path.to_str().unwrap())).unwrap();
+        assert!(IngestRules::default().stamp(&manifest).is_some(), "what waits is sent at once");
+        let probed = IngestRules { probe_age_max: Some(Duration::from_hours(1)), ..IngestRules::default() };
         assert_eq!(probed.stamp(&manifest), None);
     }
 }

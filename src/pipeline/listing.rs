@@ -6,13 +6,13 @@
 
 use std::collections::HashSet;
 
-use super::doors::Doors;
+use super::context::Context;
 use crate::{
-    item::{UnixMillis, VideoNo},
-    ledger::Witness,
-    planted::{Bug, is_planted},
-    quota::{Purpose, Slot},
-    service::{ListPage, ListedVideo, ReadFault, Transport},
+    api::{ListPage, ListedVideo, ReadError, Transport},
+    domain::{UnixMillis, VideoNo},
+    failpoints::{Failpoint, is_active},
+    ledger::ControlVideo,
+    quota::{PermitSlot, Priority},
 };
 
 /// Pages read at most; a namespace with more is not listed whole.
@@ -23,14 +23,14 @@ const PAGE_TRIES_MAX: u32 = 3;
 
 /// When a page was served, by both clocks: what tells when a video was made by ours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Served {
+pub(super) struct ServedAt {
     /// By the service's, if it says so.
     pub(super) theirs: Option<UnixMillis>,
     /// By ours, at the latest.
     pub(super) ours_by: UnixMillis,
 }
 
-impl Served {
+impl ServedAt {
     /// The latest moment by our clock at which a video can have been made that the service made at `created_at` by its own.
     pub(super) fn ours(self, created_at: Option<UnixMillis>) -> UnixMillis {
         let age_ms = self.theirs.zip(created_at).map_or(0, |(now, then)| now.since_ms(then).max(0));
@@ -44,15 +44,15 @@ pub(super) struct Listing {
     /// When the first page was asked for.
     pub(super) begun_at: UnixMillis,
     /// When that page was served.
-    pub(super) served: Served,
+    pub(super) served: ServedAt,
     pub(super) videos: Vec<ListedVideo>,
     /// Whether it showed a video that is known to be there.
-    pub(super) vouched: Vouched,
+    pub(super) control_video_seen: ControlVideoSeen,
 }
 
 /// Whether a listing showed that it shows anything at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Vouched {
+pub(super) enum ControlVideoSeen {
     /// It showed a video that the service had accepted long enough before.
     Yes,
     /// There is none to look for, or it was not shown: absence means nothing.
@@ -61,26 +61,26 @@ pub(super) enum Vouched {
 
 /// A listing that proves nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Incomplete {
+pub(super) struct IncompleteListing {
     pub(super) cause: String,
     /// Whether trying again is of no use.
     pub(super) is_refused: bool,
 }
 
-fn incomplete(cause: impl Into<String>) -> Incomplete {
-    Incomplete { cause: cause.into(), is_refused: false }
+fn incomplete(cause: impl Into<String>) -> IncompleteListing {
+    IncompleteListing { cause: cause.into(), is_refused: false }
 }
 
 /// A page that did not come. A refusal of all reads ends the run through the polling.
-fn failed<T>(doors: &Doors<T>, slot: Slot, number: u32, fault: &ReadFault) -> Incomplete {
+fn failed<T>(context: &Context<T>, slot: PermitSlot, number: u32, error: &ReadError) -> IncompleteListing {
     let is_refused =
-        doors.learn_read_fault(slot, fault).is_some() || matches!(fault, ReadFault::NotSent { .. });
-    Incomplete { cause: format!("page {number}: {fault}"), is_refused }
+        context.learn_read_fault(slot, error).is_some() || matches!(error, ReadError::NotSent { .. });
+    IncompleteListing { cause: format!("page {number}: {error}"), is_refused }
 }
 
 /// How many videos of a namespace to read at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Bound {
+pub(super) enum ListingBound {
     /// All there are.
     None,
     /// None at all when the first page says that there are more.
@@ -89,42 +89,42 @@ pub(super) enum Bound {
 
 /// Every video of a namespace, from the first; none when there are more than the bound.
 pub(super) async fn read_whole<T: Transport>(
-    doors: &Doors<T>,
+    context: &Context<T>,
     namespace: &str,
-    bound: Bound,
-) -> Result<Option<Listing>, Incomplete> {
-    if let Bound::Videos(count_max) = bound {
-        let page = page(doors, namespace, 1).await?;
+    bound: ListingBound,
+) -> Result<Option<Listing>, IncompleteListing> {
+    if let ListingBound::Videos(count_max) = bound {
+        let page = page(context, namespace, 1).await?;
         if page.total_count.is_none_or(|total| total > count_max) {
             return Ok(None);
         }
     }
-    read(doors, namespace, None, &[]).await.map(Some)
+    read(context, namespace, None, &[]).await.map(Some)
 }
 
 /// The newest videos of a namespace, as far as pages were read.
 #[derive(Debug, Default)]
-pub(super) struct Newest {
+pub(super) struct NewestVideos {
     pub(super) videos: Vec<ListedVideo>,
     /// How many there are in all.
     pub(super) total: u64,
     /// When the last page was served.
-    pub(super) served: Served,
+    pub(super) served: ServedAt,
 }
 
 /// The newest videos of a namespace, page by page. Proves nothing of what it does not show.
 pub(super) async fn read_newest<T: Transport>(
-    doors: &Doors<T>,
+    context: &Context<T>,
     namespace: &str,
     pages_max: u32,
-) -> Result<Newest, Incomplete> {
-    let mut newest = Newest::default();
+) -> Result<NewestVideos, IncompleteListing> {
+    let mut newest = NewestVideos::default();
     for number in 1..=pages_max {
-        let page = page(doors, namespace, number).await?;
+        let page = page(context, namespace, number).await?;
         let is_last = page.videos.is_empty();
         newest.total = page.total_count.unwrap_or(0).max(newest.total);
         if page.served_at.is_some() || number == 1 {
-            newest.served = Served { theirs: page.served_at, ours_by: doors.clock.now() };
+            newest.served = ServedAt { theirs: page.served_at, ours_by: context.clock.now() };
         }
         newest.videos.extend(page.videos);
         if is_last || newest.videos.len() as u64 >= newest.total {
@@ -135,22 +135,26 @@ pub(super) async fn read_newest<T: Transport>(
 }
 
 /// One page, asked for again when it does not come.
-async fn page<T: Transport>(doors: &Doors<T>, namespace: &str, number: u32) -> Result<ListPage, Incomplete> {
+async fn page<T: Transport>(
+    context: &Context<T>,
+    namespace: &str,
+    number: u32,
+) -> Result<ListPage, IncompleteListing> {
     let mut tries = 0;
     loop {
         // a ledger that takes nothing any more ends the run through whoever asks it next
-        let permit = doors
-            .read_permit(Purpose::Doubt)
+        let permit = context
+            .read_permit(Priority::UnresolvedAttempt)
             .await
-            .map_err(|fault| Incomplete { cause: fault.to_string(), is_refused: true })?;
+            .map_err(|error| IncompleteListing { cause: error.to_string(), is_refused: true })?;
         let slot = permit.slot();
-        match doors.service.list_page(permit, namespace, number).await {
+        match context.api.list_page(permit, namespace, number).await {
             Ok(page) => {
-                doors.learn_read(slot);
+                context.learn_read(slot);
                 return Ok(page);
             }
-            Err(fault) => {
-                let failed = failed(doors, slot, number, &fault);
+            Err(error) => {
+                let failed = failed(context, slot, number, &error);
                 tries += 1;
                 if tries >= PAGE_TRIES_MAX || failed.is_refused {
                     return Err(failed);
@@ -176,19 +180,19 @@ struct Pages {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Next {
+enum PageStep {
     Page,
     Done,
 }
 
 pub(super) async fn read<T: Transport>(
-    doors: &Doors<T>,
+    context: &Context<T>,
     namespace: &str,
     since: Option<UnixMillis>,
-    witnesses: &[Witness],
-) -> Result<Listing, Incomplete> {
+    control_videos: &[ControlVideo],
+) -> Result<Listing, IncompleteListing> {
     // reading goes back far enough to meet the newest witness
-    let newest = witnesses.iter().find_map(|witness| witness.uploaded_at);
+    let newest = control_videos.iter().find_map(|control_video| control_video.uploaded_at);
     let since = match (since, newest) {
         (Some(since), Some(newest)) => since.min(newest),
         (since, _) => since.unwrap_or_default(),
@@ -198,13 +202,14 @@ pub(super) async fn read<T: Transport>(
     let mut served = None;
     for number in 1..=PAGES_MAX {
         // the permit may be waited for: what was accepted until then is no younger than this moment
-        let begun_at = *begun_at.get_or_insert(doors.clock.now());
-        let page = page(doors, namespace, number).await?;
-        let served = *served.get_or_insert(Served { theirs: page.served_at, ours_by: doors.clock.now() });
-        if pages.take(page, since)? == Next::Done {
-            let is_vouched = witnesses.iter().any(|witness| pages.seen.contains(&witness.video_no));
-            let vouched = if is_vouched { Vouched::Yes } else { Vouched::No };
-            return Ok(Listing { begun_at, served, videos: pages.videos, vouched });
+        let begun_at = *begun_at.get_or_insert(context.clock.now());
+        let page = page(context, namespace, number).await?;
+        let served = *served.get_or_insert(ServedAt { theirs: page.served_at, ours_by: context.clock.now() });
+        if pages.take(page, since)? == PageStep::Done {
+            let is_vouched =
+                control_videos.iter().any(|control_video| pages.seen.contains(&control_video.video_no));
+            let control_video_seen = if is_vouched { ControlVideoSeen::Yes } else { ControlVideoSeen::No };
+            return Ok(Listing { begun_at, served, videos: pages.videos, control_video_seen });
         }
     }
     Err(incomplete(format!("more than {PAGES_MAX} pages")))
@@ -212,7 +217,7 @@ pub(super) async fn read<T: Transport>(
 
 impl Pages {
     /// Takes in one page and says whether another is needed.
-    fn take(&mut self, page: ListPage, since: UnixMillis) -> Result<Next, Incomplete> {
+    fn take(&mut self, page: ListPage, since: UnixMillis) -> Result<PageStep, IncompleteListing> {
         if page.unreadable > 0 {
             return Err(incomplete("a page holds entries that cannot be read"));
         }
@@ -225,7 +230,8 @@ impl Pages {
         if self.first_len == 0 {
             self.first_len = len;
         }
-        let is_past_since = self.is_descending && self.last_created_at.is_some_and(|moment| moment < since);
+        let is_past_since =
+            self.is_descending && self.last_created_at.is_some_and(|timestamp| timestamp < since);
         for video in page.videos {
             self.check_order(video.created_at);
             if self.seen.insert(video.video_no.clone()) {
@@ -241,8 +247,8 @@ impl Pages {
         let seen = self.seen.len() as u64;
         let is_ordered = self.is_descending || self.is_ascending;
         let has_all = seen == total || (is_ordered && seen >= first_total);
-        if is_planted(Bug::AbsentFromIncomplete) && !has_all {
-            return Ok(Next::Done);
+        if is_active(Failpoint::AbsentFromIncomplete) && !has_all {
+            return Ok(PageStep::Done);
         }
         if len == 0 && !has_all {
             return Err(incomplete(format!("the pages end after {} of {total} videos", self.seen.len())));
@@ -250,12 +256,12 @@ impl Pages {
         // the page behind the first one that is wholly too old was read for the seam
         self.past_since += u32::from(is_past_since && self.is_descending);
         if has_all || self.past_since >= 1 {
-            return Ok(Next::Done);
+            return Ok(PageStep::Done);
         }
         if len < self.first_len {
             return Err(incomplete("a page in the middle is short"));
         }
-        Ok(Next::Page)
+        Ok(PageStep::Page)
     }
 
     fn check_order(&mut self, created_at: Option<UnixMillis>) {
@@ -273,13 +279,13 @@ impl Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::IndexStatus;
+    use crate::api::IndexStatus;
 
     fn page(created: &[i64], total: u64) -> ListPage {
-        let video = |moment: &i64| ListedVideo {
-            video_no: VideoNo::parse(&format!("VI{moment:06}")).unwrap(),
+        let video = |timestamp: &i64| ListedVideo {
+            video_no: VideoNo::parse(&format!("VI{timestamp:06}")).unwrap(),
             status: IndexStatus::InProgress,
-            created_at: Some(UnixMillis(*moment)),
+            created_at: Some(UnixMillis(*timestamp)),
             tags: Vec::new(),
             cause: None,
         };
@@ -290,12 +296,12 @@ mod tests {
         }
     }
 
-    fn read_pages(pages: &[ListPage], since: i64) -> Result<(Next, usize), Incomplete> {
+    fn read_pages(pages: &[ListPage], since: i64) -> Result<(PageStep, usize), IncompleteListing> {
         let mut read = Pages { is_descending: true, is_ascending: true, ..Pages::default() };
-        let mut next = Next::Page;
+        let mut next = PageStep::Page;
         for (number, page) in pages.iter().enumerate() {
             next = read.take(page.clone(), UnixMillis(since))?;
-            if next == Next::Done {
+            if next == PageStep::Done {
                 return Ok((next, number + 1));
             }
         }
@@ -304,32 +310,35 @@ mod tests {
 
     #[test]
     fn a_video_is_dated_by_our_clock_whatever_the_services_says() {
-        let served = Served { theirs: Some(UnixMillis(1_000_000)), ours_by: UnixMillis(9_000_000) };
+        let served = ServedAt { theirs: Some(UnixMillis(1_000_000)), ours_by: UnixMillis(9_000_000) };
         assert_eq!(served.ours(Some(UnixMillis(940_000))), UnixMillis(8_940_000), "a minute ago");
         assert_eq!(served.ours(Some(UnixMillis(2_000_000))), served.ours_by, "never in the future");
-        let undated = Served { theirs: None, ..served };
+        let undated = ServedAt { theirs: None, ..served };
         assert_eq!(undated.ours(Some(UnixMillis(940_000))), served.ours_by, "as if it were now");
     }
 
     #[test]
     fn a_listing_is_complete_when_everything_was_seen() {
-        assert_eq!(read_pages(&[page(&[], 0)], 0), Ok((Next::Done, 1)));
-        assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[7], 3)], 0), Ok((Next::Done, 2)));
+        assert_eq!(read_pages(&[page(&[], 0)], 0), Ok((PageStep::Done, 1)));
+        assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[7], 3)], 0), Ok((PageStep::Done, 2)));
         // an upload on the way pushes one video onto the next page, and lies before the first
-        assert_eq!(read_pages(&[page(&[9, 8], 4), page(&[8, 7], 5), page(&[6], 5)], 0), Ok((Next::Done, 3)));
+        assert_eq!(
+            read_pages(&[page(&[9, 8], 4), page(&[8, 7], 5), page(&[6], 5)], 0),
+            Ok((PageStep::Done, 3))
+        );
         // oldest first it lies behind the last
-        assert_eq!(read_pages(&[page(&[6, 7], 4), page(&[8, 9], 5)], 0), Ok((Next::Done, 2)));
+        assert_eq!(read_pages(&[page(&[6, 7], 4), page(&[8, 9], 5)], 0), Ok((PageStep::Done, 2)));
         // without an order nobody knows where it lies
         assert!(read_pages(&[page(&[8, 9, 6], 4), page(&[7], 5)], 0).is_err());
-        assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[8, 7], 3)], 0), Ok((Next::Done, 2)));
+        assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[8, 7], 3)], 0), Ok((PageStep::Done, 2)));
     }
 
     #[test]
     fn reading_stops_early_only_one_page_behind_the_moment_and_only_in_order() {
         let pages = [page(&[9, 8], 100), page(&[7, 6], 100), page(&[5, 4], 100), page(&[3, 2], 100)];
-        assert_eq!(read_pages(&pages, 7), Ok((Next::Done, 3)));
+        assert_eq!(read_pages(&pages, 7), Ok((PageStep::Done, 3)));
         let unordered = [page(&[8, 9], 100), page(&[7, 6], 100), page(&[5, 4], 100), page(&[3, 2], 100)];
-        assert_eq!(read_pages(&unordered, 7), Ok((Next::Page, 4)));
+        assert_eq!(read_pages(&unordered, 7), Ok((PageStep::Page, 4)));
     }
 
     #[test]

@@ -8,16 +8,16 @@
 //!   waiting is over:  nothing awaits evidence; or the time to wait has passed; or nobody wants to wait
 //! ```
 
-mod audit;
-mod doors;
-mod doubt;
-mod hire;
+mod context;
+mod forecast;
 mod ingest;
+mod library_check;
 mod listing;
-mod outlook;
 mod poll;
+mod probe;
+mod reconcile;
 mod recover;
-mod scout;
+mod restore_usage;
 mod upload;
 
 use std::{sync::Arc, time::Duration};
@@ -25,26 +25,27 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub use audit::verify;
-pub use doors::{Doors, Signals};
-pub use doubt::{OnDoubt, Rules as DoubtRules};
-pub use hire::{LESSONS, boot_of, hire, past_of};
-pub use recover::{CutShort, Recovery, Unmarked, recover};
-pub use scout::{Look, Scout, Target, scout};
+pub use context::{Context, Signals};
+pub use library_check::verify;
+pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
+pub use reconcile::{OnDoubt, ReconcileRules};
+pub use recover::{Recovery, RecoveryError, Unmarked, recover};
+pub use restore_usage::{LEARNED_LIMITS, boot_of, past_of, restore_usage};
 
 use crate::{
-    ending::Ending,
-    item::UnixMillis,
-    ledger::{ClaimTerms, LedgerError, Marker, Parity, Reruns, RunId, SourceId, Standing, Tally},
-    lifecycle::State,
+    api::Transport,
+    domain::{RunOutcome, State, UnixMillis},
+    events::{Event, Progress},
+    ledger::{
+        ClaimTerms, LedgerError, LibraryDiff, ManifestId, Marker, RerunPolicy, RunId, RunProgress,
+        StateCounts,
+    },
     manifest::{self, Manifest, ManifestError},
-    monitor::{Notice, Progress},
-    quota::Lane,
-    service::Transport,
+    quota::Endpoint,
 };
-use doors::Refusal;
-use outlook::{LINK_LIFE_MIN, Outlook};
-use upload::{UploadEnd, UploadPlan};
+use context::Refusal;
+use forecast::{LINK_LIFE_MIN, RunForecast};
+use upload::{UploadSettings, UploadStop};
 
 /// While things change, the hall looks at a small ledger this often…
 const PULSE: Duration = Duration::from_millis(100);
@@ -71,7 +72,7 @@ pub struct RunPolicy {
     /// Whether to send marker tags.
     pub marker: Marker,
     /// How doubts are weighed.
-    pub doubts: DoubtRules,
+    pub reconcile: ReconcileRules,
     /// How long to wait for indexing after the last acceptance; none does not wait.
     pub wait: Option<Duration>,
     /// Stop sending after this long.
@@ -83,7 +84,7 @@ pub struct RunPolicy {
     /// Send nothing while the ledger's disk has fewer bytes free.
     pub disk_free_min: u64,
     /// What to do with rows that failed before.
-    pub reruns: Reruns,
+    pub reruns: RerunPolicy,
     /// Send only rows whose source a look found fit, no longer ago than this; none sends any.
     pub probe_age_max: Option<Duration>,
     /// What to do with what is accepted.
@@ -92,55 +93,77 @@ pub struct RunPolicy {
     pub namespace: String,
 }
 
+impl Default for RunPolicy {
+    /// A run that uploads one item at a time and does not wait for indexing. Every other run is this one with changes.
+    fn default() -> Self {
+        Self {
+            quota_wait_max: None,
+            concurrency: 1,
+            marker: Marker::On,
+            reconcile: ReconcileRules { quiet: Duration::from_mins(30), on_doubt: OnDoubt::Hold },
+            wait: None,
+            time_max: None,
+            rows_max: None,
+            uploads_max: None,
+            disk_free_min: 0,
+            reruns: RerunPolicy::default(),
+            probe_age_max: None,
+            accepted: AcceptedItems::Poll,
+            namespace: String::new(),
+        }
+    }
+}
+
 /// What a run does with accepted items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptedItems {
     /// Looks at them until each is searchable or has failed.
-    Watch,
+    Poll,
     /// Leaves them to another run.
     Leave,
 }
 
 /// What a run came to.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct RunEnd {
     /// How it ended.
-    pub ending: Ending,
+    pub outcome: RunOutcome,
     /// Manifests that could not be read to their end.
     pub broken_manifests: Vec<ManifestError>,
     /// The service compared with the ledger, where something was sent and that was affordable.
-    pub parities: Vec<Parity>,
+    pub library_diffs: Vec<LibraryDiff>,
     /// When the quota lets the next upload go.
     pub next_upload_at: UnixMillis,
 }
 
 /// Takes every manifest through the whole way: rows in, every row settled, or as far as the policy allows.
 pub async fn import<T: Transport>(
-    doors: Doors<T>,
+    context: Context<T>,
     run: RunId,
     manifests: Vec<Manifest>,
     policy: &RunPolicy,
-) -> Result<Outcome, LedgerError> {
-    let intake = ingest::Intake { reruns: policy.reruns, probe_age_max: policy.probe_age_max };
-    let (sources, readings) = begin_readings(&doors, run, manifests, intake).await?;
-    let ingest = tokio::spawn(ingest::ingest(doors.clone(), run, readings, intake));
-    run_stages(doors, run, sources, Some(ingest), policy).await
+) -> Result<RunEnd, LedgerError> {
+    let rules = ingest::IngestRules { reruns: policy.reruns, probe_age_max: policy.probe_age_max };
+    let (sources, readings) = begin_manifest_reads(&context, run, manifests, rules).await?;
+    let ingest = tokio::spawn(ingest::ingest(context.clone(), run, readings, rules));
+    run_stages(context, run, sources, Some(ingest), policy).await
 }
 
 /// Makes every manifest known to the ledger.
-async fn begin_readings<T: Transport>(
-    doors: &Doors<T>,
+async fn begin_manifest_reads<T: Transport>(
+    context: &Context<T>,
     run: RunId,
     manifests: Vec<Manifest>,
-    intake: ingest::Intake,
-) -> Result<(Vec<SourceId>, Vec<(SourceId, Manifest)>), LedgerError> {
+    rules: ingest::IngestRules,
+) -> Result<(Vec<ManifestId>, Vec<(ManifestId, Manifest)>), LedgerError> {
     let mut sources = Vec::with_capacity(manifests.len());
     let mut readings = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let identity = manifest::identity(manifest.path());
         let columns = manifest.column_names().to_vec();
-        let source = doors.ledger.begin_reading(run, identity, columns, intake.stamp(&manifest)).await?;
-        doors.say(&Notice::ManifestOpened {
+        let source =
+            context.ledger.begin_manifest_read(run, identity, columns, rules.stamp(&manifest)).await?;
+        context.emit(&Event::ManifestOpened {
             path: manifest.path().to_owned(),
             mapping: manifest.mapping(),
             unused_columns: manifest.unused_columns().into_iter().map(str::to_owned).collect(),
@@ -156,30 +179,30 @@ async fn begin_readings<T: Transport>(
 
 /// Settles what is open and polls; reads no manifest and uploads nothing.
 pub async fn reconcile<T: Transport>(
-    doors: Doors<T>,
+    context: Context<T>,
     run: RunId,
     policy: &RunPolicy,
-) -> Result<Outcome, LedgerError> {
-    run_stages(doors, run, Vec::new(), None, policy).await
+) -> Result<RunEnd, LedgerError> {
+    run_stages(context, run, Vec::new(), None, policy).await
 }
 
 async fn run_stages<T: Transport>(
-    doors: Doors<T>,
+    context: Context<T>,
     run: RunId,
-    sources: Vec<SourceId>,
-    ingest: Option<JoinHandle<Result<ingest::Ingested, LedgerError>>>,
+    sources: Vec<ManifestId>,
+    ingest: Option<JoinHandle<Result<ingest::IngestResult, LedgerError>>>,
     policy: &RunPolicy,
-) -> Result<Outcome, LedgerError> {
-    let started_at = doors.clock.now();
-    let outlook = Outlook::new();
-    let (way_is_clear, first_look) = (CancellationToken::new(), CancellationToken::new());
-    let plan = UploadPlan {
+) -> Result<RunEnd, LedgerError> {
+    let started_at = context.clock.now();
+    let forecast = RunForecast::new();
+    let (preflight_done, first_pass_done) = (CancellationToken::new(), CancellationToken::new());
+    let plan = UploadSettings {
         terms: Arc::new(ClaimTerms {
             run,
             sources: sources.clone(),
             concurrency: policy.concurrency as u64,
             link_life_min: LINK_LIFE_MIN,
-            sent_by: Arc::clone(&outlook.sent_by),
+            sent_by: Arc::clone(&forecast.sent_by),
             start_within: START_WITHIN,
             acceptance_lag_max: ACCEPTANCE_LAG_MAX,
             marker: policy.marker,
@@ -188,60 +211,60 @@ async fn run_stages<T: Transport>(
         }),
         concurrency: policy.concurrency,
         rows_max: policy.rows_max,
-        stop_at: policy.time_max.map(|span| started_at.plus(span)),
-        way_is_clear: way_is_clear.clone(),
+        stop_at: policy.time_max.map(|duration| started_at.plus(duration)),
+        preflight_done: preflight_done.clone(),
         patience: policy.wait,
         quota_wait_max: policy.quota_wait_max,
         acceptance_lag_max: ACCEPTANCE_LAG_MAX,
     };
-    let mut hall = Hall {
+    let mut coordinator = Coordinator {
         stages: Stages {
             ingest,
-            audit: Some(tokio::spawn(audit::clear_the_way(
-                doors.clone(),
+            library_check: Some(tokio::spawn(library_check::compare_before_sending(
+                context.clone(),
                 (run, sources.clone()),
                 policy.namespace.clone(),
-                way_is_clear,
+                preflight_done,
             ))),
-            upload: Some(tokio::spawn(upload::upload(doors.clone(), plan))),
-            doubt: Some(tokio::spawn(doubt::settle_doubts(
-                doors.clone(),
+            upload: Some(tokio::spawn(upload::upload(context.clone(), plan))),
+            unresolved: Some(tokio::spawn(reconcile::reconcile(
+                context.clone(),
                 run,
-                policy.doubts,
-                first_look.clone(),
+                policy.reconcile,
+                first_pass_done.clone(),
             ))),
-            poll: (policy.accepted == AcceptedItems::Watch).then(|| tokio::spawn(poll::poll(doors.clone()))),
+            poll: (policy.accepted == AcceptedItems::Poll).then(|| tokio::spawn(poll::poll(context.clone()))),
             reads_refused: None,
-            ingested: ingest::Ingested::default(),
+            ingested: ingest::IngestResult::default(),
             sending_ended: None,
         },
-        outlook,
-        first_look,
+        forecast,
+        first_pass_done,
         run,
         sources,
         started_at,
         policy,
-        doors,
+        context,
     };
-    let ending = hall.watch().await;
-    let parities = match &ending {
-        Ok(ending) => hall.compare(ending).await,
+    let outcome = coordinator.poll_task().await;
+    let library_diffs = match &outcome {
+        Ok(outcome) => coordinator.compare(outcome).await,
         Err(_) => Ok(Vec::new()),
     };
-    hall.close(ending, parities).await
+    coordinator.close(outcome, library_diffs).await
 }
 
 /// The stages at work, and what is known of those that ended.
 struct Stages {
-    ingest: Option<JoinHandle<Result<ingest::Ingested, LedgerError>>>,
-    audit: Option<JoinHandle<Result<(), LedgerError>>>,
-    upload: Option<JoinHandle<Result<UploadEnd, LedgerError>>>,
-    doubt: Option<JoinHandle<Result<(), LedgerError>>>,
+    ingest: Option<JoinHandle<Result<ingest::IngestResult, LedgerError>>>,
+    library_check: Option<JoinHandle<Result<(), LedgerError>>>,
+    upload: Option<JoinHandle<Result<UploadStop, LedgerError>>>,
+    unresolved: Option<JoinHandle<Result<(), LedgerError>>>,
     poll: Option<JoinHandle<Result<Option<Refusal>, LedgerError>>>,
     /// Why no read can succeed, if so.
     reads_refused: Option<Refusal>,
-    ingested: ingest::Ingested,
-    sending_ended: Option<UploadEnd>,
+    ingested: ingest::IngestResult,
+    sending_ended: Option<UploadStop>,
 }
 
 impl Stages {
@@ -250,17 +273,21 @@ impl Stages {
         tokio::select! {
             biased;
             ended = joined(&mut self.ingest) => self.ingested = ended?,
-            ended = joined(&mut self.audit) => ended?,
+            ended = joined(&mut self.library_check) => ended?,
             ended = joined(&mut self.upload) => self.sending_ended = Some(ended?),
-            ended = joined(&mut self.doubt) => ended?,
+            ended = joined(&mut self.unresolved) => ended?,
             ended = joined(&mut self.poll) => self.reads_refused = ended?,
         }
         Ok(())
     }
 
     const fn any_works(&self) -> bool {
-        let Self { ingest, audit, upload, doubt, poll, .. } = self;
-        ingest.is_some() || audit.is_some() || upload.is_some() || doubt.is_some() || poll.is_some()
+        let Self { ingest, library_check, upload, unresolved, poll, .. } = self;
+        ingest.is_some()
+            || library_check.is_some()
+            || upload.is_some()
+            || unresolved.is_some()
+            || poll.is_some()
     }
 }
 
@@ -269,54 +296,55 @@ async fn joined<V>(stage: &mut Option<JoinHandle<Result<V, LedgerError>>>) -> Re
     let Some(handle) = stage else { return std::future::pending().await };
     let ended = handle.await;
     *stage = None;
-    ended.unwrap_or_else(|fault| Err(LedgerError::Broken { cause: format!("a stage ended early: {fault}") }))
+    ended.unwrap_or_else(|error| Err(LedgerError::Broken { cause: format!("a stage ended early: {error}") }))
 }
 
-struct Hall<'a, T> {
-    doors: Doors<T>,
+struct Coordinator<'a, T> {
+    context: Context<T>,
     policy: &'a RunPolicy,
     started_at: UnixMillis,
     run: RunId,
-    sources: Vec<SourceId>,
+    sources: Vec<ManifestId>,
     stages: Stages,
-    outlook: Outlook,
+    forecast: RunForecast,
     /// Set once the doubt stage has looked at what the run found.
-    first_look: CancellationToken,
+    first_pass_done: CancellationToken,
 }
 
-impl<T: Transport> Hall<'_, T> {
+impl<T: Transport> Coordinator<'_, T> {
     /// Looks at the ledger until the run is over.
-    async fn watch(&mut self) -> Result<Ending, LedgerError> {
-        let signals = self.doors.signals.clone();
+    async fn poll_task(&mut self) -> Result<RunOutcome, LedgerError> {
+        let signals = self.context.signals.clone();
         loop {
             let changed = signals.next_change();
-            let alive_at = self.doors.clock.now().plus(LINK_LIFE_MIN);
-            let standing = self.doors.ledger.standing(self.run, self.sources.clone(), alive_at).await?;
-            let Standing { tally, pending, expired, .. } = standing;
+            let alive_at = self.context.clock.now().plus(LINK_LIFE_MIN);
+            let standing = self.context.ledger.standing(self.run, self.sources.clone(), alive_at).await?;
+            let RunProgress { state_counts, pending, expired, .. } = standing;
             let to_send = pending.saturating_sub(expired);
             if self.stages.ingest.is_none() {
-                let limits = self.doors.porter.limits();
-                self.outlook.say(&self.doors, &self.sources, to_send, &limits).await?;
+                let limits = self.context.limiter.limits();
+                self.forecast.emit(&self.context, &self.sources, to_send, &limits).await?;
             }
-            self.say_progress(&tally, to_send);
-            if let Some(ending) = self.ending(&standing) {
-                return Ok(ending);
+            self.emit_progress(&state_counts, to_send);
+            if let Some(outcome) = self.outcome(&standing) {
+                return Ok(outcome);
             }
-            let pulse = Duration::from_millis(tally.total() / 1_000 * PULSE_MS_PER_THOUSAND);
+            let pulse = Duration::from_millis(state_counts.total() / 1_000 * PULSE_MS_PER_THOUSAND);
             let pulse = pulse.clamp(PULSE, PULSE_LARGE);
             let has_stage_ended = tokio::select! {
                 biased;
-                () = self.doors.clock.sleep(pulse) => false,
+                () = self.context.clock.sleep(pulse) => false,
                 ended = self.stages.next_end() => ended.map(|()| true)?,
             };
             if !has_stage_ended {
-                let now = self.doors.clock.now();
-                let patience_ends_at = Some(self.patience_ends_at(&standing)).filter(|moment| *moment > now);
+                let now = self.context.clock.now();
+                let patience_ends_at =
+                    Some(self.patience_ends_at(&standing)).filter(|timestamp| *timestamp > now);
                 let next_pulse = now.plus(PULSE_MAX).min(patience_ends_at.unwrap_or(UnixMillis(i64::MAX)));
                 tokio::select! {
                     biased;
                     () = changed => {}
-                    () = self.doors.clock.sleep_until(next_pulse) => {}
+                    () = self.context.clock.sleep_until(next_pulse) => {}
                     ended = self.stages.next_end() => ended?,
                 }
             }
@@ -324,96 +352,99 @@ impl<T: Transport> Hall<'_, T> {
     }
 
     /// Whether the run is over, and how.
-    fn ending(&self, standing: &Standing) -> Option<Ending> {
-        let Standing { tally, .. } = *standing;
+    fn outcome(&self, standing: &RunProgress) -> Option<RunOutcome> {
+        let RunProgress { state_counts, .. } = *standing;
         // what nobody can fetch any more is not waited for
         let pending = standing.pending.saturating_sub(standing.expired);
         if let Some(Refusal { reason, cause }) = &self.stages.reads_refused {
-            return Some(Ending::Stopped { reason: *reason, cause: cause.clone() });
+            return Some(RunOutcome::Stopped { reason: *reason, cause: cause.clone() });
         }
         let sending_ended = self.stages.sending_ended.as_ref();
-        if let Some(ending) = sending_ended.and_then(early_ending) {
-            return Some(ending);
+        if let Some(outcome) = sending_ended.and_then(early_ending) {
+            return Some(outcome);
         }
-        if self.doors.signals.drain.is_cancelled() {
+        if self.context.signals.drain.is_cancelled() {
             // what is on the wire is waited for, and nothing else
-            return sending_ended.map(|_| Ending::Interrupted);
+            return sending_ended.map(|_| RunOutcome::Interrupted);
         }
         // a question may have been answered by the service meanwhile: one look is owed to it
-        if tally.of(State::Asked) > 0 && self.policy.wait.is_some() && !self.first_look.is_cancelled() {
+        if state_counts.of(State::NeedsReview) > 0
+            && self.policy.wait.is_some()
+            && !self.first_pass_done.is_cancelled()
+        {
             return None;
         }
         let is_read = self.stages.ingest.is_none();
-        let all_is_sent = pending == 0 && tally.of(State::Sending) == 0;
+        let all_is_sent = pending == 0 && state_counts.of(State::Sending) == 0;
         if !is_read || !(all_is_sent || sending_ended.is_some()) {
             return None;
         }
         let at_end = match sending_ended {
-            Some(UploadEnd::RowsMax) if pending > 0 => Ending::RowsMax,
-            Some(UploadEnd::BudgetSpent) if pending > 0 => Ending::BudgetSpent,
-            _ => Ending::Settled,
+            Some(UploadStop::RowsMax) if pending > 0 => RunOutcome::RowsMax,
+            Some(UploadStop::BudgetSpent) if pending > 0 => RunOutcome::BudgetSpent,
+            _ => RunOutcome::Settled,
         };
-        if tally.awaiting_evidence() == 0 {
+        if state_counts.awaiting_evidence() == 0 {
             return Some(at_end);
         }
         if self.policy.wait.is_none() {
-            return Some(if at_end == Ending::Settled { Ending::NotWaited } else { at_end });
+            return Some(if at_end == RunOutcome::Settled { RunOutcome::NotWaited } else { at_end });
         }
-        (self.doors.clock.now() >= self.patience_ends_at(standing)).then_some(Ending::WaitOver)
+        (self.context.clock.now() >= self.patience_ends_at(standing)).then_some(RunOutcome::WaitOver)
     }
 
     /// Until when items are waited for that are sent, by what is accepted now.
-    fn patience_ends_at(&self, standing: &Standing) -> UnixMillis {
+    fn patience_ends_at(&self, standing: &RunProgress) -> UnixMillis {
         let Some(wait) = self.policy.wait else { return UnixMillis(i64::MAX) };
         standing.last_accepted_at.unwrap_or(self.started_at).max(self.started_at).plus(wait)
     }
 
-    fn say_progress(&mut self, tally: &Tally, to_send: u64) {
+    fn emit_progress(&mut self, state_counts: &StateCounts, to_send: u64) {
         let sent_by =
-            (self.stages.ingest.is_none() && to_send > 0).then(|| self.outlook.look(&self.doors, to_send));
-        self.doors.say(&Notice::Progress(progress_of(tally, sent_by)));
+            (self.stages.ingest.is_none() && to_send > 0).then(|| self.forecast.look(&self.context, to_send));
+        self.context.emit(&Event::Progress(progress_of(state_counts, sent_by)));
     }
 
     /// Compares the service with the ledger when a run that sent something ends by itself.
-    async fn compare(&self, ending: &Ending) -> Result<Vec<Parity>, LedgerError> {
+    async fn compare(&self, outcome: &RunOutcome) -> Result<Vec<LibraryDiff>, LedgerError> {
         let has_sent =
-            self.doors.ledger.last_sent_at().await?.is_some_and(|moment| moment >= self.started_at);
-        let drain = self.doors.signals.drain.clone();
-        if !has_sent || !ending.leaves_time() {
+            self.context.ledger.last_sent_at().await?.is_some_and(|timestamp| timestamp >= self.started_at);
+        let drain = self.context.signals.drain.clone();
+        if !has_sent || !outcome.leaves_time() {
             return Ok(Vec::new());
         }
         tokio::select! {
             biased;
             () = drain.cancelled() => Ok(Vec::new()),
-            compared = audit::compare(&self.doors, audit::AFFORDABLE) => Ok(compared?.unwrap_or_default()),
+            compared = library_check::compare(&self.context, library_check::AFFORDABLE) => Ok(compared?.unwrap_or_default()),
         }
     }
 
     /// Sends everybody home and waits until they are.
     async fn close(
         mut self,
-        ending: Result<Ending, LedgerError>,
-        parities: Result<Vec<Parity>, LedgerError>,
-    ) -> Result<Outcome, LedgerError> {
-        self.doors.signals.drain.cancel();
-        self.doors.signals.leave.cancel();
+        outcome: Result<RunOutcome, LedgerError>,
+        library_diffs: Result<Vec<LibraryDiff>, LedgerError>,
+    ) -> Result<RunEnd, LedgerError> {
+        self.context.signals.drain.cancel();
+        self.context.signals.leave.cancel();
         // what the way taught lately is worth a write at the end
-        let kept = self.doors.keep_lessons().await;
-        let mut first_fault = ending.as_ref().err().or(kept.as_ref().err()).cloned();
+        let kept = self.context.save_learned_limits().await;
+        let mut first_fault = outcome.as_ref().err().or(kept.as_ref().err()).cloned();
         while self.stages.any_works() {
-            if let Err(fault) = self.stages.next_end().await {
-                first_fault.get_or_insert(fault);
+            if let Err(error) = self.stages.next_end().await {
+                first_fault.get_or_insert(error);
             }
         }
         match first_fault {
-            Some(fault) => Err(fault),
-            None => Ok(Outcome {
-                ending: ending?,
+            Some(error) => Err(error),
+            None => Ok(RunEnd {
+                outcome: outcome?,
                 broken_manifests: self.stages.ingested.broken,
-                parities: parities?,
+                library_diffs: library_diffs?,
                 next_upload_at: {
-                    let now = self.doors.clock.now();
-                    self.doors.porter.delay(Lane::Upload).map_or(now, |delay| delay.until)
+                    let now = self.context.clock.now();
+                    self.context.limiter.delay(Endpoint::Upload).map_or(now, |delay| delay.until)
                 },
             }),
         }
@@ -421,32 +452,34 @@ impl<T: Transport> Hall<'_, T> {
 }
 
 /// How a run ends whose sending ended before its time; none when it goes on with what is sent.
-fn early_ending(sending_ended: &UploadEnd) -> Option<Ending> {
+fn early_ending(sending_ended: &UploadStop) -> Option<RunOutcome> {
     Some(match sending_ended {
-        UploadEnd::Stopped { reason, cause } => Ending::Stopped { reason: *reason, cause: cause.clone() },
-        UploadEnd::Offline { cause } => Ending::Offline { cause: cause.clone() },
-        UploadEnd::TimeUp => Ending::TimeUp,
-        UploadEnd::QuotaPaused { why } => Ending::QuotaPaused { why: why.clone() },
-        UploadEnd::SentElsewhere { item } => Ending::SentElsewhere { item: item.clone() },
-        UploadEnd::DiskLow { free } => Ending::DiskLow { free: *free },
-        UploadEnd::TooManyDoubts { open } => Ending::TooManyDoubts { open: *open },
-        UploadEnd::Drained | UploadEnd::RowsMax | UploadEnd::BudgetSpent => return None,
+        UploadStop::Stopped { reason, cause } => {
+            RunOutcome::Stopped { reason: *reason, cause: cause.clone() }
+        }
+        UploadStop::Offline { cause } => RunOutcome::Offline { cause: cause.clone() },
+        UploadStop::TimeUp => RunOutcome::TimeUp,
+        UploadStop::QuotaPaused { why } => RunOutcome::QuotaPaused { why: why.clone() },
+        UploadStop::AlreadyUploaded { item } => RunOutcome::AlreadyUploaded { item: item.clone() },
+        UploadStop::DiskLow { free } => RunOutcome::DiskLow { free: *free },
+        UploadStop::TooManyInDoubt { open } => RunOutcome::TooManyInDoubt { open: *open },
+        UploadStop::Drained | UploadStop::RowsMax | UploadStop::BudgetSpent => return None,
     })
 }
 
 /// The counts of a tally in the words of the progress display.
 #[must_use]
-pub fn progress_of(tally: &Tally, sent_by: Option<UnixMillis>) -> Progress {
+pub fn progress_of(state_counts: &StateCounts, sent_by: Option<UnixMillis>) -> Progress {
     Progress {
-        items: tally.total(),
-        pending: tally.of(State::Pending),
-        sending: tally.of(State::Sending),
-        in_doubt: tally.of(State::InDoubt) + tally.of(State::Counted),
-        indexing: tally.of(State::Accepted),
-        indexed: tally.of(State::Indexed),
-        failed: tally.of(State::Failed),
-        rejected: tally.of(State::Rejected) + tally.of(State::Abandoned),
-        asked: tally.of(State::Asked),
+        items: state_counts.total(),
+        pending: state_counts.of(State::Pending),
+        sending: state_counts.of(State::Sending),
+        in_doubt: state_counts.of(State::InDoubt) + state_counts.of(State::AcceptedUnidentified),
+        indexing: state_counts.of(State::Accepted),
+        indexed: state_counts.of(State::Indexed),
+        failed: state_counts.of(State::Failed),
+        rejected: state_counts.of(State::Rejected) + state_counts.of(State::Abandoned),
+        needs_review: state_counts.of(State::NeedsReview),
         sent_by,
     }
 }

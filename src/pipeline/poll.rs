@@ -6,41 +6,41 @@
 use std::collections::HashMap;
 
 use crate::{
-    item::VideoNo,
-    ledger::{LedgerError, Seen, Sight, Watch},
-    monitor::Notice,
-    quota::Purpose,
-    service::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
+    api::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
+    domain::VideoNo,
+    events::Event,
+    ledger::{LedgerError, Observation, PollResult, PollTask},
+    quota::Priority,
 };
 
-use super::doors::{Doors, Refusal};
+use super::context::{Context, Refusal};
 
 /// Looks in a row without sight after which an item is asked for singly.
 const MISSED_MAX: u32 = 4;
 
 /// Polls until told to leave, or until the service says that no read can succeed.
-pub(super) async fn poll<T: Transport>(doors: Doors<T>) -> Result<Option<Refusal>, LedgerError> {
-    let leave = doors.signals.leave.clone();
+pub(super) async fn poll<T: Transport>(context: Context<T>) -> Result<Option<Refusal>, LedgerError> {
+    let leave = context.signals.leave.clone();
     tokio::select! {
         biased;
         () = leave.cancelled() => Ok(None),
-        ended = poll_forever(&doors) => ended.map(Some),
+        ended = poll_forever(&context) => ended.map(Some),
     }
 }
 
-async fn poll_forever<T: Transport>(doors: &Doors<T>) -> Result<Refusal, LedgerError> {
+async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<Refusal, LedgerError> {
     loop {
-        let changed = doors.signals.next_change();
-        match doors.ledger.next_look_at().await? {
-            Some(moment) if moment <= doors.clock.now() => {
-                if let Some(refusal) = look(doors).await? {
+        let changed = context.signals.next_change();
+        match context.ledger.next_poll_at().await? {
+            Some(timestamp) if timestamp <= context.clock.now() => {
+                if let Some(refusal) = look(context).await? {
                     return Ok(refusal);
                 }
             }
             // what is accepted meanwhile may be due sooner
-            Some(moment) => tokio::select! {
+            Some(timestamp) => tokio::select! {
                 biased;
-                () = doors.clock.sleep_until(moment) => {}
+                () = context.clock.sleep_until(timestamp) => {}
                 () = changed => {}
             },
             None => changed.await,
@@ -49,102 +49,113 @@ async fn poll_forever<T: Transport>(doors: &Doors<T>) -> Result<Refusal, LedgerE
 }
 
 /// Looks at the items that are due, as many as fit one request.
-async fn look<T: Transport>(doors: &Doors<T>) -> Result<Option<Refusal>, LedgerError> {
-    let permit = doors.porter.permit(Purpose::Watch).await;
-    let due = doors.ledger.watches(doors.clock.now(), VIDEO_NOS_MAX).await?;
+async fn look<T: Transport>(context: &Context<T>) -> Result<Option<Refusal>, LedgerError> {
+    let permit = context.limiter.permit(Priority::PollTask).await;
+    let due = context.ledger.poll_tasks(context.clock.now(), VIDEO_NOS_MAX).await?;
     // one request looks into one namespace, that of the longest due; the others' turn comes next
-    let Some(namespace) = due.first().map(|watch| watch.namespace.as_str()) else {
-        doors.porter.give_back(permit);
+    let Some(namespace) = due.first().map(|poll_task| poll_task.namespace.as_str()) else {
+        context.limiter.give_back(permit);
         return Ok(None);
     };
-    doors.spend(&permit).await?;
-    let watches: Vec<&Watch> = due.iter().filter(|watch| watch.namespace == namespace).collect();
-    let video_nos: Vec<&VideoNo> = watches.iter().map(|watch| &watch.video_no).collect();
+    context.spend(&permit).await?;
+    let poll_tasks: Vec<&PollTask> =
+        due.iter().filter(|poll_task| poll_task.namespace == namespace).collect();
+    let video_nos: Vec<&VideoNo> = poll_tasks.iter().map(|poll_task| &poll_task.video_no).collect();
     let slot = permit.slot();
-    let page = match doors.service.list_videos(permit, namespace, &video_nos).await {
+    let page = match context.api.list_videos(permit, namespace, &video_nos).await {
         Ok(page) => page,
-        Err(fault) => {
-            let refusal = doors.learn_read_fault(slot, &fault);
-            let put_off =
-                watches.iter().map(|watch| Sight { item: watch.item, seen: Seen::NotLooked }).collect();
-            doors.ledger.observe(put_off, doors.clock.now()).await?;
+        Err(error) => {
+            let refusal = context.learn_read_fault(slot, &error);
+            let put_off = poll_tasks
+                .iter()
+                .map(|poll_task| PollResult { item: poll_task.item, seen: Observation::NotLooked })
+                .collect();
+            context.ledger.observe(put_off, context.clock.now()).await?;
             return Ok(refusal);
         }
     };
-    doors.learn_read(slot);
+    context.learn_read(slot);
     let shown: HashMap<&VideoNo, &ListedVideo> =
         page.videos.iter().map(|video| (&video.video_no, video)).collect();
-    let mut sights = Vec::with_capacity(watches.len());
+    let mut sights = Vec::with_capacity(poll_tasks.len());
     let mut missing = Vec::new();
-    for watch in watches {
-        match shown.get(&watch.video_no) {
-            Some(video) => sights.push(sight(watch, video)),
-            None if watch.missed >= MISSED_MAX => missing.push(watch),
-            None => sights.push(Sight { item: watch.item, seen: Seen::NotShown }),
+    for poll_task in poll_tasks {
+        match shown.get(&poll_task.video_no) {
+            Some(video) => sights.push(sight(poll_task, video)),
+            None if poll_task.missed >= MISSED_MAX => missing.push(poll_task),
+            None => sights.push(PollResult { item: poll_task.item, seen: Observation::NotShown }),
         }
     }
-    record(doors, &due, sights).await?;
-    for watch in missing {
-        look_singly(doors, watch).await?;
+    record(context, &due, sights).await?;
+    for poll_task in missing {
+        look_singly(context, poll_task).await?;
     }
     Ok(None)
 }
 
-async fn look_singly<T: Transport>(doors: &Doors<T>, watch: &Watch) -> Result<(), LedgerError> {
-    let permit = doors.read_permit(Purpose::WatchSingly).await?;
+async fn look_singly<T: Transport>(context: &Context<T>, poll_task: &PollTask) -> Result<(), LedgerError> {
+    let permit = context.read_permit(Priority::WatchSingly).await?;
     let slot = permit.slot();
-    let seen = match doors.service.metadata(permit, &watch.namespace, &watch.video_no).await {
+    let seen = match context.api.metadata(permit, &poll_task.namespace, &poll_task.video_no).await {
         Ok(video) => {
-            doors.learn_read(slot);
-            video.filter(|video| video.video_no == watch.video_no)
+            context.learn_read(slot);
+            video.filter(|video| video.video_no == poll_task.video_no)
         }
-        Err(fault) => {
-            doors.learn_read_fault(slot, &fault);
+        Err(error) => {
+            context.learn_read_fault(slot, &error);
             None
         }
     };
     let sight = match &seen {
-        Some(video) => sight(watch, video),
-        None => Sight { item: watch.item, seen: Seen::NotShown },
+        Some(video) => sight(poll_task, video),
+        None => PollResult { item: poll_task.item, seen: Observation::NotShown },
     };
-    record(doors, std::slice::from_ref(watch), vec![sight]).await
+    record(context, std::slice::from_ref(poll_task), vec![sight]).await
 }
 
-fn sight(watch: &Watch, video: &ListedVideo) -> Sight {
+fn sight(poll_task: &PollTask, video: &ListedVideo) -> PollResult {
     let seen = match video.status {
-        IndexStatus::Indexed => Seen::Indexed,
+        IndexStatus::Indexed => Observation::Indexed,
         IndexStatus::Failed => {
             let cause = video.cause.as_deref().unwrap_or("the service gave no cause");
-            Seen::Failed(crate::redact::clean(cause))
+            Observation::Failed(crate::redact::clean(cause))
         }
-        IndexStatus::InProgress => Seen::InProgress,
+        IndexStatus::InProgress => Observation::InProgress,
     };
-    Sight { item: watch.item, seen }
+    PollResult { item: poll_task.item, seen }
 }
 
-async fn record<T>(doors: &Doors<T>, watches: &[Watch], sights: Vec<Sight>) -> Result<(), LedgerError> {
-    let mut notices = Vec::new();
+async fn record<T>(
+    context: &Context<T>,
+    poll_tasks: &[PollTask],
+    sights: Vec<PollResult>,
+) -> Result<(), LedgerError> {
+    let mut events = Vec::new();
     for sight in &sights {
-        let Some(watch) = watches.iter().find(|watch| watch.item == sight.item) else { continue };
+        let Some(poll_task) = poll_tasks.iter().find(|poll_task| poll_task.item == sight.item) else {
+            continue;
+        };
         match &sight.seen {
-            Seen::Indexed => {
-                doors.porter.indexed(watch.attempt.number());
-                notices.push(Notice::Indexed { video_no: watch.video_no.clone() });
+            Observation::Indexed => {
+                context.limiter.indexed(poll_task.attempt.number());
+                events.push(Event::Indexed { video_no: poll_task.video_no.clone() });
             }
-            Seen::Failed(cause) => {
-                doors.porter.indexed(watch.attempt.number());
-                notices
-                    .push(Notice::IndexingFailed { video_no: watch.video_no.clone(), cause: cause.clone() });
+            Observation::Failed(cause) => {
+                context.limiter.indexed(poll_task.attempt.number());
+                events.push(Event::IndexingFailed {
+                    video_no: poll_task.video_no.clone(),
+                    cause: cause.clone(),
+                });
             }
-            Seen::InProgress | Seen::NotShown | Seen::NotLooked => {}
+            Observation::InProgress | Observation::NotShown | Observation::NotLooked => {}
         }
     }
-    doors.ledger.observe(sights, doors.clock.now()).await?;
-    for notice in &notices {
-        doors.say(notice);
+    context.ledger.observe(sights, context.clock.now()).await?;
+    for event in &events {
+        context.emit(event);
     }
-    if !notices.is_empty() {
-        doors.signals.ledger_changed();
+    if !events.is_empty() {
+        context.signals.ledger_changed();
     }
     Ok(())
 }

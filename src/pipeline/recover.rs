@@ -4,17 +4,16 @@
 //! whoever died may still be on its way. Nothing is sent.
 
 use super::{
-    audit,
-    doors::Doors,
-    ingest,
-    listing::{Bound, Incomplete},
+    context::Context,
+    ingest, library_check,
+    listing::{IncompleteListing, ListingBound},
 };
 use crate::{
-    ledger::{LedgerError, Owner, Recovered, RunId},
-    limit::show_span,
+    api::Transport,
+    domain::format_duration,
+    events::Event,
+    ledger::{LedgerError, Recovered, RunId, VideoOwner},
     manifest::Manifest,
-    monitor::Notice,
-    service::Transport,
 };
 use std::time::Duration;
 
@@ -50,75 +49,79 @@ pub struct Recovery {
 
 /// Why a recovery could not be carried through; giving the same command again goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CutShort {
+pub struct RecoveryError {
     /// What came in the way.
     pub cause: String,
 }
 
 /// Reads the manifests, then binds every video that leads to one of their rows.
 pub async fn recover<T: Transport>(
-    doors: &Doors<T>,
+    context: &Context<T>,
     run: RunId,
     manifests: Vec<Manifest>,
     quiet: Duration,
     unmarked: Unmarked,
-) -> Result<Result<Recovery, CutShort>, LedgerError> {
-    doors.ledger.begin_recovery().await?;
-    let started_at = doors.clock.now();
-    let intake = ingest::Intake::default();
-    let (_, readings) = super::begin_readings(doors, run, manifests, intake).await?;
-    let ingested = ingest::ingest(doors.clone(), run, readings, intake).await?;
+) -> Result<Result<Recovery, RecoveryError>, LedgerError> {
+    context.ledger.begin_recovery().await?;
+    let started_at = context.clock.now();
+    let rules = ingest::IngestRules::default();
+    let (_, readings) = super::begin_manifest_reads(context, run, manifests, rules).await?;
+    let ingested = ingest::ingest(context.clone(), run, readings, rules).await?;
     if let Some(broken) = ingested.broken.first() {
-        return Ok(Err(CutShort { cause: broken.to_string() }));
+        return Ok(Err(RecoveryError { cause: broken.to_string() }));
     }
     let mut recovery = Recovery::default();
     for pass in 1..=2 {
         if pass == 2 && !quiet.is_zero() {
             let until = started_at.plus(quiet);
-            let why = format!("a request may still be on its way; looking again in {}", show_span(quiet));
-            doors.say(&Notice::Waiting { why, until, how: None });
-            doors.clock.sleep_until(until).await;
+            let why =
+                format!("a request may still be on its way; looking again in {}", format_duration(quiet));
+            context.emit(&Event::Waiting { reason: why, until, hint: None });
+            context.clock.sleep_until(until).await;
         }
-        match look(doors, run).await? {
+        match look(context, run).await? {
             Ok(seen) => recovery = Recovery { bound: recovery.bound + seen.bound, ..seen },
-            Err(Incomplete { cause, .. }) => return Ok(Err(CutShort { cause })),
+            Err(IncompleteListing { cause, .. }) => return Ok(Err(RecoveryError { cause })),
         }
     }
     recovery.is_whole = recovery.untold + recovery.unmarked == 0 || unmarked == Unmarked::AreNot;
     if recovery.is_whole {
-        doors.ledger.end_recovery().await?;
+        context.ledger.end_recovery().await?;
     }
     Ok(Ok(recovery))
 }
 
 /// One complete look at every namespace.
 async fn look<T: Transport>(
-    doors: &Doors<T>,
+    context: &Context<T>,
     run: RunId,
-) -> Result<Result<Recovery, Incomplete>, LedgerError> {
+) -> Result<Result<Recovery, IncompleteListing>, LedgerError> {
     let mut seen = Recovery::default();
-    for namespace in doors.ledger.namespaces().await? {
-        let listing = match audit::read(doors, &namespace, Bound::None).await {
+    for namespace in context.ledger.namespaces().await? {
+        let listing = match library_check::read(context, &namespace, ListingBound::None).await {
             Ok(Some(listing)) => listing,
             Ok(None) => continue,
             Err(incomplete) => return Ok(Err(incomplete)),
         };
-        for videos in listing.videos.chunks(audit::BATCH) {
-            let shown: Vec<_> = videos.iter().map(|video| audit::shown(video, listing.served)).collect();
-            let owners = doors.ledger.owners(shown.clone()).await?;
-            for (video, owner) in shown.into_iter().zip(owners) {
+        for videos in listing.videos.chunks(library_check::BATCH) {
+            let shown: Vec<_> =
+                videos.iter().map(|video| library_check::shown(video, listing.served)).collect();
+            let video_owners = context.ledger.video_owners(shown.clone()).await?;
+            for (video, owner) in shown.into_iter().zip(video_owners) {
                 seen.listed += 1;
                 match owner {
-                    Owner::Bound(_) | Owner::Open(_) | Owner::Ordered(_) => {}
-                    Owner::Nobody => seen.unmarked += 1,
-                    Owner::Surplus(_) => seen.surplus += 1,
-                    Owner::Untold => seen.untold += 1,
-                    Owner::Elsewhere => match doors.ledger.recover(run, video, doors.clock.now()).await? {
-                        Recovered::Bound(_) => seen.bound += 1,
-                        Recovered::Surplus(_) => seen.surplus += 1,
-                        Recovered::Remembered(_) => seen.remembered += 1,
-                        Recovered::NoItem => seen.without_row += 1,
-                    },
+                    VideoOwner::Bound(_) | VideoOwner::Open(_) | VideoOwner::Ordered(_) => {}
+                    VideoOwner::Unmarked => seen.unmarked += 1,
+                    VideoOwner::Surplus(_) => seen.surplus += 1,
+                    VideoOwner::TagsHidden => seen.untold += 1,
+                    VideoOwner::Foreign => {
+                        match context.ledger.recover(run, video, context.clock.now()).await? {
+                            Recovered::Bound(_) => seen.bound += 1,
+                            Recovered::Surplus(_) => seen.surplus += 1,
+                            Recovered::Remembered(_) => seen.remembered += 1,
+                            Recovered::NoItem => seen.without_row += 1,
+                        }
+                    }
                 }
             }
         }

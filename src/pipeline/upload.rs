@@ -11,18 +11,19 @@ use tokio::{sync::futures::Notified, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ending::StopReason,
-    item::UnixMillis,
-    ledger::{Binding, BoundBy, Claim, ClaimAnswer, ClaimTerms, LedgerError, Obstacle, Settlement},
-    lifecycle::{Event, State},
-    monitor::{Notice, Shown},
-    planted::{Bug, is_planted},
-    quota::{Delay, Departure, Heard, Hold, HoldReason, Lane, Outcome, Permit, Purpose, Why},
+    api::{Certainty, Transport, Verdict},
+    domain::{ItemEvent, State, StopReason, UnixMillis},
+    events::{Event, RedactedUrl},
+    failpoints::{Failpoint, is_active},
+    ledger::{AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, LedgerError},
+    quota::{
+        BlockReason, Cooldown, CooldownReason, Delay, Departure, Endpoint, Feedback, Permit, Priority,
+        RequestOutcome,
+    },
     retry::parse_retry_after,
-    service::{Certainty, Transport, Verdict},
 };
 
-use super::doors::Doors;
+use super::context::Context;
 
 /// With no answer at all in this run, so many unreachable hosts in a row mean a wrong address or no network.
 const FIRST_FAILURES_MAX: u32 = 4;
@@ -45,7 +46,7 @@ const SAME_REFUSALS_MAX: u32 = 20;
 
 /// How to send.
 #[derive(Clone, Debug)]
-pub(super) struct UploadPlan {
+pub(super) struct UploadSettings {
     pub(super) terms: Arc<ClaimTerms>,
     pub(super) concurrency: usize,
     /// Send no more than this many in this run.
@@ -59,12 +60,12 @@ pub(super) struct UploadPlan {
     /// An unanswered request may be accepted this long after its sending.
     pub(super) acceptance_lag_max: Duration,
     /// Nothing is sent before the service was compared with the ledger.
-    pub(super) way_is_clear: CancellationToken,
+    pub(super) preflight_done: CancellationToken,
 }
 
 /// Why sending ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum UploadEnd {
+pub(super) enum UploadStop {
     /// Told to.
     Drained,
     /// The time given is up.
@@ -76,9 +77,9 @@ pub(super) enum UploadEnd {
     /// The quota lets nothing go for longer than it is waited for.
     QuotaPaused { why: String },
     /// Too many requests have no clear answer.
-    TooManyDoubts { open: u64 },
+    TooManyInDoubt { open: u64 },
     /// The service has the next item already, by a request this ledger does not know.
-    SentElsewhere { item: String },
+    AlreadyUploaded { item: String },
     /// The disk that holds the ledger is nearly full.
     DiskLow { free: u64 },
     /// The service will take no row until somebody acts.
@@ -88,7 +89,7 @@ pub(super) enum UploadEnd {
 }
 
 /// What one request taught the loop.
-enum Sent {
+enum SendResult {
     Answered,
     RowRefused(String),
     Unreachable(String),
@@ -100,10 +101,10 @@ enum Sent {
     },
 }
 
-struct Uploading<T> {
-    doors: Doors<T>,
-    plan: UploadPlan,
-    on_wire: JoinSet<Result<Sent, LedgerError>>,
+struct Uploader<T> {
+    context: Context<T>,
+    plan: UploadSettings,
+    in_flight: JoinSet<Result<SendResult, LedgerError>>,
     sent: u64,
     has_been_answered: bool,
     offline_since: Option<UnixMillis>,
@@ -113,7 +114,7 @@ struct Uploading<T> {
     /// Whether items waited when the last was claimed.
     others_wait: bool,
     /// The obstacle last announced, so that it is announced once.
-    announced: Option<Obstacle>,
+    announced: Option<ClaimBlocked>,
     /// The wait of the quota last announced.
     wait_said_until: Option<UnixMillis>,
     /// Since when only evidence could let sending go on.
@@ -122,13 +123,13 @@ struct Uploading<T> {
 
 /// Sends until told to stop, or until it must not go on; then waits for what is on the wire.
 pub(super) async fn upload<T: Transport>(
-    doors: Doors<T>,
-    plan: UploadPlan,
-) -> Result<UploadEnd, LedgerError> {
-    let mut uploading = Uploading {
-        doors,
+    context: Context<T>,
+    plan: UploadSettings,
+) -> Result<UploadStop, LedgerError> {
+    let mut uploader = Uploader {
+        context,
         plan,
-        on_wire: JoinSet::new(),
+        in_flight: JoinSet::new(),
         sent: 0,
         has_been_answered: false,
         offline_since: None,
@@ -139,19 +140,19 @@ pub(super) async fn upload<T: Transport>(
         wait_said_until: None,
         blocked_since: None,
     };
-    let end = uploading.run().await;
-    while let Some(sent) = uploading.on_wire.join_next().await {
-        uploading.note(sent)?;
+    let end = uploader.run().await;
+    while let Some(sent) = uploader.in_flight.join_next().await {
+        uploader.note(sent)?;
     }
     end
 }
 
-impl<T: Transport> Uploading<T> {
-    async fn run(&mut self) -> Result<UploadEnd, LedgerError> {
-        let signals = self.doors.signals.clone();
+impl<T: Transport> Uploader<T> {
+    async fn run(&mut self) -> Result<UploadStop, LedgerError> {
+        let signals = self.context.signals.clone();
         loop {
             let changed = signals.next_change();
-            while let Some(sent) = self.on_wire.try_join_next() {
+            while let Some(sent) = self.in_flight.try_join_next() {
                 if let Some(end) = self.note(sent)? {
                     return Ok(end);
                 }
@@ -161,16 +162,16 @@ impl<T: Transport> Uploading<T> {
             }
             // slots of the quota are not spent on asking: what is in the way is looked at before a permit is taken, unless
             // something is known to wait and its turn is near
-            let obstacle = if self.on_wire.len() >= self.plan.concurrency {
+            let claim_blocked = if self.in_flight.len() >= self.plan.concurrency {
                 Some(None)
             } else if self.others_wait && self.is_turn_near() {
                 None
             } else {
-                let now = self.doors.clock.now();
-                self.doors.ledger.obstacle(Arc::clone(&self.plan.terms), now).await?.map(Some)
+                let now = self.context.clock.now();
+                self.context.ledger.claim_blocked(Arc::clone(&self.plan.terms), now).await?.map(Some)
             };
-            let end = match obstacle {
-                Some(obstacle) => self.wait_for(obstacle, changed).await?,
+            let end = match claim_blocked {
+                Some(claim_blocked) => self.wait_for(claim_blocked, changed).await?,
                 None => match self.quota_pause() {
                     Some(end) => Some(end),
                     None => match self.next_permit().await? {
@@ -185,74 +186,77 @@ impl<T: Transport> Uploading<T> {
         }
     }
 
-    fn must_end(&self) -> Option<UploadEnd> {
-        if self.doors.signals.drain.is_cancelled() {
-            return Some(UploadEnd::Drained);
+    fn must_end(&self) -> Option<UploadStop> {
+        if self.context.signals.drain.is_cancelled() {
+            return Some(UploadStop::Drained);
         }
-        if self.plan.stop_at.is_some_and(|moment| self.doors.clock.now() >= moment) {
-            return Some(UploadEnd::TimeUp);
+        if self.plan.stop_at.is_some_and(|timestamp| self.context.clock.now() >= timestamp) {
+            return Some(UploadStop::TimeUp);
         }
-        self.plan.rows_max.is_some_and(|rows_max| self.sent >= rows_max).then_some(UploadEnd::RowsMax)
+        self.plan.rows_max.is_some_and(|rows_max| self.sent >= rows_max).then_some(UploadStop::RowsMax)
     }
 
     fn is_turn_near(&self) -> bool {
-        let now = self.doors.clock.now();
-        self.doors.porter.delay(Lane::Upload).is_none_or(|delay| delay.until.after_now(now) < WAIT_SAID_MIN)
+        let now = self.context.clock.now();
+        self.context
+            .limiter
+            .delay(Endpoint::Upload)
+            .is_none_or(|delay| delay.until.after_now(now) < WAIT_SAID_MIN)
     }
 
     /// Says that the quota makes everybody wait, once for each wait; the end, if it is longer than somebody wants to wait.
-    fn quota_pause(&mut self) -> Option<UploadEnd> {
-        let delay = self.doors.porter.delay(Lane::Upload)?;
-        let (now, why) = (self.doors.clock.now(), why_words(&delay)?);
+    fn quota_pause(&mut self) -> Option<UploadStop> {
+        let delay = self.context.limiter.delay(Endpoint::Upload)?;
+        let (now, why) = (self.context.clock.now(), why_words(&delay)?);
         let wait = delay.until.after_now(now);
         // what is on the wire may free a slot, or show that the lane is open
-        if self.plan.quota_wait_max.is_some_and(|wait_max| wait > wait_max) && self.on_wire.is_empty() {
-            return Some(UploadEnd::QuotaPaused { why });
+        if self.plan.quota_wait_max.is_some_and(|wait_max| wait > wait_max) && self.in_flight.is_empty() {
+            return Some(UploadStop::QuotaPaused { why });
         }
         // a hold was said when it began
-        let is_held = matches!(delay.why, Why::Held(_));
+        let is_held = matches!(delay.why, BlockReason::Cooldown(_));
         if !is_held && wait >= WAIT_SAID_MIN && self.wait_said_until.is_none_or(|said| delay.until > said) {
             let how = self.wait_said_until.is_none().then_some(HOW_TO_LEAVE);
             self.wait_said_until = Some(delay.until);
-            self.doors.say(&Notice::Waiting { why, until: delay.until, how });
+            self.context.emit(&Event::Waiting { reason: why, until: delay.until, hint: how });
         }
         None
     }
 
     /// The next permit, unless something else happens first: an end, or an answer to look at.
-    async fn next_permit(&mut self) -> Result<Result<Permit, Option<UploadEnd>>, LedgerError> {
-        let porter = Arc::clone(&self.doors.porter);
+    async fn next_permit(&mut self) -> Result<Result<Permit, Option<UploadStop>>, LedgerError> {
+        let limiter = Arc::clone(&self.context.limiter);
         let stop_at = self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX));
-        let way_is_clear = self.plan.way_is_clear.clone();
-        if !way_is_clear.is_cancelled() {
+        let preflight_done = self.plan.preflight_done.clone();
+        if !preflight_done.is_cancelled() {
             // it is cleared on draining, too; whatever is in the way by then shows when asked again
-            way_is_clear.cancelled().await;
+            preflight_done.cancelled().await;
             return Ok(Err(None));
         }
         tokio::select! {
             biased;
-            () = self.doors.signals.drain.cancelled() => Ok(Err(None)),
-            permit = porter.permit(Purpose::Upload) => Ok(Ok(permit)),
-            Some(sent) = self.on_wire.join_next() => Ok(Err(self.note(sent)?)),
-            () = self.doors.clock.sleep_until(stop_at) => Ok(Err(None)),
+            () = self.context.signals.drain.cancelled() => Ok(Err(None)),
+            permit = limiter.permit(Priority::Upload) => Ok(Ok(permit)),
+            Some(sent) = self.in_flight.join_next() => Ok(Err(self.note(sent)?)),
+            () = self.context.clock.sleep_until(stop_at) => Ok(Err(None)),
         }
     }
 
-    async fn claim_and_send(&mut self, permit: Permit) -> Result<Option<UploadEnd>, LedgerError> {
-        let now = self.doors.clock.now();
-        match self.doors.ledger.claim(Arc::clone(&self.plan.terms), now).await? {
-            ClaimAnswer::Claimed(claim) => {
+    async fn claim_and_send(&mut self, permit: Permit) -> Result<Option<UploadStop>, LedgerError> {
+        let now = self.context.clock.now();
+        match self.context.ledger.claim(Arc::clone(&self.plan.terms), now).await? {
+            ClaimOutcome::Claimed(claim) => {
                 self.sent += 1;
                 self.blocked_since = None;
                 self.others_wait = claim.others_wait;
-                let doors = self.doors.clone();
+                let context = self.context.clone();
                 let lag_max = self.plan.acceptance_lag_max;
-                self.on_wire.spawn(async move { send(&doors, permit, *claim, lag_max).await });
+                self.in_flight.spawn(async move { send(&context, permit, *claim, lag_max).await });
             }
             // what it is shows when it is looked at
-            ClaimAnswer::Obstructed(_) => {
+            ClaimOutcome::Blocked(_) => {
                 self.others_wait = false;
-                self.doors.porter.give_back(permit);
+                self.context.limiter.give_back(permit);
             }
         }
         Ok(None)
@@ -261,46 +265,46 @@ impl<T: Transport> Uploading<T> {
     /// Waits for an obstacle to go away; none is the concurrency bound.
     async fn wait_for(
         &mut self,
-        obstacle: Option<Obstacle>,
+        claim_blocked: Option<ClaimBlocked>,
         changed: Notified<'_>,
-    ) -> Result<Option<UploadEnd>, LedgerError> {
-        let (why, until) = match obstacle {
-            None | Some(Obstacle::NothingPending) => return self.wait_until(None, changed).await,
+    ) -> Result<Option<UploadStop>, LedgerError> {
+        let (why, until) = match claim_blocked {
+            None | Some(ClaimBlocked::NothingPending) => return self.wait_until(None, changed).await,
             // what is at stake may prove unspent: as long as anything is open, it is waited for
-            Some(Obstacle::BudgetSpent { .. }) => {
-                let tally = self.doors.ledger.tally().await?;
-                let may_free = tally.of(State::Sending) + tally.of(State::InDoubt) > 0;
+            Some(ClaimBlocked::BudgetSpent { .. }) => {
+                let state_counts = self.context.ledger.state_counts().await?;
+                let may_free = state_counts.of(State::Sending) + state_counts.of(State::InDoubt) > 0;
                 match self.evidence_is_awaited_until().filter(|_| may_free) {
                     Some(until) => return self.wait_until(Some(until), changed).await,
-                    None => return Ok(Some(UploadEnd::BudgetSpent)),
+                    None => return Ok(Some(UploadStop::BudgetSpent)),
                 }
             }
-            Some(Obstacle::SentElsewhere { item }) => {
-                return Ok(Some(UploadEnd::SentElsewhere { item: item.to_string() }));
+            Some(ClaimBlocked::AlreadyUploaded { item }) => {
+                return Ok(Some(UploadStop::AlreadyUploaded { item: item.to_string() }));
             }
-            Some(Obstacle::DiskLow { free }) => return Ok(Some(UploadEnd::DiskLow { free })),
-            Some(Obstacle::TooManyDoubts { open }) => {
+            Some(ClaimBlocked::DiskLow { free }) => return Ok(Some(UploadStop::DiskLow { free })),
+            Some(ClaimBlocked::TooManyInDoubt { open }) => {
                 let Some(until) = self.evidence_is_awaited_until() else {
-                    return Ok(Some(UploadEnd::TooManyDoubts { open }));
+                    return Ok(Some(UploadStop::TooManyInDoubt { open }));
                 };
                 let why =
                     format!("{open} requests have no clear answer; nothing is sent until that is settled");
                 (why, until)
             }
         };
-        if self.announced != obstacle {
-            self.announced = obstacle;
-            self.doors.say(&Notice::Waiting { why, until, how: None });
+        if self.announced != claim_blocked {
+            self.announced = claim_blocked;
+            self.context.emit(&Event::Waiting { reason: why, until, hint: None });
         }
         self.wait_until(Some(until), changed).await
     }
 
     /// Until when evidence that stands in the way is waited for; none when it is not waited for any longer.
     fn evidence_is_awaited_until(&mut self) -> Option<UnixMillis> {
-        let now = self.doors.clock.now();
+        let now = self.context.clock.now();
         // what is on the wire is waited for in any case: its answer may be the way out
         let patience = match self.plan.patience {
-            None if self.on_wire.is_empty() => return None,
+            None if self.in_flight.is_empty() => return None,
             None => return Some(UnixMillis(i64::MAX)),
             Some(patience) => patience,
         };
@@ -311,16 +315,16 @@ impl<T: Transport> Uploading<T> {
     /// Waits for a moment, a change in the ledger, an answer or the end, whichever is first.
     async fn wait_until(
         &mut self,
-        moment: Option<UnixMillis>,
+        timestamp: Option<UnixMillis>,
         changed: Notified<'_>,
-    ) -> Result<Option<UploadEnd>, LedgerError> {
-        let moment =
-            moment.unwrap_or(UnixMillis(i64::MAX)).min(self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX)));
+    ) -> Result<Option<UploadStop>, LedgerError> {
+        let timestamp =
+            timestamp.unwrap_or(UnixMillis(i64::MAX)).min(self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX)));
         tokio::select! {
             biased;
-            () = self.doors.signals.drain.cancelled() => Ok(None),
-            Some(sent) = self.on_wire.join_next() => self.note(sent),
-            () = self.doors.clock.sleep_until(moment) => Ok(None),
+            () = self.context.signals.drain.cancelled() => Ok(None),
+            Some(sent) = self.in_flight.join_next() => self.note(sent),
+            () = self.context.clock.sleep_until(timestamp) => Ok(None),
             () = changed => Ok(None),
         }
     }
@@ -328,44 +332,45 @@ impl<T: Transport> Uploading<T> {
     /// Takes note of a request that ended.
     fn note(
         &mut self,
-        sent: Result<Result<Sent, LedgerError>, tokio::task::JoinError>,
-    ) -> Result<Option<UploadEnd>, LedgerError> {
+        sent: Result<Result<SendResult, LedgerError>, tokio::task::JoinError>,
+    ) -> Result<Option<UploadStop>, LedgerError> {
         let sent =
-            sent.map_err(|fault| LedgerError::Broken { cause: format!("a request ended early: {fault}") })??;
-        let now = self.doors.clock.now();
+            sent.map_err(|error| LedgerError::Broken { cause: format!("a request ended early: {error}") })??;
+        let now = self.context.clock.now();
         match sent {
-            Sent::Answered => {
+            SendResult::Answered => {
                 self.has_been_answered = true;
                 self.offline_since = None;
                 self.same_refusals = (String::new(), 0);
                 Ok(None)
             }
-            Sent::RowRefused(cause) => {
+            SendResult::RowRefused(cause) => {
                 self.has_been_answered = true;
                 self.offline_since = None;
                 let (last, times) = &mut self.same_refusals;
                 *times = if *last == cause { *times + 1 } else { 1 };
                 last.clone_from(&cause);
                 let is_streak = *times >= SAME_REFUSALS_MAX;
-                Ok(is_streak.then_some(UploadEnd::Stopped { reason: StopReason::SameRefusal, cause }))
+                Ok(is_streak.then_some(UploadStop::Stopped { reason: StopReason::SameRefusal, cause }))
             }
-            Sent::Unreachable(cause) => {
+            SendResult::Unreachable(cause) => {
                 self.sent = self.sent.saturating_sub(1);
                 let since = *self.offline_since.get_or_insert(now);
-                let failures = self.doors.porter.hold(Lane::Upload).map_or(0, |hold| hold.failures);
+                let failures =
+                    self.context.limiter.cooldown(Endpoint::Upload).map_or(0, |cooldown| cooldown.failures);
                 let never_there = !self.has_been_answered && failures >= FIRST_FAILURES_MAX;
                 let gone_for_long =
                     now.since_ms(since) > i64::try_from(OFFLINE_MAX.as_millis()).unwrap_or(i64::MAX);
-                Ok((never_there || gone_for_long).then_some(UploadEnd::Offline { cause }))
+                Ok((never_there || gone_for_long).then_some(UploadStop::Offline { cause }))
             }
-            Sent::Late => {
+            SendResult::Late => {
                 self.sent = self.sent.saturating_sub(1);
                 if !std::mem::replace(&mut self.lateness_is_said, true) {
-                    self.doors.say(&Notice::Said { text: SLOW_MACHINE.to_owned() });
+                    self.context.emit(&Event::Message { text: SLOW_MACHINE.to_owned() });
                 }
                 Ok(None)
             }
-            Sent::Stop { reason, cause } => Ok(Some(UploadEnd::Stopped { reason, cause })),
+            SendResult::Stop { reason, cause } => Ok(Some(UploadStop::Stopped { reason, cause })),
         }
     }
 }
@@ -373,174 +378,187 @@ impl<T: Transport> Uploading<T> {
 /// Whether a claimed request may leave. Not when the machine slept since the claim: somebody may have decided on this
 /// attempt by now.
 async fn may_leave<T>(
-    doors: &Doors<T>,
+    context: &Context<T>,
     permit: &Permit,
     claim: &Claim,
     acceptance_lag_max: Duration,
 ) -> Result<bool, LedgerError> {
     let until = claim.send_before.plus(acceptance_lag_max);
     loop {
-        if doors.clock.now() > claim.send_before {
+        if context.clock.now() > claim.send_before {
             return Ok(false);
         }
-        match doors.porter.depart(permit, claim.attempt.number(), claim.sent_at, until) {
+        match context.limiter.depart(permit, claim.attempt.number(), claim.sent_at, until) {
             Departure::Now => return Ok(true),
-            Departure::AfterLessons => doors.keep_lessons().await?,
+            Departure::AfterSave => context.save_learned_limits().await?,
         }
     }
 }
 
 /// Makes one request and settles it.
 async fn send<T: Transport>(
-    doors: &Doors<T>,
+    context: &Context<T>,
     permit: Permit,
     claim: Claim,
     acceptance_lag_max: Duration,
-) -> Result<Sent, LedgerError> {
+) -> Result<SendResult, LedgerError> {
     let key = claim.attempt.number();
-    if !may_leave(doors, &permit, &claim, acceptance_lag_max).await? {
-        let late = Settlement::new(Event::NotSent, doors.clock.now(), LATE.to_owned());
-        doors.ledger.settle(claim.attempt, late).await?;
-        doors.porter.give_back(permit);
-        doors.signals.ledger_changed();
-        return Ok(Sent::Late);
+    if !may_leave(context, &permit, &claim, acceptance_lag_max).await? {
+        let late = AttemptResult::new(ItemEvent::NotSent, context.clock.now(), LATE.to_owned());
+        context.ledger.settle(claim.attempt, late).await?;
+        context.limiter.give_back(permit);
+        context.signals.ledger_changed();
+        return Ok(SendResult::Late);
     }
     let verdict = {
-        let answer = doors.service.upload(permit, &claim.submission, claim.marker.as_deref());
-        let drain = doors.signals.drain.clone();
+        let answer = context.api.upload(permit, &claim.submission, claim.marker.as_deref());
+        let drain = context.signals.drain.clone();
         tokio::select! {
             biased;
             answer = answer => answer,
-            () = drain.cancelled(), if is_planted(Bug::DroppedSendPending) => {
+            () = drain.cancelled(), if is_active(Failpoint::DroppedSendPending) => {
                 Verdict::NotSent { cause: "the run ended".to_owned() }
             }
         }
     };
-    let at = doors.clock.now();
-    settle(doors, &claim, &verdict, at).await?;
-    let Heard { hold, news } = doors.porter.answer(key, &outcome_of(&verdict, at));
-    doors.keep_lessons().await?;
-    announce(doors, &claim, &verdict, hold);
+    let at = context.clock.now();
+    settle(context, &claim, &verdict, at).await?;
+    let Feedback { cooldown, news } = context.limiter.answer(key, &outcome_of(&verdict, at));
+    context.save_learned_limits().await?;
+    announce(context, &claim, &verdict, cooldown);
     if let Some(news) = news {
-        doors.say(&Notice::QuotaLearned { text: news.to_string() });
+        context.emit(&Event::LimitLearned { text: news.to_string() });
     }
-    doors.signals.ledger_changed();
+    context.signals.ledger_changed();
     Ok(match verdict {
-        Verdict::NotSent { cause } => Sent::Unreachable(cause),
-        Verdict::StopRun { reason, cause, .. } => Sent::Stop { reason, cause },
-        Verdict::BadRow { cause } => Sent::RowRefused(cause),
+        Verdict::NotSent { cause } => SendResult::Unreachable(cause),
+        Verdict::StopRun { reason, cause, .. } => SendResult::Stop { reason, cause },
+        Verdict::BadRow { cause } => SendResult::RowRefused(cause),
         Verdict::Accepted { .. }
-        | Verdict::AcceptedUnnamed
+        | Verdict::AcceptedUnidentified
         | Verdict::RefusedForNow { .. }
-        | Verdict::InDoubt { .. } => Sent::Answered,
+        | Verdict::InDoubt { .. } => SendResult::Answered,
     })
 }
 
 async fn settle<T>(
-    doors: &Doors<T>,
+    context: &Context<T>,
     claim: &Claim,
     verdict: &Verdict,
     at: UnixMillis,
 ) -> Result<(), LedgerError> {
-    let settlement = settlement_of(verdict, at);
-    match doors.ledger.settle(claim.attempt, settlement).await {
+    let result = result_of(verdict, at);
+    match context.ledger.settle(claim.attempt, result).await {
         // a number that is bound already: the service took the video, under which number is to be found out
         Err(LedgerError::Impossible { .. }) if matches!(verdict, Verdict::Accepted { .. }) => {
             let cause = "the service named a video that belongs to another item".to_owned();
-            doors.ledger.settle(claim.attempt, Settlement::new(Event::AcceptedUnnamed, at, cause)).await
+            context
+                .ledger
+                .settle(claim.attempt, AttemptResult::new(ItemEvent::AcceptedUnidentified, at, cause))
+                .await
         }
         settled => settled,
     }
 }
 
-fn settlement_of(verdict: &Verdict, at: UnixMillis) -> Settlement {
-    let plain = |event, cause: &String| Settlement::new(event, at, cause.clone());
+fn result_of(verdict: &Verdict, at: UnixMillis) -> AttemptResult {
+    let plain = |event, cause: &String| AttemptResult::new(event, at, cause.clone());
     match verdict {
-        Verdict::InDoubt { cause } if is_planted(Bug::ResendOnTimeout) => plain(Event::NotSent, cause),
-        Verdict::Accepted { video_no, uploaded_at } => Settlement {
-            event: Event::Accepted,
+        Verdict::InDoubt { cause } if is_active(Failpoint::ResendOnTimeout) => {
+            plain(ItemEvent::NotSent, cause)
+        }
+        Verdict::Accepted { video_no, uploaded_at } => AttemptResult {
+            event: ItemEvent::Accepted,
             at,
             bound: Some(Binding {
                 video_no: video_no.clone(),
                 uploaded_at: *uploaded_at,
-                by: BoundBy::Reply,
+                by: BoundBy::Response,
             }),
             cause: None,
         },
-        Verdict::AcceptedUnnamed => Settlement::new(Event::AcceptedUnnamed, at, None),
-        Verdict::BadRow { cause } => plain(Event::Rejected, cause),
+        Verdict::AcceptedUnidentified => AttemptResult::new(ItemEvent::AcceptedUnidentified, at, None),
+        Verdict::BadRow { cause } => plain(ItemEvent::Rejected, cause),
         Verdict::RefusedForNow { cause, .. }
-        | Verdict::StopRun { certainty: Certainty::Refused, cause, .. } => plain(Event::RefusedForNow, cause),
-        Verdict::InDoubt { cause } | Verdict::StopRun { certainty: Certainty::Unclear, cause, .. } => {
-            plain(Event::Doubted, cause)
+        | Verdict::StopRun { certainty: Certainty::Refused, cause, .. } => {
+            plain(ItemEvent::RefusedForNow, cause)
         }
-        Verdict::NotSent { cause } => plain(Event::NotSent, cause),
+        Verdict::InDoubt { cause } | Verdict::StopRun { certainty: Certainty::Unclear, cause, .. } => {
+            plain(ItemEvent::AnswerLost, cause)
+        }
+        Verdict::NotSent { cause } => plain(ItemEvent::NotSent, cause),
     }
 }
 
 /// What an upload's verdict is for the porter.
-fn outcome_of(verdict: &Verdict, at: UnixMillis) -> Outcome {
+fn outcome_of(verdict: &Verdict, at: UnixMillis) -> RequestOutcome {
     match verdict {
-        Verdict::Accepted { uploaded_at, .. } => Outcome::Accepted { noted_at: *uploaded_at },
-        Verdict::AcceptedUnnamed => Outcome::Accepted { noted_at: None },
-        Verdict::BadRow { .. } => Outcome::Rejected,
-        Verdict::RefusedForNow { retry_after, .. } => Outcome::Refused {
+        Verdict::Accepted { uploaded_at, .. } => RequestOutcome::Accepted { noted_at: *uploaded_at },
+        Verdict::AcceptedUnidentified => RequestOutcome::Accepted { noted_at: None },
+        Verdict::BadRow { .. } => RequestOutcome::Rejected,
+        Verdict::RefusedForNow { retry_after, .. } => RequestOutcome::Refused {
             retry_after: retry_after.as_deref().and_then(|text| parse_retry_after(text, at)),
         },
-        Verdict::NotSent { .. } => Outcome::NotSent,
-        Verdict::InDoubt { .. } | Verdict::StopRun { .. } => Outcome::Unclear,
+        Verdict::NotSent { .. } => RequestOutcome::NotSent,
+        Verdict::InDoubt { .. } | Verdict::StopRun { .. } => RequestOutcome::Unclear,
     }
 }
 
 /// Why the quota makes everybody wait, for people; none when it is the pace itself, or was said already.
 fn why_words(delay: &Delay) -> Option<String> {
     match delay.why {
-        Why::Spacing | Why::Turn | Why::Canary => None,
-        Why::Cap { cap, is_learned: false } => Some(format!("the {cap} window is full")),
-        Why::Cap { cap, is_learned: true } => Some(format!("the {cap} window is full, as refusals told")),
-        Why::RefusalsSpent => {
+        BlockReason::Spacing | BlockReason::Turn | BlockReason::HalfOpenProbe => None,
+        BlockReason::Cap { cap, is_learned: false } => Some(format!("the {cap} window is full")),
+        BlockReason::Cap { cap, is_learned: true } => {
+            Some(format!("the {cap} window is full, as refusals told"))
+        }
+        BlockReason::RefusalsSpent => {
             Some("the service refused too often within an hour, and may suspend the key".to_owned())
         }
-        Why::Held(hold) => Some(hold_words(&hold, None)),
+        BlockReason::Cooldown(cooldown) => Some(cooldown_text(&cooldown, None)),
     }
 }
 
-fn announce<T>(doors: &Doors<T>, claim: &Claim, verdict: &Verdict, hold: Option<Hold>) {
-    let url = Shown::from(&claim.submission.url);
+fn announce<T>(context: &Context<T>, claim: &Claim, verdict: &Verdict, cooldown: Option<Cooldown>) {
+    let url = RedactedUrl::from(&claim.submission.url);
     match verdict {
         Verdict::Accepted { video_no, .. } => {
-            doors.say(&Notice::Accepted { url, video_no: video_no.clone() });
+            context.emit(&Event::Accepted { url, video_no: video_no.clone() });
         }
-        Verdict::BadRow { cause } => doors.say(&Notice::Refused { url, cause: cause.clone() }),
-        Verdict::InDoubt { cause } => doors.say(&Notice::Doubted { url, cause: cause.clone() }),
-        Verdict::AcceptedUnnamed => {
+        Verdict::BadRow { cause } => context.emit(&Event::Rejected { url, cause: cause.clone() }),
+        Verdict::InDoubt { cause } => context.emit(&Event::AnswerLost { url, cause: cause.clone() }),
+        Verdict::AcceptedUnidentified => {
             let cause = "accepted, but the answer names no video".to_owned();
-            doors.say(&Notice::Doubted { url, cause });
+            context.emit(&Event::AnswerLost { url, cause });
         }
         Verdict::RefusedForNow { .. } | Verdict::NotSent { .. } | Verdict::StopRun { .. } => {}
     }
-    let Some(hold) = hold else { return };
+    let Some(cooldown) = cooldown else { return };
     let cause = match verdict {
         Verdict::NotSent { cause } => Some(cause.as_str()),
         Verdict::Accepted { .. }
-        | Verdict::AcceptedUnnamed
+        | Verdict::AcceptedUnidentified
         | Verdict::BadRow { .. }
         | Verdict::RefusedForNow { .. }
         | Verdict::StopRun { .. }
         | Verdict::InDoubt { .. } => None,
     };
-    doors.say(&Notice::Waiting { why: hold_words(&hold, cause), until: hold.until, how: None });
+    context.emit(&Event::Waiting {
+        reason: cooldown_text(&cooldown, cause),
+        until: cooldown.until,
+        hint: None,
+    });
 }
 
-fn hold_words(hold: &Hold, cause: Option<&str>) -> String {
-    match (hold.reason, cause) {
-        (HoldReason::Refused, _) => "the service asks to slow down; one is tried then".to_owned(),
-        (HoldReason::Unreachable, Some(cause)) => {
+fn cooldown_text(cooldown: &Cooldown, cause: Option<&str>) -> String {
+    match (cooldown.reason, cause) {
+        (CooldownReason::Refused, _) => "the service asks to slow down; one is tried then".to_owned(),
+        (CooldownReason::Unreachable, Some(cause)) => {
             format!("the service cannot be reached ({cause}); trying again then")
         }
-        (HoldReason::Unreachable, None) => "the service cannot be reached; trying again then".to_owned(),
-        (HoldReason::Unclear, _) => {
-            format!("{} unclear answers in a row; one is tried then", hold.failures)
+        (CooldownReason::Unreachable, None) => "the service cannot be reached; trying again then".to_owned(),
+        (CooldownReason::Unclear, _) => {
+            format!("{} unclear answers in a row; one is tried then", cooldown.failures)
         }
     }
 }

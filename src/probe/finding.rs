@@ -1,11 +1,11 @@
 //! What a look came to, in words.
 
-use crate::item::Fitness;
+use crate::domain::ProbeVerdict;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
-    pub(super) fitness: Fitness,
+pub(super) struct ProbeFinding {
+    pub(super) verdict: ProbeVerdict,
     /// A stable word.
     pub(super) class: String,
     /// The same for a reader. Nothing of a host's own words goes in but redacted.
@@ -14,17 +14,17 @@ pub(super) struct Finding {
     pub(super) size: Option<u64>,
 }
 
-impl Finding {
+impl ProbeFinding {
     pub(super) fn fit(found: String) -> Self {
-        Self { fitness: Fitness::Fit, class: "video".to_owned(), found, size: None }
+        Self { verdict: ProbeVerdict::Supported, class: "video".to_owned(), found, size: None }
     }
 
     pub(super) fn unfit(class: &str, found: impl Into<String>) -> Self {
-        Self { fitness: Fitness::Unfit, class: class.to_owned(), found: found.into(), size: None }
+        Self { verdict: ProbeVerdict::Unsupported, class: class.to_owned(), found: found.into(), size: None }
     }
 
     pub(super) fn unclear(class: &str, found: impl Into<String>) -> Self {
-        Self { fitness: Fitness::Unclear, class: class.to_owned(), found: found.into(), size: None }
+        Self { verdict: ProbeVerdict::Unclear, class: class.to_owned(), found: found.into(), size: None }
     }
 
     pub(super) fn sized(self, size: Option<u64>) -> Self {
@@ -33,21 +33,21 @@ impl Finding {
 }
 
 /// The verdict on codecs, which stand by their usual names: `h264`, or as the file writes them.
-pub(super) fn of_codecs(container: &str, video: &[String], audio: &[String]) -> Finding {
+pub(super) fn of_codecs(container: &str, video: &[String], audio: &[String]) -> ProbeFinding {
     let names = |codecs: &[String]| {
         let shown: Vec<String> = codecs.iter().map(|codec| crate::redact::clean(codec)).collect();
         shown.join(" + ")
     };
     if video.is_empty() {
         let sound = if audio.is_empty() { String::new() } else { format!(", only {}", names(audio)) };
-        return Finding::unfit("no_video_track", format!("{container} without a video track{sound}"));
+        return ProbeFinding::unfit("no_video_track", format!("{container} without a video track{sound}"));
     }
     if !video.iter().any(|codec| is_taken(codec)) {
         let found = format!("{container} with {}; the service takes {}", names(video), TAKEN.join(", "));
-        return Finding::unfit("codec", found);
+        return ProbeFinding::unfit("codec", found);
     }
     let all: Vec<String> = video.iter().chain(audio).cloned().collect();
-    Finding::fit(format!("{container}, {}", names(&all)))
+    ProbeFinding::fit(format!("{container}, {}", names(&all)))
 }
 
 /// The codecs the service takes (its upload documentation; hevc is another name of h265).

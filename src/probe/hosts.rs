@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::{item::UnixMillis, limit::Limit};
+use crate::domain::{Limit, UnixMillis};
 
 /// After so many requests in a row that brought no usable answer a host is not asked any more in this run.
 const MISSES_MAX: u32 = 6;
@@ -25,12 +25,12 @@ struct Host {
     places: Arc<Semaphore>,
     /// Looks at its videos that have begun: they go to their end before others begin.
     looks: Arc<Semaphore>,
-    book: Mutex<Book>,
+    book: Mutex<HostState>,
 }
 
 /// What is known of a host.
 #[derive(Default)]
-struct Book {
+struct HostState {
     /// Nothing leaves before this moment.
     next_at: UnixMillis,
     misses: u32,
@@ -39,7 +39,7 @@ struct Book {
 }
 
 /// A place at a host: so many may ask it at once.
-pub(super) struct Place {
+pub(super) struct HostSlot {
     host: Arc<Host>,
     _place: OwnedSemaphorePermit,
 }
@@ -64,14 +64,14 @@ impl Hosts {
     }
 
     /// Waits for a place at a host, which is known by its name, whatever the port. None when places are not given any more.
-    pub(super) async fn place(&self, name: &str) -> Option<Place> {
+    pub(super) async fn place(&self, name: &str) -> Option<HostSlot> {
         let host = self.host(name);
         let place = Arc::clone(&host.places).acquire_owned().await.ok()?;
-        Some(Place { host, _place: place })
+        Some(HostSlot { host, _place: place })
     }
 
     /// Lets a request leave at this moment, if the host's pace allows it.
-    pub(super) fn leave(&self, place: &Place, now: UnixMillis) -> Result<(), NotNow> {
+    pub(super) fn leave(&self, place: &HostSlot, now: UnixMillis) -> Result<(), NotNow> {
         let mut book = place.host.book();
         if book.misses >= MISSES_MAX {
             return Err(NotNow::GivenUp);
@@ -94,7 +94,7 @@ impl Hosts {
         let host = Arc::new(Host {
             places: Arc::new(Semaphore::new(self.concurrency)),
             looks: Arc::new(Semaphore::new(self.concurrency)),
-            book: Mutex::new(Book::default()),
+            book: Mutex::new(HostState::default()),
         });
         known.insert(name.to_owned(), Arc::clone(&host));
         host
@@ -102,12 +102,12 @@ impl Hosts {
 }
 
 impl Host {
-    fn book(&self) -> std::sync::MutexGuard<'_, Book> {
+    fn book(&self) -> std::sync::MutexGuard<'_, HostState> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Place {
+impl HostSlot {
     /// Whether the host is known not to answer when it is asked for a head only.
     pub(super) fn refuses_heads(&self) -> bool {
         self.host.book().refuses_heads

@@ -12,12 +12,12 @@ use reqwest::{
 };
 
 use super::{
+    fetcher::{FetchError, FetchRequest, FetchResponse, Fetcher, Method},
     is_public,
-    web::{Ask, Got, Method, Miss, Web},
 };
 use crate::{
+    domain::Reach,
     http_client::{self, chain, header},
-    item::Reach,
 };
 
 /// To reach a host.
@@ -28,9 +28,9 @@ const EXCHANGE_MAX: Duration = Duration::from_secs(30);
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// A client that asks the hosts of videos.
-pub struct HttpWeb(Client);
+pub struct HttpFetcher(Client);
 
-impl HttpWeb {
+impl HttpFetcher {
     /// One that asks only what is in reach. Behind a proxy nobody can see which address is asked, so the system's proxy is
     /// used only where private hosts are allowed, too.
     ///
@@ -53,8 +53,8 @@ impl HttpWeb {
     }
 }
 
-impl Web for HttpWeb {
-    async fn exchange(&self, ask: Ask) -> Result<Got, Miss> {
+impl Fetcher for HttpFetcher {
+    async fn exchange(&self, ask: FetchRequest) -> Result<FetchResponse, FetchError> {
         let method = match ask.method {
             Method::Head => reqwest::Method::HEAD,
             Method::Get => reqwest::Method::GET,
@@ -65,9 +65,9 @@ impl Web for HttpWeb {
             let last = first.saturating_add(length.saturating_sub(1));
             call = call.header(RANGE, format!("bytes={first}-{last}"));
         }
-        let mut response = call.send().await.map_err(|fault| miss(&fault))?;
+        let mut response = call.send().await.map_err(|error| miss(&error))?;
         let text = |name| header(response.headers(), name);
-        let mut got = Got {
+        let mut got = FetchResponse {
             status: response.status().as_u16(),
             content_type: text(&CONTENT_TYPE),
             content_length: text(&CONTENT_LENGTH).and_then(|length| length.trim().parse().ok()),
@@ -88,7 +88,7 @@ impl Web for HttpWeb {
                     got.is_whole = true;
                     break;
                 }
-                Err(fault) if got.body.is_empty() => return Err(miss(&fault)),
+                Err(error) if got.body.is_empty() => return Err(miss(&error)),
                 Err(_) => break,
             }
         }
@@ -96,16 +96,20 @@ impl Web for HttpWeb {
     }
 }
 
-fn miss(fault: &reqwest::Error) -> Miss {
-    let mut source = fault.source();
+fn miss(error: &reqwest::Error) -> FetchError {
+    let mut source = error.source();
     while let Some(cause) = source {
         if cause.is::<PrivateName>() {
-            return Miss::Private;
+            return FetchError::Private;
         }
         source = cause.source();
     }
-    let cause = chain(fault);
-    if fault.is_connect() || fault.is_builder() { Miss::Unreachable(cause) } else { Miss::NoAnswer(cause) }
+    let cause = chain(error);
+    if error.is_connect() || error.is_builder() {
+        FetchError::Unreachable(cause)
+    } else {
+        FetchError::NoAnswer(cause)
+    }
 }
 
 /// Looks names up, and refuses those that stand for any address that is not public: what is checked is what is asked.

@@ -13,14 +13,14 @@
 
 mod address;
 mod container;
+mod fetch;
+mod fetcher;
 mod finding;
 mod hosts;
 pub mod http;
-mod look;
+mod inspect;
+mod partial_file;
 mod playlist;
-mod sparse;
-mod visit;
-mod web;
 
 use std::{
     future::{Future as _, poll_fn},
@@ -34,14 +34,13 @@ use std::{
 use tokio::sync::Semaphore;
 
 pub use address::is_public;
-pub use web::{Ask, Got, Method, Miss, Web};
+pub use fetcher::{FetchError, FetchRequest, FetchResponse, Fetcher, Method};
 
 use crate::{
     clock::Clock,
-    item::{Fitness, Probe, Reach, SourceUrl},
-    limit::Limit,
+    domain::{Limit, Probe, ProbeVerdict, Reach, SourceUrl},
 };
-use finding::Finding;
+use finding::ProbeFinding;
 use hosts::Hosts;
 
 /// The service takes videos up to this size, unless the account is allowed more (its upload documentation: 1 GB).
@@ -72,7 +71,7 @@ pub struct ProbeRules {
 
 /// Looks at sources. Shared by all looks of a run.
 pub struct Prober<W> {
-    web: W,
+    fetcher: W,
     rules: ProbeRules,
     clock: Clock,
     hosts: Hosts,
@@ -80,11 +79,11 @@ pub struct Prober<W> {
     deep_looks: Semaphore,
 }
 
-impl<W: Web> Prober<W> {
+impl<W: Fetcher> Prober<W> {
     /// One that asks `web`, on this clock.
-    pub fn new(web: W, rules: ProbeRules, clock: Clock) -> Arc<Self> {
+    pub fn new(fetcher: W, rules: ProbeRules, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
-            web,
+            fetcher,
             rules,
             hosts: Hosts::new(rules.host_rate, rules.host_concurrency),
             clock,
@@ -94,20 +93,20 @@ impl<W: Web> Prober<W> {
     }
 
     /// Looks at one source. Should a library that reads foreign bytes break, that is said of this source, and nothing else ends.
-    pub async fn look(&self, address: &SourceUrl) -> Probe {
-        let mut look = pin!(self.find(address));
+    pub async fn inspect(&self, address: &SourceUrl) -> Probe {
+        let mut inspect = pin!(self.find(address));
         let contained = poll_fn(|context| {
-            let step = catch_unwind(AssertUnwindSafe(|| look.as_mut().poll(context)));
-            step.unwrap_or_else(|_| Poll::Ready(Finding::unclear("not_understood", NOT_UNDERSTOOD)))
+            let step = catch_unwind(AssertUnwindSafe(|| inspect.as_mut().poll(context)));
+            step.unwrap_or_else(|_| Poll::Ready(ProbeFinding::unclear("not_understood", NOT_UNDERSTOOD)))
         });
-        let Finding { fitness, class, found, size } = contained.await;
-        Probe { fitness, class, found, size, reach: self.rules.reach, looked_at: self.clock.now() }
+        let ProbeFinding { verdict, class, found, size } = contained.await;
+        Probe { verdict, class, found, size, reach: self.rules.reach, probed_at: self.clock.now() }
     }
 
     /// Whether a look that did not find its source fit is so young that a run with few looks to spend passes the source by.
     #[must_use]
     pub fn is_fresh(&self, probe: &Probe) -> bool {
-        probe.looked_at.plus(FRESH) > self.clock.now()
+        probe.probed_at.plus(FRESH) > self.clock.now()
     }
 
     /// Whether an earlier look at an address still says what a new one would, for so long and by the rules of today. Only what
@@ -115,11 +114,11 @@ impl<W: Web> Prober<W> {
     #[must_use]
     pub fn still_holds(&self, probe: &Probe, address: &SourceUrl, age_max: Duration) -> bool {
         let now = self.clock.now();
-        let is_young = probe.looked_at.plus(age_max) > now;
+        let is_young = probe.probed_at.plus(age_max) > now;
         // the link may have died since
-        let is_alive = address.expires_at().is_none_or(|moment| moment > now);
+        let is_alive = address.expires_at().is_none_or(|timestamp| timestamp > now);
         let is_within_reach = probe.reach == self.rules.reach || self.rules.reach == Reach::Private;
         let is_small = probe.size.is_none_or(|size| size <= self.rules.video_max);
-        probe.fitness == Fitness::Fit && is_young && is_alive && is_within_reach && is_small
+        probe.verdict == ProbeVerdict::Supported && is_young && is_alive && is_within_reach && is_small
     }
 }

@@ -5,13 +5,13 @@ use url::Url;
 
 use super::{
     NOT_UNDERSTOOD, Prober,
-    container::{Container, Kind, Tracks, kind_of, transport_tracks},
-    finding::{self, Finding, codec_name, is_taken},
-    look::{HEAD_MAX, refuse_status},
-    sparse::Sparse,
-    web::{Got, Web},
+    container::{Container, ContainerKind, Tracks, kind_of, transport_tracks},
+    fetcher::{FetchResponse, Fetcher},
+    finding::{self, ProbeFinding, codec_name, is_taken},
+    inspect::{HEAD_MAX, refuse_status},
+    partial_file::PartialFile,
 };
-use crate::{blocking, item::Fitness, redact};
+use crate::{blocking, domain::ProbeVerdict, redact};
 
 /// A playlist is read up to this size, in bytes…
 const PLAYLIST_MAX: usize = 4 * 1024 * 1024;
@@ -21,15 +21,19 @@ const LINES_MAX: usize = 50_000;
 /// Variants that are opened in search of one that the service takes.
 const VARIANTS_MAX: usize = 3;
 
-impl<W: Web> Prober<W> {
+impl<W: Fetcher> Prober<W> {
     /// What a look at a playlist, and at the first of its parts, shows.
-    pub(super) async fn find_in_playlist(&self, first: Got, url: Url) -> Result<Finding, Finding> {
+    pub(super) async fn find_in_playlist(
+        &self,
+        first: FetchResponse,
+        url: Url,
+    ) -> Result<ProbeFinding, ProbeFinding> {
         let master = match self.whole_playlist(first, url).await? {
             Playlist::MediaPlaylist(media) => return self.find_in_part(first_part(&media)?).await,
             Playlist::MasterPlaylist(master) => master,
         };
         let variants = variants_of(&master)?;
-        let mut last = Finding::unclear("hls_empty", "a playlist of nothing");
+        let mut last = ProbeFinding::unclear("hls_empty", "a playlist of nothing");
         for variant in &variants {
             match self.find_in_variant(variant.clone()).await {
                 Ok(found) => return Ok(found),
@@ -38,24 +42,25 @@ impl<W: Web> Prober<W> {
         }
         // the others were not opened, or the service may take another than we do
         let is_sure = variants.len() == 1 && master.variants.len() == 1;
-        Err(if is_sure { last } else { Finding { fitness: Fitness::Unclear, ..last } })
+        Err(if is_sure { last } else { ProbeFinding { verdict: ProbeVerdict::Unclear, ..last } })
     }
 
-    async fn find_in_variant(&self, variant: Url) -> Result<Finding, Finding> {
-        let (first, url) = self.get(variant, 0, HEAD_MAX).await.map_err(|fault| inside("playlist", fault))?;
-        refuse_status(&first).map_err(|fault| inside("playlist", fault))?;
+    async fn find_in_variant(&self, variant: Url) -> Result<ProbeFinding, ProbeFinding> {
+        let (first, url) = self.get(variant, 0, HEAD_MAX).await.map_err(|error| inside("playlist", error))?;
+        refuse_status(&first).map_err(|error| inside("playlist", error))?;
         match self.whole_playlist(first, url).await? {
             Playlist::MediaPlaylist(media) => self.find_in_part(first_part(&media)?).await,
             Playlist::MasterPlaylist(_) => {
-                Err(Finding::unclear("hls_nested", "a playlist of playlists of playlists"))
+                Err(ProbeFinding::unclear("hls_nested", "a playlist of playlists of playlists"))
             }
         }
     }
 
     /// A playlist read to its end, with nothing but absolute paths inside.
-    async fn whole_playlist(&self, first: Got, url: Url) -> Result<Playlist, Finding> {
-        let is_all_of_it =
-            |got: &Got| got.is_whole && got.total().is_none_or(|total| total <= got.body.len() as u64);
+    async fn whole_playlist(&self, first: FetchResponse, url: Url) -> Result<Playlist, ProbeFinding> {
+        let is_all_of_it = |got: &FetchResponse| {
+            got.is_whole && got.total().is_none_or(|total| total <= got.body.len() as u64)
+        };
         // never closed
         let (mut got, mut deep) = (first, None);
         if !is_all_of_it(&got) {
@@ -65,7 +70,7 @@ impl<W: Web> Prober<W> {
         refuse_status(&got)?;
         if !is_all_of_it(&got) || memchr::memchr_iter(b'\n', &got.body).count() > LINES_MAX {
             let found = "a playlist that does not end within 4 MiB and 50,000 lines, or in time";
-            return Err(Finding::unclear("hls_large", found));
+            return Err(ProbeFinding::unclear("hls_large", found));
         }
         let text = String::from_utf8_lossy(&got.body).into_owned();
         let part_count = refuse_relative(&text)?;
@@ -78,46 +83,52 @@ impl<W: Web> Prober<W> {
         match parsed {
             // what the library left out without a word must not count as not there
             Ok(Some(playlist)) if understood(&playlist) => Ok(playlist),
-            Ok(_) => Err(Finding::unclear("not_understood", "a playlist that cannot be read as a whole")),
-            Err(_) => Err(Finding::unclear("not_understood", NOT_UNDERSTOOD)),
+            Ok(_) => {
+                Err(ProbeFinding::unclear("not_understood", "a playlist that cannot be read as a whole"))
+            }
+            Err(_) => Err(ProbeFinding::unclear("not_understood", NOT_UNDERSTOOD)),
         }
     }
 
     /// What is in the part of a playlist that says which codecs there are.
-    async fn find_in_part(&self, url: Url) -> Result<Finding, Finding> {
-        let (got, url) = self.get(url, 0, HEAD_MAX).await.map_err(|fault| inside("segment", fault))?;
-        refuse_status(&got).map_err(|fault| inside("segment", fault))?;
+    async fn find_in_part(&self, url: Url) -> Result<ProbeFinding, ProbeFinding> {
+        let (got, url) = self.get(url, 0, HEAD_MAX).await.map_err(|error| inside("segment", error))?;
+        refuse_status(&got).map_err(|error| inside("segment", error))?;
         let size = got.total();
         if let Some(Tracks { video, audio }) = transport_tracks(&got.body) {
             return good_only(finding::of_codecs("hls", &video, &audio));
         }
         match kind_of(&got.body) {
-            Kind::Container(Container::Mp4) => {
-                let found = self.find_in_container(Container::Mp4, Sparse::new(got.body, size), &url).await?;
-                good_only(Finding { found: format!("hls of {}", found.found), ..found })
+            ContainerKind::Container(Container::Mp4) => {
+                let found =
+                    self.find_in_container(Container::Mp4, PartialFile::new(got.body, size), &url).await?;
+                good_only(ProbeFinding { found: format!("hls of {}", found.found), ..found })
             }
-            Kind::Page => Err(Finding::unfit("page", "its first segment is a page, and no video")),
-            Kind::Container(Container::Matroska)
-            | Kind::Playlist
-            | Kind::Image
-            | Kind::Audio
-            | Kind::OtherVideo(_)
-            | Kind::NoVideo(_)
-            | Kind::Unknown => {
-                Err(Finding::unclear("hls_segment", "a playlist whose first segment is of no known kind"))
+            ContainerKind::Page => {
+                Err(ProbeFinding::unfit("page", "its first segment is a page, and no video"))
             }
+            ContainerKind::Container(Container::Matroska)
+            | ContainerKind::Playlist
+            | ContainerKind::Image
+            | ContainerKind::Audio
+            | ContainerKind::OtherVideo(_)
+            | ContainerKind::NoVideo(_)
+            | ContainerKind::Unknown => Err(ProbeFinding::unclear(
+                "hls_segment",
+                "a playlist whose first segment is of no known kind",
+            )),
         }
     }
 }
 
 /// Only what is fit ends the search among variants.
-fn good_only(finding: Finding) -> Result<Finding, Finding> {
-    if finding.fitness == Fitness::Fit { Ok(finding) } else { Err(finding) }
+fn good_only(finding: ProbeFinding) -> Result<ProbeFinding, ProbeFinding> {
+    if finding.verdict == ProbeVerdict::Supported { Ok(finding) } else { Err(finding) }
 }
 
 /// The same finding, said of a part of the playlist.
-fn inside(part: &str, finding: Finding) -> Finding {
-    Finding { found: format!("its first {part}: {}", finding.found), ..finding }
+fn inside(part: &str, finding: ProbeFinding) -> ProbeFinding {
+    ProbeFinding { found: format!("its first {part}: {}", finding.found), ..finding }
 }
 
 /// Variants that are played by themselves.
@@ -127,7 +138,7 @@ fn streams(master: &MasterPlaylist) -> impl Iterator<Item = &VariantStream> {
 
 /// The addresses of the playlists to look into: those that name a codec the service takes, then those that name a size, then
 /// those that name nothing.
-fn variants_of(master: &MasterPlaylist) -> Result<Vec<Url>, Finding> {
+fn variants_of(master: &MasterPlaylist) -> Result<Vec<Url>, ProbeFinding> {
     let video_of = |codecs: &str| -> Vec<String> {
         let names = codecs.split(',').map(|codec| codec_name(&codec.trim().to_ascii_lowercase()));
         names.filter(|name| !AUDIO.contains(&name.as_str())).collect()
@@ -146,7 +157,7 @@ fn variants_of(master: &MasterPlaylist) -> Result<Vec<Url>, Finding> {
         let video: Vec<String> =
             streams(master).filter_map(|variant| variant.codecs.as_deref()).flat_map(video_of).collect();
         return Err(match streams(master).next() {
-            None => Finding::unfit("hls_empty", "a playlist of nothing"),
+            None => ProbeFinding::unfit("hls_empty", "a playlist of nothing"),
             Some(_) => finding::of_codecs("hls", &video, &[]),
         });
     }
@@ -157,20 +168,20 @@ fn variants_of(master: &MasterPlaylist) -> Result<Vec<Url>, Finding> {
 const AUDIO: &[&str] = &["aac", "ac-3", "ec-3", "opus", "flac", "mp3", "alac", ""];
 
 /// The address of what says which codecs there are: what stands before the segments, or the first of them.
-fn first_part(media: &MediaPlaylist) -> Result<Url, Finding> {
+fn first_part(media: &MediaPlaylist) -> Result<Url, ProbeFinding> {
     let Some(first) = media.segments.first() else {
-        return Err(Finding::unfit("hls_empty", "a playlist of nothing"));
+        return Err(ProbeFinding::unfit("hls_empty", "a playlist of nothing"));
     };
     if !media.end_list {
         let found = "a live stream, without an end: no document says what the service makes of one";
-        return Err(Finding::unclear("hls_live", found));
+        return Err(ProbeFinding::unclear("hls_live", found));
     }
     absolute(first.map.as_ref().map_or(first.uri.as_str(), |map| map.uri.as_str()))
 }
 
 /// Refuses a playlist with a path that is not absolute, in whatever place; else tells how many parts, or variants, it lists. The
 /// service takes playlists only with absolute paths inside (its upload documentation).
-fn refuse_relative(text: &str) -> Result<usize, Finding> {
+fn refuse_relative(text: &str) -> Result<usize, ProbeFinding> {
     let mut part_count = 0;
     for line in text.lines().map(str::trim) {
         if line.starts_with("#EXT") {
@@ -189,31 +200,31 @@ fn refuse_relative(text: &str) -> Result<usize, Finding> {
     Ok(part_count)
 }
 
-fn absolute(uri: &str) -> Result<Url, Finding> {
+fn absolute(uri: &str) -> Result<Url, ProbeFinding> {
     let shown = redact::opaque(uri);
     match Url::parse(uri.trim()) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
         // what stands behind may be the thing itself
         Ok(url) => {
             let found = format!("a playlist that leads to {}:", redact::clean(url.scheme()));
-            Err(Finding::unfit("scheme", found))
+            Err(ProbeFinding::unfit("scheme", found))
         }
         Err(_) if uri.trim().starts_with("//") => {
             let found = format!(
                 "a playlist with the path {shown}, without a scheme; the service takes absolute ones only"
             );
-            Err(Finding::unfit("hls_relative", found))
+            Err(ProbeFinding::unfit("hls_relative", found))
         }
         Err(_) if uri.trim().starts_with('/') => {
             let found = format!(
                 "a playlist with the path {shown}, without a host: nobody knows whether that is absolute enough"
             );
-            Err(Finding::unclear("hls_path", found))
+            Err(ProbeFinding::unclear("hls_path", found))
         }
         Err(_) => {
             let found =
                 format!("a playlist with the relative path {shown}; the service takes absolute ones only");
-            Err(Finding::unfit("hls_relative", found))
+            Err(ProbeFinding::unfit("hls_relative", found))
         }
     }
 }

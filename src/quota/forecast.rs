@@ -2,16 +2,16 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use crate::{item::UnixMillis, limit::Rate};
+use crate::domain::{Rate, UnixMillis};
 
 /// So many slots are computed one by one for an outlook; the rest follows from the slowest limit.
 const EXACT_MAX: u64 = 5_000;
 
 /// One limit: so many in so many milliseconds, and when those in it leave.
 #[derive(Clone, Debug)]
-struct Rule {
+struct ForecastWindow {
     count: usize,
-    span_ms: i64,
+    period_ms: i64,
     leaving: VecDeque<UnixMillis>,
 }
 
@@ -19,7 +19,7 @@ struct Rule {
 #[derive(Clone, Debug)]
 pub struct Forecast {
     now: UnixMillis,
-    rules: Vec<Rule>,
+    rules: Vec<ForecastWindow>,
 }
 
 impl Forecast {
@@ -31,8 +31,8 @@ impl Forecast {
 
     /// With this limit: so many in so many milliseconds, and when what is in it now leaves it, soonest first.
     #[must_use]
-    pub fn with_rule(mut self, count: u32, span_ms: i64, leaving: Vec<UnixMillis>) -> Self {
-        self.rules.push(Rule { count: count.max(1) as usize, span_ms, leaving: leaving.into() });
+    pub fn with_rule(mut self, count: u32, period_ms: i64, leaving: Vec<UnixMillis>) -> Self {
+        self.rules.push(ForecastWindow { count: count.max(1) as usize, period_ms, leaving: leaving.into() });
         self
     }
 
@@ -40,47 +40,48 @@ impl Forecast {
     #[must_use]
     pub fn with_rate(self, rate: Rate) -> Self {
         let limit = rate.limit();
-        let forecast = self.with_rule(limit.count(), limit.span_ms(), Vec::new());
+        let forecast = self.with_rule(limit.count(), limit.period_ms(), Vec::new());
         if rate.burst() >= limit.count() { forecast } else { forecast.with_spacing(limit.interval()) }
     }
 
     /// With at least this between two slots.
     #[must_use]
     pub fn with_spacing(self, interval: Duration) -> Self {
-        let span_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
-        if span_ms == 0 { self } else { self.with_rule(1, span_ms, Vec::new()) }
+        let period_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        if period_ms == 0 { self } else { self.with_rule(1, period_ms, Vec::new()) }
     }
 
     /// When the upload after `count` others can leave, as far as limits decide it. Exact for the next few thousand.
     #[must_use]
     pub fn after(mut self, count: u64) -> UnixMillis {
         let exact = count.min(EXACT_MAX);
-        let mut moment = self.now;
+        let mut timestamp = self.now;
         for _ in 0..exact {
-            moment = self.next_slot();
+            timestamp = self.next_slot();
         }
         let left = i64::try_from(count - exact).unwrap_or(i64::MAX);
-        let time_for_left =
-            |rule: &Rule| rule.span_ms.saturating_mul(left) / i64::try_from(rule.count).unwrap_or(i64::MAX);
-        moment.plus_ms(self.rules.iter().map(time_for_left).max().unwrap_or(0))
+        let time_for_left = |rule: &ForecastWindow| {
+            rule.period_ms.saturating_mul(left) / i64::try_from(rule.count).unwrap_or(i64::MAX)
+        };
+        timestamp.plus_ms(self.rules.iter().map(time_for_left).max().unwrap_or(0))
     }
 
     /// Takes the next slot and says when it is.
     pub fn next_slot(&mut self) -> UnixMillis {
-        let mut moment = self.now;
+        let mut timestamp = self.now;
         for rule in &self.rules {
             if let Some(surplus) = rule.leaving.len().checked_sub(rule.count) {
-                moment = moment.max(rule.leaving[surplus]);
+                timestamp = timestamp.max(rule.leaving[surplus]);
             }
         }
         for rule in &mut self.rules {
-            while rule.leaving.front().is_some_and(|leaves| *leaves <= moment) {
+            while rule.leaving.front().is_some_and(|leaves| *leaves <= timestamp) {
                 rule.leaving.pop_front();
             }
-            rule.leaving.push_back(moment.plus_ms(rule.span_ms));
+            rule.leaving.push_back(timestamp.plus_ms(rule.period_ms));
         }
-        self.now = moment;
-        moment
+        self.now = timestamp;
+        timestamp
     }
 }
 

@@ -1,22 +1,22 @@
 //! The porter: keeps every limit of the account, and holds everybody when the service says "not now".
 //!
 //! - Only this room mints [`Permit`]s, and every request to the service costs one.
-//! - All arithmetic is in the [`Gate`], which is told the time. The porter waits, and decides who goes first: doubts before
+//! - All arithmetic is in the [`AccountLimits`], which is told the time. The porter waits, and decides who goes first: doubts before
 //!   uploads before polling, with a floor for reads.
 //! - What was spent is on the disk before a request leaves (the ledger's attempts and reads); a fresh porter is told it, so
 //!   a restart sends neither earlier nor later than if it had not happened.
-//! - What refusals teach is kept over restarts as [`Lessons`].
+//! - What refusals teach is kept over restarts as [`LearnedLimits`].
 
+mod account_limits;
+mod cap_estimator;
+mod cap_window;
 mod caps;
+mod circuit_breaker;
 mod forecast;
-mod gate;
-mod learned;
-mod lessons;
-mod margin;
-mod pace;
+mod jitter;
+mod learned_limits;
+mod rate_window;
 mod status;
-mod trouble;
-mod window;
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -25,22 +25,21 @@ use std::{
 
 use tokio::sync::Notify;
 
+pub use account_limits::{AccountLimits, Departure, Feedback};
+pub use cap_estimator::CapEstimate;
+pub use circuit_breaker::{Cooldown, CooldownReason};
 pub use forecast::Forecast;
-pub use gate::{Departure, Gate, Heard};
-pub use learned::LearnedCap;
-pub use lessons::{Lessons, News};
+pub use learned_limits::{LearnedLimits, LimitChange};
 pub use status::{QuotaStatus, WindowStatus};
-pub use trouble::{Hold, HoldReason};
 
 use crate::{
     clock::Clock,
-    item::UnixMillis,
-    limit::{Cap, Rate},
+    domain::{Cap, Rate, UnixMillis},
 };
 
 /// What a permit is for. The service limits each apart, as far as its documents say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub enum Endpoint {
     /// `upload_url`.
     Upload,
     /// `list_videos`.
@@ -49,13 +48,13 @@ pub enum Lane {
     Metadata,
 }
 
-impl Lane {
+impl Endpoint {
     /// Every lane.
     pub const ALL: &'static [Self] = &[Self::Upload, Self::List, Self::Metadata];
 
     /// The word for it, in the ledger and in every output.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Upload => "upload",
             Self::List => "list",
@@ -65,34 +64,34 @@ impl Lane {
 
     /// Reads the word back.
     #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|lane| lane.word() == word)
+    pub fn from_name(as_str: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|endpoint| endpoint.as_str() == as_str)
     }
 }
 
 /// Who asks, in the order in which they go when all want the same slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Purpose {
+pub enum Priority {
     /// A listing that settles what is not known.
-    Doubt,
+    UnresolvedAttempt,
     /// An upload.
     Upload,
     /// A listing that shows how far videos are.
-    Watch,
+    PollTask,
     /// A look at a single video.
     WatchSingly,
 }
 
-impl Purpose {
-    const ALL: [Self; 4] = [Self::Doubt, Self::Upload, Self::Watch, Self::WatchSingly];
+impl Priority {
+    const ALL: [Self; 4] = [Self::UnresolvedAttempt, Self::Upload, Self::PollTask, Self::WatchSingly];
 
     /// The lane it uses.
     #[must_use]
-    pub const fn lane(self) -> Lane {
+    pub const fn endpoint(self) -> Endpoint {
         match self {
-            Self::Doubt | Self::Watch => Lane::List,
-            Self::Upload => Lane::Upload,
-            Self::WatchSingly => Lane::Metadata,
+            Self::UnresolvedAttempt | Self::PollTask => Endpoint::List,
+            Self::Upload => Endpoint::Upload,
+            Self::WatchSingly => Endpoint::Metadata,
         }
     }
 }
@@ -100,13 +99,13 @@ impl Purpose {
 /// The right to make one request now. Not `Clone`; used up by making it.
 #[derive(Debug)]
 pub struct Permit {
-    slot: Slot,
+    slot: PermitSlot,
 }
 
 /// The turn a permit took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot {
-    lane: Lane,
+pub struct PermitSlot {
+    endpoint: Endpoint,
     key: i64,
     taken_at: UnixMillis,
 }
@@ -114,19 +113,19 @@ pub struct Slot {
 impl Permit {
     /// What it is for.
     #[must_use]
-    pub const fn lane(&self) -> Lane {
-        self.slot.lane
+    pub const fn endpoint(&self) -> Endpoint {
+        self.slot.endpoint
     }
 
     /// The turn it took, for the lessons of its outcome.
     #[must_use]
-    pub const fn slot(&self) -> Slot {
+    pub const fn slot(&self) -> PermitSlot {
         self.slot
     }
 
     /// Uses it up, in a request of `lane`.
-    pub fn spend(self, lane: Lane) {
-        debug_assert_eq!(self.slot.lane, lane, "a permit is spent in its own lane");
+    pub fn spend(self, endpoint: Endpoint) {
+        debug_assert_eq!(self.slot.endpoint, endpoint, "a permit is spent in its own lane");
     }
 }
 
@@ -148,10 +147,10 @@ pub struct Limits {
 impl Limits {
     /// The longest span that any of them looks back, in milliseconds.
     #[must_use]
-    pub fn span_ms_max(&self) -> i64 {
+    pub fn period_ms_max(&self) -> i64 {
         let rates = [&self.upload, &self.list, &self.metadata, &self.total];
-        let rates = rates.into_iter().flatten().map(|rate| rate.limit().span_ms());
-        rates.chain(self.caps.iter().map(|cap| cap.span_ms())).max().unwrap_or(0).max(caps::CAP_SPAN_MS)
+        let rates = rates.into_iter().flatten().map(|rate| rate.limit().period_ms());
+        rates.chain(self.caps.iter().map(|cap| cap.period_ms())).max().unwrap_or(0).max(caps::CAP_SPAN_MS)
     }
 
     /// The highest count that any rate looks back.
@@ -163,7 +162,7 @@ impl Limits {
 
     /// What stands for uploads, for a reader: `1/min, 120/2h`.
     #[must_use]
-    pub fn upload_words(&self) -> String {
+    pub fn upload_text(&self) -> String {
         let rates = self.upload.iter().chain(&self.total).map(ToString::to_string);
         rates.chain(self.caps.iter().map(ToString::to_string)).collect::<Vec<_>>().join(", ")
     }
@@ -171,9 +170,9 @@ impl Limits {
 
 /// Something that was spent before this process began.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Past {
+pub struct UsageRecord {
     /// The lane.
-    pub lane: Lane,
+    pub endpoint: Endpoint,
     /// The number of the request; negative numbers are the porter's own.
     pub key: i64,
     /// How many requests this stands for.
@@ -181,18 +180,18 @@ pub struct Past {
     /// When it was claimed: it did not leave earlier.
     pub claimed_at: UnixMillis,
     /// It did not leave later.
-    pub left_by: UnixMillis,
+    pub departed_by: UnixMillis,
     /// When it was answered.
     pub answered_at: Option<UnixMillis>,
     /// The latest moment at which the service may have accepted it; none when it did not.
     pub counts_until: Option<UnixMillis>,
     /// How it stands.
-    pub state: PastState,
+    pub state: UsageState,
 }
 
 /// How something that was spent stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PastState {
+pub enum UsageState {
     /// Its outcome is not known, or it was no upload.
     Open,
     /// Refused for now.
@@ -205,7 +204,7 @@ pub enum PastState {
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// It was answered as wished; `noted_at` is the moment the service noted, by its own clock, if it says one.
     Accepted {
         /// By the service's clock.
@@ -226,7 +225,7 @@ pub enum Outcome {
 
 /// Why a request cannot leave now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum BlockReason {
     /// The one before it left a moment ago.
     Spacing,
     /// A rolling cap is full.
@@ -237,9 +236,9 @@ pub enum Why {
         is_learned: bool,
     },
     /// The service refused, or does not answer.
-    Held(Hold),
+    Cooldown(Cooldown),
     /// One request is out to find out whether the lane is open again.
-    Canary,
+    HalfOpenProbe,
     /// As many refusals as an hour may have.
     RefusalsSpent,
     /// Somebody else goes first.
@@ -252,7 +251,7 @@ pub struct Delay {
     /// Until when, as far as is known now.
     pub until: UnixMillis,
     /// Why.
-    pub why: Why,
+    pub why: BlockReason,
 }
 
 /// Of so many uploads in a row with a read waiting, the next slot is the read's.
@@ -261,49 +260,55 @@ const UPLOADS_PER_READ: u32 = 10;
 const POLL_AT_LEAST_EVERY_MS: i64 = 5 * 60_000;
 
 /// Hands out permits.
-pub struct Porter {
+pub struct RateLimiter {
     clock: Clock,
-    inner: Mutex<Inner>,
+    state: Mutex<LimiterState>,
     changed: Notify,
 }
 
-struct Inner {
-    gate: Gate,
-    dice: fastrand::Rng,
+struct LimiterState {
+    account: AccountLimits,
+    rng: fastrand::Rng,
     /// How many wait, by purpose.
-    waiting: [u32; Purpose::ALL.len()],
+    waiting: [u32; Priority::ALL.len()],
     uploads_since_read: u32,
     polled_at: UnixMillis,
 }
 
-impl Porter {
+impl RateLimiter {
     /// A porter for these limits, who knows what was spent and what was learned before.
     #[must_use]
-    pub fn new(clock: Clock, limits: Limits, past: &[Past], lessons: Lessons, dice: fastrand::Rng) -> Self {
+    pub fn new(
+        clock: Clock,
+        limits: Limits,
+        usage: &[UsageRecord],
+        learned_limits: LearnedLimits,
+        rng: fastrand::Rng,
+    ) -> Self {
         let now = clock.now();
-        let inner = Inner {
-            gate: Gate::new(limits, past, lessons, (now, clock.tick_ms())),
-            dice,
-            waiting: [0; Purpose::ALL.len()],
+        let state = LimiterState {
+            account: AccountLimits::new(limits, usage, learned_limits, (now, clock.tick_ms())),
+            rng,
+            waiting: [0; Priority::ALL.len()],
             uploads_since_read: 0,
             polled_at: now,
         };
-        Self { clock, inner: Mutex::new(inner), changed: Notify::new() }
+        Self { clock, state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// Waits for the turn. Cancelling the wait costs nothing.
-    pub async fn permit(&self, purpose: Purpose) -> Permit {
-        let _ticket = Ticket::draw(self, purpose);
+    pub async fn permit(&self, priority: Priority) -> Permit {
+        let _ticket = WaitTicket::draw(self, priority);
         loop {
             let changed = self.changed.notified();
             let now = self.clock.now();
-            let taken = self.inner().take(purpose, now);
+            let taken = self.state().take(priority, now);
             match taken {
                 Ok(permit) => {
                     self.changed.notify_waiters();
                     return permit;
                 }
-                Err(Delay { why: Why::Turn | Why::Canary, .. }) => changed.await,
+                Err(Delay { why: BlockReason::Turn | BlockReason::HalfOpenProbe, .. }) => changed.await,
                 Err(Delay { until, .. }) => {
                     tokio::select! { biased; () = self.clock.sleep_until(until) => {} () = changed => {} }
                 }
@@ -313,123 +318,123 @@ impl Porter {
 
     /// What keeps a lane from sending now; none when nothing does.
     #[must_use]
-    pub fn delay(&self, lane: Lane) -> Option<Delay> {
+    pub fn delay(&self, endpoint: Endpoint) -> Option<Delay> {
         let now = self.clock.now();
-        self.inner().gate.delay(lane, now)
+        self.state().account.delay(endpoint, now)
     }
 
     /// An upload is about to leave as request `key`, claimed at `claimed_at`; it may be accepted until `until`.
     pub fn depart(&self, permit: &Permit, key: i64, claimed_at: UnixMillis, until: UnixMillis) -> Departure {
         let now = self.clock.now();
-        self.inner().gate.depart(permit.slot.key, key, (claimed_at, now, until))
+        self.state().account.depart(permit.slot.key, key, (claimed_at, now, until))
     }
 
     /// Learns from an upload's outcome.
-    pub fn answer(&self, key: i64, outcome: &Outcome) -> Heard {
+    pub fn answer(&self, key: i64, outcome: &RequestOutcome) -> Feedback {
         let now = self.clock.now();
-        let heard = {
-            let mut inner = self.inner();
-            let die = inner.dice.f64();
-            inner.gate.answer(key, outcome, now, die)
+        let feedback = {
+            let mut state = self.state();
+            let jitter = state.rng.f64();
+            state.account.answer(key, outcome, now, jitter)
         };
         self.changed.notify_waiters();
-        heard
+        feedback
     }
 
     /// Learns from a read's outcome. Returns the wait this imposed on its lane.
-    pub fn hear_read(&self, slot: Slot, outcome: &Outcome) -> Option<Hold> {
+    pub fn on_read(&self, slot: PermitSlot, outcome: &RequestOutcome) -> Option<Cooldown> {
         let now = self.clock.now();
-        let heard = {
-            let mut inner = self.inner();
-            let die = inner.dice.f64();
-            inner.gate.hear_read(slot, outcome, now, die)
+        let feedback = {
+            let mut state = self.state();
+            let jitter = state.rng.f64();
+            state.account.on_read(slot, outcome, now, jitter)
         };
         self.changed.notify_waiters();
-        heard.hold
+        feedback.cooldown
     }
 
     /// Evidence shows that an open upload was accepted no later than now, or never.
-    pub fn settle_later(&self, key: i64, was_accepted: WasAccepted) {
+    pub fn resolve_upload(&self, key: i64, was_accepted: WasAccepted) {
         let now = self.clock.now();
         let accepted_by = match was_accepted {
             WasAccepted::Yes => Some(now),
             WasAccepted::No => None,
         };
-        self.inner().gate.settle_later(key, accepted_by);
+        self.state().account.resolve_upload(key, accepted_by);
         self.changed.notify_waiters();
     }
 
     /// An upload is not being indexed any more.
     pub fn indexed(&self, key: i64) {
-        self.inner().gate.indexed(key);
+        self.state().account.indexed(key);
         self.changed.notify_waiters();
     }
 
     /// The past happened at other moments than was thought, since our clock had jumped: `past` is how it is known now.
     /// Nothing may have been uploaded in between.
-    pub fn retell(&self, past: &[Past]) {
+    pub fn reload_usage(&self, usage: &[UsageRecord]) {
         let now = self.clock.now();
-        self.inner().gate.retell(past, now);
+        self.state().account.reload_usage(usage, now);
         self.changed.notify_waiters();
     }
 
     /// A turn was taken, and nothing was asked: the next may go.
     pub fn give_back(&self, permit: Permit) {
-        let Slot { lane, key, .. } = permit.slot;
-        permit.spend(lane);
-        self.inner().gate.give_back(lane, key);
+        let PermitSlot { endpoint, key, .. } = permit.slot;
+        permit.spend(endpoint);
+        self.state().account.give_back(endpoint, key);
         self.changed.notify_waiters();
     }
 
     /// Whether and why a lane waits now.
     #[must_use]
-    pub fn hold(&self, lane: Lane) -> Option<Hold> {
+    pub fn cooldown(&self, endpoint: Endpoint) -> Option<Cooldown> {
         let now = self.clock.now();
-        self.inner().gate.hold(lane, now)
+        self.state().account.cooldown(endpoint, now)
     }
 
     /// The limits it keeps.
     #[must_use]
     pub fn limits(&self) -> Limits {
-        self.inner().gate.limits().clone()
+        self.state().account.limits().clone()
     }
 
     /// The slots of uploads to come.
     #[must_use]
     pub fn forecast(&self) -> Forecast {
         let now = self.clock.now();
-        status::forecast(&mut self.inner().gate, now)
+        status::forecast(&mut self.state().account, now)
     }
 
     /// The slots to come if there were no rate, only caps: for rates that somebody thinks of.
     #[must_use]
-    pub fn forecast_of_caps(&self) -> Forecast {
+    pub fn cap_forecast(&self) -> Forecast {
         let now = self.clock.now();
-        status::forecast_of_caps(&mut self.inner().gate, now)
+        status::cap_forecast(&mut self.state().account, now)
     }
 
     /// Every limit as it stands.
     #[must_use]
     pub fn status(&self) -> QuotaStatus {
         let now = self.clock.now();
-        status::status(&mut self.inner().gate, now)
+        status::status(&mut self.state().account, now)
     }
 
     /// What was learned, if that changed since it was last asked for. Whoever keeps it says so with
-    /// [`lessons_are_kept`](Self::lessons_are_kept).
+    /// [`learned_limits_saved`](Self::lessons_are_kept).
     #[must_use]
-    pub fn new_lessons(&self) -> Option<Lessons> {
-        self.inner().gate.take_new_lessons().cloned()
+    pub fn changed_learned_limits(&self) -> Option<LearnedLimits> {
+        self.state().account.take_changed_learned_limits().cloned()
     }
 
     /// These lessons are what a restart will know.
-    pub fn lessons_are_kept(&self, lessons: &Lessons) {
-        self.inner().gate.lessons_are_kept(lessons.start_lag_ms);
+    pub fn learned_limits_saved(&self, learned_limits: &LearnedLimits) {
+        self.state().account.learned_limits_saved(learned_limits.start_lag_ms);
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn state(&self) -> MutexGuard<'_, LimiterState> {
         // nothing in here panics between two changes that belong together
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -442,34 +447,34 @@ pub enum WasAccepted {
     No,
 }
 
-impl Inner {
-    fn take(&mut self, purpose: Purpose, now: UnixMillis) -> Result<Permit, Delay> {
-        let lane = purpose.lane();
-        if self.must_let_pass(purpose, now) {
-            return Err(Delay { until: now, why: Why::Turn });
+impl LimiterState {
+    fn take(&mut self, priority: Priority, now: UnixMillis) -> Result<Permit, Delay> {
+        let endpoint = priority.endpoint();
+        if self.must_let_pass(priority, now) {
+            return Err(Delay { until: now, why: BlockReason::Turn });
         }
-        let key = self.gate.take(lane, now)?;
-        match purpose {
-            Purpose::Upload => self.uploads_since_read += 1,
-            Purpose::Doubt => self.uploads_since_read = 0,
-            Purpose::Watch | Purpose::WatchSingly => {
+        let key = self.account.take(endpoint, now)?;
+        match priority {
+            Priority::Upload => self.uploads_since_read += 1,
+            Priority::UnresolvedAttempt => self.uploads_since_read = 0,
+            Priority::PollTask | Priority::WatchSingly => {
                 self.uploads_since_read = 0;
                 self.polled_at = now;
             }
         }
-        Ok(Permit { slot: Slot { lane, key, taken_at: now } })
+        Ok(Permit { slot: PermitSlot { endpoint, key, taken_at: now } })
     }
 
     /// Whether somebody waits for the same slot who goes first, and could go now.
-    fn must_let_pass(&mut self, purpose: Purpose, now: UnixMillis) -> bool {
-        let own = self.rank(purpose, now);
-        for other in Purpose::ALL {
-            let contends = other.lane() == purpose.lane() || !self.gate.limits().total.is_empty();
-            if other != purpose
+    fn must_let_pass(&mut self, priority: Priority, now: UnixMillis) -> bool {
+        let own = self.rank(priority, now);
+        for other in Priority::ALL {
+            let contends = other.endpoint() == priority.endpoint() || !self.account.limits().total.is_empty();
+            if other != priority
                 && contends
                 && self.waiting[other as usize] > 0
                 && self.rank(other, now) < own
-                && self.gate.delay_of_lane(other.lane(), now).is_none()
+                && self.account.delay_of_lane(other.endpoint(), now).is_none()
             {
                 return true;
             }
@@ -478,35 +483,35 @@ impl Inner {
     }
 
     /// Who goes first: the floor of reads, then the order of purposes.
-    fn rank(&self, purpose: Purpose, now: UnixMillis) -> i32 {
-        let is_poll = matches!(purpose, Purpose::Watch | Purpose::WatchSingly);
+    fn rank(&self, priority: Priority, now: UnixMillis) -> i32 {
+        let is_poll = matches!(priority, Priority::PollTask | Priority::WatchSingly);
         if is_poll && now.since_ms(self.polled_at) >= POLL_AT_LEAST_EVERY_MS {
             return -2;
         }
-        if purpose != Purpose::Upload && self.uploads_since_read >= UPLOADS_PER_READ {
+        if priority != Priority::Upload && self.uploads_since_read >= UPLOADS_PER_READ {
             return -1;
         }
-        purpose as i32
+        priority as i32
     }
 }
 
 /// Counts who waits.
-struct Ticket<'a> {
-    porter: &'a Porter,
-    purpose: Purpose,
+struct WaitTicket<'a> {
+    limiter: &'a RateLimiter,
+    priority: Priority,
 }
 
-impl<'a> Ticket<'a> {
-    fn draw(porter: &'a Porter, purpose: Purpose) -> Self {
-        porter.inner().waiting[purpose as usize] += 1;
-        Self { porter, purpose }
+impl<'a> WaitTicket<'a> {
+    fn draw(limiter: &'a RateLimiter, priority: Priority) -> Self {
+        limiter.state().waiting[priority as usize] += 1;
+        Self { limiter, priority }
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for WaitTicket<'_> {
     fn drop(&mut self) {
-        self.porter.inner().waiting[self.purpose as usize] -= 1;
-        self.porter.changed.notify_waiters();
+        self.limiter.state().waiting[self.priority as usize] -= 1;
+        self.limiter.changed.notify_waiters();
     }
 }
 

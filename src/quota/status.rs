@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::{Lane, caps::CapInUse, forecast::Forecast, gate::Gate};
-use crate::{item::UnixMillis, limit::Counting};
+use super::{Endpoint, account_limits::AccountLimits, caps::CapInUse, forecast::Forecast};
+use crate::domain::{Counting, UnixMillis};
 
 /// One limit: what it allows, counts, and leaves free.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WindowStatus {
     /// `upload`, `list`, `get`, or `any` for a quota that covers all.
-    pub lane: &'static str,
+    pub endpoint: &'static str,
     /// As a user writes it: `1/min`, `120/2h`, `?/2h`.
     pub limit: String,
     /// `uploads`, `indexing`, or `requests` for a rate.
@@ -41,29 +41,29 @@ pub struct QuotaStatus {
     pub jitter_samples: u64,
 }
 
-pub(super) fn status(gate: &mut Gate, now: UnixMillis) -> QuotaStatus {
+pub(super) fn status(account: &mut AccountLimits, now: UnixMillis) -> QuotaStatus {
     let mut windows = Vec::new();
-    for lane in Lane::ALL {
-        for (rate, used) in gate.rates_in_use(*lane, now) {
+    for endpoint in Endpoint::ALL {
+        for (rate, used) in account.rates_in_use(*endpoint, now) {
             let count = rate.limit().count();
             windows.push(WindowStatus {
-                lane: lane.word(),
+                endpoint: endpoint.as_str(),
                 limit: rate.to_string(),
                 counts: "requests",
                 used: used.min(count),
                 free: Some(count.saturating_sub(used)),
-                next_slot_at: gate
-                    .delay_of_lane(*lane, now)
+                next_slot_at: account
+                    .delay_of_lane(*endpoint, now)
                     .map(|delay| delay.until)
                     .filter(|_| used >= count),
                 learned: None,
             });
         }
     }
-    for (rate, used) in gate.total_in_use(now) {
+    for (rate, used) in account.total_in_use(now) {
         let count = rate.limit().count();
         windows.push(WindowStatus {
-            lane: "any",
+            endpoint: "any",
             limit: rate.to_string(),
             counts: "requests",
             used: used.min(count),
@@ -72,13 +72,13 @@ pub(super) fn status(gate: &mut Gate, now: UnixMillis) -> QuotaStatus {
             learned: None,
         });
     }
-    windows.extend(gate.caps_in_use(now).iter().map(cap_status));
-    let (jitter_ms, jitter_samples) = gate.lessons().way();
+    windows.extend(account.caps_in_use(now).iter().map(cap_status));
+    let (jitter_ms, jitter_samples) = account.learned_limits().way();
     QuotaStatus {
         at: now,
         windows,
-        next_upload_at: gate.delay(Lane::Upload, now).map_or(now, |delay| delay.until),
-        speed_percent: gate.lessons().speed_percent(),
+        next_upload_at: account.delay(Endpoint::Upload, now).map_or(now, |delay| delay.until),
+        speed_percent: account.learned_limits().speed_percent(),
         jitter_ms,
         jitter_samples,
     }
@@ -86,7 +86,7 @@ pub(super) fn status(gate: &mut Gate, now: UnixMillis) -> QuotaStatus {
 
 fn cap_status(in_use: &CapInUse) -> WindowStatus {
     WindowStatus {
-        lane: Lane::Upload.word(),
+        endpoint: Endpoint::Upload.as_str(),
         limit: in_use.cap.to_string(),
         counts: match in_use.counting() {
             Counting::Uploads => "uploads",
@@ -95,43 +95,43 @@ fn cap_status(in_use: &CapInUse) -> WindowStatus {
         used: in_use.used,
         free: in_use.count.map(|count| count.saturating_sub(in_use.used)),
         next_slot_at: in_use.free_at,
-        learned: in_use.learned.as_ref().map(super::LearnedCap::words),
+        learned: in_use.learned.as_ref().map(super::CapEstimate::words),
     }
 }
 
 /// The slots of uploads to come.
-pub(super) fn forecast(gate: &mut Gate, now: UnixMillis) -> Forecast {
-    let from = gate.delay(Lane::Upload, now).map_or(now, |delay| delay.until);
+pub(super) fn forecast(account: &mut AccountLimits, now: UnixMillis) -> Forecast {
+    let from = account.delay(Endpoint::Upload, now).map_or(now, |delay| delay.until);
     let mut forecast = Forecast::from(if from.since_ms(now) < i64::MAX / 8 { from } else { now });
-    for (count, span_ms, leaving) in gate.upload_spans() {
-        forecast = forecast.with_rule(count, span_ms, leaving);
+    for (count, period_ms, leaving) in account.upload_spans() {
+        forecast = forecast.with_rule(count, period_ms, leaving);
     }
-    for rate in &gate.limits().upload {
+    for rate in &account.limits().upload {
         if rate.burst() < rate.limit().count() {
             forecast = forecast.with_spacing(rate.limit().interval());
         }
     }
-    with_caps(forecast, gate, now)
+    with_caps(forecast, account, now)
 }
 
 /// The slots to come if there were no rate.
-pub(super) fn forecast_of_caps(gate: &mut Gate, now: UnixMillis) -> Forecast {
-    with_caps(Forecast::from(now), gate, now)
+pub(super) fn cap_forecast(account: &mut AccountLimits, now: UnixMillis) -> Forecast {
+    with_caps(Forecast::from(now), account, now)
 }
 
 /// As long as a claim may take, in milliseconds.
 const CLAIM_MS: i64 = 5_000;
 
-fn with_caps(mut forecast: Forecast, gate: &mut Gate, now: UnixMillis) -> Forecast {
-    for in_use in gate.caps_in_use(now) {
+fn with_caps(mut forecast: Forecast, account: &mut AccountLimits, now: UnixMillis) -> Forecast {
+    for in_use in account.caps_in_use(now) {
         let Some(count) = in_use.count else { continue };
         // what is being indexed leaves sooner than the span, by how much is not known; what is being claimed leaves with it
-        let span_ms = in_use.cap.span_ms();
+        let period_ms = in_use.cap.period_ms();
         let mut leaving = in_use.leaving;
-        for moment in &mut leaving {
-            *moment = (*moment).min(now.plus_ms(span_ms.saturating_add(CLAIM_MS)));
+        for timestamp in &mut leaving {
+            *timestamp = (*timestamp).min(now.plus_ms(period_ms.saturating_add(CLAIM_MS)));
         }
-        forecast = forecast.with_rule(count, span_ms, leaving);
+        forecast = forecast.with_rule(count, period_ms, leaving);
     }
     forecast
 }

@@ -11,7 +11,7 @@ use crate::error::Error;
 
 /// Makes a folder for reports, with its parents.
 pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| fault(folder, source))
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| error(folder, source))
 }
 
 /// A file under a temporary name, until it is published.
@@ -32,12 +32,12 @@ impl Pending {
             .truncate(true)
             .mode(0o600)
             .open(&temporary)
-            .map_err(|source| fault(&temporary, source))?;
+            .map_err(|source| error(&temporary, source))?;
         Ok(Self { writer: BufWriter::new(file), temporary, path: path.to_path_buf() })
     }
 
     pub(super) fn write_all(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.writer.write_all(bytes).map_err(|source| fault(&self.temporary, source))
+        self.writer.write_all(bytes).map_err(|source| error(&self.temporary, source))
     }
 
     /// Flushes to the disk and gives the file its name.
@@ -48,7 +48,7 @@ impl Pending {
             .and_then(|()| self.writer.get_ref().sync_all())
             .and_then(|()| fs::rename(&self.temporary, &self.path))
             .and_then(|()| self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all()));
-        published.map_err(|source| fault(&self.path, source))
+        published.map_err(|source| error(&self.path, source))
     }
 }
 
@@ -62,6 +62,6 @@ impl Write for Pending {
     }
 }
 
-pub(super) fn fault(path: &Path, source: io::Error) -> Error {
+pub(super) fn error(path: &Path, source: io::Error) -> Error {
     Error::Report { path: path.display().to_string(), source }
 }

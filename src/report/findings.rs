@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::{error::Error, item::Problem, spreadsheet};
+use crate::{csv_injection, domain::Problem, error::Error};
 
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,19 +16,19 @@ pub enum Severity {
     /// The row was sent with other content.
     Drifted,
     /// The row can be sent, but what its source is would not be taken.
-    Unfit,
+    Unsupported,
     /// The row can be sent, but nobody can tell whether its source would be taken.
     Unclear,
 }
 
 impl Severity {
-    const fn word(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
             Self::Warned => "warned",
             Self::Duplicate => "duplicate",
             Self::Drifted => "drifted",
-            Self::Unfit => "unfit",
+            Self::Unsupported => "unsupported",
             Self::Unclear => "unclear",
         }
     }
@@ -60,20 +60,20 @@ impl<W: Write> Findings<W> {
         let (line, number) = (line.to_string(), problem.column_number.to_string());
         let number = if problem.column_number == 0 { "" } else { number.as_str() };
         let Problem { column, value, class, message, fix, .. } = problem;
-        self.write([path, &line, severity.word(), class, column, number, value, message, fix].into_iter())
+        self.write([path, &line, severity.as_str(), class, column, number, value, message, fix].into_iter())
     }
 
     /// Writes down something that concerns the whole row.
     pub fn row(&mut self, (path, line): (&str, u64), severity: Severity, message: &str) -> Result<(), Error> {
         let line = line.to_string();
-        self.write([path, &line, severity.word(), severity.word(), "", "", "", message, ""].into_iter())
+        self.write([path, &line, severity.as_str(), severity.as_str(), "", "", "", message, ""].into_iter())
     }
 
     fn write<'a>(&mut self, cells: impl Iterator<Item = &'a str>) -> Result<(), Error> {
-        let cells: Vec<_> = cells.map(spreadsheet::defuse).collect();
+        let cells: Vec<_> = cells.map(csv_injection::escape).collect();
         self.writer
             .write_record(cells.iter().map(|cell| cell.as_bytes()))
-            .map_err(|fault| Error::Output(fault.into()))
+            .map_err(|error| Error::Output(error.into()))
     }
 
     /// Everything is written.

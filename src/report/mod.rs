@@ -7,13 +7,13 @@
 
 mod files;
 mod findings;
-mod parity;
+mod library_diff;
 mod summary;
 mod tables;
 mod text;
 
 pub use findings::{Findings, Severity};
-pub use parity::{ParityReport, show_parity, show_recovery, write_parity};
+pub use library_diff::{LibraryDiffReport, show_library_diff, show_recovery, write_library_diff};
 pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary, Work, exit_code};
 pub use text::{show_status, show_summary, with_separators};
 
@@ -44,7 +44,7 @@ pub fn write_summary(summary: &Summary, folder: &Path) -> Result<PathBuf, Error>
     let path = folder.join("report.json");
     let mut file = files::Pending::create(&path)?;
     let mut text = serde_json::to_vec_pretty(summary)
-        .map_err(|fault| Error::Report { path: path.display().to_string(), source: fault.into() })?;
+        .map_err(|error| Error::Report { path: path.display().to_string(), source: error.into() })?;
     text.push(b'\n');
     file.write_all(&text)?;
     file.publish()?;

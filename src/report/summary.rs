@@ -6,12 +6,9 @@ use serde::Serialize;
 
 use super::ReportFile;
 use crate::{
-    ending::{Ending, StopReason},
+    domain::{Price, RowCounts, RunOutcome, State, StopReason, UnixMillis},
     error::{Error, ExitCode},
-    item::{RowCounts, UnixMillis},
-    ledger::{FindingKind, Parity, RunId, Snapshot, Tally},
-    lifecycle::State,
-    price::Price,
+    ledger::{DiffKind, LibraryDiff, RunId, Snapshot, StateCounts},
 };
 
 /// The version of `report.json` and of every JSON line; grows when a field changes its meaning.
@@ -29,9 +26,9 @@ pub struct Counts {
     /// Outcome unknown.
     pub in_doubt: u64,
     /// Accepted, video not known yet.
-    pub counted: u64,
+    pub accepted_unidentified: u64,
     /// Waiting for a human.
-    pub asked: u64,
+    pub needs_review: u64,
     /// Accepted, being indexed.
     pub accepted: u64,
     /// Searchable.
@@ -44,20 +41,20 @@ pub struct Counts {
     pub abandoned: u64,
 }
 
-impl From<&Tally> for Counts {
-    fn from(tally: &Tally) -> Self {
+impl From<&StateCounts> for Counts {
+    fn from(state_counts: &StateCounts) -> Self {
         Self {
-            total: tally.total(),
-            pending: tally.of(State::Pending),
-            sending: tally.of(State::Sending),
-            in_doubt: tally.of(State::InDoubt),
-            counted: tally.of(State::Counted),
-            asked: tally.of(State::Asked),
-            accepted: tally.of(State::Accepted),
-            indexed: tally.of(State::Indexed),
-            failed: tally.of(State::Failed),
-            rejected: tally.of(State::Rejected),
-            abandoned: tally.of(State::Abandoned),
+            total: state_counts.total(),
+            pending: state_counts.of(State::Pending),
+            sending: state_counts.of(State::Sending),
+            in_doubt: state_counts.of(State::InDoubt),
+            accepted_unidentified: state_counts.of(State::AcceptedUnidentified),
+            needs_review: state_counts.of(State::NeedsReview),
+            accepted: state_counts.of(State::Accepted),
+            indexed: state_counts.of(State::Indexed),
+            failed: state_counts.of(State::Failed),
+            rejected: state_counts.of(State::Rejected),
+            abandoned: state_counts.of(State::Abandoned),
         }
     }
 }
@@ -87,7 +84,7 @@ pub struct EndOfRun {
     /// The run.
     pub run: RunId,
     /// How it ended.
-    pub ending: Ending,
+    pub outcome: RunOutcome,
     /// Manifests that could not be read to their end, each as a sentence.
     pub broken_manifests: Vec<String>,
     /// The signal, if one came.
@@ -103,7 +100,7 @@ pub struct EndOfRun {
     /// What an upload costs, if that is known.
     pub price: Option<Price>,
     /// The service compared with the ledger.
-    pub parities: Vec<Parity>,
+    pub library_diffs: Vec<LibraryDiff>,
 }
 
 /// What is spent, and what may be, in the whole ledger.
@@ -120,8 +117,8 @@ pub struct Spend {
 impl Spend {
     /// What a ledger holds at stake.
     pub fn of(snapshot: &Snapshot, items: &Counts, price: Option<Price>) -> Result<Self, Error> {
-        let uploads = snapshot.uploads_at_stake()?;
-        let open = items.sending + items.in_doubt + items.asked;
+        let uploads = snapshot.committed_uploads()?;
+        let open = items.sending + items.in_doubt + items.needs_review;
         Ok(Self { uploads, open, credits: price.map(|price| price.of(uploads).to_string()) })
     }
 }
@@ -141,14 +138,14 @@ pub struct Compared {
     pub findings: BTreeMap<&'static str, u64>,
 }
 
-impl From<&Parity> for Compared {
-    fn from(parity: &Parity) -> Self {
-        let counts = FindingKind::ALL.iter().map(|kind| (kind.word(), parity.count(*kind)));
+impl From<&LibraryDiff> for Compared {
+    fn from(library_diff: &LibraryDiff) -> Self {
+        let counts = DiffKind::ALL.iter().map(|kind| (kind.as_str(), library_diff.count(*kind)));
         Self {
-            namespace: parity.namespace.clone(),
-            listed: parity.listed,
-            bound: parity.bound,
-            matched: parity.matched,
+            namespace: library_diff.namespace.clone(),
+            listed: library_diff.listed,
+            bound: library_diff.bound,
+            matched: library_diff.matched,
             findings: counts.filter(|(_, count)| *count > 0).collect(),
         }
     }
@@ -174,7 +171,7 @@ pub struct Summary {
     /// How long it took, in seconds.
     pub seconds: f64,
     /// The exit code.
-    pub exit_code: u8,
+    pub exit_code: ExitCode,
     /// Why, in one sentence.
     pub exit_reason: String,
     /// What to do next, if anything.
@@ -204,12 +201,13 @@ impl Summary {
     pub fn of_run(snapshot: &Snapshot, end: EndOfRun, files: Vec<ReportFile>) -> Result<Self, Error> {
         let row = snapshot.run(end.run)?;
         let rows = row.rows;
-        let ledger = Counts::from(&snapshot.tally()?);
-        let of_manifests = Counts::from(&snapshot.tally_of_run(end.run)?);
+        let ledger = Counts::from(&snapshot.state_counts()?);
+        let of_manifests = Counts::from(&snapshot.state_counts_of_run(end.run)?);
         // a run without manifests speaks of the whole ledger
         let items = if end.command == "reconcile" { ledger } else { of_manifests };
         balance(snapshot, &rows, &of_manifests, &files)?;
-        let something_happened = snapshot.last_event_at()?.is_some_and(|moment| moment >= row.started_at);
+        let something_happened =
+            snapshot.last_event_at()?.is_some_and(|timestamp| timestamp >= row.started_at);
         let work = if something_happened { Work::Done } else { Work::NoneLeft };
         let expired = snapshot.expired_of_run(end.run, end.at)?;
         let (code, exit_reason, next_step) = exit_code(&end, &rows, &items, (work, expired));
@@ -226,7 +224,7 @@ impl Summary {
             started_at: row.started_at.to_string(),
             ended_at: end.at.to_string(),
             seconds: seconds(end.at.since_ms(row.started_at)),
-            exit_code: code.number(),
+            exit_code: code,
             exit_reason,
             next_step,
             next_run_at,
@@ -242,7 +240,7 @@ impl Summary {
                 not_sent: requests.not_sent,
             },
             spend,
-            audit: end.parities.iter().map(Compared::from).collect(),
+            audit: end.library_diffs.iter().map(Compared::from).collect(),
             broken_manifests: end.broken_manifests,
             files,
         })
@@ -264,7 +262,7 @@ fn seconds(milliseconds: i64) -> f64 {
 fn balance(snapshot: &Snapshot, rows: &RowCounts, items: &Counts, files: &[ReportFile]) -> Result<(), Error> {
     let accounted = rows.accounted();
     let must_equal = |what: &str, left: u64, right: u64| {
-        if left == right { Ok(()) } else { Err(Error::Books(format!("{what}: {left} is not {right}"))) }
+        if left == right { Ok(()) } else { Err(Error::Totals(format!("{what}: {left} is not {right}"))) }
     };
     must_equal("rows read and rows accounted for", rows.read, accounted + rows.duplicates + rows.rejected)?;
     must_equal("rows taken in and items seen", accounted, items.total)?;
@@ -280,7 +278,7 @@ fn balance(snapshot: &Snapshot, rows: &RowCounts, items: &Counts, files: &[Repor
     }
     match snapshot.contradictions()? {
         0 => Ok(()),
-        count => Err(Error::Books(format!("{count} items contradict their attempts"))),
+        count => Err(Error::Totals(format!("{count} items contradict their attempts"))),
     }
 }
 
@@ -305,50 +303,51 @@ pub fn exit_code(
         (reason, Some("give the same command again; it goes on where this run stopped".to_owned()))
     };
     let open = open_words(items);
-    let doubled: u64 = end.parities.iter().map(|parity| parity.count(FindingKind::Doubled)).sum();
+    let doubled: u64 =
+        end.library_diffs.iter().map(|library_diff| library_diff.count(DiffKind::Doubled)).sum();
     if doubled > 0 {
         let reason = format!("the service has {doubled} videos that were paid beside the books; {open}");
         let next = "see them with `telecine verify`, and please report this".to_owned();
         return (ExitCode::NeedsReview, reason, Some(next));
     }
-    let (code, (reason, next)) = match &end.ending {
-        Ending::Stopped { reason, cause } => {
+    let (code, (reason, next)) = match &end.outcome {
+        RunOutcome::Stopped { reason, cause } => {
             let (what, next) = stop_words(*reason);
             (ExitCode::Fatal, (format!("{what} ({cause})"), Some(next.to_owned())))
         }
-        Ending::Interrupted => {
+        RunOutcome::Interrupted => {
             let code = end.signal.unwrap_or(ExitCode::Interrupted);
             (code, again(format!("stopped by a signal; {open}")))
         }
-        Ending::Offline { cause } => {
+        RunOutcome::Offline { cause } => {
             (ExitCode::Temporary, again(format!("the service cannot be reached ({cause})")))
         }
-        Ending::WaitOver if items.in_doubt + items.counted > 0 => {
+        RunOutcome::WaitOver if items.in_doubt + items.accepted_unidentified > 0 => {
             let next = "give the same command again, it looks for their videos and sends none of them blindly; \
                         telecine review --all shows what it waits for, and a human may decide";
             let reason = format!("the time to wait is over; {open}");
             (ExitCode::Temporary, (reason, Some(next.to_owned())))
         }
-        Ending::WaitOver => (ExitCode::Temporary, again(format!("the time to wait is over; {open}"))),
-        Ending::TimeUp => (ExitCode::TimeUp, again(format!("the time given with --for is over; {open}"))),
-        Ending::QuotaPaused { why } => {
+        RunOutcome::WaitOver => (ExitCode::Temporary, again(format!("the time to wait is over; {open}"))),
+        RunOutcome::TimeUp => (ExitCode::TimeUp, again(format!("the time given with --for is over; {open}"))),
+        RunOutcome::QuotaPaused { why } => {
             let next =
                 "give the same command again when next_run_at has come; it goes on where this run stopped";
             (ExitCode::QuotaPaused, (format!("{why}; {open}"), Some(next.to_owned())))
         }
-        Ending::RowsMax => (ExitCode::BudgetReached, again(format!("--max-rows is reached; {open}"))),
-        Ending::BudgetSpent => {
+        RunOutcome::RowsMax => (ExitCode::BudgetReached, again(format!("--max-rows is reached; {open}"))),
+        RunOutcome::BudgetSpent => {
             let next = "raise --max-uploads or --max-credits, then give the same command again";
             let reason = format!("the budget is spent or at stake; {open}");
             (ExitCode::BudgetReached, (reason, Some(next.to_owned())))
         }
-        Ending::TooManyDoubts { open: count } => {
+        RunOutcome::TooManyInDoubt { open: count } => {
             let reason = format!("{count} requests have no clear answer, so nothing more is sent; {open}");
             let next = "telecine review --all shows them; telecine reconcile looks for their evidence";
-            let code = if items.asked > 0 { ExitCode::NeedsReview } else { ExitCode::Temporary };
+            let code = if items.needs_review > 0 { ExitCode::NeedsReview } else { ExitCode::Temporary };
             (code, (reason, Some(next.to_owned())))
         }
-        Ending::SentElsewhere { item } => {
+        RunOutcome::AlreadyUploaded { item } => {
             let reason = format!(
                 "item {item} is at the service already, sent with another or a newer ledger: sending on would pay twice"
             );
@@ -356,20 +355,22 @@ pub fn exit_code(
                 "put that ledger back, or bring this one up to date: telecine recover MANIFEST".to_owned();
             (ExitCode::NeedsReview, (reason, Some(next)))
         }
-        Ending::DiskLow { free } => {
+        RunOutcome::DiskLow { free } => {
             let next = "free some space (or lower --disk-reserve), then give the same command again";
             let reason = format!("the ledger's disk has only {} KiB free; {open}", free / 1024);
             (ExitCode::Temporary, (reason, Some(next.to_owned())))
         }
-        Ending::NotWaited if items.in_doubt + items.counted > 0 => (ExitCode::Temporary, again(open)),
-        Ending::NotWaited | Ending::Settled
-            if expired > 0 && items.pending == expired && items.asked == 0 =>
+        RunOutcome::NotWaited if items.in_doubt + items.accepted_unidentified > 0 => {
+            (ExitCode::Temporary, again(open))
+        }
+        RunOutcome::NotWaited | RunOutcome::Settled
+            if expired > 0 && items.pending == expired && items.needs_review == 0 =>
         {
             let reason = format!("{expired} links expired before it was their turn; {open}");
             let next = "sign them anew (unfinished.csv names them) and import them; a link signed anew is the same video";
             (ExitCode::SomeFailed, (reason, Some(next.to_owned())))
         }
-        Ending::NotWaited | Ending::Settled => settled_words(end, rows, items, work),
+        RunOutcome::NotWaited | RunOutcome::Settled => settled_words(end, rows, items, work),
     };
     (code, reason, next)
 }
@@ -380,14 +381,14 @@ fn settled_words(
     items: &Counts,
     work: Work,
 ) -> (ExitCode, (String, Option<String>)) {
-    if items.asked > 0 {
-        let reason = format!("{} items wait for a human's answer", items.asked);
+    if items.needs_review > 0 {
+        let reason = format!("{} items wait for a human's answer", items.needs_review);
         let next =
             "telecine review shows the evidence and the answers; nothing of it is sent again until then";
         return (ExitCode::NeedsReview, (reason, Some(next.to_owned())));
     }
-    let open = items.pending + items.sending + items.in_doubt + items.counted + items.accepted;
-    if open > 0 && end.ending == Ending::Settled {
+    let open = items.pending + items.sending + items.in_doubt + items.accepted_unidentified + items.accepted;
+    if open > 0 && end.outcome == RunOutcome::Settled {
         let next = "import the manifests they came from; an import sends what waits";
         return (ExitCode::Temporary, (open_words(items), Some(next.to_owned())));
     }
@@ -401,7 +402,7 @@ fn settled_words(
         let next = "correct rejects.csv and import it; the rows that went well are not sent again";
         return (ExitCode::SomeFailed, (reason, Some(next.to_owned())));
     }
-    let reason = match (items.total, end.ending == Ending::NotWaited) {
+    let reason = match (items.total, end.outcome == RunOutcome::NotWaited) {
         (0, _) => "nothing to do".to_owned(),
         (_, true) => format!("everything is sent; {} are being indexed", items.accepted),
         (total, false) if work == Work::NoneLeft => {
@@ -418,8 +419,8 @@ fn open_words(items: &Counts) -> String {
         (items.pending, "wait to be sent"),
         (items.sending, "are on the wire"),
         (items.in_doubt, "have no clear answer"),
-        (items.counted, "are accepted under a number not known yet"),
-        (items.asked, "wait for a human's answer"),
+        (items.accepted_unidentified, "are accepted under a number not known yet"),
+        (items.needs_review, "wait for a human's answer"),
         (items.accepted, "are being indexed"),
     ];
     let words: Vec<String> =

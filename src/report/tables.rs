@@ -10,21 +10,20 @@ use super::{
     files::{self, Pending},
 };
 use crate::{
+    csv_injection,
+    domain::{Problem, State},
     error::Error,
-    item::Problem,
-    ledger::{AsideKind, AsideRow, ItemRow, RunId, Snapshot, SourceId},
-    lifecycle::State,
-    spreadsheet,
+    ledger::{ItemRow, ManifestId, RowIssue, RowIssueKind, RunId, Snapshot},
 };
 
 /// The original columns of all manifests of a run, side by side.
-struct Layout {
+struct ColumnLayout {
     columns: Vec<String>,
     /// For each manifest: its path, and where each of its cells goes; telecine's own columns go nowhere.
-    places: HashMap<SourceId, (String, Vec<Option<usize>>)>,
+    places: HashMap<ManifestId, (String, Vec<Option<usize>>)>,
 }
 
-impl Layout {
+impl ColumnLayout {
     fn of_run(snapshot: &Snapshot, run: RunId) -> Result<Self, Error> {
         let mut layout = Self { columns: Vec::new(), places: HashMap::new() };
         for (source, path, names) in snapshot.sources_of_run(run)? {
@@ -35,7 +34,7 @@ impl Layout {
     }
 
     fn place(&mut self, name: &str) -> Option<usize> {
-        if name.starts_with(spreadsheet::OWN_PREFIX) {
+        if name.starts_with(csv_injection::OWN_PREFIX) {
             return None;
         }
         let known = self.columns.iter().position(|own| own == name);
@@ -46,7 +45,7 @@ impl Layout {
     }
 
     /// The original cells in the layout's columns, and those that had no column.
-    fn spread<'a>(&self, source: SourceId, cells: &'a [String]) -> (Vec<&'a str>, Vec<&'a str>) {
+    fn spread<'a>(&self, source: ManifestId, cells: &'a [String]) -> (Vec<&'a str>, Vec<&'a str>) {
         let mut spread = vec![""; self.columns.len()];
         let mut surplus = Vec::new();
         let places = self.places.get(&source).map(|(_, places)| places.as_slice()).unwrap_or_default();
@@ -60,23 +59,23 @@ impl Layout {
         (spread, surplus)
     }
 
-    fn path(&self, source: SourceId) -> &str {
+    fn path(&self, source: ManifestId) -> &str {
         self.places.get(&source).map_or("", |(path, _)| path.as_str())
     }
 }
 
 /// One CSV file in the making.
-struct Table {
+struct ReportTable {
     writer: csv::Writer<Pending>,
     path: PathBuf,
     rows: u64,
 }
 
-impl Table {
-    fn create(folder: &Path, name: &str, layout: &Layout, own: &[&str]) -> Result<Self, Error> {
+impl ReportTable {
+    fn create(folder: &Path, name: &str, layout: &ColumnLayout, own: &[&str]) -> Result<Self, Error> {
         let path = folder.join(name);
         let mut table = Self { writer: csv::Writer::from_writer(Pending::create(&path)?), path, rows: 0 };
-        let own = own.iter().map(|column| format!("{}{column}", spreadsheet::OWN_PREFIX));
+        let own = own.iter().map(|column| format!("{}{column}", csv_injection::OWN_PREFIX));
         let header: Vec<String> = layout.columns.iter().cloned().chain(own).collect();
         table.write(header.iter().map(String::as_str))?;
         table.rows = 0;
@@ -84,24 +83,24 @@ impl Table {
     }
 
     fn write<'a>(&mut self, cells: impl Iterator<Item = &'a str>) -> Result<(), Error> {
-        let cells: Vec<_> = cells.map(spreadsheet::defuse).collect();
+        let cells: Vec<_> = cells.map(csv_injection::escape).collect();
         self.rows += 1;
         self.writer
             .write_record(cells.iter().map(|cell| cell.as_bytes()))
-            .map_err(|fault| self.fault(fault.into()))
+            .map_err(|error| self.error(error.into()))
     }
 
     fn row(&mut self, original: Vec<&str>, own: &[&str]) -> Result<(), Error> {
         self.write(original.into_iter().chain(own.iter().copied()))
     }
 
-    fn fault(&self, source: std::io::Error) -> Error {
-        files::fault(&self.path, source)
+    fn error(&self, source: std::io::Error) -> Error {
+        files::error(&self.path, source)
     }
 
     fn publish(self) -> Result<ReportFile, Error> {
         let Self { writer, path, rows } = self;
-        let pending = writer.into_inner().map_err(|fault| files::fault(&path, fault.into_error()))?;
+        let pending = writer.into_inner().map_err(|error| files::error(&path, error.into_error()))?;
         pending.publish()?;
         Ok(ReportFile { path, rows })
     }
@@ -113,29 +112,29 @@ const DUPLICATES: &[&str] = &["manifest", "line", "first_manifest", "first_line"
 const UNFINISHED: &[&str] = &["manifest", "line", "state", "video_no", "sent_at", "cause"];
 const DRIFTED: &[&str] = &["manifest", "line", "message"];
 
-struct Tables {
-    layout: Layout,
-    success: Table,
-    rejects: Table,
-    duplicates: Table,
-    unfinished: Table,
-    drifted: Table,
+struct ReportTables {
+    layout: ColumnLayout,
+    success: ReportTable,
+    rejects: ReportTable,
+    duplicates: ReportTable,
+    unfinished: ReportTable,
+    drifted: ReportTable,
 }
 
 /// Writes all files of a run. Files that would hold no row are left out, but for `success.csv` and `rejects.csv`.
 pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Vec<ReportFile>, Error> {
-    let layout = Layout::of_run(snapshot, run)?;
-    let mut tables = Tables {
-        success: Table::create(folder, "success.csv", &layout, SUCCESS)?,
-        rejects: Table::create(folder, "rejects.csv", &layout, REJECTS)?,
-        duplicates: Table::create(folder, "duplicates.csv", &layout, DUPLICATES)?,
-        unfinished: Table::create(folder, "unfinished.csv", &layout, UNFINISHED)?,
-        drifted: Table::create(folder, "drifted.csv", &layout, DRIFTED)?,
+    let layout = ColumnLayout::of_run(snapshot, run)?;
+    let mut tables = ReportTables {
+        success: ReportTable::create(folder, "success.csv", &layout, SUCCESS)?,
+        rejects: ReportTable::create(folder, "rejects.csv", &layout, REJECTS)?,
+        duplicates: ReportTable::create(folder, "duplicates.csv", &layout, DUPLICATES)?,
+        unfinished: ReportTable::create(folder, "unfinished.csv", &layout, UNFINISHED)?,
+        drifted: ReportTable::create(folder, "drifted.csv", &layout, DRIFTED)?,
         layout,
     };
-    snapshot.each_aside_of_run(run, |row| tables.take_aside(&row))?;
+    snapshot.each_row_issue_of_run(run, |row| tables.take_aside(&row))?;
     snapshot.each_item_of_run(run, |row| tables.take_item(&row))?;
-    let Tables { success, rejects, duplicates, unfinished, drifted, .. } = tables;
+    let ReportTables { success, rejects, duplicates, unfinished, drifted, .. } = tables;
     let mut written = vec![success.publish()?, rejects.publish()?];
     for table in [duplicates, unfinished, drifted] {
         let (rows, part) = (table.rows, table.path.with_extension("csv.part"));
@@ -143,25 +142,26 @@ pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Ve
             written.push(table.publish()?);
         } else {
             drop(table);
-            std::fs::remove_file(&part).map_err(|source| files::fault(&part, source))?;
+            std::fs::remove_file(&part).map_err(|source| files::error(&part, source))?;
         }
     }
     Ok(written)
 }
 
-impl Tables {
+impl ReportTables {
     fn take_item(&mut self, row: &ItemRow) -> Result<(), Error> {
         let (original, _) = self.layout.spread(row.source, &row.cells);
         let manifest = self.layout.path(row.source);
         let line = row.line.to_string();
-        let moment =
-            |at: Option<crate::item::UnixMillis>| at.map(|moment| moment.to_string()).unwrap_or_default();
+        let timestamp = |at: Option<crate::domain::UnixMillis>| {
+            at.map(|timestamp| timestamp.to_string()).unwrap_or_default()
+        };
         let video_no = row.video_no.as_deref().unwrap_or_default();
         let cause = row.cause.as_deref().unwrap_or_default();
         match row.state {
             State::Indexed => {
-                let (sent_at, accepted_at) = (moment(row.sent_at), moment(row.accepted_at));
-                let indexed_at = moment(row.final_at);
+                let (sent_at, accepted_at) = (timestamp(row.sent_at), timestamp(row.accepted_at));
+                let indexed_at = timestamp(row.final_at);
                 self.success.row(original, &[manifest, &line, video_no, &sent_at, &accepted_at, &indexed_at])
             }
             State::Rejected | State::Failed | State::Abandoned => {
@@ -171,21 +171,22 @@ impl Tables {
             State::Pending
             | State::Sending
             | State::InDoubt
-            | State::Counted
-            | State::Asked
+            | State::AcceptedUnidentified
+            | State::NeedsReview
             | State::Accepted => {
-                let sent_at = moment(row.sent_at);
-                self.unfinished.row(original, &[manifest, &line, row.state.word(), video_no, &sent_at, cause])
+                let sent_at = timestamp(row.sent_at);
+                self.unfinished
+                    .row(original, &[manifest, &line, row.state.as_str(), video_no, &sent_at, cause])
             }
         }
     }
 
-    fn take_aside(&mut self, row: &AsideRow) -> Result<(), Error> {
+    fn take_aside(&mut self, row: &RowIssue) -> Result<(), Error> {
         let (original, surplus) = self.layout.spread(row.source, &row.cells);
         let manifest = self.layout.path(row.source);
         let line = row.line.to_string();
         match row.kind {
-            AsideKind::Faulty => {
+            RowIssueKind::Faulty => {
                 let surplus = if surplus.is_empty() {
                     String::new()
                 } else {
@@ -205,12 +206,12 @@ impl Tables {
                 self.rejects
                     .row(original, &[manifest, &line, &class, &column, &value, &message, &fix, &surplus])
             }
-            AsideKind::Duplicate => {
+            RowIssueKind::Duplicate => {
                 let first_line = row.first_line.map(|line| line.to_string()).unwrap_or_default();
                 let first_manifest = row.first_source.as_deref().unwrap_or_default();
                 self.duplicates.row(original, &[manifest, &line, first_manifest, &first_line])
             }
-            AsideKind::Drifted => {
+            RowIssueKind::Drifted => {
                 let message = "already sent with other content; the service keeps what was sent";
                 self.drifted.row(original, &[manifest, &line, message])
             }
@@ -228,8 +229,8 @@ const fn advice(state: State) -> (&'static str, &'static str) {
         State::Pending
         | State::Sending
         | State::InDoubt
-        | State::Counted
-        | State::Asked
+        | State::AcceptedUnidentified
+        | State::NeedsReview
         | State::Accepted
         | State::Indexed
         | State::Abandoned => ("given_up", "import it again if it is wanted after all"),

@@ -3,13 +3,13 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::summary::{Counts, Spend, Summary};
-use crate::{ledger::RunRow, limit::show_span};
+use crate::{domain::format_duration, ledger::RunRow};
 
 /// The summary at the end of a run.
 #[must_use]
 pub fn show_summary(summary: &Summary) -> String {
     let mut text = String::new();
-    let took = show_span(Duration::from_secs_f64(summary.seconds.max(0.0)));
+    let took = format_duration(Duration::from_secs_f64(summary.seconds.max(0.0)));
     let _ = writeln!(text, "\ntelecine {} · {} · {}", summary.command, summary.service, summary.run);
     if summary.command == "import" {
         let rows = &summary.rows;
@@ -51,7 +51,7 @@ pub fn show_summary(summary: &Summary) -> String {
         let rows = if file.rows == 1 { "row" } else { "rows" };
         let _ = writeln!(text, "  {:>9} {rows:<4} {}", with_separators(file.rows), file.path.display());
     }
-    let _ = writeln!(text, "\n  exit {}: {}", summary.exit_code, summary.exit_reason);
+    let _ = writeln!(text, "\n  exit {}: {}", summary.exit_code.number(), summary.exit_reason);
     if let Some(next_step) = &summary.next_step {
         let _ = writeln!(text, "  next: {next_step}");
     }
@@ -65,8 +65,8 @@ fn count_lines(counts: &Counts) -> [(u64, &'static str); 10] {
         (counts.pending, "wait to be sent"),
         (counts.sending, "on the wire"),
         (counts.in_doubt, "without a clear answer"),
-        (counts.counted, "accepted, video not known yet"),
-        (counts.asked, "wait for a human's answer"),
+        (counts.accepted_unidentified, "accepted, video not known yet"),
+        (counts.needs_review, "wait for a human's answer"),
         (counts.failed, "failed to be indexed"),
         (counts.rejected, "refused by the service"),
         (counts.abandoned, "given up"),
@@ -95,7 +95,7 @@ pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend, ru
     let _ = writeln!(text, "\n  {:>9} items", with_separators(counts.total));
     push_lines(&mut text, &count_lines(counts));
     let _ = writeln!(text, "\n  {}", spend_line(spend));
-    if counts.asked > 0 {
+    if counts.needs_review > 0 {
         let _ = writeln!(text, "  see the questions: telecine review");
     }
     if !runs.is_empty() {

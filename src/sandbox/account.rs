@@ -5,7 +5,7 @@ use super::{
     policy::Policy,
     video::Video,
 };
-use crate::{item::UnixMillis, limit::Limit};
+use crate::domain::{Limit, UnixMillis};
 
 /// What an account has used up.
 pub(super) struct Account {

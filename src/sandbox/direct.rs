@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::world::{Arrival, Sight, World};
+use super::mock_service::{Arrival, ClientView, MockService};
 use crate::{
-    clock::Clock,
-    service::{
+    api::{
         http::EXCHANGE_MAX,
-        transport::{Loss, Reply, Request, Transport},
+        transport::{Request, Response, Transport, TransportError},
     },
+    clock::Clock,
 };
 
 /// Carries requests straight into a world.
 pub struct Direct {
-    world: Arc<World>,
+    mock: Arc<MockService>,
     clock: Clock,
     key: String,
 }
@@ -21,13 +21,13 @@ pub struct Direct {
 impl Direct {
     /// A transport into `world` with this API key.
     #[must_use]
-    pub fn new(world: Arc<World>, clock: Clock, key: &str) -> Self {
-        Self { world, clock, key: key.to_owned() }
+    pub fn new(mock: Arc<MockService>, clock: Clock, key: &str) -> Self {
+        Self { mock, clock, key: key.to_owned() }
     }
 }
 
 impl Transport for Direct {
-    async fn exchange(&self, request: Request) -> Result<Reply, Loss> {
+    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
         let arrival = Arrival {
             key: self.key.clone(),
             method: request.method,
@@ -35,12 +35,12 @@ impl Transport for Direct {
             query: request.query,
             body: request.body,
         };
-        match self.world.answer(arrival).await {
-            Sight::Answer(reply) => Ok(reply),
-            Sight::Cut => Err(Loss::NoAnswer("connection reset".to_owned())),
-            Sight::Silence => {
+        match self.mock.answer(arrival).await {
+            ClientView::Answer(reply) => Ok(reply),
+            ClientView::Cut => Err(TransportError::NoAnswer("connection reset".to_owned())),
+            ClientView::Silence => {
                 self.clock.sleep(EXCHANGE_MAX).await;
-                Err(Loss::NoAnswer("no answer in time".to_owned()))
+                Err(TransportError::NoAnswer("no answer in time".to_owned()))
             }
         }
     }

@@ -60,8 +60,8 @@ impl Fault {
 
     /// The fault of this name.
     #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, own)| *own == word).map(|(fault, _)| *fault)
+    pub fn from_name(as_str: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, own)| *own == as_str).map(|(fault, _)| *fault)
     }
 
     /// Whether the video is taken all the same.
@@ -99,15 +99,15 @@ impl Faults {
         Self { share: 0.0, kinds: Vec::new() }
     }
 
-    pub(super) fn throw(&self, dice: &mut fastrand::Rng) -> Option<Fault> {
-        let strikes = !self.kinds.is_empty() && dice.f64() < self.share;
-        if strikes { dice.choice(&self.kinds).copied() } else { None }
+    pub(super) fn throw(&self, rng: &mut fastrand::Rng) -> Option<Fault> {
+        let strikes = !self.kinds.is_empty() && rng.f64() < self.share;
+        if strikes { rng.choice(&self.kinds).copied() } else { None }
     }
 }
 
 /// One way a listing goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReadFault {
+pub enum ReadError {
     /// The line is cut.
     Cut,
     /// A gateway answers 502.
@@ -122,7 +122,7 @@ pub enum ReadFault {
     NullData,
 }
 
-impl ReadFault {
+impl ReadError {
     /// Every fault of a listing.
     pub const ALL: &'static [Self] =
         &[Self::Cut, Self::BadGateway, Self::ShortPage, Self::LostPage, Self::WrongTotal, Self::NullData];

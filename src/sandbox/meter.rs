@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::{item::UnixMillis, limit::Limit};
+use crate::domain::{Limit, UnixMillis};
 
 /// How a service counts a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +50,15 @@ impl RateMeter {
 
     fn is_open(&mut self, now: UnixMillis) -> bool {
         let since = match self.limiter {
-            Limiter::Sliding => now.plus_ms(-self.limit.span_ms()),
+            Limiter::Sliding => now.plus_ms(-self.limit.period_ms()),
             Limiter::Spacing => {
                 let interval =
                     i64::try_from(self.limit.interval().as_micros().div_ceil(1000)).unwrap_or(i64::MAX);
                 return self.arrivals.back().is_none_or(|last| now.since_ms(*last) >= interval);
             }
-            Limiter::Fixed => UnixMillis(now.0 - now.0.rem_euclid(self.limit.span_ms()) - 1),
+            Limiter::Fixed => UnixMillis(now.0 - now.0.rem_euclid(self.limit.period_ms()) - 1),
         };
-        while self.arrivals.front().is_some_and(|moment| *moment <= since) {
+        while self.arrivals.front().is_some_and(|timestamp| *timestamp <= since) {
             self.arrivals.pop_front();
         }
         self.arrivals.len() < self.limit.count() as usize
@@ -96,7 +96,7 @@ impl CapMeter {
 
     /// Takes a place for a request that is accepted at `accepted_at` and indexed at `indexed_at`.
     pub fn take(&mut self, accepted_at: UnixMillis, indexed_at: UnixMillis) {
-        let by_span = accepted_at.plus_ms(self.limit.span_ms());
+        let by_span = accepted_at.plus_ms(self.limit.period_ms());
         let leaves_at = match self.counts {
             CapCounts::Accepted => by_span,
             CapCounts::Indexing => by_span.min(indexed_at),

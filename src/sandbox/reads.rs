@@ -5,22 +5,22 @@ use std::{cmp::Reverse, collections::HashMap};
 use serde_json::{Value, json};
 
 use super::{
-    answers::{accept, refuse},
-    faults::ReadFault,
+    faults::ReadError,
     form::{self, ListQuery},
+    listings::{accept, refuse},
+    mock_service::{Arrival, ClientView, MockState},
     policy::{ListOrder, Policy},
     video::Video,
-    world::{Arrival, Sight, State},
 };
-use crate::item::UnixMillis;
+use crate::domain::UnixMillis;
 
 pub(super) fn list(
-    state: &State,
+    state: &MockState,
     policy: &Policy,
     arrival: &Arrival,
     now: UnixMillis,
-    fault: Option<ReadFault>,
-) -> Sight {
+    fault: Option<ReadError>,
+) -> ClientView {
     let query = match form::read_list(&arrival.body) {
         Ok(query) => query,
         Err(message) => return refuse("0001", &message),
@@ -58,21 +58,21 @@ pub(super) fn list(
         .collect();
     // pages come out wrong, not what was asked for by number
     match fault.filter(|_| video_nos.is_none()) {
-        Some(ReadFault::ShortPage) => drop(videos.pop()),
-        Some(ReadFault::LostPage) => videos.clear(),
-        Some(ReadFault::WrongTotal) => total = total.saturating_sub(1),
-        Some(ReadFault::Cut | ReadFault::BadGateway | ReadFault::NullData) | None => {}
+        Some(ReadError::ShortPage) => drop(videos.pop()),
+        Some(ReadError::LostPage) => videos.clear(),
+        Some(ReadError::WrongTotal) => total = total.saturating_sub(1),
+        Some(ReadError::Cut | ReadError::BadGateway | ReadError::NullData) | None => {}
     }
     accept(&json!({ "current_page": page, "page_size": size, "total_count": total, "videos": videos }))
 }
 
 pub(super) fn metadata(
-    state: &State,
+    state: &MockState,
     policy: &Policy,
     arrival: &Arrival,
     now: UnixMillis,
-    _: Option<ReadFault>,
-) -> Sight {
+    _: Option<ReadError>,
+) -> ClientView {
     let query: HashMap<String, String> =
         url::form_urlencoded::parse(arrival.query.as_bytes()).into_owned().collect();
     let number = query.get("video_no").map(String::as_str).unwrap_or_default();

@@ -9,15 +9,15 @@ use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderValue, Method as HttpMethod, StatusCode, header},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Response as HttpResponse},
 };
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower::ServiceExt;
 
-use super::world::{Arrival, Sight, World};
-use crate::service::transport::{API_PATH, Method, Reply};
+use super::mock_service::{Arrival, ClientView, MockService};
+use crate::api::transport::{API_PATH, Method, Response};
 
 /// No request body is longer, in bytes.
 const BODY_MAX: usize = 1024 * 1024;
@@ -53,14 +53,14 @@ impl Drop for SandboxServer {
 struct CutHere;
 
 /// Serves `world` at `address`.
-pub async fn serve(world: Arc<World>, address: SocketAddr) -> std::io::Result<SandboxServer> {
-    let listener = TcpListener::bind(address).await?;
-    let address = listener.local_addr()?;
-    let router = Router::new().fallback(answer).with_state(world);
+pub async fn serve(mock: Arc<MockService>, address: SocketAddr) -> std::io::Result<SandboxServer> {
+    let sink = TcpListener::bind(address).await?;
+    let address = sink.local_addr()?;
+    let router = Router::new().fallback(answer).with_state(mock);
     let task = tokio::spawn(async move {
         loop {
             // out of descriptors, say: the next connection may succeed
-            let Ok((stream, _)) = listener.accept().await else { continue };
+            let Ok((stream, _)) = sink.accept().await else { continue };
             let _ = stream.set_nodelay(true);
             tokio::spawn(serve_connection(TokioIo::new(stream), router.clone()));
         }
@@ -86,7 +86,7 @@ async fn serve_connection(stream: TokioIo<tokio::net::TcpStream>, router: Router
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
 }
 
-async fn answer(State(world): State<Arc<World>>, request: Request) -> Response {
+async fn answer(State(mock): State<Arc<MockService>>, request: Request) -> HttpResponse {
     let method = match *request.method() {
         HttpMethod::GET => Method::Get,
         HttpMethod::POST => Method::Post,
@@ -106,14 +106,14 @@ async fn answer(State(world): State<Arc<World>>, request: Request) -> Response {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let body = String::from_utf8_lossy(&body).into_owned();
-    match world.answer(Arrival { key, method, endpoint, query, body }).await {
-        Sight::Answer(reply) => response_of(reply),
-        Sight::Cut => (axum::Extension(CutHere), ()).into_response(),
-        Sight::Silence => std::future::pending().await,
+    match mock.answer(Arrival { key, method, endpoint, query, body }).await {
+        ClientView::Answer(reply) => response_of(reply),
+        ClientView::Cut => (axum::Extension(CutHere), ()).into_response(),
+        ClientView::Silence => std::future::pending().await,
     }
 }
 
-fn response_of(reply: Reply) -> Response {
+fn response_of(reply: Response) -> HttpResponse {
     let is_json = reply.body.first() == Some(&b'{');
     let kind = if is_json { "application/json" } else { "text/html" };
     let mut response = Bytes::from(reply.body).into_response();

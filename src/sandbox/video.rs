@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::item::UnixMillis;
+use crate::domain::UnixMillis;
 
 /// 2021-01-01T00:00:00Z: numbers count milliseconds from here (seen in every documented sample).
 const NUMBER_EPOCH_MS: i64 = 1_609_459_200_000;
@@ -44,8 +44,8 @@ pub struct Video {
 }
 
 /// A number for a video made at `moment`, the `sequence`-th of its world.
-pub(super) fn number(moment: UnixMillis, sequence: u64) -> String {
-    let milliseconds = u64::try_from(moment.0 - NUMBER_EPOCH_MS).unwrap_or(0);
+pub(super) fn number(timestamp: UnixMillis, sequence: u64) -> String {
+    let milliseconds = u64::try_from(timestamp.0 - NUMBER_EPOCH_MS).unwrap_or(0);
     format!("VI{}", (milliseconds << 22) | (sequence & 0x3f_ffff))
 }
 

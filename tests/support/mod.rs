@@ -11,17 +11,15 @@ use std::{
 };
 
 use telecine::{
+    api::ApiClient,
     clock::Clock,
-    ending::Ending,
-    item::UnixMillis,
-    ledger::{Identity, KeyChange, Ledger, Marker, Parity, Reruns, Restored, Snapshot},
-    limit::Limit,
+    domain::{Limit, RunOutcome, UnixMillis},
+    events::{Event, EventBus, EventSink},
+    ledger::{Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, Snapshot},
     manifest::{Manifest, ManifestSpec},
-    monitor::{Listener, Monitor, Notice},
-    pipeline::{self, AcceptedItems, Doors, DoubtRules, OnDoubt, RunPolicy, Signals},
+    pipeline::{self, AcceptedItems, Context, OnDoubt, ReconcileRules, RunPolicy, Signals},
     quota::Limits,
-    sandbox::{Direct, Policy, Video, World},
-    service::Service,
+    sandbox::{Direct, MockService, Policy, Video},
 };
 
 pub const T0: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -29,32 +27,32 @@ pub const KEY: &str = "sk-mavi-test";
 
 /// Remembers every notice, as JSON.
 #[derive(Clone, Default)]
-pub struct Ear(Arc<Mutex<Vec<serde_json::Value>>>);
+pub struct EventCollector(Arc<Mutex<Vec<serde_json::Value>>>);
 
-impl Listener for Ear {
-    fn hear(&self, _: UnixMillis, notice: &Notice) {
-        self.0.lock().unwrap().push(serde_json::to_value(notice).unwrap());
+impl EventSink for EventCollector {
+    fn on_event(&self, _: UnixMillis, event: &Event) {
+        self.0.lock().unwrap().push(serde_json::to_value(event).unwrap());
     }
 }
 
-impl Ear {
+impl EventCollector {
     pub fn count(&self, kind: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|notice| notice["notice"] == kind).count()
+        self.0.lock().unwrap().iter().filter(|event| event["event"] == kind).count()
     }
 
     pub fn all(&self, kind: &str) -> Vec<serde_json::Value> {
-        self.0.lock().unwrap().iter().filter(|notice| notice["notice"] == kind).cloned().collect()
+        self.0.lock().unwrap().iter().filter(|event| event["event"] == kind).cloned().collect()
     }
 }
 
 /// A world, a manifest and a ledger's place; the program comes and goes.
-pub struct Theatre {
-    pub world: Arc<World>,
+pub struct Harness {
+    pub mock: Arc<MockService>,
     pub folder: tempfile::TempDir,
     pub now: UnixMillis,
     pub policy: RunPolicy,
     pub limits: Limits,
-    pub ear: Ear,
+    pub collector: EventCollector,
     pub lives: u32,
     pub key: &'static str,
     /// How far the program's clock was put forward.
@@ -62,23 +60,23 @@ pub struct Theatre {
     /// Which boot of the machine its next life is in, if the machine says so.
     pub boot: Option<&'static str>,
     /// What every run saw when it looked back.
-    pub parities: Mutex<Vec<Parity>>,
+    pub library_diffs: Mutex<Vec<LibraryDiff>>,
     /// When the last run said that it goes on.
     pub next_upload_at: Mutex<Option<UnixMillis>>,
 }
 
 /// How one life went.
 #[derive(Debug)]
-pub enum Life {
-    Ended(Ending),
+pub enum RunResult {
+    Ended(RunOutcome),
     Killed,
     Failed(String),
 }
 
-impl Life {
-    pub fn ending(self) -> Ending {
+impl RunResult {
+    pub fn outcome(self) -> RunOutcome {
         match self {
-            Self::Ended(ending) => ending,
+            Self::Ended(outcome) => outcome,
             other => panic!("{other:?}"),
         }
     }
@@ -99,7 +97,7 @@ pub fn limits(rate: &str, caps: &[&str]) -> Limits {
     }
 }
 
-impl Theatre {
+impl Harness {
     /// A theatre with `rows` rows, uploads at 1/s.
     pub fn new(policy: Policy, rows: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -109,31 +107,31 @@ impl Theatre {
         }
         std::fs::write(folder.path().join("m.csv"), text).unwrap();
         Self {
-            world: Arc::new(World::new(policy, Clock::still(T0))),
+            mock: Arc::new(MockService::new(policy, Clock::still(T0))),
             folder,
             now: T0,
             policy: RunPolicy {
                 quota_wait_max: None,
                 concurrency: 4,
                 marker: Marker::On,
-                doubts: DoubtRules { quiet: Duration::from_mins(30), on_doubt: OnDoubt::Hold },
+                reconcile: ReconcileRules { quiet: Duration::from_mins(30), on_doubt: OnDoubt::Hold },
                 wait: Some(Duration::from_hours(2)),
                 time_max: None,
                 rows_max: None,
-                reruns: Reruns::default(),
+                reruns: RerunPolicy::default(),
                 probe_age_max: None,
-                accepted: AcceptedItems::Watch,
+                accepted: AcceptedItems::Poll,
                 uploads_max: None,
                 disk_free_min: 0,
                 namespace: "default".to_owned(),
             },
             limits: limits("1/s", &[]),
-            ear: Ear::default(),
+            collector: EventCollector::default(),
             lives: 0,
             key: KEY,
             clock_step_ms: 0,
             boot: Some("this boot"),
-            parities: Mutex::default(),
+            library_diffs: Mutex::default(),
             next_upload_at: Mutex::default(),
         }
     }
@@ -151,40 +149,40 @@ impl Theatre {
     }
 
     /// Lets the program live until it ends, or is killed after `kill_after`.
-    pub fn live(&mut self, kill_after: Option<Duration>) -> Life {
+    pub fn live(&mut self, kill_after: Option<Duration>) -> RunResult {
         self.live_with(kill_after, None)
     }
 
     /// Lets the program live; told to stop after `stop_after`, killed after `kill_after`.
-    pub fn live_with(&mut self, kill_after: Option<Duration>, stop_after: Option<Duration>) -> Life {
+    pub fn live_with(&mut self, kill_after: Option<Duration>, stop_after: Option<Duration>) -> RunResult {
         self.lives += 1;
         let runtime = runtime();
         let (life, now) = runtime.block_on(async {
             // a runtime begins between two ticks of its timer, by chance; at a tick, every life begins alike
             Clock::of_runtime(self.now).sleep(Duration::from_millis(1)).await;
             let clock = Clock::of_runtime(self.now);
-            self.world.live_on(clock.clone());
+            self.mock.set_clock(clock.clone());
             let kill = async {
                 match kill_after {
-                    Some(span) => clock.sleep(span).await,
+                    Some(duration) => clock.sleep(duration).await,
                     None => std::future::pending().await,
                 }
             };
             let life = tokio::select! {
                 biased;
                 life = self.run(clock.clone(), stop_after) => life,
-                () = kill => Life::Killed,
+                () = kill => RunResult::Killed,
             };
             (life, clock.now())
         });
         // everything the life had on the way dies with its runtime
         drop(runtime);
         self.now = now;
-        self.world.live_on(Clock::still(now));
+        self.mock.set_clock(Clock::still(now));
         life
     }
 
-    async fn run(&self, clock: Clock, stop_after: Option<Duration>) -> Life {
+    async fn run(&self, clock: Clock, stop_after: Option<Duration>) -> RunResult {
         let identity = Identity {
             origin: "https://service.example".to_owned(),
             key_digest: [1; 32],
@@ -203,37 +201,38 @@ impl Theatre {
         };
         let ledger = match Ledger::open(&self.ledger(), &identity, clock.now()) {
             Ok(ledger) => ledger,
-            Err(fault) => return Life::Failed(fault.to_string()),
+            Err(error) => return RunResult::Failed(error.to_string()),
         };
-        let clock = clock.not_before(ledger.latest_moment().await.unwrap());
+        let clock = clock.not_before(ledger.latest_timestamp().await.unwrap());
         let boot = pipeline::boot_of(&clock);
         let name = format!("life {}", self.lives);
         let run = ledger.begin_run(name, "import", clock.now(), boot).await.unwrap();
-        let dice = fastrand::Rng::with_seed(u64::from(self.lives));
-        let porter = pipeline::hire(&ledger, Some(run), self.limits.clone(), &clock, dice).await.unwrap();
-        let doors = Doors {
+        let rng = fastrand::Rng::with_seed(u64::from(self.lives));
+        let limiter =
+            pipeline::restore_usage(&ledger, Some(run), self.limits.clone(), &clock, rng).await.unwrap();
+        let context = Context {
             ledger: ledger.clone(),
-            service: Arc::new(Service::new(Direct::new(Arc::clone(&self.world), clock.clone(), self.key))),
-            porter: Arc::new(porter),
+            api: Arc::new(ApiClient::new(Direct::new(Arc::clone(&self.mock), clock.clone(), self.key))),
+            limiter: Arc::new(limiter),
             clock: clock.clone(),
-            monitor: Monitor::new(vec![Box::new(self.ear.clone())]),
+            events: EventBus::new(vec![Box::new(self.collector.clone())]),
             signals: Signals::default(),
         };
         let manifest = Manifest::open(&spec(&self.manifest())).unwrap();
-        if let Some(span) = stop_after {
-            let (drain, clock) = (doors.signals.drain.clone(), clock.clone());
+        if let Some(duration) = stop_after {
+            let (drain, clock) = (context.signals.drain.clone(), clock.clone());
             tokio::spawn(async move {
-                clock.sleep(span).await;
+                clock.sleep(duration).await;
                 drain.cancel();
             });
         }
-        let life = match pipeline::import(doors, run, vec![manifest], &self.policy).await {
+        let life = match pipeline::import(context, run, vec![manifest], &self.policy).await {
             Ok(outcome) => {
-                self.parities.lock().unwrap().extend(outcome.parities);
+                self.library_diffs.lock().unwrap().extend(outcome.library_diffs);
                 *self.next_upload_at.lock().unwrap() = Some(outcome.next_upload_at);
-                Life::Ended(outcome.ending)
+                RunResult::Ended(outcome.outcome)
             }
-            Err(fault) => Life::Failed(fault.to_string()),
+            Err(error) => RunResult::Failed(error.to_string()),
         };
         ledger.close().await;
         life
@@ -242,7 +241,7 @@ impl Theatre {
     /// How often the service took each URL, now or later.
     pub fn taken(&self) -> BTreeMap<String, usize> {
         let mut taken = BTreeMap::new();
-        for Video { url, .. } in self.world.videos_ever() {
+        for Video { url, .. } in self.mock.videos_ever() {
             *taken.entry(url).or_default() += 1;
         }
         taken
@@ -250,7 +249,7 @@ impl Theatre {
 
     /// The counts of the ledger, by state.
     pub fn counts(&self) -> telecine::report::Counts {
-        telecine::report::Counts::from(&self.snapshot().tally().unwrap())
+        telecine::report::Counts::from(&self.snapshot().state_counts().unwrap())
     }
 }
 
@@ -259,5 +258,5 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 pub fn spec(path: &std::path::Path) -> ManifestSpec {
-    ManifestSpec::usual(path.to_str().unwrap())
+    ManifestSpec::with_defaults(path.to_str().unwrap())
 }

@@ -2,12 +2,11 @@
 
 use super::{Store, state_of, to_json};
 use crate::{
-    item::{ManifestRow, Problem, RowFault, UnixMillis},
+    domain::{ItemEvent, ManifestRow, Problem, RowError, State, UnixMillis},
     ledger::{
-        Admission, AdmitTerms, AttemptId, DriftedRows, FailedRows, ItemId, LedgerError, Reruns, RunId,
-        Settlement, SourceId,
+        Admission, AdmitTerms, AttemptId, AttemptResult, DriftedRows, FailedRows, ItemId, LedgerError,
+        ManifestId, RerunPolicy, RunId,
     },
-    lifecycle::{Event, State},
 };
 
 /// What the ledger knows of the item a row belongs to.
@@ -27,8 +26,8 @@ struct Known {
 #[derive(Clone, Copy)]
 struct Origin {
     run: RunId,
-    source: SourceId,
-    reruns: Reruns,
+    source: ManifestId,
+    reruns: RerunPolicy,
     at: UnixMillis,
 }
 
@@ -36,8 +35,8 @@ impl Store {
     pub(in crate::ledger) fn admit(
         &self,
         run: RunId,
-        source: SourceId,
-        rows: &[Result<ManifestRow, RowFault>],
+        source: ManifestId,
+        rows: &[Result<ManifestRow, RowError>],
         terms: &AdmitTerms,
         at: UnixMillis,
     ) -> Result<Vec<Admission>, LedgerError> {
@@ -49,7 +48,7 @@ impl Store {
                     None => self.admit_row(origin, row)?,
                     Some(problem) => self.hold_back(origin, row, problem)?,
                 },
-                Err(fault) => self.set_aside_fault(origin, fault)?,
+                Err(error) => self.set_aside_fault(origin, error)?,
             };
             admissions.push(admission);
         }
@@ -92,8 +91,8 @@ impl Store {
 
     fn known(&self, key: &[u8; 16]) -> Result<Option<Known>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT item.id, item.state, item.fingerprint, item.attempt, item.cells, item.external_id, sighting.run, \
-             sighting.source, sighting.line FROM item LEFT JOIN sighting ON sighting.item = item.id WHERE item.key = ?1",
+            "SELECT item.id, item.state, item.fingerprint, item.attempt, item.cells, item.external_id, last_seen.run, \
+             last_seen.manifest, last_seen.line FROM item LEFT JOIN last_seen ON last_seen.item = item.id WHERE item.key = ?1",
         )?;
         let mut rows = statement.query([key])?;
         let Some(row) = rows.next()? else { return Ok(None) };
@@ -119,7 +118,7 @@ impl Store {
     ) -> Result<(), LedgerError> {
         self.connection
             .prepare_cached(
-                "INSERT INTO item (key, state, source, line, namespace, external_id, fingerprint, submission, cells, \
+                "INSERT INTO item (key, state, manifest, line, namespace, external_id, fingerprint, submission, cells, \
                  admitted_at, expires_at) VALUES (?1, 'pending', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?
             .execute((
@@ -132,7 +131,7 @@ impl Store {
                 to_json(&row.submission)?,
                 to_json(&row.cells)?,
                 origin.at.0,
-                row.submission.url.expires_at().map(|moment| moment.0),
+                row.submission.url.expires_at().map(|timestamp| timestamp.0),
             ))?;
         let item = ItemId(self.connection.last_insert_rowid());
         self.sight(origin, item, row.line)
@@ -140,8 +139,8 @@ impl Store {
 
     fn sight(&self, origin: Origin, item: ItemId, line: u64) -> Result<(), LedgerError> {
         self.change_one(
-            "INSERT INTO sighting (item, run, source, line) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (item) DO UPDATE \
-             SET run = excluded.run, source = excluded.source, line = excluded.line",
+            "INSERT INTO last_seen (item, run, manifest, line) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (item) DO UPDATE \
+             SET run = excluded.run, manifest = excluded.manifest, line = excluded.line",
             (item.0, origin.run.0, origin.source.0, line_of(line)),
         )
     }
@@ -150,7 +149,7 @@ impl Store {
     fn adopt(&self, origin: Origin, item: ItemId, line: u64) -> Result<(), LedgerError> {
         self.connection
             .prepare_cached(
-                "UPDATE item SET source = ?2, line = ?3 WHERE id = ?1 AND (source <> ?2 OR line <> ?3)",
+                "UPDATE item SET manifest = ?2, line = ?3 WHERE id = ?1 AND (manifest <> ?2 OR line <> ?3)",
             )?
             .execute((item.0, origin.source.0, line_of(line)))?;
         Ok(())
@@ -172,7 +171,7 @@ impl Store {
         }
         self.take_content(known.item, row)?;
         if known.state == State::Rejected {
-            let corrected = Settlement::new(Event::Corrected, origin.at, None);
+            let corrected = AttemptResult::new(ItemEvent::Corrected, origin.at, None);
             self.move_item(known.item, known.state, &corrected, None)?;
         }
         Ok(Admission::Updated)
@@ -184,7 +183,7 @@ impl Store {
             (DriftedRows::Ignore, ..) => Ok(Admission::Known),
             (DriftedRows::Resend, State::Indexed, Some(attempt)) => {
                 self.take_content(known.item, row)?;
-                self.settle(attempt, &Settlement::new(Event::ReplaceOrdered, origin.at, None))?;
+                self.settle(attempt, &AttemptResult::new(ItemEvent::ReplaceOrdered, origin.at, None))?;
                 Ok(Admission::Updated)
             }
             (DriftedRows::Report | DriftedRows::Resend, ..) => {
@@ -201,7 +200,7 @@ impl Store {
                 item.0,
                 row.submission.fingerprint(),
                 to_json(&row.submission)?,
-                row.submission.url.expires_at().map(|moment| moment.0),
+                row.submission.url.expires_at().map(|timestamp| timestamp.0),
             ),
         )
     }
@@ -228,7 +227,8 @@ impl Store {
     /// Sends a failed or refused item again; one that took new content after a refusal is pending already.
     fn order_retry(&self, origin: Origin, known: &Known, admission: &Admission) -> Result<(), LedgerError> {
         if known.state == State::Rejected && *admission != Admission::Updated {
-            let corrected = Settlement::new(Event::Corrected, origin.at, "sent again by order".to_owned());
+            let corrected =
+                AttemptResult::new(ItemEvent::Corrected, origin.at, "sent again by order".to_owned());
             return self.move_item(known.item, known.state, &corrected, None);
         }
         if known.state != State::Failed {
@@ -237,7 +237,7 @@ impl Store {
         let Some(attempt) = known.attempt else {
             return Err(super::impossible(format!("item {} failed without an attempt", known.item)));
         };
-        self.settle(attempt, &Settlement::new(Event::RetryOrdered, origin.at, None))
+        self.settle(attempt, &AttemptResult::new(ItemEvent::RetryOrdered, origin.at, None))
     }
 
     /// A row that would be sent is set aside; its item, if there is one, is not seen in this run, and so not sent.
@@ -247,14 +247,14 @@ impl Store {
         row: &ManifestRow,
         problem: Problem,
     ) -> Result<Admission, LedgerError> {
-        let fault = RowFault { line: row.line, cells: row.cells.clone(), problems: vec![problem.clone()] };
-        self.set_aside_fault(origin, &fault)?;
+        let error = RowError { line: row.line, cells: row.cells.clone(), problems: vec![problem.clone()] };
+        self.set_aside_fault(origin, &error)?;
         Ok(Admission::HeldBack(Box::new(problem)))
     }
 
-    fn set_aside_fault(&self, origin: Origin, fault: &RowFault) -> Result<Admission, LedgerError> {
-        let problems = to_json(&fault.problems)?;
-        self.set_aside(origin, fault.line, "faulty", &fault.cells, Some(problems), None, None)?;
+    fn set_aside_fault(&self, origin: Origin, error: &RowError) -> Result<Admission, LedgerError> {
+        let problems = to_json(&error.problems)?;
+        self.set_aside(origin, error.line, "rejected", &error.cells, Some(problems), None, None)?;
         Ok(Admission::Faulty)
     }
 
@@ -280,7 +280,7 @@ impl Store {
         first: Option<(i64, i64)>,
     ) -> Result<(), LedgerError> {
         self.change_one(
-            "INSERT INTO aside (run, source, line, kind, cells, problems, item, first_source, first_line) \
+            "INSERT INTO row_issue (run, manifest, line, kind, cells, problems, item, first_manifest, first_line) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 origin.run.0,
@@ -301,8 +301,8 @@ impl Store {
             i64::try_from(admissions.iter().filter(|admission| wanted(admission)).count()).unwrap_or(i64::MAX)
         };
         self.change_one(
-            "UPDATE reading SET rows = rows + ?3, added = added + ?4, known = known + ?5, updated = updated + ?6, \
-             drifted = drifted + ?7, duplicates = duplicates + ?8, faulty = faulty + ?9 WHERE run = ?1 AND source = ?2",
+            "UPDATE manifest_read SET rows = rows + ?3, added = added + ?4, known = known + ?5, updated = updated + ?6, \
+             drifted = drifted + ?7, duplicates = duplicates + ?8, rejected = rejected + ?9 WHERE run = ?1 AND manifest = ?2",
             (
                 origin.run.0,
                 origin.source.0,

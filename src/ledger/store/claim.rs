@@ -2,11 +2,11 @@
 
 use super::{Store, submission_of};
 use crate::{
-    item::{Submission, UnixMillis},
+    domain::{ItemEvent, State, Submission, UnixMillis},
     ledger::{
-        AttemptId, Claim, ClaimAnswer, ClaimTerms, ItemId, LedgerError, Marker, Obstacle, Settlement, marker,
+        AttemptId, AttemptResult, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ItemId, LedgerError, Marker,
+        marker,
     },
-    lifecycle::{Event, State},
 };
 
 /// Nothing is sent while more attempts are in doubt than this…
@@ -19,46 +19,46 @@ impl Store {
         &self,
         terms: &ClaimTerms,
         at: UnixMillis,
-    ) -> Result<ClaimAnswer, LedgerError> {
-        match self.obstacle(terms, at)? {
-            Err(obstacle) => Ok(ClaimAnswer::Obstructed(obstacle)),
+    ) -> Result<ClaimOutcome, LedgerError> {
+        match self.claim_blocked(terms, at)? {
+            Err(claim_blocked) => Ok(ClaimOutcome::Blocked(claim_blocked)),
             Ok((item, submission)) => {
                 let claim = self.open_attempt(terms, at, item, submission)?;
-                Ok(ClaimAnswer::Claimed(Box::new(claim)))
+                Ok(ClaimOutcome::Claimed(Box::new(claim)))
             }
         }
     }
 
     /// The item that may be claimed now, or what is in the way.
-    pub(in crate::ledger) fn obstacle(
+    pub(in crate::ledger) fn claim_blocked(
         &self,
         terms: &ClaimTerms,
         at: UnixMillis,
-    ) -> Result<Result<(ItemId, Submission), Obstacle>, LedgerError> {
+    ) -> Result<Result<(ItemId, Submission), ClaimBlocked>, LedgerError> {
         let Some(next) = self.next_pending(terms, at)? else {
-            return Ok(Err(Obstacle::NothingPending));
+            return Ok(Err(ClaimBlocked::NothingPending));
         };
         let open = self.count(
-            "SELECT count(*) FROM attempt WHERE state IN ('in_doubt', 'asked') \
-             AND state IN ('sending', 'in_doubt', 'counted', 'asked')",
+            "SELECT count(*) FROM attempt WHERE state IN ('in_doubt', 'needs_review') \
+             AND state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')",
             [],
         )?;
         let attempts = u64::try_from(self.last_attempt()?).unwrap_or(0);
         if open > DOUBTS_MIN.max(attempts / DOUBTS_SHARE).max(terms.concurrency) {
-            return Ok(Err(Obstacle::TooManyDoubts { open }));
+            return Ok(Err(ClaimBlocked::TooManyInDoubt { open }));
         }
-        let uploads = self.count("SELECT uploads FROM stake", [])?;
+        let uploads = self.count("SELECT uploads FROM committed_uploads", [])?;
         if terms.uploads_max.is_some_and(|uploads_max| uploads >= uploads_max) {
-            return Ok(Err(Obstacle::BudgetSpent { uploads }));
+            return Ok(Err(ClaimBlocked::BudgetSpent { uploads }));
         }
         if terms.disk_free_min > 0 {
             let free = self.disk_free();
             if free < terms.disk_free_min {
-                return Ok(Err(Obstacle::DiskLow { free }));
+                return Ok(Err(ClaimBlocked::DiskLow { free }));
             }
         }
         if self.sent_elsewhere(next.1.key().0)?.is_some() {
-            return Ok(Err(Obstacle::SentElsewhere { item: next.0 }));
+            return Ok(Err(ClaimBlocked::AlreadyUploaded { item: next.0 }));
         }
         Ok(Ok(next))
     }
@@ -75,14 +75,14 @@ impl Store {
         for source in &terms.sources {
             let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
             let found: Option<(i64, String)> = if self.is_source_current(terms.run, *source)? {
-                let urgent = "SELECT id, submission FROM item WHERE state = 'pending' AND source = ?1 \
+                let urgent = "SELECT id, submission FROM item WHERE state = 'pending' AND manifest = ?1 \
                      AND expires_at IS NOT NULL AND expires_at > ?2 AND expires_at < ?3 ORDER BY expires_at LIMIT 1";
                 let urgent = self
                     .connection
                     .prepare_cached(urgent)?
                     .query_row((source.0, alive_at.0, terms.urgent_before().0), read)
                     .optional()?;
-                let first = "SELECT id, submission FROM item WHERE state = 'pending' AND source = ?1 \
+                let first = "SELECT id, submission FROM item WHERE state = 'pending' AND manifest = ?1 \
                      AND (expires_at IS NULL OR expires_at > ?2) ORDER BY id LIMIT 1";
                 match urgent {
                     Some(urgent) => Some(urgent),
@@ -95,8 +95,8 @@ impl Store {
             } else {
                 // while a changed file is being read, only what was seen in it is known to be wanted
                 let sql = "SELECT item.id, item.submission FROM item \
-                     JOIN sighting ON sighting.item = item.id AND sighting.run = ?2 \
-                     WHERE item.state = 'pending' AND item.source = ?1 \
+                     JOIN last_seen ON last_seen.item = item.id AND last_seen.run = ?2 \
+                     WHERE item.state = 'pending' AND item.manifest = ?1 \
                      AND (item.expires_at IS NULL OR item.expires_at > ?3) ORDER BY item.id LIMIT 1";
                 self.connection
                     .prepare_cached(sql)?
@@ -128,14 +128,19 @@ impl Store {
             (number, item.0, terms.run.0, &marker, at.0, send_before.0, counts_until.0),
         )?;
         self.change_one("UPDATE item SET attempt = ?2, cause = NULL WHERE id = ?1", (item.0, number))?;
-        self.move_item(item, State::Pending, &Settlement::new(Event::Claimed, at, None), Some(attempt))?;
+        self.move_item(
+            item,
+            State::Pending,
+            &AttemptResult::new(ItemEvent::Claimed, at, None),
+            Some(attempt),
+        )?;
         let others_wait = self.do_any_wait(terms)?;
         Ok(Claim { attempt, submission, marker, sent_at: at, send_before, others_wait })
     }
 
     /// Whether any item of these manifests waits.
     fn do_any_wait(&self, terms: &ClaimTerms) -> Result<bool, LedgerError> {
-        let sql = "SELECT 1 FROM census WHERE source = ?1 AND state = 'pending' AND count > 0";
+        let sql = "SELECT 1 FROM state_count WHERE manifest = ?1 AND state = 'pending' AND count > 0";
         for source in &terms.sources {
             if self.find::<i64>(sql, [source.0])?.is_some() {
                 return Ok(true);
@@ -146,7 +151,7 @@ impl Store {
 
     /// The highest number of an attempt that this ledger is known to have used.
     pub(in crate::ledger) fn last_attempt(&self) -> Result<i64, LedgerError> {
-        let sql = "SELECT max(coalesce((SELECT max(id) FROM attempt), 0), attempt_floor) FROM observed";
+        let sql = "SELECT max(coalesce((SELECT max(id) FROM attempt), 0), attempt_floor) FROM observed_delay";
         Ok(self.find(sql, [])?.unwrap_or(0))
     }
 

@@ -1,29 +1,26 @@
 //! Every SQL statement that writes, one file per kind of work. All of it runs inside a transaction of the queue.
 
 mod admit;
-mod audit;
 mod claim;
-mod desk;
-mod looks;
+mod library;
 mod probes;
 mod quota;
+mod reconcile;
+mod review;
 mod runs;
 mod settle;
 
-pub(super) use probes::{find_lack, prospect};
-pub(super) use quota::{expenses, past_uploads};
-pub(super) use runs::latest_moment;
+pub(super) use probes::{find_lack, planned_action};
+pub(super) use quota::{external_usages, past_uploads};
+pub(super) use runs::latest_timestamp;
 pub(super) use settle::Entry;
 
 use std::{fs::File, path::PathBuf};
 
 use rusqlite::{Connection, Row};
 
-use super::{LedgerError, door::Restored, high_water::HighWater};
-use crate::{
-    item::{Submission, UnixMillis, VideoNo},
-    lifecycle::State,
-};
+use super::{LedgerError, high_water::HighWater, open::Restored};
+use crate::domain::{State, Submission, UnixMillis, VideoNo};
 
 /// The one connection that writes.
 pub(super) struct Store {
@@ -102,7 +99,7 @@ impl Store {
 
     /// From now on nothing is synced or journalled, commits are put off, and neither columns nor references are checked; for
     /// ledgers that nobody will miss.
-    pub(super) fn let_go_of_durability(&mut self) -> Result<(), LedgerError> {
+    pub(super) fn make_ephemeral(&mut self) -> Result<(), LedgerError> {
         self.commits = Commits::PutOff(0);
         self.connection.pragma_update(None, "temp_store", "MEMORY")?;
         self.connection.pragma_update(None, "ignore_check_constraints", true)?;
@@ -126,7 +123,7 @@ impl Store {
     }
 
     /// Brings what was put off into the file, so that another connection sees it.
-    pub(super) fn commit_what_was_put_off(&self) -> Result<(), LedgerError> {
+    pub(super) fn commit_deferred(&self) -> Result<(), LedgerError> {
         let is_open = self.commits != Commits::AtOnce && !self.connection.is_autocommit();
         if is_open { self.batch("COMMIT") } else { Ok(()) }
     }
@@ -244,25 +241,25 @@ pub(super) fn impossible(what: String) -> LedgerError {
     LedgerError::Impossible { what }
 }
 
-pub(super) fn state_of(word: &str) -> Result<State, LedgerError> {
-    State::from_word(word).ok_or_else(|| impossible(format!("the state {word:?}")))
+pub(super) fn state_of(as_str: &str) -> Result<State, LedgerError> {
+    as_str.parse::<State>().ok().ok_or_else(|| impossible(format!("the state {as_str:?}")))
 }
 
 pub(in crate::ledger) fn submission_of(text: &str) -> Result<Submission, LedgerError> {
     serde_json::from_str(text)
-        .map_err(|fault| impossible(format!("a submission that cannot be read: {fault}")))
+        .map_err(|error| impossible(format!("a submission that cannot be read: {error}")))
 }
 
 fn video_no_of(text: &str) -> Result<VideoNo, LedgerError> {
     VideoNo::parse(text).ok_or_else(|| impossible(format!("the video number {text:?}")))
 }
 
-fn moment(row: &Row<'_>, column: &str) -> rusqlite::Result<UnixMillis> {
+fn timestamp(row: &Row<'_>, column: &str) -> rusqlite::Result<UnixMillis> {
     row.get(column).map(UnixMillis)
 }
 
 /// A list as JSON text, for a column that holds one.
 pub(super) fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, LedgerError> {
     serde_json::to_string(value)
-        .map_err(|fault| impossible(format!("a value that cannot be written: {fault}")))
+        .map_err(|error| impossible(format!("a value that cannot be written: {error}")))
 }

@@ -4,30 +4,31 @@ use rusqlite::Connection;
 
 use super::{Store, impossible, state_of, submission_of};
 use crate::{
-    item::{AddressDigest, Fitness, ManifestRow, Probe, Problem, Reach, SourceUrl, UnixMillis},
-    ledger::{AdmitTerms, DriftedRows, FailedRows, LedgerError, ProbeDemand, Prospect, Reruns},
-    lifecycle::State,
+    domain::{AddressDigest, ManifestRow, Probe, ProbeVerdict, Problem, Reach, SourceUrl, State, UnixMillis},
+    ledger::{
+        AdmitTerms, DriftedRows, FailedRows, LedgerError, PlannedAction, ProbeRequirement, RerunPolicy,
+    },
 };
 
 impl Store {
     /// Remembers looks; the latest at an address counts.
-    pub(in crate::ledger) fn note_probes(
+    pub(in crate::ledger) fn record_probes(
         &self,
         probes: &[(AddressDigest, Probe)],
     ) -> Result<(), LedgerError> {
         for (address, probe) in probes {
             let size = probe.size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
             self.change_one(
-                "INSERT OR REPLACE INTO probe (address, fitness, class, found, size, reach, looked_at) \
+                "INSERT OR REPLACE INTO probe (address, verdict, class, found, size, reach, probed_at) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 (
                     address.0,
-                    probe.fitness.word(),
+                    probe.verdict.as_str(),
                     &probe.class,
                     &probe.found,
                     size,
                     reach_word(probe.reach),
-                    probe.looked_at.0,
+                    probe.probed_at.0,
                 ),
             )?;
         }
@@ -59,20 +60,21 @@ const fn reach_word(reach: Reach) -> &'static str {
 
 fn probe(connection: &Connection, address: AddressDigest) -> Result<Option<Probe>, LedgerError> {
     let mut statement = connection.prepare_cached(
-        "SELECT fitness, class, found, size, reach, looked_at FROM probe WHERE address = ?1",
+        "SELECT verdict, class, found, size, reach, probed_at FROM probe WHERE address = ?1",
     )?;
     let mut rows = statement.query([address.0])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let word: String = row.get(0)?;
-    let fitness = Fitness::from_word(&word).ok_or_else(|| impossible(format!("the fitness {word:?}")))?;
+    let as_str: String = row.get(0)?;
+    let verdict =
+        as_str.parse::<ProbeVerdict>().map_err(|_| impossible(format!("the verdict {as_str:?}")))?;
     let reach: String = row.get(4)?;
     Ok(Some(Probe {
-        fitness,
+        verdict,
         class: row.get(1)?,
         found: row.get(2)?,
         size: row.get::<_, Option<i64>>(3)?.and_then(|size| u64::try_from(size).ok()),
         reach: if reach == reach_word(Reach::Private) { Reach::Private } else { Reach::Public },
-        looked_at: UnixMillis(row.get(5)?),
+        probed_at: UnixMillis(row.get(5)?),
     }))
 }
 
@@ -86,52 +88,61 @@ fn known_item(connection: &Connection, row: &ManifestRow) -> Result<Option<Known
     let found: Option<(String, Vec<u8>, String)> = statement
         .query_row([row.submission.key().0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .optional()?;
-    found.map(|(word, fingerprint, text)| Ok((state_of(&word)?, fingerprint, text))).transpose()
+    found.map(|(as_str, fingerprint, text)| Ok((state_of(&as_str)?, fingerprint, text))).transpose()
 }
 
 /// What an import would do with a row, by the rule it admits rows by.
-pub(in crate::ledger) fn prospect(
+pub(in crate::ledger) fn planned_action(
     connection: &Connection,
     row: &ManifestRow,
-    reruns: Reruns,
-) -> Result<Prospect, LedgerError> {
-    known_item(connection, row)?.map_or(Ok(Prospect::New), |known| prospect_of(&known, row, reruns))
+    reruns: RerunPolicy,
+) -> Result<PlannedAction, LedgerError> {
+    known_item(connection, row)?.map_or(Ok(PlannedAction::New), |known| prospect_of(&known, row, reruns))
 }
 
-fn prospect_of(known: &KnownItem, row: &ManifestRow, reruns: Reruns) -> Result<Prospect, LedgerError> {
+fn prospect_of(
+    known: &KnownItem,
+    row: &ManifestRow,
+    reruns: RerunPolicy,
+) -> Result<PlannedAction, LedgerError> {
     let (state, fingerprint, sent) = known;
     let state = *state;
     let is_changed = *fingerprint != row.submission.fingerprint();
     let is_ordered = is_changed || reruns.failed == FailedRows::Retry;
     if state == State::Pending || (is_ordered && reruns.failed.let_change(state)) {
-        return Ok(Prospect::Resent(state));
+        return Ok(PlannedAction::Resent(state));
     }
     if !is_changed || submission_of(sent)?.has_same_content(&row.submission) {
-        return Ok(Prospect::Left(state));
+        return Ok(PlannedAction::Left(state));
     }
     let is_replaced = reruns.drifted == DriftedRows::Resend && state == State::Indexed;
-    Ok(if is_replaced { Prospect::Resent(state) } else { Prospect::Drifted(state) })
+    Ok(if is_replaced { PlannedAction::Resent(state) } else { PlannedAction::Drifted(state) })
 }
 
 /// What a row lacks that would be sent, or may be once its doubt is settled: a look that showed its source to be fit.
 pub(in crate::ledger) fn find_lack(
     connection: &Connection,
     row: &ManifestRow,
-    reruns: Reruns,
-    demand: &ProbeDemand,
+    reruns: RerunPolicy,
+    demand: &ProbeRequirement,
 ) -> Result<Option<Problem>, LedgerError> {
     let own = &row.submission.url;
     let known = known_item(connection, row)?;
-    let prospect = known.as_ref().map_or(Ok(Prospect::New), |known| prospect_of(known, row, reruns))?;
-    let earlier = match (prospect, &known) {
-        (Prospect::New | Prospect::Resent(_), _) => None,
+    let planned_action =
+        known.as_ref().map_or(Ok(PlannedAction::New), |known| prospect_of(known, row, reruns))?;
+    let earlier = match (planned_action, &known) {
+        (PlannedAction::New | PlannedAction::Resent(_), _) => None,
         // should it turn out that it was never taken, what is sent is what was sent then
         (
-            Prospect::Left(State::Sending | State::InDoubt | State::Counted | State::Asked)
-            | Prospect::Drifted(State::Sending | State::InDoubt | State::Counted | State::Asked),
+            PlannedAction::Left(
+                State::Sending | State::InDoubt | State::AcceptedUnidentified | State::NeedsReview,
+            )
+            | PlannedAction::Drifted(
+                State::Sending | State::InDoubt | State::AcceptedUnidentified | State::NeedsReview,
+            ),
             Some((.., sent)),
         ) => Some(submission_of(sent)?.url),
-        (Prospect::Left(_) | Prospect::Drifted(_), _) => return Ok(None),
+        (PlannedAction::Left(_) | PlannedAction::Drifted(_), _) => return Ok(None),
     };
     for url in std::iter::once(own).chain(&earlier) {
         if let Some((class, message, fix)) = lack_of(connection, url, demand)? {
@@ -148,24 +159,25 @@ pub(in crate::ledger) fn find_lack(
     Ok(None)
 }
 
-type Words = (&'static str, String, &'static str);
+type ProbeWords = (&'static str, String, &'static str);
 
 /// What an address lacks.
 fn lack_of(
     connection: &Connection,
     url: &SourceUrl,
-    demand: &ProbeDemand,
-) -> Result<Option<Words>, LedgerError> {
+    demand: &ProbeRequirement,
+) -> Result<Option<ProbeWords>, LedgerError> {
     let look = "look at it first: telecine check --probe; or leave --probed-only out";
     Ok(match probe(connection, url.digest())? {
         None => Some(("probe_missing", "nobody has looked at this source yet".to_owned(), look)),
-        Some(probe) if probe.fitness != Fitness::Fit => {
-            let class = if probe.fitness == Fitness::Unfit { "probe_unfit" } else { "probe_unclear" };
+        Some(probe) if probe.verdict != ProbeVerdict::Supported => {
+            let class =
+                if probe.verdict == ProbeVerdict::Unsupported { "probe_unfit" } else { "probe_unclear" };
             let fix = probe.fix();
             Some((class, probe.found, fix))
         }
-        Some(probe) if probe.looked_at < demand.looked_since => {
-            Some(("probe_old", format!("the last look at this source was at {}", probe.looked_at), look))
+        Some(probe) if probe.probed_at < demand.probed_since => {
+            Some(("probe_old", format!("the last look at this source was at {}", probe.probed_at), look))
         }
         Some(_) => None,
     })

@@ -4,9 +4,8 @@ use rusqlite::Connection;
 
 use super::{Store, impossible};
 use crate::{
-    item::UnixMillis,
-    ledger::{AttemptId, Boot, Expense, LedgerError, PastUpload, RunId, TimeMark},
-    lifecycle::{AttemptState, State},
+    domain::{AttemptState, State, UnixMillis},
+    ledger::{AttemptId, BootTime, ClockReference, ExternalUsage, LedgerError, RunId, UploadUsage},
 };
 
 /// Expenses are swept when so many were added.
@@ -20,56 +19,57 @@ pub(in crate::ledger) fn past_uploads(
     connection: &Connection,
     since: UnixMillis,
     count_min: u32,
-) -> Result<Vec<PastUpload>, LedgerError> {
+) -> Result<Vec<UploadUsage>, LedgerError> {
     let mut statement = connection.prepare_cached(
-            "WITH jumped AS (SELECT run.id, (SELECT coalesce(sum(later.jump_ms), 0) FROM run later WHERE later.id > run.id) \
+            "WITH jumped AS (SELECT run.id, (SELECT coalesce(sum(later.clock_skew_ms), 0) FROM run later WHERE later.id > run.id) \
                              AS by_ms FROM run) \
              SELECT attempt.id, attempt.sent_at, attempt.send_before, attempt.answered_at, attempt.counts_until, attempt.state, \
              item.state AS item_state, item.attempt AS latest, jumped.by_ms FROM attempt \
              JOIN item ON item.id = attempt.item JOIN jumped ON jumped.id = attempt.run \
              WHERE attempt.id IN (SELECT id FROM attempt WHERE counts_until IS NOT NULL \
-                 AND counts_until > ?1 - (SELECT coalesce(sum(jump_ms), 0) FROM run) \
-                 UNION SELECT id FROM attempt WHERE state = 'refused' AND answered_at > ?1 - (SELECT coalesce(sum(jump_ms), 0) FROM run) \
+                 AND counts_until > ?1 - (SELECT coalesce(sum(clock_skew_ms), 0) FROM run) \
+                 UNION SELECT id FROM attempt WHERE state = 'refused' AND answered_at > ?1 - (SELECT coalesce(sum(clock_skew_ms), 0) FROM run) \
                  UNION SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2)) \
              ORDER BY attempt.id",
         )?;
     let mut rows = statement.query((since.0, count_min))?;
     let mut past = Vec::new();
     while let Some(row) = rows.next()? {
-        let word: String = row.get("state")?;
-        let state = AttemptState::from_word(&word)
-            .ok_or_else(|| impossible(format!("the state {word:?} of an attempt")))?;
+        let as_str: String = row.get("state")?;
+        let state = as_str
+            .parse::<AttemptState>()
+            .map_err(|_| impossible(format!("the state {as_str:?} of an attempt")))?;
         let id: i64 = row.get("id")?;
         let is_latest = row.get::<_, Option<i64>>("latest")? == Some(id);
         let by_ms: i64 = row.get("by_ms")?;
-        let moment = |column: &str| -> Result<Option<UnixMillis>, LedgerError> {
+        let timestamp = |column: &str| -> Result<Option<UnixMillis>, LedgerError> {
             Ok(row.get::<_, Option<i64>>(column)?.map(|at| UnixMillis(at).plus_ms(by_ms)))
         };
-        past.push(PastUpload {
+        past.push(UploadUsage {
             attempt: AttemptId(id),
-            sent_at: moment("sent_at")?.unwrap_or_default(),
-            send_before: moment("send_before")?.unwrap_or_default(),
-            answered_at: moment("answered_at")?,
-            counts_until: moment("counts_until")?,
+            sent_at: timestamp("sent_at")?.unwrap_or_default(),
+            send_before: timestamp("send_before")?.unwrap_or_default(),
+            answered_at: timestamp("answered_at")?,
+            counts_until: timestamp("counts_until")?,
             state,
-            is_being_indexed: is_latest && row.get::<_, String>("item_state")? == State::Accepted.word(),
+            is_being_indexed: is_latest && row.get::<_, String>("item_state")? == State::Accepted.as_str(),
         });
     }
     Ok(past)
 }
 
 /// Reads of ours and requests of others since `since`, oldest first.
-pub(in crate::ledger) fn expenses(
+pub(in crate::ledger) fn external_usages(
     connection: &Connection,
     since: UnixMillis,
-) -> Result<Vec<Expense>, LedgerError> {
+) -> Result<Vec<ExternalUsage>, LedgerError> {
     let mut statement = connection.prepare_cached(
-            "SELECT lane, at, count, note, (SELECT coalesce(sum(jump_ms), 0) FROM run WHERE run.id > coalesce(expense.run, 0)) \
-             AS by_ms FROM expense WHERE at > ?1 - (SELECT coalesce(sum(jump_ms), 0) FROM run) ORDER BY id",
+            "SELECT endpoint, at, count, note, (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE run.id > coalesce(external_usage.run, 0)) \
+             AS by_ms FROM external_usage WHERE at > ?1 - (SELECT coalesce(sum(clock_skew_ms), 0) FROM run) ORDER BY id",
         )?;
     let rows = statement.query_map([since.0], |row| {
-        Ok(Expense {
-            lane: row.get("lane")?,
+        Ok(ExternalUsage {
+            endpoint: row.get("endpoint")?,
             at: UnixMillis(row.get("at")?).plus_ms(row.get("by_ms")?),
             count: row.get("count")?,
             note: row.get("note")?,
@@ -83,33 +83,36 @@ impl Store {
         &self,
         since: UnixMillis,
         count_min: u32,
-    ) -> Result<(Vec<PastUpload>, Vec<Expense>), LedgerError> {
-        Ok((past_uploads(&self.connection, since, count_min)?, expenses(&self.connection, since)?))
+    ) -> Result<(Vec<UploadUsage>, Vec<ExternalUsage>), LedgerError> {
+        Ok((past_uploads(&self.connection, since, count_min)?, external_usages(&self.connection, since)?))
     }
 
     /// Writes down requests of others.
-    pub(in crate::ledger) fn spend_foreign(&self, expense: &Expense) -> Result<(), LedgerError> {
+    pub(in crate::ledger) fn record_external_usage(
+        &self,
+        external_usage: &ExternalUsage,
+    ) -> Result<(), LedgerError> {
         self.change_one(
-            "INSERT INTO expense (lane, run, at, count, note) VALUES (?1, (SELECT max(id) FROM run), ?2, ?3, ?4)",
-            (&expense.lane, expense.at.0, expense.count, &expense.note),
+            "INSERT INTO external_usage (endpoint, run, at, count, note) VALUES (?1, (SELECT max(id) FROM run), ?2, ?3, ?4)",
+            (&external_usage.endpoint, external_usage.at.0, external_usage.count, &external_usage.note),
         )
     }
 
     /// Writes down a read of ours, in the latest run. Reads from before `counts_since` are swept now and then.
-    pub(in crate::ledger) fn spend_read(
+    pub(in crate::ledger) fn record_read(
         &self,
-        lane: &str,
+        endpoint: &str,
         at: UnixMillis,
         counts_since: UnixMillis,
     ) -> Result<(), LedgerError> {
         self.change_one(
-            "INSERT INTO expense (lane, run, at, count) VALUES (?1, (SELECT max(id) FROM run), ?2, 1)",
-            (lane, at.0),
+            "INSERT INTO external_usage (endpoint, run, at, count) VALUES (?1, (SELECT max(id) FROM run), ?2, 1)",
+            (endpoint, at.0),
         )?;
         if self.connection.last_insert_rowid() % SWEEP_EVERY == 0 {
             self.connection
                 .prepare_cached(
-                    "DELETE FROM expense WHERE at < ?1 - (SELECT coalesce(sum(jump_ms), 0) FROM run) AND lane IN ('list', 'get')",
+                    "DELETE FROM external_usage WHERE at < ?1 - (SELECT coalesce(sum(clock_skew_ms), 0) FROM run) AND endpoint IN ('list', 'get')",
                 )?
                 .execute([counts_since.0])?;
         }
@@ -117,12 +120,12 @@ impl Store {
     }
 
     /// What was remembered under a name.
-    pub(in crate::ledger) fn memo(&self, name: &str) -> Result<Option<String>, LedgerError> {
-        self.find("SELECT value FROM memo WHERE name = ?1", [name])
+    pub(in crate::ledger) fn kv_get(&self, name: &str) -> Result<Option<String>, LedgerError> {
+        self.find("SELECT value FROM kv WHERE name = ?1", [name])
     }
 
     /// Remembers a text under a name; none forgets it.
-    pub(in crate::ledger) fn remember(
+    pub(in crate::ledger) fn kv_set(
         &self,
         name: &str,
         value: Option<&str>,
@@ -130,11 +133,11 @@ impl Store {
     ) -> Result<(), LedgerError> {
         match value {
             Some(value) => self.change_one(
-                "INSERT INTO memo (name, value, at) VALUES (?1, ?2, ?3) \
+                "INSERT INTO kv (name, value, at) VALUES (?1, ?2, ?3) \
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at",
                 (name, value, at.0),
             ),
-            None => Ok(self.connection.execute("DELETE FROM memo WHERE name = ?1", [name]).map(|_| ())?),
+            None => Ok(self.connection.execute("DELETE FROM kv WHERE name = ?1", [name]).map(|_| ())?),
         }
     }
 
@@ -143,7 +146,7 @@ impl Store {
     pub(super) fn jump_since_latest_run(
         &self,
         at: UnixMillis,
-        boot: Option<&Boot>,
+        boot: Option<&BootTime>,
     ) -> Result<Option<i64>, LedgerError> {
         use rusqlite::OptionalExtension as _;
         let latest: Option<(i64, Option<String>, Option<i64>)> = self
@@ -156,27 +159,37 @@ impl Store {
             return Ok(None);
         };
         let passed_ms = boot.since_ms - latest_ms;
-        let jump_ms = at.since_ms(UnixMillis(started_at)) - passed_ms;
-        Ok((boot.id == latest_boot && passed_ms >= 0).then_some(jump_ms.max(0)))
+        let clock_skew_ms = at.since_ms(UnixMillis(started_at)) - passed_ms;
+        Ok((boot.id == latest_boot && passed_ms >= 0).then_some(clock_skew_ms.max(0)))
     }
 
     /// Whether it is known how far the clock jumped before a run.
-    pub(in crate::ledger) fn is_jump_known(&self, run: RunId) -> Result<bool, LedgerError> {
-        let is_known: Option<bool> = self.find("SELECT jump_known FROM run WHERE id = ?1", [run.0])?;
+    pub(in crate::ledger) fn is_clock_skew_known(&self, run: RunId) -> Result<bool, LedgerError> {
+        let is_known: Option<bool> = self.find("SELECT clock_skew_known FROM run WHERE id = ?1", [run.0])?;
         Ok(is_known.unwrap_or(false))
     }
 
-    pub(in crate::ledger) fn note_jump(&self, run: RunId, jump_ms: i64) -> Result<(), LedgerError> {
+    pub(in crate::ledger) fn record_clock_skew(
+        &self,
+        run: RunId,
+        clock_skew_ms: i64,
+    ) -> Result<(), LedgerError> {
         // it is counted from the latest mark, so it holds what was not known of runs in between
         self.connection
-            .prepare_cached("UPDATE run SET jump_ms = 0, jump_known = 1 WHERE id < ?1 AND NOT jump_known")?
+            .prepare_cached("UPDATE run SET clock_skew_ms = 0, clock_skew_known = 1 WHERE id < ?1 AND NOT clock_skew_known")?
             .execute([run.0])?;
-        self.change_one("UPDATE run SET jump_ms = ?2, jump_known = 1 WHERE id = ?1", (run.0, jump_ms))
+        self.change_one(
+            "UPDATE run SET clock_skew_ms = ?2, clock_skew_known = 1 WHERE id = ?1",
+            (run.0, clock_skew_ms),
+        )
     }
 
     /// Where our clock and the service's stood together before a run: of the latest answers that the service dated, the one
     /// that came fastest.
-    pub(in crate::ledger) fn time_mark(&self, run: RunId) -> Result<Option<TimeMark>, LedgerError> {
+    pub(in crate::ledger) fn clock_reference(
+        &self,
+        run: RunId,
+    ) -> Result<Option<ClockReference>, LedgerError> {
         use rusqlite::OptionalExtension as _;
         let sql = "SELECT answered_at, uploaded_at + answered_at - sent_at AS theirs FROM \
                    (SELECT * FROM attempt WHERE bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL \
@@ -184,13 +197,16 @@ impl Store {
                    WHERE run = (SELECT max(run) FROM attempt WHERE run < ?1 AND bound_by = 'reply') \
                    ORDER BY answered_at - sent_at LIMIT 1";
         let read = |row: &rusqlite::Row<'_>| {
-            Ok(TimeMark { ours: UnixMillis(row.get(0)?), theirs_at_the_latest: UnixMillis(row.get(1)?) })
+            Ok(ClockReference {
+                ours: UnixMillis(row.get(0)?),
+                theirs_at_the_latest: UnixMillis(row.get(1)?),
+            })
         };
         Ok(self.connection.prepare_cached(sql)?.query_row((run.0, TIME_SAMPLES), read).optional()?)
     }
 
     /// When the run before this one was last known to live.
-    pub(in crate::ledger) fn last_moment_before(
+    pub(in crate::ledger) fn last_timestamp_before(
         &self,
         run: RunId,
     ) -> Result<Option<UnixMillis>, LedgerError> {
@@ -203,7 +219,7 @@ impl Store {
     }
 
     /// When the latest run was last known to live.
-    pub(super) fn last_moment(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.last_moment_before(RunId(i64::MAX))
+    pub(super) fn last_timestamp(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        self.last_timestamp_before(RunId(i64::MAX))
     }
 }

@@ -4,8 +4,8 @@ use rusqlite::Connection;
 
 use super::Store;
 use crate::{
-    item::UnixMillis,
-    ledger::{Boot, LedgerError, RunId, SourceId},
+    domain::UnixMillis,
+    ledger::{BootTime, LedgerError, ManifestId, RunId},
 };
 
 impl Store {
@@ -14,19 +14,19 @@ impl Store {
         name: &str,
         command: &str,
         at: UnixMillis,
-        boot: Option<&Boot>,
+        boot: Option<&BootTime>,
     ) -> Result<RunId, LedgerError> {
-        self.connection.execute("DELETE FROM aside", [])?;
+        self.connection.execute("DELETE FROM row_issue", [])?;
         let known_ms = self.jump_since_latest_run(at, boot)?;
-        let jump_ms = match known_ms {
-            Some(jump_ms) => jump_ms,
-            None => self.last_moment()?.map_or(0, |last| at.since_ms(last).max(0)),
+        let clock_skew_ms = match known_ms {
+            Some(clock_skew_ms) => clock_skew_ms,
+            None => self.last_timestamp()?.map_or(0, |last| at.since_ms(last).max(0)),
         };
         let boot_ms = boot.map(|boot| boot.since_ms);
         self.connection.execute(
-            "INSERT INTO run (name, command, started_at, boot, boot_ms, jump_ms, jump_known) \
+            "INSERT INTO run (name, command, started_at, boot, boot_ms, clock_skew_ms, clock_skew_known) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            (name, command, at.0, boot.map(|boot| &boot.id), boot_ms, jump_ms, known_ms.is_some()),
+            (name, command, at.0, boot.map(|boot| &boot.id), boot_ms, clock_skew_ms, known_ms.is_some()),
         )?;
         Ok(RunId(self.connection.last_insert_rowid()))
     }
@@ -44,64 +44,68 @@ impl Store {
         )
     }
 
-    pub(in crate::ledger) fn begin_reading(
+    pub(in crate::ledger) fn begin_manifest_read(
         &self,
         run: RunId,
         identity: &str,
         columns: &[String],
         stamp: Option<&str>,
-    ) -> Result<SourceId, LedgerError> {
+    ) -> Result<ManifestId, LedgerError> {
         let columns = super::to_json(columns)?;
         self.connection.execute(
-            "INSERT INTO source (identity, columns) VALUES (?1, ?2) \
+            "INSERT INTO manifest (identity, columns) VALUES (?1, ?2) \
              ON CONFLICT (identity) DO UPDATE SET columns = excluded.columns",
             (identity, columns),
         )?;
         let source = self
-            .find("SELECT id FROM source WHERE identity = ?1", [identity])?
-            .map(SourceId)
+            .find("SELECT id FROM manifest WHERE identity = ?1", [identity])?
+            .map(ManifestId)
             .ok_or_else(|| super::impossible("a source that vanished".to_owned()))?;
-        let known_stamp: Option<String> = self.find("SELECT stamp FROM source WHERE id = ?1", [source.0])?;
+        let known_stamp: Option<String> =
+            self.find("SELECT stamp FROM manifest WHERE id = ?1", [source.0])?;
         let is_unchanged = stamp.is_some() && known_stamp.as_deref() == stamp;
         self.connection.execute(
-            "INSERT OR IGNORE INTO reading (run, source, unchanged) VALUES (?1, ?2, ?3)",
+            "INSERT OR IGNORE INTO manifest_read (run, manifest, unchanged) VALUES (?1, ?2, ?3)",
             (run.0, source.0, is_unchanged),
         )?;
         if !is_unchanged {
             // until it is read to its end again, nobody knows what a changed file holds
-            self.change_one("UPDATE source SET stamp = NULL WHERE id = ?1", [source.0])?;
+            self.change_one("UPDATE manifest SET stamp = NULL WHERE id = ?1", [source.0])?;
         }
         Ok(source)
     }
 
-    pub(in crate::ledger) fn source_name(&self, source: SourceId) -> Result<String, LedgerError> {
-        Ok(self.find("SELECT identity FROM source WHERE id = ?1", [source.0])?.unwrap_or_default())
+    pub(in crate::ledger) fn source_name(&self, source: ManifestId) -> Result<String, LedgerError> {
+        Ok(self.find("SELECT identity FROM manifest WHERE id = ?1", [source.0])?.unwrap_or_default())
     }
 
     /// Ends a reading, and puts items aside that wait but were not seen: their rows were removed. Returns how many.
-    pub(in crate::ledger) fn end_reading(
+    pub(in crate::ledger) fn end_manifest_read(
         &self,
         run: RunId,
-        source: SourceId,
+        source: ManifestId,
         stamp: Option<&str>,
     ) -> Result<u64, LedgerError> {
-        self.change_one("UPDATE reading SET complete = 1 WHERE run = ?1 AND source = ?2", (run.0, source.0))?;
-        self.change_one("UPDATE source SET stamp = ?2 WHERE id = ?1", (source.0, stamp))?;
+        self.change_one(
+            "UPDATE manifest_read SET complete = 1 WHERE run = ?1 AND manifest = ?2",
+            (run.0, source.0),
+        )?;
+        self.change_one("UPDATE manifest SET stamp = ?2 WHERE id = ?1", (source.0, stamp))?;
         let removed = self.connection.execute(
-            "UPDATE item SET source = 0 WHERE source = ?2 AND state IN ('pending', 'in_doubt', 'counted', 'asked') \
-             AND NOT EXISTS (SELECT 1 FROM sighting WHERE sighting.item = item.id AND sighting.run = ?1)",
+            "UPDATE item SET manifest = 0 WHERE manifest = ?2 AND state IN ('pending', 'in_doubt', 'accepted_unidentified', 'needs_review') \
+             AND NOT EXISTS (SELECT 1 FROM last_seen WHERE last_seen.item = item.id AND last_seen.run = ?1)",
             (run.0, source.0),
         )?;
         Ok(u64::try_from(removed).unwrap_or(u64::MAX))
     }
 
-    pub(in crate::ledger) fn latest_moment(&self) -> Result<UnixMillis, LedgerError> {
-        latest_moment(&self.connection)
+    pub(in crate::ledger) fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
+        latest_timestamp(&self.connection)
     }
 }
 
 /// No clock may be before this: the latest of all recorded moments.
-pub(in crate::ledger) fn latest_moment(connection: &Connection) -> Result<UnixMillis, LedgerError> {
+pub(in crate::ledger) fn latest_timestamp(connection: &Connection) -> Result<UnixMillis, LedgerError> {
     let sql = "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run \
                UNION ALL SELECT at FROM (SELECT at FROM event ORDER BY id DESC LIMIT 1) \
                UNION ALL SELECT created_at FROM identity)";

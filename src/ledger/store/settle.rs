@@ -2,10 +2,9 @@
 
 use super::{Store, impossible, state_of};
 use crate::{
-    item::UnixMillis,
-    ledger::{AttemptId, ItemId, LedgerError, Settlement},
-    lifecycle::{AttemptState, Event, State},
-    planted::{Bug, is_planted},
+    domain::{AttemptState, ItemEvent, State, UnixMillis},
+    failpoints::{Failpoint, is_active},
+    ledger::{AttemptId, AttemptResult, ItemId, LedgerError},
 };
 
 /// An accepted item is first looked at this long after its acceptance, in milliseconds; later looks are the poll
@@ -17,9 +16,9 @@ impl Store {
     pub(in crate::ledger) fn settle(
         &self,
         attempt: AttemptId,
-        settlement: &Settlement,
+        result: &AttemptResult,
     ) -> Result<(), LedgerError> {
-        let (item, word, latest): (i64, String, Option<i64>) = self
+        let (item, as_str, latest): (i64, String, Option<i64>) = self
             .connection
             .prepare_cached(
                 "SELECT item.id, item.state, item.attempt FROM attempt JOIN item ON item.id = attempt.item \
@@ -29,78 +28,78 @@ impl Store {
         if latest != Some(attempt.0) {
             return Err(impossible(format!("attempt {attempt} is not the latest of item {item}")));
         }
-        let state = state_of(&word)?;
+        let state = state_of(&as_str)?;
         // the law is asked before anything is written
-        state.after(settlement.event)?;
-        if let Some(attempt_state) = settlement.event.leaves_attempt() {
-            self.move_attempt(attempt, attempt_state, settlement)?;
+        state.after(result.event)?;
+        if let Some(attempt_state) = result.event.leaves_attempt() {
+            self.move_attempt(attempt, attempt_state, result)?;
         }
-        self.move_item(ItemId(item), state, settlement, Some(attempt))
+        self.move_item(ItemId(item), state, result, Some(attempt))
     }
 
     fn move_attempt(
         &self,
         attempt: AttemptId,
         state: AttemptState,
-        settlement: &Settlement,
+        result: &AttemptResult,
     ) -> Result<(), LedgerError> {
-        let at = settlement.at.0;
-        let answered_at = is_answer(settlement.event).then_some(at);
-        let binding = settlement.bound.as_ref();
+        let at = result.at.0;
+        let answered_at = is_answer(result.event).then_some(at);
+        let binding = result.bound.as_ref();
         self.change_one(
             "UPDATE attempt SET state = ?2, cause = coalesce(?3, cause), answered_at = coalesce(answered_at, ?4), \
              video_no = coalesce(video_no, ?5), uploaded_at = coalesce(uploaded_at, ?6), \
              bound_by = coalesce(bound_by, ?7) WHERE id = ?1",
             (
                 attempt.0,
-                state.word(),
-                &settlement.cause,
+                state.as_str(),
+                &result.cause,
                 answered_at,
                 binding.map(|binding| binding.video_no.as_str()),
-                binding.and_then(|binding| binding.uploaded_at).map(|moment| moment.0),
-                binding.map(|binding| binding.by.word()),
+                binding.and_then(|binding| binding.uploaded_at).map(|timestamp| timestamp.0),
+                binding.map(|binding| binding.by.as_str()),
             ),
         )?;
-        self.note_acceptance(attempt, settlement)?;
-        match settlement.event {
-            Event::NotSent | Event::RefusedForNow | Event::FoundAbsent => {
+        self.note_acceptance(attempt, result)?;
+        match result.event {
+            ItemEvent::NotSent | ItemEvent::RefusedForNow | ItemEvent::FoundAbsent => {
                 self.change_one("UPDATE attempt SET counts_until = NULL WHERE id = ?1", [attempt.0])
             }
             // what is known to have been accepted was so before it was known
-            Event::Accepted
-            | Event::AcceptedUnnamed
-            | Event::Rejected
-            | Event::Found
-            | Event::Counted
-            | Event::Adopted => self.change_one(
+            ItemEvent::Accepted
+            | ItemEvent::AcceptedUnidentified
+            | ItemEvent::Rejected
+            | ItemEvent::Found
+            | ItemEvent::FoundAccepted
+            | ItemEvent::Adopted => self.change_one(
                 "UPDATE attempt SET counts_until = min(counts_until, ?2) WHERE id = ?1",
                 (attempt.0, at),
             ),
-            Event::Claimed
-            | Event::Doubted
-            | Event::Asked
-            | Event::ResendOrdered
-            | Event::GivenUp
-            | Event::Indexed
-            | Event::IndexingFailed
-            | Event::Corrected
-            | Event::RetryOrdered
-            | Event::ReplaceOrdered => Ok(()),
+            ItemEvent::Claimed
+            | ItemEvent::AnswerLost
+            | ItemEvent::ReviewRequested
+            | ItemEvent::ResendOrdered
+            | ItemEvent::GivenUp
+            | ItemEvent::Indexed
+            | ItemEvent::IndexingFailed
+            | ItemEvent::Corrected
+            | ItemEvent::RetryOrdered
+            | ItemEvent::ReplaceOrdered => Ok(()),
         }
     }
 
     /// How long an acceptance took at most: until its answer, or until the moment the service dates it.
-    fn note_acceptance(&self, attempt: AttemptId, settlement: &Settlement) -> Result<(), LedgerError> {
-        let dated_at = settlement.bound.as_ref().and_then(|binding| binding.uploaded_at);
-        let accepted_at = match (settlement.event, dated_at) {
-            (Event::Accepted, _) => Some(settlement.at),
+    fn note_acceptance(&self, attempt: AttemptId, result: &AttemptResult) -> Result<(), LedgerError> {
+        let dated_at = result.bound.as_ref().and_then(|binding| binding.uploaded_at);
+        let accepted_at = match (result.event, dated_at) {
+            (ItemEvent::Accepted, _) => Some(result.at),
             // by the service's own clock, from when it was sent to the moment the video is dated
-            (Event::Found, Some(moment)) => {
+            (ItemEvent::Found, Some(timestamp)) => {
                 let earliest = self.service_time(attempt)?.earliest;
                 let sent_at: Option<i64> =
                     self.find("SELECT sent_at FROM attempt WHERE id = ?1", [attempt.0])?;
                 earliest.zip(sent_at).map(|(earliest, sent_at)| {
-                    UnixMillis(sent_at).plus_ms(moment.since_ms(earliest)).min(settlement.at)
+                    UnixMillis(sent_at).plus_ms(timestamp.since_ms(earliest)).min(result.at)
                 })
             }
             (_, _) => None,
@@ -108,7 +107,7 @@ impl Store {
         let Some(accepted_at) = accepted_at else { return Ok(()) };
         self.connection
             .prepare_cached(
-                "UPDATE observed SET acceptance_ms = ?2 - sent_at FROM attempt \
+                "UPDATE observed_delay SET acceptance_ms = ?2 - sent_at FROM attempt \
                  WHERE attempt.id = ?1 AND acceptance_ms < ?2 - sent_at",
             )?
             .execute((attempt.0, accepted_at.0))?;
@@ -120,35 +119,35 @@ impl Store {
         &self,
         item: ItemId,
         from: State,
-        settlement: &Settlement,
+        result: &AttemptResult,
         attempt: Option<AttemptId>,
     ) -> Result<(), LedgerError> {
-        let next = from.after(settlement.event)?;
-        let at = settlement.at;
-        let look_at = (next == State::Accepted).then(|| at.plus_ms(FIRST_LOOK_AFTER_MS).0);
+        let next = from.after(result.event)?;
+        let at = result.at;
+        let poll_at = (next == State::Accepted).then(|| at.plus_ms(FIRST_LOOK_AFTER_MS).0);
         let final_at = next.is_final().then_some(at.0);
         self.change_one(
-            "UPDATE item SET state = ?3, look_at = ?4, missed = 0, final_at = ?5, cause = ?6 \
+            "UPDATE item SET state = ?3, poll_at = ?4, missed = 0, final_at = ?5, cause = ?6 \
              WHERE id = ?1 AND state = ?2",
-            (item.0, from.word(), next.word(), look_at, final_at, &settlement.cause),
+            (item.0, from.as_str(), next.as_str(), poll_at, final_at, &result.cause),
         )?;
-        self.write_down(item, attempt, settlement)
+        self.append_event(item, attempt, result)
     }
 
     /// Writes an event down, chained to the one before it.
-    fn write_down(
+    fn append_event(
         &self,
         item: ItemId,
         attempt: Option<AttemptId>,
-        settlement: &Settlement,
+        result: &AttemptResult,
     ) -> Result<(), LedgerError> {
         let before: Option<Vec<u8>> = self.find("SELECT chain FROM event ORDER BY id DESC LIMIT 1", [])?;
         let entry = Entry {
-            at: settlement.at.0,
+            at: result.at.0,
             item: item.0,
             attempt: attempt.map(|attempt| attempt.0),
-            event: settlement.event.word(),
-            detail: settlement.cause.as_deref(),
+            event: result.event.as_str(),
+            detail: result.cause.as_deref(),
         };
         self.change_one(
             "INSERT INTO event (at, item, attempt, event, detail, chain) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -157,14 +156,18 @@ impl Store {
     }
 
     /// What a crash left on the wire has no answer: it may have been accepted.
-    pub(in crate::ledger) fn doubt_what_was_sending(&self, now: UnixMillis) -> Result<(), LedgerError> {
+    pub(in crate::ledger) fn mark_sending_in_doubt(&self, now: UnixMillis) -> Result<(), LedgerError> {
         let mut statement =
-            self.connection.prepare("SELECT id FROM attempt WHERE state = 'sending' AND state IN ('sending', 'in_doubt', 'counted', 'asked')")?;
+            self.connection.prepare("SELECT id FROM attempt WHERE state = 'sending' AND state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')")?;
         let left: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let cause = "the program ended before the answer came".to_owned();
         for attempt in left {
-            let event = if is_planted(Bug::LeaseExpiryPending) { Event::NotSent } else { Event::Doubted };
-            self.settle(AttemptId(attempt), &Settlement::new(event, now, cause.clone()))?;
+            let event = if is_active(Failpoint::LeaseExpiryPending) {
+                ItemEvent::NotSent
+            } else {
+                ItemEvent::AnswerLost
+            };
+            self.settle(AttemptId(attempt), &AttemptResult::new(event, now, cause.clone()))?;
         }
         Ok(())
     }
@@ -195,9 +198,13 @@ impl Entry<'_> {
     }
 }
 
-const fn is_answer(event: Event) -> bool {
+const fn is_answer(event: ItemEvent) -> bool {
     matches!(
         event,
-        Event::Accepted | Event::AcceptedUnnamed | Event::Rejected | Event::RefusedForNow | Event::NotSent
+        ItemEvent::Accepted
+            | ItemEvent::AcceptedUnidentified
+            | ItemEvent::Rejected
+            | ItemEvent::RefusedForNow
+            | ItemEvent::NotSent
     )
 }

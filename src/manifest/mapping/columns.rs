@@ -9,7 +9,7 @@ use super::{
 
 /// Where a part of a field's value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::manifest) enum Source {
+pub(in crate::manifest) enum ValueSource {
     /// The cell of this column, from 0.
     Cell(usize),
     /// The name of this column, where its cell says yes.
@@ -17,12 +17,12 @@ pub(in crate::manifest) enum Source {
     /// This text.
     Text(String),
     /// Texts and cells in turn.
-    Template(Vec<Slot>),
+    Template(Vec<FieldSlot>),
 }
 
 /// A piece of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::manifest) enum Slot {
+pub(in crate::manifest) enum FieldSlot {
     /// This text.
     Text(String),
     /// The cell of this column.
@@ -41,7 +41,7 @@ pub(in crate::manifest) enum Encode {
 }
 
 /// What is told of a manifest's columns.
-pub(in crate::manifest) struct Told<'a> {
+pub(in crate::manifest) struct ExplicitRule<'a> {
     pub(in crate::manifest) path: &'a str,
     pub(in crate::manifest) header: Header,
     pub(in crate::manifest) map: &'a [MapRule],
@@ -57,7 +57,7 @@ pub(in crate::manifest) struct Told<'a> {
 pub(in crate::manifest) struct Columns {
     names: Vec<String>,
     /// What feeds each field, by the field's place: every value of every row asks.
-    feeds: Vec<Option<Vec<Source>>>,
+    feeds: Vec<Option<Vec<ValueSource>>>,
     filters: Vec<(usize, Filter)>,
 }
 
@@ -66,7 +66,7 @@ impl Columns {
     pub(in crate::manifest) fn resolve(
         names: Vec<String>,
         first: &[String],
-        told: &Told<'_>,
+        told: &ExplicitRule<'_>,
     ) -> Result<Self, ManifestError> {
         let mut columns = Self { names, feeds: vec![None; FIELDS.len()], filters: Vec::new() };
         for rule in told.map {
@@ -91,20 +91,20 @@ impl Columns {
         Ok(columns)
     }
 
-    fn sources(&self, path: &str, field: Field, part: &Part) -> Result<Vec<Source>, ManifestError> {
+    fn sources(&self, path: &str, field: Field, part: &Part) -> Result<Vec<ValueSource>, ManifestError> {
         let flag = format!("--map {}=...", field.name());
         match part {
-            Part::Text(text) => Ok(vec![Source::Text(text.clone())]),
+            Part::Text(text) => Ok(vec![ValueSource::Text(text.clone())]),
             Part::Template(pieces) => {
-                self.template(path, field, pieces).map(|slots| vec![Source::Template(slots)])
+                self.template(path, field, pieces).map(|slots| vec![ValueSource::Template(slots)])
             }
             Part::Column(name) => {
                 if let Some(column) = self.find(name) {
-                    return Ok(vec![Source::Cell(column)]);
+                    return Ok(vec![ValueSource::Cell(column)]);
                 }
-                let (name, source): (&str, fn(usize) -> Source) = match name.strip_suffix('?') {
-                    Some(name) => (name, Source::Flag),
-                    None => (name, Source::Cell),
+                let (name, source): (&str, fn(usize) -> ValueSource) = match name.strip_suffix('?') {
+                    Some(name) => (name, ValueSource::Flag),
+                    None => (name, ValueSource::Cell),
                 };
                 let matching = self.matching(name);
                 if matching.is_empty() {
@@ -123,7 +123,7 @@ impl Columns {
         (0..self.names.len()).filter(|column| fits(&self.names[*column])).collect()
     }
 
-    fn template(&self, path: &str, field: Field, pieces: &[Piece]) -> Result<Vec<Slot>, ManifestError> {
+    fn template(&self, path: &str, field: Field, pieces: &[Piece]) -> Result<Vec<FieldSlot>, ManifestError> {
         // what the address is up to a piece, with a letter for every value
         let mut before = String::new();
         pieces
@@ -131,14 +131,14 @@ impl Columns {
             .map(|piece| match piece {
                 Piece::Text(text) => {
                     before.push_str(text);
-                    Ok(Slot::Text(text.clone()))
+                    Ok(FieldSlot::Text(text.clone()))
                 }
                 Piece::Column { name, is_raw } => {
                     let column = self.told(path, &format!("--map {}=...", field.name()), name)?;
                     let is_address = field == Field::Url && !is_raw;
                     let encode = if is_address { Encode::behind(&before) } else { Encode::Raw };
                     before.push('x');
-                    Ok(Slot::Cell(column, encode))
+                    Ok(FieldSlot::Cell(column, encode))
                 }
             })
             .collect()
@@ -171,7 +171,7 @@ impl Columns {
             if self.of(*field).is_none()
                 && let Some(column) = find(&whole).or_else(|| find(&last))
             {
-                self.feed(*field, vec![Source::Cell(column)]);
+                self.feed(*field, vec![ValueSource::Cell(column)]);
             }
         }
         // one source for the place: two columns beat one, unless the one was told
@@ -185,12 +185,12 @@ impl Columns {
         if tags.is_empty() {
             return;
         }
-        let texts = tags.iter().cloned().map(Source::Text);
+        let texts = tags.iter().cloned().map(ValueSource::Text);
         self.feeds[Field::Tags as usize].get_or_insert_default().extend(texts);
     }
 
     /// The first that is told of a field counts.
-    fn feed(&mut self, field: Field, sources: Vec<Source>) {
+    fn feed(&mut self, field: Field, sources: Vec<ValueSource>) {
         self.feeds[field as usize].get_or_insert(sources);
     }
 
@@ -215,13 +215,13 @@ impl Columns {
     }
 
     /// What feeds `field`, in the order it is joined.
-    pub(in crate::manifest) fn of(&self, field: Field) -> Option<&[Source]> {
+    pub(in crate::manifest) fn of(&self, field: Field) -> Option<&[ValueSource]> {
         self.feeds.get(field as usize)?.as_deref()
     }
 
     /// The first column that feeds `field`.
     pub(in crate::manifest) fn first_of(&self, field: Field) -> Option<usize> {
-        self.of(field)?.iter().flat_map(Source::columns).next()
+        self.of(field)?.iter().flat_map(ValueSource::columns).next()
     }
 
     /// For every field the first column that feeds it.
@@ -272,16 +272,16 @@ impl Columns {
         parts.collect::<Vec<_>>().join(", ")
     }
 
-    fn show(&self, source: &Source) -> String {
+    fn show(&self, source: &ValueSource) -> String {
         let name = |column: usize| crate::redact::clean(&self.names[column]);
         match source {
-            Source::Cell(column) => name(*column),
-            Source::Flag(column) => format!("{}?", name(*column)),
-            Source::Text(text) => format!("'{}'", crate::redact::opaque(text)),
-            Source::Template(slots) => {
+            ValueSource::Cell(column) => name(*column),
+            ValueSource::Flag(column) => format!("{}?", name(*column)),
+            ValueSource::Text(text) => format!("'{}'", crate::redact::opaque(text)),
+            ValueSource::Template(slots) => {
                 let whole = slots.iter().fold(String::new(), |shown, slot| match slot {
-                    Slot::Text(text) => shown + text,
-                    Slot::Cell(column, _) => format!("{shown}{{{}}}", name(*column)),
+                    FieldSlot::Text(text) => shown + text,
+                    FieldSlot::Cell(column, _) => format!("{shown}{{{}}}", name(*column)),
                 });
                 crate::redact::opaque(&whole)
             }
@@ -289,7 +289,7 @@ impl Columns {
     }
 
     fn used(&self) -> impl Iterator<Item = usize> {
-        let fed = self.feeds.iter().flatten().flatten().flat_map(Source::columns);
+        let fed = self.feeds.iter().flatten().flatten().flat_map(ValueSource::columns);
         fed.chain(self.filters.iter().map(|(column, _)| *column))
     }
 
@@ -313,7 +313,7 @@ impl FirstColumns {
     }
 }
 
-impl Source {
+impl ValueSource {
     /// The columns it reads.
     pub(in crate::manifest) fn columns(&self) -> Vec<usize> {
         match self {
@@ -322,8 +322,8 @@ impl Source {
             Self::Template(slots) => slots
                 .iter()
                 .filter_map(|slot| match slot {
-                    Slot::Text(_) => None,
-                    Slot::Cell(column, _) => Some(*column),
+                    FieldSlot::Text(_) => None,
+                    FieldSlot::Cell(column, _) => Some(*column),
                 })
                 .collect(),
         }
@@ -402,7 +402,8 @@ mod tests {
     ) -> Result<Columns, ManifestError> {
         let first: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
         let map: Vec<MapRule> = map.iter().map(|rule| rule.parse().unwrap()).collect();
-        let told = Told { path: "m.csv", header: Header::Present, map: &map, filters: &[], tags, has_paths };
+        let told =
+            ExplicitRule { path: "m.csv", header: Header::Present, map: &map, filters: &[], tags, has_paths };
         Columns::resolve(unique_names(&first), &first, &told)
     }
 
@@ -425,14 +426,15 @@ mod tests {
     #[test]
     fn a_second_column_of_the_same_name_can_be_told_apart() {
         let columns = resolve(&["url", "date", "date"], &["datetime=date#2"]).unwrap();
-        assert_eq!(columns.of(Field::Datetime), Some(&[Source::Cell(2)][..]));
+        assert_eq!(columns.of(Field::Datetime), Some(&[ValueSource::Cell(2)][..]));
     }
 
     #[test]
     fn one_rule_may_name_many_columns() {
         let columns =
             resolve(&["url", "tag_1", "tag_2", "is_cat", "odd?"], &["tags=tag_*+is_cat?+odd?"]).unwrap();
-        let sources = [Source::Cell(1), Source::Cell(2), Source::Flag(3), Source::Cell(4)];
+        let sources =
+            [ValueSource::Cell(1), ValueSource::Cell(2), ValueSource::Flag(3), ValueSource::Cell(4)];
         assert_eq!(columns.of(Field::Tags), Some(&sources[..]));
         assert_eq!(columns.describe(), "url=url, tags=tag_1+tag_2+is_cat?+odd?");
     }
@@ -441,17 +443,17 @@ mod tests {
     fn a_value_is_encoded_as_its_place_in_an_address_asks_for() {
         let rule = "url={base}/{name}/{raw|raw}?f={name}";
         let columns = resolve(&["base", "name", "raw"], &[rule]).unwrap();
-        let text = |text: &str| Slot::Text(text.to_owned());
+        let text = |text: &str| FieldSlot::Text(text.to_owned());
         let slots = vec![
-            Slot::Cell(0, Encode::Raw),
+            FieldSlot::Cell(0, Encode::Raw),
             text("/"),
-            Slot::Cell(1, Encode::Path),
+            FieldSlot::Cell(1, Encode::Path),
             text("/"),
-            Slot::Cell(2, Encode::Raw),
+            FieldSlot::Cell(2, Encode::Raw),
             text("?f="),
-            Slot::Cell(1, Encode::Query),
+            FieldSlot::Cell(1, Encode::Query),
         ];
-        assert_eq!(columns.of(Field::Url), Some(&[Source::Template(slots)][..]));
+        assert_eq!(columns.of(Field::Url), Some(&[ValueSource::Template(slots)][..]));
     }
 
     #[test]

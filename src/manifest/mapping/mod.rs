@@ -7,8 +7,9 @@ mod rule;
 
 pub use field::Field;
 pub use filter::Filter;
-pub use rule::{MapRule, MapRuleFault, Part, Piece};
+pub use rule::{MapRule, MapRuleError, Part, Piece};
 
 pub(super) use columns::{
-    Columns, Encode, FirstColumns, Slot, Source, Told, find_name, listing, plain, unique_names,
+    Columns, Encode, ExplicitRule, FieldSlot, FirstColumns, ValueSource, find_name, listing, plain,
+    unique_names,
 };

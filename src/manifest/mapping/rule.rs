@@ -56,7 +56,7 @@ const RAW: &str = "|raw";
 
 /// Why a text is no [`MapRule`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MapRuleFault {
+pub enum MapRuleError {
     /// No `=`, or nothing where something must be.
     #[error(
         "expected FIELD=COLUMN[+COLUMN...], such as tags=topic+place, url=#5 or 'url=https://host/{{id}}.mp4'"
@@ -71,19 +71,19 @@ pub enum MapRuleFault {
 }
 
 impl FromStr for MapRule {
-    type Err = MapRuleFault;
+    type Err = MapRuleError;
 
-    fn from_str(text: &str) -> Result<Self, MapRuleFault> {
-        let (name, parts) = text.split_once('=').ok_or(MapRuleFault::Form)?;
+    fn from_str(text: &str) -> Result<Self, MapRuleError> {
+        let (name, parts) = text.split_once('=').ok_or(MapRuleError::Form)?;
         let name = name.trim().to_ascii_lowercase();
-        let field = Field::from_name(&name).ok_or(MapRuleFault::Field(name))?;
+        let field = Field::from_name(&name).ok_or(MapRuleError::Field(name))?;
         let parts = split_parts(parts)?.into_iter().map(part).collect::<Result<_, _>>()?;
         Ok(Self { field, parts })
     }
 }
 
 /// Splits at every `+` that stands neither in quotes nor in braces.
-fn split_parts(text: &str) -> Result<Vec<&str>, MapRuleFault> {
+fn split_parts(text: &str) -> Result<Vec<&str>, MapRuleError> {
     let mut parts = Vec::new();
     let mut start = 0;
     let mut is_quoted = false;
@@ -103,8 +103,8 @@ fn split_parts(text: &str) -> Result<Vec<&str>, MapRuleFault> {
     }
     parts.push(&text[start..]);
     match (is_quoted && !text[start..].trim_end().ends_with('\''), is_in_braces) {
-        (true, _) => Err(MapRuleFault::Open('\'')),
-        (_, true) => Err(MapRuleFault::Open('{')),
+        (true, _) => Err(MapRuleError::Open('\'')),
+        (_, true) => Err(MapRuleError::Open('{')),
         _ => Ok(parts),
     }
 }
@@ -114,19 +114,19 @@ fn is_text(part: &str) -> bool {
     part.trim_start().starts_with('\'')
 }
 
-fn part(text: &str) -> Result<Part, MapRuleFault> {
+fn part(text: &str) -> Result<Part, MapRuleError> {
     let trimmed = text.trim();
     if let Some(quoted) = trimmed.strip_prefix('\'') {
-        let inner = quoted.strip_suffix('\'').ok_or(MapRuleFault::Open('\''))?;
+        let inner = quoted.strip_suffix('\'').ok_or(MapRuleError::Open('\''))?;
         return Ok(Part::Text(inner.replace("''", "'")));
     }
     if trimmed.contains(['{', '}']) {
         return template(trimmed).map(Part::Template);
     }
-    if trimmed.is_empty() { Err(MapRuleFault::Form) } else { Ok(Part::Column(trimmed.to_owned())) }
+    if trimmed.is_empty() { Err(MapRuleError::Form) } else { Ok(Part::Column(trimmed.to_owned())) }
 }
 
-fn template(text: &str) -> Result<Vec<Piece>, MapRuleFault> {
+fn template(text: &str) -> Result<Vec<Piece>, MapRuleError> {
     let mut pieces = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
@@ -140,17 +140,17 @@ fn template(text: &str) -> Result<Vec<Piece>, MapRuleFault> {
             continue;
         }
         if brace == "}" {
-            return Err(MapRuleFault::Open('}'));
+            return Err(MapRuleError::Open('}'));
         }
-        let (name, behind) = rest.split_once('}').ok_or(MapRuleFault::Open('{'))?;
+        let (name, behind) = rest.split_once('}').ok_or(MapRuleError::Open('{'))?;
         rest = behind;
         if name.contains('{') {
-            return Err(MapRuleFault::Open('{'));
+            return Err(MapRuleError::Open('{'));
         }
         let name = name.trim();
         let (name, is_raw) = name.strip_suffix(RAW).map_or((name, false), |name| (name.trim(), true));
         if name.is_empty() {
-            return Err(MapRuleFault::Form);
+            return Err(MapRuleError::Form);
         }
         if !literal.is_empty() {
             pieces.push(Piece::Text(std::mem::take(&mut literal)));
@@ -237,18 +237,18 @@ mod tests {
     #[test]
     fn a_rule_that_is_none_says_why() {
         assert!("colour=x".parse::<MapRule>().unwrap_err().to_string().contains("camera_model"));
-        for (bad, fault) in [
-            ("url", MapRuleFault::Form),
-            ("url=", MapRuleFault::Form),
-            ("tags=a++b", MapRuleFault::Form),
-            ("url={}", MapRuleFault::Form),
-            ("tags='a", MapRuleFault::Open('\'')),
-            ("url=https://h/{a", MapRuleFault::Open('{')),
-            ("url=https://h/a}", MapRuleFault::Open('}')),
-            ("url=https://h/{ {a}", MapRuleFault::Open('{')),
-            ("tags='it's'+b", MapRuleFault::Open('\'')),
+        for (bad, error) in [
+            ("url", MapRuleError::Form),
+            ("url=", MapRuleError::Form),
+            ("tags=a++b", MapRuleError::Form),
+            ("url={}", MapRuleError::Form),
+            ("tags='a", MapRuleError::Open('\'')),
+            ("url=https://h/{a", MapRuleError::Open('{')),
+            ("url=https://h/a}", MapRuleError::Open('}')),
+            ("url=https://h/{ {a}", MapRuleError::Open('{')),
+            ("tags='it's'+b", MapRuleError::Open('\'')),
         ] {
-            assert_eq!(bad.parse::<MapRule>(), Err(fault), "{bad}");
+            assert_eq!(bad.parse::<MapRule>(), Err(error), "{bad}");
         }
     }
 }

@@ -13,9 +13,9 @@ use super::{
         dialect::{Dialect, Quote},
         source::Bytes,
     },
-    CELL_MAX, COLUMNS_MAX, Lines, Next, RECORD_MAX, RecordFault,
+    CELL_MAX, COLUMNS_MAX, Lines, Next, RECORD_MAX, RecordError,
 };
-use crate::planted::{Bug, is_planted};
+use crate::failpoints::{Failpoint, is_active};
 
 /// The memory a reader starts with.
 const RECORD_USUAL: usize = 8 * 1024;
@@ -99,18 +99,18 @@ impl CsvRecords {
             self.ends_len += ended;
             match result {
                 ReadRecordResult::Record => break,
-                ReadRecordResult::InputEmpty if at_end && is_planted(Bug::UnterminatedQuote) => {
+                ReadRecordResult::InputEmpty if at_end && is_active(Failpoint::UnterminatedQuote) => {
                     self.ends[self.ends_len] = self.text_len;
                     self.ends_len += 1;
                     break;
                 }
                 ReadRecordResult::InputEmpty if at_end => {
-                    return Ok(self.fault(RecordFault::UnterminatedQuote));
+                    return Ok(self.error(RecordError::UnterminatedQuote));
                 }
                 ReadRecordResult::InputEmpty => {}
                 ReadRecordResult::OutputFull => self.make_room(&mut overflow),
                 ReadRecordResult::OutputEndsFull => {
-                    overflow.get_or_insert(RecordFault::TooManyColumns);
+                    overflow.get_or_insert(RecordError::TooManyColumns);
                     self.ends_len = 0;
                 }
                 ReadRecordResult::End => return Ok(Next::End),
@@ -118,17 +118,17 @@ impl CsvRecords {
         }
         Ok(overflow
             .or_else(|| self.check())
-            .map_or(Next::Record { line: self.record_line }, |fault| self.fault(fault)))
+            .map_or(Next::Record { line: self.record_line }, |error| self.error(error)))
     }
 
-    const fn fault(&self, fault: RecordFault) -> Next {
-        Next::Fault { line: self.record_line, fault }
+    const fn error(&self, error: RecordError) -> Next {
+        Next::Fault { line: self.record_line, error }
     }
 
     /// Grows the buffer, or, at its bound, starts to overwrite it: the record is lost, the next one is not.
-    fn make_room(&mut self, overflow: &mut Option<RecordFault>) {
+    fn make_room(&mut self, overflow: &mut Option<RecordError>) {
         if self.text.len() >= RECORD_MAX || overflow.is_some() {
-            overflow.get_or_insert(RecordFault::TooLong);
+            overflow.get_or_insert(RecordError::TooLong);
             self.text_len = 0;
         } else {
             let larger = (self.text.len() * 2).min(RECORD_MAX);
@@ -136,11 +136,11 @@ impl CsvRecords {
         }
     }
 
-    fn check(&self) -> Option<RecordFault> {
+    fn check(&self) -> Option<RecordError> {
         if self.text_len > CELL_MAX && self.cell_bytes().any(|cell| cell.len() > CELL_MAX) {
-            return Some(RecordFault::CellTooLong);
+            return Some(RecordError::CellTooLong);
         }
-        memchr::memchr(0, &self.text[..self.text_len]).map(|_| RecordFault::Nul)
+        memchr::memchr(0, &self.text[..self.text_len]).map(|_| RecordError::Nul)
     }
 
     /// Blank lines and comments between records are no records; false at the end of the file.
@@ -227,7 +227,7 @@ mod tests {
 
     use super::*;
 
-    type Read = Result<(u64, Vec<String>), (u64, RecordFault)>;
+    type Read = Result<(u64, Vec<String>), (u64, RecordError)>;
 
     fn read_all(text: &[u8]) -> Vec<Read> {
         // a buffer of 7 bytes puts every boundary somewhere awkward
@@ -237,7 +237,7 @@ mod tests {
         loop {
             match records.read().unwrap() {
                 Next::End => return all,
-                Next::Fault { line, fault } => all.push(Err((line, fault))),
+                Next::Fault { line, error } => all.push(Err((line, error))),
                 Next::Record { line } => all.push(Ok((line, records.cells_lossy()))),
             }
         }
@@ -272,8 +272,8 @@ mod tests {
 
     #[test]
     fn a_quote_open_at_the_end_is_an_error_and_not_a_row() {
-        assert_eq!(read_all(b"a\n\"b\nc\n"), [row(1, &["a"]), Err((2, RecordFault::UnterminatedQuote))]);
-        assert_eq!(read_all(b"a\n\""), [row(1, &["a"]), Err((2, RecordFault::UnterminatedQuote))]);
+        assert_eq!(read_all(b"a\n\"b\nc\n"), [row(1, &["a"]), Err((2, RecordError::UnterminatedQuote))]);
+        assert_eq!(read_all(b"a\n\""), [row(1, &["a"]), Err((2, RecordError::UnterminatedQuote))]);
         assert_eq!(read_all(b"a\n\"b\""), [row(1, &["a"]), row(2, &["b"])]);
         assert_eq!(read_all(b"a\n\"b\"\"\""), [row(1, &["a"]), row(2, &["b\""])]);
     }
@@ -286,7 +286,7 @@ mod tests {
         let bytes: Bytes = BufReader::new(Box::new(Cursor::new(text)));
         let mut records = CsvRecords::new(bytes, b',', &Dialect::default());
         assert_eq!(records.read().unwrap(), Next::Record { line: 1 });
-        assert_eq!(records.read().unwrap(), Next::Fault { line: 2, fault: RecordFault::TooLong });
+        assert_eq!(records.read().unwrap(), Next::Fault { line: 2, error: RecordError::TooLong });
         assert_eq!(records.read().unwrap(), Next::Record { line: 3 });
         assert_eq!(records.text.len(), RECORD_MAX);
         assert_eq!(records.read().unwrap(), Next::End);
@@ -297,12 +297,12 @@ mod tests {
         let wide = format!("a\n{}\nb\n", ",".repeat(1000));
         assert_eq!(
             read_all(wide.as_bytes()),
-            [row(1, &["a"]), Err((2, RecordFault::TooManyColumns)), row(3, &["b"])]
+            [row(1, &["a"]), Err((2, RecordError::TooManyColumns)), row(3, &["b"])]
         );
         let long = format!("a\n{},x\nb\0\nc\n", "y".repeat(CELL_MAX + 1));
         assert_eq!(
             read_all(long.as_bytes()),
-            [row(1, &["a"]), Err((2, RecordFault::CellTooLong)), Err((3, RecordFault::Nul)), row(4, &["c"])]
+            [row(1, &["a"]), Err((2, RecordError::CellTooLong)), Err((3, RecordError::Nul)), row(4, &["c"])]
         );
     }
 

@@ -14,7 +14,7 @@ use std::{
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{super::source::Bytes, CELL_MAX, COLUMNS_MAX, Lines, Next, RECORD_MAX, RecordFault};
+use super::{super::source::Bytes, CELL_MAX, COLUMNS_MAX, Lines, Next, RECORD_MAX, RecordError};
 
 /// The column of everything that no other column holds.
 const OTHER_KEYS: &str = "other keys";
@@ -95,8 +95,8 @@ struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 fn walk<'a>(
     text: &'a str,
     path: &str,
-    take: &mut dyn FnMut(String, &'a str) -> Result<(), RecordFault>,
-) -> Result<(), RecordFault> {
+    take: &mut dyn FnMut(String, &'a str) -> Result<(), RecordError>,
+) -> Result<(), RecordError> {
     walk_at(DEPTH_MAX, text, path, take)
 }
 
@@ -104,12 +104,12 @@ fn walk_at<'a>(
     depth: u32,
     text: &'a str,
     path: &str,
-    take: &mut dyn FnMut(String, &'a str) -> Result<(), RecordFault>,
-) -> Result<(), RecordFault> {
-    let Pairs(pairs) = serde_json::from_str(text).map_err(|_| RecordFault::NotAnObject)?;
+    take: &mut dyn FnMut(String, &'a str) -> Result<(), RecordError>,
+) -> Result<(), RecordError> {
+    let Pairs(pairs) = serde_json::from_str(text).map_err(|_| RecordError::NotAnObject)?;
     let mut keys = HashSet::with_capacity(pairs.len());
     if !pairs.iter().all(|(key, _)| keys.insert(key)) {
-        return Err(RecordFault::KeyTwice);
+        return Err(RecordError::KeyTwice);
     }
     for (key, value) in &pairs {
         let path = if path.is_empty() { key.clone().into_owned() } else { format!("{path}.{key}") };
@@ -130,16 +130,16 @@ fn elements(text: &str) -> Vec<&str> {
 }
 
 /// A value as a cell: a text without its quotes, nothing for null and for an empty array, everything else as written.
-fn cell_of(value: &str) -> Result<String, RecordFault> {
+fn cell_of(value: &str) -> Result<String, RecordError> {
     let cell = match value.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(value).map_err(|_| RecordFault::NotAnObject)?,
+        Some(b'"') => serde_json::from_str(value).map_err(|_| RecordError::NotAnObject)?,
         Some(b'n') => String::new(),
         Some(b'[') if elements(value).is_empty() => String::new(),
         _ => value.to_owned(),
     };
     match (cell.len() > CELL_MAX, memchr::memchr(0, cell.as_bytes())) {
-        (true, _) => Err(RecordFault::CellTooLong),
-        (_, Some(_)) => Err(RecordFault::Nul),
+        (true, _) => Err(RecordError::CellTooLong),
+        (_, Some(_)) => Err(RecordError::Nul),
         (false, None) => Ok(cell),
     }
 }
@@ -190,7 +190,7 @@ impl Layout {
     }
 
     /// What the rows of an object share, and its elements where it is split.
-    fn split(&self, text: &str) -> Result<Split, RecordFault> {
+    fn split(&self, text: &str) -> Result<Split, RecordError> {
         let mut split = Split { cells: vec![String::new(); self.names.len()], ..Split::default() };
         let Split { cells, others, elements: rows } = &mut split;
         walk(text, "", &mut |path, value| {
@@ -204,7 +204,7 @@ impl Layout {
     }
 
     /// The row of an element.
-    fn row_of(&self, split: &Split, element: &str) -> Result<Vec<String>, RecordFault> {
+    fn row_of(&self, split: &Split, element: &str) -> Result<Vec<String>, RecordError> {
         let prefix = format!("{}{EACH}", self.split.as_deref().unwrap_or_default());
         let (mut cells, mut others) = (split.cells.clone(), split.others.clone());
         if element.starts_with('{') {
@@ -222,7 +222,7 @@ impl Layout {
         others: &mut Vec<(String, String)>,
         path: String,
         value: &str,
-    ) -> Result<(), RecordFault> {
+    ) -> Result<(), RecordError> {
         match self.places.get(&path) {
             Some(place) if *place != self.others => cells[*place] = cell_of(value)?,
             _ => others.push((path, value.to_owned())),
@@ -230,7 +230,7 @@ impl Layout {
         Ok(())
     }
 
-    fn put_others(&self, cells: &mut [String], others: &[(String, String)]) -> Result<(), RecordFault> {
+    fn put_others(&self, cells: &mut [String], others: &[(String, String)]) -> Result<(), RecordError> {
         if others.is_empty() {
             return Ok(());
         }
@@ -304,11 +304,11 @@ impl JsonRecords {
             let Next::Record { line } = next else { return Ok(next) };
             let split = match self.object() {
                 Some(text) => self.layout.split(&text),
-                None => Err(RecordFault::NotAnObject),
+                None => Err(RecordError::NotAnObject),
             };
             match split {
                 Ok(split) => self.split = split,
-                Err(fault) => return Ok(Next::Fault { line, fault }),
+                Err(error) => return Ok(Next::Fault { line, error }),
             }
         }
         let line = self.record_line;
@@ -323,7 +323,7 @@ impl JsonRecords {
                 self.cells = cells;
                 Next::Record { line }
             }
-            Err(fault) => Next::Fault { line, fault },
+            Err(error) => Next::Fault { line, error },
         })
     }
 
@@ -352,11 +352,11 @@ impl JsonRecords {
             let input = self.bytes.fill_buf()?;
             if input.is_empty() {
                 let is_whole = scan.is_whole_at_end();
-                let fault = if is_too_long { RecordFault::TooLong } else { RecordFault::UnterminatedValue };
+                let error = if is_too_long { RecordError::TooLong } else { RecordError::UnterminatedValue };
                 return Ok(if is_whole && !is_too_long {
                     Next::Record { line }
                 } else {
-                    Next::Fault { line, fault }
+                    Next::Fault { line, error }
                 });
             }
             let (used, is_done) = scan.pass(input);
@@ -367,8 +367,8 @@ impl JsonRecords {
             self.lines.pass(&input[..used]);
             self.bytes.consume(used);
             if is_done {
-                let fault = Next::Fault { line, fault: RecordFault::TooLong };
-                return Ok(if is_too_long { fault } else { Next::Record { line } });
+                let error = Next::Fault { line, error: RecordError::TooLong };
+                return Ok(if is_too_long { error } else { Next::Record { line } });
             }
         }
     }
@@ -476,14 +476,14 @@ mod tests {
         JsonRecords::new(bytes, text.as_bytes())
     }
 
-    type Read = Result<(u64, Vec<String>), (u64, RecordFault)>;
+    type Read = Result<(u64, Vec<String>), (u64, RecordError)>;
 
     fn read_all(mut records: JsonRecords) -> Vec<Read> {
         let mut all = Vec::new();
         loop {
             match records.read().unwrap() {
                 Next::End => return all,
-                Next::Fault { line, fault } => all.push(Err((line, fault))),
+                Next::Fault { line, error } => all.push(Err((line, error))),
                 Next::Record { line } => {
                     all.push(Ok((line, records.cells().into_iter().map(str::to_owned).collect())));
                 }
@@ -587,9 +587,9 @@ mod tests {
         );
         assert_eq!(records("[\"x\"]").names()[0], "value");
         let twice = read_all(records("{\"u\":\"a\",\"u\":\"b\"}\n{\"u\":\"c\"}\n"));
-        assert_eq!(twice[0], Err((1, RecordFault::KeyTwice)), "nobody knows which is meant");
+        assert_eq!(twice[0], Err((1, RecordError::KeyTwice)), "nobody knows which is meant");
         let lone = read_all(records("{\"u\":\"\\ud83d\"}\n"));
-        assert_eq!(lone[0], Err((1, RecordFault::NotAnObject)));
+        assert_eq!(lone[0], Err((1, RecordError::NotAnObject)));
     }
 
     #[test]
@@ -604,17 +604,17 @@ mod tests {
         assert_eq!(
             faults,
             [
-                (2, RecordFault::NotAnObject),
-                (3, RecordFault::NotAnObject),
-                (4, RecordFault::NotAnObject),
-                (5, RecordFault::TooLong),
-                (6, RecordFault::CellTooLong),
-                (7, RecordFault::Nul),
+                (2, RecordError::NotAnObject),
+                (3, RecordError::NotAnObject),
+                (4, RecordError::NotAnObject),
+                (5, RecordError::TooLong),
+                (6, RecordError::CellTooLong),
+                (7, RecordError::Nul),
             ]
         );
         assert_eq!(read.last().unwrap().as_ref().unwrap().1[0], "b");
         let cut = read_all(records("[\n{\"u\":\"a\"},\n{\"u\":\"b\n"));
-        assert_eq!(cut[1], Err((3, RecordFault::UnterminatedValue)));
+        assert_eq!(cut[1], Err((3, RecordError::UnterminatedValue)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
     dialect::{Dialect, Quote},
     source::Bytes,
 };
-use crate::item::{Problem, RowFault};
+use crate::domain::{Problem, RowError};
 pub(super) use json::{EACH, is_json};
 
 /// No record is longer, in bytes without quotes.
@@ -166,14 +166,14 @@ pub(super) enum Next {
     /// A record is in the buffer; it starts on `line`.
     Record { line: u64 },
     /// A record that cannot be taken; the one behind it is next.
-    Fault { line: u64, fault: RecordFault },
+    Fault { line: u64, error: RecordError },
     /// The end of the file.
     End,
 }
 
 /// Why a record cannot be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RecordFault {
+pub(super) enum RecordError {
     /// Longer than [`RECORD_MAX`].
     TooLong,
     /// More cells than [`COLUMNS_MAX`].
@@ -192,7 +192,7 @@ pub(super) enum RecordFault {
     UnterminatedValue,
 }
 
-impl RecordFault {
+impl RecordError {
     const fn class(self) -> &'static str {
         match self {
             Self::TooLong => "record_too_long",
@@ -237,7 +237,7 @@ impl RecordFault {
         }
     }
 
-    pub(super) fn into_row_fault(self, line: u64) -> RowFault {
+    pub(super) fn into_row_fault(self, line: u64) -> RowError {
         let problem = Problem {
             column: String::new(),
             column_number: 0,
@@ -246,7 +246,7 @@ impl RecordFault {
             message: self.message().to_owned(),
             fix: self.fix().to_owned(),
         };
-        RowFault { line, cells: Vec::new(), problems: vec![problem] }
+        RowError { line, cells: Vec::new(), problems: vec![problem] }
     }
 }
 

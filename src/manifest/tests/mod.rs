@@ -5,7 +5,7 @@ mod shapes;
 use std::path::PathBuf;
 
 use super::*;
-use crate::item::{Problem, UnixMillis};
+use crate::domain::{Problem, UnixMillis};
 
 struct Shelf(tempfile::TempDir);
 
@@ -17,11 +17,11 @@ impl Shelf {
     fn put(&self, bytes: &[u8]) -> ManifestSpec {
         let path: PathBuf = self.0.path().join("m.csv");
         std::fs::write(&path, bytes).unwrap();
-        ManifestSpec::usual(path.to_str().unwrap())
+        ManifestSpec::with_defaults(path.to_str().unwrap())
     }
 }
 
-fn read(spec: &ManifestSpec) -> Vec<Result<ManifestRow, RowFault>> {
+fn read(spec: &ManifestSpec) -> Vec<Result<ManifestRow, RowError>> {
     let mut manifest = Manifest::open(spec).unwrap();
     let mut rows = Vec::new();
     while let Some(row) = manifest.next().unwrap() {
@@ -30,8 +30,8 @@ fn read(spec: &ManifestSpec) -> Vec<Result<ManifestRow, RowFault>> {
     rows
 }
 
-fn order() -> SurveyOrder {
-    SurveyOrder { now: UnixMillis(1_700_000_000_000), errors_max: None, wants_rows: false }
+fn order() -> ScanRequest {
+    ScanRequest { now: UnixMillis(1_700_000_000_000), errors_max: None, wants_rows: false }
 }
 
 fn only_problem(spec: &ManifestSpec) -> Problem {
@@ -86,14 +86,14 @@ fn every_fault_has_its_column_its_value_and_its_fix() {
         let text = text.replace("url\n\n", "url\n\"\"\n");
         let spec = shelf.put(text.as_bytes());
         let rows = read(&spec);
-        let fault = rows[0].as_ref().unwrap_err();
-        let problem = &fault.problems[0];
+        let error = rows[0].as_ref().unwrap_err();
+        let problem = &error.problems[0];
         assert_eq!(
             (problem.class.as_str(), problem.column.as_str(), problem.column_number),
             (class, column, number),
             "{text}"
         );
-        assert_eq!(fault.line, 2);
+        assert_eq!(error.line, 2);
         assert!(!problem.fix.is_empty() && !problem.message.is_empty());
         assert!(rows[1].is_ok(), "the row behind it is lost: {text}");
     }
@@ -103,8 +103,8 @@ fn every_fault_has_its_column_its_value_and_its_fix() {
 fn all_faults_of_a_row_are_told_at_once() {
     let shelf = Shelf::new();
     let spec = shelf.put(b"url,lat,lon,date\nnope,95,200,soon\n");
-    let fault = read(&spec).remove(0).unwrap_err();
-    let classes: Vec<&str> = fault.problems.iter().map(|problem| problem.class.as_str()).collect();
+    let error = read(&spec).remove(0).unwrap_err();
+    let classes: Vec<&str> = error.problems.iter().map(|problem| problem.class.as_str()).collect();
     assert_eq!(classes, ["url_not_absolute", "coordinates_range", "coordinates_range", "datetime_unknown"]);
 }
 
@@ -178,15 +178,15 @@ fn a_damaged_gzip_file_keeps_the_rows_before_the_damage() {
     bytes.truncate(bytes.len() / 2);
     let mut manifest = Manifest::open(&shelf.put(&bytes)).unwrap();
     let mut good = 0;
-    let fault = loop {
+    let error = loop {
         match manifest.next() {
             Ok(Some(row)) => good += u64::from(row.is_ok()),
             Ok(None) => panic!("half a file looked whole"),
-            Err(fault) => break fault,
+            Err(error) => break error,
         }
     };
     assert!(good > 1_000);
-    assert!(matches!(fault, ManifestError::Broken { .. }), "{fault}");
+    assert!(matches!(error, ManifestError::Broken { .. }), "{error}");
 }
 
 #[test]
@@ -207,15 +207,15 @@ fn a_survey_counts_every_row_once() {
     let shelf = Shelf::new();
     let spec = shelf.put(b"url\nhttps://h/a\nhttps://h/a#t=5\nnope\nhttps://h/b\n");
     let mut duplicates = Vec::new();
-    let survey = survey(&mut [Manifest::open(&spec).unwrap()], order(), |_, met| {
-        if let Met::Duplicate { line, first_line } = met {
+    let scan = scan(&mut [Manifest::open(&spec).unwrap()], order(), |_, met| {
+        if let ScannedRow::Duplicate { line, first_line } = met {
             duplicates.push((line, first_line));
         }
     })
     .unwrap();
-    assert_eq!((survey.rows, survey.good, survey.duplicates, survey.rejected), (4, 2, 1, 1));
+    assert_eq!((scan.rows, scan.good, scan.duplicates, scan.rejected), (4, 2, 1, 1));
     assert_eq!(duplicates, [(3, 2)]);
-    assert_eq!(survey.faults["url_not_absolute"].examples[0].line, 4);
+    assert_eq!(scan.faults["url_not_absolute"].examples[0].line, 4);
 }
 
 proptest::proptest! {
@@ -233,7 +233,7 @@ proptest::proptest! {
         if let Ok(mut manifest) = Manifest::open(&shelf.put(&text)) {
             let mut last = 1;
             while let Ok(Some(row)) = manifest.next() {
-                let line = row.map_or_else(|fault| fault.line, |row| row.line);
+                let line = row.map_or_else(|error| error.line, |row| row.line);
                 assert!(line > last, "line {line} after {last}");
                 last = line;
             }
@@ -296,8 +296,8 @@ fn small_files_that_unpack_to_gigabytes_are_refused() {
         let mut spec = shelf.put(&packed);
         // skipping is what is fastest
         spec.dialect.lines_before = 10_000_000;
-        let fault = crate::error::Error::from(Manifest::open(&spec).err().unwrap()).chain();
-        assert!(fault.contains("unpacks to more than 200 times its size"), "{fault}");
+        let error = crate::error::Error::from(Manifest::open(&spec).err().unwrap()).chain();
+        assert!(error.contains("unpacks to more than 200 times its size"), "{error}");
     }
 }
 

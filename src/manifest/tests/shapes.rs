@@ -8,7 +8,7 @@ fn mapped(shelf: &Shelf, text: &str, map: &[&str]) -> ManifestSpec {
 }
 
 fn is_at(row: &ManifestRow, latitude: f64, longitude: f64) -> bool {
-    row.submission.coordinates == Some(crate::item::Coordinates { latitude, longitude })
+    row.submission.coordinates == Some(crate::domain::Coordinates { latitude, longitude })
 }
 
 fn urls(spec: &ManifestSpec) -> Vec<String> {
@@ -127,18 +127,18 @@ fn rows_that_a_filter_leaves_out_are_counted() {
 #[test]
 fn dates_are_read_by_what_the_first_rows_show_and_not_by_guessing() {
     let shelf = Shelf::new();
-    let moments = |spec: &ManifestSpec| -> Vec<Option<String>> {
+    let timestamps = |spec: &ManifestSpec| -> Vec<Option<String>> {
         read(spec).into_iter().map(|row| row.ok().and_then(|row| row.submission.datetime_taken)).collect()
     };
     let spec = shelf.put(b"url,date\nhttps://h/a,01/02/2019\nhttps://h/b,16/07/2018\n");
-    assert_eq!(moments(&spec)[0].as_deref(), Some("2019-02-01 00:00:00"));
+    assert_eq!(timestamps(&spec)[0].as_deref(), Some("2019-02-01 00:00:00"));
     let found = Manifest::open(&spec).unwrap().found().join(" ");
     assert!(found.contains("day/month/year (line 3: 16/07/2018)"), "{found}");
     let unclear = shelf.put(b"url,date\nhttps://h/a,01/02/2019\n");
-    assert_eq!(moments(&unclear), [None]);
+    assert_eq!(timestamps(&unclear), [None]);
     let told = DateRules { formats: vec![DateFormat::MonthFirst], ..DateRules::default() };
     let told = ManifestSpec { rules: RowRules { dates: told, ..RowRules::default() }, ..unclear };
-    assert_eq!(moments(&told)[0].as_deref(), Some("2019-01-02 00:00:00"));
+    assert_eq!(timestamps(&told)[0].as_deref(), Some("2019-01-02 00:00:00"));
 }
 
 #[test]
@@ -174,8 +174,10 @@ fn an_item_may_be_told_by_the_users_own_id() {
 
 #[test]
 fn a_manifest_is_a_file_and_no_address() {
-    let refused =
-        Manifest::open(&ManifestSpec::usual("https://h/list.csv?token=secret")).err().unwrap().to_string();
+    let refused = Manifest::open(&ManifestSpec::with_defaults("https://h/list.csv?token=secret"))
+        .err()
+        .unwrap()
+        .to_string();
     assert!(refused.contains("curl") && !refused.contains("secret"), "{refused}");
 }
 
@@ -226,7 +228,7 @@ fn a_guess_names_columns_so_that_they_read_back() {
     let shelf = Shelf::new();
     for name in ["a+b", "a{b", "'lead", "'url'", "{{x}}", "#1", "clip*", "is?"] {
         let spec = shelf.put(format!("other,\"{name}\"\n1,https://h/1.mp4\n2,https://h/2.mp4\n").as_bytes());
-        let rule = guess(&spec).unwrap().proposals[0].rule.to_string();
+        let rule = infer(&spec).unwrap().proposals[0].rule.to_string();
         let again = ManifestSpec { map: vec![rule.parse().unwrap()], ..spec };
         assert_eq!(urls(&again)[0], "https://h/1.mp4", "{name}: {rule}");
     }
@@ -236,8 +238,8 @@ fn a_guess_names_columns_so_that_they_read_back() {
 fn a_guess_takes_dates_by_their_values_where_only_one_column_has_them() {
     let shelf = Shelf::new();
     let dates_of = |text: &str| {
-        let guess = guess(&shelf.put(text.as_bytes())).unwrap();
-        let found = guess.proposals.into_iter().find(|proposal| proposal.rule.field == Field::Datetime);
+        let infer = infer(&shelf.put(text.as_bytes())).unwrap();
+        let found = infer.proposals.into_iter().find(|proposal| proposal.rule.field == Field::Datetime);
         found.map(|proposal| (proposal.rule.to_string(), proposal.confidence))
     };
     let rows = "https://h/1.mp4,2019-05-06,2020-01-01\nhttps://h/2.mp4,2019-06-07,2020-01-02\n";

@@ -1,11 +1,11 @@
 //! Where a video was taken: degrees as people and instruments write them, in range and in pairs.
 
 use super::trim;
-use crate::item::Coordinates;
+use crate::domain::Coordinates;
 
 /// Why a text is no coordinate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CoordinateFault {
+pub enum CoordinateError {
     /// Not a number of degrees, minutes and seconds.
     NotANumber,
     /// Beyond 90 or 180 degrees, or 60 minutes or seconds.
@@ -39,11 +39,11 @@ pub enum Axis {
 
 impl Axis {
     /// Reads one coordinate: `52.52`, `-13,405`, `52°31'12.3"N`, `N 52 31.2`, `52:31:12`.
-    pub fn read(self, text: &str) -> Result<f64, CoordinateFault> {
+    pub fn read(self, text: &str) -> Result<f64, CoordinateError> {
         let (degrees, told) = read_angle(trim(text))?;
         match told {
-            Some(told) if told != self => Err(CoordinateFault::WrongAxis),
-            _ if degrees.abs() > self.bound() => Err(CoordinateFault::OutOfRange),
+            Some(told) if told != self => Err(CoordinateError::WrongAxis),
+            _ if degrees.abs() > self.bound() => Err(CoordinateError::OutOfRange),
             _ => Ok(degrees),
         }
     }
@@ -68,7 +68,7 @@ impl Axis {
 }
 
 /// Degrees, and the axis where a hemisphere tells it.
-fn read_angle(text: &str) -> Result<(f64, Option<Axis>), CoordinateFault> {
+fn read_angle(text: &str) -> Result<(f64, Option<Axis>), CoordinateError> {
     if let Some(degrees) = decimal(text) {
         return Ok((degrees, None));
     }
@@ -83,7 +83,7 @@ fn read_angle(text: &str) -> Result<(f64, Option<Axis>), CoordinateFault> {
     let numbers: Vec<&str> = rest.split(is_mark).filter(|part| !part.is_empty()).collect();
     let number = |text: &str| decimal(text).filter(|n| *n >= 0.0 && !text.starts_with(['+', '-']));
     let parts: Vec<f64> =
-        numbers.iter().map(|text| number(text)).collect::<Option<_>>().ok_or(CoordinateFault::NotANumber)?;
+        numbers.iter().map(|text| number(text)).collect::<Option<_>>().ok_or(CoordinateError::NotANumber)?;
     let is_whole = |n: &f64| n.fract() == 0.0;
     let magnitude = match parts[..] {
         [degrees] => degrees,
@@ -91,18 +91,18 @@ fn read_angle(text: &str) -> Result<(f64, Option<Axis>), CoordinateFault> {
         [degrees, minutes, seconds] if is_whole(&degrees) && is_whole(&minutes) => {
             sixtieths(degrees, minutes, seconds)?
         }
-        _ => return Err(CoordinateFault::NotANumber),
+        _ => return Err(CoordinateError::NotANumber),
     };
     if side.is_some() && is_negative {
-        return Err(CoordinateFault::NotANumber);
+        return Err(CoordinateError::NotANumber);
     }
     let sign = side.map_or(if is_negative { -1.0 } else { 1.0 }, |(_, sign)| sign);
     Ok((sign * magnitude, side.map(|(axis, _)| axis)))
 }
 
-fn sixtieths(degrees: f64, minutes: f64, seconds: f64) -> Result<f64, CoordinateFault> {
+fn sixtieths(degrees: f64, minutes: f64, seconds: f64) -> Result<f64, CoordinateError> {
     if minutes >= 60.0 || seconds >= 60.0 {
-        return Err(CoordinateFault::OutOfRange);
+        return Err(CoordinateError::OutOfRange);
     }
     // one division, so that nothing is lost to rounding twice
     Ok(degrees + minutes.mul_add(60.0, seconds) / 3600.0)
@@ -127,7 +127,7 @@ const SEPARATORS: &[&str] = &[";", "|", "/", ", ", " ", ","];
 impl GeoOrder {
     /// Reads both coordinates from one cell: `lat,lon`, `lat;lon`, `lat lon`, with or without brackets, hemispheres, decimal
     /// commas; or `POINT(lon lat)` as databases write it.
-    pub fn read(self, text: &str) -> Result<Coordinates, CoordinateFault> {
+    pub fn read(self, text: &str) -> Result<Coordinates, CoordinateError> {
         let text = trim(text);
         // most are two plain numbers with a comma
         if let Some((first, second)) = text.split_once(',')
@@ -142,14 +142,14 @@ impl GeoOrder {
         };
         let pairs =
             SEPARATORS.iter().filter_map(|separator| pair(inner, separator)).chain(by_hemisphere(inner));
-        let mut fault = CoordinateFault::NotAPair;
+        let mut error = CoordinateError::NotAPair;
         for (first, second) in pairs {
             match (read_angle(first), read_angle(second)) {
                 (Ok(first), Ok(second)) => return arrange(first, second, order),
-                (Err(found), _) | (_, Err(found)) => fault = found,
+                (Err(found), _) | (_, Err(found)) => error = found,
             }
         }
-        Err(fault)
+        Err(error)
     }
 }
 
@@ -159,7 +159,7 @@ fn point(text: &str) -> Option<&str> {
         .split_once(';')
         .filter(|(srid, _)| srid.to_ascii_uppercase().starts_with("SRID="))
         .map_or(text, |(_, text)| text);
-    let start = text.get(..5).filter(|word| word.eq_ignore_ascii_case("POINT"))?;
+    let start = text.get(..5).filter(|as_str| as_str.eq_ignore_ascii_case("POINT"))?;
     text[start.len()..].trim().strip_prefix('(')?.strip_suffix(')')
 }
 
@@ -184,12 +184,12 @@ fn by_hemisphere(text: &str) -> Option<(&str, &str)> {
 
 type Angle = (f64, Option<Axis>);
 
-fn arrange(first: Angle, second: Angle, order: GeoOrder) -> Result<Coordinates, CoordinateFault> {
+fn arrange(first: Angle, second: Angle, order: GeoOrder) -> Result<Coordinates, CoordinateError> {
     let is_first_latitude = match (first.1, second.1) {
         (None, None) => order == GeoOrder::LatLon,
         (Some(Axis::Latitude), Some(Axis::Longitude) | None) | (None, Some(Axis::Longitude)) => true,
         (Some(Axis::Longitude), Some(Axis::Latitude) | None) | (None, Some(Axis::Latitude)) => false,
-        (Some(_), Some(_)) => return Err(CoordinateFault::WrongAxis),
+        (Some(_), Some(_)) => return Err(CoordinateError::WrongAxis),
     };
     let ((latitude, _), (longitude, _)) = if is_first_latitude { (first, second) } else { (second, first) };
     let fits = |latitude: f64, longitude: f64| {
@@ -198,9 +198,9 @@ fn arrange(first: Angle, second: Angle, order: GeoOrder) -> Result<Coordinates, 
     if fits(latitude, longitude) {
         Ok(Coordinates { latitude, longitude })
     } else if fits(longitude, latitude) {
-        Err(CoordinateFault::Swapped)
+        Err(CoordinateError::Swapped)
     } else {
-        Err(CoordinateFault::OutOfRange)
+        Err(CoordinateError::OutOfRange)
     }
 }
 
@@ -253,36 +253,36 @@ mod tests {
 
     #[test]
     fn what_is_no_place_on_earth_is_refused() {
-        for (text, fault) in [
-            ("91,0", CoordinateFault::Swapped),
-            ("-122.4,37.8", CoordinateFault::Swapped),
-            ("0,-180.5", CoordinateFault::OutOfRange),
-            ("nan,0", CoordinateFault::NotANumber),
-            ("inf,0", CoordinateFault::NotANumber),
-            ("1e400,0", CoordinateFault::OutOfRange),
-            ("north,west", CoordinateFault::NotANumber),
-            ("Berlin", CoordinateFault::NotAPair),
-            ("52,5,13,2", CoordinateFault::NotAPair),
-            ("52.5,13,4", CoordinateFault::NotAPair),
-            ("52.5", CoordinateFault::NotAPair),
-            ("52N 13N", CoordinateFault::WrongAxis),
-            ("52°61'N 13°0'E", CoordinateFault::OutOfRange),
-            ("", CoordinateFault::NotAPair),
-            ("POINT(1)", CoordinateFault::NotAPair),
+        for (text, error) in [
+            ("91,0", CoordinateError::Swapped),
+            ("-122.4,37.8", CoordinateError::Swapped),
+            ("0,-180.5", CoordinateError::OutOfRange),
+            ("nan,0", CoordinateError::NotANumber),
+            ("inf,0", CoordinateError::NotANumber),
+            ("1e400,0", CoordinateError::OutOfRange),
+            ("north,west", CoordinateError::NotANumber),
+            ("Berlin", CoordinateError::NotAPair),
+            ("52,5,13,2", CoordinateError::NotAPair),
+            ("52.5,13,4", CoordinateError::NotAPair),
+            ("52.5", CoordinateError::NotAPair),
+            ("52N 13N", CoordinateError::WrongAxis),
+            ("52°61'N 13°0'E", CoordinateError::OutOfRange),
+            ("", CoordinateError::NotAPair),
+            ("POINT(1)", CoordinateError::NotAPair),
         ] {
-            assert_eq!(GeoOrder::LatLon.read(text), Err(fault), "{text}");
+            assert_eq!(GeoOrder::LatLon.read(text), Err(error), "{text}");
         }
-        for (text, fault) in [
-            ("", CoordinateFault::NotANumber),
-            ("-", CoordinateFault::NotANumber),
-            ("52.5.1", CoordinateFault::NotANumber),
-            ("13E", CoordinateFault::WrongAxis),
-            ("-52N", CoordinateFault::NotANumber),
-            ("52.5 30", CoordinateFault::NotANumber),
-            ("1.234.567,8", CoordinateFault::NotANumber),
-            ("90.1", CoordinateFault::OutOfRange),
+        for (text, error) in [
+            ("", CoordinateError::NotANumber),
+            ("-", CoordinateError::NotANumber),
+            ("52.5.1", CoordinateError::NotANumber),
+            ("13E", CoordinateError::WrongAxis),
+            ("-52N", CoordinateError::NotANumber),
+            ("52.5 30", CoordinateError::NotANumber),
+            ("1.234.567,8", CoordinateError::NotANumber),
+            ("90.1", CoordinateError::OutOfRange),
         ] {
-            assert_eq!(Axis::Latitude.read(text), Err(fault), "{text}");
+            assert_eq!(Axis::Latitude.read(text), Err(error), "{text}");
         }
     }
 }

@@ -80,7 +80,7 @@ impl Default for DateRules {
 
 /// Why a text is no moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DatetimeFault {
+pub enum DatetimeError {
     /// Day and month could be either way round.
     Ambiguous,
     /// A year alone.
@@ -107,29 +107,29 @@ impl DateRules {
     /// Without formats told: the year comes first, between `-`, `/`, `.` or `:`, or as `yyyyMMdd`; or the month is written as a
     /// word; or it is counted from 1970 in seconds (10 digits) or milliseconds (13). The time is `HH:mm` or `HH:mm:ss`, with an
     /// optional fraction (dropped), `AM`/`PM`, and an optional `Z`, `UTC`, `GMT`, `+hh`, `+hhmm` or `+hh:mm`.
-    pub fn read<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, DatetimeFault> {
+    pub fn read<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, DatetimeError> {
         let text = super::trim(text);
         if self.formats.is_empty() {
             let is_kept = self.zone.is_none() || self.offset == OffsetRule::Keep;
             if is_kept && is_as_the_service_has_it(text) {
                 return Ok(Cow::Borrowed(text));
             }
-            let written = match (usual(text), &self.found) {
-                (Err(DatetimeFault::Ambiguous), Some(found)) => told(text, found)?,
+            let written = match (with_defaults(text), &self.found) {
+                (Err(DatetimeError::Ambiguous), Some(found)) => told(text, found)?,
                 (written, _) => written?,
             };
             return convert(written, self).map(Cow::Owned);
         }
-        let mut fault = DatetimeFault::Unknown;
+        let mut error = DatetimeError::Unknown;
         for format in &self.formats {
             match told(text, format) {
                 Ok(written) => return convert(written, self).map(Cow::Owned),
                 // what is nearly right says more than what is not known at all
-                Err(found) if fault == DatetimeFault::Unknown => fault = found,
+                Err(found) if error == DatetimeError::Unknown => error = found,
                 Err(_) => {}
             }
         }
-        Err(fault)
+        Err(error)
     }
 }
 
@@ -151,12 +151,12 @@ fn is_as_the_service_has_it(text: &str) -> bool {
     matches!(parts, (Some(YEAR_MIN..), Some(1..=12), Some(1..=28), Some(..=23), Some(..=59), Some(..=59)))
 }
 
-fn convert(written: Written, rules: &DateRules) -> Result<String, DatetimeFault> {
-    let impossible = |_| DatetimeFault::Impossible;
+fn convert(written: Written, rules: &DateRules) -> Result<String, DatetimeError> {
+    let impossible = |_| DatetimeError::Impossible;
     let zone = || rules.zone.clone().unwrap_or(TimeZone::UTC);
-    let moment = match (written, rules.offset) {
-        (Written::Counted(moment), OffsetRule::Utc) => moment.to_zoned(TimeZone::UTC).datetime(),
-        (Written::Counted(moment), OffsetRule::Keep) => moment.to_zoned(zone()).datetime(),
+    let timestamp = match (written, rules.offset) {
+        (Written::Counted(timestamp), OffsetRule::Utc) => timestamp.to_zoned(TimeZone::UTC).datetime(),
+        (Written::Counted(timestamp), OffsetRule::Keep) => timestamp.to_zoned(zone()).datetime(),
         (Written::Clock(clock, _), OffsetRule::Keep) => clock,
         (Written::Clock(clock, Some(minutes)), OffsetRule::Utc) => {
             clock.checked_sub(SignedDuration::from_mins(minutes)).map_err(impossible)?
@@ -166,10 +166,10 @@ fn convert(written: Written, rules: &DateRules) -> Result<String, DatetimeFault>
         }
     };
     // no camera is older; a year of two digits was read as one of four
-    if moment.year() < YEAR_MIN {
-        return Err(DatetimeFault::Impossible);
+    if timestamp.year() < YEAR_MIN {
+        return Err(DatetimeError::Impossible);
     }
-    Ok(moment.strftime("%Y-%m-%d %H:%M:%S").to_string())
+    Ok(timestamp.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 const YEAR_MIN: i16 = 1800;
@@ -178,10 +178,10 @@ const YEAR_MIN: i16 = 1800;
 const EPOCH_SECONDS_DIGITS: usize = 10;
 const EPOCH_MILLIS_DIGITS: usize = 13;
 
-fn usual(text: &str) -> Result<Written, DatetimeFault> {
+fn with_defaults(text: &str) -> Result<Written, DatetimeError> {
     let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.len() {
-        4 if is_digits => return Err(DatetimeFault::BareYear),
+        4 if is_digits => return Err(DatetimeError::BareYear),
         EPOCH_SECONDS_DIGITS if is_digits => return told(text, &DateFormat::EpochSeconds),
         EPOCH_MILLIS_DIGITS if is_digits => return told(text, &DateFormat::EpochMillis),
         _ => {}
@@ -194,23 +194,23 @@ fn usual(text: &str) -> Result<Written, DatetimeFault> {
     clock(text, YearAt::First)
 }
 
-fn told(text: &str, format: &DateFormat) -> Result<Written, DatetimeFault> {
-    let counted = |moment: Result<Timestamp, jiff::Error>| {
-        moment.map(Written::Counted).map_err(|_| DatetimeFault::Impossible)
+fn told(text: &str, format: &DateFormat) -> Result<Written, DatetimeError> {
+    let counted = |timestamp: Result<Timestamp, jiff::Error>| {
+        timestamp.map(Written::Counted).map_err(|_| DatetimeError::Impossible)
     };
     let (number, _) = text.split_once('.').unwrap_or((text, ""));
     match format {
         DateFormat::DayFirst => clock(text, YearAt::LastAfterMonth),
         DateFormat::MonthFirst => clock(text, YearAt::LastAfterDay),
         DateFormat::EpochSeconds => {
-            counted(Timestamp::from_second(number.parse().map_err(|_| DatetimeFault::Unknown)?))
+            counted(Timestamp::from_second(number.parse().map_err(|_| DatetimeError::Unknown)?))
         }
         DateFormat::EpochMillis => {
-            counted(Timestamp::from_millisecond(number.parse().map_err(|_| DatetimeFault::Unknown)?))
+            counted(Timestamp::from_millisecond(number.parse().map_err(|_| DatetimeError::Unknown)?))
         }
         DateFormat::Year if text.len() == 4 => clock(&format!("{text}-01-01"), YearAt::First),
-        DateFormat::Year => Err(DatetimeFault::Unknown),
-        DateFormat::Pattern(pattern) => by_pattern(text, pattern).ok_or(DatetimeFault::Unknown),
+        DateFormat::Year => Err(DatetimeError::Unknown),
+        DateFormat::Pattern(pattern) => by_pattern(text, pattern).ok_or(DatetimeError::Unknown),
     }
 }
 
@@ -260,7 +260,7 @@ pub(in crate::manifest) fn order_of<'a>(
     let mut found: Option<(DateFormat, &str)> = None;
     for text in texts.map(str::trim) {
         let reads = |year_at| clock(text, year_at).is_ok();
-        if !matches!(clock(text, YearAt::First), Err(DatetimeFault::Ambiguous)) {
+        if !matches!(clock(text, YearAt::First), Err(DatetimeError::Ambiguous)) {
             continue;
         }
         let format = match (reads(YearAt::LastAfterMonth), reads(YearAt::LastAfterDay)) {
@@ -288,48 +288,48 @@ enum YearAt {
 }
 
 /// A date of numbers, and perhaps a time.
-fn clock(text: &str, year_at: YearAt) -> Result<Written, DatetimeFault> {
+fn clock(text: &str, year_at: YearAt) -> Result<Written, DatetimeError> {
     let (date, time) = match text.find(['T', 't', ' ']) {
         Some(at) => (&text[..at], text[at + 1..].trim()),
         None => (text, ""),
     };
     let (year, month, day) = read_date(date, year_at)?;
-    let clock = read_time(time).ok_or(DatetimeFault::Unknown)?;
-    let moment = DateTime::new(year, month, day, clock.hour, clock.minute, clock.second, 0)
-        .map_err(|_| DatetimeFault::Impossible)?;
-    Ok(Written::Clock(moment, clock.offset_minutes))
+    let clock = read_time(time).ok_or(DatetimeError::Unknown)?;
+    let timestamp = DateTime::new(year, month, day, clock.hour, clock.minute, clock.second, 0)
+        .map_err(|_| DatetimeError::Impossible)?;
+    Ok(Written::Clock(timestamp, clock.offset_minutes))
 }
 
 /// Years of two digits from this one on are of the last century, as POSIX has it.
 const CENTURY_TURNS_AT: i16 = 69;
 
-fn read_date(text: &str, year_at: YearAt) -> Result<(i16, i8, i8), DatetimeFault> {
-    let number = |part: &str| -> Result<i16, DatetimeFault> {
+fn read_date(text: &str, year_at: YearAt) -> Result<(i16, i8, i8), DatetimeError> {
+    let number = |part: &str| -> Result<i16, DatetimeError> {
         if part.is_empty() || part.len() > 4 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(DatetimeFault::Unknown);
+            return Err(DatetimeError::Unknown);
         }
-        part.parse().map_err(|_| DatetimeFault::Unknown)
+        part.parse().map_err(|_| DatetimeError::Unknown)
     };
     let small =
-        |part: &str| number(part).and_then(|n| i8::try_from(n).map_err(|_| DatetimeFault::Impossible));
+        |part: &str| number(part).and_then(|n| i8::try_from(n).map_err(|_| DatetimeError::Impossible));
     if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok((number(&text[..4])?, small(&text[4..6])?, small(&text[6..])?));
     }
     let parts: Vec<&str> = text.split(['-', '/', '.', ':']).collect();
-    let [one, two, three] = parts[..] else { return Err(DatetimeFault::Unknown) };
+    let [one, two, three] = parts[..] else { return Err(DatetimeError::Unknown) };
     parts.iter().try_for_each(|part| number(part).map(|_| ()))?;
     let is_year_first = one.len() == 4;
     let is_year_last = matches!(three.len(), 2 | 4) && !is_year_first;
     match (year_at, is_year_first, is_year_last) {
         (YearAt::First, true, _) => Ok((number(one)?, small(two)?, small(three)?)),
-        (YearAt::First, false, true) => Err(DatetimeFault::Ambiguous),
+        (YearAt::First, false, true) => Err(DatetimeError::Ambiguous),
         (YearAt::LastAfterMonth, _, true) => {
             Ok((full_year(three.len(), number(three)?), small(two)?, small(one)?))
         }
         (YearAt::LastAfterDay, _, true) => {
             Ok((full_year(three.len(), number(three)?), small(one)?, small(two)?))
         }
-        _ => Err(DatetimeFault::Unknown),
+        _ => Err(DatetimeError::Unknown),
     }
 }
 
@@ -422,7 +422,7 @@ mod tests {
         }
     }
 
-    fn read_plain(text: &str) -> Result<Cow<'_, str>, DatetimeFault> {
+    fn read_plain(text: &str) -> Result<Cow<'_, str>, DatetimeError> {
         DateRules::default().read(text)
     }
 
@@ -461,14 +461,14 @@ mod tests {
             ("dmy", "16/07/2018", Ok("2018-07-16 00:00:00")),
             ("dmy", "5.6.19 17:21", Ok("2019-06-05 17:21:00")),
             ("mdy", "5/6/69", Ok("1969-05-06 00:00:00")),
-            ("mdy", "16/07/2018", Err(DatetimeFault::Impossible)),
-            ("dmy", "2018-07-16", Err(DatetimeFault::Unknown)),
+            ("mdy", "16/07/2018", Err(DatetimeError::Impossible)),
+            ("dmy", "2018-07-16", Err(DatetimeError::Unknown)),
             ("year", "1987", Ok("1987-01-01 00:00:00")),
             ("epoch-s", "86400.5", Ok("1970-01-02 00:00:00")),
             ("epoch-ms", "-1000", Ok("1969-12-31 23:59:59")),
-            ("epoch-s", "soon", Err(DatetimeFault::Unknown)),
+            ("epoch-s", "soon", Err(DatetimeError::Unknown)),
             ("%d.%m.%Y um %H:%M", "16.07.2018 um 17:21", Ok("2018-07-16 17:21:00")),
-            ("%d.%m.%Y", "16.07.18", Err(DatetimeFault::Impossible)),
+            ("%d.%m.%Y", "16.07.18", Err(DatetimeError::Impossible)),
             ("%Y%j", "2018197", Ok("2018-07-16 00:00:00")),
         ] {
             let rules = rules(&[format], OffsetRule::Keep, None);
@@ -511,29 +511,29 @@ mod tests {
 
     #[test]
     fn what_could_be_read_two_ways_is_refused() {
-        for (text, fault) in [
-            ("01/02/2019", DatetimeFault::Ambiguous),
-            ("5/5/19 17:21", DatetimeFault::Ambiguous),
-            ("2019-02-29", DatetimeFault::Impossible),
-            ("2019-02-29 00:00:00", DatetimeFault::Impossible),
-            ("2019-13-01", DatetimeFault::Impossible),
-            ("2019-01-01 25:00", DatetimeFault::Impossible),
-            ("2019-01-01 24:00:00", DatetimeFault::Impossible),
-            ("0000-01-00 00:00:00", DatetimeFault::Impossible),
-            ("0019-05-06 07:08:09", DatetimeFault::Impossible),
-            ("1799-12-31 23:59:59", DatetimeFault::Impossible),
-            ("2019", DatetimeFault::BareYear),
-            ("yesterday", DatetimeFault::Unknown),
-            ("2019-01-01 10", DatetimeFault::Unknown),
-            ("2019-01-01 10:00:00:00", DatetimeFault::Unknown),
-            ("2019-01-01 13:00 PM", DatetimeFault::Unknown),
-            ("2019-01-01 10:00+99:99", DatetimeFault::Unknown),
-            ("20190a06", DatetimeFault::Unknown),
-            ("２０１９-01-01", DatetimeFault::Unknown),
-            ("1-2-3-4", DatetimeFault::Unknown),
-            ("", DatetimeFault::Unknown),
+        for (text, error) in [
+            ("01/02/2019", DatetimeError::Ambiguous),
+            ("5/5/19 17:21", DatetimeError::Ambiguous),
+            ("2019-02-29", DatetimeError::Impossible),
+            ("2019-02-29 00:00:00", DatetimeError::Impossible),
+            ("2019-13-01", DatetimeError::Impossible),
+            ("2019-01-01 25:00", DatetimeError::Impossible),
+            ("2019-01-01 24:00:00", DatetimeError::Impossible),
+            ("0000-01-00 00:00:00", DatetimeError::Impossible),
+            ("0019-05-06 07:08:09", DatetimeError::Impossible),
+            ("1799-12-31 23:59:59", DatetimeError::Impossible),
+            ("2019", DatetimeError::BareYear),
+            ("yesterday", DatetimeError::Unknown),
+            ("2019-01-01 10", DatetimeError::Unknown),
+            ("2019-01-01 10:00:00:00", DatetimeError::Unknown),
+            ("2019-01-01 13:00 PM", DatetimeError::Unknown),
+            ("2019-01-01 10:00+99:99", DatetimeError::Unknown),
+            ("20190a06", DatetimeError::Unknown),
+            ("２０１９-01-01", DatetimeError::Unknown),
+            ("1-2-3-4", DatetimeError::Unknown),
+            ("", DatetimeError::Unknown),
         ] {
-            assert_eq!(read_plain(text), Err(fault), "{text}");
+            assert_eq!(read_plain(text), Err(error), "{text}");
         }
     }
 }

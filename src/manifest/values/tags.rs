@@ -2,21 +2,21 @@
 
 use std::borrow::Cow;
 
-use super::{super::row::TooLong, trim};
-use crate::item::Submission;
+use super::{super::convert::TooLong, trim};
+use crate::domain::Submission;
 
 /// How a cell is split into tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagSeparator {
     /// At every `,`, `;` and `|`.
-    Usual,
+    Default,
     /// At every occurrence of this text only.
     Told(String),
 }
 
 impl TagSeparator {
     /// The tags of one cell, each once and without blanks around it, as they would be sent; and whether something was cut.
-    pub fn split<'a>(&self, cell: &'a str, too_long: TooLong) -> Result<(Vec<Cow<'a, str>>, bool), TagFault> {
+    pub fn split<'a>(&self, cell: &'a str, too_long: TooLong) -> Result<(Vec<Cow<'a, str>>, bool), TagError> {
         read(std::iter::once(Cell::Parts(Cow::Borrowed(cell))), self, too_long)
     }
 }
@@ -32,7 +32,7 @@ const DISTINCT_MAX: usize = 500;
 
 /// Why a set of tags cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TagFault {
+pub enum TagError {
     /// More than the service takes.
     TooMany(usize),
     /// Longer than 200 characters.
@@ -50,7 +50,7 @@ pub(in crate::manifest) fn read<'a>(
     cells: impl Iterator<Item = Cell<'a>>,
     separator: &TagSeparator,
     too_long: TooLong,
-) -> Result<(Vec<Cow<'a, str>>, bool), TagFault> {
+) -> Result<(Vec<Cow<'a, str>>, bool), TagError> {
     let mut tags: Vec<Cow<'a, str>> = Vec::with_capacity(Submission::TAGS_MAX);
     for cell in cells {
         match cell {
@@ -68,7 +68,7 @@ pub(in crate::manifest) fn read<'a>(
         let (mut long, whole): (Vec<_>, Vec<_>) = tags.into_iter().partition(|tag| is_long(tag));
         tags = whole;
         for tag in &mut long {
-            is_cut |= super::super::row::cut(tag.to_mut(), TAG_LENGTH_MAX);
+            is_cut |= super::super::convert::cut(tag.to_mut(), TAG_LENGTH_MAX);
         }
         // what was cut may have become the same, or end in a blank
         for tag in long {
@@ -76,16 +76,16 @@ pub(in crate::manifest) fn read<'a>(
         }
     }
     if tags.len() > Submission::TAGS_MAX {
-        return Err(TagFault::TooMany(tags.len()));
+        return Err(TagError::TooMany(tags.len()));
     }
     if tags.iter().any(|tag| memchr::memchr(0, tag.as_bytes()).is_some()) {
-        return Err(TagFault::Nul);
+        return Err(TagError::Nul);
     }
     if let Some(long) = tags.iter().find(|tag| is_long(tag)) {
-        return Err(TagFault::TooLong(long.clone().into_owned()));
+        return Err(TagError::TooLong(long.clone().into_owned()));
     }
     if let Some(own) = tags.iter().find(|tag| tag.starts_with(RESERVED_PREFIX)) {
-        return Err(TagFault::Reserved(own.clone().into_owned()));
+        return Err(TagError::Reserved(own.clone().into_owned()));
     }
     Ok((tags, is_cut))
 }
@@ -112,7 +112,7 @@ fn parts<'a>(text: &'a str, separator: &TagSeparator, mut take: impl FnMut(Cow<'
         return elements.into_iter().for_each(|element| take(Cow::Owned(element)));
     }
     match separator {
-        TagSeparator::Usual => {
+        TagSeparator::Default => {
             let mut start = 0;
             for at in memchr::memchr3_iter(b',', b';', b'|', text.as_bytes()) {
                 take(Cow::Borrowed(&text[start..at]));
@@ -159,8 +159,8 @@ pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
                 quoted(&rest[1..], quote)?
             } else {
                 let end = rest.find(',').unwrap_or(rest.len());
-                let word = Some(rest[..end].trim()).filter(|word| !matches!(*word, "None" | "null"));
-                (word.unwrap_or_default().to_owned(), &rest[end..])
+                let as_str = Some(rest[..end].trim()).filter(|as_str| !matches!(*as_str, "None" | "null"));
+                (as_str.unwrap_or_default().to_owned(), &rest[end..])
             };
         elements.push(element);
         let behind = behind.trim_start();
@@ -218,14 +218,17 @@ fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
 mod tests {
     use super::*;
 
-    fn tags<'a>(cells: &[&'a str], separator: &TagSeparator) -> Result<Vec<Cow<'a, str>>, TagFault> {
+    fn tags<'a>(cells: &[&'a str], separator: &TagSeparator) -> Result<Vec<Cow<'a, str>>, TagError> {
         let cells = cells.iter().map(|cell| Cell::Parts(Cow::Borrowed(*cell)));
         read(cells, separator, TooLong::Refuse).map(|(tags, _)| tags)
     }
 
     #[test]
     fn tags_are_trimmed_and_kept_once_in_their_order() {
-        assert_eq!(tags(&["b, a;c| b ,", "a", "", "d"], &TagSeparator::Usual).unwrap(), ["b", "a", "c", "d"]);
+        assert_eq!(
+            tags(&["b, a;c| b ,", "a", "", "d"], &TagSeparator::Default).unwrap(),
+            ["b", "a", "c", "d"]
+        );
         let told = TagSeparator::Told("|".to_owned());
         assert_eq!(tags(&["Art, Modern|History"], &told).unwrap(), ["Art, Modern", "History"]);
     }
@@ -247,14 +250,14 @@ mod tests {
             ("['a' 'b']", &["['a' 'b']"]),
             ("['a", &["['a"]),
         ] {
-            assert_eq!(tags(&[cell], &TagSeparator::Usual).unwrap(), expected, "{cell}");
+            assert_eq!(tags(&[cell], &TagSeparator::Default).unwrap(), expected, "{cell}");
         }
     }
 
     #[test]
     fn a_whole_text_is_one_tag() {
         let cells = [Cell::Whole(" a, b ".into()), Cell::Parts("c,d".to_owned().into())];
-        let (read, _) = read(cells.into_iter(), &TagSeparator::Usual, TooLong::Refuse).unwrap();
+        let (read, _) = read(cells.into_iter(), &TagSeparator::Default, TooLong::Refuse).unwrap();
         assert_eq!(read, ["a, b", "c", "d"]);
     }
 
@@ -262,14 +265,14 @@ mod tests {
     fn tags_the_service_would_refuse_are_refused_here_or_cut_when_told() {
         let many: Vec<String> = (0..21).map(|n| n.to_string()).collect();
         let many = many.join(",");
-        assert_eq!(tags(&[&many], &TagSeparator::Usual), Err(TagFault::TooMany(21)));
+        assert_eq!(tags(&[&many], &TagSeparator::Default), Err(TagError::TooMany(21)));
         let long = "\u{e9}".repeat(201);
-        assert_eq!(tags(&[&long], &TagSeparator::Usual), Err(TagFault::TooLong(long.clone())));
+        assert_eq!(tags(&[&long], &TagSeparator::Default), Err(TagError::TooLong(long.clone())));
         let own = "telecine:1";
-        assert_eq!(tags(&[own], &TagSeparator::Usual), Err(TagFault::Reserved(own.to_owned())));
+        assert_eq!(tags(&[own], &TagSeparator::Default), Err(TagError::Reserved(own.to_owned())));
         let cut = |cell: &str| {
             let cells = std::iter::once(Cell::Parts(cell.to_owned().into()));
-            read(cells, &TagSeparator::Usual, TooLong::Cut).unwrap()
+            read(cells, &TagSeparator::Default, TooLong::Cut).unwrap()
         };
         assert_eq!((cut(&many).0.len(), cut(&many).1), (20, true));
         assert_eq!((cut(&long).0, cut(&long).1), (vec![Cow::<str>::Owned("\u{e9}".repeat(200))], true));

@@ -2,7 +2,7 @@
 
 use matroska_demuxer::{DemuxError, MatroskaFile, TrackType};
 
-use super::{super::sparse::Sparse, Index, Tracks};
+use super::{super::partial_file::PartialFile, ContainerIndex, Tracks};
 
 /// More bytes are asked for so many at a time.
 const CHUNK: u64 = 64 * 1024;
@@ -21,25 +21,27 @@ const NAMES: &[(&str, &str)] = &[
     ("A_VORBIS", "vorbis"),
 ];
 
-pub(super) fn read(bytes: &mut Sparse) -> Index {
+pub(super) fn read(bytes: &mut PartialFile) -> ContainerIndex {
     let opened = MatroskaFile::open(&mut *bytes).map(|file| tracks_of(&file));
     if bytes.is_worn_out() {
-        return Index::NotUnderstood("its beginning leads in circles");
+        return ContainerIndex::NotUnderstood("its beginning leads in circles");
     }
     match (opened, bytes.take_wanted()) {
         (Ok(tracks), _) if tracks.video.iter().any(|codec| VEILED.contains(&codec.as_str())) => {
-            Index::NotUnderstood("a track whose codec only another system names")
+            ContainerIndex::NotUnderstood("a track whose codec only another system names")
         }
-        (Ok(tracks), _) => Index::Tracks(tracks),
-        (Err(_), Some(wanted)) => Index::Wants(wanted, CHUNK),
+        (Ok(tracks), _) => ContainerIndex::Tracks(tracks),
+        (Err(_), Some(wanted)) => ContainerIndex::Wants(wanted, CHUNK),
         (Err(DemuxError::IoError(_) | DemuxError::ElementSizeExceedsStream { .. }), None) => {
-            Index::Broken("it is cut off before its tracks")
+            ContainerIndex::Broken("it is cut off before its tracks")
         }
-        (Err(_), None) => Index::NotUnderstood("its tracks, or what stands beside them, cannot be read"),
+        (Err(_), None) => {
+            ContainerIndex::NotUnderstood("its tracks, or what stands beside them, cannot be read")
+        }
     }
 }
 
-fn tracks_of(file: &MatroskaFile<&mut Sparse>) -> Tracks {
+fn tracks_of(file: &MatroskaFile<&mut PartialFile>) -> Tracks {
     let mut tracks = Tracks::default();
     for track in file.tracks() {
         let id = track.codec_id();

@@ -4,13 +4,13 @@ mod matroska;
 mod mp4;
 mod transport;
 
-use super::sparse::Sparse;
+use super::partial_file::PartialFile;
 
 pub(super) use transport::tracks as transport_tracks;
 
 /// What the first bytes of a body are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ContainerKind {
     /// A container that can be looked into.
     Container(Container),
     /// An HLS playlist.
@@ -37,7 +37,7 @@ pub(super) enum Container {
 }
 
 impl Container {
-    pub(super) const fn word(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
             Self::Matroska => "matroska",
@@ -45,7 +45,7 @@ impl Container {
     }
 
     /// Reads the index, as far as the bytes at hand go.
-    pub(super) fn read(self, bytes: &mut Sparse) -> Index {
+    pub(super) fn read(self, bytes: &mut PartialFile) -> ContainerIndex {
         bytes.rewind();
         match self {
             Self::Mp4 => mp4::read(bytes),
@@ -56,7 +56,7 @@ impl Container {
 
 /// What the index of a file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Index {
+pub(super) enum ContainerIndex {
     Tracks(Tracks),
     /// More bytes are needed: from here on, at least so many.
     Wants(u64, u64),
@@ -105,38 +105,38 @@ const PAGE_MARKS: &[&[u8]] =
     &[b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<!--", b"<?xml"];
 
 /// What a body is that begins so.
-pub(super) fn kind_of(head: &[u8]) -> Kind {
+pub(super) fn kind_of(head: &[u8]) -> ContainerKind {
     if head.get(4..8).is_some_and(|name| MP4_BOXES.contains(&name)) {
-        return Kind::Container(Container::Mp4);
+        return ContainerKind::Container(Container::Mp4);
     }
     if head.starts_with(MATROSKA_MARK) {
-        return Kind::Container(Container::Matroska);
+        return ContainerKind::Container(Container::Matroska);
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     if text.starts_with(PLAYLIST_MARK) {
-        return Kind::Playlist;
+        return ContainerKind::Playlist;
     }
     let begins_with =
         |mark: &&&[u8]| text.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
     if PAGE_MARKS.iter().any(|mark| begins_with(&mark)) {
-        return Kind::Page;
+        return ContainerKind::Page;
     }
     if transport::is_transport_stream(head) {
-        return Kind::OtherVideo("MPEG transport stream");
+        return ContainerKind::OtherVideo("MPEG transport stream");
     }
-    let Some(known) = infer::get(head) else { return Kind::Unknown };
+    let Some(known) = infer::get(head) else { return ContainerKind::Unknown };
     match known.matcher_type() {
-        infer::MatcherType::Image => Kind::Image,
-        infer::MatcherType::Audio => Kind::Audio,
-        infer::MatcherType::Video => Kind::OtherVideo(known.mime_type()),
-        infer::MatcherType::Text if known.mime_type() == "text/html" => Kind::Page,
+        infer::MatcherType::Image => ContainerKind::Image,
+        infer::MatcherType::Audio => ContainerKind::Audio,
+        infer::MatcherType::Video => ContainerKind::OtherVideo(known.mime_type()),
+        infer::MatcherType::Text if known.mime_type() == "text/html" => ContainerKind::Page,
         infer::MatcherType::Text
         | infer::MatcherType::App
         | infer::MatcherType::Archive
         | infer::MatcherType::Book
         | infer::MatcherType::Doc
         | infer::MatcherType::Font
-        | infer::MatcherType::Custom => Kind::NoVideo(known.mime_type()),
+        | infer::MatcherType::Custom => ContainerKind::NoVideo(known.mime_type()),
     }
 }
 
@@ -147,20 +147,20 @@ mod tests {
     #[test]
     fn a_body_is_known_by_its_first_bytes() {
         for (head, kind) in [
-            (&b"\0\0\0\x18ftypmp42"[..], Kind::Container(Container::Mp4)),
-            (b"\0\0\0\x08wide\0\0\0\0mdat", Kind::Container(Container::Mp4)),
-            (b"\x1a\x45\xdf\xa3\x01", Kind::Container(Container::Matroska)),
-            (b"\xef\xbb\xbf#EXTM3U\n", Kind::Playlist),
-            (b"\n <!DOCTYPE HTML><html>", Kind::Page),
-            (b"<html><body>Please log in", Kind::Page),
-            (b"\xff\xd8\xff\xe0\0\x10JFIF", Kind::Image),
-            (b"\x89PNG\r\n\x1a\n", Kind::Image),
-            (b"ID3\x03\0", Kind::Audio),
-            (b"RIFF\0\0\0\0AVI LIST", Kind::OtherVideo("video/x-msvideo")),
-            (b"PK\x03\x04\x14\0", Kind::NoVideo("application/zip")),
-            (b"%PDF-1.7", Kind::NoVideo("application/pdf")),
-            (b"hello", Kind::Unknown),
-            (b"", Kind::Unknown),
+            (&b"\0\0\0\x18ftypmp42"[..], ContainerKind::Container(Container::Mp4)),
+            (b"\0\0\0\x08wide\0\0\0\0mdat", ContainerKind::Container(Container::Mp4)),
+            (b"\x1a\x45\xdf\xa3\x01", ContainerKind::Container(Container::Matroska)),
+            (b"\xef\xbb\xbf#EXTM3U\n", ContainerKind::Playlist),
+            (b"\n <!DOCTYPE HTML><html>", ContainerKind::Page),
+            (b"<html><body>Please log in", ContainerKind::Page),
+            (b"\xff\xd8\xff\xe0\0\x10JFIF", ContainerKind::Image),
+            (b"\x89PNG\r\n\x1a\n", ContainerKind::Image),
+            (b"ID3\x03\0", ContainerKind::Audio),
+            (b"RIFF\0\0\0\0AVI LIST", ContainerKind::OtherVideo("video/x-msvideo")),
+            (b"PK\x03\x04\x14\0", ContainerKind::NoVideo("application/zip")),
+            (b"%PDF-1.7", ContainerKind::NoVideo("application/pdf")),
+            (b"hello", ContainerKind::Unknown),
+            (b"", ContainerKind::Unknown),
         ] {
             assert_eq!(kind_of(head), kind, "{}", String::from_utf8_lossy(head));
         }

@@ -5,8 +5,8 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use mp4_atom::{Decode as _, FourCC, Header, ReadFrom as _};
 
 use super::{
-    super::{finding::codec_name, sparse::Sparse},
-    Index, Tracks,
+    super::{finding::codec_name, partial_file::PartialFile},
+    ContainerIndex, Tracks,
 };
 
 /// An index is read up to this size, in bytes: an hour of video has one of about a megabyte.
@@ -18,11 +18,11 @@ const HEADER_MAX: u64 = 16;
 
 const MOOV: FourCC = FourCC::new(b"moov");
 
-pub(super) fn read(bytes: &mut Sparse) -> Index {
+pub(super) fn read(bytes: &mut PartialFile) -> ContainerIndex {
     let mut at = 0;
     for _ in 0..BOXES_MAX {
         if bytes.total().is_some_and(|total| at >= total) {
-            return Index::Broken("it has no index (moov): it was cut off, or never finished");
+            return ContainerIndex::Broken("it has no index (moov): it was cut off, or never finished");
         }
         // a seek of this file goes anywhere
         let _ = bytes.seek(SeekFrom::Start(at));
@@ -33,29 +33,29 @@ pub(super) fn read(bytes: &mut Sparse) -> Index {
         let size = header.size.map(|size| size as u64);
         // a box without a size goes to the end
         let size = size.or_else(|| bytes.total().map(|total| total.saturating_sub(inside)));
-        let Some(size) = size else { return Index::Broken("a box in it has no size") };
+        let Some(size) = size else { return ContainerIndex::Broken("a box in it has no size") };
         if header.kind == MOOV {
             return index(bytes, inside, size);
         }
         match inside.checked_add(size) {
             Some(next) => at = next,
-            None => return Index::Broken("a box in it is larger than any file"),
+            None => return ContainerIndex::Broken("a box in it is larger than any file"),
         }
     }
-    Index::NotUnderstood("no index (moov) among its first boxes")
+    ContainerIndex::NotUnderstood("no index (moov) among its first boxes")
 }
 
 /// What to say when reading failed: come back with more, or that it is broken.
-fn incomplete(bytes: &mut Sparse, count: u64, why: &'static str) -> Index {
-    bytes.take_wanted().map_or(Index::Broken(why), |wanted| Index::Wants(wanted, count))
+fn incomplete(bytes: &mut PartialFile, count: u64, why: &'static str) -> ContainerIndex {
+    bytes.take_wanted().map_or(ContainerIndex::Broken(why), |wanted| ContainerIndex::Wants(wanted, count))
 }
 
-fn index(bytes: &mut Sparse, at: u64, size: u64) -> Index {
+fn index(bytes: &mut PartialFile, at: u64, size: u64) -> ContainerIndex {
     if size > INDEX_MAX {
-        return Index::NotUnderstood("its index (moov) is larger than 16 MiB");
+        return ContainerIndex::NotUnderstood("its index (moov) is larger than 16 MiB");
     }
     if bytes.total().is_some_and(|total| at.saturating_add(size) > total) {
-        return Index::Broken("its index (moov) is cut off");
+        return ContainerIndex::Broken("its index (moov) is cut off");
     }
     // what is not at hand must not be allocated for
     let mut moov = Vec::new();
@@ -66,9 +66,9 @@ fn index(bytes: &mut Sparse, at: u64, size: u64) -> Index {
     let own = boxes(&moov).filter(|(kind, _)| *kind == FourCC::new(b"trak"));
     let read: Vec<Option<()>> = own.map(|(_, track)| note_track(track, &mut tracks)).collect();
     if read.is_empty() || read.iter().any(Option::is_none) {
-        return Index::NotUnderstood("a track in its index cannot be read");
+        return ContainerIndex::NotUnderstood("a track in its index cannot be read");
     }
-    Index::Tracks(tracks)
+    ContainerIndex::Tracks(tracks)
 }
 
 /// Notes the codecs of a track that is seen or heard; none when the track cannot be read.

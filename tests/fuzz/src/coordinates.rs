@@ -1,7 +1,7 @@
 //! Coordinates: what is read is a place on earth, and reads as itself however it is written.
 
 use telecine::{
-    item::Coordinates,
+    domain::Coordinates,
     manifest::{Axis, GeoOrder},
 };
 

@@ -20,10 +20,10 @@ pub fn check(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(rest) else { return };
     let (rules, text) = rules(&mut choices, text);
     let read = rules.read(text);
-    if let Ok(moment) = &read {
-        assert!(is_moment(moment), "{text:?} is read as {moment:?}");
-        let again = DateRules::default().read(moment);
-        assert_eq!(again.as_deref(), Ok(&**moment), "{text:?} is read as what is none");
+    if let Ok(timestamp) = &read {
+        assert!(is_moment(timestamp), "{text:?} is read as {timestamp:?}");
+        let again = DateRules::default().read(timestamp);
+        assert_eq!(again.as_deref(), Ok(&**timestamp), "{text:?} is read as what is none");
     }
     let padded = format!(" {text}\t");
     assert_eq!(rules.read(&padded), read, "blanks around it make {text:?} another date");
@@ -38,11 +38,11 @@ fn check_numbers(bytes: &[u8]) {
     let year = 100 * (17 + u32::from(century % 83)) + u32::from(year % 100);
     let (month, day) = (month % 14, day % 33);
     let (hour, minute, second) = (hour % 25, minute % 61, second % 61);
-    let moment = format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
-    let expected = is_moment(&moment).then_some(&*moment);
+    let timestamp = format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}");
+    let expected = is_moment(&timestamp).then_some(&*timestamp);
     for text in [
-        moment.clone(),
-        moment.replace(' ', "T"),
+        timestamp.clone(),
+        timestamp.replace(' ', "T"),
         format!("{year:04}/{month}/{day} {hour}:{minute:02}:{second:02}.5Z"),
     ] {
         assert_eq!(DateRules::default().read(&text).as_deref().ok(), expected, "{text}");

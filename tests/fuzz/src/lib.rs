@@ -55,8 +55,8 @@ pub fn play(check: fn(&[u8])) -> ExitCode {
     for path in std::env::args_os().skip(1) {
         match std::fs::read(&path) {
             Ok(input) => check(&input),
-            Err(fault) => {
-                eprintln!("{}: {fault}", path.display());
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
                 return ExitCode::FAILURE;
             }
         }

@@ -13,10 +13,10 @@ use std::{
 };
 
 use telecine::{
-    item::{ManifestRow, RowFault},
+    domain::{ManifestRow, RowError},
     manifest::{
         Dialect, Encoding, Format, GeoOrder, Header, LoneComma, Manifest, ManifestError, ManifestSpec,
-        OffsetRule, Quote, SameBy, TagSeparator, TooLong, guess,
+        OffsetRule, Quote, SameBy, TagSeparator, TooLong, infer,
     },
 };
 
@@ -76,7 +76,7 @@ pub fn check(input: &[u8]) {
     let spec = spec(&path, &mut choices);
     if choices.yes() {
         // whatever it proposes, it does so
-        let _ = guess(&spec);
+        let _ = infer(&spec);
     }
     let first = Reading::of(&spec, Some(&bytes));
     assert_eq!(Reading::of(&spec, None), first, "it is another manifest when it is read again");
@@ -89,7 +89,7 @@ fn stretched(bytes: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn spec(path: &str, choices: &mut Choices) -> ManifestSpec {
-    let mut spec = ManifestSpec::usual(path);
+    let mut spec = ManifestSpec::with_defaults(path);
     spec.format = choices.one_of([None, Some(Format::Csv), Some(Format::Json), Some(Format::List)]);
     spec.header = choices.one_of([Header::Present, Header::Absent]);
     let encodings =
@@ -109,7 +109,7 @@ fn spec(path: &str, choices: &mut Choices) -> ManifestSpec {
     rules.too_long = choices.one_of([TooLong::Refuse, TooLong::Cut]);
     rules.same_by = choices.one_of([SameBy::Url, SameBy::Id]);
     rules.lone_comma = choices.one_of([LoneComma::Safe, LoneComma::Refused]);
-    rules.tag_separator = choices.one_of([TagSeparator::Usual, TagSeparator::Told(" ".to_owned())]);
+    rules.tag_separator = choices.one_of([TagSeparator::Default, TagSeparator::Told(" ".to_owned())]);
     rules.dates.offset = choices.one_of([OffsetRule::Keep, OffsetRule::Utc]);
     rules.dates.formats = choices.one_of(["", "dmy", "epoch-ms", "%d.%m.%Y"]).parse().into_iter().collect();
     spec
@@ -122,7 +122,7 @@ struct Reading {
     rejected: u64,
     left_out: u64,
     /// How it ended, where not well.
-    fault: Option<String>,
+    error: Option<String>,
     /// Of all lines and cells.
     digest: u64,
 }
@@ -140,7 +140,7 @@ impl Reading {
             let lines = bytes.filter(|_| is_as_written).map(|bytes| Lines::of(bytes, spec.dialect.quote));
             reading.read(&mut manifest, lines.as_ref(), &mut digest)
         });
-        reading.fault = read.err().map(|fault| fault.to_string());
+        reading.error = read.err().map(|error| error.to_string());
         reading.digest = digest.finish();
         reading
     }
@@ -157,7 +157,7 @@ impl Reading {
         while let Some(read) = manifest.next()? {
             let (line, cells) = match &read {
                 Ok(row) => self.good(row, lines),
-                Err(fault) => self.rejected(fault),
+                Err(error) => self.rejected(error),
             };
             assert!(line >= line_min, "line {line} comes behind line {line_min} or on it");
             line_min = line + line_step;
@@ -172,16 +172,16 @@ impl Reading {
         if let (Some(lines), Some(cell)) = (lines, row.cells.first()) {
             assert!(lines.may_hold(row.line, cell), "line {} does not hold {cell:?}", row.line);
         }
-        if let Some(fault) = rows::fault_of(row) {
-            panic!("this would be sent, but {fault}: {:?}", row.submission);
+        if let Some(error) = rows::fault_of(row) {
+            panic!("this would be sent, but {error}: {:?}", row.submission);
         }
         (row.line, &row.cells)
     }
 
-    fn rejected<'a>(&mut self, fault: &'a RowFault) -> (u64, &'a [String]) {
+    fn rejected<'a>(&mut self, error: &'a RowError) -> (u64, &'a [String]) {
         self.rejected += 1;
         let says_nothing = |text: &String| text.is_empty();
-        let problems = &fault.problems;
+        let problems = &error.problems;
         assert!(!problems.is_empty(), "a fault without a word");
         assert!(
             !problems
@@ -190,7 +190,7 @@ impl Reading {
                 .any(says_nothing),
             "a problem without a word: {problems:?}"
         );
-        (fault.line, &fault.cells)
+        (error.line, &error.cells)
     }
 }
 

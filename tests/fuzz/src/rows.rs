@@ -1,6 +1,6 @@
 //! Rows: what must hold of each that would be sent, by whichever rules it was read.
 
-use telecine::item::{ManifestRow, SourceUrl};
+use telecine::domain::{ManifestRow, SourceUrl};
 
 use crate::{coordinates, dates, tags};
 
@@ -32,7 +32,7 @@ pub fn fault_of(row: &ManifestRow) -> Option<&'static str> {
     if sent.coordinates.is_some_and(|place| !coordinates::is_on_earth(place)) {
         return Some("the place is not on earth");
     }
-    if sent.datetime_taken.as_ref().is_some_and(|moment| !dates::is_moment(moment)) {
+    if sent.datetime_taken.as_ref().is_some_and(|timestamp| !dates::is_moment(timestamp)) {
         return Some("the moment is none");
     }
     let texts = [

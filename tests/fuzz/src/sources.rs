@@ -8,9 +8,8 @@ use std::sync::{
 
 use telecine::{
     clock::Clock,
-    item::{Fitness, Reach, SourceUrl, UnixMillis},
-    limit::Limit,
-    probe::{Ask, Got, Method, Miss, ProbeRules, Prober, VIDEO_MAX, Web},
+    domain::{Limit, ProbeVerdict, Reach, SourceUrl, UnixMillis},
+    probe::{FetchError, FetchRequest, FetchResponse, Fetcher, Method, ProbeRules, Prober, VIDEO_MAX},
 };
 
 use crate::Choices;
@@ -35,13 +34,13 @@ struct Host {
     requests: Arc<AtomicU32>,
 }
 
-impl Web for Host {
-    async fn exchange(&self, ask: Ask) -> Result<Got, Miss> {
+impl Fetcher for Host {
+    async fn exchange(&self, ask: FetchRequest) -> Result<FetchResponse, FetchError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let total = self.bytes.len();
         let content_length = self.tells_size.then_some(total as u64);
         if ask.method == Method::Head {
-            return Ok(Got { status: 200, content_length, ..Got::default() });
+            return Ok(FetchResponse { status: 200, content_length, ..FetchResponse::default() });
         }
         let (first, length) = ask.range.filter(|_| self.gives_parts).unwrap_or((0, u64::MAX));
         let from = usize::try_from(first).unwrap_or(total).min(total);
@@ -51,9 +50,15 @@ impl Web for Host {
         if self.gives_parts && ask.range.is_some() {
             let size = if self.tells_size { total.to_string() } else { "*".to_owned() };
             let content_range = Some(format!("bytes {from}-{}/{size}", from + body.len().saturating_sub(1)));
-            return Ok(Got { status: 206, content_range, body, is_whole, ..Got::default() });
+            return Ok(FetchResponse {
+                status: 206,
+                content_range,
+                body,
+                is_whole,
+                ..FetchResponse::default()
+            });
         }
-        Ok(Got { status: 200, content_length, body, is_whole, ..Got::default() })
+        Ok(FetchResponse { status: 200, content_length, body, is_whole, ..FetchResponse::default() })
     }
 }
 
@@ -77,7 +82,7 @@ pub fn check(input: &[u8]) {
         };
         let prober = Prober::new(host, rules, Clock::of_runtime(UnixMillis(0)));
         let url = SourceUrl::parse("https://h/v").unwrap_or_else(|_| unreachable!("it is an address"));
-        prober.look(&url).await
+        prober.inspect(&url).await
     });
     let asked = requests.load(Ordering::Relaxed);
     assert!(asked <= REQUESTS_MAX, "{asked} requests");
@@ -85,7 +90,7 @@ pub fn check(input: &[u8]) {
     assert!(length <= WORDS_MAX, "{length} characters: {}", probe.found);
     assert!(!probe.found.chars().any(char::is_control), "{:?}", probe.found);
     let names_codec = ["h264", "h265", "vp9"].iter().any(|codec| probe.found.contains(codec));
-    assert!(probe.fitness != Fitness::Fit || names_codec, "fit: {}", probe.found);
+    assert!(probe.verdict != ProbeVerdict::Supported || names_codec, "fit: {}", probe.found);
 }
 
 /// Time passes only while somebody waits for it.
@@ -94,6 +99,6 @@ fn runtime() -> &'static tokio::runtime::Runtime {
     RUNTIME.get_or_init(|| {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         let runtime = builder.enable_time().start_paused(true).build();
-        runtime.unwrap_or_else(|fault| panic!("no runtime: {fault}"))
+        runtime.unwrap_or_else(|error| panic!("no runtime: {error}"))
     })
 }

@@ -16,7 +16,7 @@ pub fn check(input: &[u8]) {
     let Some((mut choices, text)) = Choices::of_text(input) else { return };
     let too_long = choices.one_of([TooLong::Refuse, TooLong::Cut]);
     let (separator, cell) = match choices.one_of([None, Some(" "), Some("; "), Some("\n")]) {
-        None => (TagSeparator::Usual, text),
+        None => (TagSeparator::Default, text),
         // it stands in the first line
         Some("\n") => {
             let (told, cell) = text.split_once('\n').unwrap_or((",", text));
@@ -26,8 +26,8 @@ pub fn check(input: &[u8]) {
     };
     let Ok((tags, is_cut)) = separator.split(cell, too_long) else { return };
     let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();
-    if let Some(fault) = fault_of(&tags) {
-        panic!("{cell:?} is read as {tags:?}: {fault}");
+    if let Some(error) = fault_of(&tags) {
+        panic!("{cell:?} is read as {tags:?}: {error}");
     }
     assert!(!is_cut || too_long == TooLong::Cut, "{cell:?} is cut though nobody said so");
     if too_long == TooLong::Cut && !is_cut {

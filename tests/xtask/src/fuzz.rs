@@ -12,14 +12,14 @@ use std::{
 };
 
 use telecine::{
-    item::UnixMillis,
+    domain::UnixMillis,
     manifest::{
-        DateFormat, Filter, Format, GeoOrder, Header, Manifest, ManifestSpec, MapRule, SameBy, SurveyOrder,
-        TagSeparator, TooLong, guess, survey,
+        DateFormat, Filter, Format, GeoOrder, Header, Manifest, ManifestSpec, MapRule, SameBy, ScanRequest,
+        TagSeparator, TooLong, infer, scan,
     },
 };
 
-use crate::tally::Part;
+use crate::state_counts::Part;
 
 /// A file of the corpus takes a millisecond; one that takes this long hangs, or works by the square of its size.
 const TIME_MAX: Duration = Duration::from_secs(20);
@@ -146,15 +146,15 @@ fn corpus() -> &'static [(String, Vec<u8>)] {
 /// One broken file.
 pub(crate) fn seed(seed: u64) -> Part {
     let mut part = Part::default();
-    let mut dice = fastrand::Rng::with_seed(seed);
-    let Some((name, bytes)) = dice.choice(corpus()) else {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let Some((name, bytes)) = rng.choice(corpus()) else {
         part.failures.push("the corpus is not there".to_owned());
         return part;
     };
     part.add("files", 1);
-    let bytes = broken(bytes, &mut dice);
+    let bytes = broken(bytes, &mut rng);
     let begun = Instant::now();
-    let read = catch_unwind(AssertUnwindSafe(|| read(&bytes, &mut dice)));
+    let read = catch_unwind(AssertUnwindSafe(|| read(&bytes, &mut rng)));
     let said = match read {
         Ok(Ok(rows)) => {
             part.add("rows", rows);
@@ -168,21 +168,21 @@ pub(crate) fn seed(seed: u64) -> Part {
     part
 }
 
-fn broken(bytes: &[u8], dice: &mut fastrand::Rng) -> Vec<u8> {
+fn broken(bytes: &[u8], rng: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes = bytes[..bytes.len().min(SIZE_MAX)].to_vec();
-    for _ in 0..dice.usize(..=BREAKS_MAX) {
-        let at = dice.usize(..=bytes.len());
-        let end = (at + dice.usize(..64)).min(bytes.len());
-        match dice.u8(..6) {
+    for _ in 0..rng.usize(..=BREAKS_MAX) {
+        let at = rng.usize(..=bytes.len());
+        let end = (at + rng.usize(..64)).min(bytes.len());
+        match rng.u8(..6) {
             0 => bytes.truncate(at),
             1 => drop(bytes.drain(at..end)),
             2 => {
-                let copy = bytes[at..end].repeat(dice.usize(1..40));
+                let copy = bytes[at..end].repeat(rng.usize(1..40));
                 bytes.splice(at..at, copy);
             }
-            3 if at < bytes.len() => bytes[at] = dice.u8(..),
+            3 if at < bytes.len() => bytes[at] = rng.u8(..),
             _ => {
-                let splinter = dice.choice(SPLINTERS).copied().unwrap_or_default();
+                let splinter = rng.choice(SPLINTERS).copied().unwrap_or_default();
                 bytes.splice(at..at, splinter.bytes());
             }
         }
@@ -191,80 +191,80 @@ fn broken(bytes: &[u8], dice: &mut fastrand::Rng) -> Vec<u8> {
 }
 
 /// A text of a mapping, mostly nonsense.
-fn words(dice: &mut fastrand::Rng) -> String {
-    (0..dice.usize(1..8)).filter_map(|_| dice.choice(WORDS).copied()).collect()
+fn words(rng: &mut fastrand::Rng) -> String {
+    (0..rng.usize(1..8)).filter_map(|_| rng.choice(WORDS).copied()).collect()
 }
 
-fn spec_of(path: &str, dice: &mut fastrand::Rng) -> ManifestSpec {
-    let mut spec = ManifestSpec::usual(path);
-    if dice.u8(..4) == 0 {
-        spec.format = dice.choice([Format::Csv, Format::Json, Format::List]);
+fn spec_of(path: &str, rng: &mut fastrand::Rng) -> ManifestSpec {
+    let mut spec = ManifestSpec::with_defaults(path);
+    if rng.u8(..4) == 0 {
+        spec.format = rng.choice([Format::Csv, Format::Json, Format::List]);
     }
-    if dice.u8(..6) == 0 {
+    if rng.u8(..6) == 0 {
         spec.header = Header::Absent;
     }
-    for _ in 0..dice.usize(..3) {
-        spec.map.extend(words(dice).parse::<MapRule>());
+    for _ in 0..rng.usize(..3) {
+        spec.map.extend(words(rng).parse::<MapRule>());
     }
-    if dice.bool() {
+    if rng.bool() {
         spec.map.extend("url=url".parse::<MapRule>());
     }
-    if dice.u8(..8) == 0 {
-        spec.filters.extend(words(dice).parse::<Filter>());
+    if rng.u8(..8) == 0 {
+        spec.filters.extend(words(rng).parse::<Filter>());
     }
-    if dice.u8(..4) == 0 {
+    if rng.u8(..4) == 0 {
         let formats = ["dmy", "mdy", "year", "epoch-s", "epoch-ms", "%d.%m.%Y", "%Y%j", "%s", "%"];
-        let text = dice.choice(formats).unwrap_or("dmy");
+        let text = rng.choice(formats).unwrap_or("dmy");
         spec.rules.dates.formats.extend(text.parse::<DateFormat>());
     }
-    spec.rules.geo_order = if dice.bool() { GeoOrder::LatLon } else { GeoOrder::LonLat };
-    spec.rules.too_long = if dice.bool() { TooLong::Cut } else { TooLong::Refuse };
-    spec.rules.same_by = if dice.u8(..4) == 0 { SameBy::Id } else { SameBy::Url };
-    if dice.u8(..4) == 0 {
-        spec.rules.tag_separator = TagSeparator::Told(words(dice));
+    spec.rules.geo_order = if rng.bool() { GeoOrder::LatLon } else { GeoOrder::LonLat };
+    spec.rules.too_long = if rng.bool() { TooLong::Cut } else { TooLong::Refuse };
+    spec.rules.same_by = if rng.u8(..4) == 0 { SameBy::Id } else { SameBy::Url };
+    if rng.u8(..4) == 0 {
+        spec.rules.tag_separator = TagSeparator::Told(words(rng));
     }
     spec
 }
 
 /// Reads a file by one hand and by several; how many rows it has.
-fn read(bytes: &[u8], dice: &mut fastrand::Rng) -> Result<u64, String> {
-    let folder = tempfile::tempdir().map_err(|fault| fault.to_string())?;
+fn read(bytes: &[u8], rng: &mut fastrand::Rng) -> Result<u64, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let path = folder.path().join("m");
-    fs::write(&path, bytes).map_err(|fault| fault.to_string())?;
-    let spec = spec_of(path.to_str().unwrap_or_default(), dice);
+    fs::write(&path, bytes).map_err(|error| error.to_string())?;
+    let spec = spec_of(path.to_str().unwrap_or_default(), rng);
     // whatever it proposes, it does so
-    let _ = guess(&spec);
+    let _ = infer(&spec);
     let Ok(mut manifest) = Manifest::open(&spec) else { return Ok(0) };
     let (mut good, mut rejected, mut broken) = (0, 0, None);
     loop {
         match manifest.next() {
             Ok(Some(Ok(row))) => {
                 good += 1;
-                if let Some(fault) = fuzz_targets::rows::fault_of(&row) {
-                    return Err(format!("this would be sent, but {fault}: {:?}", row.submission));
+                if let Some(error) = fuzz_targets::rows::fault_of(&row) {
+                    return Err(format!("this would be sent, but {error}: {:?}", row.submission));
                 }
             }
-            Ok(Some(Err(fault))) if fault.problems.is_empty() => {
+            Ok(Some(Err(error))) if error.problems.is_empty() => {
                 return Err("a fault without a word".to_owned());
             }
             Ok(Some(Err(_))) => rejected += 1,
             Ok(None) => break,
-            Err(fault) => {
-                broken = Some(fault.to_string());
+            Err(error) => {
+                broken = Some(error.to_string());
                 break;
             }
         }
     }
     let Ok(again) = Manifest::open(&spec) else { return Err("it opened once only".to_owned()) };
-    let order = SurveyOrder { now: UnixMillis(1_700_000_000_000), errors_max: None, wants_rows: dice.bool() };
-    match (survey(&mut [again], order, |_, _| {}), broken) {
-        (Ok(survey), None) => {
-            let (sum, rows) = (survey.good + survey.duplicates + survey.rejected, survey.rows);
-            let is_same = (survey.good + survey.duplicates, survey.rejected) == (good, rejected);
-            let said = format!("{good} good and {rejected} rejected by one hand, {survey:?}");
+    let order = ScanRequest { now: UnixMillis(1_700_000_000_000), errors_max: None, wants_rows: rng.bool() };
+    match (scan(&mut [again], order, |_, _| {}), broken) {
+        (Ok(scan), None) => {
+            let (sum, rows) = (scan.good + scan.duplicates + scan.rejected, scan.rows);
+            let is_same = (scan.good + scan.duplicates, scan.rejected) == (good, rejected);
+            let said = format!("{good} good and {rejected} rejected by one hand, {scan:?}");
             if is_same && sum == rows { Ok(rows) } else { Err(said) }
         }
-        (Err(fault), Some(broken)) if fault.to_string() == broken => Ok(good + rejected),
+        (Err(error), Some(broken)) if error.to_string() == broken => Ok(good + rejected),
         (found, broken) => Err(format!("{broken:?} by one hand, {found:?}")),
     }
 }

@@ -54,12 +54,12 @@ pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<bool, String
         targets.extend(TARGETS);
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let root = root.canonicalize().map_err(|fault| fault.to_string())?;
+    let root = root.canonicalize().map_err(|error| error.to_string())?;
     let binaries = build(&root)?;
     let place = root.join("target/fuzz");
     let mut is_good = true;
     for target in targets {
-        let told = |fault: io::Error| format!("{target}: {fault}");
+        let told = |error: io::Error| format!("{target}: {error}");
         let folders = Folders::make(&place, target).map_err(told)?;
         sow(&root.join("tests/data"), target, &folders.seeds).map_err(told)?;
         is_good &= fuzz_one(&binaries.join(target), target, &folders, (seconds, seed)).map_err(told)?;
@@ -79,7 +79,7 @@ fn build(root: &Path) -> Result<PathBuf, String> {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", FLAGS)
         .status()
-        .map_err(|fault| format!("cargo cannot be run: {fault}"))?;
+        .map_err(|error| format!("cargo cannot be run: {error}"))?;
     if !built.success() {
         return Err("the fuzz targets cannot be built; they need a C++ compiler".to_owned());
     }
@@ -89,7 +89,7 @@ fn build(root: &Path) -> Result<PathBuf, String> {
 /// The triple of this machine.
 fn host() -> Result<String, String> {
     let said =
-        Command::new("rustc").arg("-vV").output().map_err(|fault| format!("rustc cannot be run: {fault}"))?;
+        Command::new("rustc").arg("-vV").output().map_err(|error| format!("rustc cannot be run: {error}"))?;
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     let host = said.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).ok_or_else(|| "rustc does not say for which machine it is".to_owned())
@@ -112,8 +112,8 @@ impl Folders {
         };
         let (seeds, grown, failed) = (folder("seeds")?, folder("grown")?, folder("failed")?);
         let dictionary = place.join("dictionary");
-        let words = fuzz::SPLINTERS.iter().chain(fuzz::WORDS).map(|word| {
-            let escaped: String = word.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
+        let words = fuzz::SPLINTERS.iter().chain(fuzz::WORDS).map(|as_str| {
+            let escaped: String = as_str.bytes().map(|byte| format!("\\x{byte:02x}")).collect();
             format!("\"{escaped}\"\n")
         });
         fs::write(&dictionary, words.collect::<String>())?;
@@ -126,35 +126,38 @@ fn sow(data: &Path, target: &str, seeds: &Path) -> io::Result<()> {
     let files = fs::read_dir(data.join(if target == "sources" { "media" } else { "corpus" }))?
         .map(|entry| Ok(entry?.path()))
         .collect::<io::Result<BTreeSet<_>>>()?;
-    let usual = [0; CHOICES];
+    let with_defaults = [0; CHOICES];
     let inputs: BTreeSet<Vec<u8>> = match target {
         "reader" => {
             let small = |bytes: &Vec<u8>| bytes.len() + CHOICES <= FILE_LENGTH_MAX;
-            let whole =
-                files.iter().flat_map(fs::read).filter(small).map(|bytes| [&usual[..], &bytes].concat());
+            let whole = files
+                .iter()
+                .flat_map(fs::read)
+                .filter(small)
+                .map(|bytes| [&with_defaults[..], &bytes].concat());
             whole.chain(reader::SEEDS.map(<[u8]>::to_vec)).collect()
         }
         "sources" => {
-            let videos = files.iter().flat_map(fs::read).map(|bytes| [&usual[..], &bytes].concat());
+            let videos = files.iter().flat_map(fs::read).map(|bytes| [&with_defaults[..], &bytes].concat());
             videos.chain(sources::SEEDS.map(<[u8]>::to_vec)).collect()
         }
         "mapping" => {
             // rules, filters, joins and texts
-            let forms = |word: &str| {
+            let forms = |as_str: &str| {
                 [
-                    format!("tags='{word}'+{word}"),
-                    format!("a{word}=b"),
-                    format!("m.csv:{word}"),
-                    word.to_owned(),
+                    format!("tags='{as_str}'+{as_str}"),
+                    format!("a{as_str}=b"),
+                    format!("m.csv:{as_str}"),
+                    as_str.to_owned(),
                 ]
             };
-            let rules = fuzz::WORDS.iter().flat_map(|word| (0_u8..).zip(forms(word)));
+            let rules = fuzz::WORDS.iter().flat_map(|as_str| (0_u8..).zip(forms(as_str)));
             rules.map(|(language, rule)| [&[language, 0, 0, 0], rule.as_bytes()].concat()).collect()
         }
         _ => files
             .iter()
             .flat_map(|path| cells(path))
-            .map(|cell| [&usual[..], cell.as_bytes()].concat())
+            .map(|cell| [&with_defaults[..], cell.as_bytes()].concat())
             .collect(),
     };
     for (number, input) in inputs.iter().enumerate() {
@@ -166,11 +169,11 @@ fn sow(data: &Path, target: &str, seeds: &Path) -> io::Result<()> {
 /// The cells of all rows that can be read.
 fn cells(path: &Path) -> Vec<String> {
     let mut cells = Vec::new();
-    let Ok(mut manifest) = Manifest::open(&ManifestSpec::usual(&path.to_string_lossy())) else {
+    let Ok(mut manifest) = Manifest::open(&ManifestSpec::with_defaults(&path.to_string_lossy())) else {
         return cells;
     };
     while let Ok(Some(row)) = manifest.next() {
-        cells.extend(row.map_or_else(|fault| fault.cells, |row| row.cells));
+        cells.extend(row.map_or_else(|error| error.cells, |row| row.cells));
     }
     cells.retain(|cell| cell.len() + CHOICES <= TEXT_LENGTH_MAX);
     cells
@@ -199,11 +202,11 @@ fn fuzz_one(
         .status()?;
     // what it prints may hold any bytes of an input
     let said = String::from_utf8_lossy(&fs::read(&folders.log)?).into_owned();
-    let figure = |word: &str| {
-        let (_, behind) = said.rsplit_once(word)?;
+    let figure = |as_str: &str| {
+        let (_, behind) = said.rsplit_once(as_str)?;
         behind.split_whitespace().next().map(str::to_owned)
     };
-    let shown = |word| figure(word).unwrap_or_else(|| "?".to_owned());
+    let shown = |as_str| figure(as_str).unwrap_or_else(|| "?".to_owned());
     println!(
         "{target}: {} executions, {} a second, coverage {}",
         shown("stat::number_of_executed_units:"),

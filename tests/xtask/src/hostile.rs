@@ -12,14 +12,14 @@ use std::{
 };
 
 use telecine::{
+    api::{ApiClient, Verdict, http::HttpTransport},
     clock::Clock,
-    item::{SourceUrl, Submission},
-    quota::{Lessons, Limits, Porter, Purpose},
-    sandbox::{Fault, ListOrder, Policy, ReadFault},
-    service::{Service, Verdict, http::Http},
+    domain::{SourceUrl, Submission},
+    quota::{LearnedLimits, Limits, Priority, RateLimiter},
+    sandbox::{Fault, ListOrder, Policy, ReadError},
 };
 
-use crate::{support::Theatre, tally::Part};
+use crate::{state_counts::Part, support::Harness};
 
 const ROWS: usize = 6;
 /// The first, a middle and the last upload.
@@ -38,14 +38,14 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let faults: Vec<(Fault, &str)> =
         Fault::ALL.iter().copied().filter(|(fault, _)| *fault != Fault::Redirect).collect();
-    for (fault, word) in &faults {
+    for (fault, as_str) in &faults {
         for at in POSITIONS {
             let policy = Policy { faults_at: vec![(at, *fault)], ..patient() };
-            cases.push(Case { name: format!("{word} at upload {at}"), policy });
+            cases.push(Case { name: format!("{as_str} at upload {at}"), policy });
         }
     }
-    for read in ReadFault::ALL {
-        for (lost, word) in [(Fault::CutAfter, "cut-after"), (Fault::CutBefore, "cut-before")] {
+    for read in ReadError::ALL {
+        for (lost, as_str) in [(Fault::CutAfter, "cut-after"), (Fault::CutBefore, "cut-before")] {
             for at in POSITIONS {
                 for order in [ListOrder::NewestFirst, ListOrder::OldestFirst] {
                     let policy = Policy {
@@ -56,7 +56,7 @@ fn cases() -> Vec<Case> {
                         order,
                         ..patient()
                     };
-                    let name = format!("{word} at upload {at}, every listing {read:?}, {order:?}");
+                    let name = format!("{as_str} at upload {at}, every listing {read:?}, {order:?}");
                     cases.push(Case { name, policy });
                 }
             }
@@ -90,26 +90,26 @@ pub(crate) fn seed(seed: u64) -> Part {
 }
 
 fn play(case: &Case) -> Result<(), String> {
-    let mut theatre = Theatre::new(case.policy.clone(), ROWS);
-    theatre.policy.concurrency = 3;
+    let mut harness = Harness::new(case.policy.clone(), ROWS);
+    harness.policy.concurrency = 3;
     // longer than the quiet time, shorter than the day after which a human is asked
-    theatre.policy.wait = Some(Duration::from_hours(3));
-    theatre.live(None);
-    at_most_once(&theatre)?;
-    theatre.world.calm_down();
-    theatre.policy.wait = Some(Duration::from_hours(30));
+    harness.policy.wait = Some(Duration::from_hours(3));
+    harness.live(None);
+    at_most_once(&harness)?;
+    harness.mock.disable_faults();
+    harness.policy.wait = Some(Duration::from_hours(30));
     for _ in 0..LIVES_MAX {
-        theatre.live(None);
-        at_most_once(&theatre)?;
-        if theatre.counts().indexed == ROWS as u64 {
-            return if theatre.taken().len() == ROWS { Ok(()) } else { Err("a row is lost".to_owned()) };
+        harness.live(None);
+        at_most_once(&harness)?;
+        if harness.counts().indexed == ROWS as u64 {
+            return if harness.taken().len() == ROWS { Ok(()) } else { Err("a row is lost".to_owned()) };
         }
     }
-    Err(format!("not settled: {:?}", theatre.counts()))
+    Err(format!("not settled: {:?}", harness.counts()))
 }
 
-fn at_most_once(theatre: &Theatre) -> Result<(), String> {
-    match theatre.taken().into_iter().find(|(_, times)| *times > 1) {
+fn at_most_once(harness: &Harness) -> Result<(), String> {
+    match harness.taken().into_iter().find(|(_, times)| *times > 1) {
         Some((url, times)) => Err(format!("O1 double pay: {url} was taken {times} times")),
         None => Ok(()),
     }
@@ -117,7 +117,7 @@ fn at_most_once(theatre: &Theatre) -> Result<(), String> {
 
 /// How a server on a real socket treats a request.
 #[derive(Clone, Copy, Debug)]
-enum Manner {
+enum Behaviour {
     /// Sends the client elsewhere.
     Redirects(u16),
     /// Reads the request and closes.
@@ -132,37 +132,38 @@ enum Manner {
 pub(crate) fn wire_seed(seed: u64) -> Part {
     let mut part = Part::default();
     let manners = [
-        Manner::Redirects(301),
-        Manner::Redirects(302),
-        Manner::Redirects(307),
-        Manner::Redirects(308),
-        Manner::Cuts,
-        Manner::CutsHead,
-        Manner::CutsBody,
+        Behaviour::Redirects(301),
+        Behaviour::Redirects(302),
+        Behaviour::Redirects(307),
+        Behaviour::Redirects(308),
+        Behaviour::Cuts,
+        Behaviour::CutsHead,
+        Behaviour::CutsBody,
     ];
-    let manner = manners[usize::try_from(seed % manners.len() as u64).unwrap_or(0)];
+    let behaviour = manners[usize::try_from(seed % manners.len() as u64).unwrap_or(0)];
     part.add("cases", 1);
-    if let Err(fault) = exchange(manner) {
-        part.failures.push(format!("{manner:?} (seed {seed}): {fault}"));
+    if let Err(fault) = exchange(behaviour) {
+        part.failures.push(format!("{behaviour:?} (seed {seed}): {fault}"));
     }
     part
 }
 
 /// Makes one upload; it must arrive once, at the server it was meant for, and be in doubt.
-fn exchange(manner: Manner) -> Result<(), String> {
-    let elsewhere = Server::start(Manner::Cuts, None)?;
-    let server = Server::start(manner, Some(elsewhere.port))?;
+fn exchange(behaviour: Behaviour) -> Result<(), String> {
+    let elsewhere = Server::start(Behaviour::Cuts, None)?;
+    let server = Server::start(behaviour, Some(elsewhere.port))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(words)?;
     let verdict = runtime.block_on(async {
-        let origin = telecine::config::origin(&format!("http://127.0.0.1:{}", server.port)).map_err(words)?;
-        let key = telecine::config::api_key(&telecine::config::KeySources {
+        let origin = telecine::settings::credentials::origin(&format!("http://127.0.0.1:{}", server.port))
+            .map_err(words)?;
+        let key = telecine::settings::credentials::api_key(&telecine::settings::credentials::KeySources {
             variable: Some("sk-mavi-canary".to_owned()),
-            ..telecine::config::KeySources::default()
+            ..telecine::settings::credentials::KeySources::default()
         });
-        let service = Service::new(Http::new(&origin, &key.map_err(words)?).map_err(words)?);
-        let dice = fastrand::Rng::with_seed(1);
-        let porter = Porter::new(Clock::real(), Limits::default(), &[], Lessons::default(), dice);
-        let permit = porter.permit(Purpose::Upload).await;
+        let service = ApiClient::new(HttpTransport::new(&origin, &key.map_err(words)?).map_err(words)?);
+        let rng = fastrand::Rng::with_seed(1);
+        let limiter = RateLimiter::new(Clock::real(), Limits::default(), &[], LearnedLimits::default(), rng);
+        let permit = limiter.permit(Priority::Upload).await;
         Ok::<_, String>(service.upload(permit, &submission()?, None).await)
     })?;
     let (reached, strayed) =
@@ -201,16 +202,16 @@ struct Server {
 
 impl Server {
     /// Serves on a port of its own until the process ends.
-    fn start(manner: Manner, elsewhere: Option<u16>) -> Result<Self, String> {
-        let listener = TcpListener::bind("127.0.0.1:0").map_err(words)?;
-        let port = listener.local_addr().map_err(words)?.port();
+    fn start(behaviour: Behaviour, elsewhere: Option<u16>) -> Result<Self, String> {
+        let sink = TcpListener::bind("127.0.0.1:0").map_err(words)?;
+        let port = sink.local_addr().map_err(words)?.port();
         let requests = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&requests);
         std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            for stream in sink.incoming().flatten() {
                 if read_request(&stream) {
                     counted.fetch_add(1, Ordering::SeqCst);
-                    answer(stream, manner, elsewhere);
+                    answer(stream, behaviour, elsewhere);
                 }
             }
         });
@@ -232,15 +233,15 @@ fn read_request(mut stream: &TcpStream) -> bool {
     true
 }
 
-fn answer(mut stream: TcpStream, manner: Manner, elsewhere: Option<u16>) {
-    let text = match manner {
-        Manner::Redirects(status) => format!(
+fn answer(mut stream: TcpStream, behaviour: Behaviour, elsewhere: Option<u16>) {
+    let text = match behaviour {
+        Behaviour::Redirects(status) => format!(
             "HTTP/1.1 {status} Moved\r\nLocation: http://127.0.0.1:{}/serve/api/v1/upload_url\r\nContent-Length: 0\r\n\r\n",
             elsewhere.unwrap_or_default()
         ),
-        Manner::Cuts => String::new(),
-        Manner::CutsHead => "HTTP/1.1 200 OK\r\nContent-Le".to_owned(),
-        Manner::CutsBody => "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"code\":\"0000\"".to_owned(),
+        Behaviour::Cuts => String::new(),
+        Behaviour::CutsHead => "HTTP/1.1 200 OK\r\nContent-Le".to_owned(),
+        Behaviour::CutsBody => "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"code\":\"0000\"".to_owned(),
     };
     let _ = stream.write_all(text.as_bytes());
     let _ = stream.shutdown(Shutdown::Both);

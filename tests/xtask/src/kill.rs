@@ -17,10 +17,10 @@ use std::{
 use rusqlite::{Connection, OpenFlags};
 use telecine::{
     clock::Clock,
-    sandbox::{Policy, SandboxServer, World, serve},
+    sandbox::{MockService, Policy, SandboxServer, serve},
 };
 
-use crate::tally::Part;
+use crate::state_counts::Part;
 
 /// Rows of each run.
 const ROWS: usize = 6;
@@ -103,21 +103,21 @@ pub(crate) fn can_trace() -> Result<(), String> {
 
 /// One kill: at a system call of a run, each in its turn, or at a random moment; then a run in peace.
 pub(crate) fn kill_seed(seed: u64) -> Part {
-    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut rng = fastrand::Rng::with_seed(seed);
     let points = points();
     let at_call = |number: u64| {
         let (call, nth) = &points[usize::try_from(number % points.len() as u64).unwrap_or(0)];
         Fault::Traced(format!("{call}:signal=KILL:when={nth}"))
     };
     let mut faults = Vec::new();
-    if dice.u8(0..6) == 0 {
-        faults.push(Fault::KilledAfter(Duration::from_micros(dice.u64(500..90_000))));
+    if rng.u8(0..6) == 0 {
+        faults.push(Fault::KilledAfter(Duration::from_micros(rng.u64(500..90_000))));
     } else {
         faults.push(at_call(seed));
     }
     // now and then the next run is killed, too
-    if dice.u8(0..4) == 0 {
-        faults.push(at_call(dice.u64(..)));
+    if rng.u8(0..4) == 0 {
+        faults.push(at_call(rng.u64(..)));
     }
     case(seed, &faults, Expect::AnyEnd)
 }
@@ -318,15 +318,15 @@ struct Stage {
 }
 
 /// A sandbox for many cases.
-struct Service {
-    world: Arc<World>,
+struct ApiClient {
+    mock: Arc<MockService>,
     address: SocketAddr,
     _server: SandboxServer,
     _runtime: tokio::runtime::Runtime,
 }
 
-fn service() -> &'static Service {
-    static SERVICE: OnceLock<Service> = OnceLock::new();
+fn service() -> &'static ApiClient {
+    static SERVICE: OnceLock<ApiClient> = OnceLock::new();
     SERVICE.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.unwrap_or_else(|fault| panic!("no runtime: {fault}"));
@@ -335,12 +335,12 @@ fn service() -> &'static Service {
             index_delay: Duration::ZERO..=Duration::ZERO,
             ..Policy::default()
         };
-        let world = Arc::new(World::new(policy, Clock::real()));
-        let own = Arc::clone(&world);
+        let mock = Arc::new(MockService::new(policy, Clock::real()));
+        let own = Arc::clone(&mock);
         let server =
             runtime.block_on(async { serve(own, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)).await });
         let server = server.unwrap_or_else(|fault| panic!("no sandbox: {fault}"));
-        Service { world, address: server.address(), _server: server, _runtime: runtime }
+        ApiClient { mock, address: server.address(), _server: server, _runtime: runtime }
     })
 }
 
@@ -355,7 +355,7 @@ impl Stage {
 
     fn run(&self, fault: Option<&Fault>, more: &[&str]) -> Result<Ended, String> {
         let seconds = match fault {
-            Some(Fault::KilledAfter(span)) => format!("{:.6}", span.as_secs_f64()),
+            Some(Fault::KilledAfter(duration)) => format!("{:.6}", duration.as_secs_f64()),
             Some(Fault::Traced(_)) | None => RUN_MAX.to_owned(),
         };
         let mut tracer = Vec::new();
@@ -431,7 +431,7 @@ impl Stage {
     /// Compares the ledger with what the sandbox took, and says what is open.
     fn check(&self) -> Result<Open, String> {
         let mut taken: Vec<String> =
-            service().world.videos_of(&self.key).into_iter().map(|video| video.url).collect();
+            service().mock.videos_of(&self.key).into_iter().map(|video| video.url).collect();
         taken.sort();
         let count = taken.len();
         taken.dedup();
@@ -447,7 +447,7 @@ impl Stage {
                     return Err(format!("O1 next: {url} is pending and at the service"));
                 }
                 "pending" => open.pending += 1,
-                "sending" | "in_doubt" | "counted" | "asked" => open.in_doubt += 1,
+                "sending" | "in_doubt" | "accepted_unidentified" | "needs_review" => open.in_doubt += 1,
                 _ => {}
             }
         }

@@ -11,8 +11,8 @@ mod manifests;
 mod power;
 mod quota;
 mod simulate;
+mod state_counts;
 mod suite;
-mod tally;
 
 use std::{
     path::PathBuf,
@@ -21,8 +21,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tally::Part;
-use telecine::planted::Bug;
+use state_counts::Part;
+use telecine::failpoints::Failpoint;
 
 /// Failures after which a lane gives up: more of the same teach nothing.
 const FAILURES_MAX: usize = 3;
@@ -61,8 +61,8 @@ fn main() -> ExitCode {
     match run() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(fault) => {
-            eprintln!("{fault}");
+        Err(error) => {
+            eprintln!("{error}");
             ExitCode::from(2)
         }
     }
@@ -76,9 +76,9 @@ fn run() -> Result<bool, String> {
         Some("fuzz") => return guided::run(args),
         _ => return Err(USAGE.to_owned()),
     }
-    let lane = args.next().ok_or(USAGE)?;
-    if lane == "ci" || lane == "planted" {
-        return suite::run(&lane, args.next().as_deref() == Some("--record"));
+    let endpoint = args.next().ok_or(USAGE)?;
+    if endpoint == "ci" || endpoint == "planted" {
+        return suite::run(&endpoint, args.next().as_deref() == Some("--record"));
     }
     let mut amount = Amount {
         from: 0,
@@ -88,7 +88,7 @@ fn run() -> Result<bool, String> {
         failures_max: FAILURES_MAX,
     };
     let mut is_recorded = false;
-    let mut planted = None;
+    let mut failpoints = None;
     let mut binary = PathBuf::from("target/release/telecine");
     while let Some(flag) = args.next() {
         let number = |args: &mut dyn Iterator<Item = String>| -> Result<u64, String> {
@@ -101,7 +101,7 @@ fn run() -> Result<bool, String> {
             "--seconds" => amount.until = Instant::now() + Duration::from_secs(number(&mut args)?),
             "--threads" => amount.threads = usize::try_from(number(&mut args)?).unwrap_or(1).max(1),
             "--plant" => {
-                planted = Some(number(&mut args)?);
+                failpoints = Some(number(&mut args)?);
                 // to have been seen once is enough
                 amount.failures_max = 1;
             }
@@ -109,19 +109,19 @@ fn run() -> Result<bool, String> {
             _ => return Err(USAGE.to_owned()),
         }
     }
-    if let Some(bug) = planted {
+    if let Some(bug) = failpoints {
         plant(bug)?;
     }
     let started = Instant::now();
-    let commit = tally::commit();
-    let part = match lane.as_str() {
+    let commit = state_counts::commit();
+    let part = match endpoint.as_str() {
         "kill" | "error" => {
             kill::can_trace()?;
-            match planted {
+            match failpoints {
                 Some(bug) => kill::plant_in_copy(bug)?,
                 None => kill::set_binary(&binary)?,
             }
-            each_seed(amount, if lane == "kill" { kill::kill_seed } else { kill::error_seed })
+            each_seed(amount, if endpoint == "kill" { kill::kill_seed } else { kill::error_seed })
         }
         "disk" => {
             kill::can_mount()?;
@@ -137,12 +137,12 @@ fn run() -> Result<bool, String> {
         _ => return Err(USAGE.to_owned()),
     };
     let seconds = started.elapsed().as_secs();
-    println!("{lane}: {:?} in {seconds} s, {} failures", part.counts, part.failures.len());
+    println!("{endpoint}: {:?} in {seconds} s, {} failures", part.counts, part.failures.len());
     for failure in &part.failures {
         println!("  {failure}");
     }
     if is_recorded {
-        tally::record(&lane, &part, &commit, seconds)?;
+        state_counts::record(&endpoint, &part, &commit, seconds)?;
     }
     Ok(part.failures.is_empty())
 }
@@ -169,8 +169,8 @@ fn quota(mut args: impl Iterator<Item = String>) -> Result<bool, String> {
 
 /// Plants the bug of this number; the lane must go red.
 fn plant(number: u64) -> Result<(), String> {
-    let bug = Bug::ALL.iter().find(|bug| **bug as u64 == number);
-    telecine::planted::plant(Some(*bug.ok_or_else(|| format!("there is no bug {number}"))?));
+    let bug = Failpoint::ALL.iter().find(|bug| **bug as u64 == number);
+    telecine::failpoints::plant(Some(*bug.ok_or_else(|| format!("there is no bug {number}"))?));
     Ok(())
 }
 

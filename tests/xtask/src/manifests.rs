@@ -2,7 +2,7 @@
 
 use telecine::manifest::Manifest;
 
-use crate::{support::spec, tally::Part};
+use crate::{state_counts::Part, support::spec};
 
 /// A text, how many good rows it has, and how many faults.
 const TEXTS: &[(&str, usize, usize)] = &[
@@ -26,12 +26,12 @@ pub(crate) fn seed(seed: u64) -> Part {
 }
 
 fn read(text: &str) -> Result<(usize, usize), String> {
-    let folder = tempfile::tempdir().map_err(|fault| fault.to_string())?;
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let path = folder.path().join("m.csv");
-    std::fs::write(&path, text).map_err(|fault| fault.to_string())?;
-    let mut manifest = Manifest::open(&spec(&path)).map_err(|fault| fault.to_string())?;
+    std::fs::write(&path, text).map_err(|error| error.to_string())?;
+    let mut manifest = Manifest::open(&spec(&path)).map_err(|error| error.to_string())?;
     let (mut rows, mut faults) = (0, 0);
-    while let Some(row) = manifest.next().map_err(|fault| fault.to_string())? {
+    while let Some(row) = manifest.next().map_err(|error| error.to_string())? {
         if row.is_ok() { rows += 1 } else { faults += 1 }
     }
     Ok((rows, faults))

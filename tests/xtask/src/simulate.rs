@@ -5,18 +5,17 @@ use std::{collections::BTreeMap, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 use telecine::{
-    ending::Ending,
-    item::UnixMillis,
-    ledger::{Answer, Answered, Decision, ItemId, Ledger, Marker},
-    limit::Limit,
+    domain::{Limit, RunOutcome, UnixMillis},
+    error::ExitCode,
+    ledger::{Decision, ItemId, Ledger, Marker, ReviewAnswer, ReviewOutcome},
     pipeline::OnDoubt,
     report::{EndOfRun, Summary},
     sandbox::{Fault, Faults, ListOrder, Policy, Video},
 };
 
 use crate::{
-    support::{KEY, Life, T0, Theatre, limits},
-    tally::Part,
+    state_counts::Part,
+    support::{Harness, KEY, RunResult, T0, limits},
 };
 
 /// After the faults stop, everything must be settled within so many lives.
@@ -65,13 +64,13 @@ pub(crate) struct Story {
 impl Knobs {
     /// The knobs of a seed.
     pub(crate) fn of(seed: u64) -> Self {
-        let mut dice = fastrand::Rng::with_seed(seed);
-        let span = |dice: &mut fastrand::Rng, max_ms: u64| Duration::from_millis(dice.u64(0..=max_ms));
-        fn one<T: Copy>(dice: &mut fastrand::Rng, choices: &[T]) -> T {
-            choices[dice.usize(0..choices.len())]
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let duration = |rng: &mut fastrand::Rng, max_ms: u64| Duration::from_millis(rng.u64(0..=max_ms));
+        fn one<T: Copy>(rng: &mut fastrand::Rng, choices: &[T]) -> T {
+            choices[rng.usize(0..choices.len())]
         }
         let on_doubt = one(
-            &mut dice,
+            &mut rng,
             &[
                 OnDoubt::Hold,
                 OnDoubt::Hold,
@@ -83,67 +82,67 @@ impl Knobs {
                 OnDoubt::Ask,
             ],
         );
-        let kinds: Vec<Fault> = Fault::passing().into_iter().filter(|_| dice.bool()).collect();
-        let answer_max = one(&mut dice, &[80, 4_000, 30_000]);
-        let index_max = one(&mut dice, &[5_000, 5_000, 5_000, 60_000, 60_000, 600_000, 600_000, 10_800_000]);
+        let kinds: Vec<Fault> = Fault::passing().into_iter().filter(|_| rng.bool()).collect();
+        let answer_max = one(&mut rng, &[80, 4_000, 30_000]);
+        let index_max = one(&mut rng, &[5_000, 5_000, 5_000, 60_000, 60_000, 600_000, 600_000, 10_800_000]);
         let service = Policy {
-            upload_rate: one(&mut dice, &[None, None, None, None, Some("1/5s")]).map(limit),
+            upload_rate: one(&mut rng, &[None, None, None, None, Some("1/5s")]).map(limit),
             answer_delay: Duration::from_millis(20)..=Duration::from_millis(answer_max),
             index_delay: Duration::from_secs(1)..=Duration::from_millis(index_max),
-            fail_share: one(&mut dice, &[0.0, 0.0, 0.2]),
-            lateness_max: span(&mut dice, 840_000),
-            visibility_lag: one(&mut dice, &[0, 0, 60_000, 840_000])
+            fail_share: one(&mut rng, &[0.0, 0.0, 0.2]),
+            lateness_max: duration(&mut rng, 840_000),
+            visibility_lag: one(&mut rng, &[0, 0, 60_000, 840_000])
                 .max(0)
                 .try_into()
                 .map(Duration::from_millis)
                 .unwrap_or_default(),
-            order: one(&mut dice, &[ListOrder::NewestFirst, ListOrder::NewestFirst, ListOrder::OldestFirst]),
-            faults: Faults { share: one(&mut dice, &[0.0, 0.1, 0.3, 0.5, 0.8]), kinds },
-            read_fault_share: one(&mut dice, &[0.0, 0.0, 0.1, 0.3]),
-            clock_ahead_ms: dice.i64(-600_000..=600_000),
+            order: one(&mut rng, &[ListOrder::NewestFirst, ListOrder::NewestFirst, ListOrder::OldestFirst]),
+            faults: Faults { share: one(&mut rng, &[0.0, 0.1, 0.3, 0.5, 0.8]), kinds },
+            read_fault_share: one(&mut rng, &[0.0, 0.0, 0.1, 0.3]),
+            clock_ahead_ms: rng.i64(-600_000..=600_000),
             seed,
             ..Policy::default()
         };
-        let lives = (0..dice.usize(0..=3))
+        let lives = (0..rng.usize(0..=3))
             .map(|_| {
-                let longest = one(&mut dice, &[3_000, 30_000, 1_200_000]);
-                let after = Duration::from_millis(dice.u64(1..longest));
-                if dice.u8(0..4) == 0 { Cut::Stopped(after) } else { Cut::Killed(after) }
+                let longest = one(&mut rng, &[3_000, 30_000, 1_200_000]);
+                let after = Duration::from_millis(rng.u64(1..longest));
+                if rng.u8(0..4) == 0 { Cut::Stopped(after) } else { Cut::Killed(after) }
             })
             .collect();
-        let cap = one(&mut dice, &[None, None, Some("5/10m"), Some("3/2m"), Some("10/1h")]);
+        let cap = one(&mut rng, &[None, None, Some("5/10m"), Some("3/2m"), Some("10/1h")]);
         Self {
             seed,
-            rows: dice.usize(2..=8),
-            rate: one(&mut dice, &["1/s", "1/s", "2/s", "10/s", "1/10s", "1/min"]),
-            concurrency: dice.usize(1..=8),
-            marker: one(&mut dice, &[Marker::On, Marker::On, Marker::On, Marker::On, Marker::Off]),
+            rows: rng.usize(2..=8),
+            rate: one(&mut rng, &["1/s", "1/s", "2/s", "10/s", "1/10s", "1/min"]),
+            concurrency: rng.usize(1..=8),
+            marker: one(&mut rng, &[Marker::On, Marker::On, Marker::On, Marker::On, Marker::Off]),
             on_doubt,
             service,
-            clock_steps_ms: if dice.u8(0..3) == 0 {
-                (0..4).map(|_| one(&mut dice, &[0, 0, 600_000, 2_400_000])).collect()
+            clock_steps_ms: if rng.u8(0..3) == 0 {
+                (0..4).map(|_| one(&mut rng, &[0, 0, 600_000, 2_400_000])).collect()
             } else {
                 Vec::new()
             },
             cap,
             lives,
-            strangers: if on_doubt == OnDoubt::Auto { 0 } else { one(&mut dice, &[0, 0, 1, 4]) },
-            deletions: one(&mut dice, &[0, 0, 0, 1]),
+            strangers: if on_doubt == OnDoubt::Auto { 0 } else { one(&mut rng, &[0, 0, 1, 4]) },
+            deletions: one(&mut rng, &[0, 0, 0, 1]),
         }
     }
 
-    fn theatre(&self) -> Theatre {
-        let mut theatre = Theatre::new(self.service.clone(), self.rows);
-        theatre.limits = limits(self.rate, self.cap.as_slice());
-        theatre.policy.concurrency = self.concurrency;
-        theatre.policy.marker = self.marker;
-        theatre.policy.doubts.on_doubt = self.on_doubt;
-        theatre
+    fn harness(&self) -> Harness {
+        let mut harness = Harness::new(self.service.clone(), self.rows);
+        harness.limits = limits(self.rate, self.cap.as_slice());
+        harness.policy.concurrency = self.concurrency;
+        harness.policy.marker = self.marker;
+        harness.policy.reconcile.on_doubt = self.on_doubt;
+        harness
     }
 }
 
 fn limit(text: &str) -> Limit {
-    text.parse().unwrap_or_else(|fault| panic!("{text}: {fault}"))
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 /// One seed of every so many is played twice: the same seed must tell the same story.
@@ -170,7 +169,7 @@ pub(crate) fn seed(seed: u64) -> Part {
             part.add("faults", story.faults);
             part.add("questions", story.asked);
         }
-        Err(fault) => part.failures.push(format!("seed {seed}: {fault}; {knobs:?}")),
+        Err(error) => part.failures.push(format!("seed {seed}: {error}; {knobs:?}")),
     }
     part
 }
@@ -178,9 +177,9 @@ pub(crate) fn seed(seed: u64) -> Part {
 /// Plays one seed to its end. The error says which promise was broken.
 pub(crate) fn play(knobs: &Knobs) -> Result<Story, String> {
     let mut play = Play {
-        theatre: knobs.theatre(),
+        harness: knobs.harness(),
         knobs,
-        dice: fastrand::Rng::with_seed(knobs.seed ^ 0x5eed),
+        rng: fastrand::Rng::with_seed(knobs.seed ^ 0x5eed),
         story: Story::default(),
         resent: BTreeMap::new(),
         items: Vec::new(),
@@ -193,8 +192,8 @@ pub(crate) fn play(knobs: &Knobs) -> Result<Story, String> {
         play.live(kill, stop)?;
         play.story.cuts += 1;
     }
-    play.theatre.policy.wait = Some(Duration::from_hours(30));
-    play.theatre.world.calm_down();
+    play.harness.policy.wait = Some(Duration::from_hours(30));
+    play.harness.mock.disable_faults();
     for _ in 0..CALM_LIVES_MAX {
         play.live(None, None)?;
         play.answer_questions()?;
@@ -215,9 +214,9 @@ struct Item {
 }
 
 struct Play<'a> {
-    theatre: Theatre,
+    harness: Harness,
     knobs: &'a Knobs,
-    dice: fastrand::Rng,
+    rng: fastrand::Rng,
     story: Story,
     /// How often a human ordered a source to be sent again though the service might have it.
     resent: BTreeMap<String, usize>,
@@ -228,66 +227,66 @@ impl Play<'_> {
     fn live(&mut self, kill: Option<Duration>, stop: Option<Duration>) -> Result<(), String> {
         for number in 0..self.knobs.strangers {
             let url = format!("https://stranger/{}-{number}.mp4", self.story.lives);
-            self.theatre.world.upload_foreign(KEY, "default", &url);
+            self.harness.mock.upload_foreign(KEY, "default", &url);
         }
-        let before = self.theatre.now;
+        let before = self.harness.now;
         let step = self.knobs.clock_steps_ms.get(usize::try_from(self.story.lives).unwrap_or(0));
-        self.theatre.clock_step_ms = step.copied().unwrap_or(0);
+        self.harness.clock_step_ms = step.copied().unwrap_or(0);
         self.story.lives += 1;
-        let life = self.theatre.live_with(kill, stop);
-        self.story.virtual_ms += self.theatre.now.since_ms(before);
-        if let Life::Failed(fault) = &life {
-            return Err(format!("a life failed: {fault}"));
+        let life = self.harness.live_with(kill, stop);
+        self.story.virtual_ms += self.harness.now.since_ms(before);
+        if let RunResult::Failed(error) = &life {
+            return Err(format!("a life failed: {error}"));
         }
-        if let Life::Ended(Ending::Stopped { cause, .. }) = &life {
+        if let RunResult::Ended(RunOutcome::Stopped { cause, .. }) = &life {
             return Err(format!("a life was stopped: {cause}"));
         }
         self.check()?;
-        if let Life::Ended(ending) = &life {
-            self.check_report(ending)?;
+        if let RunResult::Ended(outcome) = &life {
+            self.check_report(outcome)?;
         }
         self.delete_something();
         Ok(())
     }
 
     /// What the program would report agrees with its ledger, and its exit code with both.
-    fn check_report(&self, ending: &Ending) -> Result<(), String> {
-        let snapshot = self.theatre.snapshot();
+    fn check_report(&self, outcome: &RunOutcome) -> Result<(), String> {
+        let snapshot = self.harness.snapshot();
         let run = snapshot.latest_run().map_err(words)?.ok_or("O10: a run without a record")?;
         let end = EndOfRun {
             command: "import",
             run,
-            ending: ending.clone(),
+            outcome: outcome.clone(),
             broken_manifests: Vec::new(),
             signal: None,
-            at: self.theatre.now,
+            at: self.harness.now,
             rate: self.knobs.rate.to_owned(),
             caps: Vec::new(),
-            next_upload_at: self.theatre.now,
+            next_upload_at: self.harness.now,
             price: None,
-            parities: Vec::new(),
+            library_diffs: Vec::new(),
         };
-        let summary = Summary::of_run(&snapshot, end, Vec::new()).map_err(|fault| format!("O10: {fault}"))?;
+        let summary = Summary::of_run(&snapshot, end, Vec::new()).map_err(|error| format!("O10: {error}"))?;
         let open = summary.items.total
             - summary.items.indexed
             - summary.items.failed
             - summary.items.rejected
             - summary.items.abandoned;
-        let is_final = *ending == Ending::Settled;
-        let says_done = summary.exit_code == 0 || summary.exit_code == 4;
+        let is_final = *outcome == RunOutcome::Settled;
+        let says_done = matches!(summary.exit_code, ExitCode::Success | ExitCode::SomeFailed);
         if is_final && says_done && open > 0 {
-            return Err(format!("O10: exit {} with {open} open items", summary.exit_code));
+            return Err(format!("O10: exit {} with {open} open items", summary.exit_code.number()));
         }
         Ok(())
     }
 
     fn open(&self) -> Result<Connection, String> {
-        Connection::open_with_flags(self.theatre.ledger(), OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(words)
+        Connection::open_with_flags(self.harness.ledger(), OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(words)
     }
 
     /// Everything that must hold at any moment.
     fn check(&mut self) -> Result<(), String> {
-        if !self.theatre.ledger().exists() {
+        if !self.harness.ledger().exists() {
             return Ok(());
         }
         let connection = self.open()?;
@@ -326,29 +325,30 @@ impl Play<'_> {
                 return Err(format!("O4 mapping: {} is bound to {number}, which is not its video", item.url));
             }
         }
-        let stake: i64 =
-            connection.query_row("SELECT uploads FROM stake", [], |row| row.get(0)).map_err(words)?;
-        if usize::try_from(stake).unwrap_or(0) < ours.len() {
-            return Err(format!("O7 money: {stake} at stake, {} taken", ours.len()));
+        let committed_uploads: i64 = connection
+            .query_row("SELECT uploads FROM committed_uploads", [], |row| row.get(0))
+            .map_err(words)?;
+        if usize::try_from(committed_uploads).unwrap_or(0) < ours.len() {
+            return Err(format!("O7 money: {committed_uploads} at stake, {} taken", ours.len()));
         }
         self.check_windows(&ours)
     }
 
     fn ours(&self) -> Vec<Video> {
-        let videos = self.theatre.world.videos_ever();
+        let videos = self.harness.mock.videos_ever();
         videos.into_iter().filter(|video| video.url.starts_with("https://host/")).collect()
     }
 
     /// No trailing window at the service holds more than the cap, by the moments it accepted.
     fn check_windows(&self, ours: &[Video]) -> Result<(), String> {
         let Some(cap) = self.knobs.cap.map(limit) else { return Ok(()) };
-        let mut moments: Vec<UnixMillis> = ours.iter().map(|video| video.created_at).collect();
-        moments.sort();
+        let mut timestamps: Vec<UnixMillis> = ours.iter().map(|video| video.created_at).collect();
+        timestamps.sort();
         let count = cap.count() as usize;
-        for window in moments.windows(count + 1) {
-            let span = window[count].since_ms(window[0]);
-            if span < cap.span_ms() {
-                return Err(format!("O5 quota: {} accepted within {span} ms", count + 1));
+        for window in timestamps.windows(count + 1) {
+            let duration = window[count].since_ms(window[0]);
+            if duration < cap.period_ms() {
+                return Err(format!("O5 quota: {} accepted within {duration} ms", count + 1));
             }
         }
         Ok(())
@@ -358,39 +358,40 @@ impl Play<'_> {
     fn delete_something(&mut self) {
         for _ in 0..self.knobs.deletions {
             let settled: Vec<&Item> = self.items.iter().filter(|item| item.state == "indexed").collect();
-            if let Some(item) = self.dice.choice(&settled)
+            if let Some(item) = self.rng.choice(&settled)
                 && let Some(number) = &item.video_no
             {
-                self.theatre.world.delete(number);
+                self.harness.mock.delete(number);
             }
         }
     }
 
     /// A human who can see everything answers every question rightly, or gives up.
     fn answer_questions(&mut self) -> Result<(), String> {
-        let asked: Vec<Item> = self.items.iter().filter(|item| item.state == "asked").cloned().collect();
+        let asked: Vec<Item> =
+            self.items.iter().filter(|item| item.state == "needs_review").cloned().collect();
         if asked.is_empty() {
             return Ok(());
         }
         self.story.asked += asked.len() as u64;
         let videos = self.ours();
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(words)?;
-        let at = self.theatre.now;
-        let ledger = Ledger::open_offline(&self.theatre.ledger(), at).map_err(words)?;
+        let at = self.harness.now;
+        let ledger = Ledger::open_offline(&self.harness.ledger(), at).map_err(words)?;
         for item in asked {
             let own = videos.iter().find(|video| video.url == item.url);
             let answer = match own {
-                Some(video) => Answer::Adopt(number(&video.video_no)?),
-                None if self.dice.bool() => {
+                Some(video) => ReviewAnswer::Adopt(number(&video.video_no)?),
+                None if self.rng.bool() => {
                     *self.resent.entry(item.url.clone()).or_default() += 1;
-                    Answer::Resend
+                    ReviewAnswer::Resend
                 }
-                None => Answer::GiveUp,
+                None => ReviewAnswer::GiveUp,
             };
             let decision = Decision { answer, who: "human".to_owned(), why: "seen".to_owned(), at };
             let answered =
                 runtime.block_on(ledger.answer(ItemId::numbered(item.id), decision)).map_err(words)?;
-            if answered != Answered::Done {
+            if answered != ReviewOutcome::Done {
                 return Err(format!("an answer was not taken: {answered:?}"));
             }
         }
@@ -418,26 +419,26 @@ impl Play<'_> {
                 return Err(format!("O2 orphan: {} of {} belongs to nobody", video.video_no, video.url));
             }
         }
-        let problems = self.theatre.snapshot().problems().map_err(words)?;
+        let problems = self.harness.snapshot().problems().map_err(words)?;
         if !problems.is_empty() {
             return Err(format!("O8 ledger: {problems:?}"));
         }
-        let stats = self.theatre.world.stats();
+        let stats = self.harness.mock.stats();
         self.story.uploads = stats.uploads;
         self.story.faults = stats.faults;
         self.story.trace =
-            trace(&format!("{stats:?} {} {:?}", self.theatre.now, self.theatre.world.videos_ever()));
-        debug_assert!(self.theatre.now >= T0, "time ran");
+            trace(&format!("{stats:?} {} {:?}", self.harness.now, self.harness.mock.videos_ever()));
+        debug_assert!(self.harness.now >= T0, "time ran");
         Ok(self.story)
     }
 }
 
-fn number(text: &str) -> Result<telecine::item::VideoNo, String> {
-    telecine::item::VideoNo::parse(text).ok_or_else(|| format!("{text} is no video number"))
+fn number(text: &str) -> Result<telecine::domain::VideoNo, String> {
+    telecine::domain::VideoNo::parse(text).ok_or_else(|| format!("{text} is no video number"))
 }
 
-fn words(fault: impl std::fmt::Display) -> String {
-    fault.to_string()
+fn words(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 /// FNV-1a: enough to tell two traces apart.

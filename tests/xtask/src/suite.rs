@@ -9,11 +9,11 @@ use std::{
     time::Instant,
 };
 
-use telecine::planted::Bug;
+use telecine::failpoints::Failpoint;
 
 use crate::{
     kill,
-    tally::{self, Part},
+    state_counts::{self, Part},
 };
 
 /// Everything that ever failed, first.
@@ -33,19 +33,19 @@ const LANES: &[(&str, u64, u64)] = &[
 ];
 
 /// Which lane sees which bug, within how many seeds.
-const SEEN_BY: &[(Bug, &str, u64)] = &[
-    (Bug::SynchronousNormal, "power", 4),
-    (Bug::SendBeforeCommit, "kill", 200),
-    (Bug::ResendOnTimeout, "simulate", 400),
-    (Bug::RedirectsFollowed, "wire", 7),
-    (Bug::ClientRetries, "wire", 7),
-    (Bug::BindAnyCandidate, "simulate", 400),
-    (Bug::AbsentFromIncomplete, "hostile", 282),
-    (Bug::DroppedSendPending, "simulate", 1_500),
-    (Bug::WindowWithoutDelta, "simulate", 1_500),
-    (Bug::LimiterInMemory, "simulate", 1_500),
-    (Bug::LeaseExpiryPending, "simulate", 1_500),
-    (Bug::UnterminatedQuote, "manifests", 5),
+const SEEN_BY: &[(Failpoint, &str, u64)] = &[
+    (Failpoint::SynchronousNormal, "power", 4),
+    (Failpoint::SendBeforeCommit, "kill", 200),
+    (Failpoint::ResendOnTimeout, "simulate", 400),
+    (Failpoint::RedirectsFollowed, "wire", 7),
+    (Failpoint::ClientRetries, "wire", 7),
+    (Failpoint::BindAnyCandidate, "simulate", 400),
+    (Failpoint::AbsentFromIncomplete, "hostile", 282),
+    (Failpoint::DroppedSendPending, "simulate", 1_500),
+    (Failpoint::WindowWithoutDelta, "simulate", 1_500),
+    (Failpoint::LimiterInMemory, "simulate", 1_500),
+    (Failpoint::LeaseExpiryPending, "simulate", 1_500),
+    (Failpoint::UnterminatedQuote, "manifests", 5),
 ];
 
 /// Runs every lane, or plants every bug; false when anything was not as it must be.
@@ -54,15 +54,15 @@ pub(crate) fn run(what: &str, is_recorded: bool) -> Result<bool, String> {
     let mut is_good = true;
     if what == "ci" {
         is_good &= regressions()?;
-        for (lane, count, threads) in LANES {
+        for (endpoint, count, threads) in LANES {
             is_good &= lane_of(
-                lane,
+                endpoint,
                 &["--count", &count.to_string(), "--threads", &threads.to_string()],
                 is_recorded,
             )?;
         }
     }
-    is_good &= planted(is_recorded)?;
+    is_good &= failpoints(is_recorded)?;
     println!(
         "\nreliability {what}: {} in {} s",
         if is_good { "passed" } else { "FAILED" },
@@ -72,21 +72,21 @@ pub(crate) fn run(what: &str, is_recorded: bool) -> Result<bool, String> {
 }
 
 /// Whether a lane can be run on this machine; why not is said.
-fn can_run(lane: &str) -> bool {
-    let possible = match lane {
+fn can_run(endpoint: &str) -> bool {
+    let possible = match endpoint {
         "kill" | "error" => kill::can_trace(),
         "disk" => kill::can_mount(),
         _ => Ok(()),
     };
-    possible.inspect_err(|why| println!("{lane}: skipped, {why}")).is_ok()
+    possible.inspect_err(|why| println!("{endpoint}: skipped, {why}")).is_ok()
 }
 
-fn lane_of(lane: &str, args: &[&str], is_recorded: bool) -> Result<bool, String> {
-    if !can_run(lane) {
+fn lane_of(endpoint: &str, args: &[&str], is_recorded: bool) -> Result<bool, String> {
+    if !can_run(endpoint) {
         return Ok(true);
     }
     let mut command = Command::new(std::env::current_exe().map_err(words)?);
-    command.args(["reliability", lane]).args(args);
+    command.args(["reliability", endpoint]).args(args);
     command.env("TMPDIR", scratch());
     if let Some(binary) = std::env::var_os("TELECINE_BINARY") {
         command.arg("--binary").arg(binary);
@@ -109,25 +109,32 @@ fn regressions() -> Result<bool, String> {
     let mut is_good = true;
     for line in fs::read_to_string(REGRESSIONS).map_err(words)?.lines() {
         let mut parts = line.split_whitespace();
-        let (Some(lane), Some(seed)) = (parts.next(), parts.next()) else { continue };
-        if !lane.starts_with('#') {
-            is_good &= lane_of(lane, &["--from", seed, "--count", "1"], false)?;
+        let (Some(endpoint), Some(seed)) = (parts.next(), parts.next()) else { continue };
+        if !endpoint.starts_with('#') {
+            is_good &= lane_of(endpoint, &["--from", seed, "--count", "1"], false)?;
         }
     }
     Ok(is_good)
 }
 
 /// Plants every bug in turn: a lane that stays green is the failure.
-fn planted(is_recorded: bool) -> Result<bool, String> {
+fn failpoints(is_recorded: bool) -> Result<bool, String> {
     let mut part = Part::default();
     let started = Instant::now();
-    for (bug, lane, count) in SEEN_BY {
-        if !can_run(lane) {
+    for (bug, endpoint, count) in SEEN_BY {
+        if !can_run(endpoint) {
             continue;
         }
         let output = Command::new(std::env::current_exe().map_err(words)?)
             .env("TMPDIR", scratch())
-            .args(["reliability", lane, "--plant", &(*bug as u64).to_string(), "--count", &count.to_string()])
+            .args([
+                "reliability",
+                endpoint,
+                "--plant",
+                &(*bug as u64).to_string(),
+                "--count",
+                &count.to_string(),
+            ])
             .stderr(Stdio::inherit())
             .output()
             .map_err(words)?;
@@ -137,18 +144,18 @@ fn planted(is_recorded: bool) -> Result<bool, String> {
         // a lane that broke has seen nothing
         if output.status.code() == Some(1) && !said.contains("panicked") {
             part.add("bugs seen", 1);
-            println!("planted {bug:?}: {lane} saw it: {sign}");
+            println!("planted {bug:?}: {endpoint} saw it: {sign}");
         } else {
-            println!("planted {bug:?}: {lane} did NOT see it ({}): {said}", output.status);
+            println!("planted {bug:?}: {endpoint} did NOT see it ({}): {said}", output.status);
             part.failures.push(format!("{bug:?} was not seen"));
         }
     }
     if is_recorded {
-        tally::record("planted", &part, &tally::commit(), started.elapsed().as_secs())?;
+        state_counts::record("planted", &part, &state_counts::commit(), started.elapsed().as_secs())?;
     }
     Ok(part.failures.is_empty())
 }
 
-fn words(fault: impl std::fmt::Display) -> String {
-    fault.to_string()
+fn words(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }

@@ -63,7 +63,7 @@ fn write(files: &mut Files, file: &str, offset: usize, bytes: &[u8]) {
 
 /// How a power cut treats what was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
+pub(super) enum TransportError {
     /// All of it is lost.
     All,
     /// Nothing is lost: the caches were written back in time.
@@ -74,7 +74,7 @@ pub(super) enum Loss {
     Torn,
 }
 
-impl Loss {
+impl TransportError {
     pub(super) const ALL: &'static [Self] = &[Self::All, Self::Nothing, Self::Some, Self::Torn];
 }
 
@@ -105,17 +105,17 @@ impl Durable {
     }
 
     /// What a power cut now leaves on the disk.
-    pub(super) fn cut(&self, loss: Loss, dice: &mut fastrand::Rng) -> Files {
+    pub(super) fn cut(&self, loss: TransportError, rng: &mut fastrand::Rng) -> Files {
         let mut files = self.synced.clone();
         for op in &self.hanging {
             match (loss, op) {
-                (Loss::All, _) => {}
-                (Loss::Nothing, op) => apply(&mut files, op),
+                (TransportError::All, _) => {}
+                (TransportError::Nothing, op) => apply(&mut files, op),
                 (_, Op::Write { file, offset, bytes }) => {
-                    write_some(&mut files, (file, *offset, bytes), loss, dice);
+                    write_some(&mut files, (file, *offset, bytes), loss, rng);
                 }
                 (_, op) => {
-                    if dice.bool() {
+                    if rng.bool() {
                         apply(&mut files, op);
                     }
                 }
@@ -125,19 +125,19 @@ impl Durable {
     }
 }
 
-/// Writes some sectors of a write; each may be lost, and with [`Loss::Torn`] half written.
+/// Writes some sectors of a write; each may be lost, and with [`TransportError::Torn`] half written.
 fn write_some(
     files: &mut Files,
     (file, offset, bytes): (&str, usize, &[u8]),
-    loss: Loss,
-    dice: &mut fastrand::Rng,
+    loss: TransportError,
+    rng: &mut fastrand::Rng,
 ) {
     let mut at = 0;
     while at < bytes.len() {
         let end = ((offset + at) / SECTOR * SECTOR + SECTOR - offset).min(bytes.len());
-        let kept = match dice.u8(0..4) {
+        let kept = match rng.u8(0..4) {
             0 | 1 => end - at,
-            2 if loss == Loss::Torn => dice.usize(0..=end - at),
+            2 if loss == TransportError::Torn => rng.usize(0..=end - at),
             _ => 0,
         };
         write(files, file, offset + at, &bytes[at..at + kept]);

@@ -11,16 +11,16 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use rusqlite::Connection;
 use telecine::{
-    item::{ManifestRow, SourceUrl, Submission, UnixMillis, VideoNo},
+    domain::{ItemEvent, ManifestRow, SourceUrl, Submission, UnixMillis, VideoNo},
     ledger::{
-        AdmitTerms, Answer, Binding, BoundBy, Claim, ClaimAnswer, ClaimTerms, Decision, Identity, ItemId,
-        KeyChange, Ledger, Marker, Question, Restored, RunId, Seen, Settlement, Sight, SourceId,
+        AdmitTerms, AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, Decision, Identity,
+        ItemId, KeyChange, Ledger, ManifestId, Marker, Observation, PollResult, Question, Restored,
+        ReviewAnswer, RunId,
     },
-    lifecycle::Event,
 };
 
-use crate::tally::Part;
-use disk::{Durable, Files, Loss, Op};
+use crate::state_counts::Part;
+use disk::{Durable, Files, Op, TransportError};
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
 /// Verbs in one play.
@@ -35,8 +35,8 @@ pub(crate) fn seed(seed: u64) -> Part {
     vfs::install();
     let mut part = Part::default();
     part.add("plays", 1);
-    if let Err(fault) = play(seed, &mut part) {
-        part.failures.push(format!("seed {seed}: {fault}"));
+    if let Err(error) = play(seed, &mut part) {
+        part.failures.push(format!("seed {seed}: {error}"));
     }
     part
 }
@@ -55,7 +55,7 @@ fn play(seed: u64, part: &mut Part) -> Result<(), String> {
     let promises = work(seed, &path)?;
     let log = vfs::take_log();
     let mut durable = Durable::of(Files::new());
-    let mut dice = fastrand::Rng::with_seed(seed ^ 0x00d1_5c00);
+    let mut rng = fastrand::Rng::with_seed(seed ^ 0x00d1_5c00);
     let mut kept = 0;
     for (done, op) in log.iter().enumerate() {
         durable.take(op);
@@ -63,14 +63,15 @@ fn play(seed: u64, part: &mut Part) -> Result<(), String> {
             kept += 1;
         }
         // a sync alone leaves less to lose than the operation before it
-        let losses: &[Loss] = if matches!(op, Op::Sync { .. }) { &[Loss::All] } else { Loss::ALL };
+        let losses: &[TransportError] =
+            if matches!(op, Op::Sync { .. }) { &[TransportError::All] } else { TransportError::ALL };
         for loss in losses {
-            let image = durable.cut(*loss, &mut dice);
+            let image = durable.cut(*loss, &mut rng);
             part.add("images", 1);
             let allowed = &promises[kept.saturating_sub(1)..(kept + 1).min(promises.len())];
             let is_fresh = kept == 0;
-            judge(&path, image, allowed, is_fresh, &mut dice, part)
-                .map_err(|fault| format!("power lost ({loss:?}) after operation {}: {fault}", done + 1))?;
+            judge(&path, image, allowed, is_fresh, &mut rng, part)
+                .map_err(|error| format!("power lost ({loss:?}) after operation {}: {error}", done + 1))?;
         }
     }
     Ok(())
@@ -82,23 +83,23 @@ fn judge(
     image: Files,
     allowed: &[Promise],
     is_fresh: bool,
-    dice: &mut fastrand::Rng,
+    rng: &mut fastrand::Rng,
     part: &mut Part,
 ) -> Result<(), String> {
     vfs::switch_on(image.clone());
     let mut state = opened(path)?;
-    if dice.u64(0..TWICE) == 0 {
+    if rng.u64(0..TWICE) == 0 {
         let log = vfs::take_log();
         let mut durable = Durable::of(image);
-        for op in log.iter().take(dice.usize(0..=log.len())) {
+        for op in log.iter().take(rng.usize(0..=log.len())) {
             durable.take(op);
         }
-        let loss = Loss::ALL[dice.usize(0..Loss::ALL.len())];
-        vfs::switch_on(durable.cut(loss, dice));
+        let loss = TransportError::ALL[rng.usize(0..TransportError::ALL.len())];
+        vfs::switch_on(durable.cut(loss, rng));
         part.add("cuts while opening", 1);
-        state = opened(path).map_err(|fault| format!("and again while opening ({loss:?}): {fault}"))?;
+        state = opened(path).map_err(|error| format!("and again while opening ({loss:?}): {error}"))?;
     }
-    if dice.u64(0..DEEP) == 0 {
+    if rng.u64(0..DEEP) == 0 {
         part.add("images checked page by page", 1);
         let problems =
             telecine::ledger::Snapshot::open(path).and_then(|shot| shot.problems()).map_err(words)?;
@@ -129,10 +130,10 @@ fn state(path: &Path) -> Result<String, String> {
         "SELECT 'item ' || id || replace(state, 'sending', 'in_doubt') FROM item ORDER BY id",
         "SELECT 'attempt ' || id || replace(state, 'sending', 'in_doubt') || coalesce(video_no, '') || forced \
          FROM attempt ORDER BY id",
-        "SELECT 'asked ' || attempt FROM question ORDER BY attempt",
+        "SELECT 'needs_review ' || attempt FROM question ORDER BY attempt",
         "SELECT 'answered ' || attempt || event FROM answer ORDER BY id",
         "SELECT 'run ' || id || coalesce(exit_code, '') FROM run ORDER BY id",
-        "SELECT 'reading ' || run || ':' || rows || complete FROM reading ORDER BY run",
+        "SELECT 'manifest_read ' || run || ':' || rows || complete FROM manifest_read ORDER BY run",
         "SELECT 'clear ' || id || clear_at FROM attempt WHERE clear_at IS NOT NULL ORDER BY id",
     ] {
         let mut statement = connection.prepare(sql).map_err(words)?;
@@ -160,15 +161,15 @@ fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_current_thread().build().map_err(words)
 }
 
-fn words(fault: impl std::fmt::Display) -> String {
-    fault.to_string()
+fn words(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 /// A ledger at work, verb by verb as the dice fall.
 struct Desk {
     ledger: Ledger,
     run: RunId,
-    source: SourceId,
+    source: ManifestId,
     open: Vec<Claim>,
     doubts: Vec<Claim>,
     accepted: i64,
@@ -176,7 +177,7 @@ struct Desk {
 }
 
 fn work(seed: u64, path: &Path) -> Result<Vec<Promise>, String> {
-    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut rng = fastrand::Rng::with_seed(seed);
     let mut promises = Vec::new();
     let runtime = runtime()?;
     let ledger = Ledger::open(path, &identity(), T0).map_err(words)?;
@@ -192,7 +193,7 @@ fn work(seed: u64, path: &Path) -> Result<Vec<Promise>, String> {
             promise(&mut promises, path)?;
             desk = runtime.block_on(Desk::begin(ledger, accepted, &mut promises, path))?;
         } else {
-            runtime.block_on(desk.act(&mut dice))?;
+            runtime.block_on(desk.act(&mut rng))?;
             promise(&mut promises, path)?;
         }
     }
@@ -220,7 +221,8 @@ impl Desk {
         let run = ledger.begin_run(name, "import", T0, None).await.map_err(words)?;
         promise(promises, path)?;
         let columns = vec!["url".to_owned()];
-        let source = ledger.begin_reading(run, "m.csv".to_owned(), columns, None).await.map_err(words)?;
+        let source =
+            ledger.begin_manifest_read(run, "m.csv".to_owned(), columns, None).await.map_err(words)?;
         promise(promises, path)?;
         let rows = (0..8).map(row).collect();
         ledger.admit(run, source, rows, AdmitTerms::default(), T0).await.map_err(words)?;
@@ -236,15 +238,18 @@ impl Desk {
         })
     }
 
-    async fn act(&mut self, dice: &mut fastrand::Rng) -> Result<(), String> {
-        let done = match dice.u8(0..10) {
+    async fn act(&mut self, rng: &mut fastrand::Rng) -> Result<(), String> {
+        let done = match rng.u8(0..10) {
             0..=3 => self.claim().await,
-            4 | 5 => self.answered(Event::Accepted).await,
-            6 => self.answered(Event::Doubted).await,
+            4 | 5 => self.answered(ItemEvent::Accepted).await,
+            6 => self.answered(ItemEvent::AnswerLost).await,
             7 => {
-                self.answered([Event::RefusedForNow, Event::Rejected, Event::NotSent][dice.usize(0..3)]).await
+                self.answered(
+                    [ItemEvent::RefusedForNow, ItemEvent::Rejected, ItemEvent::NotSent][rng.usize(0..3)],
+                )
+                .await
             }
-            8 => self.ask_and_answer(dice).await,
+            8 => self.ask_and_answer(rng).await,
             _ => self.observe().await,
         };
         done.map_err(words)
@@ -263,55 +268,54 @@ impl Desk {
             uploads_max: None,
             disk_free_min: 0,
         };
-        if let ClaimAnswer::Claimed(claim) = self.ledger.claim(Arc::new(terms), self.now).await? {
+        if let ClaimOutcome::Claimed(claim) = self.ledger.claim(Arc::new(terms), self.now).await? {
             self.open.push(*claim);
         }
         Ok(())
     }
 
-    async fn answered(&mut self, event: Event) -> Result<(), telecine::ledger::LedgerError> {
+    async fn answered(&mut self, event: ItemEvent) -> Result<(), telecine::ledger::LedgerError> {
         let Some(claim) = self.open.pop() else { return Ok(()) };
-        let bound = (event == Event::Accepted).then(|| {
+        let bound = (event == ItemEvent::Accepted).then(|| {
             self.accepted += 1;
             let video_no = VideoNo::parse(&format!("VI{:06}", self.accepted));
-            video_no.map(|video_no| Binding { video_no, uploaded_at: Some(self.now), by: BoundBy::Reply })
+            video_no.map(|video_no| Binding { video_no, uploaded_at: Some(self.now), by: BoundBy::Response })
         });
-        let settlement = Settlement { event, at: self.now, bound: bound.flatten(), cause: None };
-        self.ledger.settle(claim.attempt, settlement).await?;
-        if event == Event::Doubted {
+        let result = AttemptResult { event, at: self.now, bound: bound.flatten(), cause: None };
+        self.ledger.settle(claim.attempt, result).await?;
+        if event == ItemEvent::AnswerLost {
             self.doubts.push(claim);
         }
         Ok(())
     }
 
-    async fn ask_and_answer(
-        &mut self,
-        dice: &mut fastrand::Rng,
-    ) -> Result<(), telecine::ledger::LedgerError> {
+    async fn ask_and_answer(&mut self, rng: &mut fastrand::Rng) -> Result<(), telecine::ledger::LedgerError> {
         let Some(claim) = self.doubts.pop() else { return Ok(()) };
-        if dice.bool() {
-            return self.ledger.note_clear(claim.attempt, Some(self.now)).await;
+        if rng.bool() {
+            return self.ledger.record_clear_listing(claim.attempt, Some(self.now)).await;
         }
-        if dice.bool() {
+        if rng.bool() {
             let question = Question { text: "which one".to_owned(), candidates: Vec::new() };
             return self.ledger.ask(claim.attempt, question, self.now).await;
         }
-        let answer = if dice.bool() { Answer::Resend } else { Answer::GiveUp };
+        let answer = if rng.bool() { ReviewAnswer::Resend } else { ReviewAnswer::GiveUp };
         let decision = Decision { answer, who: "a".to_owned(), why: "b".to_owned(), at: self.now };
-        let item = ItemId::numbered(dice.i64(1..=8));
+        let item = ItemId::numbered(rng.i64(1..=8));
         self.ledger.answer(item, decision).await.map(drop)
     }
 
     async fn observe(&mut self) -> Result<(), telecine::ledger::LedgerError> {
-        let watches = self.ledger.watches(self.now.plus(Duration::from_hours(1)), 1).await?;
-        let sights =
-            watches.into_iter().map(|watch| Sight { item: watch.item, seen: Seen::Indexed }).collect();
+        let watches = self.ledger.poll_tasks(self.now.plus(Duration::from_hours(1)), 1).await?;
+        let sights = watches
+            .into_iter()
+            .map(|watch| PollResult { item: watch.item, seen: Observation::Indexed })
+            .collect();
         self.ledger.observe(sights, self.now).await
     }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it stands beside faults in a list")]
-fn row(number: u64) -> Result<ManifestRow, telecine::item::RowFault> {
+fn row(number: u64) -> Result<ManifestRow, telecine::domain::RowError> {
     let url = format!("https://host/{number}.mp4");
     let parsed = SourceUrl::parse(&url);
     let Ok(parsed) = parsed else { panic!("{url} is a good address") };

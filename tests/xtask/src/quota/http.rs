@@ -43,7 +43,7 @@ impl Tried {
 }
 
 pub(super) fn play(binary: &Path, seconds: u64) -> Result<Tried, String> {
-    let words = |fault: std::io::Error| format!("{}: {fault}", binary.display());
+    let words = |error: std::io::Error| format!("{}: {error}", binary.display());
     let binary = fs::canonicalize(binary).map_err(words)?;
     let folder = tempfile::tempdir().map_err(words)?;
     let record = folder.path().join("record.jsonl");
@@ -90,13 +90,13 @@ pub(super) fn play(binary: &Path, seconds: u64) -> Result<Tried, String> {
         .and_then(|line| serde_json::from_str(line).ok())
         .ok_or_else(|| format!("no summary: {}", String::from_utf8_lossy(&imported.stderr)))?;
     let refused = last["quota"]["refused"].as_u64().ok_or("the summary counts no refusals")?;
-    let moments: Vec<i64> = fs::read_to_string(&record)
+    let timestamps: Vec<i64> = fs::read_to_string(&record)
         .map_err(words)?
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["created_at"].as_i64())
         .collect();
-    let first = moments.iter().min().copied().ok_or("nothing was accepted")?;
+    let first = timestamps.iter().min().copied().ok_or("nothing was accepted")?;
     let until = first + i64::try_from(seconds * 1000).unwrap_or(i64::MAX);
-    let accepted = moments.iter().filter(|at| **at < until).count();
+    let accepted = timestamps.iter().filter(|at| **at < until).count();
     Ok(Tried { accepted, allowed: RATE * seconds, refused })
 }

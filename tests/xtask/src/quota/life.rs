@@ -6,8 +6,10 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use telecine::{
-    item::UnixMillis,
-    quota::{Gate, Lane, Lessons, Limits, News, Outcome, Past, PastState},
+    domain::UnixMillis,
+    quota::{
+        AccountLimits, Endpoint, LearnedLimits, LimitChange, Limits, RequestOutcome, UsageRecord, UsageState,
+    },
 };
 
 use super::server::Server;
@@ -37,13 +39,13 @@ pub(crate) struct Way {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answers {
     Lost,
-    Heard,
+    Feedback,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
+enum ItemEvent {
     Arrives(i64),
-    Answered(i64, bool),
+    ReviewOutcome(i64, bool),
     Settled(i64, bool),
     Killed,
     Starts,
@@ -51,13 +53,13 @@ enum Event {
 
 #[derive(Clone, Copy, Debug)]
 struct Request {
-    left_at: UnixMillis,
+    departed_at: UnixMillis,
     accepted_at: Option<UnixMillis>,
     /// The moment that the service notes, by a clock of its own.
     noted_at: Option<UnixMillis>,
     answered_at: Option<UnixMillis>,
     counts_until: Option<UnixMillis>,
-    state: PastState,
+    state: UsageState,
 }
 
 /// What was seen.
@@ -68,18 +70,18 @@ pub(crate) struct Seen {
     pub(crate) unanswered: u64,
     /// Refusals, each with its moment since the beginning, in milliseconds.
     pub(crate) refused_at_ms: Vec<i64>,
-    pub(crate) news: Vec<News>,
+    pub(crate) news: Vec<LimitChange>,
     /// When each upload was accepted, in milliseconds since the beginning.
     pub(crate) accepted_at_ms: Vec<i64>,
 }
 
 /// One account, played from `from` on.
-pub(crate) struct Life {
+pub(crate) struct RunResult {
     limits: Limits,
     way: Way,
     pub(crate) server: Server,
-    gate: Option<Gate>,
-    lessons: Lessons,
+    gate: Option<AccountLimits>,
+    learned_limits: LearnedLimits,
     /// What of the lessons a ledger would have.
     kept: String,
     requests: Vec<Request>,
@@ -87,9 +89,9 @@ pub(crate) struct Life {
     first_live: usize,
     /// Uploads of this life begin with this one.
     life_from: i64,
-    events: BinaryHeap<Reverse<(UnixMillis, u64, Event)>>,
+    events: BinaryHeap<Reverse<(UnixMillis, u64, ItemEvent)>>,
     number: u64,
-    pub(crate) dice: fastrand::Rng,
+    pub(crate) rng: fastrand::Rng,
     pub(crate) seen: Seen,
     from: UnixMillis,
     now: UnixMillis,
@@ -100,20 +102,20 @@ pub(crate) struct Life {
     pub(crate) steps_ms: Vec<i64>,
 }
 
-impl Life {
+impl RunResult {
     pub(crate) fn new(limits: Limits, way: Way, server: Server, from: UnixMillis, seed: u64) -> Self {
         let mut life = Self {
-            gate: Some(Gate::new(limits.clone(), &[], Lessons::default(), (from, 0))),
+            gate: Some(AccountLimits::new(limits.clone(), &[], LearnedLimits::default(), (from, 0))),
             limits,
             server,
-            lessons: Lessons::default(),
+            learned_limits: LearnedLimits::default(),
             kept: String::new(),
             requests: Vec::new(),
             first_live: 0,
             life_from: 1,
             events: BinaryHeap::new(),
             number: 0,
-            dice: fastrand::Rng::with_seed(seed),
+            rng: fastrand::Rng::with_seed(seed),
             seen: Seen::default(),
             from,
             now: from,
@@ -123,12 +125,12 @@ impl Life {
             way,
         };
         if let Some(every_ms) = life.way.kill_every_ms {
-            life.plan(from.plus_ms(every_ms), Event::Killed);
+            life.plan(from.plus_ms(every_ms), ItemEvent::Killed);
         }
         life
     }
 
-    fn plan(&mut self, at: UnixMillis, event: Event) {
+    fn plan(&mut self, at: UnixMillis, event: ItemEvent) {
         self.number += 1;
         self.events.push(Reverse((at, self.number, event)));
     }
@@ -161,21 +163,21 @@ impl Life {
     fn send(&mut self) {
         let clock = self.clock();
         let Some(gate) = &mut self.gate else { return };
-        match gate.take(Lane::Upload, clock) {
+        match gate.take(Endpoint::Upload, clock) {
             Ok(slot) => {
                 let until = clock.plus_ms(UNANSWERED_MS);
                 self.requests.push(Request {
-                    left_at: clock,
+                    departed_at: clock,
                     accepted_at: None,
                     noted_at: None,
                     answered_at: None,
                     counts_until: Some(until),
-                    state: PastState::Open,
+                    state: UsageState::Open,
                 });
                 let key = i64::try_from(self.requests.len()).unwrap_or(i64::MAX);
                 gate.depart(slot, key, (clock, clock, until));
-                let way_ms = self.dice.i64(self.way.way_ms.clone());
-                self.plan(self.now.plus_ms(way_ms), Event::Arrives(key));
+                let way_ms = self.rng.i64(self.way.way_ms.clone());
+                self.plan(self.now.plus_ms(way_ms), ItemEvent::Arrives(key));
                 self.keep();
             }
             // for an answer that opens the lane again, the next event looks anew
@@ -190,10 +192,10 @@ impl Life {
         &mut self.requests[usize::try_from(key - 1).unwrap_or(0)]
     }
 
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: ItemEvent) {
         match event {
-            Event::Arrives(key) => {
-                let taken = self.server.arrive(self.now, &mut self.dice);
+            ItemEvent::Arrives(key) => {
+                let taken = self.server.arrive(self.now, &mut self.rng);
                 // the moment that the service notes is the arrival, by a clock an hour off
                 let noted_at = self.now.plus_ms(3_600_000);
                 let request = self.request(key);
@@ -206,32 +208,35 @@ impl Life {
                     }
                     None => self.seen.refused_at_ms.push(self.now.since_ms(self.from)),
                 }
-                let way_ms = self.dice.i64(self.way.way_ms.clone());
-                self.plan(taken.served_at.plus_ms(way_ms), Event::Answered(key, taken.accepted_at.is_some()));
+                let way_ms = self.rng.i64(self.way.way_ms.clone());
+                self.plan(
+                    taken.served_at.plus_ms(way_ms),
+                    ItemEvent::ReviewOutcome(key, taken.accepted_at.is_some()),
+                );
             }
-            Event::Answered(key, is_accepted) => self.answered(key, is_accepted),
-            Event::Settled(key, is_accepted) => {
+            ItemEvent::ReviewOutcome(key, is_accepted) => self.answered(key, is_accepted),
+            ItemEvent::Settled(key, is_accepted) => {
                 let clock = self.clock();
                 let request = self.request(key);
                 if is_accepted {
                     request.counts_until = request.counts_until.map(|until| until.min(clock));
-                    request.state = PastState::Final;
+                    request.state = UsageState::Final;
                 } else {
                     request.counts_until = None;
                 }
                 if let Some(gate) = &mut self.gate {
-                    gate.settle_later(key, is_accepted.then_some(clock));
+                    gate.resolve_upload(key, is_accepted.then_some(clock));
                     self.wake_at = self.now;
                 }
             }
-            Event::Killed => self.kill(),
-            Event::Starts => self.start(),
+            ItemEvent::Killed => self.kill(),
+            ItemEvent::Starts => self.start(),
         }
     }
 
     fn answered(&mut self, key: i64, is_accepted: bool) {
         let is_heard = key >= self.life_from && self.gate.is_some();
-        let is_told_later = self.way.answers == Answers::Heard;
+        let is_told_later = self.way.answers == Answers::Feedback;
         let noted_at = self.request(key).noted_at;
         if !is_heard && !is_told_later {
             return;
@@ -240,18 +245,21 @@ impl Life {
         let request = self.request(key);
         request.answered_at = Some(clock);
         (request.state, request.counts_until) = if is_accepted {
-            (PastState::Final, request.counts_until.map(|until| until.min(clock)))
+            (UsageState::Final, request.counts_until.map(|until| until.min(clock)))
         } else {
-            (PastState::Refused, None)
+            (UsageState::Refused, None)
         };
         let Some(gate) = &mut self.gate else { return };
         if !is_heard {
-            gate.settle_later(key, is_accepted.then_some(clock));
+            gate.resolve_upload(key, is_accepted.then_some(clock));
             return;
         }
-        let outcome =
-            if is_accepted { Outcome::Accepted { noted_at } } else { Outcome::Refused { retry_after: None } };
-        let heard = gate.answer(key, &outcome, clock, self.dice.f64());
+        let outcome = if is_accepted {
+            RequestOutcome::Accepted { noted_at }
+        } else {
+            RequestOutcome::Refused { retry_after: None }
+        };
+        let heard = gate.answer(key, &outcome, clock, self.rng.f64());
         self.seen.news.extend(heard.news);
         self.wake_at = self.now;
         self.keep();
@@ -260,80 +268,81 @@ impl Life {
     /// What the ledger would have of the lessons.
     fn keep(&mut self) {
         if let Some(gate) = &mut self.gate
-            && let Some(lessons) = gate.take_new_lessons()
+            && let Some(learned_limits) = gate.take_changed_learned_limits()
         {
-            self.kept = lessons.to_text();
+            self.kept = learned_limits.to_text();
         }
     }
 
     fn kill(&mut self) {
         self.seen.kills += 1;
         self.gate = None;
-        let down_ms = self.dice.i64(self.way.down_ms.clone());
-        self.plan(self.now.plus_ms(down_ms), Event::Starts);
+        let down_ms = self.rng.i64(self.way.down_ms.clone());
+        self.plan(self.now.plus_ms(down_ms), ItemEvent::Starts);
         if let Some(every_ms) = self.way.kill_every_ms {
-            self.plan(self.now.plus_ms(every_ms), Event::Killed);
+            self.plan(self.now.plus_ms(every_ms), ItemEvent::Killed);
         }
     }
 
     fn start(&mut self) {
         let step_ms = self.steps_ms.pop().unwrap_or(0);
         // a clock that was set back is held at the last moment known: it is never behind, only ahead
-        let jump_ms = step_ms.max(0);
-        self.ahead_ms += jump_ms;
-        if jump_ms > 0 {
+        let clock_skew_ms = step_ms.max(0);
+        self.ahead_ms += clock_skew_ms;
+        if clock_skew_ms > 0 {
             for request in &mut self.requests[self.first_live..] {
-                request.left_at = request.left_at.plus_ms(jump_ms);
-                request.counts_until = request.counts_until.map(|until| until.plus_ms(jump_ms));
-                request.answered_at = request.answered_at.map(|at| at.plus_ms(jump_ms));
+                request.departed_at = request.departed_at.plus_ms(clock_skew_ms);
+                request.counts_until = request.counts_until.map(|until| until.plus_ms(clock_skew_ms));
+                request.answered_at = request.answered_at.map(|at| at.plus_ms(clock_skew_ms));
             }
         }
         let clock = self.clock();
         self.settle_what_is_open();
-        let span_ms = self.limits.span_ms_max() + 10 * 60_000;
-        let since = clock.plus_ms(-span_ms);
+        let period_ms = self.limits.period_ms_max() + 10 * 60_000;
+        let since = clock.plus_ms(-period_ms);
         let last = self.requests.len().saturating_sub(self.limits.count_max() as usize);
         while self.first_live < last {
             let request = &self.requests[self.first_live];
-            if request.counts_until.is_some_and(|until| until > since) || request.left_at > since {
+            if request.counts_until.is_some_and(|until| until > since) || request.departed_at > since {
                 break;
             }
             self.first_live += 1;
         }
-        let past: Vec<Past> = self.requests[self.first_live..]
+        let past: Vec<UsageRecord> = self.requests[self.first_live..]
             .iter()
             .enumerate()
-            .map(|(at, request)| Past {
-                lane: Lane::Upload,
+            .map(|(at, request)| UsageRecord {
+                endpoint: Endpoint::Upload,
                 key: i64::try_from(self.first_live + at + 1).unwrap_or(i64::MAX),
                 count: 1,
-                claimed_at: request.left_at,
-                left_by: request.left_at.plus_ms(5_000),
+                claimed_at: request.departed_at,
+                departed_by: request.departed_at.plus_ms(5_000),
                 answered_at: request.answered_at,
                 counts_until: request.counts_until,
                 state: request.state,
             })
             .collect();
-        self.lessons = Lessons::from_text(&self.kept);
-        self.gate = Some(Gate::new(self.limits.clone(), &past, self.lessons.clone(), (clock, 0)));
+        self.learned_limits = LearnedLimits::from_text(&self.kept);
+        self.gate =
+            Some(AccountLimits::new(self.limits.clone(), &past, self.learned_limits.clone(), (clock, 0)));
         self.life_from = i64::try_from(self.requests.len() + 1).unwrap_or(i64::MAX);
         self.wake_at = self.now;
     }
 
     /// What was on the wire at the kill is settled by evidence, later.
     fn settle_what_is_open(&mut self) {
-        if self.way.answers == Answers::Heard {
+        if self.way.answers == Answers::Feedback {
             return;
         }
         let from = usize::try_from(self.life_from - 1).unwrap_or(0);
         let open: Vec<(i64, bool)> = (from..self.requests.len())
-            .filter(|at| self.requests[*at].state == PastState::Open)
+            .filter(|at| self.requests[*at].state == UsageState::Open)
             .map(|at| (i64::try_from(at + 1).unwrap_or(0), self.requests[at].accepted_at.is_some()))
             .collect();
         for (key, is_accepted) in open {
             self.seen.unanswered += 1;
             let after_ms = if is_accepted { FOUND_AFTER_MS } else { ABSENT_AFTER_MS };
-            self.plan(self.now.plus_ms(after_ms), Event::Settled(key, is_accepted));
+            self.plan(self.now.plus_ms(after_ms), ItemEvent::Settled(key, is_accepted));
         }
     }
 }

@@ -11,12 +11,11 @@ mod server;
 use std::{collections::BTreeMap, path::PathBuf, sync::Mutex};
 
 use telecine::{
-    item::UnixMillis,
-    limit::Limit,
-    quota::{Limits, News},
+    domain::{Limit, UnixMillis},
+    quota::{LimitChange, Limits},
 };
 
-use life::{Answers, Life, Way};
+use life::{Answers, RunResult, Way};
 use server::{Kind, Server};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -90,12 +89,12 @@ fn cells() -> Vec<Cell> {
 }
 
 fn limit(text: &str) -> Limit {
-    text.parse().unwrap_or_else(|fault| panic!("{text}: {fault}"))
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 fn limits(rate: &str, cap: Option<u32>) -> Limits {
     Limits {
-        upload: vec![rate.parse().unwrap_or_else(|fault| panic!("{rate}: {fault}"))],
+        upload: vec![rate.parse().unwrap_or_else(|error| panic!("{rate}: {error}"))],
         caps: cap.and_then(|cap| Limit::per_ms(cap, CAP_SPAN_MS)).map(Into::into).into_iter().collect(),
         ..Limits::default()
     }
@@ -110,7 +109,7 @@ fn way(kill_every_ms: Option<i64>, answers: Answers) -> Way {
 fn play(cell: Cell, hours: i64, way: Way) -> (u64, usize) {
     let cap = cell.cap.and_then(|cap| Limit::per_ms(cap, CAP_SPAN_MS));
     let server = Server::new(cell.kind, limit(cell.rate), cap, 200..=30_000);
-    let mut life = Life::new(limits(cell.asked, cell.cap), way, server, FROM, 7);
+    let mut life = RunResult::new(limits(cell.asked, cell.cap), way, server, FROM, 7);
     life.play_until(FROM.plus_ms(hours * HOUR_MS));
     (life.seen.accepted, life.seen.refused_at_ms.len())
 }
@@ -119,16 +118,16 @@ fn play(cell: Cell, hours: i64, way: Way) -> (u64, usize) {
 /// it with less than that on top: then so many.
 fn allowed(cell: Cell, hours: i64) -> u64 {
     let rate = limit(cell.rate);
-    let span_ms = hours * HOUR_MS;
-    let interval_ms = rate.span_ms() / i64::from(rate.count());
+    let period_ms = hours * HOUR_MS;
+    let interval_ms = rate.period_ms() / i64::from(rate.count());
     let by_rate = if interval_ms <= JITTER_MS && cell.kind == Kind::Spacing {
-        span_ms / (interval_ms + JITTER_MS)
+        period_ms / (interval_ms + JITTER_MS)
     } else {
-        span_ms / rate.span_ms() * i64::from(rate.count())
+        period_ms / rate.period_ms() * i64::from(rate.count())
     };
     let by_cap = cell.cap.map_or(i64::MAX, |cap| {
-        let (whole, rest) = (span_ms / CAP_SPAN_MS, span_ms % CAP_SPAN_MS);
-        let in_rest = (rest / rate.span_ms() * i64::from(rate.count())).min(i64::from(cap));
+        let (whole, rest) = (period_ms / CAP_SPAN_MS, period_ms % CAP_SPAN_MS);
+        let in_rest = (rest / rate.period_ms() * i64::from(rate.count())).min(i64::from(cap));
         whole * i64::from(cap) + in_rest
     });
     u64::try_from(by_rate.min(by_cap)).unwrap_or(0)
@@ -139,7 +138,7 @@ fn row(cell: Cell, hours: i64) -> Row {
     let allowed = allowed(cell, hours);
     let (accepted, refused) = play(cell, hours, way(every, Answers::Lost));
     // the same without one cause of loss after the other
-    let (all_answered, _) = play(cell, hours, way(every, Answers::Heard));
+    let (all_answered, _) = play(cell, hours, way(every, Answers::Feedback));
     let (never_killed, _) = play(cell, hours, way(None, Answers::Lost));
     let losses = [
         100.0 - percent(never_killed, allowed),
@@ -248,10 +247,10 @@ struct Learned {
 fn learn() -> Vec<Learned> {
     let cap = |count: u32| Limit::per_ms(count, CAP_SPAN_MS);
     let server = Server::new(Kind::SlidingLog, limit("1/min"), cap(100), 200..=30_000);
-    let mut life = Life::new(limits("1/min", None), way(None, Answers::Lost), server, FROM, 11);
+    let mut life = RunResult::new(limits("1/min", None), way(None, Answers::Lost), server, FROM, 11);
     let mut found = Vec::new();
     let mut hours = 0;
-    let mut stretch = |life: &mut Life, what: &str, cap: u64, for_hours: i64, settled_after: i64| {
+    let mut slowdown = |life: &mut RunResult, what: &str, cap: u64, for_hours: i64, settled_after: i64| {
         let (from, until) = (hours * HOUR_MS, (hours + for_hours) * HOUR_MS);
         hours += for_hours;
         life.play_until(FROM.plus_ms(until));
@@ -263,8 +262,11 @@ fn learn() -> Vec<Learned> {
         let windows = u64::try_from((for_hours - settled_after) / 2).unwrap_or(0);
         let used = percent(accepted, cap * windows);
         let last = life.seen.news.iter().rev().find_map(|news| match news {
-            News::CapLearned(words) => Some(words.clone()),
-            News::CapShrank { .. } | News::CapRises(_) | News::SlowedDown(_) | News::RefusalsSpent(_) => None,
+            LimitChange::CapLearned(words) => Some(words.clone()),
+            LimitChange::CapShrank { .. }
+            | LimitChange::CapRises(_)
+            | LimitChange::SlowedDown(_)
+            | LimitChange::RefusalsSpent(_) => None,
         });
         let words = format!(
             "{what:<44} {refusals} refusals, {late} after {settled_after} h; then {used:.2} % used; learned: {}",
@@ -272,11 +274,11 @@ fn learn() -> Vec<Learned> {
         );
         found.push((words, refusals, late, used));
     };
-    stretch(&mut life, "100/2h, unknown, the first day", 100, 22, 4);
+    slowdown(&mut life, "100/2h, unknown, the first day", 100, 22, 4);
     life.server.set_cap(cap(110));
-    stretch(&mut life, "raised to 110/2h, the next two days", 110, 48, 30);
+    slowdown(&mut life, "raised to 110/2h, the next two days", 110, 48, 30);
     life.server.set_cap(cap(60));
-    stretch(&mut life, "lowered to 60/2h, the next day", 60, 24, 8);
+    slowdown(&mut life, "lowered to 60/2h, the next day", 60, 24, 8);
     found
         .into_iter()
         .enumerate()
@@ -292,7 +294,7 @@ fn share_with_another() -> Learned {
     const EVERY_MS: i64 = 6 * 60_000;
     let cap = Limit::per_ms(100, CAP_SPAN_MS);
     let server = Server::new(Kind::SlidingLog, limit("2/min"), cap, 200..=30_000);
-    let mut life = Life::new(limits("1/min", Some(100)), way(None, Answers::Lost), server, FROM, 13);
+    let mut life = RunResult::new(limits("1/min", Some(100)), way(None, Answers::Lost), server, FROM, 13);
     for at in 1..=24 * HOUR_MS / EVERY_MS {
         life.play_until(FROM.plus_ms(at * EVERY_MS));
         life.server.take_foreign(FROM.plus_ms(at * EVERY_MS));
@@ -301,7 +303,7 @@ fn share_with_another() -> Learned {
     let late = life.seen.refused_at_ms.iter().filter(|at| **at >= from).count();
     let accepted = life.seen.accepted_at_ms.iter().filter(|at| **at >= from).count() as u64;
     let used = percent(accepted, 80 * 8);
-    let is_said = life.seen.news.iter().any(|news| matches!(news, News::CapShrank { .. }));
+    let is_said = life.seen.news.iter().any(|news| matches!(news, LimitChange::CapShrank { .. }));
     let refusals = life.seen.refused_at_ms.len();
     let said = if is_said { "said" } else { "not said" };
     Learned {

@@ -1,10 +1,10 @@
 //! Random schedules: eight accounts, each with limits of its own, kills and clocks that are set in between. The service's
 //! side counts, and must never have a reason to refuse.
 
-use telecine::{item::UnixMillis, quota::Limits};
+use telecine::{domain::UnixMillis, quota::Limits};
 
 use super::{
-    life::{Answers, Life, Way},
+    life::{Answers, RunResult, Way},
     limit,
     server::{Kind, Server},
     side_by_side,
@@ -36,32 +36,32 @@ pub(super) fn play(count: u64, threads: usize) -> Seen {
 fn schedule(seed: u64) -> Seen {
     let mut seen = Seen::default();
     for account in 0..ACCOUNTS {
-        let mut dice = fastrand::Rng::with_seed(seed * ACCOUNTS + account);
-        let rate = ["1/min", "1/s", "10/s", "7/10s", "30/min:burst", "5/2s"][dice.usize(0..6)];
-        let cap = [None, Some("3/2m"), Some("20/10m"), Some("40/1h")][dice.usize(0..4)];
+        let mut rng = fastrand::Rng::with_seed(seed * ACCOUNTS + account);
+        let rate = ["1/min", "1/s", "10/s", "7/10s", "30/min:burst", "5/2s"][rng.usize(0..6)];
+        let cap = [None, Some("3/2m"), Some("20/10m"), Some("40/1h")][rng.usize(0..4)];
         let counted: Limits = Limits {
-            upload: vec![rate.parse().unwrap_or_else(|fault| panic!("{rate}: {fault}"))],
+            upload: vec![rate.parse().unwrap_or_else(|error| panic!("{rate}: {error}"))],
             caps: cap.map(|cap| limit(cap).into()).into_iter().collect(),
             ..Limits::default()
         };
         // what is spread out or sent at once keeps a count in any span; a distance is demanded of single ones only
         let kinds: &[Kind] =
             if rate.starts_with("1/") { &Kind::ALL } else { &[Kind::SlidingLog, Kind::Acceptances] };
-        let kind = kinds[dice.usize(0..kinds.len())];
-        let reply_max = [200, 5_000, 30_000][dice.usize(0..3)];
+        let kind = kinds[rng.usize(0..kinds.len())];
+        let reply_max = [200, 5_000, 30_000][rng.usize(0..3)];
         let server = Server::new(kind, counted.upload[0].limit(), cap.map(limit), 20..=reply_max);
-        let span_ms = [120_000, 600_000, 3_600_000][dice.usize(0..3)];
+        let period_ms = [120_000, 600_000, 3_600_000][rng.usize(0..3)];
         let way = Way {
-            way_ms: 0..=[0, 5, 20][dice.usize(0..3)],
-            kill_every_ms: Some(dice.i64(span_ms / 20..=span_ms)),
-            down_ms: 0..=dice.i64(1..=20_000),
+            way_ms: 0..=[0, 5, 20][rng.usize(0..3)],
+            kill_every_ms: Some(rng.i64(period_ms / 20..=period_ms)),
+            down_ms: 0..=rng.i64(1..=20_000),
             answers: Answers::Lost,
         };
-        let mut life = Life::new(counted, way, server, FROM, dice.u64(..));
+        let mut life = RunResult::new(counted, way, server, FROM, rng.u64(..));
         life.steps_ms =
-            (0..20).map(|_| [0, 0, 0, 7_200_000, 90_000, 3_000, -600_000][dice.usize(0..7)]).collect();
+            (0..20).map(|_| [0, 0, 0, 7_200_000, 90_000, 3_000, -600_000][rng.usize(0..7)]).collect();
         let steps = life.steps_ms.len();
-        life.play_until(FROM.plus_ms(span_ms));
+        life.play_until(FROM.plus_ms(period_ms));
         seen.accepted += life.seen.accepted;
         seen.restarts += life.seen.kills;
         seen.steps += (steps - life.steps_ms.len()) as u64;

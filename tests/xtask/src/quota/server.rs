@@ -3,8 +3,7 @@
 use std::ops::RangeInclusive;
 
 use telecine::{
-    item::UnixMillis,
-    limit::Limit,
+    domain::{Limit, UnixMillis},
     sandbox::{CapCounts, CapMeter, Limiter, RateMeter},
 };
 
@@ -57,7 +56,7 @@ impl Server {
     /// A service that lets `rate` arrive and accepts at most `cap`.
     pub(crate) fn new(kind: Kind, rate: Limit, cap: Option<Limit>, reply_ms: RangeInclusive<i64>) -> Self {
         let minute = |count: i64| Limit::per_ms(u32::try_from(count).unwrap_or(u32::MAX), 60_000);
-        let per_minute = i64::from(rate.count()) * 60_000 / rate.span_ms();
+        let per_minute = i64::from(rate.count()) * 60_000 / rate.period_ms();
         let (limit, limiter) = match kind {
             Kind::SlidingLog | Kind::Acceptances => (rate, Limiter::Sliding),
             Kind::Spacing => (rate, Limiter::Spacing),
@@ -92,16 +91,16 @@ impl Server {
     }
 
     /// A request arrives.
-    pub(crate) fn arrive(&mut self, at: UnixMillis, dice: &mut fastrand::Rng) -> Taken {
+    pub(crate) fn arrive(&mut self, at: UnixMillis, rng: &mut fastrand::Rng) -> Taken {
         let is_open = self.cap.as_mut().is_none_or(|cap| cap.is_open(at)) && self.rate.admits(at);
         if !is_open {
             self.refusals += 1;
             return Taken { accepted_at: None, served_at: at.plus_ms(5) };
         }
-        let reply_ms = dice.i64(self.reply_ms.clone());
+        let reply_ms = rng.i64(self.reply_ms.clone());
         let accepted_at = match self.kind {
             Kind::SlidingLog | Kind::Spacing | Kind::FixedMinute => at,
-            Kind::Acceptances => at.plus_ms(dice.i64(0..=reply_ms)),
+            Kind::Acceptances => at.plus_ms(rng.i64(0..=reply_ms)),
         };
         if let Some(cap) = &mut self.cap {
             cap.take(accepted_at, accepted_at);

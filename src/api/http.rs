@@ -1,0 +1,149 @@
+//! HTTP: the only place that knows reqwest.
+//!
+//! One request is one request: no redirects, no retries, no HTTP/2, and idle connections are reused only while young,
+//! so that a server closing an idle one does not leave a request in doubt.
+
+use std::time::Duration;
+
+use reqwest::{
+    Client, ClientBuilder,
+    header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::transport::{API_PATH, Content, Method, Request, Response, Transport, TransportError};
+use crate::{
+    failpoints::{Failpoint, is_active},
+    http_client::{self, chain, header},
+};
+
+/// A connection idle for longer is not used again: servers and load balancers close them from 60 s on, some sooner.
+const IDLE_MAX: Duration = Duration::from_secs(5);
+/// To reach the host; nothing has been sent before that.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// For a whole request: the service fetches the source before it answers, clients in the wild wait 60 to 300 s.
+pub const EXCHANGE_MAX: Duration = Duration::from_mins(2);
+
+/// The service over HTTP(S).
+pub struct HttpTransport {
+    client: Client,
+    base: String,
+    authorization: HeaderValue,
+    key: SecretString,
+}
+
+/// Why no HTTP client could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpSetupError {
+    /// The key holds characters no header can carry.
+    #[error("the API key contains characters that cannot be sent; check for a line break or a quote in it")]
+    Key,
+    /// TLS or the system's proxy settings are unusable.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(String),
+}
+
+impl HttpTransport {
+    /// A client for `origin` (scheme, host and port), which sends `key` as it is in `Authorization`.
+    ///
+    /// Plain http is refused by the caller for anything but loopback; https is enforced here for the rest.
+    pub fn new(origin: &url::Url, key: &SecretString) -> Result<Self, HttpSetupError> {
+        Self::patient(origin, key, EXCHANGE_MAX)
+    }
+
+    /// The same, with so much patience for a whole request.
+    pub fn patient(
+        origin: &url::Url,
+        key: &SecretString,
+        exchange_max: Duration,
+    ) -> Result<Self, HttpSetupError> {
+        let mut authorization =
+            HeaderValue::from_str(key.expose_secret()).map_err(|_| HttpSetupError::Key)?;
+        authorization.set_sensitive(true);
+        let base = format!("{}{API_PATH}", origin.as_str().trim_end_matches('/'));
+        Ok(Self { client: client(origin, exchange_max)?, base, authorization, key: key.clone() })
+    }
+}
+
+fn client(origin: &url::Url, exchange_max: Duration) -> Result<Client, HttpSetupError> {
+    let is_plain = origin.scheme() == "http";
+    http_client::build(|builder| {
+        let builder = redirects(builder)
+            .pool_idle_timeout(IDLE_MAX)
+            .connect_timeout(CONNECT_MAX)
+            .timeout(exchange_max)
+            .tcp_user_timeout(exchange_max);
+        if is_plain { builder.no_proxy().tls_certs_only([]) } else { builder.https_only(true) }
+    })
+    .map_err(HttpSetupError::Client)
+}
+
+/// None are followed: a redirect is an answer, and the key goes nowhere else.
+fn redirects(builder: ClientBuilder) -> ClientBuilder {
+    if is_active(Failpoint::RedirectsFollowed) {
+        builder.redirect(reqwest::redirect::Policy::limited(10))
+    } else {
+        builder
+    }
+}
+
+impl Transport for HttpTransport {
+    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
+        let mut address = format!("{}{}", self.base, request.endpoint);
+        if !request.query.is_empty() {
+            address.push('?');
+            address.push_str(&request.query);
+        }
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
+        let mut call = self.client.request(method, address).header(AUTHORIZATION, self.authorization.clone());
+        match request.content {
+            Content::Empty => {}
+            Content::Form => {
+                call = call.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(request.body);
+            }
+            Content::Json => call = call.header(CONTENT_TYPE, "application/json").body(request.body),
+        }
+        let mut response = call.send().await.map_err(|error| loss(&error))?;
+        let mut reply = Response {
+            status: response.status().as_u16(),
+            retry_after: header(response.headers(), &RETRY_AFTER),
+            date: header(response.headers(), &DATE),
+            location: header(response.headers(), &LOCATION),
+            body: Vec::new(),
+        };
+        while let Some(chunk) =
+            response.chunk().await.map_err(|error| TransportError::NoAnswer(chain(&error)))?
+        {
+            if reply.body.len() + chunk.len() > request.answer_max {
+                return Err(TransportError::NoAnswer(format!(
+                    "the answer is longer than {} bytes",
+                    request.answer_max
+                )));
+            }
+            reply.body.extend_from_slice(&chunk);
+        }
+        redact_key(&mut reply.body, self.key.expose_secret().as_bytes());
+        Ok(reply)
+    }
+}
+
+/// A server that repeats the request in its answer must not carry the key into messages and reports.
+fn redact_key(body: &mut [u8], key: &[u8]) {
+    let places: Vec<usize> = memchr::memmem::find_iter(body, key).collect();
+    for at in places {
+        body[at..at + key.len()].fill(b'*');
+    }
+}
+
+/// Whether a failed request may have arrived: not if the connection was never made.
+fn loss(error: &reqwest::Error) -> TransportError {
+    let cause = chain(error);
+    if error.is_connect() || error.is_builder() {
+        TransportError::NotSent(cause)
+    } else {
+        TransportError::NoAnswer(cause)
+    }
+}

@@ -1,0 +1,88 @@
+//! The gate: what we ask of the service, in our words. Every request spends a [`Permit`].
+//!
+//! - **One request per call.** Nothing here repeats a request; whoever calls decides what an answer means for the item.
+//! - **Answers are decisions**, not errors: an upload ends in a [`Verdict`], a read in a page or a [`ReadError`].
+//! - The transport below is exchangeable: HTTP, or the sandbox in the same process.
+
+pub mod http;
+pub mod transport;
+mod verdict;
+mod wire;
+
+pub use transport::Transport;
+pub use verdict::{Certainty, ReadError, UserRule, UserRuleError, Verdict};
+pub use wire::{IndexStatus, ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX, form_of, upload_fields};
+
+use crate::{
+    domain::{Submission, VideoNo},
+    failpoints::{Failpoint, is_active},
+    quota::{Endpoint, Permit},
+};
+
+/// The video library service, as far as an importer needs it.
+#[derive(Debug)]
+pub struct ApiClient<T> {
+    transport: T,
+    own_rules: Vec<UserRule>,
+}
+
+impl<T: Transport> ApiClient<T> {
+    /// A service reached through `transport`.
+    #[must_use]
+    pub const fn new(transport: T) -> Self {
+        Self { transport, own_rules: Vec::new() }
+    }
+
+    /// The same service, whose answers to uploads are read by these rules first.
+    #[must_use]
+    pub fn with_user_rules(self, own_rules: Vec<UserRule>) -> Self {
+        Self { own_rules, ..self }
+    }
+
+    /// Asks the service to take a video (`POST upload_url`). Costs credits when accepted.
+    pub async fn upload(&self, permit: Permit, submission: &Submission, marker: Option<&str>) -> Verdict {
+        permit.spend(Endpoint::Upload);
+        let request = wire::upload_request(submission, marker);
+        if is_active(Failpoint::ClientRetries) {
+            let first = self.transport.exchange(request.clone()).await;
+            let answer = if first.is_err() { self.transport.exchange(request).await } else { first };
+            return verdict::of_upload(answer, &self.own_rules);
+        }
+        verdict::of_upload(self.transport.exchange(request).await, &self.own_rules)
+    }
+
+    /// Reads one page of a namespace (`POST list_videos`), counted from 1, at most [`PAGE_SIZE_MAX`] videos.
+    pub async fn list_page(&self, permit: Permit, namespace: &str, page: u32) -> Result<ListPage, ReadError> {
+        permit.spend(Endpoint::List);
+        let request = wire::list_page_request(namespace, page);
+        let outcome = self.transport.exchange(request).await;
+        let date = outcome.as_ref().ok().and_then(|reply| reply.date.clone());
+        let page = verdict::of_read(outcome, wire::parse_list_page)?;
+        Ok(ListPage { served_at: date.and_then(|text| wire::parse_date(&text)), ..page })
+    }
+
+    /// Reads up to [`VIDEO_NOS_MAX`] videos of a namespace (`POST list_videos` with `video_nos`). Those that are not
+    /// visible are missing from the page.
+    pub async fn list_videos(
+        &self,
+        permit: Permit,
+        namespace: &str,
+        video_nos: &[&VideoNo],
+    ) -> Result<ListPage, ReadError> {
+        permit.spend(Endpoint::List);
+        let request = wire::list_videos_request(namespace, video_nos);
+        verdict::of_read(self.transport.exchange(request).await, wire::parse_list_page)
+    }
+
+    /// Reads one video (`GET get_metadata`); none when it is not visible, which proves nothing.
+    pub async fn metadata(
+        &self,
+        permit: Permit,
+        namespace: &str,
+        video_no: &VideoNo,
+    ) -> Result<Option<ListedVideo>, ReadError> {
+        permit.spend(Endpoint::Metadata);
+        let request = wire::metadata_request(namespace, video_no);
+        verdict::of_read(self.transport.exchange(request).await, wire::parse_metadata)
+    }
+}

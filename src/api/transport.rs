@@ -1,0 +1,73 @@
+//! How a request travels: one trait, carried by HTTP or by the sandbox in the same process.
+
+use std::future::Future;
+
+/// The documented path of the service's API below its origin.
+pub const API_PATH: &str = "/serve/api/v1/";
+
+/// One request, ready for the wire but for the API key, which the transport adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// How.
+    pub method: Method,
+    /// What, below [`API_PATH`]: `upload_url`, `list_videos`, `get_metadata`.
+    pub endpoint: &'static str,
+    /// The encoded query, without `?`; empty for none.
+    pub query: String,
+    /// What the body is.
+    pub content: Content,
+    /// The encoded body.
+    pub body: String,
+    /// The longest answer to read, in bytes.
+    pub answer_max: usize,
+}
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// There is none.
+    Empty,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// `application/json`.
+    Json,
+}
+
+/// An answer that arrived whole.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// The `Retry-After` header.
+    pub retry_after: Option<String>,
+    /// The `Date` header.
+    pub date: Option<String>,
+    /// The `Location` header.
+    pub location: Option<String>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why there is no whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TransportError {
+    /// No byte of the request left this machine.
+    NotSent(String),
+    /// It may have arrived.
+    NoAnswer(String),
+}
+
+/// Carries one request and brings the answer. Never repeats it, never follows a redirect.
+pub trait Transport: Send + Sync + 'static {
+    /// Sends the request once and waits for the whole answer, within the transport's own time limit.
+    fn exchange(&self, request: Request) -> impl Future<Output = Result<Response, TransportError>> + Send;
+}

@@ -1,0 +1,291 @@
+//! The service's JSON and forms: what we send, letter by letter, and what we understand of what comes back.
+//!
+//! Three generations of the service's documents disagree on types and spellings; both of each are taken: `videoNo` and
+//! `video_no`, numbers as numbers or strings, `"null"` for nothing.
+
+use serde_json::{Value, json};
+use url::form_urlencoded::Serializer;
+
+use super::transport::{Content, Method, Request};
+use crate::domain::{Submission, UnixMillis, VideoNo};
+
+/// Videos on one page at most (the service's plugin documentation).
+pub const PAGE_SIZE_MAX: u32 = 200;
+
+/// Numbers in one `video_nos` at most: the smallest documented bound for such lists.
+pub const VIDEO_NOS_MAX: usize = 100;
+
+/// The longest answer read of an upload or a single video, in bytes.
+const ANSWER_MAX: usize = 1024 * 1024;
+/// The longest answer read of a listing, in bytes: 200 videos of 10 KiB each.
+const LIST_ANSWER_MAX: usize = 2 * 1024 * 1024;
+
+/// The fields of `POST upload_url` in their order: `tags` repeated, booleans in lower case, no field empty.
+#[must_use]
+pub fn upload_fields(submission: &Submission, marker: Option<&str>) -> Vec<(&'static str, String)> {
+    let mut fields =
+        vec![("url", submission.url.as_str().to_owned()), ("unique_id", submission.namespace.clone())];
+    fields
+        .extend(submission.tags.iter().map(String::as_str).chain(marker).map(|tag| ("tags", tag.to_owned())));
+    if let Some(place) = submission.coordinates {
+        fields.push(("latitude", place.latitude.to_string()));
+        fields.push(("longitude", place.longitude.to_string()));
+    }
+    let texts = [
+        ("datetime_taken", &submission.datetime_taken),
+        ("camera_model", &submission.camera_model),
+        ("callback", &submission.callback),
+        ("video_transcription_prompt", &submission.video_transcription_prompt),
+    ];
+    fields.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))));
+    if let Some(retain) = submission.retain_original_video {
+        fields.push(("retain_original_video", retain.to_string()));
+    }
+    fields
+}
+
+/// Fields as a form, as they go over the wire.
+#[must_use]
+pub fn form_of(fields: &[(&'static str, String)]) -> String {
+    let mut form = Serializer::new(String::new());
+    form.extend_pairs(fields);
+    form.finish()
+}
+
+/// `POST upload_url`.
+pub(super) fn upload_request(submission: &Submission, marker: Option<&str>) -> Request {
+    Request {
+        method: Method::Post,
+        endpoint: "upload_url",
+        query: String::new(),
+        content: Content::Form,
+        body: form_of(&upload_fields(submission, marker)),
+        answer_max: ANSWER_MAX,
+    }
+}
+
+pub(super) fn list_page_request(namespace: &str, page: u32) -> Request {
+    list_request(&json!({ "unique_id": namespace, "page": page, "size": PAGE_SIZE_MAX }))
+}
+
+pub(super) fn list_videos_request(namespace: &str, video_nos: &[&VideoNo]) -> Request {
+    list_request(&json!({ "unique_id": namespace, "page": 1, "size": PAGE_SIZE_MAX, "video_nos": video_nos }))
+}
+
+fn list_request(body: &Value) -> Request {
+    Request {
+        method: Method::Post,
+        endpoint: "list_videos",
+        query: String::new(),
+        content: Content::Json,
+        body: body.to_string(),
+        answer_max: LIST_ANSWER_MAX,
+    }
+}
+
+pub(super) fn metadata_request(namespace: &str, video_no: &VideoNo) -> Request {
+    let mut query = Serializer::new(String::new());
+    query.append_pair("video_no", video_no.as_str()).append_pair("unique_id", namespace);
+    Request {
+        method: Method::Get,
+        endpoint: "get_metadata",
+        query: query.finish(),
+        content: Content::Empty,
+        body: String::new(),
+        answer_max: ANSWER_MAX,
+    }
+}
+
+/// The envelope every answer of the service comes in.
+#[derive(Clone, Debug)]
+pub(super) struct Envelope {
+    /// Four digits, whether it came as a string or a number.
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) data: Value,
+}
+
+/// Reads the envelope; none when the body is no JSON object with a code.
+pub(super) fn parse_envelope(body: &[u8]) -> Option<Envelope> {
+    let mut value: Value = serde_json::from_slice(body).ok()?;
+    let code = match value.get("code")? {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => format!("{:04}", number.as_u64()?),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    let message =
+        value.get("msg").or_else(|| value.get("message")).and_then(Value::as_str).unwrap_or("").to_owned();
+    Some(Envelope { code, message, data: value.get_mut("data").map(Value::take).unwrap_or_default() })
+}
+
+/// What an accepted upload says of its video.
+pub(super) fn parse_accepted(data: &Value) -> (Option<VideoNo>, Option<UnixMillis>) {
+    let video_no = text(data, &["videoNo", "video_no"]).and_then(|number| VideoNo::parse(&number));
+    let uploaded_at = number(data, &["uploadTime", "upload_time"]).map(UnixMillis);
+    (video_no, uploaded_at)
+}
+
+/// How far the service is with a video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexStatus {
+    /// `PARSE`: searchable.
+    Indexed,
+    /// `FAILED`, `FAIL`, `PARSE_ERROR` or `ERROR`.
+    Failed,
+    /// Everything else.
+    InProgress,
+}
+
+/// A video as a listing or `get_metadata` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedVideo {
+    /// Its number.
+    pub video_no: VideoNo,
+    /// How far it is.
+    pub status: IndexStatus,
+    /// When it was made, by the service's clock.
+    pub created_at: Option<UnixMillis>,
+    /// Its tags; empty before it is indexed, whatever was sent.
+    pub tags: Vec<String>,
+    /// Why indexing failed.
+    pub cause: Option<String>,
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ListPage {
+    /// The videos, in the service's order.
+    pub videos: Vec<ListedVideo>,
+    /// How many the service says there are in all.
+    pub total_count: Option<u64>,
+    /// When it was served, by the service's own clock, if it says so.
+    pub served_at: Option<UnixMillis>,
+    /// Entries that could not be understood; a listing with any is not complete.
+    pub unreadable: usize,
+}
+
+/// Reads the `data` of a listing; none when it is none.
+pub(super) fn parse_list_page(data: &Value) -> Option<ListPage> {
+    let entries = data.get("videos")?.as_array()?;
+    let videos: Vec<ListedVideo> = entries.iter().filter_map(parse_video).collect();
+    let unreadable = entries.len() - videos.len();
+    let total_count =
+        number(data, &["total_count", "totalCount"]).and_then(|count| u64::try_from(count).ok());
+    Some(ListPage { videos, total_count, unreadable, served_at: None })
+}
+
+/// Reads a `Date` header.
+pub(super) fn parse_date(text: &str) -> Option<UnixMillis> {
+    let date = jiff::fmt::rfc2822::parse(text).ok()?;
+    Some(UnixMillis(date.timestamp().as_millisecond()))
+}
+
+/// Reads the `data` of `get_metadata`: null means that the video is not visible.
+#[expect(clippy::option_option, reason = "unreadable, not visible and visible are three answers")]
+pub(super) fn parse_metadata(data: &Value) -> Option<Option<ListedVideo>> {
+    if data.is_null() { Some(None) } else { parse_video(data).map(Some) }
+}
+
+fn parse_video(entry: &Value) -> Option<ListedVideo> {
+    let status = text(entry, &["status", "videoStatus", "video_status"]).unwrap_or_default();
+    let tags = entry.get("tags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    Some(ListedVideo {
+        video_no: VideoNo::parse(&text(entry, &["video_no", "videoNo"])?)?,
+        status: match status.to_ascii_uppercase().as_str() {
+            "PARSE" => IndexStatus::Indexed,
+            "FAILED" | "FAIL" | "PARSE_ERROR" | "ERROR" => IndexStatus::Failed,
+            _ => IndexStatus::InProgress,
+        },
+        created_at: number(entry, &["create_time", "createTime"]).map(UnixMillis),
+        tags: tags.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        cause: text(entry, &["cause"]),
+    })
+}
+
+/// A text under the first name that has one; numbers count as text, `"null"` and the empty text as none.
+fn text(value: &Value, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| match value.get(name)? {
+        Value::String(text) if text.is_empty() || text == "null" => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    })
+}
+
+/// A whole number under the first name that has one, as a number or as text.
+fn number(value: &Value, names: &[&str]) -> Option<i64> {
+    text(value, names).and_then(|text| text.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Coordinates, SourceUrl};
+
+    fn submission() -> Submission {
+        Submission {
+            url: SourceUrl::parse("https://host/a b.mp4?x=1&y=2").unwrap(),
+            item_id: None,
+            namespace: "default".to_owned(),
+            tags: vec!["Art, Modern".to_owned(), "ā&=".to_owned()],
+            coordinates: Some(Coordinates { latitude: -41.5, longitude: 174.0 }),
+            datetime_taken: Some("2019-05-06 07:08:09".to_owned()),
+            camera_model: None,
+            callback: None,
+            retain_original_video: Some(false),
+            video_transcription_prompt: None,
+        }
+    }
+
+    #[test]
+    fn an_upload_is_a_form_with_repeated_tags_and_no_empty_field() {
+        let request = upload_request(&submission(), Some("telecine:1-2"));
+        assert_eq!(request.content, Content::Form);
+        assert_eq!(
+            request.body,
+            "url=https%3A%2F%2Fhost%2Fa%2520b.mp4%3Fx%3D1%26y%3D2&unique_id=default&tags=Art%2C+Modern&tags=%C4%81%26%3D\
+             &tags=telecine%3A1-2&latitude=-41.5&longitude=174&datetime_taken=2019-05-06+07%3A08%3A09\
+             &retain_original_video=false"
+        );
+    }
+
+    #[test]
+    fn both_generations_of_a_listing_are_understood() {
+        let old = json!({ "total_count": "2", "videos": [
+            { "video_no": "VI123456", "status": "PARSE", "create_time": "1700000000000", "cause": "null" },
+            { "videoNo": "VI123457", "status": "FAIL", "cause": "codec" } ] });
+        let new = json!({ "total_count": 2, "videos": [
+            { "video_no": "VI123456", "status": "PARSE", "create_time": 1_700_000_000_000_i64, "tags": [] },
+            { "video_no": "VI123457", "status": "FAILED", "cause": "codec" } ] });
+        let (old, new) = (parse_list_page(&old).unwrap(), parse_list_page(&new).unwrap());
+        assert_eq!(old, new);
+        assert_eq!(old.videos[0].cause, None);
+        assert_eq!(old.videos[1].status, IndexStatus::Failed);
+    }
+
+    #[test]
+    fn a_status_nobody_documented_counts_as_in_progress() {
+        for status in ["UNPARSE", "PENDING", "DONE", "", "???"] {
+            let video = parse_video(&json!({ "video_no": "VI123456", "status": status })).unwrap();
+            assert_eq!(video.status, IndexStatus::InProgress, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_is_counted_and_not_dropped_silently() {
+        let page = parse_list_page(&json!({ "videos": [{ "video_no": "VI1; DROP" }, {}] })).unwrap();
+        assert_eq!((page.videos.len(), page.unreadable), (0, 2));
+        assert!(parse_list_page(&Value::Null).is_none());
+    }
+
+    #[test]
+    fn a_code_is_the_same_as_text_or_number() {
+        let code = |body: &str| parse_envelope(body.as_bytes()).map(|envelope| envelope.code);
+        assert_eq!(code(r#"{"code":"0429"}"#).as_deref(), Some("0429"));
+        assert_eq!(code(r#"{"code":429}"#).as_deref(), Some("0429"));
+        assert_eq!(code(r#"{"code":0}"#).as_deref(), Some("0000"));
+        for bad in ["", "<html>", "{}", "[]", r#"{"code":null}"#, r#"{"code":"0000""#] {
+            assert_eq!(code(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Where the requests of a run go: to a server, or to the sandbox inside this process.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+};
+
+use url::Url;
+
+use super::sandbox;
+use crate::{clock::Clock, error::Error, sandbox::SandboxServer, settings::credentials};
+
+/// Where requests go.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// To the server at this origin.
+    Server(Url),
+    /// To the sandbox in this process.
+    Sandbox,
+}
+
+impl Destination {
+    /// The name by which the ledger knows it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Server(origin) => origin.origin().ascii_serialization(),
+            Self::Sandbox => "sandbox".to_owned(),
+        }
+    }
+
+    /// Whether it is the sandbox in this process.
+    #[must_use]
+    pub const fn is_sandbox(&self) -> bool {
+        matches!(self, Self::Sandbox)
+    }
+
+    /// Its address, and the sandbox behind it if it is one. The sandbox must be held while the run lasts.
+    pub(super) async fn connect(
+        &self,
+        ledger: &Path,
+        clock: &Clock,
+    ) -> Result<(Url, Option<SandboxServer>), Error> {
+        match self {
+            Self::Server(origin) => Ok((origin.clone(), None)),
+            Self::Sandbox => {
+                let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+                let server = sandbox::embedded(ledger, address, clock.clone()).await?;
+                let origin = credentials::origin(&format!("http://{}", server.address()))?;
+                Ok((origin, Some(server)))
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The limits of an account: as given, as the ledger keeps them (`quota set`), and as defaults, in this order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domain::{Cap, Rate},
+    error::Error,
+    ledger::{Ledger, LedgerError, Snapshot},
+    quota::Limits,
+};
+
+/// The name under which the ledger keeps the limits that were set.
+pub const LIMITS: &str = "limits";
+/// The strictest rate any document of the service states for uploads by URL.
+const RATE_DEFAULT: &str = "1/min";
+/// What the sandbox of this process takes.
+const RATE_SANDBOX: &str = "20/s";
+/// How often listings and single videos may be read: no document states less for listings, and none anything for single
+/// videos.
+const READ_RATE_DEFAULT: &str = "1/s";
+/// As many requests on the wire at least…
+const CONCURRENCY_MIN: u64 = 8;
+/// …and at most, where nothing else is said: each is a connection, and systems allow a thousand or so.
+const CONCURRENCY_MAX: u64 = 512;
+/// An answer may take as long as this, in seconds: so many requests are on the wire at a full rate.
+const ANSWER_SECONDS_MAX: u64 = 120;
+
+/// The limits that a command line asks for. Empty: not asked for.
+#[derive(Clone, Debug, Default)]
+pub struct GivenLimits {
+    /// How often to upload.
+    pub rate: Vec<Rate>,
+    /// Rolling caps on uploads.
+    pub cap: Vec<Cap>,
+    /// How often listings may be read.
+    pub list_rate: Vec<Rate>,
+    /// How often single videos may be read.
+    pub get_rate: Vec<Rate>,
+    /// How often any request may be made.
+    pub total_rate: Vec<Rate>,
+}
+
+/// Limits as texts: for the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoredLimits {
+    pub rate: Vec<String>,
+    pub cap: Vec<String>,
+    pub list_rate: Vec<String>,
+    pub get_rate: Vec<String>,
+    pub total_rate: Vec<String>,
+}
+
+impl StoredLimits {
+    /// Reads what the ledger keeps; nothing where it keeps nothing that can be read.
+    pub fn from_text(text: Option<&str>) -> Self {
+        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
+
+    /// Takes over what flags say.
+    pub fn set(&mut self, given: &GivenLimits) {
+        let take = |own: &mut Vec<String>, given: Vec<String>| {
+            if !given.is_empty() {
+                *own = given;
+            }
+        };
+        take(&mut self.rate, texts(&given.rate));
+        take(&mut self.cap, texts(&given.cap));
+        take(&mut self.list_rate, texts(&given.list_rate));
+        take(&mut self.get_rate, texts(&given.get_rate));
+        take(&mut self.total_rate, texts(&given.total_rate));
+    }
+}
+
+fn texts(values: &[impl ToString]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+/// The limits to resolve: what is given, and which defaults hold where neither it nor the ledger names a limit.
+#[derive(Clone, Debug, Default)]
+pub struct RequestedLimits {
+    given: GivenLimits,
+    is_sandbox: bool,
+}
+
+impl RequestedLimits {
+    /// These limits, over those of the ledger, over the defaults of the service or of the sandbox.
+    #[must_use]
+    pub const fn new(given: GivenLimits, is_sandbox: bool) -> Self {
+        Self { given, is_sandbox }
+    }
+
+    /// The limits in force for this ledger.
+    pub async fn resolve(&self, ledger: &Ledger) -> Result<Limits, Error> {
+        self.over(&StoredLimits::from_text(ledger.kv_get(LIMITS).await?.as_deref()))
+    }
+
+    /// The same, for somebody who only looks.
+    pub fn resolve_from(&self, snapshot: &Snapshot) -> Result<Limits, Error> {
+        self.over(&StoredLimits::from_text(snapshot.kv_get(LIMITS)?.as_deref()))
+    }
+
+    /// The limits in force for a ledger, if there is one.
+    pub fn resolve_for(&self, snapshot: Option<&Snapshot>) -> Result<Limits, Error> {
+        snapshot.map_or_else(|| self.over(&StoredLimits::default()), |snapshot| self.resolve_from(snapshot))
+    }
+
+    /// What is said, over what is stored, over the defaults.
+    pub fn over(&self, stored: &StoredLimits) -> Result<Limits, Error> {
+        let rate_default = if self.is_sandbox { RATE_SANDBOX } else { RATE_DEFAULT };
+        Ok(Limits {
+            upload: first_given(&self.given.rate, &stored.rate, &[rate_default])?,
+            caps: first_given(&self.given.cap, &stored.cap, &[])?,
+            list: first_given(&self.given.list_rate, &stored.list_rate, &[READ_RATE_DEFAULT])?,
+            metadata: first_given(&self.given.get_rate, &stored.get_rate, &[READ_RATE_DEFAULT])?,
+            total: first_given(&self.given.total_rate, &stored.total_rate, &[])?,
+        })
+    }
+}
+
+fn first_given<T>(given: &[T], stored: &[String], default: &[&str]) -> Result<Vec<T>, Error>
+where
+    T: Clone + std::str::FromStr<Err = crate::domain::LimitError>,
+{
+    if !given.is_empty() {
+        return Ok(given.to_vec());
+    }
+    let texts: Vec<&str> =
+        if stored.is_empty() { default.to_vec() } else { stored.iter().map(String::as_str).collect() };
+    let read = |text: &&str| {
+        text.parse().map_err(|error| {
+            Error::Ledger(LedgerError::Impossible { what: format!("the limit {text:?}: {error}") })
+        })
+    };
+    texts.iter().map(read).collect()
+}
+
+/// Requests on the wire at most, where nothing is said: as many as leave at the full rate while the slowest answer comes.
+pub fn concurrency(limits: &Limits) -> usize {
+    let per_answer = |rate: &Rate| {
+        let period_ms = u64::try_from(rate.limit().period_ms()).unwrap_or(u64::MAX).max(1);
+        u64::from(rate.limit().count()).saturating_mul(ANSWER_SECONDS_MAX * 1000) / period_ms + 1
+    };
+    let needed = limits.upload.iter().chain(&limits.total).map(per_answer).min().unwrap_or(CONCURRENCY_MIN);
+    usize::try_from(needed.clamp(CONCURRENCY_MIN, CONCURRENCY_MAX)).unwrap_or(8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_limit_goes_before_a_stored_one_and_that_before_the_default() {
+        let resolved = |rates: &[&str], stored: &StoredLimits| {
+            let rate = rates.iter().map(|text| text.parse().unwrap()).collect();
+            let given = GivenLimits { rate, ..GivenLimits::default() };
+            RequestedLimits::new(given, false).over(stored).unwrap().upload_text()
+        };
+        assert_eq!(resolved(&[], &StoredLimits::default()), "1/min");
+        let stored = StoredLimits {
+            rate: vec!["1/s".to_owned()],
+            cap: vec!["120/2h".to_owned(), "?/day".to_owned()],
+            ..StoredLimits::default()
+        };
+        let stored = StoredLimits::from_text(Some(&serde_json::to_string(&stored).unwrap()));
+        assert_eq!(resolved(&[], &stored), "1/s, 120/2h, ?/day");
+        assert_eq!(resolved(&["2/s"], &stored), "2/s, 120/2h, ?/day");
+    }
+
+    #[test]
+    fn no_slot_waits_for_a_slow_answer() {
+        let of =
+            |rate: &str| concurrency(&Limits { upload: vec![rate.parse().unwrap()], ..Limits::default() });
+        assert_eq!([of("1/min"), of("1/s"), of("50/s")], [8, 121, 512]);
+    }
+}

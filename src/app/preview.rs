@@ -1,0 +1,79 @@
+//! Rows as the service would get them, and the form as it is sent.
+
+use serde::Serialize;
+
+use crate::{
+    api::{form_of, upload_fields},
+    domain::{ManifestRow, Problem, RowError},
+    manifest::{Manifest, ManifestError},
+    redact,
+    report::SCHEMA,
+};
+
+/// Stands for the marker tag: the real one is drawn when a row is sent.
+const MARKER: &str = "telecine:…";
+
+/// A row as it would be sent.
+#[derive(Debug, Serialize)]
+pub struct PreviewRow {
+    /// The version of this object.
+    pub schema: u32,
+    /// The manifest.
+    pub manifest: String,
+    /// Its line.
+    pub line: u64,
+    /// The fields in their order; addresses are redacted.
+    pub fields: Vec<(&'static str, String)>,
+    /// The form as it is sent; addresses are redacted.
+    pub form: Option<String>,
+    /// What is odd about it.
+    pub warnings: Vec<Problem>,
+    /// Why it cannot be sent.
+    pub problems: Vec<Problem>,
+}
+
+/// The first rows from a line on.
+pub fn rows(mut manifest: Manifest, from_line: u64, count: usize) -> Result<Vec<PreviewRow>, ManifestError> {
+    let path = manifest.path().to_owned();
+    let mut rows = Vec::new();
+    while rows.len() < count
+        && let Some(row) = manifest.next()?
+    {
+        let shown = match row {
+            Ok(row) => sent(&path, row),
+            Err(RowError { line, problems, .. }) => PreviewRow {
+                schema: SCHEMA,
+                manifest: path.clone(),
+                line,
+                fields: Vec::new(),
+                form: None,
+                warnings: Vec::new(),
+                problems,
+            },
+        };
+        if shown.line >= from_line {
+            rows.push(shown);
+        }
+    }
+    Ok(rows)
+}
+
+fn sent(path: &str, row: ManifestRow) -> PreviewRow {
+    let mut fields = upload_fields(&row.submission, Some(MARKER));
+    for (name, value) in &mut fields {
+        if matches!(*name, "url" | "callback") {
+            *value = redact::url(value);
+        } else if value.contains("://") {
+            *value = redact::opaque(value);
+        }
+    }
+    PreviewRow {
+        schema: SCHEMA,
+        manifest: path.to_owned(),
+        line: row.line,
+        form: Some(form_of(&fields)),
+        fields,
+        warnings: row.warnings,
+        problems: Vec::new(),
+    }
+}

@@ -1,0 +1,43 @@
+//! The sandbox inside this process, for `import --sandbox` and rehearsals.
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use crate::{
+    clock::Clock,
+    error::Error,
+    sandbox::{self, MockService, Policy, SandboxServer},
+};
+
+/// What `import --sandbox` may upload: a little above what it asks for, as a real service would allow.
+const EMBEDDED_RATE: &str = "25/s";
+
+/// The sandbox of `import --sandbox`: without faults. It keeps its record beside the ledger, so that a run that was
+/// stopped resumes with the same videos.
+pub(super) async fn embedded(
+    ledger: &Path,
+    address: SocketAddr,
+    clock: Clock,
+) -> Result<SandboxServer, Error> {
+    let mut record = ledger.as_os_str().to_owned();
+    record.push(".sandbox.jsonl");
+    let rate = EMBEDDED_RATE.parse().map_err(|error| Error::Sandbox(format!("{EMBEDDED_RATE}: {error}")))?;
+    let policy = Policy { upload_rate: Some(rate), ..Policy::default() };
+    start(mock_service(policy, clock, Some(Path::new(&record)))?, address).await
+}
+
+/// A mock of the service; it keeps its record in a file, if one is named.
+pub fn mock_service(policy: Policy, clock: Clock, record: Option<&Path>) -> Result<Arc<MockService>, Error> {
+    let mock = match record {
+        Some(path) => MockService::with_record(policy, clock, path)
+            .map_err(|error| Error::Sandbox(error.to_string()))?,
+        None => MockService::new(policy, clock),
+    };
+    Ok(Arc::new(mock))
+}
+
+/// Serves a mock of the service on `address`.
+pub async fn start(mock: Arc<MockService>, address: SocketAddr) -> Result<SandboxServer, Error> {
+    sandbox::serve(mock, address)
+        .await
+        .map_err(|error| Error::Sandbox(format!("cannot listen on {address}: {error}")))
+}

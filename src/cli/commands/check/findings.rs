@@ -1,0 +1,50 @@
+//! Findings for spreadsheets, while they come.
+
+use std::{
+    io::{self, BufWriter},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    error::Error,
+    ledger::PlannedAction,
+    manifest::ScannedRow,
+    report::{Findings, Severity},
+};
+
+/// Where findings go, if they are wanted: the reader of manifests and whoever looks at sources both write there.
+pub(super) type Shared = Arc<Mutex<Option<Findings<BufWriter<io::Stdout>>>>>;
+
+pub(super) fn find(
+    findings: &Shared,
+    path: &str,
+    met: &ScannedRow<'_>,
+    planned_action: Option<PlannedAction>,
+) -> Result<(), Error> {
+    let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(findings) = findings.as_mut() else { return Ok(()) };
+    match met {
+        ScannedRow::Good { line, warnings, .. } => {
+            for warning in *warnings {
+                findings.problem((path, *line), Severity::Warned, warning)?;
+            }
+            if matches!(planned_action, Some(PlannedAction::Drifted(_))) {
+                findings.row((path, *line), Severity::Drifted, "already sent with other content")?;
+            }
+            Ok(())
+        }
+        ScannedRow::Duplicate { line, first_line } => {
+            findings.row((path, *line), Severity::Duplicate, &format!("the same video as line {first_line}"))
+        }
+        ScannedRow::Rejected(error) => {
+            for problem in &error.problems {
+                findings.problem((path, error.line), Severity::Rejected, problem)?;
+            }
+            Ok(())
+        }
+    }
+}
+
+pub(super) fn is_broken_pipe(error: &Error) -> bool {
+    matches!(error, Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,288 @@
+//! `telecine check`: reads everything once, and says what would happen.
+
+mod findings;
+mod probe;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use clap::Args;
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::{
+    app::comparison::{Criteria, LedgerComparison, compare, exit_code},
+    cli::{
+        args::ManifestArgs,
+        block_on,
+        output::{
+            print, print_json,
+            scan::{describe, show_known, show_scan},
+        },
+    },
+    domain::{ProbeVerdict, Problem},
+    error::{Error, ExitCode},
+    ledger::Snapshot,
+    manifest::{Manifest, Scan, ScannedRow},
+    pipeline::ProbeTarget,
+    report::{Findings, SCHEMA, Severity, with_separators},
+};
+use findings::{Shared, find, is_broken_pipe};
+use probe::{ProbeArgs, Probed, show_probed};
+
+/// Flags of `telecine check`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct CheckArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    #[command(flatten)]
+    demands: DemandArgs,
+    #[command(flatten)]
+    probe: ProbeArgs,
+
+    /// Compare with this ledger: what is sent already, and what changed since [default: state/telecine.db, if it is there].
+    #[arg(long, value_name = "PATH", env = "TELECINE_LEDGER", help_heading = "Ledger")]
+    ledger: Option<PathBuf>,
+
+    /// One JSON object on stdout.
+    #[arg(long, env = "TELECINE_JSON")]
+    json: bool,
+
+    /// One finding a line as CSV on stdout, for a spreadsheet.
+    #[arg(long, env = "TELECINE_CSV", conflicts_with = "json")]
+    csv: bool,
+}
+
+/// What a manifest must hold to.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Demands")]
+struct DemandArgs {
+    /// Exit 3 unless the manifests hold exactly so many rows (filters applied).
+    #[arg(long, value_name = "N", env = "TELECINE_EXPECT_ROWS")]
+    expect_rows: Option<u64>,
+
+    /// Exit 4 when there are warnings, too, or sources of which nobody can tell whether they are fit.
+    #[arg(long, env = "TELECINE_STRICT")]
+    strict: bool,
+
+    /// Stop reading once so many rows cannot be sent.
+    #[arg(long, value_name = "N", env = "TELECINE_MAX_ERRORS", value_parser = clap::value_parser!(u64).range(1..))]
+    max_errors: Option<u64>,
+}
+
+/// A ledger where none is told.
+const USUAL_LEDGER: &str = "state/telecine.db";
+
+/// For programs.
+#[derive(Serialize)]
+struct Checked<'a> {
+    schema: u32,
+    exit_code: u8,
+    scan: &'a Scan,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ledger: Option<LedgerFigures<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<&'a Probed>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unmet: Vec<String>,
+}
+
+/// The same, where a signal ended it early: the manifests were not read to their end.
+#[derive(Serialize)]
+struct Stopped<'a> {
+    schema: u32,
+    exit_code: u8,
+    probe: &'a Probed,
+}
+
+#[derive(Serialize)]
+struct LedgerFigures<'a> {
+    path: String,
+    would_send: u64,
+    known: BTreeMap<&'static str, u64>,
+    drifted: u64,
+    drifted_first: &'a [String],
+}
+
+/// What a check came to.
+struct Checking {
+    scan: Scan,
+    comparison: LedgerComparison,
+    probed: Option<Probed>,
+}
+
+/// Validates manifests.
+pub(in crate::cli) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
+    let manifests = args.manifest.open()?;
+    let opened = describe(&manifests);
+    let with_defaults = PathBuf::from(USUAL_LEDGER);
+    let is_wanted = args.probe.probe || with_defaults.exists();
+    let ledger = args.ledger.clone().or_else(|| is_wanted.then_some(with_defaults));
+    let findings = if args.csv { Some(Findings::new(BufWriter::new(io::stdout()))?) } else { None };
+    let findings = Shared::new(Mutex::new(findings));
+    let checked = match &ledger {
+        Some(ledger) if args.probe.probe => block_on(look_at_sources(args, manifests, ledger, &findings)),
+        ledger => read(args, manifests, ledger.as_deref(), &findings).map(Ok),
+    };
+    let Checking { scan, comparison, probed } = match checked {
+        Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::Success),
+        checked => match checked? {
+            Ok(checking) => checking,
+            Err(signal) => return Ok(signal),
+        },
+    };
+    let unmet = unmet(&args.demands, &scan, probed.as_ref());
+    let code = exit_code_of(&args.demands, &scan, probed.as_ref());
+    let findings = findings.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(findings) = findings {
+        let finished = findings.finish();
+        return if finished.as_ref().is_err_and(is_broken_pipe) { Ok(code) } else { finished.map(|()| code) };
+    }
+    let compared = ledger.as_ref().map(|path| (path, &comparison));
+    if args.json {
+        let ledger = compared.map(|(path, comparison)| LedgerFigures {
+            path: path.display().to_string(),
+            would_send: comparison.would_send,
+            known: comparison.known_words(),
+            drifted: comparison.drifted,
+            drifted_first: &comparison.drifted_first,
+        });
+        let exit_code = code.number();
+        let (scan, probe) = (&scan, probed.as_ref());
+        print_json(&Checked { schema: SCHEMA, exit_code, scan, ledger, probe, unmet })?;
+        return Ok(code);
+    }
+    let mut text = format!("{opened}{}", show_scan(&scan));
+    if let Some((path, comparison)) = compared {
+        let _ = writeln!(text, "\n  compared with {}:", path.display());
+        let _ = writeln!(text, "  {:>9} would be sent", with_separators(comparison.would_send));
+        show_known(&mut text, comparison);
+    }
+    if let Some(probed) = &probed {
+        show_probed(&mut text, probed);
+    }
+    for demand in unmet {
+        let _ = writeln!(text, "\n  {demand}");
+    }
+    print(&text)?;
+    Ok(code)
+}
+
+/// Reads manifests, and compares them with the ledger, if there is one.
+fn read(
+    args: &CheckArgs,
+    mut manifests: Vec<Manifest>,
+    ledger: Option<&Path>,
+    findings: &Shared,
+) -> Result<Checking, Error> {
+    let snapshot = ledger.map(Snapshot::open).transpose()?;
+    let criteria = Criteria { snapshot: snapshot.as_ref(), ..Criteria::default() };
+    let (scan, comparison) =
+        compare(&mut manifests, &criteria, args.demands.max_errors, |path, met, planned_action| {
+            find(findings, path, met, planned_action)
+        })?;
+    Ok(Checking { scan, comparison, probed: None })
+}
+
+/// The same, and looks at the sources of what would be sent; the exit code of a signal when one ended it early.
+async fn look_at_sources(
+    args: &CheckArgs,
+    mut manifests: Vec<Manifest>,
+    ledger: &Path,
+    findings: &Shared,
+) -> Result<Result<Checking, ExitCode>, Error> {
+    let columns: BTreeMap<Arc<str>, (usize, String)> =
+        manifests.iter().map(|manifest| (Arc::from(manifest.path()), manifest.url_column())).collect();
+    let (paths, reader_findings) = (columns.clone(), Arc::clone(findings));
+    let (path, errors_max) = (ledger.to_path_buf(), args.demands.max_errors);
+    let read = move |targets: mpsc::Sender<ProbeTarget>| {
+        let snapshot = Snapshot::open(&path)?;
+        let mut wanted = 0;
+        let criteria = Criteria { snapshot: Some(&snapshot), ..Criteria::default() };
+        let (scan, comparison) =
+            compare(&mut manifests, &criteria, errors_max, |path, met, planned_action| {
+                if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned_action)) =
+                    (met, planned_action)
+                    && probe::is_worth_a_look(planned_action)
+                    && let Some((path, _)) = paths.get_key_value(path)
+                {
+                    wanted += 1;
+                    // whoever looks may have seen enough
+                    let (path, url) = (Arc::clone(path), row.submission.url.clone());
+                    let _ = targets.blocking_send(ProbeTarget { path, line: *line, url });
+                }
+                find(&reader_findings, path, met, planned_action)
+            })?;
+        Ok((scan, comparison, wanted))
+    };
+    let tell = |target: &ProbeTarget, problem: &Problem, verdict: ProbeVerdict| {
+        let severity =
+            if verdict == ProbeVerdict::Unsupported { Severity::Unsupported } else { Severity::Unclear };
+        let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
+        findings
+            .as_mut()
+            .map_or(Ok(()), |findings| findings.problem((&target.path, target.line), severity, problem))
+    };
+    let (read, mut probed) = probe::probe(&args.probe, ledger, columns, read, tell).await?;
+    let Some((scan, comparison, wanted)) = read else {
+        let code = probed.signal.unwrap_or(ExitCode::Interrupted);
+        tell_of_stop(args, &probed, code, findings)?;
+        return Ok(Err(code));
+    };
+    probed.not_looked = u64::saturating_sub(wanted, probed.looked());
+    Ok(Ok(Checking { scan, comparison, probed: Some(probed) }))
+}
+
+/// Says what was seen until a signal came.
+fn tell_of_stop(args: &CheckArgs, probed: &Probed, code: ExitCode, findings: &Shared) -> Result<(), Error> {
+    if let Some(findings) = findings.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return findings.finish();
+    }
+    if args.json {
+        let (schema, exit_code, probe) = (SCHEMA, code.number(), probed);
+        return print_json(&Stopped { schema, exit_code, probe });
+    }
+    let mut text = String::new();
+    show_probed(&mut text, probed);
+    print(&text)
+}
+
+/// What was demanded and is not so.
+fn unmet(demands: &DemandArgs, scan: &Scan, probed: Option<&Probed>) -> Vec<String> {
+    let rows = demands.expect_rows.filter(|expected| *expected != scan.rows).map(|expected| {
+        format!(
+            "--expect-rows {expected}: there are {} rows; the file may be cut off or another one",
+            scan.rows
+        )
+    });
+    let early = scan
+        .ended_early
+        .then(|| "--max-errors: reading ended early; the counts are of what was read".to_owned());
+    let warned = (demands.strict && scan.warned > 0)
+        .then(|| format!("--strict: {} rows have warnings", with_separators(scan.warned)));
+    let unclear = probed
+        .filter(|probed| demands.strict && probed.unclear > 0)
+        .map(|probed| format!("--strict: {} sources are unclear", with_separators(probed.unclear)));
+    rows.into_iter().chain(early).chain(warned).chain(unclear).collect()
+}
+
+fn exit_code_of(demands: &DemandArgs, scan: &Scan, probed: Option<&Probed>) -> ExitCode {
+    if demands.expect_rows.is_some_and(|rows| rows != scan.rows) {
+        return ExitCode::ManifestInvalid;
+    }
+    let code = exit_code(scan);
+    let (unfit, unclear) = probed.map_or((0, 0), |probed| (probed.unfit, probed.unclear));
+    let is_strictly_wrong = demands.strict && (scan.warned > 0 || unclear > 0);
+    if unfit > 0 && unfit == scan.good {
+        ExitCode::ManifestInvalid
+    } else if code == ExitCode::Success && (unfit > 0 || is_strictly_wrong) {
+        ExitCode::SomeFailed
+    } else {
+        code
+    }
+}

@@ -1,0 +1,274 @@
+//! `telecine check --probe`: looks at the sources of the rows that would be sent, while the manifests are read.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{self, IsTerminal as _, Write as _},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::{
+        args::values::{self, DurationArg},
+        output::{progress, scan::show_counts},
+        signals,
+    },
+    clock::Clock,
+    domain::{Limit, Probe, ProbeVerdict, Problem, Reach, State, UnixMillis},
+    error::{Error, ExitCode},
+    events::EventBus,
+    ledger::{Ledger, PlannedAction},
+    manifest::ProblemCount,
+    pipeline::{self, ProbeOrigin, ProbeStage, ProbeTarget},
+    probe::{ProbeRules, Prober, VIDEO_MAX, http::HttpFetcher},
+    report::with_separators,
+    settings::credentials,
+};
+
+/// Sources that wait between the reader of manifests and the scout.
+const TARGETS_WAITING: usize = 1_024;
+/// Said when a signal came.
+const STOPPING: &str = "stopping; what was seen is in the ledger, and the same command goes on";
+
+/// Whether and how to look at sources.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Probe")]
+pub(super) struct ProbeArgs {
+    /// Look at the sources themselves, where rows would be sent: is each there, is it a video, in a container and a codec that
+    /// the service takes? Asks only the hosts of the videos, costs nothing, and keeps what it found in the ledger.
+    #[arg(long, env = "TELECINE_PROBE")]
+    pub(super) probe: bool,
+
+    /// Look at hosts of private networks and of this machine, too, and use the system's proxy; the service may not reach them.
+    #[arg(long, env = "TELECINE_ALLOW_PRIVATE")]
+    allow_private: bool,
+
+    /// Requests to one host, at this rate at most.
+    #[arg(long, value_name = "N/SPAN", env = "TELECINE_HOST_RATE", default_value = "10/s")]
+    host_rate: Limit,
+
+    /// Requests to one host at once, at most.
+    #[arg(long, value_name = "N", env = "TELECINE_HOST_CONCURRENCY", default_value_t = 4,
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    host_concurrency: u16,
+
+    /// Requests to all hosts at once, at most.
+    #[arg(long, value_name = "N", env = "TELECINE_PROBE_CONCURRENCY", default_value_t = 32,
+          value_parser = clap::value_parser!(u16).range(1..=512))]
+    probe_concurrency: u16,
+
+    /// Larger videos are unfit; the service takes more than a gigabyte only by arrangement [default: 1 GB].
+    #[arg(long, value_name = "SIZE", env = "TELECINE_VIDEO_MAX", value_parser = values::size)]
+    video_max: Option<u64>,
+
+    /// A source that was found fit is not looked at again for so long.
+    #[arg(long, value_name = "AGE", env = "TELECINE_PROBE_AGE", default_value = "7d")]
+    probe_age: DurationArg,
+
+    /// Look at no more sources than this now; the next check goes on.
+    #[arg(long, value_name = "N", env = "TELECINE_MAX_PROBES", value_parser = clap::value_parser!(u64).range(1..))]
+    max_probes: Option<u64>,
+}
+
+impl ProbeArgs {
+    fn rules(&self) -> ProbeRules {
+        ProbeRules {
+            reach: if self.allow_private { Reach::Private } else { Reach::Public },
+            host_rate: self.host_rate,
+            host_concurrency: usize::from(self.host_concurrency),
+            concurrency: usize::from(self.probe_concurrency),
+            video_max: self.video_max.unwrap_or(VIDEO_MAX),
+        }
+    }
+}
+
+/// What looks at sources came to.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Probed {
+    /// Rows whose source is fit…
+    pub(super) fit: u64,
+    /// …or not…
+    pub(super) unfit: u64,
+    /// …or nobody can tell.
+    pub(super) unclear: u64,
+    /// Of these, so many were known from before.
+    pub(super) kept: u64,
+    /// Rows that would be sent and whose source was not looked at, since it was enough, or stopped.
+    pub(super) not_looked: u64,
+    /// Rows whose source is unfit, by kind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) unfit_by: BTreeMap<String, ProblemCount>,
+    /// Rows whose source is unclear, by kind.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) unclear_by: BTreeMap<String, ProblemCount>,
+    /// The signal that ended it early.
+    #[serde(skip)]
+    pub(super) signal: Option<ExitCode>,
+}
+
+impl Probed {
+    pub(super) const fn looked(&self) -> u64 {
+        self.fit + self.unfit + self.unclear
+    }
+
+    fn count(&mut self, path: &str, line: u64, problem: &Problem, verdict: ProbeVerdict) {
+        let (count, by) = match verdict {
+            ProbeVerdict::Supported => {
+                self.fit += 1;
+                return;
+            }
+            ProbeVerdict::Unsupported => (&mut self.unfit, &mut self.unfit_by),
+            ProbeVerdict::Unclear => (&mut self.unclear, &mut self.unclear_by),
+        };
+        *count += 1;
+        by.entry(problem.class.clone()).or_default().note(path, line, problem);
+    }
+}
+
+/// Whether a look at the source of a row may save money: it would be sent, or may be, by an order or once a doubt is settled.
+pub(super) const fn is_worth_a_look(planned_action: PlannedAction) -> bool {
+    match planned_action {
+        PlannedAction::New | PlannedAction::Resent(_) => true,
+        PlannedAction::Left(state) => !matches!(state, State::Accepted | State::Indexed | State::Abandoned),
+        PlannedAction::Drifted(state) => !matches!(state, State::Accepted | State::Abandoned),
+    }
+}
+
+/// Reads with `read`, which hands every source worth a look to the channel it is given, and looks at them meanwhile; `tell`
+/// hears of every source that is not fit, as a problem of its row. What was read is none when a signal ended it early.
+pub(super) async fn probe<T: Send + 'static>(
+    args: &ProbeArgs,
+    ledger: &Path,
+    columns: BTreeMap<Arc<str>, (usize, String)>,
+    read: impl FnOnce(tokio::sync::mpsc::Sender<ProbeTarget>) -> Result<T, Error> + Send + 'static,
+    mut tell: impl FnMut(&ProbeTarget, &Problem, ProbeVerdict) -> Result<(), Error>,
+) -> Result<(Option<T>, Probed), Error> {
+    let clock = Clock::real();
+    let ledger = Ledger::open_early(ledger, credentials::fresh_secret()?, clock.now())?;
+    let clock = clock.not_before(ledger.latest_timestamp().await?);
+    let rules = args.rules();
+    let web = HttpFetcher::new(rules.reach)
+        .map_err(|cause| Error::Usage(format!("the HTTP client cannot be set up: {cause}")))?;
+    let drain = CancellationToken::new();
+    let events = EventBus::new(progress::sinks_for(false, false, 1));
+    let signal_state = signals::listen_for(drain.clone(), events, STOPPING)?;
+    let scout = ProbeStage {
+        ledger: ledger.clone(),
+        prober: Prober::new(web, rules, clock.clone()),
+        age_max: args.probe_age.0,
+        probes_max: args.max_probes,
+        drain: drain.clone(),
+    };
+    let (sender, receiver) = tokio::sync::mpsc::channel(TARGETS_WAITING);
+    let reading = tokio::task::spawn_blocking(move || read(sender));
+    let (mut probed, mut told) = (Probed::default(), Ok(()));
+    let mut live = Live::new();
+    let scouted = pipeline::probe_stage(scout, receiver, |target, probe, look| {
+        probed.kept += u64::from(look == ProbeOrigin::Kept);
+        let problem = problem_of(columns.get(&target.path), target, probe);
+        probed.count(&target.path, target.line, &problem, probe.verdict);
+        if probe.verdict != ProbeVerdict::Supported && told.is_ok() {
+            told = tell(target, &problem, probe.verdict);
+            if told.is_err() {
+                drain.cancel();
+            }
+        }
+        live.show(&probed, clock.now());
+    })
+    .await;
+    live.close();
+    ledger.close().await;
+    scouted?;
+    told?;
+    // a reader that stalls, as on a pipe, must not keep anybody from going home
+    let read = tokio::select! {
+        biased;
+        () = drain.cancelled() => None,
+        read = reading => Some(read),
+    };
+    probed.signal = signal_state.signal();
+    let broken = |error| Error::Totals(format!("the reader of manifests ended early: {error}"));
+    let read = read.map(|read| read.map_err(broken)?).transpose()?;
+    Ok((read, probed))
+}
+
+/// What a look shows, as a problem of the row's url.
+fn problem_of(column: Option<&(usize, String)>, target: &ProbeTarget, probe: &Probe) -> Problem {
+    let (column_number, column) = column.cloned().unwrap_or_default();
+    Problem {
+        column,
+        column_number,
+        value: target.url.to_string(),
+        class: probe.class.clone(),
+        message: probe.found.clone(),
+        fix: probe.fix().to_owned(),
+    }
+}
+
+/// How far it is: a live line on a terminal, a line now and then elsewhere.
+struct Live {
+    bar: Option<ProgressBar>,
+    said_at: Option<UnixMillis>,
+}
+
+impl Live {
+    fn new() -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+            let bar = ProgressBar::new_spinner();
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        Self { bar, said_at: None }
+    }
+
+    fn show(&mut self, probed: &Probed, now: UnixMillis) {
+        let line = || {
+            let Probed { fit, unfit, unclear, .. } = probed;
+            format!("{} sources looked at: {fit} fit, {unfit} unfit, {unclear} unclear", probed.looked())
+        };
+        if let Some(bar) = &self.bar {
+            bar.set_message(line());
+            return;
+        }
+        let since = *self.said_at.get_or_insert(now);
+        if now.since_ms(since) >= progress::LINE_EVERY_MS {
+            self.said_at = Some(now);
+            // without a stderr there is nobody to tell
+            let _ = writeln!(io::stderr().lock(), "{}", line());
+        }
+    }
+
+    fn close(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+pub(super) fn show_probed(text: &mut String, probed: &Probed) {
+    let kept = match probed.kept {
+        0 => String::new(),
+        kept => format!(" ({} known from before)", with_separators(kept)),
+    };
+    let _ = writeln!(text, "\n  {:>9} sources looked at{kept}:", with_separators(probed.looked()));
+    let lines = [
+        (probed.fit, "fit"),
+        (probed.unfit, "unfit: the service would not take them"),
+        (probed.unclear, "unclear: nobody can tell"),
+        (probed.not_looked, "not looked at yet; the same command goes on"),
+    ];
+    for (count, what) in lines.into_iter().filter(|(count, _)| *count > 0) {
+        let _ = writeln!(text, "  {:>9} {what}", with_separators(count));
+    }
+    show_counts(text, "unfit: ", &probed.unfit_by);
+    show_counts(text, "unclear: ", &probed.unclear_by);
+}

@@ -1,0 +1,105 @@
+//! `telecine config`: which settings a command would run with, and where each comes from.
+
+use std::{ffi::OsString, fmt::Write as _};
+
+use clap::{Arg, ArgMatches, Args, Command, parser::ValueSource};
+use serde::Serialize;
+
+use crate::{
+    cli::output::{print, print_json},
+    error::{Error, ExitCode},
+    redact,
+    report::SCHEMA,
+    settings::{EffectiveSetting, SettingsRequest, resolve, shown},
+};
+
+/// Flags of `telecine config`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ConfigArgs {
+    /// The command whose settings are shown.
+    #[arg(value_name = "COMMAND", default_value = "import")]
+    of: String,
+
+    /// Show defaults too.
+    #[arg(long, env = "TELECINE_ALL")]
+    all: bool,
+
+    /// One JSON object on stdout.
+    #[arg(long, env = "TELECINE_JSON")]
+    json: bool,
+}
+
+/// One flag as it stands.
+#[derive(Serialize)]
+struct SettingRow {
+    key: String,
+    value: String,
+    origin: String,
+}
+
+/// Shows the settings of one command. `words` are what was said before the command's name: `--account`, `--config`.
+pub(in crate::cli) fn show(
+    args: &ConfigArgs,
+    command: Command,
+    chosen: &[OsString],
+) -> Result<ExitCode, Error> {
+    if command.find_subcommand(&args.of).is_none() {
+        return Err(Error::Usage(format!(
+            "there is no command {}: telecine --help",
+            redact::clean(&args.of)
+        )));
+    }
+    // what must be said on a command line is of no interest here
+    let mut words = vec![OsString::from("telecine")];
+    words.extend(chosen.iter().cloned());
+    words.push(OsString::from(&args.of));
+    let said = command.clone().ignore_errors(true).get_matches_from(&words);
+    let variable = |name: &str| std::env::var_os(name);
+    let resolved = resolve(SettingsRequest { command, said: &said, words: &words, variable: &variable })?;
+    let matches = resolved.command.clone().ignore_errors(true).get_matches_from(&words);
+    let rows = match (resolved.command.find_subcommand(&args.of), matches.subcommand()) {
+        (Some(sub), Some((_, matches))) => rows(sub, matches, &resolved.effective, args.all),
+        _ => Vec::new(),
+    };
+    if args.json {
+        #[derive(Serialize)]
+        struct ShownSetting<'a> {
+            schema: u32,
+            command: &'a str,
+            settings: &'a [SettingRow],
+        }
+        print_json(&ShownSetting { schema: SCHEMA, command: &args.of, settings: &rows })?;
+        return Ok(ExitCode::Success);
+    }
+    let mut text = format!("telecine {} would run with\n\n", args.of);
+    let width = rows.iter().map(|row| row.key.len()).max().unwrap_or(0);
+    for row in &rows {
+        let _ = writeln!(text, "  {:<width$}  {}  ({})", row.key, row.value, row.origin);
+    }
+    if rows.is_empty() {
+        text.push_str("  its defaults only; --all shows them\n");
+    }
+    print(&text)?;
+    Ok(ExitCode::Success)
+}
+
+fn rows(command: &Command, matches: &ArgMatches, held: &[EffectiveSetting], all: bool) -> Vec<SettingRow> {
+    command.get_arguments().filter_map(|arg| row(arg, matches, held, all)).collect()
+}
+
+fn row(arg: &Arg, matches: &ArgMatches, held: &[EffectiveSetting], all: bool) -> Option<SettingRow> {
+    let key = arg.get_long().filter(|key| !matches!(*key, "help" | "version"))?;
+    let origin = match matches.value_source(arg.get_id().as_str())? {
+        ValueSource::EnvVariable => format!("the variable {}", arg.get_env()?.to_string_lossy()),
+        ValueSource::CommandLine => "the command line".to_owned(),
+        ValueSource::DefaultValue => match held.iter().find(|held| held.key == key) {
+            Some(held) => held.origin.clone(),
+            None if all => "default".to_owned(),
+            None => return None,
+        },
+        _ => return None,
+    };
+    let raw = matches.get_raw(arg.get_id().as_str())?;
+    let values: Vec<String> = raw.map(|value| shown(key, &value.to_string_lossy())).collect();
+    Some(SettingRow { key: key.to_owned(), value: values.join(","), origin })
+}

@@ -1,0 +1,62 @@
+//! `import --dry-run`: what an import would do.
+
+use std::fmt::Write as _;
+
+use crate::{
+    app::comparison::{Criteria, compare, exit_code},
+    cli::{
+        args::{OutputArgs, RowArgs},
+        output::{
+            print, print_json,
+            scan::{describe, show_known, show_scan},
+        },
+    },
+    clock::Clock,
+    domain::Price,
+    error::{Error, ExitCode},
+    ledger::{ProbeRequirement, Snapshot},
+    manifest::Manifest,
+    report::{SCHEMA, with_separators},
+};
+
+/// Compares manifests with the ledger, if there is one, and says what an import would do.
+pub(super) fn dry_run(
+    mut manifests: Vec<Manifest>,
+    snapshot: Option<&Snapshot>,
+    rows: &RowArgs,
+    price: Option<Price>,
+    output: &OutputArgs,
+) -> Result<ExitCode, Error> {
+    let opened = describe(&manifests);
+    let demand = rows.probe_age_max().map(|age_max| ProbeRequirement {
+        probed_since: Clock::real().now().minus(age_max),
+        column: String::new(),
+        column_number: 0,
+    });
+    let criteria = Criteria { snapshot, reruns: rows.reruns(), demand };
+    let (scan, comparison) = compare(&mut manifests, &criteria, None, |_, _, _| Ok(()))?;
+    let code = exit_code(&scan);
+    let has_held_back = code == ExitCode::Success && comparison.held_back > 0;
+    let code = if has_held_back { ExitCode::SomeFailed } else { code };
+    let would_send = comparison.would_send;
+    if output.json {
+        let known = comparison.known_words();
+        print_json(&serde_json::json!({
+            "schema": SCHEMA, "exit_code": code.number(), "would_send": would_send,
+            "held_back": comparison.held_back, "credits_max": price.map(|price| price.of(would_send).to_string()), "known": known,
+            "drifted": comparison.drifted, "drifted_first": comparison.drifted_first, "scan": scan,
+        }))?;
+        return Ok(code);
+    }
+    let mut text = format!("{opened}{}", show_scan(&scan));
+    let cost = price.map(|price| format!(", at most {} credits", price.of(would_send))).unwrap_or_default();
+    let _ = writeln!(text, "\n  {:>9} would be sent{cost}", with_separators(would_send));
+    if comparison.held_back > 0 {
+        let words = "held back: nobody knows their sources to be fit (telecine check --probe)";
+        let _ = writeln!(text, "  {:>9} {words}", with_separators(comparison.held_back));
+    }
+    show_known(&mut text, &comparison);
+    let _ = writeln!(text, "\n  nothing was sent or written (dry run)");
+    print(&text)?;
+    Ok(code)
+}

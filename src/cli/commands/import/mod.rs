@@ -1,0 +1,211 @@
+//! `telecine import` and `telecine reconcile`.
+
+mod dry_run;
+
+use clap::Args;
+
+use crate::{
+    app::{self, RequestedLimits, RunKind, RunRequest, plan},
+    cli::{
+        args::{
+            LedgerArgs, ManifestArgs, OutputArgs, PriceArgs, RowArgs, ServiceArgs, SettleArgs, Target,
+            limits::{UploadLimitArgs, given},
+            values::{self, DurationArg},
+        },
+        block_on,
+        output::{print, print_json, progress},
+        signals,
+    },
+    domain::Credits,
+    error::{Error, ExitCode},
+    ledger::Snapshot,
+    pipeline::RunPolicy,
+    report::{self, Summary},
+};
+
+/// Flags of `telecine import`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ImportArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    #[command(flatten)]
+    ledger: LedgerArgs,
+    #[command(flatten)]
+    service: ServiceArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    #[command(flatten)]
+    settle: SettleArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+
+    #[command(flatten)]
+    rows: RowArgs,
+
+    /// Send only if nothing changed since `telecine plan` printed this: manifests, how they are read, ledger, limits.
+    #[arg(long, value_name = "ID", env = "TELECINE_PLAN_ID", conflicts_with = "dry_run")]
+    plan_id: Option<String>,
+
+    /// Read everything, compare it with the ledger, and say what would be sent; send and write nothing.
+    #[arg(short = 'n', long, env = "TELECINE_DRY_RUN")]
+    dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Pace")]
+struct PaceArgs {
+    #[command(flatten)]
+    limits: UploadLimitArgs,
+
+    /// Uploads on the wire at most [default: as many as leave at the full rate while the slowest answer comes, 8 to 512].
+    #[arg(short = 'j', long, value_name = "N", env = "TELECINE_CONCURRENCY",
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    concurrency: Option<u16>,
+
+    /// Stop sending after this long, and exit 10.
+    #[arg(long = "for", value_name = "SPAN", env = "TELECINE_FOR")]
+    time_max: Option<DurationArg>,
+
+    /// When the quota lets nothing go for longer than this, end with exit 11 and say when to go on (`next_run_at` in --json)
+    /// [default with the flag: 5m].
+    #[arg(long, value_name = "SPAN", env = "TELECINE_QUOTA_EXIT", num_args = 0..=1, default_missing_value = "5m",
+          require_equals = true)]
+    quota_exit: Option<DurationArg>,
+
+    /// Send at most this many rows, and exit 8 if some are left.
+    #[arg(long, value_name = "N", env = "TELECINE_MAX_ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    max_rows: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+struct BudgetArgs {
+    #[command(flatten)]
+    price: PriceArgs,
+
+    /// Never have more uploads than this paid or possibly paid in this ledger, over all runs; exit 8 when reached.
+    #[arg(long, value_name = "N", env = "TELECINE_MAX_UPLOADS", help_heading = "Money")]
+    max_uploads: Option<u64>,
+
+    /// Never have more credits than this spent or possibly spent in this ledger, over all runs; needs --price.
+    #[arg(long, value_name = "CREDITS", env = "TELECINE_MAX_CREDITS", help_heading = "Money")]
+    max_credits: Option<Credits>,
+
+    /// Send nothing while the ledger's disk has less than this free.
+    #[arg(long, value_name = "SIZE", env = "TELECINE_DISK_RESERVE", default_value = "32MiB",
+          value_parser = values::size, help_heading = "Ledger")]
+    disk_reserve: u64,
+}
+
+impl BudgetArgs {
+    /// How many uploads may be paid or at stake.
+    fn uploads_max(&self) -> Result<Option<u64>, Error> {
+        let Some(budget) = self.max_credits else { return Ok(self.max_uploads) };
+        let price = self.price.price().ok_or_else(|| {
+            Error::Usage("--max-credits needs the price of an upload: give --price".to_owned())
+        })?;
+        let by_credits = price.uploads_within(budget);
+        Ok([by_credits, self.max_uploads].into_iter().flatten().min())
+    }
+}
+
+/// Flags of `telecine reconcile`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ReconcileArgs {
+    #[command(flatten)]
+    ledger: LedgerArgs,
+    #[command(flatten)]
+    service: ServiceArgs,
+    #[command(flatten)]
+    settle: SettleArgs,
+    #[command(flatten)]
+    price: PriceArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Uploads every row of the manifests.
+pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
+    let manifests = args.manifest.open()?;
+    let ledger = args.ledger.path(args.service.target());
+    let limits = given(&args.pace.limits, &args.service.reads);
+    let limits = RequestedLimits::new(limits, args.service.target() == Target::Sandbox);
+    let price = args.budget.price.price();
+    let snapshot = if ledger.exists() && (args.dry_run || args.plan_id.is_some()) {
+        Some(Snapshot::open(&ledger)?)
+    } else {
+        None
+    };
+    if args.dry_run {
+        return dry_run::dry_run(manifests, snapshot.as_ref(), &args.rows, price, &args.output);
+    }
+    if let Some(plan_id) = &args.plan_id {
+        let basis = plan::PlanBasis {
+            reading: args.manifest.reading(),
+            rows: args.rows.policy(),
+            limits: limits.resolve_for(snapshot.as_ref())?,
+        };
+        plan::check_plan_id(plan_id, &basis, &manifests, snapshot.as_ref())?;
+    }
+    drop(snapshot);
+    let policy = RunPolicy {
+        quota_wait_max: args.pace.quota_exit.map(|wait| wait.0),
+        marker: args.manifest.marker(),
+        reconcile: args.settle.rules()?,
+        wait: args.settle.wait(),
+        uploads_max: args.budget.uploads_max()?,
+        disk_free_min: args.budget.disk_reserve,
+        time_max: args.pace.time_max.map(|time| time.0),
+        rows_max: args.pace.max_rows,
+        reruns: args.rows.reruns(),
+        probe_age_max: args.rows.probe_age_max(),
+        namespace: args.manifest.unique_id.clone(),
+        ..RunPolicy::default()
+    };
+    let request = RunRequest {
+        limits,
+        policy,
+        concurrency: args.pace.concurrency.map(usize::from),
+        price,
+        ..args.service.request(&ledger, &args.output, progress::events(&args.output))?
+    };
+    execute(&request, RunKind::Import(manifests), &args.output)
+}
+
+/// Resolves what is in doubt, and polls.
+pub(in crate::cli) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
+    let ledger = args.ledger.path(args.service.target());
+    // a mistyped path must not make an empty ledger and report that nothing is open
+    drop(Snapshot::open(&ledger)?);
+    let policy =
+        RunPolicy { reconcile: args.settle.rules()?, wait: args.settle.wait(), ..RunPolicy::default() };
+    let request = RunRequest {
+        policy,
+        price: args.price.price(),
+        ..args.service.request(&ledger, &args.output, progress::events(&args.output))?
+    };
+    execute(&request, RunKind::Reconcile, &args.output)
+}
+
+fn execute(request: &RunRequest, kind: RunKind, output: &OutputArgs) -> Result<ExitCode, Error> {
+    let summary = block_on(async {
+        let signal = signals::listen(request, signals::WAITING_FOR_ANSWERS)?;
+        app::run(request, kind, || signal.signal()).await
+    })?;
+    show_summary(output, &summary)?;
+    Ok(summary.exit_code)
+}
+
+fn show_summary(output: &OutputArgs, summary: &Summary) -> Result<(), Error> {
+    if output.json {
+        #[derive(serde::Serialize)]
+        struct FinalEvent<'a> {
+            event: &'static str,
+            #[serde(flatten)]
+            summary: &'a Summary,
+        }
+        return print_json(&FinalEvent { event: "run_ended", summary });
+    }
+    if output.quiet { Ok(()) } else { print(&report::show_summary(summary)) }
+}

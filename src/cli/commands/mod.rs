@@ -1,0 +1,15 @@
+//! One file per command: its flags, and what it does with them.
+
+pub(super) mod check;
+pub(super) mod config;
+pub(super) mod guess;
+pub(super) mod import;
+pub(super) mod ledger;
+pub(super) mod plan;
+pub(super) mod preview;
+pub(super) mod quota;
+pub(super) mod rehearse;
+pub(super) mod review;
+pub(super) mod sandbox;
+pub(super) mod status;
+pub(super) mod verify;

@@ -1,0 +1,127 @@
+//! `telecine plan`: what an import would do, cost and take.
+
+use std::{fmt::Write as _, time::Duration};
+
+use clap::Args;
+
+use crate::{
+    app::{
+        RequestedLimits,
+        plan::{self, Plan, PlanBasis, PlanRequest},
+    },
+    cli::{
+        args::{
+            ManifestArgs, PriceArgs, ReadOnlyLedgerArgs, RowArgs,
+            limits::{ReadLimitArgs, UploadLimitArgs, given},
+        },
+        output::{print, print_json},
+    },
+    domain::format_duration,
+    error::{Error, ExitCode},
+    ledger::Snapshot,
+    pipeline::RunPolicy,
+    report::with_separators,
+};
+
+/// Flags of `telecine plan`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct PlanArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    #[command(flatten)]
+    ledger: ReadOnlyLedgerArgs,
+    #[command(flatten)]
+    limits: UploadLimitArgs,
+    #[command(flatten)]
+    reads: ReadLimitArgs,
+    #[command(flatten)]
+    price: PriceArgs,
+
+    #[command(flatten)]
+    rows: RowArgs,
+
+    /// One JSON object on stdout.
+    #[arg(long, env = "TELECINE_JSON")]
+    json: bool,
+}
+
+/// Plans an import.
+pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
+    let path = args.ledger.path();
+    let snapshot = if path.exists() { Some(Snapshot::open(&path)?) } else { None };
+    let limits = RequestedLimits::new(given(&args.limits, &args.reads), args.ledger.sandbox);
+    let limits = limits.resolve_for(snapshot.as_ref())?;
+    drop(snapshot);
+    let request = PlanRequest {
+        ledger: path,
+        basis: PlanBasis { reading: args.manifest.reading(), rows: args.rows.policy(), limits },
+        policy: RunPolicy {
+            marker: args.manifest.marker(),
+            reruns: args.rows.reruns(),
+            probe_age_max: args.rows.probe_age_max(),
+            namespace: args.manifest.unique_id.clone(),
+            ..RunPolicy::default()
+        },
+        price: args.price.price(),
+    };
+    let plan = plan::plan(&request, args.manifest.open()?)?;
+    if args.json {
+        print_json(&plan)?;
+    } else {
+        print(&show_plan(&plan))?;
+    }
+    Ok(plan.exit_code)
+}
+
+fn show_plan(plan: &Plan) -> String {
+    let mut text = String::new();
+    let duration = |seconds: i64| format_duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+    let _ = writeln!(text, "\nplan {} · nothing was sent\n", plan.id);
+    let _ = writeln!(text, "  {:>9} rows read", with_separators(plan.rows.read));
+    let _ = writeln!(text, "  {:>9} would be sent", with_separators(plan.would_send));
+    let lines = [(plan.rows.duplicates, "duplicates of another row"), (plan.would_reject, "cannot be sent")];
+    for (count, what) in lines.iter().filter(|(count, _)| *count > 0) {
+        let _ = writeln!(text, "  {:>9} {what}", with_separators(*count));
+    }
+    for (state, count) in &plan.would_skip {
+        let _ = writeln!(text, "  {:>9} are in the ledger as {state}", with_separators(*count));
+    }
+    match &plan.credits_max {
+        Some(credits) => drop(writeln!(text, "\n  at most {credits} credits")),
+        None if plan.would_send > 0 => drop(writeln!(text, "\n  say --price to see what it costs")),
+        None => {}
+    }
+    if plan.would_send > 0 {
+        let limits = plan.limits.join(" and ");
+        let _ = writeln!(text, "\n  at {limits}: {}, sent by {}", duration(plan.seconds), plan.finish_at);
+        for other in &plan.other_rates {
+            let _ = writeln!(
+                text,
+                "  at {:<7} {:<12} sent by {}",
+                other.rate,
+                duration(other.seconds),
+                other.finish_at
+            );
+        }
+    }
+    for wait in &plan.waits {
+        let times = if wait.times == 1 { "once".to_owned() } else { format!("{} times", wait.times) };
+        let _ = writeln!(text, "\n  waits {times}, {} in all: {}", duration(wait.seconds), wait.why);
+    }
+    if plan.links_expire > 0 {
+        let _ = writeln!(
+            text,
+            "\n  {} links expire before it is their turn: {}",
+            with_separators(plan.links_expire),
+            plan.links_expire_first.join(", ")
+        );
+    }
+    if let Some(stops) = &plan.stops {
+        let _ = writeln!(text, "\n  would stop early: {stops}");
+    }
+    if plan.would_send > 0 {
+        let words = "telecine import with the same manifests and flags, and";
+        let _ = writeln!(text, "\n  next: {words} --plan-id {}", plan.id);
+    }
+    text
+}

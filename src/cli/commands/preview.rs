@@ -1,0 +1,50 @@
+//! `telecine preview`: rows as the service would get them, and the form as it is sent.
+
+use clap::Args;
+
+use crate::{
+    app::preview::rows,
+    cli::{
+        args::ManifestArgs,
+        output::{print, print_json, rows::show_row, scan::describe},
+    },
+    error::{Error, ExitCode},
+};
+
+/// Flags of `telecine preview`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct PreviewArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+
+    /// So many rows of each manifest.
+    #[arg(short = 'n', long, value_name = "N", env = "TELECINE_ROWS", default_value_t = 3,
+          value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    rows: u64,
+
+    /// Begin with the row on this line.
+    #[arg(long, value_name = "LINE", env = "TELECINE_FROM_LINE", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    from_line: u64,
+
+    /// One JSON object a row on stdout.
+    #[arg(long, env = "TELECINE_JSON")]
+    json: bool,
+}
+
+/// Shows rows.
+pub(in crate::cli) fn preview(args: &PreviewArgs) -> Result<ExitCode, Error> {
+    let manifests = args.manifest.open()?;
+    if !args.json {
+        print(&describe(&manifests))?;
+    }
+    let mut is_any_good = false;
+    for manifest in manifests {
+        let count = usize::try_from(args.rows).unwrap_or(usize::MAX);
+        for row in rows(manifest, args.from_line, count)? {
+            is_any_good |= row.problems.is_empty();
+            if args.json { print_json(&row)? } else { print(&show_row(&row))? }
+        }
+    }
+    Ok(if is_any_good { ExitCode::Success } else { ExitCode::ManifestInvalid })
+}

@@ -1,0 +1,144 @@
+//! `telecine rehearse`: an import against a sandbox in this process, faults included, on a clock that runs fast.
+
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::sandbox::BehaviourArgs;
+use crate::{
+    app::{
+        RequestedLimits, StoredLimits,
+        rehearse::{self, RehearsalRequest, ServiceTotals},
+    },
+    cli::{
+        args::{
+            ManifestArgs, SettleArgs,
+            limits::{ReadLimitArgs, UploadLimitArgs, given},
+        },
+        block_on,
+        output::{print, print_json, progress},
+        signals,
+    },
+    domain::{Limit, format_duration},
+    error::{Error, ExitCode},
+    events::EventBus,
+    pipeline::{RunPolicy, Signals},
+    report::{self, Summary, with_separators},
+};
+
+/// Flags of `telecine rehearse`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct RehearseArgs {
+    #[command(flatten)]
+    manifest: ManifestArgs,
+    #[command(flatten)]
+    limits: UploadLimitArgs,
+    #[command(flatten)]
+    reads: ReadLimitArgs,
+    #[command(flatten)]
+    settle: SettleArgs,
+
+    /// Let time pass so many times as fast: at 1000 two hours are seven seconds.
+    #[arg(long, value_name = "N", env = "TELECINE_SPEED", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    speed: u32,
+
+    /// What the service really allows, where that is not what we believe.
+    #[arg(long, value_name = "N/SPAN", env = "TELECINE_SERVICE_RATE", help_heading = "The modelled service")]
+    service_rate: Option<Limit>,
+
+    /// The caps the service really has, where they are not what we believe.
+    #[arg(
+        long,
+        value_name = "N/SPAN",
+        env = "TELECINE_SERVICE_CAP",
+        value_delimiter = ',',
+        help_heading = "The modelled service"
+    )]
+    service_cap: Vec<Limit>,
+
+    #[command(flatten)]
+    behaviour: BehaviourArgs,
+
+    /// Keep the rehearsal's ledger and reports in this folder; it must not hold a ledger yet.
+    #[arg(long, value_name = "DIR", env = "TELECINE_KEEP")]
+    keep: Option<PathBuf>,
+
+    /// One JSON object a line on stdout.
+    #[arg(long, env = "TELECINE_JSON")]
+    json: bool,
+
+    /// Say nothing but errors and the end.
+    #[arg(short, long, env = "TELECINE_QUIET")]
+    quiet: bool,
+}
+
+/// Rehearses an import.
+pub(in crate::cli) fn rehearse(args: &RehearseArgs) -> Result<ExitCode, Error> {
+    let manifests = args.manifest.open()?;
+    let limits = RequestedLimits::new(given(&args.limits, &args.reads), false);
+    let request = RehearsalRequest {
+        speed: args.speed,
+        limits: limits.over(&StoredLimits::default())?,
+        policy: RunPolicy {
+            marker: args.manifest.marker(),
+            reconcile: args.settle.rules()?,
+            wait: args.settle.wait(),
+            namespace: args.manifest.unique_id.clone(),
+            ..RunPolicy::default()
+        },
+        behaviour: args.behaviour.policy(None, Vec::new()),
+        service_rate: args.service_rate,
+        service_caps: args.service_cap.clone(),
+        keep: args.keep.clone(),
+        events: EventBus::new(progress::sinks_for(args.json, args.quiet, args.speed)),
+        signals: Signals::default(),
+    };
+    let (summary, totals) = block_on(async {
+        let (drain, events) = (request.signals.drain.clone(), request.events.clone());
+        let signal = signals::listen_for(drain, events, signals::WAITING_FOR_ANSWERS)?;
+        rehearse::rehearse(&request, manifests, || signal.signal()).await
+    })?;
+    show(args, &summary, &totals)?;
+    if totals.agree() {
+        return Ok(summary.exit_code);
+    }
+    Err(Error::Totals(format!(
+        "the service accepted {} sources twice, and {} videos belong to no item",
+        totals.doubled, totals.orphans
+    )))
+}
+
+fn show(args: &RehearseArgs, summary: &Summary, totals: &ServiceTotals) -> Result<(), Error> {
+    if args.json {
+        #[derive(Serialize)]
+        struct RehearsalEnd<'a> {
+            event: &'static str,
+            service_totals: &'a ServiceTotals,
+            #[serde(flatten)]
+            summary: &'a Summary,
+        }
+        return print_json(&RehearsalEnd { event: "rehearsal_ended", service_totals: totals, summary });
+    }
+    let mut text = report::show_summary(summary);
+    let took = format_duration(Duration::from_secs_f64((summary.seconds / f64::from(totals.speed)).max(0.0)));
+    let _ = writeln!(text, "\n  a rehearsal: time passed {} times as fast, so it took {took}", totals.speed);
+    let balanced = if totals.doubled + totals.orphans == 0 {
+        "each once, and each is an item's: the books balance".to_owned()
+    } else {
+        format!(
+            "{} sources twice, {} videos nobody's: the totals do NOT balance",
+            totals.doubled, totals.orphans
+        )
+    };
+    let _ = writeln!(text, "  the service took {} videos, {balanced}", with_separators(totals.taken));
+    let _ = writeln!(
+        text,
+        "  it refused {} uploads and {} reads for a limit, and let {} uploads go wrong",
+        with_separators(totals.refusals),
+        with_separators(totals.read_refusals),
+        with_separators(totals.faults)
+    );
+    print(&text)
+}

@@ -1,0 +1,212 @@
+//! `telecine review` and `telecine resolve`: what only a human can decide.
+
+use std::{fmt::Write as _, path::Path};
+
+use clap::Args;
+use serde_json::json;
+
+use crate::{
+    cli::{
+        args::{PriceArgs, ReadOnlyLedgerArgs},
+        output::{print, print_json},
+    },
+    clock::Clock,
+    domain::{Price, State, VideoNo},
+    error::{Error, ExitCode},
+    ledger::{Decision, ItemId, Ledger, OpenQuestion, ReviewAnswer, ReviewOutcome, Snapshot},
+    redact,
+    report::SCHEMA,
+};
+
+/// Flags of `telecine review`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ReviewArgs {
+    #[command(flatten)]
+    ledger: ReadOnlyLedgerArgs,
+
+    /// Also show what still waits for evidence and needs nobody yet.
+    #[arg(long, env = "TELECINE_ALL")]
+    all: bool,
+
+    /// One JSON object a line on stdout.
+    #[arg(long, env = "TELECINE_JSON")]
+    json: bool,
+
+    #[command(flatten)]
+    price: PriceArgs,
+}
+
+/// Flags of `telecine resolve`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ResolveArgs {
+    /// The item, by the number `telecine review` shows.
+    #[arg(value_name = "ITEM")]
+    item: i64,
+
+    #[command(flatten)]
+    answer: AnswerArgs,
+
+    /// Why, for whoever reads the ledger later.
+    #[arg(long, value_name = "TEXT", env = "TELECINE_WHY", default_value = "no reason given")]
+    why: String,
+
+    #[command(flatten)]
+    ledger: ReadOnlyLedgerArgs,
+
+    /// One JSON object on stdout.
+    #[arg(long, env = "TELECINE_JSON")]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+struct AnswerArgs {
+    /// It is this video: bind it, and pay nothing more.
+    #[arg(long, value_name = "VIDEO_NO", env = "TELECINE_ADOPT", value_parser = video_no)]
+    adopt: Option<VideoNo>,
+
+    /// Send it again with the next import. If the first request was accepted after all, it is paid twice.
+    #[arg(long, env = "TELECINE_RESEND")]
+    resend: bool,
+
+    /// Give it up: it is never sent again, and counted as possibly paid.
+    #[arg(long, env = "TELECINE_GIVE_UP")]
+    give_up: bool,
+}
+
+fn video_no(text: &str) -> Result<VideoNo, String> {
+    VideoNo::parse(text).ok_or_else(|| "expected a video number such as VI635229846249218048".to_owned())
+}
+
+/// Lists what only a human can decide. Exits 6 while there is anything.
+pub(in crate::cli) fn review(args: &ReviewArgs) -> Result<ExitCode, Error> {
+    let path = args.ledger.path();
+    let snapshot = Snapshot::open(&path)?;
+    let mut questions = snapshot.open_questions()?;
+    let waiting = questions.iter().filter(|question| question.state != State::NeedsReview).count();
+    let asked = questions.len() - waiting;
+    if !args.all {
+        questions.retain(|question| question.state == State::NeedsReview);
+    }
+    if args.json {
+        for question in &questions {
+            print_json(&as_json(question, args.price.price()))?;
+        }
+    } else {
+        let mut text = String::new();
+        for question in &questions {
+            text.push_str(&as_text(question, &path, args));
+        }
+        let _ = writeln!(text, "{asked} to decide, {waiting} waiting for evidence");
+        if waiting > 0 && !args.all {
+            let _ =
+                writeln!(text, "  (--all shows those too; `telecine reconcile` looks for their evidence)");
+        }
+        print(&text)?;
+    }
+    Ok(if asked > 0 { ExitCode::NeedsReview } else { ExitCode::Success })
+}
+
+fn as_json(question: &OpenQuestion, price: Option<Price>) -> serde_json::Value {
+    json!({
+        "schema": SCHEMA,
+        "item": question.item.to_string().parse::<i64>().unwrap_or_default(),
+        "state": question.state.as_str(),
+        "manifest": question.source,
+        "line": question.line,
+        "id": question.external_id,
+        "url": question.submission.url.to_string(),
+        "unique_id": question.submission.namespace,
+        "sent_at": question.sent_at.to_string(),
+        "marker": question.marker,
+        "evidence": question.text,
+        "candidates": question.candidates,
+        "price_of_resending": price.map(|price| price.of(1).to_string()),
+    })
+}
+
+fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
+    let OpenQuestion { item, submission, line, .. } = question;
+    let mut text = String::new();
+    let id =
+        question.external_id.as_ref().map(|id| format!(" (id {})", redact::clean(id))).unwrap_or_default();
+    let _ = writeln!(text, "item {item}: {}{id}", submission.url);
+    let _ =
+        writeln!(text, "  {}:{line}, namespace {}", redact::clean(&question.source), submission.namespace);
+    let _ = writeln!(text, "  sent {}, {}", question.sent_at, question.state.as_str().replace('_', " "));
+    let _ = writeln!(text, "  {}", redact::clean(&question.text));
+    let marker = question.marker.as_deref().unwrap_or("none: only its other tags can tell");
+    let _ = writeln!(text, "  look for the tag {marker} in the service's library");
+    let mut which = format!("--ledger {}", path.display());
+    if args.ledger.sandbox && args.ledger.ledger.ledger.is_none() {
+        "--sandbox".clone_into(&mut which);
+    }
+    let costs = args.price.price().map_or_else(
+        || "is paid twice if the first was accepted".to_owned(),
+        |price| format!("costs at most {} credits more, twice if the first was accepted", price.of(1)),
+    );
+    let video = question.candidates.first().map_or("VIDEO_NO", VideoNo::as_str);
+    let _ = writeln!(text, "    telecine resolve {item} --adopt {video} {which}   costs nothing more");
+    let _ = writeln!(text, "    telecine resolve {item} --resend {which}   {costs}");
+    let _ = writeln!(text, "    telecine resolve {item} --give-up {which}   never sent again\n");
+    text
+}
+
+/// Carries out one answer and writes down who gave it.
+pub(in crate::cli) fn resolve(args: &ResolveArgs) -> Result<ExitCode, Error> {
+    let path = args.ledger.path();
+    let answer = match (&args.answer.adopt, args.answer.resend) {
+        (Some(video_no), _) => ReviewAnswer::Adopt(video_no.clone()),
+        (None, true) => ReviewAnswer::Resend,
+        (None, false) => ReviewAnswer::GiveUp,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| Error::Usage(format!("the async runtime cannot be started: {error}")))?;
+    let clock = Clock::real();
+    let answered = runtime.block_on(async {
+        let ledger = Ledger::open_offline(&path, clock.now())?;
+        let at = clock.now().max(ledger.latest_timestamp().await?);
+        let decision = Decision { answer: answer.clone(), who: who(), why: redact::clean(&args.why), at };
+        let answered = ledger.answer(ItemId::numbered(args.item), decision).await;
+        ledger.close().await;
+        answered
+    })?;
+    let item = args.item;
+    match answered {
+        ReviewOutcome::Done => {}
+        ReviewOutcome::NoSuchItem => {
+            return Err(Error::Usage(format!(
+                "there is no item {item}; `telecine review` shows their numbers"
+            )));
+        }
+        ReviewOutcome::NotOpen(state) => {
+            let cause =
+                format!("item {item} is {state}: only asked, in doubt and counted items can be resolved");
+            return Err(Error::Usage(cause));
+        }
+        ReviewOutcome::VideoTaken(other) => {
+            return Err(Error::Usage(format!("that video belongs to item {other} already")));
+        }
+    }
+    let next = match answer {
+        ReviewAnswer::Adopt(video_no) => {
+            format!("is {video_no} now; `telecine reconcile` watches its indexing")
+        }
+        ReviewAnswer::Resend => "waits to be sent again; the next import of its manifest sends it".to_owned(),
+        ReviewAnswer::GiveUp => "is given up".to_owned(),
+    };
+    if args.json {
+        print_json(&json!({ "schema": SCHEMA, "item": item, "outcome": next }))?;
+    } else {
+        print(&format!("item {item} {next}\n"))?;
+    }
+    Ok(ExitCode::Success)
+}
+
+/// Who is at the keyboard, as far as the system says.
+fn who() -> String {
+    let user = ["TELECINE_WHO", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok());
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    redact::clean(&format!("{}@{host}", user.as_deref().unwrap_or("somebody")))
+}

@@ -1,0 +1,46 @@
+//! What the program prints: text, JSON, and the progress of a run. Nothing outside `cli` prints.
+
+pub(in crate::cli) mod progress;
+pub(in crate::cli) mod rows;
+pub(in crate::cli) mod scan;
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+};
+
+use crate::{domain::Problem, error::Error};
+
+/// Prints data to stdout. A reader that went away is no error.
+pub(in crate::cli) fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => printed.map_err(Error::Output),
+    }
+}
+
+/// Prints one value as one line of JSON to stdout.
+pub(in crate::cli) fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
+    let line = serde_json::to_string(value).map_err(|error| Error::Output(error.into()))?;
+    print(&format!("{line}\n"))
+}
+
+/// A text of any length, safe for a terminal.
+pub(in crate::cli) fn safe(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// `m.csv:12:3 url: the scheme is neither http nor https (gs://…); give an http(s) link`.
+pub(in crate::cli) fn show_problem(path: &str, line: u64, problem: &Problem) -> String {
+    let mut text = format!("{path}:{line}");
+    if problem.column_number > 0 {
+        let _ = write!(text, ":{} {}", problem.column_number, crate::redact::clean(&problem.column));
+    }
+    let _ = write!(text, ": {}", problem.message);
+    if !problem.value.is_empty() {
+        let _ = write!(text, " ({})", problem.value);
+    }
+    let _ = write!(text, "; {}", problem.fix);
+    text
+}

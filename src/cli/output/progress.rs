@@ -1,0 +1,250 @@
+//! Listeners: a live line on a terminal, a line now and then elsewhere, or JSON.
+
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal as _, Write as _},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{super::args::OutputArgs, show_problem};
+use crate::{
+    domain::{UnixMillis, format_duration},
+    events::{Event, EventBus, EventSink, Progress},
+    report::SCHEMA,
+};
+
+/// Off a terminal, progress is said this often.
+pub(in crate::cli) const LINE_EVERY_MS: i64 = 30_000;
+/// Of each kind of row notice the first few are said; all are in the report's files.
+const ROWS_SAID_MAX: u64 = 10;
+
+/// The listeners for these flags.
+pub(in crate::cli) fn events(output: &OutputArgs) -> EventBus {
+    EventBus::new(sinks_for(output.json, output.quiet, 1))
+}
+
+/// Lines of JSON, or words for people, or nobody; on a clock that runs `speed` times as fast as the reader's.
+pub(in crate::cli) fn sinks_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<dyn EventSink>> {
+    if json {
+        vec![Box::new(JsonLines)]
+    } else if quiet {
+        Vec::new()
+    } else {
+        vec![Box::new(TerminalSink::new(speed))]
+    }
+}
+
+/// Every notice as one line of JSON on stdout.
+struct JsonLines;
+
+impl EventSink for JsonLines {
+    fn on_event(&self, at: UnixMillis, event: &Event) {
+        #[derive(serde::Serialize)]
+        struct JsonLine<'a> {
+            schema: u32,
+            at: String,
+            #[serde(flatten)]
+            event: &'a Event,
+        }
+        if let Ok(line) = serde_json::to_string(&JsonLine { schema: SCHEMA, at: at.to_string(), event }) {
+            // a reader that went away must not stop the import
+            let _ = writeln!(io::stdout().lock(), "{line}");
+        }
+    }
+}
+
+/// Words for people on stderr, and on a terminal a live line below them.
+struct TerminalSink {
+    bar: Option<ProgressBar>,
+    last_line_at: Mutex<Option<UnixMillis>>,
+    last_waiting: Mutex<Option<(String, UnixMillis)>>,
+    rows_said: AtomicU64,
+    line_every_ms: i64,
+}
+
+impl TerminalSink {
+    fn new(speed: u32) -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} settled  {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
+            bar
+        });
+        Self {
+            bar,
+            last_line_at: Mutex::new(None),
+            last_waiting: Mutex::new(None),
+            rows_said: AtomicU64::new(0),
+            line_every_ms: LINE_EVERY_MS.saturating_mul(i64::from(speed)),
+        }
+    }
+
+    fn emit(&self, text: &str) {
+        let write = || {
+            // without a stderr there is nobody to tell
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn say_row(&self, text: &str) {
+        let said = self.rows_said.fetch_add(1, Ordering::Relaxed);
+        if said < ROWS_SAID_MAX {
+            self.emit(text);
+        } else if said == ROWS_SAID_MAX {
+            self.emit("  … further rows like these are only counted; the report names every one");
+        }
+    }
+
+    fn show_progress(&self, at: UnixMillis, progress: &Progress) {
+        let waiting = self.last_waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let waiting = waiting.filter(|(_, until)| *until > at);
+        if let Some(bar) = &self.bar {
+            bar.set_length(progress.items);
+            bar.set_position(settled(progress));
+            bar.set_message(describe(at, progress, waiting.as_ref()));
+            return;
+        }
+        let mut last = self.last_line_at.lock().unwrap_or_else(PoisonError::into_inner);
+        // the first line is due one interval after the start
+        let since = *last.get_or_insert(at);
+        if at.since_ms(since) >= self.line_every_ms {
+            *last = Some(at);
+            let described = describe(at, progress, waiting.as_ref());
+            self.emit(&format!("{}/{} settled  {described}", settled(progress), progress.items));
+        }
+    }
+}
+
+impl EventSink for TerminalSink {
+    fn on_event(&self, at: UnixMillis, event: &Event) {
+        match event {
+            Event::ManifestOpened { path, mapping, unused_columns, found } => {
+                if !found.is_empty() {
+                    self.emit(&format!("{path}: {}", found.join(", ")));
+                }
+                self.emit(&format!("{path}: {mapping}"));
+                if !unused_columns.is_empty() {
+                    let shown: Vec<String> =
+                        unused_columns.iter().take(12).map(|name| crate::redact::clean(name)).collect();
+                    let more = unused_columns.len().saturating_sub(12);
+                    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                    self.emit(&format!("{path}: not used: {}{more}", shown.join(", ")));
+                }
+            }
+            Event::RowRejected { path, line, problems } => {
+                for problem in problems {
+                    self.say_row(&show_problem(path, *line, problem));
+                }
+            }
+            Event::RowDuplicate { path, line, first_line } => {
+                self.say_row(&format!("{path}:{line}: the same url as line {first_line}; sent once"));
+            }
+            Event::RowDrifted { path, line } => {
+                self.say_row(&format!("{path}:{line}: already sent with other content; left as it was sent"));
+            }
+            Event::ManifestRead { path, counts, left_out, unmatched, .. } => {
+                let mut text = format!(
+                    "{path}: {} rows read, {} rejected, {} duplicates",
+                    counts.read, counts.rejected, counts.duplicates
+                );
+                for (count, what) in
+                    [(left_out, "left out by --where"), (unmatched, "without a row to --join")]
+                {
+                    if *count > 0 {
+                        let _ = write!(text, ", {count} {what}");
+                    }
+                }
+                self.emit(&text);
+            }
+            Event::Rejected { url, cause } => {
+                self.say_row(&format!("{url}: refused by the service: {cause}"));
+            }
+            Event::AnswerLost { url, cause } => {
+                self.say_row(&format!(
+                    "{url}: no clear answer ({cause}); it is not sent again until that is settled"
+                ));
+            }
+            Event::Reconciled { url, evidence, .. } => {
+                self.say_row(&format!("{url}: settled: {evidence}"));
+            }
+            Event::IndexingFailed { video_no, cause } => {
+                self.say_row(&format!("{video_no}: could not be indexed: {cause}"));
+            }
+            Event::Waiting { reason: why, until, hint: how } => {
+                *self.last_waiting.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some((why.clone(), *until));
+                // the live line shows what is waited for, but has no room for what to do about it
+                if self.bar.is_none() || how.is_some() {
+                    let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
+                    self.emit(&format!("waiting until {}: {why}{how}", show_moment(*until, at)));
+                }
+            }
+            Event::Progress(progress) => self.show_progress(at, progress),
+            Event::Message { text } | Event::LimitLearned { text } => self.emit(text),
+            Event::LinksExpiring { count, first } => {
+                self.emit(&format!(
+                    "{count} links expire before it is their turn; sign them anew and import again: {}",
+                    first.join(", ")
+                ));
+            }
+            Event::Accepted { url, video_no } => tracing::info!(%url, %video_no, "accepted"),
+            Event::Indexed { video_no } => tracing::info!(%video_no, "indexed"),
+        }
+    }
+
+    fn close(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+const fn settled(progress: &Progress) -> u64 {
+    progress.indexed + progress.failed + progress.rejected
+}
+
+fn describe(at: UnixMillis, progress: &Progress, waiting: Option<&(String, UnixMillis)>) -> String {
+    let parts = [
+        (progress.pending, "to send"),
+        (progress.sending, "on the wire"),
+        (progress.in_doubt, "in doubt"),
+        (progress.indexing, "indexing"),
+        (progress.indexed, "indexed"),
+        (progress.failed, "failed"),
+        (progress.rejected, "rejected"),
+        (progress.needs_review, "to review"),
+    ];
+    let words: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let mut text = words.join(" · ");
+    if let Some(sent_by) = progress.sent_by {
+        let _ = write!(
+            text,
+            " · all sent in {}",
+            format_duration(sent_by.after_now(at).max(Duration::from_secs(1)))
+        );
+    }
+    if let Some((why, until)) = waiting {
+        let _ = write!(text, " · waiting until {}: {why}", show_moment(*until, at));
+    }
+    text
+}
+
+/// The local time of day, with the date when it is not within a day.
+fn show_moment(timestamp: UnixMillis, now: UnixMillis) -> String {
+    let format = if timestamp.since_ms(now).abs() < 20 * 3_600_000 { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+    jiff::Timestamp::from_millisecond(timestamp.0).map_or_else(
+        |_| "the end of time".to_owned(),
+        |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string(),
+    )
+}

@@ -1,0 +1,63 @@
+//! Signals: the first drains, the second aborts. Both leave an exact ledger.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::RunRequest,
+    clock::Clock,
+    error::{Error, ExitCode},
+    events::{Event, EventBus},
+};
+
+/// Which signal came, if one did.
+#[derive(Clone, Default)]
+pub(in crate::cli) struct SignalState(Arc<OnceLock<ExitCode>>);
+
+impl SignalState {
+    pub(in crate::cli) fn signal(&self) -> Option<ExitCode> {
+        self.0.get().copied()
+    }
+}
+
+/// Said when a run that sends is stopped.
+pub(in crate::cli) const WAITING_FOR_ANSWERS: &str =
+    "stopping: waiting for the answers of what is on the wire; press Ctrl-C again to leave at once";
+
+/// Listens for Ctrl-C and SIGTERM for the rest of the process. The first one drains the run and says `text`.
+pub(in crate::cli) fn listen(request: &RunRequest, text: &'static str) -> Result<SignalState, Error> {
+    listen_for(request.signals.drain.clone(), request.events.clone(), text)
+}
+
+/// The same, for work that is no run.
+pub(in crate::cli) fn listen_for(
+    drain: CancellationToken,
+    events: EventBus,
+    text: &'static str,
+) -> Result<SignalState, Error> {
+    let clock = Clock::real();
+    let error = |cause: std::io::Error| Error::Usage(format!("signals cannot be received: {cause}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(error)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(error)?;
+    let signal_state = SignalState::default();
+    let heard = signal_state.clone();
+    tokio::spawn(async move {
+        loop {
+            let code = tokio::select! {
+                biased;
+                Some(()) = interrupt.recv() => ExitCode::Interrupted,
+                Some(()) = terminate.recv() => ExitCode::Terminated,
+                else => return,
+            };
+            if heard.0.set(code).is_err() {
+                // what is on the wire stays `sending` in the ledger and is in doubt on the next opening
+                std::process::exit(i32::from(code.number()));
+            }
+            events.emit(clock.now(), &Event::Message { text: text.to_owned() });
+            drain.cancel();
+        }
+    });
+    Ok(signal_state)
+}

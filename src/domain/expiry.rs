@@ -1,0 +1,101 @@
+//! When a signed link dies, as far as the link itself says.
+
+use super::{SourceUrl, UnixMillis};
+
+/// Parameters that hold the moment in seconds since 1970: the older forms of S3 and Google Cloud Storage, Cloudfront, and
+/// what other shops use.
+const EPOCH_PARAMETERS: &[&str] = &["expires", "exp", "expiry", "expire", "expiration", "expires_at"];
+/// A number of seconds outside these (2001 to 2286) is something else.
+const EPOCH_SECONDS: std::ops::Range<i64> = 1_000_000_000..10_000_000_000;
+
+impl SourceUrl {
+    /// When the link dies, as [`link_expires_at`] has it.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<UnixMillis> {
+        link_expires_at(self.as_str())
+    }
+}
+
+/// When the link dies: by `X-Amz-Expires` or `X-Goog-Expires` after the moment it was signed, by `Expires` and its
+/// like, by `se` of Azure's, or by `exp=` inside a token. None when nothing says so; the soonest when several do.
+#[must_use]
+pub fn link_expires_at(address: &str) -> Option<UnixMillis> {
+    let query = address.split_once('?')?.1.split('#').next()?;
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
+        .collect();
+    let value = |name: &str| pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
+    let signed = ["x-amz", "x-goog"].into_iter().filter_map(|vendor| {
+        let from = compact_moment(value(&format!("{vendor}-date"))?)?;
+        let seconds: i64 = value(&format!("{vendor}-expires"))?.parse().ok()?;
+        Some(from.plus_ms(seconds.checked_mul(1000)?))
+    });
+    let by_epoch = EPOCH_PARAMETERS.iter().filter_map(|name| epoch(value(name)?));
+    let is_azure = value("sig").is_some();
+    let azure = value("se").filter(|_| is_azure).and_then(iso_moment);
+    // hdnts=exp=1700000000~acl=/*~hmac=…
+    let in_tokens = pairs.iter().filter_map(|(name, value)| {
+        let whole = format!("{name}={value}");
+        let (_, behind) = whole.split_once("exp=").filter(|_| whole.contains('~'))?;
+        epoch(behind.split('~').next()?)
+    });
+    signed.chain(by_epoch).chain(azure).chain(in_tokens).min()
+}
+
+fn epoch(text: &str) -> Option<UnixMillis> {
+    let seconds: i64 = text.parse().ok()?;
+    EPOCH_SECONDS.contains(&seconds).then(|| UnixMillis(seconds * 1000))
+}
+
+/// `20260131T120000Z`.
+fn compact_moment(text: &str) -> Option<UnixMillis> {
+    let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
+    let timestamp = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(UnixMillis(timestamp.timestamp().as_millisecond()))
+}
+
+/// `2026-01-31T12:00:00Z`, without seconds, or a date alone.
+fn iso_moment(text: &str) -> Option<UnixMillis> {
+    let utc = |civil: jiff::civil::DateTime| {
+        let timestamp = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(UnixMillis(timestamp.timestamp().as_millisecond()))
+    };
+    if let Ok(timestamp) = text.parse::<jiff::Timestamp>() {
+        return Some(UnixMillis(timestamp.as_millisecond()));
+    }
+    if let Ok(civil) = jiff::civil::DateTime::strptime("%Y-%m-%dT%H:%MZ", text) {
+        return utc(civil);
+    }
+    utc(text.parse::<jiff::civil::Date>().ok()?.to_datetime(jiff::civil::Time::midnight()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_says_when_it_dies_in_the_way_of_its_shop() {
+        let noon = "2023-11-14T22:13:20Z"; // 1700000000
+        for (query, expected) in [
+            ("X-Amz-Date=20231114T211320Z&X-Amz-Expires=3600&X-Amz-Signature=a", Some(noon)),
+            ("x-goog-date=20231114T211320Z&x-goog-expires=3600&x-goog-signature=a", Some(noon)),
+            ("Expires=1700000000&Signature=a&Key-Pair-Id=k", Some(noon)),
+            ("sv=1&se=2023-11-14T22%3A13%3A20Z&sig=a", Some(noon)),
+            ("sv=1&se=2023-11-14&sig=a", Some("2023-11-14T00:00:00Z")),
+            ("hdnts=exp=1700000000~acl=/*~hmac=ab", Some(noon)),
+            ("exp=1700000000&expires=1800000000", Some(noon)),
+            // an ordinary parameter of that name
+            ("se=2023&exp=12&expires=soon", None),
+            ("X-Amz-Expires=3600", None),
+            ("", None),
+        ] {
+            let url = SourceUrl::parse(&format!("https://host/a.mp4?{query}#t=1")).unwrap();
+            assert_eq!(
+                url.expires_at().map(|timestamp| timestamp.to_string()).as_deref(),
+                expected,
+                "{query}"
+            );
+        }
+        assert_eq!(SourceUrl::parse("https://host/a.mp4").unwrap().expires_at(), None);
+    }
+}

@@ -1,0 +1,397 @@
+//! The words of the house: what an item, a row, a video number and a moment are.
+//!
+//! Every type here is valid by construction: whoever holds a [`SourceUrl`] holds an http(s) address with a host and
+//! without credentials. Nothing in this file performs I/O or knows the time.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::source_url::{self, SourceUrl};
+
+/// A moment: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// The moment `period_ms` milliseconds later; saturates at the end of time.
+    #[must_use]
+    pub const fn plus_ms(self, period_ms: i64) -> Self {
+        Self(self.0.saturating_add(period_ms))
+    }
+
+    /// The moment `span` later; saturates at the end of time.
+    #[must_use]
+    pub fn plus(self, duration: std::time::Duration) -> Self {
+        self.plus_ms(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The moment `span` earlier; saturates at the beginning of time.
+    #[must_use]
+    pub fn minus(self, duration: std::time::Duration) -> Self {
+        self.plus_ms(-i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Milliseconds from `earlier` to this moment; negative when `earlier` is later.
+    #[must_use]
+    pub const fn since_ms(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The span from now until this moment, zero when it has passed.
+    #[must_use]
+    pub fn after_now(self, now: Self) -> std::time::Duration {
+        std::time::Duration::from_millis(u64::try_from(self.since_ms(now)).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for UnixMillis {
+    /// RFC 3339 in UTC with seconds, such as `2026-01-31T12:00:00Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.0.div_euclid(1000)) {
+            Ok(timestamp) => write!(f, "{timestamp}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+/// Serialises a timestamp as RFC 3339 in UTC.
+pub fn rfc3339<S: serde::Serializer>(at: &UnixMillis, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
+}
+
+/// Serialises a timestamp as RFC 3339 in UTC, or as null.
+pub fn rfc3339_option<S: serde::Serializer>(
+    at: &Option<UnixMillis>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => serializer.collect_str(at),
+        None => serializer.serialize_none(),
+    }
+}
+
+impl fmt::Debug for UnixMillis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The identity of an item: one source URL in one namespace. A row's line number is never part of it, so a manifest may
+/// be reordered, split or extended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ItemKey(pub [u8; 16]);
+
+impl ItemKey {
+    /// Derives the key. Two rows with the same namespace and the same normalised URL are the same item. The fragment of
+    /// a URL is not part of it, nor is the signature of a signed link: a link signed anew is the same video.
+    #[must_use]
+    pub fn derive(namespace: &str, url: &SourceUrl) -> Self {
+        Self::derive_by_address(namespace, url.as_str())
+    }
+
+    fn derive_by_address(namespace: &str, address: &str) -> Self {
+        let address = source_url::unsigned(address);
+        Self::of_parts(namespace, "\n", &address)
+    }
+
+    fn of_parts(namespace: &str, joint: &str, name: &str) -> Self {
+        /// Nearly all are shorter, and then need no hasher that could take more and more.
+        const USUAL: usize = 512;
+        let parts = [namespace.as_bytes(), joint.as_bytes(), name.as_bytes()];
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if length <= USUAL {
+            let mut text = [0; USUAL];
+            let mut at = 0;
+            for part in parts {
+                text[at..at + part.len()].copy_from_slice(part);
+                at += part.len();
+            }
+            return Self(first_16(blake3::hash(&text[..length]).as_bytes()));
+        }
+        let mut hasher = blake3::Hasher::new();
+        for part in parts {
+            hasher.update(part);
+        }
+        Self(first_16(hasher.finalize().as_bytes()))
+    }
+
+    /// The key of an item: by the user's own id where there is one, else by its normalised address.
+    #[must_use]
+    pub fn of(namespace: &str, item_id: Option<&str>, address: &str) -> Self {
+        match item_id {
+            Some(id) => Self::derive_by_id(namespace, id),
+            None => Self::derive_by_address(namespace, address),
+        }
+    }
+
+    fn derive_by_id(namespace: &str, id: &str) -> Self {
+        // no address begins so
+        Self::of_parts(namespace, "\nid:", id)
+    }
+
+    /// The first eight bytes as hexadecimal, the part that goes into a marker tag.
+    #[must_use]
+    pub fn prefix_hex(&self) -> String {
+        hex(&self.0[..8])
+    }
+}
+
+/// What the look at an address is remembered by: the whole of it, since what signs a link decides what it leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressDigest(pub [u8; 16]);
+
+impl SourceUrl {
+    /// What the look at it is remembered by.
+    #[must_use]
+    pub fn digest(&self) -> AddressDigest {
+        AddressDigest(first_16(blake3::hash(self.as_str().as_bytes()).as_bytes()))
+    }
+}
+
+impl fmt::Debug for ItemKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ItemKey({})", hex(&self.0))
+    }
+}
+
+/// A number the service gave to an accepted video, such as `VI635229846249218048`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, Debug)]
+#[serde(transparent)]
+pub struct VideoNo(String);
+
+impl VideoNo {
+    /// Takes 4 to 64 letters, digits, `_` and `-`; everything else is none (untrusted server data).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let long_enough = (4..=64).contains(&text.len());
+        let clean = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        (long_enough && clean).then(|| Self(text.to_owned()))
+    }
+
+    /// The number as the service spells it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for VideoNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A place on earth in decimal degrees.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Coordinates {
+    /// -90 to 90, north positive.
+    pub latitude: f64,
+    /// -180 to 180, east positive.
+    pub longitude: f64,
+}
+
+/// What the service is asked to take: one row's values exactly as they will be sent, the marker tag excepted.
+///
+/// Field names are the service's own (documented form fields of `upload_url`).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Submission {
+    /// Where the service fetches the video.
+    pub url: SourceUrl,
+    /// The service's `unique_id`: the namespace that holds the video.
+    #[serde(rename = "ns")]
+    pub namespace: String,
+    /// The user's own id, where items are told by it and not by their address. It is not sent.
+    #[serde(default, rename = "id", skip_serializing_if = "Option::is_none")]
+    pub item_id: Option<String>,
+    /// At most [`Submission::TAGS_MAX`], each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Where it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinates: Option<Coordinates>,
+    /// When it was taken: `yyyy-MM-dd HH:mm:ss`. The service states no time zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datetime_taken: Option<String>,
+    /// At most 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera_model: Option<String>,
+    /// Called by the service when the video is indexed; at most 299 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<String>,
+    /// Whether the service keeps the original file; its own default is to keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain_original_video: Option<bool>,
+    /// A hint for the service's transcription.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_transcription_prompt: Option<String>,
+}
+
+impl Submission {
+    /// Tags the service takes for one video (its upload documentation).
+    pub const TAGS_MAX: usize = 20;
+
+    /// The item this submission belongs to.
+    #[must_use]
+    pub fn key(&self) -> ItemKey {
+        ItemKey::of(&self.namespace, self.item_id.as_deref(), self.url.as_str())
+    }
+
+    /// Whether the other is the same but for the signature of the link.
+    #[must_use]
+    pub fn has_same_content(&self, other: &Self) -> bool {
+        let same_link = self.url.without_signature() == other.url.without_signature();
+        same_link && Self { url: self.url.clone(), ..other.clone() } == *self
+    }
+
+    /// Fingerprint of everything that would be sent: a changed row shows as another fingerprint under the same key.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; 16] {
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        first_16(blake3::hash(&text).as_bytes())
+    }
+}
+
+/// One line of a manifest that was understood.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ManifestRow {
+    /// The line its record starts on; the first line of a file is 1.
+    pub line: u64,
+    /// The original cells, untouched.
+    pub cells: Vec<String>,
+    /// The user's own key, carried into every output.
+    pub external_id: Option<String>,
+    /// A digest of the video's bytes, as the manifest has it; never sent.
+    pub content_hash: Option<String>,
+    /// What the user should know though the row is sent.
+    pub warnings: Vec<Problem>,
+    /// What will be sent.
+    pub submission: Submission,
+}
+
+/// One line of a manifest that cannot be sent, with all that is wrong with it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RowError {
+    /// The line its record starts on.
+    pub line: u64,
+    /// The original cells, untouched, as far as they could be read.
+    pub cells: Vec<String>,
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+/// What rows of manifests came to. `read` is the sum of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RowCounts {
+    /// Rows read.
+    pub read: u64,
+    /// New items.
+    pub added: u64,
+    /// Known before, unchanged.
+    pub known: u64,
+    /// Known before, took new content.
+    pub updated: u64,
+    /// Already sent with other content; the ledger keeps what was sent.
+    pub drifted: u64,
+    /// The item was seen earlier in the run.
+    pub duplicates: u64,
+    /// Cannot be sent.
+    pub rejected: u64,
+}
+
+impl RowCounts {
+    /// Rows whose item is in the ledger.
+    #[must_use]
+    pub const fn accounted(&self) -> u64 {
+        self.added + self.known + self.updated + self.drifted
+    }
+}
+
+/// One thing that is wrong with a row, and what to do about it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    /// The column at fault, by name or `#number`; empty when it is the whole record.
+    pub column: String,
+    /// The 1-based number of the column at fault; 0 when it is the whole record.
+    pub column_number: usize,
+    /// The offending value, shortened, with secrets hidden.
+    pub value: String,
+    /// A stable word for this kind of fault, such as `url_scheme`.
+    pub class: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn first_16(bytes: &[u8; 32]) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&bytes[..16]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_url_in_one_namespace_is_one_item() {
+        let url = |text| SourceUrl::parse(text).unwrap();
+        let key = ItemKey::derive("default", &url("https://host/a.mp4"));
+        assert_eq!(key, ItemKey::derive("default", &url("https://HOST:443/a.mp4#t=1")));
+        assert_ne!(key, ItemKey::derive("other", &url("https://host/a.mp4")));
+        assert_ne!(key, ItemKey::derive("default", &url("https://host/b.mp4")));
+    }
+
+    #[test]
+    fn a_link_signed_anew_is_the_same_item() {
+        let key = |text: &str| ItemKey::derive("default", &SourceUrl::parse(text).unwrap());
+        for (first, second) in [
+            (
+                "https://b.s3/a.mp4?X-Amz-Date=1&X-Amz-Signature=aa&part=2",
+                "https://b.s3/a.mp4?part=2&X-Amz-Date=3&X-Amz-Signature=bb",
+            ),
+            ("https://x.blob/a.mp4?sv=1&se=2024&sig=aa", "https://x.blob/a.mp4?sv=2&se=2025&sig=bb"),
+            (
+                "https://c/a.mp4?Expires=1&Signature=aa&Key-Pair-Id=K",
+                "https://c/a.mp4?Expires=2&Signature=bb&Key-Pair-Id=K",
+            ),
+        ] {
+            assert_eq!(key(first), key(second), "{first}");
+        }
+        assert_ne!(
+            key("https://h/a.mp4?se=1"),
+            key("https://h/a.mp4?se=2"),
+            "without a signature nothing is left out"
+        );
+        assert_ne!(
+            key("https://b.s3/a.mp4?part=1&X-Amz-Signature=a"),
+            key("https://b.s3/a.mp4?part=2&X-Amz-Signature=a")
+        );
+    }
+
+    #[test]
+    fn a_video_number_from_the_server_is_checked() {
+        assert!(VideoNo::parse("VI635229846249218048").is_some());
+        assert!(VideoNo::parse("mavi_video_1").is_some());
+        for bad in ["", "VI1", "VI 635229846249", "VI1234'; --", &"9".repeat(65)] {
+            assert!(VideoNo::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_moment_prints_as_utc() {
+        assert_eq!(UnixMillis(1_700_000_000_999).to_string(), "2023-11-14T22:13:20Z");
+    }
+}

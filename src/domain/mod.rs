@@ -1,0 +1,21 @@
+//! The words of the program: items and their states, source URLs, video numbers, timestamps, limits, prices.
+//!
+//! Every type here is valid by construction. Nothing in this module performs I/O, reads a clock or draws random numbers.
+
+mod expiry;
+mod item;
+mod limit;
+mod outcome;
+mod price;
+mod probe;
+mod source_url;
+mod state;
+
+pub use expiry::link_expires_at;
+pub use item::*;
+pub use limit::*;
+pub use outcome::{RunOutcome, StopReason};
+pub use price::{Credits, Price, PriceError};
+pub use probe::{Probe, ProbeVerdict, Reach};
+pub use source_url::{SourceUrl, UrlError};
+pub use state::{AttemptState, IllegalTransition, ItemEvent, State};

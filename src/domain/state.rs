@@ -1,0 +1,303 @@
+//! The state machine of an item: its states, the events that change them, and the transition table. Pure.
+//!
+//! ```text
+//!  manifest row
+//!      |
+//!      v        Claimed                Accepted                Indexed
+//!   pending --------------> sending --------------> accepted ----------> indexed
+//!    ^ ^ ^                   | | |                    ^ ^ ^  |
+//!    | | |  NotSent          | | | AcceptedUnidentified | |  | IndexingFailed
+//!    | | +--RefusedForNow----+ | +----> accepted_ ------+ |  +----------> failed --RetryOrdered--> pending
+//!    | |                       |        unidentified Found|
+//!    | |            AnswerLost |           ^   |        | |
+//!    | |                       v           |   |        | |
+//!    | +-- FoundAbsent --- in_doubt -------+   |        | |
+//!    |                         |  +FoundAccepted-Found--+ |
+//!    |         ReviewRequested |               | Review-  |
+//!    |                         v               v Requested| Adopted, Found
+//!    +------ ResendOrdered --- needs_review <--+          |
+//!                              |  +-----------------------+
+//!                              | GivenUp
+//!                              v
+//!                          abandoned
+//!
+//!   sending --Rejected--> rejected --Corrected--> pending          indexed --ReplaceOrdered--> pending
+//! ```
+//!
+//! A request without a clear answer may still have had an effect. So its item is `in_doubt`, and leaves that state only
+//! by evidence or by a recorded human decision. `indexed`, `failed`, `rejected` and `abandoned` are final: only a
+//! recorded command leaves them.
+
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+
+/// The state of an item. The same word stands in the ledger, in text and in JSON.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum State {
+    /// Waits to be sent.
+    Pending,
+    /// Its request may be in flight; the quota is spent.
+    Sending,
+    /// It was sent and no clear answer came. It is not sent again without evidence.
+    InDoubt,
+    /// The service accepted (and charged) it. Its video number is not known yet.
+    AcceptedUnidentified,
+    /// Only a human can decide.
+    NeedsReview,
+    /// The service gave it a video number and indexes it.
+    Accepted,
+    /// Searchable. Final.
+    Indexed,
+    /// The service could not index it. Final.
+    Failed,
+    /// The service refused the row itself. Final.
+    Rejected,
+    /// A human gave it up. Final.
+    Abandoned,
+}
+
+/// What can happen to an item.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum ItemEvent {
+    /// The ledger marked it as sending and spent the quota, durably.
+    Claimed,
+    /// No byte of the request left this machine.
+    NotSent,
+    /// The service definitely refused it and would take it another time.
+    RefusedForNow,
+    /// The service definitely refused the row itself.
+    Rejected,
+    /// The service accepted it and named the video.
+    Accepted,
+    /// The service accepted it and did not name the video.
+    AcceptedUnidentified,
+    /// No answer came, or none that says what happened.
+    AnswerLost,
+    /// Evidence shows which video it became.
+    Found,
+    /// Evidence shows that it never arrived.
+    FoundAbsent,
+    /// Evidence shows that it was accepted, not yet as which video.
+    FoundAccepted,
+    /// The evidence is exhausted, and a question to a human is recorded.
+    ReviewRequested,
+    /// A human said which video it is.
+    Adopted,
+    /// A human ordered it to be sent again.
+    ResendOrdered,
+    /// A human gave it up.
+    GivenUp,
+    /// The service finished indexing it.
+    Indexed,
+    /// The service failed to index it.
+    IndexingFailed,
+    /// The row came again with other content after the service had refused it.
+    Corrected,
+    /// The user ordered failed items to be sent (and paid) again.
+    RetryOrdered,
+    /// The row came again with other content, and the user ordered it to be sent (and paid) again.
+    ReplaceOrdered,
+}
+
+/// The state of one request. An item has at most one attempt that is open or accepted.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, IntoStaticStr, VariantArray,
+)]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum AttemptState {
+    /// In flight, as far as the ledger knows.
+    Sending,
+    /// No byte left.
+    NotSent,
+    /// Definitely refused, to be tried another time.
+    Refused,
+    /// Definitely refused for good.
+    Rejected,
+    /// Outcome unknown.
+    InDoubt,
+    /// Accepted, video number unknown.
+    AcceptedUnidentified,
+    /// Left to a human.
+    NeedsReview,
+    /// Accepted under a video number.
+    Accepted,
+    /// Proved never to have arrived, or treated so by a human's order.
+    Absent,
+    /// Given up by a human.
+    Abandoned,
+    /// Was accepted, and a new attempt was ordered: its indexing failed, or its row changed.
+    Superseded,
+}
+
+impl State {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
+}
+
+impl ItemEvent {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
+}
+
+impl AttemptState {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
+}
+
+/// An event that the law does not allow in a state: a bug, never a matter of input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an item that is {state} cannot be {event}")]
+pub struct IllegalTransition {
+    /// The state the item was in.
+    pub state: State,
+    /// What was said to have happened to it.
+    pub event: ItemEvent,
+}
+
+impl State {
+    /// The state after `event`, or an error when the law does not allow it here.
+    pub const fn after(self, event: ItemEvent) -> Result<Self, IllegalTransition> {
+        use ItemEvent as E;
+        use State as S;
+        let next = match (self, event) {
+            (S::Pending, E::Claimed) => S::Sending,
+            (S::Sending, E::NotSent | E::RefusedForNow)
+            | (S::InDoubt, E::FoundAbsent)
+            | (S::NeedsReview, E::ResendOrdered)
+            | (S::Rejected, E::Corrected)
+            | (S::Failed, E::RetryOrdered)
+            | (S::Indexed, E::ReplaceOrdered) => S::Pending,
+            (S::Sending, E::Rejected) => S::Rejected,
+            (S::Sending, E::Accepted)
+            | (S::InDoubt | S::AcceptedUnidentified, E::Found)
+            | (S::NeedsReview, E::Adopted | E::Found) => S::Accepted,
+            (S::Sending, E::AcceptedUnidentified) | (S::InDoubt, E::FoundAccepted) => S::AcceptedUnidentified,
+            (S::Sending, E::AnswerLost) => S::InDoubt,
+            (S::InDoubt | S::AcceptedUnidentified, E::ReviewRequested) => S::NeedsReview,
+            (S::NeedsReview, E::GivenUp) => S::Abandoned,
+            (S::Accepted, E::Indexed) => S::Indexed,
+            (S::Accepted, E::IndexingFailed) => S::Failed,
+            (state, event) => return Err(IllegalTransition { state, event }),
+        };
+        Ok(next)
+    }
+
+    /// Final states have no exit but a recorded command.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Indexed | Self::Failed | Self::Rejected | Self::Abandoned => true,
+            Self::Pending
+            | Self::Sending
+            | Self::InDoubt
+            | Self::AcceptedUnidentified
+            | Self::NeedsReview
+            | Self::Accepted => false,
+        }
+    }
+}
+
+impl ItemEvent {
+    /// How the attempt stands after this event; none when the event does not concern an attempt's outcome.
+    #[must_use]
+    pub const fn leaves_attempt(self) -> Option<AttemptState> {
+        Some(match self {
+            Self::Claimed => AttemptState::Sending,
+            Self::NotSent => AttemptState::NotSent,
+            Self::RefusedForNow => AttemptState::Refused,
+            Self::Rejected => AttemptState::Rejected,
+            Self::Accepted | Self::Found | Self::Adopted => AttemptState::Accepted,
+            Self::AcceptedUnidentified | Self::FoundAccepted => AttemptState::AcceptedUnidentified,
+            Self::AnswerLost => AttemptState::InDoubt,
+            Self::FoundAbsent | Self::ResendOrdered => AttemptState::Absent,
+            Self::ReviewRequested => AttemptState::NeedsReview,
+            Self::GivenUp => AttemptState::Abandoned,
+            Self::RetryOrdered | Self::ReplaceOrdered => AttemptState::Superseded,
+            Self::Indexed | Self::IndexingFailed | Self::Corrected => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_word_reads_back_as_itself() {
+        for state in State::VARIANTS {
+            assert_eq!(state.as_str().parse::<State>().ok(), Some(*state));
+        }
+        for event in ItemEvent::VARIANTS {
+            assert_eq!(event.as_str().parse::<ItemEvent>().ok(), Some(*event));
+        }
+        for state in AttemptState::VARIANTS {
+            assert_eq!(state.as_str().parse::<AttemptState>().ok(), Some(*state));
+        }
+        assert_eq!("done".parse::<State>().ok(), None);
+    }
+
+    #[test]
+    fn a_final_state_is_left_only_by_a_recorded_command() {
+        for state in State::VARIANTS.iter().filter(|state| state.is_final()) {
+            for event in ItemEvent::VARIANTS {
+                let ordered = matches!(
+                    event,
+                    ItemEvent::Corrected | ItemEvent::RetryOrdered | ItemEvent::ReplaceOrdered
+                );
+                assert!(state.after(*event).is_err() || ordered, "{state} + {event}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_doubt_goes_back_to_pending_only_by_evidence_of_absence_or_by_order() {
+        let ways: Vec<ItemEvent> = ItemEvent::VARIANTS
+            .iter()
+            .copied()
+            .filter(|e| State::InDoubt.after(*e) == Ok(State::Pending))
+            .collect();
+        assert_eq!(ways, [ItemEvent::FoundAbsent]);
+        let ways: Vec<ItemEvent> = ItemEvent::VARIANTS
+            .iter()
+            .copied()
+            .filter(|e| State::NeedsReview.after(*e) == Ok(State::Pending))
+            .collect();
+        assert_eq!(ways, [ItemEvent::ResendOrdered]);
+        assert!(
+            ItemEvent::VARIANTS.iter().all(|e| State::AcceptedUnidentified.after(*e) != Ok(State::Pending))
+        );
+    }
+
+    #[test]
+    fn every_state_can_be_reached_and_every_open_state_can_end() {
+        let mut reached = BTreeSet::from([State::Pending]);
+        for _ in State::VARIANTS {
+            for state in reached.clone() {
+                reached.extend(ItemEvent::VARIANTS.iter().filter_map(|event| state.after(*event).ok()));
+            }
+        }
+        assert_eq!(reached.len(), State::VARIANTS.len());
+        for state in State::VARIANTS.iter().filter(|state| !state.is_final()) {
+            assert!(
+                ItemEvent::VARIANTS.iter().any(|event| state.after(*event).is_ok()),
+                "{state} is a dead end"
+            );
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The events of a run, and the sinks that receive them. A run never depends on a sink.
+
+use std::{fmt, sync::Arc};
+
+use serde::Serialize;
+
+use crate::domain::{Problem, RowCounts, SourceUrl, UnixMillis, VideoNo, rfc3339, rfc3339_option};
+
+/// Something that happened in a run. As JSON it is one object, and the field `event` names its kind.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A manifest is open.
+    ManifestOpened {
+        /// As given on the command line.
+        path: String,
+        /// Which columns feed which fields: `url=link, tags=topic`.
+        mapping: String,
+        /// Columns that feed no field.
+        unused_columns: Vec<String>,
+        /// What was detected in its bytes: `zstd`, `windows-1252 (it is not UTF-8)`.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        found: Vec<String>,
+    },
+    /// A row cannot be sent.
+    RowRejected {
+        path: String,
+        /// The line on which its record starts.
+        line: u64,
+        problems: Vec<Problem>,
+    },
+    /// A row's item was seen earlier in this run.
+    RowDuplicate { path: String, line: u64, first_line: u64 },
+    /// A row's item was already sent with other content. The ledger keeps what was sent.
+    RowDrifted { path: String, line: u64 },
+    /// A manifest was read to its end.
+    ManifestRead {
+        path: String,
+        #[serde(flatten)]
+        counts: RowCounts,
+        /// Rows that now wait to be sent.
+        pending: u64,
+        /// Rows that a filter left out. They are in none of the counts.
+        left_out: u64,
+        /// Rows without a row in a joined file.
+        unmatched: u64,
+    },
+    /// The service accepted a video.
+    Accepted { url: RedactedUrl, video_no: VideoNo },
+    /// The service rejected a row for good.
+    Rejected { url: RedactedUrl, cause: String },
+    /// A request has no clear answer. Its item is in doubt.
+    AnswerLost { url: RedactedUrl, cause: String },
+    /// Evidence ended a doubt.
+    Reconciled {
+        url: RedactedUrl,
+        /// `found`, `found_absent`, `found_accepted` or `review_requested`.
+        outcome: &'static str,
+        evidence: String,
+    },
+    /// A video is searchable.
+    Indexed { video_no: VideoNo },
+    /// The service could not index a video.
+    IndexingFailed { video_no: VideoNo, cause: String },
+    /// Uploading waits.
+    Waiting {
+        reason: String,
+        /// At the latest; uploading may resume sooner.
+        #[serde(serialize_with = "rfc3339")]
+        until: UnixMillis,
+        /// How to end the wait. Present in the first wait of a kind.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<&'static str>,
+    },
+    /// Refusals, or their absence, showed something about the account's limits.
+    LimitLearned { text: String },
+    /// Links that will expire before they can be sent, by the forecast.
+    LinksExpiring {
+        count: u64,
+        /// The first of them: `m.csv:12 at 2026-01-31T12:00:00Z`.
+        first: Vec<String>,
+    },
+    /// How far the run is.
+    Progress(Progress),
+    /// Something else that the user should know.
+    Message { text: String },
+}
+
+/// How far a run is: the state counts of the whole ledger, and the forecast.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// All items.
+    pub items: u64,
+    pub pending: u64,
+    /// In flight.
+    pub sending: u64,
+    /// Outcome or video not known.
+    pub in_doubt: u64,
+    /// Accepted, being indexed.
+    pub indexing: u64,
+    /// Searchable.
+    pub indexed: u64,
+    /// Could not be indexed.
+    pub failed: u64,
+    /// Rejected by the service, or given up.
+    pub rejected: u64,
+    /// Waiting for a human.
+    pub needs_review: u64,
+    /// When the last pending item will have been sent, by the limits.
+    #[serde(serialize_with = "rfc3339_option")]
+    pub sent_by: Option<UnixMillis>,
+}
+
+/// A source URL for output: redacted when it is printed and when it is serialised.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedactedUrl(String);
+
+impl From<&SourceUrl> for RedactedUrl {
+    fn from(url: &SourceUrl) -> Self {
+        Self(url.to_string())
+    }
+}
+
+impl fmt::Display for RedactedUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for RedactedUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for RedactedUrl {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Receives events.
+pub trait EventSink: Send + Sync {
+    /// Takes an event and its time. Must return quickly.
+    fn on_event(&self, at: UnixMillis, event: &Event);
+
+    /// No more events will come: a live display is cleared.
+    fn close(&self) {}
+}
+
+/// Passes events to its sinks. Cheap to clone.
+#[derive(Clone)]
+pub struct EventBus {
+    sinks: Arc<[Box<dyn EventSink>]>,
+}
+
+impl EventBus {
+    /// A bus with these sinks.
+    #[must_use]
+    pub fn new(sinks: Vec<Box<dyn EventSink>>) -> Self {
+        Self { sinks: sinks.into() }
+    }
+
+    /// Passes an event to every sink.
+    pub fn emit(&self, at: UnixMillis, event: &Event) {
+        for sink in self.sinks.iter() {
+            sink.on_event(at, event);
+        }
+    }
+
+    /// Tells every sink that no more events will come.
+    pub fn close(&self) {
+        for sink in self.sinks.iter() {
+            sink.close();
+        }
+    }
+}

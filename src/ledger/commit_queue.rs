@@ -1,0 +1,207 @@
+//! Group commit: jobs are queued, and one job at a time runs all that wait in one transaction.
+//!
+//! The store is lent to a blocking job while there is something to do, rather than living on a thread of its own: so a
+//! virtual clock never jumps while the ledger works, and many small requests share one `fsync`.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+use super::{LedgerError, store::Store};
+use crate::{
+    blocking,
+    failpoints::{Failpoint, is_active},
+};
+
+/// Jobs committed together at most: bounds both the wait of the first and the work lost with a failed commit.
+const GROUP_MAX: usize = 512;
+
+pub(super) struct CommitQueue {
+    inner: Mutex<QueueState>,
+}
+
+struct QueueState {
+    jobs: VecDeque<Job>,
+    /// Here while nobody works on it.
+    store: Option<Store>,
+    /// Why nothing more is taken.
+    broken: Option<LedgerError>,
+}
+
+/// Something to do, and whether it may change anything.
+struct Job {
+    work: Box<dyn FnOnce(&Store) -> JobOutcome + Send>,
+    access: Access,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
+/// A job that ran, and waits for the commit to tell its result.
+struct JobOutcome {
+    kept: Effect,
+    tell: Box<dyn FnOnce(Result<(), LedgerError>) + Send>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Effect {
+    Changes,
+    Nothing,
+}
+
+impl CommitQueue {
+    pub(super) fn new(store: Store) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(QueueState { jobs: VecDeque::new(), store: Some(store), broken: None }),
+        })
+    }
+
+    /// Runs `work` in a transaction and returns after its commit. A failed job undoes its own changes only.
+    pub(super) async fn run<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        self.ask(Access::Write, work).await
+    }
+
+    /// Runs `work`, which changes nothing, on the ledger as of one moment.
+    pub(super) async fn look<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        self.ask(Access::Read, work).await
+    }
+
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        access: Access,
+        work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        let work = Box::new(move |store: &Store| {
+            let result = work(store);
+            let kept = if result.is_ok() { Effect::Changes } else { Effect::Nothing };
+            let tell = Box::new(move |committed: Result<(), LedgerError>| {
+                // whoever asked may be gone: then nobody wants the answer
+                let _ = reply.send(committed.and(result));
+            });
+            JobOutcome { kept, tell }
+        });
+        self.submit(Job { work, access })?;
+        answer.await.unwrap_or_else(|_| Err(self.why_no_answer()))
+    }
+
+    /// Jobs that still waited when the ledger broke are dropped: their askers learn why.
+    fn why_no_answer(&self) -> LedgerError {
+        let unknown = || LedgerError::Broken { cause: "a job of the ledger ended early".to_owned() };
+        self.inner().broken.clone().unwrap_or_else(unknown)
+    }
+
+    /// Waits until nobody works, then closes the file; nothing is taken afterwards.
+    pub(super) async fn close(self: &Arc<Self>) {
+        loop {
+            let store = {
+                let mut inner = self.inner();
+                inner.store.take().inspect(|_| {
+                    inner.broken = Some(LedgerError::Broken { cause: "the ledger is closed".to_owned() });
+                })
+            };
+            if let Some(store) = store {
+                // closing writes the log into the main file; whether that works, nothing committed is lost
+                let _ = blocking::run(move || drop(store)).await;
+                return;
+            }
+            if self.look(|_| Ok(())).await.is_err() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn submit(self: &Arc<Self>, job: Job) -> Result<(), LedgerError> {
+        let mut inner = self.inner();
+        if let Some(broken) = &inner.broken {
+            return Err(broken.clone());
+        }
+        inner.jobs.push_back(job);
+        let idle = inner.store.take();
+        drop(inner);
+        let Some(store) = idle else { return Ok(()) };
+        let commit_queue = Arc::clone(self);
+        drop(blocking::run(move || commit_queue.drain(store)));
+        Ok(())
+    }
+
+    fn drain(&self, mut store: Store) {
+        loop {
+            let group: Vec<Job> = {
+                let mut inner = self.inner();
+                let count = inner.jobs.len().min(GROUP_MAX);
+                if count == 0 {
+                    inner.store = Some(store);
+                    return;
+                }
+                inner.jobs.drain(..count).collect()
+            };
+            if let Err(broken) = run_group(&mut store, group) {
+                let mut inner = self.inner();
+                inner.broken = Some(broken);
+                // dropping the waiting jobs lets their askers look why
+                inner.jobs.clear();
+            }
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, QueueState> {
+        // a panic inside a job leaves the queue itself whole
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn run_group(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
+    let mut outcomes = Vec::with_capacity(group.len());
+    if group.iter().all(|job| job.access == Access::Read) {
+        return run_looks(store, group);
+    }
+    let ran = store.transaction(|store| {
+        for Job { work, .. } in group {
+            let undo = store.begin_job()?;
+            let outcome = work(store);
+            match outcome.kept {
+                Effect::Changes => store.keep_job(undo)?,
+                Effect::Nothing => store.undo_job(undo)?,
+            }
+            if is_active(Failpoint::SendBeforeCommit) {
+                (outcome.tell)(Ok(()));
+                // long enough for whoever asked to go on before the commit
+                std::thread::park_timeout(std::time::Duration::from_millis(2));
+                continue;
+            }
+            outcomes.push(outcome);
+        }
+        Ok(())
+    });
+    if ran.is_ok() && outcomes.iter().any(|outcome| outcome.kept == Effect::Changes) {
+        store.raise_high_water();
+    }
+    for outcome in outcomes {
+        (outcome.tell)(ran.clone());
+    }
+    ran
+}
+
+/// Looks need neither the right to write nor a commit.
+fn run_looks(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
+    let mut outcomes = Vec::with_capacity(group.len());
+    let ran = store.view(|store| outcomes.extend(group.into_iter().map(|job| (job.work)(store))));
+    for outcome in outcomes {
+        (outcome.tell)(ran.clone());
+    }
+    ran
+}

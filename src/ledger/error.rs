@@ -1,0 +1,186 @@
+//! Why the ledger cannot be used, each with what to do about it.
+
+use crate::domain::IllegalTransition;
+
+/// Why the ledger cannot be used. The text says what to do.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another process writes it.
+    #[error(
+        "the ledger {path} is in use by another telecine ({holder}); wait for it, or stop it, then run again"
+    )]
+    Locked {
+        /// The ledger's path.
+        path: String,
+        /// What the lock file says of its holder.
+        holder: String,
+    },
+    /// Made by a newer program.
+    #[error(
+        "the ledger {path} has version {found}, this telecine knows {known}; use the newer telecine that made it"
+    )]
+    Newer {
+        /// The ledger's path.
+        path: String,
+        /// The version in the file.
+        found: i64,
+        /// The version of this program.
+        known: i64,
+    },
+    /// Some other SQLite file, or no database.
+    #[error("{path} is not a telecine ledger; name another file with --ledger")]
+    Foreign {
+        /// The path given.
+        path: String,
+    },
+    /// Made for another server.
+    #[error(
+        "the ledger {path} belongs to {theirs}, not to {ours}; give each service a ledger of its own (--ledger)"
+    )]
+    OtherOrigin {
+        /// The ledger's path.
+        path: String,
+        /// The server in the ledger.
+        theirs: String,
+        /// The server asked for.
+        ours: String,
+    },
+    /// Made with another key.
+    #[error(
+        "the ledger {path} was made with another API key; for another account use another ledger (--ledger), \
+         for a new key of the same account say --same-account once"
+    )]
+    OtherKey {
+        /// The ledger's path.
+        path: String,
+    },
+    /// Not there.
+    #[error(
+        "there is no ledger at {path}; it is made by the first import (--ledger names another; limits for the first import are flags, or stand in telecine.toml)"
+    )]
+    Missing {
+        /// The path given.
+        path: String,
+    },
+    /// Its folder or file cannot be made or written.
+    #[error("cannot write the ledger {path}: {cause}; choose a writable place with --ledger")]
+    Unwritable {
+        /// The ledger's path.
+        path: String,
+        /// What the system said.
+        cause: String,
+    },
+    /// Made by an older program, and nothing has written it since.
+    #[error(
+        "the ledger {path} was made by an older telecine; the next import or reconcile brings it up to date"
+    )]
+    Outdated {
+        /// The ledger's path.
+        path: String,
+    },
+    /// It lies on a disk that several machines may share.
+    #[error(
+        "the ledger {path} is on {kind}, whose locks do not hold; put it on a disk of this machine with --ledger"
+    )]
+    NetworkDisk {
+        /// The ledger's path.
+        path: String,
+        /// The file system.
+        kind: &'static str,
+    },
+    /// SQLite finds damage in it.
+    #[error(
+        "the ledger {path} is damaged ({found}); nothing was sent. Keep the file, put back a backup, \
+         and bring it up to date with `telecine recover`"
+    )]
+    Damaged {
+        /// The ledger's path.
+        path: String,
+        /// What SQLite found.
+        found: String,
+    },
+    /// More was sent than it knows of.
+    #[error(
+        "the ledger {path} is older than what was sent: it knows {known} requests, {last} were made. \
+         Put the newer ledger back, or bring this one up to date with `telecine recover`"
+    )]
+    Older {
+        /// The ledger's path.
+        path: String,
+        /// The last request it knows.
+        known: i64,
+        /// The last request made.
+        last: i64,
+    },
+    /// A recovery was begun and not ended.
+    #[error("the recovery of the ledger {path} is not finished; go on with `telecine recover`")]
+    HalfRecovered {
+        /// The ledger's path.
+        path: String,
+    },
+    /// The disk is full.
+    #[error(
+        "the disk that holds the ledger is full; free some space and give the same command again, nothing is lost"
+    )]
+    DiskFull,
+    /// A commit failed, or SQLite reports damage.
+    #[error(
+        "the ledger stopped: {cause}; nothing more was sent. Check the disk, then give the same command again"
+    )]
+    Broken {
+        /// What SQLite said.
+        cause: String,
+    },
+    /// A bug: the law does not allow it.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+    /// A bug: the ledger holds what cannot be.
+    #[error("the ledger holds an impossible value: {what}")]
+    Impossible {
+        /// What was found.
+        what: String,
+    },
+}
+
+impl From<rusqlite::Error> for LedgerError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::ConstraintViolation) => Self::Impossible { what: error.to_string() },
+            Some(ErrorCode::DatabaseCorrupt) => {
+                Self::Damaged { path: "the file".to_owned(), found: error.to_string() }
+            }
+            Some(ErrorCode::NotADatabase) => Self::Foreign { path: "the file".to_owned() },
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+                Self::Unwritable { path: "file".to_owned(), cause: error.to_string() }
+            }
+            _ => Self::Broken { cause: error.to_string() },
+        }
+    }
+}
+
+impl LedgerError {
+    /// The same error with the ledger's path, which SQLite's own errors do not know.
+    pub(super) fn at(self, shown: &str) -> Self {
+        let path = shown.to_owned();
+        match self {
+            Self::Foreign { .. } => Self::Foreign { path },
+            Self::Unwritable { cause, .. } => Self::Unwritable { path, cause },
+            Self::Damaged { found, .. } => Self::Damaged { path, found },
+            other @ (Self::Locked { .. }
+            | Self::Newer { .. }
+            | Self::OtherOrigin { .. }
+            | Self::OtherKey { .. }
+            | Self::Missing { .. }
+            | Self::Outdated { .. }
+            | Self::NetworkDisk { .. }
+            | Self::Older { .. }
+            | Self::HalfRecovered { .. }
+            | Self::DiskFull
+            | Self::Broken { .. }
+            | Self::Illegal(_)
+            | Self::Impossible { .. }) => other,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Everything that must hold inside a ledger, looked at from outside.
+
+use rusqlite::Connection;
+
+use super::{LedgerError, store::Entry};
+
+/// Rules that a sound ledger keeps, each with a query that counts what breaks it.
+pub(super) const RULES: &[(&str, &str)] = &[
+    (
+        "items whose state does not follow from their latest attempt",
+        "SELECT count(*) FROM item LEFT JOIN attempt ON attempt.id = item.attempt WHERE NOT CASE item.state \
+         WHEN 'pending' THEN coalesce(attempt.state, 'not_sent') \
+              IN ('not_sent', 'refused', 'rejected', 'absent', 'superseded') \
+         WHEN 'indexed' THEN coalesce(attempt.state, '') = 'accepted' \
+         WHEN 'failed' THEN coalesce(attempt.state, '') = 'accepted' \
+         ELSE coalesce(attempt.state, '') = item.state END",
+    ),
+    (
+        "items with more than one open or accepted attempt",
+        "SELECT count(*) FROM (SELECT 1 FROM attempt \
+         WHERE state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review', 'accepted') GROUP BY item HAVING count(*) > 1)",
+    ),
+    (
+        "uploads at stake that the books do not show",
+        "SELECT abs((SELECT uploads FROM committed_uploads) - (SELECT count(*) FROM attempt \
+         WHERE state NOT IN ('not_sent', 'refused', 'rejected') AND NOT (state = 'absent' AND forced = 0)))",
+    ),
+    (
+        "readings whose rows do not add up",
+        "SELECT count(*) FROM manifest_read WHERE rows <> added + known + updated + drifted + duplicates + rejected",
+    ),
+    (
+        "manifests and states whose items are not as many as the books show",
+        "SELECT count(*) FROM (SELECT manifest, state, count FROM state_count WHERE count > 0 \
+         EXCEPT SELECT manifest, state, count(*) FROM item GROUP BY manifest, state)",
+    ),
+    (
+        "items asked of a human without a question",
+        "SELECT count(*) FROM attempt LEFT JOIN question ON question.attempt = attempt.id \
+         WHERE attempt.state = 'needs_review' AND question.attempt IS NULL AND attempt.cause IS NULL",
+    ),
+];
+
+/// What is wrong with a ledger, each as a sentence; nothing when it is sound.
+pub(super) fn problems(connection: &Connection) -> Result<Vec<String>, LedgerError> {
+    let mut problems = Vec::new();
+    let mut damage = connection.prepare("PRAGMA integrity_check(20)")?;
+    for line in damage.query_map([], |row| row.get::<_, String>(0))? {
+        let line = line?;
+        if line != "ok" {
+            problems.push(format!("SQLite finds damage: {line}"));
+        }
+    }
+    let mut lost = connection.prepare("PRAGMA foreign_key_check")?;
+    let orphans = lost.query_map([], |row| row.get::<_, String>(0))?.count();
+    if orphans > 0 {
+        problems.push(format!("{orphans} rows refer to rows that are not there"));
+    }
+    for (what, sql) in RULES {
+        let count: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+        if count != 0 {
+            problems.push(format!("{count} {what}"));
+        }
+    }
+    problems.extend(broken_link(connection)?);
+    Ok(problems)
+}
+
+/// The first event whose link does not follow from the one before it.
+fn broken_link(connection: &Connection) -> Result<Option<String>, LedgerError> {
+    let mut statement =
+        connection.prepare("SELECT id, at, item, attempt, event, detail, chain FROM event ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    let mut before: Option<Vec<u8>> = None;
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get("id")?;
+        let (event, detail): (String, Option<String>) = (row.get("event")?, row.get("detail")?);
+        let chain: Vec<u8> = row.get("chain")?;
+        let entry = Entry {
+            at: row.get("at")?,
+            item: row.get("item")?,
+            attempt: row.get("attempt")?,
+            event: &event,
+            detail: detail.as_deref(),
+        };
+        if chain != entry.link(before.as_deref()) {
+            return Ok(Some(format!(
+                "event {id} does not follow from the one before it: the log was changed"
+            )));
+        }
+        before = Some(chain);
+    }
+    Ok(None)
+}

@@ -1,0 +1,165 @@
+//! What a comparison of the service with the ledger came to.
+
+use serde::Serialize;
+
+use super::{BoundItem, ItemId, VideoOwner};
+use crate::domain::{SourceUrl, State, VideoNo};
+
+/// One namespace, compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LibraryDiff {
+    /// The namespace.
+    pub namespace: String,
+    /// Videos the service lists there.
+    pub listed: u64,
+    /// Items of the ledger that are bound to a video.
+    pub bound: u64,
+    /// Videos that are bound to an item, and listed: the two sides agree.
+    pub matched: u64,
+    /// What does not match, one by one.
+    pub findings: Vec<DiffEntry>,
+}
+
+/// One thing that a reader of a comparison should know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DiffEntry {
+    /// What.
+    pub kind: DiffKind,
+    /// The video, where there is one.
+    pub video_no: Option<VideoNo>,
+    /// The item's number in the ledger, where there is one.
+    pub item: Option<i64>,
+    /// The source, redacted.
+    pub url: Option<String>,
+    /// More words.
+    pub detail: Option<String>,
+}
+
+/// What kind of finding it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiffKind {
+    /// The ledger has the video, the service does not.
+    Missing,
+    /// The service has a second video of an item: it was paid beside the books.
+    Doubled,
+    /// The video carries a marker of another ledger, or of a newer state of this one.
+    Foreign,
+    /// The video carries no marker: somebody else's, or sent without one.
+    Unknown,
+    /// The video does not show yet what it carries.
+    TagsHidden,
+    /// A human gave the item up, or ordered it to be sent again, and the first request was taken after all.
+    Ordered,
+    /// The item's outcome is open, and this is its video.
+    Open,
+    /// The service could not index the item's video.
+    Failed,
+}
+
+impl DiffKind {
+    /// Every kind, the gravest first.
+    pub const ALL: &'static [Self] = &[
+        Self::Missing,
+        Self::Doubled,
+        Self::Foreign,
+        Self::Unknown,
+        Self::TagsHidden,
+        Self::Open,
+        Self::Ordered,
+        Self::Failed,
+    ];
+
+    /// The word for it, as in CSV and JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Doubled => "doubled",
+            Self::Foreign => "elsewhere",
+            Self::Unknown => "unknown",
+            Self::TagsHidden => "untold",
+            Self::Open => "open",
+            Self::Ordered => "ordered",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// For a reader.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Missing => "in the ledger, not at the service",
+            Self::Doubled => "second videos of an item: paid beside the books",
+            Self::Foreign => "sent by another ledger, or by a newer state of this one",
+            Self::Unknown => "at the service without a marker: not sent by telecine, or without one",
+            Self::TagsHidden => "at the service, not showing yet what they carry",
+            Self::Ordered => "at the service, of requests that a human gave up or had sent again",
+            Self::Open => {
+                "at the service, of items whose outcome is open: reconcile finds them, review shows them"
+            }
+            Self::Failed => "in both, failed to be indexed",
+        }
+    }
+}
+
+impl LibraryDiff {
+    /// A comparison that has seen nothing yet.
+    #[must_use]
+    pub fn of(namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), ..Self::default() }
+    }
+
+    /// How many findings of a kind there are.
+    #[must_use]
+    pub fn count(&self, kind: DiffKind) -> u64 {
+        self.findings.iter().filter(|finding| finding.kind == kind).count() as u64
+    }
+
+    /// Takes in a listed video and whose it is.
+    pub fn take_listed(&mut self, video_no: &VideoNo, owner: VideoOwner) {
+        self.listed += 1;
+        let (kind, item) = match owner {
+            VideoOwner::Bound(_) => {
+                self.matched += 1;
+                return;
+            }
+            VideoOwner::Open(item) => (DiffKind::Open, Some(item)),
+            VideoOwner::Ordered(item) => (DiffKind::Ordered, Some(item)),
+            VideoOwner::Surplus(item) => (DiffKind::Doubled, Some(item)),
+            VideoOwner::Foreign => (DiffKind::Foreign, None),
+            VideoOwner::Unmarked => (DiffKind::Unknown, None),
+            VideoOwner::TagsHidden => (DiffKind::TagsHidden, None),
+        };
+        self.find(kind, Some(video_no.clone()), item);
+    }
+
+    /// Takes in an item that is bound to a video, and whether the service shows it.
+    pub fn take_bound(&mut self, item: &BoundItem, sight: ListingPresence) {
+        self.bound += 1;
+        let kind = match (sight, item.state) {
+            (ListingPresence::Missing, _) => DiffKind::Missing,
+            (ListingPresence::Shown, State::Failed) => DiffKind::Failed,
+            (ListingPresence::Shown, _) => return,
+        };
+        self.find(kind, Some(item.video_no.clone()), Some(item.item));
+        if let Some(finding) = self.findings.last_mut() {
+            finding.url = SourceUrl::parse(&item.url).ok().map(|url| url.to_string());
+            finding.detail.clone_from(&item.cause);
+        }
+    }
+
+    fn find(&mut self, kind: DiffKind, video_no: Option<VideoNo>, item: Option<ItemId>) {
+        let item = item.map(|item| item.0);
+        self.findings.push(DiffEntry { kind, video_no, item, url: None, detail: None });
+    }
+}
+
+/// Whether the service shows a video of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListingPresence {
+    /// In the listing, or singly.
+    Shown,
+    /// In neither.
+    Missing,
+}

@@ -1,0 +1,371 @@
+//! Opening: the folder, the lock, the file, its version, whose it is, and what a crash left behind.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{Read, Seek, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
+
+use super::{
+    LedgerError,
+    high_water::HighWater,
+    schema,
+    store::{Store, StoreParts},
+};
+use crate::{
+    domain::UnixMillis,
+    failpoints::{Failpoint, is_active},
+};
+
+/// Whose ledger it is. A ledger belongs to one service and one account; with another account's key, listings would
+/// show nothing and every doubt would look absent.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The service, as scheme, host and port.
+    pub origin: String,
+    /// Digest of the API key, from which it cannot be had back.
+    pub key_digest: [u8; 32],
+    /// Random bytes; a new ledger keeps them as the seed of its marker tags.
+    pub fresh_secret: [u8; 32],
+    /// Whether a new key may take over the ledger.
+    pub key_change: KeyChange,
+    /// The folder of the high-water marks, far from the ledger; none keeps no mark.
+    pub high_water: Option<PathBuf>,
+    /// Whether a ledger behind its mark may be opened.
+    pub restored: Restored,
+}
+
+/// Whether a ledger may be opened that is older than what was sent with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// Refused.
+    Refused,
+    /// It is to be recovered from the service, and is marked as whole when that is done.
+    Recovering,
+}
+
+/// Whether a ledger may be continued with another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    /// Refused.
+    Refused,
+    /// The user says it is the same account's.
+    SameAccount,
+}
+
+/// Memory SQLite may use for pages, in KiB; the load into a large ledger must stay flat.
+const CACHE_KIB: i64 = 20 * 1024;
+
+/// Bytes of log kept after a checkpoint.
+const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
+
+/// Pages of log after which it is written into the main file: a load dirties the same index pages again and again.
+const LOG_PAGES: i64 = 4 * 1024;
+
+/// Files up to this size, in bytes, are checked for damage at every opening; larger ones only after a run that did not
+/// end.
+const CHECKED_ALWAYS_MAX: u64 = 64 * 1024 * 1024;
+
+/// Prepared statements kept: all there are.
+const STATEMENTS_KEPT: usize = 160;
+
+/// How long to wait for a reader that holds a lock, in milliseconds.
+const BUSY_WAIT_MS: u64 = 5_000;
+
+/// The origin of a ledger nobody has sent with yet.
+const NO_ORIGIN: &str = "";
+
+pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Store, LedgerError> {
+    open_as(path, OpenMode::VideoOwner(identity), now)
+}
+
+/// Opens a ledger before anything is sent with it, or makes it.
+pub(super) fn open_early(path: &Path, fresh_secret: [u8; 32], now: UnixMillis) -> Result<Store, LedgerError> {
+    open_as(path, OpenMode::Early(fresh_secret), now)
+}
+
+/// Who opens a ledger.
+#[derive(Clone, Copy)]
+enum OpenMode<'a> {
+    /// Whoever sends with it.
+    VideoOwner(&'a Identity),
+    /// Somebody who sends nothing; it must be there.
+    Anyone,
+    /// Somebody who sends nothing; it is made with this secret if it is not there.
+    Early([u8; 32]),
+}
+
+pub(super) fn open_offline(path: &Path, now: UnixMillis) -> Result<Store, LedgerError> {
+    if !path.exists() {
+        return Err(LedgerError::Missing { path: path.display().to_string() });
+    }
+    open_as(path, OpenMode::Anyone, now)
+}
+
+/// Opens a ledger that nobody will miss: nothing of it is synced.
+pub(super) fn open_scratch(
+    path: &Path,
+    identity: Option<&Identity>,
+    now: UnixMillis,
+) -> Result<Store, LedgerError> {
+    let mut store = open_as(path, identity.map_or(OpenMode::Anyone, OpenMode::VideoOwner), now)?;
+    store.make_ephemeral()?;
+    Ok(store)
+}
+
+fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, LedgerError> {
+    let shown = path.display().to_string();
+    let unwritable = |error: std::io::Error| LedgerError::Unwritable {
+        path: path.display().to_string(),
+        cause: error.to_string(),
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
+    }
+    refuse_network_disk(path)?;
+    let lock = lock(path)?;
+    prepare_file(path).map_err(unwritable)?;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut connection =
+        Connection::open_with_flags(path, flags).map_err(|error| LedgerError::from(error).at(&shown))?;
+    let found = schema::recognise(&connection, &shown).map_err(|error| error.at(&shown))?;
+    configure(&connection).map_err(|error| error.at(&shown))?;
+    if found > 0 {
+        refuse_damage(&connection, path).map_err(|error| error.at(&shown))?;
+    }
+    schema::migrate(&mut connection, found).map_err(|error| error.at(&shown))?;
+    let secret = match opener {
+        OpenMode::VideoOwner(identity) => identify(&connection, &shown, identity, now)?,
+        OpenMode::Anyone => connection.query_row("SELECT secret FROM identity", [], |row| row.get(0))?,
+        OpenMode::Early(fresh_secret) => {
+            let sql = "INSERT OR IGNORE INTO identity (one, origin, key_fingerprint, secret, created_at) \
+                       VALUES (1, ?1, x'', ?2, ?3)";
+            connection.execute(sql, (NO_ORIGIN, fresh_secret, now.0))?;
+            connection.query_row("SELECT secret FROM identity", [], |row| row.get(0))?
+        }
+    };
+    let identity = if let OpenMode::VideoOwner(identity) = opener { Some(identity) } else { None };
+    let high_water = match identity.and_then(|identity| identity.high_water.as_ref()) {
+        Some(folder) => HighWater::open(folder, &secret)
+            .inspect_err(|error| tracing::warn!(%error, "no high-water mark can be kept"))
+            .ok(),
+        None => None,
+    };
+    let restored = identity.map_or(Restored::Recovering, |identity| identity.restored);
+    let mut store = Store::new(StoreParts { connection, secret, path: path.to_path_buf(), lock, high_water });
+    store.refuse_if_older(&shown, restored)?;
+    store.transaction(|store| store.mark_sending_in_doubt(now))?;
+    Ok(store)
+}
+
+/// SQLite's locks and shared memory hold on the disks of one machine only.
+fn refuse_network_disk(path: &Path) -> Result<(), LedgerError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(disk) = rustix::fs::statfs(folder) else { return Ok(()) };
+    // the type of the field differs between systems; the magic numbers are 32 bits
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "magic numbers are 32 bits")]
+    match network_disk(disk.f_type as u32) {
+        Some(kind) => Err(LedgerError::NetworkDisk { path: path.display().to_string(), kind }),
+        None => Ok(()),
+    }
+}
+
+/// The name of a file system that several machines, or a foreign program, may serve.
+const fn network_disk(magic: u32) -> Option<&'static str> {
+    Some(match magic {
+        0x0000_6969 => "NFS",
+        0x0000_517b => "SMB",
+        0xfe53_4d42 => "SMB2",
+        0xff53_4d42 => "CIFS",
+        0x0102_1997 => "9p",
+        0x6573_5546 => "FUSE",
+        0x786f_4256 => "vboxsf",
+        0x5346_414f => "AFS",
+        0x00c3_6400 => "Ceph",
+        0x0bd0_0bd0 => "Lustre",
+        0x0116_1970 => "GFS2",
+        0x7461_636f => "OCFS2",
+        _ => return None,
+    })
+}
+
+/// Looks for damage where it is affordable, and always after a run that did not end.
+fn refuse_damage(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    let size = fs::metadata(path).map_or(0, |meta| meta.len());
+    let sql = "SELECT coalesce((SELECT ended_at IS NULL FROM run ORDER BY id DESC LIMIT 1), 0)";
+    let is_unended: bool = connection.query_row(sql, [], |row| row.get(0))?;
+    if size > CHECKED_ALWAYS_MAX && !is_unended {
+        return Ok(());
+    }
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    Err(LedgerError::Damaged { path: path.display().to_string(), found })
+}
+
+/// Takes the lock file beside the ledger, held for life. It is no file of SQLite's, whose locks would be dropped by
+/// closing any other handle to the same file.
+fn lock(path: &Path) -> Result<File, LedgerError> {
+    let lock_path = with_suffix(path, ".lock");
+    let unwritable = |error: std::io::Error| LedgerError::Unwritable {
+        path: path.display().to_string(),
+        cause: error.to_string(),
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&lock_path)
+        .map_err(unwritable)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            let holder = if holder.trim().is_empty() {
+                "unknown".to_owned()
+            } else {
+                crate::redact::clean(holder.trim())
+            };
+            return Err(LedgerError::Locked { path: path.display().to_string(), holder });
+        }
+        Err(TryLockError::Error(error)) => return Err(unwritable(error)),
+    }
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let noted = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| write!(file, "process {} on {host}", std::process::id()))
+        .and_then(|()| file.flush());
+    // the note is for a reader only; a full disk must not keep anybody from looking
+    drop(noted);
+    Ok(file)
+}
+
+/// Makes the file, readable by its owner only, before SQLite does with looser rights. Never opens an existing one.
+fn prepare_file(path: &Path) -> std::io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
+        return Err(std::io::Error::other("it is a symbolic link"));
+    }
+    if !path.exists() && with_suffix(path, "-wal").exists() {
+        return Err(std::io::Error::other("its -wal file is there without it; put the two together again"));
+    }
+    match make_private(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Makes a file that only its owner may read; it must not be there yet.
+pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
+}
+
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Sets what durability needs and reads it back: libraries and builds override defaults.
+fn configure(connection: &Connection) -> Result<(), LedgerError> {
+    connection.busy_timeout(std::time::Duration::from_millis(BUSY_WAIT_MS))?;
+    // a new file begins in the older mode; its journal must be gone for good before the log counts, or a power cut
+    // brings it back and undoes everything since
+    connection.pragma_update(None, "synchronous", "EXTRA")?;
+    let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if is_active(Failpoint::SynchronousNormal) {
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        return Ok(());
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
+    // else a statement is planned anew whenever a value that a partial index looks at is another one
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    let synchronous: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+    if journal != "wal" || synchronous != 2 {
+        let cause =
+            format!("SQLite runs with journal_mode={journal}, synchronous={synchronous}, not WAL and FULL");
+        return Err(LedgerError::Broken { cause });
+    }
+    Ok(())
+}
+
+/// Reads whose ledger it is, or writes it into a new one. Returns the secret that marker tags are made from.
+fn identify(
+    connection: &Connection,
+    path: &str,
+    identity: &Identity,
+    now: UnixMillis,
+) -> Result<[u8; 32], LedgerError> {
+    use rusqlite::OptionalExtension as _;
+    let found: Option<(String, Vec<u8>, [u8; 32])> = connection
+        .query_row("SELECT origin, key_fingerprint, secret FROM identity", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let fingerprint =
+        |secret: &[u8; 32]| blake3::keyed_hash(secret, &identity.key_digest).as_bytes()[..8].to_vec();
+    let Some((origin, known_fingerprint, secret)) = found else {
+        let secret = identity.fresh_secret;
+        connection.execute(
+            "INSERT INTO identity (one, origin, key_fingerprint, secret, created_at) VALUES (1, ?1, ?2, ?3, ?4)",
+            (&identity.origin, fingerprint(&secret), secret, now.0),
+        )?;
+        return Ok(secret);
+    };
+    if origin == NO_ORIGIN {
+        let sql = "UPDATE identity SET origin = ?1, key_fingerprint = ?2";
+        connection.execute(sql, (&identity.origin, fingerprint(&secret)))?;
+        return Ok(secret);
+    }
+    if origin != identity.origin {
+        return Err(LedgerError::OtherOrigin {
+            path: path.to_owned(),
+            theirs: crate::redact::clean(&origin),
+            ours: identity.origin.clone(),
+        });
+    }
+    if known_fingerprint != fingerprint(&secret) {
+        match identity.key_change {
+            KeyChange::Refused => return Err(LedgerError::OtherKey { path: path.to_owned() }),
+            KeyChange::SameAccount => {
+                connection.execute("UPDATE identity SET key_fingerprint = ?1", [fingerprint(&secret)])?;
+            }
+        }
+    }
+    Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disks_of_other_machines_are_told_from_our_own() {
+        for (magic, name) in
+            [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0x0102_1997, "9p"), (0x6573_5546, "FUSE")]
+        {
+            assert_eq!(network_disk(magic), Some(name));
+        }
+        // ext4, tmpfs, btrfs, xfs, overlayfs
+        for magic in [0xef53, 0x0102_1994, 0x9123_683e, 0x5846_5342, 0x794c_7630] {
+            assert_eq!(network_disk(magic), None, "{magic:x}");
+        }
+    }
+}

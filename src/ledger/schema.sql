@@ -1,0 +1,324 @@
+-- The ledger of telecine, version 1. Once a version is released its file never changes: the next version is a file of
+-- its own, and a test opens a file of each version before it.
+
+-- To which service and account the ledger belongs.
+CREATE TABLE identity (
+    one             INTEGER PRIMARY KEY CHECK (one = 1),
+    origin          TEXT    NOT NULL,
+    key_fingerprint BLOB    NOT NULL,
+    secret          BLOB    NOT NULL CHECK (length(secret) = 32),
+    created_at      INTEGER NOT NULL
+) STRICT;
+
+-- One run of the program. `boot` and `boot_ms` are a boot of the machine and the milliseconds since it, by a clock that
+-- cannot be set: they tell the next run how much time really passed. `clock_skew_ms` is how much further the wall clock
+-- went between the run before and this one; while that is not known, it is the most it can have been.
+CREATE TABLE run (
+    id               INTEGER PRIMARY KEY,
+    name             TEXT    NOT NULL UNIQUE,
+    command          TEXT    NOT NULL,
+    started_at       INTEGER NOT NULL,
+    ended_at         INTEGER,
+    exit_code        INTEGER,
+    exit_reason      TEXT,
+    boot             TEXT,
+    boot_ms          INTEGER,
+    clock_skew_ms    INTEGER NOT NULL DEFAULT 0,
+    clock_skew_known INTEGER NOT NULL DEFAULT 1 CHECK (clock_skew_known IN (0, 1))
+) STRICT;
+
+-- A manifest, known by its absolute path. `stamp` describes the file as it was when it was last read to its end.
+CREATE TABLE manifest (
+    id       INTEGER PRIMARY KEY,
+    identity TEXT NOT NULL UNIQUE,
+    columns  TEXT NOT NULL,
+    stamp    TEXT
+) STRICT;
+-- Items that wait, but whose row is in no manifest any more.
+INSERT INTO manifest (id, identity, columns) VALUES (0, '(removed from its manifest)', '[]');
+
+-- One item: one source URL in one namespace. `expires_at` is when its signed link expires; NULL when the link does not
+-- say. `missed` counts the polls in a row that did not show its video.
+CREATE TABLE item (
+    id          INTEGER PRIMARY KEY,
+    key         BLOB    NOT NULL UNIQUE CHECK (length(key) = 16),
+    state       TEXT    NOT NULL CHECK (state IN ('pending', 'sending', 'in_doubt', 'accepted_unidentified',
+                                                  'needs_review', 'accepted', 'indexed', 'failed', 'rejected',
+                                                  'abandoned')),
+    manifest    INTEGER NOT NULL REFERENCES manifest (id),
+    line        INTEGER NOT NULL,
+    namespace   TEXT    NOT NULL,
+    external_id TEXT,
+    fingerprint BLOB    NOT NULL CHECK (length(fingerprint) = 16),
+    submission  TEXT    NOT NULL,
+    cells       TEXT    NOT NULL,
+    admitted_at INTEGER NOT NULL,
+    attempt     INTEGER REFERENCES attempt (id),
+    poll_at     INTEGER,
+    missed      INTEGER NOT NULL DEFAULT 0,
+    final_at    INTEGER,
+    cause       TEXT,
+    expires_at  INTEGER,
+    CHECK ((poll_at IS NOT NULL) = (state = 'accepted')),
+    CHECK ((final_at IS NOT NULL) = (state IN ('indexed', 'failed', 'rejected', 'abandoned')))
+) STRICT;
+CREATE INDEX item_by_state ON item (state, manifest);
+CREATE INDEX item_to_poll ON item (poll_at) WHERE poll_at IS NOT NULL;
+CREATE INDEX item_expiring ON item (manifest, expires_at) WHERE state = 'pending' AND expires_at IS NOT NULL;
+
+-- One request. `counts_until` is the latest time at which the service may have accepted it, and NULL when it was not
+-- accepted: the rolling windows are computed from it. `forced` is 1 for an attempt that is `absent` only because a human
+-- ordered it to be sent again; it may still be at the service. `clear_at` is when a complete listing first showed no
+-- video that it could be, `hidden_until` the latest listing that did not show its video.
+CREATE TABLE attempt (
+    id           INTEGER PRIMARY KEY,
+    item         INTEGER NOT NULL REFERENCES item (id),
+    run          INTEGER NOT NULL REFERENCES run (id),
+    state        TEXT    NOT NULL CHECK (state IN ('sending', 'not_sent', 'refused', 'rejected', 'in_doubt',
+                                                   'accepted_unidentified', 'needs_review', 'accepted', 'absent',
+                                                   'abandoned', 'superseded')),
+    marker       TEXT,
+    sent_at      INTEGER NOT NULL,
+    send_before  INTEGER NOT NULL,
+    answered_at  INTEGER,
+    counts_until INTEGER,
+    video_no     TEXT UNIQUE,
+    uploaded_at  INTEGER,
+    bound_by     TEXT CHECK (bound_by IN ('reply', 'marker', 'sole_candidate', 'human')),
+    clear_at     INTEGER,
+    cause        TEXT,
+    forced       INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1)),
+    hidden_until INTEGER,
+    CHECK ((video_no IS NOT NULL) = (state IN ('accepted', 'superseded'))),
+    CHECK ((bound_by IS NOT NULL) = (video_no IS NOT NULL))
+) STRICT;
+CREATE UNIQUE INDEX attempt_one_open ON attempt (item)
+    WHERE state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review', 'accepted');
+CREATE INDEX attempt_spent ON attempt (counts_until) WHERE counts_until IS NOT NULL;
+CREATE INDEX attempt_open ON attempt (state)
+    WHERE state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review');
+CREATE INDEX attempt_by_item ON attempt (item);
+CREATE INDEX attempt_left_by_order ON attempt (item) WHERE forced = 1 OR state = 'abandoned';
+-- Refusals of the last hour count against a budget of their own.
+CREATE INDEX attempt_refused ON attempt (answered_at) WHERE state = 'refused';
+
+-- The transition table of domain/state.rs, enforced here too.
+CREATE TABLE transition (
+    from_state TEXT NOT NULL,
+    event      TEXT NOT NULL,
+    to_state   TEXT NOT NULL,
+    PRIMARY KEY (from_state, event)
+) STRICT, WITHOUT ROWID;
+INSERT INTO transition VALUES
+    ('pending', 'claimed', 'sending'),
+    ('sending', 'not_sent', 'pending'),
+    ('sending', 'refused_for_now', 'pending'),
+    ('sending', 'rejected', 'rejected'),
+    ('sending', 'accepted', 'accepted'),
+    ('sending', 'accepted_unidentified', 'accepted_unidentified'),
+    ('sending', 'answer_lost', 'in_doubt'),
+    ('in_doubt', 'found', 'accepted'),
+    ('in_doubt', 'found_absent', 'pending'),
+    ('in_doubt', 'found_accepted', 'accepted_unidentified'),
+    ('in_doubt', 'review_requested', 'needs_review'),
+    ('accepted_unidentified', 'found', 'accepted'),
+    ('accepted_unidentified', 'review_requested', 'needs_review'),
+    ('needs_review', 'found', 'accepted'),
+    ('needs_review', 'adopted', 'accepted'),
+    ('needs_review', 'resend_ordered', 'pending'),
+    ('needs_review', 'given_up', 'abandoned'),
+    ('accepted', 'indexed', 'indexed'),
+    ('accepted', 'indexing_failed', 'failed'),
+    ('rejected', 'corrected', 'pending'),
+    ('failed', 'retry_ordered', 'pending'),
+    ('indexed', 'replace_ordered', 'pending');
+
+CREATE TRIGGER item_starts_pending BEFORE INSERT ON item WHEN NEW.state <> 'pending'
+BEGIN SELECT RAISE(ABORT, 'an item starts as pending'); END;
+
+CREATE TRIGGER item_follows_transition_table BEFORE UPDATE OF state ON item
+WHEN NEW.state <> OLD.state
+ AND NOT EXISTS (SELECT 1 FROM transition WHERE from_state = OLD.state AND to_state = NEW.state)
+BEGIN SELECT RAISE(ABORT, 'the transition table has no such transition'); END;
+
+CREATE TRIGGER item_is_never_deleted BEFORE DELETE ON item
+BEGIN SELECT RAISE(ABORT, 'an item is never deleted'); END;
+
+CREATE TRIGGER attempt_starts_sending BEFORE INSERT ON attempt WHEN NEW.state <> 'sending'
+BEGIN SELECT RAISE(ABORT, 'an attempt starts as sending'); END;
+
+-- Attempts that ended stay as they ended; only an accepted one can be superseded.
+CREATE TRIGGER attempt_ends_once BEFORE UPDATE OF state ON attempt
+WHEN NEW.state <> OLD.state
+ AND (OLD.state IN ('not_sent', 'refused', 'rejected', 'absent', 'abandoned', 'superseded')
+      OR (OLD.state = 'accepted' AND NEW.state <> 'superseded'))
+BEGIN SELECT RAISE(ABORT, 'the attempt has ended'); END;
+
+CREATE TRIGGER attempt_is_bound_once BEFORE UPDATE OF video_no ON attempt
+WHEN OLD.video_no IS NOT NULL AND NEW.video_no IS NOT OLD.video_no
+BEGIN SELECT RAISE(ABORT, 'a video number is bound once'); END;
+
+CREATE TRIGGER attempt_is_never_deleted BEFORE DELETE ON attempt
+BEGIN SELECT RAISE(ABORT, 'an attempt is never deleted'); END;
+
+-- Uploads paid or possibly paid: every attempt but those the service is known not to have accepted.
+CREATE TABLE committed_uploads (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    uploads INTEGER NOT NULL CHECK (uploads >= 0)
+) STRICT;
+INSERT INTO committed_uploads VALUES (1, 0);
+CREATE TRIGGER attempt_is_committed AFTER INSERT ON attempt
+BEGIN UPDATE committed_uploads SET uploads = uploads + 1; END;
+CREATE TRIGGER attempt_is_released AFTER UPDATE OF state ON attempt
+WHEN NEW.state <> OLD.state
+ AND (NEW.state IN ('not_sent', 'refused', 'rejected') OR (NEW.state = 'absent' AND NEW.forced = 0))
+BEGIN UPDATE committed_uploads SET uploads = uploads - 1; END;
+
+-- How many items of each manifest are in each state.
+CREATE TABLE state_count (
+    manifest INTEGER NOT NULL REFERENCES manifest (id),
+    state    TEXT    NOT NULL,
+    count    INTEGER NOT NULL CHECK (count >= 0),
+    PRIMARY KEY (manifest, state)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER item_is_counted AFTER INSERT ON item
+BEGIN
+    INSERT INTO state_count VALUES (NEW.manifest, NEW.state, 1)
+    ON CONFLICT (manifest, state) DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER item_is_recounted AFTER UPDATE OF state, manifest ON item
+WHEN NEW.state <> OLD.state OR NEW.manifest <> OLD.manifest
+BEGIN
+    UPDATE state_count SET count = count - 1 WHERE manifest = OLD.manifest AND state = OLD.state;
+    INSERT INTO state_count VALUES (NEW.manifest, NEW.state, 1)
+    ON CONFLICT (manifest, state) DO UPDATE SET count = count + 1;
+END;
+
+-- What happened, in order; append-only. `chain` is a digest of this event and of the one before it, so that a change is
+-- noticed.
+CREATE TABLE event (
+    id      INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    item    INTEGER NOT NULL REFERENCES item (id),
+    attempt INTEGER REFERENCES attempt (id),
+    event   TEXT    NOT NULL,
+    detail  TEXT,
+    chain   BLOB    NOT NULL CHECK (length(chain) = 16)
+) STRICT;
+CREATE TRIGGER event_is_never_changed BEFORE UPDATE ON event
+BEGIN SELECT RAISE(ABORT, 'the event log is append-only'); END;
+CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
+BEGIN SELECT RAISE(ABORT, 'the event log is append-only'); END;
+
+-- Where an item was last seen in a manifest, and by which run.
+CREATE TABLE last_seen (
+    item     INTEGER PRIMARY KEY REFERENCES item (id),
+    run      INTEGER NOT NULL REFERENCES run (id),
+    manifest INTEGER NOT NULL REFERENCES manifest (id),
+    line     INTEGER NOT NULL
+) STRICT;
+
+-- What a run read from one manifest; `unchanged` when the file is as it was read before.
+CREATE TABLE manifest_read (
+    run        INTEGER NOT NULL REFERENCES run (id),
+    manifest   INTEGER NOT NULL REFERENCES manifest (id),
+    rows       INTEGER NOT NULL DEFAULT 0,
+    added      INTEGER NOT NULL DEFAULT 0,
+    known      INTEGER NOT NULL DEFAULT 0,
+    updated    INTEGER NOT NULL DEFAULT 0,
+    drifted    INTEGER NOT NULL DEFAULT 0,
+    duplicates INTEGER NOT NULL DEFAULT 0,
+    rejected   INTEGER NOT NULL DEFAULT 0,
+    complete   INTEGER NOT NULL DEFAULT 0 CHECK (complete IN (0, 1)),
+    unchanged  INTEGER NOT NULL DEFAULT 0 CHECK (unchanged IN (0, 1)),
+    PRIMARY KEY (run, manifest),
+    CHECK (rows = added + known + updated + drifted + duplicates + rejected)
+) STRICT, WITHOUT ROWID;
+
+-- Rows that are not items: rejected rows, duplicates, and rows that drifted. Kept until the next run reads its manifests.
+CREATE TABLE row_issue (
+    id             INTEGER PRIMARY KEY,
+    run            INTEGER NOT NULL REFERENCES run (id),
+    manifest       INTEGER NOT NULL REFERENCES manifest (id),
+    line           INTEGER NOT NULL,
+    kind           TEXT    NOT NULL CHECK (kind IN ('rejected', 'duplicate', 'drifted')),
+    cells          TEXT    NOT NULL,
+    problems       TEXT,
+    item           INTEGER REFERENCES item (id),
+    first_manifest INTEGER REFERENCES manifest (id),
+    first_line     INTEGER
+) STRICT;
+
+-- A question to a human about an attempt, with the evidence there was.
+CREATE TABLE question (
+    attempt    INTEGER PRIMARY KEY REFERENCES attempt (id),
+    asked_at   INTEGER NOT NULL,
+    text       TEXT    NOT NULL,
+    candidates TEXT    NOT NULL
+) STRICT;
+
+-- What a human answered: who, when and why. Append-only.
+CREATE TABLE answer (
+    id       INTEGER PRIMARY KEY,
+    at       INTEGER NOT NULL,
+    attempt  INTEGER NOT NULL REFERENCES attempt (id),
+    event    TEXT    NOT NULL CHECK (event IN ('adopted', 'resend_ordered', 'given_up')),
+    video_no TEXT,
+    who      TEXT    NOT NULL,
+    why      TEXT    NOT NULL
+) STRICT;
+CREATE TRIGGER answer_is_never_changed BEFORE UPDATE ON answer
+BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
+CREATE TRIGGER answer_is_never_deleted BEFORE DELETE ON answer
+BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
+
+-- The longest the service was seen to take: from a request to its acceptance, and from there to the first listing.
+-- `attempt_floor` is the highest attempt number known to be used elsewhere, as before a backup was restored;
+-- `recovering` is 1 from the start of a recovery until the ledger knows all that was sent.
+CREATE TABLE observed_delay (
+    one           INTEGER PRIMARY KEY CHECK (one = 1),
+    acceptance_ms INTEGER NOT NULL DEFAULT 0,
+    listing_ms    INTEGER NOT NULL DEFAULT 0,
+    attempt_floor INTEGER NOT NULL DEFAULT 0,
+    recovering    INTEGER NOT NULL DEFAULT 0 CHECK (recovering IN (0, 1))
+) STRICT;
+INSERT INTO observed_delay (one) VALUES (1);
+
+-- Videos at the service that carry the marker of a request which this ledger does not know. The items whose keys begin
+-- with that prefix were sent already, and are not sent from here.
+CREATE TABLE foreign_video (
+    key_prefix BLOB NOT NULL CHECK (length(key_prefix) = 8),
+    video_no   TEXT NOT NULL,
+    PRIMARY KEY (key_prefix, video_no)
+) STRICT, WITHOUT ROWID;
+
+-- What counts in a quota beside the attempts: our own reads, and requests of other tools with the same account.
+CREATE TABLE external_usage (
+    id       INTEGER PRIMARY KEY,
+    endpoint TEXT    NOT NULL CHECK (endpoint IN ('upload', 'list', 'get')),
+    run      INTEGER REFERENCES run (id),
+    at       INTEGER NOT NULL,
+    count    INTEGER NOT NULL CHECK (count > 0),
+    note     TEXT
+) STRICT;
+CREATE INDEX external_usage_by_time ON external_usage (endpoint, at);
+-- Videos sent with another ledger are counted once, by their note.
+CREATE INDEX external_usage_by_note ON external_usage (note) WHERE note IS NOT NULL;
+
+-- Small values by name: what was learned of the account's limits, and the limits that were set.
+CREATE TABLE kv (
+    name  TEXT    PRIMARY KEY,
+    value TEXT    NOT NULL,
+    at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The latest probe of an address, known by a digest of it. `reach` says which hosts it may have gone to.
+CREATE TABLE probe (
+    address   BLOB    PRIMARY KEY CHECK (length(address) = 16),
+    verdict   TEXT    NOT NULL CHECK (verdict IN ('supported', 'unsupported', 'unclear')),
+    class     TEXT    NOT NULL,
+    found     TEXT    NOT NULL,
+    size      INTEGER CHECK (size >= 0),
+    reach     TEXT    NOT NULL CHECK (reach IN ('public', 'private')),
+    probed_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,206 @@
+//! What the service shows, against what the ledger knows.
+
+use super::{Store, impossible, state_of, video_no_of};
+use crate::{
+    domain::{AttemptState, ItemEvent, State, UnixMillis, VideoNo},
+    ledger::{
+        AttemptId, AttemptResult, Binding, BoundBy, BoundItem, ExternalUsage, ItemId, LedgerError,
+        LibraryVideo, Recovered, RunId, VideoOwner, marker::Marked,
+    },
+};
+
+/// What an expense says that stands for a video sent from elsewhere.
+fn spent_elsewhere(video_no: &VideoNo) -> String {
+    format!("{video_no}, sent with another ledger")
+}
+
+impl Store {
+    /// Whose video each is, by its number or the marker it carries.
+    pub(in crate::ledger) fn video_owners(
+        &self,
+        videos: &[LibraryVideo],
+    ) -> Result<Vec<VideoOwner>, LedgerError> {
+        videos.iter().map(|video| self.owner(video)).collect()
+    }
+
+    fn owner(&self, video: &LibraryVideo) -> Result<VideoOwner, LedgerError> {
+        let sql = "SELECT item FROM attempt WHERE video_no = ?1";
+        if let Some(item) = self.find(sql, [video.video_no.as_str()])? {
+            return Ok(VideoOwner::Bound(ItemId(item)));
+        }
+        let Some(marked) = video.tags.iter().find_map(|tag| Marked::parse(tag)) else {
+            return Ok(if video.shows_tags { VideoOwner::Unmarked } else { VideoOwner::TagsHidden });
+        };
+        let mut own = self.connection.prepare_cached(
+            "SELECT attempt.id, attempt.state, attempt.item, attempt.forced FROM item \
+             JOIN attempt ON attempt.item = item.id \
+             WHERE item.key >= ?1 AND item.key < ?2 AND attempt.marker = ?3",
+        )?;
+        let mut rows = own.query((marked.key_from(), marked.key_until(), &marked.text))?;
+        let Some(row) = rows.next()? else {
+            return Ok(VideoOwner::Foreign);
+        };
+        let as_str: String = row.get("state")?;
+        let attempt = AttemptId(row.get("id")?);
+        let item = ItemId(row.get("item")?);
+        let state = &as_str
+            .parse::<AttemptState>()
+            .ok()
+            .ok_or_else(|| impossible(format!("the state {as_str:?} of attempt {attempt}")))?;
+        let is_forced: bool = row.get("forced")?;
+        Ok(match state {
+            AttemptState::Abandoned => VideoOwner::Ordered(item),
+            AttemptState::Absent if is_forced => VideoOwner::Ordered(item),
+            AttemptState::Sending
+            | AttemptState::InDoubt
+            | AttemptState::AcceptedUnidentified
+            | AttemptState::NeedsReview => VideoOwner::Open(item),
+            AttemptState::Accepted
+            | AttemptState::Superseded
+            | AttemptState::NotSent
+            | AttemptState::Refused
+            | AttemptState::Rejected
+            | AttemptState::Absent => VideoOwner::Surplus(item),
+        })
+    }
+
+    /// Remembers videos that were sent from elsewhere, so that their rows are not sent again; and what they used up of the
+    /// quota.
+    pub(in crate::ledger) fn record_foreign_videos(
+        &self,
+        videos: &[LibraryVideo],
+    ) -> Result<(), LedgerError> {
+        for video in videos {
+            for marked in video.tags.iter().filter_map(|tag| Marked::parse(tag)) {
+                self.connection
+                    .prepare_cached(
+                        "INSERT OR IGNORE INTO foreign_video (key_prefix, video_no) VALUES (?1, ?2)",
+                    )?
+                    .execute((marked.key_prefix, video.video_no.as_str()))?;
+            }
+            let note = spent_elsewhere(&video.video_no);
+            let sql = "SELECT 1 FROM external_usage WHERE endpoint = 'upload' AND note = ?1";
+            if self.find::<i64>(sql, [&note])?.is_none() {
+                self.record_external_usage(&ExternalUsage {
+                    endpoint: "upload".to_owned(),
+                    at: video.made_by,
+                    count: 1,
+                    note: Some(note),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The video that an item became already, by a request this ledger does not know.
+    pub(super) fn sent_elsewhere(&self, key: [u8; 16]) -> Result<Option<VideoNo>, LedgerError> {
+        let sql = "SELECT video_no FROM foreign_video WHERE key_prefix = ?1 \
+                   AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = foreign_video.video_no) LIMIT 1";
+        self.find::<String>(sql, [&key[..8]])?.map(|number| video_no_of(&number)).transpose()
+    }
+
+    /// The namespaces items are in.
+    pub(in crate::ledger) fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
+        let sql = "SELECT DISTINCT namespace FROM item ORDER BY namespace";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    }
+
+    /// Items of a namespace that are bound to a video, in ledger order behind `after`.
+    pub(in crate::ledger) fn bound_items(
+        &self,
+        namespace: &str,
+        after: ItemId,
+        count_max: usize,
+    ) -> Result<Vec<BoundItem>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT item.id, item.state, item.cause, attempt.video_no, item.submission ->> '$.url' AS url FROM item \
+             JOIN attempt ON attempt.id = item.attempt WHERE item.id > ?2 AND item.namespace = ?1 \
+             AND attempt.video_no IS NOT NULL ORDER BY item.id LIMIT ?3",
+        )?;
+        let mut rows = statement.query((namespace, after.0, i64::try_from(count_max).unwrap_or(i64::MAX)))?;
+        let mut items = Vec::new();
+        while let Some(row) = rows.next()? {
+            items.push(BoundItem {
+                item: ItemId(row.get("id")?),
+                state: state_of(&row.get::<_, String>("state")?)?,
+                video_no: video_no_of(&row.get::<_, String>("video_no")?)?,
+                url: row.get("url")?,
+                cause: row.get("cause")?,
+            });
+        }
+        Ok(items)
+    }
+
+    /// From now on the ledger is known not to know all that was sent.
+    pub(in crate::ledger) fn begin_recovery(&self) -> Result<(), LedgerError> {
+        // what is elsewhere is found out anew
+        self.connection.execute("DELETE FROM foreign_video", [])?;
+        let last = self.high_water.as_ref().map_or(0, crate::ledger::high_water::HighWater::last);
+        self.change_one(
+            "UPDATE observed_delay SET recovering = 1, attempt_floor = max(attempt_floor, ?1)",
+            [last],
+        )
+    }
+
+    /// From now on it knows all again: what it could bind, and for the rest, which rows must not be sent.
+    pub(in crate::ledger) fn end_recovery(&self) -> Result<(), LedgerError> {
+        self.change_one("UPDATE observed_delay SET recovering = 0", [])
+    }
+
+    pub(super) fn is_recovering(&self) -> Result<bool, LedgerError> {
+        Ok(self.find("SELECT recovering FROM observed_delay", [])?.unwrap_or(false))
+    }
+
+    /// Binds a video to the item its marker names, if that item waits: the request is written down as if this ledger
+    /// had made it. Where the item does not wait, or its manifest is not known here, the video is remembered, so that the
+    /// row is not sent again when it waits one day.
+    pub(in crate::ledger) fn recover(
+        &self,
+        run: RunId,
+        video: &LibraryVideo,
+        at: UnixMillis,
+    ) -> Result<Recovered, LedgerError> {
+        let Some(marked) = video.tags.iter().find_map(|tag| Marked::parse(tag)) else {
+            return Ok(Recovered::NoItem);
+        };
+        let sql = "SELECT id FROM item WHERE key >= ?1 AND key < ?2 LIMIT 1";
+        let Some(item) = self.find(sql, (marked.key_from(), marked.key_until()))?.map(ItemId) else {
+            self.record_foreign_videos(std::slice::from_ref(video))?;
+            return Ok(Recovered::NoItem);
+        };
+        let as_str: Option<String> = self.find("SELECT state FROM item WHERE id = ?1", [item.0])?;
+        let state = state_of(&as_str.unwrap_or_default())?;
+        if matches!(state, State::Accepted | State::Indexed) {
+            return Ok(Recovered::Surplus(item));
+        }
+        if state != State::Pending {
+            self.record_foreign_videos(std::slice::from_ref(video))?;
+            return Ok(Recovered::Remembered(item));
+        }
+        let attempt = AttemptId(self.last_attempt()? + 1);
+        let sent_at = video.made_by.min(at);
+        // what was a stranger's expense is our own attempt from now on
+        self.connection
+            .prepare_cached("DELETE FROM external_usage WHERE endpoint = 'upload' AND note = ?1")?
+            .execute([spent_elsewhere(&video.video_no)])?;
+        self.change_one(
+            "INSERT INTO attempt (id, item, run, state, marker, sent_at, send_before, counts_until) \
+             VALUES (?1, ?2, ?3, 'sending', ?4, ?5, ?5, ?5)",
+            (attempt.0, item.0, run.0, &marked.text, sent_at.0),
+        )?;
+        self.change_one("UPDATE item SET attempt = ?2 WHERE id = ?1", (item.0, attempt.0))?;
+        self.move_item(
+            item,
+            State::Pending,
+            &AttemptResult::new(ItemEvent::Claimed, at, None),
+            Some(attempt),
+        )?;
+        let cause = "recovered from the service".to_owned();
+        self.settle(attempt, &AttemptResult::new(ItemEvent::AnswerLost, at, cause.clone()))?;
+        let bound =
+            Some(Binding { video_no: video.video_no.clone(), uploaded_at: None, by: BoundBy::Marker });
+        self.settle(attempt, &AttemptResult { event: ItemEvent::Found, at, bound, cause: Some(cause) })?;
+        Ok(Recovered::Bound(item))
+    }
+}

@@ -1,0 +1,77 @@
+//! What a human is asked, and answers.
+
+use super::{Store, impossible, state_of, to_json};
+use crate::{
+    domain::{ItemEvent, State, UnixMillis},
+    ledger::{
+        AttemptId, AttemptResult, Binding, BoundBy, Decision, ItemId, LedgerError, Question, ReviewAnswer,
+        ReviewOutcome,
+    },
+};
+
+impl Store {
+    /// Leaves an attempt to a human, with the evidence there is.
+    pub(in crate::ledger) fn ask(
+        &self,
+        attempt: AttemptId,
+        question: &Question,
+        at: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        self.settle(attempt, &AttemptResult::new(ItemEvent::ReviewRequested, at, question.text.clone()))?;
+        self.change_one(
+            "INSERT INTO question (attempt, asked_at, text, candidates) VALUES (?1, ?2, ?3, ?4)",
+            (attempt.0, at.0, &question.text, to_json(&question.candidates)?),
+        )
+    }
+
+    /// Carries out a human's answer and writes down who gave it, when and why. Whoever answers before being asked takes
+    /// the question up first: the event log shows both.
+    pub(in crate::ledger) fn answer(
+        &self,
+        item: ItemId,
+        decision: &Decision,
+    ) -> Result<ReviewOutcome, LedgerError> {
+        let Decision { answer, who, why, at } = decision;
+        let Some(as_str) = self.find::<String>("SELECT state FROM item WHERE id = ?1", [item.0])? else {
+            return Ok(ReviewOutcome::NoSuchItem);
+        };
+        let state = state_of(&as_str)?;
+        if !matches!(state, State::NeedsReview | State::InDoubt | State::AcceptedUnidentified) {
+            return Ok(ReviewOutcome::NotOpen(state));
+        }
+        let attempt = self
+            .find("SELECT attempt FROM item WHERE id = ?1", [item.0])?
+            .map(AttemptId)
+            .ok_or_else(|| impossible(format!("item {item} is {state} without an attempt")))?;
+        let mut bound = None;
+        if let ReviewAnswer::Adopt(video_no) = answer {
+            let sql = "SELECT item FROM attempt WHERE video_no = ?1";
+            if let Some(other) = self.find(sql, [video_no.as_str()])? {
+                return Ok(ReviewOutcome::VideoTaken(ItemId(other)));
+            }
+            bound = Some(Binding { video_no: video_no.clone(), uploaded_at: None, by: BoundBy::Human });
+        }
+        if state != State::NeedsReview {
+            let text = format!("{who} answered without being asked");
+            self.ask(attempt, &Question { text, candidates: Vec::new() }, *at)?;
+        }
+        if *answer == ReviewAnswer::Resend {
+            // it may be at the service all the same
+            self.change_one("UPDATE attempt SET forced = 1 WHERE id = ?1", [attempt.0])?;
+        }
+        let cause = Some(format!("{who}: {why}"));
+        self.settle(attempt, &AttemptResult { event: answer.event(), at: *at, bound: bound.clone(), cause })?;
+        self.change_one(
+            "INSERT INTO answer (at, attempt, event, video_no, who, why) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            (
+                at.0,
+                attempt.0,
+                answer.event().as_str(),
+                bound.as_ref().map(|binding| binding.video_no.as_str()),
+                who,
+                why,
+            ),
+        )?;
+        Ok(ReviewOutcome::Done)
+    }
+}

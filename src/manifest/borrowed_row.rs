@@ -1,0 +1,56 @@
+//! A draft: what a record says, borrowed from the record as far as it can be. Looking at a million rows must not copy them.
+
+use std::borrow::Cow;
+
+use crate::domain::{Coordinates, ItemKey, ManifestRow, Problem, SourceUrl, Submission};
+
+/// What a record says.
+#[derive(Clone, Debug)]
+pub(super) struct BorrowedRow<'a> {
+    /// Normalised.
+    pub(super) address: Cow<'a, str>,
+    pub(super) namespace: Cow<'a, str>,
+    pub(super) item_id: Option<Cow<'a, str>>,
+    pub(super) tags: Vec<Cow<'a, str>>,
+    pub(super) coordinates: Option<Coordinates>,
+    pub(super) datetime_taken: Option<Cow<'a, str>>,
+    pub(super) camera_model: Option<Cow<'a, str>>,
+    pub(super) callback: Option<Cow<'a, str>>,
+    pub(super) retain_original_video: Option<bool>,
+    pub(super) video_transcription_prompt: Option<Cow<'a, str>>,
+    pub(super) external_id: Option<Cow<'a, str>>,
+    pub(super) content_hash: Option<Cow<'a, str>>,
+    /// What the user should know though the row is sent.
+    pub(super) warnings: Vec<Problem>,
+}
+
+impl BorrowedRow<'_> {
+    /// The item it is of: the same as its row's.
+    pub(super) fn key(&self) -> ItemKey {
+        ItemKey::of(&self.namespace, self.item_id.as_deref(), &self.address)
+    }
+
+    /// The row, with its line and its original cells.
+    pub(super) fn into_row(self, line: u64, cells: Vec<String>) -> ManifestRow {
+        let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+        ManifestRow {
+            line,
+            cells,
+            external_id: owned(self.external_id),
+            content_hash: owned(self.content_hash),
+            warnings: self.warnings,
+            submission: Submission {
+                url: SourceUrl::of_normal(self.address),
+                namespace: self.namespace.into_owned(),
+                item_id: owned(self.item_id),
+                tags: self.tags.into_iter().map(Cow::into_owned).collect(),
+                coordinates: self.coordinates,
+                datetime_taken: owned(self.datetime_taken),
+                camera_model: owned(self.camera_model),
+                callback: owned(self.callback),
+                retain_original_video: self.retain_original_video,
+                video_transcription_prompt: owned(self.video_transcription_prompt),
+            },
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What turns the cells of a record into a row: filters, second files, the mapping and the rules of values.
+
+use std::{
+    borrow::Cow,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use super::{RowRules, borrowed_row::BorrowedRow, convert, join::Joined, mapping::Columns};
+use crate::{
+    csv_injection,
+    domain::{ManifestRow, Problem, RowError},
+};
+
+/// Everything that is known of how to read one manifest's records.
+pub(super) struct RowReader<'a> {
+    pub(super) columns: &'a Columns,
+    pub(super) joined: &'a [Joined],
+    pub(super) rules: &'a RowRules,
+    /// Cells that telecine defused are restored.
+    pub(super) is_own_output: bool,
+    /// What stands behind an address and ` #` is a comment.
+    pub(super) is_list: bool,
+    /// So many cells must a record have.
+    pub(super) width: usize,
+    pub(super) counts: &'a Counts,
+}
+
+/// Records that are in no other count.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    /// Left out by a filter.
+    pub(super) left_out: AtomicU64,
+    /// Without a row in a second file.
+    pub(super) unmatched: AtomicU64,
+}
+
+impl RowReader<'_> {
+    /// The row of a record with its original cells; none when a filter leaves it out.
+    pub(super) fn row_of(&self, line: u64, cells: &[&str]) -> Option<Result<ManifestRow, RowError>> {
+        self.make(line, cells, |cells, made| {
+            let own = || cells.iter().map(|cell| (*cell).to_owned()).collect();
+            match made {
+                Ok(borrowed_row) => Ok(borrowed_row.into_row(line, own())),
+                Err(error) => Err(RowError { cells: own(), ..error }),
+            }
+        })
+    }
+
+    /// What `digest` makes of a record; none when a filter leaves it out.
+    pub(super) fn digest<T>(
+        &self,
+        line: u64,
+        cells: &[&str],
+        digest: impl FnOnce(u64, Result<BorrowedRow<'_>, RowError>) -> T,
+    ) -> Option<T> {
+        self.make(line, cells, |_, made| digest(line, made))
+    }
+
+    /// The fault of a record with a cell that is not UTF-8; `column` counts from 0.
+    pub(super) fn not_utf8(&self, line: u64, column: usize, cells: Vec<String>) -> RowError {
+        let problems = vec![convert::not_utf8(column, self.columns, &cells)];
+        RowError { line, cells, problems }
+    }
+
+    /// What `finish` makes of the cells, and of the draft or the fault that they are; none when a filter leaves them out.
+    fn make<T>(
+        &self,
+        line: u64,
+        cells: &[&str],
+        finish: impl FnOnce(&[&str], Result<BorrowedRow<'_>, RowError>) -> T,
+    ) -> Option<T> {
+        let mut cells = Cow::Borrowed(cells);
+        if self.is_own_output {
+            cells = cells.iter().map(|cell| csv_injection::unescape(cell)).collect();
+        }
+        if self.is_list
+            && let Some(address) = cells.to_mut().first_mut()
+        {
+            *address = address.split_once(" #").map_or(*address, |(address, _)| address);
+        }
+        // what stands in the wrong columns is neither filtered nor joined
+        if cells.len() != self.width {
+            let problems = vec![convert::wrong_width(self.width, cells.len())];
+            let error = RowError { line, cells: Vec::new(), problems };
+            return Some(finish(&cells, Err(error)));
+        }
+        let (cells, unmatched) = match self.joined {
+            [] => (cells, None),
+            joined => {
+                let (cells, unmatched) = widen(joined, cells.into_owned());
+                (Cow::Owned(cells), unmatched)
+            }
+        };
+        if !self.columns.keep(&cells) {
+            self.counts.left_out.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let mut made = convert::convert(&cells, self.columns, self.rules).map_err(|problems| RowError {
+            line,
+            cells: Vec::new(),
+            problems,
+        });
+        if let Some(column) = unmatched {
+            self.counts.unmatched.fetch_add(1, Ordering::Relaxed);
+            if let Ok(borrowed_row) = &mut made {
+                borrowed_row.warnings.push(self.without_partner(column, &cells));
+            }
+        }
+        Some(finish(&cells, made))
+    }
+
+    fn without_partner(&self, column: usize, cells: &[&str]) -> Problem {
+        let key = cells.get(column).copied().unwrap_or_default();
+        let name = self.columns.names().get(column).map(|name| (column, name.as_str()));
+        let message = "the file to join has no row with this key".to_owned();
+        let fix = "add the row there, or correct the key; the row is sent without its columns";
+        convert::problem_at(name, crate::redact::opaque(key), ("join_unmatched", message, fix))
+    }
+}
+
+/// A record with the columns of second files, and the key's column of the first that has no row for it.
+pub(super) fn widen<'a>(joined: &'a [Joined], mut cells: Vec<&'a str>) -> (Vec<&'a str>, Option<usize>) {
+    let mut unmatched = None;
+    for joined in joined {
+        let key = cells.get(joined.own).copied().unwrap_or_default();
+        let (added, is_there) = joined.of(key);
+        match &joined.places {
+            None => cells.extend(added.iter().map(String::as_str)),
+            Some(places) => {
+                for (place, added) in places.iter().zip(added) {
+                    if let Some(cell) = cells.get_mut(*place).filter(|cell| cell.trim().is_empty()) {
+                        *cell = added;
+                    }
+                }
+            }
+        }
+        if !is_there {
+            unmatched.get_or_insert(joined.own);
+        }
+    }
+    (cells, unmatched)
+}

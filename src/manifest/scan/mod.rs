@@ -1,0 +1,254 @@
+//! A survey: reads manifests once and counts, without a ledger and without a network.
+
+pub(super) mod lint;
+
+use std::collections::BTreeMap;
+
+use super::{
+    Manifest, ManifestError,
+    borrowed_row::BorrowedRow,
+    convert::problem_at,
+    dedup::SeenKeys,
+    mapping::{Field, FirstColumns},
+    workers,
+};
+use crate::domain::{Coordinates, ManifestRow, Problem, RowError, Submission, UnixMillis};
+use lint::{Crowd, Lint};
+
+/// Lines remembered for each kind of fault.
+const EXAMPLES_MAX: usize = 3;
+
+/// What a manifest holds.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Scan {
+    /// Rows read; the sum of the next three.
+    pub rows: u64,
+    /// Rows that would be sent, or are known to the ledger.
+    pub good: u64,
+    /// Rows whose item is in an earlier row.
+    pub duplicates: u64,
+    /// Rows that cannot be sent.
+    pub rejected: u64,
+    /// Good rows with something odd about them.
+    pub warned: u64,
+    /// Rows that a filter left out; they are in none of the counts above.
+    pub left_out: u64,
+    /// Rows that have no row in a second file.
+    pub unmatched: u64,
+    /// Good rows with so many tags that the marker tag has no room: a lost answer can rarely be settled without a human.
+    pub without_marker: u64,
+    /// Rows that cannot be sent, by kind of fault; a row with two faults counts in both.
+    pub faults: BTreeMap<String, ProblemCount>,
+    /// Rows with something odd about them, by kind.
+    pub warnings: BTreeMap<String, ProblemCount>,
+    /// Whether reading ended early, since more rows cannot be sent than were to be told.
+    pub ended_early: bool,
+}
+
+/// One kind of fault.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct ProblemCount {
+    /// Rows that have it.
+    pub rows: u64,
+    /// The first few.
+    pub examples: Vec<Example>,
+}
+
+impl ProblemCount {
+    /// Counts a row, and keeps it as an example while there are few.
+    pub fn note(&mut self, path: &str, line: u64, problem: &Problem) {
+        self.rows += 1;
+        if self.examples.len() < EXAMPLES_MAX {
+            self.examples.push(Example { path: path.to_owned(), line, problem: problem.clone() });
+        }
+    }
+}
+
+/// A row that shows a kind of fault.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Example {
+    /// The manifest.
+    pub path: String,
+    /// The line.
+    pub line: u64,
+    /// What is wrong.
+    #[serde(flatten)]
+    pub problem: Problem,
+}
+
+/// One row of a survey, as it is met.
+#[derive(Debug)]
+pub enum ScannedRow<'a> {
+    /// It can be sent.
+    Good {
+        /// The line.
+        line: u64,
+        /// What is odd about it.
+        warnings: &'a [Problem],
+        /// The row, where rows are wanted.
+        row: Option<&'a ManifestRow>,
+    },
+    /// Its item was in an earlier row.
+    Duplicate {
+        /// The line.
+        line: u64,
+        /// The line of the first.
+        first_line: u64,
+    },
+    /// It cannot be sent.
+    Rejected(&'a RowError),
+}
+
+/// What a survey is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanRequest {
+    /// Tells dates in the future, and links that died.
+    pub now: UnixMillis,
+    /// Reading ends once so many rows cannot be sent.
+    pub errors_max: Option<u64>,
+    /// Whether whole rows are wanted, and not only what is wrong with them.
+    pub wants_rows: bool,
+}
+
+/// Reads manifests to their end. `meet` hears of every row, in the order of the files.
+pub fn scan(
+    manifests: &mut [Manifest],
+    order: ScanRequest,
+    mut meet: impl FnMut(&str, ScannedRow<'_>),
+) -> Result<Scan, ManifestError> {
+    let mut scanner = Scanner {
+        scan: Scan::default(),
+        seen: SeenKeys::new(),
+        seen_content: SeenKeys::new(),
+        crowd: Crowd::new(),
+    };
+    let lint = Lint::new(order.now);
+    for manifest in manifests {
+        let path = manifest.path().to_owned();
+        let columns = manifest.columns.firsts();
+        let (table, row_reader) = manifest.parts();
+        let digest = |line: u64, made: Result<BorrowedRow<'_>, RowError>| {
+            made.map(|mut borrowed_row| {
+                Good::of(line, &mut borrowed_row, (&lint, &columns), order.wants_rows)
+            })
+        };
+        workers::read(table, &row_reader, digest, |rows| {
+            scanner.seen.warm(rows.iter().filter_map(|row| Some(&row.as_ref().ok()?.key)));
+            rows.into_iter().all(|row| {
+                let is_enough = order.errors_max.is_some_and(|most| scanner.scan.rejected >= most);
+                scanner.scan.ended_early |= is_enough;
+                if !is_enough {
+                    scanner.take((&path, &columns), row, &mut meet);
+                }
+                !is_enough
+            })
+        })?;
+        scanner.scan.left_out += manifest.left_out();
+        scanner.scan.unmatched += manifest.unmatched();
+        if scanner.scan.ended_early {
+            break;
+        }
+    }
+    Ok(scanner.scan)
+}
+
+/// What is left of a row that can be sent once it is looked at.
+struct Good {
+    line: u64,
+    key: [u8; 16],
+    /// The digest of the video's bytes, as it is compared and as it is shown.
+    content: Option<Box<([u8; 16], String)>>,
+    place: Option<Coordinates>,
+    is_full: bool,
+    warnings: Vec<Problem>,
+    row: Option<Box<ManifestRow>>,
+}
+
+impl Good {
+    fn of(
+        line: u64,
+        borrowed_row: &mut BorrowedRow<'_>,
+        eye: (&Lint, &FirstColumns),
+        wants_row: bool,
+    ) -> Self {
+        eye.0.look(borrowed_row, eye.1);
+        let content = borrowed_row.content_hash.take().map(|hash| {
+            let mut key = [0; 16];
+            key.copy_from_slice(&blake3::hash(hash.to_ascii_lowercase().as_bytes()).as_bytes()[..16]);
+            Box::new((key, hash.into_owned()))
+        });
+        Self {
+            line,
+            key: borrowed_row.key().0,
+            content,
+            place: borrowed_row.coordinates,
+            is_full: borrowed_row.tags.len() >= Submission::TAGS_MAX,
+            warnings: std::mem::take(&mut borrowed_row.warnings),
+            row: wants_row.then(|| Box::new(borrowed_row.clone().into_row(line, Vec::new()))),
+        }
+    }
+}
+
+struct Scanner {
+    scan: Scan,
+    seen: SeenKeys,
+    /// The digests of videos, where the manifest has them.
+    seen_content: SeenKeys,
+    crowd: Crowd,
+}
+
+impl Scanner {
+    fn take(
+        &mut self,
+        (path, columns): (&str, &FirstColumns),
+        row: Result<Good, RowError>,
+        meet: &mut impl FnMut(&str, ScannedRow<'_>),
+    ) {
+        self.scan.rows += 1;
+        let mut row = match row {
+            Ok(row) => row,
+            Err(error) => {
+                self.scan.reject(path, &error);
+                return meet(path, ScannedRow::Rejected(&error));
+            }
+        };
+        let line = row.line;
+        if let Some(first_line) = self.seen.first_line(&row.key, line) {
+            self.scan.duplicates += 1;
+            return meet(path, ScannedRow::Duplicate { line, first_line });
+        }
+        self.scan.good += 1;
+        self.scan.without_marker += u64::from(row.is_full);
+        if let Some(place) = row.place {
+            row.warnings.extend(self.crowd.look(place, columns));
+        }
+        self.look_for_same_content(&mut row, columns);
+        self.scan.warned += u64::from(!row.warnings.is_empty());
+        count(&mut self.scan.warnings, path, line, &row.warnings);
+        meet(path, ScannedRow::Good { line, warnings: &row.warnings, row: row.row.as_deref() });
+    }
+
+    /// The same video under another address would be paid twice.
+    fn look_for_same_content(&mut self, row: &mut Good, columns: &FirstColumns) {
+        let Some((key, hash)) = row.content.as_deref() else { return };
+        if let Some(first_line) = self.seen_content.first_line(key, row.line) {
+            let message = format!("the same bytes as line {first_line}, under another url");
+            let fix = "leave one of them out, or both are paid";
+            let words = ("same_content", message, fix);
+            row.warnings.push(problem_at(columns.of(Field::Hash), crate::redact::opaque(hash), words));
+        }
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, ProblemCount>, path: &str, line: u64, problems: &[Problem]) {
+    for problem in problems {
+        counts.entry(problem.class.clone()).or_default().note(path, line, problem);
+    }
+}
+
+impl Scan {
+    fn reject(&mut self, path: &str, error: &RowError) {
+        self.rejected += 1;
+        count(&mut self.faults, path, error.line, &error.problems);
+    }
+}

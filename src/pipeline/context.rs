@@ -1,0 +1,145 @@
+//! What every stage is handed: the doors, the clock, and how it hears that it should stop.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Notify, futures::Notified};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::{ApiClient, ReadError},
+    clock::Clock,
+    domain::StopReason,
+    events::{Event, EventBus},
+    ledger::{Ledger, LedgerError},
+    quota::{Permit, PermitSlot, Priority, RateLimiter, RequestOutcome},
+    retry::parse_retry_after,
+};
+
+use super::restore_usage::LEARNED_LIMITS;
+
+/// The service's word that no read can succeed until somebody acts.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) reason: StopReason,
+    pub(super) cause: String,
+}
+
+/// Reads are remembered for an hour longer than any window looks back, and at least for this long, in milliseconds: twice the
+/// longest window that any document names, since the next run may have other limits.
+const READS_KEPT_MS_MIN: i64 = 48 * HOUR_MS;
+const HOUR_MS: i64 = 3_600_000;
+
+/// So many reads in a row that bring nothing are worth a word.
+const FAILED_READS_SAID: u32 = 3;
+
+/// The doors a stage works through. Cheap to clone.
+pub struct Context<T> {
+    /// The spine.
+    pub ledger: Ledger,
+    /// The gate.
+    pub api: Arc<ApiClient<T>>,
+    /// The porter.
+    pub limiter: Arc<RateLimiter>,
+    /// Time.
+    pub clock: Clock,
+    /// The voice.
+    pub events: EventBus,
+    /// How to stop, and that something changed.
+    pub signals: Signals,
+}
+
+impl<T> Clone for Context<T> {
+    fn clone(&self) -> Self {
+        Self {
+            ledger: self.ledger.clone(),
+            api: Arc::clone(&self.api),
+            limiter: Arc::clone(&self.limiter),
+            clock: self.clock.clone(),
+            events: self.events.clone(),
+            signals: self.signals.clone(),
+        }
+    }
+}
+
+impl<T> Context<T> {
+    pub(super) fn emit(&self, event: &Event) {
+        self.events.emit(self.clock.now(), event);
+    }
+
+    /// Waits for the turn of a read, and writes down that it is spent before it leaves.
+    pub(super) async fn read_permit(&self, priority: Priority) -> Result<Permit, LedgerError> {
+        let permit = self.limiter.permit(priority).await;
+        self.spend(&permit).await?;
+        Ok(permit)
+    }
+
+    /// Writes down that the turn of a read is spent.
+    pub(super) async fn spend(&self, permit: &Permit) -> Result<(), LedgerError> {
+        let now = self.clock.now();
+        let counts_since =
+            now.plus_ms(-self.limiter.limits().period_ms_max().max(READS_KEPT_MS_MIN) - HOUR_MS);
+        self.ledger.record_read(permit.endpoint().as_str(), now, counts_since).await
+    }
+
+    /// Writes down what the porter learned, if that is news.
+    pub(super) async fn save_learned_limits(&self) -> Result<(), LedgerError> {
+        // one at a time: older lessons must not overwrite newer ones
+        let _turn = self.signals.learned_limits.lock().await;
+        if let Some(learned_limits) = self.limiter.changed_learned_limits() {
+            self.ledger.kv_set(LEARNED_LIMITS, Some(learned_limits.to_text()), self.clock.now()).await?;
+            self.limiter.learned_limits_saved(&learned_limits);
+        }
+        Ok(())
+    }
+
+    /// A read brought what was asked for.
+    pub(super) fn learn_read(&self, slot: PermitSlot) {
+        self.limiter.on_read(slot, &RequestOutcome::Accepted { noted_at: None });
+    }
+
+    /// A read that brought nothing may be repeated freely, in its own time: the porter holds the lane.
+    pub(super) fn learn_read_fault(&self, slot: PermitSlot, error: &ReadError) -> Option<Refusal> {
+        let outcome = match error {
+            ReadError::RefusedForNow { retry_after } => {
+                let asked = retry_after.as_deref().and_then(|text| parse_retry_after(text, self.clock.now()));
+                RequestOutcome::Refused { retry_after: asked }
+            }
+            ReadError::NotSent { .. } => RequestOutcome::NotSent,
+            ReadError::Unclear { .. } | ReadError::StopRun { .. } => RequestOutcome::Unclear,
+        };
+        tracing::debug!(?slot, ?error, "a read brought nothing");
+        let cooldown = self.limiter.on_read(slot, &outcome);
+        if let Some(cooldown) = cooldown.filter(|cooldown| cooldown.failures == FAILED_READS_SAID) {
+            let why = format!("listings cannot be read ({error}); trying again");
+            self.emit(&Event::Waiting { reason: why, until: cooldown.until, hint: None });
+        }
+        match error {
+            ReadError::StopRun { reason, cause } => Some(Refusal { reason: *reason, cause: cause.clone() }),
+            ReadError::RefusedForNow { .. } | ReadError::NotSent { .. } | ReadError::Unclear { .. } => None,
+        }
+    }
+}
+
+/// How stages hear of each other: only that they should stop, or look at the ledger again.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    /// Send nothing new; what is on the wire is waited for.
+    pub drain: CancellationToken,
+    /// Go home.
+    pub leave: CancellationToken,
+    changed: Arc<Notify>,
+    learned_limits: Arc<Mutex<()>>,
+}
+
+impl Signals {
+    /// Says that the ledger changed: whoever waits may look sooner.
+    pub fn ledger_changed(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// The next change from now on, even if it comes before this is awaited: ask for it before looking at the ledger,
+    /// and nothing is missed.
+    pub fn next_change(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+}

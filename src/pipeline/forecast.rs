@@ -1,0 +1,140 @@
+//! How things will go by what is known now: when all is sent, and which links die before it is their turn.
+
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::context::Context;
+use crate::{
+    domain::{UnixMillis, format_duration},
+    events::Event,
+    ledger::{Expiring, ItemId, LedgerError, ManifestId},
+    quota::Limits,
+};
+
+/// A link that lives shorter than this is as good as dead: the service fetches the source at, or after, the request.
+pub(super) const LINK_LIFE_MIN: Duration = Duration::from_mins(1);
+/// The forecast is made anew when so much of the time it foresees has passed, of a hundred…
+const ANEW_PERCENT: u32 = 1;
+/// …but not more often than this, nor more rarely.
+const ANEW_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(10));
+/// A run that is over sooner needs no forecast.
+const WAIT_SAID_MIN: Duration = Duration::from_mins(1);
+/// Expiring links looked at together.
+const EXPIRING_BATCH: usize = 1_000;
+/// Of links that die, so many are named; the report names all.
+const NAMED_MAX: usize = 5;
+
+/// The forecast of a run, made anew now and then.
+pub(super) struct RunForecast {
+    /// By when all that waits will have been sent; the claims look at it, too.
+    pub(super) sent_by: Arc<AtomicI64>,
+    made_anew_at: UnixMillis,
+    pending: u64,
+    is_said: bool,
+}
+
+impl RunForecast {
+    pub(super) fn new() -> Self {
+        Self {
+            // until a forecast says otherwise every link that dies is urgent
+            sent_by: Arc::new(AtomicI64::new(i64::MAX)),
+            made_anew_at: UnixMillis(i64::MIN),
+            pending: 0,
+            is_said: false,
+        }
+    }
+
+    /// By when `pending` items will have been sent.
+    pub(super) fn look<T>(&mut self, context: &Context<T>, pending: u64) -> UnixMillis {
+        let now = context.clock.now();
+        // rows that came in by the thousand make it a new question
+        let is_another = pending > self.pending.saturating_add(self.pending / 10).saturating_add(1);
+        if now >= self.made_anew_at || is_another {
+            let sent_by = context.limiter.forecast().after(pending);
+            self.sent_by.store(sent_by.0, Ordering::Relaxed);
+            let (soonest, latest) = ANEW_AFTER;
+            let wait = (sent_by.after_now(now) * ANEW_PERCENT / 100).clamp(soonest, latest);
+            self.made_anew_at = now.plus(wait);
+            self.pending = pending;
+        }
+        UnixMillis(self.sent_by.load(Ordering::Relaxed))
+    }
+
+    /// Once all manifests are read: how long it takes, and which links do not live so long.
+    pub(super) async fn emit<T>(
+        &mut self,
+        context: &Context<T>,
+        sources: &[ManifestId],
+        pending: u64,
+        limits: &Limits,
+    ) -> Result<(), LedgerError> {
+        if self.is_said {
+            return Ok(());
+        }
+        self.is_said = true;
+        if pending == 0 {
+            return Ok(());
+        }
+        let now = context.clock.now();
+        let wait = self.look(context, pending).after_now(now);
+        let limits = limits.upload_text();
+        let mut text = format!("{pending} left to send at {limits}");
+        if wait >= WAIT_SAID_MIN {
+            let duration = format_duration(wait);
+            let _ = write!(text, ": about {duration}; raise the limits if your account allows more");
+        }
+        context.emit(&Event::Message { text });
+        let expiring = expiring_links(context, sources).await?;
+        if expiring.count > 0 {
+            context.emit(&Event::LinksExpiring { count: expiring.count, first: expiring.first });
+        }
+        Ok(())
+    }
+}
+
+/// Links that die before it is their turn.
+#[derive(Debug, Default)]
+pub(super) struct ExpiringLinks {
+    count: u64,
+    first: Vec<String>,
+}
+
+/// Which of the waiting links die before it is their turn, though those that die soonest go first.
+async fn expiring_links<T>(
+    context: &Context<T>,
+    sources: &[ManifestId],
+) -> Result<ExpiringLinks, LedgerError> {
+    let mut found = ExpiringLinks::default();
+    let mut forecast = context.limiter.forecast();
+    let mut turn = forecast.next_slot();
+    for source in sources {
+        let mut after = (UnixMillis(i64::MIN), ItemId::numbered(0));
+        loop {
+            let expiring = context.ledger.expiring(*source, after, EXPIRING_BATCH).await?;
+            let Some(last) = expiring.last() else { break };
+            after = (last.expires_at, last.item);
+            for link in &expiring {
+                if link.expires_at > turn.plus(LINK_LIFE_MIN) {
+                    turn = forecast.next_slot();
+                    continue;
+                }
+                found.count += 1;
+                if found.first.len() < NAMED_MAX {
+                    found.first.push(words(context, link).await?);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn words<T>(context: &Context<T>, link: &Expiring) -> Result<String, LedgerError> {
+    let path = context.ledger.source_name(link.source).await?;
+    Ok(format!("{path}:{} at {}", link.line, link.expires_at))
+}

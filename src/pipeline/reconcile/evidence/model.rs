@@ -1,0 +1,312 @@
+//! Every history of a few requests, searched to the end: the real rules, a service that does its worst within the
+//! assumptions, and time in steps of ten minutes.
+//!
+//! Two rows, up to three requests, two crashes. A request is taken at any step up to [`ModelWorld::TAKEN_WITHIN`] after it was
+//! sent, or never; its video shows at any step up to [`ModelWorld::SHOWN_WITHIN`] later; its tags show at any time from
+//! then on, or never. Replies may be lost, and a complete listing may be read at any step.
+
+use std::{collections::HashSet, sync::OnceLock};
+
+use super::*;
+use crate::ledger::AttemptId;
+
+const STEP_MS: i64 = 10 * 60_000;
+
+/// One request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct SendResult {
+    row: u8,
+    at: i8,
+    fate: Fate,
+    known: Known,
+    clear_at: Option<i8>,
+}
+
+/// What the service did with it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Fate {
+    Undecided,
+    Never,
+    Taken { at: i8, shows: Shows },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Shows {
+    Nothing,
+    Video,
+    Tags,
+}
+
+/// What the ledger knows of it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Known {
+    Sending,
+    InDoubt,
+    Counted,
+    Accepted,
+    Absent,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct ModelWorld {
+    now: i8,
+    crashes: u8,
+    sent: Vec<SendResult>,
+    /// A stranger's video, by when it was made, and whether it shows its tags.
+    stranger: Option<(i8, bool)>,
+}
+
+/// What is searched.
+#[derive(Clone, Copy)]
+struct Search {
+    rules: ReconcileRules,
+    has_marker: bool,
+    steps: i8,
+    requests: usize,
+}
+
+impl ModelWorld {
+    const TAKEN_WITHIN: i8 = 1;
+    const SHOWN_WITHIN: i8 = 1;
+    const ROWS: u8 = 2;
+    const CRASHES: u8 = 2;
+
+    fn begin() -> Self {
+        Self { now: 0, crashes: 0, sent: Vec::new(), stranger: None }
+    }
+
+    /// Every world that may follow, by one move of anybody.
+    fn next(&self, search: &Search, found: &mut Vec<Self>) -> Result<(), String> {
+        self.tick(search, found);
+        self.send(search, found);
+        self.be_served(found);
+        self.crash_or_meet_a_stranger(search, found);
+        found.push(self.look(search)?);
+        Ok(())
+    }
+
+    /// Time passes when nobody is late.
+    fn tick(&self, search: &Search, found: &mut Vec<Self>) {
+        let is_anybody_late = self.sent.iter().any(|sent| match sent.fate {
+            Fate::Undecided => self.now >= sent.at + Self::TAKEN_WITHIN,
+            Fate::Taken { at, shows: Shows::Nothing } => self.now >= at + Self::SHOWN_WITHIN,
+            Fate::Taken { .. } | Fate::Never => false,
+        });
+        if self.now < search.steps && !is_anybody_late {
+            found.push(Self { now: self.now + 1, ..self.clone() });
+        }
+    }
+
+    fn send(&self, search: &Search, found: &mut Vec<Self>) {
+        for row in 0..Self::ROWS {
+            let is_open = self.sent.iter().any(|sent| sent.row == row && sent.known != Known::Absent);
+            if !is_open && self.sent.len() < search.requests {
+                let mut world = self.clone();
+                let new = SendResult {
+                    row,
+                    at: self.now,
+                    fate: Fate::Undecided,
+                    known: Known::Sending,
+                    clear_at: None,
+                };
+                world.sent.push(new);
+                found.push(world);
+            }
+        }
+    }
+
+    /// The service decides, shows, tells its tags; and replies arrive or are lost.
+    fn be_served(&self, found: &mut Vec<Self>) {
+        for (number, sent) in self.sent.iter().enumerate() {
+            let mut become_ = |change: SendResult| {
+                let mut world = self.clone();
+                world.sent[number] = change;
+                found.push(world);
+            };
+            match sent.fate {
+                Fate::Undecided => {
+                    let taken = Fate::Taken { at: self.now, shows: Shows::Nothing };
+                    become_(SendResult { fate: taken, ..*sent });
+                    become_(SendResult { fate: Fate::Never, ..*sent });
+                }
+                Fate::Taken { at, shows: Shows::Nothing } => {
+                    become_(SendResult { fate: Fate::Taken { at, shows: Shows::Video }, ..*sent });
+                }
+                Fate::Taken { at, shows: Shows::Video } => {
+                    become_(SendResult { fate: Fate::Taken { at, shows: Shows::Tags }, ..*sent });
+                }
+                Fate::Taken { shows: Shows::Tags, .. } | Fate::Never => {}
+            }
+            if sent.known == Known::Sending {
+                become_(SendResult { known: Known::InDoubt, ..*sent });
+                if matches!(sent.fate, Fate::Taken { .. }) {
+                    become_(SendResult { known: Known::Accepted, ..*sent });
+                }
+            }
+        }
+    }
+
+    fn crash_or_meet_a_stranger(&self, search: &Search, found: &mut Vec<Self>) {
+        if self.crashes < Self::CRASHES && self.sent.iter().any(|sent| sent.known == Known::Sending) {
+            let mut world = Self { crashes: self.crashes + 1, ..self.clone() };
+            for sent in world.sent.iter_mut().filter(|sent| sent.known == Known::Sending) {
+                sent.known = Known::InDoubt;
+            }
+            found.push(world);
+        }
+        if search.rules.on_doubt != OnDoubt::Auto {
+            match self.stranger {
+                None => found.push(Self { stranger: Some((self.now, false)), ..self.clone() }),
+                Some((at, false)) => found.push(Self { stranger: Some((at, true)), ..self.clone() }),
+                Some((_, true)) => {}
+            }
+        }
+    }
+
+    /// A complete listing is read and every doubt weighed by it, with the rules of the house.
+    fn look(&self, search: &Search) -> Result<Self, String> {
+        if !self.sent.iter().any(|sent| matches!(sent.known, Known::InDoubt | Known::Counted)) {
+            return Ok(self.clone());
+        }
+        let videos: Vec<ListedVideo> = self.videos(search);
+        let evidence = Evidence {
+            unbound: videos.iter().collect(),
+            begun_at: timestamp(self.now),
+            served_at: Some(timestamp(self.now)),
+            possible_senders: self.possible_senders(search),
+            control_video_seen: ControlVideoSeen::Yes,
+        };
+        let mut world = self.clone();
+        for (number, sent) in self.sent.iter().enumerate() {
+            let state = match sent.known {
+                Known::InDoubt => State::InDoubt,
+                Known::Counted => State::AcceptedUnidentified,
+                Known::Sending | Known::Accepted | Known::Absent => continue,
+            };
+            let unresolved = doubt_of(number, *sent, state, search);
+            let is_taken = matches!(sent.fate, Fate::Taken { .. });
+            let known = &mut world.sent[number];
+            match decide(&unresolved, &evidence, &search.rules) {
+                Decision::Wait | Decision::Ask(_) => {}
+                Decision::NoteClear(clear_at) => known.clear_at = clear_at.map(|_| self.now),
+                Decision::Counted if is_taken => known.known = Known::Counted,
+                Decision::Found { video_no, .. } if video_no == number_of(number) => {
+                    known.known = Known::Accepted;
+                }
+                Decision::Absent if sent.fate == Fate::Never => known.known = Known::Absent,
+                wrong @ (Decision::Found { .. } | Decision::Counted | Decision::Absent) => {
+                    return Err(format!("{wrong:?} of request {number} in {self:?}"));
+                }
+            }
+        }
+        Ok(world)
+    }
+
+    fn videos(&self, search: &Search) -> Vec<ListedVideo> {
+        let mut videos = Vec::new();
+        for (number, sent) in self.sent.iter().enumerate() {
+            let Fate::Taken { at, shows } = sent.fate else { continue };
+            if shows == Shows::Nothing || sent.known == Known::Accepted {
+                continue;
+            }
+            let own =
+                if search.has_marker { vec![marker(number)] } else { vec![format!("row {}", sent.row)] };
+            videos.push(video(number_of(number), at, if shows == Shows::Tags { own } else { Vec::new() }));
+        }
+        if let Some((at, shows_tags)) = self.stranger {
+            let tags = if shows_tags { vec!["theirs".to_owned()] } else { Vec::new() };
+            videos.push(video(number_of(9), at, tags));
+        }
+        videos
+    }
+
+    fn possible_senders(&self, search: &Search) -> Vec<PossibleSender> {
+        let open = self
+            .sent
+            .iter()
+            .enumerate()
+            .filter(|(_, sent)| matches!(sent.known, Known::Sending | Known::InDoubt | Known::Counted));
+        open.map(|(number, sent)| PossibleSender {
+            attempt: AttemptId::for_tests(i64::try_from(number).unwrap()),
+            sent_at: timestamp(sent.at),
+            send_before: timestamp(sent.at),
+            service_time: ServiceTime {
+                earliest: Some(timestamp(sent.at)),
+                latest: Some(timestamp(sent.at)),
+            },
+            marker: search.has_marker.then(|| marker(number)),
+            tags: vec![format!("row {}", sent.row)],
+        })
+        .collect()
+    }
+}
+
+fn timestamp(step: i8) -> UnixMillis {
+    UnixMillis(1_700_000_000_000).plus_ms(i64::from(step) * STEP_MS)
+}
+
+fn number_of(request: usize) -> VideoNo {
+    VideoNo::parse(&format!("VI00000{request}")).unwrap()
+}
+
+fn marker(request: usize) -> String {
+    format!("telecine:{request}")
+}
+
+fn video(video_no: VideoNo, made_at: i8, tags: Vec<String>) -> ListedVideo {
+    let status = if tags.is_empty() { IndexStatus::InProgress } else { IndexStatus::Indexed };
+    ListedVideo { video_no, status, created_at: Some(timestamp(made_at)), tags, cause: None }
+}
+
+fn doubt_of(number: usize, sent: SendResult, state: State, search: &Search) -> UnresolvedAttempt {
+    static TEMPLATE: OnceLock<UnresolvedAttempt> = OnceLock::new();
+    let mut unresolved = TEMPLATE.get_or_init(|| super::tests::unresolved(None, &[])).clone();
+    unresolved.attempt = AttemptId::for_tests(i64::try_from(number).unwrap());
+    unresolved.state = state;
+    unresolved.sent_at = timestamp(sent.at);
+    unresolved.send_before = timestamp(sent.at);
+    unresolved.marker = search.has_marker.then(|| marker(number));
+    unresolved.clear_at = sent.clear_at.map(timestamp);
+    unresolved
+}
+
+/// Searches every world that can follow; the number of worlds, or the first wrong decision.
+fn search(search: &Search) -> Result<usize, String> {
+    let mut seen = HashSet::from([ModelWorld::begin()]);
+    let mut open = vec![ModelWorld::begin()];
+    let mut next = Vec::new();
+    while let Some(world) = open.pop() {
+        world.next(search, &mut next)?;
+        for world in next.drain(..) {
+            if !seen.contains(&world) {
+                seen.insert(world.clone());
+                open.push(world);
+            }
+        }
+    }
+    Ok(seen.len())
+}
+
+fn rules(on_doubt: OnDoubt, quiet_steps: u64) -> ReconcileRules {
+    ReconcileRules { quiet: Duration::from_mins(10 * quiet_steps), on_doubt }
+}
+
+#[test]
+fn no_history_of_two_rows_leads_the_rules_to_a_wrong_conclusion() {
+    // whoever is asked concludes less than whoever holds: a subset of these histories
+    let all = [OnDoubt::Hold, OnDoubt::Auto].map(|on_doubt| {
+        [true, false].map(|has_marker| {
+            let whole = Search { rules: rules(on_doubt, 2), has_marker, steps: 4, requests: 3 };
+            std::thread::spawn(move || search(&whole))
+        })
+    });
+    let searched = all.into_iter().flatten().map(|thread| thread.join().unwrap());
+    let worlds: usize = searched.map(|worlds| worlds.unwrap_or_else(|wrong| panic!("{wrong}"))).sum();
+    assert!(worlds > 1_000_000, "only {worlds} worlds were searched");
+}
+
+#[test]
+fn without_the_quiet_time_the_search_finds_a_row_that_would_be_paid_twice() {
+    let short = Search { rules: rules(OnDoubt::Hold, 0), has_marker: true, steps: 4, requests: 3 };
+    assert!(search(&short).unwrap_err().contains("Absent"));
+}

@@ -1,0 +1,243 @@
+//! Requests without a clear answer: settled by evidence from the service's listings, never by guessing.
+//!
+//! Level-triggered: "which doubts are open, and when is the next look due?" A look reads the namespace's listing,
+//! weighs it against every doubt ([`evidence`]), and records what follows. Whatever is not proved waits.
+
+mod evidence;
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::Transport,
+    domain::{ItemEvent, State, UnixMillis, VideoNo},
+    events::{Event, RedactedUrl},
+    ledger::{
+        AttemptResult, Binding, Bindings, LedgerError, Question, RunId, UnresolvedAttempt, UnresolvedAttempts,
+    },
+    quota::WasAccepted,
+    retry,
+};
+
+use super::{
+    context::Context,
+    listing::{self, IncompleteListing, Listing},
+    restore_usage,
+};
+use evidence::{Decision, Evidence};
+
+pub use evidence::{OnDoubt, ReconcileRules};
+
+/// Doubts weighed in one look.
+const DOUBTS_MAX: usize = 1_000;
+/// Looks are not closer together than this…
+const LOOK_DELAY_MIN: Duration = Duration::from_secs(20);
+/// …nor farther apart than this.
+const LOOK_DELAY_MAX: Duration = Duration::from_mins(10);
+
+/// So many looks in a row without a whole listing are no bad luck any more.
+const FAILED_LOOKS_MAX: u32 = 3;
+
+/// Settles doubts until told to leave.
+pub(super) async fn reconcile<T: Transport>(
+    context: Context<T>,
+    run: RunId,
+    rules: ReconcileRules,
+    first_pass_done: CancellationToken,
+) -> Result<(), LedgerError> {
+    let leave = context.signals.leave.clone();
+    tokio::select! {
+        biased;
+        () = leave.cancelled() => Ok(()),
+        ended = reconcile_forever(&context, run, rules, &first_pass_done) => ended,
+    }
+}
+
+async fn reconcile_forever<T: Transport>(
+    context: &Context<T>,
+    run: RunId,
+    asked: ReconcileRules,
+    first_pass_done: &CancellationToken,
+) -> Result<(), LedgerError> {
+    let mut failed_looks = 0;
+    let mut probed_at: Option<UnixMillis> = None;
+    loop {
+        let changed = context.signals.next_change();
+        let UnresolvedAttempts { unresolved, observed } =
+            context.ledger.unresolved_attempts(DOUBTS_MAX).await?;
+        let rules = asked.with(observed);
+        let due = unresolved.iter().map(|unresolved| next_poll_at(unresolved, &rules, probed_at)).min();
+        if due.is_none_or(|timestamp| timestamp > context.clock.now()) && !first_pass_done.is_cancelled() {
+            first_pass_done.cancel();
+            context.signals.ledger_changed();
+        }
+        match due {
+            None => changed.await,
+            Some(timestamp) if timestamp > context.clock.now() => {
+                tokio::select! {
+                    biased;
+                    () = context.clock.sleep_until(timestamp) => {}
+                    () = changed => {}
+                }
+            }
+            Some(_) => {
+                probed_at = Some(context.clock.now());
+                let is_complete = look(context, run, &rules, failed_looks).await?;
+                failed_looks = if is_complete { 0 } else { failed_looks + 1 };
+            }
+        }
+    }
+}
+
+/// When a doubt is due to be looked at: when its quiet time ends, when a second clear listing may be read, and now and
+/// then in between for its marker.
+fn next_poll_at(
+    unresolved: &UnresolvedAttempt,
+    rules: &ReconcileRules,
+    probed_at: Option<UnixMillis>,
+) -> UnixMillis {
+    let by_age = probed_at.map_or(unresolved.sent_at.plus(LOOK_DELAY_MIN), |timestamp| {
+        let age_ms = u64::try_from(timestamp.since_ms(unresolved.sent_at)).unwrap_or(0);
+        let age = Duration::from_millis(age_ms);
+        timestamp.plus(retry::look_again_after(age, LOOK_DELAY_MIN, LOOK_DELAY_MAX))
+    });
+    let quiet_ends_at = rules.quiet_ends_at(unresolved);
+    let special = match unresolved.clear_at {
+        Some(clear_at) => clear_at.plus(rules.listings_apart()),
+        None => quiet_ends_at,
+    };
+    let special_is_open = probed_at.is_none_or(|timestamp| timestamp < special);
+    if special_is_open { by_age.min(special) } else { by_age }
+}
+
+/// Looks at every namespace with doubts, after so many looks in a row that failed; false when one could not be listed
+/// whole.
+async fn look<T: Transport>(
+    context: &Context<T>,
+    run: RunId,
+    rules: &ReconcileRules,
+    failed_looks: u32,
+) -> Result<bool, LedgerError> {
+    let mut is_complete = true;
+    let unresolved = context.ledger.unresolved_attempts(DOUBTS_MAX).await?.unresolved;
+    let mut by_namespace: BTreeMap<String, Vec<UnresolvedAttempt>> = BTreeMap::new();
+    for unresolved in unresolved {
+        by_namespace.entry(unresolved.submission.namespace.clone()).or_default().push(unresolved);
+    }
+    for (namespace, unresolved) in by_namespace {
+        // as far back as the oldest may lie; to the first video where that is not known of one of them
+        let oldest: Option<Vec<UnixMillis>> =
+            unresolved.iter().map(|unresolved| evidence::candidates_from(unresolved.service_time)).collect();
+        let since = oldest.and_then(|timestamps| timestamps.into_iter().min());
+        // what was accepted a quiet time ago must be visible by now: it vouches for the listing
+        let visible_since =
+            context.clock.now().plus_ms(-i64::try_from(rules.quiet.as_millis()).unwrap_or(i64::MAX));
+        let control_videos = context.ledger.control_videos(namespace.clone(), visible_since).await?;
+        match listing::read(context, &namespace, since, &control_videos).await {
+            Ok(listing) => {
+                restore_usage::measure_clock_skew(context, run, listing.served.theirs).await?;
+                let numbers = listing.videos.iter().map(|video| video.video_no.clone()).collect();
+                let bindings = context.ledger.bindings(namespace, numbers).await?;
+                let evidence = scene_of(&listing, bindings);
+                for unresolved in &unresolved {
+                    record(context, unresolved, evidence::decide(unresolved, &evidence, rules)).await?;
+                }
+            }
+            Err(IncompleteListing { cause, .. }) => {
+                tracing::info!(namespace, cause, "the listing is not complete");
+                is_complete = false;
+                if failed_looks + 1 >= FAILED_LOOKS_MAX {
+                    give_up_on_listings(context, &unresolved, &cause).await?;
+                }
+            }
+        }
+    }
+    Ok(is_complete)
+}
+
+/// Where listings bring nothing, look after look, a human is asked of what is a day old.
+async fn give_up_on_listings<T>(
+    context: &Context<T>,
+    unresolved: &[UnresolvedAttempt],
+    cause: &str,
+) -> Result<(), LedgerError> {
+    let now = context.clock.now();
+    let is_due = |unresolved: &&UnresolvedAttempt| {
+        unresolved.state != State::NeedsReview && evidence::is_over_horizon(unresolved, now)
+    };
+    for unresolved in unresolved.iter().filter(is_due) {
+        let text = format!("no answer for a day, and no listing could be read whole ({cause})");
+        record(context, unresolved, Decision::Ask(Question { text, candidates: Vec::new() })).await?;
+    }
+    Ok(())
+}
+
+fn scene_of(listing: &Listing, bindings: Bindings) -> Evidence<'_> {
+    let bound: HashSet<&VideoNo> = bindings.bound.iter().collect();
+    Evidence {
+        unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
+        begun_at: listing.begun_at,
+        served_at: listing.served.theirs,
+        control_video_seen: listing.control_video_seen,
+        possible_senders: bindings.possible_senders,
+    }
+}
+
+async fn record<T>(
+    context: &Context<T>,
+    unresolved: &UnresolvedAttempt,
+    decision: Decision,
+) -> Result<(), LedgerError> {
+    let at = context.clock.now();
+    let attempt = unresolved.attempt;
+    let settle = |event, bound, cause: String| {
+        context.ledger.settle(attempt, AttemptResult { event, at, bound, cause: Some(cause) })
+    };
+    let (event, evidence, recorded) = match decision {
+        Decision::Wait => return Ok(()),
+        Decision::NoteClear(clear_at) => return context.ledger.record_clear_listing(attempt, clear_at).await,
+        Decision::Found { video_no, uploaded_at, by } => {
+            let evidence = format!("it is {video_no} ({})", by.as_str().replace('_', " "));
+            let bound = Some(Binding { video_no, uploaded_at, by });
+            (ItemEvent::Found, evidence.clone(), settle(ItemEvent::Found, bound, evidence).await)
+        }
+        Decision::Counted => {
+            let evidence = "the service has it; which video it is shows when it is indexed".to_owned();
+            (
+                ItemEvent::FoundAccepted,
+                evidence.clone(),
+                settle(ItemEvent::FoundAccepted, None, evidence).await,
+            )
+        }
+        Decision::Absent => {
+            let evidence = "two complete listings show no video that it could be".to_owned();
+            (ItemEvent::FoundAbsent, evidence.clone(), settle(ItemEvent::FoundAbsent, None, evidence).await)
+        }
+        Decision::Ask(question) => (
+            ItemEvent::ReviewRequested,
+            question.text.clone(),
+            context.ledger.ask(attempt, question, at).await,
+        ),
+    };
+    match recorded {
+        // somebody else was faster: an answer that came late, or another doubt that took the video
+        Err(LedgerError::Illegal(_) | LedgerError::Impossible { .. }) => return Ok(()),
+        recorded => recorded?,
+    }
+    if matches!(event, ItemEvent::Found | ItemEvent::FoundAccepted) {
+        context.limiter.resolve_upload(attempt.number(), WasAccepted::Yes);
+    } else if event == ItemEvent::FoundAbsent {
+        context.limiter.resolve_upload(attempt.number(), WasAccepted::No);
+    }
+    context.emit(&Event::Reconciled {
+        url: RedactedUrl::from(&unresolved.submission.url),
+        outcome: event.as_str(),
+        evidence,
+    });
+    context.signals.ledger_changed();
+    Ok(())
+}

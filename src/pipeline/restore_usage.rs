@@ -1,0 +1,152 @@
+//! A porter for this ledger: told what was spent and learned before, and how much time really passed since.
+
+use std::time::Duration;
+
+use super::context::Context;
+use crate::{
+    clock::Clock,
+    domain::{AttemptState, UnixMillis, format_duration},
+    events::Event,
+    ledger::{BootTime, ExternalUsage, Ledger, LedgerError, RunId, UploadUsage},
+    quota::{Endpoint, LearnedLimits, Limits, RateLimiter, UsageRecord, UsageState},
+};
+
+/// The name under which the ledger keeps what the porter learned.
+pub const LEARNED_LIMITS: &str = "lessons";
+/// A jump of the clock that is worth a word, in milliseconds: less is the granularity of dates and the time answers take.
+const JUMP_SAID_MS: i64 = 5 * 60_000;
+/// What is looked at beyond the longest window: its margin, and an unanswered request's time.
+const SPAN_EXTRA_MS: i64 = 30 * 60_000;
+
+/// Hires a porter for a run; none for work that uploads nothing.
+pub async fn restore_usage(
+    ledger: &Ledger,
+    run: Option<RunId>,
+    limits: Limits,
+    clock: &Clock,
+    rng: fastrand::Rng,
+) -> Result<RateLimiter, LedgerError> {
+    let past = past(ledger, run, &limits, clock.now()).await?;
+    let learned_limits =
+        ledger.kv_get(LEARNED_LIMITS).await?.map(|text| LearnedLimits::from_text(&text)).unwrap_or_default();
+    Ok(RateLimiter::new(clock.clone(), limits, &past, learned_limits, rng))
+}
+
+/// What the ledger knows was spent, by what is known of the clock.
+async fn past(
+    ledger: &Ledger,
+    run: Option<RunId>,
+    limits: &Limits,
+    now: UnixMillis,
+) -> Result<Vec<UsageRecord>, LedgerError> {
+    let last_timestamp = match run {
+        Some(run) => ledger.time_before(run).await?.1.unwrap_or(now),
+        None => now,
+    };
+    // by a clock that jumped ahead since, the last run's requests look older than they are
+    let since = now.min(last_timestamp).plus_ms(-limits.period_ms_max().saturating_add(SPAN_EXTRA_MS));
+    let (uploads, external_usages) = ledger.past(since, limits.count_max()).await?;
+    Ok(past_of(&uploads, &external_usages))
+}
+
+/// What a porter is told of the past.
+#[must_use]
+pub fn past_of(uploads: &[UploadUsage], external_usages: &[ExternalUsage]) -> Vec<UsageRecord> {
+    let uploads = uploads.iter().map(|upload| UsageRecord {
+        endpoint: Endpoint::Upload,
+        key: upload.attempt.number(),
+        count: 1,
+        claimed_at: upload.sent_at,
+        departed_by: upload.send_before,
+        answered_at: upload.answered_at,
+        counts_until: upload.counts_until,
+        state: match upload.state {
+            AttemptState::Accepted | AttemptState::Superseded if upload.is_being_indexed => {
+                UsageState::Indexing
+            }
+            AttemptState::Accepted | AttemptState::Superseded => UsageState::Final,
+            AttemptState::Refused => UsageState::Refused,
+            AttemptState::Sending
+            | AttemptState::NotSent
+            | AttemptState::Rejected
+            | AttemptState::InDoubt
+            | AttemptState::AcceptedUnidentified
+            | AttemptState::NeedsReview
+            | AttemptState::Absent
+            | AttemptState::Abandoned => UsageState::Open,
+        },
+    });
+    let external_usages = external_usages.iter().filter_map(|external_usage| {
+        let endpoint = Endpoint::from_name(&external_usage.endpoint)?;
+        Some(UsageRecord {
+            endpoint,
+            key: 0,
+            count: external_usage.count,
+            claimed_at: external_usage.at,
+            departed_by: external_usage.at,
+            answered_at: None,
+            counts_until: (endpoint == Endpoint::Upload).then_some(external_usage.at),
+            state: UsageState::Indexing,
+        })
+    });
+    let mut past: Vec<UsageRecord> = uploads.chain(external_usages).collect();
+    past.sort_by_key(|one| one.claimed_at);
+    past
+}
+
+/// What a clock knows of the boot it counts from, for the ledger.
+#[must_use]
+pub fn boot_of(clock: &Clock) -> Option<BootTime> {
+    clock.boot().map(|(id, since_ms)| BootTime { id: id.to_owned(), since_ms })
+}
+
+/// Where nothing on this machine tells how much time passed since the last run, the service's clock does, once it is known
+/// (`served_at`): a wall clock that was set ahead in between must open no window early, and end no quiet time. Until then no
+/// time has passed.
+pub(super) async fn measure_clock_skew<T>(
+    context: &Context<T>,
+    run: RunId,
+    served_at: Option<UnixMillis>,
+) -> Result<(), LedgerError> {
+    let Some(served_at) = served_at else { return Ok(()) };
+    if context.ledger.is_clock_skew_known(run).await? {
+        return Ok(());
+    }
+    let Some(clock_skew_ms) =
+        clock_skew_by_service(&context.ledger, run, context.clock.now(), served_at).await?
+    else {
+        return Ok(());
+    };
+    context.ledger.record_clock_skew(run, clock_skew_ms).await?;
+    if clock_skew_ms > JUMP_SAID_MS {
+        let jump = format_duration(Duration::from_millis(clock_skew_ms.unsigned_abs()));
+        let text = format!(
+            "this machine's clock is {jump} further than the time that passed since the last run; windows and waits go by \
+             the service's clock"
+        );
+        context.emit(&Event::Message { text });
+    }
+    Ok(())
+}
+
+/// Tells the porter the past anew, after more was learned of the clock; nothing may have been uploaded in this run.
+pub(super) async fn reload_usage<T>(context: &Context<T>, run: RunId) -> Result<(), LedgerError> {
+    let past = past(&context.ledger, Some(run), &context.limiter.limits(), context.clock.now()).await?;
+    context.limiter.reload_usage(&past);
+    Ok(())
+}
+
+/// How far our wall clock ran ahead of the time that really passed since the run before, in milliseconds; none when
+/// nothing was dated by both clocks.
+async fn clock_skew_by_service(
+    ledger: &Ledger,
+    run: RunId,
+    now: UnixMillis,
+    served_at: UnixMillis,
+) -> Result<Option<i64>, LedgerError> {
+    let (mark, last_timestamp) = ledger.time_before(run).await?;
+    let Some(last_timestamp) = last_timestamp else { return Ok(Some(0)) };
+    let by_service = mark.map(|mark| mark.ours.plus_ms(served_at.since_ms(mark.theirs_at_the_latest).max(0)));
+    // whatever the service says, the last run did happen before this one
+    Ok(by_service.map(|really| now.since_ms(really.max(last_timestamp)).max(0)))
+}

@@ -1,0 +1,86 @@
+//! One request to a host of videos, and what came of it.
+
+use std::future::Future;
+
+use url::Url;
+
+/// What to ask a host.
+#[derive(Clone, Debug)]
+pub struct FetchRequest {
+    /// How.
+    pub method: Method,
+    /// For what; http or https.
+    pub url: Url,
+    /// Only so many bytes from here on; none for all.
+    pub range: Option<(u64, u64)>,
+    /// No more of the answer is read, in bytes.
+    pub body_max: usize,
+}
+
+/// How to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// For the head of the answer only.
+    Head,
+    /// For the bytes.
+    Get,
+}
+
+/// What a host answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FetchResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Content-Type`.
+    pub content_type: Option<String>,
+    /// `Content-Length`.
+    pub content_length: Option<u64>,
+    /// `Content-Range`.
+    pub content_range: Option<String>,
+    /// `Content-Encoding`.
+    pub content_encoding: Option<String>,
+    /// `Location`.
+    pub location: Option<String>,
+    /// `Retry-After`.
+    pub retry_after: Option<String>,
+    /// The first bytes of the body, as many as were wanted or came in time.
+    pub body: Vec<u8>,
+    /// Whether the body ended with them.
+    pub is_whole: bool,
+}
+
+impl FetchResponse {
+    /// The first byte of the body in the whole, and the size of the whole, as `Content-Range` tells.
+    pub(super) fn range(&self) -> Option<(u64, Option<u64>)> {
+        let (range, total) = self.content_range.as_deref()?.trim().strip_prefix("bytes")?.split_once('/')?;
+        let total = total.trim().parse().ok();
+        let first = range.trim().split('-').next()?.trim();
+        // `*` says that the range asked for is not there
+        if first == "*" { Some((0, total)) } else { Some((first.parse().ok()?, total)) }
+    }
+
+    /// The size of the whole, where the answer tells.
+    pub(super) fn total(&self) -> Option<u64> {
+        match self.status {
+            206 | 416 => self.range().and_then(|(_, total)| total),
+            _ => self.content_length.or_else(|| self.is_whole.then_some(self.body.len() as u64)),
+        }
+    }
+}
+
+/// Why a host gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FetchError {
+    /// Its name stands for an address that may not be asked.
+    Private,
+    /// It cannot be reached.
+    Unreachable(String),
+    /// It was reached, and did not answer.
+    NoAnswer(String),
+}
+
+/// The network, as far as looks need it.
+pub trait Fetcher: Send + Sync + 'static {
+    /// Asks once. Follows no redirect and retries nothing.
+    fn exchange(&self, ask: FetchRequest) -> impl Future<Output = Result<FetchResponse, FetchError>> + Send;
+}

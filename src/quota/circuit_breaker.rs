@@ -1,0 +1,149 @@
+//! When the service does not take requests: how long a lane is held, and that one at a time goes out until one passes.
+
+use std::time::Duration;
+
+use super::learned_limits::SavedCooldown;
+use crate::{domain::UnixMillis, retry::Backoff};
+
+/// …or longer: the longest window known, and what an unanswered request may still do.
+pub(super) const ASKED_WAIT_MAX: Duration = Duration::from_mins(140);
+
+/// Why a lane is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CooldownReason {
+    /// The service refused.
+    Refused,
+    /// The host cannot be reached.
+    Unreachable,
+    /// Answers are unclear.
+    Unclear,
+}
+
+/// A lane that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cooldown {
+    /// Until when.
+    pub until: UnixMillis,
+    /// Why.
+    pub reason: CooldownReason,
+    /// Failures in a row that led here.
+    pub failures: u32,
+}
+
+/// The wait after a refusal starts here, or at twice the spacing if that is longer…
+const REFUSED_WAIT_MIN: Duration = Duration::from_secs(2);
+/// …and the second in a row is long enough for the slowest spacing that any document of the service states, one a minute:
+/// after it, a spacing explains no refusal any more. Half of it is certain, half is thrown.
+const PERSISTENT_WAIT: Duration = Duration::from_secs(150);
+/// No wait that the service did not ask for is longer.
+const REFUSED_WAIT_MAX: Duration = Duration::from_mins(15);
+/// Waits while a host is away or answers unclearly.
+const FAILURE_BACKOFF: Backoff = Backoff { base: Duration::from_secs(1), delay_max: Duration::from_mins(1) };
+/// A single unclear answer is bad luck; so many in a row are trouble.
+const UNCLEAR_FREE: u32 = 2;
+/// So many refusals in a row, each after its wait, are no matter of spacing.
+const PERSISTENT: u32 = 3;
+
+/// The failures of a lane since the last request that passed.
+#[derive(Default)]
+pub(super) struct CircuitBreaker {
+    cooldown: Option<Cooldown>,
+    failures: u32,
+    /// Refusals of requests that left after the one before them was known.
+    pub(super) refusals: u32,
+    last_refused_at: Option<UnixMillis>,
+    /// While failures last, one request is out at a time.
+    pub(super) half_open_probe_in_flight: bool,
+}
+
+impl CircuitBreaker {
+    /// The hold in force at `now`.
+    pub(super) fn cooldown(&self, now: UnixMillis) -> Option<Cooldown> {
+        self.cooldown.filter(|cooldown| cooldown.until > now)
+    }
+
+    /// Whether requests go alone.
+    pub(super) const fn lasts(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Whether the refusals so far are more than any spacing explains.
+    pub(super) const fn is_persistent(&self) -> bool {
+        self.refusals >= PERSISTENT
+    }
+
+    /// Counts a refusal of a request that left at `departed_at`. Those that left before the last refusal came say nothing new.
+    pub(super) fn count_refusal(&mut self, departed_at: Option<UnixMillis>, now: UnixMillis) -> bool {
+        self.half_open_probe_in_flight = false;
+        self.failures = self.failures.saturating_add(1);
+        let is_new = self.last_refused_at.zip(departed_at).is_none_or(|(last, left)| left >= last);
+        if is_new {
+            self.refusals = self.refusals.saturating_add(1);
+            self.last_refused_at = Some(now);
+        }
+        is_new
+    }
+
+    /// How long to wait after the refusals so far, where the service does not say.
+    pub(super) fn refusal_wait(&self, interval: Duration, jitter: f64) -> Duration {
+        let base = REFUSED_WAIT_MIN.max(interval * 2).min(REFUSED_WAIT_MAX);
+        let (base, step) = match self.refusals {
+            0 | 1 => (base, 1),
+            refusals => (base.max(PERSISTENT_WAIT), refusals - 1),
+        };
+        Backoff { base, delay_max: REFUSED_WAIT_MAX }.delay(step, jitter)
+    }
+
+    /// The same for a lane that is free of charge: waits grow from the first on.
+    pub(super) fn read_wait(&self, interval: Duration, jitter: f64) -> Duration {
+        let base = REFUSED_WAIT_MIN.max(interval * 2).min(REFUSED_WAIT_MAX);
+        Backoff { base, delay_max: REFUSED_WAIT_MAX }.delay(self.failures, jitter)
+    }
+
+    /// Holds the lane. Answers of requests sent before a longer hold do not shorten it.
+    pub(super) fn cool_down(&mut self, wait: Duration, reason: CooldownReason, now: UnixMillis) -> Cooldown {
+        let cooldown = Cooldown { until: now.plus(wait), reason, failures: self.failures };
+        let longer = self.cooldown.filter(|known| known.until > cooldown.until).unwrap_or(cooldown);
+        let cooldown = Cooldown { failures: self.failures, ..longer };
+        self.cooldown = Some(cooldown);
+        cooldown
+    }
+
+    /// A request did not arrive, or has no clear answer.
+    pub(super) fn failed(
+        &mut self,
+        reason: CooldownReason,
+        now: UnixMillis,
+        jitter: f64,
+    ) -> Option<Cooldown> {
+        self.half_open_probe_in_flight = false;
+        self.failures = self.failures.saturating_add(1);
+        let step = match reason {
+            CooldownReason::Unclear if self.failures <= UNCLEAR_FREE => return None,
+            CooldownReason::Unclear => self.failures - UNCLEAR_FREE,
+            CooldownReason::Unreachable | CooldownReason::Refused => self.failures,
+        };
+        Some(self.cool_down(FAILURE_BACKOFF.delay(step, jitter), reason, now))
+    }
+
+    /// Waits on, as a run before did.
+    pub(super) fn resume(&mut self, saved_cooldown: SavedCooldown, now: UnixMillis) {
+        // a clock that was set back makes no wait longer than any may be
+        let wait = saved_cooldown.until.after_now(now).min(ASKED_WAIT_MAX);
+        self.failures = saved_cooldown.refusals.max(1);
+        self.refusals = saved_cooldown.refusals;
+        self.last_refused_at = Some(saved_cooldown.refused_at.min(now));
+        self.cool_down(wait, CooldownReason::Refused, now);
+    }
+
+    /// Whether a request that left at `departed_at` and passed says something of now: one that left before the last refusal came
+    /// does not.
+    pub(super) fn is_answered_by(&self, departed_at: Option<UnixMillis>) -> bool {
+        self.last_refused_at.is_none_or(|last| departed_at.is_none_or(|left| left >= last))
+    }
+
+    /// One passed: the lane is open. Returns how many refusals that ends.
+    pub(super) fn passed(&mut self) -> u32 {
+        std::mem::take(self).refusals
+    }
+}

@@ -1,0 +1,155 @@
+//! How much earlier than the one before it a request may arrive: the margin that a spacing needs, learned.
+//!
+//! Requests do not take equally long to arrive. Two that leave W apart may arrive closer together than W by as much as
+//! the delays of the way differ. How much they differ is seen in the moments that the service itself notes: the spread of
+//! (noted by the service − left here) is never smaller than the spread of the way. Until enough was seen, and when the
+//! service notes its moments only after work of its own, a share of the span is kept instead.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+/// The margin while nothing is known is one in so many of the span…
+const PRIOR_SHARE: i64 = 40;
+/// …but in milliseconds no less than this, as ways within a country differ…
+const PRIOR_MS_MIN: i64 = 25;
+/// …and no more than this: ways across the world differ by less.
+const PRIOR_MS_MAX: i64 = 250;
+/// So many moments must have been seen before their spread is believed: of 21 equally likely delays, both extremes are
+/// among them but for four times in a million.
+const SAMPLES_MIN: u64 = 256;
+/// Only the latest moments of a run count: two clocks drift apart.
+const SAMPLES_KEPT: usize = 1024;
+/// What was never seen may still come. A quarter more is kept, and this in milliseconds…
+const SLACK_MS: i64 = 5;
+/// …as long as it costs no more than one in so many of the span.
+const SLACK_SHARE: i64 = 2_000;
+/// Refusals may teach a margin of no more than one in so many of the span.
+const TAUGHT_SHARE: i64 = 4;
+
+/// What is known of the way, over all runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Jitter {
+    /// The widest spread seen within one run, in milliseconds.
+    pub(super) spread_ms: i64,
+    /// Moments that could have shown how far the way varies: all but the first of each run, which has none to differ from.
+    pub(super) samples: u64,
+    /// What refusals taught, in milliseconds: it is kept whatever is seen.
+    #[serde(default)]
+    pub(super) taught_ms: i64,
+}
+
+/// The moments seen in this run.
+#[derive(Default)]
+pub(super) struct JitterSamples {
+    latest: VecDeque<i64>,
+    count: u64,
+}
+
+impl Jitter {
+    /// The margin of a window of so many milliseconds; `tick_ms` is the granularity of our own timers.
+    pub(super) fn margin_ms(self, period_ms: i64, tick_ms: i64) -> i64 {
+        let prior = (period_ms / PRIOR_SHARE).clamp(PRIOR_MS_MIN, PRIOR_MS_MAX).max(2 * tick_ms);
+        let slack = (self.spread_ms / 4 + SLACK_MS).min(period_ms / SLACK_SHARE);
+        let learned = if self.samples < SAMPLES_MIN { prior } else { prior.min(self.spread_ms + slack) };
+        learned.max(self.taught_ms.min(period_ms / TAUGHT_SHARE))
+    }
+
+    /// Takes in how long after its departure the service noted a request, in milliseconds of two clocks.
+    pub(super) fn see(&mut self, seen: &mut JitterSamples, noted_after_ms: i64) {
+        if seen.latest.len() == SAMPLES_KEPT {
+            seen.latest.pop_front();
+        }
+        seen.latest.push_back(noted_after_ms);
+        seen.count += 1;
+        self.samples = self.samples.saturating_add(u64::from(seen.count > 1));
+        let is_whole = seen.latest.len() == SAMPLES_KEPT;
+        let is_extreme = seen.latest.len() < 3 || !seen.spans(noted_after_ms);
+        if is_extreme || is_whole && seen.count.is_multiple_of(SAMPLES_KEPT as u64) {
+            let (least, most) = (seen.latest.iter().min(), seen.latest.iter().max());
+            let spread_ms = least.zip(most).map_or(0, |(least, most)| most - least);
+            // a whole run's worth of moments says how it is now, fewer only that it is at least so
+            self.spread_ms = if is_whole { spread_ms } else { self.spread_ms.max(spread_ms) };
+        }
+    }
+
+    /// A spacing was refused that should have been kept.
+    pub(super) fn teach(&mut self, period_ms: i64, tick_ms: i64) {
+        self.taught_ms = (self.margin_ms(period_ms, tick_ms) * 2).min(period_ms / TAUGHT_SHARE);
+    }
+}
+
+impl JitterSamples {
+    /// Whether a value lies strictly inside what was seen before it.
+    fn spans(&self, value: i64) -> bool {
+        let earlier = self.latest.iter().take(self.latest.len() - 1);
+        let (mut below, mut above) = (false, false);
+        for own in earlier {
+            below |= *own <= value;
+            above |= *own >= value;
+            if below && above {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_kept_until_the_way_is_known_and_the_spread_of_the_way_afterwards() {
+        let mut jitter = Jitter::default();
+        assert_eq!([jitter.margin_ms(1_000, 0), jitter.margin_ms(60_000, 0)], [25, 250]);
+        let (mut seen, mut rng) = (JitterSamples::default(), fastrand::Rng::with_seed(1));
+        for _ in 0..300 {
+            jitter.see(&mut seen, 7_000 + rng.i64(0..=20));
+        }
+        assert_eq!(jitter.margin_ms(1_000, 0), 20, "no more than was seen where that is dear");
+        assert_eq!(jitter.margin_ms(60_000, 0), 30, "and some slack where it is cheap");
+        // a service that works before it notes the moment tells nothing of the way
+        for _ in 0..300 {
+            jitter.see(&mut seen, 7_000 + rng.i64(0..=15_000));
+        }
+        assert_eq!([jitter.margin_ms(1_000, 0), jitter.margin_ms(60_000, 0)], [25, 250]);
+    }
+
+    #[test]
+    fn a_way_that_became_better_is_noticed_within_one_run() {
+        let mut jitter = Jitter { spread_ms: 200, samples: 10_000, taught_ms: 0 };
+        let mut seen = JitterSamples::default();
+        for sample in 0..4_000 {
+            jitter.see(&mut seen, sample % 11);
+        }
+        assert_eq!(jitter.spread_ms, 10);
+    }
+
+    #[test]
+    fn runs_of_one_upload_tell_nothing_of_the_way() {
+        let mut jitter = Jitter::default();
+        for run in 0..1_000 {
+            jitter.see(&mut JitterSamples::default(), run);
+        }
+        assert_eq!((jitter.samples, jitter.margin_ms(60_000, 0)), (0, 250));
+        // of two uploads one has another to differ from
+        for run in 0..300 {
+            let mut seen = JitterSamples::default();
+            jitter.see(&mut seen, run);
+            jitter.see(&mut seen, run + 7);
+        }
+        assert_eq!((jitter.samples, jitter.spread_ms), (300, 7));
+    }
+
+    #[test]
+    fn a_refusal_widens_the_margin_within_bounds() {
+        let mut jitter = Jitter { spread_ms: 10, samples: 1_000, taught_ms: 0 };
+        jitter.teach(1_000, 0);
+        assert_eq!(jitter.margin_ms(1_000, 0), 20);
+        for _ in 0..10 {
+            jitter.teach(1_000, 0);
+        }
+        assert_eq!(jitter.margin_ms(1_000, 0), 250);
+    }
+}

@@ -1,0 +1,192 @@
+//! House rules: flags, environment and files become checked values, once. After this no value can be invalid.
+
+use std::{
+    ffi::OsString,
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use crate::error::Error;
+
+/// The service's own address.
+pub const DEFAULT_ORIGIN: &str = "https://api.memories.ai";
+
+/// The environment variable that holds the API key.
+pub const KEY_VARIABLE: &str = "MEMORIES_API_KEY";
+
+/// The environment variable that holds the address, beside telecine's own.
+pub const URL_VARIABLE: &str = "MEMORIES_API_URL";
+
+/// Checks the address of the service: an origin (no path), https, or http on loopback only, since the key travels.
+pub fn origin(text: &str) -> Result<Url, Error> {
+    let usage = |what: &str| Error::Usage(format!("--api-url {}: {what}", crate::redact::url(text)));
+    let url = Url::parse(text)
+        .map_err(|_| usage("not a URL; expected an origin such as https://api.memories.ai"))?;
+    let host = url.host_str().ok_or_else(|| usage("it has no host"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(usage(
+            "remove user and password; the key comes from the environment, a file or a command",
+        ));
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(usage("give the origin only; the path /serve/api/v1 is added"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(host) => Ok(url),
+        "http" => Err(usage("plain http is for loopback only; use https")),
+        _ => Err(usage("expected https")),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Where the API key may come from. Never from the command line itself, which everybody on the machine can read.
+#[derive(Clone, Debug, Default)]
+pub struct KeySources<'a> {
+    /// A file that holds it.
+    pub file: Option<&'a Path>,
+    /// A command that prints it.
+    pub command: Option<&'a str>,
+    /// The environment variable's value.
+    pub variable: Option<String>,
+}
+
+/// Finds the API key: file, command, environment, in this order.
+pub fn api_key(sources: &KeySources<'_>) -> Result<SecretString, Error> {
+    let text = match (sources.file, sources.command, &sources.variable) {
+        (Some(path), ..) => read_key_file(path)?,
+        (None, Some(command), _) => run_key_command(command)?,
+        (None, None, Some(value)) => value.clone(),
+        (None, None, None) => {
+            return Err(Error::Key(format!(
+                "no API key: set {KEY_VARIABLE}, or give --key-file PATH or --key-command COMMAND \
+                 (or try it without an account: --sandbox)"
+            )));
+        }
+    };
+    let key = text.trim();
+    if key.is_empty() {
+        return Err(Error::Key("the API key is empty".to_owned()));
+    }
+    if key.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Error::Key("the API key contains blanks or line breaks".to_owned()));
+    }
+    Ok(SecretString::from(key))
+}
+
+fn read_key_file(path: &Path) -> Result<String, Error> {
+    use std::os::unix::fs::PermissionsExt;
+    let shown = path.display();
+    let error = |cause: std::io::Error| Error::Key(format!("cannot read the key file {shown}: {cause}"));
+    let mode = fs::metadata(path).map_err(error)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(Error::Key(format!(
+            "the key file {shown} can be read by others; run: chmod 600 {shown}"
+        )));
+    }
+    fs::read_to_string(path).map_err(error)
+}
+
+fn run_key_command(command: &str) -> Result<String, Error> {
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .output()
+        .map_err(|cause| Error::Key(format!("the key command cannot be run: {cause}")))?;
+    if !output.status.success() {
+        return Err(Error::Key(format!("the key command failed ({})", output.status)));
+    }
+    String::from_utf8(output.stdout).map_err(|_| Error::Key("the key command printed no text".to_owned()))
+}
+
+/// The folder of the high-water marks: the user's own folder for state; none where the user has none.
+#[must_use]
+pub fn high_water_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let named = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?;
+    state.is_absolute().then(|| state.join("telecine").join("high-water"))
+}
+
+/// A digest of the key by which a ledger recognises it.
+#[must_use]
+pub fn key_digest(key: &SecretString) -> [u8; 32] {
+    *blake3::hash(key.expose_secret().as_bytes()).as_bytes()
+}
+
+/// Random bytes from the system.
+pub fn fresh_secret() -> Result<[u8; 32], Error> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret)
+        .map_err(|error| Error::Usage(format!("the system gives no random bytes: {error}")))?;
+    Ok(secret)
+}
+
+/// A random seed from the system.
+pub fn fresh_seed() -> Result<u64, Error> {
+    let [a, b, c, d, e, f, g, h, ..] = fresh_secret()?;
+    Ok(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_taken_for_loopback_only() {
+        for good in [
+            "https://api.memories.ai",
+            "https://api.memories.ai/",
+            "http://127.0.0.1:8765",
+            "http://[::1]:1",
+            "http://localhost:1",
+        ] {
+            assert!(origin(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://api.memories.ai",
+            "http://127.0.0.1.evil.example",
+            "http://localhost.evil.example",
+            "ftp://x",
+            "api.memories.ai",
+            "https://api.memories.ai/serve/api/v1",
+            "https://user:pass@api.memories.ai",
+            "https://api.memories.ai/?x=1",
+        ] {
+            assert!(origin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_that_others_can_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        fs::write(&path, "sk-mavi-1\n").unwrap();
+        let sources = KeySources { file: Some(&path), ..KeySources::default() };
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(api_key(&sources).unwrap_err().to_string().contains("chmod 600"));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(api_key(&sources).unwrap().expose_secret(), "sk-mavi-1");
+    }
+
+    #[test]
+    fn a_key_comes_from_a_command_or_the_environment_too() {
+        let command = KeySources { command: Some("printf 'sk-2\\n'"), ..KeySources::default() };
+        assert_eq!(api_key(&command).unwrap().expose_secret(), "sk-2");
+        let failing = KeySources { command: Some("exit 3"), ..KeySources::default() };
+        assert!(api_key(&failing).is_err());
+        let variable = KeySources { variable: Some("sk-3".to_owned()), ..KeySources::default() };
+        assert_eq!(api_key(&variable).unwrap().expose_secret(), "sk-3");
+        assert!(api_key(&KeySources::default()).unwrap_err().to_string().contains(KEY_VARIABLE));
+        let broken = KeySources { variable: Some("a b".to_owned()), ..KeySources::default() };
+        assert!(api_key(&broken).is_err());
+    }
+}

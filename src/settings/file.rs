@@ -1,0 +1,189 @@
+//! One file of settings: TOML whose keys are the long flags, at the top, in `[command]`, or in `[account.NAME]`.
+
+use std::{
+    fs, io,
+    ops::Range,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use crate::error::Error;
+
+/// The table of accounts.
+const ACCOUNTS: &str = "account";
+
+/// Where a setting holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// For every command that has such a flag.
+    All,
+    /// For one command.
+    Command(String),
+    /// For every command, with `--account` of this name.
+    Account(String),
+}
+
+/// One key and what it is set to.
+#[derive(Clone, Debug)]
+pub(crate) struct Setting {
+    pub(crate) scope: Scope,
+    /// A long flag, without its dashes.
+    pub(crate) key: String,
+    pub(crate) value: Value,
+    /// Counted from 1.
+    pub(crate) line: usize,
+}
+
+/// A value as the file has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// For flags that are there or not.
+    Switch(bool),
+    /// One text or number, or several.
+    Texts(Vec<String>),
+}
+
+/// A file that was read.
+#[derive(Clone, Debug)]
+pub(crate) struct SettingsFile {
+    pub(crate) path: PathBuf,
+    pub(crate) settings: Vec<Setting>,
+}
+
+impl SettingsFile {
+    /// Reads a file; none when there is none.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, Error> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::read(path, &text).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::Usage(format!("cannot read {}: {error}", path.display()))),
+        }
+    }
+
+    fn read(path: &Path, text: &str) -> Result<Self, Error> {
+        let lines = Lines { path, text };
+        let document = DeTable::parse(text).map_err(|error| {
+            lines.error(error.span().map_or(0, |duration| duration.start), &clean(error.message()))
+        })?;
+        let mut settings = Vec::new();
+        for (key, value) in document.get_ref() {
+            match value.get_ref() {
+                DeValue::Table(accounts) if key.get_ref() == ACCOUNTS => {
+                    for (name, account) in accounts {
+                        let DeValue::Table(inside) = account.get_ref() else {
+                            let what = "an account is a table, such as [account.main]";
+                            return Err(lines.error(name.span().start, what));
+                        };
+                        let scope = Scope::Account(name.get_ref().to_string());
+                        lines.collect(&scope, inside, &mut settings)?;
+                        if inside.is_empty() {
+                            settings.push(Setting {
+                                scope,
+                                key: String::new(),
+                                value: Value::Texts(Vec::new()),
+                                line: lines.line(name.span().start),
+                            });
+                        }
+                    }
+                }
+                DeValue::Table(inside) => {
+                    lines.collect(&Scope::Command(key.get_ref().to_string()), inside, &mut settings)?;
+                }
+                DeValue::String(_)
+                | DeValue::Integer(_)
+                | DeValue::Float(_)
+                | DeValue::Boolean(_)
+                | DeValue::Datetime(_)
+                | DeValue::Array(_) => {
+                    settings.push(lines.setting(&Scope::All, key.get_ref(), key.span(), value)?);
+                }
+            }
+        }
+        Ok(Self { path: path.to_owned(), settings })
+    }
+
+    /// The accounts it names.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.settings.iter().filter_map(|setting| match &setting.scope {
+            Scope::Account(name) => Some(name.as_str()),
+            Scope::All | Scope::Command(_) => None,
+        })
+    }
+
+    /// A command in a file that others may write is theirs, not ours.
+    pub(crate) fn is_ours_alone(&self) -> bool {
+        const WRITABLE_BY_OTHERS: u32 = 0o022;
+        fs::metadata(&self.path).is_ok_and(|found| {
+            found.uid() == rustix::process::geteuid().as_raw() && found.mode() & WRITABLE_BY_OTHERS == 0
+        })
+    }
+}
+
+/// A file's text, to say where something stands.
+struct Lines<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Lines<'_> {
+    fn line(&self, at: usize) -> usize {
+        self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+    }
+
+    fn error(&self, at: usize, what: &str) -> Error {
+        Error::Usage(format!("{}:{}: {what}", self.path.display(), self.line(at)))
+    }
+
+    fn collect(&self, scope: &Scope, inside: &DeTable<'_>, found: &mut Vec<Setting>) -> Result<(), Error> {
+        for (key, value) in inside {
+            found.push(self.setting(scope, key.get_ref(), key.span(), value)?);
+        }
+        Ok(())
+    }
+
+    fn setting(
+        &self,
+        scope: &Scope,
+        key: &str,
+        duration: Range<usize>,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<Setting, Error> {
+        let told = |value| Setting {
+            scope: scope.clone(),
+            key: key.to_owned(),
+            value,
+            line: self.line(duration.start),
+        };
+        let error = || {
+            let what = "expected a text, a number, true or false, or a list of texts and numbers";
+            self.error(duration.start, &format!("{}: {what}", clean(key)))
+        };
+        if let DeValue::Boolean(is_on) = value.get_ref() {
+            return Ok(told(Value::Switch(*is_on)));
+        }
+        let texts = match value.get_ref().as_array() {
+            Some(values) => values.iter().map(|value| scalar(value.get_ref())).collect::<Option<Vec<_>>>(),
+            None => scalar(value.get_ref()).map(|text| vec![text]),
+        };
+        texts.map(|texts| told(Value::Texts(texts))).ok_or_else(error)
+    }
+}
+
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.as_str().replace('_', "")),
+        DeValue::Float(number) => Some(number.as_str().replace('_', "")),
+        DeValue::Datetime(timestamp) => Some(timestamp.to_string()),
+        DeValue::Boolean(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}
+
+fn clean(text: &str) -> String {
+    crate::redact::clean(text)
+}

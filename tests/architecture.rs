@@ -1,0 +1,393 @@
+//! The rules of ARCHITECTURE.md that the compiler does not check: reads the sources and fails when one is broken.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Every source file below `src`, with its text up to its unit tests.
+fn sources() -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    collect(Path::new("src"), &mut found);
+    assert!(found.len() > 40, "the sources were not found");
+    found
+}
+
+fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("tests") {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("tests.rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
+            found.insert(path, code);
+        }
+    }
+}
+
+/// The module a file belongs to: its folder or file directly below `src`.
+fn module(path: &Path) -> String {
+    let inside = path.strip_prefix("src").unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// The path of a file's own module, such as `crate::ledger::store`.
+fn own_path(path: &Path) -> Vec<String> {
+    let inside = path.strip_prefix("src").unwrap().with_extension("");
+    let mut parts: Vec<String> =
+        inside.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
+    if matches!(parts.last().map(String::as_str), Some("mod" | "lib" | "main")) {
+        parts.pop();
+    }
+    parts
+}
+
+/// Every path that a text imports or names from the crate, from its root: `crate::a::b`, and `super::b` resolved.
+fn named_paths(path: &Path, text: &str) -> Vec<Vec<String>> {
+    let own = own_path(path);
+    let mut named = Vec::new();
+    let code: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    for start in ["crate::", "super::"] {
+        let mut rest = code.as_str();
+        while let Some(at) = rest.find(start) {
+            let is_whole = !rest[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':');
+            let mut inner = &rest[at..];
+            let mut base = Vec::new();
+            if let Some(behind) = inner.strip_prefix("crate::") {
+                inner = behind;
+            } else {
+                base.clone_from(&own);
+                while let Some(behind) = inner.strip_prefix("super::") {
+                    inner = behind;
+                    base.pop();
+                }
+            }
+            if is_whole {
+                expand(&base, inner, &mut named);
+            }
+            rest = &rest[at + start.len()..];
+        }
+    }
+    named
+}
+
+/// The paths of `a::b`, or of the group `{a::b, c::{d, e}}`, behind a base.
+fn expand(base: &[String], text: &str, named: &mut Vec<Vec<String>>) {
+    if let Some(inner) = text.strip_prefix('{') {
+        for part in parts_of_group(inner) {
+            expand(base, part.trim(), named);
+        }
+        return;
+    }
+    let word: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    if word.is_empty() {
+        return;
+    }
+    let mut path = base.to_vec();
+    path.push(word.clone());
+    named.push(path.clone());
+    if let Some(behind) = text[word.len()..].strip_prefix("::") {
+        expand(&path, behind, named);
+    }
+}
+
+/// The parts of `a::b, c::{d, e}}...`, up to the brace that closes the group.
+fn parts_of_group(inner: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 1;
+    for c in inner.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            break;
+        }
+        if c == ',' && depth == 1 {
+            parts.push(String::new());
+        } else if let Some(part) = parts.last_mut() {
+            part.push(c);
+        }
+    }
+    parts
+}
+
+/// Modules that every other one may import. They import only each other.
+const SHARED: &[&str] = &[
+    "blocking",
+    "clock",
+    "csv_injection",
+    "domain",
+    "events",
+    "failpoints",
+    "http_client",
+    "redact",
+    "retry",
+];
+
+/// What each other module may import beside itself and the shared ones.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("main", &[]),
+    ("lib", &[]),
+    (
+        "cli",
+        &[
+            "api",
+            "app",
+            "error",
+            "ledger",
+            "manifest",
+            "pipeline",
+            "probe",
+            "quota",
+            "report",
+            "sandbox",
+            "settings",
+            "telemetry",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "api", "error", "ledger", "manifest", "pipeline", "probe", "quota", "report", "sandbox",
+            "settings",
+        ],
+    ),
+    ("settings", &["error"]),
+    ("error", &["api", "ledger", "manifest"]),
+    ("telemetry", &[]),
+    ("manifest", &[]),
+    ("ledger", &[]),
+    ("quota", &[]),
+    ("api", &["quota"]),
+    ("probe", &[]),
+    ("pipeline", &["api", "ledger", "manifest", "probe", "quota"]),
+    ("sandbox", &["api"]),
+    ("report", &["error", "ledger"]),
+];
+
+#[test]
+fn a_module_imports_only_what_it_may() {
+    for (path, text) in sources() {
+        let own = module(&path);
+        let allowed: Vec<&str> = if SHARED.contains(&own.as_str()) {
+            SHARED.to_vec()
+        } else {
+            let found = MAY_IMPORT.iter().find(|(name, _)| *name == own);
+            let (_, modules) = found.unwrap_or_else(|| panic!("{own} is in no table"));
+            SHARED.iter().chain(*modules).copied().collect()
+        };
+        for named in named_paths(&path, &text) {
+            let named = &named[0];
+            let is_module = named.chars().next().is_some_and(char::is_lowercase);
+            assert!(
+                !is_module || *named == own || allowed.contains(&named.as_str()),
+                "{}: {own} may not import {named}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_stage_of_the_pipeline_does_not_know_another() {
+    let stages = ["ingest", "upload", "reconcile", "poll", "probe", "preflight"];
+    for (path, text) in sources().into_iter().filter(|(path, _)| module(path) == "pipeline") {
+        let own = own_path(&path).get(1).cloned().unwrap_or_default();
+        if !stages.contains(&own.as_str()) {
+            continue;
+        }
+        for named in named_paths(&path, &text).into_iter().filter(|named| named[0] == "pipeline") {
+            let other = named.get(1).map_or("", String::as_str);
+            assert!(
+                other == own || !stages.contains(&other),
+                "{}: the stage {own} knows {other}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn no_command_imports_another() {
+    for (path, text) in sources().into_iter().filter(|(path, _)| path.starts_with("src/cli/commands")) {
+        let own = own_path(&path).get(2).cloned().unwrap_or_default();
+        for named in named_paths(&path, &text).into_iter().filter(|named| named.len() > 2) {
+            let is_other = named[..2] == ["cli", "commands"] && named[2] != own && !own.is_empty();
+            assert!(!is_other, "{}: the command {own} imports {}", path.display(), named[2]);
+        }
+    }
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let sources = sources();
+    let files: BTreeMap<Vec<String>, &PathBuf> = sources.keys().map(|path| (own_path(path), path)).collect();
+    let mut imports: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for (path, text) in &sources {
+        let own = own_path(path);
+        for named in named_paths(path, text) {
+            // the longest beginning of the path that is a file; a folder's own file only lists what is below it
+            let target =
+                (1..=named.len()).rev().map(|len| named[..len].to_vec()).find(|at| files.contains_key(at));
+            if let Some(target) = target.filter(|target| *target != own && !own.starts_with(target)) {
+                imports.entry(own.clone()).or_default().insert(target);
+            }
+        }
+    }
+    for start in imports.keys() {
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<&Vec<String>> = imports[start].iter().collect();
+        while let Some(at) = open.pop() {
+            assert!(at != start, "{} imports itself by way of others", start.join("::"));
+            if seen.insert(at) {
+                open.extend(imports.get(at).into_iter().flatten());
+            }
+        }
+    }
+}
+
+/// Outside crates, and the only places that may name them.
+const HOMES: &[(&str, &[&str])] = &[
+    ("rusqlite", &["src/ledger/"]),
+    ("reqwest", &["src/api/http.rs", "src/probe/http.rs", "src/http_client.rs"]),
+    ("mp4_atom", &["src/probe/container/mp4.rs"]),
+    ("matroska_demuxer", &["src/probe/container/matroska.rs"]),
+    ("mpeg2ts", &["src/probe/container/transport.rs"]),
+    ("m3u8_rs", &["src/probe/playlist.rs"]),
+    ("infer::", &["src/probe/container/"]),
+    ("governor", &["src/quota/"]),
+    ("clap", &["src/cli/", "src/settings/"]),
+    ("csv_core", &["src/manifest/"]),
+    ("csv::", &["src/report/"]),
+    ("glob::", &["src/cli/"]),
+    ("percent_encoding", &["src/manifest/"]),
+    ("flate2", &["src/manifest/decompress.rs"]),
+    ("zstd", &["src/manifest/decompress.rs"]),
+    ("bzip2", &["src/manifest/decompress.rs"]),
+    ("liblzma", &["src/manifest/decompress.rs"]),
+    ("encoding_rs", &["src/manifest/"]),
+    ("tracing_subscriber", &["src/telemetry.rs"]),
+    ("axum", &["src/sandbox/server.rs"]),
+    ("hyper", &["src/sandbox/server.rs"]),
+    ("indicatif", &["src/cli/"]),
+    ("tempfile", &["src/app/"]),
+    ("toml::", &["src/settings/"]),
+    ("secrecy", &["src/settings/", "src/api/http.rs", "src/app/run.rs", "src/cli/args/"]),
+    ("getrandom", &["src/settings/"]),
+    ("println!", &[]),
+    ("stdout()", &["src/cli/"]),
+    ("stderr()", &["src/cli/"]),
+    ("SystemTime", &["src/clock.rs"]),
+    ("std::process::exit", &["src/cli/signals.rs"]),
+    ("std::env::", &["src/cli/", "src/app/run.rs"]),
+    ("new_multi_thread", &["src/cli/"]),
+    ("new_current_thread", &["src/cli/", "src/app/plan.rs"]),
+];
+
+#[test]
+fn each_outside_crate_has_one_home_and_nothing_outside_cli_prints() {
+    for (path, text) in sources() {
+        let code: String =
+            text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        for (outside, homes) in HOMES {
+            let named = [" ", "(", "<", "use ", "io::", "::"].iter().any(|before| {
+                code.contains(&format!("{before}{outside}"))
+                    && !(*before == "::" && !outside.starts_with("new_"))
+            });
+            let shown = path.display().to_string();
+            assert!(
+                !named || homes.iter().any(|home| shown.starts_with(home)),
+                "{shown} names {outside}, whose home is {homes:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_ledger_has_no_clock_and_no_random_numbers() {
+    for (path, text) in sources().into_iter().filter(|(path, _)| module(path) == "ledger") {
+        for outside in ["crate::clock", "clock::Clock", "fastrand", "Instant"] {
+            assert!(!text.contains(outside), "{} names {outside}", path.display());
+        }
+    }
+}
+
+/// Lines of a source file at most, its unit tests left out; tables of data may be longer.
+const LINES_MAX: usize = 450;
+
+#[test]
+fn every_file_says_what_it_is_for_and_is_about_one_thing() {
+    for (path, text) in sources() {
+        assert!(text.starts_with("//! "), "{} does not say what it is for", path.display());
+        let lines = text.lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn every_public_function_type_and_trait_has_a_comment() {
+    for (path, text) in sources() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let is_public =
+                ["pub fn ", "pub async fn ", "pub const fn ", "pub struct ", "pub enum ", "pub trait "]
+                    .iter()
+                    .any(|start| line.trim_start().starts_with(start));
+            let mut above = at;
+            while above > 0 && {
+                let before = lines[above - 1].trim();
+                before.starts_with("#[")
+                    || before.ends_with(")]")
+                    || before.ends_with(',') && !before.starts_with("///")
+            } {
+                above -= 1;
+            }
+            let has_comment = above > 0 && lines[above - 1].trim_start().starts_with("///");
+            assert!(!is_public || has_comment, "{}:{}: no comment above {line}", path.display(), at + 1);
+        }
+    }
+}
+
+#[test]
+fn no_type_name_is_defined_twice() {
+    let mut defined: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for (path, text) in sources() {
+        for line in text.lines() {
+            let line = line.trim_start();
+            let line = line.strip_prefix("pub ").unwrap_or(line);
+            let line = line
+                .split_once(") ")
+                .map_or(line, |(before, behind)| if before.starts_with("pub(") { behind } else { line });
+            let Some(name) =
+                ["struct ", "enum ", "trait ", "type "].iter().find_map(|kind| line.strip_prefix(kind))
+            else {
+                continue;
+            };
+            let name: String = name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            // associated types are named by their traits
+            if matches!(name.as_str(), "Err" | "Output" | "Instant" | "Error") && !path.ends_with("error.rs")
+            {
+                continue;
+            }
+            if let Some(first) = defined.insert(name.clone(), path.clone()) {
+                panic!("{name} is defined in {} and in {}", first.display(), path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_unfinished() {
+    for (path, text) in sources() {
+        for mark in ["todo!(", "unimplemented!(", "FIXME", "XXX", "dbg!("] {
+            assert!(!text.contains(mark), "{}: {mark}", path.display());
+        }
+    }
+}
