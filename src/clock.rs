@@ -77,6 +77,13 @@ impl Clock {
         self.started_at.plus(self.elapsed())
     }
 
+    /// Now, in microseconds since the Unix epoch.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        let elapsed_us = i64::try_from(self.elapsed().as_micros()).unwrap_or(i64::MAX);
+        self.started_at.0.saturating_mul(1_000).saturating_add(elapsed_us)
+    }
+
     /// How long this clock has run. Never goes back.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
@@ -119,6 +126,23 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration / self.speed()).await;
+    }
+
+    /// Sleeps for `duration` to a tenth of a millisecond or so, where time is real. The runtime's timers tick in
+    /// milliseconds, so the last two are slept on a thread.
+    pub async fn sleep_us(&self, duration: Duration) {
+        /// How late a timer of the runtime may be.
+        const TICK_MAX: Duration = Duration::from_millis(2);
+        let TimeSource::BootTime { .. } = self.source else { return self.sleep(duration).await };
+        let until = boot_time() + duration;
+        if duration > TICK_MAX {
+            self.sleep(duration - TICK_MAX).await;
+        }
+        let rest = until.saturating_sub(boot_time());
+        if !rest.is_zero() {
+            #[expect(clippy::disallowed_methods, reason = "this is the place where time enters")]
+            let _ = tokio::task::spawn_blocking(move || std::thread::sleep(rest)).await;
+        }
     }
 
     /// Sleeps until `moment`; returns at once when it has passed. A sleep of the machine does not prolong it by more

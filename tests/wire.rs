@@ -166,13 +166,13 @@ async fn conform<T: Transport>(service: ApiClient<T>, name: &str) {
     let verdict = service.upload(permit(Priority::Upload).await, &submission(name), Some("telecine:x")).await;
     let Verdict::Accepted { video_no, uploaded_at } = verdict else { panic!("{name}: {verdict:?}") };
     assert!(uploaded_at.is_some());
-    let page = service.list_videos(permit(Priority::PollTask).await, "default", &[&video_no]).await.unwrap();
+    let page = service.list_videos(permit(Priority::Poll).await, "default", &[&video_no]).await.unwrap();
     assert_eq!(page.videos.len(), 1);
     assert_eq!(page.videos[0].status, IndexStatus::InProgress);
     assert!(page.videos[0].tags.is_empty(), "tags show only when it is indexed");
     let unknown = VideoNo::parse("VI_unknown").unwrap();
-    assert_eq!(service.metadata(permit(Priority::WatchSingly).await, "default", &unknown).await, Ok(None));
-    let page = service.list_page(permit(Priority::PollTask).await, "elsewhere", 1).await.unwrap();
+    assert_eq!(service.metadata(permit(Priority::PollSingle).await, "default", &unknown).await, Ok(None));
+    let page = service.list_page(permit(Priority::Poll).await, "elsewhere", 1).await.unwrap();
     assert_eq!((page.videos.len(), page.total_count), (0, Some(0)));
     let mut bad = submission("bad");
     bad.datetime_taken = Some("yesterday".to_owned());

@@ -73,12 +73,14 @@ impl<T> Context<T> {
         Ok(permit)
     }
 
-    /// Writes down that the turn of a read is spent.
+    /// Records that a read is spent, and waits until it may leave.
     pub(super) async fn spend(&self, permit: &Permit) -> Result<(), LedgerError> {
         let now = self.clock.now();
         let counts_since =
             now.plus_ms(-self.limiter.limits().period_ms_max().max(READS_KEPT_MS_MIN) - HOUR_MS);
-        self.ledger.record_read(permit.endpoint().as_str(), now, counts_since).await
+        self.ledger.record_read(permit.endpoint().as_str(), now, counts_since).await?;
+        self.limiter.depart_read(permit).await;
+        Ok(())
     }
 
     /// Writes down what the porter learned, if that is news.

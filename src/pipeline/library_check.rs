@@ -209,7 +209,7 @@ async fn look_singly<T: Transport>(
     loop {
         // a ledger that takes nothing any more ends the run through whoever asks it next
         let permit = context
-            .read_permit(Priority::WatchSingly)
+            .read_permit(Priority::PollSingle)
             .await
             .map_err(|error| IncompleteListing { cause: error.to_string(), is_refused: true })?;
         let slot = permit.slot();

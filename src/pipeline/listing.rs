@@ -144,7 +144,7 @@ async fn page<T: Transport>(
     loop {
         // a ledger that takes nothing any more ends the run through whoever asks it next
         let permit = context
-            .read_permit(Priority::UnresolvedAttempt)
+            .read_permit(Priority::Reconcile)
             .await
             .map_err(|error| IncompleteListing { cause: error.to_string(), is_refused: true })?;
         let slot = permit.slot();

@@ -50,7 +50,7 @@ async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<Refusal, Led
 
 /// Looks at the items that are due, as many as fit one request.
 async fn look<T: Transport>(context: &Context<T>) -> Result<Option<Refusal>, LedgerError> {
-    let permit = context.limiter.permit(Priority::PollTask).await;
+    let permit = context.limiter.permit(Priority::Poll).await;
     let due = context.ledger.poll_tasks(context.clock.now(), VIDEO_NOS_MAX).await?;
     // one request looks into one namespace, that of the longest due; the others' turn comes next
     let Some(namespace) = due.first().map(|poll_task| poll_task.namespace.as_str()) else {
@@ -94,7 +94,7 @@ async fn look<T: Transport>(context: &Context<T>) -> Result<Option<Refusal>, Led
 }
 
 async fn look_singly<T: Transport>(context: &Context<T>, poll_task: &PollTask) -> Result<(), LedgerError> {
-    let permit = context.read_permit(Priority::WatchSingly).await?;
+    let permit = context.read_permit(Priority::PollSingle).await?;
     let slot = permit.slot();
     let seen = match context.api.metadata(permit, &poll_task.namespace, &poll_task.video_no).await {
         Ok(video) => {

@@ -17,7 +17,7 @@ use crate::{
     failpoints::{Failpoint, is_active},
     ledger::{AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, LedgerError},
     quota::{
-        BlockReason, Cooldown, CooldownReason, Delay, Departure, Endpoint, Feedback, Permit, Priority,
+        BlockReason, Cooldown, CooldownReason, Delay, Departure, Endpoint, Feedback, Permit, PreciseTime, Priority,
         RequestOutcome,
     },
     retry::parse_retry_after,
@@ -390,6 +390,10 @@ async fn may_leave<T>(
         }
         match context.limiter.depart(permit, claim.attempt.number(), claim.sent_at, until) {
             Departure::Now => return Ok(true),
+            Departure::At(at) => {
+                let wait = at.after(PreciseTime(context.clock.now_us()));
+                context.clock.sleep_us(wait).await;
+            }
             Departure::AfterSave => context.save_learned_limits().await?,
         }
     }
@@ -423,11 +427,11 @@ async fn send<T: Transport>(
     };
     let at = context.clock.now();
     settle(context, &claim, &verdict, at).await?;
-    let Feedback { cooldown, news } = context.limiter.answer(key, &outcome_of(&verdict, at));
+    let Feedback { cooldown, change } = context.limiter.answer(key, &outcome_of(&verdict, at));
     context.save_learned_limits().await?;
     announce(context, &claim, &verdict, cooldown);
-    if let Some(news) = news {
-        context.emit(&Event::LimitLearned { text: news.to_string() });
+    if let Some(change) = change {
+        context.emit(&Event::LimitLearned { text: change.to_string() });
     }
     context.signals.ledger_changed();
     Ok(match verdict {

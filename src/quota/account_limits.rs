@@ -1,6 +1,6 @@
-//! The gate: all limits of one account, as a pure machine that is told the time.
+//! All limits of one account, as a pure state machine that is given the time.
 //!
-//! It says whether a request of a lane may leave now, and if not, until when and why; and it learns from what became of
+//! It says whether a request of an endpoint may leave now, and if not, until when and why. It learns from the outcome of
 //! every request. It has no clock, does not wait and performs no I/O, so whole days are simulated in milliseconds.
 
 use std::{
@@ -9,85 +9,72 @@ use std::{
 };
 
 use super::{
-    BlockReason, Delay, Endpoint, Limits, PermitSlot, RequestOutcome, UsageRecord, UsageState,
-    cap_estimator::EstimateChange,
+    BlockReason, Delay, Endpoint, Limits, PreciseTime, UsageRecord, UsageState,
     cap_window::{Acceptance, Spent},
-    caps::{CapInUse, CapRefusal, Caps},
-    circuit_breaker::{ASKED_WAIT_MAX, CircuitBreaker, Cooldown, CooldownReason},
+    caps::{CapInUse, Caps},
+    circuit_breaker::{CircuitBreaker, Cooldown},
     jitter::JitterSamples,
-    learned_limits::{LearnedLimits, LimitChange, SavedCooldown},
-    rate_window::{RateWindow, Slowdown, Smoother},
+    learned_limits::LearnedLimits,
+    pacing::{Margins, Pacing},
+    rate_window::Slowdown,
 };
 use crate::{
     domain::UnixMillis,
     failpoints::{Failpoint, is_active},
 };
 
-/// Repeated violations may suspend a key: no more refusals than this in any hour.
-const REFUSALS_PER_HOUR: usize = 12;
+/// Repeated violations may suspend a key, so the refusals of an hour have a budget: this many, or more where more requests
+/// are made...
+const REFUSALS_PER_HOUR_MIN: usize = 12;
+/// ...one in this many requests.
+const REQUESTS_PER_REFUSAL: u64 = 1_000;
 const HOUR_MS: i64 = 3_600_000;
-/// No wait that the service asks for is shorter…
-const ASKED_WAIT_MIN: Duration = Duration::from_secs(1);
-/// A service that asks for a wait as long as this speaks of no spacing.
-const ASKED_WAIT_OF_CAPS: Duration = Duration::from_mins(10);
-/// A lag between claim and departure is believed with so much room that it is rarely exceeded: every time costs a write.
-const LAG_ROOM: i64 = 2;
-/// …and at least this, in milliseconds.
+/// A restart assumes that the lag between claim and departure was longer than seen by this factor, since each time it is
+/// exceeded costs a write...
+const LAG_FACTOR: i64 = 2;
+/// ...and at least this long, in milliseconds.
 const LAG_MS_MIN: i64 = 20;
-/// While a request is being claimed it counts as if for ever; its departure says until when.
+/// A request gets its slot at most this long before it may leave, so that its claim is committed by then.
+const LEAD_MAX: Duration = Duration::from_millis(250);
+/// A request that is being claimed counts without an end; its departure says until when.
 const FOR_EVER: UnixMillis = UnixMillis(i64::MAX / 4);
 
-/// One lane.
-struct EndpointLimits {
-    windows: Vec<RateWindow>,
-    smoother: Option<Smoother>,
-    breaker: CircuitBreaker,
+/// One endpoint.
+pub(super) struct EndpointLimits {
+    pub(super) pacing: Pacing,
+    pub(super) breaker: CircuitBreaker,
 }
 
 /// All limits of one account.
 pub struct AccountLimits {
     limits: Limits,
-    tick_ms: i64,
-    upload: EndpointLimits,
+    pub(super) tick_ms: i64,
+    pub(super) upload: EndpointLimits,
     list: EndpointLimits,
     metadata: EndpointLimits,
-    /// One quota for all lanes, where there is one.
-    total: Vec<RateWindow>,
-    caps: Caps,
-    learned_limits: LearnedLimits,
-    learned_limits_changed: bool,
-    /// The lag between claim and departure that a restart will believe; none when it believes the longest there can be.
-    kept_lag_ms: Option<i64>,
+    /// The quota that covers all endpoints, where there is one.
+    total: Pacing,
+    pub(super) caps: Caps,
+    pub(super) learned_limits: LearnedLimits,
+    pub(super) learned_limits_changed: bool,
+    /// The lag between claim and departure that a restart will assume. `None`: the longest there can be.
+    saved_lag_ms: Option<i64>,
     /// When each unanswered upload of this run left.
-    departed_at: HashMap<i64, UnixMillis>,
-    seen: JitterSamples,
-    /// When the service refused, within the last hour.
-    refused_at: VecDeque<UnixMillis>,
+    pub(super) departed_at: HashMap<i64, UnixMillis>,
+    pub(super) samples: JitterSamples,
+    /// The refusals of the last hour.
+    pub(super) refused_at: VecDeque<UnixMillis>,
     next_key: i64,
+    /// How long a request takes from its slot until it is ready to leave: the longest of late.
+    lead: Duration,
+    /// When each request that is not ready yet got its slot.
+    reserved_at: HashMap<i64, PreciseTime>,
 }
 
 impl EndpointLimits {
-    fn new(rates: &[crate::domain::Rate], now: UnixMillis) -> Self {
-        Self {
-            windows: rates.iter().copied().map(RateWindow::new).collect(),
-            smoother: Smoother::of(rates, now),
-            breaker: CircuitBreaker::default(),
-        }
+    fn new(rates: &[crate::domain::Rate]) -> Self {
+        Self { pacing: Pacing::new(rates), breaker: CircuitBreaker::default() }
     }
-
-    /// The interval of the slowest rate.
-    fn interval(&self) -> Duration {
-        self.windows.iter().map(|window| window.rate().limit().interval()).max().unwrap_or_default()
-    }
-}
-
-/// What a request taught.
-#[derive(Debug, Default)]
-pub struct Feedback {
-    /// The lane is held.
-    pub cooldown: Option<Cooldown>,
-    /// Worth a word.
-    pub news: Option<LimitChange>,
 }
 
 /// Whether an upload may leave.
@@ -95,91 +82,88 @@ pub struct Feedback {
 pub enum Departure {
     /// It leaves.
     Now,
-    /// It may leave once the lessons are kept: ask again then.
+    /// It may leave at this time at the soonest: ask again then.
+    At(PreciseTime),
+    /// It may leave once the learned limits are saved: ask again then.
     AfterSave,
 }
 
-/// How a request passed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Passed {
-    /// The service took it.
-    Accepted,
-    /// The service looked at it, and refused its row for good.
-    Rejected,
-}
-
 impl AccountLimits {
-    /// A gate that knows what was spent before (`past`, in the order of departure). `tick_ms` is the granularity of the timers it will be asked by.
+    /// Limits that know what was spent before (`usage`, in the order of departure). `tick_ms` is the granularity of the
+    /// timers of the caller, in milliseconds.
     pub fn new(
         limits: Limits,
         usage: &[UsageRecord],
         learned_limits: LearnedLimits,
         (now, tick_ms): (UnixMillis, i64),
     ) -> Self {
-        let kept_lag_ms = learned_limits.start_lag_ms;
         let mut account = Self {
-            upload: EndpointLimits::new(&limits.upload, now),
-            list: EndpointLimits::new(&limits.list, now),
-            metadata: EndpointLimits::new(&limits.metadata, now),
-            total: limits.total.iter().copied().map(RateWindow::new).collect(),
+            upload: EndpointLimits::new(&limits.upload),
+            list: EndpointLimits::new(&limits.list),
+            metadata: EndpointLimits::new(&limits.metadata),
+            total: Pacing::new(&limits.total),
             caps: Caps::new(&limits.caps),
             limits,
             tick_ms,
+            saved_lag_ms: learned_limits.start_lag_ms,
             learned_limits,
             learned_limits_changed: false,
-            kept_lag_ms,
             departed_at: HashMap::new(),
-            seen: JitterSamples::default(),
+            samples: JitterSamples::default(),
             refused_at: VecDeque::new(),
             next_key: -1,
+            lead: Duration::ZERO,
+            reserved_at: HashMap::new(),
         };
-        if let Some(saved_cooldown) = account.learned_limits.saved_cooldown {
-            account.upload.breaker.resume(saved_cooldown, now);
+        if let Some(saved) = account.learned_limits.saved_cooldown {
+            account.upload.breaker.resume(saved, now);
         }
         if !is_active(Failpoint::LimiterInMemory) {
-            for one in usage {
-                account.replay(one, now);
+            for record in usage {
+                account.replay(record, now);
             }
         }
         account
     }
 
-    fn replay(&mut self, usage: &UsageRecord, now: UnixMillis) {
+    fn replay(&mut self, record: &UsageRecord, now: UnixMillis) {
         let departed_by = match self.learned_limits.start_lag_ms {
-            Some(lag_ms) => usage.departed_by.min(usage.claimed_at.plus_ms(lag_ms)),
-            None => usage.departed_by,
+            Some(lag_ms) => record.departed_by.min(record.claimed_at.plus_ms(lag_ms)),
+            None => record.departed_by,
         };
         // nothing leaves after its answer, nor after the process that was to send it has ended
-        let departed_at = departed_by.min(usage.answered_at.unwrap_or(now)).min(now);
-        for _ in 0..usage.count {
-            // a record that stands for several has a key of its own for each
-            let key = if usage.count == 1 { usage.key } else { self.fresh_key() };
-            for window in self.windows_of(usage.endpoint) {
-                window.put(key, departed_at);
-            }
-            if usage.endpoint != Endpoint::Upload {
-                continue;
-            }
-            if usage.state == UsageState::Refused {
-                let refused_at = usage.answered_at.unwrap_or(now);
-                let is_new = self.refused_at.back().is_none_or(|last| usage.claimed_at >= *last);
-                if is_new && now.since_ms(refused_at) < HOUR_MS {
-                    self.refused_at.push_back(refused_at);
-                }
-            }
-            let Some(until) = usage.counts_until else { continue };
-            let certainty = match usage.state {
-                UsageState::Indexing | UsageState::Final => Acceptance::Accepted,
-                UsageState::Open | UsageState::Refused => Acceptance::Open,
-            };
-            self.caps.log.put(key, Spent { until, certainty });
-            if usage.state == UsageState::Final {
-                self.caps.log.indexed(key);
+        let departed_at = departed_by.min(record.answered_at.unwrap_or(now)).min(now);
+        for _ in 0..record.count {
+            // a record that stands for several requests has a key of its own for each
+            let key = if record.count == 1 { record.key } else { self.fresh_key() };
+            self.endpoint_mut(record.endpoint).pacing.replay(key, departed_at);
+            self.total.replay(key, departed_at);
+            if record.endpoint == Endpoint::Upload {
+                self.replay_upload(key, record, now);
             }
         }
     }
 
-    fn fresh_key(&mut self) -> i64 {
+    fn replay_upload(&mut self, key: i64, record: &UsageRecord, now: UnixMillis) {
+        if record.state == UsageState::Refused {
+            let refused_at = record.answered_at.unwrap_or(now);
+            let is_new = self.refused_at.back().is_none_or(|last| record.claimed_at >= *last);
+            if is_new && now.since_ms(refused_at) < HOUR_MS {
+                self.refused_at.push_back(refused_at);
+            }
+        }
+        let Some(until) = record.counts_until else { return };
+        let certainty = match record.state {
+            UsageState::Indexing | UsageState::Final => Acceptance::Accepted,
+            UsageState::Open | UsageState::Refused => Acceptance::Open,
+        };
+        self.caps.log.put(key, Spent { until, certainty });
+        if record.state == UsageState::Final {
+            self.caps.log.indexed(key);
+        }
+    }
+
+    const fn fresh_key(&mut self) -> i64 {
         self.next_key -= 1;
         self.next_key
     }
@@ -192,7 +176,7 @@ impl AccountLimits {
         }
     }
 
-    const fn endpoint_mut(&mut self, endpoint: Endpoint) -> &mut EndpointLimits {
+    pub(super) const fn endpoint_mut(&mut self, endpoint: Endpoint) -> &mut EndpointLimits {
         match endpoint {
             Endpoint::Upload => &mut self.upload,
             Endpoint::List => &mut self.list,
@@ -200,51 +184,53 @@ impl AccountLimits {
         }
     }
 
-    /// Everything that counts the departures of a lane.
-    fn windows_of(&mut self, endpoint: Endpoint) -> impl Iterator<Item = &mut RateWindow> {
-        let own = match endpoint {
-            Endpoint::Upload => &mut self.upload.windows,
-            Endpoint::List => &mut self.list.windows,
-            Endpoint::Metadata => &mut self.metadata.windows,
-        };
-        own.iter_mut().chain(&mut self.total)
-    }
-
-    /// The past happened at other moments than was thought, since our clock had jumped: `past` is how it is known now.
+    /// Earlier requests happened at other times than was thought, since our clock was set: `usage` is what is known now.
     /// Nothing may have been uploaded in between.
     pub fn reload_usage(&mut self, usage: &[UsageRecord], now: UnixMillis) {
-        let mut anew =
+        let mut reloaded =
             Self::new(self.limits.clone(), usage, self.learned_limits.clone(), (now, self.tick_ms));
-        anew.learned_limits_changed = self.learned_limits_changed;
-        anew.kept_lag_ms = self.kept_lag_ms;
-        anew.next_key = anew.next_key.min(self.next_key);
-        std::mem::swap(&mut anew.list, &mut self.list);
-        std::mem::swap(&mut anew.metadata, &mut self.metadata);
-        *self = anew;
+        reloaded.learned_limits_changed = self.learned_limits_changed;
+        reloaded.saved_lag_ms = self.saved_lag_ms;
+        reloaded.next_key = reloaded.next_key.min(self.next_key);
+        std::mem::swap(&mut reloaded.list, &mut self.list);
+        std::mem::swap(&mut reloaded.metadata, &mut self.metadata);
+        *self = reloaded;
     }
 
-    const fn slowdown(&self, endpoint: Endpoint) -> Slowdown {
-        match endpoint {
+    const fn margins(&self, endpoint: Endpoint) -> Margins {
+        let slowdown = match endpoint {
             Endpoint::Upload => Slowdown(self.learned_limits.slowdown_permille),
             Endpoint::List | Endpoint::Metadata => Slowdown::NONE,
-        }
+        };
+        Margins { slowdown, jitter: self.learned_limits.jitter, tick_ms: self.tick_ms }
     }
 
-    /// What keeps a lane from sending at `now`, the one that lasts longest; none when one may go. What all lanes share is
-    /// not looked at.
-    pub fn delay_of_lane(&mut self, endpoint: Endpoint, now: UnixMillis) -> Option<Delay> {
+    const fn total_margins(&self) -> Margins {
+        Margins { slowdown: Slowdown::NONE, jitter: self.learned_limits.jitter, tick_ms: self.tick_ms }
+    }
+
+    /// Until when a request may get its slot, by the rates alone: a little before it may leave.
+    fn delay_of_rates(&mut self, at: PreciseTime, now: PreciseTime) -> Option<Delay> {
+        let until = at.minus(self.lead.min(LEAD_MAX));
+        let up_to_ms = PreciseTime(until.0.saturating_add(999)).millis();
+        (until > now).then_some(Delay { until: up_to_ms, why: BlockReason::Spacing })
+    }
+
+    /// What keeps an endpoint from being called at `now`, the reason that lasts longest. `None`: nothing. What all
+    /// endpoints share is left out.
+    pub fn delay_of_endpoint(&mut self, endpoint: Endpoint, now: UnixMillis) -> Option<Delay> {
         let mut delays = Vec::new();
-        let (slowdown, jitter, tick_ms) = (self.slowdown(endpoint), self.learned_limits.jitter, self.tick_ms);
-        let own = self.endpoint(endpoint);
+        let margins = self.margins(endpoint);
+        let precise = PreciseTime::from(now);
+        let own = self.endpoint_mut(endpoint);
         if own.breaker.half_open_probe_in_flight {
             delays.push(Delay { until: FOR_EVER, why: BlockReason::HalfOpenProbe });
         }
         if let Some(cooldown) = own.breaker.cooldown(now) {
             delays.push(Delay { until: cooldown.until, why: BlockReason::Cooldown(cooldown) });
         }
-        delays.extend(delay_of_windows(&own.windows, now, slowdown, |period_ms| {
-            jitter.margin_ms(period_ms, tick_ms)
-        }));
+        let at = own.pacing.next_at(precise, margins);
+        delays.extend(self.delay_of_rates(at, precise));
         if endpoint == Endpoint::Upload {
             let (delay, is_new) = self.caps.delay(&mut self.learned_limits, now);
             delays.extend(delay);
@@ -254,248 +240,124 @@ impl AccountLimits {
         delays.into_iter().max_by_key(|delay| delay.until)
     }
 
-    /// The same, with what all lanes share.
+    /// The same, with what all endpoints share.
     pub fn delay(&mut self, endpoint: Endpoint, now: UnixMillis) -> Option<Delay> {
-        let (jitter, tick_ms) = (self.learned_limits.jitter, self.tick_ms);
-        let shared = delay_of_windows(&self.total, now, Slowdown::NONE, |period_ms| {
-            jitter.margin_ms(period_ms, tick_ms)
-        });
-        self.delay_of_lane(endpoint, now).into_iter().chain(shared).max_by_key(|delay| delay.until)
+        let (margins, precise) = (self.total_margins(), PreciseTime::from(now));
+        let at = self.total.next_at(precise, margins);
+        let shared = self.delay_of_rates(at, precise);
+        self.delay_of_endpoint(endpoint, now).into_iter().chain(shared).max_by_key(|delay| delay.until)
     }
 
     fn delay_of_refusals(&mut self, now: UnixMillis) -> Option<Delay> {
         while self.refused_at.front().is_some_and(|timestamp| now.since_ms(*timestamp) >= HOUR_MS) {
             self.refused_at.pop_front();
         }
-        let oldest = self.refused_at.len().checked_sub(REFUSALS_PER_HOUR)?;
+        let oldest = self.refused_at.len().checked_sub(self.refusals_per_hour())?;
         let until = self.refused_at.get(oldest)?.plus_ms(HOUR_MS);
         Some(Delay { until, why: BlockReason::RefusalsSpent })
     }
 
-    /// Takes a slot of the lane at `now`, or says what is in the way. The slot is used up by departing.
+    /// Refusals that an hour may have.
+    pub(super) fn refusals_per_hour(&self) -> usize {
+        let per_hour = |rate: &crate::domain::Rate| {
+            let limit = rate.limit();
+            u64::from(limit.count()) * HOUR_MS.unsigned_abs() / limit.period_ms().unsigned_abs().max(1)
+        };
+        let requests = self.limits.upload.iter().chain(&self.limits.total).map(per_hour).min().unwrap_or(0);
+        usize::try_from(requests / REQUESTS_PER_REFUSAL).unwrap_or(usize::MAX).max(REFUSALS_PER_HOUR_MIN)
+    }
+
+    /// Takes a slot of the endpoint at `now`, or says what is in the way. The request leaves by [`Self::depart`] or
+    /// [`Self::depart_read`].
     pub fn take(&mut self, endpoint: Endpoint, now: UnixMillis) -> Result<i64, Delay> {
         if let Some(delay) = self.delay(endpoint, now) {
             return Err(delay);
         }
-        let slowdown = self.slowdown(endpoint);
+        let (margins, total_margins, precise) =
+            (self.margins(endpoint), self.total_margins(), PreciseTime::from(now));
+        let key = self.fresh_key();
+        let total_at = self.total.next_at(precise, total_margins);
         let own = self.endpoint_mut(endpoint);
-        if let Some(smoother) = &mut own.smoother {
-            smoother.take(now, slowdown).map_err(|until| Delay { until, why: BlockReason::Spacing })?;
-        }
         if own.breaker.lasts() {
             own.breaker.half_open_probe_in_flight = true;
         }
-        let key = self.fresh_key();
-        for window in self.windows_of(endpoint) {
-            window.put(key, now);
-        }
+        let at = own.pacing.next_at(precise, margins).max(total_at);
+        own.pacing.reserve(key, at);
+        self.total.reserve(key, at);
+        self.reserved_at.insert(key, precise);
         if endpoint == Endpoint::Upload {
             self.caps.log.put(key, Spent { until: FOR_EVER, certainty: Acceptance::Open });
         }
         Ok(key)
     }
 
-    /// A slot was taken, and nothing is asked: the next may have it.
+    /// A slot is not used: the next request may have it.
     pub fn give_back(&mut self, endpoint: Endpoint, key: i64) {
-        for window in self.windows_of(endpoint) {
-            window.take_out(key);
-        }
+        self.reserved_at.remove(&key);
+        self.endpoint_mut(endpoint).pacing.release(key);
+        self.total.release(key);
         self.caps.log.take_out(key);
         self.endpoint_mut(endpoint).breaker.half_open_probe_in_flight = false;
     }
 
-    /// An upload leaves at `now`, claimed at `claimed_at`, as request `key`; it may be accepted until `until`. It may not leave
-    /// before the lessons are kept when it took longer than a restart would believe: killed right after, the next run
-    /// would send too early.
+    /// A request is ready to leave: the time from its slot until now is how early the next slots are given out.
+    fn note_lead(&mut self, slot: i64, now: PreciseTime) {
+        if let Some(reserved_at) = self.reserved_at.remove(&slot) {
+            let took = now.after(reserved_at) * 5 / 4;
+            self.lead = took.max(self.lead * 19 / 20);
+        }
+    }
+
+    /// The time until which a request with a slot has to wait for the rates. `None`: it may leave.
+    fn must_wait_until(&mut self, endpoint: Endpoint, slot: i64, now: PreciseTime) -> Option<PreciseTime> {
+        let (margins, total_margins) = (self.margins(endpoint), self.total_margins());
+        let own = self.endpoint_mut(endpoint).pacing.must_wait_until(slot, now, margins);
+        own.max(self.total.must_wait_until(slot, now, total_margins))
+    }
+
+    /// An upload leaves at `now`, claimed at `claimed_at`, as request `key`; it may be accepted until `until`. It may not
+    /// leave before the learned limits are saved when it took longer than a restart would assume: killed right after, the
+    /// next run would send too early.
     pub fn depart(
         &mut self,
         slot: i64,
         key: i64,
-        (claimed_at, now, until): (UnixMillis, UnixMillis, UnixMillis),
+        (claimed_at, now, until): (UnixMillis, PreciseTime, UnixMillis),
     ) -> Departure {
-        let lag_ms = now.since_ms(claimed_at).max(0) + 1;
+        self.note_lead(slot, now);
+        if let Some(at) = self.must_wait_until(Endpoint::Upload, slot, now) {
+            return Departure::At(at);
+        }
+        let lag_ms = now.millis().since_ms(claimed_at).max(0) + 1;
         if self.learned_limits.start_lag_ms.is_none_or(|known| known < lag_ms) {
-            self.learned_limits.start_lag_ms = Some((lag_ms * LAG_ROOM).max(LAG_MS_MIN));
+            self.learned_limits.start_lag_ms = Some((lag_ms * LAG_FACTOR).max(LAG_MS_MIN));
             self.learned_limits_changed = true;
         }
-        if self.kept_lag_ms.is_some_and(|kept| kept < lag_ms) {
+        if self.saved_lag_ms.is_some_and(|saved| saved < lag_ms) {
             return Departure::AfterSave;
         }
-        for window in self.windows_of(Endpoint::Upload) {
-            window.moved(slot, key, now);
-        }
+        self.upload.pacing.depart(slot, key, now);
+        self.total.depart(slot, key, now);
         self.caps.log.take_out(slot);
         self.caps.log.put(key, Spent { until, certainty: Acceptance::Open });
-        self.departed_at.insert(key, now);
+        self.departed_at.insert(key, now.millis());
         Departure::Now
     }
 
-    /// Lessons are on the disk, with this lag among them.
+    /// A read leaves at `now`, or may leave at the time that is returned.
+    pub fn depart_read(&mut self, endpoint: Endpoint, slot: i64, now: PreciseTime) -> Result<(), PreciseTime> {
+        self.note_lead(slot, now);
+        if let Some(at) = self.must_wait_until(endpoint, slot, now) {
+            return Err(at);
+        }
+        self.endpoint_mut(endpoint).pacing.depart(slot, slot, now);
+        self.total.depart(slot, slot, now);
+        Ok(())
+    }
+
+    /// The learned limits are saved, with this lag among them.
     pub(super) const fn learned_limits_saved(&mut self, start_lag_ms: Option<i64>) {
-        self.kept_lag_ms = start_lag_ms;
-    }
-
-    /// What became of an upload.
-    pub fn answer(&mut self, key: i64, outcome: &RequestOutcome, now: UnixMillis, jitter: f64) -> Feedback {
-        let departed_at = self.departed_at.remove(&key);
-        let breaker = &mut self.upload.breaker;
-        match outcome {
-            RequestOutcome::Accepted { noted_at } => {
-                if let Some((noted_at, departed_at)) = noted_at.zip(departed_at) {
-                    self.see(noted_at.since_ms(departed_at));
-                }
-                self.caps.log.accepted_by(key, now);
-                self.pass(departed_at, Passed::Accepted)
-            }
-            RequestOutcome::Rejected => {
-                // it took its turn, and perhaps a slot until now at the latest
-                self.caps.log.open_until(key, now);
-                self.pass(departed_at, Passed::Rejected)
-            }
-            RequestOutcome::Refused { retry_after } => {
-                self.caps.log.take_out(key);
-                self.refuse(departed_at, *retry_after, now, jitter)
-            }
-            RequestOutcome::NotSent => {
-                let cooldown = breaker.failed(CooldownReason::Unreachable, now, jitter);
-                self.give_back(Endpoint::Upload, key);
-                Feedback { cooldown, news: None }
-            }
-            RequestOutcome::Unclear => {
-                Feedback { cooldown: breaker.failed(CooldownReason::Unclear, now, jitter), news: None }
-            }
-        }
-    }
-
-    fn see(&mut self, noted_after_ms: i64) {
-        let before = self.learned_limits.jitter;
-        self.learned_limits.jitter.see(&mut self.seen, noted_after_ms);
-        let after = self.learned_limits.jitter;
-        // one more moment is not worth a write; twice as many are
-        self.learned_limits_changed |= after.spread_ms != before.spread_ms || after.samples.is_power_of_two();
-    }
-
-    fn pass(&mut self, departed_at: Option<UnixMillis>, passed: Passed) -> Feedback {
-        if !self.upload.breaker.is_answered_by(departed_at) {
-            return Feedback::default();
-        }
-        let refusals = self.upload.breaker.passed();
-        let mut feedback = Feedback::default();
-        let mut is_cap = false;
-        for known in &mut self.learned_limits.caps {
-            is_cap |= known.is_open();
-            // a row that is refused for good need not count
-            if passed == Passed::Rejected {
-                continue;
-            }
-            if let Some(turn) = known.passed(departed_at) {
-                self.learned_limits_changed = true;
-                feedback.news = (turn == EstimateChange::Rises).then(|| LimitChange::CapRises(known.words()));
-            }
-        }
-        self.learned_limits_changed |= self.learned_limits.saved_cooldown.take().is_some();
-        if refusals > 0 && !is_cap {
-            // it passed after a wait that more distance would have saved
-            let period_ms = i64::try_from(self.upload.interval().as_millis()).unwrap_or(i64::MAX);
-            self.learned_limits.slow_down();
-            self.learned_limits.jitter.teach(period_ms, self.tick_ms);
-            feedback.news = Some(LimitChange::SlowedDown(self.learned_limits.slowdown_permille));
-            self.learned_limits_changed = true;
-        } else if self.learned_limits.count_clean() {
-            self.learned_limits_changed = true;
-        }
-        feedback
-    }
-
-    fn refuse(
-        &mut self,
-        departed_at: Option<UnixMillis>,
-        retry_after: Option<Duration>,
-        now: UnixMillis,
-        jitter: f64,
-    ) -> Feedback {
-        let is_from_below = !self.upload.breaker.lasts();
-        let is_new = self.upload.breaker.count_refusal(departed_at, now);
-        // what was on the wire together is refused together, and is one lesson
-        if is_new {
-            self.refused_at.push_back(now);
-        }
-        let asked = retry_after.map(|asked| asked.clamp(ASKED_WAIT_MIN, ASKED_WAIT_MAX));
-        let is_long = asked.is_some_and(|asked| asked >= ASKED_WAIT_OF_CAPS);
-        let news = if is_new { self.attribute_to_cap(is_from_below, is_long, now) } else { None };
-        let interval = self.upload.interval();
-        let breaker = &mut self.upload.breaker;
-        let cooldown = match (asked, &news) {
-            (Some(asked), _) => Some(breaker.cool_down(asked, CooldownReason::Refused, now)),
-            // the window itself says when the next slot is free
-            (None, Some(_)) => None,
-            (None, None) => {
-                let wait = breaker.refusal_wait(interval, jitter);
-                Some(breaker.cool_down(wait, CooldownReason::Refused, now))
-            }
-        };
-        let until = cooldown.map_or(now, |cooldown| cooldown.until);
-        self.learned_limits.saved_cooldown =
-            Some(SavedCooldown { until, refusals: breaker.refusals, refused_at: now });
-        self.learned_limits_changed = true;
-        let is_spent = is_new && self.refused_at.len() == REFUSALS_PER_HOUR;
-        let spent = is_spent
-            .then_some(LimitChange::RefusalsSpent(u32::try_from(REFUSALS_PER_HOUR).unwrap_or(u32::MAX)));
-        Feedback { cooldown, news: news.or(spent) }
-    }
-
-    /// Whether a refusal is the word of a cap, and what it teaches of it.
-    fn attribute_to_cap(
-        &mut self,
-        is_from_below: bool,
-        is_long: bool,
-        now: UnixMillis,
-    ) -> Option<LimitChange> {
-        let refusal = CapRefusal {
-            is_beyond_spacing: is_long || self.upload.breaker.is_persistent(),
-            is_from_below,
-            at: now,
-        };
-        let before = self.learned_limits.caps.len();
-        let attributed = self.caps.attribute_refusal(&mut self.learned_limits, refusal);
-        if attributed.is_some() {
-            // the refusals so far are explained
-            self.upload.breaker.refusals = 0;
-        }
-        self.learned_limits_changed |= attributed.is_some() || self.learned_limits.caps.len() != before;
-        attributed
-    }
-
-    /// What a read taught.
-    pub(super) fn on_read(
-        &mut self,
-        slot: PermitSlot,
-        outcome: &RequestOutcome,
-        now: UnixMillis,
-        jitter: f64,
-    ) -> Feedback {
-        let departed_at = Some(slot.taken_at);
-        let own = self.endpoint_mut(slot.endpoint);
-        let interval = own.interval();
-        let cooldown = match outcome {
-            RequestOutcome::Accepted { .. } | RequestOutcome::Rejected => {
-                if own.breaker.is_answered_by(departed_at) {
-                    own.breaker.passed();
-                }
-                None
-            }
-            RequestOutcome::Refused { retry_after } => {
-                own.breaker.count_refusal(departed_at, now);
-                let wait = retry_after.map_or_else(
-                    || own.breaker.read_wait(interval, jitter),
-                    |asked| asked.clamp(ASKED_WAIT_MIN, ASKED_WAIT_MAX),
-                );
-                Some(own.breaker.cool_down(wait, CooldownReason::Refused, now))
-            }
-            RequestOutcome::NotSent => own.breaker.failed(CooldownReason::Unreachable, now, jitter),
-            RequestOutcome::Unclear => own.breaker.failed(CooldownReason::Unclear, now, jitter),
-        };
-        Feedback { cooldown, news: None }
+        self.saved_lag_ms = start_lag_ms;
     }
 
     /// Evidence shows that an open upload was accepted no later than `at`, or never.
@@ -530,18 +392,14 @@ impl AccountLimits {
         std::mem::take(&mut self.learned_limits_changed).then_some(&self.learned_limits)
     }
 
-    /// Every rate with what it counts at `now`.
-    pub(super) fn rates_in_use(
-        &self,
-        endpoint: Endpoint,
-        now: UnixMillis,
-    ) -> Vec<(crate::domain::Rate, u32)> {
-        self.endpoint(endpoint).windows.iter().map(|window| (window.rate(), window.used(now))).collect()
+    /// Every rate of an endpoint, with what it counts at `now`.
+    pub(super) fn rates_in_use(&self, endpoint: Endpoint, now: UnixMillis) -> Vec<(crate::domain::Rate, u32)> {
+        self.endpoint(endpoint).pacing.in_use(now)
     }
 
-    /// Every rate that all lanes share.
+    /// Every rate that all endpoints share.
     pub(super) fn total_in_use(&self, now: UnixMillis) -> Vec<(crate::domain::Rate, u32)> {
-        self.total.iter().map(|window| (window.rate(), window.used(now))).collect()
+        self.total.in_use(now)
     }
 
     /// Every cap that is known or learned, as it stands at `now`.
@@ -549,26 +407,17 @@ impl AccountLimits {
         self.caps.in_use(&self.learned_limits, now)
     }
 
-    /// The spacing of uploads in force: for every rate how many in how many milliseconds, margins included.
+    /// For every rate on uploads how many in how many milliseconds, margins included, and when those that it counts leave
+    /// it.
     pub(super) fn upload_spans(&self) -> Vec<(u32, i64, Vec<UnixMillis>)> {
-        let slowdown = self.slowdown(Endpoint::Upload);
-        let margin = |period_ms| self.learned_limits.jitter.margin_ms(period_ms, self.tick_ms);
-        let spans = self.upload.windows.iter().chain(&self.total).map(|window| {
-            let limit = window.rate().limit();
-            let period_ms = limit.period_ms() * slowdown.0 / 1000 + margin(limit.period_ms());
-            (limit.count(), period_ms, window.leaving(period_ms))
-        });
-        spans.collect()
+        let mut spans = self.upload.pacing.spans(self.margins(Endpoint::Upload));
+        spans.extend(self.total.spans(self.total_margins()));
+        spans
     }
-}
 
-fn delay_of_windows(
-    windows: &[RateWindow],
-    now: UnixMillis,
-    slowdown: Slowdown,
-    margin: impl Fn(i64) -> i64,
-) -> Option<Delay> {
-    let free_at =
-        |window: &RateWindow| window.free_at(now, slowdown, margin(window.rate().limit().period_ms()));
-    windows.iter().filter_map(free_at).max().map(|until| Delay { until, why: BlockReason::Spacing })
+    /// The interval between two uploads, margins included. `None`: a rate's whole count may leave at once.
+    pub(super) fn upload_spacing(&self) -> Option<Duration> {
+        let own = self.upload.pacing.spacing(self.margins(Endpoint::Upload));
+        own.max(self.total.spacing(self.total_margins()))
+    }
 }

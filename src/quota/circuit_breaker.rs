@@ -1,12 +1,13 @@
-//! When the service does not take requests: how long a lane is held, and that one at a time goes out until one passes.
+//! The circuit breaker of an endpoint: after a failure nothing is sent for a while, then one request at a time (half open)
+//! until one passes.
 
 use std::time::Duration;
 
 use super::learned_limits::SavedCooldown;
 use crate::{domain::UnixMillis, retry::Backoff};
 
-/// …or longer: the longest window known, and what an unanswered request may still do.
-pub(super) const ASKED_WAIT_MAX: Duration = Duration::from_mins(140);
+/// The longest wait that is honoured when a service asks for one: a longer one is a mistake of its clock.
+pub(super) const ASKED_WAIT_MAX: Duration = Duration::from_hours(366 * 24);
 
 /// Why a lane is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +129,9 @@ impl CircuitBreaker {
 
     /// Waits on, as a run before did.
     pub(super) fn resume(&mut self, saved_cooldown: SavedCooldown, now: UnixMillis) {
-        // a clock that was set back makes no wait longer than any may be
-        let wait = saved_cooldown.until.after_now(now).min(ASKED_WAIT_MAX);
+        // a clock that was set back makes no wait longer than it was
+        let longest = saved_cooldown.until.after_now(saved_cooldown.refused_at);
+        let wait = saved_cooldown.until.after_now(now).min(longest);
         self.failures = saved_cooldown.refusals.max(1);
         self.refusals = saved_cooldown.refusals;
         self.last_refused_at = Some(saved_cooldown.refused_at.min(now));

@@ -24,6 +24,8 @@ const SAMPLES_KEPT: usize = 1024;
 const SLACK_MS: i64 = 5;
 /// …as long as it costs no more than one in so many of the span.
 const SLACK_SHARE: i64 = 2_000;
+/// Between two departures less than a second apart the margin is at most one in so many of the interval.
+const SHORT_SHARE: i64 = 66;
 /// Refusals may teach a margin of no more than one in so many of the span.
 const TAUGHT_SHARE: i64 = 4;
 
@@ -53,6 +55,17 @@ impl Jitter {
         let slack = (self.spread_ms / 4 + SLACK_MS).min(period_ms / SLACK_SHARE);
         let learned = if self.samples < SAMPLES_MIN { prior } else { prior.min(self.spread_ms + slack) };
         learned.max(self.taught_ms.min(period_ms / TAUGHT_SHARE))
+    }
+
+    /// The margin between two departures that are `interval_us` microseconds apart, in microseconds. Below a second it is
+    /// a share of the interval only, so that fast rates stay fast; where that is too little, refusals widen it.
+    pub(super) fn spacing_margin_us(self, interval_us: i64, tick_ms: i64) -> i64 {
+        let margin_us = self.margin_ms(interval_us / 1_000, 0).saturating_mul(1_000);
+        if interval_us >= 1_000_000 {
+            return margin_us.max(tick_ms.saturating_mul(2_000).min(interval_us / SHORT_SHARE));
+        }
+        let taught_us = self.taught_ms.saturating_mul(1_000).min(interval_us / TAUGHT_SHARE);
+        margin_us.min(interval_us / SHORT_SHARE).max(taught_us)
     }
 
     /// Takes in how long after its departure the service noted a request, in milliseconds of two clocks.

@@ -11,10 +11,10 @@ use crate::domain::UnixMillis;
 const SLOWER_TENTHS: i64 = 7;
 /// …but goes no slower than this, in thousandths of the rate's interval.
 const SLOWDOWN_MAX: i64 = 50_000;
-/// After so many requests without refusal the rate rises…
+/// The configured rate comes back after this many requests without a refusal...
 const CLEAN_CALLS: u32 = 50;
-/// …by so many of a hundred, up to the one configured.
-const FASTER_PERCENT: i64 = 2;
+/// ...and no sooner than this after the last refusal, in milliseconds.
+const RECOVERY_MS: i64 = 5 * 60_000;
 
 /// What is known of an account that no document says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub struct LearnedLimits {
     /// How much longer the interval is than the configured rate's, in thousandths of it.
     pub(super) slowdown_permille: i64,
     clean_calls: u32,
+    /// When the speed was last lowered.
+    slowed_at: UnixMillis,
     /// That everybody waits after refusals, and how many there were; none when the last request passed.
     pub(super) saved_cooldown: Option<SavedCooldown>,
     /// What was learned of caps that are not known.
@@ -39,6 +41,7 @@ impl Default for LearnedLimits {
             start_lag_ms: None,
             slowdown_permille: 1000,
             clean_calls: 0,
+            slowed_at: UnixMillis::default(),
             saved_cooldown: None,
             caps: Vec::new(),
         }
@@ -129,26 +132,32 @@ impl LearnedLimits {
         (self.jitter.spread_ms, self.jitter.samples)
     }
 
-    pub(super) fn slow_down(&mut self) {
+    /// A request that passed after a refusal at `refused_at` shows that more distance would have avoided it.
+    pub(super) fn slow_down(&mut self, refused_at: UnixMillis) {
         self.clean_calls = 0;
+        self.slowed_at = refused_at;
         self.slowdown_permille = (self.slowdown_permille * 10 / SLOWER_TENTHS).min(SLOWDOWN_MAX);
     }
 
-    /// Counts a clean call; true when the rate rose by it.
-    pub(super) fn count_clean(&mut self) -> bool {
+    /// Counts a request that passed; true when the speed rose by it.
+    pub(super) fn count_clean(&mut self, now: UnixMillis) -> bool {
         if self.slowdown_permille <= 1000 && self.jitter.taught_ms == 0 {
             return false;
         }
-        self.clean_calls += 1;
+        self.clean_calls = self.clean_calls.saturating_add(1);
         if self.clean_calls < CLEAN_CALLS {
             return false;
         }
-        self.clean_calls = 0;
-        if self.slowdown_permille > 1000 {
-            self.slowdown_permille = (self.slowdown_permille * 100 / (100 + FASTER_PERCENT)).max(1000);
-        } else {
+        if self.slowdown_permille <= 1000 {
+            self.clean_calls = 0;
             self.jitter.taught_ms = self.jitter.taught_ms * 9 / 10;
+            return true;
         }
+        if now.since_ms(self.slowed_at) < RECOVERY_MS {
+            return false;
+        }
+        self.clean_calls = 0;
+        self.slowdown_permille = 1000;
         true
     }
 }

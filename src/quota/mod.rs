@@ -12,10 +12,13 @@ mod cap_estimator;
 mod cap_window;
 mod caps;
 mod circuit_breaker;
+mod feedback;
 mod forecast;
 mod jitter;
 mod learned_limits;
+mod pacing;
 mod rate_window;
+mod smoother;
 mod status;
 
 use std::{
@@ -25,9 +28,10 @@ use std::{
 
 use tokio::sync::Notify;
 
-pub use account_limits::{AccountLimits, Departure, Feedback};
+pub use account_limits::{AccountLimits, Departure};
 pub use cap_estimator::CapEstimate;
 pub use circuit_breaker::{Cooldown, CooldownReason};
+pub use feedback::Feedback;
 pub use forecast::Forecast;
 pub use learned_limits::{LearnedLimits, LimitChange};
 pub use status::{QuotaStatus, WindowStatus};
@@ -36,6 +40,42 @@ use crate::{
     clock::Clock,
     domain::{Cap, Rate, UnixMillis},
 };
+
+/// A time in microseconds since the Unix epoch: departures are spread more finely than milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PreciseTime(pub i64);
+
+impl PreciseTime {
+    /// In whole milliseconds, rounded down.
+    #[must_use]
+    pub const fn millis(self) -> UnixMillis {
+        UnixMillis(self.0.div_euclid(1_000))
+    }
+
+    /// The time `duration` later.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// The time `duration` earlier.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// From `now` until this time; zero when it has passed.
+    #[must_use]
+    pub fn after(self, now: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(now.0)).unwrap_or(0))
+    }
+}
+
+impl From<UnixMillis> for PreciseTime {
+    fn from(at: UnixMillis) -> Self {
+        Self(at.0.saturating_mul(1_000))
+    }
+}
 
 /// What a permit is for. The service limits each apart, as far as its documents say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,25 +113,25 @@ impl Endpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
     /// A listing that settles what is not known.
-    UnresolvedAttempt,
+    Reconcile,
     /// An upload.
     Upload,
     /// A listing that shows how far videos are.
-    PollTask,
+    Poll,
     /// A look at a single video.
-    WatchSingly,
+    PollSingle,
 }
 
 impl Priority {
-    const ALL: [Self; 4] = [Self::UnresolvedAttempt, Self::Upload, Self::PollTask, Self::WatchSingly];
+    const ALL: [Self; 4] = [Self::Reconcile, Self::Upload, Self::Poll, Self::PollSingle];
 
     /// The lane it uses.
     #[must_use]
     pub const fn endpoint(self) -> Endpoint {
         match self {
-            Self::UnresolvedAttempt | Self::PollTask => Endpoint::List,
+            Self::Reconcile | Self::Poll => Endpoint::List,
             Self::Upload => Endpoint::Upload,
-            Self::WatchSingly => Endpoint::Metadata,
+            Self::PollSingle => Endpoint::Metadata,
         }
     }
 }
@@ -325,8 +365,24 @@ impl RateLimiter {
 
     /// An upload is about to leave as request `key`, claimed at `claimed_at`; it may be accepted until `until`.
     pub fn depart(&self, permit: &Permit, key: i64, claimed_at: UnixMillis, until: UnixMillis) -> Departure {
-        let now = self.clock.now();
-        self.state().account.depart(permit.slot.key, key, (claimed_at, now, until))
+        let now = PreciseTime(self.clock.now_us());
+        let departure = self.state().account.depart(permit.slot.key, key, (claimed_at, now, until));
+        if departure == Departure::Now {
+            self.changed.notify_waiters();
+        }
+        departure
+    }
+
+    /// Waits until a read may leave.
+    pub async fn depart_read(&self, permit: &Permit) {
+        loop {
+            let now = PreciseTime(self.clock.now_us());
+            let departure = self.state().account.depart_read(permit.slot.endpoint, permit.slot.key, now);
+            match departure {
+                Err(until) => self.clock.sleep_us(until.after(now)).await,
+                Ok(()) => return self.changed.notify_waiters(),
+            }
+        }
     }
 
     /// Learns from an upload's outcome.
@@ -456,8 +512,8 @@ impl LimiterState {
         let key = self.account.take(endpoint, now)?;
         match priority {
             Priority::Upload => self.uploads_since_read += 1,
-            Priority::UnresolvedAttempt => self.uploads_since_read = 0,
-            Priority::PollTask | Priority::WatchSingly => {
+            Priority::Reconcile => self.uploads_since_read = 0,
+            Priority::Poll | Priority::PollSingle => {
                 self.uploads_since_read = 0;
                 self.polled_at = now;
             }
@@ -474,7 +530,7 @@ impl LimiterState {
                 && contends
                 && self.waiting[other as usize] > 0
                 && self.rank(other, now) < own
-                && self.account.delay_of_lane(other.endpoint(), now).is_none()
+                && self.account.delay_of_endpoint(other.endpoint(), now).is_none()
             {
                 return true;
             }
@@ -484,7 +540,7 @@ impl LimiterState {
 
     /// Who goes first: the floor of reads, then the order of purposes.
     fn rank(&self, priority: Priority, now: UnixMillis) -> i32 {
-        let is_poll = matches!(priority, Priority::PollTask | Priority::WatchSingly);
+        let is_poll = matches!(priority, Priority::Poll | Priority::PollSingle);
         if is_poll && now.since_ms(self.polled_at) >= POLL_AT_LEAST_EVERY_MS {
             return -2;
         }

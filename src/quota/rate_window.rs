@@ -1,33 +1,9 @@
-//! One rate of a lane: so many departures in any span, spread evenly inside it.
-//!
-//! The window of departures is exact and is what keeps the limit. The spread is governor's arithmetic on a clock set by
-//! hand, so that a lane does not send all at once what it may send in a minute; it never waits by itself.
+//! One rate of an endpoint: at most so many departures in any period, exactly. This window is what keeps the limit; the
+//! smoother only spreads the departures inside it.
 
-use std::{
-    collections::VecDeque,
-    num::NonZeroU32,
-    ops::Add,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
-
-use governor::{
-    Quota, RateLimiter,
-    clock::{Clock as GovernorClock, Reference},
-    middleware::NoOpMiddleware,
-    nanos::Nanos,
-    state::{InMemoryState, NotKeyed},
-};
+use std::collections::VecDeque;
 
 use crate::domain::{Rate, UnixMillis};
-
-/// Timers tick in milliseconds; the spread of a faster lane lets as many go at once as fall between so many ticks…
-const TICK: Duration = Duration::from_millis(3);
-/// …and of any lane two, so that being late once is not being late for ever: the window keeps the limit.
-const SPREAD_BURST_MIN: u32 = 2;
 
 /// The departures of one rate.
 pub(super) struct RateWindow {
@@ -45,8 +21,8 @@ impl RateWindow {
         self.rate
     }
 
-    /// When the next request may leave; none when one may leave at `now`. `slowdown_permille` slows the rate down, and
-    /// `margin_ms` is added for requests that do not take equally long to arrive.
+    /// When the next request may leave. `None`: at `now`. `slowdown` stretches the period, and `margin_ms` is added for
+    /// requests that do not take equally long to arrive.
     pub(super) fn free_at(&self, now: UnixMillis, slowdown: Slowdown, margin_ms: i64) -> Option<UnixMillis> {
         let count = self.rate.limit().count() as usize;
         let oldest = self.departures.len().checked_sub(count)?;
@@ -89,6 +65,11 @@ impl RateWindow {
         }
     }
 
+    /// When it leaves, as far as is known.
+    pub(super) fn position(&self, key: i64) -> Option<UnixMillis> {
+        self.departures.iter().rev().find(|(own, _)| *own == key).map(|(_, at)| *at)
+    }
+
     fn sort_last(&mut self) {
         let mut place = self.departures.len() - 1;
         while place > 0 && self.departures[place - 1].1 > self.departures[place].1 {
@@ -105,91 +86,9 @@ pub(super) struct Slowdown(pub(super) i64);
 impl Slowdown {
     pub(super) const NONE: Self = Self(1000);
 
-    fn of(self, period_ms: i64) -> i64 {
+    pub(super) fn of(self, period_ms: i64) -> i64 {
         if self == Self::NONE { period_ms } else { period_ms.saturating_mul(self.0) / 1000 }
     }
-}
-
-/// Nanoseconds since the gate was opened, as governor counts them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Elapsed(Duration);
-
-impl Add<Nanos> for Elapsed {
-    type Output = Self;
-
-    fn add(self, nanos: Nanos) -> Self {
-        Self(self.0 + Duration::from(nanos))
-    }
-}
-
-impl Reference for Elapsed {
-    fn duration_since(&self, earlier: Self) -> Nanos {
-        self.0.saturating_sub(earlier.0).into()
-    }
-
-    fn saturating_sub(&self, duration: Nanos) -> Self {
-        Self(self.0.saturating_sub(duration.into()))
-    }
-}
-
-/// A clock that shows what it was set to.
-#[derive(Clone, Debug, Default)]
-struct ManualClock(Arc<AtomicU64>);
-
-impl GovernorClock for ManualClock {
-    type Instant = Elapsed;
-
-    fn now(&self) -> Elapsed {
-        Elapsed(Duration::from_millis(self.0.load(Ordering::Relaxed)))
-    }
-}
-
-type Limiter = RateLimiter<NotKeyed, InMemoryState, ManualClock, NoOpMiddleware<Elapsed>>;
-
-/// Spreads a lane's requests evenly; none for rates whose window does so by itself, or that may go at once.
-pub(super) struct Smoother {
-    clock: ManualClock,
-    opened_at: UnixMillis,
-    rate: Rate,
-    slowdown: Slowdown,
-    limiter: Limiter,
-}
-
-impl Smoother {
-    /// The spread of the slowest of these rates that is to be kept evenly.
-    pub(super) fn of(rates: &[Rate], now: UnixMillis) -> Option<Self> {
-        let evenly = rates.iter().filter(|rate| rate.burst() < rate.limit().count());
-        let rate = *evenly.max_by_key(|rate| rate.limit().interval())?;
-        let clock = ManualClock::default();
-        let limiter = limiter(rate, Slowdown::NONE, &clock);
-        Some(Self { clock, opened_at: now, rate, slowdown: Slowdown::NONE, limiter })
-    }
-
-    /// Takes a turn at `now`, or says when the next one is.
-    pub(super) fn take(&mut self, now: UnixMillis, slowdown: Slowdown) -> Result<(), UnixMillis> {
-        let elapsed_ms = u64::try_from(now.since_ms(self.opened_at)).unwrap_or(0);
-        self.clock.0.store(elapsed_ms, Ordering::Relaxed);
-        if slowdown != self.slowdown {
-            self.slowdown = slowdown;
-            self.limiter = limiter(self.rate, slowdown, &self.clock);
-        }
-        self.limiter.check().map_err(|early| {
-            let wait = early.wait_time_from(self.clock.now());
-            // up to the next tick: an early timer would ask in vain
-            now.plus_ms(i64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(i64::MAX).max(1))
-        })
-    }
-}
-
-fn limiter(rate: Rate, slowdown: Slowdown, clock: &ManualClock) -> Limiter {
-    let permille = u32::try_from(slowdown.0).unwrap_or(u32::MAX);
-    let interval = (rate.limit().interval() * permille / 1000).max(Duration::from_nanos(1));
-    let by_tick = u32::try_from(TICK.as_nanos() / interval.as_nanos()).unwrap_or(u32::MAX).saturating_add(2);
-    let burst = rate.burst().max(SPREAD_BURST_MIN).max(by_tick);
-    let quota = Quota::with_period(interval)
-        .unwrap_or_else(|| Quota::per_second(NonZeroU32::MIN))
-        .allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN));
-    RateLimiter::direct_with_clock(quota, clock.clone())
 }
 
 #[cfg(test)]
@@ -211,21 +110,5 @@ mod tests {
         window.take_out(3);
         assert_eq!(window.free_at(T0.plus_ms(30), Slowdown::NONE, 5), None);
         assert_eq!(window.free_at(T0.plus_ms(30), Slowdown(2000), 5), None);
-    }
-
-    #[test]
-    fn a_spread_is_even_in_the_long_run_and_forgives_being_late() {
-        let mut smoother = Smoother::of(&["50/s".parse().unwrap()], T0).unwrap();
-        let mut now = T0;
-        let mut taken = 0;
-        while now.since_ms(T0) < 10_000 {
-            // always three milliseconds late
-            match smoother.take(now, Slowdown::NONE) {
-                Ok(()) => taken += 1,
-                Err(at) => now = at.plus_ms(3),
-            }
-        }
-        assert!((498..=503).contains(&taken), "{taken} in ten seconds at 50/s");
-        assert!(Smoother::of(&["1/min".parse().unwrap(), "60/min:burst".parse().unwrap()], T0).is_none());
     }
 }

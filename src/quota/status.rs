@@ -53,7 +53,7 @@ pub(super) fn status(account: &mut AccountLimits, now: UnixMillis) -> QuotaStatu
                 used: used.min(count),
                 free: Some(count.saturating_sub(used)),
                 next_slot_at: account
-                    .delay_of_lane(*endpoint, now)
+                    .delay_of_endpoint(*endpoint, now)
                     .map(|delay| delay.until)
                     .filter(|_| used >= count),
                 learned: None,
@@ -106,10 +106,8 @@ pub(super) fn forecast(account: &mut AccountLimits, now: UnixMillis) -> Forecast
     for (count, period_ms, leaving) in account.upload_spans() {
         forecast = forecast.with_rule(count, period_ms, leaving);
     }
-    for rate in &account.limits().upload {
-        if rate.burst() < rate.limit().count() {
-            forecast = forecast.with_spacing(rate.limit().interval());
-        }
+    if let Some(spacing) = account.upload_spacing() {
+        forecast = forecast.with_spacing(spacing);
     }
     with_caps(forecast, account, now)
 }

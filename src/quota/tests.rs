@@ -44,7 +44,14 @@ fn usage(key: i64, departed_at: UnixMillis) -> UsageRecord {
 }
 
 async fn spend(limiter: &RateLimiter) {
-    limiter.permit(Priority::Upload).await.spend(Endpoint::Upload);
+    leave(limiter, Priority::Upload).await;
+}
+
+/// A request of this priority leaves as soon as it may.
+async fn leave(limiter: &RateLimiter, priority: Priority) {
+    let permit = limiter.permit(priority).await;
+    limiter.depart_read(&permit).await;
+    permit.spend(priority.endpoint());
 }
 
 const REFUSED: RequestOutcome = RequestOutcome::Refused { retry_after: None };
@@ -134,7 +141,7 @@ async fn lanes_do_not_wait_for_each_other() {
     let (limiter, clock) = limiter("1/min");
     spend(&limiter).await;
     limiter.answer(1, &RequestOutcome::Refused { retry_after: Some(Duration::from_hours(1)) });
-    limiter.permit(Priority::PollTask).await.spend(Endpoint::List);
+    leave(&limiter, Priority::Poll).await;
     assert_eq!(clock.now(), T0);
 }
 
@@ -146,10 +153,11 @@ async fn a_refusal_holds_everybody_for_as_long_as_the_service_asks() {
     assert_eq!(limiter.cooldown(Endpoint::Upload).unwrap().reason, CooldownReason::Refused);
     spend(&limiter).await;
     assert_eq!(clock.now().since_ms(T0), 30_000);
-    // whatever it asks for, the wait ends
+    // a wait that the service names is never shortened
     limiter.answer(1, &RequestOutcome::Refused { retry_after: Some(Duration::from_hours(999)) });
+    let asked_at = clock.now();
     spend(&limiter).await;
-    assert!(clock.now().since_ms(T0) < 9_000_000);
+    assert_eq!(clock.now().since_ms(asked_at), 999 * HOUR);
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,21 +194,28 @@ async fn refusals_in_a_row_wait_longer_and_never_for_ever() {
 
 #[tokio::test(start_paused = true)]
 async fn no_hour_has_more_refusals_than_a_key_can_bear() {
-    let (limiter, clock) = limiter("10/s");
+    for (rate, budget) in [("1/s", 12), ("10/s", 36)] {
+        assert_eq!(refusals_of_an_hour(rate).await, budget, "{rate}");
+    }
+}
+
+/// Refusals of the first hour by a service that refuses every second request and asks for short waits.
+async fn refusals_of_an_hour(rate: &str) -> u32 {
+    let (limiter, clock) = limiter(rate);
     let mut refusals = 0;
     while clock.now().since_ms(T0) < HOUR {
         let permit = limiter.permit(Priority::Upload).await;
         if clock.now().since_ms(T0) >= HOUR {
             break;
         }
+        limiter.depart_read(&permit).await;
         permit.spend(Endpoint::Upload);
         refusals += 1;
-        // a service that passes one in two and asks for short waits
         limiter.answer(1, &RequestOutcome::Refused { retry_after: Some(Duration::from_secs(1)) });
         spend(&limiter).await;
         limiter.answer(1, &ACCEPTED);
     }
-    assert_eq!(refusals, 12);
+    refusals
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,17 +238,86 @@ async fn a_permit_given_back_lets_the_next_one_go() {
 
 #[tokio::test(start_paused = true)]
 async fn a_rate_that_is_too_fast_is_slowed_down_and_recovers() {
-    let (limiter, _) = limiter("10/s");
+    let (limiter, clock) = limiter("10/s");
     spend(&limiter).await;
     refuse(&limiter);
     spend(&limiter).await;
     let feedback = limiter.answer(2, &ACCEPTED);
-    assert!(matches!(feedback.news, Some(LimitChange::SlowedDown(1428))), "{feedback:?}");
+    assert!(matches!(feedback.change, Some(LimitChange::SlowedDown(1428))), "{feedback:?}");
     assert_eq!(limiter.status().speed_percent, 70);
-    for _ in 0..50 * 30 {
+    for _ in 0..1_000 {
         limiter.answer(3, &ACCEPTED);
     }
+    assert_eq!(limiter.status().speed_percent, 70, "no sooner than five minutes after the refusal");
+    clock.sleep(Duration::from_mins(5)).await;
+    limiter.answer(3, &ACCEPTED);
     assert_eq!(limiter.status().speed_percent, 100);
+    // slow rates recover within a hundred uploads, too
+    refuse(&limiter);
+    clock.sleep(Duration::from_hours(2)).await;
+    limiter.answer(4, &ACCEPTED);
+    clock.sleep(Duration::from_hours(2)).await;
+    for _ in 0..99 {
+        limiter.answer(5, &ACCEPTED);
+    }
+    assert_eq!(limiter.status().speed_percent, 100);
+}
+
+/// A server that refuses what comes sooner than its interval after the last request it accepted, as nginx `limit_req`
+/// without a burst does. Requests arrive `way_ms` after they left.
+async fn refused_by_distance(rate: &str, interval_us: i64, claim_ms: impl Fn(u64) -> u64) -> (u64, f64) {
+    let (limiter, clock) = limiter(rate);
+    let (mut last_us, mut refused, mut accepted) = (i64::MIN / 2, 0_u64, 0_u64);
+    let mut rng = fastrand::Rng::with_seed(3);
+    let started_us = clock.now_us();
+    let period_us = 120 * 1_000_000;
+    let mut key = 0;
+    while clock.now_us() - started_us < period_us {
+        let permit = limiter.permit(Priority::Upload).await;
+        key += 1;
+        let claimed_at = clock.now();
+        clock.sleep(Duration::from_millis(claim_ms(rng.u64(..)))).await;
+        loop {
+            match limiter.depart(&permit, key, claimed_at, claimed_at.plus_ms(900 * SECOND)) {
+                Departure::Now => break,
+                Departure::At(at) => clock.sleep_us(at.after(PreciseTime(clock.now_us()))).await,
+                Departure::AfterSave => {
+                    let learned = limiter.changed_learned_limits().unwrap_or_default();
+                    limiter.learned_limits_saved(&learned);
+                }
+            }
+        }
+        permit.spend(Endpoint::Upload);
+        let arrived_us = clock.now_us() + rng.i64(0..=900);
+        if arrived_us - last_us >= interval_us {
+            (last_us, accepted) = (arrived_us, accepted + 1);
+            limiter.answer(key, &ACCEPTED);
+        } else {
+            refused += 1;
+            limiter.answer(key, &REFUSED);
+        }
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    let used = accepted as f64 / (period_us as f64 / interval_us as f64);
+    (refused, used)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_demands_a_distance_refuses_nothing_and_little_is_wasted() {
+    for (rate, interval_us, claim_ms_max, used_min) in [
+        ("2/s", 500_000, 0, 0.97),
+        ("5/s", 200_000, 0, 0.97),
+        ("300/min", 200_000, 0, 0.97),
+        ("120/min", 500_000, 40, 0.97),
+        ("10/min", 6_000_000, 40, 0.95),
+        // virtual timers tick in milliseconds, and claims are made one after the other
+        ("45/s", 20_000, 0, 0.80),
+    ] {
+        let (refused, used) =
+            refused_by_distance(rate, interval_us, |random| random % (claim_ms_max + 1)).await;
+        assert_eq!(refused, 0, "{rate}: refused");
+        assert!(used >= used_min, "{rate}: {used:.3} of the rate used");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,11 +340,11 @@ async fn reads_take_their_share_of_a_quota_that_covers_all() {
     let limits = Limits { total: vec!["1/s".parse().unwrap()], ..limits("100/s", &[]) };
     let (limiter, clock) = porter_of(limits, &[]);
     let order = Arc::new(Mutex::new(Vec::new()));
-    for priority in [Priority::Upload, Priority::PollTask] {
+    for priority in [Priority::Upload, Priority::Poll] {
         let (limiter, order) = (Arc::clone(&limiter), Arc::clone(&order));
         tokio::spawn(async move {
             loop {
-                limiter.permit(priority).await.spend(priority.endpoint());
+                leave(&limiter, priority).await;
                 order.lock().unwrap().push(priority);
             }
         });
@@ -269,7 +353,7 @@ async fn reads_take_their_share_of_a_quota_that_covers_all() {
     let doubt = Arc::clone(&limiter);
     let asked_at = clock.now();
     let doubted =
-        tokio::spawn(async move { doubt.permit(Priority::UnresolvedAttempt).await.spend(Endpoint::List) });
+        tokio::spawn(async move { leave(&doubt, Priority::Reconcile).await });
     tokio::select! {
         biased;
         done = doubted => done.unwrap(),
@@ -277,9 +361,9 @@ async fn reads_take_their_share_of_a_quota_that_covers_all() {
     }
     assert!(clock.now().since_ms(asked_at) <= 2_100, "a doubt goes before uploads");
     let order = order.lock().unwrap();
-    let reads = order.iter().filter(|priority| **priority == Priority::PollTask).count();
+    let reads = order.iter().filter(|priority| **priority == Priority::Poll).count();
     assert!((order.len() / 13..=order.len() / 9).contains(&reads), "{reads} of {} are reads", order.len());
-    let longest = order.split(|priority| *priority == Priority::PollTask).map(<[_]>::len).max().unwrap();
+    let longest = order.split(|priority| *priority == Priority::Poll).map(<[_]>::len).max().unwrap();
     assert!(longest <= 11, "{longest} uploads without a read");
 }
 
@@ -292,13 +376,13 @@ async fn a_poll_goes_every_five_minutes_whatever_else_waits() {
         let limiter = Arc::clone(&limiter);
         tokio::spawn(async move {
             loop {
-                limiter.permit(Priority::UnresolvedAttempt).await.spend(Endpoint::List);
+                leave(&limiter, Priority::Reconcile).await;
             }
         });
     }
     for poll in 1..=3 {
         let asked_at = clock.now();
-        limiter.permit(Priority::PollTask).await.spend(Endpoint::List);
+        leave(&limiter, Priority::Poll).await;
         let waited_ms = clock.now().since_ms(asked_at);
         assert!(waited_ms <= 302_000, "poll {poll} waited for {waited_ms} ms");
     }
@@ -313,7 +397,7 @@ async fn uploads_that_wait_for_a_cap_keep_no_poll_waiting() {
     tokio::spawn(async move { spend(&upload).await });
     clock.sleep(Duration::from_secs(5)).await;
     let asked_at = clock.now();
-    limiter.permit(Priority::PollTask).await.spend(Endpoint::List);
+    leave(&limiter, Priority::Poll).await;
     assert!(clock.now().since_ms(asked_at) <= 1_100);
 }
 
@@ -321,7 +405,7 @@ async fn uploads_that_wait_for_a_cap_keep_no_poll_waiting() {
 fn lessons_are_kept_over_restarts_and_never_break_one() {
     let mut account = AccountLimits::new(limits("1/s", &[]), &[], LearnedLimits::default(), (T0, 0));
     let slot = account.take(Endpoint::Upload, T0).unwrap();
-    account.depart(slot, 1, (T0, T0.plus_ms(3), T0.plus_ms(900_000)));
+    account.depart(slot, 1, (T0, T0.plus_ms(3).into(), T0.plus_ms(900_000)));
     let text = account.take_changed_learned_limits().unwrap().to_text();
     assert!(account.take_changed_learned_limits().is_none());
     assert_eq!(LearnedLimits::from_text(&text), *account.learned_limits());
@@ -358,7 +442,7 @@ fn a_claim_slower_than_a_restart_would_believe_is_written_down_before_it_leaves(
     let mut depart = |account: &mut AccountLimits, key: i64, lag_ms: i64| {
         now = now.plus_ms(61 * SECOND);
         let slot = account.take(Endpoint::Upload, now).unwrap();
-        (slot, account.depart(slot, key, (now, now.plus_ms(lag_ms), now.plus_ms(900 * SECOND))), now)
+        (slot, account.depart(slot, key, (now, now.plus_ms(lag_ms).into(), now.plus_ms(900 * SECOND))), now)
     };
     // nothing is kept, so a restart believes the longest there can be
     assert_eq!(depart(&mut account, 1, 3).1, Departure::Now);
@@ -371,7 +455,7 @@ fn a_claim_slower_than_a_restart_would_believe_is_written_down_before_it_leaves(
     let widened = account.take_changed_learned_limits().unwrap().clone();
     account.learned_limits_saved(widened.start_lag_ms);
     let departed_at = claimed_at.plus_ms(3_100);
-    assert_eq!(account.depart(slot, 3, (claimed_at, departed_at, T0)), Departure::Now);
+    assert_eq!(account.depart(slot, 3, (claimed_at, departed_at.into(), T0)), Departure::Now);
     // killed right then, the next run sends no sooner than if it had seen the departure
     let usage = UsageRecord { answered_at: None, counts_until: None, ..usage(3, claimed_at) };
     let restarted = |learned_limits| {
@@ -391,7 +475,7 @@ fn a_claim_slower_than_a_restart_would_believe_is_written_down_before_it_leaves(
 fn a_wait_that_the_service_asked_for_outlives_a_restart() {
     let mut account = gate_of(limits("1/s", &[]), LearnedLimits::default());
     let slot = account.take(Endpoint::Upload, T0).unwrap();
-    account.depart(slot, 1, (T0, T0, T0.plus_ms(900 * SECOND)));
+    account.depart(slot, 1, (T0, T0.into(), T0.plus_ms(900 * SECOND)));
     account.answer(1, &RequestOutcome::Refused { retry_after: Some(Duration::from_mins(10)) }, T0, 0.5);
     let learned_limits = account.take_changed_learned_limits().unwrap().clone();
     let mut anew =
@@ -404,7 +488,7 @@ fn a_wait_that_the_service_asked_for_outlives_a_restart() {
     // one that passes afterwards ends it, and the next restart knows
     let at = T0.plus_ms(601 * SECOND);
     let slot = anew.take(Endpoint::Upload, at).unwrap();
-    anew.depart(slot, 2, (at, at, at.plus_ms(900 * SECOND)));
+    anew.depart(slot, 2, (at, at.into(), at.plus_ms(900 * SECOND)));
     anew.answer(2, &ACCEPTED, at, 0.5);
     assert_eq!(anew.learned_limits().saved_cooldown, None);
 }
@@ -414,14 +498,14 @@ fn a_burst_refused_together_is_one_refusal_of_the_hour() {
     let mut account = gate_of(limits("100/s:burst", &[]), LearnedLimits::default());
     let slots: Vec<i64> = (0..20).map(|_| account.take(Endpoint::Upload, T0).unwrap()).collect();
     for (key, slot) in (1..).zip(slots) {
-        account.depart(slot, key, (T0, T0, T0.plus_ms(900 * SECOND)));
+        account.depart(slot, key, (T0, T0.into(), T0.plus_ms(900 * SECOND)));
     }
     let mut feedback = Vec::new();
     for key in 1..=20 {
         feedback.push(account.answer(key, &REFUSED, T0.plus_ms(100 + key), 0.5));
     }
     assert!(
-        feedback.iter().all(|feedback| !matches!(feedback.news, Some(LimitChange::RefusalsSpent(_)))),
+        feedback.iter().all(|feedback| !matches!(feedback.change, Some(LimitChange::RefusalsSpent(_)))),
         "{feedback:?}"
     );
     let at = T0.plus_ms(HOUR / 2);
@@ -435,7 +519,7 @@ fn a_rejected_row_may_have_used_a_slot_but_proves_none() {
     let mut send = |account: &mut AccountLimits, key: i64, outcome: &RequestOutcome| {
         at = at.plus_ms(400 * SECOND);
         let slot = account.take(Endpoint::Upload, at).unwrap();
-        account.depart(slot, key, (at, at, at.plus_ms(900 * SECOND)));
+        account.depart(slot, key, (at, at.into(), at.plus_ms(900 * SECOND)));
         account.answer(key, outcome, at, 0.5)
     };
     for key in 1..=6 {
@@ -445,26 +529,28 @@ fn a_rejected_row_may_have_used_a_slot_but_proves_none() {
     send(&mut account, 8, &REFUSED);
     send(&mut account, 9, &REFUSED);
     let feedback = send(&mut account, 10, &REFUSED);
-    let words = feedback.news.map(|news| news.to_string()).unwrap_or_default();
+    let words = feedback.change.map(|news| news.to_string()).unwrap_or_default();
     assert!(words.contains("6\u{2013}7 per 2 h"), "{words}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_read_that_left_before_a_refusal_ends_no_wait_of_its_lane() {
     let (limiter, clock) = limiter("1/s");
-    let early = limiter.permit(Priority::PollTask).await;
+    let early = limiter.permit(Priority::Poll).await;
     let early_slot = early.slot();
+    limiter.depart_read(&early).await;
     early.spend(Endpoint::List);
     clock.sleep(Duration::from_secs(1)).await;
-    let late = limiter.permit(Priority::UnresolvedAttempt).await;
+    let late = limiter.permit(Priority::Reconcile).await;
     let late_slot = late.slot();
+    limiter.depart_read(&late).await;
     late.spend(Endpoint::List);
     let asked = RequestOutcome::Refused { retry_after: Some(Duration::from_mins(1)) };
     let until = limiter.on_read(late_slot, &asked).unwrap().until;
     limiter.on_read(early_slot, &ACCEPTED);
     assert_eq!(limiter.cooldown(Endpoint::List).map(|cooldown| cooldown.until), Some(until));
     let asked_at = clock.now();
-    let canary = limiter.permit(Priority::PollTask).await;
+    let canary = limiter.permit(Priority::Poll).await;
     assert_eq!(clock.now().since_ms(asked_at), 60_000);
     limiter.on_read(canary.slot(), &ACCEPTED);
     assert_eq!(limiter.cooldown(Endpoint::List), None);
@@ -478,7 +564,7 @@ fn two_readings_of_a_cap_are_learned_apart() {
     for key in 1..=9 {
         at = at.plus_ms(400 * SECOND);
         let slot = account.take(Endpoint::Upload, at).unwrap();
-        account.depart(slot, key, (at, at, at.plus_ms(900 * SECOND)));
+        account.depart(slot, key, (at, at.into(), at.plus_ms(900 * SECOND)));
         let outcome = if key <= 6 { ACCEPTED } else { REFUSED };
         account.answer(key, &outcome, at, 0.5);
     }

@@ -175,7 +175,7 @@ impl RunResult {
                     state: UsageState::Open,
                 });
                 let key = i64::try_from(self.requests.len()).unwrap_or(i64::MAX);
-                gate.depart(slot, key, (clock, clock, until));
+                gate.depart(slot, key, (clock, clock.into(), until));
                 let way_ms = self.rng.i64(self.way.way_ms.clone());
                 self.plan(self.now.plus_ms(way_ms), ItemEvent::Arrives(key));
                 self.keep();
@@ -260,7 +260,7 @@ impl RunResult {
             RequestOutcome::Refused { retry_after: None }
         };
         let heard = gate.answer(key, &outcome, clock, self.rng.f64());
-        self.seen.news.extend(heard.news);
+        self.seen.news.extend(heard.change);
         self.wake_at = self.now;
         self.keep();
     }
