@@ -309,7 +309,7 @@ fn a_service_that_refuses_row_after_row_is_not_fed_the_whole_manifest() {
     std::fs::write(harness.manifest(), text).unwrap();
     harness.mock.refuse_host("refused.example");
     let RunOutcome::Stopped { reason, .. } = harness.live(None).outcome() else { panic!("it went on") };
-    assert_eq!(reason, StopReason::SameRefusal);
+    assert_eq!(reason, StopReason::MostlyRejected);
     assert!(harness.counts().rejected <= 24, "{:?}", harness.counts());
     harness.mock.refuse_host("");
     harness.policy.reruns.failed = telecine::ledger::FailedRows::Retry;

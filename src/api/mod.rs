@@ -5,12 +5,15 @@
 //! - The transport below is exchangeable: HTTP, or the sandbox in the same process.
 
 pub mod http;
+mod message;
 pub mod transport;
+mod user_rule;
 mod verdict;
 mod wire;
 
 pub use transport::Transport;
-pub use verdict::{Certainty, ReadError, UserRule, UserRuleError, Verdict};
+pub use user_rule::{UserRule, UserRuleError};
+pub use verdict::{Certainty, ReadError, Verdict};
 pub use wire::{IndexStatus, ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX, form_of, upload_fields};
 
 use crate::{

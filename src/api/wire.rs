@@ -96,26 +96,43 @@ pub(super) fn metadata_request(namespace: &str, video_no: &VideoNo) -> Request {
     }
 }
 
-/// The envelope every answer of the service comes in.
+/// The envelope of every answer of the service.
 #[derive(Clone, Debug)]
 pub(super) struct Envelope {
-    /// Four digits, whether it came as a string or a number.
+    /// A code of digits without its padding, or as it came.
     pub(super) code: String,
+    /// The code as it came.
+    pub(super) shown_code: String,
     pub(super) message: String,
+    /// Whether it says `success: false` or `failed: true`.
+    pub(super) says_failed: bool,
     pub(super) data: Value,
 }
 
-/// Reads the envelope; none when the body is no JSON object with a code.
+/// A code without its padding: `0429`, `429` and `00429` are the same.
+pub(super) fn plain_code(text: &str) -> String {
+    let text = text.trim();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return text.to_owned();
+    }
+    let plain = text.trim_start_matches('0');
+    if plain.is_empty() { "0".to_owned() } else { plain.to_owned() }
+}
+
+/// Reads the envelope. `None`: the body is not a JSON object with a code.
 pub(super) fn parse_envelope(body: &[u8]) -> Option<Envelope> {
     let mut value: Value = serde_json::from_slice(body).ok()?;
-    let code = match value.get("code")? {
+    let shown_code = match value.get("code")? {
         Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => format!("{:04}", number.as_u64()?),
+        Value::Number(number) => number.as_u64()?.to_string(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
     let message =
         value.get("msg").or_else(|| value.get("message")).and_then(Value::as_str).unwrap_or("").to_owned();
-    Some(Envelope { code, message, data: value.get_mut("data").map(Value::take).unwrap_or_default() })
+    let is = |name: &str, wanted: bool| value.get(name).and_then(Value::as_bool) == Some(wanted);
+    let says_failed = is("success", false) || is("failed", true);
+    let data = value.get_mut("data").map(Value::take).unwrap_or_default();
+    Some(Envelope { code: plain_code(&shown_code), shown_code, message, says_failed, data })
 }
 
 /// What an accepted upload says of its video.
@@ -279,11 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_the_same_as_text_or_number() {
+    fn a_code_is_the_same_as_text_or_number_and_however_it_is_padded() {
         let code = |body: &str| parse_envelope(body.as_bytes()).map(|envelope| envelope.code);
-        assert_eq!(code(r#"{"code":"0429"}"#).as_deref(), Some("0429"));
-        assert_eq!(code(r#"{"code":429}"#).as_deref(), Some("0429"));
-        assert_eq!(code(r#"{"code":0}"#).as_deref(), Some("0000"));
+        assert_eq!(code(r#"{"code":"0429"}"#).as_deref(), Some("429"));
+        assert_eq!(code(r#"{"code":429}"#).as_deref(), Some("429"));
+        assert_eq!(code(r#"{"code":"00"}"#).as_deref(), Some("0"));
+        assert_eq!(code(r#"{"code":0}"#).as_deref(), Some("0"));
         for bad in ["", "<html>", "{}", "[]", r#"{"code":null}"#, r#"{"code":"0000""#] {
             assert_eq!(code(bad), None, "{bad}");
         }

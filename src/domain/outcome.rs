@@ -13,8 +13,16 @@ pub enum StopReason {
     NoPermission,
     /// The address does not lead to the service.
     WrongAddress,
-    /// Row after row is refused with the same words: it is hardly the rows.
-    SameRefusal,
+    /// The service answers that this API is retired.
+    Retired,
+    /// The service does not read requests of this form: method, content type or path.
+    WrongRequest,
+    /// A proxy or a firewall between here and the service refuses the request.
+    Blocked,
+    /// Most of the latest rows were rejected: the cause is hardly each single row.
+    MostlyRejected,
+    /// A rule of the user (`--verdict`) says to stop.
+    UserRule,
 }
 
 /// How a run ended.

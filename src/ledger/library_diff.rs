@@ -43,7 +43,10 @@ pub enum DiffKind {
     Missing,
     /// The service has a second video of an item: it was paid beside the books.
     Doubled,
-    /// The video carries a marker of another ledger, or of a newer state of this one.
+    /// The service answered a request of an item as rejected, and has its video all the same.
+    Rejected,
+    /// The video carries a marker of another ledger, or of a newer state of this one. With an item, its row is also in this
+    /// ledger.
     Foreign,
     /// The video carries no marker: somebody else's, or sent without one.
     Unknown,
@@ -62,6 +65,7 @@ impl DiffKind {
     pub const ALL: &'static [Self] = &[
         Self::Missing,
         Self::Doubled,
+        Self::Rejected,
         Self::Foreign,
         Self::Unknown,
         Self::TagsHidden,
@@ -76,9 +80,10 @@ impl DiffKind {
         match self {
             Self::Missing => "missing",
             Self::Doubled => "doubled",
-            Self::Foreign => "elsewhere",
+            Self::Rejected => "rejected_but_present",
+            Self::Foreign => "foreign",
             Self::Unknown => "unknown",
-            Self::TagsHidden => "untold",
+            Self::TagsHidden => "tags_hidden",
             Self::Open => "open",
             Self::Ordered => "ordered",
             Self::Failed => "failed",
@@ -90,7 +95,8 @@ impl DiffKind {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Missing => "in the ledger, not at the service",
-            Self::Doubled => "second videos of an item: paid beside the books",
+            Self::Doubled => "second videos of an item: paid twice",
+            Self::Rejected => "at the service, though it answered their requests as rejected",
             Self::Foreign => "sent by another ledger, or by a newer state of this one",
             Self::Unknown => "at the service without a marker: not sent by telecine, or without one",
             Self::TagsHidden => "at the service, not showing yet what they carry",
@@ -127,7 +133,8 @@ impl LibraryDiff {
             VideoOwner::Open(item) => (DiffKind::Open, Some(item)),
             VideoOwner::Ordered(item) => (DiffKind::Ordered, Some(item)),
             VideoOwner::Surplus(item) => (DiffKind::Doubled, Some(item)),
-            VideoOwner::Foreign => (DiffKind::Foreign, None),
+            VideoOwner::Rejected(item) => (DiffKind::Rejected, Some(item)),
+            VideoOwner::Foreign(item) => (DiffKind::Foreign, item),
             VideoOwner::Unmarked => (DiffKind::Unknown, None),
             VideoOwner::TagsHidden => (DiffKind::TagsHidden, None),
         };

@@ -277,6 +277,12 @@ impl Ledger {
         self.commit_queue.look(store::Store::namespaces).await
     }
 
+    /// Whether rows may be sent again that the service answered as rejected: by order (`retries`), or since their content
+    /// changed.
+    pub async fn resends_rejected(&self, retries: bool) -> Result<bool, LedgerError> {
+        self.commit_queue.look(move |store| store.resends_rejected(retries)).await
+    }
+
     /// Whose video each is, in the same order. At most a page's worth at a time.
     pub async fn video_owners(&self, videos: Vec<LibraryVideo>) -> Result<Vec<VideoOwner>, LedgerError> {
         self.commit_queue.look(move |store| store.video_owners(&videos)).await

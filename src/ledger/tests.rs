@@ -638,7 +638,7 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
         shows_tags: true,
         made_by: T0,
     };
-    assert_eq!(review.ledger().video_owners(vec![shown.clone()]).await.unwrap(), [VideoOwner::Foreign]);
+    assert_eq!(review.ledger().video_owners(vec![shown.clone()]).await.unwrap(), [VideoOwner::Foreign(Some(ItemId::numbered(1)))]);
     review.ledger().record_foreign_videos(vec![shown.clone()]).await.unwrap();
     let claim_blocked = review.ledger().claim_blocked(review.terms(), T0).await.unwrap();
     assert_eq!(

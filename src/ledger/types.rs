@@ -305,8 +305,11 @@ pub enum VideoOwner {
     Surplus(ItemId),
     /// It carries the marker of a request of this item that a human gave up, or ordered to be sent again.
     Ordered(ItemId),
-    /// It carries a marker this ledger does not know.
-    Foreign,
+    /// It carries a marker of a request of this item that the service answered as rejected.
+    Rejected(ItemId),
+    /// It carries a marker this ledger does not know. The item is the one of this ledger that the marker names, if there is
+    /// one: its row was uploaded with another ledger.
+    Foreign(Option<ItemId>),
     /// It carries no marker.
     Unmarked,
     /// It does not show its tags yet, or never will.

@@ -18,8 +18,8 @@ use crate::{
 use super::restore_usage::LEARNED_LIMITS;
 
 /// The service's word that no read can succeed until somebody acts.
-#[derive(Clone, Debug)]
-pub(super) struct Refusal {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ReadRefusal {
     pub(super) reason: StopReason,
     pub(super) cause: String,
 }
@@ -100,14 +100,19 @@ impl<T> Context<T> {
     }
 
     /// A read that brought nothing may be repeated freely, in its own time: the porter holds the lane.
-    pub(super) fn learn_read_fault(&self, slot: PermitSlot, error: &ReadError) -> Option<Refusal> {
+    pub(super) fn learn_read_fault(&self, slot: PermitSlot, error: &ReadError) -> Option<ReadRefusal> {
         let outcome = match error {
             ReadError::RefusedForNow { retry_after } => {
                 let asked = retry_after.as_deref().and_then(|text| parse_retry_after(text, self.clock.now()));
                 RequestOutcome::Refused { retry_after: asked }
             }
             ReadError::NotSent { .. } => RequestOutcome::NotSent,
-            ReadError::Unclear { .. } | ReadError::StopRun { .. } => RequestOutcome::Unclear,
+            ReadError::Unclear { retry_after, .. } => RequestOutcome::Unclear {
+                retry_after: retry_after
+                    .as_deref()
+                    .and_then(|text| parse_retry_after(text, self.clock.now())),
+            },
+            ReadError::StopRun { .. } => RequestOutcome::Unclear { retry_after: None },
         };
         tracing::debug!(?slot, ?error, "a read brought nothing");
         let cooldown = self.limiter.on_read(slot, &outcome);
@@ -116,7 +121,9 @@ impl<T> Context<T> {
             self.emit(&Event::Waiting { reason: why, until: cooldown.until, hint: None });
         }
         match error {
-            ReadError::StopRun { reason, cause } => Some(Refusal { reason: *reason, cause: cause.clone() }),
+            ReadError::StopRun { reason, cause } => {
+                Some(ReadRefusal { reason: *reason, cause: cause.clone() })
+            }
             ReadError::RefusedForNow { .. } | ReadError::NotSent { .. } | ReadError::Unclear { .. } => None,
         }
     }

@@ -10,7 +10,7 @@ use crate::{
     domain::{ManifestRow, RowCounts, RowError},
     events::Event,
     ledger::{Admission, AdmitTerms, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId},
-    manifest::{Manifest, ManifestError},
+    manifest::{self, Manifest, ManifestError},
 };
 
 use super::context::Context;
@@ -37,6 +37,34 @@ impl IngestRules {
     pub(super) fn stamp(self, manifest: &Manifest) -> Option<String> {
         manifest.stamp().filter(|_| self.probe_age_max.is_none())
     }
+}
+
+/// Makes every manifest known to the ledger.
+pub(super) async fn begin_manifest_reads<T>(
+    context: &Context<T>,
+    run: RunId,
+    manifests: Vec<Manifest>,
+    rules: IngestRules,
+) -> Result<(Vec<ManifestId>, Vec<(ManifestId, Manifest)>), LedgerError> {
+    let mut sources = Vec::with_capacity(manifests.len());
+    let mut readings = Vec::with_capacity(manifests.len());
+    for manifest in manifests {
+        let identity = manifest::identity(manifest.path());
+        let columns = manifest.column_names().to_vec();
+        let source =
+            context.ledger.begin_manifest_read(run, identity, columns, rules.stamp(&manifest)).await?;
+        context.emit(&Event::ManifestOpened {
+            path: manifest.path().to_owned(),
+            mapping: manifest.mapping(),
+            unused_columns: manifest.unused_columns().into_iter().map(str::to_owned).collect(),
+            found: manifest.found().to_vec(),
+        });
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+        readings.push((source, manifest));
+    }
+    Ok((sources, readings))
 }
 
 /// How the reading of all manifests ended.

@@ -1,32 +1,20 @@
-//! The service compared with the ledger: before anything is sent, when a run is over, and whole on demand.
-//!
-//! Before: a video that carries the marker of a request which this ledger does not know was sent by a newer state of
-//! it, or by one that was lost; its row is not sent again. Afterwards: whatever breaks a promise is found, whoever broke
-//! it.
+//! The service's library compared with the ledger: at the end of a run, and whole on demand. Whatever breaks a promise is
+//! found, whoever broke it.
 
 use std::collections::HashSet;
 
-use tokio_util::sync::CancellationToken;
-
 use super::{
     context::Context,
-    listing::{self, IncompleteListing, Listing, ListingBound, NewestVideos, ServedAt},
-    restore_usage,
+    listing::{self, IncompleteListing, Listing, ListingBound, ServedAt},
 };
 use crate::{
     api::{IndexStatus, ListedVideo, Transport},
     domain::VideoNo,
-    events::Event,
-    ledger::{
-        BoundItem, ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence, ManifestId, RunId,
-        VideoOwner,
-    },
+    ledger::{BoundItem, ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence},
     quota::Priority,
 };
 
-/// A comparison that nobody asked for reads no more pages than this…
-const PAGES_AFFORDABLE: u32 = 10;
-/// …which is as many videos.
+/// A comparison at the end of a run is made of namespaces with at most this many videos.
 pub(super) const AFFORDABLE: ListingBound = ListingBound::Videos(2_000);
 /// A listing that is not complete is tried again so often.
 const PASSES_MAX: u32 = 3;
@@ -34,90 +22,6 @@ const PASSES_MAX: u32 = 3;
 pub(super) const BATCH: usize = 1_000;
 /// Videos that no listing shows and that are asked for singly, at most: at one a second a few minutes.
 const SINGLY_MAX: usize = 200;
-
-/// Waits until something is to be sent, compares what is there with what is known, and lets sending begin.
-pub(super) async fn compare_before_sending<T: Transport>(
-    context: Context<T>,
-    (run, sources): (RunId, Vec<ManifestId>),
-    namespace: String,
-    preflight_done: CancellationToken,
-) -> Result<(), LedgerError> {
-    let drain = context.signals.drain.clone();
-    let compared = tokio::select! {
-        biased;
-        () = drain.cancelled() => Ok(()),
-        compared = note_what_is_elsewhere(&context, run, &sources, namespace) => compared,
-    };
-    preflight_done.cancel();
-    compared
-}
-
-async fn note_what_is_elsewhere<T: Transport>(
-    context: &Context<T>,
-    run: RunId,
-    sources: &[ManifestId],
-    namespace: String,
-) -> Result<(), LedgerError> {
-    let is_clock_skew_known = context.ledger.is_clock_skew_known(run).await?;
-    loop {
-        let changed = context.signals.next_change();
-        if context.ledger.standing(run, sources.to_vec(), context.clock.now()).await?.pending > 0 {
-            break;
-        }
-        changed.await;
-    }
-    let mut namespaces = context.ledger.namespaces().await?;
-    if !namespaces.contains(&namespace) {
-        namespaces.push(namespace);
-    }
-    let mut served_at = None;
-    let mut is_past_news = false;
-    for namespace in namespaces {
-        let NewestVideos { videos, total, served } =
-            match listing::read_newest(context, &namespace, PAGES_AFFORDABLE).await {
-                Ok(read) => read,
-                Err(IncompleteListing { is_refused: true, .. }) => continue,
-                Err(IncompleteListing { cause, .. }) => {
-                    let text = format!("{namespace}: not compared with the ledger before sending ({cause})");
-                    context.emit(&Event::Message { text });
-                    continue;
-                }
-            };
-        served_at = served.theirs.or(served_at);
-        if (videos.len() as u64) < total {
-            let text = format!(
-                "{namespace}: the newest {} of {total} videos were compared with the ledger; \
-                 telecine verify compares all",
-                videos.len()
-            );
-            context.emit(&Event::Message { text });
-        }
-        let mut elsewhere = Vec::new();
-        for videos in videos.chunks(BATCH) {
-            let shown: Vec<LibraryVideo> = videos.iter().map(|video| shown(video, served)).collect();
-            let video_owners = context.ledger.video_owners(shown.clone()).await?;
-            let unknown =
-                shown.into_iter().zip(video_owners).filter(|(_, owner)| *owner == VideoOwner::Foreign);
-            elsewhere.extend(unknown.map(|(video, _)| video));
-        }
-        if !elsewhere.is_empty() {
-            let text = format!(
-                "{namespace}: {} videos carry markers this ledger does not know; their rows are not sent from here",
-                elsewhere.len()
-            );
-            context.emit(&Event::Message { text });
-            context.ledger.record_foreign_videos(elsewhere).await?;
-            is_past_news = true;
-        }
-    }
-    if !is_clock_skew_known {
-        restore_usage::measure_clock_skew(context, run, served_at).await?;
-    }
-    if is_past_news || !is_clock_skew_known {
-        restore_usage::reload_usage(context, run).await?;
-    }
-    Ok(())
-}
 
 /// Compares every namespace of the ledger. Those with more videos than the bound are left out.
 pub(super) async fn compare<T: Transport>(
@@ -168,7 +72,7 @@ async fn compare_one<T: Transport>(
     for videos in listing.videos.chunks(BATCH) {
         let video_owners = context
             .ledger
-            .video_owners(videos.iter().map(|video| shown(video, listing.served)).collect())
+            .video_owners(videos.iter().map(|video| as_library_video(video, listing.served)).collect())
             .await?;
         for (video, owner) in videos.iter().zip(video_owners) {
             library_diff.take_listed(&video.video_no, owner);
@@ -208,10 +112,11 @@ async fn look_singly<T: Transport>(
     let mut pass = 1;
     loop {
         // a ledger that takes nothing any more ends the run through whoever asks it next
-        let permit = context
-            .read_permit(Priority::PollSingle)
-            .await
-            .map_err(|error| IncompleteListing { cause: error.to_string(), is_refused: true })?;
+        let permit = context.read_permit(Priority::PollSingle).await.map_err(|error| IncompleteListing {
+            cause: error.to_string(),
+            is_refused: true,
+            refusal: None,
+        })?;
         let slot = permit.slot();
         match context.api.metadata(permit, namespace, &item.video_no).await {
             Ok(video) => {
@@ -220,11 +125,13 @@ async fn look_singly<T: Transport>(
                 return Ok(if is_shown { ListingPresence::Shown } else { ListingPresence::Missing });
             }
             Err(error) => {
-                let is_refused = context.learn_read_fault(slot, &error).is_some();
+                let refusal = context.learn_read_fault(slot, &error);
+                let is_refused = refusal.is_some();
                 if is_refused || pass == PASSES_MAX {
                     return Err(IncompleteListing {
                         cause: format!("{}: {error}", item.video_no),
                         is_refused,
+                        refusal,
                     });
                 }
                 pass += 1;
@@ -234,7 +141,7 @@ async fn look_singly<T: Transport>(
 }
 
 /// A listed video as the ledger recognises it.
-pub(super) fn shown(video: &ListedVideo, served: ServedAt) -> LibraryVideo {
+pub(super) fn as_library_video(video: &ListedVideo, served: ServedAt) -> LibraryVideo {
     LibraryVideo {
         video_no: video.video_no.clone(),
         shows_tags: video.status == IndexStatus::Indexed && !video.tags.is_empty(),

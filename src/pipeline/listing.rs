@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::context::Context;
+use super::context::{Context, ReadRefusal};
 use crate::{
     api::{ListPage, ListedVideo, ReadError, Transport},
     domain::{UnixMillis, VideoNo},
@@ -65,17 +65,19 @@ pub(super) struct IncompleteListing {
     pub(super) cause: String,
     /// Whether trying again is of no use.
     pub(super) is_refused: bool,
+    /// Why no read can succeed until somebody acts, if so.
+    pub(super) refusal: Option<ReadRefusal>,
 }
 
 fn incomplete(cause: impl Into<String>) -> IncompleteListing {
-    IncompleteListing { cause: cause.into(), is_refused: false }
+    IncompleteListing { cause: cause.into(), is_refused: false, refusal: None }
 }
 
 /// A page that did not come. A refusal of all reads ends the run through the polling.
 fn failed<T>(context: &Context<T>, slot: PermitSlot, number: u32, error: &ReadError) -> IncompleteListing {
-    let is_refused =
-        context.learn_read_fault(slot, error).is_some() || matches!(error, ReadError::NotSent { .. });
-    IncompleteListing { cause: format!("page {number}: {error}"), is_refused }
+    let refusal = context.learn_read_fault(slot, error);
+    let is_refused = refusal.is_some() || matches!(error, ReadError::NotSent { .. });
+    IncompleteListing { cause: format!("page {number}: {error}"), is_refused, refusal }
 }
 
 /// How many videos of a namespace to read at most.
@@ -102,40 +104,19 @@ pub(super) async fn read_whole<T: Transport>(
     read(context, namespace, None, &[]).await.map(Some)
 }
 
-/// The newest videos of a namespace, as far as pages were read.
+/// How far the newest videos of a namespace were read.
 #[derive(Debug, Default)]
 pub(super) struct NewestVideos {
-    pub(super) videos: Vec<ListedVideo>,
-    /// How many there are in all.
+    /// How many were read.
+    pub(super) read: u64,
+    /// How many there are.
     pub(super) total: u64,
     /// When the last page was served.
     pub(super) served: ServedAt,
 }
 
-/// The newest videos of a namespace, page by page. Proves nothing of what it does not show.
-pub(super) async fn read_newest<T: Transport>(
-    context: &Context<T>,
-    namespace: &str,
-    pages_max: u32,
-) -> Result<NewestVideos, IncompleteListing> {
-    let mut newest = NewestVideos::default();
-    for number in 1..=pages_max {
-        let page = page(context, namespace, number).await?;
-        let is_last = page.videos.is_empty();
-        newest.total = page.total_count.unwrap_or(0).max(newest.total);
-        if page.served_at.is_some() || number == 1 {
-            newest.served = ServedAt { theirs: page.served_at, ours_by: context.clock.now() };
-        }
-        newest.videos.extend(page.videos);
-        if is_last || newest.videos.len() as u64 >= newest.total {
-            break;
-        }
-    }
-    Ok(newest)
-}
-
 /// One page, asked for again when it does not come.
-async fn page<T: Transport>(
+pub(super) async fn page<T: Transport>(
     context: &Context<T>,
     namespace: &str,
     number: u32,
@@ -143,10 +124,11 @@ async fn page<T: Transport>(
     let mut tries = 0;
     loop {
         // a ledger that takes nothing any more ends the run through whoever asks it next
-        let permit = context
-            .read_permit(Priority::Reconcile)
-            .await
-            .map_err(|error| IncompleteListing { cause: error.to_string(), is_refused: true })?;
+        let permit = context.read_permit(Priority::Reconcile).await.map_err(|error| IncompleteListing {
+            cause: error.to_string(),
+            is_refused: true,
+            refusal: None,
+        })?;
         let slot = permit.slot();
         match context.api.list_page(permit, namespace, number).await {
             Ok(page) => {

@@ -1,32 +1,26 @@
-//! The hall: wires the rooms, carries the stop signal, and knows when a run is over.
+//! The stages of a run, and the coordinator that starts them.
 //!
-//! Four stages work side by side and meet only in the ledger: ingest, upload, doubt, poll. The hall looks at the ledger
-//! once a second and asks whether anything is left to do.
-//!
-//! ```text
-//!   sending is over:  the manifests are read, nothing is pending or on the wire; or sending had to end
-//!   waiting is over:  nothing awaits evidence; or the time to wait has passed; or nobody wants to wait
-//! ```
+//! Ingest, preflight, upload, reconcile and poll work side by side and meet only in the ledger. None calls another:
+//! stopping at any time and starting again is the same as waiting.
 
 mod context;
+mod coordinator;
 mod forecast;
 mod ingest;
 mod library_check;
 mod listing;
+mod policy;
 mod poll;
+mod preflight;
 mod probe;
 mod reconcile;
 mod recover;
 mod restore_usage;
 mod upload;
 
-use std::{sync::Arc, time::Duration};
-
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
-
 pub use context::{Context, Signals};
 pub use library_check::verify;
+pub use policy::{AcceptedItems, RunEnd, RunPolicy, progress_of};
 pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
 pub use reconcile::{OnDoubt, ReconcileRules};
 pub use recover::{Recovery, RecoveryError, Unmarked, recover};
@@ -34,107 +28,10 @@ pub use restore_usage::{LEARNED_LIMITS, boot_of, past_of, restore_usage};
 
 use crate::{
     api::Transport,
-    domain::{RunOutcome, State, UnixMillis},
-    events::{Event, Progress},
-    ledger::{
-        ClaimTerms, LedgerError, LibraryDiff, ManifestId, Marker, RerunPolicy, RunId, RunProgress,
-        StateCounts,
-    },
-    manifest::{self, Manifest, ManifestError},
-    quota::Endpoint,
+    ledger::{LedgerError, RunId},
+    manifest::Manifest,
 };
-use context::Refusal;
-use forecast::{LINK_LIFE_MIN, RunForecast};
-use upload::{UploadSettings, UploadStop};
-
-/// While things change, the hall looks at a small ledger this often…
-const PULSE: Duration = Duration::from_millis(100);
-/// …and this often while nothing does.
-const PULSE_MAX: Duration = Duration::from_mins(5);
-/// Counting a larger ledger takes longer; it is looked at less often: once in so many milliseconds for each thousand
-/// items…
-const PULSE_MS_PER_THOUSAND: u64 = 25;
-/// …but at least this often.
-const PULSE_LARGE: Duration = Duration::from_secs(5);
-
-/// A request must start within this span of its claim; later it is not sent at all.
-const START_WITHIN: Duration = Duration::from_secs(5);
-/// An unanswered request may be accepted this long after its sending: the service fetches the source first.
-const ACCEPTANCE_LAG_MAX: Duration = Duration::from_mins(15);
-
-/// How a run is to go; every value is checked already.
-#[derive(Clone, Debug)]
-pub struct RunPolicy {
-    /// End rather than wait longer than this for the quota; none waits as long as it takes.
-    pub quota_wait_max: Option<Duration>,
-    /// Requests on the wire at most.
-    pub concurrency: usize,
-    /// Whether to send marker tags.
-    pub marker: Marker,
-    /// How doubts are weighed.
-    pub reconcile: ReconcileRules,
-    /// How long to wait for indexing after the last acceptance; none does not wait.
-    pub wait: Option<Duration>,
-    /// Stop sending after this long.
-    pub time_max: Option<Duration>,
-    /// Send no more than this.
-    pub rows_max: Option<u64>,
-    /// Uploads that may be paid or at stake in the ledger, ever.
-    pub uploads_max: Option<u64>,
-    /// Send nothing while the ledger's disk has fewer bytes free.
-    pub disk_free_min: u64,
-    /// What to do with rows that failed before.
-    pub reruns: RerunPolicy,
-    /// Send only rows whose source a look found fit, no longer ago than this; none sends any.
-    pub probe_age_max: Option<Duration>,
-    /// What to do with what is accepted.
-    pub accepted: AcceptedItems,
-    /// The namespace of rows that name none.
-    pub namespace: String,
-}
-
-impl Default for RunPolicy {
-    /// A run that uploads one item at a time and does not wait for indexing. Every other run is this one with changes.
-    fn default() -> Self {
-        Self {
-            quota_wait_max: None,
-            concurrency: 1,
-            marker: Marker::On,
-            reconcile: ReconcileRules { quiet: Duration::from_mins(30), on_doubt: OnDoubt::Hold },
-            wait: None,
-            time_max: None,
-            rows_max: None,
-            uploads_max: None,
-            disk_free_min: 0,
-            reruns: RerunPolicy::default(),
-            probe_age_max: None,
-            accepted: AcceptedItems::Poll,
-            namespace: String::new(),
-        }
-    }
-}
-
-/// What a run does with accepted items.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AcceptedItems {
-    /// Looks at them until each is searchable or has failed.
-    Poll,
-    /// Leaves them to another run.
-    Leave,
-}
-
-/// What a run came to.
-#[derive(Debug)]
-pub struct RunEnd {
-    /// How it ended.
-    pub outcome: RunOutcome,
-    /// Manifests that could not be read to their end.
-    pub broken_manifests: Vec<ManifestError>,
-    /// The service compared with the ledger, where something was sent and that was affordable.
-    pub library_diffs: Vec<LibraryDiff>,
-    /// When the quota lets the next upload go.
-    pub next_upload_at: UnixMillis,
-}
+use coordinator::run_stages;
 
 /// Takes every manifest through the whole way: rows in, every row settled, or as far as the policy allows.
 pub async fn import<T: Transport>(
@@ -144,37 +41,9 @@ pub async fn import<T: Transport>(
     policy: &RunPolicy,
 ) -> Result<RunEnd, LedgerError> {
     let rules = ingest::IngestRules { reruns: policy.reruns, probe_age_max: policy.probe_age_max };
-    let (sources, readings) = begin_manifest_reads(&context, run, manifests, rules).await?;
+    let (sources, readings) = ingest::begin_manifest_reads(&context, run, manifests, rules).await?;
     let ingest = tokio::spawn(ingest::ingest(context.clone(), run, readings, rules));
     run_stages(context, run, sources, Some(ingest), policy).await
-}
-
-/// Makes every manifest known to the ledger.
-async fn begin_manifest_reads<T: Transport>(
-    context: &Context<T>,
-    run: RunId,
-    manifests: Vec<Manifest>,
-    rules: ingest::IngestRules,
-) -> Result<(Vec<ManifestId>, Vec<(ManifestId, Manifest)>), LedgerError> {
-    let mut sources = Vec::with_capacity(manifests.len());
-    let mut readings = Vec::with_capacity(manifests.len());
-    for manifest in manifests {
-        let identity = manifest::identity(manifest.path());
-        let columns = manifest.column_names().to_vec();
-        let source =
-            context.ledger.begin_manifest_read(run, identity, columns, rules.stamp(&manifest)).await?;
-        context.emit(&Event::ManifestOpened {
-            path: manifest.path().to_owned(),
-            mapping: manifest.mapping(),
-            unused_columns: manifest.unused_columns().into_iter().map(str::to_owned).collect(),
-            found: manifest.found().to_vec(),
-        });
-        if !sources.contains(&source) {
-            sources.push(source);
-        }
-        readings.push((source, manifest));
-    }
-    Ok((sources, readings))
 }
 
 /// Settles what is open and polls; reads no manifest and uploads nothing.
@@ -184,302 +53,4 @@ pub async fn reconcile<T: Transport>(
     policy: &RunPolicy,
 ) -> Result<RunEnd, LedgerError> {
     run_stages(context, run, Vec::new(), None, policy).await
-}
-
-async fn run_stages<T: Transport>(
-    context: Context<T>,
-    run: RunId,
-    sources: Vec<ManifestId>,
-    ingest: Option<JoinHandle<Result<ingest::IngestResult, LedgerError>>>,
-    policy: &RunPolicy,
-) -> Result<RunEnd, LedgerError> {
-    let started_at = context.clock.now();
-    let forecast = RunForecast::new();
-    let (preflight_done, first_pass_done) = (CancellationToken::new(), CancellationToken::new());
-    let plan = UploadSettings {
-        terms: Arc::new(ClaimTerms {
-            run,
-            sources: sources.clone(),
-            concurrency: policy.concurrency as u64,
-            link_life_min: LINK_LIFE_MIN,
-            sent_by: Arc::clone(&forecast.sent_by),
-            start_within: START_WITHIN,
-            acceptance_lag_max: ACCEPTANCE_LAG_MAX,
-            marker: policy.marker,
-            uploads_max: policy.uploads_max,
-            disk_free_min: policy.disk_free_min,
-        }),
-        concurrency: policy.concurrency,
-        rows_max: policy.rows_max,
-        stop_at: policy.time_max.map(|duration| started_at.plus(duration)),
-        preflight_done: preflight_done.clone(),
-        patience: policy.wait,
-        quota_wait_max: policy.quota_wait_max,
-        acceptance_lag_max: ACCEPTANCE_LAG_MAX,
-    };
-    let mut coordinator = Coordinator {
-        stages: Stages {
-            ingest,
-            library_check: Some(tokio::spawn(library_check::compare_before_sending(
-                context.clone(),
-                (run, sources.clone()),
-                policy.namespace.clone(),
-                preflight_done,
-            ))),
-            upload: Some(tokio::spawn(upload::upload(context.clone(), plan))),
-            unresolved: Some(tokio::spawn(reconcile::reconcile(
-                context.clone(),
-                run,
-                policy.reconcile,
-                first_pass_done.clone(),
-            ))),
-            poll: (policy.accepted == AcceptedItems::Poll).then(|| tokio::spawn(poll::poll(context.clone()))),
-            reads_refused: None,
-            ingested: ingest::IngestResult::default(),
-            sending_ended: None,
-        },
-        forecast,
-        first_pass_done,
-        run,
-        sources,
-        started_at,
-        policy,
-        context,
-    };
-    let outcome = coordinator.poll_task().await;
-    let library_diffs = match &outcome {
-        Ok(outcome) => coordinator.compare(outcome).await,
-        Err(_) => Ok(Vec::new()),
-    };
-    coordinator.close(outcome, library_diffs).await
-}
-
-/// The stages at work, and what is known of those that ended.
-struct Stages {
-    ingest: Option<JoinHandle<Result<ingest::IngestResult, LedgerError>>>,
-    library_check: Option<JoinHandle<Result<(), LedgerError>>>,
-    upload: Option<JoinHandle<Result<UploadStop, LedgerError>>>,
-    unresolved: Option<JoinHandle<Result<(), LedgerError>>>,
-    poll: Option<JoinHandle<Result<Option<Refusal>, LedgerError>>>,
-    /// Why no read can succeed, if so.
-    reads_refused: Option<Refusal>,
-    ingested: ingest::IngestResult,
-    sending_ended: Option<UploadStop>,
-}
-
-impl Stages {
-    /// Waits for the next stage that ends, and takes note of it. Never, when all have ended.
-    async fn next_end(&mut self) -> Result<(), LedgerError> {
-        tokio::select! {
-            biased;
-            ended = joined(&mut self.ingest) => self.ingested = ended?,
-            ended = joined(&mut self.library_check) => ended?,
-            ended = joined(&mut self.upload) => self.sending_ended = Some(ended?),
-            ended = joined(&mut self.unresolved) => ended?,
-            ended = joined(&mut self.poll) => self.reads_refused = ended?,
-        }
-        Ok(())
-    }
-
-    const fn any_works(&self) -> bool {
-        let Self { ingest, library_check, upload, unresolved, poll, .. } = self;
-        ingest.is_some()
-            || library_check.is_some()
-            || upload.is_some()
-            || unresolved.is_some()
-            || poll.is_some()
-    }
-}
-
-/// Waits for a stage and forgets its handle; for ever when there is none.
-async fn joined<V>(stage: &mut Option<JoinHandle<Result<V, LedgerError>>>) -> Result<V, LedgerError> {
-    let Some(handle) = stage else { return std::future::pending().await };
-    let ended = handle.await;
-    *stage = None;
-    ended.unwrap_or_else(|error| Err(LedgerError::Broken { cause: format!("a stage ended early: {error}") }))
-}
-
-struct Coordinator<'a, T> {
-    context: Context<T>,
-    policy: &'a RunPolicy,
-    started_at: UnixMillis,
-    run: RunId,
-    sources: Vec<ManifestId>,
-    stages: Stages,
-    forecast: RunForecast,
-    /// Set once the doubt stage has looked at what the run found.
-    first_pass_done: CancellationToken,
-}
-
-impl<T: Transport> Coordinator<'_, T> {
-    /// Looks at the ledger until the run is over.
-    async fn poll_task(&mut self) -> Result<RunOutcome, LedgerError> {
-        let signals = self.context.signals.clone();
-        loop {
-            let changed = signals.next_change();
-            let alive_at = self.context.clock.now().plus(LINK_LIFE_MIN);
-            let standing = self.context.ledger.standing(self.run, self.sources.clone(), alive_at).await?;
-            let RunProgress { state_counts, pending, expired, .. } = standing;
-            let to_send = pending.saturating_sub(expired);
-            if self.stages.ingest.is_none() {
-                let limits = self.context.limiter.limits();
-                self.forecast.emit(&self.context, &self.sources, to_send, &limits).await?;
-            }
-            self.emit_progress(&state_counts, to_send);
-            if let Some(outcome) = self.outcome(&standing) {
-                return Ok(outcome);
-            }
-            let pulse = Duration::from_millis(state_counts.total() / 1_000 * PULSE_MS_PER_THOUSAND);
-            let pulse = pulse.clamp(PULSE, PULSE_LARGE);
-            let has_stage_ended = tokio::select! {
-                biased;
-                () = self.context.clock.sleep(pulse) => false,
-                ended = self.stages.next_end() => ended.map(|()| true)?,
-            };
-            if !has_stage_ended {
-                let now = self.context.clock.now();
-                let patience_ends_at =
-                    Some(self.patience_ends_at(&standing)).filter(|timestamp| *timestamp > now);
-                let next_pulse = now.plus(PULSE_MAX).min(patience_ends_at.unwrap_or(UnixMillis(i64::MAX)));
-                tokio::select! {
-                    biased;
-                    () = changed => {}
-                    () = self.context.clock.sleep_until(next_pulse) => {}
-                    ended = self.stages.next_end() => ended?,
-                }
-            }
-        }
-    }
-
-    /// Whether the run is over, and how.
-    fn outcome(&self, standing: &RunProgress) -> Option<RunOutcome> {
-        let RunProgress { state_counts, .. } = *standing;
-        // what nobody can fetch any more is not waited for
-        let pending = standing.pending.saturating_sub(standing.expired);
-        if let Some(Refusal { reason, cause }) = &self.stages.reads_refused {
-            return Some(RunOutcome::Stopped { reason: *reason, cause: cause.clone() });
-        }
-        let sending_ended = self.stages.sending_ended.as_ref();
-        if let Some(outcome) = sending_ended.and_then(early_ending) {
-            return Some(outcome);
-        }
-        if self.context.signals.drain.is_cancelled() {
-            // what is on the wire is waited for, and nothing else
-            return sending_ended.map(|_| RunOutcome::Interrupted);
-        }
-        // a question may have been answered by the service meanwhile: one look is owed to it
-        if state_counts.of(State::NeedsReview) > 0
-            && self.policy.wait.is_some()
-            && !self.first_pass_done.is_cancelled()
-        {
-            return None;
-        }
-        let is_read = self.stages.ingest.is_none();
-        let all_is_sent = pending == 0 && state_counts.of(State::Sending) == 0;
-        if !is_read || !(all_is_sent || sending_ended.is_some()) {
-            return None;
-        }
-        let at_end = match sending_ended {
-            Some(UploadStop::RowsMax) if pending > 0 => RunOutcome::RowsMax,
-            Some(UploadStop::BudgetSpent) if pending > 0 => RunOutcome::BudgetSpent,
-            _ => RunOutcome::Settled,
-        };
-        if state_counts.awaiting_evidence() == 0 {
-            return Some(at_end);
-        }
-        if self.policy.wait.is_none() {
-            return Some(if at_end == RunOutcome::Settled { RunOutcome::NotWaited } else { at_end });
-        }
-        (self.context.clock.now() >= self.patience_ends_at(standing)).then_some(RunOutcome::WaitOver)
-    }
-
-    /// Until when items are waited for that are sent, by what is accepted now.
-    fn patience_ends_at(&self, standing: &RunProgress) -> UnixMillis {
-        let Some(wait) = self.policy.wait else { return UnixMillis(i64::MAX) };
-        standing.last_accepted_at.unwrap_or(self.started_at).max(self.started_at).plus(wait)
-    }
-
-    fn emit_progress(&mut self, state_counts: &StateCounts, to_send: u64) {
-        let sent_by =
-            (self.stages.ingest.is_none() && to_send > 0).then(|| self.forecast.look(&self.context, to_send));
-        self.context.emit(&Event::Progress(progress_of(state_counts, sent_by)));
-    }
-
-    /// Compares the service with the ledger when a run that sent something ends by itself.
-    async fn compare(&self, outcome: &RunOutcome) -> Result<Vec<LibraryDiff>, LedgerError> {
-        let has_sent =
-            self.context.ledger.last_sent_at().await?.is_some_and(|timestamp| timestamp >= self.started_at);
-        let drain = self.context.signals.drain.clone();
-        if !has_sent || !outcome.leaves_time() {
-            return Ok(Vec::new());
-        }
-        tokio::select! {
-            biased;
-            () = drain.cancelled() => Ok(Vec::new()),
-            compared = library_check::compare(&self.context, library_check::AFFORDABLE) => Ok(compared?.unwrap_or_default()),
-        }
-    }
-
-    /// Sends everybody home and waits until they are.
-    async fn close(
-        mut self,
-        outcome: Result<RunOutcome, LedgerError>,
-        library_diffs: Result<Vec<LibraryDiff>, LedgerError>,
-    ) -> Result<RunEnd, LedgerError> {
-        self.context.signals.drain.cancel();
-        self.context.signals.leave.cancel();
-        // what the way taught lately is worth a write at the end
-        let kept = self.context.save_learned_limits().await;
-        let mut first_fault = outcome.as_ref().err().or(kept.as_ref().err()).cloned();
-        while self.stages.any_works() {
-            if let Err(error) = self.stages.next_end().await {
-                first_fault.get_or_insert(error);
-            }
-        }
-        match first_fault {
-            Some(error) => Err(error),
-            None => Ok(RunEnd {
-                outcome: outcome?,
-                broken_manifests: self.stages.ingested.broken,
-                library_diffs: library_diffs?,
-                next_upload_at: {
-                    let now = self.context.clock.now();
-                    self.context.limiter.delay(Endpoint::Upload).map_or(now, |delay| delay.until)
-                },
-            }),
-        }
-    }
-}
-
-/// How a run ends whose sending ended before its time; none when it goes on with what is sent.
-fn early_ending(sending_ended: &UploadStop) -> Option<RunOutcome> {
-    Some(match sending_ended {
-        UploadStop::Stopped { reason, cause } => {
-            RunOutcome::Stopped { reason: *reason, cause: cause.clone() }
-        }
-        UploadStop::Offline { cause } => RunOutcome::Offline { cause: cause.clone() },
-        UploadStop::TimeUp => RunOutcome::TimeUp,
-        UploadStop::QuotaPaused { why } => RunOutcome::QuotaPaused { why: why.clone() },
-        UploadStop::AlreadyUploaded { item } => RunOutcome::AlreadyUploaded { item: item.clone() },
-        UploadStop::DiskLow { free } => RunOutcome::DiskLow { free: *free },
-        UploadStop::TooManyInDoubt { open } => RunOutcome::TooManyInDoubt { open: *open },
-        UploadStop::Drained | UploadStop::RowsMax | UploadStop::BudgetSpent => return None,
-    })
-}
-
-/// The counts of a tally in the words of the progress display.
-#[must_use]
-pub fn progress_of(state_counts: &StateCounts, sent_by: Option<UnixMillis>) -> Progress {
-    Progress {
-        items: state_counts.total(),
-        pending: state_counts.of(State::Pending),
-        sending: state_counts.of(State::Sending),
-        in_doubt: state_counts.of(State::InDoubt) + state_counts.of(State::AcceptedUnidentified),
-        indexing: state_counts.of(State::Accepted),
-        indexed: state_counts.of(State::Indexed),
-        failed: state_counts.of(State::Failed),
-        rejected: state_counts.of(State::Rejected) + state_counts.of(State::Abandoned),
-        needs_review: state_counts.of(State::NeedsReview),
-        sent_by,
-    }
 }

@@ -13,13 +13,13 @@ use crate::{
     quota::Priority,
 };
 
-use super::context::{Context, Refusal};
+use super::context::{Context, ReadRefusal};
 
 /// Looks in a row without sight after which an item is asked for singly.
 const MISSED_MAX: u32 = 4;
 
 /// Polls until told to leave, or until the service says that no read can succeed.
-pub(super) async fn poll<T: Transport>(context: Context<T>) -> Result<Option<Refusal>, LedgerError> {
+pub(super) async fn poll<T: Transport>(context: Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
     let leave = context.signals.leave.clone();
     tokio::select! {
         biased;
@@ -28,7 +28,7 @@ pub(super) async fn poll<T: Transport>(context: Context<T>) -> Result<Option<Ref
     }
 }
 
-async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<Refusal, LedgerError> {
+async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<ReadRefusal, LedgerError> {
     loop {
         let changed = context.signals.next_change();
         match context.ledger.next_poll_at().await? {
@@ -49,7 +49,7 @@ async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<Refusal, Led
 }
 
 /// Looks at the items that are due, as many as fit one request.
-async fn look<T: Transport>(context: &Context<T>) -> Result<Option<Refusal>, LedgerError> {
+async fn look<T: Transport>(context: &Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
     let permit = context.limiter.permit(Priority::Poll).await;
     let due = context.ledger.poll_tasks(context.clock.now(), VIDEO_NOS_MAX).await?;
     // one request looks into one namespace, that of the longest due; the others' turn comes next

@@ -65,7 +65,7 @@ pub async fn recover<T: Transport>(
     context.ledger.begin_recovery().await?;
     let started_at = context.clock.now();
     let rules = ingest::IngestRules::default();
-    let (_, readings) = super::begin_manifest_reads(context, run, manifests, rules).await?;
+    let (_, readings) = ingest::begin_manifest_reads(context, run, manifests, rules).await?;
     let ingested = ingest::ingest(context.clone(), run, readings, rules).await?;
     if let Some(broken) = ingested.broken.first() {
         return Ok(Err(RecoveryError { cause: broken.to_string() }));
@@ -105,7 +105,7 @@ async fn look<T: Transport>(
         };
         for videos in listing.videos.chunks(library_check::BATCH) {
             let shown: Vec<_> =
-                videos.iter().map(|video| library_check::shown(video, listing.served)).collect();
+                videos.iter().map(|video| library_check::as_library_video(video, listing.served)).collect();
             let video_owners = context.ledger.video_owners(shown.clone()).await?;
             for (video, owner) in shown.into_iter().zip(video_owners) {
                 seen.listed += 1;
@@ -114,7 +114,7 @@ async fn look<T: Transport>(
                     VideoOwner::Unmarked => seen.unmarked += 1,
                     VideoOwner::Surplus(_) => seen.surplus += 1,
                     VideoOwner::TagsHidden => seen.untold += 1,
-                    VideoOwner::Foreign => {
+                    VideoOwner::Foreign(_) | VideoOwner::Rejected(_) => {
                         match context.ledger.recover(run, video, context.clock.now()).await? {
                             Recovered::Bound(_) => seen.bound += 1,
                             Recovered::Surplus(_) => seen.surplus += 1,

@@ -5,7 +5,7 @@
 //! - At most `concurrency` requests are on the wire, and after a refusal one.
 //! - Nothing here sends an item twice: a verdict either moves it on, or the ledger holds it in doubt.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::{sync::futures::Notified, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -17,8 +17,8 @@ use crate::{
     failpoints::{Failpoint, is_active},
     ledger::{AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, LedgerError},
     quota::{
-        BlockReason, Cooldown, CooldownReason, Delay, Departure, Endpoint, Feedback, Permit, PreciseTime, Priority,
-        RequestOutcome,
+        BlockReason, Cooldown, CooldownReason, Delay, Departure, Endpoint, Feedback, Permit, PreciseTime,
+        Priority, RequestOutcome,
     },
     retry::parse_retry_after,
 };
@@ -41,8 +41,10 @@ const LATE: &str = "it was not started in time";
 const SLOW_MACHINE: &str = "a request was not started within 5 s of being written down, and goes again: this machine or its \
                             disk is slow, or it slept";
 
-/// So many rows refused in a row with the same words, and none accepted in between, stop the run.
-const SAME_REFUSALS_MAX: u32 = 20;
+/// Of the last answers of the service...
+const LAST_ANSWERS: usize = 20;
+/// ...at most this many may reject their rows. More stop the run: the cause is hardly each single row.
+const REJECTED_MAX: usize = 15;
 
 /// How to send.
 #[derive(Clone, Debug)]
@@ -91,7 +93,7 @@ pub(super) enum UploadStop {
 /// What one request taught the loop.
 enum SendResult {
     Answered,
-    RowRefused(String),
+    RowRejected(String),
     Unreachable(String),
     /// Not at all: it was not started in time.
     Late,
@@ -108,8 +110,8 @@ struct Uploader<T> {
     sent: u64,
     has_been_answered: bool,
     offline_since: Option<UnixMillis>,
-    /// The last refusal of a row, and how often it came in a row.
-    same_refusals: (String, u32),
+    /// Whether each of the last answers rejected its row.
+    last_answers: VecDeque<bool>,
     lateness_is_said: bool,
     /// Whether items waited when the last was claimed.
     others_wait: bool,
@@ -133,7 +135,7 @@ pub(super) async fn upload<T: Transport>(
         sent: 0,
         has_been_answered: false,
         offline_since: None,
-        same_refusals: (String::new(), 0),
+        last_answers: VecDeque::new(),
         lateness_is_said: false,
         others_wait: false,
         announced: None,
@@ -339,19 +341,14 @@ impl<T: Transport> Uploader<T> {
         let now = self.context.clock.now();
         match sent {
             SendResult::Answered => {
-                self.has_been_answered = true;
-                self.offline_since = None;
-                self.same_refusals = (String::new(), 0);
+                self.note_answer(false);
                 Ok(None)
             }
-            SendResult::RowRefused(cause) => {
-                self.has_been_answered = true;
-                self.offline_since = None;
-                let (last, times) = &mut self.same_refusals;
-                *times = if *last == cause { *times + 1 } else { 1 };
-                last.clone_from(&cause);
-                let is_streak = *times >= SAME_REFUSALS_MAX;
-                Ok(is_streak.then_some(UploadStop::Stopped { reason: StopReason::SameRefusal, cause }))
+            SendResult::RowRejected(cause) => {
+                self.note_answer(true);
+                let rejected = self.last_answers.iter().filter(|is_rejected| **is_rejected).count();
+                let is_brake = self.last_answers.len() == LAST_ANSWERS && rejected > REJECTED_MAX;
+                Ok(is_brake.then_some(UploadStop::Stopped { reason: StopReason::MostlyRejected, cause }))
             }
             SendResult::Unreachable(cause) => {
                 self.sent = self.sent.saturating_sub(1);
@@ -371,6 +368,17 @@ impl<T: Transport> Uploader<T> {
                 Ok(None)
             }
             SendResult::Stop { reason, cause } => Ok(Some(UploadStop::Stopped { reason, cause })),
+        }
+    }
+}
+
+impl<T> Uploader<T> {
+    fn note_answer(&mut self, is_rejected: bool) {
+        self.has_been_answered = true;
+        self.offline_since = None;
+        self.last_answers.push_back(is_rejected);
+        if self.last_answers.len() > LAST_ANSWERS {
+            self.last_answers.pop_front();
         }
     }
 }
@@ -437,7 +445,7 @@ async fn send<T: Transport>(
     Ok(match verdict {
         Verdict::NotSent { cause } => SendResult::Unreachable(cause),
         Verdict::StopRun { reason, cause, .. } => SendResult::Stop { reason, cause },
-        Verdict::BadRow { cause } => SendResult::RowRefused(cause),
+        Verdict::BadRow { cause } => SendResult::RowRejected(cause),
         Verdict::Accepted { .. }
         | Verdict::AcceptedUnidentified
         | Verdict::RefusedForNow { .. }
@@ -468,7 +476,7 @@ async fn settle<T>(
 fn result_of(verdict: &Verdict, at: UnixMillis) -> AttemptResult {
     let plain = |event, cause: &String| AttemptResult::new(event, at, cause.clone());
     match verdict {
-        Verdict::InDoubt { cause } if is_active(Failpoint::ResendOnTimeout) => {
+        Verdict::InDoubt { cause, .. } if is_active(Failpoint::ResendOnTimeout) => {
             plain(ItemEvent::NotSent, cause)
         }
         Verdict::Accepted { video_no, uploaded_at } => AttemptResult {
@@ -487,7 +495,7 @@ fn result_of(verdict: &Verdict, at: UnixMillis) -> AttemptResult {
         | Verdict::StopRun { certainty: Certainty::Refused, cause, .. } => {
             plain(ItemEvent::RefusedForNow, cause)
         }
-        Verdict::InDoubt { cause } | Verdict::StopRun { certainty: Certainty::Unclear, cause, .. } => {
+        Verdict::InDoubt { cause, .. } | Verdict::StopRun { certainty: Certainty::Unclear, cause, .. } => {
             plain(ItemEvent::AnswerLost, cause)
         }
         Verdict::NotSent { cause } => plain(ItemEvent::NotSent, cause),
@@ -498,13 +506,16 @@ fn result_of(verdict: &Verdict, at: UnixMillis) -> AttemptResult {
 fn outcome_of(verdict: &Verdict, at: UnixMillis) -> RequestOutcome {
     match verdict {
         Verdict::Accepted { uploaded_at, .. } => RequestOutcome::Accepted { noted_at: *uploaded_at },
-        Verdict::AcceptedUnidentified => RequestOutcome::Accepted { noted_at: None },
+        Verdict::AcceptedUnidentified => RequestOutcome::AcceptedUnidentified,
         Verdict::BadRow { .. } => RequestOutcome::Rejected,
         Verdict::RefusedForNow { retry_after, .. } => RequestOutcome::Refused {
             retry_after: retry_after.as_deref().and_then(|text| parse_retry_after(text, at)),
         },
         Verdict::NotSent { .. } => RequestOutcome::NotSent,
-        Verdict::InDoubt { .. } | Verdict::StopRun { .. } => RequestOutcome::Unclear,
+        Verdict::InDoubt { retry_after, .. } => RequestOutcome::Unclear {
+            retry_after: retry_after.as_deref().and_then(|text| parse_retry_after(text, at)),
+        },
+        Verdict::StopRun { .. } => RequestOutcome::Unclear { retry_after: None },
     }
 }
 
@@ -530,7 +541,7 @@ fn announce<T>(context: &Context<T>, claim: &Claim, verdict: &Verdict, cooldown:
             context.emit(&Event::Accepted { url, video_no: video_no.clone() });
         }
         Verdict::BadRow { cause } => context.emit(&Event::Rejected { url, cause: cause.clone() }),
-        Verdict::InDoubt { cause } => context.emit(&Event::AnswerLost { url, cause: cause.clone() }),
+        Verdict::InDoubt { cause, .. } => context.emit(&Event::AnswerLost { url, cause: cause.clone() }),
         Verdict::AcceptedUnidentified => {
             let cause = "accepted, but the answer names no video".to_owned();
             context.emit(&Event::AnswerLost { url, cause });

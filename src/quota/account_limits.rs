@@ -345,7 +345,12 @@ impl AccountLimits {
     }
 
     /// A read leaves at `now`, or may leave at the time that is returned.
-    pub fn depart_read(&mut self, endpoint: Endpoint, slot: i64, now: PreciseTime) -> Result<(), PreciseTime> {
+    pub fn depart_read(
+        &mut self,
+        endpoint: Endpoint,
+        slot: i64,
+        now: PreciseTime,
+    ) -> Result<(), PreciseTime> {
         self.note_lead(slot, now);
         if let Some(at) = self.must_wait_until(endpoint, slot, now) {
             return Err(at);
@@ -393,7 +398,11 @@ impl AccountLimits {
     }
 
     /// Every rate of an endpoint, with what it counts at `now`.
-    pub(super) fn rates_in_use(&self, endpoint: Endpoint, now: UnixMillis) -> Vec<(crate::domain::Rate, u32)> {
+    pub(super) fn rates_in_use(
+        &self,
+        endpoint: Endpoint,
+        now: UnixMillis,
+    ) -> Vec<(crate::domain::Rate, u32)> {
         self.endpoint(endpoint).pacing.in_use(now)
     }
 

@@ -127,6 +127,20 @@ impl CircuitBreaker {
         Some(self.cool_down(FAILURE_BACKOFF.delay(step, jitter), reason, now))
     }
 
+    /// A request has no clear answer. A wait that the service asks for is kept, after the first one already.
+    pub(super) fn unclear(
+        &mut self,
+        retry_after: Option<Duration>,
+        now: UnixMillis,
+        jitter: f64,
+    ) -> Option<Cooldown> {
+        let cooldown = self.failed(CooldownReason::Unclear, now, jitter);
+        match retry_after {
+            Some(wait) => Some(self.cool_down(wait.min(ASKED_WAIT_MAX), CooldownReason::Unclear, now)),
+            None => cooldown,
+        }
+    }
+
     /// Waits on, as a run before did.
     pub(super) fn resume(&mut self, saved_cooldown: SavedCooldown, now: UnixMillis) {
         // a clock that was set back makes no wait longer than it was

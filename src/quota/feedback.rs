@@ -62,8 +62,14 @@ impl AccountLimits {
                 self.give_back(Endpoint::Upload, key);
                 Feedback { cooldown, change: None }
             }
-            RequestOutcome::Unclear => {
-                Feedback { cooldown: breaker.failed(CooldownReason::Unclear, now, jitter), change: None }
+            RequestOutcome::AcceptedUnidentified => {
+                self.caps.log.accepted_by(key, now);
+                let cooldown = self.upload.breaker.failed(CooldownReason::Unclear, now, jitter);
+                Feedback { cooldown, change: None }
+            }
+            RequestOutcome::Unclear { retry_after } => {
+                let cooldown = breaker.unclear(*retry_after, now, jitter);
+                Feedback { cooldown, change: None }
             }
         }
     }
@@ -91,7 +97,8 @@ impl AccountLimits {
             }
             if let Some(turn) = known.passed(departed_at) {
                 self.learned_limits_changed = true;
-                feedback.change = (turn == EstimateChange::Rises).then(|| LimitChange::CapRises(known.words()));
+                feedback.change =
+                    (turn == EstimateChange::Rises).then(|| LimitChange::CapRises(known.words()));
             }
         }
         self.learned_limits_changed |= self.learned_limits.saved_cooldown.take().is_some();
@@ -141,8 +148,7 @@ impl AccountLimits {
         self.learned_limits_changed = true;
         let budget = self.refusals_per_hour();
         let is_spent = is_new && self.refused_at.len() == budget;
-        let spent = is_spent
-            .then_some(LimitChange::RefusalsSpent(u32::try_from(budget).unwrap_or(u32::MAX)));
+        let spent = is_spent.then_some(LimitChange::RefusalsSpent(u32::try_from(budget).unwrap_or(u32::MAX)));
         Feedback { cooldown, change: change.or(spent) }
     }
 
@@ -180,7 +186,9 @@ impl AccountLimits {
         let own = self.endpoint_mut(slot.endpoint);
         let interval = own.pacing.interval();
         let cooldown = match outcome {
-            RequestOutcome::Accepted { .. } | RequestOutcome::Rejected => {
+            RequestOutcome::Accepted { .. }
+            | RequestOutcome::AcceptedUnidentified
+            | RequestOutcome::Rejected => {
                 if own.breaker.is_answered_by(departed_at) {
                     own.breaker.passed();
                 }
@@ -195,7 +203,7 @@ impl AccountLimits {
                 Some(own.breaker.cool_down(wait, CooldownReason::Refused, now))
             }
             RequestOutcome::NotSent => own.breaker.failed(CooldownReason::Unreachable, now, jitter),
-            RequestOutcome::Unclear => own.breaker.failed(CooldownReason::Unclear, now, jitter),
+            RequestOutcome::Unclear { retry_after } => own.breaker.unclear(*retry_after, now, jitter),
         };
         Feedback { cooldown, change: None }
     }

@@ -259,8 +259,13 @@ pub enum RequestOutcome {
     },
     /// The host could not be reached; nothing left.
     NotSent,
-    /// It has no clear answer.
-    Unclear,
+    /// It was accepted, but the answer names no video.
+    AcceptedUnidentified,
+    /// It has no clear answer, with the wait the service asked for, if it did.
+    Unclear {
+        /// From now on.
+        retry_after: Option<Duration>,
+    },
 }
 
 /// Why a request cannot leave now.

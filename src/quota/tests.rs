@@ -221,9 +221,9 @@ async fn refusals_of_an_hour(rate: &str) -> u32 {
 #[tokio::test(start_paused = true)]
 async fn a_few_unclear_answers_are_bad_luck_and_many_are_trouble() {
     let (limiter, _) = limiter("1/s");
-    assert!(limiter.answer(1, &RequestOutcome::Unclear).cooldown.is_none());
-    assert!(limiter.answer(2, &RequestOutcome::Unclear).cooldown.is_none());
-    assert!(limiter.answer(3, &RequestOutcome::Unclear).cooldown.is_some());
+    assert!(limiter.answer(1, &RequestOutcome::Unclear { retry_after: None }).cooldown.is_none());
+    assert!(limiter.answer(2, &RequestOutcome::Unclear { retry_after: None }).cooldown.is_none());
+    assert!(limiter.answer(3, &RequestOutcome::Unclear { retry_after: None }).cooldown.is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -352,8 +352,7 @@ async fn reads_take_their_share_of_a_quota_that_covers_all() {
     clock.sleep(Duration::from_mins(10)).await;
     let doubt = Arc::clone(&limiter);
     let asked_at = clock.now();
-    let doubted =
-        tokio::spawn(async move { leave(&doubt, Priority::Reconcile).await });
+    let doubted = tokio::spawn(async move { leave(&doubt, Priority::Reconcile).await });
     tokio::select! {
         biased;
         done = doubted => done.unwrap(),

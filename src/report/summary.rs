@@ -8,7 +8,7 @@ use super::ReportFile;
 use crate::{
     domain::{Price, RowCounts, RunOutcome, State, StopReason, UnixMillis},
     error::{Error, ExitCode},
-    ledger::{DiffKind, LibraryDiff, RunId, Snapshot, StateCounts},
+    ledger::{DiffEntry, DiffKind, LibraryDiff, RunId, Snapshot, StateCounts},
 };
 
 /// The version of `report.json` and of every JSON line; grows when a field changes its meaning.
@@ -303,12 +303,8 @@ pub fn exit_code(
         (reason, Some("give the same command again; it goes on where this run stopped".to_owned()))
     };
     let open = open_words(items);
-    let doubled: u64 =
-        end.library_diffs.iter().map(|library_diff| library_diff.count(DiffKind::Doubled)).sum();
-    if doubled > 0 {
-        let reason = format!("the service has {doubled} videos that were paid beside the books; {open}");
-        let next = "see them with `telecine verify`, and please report this".to_owned();
-        return (ExitCode::NeedsReview, reason, Some(next));
+    if let Some(ended) = second_videos(&end.library_diffs, &open) {
+        return ended;
     }
     let (code, (reason, next)) = match &end.outcome {
         RunOutcome::Stopped { reason, cause } => {
@@ -413,6 +409,44 @@ fn settled_words(
     (ExitCode::Success, (reason, None))
 }
 
+/// Videos of this ledger's rows that another request made: paid twice, or by another ledger.
+fn second_videos(library_diffs: &[LibraryDiff], open: &str) -> Option<(ExitCode, String, Option<String>)> {
+    let findings = || library_diffs.iter().flat_map(|library_diff| &library_diff.findings);
+    let is_own_row = |finding: &&DiffEntry| match finding.kind {
+        DiffKind::Doubled | DiffKind::Rejected => true,
+        DiffKind::Foreign => finding.item.is_some(),
+        DiffKind::Missing
+        | DiffKind::Unknown
+        | DiffKind::TagsHidden
+        | DiffKind::Ordered
+        | DiffKind::Open
+        | DiffKind::Failed => false,
+    };
+    let found: Vec<&DiffEntry> = findings().filter(is_own_row).collect();
+    if found.is_empty() {
+        return None;
+    }
+    let named: Vec<String> = found
+        .iter()
+        .take(VIDEOS_NAMED_MAX)
+        .filter_map(|finding| Some(format!("{} (item {})", finding.video_no.as_ref()?, finding.item?)))
+        .collect();
+    let more = found.len().saturating_sub(named.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let count = found.len();
+    let videos = if count == 1 { "video" } else { "videos" };
+    let reason = format!(
+        "the service has {count} {videos} of rows of this ledger that this ledger did not count: uploaded with another \
+         ledger, or paid twice: {}{more}; {open}",
+        named.join(", ")
+    );
+    let next = "telecine verify lists all of them with their items; delete what is not needed at the service";
+    Some((ExitCode::NeedsReview, reason, Some(next.to_owned())))
+}
+
+/// Videos named in the exit reason.
+const VIDEOS_NAMED_MAX: usize = 10;
+
 /// `12 wait to be sent, 3 are being indexed`.
 fn open_words(items: &Counts) -> String {
     let parts = [
@@ -443,9 +477,26 @@ const fn stop_words(reason: StopReason) -> (&'static str, &'static str) {
             "the API key lacks the permission",
             "use a key that may upload, then give the same command again",
         ),
-        StopReason::SameRefusal => (
-            "the service refuses one row after another with the same words",
-            "if the rows are at fault correct them; if not, give the same command with --retry-failed later",
+        StopReason::MostlyRejected => (
+            "the service rejected most of the last rows, so the cause is hardly each single row; nothing more was sent",
+            "read the service's words, check a few rows with `telecine preview`, then give the same command again; \
+             if these answers mean something else, say so with --verdict",
+        ),
+        StopReason::Retired => (
+            "the service answers that this API is retired; nothing more was sent",
+            "ask the service which API is in use now; a newer telecine may support it",
+        ),
+        StopReason::WrongRequest => (
+            "the service does not read requests of this form",
+            "check --api-url: another service, or another version of this one, may answer there",
+        ),
+        StopReason::Blocked => (
+            "a proxy or firewall between this machine and the service refuses the request",
+            "ask whoever runs the network, or set HTTPS_PROXY and NO_PROXY; the account is not the cause",
+        ),
+        StopReason::UserRule => (
+            "a rule of --verdict says to stop at this answer",
+            "read the service's words, then give the same command again",
         ),
         StopReason::WrongAddress => {
             ("the address does not lead to the service", "check --api-url, then give the same command again")

@@ -38,7 +38,9 @@ impl Store {
         )?;
         let mut rows = own.query((marked.key_from(), marked.key_until(), &marked.text))?;
         let Some(row) = rows.next()? else {
-            return Ok(VideoOwner::Foreign);
+            let sql = "SELECT id FROM item WHERE key >= ?1 AND key < ?2 LIMIT 1";
+            let item = self.find(sql, (marked.key_from(), marked.key_until()))?;
+            return Ok(VideoOwner::Foreign(item.map(ItemId)));
         };
         let as_str: String = row.get("state")?;
         let attempt = AttemptId(row.get("id")?);
@@ -59,8 +61,8 @@ impl Store {
             | AttemptState::Superseded
             | AttemptState::NotSent
             | AttemptState::Refused
-            | AttemptState::Rejected
             | AttemptState::Absent => VideoOwner::Surplus(item),
+            AttemptState::Rejected => VideoOwner::Rejected(item),
         })
     }
 
@@ -97,6 +99,13 @@ impl Store {
         let sql = "SELECT video_no FROM foreign_video WHERE key_prefix = ?1 \
                    AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = foreign_video.video_no) LIMIT 1";
         self.find::<String>(sql, [&key[..8]])?.map(|number| video_no_of(&number)).transpose()
+    }
+
+    /// Whether rows may be sent again that the service answered as rejected: by order, or since their content changed.
+    pub(in crate::ledger) fn resends_rejected(&self, retries: bool) -> Result<bool, LedgerError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM attempt JOIN item ON item.attempt = attempt.id \
+                   WHERE attempt.state = 'rejected' AND (?1 OR item.state = 'pending'))";
+        Ok(self.find(sql, [retries])?.unwrap_or(false))
     }
 
     /// The namespaces items are in.
@@ -152,6 +161,13 @@ impl Store {
         Ok(self.find("SELECT recovering FROM observed_delay", [])?.unwrap_or(false))
     }
 
+    /// A rejected item waits again, so that its video can be bound.
+    fn reopen_rejected(&self, item: ItemId, at: UnixMillis) -> Result<(), LedgerError> {
+        let cause = "the service has its video, though it answered the request as rejected".to_owned();
+        let reopened = AttemptResult::new(ItemEvent::Corrected, at, cause);
+        self.move_item(item, State::Rejected, &reopened, None)
+    }
+
     /// Binds a video to the item its marker names, if that item waits: the request is written down as if this ledger
     /// had made it. Where the item does not wait, or its manifest is not known here, the video is remembered, so that the
     /// row is not sent again when it waits one day.
@@ -174,7 +190,9 @@ impl Store {
         if matches!(state, State::Accepted | State::Indexed) {
             return Ok(Recovered::Surplus(item));
         }
-        if state != State::Pending {
+        if state == State::Rejected {
+            self.reopen_rejected(item, at)?;
+        } else if state != State::Pending {
             self.record_foreign_videos(std::slice::from_ref(video))?;
             return Ok(Recovered::Remembered(item));
         }

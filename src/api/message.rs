@@ -1,0 +1,398 @@
+//! What the message of an answer says. The codes `0001` and `0003` are used for everything, so the message decides.
+//!
+//! Whole phrases decide, not single words: "must not be later than now" is about a field, "try again later" is not. What is
+//! not clearly about a field of the row is not the row's fault. Chinese texts are those of the service's own framework.
+
+use crate::domain::StopReason;
+
+/// What a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    /// A field of the row, and what is wrong with it.
+    Row,
+    /// A limit of the account.
+    Limit,
+    /// Something that stops every row.
+    Stop(StopReason),
+    /// Trouble of the service, or nothing that is understood.
+    Unclear,
+}
+
+/// The API itself is gone.
+const RETIRED: &[&str] = &[
+    "deprecated",
+    "sunset",
+    "no longer supported",
+    "no longer available",
+    "no longer in service",
+    "end of life",
+    "decommissioned",
+];
+/// A path that the service does not have.
+const WRONG_PATH: &[&str] = &["no static resource", "no handler", "no endpoint", "no mapping for"];
+/// A request in a form that the service does not read.
+const CONFIGURATION: &[&str] = &[
+    "content type",
+    "content-type",
+    "media type",
+    "request method",
+    "required request parameter",
+    "required request body",
+    "required request part",
+    "required parameter is not present",
+];
+/// Credits.
+const CREDITS: &[&str] = &[
+    "points",
+    "credits",
+    "credit balance",
+    "insufficient balance",
+    "insufficient funds",
+    "not enough balance",
+    "余额不足",
+    "积分不足",
+    "点数不足",
+];
+/// The API key.
+const KEY: &[&str] = &[
+    "authorization",
+    "unauthorized",
+    "unauthorised",
+    "api key",
+    "apikey",
+    "api-key",
+    "access token",
+    "invalid token",
+    "token is invalid",
+    "token expired",
+    "authentication",
+    "密钥",
+    "未授权",
+    "鉴权",
+];
+/// Trouble of the service: what it says of the row besides does not count.
+const TROUBLE: &[&str] = &[
+    "system error",
+    "system busy",
+    "system is busy",
+    "service is busy",
+    "service busy",
+    "server is busy",
+    "server busy",
+    "unknown error",
+    "unexpected error",
+    "internal error",
+    "internal server error",
+    "server error",
+    "~exception",
+    "~sqlstate",
+    "sql syntax",
+    "bad sql",
+    "jdbc",
+    "stack trace",
+    "connection refused",
+    "connection reset",
+    "connection timed out",
+    "timed out",
+    "timeout",
+    "time out",
+    "i/o error",
+    "io error",
+    "broken pipe",
+    "network is abnormal",
+    "network abnormal",
+    "network error",
+    "network exception",
+    "temporarily unavailable",
+    "upstream",
+    "网络",
+    "系统",
+    "繁忙",
+    "超时",
+    "异常",
+    "服务器",
+];
+/// Limits, whatever else is named.
+const LIMIT_PHRASES: &[&str] = &[
+    "too many requests",
+    "rate limit",
+    "request limit",
+    "requests per",
+    "uploads per",
+    "per minute",
+    "per second",
+    "per hour",
+    "per day",
+    "2 hours",
+    "2-hour",
+    "two hours",
+    "too frequent",
+    "too frequently",
+    "slow down",
+    "~throttl",
+    "qps",
+    "qpm",
+    "concurrent",
+    "频繁",
+    "请求过多",
+    "次数",
+    "限流",
+    "上限",
+    "超出限制",
+    "超过限制",
+    "限制",
+];
+/// Limits, where no field is named.
+const LIMIT_WORDS: &[&str] = &[
+    "limit", "limits", "limited", "quota", "quotas", "cap", "exceed", "exceeds", "exceeded", "rate", "配额",
+];
+
+/// The fields of an upload, as the service spells them.
+const FIELDS: &[&str] = &[
+    "url",
+    "video_url",
+    "videourl",
+    "tags",
+    "tag",
+    "datetime_taken",
+    "datetimetaken",
+    "datetime",
+    "camera_model",
+    "cameramodel",
+    "latitude",
+    "longitude",
+    "lat",
+    "lng",
+    "lon",
+    "callback",
+    "unique_id",
+    "uniqueid",
+    "retain_original_video",
+    "video_transcription_prompt",
+    "folder_id",
+];
+/// What can be wrong with a field.
+const FAULTS: &[&str] = &[
+    "invalid",
+    "illegal",
+    "malformed",
+    "not valid",
+    "is not a valid",
+    "incorrect",
+    "wrong format",
+    "format",
+    "required",
+    "must",
+    "cannot be",
+    "can not be",
+    "can't be",
+    "may not be",
+    "should",
+    "is missing",
+    "is empty",
+    "is blank",
+    "is null",
+    "not be empty",
+    "not be null",
+    "not be blank",
+    "too long",
+    "too short",
+    "too many",
+    "too large",
+    "longer than",
+    "more than",
+    "at most",
+    "at least",
+    "exceeds",
+    "exceed",
+    "out of range",
+    "between",
+    "length",
+    "size",
+    "not allowed",
+    "not supported",
+    "unsupported",
+    "not reachable",
+    "unreachable",
+    "not accessible",
+    "duplicate",
+    "不能为空",
+    "格式",
+    "无效",
+    "错误",
+    "过长",
+    "不合法",
+    "不支持",
+];
+/// The video itself: what the service says of a source that it read.
+const SOURCE: &[&str] = &[
+    "codec",
+    "video format",
+    "file format",
+    "not a video",
+    "video duration",
+    "video is too",
+    "file is too",
+    "video size",
+    "file size",
+    "video file",
+    "视频格式",
+    "文件格式",
+    "视频大小",
+    "视频时长",
+];
+
+/// Decides what a message is about.
+pub(super) fn topic(message: &str) -> Topic {
+    let text = message.to_lowercase();
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| contains_phrase(&text, phrase));
+    if says(RETIRED) {
+        return Topic::Stop(StopReason::Retired);
+    }
+    if says(WRONG_PATH) {
+        return Topic::Stop(StopReason::WrongAddress);
+    }
+    if says(CONFIGURATION)
+        && (says(&["not supported", "unsupported", "not present", "is missing", "not allowed"]))
+    {
+        return Topic::Stop(StopReason::WrongRequest);
+    }
+    let names_field = says(FIELDS);
+    if says(TROUBLE) {
+        return Topic::Unclear;
+    }
+    if says(LIMIT_PHRASES) {
+        return Topic::Limit;
+    }
+    if (names_field || says(SOURCE)) && says(FAULTS) {
+        return Topic::Row;
+    }
+    if says(CREDITS) {
+        return Topic::Stop(StopReason::CreditsOut);
+    }
+    if says(KEY) {
+        return Topic::Stop(StopReason::KeyRefused);
+    }
+    if says(LIMIT_WORDS) && !names_field {
+        return Topic::Limit;
+    }
+    Topic::Unclear
+}
+
+/// Whether a phrase stands in a text as whole words; with `~` before it, also as a part of a word. Scripts without blanks
+/// between words are searched as they are.
+fn contains_phrase(text: &str, phrase: &str) -> bool {
+    if let Some(part) = phrase.strip_prefix('~') {
+        return text.contains(part);
+    }
+    if !phrase.is_ascii() {
+        return text.contains(phrase);
+    }
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut from = 0;
+    while let Some(at) = text[from..].find(phrase) {
+        let (start, end) = (from + at, from + at + phrase.len());
+        let starts = !text[..start].ends_with(is_word);
+        let ends = !text[end..].starts_with(is_word);
+        if starts && ends {
+            return true;
+        }
+        from = start + 1;
+        while !text.is_char_boundary(from) {
+            from += 1;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_the_rows_fault_only_when_it_names_a_field_and_what_is_wrong_with_it() {
+        for message in [
+            "url is invalid",
+            "url: must not be blank",
+            "tags size must be between 0 and 20",
+            "tags too many",
+            "tags exceeds the limit of 20",
+            "camera_model length exceeds 200 characters",
+            "datetime_taken format error, expected yyyy-MM-dd HH:mm:ss",
+            "datetime_taken must not be later than now",
+            "url must not point to an internal address",
+            "latitude is required when longitude is given",
+            "callback too long, please retry with a shorter one",
+            "unique_id can not be empty",
+            "unsupported video codec: av1 is not supported",
+            "video size exceeds 1GB",
+            "url 格式错误",
+            "tags 不能为空",
+        ] {
+            assert_eq!(topic(message), Topic::Row, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_message_about_a_limit_is_no_fault_of_the_row() {
+        for message in [
+            "Request has exceeded the limit.",
+            "2-hour cap is reached",
+            "your upload quota for 2 hours has been exceeded",
+            "The rolling 2-hour cap is reached",
+            "Too many requests",
+            "url upload rate limit exceeded, too many requests",
+            "daily quota exceeded",
+            "QPS limit",
+            "You are sending requests too frequently",
+            "请求过于频繁",
+            "已达到上限",
+        ] {
+            assert_eq!(topic(message), Topic::Limit, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_stops_every_row_names_its_reason() {
+        for (message, reason) in [
+            ("You don't have enough points.", StopReason::CreditsOut),
+            ("insufficient balance", StopReason::CreditsOut),
+            ("credits exceeded", StopReason::CreditsOut),
+            ("余额不足", StopReason::CreditsOut),
+            ("authorization is wrong", StopReason::KeyRefused),
+            ("The API key is disabled", StopReason::KeyRefused),
+            ("This API is deprecated", StopReason::Retired),
+            ("this endpoint is no longer supported", StopReason::Retired),
+            ("No static resource serve/api/v1/upload_url.", StopReason::WrongAddress),
+            ("Content type 'application/x-www-form-urlencoded' not supported", StopReason::WrongRequest),
+            ("Request method 'POST' is not supported", StopReason::WrongRequest),
+            (
+                "Required request parameter 'url' for method parameter type String is not present",
+                StopReason::WrongRequest,
+            ),
+        ] {
+            assert_eq!(topic(message), Topic::Stop(reason), "{message}");
+        }
+    }
+
+    #[test]
+    fn trouble_of_the_service_and_what_is_not_understood_are_unclear() {
+        for message in [
+            "",
+            "System error",
+            "unknown error",
+            "java.lang.NullPointerException",
+            "### Error updating database. Cause: java.sql.SQLException: url invalid",
+            "invalid url: connection timed out",
+            "Connection refused",
+            "I/O error on GET request",
+            "The network is abnormal, please try again later",
+            "Service is busy",
+            "something happened",
+            "网络异常,请稍后再试",
+            "系统繁忙",
+        ] {
+            assert_eq!(topic(message), Topic::Unclear, "{message}");
+        }
+    }
+}

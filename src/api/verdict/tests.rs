@@ -1,0 +1,164 @@
+//! Every kind of answer, with its verdict.
+
+use super::*;
+
+fn upload(status: u16, body: &str) -> Verdict {
+    of_upload(Ok(Response { status, body: body.as_bytes().to_vec(), ..Response::default() }), &[])
+}
+
+fn kind(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted { .. } => "accepted",
+        Verdict::AcceptedUnidentified => "accepted unnamed",
+        Verdict::BadRow { .. } => "bad row",
+        Verdict::RefusedForNow { .. } => "refused for now",
+        Verdict::StopRun { certainty: Certainty::Refused, .. } => "stop",
+        Verdict::StopRun { certainty: Certainty::Unclear, .. } => "stop in doubt",
+        Verdict::InDoubt { .. } => "in doubt",
+        Verdict::NotSent { .. } => "not sent",
+    }
+}
+
+#[test]
+fn a_rule_of_the_user_goes_first_and_never_turns_a_success_or_the_answer_of_a_gateway() {
+    let rules: Vec<UserRule> =
+        ["0001:Codec=bad-row", "0777=busy", "0003=in-doubt", "http 418=stop", "E_ROW=bad-row"]
+            .iter()
+            .map(|rule| rule.parse().unwrap())
+            .collect();
+    let with_rules = |status, body: &str| {
+        let response = Response { status, body: body.as_bytes().to_vec(), ..Response::default() };
+        kind(&of_upload(Ok(response), &rules))
+    };
+    assert_eq!(with_rules(200, r#"{"code":"0001","msg":"busy codec, try later"}"#), "bad row");
+    assert_eq!(with_rules(200, r#"{"code":"0001","msg":"busy, try later"}"#), "in doubt");
+    assert_eq!(with_rules(200, r#"{"code":"0777","msg":"x"}"#), "refused for now");
+    assert_eq!(with_rules(200, r#"{"code":777,"msg":"x"}"#), "refused for now");
+    assert_eq!(with_rules(200, r#"{"code":"E_ROW","msg":"x"}"#), "bad row");
+    assert_eq!(with_rules(200, r#"{"code":"0003","msg":"tags too many"}"#), "in doubt");
+    assert_eq!(with_rules(418, "short and stout"), "stop");
+    assert_eq!(with_rules(503, r#"{"code":"0777","msg":"x"}"#), "in doubt");
+}
+
+#[test]
+fn every_documented_answer_has_its_verdict() {
+    let accepted =
+        r#"{"code":"0000","msg":"success","data":{"videoNo":"VI1234","uploadTime":"1700000000000"}}"#;
+    for (status, body, expected) in [
+        (200, accepted, "accepted"),
+        (200, r#"{"code":0,"data":{"video_no":"VI1234"}}"#, "accepted"),
+        (200, r#"{"code":"0000","msg":"success","data":null}"#, "accepted unnamed"),
+        (200, r#"{"code":"0000","data":{"videoNo":"'; --"}}"#, "accepted unnamed"),
+        (200, r#"{"code":"0001","msg":"url is invalid"}"#, "bad row"),
+        (200, r#"{"code":"0003","msg":"tags too many"}"#, "bad row"),
+        (200, r#"{"code":"0001","msg":"network abnormal"}"#, "in doubt"),
+        (500, r#"{"code":"0001","msg":"upstream failed"}"#, "in doubt"),
+        (200, r#"{"code":"0001","msg":"The network is abnormal, please try again later"}"#, "in doubt"),
+        (200, r#"{"code":"0003","msg":"Service is busy"}"#, "in doubt"),
+        (200, r#"{"code":"0001","msg":"No static resource api."}"#, "stop"),
+        (200, r#"{"code":"0401","msg":"invalid key"}"#, "stop"),
+        (200, r#"{"code":"0402","msg":"You don't have enough points."}"#, "stop"),
+        (200, r#"{"code":403}"#, "stop"),
+        (200, r#"{"code":"9009"}"#, "stop"),
+        (200, r#"{"code":"0409","msg":"repeated"}"#, "in doubt"),
+        (200, r#"{"code":"0429","msg":"Request has exceeded the limit."}"#, "refused for now"),
+        (200, r#"{"code":429}"#, "refused for now"),
+        (429, "slow down", "refused for now"),
+        (401, "", "stop"),
+        (402, "", "stop"),
+        (403, "<html>", "stop in doubt"),
+        (200, r#"{"code":"0001","msg":"System error"}"#, "in doubt"),
+        (200, r#"{"code":"0001","msg":""}"#, "in doubt"),
+        (200, r#"{"code":"0001","msg":null}"#, "in doubt"),
+        (200, r#"{"code":"0001","msg":"The rolling 2-hour cap is reached"}"#, "refused for now"),
+        (200, r#"{"code":"0003","msg":"insufficient balance"}"#, "stop"),
+        (200, r#"{"code":"0001","msg":"This API is deprecated"}"#, "stop"),
+        (200, r#"{"code":"1","msg":"url is invalid"}"#, "bad row"),
+        (200, r#"{"code":1,"msg":"url is invalid"}"#, "bad row"),
+        (200, r#"{"code":"00429","msg":"x"}"#, "refused for now"),
+        (200, r#"{"code":"0","data":{"videoNo":"VI1234"}}"#, "accepted"),
+        (200, r#"{"code":"200","data":{"videoNo":"VI1234"}}"#, "accepted"),
+        (200, r#"{"code":"0000","success":false,"data":null}"#, "in doubt"),
+        (200, r#"{"code":"0000","failed":true}"#, "in doubt"),
+        (200, r#"{"code":"0000","success":false,"data":{"videoNo":"VI1234"}}"#, "accepted"),
+        (400, r#"{"code":400,"msg":"url is invalid"}"#, "bad row"),
+        (400, r#"{"code":"0400","msg":"bad request"}"#, "in doubt"),
+        (413, r#"{"code":"413","msg":"tags too long"}"#, "bad row"),
+        (422, r#"{"code":"0001","msg":"camera_model exceeds 200 characters"}"#, "bad row"),
+        (400, r#"{"code":"E1","msg":"this version is deprecated"}"#, "stop"),
+        (400, "this API is deprecated", "stop"),
+        (410, "", "stop in doubt"),
+        (200, r#"{"code":410}"#, "stop"),
+        (415, "", "stop in doubt"),
+        (200, r#"{"code":"404"}"#, "stop"),
+        (200, r#"{"code":405}"#, "stop"),
+        (403, "<!DOCTYPE html><html>blocked</html>", "stop in doubt"),
+        (403, r#"{"message":"Forbidden"}"#, "stop"),
+        (500, r#"{"code":"0001","msg":"url is invalid"}"#, "in doubt"),
+        (503, "", "in doubt"),
+        (200, r#"{"code":"7777"}"#, "in doubt"),
+        (200, "<html>ok</html>", "in doubt"),
+        (200, r#"{"code":"0000","data":{"videoNo":"VI12"#, "in doubt"),
+        (200, "", "in doubt"),
+        (502, "<html>bad gateway</html>", "in doubt"),
+        (503, r#"{"timestamp":1,"status":503,"error":"x"}"#, "in doubt"),
+        (404, r#"{"timestamp":1,"status":404}"#, "stop in doubt"),
+        (307, "", "stop in doubt"),
+    ] {
+        assert_eq!(kind(&upload(status, body)), expected, "{status} {body}");
+    }
+}
+
+#[test]
+fn only_a_request_that_never_left_is_not_sent() {
+    assert_eq!(kind(&of_upload(Err(TransportError::NotSent("refused".to_owned())), &[])), "not sent");
+    assert_eq!(kind(&of_upload(Err(TransportError::NoAnswer("reset".to_owned())), &[])), "in doubt");
+}
+
+#[test]
+fn a_date_to_retry_after_is_read_by_the_services_own_clock() {
+    let reply = |retry_after: &str, date: Option<&str>| Response {
+        status: 429,
+        retry_after: Some(retry_after.to_owned()),
+        date: date.map(str::to_owned),
+        ..Response::default()
+    };
+    let (noon, later) = ("Wed, 21 Oct 2015 12:00:00 GMT", "Wed, 21 Oct 2015 12:02:00 GMT");
+    for (reply, expected) in [
+        (reply(later, Some(noon)), "120"),
+        (reply(noon, Some(later)), "0"),
+        (reply("30", Some(noon)), "30"),
+        (reply(later, None), later),
+    ] {
+        let Verdict::RefusedForNow { retry_after, .. } = of_upload(Ok(reply), &[]) else { panic!() };
+        assert_eq!(retry_after.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn a_stop_names_its_reason() {
+    for (code, expected) in [
+        ("0401", StopReason::KeyRefused),
+        ("0402", StopReason::CreditsOut),
+        ("0403", StopReason::AccountDisabled),
+        ("9009", StopReason::NoPermission),
+    ] {
+        let Verdict::StopRun { reason, .. } = upload(200, &format!(r#"{{"code":"{code}"}}"#)) else {
+            panic!("{code} does not stop")
+        };
+        assert_eq!(reason, expected);
+    }
+}
+
+#[test]
+fn a_null_listing_is_unclear_and_null_metadata_is_not_visible() {
+    let reply =
+        |body: &str| Ok(Response { status: 200, body: body.as_bytes().to_vec(), ..Response::default() });
+    let null = r#"{"code":"0000","data":null}"#;
+    assert!(matches!(of_read(reply(null), wire::parse_list_page), Err(ReadError::Unclear { .. })));
+    assert_eq!(of_read(reply(null), wire::parse_metadata), Ok(None));
+    assert!(matches!(
+        of_read(reply(r#"{"code":"0402"}"#), wire::parse_metadata),
+        Err(ReadError::StopRun { reason: StopReason::CreditsOut, .. })
+    ));
+}

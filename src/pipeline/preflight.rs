@@ -1,0 +1,246 @@
+//! Before the first upload: the service's library compared with the ledger.
+//!
+//! A video that carries the marker of a request which this ledger does not know was sent by another ledger, or by a newer
+//! state of this one. Its row is not sent again. A video of a request that the service answered as rejected is bound to
+//! its row. Where either is found, and before rejected rows are sent again, the whole library is read; otherwise its
+//! newest pages are enough.
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    context::{Context, ReadRefusal},
+    library_check::{BATCH, as_library_video},
+    listing::{self, NewestVideos},
+    restore_usage,
+};
+use crate::{
+    api::Transport,
+    domain::UnixMillis,
+    events::Event,
+    ledger::{LedgerError, LibraryVideo, ManifestId, Recovered, RunId, VideoOwner},
+};
+
+/// Pages read where nothing hints at another ledger, of 200 videos each.
+const PAGES_AFFORDABLE: u32 = 10;
+/// Pages read at most.
+const PAGES_MAX: u32 = 20_000;
+/// A reader learns after this many pages how far the comparison is.
+const PAGES_PER_MESSAGE: u32 = 50;
+
+/// What the comparison is for.
+#[derive(Clone, Debug)]
+pub(super) struct PreflightTask {
+    pub(super) run: RunId,
+    pub(super) manifests: Vec<ManifestId>,
+    pub(super) namespace: String,
+    /// Whether rows that failed or were rejected are sent again.
+    pub(super) retries: bool,
+}
+
+/// Waits until something is to be sent, then compares. Cancels `done` when sending may begin. Returns why no read can
+/// succeed, if so: then nothing is sent.
+pub(super) async fn preflight<T: Transport>(
+    context: Context<T>,
+    task: PreflightTask,
+    done: CancellationToken,
+) -> Result<Option<ReadRefusal>, LedgerError> {
+    let drain = context.signals.drain.clone();
+    let refusal = tokio::select! {
+        biased;
+        () = drain.cancelled() => None,
+        compared = compare_before_sending(&context, &task) => compared?,
+    };
+    if refusal.is_some() {
+        drain.cancel();
+    }
+    done.cancel();
+    Ok(refusal)
+}
+
+async fn compare_before_sending<T: Transport>(
+    context: &Context<T>,
+    task: &PreflightTask,
+) -> Result<Option<ReadRefusal>, LedgerError> {
+    let is_clock_skew_known = context.ledger.is_clock_skew_known(task.run).await?;
+    wait_for_pending(context, task).await?;
+    let mut namespaces = context.ledger.namespaces().await?;
+    if !namespaces.contains(&task.namespace) {
+        namespaces.push(task.namespace.clone());
+    }
+    let is_deep = context.ledger.resends_rejected(task.retries).await?;
+    let mut served_at = None;
+    let mut found_foreign = false;
+    for namespace in &namespaces {
+        let pages_max = if is_deep { PAGES_MAX } else { PAGES_AFFORDABLE };
+        let mut comparison = Comparison::default();
+        let mut read = read_and_compare(context, task.run, namespace, 1..=pages_max, &mut comparison).await?;
+        let is_whole = |newest: &NewestVideos| newest.read >= newest.total;
+        if let Ok(newest) = &read
+            && comparison.foreign > 0
+            && !is_whole(newest)
+        {
+            let text = format!(
+                "{namespace}: videos of another ledger are among the newest; reading all {} videos before anything is sent",
+                newest.total
+            );
+            context.emit(&Event::Message { text });
+            let rest = pages_max + 1..=PAGES_MAX;
+            read = read_and_compare(context, task.run, namespace, rest, &mut comparison).await?;
+        }
+        match read {
+            Ok(newest) => {
+                served_at = newest.served.theirs.or(served_at);
+                comparison.say(context, namespace, &newest);
+            }
+            Err(incomplete) if incomplete.refusal.is_some() => return Ok(incomplete.refusal),
+            Err(incomplete) => {
+                let cause = incomplete.cause;
+                let text = format!("{namespace}: not compared with the ledger before sending ({cause})");
+                context.emit(&Event::Message { text });
+            }
+        }
+        found_foreign |= comparison.foreign > 0;
+    }
+    measure_time(context, task.run, is_clock_skew_known, found_foreign, served_at).await?;
+    Ok(None)
+}
+
+async fn wait_for_pending<T: Transport>(
+    context: &Context<T>,
+    task: &PreflightTask,
+) -> Result<(), LedgerError> {
+    loop {
+        let changed = context.signals.next_change();
+        let progress = context.ledger.standing(task.run, task.manifests.clone(), context.clock.now()).await?;
+        if progress.pending > 0 {
+            return Ok(());
+        }
+        changed.await;
+    }
+}
+
+async fn measure_time<T: Transport>(
+    context: &Context<T>,
+    run: RunId,
+    is_clock_skew_known: bool,
+    found_foreign: bool,
+    served_at: Option<UnixMillis>,
+) -> Result<(), LedgerError> {
+    if !is_clock_skew_known {
+        restore_usage::measure_clock_skew(context, run, served_at).await?;
+    }
+    if found_foreign || !is_clock_skew_known {
+        restore_usage::reload_usage(context, run).await?;
+    }
+    Ok(())
+}
+
+/// What a comparison found in one namespace.
+#[derive(Default)]
+struct Comparison {
+    /// Videos with a marker that this ledger does not know.
+    foreign: u64,
+    /// Videos of requests that were answered as rejected, bound to their rows now.
+    rebound: u64,
+    /// Videos that do not show their tags yet, and that no request of this ledger made.
+    hidden: u64,
+}
+
+impl Comparison {
+    fn say<T>(&self, context: &Context<T>, namespace: &str, newest: &NewestVideos) {
+        let say = |text: String| context.emit(&Event::Message { text });
+        if self.foreign > 0 {
+            say(format!(
+                "{namespace}: {} of {} videos were uploaded with another ledger; their rows are not sent from here \
+                 (use that ledger with --ledger, or bring this one up to date with telecine recover)",
+                self.foreign, newest.total
+            ));
+        } else if newest.read < newest.total {
+            say(format!(
+                "{namespace}: the newest {} of {} videos were compared with the ledger; telecine verify compares all",
+                newest.read, newest.total
+            ));
+        }
+        if self.rebound > 0 {
+            say(format!(
+                "{namespace}: {} rows that the service had answered as rejected are at the service; they are bound to \
+                 their videos and not sent again",
+                self.rebound
+            ));
+        }
+        if self.hidden > 0 {
+            say(format!(
+                "{namespace}: {} videos that this ledger did not upload are still being indexed. If another machine imports \
+                 the same rows now, they are paid twice: stop one of the two",
+                self.hidden
+            ));
+        }
+    }
+}
+
+/// Reads pages of a namespace, newest first, and compares each with the ledger. The outer error is the ledger's.
+async fn read_and_compare<T: Transport>(
+    context: &Context<T>,
+    run: RunId,
+    namespace: &str,
+    pages: std::ops::RangeInclusive<u32>,
+    comparison: &mut Comparison,
+) -> Result<Result<NewestVideos, listing::IncompleteListing>, LedgerError> {
+    let mut newest = NewestVideos { read: u64::from(pages.start() - 1) * 200, ..NewestVideos::default() };
+    for number in pages {
+        let page = match listing::page(context, namespace, number).await {
+            Ok(page) => page,
+            Err(incomplete) => return Ok(Err(incomplete)),
+        };
+        let is_last = page.videos.is_empty();
+        newest.total = page.total_count.unwrap_or(0).max(newest.total);
+        newest.served = listing::ServedAt { theirs: page.served_at, ours_by: context.clock.now() };
+        newest.read += page.videos.len() as u64;
+        let videos: Vec<LibraryVideo> =
+            page.videos.iter().map(|video| as_library_video(video, newest.served)).collect();
+        for videos in videos.chunks(BATCH) {
+            compare_page(context, run, videos, comparison).await?;
+        }
+        if number % PAGES_PER_MESSAGE == 0 {
+            let text = format!("{namespace}: {} of {} videos compared", newest.read, newest.total);
+            context.emit(&Event::Message { text });
+        }
+        if is_last || newest.read >= newest.total {
+            break;
+        }
+    }
+    Ok(Ok(newest))
+}
+
+async fn compare_page<T: Transport>(
+    context: &Context<T>,
+    run: RunId,
+    videos: &[LibraryVideo],
+    comparison: &mut Comparison,
+) -> Result<(), LedgerError> {
+    let owners = context.ledger.video_owners(videos.to_vec()).await?;
+    let mut foreign = Vec::new();
+    for (video, owner) in videos.iter().zip(owners) {
+        match owner {
+            VideoOwner::Foreign(_) => foreign.push(video.clone()),
+            VideoOwner::Rejected(_) => {
+                let recovered = context.ledger.recover(run, video.clone(), context.clock.now()).await?;
+                comparison.rebound += u64::from(matches!(recovered, Recovered::Bound(_)));
+            }
+            VideoOwner::TagsHidden => comparison.hidden += 1,
+            VideoOwner::Bound(_)
+            | VideoOwner::Open(_)
+            | VideoOwner::Surplus(_)
+            | VideoOwner::Ordered(_)
+            | VideoOwner::Unmarked => {}
+        }
+    }
+    if !foreign.is_empty() {
+        comparison.foreign += foreign.len() as u64;
+        context.ledger.record_foreign_videos(foreign).await?;
+    }
+    if comparison.rebound > 0 {
+        context.signals.ledger_changed();
+    }
+    Ok(())
+}
