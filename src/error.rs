@@ -167,9 +167,10 @@ impl Error {
                 | LedgerError::HalfRecovered { .. }
                 | LedgerError::Unwritable { .. } => ExitCode::Usage,
                 LedgerError::DiskFull => ExitCode::Temporary,
-                LedgerError::Broken { .. } | LedgerError::Illegal(_) | LedgerError::Impossible { .. } => {
-                    ExitCode::Unexpected
-                }
+                LedgerError::Broken { .. }
+                | LedgerError::Panicked { .. }
+                | LedgerError::Illegal(_)
+                | LedgerError::Impossible { .. } => ExitCode::Unexpected,
             },
             Self::Report { .. } | Self::Output(_) | Self::Totals(_) => ExitCode::Unexpected,
         }

@@ -17,8 +17,9 @@ use crate::{
     http_client::{self, chain, header},
 };
 
-/// A connection idle for longer is not used again: servers and load balancers close them from 60 s on, some sooner.
-const IDLE_MAX: Duration = Duration::from_secs(5);
+/// A connection that was idle for longer is not used again: servers close idle connections after 1 s and more, and a request
+/// on a connection that is just being closed has no clear answer.
+const IDLE_MAX: Duration = Duration::from_millis(800);
 /// To reach the host; nothing has been sent before that.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// For a whole request: the service fetches the source before it answers, clients in the wild wait 60 to 300 s.

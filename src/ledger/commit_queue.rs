@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -149,11 +150,19 @@ impl CommitQueue {
                 }
                 inner.jobs.drain(..count).collect()
             };
-            if let Err(broken) = run_group(&mut store, group) {
-                let mut inner = self.inner();
-                inner.broken = Some(broken);
-                // dropping the waiting jobs lets their askers look why
-                inner.jobs.clear();
+            // a job that panics must not leave the others waiting for ever: its transaction is rolled back with the store
+            let ran = catch_unwind(AssertUnwindSafe(|| run_group(&mut store, group)));
+            let (broken, is_usable) = match ran {
+                Ok(Ok(())) => continue,
+                Ok(Err(broken)) => (broken, true),
+                Err(panic) => (LedgerError::Panicked { what: panic_text(panic.as_ref()) }, false),
+            };
+            let mut inner = self.inner();
+            inner.broken = Some(broken);
+            // dropping the waiting jobs lets their callers learn why
+            inner.jobs.clear();
+            if !is_usable {
+                return;
             }
         }
     }
@@ -162,6 +171,12 @@ impl CommitQueue {
         // a panic inside a job leaves the queue itself whole
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason given".to_owned())
 }
 
 fn run_group(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
@@ -204,4 +219,37 @@ fn run_looks(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
         (outcome.tell)(ran.clone());
     }
     ran
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::UnixMillis,
+        ledger::{Identity, KeyChange, Restored, open},
+    };
+
+    #[tokio::test]
+    async fn a_job_that_panics_ends_the_ledger_with_its_reason_and_leaves_the_file_intact() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l.db");
+        let identity = Identity {
+            origin: "https://h".to_owned(),
+            key_digest: [0; 32],
+            fresh_secret: [1; 32],
+            key_change: KeyChange::Refused,
+            high_water: None,
+            restored: Restored::Refused,
+        };
+        let queue = CommitQueue::new(open::open(&path, &identity, UnixMillis(1)).unwrap());
+        let failed: Result<(), LedgerError> = queue.run(|_| panic!("a bug")).await;
+        assert!(failed.unwrap_err().to_string().contains("a bug"));
+        let later = queue.look(|_| Ok(())).await.unwrap_err().to_string();
+        assert!(later.contains("a bug"), "whoever comes later learns why: {later}");
+        queue.close().await;
+        assert!(
+            open::open(&path, &identity, UnixMillis(2)).is_ok(),
+            "the lock is free and the file is whole"
+        );
+    }
 }

@@ -131,7 +131,13 @@ pub enum LedgerError {
         /// What SQLite said.
         cause: String,
     },
-    /// A bug: the law does not allow it.
+    /// A bug: a part of the program panicked.
+    #[error(
+        "a part of telecine failed unexpectedly: {what}. The ledger is intact, and nothing more was sent. Please report this, then \
+         give the same command again"
+    )]
+    Panicked { what: String },
+    /// A bug: the transition table does not allow it.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
     /// A bug: the ledger holds what cannot be.
@@ -179,6 +185,7 @@ impl LedgerError {
             | Self::HalfRecovered { .. }
             | Self::DiskFull
             | Self::Broken { .. }
+            | Self::Panicked { .. }
             | Self::Illegal(_)
             | Self::Impossible { .. }) => other,
         }

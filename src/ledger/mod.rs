@@ -44,6 +44,7 @@ pub use types::{
 
 use crate::domain::{AddressDigest, ManifestRow, Probe, RowError, UnixMillis, VideoNo};
 use commit_queue::CommitQueue;
+pub(crate) use commit_queue::panic_text;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)+) => { $(
@@ -217,6 +218,11 @@ impl Ledger {
         at: UnixMillis,
     ) -> Result<Option<ClaimBlocked>, LedgerError> {
         self.commit_queue.look(move |store| Ok(store.claim_blocked(&terms, at)?.err())).await
+    }
+
+    /// The service accepted the key: from now on the ledger belongs to it.
+    pub async fn confirm_key(&self) -> Result<(), LedgerError> {
+        self.commit_queue.run(|store| store.confirm_key()).await
     }
 
     /// Records what became of an attempt.

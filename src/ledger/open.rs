@@ -79,7 +79,7 @@ const BUSY_WAIT_MS: u64 = 5_000;
 const NO_ORIGIN: &str = "";
 
 pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Store, LedgerError> {
-    open_as(path, OpenMode::VideoOwner(identity), now)
+    open_as(path, OpenMode::Owner(identity), now)
 }
 
 /// Opens a ledger before anything is sent with it, or makes it.
@@ -91,7 +91,7 @@ pub(super) fn open_early(path: &Path, fresh_secret: [u8; 32], now: UnixMillis) -
 #[derive(Clone, Copy)]
 enum OpenMode<'a> {
     /// Whoever sends with it.
-    VideoOwner(&'a Identity),
+    Owner(&'a Identity),
     /// Somebody who sends nothing; it must be there.
     Anyone,
     /// Somebody who sends nothing; it is made with this secret if it is not there.
@@ -111,7 +111,7 @@ pub(super) fn open_scratch(
     identity: Option<&Identity>,
     now: UnixMillis,
 ) -> Result<Store, LedgerError> {
-    let mut store = open_as(path, identity.map_or(OpenMode::Anyone, OpenMode::VideoOwner), now)?;
+    let mut store = open_as(path, identity.map_or(OpenMode::Anyone, OpenMode::Owner), now)?;
     store.make_ephemeral()?;
     Ok(store)
 }
@@ -138,8 +138,13 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
         refuse_damage(&connection, path).map_err(|error| error.at(&shown))?;
     }
     schema::migrate(&mut connection, found).map_err(|error| error.at(&shown))?;
+    let mut unconfirmed_key = None;
     let secret = match opener {
-        OpenMode::VideoOwner(identity) => identify(&connection, &shown, identity, now)?,
+        OpenMode::Owner(identity) => {
+            let identified = identify(&connection, &shown, identity, now)?;
+            unconfirmed_key = identified.unconfirmed_key;
+            identified.secret
+        }
         OpenMode::Anyone => connection.query_row("SELECT secret FROM identity", [], |row| row.get(0))?,
         OpenMode::Early(fresh_secret) => {
             let sql = "INSERT OR IGNORE INTO identity (one, origin, key_fingerprint, secret, created_at) \
@@ -148,7 +153,7 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
             connection.query_row("SELECT secret FROM identity", [], |row| row.get(0))?
         }
     };
-    let identity = if let OpenMode::VideoOwner(identity) = opener { Some(identity) } else { None };
+    let identity = if let OpenMode::Owner(identity) = opener { Some(identity) } else { None };
     let high_water = match identity.and_then(|identity| identity.high_water.as_ref()) {
         Some(folder) => HighWater::open(folder, &secret)
             .inspect_err(|error| tracing::warn!(%error, "no high-water mark can be kept"))
@@ -156,7 +161,14 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
         None => None,
     };
     let restored = identity.map_or(Restored::Recovering, |identity| identity.restored);
-    let mut store = Store::new(StoreParts { connection, secret, path: path.to_path_buf(), lock, high_water });
+    let mut store = Store::new(StoreParts {
+        connection,
+        secret,
+        path: path.to_path_buf(),
+        lock,
+        high_water,
+        unconfirmed_key,
+    });
     store.refuse_if_older(&shown, restored)?;
     store.transaction(|store| store.mark_sending_in_doubt(now))?;
     Ok(store)
@@ -306,50 +318,53 @@ fn configure(connection: &Connection) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Reads whose ledger it is, or writes it into a new one. Returns the secret that marker tags are made from.
+/// The secret that marker tags are made from, and the key that the ledger is to be known by once the service accepted it.
+struct Identified {
+    secret: [u8; 32],
+    unconfirmed_key: Option<Vec<u8>>,
+}
+
+/// Reads whose ledger it is, or writes the service into a new one. The key is written down when the service has accepted it:
+/// a mistyped key must not own the ledger.
 fn identify(
     connection: &Connection,
     path: &str,
     identity: &Identity,
     now: UnixMillis,
-) -> Result<[u8; 32], LedgerError> {
+) -> Result<Identified, LedgerError> {
     use rusqlite::OptionalExtension as _;
     let found: Option<(String, Vec<u8>, [u8; 32])> = connection
         .query_row("SELECT origin, key_fingerprint, secret FROM identity", [], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
-    let fingerprint =
-        |secret: &[u8; 32]| blake3::keyed_hash(secret, &identity.key_digest).as_bytes()[..8].to_vec();
-    let Some((origin, known_fingerprint, secret)) = found else {
-        let secret = identity.fresh_secret;
-        connection.execute(
-            "INSERT INTO identity (one, origin, key_fingerprint, secret, created_at) VALUES (1, ?1, ?2, ?3, ?4)",
-            (&identity.origin, fingerprint(&secret), secret, now.0),
-        )?;
-        return Ok(secret);
+    let (origin, known_key, secret) = match found {
+        Some(found) => found,
+        None => {
+            connection.execute(
+                "INSERT INTO identity (one, origin, key_fingerprint, secret, created_at) VALUES (1, ?1, x'', ?2, ?3)",
+                (NO_ORIGIN, identity.fresh_secret, now.0),
+            )?;
+            (NO_ORIGIN.to_owned(), Vec::new(), identity.fresh_secret)
+        }
     };
     if origin == NO_ORIGIN {
-        let sql = "UPDATE identity SET origin = ?1, key_fingerprint = ?2";
-        connection.execute(sql, (&identity.origin, fingerprint(&secret)))?;
-        return Ok(secret);
-    }
-    if origin != identity.origin {
+        connection.execute("UPDATE identity SET origin = ?1", [&identity.origin])?;
+    } else if origin != identity.origin {
         return Err(LedgerError::OtherOrigin {
             path: path.to_owned(),
             theirs: crate::redact::clean(&origin),
             ours: identity.origin.clone(),
         });
     }
-    if known_fingerprint != fingerprint(&secret) {
-        match identity.key_change {
-            KeyChange::Refused => return Err(LedgerError::OtherKey { path: path.to_owned() }),
-            KeyChange::SameAccount => {
-                connection.execute("UPDATE identity SET key_fingerprint = ?1", [fingerprint(&secret)])?;
-            }
-        }
+    let key = blake3::keyed_hash(&secret, &identity.key_digest).as_bytes()[..8].to_vec();
+    if known_key == key {
+        return Ok(Identified { secret, unconfirmed_key: None });
     }
-    Ok(secret)
+    if !known_key.is_empty() && identity.key_change == KeyChange::Refused {
+        return Err(LedgerError::OtherKey { path: path.to_owned() });
+    }
+    Ok(Identified { secret, unconfirmed_key: Some(key) })
 }
 
 #[cfg(test)]

@@ -420,6 +420,7 @@ async fn a_second_writer_is_told_who_holds_the_ledger() {
 #[tokio::test]
 async fn a_ledger_that_is_not_ours_is_refused_with_the_way_out() {
     let mut review = Desk::new().await;
+    review.ledger().confirm_key().await.unwrap();
     review.ledger.take().unwrap().close().await;
     let open = |identity: &Identity| match Ledger::open(&review.path(), identity, T0) {
         Ok(_) => String::new(),
@@ -430,7 +431,9 @@ async fn a_ledger_that_is_not_ours_is_refused_with_the_way_out() {
     let other_key = Identity { key_digest: [2; 32], ..identity() };
     assert!(open(&other_key).contains("--same-account"));
     let same_account = Identity { key_change: KeyChange::SameAccount, ..other_key.clone() };
-    assert_eq!(open(&same_account), "");
+    let ledger = Ledger::open(&review.path(), &same_account, T0).unwrap();
+    ledger.confirm_key().await.unwrap();
+    ledger.close().await;
     assert_eq!(open(&other_key), "", "the new key is known from now on");
 
     let newer = review.folder.path().join("newer.db");
@@ -638,7 +641,10 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
         shows_tags: true,
         made_by: T0,
     };
-    assert_eq!(review.ledger().video_owners(vec![shown.clone()]).await.unwrap(), [VideoOwner::Foreign(Some(ItemId::numbered(1)))]);
+    assert_eq!(
+        review.ledger().video_owners(vec![shown.clone()]).await.unwrap(),
+        [VideoOwner::Foreign(Some(ItemId::numbered(1)))]
+    );
     review.ledger().record_foreign_videos(vec![shown.clone()]).await.unwrap();
     let claim_blocked = review.ledger().claim_blocked(review.terms(), T0).await.unwrap();
     assert_eq!(
@@ -924,6 +930,7 @@ async fn a_ledger_made_before_its_first_import_belongs_to_whoever_sends_first() 
     assert_eq!(Snapshot::open(&path).unwrap().origin().unwrap(), "no service yet");
     let owned = Ledger::open(&path, &identity(), T0).unwrap();
     assert!(owned.probes(vec![digest]).await.unwrap()[0].is_some());
+    owned.confirm_key().await.unwrap();
     owned.close().await;
     let other = Identity { origin: "https://other.example".to_owned(), ..identity() };
     assert!(matches!(Ledger::open(&path, &other, T0), Err(LedgerError::OtherOrigin { .. })));
@@ -932,4 +939,16 @@ async fn a_ledger_made_before_its_first_import_belongs_to_whoever_sends_first() 
     // it is still its owner's, whoever looked in
     Ledger::open_early(&path, [4; 32], T0).unwrap().close().await;
     Ledger::open(&path, &identity(), T0).unwrap().close().await;
+}
+
+#[tokio::test]
+async fn a_key_that_the_service_never_accepted_does_not_own_the_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("l.db");
+    let mistyped = Identity { key_digest: [7; 32], ..identity() };
+    Ledger::open(&path, &mistyped, T0).unwrap().close().await;
+    let right = Ledger::open(&path, &identity(), T0).unwrap();
+    right.confirm_key().await.unwrap();
+    right.close().await;
+    assert!(matches!(Ledger::open(&path, &mistyped, T0), Err(LedgerError::OtherKey { .. })));
 }

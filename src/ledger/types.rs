@@ -186,6 +186,8 @@ pub struct UnresolvedAttempt {
     pub submission: Submission,
     /// When a complete listing first showed no video that could be it.
     pub clear_at: Option<UnixMillis>,
+    /// Earlier attempts of the same item that were found never to have arrived.
+    pub absent_before: u32,
 }
 
 /// Everything that is to be settled by evidence, and what the evidence is weighed by, at one moment.

@@ -9,7 +9,9 @@ use crate::{
     blocking,
     domain::{ManifestRow, RowCounts, RowError},
     events::Event,
-    ledger::{Admission, AdmitTerms, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId},
+    ledger::{
+        Admission, AdmitTerms, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId, panic_text,
+    },
     manifest::{self, Manifest, ManifestError},
 };
 
@@ -112,9 +114,7 @@ async fn read_one<T>(
             read = &mut reading => read,
             () = context.signals.drain.cancelled() => return Ok(Ok(())),
         };
-        let Ok((manifest, batch, end)) = read else {
-            return Err(LedgerError::Broken { cause: "the manifest reader ended early".to_owned() });
-        };
+        let (manifest, batch, end) = read.map_err(|error| reader_failed(&path, error))?;
         let (left_out, unmatched) = (manifest.left_out(), manifest.unmatched());
         let is_last = end.is_some() || context.signals.drain.is_cancelled();
         // the next batch is read while this one is admitted
@@ -142,6 +142,15 @@ async fn read_one<T>(
             None => {}
         }
     }
+}
+
+/// The reader of a manifest panicked.
+fn reader_failed(path: &str, error: tokio::task::JoinError) -> LedgerError {
+    let what = match error.try_into_panic() {
+        Ok(panic) => panic_text(panic.as_ref()),
+        Err(error) => error.to_string(),
+    };
+    LedgerError::Panicked { what: format!("reading {path}: {what}") }
 }
 
 /// What rows of this manifest must have, if anything.

@@ -89,6 +89,7 @@ async fn compare_before_sending<T: Transport>(
         }
         match read {
             Ok(newest) => {
+                context.ledger.confirm_key().await?;
                 served_at = newest.served.theirs.or(served_at);
                 comparison.say(context, namespace, &newest);
             }

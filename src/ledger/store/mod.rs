@@ -31,6 +31,8 @@ pub(super) struct Store {
     _lock: File,
     high_water: Option<HighWater>,
     commits: Commits,
+    /// The key by which the ledger will be known once the service accepted it. `None`: it is known by it already.
+    unconfirmed_key: Option<Vec<u8>>,
 }
 
 /// When changes reach the file.
@@ -64,12 +66,13 @@ pub(super) struct StoreParts {
     pub(super) path: PathBuf,
     pub(super) lock: File,
     pub(super) high_water: Option<HighWater>,
+    pub(super) unconfirmed_key: Option<Vec<u8>>,
 }
 
 impl Store {
     pub(super) fn new(parts: StoreParts) -> Self {
-        let StoreParts { connection, secret, path, lock, high_water } = parts;
-        Self { connection, secret, path, _lock: lock, high_water, commits: Commits::AtOnce }
+        let StoreParts { connection, secret, path, lock, high_water, unconfirmed_key } = parts;
+        Self { connection, secret, path, _lock: lock, high_water, commits: Commits::AtOnce, unconfirmed_key }
     }
 
     /// A ledger behind its high-water mark was restored from an older copy.
@@ -83,6 +86,15 @@ impl Store {
         }
         if self.is_recovering()? {
             return Err(LedgerError::HalfRecovered { path: path.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// The service accepted the key: from now on the ledger belongs to it.
+    pub(in crate::ledger) fn confirm_key(&self) -> Result<(), LedgerError> {
+        if let Some(key) = &self.unconfirmed_key {
+            let sql = "UPDATE identity SET key_fingerprint = ?1 WHERE key_fingerprint <> ?1";
+            self.connection.prepare_cached(sql)?.execute([key])?;
         }
         Ok(())
     }

@@ -32,7 +32,9 @@ impl Store {
             "SELECT attempt.id, attempt.state, attempt.marker, item.submission, \
              attempt.sent_at + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run) AS sent_at, \
              attempt.send_before + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run) AS send_before, \
-             attempt.clear_at + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE started_at > attempt.clear_at) AS clear_at \
+             attempt.clear_at + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE started_at > attempt.clear_at) AS clear_at, \
+             (SELECT count(*) FROM attempt earlier WHERE earlier.item = attempt.item AND earlier.state = 'absent' \
+              AND earlier.forced = 0) AS absent_before \
              FROM attempt JOIN item ON item.id = attempt.item \
              WHERE attempt.state <> 'sending' \
              AND attempt.state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review') ORDER BY attempt.id LIMIT ?1",
@@ -50,6 +52,7 @@ impl Store {
                 marker: row.get("marker")?,
                 submission: submission_of(&row.get::<_, String>("submission")?)?,
                 clear_at: row.get::<_, Option<i64>>("clear_at")?.map(UnixMillis),
+                absent_before: row.get("absent_before")?,
             });
         }
         Ok(unresolved)

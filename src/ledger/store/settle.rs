@@ -31,6 +31,9 @@ impl Store {
         let state = state_of(&as_str)?;
         // the law is asked before anything is written
         state.after(result.event)?;
+        if matches!(result.event, ItemEvent::Accepted | ItemEvent::AcceptedUnidentified) {
+            self.confirm_key()?;
+        }
         if let Some(attempt_state) = result.event.leaves_attempt() {
             self.move_attempt(attempt, attempt_state, result)?;
         }

@@ -144,7 +144,12 @@ async fn look<T: Transport>(
                 let bindings = context.ledger.bindings(namespace, numbers).await?;
                 let evidence = scene_of(&listing, bindings);
                 for unresolved in &unresolved {
-                    record(context, unresolved, evidence::decide(unresolved, &evidence, rules)).await?;
+                    record(
+                        context,
+                        unresolved,
+                        bounded(evidence::decide(unresolved, &evidence, rules), unresolved),
+                    )
+                    .await?;
                 }
             }
             Err(IncompleteListing { cause, .. }) => {
@@ -184,6 +189,23 @@ fn scene_of(listing: &Listing, bindings: Bindings) -> Evidence<'_> {
         served_at: listing.served.theirs,
         control_video_seen: listing.control_video_seen,
         possible_senders: bindings.possible_senders,
+    }
+}
+
+/// An item that was sent this often without a clear answer, and each time found absent, is not sent again without a human.
+const ABSENT_MAX: u32 = 10;
+
+/// The decision, unless the item was sent in vain too often.
+fn bounded(decision: Decision, attempt: &UnresolvedAttempt) -> Decision {
+    let times = attempt.absent_before + 1;
+    match decision {
+        Decision::Absent if times >= ABSENT_MAX => Decision::Ask(Question {
+            text: format!(
+                "sent {times} times, each time without a clear answer, and each time the listings show that it never arrived"
+            ),
+            candidates: Vec::new(),
+        }),
+        decision => decision,
     }
 }
 

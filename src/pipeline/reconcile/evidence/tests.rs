@@ -30,6 +30,7 @@ pub(super) fn unresolved(marker: Option<&str>, tags: &[&str]) -> UnresolvedAttem
             video_transcription_prompt: None,
         },
         clear_at: None,
+        absent_before: 0,
     }
 }
 
