@@ -43,6 +43,14 @@ impl Clock {
         Self { source: TimeSource::Fast { started: boot_time(), speed: speed.max(1) }, boot: None, ..real }
     }
 
+    /// Real time, made to pass `speed` times as fast since `origin`: processes that agree on both agree on the time.
+    #[must_use]
+    pub fn fast_since(origin: UnixMillis, speed: u32) -> Self {
+        let clock = Self::fast(speed);
+        let elapsed_ms = clock.started_at.since_ms(origin).max(0);
+        Self { started_at: origin.plus_ms(elapsed_ms.saturating_mul(i64::from(clock.speed()))), ..clock }
+    }
+
     /// Time as the tokio runtime has it, starting at `started_at`: virtual when the runtime is paused.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
@@ -176,6 +184,17 @@ mod tests {
         clock.sleep(Duration::from_secs(3)).await;
         assert_eq!(clock.boot(), Some(("first", 73_000)));
         assert_eq!(clock.not_before(UnixMillis(9_000_000)).boot(), Some(("first", 73_000)));
+    }
+
+    #[test]
+    fn fast_clocks_of_one_origin_agree() {
+        let origin = Clock::real().now();
+        let clock = Clock::fast_since(origin, 1_000);
+        std::thread::sleep(Duration::from_millis(5));
+        let clock_made_later = Clock::fast_since(origin, 1_000);
+        let apart_ms = clock_made_later.now().since_ms(clock.now()).abs();
+        assert!(clock.now().since_ms(origin) >= 5_000);
+        assert!(apart_ms <= 3_000, "{apart_ms} ms apart");
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //! nothing.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
-mod support;
+#[path = "support/harness.rs"]
+mod harness;
 
 use std::{fmt::Write as _, time::Duration};
 
+use harness::{Harness, RunResult, T0, limit, limits};
 use proptest::prelude::*;
-use support::{Harness, RunResult, T0, limit, limits};
 use telecine::{
     domain::{RunOutcome, UnixMillis},
     ledger::{ExternalUsage, Ledger},
@@ -29,17 +30,17 @@ fn next_upload_at(harness: &Harness) -> Option<UnixMillis> {
 fn a_cap_that_nobody_told_is_learned_from_three_refusals_and_kept_over_restarts() {
     let mut harness = Harness::new(capped(&["20/2h"]), 130);
     harness.limits = limits("1/min", &[]);
-    harness.live(Some(Duration::from_hours(3)));
-    let refusals = harness.mock.stats().refusals;
+    harness.run_killed_after(Duration::from_hours(3));
+    let refusals = harness.service.stats().refusals;
     assert!((1..=3).contains(&refusals), "{refusals} refusals to learn it");
     let said = harness.collector.all("limit_learned");
     assert!(said.iter().any(|said| said["text"].as_str().unwrap().contains("20 per 2 h")), "{said:?}");
     for _ in 0..10 {
-        harness.live(Some(Duration::from_mins(57)));
+        harness.run_killed_after(Duration::from_mins(57));
     }
-    assert_eq!(harness.mock.stats().refusals, refusals, "what was learned holds in the next run");
+    assert_eq!(harness.service.stats().refusals, refusals, "what was learned holds in the next run");
     let hours = harness.now.since_ms(T0) / HOUR_MS;
-    let taken = i64::try_from(harness.taken().len()).unwrap();
+    let taken = i64::try_from(harness.accepted_counts().len()).unwrap();
     assert!(taken >= 20 * (hours / 2), "{taken} in {hours} h");
 }
 
@@ -52,8 +53,8 @@ fn a_cap_of_what_is_being_indexed_frees_its_slots_with_the_indexing() {
     };
     let mut harness = Harness::new(policy, 30);
     harness.limits = limits("1/s", &["5/2h:indexing"]);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-    assert_eq!(harness.mock.stats().refusals, 0);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.service.stats().refusals, 0);
     let hours = harness.now.since_ms(T0) / HOUR_MS;
     assert!(hours < 4, "{hours} h, where two-hour windows of five would take ten");
 }
@@ -64,14 +65,14 @@ fn a_pause_of_the_quota_ends_the_run_when_told_to_and_says_when_to_go_on() {
     harness.limits = limits("1/s", &["10/2h"]);
     harness.policy.quota_wait_max = Some(Duration::from_mins(5));
     for _ in 0..2 {
-        assert!(matches!(harness.live(None).outcome(), RunOutcome::QuotaPaused { .. }));
+        assert!(matches!(harness.run().outcome(), RunOutcome::QuotaPaused { .. }));
         let next = next_upload_at(&harness).unwrap();
         let wait_ms = next.since_ms(harness.now);
         assert!((90 * 60_000..2 * HOUR_MS).contains(&wait_ms), "{wait_ms} ms");
         harness.now = next;
     }
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-    assert_eq!(harness.mock.stats().refusals, 0);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.service.stats().refusals, 0);
     let minutes = harness.now.since_ms(T0) / 60_000;
     assert!((240..246).contains(&minutes), "the slot was used as it came free: {minutes} min");
 }
@@ -81,7 +82,7 @@ fn a_run_whose_time_is_up_says_when_the_next_upload_may_go() {
     let mut harness = Harness::new(capped(&[]), 25);
     harness.limits = limits("1/10m", &[]);
     harness.policy.time_max = Some(Duration::from_mins(55));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::TimeUp);
+    assert_eq!(harness.run().outcome(), RunOutcome::TimeUp);
     let next = next_upload_at(&harness).unwrap().since_ms(T0);
     assert!((60 * 60_000..61 * 60_000).contains(&next), "{next} ms after the start");
 }
@@ -115,8 +116,8 @@ fn links_that_would_die_waiting_go_first_and_those_that_cannot_make_it_are_named
     minutes.extend([Some(2); 4]);
     dying(&harness, &minutes);
     harness.limits = limits("1/min", &[]);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-    let order: Vec<String> = harness.mock.videos().iter().map(|video| video.url.clone()).collect();
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    let order: Vec<String> = harness.service.videos().iter().map(|video| video.url.clone()).collect();
     let place = |row: usize| order.iter().position(|url| url.contains(&format!("/{row}.mp4")));
     assert_eq!(place(30), None, "a dead link is not sent");
     for row in [32, 33, 34] {
@@ -136,11 +137,11 @@ fn a_clock_that_was_set_forward_between_two_runs_opens_no_window() {
         let mut harness = Harness::new(capped(&["10/2h"]), 20);
         harness.limits = limits("1/s", &["10/2h"]);
         harness.boot = boot;
-        harness.live(Some(Duration::from_mins(1)));
-        assert_eq!(harness.taken().len(), 10);
+        harness.run_killed_after(Duration::from_mins(1));
+        assert_eq!(harness.accepted_counts().len(), 10);
         harness.clock_step_ms = step_ms;
-        harness.live(Some(Duration::from_mins(110)));
-        assert_eq!(harness.mock.stats().refusals, 0, "after a step of {step_ms} ms, boot {boot:?}");
+        harness.run_killed_after(Duration::from_mins(110));
+        assert_eq!(harness.service.stats().refusals, 0, "after a step of {step_ms} ms, boot {boot:?}");
     }
 }
 
@@ -150,9 +151,9 @@ fn where_one_quota_covers_all_reads_and_uploads_share_it_without_a_refusal() {
     let mut harness = Harness::new(policy, 60);
     harness.limits = limits("1/s", &[]);
     harness.limits.total = vec!["30/min".parse().unwrap()];
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 60);
-    let stats = harness.mock.stats();
+    let stats = harness.service.stats();
     assert_eq!((stats.refusals, stats.read_refusals), (0, 0));
     let minutes = harness.now.since_ms(T0) / 60_000;
     assert!(minutes < 8, "{minutes} min");
@@ -163,9 +164,9 @@ fn what_another_tool_spent_takes_its_slots() {
     let mut harness = Harness::new(capped(&["10/2h"]), 10);
     harness.limits = limits("1/s", &["10/2h"]);
     harness.policy.rows_max = Some(1);
-    harness.live(None);
+    harness.run();
     for row in 0..4 {
-        harness.mock.upload_foreign(support::KEY, "elsewhere", &format!("https://else/{row}.mp4"));
+        harness.service.upload_foreign(harness::KEY, "elsewhere", &format!("https://else/{row}.mp4"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let ledger = Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
@@ -173,9 +174,10 @@ fn what_another_tool_spent_takes_its_slots() {
     runtime.block_on(ledger.record_external_usage(spent)).unwrap();
     runtime.block_on(ledger.close());
     harness.policy.rows_max = None;
-    harness.live(Some(Duration::from_mins(30)));
-    let own = |harness: &Harness| harness.taken().keys().filter(|url| url.contains("//host/")).count();
-    assert_eq!((own(&harness), harness.mock.stats().refusals), (6, 0));
+    harness.run_killed_after(Duration::from_mins(30));
+    let own =
+        |harness: &Harness| harness.accepted_counts().keys().filter(|url| url.contains("//host/")).count();
+    assert_eq!((own(&harness), harness.service.stats().refusals), (6, 0));
 }
 
 proptest! {
@@ -205,10 +207,10 @@ proptest! {
         }
         for (seconds, step_ms) in lives {
             harness.clock_step_ms += step_ms;
-            if let RunResult::Failed(error) = harness.live(Some(Duration::from_secs(seconds))) {
+            if let RunResult::Failed(error) = harness.run_killed_after(Duration::from_secs(seconds)) {
                 panic!("{error}");
             }
         }
-        prop_assert_eq!(harness.mock.stats().refusals, 0);
+        prop_assert_eq!(harness.service.stats().refusals, 0);
     }
 }

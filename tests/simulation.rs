@@ -1,11 +1,12 @@
 //! Whole runs in virtual time against the modelled service: the real pipeline, a real ledger, hours in milliseconds.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
-mod support;
+#[path = "support/harness.rs"]
+mod harness;
 
 use std::time::Duration;
 
-use support::{Harness, KEY, RunResult, T0, limit, limits};
+use harness::{Harness, KEY, RunResult, T0, limit, limits};
 use telecine::{
     domain::{RunOutcome, StopReason},
     ledger::DiffKind,
@@ -15,12 +16,12 @@ use telecine::{
 #[test]
 fn a_kind_service_indexes_every_row_once() {
     let mut harness = Harness::new(Policy::default(), 50);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 50);
-    assert_eq!(harness.taken().len(), 50);
-    assert_eq!(harness.mock.stats().uploads, 50, "not one request more than needed");
+    assert_eq!(harness.accepted_counts().len(), 50);
+    assert_eq!(harness.service.stats().uploads, 50, "not one request more than needed");
     // tags arrive as written, with the marker behind them
-    let video = harness.mock.videos().into_iter().find(|video| video.url.ends_with("0008.mp4")).unwrap();
+    let video = harness.service.videos().into_iter().find(|video| video.url.ends_with("0008.mp4")).unwrap();
     assert_eq!(video.tags[..2], ["a", "b1"]);
     assert!(video.tags[2].starts_with("telecine:"));
 }
@@ -28,10 +29,10 @@ fn a_kind_service_indexes_every_row_once() {
 #[test]
 fn a_second_run_has_nothing_to_do_and_asks_nothing() {
     let mut harness = Harness::new(Policy::default(), 10);
-    harness.live(None);
-    let before = harness.mock.stats();
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-    assert_eq!(harness.mock.stats(), before);
+    harness.run();
+    let before = harness.service.stats();
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.service.stats(), before);
 }
 
 #[test]
@@ -40,8 +41,8 @@ fn the_rate_is_kept_and_used() {
         let policy = Policy { upload_rate: Some(limit("1/min")), limiter, ..Policy::default() };
         let mut harness = Harness::new(policy, 30);
         harness.limits = limits("1/min", &[]);
-        assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-        assert_eq!(harness.mock.stats().refusals, 0);
+        assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+        assert_eq!(harness.service.stats().refusals, 0);
         let minutes = harness.now.since_ms(T0) / 60_000;
         assert!((29..=31).contains(&minutes), "{minutes} minutes for 30 rows at 1/min");
     }
@@ -52,10 +53,10 @@ fn a_busy_service_slows_us_down_and_loses_nothing() {
     // we believe in 1/s, the service allows 1 in 10 s
     let policy = Policy { upload_rate: Some(limit("1/10s")), ..Policy::default() };
     let mut harness = Harness::new(policy, 20);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 20);
-    assert!(harness.mock.stats().refusals > 0, "the dangerous window was entered");
-    assert!(harness.mock.stats().refusals <= 100, "{:?}", harness.mock.stats());
+    assert!(harness.service.stats().refusals > 0, "the dangerous window was entered");
+    assert!(harness.service.stats().refusals <= 100, "{:?}", harness.service.stats());
 }
 
 #[test]
@@ -63,8 +64,8 @@ fn a_full_window_is_waited_for_without_a_single_refusal() {
     let policy = Policy { caps: vec![limit("10/2h")], ..Policy::default() };
     let mut harness = Harness::new(policy, 35);
     harness.limits = limits("1/s", &["10/2h"]);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-    assert_eq!(harness.mock.stats().refusals, 0);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.service.stats().refusals, 0);
     assert!(harness.collector.count("waiting") >= 3, "it says that it waits");
     let minutes = harness.now.since_ms(T0) / 60_000;
     assert!((360..366).contains(&minutes), "{minutes} minutes for four windows");
@@ -76,21 +77,21 @@ fn a_restart_does_not_forget_the_window() {
     let mut harness = Harness::new(policy, 25);
     harness.limits = limits("1/s", &["10/2h"]);
     for _ in 0..20 {
-        harness.live(Some(Duration::from_mins(10)));
+        harness.run_killed_after(Duration::from_mins(10));
     }
-    assert!(matches!(harness.live(None), RunResult::Ended(RunOutcome::Settled)));
-    assert_eq!(harness.mock.stats().refusals, 0);
-    assert!(harness.taken().values().all(|times| *times == 1));
+    assert!(matches!(harness.run(), RunResult::Ended(RunOutcome::Settled)));
+    assert_eq!(harness.service.stats().refusals, 0);
+    assert!(harness.accepted_counts().values().all(|times| *times == 1));
 }
 
 #[test]
 fn without_credits_the_run_stops_at_once_and_goes_on_after_a_recharge() {
     let policy = Policy { credits: Some(5), ..Policy::default() };
     let mut harness = Harness::new(policy, 30);
-    let RunOutcome::Stopped { reason, .. } = harness.live(None).outcome() else { panic!("it did not stop") };
+    let RunOutcome::Stopped { reason, .. } = harness.run().outcome() else { panic!("it did not stop") };
     assert_eq!(reason, StopReason::CreditsOut);
-    assert_eq!(harness.taken().len(), 5);
-    let asked = harness.mock.stats().uploads;
+    assert_eq!(harness.accepted_counts().len(), 5);
+    let asked = harness.service.stats().uploads;
     assert!(asked <= 5 + 4, "{asked} requests: it burned through rows");
     assert_eq!(harness.counts().pending, 25, "no row is lost by it");
 }
@@ -104,12 +105,12 @@ fn every_kind_of_lost_answer_is_settled_without_paying_twice() {
         harness.policy.concurrency = 20;
         // a row may be unlucky several times in a row, a quiet time each
         harness.policy.wait = Some(Duration::from_hours(8));
-        let outcome = harness.live(None).outcome();
-        assert!(harness.mock.stats().faults > 0, "{as_str}: nothing went wrong");
+        let outcome = harness.run().outcome();
+        assert!(harness.service.stats().faults > 0, "{as_str}: nothing went wrong");
         assert_eq!(outcome, RunOutcome::Settled, "{as_str}");
         assert_eq!(harness.counts().indexed, 12, "{as_str}: {:?}", harness.counts());
-        assert_eq!(harness.taken().len(), 12, "{as_str}");
-        assert!(harness.taken().values().all(|times| *times == 1), "{as_str}: paid twice");
+        assert_eq!(harness.accepted_counts().len(), 12, "{as_str}");
+        assert!(harness.accepted_counts().values().all(|times| *times == 1), "{as_str}: paid twice");
     }
 }
 
@@ -130,19 +131,19 @@ fn killed_again_and_again_it_converges_with_every_row_taken_once() {
         let mut harness = Harness::new(policy, 30);
         let mut rng = fastrand::Rng::with_seed(seed);
         for _ in 0..8 {
-            harness.live(Some(Duration::from_millis(rng.u64(1..20_000))));
+            harness.run_killed_after(Duration::from_millis(rng.u64(1..20_000)));
             doubts += usize::try_from(harness.counts().sending).unwrap();
         }
         let mut outcome = None;
         for _ in 0..4 {
-            outcome = Some(harness.live(None).outcome());
+            outcome = Some(harness.run().outcome());
             if outcome == Some(RunOutcome::Settled) {
                 break;
             }
         }
         assert_eq!(outcome, Some(RunOutcome::Settled), "seed {seed}: {:?}", harness.counts());
-        assert!(harness.taken().values().all(|times| *times == 1), "seed {seed}: paid twice");
-        assert_eq!(harness.taken().len(), 30, "seed {seed}: something is lost");
+        assert!(harness.accepted_counts().values().all(|times| *times == 1), "seed {seed}: paid twice");
+        assert_eq!(harness.accepted_counts().len(), 30, "seed {seed}: something is lost");
         assert_eq!(harness.counts().indexed, 30, "seed {seed}");
         assert_eq!(harness.snapshot().contradictions().unwrap(), 0, "seed {seed}");
     }
@@ -157,9 +158,9 @@ fn with_the_evidence_withheld_nothing_is_sent_again() {
     // a service that breaks its word on visibility for ever: the lag is beyond the quiet time
     harness.policy.reconcile.quiet = Duration::from_hours(20_000);
     for _ in 0..5 {
-        assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
+        assert_eq!(harness.run().outcome(), RunOutcome::WaitOver);
     }
-    assert_eq!(harness.mock.stats().uploads, 3);
+    assert_eq!(harness.service.stats().uploads, 3);
     assert_eq!(harness.counts().in_doubt, 3);
 }
 
@@ -172,49 +173,49 @@ fn a_video_nobody_can_tell_from_ours_is_left_to_a_human() {
         ..Policy::default()
     };
     let mut harness = Harness::new(policy, 1);
-    harness.live(Some(Duration::from_secs(5)));
+    harness.run_killed_after(Duration::from_secs(5));
     // a stranger's upload, never indexed: it could be ours
-    harness.mock.upload_foreign(KEY, "default", "https://stranger/clip.mp4");
+    harness.service.upload_foreign(KEY, "default", "https://stranger/clip.mp4");
     for _ in 0..14 {
-        harness.live(None);
+        harness.run();
     }
     assert_eq!(harness.counts().needs_review, 1);
-    assert_eq!(harness.mock.stats().uploads, 1, "it was not sent again");
+    assert_eq!(harness.service.stats().uploads, 1, "it was not sent again");
 }
 
 #[test]
 fn a_time_limit_ends_a_run_and_the_next_one_goes_on() {
     let mut harness = Harness::new(Policy::default(), 3);
     harness.policy.time_max = Some(Duration::from_secs(1));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::TimeUp);
+    assert_eq!(harness.run().outcome(), RunOutcome::TimeUp);
     harness.policy.time_max = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
 }
 
 #[test]
 fn bounds_end_a_run_and_the_next_one_goes_on() {
     let mut harness = Harness::new(Policy::default(), 10);
     harness.policy.rows_max = Some(4);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::RowsMax);
+    assert_eq!(harness.run().outcome(), RunOutcome::RowsMax);
     assert_eq!((harness.counts().indexed, harness.counts().pending), (4, 6));
     harness.policy.rows_max = None;
     harness.policy.wait = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::NotWaited);
+    assert_eq!(harness.run().outcome(), RunOutcome::NotWaited);
     assert_eq!(harness.counts().pending, 0);
     harness.policy.wait = Some(Duration::from_hours(1));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 10);
-    assert_eq!(harness.mock.stats().uploads, 10);
+    assert_eq!(harness.service.stats().uploads, 10);
 }
 
 #[test]
 fn failed_videos_are_reported_and_not_sent_again() {
     let policy = Policy { fail_share: 1.0, ..Policy::default() };
     let mut harness = Harness::new(policy, 5);
-    harness.live(None);
-    harness.live(None);
+    harness.run();
+    harness.run();
     assert_eq!(harness.counts().failed, 5);
-    assert_eq!(harness.mock.stats().uploads, 5);
+    assert_eq!(harness.service.stats().uploads, 5);
     assert_eq!(harness.collector.count("indexing_failed"), 5);
 }
 
@@ -222,19 +223,19 @@ fn failed_videos_are_reported_and_not_sent_again() {
 fn a_redirect_stops_the_run_and_the_row_is_in_doubt() {
     let faults = Faults { share: 1.0, kinds: vec![Fault::Redirect] };
     let mut harness = Harness::new(Policy { faults, ..Policy::default() }, 5);
-    let RunOutcome::Stopped { reason, cause } = harness.live(None).outcome() else { panic!("it went on") };
+    let RunOutcome::Stopped { reason, cause } = harness.run().outcome() else { panic!("it went on") };
     assert_eq!(reason, StopReason::WrongAddress);
     assert!(cause.contains("elsewhere.example"), "{cause}");
-    assert!(harness.mock.stats().uploads <= 4, "it burned through rows");
-    assert_eq!(harness.counts().in_doubt, harness.mock.stats().uploads, "somebody on the way said no");
+    assert!(harness.service.stats().uploads <= 4, "it burned through rows");
+    assert_eq!(harness.counts().in_doubt, harness.service.stats().uploads, "somebody on the way said no");
 }
 
 #[test]
 fn a_video_that_listings_never_show_is_asked_for_singly() {
     let mut harness = Harness::new(Policy { unlisted_share: 0.5, ..Policy::default() }, 12);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 12);
-    assert!(harness.mock.videos().iter().any(|video| video.unlisted), "every video was listed");
+    assert!(harness.service.videos().iter().any(|video| video.unlisted), "every video was listed");
 }
 
 #[test]
@@ -243,13 +244,13 @@ fn a_deleted_video_is_never_sent_again() {
         Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
     let mut harness = Harness::new(policy, 2);
     harness.policy.wait = Some(Duration::from_mins(5));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
-    let video = harness.mock.videos().remove(0);
-    assert!(harness.mock.delete(&video.video_no));
+    assert_eq!(harness.run().outcome(), RunOutcome::WaitOver);
+    let video = harness.service.videos().remove(0);
+    assert!(harness.service.delete(&video.video_no));
     harness.policy.wait = Some(Duration::from_hours(2));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver, "it waits, and says so");
+    assert_eq!(harness.run().outcome(), RunOutcome::WaitOver, "it waits, and says so");
     assert_eq!((harness.counts().indexed, harness.counts().accepted), (1, 1));
-    assert_eq!(harness.mock.stats().uploads, 2);
+    assert_eq!(harness.service.stats().uploads, 2);
 }
 
 #[test]
@@ -264,9 +265,12 @@ fn a_service_whose_clock_is_far_off_is_not_paid_twice() {
         };
         let mut harness = Harness::new(policy, 12);
         harness.policy.concurrency = 20;
-        while harness.live(None).outcome() != RunOutcome::Settled {}
-        assert!(harness.mock.stats().faults > 0, "nothing went wrong");
-        assert!(harness.taken().values().all(|times| *times == 1), "paid twice at {clock_ahead_ms} ms");
+        while harness.run().outcome() != RunOutcome::Settled {}
+        assert!(harness.service.stats().faults > 0, "nothing went wrong");
+        assert!(
+            harness.accepted_counts().values().all(|times| *times == 1),
+            "paid twice at {clock_ahead_ms} ms"
+        );
         assert_eq!(harness.counts().indexed, 12);
     }
 }
@@ -277,11 +281,11 @@ fn a_listing_that_shows_nothing_proves_nothing() {
     let mut harness = Harness::new(Policy { faults, unlisted_share: 1.0, ..Policy::default() }, 12);
     harness.policy.concurrency = 20;
     for _ in 0..14 {
-        harness.live(None);
+        harness.run();
     }
-    let lost = harness.mock.stats().faults;
+    let lost = harness.service.stats().faults;
     assert!(lost > 0, "nothing went wrong");
-    assert_eq!(harness.mock.stats().uploads, 12, "something was sent again");
+    assert_eq!(harness.service.stats().uploads, 12, "something was sent again");
     assert_eq!((harness.counts().needs_review, harness.counts().indexed), (lost, 12 - lost));
 }
 
@@ -289,13 +293,13 @@ fn a_listing_that_shows_nothing_proves_nothing() {
 fn a_row_removed_from_the_manifest_is_not_sent() {
     let mut harness = Harness::new(Policy::default(), 6);
     harness.policy.rows_max = Some(2);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::RowsMax);
+    assert_eq!(harness.run().outcome(), RunOutcome::RowsMax);
     let text = std::fs::read_to_string(harness.manifest()).unwrap();
     let kept: Vec<&str> = text.lines().filter(|line| !line.contains("0004")).collect();
     std::fs::write(harness.manifest(), kept.join("\n")).unwrap();
     harness.policy.rows_max = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-    assert!(harness.taken().keys().all(|url| !url.contains("0004")), "a removed row was paid");
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert!(harness.accepted_counts().keys().all(|url| !url.contains("0004")), "a removed row was paid");
     assert_eq!((harness.counts().indexed, harness.counts().pending), (5, 1));
 }
 
@@ -307,13 +311,13 @@ fn a_service_that_refuses_row_after_row_is_not_fed_the_whole_manifest() {
         .unwrap()
         .replace("https://host", "https://refused.example");
     std::fs::write(harness.manifest(), text).unwrap();
-    harness.mock.refuse_host("refused.example");
-    let RunOutcome::Stopped { reason, .. } = harness.live(None).outcome() else { panic!("it went on") };
+    harness.service.refuse_host("refused.example");
+    let RunOutcome::Stopped { reason, .. } = harness.run().outcome() else { panic!("it went on") };
     assert_eq!(reason, StopReason::SameRefusal);
     assert!(harness.counts().rejected <= 24, "{:?}", harness.counts());
-    harness.mock.refuse_host("");
+    harness.service.refuse_host("");
     harness.policy.reruns.failed = telecine::ledger::FailedRows::Retry;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 60);
 }
 
@@ -323,10 +327,10 @@ fn a_refused_key_is_said_also_when_only_listings_meet_it() {
         Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
     let mut harness = Harness::new(policy, 2);
     harness.policy.wait = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::NotWaited);
+    assert_eq!(harness.run().outcome(), RunOutcome::NotWaited);
     harness.policy.wait = Some(Duration::from_hours(2));
     harness.key = "";
-    let RunOutcome::Stopped { reason, .. } = harness.live(None).outcome() else { panic!("it waited") };
+    let RunOutcome::Stopped { reason, .. } = harness.run().outcome() else { panic!("it waited") };
     assert_eq!(reason, StopReason::KeyRefused);
 }
 
@@ -335,9 +339,9 @@ fn the_same_seed_tells_the_same_story() {
     let story = |seed| {
         let faults = Faults { share: 0.3, kinds: Fault::passing() };
         let mut harness = Harness::new(Policy { faults, seed, ..Policy::default() }, 15);
-        harness.live(Some(Duration::from_secs(7)));
-        harness.live(None);
-        (harness.now, harness.mock.stats(), harness.mock.videos())
+        harness.run_killed_after(Duration::from_secs(7));
+        harness.run();
+        (harness.now, harness.service.stats(), harness.service.videos())
     };
     assert_eq!(story(3), story(3));
     assert_ne!(story(3).0, story(4).0);
@@ -349,41 +353,41 @@ fn a_budget_is_not_overdrawn_and_ends_the_run() {
     let mut harness = Harness::new(Policy { faults, ..Policy::default() }, 12);
     harness.policy.uploads_max = Some(7);
     harness.policy.wait = Some(Duration::from_hours(30));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::BudgetSpent);
-    assert!(harness.mock.stats().faults > 0, "nothing went wrong");
-    assert_eq!(harness.taken().len(), 7, "the budget is used, too");
+    assert_eq!(harness.run().outcome(), RunOutcome::BudgetSpent);
+    assert!(harness.service.stats().faults > 0, "nothing went wrong");
+    assert_eq!(harness.accepted_counts().len(), 7, "the budget is used, too");
     assert_eq!(harness.snapshot().committed_uploads().unwrap(), 7);
     harness.policy.uploads_max = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-    assert_eq!(harness.taken().len(), 12);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.accepted_counts().len(), 12);
 }
 
 #[test]
 fn a_lost_ledger_is_noticed_before_anything_is_paid_twice() {
     let mut harness = Harness::new(Policy::default(), 6);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{suffix}", harness.ledger().display()));
     }
     // another secret would have another mark
     std::fs::remove_dir_all(harness.folder.path().join("high-water")).unwrap();
-    assert!(matches!(harness.live(None).outcome(), RunOutcome::AlreadyUploaded { .. }));
-    assert_eq!(harness.mock.stats().uploads, 6, "something was sent again");
+    assert!(matches!(harness.run().outcome(), RunOutcome::AlreadyUploaded { .. }));
+    assert_eq!(harness.service.stats().uploads, 6, "something was sent again");
 }
 
 #[test]
 fn a_run_looks_back_at_what_the_service_has() {
     let mut harness = Harness::new(Policy::default(), 8);
-    harness.live(None);
-    let reads = harness.mock.stats().reads;
+    harness.run();
+    let reads = harness.service.stats().reads;
     assert_eq!(harness.library_diffs.lock().unwrap().len(), 1);
     let library_diff = harness.library_diffs.lock().unwrap().remove(0);
     assert_eq!(
         (library_diff.listed, library_diff.bound, library_diff.matched, library_diff.findings.len()),
         (8, 8, 8, 0)
     );
-    harness.live(None);
-    assert_eq!(harness.mock.stats().reads, reads, "a run that sent nothing does not look");
+    harness.run();
+    assert_eq!(harness.service.stats().reads, reads, "a run that sent nothing does not look");
 }
 
 #[test]
@@ -391,13 +395,13 @@ fn whoever_wants_to_be_asked_is_asked_and_nothing_is_sent_meanwhile() {
     let policy = Policy { faults_at: vec![(1, Fault::CutBefore), (2, Fault::CutAfter)], ..Policy::default() };
     let mut harness = Harness::new(policy, 4);
     harness.policy.reconcile.on_doubt = telecine::pipeline::OnDoubt::Ask;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(
         (harness.counts().needs_review, harness.counts().indexed),
         (1, 3),
         "the marker settled the other"
     );
-    assert_eq!(harness.mock.stats().uploads, 4);
+    assert_eq!(harness.service.stats().uploads, 4);
     let questions = harness.snapshot().open_questions().unwrap();
     assert!(questions[0].text.contains("no listed video could be it"), "{}", questions[0].text);
 }
@@ -412,12 +416,12 @@ fn where_nobody_else_uploads_a_set_of_lost_requests_is_counted_at_once() {
     let mut harness = Harness::new(policy, 4);
     harness.policy.reconcile.on_doubt = telecine::pipeline::OnDoubt::Auto;
     harness.policy.wait = Some(Duration::from_mins(5));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
+    assert_eq!(harness.run().outcome(), RunOutcome::WaitOver);
     assert_eq!((harness.counts().accepted_unidentified, harness.counts().in_doubt), (2, 0));
     harness.policy.wait = Some(Duration::from_hours(5));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 4);
-    assert_eq!(harness.mock.stats().uploads, 4);
+    assert_eq!(harness.service.stats().uploads, 4);
 }
 
 #[test]
@@ -430,9 +434,9 @@ fn listings_that_never_come_whole_end_in_a_question_after_a_day() {
     };
     let mut harness = Harness::new(policy, 3);
     harness.policy.wait = Some(Duration::from_hours(30));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().needs_review, 1);
-    assert_eq!(harness.mock.stats().uploads, 3, "it was sent again");
+    assert_eq!(harness.service.stats().uploads, 3, "it was sent again");
     let questions = harness.snapshot().open_questions().unwrap();
     assert!(questions[0].text.contains("no listing could be read whole"), "{}", questions[0].text);
 }
@@ -441,12 +445,12 @@ fn listings_that_never_come_whole_end_in_a_question_after_a_day() {
 fn a_video_paid_beside_the_books_is_reported() {
     let mut harness = Harness::new(Policy::default(), 3);
     harness.policy.rows_max = Some(2);
-    harness.live(None);
+    harness.run();
     // somebody repeats a request with its marker: the assumption that each arrives once is broken
-    let video = harness.mock.videos().remove(0);
-    harness.mock.upload_again(&video.video_no);
+    let video = harness.service.videos().remove(0);
+    harness.service.upload_again(&video.video_no);
     harness.policy.rows_max = None;
-    harness.live(None);
+    harness.run();
     let library_diffs = harness.library_diffs.lock().unwrap();
     let last = library_diffs.last().unwrap();
     assert_eq!(last.count(DiffKind::Doubled), 1, "{last:?}");
@@ -457,13 +461,13 @@ fn a_run_that_only_evidence_could_unblock_does_not_outlast_its_patience() {
     let faults_at = (1..=6).map(|at| (at, Fault::CutBefore)).collect();
     let mut harness = Harness::new(Policy { faults_at, ..Policy::default() }, 9);
     harness.policy.wait = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::TooManyInDoubt { open: 6 });
+    assert_eq!(harness.run().outcome(), RunOutcome::TooManyInDoubt { open: 6 });
     harness.policy.wait = Some(Duration::from_mins(20));
     let before = harness.now;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::TooManyInDoubt { open: 6 });
+    assert_eq!(harness.run().outcome(), RunOutcome::TooManyInDoubt { open: 6 });
     let minutes = harness.now.since_ms(before) / 60_000;
     assert!((20..22).contains(&minutes), "{minutes} minutes");
-    assert_eq!(harness.mock.stats().uploads, 6);
+    assert_eq!(harness.service.stats().uploads, 6);
 }
 
 #[test]
@@ -476,11 +480,11 @@ fn a_question_is_taken_back_when_the_service_answers_it_late() {
     let mut harness = Harness::new(policy, 3);
     harness.policy.reconcile.on_doubt = telecine::pipeline::OnDoubt::Ask;
     harness.policy.wait = Some(Duration::from_mins(40));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
+    assert_eq!(harness.run().outcome(), RunOutcome::WaitOver);
     assert_eq!(harness.counts().needs_review, 1);
     harness.policy.wait = Some(Duration::from_hours(5));
-    while harness.live(None).outcome() != RunOutcome::Settled {}
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    while harness.run().outcome() != RunOutcome::Settled {}
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!((harness.counts().needs_review, harness.counts().indexed), (0, 3));
 }
 
@@ -494,12 +498,15 @@ fn a_wall_clock_set_forward_between_two_runs_proves_nothing() {
             ..Policy::default()
         };
         let mut harness = Harness::new(policy, 5);
-        harness.live(Some(Duration::from_secs(6)));
+        harness.run_killed_after(Duration::from_secs(6));
         harness.clock_step_ms = step_ms;
         harness.policy.wait = Some(Duration::from_hours(3));
-        harness.live(None);
-        assert!(harness.mock.stats().faults > 0, "nothing went wrong");
-        assert!(harness.taken().values().all(|times| *times == 1), "paid twice after a step of {step_ms} ms");
+        harness.run();
+        assert!(harness.service.stats().faults > 0, "nothing went wrong");
+        assert!(
+            harness.accepted_counts().values().all(|times| *times == 1),
+            "paid twice after a step of {step_ms} ms"
+        );
     }
 }
 
@@ -507,7 +514,7 @@ fn a_wall_clock_set_forward_between_two_runs_proves_nothing() {
 fn a_video_of_a_row_that_was_given_up_is_no_alarm() {
     let mut harness = Harness::new(Policy { faults_at: vec![(1, Fault::CutAfter)], ..Policy::default() }, 3);
     harness.policy.rows_max = Some(2);
-    harness.live(Some(Duration::from_secs(3)));
+    harness.run_killed_after(Duration::from_secs(3));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let ledger = telecine::ledger::Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
     let decision = telecine::ledger::Decision {
@@ -519,7 +526,7 @@ fn a_video_of_a_row_that_was_given_up_is_no_alarm() {
     runtime.block_on(ledger.answer(telecine::ledger::ItemId::numbered(1), decision)).unwrap();
     runtime.block_on(ledger.close());
     harness.policy.rows_max = None;
-    harness.live(None);
+    harness.run();
     let library_diffs = harness.library_diffs.lock().unwrap();
     let last = library_diffs.last().unwrap();
     let count = |kind| last.count(kind);

@@ -19,7 +19,7 @@ use telecine::{
     sandbox::{Fault, ListOrder, Policy, ReadError},
 };
 
-use crate::{state_counts::Part, support::Harness};
+use crate::{harness::Harness, state_counts::Part};
 
 const ROWS: usize = 6;
 /// The first, a middle and the last upload.
@@ -94,22 +94,26 @@ fn play(case: &Case) -> Result<(), String> {
     harness.policy.concurrency = 3;
     // longer than the quiet time, shorter than the day after which a human is asked
     harness.policy.wait = Some(Duration::from_hours(3));
-    harness.live(None);
+    harness.run();
     at_most_once(&harness)?;
-    harness.mock.disable_faults();
+    harness.service.disable_faults();
     harness.policy.wait = Some(Duration::from_hours(30));
     for _ in 0..LIVES_MAX {
-        harness.live(None);
+        harness.run();
         at_most_once(&harness)?;
         if harness.counts().indexed == ROWS as u64 {
-            return if harness.taken().len() == ROWS { Ok(()) } else { Err("a row is lost".to_owned()) };
+            return if harness.accepted_counts().len() == ROWS {
+                Ok(())
+            } else {
+                Err("a row is lost".to_owned())
+            };
         }
     }
     Err(format!("not settled: {:?}", harness.counts()))
 }
 
 fn at_most_once(harness: &Harness) -> Result<(), String> {
-    match harness.taken().into_iter().find(|(_, times)| *times > 1) {
+    match harness.accepted_counts().into_iter().find(|(_, times)| *times > 1) {
         Some((url, times)) => Err(format!("O1 double pay: {url} was taken {times} times")),
         None => Ok(()),
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask reliability`: the proofs of telecine's promises, each lane by itself or all of them. `quota` and `fuzz` beside it.
 
-#[path = "../../support/mod.rs"]
-mod support;
+#[path = "../../support/harness.rs"]
+mod harness;
 
 mod fuzz;
 mod guided;

@@ -14,8 +14,8 @@ use telecine::{
 };
 
 use crate::{
+    harness::{Harness, KEY, RunResult, T0, limits},
     state_counts::Part,
-    support::{Harness, KEY, RunResult, T0, limits},
 };
 
 /// After the faults stop, everything must be settled within so many lives.
@@ -193,7 +193,7 @@ pub(crate) fn play(knobs: &Knobs) -> Result<Story, String> {
         play.story.cuts += 1;
     }
     play.harness.policy.wait = Some(Duration::from_hours(30));
-    play.harness.mock.disable_faults();
+    play.harness.service.disable_faults();
     for _ in 0..CALM_LIVES_MAX {
         play.live(None, None)?;
         play.answer_questions()?;
@@ -227,13 +227,13 @@ impl Play<'_> {
     fn live(&mut self, kill: Option<Duration>, stop: Option<Duration>) -> Result<(), String> {
         for number in 0..self.knobs.strangers {
             let url = format!("https://stranger/{}-{number}.mp4", self.story.lives);
-            self.harness.mock.upload_foreign(KEY, "default", &url);
+            self.harness.service.upload_foreign(KEY, "default", &url);
         }
         let before = self.harness.now;
         let step = self.knobs.clock_steps_ms.get(usize::try_from(self.story.lives).unwrap_or(0));
         self.harness.clock_step_ms = step.copied().unwrap_or(0);
         self.story.lives += 1;
-        let life = self.harness.live_with(kill, stop);
+        let life = self.harness.run_interrupted(kill, stop);
         self.story.virtual_ms += self.harness.now.since_ms(before);
         if let RunResult::Failed(error) = &life {
             return Err(format!("a life failed: {error}"));
@@ -335,7 +335,7 @@ impl Play<'_> {
     }
 
     fn ours(&self) -> Vec<Video> {
-        let videos = self.harness.mock.videos_ever();
+        let videos = self.harness.service.videos_ever();
         videos.into_iter().filter(|video| video.url.starts_with("https://host/")).collect()
     }
 
@@ -361,7 +361,7 @@ impl Play<'_> {
             if let Some(item) = self.rng.choice(&settled)
                 && let Some(number) = &item.video_no
             {
-                self.harness.mock.delete(number);
+                self.harness.service.delete(number);
             }
         }
     }
@@ -423,11 +423,11 @@ impl Play<'_> {
         if !problems.is_empty() {
             return Err(format!("O8 ledger: {problems:?}"));
         }
-        let stats = self.harness.mock.stats();
+        let stats = self.harness.service.stats();
         self.story.uploads = stats.uploads;
         self.story.faults = stats.faults;
         self.story.trace =
-            trace(&format!("{stats:?} {} {:?}", self.harness.now, self.harness.mock.videos_ever()));
+            trace(&format!("{stats:?} {} {:?}", self.harness.now, self.harness.service.videos_ever()));
         debug_assert!(self.harness.now >= T0, "time ran");
         Ok(self.story)
     }
