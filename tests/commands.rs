@@ -1,4 +1,4 @@
-//! The real binary's outlook: plan, rehearse, quota, settings from files, and runs that end for the quota's sake.
+//! The real binary: plan, rehearse, quota, settings files, and runs that end because of a limit.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
 #[path = "support/cli.rs"]
@@ -22,7 +22,7 @@ fn import(fixture: &CliFixture, sandbox: &SandboxProcess, args: &[&str]) -> (i32
 }
 
 #[test]
-fn a_full_window_ends_the_run_with_11_and_the_moment_to_go_on() {
+fn a_full_cap_window_exits_11_and_names_the_time_to_resume() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(5));
     let sandbox = SandboxProcess::start(&fixture, &["--cap", "3/1h"]);
@@ -33,12 +33,12 @@ fn a_full_window_ends_the_run_with_11_and_the_moment_to_go_on() {
     let at: jiff::Timestamp = end["ended_at"].as_str().unwrap().parse().unwrap();
     let minutes = next.duration_since(at).as_secs() / 60;
     assert!((55..=60).contains(&minutes), "{minutes} min");
-    assert_eq!(end["quota"]["refused"], 0, "it does not have to be told");
+    assert_eq!(end["quota"]["refused"], 0, "the service refused an upload");
     assert_eq!(sandbox.accepted_counts().len(), 3);
 }
 
 #[test]
-fn a_run_whose_time_is_up_ends_with_10_and_the_moment_to_go_on() {
+fn a_run_ended_by_its_time_limit_exits_10_and_names_the_time_to_resume() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(5));
     let sandbox = SandboxProcess::start(&fixture, &[]);
@@ -48,7 +48,7 @@ fn a_run_whose_time_is_up_ends_with_10_and_the_moment_to_go_on() {
 }
 
 #[test]
-fn a_plan_tells_what_an_import_then_does_and_sends_nothing() {
+fn a_plan_reports_what_an_import_would_do_and_sends_nothing() {
     let fixture = CliFixture::new();
     let manifest = rows(40) + "R1,https://host/clip-1.mp4,a;b\nbad,gs://bucket/x.mp4,\n";
     fixture.write("m.csv", &manifest);
@@ -69,7 +69,7 @@ fn a_plan_tells_what_an_import_then_does_and_sends_nothing() {
 }
 
 #[test]
-fn an_import_by_plan_goes_on_only_if_nothing_changed_since() {
+fn an_import_by_plan_id_sends_only_if_nothing_changed_since_the_plan() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(6));
     let sandbox = SandboxProcess::start(&fixture, &[]);
@@ -103,7 +103,7 @@ fn an_import_by_plan_goes_on_only_if_nothing_changed_since() {
 }
 
 #[test]
-fn a_rehearsal_balances_the_books_with_answers_lost_and_two_hours_in_seconds() {
+fn a_rehearsal_with_lost_answers_uploads_every_row_once_in_fast_time() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(30));
     let flags =
@@ -121,7 +121,7 @@ fn a_rehearsal_balances_the_books_with_answers_lost_and_two_hours_in_seconds() {
 }
 
 #[test]
-fn the_quota_is_shown_set_forgotten_and_charged_with_what_others_spent() {
+fn quota_limits_are_shown_set_and_forgotten_and_include_recorded_external_usage() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(2));
     let sandbox = SandboxProcess::start(&fixture, &[]);
@@ -157,7 +157,7 @@ fn the_quota_is_shown_set_forgotten_and_charged_with_what_others_spent() {
 }
 
 #[test]
-fn a_flag_goes_before_a_variable_before_the_projects_file_before_the_users() {
+fn a_flag_overrides_a_variable_and_that_the_projects_file_and_that_the_users_file() {
     let fixture = CliFixture::new();
     fixture.write(
         "telecine.toml",
@@ -190,7 +190,7 @@ fn a_flag_goes_before_a_variable_before_the_projects_file_before_the_users() {
     assert_eq!(of(&settings(&["--account", "a"], None), "ledger").unwrap().0, "state/telecine-a.db");
     assert_eq!(of(&settings(&[], Some("8/s")), "rate").unwrap().0, "8/s");
 
-    // and a run goes by it
+    // a run uses these values
     fixture.write("m.csv", &rows(3));
     let (_, out, _) = fixture.run(&["plan", "m.csv", "--ledger", "l.db", "--json"]);
     assert_eq!(last(&out)["limits"].as_array().unwrap(), &["2/s", "7/2h", "9/day"]);
@@ -199,7 +199,7 @@ fn a_flag_goes_before_a_variable_before_the_projects_file_before_the_users() {
 }
 
 #[test]
-fn what_is_wrong_in_a_file_of_settings_is_said_with_its_line_and_nothing_is_run() {
+fn an_error_in_a_settings_file_is_reported_with_its_line_and_nothing_runs() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(1));
     let cases = [
@@ -211,11 +211,11 @@ fn what_is_wrong_in_a_file_of_settings_is_said_with_its_line_and_nothing_is_run(
         ("rate = \n", "bad.toml:1"),
         ("wait = { a = 1 }\n", "[wait] is no command"),
     ];
-    for (text, words) in cases {
+    for (text, expected) in cases {
         fixture.write("bad.toml", text);
         let (code, _, err) = fixture.run(&["import", "m.csv", "--sandbox", "--config", "bad.toml"]);
         assert_eq!(code, 2, "{text}: {err}");
-        assert!(err.contains(words), "{text}: {err}");
+        assert!(err.contains(expected), "{text}: {err}");
         assert!(!err.contains("sk-1"), "{err}");
     }
     assert!(!fixture.path("state").exists());
@@ -225,7 +225,7 @@ fn what_is_wrong_in_a_file_of_settings_is_said_with_its_line_and_nothing_is_run(
 }
 
 #[test]
-fn a_key_command_is_taken_only_from_a_file_that_nobody_else_can_write() {
+fn a_key_command_is_run_only_from_a_file_that_no_one_else_can_write() {
     use std::os::unix::fs::PermissionsExt as _;
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(1));

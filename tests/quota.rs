@@ -1,5 +1,4 @@
-//! Whole runs under a quota, in virtual time: what is learned, what is waited for, and that a restart or a clock opens
-//! nothing.
+//! Whole runs under rates and caps, in virtual time: no schedule of restarts and clock steps exceeds a limit.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
 #[path = "support/harness.rs"]
@@ -17,7 +16,7 @@ use telecine::{
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// A service with these caps, at which nothing goes wrong.
+/// A service with these caps, without faults.
 fn capped(caps: &[&str]) -> Policy {
     Policy { caps: caps.iter().map(|cap| limit(cap)).collect(), ..Policy::default() }
 }
@@ -27,14 +26,14 @@ fn next_upload_at(harness: &Harness) -> Option<UnixMillis> {
 }
 
 #[test]
-fn a_cap_that_nobody_told_is_learned_from_three_refusals_and_kept_over_restarts() {
+fn an_unknown_cap_is_learned_from_at_most_three_refusals_and_kept_over_restarts() {
     let mut harness = Harness::new(capped(&["20/2h"]), 130);
     harness.limits = limits("1/min", &[]);
     harness.run_killed_after(Duration::from_hours(3));
     let refusals = harness.service.stats().refusals;
     assert!((1..=3).contains(&refusals), "{refusals} refusals to learn it");
-    let said = harness.collector.all("limit_learned");
-    assert!(said.iter().any(|said| said["text"].as_str().unwrap().contains("20 per 2 h")), "{said:?}");
+    let events = harness.collector.all("limit_learned");
+    assert!(events.iter().any(|event| event["text"].as_str().unwrap().contains("20 per 2 h")), "{events:?}");
     for _ in 0..10 {
         harness.run_killed_after(Duration::from_mins(57));
     }
@@ -45,7 +44,7 @@ fn a_cap_that_nobody_told_is_learned_from_three_refusals_and_kept_over_restarts(
 }
 
 #[test]
-fn a_cap_of_what_is_being_indexed_frees_its_slots_with_the_indexing() {
+fn a_cap_on_videos_being_indexed_frees_a_slot_when_a_video_is_indexed() {
     let policy = Policy {
         cap_counts: CapCounts::Indexing,
         index_delay: Duration::from_mins(10)..=Duration::from_mins(12),
@@ -60,7 +59,7 @@ fn a_cap_of_what_is_being_indexed_frees_its_slots_with_the_indexing() {
 }
 
 #[test]
-fn a_pause_of_the_quota_ends_the_run_when_told_to_and_says_when_to_go_on() {
+fn a_long_quota_wait_ends_the_run_on_request_and_names_the_time_to_resume() {
     let mut harness = Harness::new(capped(&["10/2h"]), 25);
     harness.limits = limits("1/s", &["10/2h"]);
     harness.policy.quota_wait_max = Some(Duration::from_mins(5));
@@ -78,7 +77,7 @@ fn a_pause_of_the_quota_ends_the_run_when_told_to_and_says_when_to_go_on() {
 }
 
 #[test]
-fn a_run_whose_time_is_up_says_when_the_next_upload_may_go() {
+fn a_run_ended_by_its_time_limit_names_the_time_of_the_next_upload() {
     let mut harness = Harness::new(capped(&[]), 25);
     harness.limits = limits("1/10m", &[]);
     harness.policy.time_max = Some(Duration::from_mins(55));
@@ -87,8 +86,8 @@ fn a_run_whose_time_is_up_says_when_the_next_upload_may_go() {
     assert!((60 * 60_000..61 * 60_000).contains(&next), "{next} ms after the start");
 }
 
-/// Rows whose links die so many minutes after the start; none for links that live.
-fn dying(harness: &Harness, minutes: &[Option<i64>]) {
+/// Rows whose links expire this many minutes after the start. `None`: never.
+fn write_expiring_rows(harness: &Harness, minutes: &[Option<i64>]) {
     let mut text = "url\n".to_owned();
     for (row, dies) in minutes.iter().enumerate() {
         match dies {
@@ -108,13 +107,13 @@ fn dying(harness: &Harness, minutes: &[Option<i64>]) {
 }
 
 #[test]
-fn links_that_would_die_waiting_go_first_and_those_that_cannot_make_it_are_named() {
+fn links_that_would_expire_in_the_queue_are_sent_first_and_expired_ones_are_reported() {
     let mut harness = Harness::new(capped(&[]), 0);
     let mut minutes = vec![None; 30];
-    // dead already; living long; dying in time only when they go first; too late even so
+    // expired already; long valid; valid only if sent first; expired even then
     minutes.extend([Some(-5), Some(10_000), Some(6), Some(4), Some(5)]);
     minutes.extend([Some(2); 4]);
-    dying(&harness, &minutes);
+    write_expiring_rows(&harness, &minutes);
     harness.limits = limits("1/min", &[]);
     assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     let order: Vec<String> = harness.service.videos().iter().map(|video| video.url.clone()).collect();
@@ -123,14 +122,14 @@ fn links_that_would_die_waiting_go_first_and_those_that_cannot_make_it_are_named
     for row in [32, 33, 34] {
         assert!(place(row).unwrap() < 8, "row {row} goes among the first: {order:?}");
     }
-    assert!(place(31).unwrap() > 30, "a link that lives waits for its turn");
+    assert!(place(31).unwrap() > 30, "a link that does not expire is not sent earlier");
     let named = harness.collector.all("links_expiring");
     assert!(named.iter().any(|event| event["count"].as_u64().unwrap() >= 1), "{named:?}");
     assert!(harness.counts().pending > 0, "what is dead waits for a new link");
 }
 
 #[test]
-fn a_clock_that_was_set_forward_between_two_runs_opens_no_window() {
+fn a_clock_set_forward_between_two_runs_frees_no_slot_of_a_cap() {
     for (boot, step_ms) in
         [(Some("this boot"), 2 * HOUR_MS), (Some("this boot"), 60_000), (None, 3 * HOUR_MS)]
     {
@@ -146,7 +145,7 @@ fn a_clock_that_was_set_forward_between_two_runs_opens_no_window() {
 }
 
 #[test]
-fn where_one_quota_covers_all_reads_and_uploads_share_it_without_a_refusal() {
+fn reads_and_uploads_share_a_total_rate_without_a_refusal() {
     let policy = Policy { total_rate: Some(limit("30/min")), ..Policy::default() };
     let mut harness = Harness::new(policy, 60);
     harness.limits = limits("1/s", &[]);
@@ -160,7 +159,7 @@ fn where_one_quota_covers_all_reads_and_uploads_share_it_without_a_refusal() {
 }
 
 #[test]
-fn what_another_tool_spent_takes_its_slots() {
+fn recorded_uploads_of_another_tool_use_slots_of_the_cap() {
     let mut harness = Harness::new(capped(&["10/2h"]), 10);
     harness.limits = limits("1/s", &["10/2h"]);
     harness.policy.rows_max = Some(1);
@@ -184,12 +183,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_schedule_of_kills_and_clocks_breaches_what_the_service_counts(
+    fn no_schedule_of_kills_and_clock_steps_exceeds_a_limit_of_the_service(
         seed in any::<u64>(),
         rate in prop::sample::select(vec!["1/min", "1/s", "5/10s"]),
         cap in prop::sample::select(vec!["3/10m", "12/1h", "20/2h"]),
         says_boot in any::<bool>(),
-        lives in prop::collection::vec((10_u64..2_000, prop::sample::select(vec![0, 0, 60_000, 7_200_000])), 2..9),
+        runs in prop::collection::vec((10_u64..2_000, prop::sample::select(vec![0, 0, 60_000, 7_200_000])), 2..9),
     ) {
         let policy = Policy {
             seed,
@@ -205,7 +204,7 @@ proptest! {
         if !says_boot {
             harness.boot = None;
         }
-        for (seconds, step_ms) in lives {
+        for (seconds, step_ms) in runs {
             harness.clock_step_ms += step_ms;
             if let RunResult::Failed(error) = harness.run_killed_after(Duration::from_secs(seconds)) {
                 panic!("{error}");

@@ -1,4 +1,4 @@
-//! Whole runs in virtual time against the modelled service: the real pipeline, a real ledger, hours in milliseconds.
+//! Whole runs in virtual time: the real pipeline and a real ledger against a mock of the service.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
 #[path = "support/harness.rs"]
@@ -14,20 +14,20 @@ use telecine::{
 };
 
 #[test]
-fn a_kind_service_indexes_every_row_once() {
+fn every_row_is_uploaded_once_and_becomes_searchable() {
     let mut harness = Harness::new(Policy::default(), 50);
     assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 50);
     assert_eq!(harness.accepted_counts().len(), 50);
-    assert_eq!(harness.service.stats().uploads, 50, "not one request more than needed");
-    // tags arrive as written, with the marker behind them
+    assert_eq!(harness.service.stats().uploads, 50, "more requests than needed");
+    // tags arrive as written; the marker follows them
     let video = harness.service.videos().into_iter().find(|video| video.url.ends_with("0008.mp4")).unwrap();
     assert_eq!(video.tags[..2], ["a", "b1"]);
     assert!(video.tags[2].starts_with("telecine:"));
 }
 
 #[test]
-fn a_second_run_has_nothing_to_do_and_asks_nothing() {
+fn a_second_run_of_a_finished_import_makes_no_request() {
     let mut harness = Harness::new(Policy::default(), 10);
     harness.run();
     let before = harness.service.stats();
@@ -36,7 +36,7 @@ fn a_second_run_has_nothing_to_do_and_asks_nothing() {
 }
 
 #[test]
-fn the_rate_is_kept_and_used() {
+fn uploads_use_the_whole_rate_and_never_exceed_it() {
     for limiter in [Limiter::Sliding, Limiter::Spacing] {
         let policy = Policy { upload_rate: Some(limit("1/min")), limiter, ..Policy::default() };
         let mut harness = Harness::new(policy, 30);
@@ -49,18 +49,18 @@ fn the_rate_is_kept_and_used() {
 }
 
 #[test]
-fn a_busy_service_slows_us_down_and_loses_nothing() {
-    // we believe in 1/s, the service allows 1 in 10 s
+fn a_service_that_allows_less_than_the_rate_given_slows_the_run_and_loses_no_row() {
+    // the limit given is 1/s, the service allows 1 in 10 s
     let policy = Policy { upload_rate: Some(limit("1/10s")), ..Policy::default() };
     let mut harness = Harness::new(policy, 20);
     assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 20);
-    assert!(harness.service.stats().refusals > 0, "the dangerous window was entered");
+    assert!(harness.service.stats().refusals > 0, "the service refused nothing");
     assert!(harness.service.stats().refusals <= 100, "{:?}", harness.service.stats());
 }
 
 #[test]
-fn a_full_window_is_waited_for_without_a_single_refusal() {
+fn a_full_cap_window_is_waited_for_without_a_refusal() {
     let policy = Policy { caps: vec![limit("10/2h")], ..Policy::default() };
     let mut harness = Harness::new(policy, 35);
     harness.limits = limits("1/s", &["10/2h"]);
@@ -72,7 +72,7 @@ fn a_full_window_is_waited_for_without_a_single_refusal() {
 }
 
 #[test]
-fn a_restart_does_not_forget_the_window() {
+fn a_restarted_run_still_counts_the_uploads_of_earlier_runs() {
     let policy = Policy { caps: vec![limit("10/2h")], ..Policy::default() };
     let mut harness = Harness::new(policy, 25);
     harness.limits = limits("1/s", &["10/2h"]);
@@ -85,7 +85,7 @@ fn a_restart_does_not_forget_the_window() {
 }
 
 #[test]
-fn without_credits_the_run_stops_at_once_and_goes_on_after_a_recharge() {
+fn a_run_without_credits_stops_at_once_and_loses_no_row() {
     let policy = Policy { credits: Some(5), ..Policy::default() };
     let mut harness = Harness::new(policy, 30);
     let RunOutcome::Stopped { reason, .. } = harness.run().outcome() else { panic!("it did not stop") };
@@ -97,13 +97,13 @@ fn without_credits_the_run_stops_at_once_and_goes_on_after_a_recharge() {
 }
 
 #[test]
-fn every_kind_of_lost_answer_is_settled_without_paying_twice() {
+fn every_kind_of_lost_answer_is_resolved_without_a_second_upload() {
     for (error, as_str) in Fault::ALL.iter().filter(|(error, _)| *error != Fault::Redirect) {
         let faults = Faults { share: 0.4, kinds: vec![*error] };
         let policy = Policy { faults, ..Policy::default() };
         let mut harness = Harness::new(policy, 12);
         harness.policy.concurrency = 20;
-        // a row may be unlucky several times in a row, a quiet time each
+        // a row may meet several faults, each followed by a quiet time
         harness.policy.wait = Some(Duration::from_hours(8));
         let outcome = harness.run().outcome();
         assert!(harness.service.stats().faults > 0, "{as_str}: nothing went wrong");
@@ -115,7 +115,7 @@ fn every_kind_of_lost_answer_is_settled_without_paying_twice() {
 }
 
 #[test]
-fn killed_again_and_again_it_converges_with_every_row_taken_once() {
+fn a_run_killed_eight_times_uploads_every_row_exactly_once() {
     let mut doubts = 0;
     for seed in 0..25 {
         let faults = Faults { share: 0.3, kinds: Fault::passing() };
@@ -147,15 +147,15 @@ fn killed_again_and_again_it_converges_with_every_row_taken_once() {
         assert_eq!(harness.counts().indexed, 30, "seed {seed}");
         assert_eq!(harness.snapshot().contradictions().unwrap(), 0, "seed {seed}");
     }
-    assert!(doubts > 25, "only {doubts} requests were on the wire when the program was killed");
+    assert!(doubts > 25, "only {doubts} requests were in flight when the program was killed");
 }
 
 #[test]
-fn with_the_evidence_withheld_nothing_is_sent_again() {
+fn a_request_in_doubt_is_not_sent_again_while_there_is_no_evidence() {
     let faults = Faults { share: 1.0, kinds: vec![Fault::CutAfter] };
     let policy = Policy { faults, visibility_lag: Duration::from_hours(10_000), ..Policy::default() };
     let mut harness = Harness::new(policy, 3);
-    // a service that breaks its word on visibility for ever: the lag is beyond the quiet time
+    // the listings show new videos only after the quiet time
     harness.policy.reconcile.quiet = Duration::from_hours(20_000);
     for _ in 0..5 {
         assert_eq!(harness.run().outcome(), RunOutcome::WaitOver);
@@ -165,7 +165,7 @@ fn with_the_evidence_withheld_nothing_is_sent_again() {
 }
 
 #[test]
-fn a_video_nobody_can_tell_from_ours_is_left_to_a_human() {
+fn a_foreign_video_that_could_be_the_lost_one_is_left_to_a_human() {
     let faults = Faults { share: 1.0, kinds: vec![Fault::CutBefore] };
     let policy = Policy {
         faults,
@@ -174,7 +174,7 @@ fn a_video_nobody_can_tell_from_ours_is_left_to_a_human() {
     };
     let mut harness = Harness::new(policy, 1);
     harness.run_killed_after(Duration::from_secs(5));
-    // a stranger's upload, never indexed: it could be ours
+    // another tool uploads a video that is never indexed: it could be ours
     harness.service.upload_foreign(KEY, "default", "https://stranger/clip.mp4");
     for _ in 0..14 {
         harness.run();
@@ -184,7 +184,7 @@ fn a_video_nobody_can_tell_from_ours_is_left_to_a_human() {
 }
 
 #[test]
-fn a_time_limit_ends_a_run_and_the_next_one_goes_on() {
+fn a_time_limit_ends_a_run_and_the_next_run_resumes() {
     let mut harness = Harness::new(Policy::default(), 3);
     harness.policy.time_max = Some(Duration::from_secs(1));
     assert_eq!(harness.run().outcome(), RunOutcome::TimeUp);
@@ -193,7 +193,7 @@ fn a_time_limit_ends_a_run_and_the_next_one_goes_on() {
 }
 
 #[test]
-fn bounds_end_a_run_and_the_next_one_goes_on() {
+fn a_row_limit_ends_a_run_and_the_next_run_resumes() {
     let mut harness = Harness::new(Policy::default(), 10);
     harness.policy.rows_max = Some(4);
     assert_eq!(harness.run().outcome(), RunOutcome::RowsMax);
@@ -209,7 +209,7 @@ fn bounds_end_a_run_and_the_next_one_goes_on() {
 }
 
 #[test]
-fn failed_videos_are_reported_and_not_sent_again() {
+fn a_video_whose_indexing_failed_is_reported_and_not_sent_again() {
     let policy = Policy { fail_share: 1.0, ..Policy::default() };
     let mut harness = Harness::new(policy, 5);
     harness.run();
@@ -220,18 +220,22 @@ fn failed_videos_are_reported_and_not_sent_again() {
 }
 
 #[test]
-fn a_redirect_stops_the_run_and_the_row_is_in_doubt() {
+fn a_redirected_upload_stops_the_run_and_its_row_is_in_doubt() {
     let faults = Faults { share: 1.0, kinds: vec![Fault::Redirect] };
     let mut harness = Harness::new(Policy { faults, ..Policy::default() }, 5);
-    let RunOutcome::Stopped { reason, cause } = harness.run().outcome() else { panic!("it went on") };
+    let RunOutcome::Stopped { reason, cause } = harness.run().outcome() else { panic!("it did not stop") };
     assert_eq!(reason, StopReason::WrongAddress);
     assert!(cause.contains("elsewhere.example"), "{cause}");
     assert!(harness.service.stats().uploads <= 4, "it burned through rows");
-    assert_eq!(harness.counts().in_doubt, harness.service.stats().uploads, "somebody on the way said no");
+    assert_eq!(
+        harness.counts().in_doubt,
+        harness.service.stats().uploads,
+        "a redirect is not the answer of the service"
+    );
 }
 
 #[test]
-fn a_video_that_listings_never_show_is_asked_for_singly() {
+fn a_video_that_no_listing_shows_is_requested_by_its_number() {
     let mut harness = Harness::new(Policy { unlisted_share: 0.5, ..Policy::default() }, 12);
     assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 12);
@@ -239,7 +243,7 @@ fn a_video_that_listings_never_show_is_asked_for_singly() {
 }
 
 #[test]
-fn a_deleted_video_is_never_sent_again() {
+fn a_video_deleted_at_the_service_is_not_sent_again() {
     let policy =
         Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
     let mut harness = Harness::new(policy, 2);
@@ -254,7 +258,7 @@ fn a_deleted_video_is_never_sent_again() {
 }
 
 #[test]
-fn a_service_whose_clock_is_far_off_is_not_paid_twice() {
+fn a_service_clock_that_is_an_hour_off_causes_no_second_upload() {
     for clock_ahead_ms in [-3_600_000, 3_600_000] {
         let faults = Faults { share: 0.3, kinds: vec![Fault::CutAfter] };
         let policy = Policy {
@@ -276,7 +280,7 @@ fn a_service_whose_clock_is_far_off_is_not_paid_twice() {
 }
 
 #[test]
-fn a_listing_that_shows_nothing_proves_nothing() {
+fn a_listing_that_shows_no_video_does_not_count_as_evidence() {
     let faults = Faults { share: 0.3, kinds: vec![Fault::CutAfter] };
     let mut harness = Harness::new(Policy { faults, unlisted_share: 1.0, ..Policy::default() }, 12);
     harness.policy.concurrency = 20;
@@ -290,7 +294,7 @@ fn a_listing_that_shows_nothing_proves_nothing() {
 }
 
 #[test]
-fn a_row_removed_from_the_manifest_is_not_sent() {
+fn a_pending_row_removed_from_the_manifest_is_not_sent() {
     let mut harness = Harness::new(Policy::default(), 6);
     harness.policy.rows_max = Some(2);
     assert_eq!(harness.run().outcome(), RunOutcome::RowsMax);
@@ -304,15 +308,15 @@ fn a_row_removed_from_the_manifest_is_not_sent() {
 }
 
 #[test]
-fn a_service_that_refuses_row_after_row_is_not_fed_the_whole_manifest() {
+fn a_run_stops_when_the_service_rejects_row_after_row_for_the_same_cause() {
     let mut harness = Harness::new(Policy::default(), 60);
-    // the model refuses times it cannot read; here every row has one
+    // the mock rejects every row of this host
     let text = std::fs::read_to_string(harness.manifest())
         .unwrap()
         .replace("https://host", "https://refused.example");
     std::fs::write(harness.manifest(), text).unwrap();
     harness.service.refuse_host("refused.example");
-    let RunOutcome::Stopped { reason, .. } = harness.run().outcome() else { panic!("it went on") };
+    let RunOutcome::Stopped { reason, .. } = harness.run().outcome() else { panic!("it did not stop") };
     assert_eq!(reason, StopReason::SameRefusal);
     assert!(harness.counts().rejected <= 24, "{:?}", harness.counts());
     harness.service.refuse_host("");
@@ -322,7 +326,7 @@ fn a_service_that_refuses_row_after_row_is_not_fed_the_whole_manifest() {
 }
 
 #[test]
-fn a_refused_key_is_said_also_when_only_listings_meet_it() {
+fn a_refused_key_stops_a_run_that_only_reads_listings() {
     let policy =
         Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
     let mut harness = Harness::new(policy, 2);
@@ -335,7 +339,7 @@ fn a_refused_key_is_said_also_when_only_listings_meet_it() {
 }
 
 #[test]
-fn the_same_seed_tells_the_same_story() {
+fn two_runs_with_the_same_seed_are_equal() {
     let story = |seed| {
         let faults = Faults { share: 0.3, kinds: Fault::passing() };
         let mut harness = Harness::new(Policy { faults, seed, ..Policy::default() }, 15);
@@ -348,7 +352,7 @@ fn the_same_seed_tells_the_same_story() {
 }
 
 #[test]
-fn a_budget_is_not_overdrawn_and_ends_the_run() {
+fn a_budget_is_used_up_but_never_exceeded() {
     let faults = Faults { share: 0.3, kinds: vec![Fault::CutAfter, Fault::CutBefore] };
     let mut harness = Harness::new(Policy { faults, ..Policy::default() }, 12);
     harness.policy.uploads_max = Some(7);
@@ -363,20 +367,20 @@ fn a_budget_is_not_overdrawn_and_ends_the_run() {
 }
 
 #[test]
-fn a_lost_ledger_is_noticed_before_anything_is_paid_twice() {
+fn a_run_without_its_ledger_notices_its_videos_in_the_library_and_sends_nothing() {
     let mut harness = Harness::new(Policy::default(), 6);
     assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{suffix}", harness.ledger().display()));
     }
-    // another secret would have another mark
+    // without the high-water mark the loss cannot be noticed there
     std::fs::remove_dir_all(harness.folder.path().join("high-water")).unwrap();
     assert!(matches!(harness.run().outcome(), RunOutcome::AlreadyUploaded { .. }));
     assert_eq!(harness.service.stats().uploads, 6, "something was sent again");
 }
 
 #[test]
-fn a_run_looks_back_at_what_the_service_has() {
+fn a_run_that_sent_something_compares_the_ledger_with_the_library() {
     let mut harness = Harness::new(Policy::default(), 8);
     harness.run();
     let reads = harness.service.stats().reads;
@@ -387,11 +391,11 @@ fn a_run_looks_back_at_what_the_service_has() {
         (8, 8, 8, 0)
     );
     harness.run();
-    assert_eq!(harness.service.stats().reads, reads, "a run that sent nothing does not look");
+    assert_eq!(harness.service.stats().reads, reads, "a run that sent nothing reads no listing");
 }
 
 #[test]
-fn whoever_wants_to_be_asked_is_asked_and_nothing_is_sent_meanwhile() {
+fn on_doubt_ask_leaves_a_lost_request_to_a_human_and_sends_it_not_again() {
     let policy = Policy { faults_at: vec![(1, Fault::CutBefore), (2, Fault::CutAfter)], ..Policy::default() };
     let mut harness = Harness::new(policy, 4);
     harness.policy.reconcile.on_doubt = telecine::pipeline::OnDoubt::Ask;
@@ -399,7 +403,7 @@ fn whoever_wants_to_be_asked_is_asked_and_nothing_is_sent_meanwhile() {
     assert_eq!(
         (harness.counts().needs_review, harness.counts().indexed),
         (1, 3),
-        "the marker settled the other"
+        "the marker identified the other"
     );
     assert_eq!(harness.service.stats().uploads, 4);
     let questions = harness.snapshot().open_questions().unwrap();
@@ -407,7 +411,7 @@ fn whoever_wants_to_be_asked_is_asked_and_nothing_is_sent_meanwhile() {
 }
 
 #[test]
-fn where_nobody_else_uploads_a_set_of_lost_requests_is_counted_at_once() {
+fn in_an_exclusive_account_lost_requests_are_matched_with_new_videos_by_number() {
     let policy = Policy {
         faults_at: vec![(2, Fault::CutAfter), (3, Fault::CutAfter)],
         index_delay: Duration::from_hours(3)..=Duration::from_hours(3),
@@ -425,7 +429,7 @@ fn where_nobody_else_uploads_a_set_of_lost_requests_is_counted_at_once() {
 }
 
 #[test]
-fn listings_that_never_come_whole_end_in_a_question_after_a_day() {
+fn a_request_in_doubt_without_a_complete_listing_needs_review_after_a_day() {
     let policy = Policy {
         faults_at: vec![(2, Fault::CutBefore)],
         read_fault_share: 1.0,
@@ -442,11 +446,11 @@ fn listings_that_never_come_whole_end_in_a_question_after_a_day() {
 }
 
 #[test]
-fn a_video_paid_beside_the_books_is_reported() {
+fn a_second_video_of_one_row_is_reported() {
     let mut harness = Harness::new(Policy::default(), 3);
     harness.policy.rows_max = Some(2);
     harness.run();
-    // somebody repeats a request with its marker: the assumption that each arrives once is broken
+    // a repeated request with the same marker breaks the assumption that each request arrives once
     let video = harness.service.videos().remove(0);
     harness.service.upload_again(&video.video_no);
     harness.policy.rows_max = None;
@@ -457,7 +461,7 @@ fn a_video_paid_beside_the_books_is_reported() {
 }
 
 #[test]
-fn a_run_that_only_evidence_could_unblock_does_not_outlast_its_patience() {
+fn a_run_blocked_by_requests_in_doubt_ends_when_its_wait_is_over() {
     let faults_at = (1..=6).map(|at| (at, Fault::CutBefore)).collect();
     let mut harness = Harness::new(Policy { faults_at, ..Policy::default() }, 9);
     harness.policy.wait = None;
@@ -471,7 +475,7 @@ fn a_run_that_only_evidence_could_unblock_does_not_outlast_its_patience() {
 }
 
 #[test]
-fn a_question_is_taken_back_when_the_service_answers_it_late() {
+fn a_review_question_is_withdrawn_when_evidence_arrives() {
     let policy = Policy {
         faults_at: vec![(2, Fault::CutAfter)],
         index_delay: Duration::from_hours(2)..=Duration::from_hours(2),
@@ -489,7 +493,7 @@ fn a_question_is_taken_back_when_the_service_answers_it_late() {
 }
 
 #[test]
-fn a_wall_clock_set_forward_between_two_runs_proves_nothing() {
+fn a_wall_clock_set_forward_between_two_runs_causes_no_second_upload() {
     for step_ms in [600_000, 2_400_000, 36_000_000] {
         let policy = Policy {
             faults_at: vec![(4, Fault::Late)],
@@ -511,7 +515,7 @@ fn a_wall_clock_set_forward_between_two_runs_proves_nothing() {
 }
 
 #[test]
-fn a_video_of_a_row_that_was_given_up_is_no_alarm() {
+fn a_video_of_an_abandoned_row_is_not_reported_as_a_duplicate() {
     let mut harness = Harness::new(Policy { faults_at: vec![(1, Fault::CutAfter)], ..Policy::default() }, 3);
     harness.policy.rows_max = Some(2);
     harness.run_killed_after(Duration::from_secs(3));

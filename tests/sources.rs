@@ -1,4 +1,4 @@
-//! Probes over real sockets, by the real binary: what goes over the wire, what is refused, and what an import makes of it.
+//! Probes by the real binary over real sockets: what is requested, what is refused, and how an import uses the findings.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
 use std::{
@@ -20,7 +20,7 @@ mod cli;
 
 use cli::{API_KEY, CliFixture};
 
-/// A host of the videos of `tests/data/media`, which keeps what it was asked.
+/// A host of the videos of `tests/data/media`, which keeps every request.
 struct VideoHost {
     port: u16,
     heads: Arc<Mutex<Vec<String>>>,
@@ -31,11 +31,11 @@ impl VideoHost {
         let sink = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = sink.local_addr().unwrap().port();
         let heads = Arc::<Mutex<Vec<String>>>::default();
-        let heard = Arc::clone(&heads);
+        let requests = Arc::clone(&heads);
         thread::spawn(move || {
             for stream in sink.incoming() {
-                let heard = Arc::clone(&heard);
-                thread::spawn(move || serve(stream.unwrap(), &heard));
+                let requests = Arc::clone(&requests);
+                thread::spawn(move || serve(stream.unwrap(), &requests));
             }
         });
         Self { port, heads }
@@ -50,8 +50,8 @@ impl VideoHost {
     }
 }
 
-/// Answers requests on one connection, with parts of files where they are asked for.
-fn serve(mut stream: TcpStream, asked: &Mutex<Vec<String>>) {
+/// Answers requests on one connection, with a part of the file where the request names one.
+fn serve(mut stream: TcpStream, requests: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     loop {
         let mut head = String::new();
@@ -60,7 +60,7 @@ fn serve(mut stream: TcpStream, asked: &Mutex<Vec<String>>) {
                 return;
             }
         }
-        asked.lock().unwrap().push(head.clone());
+        requests.lock().unwrap().push(head.clone());
         let path = head.split_whitespace().nth(1).unwrap().trim_start_matches('/').to_owned();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/media").join(&path);
         let answer = match fs::read(file) {
@@ -104,12 +104,12 @@ fn probe(fixture: &CliFixture, flags: &[&str]) -> (i32, serde_json::Value) {
 }
 
 #[test]
-fn what_was_found_fit_is_imported_and_all_else_is_told() {
+fn probed_only_imports_the_sources_found_supported_and_reports_the_others() {
     let (fixture, host) = (CliFixture::new(), VideoHost::start());
     manifest(&fixture, &["h264.mp4", "vp8.webm", "gone.mp4", "vp9.webm"].map(|name| host.url(name)));
     let import = ["import", "m.csv", "--sandbox", "--probed-only", "--json"];
     let (code, out, _) = fixture.run(&import);
-    assert_eq!(code, 3, "nobody has looked yet: {out}");
+    assert_eq!(code, 3, "no source was probed yet: {out}");
     assert!(out.contains("probe_missing") && out.contains("\"added\":0"), "{out}");
 
     let (code, report) = probe(&fixture, &["--allow-private"]);
@@ -136,16 +136,16 @@ fn what_was_found_fit_is_imported_and_all_else_is_told() {
     let rejects = fs::read_to_string(fixture.report().join("rejects.csv")).unwrap();
     assert!(rejects.contains("probe_unfit") && rejects.contains("the host answers 404"), "{rejects}");
 
-    // without the demand the rest is sent, and what was sent is not sent again
+    // without --probed-only the other rows are sent, and no row twice
     let (_, out, _) = fixture.run(&["import", "m.csv", "--sandbox"]);
     assert!(out.contains("4 searchable") && out.contains("2 upload requests"), "{out}");
-    // what the service has needs no probe
+    // a row that was uploaded needs no probe
     let (code, out, _) = fixture.run(&["import", "m.csv", "--sandbox", "--probed-only"]);
     assert_eq!(code, 0, "{out}");
 }
 
 #[test]
-fn rows_that_wait_from_an_earlier_run_are_held_back_too() {
+fn probed_only_also_holds_back_pending_rows_of_an_earlier_run() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &cli::rows(20));
     let (code, ..) = fixture.run(&["import", "m.csv", "--sandbox", "--max-rows", "1", "--no-wait"]);
@@ -156,7 +156,7 @@ fn rows_that_wait_from_an_earlier_run_are_held_back_too() {
 }
 
 #[test]
-fn a_host_of_videos_never_sees_the_key_and_is_asked_for_plain_bytes() {
+fn a_probe_sends_no_api_key_to_the_video_host_and_requests_uncompressed_bytes() {
     let (fixture, host) = (CliFixture::new(), VideoHost::start());
     manifest(&fixture, &[host.url("h264.mp4")]);
     let (code, report) = probe(&fixture, &["--allow-private"]);
@@ -171,11 +171,11 @@ fn a_host_of_videos_never_sees_the_key_and_is_asked_for_plain_bytes() {
     assert!(heads[1].to_lowercase().contains("range: bytes=0-65535"), "{heads:?}");
     let (_, report) = probe(&fixture, &["--allow-private"]);
     assert_eq!(report["probe"]["kept"].as_u64(), Some(1), "{report}");
-    assert_eq!(host.heads().len(), 2, "it was found fit a moment ago");
+    assert_eq!(host.heads().len(), 2, "it was found supported just before");
 }
 
 #[test]
-fn nothing_private_is_asked_unless_it_is_allowed_not_even_by_name() {
+fn a_private_address_is_not_probed_unless_allowed_not_even_by_host_name() {
     let (fixture, host) = (CliFixture::new(), VideoHost::start());
     let by_name = format!("http://localhost:{}/h264.mp4", host.port);
     manifest(&fixture, &[host.url("h264.mp4"), by_name]);
@@ -186,7 +186,7 @@ fn nothing_private_is_asked_unless_it_is_allowed_not_even_by_name() {
 }
 
 #[test]
-fn findings_stand_beside_the_others_in_the_csv() {
+fn probe_findings_and_row_errors_are_in_one_csv() {
     let (fixture, host) = (CliFixture::new(), VideoHost::start());
     manifest(&fixture, &[host.url("gone.mp4"), "gs://bucket/a.mp4".to_owned(), host.url("vp9.webm")]);
     let (code, out, _) = fixture.run(&["check", "m.csv", "--probe", "--allow-private", "--csv"]);
@@ -203,7 +203,7 @@ async fn ask(url: String, body_max: usize) -> Result<telecine::probe::FetchRespo
     web.exchange(FetchRequest { method: Method::Get, url: url.parse().unwrap(), range: None, body_max }).await
 }
 
-/// A host that answers any request with these bytes, in turn.
+/// A host that answers its first request with these bytes.
 fn scripted(answer: Vec<u8>) -> String {
     let sink = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = sink.local_addr().unwrap();
@@ -212,21 +212,21 @@ fn scripted(answer: Vec<u8>) -> String {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
-        // whoever hears enough hangs up
+        // the client closes the connection when it has enough
         let _ = stream.write_all(&answer);
     });
     format!("http://{address}/v")
 }
 
 #[tokio::test]
-async fn an_endless_body_is_left_after_the_bytes_that_were_wanted() {
+async fn an_endless_body_is_read_only_as_far_as_requested() {
     let endless = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![7; 20_000_000]].concat();
     let got = ask(scripted(endless), 1_000).await.unwrap();
     assert_eq!((got.body.len(), got.is_whole), (1_000, false));
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_counts_as_far_as_it_came() {
+async fn a_body_that_breaks_off_is_returned_as_far_as_it_arrived() {
     let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc".to_vec();
     let got = ask(scripted(cut), 1_000).await.unwrap();
     assert_eq!((&got.body[..], got.is_whole, got.content_length), (&b"abc"[..], false, Some(100)));
@@ -238,7 +238,7 @@ async fn a_body_that_breaks_off_counts_as_far_as_it_came() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_is_not_followed_by_the_client() {
+async fn the_http_fetcher_returns_a_redirect_and_does_not_follow_it() {
     let got =
         ask(scripted(b"HTTP/1.1 302 x\r\nlocation: /b\r\ncontent-length: 0\r\n\r\n".to_vec()), 10).await;
     let got = got.unwrap();
