@@ -18,10 +18,7 @@ use super::{
     learned_limits::{LearnedLimits, LimitChange, SavedCooldown},
     rate_window::{RateWindow, Slowdown, Smoother},
 };
-use crate::{
-    domain::UnixMillis,
-    failpoints::{Failpoint, is_active},
-};
+use crate::domain::UnixMillis;
 
 /// Repeated violations may suspend a key: no more refusals than this in any hour.
 const REFUSALS_PER_HOUR: usize = 12;
@@ -136,12 +133,16 @@ impl AccountLimits {
         if let Some(saved_cooldown) = account.learned_limits.saved_cooldown {
             account.upload.breaker.resume(saved_cooldown, now);
         }
-        if !is_active(Failpoint::LimiterInMemory) {
-            for one in usage {
-                account.replay(one, now);
-            }
-        }
+        account.replay_all(usage, now);
         account
+    }
+
+    /// Counts what earlier runs sent.
+    fn replay_all(&mut self, usage: &[UsageRecord], now: UnixMillis) {
+        fail::fail_point!("earlier_uploads_not_counted", |_| ());
+        for record in usage {
+            self.replay(record, now);
+        }
     }
 
     fn replay(&mut self, usage: &UsageRecord, now: UnixMillis) {

@@ -72,15 +72,15 @@ const WHOLE: u64 = 400;
 /// The program under test.
 static BINARY: OnceLock<PathBuf> = OnceLock::new();
 
-/// The bug that is planted in the program under test, if it is a copy of this one.
-static PLANTED: OnceLock<u64> = OnceLock::new();
+/// The failpoint that is set in the program under test, if it is a copy of this one.
+static FAILPOINT: OnceLock<String> = OnceLock::new();
 
-/// Tests a copy of this program, which is also telecine, with a bug planted.
-pub(crate) fn plant_in_copy(bug: u64) -> Result<(), String> {
+/// Tests a copy of this program, which is also telecine, with a failpoint set.
+pub(crate) fn set_failpoint_in_copy(name: &str) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(words)?.keep();
     let copy = folder.join("telecine");
     fs::copy(std::env::current_exe().map_err(words)?, &copy).map_err(words)?;
-    let _ = PLANTED.set(bug);
+    let _ = FAILPOINT.set(name.to_owned());
     set_binary(&copy)
 }
 
@@ -126,7 +126,7 @@ pub(crate) fn kill_seed(seed: u64) -> Part {
 fn points() -> &'static [(String, u64)] {
     static POINTS: OnceLock<Vec<(String, u64)>> = OnceLock::new();
     POINTS.get_or_init(|| {
-        if PLANTED.get().is_some() {
+        if FAILPOINT.get().is_some() {
             // a program with a bug in it need not end: its writes are enough to find it by
             return (1..=300).map(|nth| ("pwrite64".to_owned(), nth)).collect();
         }
@@ -417,7 +417,7 @@ impl Stage {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("MEMORIES_API_KEY", &self.key)
-            .env("TELECINE_PLANTED", PLANTED.get().map(ToString::to_string).unwrap_or_default())
+            .env("FAILPOINTS", FAILPOINT.get().map(|name| format!("{name}=return")).unwrap_or_default())
             .env("XDG_STATE_HOME", self.folder.path().join("far"))
             .stdin(Stdio::null())
             .output()
