@@ -24,7 +24,7 @@ use crate::{harness::Harness, state_counts::Part};
 const ROWS: usize = 6;
 /// The first, a middle and the last upload.
 const POSITIONS: [u64; 3] = [1, 3, 6];
-/// A case must be settled so many lives after the server became kind.
+/// Every row must be final after this number of runs without faults.
 const LIVES_MAX: u32 = 4;
 
 /// One hostile server.
@@ -75,7 +75,7 @@ fn patient() -> Policy {
     Policy { lateness_max: Duration::from_mins(14), ..Policy::default() }
 }
 
-/// One case of the modelled service; numbers past the last begin anew with another seed.
+/// One case against the mock; numbers past the last repeat the cases with another seed.
 pub(crate) fn seed(seed: u64) -> Part {
     let mut part = Part::default();
     let mut cases = cases();
@@ -83,13 +83,13 @@ pub(crate) fn seed(seed: u64) -> Part {
     let mut case = cases.swap_remove(usize::try_from(seed % count).unwrap_or(0));
     case.policy.seed = seed / count + 1;
     part.add("cases", 1);
-    if let Err(fault) = play(&case) {
+    if let Err(fault) = run_case(&case) {
         part.failures.push(format!("{} (seed {seed}): {fault}", case.name));
     }
     part
 }
 
-fn play(case: &Case) -> Result<(), String> {
+fn run_case(case: &Case) -> Result<(), String> {
     let mut harness = Harness::new(case.policy.clone(), ROWS);
     harness.policy.concurrency = 3;
     // longer than the quiet time, shorter than the day after which a human is asked

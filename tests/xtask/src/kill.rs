@@ -94,14 +94,15 @@ pub(crate) fn set_binary(path: &Path) -> Result<(), String> {
 
 /// Whether strace can be used here.
 pub(crate) fn can_trace() -> Result<(), String> {
-    let said = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
-    match said {
+    let printed =
+        Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    match printed {
         Ok(status) if status.success() => Ok(()),
         _ => Err("strace is not here or may not trace; install it".to_owned()),
     }
 }
 
-/// One kill: at a system call of a run, each in its turn, or at a random moment; then a run in peace.
+/// One kill: at a system call of a run, each in its turn, or at a random time; then an undisturbed run.
 pub(crate) fn kill_seed(seed: u64) -> Part {
     let mut rng = fastrand::Rng::with_seed(seed);
     let points = points();
@@ -127,7 +128,7 @@ fn points() -> &'static [(String, u64)] {
     static POINTS: OnceLock<Vec<(String, u64)>> = OnceLock::new();
     POINTS.get_or_init(|| {
         if FAILPOINT.get().is_some() {
-            // a program with a bug in it need not end: its writes are enough to find it by
+            // with a failpoint the program may not end: its writes are enough to see it
             return (1..=300).map(|nth| ("pwrite64".to_owned(), nth)).collect();
         }
         let counted = Stage::new(u64::MAX).and_then(|stage| stage.count_calls());
@@ -173,13 +174,13 @@ enum Expect {
 
 fn case(seed: u64, faults: &[Fault], expect: Expect) -> Part {
     let mut part = Part::default();
-    if let Err(fault) = play(seed, faults, expect, &mut part) {
+    if let Err(fault) = run_case(seed, faults, expect, &mut part) {
         part.failures.push(format!("seed {seed} {faults:?}: {fault}"));
     }
     part
 }
 
-fn play(seed: u64, faults: &[Fault], expect: Expect, part: &mut Part) -> Result<(), String> {
+fn run_case(seed: u64, faults: &[Fault], expect: Expect, part: &mut Part) -> Result<(), String> {
     let stage = Stage::new(seed)?;
     for fault in faults {
         let ended = stage.run(Some(fault), &[])?;
@@ -458,7 +459,7 @@ impl Stage {
     }
 }
 
-/// The items of a ledger that may have been cut at any moment; none when it has no tables yet.
+/// The items of a ledger that was cut at any time. Empty: it has no tables yet.
 fn items(path: &Path) -> Result<Vec<(String, String)>, String> {
     if !path.exists() {
         return Ok(Vec::new());

@@ -167,7 +167,7 @@ fn quota(mut args: impl Iterator<Item = String>) -> Result<bool, String> {
 }
 
 /// Runs seeds in parallel until their number or the time is reached, or too many failed.
-pub(crate) fn each_seed(amount: Amount, play: fn(u64) -> Part) -> Part {
+pub(crate) fn each_seed(amount: Amount, run_case: fn(u64) -> Part) -> Part {
     let next = AtomicU64::new(amount.from);
     let failures = AtomicUsize::new(0);
     let work = || {
@@ -177,7 +177,7 @@ pub(crate) fn each_seed(amount: Amount, play: fn(u64) -> Part) -> Part {
             if seed - amount.from >= amount.count {
                 break;
             }
-            let part = play(seed);
+            let part = run_case(seed);
             failures.fetch_add(part.failures.len(), Ordering::SeqCst);
             sum.merge(part);
         }
