@@ -43,6 +43,14 @@ impl Clock {
         Self { source: TimeSource::Fast { started: boot_time(), speed: speed.max(1) }, boot: None, ..real }
     }
 
+    /// Real time, made to pass `speed` times as fast since `origin`: processes that agree on both agree on the time.
+    #[must_use]
+    pub fn fast_since(origin: UnixMillis, speed: u32) -> Self {
+        let clock = Self::fast(speed);
+        let elapsed_ms = clock.started_at.since_ms(origin).max(0);
+        Self { started_at: origin.plus_ms(elapsed_ms.saturating_mul(i64::from(clock.speed()))), ..clock }
+    }
+
     /// Time as the tokio runtime has it, starting at `started_at`: virtual when the runtime is paused.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
@@ -200,6 +208,18 @@ mod tests {
         clock.sleep(Duration::from_secs(3)).await;
         assert_eq!(clock.boot(), Some(("first", 73_000)));
         assert_eq!(clock.not_before(UnixMillis(9_000_000)).boot(), Some(("first", 73_000)));
+    }
+
+    #[test]
+    fn fast_clocks_of_one_origin_agree() {
+        let origin = Clock::real().now();
+        let clock = Clock::fast_since(origin, 1_000);
+        while Clock::real().now().since_ms(origin) < 20 {}
+        let clock_made_later = Clock::fast_since(origin, 1_000);
+        let (before, now, after) = (clock.now(), clock_made_later.now(), clock.now());
+        // a clock is exact to a few milliseconds of real time
+        assert!(before.plus_ms(-3_000) <= now && now <= after.plus_ms(3_000), "{before} {now} {after}");
+        assert!(now.since_ms(origin) >= 17_000);
     }
 
     #[test]

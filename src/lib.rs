@@ -28,7 +28,6 @@ pub mod csv_injection;
 pub mod domain;
 pub mod error;
 pub mod events;
-pub mod failpoints;
 mod http_client;
 pub mod ledger;
 pub mod manifest;

@@ -1,13 +1,13 @@
-//! The real binary's outlook: plan, rehearse, quota, settings from files, and runs that end for the quota's sake.
+//! The real binary: plan, rehearse, quota, settings files, and runs that end because of a limit.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
-#[path = "support/stage.rs"]
-mod stage;
+#[path = "support/cli.rs"]
+mod cli;
 
 use std::fs;
 
+use cli::{API_KEY, CliFixture, SandboxProcess, rows};
 use serde_json::Value;
-use stage::{CANARY, Sandbox, Stage, rows};
 
 /// The last line of JSON.
 fn last(out: &str) -> Value {
@@ -15,44 +15,44 @@ fn last(out: &str) -> Value {
 }
 
 /// An import against a sandbox, as JSON.
-fn import(stage: &Stage, sandbox: &Sandbox, args: &[&str]) -> (i32, Value, String) {
+fn import(fixture: &CliFixture, sandbox: &SandboxProcess, args: &[&str]) -> (i32, Value, String) {
     let all = [&["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "l.db", "--json"], args].concat();
-    let (code, out, err) = stage.run(&all);
+    let (code, out, err) = fixture.run(&all);
     (code, last(&out), err)
 }
 
 #[test]
-fn a_full_window_ends_the_run_with_11_and_the_moment_to_go_on() {
-    let stage = Stage::new();
-    stage.write("m.csv", &rows(5));
-    let sandbox = Sandbox::start(&stage, &["--cap", "3/1h"]);
+fn a_full_cap_window_exits_11_and_names_the_time_to_resume() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(5));
+    let sandbox = SandboxProcess::start(&fixture, &["--cap", "3/1h"]);
     let flags = ["--rate", "50/s", "--cap", "3/1h", "--quota-exit", "--no-wait"];
-    let (code, end, err) = import(&stage, &sandbox, &flags);
+    let (code, end, err) = import(&fixture, &sandbox, &flags);
     assert_eq!((code, end["exit_code"].as_i64()), (11, Some(11)), "{end}{err}");
     let next: jiff::Timestamp = end["next_run_at"].as_str().unwrap().parse().unwrap();
     let at: jiff::Timestamp = end["ended_at"].as_str().unwrap().parse().unwrap();
     let minutes = next.duration_since(at).as_secs() / 60;
     assert!((55..=60).contains(&minutes), "{minutes} min");
-    assert_eq!(end["quota"]["refused"], 0, "it does not have to be told");
-    assert_eq!(sandbox.taken().len(), 3);
+    assert_eq!(end["quota"]["refused"], 0, "the service refused an upload");
+    assert_eq!(sandbox.accepted_counts().len(), 3);
 }
 
 #[test]
-fn a_run_whose_time_is_up_ends_with_10_and_the_moment_to_go_on() {
-    let stage = Stage::new();
-    stage.write("m.csv", &rows(5));
-    let sandbox = Sandbox::start(&stage, &[]);
-    let (code, end, _) = import(&stage, &sandbox, &["--rate", "1/h", "--for", "1s", "--no-wait"]);
+fn a_run_ended_by_its_time_limit_exits_10_and_names_the_time_to_resume() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(5));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let (code, end, _) = import(&fixture, &sandbox, &["--rate", "1/h", "--for", "1s", "--no-wait"]);
     assert_eq!(code, 10, "{end}");
     assert!(end["next_run_at"].as_str().unwrap().ends_with('Z'), "{end}");
 }
 
 #[test]
-fn a_plan_tells_what_an_import_then_does_and_sends_nothing() {
-    let stage = Stage::new();
+fn a_plan_reports_what_an_import_would_do_and_sends_nothing() {
+    let fixture = CliFixture::new();
     let manifest = rows(40) + "R1,https://host/clip-1.mp4,a;b\nbad,gs://bucket/x.mp4,\n";
-    stage.write("m.csv", &manifest);
-    let (code, out, err) = stage.run(&["plan", "m.csv", "--ledger", "l.db", "--price", "2", "--json"]);
+    fixture.write("m.csv", &manifest);
+    let (code, out, err) = fixture.run(&["plan", "m.csv", "--ledger", "l.db", "--price", "2", "--json"]);
     let plan = last(&out);
     assert_eq!(code, 4, "one row cannot be sent: {out}{err}");
     assert_eq!((plan["would_send"].as_u64(), plan["would_reject"].as_u64()), (Some(40), Some(1)));
@@ -61,55 +61,55 @@ fn a_plan_tells_what_an_import_then_does_and_sends_nothing() {
     assert!((38..=41).contains(&minutes), "{minutes} min at 1/min");
     let faster = plan["other_rates"].as_array().unwrap();
     assert!(faster.iter().any(|rate| rate["rate"] == "1/s" && rate["seconds"].as_i64() < Some(60)), "{plan}");
-    assert!(!stage.path("l.db").exists(), "a plan makes no ledger");
+    assert!(!fixture.path("l.db").exists(), "a plan makes no ledger");
 
-    let (_, out, _) = stage.run(&["plan", "m.csv", "--ledger", "l.db", "--cap", "10/2h"]);
+    let (_, out, _) = fixture.run(&["plan", "m.csv", "--ledger", "l.db", "--cap", "10/2h"]);
     assert!(out.contains("40 would be sent") && out.contains("waits"), "{out}");
     assert!(out.contains("--plan-id"), "{out}");
 }
 
 #[test]
-fn an_import_by_plan_goes_on_only_if_nothing_changed_since() {
-    let stage = Stage::new();
-    stage.write("m.csv", &rows(6));
-    let sandbox = Sandbox::start(&stage, &[]);
-    let plan = |stage: &Stage| {
-        let (_, out, _) = stage.run(&["plan", "m.csv", "--ledger", "l.db", "--rate", "50/s", "--json"]);
+fn an_import_by_plan_id_sends_only_if_nothing_changed_since_the_plan() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(6));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let plan = |fixture: &CliFixture| {
+        let (_, out, _) = fixture.run(&["plan", "m.csv", "--ledger", "l.db", "--rate", "50/s", "--json"]);
         last(&out)["plan_id"].as_str().unwrap().to_owned()
     };
-    let demand = |stage: &Stage, id: &str, rate: &str| {
+    let demand = |fixture: &CliFixture, id: &str, rate: &str| {
         let service = ["--api-url", &sandbox.url, "--ledger", "l.db", "--no-wait"];
-        stage.run(&[&["import", "m.csv", "--rate", rate, "--plan-id", id], &service[..]].concat())
+        fixture.run(&[&["import", "m.csv", "--rate", rate, "--plan-id", id], &service[..]].concat())
     };
-    let id = plan(&stage);
-    assert_eq!(plan(&stage), id, "a plan made twice is the same");
-    stage.write("m.csv", &rows(7));
-    let (code, _, err) = demand(&stage, &id, "50/s");
+    let id = plan(&fixture);
+    assert_eq!(plan(&fixture), id, "a plan made twice is the same");
+    fixture.write("m.csv", &rows(7));
+    let (code, _, err) = demand(&fixture, &id, "50/s");
     assert_eq!(code, 2);
     assert!(err.contains(&id) && err.contains("nothing was sent"), "{err}");
-    let id = plan(&stage);
-    assert_eq!(demand(&stage, &id, "40/s").0, 2, "another limit is another plan");
-    assert_eq!(fs::read_to_string(&sandbox.record).unwrap_or_default(), "", "nothing was sent");
-    let (code, out, err) = demand(&stage, &id, "50/s");
-    assert_eq!((code, sandbox.taken().len()), (0, 7), "{out}{err}");
-    assert_eq!(demand(&stage, &id, "50/s").0, 2, "the ledger is another one now");
-    let id = plan(&stage);
-    assert_eq!(stage.run(&["quota", "spend", "1", "--ledger", "l.db"]).0, 0);
-    assert_eq!(demand(&stage, &id, "50/s").0, 2, "what another tool spent moves the date");
-    let id = plan(&stage);
+    let id = plan(&fixture);
+    assert_eq!(demand(&fixture, &id, "40/s").0, 2, "another limit is another plan");
+    assert_eq!(sandbox.uploads(), 0, "nothing was sent");
+    let (code, out, err) = demand(&fixture, &id, "50/s");
+    assert_eq!((code, sandbox.accepted_counts().len()), (0, 7), "{out}{err}");
+    assert_eq!(demand(&fixture, &id, "50/s").0, 2, "the ledger is another one now");
+    let id = plan(&fixture);
+    assert_eq!(fixture.run(&["quota", "spend", "1", "--ledger", "l.db"]).0, 0);
+    assert_eq!(demand(&fixture, &id, "50/s").0, 2, "what another tool spent moves the date");
+    let id = plan(&fixture);
     let paid_again = ["import", "m.csv", "--rate", "50/s", "--plan-id", &id, "--retry-failed"];
     let service = ["--api-url", &sandbox.url, "--ledger", "l.db", "--no-wait"];
-    assert_eq!(stage.run(&[&paid_again[..], &service[..]].concat()).0, 2, "failed rows cost money");
+    assert_eq!(fixture.run(&[&paid_again[..], &service[..]].concat()).0, 2, "failed rows cost money");
 }
 
 #[test]
-fn a_rehearsal_balances_the_books_with_answers_lost_and_two_hours_in_seconds() {
-    let stage = Stage::new();
-    stage.write("m.csv", &rows(30));
+fn a_rehearsal_with_lost_answers_uploads_every_row_once_in_fast_time() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(30));
     let flags =
         ["--rate", "1/min", "--cap", "20/2h", "--fault-share", "0.2", "--speed", "3000", "--exclusive"];
     let all = [&["rehearse", "m.csv", "--json", "--answer-delay", "1s..4s"], &flags[..]].concat();
-    let (code, out, err) = stage.run(&all);
+    let (code, out, err) = fixture.run(&all);
     let end = last(&out);
     assert_eq!(code, 0, "{end}{err}");
     let totals = &end["service_totals"];
@@ -117,19 +117,19 @@ fn a_rehearsal_balances_the_books_with_answers_lost_and_two_hours_in_seconds() {
     assert_eq!(totals["orphans"], 0);
     assert!(totals["faults"].as_u64().unwrap() > 0, "nothing went wrong: {totals}");
     assert!(end["seconds"].as_f64().unwrap() > 7_200.0, "the window was waited for: {end}");
-    assert!(!stage.path("state").exists(), "it leaves nothing behind");
+    assert!(!fixture.path("state").exists(), "it leaves nothing behind");
 }
 
 #[test]
-fn the_quota_is_shown_set_forgotten_and_charged_with_what_others_spent() {
-    let stage = Stage::new();
-    stage.write("m.csv", &rows(2));
-    let sandbox = Sandbox::start(&stage, &[]);
-    let (code, _, err) = import(&stage, &sandbox, &["--rate", "50/s", "--no-wait"]);
+fn quota_limits_are_shown_set_and_forgotten_and_include_recorded_external_usage() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(2));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let (code, _, err) = import(&fixture, &sandbox, &["--rate", "50/s", "--no-wait"]);
     assert_eq!(code, 0, "{err}");
-    let (code, out, err) = stage.run(&["quota", "set", "--cap", "5/2h,100/day", "--ledger", "l.db"]);
+    let (code, out, err) = fixture.run(&["quota", "set", "--cap", "5/2h,100/day", "--ledger", "l.db"]);
     assert_eq!(code, 0, "{out}{err}");
-    let quota = || last(&stage.run(&["quota", "--ledger", "l.db", "--json"]).1);
+    let quota = || last(&fixture.run(&["quota", "--ledger", "l.db", "--json"]).1);
     let window = |limit: &str| {
         let quota = quota();
         let windows = quota["windows"].as_array().unwrap().clone();
@@ -137,41 +137,41 @@ fn the_quota_is_shown_set_forgotten_and_charged_with_what_others_spent() {
     };
     assert_eq!((window("5/2h")["used"].as_u64(), window("5/2h")["free"].as_u64()), (Some(2), Some(3)));
     let spend = ["quota", "spend", "3", "--ago", "30m", "--note", "by hand", "--ledger", "l.db"];
-    assert_eq!(stage.run(&spend).0, 0);
+    assert_eq!(fixture.run(&spend).0, 0);
     assert_eq!((window("5/2h")["free"].as_u64(), window("100/day")["used"].as_u64()), (Some(0), Some(5)));
     let next: jiff::Timestamp = window("5/2h")["next_slot_at"].as_str().unwrap().parse().unwrap();
     let at: jiff::Timestamp = quota()["at"].as_str().unwrap().parse().unwrap();
     let minutes = next.duration_since(at).as_secs() / 60;
     assert!((88..=90).contains(&minutes), "the other tool's leave first: {minutes} min");
-    let (_, out, _) = stage.run(&["quota", "--ledger", "l.db"]);
+    let (_, out, _) = fixture.run(&["quota", "--ledger", "l.db"]);
     assert!(out.contains("5/2h") && out.contains("next upload:"), "{out}");
-    let (code, ..) = import(&stage, &sandbox, &["--rate", "50/s", "--quota-exit", "--no-wait"]);
+    let (code, ..) = import(&fixture, &sandbox, &["--rate", "50/s", "--quota-exit", "--no-wait"]);
     assert_eq!(code, 0, "nothing is left to send");
-    stage.write("m.csv", &rows(3));
-    let (code, end, _) = import(&stage, &sandbox, &["--rate", "50/s", "--quota-exit", "--no-wait"]);
+    fixture.write("m.csv", &rows(3));
+    let (code, end, _) = import(&fixture, &sandbox, &["--rate", "50/s", "--quota-exit", "--no-wait"]);
     assert_eq!(code, 11, "what was set holds in the next run: {end}");
-    assert_eq!(stage.run(&["quota", "forget", "--limits", "--ledger", "l.db"]).0, 0);
-    let (code, ..) = import(&stage, &sandbox, &["--rate", "50/s", "--quota-exit", "--no-wait"]);
-    assert_eq!((code, sandbox.taken().len()), (0, 3));
-    assert_eq!(stage.run(&["quota", "set", "--ledger", "l.db"]).0, 2, "nothing to set");
+    assert_eq!(fixture.run(&["quota", "forget", "--limits", "--ledger", "l.db"]).0, 0);
+    let (code, ..) = import(&fixture, &sandbox, &["--rate", "50/s", "--quota-exit", "--no-wait"]);
+    assert_eq!((code, sandbox.accepted_counts().len()), (0, 3));
+    assert_eq!(fixture.run(&["quota", "set", "--ledger", "l.db"]).0, 2, "nothing to set");
 }
 
 #[test]
-fn a_flag_goes_before_a_variable_before_the_projects_file_before_the_users() {
-    let stage = Stage::new();
-    stage.write(
+fn a_flag_overrides_a_variable_and_that_the_projects_file_and_that_the_users_file() {
+    let fixture = CliFixture::new();
+    fixture.write(
         "telecine.toml",
         "rate = \"2/s\"\ncap = [\"7/2h\", \"9/day\"]\n[import]\nwait = \"4h\"\n[account.a]\nrate = \"3/s\"\n",
     );
-    fs::create_dir_all(stage.path("home/telecine")).unwrap();
-    stage.write("home/telecine/config.toml", "rate = \"4/s\"\nsettle-after = \"20m\"\n");
+    fs::create_dir_all(fixture.path("home/telecine")).unwrap();
+    fixture.write("home/telecine/config.toml", "rate = \"4/s\"\nsettle-after = \"20m\"\n");
     let settings = |args: &[&str], variable: Option<&str>| {
-        let mut command = stage.command(&["config", "--json"]);
-        command.args(args).env("XDG_CONFIG_HOME", stage.path("home"));
+        let mut command = fixture.command(&["config", "--json"]);
+        command.args(args).env("XDG_CONFIG_HOME", fixture.path("home"));
         if let Some(rate) = variable {
             command.env("TELECINE_RATE", rate);
         }
-        let (code, out, err) = stage::said(&command.output().unwrap());
+        let (code, out, err) = cli::result_of(&command.output().unwrap());
         assert_eq!(code, 0, "{err}");
         last(&out)["settings"].as_array().unwrap().clone()
     };
@@ -190,18 +190,18 @@ fn a_flag_goes_before_a_variable_before_the_projects_file_before_the_users() {
     assert_eq!(of(&settings(&["--account", "a"], None), "ledger").unwrap().0, "state/telecine-a.db");
     assert_eq!(of(&settings(&[], Some("8/s")), "rate").unwrap().0, "8/s");
 
-    // and a run goes by it
-    stage.write("m.csv", &rows(3));
-    let (_, out, _) = stage.run(&["plan", "m.csv", "--ledger", "l.db", "--json"]);
+    // a run uses these values
+    fixture.write("m.csv", &rows(3));
+    let (_, out, _) = fixture.run(&["plan", "m.csv", "--ledger", "l.db", "--json"]);
     assert_eq!(last(&out)["limits"].as_array().unwrap(), &["2/s", "7/2h", "9/day"]);
-    let (_, out, _) = stage.run(&["plan", "m.csv", "--ledger", "l.db", "--json", "--rate", "1/min"]);
+    let (_, out, _) = fixture.run(&["plan", "m.csv", "--ledger", "l.db", "--json", "--rate", "1/min"]);
     assert_eq!(last(&out)["limits"][0], "1/min");
 }
 
 #[test]
-fn what_is_wrong_in_a_file_of_settings_is_said_with_its_line_and_nothing_is_run() {
-    let stage = Stage::new();
-    stage.write("m.csv", &rows(1));
+fn an_error_in_a_settings_file_is_reported_with_its_line_and_nothing_runs() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(1));
     let cases = [
         ("rate = \"1/s\"\nratee = \"2/s\"\n", "bad.toml:2: ratee is no flag"),
         ("[import]\nrate = \"soon\"\n", "bad.toml:2: rate = soon: expected COUNT/SPAN"),
@@ -211,39 +211,39 @@ fn what_is_wrong_in_a_file_of_settings_is_said_with_its_line_and_nothing_is_run(
         ("rate = \n", "bad.toml:1"),
         ("wait = { a = 1 }\n", "[wait] is no command"),
     ];
-    for (text, words) in cases {
-        stage.write("bad.toml", text);
-        let (code, _, err) = stage.run(&["import", "m.csv", "--sandbox", "--config", "bad.toml"]);
+    for (text, expected) in cases {
+        fixture.write("bad.toml", text);
+        let (code, _, err) = fixture.run(&["import", "m.csv", "--sandbox", "--config", "bad.toml"]);
         assert_eq!(code, 2, "{text}: {err}");
-        assert!(err.contains(words), "{text}: {err}");
+        assert!(err.contains(expected), "{text}: {err}");
         assert!(!err.contains("sk-1"), "{err}");
     }
-    assert!(!stage.path("state").exists());
-    let (code, _, err) = stage.run(&["status", "--account", "nobody"]);
+    assert!(!fixture.path("state").exists());
+    let (code, _, err) = fixture.run(&["status", "--account", "nobody"]);
     assert_eq!(code, 2);
     assert!(err.contains("there is no account nobody"), "{err}");
 }
 
 #[test]
-fn a_key_command_is_taken_only_from_a_file_that_nobody_else_can_write() {
+fn a_key_command_is_run_only_from_a_file_that_no_one_else_can_write() {
     use std::os::unix::fs::PermissionsExt as _;
-    let stage = Stage::new();
-    stage.write("m.csv", &rows(1));
-    let sandbox = Sandbox::start(&stage, &[]);
-    stage.write("telecine.toml", &format!("key-command = \"touch ran; echo {CANARY}\"\n"));
-    let run = |stage: &Stage| {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(1));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    fixture.write("telecine.toml", &format!("key-command = \"touch ran; echo {API_KEY}\"\n"));
+    let run = |fixture: &CliFixture| {
         let all = ["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "l.db", "--no-wait"];
-        stage.run(&all)
+        fixture.run(&all)
     };
-    fs::set_permissions(stage.path("telecine.toml"), fs::Permissions::from_mode(0o666)).unwrap();
-    let (code, out, err) = run(&stage);
+    fs::set_permissions(fixture.path("telecine.toml"), fs::Permissions::from_mode(0o666)).unwrap();
+    let (code, out, err) = run(&fixture);
     assert_eq!(code, 2, "{out}{err}");
-    assert!(!stage.path("ran").exists());
-    fs::set_permissions(stage.path("telecine.toml"), fs::Permissions::from_mode(0o600)).unwrap();
-    let (code, out, err) = run(&stage);
+    assert!(!fixture.path("ran").exists());
+    fs::set_permissions(fixture.path("telecine.toml"), fs::Permissions::from_mode(0o600)).unwrap();
+    let (code, out, err) = run(&fixture);
     assert_eq!(code, 0, "{out}{err}");
-    assert!(stage.path("ran").exists());
-    assert!(!format!("{out}{err}").contains(CANARY));
-    let (_, out, _) = stage.run(&["config"]);
-    assert!(out.contains("key-command") && !out.contains(CANARY), "{out}");
+    assert!(fixture.path("ran").exists());
+    assert!(!format!("{out}{err}").contains(API_KEY));
+    let (_, out, _) = fixture.run(&["config"]);
+    assert!(out.contains("key-command") && !out.contains(API_KEY), "{out}");
 }

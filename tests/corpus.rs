@@ -39,7 +39,7 @@ fn read(path: &Path) -> Read {
 }
 
 #[test]
-fn every_odd_file_is_read_as_its_verdict_says() {
+fn every_file_of_the_corpus_is_read_as_its_expected_result_says() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus");
     let text = std::fs::read_to_string(folder.join("verdicts.json")).unwrap();
     let verdicts: BTreeMap<String, Verdict> = serde_json::from_str(&text).unwrap();

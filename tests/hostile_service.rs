@@ -106,7 +106,8 @@ fn serve(stream: TcpStream, videos: &Mutex<Vec<Video>>, uploads: &Mutex<usize>, 
             return;
         }
         let body = String::from_utf8_lossy(&body).into_owned();
-        let envelope = |code: &str, message: &str, data: Value| json!({ "code": code, "msg": message, "data": data });
+        let envelope =
+            |code: &str, message: &str, data: Value| json!({ "code": code, "msg": message, "data": data });
         let reply = if key != KEY {
             envelope("0401", "authorization is wrong", Value::Null)
         } else if request.contains("upload_url") {
@@ -136,18 +137,13 @@ fn serve(stream: TcpStream, videos: &Mutex<Vec<Video>>, uploads: &Mutex<usize>, 
 }
 
 fn make(videos: &Mutex<Vec<Video>>, form: &str) -> String {
-    let pairs: Vec<(String, String)> =
-        url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
     let values = |name: &str| -> Vec<String> {
         pairs.iter().filter(|(own, _)| own == name).map(|(_, value)| value.clone()).collect()
     };
     let mut videos = videos.lock().unwrap();
     let number = format!("VI{:018}", 700_000_000_000_000_000_u64 + videos.len() as u64);
-    videos.push(Video {
-        number: number.clone(),
-        url: values("url").concat(),
-        tags: values("tags"),
-    });
+    videos.push(Video { number: number.clone(), url: values("url").concat(), tags: values("tags") });
     number
 }
 

@@ -9,16 +9,16 @@ use std::{
 
 use serde_json::Value;
 
-#[path = "support/stage.rs"]
-mod stage;
+#[path = "support/cli.rs"]
+mod cli;
 
-use stage::{Sandbox, Stage, Taken};
+use cli::{AcceptedVideo, CliFixture, SandboxProcess};
 
 /// The real manifests of this field, where they are at hand.
 fn shared(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/manifests").join(name);
     if !path.exists() {
-        eprintln!("skipped: {name} is not at hand");
+        cli::skipped(&format!("the real manifest {name} is not on this machine"));
         return None;
     }
     path.canonicalize().ok()
@@ -29,17 +29,17 @@ fn guess_and_import(
     manifest: &Path,
     correction: &str,
     expected_code: i32,
-) -> (BTreeMap<String, Taken>, String) {
-    let stage = Stage::new();
+) -> (BTreeMap<String, AcceptedVideo>, String) {
+    let fixture = CliFixture::new();
     let path = manifest.display().to_string();
-    let (code, out, err) = stage.run(&["guess", &path, "--map", correction, "--write"]);
+    let (code, out, err) = fixture.run(&["guess", &path, "--map", correction, "--write"]);
     assert_eq!(code, 0, "{out}{err}");
-    let sandbox = Sandbox::start(&stage, &["--answer-delay", "1ms..5ms"]);
+    let sandbox = SandboxProcess::start(&fixture, &["--answer-delay", "1ms..5ms"]);
     let service = ["--api-url", &sandbox.url, "--ledger", "l.db", "--no-wait", "-j", "64"];
     let limits = ["--rate", "5000/s", "--list-rate", "100/s"];
-    let (code, out, err) = stage.run(&[&["import", &path], &service[..], &limits[..]].concat());
+    let (code, out, err) = fixture.run(&[&["import", &path], &service[..], &limits[..]].concat());
     assert_eq!(code, expected_code, "{out}{err}");
-    (sandbox.taken_whole(), err)
+    (sandbox.accepted_videos(), err)
 }
 
 /// Texts split at a separator, trimmed, each once.
@@ -57,7 +57,7 @@ fn split<'a>(texts: impl Iterator<Item = &'a str>, separator: char) -> Vec<Strin
 fn real_lectures_arrive_by_a_guess_and_one_correction() {
     let Some(manifest) = shared("aps_lectures.csv") else { return };
     let (taken, _) = guess_and_import(&manifest, "tags=lcsh_topic+lcsh_geographic+academic_disciplines", 0);
-    let mut expected: BTreeMap<String, Taken> = BTreeMap::new();
+    let mut expected: BTreeMap<String, AcceptedVideo> = BTreeMap::new();
     let mut reader = csv::Reader::from_path(&manifest).unwrap();
     for row in reader.deserialize::<BTreeMap<String, String>>() {
         let row = row.unwrap();
@@ -66,7 +66,7 @@ fn real_lectures_arrive_by_a_guess_and_one_correction() {
         let date: Vec<u32> = row["date"].split('-').map(|part| part.parse().unwrap()).collect();
         let date = format!("{:04}-{:02}-{:02} 00:00:00", date[0], date[1], date[2]);
         let url = row["service_file"].trim().replace(' ', "%20");
-        expected.entry(url).or_insert((tags, Some(date), None));
+        expected.entry(url).or_insert(AcceptedVideo { tags, datetime_taken: Some(date), coordinates: None });
     }
     assert_eq!(expected.len(), 549);
     assert_eq!(taken, expected);
@@ -77,7 +77,7 @@ fn real_signs_without_a_header_arrive_by_a_guess_and_one_correction() {
     let Some(manifest) = shared("nzsl_dictionary_noheader.tsv") else { return };
     let (taken, err) = guess_and_import(&manifest, "tags=#1+#2+#3", 4);
     let text = fs::read_to_string(&manifest).unwrap();
-    let mut expected: BTreeMap<String, Taken> = BTreeMap::new();
+    let mut expected: BTreeMap<String, AcceptedVideo> = BTreeMap::new();
     for (number, line) in (1..).zip(text.lines()) {
         let cells: Vec<&str> = line.split('\t').collect();
         if cells[4].trim().is_empty() {
@@ -85,7 +85,11 @@ fn real_signs_without_a_header_arrive_by_a_guess_and_one_correction() {
             continue;
         }
         let tags = split(cells[..3].iter().flat_map(|cell| cell.split([',', ';', '|'])), ',');
-        expected.entry(cells[4].trim().to_owned()).or_insert((tags, None, None));
+        expected.entry(cells[4].trim().to_owned()).or_insert(AcceptedVideo {
+            tags,
+            datetime_taken: None,
+            coordinates: None,
+        });
     }
     assert_eq!(expected.len(), 4_995);
     assert_eq!(taken, expected);
@@ -95,7 +99,7 @@ fn real_signs_without_a_header_arrive_by_a_guess_and_one_correction() {
 fn real_cameras_in_json_lines_arrive_by_a_guess_and_one_correction() {
     let Some(manifest) = shared("traffic_cameras.jsonl") else { return };
     let (taken, _) = guess_and_import(&manifest, "tags=state+county+direction+format", 0);
-    let mut expected: BTreeMap<String, Taken> = BTreeMap::new();
+    let mut expected: BTreeMap<String, AcceptedVideo> = BTreeMap::new();
     for line in fs::read_to_string(&manifest).unwrap().lines() {
         let camera: Value = serde_json::from_str(line).unwrap();
         let columns = ["state", "county", "direction", "format"];
@@ -104,7 +108,7 @@ fn real_cameras_in_json_lines_arrive_by_a_guess_and_one_correction() {
         let place = camera["latitude"].as_f64().zip(camera["longitude"].as_f64());
         // the parser of another crate, not telecine's own way
         let url = url::Url::parse(camera["url"].as_str().unwrap().trim()).unwrap().to_string();
-        expected.entry(url).or_insert((tags, None, place));
+        expected.entry(url).or_insert(AcceptedVideo { tags, datetime_taken: None, coordinates: place });
     }
     assert_eq!(taken.len(), expected.len());
     assert_eq!(taken, expected);
@@ -116,9 +120,9 @@ const MIXED: &str =
 
 #[test]
 fn a_check_says_what_is_refused_and_what_is_odd_for_people_programs_and_spreadsheets() {
-    let stage = Stage::new();
-    stage.write("m.csv", MIXED);
-    let (code, out, _) = stage.run(&["check", "m.csv"]);
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", MIXED);
+    let (code, out, _) = fixture.run(&["check", "m.csv"]);
     assert_eq!(code, 4, "{out}");
     for words in [
         "m.csv:3:1 url: the scheme is neither http nor https (ftp://h/b.mp4); give an http(s) link",
@@ -128,11 +132,11 @@ fn a_check_says_what_is_refused_and_what_is_odd_for_people_programs_and_spreadsh
     ] {
         assert!(out.contains(words), "{words}: {out}");
     }
-    let (_, out, _) = stage.run(&["check", "m.csv", "--json"]);
+    let (_, out, _) = fixture.run(&["check", "m.csv", "--json"]);
     let checked: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&checked["exit_code"], &checked["scan"]["warned"]), (&4.into(), &2.into()));
     assert_eq!(checked["scan"]["warnings"]["same_content"]["examples"][0]["line"], 4);
-    let (_, out, _) = stage.run(&["check", "m.csv", "--csv"]);
+    let (_, out, _) = fixture.run(&["check", "m.csv", "--csv"]);
     let mut findings = csv::Reader::from_reader(out.as_bytes());
     let classes: Vec<String> = findings.records().map(|row| row.unwrap()[3].to_owned()).collect();
     assert_eq!(
@@ -144,10 +148,10 @@ fn a_check_says_what_is_refused_and_what_is_odd_for_people_programs_and_spreadsh
 
 #[test]
 fn a_check_holds_a_manifest_to_what_is_demanded() {
-    let stage = Stage::new();
-    stage.write("good.csv", "url\nhttps://h/a.mp4\nhttps://h/b.mp4\n");
-    stage.write("odd.csv", "url\nhttps://h/a.html\n");
-    stage.write("bad.csv", &format!("url\n{}", "x\n".repeat(50)));
+    let fixture = CliFixture::new();
+    fixture.write("good.csv", "url\nhttps://h/a.mp4\nhttps://h/b.mp4\n");
+    fixture.write("odd.csv", "url\nhttps://h/a.html\n");
+    fixture.write("bad.csv", &format!("url\n{}", "x\n".repeat(50)));
     for (args, code) in [
         (&["good.csv", "--expect-rows", "2", "--strict"][..], 0),
         (&["good.csv", "--expect-rows", "3"], 3),
@@ -155,10 +159,10 @@ fn a_check_holds_a_manifest_to_what_is_demanded() {
         (&["odd.csv", "--strict"], 4),
         (&["bad.csv"], 3),
     ] {
-        let (found, out, _) = stage.run(&[&["check"], args].concat());
+        let (found, out, _) = fixture.run(&[&["check"], args].concat());
         assert_eq!(found, code, "{args:?}: {out}");
     }
-    let (code, out, _) = stage.run(&["check", "bad.csv", "--max-errors", "5", "--json"]);
+    let (code, out, _) = fixture.run(&["check", "bad.csv", "--max-errors", "5", "--json"]);
     let checked: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &checked["scan"]["rejected"]), (3, &5.into()), "{out}");
     assert_eq!(checked["scan"]["ended_early"], true);
@@ -166,30 +170,30 @@ fn a_check_holds_a_manifest_to_what_is_demanded() {
 
 #[test]
 fn several_files_a_glob_and_standard_input_are_manifests() {
-    let stage = Stage::new();
-    fs::create_dir(stage.path("day")).unwrap();
+    let fixture = CliFixture::new();
+    fs::create_dir(fixture.path("day")).unwrap();
     for name in ["day/a.csv", "day/b.csv"] {
-        stage.write(name, &format!("url\nhttps://h/{name}.mp4\n"));
+        fixture.write(name, &format!("url\nhttps://h/{name}.mp4\n"));
     }
-    stage.write("day/c.txt", "https://h/c.mp4\n");
+    fixture.write("day/c.txt", "https://h/c.mp4\n");
     let rows = |args: &[&str]| {
-        let (code, out, err) = stage.run(&[&["check", "--json"], args].concat());
+        let (code, out, err) = fixture.run(&[&["check", "--json"], args].concat());
         assert_eq!(code, 0, "{out}{err}");
         serde_json::from_str::<Value>(&out).unwrap()["scan"]["rows"].clone()
     };
     assert_eq!(rows(&["day/*.csv"]), 2);
     assert_eq!(rows(&["day/*.csv", "day/c.txt"]), 3);
-    let (code, _, err) = stage.run(&["check", "day/*.json"]);
+    let (code, _, err) = fixture.run(&["check", "day/*.json"]);
     assert_eq!(code, 2);
     assert!(err.contains("day/*.json: there is no such file"), "{err}");
 }
 
 #[test]
 fn rows_whose_content_changed_are_reported_sent_again_or_left_as_told() {
-    let stage = Stage::new();
-    let sandbox = Sandbox::start(&stage, &[]);
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
     let import = |text: &str, args: &[&str]| {
-        stage.write("m.csv", text);
+        fixture.write("m.csv", text);
         let service = [
             "--api-url",
             &sandbox.url,
@@ -201,7 +205,7 @@ fn rows_whose_content_changed_are_reported_sent_again_or_left_as_told() {
             "20/s",
             "--json",
         ];
-        let (code, out, err) = stage.run(&[&["import", "m.csv"], &service[..], args].concat());
+        let (code, out, err) = fixture.run(&[&["import", "m.csv"], &service[..], args].concat());
         assert_eq!(code, 0, "{out}{err}");
         serde_json::from_str::<Value>(out.lines().last().unwrap()).unwrap()
     };
@@ -210,43 +214,43 @@ fn rows_whose_content_changed_are_reported_sent_again_or_left_as_told() {
     import(before, &[]);
     assert_eq!(import(after, &["--on-drift", "ignore"])["rows"]["drifted"], 0);
     assert_eq!(import(after, &[])["rows"]["drifted"], 1);
-    let (_, out, _) = stage.run(&["check", "m.csv", "--ledger", "l.db"]);
+    let (_, out, _) = fixture.run(&["check", "m.csv", "--ledger", "l.db"]);
     assert!(out.contains("1 of them were sent with other content: m.csv:3"), "{out}");
-    assert_eq!(sandbox.taken()["https://h/a.mp4"], 1, "nothing was paid again");
+    assert_eq!(sandbox.accepted_counts()["https://h/a.mp4"], 1, "nothing was paid again");
     let (_, out, _) =
-        stage.run(&["import", "m.csv", "--ledger", "l.db", "--on-drift", "resend", "--dry-run"]);
+        fixture.run(&["import", "m.csv", "--ledger", "l.db", "--on-drift", "resend", "--dry-run"]);
     assert!(out.contains("1 would be sent"), "{out}");
     assert_eq!(import(after, &["--on-drift", "resend"])["rows"]["updated"], 1);
-    assert_eq!(sandbox.taken()["https://h/a.mp4"], 2, "by order");
+    assert_eq!(sandbox.accepted_counts()["https://h/a.mp4"], 2, "by order");
     import(after, &["--on-drift", "resend"]);
-    assert_eq!(sandbox.taken().values().sum::<usize>(), 3, "once");
+    assert_eq!(sandbox.uploads(), 3, "once");
 }
 
 #[test]
 fn a_preview_shows_the_row_and_its_form_and_no_secret() {
-    let stage = Stage::new();
-    stage.write("m.csv", "url,tags\nhttps://h/a.mp4?X-Amz-Signature=canary,\"a, b\"\nhttps://h/b.mp4,c\n");
-    let (code, out, _) = stage.run(&["preview", "m.csv", "-n", "1"]);
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", "url,tags\nhttps://h/a.mp4?X-Amz-Signature=canary,\"a, b\"\nhttps://h/b.mp4,c\n");
+    let (code, out, _) = fixture.run(&["preview", "m.csv", "-n", "1"]);
     assert_eq!(code, 0);
     assert!(out.contains("m.csv:2") && !out.contains("m.csv:3") && !out.contains("canary"), "{out}");
     assert!(
         out.contains("url=https%3A%2F%2Fh%2Fa.mp4%3FX-Amz-Signature%3D***&unique_id=default&tags=a&tags=b"),
         "{out}"
     );
-    let (_, out, _) = stage.run(&["preview", "m.csv", "--from-line", "3", "--json"]);
+    let (_, out, _) = fixture.run(&["preview", "m.csv", "--from-line", "3", "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["fields"][2][1], "c");
 }
 
 #[test]
 fn a_guess_finds_its_way_through_a_file_nobody_described() {
-    let stage = Stage::new();
+    let fixture = CliFixture::new();
     let text = "exported 2019;;;;\n\nClip;Recorded;Where;Subjects;Title\n\
         https://h/1.mp4;16/07/2018;-122,41 37,77;Fog|Harbour, old;One\n\
         https://h/2.mp4;01/02/2019;-122,42 37,78;Fog|Night;Two\n";
-    stage.write("m.csv", text);
-    let (code, out, err) = stage.run(&["guess", "m.csv", "--write"]);
+    fixture.write("m.csv", text);
+    let (code, out, err) = fixture.run(&["guess", "m.csv", "--write"]);
     assert_eq!(code, 0, "{out}{err}");
-    let settings = fs::read_to_string(stage.path("telecine.toml")).unwrap();
+    let settings = fs::read_to_string(fixture.path("telecine.toml")).unwrap();
     for line in [
         "header-line = \"3\"",
         "url=Clip",
@@ -258,7 +262,7 @@ fn a_guess_finds_its_way_through_a_file_nobody_described() {
     ] {
         assert!(settings.contains(line), "{line}: {settings}");
     }
-    let (code, out, err) = stage.run(&["preview", "m.csv", "--json"]);
+    let (code, out, err) = fixture.run(&["preview", "m.csv", "--json"]);
     assert_eq!(code, 0, "{out}{err}");
     let first: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
     let field = |name: &str| {
@@ -268,52 +272,52 @@ fn a_guess_finds_its_way_through_a_file_nobody_described() {
     assert_eq!(field("tags")[..2], ["Fog", "Harbour, old"]);
     assert_eq!([field("latitude"), field("longitude")].concat(), ["37.77", "-122.41"]);
     assert_eq!(field("datetime_taken"), ["2018-07-16 00:00:00"]);
-    let (code, _, err) = stage.run(&["guess", "m.csv", "--write"]);
+    let (code, _, err) = fixture.run(&["guess", "m.csv", "--write"]);
     assert_eq!(code, 2, "nothing is overwritten");
     assert!(err.contains("it is there already"), "{err}");
 }
 
 #[test]
 fn a_guess_keeps_what_it_was_told_when_it_writes_settings() {
-    let stage = Stage::new();
-    stage.write("places.csv", "site;Breite;Laenge\nA;52,5;13,25\n");
-    stage.write("m.csv", "folder,file,site,when\nx y,1.mp4,A,01/02/2019\nz,2.mp4,B,03/02/2019\n");
+    let fixture = CliFixture::new();
+    fixture.write("places.csv", "site;Breite;Laenge\nA;52,5;13,25\n");
+    fixture.write("m.csv", "folder,file,site,when\nx y,1.mp4,A,01/02/2019\nz,2.mp4,B,03/02/2019\n");
     let flags =
         ["--join", "places.csv:site", "--map", "url=https://h/{folder}/{file}", "--map", "latitude=Breite"];
     let more =
         ["--map", "longitude=Laenge", "--map", "datetime=when", "--date-format", "dmy", "--tag", "a, b"];
-    let (code, out, err) = stage.run(&[&["guess", "m.csv", "--write"], &flags[..], &more[..]].concat());
+    let (code, out, err) = fixture.run(&[&["guess", "m.csv", "--write"], &flags[..], &more[..]].concat());
     assert_eq!(code, 0, "{out}{err}");
-    let (code, out, err) = stage.run(&["preview", "m.csv", "--json", "-n", "1"]);
+    let (code, out, err) = fixture.run(&["preview", "m.csv", "--json", "-n", "1"]);
     assert_eq!(code, 0, "{out}{err}");
     for value in ["https://h/x%20y/1.mp4", "52.5", "13.25", "2019-02-01 00:00:00", "a, b"] {
         assert!(out.contains(value), "{value}: {out}");
     }
-    let (code, out, _) = stage.run(&["check", "m.csv", "--strict"]);
+    let (code, out, _) = fixture.run(&["check", "m.csv", "--strict"]);
     assert_eq!(code, 4);
     assert!(out.contains("m.csv:3:3 site: the file to join has no row with this key (B)"), "{out}");
 }
 
 #[test]
 fn rejects_are_a_manifest_again_under_the_settings_of_the_first() {
-    let stage = Stage::new();
-    stage.write("places.csv", "site;Breite;Laenge\nA;52,5;13,25\nB;1;2\n");
-    stage.write("m.txt", "exported 2019\nKlip;site\nhttps://h/1.mp4;A\nh/2.mp4;C\n");
+    let fixture = CliFixture::new();
+    fixture.write("places.csv", "site;Breite;Laenge\nA;52,5;13,25\nB;1;2\n");
+    fixture.write("m.txt", "exported 2019\nKlip;site\nhttps://h/1.mp4;A\nh/2.mp4;C\n");
     let settings = "header-line = \"2\"\ndelimiter = \";\"\njoin = [\"places.csv:site\"]\n\
                     map = [\"url=Klip\", \"latitude=Breite\", \"longitude=Laenge\"]\n";
-    stage.write("telecine.toml", settings);
-    let sandbox = Sandbox::start(&stage, &[]);
+    fixture.write("telecine.toml", settings);
+    let sandbox = SandboxProcess::start(&fixture, &[]);
     let service =
         ["--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "50/s", "--no-wait", "--out-dir", "out"];
-    let (code, out, err) = stage.run(&[&["import", "m.txt"], &service[..]].concat());
+    let (code, out, err) = fixture.run(&[&["import", "m.txt"], &service[..]].concat());
     assert_eq!(code, 4, "{out}{err}");
-    let rejects = stage.report("out").join("rejects.csv");
+    let rejects = fixture.report_in("out").join("rejects.csv");
     let corrected = fs::read_to_string(&rejects).unwrap().replace("h/2.mp4,C", "https://h/2.mp4,B");
-    stage.write("again.csv", &corrected);
-    let (code, out, err) = stage.run(&[&["import", "again.csv"], &service[..]].concat());
+    fixture.write("again.csv", &corrected);
+    let (code, out, err) = fixture.run(&[&["import", "again.csv"], &service[..]].concat());
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(
-        sandbox.taken_whole()["https://h/2.mp4"].2,
+        sandbox.accepted_videos()["https://h/2.mp4"].coordinates,
         Some((1.0, 2.0)),
         "by the key as it was corrected"
     );

@@ -1,5 +1,4 @@
-//! Probes: what a look at a video's own host shows, how politely it is asked, and what is kept of it. In virtual time, against a
-//! modelled web.
+//! Probes of video sources, in virtual time against a model of the web: verdicts, rates per host, and stored findings.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
 use std::{
@@ -35,14 +34,14 @@ macro_rules! media {
 /// What a modelled host does with a path.
 #[derive(Clone)]
 enum Page {
-    /// A file, with parts of it on demand…
+    /// A file, which can be read in parts.
     File(Vec<u8>),
-    /// …or only whole.
+    /// A file that can only be read whole.
     WholeOnly(Vec<u8>),
-    /// A file that is said to be so large, of which only the beginning is there.
+    /// A file whose stated size is larger than the bytes that exist.
     Large(u64, Vec<u8>),
     Status(u16),
-    /// A file, of which nobody says how large it is.
+    /// A file without a stated size.
     Endless(Vec<u8>),
     /// A host that always sends this part.
     Stubborn(u64, Vec<u8>),
@@ -213,14 +212,14 @@ fn prober(model: &Model, rules: ProbeRules) -> Arc<Prober<Model>> {
     Prober::new(model.clone(), rules, model.clock.clone())
 }
 
-async fn look(model: &Model, url: &str) -> Probe {
+async fn probe_of(model: &Model, url: &str) -> Probe {
     prober(model, rules()).inspect(&SourceUrl::parse(url).unwrap()).await
 }
 
 /// The verdict on one page, and its class.
 async fn verdict(page: Page) -> (ProbeVerdict, String) {
     let model = Model::new(&[("https://h/v", page)]);
-    let probe = look(&model, "https://h/v").await;
+    let probe = probe_of(&model, "https://h/v").await;
     (probe.verdict, probe.class)
 }
 
@@ -304,16 +303,16 @@ async fn a_video_is_judged_by_its_container_and_its_codec() {
         ("private", Page::Private, Unsupported, "private_address"),
     ] {
         let model = Model::new(&[("https://h/v", page)]);
-        let probe = look(&model, "https://h/v").await;
+        let probe = probe_of(&model, "https://h/v").await;
         assert_eq!((probe.verdict, probe.class.as_str()), (verdict, class), "{name}: {}", probe.found);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_index_behind_all_else_is_fetched_alone() {
+async fn an_index_at_the_end_of_the_file_is_fetched_without_the_rest() {
     let file = with_index_at_the_end();
     let model = Model::new(&[("https://h/v", Page::File(file.clone()))]);
-    let probe = look(&model, "https://h/v").await;
+    let probe = probe_of(&model, "https://h/v").await;
     assert_eq!((probe.verdict, probe.size), (ProbeVerdict::Supported, Some(file.len() as u64)));
     assert_eq!(probe.found, "mp4, h264 + aac, 3.0 MB");
     let read: usize = model.arrivals().iter().map(|arrival| arrival.bytes).sum();
@@ -322,18 +321,18 @@ async fn an_index_behind_all_else_is_fetched_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_too_large_or_expired_costs_no_bytes() {
+async fn a_source_that_is_too_large_or_expired_is_not_downloaded() {
     let model = Model::new(&[("https://h/v", Page::Large(2 * VIDEO_MAX, media!("h264.mp4")))]);
-    look(&model, "https://h/v").await;
+    probe_of(&model, "https://h/v").await;
     let methods: Vec<Method> = model.arrivals().iter().map(|arrival| arrival.method).collect();
     assert_eq!(methods, [Method::Head]);
     let model = Model::new(&[]);
-    let probe = look(&model, "https://h/v?Signature=canary&Expires=1600000000").await;
+    let probe = probe_of(&model, "https://h/v?Signature=canary&Expires=1600000000").await;
     assert_eq!((probe.class.as_str(), model.arrivals().len()), ("link_expired", 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_redirect_leads_to_a_private_host_or_out_of_the_web() {
+async fn no_redirect_is_followed_to_a_private_host_or_another_scheme() {
     for (to, verdict, class) in [
         ("/v2", ProbeVerdict::Supported, "video"),
         ("https://elsewhere/v", ProbeVerdict::Supported, "video"),
@@ -354,7 +353,7 @@ async fn no_redirect_leads_to_a_private_host_or_out_of_the_web() {
             ("https://h/v2", Page::File(media!("h264.mp4"))),
             ("https://elsewhere/v", Page::File(media!("h264.mp4"))),
         ]);
-        let probe = look(&model, "https://h/v").await;
+        let probe = probe_of(&model, "https://h/v").await;
         assert_eq!((probe.verdict, probe.class.as_str()), (verdict, class), "{to}");
         // for the head, and for the bytes
         assert!(model.arrivals().len() <= 12, "{to}: {} requests", model.arrivals().len());
@@ -365,7 +364,7 @@ async fn no_redirect_leads_to_a_private_host_or_out_of_the_web() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_allowed_private_host_is_looked_at() {
+async fn an_allowed_private_host_is_probed() {
     let model = Model::new(&[("http://127.0.0.1/v", Page::File(media!("h264.mp4")))]);
     let prober = prober(&model, ProbeRules { reach: Reach::Private, ..rules() });
     let probe = prober.inspect(&SourceUrl::parse("http://127.0.0.1/v").unwrap()).await;
@@ -429,7 +428,7 @@ async fn a_playlist_is_followed_to_the_codecs_of_its_first_segment() {
             "hls_relative",
         ),
         (media(&format!("#EXTINF:1,\ndata:video/mp4;base64,canary\n{end}")), Unsupported, "scheme"),
-        // what the library leaves out without a word is not missing
+        // what the parser leaves out silently is not missing
         (
             format!("#EXTM3U\n#EXT-X-TARGETDURATION:6.006\n#EXTINF:1,\nhttps://h/s.ts\n{end}\n").into_bytes(),
             Unclear,
@@ -460,17 +459,17 @@ async fn a_playlist_is_followed_to_the_codecs_of_its_first_segment() {
             ("https://h/sound", Page::File(media(&format!("#EXTINF:1,\nhttps://h/a.m4a\n{end}")))),
             ("https://h/a.m4a", Page::File(media!("audio.m4a"))),
         ]);
-        let probe = look(&model, "https://h/v").await;
+        let probe = probe_of(&model, "https://h/v").await;
         assert!(!probe.found.contains("canary"), "{}", probe.found);
         assert_eq!((probe.verdict, probe.class.as_str()), (verdict, class), "{text}{}", probe.found);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_host_is_waited_for_as_it_asks_and_not_for_ever() {
+async fn a_busy_host_is_retried_when_it_asks_and_given_up_after_some_attempts() {
     let busy = |times| Page::Busy(Arc::new(AtomicUsize::new(times)), media!("h264.mp4"));
     let model = Model::new(&[("https://h/v", busy(2))]);
-    assert_eq!(look(&model, "https://h/v").await.verdict, ProbeVerdict::Supported);
+    assert_eq!(probe_of(&model, "https://h/v").await.verdict, ProbeVerdict::Supported);
     let at: Vec<UnixMillis> = model.arrivals().iter().map(|arrival| arrival.at).collect();
     for pair in at[..3].windows(2) {
         assert!(pair[1].since_ms(pair[0]) >= 20_000, "Retry-After: 20");
@@ -479,22 +478,22 @@ async fn a_busy_host_is_waited_for_as_it_asks_and_not_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_host_has_its_own_pace_whoever_else_is_asked() {
+async fn each_host_has_its_own_rate_independent_of_other_hosts() {
     let model = Model::new(&[
         ("https://slow/*", Page::File(media!("h264.mp4"))),
         ("https://other/*", Page::File(media!("h264.mp4"))),
     ]);
     let prober = prober(&model, rules());
-    let mut looks = tokio::task::JoinSet::new();
+    let mut probes = tokio::task::JoinSet::new();
     for host in ["slow", "other"] {
         for n in 0..40 {
             let prober = Arc::clone(&prober);
             // one host under many ports is one host
             let url = SourceUrl::parse(&format!("https://{host}:{}/{n}", 8_000 + n % 3)).unwrap();
-            looks.spawn(async move { prober.inspect(&url).await });
+            probes.spawn(async move { prober.inspect(&url).await });
         }
     }
-    looks.join_all().await;
+    probes.join_all().await;
     for host in ["slow", "other"] {
         let mut at: Vec<i64> = model.arrivals().iter().filter(|a| a.host == host).map(|a| a.at.0).collect();
         at.sort_unstable();
@@ -507,32 +506,32 @@ async fn each_host_has_its_own_pace_whoever_else_is_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn looks_that_have_begun_end_before_others_begin() {
+async fn a_started_probe_is_finished_before_another_starts() {
     let folder = tempfile::tempdir().unwrap();
     let model = Model::new(&[("https://h/*", Page::File(media!("h264.mp4")))]);
     let urls: Vec<String> = (0..100).map(|n| format!("https://h/{n}")).collect();
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
-    scouted(folder.path(), &model, &urls, None).await;
+    probed(folder.path(), &model, &urls, None).await;
     let methods: Vec<Method> = model.arrivals().iter().map(|arrival| arrival.method).collect();
-    // two at once: whoever is stopped loses what two looks have seen, not what a hundred have
+    // two at once: a probe run that is stopped loses the work of two probes, not of a hundred
     let mut open = 0_i32;
     for method in methods {
         open += if method == Method::Head { 1 } else { -1 };
-        assert!(open <= 2, "{open} looks are open");
+        assert!(open <= 2, "{open} probes are open");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_that_never_answers_is_left_alone() {
+async fn a_host_that_never_answers_gets_no_more_requests() {
     let model = Model::new(&[("https://dead/*", Page::Silent)]);
     let prober = prober(&model, rules());
-    let mut looks = tokio::task::JoinSet::new();
+    let mut probes = tokio::task::JoinSet::new();
     for n in 0..200 {
         let prober = Arc::clone(&prober);
         let url = SourceUrl::parse(&format!("https://dead/{n}")).unwrap();
-        looks.spawn(async move { prober.inspect(&url).await.class });
+        probes.spawn(async move { prober.inspect(&url).await.class });
     }
-    let classes = looks.join_all().await;
+    let classes = probes.join_all().await;
     let given_up = classes.iter().filter(|class| *class == "host_given_up").count();
     let (bytes, heads): (Vec<Arrival>, _) =
         model.arrivals().into_iter().partition(|arrival| arrival.method == Method::Get);
@@ -541,19 +540,19 @@ async fn a_host_that_never_answers_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_requests_are_under_way_than_allowed_however_many_hosts_there_are() {
+async fn concurrent_requests_never_exceed_the_limit_over_all_hosts() {
     let pages: Vec<(String, Page)> =
         (0..60).map(|n| (format!("https://h{n}/*"), Page::File(media!("h264.mp4")))).collect();
     let pages: Vec<(&str, Page)> = pages.iter().map(|(url, page)| (url.as_str(), page.clone())).collect();
     let model = Model::new(&pages);
     let prober = prober(&model, ProbeRules { concurrency: 5, ..rules() });
-    let mut looks = tokio::task::JoinSet::new();
+    let mut probes = tokio::task::JoinSet::new();
     for n in 0..180 {
         let prober = Arc::clone(&prober);
         let url = SourceUrl::parse(&format!("https://h{}/{n}", n % 60)).unwrap();
-        looks.spawn(async move { prober.inspect(&url).await });
+        probes.spawn(async move { prober.inspect(&url).await });
     }
-    looks.join_all().await;
+    probes.join_all().await;
     for host in 0..60 {
         let mut own: Vec<i64> =
             model.arrivals().iter().filter(|a| a.host == format!("h{host}")).map(|a| a.at.0).collect();
@@ -567,7 +566,7 @@ async fn no_more_requests_are_under_way_than_allowed_however_many_hosts_there_ar
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_claims_a_million_codecs_is_told_in_few_words() {
+async fn a_file_with_a_million_codecs_has_a_short_message() {
     let mut file = media!("h264.mp4");
     let at = file.windows(4).position(|window| window == b"stsd").unwrap() - 4;
     let size = usize::try_from(u32::from_be_bytes(file[at..at + 4].try_into().unwrap())).unwrap();
@@ -577,13 +576,13 @@ async fn a_file_that_claims_a_million_codecs_is_told_in_few_words() {
         entry[4..].copy_from_slice(format!("x{number:03}").as_bytes());
     }
     let model = Model::new(&[("https://h/v", Page::File(file))]);
-    let probe = look(&model, "https://h/v").await;
+    let probe = probe_of(&model, "https://h/v").await;
     assert_eq!((probe.verdict, probe.class.as_str()), (ProbeVerdict::Unsupported, "codec"));
     assert!(probe.found.contains("x000 + x001") && probe.found.len() < 200, "{}", probe.found);
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_videos_break_nothing() {
+async fn damaged_videos_cause_no_panic() {
     let mut rng = fastrand::Rng::with_seed(7);
     let whole =
         [media!("h264.mp4"), media!("h265.mov"), media!("frag.mp4"), media!("vp9.webm"), media!("h264.mkv")];
@@ -607,8 +606,8 @@ async fn broken_videos_break_nothing() {
             ("https://h/s", Page::File(part)),
         ]);
         for url in ["https://h/v", "https://h/p"] {
-            let probe = look(&model, url).await;
-            // what goes wrong inside a library is contained, and said so
+            let probe = probe_of(&model, url).await;
+            // a panic inside a library is caught and reported
             assert_ne!(probe.found, "what it holds cannot be read", "round {round}: {url}");
         }
         assert!(model.arrivals().len() < 20, "round {round}: {} requests", model.arrivals().len());
@@ -616,10 +615,10 @@ async fn broken_videos_break_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_earlier_look_is_believed_only_while_a_new_one_would_say_the_same() {
+async fn an_earlier_probe_is_reused_only_while_a_new_one_would_find_the_same() {
     let model = Model::new(&[]);
     let week = Duration::from_hours(24 * 7);
-    let fit = Probe {
+    let supported = Probe {
         verdict: ProbeVerdict::Supported,
         class: "video".to_owned(),
         found: String::new(),
@@ -629,18 +628,21 @@ async fn an_earlier_look_is_believed_only_while_a_new_one_would_say_the_same() {
     };
     let address = SourceUrl::parse("https://h/v").unwrap();
     let of = |rules: ProbeRules, probe: Probe| prober(&model, rules).still_holds(&probe, &address, week);
-    assert!(of(rules(), fit.clone()));
+    assert!(of(rules(), supported.clone()));
     let dead = SourceUrl::parse("https://h/v?Signature=x&Expires=1600000000").unwrap();
-    assert!(!prober(&model, rules()).still_holds(&fit, &dead, week), "this link is dead");
+    assert!(!prober(&model, rules()).still_holds(&supported, &dead, week), "this link has expired");
     assert!(
-        !of(rules(), Probe { verdict: ProbeVerdict::Unsupported, ..fit.clone() }),
-        "it may have been mended"
+        !of(rules(), Probe { verdict: ProbeVerdict::Unsupported, ..supported.clone() }),
+        "it may have been repaired"
     );
-    assert!(!of(rules(), Probe { verdict: ProbeVerdict::Unclear, ..fit.clone() }));
-    assert!(!of(rules(), Probe { probed_at: NOW.plus_ms(-8 * 24 * 3_600_000), ..fit.clone() }), "old");
-    assert!(!of(ProbeRules { video_max: 4_000, ..rules() }, fit.clone()), "too large by today's rule");
-    assert!(!of(rules(), Probe { reach: Reach::Private, ..fit.clone() }), "perhaps a private host");
-    assert!(of(ProbeRules { reach: Reach::Private, ..rules() }, Probe { reach: Reach::Private, ..fit }));
+    assert!(!of(rules(), Probe { verdict: ProbeVerdict::Unclear, ..supported.clone() }));
+    assert!(!of(rules(), Probe { probed_at: NOW.plus_ms(-8 * 24 * 3_600_000), ..supported.clone() }), "old");
+    assert!(!of(ProbeRules { video_max: 4_000, ..rules() }, supported.clone()), "too large by today's rule");
+    assert!(!of(rules(), Probe { reach: Reach::Private, ..supported.clone() }), "perhaps a private host");
+    assert!(of(
+        ProbeRules { reach: Reach::Private, ..rules() },
+        Probe { reach: Reach::Private, ..supported }
+    ));
 }
 
 /// A ledger before its first import.
@@ -648,8 +650,8 @@ fn ledger(folder: &Path) -> Ledger {
     Ledger::open_early(&folder.join("l.db"), [7; 32], NOW).unwrap()
 }
 
-/// Looks at these sources, and tells what was met: the line, the verdict, and whether it was looked at now.
-async fn scouted(
+/// Looks at these sources, and tells what was found: the line, the verdict, and whether it was looked at now.
+async fn probed(
     folder: &Path,
     model: &Model,
     urls: &[&str],
@@ -672,7 +674,7 @@ async fn scouted(
             }
         }
     });
-    let mut met = Vec::new();
+    let mut found = Vec::new();
     let order = ProbeStage {
         ledger: ledger.clone(),
         prober: prober(model, rules()),
@@ -680,20 +682,20 @@ async fn scouted(
         probes_max,
         drain: CancellationToken::new(),
     };
-    probe_stage(order, receiver, |target, probe, look| met.push((target.line, probe.verdict, look)))
+    probe_stage(order, receiver, |target, probe, origin| found.push((target.line, probe.verdict, origin)))
         .await
         .unwrap();
     ledger.close().await;
-    met.sort_by_key(|(line, ..)| *line);
-    met
+    found.sort_by_key(|(line, ..)| *line);
+    found
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_found_fit_is_not_asked_again_and_every_other_is() {
+async fn only_a_source_found_supported_is_not_probed_again() {
     let folder = tempfile::tempdir().unwrap();
     let model = Model::new(&[("https://h/a", Page::File(media!("h264.mp4")))]);
     let urls = ["https://h/a", "https://h/gone", "https://h/a"];
-    let first = scouted(folder.path(), &model, &urls, None).await;
+    let first = probed(folder.path(), &model, &urls, None).await;
     assert_eq!(
         first,
         [
@@ -705,42 +707,42 @@ async fn a_source_found_fit_is_not_asked_again_and_every_other_is() {
     );
     let asked = model.arrivals().len();
     assert_eq!(asked, 4);
-    let second = scouted(folder.path(), &model, &urls, None).await;
+    let second = probed(folder.path(), &model, &urls, None).await;
     assert_eq!(
-        second.iter().map(|(.., look)| *look).collect::<Vec<_>>(),
+        second.iter().map(|(.., origin)| *origin).collect::<Vec<_>>(),
         [ProbeOrigin::Kept, ProbeOrigin::Made, ProbeOrigin::Kept]
     );
     assert_eq!(model.arrivals().len(), asked + 2, "only what was unfit is asked again");
     let signed = ["https://h/a?Signature=x&Expires=1600000000", "https://h/a?Signature=y&Expires=1900000000"];
-    let anew = scouted(folder.path(), &model, &signed, None).await;
+    let probed_again = probed(folder.path(), &model, &signed, None).await;
     assert_eq!(
-        anew.iter().map(|(_, verdict, look)| (*verdict, *look)).collect::<Vec<_>>(),
+        probed_again.iter().map(|(_, verdict, origin)| (*verdict, *origin)).collect::<Vec<_>>(),
         [(ProbeVerdict::Unsupported, ProbeOrigin::Made), (ProbeVerdict::Unsupported, ProbeOrigin::Made)],
         "each signature is looked at by itself: the first has expired, the second leads nowhere"
     );
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_looks_are_made_than_wanted_and_the_next_check_goes_on() {
+async fn a_probe_limit_is_kept_and_the_next_check_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let model = Model::new(&[("https://h/*", Page::File(media!("h264.mp4")))]);
     let urls = ["https://h/1", "https://h/2", "https://h/3", "https://h/4", "https://h/5"];
-    assert_eq!(scouted(folder.path(), &model, &urls, Some(3)).await.len(), 3);
-    let made = |met: &[(u64, ProbeVerdict, ProbeOrigin)]| {
-        met.iter().filter(|(.., look)| *look == ProbeOrigin::Made).count()
+    assert_eq!(probed(folder.path(), &model, &urls, Some(3)).await.len(), 3);
+    let made = |found: &[(u64, ProbeVerdict, ProbeOrigin)]| {
+        found.iter().filter(|(.., origin)| *origin == ProbeOrigin::Made).count()
     };
-    let second = scouted(folder.path(), &model, &urls, Some(3)).await;
+    let second = probed(folder.path(), &model, &urls, Some(3)).await;
     assert_eq!((second.len(), made(&second)), (5, 2));
-    // what is dead at the head of a file does not use the looks up again and again
+    // dead links at the start of a file do not use up the limit of each run
     let model = Model::new(&[("https://h/*", Page::Status(404))]);
     let urls = ["https://h/6", "https://h/7", "https://h/8"];
-    assert_eq!(made(&scouted(folder.path(), &model, &urls, Some(2)).await), 2);
-    let second = scouted(folder.path(), &model, &urls, Some(2)).await;
+    assert_eq!(made(&probed(folder.path(), &model, &urls, Some(2)).await), 2);
+    let second = probed(folder.path(), &model, &urls, Some(2)).await;
     assert_eq!((second.len(), made(&second)), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_is_told_to_stop_keeps_what_was_seen() {
+async fn a_probe_that_is_stopped_keeps_its_findings() {
     let folder = tempfile::tempdir().unwrap();
     let model = Model::new(&[("https://h/*", Page::File(media!("h264.mp4")))]);
     let ledger = ledger(folder.path());
@@ -757,17 +759,17 @@ async fn whoever_is_told_to_stop_keeps_what_was_seen() {
         probes_max: None,
         drain: drain.clone(),
     };
-    let mut met = Vec::new();
-    // the channel stays open: nobody waits for more once told to stop
+    let mut found = Vec::new();
+    // the channel stays open: a stopped stage does not wait for more
     probe_stage(order, receiver, |target, _, _| {
-        met.push(target.url.digest());
-        if met.len() == 7 {
+        found.push(target.url.digest());
+        if found.len() == 7 {
             drain.cancel();
         }
     })
     .await
     .unwrap();
-    let kept = ledger.probes(met.clone()).await.unwrap();
-    assert!(met.len() < 50 && kept.iter().all(Option::is_some), "{} met", met.len());
+    let kept = ledger.probes(found.clone()).await.unwrap();
+    assert!(found.len() < 50 && kept.iter().all(Option::is_some), "{} found", found.len());
     ledger.close().await;
 }

@@ -1,11 +1,12 @@
-//! Whole runs in virtual time against the modelled service: the real pipeline, a real ledger, hours in milliseconds.
+//! Whole runs in virtual time: the real pipeline and a real ledger against a mock of the service.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
-mod support;
+#[path = "support/harness.rs"]
+mod harness;
 
 use std::time::Duration;
 
-use support::{Harness, KEY, RunResult, T0, limit, limits};
+use harness::{Harness, KEY, RunResult, T0, limit, limits};
 use telecine::{
     domain::{RunOutcome, StopReason},
     ledger::DiffKind,
@@ -13,108 +14,108 @@ use telecine::{
 };
 
 #[test]
-fn a_kind_service_indexes_every_row_once() {
+fn every_row_is_uploaded_once_and_becomes_searchable() {
     let mut harness = Harness::new(Policy::default(), 50);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 50);
-    assert_eq!(harness.taken().len(), 50);
-    assert_eq!(harness.mock.stats().uploads, 50, "not one request more than needed");
-    // tags arrive as written, with the marker behind them
-    let video = harness.mock.videos().into_iter().find(|video| video.url.ends_with("0008.mp4")).unwrap();
+    assert_eq!(harness.accepted_counts().len(), 50);
+    assert_eq!(harness.service.stats().uploads, 50, "more requests than needed");
+    // tags arrive as written; the marker follows them
+    let video = harness.service.videos().into_iter().find(|video| video.url.ends_with("0008.mp4")).unwrap();
     assert_eq!(video.tags[..2], ["a", "b1"]);
     assert!(video.tags[2].starts_with("telecine:"));
 }
 
 #[test]
-fn a_second_run_has_nothing_to_do_and_asks_nothing() {
+fn a_second_run_of_a_finished_import_makes_no_request() {
     let mut harness = Harness::new(Policy::default(), 10);
-    harness.live(None);
-    let before = harness.mock.stats();
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-    assert_eq!(harness.mock.stats(), before);
+    harness.run();
+    let before = harness.service.stats();
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.service.stats(), before);
 }
 
 #[test]
-fn the_rate_is_kept_and_used() {
+fn uploads_use_the_whole_rate_and_never_exceed_it() {
     for limiter in [Limiter::Sliding, Limiter::Spacing] {
         let policy = Policy { upload_rate: Some(limit("1/min")), limiter, ..Policy::default() };
         let mut harness = Harness::new(policy, 30);
         harness.limits = limits("1/min", &[]);
-        assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-        assert_eq!(harness.mock.stats().refusals, 0);
+        assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+        assert_eq!(harness.service.stats().refusals, 0);
         let minutes = harness.now.since_ms(T0) / 60_000;
         assert!((29..=31).contains(&minutes), "{minutes} minutes for 30 rows at 1/min");
     }
 }
 
 #[test]
-fn a_busy_service_slows_us_down_and_loses_nothing() {
-    // we believe in 1/s, the service allows 1 in 10 s
+fn a_service_that_allows_less_than_the_rate_given_slows_the_run_and_loses_no_row() {
+    // the limit given is 1/s, the service allows 1 in 10 s
     let policy = Policy { upload_rate: Some(limit("1/10s")), ..Policy::default() };
     let mut harness = Harness::new(policy, 20);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 20);
-    assert!(harness.mock.stats().refusals > 0, "the dangerous window was entered");
-    assert!(harness.mock.stats().refusals <= 100, "{:?}", harness.mock.stats());
+    assert!(harness.service.stats().refusals > 0, "the service refused nothing");
+    assert!(harness.service.stats().refusals <= 100, "{:?}", harness.service.stats());
 }
 
 #[test]
-fn a_full_window_is_waited_for_without_a_single_refusal() {
+fn a_full_cap_window_is_waited_for_without_a_refusal() {
     let policy = Policy { caps: vec![limit("10/2h")], ..Policy::default() };
     let mut harness = Harness::new(policy, 35);
     harness.limits = limits("1/s", &["10/2h"]);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-    assert_eq!(harness.mock.stats().refusals, 0);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.service.stats().refusals, 0);
     assert!(harness.collector.count("waiting") >= 3, "it says that it waits");
     let minutes = harness.now.since_ms(T0) / 60_000;
     assert!((360..366).contains(&minutes), "{minutes} minutes for four windows");
 }
 
 #[test]
-fn a_restart_does_not_forget_the_window() {
+fn a_restarted_run_still_counts_the_uploads_of_earlier_runs() {
     let policy = Policy { caps: vec![limit("10/2h")], ..Policy::default() };
     let mut harness = Harness::new(policy, 25);
     harness.limits = limits("1/s", &["10/2h"]);
     for _ in 0..20 {
-        harness.live(Some(Duration::from_mins(10)));
+        harness.run_killed_after(Duration::from_mins(10));
     }
-    assert!(matches!(harness.live(None), RunResult::Ended(RunOutcome::Settled)));
-    assert_eq!(harness.mock.stats().refusals, 0);
-    assert!(harness.taken().values().all(|times| *times == 1));
+    assert!(matches!(harness.run(), RunResult::Ended(RunOutcome::Settled)));
+    assert_eq!(harness.service.stats().refusals, 0);
+    assert!(harness.accepted_counts().values().all(|times| *times == 1));
 }
 
 #[test]
-fn without_credits_the_run_stops_at_once_and_goes_on_after_a_recharge() {
+fn a_run_without_credits_stops_at_once_and_loses_no_row() {
     let policy = Policy { credits: Some(5), ..Policy::default() };
     let mut harness = Harness::new(policy, 30);
-    let RunOutcome::Stopped { reason, .. } = harness.live(None).outcome() else { panic!("it did not stop") };
+    let RunOutcome::Stopped { reason, .. } = harness.run().outcome() else { panic!("it did not stop") };
     assert_eq!(reason, StopReason::CreditsOut);
-    assert_eq!(harness.taken().len(), 5);
-    let asked = harness.mock.stats().uploads;
+    assert_eq!(harness.accepted_counts().len(), 5);
+    let asked = harness.service.stats().uploads;
     assert!(asked <= 5 + 4, "{asked} requests: it burned through rows");
     assert_eq!(harness.counts().pending, 25, "no row is lost by it");
 }
 
 #[test]
-fn every_kind_of_lost_answer_is_settled_without_paying_twice() {
+fn every_kind_of_lost_answer_is_resolved_without_a_second_upload() {
     for (error, as_str) in Fault::ALL.iter().filter(|(error, _)| *error != Fault::Redirect) {
         let faults = Faults { share: 0.4, kinds: vec![*error] };
         let policy = Policy { faults, ..Policy::default() };
         let mut harness = Harness::new(policy, 12);
         harness.policy.concurrency = 20;
-        // a row may be unlucky several times in a row, a quiet time each
+        // a row may meet several faults, each followed by a quiet time
         harness.policy.wait = Some(Duration::from_hours(8));
-        let outcome = harness.live(None).outcome();
-        assert!(harness.mock.stats().faults > 0, "{as_str}: nothing went wrong");
+        let outcome = harness.run().outcome();
+        assert!(harness.service.stats().faults > 0, "{as_str}: nothing went wrong");
         assert_eq!(outcome, RunOutcome::Settled, "{as_str}");
         assert_eq!(harness.counts().indexed, 12, "{as_str}: {:?}", harness.counts());
-        assert_eq!(harness.taken().len(), 12, "{as_str}");
-        assert!(harness.taken().values().all(|times| *times == 1), "{as_str}: paid twice");
+        assert_eq!(harness.accepted_counts().len(), 12, "{as_str}");
+        assert!(harness.accepted_counts().values().all(|times| *times == 1), "{as_str}: paid twice");
     }
 }
 
 #[test]
-fn killed_again_and_again_it_converges_with_every_row_taken_once() {
+fn a_run_killed_eight_times_uploads_every_row_exactly_once() {
     let mut doubts = 0;
     for seed in 0..25 {
         let faults = Faults { share: 0.3, kinds: Fault::passing() };
@@ -130,41 +131,41 @@ fn killed_again_and_again_it_converges_with_every_row_taken_once() {
         let mut harness = Harness::new(policy, 30);
         let mut rng = fastrand::Rng::with_seed(seed);
         for _ in 0..8 {
-            harness.live(Some(Duration::from_millis(rng.u64(1..20_000))));
+            harness.run_killed_after(Duration::from_millis(rng.u64(1..20_000)));
             doubts += usize::try_from(harness.counts().sending).unwrap();
         }
         let mut outcome = None;
         for _ in 0..4 {
-            outcome = Some(harness.live(None).outcome());
+            outcome = Some(harness.run().outcome());
             if outcome == Some(RunOutcome::Settled) {
                 break;
             }
         }
         assert_eq!(outcome, Some(RunOutcome::Settled), "seed {seed}: {:?}", harness.counts());
-        assert!(harness.taken().values().all(|times| *times == 1), "seed {seed}: paid twice");
-        assert_eq!(harness.taken().len(), 30, "seed {seed}: something is lost");
+        assert!(harness.accepted_counts().values().all(|times| *times == 1), "seed {seed}: paid twice");
+        assert_eq!(harness.accepted_counts().len(), 30, "seed {seed}: something is lost");
         assert_eq!(harness.counts().indexed, 30, "seed {seed}");
         assert_eq!(harness.snapshot().contradictions().unwrap(), 0, "seed {seed}");
     }
-    assert!(doubts > 25, "only {doubts} requests were on the wire when the program was killed");
+    assert!(doubts > 25, "only {doubts} requests were in flight when the program was killed");
 }
 
 #[test]
-fn with_the_evidence_withheld_nothing_is_sent_again() {
+fn a_request_in_doubt_is_not_sent_again_while_there_is_no_evidence() {
     let faults = Faults { share: 1.0, kinds: vec![Fault::CutAfter] };
     let policy = Policy { faults, visibility_lag: Duration::from_hours(10_000), ..Policy::default() };
     let mut harness = Harness::new(policy, 3);
-    // a service that breaks its word on visibility for ever: the lag is beyond the quiet time
+    // the listings show new videos only after the quiet time
     harness.policy.reconcile.quiet = Duration::from_hours(20_000);
     for _ in 0..5 {
-        assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
+        assert_eq!(harness.run().outcome(), RunOutcome::WaitOver);
     }
-    assert_eq!(harness.mock.stats().uploads, 3);
+    assert_eq!(harness.service.stats().uploads, 3);
     assert_eq!(harness.counts().in_doubt, 3);
 }
 
 #[test]
-fn a_video_nobody_can_tell_from_ours_is_left_to_a_human() {
+fn a_foreign_video_that_could_be_the_lost_one_is_left_to_a_human() {
     let faults = Faults { share: 1.0, kinds: vec![Fault::CutBefore] };
     let policy = Policy {
         faults,
@@ -172,88 +173,92 @@ fn a_video_nobody_can_tell_from_ours_is_left_to_a_human() {
         ..Policy::default()
     };
     let mut harness = Harness::new(policy, 1);
-    harness.live(Some(Duration::from_secs(5)));
-    // a stranger's upload, never indexed: it could be ours
-    harness.mock.upload_foreign(KEY, "default", "https://stranger/clip.mp4");
+    harness.run_killed_after(Duration::from_secs(5));
+    // another tool uploads a video that is never indexed: it could be ours
+    harness.service.upload_foreign(KEY, "default", "https://stranger/clip.mp4");
     for _ in 0..14 {
-        harness.live(None);
+        harness.run();
     }
     assert_eq!(harness.counts().needs_review, 1);
-    assert_eq!(harness.mock.stats().uploads, 1, "it was not sent again");
+    assert_eq!(harness.service.stats().uploads, 1, "it was not sent again");
 }
 
 #[test]
-fn a_time_limit_ends_a_run_and_the_next_one_goes_on() {
+fn a_time_limit_ends_a_run_and_the_next_run_resumes() {
     let mut harness = Harness::new(Policy::default(), 3);
     harness.policy.time_max = Some(Duration::from_secs(1));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::TimeUp);
+    assert_eq!(harness.run().outcome(), RunOutcome::TimeUp);
     harness.policy.time_max = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
 }
 
 #[test]
-fn bounds_end_a_run_and_the_next_one_goes_on() {
+fn a_row_limit_ends_a_run_and_the_next_run_resumes() {
     let mut harness = Harness::new(Policy::default(), 10);
     harness.policy.rows_max = Some(4);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::RowsMax);
+    assert_eq!(harness.run().outcome(), RunOutcome::RowsMax);
     assert_eq!((harness.counts().indexed, harness.counts().pending), (4, 6));
     harness.policy.rows_max = None;
     harness.policy.wait = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::NotWaited);
+    assert_eq!(harness.run().outcome(), RunOutcome::NotWaited);
     assert_eq!(harness.counts().pending, 0);
     harness.policy.wait = Some(Duration::from_hours(1));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 10);
-    assert_eq!(harness.mock.stats().uploads, 10);
+    assert_eq!(harness.service.stats().uploads, 10);
 }
 
 #[test]
-fn failed_videos_are_reported_and_not_sent_again() {
+fn a_video_whose_indexing_failed_is_reported_and_not_sent_again() {
     let policy = Policy { fail_share: 1.0, ..Policy::default() };
     let mut harness = Harness::new(policy, 5);
-    harness.live(None);
-    harness.live(None);
+    harness.run();
+    harness.run();
     assert_eq!(harness.counts().failed, 5);
-    assert_eq!(harness.mock.stats().uploads, 5);
+    assert_eq!(harness.service.stats().uploads, 5);
     assert_eq!(harness.collector.count("indexing_failed"), 5);
 }
 
 #[test]
-fn a_redirect_stops_the_run_and_the_row_is_in_doubt() {
+fn a_redirected_upload_stops_the_run_and_its_row_is_in_doubt() {
     let faults = Faults { share: 1.0, kinds: vec![Fault::Redirect] };
     let mut harness = Harness::new(Policy { faults, ..Policy::default() }, 5);
-    let RunOutcome::Stopped { reason, cause } = harness.live(None).outcome() else { panic!("it went on") };
+    let RunOutcome::Stopped { reason, cause } = harness.run().outcome() else { panic!("it did not stop") };
     assert_eq!(reason, StopReason::WrongAddress);
     assert!(cause.contains("elsewhere.example"), "{cause}");
-    assert!(harness.mock.stats().uploads <= 4, "it burned through rows");
-    assert_eq!(harness.counts().in_doubt, harness.mock.stats().uploads, "somebody on the way said no");
+    assert!(harness.service.stats().uploads <= 4, "it burned through rows");
+    assert_eq!(
+        harness.counts().in_doubt,
+        harness.service.stats().uploads,
+        "a redirect is not the answer of the service"
+    );
 }
 
 #[test]
-fn a_video_that_listings_never_show_is_asked_for_singly() {
+fn a_video_that_no_listing_shows_is_requested_by_its_number() {
     let mut harness = Harness::new(Policy { unlisted_share: 0.5, ..Policy::default() }, 12);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 12);
-    assert!(harness.mock.videos().iter().any(|video| video.unlisted), "every video was listed");
+    assert!(harness.service.videos().iter().any(|video| video.unlisted), "every video was listed");
 }
 
 #[test]
-fn a_deleted_video_is_never_sent_again() {
+fn a_video_deleted_at_the_service_is_not_sent_again() {
     let policy =
         Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
     let mut harness = Harness::new(policy, 2);
     harness.policy.wait = Some(Duration::from_mins(5));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
-    let video = harness.mock.videos().remove(0);
-    assert!(harness.mock.delete(&video.video_no));
+    assert_eq!(harness.run().outcome(), RunOutcome::WaitOver);
+    let video = harness.service.videos().remove(0);
+    assert!(harness.service.delete(&video.video_no));
     harness.policy.wait = Some(Duration::from_hours(2));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver, "it waits, and says so");
+    assert_eq!(harness.run().outcome(), RunOutcome::WaitOver, "it waits, and says so");
     assert_eq!((harness.counts().indexed, harness.counts().accepted), (1, 1));
-    assert_eq!(harness.mock.stats().uploads, 2);
+    assert_eq!(harness.service.stats().uploads, 2);
 }
 
 #[test]
-fn a_service_whose_clock_is_far_off_is_not_paid_twice() {
+fn a_service_clock_that_is_an_hour_off_causes_no_second_upload() {
     for clock_ahead_ms in [-3_600_000, 3_600_000] {
         let faults = Faults { share: 0.3, kinds: vec![Fault::CutAfter] };
         let policy = Policy {
@@ -264,146 +269,149 @@ fn a_service_whose_clock_is_far_off_is_not_paid_twice() {
         };
         let mut harness = Harness::new(policy, 12);
         harness.policy.concurrency = 20;
-        while harness.live(None).outcome() != RunOutcome::Settled {}
-        assert!(harness.mock.stats().faults > 0, "nothing went wrong");
-        assert!(harness.taken().values().all(|times| *times == 1), "paid twice at {clock_ahead_ms} ms");
+        while harness.run().outcome() != RunOutcome::Settled {}
+        assert!(harness.service.stats().faults > 0, "nothing went wrong");
+        assert!(
+            harness.accepted_counts().values().all(|times| *times == 1),
+            "paid twice at {clock_ahead_ms} ms"
+        );
         assert_eq!(harness.counts().indexed, 12);
     }
 }
 
 #[test]
-fn a_listing_that_shows_nothing_proves_nothing() {
+fn a_listing_that_shows_no_video_does_not_count_as_evidence() {
     let faults = Faults { share: 0.3, kinds: vec![Fault::CutAfter] };
     let mut harness = Harness::new(Policy { faults, unlisted_share: 1.0, ..Policy::default() }, 12);
     harness.policy.concurrency = 20;
     for _ in 0..14 {
-        harness.live(None);
+        harness.run();
     }
-    let lost = harness.mock.stats().faults;
+    let lost = harness.service.stats().faults;
     assert!(lost > 0, "nothing went wrong");
-    assert_eq!(harness.mock.stats().uploads, 12, "something was sent again");
+    assert_eq!(harness.service.stats().uploads, 12, "something was sent again");
     assert_eq!((harness.counts().needs_review, harness.counts().indexed), (lost, 12 - lost));
 }
 
 #[test]
-fn a_row_removed_from_the_manifest_is_not_sent() {
+fn a_pending_row_removed_from_the_manifest_is_not_sent() {
     let mut harness = Harness::new(Policy::default(), 6);
     harness.policy.rows_max = Some(2);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::RowsMax);
+    assert_eq!(harness.run().outcome(), RunOutcome::RowsMax);
     let text = std::fs::read_to_string(harness.manifest()).unwrap();
     let kept: Vec<&str> = text.lines().filter(|line| !line.contains("0004")).collect();
     std::fs::write(harness.manifest(), kept.join("\n")).unwrap();
     harness.policy.rows_max = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-    assert!(harness.taken().keys().all(|url| !url.contains("0004")), "a removed row was paid");
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert!(harness.accepted_counts().keys().all(|url| !url.contains("0004")), "a removed row was paid");
     assert_eq!((harness.counts().indexed, harness.counts().pending), (5, 1));
 }
 
 #[test]
-fn a_service_that_refuses_row_after_row_is_not_fed_the_whole_manifest() {
+fn a_run_stops_when_the_service_rejects_row_after_row_for_the_same_cause() {
     let mut harness = Harness::new(Policy::default(), 60);
-    // the model refuses times it cannot read; here every row has one
+    // the mock rejects every row of this host
     let text = std::fs::read_to_string(harness.manifest())
         .unwrap()
         .replace("https://host", "https://refused.example");
     std::fs::write(harness.manifest(), text).unwrap();
-    harness.mock.refuse_host("refused.example");
-    let RunOutcome::Stopped { reason, .. } = harness.live(None).outcome() else { panic!("it went on") };
+    harness.service.refuse_host("refused.example");
+    let RunOutcome::Stopped { reason, .. } = harness.run().outcome() else { panic!("it did not stop") };
     assert_eq!(reason, StopReason::MostlyRejected);
     assert!(harness.counts().rejected <= 24, "{:?}", harness.counts());
-    harness.mock.refuse_host("");
+    harness.service.refuse_host("");
     harness.policy.reruns.failed = telecine::ledger::FailedRows::Retry;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 60);
 }
 
 #[test]
-fn a_refused_key_is_said_also_when_only_listings_meet_it() {
+fn a_refused_key_stops_a_run_that_only_reads_listings() {
     let policy =
         Policy { index_delay: Duration::from_hours(1)..=Duration::from_hours(1), ..Policy::default() };
     let mut harness = Harness::new(policy, 2);
     harness.policy.wait = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::NotWaited);
+    assert_eq!(harness.run().outcome(), RunOutcome::NotWaited);
     harness.policy.wait = Some(Duration::from_hours(2));
     harness.key = "";
-    let RunOutcome::Stopped { reason, .. } = harness.live(None).outcome() else { panic!("it waited") };
+    let RunOutcome::Stopped { reason, .. } = harness.run().outcome() else { panic!("it waited") };
     assert_eq!(reason, StopReason::KeyRefused);
 }
 
 #[test]
-fn the_same_seed_tells_the_same_story() {
+fn two_runs_with_the_same_seed_are_equal() {
     let story = |seed| {
         let faults = Faults { share: 0.3, kinds: Fault::passing() };
         let mut harness = Harness::new(Policy { faults, seed, ..Policy::default() }, 15);
-        harness.live(Some(Duration::from_secs(7)));
-        harness.live(None);
-        (harness.now, harness.mock.stats(), harness.mock.videos())
+        harness.run_killed_after(Duration::from_secs(7));
+        harness.run();
+        (harness.now, harness.service.stats(), harness.service.videos())
     };
     assert_eq!(story(3), story(3));
     assert_ne!(story(3).0, story(4).0);
 }
 
 #[test]
-fn a_budget_is_not_overdrawn_and_ends_the_run() {
+fn a_budget_is_used_up_but_never_exceeded() {
     let faults = Faults { share: 0.3, kinds: vec![Fault::CutAfter, Fault::CutBefore] };
     let mut harness = Harness::new(Policy { faults, ..Policy::default() }, 12);
     harness.policy.uploads_max = Some(7);
     harness.policy.wait = Some(Duration::from_hours(30));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::BudgetSpent);
-    assert!(harness.mock.stats().faults > 0, "nothing went wrong");
-    assert_eq!(harness.taken().len(), 7, "the budget is used, too");
+    assert_eq!(harness.run().outcome(), RunOutcome::BudgetSpent);
+    assert!(harness.service.stats().faults > 0, "nothing went wrong");
+    assert_eq!(harness.accepted_counts().len(), 7, "the budget is used, too");
     assert_eq!(harness.snapshot().committed_uploads().unwrap(), 7);
     harness.policy.uploads_max = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
-    assert_eq!(harness.taken().len(), 12);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.accepted_counts().len(), 12);
 }
 
 #[test]
-fn a_lost_ledger_is_noticed_before_anything_is_paid_twice() {
+fn a_run_without_its_ledger_notices_its_videos_in_the_library_and_sends_nothing() {
     let mut harness = Harness::new(Policy::default(), 6);
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{suffix}", harness.ledger().display()));
     }
-    // another secret would have another mark
+    // without the high-water mark the loss cannot be noticed there
     std::fs::remove_dir_all(harness.folder.path().join("high-water")).unwrap();
-    assert!(matches!(harness.live(None).outcome(), RunOutcome::AlreadyUploaded { .. }));
-    assert_eq!(harness.mock.stats().uploads, 6, "something was sent again");
+    assert!(matches!(harness.run().outcome(), RunOutcome::AlreadyUploaded { .. }));
+    assert_eq!(harness.service.stats().uploads, 6, "something was sent again");
 }
 
 #[test]
-fn a_run_looks_back_at_what_the_service_has() {
+fn a_run_that_sent_something_compares_the_ledger_with_the_library() {
     let mut harness = Harness::new(Policy::default(), 8);
-    harness.live(None);
-    let reads = harness.mock.stats().reads;
+    harness.run();
+    let reads = harness.service.stats().reads;
     assert_eq!(harness.library_diffs.lock().unwrap().len(), 1);
     let library_diff = harness.library_diffs.lock().unwrap().remove(0);
     assert_eq!(
         (library_diff.listed, library_diff.bound, library_diff.matched, library_diff.findings.len()),
         (8, 8, 8, 0)
     );
-    harness.live(None);
-    assert_eq!(harness.mock.stats().reads, reads, "a run that sent nothing does not look");
+    harness.run();
+    assert_eq!(harness.service.stats().reads, reads, "a run that sent nothing reads no listing");
 }
 
 #[test]
-fn whoever_wants_to_be_asked_is_asked_and_nothing_is_sent_meanwhile() {
+fn on_doubt_ask_leaves_a_lost_request_to_a_human_and_sends_it_not_again() {
     let policy = Policy { faults_at: vec![(1, Fault::CutBefore), (2, Fault::CutAfter)], ..Policy::default() };
     let mut harness = Harness::new(policy, 4);
     harness.policy.reconcile.on_doubt = telecine::pipeline::OnDoubt::Ask;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(
         (harness.counts().needs_review, harness.counts().indexed),
         (1, 3),
-        "the marker settled the other"
+        "the marker identified the other"
     );
-    assert_eq!(harness.mock.stats().uploads, 4);
+    assert_eq!(harness.service.stats().uploads, 4);
     let questions = harness.snapshot().open_questions().unwrap();
     assert!(questions[0].text.contains("no listed video could be it"), "{}", questions[0].text);
 }
 
 #[test]
-fn where_nobody_else_uploads_a_set_of_lost_requests_is_counted_at_once() {
+fn in_an_exclusive_account_lost_requests_are_matched_with_new_videos_by_number() {
     let policy = Policy {
         faults_at: vec![(2, Fault::CutAfter), (3, Fault::CutAfter)],
         index_delay: Duration::from_hours(3)..=Duration::from_hours(3),
@@ -412,16 +420,16 @@ fn where_nobody_else_uploads_a_set_of_lost_requests_is_counted_at_once() {
     let mut harness = Harness::new(policy, 4);
     harness.policy.reconcile.on_doubt = telecine::pipeline::OnDoubt::Auto;
     harness.policy.wait = Some(Duration::from_mins(5));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
+    assert_eq!(harness.run().outcome(), RunOutcome::WaitOver);
     assert_eq!((harness.counts().accepted_unidentified, harness.counts().in_doubt), (2, 0));
     harness.policy.wait = Some(Duration::from_hours(5));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().indexed, 4);
-    assert_eq!(harness.mock.stats().uploads, 4);
+    assert_eq!(harness.service.stats().uploads, 4);
 }
 
 #[test]
-fn listings_that_never_come_whole_end_in_a_question_after_a_day() {
+fn a_request_in_doubt_without_a_complete_listing_needs_review_after_a_day() {
     let policy = Policy {
         faults_at: vec![(2, Fault::CutBefore)],
         read_fault_share: 1.0,
@@ -430,44 +438,44 @@ fn listings_that_never_come_whole_end_in_a_question_after_a_day() {
     };
     let mut harness = Harness::new(policy, 3);
     harness.policy.wait = Some(Duration::from_hours(30));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.counts().needs_review, 1);
-    assert_eq!(harness.mock.stats().uploads, 3, "it was sent again");
+    assert_eq!(harness.service.stats().uploads, 3, "it was sent again");
     let questions = harness.snapshot().open_questions().unwrap();
     assert!(questions[0].text.contains("no listing could be read whole"), "{}", questions[0].text);
 }
 
 #[test]
-fn a_video_paid_beside_the_books_is_reported() {
+fn a_second_video_of_one_row_is_reported() {
     let mut harness = Harness::new(Policy::default(), 3);
     harness.policy.rows_max = Some(2);
-    harness.live(None);
-    // somebody repeats a request with its marker: the assumption that each arrives once is broken
-    let video = harness.mock.videos().remove(0);
-    harness.mock.upload_again(&video.video_no);
+    harness.run();
+    // a repeated request with the same marker breaks the assumption that each request arrives once
+    let video = harness.service.videos().remove(0);
+    harness.service.upload_again(&video.video_no);
     harness.policy.rows_max = None;
-    harness.live(None);
+    harness.run();
     let library_diffs = harness.library_diffs.lock().unwrap();
     let last = library_diffs.last().unwrap();
     assert_eq!(last.count(DiffKind::Doubled), 1, "{last:?}");
 }
 
 #[test]
-fn a_run_that_only_evidence_could_unblock_does_not_outlast_its_patience() {
+fn a_run_blocked_by_requests_in_doubt_ends_when_its_wait_is_over() {
     let faults_at = (1..=6).map(|at| (at, Fault::CutBefore)).collect();
     let mut harness = Harness::new(Policy { faults_at, ..Policy::default() }, 9);
     harness.policy.wait = None;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::TooManyInDoubt { open: 6 });
+    assert_eq!(harness.run().outcome(), RunOutcome::TooManyInDoubt { open: 6 });
     harness.policy.wait = Some(Duration::from_mins(20));
     let before = harness.now;
-    assert_eq!(harness.live(None).outcome(), RunOutcome::TooManyInDoubt { open: 6 });
+    assert_eq!(harness.run().outcome(), RunOutcome::TooManyInDoubt { open: 6 });
     let minutes = harness.now.since_ms(before) / 60_000;
     assert!((20..22).contains(&minutes), "{minutes} minutes");
-    assert_eq!(harness.mock.stats().uploads, 6);
+    assert_eq!(harness.service.stats().uploads, 6);
 }
 
 #[test]
-fn a_question_is_taken_back_when_the_service_answers_it_late() {
+fn a_review_question_is_withdrawn_when_evidence_arrives() {
     let policy = Policy {
         faults_at: vec![(2, Fault::CutAfter)],
         index_delay: Duration::from_hours(2)..=Duration::from_hours(2),
@@ -476,16 +484,16 @@ fn a_question_is_taken_back_when_the_service_answers_it_late() {
     let mut harness = Harness::new(policy, 3);
     harness.policy.reconcile.on_doubt = telecine::pipeline::OnDoubt::Ask;
     harness.policy.wait = Some(Duration::from_mins(40));
-    assert_eq!(harness.live(None).outcome(), RunOutcome::WaitOver);
+    assert_eq!(harness.run().outcome(), RunOutcome::WaitOver);
     assert_eq!(harness.counts().needs_review, 1);
     harness.policy.wait = Some(Duration::from_hours(5));
-    while harness.live(None).outcome() != RunOutcome::Settled {}
-    assert_eq!(harness.live(None).outcome(), RunOutcome::Settled);
+    while harness.run().outcome() != RunOutcome::Settled {}
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!((harness.counts().needs_review, harness.counts().indexed), (0, 3));
 }
 
 #[test]
-fn a_wall_clock_set_forward_between_two_runs_proves_nothing() {
+fn a_wall_clock_set_forward_between_two_runs_causes_no_second_upload() {
     for step_ms in [600_000, 2_400_000, 36_000_000] {
         let policy = Policy {
             faults_at: vec![(4, Fault::Late)],
@@ -494,20 +502,23 @@ fn a_wall_clock_set_forward_between_two_runs_proves_nothing() {
             ..Policy::default()
         };
         let mut harness = Harness::new(policy, 5);
-        harness.live(Some(Duration::from_secs(6)));
+        harness.run_killed_after(Duration::from_secs(6));
         harness.clock_step_ms = step_ms;
         harness.policy.wait = Some(Duration::from_hours(3));
-        harness.live(None);
-        assert!(harness.mock.stats().faults > 0, "nothing went wrong");
-        assert!(harness.taken().values().all(|times| *times == 1), "paid twice after a step of {step_ms} ms");
+        harness.run();
+        assert!(harness.service.stats().faults > 0, "nothing went wrong");
+        assert!(
+            harness.accepted_counts().values().all(|times| *times == 1),
+            "paid twice after a step of {step_ms} ms"
+        );
     }
 }
 
 #[test]
-fn a_video_of_a_row_that_was_given_up_is_no_alarm() {
+fn a_video_of_an_abandoned_row_is_not_reported_as_a_duplicate() {
     let mut harness = Harness::new(Policy { faults_at: vec![(1, Fault::CutAfter)], ..Policy::default() }, 3);
     harness.policy.rows_max = Some(2);
-    harness.live(Some(Duration::from_secs(3)));
+    harness.run_killed_after(Duration::from_secs(3));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let ledger = telecine::ledger::Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
     let decision = telecine::ledger::Decision {
@@ -519,7 +530,7 @@ fn a_video_of_a_row_that_was_given_up_is_no_alarm() {
     runtime.block_on(ledger.answer(telecine::ledger::ItemId::numbered(1), decision)).unwrap();
     runtime.block_on(ledger.close());
     harness.policy.rows_max = None;
-    harness.live(None);
+    harness.run();
     let library_diffs = harness.library_diffs.lock().unwrap();
     let last = library_diffs.last().unwrap();
     let count = |kind| last.count(kind);

@@ -1,4 +1,4 @@
-//! Probes over real sockets, by the real binary: what goes over the wire, what is refused, and what an import makes of it.
+//! Probes by the real binary over real sockets: what is requested, what is refused, and how an import uses the findings.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
 use std::{
@@ -15,12 +15,12 @@ use telecine::{
     probe::{FetchError, FetchRequest, Fetcher, Method, http::HttpFetcher},
 };
 
-#[path = "support/stage.rs"]
-mod stage;
+#[path = "support/cli.rs"]
+mod cli;
 
-use stage::{CANARY, Stage};
+use cli::{API_KEY, CliFixture};
 
-/// A host of the videos of `tests/data/media`, which keeps what it was asked.
+/// A host of the videos of `tests/data/media`, which keeps every request.
 struct VideoHost {
     port: u16,
     heads: Arc<Mutex<Vec<String>>>,
@@ -31,11 +31,11 @@ impl VideoHost {
         let sink = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = sink.local_addr().unwrap().port();
         let heads = Arc::<Mutex<Vec<String>>>::default();
-        let heard = Arc::clone(&heads);
+        let requests = Arc::clone(&heads);
         thread::spawn(move || {
             for stream in sink.incoming() {
-                let heard = Arc::clone(&heard);
-                thread::spawn(move || serve(stream.unwrap(), &heard));
+                let requests = Arc::clone(&requests);
+                thread::spawn(move || serve(stream.unwrap(), &requests));
             }
         });
         Self { port, heads }
@@ -50,8 +50,8 @@ impl VideoHost {
     }
 }
 
-/// Answers requests on one connection, with parts of files where they are asked for.
-fn serve(mut stream: TcpStream, asked: &Mutex<Vec<String>>) {
+/// Answers requests on one connection, with a part of the file where the request names one.
+fn serve(mut stream: TcpStream, requests: &Mutex<Vec<String>>) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     loop {
         let mut head = String::new();
@@ -60,7 +60,7 @@ fn serve(mut stream: TcpStream, asked: &Mutex<Vec<String>>) {
                 return;
             }
         }
-        asked.lock().unwrap().push(head.clone());
+        requests.lock().unwrap().push(head.clone());
         let path = head.split_whitespace().nth(1).unwrap().trim_start_matches('/').to_owned();
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/media").join(&path);
         let answer = match fs::read(file) {
@@ -91,28 +91,28 @@ fn part(head: &str, bytes: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-fn manifest(stage: &Stage, urls: &[String]) -> String {
+fn manifest(fixture: &CliFixture, urls: &[String]) -> String {
     let rows =
         urls.iter().enumerate().fold("id,url\n".to_owned(), |text, (n, url)| text + &format!("R{n},{url}\n"));
-    stage.write("m.csv", &rows)
+    fixture.write("m.csv", &rows)
 }
 
-fn probe(stage: &Stage, flags: &[&str]) -> (i32, serde_json::Value) {
+fn probe(fixture: &CliFixture, flags: &[&str]) -> (i32, serde_json::Value) {
     let all = [&["check", "m.csv", "--probe", "--json", "--ledger", "state/sandbox.db"], flags].concat();
-    let (code, out, err) = stage.run(&all);
+    let (code, out, err) = fixture.run(&all);
     (code, serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}")))
 }
 
 #[test]
-fn what_was_found_fit_is_imported_and_all_else_is_told() {
-    let (stage, host) = (Stage::new(), VideoHost::start());
-    manifest(&stage, &["h264.mp4", "vp8.webm", "gone.mp4", "vp9.webm"].map(|name| host.url(name)));
+fn probed_only_imports_the_sources_found_supported_and_reports_the_others() {
+    let (fixture, host) = (CliFixture::new(), VideoHost::start());
+    manifest(&fixture, &["h264.mp4", "vp8.webm", "gone.mp4", "vp9.webm"].map(|name| host.url(name)));
     let import = ["import", "m.csv", "--sandbox", "--probed-only", "--json"];
-    let (code, out, _) = stage.run(&import);
-    assert_eq!(code, 3, "nobody has looked yet: {out}");
+    let (code, out, _) = fixture.run(&import);
+    assert_eq!(code, 3, "no source was probed yet: {out}");
     assert!(out.contains("probe_missing") && out.contains("\"added\":0"), "{out}");
 
-    let (code, report) = probe(&stage, &["--allow-private"]);
+    let (code, report) = probe(&fixture, &["--allow-private"]);
     assert_eq!(code, 4, "{report}");
     let probed = &report["probe"];
     assert_eq!((probed["fit"].as_u64(), probed["unfit"].as_u64()), (Some(2), Some(2)), "{report}");
@@ -120,7 +120,8 @@ fn what_was_found_fit_is_imported_and_all_else_is_told() {
     assert_eq!((codec["line"].as_u64(), codec["column_number"].as_u64()), (Some(3), Some(2)), "{report}");
     assert!(codec["message"].as_str().unwrap().contains("vp8"), "{report}");
 
-    let (code, out, _) = stage.run(&["import", "m.csv", "--sandbox", "--probed-only", "--dry-run", "--json"]);
+    let (code, out, _) =
+        fixture.run(&["import", "m.csv", "--sandbox", "--probed-only", "--dry-run", "--json"]);
     let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(
         (code, plan["would_send"].as_u64(), plan["held_back"].as_u64()),
@@ -128,67 +129,67 @@ fn what_was_found_fit_is_imported_and_all_else_is_told() {
         "{out}"
     );
 
-    let (code, out, err) = stage.run(&["import", "m.csv", "--sandbox", "--probed-only"]);
+    let (code, out, err) = fixture.run(&["import", "m.csv", "--sandbox", "--probed-only"]);
     assert_eq!(code, 4, "{out}{err}");
     assert!(out.contains("2 searchable"), "{out}");
     assert!(err.contains("m.csv:3:2 url: matroska with vp8"), "{err}");
-    let rejects = fs::read_to_string(stage.report("state/reports").join("rejects.csv")).unwrap();
+    let rejects = fs::read_to_string(fixture.report().join("rejects.csv")).unwrap();
     assert!(rejects.contains("probe_unfit") && rejects.contains("the host answers 404"), "{rejects}");
 
-    // without the demand the rest is sent, and what was sent is not sent again
-    let (_, out, _) = stage.run(&["import", "m.csv", "--sandbox"]);
+    // without --probed-only the other rows are sent, and no row twice
+    let (_, out, _) = fixture.run(&["import", "m.csv", "--sandbox"]);
     assert!(out.contains("4 searchable") && out.contains("2 upload requests"), "{out}");
-    // what the service has needs no probe
-    let (code, out, _) = stage.run(&["import", "m.csv", "--sandbox", "--probed-only"]);
+    // a row that was uploaded needs no probe
+    let (code, out, _) = fixture.run(&["import", "m.csv", "--sandbox", "--probed-only"]);
     assert_eq!(code, 0, "{out}");
 }
 
 #[test]
-fn rows_that_wait_from_an_earlier_run_are_held_back_too() {
-    let stage = Stage::new();
-    stage.write("m.csv", &stage::rows(20));
-    let (code, ..) = stage.run(&["import", "m.csv", "--sandbox", "--max-rows", "1", "--no-wait"]);
+fn probed_only_also_holds_back_pending_rows_of_an_earlier_run() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &cli::rows(20));
+    let (code, ..) = fixture.run(&["import", "m.csv", "--sandbox", "--max-rows", "1", "--no-wait"]);
     assert_eq!(code, 8);
-    let (code, out, _) = stage.run(&["import", "m.csv", "--sandbox", "--probed-only"]);
+    let (code, out, _) = fixture.run(&["import", "m.csv", "--sandbox", "--probed-only"]);
     assert_eq!(code, 4, "{out}");
     assert!(out.contains("0 upload requests"), "{out}");
 }
 
 #[test]
-fn a_host_of_videos_never_sees_the_key_and_is_asked_for_plain_bytes() {
-    let (stage, host) = (Stage::new(), VideoHost::start());
-    manifest(&stage, &[host.url("h264.mp4")]);
-    let (code, report) = probe(&stage, &["--allow-private"]);
+fn a_probe_sends_no_api_key_to_the_video_host_and_requests_uncompressed_bytes() {
+    let (fixture, host) = (CliFixture::new(), VideoHost::start());
+    manifest(&fixture, &[host.url("h264.mp4")]);
+    let (code, report) = probe(&fixture, &["--allow-private"]);
     assert_eq!((code, report["probe"]["fit"].as_u64()), (0, Some(1)), "{report}");
     let heads = host.heads();
     assert_eq!(heads.len(), 2, "{heads:?}");
     assert!(heads[0].starts_with("HEAD /h264.mp4 ") && heads[1].starts_with("GET /h264.mp4 "), "{heads:?}");
     for head in heads.iter().map(|head| head.to_lowercase()) {
-        assert!(!head.contains(CANARY) && !head.contains("authorization"), "{head}");
+        assert!(!head.contains(API_KEY) && !head.contains("authorization"), "{head}");
         assert!(head.contains("accept-encoding: identity"), "{head}");
     }
     assert!(heads[1].to_lowercase().contains("range: bytes=0-65535"), "{heads:?}");
-    let (_, report) = probe(&stage, &["--allow-private"]);
+    let (_, report) = probe(&fixture, &["--allow-private"]);
     assert_eq!(report["probe"]["kept"].as_u64(), Some(1), "{report}");
-    assert_eq!(host.heads().len(), 2, "it was found fit a moment ago");
+    assert_eq!(host.heads().len(), 2, "it was found supported just before");
 }
 
 #[test]
-fn nothing_private_is_asked_unless_it_is_allowed_not_even_by_name() {
-    let (stage, host) = (Stage::new(), VideoHost::start());
+fn a_private_address_is_not_probed_unless_allowed_not_even_by_host_name() {
+    let (fixture, host) = (CliFixture::new(), VideoHost::start());
     let by_name = format!("http://localhost:{}/h264.mp4", host.port);
-    manifest(&stage, &[host.url("h264.mp4"), by_name]);
-    let (code, report) = probe(&stage, &[]);
+    manifest(&fixture, &[host.url("h264.mp4"), by_name]);
+    let (code, report) = probe(&fixture, &[]);
     assert_eq!(code, 3, "nothing of it could be sent: {report}");
     assert_eq!(report["probe"]["unfit_by"]["private_address"]["rows"].as_u64(), Some(2), "{report}");
     assert!(host.heads().is_empty(), "{:?}", host.heads());
 }
 
 #[test]
-fn findings_stand_beside_the_others_in_the_csv() {
-    let (stage, host) = (Stage::new(), VideoHost::start());
-    manifest(&stage, &[host.url("gone.mp4"), "gs://bucket/a.mp4".to_owned(), host.url("vp9.webm")]);
-    let (code, out, _) = stage.run(&["check", "m.csv", "--probe", "--allow-private", "--csv"]);
+fn probe_findings_and_row_errors_are_in_one_csv() {
+    let (fixture, host) = (CliFixture::new(), VideoHost::start());
+    manifest(&fixture, &[host.url("gone.mp4"), "gs://bucket/a.mp4".to_owned(), host.url("vp9.webm")]);
+    let (code, out, _) = fixture.run(&["check", "m.csv", "--probe", "--allow-private", "--csv"]);
     assert_eq!(code, 4, "{out}");
     let mut lines: Vec<&str> = out.lines().skip(1).collect();
     lines.sort_unstable();
@@ -202,7 +203,7 @@ async fn ask(url: String, body_max: usize) -> Result<telecine::probe::FetchRespo
     web.exchange(FetchRequest { method: Method::Get, url: url.parse().unwrap(), range: None, body_max }).await
 }
 
-/// A host that answers any request with these bytes, in turn.
+/// A host that answers its first request with these bytes.
 fn scripted(answer: Vec<u8>) -> String {
     let sink = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = sink.local_addr().unwrap();
@@ -211,21 +212,21 @@ fn scripted(answer: Vec<u8>) -> String {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap_or(0) > 0 {}
-        // whoever hears enough hangs up
+        // the client closes the connection when it has enough
         let _ = stream.write_all(&answer);
     });
     format!("http://{address}/v")
 }
 
 #[tokio::test]
-async fn an_endless_body_is_left_after_the_bytes_that_were_wanted() {
+async fn an_endless_body_is_read_only_as_far_as_requested() {
     let endless = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![7; 20_000_000]].concat();
     let got = ask(scripted(endless), 1_000).await.unwrap();
     assert_eq!((got.body.len(), got.is_whole), (1_000, false));
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_counts_as_far_as_it_came() {
+async fn a_body_that_breaks_off_is_returned_as_far_as_it_arrived() {
     let cut = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc".to_vec();
     let got = ask(scripted(cut), 1_000).await.unwrap();
     assert_eq!((&got.body[..], got.is_whole, got.content_length), (&b"abc"[..], false, Some(100)));
@@ -237,7 +238,7 @@ async fn a_body_that_breaks_off_counts_as_far_as_it_came() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_and_is_not_followed_by_the_client() {
+async fn the_http_fetcher_returns_a_redirect_and_does_not_follow_it() {
     let got =
         ask(scripted(b"HTTP/1.1 302 x\r\nlocation: /b\r\ncontent-length: 0\r\n\r\n".to_vec()), 10).await;
     let got = got.unwrap();

@@ -1,4 +1,4 @@
-//! The wire: real HTTP over loopback, letter by letter, and what each kind of broken answer becomes.
+//! Real HTTP over loopback: the exact bytes of a request, and the verdict on each kind of broken answer.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -55,11 +55,11 @@ fn http(address: SocketAddr) -> ApiClient<HttpTransport> {
     ApiClient::new(HttpTransport::new(&origin, &SecretString::from(KEY)).unwrap())
 }
 
-/// Answers one connection with fixed bytes, and returns what was asked.
+/// Answers one connection with fixed bytes, and returns the request.
 async fn scripted(answer: &'static [u8]) -> (SocketAddr, tokio::task::JoinHandle<String>) {
     let sink = TcpListener::bind(LOOPBACK).await.unwrap();
     let address = sink.local_addr().unwrap();
-    let asked = tokio::spawn(async move {
+    let request = tokio::spawn(async move {
         let (mut stream, _) = sink.accept().await.unwrap();
         let mut bytes = Vec::new();
         let mut buffer = [0; 4096];
@@ -79,15 +79,15 @@ async fn scripted(answer: &'static [u8]) -> (SocketAddr, tokio::task::JoinHandle
         stream.shutdown().await.ok();
         String::from_utf8(bytes).unwrap()
     });
-    (address, asked)
+    (address, request)
 }
 
 #[tokio::test]
 async fn an_upload_is_sent_exactly_as_the_service_documents_it() {
-    let (address, asked) = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    let (address, request) = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     http(address).upload(permit(Priority::Upload).await, &submission("a"), Some("telecine:x")).await;
-    let asked = asked.await.unwrap();
-    let (head, body) = asked.split_once("\r\n\r\n").unwrap();
+    let request = request.await.unwrap();
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
     let head = head.to_lowercase();
     assert!(head.starts_with("post /serve/api/v1/upload_url http/1.1\r\n"), "{head}");
     assert!(head.contains("\r\nauthorization: sk-mavi-canary"), "the raw key, without Bearer: {head}");
@@ -100,18 +100,18 @@ async fn an_upload_is_sent_exactly_as_the_service_documents_it() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_not_taken_for_a_refusal() {
-    let (elsewhere, asked) = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+async fn a_redirected_upload_is_not_followed_and_does_not_count_as_a_refusal() {
+    let (elsewhere, request) = scripted(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     let answer = format!("HTTP/1.1 307 x\r\nlocation: http://{elsewhere}/steal\r\ncontent-length: 0\r\n\r\n");
     let (address, _) = scripted(Box::leak(answer.into_boxed_str()).as_bytes()).await;
     let verdict = http(address).upload(permit(Priority::Upload).await, &submission("a"), None).await;
     assert!(matches!(verdict, Verdict::StopRun { .. }), "{verdict:?}");
     tokio::task::yield_now().await;
-    assert!(!asked.is_finished(), "the key went elsewhere");
+    assert!(!request.is_finished(), "the key went elsewhere");
 }
 
 #[tokio::test]
-async fn what_never_left_is_not_sent_and_what_left_is_in_doubt() {
+async fn a_failed_connection_counts_as_not_sent_and_a_broken_answer_as_in_doubt() {
     let closed = {
         let sink = TcpListener::bind(LOOPBACK).await.unwrap();
         sink.local_addr().unwrap()
@@ -132,7 +132,7 @@ async fn what_never_left_is_not_sent_and_what_left_is_in_doubt() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_cut_off() {
+async fn an_endless_answer_is_cut_off_and_leaves_the_request_in_doubt() {
     let sink = TcpListener::bind(LOOPBACK).await.unwrap();
     let address = sink.local_addr().unwrap();
     tokio::spawn(async move {
@@ -148,20 +148,20 @@ async fn an_endless_answer_is_cut_off() {
         }
     });
     let verdict = http(address).upload(permit(Priority::Upload).await, &submission("a"), None).await;
-    let Verdict::InDoubt { cause } = verdict else { panic!("{verdict:?}") };
+    let Verdict::InDoubt { cause, .. } = verdict else { panic!("{verdict:?}") };
     assert!(cause.contains("longer than"), "{cause}");
 }
 
 #[tokio::test]
-async fn a_server_that_repeats_the_request_does_not_get_the_key_into_our_words() {
+async fn a_server_error_that_repeats_the_request_is_shown_without_key_and_signature() {
     let echo = "HTTP/1.1 500 x\r\ncontent-length: 104\r\n\r\n{\"code\":\"0001\",\"msg\":\"bad: sk-mavi-canary https%3A%2F%2Fhost%2Fa%3FX-Amz-Signature%3Ddeadbeef sk-mavi-canary\"}";
     let (address, _) = scripted(echo.as_bytes()).await;
     let verdict = http(address).upload(permit(Priority::Upload).await, &submission("a"), None).await;
-    let Verdict::InDoubt { cause } = verdict else { panic!("{verdict:?}") };
+    let Verdict::InDoubt { cause, .. } = verdict else { panic!("{verdict:?}") };
     assert!(cause.contains("bad:") && !cause.contains("canary") && !cause.contains("deadbeef"), "{cause}");
 }
 
-/// What both transports must show of one world.
+/// What both transports must do with one service.
 async fn conform<T: Transport>(service: ApiClient<T>, name: &str) {
     let verdict = service.upload(permit(Priority::Upload).await, &submission(name), Some("telecine:x")).await;
     let Verdict::Accepted { video_no, uploaded_at } = verdict else { panic!("{name}: {verdict:?}") };
@@ -195,7 +195,7 @@ async fn the_sandbox_in_process_and_over_http_are_the_same_service() {
 }
 
 #[tokio::test]
-async fn every_fault_of_the_sandbox_reaches_the_client_as_the_fault_it_is() {
+async fn every_fault_of_the_sandbox_leads_to_its_own_verdict() {
     for (error, as_str) in Fault::ALL.iter().filter(|(error, _)| *error != Fault::Hang) {
         let faults = Faults { share: 1.0, kinds: vec![*error] };
         let mock = Arc::new(MockService::new(Policy { faults, ..Policy::default() }, Clock::real()));
@@ -213,7 +213,7 @@ async fn every_fault_of_the_sandbox_reaches_the_client_as_the_fault_it_is() {
 }
 
 #[tokio::test]
-async fn a_wrong_path_and_a_missing_key_are_answered_as_the_service_does() {
+async fn an_upload_without_a_key_stops_the_run() {
     let mock = Arc::new(MockService::new(Policy::default(), Clock::real()));
     let direct = ApiClient::new(Direct::new(mock, Clock::real(), ""));
     let verdict = direct.upload(permit(Priority::Upload).await, &submission("a"), None).await;

@@ -6,16 +6,13 @@
 use std::time::Duration;
 
 use reqwest::{
-    Client, ClientBuilder,
+    Client,
     header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, LOCATION, RETRY_AFTER},
 };
 use secrecy::{ExposeSecret, SecretString};
 
 use super::transport::{API_PATH, Content, Method, Request, Response, Transport, TransportError};
-use crate::{
-    failpoints::{Failpoint, is_active},
-    http_client::{self, chain, header},
-};
+use crate::http_client::{self, chain, header};
 
 /// A connection that was idle for longer is not used again: servers close idle connections after 1 s and more, and a request
 /// on a connection that is just being closed has no clear answer.
@@ -69,7 +66,9 @@ impl HttpTransport {
 fn client(origin: &url::Url, exchange_max: Duration) -> Result<Client, HttpSetupError> {
     let is_plain = origin.scheme() == "http";
     http_client::build(|builder| {
-        let builder = redirects(builder)
+        let builder = builder
+            .redirect(redirect_policy())
+            .retry(retry_policy())
             .pool_idle_timeout(IDLE_MAX)
             .connect_timeout(CONNECT_MAX)
             .timeout(exchange_max)
@@ -79,13 +78,22 @@ fn client(origin: &url::Url, exchange_max: Duration) -> Result<Client, HttpSetup
     .map_err(HttpSetupError::Client)
 }
 
-/// None are followed: a redirect is an answer, and the key goes nowhere else.
-fn redirects(builder: ClientBuilder) -> ClientBuilder {
-    if is_active(Failpoint::RedirectsFollowed) {
-        builder.redirect(reqwest::redirect::Policy::limited(10))
-    } else {
-        builder
-    }
+/// No redirect is followed: it is an answer, and the key is sent nowhere else.
+fn redirect_policy() -> reqwest::redirect::Policy {
+    fail::fail_point!("redirects_followed", |_| reqwest::redirect::Policy::limited(10));
+    reqwest::redirect::Policy::none()
+}
+
+/// No request is repeated: a second one could be paid twice.
+fn retry_policy() -> reqwest::retry::Builder {
+    fail::fail_point!("client_retries", |_| {
+        // the servers of the reliability suite
+        reqwest::retry::for_host("127.0.0.1".to_owned())
+            .no_budget()
+            .max_retries_per_request(1)
+            .classify_fn(|tried| if tried.error().is_some() { tried.retryable() } else { tried.success() })
+    });
+    reqwest::retry::never()
 }
 
 impl Transport for HttpTransport {

@@ -18,7 +18,6 @@ pub use wire::{IndexStatus, ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX,
 
 use crate::{
     domain::{Submission, VideoNo},
-    failpoints::{Failpoint, is_active},
     quota::{Endpoint, Permit},
 };
 
@@ -46,11 +45,6 @@ impl<T: Transport> ApiClient<T> {
     pub async fn upload(&self, permit: Permit, submission: &Submission, marker: Option<&str>) -> Verdict {
         permit.spend(Endpoint::Upload);
         let request = wire::upload_request(submission, marker);
-        if is_active(Failpoint::ClientRetries) {
-            let first = self.transport.exchange(request.clone()).await;
-            let answer = if first.is_err() { self.transport.exchange(request).await } else { first };
-            return verdict::of_upload(answer, &self.own_rules);
-        }
         verdict::of_upload(self.transport.exchange(request).await, &self.own_rules)
     }
 

@@ -20,6 +20,14 @@ pub enum Destination {
 }
 
 impl Destination {
+    /// The clock of a run that sends there.
+    pub(super) fn clock(&self) -> Clock {
+        match self {
+            Self::Server(origin) if !credentials::is_on_loopback(origin) => Clock::real(),
+            Self::Server(_) | Self::Sandbox => super::clock::of_sandbox(),
+        }
+    }
+
     /// The name by which the ledger knows it.
     #[must_use]
     pub fn name(&self) -> String {
@@ -50,5 +58,20 @@ impl Destination {
                 Ok((origin, Some(server)))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "this is a test")]
+
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_this_machine_may_have_a_fast_clock() {
+        let is_on_loopback = |origin: &str| credentials::is_on_loopback(&origin.parse().unwrap());
+        assert!(is_on_loopback("http://127.0.0.1:8765") && is_on_loopback("http://[::1]:1"));
+        assert!(!is_on_loopback("https://api.memories.ai") && !is_on_loopback("https://10.0.0.1"));
+        assert!(!is_on_loopback("https://localhost.example"));
     }
 }

@@ -1,5 +1,6 @@
 //! What a command does, without command-line flags and without printing: values in, values and events out.
 
+pub mod clock;
 pub mod comparison;
 pub mod destination;
 pub mod limits;

@@ -90,7 +90,7 @@ pub async fn open(
     restored: Restored,
     command: Option<&'static str>,
 ) -> Result<OpenRun, Error> {
-    let clock = Clock::real();
+    let clock = request.destination.clock();
     let identity = Identity {
         origin: request.destination.name(),
         key_digest: credentials::key_digest(&request.key),

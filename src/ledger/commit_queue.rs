@@ -12,10 +12,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{LedgerError, store::Store};
-use crate::{
-    blocking,
-    failpoints::{Failpoint, is_active},
-};
+use crate::blocking;
 
 /// Jobs committed together at most: bounds both the wait of the first and the work lost with a failed commit.
 const GROUP_MAX: usize = 512;
@@ -192,13 +189,9 @@ fn run_group(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
                 Effect::Changes => store.keep_job(undo)?,
                 Effect::Nothing => store.undo_job(undo)?,
             }
-            if is_active(Failpoint::SendBeforeCommit) {
-                (outcome.tell)(Ok(()));
-                // long enough for whoever asked to go on before the commit
-                std::thread::park_timeout(std::time::Duration::from_millis(2));
-                continue;
-            }
             outcomes.push(outcome);
+            #[cfg(feature = "failpoints")]
+            report_before_commit(&mut outcomes);
         }
         Ok(())
     });
@@ -209,6 +202,17 @@ fn run_group(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
         (outcome.tell)(ran.clone());
     }
     ran
+}
+
+#[cfg(feature = "failpoints")]
+fn report_before_commit(outcomes: &mut Vec<JobOutcome>) {
+    fail::fail_point!("reported_before_commit", |_| {
+        for outcome in outcomes.drain(..) {
+            (outcome.tell)(Ok(()));
+        }
+        // long enough for the caller to act before the commit
+        std::thread::park_timeout(std::time::Duration::from_millis(2));
+    });
 }
 
 /// Looks need neither the right to write nor a commit.

@@ -15,10 +15,7 @@ use super::{
     schema,
     store::{Store, StoreParts},
 };
-use crate::{
-    domain::UnixMillis,
-    failpoints::{Failpoint, is_active},
-};
+use crate::domain::UnixMillis;
 
 /// Whose ledger it is. A ledger belongs to one service and one account; with another account's key, listings would
 /// show nothing and every doubt would look absent.
@@ -293,10 +290,11 @@ fn configure(connection: &Connection) -> Result<(), LedgerError> {
     // brings it back and undoes everything since
     connection.pragma_update(None, "synchronous", "EXTRA")?;
     let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-    if is_active(Failpoint::SynchronousNormal) {
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        return Ok(());
-    }
+    fail::fail_point!("commits_not_synced", |_| Ok(connection.pragma_update(
+        None,
+        "synchronous",
+        "NORMAL"
+    )?));
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;

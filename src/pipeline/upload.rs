@@ -14,7 +14,6 @@ use crate::{
     api::{Certainty, Transport, Verdict},
     domain::{ItemEvent, State, StopReason, UnixMillis},
     events::{Event, RedactedUrl},
-    failpoints::{Failpoint, is_active},
     ledger::{AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, LedgerError},
     quota::{
         BlockReason, Cooldown, CooldownReason, Delay, Departure, Endpoint, Feedback, Permit, PreciseTime,
@@ -422,17 +421,9 @@ async fn send<T: Transport>(
         context.signals.ledger_changed();
         return Ok(SendResult::Late);
     }
-    let verdict = {
-        let answer = context.api.upload(permit, &claim.submission, claim.marker.as_deref());
-        let drain = context.signals.drain.clone();
-        tokio::select! {
-            biased;
-            answer = answer => answer,
-            () = drain.cancelled(), if is_active(Failpoint::DroppedSendPending) => {
-                Verdict::NotSent { cause: "the run ended".to_owned() }
-            }
-        }
-    };
+    let verdict = context.api.upload(permit, &claim.submission, claim.marker.as_deref()).await;
+    #[cfg(feature = "failpoints")]
+    let verdict = not_sent_if_stopping(context, verdict);
     let at = context.clock.now();
     settle(context, &claim, &verdict, at).await?;
     let Feedback { cooldown, change } = context.limiter.answer(key, &outcome_of(&verdict, at));
@@ -451,6 +442,14 @@ async fn send<T: Transport>(
         | Verdict::RefusedForNow { .. }
         | Verdict::InDoubt { .. } => SendResult::Answered,
     })
+}
+
+#[cfg(feature = "failpoints")]
+fn not_sent_if_stopping<T>(context: &Context<T>, verdict: Verdict) -> Verdict {
+    fail::fail_point!("in_flight_at_stop_not_sent", context.signals.drain.is_cancelled(), |_| {
+        Verdict::NotSent { cause: "the run ended".to_owned() }
+    });
+    verdict
 }
 
 async fn settle<T>(
@@ -475,10 +474,10 @@ async fn settle<T>(
 
 fn result_of(verdict: &Verdict, at: UnixMillis) -> AttemptResult {
     let plain = |event, cause: &String| AttemptResult::new(event, at, cause.clone());
+    fail::fail_point!("in_doubt_sent_again", matches!(verdict, Verdict::InDoubt { .. }), |_| {
+        plain(ItemEvent::NotSent, &"no answer".to_owned())
+    });
     match verdict {
-        Verdict::InDoubt { cause, .. } if is_active(Failpoint::ResendOnTimeout) => {
-            plain(ItemEvent::NotSent, cause)
-        }
         Verdict::Accepted { video_no, uploaded_at } => AttemptResult {
             event: ItemEvent::Accepted,
             at,

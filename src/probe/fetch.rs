@@ -1,4 +1,4 @@
-//! A visit: one question, asked along redirects, of hosts that may be asked, until there is an answer.
+//! Fetching: one request, along redirects, to hosts that may be requested, until there is an answer.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -13,20 +13,20 @@ use super::{
 };
 use crate::{domain::Reach, redact, retry::parse_retry_after};
 
-/// Redirects followed in one visit.
+/// Redirects followed for one request.
 const REDIRECTS_MAX: usize = 5;
-/// A host that is busy is asked so often in all.
+/// Attempts at a host that is busy.
 const TRIES_MAX: u32 = 3;
-/// How long to wait for a host that is busy and does not say how long; doubled each time.
+/// The wait for a host that is busy and names no time; doubled after each attempt.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
-/// No host is waited for longer, whatever it says.
+/// The longest wait for a host, whatever time it names.
 const BUSY_WAIT_MAX: Duration = Duration::from_mins(1);
 
-/// What a visit ended with: the answer and the address it came from, or what is wrong with the way there.
+/// The answer and its final address, or the finding that prevented it.
 pub(super) type Fetched = Result<(FetchResponse, Url), ProbeFinding>;
 
 impl<W: Fetcher> Prober<W> {
-    /// Asks, follows redirects, and waits for hosts that are busy.
+    /// Sends the request, follows redirects, and waits for hosts that are busy.
     pub(super) async fn fetch(&self, mut ask: FetchRequest) -> Fetched {
         for _ in 0..=REDIRECTS_MAX {
             self.refuse_unsafe(&ask.url)?;
@@ -46,10 +46,10 @@ impl<W: Fetcher> Prober<W> {
         Err(ProbeFinding::unfit("redirect_loop", format!("more than {REDIRECTS_MAX} redirects")))
     }
 
-    /// What may not be asked at all.
+    /// The finding for an address that must not be requested.
     fn refuse_unsafe(&self, url: &Url) -> Result<(), ProbeFinding> {
         if !matches!(url.scheme(), "http" | "https") {
-            // what stands behind may be the thing itself
+            // the rest may be a secret
             let found = format!("leads to {}:, which is neither http nor https", redact::clean(url.scheme()));
             return Err(ProbeFinding::unfit("scheme", found));
         }
@@ -57,7 +57,7 @@ impl<W: Fetcher> Prober<W> {
             let found = format!("leads to {}, with a user name or password", redact::url(url.as_str()));
             return Err(ProbeFinding::unfit("credentials", found));
         }
-        // a name is looked up by the client, which checks what it stands for; numbers need no looking up
+        // the client resolves a name and checks its addresses; a literal address is checked here
         let number = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
@@ -69,7 +69,7 @@ impl<W: Fetcher> Prober<W> {
         Ok(())
     }
 
-    /// Asks in the host's own pace, and again where it is busy. Nobody waits for a host that is only asked for a head.
+    /// Requests at the host's rate, and again when it is busy. A HEAD request does not wait for a busy host.
     async fn ask_patiently(&self, ask: &FetchRequest) -> Result<FetchResponse, ProbeFinding> {
         let name = ask.url.host_str().unwrap_or_default();
         let is_head = ask.method == Method::Head;
@@ -116,8 +116,8 @@ impl<W: Fetcher> Prober<W> {
         }
     }
 
-    /// Asks once, when the host's pace and the number of requests under way allow it. The pace is kept by the moment a request
-    /// leaves, and not by that at which it began to wait for others.
+    /// Sends one request when the host's rate and the number of concurrent requests allow it. The rate counts from the time
+    /// when a request is sent, not from the time when it began to wait.
     async fn ask_once(
         &self,
         ask: &FetchRequest,
@@ -125,7 +125,7 @@ impl<W: Fetcher> Prober<W> {
     ) -> Result<(HostSlot, Result<FetchResponse, FetchError>), ProbeFinding> {
         let Some(place) = self.hosts.place(name).await else { return Err(given_up(name)) };
         loop {
-            // while this one waited for its place, others may have found out
+            // others may have found out while this request waited
             if ask.method == Method::Head && place.refuses_heads() {
                 return Err(ProbeFinding::unclear(
                     "no_answer",
@@ -155,7 +155,7 @@ fn silent(class: &str, name: &str, what: &str, cause: &str) -> ProbeFinding {
 
 fn private(url: &Url) -> ProbeFinding {
     let found = format!(
-        "{} is in a private network or on this machine, where the service does not reach; --allow-private looks all the same",
+        "{} is in a private network or on this machine, where the service does not reach; --allow-private probes it nevertheless",
         redact::clean(url.host_str().unwrap_or_default())
     );
     ProbeFinding::unfit("private_address", found)

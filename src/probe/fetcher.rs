@@ -1,28 +1,28 @@
-//! One request to a host of videos, and what came of it.
+//! One request to a video host, and its answer.
 
 use std::future::Future;
 
 use url::Url;
 
-/// What to ask a host.
+/// A request to a video host.
 #[derive(Clone, Debug)]
 pub struct FetchRequest {
     /// How.
     pub method: Method,
     /// For what; http or https.
     pub url: Url,
-    /// Only so many bytes from here on; none for all.
+    /// The first byte and the number of bytes. `None`: the whole file.
     pub range: Option<(u64, u64)>,
-    /// No more of the answer is read, in bytes.
+    /// The largest number of bytes read of the answer.
     pub body_max: usize,
 }
 
-/// How to ask.
+/// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// For the head of the answer only.
+    /// Requests the head of the answer only.
     Head,
-    /// For the bytes.
+    /// Requests the bytes.
     Get,
 }
 
@@ -50,16 +50,16 @@ pub struct FetchResponse {
 }
 
 impl FetchResponse {
-    /// The first byte of the body in the whole, and the size of the whole, as `Content-Range` tells.
+    /// The offset of the body in the file, and the size of the file, from `Content-Range`.
     pub(super) fn range(&self) -> Option<(u64, Option<u64>)> {
         let (range, total) = self.content_range.as_deref()?.trim().strip_prefix("bytes")?.split_once('/')?;
         let total = total.trim().parse().ok();
         let first = range.trim().split('-').next()?.trim();
-        // `*` says that the range asked for is not there
+        // `*`: the requested range does not exist
         if first == "*" { Some((0, total)) } else { Some((first.parse().ok()?, total)) }
     }
 
-    /// The size of the whole, where the answer tells.
+    /// The size of the file. `None`: the answer does not say.
     pub(super) fn total(&self) -> Option<u64> {
         match self.status {
             206 | 416 => self.range().and_then(|(_, total)| total),
@@ -71,7 +71,7 @@ impl FetchResponse {
 /// Why a host gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchError {
-    /// Its name stands for an address that may not be asked.
+    /// Its name resolves to an address that must not be requested.
     Private,
     /// It cannot be reached.
     Unreachable(String),
@@ -79,8 +79,8 @@ pub enum FetchError {
     NoAnswer(String),
 }
 
-/// The network, as far as looks need it.
+/// The network that probes use.
 pub trait Fetcher: Send + Sync + 'static {
-    /// Asks once. Follows no redirect and retries nothing.
+    /// Sends one request. It follows no redirect and retries nothing.
     fn exchange(&self, ask: FetchRequest) -> impl Future<Output = Result<FetchResponse, FetchError>> + Send;
 }

@@ -1,4 +1,4 @@
-//! What a look came to, in words.
+//! The finding of a probe.
 
 use crate::domain::ProbeVerdict;
 
@@ -6,11 +6,11 @@ use crate::domain::ProbeVerdict;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProbeFinding {
     pub(super) verdict: ProbeVerdict,
-    /// A stable word.
+    /// The stable name of the class.
     pub(super) class: String,
-    /// The same for a reader. Nothing of a host's own words goes in but redacted.
+    /// The message for a person. Texts of a host appear redacted only.
     pub(super) found: String,
-    /// Bytes, where the host told.
+    /// Bytes. `None`: the host did not say.
     pub(super) size: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ impl ProbeFinding {
     }
 }
 
-/// The verdict on codecs, which stand by their usual names: `h264`, or as the file writes them.
+/// The verdict on codecs, by their common names such as `h264`, or as written in the file.
 pub(super) fn of_codecs(container: &str, video: &[String], audio: &[String]) -> ProbeFinding {
     let names = |codecs: &[String]| {
         let shown: Vec<String> = codecs.iter().map(|codec| crate::redact::clean(codec)).collect();
@@ -57,7 +57,7 @@ pub(super) fn is_taken(codec: &str) -> bool {
     TAKEN.contains(&codec)
 }
 
-/// The usual name of a codec that MP4 files and playlists write as four letters, with or without a profile behind a dot;
+/// The common name of a codec that MP4 files and playlists write as four letters, with or without a profile behind a dot;
 /// as it is written otherwise.
 pub(super) fn codec_name(written: &str) -> String {
     let four = written.split('.').next().unwrap_or_default();

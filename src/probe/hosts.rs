@@ -1,4 +1,4 @@
-//! The hosts of videos: each has its pace, and is given up once it does not answer any more.
+//! The state of each video host: its rate, and whether it still answers.
 
 use std::{
     collections::HashMap,
@@ -9,9 +9,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::{Limit, UnixMillis};
 
-/// After so many requests in a row that brought no usable answer a host is not asked any more in this run.
+/// After this number of consecutive requests without a usable answer, a host gets no more requests in this run.
 const MISSES_MAX: u32 = 6;
-/// Hosts remembered; beyond that those that nobody is asking are forgotten.
+/// Hosts kept in memory; beyond that, those without a request in flight are dropped.
 const HOSTS_KEPT: usize = 10_000;
 
 /// All hosts of a run.
@@ -23,7 +23,7 @@ pub(super) struct Hosts {
 
 struct Host {
     places: Arc<Semaphore>,
-    /// Looks at its videos that have begun: they go to their end before others begin.
+    /// Started probes of this host: they end before others start.
     looks: Arc<Semaphore>,
     book: Mutex<HostState>,
 }
@@ -31,14 +31,14 @@ struct Host {
 /// What is known of a host.
 #[derive(Default)]
 struct HostState {
-    /// Nothing leaves before this moment.
+    /// No request is sent before this time.
     next_at: UnixMillis,
     misses: u32,
-    /// It does not answer when it is asked for a head only.
+    /// It does not answer HEAD requests.
     refuses_heads: bool,
 }
 
-/// A place at a host: so many may ask it at once.
+/// A permit for one request to a host.
 pub(super) struct HostSlot {
     host: Arc<Host>,
     _place: OwnedSemaphorePermit,
@@ -47,9 +47,9 @@ pub(super) struct HostSlot {
 /// Why a request cannot leave now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotNow {
-    /// Not before this moment.
+    /// Not before this time.
     Until(UnixMillis),
-    /// The host is not asked any more in this run.
+    /// The host gets no more requests in this run.
     GivenUp,
 }
 
@@ -58,19 +58,19 @@ impl Hosts {
         Self { known: Mutex::new(HashMap::new()), rate, concurrency }
     }
 
-    /// Waits until a look at a video of this host may begin; it holds what it is given to its end.
+    /// Waits until a probe of this host may start; the probe holds the permit to its end.
     pub(super) async fn begin_look(&self, name: &str) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.host(name).looks).acquire_owned().await.ok()
     }
 
-    /// Waits for a place at a host, which is known by its name, whatever the port. None when places are not given any more.
+    /// Waits for a permit of a host, identified by its name without the port. `None`: the host gets no more requests.
     pub(super) async fn place(&self, name: &str) -> Option<HostSlot> {
         let host = self.host(name);
         let place = Arc::clone(&host.places).acquire_owned().await.ok()?;
         Some(HostSlot { host, _place: place })
     }
 
-    /// Lets a request leave at this moment, if the host's pace allows it.
+    /// Allows a request now, if the host's rate does.
     pub(super) fn leave(&self, place: &HostSlot, now: UnixMillis) -> Result<(), NotNow> {
         let mut book = place.host.book();
         if book.misses >= MISSES_MAX {
@@ -108,12 +108,12 @@ impl Host {
 }
 
 impl HostSlot {
-    /// Whether the host is known not to answer when it is asked for a head only.
+    /// Whether the host is known not to answer HEAD requests.
     pub(super) fn refuses_heads(&self) -> bool {
         self.host.book().refuses_heads
     }
 
-    /// It did not answer when it was asked for a head only; it may give the bytes.
+    /// It did not answer a HEAD request; it may answer a GET.
     pub(super) fn refused_a_head(&self) {
         self.host.book().refuses_heads = true;
     }
@@ -128,7 +128,7 @@ impl HostSlot {
         self.host.book().misses += 1;
     }
 
-    /// It wants to be left alone until then.
+    /// It asked for no request until then.
     pub(super) fn hold_off(&self, until: UnixMillis) {
         let mut book = self.host.book();
         book.next_at = book.next_at.max(until);

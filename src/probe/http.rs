@@ -1,4 +1,4 @@
-//! The hosts of videos over HTTP(S), without the API key: one question is one request.
+//! Requests to video hosts over HTTP(S), without the API key.
 
 use std::{error::Error, fmt, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,16 +22,16 @@ use crate::{
 
 /// To reach a host.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// For a whole answer; what came of a body until then counts.
+/// For a whole answer; the part of a body that arrived until then counts.
 const EXCHANGE_MAX: Duration = Duration::from_secs(30);
-/// An idle connection is kept so long: one host is mostly asked again at once.
+/// How long an idle connection is kept: a host often gets the next request at once.
 const IDLE_MAX: Duration = Duration::from_secs(5);
 
-/// A client that asks the hosts of videos.
+/// The HTTP client for video hosts.
 pub struct HttpFetcher(Client);
 
 impl HttpFetcher {
-    /// One that asks only what is in reach. Behind a proxy nobody can see which address is asked, so the system's proxy is
+    /// A client that requests only addresses within `reach`. Behind a proxy the address is not visible, so the system's proxy is
     /// used only where private hosts are allowed, too.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Fetcher for HttpFetcher {
             Method::Head => reqwest::Method::HEAD,
             Method::Get => reqwest::Method::GET,
         };
-        // what is packed could not be looked into
+        // a compressed body could not be parsed
         let mut call = self.0.request(method, ask.url).header(ACCEPT_ENCODING, "identity");
         if let Some((first, length)) = ask.range {
             let last = first.saturating_add(length.saturating_sub(1));
@@ -112,10 +112,10 @@ fn miss(error: &reqwest::Error) -> FetchError {
     }
 }
 
-/// Looks names up, and refuses those that stand for any address that is not public: what is checked is what is asked.
+/// Resolves names, and rejects those with any address that is not public: the address checked is the address requested.
 struct PublicNames;
 
-/// A name stands for a private address.
+/// A name resolves to a private address.
 #[derive(Debug)]
 struct PrivateName;
 
@@ -139,7 +139,7 @@ impl Resolve for PublicNames {
     }
 }
 
-/// All that a name stands for, if all of it is public: of two addresses the client may ask either.
+/// All addresses of a name, if all of them are public: the client may request any of them.
 fn public_only(found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, PrivateName> {
     if found.iter().all(|address| is_public(address.ip())) { Ok(found) } else { Err(PrivateName) }
 }

@@ -1,4 +1,4 @@
-//! A look at one source: is it there, is it a video, and one that the service takes?
+//! The probe of one source: does it exist, is it a video, and does the service support it?
 
 use url::Url;
 
@@ -15,21 +15,21 @@ use crate::{
     redact,
 };
 
-/// So much is read of a video to see what it is: the index of most begins there.
+/// Bytes of a video that are read first: most have their index there.
 pub(super) const HEAD_MAX: usize = 64 * 1024;
-/// Further parts of one video read in search of its index…
+/// Further parts of one video that are read in search of its index.
 const PARTS_MAX: usize = 12;
-/// …each at least so large…
+/// The smallest size of a part, in bytes.
 const PART_MIN: u64 = 16 * 1024;
-/// …of which few looks may hold more than this at once…
+/// Only few probes may hold more bytes than this at the same time.
 const DEEP_FROM: u64 = 1024 * 1024;
-/// …and all of them together, in bytes.
+/// The largest size of all parts of one video, in bytes.
 const HELD_MAX: usize = 18 * 1024 * 1024;
 
 impl<W: Fetcher> Prober<W> {
-    /// What a look shows.
+    /// Probes a source.
     pub(super) async fn find(&self, address: &SourceUrl) -> ProbeFinding {
-        // the verdict may come early, on the way
+        // the verdict may be known before the end
         self.find_on_the_way(address).await.unwrap_or_else(|finding| finding)
     }
 
@@ -40,7 +40,7 @@ impl<W: Fetcher> Prober<W> {
         let url = Url::parse(address.as_str())
             .map_err(|_| ProbeFinding::unclear("address", "the address cannot be read"))?;
         let _look = self.hosts.begin_look(url.host_str().unwrap_or_default()).await;
-        // some hosts refuse this question, or never answer it, and give the bytes all the same: it only ever saves bytes
+        // some hosts reject or ignore HEAD requests but answer GET: a HEAD request only saves bytes
         let ask = FetchRequest { method: Method::Head, url: url.clone(), range: None, body_max: 0 };
         if let Ok((head, _)) = self.fetch(ask).await
             && (200..300).contains(&head.status)
@@ -77,7 +77,7 @@ impl<W: Fetcher> Prober<W> {
         Ok(with_size(found))
     }
 
-    /// Asks for a part of a file, along redirects.
+    /// Requests a part of a file, following redirects.
     pub(super) async fn get(
         &self,
         url: Url,
@@ -188,12 +188,12 @@ fn kind(first: &FetchResponse, size: Option<u64>) -> Result<ContainerKind, Probe
         return Err(ProbeFinding::unclear("packed", found));
     }
     let kind = kind_of(&first.body);
-    let told = first.content_type.as_deref().unwrap_or_default().trim_start().to_ascii_lowercase();
-    let says_page = told.starts_with("text/html");
+    let content_type = first.content_type.as_deref().unwrap_or_default().trim_start().to_ascii_lowercase();
+    let says_page = content_type.starts_with("text/html");
     Ok(if kind == ContainerKind::Unknown && says_page { ContainerKind::Page } else { kind })
 }
 
-/// What a status says of a file that was asked for.
+/// The finding for an HTTP status.
 pub(super) fn refuse_status(got: &FetchResponse) -> Result<(), ProbeFinding> {
     let class = format!("http_{}", got.status);
     Err(match got.status {
@@ -226,7 +226,7 @@ fn refuse_kind(kind: ContainerKind) -> ProbeFinding {
     }
 }
 
-/// Behind the codecs of what is fit stands its size.
+/// Appends the size to the finding of a supported source.
 fn with_size(finding: ProbeFinding) -> ProbeFinding {
     match finding.size.filter(|_| finding.verdict == ProbeVerdict::Supported) {
         Some(size) => ProbeFinding { found: format!("{}, {}", finding.found, megabytes(size)), ..finding },

@@ -1,10 +1,10 @@
-//! The scout's eye: looks at videos where they lie, before anything is paid for them.
+//! Probes video sources before they are paid for.
 //!
-//! - **Separate**: it knows no key and no quota. What it asks goes to the hosts of the videos, never to the service.
-//! - **Polite**: each host has its own pace, and is given up once it does not answer.
-//! - **Closed**: hosts of private networks are refused at every step, redirects and playlists included, unless allowed.
+//! - **Separate**: it knows no key and no quota. Its requests go to the hosts of the videos, never to the service.
+//! - **Polite**: each host has its own rate, and gets no more requests once it does not answer.
+//! - **Closed**: hosts of private networks get no request at any step, redirects and playlists included, unless allowed.
 //! - **Bounded**: every answer, redirect, playlist and index has a bound in bytes and in number.
-//! - **Honest**: what nobody can tell is [`Fitness::Unclear`], never fit.
+//! - **Honest**: what cannot be determined is `Unclear`, never supported.
 //!
 //! ```text
 //!   address -> HEAD -> GET of the first bytes -> what it is -> its index, wherever it lies -> codecs -> verdict
@@ -46,30 +46,30 @@ use hosts::Hosts;
 /// The service takes videos up to this size, unless the account is allowed more (its upload documentation: 1 GB).
 pub const VIDEO_MAX: u64 = 1_000_000_000;
 
-/// Where looks are counted, a source that was not fit is looked at again only after so long.
+/// With a limit of probes, a source that was not supported is probed again only after this time.
 const FRESH: Duration = Duration::from_hours(12);
-/// What goes wrong inside a library that reads foreign bytes must not go further.
+/// A panic in a library that reads foreign bytes must not end the process.
 const NOT_UNDERSTOOD: &str = "what it holds cannot be read";
 
-/// Looks that may hold more than the first bytes of a video at once: an index can take megabytes.
+/// Probes that may hold more than the first bytes of a video at the same time: an index can take megabytes.
 const DEEP_LOOKS_MAX: usize = 4;
 
-/// How to look.
+/// The rules of a probe.
 #[derive(Clone, Copy, Debug)]
 pub struct ProbeRules {
-    /// Which hosts may be asked.
+    /// The hosts that may be requested.
     pub reach: Reach,
-    /// Requests to one host, in so much time.
+    /// The request rate of one host.
     pub host_rate: Limit,
-    /// Requests to one host at once.
+    /// Concurrent requests to one host.
     pub host_concurrency: usize,
-    /// Requests at once, over all hosts.
+    /// Concurrent requests over all hosts.
     pub concurrency: usize,
-    /// Larger videos are unfit, in bytes.
+    /// Larger videos are not supported, in bytes.
     pub video_max: u64,
 }
 
-/// Looks at sources. Shared by all looks of a run.
+/// Probes sources. All probes of a run share it.
 pub struct Prober<W> {
     fetcher: W,
     rules: ProbeRules,
@@ -80,7 +80,7 @@ pub struct Prober<W> {
 }
 
 impl<W: Fetcher> Prober<W> {
-    /// One that asks `web`, on this clock.
+    /// A prober that sends its requests through `web`.
     pub fn new(fetcher: W, rules: ProbeRules, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             fetcher,
@@ -92,7 +92,7 @@ impl<W: Fetcher> Prober<W> {
         })
     }
 
-    /// Looks at one source. Should a library that reads foreign bytes break, that is said of this source, and nothing else ends.
+    /// Probes one source. A panic of a library becomes the finding of this source.
     pub async fn inspect(&self, address: &SourceUrl) -> Probe {
         let mut inspect = pin!(self.find(address));
         let contained = poll_fn(|context| {
@@ -103,19 +103,19 @@ impl<W: Fetcher> Prober<W> {
         Probe { verdict, class, found, size, reach: self.rules.reach, probed_at: self.clock.now() }
     }
 
-    /// Whether a look that did not find its source fit is so young that a run with few looks to spend passes the source by.
+    /// Whether an unsuccessful probe is so recent that a run with a limit of probes skips the source.
     #[must_use]
     pub fn is_fresh(&self, probe: &Probe) -> bool {
         probe.probed_at.plus(FRESH) > self.clock.now()
     }
 
-    /// Whether an earlier look at an address still says what a new one would, for so long and by the rules of today. Only what
-    /// was fit is believed: anything else may have been mended.
+    /// Whether an earlier probe still holds under the present rules and this maximum age. Only a supported
+    /// source counts: any other may have been repaired.
     #[must_use]
     pub fn still_holds(&self, probe: &Probe, address: &SourceUrl, age_max: Duration) -> bool {
         let now = self.clock.now();
         let is_young = probe.probed_at.plus(age_max) > now;
-        // the link may have died since
+        // the link may have expired since
         let is_alive = address.expires_at().is_none_or(|timestamp| timestamp > now);
         let is_within_reach = probe.reach == self.rules.reach || self.rules.reach == Reach::Private;
         let is_small = probe.size.is_none_or(|size| size <= self.rules.video_max);

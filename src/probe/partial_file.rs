@@ -1,17 +1,17 @@
-//! A file of which only parts are at hand: whoever reads elsewhere is told to come back, and where is noted.
+//! A file of which only parts are in memory. A read of another part fails, and its position is recorded.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 /// The parts of a file that were fetched so far.
 #[derive(Debug, Default)]
 pub(super) struct PartialFile {
-    /// Each with its place in the whole.
+    /// Each with its offset in the file.
     parts: Vec<(u64, Vec<u8>)>,
-    /// The size of the whole, where it is known.
+    /// The size of the file. `None`: unknown.
     total: Option<u64>,
     at: u64,
     wanted: Option<u64>,
-    /// Steps left until whoever reads is taken to go round in circles.
+    /// Reads left until the reader counts as endless.
     steps_left: u32,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct PartialFile {
 const STEPS_MAX: u32 = 1_000_000;
 
 impl PartialFile {
-    /// A file that begins so.
+    /// A file that starts with these bytes.
     pub(super) fn new(first: Vec<u8>, total: Option<u64>) -> Self {
         Self { parts: vec![(0, first)], total, at: 0, wanted: None, steps_left: STEPS_MAX }
     }
@@ -28,12 +28,12 @@ impl PartialFile {
         self.parts.push((at, bytes));
     }
 
-    /// Whoever reads next begins at the beginning.
+    /// Moves the reader to the start.
     pub(super) const fn rewind(&mut self) {
         (self.at, self.wanted, self.steps_left) = (0, None, STEPS_MAX);
     }
 
-    /// Whether somebody read so long that it would never have ended.
+    /// Whether the reader made too many reads.
     pub(super) const fn is_worn_out(&self) -> bool {
         self.steps_left == 0
     }
@@ -47,12 +47,12 @@ impl PartialFile {
         self.total
     }
 
-    /// Where somebody read in vain since the last time this was asked.
+    /// Takes the position of the last read that failed.
     pub(super) const fn take_wanted(&mut self) -> Option<u64> {
         self.wanted.take()
     }
 
-    /// Bytes at hand, in all.
+    /// All bytes in memory.
     pub(super) fn held(&self) -> usize {
         self.parts.iter().map(|(_, bytes)| bytes.len()).sum()
     }

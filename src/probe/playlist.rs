@@ -1,4 +1,4 @@
-//! HLS playlists: where their parts lie, and what is in the first of them.
+//! HLS playlists: the addresses of their parts, and the codecs of the first one.
 
 use m3u8_rs::{MasterPlaylist, MediaPlaylist, Playlist, VariantStream};
 use url::Url;
@@ -13,16 +13,16 @@ use super::{
 };
 use crate::{blocking, domain::ProbeVerdict, redact};
 
-/// A playlist is read up to this size, in bytes…
+/// The largest size of a playlist, in bytes.
 const PLAYLIST_MAX: usize = 4 * 1024 * 1024;
-/// …and up to so many lines, of which a reader makes many times their size: a day of video in segments of six seconds takes
+/// The largest number of lines: the parser needs many times their size. A day of video in segments of six seconds has
 /// fewer.
 const LINES_MAX: usize = 50_000;
 /// Variants that are opened in search of one that the service takes.
 const VARIANTS_MAX: usize = 3;
 
 impl<W: Fetcher> Prober<W> {
-    /// What a look at a playlist, and at the first of its parts, shows.
+    /// Probes a playlist and its first part.
     pub(super) async fn find_in_playlist(
         &self,
         first: FetchResponse,
@@ -81,7 +81,7 @@ impl<W: Fetcher> Prober<W> {
             Playlist::MasterPlaylist(master) => streams(master).count() == part_count,
         };
         match parsed {
-            // what the library left out without a word must not count as not there
+            // what the parser left out silently must not count as absent
             Ok(Some(playlist)) if understood(&playlist) => Ok(playlist),
             Ok(_) => {
                 Err(ProbeFinding::unclear("not_understood", "a playlist that cannot be read as a whole"))
@@ -90,7 +90,7 @@ impl<W: Fetcher> Prober<W> {
         }
     }
 
-    /// What is in the part of a playlist that says which codecs there are.
+    /// The codecs of the part of a playlist that names them.
     async fn find_in_part(&self, url: Url) -> Result<ProbeFinding, ProbeFinding> {
         let (got, url) = self.get(url, 0, HEAD_MAX).await.map_err(|error| inside("segment", error))?;
         refuse_status(&got).map_err(|error| inside("segment", error))?;
@@ -121,12 +121,12 @@ impl<W: Fetcher> Prober<W> {
     }
 }
 
-/// Only what is fit ends the search among variants.
+/// Only a supported variant ends the search.
 fn good_only(finding: ProbeFinding) -> Result<ProbeFinding, ProbeFinding> {
     if finding.verdict == ProbeVerdict::Supported { Ok(finding) } else { Err(finding) }
 }
 
-/// The same finding, said of a part of the playlist.
+/// The same finding, about a part of the playlist.
 fn inside(part: &str, finding: ProbeFinding) -> ProbeFinding {
     ProbeFinding { found: format!("its first {part}: {}", finding.found), ..finding }
 }
@@ -136,8 +136,8 @@ fn streams(master: &MasterPlaylist) -> impl Iterator<Item = &VariantStream> {
     master.variants.iter().filter(|variant| !variant.is_i_frame)
 }
 
-/// The addresses of the playlists to look into: those that name a codec the service takes, then those that name a size, then
-/// those that name nothing.
+/// The addresses of the playlists to open: first those with a supported codec, then those with a size, then
+/// the others.
 fn variants_of(master: &MasterPlaylist) -> Result<Vec<Url>, ProbeFinding> {
     let video_of = |codecs: &str| -> Vec<String> {
         let names = codecs.split(',').map(|codec| codec_name(&codec.trim().to_ascii_lowercase()));
@@ -173,14 +173,14 @@ fn first_part(media: &MediaPlaylist) -> Result<Url, ProbeFinding> {
         return Err(ProbeFinding::unfit("hls_empty", "a playlist of nothing"));
     };
     if !media.end_list {
-        let found = "a live stream, without an end: no document says what the service makes of one";
+        let found = "a live stream without an end: no document says whether the service supports it";
         return Err(ProbeFinding::unclear("hls_live", found));
     }
     absolute(first.map.as_ref().map_or(first.uri.as_str(), |map| map.uri.as_str()))
 }
 
-/// Refuses a playlist with a path that is not absolute, in whatever place; else tells how many parts, or variants, it lists. The
-/// service takes playlists only with absolute paths inside (its upload documentation).
+/// The number of parts or variants, or the finding on a path that is not absolute. The
+/// service supports only playlists with absolute paths (its upload documentation).
 fn refuse_relative(text: &str) -> Result<usize, ProbeFinding> {
     let mut part_count = 0;
     for line in text.lines().map(str::trim) {
@@ -204,7 +204,7 @@ fn absolute(uri: &str) -> Result<Url, ProbeFinding> {
     let shown = redact::opaque(uri);
     match Url::parse(uri.trim()) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(url),
-        // what stands behind may be the thing itself
+        // the rest may be a secret
         Ok(url) => {
             let found = format!("a playlist that leads to {}:", redact::clean(url.scheme()));
             Err(ProbeFinding::unfit("scheme", found))
@@ -217,7 +217,7 @@ fn absolute(uri: &str) -> Result<Url, ProbeFinding> {
         }
         Err(_) if uri.trim().starts_with('/') => {
             let found = format!(
-                "a playlist with the path {shown}, without a host: nobody knows whether that is absolute enough"
+                "a playlist with the path {shown}, without a host: no document says whether the service supports it"
             );
             Err(ProbeFinding::unclear("hls_path", found))
         }

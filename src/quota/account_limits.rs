@@ -18,10 +18,7 @@ use super::{
     pacing::{Margins, Pacing},
     rate_window::Slowdown,
 };
-use crate::{
-    domain::UnixMillis,
-    failpoints::{Failpoint, is_active},
-};
+use crate::domain::UnixMillis;
 
 /// Repeated violations may suspend a key, so the refusals of an hour have a budget: this many, or more where more requests
 /// are made...
@@ -118,12 +115,16 @@ impl AccountLimits {
         if let Some(saved) = account.learned_limits.saved_cooldown {
             account.upload.breaker.resume(saved, now);
         }
-        if !is_active(Failpoint::LimiterInMemory) {
-            for record in usage {
-                account.replay(record, now);
-            }
-        }
+        account.replay_all(usage, now);
         account
+    }
+
+    /// Counts what earlier runs sent.
+    fn replay_all(&mut self, usage: &[UsageRecord], now: UnixMillis) {
+        fail::fail_point!("earlier_uploads_not_counted", |_| ());
+        for record in usage {
+            self.replay(record, now);
+        }
     }
 
     fn replay(&mut self, record: &UsageRecord, now: UnixMillis) {

@@ -6,10 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::{
-    domain::{Counting, UnixMillis},
-    failpoints::{Failpoint, is_active},
-};
+use crate::domain::{Counting, UnixMillis};
 
 /// Two clocks that count the same window may run apart by this share; the window is kept longer by it…
 const CLOCK_DRIFT_SHARE: i64 = 10_000;
@@ -61,11 +58,7 @@ impl UsageLog {
     /// Counts a request, or counts it anew by what is known now.
     pub(super) fn put(&mut self, key: i64, spent: Spent) {
         self.take_out(key);
-        let until = if is_active(Failpoint::WindowWithoutDelta) && spent.certainty == Acceptance::Open {
-            UnixMillis(i64::MIN)
-        } else {
-            spent.until
-        };
+        let until = counted_until(&spent);
         for window in &mut self.windows {
             window.entries.insert((until, key));
         }
@@ -156,6 +149,14 @@ impl UsageLog {
             }
         }
     }
+}
+
+/// Until when a request counts at least.
+fn counted_until(spent: &Spent) -> UnixMillis {
+    fail::fail_point!("open_requests_not_counted", spent.certainty == Acceptance::Open, |_| UnixMillis(
+        i64::MIN
+    ));
+    spent.until
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub enum Severity {
     Drifted,
     /// The row can be sent, but what its source is would not be taken.
     Unsupported,
-    /// The row can be sent, but nobody can tell whether its source would be taken.
+    /// The row can be sent, but it is unknown whether the service would accept its source.
     Unclear,
 }
 

@@ -1,10 +1,11 @@
-//! The way out: what a run came to, as text, JSON and CSV. Reads the ledger only.
+//! The report of a run, as text, JSON and CSV. It reads snapshots of the ledger only.
 //!
 //! - Every row of the run's manifests is in exactly one file: `success.csv`, `rejects.csv`, `duplicates.csv` or
 //!   `unfinished.csv`. The counts must add up, or the command fails.
-//! - Files are written under a temporary name and renamed: a report is whole or not there.
-//! - Size: rows are streamed from the ledger, one at a time.
+//! - Files are written under a temporary name and renamed: a report is complete or absent.
+//! - Rows are streamed from the ledger, one at a time.
 
+mod exit;
 mod files;
 mod findings;
 mod library_diff;
@@ -12,9 +13,10 @@ mod summary;
 mod tables;
 mod text;
 
+pub use exit::{ExitStatus, RunResults, Work, exit_status};
 pub use findings::{Findings, Severity};
 pub use library_diff::{LibraryDiffReport, show_library_diff, show_recovery, write_library_diff};
-pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary, Work, exit_code};
+pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary};
 pub use text::{show_status, show_summary, with_separators};
 
 use std::path::{Path, PathBuf};

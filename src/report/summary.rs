@@ -1,14 +1,17 @@
-//! What a run came to, in numbers that must add up, and the exit code that follows.
+//! The results of a run in numbers that must add up.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Serialize;
 
-use super::ReportFile;
+use super::{
+    ReportFile,
+    exit::{RunResults, Work, exit_status},
+};
 use crate::{
-    domain::{Price, RowCounts, RunOutcome, State, StopReason, UnixMillis},
+    domain::{Price, RowCounts, RunOutcome, State, UnixMillis},
     error::{Error, ExitCode},
-    ledger::{DiffEntry, DiffKind, LibraryDiff, RunId, Snapshot, StateCounts},
+    ledger::{DiffKind, LibraryDiff, RunId, Snapshot, StateCounts},
 };
 
 /// The version of `report.json` and of every JSON line; grows when a field changes its meaning.
@@ -17,13 +20,11 @@ pub const SCHEMA: u32 = 1;
 /// Items by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// All of them; the sum of the others.
+    /// The sum of the others.
     pub total: u64,
-    /// Waiting to be sent.
     pub pending: u64,
-    /// On the wire.
+    /// In flight.
     pub sending: u64,
-    /// Outcome unknown.
     pub in_doubt: u64,
     /// Accepted, video not known yet.
     pub accepted_unidentified: u64,
@@ -59,16 +60,12 @@ impl From<&StateCounts> for Counts {
     }
 }
 
-/// What the run spent.
+/// The limits that a run kept, and the requests it made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct QuotaUse {
-    /// The rate kept.
     pub rate: String,
-    /// The rolling windows kept.
     pub caps: Vec<String>,
-    /// Upload requests made.
     pub requests: u64,
-    /// Accepted.
     pub accepted: u64,
     /// Refused by a limit or for lack of a right.
     pub refused: u64,
@@ -76,46 +73,41 @@ pub struct QuotaUse {
     pub not_sent: u64,
 }
 
-/// How a run ended, before the ledger is asked what it came to.
+/// How a run ended, before the results are read from the ledger.
 #[derive(Debug)]
 pub struct EndOfRun {
     /// `import` or `reconcile`.
     pub command: &'static str,
-    /// The run.
     pub run: RunId,
-    /// How it ended.
     pub outcome: RunOutcome,
     /// Manifests that could not be read to their end, each as a sentence.
     pub broken_manifests: Vec<String>,
-    /// The signal, if one came.
+    /// The exit code of the signal that stopped the run. `None`: no signal.
     pub signal: Option<ExitCode>,
-    /// When.
     pub at: UnixMillis,
-    /// The rate kept.
     pub rate: String,
-    /// The rolling windows kept.
     pub caps: Vec<String>,
-    /// When the quota lets the next upload go.
+    /// When the limits allow the next upload.
     pub next_upload_at: UnixMillis,
-    /// What an upload costs, if that is known.
+    /// The price of an upload. `None`: unknown.
     pub price: Option<Price>,
     /// The service compared with the ledger.
     pub library_diffs: Vec<LibraryDiff>,
 }
 
-/// What is spent, and what may be, in the whole ledger.
+/// What the whole ledger has paid or may have paid.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Spend {
     /// Uploads paid or possibly paid.
     pub uploads: u64,
-    /// Of them those whose outcome is not known: at risk, not lost.
+    /// Of them those whose outcome is not known.
     pub open: u64,
-    /// What all of them cost at most; none when no price was said.
+    /// What all of them cost at most. `None`: no price was given.
     pub credits: Option<String>,
 }
 
 impl Spend {
-    /// What a ledger holds at stake.
+    /// The committed uploads of a ledger and their price.
     pub fn of(snapshot: &Snapshot, items: &Counts, price: Option<Price>) -> Result<Self, Error> {
         let uploads = snapshot.committed_uploads()?;
         let open = items.sending + items.in_doubt + items.needs_review;
@@ -126,7 +118,6 @@ impl Spend {
 /// One namespace compared, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Compared {
-    /// The namespace.
     pub namespace: String,
     /// Videos the service lists there.
     pub listed: u64,
@@ -158,11 +149,9 @@ pub struct Summary {
     pub schema: u32,
     /// The program's version.
     pub telecine: &'static str,
-    /// The run's name.
     pub run: String,
     /// `import` or `reconcile`.
     pub command: &'static str,
-    /// The service.
     pub service: String,
     /// When the run began, RFC 3339.
     pub started_at: String,
@@ -170,13 +159,12 @@ pub struct Summary {
     pub ended_at: String,
     /// How long it took, in seconds.
     pub seconds: f64,
-    /// The exit code.
     pub exit_code: ExitCode,
-    /// Why, in one sentence.
+    /// The cause of the exit code, in one sentence.
     pub exit_reason: String,
     /// What to do next, if anything.
     pub next_step: Option<String>,
-    /// When the same command can go on sending, RFC 3339; none when nothing waits to be sent.
+    /// When the same command can resume sending, RFC 3339. `None`: nothing is pending.
     pub next_run_at: Option<String>,
     /// Rows of the run's manifests.
     pub rows: RowCounts,
@@ -184,11 +172,10 @@ pub struct Summary {
     pub items: Counts,
     /// Items of the whole ledger.
     pub ledger: Counts,
-    /// What was sent.
     pub quota: QuotaUse,
-    /// What is paid, over all runs of the ledger.
+    /// Over all runs of the ledger.
     pub spend: Spend,
-    /// The service compared with the ledger at the end of the run, where that was affordable.
+    /// The library compared with the ledger at the end of the run. Empty: the comparison took too many requests.
     pub audit: Vec<Compared>,
     /// Manifests not read to their end, each as a sentence.
     pub broken_manifests: Vec<String>,
@@ -197,20 +184,20 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts what a run came to and checks that the books balance.
+    /// Counts the results of a run and checks that the totals add up.
     pub fn of_run(snapshot: &Snapshot, end: EndOfRun, files: Vec<ReportFile>) -> Result<Self, Error> {
         let row = snapshot.run(end.run)?;
         let rows = row.rows;
         let ledger = Counts::from(&snapshot.state_counts()?);
         let of_manifests = Counts::from(&snapshot.state_counts_of_run(end.run)?);
-        // a run without manifests speaks of the whole ledger
+        // a run without manifests is about the whole ledger
         let items = if end.command == "reconcile" { ledger } else { of_manifests };
-        balance(snapshot, &rows, &of_manifests, &files)?;
+        check_totals(snapshot, &rows, &of_manifests, &files)?;
         let something_happened =
             snapshot.last_event_at()?.is_some_and(|timestamp| timestamp >= row.started_at);
         let work = if something_happened { Work::Done } else { Work::NoneLeft };
         let expired = snapshot.expired_of_run(end.run, end.at)?;
-        let (code, exit_reason, next_step) = exit_code(&end, &rows, &items, (work, expired));
+        let status = exit_status(&end, &RunResults { rows: &rows, items: &items, work, expired });
         let next_run_at =
             (items.pending > expired).then(|| end.next_upload_at.max(end.at).plus_ms(999).to_string());
         let requests = snapshot.requests_since(row.started_at)?;
@@ -224,9 +211,9 @@ impl Summary {
             started_at: row.started_at.to_string(),
             ended_at: end.at.to_string(),
             seconds: seconds(end.at.since_ms(row.started_at)),
-            exit_code: code,
-            exit_reason,
-            next_step,
+            exit_code: status.code,
+            exit_reason: status.reason,
+            next_step: status.next_step,
             next_run_at,
             rows,
             items,
@@ -258,8 +245,13 @@ fn seconds(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1000.0
 }
 
-/// Rows in must be rows out; a run whose books do not balance fails.
-fn balance(snapshot: &Snapshot, rows: &RowCounts, items: &Counts, files: &[ReportFile]) -> Result<(), Error> {
+/// Checks that every row read is in one state and in one file.
+fn check_totals(
+    snapshot: &Snapshot,
+    rows: &RowCounts,
+    items: &Counts,
+    files: &[ReportFile],
+) -> Result<(), Error> {
     let accounted = rows.accounted();
     let must_equal = |what: &str, left: u64, right: u64| {
         if left == right { Ok(()) } else { Err(Error::Totals(format!("{what}: {left} is not {right}"))) }
@@ -279,227 +271,5 @@ fn balance(snapshot: &Snapshot, rows: &RowCounts, items: &Counts, files: &[Repor
     match snapshot.contradictions()? {
         0 => Ok(()),
         count => Err(Error::Totals(format!("{count} items contradict their attempts"))),
-    }
-}
-
-/// Whether a run had anything to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// Something happened to an item.
-    Done,
-    /// Everything was final before it began.
-    NoneLeft,
-}
-
-/// The exit code of a run, why, and what to do next.
-#[must_use]
-pub fn exit_code(
-    end: &EndOfRun,
-    rows: &RowCounts,
-    items: &Counts,
-    (work, expired): (Work, u64),
-) -> (ExitCode, String, Option<String>) {
-    let again = |reason: String| {
-        (reason, Some("give the same command again; it goes on where this run stopped".to_owned()))
-    };
-    let open = open_words(items);
-    if let Some(ended) = second_videos(&end.library_diffs, &open) {
-        return ended;
-    }
-    let (code, (reason, next)) = match &end.outcome {
-        RunOutcome::Stopped { reason, cause } => {
-            let (what, next) = stop_words(*reason);
-            (ExitCode::Fatal, (format!("{what} ({cause})"), Some(next.to_owned())))
-        }
-        RunOutcome::Interrupted => {
-            let code = end.signal.unwrap_or(ExitCode::Interrupted);
-            (code, again(format!("stopped by a signal; {open}")))
-        }
-        RunOutcome::Offline { cause } => {
-            (ExitCode::Temporary, again(format!("the service cannot be reached ({cause})")))
-        }
-        RunOutcome::WaitOver if items.in_doubt + items.accepted_unidentified > 0 => {
-            let next = "give the same command again, it looks for their videos and sends none of them blindly; \
-                        telecine review --all shows what it waits for, and a human may decide";
-            let reason = format!("the time to wait is over; {open}");
-            (ExitCode::Temporary, (reason, Some(next.to_owned())))
-        }
-        RunOutcome::WaitOver => (ExitCode::Temporary, again(format!("the time to wait is over; {open}"))),
-        RunOutcome::TimeUp => (ExitCode::TimeUp, again(format!("the time given with --for is over; {open}"))),
-        RunOutcome::QuotaPaused { why } => {
-            let next =
-                "give the same command again when next_run_at has come; it goes on where this run stopped";
-            (ExitCode::QuotaPaused, (format!("{why}; {open}"), Some(next.to_owned())))
-        }
-        RunOutcome::RowsMax => (ExitCode::BudgetReached, again(format!("--max-rows is reached; {open}"))),
-        RunOutcome::BudgetSpent => {
-            let next = "raise --max-uploads or --max-credits, then give the same command again";
-            let reason = format!("the budget is spent or at stake; {open}");
-            (ExitCode::BudgetReached, (reason, Some(next.to_owned())))
-        }
-        RunOutcome::TooManyInDoubt { open: count } => {
-            let reason = format!("{count} requests have no clear answer, so nothing more is sent; {open}");
-            let next = "telecine review --all shows them; telecine reconcile looks for their evidence";
-            let code = if items.needs_review > 0 { ExitCode::NeedsReview } else { ExitCode::Temporary };
-            (code, (reason, Some(next.to_owned())))
-        }
-        RunOutcome::AlreadyUploaded { item } => {
-            let reason = format!(
-                "item {item} is at the service already, sent with another or a newer ledger: sending on would pay twice"
-            );
-            let next =
-                "put that ledger back, or bring this one up to date: telecine recover MANIFEST".to_owned();
-            (ExitCode::NeedsReview, (reason, Some(next)))
-        }
-        RunOutcome::DiskLow { free } => {
-            let next = "free some space (or lower --disk-reserve), then give the same command again";
-            let reason = format!("the ledger's disk has only {} KiB free; {open}", free / 1024);
-            (ExitCode::Temporary, (reason, Some(next.to_owned())))
-        }
-        RunOutcome::NotWaited if items.in_doubt + items.accepted_unidentified > 0 => {
-            (ExitCode::Temporary, again(open))
-        }
-        RunOutcome::NotWaited | RunOutcome::Settled
-            if expired > 0 && items.pending == expired && items.needs_review == 0 =>
-        {
-            let reason = format!("{expired} links expired before it was their turn; {open}");
-            let next = "sign them anew (unfinished.csv names them) and import them; a link signed anew is the same video";
-            (ExitCode::SomeFailed, (reason, Some(next.to_owned())))
-        }
-        RunOutcome::NotWaited | RunOutcome::Settled => settled_words(end, rows, items, work),
-    };
-    (code, reason, next)
-}
-
-fn settled_words(
-    end: &EndOfRun,
-    rows: &RowCounts,
-    items: &Counts,
-    work: Work,
-) -> (ExitCode, (String, Option<String>)) {
-    if items.needs_review > 0 {
-        let reason = format!("{} items wait for a human's answer", items.needs_review);
-        let next =
-            "telecine review shows the evidence and the answers; nothing of it is sent again until then";
-        return (ExitCode::NeedsReview, (reason, Some(next.to_owned())));
-    }
-    let open = items.pending + items.sending + items.in_doubt + items.accepted_unidentified + items.accepted;
-    if open > 0 && end.outcome == RunOutcome::Settled {
-        let next = "import the manifests they came from; an import sends what waits";
-        return (ExitCode::Temporary, (open_words(items), Some(next.to_owned())));
-    }
-    let bad = rows.rejected + items.rejected + items.failed + items.abandoned;
-    if items.total == 0 && rows.rejected > 0 {
-        let reason = format!("none of the {} rows could be sent", rows.read);
-        return (ExitCode::ManifestInvalid, (reason, Some("see rejects.csv for what to correct".to_owned())));
-    }
-    if bad > 0 || !end.broken_manifests.is_empty() {
-        let reason = format!("finished; {bad} rows were rejected or failed");
-        let next = "correct rejects.csv and import it; the rows that went well are not sent again";
-        return (ExitCode::SomeFailed, (reason, Some(next.to_owned())));
-    }
-    let reason = match (items.total, end.outcome == RunOutcome::NotWaited) {
-        (0, _) => "nothing to do".to_owned(),
-        (_, true) => format!("everything is sent; {} are being indexed", items.accepted),
-        (total, false) if work == Work::NoneLeft => {
-            format!("nothing was left to do: all {total} items are searchable")
-        }
-        (total, false) => format!("all {total} items are searchable"),
-    };
-    (ExitCode::Success, (reason, None))
-}
-
-/// Videos of this ledger's rows that another request made: paid twice, or by another ledger.
-fn second_videos(library_diffs: &[LibraryDiff], open: &str) -> Option<(ExitCode, String, Option<String>)> {
-    let findings = || library_diffs.iter().flat_map(|library_diff| &library_diff.findings);
-    let is_own_row = |finding: &&DiffEntry| match finding.kind {
-        DiffKind::Doubled | DiffKind::Rejected => true,
-        DiffKind::Foreign => finding.item.is_some(),
-        DiffKind::Missing
-        | DiffKind::Unknown
-        | DiffKind::TagsHidden
-        | DiffKind::Ordered
-        | DiffKind::Open
-        | DiffKind::Failed => false,
-    };
-    let found: Vec<&DiffEntry> = findings().filter(is_own_row).collect();
-    if found.is_empty() {
-        return None;
-    }
-    let named: Vec<String> = found
-        .iter()
-        .take(VIDEOS_NAMED_MAX)
-        .filter_map(|finding| Some(format!("{} (item {})", finding.video_no.as_ref()?, finding.item?)))
-        .collect();
-    let more = found.len().saturating_sub(named.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let count = found.len();
-    let videos = if count == 1 { "video" } else { "videos" };
-    let reason = format!(
-        "the service has {count} {videos} of rows of this ledger that this ledger did not count: uploaded with another \
-         ledger, or paid twice: {}{more}; {open}",
-        named.join(", ")
-    );
-    let next = "telecine verify lists all of them with their items; delete what is not needed at the service";
-    Some((ExitCode::NeedsReview, reason, Some(next.to_owned())))
-}
-
-/// Videos named in the exit reason.
-const VIDEOS_NAMED_MAX: usize = 10;
-
-/// `12 wait to be sent, 3 are being indexed`.
-fn open_words(items: &Counts) -> String {
-    let parts = [
-        (items.pending, "wait to be sent"),
-        (items.sending, "are on the wire"),
-        (items.in_doubt, "have no clear answer"),
-        (items.accepted_unidentified, "are accepted under a number not known yet"),
-        (items.needs_review, "wait for a human's answer"),
-        (items.accepted, "are being indexed"),
-    ];
-    let words: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    if words.is_empty() { "nothing is open".to_owned() } else { words.join(", ") }
-}
-
-const fn stop_words(reason: StopReason) -> (&'static str, &'static str) {
-    match reason {
-        StopReason::KeyRefused => {
-            ("the service refuses the API key", "check the key, then give the same command again")
-        }
-        StopReason::CreditsOut => {
-            ("the account has no credits left", "recharge the account, then give the same command again")
-        }
-        StopReason::AccountDisabled => {
-            ("the account is disabled", "ask the service's support, then give the same command again")
-        }
-        StopReason::NoPermission => (
-            "the API key lacks the permission",
-            "use a key that may upload, then give the same command again",
-        ),
-        StopReason::MostlyRejected => (
-            "the service rejected most of the last rows, so the cause is hardly each single row; nothing more was sent",
-            "read the service's words, check a few rows with `telecine preview`, then give the same command again; \
-             if these answers mean something else, say so with --verdict",
-        ),
-        StopReason::Retired => (
-            "the service answers that this API is retired; nothing more was sent",
-            "ask the service which API is in use now; a newer telecine may support it",
-        ),
-        StopReason::WrongRequest => (
-            "the service does not read requests of this form",
-            "check --api-url: another service, or another version of this one, may answer there",
-        ),
-        StopReason::Blocked => (
-            "a proxy or firewall between this machine and the service refuses the request",
-            "ask whoever runs the network, or set HTTPS_PROXY and NO_PROXY; the account is not the cause",
-        ),
-        StopReason::UserRule => (
-            "a rule of --verdict says to stop at this answer",
-            "read the service's words, then give the same command again",
-        ),
-        StopReason::WrongAddress => {
-            ("the address does not lead to the service", "check --api-url, then give the same command again")
-        }
     }
 }

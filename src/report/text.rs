@@ -63,7 +63,7 @@ fn count_lines(counts: &Counts) -> [(u64, &'static str); 10] {
         (counts.indexed, "searchable"),
         (counts.accepted, "accepted, being indexed"),
         (counts.pending, "wait to be sent"),
-        (counts.sending, "on the wire"),
+        (counts.sending, "in flight"),
         (counts.in_doubt, "without a clear answer"),
         (counts.accepted_unidentified, "accepted, video not known yet"),
         (counts.needs_review, "wait for a human's answer"),

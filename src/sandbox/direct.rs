@@ -1,8 +1,11 @@
-//! The world in the same process: a transport without a wire, for tests in virtual time.
+//! The mock in the same process: a transport without a network, for tests in virtual time.
 
 use std::sync::Arc;
 
-use super::mock_service::{Arrival, ClientView, MockService};
+use super::{
+    arrival::{Arrival, ClientView},
+    mock_service::MockService,
+};
 use crate::{
     api::{
         http::EXCHANGE_MAX,
@@ -11,7 +14,7 @@ use crate::{
     clock::Clock,
 };
 
-/// Carries requests straight into a world.
+/// Passes requests to a mock in the same process.
 pub struct Direct {
     mock: Arc<MockService>,
     clock: Clock,
@@ -19,7 +22,7 @@ pub struct Direct {
 }
 
 impl Direct {
-    /// A transport into `world` with this API key.
+    /// A transport to `mock` with this API key.
     #[must_use]
     pub fn new(mock: Arc<MockService>, clock: Clock, key: &str) -> Self {
         Self { mock, clock, key: key.to_owned() }

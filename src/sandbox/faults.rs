@@ -52,7 +52,7 @@ impl Fault {
         (Self::Redirect, "redirect"),
     ];
 
-    /// Every fault that a run goes on after: a redirect stops it, since the address must be wrong.
+    /// Every fault that does not end a run: a redirect does, since the address must be wrong.
     #[must_use]
     pub fn passing() -> Vec<Self> {
         Self::ALL.iter().map(|(fault, _)| *fault).filter(|fault| *fault != Self::Redirect).collect()
@@ -99,7 +99,7 @@ impl Faults {
         Self { share: 0.0, kinds: Vec::new() }
     }
 
-    pub(super) fn throw(&self, rng: &mut fastrand::Rng) -> Option<Fault> {
+    pub(super) fn draw(&self, rng: &mut fastrand::Rng) -> Option<Fault> {
         let strikes = !self.kinds.is_empty() && rng.f64() < self.share;
         if strikes { rng.choice(&self.kinds).copied() } else { None }
     }

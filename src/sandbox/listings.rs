@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::mock_service::ClientView;
+use super::arrival::ClientView;
 use crate::api::transport::Response;
 
 pub(super) fn accept(data: &Value) -> ClientView {

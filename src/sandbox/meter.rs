@@ -1,4 +1,4 @@
-//! How a service counts: rates by the arrival of requests, caps by what it accepted. Pure, and told the time.
+//! How a service counts: rates by the arrival of requests, caps by accepted uploads. Pure: the caller passes the time.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -71,7 +71,7 @@ impl RateMeter {
 pub struct CapMeter {
     limit: Limit,
     counts: CapCounts,
-    /// How many leave at each moment.
+    /// How many leave the cap at each time.
     leaves: BTreeMap<UnixMillis, u32>,
     used: u32,
 }

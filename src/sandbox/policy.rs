@@ -27,7 +27,7 @@ pub struct Policy {
     pub way: RangeInclusive<Duration>,
     /// At which part of the time until its answer an upload is accepted, 0.0 to 1.0.
     pub accepted_at_part: RangeInclusive<f64>,
-    /// Which moment the service notes of an upload.
+    /// Which time of an upload the service stores.
     pub noted: Noted,
     /// Credits of each account, one an upload; none for plenty.
     pub credits: Option<u64>,
@@ -53,17 +53,17 @@ pub struct Policy {
     pub read_faults: Vec<ReadError>,
     /// The share of videos that listings never show, though `get_metadata` does.
     pub unlisted_share: f64,
-    /// Once there are twice as many videos, so many of the newest are remembered, for runs of millions in memory; none for all.
+    /// From twice this number of videos on, only this number of the newest is kept, for runs of millions. `None`: all.
     pub videos_kept: Option<usize>,
     /// How far the service's clock is ahead of the true time, in milliseconds; may be negative.
     pub clock_ahead_ms: i64,
     /// Sent along with refusals for now.
     pub retry_after: Option<Duration>,
-    /// Sows the dice.
+    /// The seed of the random numbers.
     pub seed: u64,
 }
 
-/// Which moment a service notes of an upload.
+/// Which time of an upload a service stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Noted {
     /// When it arrived.

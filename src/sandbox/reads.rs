@@ -5,10 +5,11 @@ use std::{cmp::Reverse, collections::HashMap};
 use serde_json::{Value, json};
 
 use super::{
+    arrival::{Arrival, ClientView},
     faults::ReadError,
     form::{self, ListQuery},
     listings::{accept, refuse},
-    mock_service::{Arrival, ClientView, MockState},
+    mock_state::MockState,
     policy::{ListOrder, Policy},
     video::Video,
 };

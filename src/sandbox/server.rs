@@ -1,4 +1,4 @@
-//! The world behind HTTP, on loopback.
+//! The mock behind HTTP, on loopback.
 //!
 //! axum routes; hyper serves each connection directly, so that a cut line is really cut.
 
@@ -16,7 +16,10 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tower::ServiceExt;
 
-use super::mock_service::{Arrival, ClientView, MockService};
+use super::{
+    arrival::{Arrival, ClientView},
+    mock_service::MockService,
+};
 use crate::api::transport::{API_PATH, Method, Response};
 
 /// No request body is longer, in bytes.
@@ -52,7 +55,7 @@ impl Drop for SandboxServer {
 #[derive(Clone, Copy)]
 struct CutHere;
 
-/// Serves `world` at `address`.
+/// Serves `mock` at `address`.
 pub async fn serve(mock: Arc<MockService>, address: SocketAddr) -> std::io::Result<SandboxServer> {
     let sink = TcpListener::bind(address).await?;
     let address = sink.local_addr()?;

@@ -1,4 +1,4 @@
-//! A video the sandbox took: what was sent, under which number, and how it looks from outside.
+//! A video that the mock accepted, and how the service would show it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ pub struct Video {
     pub dated: UnixMillis,
 }
 
-/// A number for a video made at `moment`, the `sequence`-th of its world.
+/// The number of the `sequence`-th video, made at this time.
 pub(super) fn number(timestamp: UnixMillis, sequence: u64) -> String {
     let milliseconds = u64::try_from(timestamp.0 - NUMBER_EPOCH_MS).unwrap_or(0);
     format!("VI{}", (milliseconds << 22) | (sequence & 0x3f_ffff))

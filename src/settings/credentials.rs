@@ -44,6 +44,12 @@ pub fn origin(text: &str) -> Result<Url, Error> {
     }
 }
 
+/// Whether a server is on this machine.
+#[must_use]
+pub(crate) fn is_on_loopback(origin: &Url) -> bool {
+    origin.host_str().is_some_and(is_loopback)
+}
+
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -5,12 +5,14 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::Args;
 
 use crate::{
-    app::sandbox::{mock_service, start},
+    app::{
+        self,
+        sandbox::{mock_service, start},
+    },
     cli::{
         args::values::{self, DurationRangeArg},
         output::print,
     },
-    clock::Clock,
     domain::Limit,
     error::{Error, ExitCode},
     sandbox::{CapCounts, Fault, Faults, Limiter, ListOrder, Policy},
@@ -198,7 +200,7 @@ pub(in crate::cli) fn sandbox(args: &SandboxArgs) -> Result<ExitCode, Error> {
     runtime.block_on(async {
         let behaviour = args.behaviour.policy(args.rate, args.cap.clone());
         let policy = Policy { total_rate: args.total_rate, ..behaviour };
-        let mock = mock_service(policy, Clock::real(), args.record.as_deref())?;
+        let mock = mock_service(policy, app::clock::of_sandbox(), args.record.as_deref())?;
         let server = start(mock, args.listen).await?;
         print(&format!(
             "sandbox listening on http://{0}\n  try: MEMORIES_API_KEY=any telecine import MANIFEST --api-url http://{0}\n",

@@ -3,7 +3,6 @@
 use super::{Store, impossible, state_of};
 use crate::{
     domain::{AttemptState, ItemEvent, State, UnixMillis},
-    failpoints::{Failpoint, is_active},
     ledger::{AttemptId, AttemptResult, ItemId, LedgerError},
 };
 
@@ -165,15 +164,16 @@ impl Store {
         let left: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let cause = "the program ended before the answer came".to_owned();
         for attempt in left {
-            let event = if is_active(Failpoint::LeaseExpiryPending) {
-                ItemEvent::NotSent
-            } else {
-                ItemEvent::AnswerLost
-            };
-            self.settle(AttemptId(attempt), &AttemptResult::new(event, now, cause.clone()))?;
+            self.settle(AttemptId(attempt), &AttemptResult::new(event_after_crash(), now, cause.clone()))?;
         }
         Ok(())
     }
+}
+
+/// What happened to a request whose process ended before the answer came.
+fn event_after_crash() -> ItemEvent {
+    fail::fail_point!("sending_is_pending_after_crash", |_| ItemEvent::NotSent);
+    ItemEvent::AnswerLost
 }
 
 /// One event as the chain sees it.

@@ -14,7 +14,6 @@ use std::time::Duration;
 use crate::{
     api::{IndexStatus, ListedVideo},
     domain::{State, UnixMillis, VideoNo},
-    failpoints::{Failpoint, is_active},
     ledger::{AttemptId, BoundBy, ObservedDelays, PossibleSender, Question, ServiceTime, UnresolvedAttempt},
     pipeline::listing::ControlVideoSeen,
 };
@@ -143,11 +142,9 @@ pub(super) fn decide(
     };
     let candidates: Vec<&&ListedVideo> =
         evidence.unbound.iter().filter(|video| could_be(own, video, rules)).collect();
-    if is_active(Failpoint::BindAnyCandidate)
-        && let [video, ..] = candidates[..]
-    {
-        return found(video, BoundBy::SoleCandidate);
-    }
+    fail::fail_point!("any_candidate_bound", !candidates.is_empty(), |_| {
+        found(candidates[0], BoundBy::SoleCandidate)
+    });
     if rules.on_doubt == OnDoubt::Auto
         && let Some(decision) = weigh_alone(unresolved, &candidates, evidence, rules)
     {

@@ -4,7 +4,7 @@ use matroska_demuxer::{DemuxError, MatroskaFile, TrackType};
 
 use super::{super::partial_file::PartialFile, ContainerIndex, Tracks};
 
-/// More bytes are asked for so many at a time.
+/// The size of one request for more bytes.
 const CHUNK: u64 = 64 * 1024;
 
 /// Names behind which any codec may stand.

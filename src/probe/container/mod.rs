@@ -1,4 +1,4 @@
-//! What a file is, by its bytes: its container, and the codecs of its tracks.
+//! The container of a file and the codecs of its tracks, from its bytes.
 
 mod matroska;
 mod mp4;
@@ -23,9 +23,9 @@ pub(super) enum ContainerKind {
     Audio,
     /// A video that no document of the service names.
     OtherVideo(&'static str),
-    /// An archive, a document, a program…
+    /// Any other file, such as an archive or a document.
     NoVideo(&'static str),
-    /// Nobody knows.
+    /// Unknown.
     Unknown,
 }
 
@@ -44,7 +44,7 @@ impl Container {
         }
     }
 
-    /// Reads the index, as far as the bytes at hand go.
+    /// Reads the index from the bytes in memory.
     pub(super) fn read(self, bytes: &mut PartialFile) -> ContainerIndex {
         bytes.rewind();
         match self {
@@ -58,24 +58,24 @@ impl Container {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ContainerIndex {
     Tracks(Tracks),
-    /// More bytes are needed: from here on, at least so many.
+    /// More bytes are needed: the offset, and the smallest number.
     Wants(u64, u64),
-    /// There is none, or it is cut off; why.
+    /// The index is missing or cut off; the cause.
     Broken(&'static str),
-    /// Perhaps it is good, but it cannot be read here; why.
+    /// The index cannot be read, though it may be valid; the cause.
     NotUnderstood(&'static str),
 }
 
-/// Codecs by their usual names.
+/// Codecs by their common names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tracks {
     pub(super) video: Vec<String>,
     pub(super) audio: Vec<String>,
 }
 
-/// Codecs told of one file: a file may claim millions…
+/// Codecs named of one file: a file may contain millions.
 const CODECS_MAX: usize = 8;
-/// …and names of any length; so much of one is told, in characters.
+/// The longest codec name in a message, in characters: a file may contain any name.
 const CODEC_NAME_MAX: usize = 32;
 
 impl Tracks {

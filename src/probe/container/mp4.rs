@@ -45,7 +45,7 @@ pub(super) fn read(bytes: &mut PartialFile) -> ContainerIndex {
     ContainerIndex::NotUnderstood("no index (moov) among its first boxes")
 }
 
-/// What to say when reading failed: come back with more, or that it is broken.
+/// The result of a read that failed: more bytes are needed, or the file is broken.
 fn incomplete(bytes: &mut PartialFile, count: u64, why: &'static str) -> ContainerIndex {
     bytes.take_wanted().map_or(ContainerIndex::Broken(why), |wanted| ContainerIndex::Wants(wanted, count))
 }
@@ -57,7 +57,7 @@ fn index(bytes: &mut PartialFile, at: u64, size: u64) -> ContainerIndex {
     if bytes.total().is_some_and(|total| at.saturating_add(size) > total) {
         return ContainerIndex::Broken("its index (moov) is cut off");
     }
-    // what is not at hand must not be allocated for
+    // no memory is allocated for bytes that are not here
     let mut moov = Vec::new();
     if bytes.by_ref().take(size).read_to_end(&mut moov).is_err() {
         return incomplete(bytes, size - moov.len() as u64, "its index (moov) is cut off");
@@ -71,7 +71,7 @@ fn index(bytes: &mut PartialFile, at: u64, size: u64) -> ContainerIndex {
     ContainerIndex::Tracks(tracks)
 }
 
-/// Notes the codecs of a track that is seen or heard; none when the track cannot be read.
+/// The codecs of a video or audio track. `None`: the track cannot be read.
 fn note_track(track: &[u8], tracks: &mut Tracks) -> Option<()> {
     let media = inner(track, *b"mdia")?;
     // behind a version and four bytes that mean nothing; its name, further on, may be in any writing

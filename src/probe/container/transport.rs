@@ -7,9 +7,9 @@ use mpeg2ts::{
 
 use super::Tracks;
 
-/// A packet, in bytes…
+/// The size of a packet, in bytes.
 const PACKET: usize = 188;
-/// …begins with this one.
+/// The first byte of each packet.
 const MARK: u8 = 0x47;
 /// Packets read in search of the table of streams: it is repeated ten times a second.
 const PACKETS_MAX: usize = 2_000;
@@ -19,7 +19,7 @@ pub(super) fn is_transport_stream(head: &[u8]) -> bool {
     head.len() > PACKET && head.iter().step_by(PACKET).take(5).all(|byte| *byte == MARK)
 }
 
-/// The streams of a segment; none where its table is not among the bytes.
+/// The streams of a segment. `None`: the bytes do not contain its table.
 pub(in super::super) fn tracks(segment: &[u8]) -> Option<Tracks> {
     // packets of streams that no table has named yet cannot be read
     let first_table = segment
@@ -38,7 +38,7 @@ pub(in super::super) fn tracks(segment: &[u8]) -> Option<Tracks> {
     None
 }
 
-/// Streams that are seen or heard, by their usual names.
+/// Video and audio streams, by their common names.
 const VIDEO: &[(StreamType, &str)] = &[
     (StreamType::H264, "h264"),
     (StreamType::H264WithAes128Cbc, "h264"),

@@ -1,7 +1,7 @@
-//! Manifests and mappings that nobody would write: whatever comes in, the reader does not panic or hang, takes bounded time, loses
-//! no row, and says the same whether one hand reads or several.
+//! Damaged manifests and random mappings: the reader does not panic or hang, takes bounded time, loses no row, and gives
+//! the same with one thread and with several.
 //!
-//! A seed takes a file of the corpus, breaks it in a few places, and reads it by rules that are thrown, too.
+//! A seed takes a file of the corpus, damages it in a few places, and reads it by random rules.
 
 use std::{
     fs,
@@ -155,7 +155,7 @@ pub(crate) fn seed(seed: u64) -> Part {
     let bytes = broken(bytes, &mut rng);
     let begun = Instant::now();
     let read = catch_unwind(AssertUnwindSafe(|| read(&bytes, &mut rng)));
-    let said = match read {
+    let text = match read {
         Ok(Ok(rows)) => {
             part.add("rows", rows);
             None
@@ -164,7 +164,7 @@ pub(crate) fn seed(seed: u64) -> Part {
         Err(_) => Some("it panicked".to_owned()),
     };
     let is_slow = (begun.elapsed() > TIME_MAX).then(|| format!("it took {:?}", begun.elapsed()));
-    part.failures.extend(said.into_iter().chain(is_slow).map(|what| format!("seed {seed} ({name}): {what}")));
+    part.failures.extend(text.into_iter().chain(is_slow).map(|what| format!("seed {seed} ({name}): {what}")));
     part
 }
 
@@ -226,7 +226,7 @@ fn spec_of(path: &str, rng: &mut fastrand::Rng) -> ManifestSpec {
     spec
 }
 
-/// Reads a file by one hand and by several; how many rows it has.
+/// Reads a file with one thread and with several, and returns the number of its rows.
 fn read(bytes: &[u8], rng: &mut fastrand::Rng) -> Result<u64, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let path = folder.path().join("m");
@@ -261,10 +261,10 @@ fn read(bytes: &[u8], rng: &mut fastrand::Rng) -> Result<u64, String> {
         (Ok(scan), None) => {
             let (sum, rows) = (scan.good + scan.duplicates + scan.rejected, scan.rows);
             let is_same = (scan.good + scan.duplicates, scan.rejected) == (good, rejected);
-            let said = format!("{good} good and {rejected} rejected by one hand, {scan:?}");
-            if is_same && sum == rows { Ok(rows) } else { Err(said) }
+            let text = format!("{good} good and {rejected} rejected by one thread, {scan:?}");
+            if is_same && sum == rows { Ok(rows) } else { Err(text) }
         }
         (Err(error), Some(broken)) if error.to_string() == broken => Ok(good + rejected),
-        (found, broken) => Err(format!("{broken:?} by one hand, {found:?}")),
+        (found, broken) => Err(format!("{broken:?} by one thread, {found:?}")),
     }
 }

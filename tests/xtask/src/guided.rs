@@ -16,9 +16,9 @@ use telecine::manifest::{Manifest, ManifestSpec};
 
 use crate::fuzz;
 
-/// How long a target runs, in seconds, when nothing is told: what was broken on purpose was found in less.
+/// The default time of a target, in seconds: deliberate mistakes were found in less.
 const SECONDS: u64 = 10;
-/// An input that takes longer hangs, in seconds: a usual one takes less than a millisecond.
+/// An input that takes longer hangs, in seconds: most take less than a millisecond.
 const INPUT_SECONDS_MAX: u64 = 20;
 /// A target that takes more memory has failed, in MiB: what an xz or zstd decoder may take at most, twice.
 const MEMORY_MAX_MIB: u64 = 512;
@@ -59,10 +59,11 @@ pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<bool, String
     let place = root.join("target/fuzz");
     let mut is_good = true;
     for target in targets {
-        let told = |error: io::Error| format!("{target}: {error}");
-        let folders = Folders::make(&place, target).map_err(told)?;
-        sow(&root.join("tests/data"), target, &folders.seeds).map_err(told)?;
-        is_good &= fuzz_one(&binaries.join(target), target, &folders, (seconds, seed)).map_err(told)?;
+        let with_target = |error: io::Error| format!("{target}: {error}");
+        let folders = Folders::make(&place, target).map_err(with_target)?;
+        write_seeds(&root.join("tests/data"), target, &folders.seeds).map_err(with_target)?;
+        is_good &=
+            fuzz_one(&binaries.join(target), target, &folders, (seconds, seed)).map_err(with_target)?;
     }
     Ok(is_good)
 }
@@ -71,7 +72,7 @@ pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<bool, String
 fn build(root: &Path) -> Result<PathBuf, String> {
     let host = host()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    // the triple is told so that build scripts and macros are built without the flags
+    // the triple is given so that build scripts and macros are built without the flags
     let built = Command::new(cargo)
         .current_dir(root)
         .args(["build", "--quiet", "--locked", "--profile", "fuzz", "--package", "fuzz-targets", "--bins"])
@@ -88,10 +89,10 @@ fn build(root: &Path) -> Result<PathBuf, String> {
 
 /// The triple of this machine.
 fn host() -> Result<String, String> {
-    let said =
+    let text =
         Command::new("rustc").arg("-vV").output().map_err(|error| format!("rustc cannot be run: {error}"))?;
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).ok_or_else(|| "rustc does not say for which machine it is".to_owned())
 }
 
@@ -122,7 +123,7 @@ impl Folders {
 }
 
 /// Writes the seeds of a target: files of the corpus, their cells, videos, or rules made of the words that mappings are made of.
-fn sow(data: &Path, target: &str, seeds: &Path) -> io::Result<()> {
+fn write_seeds(data: &Path, target: &str, seeds: &Path) -> io::Result<()> {
     let files = fs::read_dir(data.join(if target == "sources" { "media" } else { "corpus" }))?
         .map(|entry| Ok(entry?.path()))
         .collect::<io::Result<BTreeSet<_>>>()?;
@@ -201,9 +202,9 @@ fn fuzz_one(
         .stderr(File::create(&folders.log)?)
         .status()?;
     // what it prints may hold any bytes of an input
-    let said = String::from_utf8_lossy(&fs::read(&folders.log)?).into_owned();
+    let text = String::from_utf8_lossy(&fs::read(&folders.log)?).into_owned();
     let figure = |as_str: &str| {
-        let (_, behind) = said.rsplit_once(as_str)?;
+        let (_, behind) = text.rsplit_once(as_str)?;
         behind.split_whitespace().next().map(str::to_owned)
     };
     let shown = |as_str| figure(as_str).unwrap_or_else(|| "?".to_owned());
@@ -218,8 +219,8 @@ fn fuzz_one(
     }
     let input = figure("Test unit written to ").unwrap_or_else(|| "none was kept".to_owned());
     println!("{target}: FAILED ({ended}), the input is {input}");
-    let from = said.find("panicked at").or_else(|| said.find("ERROR: libFuzzer")).unwrap_or_default();
-    for line in said[from..].lines().take(FAULT_LINES) {
+    let from = text.find("panicked at").or_else(|| text.find("ERROR: libFuzzer")).unwrap_or_default();
+    for line in text[from..].lines().take(FAULT_LINES) {
         println!("  {line}");
     }
     println!("  more in {}", folders.log.display());

@@ -19,12 +19,12 @@ use telecine::{
     sandbox::{Fault, ListOrder, Policy, ReadError},
 };
 
-use crate::{state_counts::Part, support::Harness};
+use crate::{harness::Harness, state_counts::Part};
 
 const ROWS: usize = 6;
 /// The first, a middle and the last upload.
 const POSITIONS: [u64; 3] = [1, 3, 6];
-/// A case must be settled so many lives after the server became kind.
+/// Every row must be final after this number of runs without faults.
 const LIVES_MAX: u32 = 4;
 
 /// One hostile server.
@@ -75,7 +75,7 @@ fn patient() -> Policy {
     Policy { lateness_max: Duration::from_mins(14), ..Policy::default() }
 }
 
-/// One case of the modelled service; numbers past the last begin anew with another seed.
+/// One case against the mock; numbers past the last repeat the cases with another seed.
 pub(crate) fn seed(seed: u64) -> Part {
     let mut part = Part::default();
     let mut cases = cases();
@@ -83,33 +83,37 @@ pub(crate) fn seed(seed: u64) -> Part {
     let mut case = cases.swap_remove(usize::try_from(seed % count).unwrap_or(0));
     case.policy.seed = seed / count + 1;
     part.add("cases", 1);
-    if let Err(fault) = play(&case) {
+    if let Err(fault) = run_case(&case) {
         part.failures.push(format!("{} (seed {seed}): {fault}", case.name));
     }
     part
 }
 
-fn play(case: &Case) -> Result<(), String> {
+fn run_case(case: &Case) -> Result<(), String> {
     let mut harness = Harness::new(case.policy.clone(), ROWS);
     harness.policy.concurrency = 3;
     // longer than the quiet time, shorter than the day after which a human is asked
     harness.policy.wait = Some(Duration::from_hours(3));
-    harness.live(None);
+    harness.run();
     at_most_once(&harness)?;
-    harness.mock.disable_faults();
+    harness.service.disable_faults();
     harness.policy.wait = Some(Duration::from_hours(30));
     for _ in 0..LIVES_MAX {
-        harness.live(None);
+        harness.run();
         at_most_once(&harness)?;
         if harness.counts().indexed == ROWS as u64 {
-            return if harness.taken().len() == ROWS { Ok(()) } else { Err("a row is lost".to_owned()) };
+            return if harness.accepted_counts().len() == ROWS {
+                Ok(())
+            } else {
+                Err("a row is lost".to_owned())
+            };
         }
     }
     Err(format!("not settled: {:?}", harness.counts()))
 }
 
 fn at_most_once(harness: &Harness) -> Result<(), String> {
-    match harness.taken().into_iter().find(|(_, times)| *times > 1) {
+    match harness.accepted_counts().into_iter().find(|(_, times)| *times > 1) {
         Some((url, times)) => Err(format!("O1 double pay: {url} was taken {times} times")),
         None => Ok(()),
     }

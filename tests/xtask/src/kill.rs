@@ -72,15 +72,15 @@ const WHOLE: u64 = 400;
 /// The program under test.
 static BINARY: OnceLock<PathBuf> = OnceLock::new();
 
-/// The bug that is planted in the program under test, if it is a copy of this one.
-static PLANTED: OnceLock<u64> = OnceLock::new();
+/// The failpoint that is set in the program under test, if it is a copy of this one.
+static FAILPOINT: OnceLock<String> = OnceLock::new();
 
-/// Tests a copy of this program, which is also telecine, with a bug planted.
-pub(crate) fn plant_in_copy(bug: u64) -> Result<(), String> {
+/// Tests a copy of this program, which is also telecine, with a failpoint set.
+pub(crate) fn set_failpoint_in_copy(name: &str) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(words)?.keep();
     let copy = folder.join("telecine");
     fs::copy(std::env::current_exe().map_err(words)?, &copy).map_err(words)?;
-    let _ = PLANTED.set(bug);
+    let _ = FAILPOINT.set(name.to_owned());
     set_binary(&copy)
 }
 
@@ -94,14 +94,15 @@ pub(crate) fn set_binary(path: &Path) -> Result<(), String> {
 
 /// Whether strace can be used here.
 pub(crate) fn can_trace() -> Result<(), String> {
-    let said = Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
-    match said {
+    let printed =
+        Command::new("strace").args(["-qq", "-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
+    match printed {
         Ok(status) if status.success() => Ok(()),
         _ => Err("strace is not here or may not trace; install it".to_owned()),
     }
 }
 
-/// One kill: at a system call of a run, each in its turn, or at a random moment; then a run in peace.
+/// One kill: at a system call of a run, each in its turn, or at a random time; then an undisturbed run.
 pub(crate) fn kill_seed(seed: u64) -> Part {
     let mut rng = fastrand::Rng::with_seed(seed);
     let points = points();
@@ -126,8 +127,8 @@ pub(crate) fn kill_seed(seed: u64) -> Part {
 fn points() -> &'static [(String, u64)] {
     static POINTS: OnceLock<Vec<(String, u64)>> = OnceLock::new();
     POINTS.get_or_init(|| {
-        if PLANTED.get().is_some() {
-            // a program with a bug in it need not end: its writes are enough to find it by
+        if FAILPOINT.get().is_some() {
+            // with a failpoint the program may not end: its writes are enough to see it
             return (1..=300).map(|nth| ("pwrite64".to_owned(), nth)).collect();
         }
         let counted = Stage::new(u64::MAX).and_then(|stage| stage.count_calls());
@@ -173,13 +174,13 @@ enum Expect {
 
 fn case(seed: u64, faults: &[Fault], expect: Expect) -> Part {
     let mut part = Part::default();
-    if let Err(fault) = play(seed, faults, expect, &mut part) {
+    if let Err(fault) = run_case(seed, faults, expect, &mut part) {
         part.failures.push(format!("seed {seed} {faults:?}: {fault}"));
     }
     part
 }
 
-fn play(seed: u64, faults: &[Fault], expect: Expect, part: &mut Part) -> Result<(), String> {
+fn run_case(seed: u64, faults: &[Fault], expect: Expect, part: &mut Part) -> Result<(), String> {
     let stage = Stage::new(seed)?;
     for fault in faults {
         let ended = stage.run(Some(fault), &[])?;
@@ -417,7 +418,7 @@ impl Stage {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("MEMORIES_API_KEY", &self.key)
-            .env("TELECINE_PLANTED", PLANTED.get().map(ToString::to_string).unwrap_or_default())
+            .env("FAILPOINTS", FAILPOINT.get().map(|name| format!("{name}=return")).unwrap_or_default())
             .env("XDG_STATE_HOME", self.folder.path().join("far"))
             .stdin(Stdio::null())
             .output()
@@ -458,7 +459,7 @@ impl Stage {
     }
 }
 
-/// The items of a ledger that may have been cut at any moment; none when it has no tables yet.
+/// The items of a ledger that was cut at any time. Empty: it has no tables yet.
 fn items(path: &Path) -> Result<Vec<(String, String)>, String> {
     if !path.exists() {
         return Ok(Vec::new());

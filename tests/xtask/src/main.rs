@@ -1,7 +1,7 @@
-//! `cargo xtask reliability`: the proofs of telecine's promises, each lane by itself or all of them. `quota` and `fuzz` beside it.
+//! `cargo xtask reliability`: the proofs of telecine's promises, each suite by itself or all of them. `quota` and `fuzz` beside it.
 
-#[path = "../../support/mod.rs"]
-mod support;
+#[path = "../../support/harness.rs"]
+mod harness;
 
 mod fuzz;
 mod guided;
@@ -22,15 +22,14 @@ use std::{
 };
 
 use state_counts::Part;
-use telecine::failpoints::Failpoint;
 
-/// Failures after which a lane gives up: more of the same teach nothing.
+/// Failures after which a suite stops: more of them show nothing new.
 const FAILURES_MAX: usize = 3;
 
-const USAGE: &str = "usage: cargo xtask reliability LANE [--from N] [--count N] [--seconds N] [--threads N] [--plant BUG] [--record]
-       lanes: simulate power kill error disk hostile wire manifests fuzz
-       or all of them, small: cargo xtask reliability ci [--record]
-       or every planted bug: cargo xtask reliability planted [--record]
+const USAGE: &str = "usage: cargo xtask reliability SUITE [--from N] [--count N] [--seconds N] [--threads N] [--failpoint NAME] [--record]
+       suites: simulate power kill error disk hostile wire manifests fuzz
+       or all of them with small budgets: cargo xtask reliability ci [--record]
+       or every failpoint: cargo xtask reliability failpoints [--record]
 usage: cargo xtask quota [--hours N] [--schedules N] [--threads N] [--http-seconds N] [--binary PATH]
 usage: cargo xtask fuzz [TARGET..] [--seconds N] [--seed N]";
 
@@ -50,13 +49,13 @@ pub(crate) struct Amount {
 }
 
 fn main() -> ExitCode {
-    // under the name of telecine it is telecine, with the bug that the environment names
+    // under the name of telecine it is telecine, with the failpoint that the variable FAILPOINTS sets
     let name = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
     if name.file_name().is_some_and(|name| name == "telecine") {
-        if let Some(bug) = std::env::var("TELECINE_PLANTED").ok().and_then(|text| text.parse().ok()) {
-            let _ = plant(bug);
-        }
-        return telecine::cli::main();
+        let scenario = fail::FailScenario::setup();
+        let code = telecine::cli::main();
+        scenario.teardown();
+        return code;
     }
     match run() {
         Ok(true) => ExitCode::SUCCESS,
@@ -76,9 +75,9 @@ fn run() -> Result<bool, String> {
         Some("fuzz") => return guided::run(args),
         _ => return Err(USAGE.to_owned()),
     }
-    let endpoint = args.next().ok_or(USAGE)?;
-    if endpoint == "ci" || endpoint == "planted" {
-        return suite::run(&endpoint, args.next().as_deref() == Some("--record"));
+    let suite = args.next().ok_or(USAGE)?;
+    if suite == "ci" || suite == "failpoints" {
+        return suite::run(&suite, args.next().as_deref() == Some("--record"));
     }
     let mut amount = Amount {
         from: 0,
@@ -88,7 +87,7 @@ fn run() -> Result<bool, String> {
         failures_max: FAILURES_MAX,
     };
     let mut is_recorded = false;
-    let mut failpoints = None;
+    let mut failpoint = None;
     let mut binary = PathBuf::from("target/release/telecine");
     while let Some(flag) = args.next() {
         let number = |args: &mut dyn Iterator<Item = String>| -> Result<u64, String> {
@@ -100,28 +99,28 @@ fn run() -> Result<bool, String> {
             "--count" => amount.count = number(&mut args)?,
             "--seconds" => amount.until = Instant::now() + Duration::from_secs(number(&mut args)?),
             "--threads" => amount.threads = usize::try_from(number(&mut args)?).unwrap_or(1).max(1),
-            "--plant" => {
-                failpoints = Some(number(&mut args)?);
-                // to have been seen once is enough
+            "--failpoint" => {
+                failpoint = Some(args.next().ok_or("--failpoint needs a name")?);
+                // one failure is enough to see it
                 amount.failures_max = 1;
             }
             "--record" => is_recorded = true,
             _ => return Err(USAGE.to_owned()),
         }
     }
-    if let Some(bug) = failpoints {
-        plant(bug)?;
+    if let Some(name) = &failpoint {
+        fail::cfg(name, "return")?;
     }
     let started = Instant::now();
     let commit = state_counts::commit();
-    let part = match endpoint.as_str() {
+    let part = match suite.as_str() {
         "kill" | "error" => {
             kill::can_trace()?;
-            match failpoints {
-                Some(bug) => kill::plant_in_copy(bug)?,
+            match &failpoint {
+                Some(name) => kill::set_failpoint_in_copy(name)?,
                 None => kill::set_binary(&binary)?,
             }
-            each_seed(amount, if endpoint == "kill" { kill::kill_seed } else { kill::error_seed })
+            each_seed(amount, if suite == "kill" { kill::kill_seed } else { kill::error_seed })
         }
         "disk" => {
             kill::can_mount()?;
@@ -137,17 +136,17 @@ fn run() -> Result<bool, String> {
         _ => return Err(USAGE.to_owned()),
     };
     let seconds = started.elapsed().as_secs();
-    println!("{endpoint}: {:?} in {seconds} s, {} failures", part.counts, part.failures.len());
+    println!("{suite}: {:?} in {seconds} s, {} failures", part.counts, part.failures.len());
     for failure in &part.failures {
         println!("  {failure}");
     }
     if is_recorded {
-        state_counts::record(&endpoint, &part, &commit, seconds)?;
+        state_counts::record(&suite, &part, &commit, seconds)?;
     }
     Ok(part.failures.is_empty())
 }
 
-/// Reads how much of the quota table to play, and plays it.
+/// Reads how much of the quota table to run, and runs it.
 fn quota(mut args: impl Iterator<Item = String>) -> Result<bool, String> {
     let mut amount = quota::Amount { hours: 24, schedules: 20_000, threads: 2, http: None };
     let (mut binary, mut seconds) = (PathBuf::from("target/release/telecine"), 0);
@@ -167,15 +166,8 @@ fn quota(mut args: impl Iterator<Item = String>) -> Result<bool, String> {
     quota::run(&amount)
 }
 
-/// Plants the bug of this number; the lane must go red.
-fn plant(number: u64) -> Result<(), String> {
-    let bug = Failpoint::ALL.iter().find(|bug| **bug as u64 == number);
-    telecine::failpoints::plant(Some(*bug.ok_or_else(|| format!("there is no bug {number}"))?));
-    Ok(())
-}
-
-/// Runs seeds side by side until there are enough, the time is up, or too much went wrong.
-pub(crate) fn each_seed(amount: Amount, play: fn(u64) -> Part) -> Part {
+/// Runs seeds in parallel until their number or the time is reached, or too many failed.
+pub(crate) fn each_seed(amount: Amount, run_case: fn(u64) -> Part) -> Part {
     let next = AtomicU64::new(amount.from);
     let failures = AtomicUsize::new(0);
     let work = || {
@@ -185,7 +177,7 @@ pub(crate) fn each_seed(amount: Amount, play: fn(u64) -> Part) -> Part {
             if seed - amount.from >= amount.count {
                 break;
             }
-            let part = play(seed);
+            let part = run_case(seed);
             failures.fetch_add(part.failures.len(), Ordering::SeqCst);
             sum.merge(part);
         }

@@ -2,7 +2,7 @@
 
 use telecine::manifest::Manifest;
 
-use crate::{state_counts::Part, support::spec};
+use crate::{harness::spec, state_counts::Part};
 
 /// A text, how many good rows it has, and how many faults.
 const TEXTS: &[(&str, usize, usize)] = &[

@@ -1,4 +1,4 @@
-//! Whole lives of the program in virtual time: the real pipeline, a real ledger, a modelled service, and a seed that
+//! Whole runs of the program in virtual time: the real pipeline, a real ledger, a modelled service, and a seed that
 //! decides everything else. After every life the books are compared with what the service really took.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -14,12 +14,12 @@ use telecine::{
 };
 
 use crate::{
+    harness::{Harness, KEY, RunResult, T0, limits},
     state_counts::Part,
-    support::{Harness, KEY, RunResult, T0, limits},
 };
 
-/// After the faults stop, everything must be settled within so many lives.
-const CALM_LIVES_MAX: u32 = 8;
+/// After the faults stop, every row must be final within this number of runs.
+const FAULTLESS_RUNS_MAX: u32 = 8;
 
 /// Everything a seed decides.
 #[derive(Clone, Debug)]
@@ -32,14 +32,14 @@ pub(crate) struct Knobs {
     marker: Marker,
     on_doubt: OnDoubt,
     service: Policy,
-    lives: Vec<Cut>,
+    runs: Vec<Cut>,
     strangers: u32,
     deletions: u32,
-    /// How far the wall clock is wrong in each life, in milliseconds ahead.
+    /// How far the wall clock is wrong in each run, in milliseconds ahead.
     clock_steps_ms: Vec<i64>,
 }
 
-/// How a life ends before its time.
+/// How a run is interrupted.
 #[derive(Clone, Copy, Debug)]
 enum Cut {
     Killed(Duration),
@@ -48,13 +48,13 @@ enum Cut {
 
 /// What was seen of one seed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Story {
+pub(crate) struct Totals {
     pub(crate) virtual_ms: i64,
-    pub(crate) lives: u64,
+    pub(crate) runs: u64,
     pub(crate) cuts: u64,
     pub(crate) uploads: u64,
     pub(crate) faults: u64,
-    /// Requests that were on the wire when the program was killed.
+    /// Requests in flight when the program was killed.
     pub(crate) torn: u64,
     pub(crate) asked: u64,
     /// A digest of everything the service saw.
@@ -103,7 +103,7 @@ impl Knobs {
             seed,
             ..Policy::default()
         };
-        let lives = (0..rng.usize(0..=3))
+        let runs = (0..rng.usize(0..=3))
             .map(|_| {
                 let longest = one(&mut rng, &[3_000, 30_000, 1_200_000]);
                 let after = Duration::from_millis(rng.u64(1..longest));
@@ -125,7 +125,7 @@ impl Knobs {
                 Vec::new()
             },
             cap,
-            lives,
+            runs,
             strangers: if on_doubt == OnDoubt::Auto { 0 } else { one(&mut rng, &[0, 0, 1, 4]) },
             deletions: one(&mut rng, &[0, 0, 0, 1]),
         }
@@ -145,63 +145,66 @@ fn limit(text: &str) -> Limit {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
-/// One seed of every so many is played twice: the same seed must tell the same story.
+/// One seed in this number runs twice: the same seed must give the same results.
 const TWICE: u64 = 100;
 
-/// Plays one seed and counts what was seen.
+/// Runs one seed and counts what happened.
 pub(crate) fn seed(seed: u64) -> Part {
     let mut part = Part::default();
     let knobs = Knobs::of(seed);
-    let told = play(&knobs).and_then(|story| {
-        if seed.is_multiple_of(TWICE) && play(&knobs)? != story {
-            return Err("O11 determinism: the same seed told another story".to_owned());
+    let outcome = run_case(&knobs).and_then(|totals| {
+        if seed.is_multiple_of(TWICE) && run_case(&knobs)? != totals {
+            return Err("O11 determinism: the same seed told another totals".to_owned());
         }
-        Ok(story)
+        Ok(totals)
     });
     part.add("seeds", 1);
-    match told {
-        Ok(story) => {
-            part.add("virtual seconds", u64::try_from(story.virtual_ms / 1000).unwrap_or(0));
-            part.add("lives", story.lives);
-            part.add("kills and stops", story.cuts);
-            part.add("requests torn by a kill", story.torn);
-            part.add("uploads", story.uploads);
-            part.add("faults", story.faults);
-            part.add("questions", story.asked);
+    match outcome {
+        Ok(totals) => {
+            part.add("virtual seconds", u64::try_from(totals.virtual_ms / 1000).unwrap_or(0));
+            part.add("runs", totals.runs);
+            part.add("kills and stops", totals.cuts);
+            part.add("requests torn by a kill", totals.torn);
+            part.add("uploads", totals.uploads);
+            part.add("faults", totals.faults);
+            part.add("questions", totals.asked);
         }
         Err(error) => part.failures.push(format!("seed {seed}: {error}; {knobs:?}")),
     }
     part
 }
 
-/// Plays one seed to its end. The error says which promise was broken.
-pub(crate) fn play(knobs: &Knobs) -> Result<Story, String> {
-    let mut play = Play {
+/// Runs one seed to its end. The error names the promise that was broken.
+pub(crate) fn run_case(knobs: &Knobs) -> Result<Totals, String> {
+    let mut simulation = Simulation {
         harness: knobs.harness(),
         knobs,
         rng: fastrand::Rng::with_seed(knobs.seed ^ 0x5eed),
-        story: Story::default(),
+        totals: Totals::default(),
         resent: BTreeMap::new(),
         items: Vec::new(),
     };
-    for cut in &knobs.lives {
+    for cut in &knobs.runs {
         let (kill, stop) = match cut {
             Cut::Killed(after) => (Some(*after), None),
             Cut::Stopped(after) => (None, Some(*after)),
         };
-        play.live(kill, stop)?;
-        play.story.cuts += 1;
+        simulation.run_once(kill, stop)?;
+        simulation.totals.cuts += 1;
     }
-    play.harness.policy.wait = Some(Duration::from_hours(30));
-    play.harness.mock.disable_faults();
-    for _ in 0..CALM_LIVES_MAX {
-        play.live(None, None)?;
-        play.answer_questions()?;
-        if play.is_settled() {
-            return play.end();
+    simulation.harness.policy.wait = Some(Duration::from_hours(30));
+    simulation.harness.service.disable_faults();
+    for _ in 0..FAULTLESS_RUNS_MAX {
+        simulation.run_once(None, None)?;
+        simulation.answer_questions()?;
+        if simulation.is_settled() {
+            return simulation.end();
         }
     }
-    Err(format!("O6 liveness: not settled {CALM_LIVES_MAX} lives after the faults stopped: {:?}", play.items))
+    Err(format!(
+        "O6 liveness: not settled {FAULTLESS_RUNS_MAX} runs after the faults stopped: {:?}",
+        simulation.items
+    ))
 }
 
 /// One item as the ledger has it.
@@ -213,36 +216,36 @@ struct Item {
     video_no: Option<String>,
 }
 
-struct Play<'a> {
+struct Simulation<'a> {
     harness: Harness,
     knobs: &'a Knobs,
     rng: fastrand::Rng,
-    story: Story,
+    totals: Totals,
     /// How often a human ordered a source to be sent again though the service might have it.
     resent: BTreeMap<String, usize>,
     items: Vec<Item>,
 }
 
-impl Play<'_> {
-    fn live(&mut self, kill: Option<Duration>, stop: Option<Duration>) -> Result<(), String> {
+impl Simulation<'_> {
+    fn run_once(&mut self, kill: Option<Duration>, stop: Option<Duration>) -> Result<(), String> {
         for number in 0..self.knobs.strangers {
-            let url = format!("https://stranger/{}-{number}.mp4", self.story.lives);
-            self.harness.mock.upload_foreign(KEY, "default", &url);
+            let url = format!("https://stranger/{}-{number}.mp4", self.totals.runs);
+            self.harness.service.upload_foreign(KEY, "default", &url);
         }
         let before = self.harness.now;
-        let step = self.knobs.clock_steps_ms.get(usize::try_from(self.story.lives).unwrap_or(0));
+        let step = self.knobs.clock_steps_ms.get(usize::try_from(self.totals.runs).unwrap_or(0));
         self.harness.clock_step_ms = step.copied().unwrap_or(0);
-        self.story.lives += 1;
-        let life = self.harness.live_with(kill, stop);
-        self.story.virtual_ms += self.harness.now.since_ms(before);
-        if let RunResult::Failed(error) = &life {
-            return Err(format!("a life failed: {error}"));
+        self.totals.runs += 1;
+        let run = self.harness.run_interrupted(kill, stop);
+        self.totals.virtual_ms += self.harness.now.since_ms(before);
+        if let RunResult::Failed(error) = &run {
+            return Err(format!("a run failed: {error}"));
         }
-        if let RunResult::Ended(RunOutcome::Stopped { cause, .. }) = &life {
-            return Err(format!("a life was stopped: {cause}"));
+        if let RunResult::Ended(RunOutcome::Stopped { cause, .. }) = &run {
+            return Err(format!("a run was stopped: {cause}"));
         }
         self.check()?;
-        if let RunResult::Ended(outcome) = &life {
+        if let RunResult::Ended(outcome) = &run {
             self.check_report(outcome)?;
         }
         self.delete_something();
@@ -284,7 +287,7 @@ impl Play<'_> {
         Connection::open_with_flags(self.harness.ledger(), OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(words)
     }
 
-    /// Everything that must hold at any moment.
+    /// Everything that must hold at any time.
     fn check(&mut self) -> Result<(), String> {
         if !self.harness.ledger().exists() {
             return Ok(());
@@ -301,7 +304,7 @@ impl Play<'_> {
             Ok(Item { id: row.get(0)?, state: row.get(1)?, url: row.get(2)?, video_no: row.get(3)? })
         };
         self.items = statement.query_map([], read).and_then(Iterator::collect).map_err(words)?;
-        self.story.torn += self.items.iter().filter(|item| item.state == "sending").count() as u64;
+        self.totals.torn += self.items.iter().filter(|item| item.state == "sending").count() as u64;
         let ours: Vec<Video> = self.ours();
         let mut taken: BTreeMap<&str, usize> = BTreeMap::new();
         for video in &ours {
@@ -335,11 +338,11 @@ impl Play<'_> {
     }
 
     fn ours(&self) -> Vec<Video> {
-        let videos = self.harness.mock.videos_ever();
+        let videos = self.harness.service.videos_ever();
         videos.into_iter().filter(|video| video.url.starts_with("https://host/")).collect()
     }
 
-    /// No trailing window at the service holds more than the cap, by the moments it accepted.
+    /// No trailing window at the service holds more than the cap, by the times of acceptance.
     fn check_windows(&self, ours: &[Video]) -> Result<(), String> {
         let Some(cap) = self.knobs.cap.map(limit) else { return Ok(()) };
         let mut timestamps: Vec<UnixMillis> = ours.iter().map(|video| video.created_at).collect();
@@ -354,14 +357,14 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// Somebody deletes a video of ours that is long settled.
+    /// A user deletes a video of an item that is final for a long time.
     fn delete_something(&mut self) {
         for _ in 0..self.knobs.deletions {
             let settled: Vec<&Item> = self.items.iter().filter(|item| item.state == "indexed").collect();
             if let Some(item) = self.rng.choice(&settled)
                 && let Some(number) = &item.video_no
             {
-                self.harness.mock.delete(number);
+                self.harness.service.delete(number);
             }
         }
     }
@@ -373,7 +376,7 @@ impl Play<'_> {
         if asked.is_empty() {
             return Ok(());
         }
-        self.story.asked += asked.len() as u64;
+        self.totals.asked += asked.len() as u64;
         let videos = self.ours();
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(words)?;
         let at = self.harness.now;
@@ -407,7 +410,7 @@ impl Play<'_> {
     }
 
     /// Everything that must hold at the end.
-    fn end(mut self) -> Result<Story, String> {
+    fn end(mut self) -> Result<Totals, String> {
         if self.items.len() != self.knobs.rows {
             return Err(format!("O3 nothing lost: {} rows, {} items", self.knobs.rows, self.items.len()));
         }
@@ -416,20 +419,20 @@ impl Play<'_> {
             let given_up = self.items.iter().any(|item| item.url == video.url && item.state == "abandoned");
             let resent = self.resent.contains_key(&video.url);
             if !bound.contains(&video.video_no.as_str()) && !given_up && !resent {
-                return Err(format!("O2 orphan: {} of {} belongs to nobody", video.video_no, video.url));
+                return Err(format!("O2 orphan: {} of {} belongs to no item", video.video_no, video.url));
             }
         }
         let problems = self.harness.snapshot().problems().map_err(words)?;
         if !problems.is_empty() {
             return Err(format!("O8 ledger: {problems:?}"));
         }
-        let stats = self.harness.mock.stats();
-        self.story.uploads = stats.uploads;
-        self.story.faults = stats.faults;
-        self.story.trace =
-            trace(&format!("{stats:?} {} {:?}", self.harness.now, self.harness.mock.videos_ever()));
+        let stats = self.harness.service.stats();
+        self.totals.uploads = stats.uploads;
+        self.totals.faults = stats.faults;
+        self.totals.trace =
+            trace(&format!("{stats:?} {} {:?}", self.harness.now, self.harness.service.videos_ever()));
         debug_assert!(self.harness.now >= T0, "time ran");
-        Ok(self.story)
+        Ok(self.totals)
     }
 }
 

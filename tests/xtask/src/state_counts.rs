@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const STORE: &str = "docs/reliability-card.json";
 const PAGE: &str = "docs/reliability-card.md";
 
-/// Counts of one part of one lane.
+/// Counts of one part of one suite.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) counts: BTreeMap<&'static str, u64>,
@@ -29,23 +29,23 @@ impl Part {
 
 /// The version the figures are of.
 pub(crate) fn commit() -> String {
-    let said = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
+    let printed = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
     let dirty = Command::new("git").args(["status", "--porcelain", "--", "src"]).output();
     let text = |output: std::io::Result<std::process::Output>| {
         output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
     };
     let mark = if text(dirty).is_empty() { "" } else { "+" };
-    format!("{}{mark}", text(said))
+    format!("{}{mark}", text(printed))
 }
 
-/// Adds a part to what is on record, and writes the page anew.
-pub(crate) fn record(endpoint: &str, part: &Part, commit: &str, seconds: u64) -> Result<(), String> {
+/// Adds a part to the record, and rewrites the card.
+pub(crate) fn record(suite: &str, part: &Part, commit: &str, seconds: u64) -> Result<(), String> {
     let words = |error: std::io::Error| format!("{STORE}: {error}");
     let mut store: Value = match fs::read_to_string(STORE) {
         Ok(text) => serde_json::from_str(&text).map_err(|error| format!("{STORE}: {error}"))?,
-        Err(_) => json!({ "lanes": {} }),
+        Err(_) => json!({ "suites": {} }),
     };
-    let entry = &mut store["lanes"][endpoint];
+    let entry = &mut store["suites"][suite];
     if entry.is_null() {
         *entry = json!({ "counts": {}, "failures": 0, "seconds": 0, "commits": [] });
     }
@@ -67,9 +67,9 @@ pub(crate) fn record(endpoint: &str, part: &Part, commit: &str, seconds: u64) ->
 
 fn page(store: &Value) -> String {
     let mut text = fs::read_to_string(Path::new("tests/xtask/card-head.md")).unwrap_or_default();
-    text.push_str("\n| lane | figures | failures | time | versions |\n|---|---|---|---|---|\n");
-    let Some(endpoints) = store["lanes"].as_object() else { return text };
-    for (endpoint, entry) in endpoints {
+    text.push_str("\n| suite | figures | failures | time | versions |\n|---|---|---|---|---|\n");
+    let Some(suites) = store["suites"].as_object() else { return text };
+    for (suite, entry) in suites {
         let figures: Vec<String> = entry["counts"]
             .as_object()
             .into_iter()
@@ -81,7 +81,7 @@ fn page(store: &Value) -> String {
         let minutes = entry["seconds"].as_u64().unwrap_or(0).div_ceil(60);
         let _ = writeln!(
             text,
-            "| {endpoint} | {} | {} | {minutes} min | {} |",
+            "| {suite} | {} | {} | {minutes} min | {} |",
             figures.join(", "),
             entry["failures"],
             commits.join(", ")

@@ -23,19 +23,19 @@ use crate::state_counts::Part;
 use disk::{Durable, Files, Op, TransportError};
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
-/// Verbs in one play.
+/// Operations in one case.
 const STEPS: usize = 24;
 /// One image in so many is checked page by page.
 const DEEP: u64 = 64;
 /// One image in so many loses power again while it is opened.
 const TWICE: u64 = 16;
 
-/// Plays one seed: a ledger at work, and every power cut in it.
+/// Runs one seed: a ledger at work, and every power cut in it.
 pub(crate) fn seed(seed: u64) -> Part {
     vfs::install();
     let mut part = Part::default();
-    part.add("plays", 1);
-    if let Err(error) = play(seed, &mut part) {
+    part.add("cases", 1);
+    if let Err(error) = run_case(seed, &mut part) {
         part.failures.push(format!("seed {seed}: {error}"));
     }
     part
@@ -48,7 +48,7 @@ struct Promise {
     state: String,
 }
 
-fn play(seed: u64, part: &mut Part) -> Result<(), String> {
+fn run_case(seed: u64, part: &mut Part) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(words)?;
     let path = folder.path().join("ledger.db");
     vfs::switch_on(Files::new());
@@ -122,7 +122,7 @@ fn opened(path: &Path) -> Result<String, String> {
     state(path)
 }
 
-/// Everything that verbs promise, as text; what was on the wire counts as in doubt, as it does after opening.
+/// Every confirmed change, as text; a request in flight counts as in doubt, as it does after opening.
 fn state(path: &Path) -> Result<String, String> {
     let connection = Connection::open(path).map_err(words)?;
     let mut text = String::new();
@@ -165,7 +165,7 @@ fn words(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-/// A ledger at work, verb by verb as the dice fall.
+/// A ledger at work, with random operations.
 struct Desk {
     ledger: Ledger,
     run: RunId,

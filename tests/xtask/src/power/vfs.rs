@@ -21,7 +21,7 @@ const REGION: usize = 32 * 1024;
 
 thread_local! {
     static DISK: RefCell<Disk> = RefCell::default();
-    /// How many have each file open, and the index of the log, which lives in memory and dies with the power.
+    /// How many have each file open, and the index of the log, which is in memory and is lost with the power.
     static OPEN: RefCell<BTreeMap<String, usize>> = const { RefCell::new(BTreeMap::new()) };
     static SHARED: RefCell<BTreeMap<String, Vec<Box<[u8]>>>> = const { RefCell::new(BTreeMap::new()) };
 }
@@ -272,7 +272,7 @@ unsafe extern "C" fn file_size(file: *mut sqlite3_file, out: *mut sqlite3_int64)
     SQLITE_OK
 }
 
-/// One thread, so nobody is ever in another's way, but for the last one out: only it may have the file for itself.
+/// There is one thread, so no lock is ever refused, except the exclusive lock while others have the file open.
 unsafe extern "C" fn lock(file: *mut sqlite3_file, level: c_int) -> c_int {
     // SAFETY: the file is open.
     let name = unsafe { name_of(file) };

@@ -42,7 +42,7 @@ impl Tried {
     }
 }
 
-pub(super) fn play(binary: &Path, seconds: u64) -> Result<Tried, String> {
+pub(super) fn run_case(binary: &Path, seconds: u64) -> Result<Tried, String> {
     let words = |error: std::io::Error| format!("{}: {error}", binary.display());
     let binary = fs::canonicalize(binary).map_err(words)?;
     let folder = tempfile::tempdir().map_err(words)?;
@@ -58,11 +58,11 @@ pub(super) fn play(binary: &Path, seconds: u64) -> Result<Tried, String> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(words)?;
-    let mut said = String::new();
+    let mut printed = String::new();
     if let Some(stdout) = sandbox.stdout.take() {
-        BufReader::new(stdout).read_line(&mut said).map_err(words)?;
+        BufReader::new(stdout).read_line(&mut printed).map_err(words)?;
     }
-    let address = said.split_whitespace().last().unwrap_or_default().to_owned();
+    let address = printed.split_whitespace().last().unwrap_or_default().to_owned();
     let imported = Command::new(&binary)
         .current_dir(folder.path())
         .env("MEMORIES_API_KEY", "any")
@@ -83,8 +83,8 @@ pub(super) fn play(binary: &Path, seconds: u64) -> Result<Tried, String> {
     let ended = sandbox.kill().and_then(|()| sandbox.wait());
     let imported = imported.map_err(words)?;
     ended.map_err(words)?;
-    let said = String::from_utf8_lossy(&imported.stdout);
-    let last: Value = said
+    let printed = String::from_utf8_lossy(&imported.stdout);
+    let last: Value = printed
         .lines()
         .last()
         .and_then(|line| serde_json::from_str(line).ok())

@@ -1,10 +1,10 @@
 //! `cargo xtask quota`: how much of a quota is used, and that none is exceeded, as one table.
 //!
-//! A day of virtual time for every rate, service and cap, killed every ten minutes; caps that nobody told; random schedules
+//! A day of virtual time for every rate, service and cap, killed every ten minutes; unknown caps; random schedules
 //! of eight accounts; and the real binary against the sandbox over HTTP.
 
+mod client;
 mod http;
-mod life;
 mod schedules;
 mod server;
 
@@ -15,7 +15,7 @@ use telecine::{
     quota::{LimitChange, Limits},
 };
 
-use life::{Answers, RunResult, Way};
+use client::{Answers, Client, Way};
 use server::{Kind, Server};
 
 const HOUR_MS: i64 = 3_600_000;
@@ -25,7 +25,7 @@ const JITTER_MS: i64 = 20;
 /// Midnight: services that count minutes of the clock start one.
 const FROM: UnixMillis = UnixMillis(1_699_920_000_000);
 
-/// How much to play.
+/// How much to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Amount {
     pub(crate) hours: i64,
@@ -79,7 +79,7 @@ fn cells() -> Vec<Cell> {
     for (rate, used_min, cap) in [("1/min", 99.5, 96), ("1/s", 97.0, 5_760), ("50/s", 98.0, 288_000)] {
         for kind in Kind::ALL {
             for cap in [None, Some(cap)] {
-                // a service that demands a distance between requests is told so: 50/s would be a count in any second
+                // a service that demands a distance between requests is configured so: 50/s would be a count in any second
                 let asked = if kind == Kind::Spacing && rate == "50/s" { "1/20ms" } else { rate };
                 cells.push(Cell { kind, rate, asked, used_min, cap });
             }
@@ -106,12 +106,12 @@ fn way(kill_every_ms: Option<i64>, answers: Answers) -> Way {
     Way { way_ms: 0..=JITTER_MS, kill_every_ms, down_ms: 50..=450, answers }
 }
 
-fn play(cell: Cell, hours: i64, way: Way) -> (u64, usize) {
+fn run_case(cell: Cell, hours: i64, way: Way) -> (u64, usize) {
     let cap = cell.cap.and_then(|cap| Limit::per_ms(cap, CAP_SPAN_MS));
     let server = Server::new(cell.kind, limit(cell.rate), cap, 200..=30_000);
-    let mut life = RunResult::new(limits(cell.asked, cell.cap), way, server, FROM, 7);
-    life.play_until(FROM.plus_ms(hours * HOUR_MS));
-    (life.seen.accepted, life.seen.refused_at_ms.len())
+    let mut client = Client::new(limits(cell.asked, cell.cap), way, server, FROM, 7);
+    client.run_until(FROM.plus_ms(hours * HOUR_MS));
+    (client.seen.accepted, client.seen.refused_at_ms.len())
 }
 
 /// What the limits allow. Where a service demands a distance that the way makes shorter by up to the jitter, no client keeps
@@ -136,10 +136,10 @@ fn allowed(cell: Cell, hours: i64) -> u64 {
 fn row(cell: Cell, hours: i64) -> Row {
     let every = Some(10 * 60_000);
     let allowed = allowed(cell, hours);
-    let (accepted, refused) = play(cell, hours, way(every, Answers::Lost));
+    let (accepted, refused) = run_case(cell, hours, way(every, Answers::Lost));
     // the same without one cause of loss after the other
-    let (all_answered, _) = play(cell, hours, way(every, Answers::Feedback));
-    let (never_killed, _) = play(cell, hours, way(None, Answers::Lost));
+    let (all_answered, _) = run_case(cell, hours, way(every, Answers::Feedback));
+    let (never_killed, _) = run_case(cell, hours, way(None, Answers::Lost));
     let losses = [
         100.0 - percent(never_killed, allowed),
         percent(all_answered, allowed) - percent(accepted, allowed),
@@ -148,7 +148,7 @@ fn row(cell: Cell, hours: i64) -> Row {
     Row { cell, accepted, allowed, refused, losses }
 }
 
-/// Plays everything and prints the table; false when something was not as it must be.
+/// Runs everything and prints the table. False: something failed.
 pub(crate) fn run(amount: &Amount) -> Result<bool, String> {
     println!(
         "quota: {} h of virtual time a row, killed every 10 min, answers after 0.2 to 30 s, each way 0 to {JITTER_MS} ms\n",
@@ -186,12 +186,12 @@ pub(crate) fn run(amount: &Amount) -> Result<bool, String> {
             row.losses[2]
         );
     }
-    println!("\ncaps that nobody told");
+    println!("\nunknown caps");
     for learned in learn().into_iter().chain([share_with_another()]) {
         is_good &= learned.is_good;
         println!("  {}{}", learned.words, if learned.is_good { "" } else { "  FAILED" });
     }
-    let seen = schedules::play(amount.schedules, amount.threads);
+    let seen = schedules::run_case(amount.schedules, amount.threads);
     is_good &= seen.breaches.is_empty();
     println!(
         "\n{} random schedules of {} accounts: {} uploads accepted, {} restarts, {} steps of the clock, {} breaches",
@@ -206,7 +206,7 @@ pub(crate) fn run(amount: &Amount) -> Result<bool, String> {
         println!("  {breach}");
     }
     if let Some((binary, seconds)) = &amount.http {
-        let tried = http::play(binary, *seconds)?;
+        let tried = http::run_case(binary, *seconds)?;
         is_good &= tried.is_good();
         println!("\nover HTTP at 20/s for {seconds} s, each way 1 to 20 ms: {}", tried.words());
     }
@@ -218,7 +218,7 @@ pub(crate) fn run(amount: &Amount) -> Result<bool, String> {
 pub(crate) fn side_by_side<T: Sync, R: Send>(
     work: Vec<T>,
     threads: usize,
-    play: impl Fn(&T) -> R + Sync,
+    run_case: impl Fn(&T) -> R + Sync,
 ) -> Vec<R> {
     let next = Mutex::new(0..work.len());
     let done = Mutex::new(BTreeMap::new());
@@ -226,7 +226,7 @@ pub(crate) fn side_by_side<T: Sync, R: Send>(
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(at) = next.lock().ok().and_then(|mut next| next.next()) {
-                    let result = play(&work[at]);
+                    let result = run_case(&work[at]);
                     if let Ok(mut done) = done.lock() {
                         done.insert(at, result);
                     }
@@ -247,21 +247,21 @@ struct Learned {
 fn learn() -> Vec<Learned> {
     let cap = |count: u32| Limit::per_ms(count, CAP_SPAN_MS);
     let server = Server::new(Kind::SlidingLog, limit("1/min"), cap(100), 200..=30_000);
-    let mut life = RunResult::new(limits("1/min", None), way(None, Answers::Lost), server, FROM, 11);
+    let mut client = Client::new(limits("1/min", None), way(None, Answers::Lost), server, FROM, 11);
     let mut found = Vec::new();
     let mut hours = 0;
-    let mut slowdown = |life: &mut RunResult, what: &str, cap: u64, for_hours: i64, settled_after: i64| {
+    let mut slowdown = |client: &mut Client, what: &str, cap: u64, for_hours: i64, settled_after: i64| {
         let (from, until) = (hours * HOUR_MS, (hours + for_hours) * HOUR_MS);
         hours += for_hours;
-        life.play_until(FROM.plus_ms(until));
-        let refusals = life.seen.refused_at_ms.iter().filter(|at| (from..until).contains(at)).count();
+        client.run_until(FROM.plus_ms(until));
+        let refusals = client.seen.refused_at_ms.iter().filter(|at| (from..until).contains(at)).count();
         let settled_from = from + settled_after * HOUR_MS;
-        let late = life.seen.refused_at_ms.iter().filter(|at| (settled_from..until).contains(at)).count();
+        let late = client.seen.refused_at_ms.iter().filter(|at| (settled_from..until).contains(at)).count();
         let accepted =
-            life.seen.accepted_at_ms.iter().filter(|at| (settled_from..until).contains(at)).count() as u64;
+            client.seen.accepted_at_ms.iter().filter(|at| (settled_from..until).contains(at)).count() as u64;
         let windows = u64::try_from((for_hours - settled_after) / 2).unwrap_or(0);
         let used = percent(accepted, cap * windows);
-        let last = life.seen.news.iter().rev().find_map(|news| match news {
+        let last = client.seen.news.iter().rev().find_map(|news| match news {
             LimitChange::CapLearned(words) => Some(words.clone()),
             LimitChange::CapShrank { .. }
             | LimitChange::CapRises(_)
@@ -274,11 +274,11 @@ fn learn() -> Vec<Learned> {
         );
         found.push((words, refusals, late, used));
     };
-    slowdown(&mut life, "100/2h, unknown, the first day", 100, 22, 4);
-    life.server.set_cap(cap(110));
-    slowdown(&mut life, "raised to 110/2h, the next two days", 110, 48, 30);
-    life.server.set_cap(cap(60));
-    slowdown(&mut life, "lowered to 60/2h, the next day", 60, 24, 8);
+    slowdown(&mut client, "100/2h, unknown, the first day", 100, 22, 4);
+    client.server.set_cap(cap(110));
+    slowdown(&mut client, "raised to 110/2h, the next two days", 110, 48, 30);
+    client.server.set_cap(cap(60));
+    slowdown(&mut client, "lowered to 60/2h, the next day", 60, 24, 8);
     found
         .into_iter()
         .enumerate()
@@ -289,28 +289,28 @@ fn learn() -> Vec<Learned> {
         .collect()
 }
 
-/// Another tool uploads with the same account, below a cap that is configured: it is noticed, said, and made room for.
+/// Another tool uploads with the same account, below a cap that is configured: it is noticed, reported, and left room.
 fn share_with_another() -> Learned {
     const EVERY_MS: i64 = 6 * 60_000;
     let cap = Limit::per_ms(100, CAP_SPAN_MS);
     let server = Server::new(Kind::SlidingLog, limit("2/min"), cap, 200..=30_000);
-    let mut life = RunResult::new(limits("1/min", Some(100)), way(None, Answers::Lost), server, FROM, 13);
+    let mut client = Client::new(limits("1/min", Some(100)), way(None, Answers::Lost), server, FROM, 13);
     for at in 1..=24 * HOUR_MS / EVERY_MS {
-        life.play_until(FROM.plus_ms(at * EVERY_MS));
-        life.server.take_foreign(FROM.plus_ms(at * EVERY_MS));
+        client.run_until(FROM.plus_ms(at * EVERY_MS));
+        client.server.take_foreign(FROM.plus_ms(at * EVERY_MS));
     }
     let from = 8 * HOUR_MS;
-    let late = life.seen.refused_at_ms.iter().filter(|at| **at >= from).count();
-    let accepted = life.seen.accepted_at_ms.iter().filter(|at| **at >= from).count() as u64;
+    let late = client.seen.refused_at_ms.iter().filter(|at| **at >= from).count();
+    let accepted = client.seen.accepted_at_ms.iter().filter(|at| **at >= from).count() as u64;
     let used = percent(accepted, 80 * 8);
-    let is_said = life.seen.news.iter().any(|news| matches!(news, LimitChange::CapShrank { .. }));
-    let refusals = life.seen.refused_at_ms.len();
-    let said = if is_said { "said" } else { "not said" };
+    let is_reported = client.seen.news.iter().any(|news| matches!(news, LimitChange::CapShrank { .. }));
+    let refusals = client.seen.refused_at_ms.len();
+    let reported = if is_reported { "reported" } else { "not reported" };
     Learned {
         words: format!(
-            "{:<44} {refusals} refusals, {late} after 8 h; then {used:.2} % of what is left used; {said}",
+            "{:<44} {refusals} refusals, {late} after 8 h; then {used:.2} % of what is left used; {reported}",
             "100/2h, of which another tool takes 20"
         ),
-        is_good: is_said && used >= 90.0 && late <= 4,
+        is_good: is_reported && used >= 90.0 && late <= 4,
     }
 }

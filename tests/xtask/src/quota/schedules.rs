@@ -4,7 +4,7 @@
 use telecine::{domain::UnixMillis, quota::Limits};
 
 use super::{
-    life::{Answers, RunResult, Way},
+    client::{Answers, Client, Way},
     limit,
     server::{Kind, Server},
     side_by_side,
@@ -22,7 +22,7 @@ pub(super) struct Seen {
     pub(super) breaches: Vec<String>,
 }
 
-pub(super) fn play(count: u64, threads: usize) -> Seen {
+pub(super) fn run_case(count: u64, threads: usize) -> Seen {
     let parts = side_by_side((0..count).collect(), threads, |seed| schedule(*seed));
     parts.into_iter().fold(Seen::default(), |mut sum, part| {
         sum.accepted += part.accepted;
@@ -57,18 +57,18 @@ fn schedule(seed: u64) -> Seen {
             down_ms: 0..=rng.i64(1..=20_000),
             answers: Answers::Lost,
         };
-        let mut life = RunResult::new(counted, way, server, FROM, rng.u64(..));
-        life.steps_ms =
+        let mut client = Client::new(counted, way, server, FROM, rng.u64(..));
+        client.steps_ms =
             (0..20).map(|_| [0, 0, 0, 7_200_000, 90_000, 3_000, -600_000][rng.usize(0..7)]).collect();
-        let steps = life.steps_ms.len();
-        life.play_until(FROM.plus_ms(period_ms));
-        seen.accepted += life.seen.accepted;
-        seen.restarts += life.seen.kills;
-        seen.steps += (steps - life.steps_ms.len()) as u64;
-        if life.server.refusals > 0 {
+        let steps = client.steps_ms.len();
+        client.run_until(FROM.plus_ms(period_ms));
+        seen.accepted += client.seen.accepted;
+        seen.restarts += client.seen.kills;
+        seen.steps += (steps - client.steps_ms.len()) as u64;
+        if client.server.refusals > 0 {
             seen.breaches.push(format!(
                 "seed {seed}, account {account}: {} refusals at {rate} under {cap:?} by {kind:?}",
-                life.server.refusals
+                client.server.refusals
             ));
         }
     }

@@ -16,7 +16,7 @@ pub(crate) enum Kind {
     Spacing,
     /// Arrivals, in each minute of the clock.
     FixedMinute,
-    /// Arrivals for the rate; for the cap acceptances, at any moment between arrival and answer.
+    /// Arrivals for the rate; for the cap acceptances, at any time between arrival and answer.
     Acceptances,
 }
 
@@ -82,7 +82,7 @@ impl Server {
         }
     }
 
-    /// Somebody else uploads with the same account.
+    /// Another tool uploads with the same account.
     pub(crate) fn take_foreign(&mut self, at: UnixMillis) {
         if let Some(cap) = &mut self.cap {
             cap.take(at, at);

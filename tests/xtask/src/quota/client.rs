@@ -31,7 +31,7 @@ pub(crate) struct Way {
     pub(crate) kill_every_ms: Option<i64>,
     /// From a kill to the next start.
     pub(crate) down_ms: std::ops::RangeInclusive<i64>,
-    /// Whether what is on the wire at a kill is answered all the same; to tell two losses apart.
+    /// Whether a request in flight at a kill is answered nevertheless; to distinguish two kinds of loss.
     pub(crate) answers: Answers,
 }
 
@@ -55,7 +55,7 @@ enum ItemEvent {
 struct Request {
     departed_at: UnixMillis,
     accepted_at: Option<UnixMillis>,
-    /// The moment that the service notes, by a clock of its own.
+    /// The time that the service stores, by its own clock.
     noted_at: Option<UnixMillis>,
     answered_at: Option<UnixMillis>,
     counts_until: Option<UnixMillis>,
@@ -68,15 +68,15 @@ pub(crate) struct Seen {
     pub(crate) accepted: u64,
     pub(crate) kills: u64,
     pub(crate) unanswered: u64,
-    /// Refusals, each with its moment since the beginning, in milliseconds.
+    /// The times of refusals since the start, in milliseconds.
     pub(crate) refused_at_ms: Vec<i64>,
     pub(crate) news: Vec<LimitChange>,
     /// When each upload was accepted, in milliseconds since the beginning.
     pub(crate) accepted_at_ms: Vec<i64>,
 }
 
-/// One account, played from `from` on.
-pub(crate) struct RunResult {
+/// The client of one account, from `from` on.
+pub(crate) struct Client {
     limits: Limits,
     way: Way,
     pub(crate) server: Server,
@@ -87,7 +87,7 @@ pub(crate) struct RunResult {
     requests: Vec<Request>,
     /// Requests before this one count nowhere any more.
     first_live: usize,
-    /// Uploads of this life begin with this one.
+    /// Uploads of this client begin with this one.
     life_from: i64,
     events: BinaryHeap<Reverse<(UnixMillis, u64, ItemEvent)>>,
     number: u64,
@@ -96,15 +96,15 @@ pub(crate) struct RunResult {
     from: UnixMillis,
     now: UnixMillis,
     wake_at: UnixMillis,
-    /// How far the wall clock of the program is ahead of the time that passed, in its present life.
+    /// How far the wall clock of the program is ahead of the time that passed, in its present client.
     ahead_ms: i64,
     /// By how much it is set at the next starts.
     pub(crate) steps_ms: Vec<i64>,
 }
 
-impl RunResult {
+impl Client {
     pub(crate) fn new(limits: Limits, way: Way, server: Server, from: UnixMillis, seed: u64) -> Self {
-        let mut life = Self {
+        let mut client = Self {
             gate: Some(AccountLimits::new(limits.clone(), &[], LearnedLimits::default(), (from, 0))),
             limits,
             server,
@@ -124,10 +124,10 @@ impl RunResult {
             steps_ms: Vec::new(),
             way,
         };
-        if let Some(every_ms) = life.way.kill_every_ms {
-            life.plan(from.plus_ms(every_ms), ItemEvent::Killed);
+        if let Some(every_ms) = client.way.kill_every_ms {
+            client.plan(from.plus_ms(every_ms), ItemEvent::Killed);
         }
-        life
+        client
     }
 
     fn plan(&mut self, at: UnixMillis, event: ItemEvent) {
@@ -140,8 +140,8 @@ impl RunResult {
         self.now.plus_ms(self.ahead_ms)
     }
 
-    /// Plays until `until`.
-    pub(crate) fn play_until(&mut self, until: UnixMillis) {
+    /// Runs until `until`.
+    pub(crate) fn run_until(&mut self, until: UnixMillis) {
         loop {
             let next = self.events.peek().map(|Reverse((at, ..))| *at);
             let wake = if self.gate.is_some() { self.wake_at } else { UnixMillis(i64::MAX) };
@@ -180,7 +180,7 @@ impl RunResult {
                 self.plan(self.now.plus_ms(way_ms), ItemEvent::Arrives(key));
                 self.keep();
             }
-            // for an answer that opens the lane again, the next event looks anew
+            // the next event checks whether the answer allows uploads again
             Err(delay) => {
                 let wait_ms = delay.until.since_ms(clock).clamp(1, 7 * 24 * 3_600_000);
                 self.wake_at = self.now.plus_ms(wait_ms);
@@ -196,7 +196,7 @@ impl RunResult {
         match event {
             ItemEvent::Arrives(key) => {
                 let taken = self.server.arrive(self.now, &mut self.rng);
-                // the moment that the service notes is the arrival, by a clock an hour off
+                // the service stores the time of arrival, by a clock that is an hour off
                 let noted_at = self.now.plus_ms(3_600_000);
                 let request = self.request(key);
                 request.accepted_at = taken.accepted_at;
@@ -286,7 +286,7 @@ impl RunResult {
 
     fn start(&mut self) {
         let step_ms = self.steps_ms.pop().unwrap_or(0);
-        // a clock that was set back is held at the last moment known: it is never behind, only ahead
+        // a clock that was set back stays at the last time known: it is never behind, only ahead
         let clock_skew_ms = step_ms.max(0);
         self.ahead_ms += clock_skew_ms;
         if clock_skew_ms > 0 {
@@ -329,7 +329,7 @@ impl RunResult {
         self.wake_at = self.now;
     }
 
-    /// What was on the wire at the kill is settled by evidence, later.
+    /// A request in flight at the kill is resolved by evidence later.
     fn settle_what_is_open(&mut self) {
         if self.way.answers == Answers::Feedback {
             return;

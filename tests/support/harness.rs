@@ -1,6 +1,6 @@
-//! A small theatre: a world that lives on, and lives of the program that come and go in virtual time.
+//! Whole runs of the pipeline in virtual time, against a mock of the service that outlives them.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "this is a test")]
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file plays with a part of it")]
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of it")]
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +25,7 @@ use telecine::{
 pub const T0: UnixMillis = UnixMillis(1_700_000_000_000);
 pub const KEY: &str = "sk-mavi-test";
 
-/// Remembers every notice, as JSON.
+/// Keeps every event, as JSON.
 #[derive(Clone, Default)]
 pub struct EventCollector(Arc<Mutex<Vec<serde_json::Value>>>);
 
@@ -45,27 +45,27 @@ impl EventCollector {
     }
 }
 
-/// A world, a manifest and a ledger's place; the program comes and goes.
+/// A mock of the service, a manifest and a ledger. Each run is a new start of the program.
 pub struct Harness {
-    pub mock: Arc<MockService>,
+    pub service: Arc<MockService>,
     pub folder: tempfile::TempDir,
     pub now: UnixMillis,
     pub policy: RunPolicy,
     pub limits: Limits,
     pub collector: EventCollector,
-    pub lives: u32,
+    pub runs: u32,
     pub key: &'static str,
-    /// How far the program's clock was put forward.
+    /// How far the program's clock is ahead of the service's.
     pub clock_step_ms: i64,
-    /// Which boot of the machine its next life is in, if the machine says so.
+    /// The boot of the machine during the next run. `None`: the machine does not name its boots.
     pub boot: Option<&'static str>,
-    /// What every run saw when it looked back.
+    /// What every run found when it compared the ledger with the library.
     pub library_diffs: Mutex<Vec<LibraryDiff>>,
-    /// When the last run said that it goes on.
+    /// When the next upload may be sent, as the last run reported it.
     pub next_upload_at: Mutex<Option<UnixMillis>>,
 }
 
-/// How one life went.
+/// How one run ended.
 #[derive(Debug)]
 pub enum RunResult {
     Ended(RunOutcome),
@@ -98,7 +98,7 @@ pub fn limits(rate: &str, caps: &[&str]) -> Limits {
 }
 
 impl Harness {
-    /// A theatre with `rows` rows, uploads at 1/s.
+    /// A manifest with `rows` rows; uploads at 1/s.
     pub fn new(policy: Policy, rows: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut text = "id,url,tags\n".to_owned();
@@ -107,7 +107,7 @@ impl Harness {
         }
         std::fs::write(folder.path().join("m.csv"), text).unwrap();
         Self {
-            mock: Arc::new(MockService::new(policy, Clock::still(T0))),
+            service: Arc::new(MockService::new(policy, Clock::still(T0))),
             folder,
             now: T0,
             policy: RunPolicy {
@@ -127,7 +127,7 @@ impl Harness {
             },
             limits: limits("1/s", &[]),
             collector: EventCollector::default(),
-            lives: 0,
+            runs: 0,
             key: KEY,
             clock_step_ms: 0,
             boot: Some("this boot"),
@@ -148,41 +148,50 @@ impl Harness {
         Snapshot::open(&self.ledger()).unwrap()
     }
 
-    /// Lets the program live until it ends, or is killed after `kill_after`.
-    pub fn live(&mut self, kill_after: Option<Duration>) -> RunResult {
-        self.live_with(kill_after, None)
+    /// Runs the program to its end.
+    pub fn run(&mut self) -> RunResult {
+        self.run_interrupted(None, None)
     }
 
-    /// Lets the program live; told to stop after `stop_after`, killed after `kill_after`.
-    pub fn live_with(&mut self, kill_after: Option<Duration>, stop_after: Option<Duration>) -> RunResult {
-        self.lives += 1;
+    /// Runs the program and kills it after `duration`.
+    pub fn run_killed_after(&mut self, duration: Duration) -> RunResult {
+        self.run_interrupted(Some(duration), None)
+    }
+
+    /// Runs the program, asks it to stop after `stop_after`, and kills it after `kill_after`. `None`: never.
+    pub fn run_interrupted(
+        &mut self,
+        kill_after: Option<Duration>,
+        stop_after: Option<Duration>,
+    ) -> RunResult {
+        self.runs += 1;
         let runtime = runtime();
-        let (life, now) = runtime.block_on(async {
-            // a runtime begins between two ticks of its timer, by chance; at a tick, every life begins alike
+        let (result, now) = runtime.block_on(async {
+            // a runtime starts at any point between two ticks of its timer; from a tick on, equal runs are equal
             Clock::of_runtime(self.now).sleep(Duration::from_millis(1)).await;
             let clock = Clock::of_runtime(self.now);
-            self.mock.set_clock(clock.clone());
+            self.service.set_clock(clock.clone());
             let kill = async {
                 match kill_after {
                     Some(duration) => clock.sleep(duration).await,
                     None => std::future::pending().await,
                 }
             };
-            let life = tokio::select! {
+            let result = tokio::select! {
                 biased;
-                life = self.run(clock.clone(), stop_after) => life,
+                result = self.import(clock.clone(), stop_after) => result,
                 () = kill => RunResult::Killed,
             };
-            (life, clock.now())
+            (result, clock.now())
         });
-        // everything the life had on the way dies with its runtime
+        // what is in flight ends with the runtime, as it does when a process is killed
         drop(runtime);
         self.now = now;
-        self.mock.set_clock(Clock::still(now));
-        life
+        self.service.set_clock(Clock::still(now));
+        result
     }
 
-    async fn run(&self, clock: Clock, stop_after: Option<Duration>) -> RunResult {
+    async fn import(&self, clock: Clock, stop_after: Option<Duration>) -> RunResult {
         let identity = Identity {
             origin: "https://service.example".to_owned(),
             key_digest: [1; 32],
@@ -191,7 +200,7 @@ impl Harness {
             high_water: Some(self.folder.path().join("high-water")),
             restored: Restored::Refused,
         };
-        // the program's own clock may be wrong by a step; it is never before what it remembers
+        // the clock of the program may be wrong by a step
         let stepped = clock.now().plus_ms(self.clock_step_ms);
         let booted_ms = clock.now().since_ms(T0);
         let clock = clock.not_before(stepped);
@@ -205,14 +214,14 @@ impl Harness {
         };
         let clock = clock.not_before(ledger.latest_timestamp().await.unwrap());
         let boot = pipeline::boot_of(&clock);
-        let name = format!("life {}", self.lives);
+        let name = format!("run {}", self.runs);
         let run = ledger.begin_run(name, "import", clock.now(), boot).await.unwrap();
-        let rng = fastrand::Rng::with_seed(u64::from(self.lives));
+        let rng = fastrand::Rng::with_seed(u64::from(self.runs));
         let limiter =
             pipeline::restore_usage(&ledger, Some(run), self.limits.clone(), &clock, rng).await.unwrap();
         let context = Context {
             ledger: ledger.clone(),
-            api: Arc::new(ApiClient::new(Direct::new(Arc::clone(&self.mock), clock.clone(), self.key))),
+            api: Arc::new(ApiClient::new(Direct::new(Arc::clone(&self.service), clock.clone(), self.key))),
             limiter: Arc::new(limiter),
             clock: clock.clone(),
             events: EventBus::new(vec![Box::new(self.collector.clone())]),
@@ -226,7 +235,7 @@ impl Harness {
                 drain.cancel();
             });
         }
-        let life = match pipeline::import(context, run, vec![manifest], &self.policy).await {
+        let result = match pipeline::import(context, run, vec![manifest], &self.policy).await {
             Ok(outcome) => {
                 self.library_diffs.lock().unwrap().extend(outcome.library_diffs);
                 *self.next_upload_at.lock().unwrap() = Some(outcome.next_upload_at);
@@ -235,16 +244,16 @@ impl Harness {
             Err(error) => RunResult::Failed(error.to_string()),
         };
         ledger.close().await;
-        life
+        result
     }
 
-    /// How often the service took each URL, now or later.
-    pub fn taken(&self) -> BTreeMap<String, usize> {
-        let mut taken = BTreeMap::new();
-        for Video { url, .. } in self.mock.videos_ever() {
-            *taken.entry(url).or_default() += 1;
+    /// How many times the service accepted each URL, deleted videos included.
+    pub fn accepted_counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for Video { url, .. } in self.service.videos_ever() {
+            *counts.entry(url).or_default() += 1;
         }
-        taken
+        counts
     }
 
     /// The counts of the ledger, by state.

@@ -1,0 +1,277 @@
+//! The exit status of a run: its code, the cause in one sentence, and what to do next.
+
+use super::{Counts, EndOfRun};
+use crate::{
+    domain::{RowCounts, RunOutcome, StopReason},
+    error::ExitCode,
+    ledger::{DiffEntry, DiffKind, LibraryDiff},
+};
+
+/// A message names at most so many videos.
+const VIDEOS_NAMED_MAX: usize = 10;
+
+/// Whether a run had anything to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// The state of an item changed.
+    Done,
+    /// Every item was final before the run began.
+    NoneLeft,
+}
+
+/// What the ledger knows after a run.
+#[derive(Clone, Copy, Debug)]
+pub struct RunResults<'a> {
+    /// Rows of the run's manifests.
+    pub rows: &'a RowCounts,
+    /// Items of the run's manifests.
+    pub items: &'a Counts,
+    /// Whether the run had anything to do.
+    pub work: Work,
+    /// Pending rows whose links have expired.
+    pub expired: u64,
+}
+
+/// How the process ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExitStatus {
+    /// The exit code.
+    pub code: ExitCode,
+    /// The cause, in one sentence.
+    pub reason: String,
+    /// What to do next. `None`: nothing.
+    pub next_step: Option<String>,
+}
+
+impl ExitStatus {
+    fn new(code: ExitCode, reason: String, next_step: &str) -> Self {
+        Self { code, reason, next_step: Some(next_step.to_owned()) }
+    }
+
+    /// The same command resumes the work.
+    fn resumable(code: ExitCode, reason: String) -> Self {
+        Self::new(code, reason, "give the same command again; it resumes where this run stopped")
+    }
+}
+
+/// The exit status of a run.
+#[must_use]
+pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
+    let items = results.items;
+    let open = open_items(items);
+    if let Some(status) = second_videos(&end.library_diffs, &open) {
+        return status;
+    }
+    let is_unresolved = items.in_doubt + items.accepted_unidentified > 0;
+    match &end.outcome {
+        RunOutcome::Stopped { reason, cause } => {
+            let (what, next) = stop_reason(*reason);
+            ExitStatus::new(ExitCode::Fatal, format!("{what} ({cause})"), next)
+        }
+        RunOutcome::Interrupted => {
+            let code = end.signal.unwrap_or(ExitCode::Interrupted);
+            ExitStatus::resumable(code, format!("stopped by a signal; {open}"))
+        }
+        RunOutcome::Offline { cause } => {
+            let reason = format!("the service cannot be reached ({cause})");
+            ExitStatus::resumable(ExitCode::Temporary, reason)
+        }
+        RunOutcome::WaitOver if is_unresolved => {
+            let next = "give the same command again: it searches for their videos and sends no row without evidence; \
+                        telecine review --all shows what it waits for";
+            ExitStatus::new(ExitCode::Temporary, format!("the time to wait is over; {open}"), next)
+        }
+        RunOutcome::WaitOver => {
+            ExitStatus::resumable(ExitCode::Temporary, format!("the time to wait is over; {open}"))
+        }
+        RunOutcome::TimeUp => {
+            ExitStatus::resumable(ExitCode::TimeUp, format!("the time given with --for is over; {open}"))
+        }
+        RunOutcome::RowsMax => {
+            ExitStatus::resumable(ExitCode::BudgetReached, format!("--max-rows is reached; {open}"))
+        }
+        RunOutcome::QuotaPaused { why } => {
+            let next = "give the same command again at next_run_at; it resumes where this run stopped";
+            ExitStatus::new(ExitCode::QuotaPaused, format!("{why}; {open}"), next)
+        }
+        RunOutcome::BudgetSpent => {
+            let next = "raise --max-uploads or --max-credits, then give the same command again";
+            ExitStatus::new(
+                ExitCode::BudgetReached,
+                format!("the budget is spent or committed; {open}"),
+                next,
+            )
+        }
+        RunOutcome::TooManyInDoubt { open: count } => too_many_in_doubt(*count, items, &open),
+        RunOutcome::AlreadyUploaded { item } => already_uploaded(item),
+        RunOutcome::DiskLow { free } => {
+            let next = "free some space (or lower --disk-reserve), then give the same command again";
+            let reason = format!("the ledger's disk has only {} KiB free; {open}", free / 1024);
+            ExitStatus::new(ExitCode::Temporary, reason, next)
+        }
+        RunOutcome::NotWaited if is_unresolved => ExitStatus::resumable(ExitCode::Temporary, open),
+        RunOutcome::NotWaited | RunOutcome::Settled
+            if results.expired > 0 && items.pending == results.expired && items.needs_review == 0 =>
+        {
+            links_expired(results.expired, &open)
+        }
+        RunOutcome::NotWaited | RunOutcome::Settled => status_of_finished(end, results),
+    }
+}
+
+/// Videos at the service that this ledger's rows have beside the counted ones. Each was paid for.
+fn second_videos(library_diffs: &[LibraryDiff], open: &str) -> Option<ExitStatus> {
+    let findings = || library_diffs.iter().flat_map(|library_diff| &library_diff.findings);
+    let is_own_row = |finding: &&DiffEntry| match finding.kind {
+        DiffKind::Doubled | DiffKind::Rejected => true,
+        DiffKind::Foreign => finding.item.is_some(),
+        DiffKind::Missing
+        | DiffKind::Unknown
+        | DiffKind::TagsHidden
+        | DiffKind::Ordered
+        | DiffKind::Open
+        | DiffKind::Failed => false,
+    };
+    let found: Vec<&DiffEntry> = findings().filter(is_own_row).collect();
+    if found.is_empty() {
+        return None;
+    }
+    let named: Vec<String> = found
+        .iter()
+        .take(VIDEOS_NAMED_MAX)
+        .filter_map(|finding| Some(format!("{} (item {})", finding.video_no.as_ref()?, finding.item?)))
+        .collect();
+    let more = found.len().saturating_sub(named.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let count = found.len();
+    let videos = if count == 1 { "video" } else { "videos" };
+    let reason = format!(
+        "the service has {count} {videos} of rows of this ledger that this ledger did not count: uploaded with another \
+         ledger, or paid twice: {}{more}; {open}",
+        named.join(", ")
+    );
+    let next = "telecine verify lists all of them with their items; delete what is not needed at the service";
+    Some(ExitStatus::new(ExitCode::NeedsReview, reason, next))
+}
+
+fn links_expired(count: u64, open: &str) -> ExitStatus {
+    let reason = format!("{} expired before they were sent; {open}", counted(count, "link", "links"));
+    let next =
+        "sign them again (unfinished.csv names them) and import them; a link signed again is the same video";
+    ExitStatus::new(ExitCode::SomeFailed, reason, next)
+}
+
+fn too_many_in_doubt(count: u64, items: &Counts, open: &str) -> ExitStatus {
+    let requests = counted(count, "request has", "requests have");
+    let reason = format!("{requests} no clear answer, so nothing more is sent; {open}");
+    let next = "telecine review --all shows them; telecine reconcile looks for their evidence";
+    let code = if items.needs_review > 0 { ExitCode::NeedsReview } else { ExitCode::Temporary };
+    ExitStatus::new(code, reason, next)
+}
+
+fn already_uploaded(item: &str) -> ExitStatus {
+    let reason = format!(
+        "item {item} is at the service already, sent with another or a newer ledger: to continue would pay twice"
+    );
+    let next = "put that ledger back, or bring this one up to date: telecine recover MANIFEST";
+    ExitStatus::new(ExitCode::NeedsReview, reason, next)
+}
+
+/// The status of a run that came to its end.
+fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
+    let RunResults { rows, items, work, .. } = results;
+    if items.needs_review > 0 {
+        let reason =
+            format!("{} for a human's answer", counted(items.needs_review, "item waits", "items wait"));
+        let next =
+            "telecine review shows the evidence and the answers; none of them is sent again until then";
+        return ExitStatus::new(ExitCode::NeedsReview, reason, next);
+    }
+    let open = items.pending + items.sending + items.in_doubt + items.accepted_unidentified + items.accepted;
+    if open > 0 && end.outcome == RunOutcome::Settled {
+        let next = "import the manifests they came from; an import sends what is pending";
+        return ExitStatus::new(ExitCode::Temporary, open_items(items), next);
+    }
+    let bad = rows.rejected + items.rejected + items.failed + items.abandoned;
+    if items.total == 0 && rows.rejected > 0 {
+        let reason = format!("none of the {} could be sent", counted(rows.read, "row", "rows"));
+        return ExitStatus::new(ExitCode::ManifestInvalid, reason, "see rejects.csv for what to correct");
+    }
+    if bad > 0 || !end.broken_manifests.is_empty() {
+        let reason = format!("finished; {} rejected or failed", counted(bad, "row was", "rows were"));
+        let next = "correct rejects.csv and import it; the other rows are not sent again";
+        return ExitStatus::new(ExitCode::SomeFailed, reason, next);
+    }
+    let reason = match (items.total, end.outcome == RunOutcome::NotWaited) {
+        (0, _) => "nothing to do".to_owned(),
+        (_, true) => {
+            format!("everything is sent; {} being indexed", counted(items.accepted, "item is", "items are"))
+        }
+        (total, false) if *work == Work::NoneLeft => {
+            format!("nothing was left to do: all {total} items are searchable")
+        }
+        (total, false) => format!("all {total} items are searchable"),
+    };
+    ExitStatus { code: ExitCode::Success, reason, next_step: None }
+}
+
+fn counted(count: u64, singular: &str, plural: &str) -> String {
+    format!("{} {}", super::with_separators(count), if count == 1 { singular } else { plural })
+}
+
+/// `12 wait to be sent, 3 are being indexed`.
+fn open_items(items: &Counts) -> String {
+    let parts = [
+        (items.pending, "wait to be sent"),
+        (items.sending, "are in flight"),
+        (items.in_doubt, "have no clear answer"),
+        (items.accepted_unidentified, "are accepted under a number not known yet"),
+        (items.needs_review, "wait for a human's answer"),
+        (items.accepted, "are being indexed"),
+    ];
+    let texts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if texts.is_empty() { "nothing is open".to_owned() } else { texts.join(", ") }
+}
+
+const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
+    match reason {
+        StopReason::KeyRefused => {
+            ("the service refuses the API key", "check the key, then give the same command again")
+        }
+        StopReason::CreditsOut => {
+            ("the account has no credits left", "recharge the account, then give the same command again")
+        }
+        StopReason::AccountDisabled => {
+            ("the account is disabled", "ask the service's support, then give the same command again")
+        }
+        StopReason::NoPermission => (
+            "the API key lacks the permission",
+            "use a key that may upload, then give the same command again",
+        ),
+        StopReason::MostlyRejected => (
+            "the service rejected most of the last rows, so the cause is hardly each single row; nothing more was sent",
+            "read the service's words, check a few rows with `telecine preview`, then give the same command again; \
+             if these answers mean something else, say so with --verdict",
+        ),
+        StopReason::Retired => (
+            "the service answers that this API is retired; nothing more was sent",
+            "ask the service which API is in use now; a newer telecine may support it",
+        ),
+        StopReason::WrongRequest => (
+            "the service does not read requests of this form",
+            "check --api-url: another service, or another version of this one, may answer there",
+        ),
+        StopReason::Blocked => (
+            "a proxy or firewall between this machine and the service refuses the request",
+            "ask whoever runs the network, or set HTTPS_PROXY and NO_PROXY; the account is not the cause",
+        ),
+        StopReason::UserRule => (
+            "a rule of --verdict says to stop at this answer",
+            "read the service's words, then give the same command again",
+        ),
+        StopReason::WrongAddress => {
+            ("the address does not lead to the service", "check --api-url, then give the same command again")
+        }
+    }
+}
