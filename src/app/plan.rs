@@ -49,11 +49,26 @@ pub struct PlanRequest {
 /// What a plan rests on, beside the manifests and the ledger.
 pub struct PlanBasis {
     /// How the manifests are read.
-    pub reading: String,
+    pub reading: Vec<PlanField>,
     /// Which rows are sent.
-    pub rows: String,
+    pub rows: Vec<PlanField>,
     /// The limits in force.
     pub limits: Limits,
+}
+
+/// A flag that a plan depends on, with its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanField {
+    pub name: &'static str,
+    pub values: Vec<String>,
+}
+
+impl PlanField {
+    /// A flag without a value.
+    #[must_use]
+    pub fn switch(name: &'static str, is_on: bool) -> Self {
+        Self { name, values: vec![is_on.to_string()] }
+    }
 }
 
 /// What an import would come to.
@@ -120,7 +135,12 @@ pub fn plan(request: &PlanRequest, manifests: Vec<Manifest>) -> Result<Plan, Err
 
 /// A name for manifests as they are, read in this way, beside a ledger as it is, under these limits.
 fn plan_id(basis: &PlanBasis, manifests: &[Manifest], snapshot: Option<&Snapshot>) -> Result<String, Error> {
-    let mut parts = vec![basis.reading.clone(), format!("{:?} {}", basis.limits, basis.rows)];
+    let limits = limit_fields(&basis.limits);
+    let mut parts = Vec::new();
+    for PlanField { name, values } in basis.reading.iter().chain(&basis.rows).chain(&limits) {
+        parts.extend([(*name).to_owned(), values.len().to_string()]);
+        parts.extend(values.iter().cloned());
+    }
     for manifest in manifests {
         let path = manifest.path();
         let unreadable = |error: std::io::Error| Error::Usage(format!("cannot read {path}: {error}"));
@@ -136,6 +156,15 @@ fn plan_id(basis: &PlanBasis, manifests: &[Manifest], snapshot: Option<&Snapshot
         hasher.update(part.as_bytes());
     }
     Ok(crate::domain::hex(&hasher.finalize().as_bytes()[..8]))
+}
+
+fn limit_fields(limits: &Limits) -> Vec<PlanField> {
+    let Limits { upload, caps, list, metadata, total } = limits;
+    let rates = [("rate", upload), ("list-rate", list), ("get-rate", metadata), ("total-rate", total)];
+    let field = |name, values: Vec<String>| PlanField { name, values };
+    let rates = rates.map(|(name, rates)| field(name, rates.iter().map(ToString::to_string).collect()));
+    let caps = field("cap", caps.iter().map(ToString::to_string).collect());
+    rates.into_iter().chain([caps]).collect()
 }
 
 /// Refuses to continue if anything changed since the plan was made.

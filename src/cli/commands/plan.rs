@@ -54,7 +54,7 @@ pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
     drop(snapshot);
     let request = PlanRequest {
         ledger: path,
-        basis: PlanBasis { reading: args.manifest.reading(), rows: args.rows.policy(), limits },
+        basis: PlanBasis { reading: args.manifest.plan_fields(), rows: args.rows.plan_fields(), limits },
         policy: RunPolicy {
             marker: args.manifest.marker(),
             reruns: args.rows.reruns(),

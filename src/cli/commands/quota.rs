@@ -88,11 +88,11 @@ struct SpendArgs {
     count: u32,
 
     /// When, as 2026-01-31T12:00:00Z [default: now].
-    #[arg(long, value_name = "MOMENT", env = "TELECINE_AT", value_parser = timestamp, conflicts_with = "ago")]
+    #[arg(long, value_name = "TIME", env = "TELECINE_AT", value_parser = timestamp, conflicts_with = "ago")]
     at: Option<UnixMillis>,
 
     /// How long ago.
-    #[arg(long, value_name = "SPAN", env = "TELECINE_AGO")]
+    #[arg(long, value_name = "DURATION", env = "TELECINE_AGO")]
     ago: Option<DurationArg>,
 
     /// Which tool, for whoever reads the ledger later.

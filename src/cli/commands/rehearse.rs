@@ -5,7 +5,6 @@ use std::{fmt::Write as _, path::PathBuf, time::Duration};
 use clap::Args;
 use serde::Serialize;
 
-use super::sandbox::BehaviourArgs;
 use crate::{
     app::{
         RequestedLimits, StoredLimits,
@@ -14,6 +13,7 @@ use crate::{
     cli::{
         args::{
             ManifestArgs, SettleArgs,
+            behaviour::BehaviourArgs,
             limits::{ReadLimitArgs, UploadLimitArgs, given},
         },
         block_on,
@@ -45,16 +45,16 @@ pub(in crate::cli) struct RehearseArgs {
     speed: u32,
 
     /// What the service really allows, where that is not what we believe.
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_SERVICE_RATE", help_heading = "The modelled service")]
+    #[arg(long, value_name = "N/PERIOD", env = "TELECINE_SERVICE_RATE", help_heading = "Mock service")]
     service_rate: Option<Limit>,
 
     /// The caps the service really has, where they are not what we believe.
     #[arg(
         long,
-        value_name = "N/SPAN",
+        value_name = "N/PERIOD",
         env = "TELECINE_SERVICE_CAP",
         value_delimiter = ',',
-        help_heading = "The modelled service"
+        help_heading = "Mock service"
     )]
     service_cap: Vec<Limit>,
 

@@ -43,16 +43,16 @@ pub(in crate::cli) struct RecoverArgs {
     /// How long a request of whoever died may still be on its way: a second look comes after it.
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         env = "TELECINE_SETTLE_AFTER",
         default_value = "30m",
-        help_heading = "Settling"
+        help_heading = "Waiting and reconciliation"
     )]
     settle_after: DurationArg,
 
     /// Videos that show no marker (still being indexed, failed, or sent without one) are somebody else's. Rows of yours
     /// among them would be paid again.
-    #[arg(long, env = "TELECINE_UNMARKED_ARE_NOT_OURS", help_heading = "Settling")]
+    #[arg(long, env = "TELECINE_UNMARKED_ARE_NOT_OURS", help_heading = "Waiting and reconciliation")]
     unmarked_are_not_ours: bool,
 }
 

@@ -54,7 +54,7 @@ pub(in crate::cli) struct ImportArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Pace")]
+#[command(next_help_heading = "Limits")]
 struct PaceArgs {
     #[command(flatten)]
     limits: UploadLimitArgs,
@@ -65,12 +65,12 @@ struct PaceArgs {
     concurrency: Option<u16>,
 
     /// Stop sending after this long, and exit 10.
-    #[arg(long = "for", value_name = "SPAN", env = "TELECINE_FOR")]
+    #[arg(long = "for", value_name = "DURATION", env = "TELECINE_FOR")]
     time_max: Option<DurationArg>,
 
     /// When the quota lets nothing go for longer than this, end with exit 11 and say when to go on (`next_run_at` in --json)
     /// [default with the flag: 5m].
-    #[arg(long, value_name = "SPAN", env = "TELECINE_QUOTA_EXIT", num_args = 0..=1, default_missing_value = "5m",
+    #[arg(long, value_name = "DURATION", env = "TELECINE_QUOTA_EXIT", num_args = 0..=1, default_missing_value = "5m",
           require_equals = true)]
     quota_exit: Option<DurationArg>,
 
@@ -85,11 +85,11 @@ struct BudgetArgs {
     price: PriceArgs,
 
     /// Never have more uploads than this paid or possibly paid in this ledger, over all runs; exit 8 when reached.
-    #[arg(long, value_name = "N", env = "TELECINE_MAX_UPLOADS", help_heading = "Money")]
+    #[arg(long, value_name = "N", env = "TELECINE_MAX_UPLOADS", help_heading = "Budget")]
     max_uploads: Option<u64>,
 
     /// Never have more credits than this spent or possibly spent in this ledger, over all runs; needs --price.
-    #[arg(long, value_name = "CREDITS", env = "TELECINE_MAX_CREDITS", help_heading = "Money")]
+    #[arg(long, value_name = "CREDITS", env = "TELECINE_MAX_CREDITS", help_heading = "Budget")]
     max_credits: Option<Credits>,
 
     /// Send nothing while the ledger's disk has less than this free.
@@ -142,8 +142,8 @@ pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
     }
     if let Some(plan_id) = &args.plan_id {
         let basis = plan::PlanBasis {
-            reading: args.manifest.reading(),
-            rows: args.rows.policy(),
+            reading: args.manifest.plan_fields(),
+            rows: args.rows.plan_fields(),
             limits: limits.resolve_for(snapshot.as_ref())?,
         };
         plan::check_plan_id(plan_id, &basis, &manifests, snapshot.as_ref())?;
