@@ -11,14 +11,14 @@ use crate::{
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Limits")]
 pub(in crate::cli) struct UploadLimitArgs {
-    /// Upload rate, such as 1/min or 10/s [default: 1/min].
+    /// Upload rate, such as 10/s [default: 1/min].
     ///
     /// Several rates apply together. 60/min:burst sends as many at once as the limit allows. 1/min is the strictest rate in the
     /// documents of the service; with --sandbox the default is 20/s.
     #[arg(long, value_name = "N/PERIOD", env = "TELECINE_RATE", value_delimiter = ',')]
     pub(in crate::cli) rate: Vec<Rate>,
 
-    /// Rolling cap on uploads, such as 120/2h [default: learned].
+    /// Rolling cap on uploads, such as 120/2h.
     ///
     /// Several caps apply together. 120/2h:indexing counts only uploads that are still being indexed. If no cap is given, the
     /// 2-hour cap of the account is learned from refusals.

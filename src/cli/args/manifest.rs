@@ -19,16 +19,16 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Manifest")]
 pub(in crate::cli) struct ManifestArgs {
-    /// Files of video URLs, a pattern such as 'archive/*.csv', or - for standard input.
+    /// Files of video URLs, 'archive/*.csv', or - (standard input).
     ///
-    /// CSV, JSON Lines, JSON arrays or plain lists, also compressed with gzip, zstd, bzip2 or xz. Comma, semicolon, tab and
+    /// A name with *, ? or [ is a pattern. CSV, JSON Lines, JSON arrays or plain lists, also compressed with gzip, zstd, bzip2 or xz. Comma, semicolon, tab and
     /// pipe are detected as delimiters. One column must be the url. tags, latitude, longitude, geo, datetime, camera_model,
     /// unique_id, callback, retain_original_video, video_transcription_prompt, id and hash are recognised by their names and
     /// common synonyms. For other names, `telecine guess FILE` proposes a mapping.
     #[arg(required = true, value_name = "MANIFEST", help_heading = None)]
     pub(in crate::cli) manifests: Vec<String>,
 
-    /// The columns of a field: FIELD=COLUMN[+COLUMN...].
+    /// The columns of a field: FIELD=COL[+COL...].
     ///
     /// `#5` is the fifth column. A part may also be a quoted text ('archive 2019'), a column whose name becomes a tag where
     /// its value is yes (is_cat?), all columns with a prefix (tag_*), or a template:

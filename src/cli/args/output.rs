@@ -8,9 +8,9 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Output")]
 pub(in crate::cli) struct OutputArgs {
-    /// The folder of reports [default: reports/ next to the ledger].
+    /// The folder of reports.
     ///
-    /// Each run writes a folder of its own below it.
+    /// The default is the folder reports/ next to the ledger. Each run writes a folder of its own below it.
     #[arg(short, long, value_name = "DIR", env = "TELECINE_OUT_DIR")]
     pub(in crate::cli) out_dir: Option<PathBuf>,
 

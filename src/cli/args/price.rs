@@ -9,7 +9,7 @@ use crate::domain::Price;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Budget")]
 pub(in crate::cli) struct PriceArgs {
-    /// Credits per upload (2) or per minute of video (0.1/min).
+    /// Credits per upload (2) or per minute (0.1/min).
     ///
     /// Used for budgets and reports. 2 and 2/upload mean the same.
     #[arg(long, value_name = "CREDITS", env = "TELECINE_PRICE", value_parser = values::price)]

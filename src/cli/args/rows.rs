@@ -12,7 +12,9 @@ use crate::{
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Rows")]
 pub(in crate::cli) struct RowArgs {
-    /// Send rejected and failed rows again. Failed rows are paid again.
+    /// Send rejected and failed rows again.
+    ///
+    /// Each failed row that is sent again is paid again.
     #[arg(long, env = "TELECINE_RETRY_FAILED")]
     pub(in crate::cli) retry_failed: bool,
 
@@ -21,7 +23,7 @@ pub(in crate::cli) struct RowArgs {
     #[arg(long, value_enum, value_name = "RULE", env = "TELECINE_ON_DRIFT", default_value = "report")]
     pub(in crate::cli) on_drift: OnDriftArg,
 
-    /// Send only rows that `check --probe` found supported.
+    /// Send only rows found supported by check --probe.
     ///
     /// The check must not be older than AGE [default: 7d]. Other rows are rejected, with the reason.
     #[arg(long, value_name = "AGE", env = "TELECINE_PROBED_ONLY", num_args = 0..=1, default_missing_value = "7d",

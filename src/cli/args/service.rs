@@ -36,11 +36,13 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "URL", env = "TELECINE_API_URL")]
     pub(in crate::cli) api_url: Option<String>,
 
-    /// Use a mock of the service inside this process; nothing is paid.
+    /// Use a mock of the service; nothing is paid.
+    ///
+    /// The mock runs inside this process. It needs no account and no network.
     #[arg(long, env = "TELECINE_SANDBOX", conflicts_with_all = ["api_url", "key_file", "key_command"])]
     pub(in crate::cli) sandbox: bool,
 
-    /// Read the API key from this file [default: MEMORIES_API_KEY].
+    /// Read the API key from this file.
     ///
     /// Only you may have access to the file. Without the flag, the variable MEMORIES_API_KEY holds the key.
     #[arg(long, value_name = "PATH", env = "TELECINE_KEY_FILE")]

@@ -17,9 +17,9 @@ const WAIT_DEFAULT: Duration = Duration::from_hours(2);
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Waiting and reconciliation")]
 pub(in crate::cli) struct SettleArgs {
-    /// Wait at most this long for indexing, then exit 5 [default: 2h].
+    /// Wait this long for indexing [default: 2h].
     ///
-    /// The time starts at the last accepted upload.
+    /// If videos are still being indexed then, the exit code is 5. The time starts at the last accepted upload.
     #[arg(long, value_name = "DURATION", env = "TELECINE_WAIT", conflicts_with = "no_wait")]
     pub(in crate::cli) wait: Option<values::DurationArg>,
 
