@@ -42,6 +42,16 @@ impl serde::Serialize for ExitCode {
     }
 }
 
+impl schemars::JsonSchema for ExitCode {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ExitCode".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        u8::json_schema(generator)
+    }
+}
+
 impl ExitCode {
     /// Every code, in order.
     pub const ALL: &'static [Self] = &[
@@ -82,26 +92,48 @@ impl ExitCode {
         }
     }
 
+    /// What to do about it, for programs.
+    #[must_use]
+    pub const fn next_step(self) -> &'static str {
+        match self {
+            Self::Success => "nothing",
+            Self::Unexpected => "keep the ledger, and report the error",
+            Self::Usage => "correct the command line, the settings or the ledger that the reason names",
+            Self::ManifestInvalid => "correct the manifest; `telecine check MANIFEST` shows every error",
+            Self::SomeFailed => "correct rejects.csv and import it",
+            Self::Temporary => "run the same command again",
+            Self::NeedsReview => "see the open decisions with `telecine review`",
+            Self::Fatal => {
+                "correct the API key, the credits, the account or the address, then run the same command again"
+            }
+            Self::BudgetReached => "raise the limit, then run the same command again",
+            Self::TimeUp | Self::QuotaPaused | Self::Interrupted | Self::Terminated => {
+                "run the same command again"
+            }
+            Self::Locked => "wait until the other telecine has ended, or name another --ledger",
+        }
+    }
+
     /// What it means, for the help text.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Success => "every row is final and good, or there is nothing to do",
+            Self::Success => "every row is finished without an error, or there is nothing to do",
             Self::Unexpected => "something unexpected happened",
-            Self::Usage => "the command line, the configuration or the ledger does not fit",
-            Self::ManifestInvalid => "the manifest is invalid, nothing was sent",
-            Self::SomeFailed => "finished, some rows were rejected or failed",
-            Self::Temporary => "not finished; the same command goes on",
-            Self::NeedsReview => "some items wait for a human's answer",
-            Self::Fatal => "the service takes nothing: key, credits, account or address",
-            Self::BudgetReached => "--max-rows, --max-uploads or --max-credits reached",
-            Self::TimeUp => "--for is over",
+            Self::Usage => "the command line, the settings or the ledger cannot be used",
+            Self::ManifestInvalid => "the manifest is invalid; nothing was sent",
+            Self::SomeFailed => "finished; some rows were rejected or failed",
+            Self::Temporary => "not finished; the same command resumes",
+            Self::NeedsReview => "some items need your decision: telecine review",
+            Self::Fatal => "the service accepts nothing: key, credits, account or address",
+            Self::BudgetReached => "--max-rows, --max-uploads or --max-credits is reached",
+            Self::TimeUp => "the time of --for is over",
             Self::QuotaPaused => {
-                "the quota is used up for longer than --quota-exit waits; next_run_at says when to go on"
+                "the quota allows no upload within --quota-exit; next_run_at says when to run again"
             }
             Self::Locked => "another telecine uses the ledger",
-            Self::Interrupted => "stopped by Ctrl-C, state is safe",
-            Self::Terminated => "stopped by SIGTERM, state is safe",
+            Self::Interrupted => "stopped by Ctrl-C; the ledger is complete",
+            Self::Terminated => "stopped by SIGTERM; the ledger is complete",
         }
     }
 }

@@ -72,11 +72,11 @@ impl PlanField {
 }
 
 /// What an import would come to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Plan {
     /// The version of this object.
     pub schema: u32,
-    /// Names this plan: `import --plan-id` goes on only if nothing changed since.
+    /// The id for `import --plan-id`, which sends only if nothing changed since.
     #[serde(rename = "plan_id")]
     pub id: String,
     pub limits: Vec<String>,
@@ -86,7 +86,9 @@ pub struct Plan {
     pub would_skip: BTreeMap<&'static str, u64>,
     pub would_reject: u64,
     pub credits_max: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     pub starts_at: String,
+    #[schemars(extend("format" = "date-time"))]
     pub finish_at: String,
     pub seconds: i64,
     /// How the run would end, where it would not send everything.
@@ -99,16 +101,17 @@ pub struct Plan {
 }
 
 /// What would be waited for, and how long in all.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Wait {
     pub why: String,
     pub times: u64,
     pub seconds: i64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct OtherRate {
     pub rate: String,
+    #[schemars(extend("format" = "date-time"))]
     pub finish_at: String,
     pub seconds: i64,
 }

@@ -66,7 +66,7 @@ pub struct RehearsalRequest {
 }
 
 /// What the mock of the service counted.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ServiceTotals {
     /// How many times as fast time passed.
     pub speed: u32,

@@ -2,6 +2,7 @@
 
 mod args;
 mod commands;
+pub mod contract;
 mod help;
 mod output;
 mod signals;
@@ -105,19 +106,28 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
-    let code = match parse().and_then(|cli| {
+    let mut wants_json = asks_for_json();
+    let code = match parse(&mut wants_json).and_then(|cli| {
         start_logs(&cli);
         run(cli).map_err(Ended::Error)
     }) {
         Ok(code) => code,
         Err(Ended::Error(error)) => {
             complain(&error);
+            end_in_json(wants_json, error.exit_code(), error.chain());
             error.exit_code()
         }
         Err(Ended::Words(error)) => {
             // help and version are answers, and end with 0
             let _ = error.print();
-            if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
+            if error.use_stderr() {
+                let text = error.to_string();
+                let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+                end_in_json(wants_json, ExitCode::Usage, reason.to_owned());
+                ExitCode::Usage
+            } else {
+                ExitCode::Success
+            }
         }
     };
     std::process::ExitCode::from(code.number())
@@ -131,7 +141,7 @@ enum Ended {
 }
 
 /// The command line, with the settings of files as its defaults.
-fn parse() -> Result<Cli, Ended> {
+fn parse(wants_json: &mut bool) -> Result<Cli, Ended> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let said = command_line().try_get_matches_from(&words).map_err(Ended::Words)?;
     let asking = settings::SettingsRequest {
@@ -142,7 +152,29 @@ fn parse() -> Result<Cli, Ended> {
     };
     let settled = settings::resolve(asking).map_err(Ended::Error)?;
     let matches = settled.command.try_get_matches_from(&words).map_err(Ended::Words)?;
+    *wants_json |= has_json(&matches);
     Cli::from_arg_matches(&matches).map_err(Ended::Words)
+}
+
+/// Whether the arguments or the variable ask for JSON. Needed where the command line cannot be parsed.
+fn asks_for_json() -> bool {
+    let variable = std::env::var("TELECINE_JSON").unwrap_or_default().to_lowercase();
+    std::env::args_os().any(|argument| argument == "--json")
+        || !matches!(variable.as_str(), "" | "0" | "false" | "no" | "n" | "off" | "f")
+}
+
+/// Whether the command asks for JSON, also by a file of settings.
+fn has_json(matches: &clap::ArgMatches) -> bool {
+    let own = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
+    own || matches.subcommand().is_some_and(|(_, inside)| has_json(inside))
+}
+
+/// Prints the last object of a command that failed.
+fn end_in_json(wants_json: bool, code: ExitCode, reason: String) {
+    if wants_json {
+        // if stdout is closed, the exit code still says it
+        let _ = output::print_end(&output::CommandEnd::failed(code, reason), &output::NoFields {});
+    }
 }
 
 fn command_line() -> clap::Command {

@@ -15,7 +15,7 @@ use crate::{
 pub const SCHEMA: u32 = 1;
 
 /// Items by state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Counts {
     /// All of them; the sum of the others.
     pub total: u64,
@@ -60,7 +60,7 @@ impl From<&StateCounts> for Counts {
 }
 
 /// What the run spent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct QuotaUse {
     /// The rate kept.
     pub rate: String,
@@ -104,7 +104,7 @@ pub struct EndOfRun {
 }
 
 /// What is spent, and what may be, in the whole ledger.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Spend {
     /// Uploads paid or possibly paid.
     pub uploads: u64,
@@ -124,7 +124,7 @@ impl Spend {
 }
 
 /// One namespace compared, in numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Compared {
     /// The namespace.
     pub namespace: String,
@@ -152,7 +152,7 @@ impl From<&LibraryDiff> for Compared {
 }
 
 /// `report.json`, and the last line of `--json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Summary {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -165,8 +165,10 @@ pub struct Summary {
     /// The service.
     pub service: String,
     /// When the run began, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     pub started_at: String,
     /// When it ended, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     pub ended_at: String,
     /// How long it took, in seconds.
     pub seconds: f64,
@@ -177,6 +179,7 @@ pub struct Summary {
     /// What to do next, if anything.
     pub next_step: Option<String>,
     /// When the same command can go on sending, RFC 3339; none when nothing waits to be sent.
+    #[schemars(extend("format" = "date-time"))]
     pub next_run_at: Option<String>,
     /// Rows of the run's manifests.
     pub rows: RowCounts,

@@ -3,13 +3,13 @@
 use std::{ffi::OsString, fmt::Write as _};
 
 use clap::{Arg, ArgMatches, Args, Command, parser::ValueSource};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    cli::output::{print, print_json},
+    cli::output::{CommandEnd, print, print_end},
     error::{Error, ExitCode},
     redact,
-    report::SCHEMA,
     settings::{EffectiveSetting, SettingsRequest, resolve, shown},
 };
 
@@ -29,8 +29,15 @@ pub(in crate::cli) struct ConfigArgs {
     json: bool,
 }
 
-/// One flag as it stands.
-#[derive(Serialize)]
+/// The settings of a command.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct ConfigBody<'a> {
+    command: &'a str,
+    settings: &'a [SettingRow],
+}
+
+/// One flag, its value, and where the value comes from.
+#[derive(Serialize, JsonSchema)]
 struct SettingRow {
     key: String,
     value: String,
@@ -62,13 +69,7 @@ pub(in crate::cli) fn show(
         _ => Vec::new(),
     };
     if args.json {
-        #[derive(Serialize)]
-        struct ShownSetting<'a> {
-            schema: u32,
-            command: &'a str,
-            settings: &'a [SettingRow],
-        }
-        print_json(&ShownSetting { schema: SCHEMA, command: &args.of, settings: &rows })?;
+        print_end(&CommandEnd::of(ExitCode::Success), &ConfigBody { command: &args.of, settings: &rows })?;
         return Ok(ExitCode::Success);
     }
     let mut text = format!("telecine {} would run with\n\n", args.of);

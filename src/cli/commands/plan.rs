@@ -14,7 +14,7 @@ use crate::{
             ManifestArgs, PriceArgs, ReadOnlyLedgerArgs, RowArgs,
             limits::{ReadLimitArgs, UploadLimitArgs, given},
         },
-        output::{print, print_json},
+        output::{CommandEnd, print, print_end},
     },
     domain::format_duration,
     error::{Error, ExitCode},
@@ -66,7 +66,7 @@ pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
     };
     let plan = plan::plan(&request, args.manifest.open()?)?;
     if args.json {
-        print_json(&plan)?;
+        print_end(&CommandEnd::of(plan.exit_code), &plan)?;
     } else {
         print(&show_plan(&plan))?;
     }

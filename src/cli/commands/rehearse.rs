@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
             limits::{ReadLimitArgs, UploadLimitArgs, given},
         },
         block_on,
-        output::{print, print_json, progress},
+        output::{CommandEnd, print, print_end, progress},
         signals,
     },
     domain::{Limit, format_duration},
@@ -74,6 +75,15 @@ pub(in crate::cli) struct RehearseArgs {
     quiet: bool,
 }
 
+/// The totals of the mock service, beside the fields of a run.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct RehearsalTotals<'a> {
+    service_totals: &'a ServiceTotals,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    summary: &'a Summary,
+}
+
 /// Rehearses an import.
 pub(in crate::cli) fn rehearse(args: &RehearseArgs) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
@@ -112,14 +122,8 @@ pub(in crate::cli) fn rehearse(args: &RehearseArgs) -> Result<ExitCode, Error> {
 
 fn show(args: &RehearseArgs, summary: &Summary, totals: &ServiceTotals) -> Result<(), Error> {
     if args.json {
-        #[derive(Serialize)]
-        struct RehearsalEnd<'a> {
-            event: &'static str,
-            service_totals: &'a ServiceTotals,
-            #[serde(flatten)]
-            summary: &'a Summary,
-        }
-        return print_json(&RehearsalEnd { event: "rehearsal_ended", service_totals: totals, summary });
+        let body = RehearsalTotals { service_totals: totals, summary };
+        return print_end(&CommandEnd::of_run("rehearsal_ended", summary), &body);
     }
     let mut text = report::show_summary(summary);
     let took = format_duration(Duration::from_secs_f64((summary.seconds / f64::from(totals.speed)).max(0.0)));

@@ -40,18 +40,24 @@ pub(in crate::cli) fn sinks_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<
     }
 }
 
-/// Every notice as one line of JSON on stdout.
+/// Prints every event as one line of JSON on stdout.
 struct JsonLines;
+
+/// An event as a line of JSON.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(in crate::cli) struct JsonLine<'a> {
+    /// The version of this contract.
+    schema: u32,
+    /// When it happened.
+    #[schemars(extend("format" = "date-time"))]
+    at: String,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    event: &'a Event,
+}
 
 impl EventSink for JsonLines {
     fn on_event(&self, at: UnixMillis, event: &Event) {
-        #[derive(serde::Serialize)]
-        struct JsonLine<'a> {
-            schema: u32,
-            at: String,
-            #[serde(flatten)]
-            event: &'a Event,
-        }
         if let Ok(line) = serde_json::to_string(&JsonLine { schema: SCHEMA, at: at.to_string(), event }) {
             // a reader that went away must not stop the import
             let _ = writeln!(io::stdout().lock(), "{line}");

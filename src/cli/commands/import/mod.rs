@@ -2,6 +2,8 @@
 
 mod dry_run;
 
+pub(in crate::cli) use dry_run::DryRunBody;
+
 use clap::Args;
 
 use crate::{
@@ -13,7 +15,7 @@ use crate::{
             values::{self, DurationArg},
         },
         block_on,
-        output::{print, print_json, progress},
+        output::{CommandEnd, print, print_end, progress},
         signals,
     },
     domain::Credits,
@@ -212,13 +214,7 @@ fn execute(request: &RunRequest, kind: RunKind, output: &OutputArgs) -> Result<E
 
 fn show_summary(output: &OutputArgs, summary: &Summary) -> Result<(), Error> {
     if output.json {
-        #[derive(serde::Serialize)]
-        struct FinalEvent<'a> {
-            event: &'static str,
-            #[serde(flatten)]
-            summary: &'a Summary,
-        }
-        return print_json(&FinalEvent { event: "run_ended", summary });
+        return print_end(&CommandEnd::of_run("run_ended", summary), summary);
     }
     if output.quiet { Ok(()) } else { print(&report::show_summary(summary)) }
 }
