@@ -20,7 +20,7 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// The name by which the ledger knows it.
+    /// Its name in the ledger.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -35,7 +35,7 @@ impl Destination {
         matches!(self, Self::Sandbox)
     }
 
-    /// Its address, and the sandbox behind it if it is one. The sandbox must be held while the run lasts.
+    /// Its address, and the sandbox if it is one. The sandbox must live as long as the run.
     pub(super) async fn connect(
         &self,
         ledger: &Path,

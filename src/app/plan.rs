@@ -27,11 +27,11 @@ use crate::{
     settings::credentials,
 };
 
-/// Rates that documents of the service state somewhere: what each would give.
+/// Rates in documents of the service. A plan shows each.
 const OTHER_RATES: &[&str] = &["1/min", "10/min", "1/s", "10/s"];
-/// The modelled service remembers no more than about so many videos: more than a run compares with its ledger at its end.
+/// The mock keeps about this many videos, which is more than a run compares with its ledger at its end.
 const VIDEOS_KEPT: usize = 5_000;
-/// How long the modelled service takes to answer, in seconds: clients saw one to three.
+/// The time to an answer of the mock, in seconds. Real answers took one to three.
 const ANSWER_SECONDS: std::ops::RangeInclusive<u64> = 1..=3;
 
 /// What to plan.
@@ -136,7 +136,7 @@ pub fn plan(request: &PlanRequest, manifests: Vec<Manifest>) -> Result<Plan, Err
     Ok(build_plan(request, plan_id, simulation))
 }
 
-/// A name for manifests as they are, read in this way, beside a ledger as it is, under these limits.
+/// A hash of the manifests, how they are read, the ledger and the limits.
 fn plan_id(basis: &PlanBasis, manifests: &[Manifest], snapshot: Option<&Snapshot>) -> Result<String, Error> {
     let limits = limit_fields(&basis.limits);
     let mut parts = Vec::new();
@@ -148,7 +148,9 @@ fn plan_id(basis: &PlanBasis, manifests: &[Manifest], snapshot: Option<&Snapshot
         let path = manifest.path();
         let unreadable = |error: std::io::Error| Error::Usage(format!("cannot read {path}: {error}"));
         let digest = manifest.digest().map_err(unreadable)?.ok_or_else(|| {
-            Error::Usage(format!("a plan needs manifests that can be read twice, and {path} is no file"))
+            Error::Usage(format!(
+                "a plan reads a manifest twice, and {path} is not a file; write it to a file first"
+            ))
         })?;
         parts.extend([crate::manifest::identity(path), digest.to_hex().to_string()]);
     }
@@ -182,13 +184,13 @@ pub fn check_plan_id(
         return Ok(());
     }
     Err(Error::Usage(format!(
-        "--plan-id {}: a manifest, how it is read, the ledger or a limit is not what it was then (now {found}); \
-         nothing was sent. See the new plan with telecine plan, or leave --plan-id out",
+        "--plan-id {}: a manifest, how it is read, the ledger or a limit has changed since the plan (now {found}); \
+         nothing was sent. Run telecine plan again, or omit --plan-id",
         crate::redact::clean(plan)
     )))
 }
 
-/// What a played run came to.
+/// The result of a simulated run.
 struct Simulation {
     starts_at: UnixMillis,
     ends_at: UnixMillis,
@@ -265,21 +267,21 @@ async fn simulate(request: &PlanRequest, copy: &Path, manifests: Vec<Manifest>) 
     })
 }
 
-/// A service that answers as the real one was seen to.
+/// A mock that answers as the real service did.
 fn service_of(limits: &Limits) -> Policy {
     let seconds = Duration::from_secs;
     let (first, last) = ANSWER_SECONDS.into_inner();
     Policy {
         answer_delay: seconds(first)..=seconds(last),
         index_delay: Duration::ZERO..=Duration::ZERO,
-        // what is looked at again and again must stay
+        // videos that are polled must be kept
         videos_kept: limits.total.is_empty().then_some(VIDEOS_KEPT),
         total_rate: limits.total.first().map(|rate| rate.limit()),
         ..Policy::default()
     }
 }
 
-/// Hears what a plan is to tell.
+/// Collects the events that a plan shows.
 #[derive(Clone, Default)]
 struct EventCollector(Arc<Mutex<CollectedEvents>>);
 
@@ -318,7 +320,7 @@ fn build_plan(request: &PlanRequest, plan_id: String, simulation: Simulation) ->
         .filter_map(|text| text.parse::<Rate>().ok())
         .filter(|rate| limits.upload != [*rate] && sent > 0)
         .map(|rate| {
-            // the last of them leaves after the others, and is answered
+            // the last upload is sent after the others, and is answered
             let last_at = forecast.clone().with_rate(rate).after(sent.saturating_sub(1));
             let finish_at = last_at.plus(Duration::from_secs(*ANSWER_SECONDS.end()));
             OtherRate {
@@ -361,7 +363,9 @@ fn stops(outcome: &RunOutcome) -> Option<String> {
         | RunOutcome::WaitOver
         | RunOutcome::RowsMax
         | RunOutcome::TimeUp => None,
-        RunOutcome::BudgetSpent => Some("the budget is spent or at stake".to_owned()),
+        RunOutcome::BudgetSpent => {
+            Some("the budget is used, or reserved for uploads without an answer".to_owned())
+        }
         RunOutcome::QuotaPaused { why } => Some(why.clone()),
         RunOutcome::TooManyInDoubt { open } => {
             Some(format!("{open} requests have no clear answer: telecine review --all shows them"))

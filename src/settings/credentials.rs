@@ -1,4 +1,4 @@
-//! House rules: flags, environment and files become checked values, once. After this no value can be invalid.
+//! The API key, the address and the high-water folder: flags, variables and files become checked values, once.
 
 use std::{
     ffi::OsString,

@@ -16,15 +16,15 @@ use crate::{
 /// Flags of `telecine config`.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct ConfigArgs {
-    /// The command whose settings are shown.
+    /// The command to show the settings of.
     #[arg(value_name = "COMMAND", default_value = "import")]
     of: String,
 
-    /// Show defaults too.
+    /// Also show the defaults.
     #[arg(long, env = "TELECINE_ALL")]
     all: bool,
 
-    /// One JSON object on stdout.
+    /// Print one JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
     json: bool,
 }
@@ -52,7 +52,7 @@ pub(in crate::cli) fn show(
 ) -> Result<ExitCode, Error> {
     if command.find_subcommand(&args.of).is_none() {
         return Err(Error::Usage(format!(
-            "there is no command {}: telecine --help",
+            "there is no command {}; telecine --help lists the commands",
             redact::clean(&args.of)
         )));
     }
@@ -72,13 +72,13 @@ pub(in crate::cli) fn show(
         print_end(&CommandEnd::of(ExitCode::Success), &ConfigBody { command: &args.of, settings: &rows })?;
         return Ok(ExitCode::Success);
     }
-    let mut text = format!("telecine {} would run with\n\n", args.of);
+    let mut text = format!("settings of telecine {}\n\n", args.of);
     let width = rows.iter().map(|row| row.key.len()).max().unwrap_or(0);
     for row in &rows {
         let _ = writeln!(text, "  {:<width$}  {}  ({})", row.key, row.value, row.origin);
     }
     if rows.is_empty() {
-        text.push_str("  its defaults only; --all shows them\n");
+        text.push_str("  the defaults only; --all shows them\n");
     }
     print(&text)?;
     Ok(ExitCode::Success)

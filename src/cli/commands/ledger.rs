@@ -45,7 +45,7 @@ struct LedgerCheckArgs {
     #[command(flatten)]
     ledger: ReadOnlyLedgerArgs,
 
-    /// One JSON object on stdout.
+    /// Print one JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
     json: bool,
 }

@@ -40,7 +40,7 @@ pub(in crate::cli) struct PlanArgs {
     #[command(flatten)]
     rows: RowArgs,
 
-    /// One JSON object on stdout.
+    /// Print one JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
     json: bool,
 }
@@ -88,12 +88,12 @@ fn show_plan(plan: &Plan) -> String {
     }
     match &plan.credits_max {
         Some(credits) => drop(writeln!(text, "\n  at most {credits} credits")),
-        None if plan.would_send > 0 => drop(writeln!(text, "\n  say --price to see what it costs")),
+        None if plan.would_send > 0 => drop(writeln!(text, "\n  add --price to see the cost")),
         None => {}
     }
     if plan.would_send > 0 {
         let limits = plan.limits.join(" and ");
-        let _ = writeln!(text, "\n  at {limits}: {}, sent by {}", duration(plan.seconds), plan.finish_at);
+        let _ = writeln!(text, "\n  at {limits}: {}, all sent by {}", duration(plan.seconds), plan.finish_at);
         for other in &plan.other_rates {
             let _ = writeln!(
                 text,
@@ -106,12 +106,12 @@ fn show_plan(plan: &Plan) -> String {
     }
     for wait in &plan.waits {
         let times = if wait.times == 1 { "once".to_owned() } else { format!("{} times", wait.times) };
-        let _ = writeln!(text, "\n  waits {times}, {} in all: {}", duration(wait.seconds), wait.why);
+        let _ = writeln!(text, "\n  waits {times}, {} in total: {}", duration(wait.seconds), wait.why);
     }
     if plan.links_expire > 0 {
         let _ = writeln!(
             text,
-            "\n  {} links expire before it is their turn: {}",
+            "\n  {} links expire before they can be sent: {}",
             with_separators(plan.links_expire),
             plan.links_expire_first.join(", ")
         );
@@ -120,8 +120,8 @@ fn show_plan(plan: &Plan) -> String {
         let _ = writeln!(text, "\n  would stop early: {stops}");
     }
     if plan.would_send > 0 {
-        let words = "telecine import with the same manifests and flags, and";
-        let _ = writeln!(text, "\n  next: {words} --plan-id {}", plan.id);
+        let next = "telecine import with the same manifests and flags, and";
+        let _ = writeln!(text, "\n  next: {next} --plan-id {}", plan.id);
     }
     text
 }

@@ -64,7 +64,7 @@ struct ShowArgs {
     #[command(flatten)]
     reads: ReadLimitArgs,
 
-    /// One JSON object on stdout.
+    /// Print one JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
     json: bool,
 }

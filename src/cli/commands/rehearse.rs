@@ -40,16 +40,16 @@ pub(in crate::cli) struct RehearseArgs {
     #[command(flatten)]
     settle: SettleArgs,
 
-    /// Let time pass so many times as fast: at 1000 two hours are seven seconds.
+    /// The speed of the clock: at 1000, two hours take seven seconds.
     #[arg(long, value_name = "N", env = "TELECINE_SPEED", default_value_t = 1000,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     speed: u32,
 
-    /// What the service really allows, where that is not what we believe.
+    /// The upload rate of the mock service [default: the same as --rate].
     #[arg(long, value_name = "N/PERIOD", env = "TELECINE_SERVICE_RATE", help_heading = "Mock service")]
     service_rate: Option<Limit>,
 
-    /// The caps the service really has, where they are not what we believe.
+    /// The caps of the mock service [default: the same as --cap].
     #[arg(
         long,
         value_name = "N/PERIOD",
@@ -62,15 +62,15 @@ pub(in crate::cli) struct RehearseArgs {
     #[command(flatten)]
     behaviour: BehaviourArgs,
 
-    /// Keep the rehearsal's ledger and reports in this folder; it must not hold a ledger yet.
+    /// Keep the ledger and the reports in this folder. It must not contain a rehearsal.
     #[arg(long, value_name = "DIR", env = "TELECINE_KEEP")]
     keep: Option<PathBuf>,
 
-    /// One JSON object a line on stdout.
+    /// Print one JSON object per line on stdout.
     #[arg(long, env = "TELECINE_JSON")]
     json: bool,
 
-    /// Say nothing but errors and the end.
+    /// Print errors and the result only.
     #[arg(short, long, env = "TELECINE_QUIET")]
     quiet: bool,
 }
@@ -127,19 +127,20 @@ fn show(args: &RehearseArgs, summary: &Summary, totals: &ServiceTotals) -> Resul
     }
     let mut text = report::show_summary(summary);
     let took = format_duration(Duration::from_secs_f64((summary.seconds / f64::from(totals.speed)).max(0.0)));
-    let _ = writeln!(text, "\n  a rehearsal: time passed {} times as fast, so it took {took}", totals.speed);
+    let _ =
+        writeln!(text, "\n  a rehearsal on a clock that was {} times as fast; it took {took}", totals.speed);
     let balanced = if totals.doubled + totals.orphans == 0 {
-        "each once, and each is an item's: the books balance".to_owned()
+        "each once, and each belongs to an item: the totals agree".to_owned()
     } else {
         format!(
-            "{} sources twice, {} videos nobody's: the totals do NOT balance",
+            "{} sources twice, {} without an item: the totals do NOT agree",
             totals.doubled, totals.orphans
         )
     };
-    let _ = writeln!(text, "  the service took {} videos, {balanced}", with_separators(totals.taken));
+    let _ = writeln!(text, "  the service accepted {} videos, {balanced}", with_separators(totals.taken));
     let _ = writeln!(
         text,
-        "  it refused {} uploads and {} reads for a limit, and let {} uploads go wrong",
+        "  it refused {} uploads and {} reads because of a limit, and injected faults into {} uploads",
         with_separators(totals.refusals),
         with_separators(totals.read_refusals),
         with_separators(totals.faults)

@@ -54,7 +54,7 @@ pub(in crate::cli) struct ResolveArgs {
     #[command(flatten)]
     ledger: ReadOnlyLedgerArgs,
 
-    /// One JSON object on stdout.
+    /// Print one JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
     json: bool,
 }

@@ -25,7 +25,7 @@ pub(in crate::cli) struct StatusArgs {
     #[command(flatten)]
     ledger: ReadOnlyLedgerArgs,
 
-    /// One JSON object on stdout.
+    /// Print one JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
     json: bool,
 

@@ -1,4 +1,4 @@
-//! Listeners: a live line on a terminal, a line now and then elsewhere, or JSON.
+//! The sinks of events: a live line on a terminal, a line every 30 seconds elsewhere, or JSON.
 
 use std::{
     fmt::Write as _,
@@ -16,20 +16,20 @@ use super::{super::args::OutputArgs, show_problem};
 use crate::{
     domain::{UnixMillis, format_duration},
     events::{Event, EventBus, EventSink, Progress},
-    report::SCHEMA,
+    report::{SCHEMA, with_separators},
 };
 
-/// Off a terminal, progress is said this often.
+/// Without a terminal, progress is printed this often.
 pub(in crate::cli) const LINE_EVERY_MS: i64 = 30_000;
-/// Of each kind of row notice the first few are said; all are in the report's files.
+/// Only the first few events about rows are printed; the report has all of them.
 const ROWS_SAID_MAX: u64 = 10;
 
-/// The listeners for these flags.
+/// The sinks for these flags.
 pub(in crate::cli) fn events(output: &OutputArgs) -> EventBus {
     EventBus::new(sinks_for(output.json, output.quiet, 1))
 }
 
-/// Lines of JSON, or words for people, or nobody; on a clock that runs `speed` times as fast as the reader's.
+/// JSON lines, text, or nothing; for a clock that runs `speed` times as fast as real time.
 pub(in crate::cli) fn sinks_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<dyn EventSink>> {
     if json {
         vec![Box::new(JsonLines)]
@@ -65,7 +65,7 @@ impl EventSink for JsonLines {
     }
 }
 
-/// Words for people on stderr, and on a terminal a live line below them.
+/// Text on stderr, and on a terminal a live line below it.
 struct TerminalSink {
     bar: Option<ProgressBar>,
     last_line_at: Mutex<Option<UnixMillis>>,
@@ -78,7 +78,7 @@ impl TerminalSink {
     fn new(speed: u32) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} settled  {wide_msg}");
+            let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} final  {wide_msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
             bar
         });
@@ -93,7 +93,7 @@ impl TerminalSink {
 
     fn emit(&self, text: &str) {
         let write = || {
-            // without a stderr there is nobody to tell
+            // if stderr is closed, there is no reader
             let _ = writeln!(io::stderr().lock(), "{text}");
         };
         match &self.bar {
@@ -107,7 +107,7 @@ impl TerminalSink {
         if said < ROWS_SAID_MAX {
             self.emit(text);
         } else if said == ROWS_SAID_MAX {
-            self.emit("  … further rows like these are only counted; the report names every one");
+            self.emit("  … more rows have messages; the report has all of them");
         }
     }
 
@@ -116,7 +116,7 @@ impl TerminalSink {
         let waiting = waiting.filter(|(_, until)| *until > at);
         if let Some(bar) = &self.bar {
             bar.set_length(progress.items);
-            bar.set_position(settled(progress));
+            bar.set_position(final_items(progress));
             bar.set_message(describe(at, progress, waiting.as_ref()));
             return;
         }
@@ -126,7 +126,11 @@ impl TerminalSink {
         if at.since_ms(since) >= self.line_every_ms {
             *last = Some(at);
             let described = describe(at, progress, waiting.as_ref());
-            self.emit(&format!("{}/{} settled  {described}", settled(progress), progress.items));
+            self.emit(&format!(
+                "{}/{} final  {described}",
+                with_separators(final_items(progress)),
+                with_separators(progress.items)
+            ));
         }
     }
 }
@@ -153,35 +157,37 @@ impl EventSink for TerminalSink {
                 }
             }
             Event::RowDuplicate { path, line, first_line } => {
-                self.say_row(&format!("{path}:{line}: the same url as line {first_line}; sent once"));
+                self.say_row(&format!("{path}:{line}: the same url as line {first_line}; it is sent once"));
             }
             Event::RowDrifted { path, line } => {
-                self.say_row(&format!("{path}:{line}: already sent with other content; left as it was sent"));
+                self.say_row(&format!("{path}:{line}: already sent with other content; not sent again"));
             }
             Event::ManifestRead { path, counts, left_out, unmatched, .. } => {
                 let mut text = format!(
-                    "{path}: {} rows read, {} rejected, {} duplicates",
-                    counts.read, counts.rejected, counts.duplicates
+                    "{path}: {} read, {} rejected, {} duplicate",
+                    rows(counts.read),
+                    with_separators(counts.rejected),
+                    with_separators(counts.duplicates)
                 );
                 for (count, what) in
-                    [(left_out, "left out by --where"), (unmatched, "without a row to --join")]
+                    [(left_out, "excluded by --where"), (unmatched, "without a match in --join")]
                 {
                     if *count > 0 {
-                        let _ = write!(text, ", {count} {what}");
+                        let _ = write!(text, ", {} {what}", with_separators(*count));
                     }
                 }
                 self.emit(&text);
             }
             Event::Rejected { url, cause } => {
-                self.say_row(&format!("{url}: refused by the service: {cause}"));
+                self.say_row(&format!("{url}: rejected by the service: {cause}"));
             }
             Event::AnswerLost { url, cause } => {
                 self.say_row(&format!(
-                    "{url}: no clear answer ({cause}); it is not sent again until that is settled"
+                    "{url}: no clear answer ({cause}); not sent again until there is evidence"
                 ));
             }
             Event::Reconciled { url, evidence, .. } => {
-                self.say_row(&format!("{url}: settled: {evidence}"));
+                self.say_row(&format!("{url}: reconciled: {evidence}"));
             }
             Event::IndexingFailed { video_no, cause } => {
                 self.say_row(&format!("{video_no}: could not be indexed: {cause}"));
@@ -189,17 +195,18 @@ impl EventSink for TerminalSink {
             Event::Waiting { reason: why, until, hint: how } => {
                 *self.last_waiting.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some((why.clone(), *until));
-                // the live line shows what is waited for, but has no room for what to do about it
+                // the live line shows the reason of the wait, but not the hint
                 if self.bar.is_none() || how.is_some() {
                     let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
-                    self.emit(&format!("waiting until {}: {why}{how}", show_moment(*until, at)));
+                    self.emit(&format!("waiting until {}: {why}{how}", show_time(*until, at)));
                 }
             }
             Event::Progress(progress) => self.show_progress(at, progress),
             Event::Message { text } | Event::LimitLearned { text } => self.emit(text),
             Event::LinksExpiring { count, first } => {
                 self.emit(&format!(
-                    "{count} links expire before it is their turn; sign them anew and import again: {}",
+                    "{} links expire before they can be sent; sign them again and import again: {}",
+                    with_separators(*count),
                     first.join(", ")
                 ));
             }
@@ -215,42 +222,51 @@ impl EventSink for TerminalSink {
     }
 }
 
-const fn settled(progress: &Progress) -> u64 {
+/// `1 row`, `1,234 rows`.
+fn rows(count: u64) -> String {
+    format!("{} {}", with_separators(count), if count == 1 { "row" } else { "rows" })
+}
+
+const fn final_items(progress: &Progress) -> u64 {
     progress.indexed + progress.failed + progress.rejected
 }
 
 fn describe(at: UnixMillis, progress: &Progress, waiting: Option<&(String, UnixMillis)>) -> String {
     let parts = [
-        (progress.pending, "to send"),
-        (progress.sending, "on the wire"),
+        (progress.pending, "pending"),
+        (progress.sending, "sending"),
         (progress.in_doubt, "in doubt"),
-        (progress.indexing, "indexing"),
+        (progress.indexing, "accepted"),
         (progress.indexed, "indexed"),
         (progress.failed, "failed"),
         (progress.rejected, "rejected"),
-        (progress.needs_review, "to review"),
+        (progress.needs_review, "need a review"),
     ];
-    let words: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    let mut text = words.join(" · ");
+    let counts: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", with_separators(*count)))
+        .collect();
+    let mut text = counts.join(" · ");
     if let Some(sent_by) = progress.sent_by {
         let _ = write!(
             text,
-            " · all sent in {}",
+            " · all sent in about {}",
             format_duration(sent_by.after_now(at).max(Duration::from_secs(1)))
         );
     }
     if let Some((why, until)) = waiting {
-        let _ = write!(text, " · waiting until {}: {why}", show_moment(*until, at));
+        let _ = write!(text, " · waiting until {}: {why}", show_time(*until, at));
     }
     text
 }
 
-/// The local time of day, with the date when it is not within a day.
-fn show_moment(timestamp: UnixMillis, now: UnixMillis) -> String {
-    let format = if timestamp.since_ms(now).abs() < 20 * 3_600_000 { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+/// The local time with its zone, with the date if it is not within a day.
+fn show_time(timestamp: UnixMillis, now: UnixMillis) -> String {
+    let format =
+        if timestamp.since_ms(now).abs() < 20 * 3_600_000 { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M %Z" };
     jiff::Timestamp::from_millisecond(timestamp.0).map_or_else(
-        |_| "the end of time".to_owned(),
+        |_| "an unknown time".to_owned(),
         |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string(),
     )
 }
