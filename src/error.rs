@@ -9,29 +9,29 @@ pub enum ExitCode {
     Success,
     /// Something unexpected happened.
     Unexpected,
-    /// The command line, the configuration or the ledger does not fit.
+    /// The command line, the settings or the ledger cannot be used.
     Usage,
     /// A manifest is invalid; nothing was sent.
     ManifestInvalid,
     /// Finished; some rows were rejected or failed.
     SomeFailed,
-    /// Not finished; running the same command again goes on.
+    /// Not finished; the same command resumes.
     Temporary,
-    /// Some items wait for a human's answer.
+    /// Some items need a decision.
     NeedsReview,
-    /// The service takes nothing until somebody acts: key, credits, account.
+    /// The service accepts nothing: key, credits, account or address.
     Fatal,
     /// The bound given with `--max-rows`, `--max-uploads` or `--max-credits` is reached.
     BudgetReached,
     /// The time given with `--for` is up.
     TimeUp,
-    /// The quota lets nothing go for longer than `--quota-exit` waits.
+    /// The quota allows no upload within `--quota-exit`.
     QuotaPaused,
     /// Another process uses the ledger.
     Locked,
-    /// Stopped by Ctrl-C; the ledger is exact.
+    /// Stopped by Ctrl-C; the ledger is complete.
     Interrupted,
-    /// Stopped by SIGTERM; the ledger is exact.
+    /// Stopped by SIGTERM; the ledger is complete.
     Terminated,
 }
 
@@ -101,13 +101,12 @@ impl ExitCode {
             Self::Usage => "correct the command line, the settings or the ledger that the reason names",
             Self::ManifestInvalid => "correct the manifest; `telecine check MANIFEST` shows every error",
             Self::SomeFailed => "correct rejects.csv and import it",
-            Self::Temporary => "run the same command again",
             Self::NeedsReview => "see the open decisions with `telecine review`",
             Self::Fatal => {
                 "correct the API key, the credits, the account or the address, then run the same command again"
             }
             Self::BudgetReached => "raise the limit, then run the same command again",
-            Self::TimeUp | Self::QuotaPaused | Self::Interrupted | Self::Terminated => {
+            Self::Temporary | Self::TimeUp | Self::QuotaPaused | Self::Interrupted | Self::Terminated => {
                 "run the same command again"
             }
             Self::Locked => "wait until the other telecine has ended, or name another --ledger",
@@ -138,7 +137,7 @@ impl ExitCode {
     }
 }
 
-/// Why a command cannot be carried out. Printed once, as a chain, by `main`.
+/// Why a command failed. `main` prints it once, with its causes.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A flag, variable or file of the configuration is wrong.
@@ -158,12 +157,12 @@ pub enum Error {
     HttpTransport(#[from] HttpSetupError),
     /// A report cannot be written.
     #[error(
-        "cannot write {path}; everything is in the ledger, `telecine status` shows it; choose another place with --out-dir"
+        "cannot write {path}; the ledger has all results (`telecine status`); choose another folder with --out-dir"
     )]
     Report {
         /// The file or folder.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// Standard output cannot be written.
@@ -172,8 +171,8 @@ pub enum Error {
     /// The sandbox cannot be started.
     #[error("the sandbox cannot be started: {0}")]
     Sandbox(String),
-    /// The totals do not add up: a bug that must not go unnoticed.
-    #[error("the totals do not add up: {0}; please report this, and keep the ledger")]
+    /// The totals do not agree, which is a bug.
+    #[error("the totals do not agree: {0}; report this error, and keep the ledger")]
     Totals(String),
 }
 
@@ -207,17 +206,17 @@ impl Error {
         }
     }
 
-    /// The error and its causes, each said once.
+    /// The error and its causes, each once.
     #[must_use]
     pub fn chain(&self) -> String {
         use std::error::Error as _;
         let mut text = self.to_string();
         let mut source = self.source();
         while let Some(cause) = source {
-            let words = cause.to_string();
-            if !text.contains(&words) {
+            let cause_text = cause.to_string();
+            if !text.contains(&cause_text) {
                 text.push_str(": ");
-                text.push_str(&words);
+                text.push_str(&cause_text);
             }
             source = cause.source();
         }
@@ -237,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_its_cause_once() {
+    fn the_cause_of_an_error_is_printed_once() {
         let source = std::io::Error::other("disk on fire");
         let error = Error::Report { path: "x.csv".to_owned(), source };
         assert!(error.chain().ends_with("--out-dir: disk on fire"), "{}", error.chain());

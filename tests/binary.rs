@@ -569,7 +569,7 @@ fn a_question_is_listed_with_its_price_and_answered_by_a_human() {
     assert!(out.contains("item 1: https://host/clip-0.mp4 (id R0)") && out.contains("m.csv:2"), "{out}");
     assert!(out.contains("costs at most 2.5 credits more, twice if the first was accepted"), "{out}");
     let (_, out, _) = stage.run(&["review", "--json"]);
-    let question: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let question: serde_json::Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
     assert_eq!((question["item"].as_i64(), question["state"].as_str()), (Some(1), Some("needs_review")));
     let (code, _, err) = stage.run(&["resolve", "7", "--resend"]);
     assert_eq!(code, 2);

@@ -225,25 +225,25 @@ mod tests {
             let found = EXAMPLES.iter().find(|(name, _)| *name == sub.get_name());
             let (_, examples) = found.unwrap_or_else(|| panic!("{} has no example", sub.get_name()));
             for example in *examples {
-                let words = example.replace('\'', "");
+                let arguments = example.replace('\'', "");
                 let parsed = command.clone().try_get_matches_from(split(example));
-                assert!(parsed.is_ok(), "{words}: {}", parsed.unwrap_err());
+                assert!(parsed.is_ok(), "{arguments}: {}", parsed.unwrap_err());
             }
         }
     }
 
-    /// The words of a command; single quotes keep a word together.
+    /// The arguments of a command; single quotes keep a word together.
     fn split(example: &str) -> Vec<String> {
-        let mut words = vec![String::new()];
+        let mut arguments = vec![String::new()];
         let mut is_quoted = false;
         for c in example.chars() {
             match c {
                 '\'' => is_quoted = !is_quoted,
-                ' ' if !is_quoted => words.push(String::new()),
-                _ => words.last_mut().unwrap().push(c),
+                ' ' if !is_quoted => arguments.push(String::new()),
+                _ => arguments.last_mut().unwrap().push(c),
             }
         }
-        words
+        arguments
     }
 
     #[test]

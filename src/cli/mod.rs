@@ -109,16 +109,16 @@ pub fn main() -> std::process::ExitCode {
     let mut wants_json = asks_for_json();
     let code = match parse(&mut wants_json).and_then(|cli| {
         start_logs(&cli);
-        run(cli).map_err(Ended::Error)
+        run(cli).map_err(Failure::Error)
     }) {
         Ok(code) => code,
-        Err(Ended::Error(error)) => {
-            complain(&error);
+        Err(Failure::Error(error)) => {
+            print_error(&error);
             end_in_json(wants_json, error.exit_code(), error.chain());
             error.exit_code()
         }
-        Err(Ended::Words(error)) => {
-            // help and version are answers, and end with 0
+        Err(Failure::CommandLine(error)) => {
+            // clap returns help and version as errors; they end with 0
             let _ = error.print();
             if error.use_stderr() {
                 let text = error.to_string();
@@ -133,27 +133,27 @@ pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::from(code.number())
 }
 
-/// Why no command ran to its end.
-enum Ended {
-    /// The words of the command line were not understood, or asked for help.
-    Words(clap::Error),
+/// Why a command could not run.
+enum Failure {
+    /// The command line cannot be parsed, or asks for help or the version.
+    CommandLine(clap::Error),
     Error(Error),
 }
 
 /// The command line, with the settings of files as its defaults.
-fn parse(wants_json: &mut bool) -> Result<Cli, Ended> {
-    let words: Vec<OsString> = std::env::args_os().collect();
-    let said = command_line().try_get_matches_from(&words).map_err(Ended::Words)?;
-    let asking = settings::SettingsRequest {
+fn parse(wants_json: &mut bool) -> Result<Cli, Failure> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let matches = command_line().try_get_matches_from(&arguments).map_err(Failure::CommandLine)?;
+    let request = settings::SettingsRequest {
         command: command_line(),
-        said: &said,
-        words: &words,
+        matches: &matches,
+        arguments: &arguments,
         variable: &|name| std::env::var_os(name),
     };
-    let settled = settings::resolve(asking).map_err(Ended::Error)?;
-    let matches = settled.command.try_get_matches_from(&words).map_err(Ended::Words)?;
+    let resolved = settings::resolve(request).map_err(Failure::Error)?;
+    let matches = resolved.command.try_get_matches_from(&arguments).map_err(Failure::CommandLine)?;
     *wants_json |= has_json(&matches);
-    Cli::from_arg_matches(&matches).map_err(Ended::Words)
+    Cli::from_arg_matches(&matches).map_err(Failure::CommandLine)
 }
 
 /// Whether the arguments or the variable ask for JSON. Needed where the command line cannot be parsed.
@@ -234,8 +234,8 @@ fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error>
     ended
 }
 
-fn complain(error: &Error) {
-    // if stderr is gone there is nobody to tell; the exit code still says it
+fn print_error(error: &Error) {
+    // if stderr is closed, the exit code still says it
     let _ = writeln!(io::stderr(), "telecine: {}", error.chain());
 }
 

@@ -153,7 +153,7 @@ impl Lines<'_> {
         duration: Range<usize>,
         value: &Spanned<DeValue<'_>>,
     ) -> Result<Setting, Error> {
-        let told = |value| Setting {
+        let setting = |value| Setting {
             scope: scope.clone(),
             key: key.to_owned(),
             value,
@@ -164,13 +164,13 @@ impl Lines<'_> {
             self.error(duration.start, &format!("{}: {what}", clean(key)))
         };
         if let DeValue::Boolean(is_on) = value.get_ref() {
-            return Ok(told(Value::Switch(*is_on)));
+            return Ok(setting(Value::Switch(*is_on)));
         }
         let texts = match value.get_ref().as_array() {
             Some(values) => values.iter().map(|value| scalar(value.get_ref())).collect::<Option<Vec<_>>>(),
             None => scalar(value.get_ref()).map(|text| vec![text]),
         };
-        texts.map(|texts| told(Value::Texts(texts))).ok_or_else(error)
+        texts.map(|texts| setting(Value::Texts(texts))).ok_or_else(error)
     }
 }
 

@@ -109,8 +109,8 @@ pub(in crate::cli) struct BehaviourArgs {
 
 fn fault(name: &str) -> Result<Fault, String> {
     Fault::from_name(name).ok_or_else(|| {
-        let words: Vec<&str> = Fault::ALL.iter().map(|(_, as_str)| *as_str).collect();
-        format!("expected one of {}", words.join(", "))
+        let names: Vec<&str> = Fault::ALL.iter().map(|(_, name)| *name).collect();
+        format!("expected one of {}", names.join(", "))
     })
 }
 

@@ -274,8 +274,8 @@ mod tests {
     }
 
     fn fields(flags: &[&str]) -> Vec<PlanField> {
-        let words = ["telecine", "m.csv"].into_iter().chain(flags.iter().copied());
-        Line::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).manifest.plan_fields()
+        let arguments = ["telecine", "m.csv"].into_iter().chain(flags.iter().copied());
+        Line::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}")).manifest.plan_fields()
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(in crate::cli) struct ConfigArgs {
     all: bool,
 
     /// Print one JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 }
 
@@ -44,7 +44,7 @@ struct SettingRow {
     origin: String,
 }
 
-/// Shows the settings of one command. `words` are what was said before the command's name: `--account`, `--config`.
+/// Shows the settings of one command. `chosen` are the arguments before the name of the command: `--account`, `--config`.
 pub(in crate::cli) fn show(
     args: &ConfigArgs,
     command: Command,
@@ -56,14 +56,15 @@ pub(in crate::cli) fn show(
             redact::clean(&args.of)
         )));
     }
-    // what must be said on a command line is of no interest here
-    let mut words = vec![OsString::from("telecine")];
-    words.extend(chosen.iter().cloned());
-    words.push(OsString::from(&args.of));
-    let said = command.clone().ignore_errors(true).get_matches_from(&words);
+    // required arguments are ignored here
+    let mut arguments = vec![OsString::from("telecine")];
+    arguments.extend(chosen.iter().cloned());
+    arguments.push(OsString::from(&args.of));
+    let given = command.clone().ignore_errors(true).get_matches_from(&arguments);
     let variable = |name: &str| std::env::var_os(name);
-    let resolved = resolve(SettingsRequest { command, said: &said, words: &words, variable: &variable })?;
-    let matches = resolved.command.clone().ignore_errors(true).get_matches_from(&words);
+    let resolved =
+        resolve(SettingsRequest { command, matches: &given, arguments: &arguments, variable: &variable })?;
+    let matches = resolved.command.clone().ignore_errors(true).get_matches_from(&arguments);
     let rows = match (resolved.command.find_subcommand(&args.of), matches.subcommand()) {
         (Some(sub), Some((_, matches))) => rows(sub, matches, &resolved.effective, args.all),
         _ => Vec::new(),

@@ -46,7 +46,7 @@ struct LedgerCheckArgs {
     ledger: ReadOnlyLedgerArgs,
 
     /// Print one JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 }
 

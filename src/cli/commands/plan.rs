@@ -41,7 +41,7 @@ pub(in crate::cli) struct PlanArgs {
     rows: RowArgs,
 
     /// Print one JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 }
 

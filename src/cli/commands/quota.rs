@@ -65,7 +65,7 @@ struct ShowArgs {
     reads: ReadLimitArgs,
 
     /// Print one JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 }
 

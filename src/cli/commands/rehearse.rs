@@ -41,7 +41,7 @@ pub(in crate::cli) struct RehearseArgs {
     settle: SettleArgs,
 
     /// The speed of the clock: at 1000, two hours take seven seconds.
-    #[arg(long, value_name = "N", env = "TELECINE_SPEED", default_value_t = 1000,
+    #[arg(long, value_name = "N", env = "TELECINE_SPEED", default_value_t = 1000, help_heading = "Mock service",
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     speed: u32,
 
@@ -63,15 +63,15 @@ pub(in crate::cli) struct RehearseArgs {
     behaviour: BehaviourArgs,
 
     /// Keep the ledger and the reports in this folder. It must not contain a rehearsal.
-    #[arg(long, value_name = "DIR", env = "TELECINE_KEEP")]
+    #[arg(long, value_name = "DIR", env = "TELECINE_KEEP", help_heading = "Output")]
     keep: Option<PathBuf>,
 
     /// Print one JSON object per line on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 
     /// Print errors and the result only.
-    #[arg(short, long, env = "TELECINE_QUIET")]
+    #[arg(short, long, env = "TELECINE_QUIET", help_heading = "Output")]
     quiet: bool,
 }
 

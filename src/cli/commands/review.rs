@@ -30,7 +30,7 @@ pub(in crate::cli) struct ReviewArgs {
     all: bool,
 
     /// Print one JSON object per line on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 
     #[command(flatten)]
@@ -55,7 +55,7 @@ pub(in crate::cli) struct ResolveArgs {
     ledger: ReadOnlyLedgerArgs,
 
     /// Print one JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 }
 
@@ -153,7 +153,7 @@ impl QuestionLine {
             line: question.line,
             id: question.external_id.clone(),
             url: question.submission.url.to_string(),
-            unique_id: question.submission.namespace.to_string(),
+            unique_id: question.submission.namespace.clone(),
             sent_at: question.sent_at.to_string(),
             marker: question.marker.clone(),
             evidence: question.text.clone(),

@@ -26,7 +26,7 @@ pub(in crate::cli) struct StatusArgs {
     ledger: ReadOnlyLedgerArgs,
 
     /// Print one JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 
     #[command(flatten)]

@@ -153,7 +153,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
     })
 }
 
-/// 0 when both sides agree, 6 when a human must look, 4 when only indexing failed.
+/// The exit code of a comparison, and the sentence about it.
 fn library_diff_verdict(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
     let any = |kinds: &[DiffKind]| {
         library_diffs.iter().any(|library_diff| kinds.iter().any(|kind| library_diff.count(*kind) > 0))
@@ -221,14 +221,15 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
 fn recovery_end(recovery: &Recovery) -> (ExitCode, String) {
     if !recovery.is_whole {
         let reason = format!(
-            "{} videos do not show what they carry (give the same command again when they are indexed), {} carry no \
-             marker; none of them is yours? then say --unmarked-are-not-ours",
+            "{} videos do not show their tags yet (run the same command again when they are indexed), and {} have no \
+             marker (if none of them is yours, add --unmarked-are-not-ours)",
             recovery.untold, recovery.unmarked
         );
         return (ExitCode::Temporary, reason);
     }
     if recovery.surplus > 0 {
-        let reason = format!("{} videos are second ones of their row: paid twice", recovery.surplus);
+        let reason =
+            format!("{} videos are second videos of their row: they were paid twice", recovery.surplus);
         return (ExitCode::NeedsReview, reason);
     }
     (ExitCode::Success, "the ledger knows every upload; you can import again".to_owned())
@@ -237,11 +238,11 @@ fn recovery_end(recovery: &Recovery) -> (ExitCode, String) {
 fn recovery_lines(recovery: &Recovery) -> [(u64, &'static str); 7] {
     [
         (recovery.listed, "videos listed"),
-        (recovery.bound, "rows found at the service, and bound"),
+        (recovery.bound, "rows bound to their video"),
         (recovery.surplus, "second videos of a row"),
-        (recovery.without_row, "with a marker whose row is in none of these manifests"),
-        (recovery.remembered, "of rows that are not to be sent now: remembered"),
-        (recovery.untold, "not showing what they carry"),
-        (recovery.unmarked, "without a marker"),
+        (recovery.without_row, "videos with a marker whose row is in none of these manifests"),
+        (recovery.remembered, "videos of rows that are not sent now; recorded"),
+        (recovery.untold, "videos without visible tags"),
+        (recovery.unmarked, "videos without a marker"),
     ]
 }

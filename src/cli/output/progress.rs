@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{super::args::OutputArgs, show_problem};
 use crate::{
-    domain::{UnixMillis, format_duration},
+    domain::{RowCounts, UnixMillis, format_duration},
     events::{Event, EventBus, EventSink, Progress},
     report::{SCHEMA, with_separators},
 };
@@ -22,7 +22,10 @@ use crate::{
 /// Without a terminal, progress is printed this often.
 pub(in crate::cli) const LINE_EVERY_MS: i64 = 30_000;
 /// Only the first few events about rows are printed; the report has all of them.
-const ROWS_SAID_MAX: u64 = 10;
+const ROW_MESSAGES_MAX: u64 = 10;
+
+/// At most this many unused columns are named.
+const COLUMNS_SHOWN_MAX: usize = 12;
 
 /// The sinks for these flags.
 pub(in crate::cli) fn events(output: &OutputArgs) -> EventBus {
@@ -70,7 +73,7 @@ struct TerminalSink {
     bar: Option<ProgressBar>,
     last_line_at: Mutex<Option<UnixMillis>>,
     last_waiting: Mutex<Option<(String, UnixMillis)>>,
-    rows_said: AtomicU64,
+    row_messages: AtomicU64,
     line_every_ms: i64,
 }
 
@@ -86,7 +89,7 @@ impl TerminalSink {
             bar,
             last_line_at: Mutex::new(None),
             last_waiting: Mutex::new(None),
-            rows_said: AtomicU64::new(0),
+            row_messages: AtomicU64::new(0),
             line_every_ms: LINE_EVERY_MS.saturating_mul(i64::from(speed)),
         }
     }
@@ -102,11 +105,11 @@ impl TerminalSink {
         }
     }
 
-    fn say_row(&self, text: &str) {
-        let said = self.rows_said.fetch_add(1, Ordering::Relaxed);
-        if said < ROWS_SAID_MAX {
+    fn emit_row(&self, text: &str) {
+        let count = self.row_messages.fetch_add(1, Ordering::Relaxed);
+        if count < ROW_MESSAGES_MAX {
             self.emit(text);
-        } else if said == ROWS_SAID_MAX {
+        } else if count == ROW_MESSAGES_MAX {
             self.emit("  … more rows have messages; the report has all of them");
         }
     }
@@ -139,58 +142,35 @@ impl EventSink for TerminalSink {
     fn on_event(&self, at: UnixMillis, event: &Event) {
         match event {
             Event::ManifestOpened { path, mapping, unused_columns, found } => {
-                if !found.is_empty() {
-                    self.emit(&format!("{path}: {}", found.join(", ")));
-                }
-                self.emit(&format!("{path}: {mapping}"));
-                if !unused_columns.is_empty() {
-                    let shown: Vec<String> =
-                        unused_columns.iter().take(12).map(|name| crate::redact::clean(name)).collect();
-                    let more = unused_columns.len().saturating_sub(12);
-                    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                    self.emit(&format!("{path}: not used: {}{more}", shown.join(", ")));
-                }
+                self.emit(&manifest_opened(path, mapping, unused_columns, found));
             }
             Event::RowRejected { path, line, problems } => {
                 for problem in problems {
-                    self.say_row(&show_problem(path, *line, problem));
+                    self.emit_row(&show_problem(path, *line, problem));
                 }
             }
             Event::RowDuplicate { path, line, first_line } => {
-                self.say_row(&format!("{path}:{line}: the same url as line {first_line}; it is sent once"));
+                self.emit_row(&format!("{path}:{line}: the same url as line {first_line}; it is sent once"));
             }
             Event::RowDrifted { path, line } => {
-                self.say_row(&format!("{path}:{line}: already sent with other content; not sent again"));
+                self.emit_row(&format!("{path}:{line}: already sent with other content; not sent again"));
             }
             Event::ManifestRead { path, counts, left_out, unmatched, .. } => {
-                let mut text = format!(
-                    "{path}: {} read, {} rejected, {} duplicate",
-                    rows(counts.read),
-                    with_separators(counts.rejected),
-                    with_separators(counts.duplicates)
-                );
-                for (count, what) in
-                    [(left_out, "excluded by --where"), (unmatched, "without a match in --join")]
-                {
-                    if *count > 0 {
-                        let _ = write!(text, ", {} {what}", with_separators(*count));
-                    }
-                }
-                self.emit(&text);
+                self.emit(&manifest_read(path, *counts, *left_out, *unmatched));
             }
             Event::Rejected { url, cause } => {
-                self.say_row(&format!("{url}: rejected by the service: {cause}"));
+                self.emit_row(&format!("{url}: rejected by the service: {cause}"));
             }
             Event::AnswerLost { url, cause } => {
-                self.say_row(&format!(
+                self.emit_row(&format!(
                     "{url}: no clear answer ({cause}); not sent again until there is evidence"
                 ));
             }
             Event::Reconciled { url, evidence, .. } => {
-                self.say_row(&format!("{url}: reconciled: {evidence}"));
+                self.emit_row(&format!("{url}: reconciled: {evidence}"));
             }
             Event::IndexingFailed { video_no, cause } => {
-                self.say_row(&format!("{video_no}: could not be indexed: {cause}"));
+                self.emit_row(&format!("{video_no}: could not be indexed: {cause}"));
             }
             Event::Waiting { reason: why, until, hint: how } => {
                 *self.last_waiting.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -222,9 +202,48 @@ impl EventSink for TerminalSink {
     }
 }
 
+/// What was found in a manifest, how it is mapped, and which columns are not used: one line each.
+fn manifest_opened(path: &str, mapping: &str, unused_columns: &[String], found: &[String]) -> String {
+    let mut text = String::new();
+    if !found.is_empty() {
+        let _ = writeln!(text, "{path}: {}", found.join(", "));
+    }
+    let _ = write!(text, "{path}: {mapping}");
+    if !unused_columns.is_empty() {
+        let shown: Vec<String> =
+            unused_columns.iter().take(COLUMNS_SHOWN_MAX).map(|name| crate::redact::clean(name)).collect();
+        let _ = write!(text, "\n{path}: unused columns: {}", shown.join(", "));
+        let more = unused_columns.len().saturating_sub(COLUMNS_SHOWN_MAX);
+        if more > 0 {
+            let _ = write!(text, " and {more} more");
+        }
+    }
+    text
+}
+
+fn manifest_read(path: &str, counts: RowCounts, left_out: u64, unmatched: u64) -> String {
+    let mut text = format!("{path}: {} read", rows(counts.read));
+    let _ = write!(
+        text,
+        ", {} rejected, {}",
+        with_separators(counts.rejected),
+        counted(counts.duplicates, "duplicate", "duplicates")
+    );
+    for (count, what) in [(left_out, "excluded by --where"), (unmatched, "without a match in --join")] {
+        if count > 0 {
+            let _ = write!(text, ", {} {what}", with_separators(count));
+        }
+    }
+    text
+}
+
 /// `1 row`, `1,234 rows`.
 fn rows(count: u64) -> String {
-    format!("{} {}", with_separators(count), if count == 1 { "row" } else { "rows" })
+    counted(count, "row", "rows")
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", with_separators(count), if count == 1 { one } else { many })
 }
 
 const fn final_items(progress: &Progress) -> u64 {

@@ -34,7 +34,7 @@ pub(in crate::cli) struct DryRunBody<'a> {
     known: BTreeMap<&'static str, u64>,
     /// Rows that were sent with other content.
     drifted: u64,
-    /// The first of them, as FILE:LINE.
+    /// The first of them, each as the file and the line.
     drifted_first: &'a [String],
     scan: &'a Scan,
 }
@@ -77,8 +77,8 @@ pub(super) fn dry_run(
     let cost = price.map(|price| format!(", at most {} credits", price.of(would_send))).unwrap_or_default();
     let _ = writeln!(text, "\n  {:>9} would be sent{cost}", with_separators(would_send));
     if comparison.held_back > 0 {
-        let words = "held back: their sources are not known to be supported (telecine check --probe)";
-        let _ = writeln!(text, "  {:>9} {words}", with_separators(comparison.held_back));
+        let held_back = "held back: their sources are not known to be supported (telecine check --probe)";
+        let _ = writeln!(text, "  {:>9} {held_back}", with_separators(comparison.held_back));
     }
     show_known(&mut text, &comparison);
     let _ = writeln!(text, "\n  nothing was sent or written (dry run)");
