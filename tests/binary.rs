@@ -582,12 +582,12 @@ fn a_question_is_listed_with_its_price_and_answered_by_a_human() {
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("waits to be sent again"), "{out}");
     let (code, out, _) = stage.run(&["review"]);
-    assert!(code == 0 && out.contains("0 to decide"), "{out}");
+    assert!(code == 0 && out.contains("0 need a decision"), "{out}");
     let (code, out, err) = stage.run(&against(&sandbox, &["import", &manifest, "--rate", "20/s"]));
     assert_eq!(code, 0, "{out}{err}");
     assert!(sandbox.taken().values().all(|times| *times == 1) && sandbox.taken().len() == 3);
     let (code, out, _) = stage.run(&["ledger", "check"]);
-    assert!(code == 0 && out.contains("is sound"), "{out}");
+    assert!(code == 0 && out.contains("is correct"), "{out}");
 }
 
 #[test]
@@ -604,7 +604,7 @@ fn a_lost_ledger_is_rebuilt_from_the_service_and_ends_with_a_proof_of_parity() {
     assert_eq!(sandbox.taken().values().sum::<usize>(), 6, "something was paid twice");
     let (code, out, err) = stage.run(&against(&sandbox, &["recover", &manifest, "--settle-after", "1s"]));
     assert_eq!(code, 0, "{out}{err}");
-    assert!(out.contains("6 rows found at the service, and bound"), "{out}");
+    assert!(out.contains("6 rows bound to their video"), "{out}");
     let (code, out, _) = stage.run(&against(&sandbox, &import));
     assert_eq!(code, 0, "{out}");
     let (code, out, err) = stage.run(&against(&sandbox, &["verify"]));

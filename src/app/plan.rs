@@ -108,6 +108,7 @@ pub struct Wait {
     pub seconds: i64,
 }
 
+/// When an import at another rate would end.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct OtherRate {
     pub rate: String,

@@ -15,7 +15,7 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind, parser::ValueSource};
 
-use self::file::{Scope, Setting, SettingsFile, Value};
+use self::file::{FileSetting, Scope, SettingValue, SettingsFile};
 use crate::error::Error;
 
 /// The project's file.
@@ -80,7 +80,7 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
         }
     }
     if let Some(account) = account {
-        let value = Value::Texts(vec![format!("state/telecine-{account}.db")]);
+        let value = SettingValue::Texts(vec![format!("state/telecine-{account}.db")]);
         effective.try_set("ledger", &value, &format!("the account {account}"))?;
     }
     let Defaults { command, effective, .. } = effective;
@@ -110,8 +110,8 @@ fn account(files: &[SettingsFile], matches: &ArgMatches) -> Result<Option<String
     let Some(name) = given.or_else(|| {
         settings().find(|setting| setting.scope == Scope::All && setting.key == "account").and_then(
             |setting| match &setting.value {
-                Value::Texts(texts) => texts.first().cloned(),
-                Value::Switch(_) => None,
+                SettingValue::Texts(texts) => texts.first().cloned(),
+                SettingValue::Switch(_) => None,
             },
         )
     }) else {
@@ -148,7 +148,7 @@ fn scopes(account: Option<&str>, command: Option<&String>) -> Vec<Scope> {
 }
 
 /// A key that no command knows is an error.
-fn check_key(command: &Command, file: &SettingsFile, setting: &Setting) -> Result<(), Error> {
+fn check_key(command: &Command, file: &SettingsFile, setting: &FileSetting) -> Result<(), Error> {
     let known = match &setting.scope {
         Scope::All if setting.key == "account" => return Ok(()),
         // an account without settings of its own
@@ -174,7 +174,7 @@ fn check_key(command: &Command, file: &SettingsFile, setting: &Setting) -> Resul
     Err(at(file, setting, &what))
 }
 
-fn at(file: &SettingsFile, setting: &Setting, what: &str) -> Error {
+fn at(file: &SettingsFile, setting: &FileSetting, what: &str) -> Error {
     Error::Usage(format!("{}:{}: {what}", file.path.display(), setting.line))
 }
 
@@ -205,7 +205,7 @@ struct Defaults<'a> {
 }
 
 impl Defaults<'_> {
-    fn take(&mut self, file: &SettingsFile, setting: &Setting) -> Result<(), Error> {
+    fn take(&mut self, file: &SettingsFile, setting: &FileSetting) -> Result<(), Error> {
         if CHOOSERS.contains(&setting.key.as_str()) || setting.key.is_empty() {
             return Ok(());
         }
@@ -219,17 +219,21 @@ impl Defaults<'_> {
 
     /// Makes the value the default of the flag, on each level of the command that has it, unless something with precedence
     /// excludes it.
-    fn try_set(&mut self, key: &str, value: &Value, origin: &str) -> Result<(), Error> {
+    fn try_set(&mut self, key: &str, value: &SettingValue, origin: &str) -> Result<(), Error> {
         for depth in 0..=self.chain.len() {
             let Some(arg) = self.flag(depth, key) else { continue };
             let shown: Vec<String> = texts_of(value).iter().map(|text| shown(key, text)).collect();
             let shown = shown.join(",");
             let error = |what: &str| Error::Usage(format!("{origin}: {key} = {shown}: {what}"));
             let values = match (value, arg.get_action()) {
-                (Value::Switch(is_on), ArgAction::SetTrue) => vec![is_on.to_string()],
-                (Value::Switch(_), _) => return Err(error("this flag takes a value, not true or false")),
-                (Value::Texts(_), ArgAction::SetTrue) => return Err(error("this flag is true or false")),
-                (Value::Texts(texts), _) => texts.clone(),
+                (SettingValue::Switch(is_on), ArgAction::SetTrue) => vec![is_on.to_string()],
+                (SettingValue::Switch(_), _) => {
+                    return Err(error("this flag takes a value, not true or false"));
+                }
+                (SettingValue::Texts(_), ArgAction::SetTrue) => {
+                    return Err(error("this flag is true or false"));
+                }
+                (SettingValue::Texts(texts), _) => texts.clone(),
             };
             let id = arg.get_id().to_string();
             let with = change_at(self.command.clone(), &self.chain[..depth], &|command| {
@@ -291,10 +295,10 @@ impl Defaults<'_> {
     }
 }
 
-fn texts_of(value: &Value) -> Vec<String> {
+fn texts_of(value: &SettingValue) -> Vec<String> {
     match value {
-        Value::Switch(is_on) => vec![is_on.to_string()],
-        Value::Texts(texts) => texts.clone(),
+        SettingValue::Switch(is_on) => vec![is_on.to_string()],
+        SettingValue::Texts(texts) => texts.clone(),
     }
 }
 
