@@ -1,19 +1,18 @@
-//! The one door through which time enters: now, and sleep. Real, or virtual under a paused tokio runtime.
+//! Time: now, and sleep. Real, fast, or virtual under a paused tokio runtime. Nothing else reads a clock.
 //!
-//! Real time runs on `CLOCK_BOOTTIME` from the moment the clock is made: a step of the wall clock does not move it, and
-//! a laptop's sleep counts. The wall clock is read once, at the start. For rehearsals it may run faster: then two hours
-//! pass in seconds, for everybody who asks it.
+//! Real time runs on `CLOCK_BOOTTIME` from when the clock is created: a change of the wall clock does not affect it, and the
+//! time that a laptop is suspended counts. The wall clock is read once, at the start. For rehearsals the clock can run faster.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::domain::UnixMillis;
 
-/// Tells the time and sleeps. Cheap to clone.
+/// Gives the time and sleeps. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Clock {
     started_at: UnixMillis,
     source: TimeSource,
-    /// Which boot of the machine it counts from, and how far after it the clock was made.
+    /// The id of the boot, and the time from the boot until the clock was created.
     boot: Option<(Arc<str>, i64)>,
 }
 
@@ -28,7 +27,7 @@ enum TimeSource {
 impl Clock {
     /// Real time, starting at the wall clock's now.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    #[expect(clippy::disallowed_methods, reason = "this is the only place that reads a clock")]
     pub fn real() -> Self {
         let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let started = boot_time();
@@ -36,7 +35,7 @@ impl Clock {
         Self { started_at: UnixMillis(0).plus(wall), source: TimeSource::BootTime { started }, boot }
     }
 
-    /// Real time, made to pass `speed` times as fast from now on.
+    /// Real time that passes `speed` times as fast.
     #[must_use]
     pub fn fast(speed: u32) -> Self {
         let real = Self::real();
@@ -53,25 +52,25 @@ impl Clock {
 
     /// Time as the tokio runtime has it, starting at `started_at`: virtual when the runtime is paused.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    #[expect(clippy::disallowed_methods, reason = "this is the only place that reads a clock")]
     pub fn of_runtime(started_at: UnixMillis) -> Self {
         Self { started_at, source: TimeSource::Tokio { started: tokio::time::Instant::now() }, boot: None }
     }
 
-    /// The same clock on a machine that was booted so long ago, as it says of itself.
+    /// The same clock, with the id of the boot and the time since it.
     #[must_use]
     pub fn with_boot(self, id: &str, since_ms: i64) -> Self {
         Self { boot: Some((Arc::from(id), since_ms - millis(self.elapsed()))), ..self }
     }
 
-    /// A clock that stands still: for a modelled world between the lives of its clients.
+    /// A clock that stands still: for a mock of the service between two runs.
     #[must_use]
     pub const fn still(at: UnixMillis) -> Self {
         Self { started_at: at, source: TimeSource::Still, boot: None }
     }
 
-    /// The same clock, put forward so that it is not before `latest`: a wall clock that ran back between two runs must
-    /// not open a quota window twice.
+    /// The same clock, moved forward so that it is not before `latest`: a wall clock that was set back between two runs must not
+    /// open a quota window twice.
     #[must_use]
     pub fn not_before(mut self, latest: UnixMillis) -> Self {
         let behind_ms = latest.since_ms(self.now()).max(0);
@@ -79,7 +78,7 @@ impl Clock {
         self
     }
 
-    /// Now.
+    /// The current time.
     #[must_use]
     pub fn now(&self) -> UnixMillis {
         self.started_at.plus(self.elapsed())
@@ -103,8 +102,7 @@ impl Clock {
         }
     }
 
-    /// Which boot of the machine this clock counts from, and the milliseconds from it until now: nobody sets that. None
-    /// where the system does not say.
+    /// The id of the boot, and the milliseconds since it, which no user can set. `None`: the system does not state it.
     #[must_use]
     pub fn boot(&self) -> Option<(&str, i64)> {
         let (id, made_ms) = self.boot.as_ref()?;
@@ -130,8 +128,8 @@ impl Clock {
         }
     }
 
-    /// Sleeps for `span`.
-    #[expect(clippy::disallowed_methods, reason = "this is the door")]
+    /// Sleeps for `duration`.
+    #[expect(clippy::disallowed_methods, reason = "this is the only place that reads a clock")]
     pub async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration / self.speed()).await;
     }
@@ -153,8 +151,8 @@ impl Clock {
         }
     }
 
-    /// Sleeps until `moment`; returns at once when it has passed. A sleep of the machine does not prolong it by more
-    /// than [`NAP_MAX`].
+    /// Sleeps until `timestamp`; returns at once if it has passed. If the machine is suspended, it sleeps at most [`NAP_MAX`]
+    /// longer.
     pub async fn sleep_until(&self, timestamp: UnixMillis) {
         loop {
             let duration = timestamp.after_now(self.now());
@@ -166,10 +164,10 @@ impl Clock {
     }
 }
 
-/// Timers stand still while a machine sleeps, so long waits look at the clock again this often.
+/// Timers stop while a machine is suspended, so long waits read the clock again this often.
 pub const NAP_MAX: Duration = Duration::from_secs(30);
 
-/// Where Linux says which boot this is.
+/// Linux: the id of this boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 fn millis(duration: Duration) -> i64 {
@@ -196,14 +194,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_ran_back_is_put_forward_to_the_last_known_moment() {
+    async fn a_clock_that_was_set_back_is_moved_forward_to_the_last_known_time() {
         let clock = Clock::of_runtime(UnixMillis(1_000));
         assert_eq!(clock.clone().not_before(UnixMillis(9_000)).now(), UnixMillis(9_000));
         assert_eq!(clock.not_before(UnixMillis(500)).now(), UnixMillis(1_000));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_boot_is_counted_from_whatever_the_wall_says() {
+    async fn the_time_since_boot_does_not_depend_on_the_wall_clock() {
         let clock = Clock::of_runtime(UnixMillis(5_000_000)).with_boot("first", 70_000);
         clock.sleep(Duration::from_secs(3)).await;
         assert_eq!(clock.boot(), Some(("first", 73_000)));

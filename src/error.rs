@@ -9,29 +9,29 @@ pub enum ExitCode {
     Success,
     /// Something unexpected happened.
     Unexpected,
-    /// The command line, the configuration or the ledger does not fit.
+    /// The command line, the settings or the ledger cannot be used.
     Usage,
     /// A manifest is invalid; nothing was sent.
     ManifestInvalid,
     /// Finished; some rows were rejected or failed.
     SomeFailed,
-    /// Not finished; running the same command again goes on.
+    /// Not finished; the same command resumes.
     Temporary,
-    /// Some items wait for a human's answer.
+    /// Some items need a decision.
     NeedsReview,
-    /// The service takes nothing until somebody acts: key, credits, account.
+    /// The service accepts nothing: key, credits, account or address.
     Fatal,
     /// The bound given with `--max-rows`, `--max-uploads` or `--max-credits` is reached.
     BudgetReached,
     /// The time given with `--for` is up.
     TimeUp,
-    /// The quota lets nothing go for longer than `--quota-exit` waits.
+    /// The quota allows no upload within `--quota-exit`.
     QuotaPaused,
     /// Another process uses the ledger.
     Locked,
-    /// Stopped by Ctrl-C; the ledger is exact.
+    /// Stopped by Ctrl-C; the ledger is complete.
     Interrupted,
-    /// Stopped by SIGTERM; the ledger is exact.
+    /// Stopped by SIGTERM; the ledger is complete.
     Terminated,
 }
 
@@ -39,6 +39,16 @@ impl serde::Serialize for ExitCode {
     /// As the number the process ends with.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(self.number())
+    }
+}
+
+impl schemars::JsonSchema for ExitCode {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ExitCode".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        u8::json_schema(generator)
     }
 }
 
@@ -82,31 +92,52 @@ impl ExitCode {
         }
     }
 
+    /// What to do about it, for programs.
+    #[must_use]
+    pub const fn next_step(self) -> &'static str {
+        match self {
+            Self::Success => "nothing",
+            Self::Unexpected => "keep the ledger, and report the error",
+            Self::Usage => "correct the command line, the settings or the ledger that the reason names",
+            Self::ManifestInvalid => "correct the manifest; `telecine check MANIFEST` shows every error",
+            Self::SomeFailed => "correct rejects.csv and import it",
+            Self::NeedsReview => "see the open decisions with `telecine review`",
+            Self::Fatal => {
+                "correct the API key, the credits, the account or the address, then run the same command again"
+            }
+            Self::BudgetReached => "raise the limit, then run the same command again",
+            Self::Temporary | Self::TimeUp | Self::QuotaPaused | Self::Interrupted | Self::Terminated => {
+                "run the same command again"
+            }
+            Self::Locked => "wait until the other telecine has ended, or name another --ledger",
+        }
+    }
+
     /// What it means, for the help text.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Success => "every row is final and good, or there is nothing to do",
+            Self::Success => "every row is finished without an error, or there is nothing to do",
             Self::Unexpected => "something unexpected happened",
-            Self::Usage => "the command line, the configuration or the ledger does not fit",
-            Self::ManifestInvalid => "the manifest is invalid, nothing was sent",
-            Self::SomeFailed => "finished, some rows were rejected or failed",
-            Self::Temporary => "not finished; the same command goes on",
-            Self::NeedsReview => "some items wait for a human's answer",
-            Self::Fatal => "the service takes nothing: key, credits, account or address",
-            Self::BudgetReached => "--max-rows, --max-uploads or --max-credits reached",
-            Self::TimeUp => "--for is over",
+            Self::Usage => "the command line, the settings or the ledger cannot be used",
+            Self::ManifestInvalid => "the manifest is invalid; nothing was sent",
+            Self::SomeFailed => "finished; some rows were rejected or failed",
+            Self::Temporary => "not finished; the same command resumes",
+            Self::NeedsReview => "some items need your decision: telecine review",
+            Self::Fatal => "the service accepts nothing: key, credits, account or address",
+            Self::BudgetReached => "--max-rows, --max-uploads or --max-credits is reached",
+            Self::TimeUp => "the time of --for is over",
             Self::QuotaPaused => {
-                "the quota is used up for longer than --quota-exit waits; next_run_at says when to go on"
+                "the quota allows no upload within --quota-exit; next_run_at says when to run again"
             }
             Self::Locked => "another telecine uses the ledger",
-            Self::Interrupted => "stopped by Ctrl-C, state is safe",
-            Self::Terminated => "stopped by SIGTERM, state is safe",
+            Self::Interrupted => "stopped by Ctrl-C; the ledger is complete",
+            Self::Terminated => "stopped by SIGTERM; the ledger is complete",
         }
     }
 }
 
-/// Why a command cannot be carried out. Printed once, as a chain, by `main`.
+/// Why a command failed. `main` prints it once, with its causes.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A flag, variable or file of the configuration is wrong.
@@ -126,12 +157,12 @@ pub enum Error {
     HttpTransport(#[from] HttpSetupError),
     /// A report cannot be written.
     #[error(
-        "cannot write {path}; everything is in the ledger, `telecine status` shows it; choose another place with --out-dir"
+        "cannot write {path}; the ledger has all results (`telecine status`); choose another folder with --out-dir"
     )]
     Report {
         /// The file or folder.
         path: String,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// Standard output cannot be written.
@@ -140,8 +171,8 @@ pub enum Error {
     /// The sandbox cannot be started.
     #[error("the sandbox cannot be started: {0}")]
     Sandbox(String),
-    /// The totals do not add up: a bug that must not go unnoticed.
-    #[error("the totals do not add up: {0}; please report this, and keep the ledger")]
+    /// The totals do not agree, which is a bug.
+    #[error("the totals do not agree: {0}; report this error, and keep the ledger")]
     Totals(String),
 }
 
@@ -176,17 +207,17 @@ impl Error {
         }
     }
 
-    /// The error and its causes, each said once.
+    /// The error and its causes, each once.
     #[must_use]
     pub fn chain(&self) -> String {
         use std::error::Error as _;
         let mut text = self.to_string();
         let mut source = self.source();
         while let Some(cause) = source {
-            let words = cause.to_string();
-            if !text.contains(&words) {
+            let cause_text = cause.to_string();
+            if !text.contains(&cause_text) {
                 text.push_str(": ");
-                text.push_str(&words);
+                text.push_str(&cause_text);
             }
             source = cause.source();
         }
@@ -206,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_says_its_cause_once() {
+    fn the_cause_of_an_error_is_printed_once() {
         let source = std::io::Error::other("disk on fire");
         let error = Error::Report { path: "x.csv".to_owned(), source };
         assert!(error.chain().ends_with("--out-dir: disk on fire"), "{}", error.chain());

@@ -2,12 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::{Problem, RowCounts, SourceUrl, UnixMillis, VideoNo, rfc3339, rfc3339_option};
 
 /// Something that happened in a run. As JSON it is one object, and the field `event` names its kind.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A manifest is open.
@@ -46,27 +47,49 @@ pub enum Event {
         unmatched: u64,
     },
     /// The service accepted a video.
-    Accepted { url: RedactedUrl, video_no: VideoNo },
+    Accepted {
+        #[schemars(with = "String")]
+        url: RedactedUrl,
+        #[schemars(with = "String")]
+        video_no: VideoNo,
+    },
     /// The service rejected a row for good.
-    Rejected { url: RedactedUrl, cause: String },
+    Rejected {
+        #[schemars(with = "String")]
+        url: RedactedUrl,
+        cause: String,
+    },
     /// A request has no clear answer. Its item is in doubt.
-    AnswerLost { url: RedactedUrl, cause: String },
+    AnswerLost {
+        #[schemars(with = "String")]
+        url: RedactedUrl,
+        cause: String,
+    },
     /// Evidence ended a doubt.
     Reconciled {
+        #[schemars(with = "String")]
         url: RedactedUrl,
         /// `found`, `found_absent`, `found_accepted` or `review_requested`.
         outcome: &'static str,
         evidence: String,
     },
     /// A video is searchable.
-    Indexed { video_no: VideoNo },
+    Indexed {
+        #[schemars(with = "String")]
+        video_no: VideoNo,
+    },
     /// The service could not index a video.
-    IndexingFailed { video_no: VideoNo, cause: String },
+    IndexingFailed {
+        #[schemars(with = "String")]
+        video_no: VideoNo,
+        cause: String,
+    },
     /// Uploading waits.
     Waiting {
         reason: String,
         /// At the latest; uploading may resume sooner.
         #[serde(serialize_with = "rfc3339")]
+        #[schemars(with = "String", extend("format" = "date-time"))]
         until: UnixMillis,
         /// How to end the wait. Present in the first wait of a kind.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,16 +110,17 @@ pub enum Event {
 }
 
 /// How far a run is: the state counts of the whole ledger, and the forecast.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Progress {
     /// All items.
     pub items: u64,
     pub pending: u64,
-    /// In flight.
+    /// Sent, not answered yet.
     pub sending: u64,
-    /// Outcome or video not known.
+    /// The outcome, or the video number, is not known.
     pub in_doubt: u64,
     /// Accepted, being indexed.
+    #[serde(rename = "accepted")]
     pub indexing: u64,
     /// Searchable.
     pub indexed: u64,
@@ -104,10 +128,11 @@ pub struct Progress {
     pub failed: u64,
     /// Rejected by the service, or given up.
     pub rejected: u64,
-    /// Waiting for a human.
+    /// Needs a decision: `telecine review`.
     pub needs_review: u64,
     /// When the last pending item will have been sent, by the limits.
     #[serde(serialize_with = "rfc3339_option")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub sent_by: Option<UnixMillis>,
 }
 

@@ -1,4 +1,4 @@
-//! What the HTTP clients of the house share: they send a request once, and say what went wrong without the address.
+//! What the HTTP clients of `api` and `probe` share: a request is sent once, and errors do not contain the address.
 
 use reqwest::{
     Client, ClientBuilder,
@@ -11,7 +11,7 @@ const USER_AGENT: &str = concat!("telecine/", env!("CARGO_PKG_VERSION"));
 /// Builds a client that follows no redirect, retries nothing and speaks HTTP/1.1, with what `finish` adds. On a machine
 /// without a store of certificate authorities it brings its own.
 pub(crate) fn build(finish: impl Fn(ClientBuilder) -> ClientBuilder) -> Result<Client, String> {
-    // a second installation is refused, which is as good
+    // a second installation is refused; the first one is the same
     let _ = rustls::crypto::ring::default_provider().install_default();
     let common = || {
         let builder = Client::builder()

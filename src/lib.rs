@@ -1,23 +1,16 @@
-//! telecine moves video archives into memories.ai Visual Search: nothing lost, nothing paid twice.
+//! telecine imports video archives into memories.ai Visual Search: no row is lost, no video is paid twice.
 //!
-//! This is the map of the house. Data flows one way, and stages meet only in the ledger:
+//! Data flows one way, and the stages of a run meet only in the ledger:
 //!
 //! ```text
-//!                      main -- cli -- config              street door, bell, house rules
-//!                        |
-//!                    pipeline                             the hall: wires the rooms, carries the stop signal
-//!         +----------+---+------+-----------+
-//!      manifest    upload      poll       report          rooms: rows in, work out
-//!         |  scout  | |        | |          |
-//!         |    |    | |        | |          |
-//!    ================= ledger ======================      the spine: rooms meet only here
-//!              |      |          |
-//!            probe  service  (every request spends a Permit from quota)
-//!    -------------------------------------------------
-//!    item  lifecycle  limit  retry  clock  monitor  redact  spreadsheet      foundations
+//! manifest -> ledger -> upload -> ledger -> reconcile, poll -> ledger -> report
 //! ```
 //!
-//! `ARCHITECTURE.md` says who may look into which room, which invariants each room keeps, and why.
+//! [`cli`] parses flags and prints. [`app`] does what a command does. [`pipeline`] runs the stages. [`manifest`] reads rows,
+//! [`ledger`] records every item and request, [`quota`] limits the rate, [`api`] calls the service, [`probe`] inspects source
+//! files, and [`report`] writes results. [`sandbox`] is a mock of the service.
+//!
+//! `ARCHITECTURE.md` says who may import whom, which invariants hold, and why.
 
 pub mod api;
 pub mod app;

@@ -1,4 +1,4 @@
-//! The street door: parse, run, exit code.
+//! The entry point.
 
 fn main() -> std::process::ExitCode {
     telecine::cli::main()

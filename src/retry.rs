@@ -1,4 +1,4 @@
-//! When to try again: pure arithmetic. The die is passed in, so the same throw gives the same wait.
+//! When to retry: backoff with jitter, and `Retry-After`. Pure: the caller passes the random number in.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// The wait after `failures` failures in a row (at least 1), with *equal jitter*: half of it is fixed, half is
-    /// thrown by `die` in 0.0..1.0. Full jitter collapses to near-zero waits on per-minute limits.
+    /// multiplied by `jitter` in 0.0..1.0. Full jitter would give waits near zero, which per-minute limits refuse.
     #[must_use]
     pub fn delay(self, failures: u32, jitter: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(30);
@@ -24,9 +24,9 @@ impl Backoff {
     }
 }
 
-/// When to look again at something that has been open for `age`: after a quarter of its age, within bounds.
+/// When to poll an item again that has been open for `age`: after a quarter of its age, within bounds.
 ///
-/// Age-based waits settle quick items quickly and cost slow ones about log(age) looks.
+/// Quick items are then finished quickly, and slow ones cost about log(age) polls.
 #[must_use]
 pub fn look_again_after(age: Duration, delay_min: Duration, delay_max: Duration) -> Duration {
     (age / 4).clamp(delay_min, delay_max)
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_become_rarer_with_age() {
+    fn polls_become_rarer_with_age() {
         let (min, max) = (Duration::from_secs(3), Duration::from_mins(15));
         let after = |seconds| look_again_after(Duration::from_secs(seconds), min, max).as_secs();
         assert_eq!([after(0), after(60), after(86_400)], [3, 15, 900]);

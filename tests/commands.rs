@@ -203,13 +203,13 @@ fn an_error_in_a_settings_file_is_reported_with_its_line_and_nothing_runs() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(1));
     let cases = [
-        ("rate = \"1/s\"\nratee = \"2/s\"\n", "bad.toml:2: ratee is no flag"),
+        ("rate = \"1/s\"\nratee = \"2/s\"\n", "bad.toml:2: ratee is not a flag"),
         ("[import]\nrate = \"soon\"\n", "bad.toml:2: rate = soon: expected COUNT/SPAN"),
         ("api-key = \"sk-1\"\n", "key-file or key-command"),
-        ("[impart]\nrate = \"1/s\"\n", "[impart] is no command"),
+        ("[impart]\nrate = \"1/s\"\n", "[impart] is not a command"),
         ("quiet = \"yes\"\n", "this flag is true or false"),
         ("rate = \n", "bad.toml:1"),
-        ("wait = { a = 1 }\n", "[wait] is no command"),
+        ("wait = { a = 1 }\n", "[wait] is not a command"),
     ];
     for (text, expected) in cases {
         fixture.write("bad.toml", text);

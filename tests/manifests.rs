@@ -185,7 +185,7 @@ fn several_files_a_glob_and_standard_input_are_manifests() {
     assert_eq!(rows(&["day/*.csv", "day/c.txt"]), 3);
     let (code, _, err) = fixture.run(&["check", "day/*.json"]);
     assert_eq!(code, 2);
-    assert!(err.contains("day/*.json: there is no such file"), "{err}");
+    assert!(err.contains("day/*.json: no file matches this pattern"), "{err}");
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_preview_shows_the_row_and_its_form_and_no_secret() {
         "{out}"
     );
     let (_, out, _) = fixture.run(&["preview", "m.csv", "--from-line", "3", "--json"]);
-    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["fields"][2][1], "c");
+    assert_eq!(serde_json::from_str::<Value>(out.lines().next().unwrap()).unwrap()["fields"][2][1], "c");
 }
 
 #[test]

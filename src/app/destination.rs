@@ -43,7 +43,7 @@ impl Destination {
         matches!(self, Self::Sandbox)
     }
 
-    /// Its address, and the sandbox behind it if it is one. The sandbox must be held while the run lasts.
+    /// Its address, and the sandbox if it is one. The sandbox must live as long as the run.
     pub(super) async fn connect(
         &self,
         ledger: &Path,

@@ -9,20 +9,19 @@ use crate::{
     quota::Limits,
 };
 
-/// The name under which the ledger keeps the limits that were set.
+/// The key of the limits that `quota set` keeps in the ledger.
 pub const LIMITS: &str = "limits";
 /// The strictest rate any document of the service states for uploads by URL.
 const RATE_DEFAULT: &str = "1/min";
-/// What the sandbox of this process takes.
+/// The default rate with the embedded sandbox.
 const RATE_SANDBOX: &str = "20/s";
-/// How often listings and single videos may be read: no document states less for listings, and none anything for single
-/// videos.
+/// The default rate of listings and single videos. No document states a lower one for listings, or any for single videos.
 const READ_RATE_DEFAULT: &str = "1/s";
-/// As many requests on the wire at least…
+/// At least this many requests are in flight.
 const CONCURRENCY_MIN: u64 = 8;
-/// …and at most, where nothing else is said: each is a connection, and systems allow a thousand or so.
+/// The default maximum of requests in flight. Each is a connection, and systems allow about a thousand.
 const CONCURRENCY_MAX: u64 = 512;
-/// An answer may take as long as this, in seconds: so many requests are on the wire at a full rate.
+/// The longest time to an answer, in seconds. It decides how many requests are in flight at the full rate.
 const ANSWER_SECONDS_MAX: u64 = 120;
 
 /// The limits that a command line asks for. Empty: not asked for.
@@ -52,12 +51,12 @@ pub struct StoredLimits {
 }
 
 impl StoredLimits {
-    /// Reads what the ledger keeps; nothing where it keeps nothing that can be read.
+    /// Reads the stored limits; empty if there are none that can be read.
     pub fn from_text(text: Option<&str>) -> Self {
         text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
-    /// Takes over what flags say.
+    /// Takes the limits that flags give.
     pub fn set(&mut self, given: &GivenLimits) {
         let take = |own: &mut Vec<String>, given: Vec<String>| {
             if !given.is_empty() {
@@ -95,7 +94,7 @@ impl RequestedLimits {
         self.over(&StoredLimits::from_text(ledger.kv_get(LIMITS).await?.as_deref()))
     }
 
-    /// The same, for somebody who only looks.
+    /// The same, for commands that only read.
     pub fn resolve_from(&self, snapshot: &Snapshot) -> Result<Limits, Error> {
         self.over(&StoredLimits::from_text(snapshot.kv_get(LIMITS)?.as_deref()))
     }
@@ -105,7 +104,7 @@ impl RequestedLimits {
         snapshot.map_or_else(|| self.over(&StoredLimits::default()), |snapshot| self.resolve_from(snapshot))
     }
 
-    /// What is said, over what is stored, over the defaults.
+    /// The given limits, else the stored ones, else the defaults.
     pub fn over(&self, stored: &StoredLimits) -> Result<Limits, Error> {
         let rate_default = if self.is_sandbox { RATE_SANDBOX } else { RATE_DEFAULT };
         Ok(Limits {
@@ -135,7 +134,7 @@ where
     texts.iter().map(read).collect()
 }
 
-/// Requests on the wire at most, where nothing is said: as many as leave at the full rate while the slowest answer comes.
+/// The default maximum of requests in flight: as many as are sent at the full rate during the longest time to an answer.
 pub fn concurrency(limits: &Limits) -> usize {
     let per_answer = |rate: &Rate| {
         let period_ms = u64::try_from(rate.limit().period_ms()).unwrap_or(u64::MAX).max(1);

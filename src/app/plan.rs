@@ -27,11 +27,11 @@ use crate::{
     settings::credentials,
 };
 
-/// Rates that documents of the service state somewhere: what each would give.
+/// Rates in documents of the service. A plan shows each.
 const OTHER_RATES: &[&str] = &["1/min", "10/min", "1/s", "10/s"];
-/// The modelled service remembers no more than about so many videos: more than a run compares with its ledger at its end.
+/// The mock keeps about this many videos, which is more than a run compares with its ledger at its end.
 const VIDEOS_KEPT: usize = 5_000;
-/// How long the modelled service takes to answer, in seconds: clients saw one to three.
+/// The time to an answer of the mock, in seconds. Real answers took one to three.
 const ANSWER_SECONDS: std::ops::RangeInclusive<u64> = 1..=3;
 
 /// What to plan.
@@ -49,19 +49,34 @@ pub struct PlanRequest {
 /// What a plan rests on, beside the manifests and the ledger.
 pub struct PlanBasis {
     /// How the manifests are read.
-    pub reading: String,
+    pub reading: Vec<PlanField>,
     /// Which rows are sent.
-    pub rows: String,
+    pub rows: Vec<PlanField>,
     /// The limits in force.
     pub limits: Limits,
 }
 
+/// A flag that a plan depends on, with its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanField {
+    pub name: &'static str,
+    pub values: Vec<String>,
+}
+
+impl PlanField {
+    /// A flag without a value.
+    #[must_use]
+    pub fn switch(name: &'static str, is_on: bool) -> Self {
+        Self { name, values: vec![is_on.to_string()] }
+    }
+}
+
 /// What an import would come to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Plan {
     /// The version of this object.
     pub schema: u32,
-    /// Names this plan: `import --plan-id` goes on only if nothing changed since.
+    /// The id for `import --plan-id`, which sends only if nothing changed since.
     #[serde(rename = "plan_id")]
     pub id: String,
     pub limits: Vec<String>,
@@ -71,7 +86,9 @@ pub struct Plan {
     pub would_skip: BTreeMap<&'static str, u64>,
     pub would_reject: u64,
     pub credits_max: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     pub starts_at: String,
+    #[schemars(extend("format" = "date-time"))]
     pub finish_at: String,
     pub seconds: i64,
     /// How the run would end, where it would not send everything.
@@ -84,16 +101,18 @@ pub struct Plan {
 }
 
 /// What would be waited for, and how long in all.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct Wait {
     pub why: String,
     pub times: u64,
     pub seconds: i64,
 }
 
-#[derive(Debug, Serialize)]
+/// When an import at another rate would end.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct OtherRate {
     pub rate: String,
+    #[schemars(extend("format" = "date-time"))]
     pub finish_at: String,
     pub seconds: i64,
 }
@@ -118,14 +137,21 @@ pub fn plan(request: &PlanRequest, manifests: Vec<Manifest>) -> Result<Plan, Err
     Ok(build_plan(request, plan_id, simulation))
 }
 
-/// A name for manifests as they are, read in this way, beside a ledger as it is, under these limits.
+/// A hash of the manifests, how they are read, the ledger and the limits.
 fn plan_id(basis: &PlanBasis, manifests: &[Manifest], snapshot: Option<&Snapshot>) -> Result<String, Error> {
-    let mut parts = vec![basis.reading.clone(), format!("{:?} {}", basis.limits, basis.rows)];
+    let limits = limit_fields(&basis.limits);
+    let mut parts = Vec::new();
+    for PlanField { name, values } in basis.reading.iter().chain(&basis.rows).chain(&limits) {
+        parts.extend([(*name).to_owned(), values.len().to_string()]);
+        parts.extend(values.iter().cloned());
+    }
     for manifest in manifests {
         let path = manifest.path();
         let unreadable = |error: std::io::Error| Error::Usage(format!("cannot read {path}: {error}"));
         let digest = manifest.digest().map_err(unreadable)?.ok_or_else(|| {
-            Error::Usage(format!("a plan needs manifests that can be read twice, and {path} is no file"))
+            Error::Usage(format!(
+                "a plan reads a manifest twice, and {path} is not a file; write it to a file first"
+            ))
         })?;
         parts.extend([crate::manifest::identity(path), digest.to_hex().to_string()]);
     }
@@ -136,6 +162,15 @@ fn plan_id(basis: &PlanBasis, manifests: &[Manifest], snapshot: Option<&Snapshot
         hasher.update(part.as_bytes());
     }
     Ok(crate::domain::hex(&hasher.finalize().as_bytes()[..8]))
+}
+
+fn limit_fields(limits: &Limits) -> Vec<PlanField> {
+    let Limits { upload, caps, list, metadata, total } = limits;
+    let rates = [("rate", upload), ("list-rate", list), ("get-rate", metadata), ("total-rate", total)];
+    let field = |name, values: Vec<String>| PlanField { name, values };
+    let rates = rates.map(|(name, rates)| field(name, rates.iter().map(ToString::to_string).collect()));
+    let caps = field("cap", caps.iter().map(ToString::to_string).collect());
+    rates.into_iter().chain([caps]).collect()
 }
 
 /// Refuses to continue if anything changed since the plan was made.
@@ -150,13 +185,13 @@ pub fn check_plan_id(
         return Ok(());
     }
     Err(Error::Usage(format!(
-        "--plan-id {}: a manifest, how it is read, the ledger or a limit is not what it was then (now {found}); \
-         nothing was sent. See the new plan with telecine plan, or leave --plan-id out",
+        "--plan-id {}: a manifest, how it is read, the ledger or a limit has changed since the plan (now {found}); \
+         nothing was sent. Run telecine plan again, or omit --plan-id",
         crate::redact::clean(plan)
     )))
 }
 
-/// What a played run came to.
+/// The result of a simulated run.
 struct Simulation {
     starts_at: UnixMillis,
     ends_at: UnixMillis,
@@ -233,21 +268,21 @@ async fn simulate(request: &PlanRequest, copy: &Path, manifests: Vec<Manifest>) 
     })
 }
 
-/// A service that answers as the real one was seen to.
+/// A mock that answers as the real service did.
 fn service_of(limits: &Limits) -> Policy {
     let seconds = Duration::from_secs;
     let (first, last) = ANSWER_SECONDS.into_inner();
     Policy {
         answer_delay: seconds(first)..=seconds(last),
         index_delay: Duration::ZERO..=Duration::ZERO,
-        // what is looked at again and again must stay
+        // videos that are polled must be kept
         videos_kept: limits.total.is_empty().then_some(VIDEOS_KEPT),
         total_rate: limits.total.first().map(|rate| rate.limit()),
         ..Policy::default()
     }
 }
 
-/// Hears what a plan is to tell.
+/// Collects the events that a plan shows.
 #[derive(Clone, Default)]
 struct EventCollector(Arc<Mutex<CollectedEvents>>);
 
@@ -286,7 +321,7 @@ fn build_plan(request: &PlanRequest, plan_id: String, simulation: Simulation) ->
         .filter_map(|text| text.parse::<Rate>().ok())
         .filter(|rate| limits.upload != [*rate] && sent > 0)
         .map(|rate| {
-            // the last of them leaves after the others, and is answered
+            // the last upload is sent after the others, and is answered
             let last_at = forecast.clone().with_rate(rate).after(sent.saturating_sub(1));
             let finish_at = last_at.plus(Duration::from_secs(*ANSWER_SECONDS.end()));
             OtherRate {
@@ -329,7 +364,9 @@ fn stops(outcome: &RunOutcome) -> Option<String> {
         | RunOutcome::WaitOver
         | RunOutcome::RowsMax
         | RunOutcome::TimeUp => None,
-        RunOutcome::BudgetSpent => Some("the budget is spent or at stake".to_owned()),
+        RunOutcome::BudgetSpent => {
+            Some("the budget is used, or reserved for uploads without an answer".to_owned())
+        }
         RunOutcome::QuotaPaused { why } => Some(why.clone()),
         RunOutcome::TooManyInDoubt { open } => {
             Some(format!("{open} requests have no clear answer: telecine review --all shows them"))

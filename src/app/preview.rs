@@ -14,7 +14,7 @@ use crate::{
 const MARKER: &str = "telecine:…";
 
 /// A row as it would be sent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct PreviewRow {
     /// The version of this object.
     pub schema: u32,

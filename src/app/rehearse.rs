@@ -36,7 +36,7 @@ use crate::{
     settings::credentials,
 };
 
-/// An answer is waited for at least this long, however fast the clock: connections are real.
+/// The shortest real time to wait for an answer, on any clock: connections are real.
 const EXCHANGE_REAL_MIN: Duration = Duration::from_millis(500);
 
 /// The ledger's name in the folder of a rehearsal.
@@ -66,21 +66,21 @@ pub struct RehearsalRequest {
 }
 
 /// What the mock of the service counted.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct ServiceTotals {
     /// How many times as fast time passed.
     pub speed: u32,
-    /// Videos the service took.
+    /// Videos that the service accepted.
     pub taken: u64,
-    /// Sources it took more than once.
+    /// Sources that it accepted more than once.
     pub doubled: u64,
-    /// Videos it took that no item of ours is bound to, or may still be.
+    /// Accepted videos that belong to no item, and cannot belong to one in doubt.
     pub orphans: u64,
-    /// Uploads it refused for a limit.
+    /// Uploads that it refused because of a limit.
     pub refusals: u64,
-    /// Reads it refused for a limit.
+    /// Reads that it refused because of a limit.
     pub read_refusals: u64,
-    /// Uploads it let go wrong.
+    /// Uploads with an injected fault.
     pub faults: u64,
 }
 
@@ -101,7 +101,7 @@ pub async fn rehearse(
     let scratch;
     let folder = match &request.keep {
         Some(folder) if folder.join(LEDGER).exists() => {
-            let cause = format!("{} holds a rehearsal already; name another folder", folder.display());
+            let cause = format!("{} already contains a rehearsal; name another folder", folder.display());
             return Err(Error::Usage(cause));
         }
         Some(folder) => folder.as_path(),
@@ -182,7 +182,7 @@ fn next_step(request: &RehearsalRequest) -> String {
     }
 }
 
-/// What the service took, beside what the ledger says it took.
+/// The totals of the service, compared with the ledger.
 fn totals(speed: u32, mock: &MockService, snapshot: &Snapshot, run: RunId) -> Result<ServiceTotals, Error> {
     let mut open = 0_u64;
     let mut bound = HashSet::new();

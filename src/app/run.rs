@@ -185,7 +185,7 @@ pub(super) fn end_of_run(
     }
 }
 
-/// Says what sending failed videos again may cost, before it happens.
+/// Reports the cost of sending failed videos again, before it happens.
 async fn warn_of_price(request: &RunRequest, context: &Context<HttpTransport>) -> Result<(), Error> {
     let failed = context.ledger.state_counts().await?.of(State::Failed);
     if request.policy.reruns.failed == FailedRows::Retry && failed > 0 {

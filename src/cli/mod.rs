@@ -1,7 +1,9 @@
-//! The bell: the only place that knows clap, prints, and builds a runtime. One file per command.
+//! The command line: the only module that parses flags, prints and exits. One file per command in `commands`.
 
 mod args;
 mod commands;
+pub mod contract;
+mod help;
 mod output;
 mod signals;
 
@@ -24,120 +26,160 @@ use crate::{
     telemetry::{self, LogFormat},
 };
 
-/// Moves video archives into memories.ai Visual Search: nothing lost, nothing paid twice.
+/// Imports video archives into memories.ai Visual Search: no row is lost, no video is paid twice.
 #[derive(Parser, Debug)]
-#[command(name = "telecine", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "telecine", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// Log more: -v tells what happens, -vv in detail. `RUST_LOG` overrules it.
-    #[arg(short, long, action = clap::ArgAction::Count, global = true, env = "TELECINE_VERBOSE")]
+    /// Write more logs to stderr: -v information, -vv details. `RUST_LOG` takes precedence.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, env = "TELECINE_VERBOSE",
+          help_heading = "Global", hide_short_help = true)]
     verbose: u8,
 
-    /// How logs are written to stderr.
-    #[arg(long, global = true, value_enum, default_value = "text", env = "TELECINE_LOG_FORMAT")]
+    /// The format of logs on stderr.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        env = "TELECINE_LOG_FORMAT",
+        help_heading = "Global",
+        hide_short_help = true
+    )]
     log_format: values::LogFormatArg,
 
     /// Use the settings of this account: `[account.NAME]` in telecine.toml or in the user's file.
-    #[arg(long, global = true, value_name = "NAME", env = "TELECINE_ACCOUNT", value_parser = values::account)]
+    #[arg(long, global = true, value_name = "NAME", env = "TELECINE_ACCOUNT", value_parser = values::account,
+          help_heading = "Global", hide_short_help = true)]
     account: Option<String>,
 
     /// Read settings from this file instead of telecine.toml in the current folder.
-    #[arg(long, global = true, value_name = "PATH", env = "TELECINE_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "TELECINE_CONFIG",
+        help_heading = "Global",
+        hide_short_help = true
+    )]
     config: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Upload every row of a manifest and wait until each is searchable or has failed.
+    /// Upload the rows of a manifest and wait until each is searchable or failed.
     Import(Box<import::ImportArgs>),
-    /// Say what an import would do, cost and take, by running it against a model of the service; send nothing.
+    /// Show what an import would send, cost and last, by a simulation. Sends nothing.
     Plan(Box<plan::PlanArgs>),
-    /// Run an import for real against a model of the service, faults included, with hours made seconds; send nothing.
+    /// Run an import against a mock of the service with faults, on a fast clock. Sends nothing.
     Rehearse(Box<rehearse::RehearseArgs>),
-    /// Show every limit of the account: used, free, the next slot, and what was learned.
+    /// Show every limit of the account: used, free, the next free slot, and what was learned.
     Quota(Box<quota::QuotaArgs>),
-    /// Show what the ledger holds, also while an import runs.
+    /// Show how many items are in which state, also while an import runs.
     Status(status::StatusArgs),
-    /// List what only a human can decide, with the evidence and the price of each answer.
+    /// List the items that need your decision, with the evidence and the price of each answer.
     Review(review::ReviewArgs),
-    /// Answer one question: adopt a video, send again, or give up.
+    /// Decide about one item: adopt a video, send again, or give up.
     Resolve(review::ResolveArgs),
-    /// Compare the service's library with the ledger, whole: missing, doubled, unknown and failed videos.
+    /// Compare the whole library of the service with the ledger.
     Verify(Box<verify::VerifyArgs>),
-    /// Build a lost ledger anew from the service, or bring an old one up to date; upload nothing.
+    /// Rebuild a lost ledger from the service, or bring an old one up to date. Uploads nothing.
     Recover(Box<verify::RecoverArgs>),
-    /// Back the ledger up, or check it.
+    /// Back up or check the ledger.
     Ledger(ledger::LedgerCommandArgs),
-    /// Settle what is open and poll; upload nothing.
+    /// Reconcile requests in doubt and poll for indexing. Uploads nothing.
     Reconcile(Box<import::ReconcileArgs>),
-    /// Validate a manifest and say what is odd about it; send nothing, and touch the network and the ledger only with --probe.
+    /// Validate a manifest and show errors and warnings. Sends nothing; --probe also inspects the source files.
     Check(Box<check::CheckArgs>),
-    /// Propose how to read a file that nobody has described, with examples; write it down as settings.
+    /// Propose how to read a file with unknown columns, with examples, and write the settings.
     Guess(Box<guess::GuessArgs>),
-    /// Show rows as the service would get them.
+    /// Show rows as the service would receive them.
     Preview(Box<preview::PreviewArgs>),
-    /// Show which settings a command would run with, and where each comes from.
+    /// Show the settings of a command, and where each comes from.
     Config(config::ConfigArgs),
-    /// Serve a model of the service on a loopback port, with its limits and faults as flags.
+    /// Serve a mock of the service on a loopback port, with limits and faults as flags.
     Sandbox(Box<sandbox::SandboxArgs>),
 }
 
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
-    let code = match parse().and_then(|cli| {
+    let mut wants_json = asks_for_json();
+    let code = match parse(&mut wants_json).and_then(|cli| {
         start_logs(&cli);
-        run(cli).map_err(Ended::Error)
+        run(cli).map_err(Failure::Error)
     }) {
         Ok(code) => code,
-        Err(Ended::Error(error)) => {
-            complain(&error);
+        Err(Failure::Error(error)) => {
+            print_error(&error);
+            end_in_json(wants_json, error.exit_code(), error.chain());
             error.exit_code()
         }
-        Err(Ended::Words(error)) => {
-            // help and version are answers, and end with 0
+        Err(Failure::CommandLine(error)) => {
+            // clap returns help and version as errors; they end with 0
             let _ = error.print();
-            if error.use_stderr() { ExitCode::Usage } else { ExitCode::Success }
+            if error.use_stderr() {
+                let text = error.to_string();
+                let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+                end_in_json(wants_json, ExitCode::Usage, reason.to_owned());
+                ExitCode::Usage
+            } else {
+                ExitCode::Success
+            }
         }
     };
     std::process::ExitCode::from(code.number())
 }
 
-/// Why no command ran to its end.
-enum Ended {
-    /// The words of the command line were not understood, or asked for help.
-    Words(clap::Error),
+/// Why a command could not run.
+enum Failure {
+    /// The command line cannot be parsed, or asks for help or the version.
+    CommandLine(clap::Error),
     Error(Error),
 }
 
 /// The command line, with the settings of files as its defaults.
-fn parse() -> Result<Cli, Ended> {
-    let words: Vec<OsString> = std::env::args_os().collect();
-    let said = command_line().try_get_matches_from(&words).map_err(Ended::Words)?;
-    let asking = settings::SettingsRequest {
+fn parse(wants_json: &mut bool) -> Result<Cli, Failure> {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let matches = command_line().try_get_matches_from(&arguments).map_err(Failure::CommandLine)?;
+    let request = settings::SettingsRequest {
         command: command_line(),
-        said: &said,
-        words: &words,
+        matches: &matches,
+        arguments: &arguments,
         variable: &|name| std::env::var_os(name),
     };
-    let settled = settings::resolve(asking).map_err(Ended::Error)?;
-    let matches = settled.command.try_get_matches_from(&words).map_err(Ended::Words)?;
-    Cli::from_arg_matches(&matches).map_err(Ended::Words)
+    let resolved = settings::resolve(request).map_err(Failure::Error)?;
+    let matches = resolved.command.try_get_matches_from(&arguments).map_err(Failure::CommandLine)?;
+    *wants_json |= has_json(&matches);
+    Cli::from_arg_matches(&matches).map_err(Failure::CommandLine)
+}
+
+/// Whether the arguments or the variable ask for JSON. Needed where the command line cannot be parsed.
+fn asks_for_json() -> bool {
+    let variable = std::env::var("TELECINE_JSON").unwrap_or_default().to_lowercase();
+    std::env::args_os().any(|argument| argument == "--json")
+        || !matches!(variable.as_str(), "" | "0" | "false" | "no" | "n" | "off" | "f")
+}
+
+/// Whether the command asks for JSON, also by a file of settings.
+fn has_json(matches: &clap::ArgMatches) -> bool {
+    let own = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
+    own || matches.subcommand().is_some_and(|(_, inside)| has_json(inside))
+}
+
+/// Prints the last object of a command that failed.
+fn end_in_json(wants_json: bool, code: ExitCode, reason: String) {
+    if wants_json {
+        // if stdout is closed, the exit code still says it
+        let _ = output::print_end(&output::CommandEnd::failed(code, reason), &output::NoFields {});
+    }
 }
 
 fn command_line() -> clap::Command {
-    let command = Cli::command().after_help(exit_codes());
-    ["import", "plan", "rehearse", "quota", "reconcile", "check", "review", "verify", "recover", "ledger"]
-        .into_iter()
-        .fold(command, |command, name| command.mut_subcommand(name, |sub| sub.after_help(exit_codes())))
-}
-
-fn exit_codes() -> String {
-    let lines: Vec<String> =
-        ExitCode::ALL.iter().map(|code| format!("  {:>3}  {}", code.number(), code.meaning())).collect();
-    format!("Exit codes:\n{}", lines.join("\n"))
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    help::with_help(Cli::command(), help::is_long(&arguments))
 }
 
 fn start_logs(cli: &Cli) {
@@ -192,8 +234,8 @@ fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error>
     ended
 }
 
-fn complain(error: &Error) {
-    // if stderr is gone there is nobody to tell; the exit code still says it
+fn print_error(error: &Error) {
+    // if stderr is closed, the exit code still says it
     let _ = writeln!(io::stderr(), "telecine: {}", error.chain());
 }
 

@@ -24,7 +24,7 @@ impl SignalState {
 
 /// Said when a run that sends is stopped.
 pub(in crate::cli) const WAITING_FOR_ANSWERS: &str =
-    "stopping: waiting for the answers of what is on the wire; press Ctrl-C again to leave at once";
+    "stopping: waiting for the answers of requests in flight; press Ctrl-C again to stop at once";
 
 /// Listens for Ctrl-C and SIGTERM for the rest of the process. The first one drains the run and says `text`.
 pub(in crate::cli) fn listen(request: &RunRequest, text: &'static str) -> Result<SignalState, Error> {
@@ -52,7 +52,7 @@ pub(in crate::cli) fn listen_for(
                 else => return,
             };
             if heard.0.set(code).is_err() {
-                // what is on the wire stays `sending` in the ledger and is in doubt on the next opening
+                // what is in flight stays `sending` in the ledger and is in doubt on the next opening
                 std::process::exit(i32::from(code.number()));
             }
             events.emit(clock.now(), &Event::Message { text: text.to_owned() });

@@ -282,7 +282,7 @@ pub struct RowError {
 }
 
 /// What rows of manifests came to. `read` is the sum of the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RowCounts {
     /// Rows read.
     pub read: u64,
@@ -309,7 +309,7 @@ impl RowCounts {
 }
 
 /// One thing that is wrong with a row, and what to do about it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Problem {
     /// The column at fault, by name or `#number`; empty when it is the whole record.
     pub column: String,

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The files of one run's report, with how many rows each holds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct ReportFile {
     /// Where it is.
     pub path: PathBuf,

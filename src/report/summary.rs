@@ -18,7 +18,7 @@ use crate::{
 pub const SCHEMA: u32 = 1;
 
 /// Items by state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Counts {
     /// The sum of the others.
     pub total: u64,
@@ -61,7 +61,7 @@ impl From<&StateCounts> for Counts {
 }
 
 /// The limits that a run kept, and the requests it made.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct QuotaUse {
     pub rate: String,
     pub caps: Vec<String>,
@@ -96,7 +96,7 @@ pub struct EndOfRun {
 }
 
 /// What the whole ledger has paid or may have paid.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Spend {
     /// Uploads paid or possibly paid.
     pub uploads: u64,
@@ -116,7 +116,7 @@ impl Spend {
 }
 
 /// One namespace compared, in numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Compared {
     pub namespace: String,
     /// Videos the service lists there.
@@ -143,7 +143,7 @@ impl From<&LibraryDiff> for Compared {
 }
 
 /// `report.json`, and the last line of `--json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Summary {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -154,8 +154,10 @@ pub struct Summary {
     pub command: &'static str,
     pub service: String,
     /// When the run began, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     pub started_at: String,
     /// When it ended, RFC 3339.
+    #[schemars(extend("format" = "date-time"))]
     pub ended_at: String,
     /// How long it took, in seconds.
     pub seconds: f64,
@@ -165,6 +167,7 @@ pub struct Summary {
     /// What to do next, if anything.
     pub next_step: Option<String>,
     /// When the same command can resume sending, RFC 3339. `None`: nothing is pending.
+    #[schemars(extend("format" = "date-time"))]
     pub next_run_at: Option<String>,
     /// Rows of the run's manifests.
     pub rows: RowCounts,

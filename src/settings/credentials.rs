@@ -1,4 +1,4 @@
-//! House rules: flags, environment and files become checked values, once. After this no value can be invalid.
+//! The API key, the address and the high-water folder: flags, variables and files become checked values, once.
 
 use std::{
     ffi::OsString,
@@ -137,8 +137,10 @@ pub fn fresh_secret() -> Result<[u8; 32], Error> {
 
 /// A random seed from the system.
 pub fn fresh_seed() -> Result<u64, Error> {
-    let [a, b, c, d, e, f, g, h, ..] = fresh_secret()?;
-    Ok(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed)
+        .map_err(|error| Error::Usage(format!("the system gives no random bytes: {error}")))?;
+    Ok(u64::from_le_bytes(seed))
 }
 
 #[cfg(test)]

@@ -30,18 +30,18 @@ pub(crate) enum Scope {
 
 /// One key and what it is set to.
 #[derive(Clone, Debug)]
-pub(crate) struct Setting {
+pub(crate) struct FileSetting {
     pub(crate) scope: Scope,
     /// A long flag, without its dashes.
     pub(crate) key: String,
-    pub(crate) value: Value,
+    pub(crate) value: SettingValue,
     /// Counted from 1.
     pub(crate) line: usize,
 }
 
 /// A value as the file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Value {
+pub(crate) enum SettingValue {
     /// For flags that are there or not.
     Switch(bool),
     /// One text or number, or several.
@@ -52,7 +52,7 @@ pub(crate) enum Value {
 #[derive(Clone, Debug)]
 pub(crate) struct SettingsFile {
     pub(crate) path: PathBuf,
-    pub(crate) settings: Vec<Setting>,
+    pub(crate) settings: Vec<FileSetting>,
 }
 
 impl SettingsFile {
@@ -66,7 +66,7 @@ impl SettingsFile {
     }
 
     fn read(path: &Path, text: &str) -> Result<Self, Error> {
-        let lines = Lines { path, text };
+        let lines = LineNumbers { path, text };
         let document = DeTable::parse(text).map_err(|error| {
             lines.error(error.span().map_or(0, |duration| duration.start), &clean(error.message()))
         })?;
@@ -82,10 +82,10 @@ impl SettingsFile {
                         let scope = Scope::Account(name.get_ref().to_string());
                         lines.collect(&scope, inside, &mut settings)?;
                         if inside.is_empty() {
-                            settings.push(Setting {
+                            settings.push(FileSetting {
                                 scope,
                                 key: String::new(),
-                                value: Value::Texts(Vec::new()),
+                                value: SettingValue::Texts(Vec::new()),
                                 line: lines.line(name.span().start),
                             });
                         }
@@ -125,12 +125,12 @@ impl SettingsFile {
 }
 
 /// A file's text, to say where something stands.
-struct Lines<'a> {
+struct LineNumbers<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
-impl Lines<'_> {
+impl LineNumbers<'_> {
     fn line(&self, at: usize) -> usize {
         self.text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
     }
@@ -139,7 +139,12 @@ impl Lines<'_> {
         Error::Usage(format!("{}:{}: {what}", self.path.display(), self.line(at)))
     }
 
-    fn collect(&self, scope: &Scope, inside: &DeTable<'_>, found: &mut Vec<Setting>) -> Result<(), Error> {
+    fn collect(
+        &self,
+        scope: &Scope,
+        inside: &DeTable<'_>,
+        found: &mut Vec<FileSetting>,
+    ) -> Result<(), Error> {
         for (key, value) in inside {
             found.push(self.setting(scope, key.get_ref(), key.span(), value)?);
         }
@@ -152,8 +157,8 @@ impl Lines<'_> {
         key: &str,
         duration: Range<usize>,
         value: &Spanned<DeValue<'_>>,
-    ) -> Result<Setting, Error> {
-        let told = |value| Setting {
+    ) -> Result<FileSetting, Error> {
+        let setting = |value| FileSetting {
             scope: scope.clone(),
             key: key.to_owned(),
             value,
@@ -164,13 +169,13 @@ impl Lines<'_> {
             self.error(duration.start, &format!("{}: {what}", clean(key)))
         };
         if let DeValue::Boolean(is_on) = value.get_ref() {
-            return Ok(told(Value::Switch(*is_on)));
+            return Ok(setting(SettingValue::Switch(*is_on)));
         }
         let texts = match value.get_ref().as_array() {
             Some(values) => values.iter().map(|value| scalar(value.get_ref())).collect::<Option<Vec<_>>>(),
             None => scalar(value.get_ref()).map(|text| vec![text]),
         };
-        texts.map(|texts| told(Value::Texts(texts))).ok_or_else(error)
+        texts.map(|texts| setting(SettingValue::Texts(texts))).ok_or_else(error)
     }
 }
 

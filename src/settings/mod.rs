@@ -1,8 +1,8 @@
 //! Settings that are not on the command line: each is the default of the flag it is named after.
 //!
-//! Order: flag, variable, `telecine.toml` of the folder (or `--config`), the user's `telecine/config.toml`; below them stand
-//! what the ledger keeps (`quota set`) and telecine's own defaults. In one file `[account.NAME]` goes before `[command]`, and
-//! both before the top.
+//! Precedence: flag, variable, `telecine.toml` of the folder (or `--config`), the user's `telecine/config.toml`, the limits in
+//! the ledger (`quota set`), the defaults of telecine. In one file `[account.NAME]` comes before `[command]`, and both before
+//! the top level.
 
 pub mod credentials;
 mod file;
@@ -15,23 +15,23 @@ use std::{
 
 use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind, parser::ValueSource};
 
-use self::file::{Scope, Setting, SettingsFile, Value};
+use self::file::{FileSetting, Scope, SettingValue, SettingsFile};
 use crate::error::Error;
 
 /// The project's file.
 const PROJECT_FILE: &str = "telecine.toml";
 /// The user's, below the folder for configurations.
 const USER_FILE: &str = "telecine/config.toml";
-/// Flags that choose which settings hold, and so are none themselves (but `account`, at the top of a file).
+/// Flags that select settings. They are not settings themselves, but for `account` at the top level of a file.
 const CHOOSERS: &[&str] = &["config", "account", "help", "version"];
-/// Pairs that no file may bring together, beside those that conflict on a command line: the sandbox has its own ledger.
+/// Pairs that settings must not combine, beside those that conflict on a command line: the sandbox has its own ledger.
 const APART: &[(&str, &str)] = &[("ledger", "sandbox"), ("rate", "sandbox"), ("cap", "sandbox")];
-/// `quota set` keeps what it is told, not what files say anyway; of their settings it takes only these.
+/// `quota set` keeps what its command line gives, not what files contain. It takes only these settings from files.
 const FOR_QUOTA_SET: &[&str] = &["ledger", "json"];
-/// Runs a program, and so is taken only from a file that nobody else can write.
+/// It runs a program, and so is accepted only from a file that no other user can write.
 const COMMAND_KEY: &str = "key-command";
 
-/// A setting that holds, and where it stands.
+/// A setting in force, and where it comes from.
 #[derive(Clone, Debug)]
 pub(crate) struct EffectiveSetting {
     /// The long flag.
@@ -46,20 +46,20 @@ pub(crate) struct ResolvedSettings {
     pub(crate) effective: Vec<EffectiveSetting>,
 }
 
-/// What is known before settings are read: the command line as it is, and what it said.
+/// The command line before settings are read, and its matches.
 pub(crate) struct SettingsRequest<'a> {
     pub(crate) command: Command,
-    pub(crate) said: &'a ArgMatches,
-    pub(crate) words: &'a [OsString],
+    pub(crate) matches: &'a ArgMatches,
+    pub(crate) arguments: &'a [OsString],
     pub(crate) variable: &'a dyn Fn(&str) -> Option<OsString>,
 }
 
 /// Reads the files and makes their settings the defaults of the flags.
 pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, Error> {
-    let SettingsRequest { command, said, words, variable } = request;
-    let files = files(said.get_one::<PathBuf>("config").map(PathBuf::as_path), variable)?;
+    let SettingsRequest { command, matches, arguments, variable } = request;
+    let files = files(matches.get_one::<PathBuf>("config").map(PathBuf::as_path), variable)?;
     let mut chain = Vec::new();
-    let mut deepest = said;
+    let mut deepest = matches;
     while let Some((name, inside)) = deepest.subcommand() {
         chain.push(name.to_owned());
         deepest = inside;
@@ -69,8 +69,9 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
             check_key(&command, file, setting)?;
         }
     }
-    let account = account(&files, said)?;
-    let mut effective = Defaults { command, said, words, chain, effective: Vec::new(), set: BTreeSet::new() };
+    let account = account(&files, matches)?;
+    let mut effective =
+        Defaults { command, matches, arguments, chain, effective: Vec::new(), set: BTreeSet::new() };
     for file in &files {
         for scope in scopes(account.as_deref(), effective.chain.first()) {
             for setting in file.settings.iter().filter(|setting| setting.scope == scope) {
@@ -79,20 +80,20 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
         }
     }
     if let Some(account) = account {
-        let value = Value::Texts(vec![format!("state/telecine-{account}.db")]);
+        let value = SettingValue::Texts(vec![format!("state/telecine-{account}.db")]);
         effective.try_set("ledger", &value, &format!("the account {account}"))?;
     }
     let Defaults { command, effective, .. } = effective;
     Ok(ResolvedSettings { command, effective })
 }
 
-/// The files there are, the nearest first.
+/// The existing files, by precedence.
 fn files(
-    told: Option<&Path>,
+    given: Option<&Path>,
     variable: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<Vec<SettingsFile>, Error> {
     let missing = |path: &Path| Error::Usage(format!("--config {}: there is no such file", path.display()));
-    let nearest = match told {
+    let nearest = match given {
         Some(path) => Some(SettingsFile::open(path)?.ok_or_else(|| missing(path))?),
         None => SettingsFile::open(Path::new(PROJECT_FILE))?,
     };
@@ -102,15 +103,15 @@ fn files(
     Ok(nearest.into_iter().chain(users).collect())
 }
 
-/// The account that is asked for; it must be known to a file.
-fn account(files: &[SettingsFile], said: &ArgMatches) -> Result<Option<String>, Error> {
-    let told = said.get_one::<String>("account").cloned();
+/// The selected account; a file must define it.
+fn account(files: &[SettingsFile], matches: &ArgMatches) -> Result<Option<String>, Error> {
+    let given = matches.get_one::<String>("account").cloned();
     let settings = || files.iter().flat_map(|file| &file.settings);
-    let Some(name) = told.or_else(|| {
+    let Some(name) = given.or_else(|| {
         settings().find(|setting| setting.scope == Scope::All && setting.key == "account").and_then(
             |setting| match &setting.value {
-                Value::Texts(texts) => texts.first().cloned(),
-                Value::Switch(_) => None,
+                SettingValue::Texts(texts) => texts.first().cloned(),
+                SettingValue::Switch(_) => None,
             },
         )
     }) else {
@@ -121,9 +122,12 @@ fn account(files: &[SettingsFile], said: &ArgMatches) -> Result<Option<String>, 
         return Ok(Some(name));
     }
     let known = if known.is_empty() {
-        format!("no {PROJECT_FILE} and no user's file has one; write a table [account.{}]", clean(&name))
+        format!(
+            "no settings file defines an account; add a table [account.{}] to {PROJECT_FILE}",
+            clean(&name)
+        )
     } else {
-        format!("known are {}", known.into_iter().map(clean).collect::<Vec<_>>().join(", "))
+        format!("known accounts: {}", known.into_iter().map(clean).collect::<Vec<_>>().join(", "))
     };
     Err(Error::Usage(format!("there is no account {}: {known}", clean(&name))))
 }
@@ -132,19 +136,19 @@ fn clean(text: &str) -> String {
     crate::redact::clean(text)
 }
 
-/// In one file, what goes first.
+/// The scopes of one file, by precedence.
 fn scopes(account: Option<&str>, command: Option<&String>) -> Vec<Scope> {
     let account = account.map(|name| Scope::Account(name.to_owned()));
     let own = command.map(|name| Scope::Command(name.clone()));
     if command.is_some_and(|name| name == "sandbox") {
-        // it is no client of any account, and its --rate is what it allows
+        // the sandbox is not a client of an account, and its --rate is what it allows
         return own.into_iter().collect();
     }
     account.into_iter().chain(own).chain([Scope::All]).collect()
 }
 
-/// A key that no command knows is a mistake, and no mistake is passed over.
-fn check_key(command: &Command, file: &SettingsFile, setting: &Setting) -> Result<(), Error> {
+/// A key that no command knows is an error.
+fn check_key(command: &Command, file: &SettingsFile, setting: &FileSetting) -> Result<(), Error> {
     let known = match &setting.scope {
         Scope::All if setting.key == "account" => return Ok(()),
         // an account without settings of its own
@@ -152,7 +156,7 @@ fn check_key(command: &Command, file: &SettingsFile, setting: &Setting) -> Resul
         Scope::All | Scope::Account(_) => keys_of(command),
         Scope::Command(name) => {
             let Some(sub) = command.find_subcommand(name) else {
-                let what = format!("[{}] is no command of telecine, and no [account.NAME]", clean(name));
+                let what = format!("[{}] is not a command of telecine, and not [account.NAME]", clean(name));
                 return Err(at(file, setting, &what));
             };
             keys_of(sub)
@@ -161,16 +165,16 @@ fn check_key(command: &Command, file: &SettingsFile, setting: &Setting) -> Resul
     if known.contains(&setting.key) {
         return Ok(());
     }
-    let mut what = format!("{} is no flag", clean(&setting.key));
+    let mut what = format!("{} is not a flag", clean(&setting.key));
     if setting.key.contains("key") {
-        what.push_str("; the API key itself never stands in a file of settings: say key-file or key-command");
+        what.push_str("; the API key itself cannot be in a settings file: use key-file or key-command");
     } else if let Some(near) = known.iter().find(|known| is_near(known, &setting.key)) {
         what = format!("{what}; did you mean {near}?");
     }
     Err(at(file, setting, &what))
 }
 
-fn at(file: &SettingsFile, setting: &Setting, what: &str) -> Error {
+fn at(file: &SettingsFile, setting: &FileSetting, what: &str) -> Error {
     Error::Usage(format!("{}:{}: {what}", file.path.display(), setting.line))
 }
 
@@ -181,64 +185,68 @@ fn keys_of(command: &Command) -> BTreeSet<String> {
     own.chain(below).filter(|key| !CHOOSERS.contains(&key.as_str())).collect()
 }
 
-/// The same but for the separators, or one the beginning of the other.
+/// The same without separators, or one is the beginning of the other.
 fn is_near(known: &str, key: &str) -> bool {
     let bare = |text: &str| text.replace(['-', '_'], "").to_lowercase();
     let (known, key) = (bare(known), bare(key));
     known == key || (key.len() > 2 && (known.starts_with(&key) || key.starts_with(&known)))
 }
 
-/// Defaults as they are gathered, the strongest first.
+/// Defaults as they are collected, by precedence.
 struct Defaults<'a> {
     command: Command,
-    said: &'a ArgMatches,
-    words: &'a [OsString],
+    matches: &'a ArgMatches,
+    arguments: &'a [OsString],
     /// `quota set` as `["quota", "set"]`.
     chain: Vec<String>,
     effective: Vec<EffectiveSetting>,
-    /// The flags that have a default of ours.
+    /// The flags that have a default from a file.
     set: BTreeSet<String>,
 }
 
 impl Defaults<'_> {
-    fn take(&mut self, file: &SettingsFile, setting: &Setting) -> Result<(), Error> {
+    fn take(&mut self, file: &SettingsFile, setting: &FileSetting) -> Result<(), Error> {
         if CHOOSERS.contains(&setting.key.as_str()) || setting.key.is_empty() {
             return Ok(());
         }
         if setting.key == COMMAND_KEY && !file.is_ours_alone() {
-            let what = "a key-command is taken only from a file that is yours and that nobody else can write: chmod go-w";
+            let what = "a key-command is accepted only from a file that you own and that no other user can write: chmod go-w";
             return Err(at(file, setting, what));
         }
         let origin = format!("{}:{}", file.path.display(), setting.line);
         self.try_set(&setting.key, &setting.value, &origin)
     }
 
-    /// Makes the value the default of the flag, wherever on the way to the command it is, unless something stronger is in
-    /// the way.
-    fn try_set(&mut self, key: &str, value: &Value, origin: &str) -> Result<(), Error> {
+    /// Makes the value the default of the flag, on each level of the command that has it, unless something with precedence
+    /// excludes it.
+    fn try_set(&mut self, key: &str, value: &SettingValue, origin: &str) -> Result<(), Error> {
         for depth in 0..=self.chain.len() {
             let Some(arg) = self.flag(depth, key) else { continue };
-            let shown: Vec<String> = words_of(value).iter().map(|as_str| shown(key, as_str)).collect();
+            let shown: Vec<String> = texts_of(value).iter().map(|text| shown(key, text)).collect();
             let shown = shown.join(",");
             let error = |what: &str| Error::Usage(format!("{origin}: {key} = {shown}: {what}"));
             let values = match (value, arg.get_action()) {
-                (Value::Switch(is_on), ArgAction::SetTrue) => vec![is_on.to_string()],
-                (Value::Switch(_), _) => return Err(error("this flag takes a value, not true or false")),
-                (Value::Texts(_), ArgAction::SetTrue) => return Err(error("this flag is true or false")),
-                (Value::Texts(texts), _) => texts.clone(),
+                (SettingValue::Switch(is_on), ArgAction::SetTrue) => vec![is_on.to_string()],
+                (SettingValue::Switch(_), _) => {
+                    return Err(error("this flag takes a value, not true or false"));
+                }
+                (SettingValue::Texts(_), ArgAction::SetTrue) => {
+                    return Err(error("this flag is true or false"));
+                }
+                (SettingValue::Texts(texts), _) => texts.clone(),
             };
             let id = arg.get_id().to_string();
-            let with = in_transit(self.command.clone(), &self.chain[..depth], &|command| {
+            let with = change_at(self.command.clone(), &self.chain[..depth], &|command| {
                 command.mut_arg(&id, |arg| arg.default_values(values.clone()))
             });
-            if let Err(refused) = with.clone().try_get_matches_from(self.words)
+            if let Err(refused) = with.clone().try_get_matches_from(self.arguments)
                 && refused.use_stderr()
                 && refused.kind() != ErrorKind::MissingRequiredArgument
             {
                 return Err(error(&first_line(&refused)));
             }
             let is_kept = depth == 2 && self.chain[1] == "set" && !FOR_QUOTA_SET.contains(&key);
-            if is_kept || self.set.contains(key) || self.is_in_the_way(depth, &arg) {
+            if is_kept || self.set.contains(key) || self.is_excluded(depth, &arg) {
                 continue;
             }
             self.command = with;
@@ -256,21 +264,21 @@ impl Defaults<'_> {
         command.get_arguments().find(|arg| arg.get_long() == Some(key)).cloned()
     }
 
-    /// Whether the command line, a variable or a stronger setting says something that this must not be beside.
-    fn is_in_the_way(&self, depth: usize, arg: &Arg) -> bool {
+    /// Whether the command line, a variable or a setting with precedence conflicts with this flag.
+    fn is_excluded(&self, depth: usize, arg: &Arg) -> bool {
         let mut command = self.command.clone();
         command.build();
-        let (mut inside, mut said) = (&command, self.said);
+        let (mut inside, mut level) = (&command, self.matches);
         for name in &self.chain[..depth] {
-            let (Some(sub), Some((_, matches))) = (inside.find_subcommand(name), said.subcommand()) else {
+            let (Some(sub), Some((_, matches))) = (inside.find_subcommand(name), level.subcommand()) else {
                 return false;
             };
-            (inside, said) = (sub, matches);
+            (inside, level) = (sub, matches);
         }
-        let is_said = |other: &Arg| {
-            let source = said.value_source(other.get_id().as_str());
+        let is_given = |other: &Arg| {
+            let source = level.value_source(other.get_id().as_str());
             matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
-                && (other.get_action().takes_values() || said.get_flag(other.get_id().as_str()))
+                && (other.get_action().takes_values() || level.get_flag(other.get_id().as_str()))
         };
         let key = arg.get_long().unwrap_or_default();
         let conflict = |one: &Arg, other: &Arg| {
@@ -282,27 +290,27 @@ impl Defaults<'_> {
                 return false;
             }
             let is_apart = APART.contains(&(key, long)) || conflict(arg, other) || conflict(other, arg);
-            is_apart && (is_said(other) || self.set.contains(long))
+            is_apart && (is_given(other) || self.set.contains(long))
         })
     }
 }
 
-fn words_of(value: &Value) -> Vec<String> {
+fn texts_of(value: &SettingValue) -> Vec<String> {
     match value {
-        Value::Switch(is_on) => vec![is_on.to_string()],
-        Value::Texts(texts) => texts.clone(),
+        SettingValue::Switch(is_on) => vec![is_on.to_string()],
+        SettingValue::Texts(texts) => texts.clone(),
     }
 }
 
 /// Changes the command at the end of a chain.
-fn in_transit(command: Command, chain: &[String], change: &dyn Fn(Command) -> Command) -> Command {
+fn change_at(command: Command, chain: &[String], change: &dyn Fn(Command) -> Command) -> Command {
     match chain.split_first() {
         None => change(command),
-        Some((name, rest)) => command.mut_subcommand(name, |sub| in_transit(sub, rest, change)),
+        Some((name, rest)) => command.mut_subcommand(name, |sub| change_at(sub, rest, change)),
     }
 }
 
-/// What clap says, without its heading and its advice.
+/// The message of clap, without its heading and its advice.
 fn first_line(refused: &clap::Error) -> String {
     let text = refused.to_string();
     let line = text.lines().next().unwrap_or_default();

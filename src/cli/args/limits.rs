@@ -1,5 +1,4 @@
-//! The flags that name the limits of an account.
-#![allow(clippy::doc_markdown, reason = "the doc comments of flags are help texts")]
+//! Flags that name the limits of an account.
 
 use clap::Args;
 
@@ -10,16 +9,20 @@ use crate::{
 
 /// How often to upload.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Pace")]
+#[command(next_help_heading = "Limits")]
 pub(in crate::cli) struct UploadLimitArgs {
-    /// How often to upload, such as 1/min or 10/s; several hold together. 60/min:burst sends as many at once as the limit
-    /// lets [default: 1/min, the strictest rate documented; with --sandbox 20/s].
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_RATE", value_delimiter = ',')]
+    /// Upload rate, such as 10/s [default: 1/min].
+    ///
+    /// Several rates apply together. 60/min:burst sends as many at once as the limit allows. 1/min is the strictest rate in the
+    /// documents of the service; with --sandbox the default is 20/s.
+    #[arg(long, value_name = "N/PERIOD", env = "TELECINE_RATE", value_delimiter = ',')]
     pub(in crate::cli) rate: Vec<Rate>,
 
-    /// A rolling cap such as 120/2h; several hold together. 120/2h:indexing counts only what is still being indexed. What the
-    /// account's 2-hour cap is, is learned where it is not said.
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_CAP", value_delimiter = ',')]
+    /// Rolling cap on uploads, such as 120/2h.
+    ///
+    /// Several caps apply together. 120/2h:indexing counts only uploads that are still being indexed. If no cap is given, the
+    /// 2-hour cap of the account is learned from refusals.
+    #[arg(long, value_name = "N/PERIOD", env = "TELECINE_CAP", value_delimiter = ',')]
     pub(in crate::cli) cap: Vec<Cap>,
 }
 
@@ -27,30 +30,30 @@ pub(in crate::cli) struct UploadLimitArgs {
 #[expect(clippy::struct_field_names, reason = "they are the flags' names")]
 #[derive(Args, Clone, Debug, Default)]
 pub(in crate::cli) struct ReadLimitArgs {
-    /// How often listings may be read; several hold together [default: 1/s].
+    /// The rate of listing requests. Several rates apply together [default: 1/s].
     #[arg(
         long,
-        value_name = "N/SPAN",
+        value_name = "N/PERIOD",
         env = "TELECINE_LIST_RATE",
         value_delimiter = ',',
         help_heading = "Service"
     )]
     pub(in crate::cli) list_rate: Vec<Rate>,
 
-    /// How often single videos may be looked at; several hold together [default: 1/s].
+    /// The rate of requests for single videos. Several rates apply together [default: 1/s].
     #[arg(
         long,
-        value_name = "N/SPAN",
+        value_name = "N/PERIOD",
         env = "TELECINE_GET_RATE",
         value_delimiter = ',',
         help_heading = "Service"
     )]
     pub(in crate::cli) get_rate: Vec<Rate>,
 
-    /// How often anything may be asked, where one quota covers uploads and reads alike. Reads then take their share.
+    /// One rate for all requests together. Uploads then leave room for reads.
     #[arg(
         long,
-        value_name = "N/SPAN",
+        value_name = "N/PERIOD",
         env = "TELECINE_TOTAL_RATE",
         value_delimiter = ',',
         help_heading = "Service"

@@ -9,7 +9,7 @@ use crate::{
     manifest::{Format, GeoOrder, Quote, SameBy, TooLong},
 };
 
-/// A span such as `90s`, `10m` or `1h30m`.
+/// A duration such as `90s`, `10m` or `1h30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct DurationArg(pub(in crate::cli) Duration);
 
@@ -19,11 +19,11 @@ impl FromStr for DurationArg {
     fn from_str(text: &str) -> Result<Self, String> {
         parse_duration(text)
             .map(Self)
-            .ok_or_else(|| "expected a span such as 500ms, 90s, 10m, 2h or 1h30m".to_owned())
+            .ok_or_else(|| "expected a duration such as 500ms, 90s, 10m, 2h or 1h30m".to_owned())
     }
 }
 
-/// A range of spans such as `2s..8s`, or one span.
+/// A range of durations such as `2s..8s`, or one duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct DurationRangeArg {
     pub(in crate::cli) low: Duration,
@@ -34,7 +34,7 @@ impl FromStr for DurationRangeArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let error = || "expected a span such as 2s, or a range such as 0..20ms or 200ms..2s".to_owned();
+        let error = || "expected a duration such as 2s, or a range such as 0..20ms or 200ms..2s".to_owned();
         let (low, high) = text.split_once("..").unwrap_or((text, text));
         let low =
             if matches!(low.trim(), "0" | "0ms" | "0s") { Some(Duration::ZERO) } else { parse_duration(low) };
@@ -137,12 +137,12 @@ pub(in crate::cli) fn zone(text: &str) -> Result<jiff::tz::TimeZone, String> {
         .map_err(|_| "expected a zone such as Europe/Berlin, America/New_York or UTC".to_owned())
 }
 
-/// A separator: anything but nothing.
+/// A separator: at least one character.
 pub(in crate::cli) fn separator(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("expected at least one character".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-/// The word of a value that is one of several.
+/// The name of an enumerated value.
 pub(in crate::cli) fn name_of(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
@@ -156,14 +156,14 @@ pub(in crate::cli) enum OffsetArg {
     Utc,
 }
 
-/// In which shape rows are written.
+/// The file format.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum FormatArg {
-    /// Cells between delimiters.
+    /// Cells with delimiters.
     Csv,
     /// JSON Lines, or JSON arrays of objects.
     Json,
-    /// One url a line.
+    /// One url per line.
     List,
 }
 
@@ -177,12 +177,12 @@ impl FormatArg {
     }
 }
 
-/// By what a row is the same video as another.
+/// What identifies a video.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum SameByArg {
-    /// The url, without what signs it.
+    /// The url, without its signature.
     Url,
-    /// The id, whatever the url.
+    /// The id of the row, whatever its url.
     Id,
 }
 
@@ -195,12 +195,12 @@ impl SameByArg {
     }
 }
 
-/// Which coordinate comes first.
+/// The order of two coordinates.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum GeoOrderArg {
-    /// The latitude.
+    /// Latitude first.
     LatLon,
-    /// The longitude.
+    /// Longitude first.
     LonLat,
 }
 
@@ -213,12 +213,12 @@ impl GeoOrderArg {
     }
 }
 
-/// What becomes of what is too long.
+/// What to do with values that are too long.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum TooLongArg {
-    /// The row is refused.
+    /// Reject the row.
     Refuse,
-    /// It is cut, and check says so.
+    /// Cut the value; check shows a warning.
     Cut,
 }
 
@@ -231,34 +231,34 @@ impl TooLongArg {
     }
 }
 
-/// What becomes of rows that were sent with other content.
+/// What to do with rows that were sent with other content.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum OnDriftArg {
-    /// They stay as they were sent, and are reported.
+    /// Keep what was sent, and report the row.
     Report,
-    /// They are sent, and paid, again; the video sent before stays at the service.
+    /// Send and pay the row again; the earlier video stays at the service.
     Resend,
-    /// They stay as they were sent, silently.
+    /// Keep what was sent, and report nothing.
     Ignore,
 }
 
 /// What to do with requests without a clear answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(in crate::cli) enum OnDoubtArg {
-    /// Also conclude that an unknown video must be ours; needs --exclusive.
+    /// Use markers, proof of absence and the rule that an unknown video is ours; needs --exclusive.
     Auto,
-    /// Settle by markers and by proved absence, hold everything else.
+    /// Use markers and proof of absence; hold everything else.
     Hold,
-    /// Settle by markers only, ask about everything else.
+    /// Use markers only; everything else needs a review.
     Ask,
 }
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(in crate::cli) enum LogFormatArg {
-    /// For people.
+    /// Plain text.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 

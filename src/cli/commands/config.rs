@@ -3,41 +3,48 @@
 use std::{ffi::OsString, fmt::Write as _};
 
 use clap::{Arg, ArgMatches, Args, Command, parser::ValueSource};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    cli::output::{print, print_json},
+    cli::output::{CommandEnd, print, print_end},
     error::{Error, ExitCode},
     redact,
-    report::SCHEMA,
     settings::{EffectiveSetting, SettingsRequest, resolve, shown},
 };
 
 /// Flags of `telecine config`.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct ConfigArgs {
-    /// The command whose settings are shown.
+    /// The command to show the settings of.
     #[arg(value_name = "COMMAND", default_value = "import")]
     of: String,
 
-    /// Show defaults too.
+    /// Also show the defaults.
     #[arg(long, env = "TELECINE_ALL")]
     all: bool,
 
-    /// One JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    /// Print one JSON object on stdout.
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 }
 
-/// One flag as it stands.
-#[derive(Serialize)]
+/// The settings of a command.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct ConfigBody<'a> {
+    command: &'a str,
+    settings: &'a [SettingRow],
+}
+
+/// One flag, its value, and where the value comes from.
+#[derive(Serialize, JsonSchema)]
 struct SettingRow {
     key: String,
     value: String,
     origin: String,
 }
 
-/// Shows the settings of one command. `words` are what was said before the command's name: `--account`, `--config`.
+/// Shows the settings of one command. `chosen` are the arguments before the name of the command: `--account`, `--config`.
 pub(in crate::cli) fn show(
     args: &ConfigArgs,
     command: Command,
@@ -45,39 +52,34 @@ pub(in crate::cli) fn show(
 ) -> Result<ExitCode, Error> {
     if command.find_subcommand(&args.of).is_none() {
         return Err(Error::Usage(format!(
-            "there is no command {}: telecine --help",
+            "there is no command {}; telecine --help lists the commands",
             redact::clean(&args.of)
         )));
     }
-    // what must be said on a command line is of no interest here
-    let mut words = vec![OsString::from("telecine")];
-    words.extend(chosen.iter().cloned());
-    words.push(OsString::from(&args.of));
-    let said = command.clone().ignore_errors(true).get_matches_from(&words);
+    // required arguments are ignored here
+    let mut arguments = vec![OsString::from("telecine")];
+    arguments.extend(chosen.iter().cloned());
+    arguments.push(OsString::from(&args.of));
+    let given = command.clone().ignore_errors(true).get_matches_from(&arguments);
     let variable = |name: &str| std::env::var_os(name);
-    let resolved = resolve(SettingsRequest { command, said: &said, words: &words, variable: &variable })?;
-    let matches = resolved.command.clone().ignore_errors(true).get_matches_from(&words);
+    let resolved =
+        resolve(SettingsRequest { command, matches: &given, arguments: &arguments, variable: &variable })?;
+    let matches = resolved.command.clone().ignore_errors(true).get_matches_from(&arguments);
     let rows = match (resolved.command.find_subcommand(&args.of), matches.subcommand()) {
         (Some(sub), Some((_, matches))) => rows(sub, matches, &resolved.effective, args.all),
         _ => Vec::new(),
     };
     if args.json {
-        #[derive(Serialize)]
-        struct ShownSetting<'a> {
-            schema: u32,
-            command: &'a str,
-            settings: &'a [SettingRow],
-        }
-        print_json(&ShownSetting { schema: SCHEMA, command: &args.of, settings: &rows })?;
+        print_end(&CommandEnd::of(ExitCode::Success), &ConfigBody { command: &args.of, settings: &rows })?;
         return Ok(ExitCode::Success);
     }
-    let mut text = format!("telecine {} would run with\n\n", args.of);
+    let mut text = format!("settings of telecine {}\n\n", args.of);
     let width = rows.iter().map(|row| row.key.len()).max().unwrap_or(0);
     for row in &rows {
         let _ = writeln!(text, "  {:<width$}  {}  ({})", row.key, row.value, row.origin);
     }
     if rows.is_empty() {
-        text.push_str("  its defaults only; --all shows them\n");
+        text.push_str("  the defaults only; --all shows them\n");
     }
     print(&text)?;
     Ok(ExitCode::Success)

@@ -9,7 +9,7 @@ use crate::{
     app::preview::{self, PreviewRow},
     cli::{
         args::ManifestArgs,
-        output::{print, print_json, rows::show_row, safe},
+        output::{CommandEnd, print, print_end, rows::show_row, safe},
     },
     error::{Error, ExitCode},
     manifest::{self, Format, GeoOrder, Header, Inference, Manifest, ManifestSpec},
@@ -35,8 +35,8 @@ pub(in crate::cli) struct GuessArgs {
 }
 
 /// For programs.
-#[derive(Serialize)]
-struct Guessed<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(in crate::cli) struct Guessed<'a> {
     schema: u32,
     manifest: &'a str,
     found: &'a [String],
@@ -48,7 +48,7 @@ struct Guessed<'a> {
     examples: Vec<PreviewRow>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct Proposed<'a> {
     rule: String,
     confidence: u32,
@@ -76,17 +76,21 @@ pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
     }
     let is_usable = examples.iter().any(|row| row.problems.is_empty());
     if args.json {
-        print_json(&Guessed {
-            schema: SCHEMA,
-            manifest: &spec.path,
-            found: &infer.found,
-            rows_looked_at: infer.rows,
-            proposals: proposals(&infer),
-            settings: settings.iter().map(Setting::toml).collect(),
-            notes,
-            command,
-            examples,
-        })?;
+        let code = if is_usable { ExitCode::Success } else { ExitCode::ManifestInvalid };
+        print_end(
+            &CommandEnd::of(code),
+            &Guessed {
+                schema: SCHEMA,
+                manifest: &spec.path,
+                found: &infer.found,
+                rows_looked_at: infer.rows,
+                proposals: proposals(&infer),
+                settings: settings.iter().map(Setting::toml).collect(),
+                notes,
+                command,
+                examples,
+            },
+        )?;
     } else {
         let mut text = show_guess(spec, &infer, &notes);
         for row in &examples {

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::{
     cli::{
         args::ReadOnlyLedgerArgs,
-        output::{print, print_json},
+        output::{CommandEnd, print, print_end},
     },
     error::{Error, ExitCode},
     ledger::Snapshot,
-    report::SCHEMA,
 };
 
 /// Flags of `telecine ledger`.
@@ -24,15 +24,15 @@ pub(in crate::cli) struct LedgerCommandArgs {
 
 #[derive(Subcommand, Debug)]
 enum LedgerCommand {
-    /// Write a copy, whole as of now, also while an import runs. Never copy the file itself.
+    /// Write a consistent copy, also while an import runs. Never copy the file itself.
     Backup(BackupArgs),
-    /// Check the file, the books and the event log from end to end; exit 2 when something is wrong.
+    /// Check the file, the totals and the event log; exit 2 if something is wrong.
     Check(LedgerCheckArgs),
 }
 
 #[derive(Args, Debug)]
 struct BackupArgs {
-    /// Where to write it; must not be there yet.
+    /// The file to write. It must not exist.
     #[arg(value_name = "FILE")]
     to: PathBuf,
 
@@ -45,8 +45,8 @@ struct LedgerCheckArgs {
     #[command(flatten)]
     ledger: ReadOnlyLedgerArgs,
 
-    /// One JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    /// Print one JSON object on stdout.
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 }
 
@@ -57,8 +57,8 @@ pub(in crate::cli) fn ledger(args: &LedgerCommandArgs) -> Result<ExitCode, Error
             let path = args.ledger.path();
             Snapshot::open(&path)?.copy_to(&args.to)?;
             print(&format!(
-                "{} holds a copy of {}\nA copy does not know what is sent from now on: bring it up to date with \
-                 `telecine recover` before you import with it.\n",
+                "{} holds a copy of {}\nA copy does not know what is sent after it was made. Run `telecine recover` before you import \
+                 with it.\n",
                 args.to.display(),
                 path.display()
             ))?;
@@ -68,23 +68,29 @@ pub(in crate::cli) fn ledger(args: &LedgerCommandArgs) -> Result<ExitCode, Error
     }
 }
 
+/// What is wrong with the ledger.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct LedgerCheckBody {
+    ledger: PathBuf,
+    /// One sentence per problem.
+    problems: Vec<String>,
+}
+
 fn check(args: &LedgerCheckArgs) -> Result<ExitCode, Error> {
     let path = args.ledger.path();
     let problems = Snapshot::open(&path)?.problems()?;
     let code = if problems.is_empty() { ExitCode::Success } else { ExitCode::Usage };
     if args.json {
-        print_json(
-            &json!({ "schema": SCHEMA, "ledger": path, "problems": problems, "exit_code": code.number() }),
-        )?;
+        print_end(&CommandEnd::of(code), &LedgerCheckBody { ledger: path, problems })?;
         return Ok(code);
     }
     let shown = path.display();
     if problems.is_empty() {
-        print(&format!("{shown} is sound: the file, the books and the event log\n"))?;
+        print(&format!("{shown} is correct: the file, the totals and the event log\n"))?;
     } else {
         let list: Vec<String> = problems.iter().map(|problem| format!("  {problem}\n")).collect();
-        let next = "keep the file, put back a backup, and bring it up to date with `telecine recover`";
-        print(&format!("{shown} is not sound:\n{}  next: {next}\n", list.concat()))?;
+        let next = "keep the file, restore a backup, and bring it up to date with `telecine recover`";
+        print(&format!("{shown} is not correct:\n{}  next: {next}\n", list.concat()))?;
     }
     Ok(code)
 }

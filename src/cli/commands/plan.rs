@@ -14,7 +14,7 @@ use crate::{
             ManifestArgs, PriceArgs, ReadOnlyLedgerArgs, RowArgs,
             limits::{ReadLimitArgs, UploadLimitArgs, given},
         },
-        output::{print, print_json},
+        output::{CommandEnd, print, print_end},
     },
     domain::format_duration,
     error::{Error, ExitCode},
@@ -40,8 +40,8 @@ pub(in crate::cli) struct PlanArgs {
     #[command(flatten)]
     rows: RowArgs,
 
-    /// One JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    /// Print one JSON object on stdout.
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 }
 
@@ -54,7 +54,7 @@ pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
     drop(snapshot);
     let request = PlanRequest {
         ledger: path,
-        basis: PlanBasis { reading: args.manifest.reading(), rows: args.rows.policy(), limits },
+        basis: PlanBasis { reading: args.manifest.plan_fields(), rows: args.rows.plan_fields(), limits },
         policy: RunPolicy {
             marker: args.manifest.marker(),
             reruns: args.rows.reruns(),
@@ -66,7 +66,7 @@ pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
     };
     let plan = plan::plan(&request, args.manifest.open()?)?;
     if args.json {
-        print_json(&plan)?;
+        print_end(&CommandEnd::of(plan.exit_code), &plan)?;
     } else {
         print(&show_plan(&plan))?;
     }
@@ -88,12 +88,12 @@ fn show_plan(plan: &Plan) -> String {
     }
     match &plan.credits_max {
         Some(credits) => drop(writeln!(text, "\n  at most {credits} credits")),
-        None if plan.would_send > 0 => drop(writeln!(text, "\n  say --price to see what it costs")),
+        None if plan.would_send > 0 => drop(writeln!(text, "\n  add --price to see the cost")),
         None => {}
     }
     if plan.would_send > 0 {
         let limits = plan.limits.join(" and ");
-        let _ = writeln!(text, "\n  at {limits}: {}, sent by {}", duration(plan.seconds), plan.finish_at);
+        let _ = writeln!(text, "\n  at {limits}: {}, all sent by {}", duration(plan.seconds), plan.finish_at);
         for other in &plan.other_rates {
             let _ = writeln!(
                 text,
@@ -106,12 +106,12 @@ fn show_plan(plan: &Plan) -> String {
     }
     for wait in &plan.waits {
         let times = if wait.times == 1 { "once".to_owned() } else { format!("{} times", wait.times) };
-        let _ = writeln!(text, "\n  waits {times}, {} in all: {}", duration(wait.seconds), wait.why);
+        let _ = writeln!(text, "\n  waits {times}, {} in total: {}", duration(wait.seconds), wait.why);
     }
     if plan.links_expire > 0 {
         let _ = writeln!(
             text,
-            "\n  {} links expire before it is their turn: {}",
+            "\n  {} links expire before they can be sent: {}",
             with_separators(plan.links_expire),
             plan.links_expire_first.join(", ")
         );
@@ -120,8 +120,8 @@ fn show_plan(plan: &Plan) -> String {
         let _ = writeln!(text, "\n  would stop early: {stops}");
     }
     if plan.would_send > 0 {
-        let words = "telecine import with the same manifests and flags, and";
-        let _ = writeln!(text, "\n  next: {words} --plan-id {}", plan.id);
+        let next = "telecine import with the same manifests and flags, and";
+        let _ = writeln!(text, "\n  next: {next} --plan-id {}", plan.id);
     }
     text
 }

@@ -6,7 +6,7 @@ use crate::{
     app::preview::rows,
     cli::{
         args::ManifestArgs,
-        output::{print, print_json, rows::show_row, scan::describe},
+        output::{CommandEnd, NoFields, print, print_end, print_json, rows::show_row, scan::describe},
     },
     error::{Error, ExitCode},
 };
@@ -46,5 +46,9 @@ pub(in crate::cli) fn preview(args: &PreviewArgs) -> Result<ExitCode, Error> {
             if args.json { print_json(&row)? } else { print(&show_row(&row))? }
         }
     }
-    Ok(if is_any_good { ExitCode::Success } else { ExitCode::ManifestInvalid })
+    let code = if is_any_good { ExitCode::Success } else { ExitCode::ManifestInvalid };
+    if args.json {
+        print_end(&CommandEnd::of(code), &NoFields {})?;
+    }
+    Ok(code)
 }

@@ -1,9 +1,13 @@
 //! `telecine quota`: every limit of the account as it stands; setting limits, forgetting, and what other tools spent.
 
-use std::{fmt::Write as _, path::Path};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::{
     app::{
@@ -17,7 +21,7 @@ use crate::{
             values::DurationArg,
         },
         block_on,
-        output::{print, print_json},
+        output::{CommandEnd, print, print_end},
     },
     clock::Clock,
     domain::{UnixMillis, format_duration},
@@ -25,7 +29,7 @@ use crate::{
     ledger::{ExternalUsage, Ledger, Snapshot},
     pipeline::{self, LEARNED_LIMITS},
     quota::{LearnedLimits, QuotaStatus, RateLimiter, WindowStatus},
-    report::{SCHEMA, with_separators},
+    report::with_separators,
 };
 
 /// Flags of `telecine quota`.
@@ -41,11 +45,11 @@ pub(in crate::cli) struct QuotaArgs {
 
 #[derive(Subcommand, Debug)]
 enum QuotaCommand {
-    /// Keep limits in the ledger; flags, variables and the configuration go before them.
+    /// Keep limits in the ledger. Flags, variables and settings take precedence.
     Set(SetArgs),
-    /// Forget what refusals taught, or the limits that were set.
+    /// Forget the learned limits, or the limits that `quota set` keeps.
     Forget(ForgetArgs),
-    /// Count uploads that other tools made with the same account.
+    /// Record uploads that other tools made with the same account.
     Spend(SpendArgs),
 }
 
@@ -60,8 +64,8 @@ struct ShowArgs {
     #[command(flatten)]
     reads: ReadLimitArgs,
 
-    /// One JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    /// Print one JSON object on stdout.
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 }
 
@@ -83,19 +87,19 @@ struct ForgetArgs {
 
 #[derive(Args, Debug)]
 struct SpendArgs {
-    /// How many uploads.
+    /// The number of uploads.
     #[arg(value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: u32,
 
-    /// When, as 2026-01-31T12:00:00Z [default: now].
-    #[arg(long, value_name = "MOMENT", env = "TELECINE_AT", value_parser = timestamp, conflicts_with = "ago")]
+    /// The time of the uploads, such as 2026-01-31T12:00:00Z [default: now].
+    #[arg(long, value_name = "TIME", env = "TELECINE_AT", value_parser = timestamp, conflicts_with = "ago")]
     at: Option<UnixMillis>,
 
-    /// How long ago.
-    #[arg(long, value_name = "SPAN", env = "TELECINE_AGO")]
+    /// How long ago the uploads were made, such as 30m.
+    #[arg(long, value_name = "DURATION", env = "TELECINE_AGO")]
     ago: Option<DurationArg>,
 
-    /// Which tool, for whoever reads the ledger later.
+    /// A note for the ledger, such as the name of the tool.
     #[arg(long, value_name = "TEXT", env = "TELECINE_NOTE")]
     note: Option<String>,
 
@@ -103,11 +107,11 @@ struct SpendArgs {
     ledger: ReadOnlyLedgerArgs,
 }
 
-/// A moment as RFC 3339 has it.
+/// A time in RFC 3339.
 fn timestamp(text: &str) -> Result<UnixMillis, String> {
     text.parse::<jiff::Timestamp>()
         .map(|timestamp| UnixMillis(timestamp.as_millisecond()))
-        .map_err(|_| "expected a moment such as 2026-01-31T12:00:00Z or 2026-01-31T13:00:00+01:00".to_owned())
+        .map_err(|_| "expected a time such as 2026-01-31T12:00:00Z or 2026-01-31T13:00:00+01:00".to_owned())
 }
 
 /// Shows the quota, or changes what is kept of it.
@@ -127,21 +131,24 @@ fn show(args: &ShowArgs) -> Result<ExitCode, Error> {
     let status = status_of(&snapshot, &asked)?;
     let service = snapshot.origin()?;
     if args.json {
-        let at = status.at.to_string();
-        let next_upload_at = status.next_upload_at.to_string();
-        let windows: Vec<_> = status.windows.iter().map(window_json).collect();
-        print_json(&json!({
-            "schema": SCHEMA, "ledger": path, "service": service, "at": at, "next_upload_at": next_upload_at,
-            "speed_percent": status.speed_percent, "jitter_ms": status.jitter_ms,
-            "jitter_samples": status.jitter_samples, "windows": windows,
-        }))?;
+        let body = QuotaBody {
+            ledger: path,
+            service,
+            at: status.at.to_string(),
+            next_upload_at: status.next_upload_at.to_string(),
+            speed_percent: status.speed_percent,
+            jitter_ms: status.jitter_ms,
+            jitter_samples: status.jitter_samples,
+            windows: status.windows.iter().map(WindowBody::from).collect(),
+        };
+        print_end(&CommandEnd::of(ExitCode::Success), &body)?;
     } else {
         print(&show_quota(&path, &service, &status))?;
     }
     Ok(ExitCode::Success)
 }
 
-/// What a porter who begins now would know.
+/// The limits as a run that starts now would see them.
 pub(in crate::cli) fn status_of(snapshot: &Snapshot, asked: &RequestedLimits) -> Result<QuotaStatus, Error> {
     let limits = asked.resolve_from(snapshot)?;
     // as runs see it: never before what the ledger remembers
@@ -155,19 +162,63 @@ pub(in crate::cli) fn status_of(snapshot: &Snapshot, asked: &RequestedLimits) ->
     Ok(RateLimiter::new(clock, limits, &past, learned_limits, rng).status())
 }
 
-fn window_json(window: &WindowStatus) -> serde_json::Value {
-    json!({
-        "lane": window.endpoint, "limit": window.limit, "counts": window.counts, "used": window.used, "free": window.free,
-        "next_slot_at": window.next_slot_at.map(|timestamp| timestamp.to_string()), "learned": window.learned,
-    })
+/// Every limit of an account.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct QuotaBody {
+    ledger: PathBuf,
+    service: String,
+    #[schemars(extend("format" = "date-time"))]
+    at: String,
+    /// When the limits allow the next upload.
+    #[schemars(extend("format" = "date-time"))]
+    next_upload_at: String,
+    /// The current rate in percent of the configured rate. It is below 100 after refusals.
+    speed_percent: i64,
+    /// By how many milliseconds the network delay varies.
+    jitter_ms: i64,
+    /// How many uploads that rests on.
+    jitter_samples: u64,
+    windows: Vec<WindowBody>,
+}
+
+/// One limit.
+#[derive(Serialize, JsonSchema)]
+struct WindowBody {
+    /// `upload`, `list`, `get` or `total`.
+    endpoint: &'static str,
+    /// Such as `120/2h`.
+    limit: String,
+    /// What it counts.
+    counts: &'static str,
+    used: u32,
+    /// `null`: the size of the cap is not known.
+    free: Option<u32>,
+    #[schemars(extend("format" = "date-time"))]
+    next_slot_at: Option<String>,
+    /// What refusals showed about this limit.
+    learned: Option<String>,
+}
+
+impl From<&WindowStatus> for WindowBody {
+    fn from(window: &WindowStatus) -> Self {
+        Self {
+            endpoint: window.endpoint,
+            limit: window.limit.clone(),
+            counts: window.counts,
+            used: window.used,
+            free: window.free,
+            next_slot_at: window.next_slot_at.map(|timestamp| timestamp.to_string()),
+            learned: window.learned.clone(),
+        }
+    }
 }
 
 fn show_quota(path: &Path, service: &str, status: &QuotaStatus) -> String {
     let mut text = format!("quota of {} · {service}\n\n", path.display());
     let _ = writeln!(
         text,
-        "  {:<7} {:<16} {:<9} {:>9} {:>9}  {:<22} learned",
-        "lane", "limit", "counts", "used", "free", "next slot"
+        "  {:<8} {:<16} {:<9} {:>9} {:>9}  {:<22} learned",
+        "endpoint", "limit", "counts", "used", "free", "next slot"
     );
     for window in &status.windows {
         let free = window.free.map_or_else(|| "?".to_owned(), |free| with_separators(u64::from(free)));
@@ -177,7 +228,7 @@ fn show_quota(path: &Path, service: &str, status: &QuotaStatus) -> String {
         let learned = window.learned.clone().unwrap_or_else(|| "-".to_owned());
         let _ = writeln!(
             text,
-            "  {:<7} {:<16} {:<9} {:>9} {free:>9}  {next:<22} {learned}",
+            "  {:<8} {:<16} {:<9} {:>9} {free:>9}  {next:<22} {learned}",
             window.endpoint,
             window.limit,
             window.counts,
@@ -192,12 +243,13 @@ fn show_quota(path: &Path, service: &str, status: &QuotaStatus) -> String {
     };
     let _ = writeln!(text, "\n  next upload: {next}");
     if status.speed_percent < 100 {
-        let _ = writeln!(text, "  going at {} % of the configured rate after refusals", status.speed_percent);
+        let _ =
+            writeln!(text, "  the rate is {} % of the configured rate after refusals", status.speed_percent);
     }
     if status.jitter_samples > 0 {
         let _ = writeln!(
             text,
-            "  the way to the service varies by {} ms ({} uploads)",
+            "  the network delay varies by {} ms (measured on {} uploads)",
             status.jitter_ms,
             with_separators(status.jitter_samples)
         );
@@ -213,9 +265,9 @@ fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
         let mut stored = StoredLimits::from_text(ledger.kv_get(LIMITS).await?.as_deref());
         let given: GivenLimits = given(&args.limits, &args.reads);
         stored.set(&given);
-        let mut told = StoredLimits::default();
-        told.set(&given);
-        if told == StoredLimits::default() {
+        let mut requested = StoredLimits::default();
+        requested.set(&given);
+        if requested == StoredLimits::default() {
             ledger.close().await;
             return Err(Error::Usage("quota set needs a limit, such as --rate 1/s --cap 120/2h".to_owned()));
         }
@@ -232,7 +284,7 @@ fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
     let (name, what) = if args.limits {
         (LIMITS, "the limits that were set")
     } else {
-        (LEARNED_LIMITS, "what refusals taught, and how the way to the service varies")
+        (LEARNED_LIMITS, "the learned limits and the measured network delay")
     };
     block_on(async {
         let now = Clock::real().now();
@@ -270,6 +322,10 @@ fn spend(args: &SpendArgs) -> Result<ExitCode, Error> {
         Ok(at)
     })?;
     let many = if args.count == 1 { "upload" } else { "uploads" };
-    print(&format!("{} counts {} {many} of another tool at {at}\n", path.display(), args.count))?;
+    print(&format!(
+        "{} counts {} {many} of another tool at {at}\n",
+        path.display(),
+        with_separators(u64::from(args.count))
+    ))?;
     Ok(ExitCode::Success)
 }

@@ -3,9 +3,9 @@
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::sandbox::BehaviourArgs;
 use crate::{
     app::{
         RequestedLimits, StoredLimits,
@@ -14,10 +14,11 @@ use crate::{
     cli::{
         args::{
             ManifestArgs, SettleArgs,
+            behaviour::BehaviourArgs,
             limits::{ReadLimitArgs, UploadLimitArgs, given},
         },
         block_on,
-        output::{print, print_json, progress},
+        output::{CommandEnd, print, print_end, progress},
         signals,
     },
     domain::{Limit, format_duration},
@@ -39,39 +40,48 @@ pub(in crate::cli) struct RehearseArgs {
     #[command(flatten)]
     settle: SettleArgs,
 
-    /// Let time pass so many times as fast: at 1000 two hours are seven seconds.
-    #[arg(long, value_name = "N", env = "TELECINE_SPEED", default_value_t = 1000,
+    /// The speed of the clock: at 1000, two hours take seven seconds.
+    #[arg(long, value_name = "N", env = "TELECINE_SPEED", default_value_t = 1000, help_heading = "Mock service",
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     speed: u32,
 
-    /// What the service really allows, where that is not what we believe.
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_SERVICE_RATE", help_heading = "The modelled service")]
+    /// The upload rate of the mock service [default: the same as --rate].
+    #[arg(long, value_name = "N/PERIOD", env = "TELECINE_SERVICE_RATE", help_heading = "Mock service")]
     service_rate: Option<Limit>,
 
-    /// The caps the service really has, where they are not what we believe.
+    /// The caps of the mock service [default: the same as --cap].
     #[arg(
         long,
-        value_name = "N/SPAN",
+        value_name = "N/PERIOD",
         env = "TELECINE_SERVICE_CAP",
         value_delimiter = ',',
-        help_heading = "The modelled service"
+        help_heading = "Mock service"
     )]
     service_cap: Vec<Limit>,
 
     #[command(flatten)]
     behaviour: BehaviourArgs,
 
-    /// Keep the rehearsal's ledger and reports in this folder; it must not hold a ledger yet.
-    #[arg(long, value_name = "DIR", env = "TELECINE_KEEP")]
+    /// Keep the ledger and the reports in this folder. It must not contain a rehearsal.
+    #[arg(long, value_name = "DIR", env = "TELECINE_KEEP", help_heading = "Output")]
     keep: Option<PathBuf>,
 
-    /// One JSON object a line on stdout.
-    #[arg(long, env = "TELECINE_JSON")]
+    /// Print one JSON object per line on stdout.
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
     json: bool,
 
-    /// Say nothing but errors and the end.
-    #[arg(short, long, env = "TELECINE_QUIET")]
+    /// Print errors and the result only.
+    #[arg(short, long, env = "TELECINE_QUIET", help_heading = "Output")]
     quiet: bool,
+}
+
+/// The totals of the mock service, beside the fields of a run.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct RehearsalTotals<'a> {
+    service_totals: &'a ServiceTotals,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    summary: &'a Summary,
 }
 
 /// Rehearses an import.
@@ -112,30 +122,25 @@ pub(in crate::cli) fn rehearse(args: &RehearseArgs) -> Result<ExitCode, Error> {
 
 fn show(args: &RehearseArgs, summary: &Summary, totals: &ServiceTotals) -> Result<(), Error> {
     if args.json {
-        #[derive(Serialize)]
-        struct RehearsalEnd<'a> {
-            event: &'static str,
-            service_totals: &'a ServiceTotals,
-            #[serde(flatten)]
-            summary: &'a Summary,
-        }
-        return print_json(&RehearsalEnd { event: "rehearsal_ended", service_totals: totals, summary });
+        let body = RehearsalTotals { service_totals: totals, summary };
+        return print_end(&CommandEnd::of_run("rehearsal_ended", summary), &body);
     }
     let mut text = report::show_summary(summary);
     let took = format_duration(Duration::from_secs_f64((summary.seconds / f64::from(totals.speed)).max(0.0)));
-    let _ = writeln!(text, "\n  a rehearsal: time passed {} times as fast, so it took {took}", totals.speed);
+    let _ =
+        writeln!(text, "\n  a rehearsal on a clock that was {} times as fast; it took {took}", totals.speed);
     let balanced = if totals.doubled + totals.orphans == 0 {
-        "each once, and each is an item's: the books balance".to_owned()
+        "each once, and each belongs to an item: the totals agree".to_owned()
     } else {
         format!(
-            "{} sources twice, {} videos nobody's: the totals do NOT balance",
+            "{} sources twice, {} without an item: the totals do NOT agree",
             totals.doubled, totals.orphans
         )
     };
-    let _ = writeln!(text, "  the service took {} videos, {balanced}", with_separators(totals.taken));
+    let _ = writeln!(text, "  the service accepted {} videos, {balanced}", with_separators(totals.taken));
     let _ = writeln!(
         text,
-        "  it refused {} uploads and {} reads for a limit, and let {} uploads go wrong",
+        "  it refused {} uploads and {} reads because of a limit, and injected faults into {} uploads",
         with_separators(totals.refusals),
         with_separators(totals.read_refusals),
         with_separators(totals.faults)

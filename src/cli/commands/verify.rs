@@ -1,20 +1,21 @@
 //! `telecine verify` and `telecine recover`: the service and the ledger, compared and brought together.
 
 use clap::Args;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::{
-    app::{self, OpenRun, run_name},
+    app::{self, run_name},
     cli::{
         args::{LedgerArgs, ManifestArgs, OutputArgs, ServiceArgs, values::DurationArg},
         block_on,
-        output::{print, print_json, progress},
+        output::{CommandEnd, NoFields, print, print_end, progress},
         signals,
     },
     error::{Error, ExitCode},
     ledger::{DiffKind, LibraryDiff, Restored, Snapshot},
     pipeline::{self, Recovery, RecoveryError, Unmarked},
-    report::{self, LibraryDiffReport, SCHEMA},
+    report::{self, LibraryDiffReport, ReportFile},
 };
 
 /// Flags of `telecine verify`.
@@ -40,23 +41,58 @@ pub(in crate::cli) struct RecoverArgs {
     #[command(flatten)]
     output: OutputArgs,
 
-    /// How long a request of whoever died may still be on its way: a second look comes after it.
+    /// The time between the two listings, for requests of a killed run that may still arrive.
     #[arg(
         long,
-        value_name = "SPAN",
+        value_name = "DURATION",
         env = "TELECINE_SETTLE_AFTER",
         default_value = "30m",
-        help_heading = "Settling"
+        help_heading = "Waiting and reconciliation"
     )]
     settle_after: DurationArg,
 
-    /// Videos that show no marker (still being indexed, failed, or sent without one) are somebody else's. Rows of yours
-    /// among them would be paid again.
-    #[arg(long, env = "TELECINE_UNMARKED_ARE_NOT_OURS", help_heading = "Settling")]
+    /// Videos without a marker belong to other clients.
+    ///
+    /// These are videos that are still being indexed, that failed, or that were sent without a marker. If one of them is a
+    /// row of this ledger, its row is sent and paid again.
+    #[arg(long, env = "TELECINE_UNMARKED_ARE_NOT_OURS", help_heading = "Waiting and reconciliation")]
     unmarked_are_not_ours: bool,
 }
 
-/// Compares the whole library with the ledger and writes down what does not match.
+/// The service compared with the ledger.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct VerifyBody {
+    service: String,
+    /// When the comparison ended.
+    #[schemars(extend("format" = "date-time"))]
+    at: String,
+    verdict: String,
+    namespaces: Vec<report::Compared>,
+    files: Vec<ReportFile>,
+}
+
+/// What a recovery found.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct RecoverBody {
+    /// Videos in the listings.
+    listed: u64,
+    /// Items that were bound to their video.
+    bound: u64,
+    /// Second videos of an item, which were paid twice.
+    surplus: u64,
+    /// Videos with a marker whose row is in none of the manifests.
+    without_row: u64,
+    /// Videos of rows that are not sent now. They are recorded, so that the rows are not sent again.
+    remembered: u64,
+    /// Videos without a marker.
+    unmarked: u64,
+    /// Videos that do not show their tags yet.
+    tags_hidden: u64,
+    /// Whether the ledger is complete and imports are allowed.
+    is_complete: bool,
+}
+
+/// Compares the whole library with the ledger and reports what does not match.
 pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
     let path = args.ledger.path(args.service.target());
     // a mistyped path must not make an empty ledger and call it equal
@@ -64,11 +100,17 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
     let request = args.service.request(&path, &args.output, progress::events(&args.output))?;
     block_on(async {
         let signal_state = signals::listen(&request, signals::WAITING_FOR_ANSWERS)?;
-        let OpenRun { context, .. } = app::open(&request, Restored::Refused, None).await?;
+        // the rest of it, such as the embedded sandbox, must live as long as the context
+        let open = app::open(&request, Restored::Refused, None).await?;
+        let context = open.context;
         let compared = tokio::select! {
             biased;
             () = context.signals.drain.cancelled() => {
-                return Ok(signal_state.signal().unwrap_or(ExitCode::Interrupted));
+                let code = signal_state.signal().unwrap_or(ExitCode::Interrupted);
+                if args.output.json {
+                    print_end(&CommandEnd::of(code), &NoFields {})?;
+                }
+                return Ok(code);
             }
             compared = pipeline::verify(&context) => compared?,
         };
@@ -79,9 +121,13 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         let library_diffs = match compared {
             Ok(library_diffs) => library_diffs,
             Err(cause) => {
-                let text =
-                    format!("the library cannot be read whole ({cause}); give the same command again\n");
-                print(&text)?;
+                let reason =
+                    format!("the library cannot be read completely ({cause}); run the same command again");
+                if args.output.json {
+                    print_end(&CommandEnd { reason, ..CommandEnd::of(ExitCode::Temporary) }, &NoFields {})?;
+                } else {
+                    print(&format!("{reason}\n"))?;
+                }
                 return Ok(ExitCode::Temporary);
             }
         };
@@ -91,11 +137,15 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         let (code, verdict) = library_diff_verdict(&report.library_diffs);
         let verdict = format!("exit {}: {verdict}", code.number());
         if args.output.json {
-            print_json(&json!({
-                "schema": SCHEMA, "service": report.service, "at": at.to_string(), "exit_code": code.number(),
-                "verdict": verdict, "namespaces": report.library_diffs.iter().map(report::Compared::from).collect::<Vec<_>>(),
-                "files": files,
-            }))?;
+            let namespaces = report.library_diffs.iter().map(report::Compared::from).collect();
+            let body = VerifyBody {
+                service: report.service,
+                at: at.to_string(),
+                verdict: verdict.clone(),
+                namespaces,
+                files,
+            };
+            print_end(&CommandEnd { reason: verdict, ..CommandEnd::of(code) }, &body)?;
         } else if !args.output.quiet {
             print(&report::show_library_diff(&report, &files, &verdict))?;
         }
@@ -103,19 +153,19 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
     })
 }
 
-/// 0 when both sides agree, 6 when a human must look, 4 when only indexing failed.
+/// The exit code of a comparison, and the sentence about it.
 fn library_diff_verdict(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
     let any = |kinds: &[DiffKind]| {
         library_diffs.iter().any(|library_diff| kinds.iter().any(|kind| library_diff.count(*kind) > 0))
     };
     if any(&[DiffKind::Missing, DiffKind::Doubled, DiffKind::Foreign]) {
-        (ExitCode::NeedsReview, "the two sides differ: see parity.csv")
+        (ExitCode::NeedsReview, "service and ledger differ: see parity.csv")
     } else if any(&[DiffKind::Open, DiffKind::TagsHidden]) {
-        (ExitCode::Temporary, "not all is settled; `telecine reconcile`, then verify again")
+        (ExitCode::Temporary, "some items are not final yet; run `telecine reconcile`, then verify again")
     } else if any(&[DiffKind::Failed]) {
-        (ExitCode::SomeFailed, "both sides agree; some videos failed to be indexed")
+        (ExitCode::SomeFailed, "service and ledger agree; some videos could not be indexed")
     } else {
-        (ExitCode::Success, "both sides agree")
+        (ExitCode::Success, "service and ledger agree")
     }
 }
 
@@ -127,8 +177,10 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
     let unmarked = if args.unmarked_are_not_ours { Unmarked::AreNot } else { Unmarked::MayBeOurs };
     block_on(async {
         let signal_state = signals::listen(&request, signals::WAITING_FOR_ANSWERS)?;
-        let OpenRun { context, run, .. } = app::open(&request, Restored::Recovering, Some("recover")).await?;
-        let run = run.ok_or_else(|| Error::Usage("no run was begun".to_owned()))?.id;
+        // the rest of it, such as the embedded sandbox, must live as long as the context
+        let open = app::open(&request, Restored::Recovering, Some("recover")).await?;
+        let context = open.context;
+        let run = open.run.ok_or_else(|| Error::Usage("no run was begun".to_owned()))?.id;
         let recovered = tokio::select! {
             biased;
             () = context.signals.drain.cancelled() => Err(RecoveryError { cause: "it was stopped".to_owned() }),
@@ -138,7 +190,7 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
         let (code, recovery, reason) = match recovered {
             Err(cut) => {
                 let code = signal_state.signal().unwrap_or(ExitCode::Temporary);
-                (code, Recovery::default(), format!("{}; give the same command again", cut.cause))
+                (code, Recovery::default(), format!("{}; run the same command again", cut.cause))
             }
             Ok(recovery) => {
                 let (code, reason) = recovery_end(&recovery);
@@ -148,12 +200,17 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
         context.ledger.end_run(run, context.clock.now(), code.number(), reason.clone()).await?;
         context.ledger.close().await;
         if args.output.json {
-            print_json(&json!({
-                "schema": SCHEMA, "listed": recovery.listed, "bound": recovery.bound, "surplus": recovery.surplus,
-                "without_row": recovery.without_row, "remembered": recovery.remembered, "unmarked": recovery.unmarked,
-                "untold": recovery.untold, "is_whole": recovery.is_whole,
-                "exit_code": code.number(), "exit_reason": reason,
-            }))?;
+            let body = RecoverBody {
+                listed: recovery.listed,
+                bound: recovery.bound,
+                surplus: recovery.surplus,
+                without_row: recovery.without_row,
+                remembered: recovery.remembered,
+                unmarked: recovery.unmarked,
+                tags_hidden: recovery.untold,
+                is_complete: recovery.is_whole,
+            };
+            print_end(&CommandEnd { reason, ..CommandEnd::of(code) }, &body)?;
         } else if !args.output.quiet {
             print(&report::show_recovery(&recovery_lines(&recovery), code, &reason))?;
         }
@@ -164,27 +221,28 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
 fn recovery_end(recovery: &Recovery) -> (ExitCode, String) {
     if !recovery.is_whole {
         let reason = format!(
-            "{} videos do not show what they carry (give the same command again when they are indexed), {} carry no \
-             marker; none of them is yours? then say --unmarked-are-not-ours",
+            "{} videos do not show their tags yet (run the same command again when they are indexed), and {} have no \
+             marker (if none of them is yours, add --unmarked-are-not-ours)",
             recovery.untold, recovery.unmarked
         );
         return (ExitCode::Temporary, reason);
     }
     if recovery.surplus > 0 {
-        let reason = format!("{} videos are second ones of their row: paid twice", recovery.surplus);
+        let reason =
+            format!("{} videos are second videos of their row: they were paid twice", recovery.surplus);
         return (ExitCode::NeedsReview, reason);
     }
-    (ExitCode::Success, "the ledger knows all that was sent; import goes on from here".to_owned())
+    (ExitCode::Success, "the ledger knows every upload; you can import again".to_owned())
 }
 
 fn recovery_lines(recovery: &Recovery) -> [(u64, &'static str); 7] {
     [
         (recovery.listed, "videos listed"),
-        (recovery.bound, "rows found at the service, and bound"),
+        (recovery.bound, "rows bound to their video"),
         (recovery.surplus, "second videos of a row"),
-        (recovery.without_row, "with a marker whose row is in none of these manifests"),
-        (recovery.remembered, "of rows that are not to be sent now: remembered"),
-        (recovery.untold, "not showing what they carry"),
-        (recovery.unmarked, "without a marker"),
+        (recovery.without_row, "videos with a marker whose row is in none of these manifests"),
+        (recovery.remembered, "videos of rows that are not sent now; recorded"),
+        (recovery.untold, "videos without visible tags"),
+        (recovery.unmarked, "videos without a marker"),
     ]
 }

@@ -1,5 +1,6 @@
 //! What the program prints: text, JSON, and the progress of a run. Nothing outside `cli` prints.
 
+pub(in crate::cli) mod json;
 pub(in crate::cli) mod progress;
 pub(in crate::cli) mod rows;
 pub(in crate::cli) mod scan;
@@ -8,6 +9,8 @@ use std::{
     fmt::Write as _,
     io::{self, Write as _},
 };
+
+pub(in crate::cli) use json::{CommandEnd, NoFields, print_end, print_json};
 
 use crate::{domain::Problem, error::Error};
 
@@ -18,12 +21,6 @@ pub(in crate::cli) fn print(text: &str) -> Result<(), Error> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.map_err(Error::Output),
     }
-}
-
-/// Prints one value as one line of JSON to stdout.
-pub(in crate::cli) fn print_json(value: &impl serde::Serialize) -> Result<(), Error> {
-    let line = serde_json::to_string(value).map_err(|error| Error::Output(error.into()))?;
-    print(&format!("{line}\n"))
 }
 
 /// A text of any length, safe for a terminal.

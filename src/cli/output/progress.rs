@@ -1,4 +1,4 @@
-//! Listeners: a live line on a terminal, a line now and then elsewhere, or JSON.
+//! The sinks of events: a live line on a terminal, a line every 30 seconds elsewhere, or JSON.
 
 use std::{
     fmt::Write as _,
@@ -14,22 +14,25 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{super::args::OutputArgs, show_problem};
 use crate::{
-    domain::{UnixMillis, format_duration},
+    domain::{RowCounts, UnixMillis, format_duration},
     events::{Event, EventBus, EventSink, Progress},
-    report::SCHEMA,
+    report::{SCHEMA, with_separators},
 };
 
-/// Off a terminal, progress is said this often.
+/// Without a terminal, progress is printed this often.
 pub(in crate::cli) const LINE_EVERY_MS: i64 = 30_000;
-/// Of each kind of row notice the first few are said; all are in the report's files.
-const ROWS_SAID_MAX: u64 = 10;
+/// Only the first few events about rows are printed; the report has all of them.
+const ROW_MESSAGES_MAX: u64 = 10;
 
-/// The listeners for these flags.
+/// At most this many unused columns are named.
+const COLUMNS_SHOWN_MAX: usize = 12;
+
+/// The sinks for these flags.
 pub(in crate::cli) fn events(output: &OutputArgs) -> EventBus {
     EventBus::new(sinks_for(output.json, output.quiet, 1))
 }
 
-/// Lines of JSON, or words for people, or nobody; on a clock that runs `speed` times as fast as the reader's.
+/// JSON lines, text, or nothing; for a clock that runs `speed` times as fast as real time.
 pub(in crate::cli) fn sinks_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<dyn EventSink>> {
     if json {
         vec![Box::new(JsonLines)]
@@ -40,18 +43,24 @@ pub(in crate::cli) fn sinks_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<
     }
 }
 
-/// Every notice as one line of JSON on stdout.
+/// Prints every event as one line of JSON on stdout.
 struct JsonLines;
+
+/// An event as a line of JSON.
+#[derive(serde::Serialize, schemars::JsonSchema)]
+pub(in crate::cli) struct JsonLine<'a> {
+    /// The version of this contract.
+    schema: u32,
+    /// When it happened.
+    #[schemars(extend("format" = "date-time"))]
+    at: String,
+    #[serde(flatten)]
+    #[schemars(skip)]
+    event: &'a Event,
+}
 
 impl EventSink for JsonLines {
     fn on_event(&self, at: UnixMillis, event: &Event) {
-        #[derive(serde::Serialize)]
-        struct JsonLine<'a> {
-            schema: u32,
-            at: String,
-            #[serde(flatten)]
-            event: &'a Event,
-        }
         if let Ok(line) = serde_json::to_string(&JsonLine { schema: SCHEMA, at: at.to_string(), event }) {
             // a reader that went away must not stop the import
             let _ = writeln!(io::stdout().lock(), "{line}");
@@ -59,12 +68,12 @@ impl EventSink for JsonLines {
     }
 }
 
-/// Words for people on stderr, and on a terminal a live line below them.
+/// Text on stderr, and on a terminal a live line below it.
 struct TerminalSink {
     bar: Option<ProgressBar>,
     last_line_at: Mutex<Option<UnixMillis>>,
     last_waiting: Mutex<Option<(String, UnixMillis)>>,
-    rows_said: AtomicU64,
+    row_messages: AtomicU64,
     line_every_ms: i64,
 }
 
@@ -72,7 +81,7 @@ impl TerminalSink {
     fn new(speed: u32) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
-            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} settled  {wide_msg}");
+            let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} final  {wide_msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
             bar
         });
@@ -80,14 +89,14 @@ impl TerminalSink {
             bar,
             last_line_at: Mutex::new(None),
             last_waiting: Mutex::new(None),
-            rows_said: AtomicU64::new(0),
+            row_messages: AtomicU64::new(0),
             line_every_ms: LINE_EVERY_MS.saturating_mul(i64::from(speed)),
         }
     }
 
     fn emit(&self, text: &str) {
         let write = || {
-            // without a stderr there is nobody to tell
+            // if stderr is closed, there is no reader
             let _ = writeln!(io::stderr().lock(), "{text}");
         };
         match &self.bar {
@@ -96,12 +105,12 @@ impl TerminalSink {
         }
     }
 
-    fn say_row(&self, text: &str) {
-        let said = self.rows_said.fetch_add(1, Ordering::Relaxed);
-        if said < ROWS_SAID_MAX {
+    fn emit_row(&self, text: &str) {
+        let count = self.row_messages.fetch_add(1, Ordering::Relaxed);
+        if count < ROW_MESSAGES_MAX {
             self.emit(text);
-        } else if said == ROWS_SAID_MAX {
-            self.emit("  … further rows like these are only counted; the report names every one");
+        } else if count == ROW_MESSAGES_MAX {
+            self.emit("  … more rows have messages; the report has all of them");
         }
     }
 
@@ -110,7 +119,7 @@ impl TerminalSink {
         let waiting = waiting.filter(|(_, until)| *until > at);
         if let Some(bar) = &self.bar {
             bar.set_length(progress.items);
-            bar.set_position(settled(progress));
+            bar.set_position(final_items(progress));
             bar.set_message(describe(at, progress, waiting.as_ref()));
             return;
         }
@@ -120,7 +129,11 @@ impl TerminalSink {
         if at.since_ms(since) >= self.line_every_ms {
             *last = Some(at);
             let described = describe(at, progress, waiting.as_ref());
-            self.emit(&format!("{}/{} settled  {described}", settled(progress), progress.items));
+            self.emit(&format!(
+                "{}/{} final  {described}",
+                with_separators(final_items(progress)),
+                with_separators(progress.items)
+            ));
         }
     }
 }
@@ -129,71 +142,51 @@ impl EventSink for TerminalSink {
     fn on_event(&self, at: UnixMillis, event: &Event) {
         match event {
             Event::ManifestOpened { path, mapping, unused_columns, found } => {
-                if !found.is_empty() {
-                    self.emit(&format!("{path}: {}", found.join(", ")));
-                }
-                self.emit(&format!("{path}: {mapping}"));
-                if !unused_columns.is_empty() {
-                    let shown: Vec<String> =
-                        unused_columns.iter().take(12).map(|name| crate::redact::clean(name)).collect();
-                    let more = unused_columns.len().saturating_sub(12);
-                    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                    self.emit(&format!("{path}: not used: {}{more}", shown.join(", ")));
-                }
+                self.emit(&manifest_opened(path, mapping, unused_columns, found));
             }
             Event::RowRejected { path, line, problems } => {
                 for problem in problems {
-                    self.say_row(&show_problem(path, *line, problem));
+                    self.emit_row(&show_problem(path, *line, problem));
                 }
             }
             Event::RowDuplicate { path, line, first_line } => {
-                self.say_row(&format!("{path}:{line}: the same url as line {first_line}; sent once"));
+                self.emit_row(&format!("{path}:{line}: the same url as line {first_line}; it is sent once"));
             }
             Event::RowDrifted { path, line } => {
-                self.say_row(&format!("{path}:{line}: already sent with other content; left as it was sent"));
+                self.emit_row(&format!("{path}:{line}: already sent with other content; not sent again"));
             }
             Event::ManifestRead { path, counts, left_out, unmatched, .. } => {
-                let mut text = format!(
-                    "{path}: {} rows read, {} rejected, {} duplicates",
-                    counts.read, counts.rejected, counts.duplicates
-                );
-                for (count, what) in
-                    [(left_out, "left out by --where"), (unmatched, "without a row to --join")]
-                {
-                    if *count > 0 {
-                        let _ = write!(text, ", {count} {what}");
-                    }
-                }
-                self.emit(&text);
+                self.emit(&manifest_read(path, *counts, *left_out, *unmatched));
             }
             Event::Rejected { url, cause } => {
-                self.say_row(&format!("{url}: refused by the service: {cause}"));
+                self.emit_row(&format!("{url}: rejected by the service: {cause}"));
             }
             Event::AnswerLost { url, cause } => {
-                self.say_row(&format!(
-                    "{url}: no clear answer ({cause}); it is not sent again until that is settled"
+                self.emit_row(&format!(
+                    "{url}: no clear answer ({cause}); not sent again until there is evidence"
                 ));
             }
             Event::Reconciled { url, evidence, .. } => {
-                self.say_row(&format!("{url}: settled: {evidence}"));
+                self.emit_row(&format!("{url}: reconciled: {evidence}"));
             }
             Event::IndexingFailed { video_no, cause } => {
-                self.say_row(&format!("{video_no}: could not be indexed: {cause}"));
+                self.emit_row(&format!("{video_no}: could not be indexed: {cause}"));
             }
             Event::Waiting { reason: why, until, hint: how } => {
                 *self.last_waiting.lock().unwrap_or_else(PoisonError::into_inner) =
                     Some((why.clone(), *until));
-                // the live line shows what is waited for, but has no room for what to do about it
+                // the live line shows the reason of the wait, but not the hint
                 if self.bar.is_none() || how.is_some() {
                     let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
-                    self.emit(&format!("waiting until {}: {why}{how}", show_moment(*until, at)));
+                    self.emit(&format!("waiting until {}: {why}{how}", show_time(*until, at)));
                 }
             }
             Event::Progress(progress) => self.show_progress(at, progress),
             Event::Message { text } | Event::LimitLearned { text } => self.emit(text),
             Event::LinksExpiring { count, first } => {
                 self.emit(&format!(
-                    "{count} links expire before it is their turn; sign them anew and import again: {}",
+                    "{} links expire before they can be sent; sign them again and import again: {}",
+                    with_separators(*count),
                     first.join(", ")
                 ));
             }
@@ -209,42 +202,90 @@ impl EventSink for TerminalSink {
     }
 }
 
-const fn settled(progress: &Progress) -> u64 {
+/// What was found in a manifest, how it is mapped, and which columns are not used: one line each.
+fn manifest_opened(path: &str, mapping: &str, unused_columns: &[String], found: &[String]) -> String {
+    let mut text = String::new();
+    if !found.is_empty() {
+        let _ = writeln!(text, "{path}: {}", found.join(", "));
+    }
+    let _ = write!(text, "{path}: {mapping}");
+    if !unused_columns.is_empty() {
+        let shown: Vec<String> =
+            unused_columns.iter().take(COLUMNS_SHOWN_MAX).map(|name| crate::redact::clean(name)).collect();
+        let _ = write!(text, "\n{path}: unused columns: {}", shown.join(", "));
+        let more = unused_columns.len().saturating_sub(COLUMNS_SHOWN_MAX);
+        if more > 0 {
+            let _ = write!(text, " and {more} more");
+        }
+    }
+    text
+}
+
+fn manifest_read(path: &str, counts: RowCounts, left_out: u64, unmatched: u64) -> String {
+    let mut text = format!("{path}: {} read", rows(counts.read));
+    let _ = write!(
+        text,
+        ", {} rejected, {}",
+        with_separators(counts.rejected),
+        counted(counts.duplicates, "duplicate", "duplicates")
+    );
+    for (count, what) in [(left_out, "excluded by --where"), (unmatched, "without a match in --join")] {
+        if count > 0 {
+            let _ = write!(text, ", {} {what}", with_separators(count));
+        }
+    }
+    text
+}
+
+/// `1 row`, `1,234 rows`.
+fn rows(count: u64) -> String {
+    counted(count, "row", "rows")
+}
+
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", with_separators(count), if count == 1 { one } else { many })
+}
+
+const fn final_items(progress: &Progress) -> u64 {
     progress.indexed + progress.failed + progress.rejected
 }
 
 fn describe(at: UnixMillis, progress: &Progress, waiting: Option<&(String, UnixMillis)>) -> String {
     let parts = [
-        (progress.pending, "to send"),
-        (progress.sending, "on the wire"),
+        (progress.pending, "pending"),
+        (progress.sending, "sending"),
         (progress.in_doubt, "in doubt"),
-        (progress.indexing, "indexing"),
+        (progress.indexing, "accepted"),
         (progress.indexed, "indexed"),
         (progress.failed, "failed"),
         (progress.rejected, "rejected"),
-        (progress.needs_review, "to review"),
+        (progress.needs_review, "need a review"),
     ];
-    let words: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    let mut text = words.join(" · ");
+    let counts: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", with_separators(*count)))
+        .collect();
+    let mut text = counts.join(" · ");
     if let Some(sent_by) = progress.sent_by {
         let _ = write!(
             text,
-            " · all sent in {}",
+            " · all sent in about {}",
             format_duration(sent_by.after_now(at).max(Duration::from_secs(1)))
         );
     }
     if let Some((why, until)) = waiting {
-        let _ = write!(text, " · waiting until {}: {why}", show_moment(*until, at));
+        let _ = write!(text, " · waiting until {}: {why}", show_time(*until, at));
     }
     text
 }
 
-/// The local time of day, with the date when it is not within a day.
-fn show_moment(timestamp: UnixMillis, now: UnixMillis) -> String {
-    let format = if timestamp.since_ms(now).abs() < 20 * 3_600_000 { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+/// The local time with its zone, with the date if it is not within a day.
+fn show_time(timestamp: UnixMillis, now: UnixMillis) -> String {
+    let format =
+        if timestamp.since_ms(now).abs() < 20 * 3_600_000 { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M %Z" };
     jiff::Timestamp::from_millisecond(timestamp.0).map_or_else(
-        |_| "the end of time".to_owned(),
+        |_| "an unknown time".to_owned(),
         |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string(),
     )
 }

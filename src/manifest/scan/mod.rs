@@ -19,7 +19,7 @@ use lint::{Crowd, Lint};
 const EXAMPLES_MAX: usize = 3;
 
 /// What a manifest holds.
-#[derive(Clone, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize, schemars::JsonSchema)]
 pub struct Scan {
     /// Rows read; the sum of the next three.
     pub rows: u64,
@@ -46,7 +46,7 @@ pub struct Scan {
 }
 
 /// One kind of fault.
-#[derive(Clone, Debug, Default, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize, schemars::JsonSchema)]
 pub struct ProblemCount {
     /// Rows that have it.
     pub rows: u64,
@@ -65,7 +65,7 @@ impl ProblemCount {
 }
 
 /// A row that shows a kind of fault.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize, schemars::JsonSchema)]
 pub struct Example {
     /// The manifest.
     pub path: String,

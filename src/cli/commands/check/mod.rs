@@ -21,7 +21,7 @@ use crate::{
         args::ManifestArgs,
         block_on,
         output::{
-            print, print_json,
+            CommandEnd, print, print_end,
             scan::{describe, show_known, show_scan},
         },
     },
@@ -79,8 +79,8 @@ struct DemandArgs {
 const USUAL_LEDGER: &str = "state/telecine.db";
 
 /// For programs.
-#[derive(Serialize)]
-struct Checked<'a> {
+#[derive(Serialize, schemars::JsonSchema)]
+pub(in crate::cli) struct Checked<'a> {
     schema: u32,
     exit_code: u8,
     scan: &'a Scan,
@@ -100,7 +100,7 @@ struct Stopped<'a> {
     probe: &'a Probed,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 struct LedgerFigures<'a> {
     path: String,
     would_send: u64,
@@ -154,7 +154,7 @@ pub(in crate::cli) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
         });
         let exit_code = code.number();
         let (scan, probe) = (&scan, probed.as_ref());
-        print_json(&Checked { schema: SCHEMA, exit_code, scan, ledger, probe, unmet })?;
+        print_end(&CommandEnd::of(code), &Checked { schema: SCHEMA, exit_code, scan, ledger, probe, unmet })?;
         return Ok(code);
     }
     let mut text = format!("{opened}{}", show_scan(&scan));
@@ -245,7 +245,7 @@ fn tell_of_stop(args: &CheckArgs, probed: &Probed, code: ExitCode, findings: &Sh
     }
     if args.json {
         let (schema, exit_code, probe) = (SCHEMA, code.number(), probed);
-        return print_json(&Stopped { schema, exit_code, probe });
+        return print_end(&CommandEnd::of(code), &Stopped { schema, exit_code, probe });
     }
     let mut text = String::new();
     show_probed(&mut text, probed);

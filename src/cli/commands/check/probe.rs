@@ -90,7 +90,7 @@ impl ProbeArgs {
 }
 
 /// What looks at sources came to.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
 pub(super) struct Probed {
     /// Rows whose source is fit…
     pub(super) fit: u64,

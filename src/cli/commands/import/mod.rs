@@ -2,6 +2,8 @@
 
 mod dry_run;
 
+pub(in crate::cli) use dry_run::DryRunBody;
+
 use clap::Args;
 
 use crate::{
@@ -13,7 +15,7 @@ use crate::{
             values::{self, DurationArg},
         },
         block_on,
-        output::{print, print_json, progress},
+        output::{CommandEnd, print, print_end, progress},
         signals,
     },
     domain::Credits,
@@ -44,37 +46,46 @@ pub(in crate::cli) struct ImportArgs {
     #[command(flatten)]
     rows: RowArgs,
 
-    /// Send only if nothing changed since `telecine plan` printed this: manifests, how they are read, ledger, limits.
-    #[arg(long, value_name = "ID", env = "TELECINE_PLAN_ID", conflicts_with = "dry_run")]
+    /// Send only if nothing changed since `telecine plan` printed this id.
+    ///
+    /// The id covers the manifests, how they are read, which rows are sent, the ledger and the limits.
+    #[arg(
+        long,
+        help_heading = "Rows",
+        value_name = "ID",
+        env = "TELECINE_PLAN_ID",
+        conflicts_with = "dry_run"
+    )]
     plan_id: Option<String>,
 
-    /// Read everything, compare it with the ledger, and say what would be sent; send and write nothing.
-    #[arg(short = 'n', long, env = "TELECINE_DRY_RUN")]
+    /// Show what would be sent; send and write nothing.
+    #[arg(short = 'n', long, help_heading = "Rows", env = "TELECINE_DRY_RUN")]
     dry_run: bool,
 }
 
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Pace")]
+#[command(next_help_heading = "Limits")]
 struct PaceArgs {
     #[command(flatten)]
     limits: UploadLimitArgs,
 
-    /// Uploads on the wire at most [default: as many as leave at the full rate while the slowest answer comes, 8 to 512].
+    /// The largest number of uploads in flight [default: from the rate, 8 to 512].
     #[arg(short = 'j', long, value_name = "N", env = "TELECINE_CONCURRENCY",
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: Option<u16>,
 
-    /// Stop sending after this long, and exit 10.
-    #[arg(long = "for", value_name = "SPAN", env = "TELECINE_FOR")]
+    /// Stop sending after this time and exit 10.
+    #[arg(long = "for", value_name = "DURATION", env = "TELECINE_FOR")]
     time_max: Option<DurationArg>,
 
-    /// When the quota lets nothing go for longer than this, end with exit 11 and say when to go on (`next_run_at` in --json)
-    /// [default with the flag: 5m].
-    #[arg(long, value_name = "SPAN", env = "TELECINE_QUOTA_EXIT", num_args = 0..=1, default_missing_value = "5m",
+    /// Exit 11 when the quota allows no upload for longer than this [default with the flag: 5m].
+    ///
+    /// `next_run_at` in --json says when the next run can send.
+    #[arg(long, value_name = "DURATION", env = "TELECINE_QUOTA_EXIT", num_args = 0..=1, default_missing_value = "5m",
           require_equals = true)]
     quota_exit: Option<DurationArg>,
 
-    /// Send at most this many rows, and exit 8 if some are left.
+    /// Send at most N rows; exit 8 if rows are left.
     #[arg(long, value_name = "N", env = "TELECINE_MAX_ROWS", value_parser = clap::value_parser!(u64).range(1..))]
     max_rows: Option<u64>,
 }
@@ -84,15 +95,19 @@ struct BudgetArgs {
     #[command(flatten)]
     price: PriceArgs,
 
-    /// Never have more uploads than this paid or possibly paid in this ledger, over all runs; exit 8 when reached.
-    #[arg(long, value_name = "N", env = "TELECINE_MAX_UPLOADS", help_heading = "Money")]
+    /// Pay at most N uploads over all runs.
+    ///
+    /// The run ends with exit code 8 at the limit. Uploads that are possibly paid count. The limit applies to the ledger.
+    #[arg(long, value_name = "N", env = "TELECINE_MAX_UPLOADS", help_heading = "Budget")]
     max_uploads: Option<u64>,
 
-    /// Never have more credits than this spent or possibly spent in this ledger, over all runs; needs --price.
-    #[arg(long, value_name = "CREDITS", env = "TELECINE_MAX_CREDITS", help_heading = "Money")]
+    /// The same in credits; needs --price.
+    ///
+    /// Credits that are possibly spent count. The limit applies to the ledger.
+    #[arg(long, value_name = "CREDITS", env = "TELECINE_MAX_CREDITS", help_heading = "Budget")]
     max_credits: Option<Credits>,
 
-    /// Send nothing while the ledger's disk has less than this free.
+    /// Send nothing while the disk of the ledger has less free space than this.
     #[arg(long, value_name = "SIZE", env = "TELECINE_DISK_RESERVE", default_value = "32MiB",
           value_parser = values::size, help_heading = "Ledger")]
     disk_reserve: u64,
@@ -142,8 +157,8 @@ pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
     }
     if let Some(plan_id) = &args.plan_id {
         let basis = plan::PlanBasis {
-            reading: args.manifest.reading(),
-            rows: args.rows.policy(),
+            reading: args.manifest.plan_fields(),
+            rows: args.rows.plan_fields(),
             limits: limits.resolve_for(snapshot.as_ref())?,
         };
         plan::check_plan_id(plan_id, &basis, &manifests, snapshot.as_ref())?;
@@ -199,13 +214,7 @@ fn execute(request: &RunRequest, kind: RunKind, output: &OutputArgs) -> Result<E
 
 fn show_summary(output: &OutputArgs, summary: &Summary) -> Result<(), Error> {
     if output.json {
-        #[derive(serde::Serialize)]
-        struct FinalEvent<'a> {
-            event: &'static str,
-            #[serde(flatten)]
-            summary: &'a Summary,
-        }
-        return print_json(&FinalEvent { event: "run_ended", summary });
+        return print_end(&CommandEnd::of_run("run_ended", summary), summary);
     }
     if output.quiet { Ok(()) } else { print(&report::show_summary(summary)) }
 }

@@ -1,0 +1,325 @@
+//! Flags that say what to read, and how: the manifests and their mapping.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::values::{self, FormatArg, GeoOrderArg, OffsetArg, SameByArg, TooLongArg};
+use crate::{
+    app::plan::PlanField,
+    error::Error,
+    ledger::Marker,
+    manifest::{
+        self, DateFormat, DateRules, Dialect, Encoding, Filter, Header, Join, LoneComma, Manifest,
+        ManifestSpec, MapRule, OffsetRule, Quote, RowRules, TagSeparator,
+    },
+};
+
+/// What to read, and how.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Manifest")]
+pub(in crate::cli) struct ManifestArgs {
+    /// Files of video URLs, 'archive/*.csv', or - (standard input).
+    ///
+    /// A name with *, ? or [ is a pattern. CSV, JSON Lines, JSON arrays or plain lists, also compressed with gzip, zstd, bzip2 or xz. Comma, semicolon, tab and
+    /// pipe are detected as delimiters. One column must be the url. tags, latitude, longitude, geo, datetime, camera_model,
+    /// unique_id, callback, retain_original_video, video_transcription_prompt, id and hash are recognised by their names and
+    /// common synonyms. For other names, `telecine guess FILE` proposes a mapping.
+    #[arg(required = true, value_name = "MANIFEST", help_heading = None)]
+    pub(in crate::cli) manifests: Vec<String>,
+
+    /// The columns of a field: FIELD=COL[+COL...].
+    ///
+    /// `#5` is the fifth column. A part may also be a quoted text ('archive 2019'), a column whose name becomes a tag where
+    /// its value is yes (is_cat?), all columns with a prefix (tag_*), or a template:
+    /// --map 'url=https://host/{id}/{file}'. Values in a template for the url are percent-encoded; {file|raw} is not. The
+    /// variable holds one rule per line.
+    #[arg(long, value_name = "FIELD=COLUMN", env = "TELECINE_MAP", value_delimiter = '\n')]
+    pub(in crate::cli) map: Vec<MapRule>,
+
+    /// Add this tag to every row.
+    #[arg(long, value_name = "TAG", env = "TELECINE_TAG", value_delimiter = '\n')]
+    pub(in crate::cli) tag: Vec<String>,
+
+    /// Read only rows that match: COLUMN=VALUE.
+    ///
+    /// Operators: = (is), != (is not), ~ (contains), !~ (does not contain).
+    #[arg(long = "where", value_name = "COLUMN=VALUE", env = "TELECINE_WHERE", value_delimiter = '\n')]
+    pub(in crate::cli) filters: Vec<Filter>,
+
+    /// Add the columns of a second file, matched by a key column: FILE:KEY, or FILE:OWN=THEIRS.
+    #[arg(long, value_name = "FILE:KEY", env = "TELECINE_JOIN", value_delimiter = '\n')]
+    pub(in crate::cli) join: Vec<Join>,
+
+    /// The file format [default: detected from the first bytes].
+    #[arg(long, value_enum, value_name = "FORMAT", env = "TELECINE_FORMAT")]
+    pub(in crate::cli) format: Option<FormatArg>,
+
+    /// The separator of tags in one cell [default: any of , ; |].
+    #[arg(long, value_name = "TEXT", env = "TELECINE_TAG_SEPARATOR", value_parser = values::separator)]
+    pub(in crate::cli) tag_separator: Option<String>,
+
+    /// The delimiter of cells [default: detected from the first line].
+    #[arg(long, value_name = "CHAR", env = "TELECINE_DELIMITER", value_parser = values::delimiter)]
+    pub(in crate::cli) delimiter: Option<u8>,
+
+    /// The text encoding, such as windows-1252 or utf-16le [default: detected from the first bytes].
+    #[arg(long, value_name = "NAME", env = "TELECINE_ENCODING")]
+    pub(in crate::cli) encoding: Option<Encoding>,
+
+    /// The character that quotes cells with delimiters or line breaks; none: cells are not quoted.
+    #[arg(long, value_name = "CHAR", env = "TELECINE_QUOTE", default_value = "\"", value_parser = values::quote)]
+    pub(in crate::cli) quote: Quote,
+
+    /// The character that escapes a quote inside a quoted cell, such as \\ [default: the quote is doubled].
+    #[arg(long, value_name = "CHAR", env = "TELECINE_ESCAPE", value_parser = values::character)]
+    pub(in crate::cli) escape: Option<u8>,
+
+    /// Ignore lines that start with this character.
+    #[arg(long, value_name = "CHAR", env = "TELECINE_COMMENT", value_parser = values::character)]
+    pub(in crate::cli) comment: Option<u8>,
+
+    /// The line of the header (with --no-header, of the first row). Earlier lines are skipped.
+    #[arg(long, value_name = "N", env = "TELECINE_HEADER_LINE", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(in crate::cli) header_line: u64,
+
+    /// The first line is a row, not a header. Refer to columns by number (#1).
+    #[arg(long, env = "TELECINE_NO_HEADER")]
+    pub(in crate::cli) no_header: bool,
+
+    /// The namespace of rows without a unique_id.
+    #[arg(long, value_name = "NAMESPACE", env = "TELECINE_UNIQUE_ID", default_value = "default",
+          value_parser = values::namespace)]
+    pub(in crate::cli) unique_id: String,
+
+    /// What identifies a video: its url (without its signature), or the id of the row.
+    #[arg(long, value_enum, value_name = "FIELD", env = "TELECINE_SAME_BY", default_value = "url")]
+    pub(in crate::cli) same_by: SameByArg,
+
+    /// The order of two coordinates in one cell.
+    #[arg(long, value_enum, value_name = "ORDER", env = "TELECINE_GEO_ORDER", default_value = "lat-lon")]
+    pub(in crate::cli) geo_order: GeoOrderArg,
+
+    /// The format of dates: dmy, mdy, year, epoch-s or '%d.%m.%Y %H:%M'.
+    ///
+    /// epoch-ms is known too. Several formats are tried in order [default: every format that is unambiguous].
+    #[arg(long, value_name = "FORMAT", env = "TELECINE_DATE_FORMAT", value_delimiter = '\n')]
+    pub(in crate::cli) date_format: Vec<DateFormat>,
+
+    /// The time zone of times without an offset, such as Europe/Berlin. Used by --datetime-offset utc, and for epochs.
+    #[arg(long, value_name = "ZONE", env = "TELECINE_TIMEZONE", value_parser = values::zone)]
+    pub(in crate::cli) timezone: Option<jiff::tz::TimeZone>,
+
+    /// What to do with texts that are longer than the service accepts, and with more than 20 tags.
+    #[arg(long, value_enum, value_name = "RULE", env = "TELECINE_TOO_LONG", default_value = "refuse")]
+    pub(in crate::cli) too_long: TooLongArg,
+
+    /// What to do with offsets such as +02:00 in times. The service does not document a time zone.
+    #[arg(long, value_enum, value_name = "RULE", env = "TELECINE_DATETIME_OFFSET", default_value = "keep")]
+    pub(in crate::cli) datetime_offset: OffsetArg,
+
+    /// Send no marker tag. A request without an answer then usually needs a manual review.
+    #[arg(long, env = "TELECINE_NO_MARKER")]
+    pub(in crate::cli) no_marker: bool,
+}
+
+impl ManifestArgs {
+    /// Opens every manifest, so that errors are reported before anything else happens.
+    pub(in crate::cli) fn open(&self) -> Result<Vec<Manifest>, Error> {
+        Ok(self.specs()?.iter().map(Manifest::open).collect::<Result<_, _>>()?)
+    }
+
+    /// The flags that differ from their defaults, with their values, without the mapping and `--no-header`.
+    pub(in crate::cli) fn settings(&self) -> Vec<(&'static str, Vec<String>)> {
+        let byte = |byte: u8| if byte == b'\t' { "tab".to_owned() } else { char::from(byte).to_string() };
+        let one = |value: Option<String>| value.into_iter().collect::<Vec<_>>();
+        let unless = |value: String, default: &str| {
+            if value == default { Vec::new() } else { vec![value] }
+        };
+        let quote = match self.quote {
+            Quote::Byte(quote) => char::from(quote).to_string(),
+            Quote::None => "none".to_owned(),
+        };
+        let settings = [
+            ("format", one(self.format.as_ref().map(values::name_of))),
+            ("encoding", one(self.encoding.map(|encoding| format!("{encoding:?}")))),
+            ("delimiter", one(self.delimiter.map(byte))),
+            ("quote", unless(quote, "\"")),
+            ("escape", one(self.escape.map(byte))),
+            ("comment", one(self.comment.map(byte))),
+            ("header-line", unless(self.header_line.to_string(), "1")),
+            ("join", self.join.iter().map(ToString::to_string).collect()),
+            ("where", self.filters.iter().map(ToString::to_string).collect()),
+            ("tag", self.tag.clone()),
+            ("tag-separator", one(self.tag_separator.clone())),
+            ("same-by", unless(values::name_of(&self.same_by), "url")),
+            ("geo-order", unless(values::name_of(&self.geo_order), "lat-lon")),
+            ("date-format", self.date_format.iter().map(ToString::to_string).collect()),
+            ("timezone", one(self.timezone.as_ref().and_then(|zone| zone.iana_name().map(str::to_owned)))),
+            ("datetime-offset", unless(values::name_of(&self.datetime_offset), "keep")),
+            ("too-long", unless(values::name_of(&self.too_long), "refuse")),
+            ("unique-id", unless(self.unique_id.clone(), "default")),
+        ];
+        settings.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+    }
+
+    /// Every flag that changes how the manifests are read, for the id of a plan.
+    pub(in crate::cli) fn plan_fields(&self) -> Vec<PlanField> {
+        let mut fields: Vec<PlanField> =
+            self.settings().into_iter().map(|(name, values)| PlanField { name, values }).collect();
+        fields.push(PlanField { name: "map", values: self.map.iter().map(ToString::to_string).collect() });
+        fields.push(PlanField::switch("no-header", self.no_header));
+        fields.push(PlanField::switch("no-marker", self.no_marker));
+        fields
+    }
+
+    /// Whether requests carry marker tags.
+    pub(in crate::cli) const fn marker(&self) -> Marker {
+        if self.no_marker { Marker::Off } else { Marker::On }
+    }
+
+    /// How to read each manifest.
+    pub(in crate::cli) fn specs(&self) -> Result<Vec<ManifestSpec>, Error> {
+        let mut identities = Vec::new();
+        let mut specs = Vec::with_capacity(self.manifests.len());
+        for path in &self.paths()? {
+            let identity = manifest::identity(path);
+            if identities.contains(&identity) {
+                return Err(Error::Usage(format!("the manifest {path} is given twice; name it once")));
+            }
+            identities.push(identity);
+            specs.push(self.spec(path));
+        }
+        Ok(specs)
+    }
+
+    /// The files to read. A name with `*`, `?` or `[` that is not a file is a pattern.
+    fn paths(&self) -> Result<Vec<String>, Error> {
+        let mut paths = Vec::new();
+        for given in &self.manifests {
+            if !given.contains(['*', '?', '[']) || given.contains("://") || Path::new(given).exists() {
+                paths.push(given.clone());
+                continue;
+            }
+            let unusable = |cause: String| Error::Usage(format!("the manifests {given}: {cause}"));
+            let matching = glob::glob(given).map_err(|error| unusable(error.to_string()))?;
+            let before = paths.len();
+            for path in matching {
+                let path = path.map_err(|error| unusable(error.to_string()))?;
+                let text = path.to_str().ok_or_else(|| unusable("a file name is not UTF-8".to_owned()))?;
+                if path.is_file() {
+                    paths.push(text.to_owned());
+                }
+            }
+            if paths.len() == before {
+                return Err(unusable("no file matches this pattern".to_owned()));
+            }
+        }
+        Ok(paths)
+    }
+
+    fn spec(&self, path: &str) -> ManifestSpec {
+        ManifestSpec {
+            path: path.to_owned(),
+            dialect: Dialect {
+                encoding: self.encoding,
+                delimiter: self.delimiter,
+                quote: self.quote,
+                escape: self.escape,
+                comment: self.comment,
+                lines_before: self.header_line - 1,
+            },
+            format: self.format.map(FormatArg::format),
+            header: if self.no_header { Header::Absent } else { Header::Present },
+            joins: self.join.clone(),
+            map: self.map.clone(),
+            tags: self.tag.clone(),
+            filters: self.filters.clone(),
+            rules: self.row_rules(),
+        }
+    }
+
+    fn row_rules(&self) -> RowRules {
+        RowRules {
+            namespace: self.unique_id.clone(),
+            tag_separator: self.tag_separator.clone().map_or(TagSeparator::Default, TagSeparator::Told),
+            dates: DateRules {
+                formats: self.date_format.clone(),
+                offset: match self.datetime_offset {
+                    OffsetArg::Keep => OffsetRule::Keep,
+                    OffsetArg::Utc => OffsetRule::Utc,
+                },
+                zone: self.timezone.clone(),
+                ..DateRules::default()
+            },
+            geo_order: self.geo_order.order(),
+            too_long: self.too_long.rule(),
+            same_by: self.same_by.rule(),
+            lone_comma: if self.no_marker { LoneComma::Refused } else { LoneComma::Safe },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        manifest: ManifestArgs,
+    }
+
+    fn fields(flags: &[&str]) -> Vec<PlanField> {
+        let arguments = ["telecine", "m.csv"].into_iter().chain(flags.iter().copied());
+        Line::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}")).manifest.plan_fields()
+    }
+
+    #[test]
+    fn every_flag_that_changes_how_a_manifest_is_read_changes_the_plan() {
+        let plain = fields(&[]);
+        for flags in [
+            ["--map", "url=link"],
+            ["--tag", "a"],
+            ["--where", "a=b"],
+            ["--join", "b.csv:id"],
+            ["--format", "csv"],
+            ["--tag-separator", "/"],
+            ["--delimiter", "tab"],
+            ["--encoding", "latin1"],
+            ["--quote", "none"],
+            ["--escape", "\\"],
+            ["--comment", "#"],
+            ["--header-line", "2"],
+            ["--no-header", "--no-header"],
+            ["--unique-id", "x"],
+            ["--same-by", "id"],
+            ["--geo-order", "lon-lat"],
+            ["--date-format", "dmy"],
+            ["--timezone", "Europe/Berlin"],
+            ["--too-long", "cut"],
+            ["--datetime-offset", "utc"],
+            ["--no-marker", "--no-marker"],
+        ] {
+            let flags = if flags[0] == flags[1] { &flags[..1] } else { &flags[..] };
+            assert_ne!(fields(flags), plain, "{flags:?}");
+        }
+        assert_eq!(fields(&["--header-line", "1"]), plain);
+    }
+
+    #[test]
+    fn no_flag_of_a_manifest_is_forgotten_in_the_plan() {
+        use clap::CommandFactory as _;
+        let known: Vec<&str> =
+            "map tag where join format tag-separator delimiter encoding quote escape comment header-line no-header \
+             unique-id same-by geo-order date-format timezone too-long datetime-offset no-marker"
+                .split(' ')
+                .collect();
+        for arg in Line::command().get_arguments().filter_map(clap::Arg::get_long) {
+            assert!(known.contains(&arg), "--{arg}: add it to plan_fields and to the tests here");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Flags that say what is printed, and where reports are written.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+/// What to print, and where to write reports.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
+pub(in crate::cli) struct OutputArgs {
+    /// The folder of reports.
+    ///
+    /// The default is the folder reports/ next to the ledger. Each run writes a folder of its own below it.
+    #[arg(short, long, value_name = "DIR", env = "TELECINE_OUT_DIR")]
+    pub(in crate::cli) out_dir: Option<PathBuf>,
+
+    /// Print one JSON object per line on stdout.
+    #[arg(long, env = "TELECINE_JSON")]
+    pub(in crate::cli) json: bool,
+
+    /// Print errors only.
+    #[arg(short, long, env = "TELECINE_QUIET")]
+    pub(in crate::cli) quiet: bool,
+}
+
+impl OutputArgs {
+    /// The folder below which each run writes its report.
+    pub(in crate::cli) fn reports(&self, ledger: &Path) -> PathBuf {
+        self.out_dir.clone().unwrap_or_else(|| ledger.with_file_name("reports"))
+    }
+}
