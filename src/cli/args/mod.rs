@@ -101,6 +101,14 @@ pub(in crate::cli) struct ManifestArgs {
     #[arg(long, env = "TELECINE_NO_HEADER")]
     pub(in crate::cli) no_header: bool,
 
+    /// The worksheet of an Excel workbook [default: the first visible one].
+    #[arg(long, value_name = "NAME", env = "TELECINE_SHEET")]
+    pub(in crate::cli) sheet: Option<String>,
+
+    /// Take the cells that a row has too few as empty ones at its end. Without this such a row is rejected.
+    #[arg(long, env = "TELECINE_PAD_SHORT_ROWS")]
+    pub(in crate::cli) pad_short_rows: bool,
+
     /// The namespace (`unique_id`) of rows that name none.
     #[arg(long, value_name = "ID", env = "TELECINE_UNIQUE_ID", default_value = "default", value_parser = values::namespace)]
     pub(in crate::cli) unique_id: String,
@@ -160,6 +168,7 @@ impl ManifestArgs {
             ("escape", one(self.escape.map(byte))),
             ("comment", one(self.comment.map(byte))),
             ("header-line", unless(self.header_line.to_string(), "1")),
+            ("sheet", one(self.sheet.clone())),
             ("join", self.join.iter().map(ToString::to_string).collect()),
             ("where", self.filters.iter().map(ToString::to_string).collect()),
             ("tag", self.tag.clone()),
@@ -235,6 +244,8 @@ impl ManifestArgs {
                 escape: self.escape,
                 comment: self.comment,
                 lines_before: self.header_line - 1,
+                sheet: self.sheet.clone(),
+                pads_short_rows: self.pad_short_rows,
             },
             format: self.format.map(FormatArg::format),
             header: if self.no_header { Header::Absent } else { Header::Present },
