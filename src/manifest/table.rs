@@ -39,8 +39,8 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// A sample has this many rows at most.
-const SAMPLE_ROWS_MAX: usize = 2_000;
+/// A sample has this many rows at most: about as many as the first bytes of a CSV file hold.
+const SAMPLE_ROWS_MAX: usize = 1_000;
 
 /// The cells of a row, or what is wrong with them, with their line.
 pub(super) type Numbered = (u64, Result<Vec<String>, String>);
@@ -357,7 +357,13 @@ impl Table {
 
     /// The rows of the first bytes, as far as they are whole.
     pub(super) fn sample(&self, header: Header) -> Vec<(u64, Vec<String>)> {
-        let bytes = || source::of(&self.head);
+        // the first records of a JSON file may begin behind its first bytes
+        let is_reopened = self.format == Format::Json && self.file.is_some();
+        let reopened = || source::open(&self.path, &self.dialect).ok().map(|opened| opened.bytes);
+        let bytes = || {
+            let reopened = if is_reopened { reopened() } else { None };
+            reopened.unwrap_or_else(|| source::of(&self.head))
+        };
         let records = match (self.format, &self.plan, &self.workbook) {
             (Format::Json, Some(plan), _) => Ok(Records::json(bytes(), Arc::clone(plan))),
             (Format::Xlsx, _, Some(workbook)) => Records::sheet(workbook),
@@ -371,11 +377,15 @@ impl Table {
         if records.skip_lines(self.dialect.lines_before).is_err() {
             return rows;
         }
-        while let (Ok(Next::Record { line }), true) = (records.read(), rows.len() < SAMPLE_ROWS_MAX) {
-            rows.push((line, records.cells_lossy()));
+        while rows.len() < SAMPLE_ROWS_MAX {
+            match records.read() {
+                Ok(Next::Record { line }) => rows.push((line, records.cells_lossy())),
+                Ok(Next::Fault { .. }) => {}
+                Ok(Next::End) | Err(_) => break,
+            }
         }
         // what the first bytes end in may be cut off
-        if self.format != Format::Xlsx && self.head.len() >= source::HEAD_MAX {
+        if self.format != Format::Xlsx && !is_reopened && self.head.len() >= source::HEAD_MAX {
             rows.pop();
         }
         let has_header = matches!(self.format, Format::Csv | Format::Xlsx) && header == Header::Present;

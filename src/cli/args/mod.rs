@@ -35,8 +35,8 @@ use values::{FormatArg, GeoOrderArg, OffsetArg, OnDoubtArg, OnDriftArg, SameByAr
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Manifest")]
 pub(in crate::cli) struct ManifestArgs {
-    /// Files of video URLs: CSV, JSON Lines, JSON arrays or plain lists, also packed (gzip, zstd, bzip2, xz); `-` is standard
-    /// input, and 'archive/*.csv' all files of that name.
+    /// Files of video URLs: CSV, Excel (.xlsx), JSON Lines, JSON or plain lists, also compressed (gzip, zstd, bzip2, xz); `-` is
+    /// standard input, and 'archive/*.csv' all files of that name.
     ///
     /// Comma, semicolon, tab and pipe are recognised. One column must be the url; tags, latitude, longitude, geo,
     /// datetime, camera_model, unique_id, callback, retain_original_video, video_transcription_prompt, id and hash are

@@ -212,6 +212,12 @@ fn a_geojson_point_has_the_longitude_first() {
     let shelf = Shelf::new();
     let text = "{\"url\":\"https://h/a\",\"place\":{\"type\":\"Point\",\"coordinates\":[13.5,52.25]}}\n";
     assert!(is_at(read(&shelf.put(text.as_bytes()))[0].as_ref().unwrap(), 52.25, 13.5));
+    let features = format!(
+        "{{\"about\":\"{}\",\"features\":[{{\"id\":1,\"id\":2}},{{\"geometry\":{{\"type\":\"Point\",\"coordinates\":[13.5,52.25]}},\"properties\":{{\"url\":\"https://h/a\"}}}}]}}",
+        "x".repeat(100_000)
+    );
+    let row = read(&shelf.put(features.as_bytes())).remove(1).unwrap();
+    assert!(is_at(&row, 52.25, 13.5), "however far behind the first bytes it stands");
     let plain = text.replace("\"type\":\"Point\",", "");
     assert!(is_at(read(&shelf.put(plain.as_bytes()))[0].as_ref().unwrap(), 13.5, 52.25));
 }
