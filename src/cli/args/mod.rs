@@ -48,7 +48,9 @@ pub(in crate::cli) struct ManifestArgs {
     ///
     /// A part may also be a text in quotes ('archive 2019'), a column whose name counts where its value says yes (is_cat?),
     /// all columns of a name (tag_*), or a template: --map 'url=https://host/{id}/{file}'. Values in a template for the url
-    /// are percent-encoded; {file|raw} is not. The variable holds one rule a line.
+    /// are percent-encoded; {file|raw} is not. In JSON, url=videos[].url makes a row of each element of videos,
+    /// url=hd[]+sd[] a row of each of these keys, and tags=subjects[].name collects a value of each element. The variable
+    /// holds one rule a line.
     #[arg(long, value_name = "FIELD=PART", env = "TELECINE_MAP", value_delimiter = '\n')]
     pub(in crate::cli) map: Vec<MapRule>,
 
