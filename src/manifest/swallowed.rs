@@ -16,7 +16,8 @@ pub(super) fn lines_inside(cells: &[&str], shape: RowShape) -> Option<(u64, u64)
     let mut line = 0;
     let mut found = None;
     for (column, cell) in cells.iter().enumerate() {
-        let has_break = cell.contains(['\n', '\r']);
+        // this runs for every cell: a search by bytes is several times as fast as one by letters
+        let has_break = memchr::memchr2(b'\n', b'\r', cell.as_bytes()).is_some();
         if has_break && found.is_none() && holds_row(cells, column, cell, shape) {
             found = Some(line + 1);
         }
