@@ -138,8 +138,15 @@ pub(super) fn convert<'a>(
 
 /// The problem of a record with more or fewer cells than there are columns.
 pub(super) fn wrong_width(expected: usize, found: usize) -> Problem {
-    let message = format!("expected {expected} cells, found {found}");
-    let fix = "quote cells that contain the delimiter, and write empty cells out";
+    let (what, fix) = if found < expected {
+        ("fewer", "write empty cells out, or say --pad-short-rows if only cells at the end are missing")
+    } else {
+        (
+            "more",
+            "quote cells that contain the delimiter; --escape '\\' if a backslash stands before quotes in cells",
+        )
+    };
+    let message = format!("the row has {what} cells than the header: {found} and not {expected}");
     problem_at(None, String::new(), ("column_count", message, fix))
 }
 

@@ -1,4 +1,4 @@
-//! Compressed manifests: gzip, zstd, bzip2 and xz, recognised by their first bytes, and refused when they are traps.
+//! Compressed manifests: gzip, zstd, bzip2 and xz, recognised by their first bytes, and refused when they are decompression bombs.
 
 use std::{
     io::{self, BufReader, Read},
@@ -15,16 +15,16 @@ use liblzma::{
     stream::{CONCATENATED, Stream},
 };
 
-use super::source::BUFFER;
-
-/// A compressed file that unpacks to more than this many times its size is refused as a trap…
+/// Read-ahead buffer, in bytes: large enough that system calls do not count.
+pub(super) const BUFFER: usize = 256 * 1024;
+/// A compressed file that unpacks to more than this many times its size is refused as a decompression bomb, once it has
+/// unpacked to [`RATIO_FROM`] bytes.
 const RATIO_MAX: u64 = 200;
-/// …once it has unpacked to this many bytes; small files may be as repetitive as they like.
 const RATIO_FROM: u64 = 64 * 1024 * 1024;
 /// The memory an xz decoder may take, in bytes: what `xz -9` needs.
 const XZ_MEMORY_MAX: u64 = 68 * 1024 * 1024;
 
-/// How a file is packed.
+/// How a file is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Compression {
     Gzip,
@@ -55,7 +55,7 @@ impl Compression {
         }
     }
 
-    /// The unpacked bytes; several packed pieces behind one another are one file.
+    /// The decompressed bytes. Several compressed members behind one another are one file.
     pub(super) fn decompress(self, packed: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
         let bytes_in = Arc::new(AtomicU64::new(0));
         let counted = Counted { inner: packed, read: Arc::clone(&bytes_in) };

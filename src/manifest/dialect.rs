@@ -2,14 +2,15 @@
 
 use std::{fmt, str::FromStr};
 
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-/// What is told of a file; what is not told is found out, or is as RFC 4180 has it.
+/// How a file is written. What no flag says is found out, or is as RFC 4180 has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dialect {
-    /// The encoding; found out from a byte-order mark or the first bytes when none.
+    /// `None`: found out from a byte-order mark or the first bytes.
     pub encoding: Option<Encoding>,
-    /// The cell delimiter; found out from the first line when none.
+    /// What stands between cells. `None`: found out from the first records.
     pub delimiter: Option<u8>,
     /// What encloses cells.
     pub quote: Quote,
@@ -19,6 +20,10 @@ pub struct Dialect {
     pub comment: Option<u8>,
     /// Lines before the header, or before the first row: skipped, whatever they hold.
     pub lines_before: u64,
+    /// The worksheet of a workbook. `None`: the first visible one.
+    pub sheet: Option<String>,
+    /// Whether missing cells at the end of a row are empty ones.
+    pub pads_short_rows: bool,
 }
 
 /// What encloses cells that contain delimiters or line breaks.
@@ -56,10 +61,12 @@ impl FromStr for Encoding {
     }
 }
 
-/// So many of the first bytes show whether every second one is zero.
+/// This many of the first bytes show whether every second one is zero.
 const SAMPLE: usize = 512;
 
 impl Encoding {
+    pub(super) const UTF_8: Self = Self(UTF_8);
+
     pub(super) fn is_utf8(self) -> bool {
         self.0 == UTF_8
     }
@@ -75,16 +82,24 @@ impl Encoding {
         let half = sample.len() / 2;
         // Latin letters have one zero byte of two; a binary file has them anywhere
         if half > 1 && zeros(1) * 4 >= half * 3 && zeros(0) == 0 {
-            return (Self(UTF_16LE), Some("every second byte is zero; --encoding tells otherwise"));
+            return (Self(UTF_16LE), Some("every second byte is zero; --encoding names another"));
         }
         if half > 1 && zeros(0) * 4 >= half * 3 && zeros(1) == 0 {
-            return (Self(UTF_16BE), Some("every second byte is zero; --encoding tells otherwise"));
+            return (Self(UTF_16BE), Some("every second byte is zero; --encoding names another"));
         }
         if speaks_against_utf8(head) {
-            return (Self(WINDOWS_1252), Some("it is not UTF-8; --encoding tells otherwise"));
+            return (Self(guess(head)), Some("a guess, since it is not UTF-8; --encoding names another"));
         }
         (Self(UTF_8), None)
     }
+}
+
+/// The encoding that the bytes are most likely in, other than UTF-8.
+fn guess(head: &[u8]) -> &'static encoding_rs::Encoding {
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
+    detector.feed(head, true);
+    let found = detector.guess(None, Utf8Detection::Deny);
+    if found == UTF_8 { WINDOWS_1252 } else { found }
 }
 
 /// Whether more letters are broken as UTF-8 than are whole: one broken row must not spoil the letters of all others. The

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{
     Format, Header, ManifestError, ManifestSpec,
     mapping::{Field, MapRule, Part, plain},
+    records::{EACH, NamedKeys},
     scan::lint::{is_media, is_web_address},
     table::{Ask, Table},
     values::{
@@ -113,20 +114,25 @@ pub fn infer(spec: &ManifestSpec) -> Result<Inference, ManifestError> {
         dialect.delimiter = delimiter_of(&table, &dialect);
         table = Table::open(&ask(spec, &dialect, header))?;
     }
-    if table.format == Format::Csv && dialect.lines_before == 0 {
-        dialect.lines_before = lines_before(&table, &ask(spec, &dialect, Header::Absent));
+    let has_rows_of_cells = matches!(table.format, Format::Csv | Format::Xlsx);
+    if has_rows_of_cells && dialect.lines_before == 0 {
+        dialect.lines_before = lines_before(&table);
         if dialect.lines_before > 0 {
             table = Table::open(&ask(spec, &dialect, header))?;
         }
     }
-    if table.format == Format::Csv && table.first.iter().any(|cell| is_web_address(cell.trim())) {
+    if has_rows_of_cells && table.first.iter().any(|cell| is_web_address(cell.trim())) {
         header = Header::Absent;
         table = Table::open(&ask(spec, &dialect, header))?;
     }
-    let rows = table.sample(&ask(spec, &dialect, header), None);
-    let array_rows =
-        first_array(&table.names).map(|array| table.sample(&ask(spec, &dialect, header), Some(array)));
-    let rows = array_rows.unwrap_or(rows);
+    let mut rows = table.sample(header);
+    let has_address = rows.iter().any(|(_, cells)| cells.iter().any(|cell| is_web_address(cell.trim())));
+    if let Some(array) = table.inner_array().filter(|_| !has_address).map(str::to_owned) {
+        let mut asked = ask(spec, &dialect, header);
+        asked.named.url = vec![format!("{array}{EACH}")];
+        table = Table::open(&asked)?;
+        rows = table.sample(header);
+    }
     let columns: Vec<Column<'_>> = table
         .names
         .iter()
@@ -169,19 +175,16 @@ pub fn infer(spec: &ManifestSpec) -> Result<Inference, ManifestError> {
 }
 
 fn ask<'a>(spec: &'a ManifestSpec, dialect: &'a super::Dialect, header: Header) -> Ask<'a> {
-    Ask { path: &spec.path, dialect, format: spec.format, header }
-}
-
-/// The array whose elements have columns of their own.
-fn first_array(names: &[String]) -> Option<&str> {
-    names.iter().find_map(|name| name.split_once("[].")).map(|(array, _)| array)
+    let named = NamedKeys { wants_arrays: true, ..NamedKeys::default() };
+    Ask { path: &spec.path, dialect, format: spec.format, header, named }
 }
 
 /// The delimiter that cuts most rows into the same number of cells, and into the more the better: the first line may be no
 /// row. None leaves it to the first line.
 fn delimiter_of(table: &Table, dialect: &super::Dialect) -> Option<u8> {
     let score = |delimiter: &u8| {
-        let ask = Ask { path: "", dialect, format: Some(Format::Csv), header: Header::Absent };
+        let ask =
+            Ask { format: Some(Format::Csv), header: Header::Absent, ..Ask::with_defaults("", dialect) };
         let widths = table.sample_cut_at(*delimiter, &ask);
         let with_defaults = *widths.get(widths.len() / 2)?;
         let share = widths.iter().filter(|width| **width == with_defaults).count() * 100 / widths.len();
@@ -195,8 +198,8 @@ fn delimiter_of(table: &Table, dialect: &super::Dialect) -> Option<u8> {
 }
 
 /// Lines before the first record that is as wide as most, and not nearly empty.
-fn lines_before(table: &Table, ask: &Ask<'_>) -> u64 {
-    let rows = table.sample(ask, None);
+fn lines_before(table: &Table) -> u64 {
+    let rows = table.sample(Header::Absent);
     let filled = |cells: &[String]| cells.iter().filter(|cell| !cell.trim().is_empty()).count();
     let middle = |mut counts: Vec<usize>| {
         counts.sort_unstable();

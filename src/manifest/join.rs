@@ -8,7 +8,7 @@ use super::{
     table::{Ask, Table},
 };
 
-/// So much of a second file is kept in memory, in bytes of its cells.
+/// A second file is kept in memory up to this many bytes of cells.
 const JOIN_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// One `--join FILE:KEY`, or `FILE:OWN=THEIRS` where the key has two names.

@@ -1,26 +1,32 @@
-//! The way in: bytes become rows, each with its line.
+//! Manifests: bytes become rows, each with its line.
 //!
-//! - Size: a manifest is streamed. Memory is bounded by one record (at most 1 MiB), whatever the file's size.
+//! - Size: a manifest is streamed. Memory is bounded by a few batches of records (at most 1 MiB each), whatever the file's size.
 //! - Faults: a bad row is a [`RowError`] and the next row is read; only what makes the whole file unreadable is a
 //!   [`ManifestError`].
 //! - No network, no ledger, no clock.
 //!
 //! ```text
-//!   bytes -> source (unpack, decode) -> records (CSV, JSON, a list; caps) -> table (columns) -> join -> mapping -> row (values)
+//!   bytes -> source (decompress, decode) -> records (CSV, JSON, a list, a worksheet; bounds) -> table (columns) -> join -> mapping -> row (values)
 //! ```
 
 mod borrowed_row;
 mod convert;
 mod decompress;
 mod dedup;
+mod delimiter;
 mod dialect;
+mod error;
+mod foreign;
+mod format;
 mod infer;
 mod join;
 mod mapping;
+mod named;
 mod records;
 mod row_reader;
 mod scan;
 mod source;
+mod swallowed;
 mod table;
 mod values;
 mod workers;
@@ -29,6 +35,7 @@ use std::{fs::File, path::PathBuf, sync::atomic::Ordering};
 
 pub use convert::{LoneComma, RowRules, SameBy, TooLong};
 pub use dialect::{Dialect, Encoding, Quote};
+pub use error::ManifestError;
 pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
 pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece};
@@ -44,7 +51,8 @@ use crate::domain::{ManifestRow, RowError};
 use join::Joined;
 use mapping::{Columns, ExplicitRule, unique_names};
 use records::Next;
-use row_reader::{Counts, RowReader};
+use row_reader::{RowCounts, RowReader};
+use swallowed::RowShape;
 use table::{Ask, Table};
 
 /// The name of standard input on the command line.
@@ -57,13 +65,13 @@ pub struct ManifestSpec {
     pub path: String,
     /// How its text is written.
     pub dialect: Dialect,
-    /// In which shape its records are written; found out from the first bytes when none.
+    /// In which shape its records are written. `None`: found out from the first bytes.
     pub format: Option<Format>,
     /// Whether the first record names the columns.
     pub header: Header,
     /// Second files whose columns are added to every row.
     pub joins: Vec<Join>,
-    /// Which column feeds which field; header names fill in what is not told.
+    /// Which column feeds which field. Header names decide for the other fields.
     pub map: Vec<MapRule>,
     /// Tags for all rows.
     pub tags: Vec<String>,
@@ -74,7 +82,7 @@ pub struct ManifestSpec {
 }
 
 impl ManifestSpec {
-    /// A file with a header of which nothing is told.
+    /// A file with a header, read without any flag.
     #[must_use]
     pub fn with_defaults(path: &str) -> Self {
         Self {
@@ -100,103 +108,15 @@ pub enum Header {
     Absent,
 }
 
-/// Why a whole manifest cannot be read. Its text says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
-    /// It cannot be opened.
-    #[error("cannot open the manifest {path}; check the path and its permissions")]
-    Unreadable {
-        /// The path as given.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Reading failed on the way.
-    #[error("{path}:{line}: reading the manifest failed; the rows before this line were taken")]
-    Broken {
-        /// The path as given.
-        path: String,
-        /// The line reached.
-        line: u64,
-        /// What the system or the decompressor said.
-        source: std::io::Error,
-    },
-    /// It has no record at all.
-    #[error("{path}: the manifest is empty; it needs at least a header line and one row")]
-    Empty {
-        /// The path as given.
-        path: String,
-    },
-    /// The header record itself is unreadable.
-    #[error("{path}:{line}: the header line cannot be read: {reason}")]
-    BadHeader {
-        /// The path as given.
-        path: String,
-        /// Where it starts.
-        line: u64,
-        /// What is wrong.
-        reason: String,
-    },
-    /// No column holds the URL.
-    #[error("{path}:1: no column is recognised as the url; name it: --map url=COLUMN ({hint})")]
-    NoUrlColumn {
-        /// The path as given.
-        path: String,
-        /// The columns there are, or what else to try.
-        hint: String,
-    },
-    /// A flag names a column that is not there.
-    #[error("{path}:1: {flag}: there is no column {column}; {hint}")]
-    UnknownColumn {
-        /// The path as given.
-        path: String,
-        /// What asked for it.
-        flag: String,
-        /// What was asked for.
-        column: String,
-        /// The columns there are.
-        hint: String,
-    },
-    /// The rows of two arrays cannot both be rows.
-    #[error(
-        "{path}: the elements of {one}[] and {other}[] cannot both be rows; map the columns of one of them"
-    )]
-    TwoArrays {
-        /// The path as given.
-        path: String,
-        /// One array.
-        one: String,
-        /// The other.
-        other: String,
-    },
-    /// A second file cannot be joined.
-    #[error("{path}:{line}: the file cannot be joined: {what}")]
-    BadJoin {
-        /// The path as given.
-        path: String,
-        /// Where.
-        line: u64,
-        /// What is wrong.
-        what: String,
-    },
-    /// It is somewhere else.
-    #[error(
-        "{path} is an address; a manifest is a file: fetch it first, or pipe it in (curl … | telecine check -)"
-    )]
-    Remote {
-        /// The address, redacted.
-        path: String,
-    },
-}
-
 /// An open manifest: an iterator over rows and row faults.
 pub struct Manifest {
     table: Table,
     joined: Vec<Joined>,
     columns: Columns,
     rules: RowRules,
+    pads_short_rows: bool,
     stamp: Option<String>,
-    counts: Counts,
+    counts: RowCounts,
 }
 
 impl Manifest {
@@ -206,8 +126,10 @@ impl Manifest {
         if path.starts_with("http://") || path.starts_with("https://") {
             return Err(ManifestError::Remote { path: crate::redact::url(path) });
         }
-        let ask = Ask { path, dialect: &spec.dialect, format: spec.format, header: spec.header };
-        let mut table = Table::open(&ask)?;
+        let keys = named::keys(&spec.map, &spec.filters, &spec.joins);
+        named::check_arrays(path, &keys)?;
+        let ask = Ask { path, dialect: &spec.dialect, format: spec.format, header: spec.header, named: keys };
+        let table = Table::open(&ask)?;
         let has_header = table.is_own_output || table.format == Format::Json;
         let header = if has_header { Header::Present } else { spec.header };
         let is_list = table.format == Format::List;
@@ -218,22 +140,23 @@ impl Manifest {
             .collect::<Result<Vec<_>, _>>()?;
         let added = joined.iter().filter(|joined| joined.places.is_none()).flat_map(|joined| &joined.names);
         let names: Vec<String> = table.names.iter().chain(added).cloned().collect();
-        let mut columns = Columns::resolve(
+        let is_json = table.format == Format::Json;
+        let map = if is_json { named::rules(&spec.map, &ask.named) } else { spec.map.clone() };
+        let columns = Columns::resolve(
             unique_names(&names),
             &table.first,
             &ExplicitRule {
                 path,
                 header: if is_list { Header::Present } else { header },
-                map: &spec.map,
+                map: &map,
                 filters: &spec.filters,
                 tags: &spec.tags,
-                has_paths: table.format == Format::Json,
+                has_paths: is_json,
             },
-        )?;
-        let array = columns.array(path)?;
-        table.split_at(array.as_deref());
-        if array.is_none() && joined.is_empty() {
-            columns.truncate(table.names.len());
+        )
+        .map_err(|error| error.with_arrays(table.addresses_in_arrays()))?;
+        if let Some(url) = columns.first_of(Field::Url).filter(|_| is_json && ask.named.url.is_empty()) {
+            named::check_rivals(path, &columns.names()[url], columns.names())?;
         }
         let mut manifest = Self {
             stamp: None,
@@ -241,22 +164,23 @@ impl Manifest {
             joined,
             columns,
             rules: spec.rules.clone(),
-            counts: Counts::default(),
+            pads_short_rows: spec.dialect.pads_short_rows,
+            counts: RowCounts::default(),
         };
         manifest.stamp = manifest.table.file.as_ref().and_then(|file| manifest.stamp_of(file, spec));
-        manifest.find_out_dates(&ask, array.as_deref());
-        manifest.find_out_points(&ask, array.as_deref());
+        manifest.find_out_dates(spec.header);
+        manifest.find_out_points(spec.header);
         Ok(manifest)
     }
 
     /// `GeoJSON` has the longitude first: `coordinates` beside a `type` that is `Point`.
-    fn find_out_points(&mut self, ask: &Ask<'_>, array: Option<&str>) {
+    fn find_out_points(&mut self, header: Header) {
         let is_json = self.table.format == Format::Json;
         let Some(column) = self.columns.first_of(Field::Geo).filter(|_| is_json) else { return };
         let names = self.columns.names();
         let kind = names[column].strip_suffix("coordinates").map(|path| format!("{path}type"));
         let Some(kind) = kind.and_then(|kind| names.iter().position(|name| *name == kind)) else { return };
-        let sample = self.table.sample(ask, array);
+        let sample = self.table.sample(header);
         if sample.iter().any(|(_, cells)| cells.get(kind).is_some_and(|cell| cell == "Point")) {
             let found = format!("{} are GeoJSON points: the longitude stands first", names[column]);
             self.table.found.push(found);
@@ -264,12 +188,12 @@ impl Manifest {
         }
     }
 
-    /// Which of day and month comes first, where the first rows tell.
-    fn find_out_dates(&mut self, ask: &Ask<'_>, array: Option<&str>) {
+    /// Which of day and month comes first, where the first rows show it.
+    fn find_out_dates(&mut self, header: Header) {
         if !self.rules.dates.formats.is_empty() || self.columns.of(Field::Datetime).is_none() {
             return;
         }
-        let sample = self.table.sample(ask, array);
+        let sample = self.table.sample(header);
         let texts: Vec<(u64, String)> = sample
             .iter()
             .filter_map(|(line, cells)| {
@@ -287,7 +211,7 @@ impl Manifest {
         let shown = crate::redact::opaque(text);
         self.table
             .found
-            .push(format!("dates are {words} (line {line}: {shown}); --date-format tells otherwise"));
+            .push(format!("dates are {words} (line {line}: {shown}); --date-format says otherwise"));
         self.rules.dates.found = Some(order);
     }
 
@@ -297,14 +221,14 @@ impl Manifest {
         &self.table.path
     }
 
-    /// What tells whether the file, and how it is read, are as they were before: its size, time and inode, and the
-    /// mapping. None for what is no file.
+    /// The file's size, time and inode, and the rules it is read by: they are the same while reading it gives the same rows.
+    /// `None`: it is no file.
     #[must_use]
     pub fn stamp(&self) -> Option<String> {
         self.stamp.clone()
     }
 
-    /// A digest of the file that is being read, as it is now; none for a pipe.
+    /// A digest of the file that is being read, as it is now. `None`: a pipe.
     pub fn digest(&self) -> std::io::Result<Option<blake3::Hash>> {
         use std::os::unix::fs::FileExt as _;
         let Some(file) = &self.table.file else { return Ok(None) };
@@ -327,7 +251,7 @@ impl Manifest {
         }
     }
 
-    /// The columns' names; `#1`, `#2`, … without a header.
+    /// The columns' names; `#1`, `#2` and so on without a header.
     #[must_use]
     pub fn column_names(&self) -> &[String] {
         self.columns.names()
@@ -340,13 +264,13 @@ impl Manifest {
         first.map_or_else(Default::default, |column| (column + 1, self.columns.names()[column].clone()))
     }
 
-    /// What was found out about the bytes, for a reader: `zstd`, `windows-1252 (it is not UTF-8)`.
+    /// What was found out about the file, for the user: `zstd`, `blanks before quotes are skipped`.
     #[must_use]
     pub fn found(&self) -> &[String] {
         &self.table.found
     }
 
-    /// What was understood, for a reader: `url=service_file, tags=topic+place`.
+    /// What feeds each field, for the user: `url=service_file, tags=topic+place`.
     #[must_use]
     pub fn mapping(&self) -> String {
         self.columns.describe()
@@ -376,13 +300,13 @@ impl Manifest {
         self.counts.unmatched.load(Ordering::Relaxed)
     }
 
-    /// Whether the next row is at hand, at least in part: if not, reading it may wait for whoever writes the pipe.
+    /// Whether the next row is read already, at least in part. If not, reading it may wait for the writer of the pipe.
     #[must_use]
-    pub fn has_more_at_hand(&self) -> bool {
-        self.table.first_row_is_read || self.table.records.has_more_at_hand()
+    pub fn has_buffered_input(&self) -> bool {
+        self.table.first_row_is_read || self.table.records.has_buffered_input()
     }
 
-    /// The next row, or what is wrong with it; none at the end.
+    /// The next row, or what is wrong with it. `None`: the end.
     #[expect(
         clippy::should_implement_trait,
         reason = "a lending reader with a fallible step reads better as a loop"
@@ -405,12 +329,26 @@ impl Manifest {
         }
     }
 
-    /// What is known of how to read it, beside the table itself.
+    /// The table, and what turns its records into rows.
     fn parts(&mut self) -> (&mut Table, RowReader<'_>) {
-        let Self { table, joined, columns, rules, counts, .. } = self;
+        let Self { table, joined, columns, rules, counts, pads_short_rows, .. } = self;
         let (is_own_output, is_list) = (table.is_own_output, table.format == Format::List);
         let width = table.names.len();
-        (table, RowReader { columns, joined, rules, is_own_output, is_list, width, counts })
+        let url = columns.first_of(Field::Url).filter(|_| !is_own_output);
+        let row_shape = table.delimiter.zip(url).map(|(delimiter, url)| RowShape { width, url, delimiter });
+        let pads_short_rows = *pads_short_rows;
+        let row_reader = RowReader {
+            columns,
+            joined,
+            rules,
+            is_own_output,
+            is_list,
+            width,
+            row_shape,
+            pads_short_rows,
+            counts,
+        };
+        (table, row_reader)
     }
 
     fn stamp_of(&self, file: &File, spec: &ManifestSpec) -> Option<String> {

@@ -5,7 +5,15 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{RowRules, borrowed_row::BorrowedRow, convert, join::Joined, mapping::Columns};
+use super::{
+    RowRules,
+    borrowed_row::BorrowedRow,
+    convert,
+    join::Joined,
+    mapping::Columns,
+    records::CELL_MAX,
+    swallowed::{self, RowShape},
+};
 use crate::{
     csv_injection,
     domain::{ManifestRow, Problem, RowError},
@@ -22,12 +30,16 @@ pub(super) struct RowReader<'a> {
     pub(super) is_list: bool,
     /// So many cells must a record have.
     pub(super) width: usize,
-    pub(super) counts: &'a Counts,
+    /// What tells a row inside a cell from text, where cells are quoted.
+    pub(super) row_shape: Option<RowShape>,
+    /// Whether missing cells at the end of a record are empty ones.
+    pub(super) pads_short_rows: bool,
+    pub(super) counts: &'a RowCounts,
 }
 
 /// Records that are in no other count.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct RowCounts {
     /// Left out by a filter.
     pub(super) left_out: AtomicU64,
     /// Without a row in a second file.
@@ -78,6 +90,12 @@ impl RowReader<'_> {
         {
             *address = address.split_once(" #").map_or(*address, |(address, _)| address);
         }
+        if let Some(problem) = self.rows_inside(line, &cells) {
+            return Some(finish(&cells, Err(RowError { line, cells: Vec::new(), problems: vec![problem] })));
+        }
+        if self.pads_short_rows && cells.len() < self.width {
+            cells.to_mut().resize(self.width, "");
+        }
         // what stands in the wrong columns is neither filtered nor joined
         if cells.len() != self.width {
             let problems = vec![convert::wrong_width(self.width, cells.len())];
@@ -95,6 +113,9 @@ impl RowReader<'_> {
             self.counts.left_out.fetch_add(1, Ordering::Relaxed);
             return None;
         }
+        if let Some(problem) = self.too_long(&cells) {
+            return Some(finish(&cells, Err(RowError { line, cells: Vec::new(), problems: vec![problem] })));
+        }
         let mut made = convert::convert(&cells, self.columns, self.rules).map_err(|problems| RowError {
             line,
             cells: Vec::new(),
@@ -107,6 +128,32 @@ impl RowReader<'_> {
             }
         }
         Some(finish(&cells, made))
+    }
+
+    /// The problem of a record whose cells hold other rows.
+    fn rows_inside(&self, line: u64, cells: &[&str]) -> Option<Problem> {
+        let (first, last) = swallowed::lines_inside(cells, self.row_shape?)?;
+        let (first, last) = (line + first, line + last);
+        let inside =
+            if first == last { format!("line {first} is") } else { format!("lines {first} to {last} are") };
+        let message = format!("a quote that opens in this row closes in another: {inside} inside one cell");
+        let fix = "close the quote in its own line, or double a quote that is part of the text (\"\"); none of these lines is sent";
+        Some(convert::problem_at(None, String::new(), ("quote_swallows_rows", message, fix)))
+    }
+
+    /// The problem of a record in which a cell that feeds a field is too long.
+    fn too_long(&self, cells: &[&str]) -> Option<Problem> {
+        if cells.iter().all(|cell| cell.len() <= CELL_MAX) {
+            return None;
+        }
+        let column = self
+            .columns
+            .used()
+            .find(|column| cells.get(*column).is_some_and(|cell| cell.len() > CELL_MAX))?;
+        let name = self.columns.names().get(column).map(|name| (column, name.as_str()));
+        let message = "the cell is longer than 64 KiB".to_owned();
+        let fix = "shorten it; a missing closing quote also looks like this";
+        Some(convert::problem_at(name, String::new(), ("cell_too_long", message, fix)))
     }
 
     fn without_partner(&self, column: usize, cells: &[&str]) -> Problem {

@@ -1,4 +1,4 @@
-//! Bytes of a manifest: a file or standard input, unpacked, as UTF-8, without a byte-order mark.
+//! Bytes of a manifest: a file or standard input, decompressed, as UTF-8, without a byte-order mark.
 
 use std::{
     fs::File,
@@ -7,33 +7,34 @@ use std::{
 
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
+pub(super) use super::decompress::BUFFER;
 use super::{
     STDIN,
     decompress::Compression,
-    dialect::{Dialect, Encoding, Quote},
+    dialect::{Dialect, Encoding},
+    foreign,
 };
 
-/// Read-ahead buffer: large enough that system calls do not count.
-pub(super) const BUFFER: usize = 256 * 1024;
-
-/// So much is read to see what a file is.
+/// This much is read to see what a file is.
 pub(super) const HEAD_MAX: usize = 64 * 1024;
+/// The beginning of a pipe is read on up to here where it shows too little.
+const LONG_HEAD_MAX: usize = 1024 * 1024;
 
-/// The bytes of a manifest, unpacked, in UTF-8 (or what should be).
+/// The bytes of a manifest, decompressed, in UTF-8 unless they are damaged.
 pub(super) type Bytes = BufReader<Box<dyn Read + Send>>;
 
 /// A manifest's bytes, and what was found out about them.
 pub(super) struct Opened {
-    /// The file itself, as it is; none for a pipe.
+    /// The file as it is. `None`: a pipe.
     pub(super) file: Option<File>,
     /// The first of them.
     pub(super) head: Vec<u8>,
     pub(super) bytes: Bytes,
-    /// What a reader should know: `zstd`, `windows-1252 (it is not UTF-8)`.
+    /// What a user should know: `zstd`, `windows-1252 (a guess ...)`.
     pub(super) found: Vec<String>,
 }
 
-/// Opens a path or standard input, and shows its head; what it is shows in its first bytes, not in its name.
+/// Opens a path or standard input, and reads its first bytes. They decide what it is, not its name.
 pub(super) fn open(path: &str, dialect: &Dialect) -> io::Result<Opened> {
     let (raw, file): (Box<dyn Read + Send>, _) = if path == STDIN {
         (Box::new(io::stdin()), None)
@@ -46,7 +47,7 @@ pub(super) fn open(path: &str, dialect: &Dialect) -> io::Result<Opened> {
         let twin = if meta.is_file() { Some(file.try_clone()?) } else { None };
         (Box::new(file), twin)
     };
-    // somebody may be typing, and waits for an answer to the first line
+    // a user may type the lines, and waits for an answer to the first one
     let wanted = if path == STDIN { Wanted::Line } else { Wanted::AllOfHead };
     let mut bytes = with_head(raw, wanted)?;
     let mut found = Vec::new();
@@ -55,7 +56,9 @@ pub(super) fn open(path: &str, dialect: &Dialect) -> io::Result<Opened> {
         bytes = with_head(compression.decompress(bytes.into_reader())?, wanted)?;
     }
     let (encoding, why) = match dialect.encoding {
-        Some(told) => (told, None),
+        // the bytes of what is no text stay as they are
+        _ if foreign::is_zip(&bytes.head) || foreign::known(&bytes.head).is_some() => (Encoding::UTF_8, None),
+        Some(explicit) => (explicit, None),
         None => Encoding::found(&bytes.head),
     };
     if let Some(why) = why {
@@ -76,6 +79,29 @@ pub(super) fn open(path: &str, dialect: &Dialect) -> io::Result<Opened> {
     Ok(Opened { file, head, bytes: BufReader::with_capacity(BUFFER, bytes.into_reader()), found })
 }
 
+impl Opened {
+    /// Reads on until `is_enough` holds for what is there, or the end, or 1 MiB: a pipe is read only once.
+    pub(super) fn read_more(&mut self, is_enough: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+        let mut more = self.head.clone();
+        let mut rest = std::mem::replace(&mut self.bytes, none());
+        let mut seen = vec![0; more.len()];
+        rest.read_exact(&mut seen)?;
+        let mut buffer = vec![0; HEAD_MAX];
+        while more.len() < LONG_HEAD_MAX && !is_enough(&more) {
+            match rest.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => more.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let whole = io::Cursor::new(more.clone()).chain(rest);
+        self.bytes = BufReader::with_capacity(BUFFER, Box::new(whole));
+        self.head = more;
+        Ok(())
+    }
+}
+
 /// Bytes that are there already.
 pub(super) fn of(bytes: &[u8]) -> Bytes {
     BufReader::new(Box::new(io::Cursor::new(bytes.to_vec())))
@@ -86,7 +112,7 @@ pub(super) fn none() -> Bytes {
     BufReader::with_capacity(0, Box::new(io::empty()))
 }
 
-/// The beginning of a stream, looked at, and the rest.
+/// The beginning of a stream, and the rest.
 struct Headed {
     head: Vec<u8>,
     rest: Box<dyn Read + Send>,
@@ -98,12 +124,12 @@ impl Headed {
     }
 }
 
-/// How much of a stream is looked at.
+/// How much of a stream is read first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
     /// The first line.
     Line,
-    /// As much as is looked at in any case.
+    /// [`HEAD_MAX`] bytes.
     AllOfHead,
 }
 
@@ -113,8 +139,8 @@ fn with_head(mut rest: Box<dyn Read + Send>, wanted: Wanted) -> io::Result<Heade
     let mut buffer = vec![0; HEAD_MAX];
     let has_line = |head: &[u8]| wanted == Wanted::Line && head.len() > 3 && head.contains(&b'\n');
     while head.len() < HEAD_MAX && !has_line(&head) {
-        let room = HEAD_MAX - head.len();
-        match rest.read(&mut buffer[..room]) {
+        let missing = HEAD_MAX - head.len();
+        match rest.read(&mut buffer[..missing]) {
             Ok(0) => break,
             Ok(count) => head.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -135,46 +161,5 @@ struct Damaged(Option<io::Error>);
 impl Read for Damaged {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
         self.0.take().map_or(Ok(0), Err)
-    }
-}
-
-/// The delimiter of a first line: a tab if there is one, else the most frequent of `,` `;` `|` outside quotes.
-pub(super) fn guess_delimiter(head: &[u8], quote: Quote) -> u8 {
-    let mut in_quotes = false;
-    let mut counts = [(b',', 0_u32), (b';', 0), (b'|', 0)];
-    for byte in head {
-        match byte {
-            byte if quote == Quote::Byte(*byte) => in_quotes = !in_quotes,
-            b'\n' | b'\r' if !in_quotes => break,
-            b'\t' if !in_quotes => return b'\t',
-            byte if !in_quotes => {
-                if let Some((_, count)) = counts.iter_mut().find(|(delimiter, _)| delimiter == byte) {
-                    *count += 1;
-                }
-            }
-            _ => {}
-        }
-    }
-    // the first of equals wins: a comma where nothing speaks for another
-    counts.iter().rev().max_by_key(|(_, count)| *count).map_or(b',', |(delimiter, _)| *delimiter)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_delimiter_is_the_one_the_first_line_uses() {
-        for (head, delimiter) in [
-            ("url,tags\n", b','),
-            ("url;tags;a,b\n", b';'),
-            ("url\ttags,x,y\n", b'\t'),
-            ("url|tags\n", b'|'),
-            ("url\n", b','),
-            ("\"a;b;c\",d\n;;;;", b','),
-            ("", b','),
-        ] {
-            assert_eq!(guess_delimiter(head.as_bytes(), Quote::default()), delimiter, "{head}");
-        }
     }
 }

@@ -1,32 +1,46 @@
 //! A table: a file opened, its shape found out, its columns named; rows are cells still.
 
-use std::fs::File;
+use std::{fs::File, io::BufReader, io::Read as _, sync::Arc};
 
 use super::{
     Header, ManifestError,
     convert::wrong_width,
-    dialect::Dialect,
+    delimiter,
+    dialect::{Dialect, Quote},
+    foreign,
+    format::{first_record, format_of, is_own_output},
     mapping::unique_names,
-    records::{Format, Next, RecordError, Records, is_json},
+    records::{
+        EACH, Format, JsonPlan, Marks, NamedKeys, Next, PlanError, RecordError, Records, WithoutBlanks,
+        Workbook, WorkbookError, is_whole_value,
+    },
     scan::lint::is_web_address,
-    source,
+    source::{self, Bytes, Opened},
 };
 
-/// What is told of a file.
-#[derive(Clone, Copy)]
+/// A workbook that comes through a pipe is kept in memory, up to this many bytes.
+const PIPED_WORKBOOK_MAX: u64 = 64 * 1024 * 1024;
+
+/// How a file is to be read.
+#[derive(Clone)]
 pub(super) struct Ask<'a> {
     pub(super) path: &'a str,
     pub(super) dialect: &'a Dialect,
     pub(super) format: Option<Format>,
     pub(super) header: Header,
+    /// The columns that rules name.
+    pub(super) named: NamedKeys,
 }
 
 impl<'a> Ask<'a> {
-    /// A file with a header whose shape nobody told.
-    pub(super) const fn with_defaults(path: &'a str, dialect: &'a Dialect) -> Self {
-        Self { path, dialect, format: None, header: Header::Present }
+    /// A file with a header, of a shape that is found out.
+    pub(super) fn with_defaults(path: &'a str, dialect: &'a Dialect) -> Self {
+        Self { path, dialect, format: None, header: Header::Present, named: NamedKeys::default() }
     }
 }
+
+/// A sample has this many rows at most: about as many as the first bytes of a CSV file hold.
+const SAMPLE_ROWS_MAX: usize = 1_000;
 
 /// The cells of a row, or what is wrong with them, with their line.
 pub(super) type Numbered = (u64, Result<Vec<String>, String>);
@@ -34,7 +48,7 @@ pub(super) type Numbered = (u64, Result<Vec<String>, String>);
 /// A file opened as a table.
 pub(super) struct Table {
     pub(super) path: String,
-    /// The file itself, as it is; none for a pipe.
+    /// The file as it is. `None`: a pipe.
     pub(super) file: Option<File>,
     pub(super) records: Records,
     pub(super) format: Format,
@@ -47,30 +61,44 @@ pub(super) struct Table {
     pub(super) first_row_is_read: bool,
     /// The first bytes, decoded.
     pub(super) head: Vec<u8>,
-    /// What was found out about the bytes, for a reader.
+    /// What was found out about the bytes, for the user.
     pub(super) found: Vec<String>,
     /// Whether telecine wrote it.
     pub(super) is_own_output: bool,
+    /// How its text is written, as far as flags say it or it is found out.
+    dialect: Dialect,
+    plan: Option<Arc<JsonPlan>>,
+    workbook: Option<Workbook>,
+    /// Where quotes stand behind blanks.
+    marks: Option<Marks>,
 }
 
 impl Table {
     /// Opens the file, finds out compression, encoding, format and delimiter, and names the columns.
     pub(super) fn open(ask: &Ask<'_>) -> Result<Self, ManifestError> {
         let path = ask.path.to_owned();
-        let source::Opened { file, head, bytes, mut found } = source::open(&path, ask.dialect)
+        let mut opened = source::open(&path, ask.dialect)
             .map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
-        // a file of telecine's own is as telecine writes it, whatever is told of the file it came from
+        if let Some(foreign) = foreign::known(&opened.head) {
+            return Err(ManifestError::OtherFormat {
+                path,
+                what: foreign.what.to_owned(),
+                fix: foreign.fix.to_owned(),
+            });
+        }
+        // a file that telecine wrote is read as telecine writes it, whatever flags say of the file it came from
         let with_defaults = Dialect::default();
-        let is_own_output = is_own_output(&head);
-        let ask = &if is_own_output { Ask::with_defaults(ask.path, &with_defaults) } else { *ask };
+        let is_own_output = is_own_output(&opened.head);
+        let ask = &if is_own_output { Ask::with_defaults(ask.path, &with_defaults) } else { ask.clone() };
         let format = match ask.format {
+            _ if foreign::is_zip(&opened.head) => Format::Xlsx,
             None if is_own_output => Format::Csv,
-            None => format_of(&head, ask.dialect),
+            None => format_of(&opened.head, ask.dialect),
             Some(format) => format,
         };
         let mut table = Self {
             path,
-            file,
+            file: opened.file.take(),
             records: Records::list(source::none(), ask.dialect),
             format,
             delimiter: None,
@@ -78,40 +106,170 @@ impl Table {
             first: Vec::new(),
             first_row_is_read: false,
             head: Vec::new(),
-            found: Vec::new(),
+            found: std::mem::take(&mut opened.found),
             is_own_output,
+            dialect: ask.dialect.clone(),
+            plan: None,
+            workbook: None,
+            marks: None,
         };
         match format {
-            Format::Json => {
-                (table.records, table.names) = Records::json(bytes, &head);
-                found.push("JSON".to_owned());
-            }
+            Format::Json => table.open_json(ask, &mut opened)?,
             Format::List => {
+                let bytes = std::mem::replace(&mut opened.bytes, source::none());
                 table.records = Records::list(bytes, ask.dialect);
                 if ask.format.is_none() {
-                    found.push("a list of addresses".to_owned());
+                    table.found.push("a list of addresses".to_owned());
                 }
-                table.read_first(ask, Header::Absent)?;
+                table.read_first(Header::Absent)?;
                 table.names = vec!["url".to_owned()];
             }
             Format::Csv => {
-                let delimiter = ask.dialect.delimiter.unwrap_or_else(|| {
-                    source::guess_delimiter(first_record(&head, ask.dialect), ask.dialect.quote)
-                });
-                table.delimiter = Some(delimiter);
-                table.records = Records::csv(bytes, delimiter, ask.dialect);
-                table.read_first(ask, ask.header)?;
+                let bytes = std::mem::replace(&mut opened.bytes, source::none());
+                table.open_csv(ask, &opened.head, bytes)?;
             }
+            Format::Xlsx => table.open_sheet(ask, &mut opened)?,
         }
-        table.head = head;
-        table.found = found;
+        table.head = opened.head;
         Ok(table)
     }
 
-    fn read_first(&mut self, ask: &Ask<'_>, header: Header) -> Result<(), ManifestError> {
+    fn open_json(&mut self, ask: &Ask<'_>, opened: &mut Opened) -> Result<(), ManifestError> {
+        let broken = |source| ManifestError::Unreadable { path: ask.path.to_owned(), source };
+        let reopen = || source::open(ask.path, ask.dialect).map(|opened| opened.bytes);
+        let is_file = self.file.is_some();
+        if !is_file {
+            opened.read_more(is_whole_value).map_err(broken)?;
+        }
+        let plan = JsonPlan::of(&opened.head, if is_file { Some(&reopen) } else { None }, &ask.named);
+        let plan = plan.map_err(|error| match error {
+            PlanError::Io(source) => broken(source),
+            PlanError::Unclear(what) => ManifestError::RowsUnclear { path: ask.path.to_owned(), what },
+        })?;
+        self.found.push("JSON".to_owned());
+        self.found.extend(plan.found.iter().cloned());
+        if !is_file {
+            self.found.push("a pipe is read once: --map names a key that only later records have".to_owned());
+        }
+        self.names = plan.names().to_vec();
+        let plan = Arc::new(plan);
+        let bytes = std::mem::replace(&mut opened.bytes, source::none());
+        self.records = Records::json(bytes, Arc::clone(&plan));
+        self.plan = Some(plan);
+        Ok(())
+    }
+
+    fn open_csv(&mut self, ask: &Ask<'_>, head: &[u8], bytes: Bytes) -> Result<(), ManifestError> {
+        let named = if ask.dialect.lines_before < 2 { delimiter::named(head) } else { None };
+        let (sep, rest) = named.map_or((None, head), |(sep, rest)| (Some(sep), rest));
+        if let Some(sep) = sep {
+            self.dialect.lines_before = self.dialect.lines_before.max(1);
+            self.found.push(format!("its first line names the delimiter {}", shown(sep)));
+        }
+        let rest = if sep.is_some() { rest } else { first_record(rest, ask.dialect) };
+        let delimiter = ask.dialect.delimiter.or(sep).unwrap_or_else(|| delimiter::of(rest, ask.dialect));
+        self.delimiter = Some(delimiter);
+        if let Quote::Byte(quote) = ask.dialect.quote {
+            let marks = Marks { delimiter, quote, escape: ask.dialect.escape };
+            if !self.is_own_output && marks.stand_behind_blanks(rest) {
+                self.found.push("blanks before quotes are skipped".to_owned());
+                self.marks = Some(marks);
+            }
+        }
+        self.records = self.csv(bytes, delimiter);
+        self.read_first(ask.header)?;
+        if self.escapes_with_backslash(rest) {
+            let text =
+                "a backslash seems to stand before quotes that are part of a text; if so, say --escape '\\'";
+            self.found.push(text.to_owned());
+        }
+        Ok(())
+    }
+
+    fn csv(&self, bytes: Bytes, delimiter: u8) -> Records {
+        let bytes = match self.marks {
+            Some(marks) => {
+                BufReader::with_capacity(source::BUFFER, Box::new(WithoutBlanks::new(bytes, marks)) as Box<_>)
+            }
+            None => bytes,
+        };
+        Records::csv(bytes, delimiter, &self.dialect)
+    }
+
+    /// Whether more of the first records are as wide as the header when a backslash stands before quotes within cells.
+    fn escapes_with_backslash(&self, rest: &[u8]) -> bool {
+        let has_escapes = || memchr::memmem::find(rest, b"\\\"").is_some();
+        if self.dialect.escape.is_some() || self.dialect.quote != Quote::Byte(b'"') || !has_escapes() {
+            return false;
+        }
+        let wrong = |escape| {
+            let dialect = Dialect { escape, lines_before: 0, ..self.dialect.clone() };
+            let mut records = Records::csv(source::of(rest), self.delimiter.unwrap_or(b','), &dialect);
+            let (mut wrong, mut right) = (0_usize, 0_usize);
+            loop {
+                match records.read() {
+                    Ok(Next::Record { .. }) if records.width() == self.names.len() => right += 1,
+                    Ok(Next::Record { .. } | Next::Fault { .. }) => wrong += 1,
+                    Ok(Next::End) | Err(_) => return (wrong, std::cmp::Reverse(right)),
+                }
+            }
+        };
+        wrong(Some(b'\\')) < wrong(None)
+    }
+
+    fn open_sheet(&mut self, ask: &Ask<'_>, opened: &mut Opened) -> Result<(), ManifestError> {
+        let path = || ask.path.to_owned();
+        let broken = |source| ManifestError::Unreadable { path: path(), source };
+        let sheet = ask.dialect.sheet.as_deref();
+        let workbook = if self.file.is_some() && self.found.is_empty() {
+            Workbook::of_file(ask.path, sheet)
+        } else {
+            let mut bytes = Vec::new();
+            let read =
+                (&mut opened.bytes).take(PIPED_WORKBOOK_MAX + 1).read_to_end(&mut bytes).map_err(broken)?;
+            if read as u64 > PIPED_WORKBOOK_MAX {
+                let fix = "save it as a file, and give that file".to_owned();
+                return Err(ManifestError::OtherFormat {
+                    path: path(),
+                    what: "an Excel workbook of more than 64 MiB that is no file".to_owned(),
+                    fix,
+                });
+            }
+            Workbook::of_bytes(bytes, sheet)
+        };
+        let workbook = workbook.map_err(|error| {
+            let (what, fix) = match error {
+                WorkbookError::Other("a zip archive") => {
+                    ("a zip archive".to_owned(), foreign::UNPACK.to_owned())
+                }
+                WorkbookError::Other(what) => (what.to_owned(), foreign::SAVE_AS_CSV.to_owned()),
+                WorkbookError::Unreadable(why) => (
+                    format!(
+                        "a zip archive or an Excel workbook (.xlsx) that cannot be read ({})",
+                        crate::redact::clean(&why)
+                    ),
+                    "save it again, or save its sheet as CSV UTF-8".to_owned(),
+                ),
+                WorkbookError::NoSheet(names) => (
+                    format!(
+                        "an Excel workbook without a sheet {}",
+                        crate::redact::clean(sheet.unwrap_or("with rows"))
+                    ),
+                    format!("name one of its sheets with --sheet: {names}"),
+                ),
+            };
+            ManifestError::OtherFormat { path: path(), what, fix }
+        })?;
+        self.found.push(workbook.found.clone());
+        self.records = Records::sheet(&workbook).map_err(broken)?;
+        self.workbook = Some(workbook);
+        self.read_first(ask.header)
+    }
+
+    fn read_first(&mut self, header: Header) -> Result<(), ManifestError> {
         let path = || self.path.clone();
-        let broken = |source| ManifestError::Broken { path: ask.path.to_owned(), line: 1, source };
-        self.records.skip_lines(ask.dialect.lines_before).map_err(broken)?;
+        let broken = |source| ManifestError::Broken { path: path(), line: 1, source };
+        self.records.skip_lines(self.dialect.lines_before).map_err(broken)?;
         let line = match self.records.read().map_err(broken)? {
             Next::Record { line } => line,
             Next::End => return Err(ManifestError::Empty { path: path() }),
@@ -128,6 +286,12 @@ impl Table {
             line,
             reason: "it is not UTF-8".to_owned(),
         })?;
+        if let Some(cell) = cells.iter().find(|cell| header == Header::Present && holds_row(cell)) {
+            let shown = crate::redact::opaque(cell.lines().next().unwrap_or_default());
+            let reason =
+                format!("a quote that opens in {shown} closes in another line; close it in its own line");
+            return Err(ManifestError::BadHeader { path: path(), line, reason });
+        }
         self.first = cells.into_iter().map(str::to_owned).collect();
         self.names = match header {
             Header::Present => unique_names(&self.first),
@@ -168,12 +332,16 @@ impl Table {
         Ok(Some((line, row)))
     }
 
-    /// One row for each element of this array; none leaves arrays as they are.
-    pub(super) fn split_at(&mut self, array: Option<&str>) {
-        self.records.split_at(array);
-        if let Records::Json(records) = &self.records {
-            self.names = records.names();
-        }
+    /// An array whose elements may be rows: one with addresses before any other.
+    pub(super) fn inner_array(&self) -> Option<&str> {
+        let plan = self.plan.as_ref()?;
+        let names = plan.addresses_in_arrays().iter().chain(plan.paths_into_arrays());
+        names.filter_map(|name| name.rsplit_once(EACH)).map(|(array, _)| array).next()
+    }
+
+    /// Keys within arrays that look like the url, which no rule names.
+    pub(super) fn addresses_in_arrays(&self) -> &[String] {
+        self.plan.as_ref().map_or(&[], |plan| plan.addresses_in_arrays())
     }
 
     /// How many cells each record of the first bytes has when it is cut at this delimiter.
@@ -188,26 +356,39 @@ impl Table {
     }
 
     /// The rows of the first bytes, as far as they are whole.
-    pub(super) fn sample(&self, ask: &Ask<'_>, array: Option<&str>) -> Vec<(u64, Vec<String>)> {
-        let dialect = ask.dialect;
-        let mut records = match self.format {
-            Format::Json => Records::json(source::of(&self.head), &self.head).0,
-            Format::List => Records::list(source::of(&self.head), dialect),
-            Format::Csv => Records::csv(source::of(&self.head), self.delimiter.unwrap_or(b','), dialect),
+    pub(super) fn sample(&self, header: Header) -> Vec<(u64, Vec<String>)> {
+        // the first records of a JSON file may begin behind its first bytes
+        let is_reopened = self.format == Format::Json && self.file.is_some();
+        let reopened = || source::open(&self.path, &self.dialect).ok().map(|opened| opened.bytes);
+        let bytes = || {
+            let reopened = if is_reopened { reopened() } else { None };
+            reopened.unwrap_or_else(|| source::of(&self.head))
         };
-        records.split_at(array);
-        let has_header = self.format == Format::Csv && ask.header == Header::Present;
+        let records = match (self.format, &self.plan, &self.workbook) {
+            (Format::Json, Some(plan), _) => Ok(Records::json(bytes(), Arc::clone(plan))),
+            (Format::Xlsx, _, Some(workbook)) => Records::sheet(workbook),
+            (Format::List, ..) => Ok(Records::list(bytes(), &self.dialect)),
+            (Format::Csv | Format::Json | Format::Xlsx, ..) => {
+                Ok(self.csv(bytes(), self.delimiter.unwrap_or(b',')))
+            }
+        };
         let mut rows = Vec::new();
-        if records.skip_lines(dialect.lines_before).is_err() {
+        let Ok(mut records) = records else { return rows };
+        if records.skip_lines(self.dialect.lines_before).is_err() {
             return rows;
         }
-        while let Ok(Next::Record { line }) = records.read() {
-            rows.push((line, records.cells_lossy()));
+        while rows.len() < SAMPLE_ROWS_MAX {
+            match records.read() {
+                Ok(Next::Record { line }) => rows.push((line, records.cells_lossy())),
+                Ok(Next::Fault { .. }) => {}
+                Ok(Next::End) | Err(_) => break,
+            }
         }
         // what the first bytes end in may be cut off
-        if self.head.len() >= source::HEAD_MAX {
+        if self.format != Format::Xlsx && !is_reopened && self.head.len() >= source::HEAD_MAX {
             rows.pop();
         }
+        let has_header = matches!(self.format, Format::Csv | Format::Xlsx) && header == Header::Present;
         if has_header && !rows.is_empty() {
             rows.remove(0);
         }
@@ -215,85 +396,16 @@ impl Table {
     }
 }
 
-/// Whether the first line is a header of telecine's own.
-fn is_own_output(head: &[u8]) -> bool {
-    let line = head.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
-    let is_own = |name: &[u8]| name.starts_with(crate::csv_injection::OWN_PREFIX.as_bytes());
-    line.split(|byte| *byte == b',').filter(|name| is_own(name)).count() >= 2
+/// Whether a header cell holds what looks like a row: its quote closes in another line.
+fn holds_row(cell: &str) -> bool {
+    let mut lines = cell.split(['\n', '\r']).skip(1);
+    lines.any(|line| {
+        let line = line.trim_start_matches(['"', ' ']);
+        is_web_address(line) || line.contains(",http") || line.contains(";http")
+    })
 }
 
-/// In which shape a file that begins so is written.
-fn format_of(head: &[u8], dialect: &Dialect) -> Format {
-    if dialect.delimiter.is_none() && is_json(head) {
-        return Format::Json;
-    }
-    if dialect.delimiter.is_none() && dialect.lines_before == 0 && is_list(head, dialect) {
-        Format::List
-    } else {
-        Format::Csv
-    }
-}
-
-/// Of the lines of a list so many are addresses, in percent; the others are faults of their own.
-const ADDRESSES_MIN: usize = 80;
-
-/// Whether nearly every line is an address, and no delimiter cuts all of them alike.
-fn is_list(head: &[u8], dialect: &Dialect) -> bool {
-    let mut lines: Vec<&[u8]> = head.split(|byte| matches!(byte, b'\n' | b'\r')).collect();
-    if head.len() >= source::HEAD_MAX {
-        lines.pop();
-    }
-    let comment = dialect.comment.unwrap_or(b'#');
-    let lines: Vec<&[u8]> = lines
-        .into_iter()
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty() && line[0] != comment)
-        .collect();
-    let Some(first) = lines.first().filter(|line| is_web_address(*line)) else { return false };
-    let count = |line: &[u8], delimiter: u8| memchr::memchr_iter(delimiter, line).count();
-    let cuts_alike = |delimiter: &u8| {
-        let with_defaults = count(first, *delimiter);
-        with_defaults > 0 && lines.iter().all(|line| count(line, *delimiter) == with_defaults)
-    };
-    let addresses = lines.iter().filter(|line| is_web_address(*line)).count();
-    let has_table = b"\t;,|\"".iter().any(cuts_alike) || lines.iter().any(|line| line.contains(&b'\t'));
-    !has_table && addresses * 100 >= lines.len() * ADDRESSES_MIN
-}
-
-/// A head from its first record on.
-fn first_record<'a>(head: &'a [u8], dialect: &Dialect) -> &'a [u8] {
-    let mut rest = head;
-    let mut lines_before = dialect.lines_before;
-    loop {
-        let is_none =
-            rest.first().is_some_and(|byte| b"\r\n".contains(byte) || dialect.comment == Some(*byte));
-        if lines_before == 0 && !is_none {
-            return rest;
-        }
-        lines_before = lines_before.saturating_sub(1);
-        let Some(end) = memchr::memchr(b'\n', rest) else { return &[] };
-        rest = &rest[end + 1..];
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_of_addresses_is_known_by_its_lines() {
-        for (head, format) in [
-            ("https://h/a.mp4\nhttp://h/b.mp4\n", Format::List),
-            ("# mine\n\n  HTTPS://h/a.mp4\r\n", Format::List),
-            ("https://h/a.mp4,tag\nhttps://h/b.mp4,tag\n", Format::Csv),
-            ("https://h/a,1.mp4\nhttps://h/b c.mp4\nhttps://h/c.mp4\n", Format::List),
-            ("https://h/1\nhttps://h/2\nhttps://h/3\nhttps://h/4\nwww.h/5\n", Format::List),
-            ("https://h/1\nname\n", Format::Csv),
-            ("url\nhttps://h/a.mp4\n", Format::Csv),
-            ("# nothing\n", Format::Csv),
-            ("{\"url\":\"https://h/a.mp4\"}\n", Format::Json),
-        ] {
-            assert_eq!(format_of(head.as_bytes(), &Dialect::default()), format, "{head}");
-        }
-    }
+/// A delimiter as it is shown.
+fn shown(delimiter: u8) -> String {
+    if delimiter == b'\t' { "tab".to_owned() } else { char::from(delimiter).to_string() }
 }

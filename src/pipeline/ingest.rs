@@ -165,7 +165,8 @@ fn read_batch(mut manifest: Manifest) -> (Manifest, Batch, Option<Result<(), Man
     let mut batch = Batch::new();
     let mut bytes = 0;
     // what a slow pipe has brought is not kept waiting for what it has not
-    while batch.is_empty() || (batch.len() < BATCH_ROWS && bytes < BATCH_BYTES && manifest.has_more_at_hand())
+    while batch.is_empty()
+        || (batch.len() < BATCH_ROWS && bytes < BATCH_BYTES && manifest.has_buffered_input())
     {
         match manifest.next() {
             Ok(Some(row)) => {

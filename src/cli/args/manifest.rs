@@ -21,8 +21,8 @@ use crate::{
 pub(in crate::cli) struct ManifestArgs {
     /// Files of video URLs, 'archive/*.csv', or - (standard input).
     ///
-    /// A name with *, ? or [ is a pattern. CSV, JSON Lines, JSON arrays or plain lists, also compressed with gzip, zstd, bzip2 or xz. Comma, semicolon, tab and
-    /// pipe are detected as delimiters. One column must be the url. tags, latitude, longitude, geo, datetime, camera_model,
+    /// A name with *, ? or [ is a pattern. The files are CSV, Excel (.xlsx), JSON Lines, JSON or plain lists, also compressed with
+    /// gzip, zstd, bzip2 or xz. Comma, semicolon, tab and pipe are detected as delimiters. One column must be the url. tags, latitude, longitude, geo, datetime, camera_model,
     /// unique_id, callback, retain_original_video, video_transcription_prompt, id and hash are recognised by their names and
     /// common synonyms. For other names, `telecine guess FILE` proposes a mapping.
     #[arg(required = true, value_name = "MANIFEST", help_heading = None)]
@@ -32,8 +32,9 @@ pub(in crate::cli) struct ManifestArgs {
     ///
     /// `#5` is the fifth column. A part may also be a quoted text ('archive 2019'), a column whose name becomes a tag where
     /// its value is yes (is_cat?), all columns with a prefix (tag_*), or a template:
-    /// --map 'url=https://host/{id}/{file}'. Values in a template for the url are percent-encoded; {file|raw} is not. The
-    /// variable holds one rule per line.
+    /// --map 'url=https://host/{id}/{file}'. Values in a template for the url are percent-encoded; {file|raw} is not.
+    /// In JSON, url=videos[].url makes one row of each element of videos, url=hd[]+sd[] one row of each of these keys, and
+    /// tags=subjects[].name one tag of each element. The variable holds one rule per line.
     #[arg(long, value_name = "FIELD=COLUMN", env = "TELECINE_MAP", value_delimiter = '\n')]
     pub(in crate::cli) map: Vec<MapRule>,
 
@@ -87,6 +88,14 @@ pub(in crate::cli) struct ManifestArgs {
     /// The first line is a row, not a header. Refer to columns by number (#1).
     #[arg(long, env = "TELECINE_NO_HEADER")]
     pub(in crate::cli) no_header: bool,
+
+    /// The worksheet of an Excel workbook [default: the first visible one].
+    #[arg(long, value_name = "NAME", env = "TELECINE_SHEET")]
+    pub(in crate::cli) sheet: Option<String>,
+
+    /// Read a row with too few cells as if empty cells followed. Without this, such a row is rejected.
+    #[arg(long, env = "TELECINE_PAD_SHORT_ROWS")]
+    pub(in crate::cli) pad_short_rows: bool,
 
     /// The namespace of rows without a unique_id.
     #[arg(long, value_name = "NAMESPACE", env = "TELECINE_UNIQUE_ID", default_value = "default",
@@ -149,6 +158,7 @@ impl ManifestArgs {
             ("escape", one(self.escape.map(byte))),
             ("comment", one(self.comment.map(byte))),
             ("header-line", unless(self.header_line.to_string(), "1")),
+            ("sheet", one(self.sheet.clone())),
             ("join", self.join.iter().map(ToString::to_string).collect()),
             ("where", self.filters.iter().map(ToString::to_string).collect()),
             ("tag", self.tag.clone()),
@@ -171,6 +181,7 @@ impl ManifestArgs {
         fields.push(PlanField { name: "map", values: self.map.iter().map(ToString::to_string).collect() });
         fields.push(PlanField::switch("no-header", self.no_header));
         fields.push(PlanField::switch("no-marker", self.no_marker));
+        fields.push(PlanField::switch("pad-short-rows", self.pad_short_rows));
         fields
     }
 
@@ -229,6 +240,8 @@ impl ManifestArgs {
                 escape: self.escape,
                 comment: self.comment,
                 lines_before: self.header_line - 1,
+                sheet: self.sheet.clone(),
+                pads_short_rows: self.pad_short_rows,
             },
             format: self.format.map(FormatArg::format),
             header: if self.no_header { Header::Absent } else { Header::Present },
@@ -303,6 +316,8 @@ mod tests {
             ["--too-long", "cut"],
             ["--datetime-offset", "utc"],
             ["--no-marker", "--no-marker"],
+            ["--sheet", "Videos"],
+            ["--pad-short-rows", "--pad-short-rows"],
         ] {
             let flags = if flags[0] == flags[1] { &flags[..1] } else { &flags[..] };
             assert_ne!(fields(flags), plain, "{flags:?}");
@@ -315,7 +330,8 @@ mod tests {
         use clap::CommandFactory as _;
         let known: Vec<&str> =
             "map tag where join format tag-separator delimiter encoding quote escape comment header-line no-header \
-             unique-id same-by geo-order date-format timezone too-long datetime-offset no-marker"
+             unique-id same-by geo-order date-format timezone too-long datetime-offset no-marker sheet \
+             pad-short-rows"
                 .split(' ')
                 .collect();
         for arg in Line::command().get_arguments().filter_map(clap::Arg::get_long) {

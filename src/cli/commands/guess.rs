@@ -132,13 +132,16 @@ fn show_guess(spec: &ManifestSpec, infer: &Inference, notes: &[String]) -> Strin
     let shape = match (infer.format, infer.delimiter) {
         (Format::Json, _) => "JSON".to_owned(),
         (Format::List, _) => "a list of addresses".to_owned(),
+        (Format::Xlsx, _) => "a worksheet".to_owned(),
         (Format::Csv, Some(b'\t')) => "cells between tabs".to_owned(),
         (Format::Csv, delimiter) => format!("cells between {}", char::from(delimiter.unwrap_or(b','))),
     };
     let header = match (infer.format, infer.header) {
         (Format::Json | Format::List, _) => String::new(),
-        (Format::Csv, Header::Absent) => ", no header".to_owned(),
-        (Format::Csv, Header::Present) => format!(", header on line {}", infer.lines_before + 1),
+        (Format::Csv | Format::Xlsx, Header::Absent) => ", no header".to_owned(),
+        (Format::Csv | Format::Xlsx, Header::Present) => {
+            format!(", header on line {}", infer.lines_before + 1)
+        }
     };
     let _ = writeln!(text, "{shape}{header}; {} rows looked at", infer.rows);
     for found in &infer.found {

@@ -1,5 +1,7 @@
 //! The columns of one manifest, and what they feed.
 
+use std::collections::HashSet;
+
 use super::{
     super::{Header, ManifestError, records::EACH},
     field::{FIELDS, Field},
@@ -237,31 +239,6 @@ impl Columns {
             .all(|(column, filter)| filter.holds(cells.get(*column).copied().unwrap_or_default()))
     }
 
-    /// The array whose elements are rows, by the columns that are used.
-    pub(in crate::manifest) fn array(&self, path: &str) -> Result<Option<String>, ManifestError> {
-        let mut arrays: Vec<&str> = self
-            .used()
-            .filter_map(|column| self.names[column].split_once(EACH))
-            .map(|(array, _)| array)
-            .collect();
-        arrays.sort_unstable();
-        arrays.dedup();
-        match arrays[..] {
-            [] => Ok(None),
-            [array] => Ok(Some(array.to_owned())),
-            [one, other, ..] => Err(ManifestError::TwoArrays {
-                path: path.to_owned(),
-                one: crate::redact::clean(one),
-                other: crate::redact::clean(other),
-            }),
-        }
-    }
-
-    /// Leaves out columns that are gone.
-    pub(in crate::manifest) fn truncate(&mut self, count: usize) {
-        self.names.truncate(count);
-    }
-
     /// `url=link, tags=topic+place`.
     pub(in crate::manifest) fn describe(&self) -> String {
         let fed = Field::all().filter_map(|field| Some((field, self.of(field)?)));
@@ -288,7 +265,8 @@ impl Columns {
         }
     }
 
-    fn used(&self) -> impl Iterator<Item = usize> {
+    /// The columns that feed a field or a filter.
+    pub(in crate::manifest) fn used(&self) -> impl Iterator<Item = usize> {
         let fed = self.feeds.iter().flatten().flatten().flat_map(ValueSource::columns);
         fed.chain(self.filters.iter().map(|(column, _)| *column))
     }
@@ -355,8 +333,18 @@ pub(in crate::manifest) fn find_name(names: &[String], name: &str) -> Option<usi
         None => names
             .iter()
             .position(|own| own == name)
-            .or_else(|| names.iter().position(|own| plain(own) == plain(name))),
+            .or_else(|| names.iter().position(|own| plain(own) == plain(name)))
+            .or_else(|| in_elements(names, name)),
     }
+}
+
+/// The only column of the elements of an array whose path within the element is this name.
+fn in_elements(names: &[String], name: &str) -> Option<usize> {
+    let is_so =
+        |own: &String| own.split_once(EACH).is_some_and(|(_, inner)| inner.strip_prefix('.') == Some(name));
+    let mut found = names.iter().enumerate().filter(|(_, own)| is_so(own));
+    let (column, _) = found.next()?;
+    found.next().is_none().then_some(column)
 }
 
 /// `url` of `media[].url`.
@@ -367,12 +355,13 @@ fn last_part(name: &str) -> &str {
 /// Header names, each once: a second `date` becomes `date#2`, an empty one its number.
 pub(in crate::manifest) fn unique_names(first: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(first.len());
+    let mut known = HashSet::with_capacity(first.len());
     for (at, cell) in first.iter().enumerate() {
         let name = cell.trim();
         let base = if name.is_empty() { format!("#{}", at + 1) } else { name.to_owned() };
         let mut unique = base.clone();
         let mut copy = 2;
-        while names.contains(&unique) {
+        while !known.insert(unique.clone()) {
             unique = format!("{base}#{copy}");
             copy += 1;
         }
@@ -468,13 +457,10 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_recognised_by_its_last_part_and_names_its_array() {
+    fn a_path_is_recognised_by_its_last_part() {
         let header = ["id", "place.lat", "place.lng", "videos", "videos[].url"];
         let columns = resolve_with(&header, &[], &[], true).unwrap();
         assert_eq!(columns.describe(), "url=videos[].url, latitude=place.lat, longitude=place.lng, id=id");
-        assert_eq!(columns.array("m.json").unwrap().as_deref(), Some("videos"));
-        let two = resolve_with(&["a[].url", "b[].tag"], &["tags=b[].tag"], &[], true).unwrap();
-        assert!(two.array("m.json").unwrap_err().to_string().contains("a[] and b[]"));
     }
 
     #[test]

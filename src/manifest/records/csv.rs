@@ -2,7 +2,7 @@
 //!
 //! This sits on `csv-core`, the engine of the `csv` crate, because that crate neither bounds a record nor tells an
 //! unterminated quote at the end of a file from a row. Here a record takes at most [`RECORD_MAX`] bytes of memory,
-//! however long it is in the file, and reading goes on behind it.
+//! however long it is in the file, and reading continues behind it.
 
 use std::io::{self, BufRead};
 
@@ -13,18 +13,19 @@ use super::{
         dialect::{Dialect, Quote},
         source::Bytes,
     },
-    CELL_MAX, COLUMNS_MAX, Lines, Next, RECORD_MAX, RecordError,
+    COLUMNS_MAX, LineCounter, Next, RECORD_MAX, RecordError,
 };
 
-/// The memory a reader starts with.
-const RECORD_USUAL: usize = 8 * 1024;
+/// The memory a reader starts with, in bytes and in cells.
+const RECORD_START: usize = 8 * 1024;
+const CELLS_START: usize = 256;
 
 /// Reads record after record into one reused buffer.
 pub(in crate::manifest) struct CsvRecords {
     core: csv_core::Reader,
     comment: Option<u8>,
     bytes: Bytes,
-    lines: Lines,
+    lines: LineCounter,
     record_line: u64,
     text: Vec<u8>,
     text_len: usize,
@@ -45,11 +46,11 @@ impl CsvRecords {
             core: core.build(),
             comment: dialect.comment,
             bytes,
-            lines: Lines::default(),
+            lines: LineCounter::default(),
             record_line: 1,
-            text: vec![0; RECORD_USUAL],
+            text: vec![0; RECORD_START],
             text_len: 0,
-            ends: vec![0; COLUMNS_MAX],
+            ends: vec![0; CELLS_START],
             ends_len: 0,
         }
     }
@@ -64,13 +65,23 @@ impl CsvRecords {
         self.record_line
     }
 
-    /// Whether more of the file is at hand, without waiting for it.
-    pub(super) fn has_more_at_hand(&self) -> bool {
+    /// Whether more of the file is read already.
+    pub(super) fn has_buffered_input(&self) -> bool {
         self.bytes.buffer().iter().any(|byte| !matches!(byte, b'\n' | b'\r'))
     }
 
-    /// Reads the next record into the buffer.
+    /// Reads the next record into the buffer. A row whose cells are all blank is no record: spreadsheets write such rows.
     pub(super) fn read(&mut self) -> io::Result<Next> {
+        loop {
+            let next = self.read_any()?;
+            let is_record = matches!(next, Next::Record { .. });
+            if !is_record || self.ends_len < 2 || !self.text[..self.text_len].trim_ascii().is_empty() {
+                return Ok(next);
+            }
+        }
+    }
+
+    fn read_any(&mut self) -> io::Result<Next> {
         if !self.skip_what_is_no_record()? {
             return Ok(Next::End);
         }
@@ -80,15 +91,15 @@ impl CsvRecords {
         let mut at_end = false;
         loop {
             let input = self.bytes.fill_buf()?;
-            // At the end of the file a line break is lent: outside quotes it ends the record, inside it does not.
-            let lent_line_break = input.is_empty();
-            let input = if lent_line_break { &b"\n"[..] } else { input };
+            // At the end of the file a line break is added: outside quotes it ends the record, inside quotes it does not.
+            let is_added_break = input.is_empty();
+            let input = if is_added_break { &b"\n"[..] } else { input };
             let (result, consumed, written, ended) = self.core.read_record(
                 input,
                 &mut self.text[self.text_len..],
                 &mut self.ends[self.ends_len..],
             );
-            if lent_line_break {
+            if is_added_break {
                 at_end = true;
             } else {
                 self.lines.pass(&input[..consumed]);
@@ -100,10 +111,14 @@ impl CsvRecords {
                 ReadRecordResult::Record => break,
                 ReadRecordResult::InputEmpty if at_end => return Ok(self.unterminated_quote()),
                 ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull => self.make_room(&mut overflow),
+                ReadRecordResult::OutputFull => self.grow(&mut overflow),
                 ReadRecordResult::OutputEndsFull => {
-                    overflow.get_or_insert(RecordError::TooManyColumns);
-                    self.ends_len = 0;
+                    if self.ends.len() < COLUMNS_MAX {
+                        self.ends.resize((self.ends.len() * 2).min(COLUMNS_MAX), 0);
+                    } else {
+                        overflow.get_or_insert(RecordError::TooManyColumns);
+                        self.ends_len = 0;
+                    }
                 }
                 ReadRecordResult::End => return Ok(Next::End),
             }
@@ -128,7 +143,7 @@ impl CsvRecords {
     }
 
     /// Grows the buffer, or, at its bound, starts to overwrite it: the record is lost, the next one is not.
-    fn make_room(&mut self, overflow: &mut Option<RecordError>) {
+    fn grow(&mut self, overflow: &mut Option<RecordError>) {
         if self.text.len() >= RECORD_MAX || overflow.is_some() {
             overflow.get_or_insert(RecordError::TooLong);
             self.text_len = 0;
@@ -139,9 +154,6 @@ impl CsvRecords {
     }
 
     fn check(&self) -> Option<RecordError> {
-        if self.text_len > CELL_MAX && self.cell_bytes().any(|cell| cell.len() > CELL_MAX) {
-            return Some(RecordError::CellTooLong);
-        }
         memchr::memchr(0, &self.text[..self.text_len]).map(|_| RecordError::Nul)
     }
 
@@ -163,7 +175,7 @@ impl CsvRecords {
         }
     }
 
-    /// Skips what is left of so many lines, whatever they hold.
+    /// Skips this many lines, whatever they hold.
     pub(super) fn skip_lines(&mut self, count: u64) -> io::Result<()> {
         for _ in 0..count {
             self.skip_line()?;
@@ -232,7 +244,7 @@ mod tests {
     type Read = Result<(u64, Vec<String>), (u64, RecordError)>;
 
     fn read_all(text: &[u8]) -> Vec<Read> {
-        // a buffer of 7 bytes puts every boundary somewhere awkward
+        // with a buffer of 7 bytes nearly every token crosses a boundary
         let bytes: Bytes = BufReader::with_capacity(7, Box::new(Cursor::new(text.to_vec())));
         let mut records = CsvRecords::new(bytes, b',', &Dialect::default());
         let mut all = Vec::new();
@@ -295,16 +307,29 @@ mod tests {
     }
 
     #[test]
-    fn too_many_or_too_long_cells_are_faults_of_their_row_only() {
-        let wide = format!("a\n{}\nb\n", ",".repeat(1000));
+    fn thousands_of_cells_are_read_and_too_many_are_an_error_of_their_row_only() {
+        let wide = |count: usize| vec!["x"; count].join(",");
+        let text = format!("a\n{}\n{}\nb\n", wide(COLUMNS_MAX), wide(COLUMNS_MAX + 1));
+        let read = read_all(text.as_bytes());
+        assert_eq!(read[1].as_ref().unwrap().1.len(), COLUMNS_MAX);
+        assert_eq!(read[2..], [Err((3, RecordError::TooManyColumns)), row(4, &["b"])]);
+    }
+
+    #[test]
+    fn a_long_cell_is_read_and_a_nul_byte_is_an_error_of_its_row_only() {
+        let long = "y".repeat(RECORD_MAX / 2);
+        let text = format!("a\n{long},x\nb\0\nc\n");
         assert_eq!(
-            read_all(wide.as_bytes()),
-            [row(1, &["a"]), Err((2, RecordError::TooManyColumns)), row(3, &["b"])]
+            read_all(text.as_bytes()),
+            [row(1, &["a"]), row(2, &[&long, "x"]), Err((3, RecordError::Nul)), row(4, &["c"])]
         );
-        let long = format!("a\n{},x\nb\0\nc\n", "y".repeat(CELL_MAX + 1));
+    }
+
+    #[test]
+    fn a_row_of_blank_cells_is_no_record() {
         assert_eq!(
-            read_all(long.as_bytes()),
-            [row(1, &["a"]), Err((2, RecordError::CellTooLong)), Err((3, RecordError::Nul)), row(4, &["c"])]
+            read_all(b"a,b\n,,\n, \n\"\",\"\"\nx,\n\"\"\n"),
+            [row(1, &["a", "b"]), row(5, &["x", ""]), row(6, &[""])]
         );
     }
 

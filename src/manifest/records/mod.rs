@@ -1,32 +1,55 @@
-//! Records: cells with the line they start on, from CSV, JSON or a plain list, with caps.
+//! Records: cells with the line they start on, from CSV, JSON, a list or a worksheet, with bounds.
 //!
-//! A record takes at most [`RECORD_MAX`] bytes of memory, however long it is in the file, and reading goes on behind it.
+//! A record takes at most [`RECORD_MAX`] bytes of memory, however long it is in the file, and reading continues behind it.
 
+mod blanks;
 mod csv;
 mod json;
+mod sheet;
 
-use std::io;
+use std::{io, sync::Arc};
 
-use self::{csv::CsvRecords, json::JsonRecords};
+use self::{csv::CsvRecords, json::JsonRecords, sheet::SheetRecords};
 use super::{
     dialect::{Dialect, Quote},
     source::Bytes,
 };
 use crate::domain::{Problem, RowError};
-pub(super) use json::{EACH, is_json};
+pub(super) use blanks::{Marks, WithoutBlanks};
+pub(super) use json::{EACH, JsonPlan, PlanError, is_json, is_whole_value};
+pub(super) use sheet::{Workbook, WorkbookError};
 
 /// No record is longer, in bytes without quotes.
 const RECORD_MAX: usize = 1024 * 1024;
-/// No cell is longer, in bytes.
+/// No cell that feeds a field is longer, in bytes.
 pub(in crate::manifest) const CELL_MAX: usize = 64 * 1024;
-/// No record has more cells.
-const COLUMNS_MAX: usize = 256;
+/// No record has more cells: as many as a worksheet has columns.
+const COLUMNS_MAX: usize = 16 * 1024;
+
+/// The columns that rules and filters name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NamedKeys {
+    pub(super) all: Vec<String>,
+    /// Those that feed the url.
+    pub(super) url: Vec<String>,
+    /// Those that feed tags.
+    pub(super) tags: Vec<String>,
+    /// Those of which each value is a row, where the url has several: `url_hd[]`, `url_sd[]`.
+    pub(super) each: Vec<String>,
+    /// Whether every path into an array is a column.
+    pub(super) wants_arrays: bool,
+    /// Whether keys may come that the first bytes do not show.
+    pub(super) may_come_late: bool,
+}
+
 /// A reader of records.
 pub(super) enum Records {
     /// Cells between delimiters, or whole lines.
     Csv(Box<CsvRecords>),
     /// Objects, flattened.
     Json(Box<JsonRecords>),
+    /// Rows of a worksheet.
+    Sheet(Box<SheetRecords>),
 }
 
 /// In which shape records are written.
@@ -38,6 +61,8 @@ pub enum Format {
     Json,
     /// Addresses, one a line.
     List,
+    /// The rows of a worksheet.
+    Xlsx,
 }
 
 /// No delimiter at all: a byte that no record may contain.
@@ -61,19 +86,14 @@ impl Records {
         )
     }
 
-    /// Objects, and the names of their columns, by what the first of them hold.
-    pub(super) fn json(bytes: Bytes, head: &[u8]) -> (Self, Vec<String>) {
-        let records = JsonRecords::new(bytes, head);
-        let names = records.names();
-        (Self::Json(Box::new(records)), names)
+    /// Objects, as a plan says.
+    pub(super) fn json(bytes: Bytes, plan: Arc<JsonPlan>) -> Self {
+        Self::Json(Box::new(JsonRecords::new(bytes, plan)))
     }
 
-    /// One row for each element of the array under this name, whose columns begin with it and `[]`; none leaves arrays as
-    /// they are, and takes those columns out.
-    pub(super) fn split_at(&mut self, array: Option<&str>) {
-        if let Self::Json(records) = self {
-            records.split_at(array);
-        }
+    /// Rows of a worksheet.
+    pub(super) fn sheet(workbook: &Workbook) -> io::Result<Self> {
+        Ok(Self::Sheet(Box::new(SheetRecords::open(workbook)?)))
     }
 
     /// The line reached.
@@ -81,6 +101,7 @@ impl Records {
         match self {
             Self::Csv(records) => records.line(),
             Self::Json(records) => records.line(),
+            Self::Sheet(records) => records.line(),
         }
     }
 
@@ -89,14 +110,16 @@ impl Records {
         match self {
             Self::Csv(records) => records.record_line(),
             Self::Json(records) => records.record_line(),
+            Self::Sheet(records) => records.line(),
         }
     }
 
-    /// Whether more of the file is at hand, without waiting for it.
-    pub(super) fn has_more_at_hand(&self) -> bool {
+    /// Whether more of the file is read already.
+    pub(super) fn has_buffered_input(&self) -> bool {
         match self {
-            Self::Csv(records) => records.has_more_at_hand(),
-            Self::Json(records) => records.has_more_at_hand(),
+            Self::Csv(records) => records.has_buffered_input(),
+            Self::Json(records) => records.has_buffered_input(),
+            Self::Sheet(_) => true,
         }
     }
 
@@ -105,14 +128,19 @@ impl Records {
         match self {
             Self::Csv(records) => records.read(),
             Self::Json(records) => records.read(),
+            Self::Sheet(records) => records.read(),
         }
     }
 
-    /// Skips what is left of so many lines, whatever they hold.
+    /// Skips this many lines, whatever they hold.
     pub(super) fn skip_lines(&mut self, count: u64) -> io::Result<()> {
         match self {
             Self::Csv(records) => records.skip_lines(count),
             Self::Json(_) => Ok(()),
+            Self::Sheet(records) => {
+                records.skip_lines(count);
+                Ok(())
+            }
         }
     }
 
@@ -121,6 +149,7 @@ impl Records {
         match self {
             Self::Csv(records) => records.cells(),
             Self::Json(records) => Ok(records.cells()),
+            Self::Sheet(records) => Ok(records.cells()),
         }
     }
 
@@ -129,6 +158,7 @@ impl Records {
         match self {
             Self::Csv(records) => records.width(),
             Self::Json(records) => records.cells().len(),
+            Self::Sheet(records) => records.cells().len(),
         }
     }
 
@@ -141,12 +171,8 @@ impl Records {
                 text.extend_from_slice(cells);
                 ends.extend(own_ends.iter().map(|end| start + end));
             }
-            Self::Json(records) => {
-                for cell in records.cells() {
-                    text.extend_from_slice(cell.as_bytes());
-                    ends.push(text.len());
-                }
-            }
+            Self::Json(records) => append(records.cells(), text, ends),
+            Self::Sheet(records) => append(records.cells(), text, ends),
         }
         ends.len() - before
     }
@@ -156,7 +182,15 @@ impl Records {
         match self {
             Self::Csv(records) => records.cells_lossy(),
             Self::Json(records) => records.cells().into_iter().map(str::to_owned).collect(),
+            Self::Sheet(records) => records.cells().into_iter().map(str::to_owned).collect(),
         }
+    }
+}
+
+fn append(cells: Vec<&str>, text: &mut Vec<u8>, ends: &mut Vec<usize>) {
+    for cell in cells {
+        text.extend_from_slice(cell.as_bytes());
+        ends.push(text.len());
     }
 }
 
@@ -178,8 +212,6 @@ pub(super) enum RecordError {
     TooLong,
     /// More cells than [`COLUMNS_MAX`].
     TooManyColumns,
-    /// A cell longer than [`CELL_MAX`].
-    CellTooLong,
     /// The file ended inside quotes.
     UnterminatedQuote,
     /// A NUL byte, the mark of a binary or UTF-16 file.
@@ -197,7 +229,6 @@ impl RecordError {
         match self {
             Self::TooLong => "record_too_long",
             Self::TooManyColumns => "too_many_columns",
-            Self::CellTooLong => "cell_too_long",
             Self::UnterminatedQuote => "unterminated_quote",
             Self::Nul => "nul_byte",
             Self::NotAnObject => "json_object",
@@ -209,8 +240,7 @@ impl RecordError {
     pub(super) const fn message(self) -> &'static str {
         match self {
             Self::TooLong => "the record is longer than 1 MiB",
-            Self::TooManyColumns => "the record has more than 256 cells",
-            Self::CellTooLong => "a cell is longer than 64 KiB",
+            Self::TooManyColumns => "the record has more than 16,384 cells",
             Self::UnterminatedQuote => {
                 "a quote that opens in this record is never closed: everything from here to the end of the file is inside it"
             }
@@ -225,7 +255,7 @@ impl RecordError {
 
     const fn fix(self) -> &'static str {
         match self {
-            Self::TooLong | Self::CellTooLong => {
+            Self::TooLong => {
                 "shorten it, or write one row a record; a missing closing quote also looks like this"
             }
             Self::TooManyColumns => "check the delimiter (--delimiter)",
@@ -252,12 +282,12 @@ impl RecordError {
 
 /// Counts lines as an editor does: a line ends with LF, CR LF or a lone CR.
 #[derive(Default)]
-struct Lines {
+struct LineCounter {
     ended: u64,
     last_is_cr: bool,
 }
 
-impl Lines {
+impl LineCounter {
     /// The line the next byte is on, counted from 1.
     fn line(&self) -> u64 {
         1 + self.ended

@@ -133,7 +133,6 @@ pub fn scan(
             })
         };
         workers::read(table, &row_reader, digest, |rows| {
-            scanner.seen.warm(rows.iter().filter_map(|row| Some(&row.as_ref().ok()?.key)));
             rows.into_iter().all(|row| {
                 let is_enough = order.errors_max.is_some_and(|most| scanner.scan.rejected >= most);
                 scanner.scan.ended_early |= is_enough;

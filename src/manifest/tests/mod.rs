@@ -1,5 +1,6 @@
-//! What the way in promises: rows exactly as the service accepts them, and every fault with its place and its fix.
+//! What reading a manifest promises: rows exactly as the service accepts them, and every fault with its place and its fix.
 
+mod readers;
 mod shapes;
 
 use std::path::PathBuf;
@@ -100,7 +101,7 @@ fn every_fault_has_its_column_its_value_and_its_fix() {
 }
 
 #[test]
-fn all_faults_of_a_row_are_told_at_once() {
+fn all_faults_of_a_row_are_shown_at_once() {
     let shelf = Shelf::new();
     let spec = shelf.put(b"url,lat,lon,date\nnope,95,200,soon\n");
     let error = read(&spec).remove(0).unwrap_err();
@@ -181,7 +182,7 @@ fn a_damaged_gzip_file_keeps_the_rows_before_the_damage() {
     let error = loop {
         match manifest.next() {
             Ok(Some(row)) => good += u64::from(row.is_ok()),
-            Ok(None) => panic!("half a file looked whole"),
+            Ok(None) => panic!("half a file seems whole"),
             Err(error) => break error,
         }
     };
@@ -302,7 +303,7 @@ fn small_files_that_unpack_to_gigabytes_are_refused() {
 }
 
 #[test]
-fn other_encodings_are_found_or_told_and_arrive_as_utf8() {
+fn other_encodings_are_found_or_named_and_arrive_as_utf8() {
     let shelf = Shelf::new();
     let tags = |spec: &ManifestSpec| read(spec).remove(0).unwrap().submission.tags.join(",");
     let text = "url,tags\r\nhttps://h/1.mp4,caf\u{e9} d\u{fc}ne\r\n";
@@ -324,9 +325,9 @@ fn other_encodings_are_found_or_told_and_arrive_as_utf8() {
         let said = Manifest::open(&spec).unwrap().found().join(", ");
         assert!(found.map_or(said.is_empty(), |found| said.contains(found)), "{said}");
     }
-    let mut told = shelf.put(b"url,tags\nhttps://h/1.mp4,\xea\xee\xf2\n");
-    told.dialect.encoding = Some("windows-1251".parse().unwrap());
-    assert_eq!(tags(&told), "\u{43a}\u{43e}\u{442}");
+    let mut named = shelf.put(b"url,tags\nhttps://h/1.mp4,\xea\xee\xf2\n");
+    named.dialect.encoding = Some("windows-1251".parse().unwrap());
+    assert_eq!(tags(&named), "\u{43a}\u{43e}\u{442}");
     let late = "url,tags\n".to_owned() + &"https://h/1.mp4,a\n".repeat(5_000);
     let late = [late.as_bytes(), b"https://h/2.mp4,caf\xe9\n"].concat();
     let problem = read(&shelf.put(&late)).pop().unwrap().unwrap_err().problems.remove(0);

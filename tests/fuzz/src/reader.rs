@@ -32,16 +32,26 @@ const LETTERS: usize = 64 * 1024;
 const STRETCHED_MAX: usize = 40;
 
 /// What a corpus of small files has not: cells and records at their bounds and beyond, and line breaks of two bytes in a cell.
-pub const SEEDS: [&[u8]; 4] = [
+pub const SEEDS: [&[u8]; 11] = [
     b"\x03\0\0\0url,note\nhttps://h.example/a.mp4,~\nhttps://h.example/b.mp4,~a\n",
     b"\x03\0\0\0url,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r\nhttps://h.example/a.mp4,~,~,~,~,~,~,~,~,~,~,~,~,~,~,~,,\n\
       https://h.example/b.mp4,~,~,~,~,~,~,~,~,~,~,~,~,~,~,~,~,~\n",
     b"\x03\0\0\0{\"url\":\"https://h.example/a.mp4\",\"note\":\"~\"}\n{\"url\":\"https://h.example/a.mp4\",\"note\":\"~a\"}\n",
     b"\0\0\0\0url,tags\r\nhttps://h.example/a.mp4,\"x\r\ny\"\r\nhttps://h.example/b.mp4,z\r\n",
+    b"\0\0\0\0{\"next\":\"https://h.example/2\",\"items\":[{\"url\":\"https://h.example/a.mp4\",\"tags\":[{\"name\":\"x\"}]},{\"url\":\"https://h.example/b.mp4\"}]}",
+    b"\0\0\0\0{\"a\":{\"url\":\"https://h.example/a.mp4\"},\"b\":{\"url\":\"https://h.example/b.mp4\",\"tags\":{\"0\":\"x\",\"2\":NaN}}}",
+    b"\0\0\0\0{\"url\":{\"0\":\"https://h.example/a.mp4\",\"1\":\"https://h.example/b.mp4\"},\"tags\":{\"0\":\"x\",\"1\":\"y\"}}",
+    b"\0\0\0\0{\"a\":[{\"b\":[\"https://h.example/a.mp4\"],\"c\":[{\"d\":1}]}],\"b\":\"https://h.example/b.mp4\"}\n",
+    b"\0\0\0\0sep=;\r\n\"url\"; \"tags\"\r\nhttps://h.example/a.mp4; \"x;y\"\r\n",
+    b"\0\0\0\0url,title,tags\nhttps://h.example/a.mp4,\"open,x\nhttps://h.example/b.mp4,\"live\",z\n",
+    WORKBOOK,
 ];
 
+/// A workbook of two rows, behind the choices.
+const WORKBOOK: &[u8] = include_bytes!("../seeds/workbook");
+
 /// Ways to map columns; the first leaves it to the header.
-const MAPS: [&[&str]; 8] = [
+const MAPS: [&[&str]; 11] = [
     &[],
     &["url=#1"],
     &["url=#2", "tags=#1+'a, b'"],
@@ -50,6 +60,9 @@ const MAPS: [&[&str]; 8] = [
     &["tags=*", "callback=url"],
     &["tags=t*?+tags", "latitude=#3", "longitude=#4"],
     &["geo=#3", "datetime=#2", "camera_model={#1} {#2}", "unique_id=tags"],
+    &["url=a[].b", "tags=a[].c[].d"],
+    &["url=a[]+b[]", "tags=c[].d"],
+    &["url=a[].b[]"],
 ];
 
 /// Rows to leave out; the first keeps them all.
@@ -101,6 +114,7 @@ fn spec(path: &str, choices: &mut Choices) -> ManifestSpec {
         escape: choices.one_of([None, Some(b'\\')]),
         comment: choices.one_of([None, Some(b'#')]),
         lines_before: choices.one_of([0, 1, 2, 3]),
+        ..Dialect::default()
     };
     spec.map = choices.one_of(MAPS).iter().flat_map(|rule| rule.parse()).collect();
     spec.filters = choices.one_of(FILTERS).parse().into_iter().collect();
@@ -112,6 +126,7 @@ fn spec(path: &str, choices: &mut Choices) -> ManifestSpec {
     rules.tag_separator = choices.one_of([TagSeparator::Default, TagSeparator::Told(" ".to_owned())]);
     rules.dates.offset = choices.one_of([OffsetRule::Keep, OffsetRule::Utc]);
     rules.dates.formats = choices.one_of(["", "dmy", "epoch-ms", "%d.%m.%Y"]).parse().into_iter().collect();
+    spec.dialect.pads_short_rows = choices.yes();
     spec
 }
 

@@ -6,7 +6,6 @@
 use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -20,6 +19,9 @@ use telecine::{
 };
 
 use crate::state_counts::Part;
+
+#[path = "../../data/corpus.rs"]
+mod files;
 
 /// A file of the corpus takes a millisecond; one that takes this long hangs, or works by the square of its size.
 const TIME_MAX: Duration = Duration::from_secs(20);
@@ -129,18 +131,10 @@ pub(crate) const WORDS: &[&str] = &[
 ];
 
 /// The files of the corpus.
-fn corpus() -> &'static [(String, Vec<u8>)] {
+pub(crate) fn corpus() -> &'static [(String, Vec<u8>)] {
     static CORPUS: OnceLock<Vec<(String, Vec<u8>)>> = OnceLock::new();
-    CORPUS.get_or_init(|| {
-        let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../data/corpus");
-        let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-        let mut files: Vec<(String, Vec<u8>)> = entries
-            .filter_map(|entry| Some((entry.file_name().into_string().ok()?, fs::read(entry.path()).ok()?)))
-            .filter(|(name, _)| name != "verdicts.json")
-            .collect();
-        files.sort();
-        files
-    })
+    let bytes_of = |(name, (bytes, _)): (String, (Vec<u8>, files::Verdict))| (name, bytes);
+    CORPUS.get_or_init(|| files::corpus().into_iter().map(bytes_of).collect())
 }
 
 /// One broken file.

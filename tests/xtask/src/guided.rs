@@ -124,22 +124,21 @@ impl Folders {
 
 /// Writes the seeds of a target: files of the corpus, their cells, videos, or rules made of the words that mappings are made of.
 fn write_seeds(data: &Path, target: &str, seeds: &Path) -> io::Result<()> {
-    let files = fs::read_dir(data.join(if target == "sources" { "media" } else { "corpus" }))?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<io::Result<BTreeSet<_>>>()?;
+    let files: BTreeSet<Vec<u8>> = if target == "sources" {
+        fs::read_dir(data.join("media"))?.map(|entry| fs::read(entry?.path())).collect::<io::Result<_>>()?
+    } else {
+        fuzz::corpus().iter().map(|(_, bytes)| bytes.clone()).collect()
+    };
     let with_defaults = [0; CHOICES];
     let inputs: BTreeSet<Vec<u8>> = match target {
         "reader" => {
             let small = |bytes: &Vec<u8>| bytes.len() + CHOICES <= FILE_LENGTH_MAX;
-            let whole = files
-                .iter()
-                .flat_map(fs::read)
-                .filter(small)
-                .map(|bytes| [&with_defaults[..], &bytes].concat());
+            let whole =
+                files.iter().filter(|bytes| small(bytes)).map(|bytes| [&with_defaults[..], bytes].concat());
             whole.chain(reader::SEEDS.map(<[u8]>::to_vec)).collect()
         }
         "sources" => {
-            let videos = files.iter().flat_map(fs::read).map(|bytes| [&with_defaults[..], &bytes].concat());
+            let videos = files.iter().map(|bytes| [&with_defaults[..], bytes].concat());
             videos.chain(sources::SEEDS.map(<[u8]>::to_vec)).collect()
         }
         "mapping" => {
@@ -157,7 +156,7 @@ fn write_seeds(data: &Path, target: &str, seeds: &Path) -> io::Result<()> {
         }
         _ => files
             .iter()
-            .flat_map(|path| cells(path))
+            .flat_map(|bytes| cells(bytes))
             .map(|cell| [&with_defaults[..], cell.as_bytes()].concat())
             .collect(),
     };
@@ -168,8 +167,13 @@ fn write_seeds(data: &Path, target: &str, seeds: &Path) -> io::Result<()> {
 }
 
 /// The cells of all rows that can be read.
-fn cells(path: &Path) -> Vec<String> {
+fn cells(bytes: &[u8]) -> Vec<String> {
     let mut cells = Vec::new();
+    let Ok(file) = tempfile::NamedTempFile::new() else { return cells };
+    let path = file.path();
+    if fs::write(path, bytes).is_err() {
+        return cells;
+    }
     let Ok(mut manifest) = Manifest::open(&ManifestSpec::with_defaults(&path.to_string_lossy())) else {
         return cells;
     };

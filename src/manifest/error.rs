@@ -1,0 +1,60 @@
+//! Why a whole manifest cannot be read.
+
+use super::records::EACH;
+
+/// Why a whole manifest cannot be read. Its text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It cannot be opened.
+    #[error("cannot open the manifest {path}; check the path and its permissions")]
+    Unreadable { path: String, source: std::io::Error },
+    /// Reading failed on the way.
+    #[error("{path}:{line}: reading the manifest failed; the rows before this line were taken")]
+    Broken { path: String, line: u64, source: std::io::Error },
+    /// It has no record at all.
+    #[error("{path}: the manifest is empty; it needs at least a header line and one row")]
+    Empty { path: String },
+    /// The header record itself is unreadable.
+    #[error("{path}:{line}: the header line cannot be read: {reason}")]
+    BadHeader { path: String, line: u64, reason: String },
+    /// No column holds the URL.
+    #[error("{path}:1: no column is recognised as the url; name it: --map url=COLUMN ({hint})")]
+    NoUrlColumn { path: String, hint: String },
+    /// A flag names a column that is not there.
+    #[error("{path}:1: {flag}: there is no column {column}; {hint}")]
+    UnknownColumn { path: String, flag: String, column: String, hint: String },
+    /// The rows of two arrays cannot both be rows.
+    #[error(
+        "{path}: the elements of {one}[] and {other}[] cannot both be rows; map the columns of one of them"
+    )]
+    TwoArrays { path: String, one: String, other: String },
+    /// A second file cannot be joined.
+    #[error("{path}:{line}: the file cannot be joined: {what}")]
+    BadJoin { path: String, line: u64, what: String },
+    /// It is no text.
+    #[error("{path} is {what}; {fix}")]
+    OtherFormat { path: String, what: String, fix: String },
+    /// It may hold one row or several.
+    #[error("{path}: {what}")]
+    RowsUnclear { path: String, what: String },
+    /// It is somewhere else.
+    #[error(
+        "{path} is an address; a manifest is a file: fetch it first, or pipe it in (curl URL | telecine check -)"
+    )]
+    Remote { path: String },
+}
+
+impl ManifestError {
+    /// The same error; where no column is the url, with the addresses within arrays.
+    pub(super) fn with_arrays(self, addresses: &[String]) -> Self {
+        match (self, addresses.first()) {
+            (Self::NoUrlColumn { path, .. }, Some(first)) => {
+                let (name, array) = (crate::redact::clean(first), first.rsplit_once(EACH));
+                let array = crate::redact::clean(array.map_or("", |(array, _)| array));
+                let hint = format!("--map 'url={name}' makes a row of each element of {array}");
+                Self::NoUrlColumn { path, hint }
+            }
+            (error, _) => error,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! How a JSON file is to be read: what a first pass over it finds out.
+
+use std::{
+    io::{self, BufRead},
+    sync::Arc,
+};
+
+use super::{
+    super::{
+        super::source::{self, Bytes},
+        NamedKeys, Next,
+    },
+    BARE, EACH, JsonRecords, KEY,
+    boundary::{Shape, shape_of},
+    by_column::ByColumn,
+    layout::{Filled, Keys, Layout},
+    outline::{Outline, join},
+    rows::{RowsOf, rows_of},
+    value::without_bare_words,
+};
+
+/// How a file is read.
+#[derive(Clone, Debug)]
+pub(in crate::manifest) struct JsonPlan {
+    pub(super) shape: Shape,
+    pub(super) rows_of: RowsOf,
+    /// A file of one line numbers its records instead of its lines.
+    pub(super) counts_records: bool,
+    pub(super) layout: Layout,
+    /// The cells that all rows share.
+    pub(super) shared: Filled,
+    pub(super) columns: Option<Arc<ByColumn>>,
+    element_prefix: String,
+    /// What a user should know about it.
+    pub(in crate::manifest) found: Vec<String>,
+}
+
+/// Why a file cannot be read as JSON records.
+#[derive(Debug)]
+pub(in crate::manifest) enum PlanError {
+    Io(io::Error),
+    /// What is unclear, and what to do.
+    Unclear(String),
+}
+
+/// Opens the file from its beginning.
+pub(in crate::manifest) type Reopen<'a> = &'a dyn Fn() -> io::Result<Bytes>;
+
+impl JsonPlan {
+    /// By the first bytes and, where the file can be opened again, by all of it.
+    pub(in crate::manifest) fn of(
+        head: &[u8],
+        reopen: Option<Reopen<'_>>,
+        named: &NamedKeys,
+    ) -> Result<Self, PlanError> {
+        let open = || reopen.map_or_else(|| Ok(source::of(head)), |reopen| reopen()).map_err(PlanError::Io);
+        let mut named = named.clone();
+        named.may_come_late = reopen.is_none();
+        let mut plan = Self {
+            shape: shape_of(head),
+            rows_of: RowsOf::Records,
+            counts_records: false,
+            layout: Layout::default(),
+            shared: Filled::default(),
+            columns: None,
+            element_prefix: String::new(),
+            found: Vec::new(),
+        };
+        let mut members = Vec::new();
+        if head.trim_ascii_start().starts_with(b"{")
+            && let Some(document) = outline(open()?)
+        {
+            plan.rows_of = rows_of(&document, &named).map_err(PlanError::Unclear)?;
+            members = document.members;
+        }
+        let mut keys = Keys::default();
+        match plan.rows_of.clone() {
+            RowsOf::Records => {}
+            RowsOf::Columns => {
+                let columns = ByColumn::read(open()?).map_err(PlanError::Unclear)?;
+                plan.found.push("each key holds a column: its values are rows".to_owned());
+                plan.columns = Some(Arc::new(columns));
+            }
+            RowsOf::Elements { path, is_keyed, shares_members } => {
+                plan.read_elements(&path, is_keyed);
+                let first = path.split('.').next().unwrap_or_default().to_owned();
+                members.retain(|(key, _)| *key != first && !path.is_empty());
+                if shares_members {
+                    keys.add_record(&object_of(&members), "", &named);
+                } else {
+                    add_named(&mut keys, &members, &named);
+                }
+            }
+        }
+        let is_one_line = !head.trim_ascii().contains(&b'\n');
+        plan.counts_records = plan.columns.is_some() || plan.shape != Shape::Lines && is_one_line;
+        plan.find_keys(open()?, &mut keys, &named);
+        let collection = matches!(plan.rows_of, RowsOf::Elements { .. });
+        let collection = collection.then(|| plan.element_prefix.trim_end_matches(EACH).to_owned());
+        plan.layout = Layout::new(&keys, &named, collection.as_deref());
+        plan.share(&members)?;
+        if plan.layout.has_more_keys {
+            let text = "the file has more keys than columns are kept for; --map names any of the others";
+            plan.found.push(text.to_owned());
+        }
+        Ok(plan)
+    }
+
+    /// Makes the values of the array or object at this path the records.
+    fn read_elements(&mut self, path: &str, is_keyed: bool) {
+        self.shape = Shape::Elements;
+        let shown = if path.is_empty() { "the object".to_owned() } else { crate::redact::clean(path) };
+        let what = if is_keyed { "value" } else { "element" };
+        self.found.push(format!("each {what} of {shown} is a row"));
+        self.element_prefix = if path.is_empty() { String::new() } else { format!("{path}{EACH}") };
+    }
+
+    /// Whether each value of the file is a record.
+    pub(super) const fn is_records(&self) -> bool {
+        matches!(self.rows_of, RowsOf::Records | RowsOf::Columns)
+    }
+
+    /// How the path of each element begins.
+    pub(super) fn prefix(&self) -> &str {
+        &self.element_prefix
+    }
+
+    /// The columns' names.
+    pub(in crate::manifest) fn names(&self) -> &[String] {
+        &self.layout.names
+    }
+
+    /// Paths into arrays that look like the url, which no rule names.
+    pub(in crate::manifest) fn addresses_in_arrays(&self) -> &[String] {
+        &self.layout.addresses_in_arrays
+    }
+
+    /// The columns of elements of arrays that are no rows.
+    pub(in crate::manifest) fn paths_into_arrays(&self) -> impl Iterator<Item = &String> {
+        self.layout.lists()
+    }
+
+    /// Reads all records for their keys. What cannot be read is an error of its row later.
+    fn find_keys(&mut self, bytes: Bytes, keys: &mut Keys, named: &NamedKeys) {
+        let mut records = JsonRecords::new(bytes, Arc::new(self.clone()));
+        loop {
+            match records.read_text() {
+                Ok(Next::Record { .. }) => {}
+                Ok(Next::Fault { .. }) => continue,
+                Ok(Next::End) | Err(_) => break,
+            }
+            let Ok(text) = std::str::from_utf8(&records.text) else { continue };
+            let text = without_bare_words(text.trim());
+            if text.starts_with('{') {
+                keys.add_record(&text, &self.element_prefix, named);
+            } else {
+                let is_bare = self.element_prefix.is_empty();
+                keys.add(if is_bare { BARE } else { &self.element_prefix }, named);
+            }
+        }
+        if let RowsOf::Elements { is_keyed: true, .. } = self.rows_of {
+            keys.add(&join(&self.element_prefix, KEY), named);
+        }
+    }
+
+    /// Fills the cells that all rows share.
+    fn share(&mut self, members: &[(String, String)]) -> Result<(), PlanError> {
+        self.shared = self.layout.empty();
+        let shared = match &self.rows_of {
+            RowsOf::Elements { .. } => object_of(members),
+            RowsOf::Records | RowsOf::Columns => return Ok(()),
+        };
+        let unreadable = |_| PlanError::Unclear("the keys beside the rows cannot be read".to_owned());
+        self.layout.fill_known(&mut self.shared, &shared).map_err(unreadable)
+    }
+}
+
+/// The outline of a file that is one object.
+fn outline(mut bytes: Bytes) -> Option<super::outline::Document> {
+    let mut outline = Outline::default();
+    loop {
+        let input = match bytes.fill_buf() {
+            Ok(input) if !input.is_empty() => input,
+            Ok(_) | Err(_) => return outline.finish(),
+        };
+        if !outline.push(input) {
+            return None;
+        }
+        let count = input.len();
+        bytes.consume(count);
+    }
+}
+
+/// Members as an object again.
+fn object_of(members: &[(String, String)]) -> String {
+    let pairs: Vec<String> = members
+        .iter()
+        .map(|(key, value)| format!("{}:{value}", serde_json::to_string(key).unwrap_or_default()))
+        .collect();
+    without_bare_words(&format!("{{{}}}", pairs.join(","))).into_owned()
+}
+
+/// Adds the keys beside the rows that a rule names: nothing says that the others belong to every row.
+fn add_named(keys: &mut Keys, members: &[(String, String)], named: &NamedKeys) {
+    let mut all = Keys::default();
+    all.add_record(&object_of(members), "", named);
+    for name in all.names().iter().filter(|name| named.all.contains(name)) {
+        keys.add(name, named);
+    }
+}

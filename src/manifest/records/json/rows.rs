@@ -1,0 +1,186 @@
+//! What the rows of a file are that is one JSON object: the object itself, the elements of one of its arrays, or columns side by
+//! side. Where two answers are possible none is taken: each row costs money.
+
+use super::{
+    super::NamedKeys,
+    EACH,
+    outline::{Collection, Document, means},
+};
+use crate::manifest::mapping::Field;
+
+/// What the rows of a file are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RowsOf {
+    /// The file's objects.
+    Records,
+    /// The values of the array or object at this path.
+    Elements {
+        path: String,
+        is_keyed: bool,
+        /// Whether the keys beside it belong to every row: a rule named the path, so the object is a record to the user.
+        shares_members: bool,
+    },
+    /// The places of columns, each of which is an array, or an object with the same keys.
+    Columns,
+}
+
+/// Keys that name a part or a version of one video, and not a video.
+const PART_NAMES: &[&str] = &[
+    "video",
+    "media",
+    "file",
+    "source",
+    "original",
+    "image",
+    "thumbnail",
+    "thumb",
+    "poster",
+    "preview",
+    "cover",
+    "audio",
+    "subtitles",
+    "hd",
+    "sd",
+    "hls",
+    "dash",
+    "mp4",
+    "webm",
+    "high",
+    "medium",
+    "low",
+    "standard",
+    "default",
+    "small",
+    "large",
+    "full",
+    "self",
+    "next",
+    "prev",
+    "first",
+    "last",
+    "page",
+    "download",
+];
+
+/// What the rows of this file are, or why that is unclear.
+pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, String> {
+    let root = &document.root;
+    if let Some(rows) = by_rule(document, named) {
+        return Ok(rows);
+    }
+    if is_by_column(root, named) {
+        return Ok(RowsOf::Columns);
+    }
+    let is_named = |container: &Collection| {
+        named.url.iter().any(|name| container.keys.iter().any(|key| *key == first_part(name)))
+    };
+    if is_named(root) {
+        return Ok(RowsOf::Records);
+    }
+    let holds_rows = |container: &&Collection| {
+        let by_rule =
+            || named.url.iter().any(|name| container.common_keys.iter().any(|key| *key == first_part(name)));
+        !is_tags(container) && (container.objects_with_web > 0 || by_rule())
+    };
+    let keyed = |container: &&Collection| is_keyed(container) && holds_rows(container);
+    if keyed(&root) {
+        let is_part = |key: &String| PART_NAMES.contains(&key.to_ascii_lowercase().as_str());
+        if root.keys.iter().any(is_part) || root.objects < root.children {
+            let key = root.keys.first().map_or("", String::as_str);
+            return Err(unclear(
+                "its members",
+                &[format!("--map url={key}.KEY takes the object as one row")],
+            ));
+        }
+        return Ok(elements(root));
+    }
+    let arrays: Vec<&Collection> =
+        document.containers.iter().filter(|inner| inner.is_array).filter(holds_rows).collect();
+    if root.has_url || root.objects_with_url > 0 {
+        let rivals: Vec<&Collection> =
+            arrays.into_iter().filter(|array| array.objects_with_url > 1).collect();
+        return if rivals.is_empty() { Ok(RowsOf::Records) } else { Err(unclear_between(&rivals, true)) };
+    }
+    let found = if arrays.is_empty() { document.containers.iter().filter(keyed).collect() } else { arrays };
+    let with_url: Vec<&Collection> =
+        found.iter().copied().filter(|container| container.objects_with_url > 0).collect();
+    match (&found[..], &with_url[..]) {
+        ([], _) => Ok(RowsOf::Records),
+        ([only], _) | (_, [only]) => Ok(elements(only)),
+        _ => Err(unclear_between(&found, false)),
+    }
+}
+
+fn elements(container: &Collection) -> RowsOf {
+    RowsOf::Elements { path: container.path.clone(), is_keyed: !container.is_array, shares_members: false }
+}
+
+/// The rows that a rule for the url names by `[]`.
+fn by_rule(document: &Document, named: &NamedKeys) -> Option<RowsOf> {
+    let path = named.url.iter().find_map(|name| name.split_once(EACH))?.0;
+    if !named.each.is_empty() {
+        return Some(RowsOf::Records);
+    }
+    let container = document.containers.iter().find(|container| container.path == path);
+    Some(container.map_or(RowsOf::Records, |container| RowsOf::Elements {
+        path: path.to_owned(),
+        is_keyed: !container.is_array,
+        shares_members: true,
+    }))
+}
+
+/// Whether all members are arrays of the same length, or objects with as many keys, and one of them is the url's column.
+fn is_by_column(root: &Collection, named: &NamedKeys) -> bool {
+    let is_url = |key: &String| means(Field::Url, key) || named.url.contains(key);
+    let has_rows = root.common_size.is_some_and(|size| size > 0);
+    let arrays = root.children - root.objects;
+    // one array alone may be the addresses of one record; both arrays and objects are no columns
+    let is_alike = if arrays == 0 { true } else { root.objects == 0 && arrays > 1 };
+    root.scalars == 0
+        && has_rows
+        && is_alike
+        && !root.has_inner_objects
+        && (root.web_columns > 0 || named.url.iter().any(|name| root.keys.contains(name)))
+        && root.keys.iter().any(is_url)
+}
+
+/// Whether its values are alike: objects that share a key, or most keys where there are only two of them.
+fn is_keyed(container: &Collection) -> bool {
+    let is_alike = container.objects > 2 || container.common_keys.len() * 2 > container.keys_max;
+    is_alike
+        && !container.is_array
+        && container.objects > 1
+        && container.objects_with_web == container.objects
+        && !container.common_keys.is_empty()
+}
+
+fn is_tags(container: &Collection) -> bool {
+    means(Field::Tags, container.path.rsplit('.').next().unwrap_or_default())
+}
+
+/// `media` of `media.url`, which is how a path begins.
+fn first_part(name: &str) -> &str {
+    name.split(['.', '[', '?']).next().unwrap_or(name)
+}
+
+fn unclear_between(containers: &[&Collection], or_object: bool) -> String {
+    let mut ways: Vec<String> = containers
+        .iter()
+        .map(|container| {
+            let key = container.common_keys.iter().find(|key| means(Field::Url, key));
+            let path = crate::redact::clean(&container.path);
+            let key = key.map_or("KEY".to_owned(), |key| crate::redact::clean(key));
+            format!("--map 'url={path}{EACH}.{key}' takes each element of {path} as a row")
+        })
+        .collect();
+    ways.truncate(4);
+    if or_object {
+        ways.push("--map url=KEY, with a key of the object itself, takes the object as one row".to_owned());
+    }
+    unclear("more than one part of it", &ways)
+}
+
+fn unclear(what: &str, ways: &[String]) -> String {
+    let ways = ways.join("; ");
+    format!("the file is one JSON object, and {what} could be rows; say which: {ways}")
+}

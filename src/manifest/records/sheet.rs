@@ -1,0 +1,322 @@
+//! Records from a worksheet of an Excel workbook (.xlsx).
+//!
+//! The cells are read one after the other in a thread of its own, because the reader of cells borrows the workbook. Memory holds
+//! the workbook's texts and a few rows, whatever the number of rows.
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Cursor, Read, Seek},
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+};
+
+use calamine::{DataRef, ExcelDateTime, Reader as _, SheetType, SheetVisible, Xlsx};
+
+use super::{COLUMNS_MAX, Next, RECORD_MAX, RecordError};
+
+/// The parts of a workbook that are kept in memory unpack to this many bytes at most, together.
+const TEXTS_MAX: u64 = 256 * 1024 * 1024;
+/// A part that unpacks to more than this many times its size is refused, once it has unpacked to [`RATIO_FROM`] bytes.
+const RATIO_MAX: u64 = 200;
+const RATIO_FROM: u64 = 64 * 1024 * 1024;
+/// Rows that are read ahead.
+const ROWS_AHEAD: usize = 64;
+const SECONDS_A_DAY: f64 = 86_400.0;
+
+trait Source: Read + Seek + Send {}
+impl<T: Read + Seek + Send> Source for T {}
+type Book = Xlsx<BufReader<Box<dyn Source>>>;
+
+/// Where the bytes of a workbook are.
+#[derive(Clone, Debug)]
+enum WorkbookBytes {
+    File(String),
+    Memory(Arc<[u8]>),
+}
+
+impl WorkbookBytes {
+    fn open(&self) -> io::Result<BufReader<Box<dyn Source>>> {
+        let source: Box<dyn Source> = match self {
+            Self::File(path) => Box::new(File::open(path)?),
+            Self::Memory(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
+        };
+        Ok(BufReader::new(source))
+    }
+}
+
+/// A workbook, and the worksheet of it that is read.
+#[derive(Clone, Debug)]
+pub(in crate::manifest) struct Workbook {
+    place: WorkbookBytes,
+    sheet: String,
+    /// What a user should know about it.
+    pub(in crate::manifest) found: String,
+}
+
+/// Why a file is no workbook that can be read.
+#[derive(Debug)]
+pub(in crate::manifest) enum WorkbookError {
+    /// It is a zip file of something else.
+    Other(&'static str),
+    /// It cannot be opened, for this reason.
+    Unreadable(String),
+    /// There is no such sheet; these there are.
+    NoSheet(String),
+}
+
+impl Workbook {
+    /// A file.
+    pub(in crate::manifest) fn of_file(path: &str, sheet: Option<&str>) -> Result<Self, WorkbookError> {
+        Self::of(WorkbookBytes::File(path.to_owned()), sheet)
+    }
+
+    /// Bytes that are there already.
+    pub(in crate::manifest) fn of_bytes(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Self, WorkbookError> {
+        Self::of(WorkbookBytes::Memory(bytes.into()), sheet)
+    }
+
+    fn of(place: WorkbookBytes, sheet: Option<&str>) -> Result<Self, WorkbookError> {
+        let unreadable = |error: &dyn std::fmt::Display| WorkbookError::Unreadable(error.to_string());
+        let open = || place.open().map_err(|error| unreadable(&error));
+        check_parts(open()?)?;
+        let book: Book = Xlsx::new(open()?).map_err(|error| unreadable(&error))?;
+        let is_table = |typ: SheetType| typ == SheetType::WorkSheet;
+        let sheets: Vec<_> = book.sheets_metadata().iter().filter(|sheet| is_table(sheet.typ)).collect();
+        let listed = || {
+            let names: Vec<String> =
+                sheets.iter().take(20).map(|sheet| crate::redact::clean(&sheet.name)).collect();
+            names.join(", ")
+        };
+        let chosen = match sheet {
+            Some(name) => sheets.iter().find(|sheet| sheet.name == name),
+            None => sheets.iter().find(|sheet| sheet.visible == SheetVisible::Visible).or(sheets.first()),
+        };
+        let Some(chosen) = chosen else { return Err(WorkbookError::NoSheet(listed())) };
+        let name = crate::redact::clean(&chosen.name);
+        let found = match (sheets.len(), sheet) {
+            (2.., None) => {
+                format!("an Excel workbook, its sheet {name} (--sheet names another: {})", listed())
+            }
+            _ => format!("an Excel workbook, its sheet {name}"),
+        };
+        Ok(Self { sheet: chosen.name.clone(), place, found })
+    }
+
+    fn open(&self) -> io::Result<Book> {
+        Xlsx::new(self.place.open()?).map_err(io::Error::other)
+    }
+}
+
+/// Unpacks every part once, without keeping it: a small file must not take all memory.
+fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<(), WorkbookError> {
+    let unreadable = |error: zip::result::ZipError| WorkbookError::Unreadable(error.to_string());
+    let mut archive = zip::ZipArchive::new(source).map_err(unreadable)?;
+    let has =
+        |name: &str| archive.file_names().any(|own| own.is_ok_and(|own| own.eq_ignore_ascii_case(name)));
+    if has("xl/workbook.bin") {
+        return Err(WorkbookError::Other("a binary Excel workbook (.xlsb)"));
+    }
+    if has("content.xml") && has("mimetype") {
+        return Err(WorkbookError::Other("an OpenDocument file (.ods)"));
+    }
+    if !has("xl/workbook.xml") {
+        return Err(WorkbookError::Other("a zip archive"));
+    }
+    let mut texts = 0;
+    for at in 0..archive.len() {
+        let part = archive.by_index(at).map_err(unreadable)?;
+        let name = part.name().map_or_else(|_| "a part".to_owned(), |name| crate::redact::clean(&name));
+        let is_sheet = name.to_ascii_lowercase().contains("worksheets/");
+        let packed = part.compressed_size().max(1);
+        let max = if is_sheet { u64::MAX } else { TEXTS_MAX - texts };
+        let max = max.min(RATIO_FROM.max(packed.saturating_mul(RATIO_MAX)));
+        // a part that is damaged is an error where it is read
+        let size = io::copy(&mut part.take(max.saturating_add(1)), &mut io::sink()).unwrap_or(0);
+        if size > max {
+            return Err(WorkbookError::Unreadable(format!("{name} unpacks to more than {max} bytes")));
+        }
+        texts += if is_sheet { 0 } else { size };
+    }
+    Ok(())
+}
+
+/// What the reading thread sends.
+enum Message {
+    Row(u64, Vec<String>),
+    Fault(u64, RecordError),
+    Broken(String),
+    End,
+}
+
+/// Reads row after row.
+pub(in crate::manifest) struct SheetRecords {
+    messages: Receiver<Message>,
+    line: u64,
+    /// Rows up to this one are skipped.
+    skipped: u64,
+    /// Rows are as wide as the first one at least: a worksheet does not hold empty cells.
+    width: usize,
+    cells: Vec<String>,
+}
+
+impl SheetRecords {
+    pub(super) fn open(workbook: &Workbook) -> io::Result<Self> {
+        let (sender, messages) = sync_channel(ROWS_AHEAD);
+        let mut book = workbook.open()?;
+        let sheet = workbook.sheet.clone();
+        std::thread::Builder::new().name("worksheet".to_owned()).spawn(move || {
+            let last = match send_rows(&mut book, &sheet, &sender) {
+                Ok(()) => Message::End,
+                Err(error) => Message::Broken(error.to_string()),
+            };
+            // the reader may have stopped
+            let _ = sender.send(last);
+        })?;
+        Ok(Self { messages, line: 0, skipped: 0, width: 0, cells: Vec::new() })
+    }
+
+    /// The row reached, from 1.
+    pub(super) const fn line(&self) -> u64 {
+        if self.line == 0 { 1 } else { self.line }
+    }
+
+    pub(super) const fn skip_lines(&mut self, count: u64) {
+        self.skipped = count;
+    }
+
+    pub(super) fn cells(&self) -> Vec<&str> {
+        self.cells.iter().map(String::as_str).collect()
+    }
+
+    /// Reads the next row that is not empty.
+    pub(super) fn read(&mut self) -> io::Result<Next> {
+        loop {
+            let broken = |text: &str| Err(io::Error::other(format!("the worksheet cannot be read: {text}")));
+            match self.messages.recv() {
+                Ok(Message::End) => {
+                    // a later call finds the end again
+                    let (sender, messages) = sync_channel(1);
+                    let _ = sender.send(Message::End);
+                    self.messages = messages;
+                    return Ok(Next::End);
+                }
+                Ok(Message::Broken(text)) => return broken(&text),
+                Err(_) => return broken("it is damaged"),
+                Ok(Message::Row(line, _) | Message::Fault(line, _)) if line <= self.skipped => {}
+                Ok(Message::Fault(line, error)) => {
+                    self.line = line;
+                    return Ok(Next::Fault { line, error });
+                }
+                Ok(Message::Row(line, cells)) => {
+                    self.line = line;
+                    self.cells = cells;
+                    self.width = if self.width == 0 { self.cells.len() } else { self.width };
+                    if self.cells.len() < self.width {
+                        self.cells.resize(self.width, String::new());
+                    }
+                    return Ok(Next::Record { line });
+                }
+            }
+        }
+    }
+}
+
+/// A row of which not all cells are there yet.
+#[derive(Default)]
+struct Row {
+    line: u64,
+    cells: Vec<String>,
+    bytes: usize,
+    error: Option<RecordError>,
+}
+
+impl Row {
+    fn put(&mut self, column: usize, text: String) {
+        self.bytes += text.len();
+        if column >= COLUMNS_MAX {
+            self.error.get_or_insert(RecordError::TooManyColumns);
+        } else if self.bytes > RECORD_MAX {
+            self.error.get_or_insert(RecordError::TooLong);
+            self.cells.clear();
+        } else if text.contains('\0') {
+            self.error.get_or_insert(RecordError::Nul);
+        } else {
+            if self.cells.len() <= column {
+                self.cells.resize(column + 1, String::new());
+            }
+            self.cells[column] = text;
+        }
+    }
+
+    /// What is sent of it; none when all cells are blank.
+    fn message(self) -> Option<Message> {
+        let Self { line, mut cells, error, .. } = self;
+        if let Some(error) = error {
+            return Some(Message::Fault(line, error));
+        }
+        let end = cells.iter().rposition(|cell| !cell.trim().is_empty())?;
+        cells.truncate(end + 1);
+        Some(Message::Row(line, cells))
+    }
+}
+
+fn send_rows(book: &mut Book, sheet: &str, sender: &SyncSender<Message>) -> Result<(), calamine::XlsxError> {
+    let mut reader = book.worksheet_cells_reader(sheet)?;
+    let mut row = Row::default();
+    // rows that the file has in another order are numbered on
+    let mut line_max = 0;
+    let mut at = None;
+    while let Some(cell) = reader.next_cell()? {
+        let (own, column) = cell.get_position();
+        if at != Some(own) {
+            at = Some(own);
+            line_max = (line_max + 1).max(u64::from(own) + 1);
+            let done = std::mem::replace(&mut row, Row { line: line_max, ..Row::default() });
+            if let Some(message) = done.message()
+                && sender.send(message).is_err()
+            {
+                return Ok(());
+            }
+        }
+        let text = text_of(cell.get_value());
+        if !text.is_empty() {
+            row.put(usize::try_from(column).unwrap_or(usize::MAX), text);
+        }
+    }
+    if let Some(message) = row.message() {
+        let _ = sender.send(message);
+    }
+    Ok(())
+}
+
+/// The text of a cell, as CSV would have it. A number whose format is a date is a date.
+fn text_of(cell: &DataRef<'_>) -> String {
+    match cell {
+        DataRef::Int(number) => number.to_string(),
+        DataRef::Float(number) => number.to_string(),
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
+        DataRef::SharedString(text) => (*text).to_owned(),
+        DataRef::Bool(value) => value.to_string(),
+        DataRef::DateTime(date) => date_of(date),
+        DataRef::Error(error) => error.to_string(),
+        DataRef::Empty => String::new(),
+    }
+}
+
+fn date_of(date: &ExcelDateTime) -> String {
+    let days = date.as_f64();
+    if date.is_duration() {
+        let seconds = (days * SECONDS_A_DAY).round();
+        let (hours, rest) = ((seconds / 3_600.0).trunc(), seconds % 3_600.0);
+        return format!("{hours}:{:02}:{:02}", (rest / 60.0).trunc(), rest % 60.0);
+    }
+    let (year, month, day, hour, minute, second, _) = date.to_ymd_hms_milli();
+    if (0.0..1.0).contains(&days) {
+        return format!("{hour:02}:{minute:02}:{second:02}");
+    }
+    let has_time = (hour, minute, second) != (0, 0, 0);
+    let time = if has_time { format!(" {hour:02}:{minute:02}:{second:02}") } else { String::new() };
+    format!("{year:04}-{month:02}-{day:02}{time}")
+}
