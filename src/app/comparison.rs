@@ -110,6 +110,8 @@ impl LedgerComparison {
 #[must_use]
 pub fn exit_code(scan: &Scan) -> ExitCode {
     match (scan.rows, scan.good, scan.rejected) {
+        // a filter that leaves nothing is a mistake
+        (0, ..) if scan.left_out > 0 => ExitCode::ManifestInvalid,
         (0, ..) => ExitCode::Success,
         (_, 0, _) => ExitCode::ManifestInvalid,
         (_, _, 0) => ExitCode::Success,

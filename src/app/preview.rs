@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::{
     api::{form_of, upload_fields},
+    clock::Clock,
     domain::{ManifestRow, Problem, RowError},
     manifest::{Manifest, ManifestError},
     redact,
@@ -35,6 +36,7 @@ pub struct PreviewRow {
 /// The first rows from a line on.
 pub fn rows(mut manifest: Manifest, from_line: u64, count: usize) -> Result<Vec<PreviewRow>, ManifestError> {
     let path = manifest.path().to_owned();
+    manifest.warn_at(Clock::real().now());
     let mut rows = Vec::new();
     while rows.len() < count
         && let Some(row) = manifest.next()?

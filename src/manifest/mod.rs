@@ -27,24 +27,27 @@ mod workers;
 
 use std::{fs::File, path::PathBuf, sync::atomic::Ordering};
 
-pub use convert::{LoneComma, RowRules, SameBy, TooLong};
+pub use convert::{LoneComma, RowRules, SameBy};
 pub use dialect::{Dialect, Encoding, Quote};
 pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
-pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece};
+pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece, Selector, Transform};
 pub use records::Format;
-pub use scan::{Example, ProblemCount, Scan, ScanRequest, ScannedRow, scan};
+pub use scan::{Example, ProblemCount, Scan, ScanRequest, ScannedRow, UnusedColumn, scan};
 pub use values::{
+    TooLong,
     coordinates::{Axis, CoordinateError, GeoOrder},
     datetime::{DateFormat, DateRules, DatetimeError, OffsetRule},
+    missing::MissingRules,
     tags::{TagError, TagSeparator},
 };
 
-use crate::domain::{ManifestRow, RowError};
+use crate::domain::{ManifestRow, RowError, UnixMillis};
 use join::Joined;
 use mapping::{Columns, ExplicitRule, unique_names};
 use records::Next;
 use row_reader::{Counts, RowReader};
+use scan::lint::Lint;
 use table::{Ask, Table};
 
 /// The name of standard input on the command line.
@@ -197,6 +200,9 @@ pub struct Manifest {
     rules: RowRules,
     stamp: Option<String>,
     counts: Counts,
+    /// Finds what is odd about rows. `None`: it is not wanted.
+    lint: Option<Lint>,
+    unused: Vec<UnusedColumn>,
 }
 
 impl Manifest {
@@ -228,6 +234,7 @@ impl Manifest {
                 filters: &spec.filters,
                 tags: &spec.tags,
                 has_paths: table.format == Format::Json,
+                own_width: table.names.len(),
             },
         )?;
         let array = columns.array(path)?;
@@ -242,10 +249,14 @@ impl Manifest {
             columns,
             rules: spec.rules.clone(),
             counts: Counts::default(),
+            lint: None,
+            unused: Vec::new(),
         };
         manifest.stamp = manifest.table.file.as_ref().and_then(|file| manifest.stamp_of(file, spec));
         manifest.find_out_dates(&ask, array.as_deref());
         manifest.find_out_points(&ask, array.as_deref());
+        manifest.unused =
+            scan::unused::find(&manifest.columns, &manifest.table.sample(&ask, array.as_deref()));
         Ok(manifest)
     }
 
@@ -352,10 +363,33 @@ impl Manifest {
         self.columns.describe()
     }
 
+    /// What a user should know of how the columns were recognised, a sentence each.
+    #[must_use]
+    pub fn column_notes(&self) -> Vec<String> {
+        self.columns.rival_notes()
+    }
+
+    /// What is to be said of the whole manifest once its rows are read, a sentence each.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        self.counts.notices.sentences(self.columns.names())
+    }
+
     /// Columns that feed no field, in their order.
     #[must_use]
     pub fn unused_columns(&self) -> Vec<&str> {
-        self.columns.unused()
+        self.columns.unused().map(|(_, name)| name).collect()
+    }
+
+    /// The same, first those that resemble a field.
+    #[must_use]
+    pub fn unused(&self) -> &[UnusedColumn] {
+        &self.unused
+    }
+
+    /// From now on rows carry warnings of what is odd about them, such as links that expire. `now` is the time of day.
+    pub fn warn_at(&mut self, now: UnixMillis) {
+        self.lint = Some(Lint::new(now, self.columns.firsts()));
     }
 
     /// In which shape its records are written.
@@ -407,10 +441,11 @@ impl Manifest {
 
     /// What is known of how to read it, beside the table itself.
     fn parts(&mut self) -> (&mut Table, RowReader<'_>) {
-        let Self { table, joined, columns, rules, counts, .. } = self;
+        let Self { table, joined, columns, rules, counts, lint, .. } = self;
+        let lint = lint.as_ref();
         let (is_own_output, is_list) = (table.is_own_output, table.format == Format::List);
         let width = table.names.len();
-        (table, RowReader { columns, joined, rules, is_own_output, is_list, width, counts })
+        (table, RowReader { columns, joined, rules, is_own_output, is_list, width, counts, lint })
     }
 
     fn stamp_of(&self, file: &File, spec: &ManifestSpec) -> Option<String> {

@@ -5,7 +5,14 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::{RowRules, borrowed_row::BorrowedRow, convert, join::Joined, mapping::Columns};
+use super::{
+    RowRules,
+    borrowed_row::BorrowedRow,
+    convert::{self, Notices},
+    join::Joined,
+    mapping::Columns,
+    scan::lint::Lint,
+};
 use crate::{
     csv_injection,
     domain::{ManifestRow, Problem, RowError},
@@ -23,6 +30,8 @@ pub(super) struct RowReader<'a> {
     /// So many cells must a record have.
     pub(super) width: usize,
     pub(super) counts: &'a Counts,
+    /// Adds warnings to rows. `None`: only those of values are wanted.
+    pub(super) lint: Option<&'a Lint>,
 }
 
 /// Records that are in no other count.
@@ -32,6 +41,8 @@ pub(super) struct Counts {
     pub(super) left_out: AtomicU64,
     /// Without a row in a second file.
     pub(super) unmatched: AtomicU64,
+    /// What is said once of the whole manifest.
+    pub(super) notices: Notices,
 }
 
 impl RowReader<'_> {
@@ -95,16 +106,16 @@ impl RowReader<'_> {
             self.counts.left_out.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        let mut made = convert::convert(&cells, self.columns, self.rules).map_err(|problems| RowError {
-            line,
-            cells: Vec::new(),
-            problems,
-        });
+        let mut made = convert::convert(&cells, self.columns, self.rules, &self.counts.notices)
+            .map_err(|problems| RowError { line, cells: Vec::new(), problems });
         if let Some(column) = unmatched {
             self.counts.unmatched.fetch_add(1, Ordering::Relaxed);
             if let Ok(borrowed_row) = &mut made {
                 borrowed_row.warnings.push(self.without_partner(column, &cells));
             }
+        }
+        if let (Some(lint), Ok(borrowed_row)) = (self.lint, &mut made) {
+            lint.inspect(borrowed_row);
         }
         Some(finish(&cells, made))
     }

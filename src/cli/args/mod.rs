@@ -21,8 +21,8 @@ use crate::{
     events::EventBus,
     ledger::{DriftedRows, FailedRows, KeyChange, Marker, RerunPolicy},
     manifest::{
-        self, DateFormat, DateRules, Dialect, Encoding, Filter, Header, Join, LoneComma, Manifest,
-        ManifestSpec, MapRule, OffsetRule, Quote, RowRules, TagSeparator,
+        self, DateFormat, DateRules, Dialect, Encoding, Field, Filter, Header, Join, LoneComma, Manifest,
+        ManifestSpec, MapRule, MissingRules, OffsetRule, Quote, RowRules, TagSeparator,
     },
     pipeline::{OnDoubt, ReconcileRules, RunPolicy, Signals},
     sandbox::EMBEDDED_KEY,
@@ -113,7 +113,7 @@ pub(in crate::cli) struct ManifestArgs {
     #[arg(long, value_enum, value_name = "ORDER", env = "TELECINE_GEO_ORDER", default_value = "lat-lon")]
     pub(in crate::cli) geo_order: GeoOrderArg,
 
-    /// How dates are written: dmy, mdy, year, epoch-s, epoch-ms, or a pattern such as '%d.%m.%Y %H:%M'; more than one is
+    /// How dates are written: dmy, mdy, year, epoch-s, epoch-ms, excel, or a pattern such as '%d.%m.%Y %H:%M'; more than one is
     /// tried in turn [default: every way that can be read one way only].
     #[arg(long, value_name = "FORMAT", env = "TELECINE_DATE_FORMAT", value_delimiter = '\n')]
     pub(in crate::cli) date_format: Vec<DateFormat>,
@@ -121,6 +121,19 @@ pub(in crate::cli) struct ManifestArgs {
     /// The zone of times without an offset, such as Europe/Berlin: used by --datetime-offset utc, and for epochs.
     #[arg(long, value_name = "ZONE", env = "TELECINE_TIMEZONE", value_parser = values::zone)]
     pub(in crate::cli) timezone: Option<jiff::tz::TimeZone>,
+
+    /// A text that counts as a missing value, beside those that programs write (NA, N/A, NULL, None, NaN, \N, ...).
+    #[arg(long, value_name = "TEXT", env = "TELECINE_NULL", value_delimiter = '\n')]
+    pub(in crate::cli) null: Vec<String>,
+
+    /// Only the texts of --null count as missing values; NA, NULL and the like are texts.
+    #[arg(long, env = "TELECINE_NO_NULL")]
+    pub(in crate::cli) no_null: bool,
+
+    /// Send a row without this field where its value cannot be read, and count it, instead of refusing the row; may be given
+    /// for several fields.
+    #[arg(long, value_name = "FIELD", env = "TELECINE_DROP_INVALID", value_delimiter = ',', value_parser = values::optional_field)]
+    pub(in crate::cli) drop_invalid: Vec<Field>,
 
     /// What becomes of texts longer than the service takes, and of tags beyond the twentieth.
     #[arg(long, value_enum, value_name = "RULE", env = "TELECINE_TOO_LONG", default_value = "refuse")]
@@ -171,6 +184,8 @@ impl ManifestArgs {
             ("datetime-offset", unless(values::name_of(&self.datetime_offset), "keep")),
             ("too-long", unless(values::name_of(&self.too_long), "refuse")),
             ("unique-id", unless(self.unique_id.clone(), "default")),
+            ("null", self.null.clone()),
+            ("drop-invalid", self.drop_invalid.iter().map(|field| field.name().to_owned()).collect()),
         ];
         settings.into_iter().filter(|(_, values)| !values.is_empty()).collect()
     }
@@ -258,6 +273,11 @@ impl ManifestArgs {
                 too_long: self.too_long.rule(),
                 same_by: self.same_by.rule(),
                 lone_comma: if self.no_marker { LoneComma::Refused } else { LoneComma::Safe },
+                missing: MissingRules {
+                    has_defaults: !self.no_null,
+                    texts: self.null.iter().map(|text| text.trim().to_owned()).collect(),
+                },
+                drop_invalid: self.drop_invalid.clone(),
             },
         }
     }

@@ -12,7 +12,7 @@ use crate::{
         output::{print, print_json, rows::show_row, safe},
     },
     error::{Error, ExitCode},
-    manifest::{self, Format, GeoOrder, Header, Inference, Manifest, ManifestSpec},
+    manifest::{self, Format, GeoOrder, Header, Inference, Manifest, ManifestSpec, Quote},
     report::SCHEMA,
 };
 
@@ -196,6 +196,16 @@ fn settings(told: &ManifestArgs, infer: &Inference, applied: &ManifestSpec) -> V
     guessed("header-line", (infer.lines_before > 0).then(|| (infer.lines_before + 1).to_string()));
     let first_line_misleads = infer.lines_before > 0;
     guessed("delimiter", infer.delimiter.filter(|_| first_line_misleads).map(delimiter_word));
+    let is_csv = infer.format == Format::Csv;
+    guessed("escape", infer.escape.filter(|_| is_csv).map(|escape| char::from(escape).to_string()));
+    guessed(
+        "quote",
+        match infer.quote {
+            Quote::Byte(b'"') => None,
+            Quote::Byte(quote) => Some(char::from(quote).to_string()),
+            Quote::None => Some("none".to_owned()),
+        },
+    );
     guessed("tag-separator", infer.tag_separator.map(String::from));
     guessed("geo-order", (infer.geo_order == GeoOrder::LonLat).then(|| "lon-lat".to_owned()));
     if !applied.map.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{super::convert::TooLong, trim};
+use super::{TooLong, cut, trim};
 use crate::domain::Submission;
 
 /// How a cell is split into tags.
@@ -68,7 +68,7 @@ pub(in crate::manifest) fn read<'a>(
         let (mut long, whole): (Vec<_>, Vec<_>) = tags.into_iter().partition(|tag| is_long(tag));
         tags = whole;
         for tag in &mut long {
-            is_cut |= super::super::convert::cut(tag.to_mut(), TAG_LENGTH_MAX);
+            is_cut |= cut(tag.to_mut(), TAG_LENGTH_MAX);
         }
         // what was cut may have become the same, or end in a blank
         for tag in long {
