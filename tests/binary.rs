@@ -252,7 +252,7 @@ fn a_dry_run_and_a_check_touch_nothing() {
     let (code, out, _) = stage.run(&["import", &manifest, "--sandbox", "--dry-run"]);
     assert_eq!(code, 4);
     assert!(
-        out.contains("3 would be sent") && out.contains("1 duplicates") && out.contains("url_not_absolute"),
+        out.contains("3 would be sent") && out.contains("1 duplicate\n") && out.contains("url_not_absolute"),
         "{out}"
     );
     let (code, out, _) = stage.run(&["check", &manifest, "--json"]);

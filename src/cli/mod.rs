@@ -20,7 +20,7 @@ use commands::{
 
 use crate::{
     error::{Error, ExitCode},
-    settings,
+    settings::{self, EffectiveSetting},
     telemetry::{self, LogFormat},
 };
 
@@ -87,9 +87,9 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> std::process::ExitCode {
-    let code = match parse().and_then(|cli| {
+    let code = match parse().and_then(|(cli, effective)| {
         start_logs(&cli);
-        run(cli).map_err(Ended::Error)
+        run(cli, &effective).map_err(Ended::Error)
     }) {
         Ok(code) => code,
         Err(Ended::Error(error)) => {
@@ -112,8 +112,8 @@ enum Ended {
     Error(Error),
 }
 
-/// The command line, with the settings of files as its defaults.
-fn parse() -> Result<Cli, Ended> {
+/// The command line, with the settings of files as its defaults, and which of those hold.
+fn parse() -> Result<(Cli, Vec<EffectiveSetting>), Ended> {
     let words: Vec<OsString> = std::env::args_os().collect();
     let said = command_line().try_get_matches_from(&words).map_err(Ended::Words)?;
     let asking = settings::SettingsRequest {
@@ -124,7 +124,10 @@ fn parse() -> Result<Cli, Ended> {
     };
     let settled = settings::resolve(asking).map_err(Ended::Error)?;
     let matches = settled.command.try_get_matches_from(&words).map_err(Ended::Words)?;
-    Cli::from_arg_matches(&matches).map_err(Ended::Words)
+    for note in &settled.notes {
+        let _ = writeln!(io::stderr(), "telecine: {note}");
+    }
+    Ok((Cli::from_arg_matches(&matches).map_err(Ended::Words)?, settled.effective))
 }
 
 fn command_line() -> clap::Command {
@@ -154,7 +157,7 @@ fn start_logs(cli: &Cli) {
     telemetry::start(&filter, format);
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Error> {
+fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Import(args) => import::import(&args),
         Command::Plan(args) => plan::plan(&args),
@@ -167,9 +170,9 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Review(args) => review::review(&args),
         Command::Resolve(args) => review::resolve(&args),
         Command::Reconcile(args) => import::reconcile(&args),
-        Command::Check(args) => check::check(&args),
+        Command::Check(args) => check::check(&args, effective),
         Command::Guess(args) => guess::guess(&args),
-        Command::Preview(args) => preview::preview(&args),
+        Command::Preview(args) => preview::preview(&args, effective),
         Command::Config(args) => {
             let account = cli.account.map(|name| [OsString::from("--account"), name.into()]);
             let config = cli.config.map(|path| [OsString::from("--config"), path.into()]);

@@ -228,6 +228,22 @@ pub struct Submission {
     pub video_transcription_prompt: Option<String>,
 }
 
+/// A field that two submissions of the same item have different values for. An empty value is none.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct FieldChange {
+    /// Its name in a mapping.
+    pub field: &'static str,
+    pub old: String,
+    pub new: String,
+}
+
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &str| if value.is_empty() { "(none)".to_owned() } else { value.to_owned() };
+        write!(f, "{}: {} -> {}", self.field, shown(&self.old), shown(&self.new))
+    }
+}
+
 impl Submission {
     /// Tags the service takes for one video (its upload documentation).
     pub const TAGS_MAX: usize = 20;
@@ -243,6 +259,37 @@ impl Submission {
     pub fn has_same_content(&self, other: &Self) -> bool {
         let same_link = self.url.without_signature() == other.url.without_signature();
         same_link && Self { url: self.url.clone(), ..other.clone() } == *self
+    }
+
+    /// What another submission of the same item would send otherwise, field by field.
+    #[must_use]
+    pub fn differences(&self, new: &Self) -> Vec<FieldChange> {
+        fn text(value: Option<&String>) -> String {
+            value.cloned().unwrap_or_default()
+        }
+        let place = |own: &Self| {
+            own.coordinates
+                .map_or_else(String::new, |place| format!("{},{}", place.latitude, place.longitude))
+        };
+        let retain =
+            |own: &Self| own.retain_original_video.map_or_else(String::new, |retain| retain.to_string());
+        let values = |own: &Self| {
+            [
+                ("url", crate::redact::url(&own.url.without_signature())),
+                ("tags", crate::redact::opaque(&own.tags.join("; "))),
+                ("geo", place(own)),
+                ("datetime", text(own.datetime_taken.as_ref())),
+                ("camera_model", crate::redact::opaque(&text(own.camera_model.as_ref()))),
+                ("callback", crate::redact::url(&text(own.callback.as_ref()))),
+                ("retain_original_video", retain(own)),
+                (
+                    "video_transcription_prompt",
+                    crate::redact::opaque(&text(own.video_transcription_prompt.as_ref())),
+                ),
+            ]
+        };
+        let pairs = values(self).into_iter().zip(values(new)).filter(|((_, old), (_, new))| old != new);
+        pairs.map(|((field, old), (_, new))| FieldChange { field, old, new }).collect()
     }
 
     /// Fingerprint of everything that would be sent: a changed row shows as another fingerprint under the same key.
@@ -352,6 +399,27 @@ mod tests {
         assert_eq!(key, ItemKey::derive("default", &url("https://HOST:443/a.mp4#t=1")));
         assert_ne!(key, ItemKey::derive("other", &url("https://host/a.mp4")));
         assert_ne!(key, ItemKey::derive("default", &url("https://host/b.mp4")));
+    }
+
+    #[test]
+    fn two_submissions_of_an_item_differ_by_their_fields() {
+        let old = Submission {
+            url: SourceUrl::parse("https://h/a.mp4?Signature=canary&Expires=1&AWSAccessKeyId=k").unwrap(),
+            namespace: "default".to_owned(),
+            item_id: None,
+            tags: vec!["a".to_owned()],
+            coordinates: None,
+            datetime_taken: None,
+            camera_model: Some("X".to_owned()),
+            callback: None,
+            retain_original_video: None,
+            video_transcription_prompt: None,
+        };
+        let tags = vec!["a".to_owned(), "b".to_owned()];
+        let new = Submission { tags, camera_model: None, ..old.clone() };
+        let shown: Vec<String> = old.differences(&new).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["tags: a -> a; b", "camera_model: X -> (none)"]);
+        assert!(old.differences(&old).is_empty());
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
 pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece, Selector, Transform};
 pub use records::Format;
-pub use scan::{Example, ProblemCount, Scan, ScanRequest, ScannedRow, UnusedColumn, scan};
+pub use scan::{Example, LINK_EXPIRED, ProblemCount, Scan, ScanRequest, ScannedRow, UnusedColumn, scan};
 pub use values::{
     TooLong,
     coordinates::{Axis, CoordinateError, GeoOrder},
@@ -182,6 +182,12 @@ pub enum ManifestError {
         /// What is wrong.
         what: String,
     },
+    /// Filters leave no row.
+    #[error("--where left out every row ({left_out}); check its column and its value")]
+    NothingLeft {
+        /// Rows left out.
+        left_out: u64,
+    },
     /// It is somewhere else.
     #[error(
         "{path} is an address; a manifest is a file: fetch it first, or pipe it in (curl … | telecine check -)"
@@ -257,6 +263,10 @@ impl Manifest {
         manifest.find_out_points(&ask, array.as_deref());
         manifest.unused =
             scan::unused::find(&manifest.columns, &manifest.table.sample(&ask, array.as_deref()));
+        let keys: Vec<usize> =
+            manifest.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
+        let names = manifest.columns.names();
+        manifest.unused.retain(|unused| keys.iter().all(|key| names[*key] != unused.name));
         Ok(manifest)
     }
 

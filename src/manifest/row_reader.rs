@@ -133,8 +133,7 @@ impl RowReader<'_> {
 pub(super) fn widen<'a>(joined: &'a [Joined], mut cells: Vec<&'a str>) -> (Vec<&'a str>, Option<usize>) {
     let mut unmatched = None;
     for joined in joined {
-        let key = cells.get(joined.own).copied().unwrap_or_default();
-        let (added, is_there) = joined.of(key);
+        let (added, is_there) = joined.of(&cells);
         match &joined.places {
             None => cells.extend(added.iter().map(String::as_str)),
             Some(places) => {
@@ -146,7 +145,7 @@ pub(super) fn widen<'a>(joined: &'a [Joined], mut cells: Vec<&'a str>) -> (Vec<&
             }
         }
         if !is_there {
-            unmatched.get_or_insert(joined.own);
+            unmatched = unmatched.or_else(|| joined.own.first().map(|(column, _)| *column));
         }
     }
     (cells, unmatched)

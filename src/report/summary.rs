@@ -397,6 +397,10 @@ fn settled_words(
         let reason = format!("none of the {} rows could be sent", rows.read);
         return (ExitCode::ManifestInvalid, (reason, Some("see rejects.csv for what to correct".to_owned())));
     }
+    if items.total == 0 && !end.broken_manifests.is_empty() {
+        let reason = end.broken_manifests.join("; ");
+        return (ExitCode::ManifestInvalid, (reason, Some("correct the manifest or the flags".to_owned())));
+    }
     if bad > 0 || !end.broken_manifests.is_empty() {
         let reason = format!("finished; {bad} rows were rejected or failed");
         let next = "correct rejects.csv and import it; the rows that went well are not sent again";

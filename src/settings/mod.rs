@@ -1,8 +1,8 @@
 //! Settings that are not on the command line: each is the default of the flag it is named after.
 //!
 //! Order: flag, variable, `telecine.toml` of the folder (or `--config`), the user's `telecine/config.toml`; below them stand
-//! what the ledger keeps (`quota set`) and telecine's own defaults. In one file `[account.NAME]` goes before `[command]`, and
-//! both before the top.
+//! what the ledger keeps (`quota set`) and telecine's own defaults. In one file `[account.NAME]` goes before
+//! `[manifest."PATH"]`, that before `[command]`, and all before the top.
 
 pub mod credentials;
 mod file;
@@ -44,6 +44,8 @@ pub(crate) struct EffectiveSetting {
 pub(crate) struct ResolvedSettings {
     pub(crate) command: Command,
     pub(crate) effective: Vec<EffectiveSetting>,
+    /// What the user should know, a sentence each.
+    pub(crate) notes: Vec<String>,
 }
 
 /// What is known before settings are read: the command line as it is, and what it said.
@@ -70,9 +72,15 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
         }
     }
     let account = account(&files, said)?;
+    let manifests: Vec<String> = match deepest.try_get_many::<String>("manifests") {
+        Ok(Some(manifests)) => manifests.cloned().collect(),
+        Ok(None) | Err(_) => Vec::new(),
+    };
+    let mut notes = Vec::new();
     let mut effective = Defaults { command, said, words, chain, effective: Vec::new(), set: BTreeSet::new() };
     for file in &files {
-        for scope in scopes(account.as_deref(), effective.chain.first()) {
+        let sections = sections_of(file, &manifests, &mut notes)?;
+        for scope in scopes(account.as_deref(), sections, effective.chain.first()) {
             for setting in file.settings.iter().filter(|setting| setting.scope == scope) {
                 effective.take(file, setting)?;
             }
@@ -83,7 +91,7 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
         effective.try_set("ledger", &value, &format!("the account {account}"))?;
     }
     let Defaults { command, effective, .. } = effective;
-    Ok(ResolvedSettings { command, effective })
+    Ok(ResolvedSettings { command, effective, notes })
 }
 
 /// The files there are, the nearest first.
@@ -132,24 +140,60 @@ fn clean(text: &str) -> String {
     crate::redact::clean(text)
 }
 
+/// The tables of a file that hold for the manifests given. Each must hold for all of them or for none: one command reads
+/// them in one way.
+fn sections_of(
+    file: &SettingsFile,
+    manifests: &[String],
+    notes: &mut Vec<String>,
+) -> Result<Vec<Scope>, Error> {
+    let mut sections = Vec::new();
+    let path = file.path.display();
+    for (pattern, line) in file.manifests() {
+        let (own, others): (Vec<&String>, Vec<&String>) =
+            manifests.iter().partition(|manifest| file.means(pattern, manifest));
+        match (&own[..], &others[..]) {
+            ([], _) => {}
+            (_, []) => sections.push(Scope::Manifest(pattern.to_owned())),
+            (_, [other, ..]) => {
+                return Err(Error::Usage(format!(
+                    "{path}:{line}: [manifest.\"{}\"] does not say how to read {}; give it to a command of its own",
+                    clean(pattern),
+                    clean(other)
+                )));
+            }
+        }
+    }
+    if let (true, Some((pattern, _)), Some(manifest)) =
+        (sections.is_empty(), file.manifests().first(), manifests.first())
+    {
+        notes.push(format!(
+            "{path} says how to read {}, and nothing of how to read {}",
+            clean(pattern),
+            clean(manifest)
+        ));
+    }
+    Ok(sections)
+}
+
 /// In one file, what goes first.
-fn scopes(account: Option<&str>, command: Option<&String>) -> Vec<Scope> {
+fn scopes(account: Option<&str>, sections: Vec<Scope>, command: Option<&String>) -> Vec<Scope> {
     let account = account.map(|name| Scope::Account(name.to_owned()));
     let own = command.map(|name| Scope::Command(name.clone()));
     if command.is_some_and(|name| name == "sandbox") {
         // it is no client of any account, and its --rate is what it allows
         return own.into_iter().collect();
     }
-    account.into_iter().chain(own).chain([Scope::All]).collect()
+    account.into_iter().chain(sections).chain(own).chain([Scope::All]).collect()
 }
 
 /// A key that no command knows is a mistake, and no mistake is passed over.
 fn check_key(command: &Command, file: &SettingsFile, setting: &Setting) -> Result<(), Error> {
     let known = match &setting.scope {
         Scope::All if setting.key == "account" => return Ok(()),
-        // an account without settings of its own
-        Scope::Account(_) if setting.key.is_empty() => return Ok(()),
-        Scope::All | Scope::Account(_) => keys_of(command),
+        // a table without settings of its own
+        Scope::Account(_) | Scope::Manifest(_) if setting.key.is_empty() => return Ok(()),
+        Scope::All | Scope::Account(_) | Scope::Manifest(_) => keys_of(command),
         Scope::Command(name) => {
             let Some(sub) = command.find_subcommand(name) else {
                 let what = format!("[{}] is no command of telecine, and no [account.NAME]", clean(name));

@@ -71,8 +71,12 @@ pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
     };
     notes.extend(problem);
     let command = command(&spec.path, &settings);
-    if let Some(path) = &args.write {
+    let has_url = infer.has_url(spec);
+    let written = args.write.as_ref().filter(|_| has_url);
+    if let Some(path) = written {
         write(path, &spec.path, &settings)?;
+    } else if args.write.is_some() {
+        notes.push("nothing was written: no column holds the addresses of videos".to_owned());
     }
     let is_usable = examples.iter().any(|row| row.problems.is_empty());
     if args.json {
@@ -92,7 +96,7 @@ pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
         for row in &examples {
             text.push_str(&show_row(row));
         }
-        match &args.write {
+        match written {
             Some(path) => {
                 let _ = writeln!(
                     text,
@@ -255,7 +259,12 @@ fn toml_text(text: &str) -> String {
 
 fn write(path: &PathBuf, manifest: &str, settings: &[Setting]) -> Result<(), Error> {
     let lines: Vec<String> = settings.iter().map(|setting| format!("{}\n", setting.toml())).collect();
-    let text = format!("# how to read {}: proposed by telecine guess\n{}", safe(manifest), lines.concat());
+    let text = format!(
+        "# how to read {}: proposed by telecine guess\n[manifest.{}]\n{}",
+        safe(manifest),
+        toml_text(manifest),
+        lines.concat()
+    );
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
         let what = if error.kind() == std::io::ErrorKind::AlreadyExists {

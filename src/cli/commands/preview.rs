@@ -6,9 +6,14 @@ use crate::{
     app::preview::rows,
     cli::{
         args::ManifestArgs,
-        output::{print, print_json, rows::show_row, scan::describe},
+        output::{
+            print, print_json,
+            rows::show_row,
+            scan::{describe, show_origins},
+        },
     },
     error::{Error, ExitCode},
+    settings::EffectiveSetting,
 };
 
 /// Flags of `telecine preview`.
@@ -33,10 +38,10 @@ pub(in crate::cli) struct PreviewArgs {
 }
 
 /// Shows rows.
-pub(in crate::cli) fn preview(args: &PreviewArgs) -> Result<ExitCode, Error> {
+pub(in crate::cli) fn preview(args: &PreviewArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
     if !args.json {
-        print(&describe(&manifests))?;
+        print(&(describe(&manifests) + &show_origins(effective)))?;
     }
     let mut is_any_good = false;
     for manifest in manifests {

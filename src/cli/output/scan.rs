@@ -7,6 +7,7 @@ use crate::{
     app::comparison::LedgerComparison,
     manifest::{Example, Manifest, ProblemCount, Scan, UnusedColumn},
     report::with_separators,
+    settings::EffectiveSetting,
 };
 
 /// What rows are to the ledger.
@@ -40,6 +41,13 @@ pub(in crate::cli) fn describe(manifests: &[Manifest]) -> String {
         }
         text
     })
+}
+
+/// Which settings come from which file.
+pub(in crate::cli) fn show_origins(effective: &[EffectiveSetting]) -> String {
+    let origins: Vec<String> =
+        effective.iter().map(|setting| format!("{} ({})", setting.key, setting.origin)).collect();
+    if origins.is_empty() { String::new() } else { format!("settings: {}\n", origins.join(", ")) }
 }
 
 /// Columns that are named where they feed nothing.

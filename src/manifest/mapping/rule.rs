@@ -66,6 +66,16 @@ impl Selector {
     pub fn plain(column: &str) -> Self {
         Self { column: column.to_owned(), transforms: Vec::new() }
     }
+
+    /// Reads a selector up to one of these signs, and gives the text from there on. A sign in the quotes of a transform
+    /// ends nothing.
+    pub(in crate::manifest) fn read<'a>(
+        text: &'a str,
+        ends: &[char],
+    ) -> Result<(Self, &'a str), MapRuleError> {
+        let end = end_of_selector(text, ends)?;
+        Ok((selector(&text[..end])?, &text[end..]))
+    }
 }
 
 impl FromStr for MapRule {
@@ -100,6 +110,22 @@ fn read_part(text: &str) -> Result<(Part, &str), MapRuleError> {
         return Ok((Part::Template(template(part.trim())?), rest));
     }
     Ok((Part::Column(selector(part)?), rest))
+}
+
+fn end_of_selector(text: &str, ends: &[char]) -> Result<usize, MapRuleError> {
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        if ends.contains(&c) {
+            return Ok(at);
+        }
+        if c == '|' && transform::arguments_of(&text[at + 1..]).is_some() {
+            let (_, rest) = transform::read(&text[at..])?;
+            at = text.len() - rest.len();
+        } else {
+            at += c.len_utf8();
+        }
+    }
+    Ok(text.len())
 }
 
 /// Where the `+` is that ends a part. One in braces or in the quotes of a transform ends nothing.

@@ -98,7 +98,7 @@ pub(super) fn arguments_of(text: &str) -> Option<(&'static str, usize)> {
     let text = text.trim_start_matches(' ');
     let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
     let (name, count) = NAMES.iter().find(|(name, _)| *name == &text[..end])?;
-    let is_whole = text[end..].is_empty() || text[end..].starts_with([' ', '|', '}', '+', '\'']);
+    let is_whole = text[end..].is_empty() || text[end..].starts_with([' ', '|', '}', '+', '\'', '=', ',']);
     is_whole.then_some((*name, *count))
 }
 
@@ -125,7 +125,7 @@ fn read_argument(text: &str) -> Result<(String, &str), MapRuleError> {
     if text.starts_with('\'') {
         return read_quoted(text);
     }
-    let end = text.find([' ', '|', '+', '{', '}', '\'']).unwrap_or(text.len());
+    let end = text.find([' ', '|', '+', '{', '}', '\'', '=', ',']).unwrap_or(text.len());
     if end == 0 {
         return Err(MapRuleError::Transform(text.chars().take(40).collect()));
     }
@@ -238,7 +238,7 @@ mod tests {
             ("|replace 'gs://' 'https://h/'", "gs://b/1.mp4", &["https://h/b/1.mp4"]),
             ("|replace '''' ''", "it's", &["its"]),
             ("|split ';'", "a; b;;c", &["a", "b", "c"]),
-            ("|split , |first", ",b,c", &["b"]),
+            ("|split ',' |first", ",b,c", &["b"]),
             ("|json media[0].url", r#"{"media":[{"url":"x"},{"url":"y"}]}"#, &["x"]),
             ("|json $.media.1.url", r#"{"media":[{"url":"x"},{"url":"y"}]}"#, &["y"]),
             ("|json 'media[].url'", r#"{"media":[{"url":"x"},{"url":"y"}]}"#, &["x", "y"]),

@@ -15,6 +15,8 @@ use crate::{
 const DAY_MS: i64 = 24 * 3_600_000;
 /// The first second that nearly every tool can count; earlier dates are mostly cameras that were never set.
 const EPOCH: &str = "1970-01-01 00:00:01";
+/// The class of a link that has expired.
+pub const LINK_EXPIRED: &str = "link_expired";
 /// Places are counted by cells of so many degrees, to find where most rows are.
 const CELL_DEGREES: f64 = 15.0;
 /// Cells around the earth, and one more for the borders.
@@ -75,7 +77,7 @@ impl Lint {
         let has_query = memchr::memchr(b'?', address.as_bytes()).is_some();
         let expires_at = if has_query { link_expires_at(address)? } else { return None };
         Some(if expires_at <= self.now {
-            ("link_expired", "the link has expired; an import would not send it", "make a new signed link")
+            (LINK_EXPIRED, "the link has expired; an import would not send it", "make a new signed link")
         } else {
             (
                 "link_expires",

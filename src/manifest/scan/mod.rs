@@ -16,6 +16,7 @@ use super::{
 };
 use crate::domain::{Coordinates, ManifestRow, Problem, RowError, Submission, UnixMillis};
 pub(super) use addresses::{is_media, is_web_address};
+pub use lint::LINK_EXPIRED;
 use lint::PlaceCounts;
 pub use unused::UnusedColumn;
 

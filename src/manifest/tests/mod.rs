@@ -1,6 +1,7 @@
 //! What the way in promises: rows exactly as the service accepts them, and every fault with its place and its fix.
 
 mod shapes;
+mod values;
 
 use std::path::PathBuf;
 

@@ -142,7 +142,7 @@ fn dates_are_read_by_what_the_first_rows_show_and_not_by_guessing() {
 }
 
 #[test]
-fn what_is_too_long_is_cut_only_when_told_and_said() {
+fn what_is_too_long_is_cut_only_on_request_and_said() {
     let shelf = Shelf::new();
     let tags: Vec<String> = (0..25).map(|n| format!("t{n}")).collect();
     let text = format!("url,tags,camera\nhttps://h/a,{},{}\n", tags.join(";"), "x".repeat(201));
@@ -156,7 +156,7 @@ fn what_is_too_long_is_cut_only_when_told_and_said() {
 }
 
 #[test]
-fn an_item_may_be_told_by_the_users_own_id() {
+fn an_item_may_be_identified_by_the_users_own_id() {
     let shelf = Shelf::new();
     let mut spec = shelf.put(b"url,id\nhttps://h/a,7\nhttps://h/moved,7\nhttps://h/a,8\nhttps://h/c,\n");
     spec.rules.same_by = SameBy::Id;

@@ -22,7 +22,7 @@ use crate::{
         block_on,
         output::{
             print, print_json,
-            scan::{describe, show_known, show_scan},
+            scan::{describe, show_known, show_origins, show_scan},
         },
     },
     domain::{ProbeVerdict, Problem},
@@ -31,6 +31,7 @@ use crate::{
     manifest::{Manifest, Scan, ScannedRow},
     pipeline::ProbeTarget,
     report::{Findings, SCHEMA, Severity, with_separators},
+    settings::EffectiveSetting,
 };
 use findings::{Shared, find, is_broken_pipe};
 use probe::{ProbeArgs, Probed, show_probed};
@@ -117,9 +118,9 @@ struct Checking {
 }
 
 /// Validates manifests.
-pub(in crate::cli) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
+pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
-    let opened = describe(&manifests);
+    let opened = describe(&manifests) + &show_origins(effective);
     let with_defaults = PathBuf::from(USUAL_LEDGER);
     let is_wanted = args.probe.probe || with_defaults.exists();
     let ledger = args.ledger.clone().or_else(|| is_wanted.then_some(with_defaults));
@@ -137,7 +138,7 @@ pub(in crate::cli) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
         },
     };
     let unmet = unmet(&args.demands, &scan, probed.as_ref());
-    let code = exit_code_of(&args.demands, &scan, probed.as_ref());
+    let code = exit_code_of(&args.demands, (&scan, &comparison), probed.as_ref());
     let findings = findings.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(findings) = findings {
         let finished = findings.finish();
@@ -163,6 +164,10 @@ pub(in crate::cli) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
         let _ = writeln!(text, "  {:>9} would be sent", with_separators(comparison.would_send));
         show_known(&mut text, comparison);
     }
+    if comparison.expired > 0 {
+        let expired = with_separators(comparison.expired);
+        let _ = writeln!(text, "\n  {expired} would be sent if their links had not expired: make new links");
+    }
     if let Some(probed) = &probed {
         show_probed(&mut text, probed);
     }
@@ -183,8 +188,8 @@ fn read(
     let snapshot = ledger.map(Snapshot::open).transpose()?;
     let criteria = Criteria { snapshot: snapshot.as_ref(), ..Criteria::default() };
     let (scan, comparison) =
-        compare(&mut manifests, &criteria, args.demands.max_errors, |path, met, planned_action| {
-            find(findings, path, met, planned_action)
+        compare(&mut manifests, &criteria, args.demands.max_errors, |path, met, planned| {
+            find(findings, path, met, planned)
         })?;
     Ok(Checking { scan, comparison, probed: None })
 }
@@ -204,20 +209,18 @@ async fn look_at_sources(
         let snapshot = Snapshot::open(&path)?;
         let mut wanted = 0;
         let criteria = Criteria { snapshot: Some(&snapshot), ..Criteria::default() };
-        let (scan, comparison) =
-            compare(&mut manifests, &criteria, errors_max, |path, met, planned_action| {
-                if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned_action)) =
-                    (met, planned_action)
-                    && probe::is_worth_a_look(planned_action)
-                    && let Some((path, _)) = paths.get_key_value(path)
-                {
-                    wanted += 1;
-                    // whoever looks may have seen enough
-                    let (path, url) = (Arc::clone(path), row.submission.url.clone());
-                    let _ = targets.blocking_send(ProbeTarget { path, line: *line, url });
-                }
-                find(&reader_findings, path, met, planned_action)
-            })?;
+        let (scan, comparison) = compare(&mut manifests, &criteria, errors_max, |path, met, planned| {
+            if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned)) = (met, planned)
+                && probe::is_worth_a_look(planned.action)
+                && let Some((path, _)) = paths.get_key_value(path)
+            {
+                wanted += 1;
+                // whoever looks may have seen enough
+                let (path, url) = (Arc::clone(path), row.submission.url.clone());
+                let _ = targets.blocking_send(ProbeTarget { path, line: *line, url });
+            }
+            find(&reader_findings, path, met, planned)
+        })?;
         Ok((scan, comparison, wanted))
     };
     let tell = |target: &ProbeTarget, problem: &Problem, verdict: ProbeVerdict| {
@@ -271,11 +274,15 @@ fn unmet(demands: &DemandArgs, scan: &Scan, probed: Option<&Probed>) -> Vec<Stri
     rows.into_iter().chain(early).chain(warned).chain(unclear).collect()
 }
 
-fn exit_code_of(demands: &DemandArgs, scan: &Scan, probed: Option<&Probed>) -> ExitCode {
+fn exit_code_of(
+    demands: &DemandArgs,
+    (scan, comparison): (&Scan, &LedgerComparison),
+    probed: Option<&Probed>,
+) -> ExitCode {
     if demands.expect_rows.is_some_and(|rows| rows != scan.rows) {
         return ExitCode::ManifestInvalid;
     }
-    let code = exit_code(scan);
+    let code = exit_code(scan, comparison);
     let (unfit, unclear) = probed.map_or((0, 0), |probed| (probed.unfit, probed.unclear));
     let is_strictly_wrong = demands.strict && (scan.warned > 0 || unclear > 0);
     if unfit > 0 && unfit == scan.good {
