@@ -11,17 +11,15 @@ use crate::{
     report::SCHEMA,
 };
 
-/// Stands for the marker tag: the real one is drawn when a row is sent.
-const MARKER: &str = "telecine:…";
+/// Stands for the marker tag: the real one is made when a row is sent.
+const MARKER: &str = "telecine:...";
 
 /// A row as it would be sent.
 #[derive(Debug, Serialize)]
 pub struct PreviewRow {
     /// The version of this object.
     pub schema: u32,
-    /// The manifest.
     pub manifest: String,
-    /// Its line.
     pub line: u64,
     /// The fields in their order; addresses are redacted.
     pub fields: Vec<(&'static str, String)>,
@@ -34,7 +32,7 @@ pub struct PreviewRow {
 }
 
 /// The first rows from a line on.
-pub fn rows(mut manifest: Manifest, from_line: u64, count: usize) -> Result<Vec<PreviewRow>, ManifestError> {
+pub fn rows(manifest: &mut Manifest, from_line: u64, count: usize) -> Result<Vec<PreviewRow>, ManifestError> {
     let path = manifest.path().to_owned();
     manifest.warn_at(Clock::real().now());
     let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! The words of the house: what an item, a row, a video number and a moment are.
+//! What an item, a row, a video number and a timestamp are.
 //!
 //! Every type here is valid by construction: whoever holds a [`SourceUrl`] holds an http(s) address with a host and
 //! without credentials. Nothing in this file performs I/O or knows the time.
@@ -9,37 +9,37 @@ use serde::{Deserialize, Serialize};
 
 use super::source_url::{self, SourceUrl};
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z.
+/// A timestamp: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
-    /// The moment `period_ms` milliseconds later; saturates at the end of time.
+    /// The timestamp `period_ms` milliseconds later; saturates at the end of time.
     #[must_use]
     pub const fn plus_ms(self, period_ms: i64) -> Self {
         Self(self.0.saturating_add(period_ms))
     }
 
-    /// The moment `span` later; saturates at the end of time.
+    /// The timestamp `duration` later; saturates at the end of time.
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {
         self.plus_ms(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// The moment `span` earlier; saturates at the beginning of time.
+    /// The timestamp `duration` earlier; saturates at the beginning of time.
     #[must_use]
     pub fn minus(self, duration: std::time::Duration) -> Self {
         self.plus_ms(-i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Milliseconds from `earlier` to this moment; negative when `earlier` is later.
+    /// Milliseconds from `earlier` to this timestamp; negative when `earlier` is later.
     #[must_use]
     pub const fn since_ms(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The span from now until this moment, zero when it has passed.
+    /// The duration from now until this timestamp, zero when it has passed.
     #[must_use]
     pub fn after_now(self, now: Self) -> std::time::Duration {
         std::time::Duration::from_millis(u64::try_from(self.since_ms(now)).unwrap_or(0))
@@ -85,7 +85,7 @@ pub struct ItemKey(pub [u8; 16]);
 
 impl ItemKey {
     /// Derives the key. Two rows with the same namespace and the same normalised URL are the same item. The fragment of
-    /// a URL is not part of it, nor is the signature of a signed link: a link signed anew is the same video.
+    /// a URL is not part of it, nor is the signature of a signed link: a link with a new signature is the same video.
     #[must_use]
     pub fn derive(namespace: &str, url: &SourceUrl) -> Self {
         Self::derive_by_address(namespace, url.as_str())
@@ -97,12 +97,12 @@ impl ItemKey {
     }
 
     fn of_parts(namespace: &str, joint: &str, name: &str) -> Self {
-        /// Nearly all are shorter, and then need no hasher that could take more and more.
-        const USUAL: usize = 512;
+        /// Nearly all are shorter, and need no incremental hasher.
+        const SHORT: usize = 512;
         let parts = [namespace.as_bytes(), joint.as_bytes(), name.as_bytes()];
         let length: usize = parts.iter().map(|part| part.len()).sum();
-        if length <= USUAL {
-            let mut text = [0; USUAL];
+        if length <= SHORT {
+            let mut text = [0; SHORT];
             let mut at = 0;
             for part in parts {
                 text[at..at + part.len()].copy_from_slice(part);
@@ -138,12 +138,12 @@ impl ItemKey {
     }
 }
 
-/// What the look at an address is remembered by: the whole of it, since what signs a link decides what it leads to.
+/// The key of a probe of an address: the whole address, since its signature decides what it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AddressDigest(pub [u8; 16]);
 
 impl SourceUrl {
-    /// What the look at it is remembered by.
+    /// The key of a probe of it.
     #[must_use]
     pub fn digest(&self) -> AddressDigest {
         AddressDigest(first_16(blake3::hash(self.as_str().as_bytes()).as_bytes()))
@@ -202,7 +202,7 @@ pub struct Submission {
     /// The service's `unique_id`: the namespace that holds the video.
     #[serde(rename = "ns")]
     pub namespace: String,
-    /// The user's own id, where items are told by it and not by their address. It is not sent.
+    /// The user's own id, where it identifies items, and not their address. It is not sent.
     #[serde(default, rename = "id", skip_serializing_if = "Option::is_none")]
     pub item_id: Option<String>,
     /// At most [`Submission::TAGS_MAX`], each once.
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_signed_anew_is_the_same_item() {
+    fn a_link_with_a_new_signature_is_the_same_item() {
         let key = |text: &str| ItemKey::derive("default", &SourceUrl::parse(text).unwrap());
         for (first, second) in [
             (
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_prints_as_utc() {
+    fn a_timestamp_prints_as_utc() {
         assert_eq!(UnixMillis(1_700_000_000_999).to_string(), "2023-11-14T22:13:20Z");
     }
 }

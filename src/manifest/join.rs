@@ -47,7 +47,9 @@ impl FromStr for Join {
             let read = |text, ends: &[char]| {
                 Selector::read(text, ends).map_err(|error| match error {
                     MapRuleError::Form => form.to_owned(),
-                    error => error.to_string(),
+                    error @ (MapRuleError::Field(_) | MapRuleError::Open(_) | MapRuleError::Transform(_)) => {
+                        error.to_string()
+                    }
                 })
             };
             let (own, behind) = read(rest, &['=', ','])?;

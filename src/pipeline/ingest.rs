@@ -139,7 +139,8 @@ async fn read_one<T>(
                     );
                     context.emit(&Event::Message { text });
                 }
-                for sentence in notices.into_iter().chain(warnings.sentences()) {
+                let repeated = mostly_duplicates(&counts);
+                for sentence in notices.into_iter().chain(repeated).chain(warnings.sentences()) {
                     context.emit(&Event::Message { text: format!("{path}: {sentence}") });
                 }
                 let now = context.clock.now();
@@ -153,6 +154,17 @@ async fn read_one<T>(
             None => {}
         }
     }
+}
+
+/// Fewer rows do not show that most are duplicates.
+const ROWS_MIN: u64 = 10;
+
+/// What to say where most rows name the same few videos.
+fn mostly_duplicates(counts: &RowCounts) -> Option<String> {
+    let share = counts.duplicates * 100 / counts.read.max(1);
+    (counts.read >= ROWS_MIN && share > 50).then(|| {
+        format!("most rows are duplicates ({share} %): check that the url comes from the right column")
+    })
 }
 
 /// What rows of this manifest must have, if anything.

@@ -259,7 +259,7 @@ impl ManifestArgs {
             filters: self.filters.clone(),
             rules: RowRules {
                 namespace: self.unique_id.clone(),
-                tag_separator: self.tag_separator.clone().map_or(TagSeparator::Default, TagSeparator::Told),
+                tag_separator: self.tag_separator.clone().map_or(TagSeparator::Default, TagSeparator::Only),
                 dates: DateRules {
                     formats: self.date_format.clone(),
                     offset: match self.datetime_offset {

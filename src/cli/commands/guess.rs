@@ -1,4 +1,4 @@
-//! `telecine guess`: proposes how to read a file nobody has described, and writes it down as settings.
+//! `telecine guess`: proposes how to read an unknown file, and writes that as settings.
 
 use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, path::PathBuf};
 
@@ -59,14 +59,14 @@ struct Proposed<'a> {
 pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
     let specs = args.manifest.specs()?;
     let [spec] = &specs[..] else {
-        return Err(Error::Usage("guess looks at one file at a time".to_owned()));
+        return Err(Error::Usage("guess reads one file at a time".to_owned()));
     };
     let infer = manifest::infer(spec)?;
     let applied = infer.apply(spec);
     let settings = settings(&args.manifest, &infer, &applied);
     let mut notes = infer.notes.clone();
     let (examples, problem) = match Manifest::open(&applied) {
-        Ok(manifest) => (preview::rows(manifest, 1, ROWS_SHOWN)?, None),
+        Ok(mut manifest) => (preview::rows(&mut manifest, 1, ROWS_SHOWN)?, None),
         Err(error) => (Vec::new(), Some(Error::from(error).chain())),
     };
     notes.extend(problem);
@@ -140,7 +140,7 @@ fn show_guess(spec: &ManifestSpec, infer: &Inference, notes: &[String]) -> Strin
         (Format::Csv, Header::Absent) => ", no header".to_owned(),
         (Format::Csv, Header::Present) => format!(", header on line {}", infer.lines_before + 1),
     };
-    let _ = writeln!(text, "{shape}{header}; {} rows looked at", infer.rows);
+    let _ = writeln!(text, "{shape}{header}; {} rows read", infer.rows);
     for found in &infer.found {
         let _ = writeln!(text, "  {found}");
     }
@@ -189,9 +189,9 @@ impl Setting {
     }
 }
 
-/// What is told, and what is guessed beside it.
-fn settings(told: &ManifestArgs, infer: &Inference, applied: &ManifestSpec) -> Vec<Setting> {
-    let mut settings = told.settings();
+/// What the flags say, and what is guessed beside it.
+fn settings(args: &ManifestArgs, infer: &Inference, applied: &ManifestSpec) -> Vec<Setting> {
+    let mut settings = args.settings();
     let mut guessed = |flag: &'static str, value: Option<String>| {
         if let Some(value) = value.filter(|_| settings.iter().all(|(known, _)| *known != flag)) {
             settings.push((flag, vec![value]));

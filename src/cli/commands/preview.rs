@@ -44,11 +44,15 @@ pub(in crate::cli) fn preview(args: &PreviewArgs, effective: &[EffectiveSetting]
         print(&(describe(&manifests) + &show_origins(effective)))?;
     }
     let mut is_any_good = false;
-    for manifest in manifests {
+    for mut manifest in manifests {
         let count = usize::try_from(args.rows).unwrap_or(usize::MAX);
-        for row in rows(manifest, args.from_line, count)? {
+        for row in rows(&mut manifest, args.from_line, count)? {
             is_any_good |= row.problems.is_empty();
             if args.json { print_json(&row)? } else { print(&show_row(&row))? }
+        }
+        let notices = manifest.notices();
+        if !args.json && !notices.is_empty() {
+            print(&format!("\n  {}\n", notices.join("\n  ")))?;
         }
     }
     Ok(if is_any_good { ExitCode::Success } else { ExitCode::ManifestInvalid })

@@ -189,7 +189,7 @@ impl Inference {
         applied.dialect.quote = self.quote;
         applied.dialect.escape = self.escape;
         if let (Some(separator), TagSeparator::Default) = (self.tag_separator, &spec.rules.tag_separator) {
-            applied.rules.tag_separator = TagSeparator::Told(separator.to_string());
+            applied.rules.tag_separator = TagSeparator::Only(separator.to_string());
         }
         if spec.rules.geo_order == GeoOrder::LatLon {
             applied.rules.geo_order = self.geo_order;

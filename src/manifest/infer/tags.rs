@@ -76,12 +76,14 @@ fn words_come_again(column: &Column<'_>) -> bool {
     column.cells.len() < ROWS_MIN || distinct * 5 <= words.len() * 4
 }
 
+/// Texts that answer yes or no.
+const SWITCHES: &[&str] = &["true", "false", "yes", "no", "y", "n", "t", "f"];
+
 /// Whether the cells are short texts that are nothing else.
 fn may_be_tags(column: &Column<'_>, rows: usize) -> bool {
     if column.is_named(Field::Tags) {
         return !column.cells.is_empty();
     }
-    const SWITCHES: &[&str] = &["true", "false", "yes", "no", "y", "n", "t", "f"];
     let is_other = |cell: &str| {
         let is_structure = cell.starts_with(['{', '[']) && !is_list(cell);
         cell.parse::<f64>().is_ok()

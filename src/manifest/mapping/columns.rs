@@ -195,7 +195,19 @@ impl Columns {
                 Field::Time => {
                     self.first_of(Field::Datetime).filter(|column| is_date_alone(&self.names[*column]))
                 }
-                _ => Some(0),
+                Field::Url
+                | Field::Tags
+                | Field::Latitude
+                | Field::Longitude
+                | Field::Geo
+                | Field::Datetime
+                | Field::CameraModel
+                | Field::UniqueId
+                | Field::Callback
+                | Field::RetainOriginalVideo
+                | Field::VideoTranscriptionPrompt
+                | Field::Id
+                | Field::Hash => Some(0),
             };
             if self.of(field).is_some() || depends_on.is_none() {
                 continue;

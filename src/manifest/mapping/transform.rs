@@ -141,7 +141,7 @@ pub(in crate::manifest) fn apply<'a>(
     for transform in transforms {
         match transform {
             Transform::Raw => {}
-            Transform::Html => map(&mut values, |text| html_escape::decode_html_entities(text)),
+            Transform::Html => map(&mut values, html_escape::decode_html_entities),
             Transform::Form => map(&mut values, |text| Cow::Owned(decode_form(text))),
             Transform::Trim => map(&mut values, |text| Cow::Borrowed(trim(text))),
             Transform::Replace(from, to) => map(&mut values, |text| Cow::Owned(text.replace(from, to))),
@@ -200,10 +200,16 @@ fn collect(value: &Value, steps: &[String], found: &mut Vec<String>) {
     match (steps.split_first(), value) {
         (None, Value::Null) => {}
         (None, Value::String(text)) => found.push(text.clone()),
-        (None, Value::Array(elements)) => elements.iter().for_each(|element| collect(element, &[], found)),
+        (None, Value::Array(elements)) => {
+            for element in elements {
+                collect(element, &[], found);
+            }
+        }
         (None, value) => found.push(value.to_string()),
         (Some((step, rest)), Value::Array(elements)) if step == "*" => {
-            elements.iter().for_each(|element| collect(element, rest, found));
+            for element in elements {
+                collect(element, rest, found);
+            }
         }
         (Some((step, rest)), Value::Array(elements)) => {
             if let Some(element) = step.parse::<usize>().ok().and_then(|at| elements.get(at)) {

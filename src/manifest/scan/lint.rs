@@ -40,7 +40,7 @@ pub(super) struct PlaceCounts {
 }
 
 /// A class, what is odd, and what to do.
-type Words = (&'static str, &'static str, &'static str);
+type Advised = (&'static str, &'static str, &'static str);
 
 impl Lint {
     pub(in crate::manifest) fn new(now: UnixMillis, columns: FirstColumns) -> Self {
@@ -52,7 +52,7 @@ impl Lint {
     /// Adds to a row's warnings what is odd about it.
     pub(in crate::manifest) fn inspect(&self, row: &mut BorrowedRow<'_>) {
         let columns = &self.columns;
-        let mut odd: Vec<(Field, String, Words)> = Vec::new();
+        let mut odd: Vec<(Field, String, Advised)> = Vec::new();
         let url = || redact::url(&row.address);
         odd.extend(address(&row.address).map(|words| (Field::Url, url(), words)));
         odd.extend(invisible(&row.address).map(|words| (Field::Url, url(), words)));
@@ -72,7 +72,7 @@ impl Lint {
         }
     }
 
-    fn expiry(&self, address: &str) -> Option<Words> {
+    fn expiry(&self, address: &str) -> Option<Advised> {
         // nothing without a query expires
         let has_query = memchr::memchr(b'?', address.as_bytes()).is_some();
         let expires_at = if has_query { link_expires_at(address)? } else { return None };
@@ -87,7 +87,7 @@ impl Lint {
         })
     }
 
-    fn timestamp(&self, timestamp: &str) -> Option<Words> {
+    fn timestamp(&self, timestamp: &str) -> Option<Advised> {
         if timestamp > self.tomorrow.as_str() {
             return Some(("datetime_future", "taken in the future", "check the year, and --date-format"));
         }
@@ -100,7 +100,7 @@ impl Lint {
 }
 
 #[expect(clippy::float_cmp, reason = "the same text twice is the same number")]
-fn spot(place: Coordinates) -> Option<Words> {
+fn spot(place: Coordinates) -> Option<Advised> {
     let Coordinates { latitude, longitude } = place;
     if latitude == 0.0 && longitude == 0.0 {
         let fix = "leave both cells empty where the place is not known";
@@ -155,7 +155,7 @@ impl PlaceCounts {
 }
 
 /// Whether a normalised address looks like no video.
-fn address(text: &str) -> Option<Words> {
+fn address(text: &str) -> Option<Advised> {
     const FILTER: &str = "leave such rows out: --where 'COLUMN!~.jpg'";
     match kind_of(text) {
         Kind::Media | Kind::Unknown => None,
@@ -170,7 +170,7 @@ fn address(text: &str) -> Option<Words> {
 }
 
 /// Whether invisible characters stand inside a normalised address.
-fn invisible(text: &str) -> Option<Words> {
+fn invisible(text: &str) -> Option<Advised> {
     memchr::memchr(b'%', text.as_bytes())?;
     let has = |encoded: &str| memchr::memmem::find(text.as_bytes(), encoded.as_bytes()).is_some();
     ["%E2%80%8B", "%E2%80%8C", "%E2%80%8D", "%EF%BB%BF", "%C2%AD"].into_iter().any(has).then_some((
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_place_or_a_time_that_cannot_be_meant_is_said() {
         let lint = Lint::new(UnixMillis(1_700_000_000_000), FirstColumns::default());
-        let class = |words: Option<Words>| words.map(|(class, ..)| class);
+        let class = |words: Option<Advised>| words.map(|(class, ..)| class);
         let at = |latitude, longitude| Coordinates { latitude, longitude };
         assert_eq!(class(spot(at(0.0, 0.0))), Some("coordinates_null_island"));
         assert_eq!(class(spot(at(7.5, 7.5))), Some("coordinates_identical"));

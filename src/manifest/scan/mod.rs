@@ -48,7 +48,7 @@ pub struct Scan {
     pub warnings: BTreeMap<String, ProblemCount>,
     /// What is to be said of whole manifests, a sentence each.
     pub notices: Vec<String>,
-    /// Whether reading ended early, since more rows cannot be sent than were to be told.
+    /// Whether reading ended early, since as many rows as wanted cannot be sent.
     pub ended_early: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Columns that feed nothing, and those among them that look as if they should.
+//! Columns that feed nothing, and those among them that resemble a field.
 
 use super::super::{
     mapping::{Columns, Field, parts_of},

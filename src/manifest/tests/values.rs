@@ -213,9 +213,8 @@ fn a_guess_takes_the_videos_before_pages_images_and_licences() {
 #[test]
 fn a_guess_takes_words_that_come_again_for_tags_and_titles_for_none() {
     let folder = Shelf::new();
-    let rows: String = (0..12)
-        .map(|at| format!("https://h/{at}.mp4,Title {at},{},{}\n", ["fog", "rain"][at % 2], at % 2))
-        .collect();
+    let row = |at: usize| format!("https://h/{at}.mp4,Title {at},{},{}", ["fog", "rain"][at % 2], at % 2);
+    let rows = (0..12).map(row).collect::<Vec<_>>().join("\n");
     let inference = infer(&folder.put(format!("url,title,weather,n\n{rows}").as_bytes())).unwrap();
     let tags = inference.proposals.iter().find(|proposal| proposal.rule.field == Field::Tags);
     assert_eq!(tags.map(|proposal| proposal.rule.to_string()).as_deref(), Some("tags=weather"));

@@ -15,7 +15,7 @@ use std::{
 use telecine::{
     domain::{ManifestRow, RowError},
     manifest::{
-        Dialect, Encoding, Format, GeoOrder, Header, LoneComma, Manifest, ManifestError, ManifestSpec,
+        Dialect, Encoding, Field, Format, GeoOrder, Header, LoneComma, Manifest, ManifestError, ManifestSpec,
         OffsetRule, Quote, SameBy, TagSeparator, TooLong, infer,
     },
 };
@@ -41,7 +41,7 @@ pub const SEEDS: [&[u8]; 4] = [
 ];
 
 /// Ways to map columns; the first leaves it to the header.
-const MAPS: [&[&str]; 8] = [
+const MAPS: [&[&str]; 11] = [
     &[],
     &["url=#1"],
     &["url=#2", "tags=#1+'a, b'"],
@@ -50,6 +50,14 @@ const MAPS: [&[&str]; 8] = [
     &["tags=*", "callback=url"],
     &["tags=t*?+tags", "latitude=#3", "longitude=#4"],
     &["geo=#3", "datetime=#2", "camera_model={#1} {#2}", "unique_id=tags"],
+    &["url={#1|html|trim}", "tags=#2|html|split ';'", "camera_model=#2|form|first"],
+    &["url=#1|split '|'|first", "tags=#2|json tags", "datetime=#2|json 'a[].b'|first", "time=#3"],
+    &[
+        "url={#1|replace 'gs://' 'https://h.example/'}",
+        "latitude=#2",
+        "latitude_ref=#3",
+        "longitude=#3|replace ',' '.'",
+    ],
 ];
 
 /// Rows to leave out; the first keeps them all.
@@ -106,10 +114,12 @@ fn spec(path: &str, choices: &mut Choices) -> ManifestSpec {
     spec.filters = choices.one_of(FILTERS).parse().into_iter().collect();
     let rules = &mut spec.rules;
     rules.geo_order = choices.one_of([GeoOrder::LatLon, GeoOrder::LonLat]);
+    rules.missing.has_defaults = !choices.yes();
+    rules.drop_invalid = choices.one_of([vec![], vec![Field::Datetime, Field::Geo, Field::Tags]]);
     rules.too_long = choices.one_of([TooLong::Refuse, TooLong::Cut]);
     rules.same_by = choices.one_of([SameBy::Url, SameBy::Id]);
     rules.lone_comma = choices.one_of([LoneComma::Safe, LoneComma::Refused]);
-    rules.tag_separator = choices.one_of([TagSeparator::Default, TagSeparator::Told(" ".to_owned())]);
+    rules.tag_separator = choices.one_of([TagSeparator::Default, TagSeparator::Only(" ".to_owned())]);
     rules.dates.offset = choices.one_of([OffsetRule::Keep, OffsetRule::Utc]);
     rules.dates.formats = choices.one_of(["", "dmy", "epoch-ms", "%d.%m.%Y"]).parse().into_iter().collect();
     spec

@@ -13,7 +13,7 @@ use crate::{
     report::{Findings, Severity},
 };
 
-/// Where findings go, if they are wanted: the reader of manifests and whoever looks at sources both write there.
+/// Where findings go, if they are wanted: the reader of manifests and the probe both write there.
 pub(super) type Shared = Arc<Mutex<Option<Findings<BufWriter<io::Stdout>>>>>;
 
 pub(super) fn find(

@@ -67,7 +67,7 @@ struct DemandArgs {
     #[arg(long, value_name = "N", env = "TELECINE_EXPECT_ROWS")]
     expect_rows: Option<u64>,
 
-    /// Exit 4 when there are warnings, too, or sources of which nobody can tell whether they are fit.
+    /// Exit 4 when there are warnings, too, or sources that a probe cannot decide about.
     #[arg(long, env = "TELECINE_STRICT")]
     strict: bool,
 
@@ -76,8 +76,8 @@ struct DemandArgs {
     max_errors: Option<u64>,
 }
 
-/// A ledger where none is told.
-const USUAL_LEDGER: &str = "state/telecine.db";
+/// The ledger that is used without a flag.
+const DEFAULT_LEDGER: &str = "state/telecine.db";
 
 /// For programs.
 #[derive(Serialize)]
@@ -121,13 +121,13 @@ struct Checking {
 pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
     let opened = describe(&manifests) + &show_origins(effective);
-    let with_defaults = PathBuf::from(USUAL_LEDGER);
+    let with_defaults = PathBuf::from(DEFAULT_LEDGER);
     let is_wanted = args.probe.probe || with_defaults.exists();
     let ledger = args.ledger.clone().or_else(|| is_wanted.then_some(with_defaults));
     let findings = if args.csv { Some(Findings::new(BufWriter::new(io::stdout()))?) } else { None };
     let findings = Shared::new(Mutex::new(findings));
     let checked = match &ledger {
-        Some(ledger) if args.probe.probe => block_on(look_at_sources(args, manifests, ledger, &findings)),
+        Some(ledger) if args.probe.probe => block_on(probe_sources(args, manifests, ledger, &findings)),
         ledger => read(args, manifests, ledger.as_deref(), &findings).map(Ok),
     };
     let Checking { scan, comparison, probed } = match checked {
@@ -194,8 +194,8 @@ fn read(
     Ok(Checking { scan, comparison, probed: None })
 }
 
-/// The same, and looks at the sources of what would be sent; the exit code of a signal when one ended it early.
-async fn look_at_sources(
+/// The same, and probes the sources of what would be sent. The exit code is that of a signal that ended it early.
+async fn probe_sources(
     args: &CheckArgs,
     mut manifests: Vec<Manifest>,
     ledger: &Path,
@@ -211,11 +211,11 @@ async fn look_at_sources(
         let criteria = Criteria { snapshot: Some(&snapshot), ..Criteria::default() };
         let (scan, comparison) = compare(&mut manifests, &criteria, errors_max, |path, met, planned| {
             if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned)) = (met, planned)
-                && probe::is_worth_a_look(planned.action)
+                && probe::is_worth_a_probe(planned.action)
                 && let Some((path, _)) = paths.get_key_value(path)
             {
                 wanted += 1;
-                // whoever looks may have seen enough
+                // the probe may have ended
                 let (path, url) = (Arc::clone(path), row.submission.url.clone());
                 let _ = targets.blocking_send(ProbeTarget { path, line: *line, url });
             }
@@ -234,15 +234,15 @@ async fn look_at_sources(
     let (read, mut probed) = probe::probe(&args.probe, ledger, columns, read, tell).await?;
     let Some((scan, comparison, wanted)) = read else {
         let code = probed.signal.unwrap_or(ExitCode::Interrupted);
-        tell_of_stop(args, &probed, code, findings)?;
+        show_stop(args, &probed, code, findings)?;
         return Ok(Err(code));
     };
-    probed.not_looked = u64::saturating_sub(wanted, probed.looked());
+    probed.left = u64::saturating_sub(wanted, probed.probed());
     Ok(Ok(Checking { scan, comparison, probed: Some(probed) }))
 }
 
 /// Says what was seen until a signal came.
-fn tell_of_stop(args: &CheckArgs, probed: &Probed, code: ExitCode, findings: &Shared) -> Result<(), Error> {
+fn show_stop(args: &CheckArgs, probed: &Probed, code: ExitCode, findings: &Shared) -> Result<(), Error> {
     if let Some(findings) = findings.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return findings.finish();
     }

@@ -52,9 +52,8 @@ pub(super) fn read(text: &str, years: Years) -> Option<Result<Written, DatetimeE
     let month = parts.month?;
     let [one, two] = parts.numbers[..] else { return None };
     let (day, year) = match (one.len(), two.len(), years) {
-        (1 | 2, 4, _) => (one, two),
+        (1 | 2, 4, _) | (1 | 2, 2, Years::TwoDigitsLast) => (one, two),
         (4, 1 | 2, _) => (two, one),
-        (1 | 2, 2, Years::TwoDigitsLast) => (one, two),
         (1 | 2, 1 | 2, Years::FourDigits) => return Some(Err(DatetimeError::TwoDigitYear)),
         _ => return None,
     };
@@ -68,28 +67,23 @@ impl<'a> DateParts<'a> {
     fn take(&mut self, word: &'a str) -> Option<()> {
         let bare = word.trim_end_matches('.');
         let lower = bare.to_ascii_lowercase();
-        if bare.starts_with(|c: char| c.is_ascii_digit()) && word.contains(':') {
-            if !self.time.is_empty() {
-                return None;
-            }
-            self.time.push_str(word);
-        } else if matches!(lower.as_str(), "am" | "pm" | "a.m" | "p.m") || is_of_zone(bare) {
-            if self.time.is_empty() {
-                return None;
-            }
-            self.time.push(' ');
-            self.time.push_str(&lower.replace('.', "").replace("utc", "UTC").replace("gmt", "GMT"));
-            if is_zone(bare) {
-                self.time.truncate(self.time.len() - bare.len());
-                self.time.push_str(bare);
-            }
-        } else if name_at(&lower, WEEKDAYS).is_some() || FILLERS.contains(&lower.as_str()) {
-        } else {
-            word.split(['-', '/', '.'])
-                .filter(|part| !part.is_empty())
-                .try_for_each(|part| self.take_part(part))?;
+        if name_at(&lower, WEEKDAYS).is_some() || FILLERS.contains(&lower.as_str()) {
+            return Some(());
         }
-        Some(())
+        if bare.starts_with(|c: char| c.is_ascii_digit()) && word.contains(':') {
+            let is_first = self.time.is_empty();
+            self.time.push_str(word);
+            return is_first.then_some(());
+        }
+        let noon = lower.replace('.', "");
+        let is_noon = matches!(noon.as_str(), "am" | "pm");
+        if is_noon || is_of_zone(bare) {
+            let is_behind_time = !self.time.is_empty();
+            self.time.push(' ');
+            self.time.push_str(if is_noon { &noon } else { bare });
+            return is_behind_time.then_some(());
+        }
+        word.split(['-', '/', '.']).filter(|part| !part.is_empty()).try_for_each(|part| self.take_part(part))
     }
 
     fn take_part(&mut self, part: &'a str) -> Option<()> {
