@@ -16,6 +16,7 @@ mod dedup;
 mod dialect;
 mod infer;
 mod join;
+mod lint;
 mod mapping;
 mod records;
 mod row_reader;
@@ -31,9 +32,10 @@ pub use convert::{LoneComma, RowRules, SameBy};
 pub use dialect::{Dialect, Encoding, Quote};
 pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
+pub use lint::LINK_EXPIRED;
 pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece, Selector, Transform};
 pub use records::Format;
-pub use scan::{Example, LINK_EXPIRED, ProblemCount, Scan, ScanRequest, ScannedRow, UnusedColumn, scan};
+pub use scan::{Example, ProblemCount, Scan, ScanRequest, ScannedRow, UnusedColumn, scan};
 pub use values::{
     TooLong,
     coordinates::{Axis, CoordinateError, GeoOrder},
@@ -44,10 +46,10 @@ pub use values::{
 
 use crate::domain::{ManifestRow, RowError, UnixMillis};
 use join::Joined;
+use lint::Lint;
 use mapping::{Columns, ExplicitRule, unique_names};
 use records::Next;
-use row_reader::{Counts, RowReader};
-use scan::lint::Lint;
+use row_reader::{RecordCounts, RowReader};
 use table::{Ask, Table};
 
 /// The name of standard input on the command line.
@@ -205,7 +207,7 @@ pub struct Manifest {
     columns: Columns,
     rules: RowRules,
     stamp: Option<String>,
-    counts: Counts,
+    counts: RecordCounts,
     /// Finds what is odd about rows. `None`: it is not wanted.
     lint: Option<Lint>,
     unused: Vec<UnusedColumn>,
@@ -254,7 +256,7 @@ impl Manifest {
             joined,
             columns,
             rules: spec.rules.clone(),
-            counts: Counts::default(),
+            counts: RecordCounts::default(),
             lint: None,
             unused: Vec::new(),
         };

@@ -10,8 +10,8 @@ use super::{
     borrowed_row::BorrowedRow,
     convert::{self, Notices},
     join::Joined,
+    lint::Lint,
     mapping::Columns,
-    scan::lint::Lint,
 };
 use crate::{
     csv_injection,
@@ -29,14 +29,14 @@ pub(super) struct RowReader<'a> {
     pub(super) is_list: bool,
     /// So many cells must a record have.
     pub(super) width: usize,
-    pub(super) counts: &'a Counts,
+    pub(super) counts: &'a RecordCounts,
     /// Adds warnings to rows. `None`: only those of values are wanted.
     pub(super) lint: Option<&'a Lint>,
 }
 
 /// Records that are in no other count.
 #[derive(Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct RecordCounts {
     /// Left out by a filter.
     pub(super) left_out: AtomicU64,
     /// Without a row in a second file.

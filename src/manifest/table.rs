@@ -6,9 +6,9 @@ use super::{
     Header, ManifestError,
     convert::wrong_width,
     dialect::Dialect,
+    lint::is_web_address,
     mapping::unique_names,
     records::{Format, Next, RecordError, Records, is_json},
-    scan::lint::is_web_address,
     source,
 };
 

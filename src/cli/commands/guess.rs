@@ -86,7 +86,7 @@ pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
             found: &infer.found,
             rows_looked_at: infer.rows,
             proposals: proposals(&infer),
-            settings: settings.iter().map(Setting::toml).collect(),
+            settings: settings.iter().map(GuessedFlag::toml).collect(),
             notes,
             command,
             examples,
@@ -159,13 +159,13 @@ fn show_guess(spec: &ManifestSpec, infer: &Inference, notes: &[String]) -> Strin
 const MANY: &[&str] = &["map", "tag", "where", "join", "date-format"];
 
 /// One flag and its values.
-struct Setting {
+struct GuessedFlag {
     flag: &'static str,
     values: Vec<String>,
     is_switch: bool,
 }
 
-impl Setting {
+impl GuessedFlag {
     fn toml(&self) -> String {
         let text = |value: &String| toml_text(value);
         match &self.values[..] {
@@ -190,7 +190,7 @@ impl Setting {
 }
 
 /// What the flags say, and what is guessed beside it.
-fn settings(args: &ManifestArgs, infer: &Inference, applied: &ManifestSpec) -> Vec<Setting> {
+fn settings(args: &ManifestArgs, infer: &Inference, applied: &ManifestSpec) -> Vec<GuessedFlag> {
     let mut settings = args.settings();
     let mut guessed = |flag: &'static str, value: Option<String>| {
         if let Some(value) = value.filter(|_| settings.iter().all(|(known, _)| *known != flag)) {
@@ -216,8 +216,9 @@ fn settings(args: &ManifestArgs, infer: &Inference, applied: &ManifestSpec) -> V
         settings.push(("map", applied.map.iter().map(ToString::to_string).collect()));
     }
     let is_headless = infer.format == Format::Csv && infer.header == Header::Absent;
-    let switch = is_headless.then_some(Setting { flag: "no-header", values: Vec::new(), is_switch: true });
-    let texts = settings.into_iter().map(|(flag, values)| Setting { flag, values, is_switch: false });
+    let switch =
+        is_headless.then_some(GuessedFlag { flag: "no-header", values: Vec::new(), is_switch: true });
+    let texts = settings.into_iter().map(|(flag, values)| GuessedFlag { flag, values, is_switch: false });
     switch.into_iter().chain(texts).collect()
 }
 
@@ -225,8 +226,8 @@ fn delimiter_word(delimiter: u8) -> String {
     if delimiter == b'\t' { "tab".to_owned() } else { char::from(delimiter).to_string() }
 }
 
-fn command(path: &str, settings: &[Setting]) -> String {
-    let words: String = settings.iter().map(Setting::words).collect();
+fn command(path: &str, settings: &[GuessedFlag]) -> String {
+    let words: String = settings.iter().map(GuessedFlag::words).collect();
     format!("telecine check {}{words}", quoted(path))
 }
 
@@ -257,7 +258,7 @@ fn toml_text(text: &str) -> String {
     quoted
 }
 
-fn write(path: &PathBuf, manifest: &str, settings: &[Setting]) -> Result<(), Error> {
+fn write(path: &PathBuf, manifest: &str, settings: &[GuessedFlag]) -> Result<(), Error> {
     let lines: Vec<String> = settings.iter().map(|setting| format!("{}\n", setting.toml())).collect();
     let text = format!(
         "# how to read {}: proposed by telecine guess\n[manifest.{}]\n{}",
@@ -283,7 +284,7 @@ mod tests {
     #[test]
     fn a_setting_reads_back_as_it_was_meant() {
         let setting =
-            Setting { flag: "map", values: vec!["tags=\"x\"+'it''s\\'".to_owned()], is_switch: false };
+            GuessedFlag { flag: "map", values: vec!["tags=\"x\"+'it''s\\'".to_owned()], is_switch: false };
         assert_eq!(setting.toml(), "map = [\n  \"tags=\\\"x\\\"+'it''s\\\\'\",\n]");
         assert_eq!(quoted("a b"), "'a b'");
         assert_eq!(quoted("it's"), "'it'\\''s'");

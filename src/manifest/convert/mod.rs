@@ -4,29 +4,28 @@ mod address;
 mod advice;
 mod notices;
 mod place;
+mod source;
+mod texts;
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::{
     borrowed_row::BorrowedRow,
-    mapping::{Columns, Encode, Field, FieldSlot, NotJson, Transform, ValueSource, apply},
+    mapping::{Columns, Field, Transform, ValueSource},
     values::{
-        self, TooLong,
+        TooLong,
         coordinates::GeoOrder,
-        cut,
         datetime::{DateRules, OffsetRule},
         missing::MissingRules,
         tags::{self, Cell, TagSeparator},
     },
 };
 use crate::{
-    domain::{Problem, SourceUrl, Submission, UrlError},
+    domain::{Problem, Submission},
     redact,
 };
 pub(super) use advice::problem_at;
-use advice::{datetime_advice, tag_advice, url_advice};
+use advice::{datetime_advice, tag_advice};
 pub(super) use notices::Notices;
 
 /// `camera_model` is at most this long, in characters (the service's upload documentation).
@@ -176,26 +175,6 @@ pub(super) fn not_utf8(column: usize, columns: &Columns, cells: &[String]) -> Pr
     }
 }
 
-/// What cannot stand in a path as it is; a slash can.
-const IN_PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-/// What cannot stand in the value of a parameter as it is.
-const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-
 /// Texts that mean yes, in lower case.
 const YES: &[&str] = &["true", "yes", "y", "1", "t", "x"];
 /// Texts that mean no, in lower case.
@@ -220,94 +199,6 @@ impl<'a> Reading<'a> {
             }
         }
         None
-    }
-
-    /// The value of a field, joined and trimmed. `None`: empty, missing, or not mapped.
-    fn value(&self, field: Field) -> Option<Cow<'a, str>> {
-        let sources = self.columns.of(field)?;
-        if let [source] = sources {
-            return self.part(field, source);
-        }
-        let parts: Vec<Cow<'_, str>> = sources.iter().filter_map(|source| self.part(field, source)).collect();
-        // no half of an address is sent
-        let has_gap = field == Field::Url && parts.len() < sources.len();
-        (!parts.is_empty() && !has_gap).then(|| Cow::Owned(parts.join(field.joint())))
-    }
-
-    /// The text of a cell. `None`: empty or missing.
-    fn cell(&self, column: usize) -> Option<&'a str> {
-        let text = values::trim(self.cells[column]);
-        if text.is_empty() {
-            return None;
-        }
-        if self.rules.missing.is_missing(text) {
-            self.notices.count_missing(column, self.cells.len(), text);
-            return None;
-        }
-        Some(text)
-    }
-
-    /// What one source gives. `None`: nothing.
-    fn part(&self, field: Field, source: &'a ValueSource) -> Option<Cow<'a, str>> {
-        match source {
-            ValueSource::Cell(column) => self.cell(*column).map(Cow::Borrowed),
-            ValueSource::Transformed(column, transforms) => {
-                self.transformed(*column, transforms).map(joined)?
-            }
-            ValueSource::Flag(column) => {
-                let cell = values::trim(self.cells[*column]);
-                let says_yes = YES.contains(&cell.to_ascii_lowercase().as_str());
-                says_yes.then(|| Cow::Borrowed(self.columns.names()[*column].as_str()))
-            }
-            ValueSource::Text(text) => Some(Cow::Borrowed(text.as_str())).filter(|text| !text.is_empty()),
-            ValueSource::Template(slots) => self.fill(field, slots).map(Cow::Owned),
-        }
-    }
-
-    /// The values that transforms make of a cell. `None`: the cell is empty, missing, or not what they read.
-    fn transformed(&self, column: usize, transforms: &[Transform]) -> Option<Vec<Cow<'a, str>>> {
-        apply(self.cell(column)?, transforms).ok()
-    }
-
-    /// A template with its values. `None`: all of them are empty, or, in an address, one is.
-    fn fill(&self, field: Field, slots: &[FieldSlot]) -> Option<String> {
-        let (mut has_value, mut has_gap) = (false, false);
-        let filled = slots.iter().fold(String::new(), |mut filled, slot| {
-            match slot {
-                FieldSlot::Text(text) => filled.push_str(text),
-                FieldSlot::Cell(column, encode, transforms) => {
-                    let value = self.transformed(*column, transforms).and_then(joined);
-                    has_value |= value.is_some();
-                    has_gap |= value.is_none();
-                    let value = value.unwrap_or_default();
-                    match encode {
-                        Encode::Raw => filled.push_str(&value),
-                        Encode::Path => filled.extend(utf8_percent_encode(&value, IN_PATH)),
-                        Encode::Query => filled.extend(utf8_percent_encode(&value, IN_QUERY)),
-                    }
-                }
-            }
-            filled
-        });
-        let is_usable = if field == Field::Url { !has_gap } else { has_value || !has_gap };
-        is_usable.then_some(filled)
-    }
-
-    /// Adds a problem for every cell of a field that is no JSON though its transforms read it as such.
-    fn find_unreadable_json(&mut self, field: Field) {
-        if !self.columns.has_json_transforms() {
-            return;
-        }
-        let sources = self.columns.of(field).unwrap_or_default().iter();
-        for (column, transforms) in sources.flat_map(ValueSource::transformed) {
-            let Some(text) = self.cell(column) else { continue };
-            if apply(text, transforms) == Err(NotJson) {
-                let name = Some((column, self.columns.names()[column].as_str()));
-                let fix = "correct the cell, or leave |json out of the mapping";
-                let words = ("json_cell", "the cell is not JSON".to_owned(), fix);
-                self.problems.push(problem_at(name, redact::opaque(text), words));
-            }
-        }
     }
 
     fn problem(&mut self, field: Field, value: String, words: (&str, String, &str)) {
@@ -357,58 +248,6 @@ impl<'a> Reading<'a> {
             self.problem(Field::UniqueId, redact::opaque(&value), ("text_too_long", message, "shorten it"));
         }
         value
-    }
-
-    fn address(&mut self) -> Option<Cow<'a, str>> {
-        let value = self.value(Field::Url).unwrap_or_default();
-        self.find_unreadable_json(Field::Url);
-        // the scheme of the first is not asked for
-        let may_hold_two = value.len() > 16 && memchr::memmem::find(&value.as_bytes()[8..], b"://").is_some();
-        if may_hold_two && address::count(&value) > 1 {
-            self.refuse_several_addresses(&value);
-            return None;
-        }
-        let read = match &value {
-            Cow::Borrowed(text) => SourceUrl::normalise(text),
-            Cow::Owned(text) => SourceUrl::normalise(text).map(|address| Cow::Owned(address.into_owned())),
-        };
-        match read {
-            Ok(address) => {
-                if memchr::memmem::find(address.as_bytes(), b"&amp;").is_some() {
-                    let message = "&amp; stands in the address: it was written for HTML".to_owned();
-                    let fix = format!("decode it: --map 'url={{{}|html}}'", self.name_of(Field::Url));
-                    let words = ("url_html_escaped", message, fix.as_str());
-                    self.warnings.push(problem_at(self.first(Field::Url), redact::url(&value), words));
-                }
-                Some(address)
-            }
-            Err(UrlError::Empty) if !self.problems.is_empty() => None,
-            Err(error) => {
-                let (class, fix) = url_advice(error);
-                let fix = fix.replace("COLUMN", self.name_of(Field::Url));
-                let column = self.gap(Field::Url).or_else(|| self.first(Field::Url));
-                let words = (class, error.to_string(), fix.as_str());
-                self.problems.push(problem_at(column, redact::url(&value), words));
-                None
-            }
-        }
-    }
-
-    fn refuse_several_addresses(&mut self, value: &str) {
-        let message = format!("the cell holds more than one address ({})", address::count(value));
-        let name = self.name_of(Field::Url);
-        let fix = if value.starts_with('[') {
-            format!("write one address a row, or take the first: --map \"url={{{name}|json 0}}\"")
-        } else {
-            let separator =
-                ['|', ';', ',', '\n'].into_iter().find(|sign| value.contains(*sign)).unwrap_or(' ');
-            let separator = if separator == '\n' { ' ' } else { separator };
-            format!(
-                "write one address a row, or take the first: --map \"url={{{name}|split '{separator}'|first}}\""
-            )
-        };
-        let shown = value.split(['|', ';', ',', ' ', '\n']).next().unwrap_or_default();
-        self.problem(Field::Url, redact::url(shown), ("url_several", message, &fix));
     }
 
     /// The name of the first column that feeds a field, as a mapping takes it.
@@ -513,65 +352,6 @@ impl<'a> Reading<'a> {
                 None
             }
         }
-    }
-
-    fn text(&mut self, field: Field, length_max: usize) -> Option<Cow<'a, str>> {
-        let mut value = self.value(field)?;
-        // in bytes first: few texts are long enough to be counted in characters
-        let length = if value.len() > length_max { value.chars().count() } else { 0 };
-        if length <= length_max {
-            return Some(value);
-        }
-        if self.rules.too_long == TooLong::Cut {
-            self.warn_of_cut(field, &value, format!("{length} characters were cut to {length_max}"));
-            cut(value.to_mut(), length_max);
-            return Some(value);
-        }
-        let message = format!("{length} characters, at most {length_max} are taken");
-        let fix = "shorten it, or say --too-long cut";
-        self.problem(field, redact::opaque(&value), ("text_too_long", message, fix));
-        None
-    }
-
-    fn callback(&mut self) -> Option<Cow<'a, str>> {
-        let value = self.value(Field::Callback)?;
-        // an address that is cut is another one
-        if value.len() > CALLBACK_MAX && value.chars().count() > CALLBACK_MAX {
-            let message = format!("an address of at most {CALLBACK_MAX} characters is taken");
-            self.problem(Field::Callback, redact::url(&value), ("text_too_long", message, "shorten it"));
-            return None;
-        }
-        match SourceUrl::parse(&value) {
-            Ok(_) => Some(value),
-            Err(error) => {
-                let words = ("callback_url", error.to_string(), "write an http(s) address");
-                self.problem(Field::Callback, redact::url(&value), words);
-                None
-            }
-        }
-    }
-
-    fn retain_original_video(&mut self) -> Option<bool> {
-        let value = self.value(Field::RetainOriginalVideo)?;
-        match value.to_ascii_lowercase().as_str() {
-            as_str if YES.contains(&as_str) => Some(true),
-            as_str if NO.contains(&as_str) => Some(false),
-            _ => {
-                let message = "neither true nor false".to_owned();
-                let words = ("boolean", message, "write true or false");
-                self.problem(Field::RetainOriginalVideo, redact::opaque(&value), words);
-                None
-            }
-        }
-    }
-}
-
-/// One text of several values.
-fn joined(values: Vec<Cow<'_, str>>) -> Option<Cow<'_, str>> {
-    match values.len() {
-        0 => None,
-        1 => values.into_iter().next(),
-        _ => Some(Cow::Owned(values.join(" "))),
     }
 }
 

@@ -2,11 +2,8 @@
 
 use super::{
     super::{
+        lint::{Kind, is_media, is_web_address, kind_of},
         mapping::Field,
-        scan::{
-            addresses::{Kind, kind_of},
-            is_media, is_web_address,
-        },
     },
     Inference, MOST,
     columns::Column,

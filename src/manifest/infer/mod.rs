@@ -10,9 +10,9 @@ use super::{
     Format, Header, ManifestError, ManifestSpec,
     dialect::{Dialect, Quote},
     join::Joined,
+    lint::is_web_address,
     mapping::{Field, MapRule, Part, unique_names},
     row_reader::widen,
-    scan::is_web_address,
     table::{Ask, Table},
     values::{coordinates::GeoOrder, tags::TagSeparator, trim},
 };

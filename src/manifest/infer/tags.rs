@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::{
     super::{
+        lint::{is_media, is_web_address},
         mapping::Field,
-        scan::{is_media, is_web_address},
         values::{datetime::DateRules, tags::listed},
     },
     Inference, MOST,

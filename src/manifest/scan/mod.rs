@@ -1,7 +1,5 @@
 //! A scan: reads manifests once and counts, without a ledger and without a network.
 
-pub(super) mod addresses;
-pub(super) mod lint;
 pub(super) mod unused;
 
 use std::collections::BTreeMap;
@@ -11,13 +9,11 @@ use super::{
     borrowed_row::BorrowedRow,
     convert::problem_at,
     dedup::SeenKeys,
+    lint::PlaceCounts,
     mapping::{Field, FirstColumns},
     workers,
 };
 use crate::domain::{Coordinates, ManifestRow, Problem, RowError, Submission, UnixMillis};
-pub(super) use addresses::{is_media, is_web_address};
-pub use lint::LINK_EXPIRED;
-use lint::PlaceCounts;
 pub use unused::UnusedColumn;
 
 /// Lines remembered for each kind of fault.

@@ -1,6 +1,7 @@
 //! Columns that feed nothing, and those among them that resemble a field.
 
 use super::super::{
+    lint::{Kind, is_web_address, kind_of},
     mapping::{Columns, Field, parts_of},
     values::{
         coordinates::{Axis, GeoOrder},
@@ -8,7 +9,6 @@ use super::super::{
         trim,
     },
 };
-use super::addresses::{Kind, is_web_address, kind_of};
 
 /// A column that feeds nothing.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

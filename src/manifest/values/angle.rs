@@ -1,6 +1,6 @@
 //! One angle of degrees, as people and instruments write it: `52°31'12.3"N`, `37 deg 46' 12.00" N`, `S 33 45`.
 
-use super::coordinates::{Axis, CoordinateError};
+use super::axis::{Axis, CoordinateError};
 
 /// An angle, with the axis where a hemisphere names it.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,31 +1,11 @@
 //! Where a video was taken: degrees as people and instruments write them, in range and in pairs.
 
+pub use super::axis::{Axis, CoordinateError};
 use super::{
     angle::{self, Angle, Token, decimal, sixtieths},
     trim,
 };
 use crate::domain::Coordinates;
-
-/// Why a text is no coordinate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CoordinateError {
-    /// Not a number of degrees, minutes and seconds.
-    NotANumber,
-    /// Beyond 90 or 180 degrees, or 60 minutes or seconds.
-    OutOfRange,
-    /// North or south of a longitude, east or west of a latitude.
-    WrongAxis,
-    /// `geo` does not hold two values.
-    NotAPair,
-    /// The pair is one only the other way round.
-    Swapped,
-    /// `O`: east in German (Ost), west in Romance languages (Oeste).
-    EastOrWest,
-    /// `52,13`: two whole numbers, or one with a decimal comma.
-    OneOrTwo,
-    /// The sign and the hemisphere say the opposite.
-    Contradiction,
-}
 
 /// Which of two numbers in one cell comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,15 +13,6 @@ pub enum GeoOrder {
     #[default]
     LatLon,
     LonLat,
-}
-
-/// What a number of degrees is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Axis {
-    /// North positive, at most 90 either way.
-    Latitude,
-    /// East positive, at most 180 either way.
-    Longitude,
 }
 
 /// Degrees as some programs write them: a whole number of ten millionths.
@@ -84,13 +55,6 @@ impl Axis {
 
     fn in_range(self, degrees: f64) -> Result<f64, CoordinateError> {
         if degrees.abs() > self.bound() { Err(CoordinateError::OutOfRange) } else { Ok(degrees) }
-    }
-
-    const fn bound(self) -> f64 {
-        match self {
-            Self::Latitude => 90.0,
-            Self::Longitude => 180.0,
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Values: how a cell's text becomes what the service takes.
 
 mod angle;
+mod axis;
 pub(super) mod coordinates;
 pub(super) mod datetime;
 pub(super) mod missing;

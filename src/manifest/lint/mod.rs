@@ -1,12 +1,14 @@
 //! What a row would be sent with that its owner may not mean. Nothing here keeps a row from being sent.
 
-use super::super::{
+mod addresses;
+
+use super::{
     borrowed_row::BorrowedRow,
     convert::problem_at,
     mapping::{Field, FirstColumns},
 };
-pub(in crate::manifest) use super::addresses::is_web_address;
-use super::addresses::{Kind, kind_of};
+pub(super) use addresses::{Kind, is_media, is_web_address, kind_of};
+
 use crate::{
     domain::{Coordinates, Problem, UnixMillis, link_expires_at},
     redact,
@@ -26,7 +28,7 @@ const PLACES_MIN: u32 = 200;
 
 /// Finds what is odd about a row by itself.
 #[derive(Debug)]
-pub(in crate::manifest) struct Lint {
+pub(super) struct Lint {
     now: UnixMillis,
     /// `now` and a day, as the service writes times: a clock may be ahead, and zones differ.
     tomorrow: String,
@@ -43,14 +45,14 @@ pub(super) struct PlaceCounts {
 type Advised = (&'static str, &'static str, &'static str);
 
 impl Lint {
-    pub(in crate::manifest) fn new(now: UnixMillis, columns: FirstColumns) -> Self {
+    pub(super) fn new(now: UnixMillis, columns: FirstColumns) -> Self {
         let tomorrow = jiff::Timestamp::from_millisecond(now.plus_ms(DAY_MS).0).unwrap_or_default();
         let tomorrow = tomorrow.strftime("%Y-%m-%d %H:%M:%S").to_string();
         Self { now, tomorrow, columns }
     }
 
     /// Adds to a row's warnings what is odd about it.
-    pub(in crate::manifest) fn inspect(&self, row: &mut BorrowedRow<'_>) {
+    pub(super) fn inspect(&self, row: &mut BorrowedRow<'_>) {
         let columns = &self.columns;
         let mut odd: Vec<(Field, String, Advised)> = Vec::new();
         let url = || redact::url(&row.address);
