@@ -243,6 +243,7 @@ mod tests {
         let dates = ["creationTime.timestamp", "photoTakenTime.timestamp"];
         assert_eq!(chosen(Field::Datetime, &dates), Some((1, vec![0])));
         assert_eq!(chosen(Field::Datetime, &["upload_date_time", "date"]), Some((1, vec![])));
+        assert_eq!(chosen(Field::Datetime, &["timestamp", "recording_date"]), Some((1, vec![0])));
         assert_eq!(chosen(Field::Url, &["thumbnail.url", "video.url"]), Some((1, vec![0])));
         assert_eq!(chosen(Field::Url, &["video.url", "url"]), Some((1, vec![0])), "a whole name fits better");
     }

@@ -95,10 +95,11 @@ impl fmt::Display for Transform {
 /// The number of arguments of the transform that a text begins with. `None`: it begins with none, so that a `|` before it is
 /// part of a column's name.
 pub(super) fn arguments_of(text: &str) -> Option<(&'static str, usize)> {
-    let text = text.trim_start_matches(' ');
+    let text = text.trim_start();
     let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
     let (name, count) = NAMES.iter().find(|(name, _)| *name == &text[..end])?;
-    let is_whole = text[end..].is_empty() || text[end..].starts_with([' ', '|', '}', '+', '\'', '=', ',']);
+    let is_end = |c: char| c.is_whitespace() || "|}+'=,".contains(c);
+    let is_whole = text[end..].is_empty() || text[end..].starts_with(is_end);
     is_whole.then_some((*name, *count))
 }
 
@@ -108,10 +109,10 @@ pub(super) fn read(mut text: &str) -> Result<(Vec<Transform>, &str), MapRuleErro
     while let Some(behind) = text.strip_prefix('|') {
         let error = || MapRuleError::Transform(behind.trim().chars().take(40).collect());
         let (name, count) = arguments_of(behind).ok_or_else(error)?;
-        text = behind.trim_start_matches(' ').strip_prefix(name).ok_or_else(error)?;
+        text = behind.trim_start().strip_prefix(name).ok_or_else(error)?;
         let mut arguments = Vec::with_capacity(count);
         for _ in 0..count {
-            let (argument, rest) = read_argument(text.trim_start_matches(' '))?;
+            let (argument, rest) = read_argument(text.trim_start())?;
             arguments.push(argument);
             text = rest;
         }
@@ -125,7 +126,8 @@ fn read_argument(text: &str) -> Result<(String, &str), MapRuleError> {
     if text.starts_with('\'') {
         return read_quoted(text);
     }
-    let end = text.find([' ', '|', '+', '{', '}', '\'', '=', ',']).unwrap_or(text.len());
+    let is_end = |c: char| c.is_whitespace() || "|+{}'=,".contains(c);
+    let end = text.find(is_end).unwrap_or(text.len());
     if end == 0 {
         return Err(MapRuleError::Transform(text.chars().take(40).collect()));
     }
