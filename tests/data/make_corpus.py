@@ -39,7 +39,7 @@ KINDS = {
     "place_word": ({"latitude": "north"}, "coordinates_number"),
     "place_half": ({"longitude": ""}, "coordinates_pair"),
     "place_axis": ({"latitude": "13E"}, "coordinates_axis"),
-    "place_nan": ({"latitude": "nan"}, "coordinates_number"),
+    "place_nan": ({"latitude": "nan"}, "coordinates_pair"),
     "place_comma": ({"latitude": "52,5", "longitude": "13,25"}, None),
     "place_dms": ({"latitude": "52\u00b030'0\"N", "longitude": "13\u00b015'W"}, None),
     "date_either_way": ({"datetime": "01/02/2019"}, "datetime_ambiguous"),
