@@ -83,7 +83,10 @@ fn every_row_is_in_exactly_one_report_file_and_the_counts_add_up() {
     ids.sort();
     assert_eq!(ids, ["R0", "R1", "R10", "R2", "R3", "R4", "R9"]);
     let duplicates = fs::read_to_string(report.join("duplicates.csv")).unwrap();
-    assert!(duplicates.trim_end().ends_with(",2"), "it points at the line of the first: {duplicates}");
+    assert!(
+        duplicates.trim_end().ends_with(",2,tags: a; b -> again"),
+        "it points at the line of the first and says what differs: {duplicates}"
+    );
     let has_part = |path: PathBuf| path.extension().is_some_and(|outcome| outcome == "part");
     assert!(
         !fs::read_dir(&report).unwrap().any(|entry| has_part(entry.unwrap().path())),
@@ -258,7 +261,7 @@ fn a_dry_run_and_a_check_write_nothing_and_send_nothing() {
     let (code, out, _) = fixture.run(&["import", &manifest, "--sandbox", "--dry-run"]);
     assert_eq!(code, 4);
     assert!(
-        out.contains("3 would be sent") && out.contains("1 duplicates") && out.contains("url_not_absolute"),
+        out.contains("3 would be sent") && out.contains("1 duplicate\n") && out.contains("url_not_absolute"),
         "{out}"
     );
     let (code, out, _) = fixture.run(&["check", &manifest, "--json"]);

@@ -322,3 +322,70 @@ fn rejects_are_a_manifest_again_under_the_settings_of_the_first() {
         "by the key as it was corrected"
     );
 }
+
+#[test]
+fn settings_that_a_guess_wrote_hold_for_its_file_and_for_no_other() {
+    let fixture = CliFixture::new();
+    fixture.write("a.csv", "Klip;n\nhttps://h/1.mp4;1\nhttps://h/2.mp4;2\n");
+    fixture.write("b.csv", "Klip;n\nhttps://h/3.mp4;1\n");
+    let (code, out, err) = fixture.run(&["guess", "a.csv", "--write"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(fs::read_to_string(fixture.path("telecine.toml")).unwrap().contains("[manifest.\"a.csv\"]"));
+    let (code, out, _) = fixture.run(&["check", "a.csv"]);
+    assert!(code == 0 && out.contains("settings: map (telecine.toml:3)"), "{out}");
+    let (code, _, err) = fixture.run(&["check", "b.csv"]);
+    assert_eq!(code, 3);
+    assert!(err.contains("telecine.toml says how to read a.csv, and nothing of how to read b.csv"), "{err}");
+    let (code, _, err) = fixture.run(&["check", "a.csv", "b.csv"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("[manifest.\"a.csv\"] does not say how to read b.csv"), "{err}");
+    fixture.write("telecine.toml", "[manifest.\"*.csv\"]\nmap = [\"url=Klip\"]\n");
+    assert_eq!(fixture.run(&["check", "a.csv", "b.csv"]).0, 0, "a pattern holds for all files that fit it");
+}
+
+#[test]
+fn a_guess_without_an_address_writes_nothing() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", "title,licence\na,http://creativecommons.org/licenses/by/3.0/\nb,x\n");
+    let (code, out, _) = fixture.run(&["guess", "m.csv", "--write"]);
+    assert_eq!(code, 3);
+    assert!(out.contains("nothing was written") && !fixture.path("telecine.toml").exists(), "{out}");
+}
+
+#[test]
+fn a_check_fails_where_an_import_would_not_send_expired_links_or_finds_no_row() {
+    let fixture = CliFixture::new();
+    fixture.write(
+        "x.csv",
+        "url\nhttps://h/a.mp4?Signature=x&Expires=1346378000&AWSAccessKeyId=A\nhttps://h/b.mp4\n",
+    );
+    let (code, out, _) = fixture.run(&["check", "x.csv"]);
+    assert_eq!(code, 4, "{out}");
+    assert!(out.contains("1 would be sent if their links had not expired"), "{out}");
+    let (code, out, _) = fixture.run(&["check", "x.csv", "--where", "url~ftp"]);
+    assert!(code == 3 && out.contains("--where left out every row"), "{out}");
+}
+
+#[test]
+fn a_row_that_changed_is_shown_with_its_old_and_its_new_value() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let service = ["--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "50/s", "--out-dir", "out"];
+    fixture.write("m.csv", "url,tags\nhttps://h/a.mp4,x\n");
+    assert_eq!(fixture.run(&[&["import", "m.csv"], &service[..]].concat()).0, 0);
+    fixture.write("m.csv", "url,tags\nhttps://h/a.mp4,changed\n");
+    let (_, out, _) = fixture.run(&["check", "m.csv", "--ledger", "l.db"]);
+    assert!(out.contains("m.csv:2 (tags: x -> changed)"), "{out}");
+    let (_, out, _) = fixture.run(&["check", "m.csv", "--ledger", "l.db", "--csv"]);
+    assert!(out.contains("already sent with other content: tags: x -> changed"), "{out}");
+}
+
+#[test]
+fn most_rows_that_are_duplicates_and_unused_columns_are_said() {
+    let fixture = CliFixture::new();
+    let rows = "https://h/licence,x,03/04/2019\n".repeat(11);
+    fixture.write("m.csv", &format!("url,tags,Shot on\n{rows}https://h/b.mp4,y,\n"));
+    let (_, out, _) = fixture.run(&["check", "m.csv"]);
+    assert!(out.contains("most rows are duplicates (83 %)"), "{out}");
+    assert!(out.contains("not used: Shot on (looks like datetime)"), "{out}");
+}

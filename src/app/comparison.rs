@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     clock::Clock,
-    domain::{ManifestRow, State},
+    domain::{FieldChange, ManifestRow, Problem, State},
     error::{Error, ExitCode},
     ledger::{LedgerError, PlannedAction, ProbeRequirement, RerunPolicy, Snapshot},
-    manifest::{self, Manifest, Scan, ScanRequest, ScannedRow},
+    manifest::{self, LINK_EXPIRED, Manifest, Scan, ScanRequest, ScannedRow},
 };
 
 /// Lines of drifted rows that are named.
@@ -23,17 +23,22 @@ pub struct Criteria<'a> {
 }
 
 impl Criteria<'_> {
-    /// What an import would do with a row; none where it would hold the row back.
-    fn planned_action(&self, row: Option<&ManifestRow>) -> Result<Option<PlannedAction>, LedgerError> {
+    /// What an import would do with a row. `None`: it would hold the row back.
+    fn plan(&self, row: Option<&ManifestRow>) -> Result<Option<PlannedRow>, LedgerError> {
+        let planned = |action| PlannedRow { action, changes: Vec::new() };
         let (Some(row), Some(snapshot)) = (row, self.snapshot) else {
-            return Ok(Some(PlannedAction::New).filter(|_| self.demand.is_none()));
+            return Ok(Some(planned(PlannedAction::New)).filter(|_| self.demand.is_none()));
         };
         if let Some(demand) = &self.demand
             && snapshot.find_lack(row, self.reruns, demand)?.is_some()
         {
             return Ok(None);
         }
-        snapshot.planned_action(row, self.reruns).map(Some)
+        let mut planned = planned(snapshot.planned_action(row, self.reruns)?);
+        if matches!(planned.action, PlannedAction::Drifted(_)) {
+            planned.changes = snapshot.differences(row)?;
+        }
+        Ok(Some(planned))
     }
 }
 
@@ -45,7 +50,18 @@ pub struct LedgerComparison {
     pub held_back: u64,
     pub known: BTreeMap<State, u64>,
     pub drifted: u64,
+    /// The first of them, with what changed.
     pub drifted_first: Vec<String>,
+    /// Would be sent, but their links have expired: an import leaves them.
+    pub expired: u64,
+}
+
+/// What an import would do with a row that can be sent.
+#[derive(Debug)]
+pub struct PlannedRow {
+    pub action: PlannedAction,
+    /// What a drifted row would send otherwise than was sent.
+    pub changes: Vec<FieldChange>,
 }
 
 /// Reads manifests, and asks the ledger for every row that could be sent.
@@ -53,7 +69,7 @@ pub fn compare(
     manifests: &mut [Manifest],
     criteria: &Criteria<'_>,
     errors_max: Option<u64>,
-    mut tell: impl FnMut(&str, &ScannedRow<'_>, Option<PlannedAction>) -> Result<(), Error>,
+    mut on_row: impl FnMut(&str, &ScannedRow<'_>, Option<&PlannedRow>) -> Result<(), Error>,
 ) -> Result<(Scan, LedgerComparison), Error> {
     let mut comparison = LedgerComparison::default();
     let mut broken: Option<Error> = None;
@@ -63,19 +79,19 @@ pub fn compare(
         if broken.is_some() {
             return;
         }
-        let planned_action = match &met {
-            ScannedRow::Good { row, .. } => criteria.planned_action(*row).inspect(|planned_action| {
-                comparison.held_back += u64::from(planned_action.is_none());
+        let planned = match &met {
+            ScannedRow::Good { row, .. } => criteria.plan(*row).inspect(|planned| {
+                comparison.held_back += u64::from(planned.is_none());
             }),
             ScannedRow::Duplicate { .. } | ScannedRow::Rejected(_) => Ok(None),
         };
-        let told = planned_action.map_err(|error: LedgerError| error.into()).and_then(|planned_action| {
-            if let (ScannedRow::Good { line, .. }, Some(planned_action)) = (&met, planned_action) {
-                comparison.count(path, *line, planned_action);
+        let compared = planned.map_err(|error: LedgerError| error.into()).and_then(|planned| {
+            if let (ScannedRow::Good { line, warnings, .. }, Some(planned)) = (&met, &planned) {
+                comparison.count(path, *line, planned, warnings);
             }
-            tell(path, &met, planned_action)
+            on_row(path, &met, planned.as_ref())
         });
-        broken = told.err();
+        broken = compared.err();
     })?;
     broken.map_or(Ok((scan, comparison)), Err)
 }
@@ -86,21 +102,26 @@ impl LedgerComparison {
         self.known.iter().map(|(state, count)| (state.as_str(), *count)).collect()
     }
 
-    fn count(&mut self, path: &str, line: u64, planned_action: PlannedAction) {
-        let state = match planned_action {
+    fn count(&mut self, path: &str, line: u64, planned: &PlannedRow, warnings: &[Problem]) {
+        let state = match planned.action {
             PlannedAction::New => None,
             PlannedAction::Resent(state) | PlannedAction::Left(state) | PlannedAction::Drifted(state) => {
                 Some(state)
             }
         };
-        self.would_send += u64::from(matches!(planned_action, PlannedAction::New | PlannedAction::Resent(_)));
+        let is_sent = matches!(planned.action, PlannedAction::New | PlannedAction::Resent(_));
+        self.would_send += u64::from(is_sent);
+        self.expired += u64::from(is_sent && warnings.iter().any(|warning| warning.class == LINK_EXPIRED));
         if let Some(state) = state {
             *self.known.entry(state).or_default() += 1;
         }
-        if matches!(planned_action, PlannedAction::Drifted(_)) {
+        if matches!(planned.action, PlannedAction::Drifted(_)) {
             self.drifted += 1;
             if self.drifted_first.len() < DRIFTED_NAMED_MAX {
-                self.drifted_first.push(format!("{path}:{line}"));
+                let changes: Vec<String> = planned.changes.iter().map(ToString::to_string).collect();
+                let changes =
+                    if changes.is_empty() { String::new() } else { format!(" ({})", changes.join("; ")) };
+                self.drifted_first.push(format!("{path}:{line}{changes}"));
             }
         }
     }
@@ -108,11 +129,13 @@ impl LedgerComparison {
 
 /// The exit code that the rows of manifests give.
 #[must_use]
-pub fn exit_code(scan: &Scan) -> ExitCode {
+pub fn exit_code(scan: &Scan, comparison: &LedgerComparison) -> ExitCode {
     match (scan.rows, scan.good, scan.rejected) {
+        // a filter that leaves nothing is a mistake
+        (0, ..) if scan.left_out > 0 => ExitCode::ManifestInvalid,
         (0, ..) => ExitCode::Success,
         (_, 0, _) => ExitCode::ManifestInvalid,
-        (_, _, 0) => ExitCode::Success,
+        (_, _, 0) if comparison.expired == 0 => ExitCode::Success,
         _ => ExitCode::SomeFailed,
     }
 }

@@ -4,23 +4,22 @@ use serde::Serialize;
 
 use crate::{
     api::{form_of, upload_fields},
+    clock::Clock,
     domain::{ManifestRow, Problem, RowError},
     manifest::{Manifest, ManifestError},
     redact,
     report::SCHEMA,
 };
 
-/// Stands for the marker tag: the real one is drawn when a row is sent.
-const MARKER: &str = "telecine:…";
+/// Stands for the marker tag: the real one is made when a row is sent.
+const MARKER: &str = "telecine:...";
 
 /// A row as it would be sent.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 pub struct PreviewRow {
     /// The version of this object.
     pub schema: u32,
-    /// The manifest.
     pub manifest: String,
-    /// Its line.
     pub line: u64,
     /// The fields in their order; addresses are redacted.
     pub fields: Vec<(&'static str, String)>,
@@ -33,8 +32,9 @@ pub struct PreviewRow {
 }
 
 /// The first rows from a line on.
-pub fn rows(mut manifest: Manifest, from_line: u64, count: usize) -> Result<Vec<PreviewRow>, ManifestError> {
+pub fn rows(manifest: &mut Manifest, from_line: u64, count: usize) -> Result<Vec<PreviewRow>, ManifestError> {
     let path = manifest.path().to_owned();
+    manifest.warn_at(Clock::real().now());
     let mut rows = Vec::new();
     while rows.len() < count
         && let Some(row) = manifest.next()?

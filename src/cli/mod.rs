@@ -22,7 +22,7 @@ use commands::{
 
 use crate::{
     error::{Error, ExitCode},
-    settings,
+    settings::{self, EffectiveSetting},
     telemetry::{self, LogFormat},
 };
 
@@ -107,9 +107,9 @@ enum Command {
 #[must_use]
 pub fn main() -> std::process::ExitCode {
     let mut wants_json = asks_for_json();
-    let code = match parse(&mut wants_json).and_then(|cli| {
+    let code = match parse(&mut wants_json).and_then(|(cli, effective)| {
         start_logs(&cli);
-        run(cli).map_err(Failure::Error)
+        run(cli, &effective).map_err(Failure::Error)
     }) {
         Ok(code) => code,
         Err(Failure::Error(error)) => {
@@ -140,8 +140,8 @@ enum Failure {
     Error(Error),
 }
 
-/// The command line, with the settings of files as its defaults.
-fn parse(wants_json: &mut bool) -> Result<Cli, Failure> {
+/// The command line, with the settings of files as its defaults, and the settings in effect.
+fn parse(wants_json: &mut bool) -> Result<(Cli, Vec<EffectiveSetting>), Failure> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let matches = command_line().try_get_matches_from(&arguments).map_err(Failure::CommandLine)?;
     let request = settings::SettingsRequest {
@@ -153,7 +153,11 @@ fn parse(wants_json: &mut bool) -> Result<Cli, Failure> {
     let resolved = settings::resolve(request).map_err(Failure::Error)?;
     let matches = resolved.command.try_get_matches_from(&arguments).map_err(Failure::CommandLine)?;
     *wants_json |= has_json(&matches);
-    Cli::from_arg_matches(&matches).map_err(Failure::CommandLine)
+    for note in &resolved.notes {
+        let _ = writeln!(io::stderr(), "telecine: {note}");
+    }
+    let cli = Cli::from_arg_matches(&matches).map_err(Failure::CommandLine)?;
+    Ok((cli, resolved.effective))
 }
 
 /// Whether the arguments or the variable ask for JSON. Needed where the command line cannot be parsed.
@@ -196,7 +200,7 @@ fn start_logs(cli: &Cli) {
     telemetry::start(&filter, format);
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Error> {
+fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Import(args) => import::import(&args),
         Command::Plan(args) => plan::plan(&args),
@@ -209,9 +213,9 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Review(args) => review::review(&args),
         Command::Resolve(args) => review::resolve(&args),
         Command::Reconcile(args) => import::reconcile(&args),
-        Command::Check(args) => check::check(&args),
+        Command::Check(args) => check::check(&args, effective),
         Command::Guess(args) => guess::guess(&args),
-        Command::Preview(args) => preview::preview(&args),
+        Command::Preview(args) => preview::preview(&args, effective),
         Command::Config(args) => {
             let account = cli.account.map(|name| [OsString::from("--account"), name.into()]);
             let config = cli.config.map(|path| [OsString::from("--config"), path.into()]);

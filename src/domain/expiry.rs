@@ -1,22 +1,22 @@
-//! When a signed link dies, as far as the link itself says.
+//! When a signed link expires, as far as the link itself says.
 
 use super::{SourceUrl, UnixMillis};
 
-/// Parameters that hold the moment in seconds since 1970: the older forms of S3 and Google Cloud Storage, Cloudfront, and
-/// what other shops use.
+/// Parameters that hold the time in seconds since 1970: the older forms of S3 and Google Cloud Storage, Cloudfront, and
+/// what others use.
 const EPOCH_PARAMETERS: &[&str] = &["expires", "exp", "expiry", "expire", "expiration", "expires_at"];
 /// A number of seconds outside these (2001 to 2286) is something else.
 const EPOCH_SECONDS: std::ops::Range<i64> = 1_000_000_000..10_000_000_000;
 
 impl SourceUrl {
-    /// When the link dies, as [`link_expires_at`] has it.
+    /// When the link expires, as [`link_expires_at`] has it.
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixMillis> {
         link_expires_at(self.as_str())
     }
 }
 
-/// When the link dies: by `X-Amz-Expires` or `X-Goog-Expires` after the moment it was signed, by `Expires` and its
+/// When the link expires: by `X-Amz-Expires` or `X-Goog-Expires` after the time it was signed, by `Expires` and its
 /// like, by `se` of Azure's, or by `exp=` inside a token. None when nothing says so; the soonest when several do.
 #[must_use]
 pub fn link_expires_at(address: &str) -> Option<UnixMillis> {
@@ -26,13 +26,13 @@ pub fn link_expires_at(address: &str) -> Option<UnixMillis> {
         .collect();
     let value = |name: &str| pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
     let signed = ["x-amz", "x-goog"].into_iter().filter_map(|vendor| {
-        let from = compact_moment(value(&format!("{vendor}-date"))?)?;
+        let from = compact_time(value(&format!("{vendor}-date"))?)?;
         let seconds: i64 = value(&format!("{vendor}-expires"))?.parse().ok()?;
         Some(from.plus_ms(seconds.checked_mul(1000)?))
     });
     let by_epoch = EPOCH_PARAMETERS.iter().filter_map(|name| epoch(value(name)?));
     let is_azure = value("sig").is_some();
-    let azure = value("se").filter(|_| is_azure).and_then(iso_moment);
+    let azure = value("se").filter(|_| is_azure).and_then(iso_time);
     // hdnts=exp=1700000000~acl=/*~hmac=…
     let in_tokens = pairs.iter().filter_map(|(name, value)| {
         let whole = format!("{name}={value}");
@@ -48,14 +48,14 @@ fn epoch(text: &str) -> Option<UnixMillis> {
 }
 
 /// `20260131T120000Z`.
-fn compact_moment(text: &str) -> Option<UnixMillis> {
+fn compact_time(text: &str) -> Option<UnixMillis> {
     let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).ok()?;
     let timestamp = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
     Some(UnixMillis(timestamp.timestamp().as_millisecond()))
 }
 
 /// `2026-01-31T12:00:00Z`, without seconds, or a date alone.
-fn iso_moment(text: &str) -> Option<UnixMillis> {
+fn iso_time(text: &str) -> Option<UnixMillis> {
     let utc = |civil: jiff::civil::DateTime| {
         let timestamp = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
         Some(UnixMillis(timestamp.timestamp().as_millisecond()))
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_says_when_it_dies_in_the_way_of_its_shop() {
+    fn a_link_says_when_it_expires_in_the_way_of_its_storage() {
         let noon = "2023-11-14T22:13:20Z"; // 1700000000
         for (query, expected) in [
             ("X-Amz-Date=20231114T211320Z&X-Amz-Expires=3600&X-Amz-Signature=a", Some(noon)),

@@ -1,4 +1,4 @@
-//! The words of the house: what an item, a row, a video number and a moment are.
+//! What an item, a row, a video number and a timestamp are.
 //!
 //! Every type here is valid by construction: whoever holds a [`SourceUrl`] holds an http(s) address with a host and
 //! without credentials. Nothing in this file performs I/O or knows the time.
@@ -9,37 +9,37 @@ use serde::{Deserialize, Serialize};
 
 use super::source_url::{self, SourceUrl};
 
-/// A moment: milliseconds since 1970-01-01T00:00:00Z.
+/// A timestamp: milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
-    /// The moment `period_ms` milliseconds later; saturates at the end of time.
+    /// The timestamp `period_ms` milliseconds later; saturates at the end of time.
     #[must_use]
     pub const fn plus_ms(self, period_ms: i64) -> Self {
         Self(self.0.saturating_add(period_ms))
     }
 
-    /// The moment `span` later; saturates at the end of time.
+    /// The timestamp `duration` later; saturates at the end of time.
     #[must_use]
     pub fn plus(self, duration: std::time::Duration) -> Self {
         self.plus_ms(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// The moment `span` earlier; saturates at the beginning of time.
+    /// The timestamp `duration` earlier; saturates at the beginning of time.
     #[must_use]
     pub fn minus(self, duration: std::time::Duration) -> Self {
         self.plus_ms(-i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
     }
 
-    /// Milliseconds from `earlier` to this moment; negative when `earlier` is later.
+    /// Milliseconds from `earlier` to this timestamp; negative when `earlier` is later.
     #[must_use]
     pub const fn since_ms(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The span from now until this moment, zero when it has passed.
+    /// The duration from now until this timestamp, zero when it has passed.
     #[must_use]
     pub fn after_now(self, now: Self) -> std::time::Duration {
         std::time::Duration::from_millis(u64::try_from(self.since_ms(now)).unwrap_or(0))
@@ -85,7 +85,7 @@ pub struct ItemKey(pub [u8; 16]);
 
 impl ItemKey {
     /// Derives the key. Two rows with the same namespace and the same normalised URL are the same item. The fragment of
-    /// a URL is not part of it, nor is the signature of a signed link: a link signed anew is the same video.
+    /// a URL is not part of it, nor is the signature of a signed link: a link with a new signature is the same video.
     #[must_use]
     pub fn derive(namespace: &str, url: &SourceUrl) -> Self {
         Self::derive_by_address(namespace, url.as_str())
@@ -97,12 +97,12 @@ impl ItemKey {
     }
 
     fn of_parts(namespace: &str, joint: &str, name: &str) -> Self {
-        /// Nearly all are shorter, and then need no hasher that could take more and more.
-        const USUAL: usize = 512;
+        /// Nearly all are shorter, and need no incremental hasher.
+        const SHORT: usize = 512;
         let parts = [namespace.as_bytes(), joint.as_bytes(), name.as_bytes()];
         let length: usize = parts.iter().map(|part| part.len()).sum();
-        if length <= USUAL {
-            let mut text = [0; USUAL];
+        if length <= SHORT {
+            let mut text = [0; SHORT];
             let mut at = 0;
             for part in parts {
                 text[at..at + part.len()].copy_from_slice(part);
@@ -138,12 +138,12 @@ impl ItemKey {
     }
 }
 
-/// What the look at an address is remembered by: the whole of it, since what signs a link decides what it leads to.
+/// The key of a probe of an address: the whole address, since its signature decides what it leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AddressDigest(pub [u8; 16]);
 
 impl SourceUrl {
-    /// What the look at it is remembered by.
+    /// The key of a probe of it.
     #[must_use]
     pub fn digest(&self) -> AddressDigest {
         AddressDigest(first_16(blake3::hash(self.as_str().as_bytes()).as_bytes()))
@@ -202,7 +202,7 @@ pub struct Submission {
     /// The service's `unique_id`: the namespace that holds the video.
     #[serde(rename = "ns")]
     pub namespace: String,
-    /// The user's own id, where items are told by it and not by their address. It is not sent.
+    /// The user's own id, where it identifies items, and not their address. It is not sent.
     #[serde(default, rename = "id", skip_serializing_if = "Option::is_none")]
     pub item_id: Option<String>,
     /// At most [`Submission::TAGS_MAX`], each once.
@@ -228,6 +228,22 @@ pub struct Submission {
     pub video_transcription_prompt: Option<String>,
 }
 
+/// A field that two submissions of the same item have different values for. An empty value is none.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct FieldChange {
+    /// Its name in a mapping.
+    pub field: &'static str,
+    pub old: String,
+    pub new: String,
+}
+
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &str| if value.is_empty() { "(none)".to_owned() } else { value.to_owned() };
+        write!(f, "{}: {} -> {}", self.field, shown(&self.old), shown(&self.new))
+    }
+}
+
 impl Submission {
     /// Tags the service takes for one video (its upload documentation).
     pub const TAGS_MAX: usize = 20;
@@ -243,6 +259,37 @@ impl Submission {
     pub fn has_same_content(&self, other: &Self) -> bool {
         let same_link = self.url.without_signature() == other.url.without_signature();
         same_link && Self { url: self.url.clone(), ..other.clone() } == *self
+    }
+
+    /// What another submission of the same item would send otherwise, field by field.
+    #[must_use]
+    pub fn differences(&self, new: &Self) -> Vec<FieldChange> {
+        fn text(value: Option<&String>) -> String {
+            value.cloned().unwrap_or_default()
+        }
+        let place = |own: &Self| {
+            own.coordinates
+                .map_or_else(String::new, |place| format!("{},{}", place.latitude, place.longitude))
+        };
+        let retain =
+            |own: &Self| own.retain_original_video.map_or_else(String::new, |retain| retain.to_string());
+        let values = |own: &Self| {
+            [
+                ("url", crate::redact::url(&own.url.without_signature())),
+                ("tags", crate::redact::opaque(&own.tags.join("; "))),
+                ("geo", place(own)),
+                ("datetime", text(own.datetime_taken.as_ref())),
+                ("camera_model", crate::redact::opaque(&text(own.camera_model.as_ref()))),
+                ("callback", crate::redact::url(&text(own.callback.as_ref()))),
+                ("retain_original_video", retain(own)),
+                (
+                    "video_transcription_prompt",
+                    crate::redact::opaque(&text(own.video_transcription_prompt.as_ref())),
+                ),
+            ]
+        };
+        let pairs = values(self).into_iter().zip(values(new)).filter(|((_, old), (_, new))| old != new);
+        pairs.map(|((field, old), (_, new))| FieldChange { field, old, new }).collect()
     }
 
     /// Fingerprint of everything that would be sent: a changed row shows as another fingerprint under the same key.
@@ -355,7 +402,28 @@ mod tests {
     }
 
     #[test]
-    fn a_link_signed_anew_is_the_same_item() {
+    fn two_submissions_of_an_item_differ_by_their_fields() {
+        let old = Submission {
+            url: SourceUrl::parse("https://h/a.mp4?Signature=canary&Expires=1&AWSAccessKeyId=k").unwrap(),
+            namespace: "default".to_owned(),
+            item_id: None,
+            tags: vec!["a".to_owned()],
+            coordinates: None,
+            datetime_taken: None,
+            camera_model: Some("X".to_owned()),
+            callback: None,
+            retain_original_video: None,
+            video_transcription_prompt: None,
+        };
+        let tags = vec!["a".to_owned(), "b".to_owned()];
+        let new = Submission { tags, camera_model: None, ..old.clone() };
+        let shown: Vec<String> = old.differences(&new).iter().map(ToString::to_string).collect();
+        assert_eq!(shown, ["tags: a -> a; b", "camera_model: X -> (none)"]);
+        assert!(old.differences(&old).is_empty());
+    }
+
+    #[test]
+    fn a_link_with_a_new_signature_is_the_same_item() {
         let key = |text: &str| ItemKey::derive("default", &SourceUrl::parse(text).unwrap());
         for (first, second) in [
             (
@@ -391,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_prints_as_utc() {
+    fn a_timestamp_prints_as_utc() {
         assert_eq!(UnixMillis(1_700_000_000_999).to_string(), "2023-11-14T22:13:20Z");
     }
 }

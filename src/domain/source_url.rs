@@ -174,7 +174,7 @@ fn is_normal(text: &str) -> bool {
 const IS_IN_HOST: [bool; 256] = table(b"abcdefghijklmnopqrstuvwxyz0123456789-.");
 const IS_IN_PATH: [bool; 256] = table(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.~/");
 
-/// Which bytes are among these: millions of addresses are looked at byte by byte.
+/// Which bytes are among these: millions of addresses are checked byte by byte.
 const fn table(bytes: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut at = 0;

@@ -8,7 +8,7 @@ use super::{
     ExternalUsage, ItemId, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId, StateCounts,
     UploadUsage, integrity, schema, store,
 };
-use crate::domain::{ManifestRow, Problem, RowCounts, State, Submission, UnixMillis, VideoNo};
+use crate::domain::{FieldChange, ManifestRow, Problem, RowCounts, State, Submission, UnixMillis, VideoNo};
 
 /// A consistent view for the length of each call; never writes.
 pub struct Snapshot {
@@ -190,6 +190,12 @@ impl Snapshot {
         reruns: RerunPolicy,
     ) -> Result<PlannedAction, LedgerError> {
         store::planned_action(&self.connection, row, reruns)
+    }
+
+    /// What a row would send otherwise than the ledger has it. Empty for a row that it does not know.
+    pub fn differences(&self, row: &ManifestRow) -> Result<Vec<FieldChange>, LedgerError> {
+        let known = store::known_submission(&self.connection, row)?;
+        Ok(known.map_or_else(Vec::new, |known| known.differences(&row.submission)))
     }
 
     /// Why an import of probed rows only would hold a row back; none when it would not.

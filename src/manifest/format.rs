@@ -2,8 +2,8 @@
 
 use super::{
     dialect::Dialect,
+    lint::is_web_address,
     records::{Format, is_json},
-    scan::lint::is_web_address,
     source,
 };
 

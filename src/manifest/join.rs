@@ -5,49 +5,84 @@ use std::{collections::HashMap, fmt, str::FromStr};
 use super::{
     ManifestError,
     dialect::Dialect,
+    mapping::{MapRuleError, Selector, Transform, apply},
     table::{Ask, Table},
+    values::trim,
 };
 
 /// A second file is kept in memory up to this many bytes of cells.
 const JOIN_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// One `--join FILE:KEY`, or `FILE:OWN=THEIRS` where the key has two names.
+/// One `--join FILE:KEY`, `FILE:OWN=THEIRS` where the key has two names, or several keys with a comma in between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Join {
     /// The second file.
     pub path: String,
-    /// The key's column in the manifest.
-    pub own: String,
-    /// The key's column in the second file.
-    pub theirs: String,
+    /// All of them must be the same.
+    pub keys: Vec<JoinKey>,
+}
+
+/// A column of the manifest and one of the second file that hold the same value, perhaps after transforms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinKey {
+    pub own: Selector,
+    pub theirs: Selector,
 }
 
 impl FromStr for Join {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let form =
-            "expected FILE:KEY, or FILE:OWN=THEIRS where the key has two names: deployments.csv:deploymentID";
-        let (path, key) = text.rsplit_once(':').ok_or(form)?;
-        let (own, theirs) = key.split_once('=').unwrap_or((key, key));
-        if [path, own, theirs].iter().any(|part| part.trim().is_empty()) {
+        let form = "expected FILE:KEY, FILE:OWN=THEIRS where the key has two names, or FILE:KEY,KEY for two keys: \
+                    deployments.csv:deploymentID";
+        // a colon behind the first transform is one of its arguments
+        let before_transforms = text.split('|').next().unwrap_or(text);
+        let (path, _) = before_transforms.rsplit_once(':').ok_or(form)?;
+        if path.trim().is_empty() {
             return Err(form.to_owned());
         }
-        Ok(Self { path: path.to_owned(), own: own.trim().to_owned(), theirs: theirs.trim().to_owned() })
+        let mut rest = &text[path.len() + 1..];
+        let mut keys = Vec::new();
+        loop {
+            let read = |text, ends: &[char]| {
+                Selector::read(text, ends).map_err(|error| match error {
+                    MapRuleError::Form => form.to_owned(),
+                    error @ (MapRuleError::Field(_) | MapRuleError::Open(_) | MapRuleError::Transform(_)) => {
+                        error.to_string()
+                    }
+                })
+            };
+            let (own, behind) = read(rest, &['=', ','])?;
+            let (theirs, behind) = match behind.strip_prefix('=') {
+                Some(behind) => read(behind, &[','])?,
+                None => (own.clone(), behind),
+            };
+            keys.push(JoinKey { own, theirs });
+            match behind.strip_prefix(',') {
+                Some(behind) => rest = behind,
+                None => return Ok(Self { path: path.to_owned(), keys }),
+            }
+        }
     }
 }
 
 impl fmt::Display for Join {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.path, self.own)?;
-        if self.own == self.theirs { Ok(()) } else { write!(f, "={}", self.theirs) }
+        write!(f, "{}", self.path)?;
+        for (at, JoinKey { own, theirs }) in self.keys.iter().enumerate() {
+            write!(f, "{}{own}", if at == 0 { ':' } else { ',' })?;
+            if own != theirs {
+                write!(f, "={theirs}")?;
+            }
+        }
+        Ok(())
     }
 }
 
 /// The rows of a second file, by their key.
 pub(super) struct Joined {
-    /// The column of the manifest that holds the key, from 0.
-    pub(super) own: usize,
+    /// The columns of the manifest that hold the key, from 0.
+    pub(super) own: Vec<KeyColumn>,
     /// The added columns.
     pub(super) names: Vec<String>,
     /// Where they stand already, in a file that telecine wrote from a manifest that was joined: a cell that is filled there
@@ -57,6 +92,26 @@ pub(super) struct Joined {
     pub(super) digest: blake3::Hash,
     rows: HashMap<String, Vec<String>>,
     empty: Vec<String>,
+}
+
+/// A column of a key, from 0, and what its value goes through.
+pub(super) type KeyColumn = (usize, Vec<Transform>);
+
+/// What stands between the parts of a key: no cell that people write holds it.
+const BETWEEN_PARTS: char = '\u{1f}';
+
+/// The key that a row's cells hold. `None`: a part of it is empty, or is not what its transforms read.
+fn key_of<T: AsRef<str>>(columns: &[KeyColumn], cells: &[T]) -> Option<String> {
+    let mut key = String::new();
+    for (at, (column, transforms)) in columns.iter().enumerate() {
+        let values = apply(trim(cells.get(*column)?.as_ref()), transforms).ok()?;
+        let value = values.first().filter(|_| values.len() == 1)?;
+        if at > 0 {
+            key.push(BETWEEN_PARTS);
+        }
+        key.push_str(value);
+    }
+    Some(key)
 }
 
 impl Joined {
@@ -76,10 +131,23 @@ impl Joined {
                 hint: super::mapping::listing(names),
             })
         };
-        let theirs = find(&table.names, &join.theirs, &join.path)?;
-        let own = find(own_names, &join.own, "the manifest")?;
+        let column = |names: &[String], selector: &Selector, path: &str| {
+            find(names, &selector.column, path).map(|column| (column, selector.transforms.clone()))
+        };
+        let own: Vec<KeyColumn> = join
+            .keys
+            .iter()
+            .map(|key| column(own_names, &key.own, "the manifest"))
+            .collect::<Result<_, _>>()?;
+        let theirs: Vec<KeyColumn> = join
+            .keys
+            .iter()
+            .map(|key| column(&table.names, &key.theirs, &join.path))
+            .collect::<Result<_, _>>()?;
+        // a column that is a key only in part is one of its own
+        let is_key = |at: usize| theirs.iter().any(|(column, parts)| *column == at && parts.is_empty());
         let without_key = |cells: &[String]| -> Vec<String> {
-            cells.iter().enumerate().filter(|(at, _)| *at != theirs).map(|(_, cell)| cell.clone()).collect()
+            cells.iter().enumerate().filter(|(at, _)| !is_key(*at)).map(|(_, cell)| cell.clone()).collect()
         };
         let names = without_key(&table.names);
         let mut rows = HashMap::new();
@@ -98,11 +166,8 @@ impl Joined {
                     bad("the file is larger than the 256 MiB that --join keeps in memory".to_owned()),
                 );
             }
-            let key = cells[theirs].trim().to_owned();
-            if key.is_empty() {
-                continue;
-            }
-            let shown = crate::redact::opaque(&key);
+            let Some(key) = key_of(&theirs, &cells) else { continue };
+            let shown = crate::redact::opaque(&key.replace(BETWEEN_PARTS, ", "));
             if rows.insert(key, without_key(&cells)).is_some() {
                 return Err(bad(format!("the key {shown} is there twice; which row is meant is not known")));
             }
@@ -120,9 +185,9 @@ impl Joined {
         })
     }
 
-    /// The added cells of a row with this key, empty where the second file has none; and whether it has.
-    pub(super) fn of(&self, key: &str) -> (&[String], bool) {
-        match self.rows.get(key.trim()) {
+    /// The cells to add to a row, empty where the second file has none for its key; and whether it has.
+    pub(super) fn of<T: AsRef<str>>(&self, cells: &[T]) -> (&[String], bool) {
+        match key_of(&self.own, cells).and_then(|key| self.rows.get(&key)) {
             Some(cells) => (cells, true),
             None => (&self.empty, false),
         }
@@ -133,15 +198,23 @@ impl Joined {
 mod tests {
     use super::*;
 
+    fn key(own: &str, theirs: &str) -> JoinKey {
+        JoinKey { own: Selector::plain(own), theirs: Selector::plain(theirs) }
+    }
+
     #[test]
-    fn a_join_names_its_file_and_its_key() {
+    fn a_join_names_its_file_and_its_keys() {
         let join: Join = "C:/d.csv:deploymentID".parse().unwrap();
         assert_eq!(
-            (join.path.as_str(), join.own.as_str(), join.theirs.as_str()),
-            ("C:/d.csv", "deploymentID", "deploymentID")
+            (join.path.as_str(), &join.keys[..]),
+            ("C:/d.csv", &[key("deploymentID", "deploymentID")][..])
         );
-        assert_eq!("d.csv:a=b".parse::<Join>().unwrap().to_string(), "d.csv:a=b");
-        for bad in ["d.csv", "d.csv:", ":k", "d.csv:a="] {
+        let join: Join = "d.csv:site,day=date".parse().unwrap();
+        assert_eq!(join.keys, [key("site", "site"), key("day", "date")]);
+        for text in ["d.csv:a=b", "d.csv:a,b=c", "d.csv:path|split ':'|first=id,b"] {
+            assert_eq!(text.parse::<Join>().unwrap().to_string(), text);
+        }
+        for bad in ["d.csv", "d.csv:", ":k", "d.csv:a=", "d.csv:a,", "d.csv:a|split 'x"] {
             assert!(bad.parse::<Join>().is_err(), "{bad}");
         }
     }

@@ -20,6 +20,7 @@ mod foreign;
 mod format;
 mod infer;
 mod join;
+mod lint;
 mod mapping;
 mod named;
 mod records;
@@ -33,25 +34,29 @@ mod workers;
 
 use std::{fs::File, path::PathBuf, sync::atomic::Ordering};
 
-pub use convert::{LoneComma, RowRules, SameBy, TooLong};
+pub use convert::{LoneComma, RowRules, SameBy};
 pub use dialect::{Dialect, Encoding, Quote};
 pub use error::ManifestError;
 pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
-pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece};
+pub use lint::LINK_EXPIRED;
+pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece, Selector, Transform};
 pub use records::Format;
-pub use scan::{Example, ProblemCount, Scan, ScanRequest, ScannedRow, scan};
+pub use scan::{Example, ProblemCount, Scan, ScanRequest, ScannedRow, UnusedColumn, scan};
 pub use values::{
+    TooLong,
     coordinates::{Axis, CoordinateError, GeoOrder},
     datetime::{DateFormat, DateRules, DatetimeError, OffsetRule},
+    missing::MissingRules,
     tags::{TagError, TagSeparator},
 };
 
-use crate::domain::{ManifestRow, RowError};
+use crate::domain::{ManifestRow, RowError, UnixMillis};
 use join::Joined;
+use lint::Lint;
 use mapping::{Columns, ExplicitRule, unique_names};
 use records::Next;
-use row_reader::{RowCounts, RowReader};
+use row_reader::{RecordCounts, RowReader};
 use swallowed::RowShape;
 use table::{Ask, Table};
 
@@ -116,7 +121,10 @@ pub struct Manifest {
     rules: RowRules,
     pads_short_rows: bool,
     stamp: Option<String>,
-    counts: RowCounts,
+    counts: RecordCounts,
+    /// Finds what is odd about rows. `None`: it is not wanted.
+    lint: Option<Lint>,
+    unused: Vec<UnusedColumn>,
 }
 
 impl Manifest {
@@ -152,6 +160,7 @@ impl Manifest {
                 filters: &spec.filters,
                 tags: &spec.tags,
                 has_paths: is_json,
+                own_width: table.names.len(),
             },
         )
         .map_err(|error| error.with_arrays(table.addresses_in_arrays()))?;
@@ -165,11 +174,18 @@ impl Manifest {
             columns,
             rules: spec.rules.clone(),
             pads_short_rows: spec.dialect.pads_short_rows,
-            counts: RowCounts::default(),
+            counts: RecordCounts::default(),
+            lint: None,
+            unused: Vec::new(),
         };
         manifest.stamp = manifest.table.file.as_ref().and_then(|file| manifest.stamp_of(file, spec));
         manifest.find_out_dates(spec.header);
         manifest.find_out_points(spec.header);
+        manifest.unused = scan::unused::find(&manifest.columns, &manifest.table.sample(spec.header));
+        let keys: Vec<usize> =
+            manifest.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
+        let names = manifest.columns.names();
+        manifest.unused.retain(|unused| keys.iter().all(|key| names[*key] != unused.name));
         Ok(manifest)
     }
 
@@ -276,10 +292,33 @@ impl Manifest {
         self.columns.describe()
     }
 
+    /// What a user should know of how the columns were recognised, a sentence each.
+    #[must_use]
+    pub fn column_notes(&self) -> Vec<String> {
+        self.columns.rival_notes()
+    }
+
+    /// What is to be said of the whole manifest once its rows are read, a sentence each.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        self.counts.notices.sentences(self.columns.names())
+    }
+
     /// Columns that feed no field, in their order.
     #[must_use]
     pub fn unused_columns(&self) -> Vec<&str> {
-        self.columns.unused()
+        self.columns.unused().map(|(_, name)| name).collect()
+    }
+
+    /// The same, first those that resemble a field.
+    #[must_use]
+    pub fn unused(&self) -> &[UnusedColumn] {
+        &self.unused
+    }
+
+    /// From now on rows carry warnings of what is odd about them, such as links that expire. `now` is the time of day.
+    pub fn warn_at(&mut self, now: UnixMillis) {
+        self.lint = Some(Lint::new(now, self.columns.firsts()));
     }
 
     /// In which shape its records are written.
@@ -331,7 +370,8 @@ impl Manifest {
 
     /// The table, and what turns its records into rows.
     fn parts(&mut self) -> (&mut Table, RowReader<'_>) {
-        let Self { table, joined, columns, rules, counts, pads_short_rows, .. } = self;
+        let Self { table, joined, columns, rules, counts, lint, pads_short_rows, .. } = self;
+        let lint = lint.as_ref();
         let (is_own_output, is_list) = (table.is_own_output, table.format == Format::List);
         let width = table.names.len();
         let url = columns.first_of(Field::Url).filter(|_| !is_own_output);
@@ -347,6 +387,7 @@ impl Manifest {
             row_shape,
             pads_short_rows,
             counts,
+            lint,
         };
         (table, row_reader)
     }

@@ -3,7 +3,7 @@
 use super::{
     ManifestError,
     join::Join,
-    mapping::{Field, Filter, MapRule, Part, Piece},
+    mapping::{Field, Filter, MapRule, Part, Piece, Selector},
     records::{EACH, NamedKeys},
 };
 
@@ -22,7 +22,7 @@ pub(super) fn keys(map: &[MapRule], filters: &[Filter], joins: &[Join]) -> Named
         keys.all.extend(columns);
     }
     keys.all.extend(filters.iter().map(|filter| filter.column.clone()));
-    keys.all.extend(joins.iter().map(|join| join.own.clone()));
+    keys.all.extend(joins.iter().flat_map(|join| &join.keys).map(|key| key.own.column.clone()));
     keys
 }
 
@@ -31,7 +31,7 @@ pub(super) fn rules(map: &[MapRule], named: &NamedKeys) -> Vec<MapRule> {
     let mut rules = map.to_vec();
     let first = rules.iter_mut().find(|rule| rule.field == Field::Url);
     if let Some(rule) = first.filter(|_| !named.each.is_empty()) {
-        rule.parts = vec![Part::Column(named.each.join("+"))];
+        rule.parts = vec![Part::Column(Selector::plain(&named.each.join("+")))];
     }
     rules
 }
@@ -81,12 +81,12 @@ fn columns_of(rule: &MapRule) -> Vec<String> {
     rule.parts
         .iter()
         .flat_map(|part| match part {
-            Part::Column(name) => vec![name_of(name)],
+            Part::Column(selector) => vec![name_of(&selector.column)],
             Part::Text(_) => Vec::new(),
             Part::Template(pieces) => pieces
                 .iter()
                 .filter_map(|piece| match piece {
-                    Piece::Column { name, .. } => Some(name.clone()),
+                    Piece::Column(selector) => Some(selector.column.clone()),
                     Piece::Text(_) => None,
                 })
                 .collect(),
@@ -97,7 +97,8 @@ fn columns_of(rule: &MapRule) -> Vec<String> {
 /// The parts of a rule such as `url=url_hd[]+url_sd[]`.
 fn each_of(rule: &MapRule) -> Vec<String> {
     let each = |part: &Part| match part {
-        Part::Column(name) => Some(name.clone()).filter(|name| name.ends_with(EACH)),
+        Part::Column(selector) => Some(selector.column.clone())
+            .filter(|name| selector.transforms.is_empty() && name.ends_with(EACH)),
         Part::Text(_) | Part::Template(_) => None,
     };
     let names: Option<Vec<String>> = rule.parts.iter().map(each).collect();

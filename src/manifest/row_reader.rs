@@ -8,8 +8,9 @@ use std::{
 use super::{
     RowRules,
     borrowed_row::BorrowedRow,
-    convert,
+    convert::{self, Notices},
     join::Joined,
+    lint::Lint,
     mapping::Columns,
     records::CELL_MAX,
     swallowed::{self, RowShape},
@@ -34,16 +35,20 @@ pub(super) struct RowReader<'a> {
     pub(super) row_shape: Option<RowShape>,
     /// Whether missing cells at the end of a record are empty ones.
     pub(super) pads_short_rows: bool,
-    pub(super) counts: &'a RowCounts,
+    pub(super) counts: &'a RecordCounts,
+    /// Adds warnings to rows. `None`: only those of values are wanted.
+    pub(super) lint: Option<&'a Lint>,
 }
 
 /// Records that are in no other count.
 #[derive(Debug, Default)]
-pub(super) struct RowCounts {
+pub(super) struct RecordCounts {
     /// Left out by a filter.
     pub(super) left_out: AtomicU64,
     /// Without a row in a second file.
     pub(super) unmatched: AtomicU64,
+    /// What is said once of the whole manifest.
+    pub(super) notices: Notices,
 }
 
 impl RowReader<'_> {
@@ -116,16 +121,16 @@ impl RowReader<'_> {
         if let Some(problem) = self.too_long(&cells) {
             return Some(finish(&cells, Err(RowError { line, cells: Vec::new(), problems: vec![problem] })));
         }
-        let mut made = convert::convert(&cells, self.columns, self.rules).map_err(|problems| RowError {
-            line,
-            cells: Vec::new(),
-            problems,
-        });
+        let mut made = convert::convert(&cells, self.columns, self.rules, &self.counts.notices)
+            .map_err(|problems| RowError { line, cells: Vec::new(), problems });
         if let Some(column) = unmatched {
             self.counts.unmatched.fetch_add(1, Ordering::Relaxed);
             if let Ok(borrowed_row) = &mut made {
                 borrowed_row.warnings.push(self.without_partner(column, &cells));
             }
+        }
+        if let (Some(lint), Ok(borrowed_row)) = (self.lint, &mut made) {
+            lint.inspect(borrowed_row);
         }
         Some(finish(&cells, made))
     }
@@ -169,8 +174,7 @@ impl RowReader<'_> {
 pub(super) fn widen<'a>(joined: &'a [Joined], mut cells: Vec<&'a str>) -> (Vec<&'a str>, Option<usize>) {
     let mut unmatched = None;
     for joined in joined {
-        let key = cells.get(joined.own).copied().unwrap_or_default();
-        let (added, is_there) = joined.of(key);
+        let (added, is_there) = joined.of(&cells);
         match &joined.places {
             None => cells.extend(added.iter().map(String::as_str)),
             Some(places) => {
@@ -182,7 +186,7 @@ pub(super) fn widen<'a>(joined: &'a [Joined], mut cells: Vec<&'a str>) -> (Vec<&
             }
         }
         if !is_there {
-            unmatched.get_or_insert(joined.own);
+            unmatched = unmatched.or_else(|| joined.own.first().map(|(column, _)| *column));
         }
     }
     (cells, unmatched)

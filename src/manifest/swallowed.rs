@@ -1,6 +1,6 @@
 //! A quote that opens in one row and closes in another: the rows between are inside one cell.
 
-use super::scan::lint::{is_media, is_web_address};
+use super::lint::{is_media, is_web_address};
 
 /// What tells a row from text.
 #[derive(Clone, Copy, Debug)]

@@ -9,12 +9,12 @@ use super::{
     dialect::{Dialect, Quote},
     foreign,
     format::{first_record, format_of, is_own_output},
+    lint::is_web_address,
     mapping::unique_names,
     records::{
         EACH, Format, JsonPlan, Marks, NamedKeys, Next, PlanError, RecordError, Records, WithoutBlanks,
         Workbook, WorkbookError, is_whole_value,
     },
-    scan::lint::is_web_address,
     source::{self, Bytes, Opened},
 };
 

@@ -3,11 +3,11 @@
 //! While one batch is admitted the next is read; never more than two are in memory. Reading a manifest twice changes
 //! nothing, so a run that goes on simply reads it again.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     blocking,
-    domain::{ManifestRow, RowCounts, RowError},
+    domain::{ManifestRow, Problem, RowCounts, RowError},
     events::Event,
     ledger::{
         Admission, AdmitTerms, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId, panic_text,
@@ -84,43 +84,79 @@ pub(super) async fn ingest<T>(
     rules: IngestRules,
 ) -> Result<IngestResult, LedgerError> {
     let mut ingested = IngestResult::default();
+    let mut total = ReadRows::default();
     for (source, manifest) in manifests {
         if context.signals.drain.is_cancelled() {
             return Ok(ingested);
         }
-        if let Err(broken) = read_one(&context, run, source, manifest, rules).await? {
-            ingested.broken.push(broken);
+        match read_one(&context, run, source, manifest, rules).await? {
+            Ok(rows) => {
+                total.read += rows.read;
+                total.left_out += rows.left_out;
+            }
+            Err(broken) => ingested.broken.push(broken),
         }
     }
+    if total.read == 0 && total.left_out > 0 && ingested.broken.is_empty() {
+        ingested.broken.push(ManifestError::NothingLeft { left_out: total.left_out });
+    }
     Ok(ingested)
+}
+
+/// Rows of manifests: those that were read, and those that a filter left out.
+#[derive(Default)]
+struct ReadRows {
+    read: u64,
+    left_out: u64,
+}
+
+/// Warnings of rows that will be sent, by their class: how many rows, the first line, and what is odd.
+#[derive(Default)]
+struct WarningCounts(BTreeMap<String, (u64, u64, String)>);
+
+impl WarningCounts {
+    fn add(&mut self, line: u64, warnings: Vec<Problem>) {
+        for warning in warnings {
+            self.0.entry(warning.class).or_insert((0, line, warning.message)).0 += 1;
+        }
+    }
+
+    fn sentences(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(class, (count, line, message))| {
+            let rows = if *count == 1 { "row" } else { "rows" };
+            format!("{count} {rows} with a warning, first on line {line}: {message} ({class}); telecine check lists them")
+        })
+    }
 }
 
 async fn read_one<T>(
     context: &Context<T>,
     run: RunId,
     source: ManifestId,
-    manifest: Manifest,
+    mut manifest: Manifest,
     rules: IngestRules,
-) -> Result<Result<(), ManifestError>, LedgerError> {
+) -> Result<Result<ReadRows, ManifestError>, LedgerError> {
+    manifest.warn_at(context.clock.now());
     let path = manifest.path().to_owned();
     let stamp = rules.stamp(&manifest);
     let terms = AdmitTerms { reruns: rules.reruns, demand: demand_of(context, &manifest, rules) };
-    let mut counts = RowCounts::default();
+    let (mut counts, mut warnings) = (RowCounts::default(), WarningCounts::default());
     let mut reading = blocking::run(move || read_batch(manifest));
     loop {
         // a reader that stalls, as on a pipe, must not keep anybody from going home
         let read = tokio::select! {
             biased;
             read = &mut reading => read,
-            () = context.signals.drain.cancelled() => return Ok(Ok(())),
+            () = context.signals.drain.cancelled() => return Ok(Ok(ReadRows::default())),
         };
         let (manifest, batch, end) = read.map_err(|error| reader_failed(&path, error))?;
         let (left_out, unmatched) = (manifest.left_out(), manifest.unmatched());
+        let notices = if end.is_some() { manifest.notices() } else { Vec::new() };
         let is_last = end.is_some() || context.signals.drain.is_cancelled();
         // the next batch is read while this one is admitted
         reading =
             blocking::run(move || if is_last { (manifest, Vec::new(), None) } else { read_batch(manifest) });
-        admit(context, (run, source, &path), batch, &terms, &mut counts).await?;
+        admit(context, (run, source, &path), batch, &terms, (&mut counts, &mut warnings)).await?;
         match end {
             Some(Ok(())) => {
                 let removed = context.ledger.end_manifest_read(run, source, stamp).await?;
@@ -131,14 +167,18 @@ async fn read_one<T>(
                     );
                     context.emit(&Event::Message { text });
                 }
+                let repeated = mostly_duplicates(&counts);
+                for sentence in notices.into_iter().chain(repeated).chain(warnings.sentences()) {
+                    context.emit(&Event::Message { text: format!("{path}: {sentence}") });
+                }
                 let now = context.clock.now();
                 let pending = context.ledger.standing(run, vec![source], now).await?.pending;
                 context.emit(&Event::ManifestRead { path, counts, pending, left_out, unmatched });
                 context.signals.ledger_changed();
-                return Ok(Ok(()));
+                return Ok(Ok(ReadRows { read: counts.read, left_out }));
             }
             Some(Err(broken)) => return Ok(Err(broken)),
-            None if is_last => return Ok(Ok(())),
+            None if is_last => return Ok(Ok(ReadRows::default())),
             None => {}
         }
     }
@@ -151,6 +191,17 @@ fn reader_failed(path: &str, error: tokio::task::JoinError) -> LedgerError {
         Err(error) => error.to_string(),
     };
     LedgerError::Panicked { what: format!("reading {path}: {what}") }
+}
+
+/// Fewer rows do not show that most are duplicates.
+const ROWS_MIN: u64 = 10;
+
+/// What to say where most rows name the same few videos.
+fn mostly_duplicates(counts: &RowCounts) -> Option<String> {
+    let share = counts.duplicates * 100 / counts.read.max(1);
+    (counts.read >= ROWS_MIN && share > 50).then(|| {
+        format!("most rows are duplicates ({share} %): check that the url comes from the right column")
+    })
 }
 
 /// What rows of this manifest must have, if anything.
@@ -189,27 +240,33 @@ async fn admit<T>(
     (run, source, path): (RunId, ManifestId, &str),
     batch: Batch,
     terms: &AdmitTerms,
-    counts: &mut RowCounts,
+    (counts, warnings): (&mut RowCounts, &mut WarningCounts),
 ) -> Result<(), LedgerError> {
     if batch.is_empty() {
         return Ok(());
     }
-    let told: Vec<(u64, Vec<crate::domain::Problem>)> = batch
+    let found: Vec<(u64, Vec<Problem>)> = batch
         .iter()
         .map(|row| match row {
-            Ok(row) => (row.line, Vec::new()),
+            Ok(row) => (row.line, row.warnings.clone()),
             Err(error) => (error.line, error.problems.clone()),
         })
         .collect();
     let admissions = context.ledger.admit(run, source, batch, terms.clone(), context.clock.now()).await?;
     context.signals.ledger_changed();
-    for (admission, (line, problems)) in admissions.into_iter().zip(told) {
+    for (admission, (line, problems)) in admissions.into_iter().zip(found) {
         counts.read += 1;
         let path = || path.to_owned();
         match admission {
-            Admission::Added => counts.added += 1,
+            Admission::Added => {
+                counts.added += 1;
+                warnings.add(line, problems);
+            }
             Admission::Known => counts.known += 1,
-            Admission::Updated => counts.updated += 1,
+            Admission::Updated => {
+                counts.updated += 1;
+                warnings.add(line, problems);
+            }
             Admission::Drifted => {
                 counts.drifted += 1;
                 context.emit(&Event::RowDrifted { path: path(), line });

@@ -108,7 +108,7 @@ impl ReportTable {
 
 const SUCCESS: &[&str] = &["manifest", "line", "video_no", "sent_at", "accepted_at", "indexed_at"];
 const REJECTS: &[&str] = &["manifest", "line", "class", "column", "value", "message", "fix", "surplus"];
-const DUPLICATES: &[&str] = &["manifest", "line", "first_manifest", "first_line"];
+const DUPLICATES: &[&str] = &["manifest", "line", "first_manifest", "first_line", "differs"];
 const UNFINISHED: &[&str] = &["manifest", "line", "state", "video_no", "sent_at", "cause"];
 const DRIFTED: &[&str] = &["manifest", "line", "message"];
 
@@ -209,14 +209,26 @@ impl ReportTables {
             RowIssueKind::Duplicate => {
                 let first_line = row.first_line.map(|line| line.to_string()).unwrap_or_default();
                 let first_manifest = row.first_source.as_deref().unwrap_or_default();
-                self.duplicates.row(original, &[manifest, &line, first_manifest, &first_line])
+                let differs = changes(row);
+                self.duplicates.row(original, &[manifest, &line, first_manifest, &first_line, &differs])
             }
             RowIssueKind::Drifted => {
-                let message = "already sent with other content; the service keeps what was sent";
-                self.drifted.row(original, &[manifest, &line, message])
+                let message = match changes(row) {
+                    none if none.is_empty() => String::new(),
+                    changes => format!(" ({changes})"),
+                };
+                let message =
+                    format!("already sent with other content{message}; the service keeps what was sent");
+                self.drifted.row(original, &[manifest, &line, &message])
             }
         }
     }
+}
+
+/// `tags: a -> b; camera_model: X -> (none)`.
+fn changes(row: &RowIssue) -> String {
+    let changes: Vec<&str> = row.problems.iter().map(|change| change.message.as_str()).collect();
+    changes.join("; ")
 }
 
 const fn advice(state: State) -> (&'static str, &'static str) {

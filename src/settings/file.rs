@@ -1,4 +1,5 @@
-//! One file of settings: TOML whose keys are the long flags, at the top, in `[command]`, or in `[account.NAME]`.
+//! One file of settings: TOML whose keys are the long flags, at the top, in `[command]`, in `[account.NAME]`, or in
+//! `[manifest."PATH"]`.
 
 use std::{
     fs, io,
@@ -16,6 +17,8 @@ use crate::error::Error;
 
 /// The table of accounts.
 const ACCOUNTS: &str = "account";
+/// The table of manifests.
+const MANIFESTS: &str = "manifest";
 
 /// Where a setting holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,8 @@ pub(crate) enum Scope {
     Command(String),
     /// For every command, with `--account` of this name.
     Account(String),
+    /// For every command that reads this manifest: a path, or a pattern such as `archive/*.csv`.
+    Manifest(String),
 }
 
 /// One key and what it is set to.
@@ -74,22 +79,16 @@ impl SettingsFile {
         for (key, value) in document.get_ref() {
             match value.get_ref() {
                 DeValue::Table(accounts) if key.get_ref() == ACCOUNTS => {
-                    for (name, account) in accounts {
-                        let DeValue::Table(inside) = account.get_ref() else {
-                            let what = "an account is a table, such as [account.main]";
-                            return Err(lines.error(name.span().start, what));
-                        };
-                        let scope = Scope::Account(name.get_ref().to_string());
-                        lines.collect(&scope, inside, &mut settings)?;
-                        if inside.is_empty() {
-                            settings.push(FileSetting {
-                                scope,
-                                key: String::new(),
-                                value: SettingValue::Texts(Vec::new()),
-                                line: lines.line(name.span().start),
-                            });
-                        }
-                    }
+                    lines.collect_named(
+                        accounts,
+                        "an account is a table, such as [account.main]",
+                        Scope::Account,
+                        &mut settings,
+                    )?;
+                }
+                DeValue::Table(manifests) if key.get_ref() == MANIFESTS => {
+                    let form = "a manifest is a table, such as [manifest.\"archive.csv\"]";
+                    lines.collect_named(manifests, form, Scope::Manifest, &mut settings)?;
                 }
                 DeValue::Table(inside) => {
                     lines.collect(&Scope::Command(key.get_ref().to_string()), inside, &mut settings)?;
@@ -111,8 +110,33 @@ impl SettingsFile {
     pub(crate) fn accounts(&self) -> impl Iterator<Item = &str> {
         self.settings.iter().filter_map(|setting| match &setting.scope {
             Scope::Account(name) => Some(name.as_str()),
-            Scope::All | Scope::Command(_) => None,
+            Scope::All | Scope::Command(_) | Scope::Manifest(_) => None,
         })
+    }
+
+    /// The manifests it has tables for, each with the line of the first setting.
+    pub(crate) fn manifests(&self) -> Vec<(&str, usize)> {
+        let mut found: Vec<(&str, usize)> = Vec::new();
+        for setting in &self.settings {
+            if let Scope::Manifest(pattern) = &setting.scope
+                && !found.iter().any(|(known, _)| known == pattern)
+            {
+                found.push((pattern, setting.line));
+            }
+        }
+        found
+    }
+
+    /// Whether a pattern of this file means this manifest. A relative path begins at the folder of the file.
+    pub(crate) fn means(&self, pattern: &str, manifest: &str) -> bool {
+        let is_same_file = || {
+            let folder = self.path.parent().unwrap_or_else(|| Path::new(""));
+            let own = fs::canonicalize(folder.join(pattern));
+            own.is_ok_and(|own| fs::canonicalize(manifest).is_ok_and(|other| own == other))
+        };
+        pattern == manifest
+            || glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(manifest))
+            || is_same_file()
     }
 
     /// A command in a file that others may write is theirs, not ours.
@@ -147,6 +171,29 @@ impl LineNumbers<'_> {
     ) -> Result<(), Error> {
         for (key, value) in inside {
             found.push(self.setting(scope, key.get_ref(), key.span(), value)?);
+        }
+        Ok(())
+    }
+
+    /// The settings of tables that have names. One without settings gives an empty one, so that its name is known.
+    fn collect_named(
+        &self,
+        tables: &DeTable<'_>,
+        form: &str,
+        scope_of: fn(String) -> Scope,
+        found: &mut Vec<FileSetting>,
+    ) -> Result<(), Error> {
+        for (name, table) in tables {
+            let DeValue::Table(inside) = table.get_ref() else {
+                return Err(self.error(name.span().start, form));
+            };
+            let scope = scope_of(name.get_ref().to_string());
+            self.collect(&scope, inside, found)?;
+            if inside.is_empty() {
+                let line = self.line(name.span().start);
+                let value = SettingValue::Texts(Vec::new());
+                found.push(FileSetting { scope, key: String::new(), value, line });
+            }
         }
         Ok(())
     }

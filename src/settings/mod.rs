@@ -1,8 +1,8 @@
 //! Settings that are not on the command line: each is the default of the flag it is named after.
 //!
 //! Precedence: flag, variable, `telecine.toml` of the folder (or `--config`), the user's `telecine/config.toml`, the limits in
-//! the ledger (`quota set`), the defaults of telecine. In one file `[account.NAME]` comes before `[command]`, and both before
-//! the top level.
+//! the ledger (`quota set`), the defaults of telecine. In one file `[account.NAME]` comes before
+//! `[manifest."PATH"]`, that before `[command]`, and all before the top level.
 
 pub mod credentials;
 mod file;
@@ -44,6 +44,8 @@ pub(crate) struct EffectiveSetting {
 pub(crate) struct ResolvedSettings {
     pub(crate) command: Command,
     pub(crate) effective: Vec<EffectiveSetting>,
+    /// What the user should know, a sentence each.
+    pub(crate) notes: Vec<String>,
 }
 
 /// The command line before settings are read, and its matches.
@@ -70,10 +72,16 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
         }
     }
     let account = account(&files, matches)?;
+    let manifests: Vec<String> = match deepest.try_get_many::<String>("manifests") {
+        Ok(Some(manifests)) => manifests.cloned().collect(),
+        Ok(None) | Err(_) => Vec::new(),
+    };
+    let mut notes = Vec::new();
     let mut effective =
         Defaults { command, matches, arguments, chain, effective: Vec::new(), set: BTreeSet::new() };
     for file in &files {
-        for scope in scopes(account.as_deref(), effective.chain.first()) {
+        let sections = sections_of(file, &manifests, &mut notes)?;
+        for scope in scopes(account.as_deref(), sections, effective.chain.first()) {
             for setting in file.settings.iter().filter(|setting| setting.scope == scope) {
                 effective.take(file, setting)?;
             }
@@ -84,7 +92,7 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
         effective.try_set("ledger", &value, &format!("the account {account}"))?;
     }
     let Defaults { command, effective, .. } = effective;
-    Ok(ResolvedSettings { command, effective })
+    Ok(ResolvedSettings { command, effective, notes })
 }
 
 /// The existing files, by precedence.
@@ -136,24 +144,60 @@ fn clean(text: &str) -> String {
     crate::redact::clean(text)
 }
 
+/// The tables of a file that hold for the manifests given. Each must hold for all of them or for none: one command reads
+/// them in one way.
+fn sections_of(
+    file: &SettingsFile,
+    manifests: &[String],
+    notes: &mut Vec<String>,
+) -> Result<Vec<Scope>, Error> {
+    let mut sections = Vec::new();
+    let path = file.path.display();
+    for (pattern, line) in file.manifests() {
+        let (own, others): (Vec<&String>, Vec<&String>) =
+            manifests.iter().partition(|manifest| file.means(pattern, manifest));
+        match (&own[..], &others[..]) {
+            ([], _) => {}
+            (_, []) => sections.push(Scope::Manifest(pattern.to_owned())),
+            (_, [other, ..]) => {
+                return Err(Error::Usage(format!(
+                    "{path}:{line}: [manifest.\"{}\"] does not say how to read {}; give it to a command of its own",
+                    clean(pattern),
+                    clean(other)
+                )));
+            }
+        }
+    }
+    if let (true, Some((pattern, _)), Some(manifest)) =
+        (sections.is_empty(), file.manifests().first(), manifests.first())
+    {
+        notes.push(format!(
+            "{path} says how to read {}, and nothing of how to read {}",
+            clean(pattern),
+            clean(manifest)
+        ));
+    }
+    Ok(sections)
+}
+
 /// The scopes of one file, by precedence.
-fn scopes(account: Option<&str>, command: Option<&String>) -> Vec<Scope> {
+fn scopes(account: Option<&str>, sections: Vec<Scope>, command: Option<&String>) -> Vec<Scope> {
     let account = account.map(|name| Scope::Account(name.to_owned()));
     let own = command.map(|name| Scope::Command(name.clone()));
     if command.is_some_and(|name| name == "sandbox") {
         // the sandbox is not a client of an account, and its --rate is what it allows
         return own.into_iter().collect();
     }
-    account.into_iter().chain(own).chain([Scope::All]).collect()
+    account.into_iter().chain(sections).chain(own).chain([Scope::All]).collect()
 }
 
 /// A key that no command knows is an error.
 fn check_key(command: &Command, file: &SettingsFile, setting: &FileSetting) -> Result<(), Error> {
     let known = match &setting.scope {
         Scope::All if setting.key == "account" => return Ok(()),
-        // an account without settings of its own
-        Scope::Account(_) if setting.key.is_empty() => return Ok(()),
-        Scope::All | Scope::Account(_) => keys_of(command),
+        // a table without settings of its own
+        Scope::Account(_) | Scope::Manifest(_) if setting.key.is_empty() => return Ok(()),
+        Scope::All | Scope::Account(_) | Scope::Manifest(_) => keys_of(command),
         Scope::Command(name) => {
             let Some(sub) = command.find_subcommand(name) else {
                 let what = format!("[{}] is not a command of telecine, and not [account.NAME]", clean(name));

@@ -36,7 +36,7 @@ fn kinds() -> Vec<(&'static str, &'static str, String, Option<&'static str>)> {
         ("place_word", "latitude", "north", Some("coordinates_number")),
         ("place_half", "longitude", "", Some("coordinates_pair")),
         ("place_axis", "latitude", "13E", Some("coordinates_axis")),
-        ("place_nan", "latitude", "nan", Some("coordinates_number")),
+        ("place_nan", "latitude", "nan", Some("coordinates_pair")),
         ("place_comma", "latitude", "52,5", None),
         ("place_dms", "latitude", "52\u{b0}30'0\"N", None),
         ("date_either_way", "datetime", "01/02/2019", Some("datetime_ambiguous")),

@@ -10,8 +10,8 @@ use crate::{
     error::Error,
     ledger::Marker,
     manifest::{
-        self, DateFormat, DateRules, Dialect, Encoding, Filter, Header, Join, LoneComma, Manifest,
-        ManifestSpec, MapRule, OffsetRule, Quote, RowRules, TagSeparator,
+        self, DateFormat, DateRules, Dialect, Encoding, Field, Filter, Header, Join, LoneComma, Manifest,
+        ManifestSpec, MapRule, MissingRules, OffsetRule, Quote, RowRules, TagSeparator,
     },
 };
 
@@ -112,13 +112,25 @@ pub(in crate::cli) struct ManifestArgs {
 
     /// The format of dates: dmy, mdy, year, epoch-s or '%d.%m.%Y %H:%M'.
     ///
-    /// epoch-ms is known too. Several formats are tried in order [default: every format that is unambiguous].
+    /// epoch-ms and excel (days since 1900) are known too. Several formats are tried in order [default: every format that is unambiguous].
     #[arg(long, value_name = "FORMAT", env = "TELECINE_DATE_FORMAT", value_delimiter = '\n')]
     pub(in crate::cli) date_format: Vec<DateFormat>,
 
     /// The time zone of times without an offset, such as Europe/Berlin. Used by --datetime-offset utc, and for epochs.
     #[arg(long, value_name = "ZONE", env = "TELECINE_TIMEZONE", value_parser = values::zone)]
     pub(in crate::cli) timezone: Option<jiff::tz::TimeZone>,
+
+    /// A text that means a missing value, beside NA, N/A, NULL, None, NaN, \\N and the like.
+    #[arg(long, value_name = "TEXT", env = "TELECINE_NULL", value_delimiter = '\n')]
+    pub(in crate::cli) null: Vec<String>,
+
+    /// Only the texts of --null mean a missing value. NA, NULL and the like are ordinary texts.
+    #[arg(long, env = "TELECINE_NO_NULL")]
+    pub(in crate::cli) no_null: bool,
+
+    /// If the value of this field is invalid, send the row without it and count it. Several fields may be given.
+    #[arg(long, value_name = "FIELD", env = "TELECINE_DROP_INVALID", value_delimiter = ',', value_parser = values::optional_field)]
+    pub(in crate::cli) drop_invalid: Vec<Field>,
 
     /// What to do with texts that are longer than the service accepts, and with more than 20 tags.
     #[arg(long, value_enum, value_name = "RULE", env = "TELECINE_TOO_LONG", default_value = "refuse")]
@@ -170,6 +182,8 @@ impl ManifestArgs {
             ("datetime-offset", unless(values::name_of(&self.datetime_offset), "keep")),
             ("too-long", unless(values::name_of(&self.too_long), "refuse")),
             ("unique-id", unless(self.unique_id.clone(), "default")),
+            ("null", self.null.clone()),
+            ("drop-invalid", self.drop_invalid.iter().map(|field| field.name().to_owned()).collect()),
         ];
         settings.into_iter().filter(|(_, values)| !values.is_empty()).collect()
     }
@@ -182,6 +196,7 @@ impl ManifestArgs {
         fields.push(PlanField::switch("no-header", self.no_header));
         fields.push(PlanField::switch("no-marker", self.no_marker));
         fields.push(PlanField::switch("pad-short-rows", self.pad_short_rows));
+        fields.push(PlanField::switch("no-null", self.no_null));
         fields
     }
 
@@ -256,7 +271,7 @@ impl ManifestArgs {
     fn row_rules(&self) -> RowRules {
         RowRules {
             namespace: self.unique_id.clone(),
-            tag_separator: self.tag_separator.clone().map_or(TagSeparator::Default, TagSeparator::Told),
+            tag_separator: self.tag_separator.clone().map_or(TagSeparator::Default, TagSeparator::Only),
             dates: DateRules {
                 formats: self.date_format.clone(),
                 offset: match self.datetime_offset {
@@ -270,6 +285,11 @@ impl ManifestArgs {
             too_long: self.too_long.rule(),
             same_by: self.same_by.rule(),
             lone_comma: if self.no_marker { LoneComma::Refused } else { LoneComma::Safe },
+            missing: MissingRules {
+                has_defaults: !self.no_null,
+                texts: self.null.iter().map(|text| text.trim().to_owned()).collect(),
+            },
+            drop_invalid: self.drop_invalid.clone(),
         }
     }
 }
@@ -317,6 +337,9 @@ mod tests {
             ["--datetime-offset", "utc"],
             ["--no-marker", "--no-marker"],
             ["--sheet", "Videos"],
+            ["--null", "-"],
+            ["--no-null", "--no-null"],
+            ["--drop-invalid", "datetime"],
             ["--pad-short-rows", "--pad-short-rows"],
         ] {
             let flags = if flags[0] == flags[1] { &flags[..1] } else { &flags[..] };
@@ -331,7 +354,7 @@ mod tests {
         let known: Vec<&str> =
             "map tag where join format tag-separator delimiter encoding quote escape comment header-line no-header \
              unique-id same-by geo-order date-format timezone too-long datetime-offset no-marker sheet \
-             pad-short-rows"
+             pad-short-rows null no-null drop-invalid"
                 .split(' ')
                 .collect();
         for arg in Line::command().get_arguments().filter_map(clap::Arg::get_long) {

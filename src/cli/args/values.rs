@@ -6,7 +6,7 @@ use clap::ValueEnum;
 
 use crate::{
     domain::{Credits, parse_duration},
-    manifest::{Format, GeoOrder, Quote, SameBy, TooLong},
+    manifest::{Field, Format, GeoOrder, Quote, SameBy, TooLong},
 };
 
 /// A duration such as `90s`, `10m` or `1h30m`.
@@ -113,6 +113,26 @@ pub(in crate::cli) fn price(text: &str) -> Result<PriceArg, String> {
         "upload" => Ok(PriceArg::Upload(amount)),
         "min" | "minute" => Ok(PriceArg::Minute(amount)),
         _ => Err("expected a price such as 2/upload or 0.1/min".to_owned()),
+    }
+}
+
+/// A field that a row may lack. A part of a place stands for the whole place.
+pub(in crate::cli) fn optional_field(text: &str) -> Result<Field, String> {
+    match Field::from_str(text.trim()) {
+        Ok(Field::Latitude | Field::Longitude | Field::Geo) => Ok(Field::Geo),
+        Ok(
+            field @ (Field::Tags
+            | Field::Datetime
+            | Field::CameraModel
+            | Field::Callback
+            | Field::RetainOriginalVideo
+            | Field::VideoTranscriptionPrompt),
+        ) => Ok(field),
+        Ok(_) | Err(_) => {
+            Err("expected one of geo, datetime, tags, camera_model, callback, retain_original_video, \
+             video_transcription_prompt"
+                .to_owned())
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `telecine guess`: proposes how to read a file nobody has described, and writes it down as settings.
+//! `telecine guess`: proposes how to read an unknown file, and writes that as settings.
 
 use std::{fmt::Write as _, fs::OpenOptions, io::Write as _, path::PathBuf};
 
@@ -12,7 +12,7 @@ use crate::{
         output::{CommandEnd, print, print_end, rows::show_row, safe},
     },
     error::{Error, ExitCode},
-    manifest::{self, Format, GeoOrder, Header, Inference, Manifest, ManifestSpec},
+    manifest::{self, Format, GeoOrder, Header, Inference, Manifest, ManifestSpec, Quote},
     report::SCHEMA,
 };
 
@@ -59,20 +59,24 @@ struct Proposed<'a> {
 pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
     let specs = args.manifest.specs()?;
     let [spec] = &specs[..] else {
-        return Err(Error::Usage("guess looks at one file at a time".to_owned()));
+        return Err(Error::Usage("guess reads one file at a time".to_owned()));
     };
     let infer = manifest::infer(spec)?;
     let applied = infer.apply(spec);
     let settings = settings(&args.manifest, &infer, &applied);
     let mut notes = infer.notes.clone();
     let (examples, problem) = match Manifest::open(&applied) {
-        Ok(manifest) => (preview::rows(manifest, 1, ROWS_SHOWN)?, None),
+        Ok(mut manifest) => (preview::rows(&mut manifest, 1, ROWS_SHOWN)?, None),
         Err(error) => (Vec::new(), Some(Error::from(error).chain())),
     };
     notes.extend(problem);
     let command = command(&spec.path, &settings);
-    if let Some(path) = &args.write {
+    let has_url = infer.has_url(spec);
+    let written = args.write.as_ref().filter(|_| has_url);
+    if let Some(path) = written {
         write(path, &spec.path, &settings)?;
+    } else if args.write.is_some() {
+        notes.push("nothing was written: no column holds the addresses of videos".to_owned());
     }
     let is_usable = examples.iter().any(|row| row.problems.is_empty());
     if args.json {
@@ -85,7 +89,7 @@ pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
                 found: &infer.found,
                 rows_looked_at: infer.rows,
                 proposals: proposals(&infer),
-                settings: settings.iter().map(Setting::toml).collect(),
+                settings: settings.iter().map(GuessedFlag::toml).collect(),
                 notes,
                 command,
                 examples,
@@ -96,7 +100,7 @@ pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
         for row in &examples {
             text.push_str(&show_row(row));
         }
-        match &args.write {
+        match written {
             Some(path) => {
                 let _ = writeln!(
                     text,
@@ -143,7 +147,7 @@ fn show_guess(spec: &ManifestSpec, infer: &Inference, notes: &[String]) -> Strin
             format!(", header on line {}", infer.lines_before + 1)
         }
     };
-    let _ = writeln!(text, "{shape}{header}; {} rows looked at", infer.rows);
+    let _ = writeln!(text, "{shape}{header}; {} rows read", infer.rows);
     for found in &infer.found {
         let _ = writeln!(text, "  {found}");
     }
@@ -162,13 +166,13 @@ fn show_guess(spec: &ManifestSpec, infer: &Inference, notes: &[String]) -> Strin
 const MANY: &[&str] = &["map", "tag", "where", "join", "date-format"];
 
 /// One flag and its values.
-struct Setting {
+struct GuessedFlag {
     flag: &'static str,
     values: Vec<String>,
     is_switch: bool,
 }
 
-impl Setting {
+impl GuessedFlag {
     fn toml(&self) -> String {
         let text = |value: &String| toml_text(value);
         match &self.values[..] {
@@ -192,9 +196,9 @@ impl Setting {
     }
 }
 
-/// What is told, and what is guessed beside it.
-fn settings(told: &ManifestArgs, infer: &Inference, applied: &ManifestSpec) -> Vec<Setting> {
-    let mut settings = told.settings();
+/// What the flags say, and what is guessed beside it.
+fn settings(args: &ManifestArgs, infer: &Inference, applied: &ManifestSpec) -> Vec<GuessedFlag> {
+    let mut settings = args.settings();
     let mut guessed = |flag: &'static str, value: Option<String>| {
         if let Some(value) = value.filter(|_| settings.iter().all(|(known, _)| *known != flag)) {
             settings.push((flag, vec![value]));
@@ -203,14 +207,25 @@ fn settings(told: &ManifestArgs, infer: &Inference, applied: &ManifestSpec) -> V
     guessed("header-line", (infer.lines_before > 0).then(|| (infer.lines_before + 1).to_string()));
     let first_line_misleads = infer.lines_before > 0;
     guessed("delimiter", infer.delimiter.filter(|_| first_line_misleads).map(delimiter_word));
+    let is_csv = infer.format == Format::Csv;
+    guessed("escape", infer.escape.filter(|_| is_csv).map(|escape| char::from(escape).to_string()));
+    guessed(
+        "quote",
+        match infer.quote {
+            Quote::Byte(b'"') => None,
+            Quote::Byte(quote) => Some(char::from(quote).to_string()),
+            Quote::None => Some("none".to_owned()),
+        },
+    );
     guessed("tag-separator", infer.tag_separator.map(String::from));
     guessed("geo-order", (infer.geo_order == GeoOrder::LonLat).then(|| "lon-lat".to_owned()));
     if !applied.map.is_empty() {
         settings.push(("map", applied.map.iter().map(ToString::to_string).collect()));
     }
     let is_headless = infer.format == Format::Csv && infer.header == Header::Absent;
-    let switch = is_headless.then_some(Setting { flag: "no-header", values: Vec::new(), is_switch: true });
-    let texts = settings.into_iter().map(|(flag, values)| Setting { flag, values, is_switch: false });
+    let switch =
+        is_headless.then_some(GuessedFlag { flag: "no-header", values: Vec::new(), is_switch: true });
+    let texts = settings.into_iter().map(|(flag, values)| GuessedFlag { flag, values, is_switch: false });
     switch.into_iter().chain(texts).collect()
 }
 
@@ -218,8 +233,8 @@ fn delimiter_word(delimiter: u8) -> String {
     if delimiter == b'\t' { "tab".to_owned() } else { char::from(delimiter).to_string() }
 }
 
-fn command(path: &str, settings: &[Setting]) -> String {
-    let words: String = settings.iter().map(Setting::words).collect();
+fn command(path: &str, settings: &[GuessedFlag]) -> String {
+    let words: String = settings.iter().map(GuessedFlag::words).collect();
     format!("telecine check {}{words}", quoted(path))
 }
 
@@ -250,9 +265,14 @@ fn toml_text(text: &str) -> String {
     quoted
 }
 
-fn write(path: &PathBuf, manifest: &str, settings: &[Setting]) -> Result<(), Error> {
+fn write(path: &PathBuf, manifest: &str, settings: &[GuessedFlag]) -> Result<(), Error> {
     let lines: Vec<String> = settings.iter().map(|setting| format!("{}\n", setting.toml())).collect();
-    let text = format!("# how to read {}: proposed by telecine guess\n{}", safe(manifest), lines.concat());
+    let text = format!(
+        "# how to read {}: proposed by telecine guess\n[manifest.{}]\n{}",
+        safe(manifest),
+        toml_text(manifest),
+        lines.concat()
+    );
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
         let what = if error.kind() == std::io::ErrorKind::AlreadyExists {
@@ -271,7 +291,7 @@ mod tests {
     #[test]
     fn a_setting_reads_back_as_it_was_meant() {
         let setting =
-            Setting { flag: "map", values: vec!["tags=\"x\"+'it''s\\'".to_owned()], is_switch: false };
+            GuessedFlag { flag: "map", values: vec!["tags=\"x\"+'it''s\\'".to_owned()], is_switch: false };
         assert_eq!(setting.toml(), "map = [\n  \"tags=\\\"x\\\"+'it''s\\\\'\",\n]");
         assert_eq!(quoted("a b"), "'a b'");
         assert_eq!(quoted("it's"), "'it'\\''s'");

@@ -6,9 +6,14 @@ use crate::{
     app::preview::rows,
     cli::{
         args::ManifestArgs,
-        output::{CommandEnd, NoFields, print, print_end, print_json, rows::show_row, scan::describe},
+        output::{
+            CommandEnd, NoFields, print, print_end, print_json,
+            rows::show_row,
+            scan::{describe, show_origins},
+        },
     },
     error::{Error, ExitCode},
+    settings::EffectiveSetting,
 };
 
 /// Flags of `telecine preview`.
@@ -33,17 +38,21 @@ pub(in crate::cli) struct PreviewArgs {
 }
 
 /// Shows rows.
-pub(in crate::cli) fn preview(args: &PreviewArgs) -> Result<ExitCode, Error> {
+pub(in crate::cli) fn preview(args: &PreviewArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
     if !args.json {
-        print(&describe(&manifests))?;
+        print(&(describe(&manifests) + &show_origins(effective)))?;
     }
     let mut is_any_good = false;
-    for manifest in manifests {
+    for mut manifest in manifests {
         let count = usize::try_from(args.rows).unwrap_or(usize::MAX);
-        for row in rows(manifest, args.from_line, count)? {
+        for row in rows(&mut manifest, args.from_line, count)? {
             is_any_good |= row.problems.is_empty();
             if args.json { print_json(&row)? } else { print(&show_row(&row))? }
+        }
+        let notices = manifest.notices();
+        if !args.json && !notices.is_empty() {
+            print(&format!("\n  {}\n", notices.join("\n  ")))?;
         }
     }
     let code = if is_any_good { ExitCode::Success } else { ExitCode::ManifestInvalid };

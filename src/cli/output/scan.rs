@@ -1,14 +1,16 @@
-//! What a check came to, in words.
+//! How manifests are read and what a check came to, as text.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::show_problem;
 use crate::{
     app::comparison::LedgerComparison,
-    manifest::{Example, Manifest, ProblemCount, Scan},
+    manifest::{Example, Manifest, ProblemCount, Scan, UnusedColumn},
     report::with_separators,
+    settings::EffectiveSetting,
 };
 
+/// What rows are to the ledger.
 pub(in crate::cli) fn show_known(text: &mut String, comparison: &LedgerComparison) {
     for (state, count) in &comparison.known {
         let _ = writeln!(text, "  {:>9} are in the ledger as {state}", with_separators(*count));
@@ -23,50 +25,112 @@ pub(in crate::cli) fn show_known(text: &mut String, comparison: &LedgerCompariso
     }
 }
 
+/// How manifests are read: what was found out of their bytes, what feeds each field, and what feeds none.
 pub(in crate::cli) fn describe(manifests: &[Manifest]) -> String {
     manifests.iter().fold(String::new(), |mut text, manifest| {
+        let path = manifest.path();
         if !manifest.found().is_empty() {
-            let _ = writeln!(text, "{}: {}", manifest.path(), manifest.found().join(", "));
+            let _ = writeln!(text, "{path}: {}", manifest.found().join(", "));
         }
-        let _ = writeln!(text, "{}: {}", manifest.path(), manifest.mapping());
+        let _ = writeln!(text, "{path}: {}", manifest.mapping());
+        for note in manifest.column_notes() {
+            let _ = writeln!(text, "{path}: {note}");
+        }
+        if let Some(unused) = unused(manifest.unused()) {
+            let _ = writeln!(text, "{path}: not used: {unused}");
+        }
         text
     })
 }
 
+/// Which settings come from which file.
+pub(in crate::cli) fn show_origins(effective: &[EffectiveSetting]) -> String {
+    let origins: Vec<String> =
+        effective.iter().map(|setting| format!("{} ({})", setting.key, setting.origin)).collect();
+    if origins.is_empty() { String::new() } else { format!("settings: {}\n", origins.join(", ")) }
+}
+
+/// Columns that are named where they feed nothing.
+const UNUSED_MAX: usize = 12;
+
+/// `Shot on (looks like datetime), note and 3 more`. `None`: every column is used.
+fn unused(columns: &[UnusedColumn]) -> Option<String> {
+    let shown = columns.iter().take(UNUSED_MAX).map(|column| {
+        let name = crate::redact::clean(&column.name);
+        column.resembles.map_or_else(|| name.clone(), |field| format!("{name} (looks like {field})"))
+    });
+    let shown: Vec<String> = shown.collect();
+    let more = match columns.len().saturating_sub(UNUSED_MAX) {
+        0 => String::new(),
+        more => format!(" and {} more", with_separators(more as u64)),
+    };
+    (!shown.is_empty()).then(|| shown.join(", ") + &more)
+}
+
+/// Fewer rows do not show that most are duplicates.
+const ROWS_MIN: u64 = 10;
+
+/// What a scan came to.
 pub(in crate::cli) fn show_scan(scan: &Scan) -> String {
     let mut text = String::new();
     let lines = [
-        (scan.rows, "rows read"),
-        (scan.good, "good"),
-        (scan.duplicates, "duplicates"),
-        (scan.rejected, "cannot be sent"),
+        (scan.rows, "row read", "rows read"),
+        (scan.good, "good", "good"),
+        (scan.duplicates, "duplicate", "duplicates"),
+        (scan.rejected, "cannot be sent", "cannot be sent"),
     ];
     let _ = writeln!(text);
-    for (count, what) in lines {
-        let _ = writeln!(text, "  {:>9} {what}", with_separators(count));
+    let mut write = |count: u64, one: &str, many: &str| {
+        let _ = writeln!(text, "  {:>9} {}", with_separators(count), if count == 1 { one } else { many });
+    };
+    for (count, one, many) in lines {
+        write(count, one, many);
     }
+    let marker = "20 tags: no room for the marker, so a lost answer can rarely be settled without you";
     let notes = [
-        (scan.warned, "of the good have warnings"),
-        (scan.left_out, "left out by --where"),
-        (scan.unmatched, "have no row in a file of --join"),
-        (
-            scan.without_marker,
-            "have 20 tags: no room for the marker, so a lost answer can rarely be settled without you",
-        ),
+        (scan.warned, "of the good has warnings", "of the good have warnings"),
+        (scan.left_out, "left out by --where", "left out by --where"),
+        (scan.unmatched, "has no row in a file of --join", "have no row in a file of --join"),
+        (scan.without_marker, &format!("has {marker}"), &format!("have {marker}")),
     ];
-    for (count, what) in notes.into_iter().filter(|(count, _)| *count > 0) {
-        let _ = writeln!(text, "  {:>9} {what}", with_separators(count));
+    for (count, one, many) in notes.into_iter().filter(|(count, ..)| *count > 0) {
+        write(count, one, many);
+    }
+    if scan.rows == 0 && scan.left_out > 0 {
+        let _ = writeln!(text, "\n  --where left out every row: check its column and its value");
+    }
+    if scan.rows >= ROWS_MIN && scan.duplicates * 2 > scan.rows {
+        let share = scan.duplicates * 100 / scan.rows;
+        let _ = writeln!(
+            text,
+            "\n  most rows are duplicates ({share} %): check that the url comes from the right column"
+        );
+    }
+    for notice in &scan.notices {
+        let _ = writeln!(text, "\n  {notice}");
     }
     show_counts(&mut text, "", &scan.faults);
     show_counts(&mut text, "warning: ", &scan.warnings);
     text
 }
 
+/// Findings by kind: how many rows in which column, and the first of them.
 pub(in crate::cli) fn show_counts(text: &mut String, kind: &str, counts: &BTreeMap<String, ProblemCount>) {
     for (class, count) in counts {
-        let _ = writeln!(text, "\n  {:>9} {kind}{class}", with_separators(count.rows));
+        let columns: Vec<String> = count
+            .columns
+            .iter()
+            .filter(|(name, _)| !name.is_empty())
+            .map(|(name, rows)| format!("{} {}", crate::redact::clean(name), with_separators(*rows)))
+            .collect();
+        let columns = if columns.len() > 1 { format!(" ({})", columns.join(", ")) } else { String::new() };
+        let _ = writeln!(text, "\n  {:>9} {kind}{class}{columns}", with_separators(count.rows));
         for Example { path, line, problem } in &count.examples {
             let _ = writeln!(text, "            {}", show_problem(path, *line, problem));
+        }
+        let more = count.findings().saturating_sub(count.examples.len() as u64);
+        if more > 0 {
+            let _ = writeln!(text, "            {} more: --csv", with_separators(more));
         }
     }
 }

@@ -187,7 +187,8 @@ impl Store {
                 Ok(Admission::Updated)
             }
             (DriftedRows::Report | DriftedRows::Resend, ..) => {
-                self.set_aside(origin, row.line, "drifted", &row.cells, None, Some(known.item), None)?;
+                let changes = self.changes(known.item, row)?;
+                self.set_aside(origin, row.line, "drifted", &row.cells, changes, Some(known.item), None)?;
                 Ok(Admission::Drifted)
             }
         }
@@ -265,7 +266,24 @@ impl Store {
         item: ItemId,
         first: (i64, i64),
     ) -> Result<(), LedgerError> {
-        self.set_aside(origin, row.line, "duplicate", &row.cells, None, Some(item), Some(first))
+        let changes = self.changes(item, row)?;
+        self.set_aside(origin, row.line, "duplicate", &row.cells, changes, Some(item), Some(first))
+    }
+
+    /// What a row would send otherwise than the ledger has it, a problem for each field. `None`: nothing.
+    fn changes(&self, item: ItemId, row: &ManifestRow) -> Result<Option<String>, LedgerError> {
+        let known: Option<String> = self.find("SELECT submission FROM item WHERE id = ?1", [item.0])?;
+        let known = super::submission_of(&known.unwrap_or_default())?;
+        let changes = known.differences(&row.submission).into_iter().map(|change| Problem {
+            column: change.field.to_owned(),
+            column_number: 0,
+            message: change.to_string(),
+            value: change.new,
+            class: "content_changed".to_owned(),
+            fix: String::new(),
+        });
+        let changes: Vec<Problem> = changes.collect();
+        if changes.is_empty() { Ok(None) } else { to_json(&changes).map(Some) }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one column each; a struct would name them a third time")]

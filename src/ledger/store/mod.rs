@@ -10,7 +10,7 @@ mod review;
 mod runs;
 mod settle;
 
-pub(super) use probes::{find_lack, planned_action};
+pub(super) use probes::{find_lack, known_submission, planned_action};
 pub(super) use quota::{external_usages, past_uploads};
 pub(super) use runs::latest_timestamp;
 pub(super) use settle::Entry;

@@ -4,7 +4,10 @@ use rusqlite::Connection;
 
 use super::{Store, impossible, state_of, submission_of};
 use crate::{
-    domain::{AddressDigest, ManifestRow, Probe, ProbeVerdict, Problem, Reach, SourceUrl, State, UnixMillis},
+    domain::{
+        AddressDigest, ManifestRow, Probe, ProbeVerdict, Problem, Reach, SourceUrl, State, Submission,
+        UnixMillis,
+    },
     ledger::{
         AdmitTerms, DriftedRows, FailedRows, LedgerError, PlannedAction, ProbeRequirement, RerunPolicy,
     },
@@ -98,6 +101,14 @@ pub(in crate::ledger) fn planned_action(
     reruns: RerunPolicy,
 ) -> Result<PlannedAction, LedgerError> {
     known_item(connection, row)?.map_or(Ok(PlannedAction::New), |known| prospect_of(&known, row, reruns))
+}
+
+/// What the ledger has of the item of a row. `None`: it does not know it.
+pub(in crate::ledger) fn known_submission(
+    connection: &Connection,
+    row: &ManifestRow,
+) -> Result<Option<Submission>, LedgerError> {
+    known_item(connection, row)?.map(|(.., text)| submission_of(&text)).transpose()
 }
 
 fn prospect_of(

@@ -1,12 +1,15 @@
 //! The columns of one manifest, and what they feed.
 
-use std::collections::HashSet;
+use strum::EnumCount as _;
 
 use super::{
-    super::{Header, ManifestError, records::EACH},
-    field::{FIELDS, Field},
+    super::{Header, ManifestError},
+    field::Field,
     filter::Filter,
-    rule::{MapRule, Part, Piece},
+    names::{find_name, listing, parts_of},
+    recognise::{is_date_alone, is_degrees, recognise},
+    rule::{MapRule, Part, Piece, Selector},
+    transform::Transform,
 };
 
 /// Where a part of a field's value comes from.
@@ -14,6 +17,8 @@ use super::{
 pub(in crate::manifest) enum ValueSource {
     /// The cell of this column, from 0.
     Cell(usize),
+    /// The same after these transforms.
+    Transformed(usize, Vec<Transform>),
     /// The name of this column, where its cell says yes.
     Flag(usize),
     /// This text.
@@ -27,8 +32,8 @@ pub(in crate::manifest) enum ValueSource {
 pub(in crate::manifest) enum FieldSlot {
     /// This text.
     Text(String),
-    /// The cell of this column.
-    Cell(usize, Encode),
+    /// The cell of this column, after these transforms.
+    Cell(usize, Encode, Vec<Transform>),
 }
 
 /// How a value goes into an address.
@@ -42,7 +47,7 @@ pub(in crate::manifest) enum Encode {
     Query,
 }
 
-/// What is told of a manifest's columns.
+/// What the user says of a manifest's columns.
 pub(in crate::manifest) struct ExplicitRule<'a> {
     pub(in crate::manifest) path: &'a str,
     pub(in crate::manifest) header: Header,
@@ -52,69 +57,96 @@ pub(in crate::manifest) struct ExplicitRule<'a> {
     pub(in crate::manifest) tags: &'a [String],
     /// Whether a name such as `media.url` is recognised by its last part.
     pub(in crate::manifest) has_paths: bool,
+    /// Columns of the manifest itself; those behind them are of second files, and no url is recognised among them.
+    pub(in crate::manifest) own_width: usize,
 }
 
 /// The columns of one manifest and what they feed.
 #[derive(Debug)]
 pub(in crate::manifest) struct Columns {
     names: Vec<String>,
-    /// What feeds each field, by the field's place: every value of every row asks.
+    /// What feeds each field, by the field's number: every value of every row asks.
     feeds: Vec<Option<Vec<ValueSource>>>,
     filters: Vec<(usize, Filter)>,
+    /// Fields for which several columns were recognised: the one taken, and the others.
+    rivals: Vec<(Field, usize, Vec<usize>)>,
+    /// Fields whose column holds degrees times ten million.
+    is_e7: [bool; Field::COUNT],
+    has_json: bool,
 }
 
 impl Columns {
-    /// Resolves what is told against the columns there are; `first` are the cells of the first record.
+    /// Resolves the rules against the columns there are; `first` are the cells of the first record.
     pub(in crate::manifest) fn resolve(
         names: Vec<String>,
         first: &[String],
-        told: &ExplicitRule<'_>,
+        explicit: &ExplicitRule<'_>,
     ) -> Result<Self, ManifestError> {
-        let mut columns = Self { names, feeds: vec![None; FIELDS.len()], filters: Vec::new() };
-        for rule in told.map {
+        let mut columns = Self {
+            names,
+            feeds: vec![None; Field::COUNT],
+            filters: Vec::new(),
+            rivals: Vec::new(),
+            is_e7: [false; Field::COUNT],
+            has_json: false,
+        };
+        for rule in explicit.map {
             let mut sources = Vec::new();
             for part in &rule.parts {
-                sources.extend(columns.sources(told.path, rule.field, part)?);
+                sources.extend(columns.sources(explicit.path, rule.field, part)?);
             }
             columns.feed(rule.field, sources);
         }
-        for filter in told.filters {
-            let column = columns.told(told.path, "--where", &filter.column)?;
+        for filter in explicit.filters {
+            let column = columns.expect(explicit.path, "--where", &filter.column)?;
             columns.filters.push((column, filter.clone()));
         }
-        if told.header == Header::Present {
-            columns.recognise(told.has_paths);
+        if explicit.header == Header::Present {
+            columns.recognise(explicit);
         }
-        columns.add_tags(told.tags);
+        columns.add_tags(explicit.tags);
+        columns.find_scales();
+        let mut transforms = columns.feeds.iter().flatten().flatten().flat_map(ValueSource::transformed);
+        columns.has_json =
+            transforms.any(|(_, transforms)| transforms.iter().any(|own| matches!(own, Transform::Json(_))));
         if columns.of(Field::Url).is_none() {
-            let hint = columns.url_hint(told.header, first);
-            return Err(ManifestError::NoUrlColumn { path: told.path.to_owned(), hint });
+            let hint = columns.url_hint(explicit.header, first);
+            return Err(ManifestError::NoUrlColumn { path: explicit.path.to_owned(), hint });
         }
         Ok(columns)
     }
 
     fn sources(&self, path: &str, field: Field, part: &Part) -> Result<Vec<ValueSource>, ManifestError> {
         let flag = format!("--map {}=...", field.name());
-        match part {
-            Part::Text(text) => Ok(vec![ValueSource::Text(text.clone())]),
+        let selector = match part {
+            Part::Text(text) => return Ok(vec![ValueSource::Text(text.clone())]),
             Part::Template(pieces) => {
-                self.template(path, field, pieces).map(|slots| vec![ValueSource::Template(slots)])
+                let slots = self.template(path, field, pieces)?;
+                return Ok(vec![match &slots[..] {
+                    [FieldSlot::Cell(column, Encode::Raw, transforms)] => {
+                        ValueSource::Transformed(*column, transforms.clone())
+                    }
+                    _ => ValueSource::Template(slots),
+                }]);
             }
-            Part::Column(name) => {
-                if let Some(column) = self.find(name) {
-                    return Ok(vec![ValueSource::Cell(column)]);
-                }
-                let (name, source): (&str, fn(usize) -> ValueSource) = match name.strip_suffix('?') {
-                    Some(name) => (name, ValueSource::Flag),
-                    None => (name, ValueSource::Cell),
-                };
-                let matching = self.matching(name);
-                if matching.is_empty() {
-                    return self.told(path, &flag, name).map(|column| vec![source(column)]);
-                }
-                Ok(matching.into_iter().map(source).collect())
-            }
+            Part::Column(selector) => selector,
+        };
+        let Selector { column: name, transforms } = selector;
+        let cell = |column: usize| match &transforms[..] {
+            [] => ValueSource::Cell(column),
+            transforms => ValueSource::Transformed(column, transforms.to_vec()),
+        };
+        if let Some(column) = find_name(&self.names, name) {
+            return Ok(vec![cell(column)]);
         }
+        let flagged = name.strip_suffix('?').filter(|_| transforms.is_empty());
+        let name = flagged.unwrap_or(name);
+        let source = |column: usize| if flagged.is_some() { ValueSource::Flag(column) } else { cell(column) };
+        let matching = self.matching(name);
+        if matching.is_empty() {
+            return self.expect(path, &flag, name).map(|column| vec![source(column)]);
+        }
+        Ok(matching.into_iter().map(source).collect())
     }
 
     /// The columns whose names begin and end as a name with a `*` says.
@@ -135,23 +167,19 @@ impl Columns {
                     before.push_str(text);
                     Ok(FieldSlot::Text(text.clone()))
                 }
-                Piece::Column { name, is_raw } => {
-                    let column = self.told(path, &format!("--map {}=...", field.name()), name)?;
-                    let is_address = field == Field::Url && !is_raw;
-                    let encode = if is_address { Encode::behind(&before) } else { Encode::Raw };
+                Piece::Column(Selector { column, transforms }) => {
+                    let column = self.expect(path, &format!("--map {}=...", field.name()), column)?;
+                    let is_encoded = field == Field::Url && !transforms.contains(&Transform::Raw);
+                    let encode = if is_encoded { Encode::behind(&before) } else { Encode::Raw };
                     before.push('x');
-                    Ok(FieldSlot::Cell(column, encode))
+                    Ok(FieldSlot::Cell(column, encode, transforms.clone()))
                 }
             })
             .collect()
     }
 
-    fn find(&self, name: &str) -> Option<usize> {
-        find_name(&self.names, name)
-    }
-
-    fn told(&self, path: &str, flag: &str, name: &str) -> Result<usize, ManifestError> {
-        self.find(name).ok_or_else(|| ManifestError::UnknownColumn {
+    fn expect(&self, path: &str, flag: &str, name: &str) -> Result<usize, ManifestError> {
+        find_name(&self.names, name).ok_or_else(|| ManifestError::UnknownColumn {
             path: path.to_owned(),
             flag: flag.to_owned(),
             column: crate::redact::clean(name),
@@ -159,27 +187,51 @@ impl Columns {
         })
     }
 
-    fn recognise(&mut self, has_paths: bool) {
-        let whole: Vec<String> = self.names.iter().map(|name| plain(name)).collect();
-        let last: Vec<String> = if has_paths {
-            self.names.iter().map(|name| plain(last_part(name))).collect()
-        } else {
-            Vec::new()
-        };
-        for (field, _, aliases) in FIELDS {
-            let find = |names: &[String]| {
-                aliases.iter().find_map(|alias| names.iter().position(|name| name == alias))
+    fn recognise(&mut self, explicit: &ExplicitRule<'_>) {
+        for field in Field::all() {
+            let depends_on = match field {
+                Field::LatitudeRef => self.first_of(Field::Latitude),
+                Field::LongitudeRef => self.first_of(Field::Longitude),
+                Field::Time => {
+                    self.first_of(Field::Datetime).filter(|column| is_date_alone(&self.names[*column]))
+                }
+                Field::Url
+                | Field::Tags
+                | Field::Latitude
+                | Field::Longitude
+                | Field::Geo
+                | Field::Datetime
+                | Field::CameraModel
+                | Field::UniqueId
+                | Field::Callback
+                | Field::RetainOriginalVideo
+                | Field::VideoTranscriptionPrompt
+                | Field::Id
+                | Field::Hash => Some(0),
             };
-            if self.of(*field).is_none()
-                && let Some(column) = find(&whole).or_else(|| find(&last))
-            {
-                self.feed(*field, vec![ValueSource::Cell(column)]);
+            if self.of(field).is_some() || depends_on.is_none() {
+                continue;
+            }
+            let width = if field == Field::Url { explicit.own_width } else { self.names.len() };
+            let among = &self.names[..width.min(self.names.len())];
+            if let Some(found) = recognise(field, among, explicit.has_paths) {
+                self.feed(field, vec![ValueSource::Cell(found.column)]);
+                if !found.rivals.is_empty() {
+                    self.rivals.push((field, found.column, found.rivals));
+                }
             }
         }
-        // one source for the place: two columns beat one, unless the one was told
-        let has_pair = self.of(Field::Latitude).is_some() && self.of(Field::Longitude).is_some();
-        if has_pair {
+        // one source for the place: two columns beat one, unless the one is explicit
+        if self.of(Field::Latitude).is_some() && self.of(Field::Longitude).is_some() {
             self.feeds[Field::Geo as usize] = None;
+            self.rivals.retain(|(field, ..)| *field != Field::Geo);
+        }
+    }
+
+    fn find_scales(&mut self) {
+        for field in Field::all().filter(|field| is_degrees(*field)) {
+            let is_e7 = |column: usize| parts_of(&self.names[column]).split('_').any(|part| part == "e7");
+            self.is_e7[field as usize] = self.first_of(field).is_some_and(is_e7);
         }
     }
 
@@ -191,7 +243,7 @@ impl Columns {
         self.feeds[Field::Tags as usize].get_or_insert_default().extend(texts);
     }
 
-    /// The first that is told of a field counts.
+    /// The first rule of a field counts.
     fn feed(&mut self, field: Field, sources: Vec<ValueSource>) {
         self.feeds[field as usize].get_or_insert(sources);
     }
@@ -253,16 +305,45 @@ impl Columns {
         let name = |column: usize| crate::redact::clean(&self.names[column]);
         match source {
             ValueSource::Cell(column) => name(*column),
+            ValueSource::Transformed(column, transforms) => name(*column) + &shown(transforms),
             ValueSource::Flag(column) => format!("{}?", name(*column)),
             ValueSource::Text(text) => format!("'{}'", crate::redact::opaque(text)),
             ValueSource::Template(slots) => {
-                let whole = slots.iter().fold(String::new(), |shown, slot| match slot {
-                    FieldSlot::Text(text) => shown + text,
-                    FieldSlot::Cell(column, _) => format!("{shown}{{{}}}", name(*column)),
+                let whole = slots.iter().fold(String::new(), |text, slot| match slot {
+                    FieldSlot::Text(own) => text + own,
+                    FieldSlot::Cell(column, _, transforms) => {
+                        format!("{text}{{{}{}}}", name(*column), shown(transforms))
+                    }
                 });
                 crate::redact::opaque(&whole)
             }
         }
+    }
+
+    /// Which columns were recognised for the same field, for a reader.
+    pub(in crate::manifest) fn rival_notes(&self) -> Vec<String> {
+        let name = |column: &usize| crate::redact::clean(&self.names[*column]);
+        let note = |(field, taken, others): &(Field, usize, Vec<usize>)| {
+            let others: Vec<String> = others.iter().take(3).map(name).collect();
+            let verb = if others.len() == 1 { "is" } else { "are" };
+            let field = field.name();
+            format!(
+                "{field}: {} is used, and {} {verb} not; --map {field}=COLUMN chooses",
+                name(taken),
+                others.join(", ")
+            )
+        };
+        self.rivals.iter().map(note).collect()
+    }
+
+    /// Whether the field's column holds degrees times ten million.
+    pub(in crate::manifest) const fn is_e7(&self, field: Field) -> bool {
+        self.is_e7[field as usize]
+    }
+
+    /// Whether a transform reads JSON in a cell.
+    pub(in crate::manifest) const fn has_json_transforms(&self) -> bool {
+        self.has_json
     }
 
     /// The columns that feed a field or a filter.
@@ -271,17 +352,17 @@ impl Columns {
         fed.chain(self.filters.iter().map(|(column, _)| *column))
     }
 
-    /// Columns that feed nothing.
-    pub(in crate::manifest) fn unused(&self) -> Vec<&str> {
-        (0..self.names.len())
-            .filter(|column| self.used().all(|used| used != *column))
-            .map(|column| self.names[column].as_str())
-            .collect()
+    /// Columns that feed nothing, with their numbers from 0.
+    pub(in crate::manifest) fn unused(&self) -> impl Iterator<Item = (usize, &str)> {
+        let mut is_used = vec![false; self.names.len()];
+        self.used().for_each(|column| is_used[column] = true);
+        let unused = self.names.iter().enumerate().filter(move |(column, _)| !is_used[*column]);
+        unused.map(|(column, name)| (column, name.as_str()))
     }
 }
 
 /// For every field that is fed its first column, from 0, with its name.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(in crate::manifest) struct FirstColumns(Vec<(Field, usize, String)>);
 
 impl FirstColumns {
@@ -295,13 +376,30 @@ impl ValueSource {
     /// The columns it reads.
     pub(in crate::manifest) fn columns(&self) -> Vec<usize> {
         match self {
-            Self::Cell(column) | Self::Flag(column) => vec![*column],
+            Self::Cell(column) | Self::Transformed(column, _) | Self::Flag(column) => vec![*column],
             Self::Text(_) => Vec::new(),
             Self::Template(slots) => slots
                 .iter()
                 .filter_map(|slot| match slot {
                     FieldSlot::Text(_) => None,
-                    FieldSlot::Cell(column, _) => Some(*column),
+                    FieldSlot::Cell(column, ..) => Some(*column),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl ValueSource {
+    /// The columns it reads by transforms, with those.
+    pub(in crate::manifest) fn transformed(&self) -> Vec<(usize, &[Transform])> {
+        match self {
+            Self::Cell(_) | Self::Flag(_) | Self::Text(_) => Vec::new(),
+            Self::Transformed(column, transforms) => vec![(*column, transforms)],
+            Self::Template(slots) => slots
+                .iter()
+                .filter_map(|slot| match slot {
+                    FieldSlot::Text(_) => None,
+                    FieldSlot::Cell(column, _, transforms) => Some((*column, &transforms[..])),
                 })
                 .collect(),
         }
@@ -320,64 +418,13 @@ impl Encode {
     }
 }
 
-/// The names, for whoever looked for another.
-pub(in crate::manifest) fn listing(names: &[String]) -> String {
-    let shown: Vec<String> = names.iter().take(60).map(|name| crate::redact::opaque(name)).collect();
-    format!("the columns are {}", shown.join(", "))
-}
-
-/// The column of this name, or of this `#number`; else one whose name is the same but for case and signs.
-pub(in crate::manifest) fn find_name(names: &[String], name: &str) -> Option<usize> {
-    match name.strip_prefix('#').and_then(|number| number.parse::<usize>().ok()) {
-        Some(number) => (1..=names.len()).contains(&number).then(|| number - 1),
-        None => names
-            .iter()
-            .position(|own| own == name)
-            .or_else(|| names.iter().position(|own| plain(own) == plain(name)))
-            .or_else(|| in_elements(names, name)),
-    }
-}
-
-/// The only column of the elements of an array whose path within the element is this name.
-fn in_elements(names: &[String], name: &str) -> Option<usize> {
-    let is_so =
-        |own: &String| own.split_once(EACH).is_some_and(|(_, inner)| inner.strip_prefix('.') == Some(name));
-    let mut found = names.iter().enumerate().filter(|(_, own)| is_so(own));
-    let (column, _) = found.next()?;
-    found.next().is_none().then_some(column)
-}
-
-/// `url` of `media[].url`.
-fn last_part(name: &str) -> &str {
-    name.rsplit(['.', ']']).next().unwrap_or(name)
-}
-
-/// Header names, each once: a second `date` becomes `date#2`, an empty one its number.
-pub(in crate::manifest) fn unique_names(first: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::with_capacity(first.len());
-    let mut known = HashSet::with_capacity(first.len());
-    for (at, cell) in first.iter().enumerate() {
-        let name = cell.trim();
-        let base = if name.is_empty() { format!("#{}", at + 1) } else { name.to_owned() };
-        let mut unique = base.clone();
-        let mut copy = 2;
-        while !known.insert(unique.clone()) {
-            unique = format!("{base}#{copy}");
-            copy += 1;
-        }
-        names.push(unique);
-    }
-    names
-}
-
-/// A name as it is compared: lower case, everything but letters and digits as `_`.
-pub(in crate::manifest) fn plain(name: &str) -> String {
-    name.trim().chars().map(|c| if c.is_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+fn shown(transforms: &[Transform]) -> String {
+    transforms.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::names::unique_names, *};
 
     fn resolve(header: &[&str], map: &[&str]) -> Result<Columns, ManifestError> {
         resolve_with(header, map, &[], false)
@@ -391,23 +438,30 @@ mod tests {
     ) -> Result<Columns, ManifestError> {
         let first: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
         let map: Vec<MapRule> = map.iter().map(|rule| rule.parse().unwrap()).collect();
-        let told =
-            ExplicitRule { path: "m.csv", header: Header::Present, map: &map, filters: &[], tags, has_paths };
-        Columns::resolve(unique_names(&first), &first, &told)
+        let explicit = ExplicitRule {
+            path: "m.csv",
+            header: Header::Present,
+            map: &map,
+            filters: &[],
+            tags,
+            has_paths,
+            own_width: first.len(),
+        };
+        Columns::resolve(unique_names(&first), &first, &explicit)
     }
 
     #[test]
-    fn usual_header_names_are_recognised_whatever_their_case() {
+    fn known_header_names_are_recognised_whatever_their_case() {
         let columns = resolve(&["ID", "Video URL", "Lat", "LNG", "Datetime-Taken", "notes"], &[]).unwrap();
         assert_eq!(
             columns.describe(),
             "url=Video URL, latitude=Lat, longitude=LNG, datetime=Datetime-Taken, id=ID"
         );
-        assert_eq!(columns.unused(), ["notes"]);
+        assert_eq!(columns.unused().collect::<Vec<_>>(), [(5, "notes")]);
     }
 
     #[test]
-    fn what_is_told_wins_over_what_is_recognised() {
+    fn an_explicit_rule_wins_over_what_is_recognised() {
         let columns = resolve(&["url", "real", "a", "b"], &["url=real", "tags=a+#4"]).unwrap();
         assert_eq!(columns.describe(), "url=real, tags=a+b");
     }
@@ -429,18 +483,18 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_encoded_as_its_place_in_an_address_asks_for() {
+    fn a_value_is_encoded_as_its_place_in_an_address_requires() {
         let rule = "url={base}/{name}/{raw|raw}?f={name}";
         let columns = resolve(&["base", "name", "raw"], &[rule]).unwrap();
         let text = |text: &str| FieldSlot::Text(text.to_owned());
         let slots = vec![
-            FieldSlot::Cell(0, Encode::Raw),
+            FieldSlot::Cell(0, Encode::Raw, vec![]),
             text("/"),
-            FieldSlot::Cell(1, Encode::Path),
+            FieldSlot::Cell(1, Encode::Path, vec![]),
             text("/"),
-            FieldSlot::Cell(2, Encode::Raw),
+            FieldSlot::Cell(2, Encode::Raw, vec![Transform::Raw]),
             text("?f="),
-            FieldSlot::Cell(1, Encode::Query),
+            FieldSlot::Cell(1, Encode::Query, vec![]),
         ];
         assert_eq!(columns.of(Field::Url), Some(&[ValueSource::Template(slots)][..]));
     }

@@ -1,11 +1,13 @@
 //! The fields a manifest can feed, and the header names they go by.
 
+use strum::{EnumCount, EnumIter, EnumString, IntoEnumIterator as _, IntoStaticStr};
+
 /// The fields a manifest can feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumCount, EnumIter, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Field {
     /// Where the video is; the only one required.
     Url,
-    /// Words to find it by.
     Tags,
     /// Decimal degrees, with longitude.
     Latitude,
@@ -15,84 +17,41 @@ pub enum Field {
     Geo,
     /// When it was taken.
     Datetime,
-    /// What it was taken with.
     CameraModel,
     /// The namespace at the service.
     UniqueId,
     /// Called by the service when the video is indexed.
     Callback,
-    /// Whether the service keeps the original.
     RetainOriginalVideo,
-    /// A hint for transcription.
     VideoTranscriptionPrompt,
     /// The user's own key.
     Id,
-    /// A digest of the video's bytes, by whatever algorithm: never sent, it tells the same video under two addresses.
+    /// A digest of the video's bytes, by whatever algorithm: never sent, it shows the same video under two addresses.
     Hash,
+    /// The hemisphere of a latitude without a sign: `N` or `South`.
+    LatitudeRef,
+    /// The hemisphere of a longitude without a sign: `E` or `West`.
+    LongitudeRef,
+    /// The time of day that belongs to a date in another column.
+    Time,
 }
-
-/// Every field with its name in `--map` and the header names it is recognised by, best first. Header names are compared
-/// in lower case with everything but letters and digits as `_`.
-pub(super) const FIELDS: &[(Field, &str, &[&str])] = &[
-    (
-        Field::Url,
-        "url",
-        &[
-            "url",
-            "video_url",
-            "source_url",
-            "media_url",
-            "file_url",
-            "download_url",
-            "video_link",
-            "link",
-            "uri",
-            "src",
-            "href",
-        ],
-    ),
-    (Field::Tags, "tags", &["tags", "tag", "labels", "keywords"]),
-    (Field::Latitude, "latitude", &["latitude", "lat", "gps_latitude"]),
-    (Field::Longitude, "longitude", &["longitude", "lon", "lng", "long", "gps_longitude"]),
-    (Field::Geo, "geo", &["geo", "lat_lon", "latlon", "lat_lng", "latlng", "coordinates", "gps"]),
-    (
-        Field::Datetime,
-        "datetime",
-        &[
-            "datetime",
-            "datetime_taken",
-            "date_time",
-            "taken_at",
-            "captured_at",
-            "recorded_at",
-            "date_taken",
-            "capture_time",
-            "timestamp",
-            "date",
-        ],
-    ),
-    (Field::CameraModel, "camera_model", &["camera_model", "camera", "device_model"]),
-    (Field::UniqueId, "unique_id", &["unique_id", "namespace"]),
-    (Field::Callback, "callback", &["callback", "callback_url", "callback_uri"]),
-    (Field::RetainOriginalVideo, "retain_original_video", &["retain_original_video", "retain_original"]),
-    (
-        Field::VideoTranscriptionPrompt,
-        "video_transcription_prompt",
-        &["video_transcription_prompt", "transcription_prompt", "prompt"],
-    ),
-    (Field::Id, "id", &["id", "external_id", "video_id", "asset_id", "row_id"]),
-    (
-        Field::Hash,
-        "hash",
-        &["hash", "content_hash", "checksum", "digest", "sha256", "sha1", "md5", "sha_256"],
-    ),
-];
 
 impl Field {
     /// Its name in `--map` and in messages.
     #[must_use]
     pub fn name(self) -> &'static str {
-        FIELDS.iter().find(|(field, ..)| *field == self).map_or("", |(_, name, _)| name)
+        self.into()
+    }
+
+    /// Every field, in the order of their numbers.
+    pub(in crate::manifest) fn all() -> impl Iterator<Item = Self> {
+        Self::iter()
+    }
+
+    /// The field of this name, or with this header name.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        let by_name = Self::iter().find(|field| field.name() == name);
+        by_name.or_else(|| Self::iter().find(|field| field.header_names().contains(&name)))
     }
 
     /// What stands between the values of joined columns.
@@ -108,28 +67,92 @@ impl Field {
             | Self::RetainOriginalVideo
             | Self::VideoTranscriptionPrompt
             | Self::Id
-            | Self::Hash => " ",
+            | Self::Hash
+            | Self::LatitudeRef
+            | Self::LongitudeRef
+            | Self::Time => " ",
         }
     }
-}
 
-impl Field {
-    /// Every field.
-    pub(in crate::manifest) fn all() -> impl Iterator<Item = Self> {
-        FIELDS.iter().map(|(field, ..)| *field)
-    }
-
-    /// The field of this name, or with this header name.
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        let named = |(_, own, aliases): &&(Self, &str, &[&str])| *own == name || aliases.contains(&name);
-        FIELDS.iter().find(named).map(|(field, ..)| *field)
-    }
-}
-
-impl Field {
-    /// The header names it is recognised by, best first.
-    pub(in crate::manifest) fn header_names(self) -> &'static [&'static str] {
-        FIELDS.iter().find(|(field, ..)| *field == self).map_or(&[], |(.., names)| names)
+    /// The header names it is recognised by, best first. They are compared without case and without the signs between
+    /// their parts.
+    pub(in crate::manifest) const fn header_names(self) -> &'static [&'static str] {
+        match self {
+            Self::Url => &[
+                "url",
+                "video_url",
+                "source_url",
+                "media_url",
+                "file_url",
+                "download_url",
+                "content_url",
+                "stream_url",
+                "clip_url",
+                "movie_url",
+                "asset_url",
+                "original_url",
+                "mp4_url",
+                "video_link",
+                "download_link",
+                "link",
+                "uri",
+                "src",
+                "href",
+            ],
+            Self::Tags => {
+                &["tags", "tag", "labels", "keywords", "tag_list", "tag_names", "video_tags", "hashtags"]
+            }
+            Self::Latitude => &["latitude", "lat", "gps_latitude"],
+            Self::Longitude => &["longitude", "lon", "lng", "long", "gps_longitude"],
+            Self::Geo => &[
+                "geo",
+                "lat_lon",
+                "lat_lng",
+                "lat_long",
+                "coordinates",
+                "gps",
+                "gps_position",
+                "gps_coordinates",
+                "geo_point",
+                "geo_location",
+            ],
+            Self::Datetime => &[
+                "datetime",
+                "datetime_taken",
+                "taken_at",
+                "captured_at",
+                "recorded_at",
+                "filmed_at",
+                "date_taken",
+                "capture_time",
+                "date_time_original",
+                "event_date",
+                "timestamp",
+                "date",
+            ],
+            Self::CameraModel => &["camera_model", "camera", "device_model", "camera_model_name"],
+            Self::UniqueId => &["unique_id", "namespace"],
+            Self::Callback => &["callback", "callback_url", "callback_uri"],
+            Self::RetainOriginalVideo => &["retain_original_video", "retain_original"],
+            Self::VideoTranscriptionPrompt => {
+                &["video_transcription_prompt", "transcription_prompt", "prompt"]
+            }
+            Self::Id => &["id", "external_id", "video_id", "asset_id", "row_id"],
+            Self::Hash => &["hash", "content_hash", "checksum", "digest", "sha256", "sha1", "md5", "sha_256"],
+            Self::LatitudeRef => {
+                &["latitude_ref", "lat_ref", "latitude_hemisphere", "latitude_direction", "lat_dir", "ns"]
+            }
+            Self::LongitudeRef => &[
+                "longitude_ref",
+                "lon_ref",
+                "lng_ref",
+                "longitude_hemisphere",
+                "longitude_direction",
+                "lon_dir",
+                "ew",
+            ],
+            Self::Time => &["time", "time_of_day", "time_taken", "event_time"],
+        }
     }
 }
 

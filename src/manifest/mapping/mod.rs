@@ -1,15 +1,21 @@
-//! Which columns feed which field: told by rules, or recognised by the header's names.
+//! Which columns feed which field: by explicit rules, or recognised by the header's names.
 
 mod columns;
 mod field;
 mod filter;
+mod names;
+mod recognise;
 mod rule;
+mod syntax;
+mod transform;
 
 pub use field::Field;
 pub use filter::Filter;
-pub use rule::{MapRule, MapRuleError, Part, Piece};
+pub use rule::{MapRule, Part, Piece, Selector};
+pub use syntax::MapRuleError;
+pub use transform::Transform;
 
-pub(super) use columns::{
-    Columns, Encode, ExplicitRule, FieldSlot, FirstColumns, ValueSource, find_name, listing, plain,
-    unique_names,
-};
+pub(super) use columns::{Columns, Encode, ExplicitRule, FieldSlot, FirstColumns, ValueSource};
+pub(super) use names::{find_name, last_part, listing, parts_of, squashed, unique_names};
+pub(super) use recognise::fits;
+pub(super) use transform::{NotJson, apply};

@@ -1,6 +1,6 @@
-//! A survey: reads manifests once and counts, without a ledger and without a network.
+//! A scan: reads manifests once and counts, without a ledger and without a network.
 
-pub(super) mod lint;
+pub(super) mod unused;
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,12 @@ use super::{
     borrowed_row::BorrowedRow,
     convert::problem_at,
     dedup::SeenKeys,
+    lint::PlaceCounts,
     mapping::{Field, FirstColumns},
     workers,
 };
 use crate::domain::{Coordinates, ManifestRow, Problem, RowError, Submission, UnixMillis};
-use lint::{Crowd, Lint};
+pub use unused::UnusedColumn;
 
 /// Lines remembered for each kind of fault.
 const EXAMPLES_MAX: usize = 3;
@@ -41,7 +42,9 @@ pub struct Scan {
     pub faults: BTreeMap<String, ProblemCount>,
     /// Rows with something odd about them, by kind.
     pub warnings: BTreeMap<String, ProblemCount>,
-    /// Whether reading ended early, since more rows cannot be sent than were to be told.
+    /// What is to be said of whole manifests, a sentence each.
+    pub notices: Vec<String>,
+    /// Whether reading ended early, since as many rows as wanted cannot be sent.
     pub ended_early: bool,
 }
 
@@ -50,14 +53,23 @@ pub struct Scan {
 pub struct ProblemCount {
     /// Rows that have it.
     pub rows: u64,
+    /// Of them by column.
+    pub columns: BTreeMap<String, u64>,
     /// The first few.
     pub examples: Vec<Example>,
 }
 
 impl ProblemCount {
+    /// Findings in all columns: a row may have several.
+    #[must_use]
+    pub fn findings(&self) -> u64 {
+        self.columns.values().sum()
+    }
+
     /// Counts a row, and keeps it as an example while there are few.
     pub fn note(&mut self, path: &str, line: u64, problem: &Problem) {
         self.rows += 1;
+        *self.columns.entry(problem.column.clone()).or_default() += 1;
         if self.examples.len() < EXAMPLES_MAX {
             self.examples.push(Example { path: path.to_owned(), line, problem: problem.clone() });
         }
@@ -76,7 +88,7 @@ pub struct Example {
     pub problem: Problem,
 }
 
-/// One row of a survey, as it is met.
+/// One row of a scan, as it is read.
 #[derive(Debug)]
 pub enum ScannedRow<'a> {
     /// It can be sent.
@@ -99,7 +111,7 @@ pub enum ScannedRow<'a> {
     Rejected(&'a RowError),
 }
 
-/// What a survey is to do.
+/// What a scan is to do.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanRequest {
     /// Tells dates in the future, and links that died.
@@ -110,7 +122,7 @@ pub struct ScanRequest {
     pub wants_rows: bool,
 }
 
-/// Reads manifests to their end. `meet` hears of every row, in the order of the files.
+/// Reads manifests to their end. `meet` is called with every row, in the order of the files.
 pub fn scan(
     manifests: &mut [Manifest],
     order: ScanRequest,
@@ -120,17 +132,16 @@ pub fn scan(
         scan: Scan::default(),
         seen: SeenKeys::new(),
         seen_content: SeenKeys::new(),
-        crowd: Crowd::new(),
+        places: PlaceCounts::new(),
     };
-    let lint = Lint::new(order.now);
+    let has_several = manifests.len() > 1;
     for manifest in manifests {
         let path = manifest.path().to_owned();
         let columns = manifest.columns.firsts();
+        manifest.warn_at(order.now);
         let (table, row_reader) = manifest.parts();
         let digest = |line: u64, made: Result<BorrowedRow<'_>, RowError>| {
-            made.map(|mut borrowed_row| {
-                Good::of(line, &mut borrowed_row, (&lint, &columns), order.wants_rows)
-            })
+            made.map(|mut borrowed_row| Good::of(line, &mut borrowed_row, order.wants_rows))
         };
         workers::read(table, &row_reader, digest, |rows| {
             rows.into_iter().all(|row| {
@@ -144,6 +155,8 @@ pub fn scan(
         })?;
         scanner.scan.left_out += manifest.left_out();
         scanner.scan.unmatched += manifest.unmatched();
+        let named = |notice: String| if has_several { format!("{path}: {notice}") } else { notice };
+        scanner.scan.notices.extend(manifest.notices().into_iter().map(named));
         if scanner.scan.ended_early {
             break;
         }
@@ -151,7 +164,7 @@ pub fn scan(
     Ok(scanner.scan)
 }
 
-/// What is left of a row that can be sent once it is looked at.
+/// What is kept of a row that can be sent.
 struct Good {
     line: u64,
     key: [u8; 16],
@@ -164,13 +177,7 @@ struct Good {
 }
 
 impl Good {
-    fn of(
-        line: u64,
-        borrowed_row: &mut BorrowedRow<'_>,
-        eye: (&Lint, &FirstColumns),
-        wants_row: bool,
-    ) -> Self {
-        eye.0.look(borrowed_row, eye.1);
+    fn of(line: u64, borrowed_row: &mut BorrowedRow<'_>, wants_row: bool) -> Self {
         let content = borrowed_row.content_hash.take().map(|hash| {
             let mut key = [0; 16];
             key.copy_from_slice(&blake3::hash(hash.to_ascii_lowercase().as_bytes()).as_bytes()[..16]);
@@ -193,7 +200,7 @@ struct Scanner {
     seen: SeenKeys,
     /// The digests of videos, where the manifest has them.
     seen_content: SeenKeys,
-    crowd: Crowd,
+    places: PlaceCounts,
 }
 
 impl Scanner {
@@ -219,7 +226,7 @@ impl Scanner {
         self.scan.good += 1;
         self.scan.without_marker += u64::from(row.is_full);
         if let Some(place) = row.place {
-            row.warnings.extend(self.crowd.look(place, columns));
+            row.warnings.extend(self.places.inspect(place, columns));
         }
         self.look_for_same_content(&mut row, columns);
         self.scan.warned += u64::from(!row.warnings.is_empty());
@@ -240,8 +247,12 @@ impl Scanner {
 }
 
 fn count(counts: &mut BTreeMap<String, ProblemCount>, path: &str, line: u64, problems: &[Problem]) {
-    for problem in problems {
-        counts.entry(problem.class.clone()).or_default().note(path, line, problem);
+    for (at, problem) in problems.iter().enumerate() {
+        let count = counts.entry(problem.class.clone()).or_default();
+        count.note(path, line, problem);
+        // a row with the same fault in two columns is one row
+        let is_counted = problems[..at].iter().any(|earlier| earlier.class == problem.class);
+        count.rows -= u64::from(is_counted);
     }
 }
 

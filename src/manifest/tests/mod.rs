@@ -2,6 +2,7 @@
 
 mod readers;
 mod shapes;
+mod values;
 
 use std::path::PathBuf;
 
@@ -133,7 +134,7 @@ fn twenty_tags_are_taken_and_twenty_one_are_not() {
 fn a_lone_tag_with_a_comma_is_refused_where_it_could_be_split() {
     let shelf = Shelf::new();
     let mut spec = shelf.put(b"url,tags\nhttps://h/a,\"Art, Modern\"\nhttps://h/b,\"Art, Modern|x\"\n");
-    spec.rules.tag_separator = TagSeparator::Told("|".to_owned());
+    spec.rules.tag_separator = TagSeparator::Only("|".to_owned());
     assert!(read(&spec).iter().all(Result::is_ok), "with a marker tag it is never alone");
     spec.rules.lone_comma = LoneComma::Refused;
     let rows = read(&spec);
@@ -346,7 +347,7 @@ fn dialects_with_other_quotes_escapes_and_comments_keep_their_line_numbers() {
         lines_before: 2,
         ..Dialect::default()
     };
-    spec.rules.tag_separator = TagSeparator::Told("|".to_owned());
+    spec.rules.tag_separator = TagSeparator::Only("|".to_owned());
     let rows: Vec<ManifestRow> = read(&spec).into_iter().map(Result::unwrap).collect();
     let seen: Vec<(u64, &str)> = rows.iter().map(|row| (row.line, row.submission.tags[0].as_str())).collect();
     assert_eq!(seen, [(6, "it's; here"), (8, "two\r\nlines")]);

@@ -47,7 +47,7 @@ fn rows_inside_a_quoted_cell_are_refused_and_named() {
 fn blanks_before_quotes_do_not_cut_cells() {
     let shelf = Shelf::new();
     let mut spec = shelf.put(b"\"url\", \"tags\"\n\"https://h/a\", \"x, y\"\n\"https://h/b\", \"z\"\n");
-    spec.rules.tag_separator = TagSeparator::Told("|".to_owned());
+    spec.rules.tag_separator = TagSeparator::Only("|".to_owned());
     let rows = read(&spec);
     assert_eq!(rows[0].as_ref().unwrap().submission.tags, ["x, y"]);
     assert_eq!(rows[1].as_ref().unwrap().line, 3);

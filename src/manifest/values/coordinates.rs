@@ -1,197 +1,231 @@
 //! Where a video was taken: degrees as people and instruments write them, in range and in pairs.
 
-use super::trim;
+pub use super::axis::{Axis, CoordinateError};
+use super::{
+    angle::{self, Angle, Token, decimal, sixtieths},
+    trim,
+};
 use crate::domain::Coordinates;
-
-/// Why a text is no coordinate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CoordinateError {
-    /// Not a number of degrees, minutes and seconds.
-    NotANumber,
-    /// Beyond 90 or 180 degrees, or 60 minutes or seconds.
-    OutOfRange,
-    /// North or south of a longitude, east or west of a latitude.
-    WrongAxis,
-    /// `geo` does not hold two values.
-    NotAPair,
-    /// The pair is one only the other way round.
-    Swapped,
-}
 
 /// Which of two numbers in one cell comes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GeoOrder {
-    /// The latitude.
     #[default]
     LatLon,
-    /// The longitude.
     LonLat,
 }
 
-/// What a number of degrees is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Axis {
-    /// North positive, at most 90 either way.
-    Latitude,
-    /// East positive, at most 180 either way.
-    Longitude,
-}
+/// Degrees as some programs write them: a whole number of ten millionths.
+const E7: f64 = 1e7;
 
 impl Axis {
-    /// Reads one coordinate: `52.52`, `-13,405`, `52°31'12.3"N`, `N 52 31.2`, `52:31:12`.
+    /// Reads one coordinate: `52.52`, `-13,405`, `52°31'12.3"N`, `N 52 31.2`, `37 deg 46' 12.00" N`, `52:31:12`.
     pub fn read(self, text: &str) -> Result<f64, CoordinateError> {
-        let (degrees, told) = read_angle(trim(text))?;
-        match told {
-            Some(told) if told != self => Err(CoordinateError::WrongAxis),
-            _ if degrees.abs() > self.bound() => Err(CoordinateError::OutOfRange),
-            _ => Ok(degrees),
+        let Angle { degrees, axis } = angle::read(trim(text))?;
+        match axis {
+            Some(axis) if axis != self => Err(CoordinateError::WrongAxis),
+            _ => self.in_range(degrees),
         }
     }
 
-    const fn bound(self) -> f64 {
-        match self {
-            Self::Latitude => 90.0,
-            Self::Longitude => 180.0,
+    /// Reads one coordinate whose hemisphere is in another column: `N`, `South`.
+    pub fn read_with_hemisphere(self, text: &str, hemisphere: &str) -> Result<f64, CoordinateError> {
+        let first_word = trim(hemisphere).split_whitespace().next().unwrap_or_default();
+        let (axis, sign) = angle::side_of(first_word)?;
+        let degrees = self.read(text)?;
+        if axis != self {
+            return Err(CoordinateError::WrongAxis);
         }
-    }
-
-    /// The axis a hemisphere's letter is of, and the sign it stands for.
-    const fn of(letter: char) -> Option<(Self, f64)> {
-        match letter {
-            'N' | 'n' => Some((Self::Latitude, 1.0)),
-            'S' | 's' => Some((Self::Latitude, -1.0)),
-            'E' | 'e' => Some((Self::Longitude, 1.0)),
-            'W' | 'w' => Some((Self::Longitude, -1.0)),
-            _ => None,
+        let says_a_side = angle::read(trim(text)).is_ok_and(|angle| angle.axis.is_some());
+        if degrees * sign < 0.0 && (says_a_side || sign > 0.0) {
+            return Err(CoordinateError::Contradiction);
         }
+        Ok(sign * degrees.abs())
+    }
+
+    /// Reads one coordinate of degrees times ten million: `525200000`.
+    pub fn read_e7(self, text: &str) -> Result<f64, CoordinateError> {
+        let number: i64 = trim(text).parse().map_err(|_| CoordinateError::NotANumber)?;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "what is in range is far below the precision of a float"
+        )]
+        self.in_range(number as f64 / E7)
+    }
+
+    fn in_range(self, degrees: f64) -> Result<f64, CoordinateError> {
+        if degrees.abs() > self.bound() { Err(CoordinateError::OutOfRange) } else { Ok(degrees) }
     }
 }
 
-/// Degrees, and the axis where a hemisphere tells it.
-fn read_angle(text: &str) -> Result<(f64, Option<Axis>), CoordinateError> {
-    if let Some(degrees) = decimal(text) {
-        return Ok((degrees, None));
-    }
-    let first = text.chars().next().and_then(Axis::of).map(|side| (side, &text[1..]));
-    let last = text.chars().next_back().and_then(Axis::of).map(|side| (side, &text[..text.len() - 1]));
-    let (side, rest) = match first.or(last) {
-        Some((side, rest)) => (Some(side), rest.trim()),
-        None => (None, text),
-    };
-    let (is_negative, rest) = rest.strip_prefix(['-', '\u{2212}']).map_or((false, rest), |rest| (true, rest));
-    let is_mark = |c: char| c.is_whitespace() || "°º'′’\"″”:dm".contains(c);
-    let numbers: Vec<&str> = rest.split(is_mark).filter(|part| !part.is_empty()).collect();
-    let number = |text: &str| decimal(text).filter(|n| *n >= 0.0 && !text.starts_with(['+', '-']));
-    let parts: Vec<f64> =
-        numbers.iter().map(|text| number(text)).collect::<Option<_>>().ok_or(CoordinateError::NotANumber)?;
-    let is_whole = |n: &f64| n.fract() == 0.0;
-    let magnitude = match parts[..] {
-        [degrees] => degrees,
-        [degrees, minutes] if is_whole(&degrees) => sixtieths(degrees, minutes, 0.0)?,
-        [degrees, minutes, seconds] if is_whole(&degrees) && is_whole(&minutes) => {
-            sixtieths(degrees, minutes, seconds)?
-        }
-        _ => return Err(CoordinateError::NotANumber),
-    };
-    if side.is_some() && is_negative {
-        return Err(CoordinateError::NotANumber);
-    }
-    let sign = side.map_or(if is_negative { -1.0 } else { 1.0 }, |(_, sign)| sign);
-    Ok((sign * magnitude, side.map(|(axis, _)| axis)))
-}
-
-fn sixtieths(degrees: f64, minutes: f64, seconds: f64) -> Result<f64, CoordinateError> {
-    if minutes >= 60.0 || seconds >= 60.0 {
-        return Err(CoordinateError::OutOfRange);
-    }
-    // one division, so that nothing is lost to rounding twice
-    Ok(degrees + minutes.mul_add(60.0, seconds) / 3600.0)
-}
-
-/// A plain number, with a point or a decimal comma.
-fn decimal(text: &str) -> Option<f64> {
-    let is_plain =
-        text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E'));
-    if is_plain {
-        return text.parse().ok().filter(|_| text.bytes().any(|byte| byte.is_ascii_digit()));
-    }
-    let (whole, fraction) = text.split_once(',')?;
-    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let is_comma = is_digits(whole.trim_start_matches(['-', '+'])) && is_digits(fraction);
-    if is_comma { format!("{whole}.{fraction}").parse().ok() } else { None }
-}
-
-/// What may stand between two coordinates in one cell, the surest first.
+/// What may stand between coordinates in one cell, the surest first.
 const SEPARATORS: &[&str] = &[";", "|", "/", ", ", " ", ","];
 
 impl GeoOrder {
     /// Reads both coordinates from one cell: `lat,lon`, `lat;lon`, `lat lon`, with or without brackets, hemispheres, decimal
-    /// commas; or `POINT(lon lat)` as databases write it.
+    /// commas and a third number, the altitude; ISO 6709 (`+52.5+013.4/`); or `POINT(lon lat)` as databases write it.
     pub fn read(self, text: &str) -> Result<Coordinates, CoordinateError> {
         let text = trim(text);
         // most are two plain numbers with a comma
         if let Some((first, second)) = text.split_once(',')
-            && !second.contains(',')
-            && let (Some(first), Some(second)) = (decimal(trim(first)), decimal(trim(second)))
+            && let (Some(latitude), Some(longitude)) =
+                (decimal_point(trim(first)), decimal_point(trim(second)))
         {
-            return arrange((first, None), (second, None), self);
+            let is_sure = first.contains('.') || second.contains(['.', ' ', '-', '+']) || longitude == 0.0;
+            let pair = [plain(latitude), plain(longitude)];
+            return if is_sure { arrange(pair, self) } else { Err(CoordinateError::OneOrTwo) };
         }
-        let (inner, order) = match point(text) {
-            Some(inner) => (inner, Self::LonLat),
-            None => (text.trim_start_matches(['(', '[']).trim_end_matches([')', ']']), self),
-        };
-        let pairs =
-            SEPARATORS.iter().filter_map(|separator| pair(inner, separator)).chain(by_hemisphere(inner));
-        let mut error = CoordinateError::NotAPair;
-        for (first, second) in pairs {
-            match (read_angle(first), read_angle(second)) {
-                (Ok(first), Ok(second)) => return arrange(first, second, order),
-                (Err(found), _) | (_, Err(found)) => error = found,
-            }
+        if let Some(inner) = inside_point(text) {
+            return numbers(inner.split_whitespace())
+                .map_or(Err(CoordinateError::NotAPair), |pair| arrange(pair, Self::LonLat));
         }
-        Err(error)
+        if let Some(place) = iso_6709(text) {
+            return place;
+        }
+        if let Some(pair) =
+            text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).and_then(json_numbers)
+        {
+            return arrange(pair, self);
+        }
+        let text =
+            text.strip_prefix("geo:").map_or(text, |text| text.split([';', '?']).next().unwrap_or(text));
+        let inner = trim(text.trim_start_matches(['(', '[']).trim_end_matches([')', ']']));
+        let is_marked = |c: char| c.is_alphabetic() || "°º˚'′’\"″”:".contains(c);
+        if inner.contains(is_marked) {
+            return marked(inner).and_then(|pair| arrange(pair, self));
+        }
+        let pair = SEPARATORS.iter().find_map(|separator| between(inner, separator));
+        pair.map_or(Err(CoordinateError::NotAPair), |pair| arrange(pair, self))
     }
 }
 
-/// The inside of `POINT(…)`.
-fn point(text: &str) -> Option<&str> {
+/// A plain number with a point, not with a comma.
+fn decimal_point(text: &str) -> Option<f64> {
+    decimal(text).filter(|_| !text.contains(','))
+}
+
+const fn plain(degrees: f64) -> Angle {
+    Angle { degrees, axis: None }
+}
+
+/// Two numbers, perhaps with an altitude and a measure behind them.
+fn numbers<'a>(parts: impl Iterator<Item = &'a str>) -> Option<[Angle; 2]> {
+    let numbers: Vec<f64> = parts.map(|part| decimal_point(trim(part))).collect::<Option<_>>()?;
+    match numbers[..] {
+        [first, second] | [first, second, _] | [first, second, _, _] => Some([plain(first), plain(second)]),
+        _ => None,
+    }
+}
+
+/// The inside of a JSON array of two or three numbers.
+fn json_numbers(inside: &str) -> Option<[Angle; 2]> {
+    numbers(inside.split(',')).filter(|_| inside.matches(',').count() <= 2)
+}
+
+/// The inside of `POINT(…)`, `POINT Z (…)` and `SRID=4326;POINT(…)`.
+fn inside_point(text: &str) -> Option<&str> {
     let text = text
         .split_once(';')
         .filter(|(srid, _)| srid.to_ascii_uppercase().starts_with("SRID="))
         .map_or(text, |(_, text)| text);
-    let start = text.get(..5).filter(|as_str| as_str.eq_ignore_ascii_case("POINT"))?;
-    text[start.len()..].trim().strip_prefix('(')?.strip_suffix(')')
+    let start = text.get(..5).filter(|start| start.eq_ignore_ascii_case("POINT"))?;
+    let rest = text[start.len()..].trim_start().trim_start_matches(['Z', 'M', 'z', 'm']);
+    rest.trim().strip_prefix('(')?.strip_suffix(')')
 }
 
-fn pair<'a>(text: &'a str, separator: &str) -> Option<(&'a str, &'a str)> {
-    let mut parts = text.split(separator).map(str::trim).filter(|part| !part.is_empty());
-    let found = (parts.next()?, parts.next()?);
-    parts.next().is_none().then_some(found)
-}
-
-/// `52°31'N 13°24'E` behind its first hemisphere, `N52 E13` before its second.
-fn by_hemisphere(text: &str) -> Option<(&str, &str)> {
-    let sides: Vec<usize> =
-        text.char_indices().filter(|(_, c)| Axis::of(*c).is_some()).map(|(at, _)| at).collect();
-    let [first, second] = sides[..] else { return None };
-    if !text.bytes().any(|byte| byte.is_ascii_digit()) {
+/// `+37.7700-122.4194/`, `+3746.2-12225.1+012.5/` or `+374612-1222509CRSWGS_84/`. `None`: it is none of these.
+fn iso_6709(text: &str) -> Option<Result<Coordinates, CoordinateError>> {
+    let body = text.split_once("CRS").map_or(text, |(body, _)| body).trim_end_matches('/');
+    let is_plain = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.');
+    if !body.starts_with(['+', '-']) || !body.bytes().all(is_plain) {
         return None;
     }
-    let at = if first == 0 { second } else { first + 1 };
-    let (one, other) = text.split_at(at);
-    Some((one.trim_matches([' ', ',']), other.trim_matches([' ', ','])))
+    let second = body[1..].find(['+', '-'])? + 1;
+    let third = body[second + 1..].find(['+', '-']).map_or(body.len(), |at| second + 1 + at);
+    let of = |text: &str, degree_digits: usize| -> Option<Result<f64, CoordinateError>> {
+        let digits = &text[1..];
+        let whole = digits.split('.').next().unwrap_or_default().len();
+        let number = |from: usize, to: usize| digits.get(from..to)?.parse::<f64>().ok();
+        let magnitude = match whole.checked_sub(degree_digits)? {
+            0 => Ok(number(0, digits.len())?),
+            2 => sixtieths(number(0, degree_digits)?, number(degree_digits, digits.len())?, 0.0),
+            4 => sixtieths(
+                number(0, degree_digits)?,
+                number(degree_digits, degree_digits + 2)?,
+                number(degree_digits + 2, digits.len())?,
+            ),
+            _ => return None,
+        };
+        let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
+        Some(magnitude.map(|magnitude| sign * magnitude))
+    };
+    let (latitude, longitude) = (of(&body[..second], 2)?, of(&body[second..third], 3)?);
+    Some(latitude.and_then(|latitude| arrange([plain(latitude), plain(longitude?)], GeoOrder::LatLon)))
 }
 
-type Angle = (f64, Option<Axis>);
+/// Two numbers between separators, perhaps with an altitude behind them.
+fn between(text: &str, separator: &str) -> Option<[Angle; 2]> {
+    let parts: Vec<&str> = text.split(separator).map(trim).filter(|part| !part.is_empty()).collect();
+    let has_fraction = |part: &&str| part.contains(['.', ',']);
+    // three whole numbers, or two between blanks, may be the degrees, minutes and seconds of one coordinate
+    let is_sure = match (parts.len(), separator) {
+        (2, " ") => has_fraction(&parts[0]) || parts[1].starts_with(['-', '+']),
+        (2, _) => true,
+        (3, ",") => parts[..2].iter().all(|part| part.contains('.')),
+        (3, _) => parts[..2].iter().all(has_fraction),
+        _ => false,
+    };
+    if !is_sure {
+        return None;
+    }
+    let degrees: Vec<f64> = parts.iter().map(|part| decimal(part)).collect::<Option<_>>()?;
+    Some([plain(degrees[0]), plain(degrees[1])])
+}
 
-fn arrange(first: Angle, second: Angle, order: GeoOrder) -> Result<Coordinates, CoordinateError> {
-    let is_first_latitude = match (first.1, second.1) {
+/// Two angles with units or hemispheres: `52°31'N 13°24'E`, `N52 E13`, `52°31'12" 13°24'18"`, perhaps with an altitude.
+fn marked(text: &str) -> Result<[Angle; 2], CoordinateError> {
+    if !text.contains(|c: char| c.is_ascii_digit()) && !text.contains(',') {
+        return Err(CoordinateError::NotAPair);
+    }
+    let tokens = angle::tokens(text)?;
+    let places = |is_so: fn(&Token) -> bool| -> Vec<usize> {
+        tokens.iter().enumerate().filter(|(_, token)| is_so(token)).map(|(at, _)| at).collect()
+    };
+    let sides = places(|token| matches!(token, Token::Side(..)));
+    let degree_marks = places(|token| matches!(token, Token::Degree));
+    let (first_end, second_end) = match (&sides[..], &degree_marks[..]) {
+        ([0, second], _) => (*second, tokens.len()),
+        ([first, second], _) => (first + 1, second + 1),
+        // the side stands directly behind the first number, so that the second is one of its own
+        ([1], _) if matches!(tokens[..], [Token::Number(_), _, ..]) => (2, tokens.len()),
+        ([], [_, second]) if *second >= 1 => {
+            let is_signed = *second >= 2 && matches!(tokens[second - 2], Token::Negative | Token::Positive);
+            (second - 1 - usize::from(is_signed), tokens.len())
+        }
+        _ => return Err(CoordinateError::NotAPair),
+    };
+    let is_altitude = matches!(
+        tokens[second_end..],
+        [] | [Token::Number(_)]
+            | [Token::Number(_), Token::Minute]
+            | [Token::Negative | Token::Positive, Token::Number(_)]
+            | [Token::Negative | Token::Positive, Token::Number(_), Token::Minute]
+    );
+    if !is_altitude || first_end > second_end {
+        return Err(CoordinateError::NotAPair);
+    }
+    Ok([angle::of_tokens(&tokens[..first_end])?, angle::of_tokens(&tokens[first_end..second_end])?])
+}
+
+fn arrange([first, second]: [Angle; 2], order: GeoOrder) -> Result<Coordinates, CoordinateError> {
+    let is_first_latitude = match (first.axis, second.axis) {
         (None, None) => order == GeoOrder::LatLon,
         (Some(Axis::Latitude), Some(Axis::Longitude) | None) | (None, Some(Axis::Longitude)) => true,
         (Some(Axis::Longitude), Some(Axis::Latitude) | None) | (None, Some(Axis::Latitude)) => false,
         (Some(_), Some(_)) => return Err(CoordinateError::WrongAxis),
     };
-    let ((latitude, _), (longitude, _)) = if is_first_latitude { (first, second) } else { (second, first) };
+    let (latitude, longitude) =
+        if is_first_latitude { (first.degrees, second.degrees) } else { (second.degrees, first.degrees) };
     let fits = |latitude: f64, longitude: f64| {
         latitude.abs() <= Axis::Latitude.bound() && longitude.abs() <= Axis::Longitude.bound()
     };
@@ -222,10 +256,19 @@ mod tests {
             ("33.75S", -33.75),
             ("S33°45’0”", -33.75),
             ("1e1", 10.0),
+            ("52 deg 30' 0.00\" N", 52.5),
+            ("33°45'0,0\"S", -33.75),
+            ("52,30.0N", 52.5),
+            ("52,30,00N", 52.5),
+            ("52° 30' Nord", 52.5),
+            ("South 33.75", -33.75),
         ] {
             assert_eq!(Axis::Latitude.read(text), Ok(degrees), "{text}");
         }
         assert_eq!(Axis::Longitude.read("13d24m18W"), Ok(-13.405));
+        assert_eq!(Axis::Longitude.read("13d24m18s W"), Ok(-13.405));
+        assert_eq!(Axis::Longitude.read("13°24'18\"Oeste"), Ok(-13.405));
+        assert_eq!(Axis::Latitude.read_e7("525000000"), Ok(52.5));
     }
 
     #[test]
@@ -245,6 +288,19 @@ mod tests {
             "N52.5 W13.25",
             "POINT(-13.25 52.5)",
             "SRID=4326;POINT (-13.25 52.5)",
+            "POINT Z (-13.25 52.5 34)",
+            "+52.5000-013.2500/",
+            "+52.5-013.25+034.0/",
+            "+5230-01315/",
+            "+523000.0-0131500.0CRSWGS_84/",
+            "52.5,-13.25,34",
+            "52.5, -13.25, 34.0",
+            "52,5; -13,25; 34",
+            "[52.5,-13.25,34.0]",
+            "52°30'0,0\"N 13°15'0,0\"W 34m",
+            "52°30' -13°15'",
+            "52.5N 13.25W",
+            "geo:52.5,-13.25;u=35",
         ] {
             assert_eq!(GeoOrder::LatLon.read(text), Ok(place), "{text}");
         }
@@ -269,6 +325,14 @@ mod tests {
             ("52°61'N 13°0'E", CoordinateError::OutOfRange),
             ("", CoordinateError::NotAPair),
             ("POINT(1)", CoordinateError::NotAPair),
+            ("54°19'29,8\"N", CoordinateError::NotAPair),
+            ("N 54 19", CoordinateError::NotAPair),
+            ("54 19", CoordinateError::NotAPair),
+            ("54 19 29", CoordinateError::NotAPair),
+            ("54,19", CoordinateError::OneOrTwo),
+            ("54,", CoordinateError::NotAPair),
+            ("54°19'N 10°8'O", CoordinateError::EastOrWest),
+            ("52.5,13.4,34,1", CoordinateError::NotAPair),
         ] {
             assert_eq!(GeoOrder::LatLon.read(text), Err(error), "{text}");
         }
@@ -283,6 +347,24 @@ mod tests {
             ("90.1", CoordinateError::OutOfRange),
         ] {
             assert_eq!(Axis::Latitude.read(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hemisphere_in_another_column_gives_the_sign_and_must_not_contradict_it() {
+        let read = |text: &str, side: &str| Axis::Longitude.read_with_hemisphere(text, side);
+        for (text, side, degrees) in [
+            ("122.4", "W", Ok(-122.4)),
+            ("-122.4", "West", Ok(-122.4)),
+            ("122 24' W", "W", Ok(-122.4)),
+            ("18.4", "East", Ok(18.4)),
+            ("-18.4", "E", Err(CoordinateError::Contradiction)),
+            ("18 E", "W", Err(CoordinateError::Contradiction)),
+            ("18.4", "N", Err(CoordinateError::WrongAxis)),
+            ("18.4", "O", Err(CoordinateError::EastOrWest)),
+            ("18.4", "x", Err(CoordinateError::NotANumber)),
+        ] {
+            assert_eq!(read(text, side), degrees, "{text} {side}");
         }
     }
 }

@@ -1,12 +1,49 @@
 //! Values: how a cell's text becomes what the service takes.
 
+mod angle;
+mod axis;
 pub(super) mod coordinates;
 pub(super) mod datetime;
+pub(super) mod missing;
 pub(super) mod tags;
 
-/// A text without the blanks around it: what [`str::trim`] gives, for less where there are none.
+/// What becomes of a text that is longer than the service takes, and of tags beyond the twentieth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TooLong {
+    /// The row is refused.
+    #[default]
+    Refuse,
+    /// It is cut, with a warning.
+    Cut,
+}
+
+/// Shortens a text to so many characters; true if that took something away.
+pub(super) fn cut(text: &mut String, length_max: usize) -> bool {
+    let end = text.char_indices().nth(length_max).map(|(at, _)| at);
+    end.map(|end| text.truncate(end)).is_some()
+}
+
+/// A text without the blanks and the invisible characters around it.
 pub(super) fn trim(text: &str) -> &str {
     let is_plain = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
     let bytes = text.as_bytes();
-    if is_plain(bytes.first()) && is_plain(bytes.last()) { text } else { text.trim() }
+    if is_plain(bytes.first()) && is_plain(bytes.last()) { text } else { text.trim_matches(is_blank) }
+}
+
+/// Whether a character leaves no mark: white space, zero-width characters, and marks of the writing direction.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invisible_characters_around_a_text_are_trimmed() {
+        assert_eq!(trim("\u{200b}a \u{200d}b\u{feff}\u{a0}\t"), "a \u{200d}b");
+        assert_eq!(trim("\u{200b}"), "");
+        assert_eq!(trim("a"), "a");
+    }
 }

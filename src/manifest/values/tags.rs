@@ -1,8 +1,8 @@
-//! Words to find a video by: split, trimmed, each once.
+//! Tags: texts to find a video by, split, trimmed, each once.
 
 use std::borrow::Cow;
 
-use super::{super::convert::TooLong, trim};
+use super::{TooLong, cut, trim};
 use crate::domain::Submission;
 
 /// How a cell is split into tags.
@@ -11,7 +11,7 @@ pub enum TagSeparator {
     /// At every `,`, `;` and `|`.
     Default,
     /// At every occurrence of this text only.
-    Told(String),
+    Only(String),
 }
 
 impl TagSeparator {
@@ -27,7 +27,7 @@ pub(in crate::manifest) const RESERVED_PREFIX: &str = "telecine:";
 /// A bound of our own, in characters; the service states none.
 pub(in crate::manifest) const TAG_LENGTH_MAX: usize = 200;
 
-/// No more different tags are looked at: far more than the service takes.
+/// No more different tags are compared: far more than the service takes.
 const DISTINCT_MAX: usize = 500;
 
 /// Why a set of tags cannot be sent.
@@ -39,7 +39,7 @@ pub enum TagError {
     TooLong(String),
     /// Holds a NUL character.
     Nul,
-    /// Looks like a marker.
+    /// Begins as a marker does.
     Reserved(String),
 }
 
@@ -68,7 +68,7 @@ pub(in crate::manifest) fn read<'a>(
         let (mut long, whole): (Vec<_>, Vec<_>) = tags.into_iter().partition(|tag| is_long(tag));
         tags = whole;
         for tag in &mut long {
-            is_cut |= super::super::convert::cut(tag.to_mut(), TAG_LENGTH_MAX);
+            is_cut |= cut(tag.to_mut(), TAG_LENGTH_MAX);
         }
         // what was cut may have become the same, or end in a blank
         for tag in long {
@@ -120,7 +120,11 @@ fn parts<'a>(text: &'a str, separator: &TagSeparator, mut take: impl FnMut(Cow<'
             }
             take(Cow::Borrowed(&text[start..]));
         }
-        TagSeparator::Told(told) => text.split(told.as_str()).for_each(|part| take(Cow::Borrowed(part))),
+        TagSeparator::Only(separator) => {
+            for part in text.split(separator.as_str()) {
+                take(Cow::Borrowed(part));
+            }
+        }
     }
 }
 
@@ -229,8 +233,8 @@ mod tests {
             tags(&["b, a;c| b ,", "a", "", "d"], &TagSeparator::Default).unwrap(),
             ["b", "a", "c", "d"]
         );
-        let told = TagSeparator::Told("|".to_owned());
-        assert_eq!(tags(&["Art, Modern|History"], &told).unwrap(), ["Art, Modern", "History"]);
+        let bar = TagSeparator::Only("|".to_owned());
+        assert_eq!(tags(&["Art, Modern|History"], &bar).unwrap(), ["Art, Modern", "History"]);
     }
 
     #[test]
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_the_service_would_refuse_are_refused_here_or_cut_when_told() {
+    fn tags_the_service_would_refuse_are_refused_here_or_cut_on_request() {
         let many: Vec<String> = (0..21).map(|n| n.to_string()).collect();
         let many = many.join(",");
         assert_eq!(tags(&[&many], &TagSeparator::Default), Err(TagError::TooMany(21)));

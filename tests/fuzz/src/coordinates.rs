@@ -21,7 +21,7 @@ pub fn check(input: &[u8]) {
         assert!(is_on_earth(place), "{text:?} is read as {place:?}");
         let Coordinates { latitude, longitude } = place;
         for (order, written) in [
-            (GeoOrder::LatLon, format!("{latitude},{longitude}")),
+            (GeoOrder::LatLon, format!("{latitude:?},{longitude:?}")),
             (GeoOrder::LonLat, format!("[{longitude}, {latitude}]")),
             (GeoOrder::LatLon, format!("POINT({longitude} {latitude})")),
         ] {

@@ -58,8 +58,9 @@ fn rules<'a>(choices: &mut Choices, text: &'a str) -> (DateRules, &'a str) {
         None => None,
     };
     let found = choices.one_of([None, Some(DateFormat::DayFirst), Some(DateFormat::MonthFirst)]);
-    let told = choices.one_of([
+    let format = choices.one_of([
         "",
+        "excel",
         "dmy",
         "mdy",
         "year",
@@ -70,8 +71,9 @@ fn rules<'a>(choices: &mut Choices, text: &'a str) -> (DateRules, &'a str) {
         "%Y%j",
         "\n",
     ]);
-    let (told, text) = if told == "\n" { text.split_once('\n').unwrap_or(("", text)) } else { (told, text) };
-    let formats: Vec<DateFormat> = told.parse().into_iter().collect();
+    let (format, text) =
+        if format == "\n" { text.split_once('\n').unwrap_or(("", text)) } else { (format, text) };
+    let formats: Vec<DateFormat> = format.parse().into_iter().collect();
     for format in &formats {
         assert_eq!(format.to_string().parse().as_ref(), Ok(format), "a format reads back as it is shown");
     }

@@ -5,7 +5,7 @@ use std::{
     str::FromStr,
 };
 
-use telecine::manifest::{Field, Filter, Join, MapRule, Part, Piece};
+use telecine::manifest::{Field, Filter, Join, MapRule, Part, Piece, Selector, Transform};
 
 use crate::Choices;
 
@@ -21,11 +21,21 @@ fn can_be_written(text: &str) {
     let shown = rule.to_string();
     assert_eq!(shown.parse().as_ref(), Ok(&rule), "it is shown as {shown:?}");
     let names = text.split('\n').filter(|line| !line.trim().is_empty() && !line.contains(['{', '}', '|']));
-    for (name, (raw, is_raw)) in names.flat_map(|name| [("", false), ("|raw", true)].map(|raw| (name, raw))) {
-        let column = Piece::Column { name: name.trim().to_owned(), is_raw };
-        let parts = vec![Part::Template(vec![Piece::Text("/".to_owned()), column])];
-        let rule: Result<MapRule, _> = format!("url=/{{ {name} {raw} }}").parse();
-        assert_eq!(rule.map(|rule| rule.parts), Ok(parts), "blanks inside braces do not count");
+    for name in names {
+        let transforms = vec![
+            Transform::Replace("x".to_owned(), text.to_owned()),
+            Transform::Split(format!("{text}}}")),
+            Transform::Json(text.to_owned()),
+            Transform::Html,
+            Transform::First,
+        ];
+        for transforms in [vec![], vec![Transform::Raw], transforms] {
+            let shown: String = transforms.iter().map(ToString::to_string).collect();
+            let column = Piece::Column(Selector { column: name.trim().to_owned(), transforms });
+            let parts = vec![Part::Template(vec![Piece::Text("/".to_owned()), column])];
+            let rule: Result<MapRule, _> = format!("url=/{{ {name} {shown} }}").parse();
+            assert_eq!(rule.map(|rule| rule.parts), Ok(parts), "blanks inside braces do not count");
+        }
     }
 }
 

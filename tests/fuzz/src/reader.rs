@@ -15,7 +15,7 @@ use std::{
 use telecine::{
     domain::{ManifestRow, RowError},
     manifest::{
-        Dialect, Encoding, Format, GeoOrder, Header, LoneComma, Manifest, ManifestError, ManifestSpec,
+        Dialect, Encoding, Field, Format, GeoOrder, Header, LoneComma, Manifest, ManifestError, ManifestSpec,
         OffsetRule, Quote, SameBy, TagSeparator, TooLong, infer,
     },
 };
@@ -63,6 +63,14 @@ const MAPS: [&[&str]; 11] = [
     &["url=a[].b", "tags=a[].c[].d"],
     &["url=a[]+b[]", "tags=c[].d"],
     &["url=a[].b[]"],
+    &["url={#1|html|trim}", "tags=#2|html|split ';'", "camera_model=#2|form|first"],
+    &["url=#1|split '|'|first", "tags=#2|json tags", "datetime=#2|json 'a[].b'|first", "time=#3"],
+    &[
+        "url={#1|replace 'gs://' 'https://h.example/'}",
+        "latitude=#2",
+        "latitude_ref=#3",
+        "longitude=#3|replace ',' '.'",
+    ],
 ];
 
 /// Rows to leave out; the first keeps them all.
@@ -120,10 +128,12 @@ fn spec(path: &str, choices: &mut Choices) -> ManifestSpec {
     spec.filters = choices.one_of(FILTERS).parse().into_iter().collect();
     let rules = &mut spec.rules;
     rules.geo_order = choices.one_of([GeoOrder::LatLon, GeoOrder::LonLat]);
+    rules.missing.has_defaults = !choices.yes();
+    rules.drop_invalid = choices.one_of([vec![], vec![Field::Datetime, Field::Geo, Field::Tags]]);
     rules.too_long = choices.one_of([TooLong::Refuse, TooLong::Cut]);
     rules.same_by = choices.one_of([SameBy::Url, SameBy::Id]);
     rules.lone_comma = choices.one_of([LoneComma::Safe, LoneComma::Refused]);
-    rules.tag_separator = choices.one_of([TagSeparator::Default, TagSeparator::Told(" ".to_owned())]);
+    rules.tag_separator = choices.one_of([TagSeparator::Default, TagSeparator::Only(" ".to_owned())]);
     rules.dates.offset = choices.one_of([OffsetRule::Keep, OffsetRule::Utc]);
     rules.dates.formats = choices.one_of(["", "dmy", "epoch-ms", "%d.%m.%Y"]).parse().into_iter().collect();
     spec.dialect.pads_short_rows = choices.yes();

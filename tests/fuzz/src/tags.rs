@@ -20,9 +20,9 @@ pub fn check(input: &[u8]) {
         // it stands in the first line
         Some("\n") => {
             let (told, cell) = text.split_once('\n').unwrap_or((",", text));
-            (TagSeparator::Told(told.to_owned()), cell)
+            (TagSeparator::Only(told.to_owned()), cell)
         }
-        Some(told) => (TagSeparator::Told(told.to_owned()), text),
+        Some(told) => (TagSeparator::Only(told.to_owned()), text),
     };
     let Ok((tags, is_cut)) = separator.split(cell, too_long) else { return };
     let tags: Vec<&str> = tags.iter().map(|tag| &**tag).collect();

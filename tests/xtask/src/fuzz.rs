@@ -215,7 +215,7 @@ fn spec_of(path: &str, rng: &mut fastrand::Rng) -> ManifestSpec {
     spec.rules.too_long = if rng.bool() { TooLong::Cut } else { TooLong::Refuse };
     spec.rules.same_by = if rng.u8(..4) == 0 { SameBy::Id } else { SameBy::Url };
     if rng.u8(..4) == 0 {
-        spec.rules.tag_separator = TagSeparator::Told(words(rng));
+        spec.rules.tag_separator = TagSeparator::Only(words(rng));
     }
     spec
 }

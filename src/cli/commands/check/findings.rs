@@ -6,20 +6,21 @@ use std::{
 };
 
 use crate::{
+    app::comparison::PlannedRow,
     error::Error,
     ledger::PlannedAction,
     manifest::ScannedRow,
     report::{Findings, Severity},
 };
 
-/// Where findings go, if they are wanted: the reader of manifests and whoever looks at sources both write there.
+/// Where findings go, if they are wanted: the reader of manifests and the probe both write there.
 pub(super) type Shared = Arc<Mutex<Option<Findings<BufWriter<io::Stdout>>>>>;
 
 pub(super) fn find(
     findings: &Shared,
     path: &str,
     met: &ScannedRow<'_>,
-    planned_action: Option<PlannedAction>,
+    planned: Option<&PlannedRow>,
 ) -> Result<(), Error> {
     let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(findings) = findings.as_mut() else { return Ok(()) };
@@ -28,8 +29,10 @@ pub(super) fn find(
             for warning in *warnings {
                 findings.problem((path, *line), Severity::Warned, warning)?;
             }
-            if matches!(planned_action, Some(PlannedAction::Drifted(_))) {
-                findings.row((path, *line), Severity::Drifted, "already sent with other content")?;
+            if let Some(PlannedRow { action: PlannedAction::Drifted(_), changes }) = planned {
+                let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+                let message = format!("already sent with other content: {}", changes.join("; "));
+                findings.row((path, *line), Severity::Drifted, &message)?;
             }
             Ok(())
         }

@@ -22,7 +22,7 @@ use crate::{
         block_on,
         output::{
             CommandEnd, print, print_end,
-            scan::{describe, show_known, show_scan},
+            scan::{describe, show_known, show_origins, show_scan},
         },
     },
     domain::{ProbeVerdict, Problem},
@@ -31,6 +31,7 @@ use crate::{
     manifest::{Manifest, Scan, ScannedRow},
     pipeline::ProbeTarget,
     report::{Findings, SCHEMA, Severity, with_separators},
+    settings::EffectiveSetting,
 };
 use findings::{Shared, find, is_broken_pipe};
 use probe::{ProbeArgs, Probed, show_probed};
@@ -66,7 +67,7 @@ struct DemandArgs {
     #[arg(long, value_name = "N", env = "TELECINE_EXPECT_ROWS")]
     expect_rows: Option<u64>,
 
-    /// Exit 4 when there are warnings, too, or sources of which nobody can tell whether they are fit.
+    /// Exit 4 when there are warnings, too, or sources that a probe cannot decide about.
     #[arg(long, env = "TELECINE_STRICT")]
     strict: bool,
 
@@ -75,8 +76,8 @@ struct DemandArgs {
     max_errors: Option<u64>,
 }
 
-/// A ledger where none is told.
-const USUAL_LEDGER: &str = "state/telecine.db";
+/// The ledger that is used without a flag.
+const DEFAULT_LEDGER: &str = "state/telecine.db";
 
 /// For programs.
 #[derive(Serialize, schemars::JsonSchema)]
@@ -117,16 +118,16 @@ struct Checking {
 }
 
 /// Validates manifests.
-pub(in crate::cli) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
+pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
-    let opened = describe(&manifests);
-    let with_defaults = PathBuf::from(USUAL_LEDGER);
+    let opened = describe(&manifests) + &show_origins(effective);
+    let with_defaults = PathBuf::from(DEFAULT_LEDGER);
     let is_wanted = args.probe.probe || with_defaults.exists();
     let ledger = args.ledger.clone().or_else(|| is_wanted.then_some(with_defaults));
     let findings = if args.csv { Some(Findings::new(BufWriter::new(io::stdout()))?) } else { None };
     let findings = Shared::new(Mutex::new(findings));
     let checked = match &ledger {
-        Some(ledger) if args.probe.probe => block_on(look_at_sources(args, manifests, ledger, &findings)),
+        Some(ledger) if args.probe.probe => block_on(probe_sources(args, manifests, ledger, &findings)),
         ledger => read(args, manifests, ledger.as_deref(), &findings).map(Ok),
     };
     let Checking { scan, comparison, probed } = match checked {
@@ -137,7 +138,7 @@ pub(in crate::cli) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
         },
     };
     let unmet = unmet(&args.demands, &scan, probed.as_ref());
-    let code = exit_code_of(&args.demands, &scan, probed.as_ref());
+    let code = exit_code_of(&args.demands, (&scan, &comparison), probed.as_ref());
     let findings = findings.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(findings) = findings {
         let finished = findings.finish();
@@ -163,6 +164,10 @@ pub(in crate::cli) fn check(args: &CheckArgs) -> Result<ExitCode, Error> {
         let _ = writeln!(text, "  {:>9} would be sent", with_separators(comparison.would_send));
         show_known(&mut text, comparison);
     }
+    if comparison.expired > 0 {
+        let expired = with_separators(comparison.expired);
+        let _ = writeln!(text, "\n  {expired} would be sent if their links had not expired: make new links");
+    }
     if let Some(probed) = &probed {
         show_probed(&mut text, probed);
     }
@@ -183,14 +188,14 @@ fn read(
     let snapshot = ledger.map(Snapshot::open).transpose()?;
     let criteria = Criteria { snapshot: snapshot.as_ref(), ..Criteria::default() };
     let (scan, comparison) =
-        compare(&mut manifests, &criteria, args.demands.max_errors, |path, met, planned_action| {
-            find(findings, path, met, planned_action)
+        compare(&mut manifests, &criteria, args.demands.max_errors, |path, met, planned| {
+            find(findings, path, met, planned)
         })?;
     Ok(Checking { scan, comparison, probed: None })
 }
 
-/// The same, and looks at the sources of what would be sent; the exit code of a signal when one ended it early.
-async fn look_at_sources(
+/// The same, and probes the sources of what would be sent. The exit code is that of a signal that ended it early.
+async fn probe_sources(
     args: &CheckArgs,
     mut manifests: Vec<Manifest>,
     ledger: &Path,
@@ -204,20 +209,18 @@ async fn look_at_sources(
         let snapshot = Snapshot::open(&path)?;
         let mut wanted = 0;
         let criteria = Criteria { snapshot: Some(&snapshot), ..Criteria::default() };
-        let (scan, comparison) =
-            compare(&mut manifests, &criteria, errors_max, |path, met, planned_action| {
-                if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned_action)) =
-                    (met, planned_action)
-                    && probe::is_worth_a_look(planned_action)
-                    && let Some((path, _)) = paths.get_key_value(path)
-                {
-                    wanted += 1;
-                    // whoever looks may have seen enough
-                    let (path, url) = (Arc::clone(path), row.submission.url.clone());
-                    let _ = targets.blocking_send(ProbeTarget { path, line: *line, url });
-                }
-                find(&reader_findings, path, met, planned_action)
-            })?;
+        let (scan, comparison) = compare(&mut manifests, &criteria, errors_max, |path, met, planned| {
+            if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned)) = (met, planned)
+                && probe::is_worth_a_probe(planned.action)
+                && let Some((path, _)) = paths.get_key_value(path)
+            {
+                wanted += 1;
+                // the probe may have ended
+                let (path, url) = (Arc::clone(path), row.submission.url.clone());
+                let _ = targets.blocking_send(ProbeTarget { path, line: *line, url });
+            }
+            find(&reader_findings, path, met, planned)
+        })?;
         Ok((scan, comparison, wanted))
     };
     let tell = |target: &ProbeTarget, problem: &Problem, verdict: ProbeVerdict| {
@@ -231,15 +234,15 @@ async fn look_at_sources(
     let (read, mut probed) = probe::probe(&args.probe, ledger, columns, read, tell).await?;
     let Some((scan, comparison, wanted)) = read else {
         let code = probed.signal.unwrap_or(ExitCode::Interrupted);
-        tell_of_stop(args, &probed, code, findings)?;
+        show_stop(args, &probed, code, findings)?;
         return Ok(Err(code));
     };
-    probed.not_looked = u64::saturating_sub(wanted, probed.looked());
+    probed.left = u64::saturating_sub(wanted, probed.probed());
     Ok(Ok(Checking { scan, comparison, probed: Some(probed) }))
 }
 
 /// Says what was seen until a signal came.
-fn tell_of_stop(args: &CheckArgs, probed: &Probed, code: ExitCode, findings: &Shared) -> Result<(), Error> {
+fn show_stop(args: &CheckArgs, probed: &Probed, code: ExitCode, findings: &Shared) -> Result<(), Error> {
     if let Some(findings) = findings.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return findings.finish();
     }
@@ -271,11 +274,15 @@ fn unmet(demands: &DemandArgs, scan: &Scan, probed: Option<&Probed>) -> Vec<Stri
     rows.into_iter().chain(early).chain(warned).chain(unclear).collect()
 }
 
-fn exit_code_of(demands: &DemandArgs, scan: &Scan, probed: Option<&Probed>) -> ExitCode {
+fn exit_code_of(
+    demands: &DemandArgs,
+    (scan, comparison): (&Scan, &LedgerComparison),
+    probed: Option<&Probed>,
+) -> ExitCode {
     if demands.expect_rows.is_some_and(|rows| rows != scan.rows) {
         return ExitCode::ManifestInvalid;
     }
-    let code = exit_code(scan);
+    let code = exit_code(scan, comparison);
     let (unfit, unclear) = probed.map_or((0, 0), |probed| (probed.unfit, probed.unclear));
     let is_strictly_wrong = demands.strict && (scan.warned > 0 || unclear > 0);
     if unfit > 0 && unfit == scan.good {

@@ -1,4 +1,4 @@
-//! `telecine check --probe`: looks at the sources of the rows that would be sent, while the manifests are read.
+//! `telecine check --probe`: inspects the sources of the rows that would be sent, while the manifests are read.
 
 use std::{
     collections::BTreeMap,
@@ -37,16 +37,16 @@ const TARGETS_WAITING: usize = 1_024;
 /// Said when a signal came.
 const STOPPING: &str = "stopping; what was seen is in the ledger, and the same command goes on";
 
-/// Whether and how to look at sources.
+/// Whether and how to probe sources.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Probe")]
 pub(super) struct ProbeArgs {
-    /// Look at the sources themselves, where rows would be sent: is each there, is it a video, in a container and a codec that
+    /// Inspect the sources themselves, where rows would be sent: is each there, is it a video, in a container and a codec that
     /// the service takes? Asks only the hosts of the videos, costs nothing, and keeps what it found in the ledger.
     #[arg(long, env = "TELECINE_PROBE")]
     pub(super) probe: bool,
 
-    /// Look at hosts of private networks and of this machine, too, and use the system's proxy; the service may not reach them.
+    /// Ask hosts of private networks and of this machine, too, and use the system's proxy; the service may not reach them.
     #[arg(long, env = "TELECINE_ALLOW_PRIVATE")]
     allow_private: bool,
 
@@ -68,11 +68,11 @@ pub(super) struct ProbeArgs {
     #[arg(long, value_name = "SIZE", env = "TELECINE_VIDEO_MAX", value_parser = values::size)]
     video_max: Option<u64>,
 
-    /// A source that was found fit is not looked at again for so long.
+    /// A source that was found fit is not probed again for so long.
     #[arg(long, value_name = "AGE", env = "TELECINE_PROBE_AGE", default_value = "7d")]
     probe_age: DurationArg,
 
-    /// Look at no more sources than this now; the next check goes on.
+    /// Probe no more sources than this now; the next check continues.
     #[arg(long, value_name = "N", env = "TELECINE_MAX_PROBES", value_parser = clap::value_parser!(u64).range(1..))]
     max_probes: Option<u64>,
 }
@@ -92,16 +92,16 @@ impl ProbeArgs {
 /// What looks at sources came to.
 #[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
 pub(super) struct Probed {
-    /// Rows whose source is fit…
+    /// Rows whose source the service takes.
     pub(super) fit: u64,
-    /// …or not…
+    /// Rows whose source it does not take.
     pub(super) unfit: u64,
-    /// …or nobody can tell.
+    /// Rows whose source the probe cannot decide about.
     pub(super) unclear: u64,
     /// Of these, so many were known from before.
     pub(super) kept: u64,
-    /// Rows that would be sent and whose source was not looked at, since it was enough, or stopped.
-    pub(super) not_looked: u64,
+    /// Rows that would be sent and whose source was not probed, because of --max-probes or a signal.
+    pub(super) left: u64,
     /// Rows whose source is unfit, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) unfit_by: BTreeMap<String, ProblemCount>,
@@ -114,7 +114,7 @@ pub(super) struct Probed {
 }
 
 impl Probed {
-    pub(super) const fn looked(&self) -> u64 {
+    pub(super) const fn probed(&self) -> u64 {
         self.fit + self.unfit + self.unclear
     }
 
@@ -132,8 +132,8 @@ impl Probed {
     }
 }
 
-/// Whether a look at the source of a row may save money: it would be sent, or may be, by an order or once a doubt is settled.
-pub(super) const fn is_worth_a_look(planned_action: PlannedAction) -> bool {
+/// Whether a probe of the source of a row may save money: it is or may be sent, by an order or once a doubt has ended.
+pub(super) const fn is_worth_a_probe(planned_action: PlannedAction) -> bool {
     match planned_action {
         PlannedAction::New | PlannedAction::Resent(_) => true,
         PlannedAction::Left(state) => !matches!(state, State::Accepted | State::Indexed | State::Abandoned),
@@ -141,14 +141,15 @@ pub(super) const fn is_worth_a_look(planned_action: PlannedAction) -> bool {
     }
 }
 
-/// Reads with `read`, which hands every source worth a look to the channel it is given, and looks at them meanwhile; `tell`
-/// hears of every source that is not fit, as a problem of its row. What was read is none when a signal ended it early.
+/// Reads with `read`, which sends every source worth a probe into the channel it is given, and probes them meanwhile.
+/// `report` is called with every source that is not fit, as a problem of its row. What was read is `None` where a signal
+/// ended it early.
 pub(super) async fn probe<T: Send + 'static>(
     args: &ProbeArgs,
     ledger: &Path,
     columns: BTreeMap<Arc<str>, (usize, String)>,
     read: impl FnOnce(tokio::sync::mpsc::Sender<ProbeTarget>) -> Result<T, Error> + Send + 'static,
-    mut tell: impl FnMut(&ProbeTarget, &Problem, ProbeVerdict) -> Result<(), Error>,
+    mut report: impl FnMut(&ProbeTarget, &Problem, ProbeVerdict) -> Result<(), Error>,
 ) -> Result<(Option<T>, Probed), Error> {
     let clock = Clock::real();
     let ledger = Ledger::open_early(ledger, credentials::fresh_secret()?, clock.now())?;
@@ -159,7 +160,7 @@ pub(super) async fn probe<T: Send + 'static>(
     let drain = CancellationToken::new();
     let events = EventBus::new(progress::sinks_for(false, false, 1));
     let signal_state = signals::listen_for(drain.clone(), events, STOPPING)?;
-    let scout = ProbeStage {
+    let stage = ProbeStage {
         ledger: ledger.clone(),
         prober: Prober::new(web, rules, clock.clone()),
         age_max: args.probe_age.0,
@@ -168,15 +169,15 @@ pub(super) async fn probe<T: Send + 'static>(
     };
     let (sender, receiver) = tokio::sync::mpsc::channel(TARGETS_WAITING);
     let reading = tokio::task::spawn_blocking(move || read(sender));
-    let (mut probed, mut told) = (Probed::default(), Ok(()));
+    let (mut probed, mut reported) = (Probed::default(), Ok(()));
     let mut live = Live::new();
-    let scouted = pipeline::probe_stage(scout, receiver, |target, probe, look| {
-        probed.kept += u64::from(look == ProbeOrigin::Kept);
+    let ended = pipeline::probe_stage(stage, receiver, |target, probe, origin| {
+        probed.kept += u64::from(origin == ProbeOrigin::Kept);
         let problem = problem_of(columns.get(&target.path), target, probe);
         probed.count(&target.path, target.line, &problem, probe.verdict);
-        if probe.verdict != ProbeVerdict::Supported && told.is_ok() {
-            told = tell(target, &problem, probe.verdict);
-            if told.is_err() {
+        if probe.verdict != ProbeVerdict::Supported && reported.is_ok() {
+            reported = report(target, &problem, probe.verdict);
+            if reported.is_err() {
                 drain.cancel();
             }
         }
@@ -185,9 +186,9 @@ pub(super) async fn probe<T: Send + 'static>(
     .await;
     live.close();
     ledger.close().await;
-    scouted?;
-    told?;
-    // a reader that stalls, as on a pipe, must not keep anybody from going home
+    ended?;
+    reported?;
+    // a reader that stalls, as on a pipe, must not keep the process
     let read = tokio::select! {
         biased;
         () = drain.cancelled() => None,
@@ -199,7 +200,7 @@ pub(super) async fn probe<T: Send + 'static>(
     Ok((read, probed))
 }
 
-/// What a look shows, as a problem of the row's url.
+/// What a probe found, as a problem of the row's url.
 fn problem_of(column: Option<&(usize, String)>, target: &ProbeTarget, probe: &Probe) -> Problem {
     let (column_number, column) = column.cloned().unwrap_or_default();
     Problem {
@@ -233,7 +234,7 @@ impl Live {
     fn show(&mut self, probed: &Probed, now: UnixMillis) {
         let line = || {
             let Probed { fit, unfit, unclear, .. } = probed;
-            format!("{} sources looked at: {fit} fit, {unfit} unfit, {unclear} unclear", probed.looked())
+            format!("{} sources probed: {fit} fit, {unfit} unfit, {unclear} unclear", probed.probed())
         };
         if let Some(bar) = &self.bar {
             bar.set_message(line());
@@ -242,7 +243,7 @@ impl Live {
         let since = *self.said_at.get_or_insert(now);
         if now.since_ms(since) >= progress::LINE_EVERY_MS {
             self.said_at = Some(now);
-            // without a stderr there is nobody to tell
+            // without a stderr nothing can be said
             let _ = writeln!(io::stderr().lock(), "{}", line());
         }
     }
@@ -259,12 +260,12 @@ pub(super) fn show_probed(text: &mut String, probed: &Probed) {
         0 => String::new(),
         kept => format!(" ({} known from before)", with_separators(kept)),
     };
-    let _ = writeln!(text, "\n  {:>9} sources looked at{kept}:", with_separators(probed.looked()));
+    let _ = writeln!(text, "\n  {:>9} sources probed{kept}:", with_separators(probed.probed()));
     let lines = [
         (probed.fit, "fit"),
         (probed.unfit, "unfit: the service would not take them"),
-        (probed.unclear, "unclear: nobody can tell"),
-        (probed.not_looked, "not looked at yet; the same command goes on"),
+        (probed.unclear, "unclear: the probe cannot decide"),
+        (probed.left, "not probed yet; the same command continues"),
     ];
     for (count, what) in lines.into_iter().filter(|(count, _)| *count > 0) {
         let _ = writeln!(text, "  {:>9} {what}", with_separators(count));

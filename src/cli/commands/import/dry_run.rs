@@ -55,7 +55,7 @@ pub(super) fn dry_run(
     });
     let criteria = Criteria { snapshot, reruns: rows.reruns(), demand };
     let (scan, comparison) = compare(&mut manifests, &criteria, None, |_, _, _| Ok(()))?;
-    let code = exit_code(&scan);
+    let code = exit_code(&scan, &comparison);
     let has_held_back = code == ExitCode::Success && comparison.held_back > 0;
     let code = if has_held_back { ExitCode::SomeFailed } else { code };
     let would_send = comparison.would_send;

@@ -11,7 +11,7 @@ use super::{
     outline::means,
     value::{cell_of, elements, gather, labels, walk},
 };
-use crate::manifest::mapping::{Field, plain};
+use crate::manifest::mapping::{Field, squashed};
 
 /// The column of everything that no other column holds.
 const OTHER_KEYS: &str = "other keys";
@@ -151,7 +151,8 @@ impl Layout {
         layout.steps = steps(named, collection);
         let split = layout.steps.iter().rev().find_map(Step::prefix);
         let is_in_split = |name: &str| split.as_deref().is_some_and(|split| name.starts_with(split));
-        let is_named = |name: &str| named.all.iter().any(|own| own == name || plain(own) == plain(name));
+        let is_named =
+            |name: &str| named.all.iter().any(|own| own == name || squashed(own) == squashed(name));
         for name in keys.inner.iter().filter(|name| is_in_split(name) || named.wants_arrays || is_named(name))
         {
             layout.add(name);

@@ -2,8 +2,8 @@
 
 use super::tokens::{Token, Tokens};
 use crate::manifest::{
-    mapping::{Field, plain},
-    scan::lint::is_web_address,
+    lint::is_web_address,
+    mapping::{Field, parts_of},
 };
 
 /// Arrays and objects deeper than this hold no rows.
@@ -229,5 +229,5 @@ pub(super) fn join(path: &str, key: &str) -> String {
 
 /// Whether a field is recognised by this key.
 pub(super) fn means(field: Field, key: &str) -> bool {
-    field.header_names().contains(&plain(key).as_str())
+    field.header_names().contains(&parts_of(key).as_str())
 }

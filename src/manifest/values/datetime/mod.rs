@@ -1,8 +1,18 @@
 //! When a video was taken: common spellings become the one the service takes, `yyyy-MM-dd HH:mm:ss`.
 
+mod clock;
+mod worded;
+
 use std::{borrow::Cow, fmt, str::FromStr};
 
-use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::{DateTime, Time, date},
+    tz::TimeZone,
+};
+
+use clock::YearAt;
+use worded::Years;
 
 /// What to do with an offset such as `+02:00` or `Z`. The service states no time zone for `datetime_taken`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,10 +23,10 @@ pub enum OffsetRule {
     Utc,
 }
 
-/// One way to write a moment.
+/// One way to write a date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DateFormat {
-    /// Day, month, year, with any usual separator and perhaps a time.
+    /// Day, month, year, with any common separator and perhaps a time.
     DayFirst,
     /// Month, day, year.
     MonthFirst,
@@ -26,6 +36,8 @@ pub enum DateFormat {
     EpochMillis,
     /// A bare year: its first day.
     Year,
+    /// Days since 1899-12-30, as spreadsheets count them.
+    Spreadsheet,
     /// By conversion specifications, as strptime has them: `%d.%m.%Y %H:%M`.
     Pattern(String),
 }
@@ -40,8 +52,12 @@ impl FromStr for DateFormat {
             "epoch-s" => Ok(Self::EpochSeconds),
             "epoch-ms" => Ok(Self::EpochMillis),
             "year" => Ok(Self::Year),
+            "excel" => Ok(Self::Spreadsheet),
             _ if text.contains('%') => Ok(Self::Pattern(text.to_owned())),
-            _ => Err("expected dmy, mdy, epoch-s, epoch-ms, year, or a pattern such as %d.%m.%Y".to_owned()),
+            _ => {
+                Err("expected dmy, mdy, epoch-s, epoch-ms, year, excel, or a pattern such as %d.%m.%Y"
+                    .to_owned())
+            }
         }
     }
 }
@@ -54,21 +70,22 @@ impl fmt::Display for DateFormat {
             Self::EpochSeconds => "epoch-s",
             Self::EpochMillis => "epoch-ms",
             Self::Year => "year",
+            Self::Spreadsheet => "excel",
             Self::Pattern(pattern) => pattern,
         })
     }
 }
 
-/// How moments are read and written.
+/// How dates are read and written.
 #[derive(Clone, Debug)]
 pub struct DateRules {
-    /// The only ways there are; every way that can be read one way only, when empty.
+    /// The only ways there are. Empty: every way that can be read one way only.
     pub formats: Vec<DateFormat>,
     /// What becomes of offsets.
     pub offset: OffsetRule,
-    /// The zone of times without offset, and of moments counted from 1970; UTC for these when none.
+    /// The zone of times without offset, and of times counted from 1970. `None`: UTC for the latter.
     pub zone: Option<TimeZone>,
-    /// Which of day and month comes first where no format is told: what the first rows of a file show, none to begin with.
+    /// Which of day and month comes first where no format is given, by the first rows of a file.
     pub found: Option<DateFormat>,
 }
 
@@ -78,20 +95,34 @@ impl Default for DateRules {
     }
 }
 
-/// Why a text is no moment.
+/// Why a text is no date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DatetimeError {
     /// Day and month could be either way round.
     Ambiguous,
     /// A year alone.
     BareYear,
+    /// A year of two digits: it may stand first or last.
+    TwoDigitYear,
+    /// Days as a spreadsheet counts them.
+    SpreadsheetSerial,
     /// No such day or time.
     Impossible,
-    /// Not a spelling that is known, or none of those told.
+    /// Not a spelling that is known, or none of those given.
     Unknown,
 }
 
-/// A moment as it is written.
+/// What a date says of its offset from UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::manifest) enum OffsetSeen {
+    Minutes(i64),
+    /// A time of day without an offset.
+    Absent,
+    /// A day, or a number of seconds since 1970, which need none.
+    NotNeeded,
+}
+
+/// A date as it is written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Written {
     /// On some clock, with its offset from UTC in minutes if that is written, too.
@@ -100,30 +131,49 @@ enum Written {
     Counted(Timestamp),
 }
 
+impl Written {
+    fn offset(self) -> OffsetSeen {
+        match self {
+            Self::Clock(_, Some(minutes)) => OffsetSeen::Minutes(minutes),
+            Self::Clock(clock, None) if clock.time() != Time::midnight() => OffsetSeen::Absent,
+            Self::Clock(_, None) | Self::Counted(_) => OffsetSeen::NotNeeded,
+        }
+    }
+}
+
 impl DateRules {
     /// Reads a date, or a date with a time; a date alone becomes midnight. What is read is `yyyy-MM-dd HH:mm:ss`, and a real
     /// day of the years 1800 to 9999.
     ///
-    /// Without formats told: the year comes first, between `-`, `/`, `.` or `:`, or as `yyyyMMdd`; or the month is written as a
-    /// word; or it is counted from 1970 in seconds (10 digits) or milliseconds (13). The time is `HH:mm` or `HH:mm:ss`, with an
-    /// optional fraction (dropped), `AM`/`PM`, and an optional `Z`, `UTC`, `GMT`, `+hh`, `+hhmm` or `+hh:mm`.
+    /// Without formats: the year comes first, between `-`, `/`, `.` or `:`, or as `yyyyMMdd`; or the month is an English
+    /// word; or it is counted from 1970 in seconds (10 digits), milliseconds (13) or microseconds (16). The time is
+    /// `HH:mm`, `HH:mm:ss` or `HHmmss`, with an optional fraction (dropped), `AM`/`PM`, and an optional `Z`, `UTC`, `GMT`,
+    /// `+hh`, `+hhmm` or `+hh:mm`.
     pub fn read<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, DatetimeError> {
+        self.read_with_offset(text).map(|(read, _)| read)
+    }
+
+    /// The same, with what the text says of its offset.
+    pub(in crate::manifest) fn read_with_offset<'a>(
+        &self,
+        text: &'a str,
+    ) -> Result<(Cow<'a, str>, OffsetSeen), DatetimeError> {
         let text = super::trim(text);
         if self.formats.is_empty() {
             let is_kept = self.zone.is_none() || self.offset == OffsetRule::Keep;
             if is_kept && is_as_the_service_has_it(text) {
-                return Ok(Cow::Borrowed(text));
+                return Ok((Cow::Borrowed(text), OffsetSeen::Absent));
             }
             let written = match (with_defaults(text), &self.found) {
-                (Err(DatetimeError::Ambiguous), Some(found)) => told(text, found)?,
+                (Err(DatetimeError::Ambiguous), Some(found)) => by_format(text, found)?,
                 (written, _) => written?,
             };
-            return convert(written, self).map(Cow::Owned);
+            return Ok((Cow::Owned(convert(written, self)?), written.offset()));
         }
         let mut error = DatetimeError::Unknown;
         for format in &self.formats {
-            match told(text, format) {
-                Ok(written) => return convert(written, self).map(Cow::Owned),
+            match by_format(text, format) {
+                Ok(written) => return Ok((Cow::Owned(convert(written, self)?), written.offset())),
                 // what is nearly right says more than what is not known at all
                 Err(found) if error == DatetimeError::Unknown => error = found,
                 Err(_) => {}
@@ -131,9 +181,31 @@ impl DateRules {
         }
         Err(error)
     }
+
+    /// Reads a date whose time of day is in another column. A date that has a time of its own keeps it.
+    pub(in crate::manifest) fn read_with_time(
+        &self,
+        day: &str,
+        time: &str,
+    ) -> Result<(String, OffsetSeen), DatetimeError> {
+        let as_written = Self { offset: OffsetRule::Keep, zone: None, ..self.clone() };
+        let (read, _) = as_written.read_with_offset(day)?;
+        let Some(day_alone) = read.strip_suffix(MIDNIGHT) else {
+            return self.read_with_offset(day).map(|(read, offset)| (read.into_owned(), offset));
+        };
+        // a spreadsheet writes a time alone as one of its first days
+        let spreadsheet_days = ["1899-12-30", "1899-12-31", "1900-01-00", "1900-01-01"];
+        let time = spreadsheet_days.iter().find_map(|first| time.strip_prefix(first)).unwrap_or(time);
+        let joined = format!("{day_alone} {}", super::trim(time).trim_start_matches('T'));
+        let (read, offset) = Self { formats: Vec::new(), ..self.clone() }.read_with_offset(&joined)?;
+        Ok((read.into_owned(), offset))
+    }
 }
 
-/// Whether it is a moment in exactly the service's spelling: most are, and need no work.
+/// What a day without a time ends in.
+const MIDNIGHT: &str = " 00:00:00";
+
+/// Whether it is a date in exactly the service's spelling: most are, and need no work.
 fn is_as_the_service_has_it(text: &str) -> bool {
     let bytes = text.as_bytes();
     if bytes.len() != 19
@@ -147,7 +219,7 @@ fn is_as_the_service_has_it(text: &str) -> bool {
             .try_fold(0_i16, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i16::from(byte - b'0')))
     };
     let parts = (number(0, 4), number(5, 7), number(8, 10), number(11, 13), number(14, 16), number(17, 19));
-    // the last days of months are left to whoever knows calendars
+    // the last days of months are left to the calendar
     matches!(parts, (Some(YEAR_MIN..), Some(1..=12), Some(1..=28), Some(..=23), Some(..=59), Some(..=59)))
 }
 
@@ -177,41 +249,94 @@ const YEAR_MIN: i16 = 1800;
 /// Digits alone are counted from 1970 when there are so many of them.
 const EPOCH_SECONDS_DIGITS: usize = 10;
 const EPOCH_MILLIS_DIGITS: usize = 13;
+const EPOCH_MICROS_DIGITS: usize = 16;
+/// Digits of a date and time without separators.
+const COMPACT_DIGITS: usize = 14;
+/// Days since 1899-12-30 that are likely a date: 1941 to 2078.
+const SERIALS: std::ops::Range<f64> = 15_000.0..65_000.0;
 
 fn with_defaults(text: &str) -> Result<Written, DatetimeError> {
-    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.len() {
-        4 if is_digits => return Err(DatetimeError::BareYear),
-        EPOCH_SECONDS_DIGITS if is_digits => return told(text, &DateFormat::EpochSeconds),
-        EPOCH_MILLIS_DIGITS if is_digits => return told(text, &DateFormat::EpochMillis),
-        _ => {}
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !whole.is_empty() && is_digits(whole) && is_digits(fraction) {
+        return match whole.len() {
+            4 if fraction.is_empty() => Err(DatetimeError::BareYear),
+            5 if text.parse().is_ok_and(|days: f64| SERIALS.contains(&days)) => {
+                Err(DatetimeError::SpreadsheetSerial)
+            }
+            EPOCH_SECONDS_DIGITS => by_format(whole, &DateFormat::EpochSeconds),
+            EPOCH_MILLIS_DIGITS => by_format(whole, &DateFormat::EpochMillis),
+            EPOCH_MICROS_DIGITS => by_format(&whole[..EPOCH_MILLIS_DIGITS], &DateFormat::EpochMillis),
+            COMPACT_DIGITS => {
+                let (day, time) = whole.split_at(COMPACT_DIGITS - 6);
+                clock::read(&format!("{day} {time}"), YearAt::First)
+            }
+            _ => clock::read(text, YearAt::First),
+        };
     }
-    if text.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && let Some(written) = with_a_month_in_words(text)
+    if text.contains(|c: char| c.is_ascii_alphabetic())
+        && let Some(written) = worded::read(text, Years::FourDigits)
     {
-        return Ok(written);
+        return written.and_then(not_before_cameras);
     }
-    clock(text, YearAt::First)
+    if !text.is_ascii() {
+        return clock::read(&in_ascii(text), YearAt::First);
+    }
+    clock::read(text, YearAt::First)
 }
 
-fn told(text: &str, format: &DateFormat) -> Result<Written, DatetimeError> {
+fn not_before_cameras(written: Written) -> Result<Written, DatetimeError> {
+    match written {
+        Written::Clock(clock, _) if clock.year() < YEAR_MIN => Err(DatetimeError::Impossible),
+        Written::Clock(..) | Written::Counted(_) => Ok(written),
+    }
+}
+
+/// Signs of other scripts as those they stand for: blanks of other widths, and `2018年7月16日`.
+fn in_ascii(text: &str) -> String {
+    let text = text.replace(['\u{202f}', '\u{a0}', '\u{2009}'], " ");
+    let text = text.replace(['年', '月', '년', '월'], "-").replace(['日', '일'], " ");
+    text.replace("- ", "-").trim_end().to_owned()
+}
+
+fn by_format(text: &str, format: &DateFormat) -> Result<Written, DatetimeError> {
     let counted = |timestamp: Result<Timestamp, jiff::Error>| {
         timestamp.map(Written::Counted).map_err(|_| DatetimeError::Impossible)
     };
     let (number, _) = text.split_once('.').unwrap_or((text, ""));
+    let with_words = || worded::read(text, Years::TwoDigitsLast);
     match format {
-        DateFormat::DayFirst => clock(text, YearAt::LastAfterMonth),
-        DateFormat::MonthFirst => clock(text, YearAt::LastAfterDay),
+        DateFormat::DayFirst => {
+            with_words().unwrap_or_else(|| clock::read(&in_ascii(text), YearAt::LastAfterMonth))
+        }
+        DateFormat::MonthFirst => {
+            with_words().unwrap_or_else(|| clock::read(&in_ascii(text), YearAt::LastAfterDay))
+        }
         DateFormat::EpochSeconds => {
             counted(Timestamp::from_second(number.parse().map_err(|_| DatetimeError::Unknown)?))
         }
         DateFormat::EpochMillis => {
             counted(Timestamp::from_millisecond(number.parse().map_err(|_| DatetimeError::Unknown)?))
         }
-        DateFormat::Year if text.len() == 4 => clock(&format!("{text}-01-01"), YearAt::First),
+        DateFormat::Year if text.len() == 4 => clock::read(&format!("{text}-01-01"), YearAt::First),
         DateFormat::Year => Err(DatetimeError::Unknown),
+        DateFormat::Spreadsheet => by_serial(text),
         DateFormat::Pattern(pattern) => by_pattern(text, pattern).ok_or(DatetimeError::Unknown),
     }
+}
+
+/// Days since 1899-12-30, with a fraction for the time of day.
+fn by_serial(text: &str) -> Result<Written, DatetimeError> {
+    const DAY_SECONDS: f64 = 86_400.0;
+    const DAYS_MAX: f64 = 3_000_000.0;
+    let days: f64 = text.replace(',', ".").parse().map_err(|_| DatetimeError::Unknown)?;
+    if !(1.0..DAYS_MAX).contains(&days) {
+        return Err(DatetimeError::Impossible);
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "the number of days is bounded")]
+    let seconds = (days * DAY_SECONDS).round() as i64;
+    let clock = date(1899, 12, 30).at(0, 0, 0, 0).checked_add(SignedDuration::from_secs(seconds));
+    clock.map(|clock| Written::Clock(clock, None)).map_err(|_| DatetimeError::Impossible)
 }
 
 fn by_pattern(text: &str, pattern: &str) -> Option<Written> {
@@ -221,46 +346,20 @@ fn by_pattern(text: &str, pattern: &str) -> Option<Written> {
         return Some(Written::Clock(clock, minutes));
     }
     if let Ok(date) = parsed.to_date() {
-        return Some(Written::Clock(date.to_datetime(jiff::civil::Time::midnight()), minutes));
+        return Some(Written::Clock(date.to_datetime(Time::midnight()), minutes));
     }
     parsed.to_timestamp().ok().map(Written::Counted)
 }
 
-/// Dates whose month is a word can be read one way only.
-const WORDED: &[&str] = &[
-    "%d %b %Y",
-    "%d-%b-%Y",
-    "%b %d, %Y",
-    "%b %d %Y",
-    "%d %B %Y",
-    "%B %d, %Y",
-    "%B %d %Y",
-    "%d %b %y",
-    "%d-%b-%y",
-    "%b %d, %y",
-];
-const WORDED_TIMES: &[&str] = &["", " %H:%M", " %H:%M:%S"];
-
-fn with_a_month_in_words(text: &str) -> Option<Written> {
-    if let Ok(zoned) = jiff::fmt::rfc2822::parse(text) {
-        let minutes = i64::from(zoned.offset().seconds()) / 60;
-        return Some(Written::Clock(zoned.datetime(), Some(minutes)));
-    }
-    let patterns =
-        WORDED.iter().flat_map(|date| WORDED_TIMES.iter().map(move |time| format!("{date}{time}")));
-    let is_year = |written: &Written| matches!(written, Written::Clock(clock, _) if clock.year() >= YEAR_MIN);
-    patterns.into_iter().find_map(|pattern| by_pattern(text, &pattern).filter(is_year))
-}
-
-/// What the dates of a sample say: which of day and month comes first, with a text that can be read no other way. None when
-/// nothing does, or both.
+/// What the dates of a sample say: which of day and month comes first, with a text that can be read no other way.
+/// `None`: nothing says it, or both are found.
 pub(in crate::manifest) fn order_of<'a>(
     texts: impl Iterator<Item = &'a str>,
 ) -> Option<(DateFormat, &'a str)> {
     let mut found: Option<(DateFormat, &str)> = None;
     for text in texts.map(str::trim) {
-        let reads = |year_at| clock(text, year_at).is_ok();
-        if !matches!(clock(text, YearAt::First), Err(DatetimeError::Ambiguous)) {
+        let reads = |year_at| clock::read(text, year_at).is_ok();
+        if !matches!(clock::read(text, YearAt::First), Err(DatetimeError::Ambiguous)) {
             continue;
         }
         let format = match (reads(YearAt::LastAfterMonth), reads(YearAt::LastAfterDay)) {
@@ -275,138 +374,6 @@ pub(in crate::manifest) fn order_of<'a>(
         }
     }
     found
-}
-
-/// Where the year stands in a date of three numbers.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum YearAt {
-    First,
-    /// Day, month, year.
-    LastAfterMonth,
-    /// Month, day, year.
-    LastAfterDay,
-}
-
-/// A date of numbers, and perhaps a time.
-fn clock(text: &str, year_at: YearAt) -> Result<Written, DatetimeError> {
-    let (date, time) = match text.find(['T', 't', ' ']) {
-        Some(at) => (&text[..at], text[at + 1..].trim()),
-        None => (text, ""),
-    };
-    let (year, month, day) = read_date(date, year_at)?;
-    let clock = read_time(time).ok_or(DatetimeError::Unknown)?;
-    let timestamp = DateTime::new(year, month, day, clock.hour, clock.minute, clock.second, 0)
-        .map_err(|_| DatetimeError::Impossible)?;
-    Ok(Written::Clock(timestamp, clock.offset_minutes))
-}
-
-/// Years of two digits from this one on are of the last century, as POSIX has it.
-const CENTURY_TURNS_AT: i16 = 69;
-
-fn read_date(text: &str, year_at: YearAt) -> Result<(i16, i8, i8), DatetimeError> {
-    let number = |part: &str| -> Result<i16, DatetimeError> {
-        if part.is_empty() || part.len() > 4 || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(DatetimeError::Unknown);
-        }
-        part.parse().map_err(|_| DatetimeError::Unknown)
-    };
-    let small =
-        |part: &str| number(part).and_then(|n| i8::try_from(n).map_err(|_| DatetimeError::Impossible));
-    if text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok((number(&text[..4])?, small(&text[4..6])?, small(&text[6..])?));
-    }
-    let parts: Vec<&str> = text.split(['-', '/', '.', ':']).collect();
-    let [one, two, three] = parts[..] else { return Err(DatetimeError::Unknown) };
-    parts.iter().try_for_each(|part| number(part).map(|_| ()))?;
-    let is_year_first = one.len() == 4;
-    let is_year_last = matches!(three.len(), 2 | 4) && !is_year_first;
-    match (year_at, is_year_first, is_year_last) {
-        (YearAt::First, true, _) => Ok((number(one)?, small(two)?, small(three)?)),
-        (YearAt::First, false, true) => Err(DatetimeError::Ambiguous),
-        (YearAt::LastAfterMonth, _, true) => {
-            Ok((full_year(three.len(), number(three)?), small(two)?, small(one)?))
-        }
-        (YearAt::LastAfterDay, _, true) => {
-            Ok((full_year(three.len(), number(three)?), small(one)?, small(two)?))
-        }
-        _ => Err(DatetimeError::Unknown),
-    }
-}
-
-const fn full_year(digits: usize, year: i16) -> i16 {
-    match (digits, year) {
-        (2, CENTURY_TURNS_AT..) => 1900 + year,
-        (2, _) => 2000 + year,
-        _ => year,
-    }
-}
-
-struct ClockTime {
-    hour: i8,
-    minute: i8,
-    second: i8,
-    offset_minutes: Option<i64>,
-}
-
-fn read_time(text: &str) -> Option<ClockTime> {
-    let (text, offset_minutes) = split_offset(text)?;
-    let lower = text.trim_end().to_ascii_lowercase();
-    let (digits, noon) = match lower.strip_suffix("pm") {
-        Some(rest) => (rest, Some(12)),
-        None => lower.strip_suffix("am").map_or((lower.as_str(), None), |rest| (rest, Some(0))),
-    };
-    if digits.is_empty() && noon.is_none() {
-        return Some(ClockTime { hour: 0, minute: 0, second: 0, offset_minutes });
-    }
-    let mut parts = digits.trim().split(':');
-    let hour = two_digits(parts.next()?)?;
-    let minute = two_digits(parts.next()?)?;
-    let second = parts.next().map_or(Some(0), |part| {
-        let (whole, fraction) = part.split_once(['.', ',']).unwrap_or((part, "0"));
-        let is_fraction = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
-        if is_fraction { two_digits(whole) } else { None }
-    })?;
-    if parts.next().is_some() {
-        return None;
-    }
-    let hour = match noon {
-        Some(_) if !(1..=12).contains(&hour) => return None,
-        Some(noon) => hour % 12 + noon,
-        None => hour,
-    };
-    Some(ClockTime { hour, minute, second, offset_minutes })
-}
-
-fn two_digits(text: &str) -> Option<i8> {
-    let is_number = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number { text.parse().ok() } else { None }
-}
-
-/// No offset is that large.
-const MINUTES_OF_A_DAY: i64 = 24 * 60;
-
-/// Splits `10:00+02:00` into `10:00` and 120 minutes.
-fn split_offset(text: &str) -> Option<(&str, Option<i64>)> {
-    for zulu in ["Z", "z", "UTC", "GMT"] {
-        if let Some(rest) = text.strip_suffix(zulu) {
-            return Some((rest.trim_end(), Some(0)));
-        }
-    }
-    let Some(at) = text.rfind(['+', '-']) else { return Some((text, None)) };
-    let (time, offset) = text.split_at(at);
-    let digits: String = offset[1..].chars().filter(|c| *c != ':').collect();
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let minutes: i64 = match digits.len() {
-        1 | 2 => digits.parse::<i64>().ok()? * 60,
-        4 => digits[..2].parse::<i64>().ok()? * 60 + digits[2..].parse::<i64>().ok()?,
-        _ => return None,
-    };
-    if minutes >= MINUTES_OF_A_DAY {
-        return None;
-    }
-    Some((time.trim_end(), Some(if offset.starts_with('-') { -minutes } else { minutes })))
 }
 
 #[cfg(test)]
@@ -446,8 +413,22 @@ mod tests {
             ("16 Jul 2018", "2018-07-16 00:00:00"),
             ("July 16, 2018 17:21", "2018-07-16 17:21:00"),
             ("Mon, 16 Jul 2018 17:21:00 +0200", "2018-07-16 17:21:00"),
-            ("16-Jul-18", "2018-07-16 00:00:00"),
-            ("Jul 16, 18", "2018-07-16 00:00:00"),
+            ("Jul 16, 2018, 3:21:00 PM UTC", "2018-07-16 15:21:00"),
+            ("Jul 16, 2018, 3:21:00\u{202f}PM", "2018-07-16 15:21:00"),
+            ("Mon Jul 16 15:21:00 2018", "2018-07-16 15:21:00"),
+            ("Mon Jul 16 2018 15:21:00 GMT+0200 (Central European Summer Time)", "2018-07-16 15:21:00"),
+            ("16-Jul-2018 15:21", "2018-07-16 15:21:00"),
+            ("16th of July 2018 at 3:21pm", "2018-07-16 15:21:00"),
+            ("2018-Jul-16", "2018-07-16 00:00:00"),
+            ("16 Sept. 2018", "2018-09-16 00:00:00"),
+            ("20180716T152100Z", "2018-07-16 15:21:00"),
+            ("20180716_152100", "2018-07-16 15:21:00"),
+            ("20180716152100", "2018-07-16 15:21:00"),
+            ("2018-07-16T152100+0200", "2018-07-16 15:21:00"),
+            ("2018-07-16T15:21:00+02:00[Europe/Berlin]", "2018-07-16 15:21:00"),
+            ("2018\u{5e74}7\u{6708}16\u{65e5} 15:21", "2018-07-16 15:21:00"),
+            ("1531754460.5", "2018-07-16 15:21:00"),
+            ("1531754460123456", "2018-07-16 15:21:00"),
             ("1531754460", "2018-07-16 15:21:00"),
             ("1531754460123", "2018-07-16 15:21:00"),
         ] {
@@ -456,11 +437,14 @@ mod tests {
     }
 
     #[test]
-    fn a_format_that_is_told_is_the_only_one() {
+    fn a_format_that_is_given_is_the_only_one() {
         for (format, text, taken) in [
             ("dmy", "16/07/2018", Ok("2018-07-16 00:00:00")),
             ("dmy", "5.6.19 17:21", Ok("2019-06-05 17:21:00")),
             ("mdy", "5/6/69", Ok("1969-05-06 00:00:00")),
+            ("dmy", "16-Jul-18", Ok("2018-07-16 00:00:00")),
+            ("excel", "43297.63958333", Ok("2018-07-16 15:21:00")),
+            ("excel", "soon", Err(DatetimeError::Unknown)),
             ("mdy", "16/07/2018", Err(DatetimeError::Impossible)),
             ("dmy", "2018-07-16", Err(DatetimeError::Unknown)),
             ("year", "1987", Ok("1987-01-01 00:00:00")),
@@ -481,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offset_or_a_zone_is_converted_only_when_told() {
+    fn an_offset_or_a_zone_is_converted_only_on_request() {
         for (text, zone, taken) in [
             ("2019-05-06T01:30:00+02:00", None, "2019-05-05 23:30:00"),
             ("2015-10-21 22:00:00-04", None, "2015-10-22 02:00:00"),
@@ -503,7 +487,8 @@ mod tests {
     fn a_sample_tells_which_of_day_and_month_comes_first() {
         let order = |texts: &[&'static str]| order_of(texts.iter().copied());
         assert_eq!(order(&["01/02/2019", "16/07/2018"]), Some((DateFormat::DayFirst, "16/07/2018")));
-        assert_eq!(order(&["7/16/18 17:21"]), Some((DateFormat::MonthFirst, "7/16/18 17:21")));
+        assert_eq!(order(&["7/16/2018 17:21"]), Some((DateFormat::MonthFirst, "7/16/2018 17:21")));
+        assert_eq!(order(&["7/16/18 17:21"]), None, "the year could stand first or last");
         assert_eq!(order(&["01/02/2019"]), None);
         assert_eq!(order(&["16/07/2018", "07/16/2018"]), None, "both ways in one file");
         assert_eq!(order(&["2019-05-06", "x", "40/40/2000"]), None);
@@ -513,7 +498,11 @@ mod tests {
     fn what_could_be_read_two_ways_is_refused() {
         for (text, error) in [
             ("01/02/2019", DatetimeError::Ambiguous),
-            ("5/5/19 17:21", DatetimeError::Ambiguous),
+            ("5/5/19 17:21", DatetimeError::TwoDigitYear),
+            ("18-07-16", DatetimeError::TwoDigitYear),
+            ("16-Jul-18", DatetimeError::TwoDigitYear),
+            ("43297.6395", DatetimeError::SpreadsheetSerial),
+            ("43297", DatetimeError::SpreadsheetSerial),
             ("2019-02-29", DatetimeError::Impossible),
             ("2019-02-29 00:00:00", DatetimeError::Impossible),
             ("2019-13-01", DatetimeError::Impossible),
@@ -535,5 +524,25 @@ mod tests {
         ] {
             assert_eq!(read_plain(text), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_of_day_in_another_column_belongs_to_the_date() {
+        let read =
+            |day: &str, time: &str| DateRules::default().read_with_time(day, time).map(|(read, _)| read);
+        for (day, time, taken) in [
+            ("2018-07-16", "15:21:00", Ok("2018-07-16 15:21:00")),
+            ("2018-07-16 00:00:00", "3:21 PM", Ok("2018-07-16 15:21:00")),
+            ("16 Jul 2018", "152100", Ok("2018-07-16 15:21:00")),
+            ("2018-07-16 10:00", "15:21", Ok("2018-07-16 10:00:00")),
+            ("2018-07-16", "1899-12-30 15:21:00", Ok("2018-07-16 15:21:00")),
+            ("2018-07-16", "noon", Err(DatetimeError::Unknown)),
+            ("soon", "15:21", Err(DatetimeError::Unknown)),
+        ] {
+            assert_eq!(read(day, time).as_deref(), taken.as_ref().map(|taken| *taken), "{day} {time}");
+        }
+        let berlin = rules(&["dmy"], OffsetRule::Utc, Some("Europe/Berlin"));
+        let joined = berlin.read_with_time("16.07.2018", "00:30").unwrap().0;
+        assert_eq!(joined, "2018-07-15 22:30:00", "converted once, as a whole");
     }
 }

@@ -1,0 +1,124 @@
+//! The address of the video. A cell holds one.
+
+use std::borrow::Cow;
+
+use super::{Reading, advice::url_advice, problem_at};
+use crate::{
+    domain::{SourceUrl, UrlError},
+    manifest::mapping::Field,
+    redact,
+};
+
+impl<'a> Reading<'a> {
+    pub(super) fn address(&mut self) -> Option<Cow<'a, str>> {
+        let value = self.value(Field::Url).unwrap_or_default();
+        self.find_unreadable_json(Field::Url);
+        // the scheme of the first is not asked for
+        let may_hold_two = value.len() > 16 && memchr::memmem::find(&value.as_bytes()[8..], b"://").is_some();
+        if may_hold_two && count(&value) > 1 {
+            self.refuse_several_addresses(&value);
+            return None;
+        }
+        let read = match &value {
+            Cow::Borrowed(text) => SourceUrl::normalise(text),
+            Cow::Owned(text) => SourceUrl::normalise(text).map(|address| Cow::Owned(address.into_owned())),
+        };
+        match read {
+            Ok(address) => {
+                if memchr::memmem::find(address.as_bytes(), b"&amp;").is_some() {
+                    let message = "&amp; stands in the address: it was written for HTML".to_owned();
+                    let fix = format!("decode it: --map 'url={{{}|html}}'", self.name_of(Field::Url));
+                    let words = ("url_html_escaped", message, fix.as_str());
+                    self.warnings.push(problem_at(self.first(Field::Url), redact::url(&value), words));
+                }
+                Some(address)
+            }
+            Err(UrlError::Empty) if !self.problems.is_empty() => None,
+            Err(error) => {
+                let (class, fix) = url_advice(error);
+                let fix = fix.replace("COLUMN", self.name_of(Field::Url));
+                let column = self.gap(Field::Url).or_else(|| self.first(Field::Url));
+                let words = (class, error.to_string(), fix.as_str());
+                self.problems.push(problem_at(column, redact::url(&value), words));
+                None
+            }
+        }
+    }
+
+    fn refuse_several_addresses(&mut self, value: &str) {
+        let message = format!("the cell holds more than one address ({})", count(value));
+        let name = self.name_of(Field::Url);
+        let fix = if value.starts_with('[') {
+            format!("write one address a row, or take the first: --map \"url={{{name}|json 0}}\"")
+        } else {
+            let separator =
+                ['|', ';', ',', '\n'].into_iter().find(|sign| value.contains(*sign)).unwrap_or(' ');
+            let separator = if separator == '\n' { ' ' } else { separator };
+            format!(
+                "write one address a row, or take the first: --map \"url={{{name}|split '{separator}'|first}}\""
+            )
+        };
+        let shown = value.split(['|', ';', ',', ' ', '\n']).next().unwrap_or_default();
+        self.problem(Field::Url, redact::url(shown), ("url_several", message, &fix));
+    }
+}
+
+/// How many addresses a text holds, each for itself. An address inside the path or the query of another is part of it.
+fn count(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut count = 0;
+    let mut from = 0;
+    while let Some(at) = memchr::memmem::find(&bytes[from..], b"://").map(|at| from + at) {
+        from = at + 3;
+        let Some(start) = ["https", "http"].iter().find_map(|scheme| {
+            let start = at.checked_sub(scheme.len())?;
+            bytes[start..at].eq_ignore_ascii_case(scheme.as_bytes()).then_some(start)
+        }) else {
+            continue;
+        };
+        count += usize::from(start == 0 || begins_anew(&text[..start]));
+    }
+    count
+}
+
+/// Whether an address behind this text is one of its own.
+fn begins_anew(before: &str) -> bool {
+    let Some(last) = before.chars().next_back() else { return true };
+    let query = before.split_once('?').map(|(_, query)| query);
+    match last {
+        c if c.is_whitespace() => true,
+        '|' | '"' | '\'' | '[' | '<' => true,
+        // a list of addresses may be the value of a parameter
+        ',' | ';' => query.is_none_or(|query| !query.contains("=http")),
+        // two that were joined without anything in between
+        c if c.is_alphanumeric() => query.is_none(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_counted_and_those_inside_others_are_not() {
+        for (text, expected) in [
+            ("https://h/a.mp4", 1),
+            ("https://h/a.mp4|https://h/b.mp4", 2),
+            ("https://h/a.mp4; https://h/b.mp4", 2),
+            ("https://h/a.mp4,HTTP://h/b.mp4", 2),
+            ("https://h/a.mp4\nhttps://h/b.mp4 https://h/c.mp4", 3),
+            ("https://h/a.mp4https://h/b.mp4", 2),
+            ("https://h/a.mp4?sig=x,https://h/b.mp4?sig=y", 2),
+            ("[\"https://h/a.mp4\",\"https://h/b.mp4\"]", 2),
+            ("https://p/get?u=https://h/a.mp4", 1),
+            ("https://p/get?u=https://h/a.mp4,https://h/b.mp4", 1),
+            ("https://web.archive.org/web/2020/https://h/a.mp4", 1),
+            ("https://p/fetch:https://h/a.mp4", 1),
+            ("gs://b/a.mp4", 0),
+            ("", 0),
+        ] {
+            assert_eq!(count(text), expected, "{text}");
+        }
+    }
+}

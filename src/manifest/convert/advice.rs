@@ -1,0 +1,149 @@
+//! What is wrong with a value, and what to do, in words.
+
+use super::super::values::{
+    coordinates::CoordinateError,
+    datetime::DatetimeError,
+    tags::{self, TagError},
+};
+use crate::{
+    domain::{Problem, Submission, UrlError},
+    redact,
+};
+
+/// A problem at a column, from 0.
+pub(in crate::manifest) fn problem_at(
+    column: Option<(usize, &str)>,
+    value: String,
+    (class, message, fix): (&str, String, &str),
+) -> Problem {
+    Problem {
+        column: column.map(|(_, name)| name.to_owned()).unwrap_or_default(),
+        column_number: column.map_or(0, |(number, _)| number + 1),
+        value,
+        class: class.to_owned(),
+        message,
+        fix: fix.to_owned(),
+    }
+}
+
+/// A class, what is wrong, and what to do.
+pub(super) type Advice = (&'static str, &'static str, &'static str);
+
+pub(super) const fn datetime_advice(error: DatetimeError) -> Advice {
+    match error {
+        DatetimeError::Ambiguous => (
+            "datetime_ambiguous",
+            "day and month could be either way round",
+            "say which comes first: --date-format dmy or --date-format mdy",
+        ),
+        DatetimeError::BareYear => (
+            "datetime_year",
+            "a year is no day",
+            "say --date-format year to take its first day, or leave the column out",
+        ),
+        DatetimeError::TwoDigitYear => (
+            "datetime_two_digit_year",
+            "the year has two digits, and may stand first or last",
+            "say the order: --date-format dmy, mdy or %y-%m-%d",
+        ),
+        DatetimeError::SpreadsheetSerial => (
+            "datetime_spreadsheet",
+            "a day as a spreadsheet counts it (Excel serial number)",
+            "say --date-format excel, or format the column as a date and export it again",
+        ),
+        DatetimeError::Impossible => {
+            ("datetime_impossible", "there is no such day or time", "correct it, or leave the cell empty")
+        }
+        DatetimeError::Unknown => (
+            "datetime_unknown",
+            "not a known way to write a date and time, or not the one of --date-format",
+            "write it as yyyy-MM-dd HH:mm:ss, or say how it is written: --date-format '%d.%m.%Y'",
+        ),
+    }
+}
+
+pub(super) const fn coordinate_advice(error: CoordinateError) -> Advice {
+    match error {
+        CoordinateError::NotANumber => (
+            "coordinates_number",
+            "not a number of degrees",
+            "write degrees such as 52.5200, -13,405 or 52°31'12\"N",
+        ),
+        CoordinateError::OutOfRange => (
+            "coordinates_range",
+            "outside -90 to 90 for latitude or -180 to 180 for longitude",
+            "check whether latitude and longitude are swapped; degrees times 10,000,000 are read from a column whose name ends in E7",
+        ),
+        CoordinateError::WrongAxis => (
+            "coordinates_axis",
+            "north or south belongs to a latitude, east or west to a longitude",
+            "check whether latitude and longitude are swapped",
+        ),
+        CoordinateError::Swapped => (
+            "coordinates_range",
+            "a latitude is at most 90 degrees; the other way round it would be a place",
+            "if the longitude stands first, say --geo-order lon-lat",
+        ),
+        CoordinateError::NotAPair => {
+            ("coordinates_pair", "expected two numbers: lat,lon", "write them as 52.5200,13.4050")
+        }
+        CoordinateError::OneOrTwo => (
+            "coordinates_pair",
+            "two whole numbers, or one number with a decimal comma",
+            "write both with a point and a fraction: 52.0,13.0",
+        ),
+        CoordinateError::EastOrWest => (
+            "coordinates_east_or_west",
+            "O means East in German (Ost) and West in Spanish, Portuguese, Italian and French (Oeste, Ovest, Ouest)",
+            "write E or W: --map \"longitude={COLUMN|replace 'O' 'E'}\"",
+        ),
+        CoordinateError::Contradiction => (
+            "coordinates_axis",
+            "the sign and the hemisphere contradict each other",
+            "write the number without its sign, or leave the hemisphere out",
+        ),
+    }
+}
+
+pub(super) const fn url_advice(error: UrlError) -> (&'static str, &'static str) {
+    match error {
+        UrlError::Empty => ("url_empty", "give the address of the video, or remove the row"),
+        UrlError::NotAbsolute => ("url_not_absolute", "write the whole address, starting with https://"),
+        UrlError::Scheme => (
+            "url_scheme",
+            "give an http(s) link, or make one of it: --map \"url={COLUMN|replace 'gs://' 'https://storage.googleapis.com/'}\"",
+        ),
+        UrlError::NoHost => ("url_no_host", "write the whole address, such as https://host/clip.mp4"),
+        UrlError::Credentials => {
+            ("url_credentials", "remove user and password; the service fetches without them")
+        }
+        UrlError::TooLong => ("url_too_long", "shorten the link"),
+        UrlError::Control => ("url_control", "remove line breaks and tabs from the link"),
+    }
+}
+
+pub(super) fn tag_advice(error: TagError) -> (String, &'static str, String, &'static str) {
+    match error {
+        TagError::TooMany(count) => (
+            count.to_string(),
+            "tags_too_many",
+            format!("{count} tags, the service takes at most {}", Submission::TAGS_MAX),
+            "map fewer columns to tags, or say --too-long cut",
+        ),
+        TagError::TooLong(tag) => (
+            redact::opaque(&tag),
+            "tag_too_long",
+            format!("a tag is longer than {} characters", tags::TAG_LENGTH_MAX),
+            "check the tag separator (--tag-separator), or say --too-long cut",
+        ),
+        TagError::Nul => {
+            (String::new(), "tag_nul", "a tag holds a NUL character".to_owned(), "remove the character")
+        }
+        TagError::Reserved(tag) => (
+            redact::opaque(&tag),
+            "tag_reserved",
+            format!("tags that start with {} are telecine's own", tags::RESERVED_PREFIX),
+            "remove the tag",
+        ),
+    }
+}

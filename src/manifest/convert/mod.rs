@@ -1,0 +1,382 @@
+//! One record becomes one row: every value exactly as the service accepts it, or a list of what is wrong.
+
+mod address;
+mod advice;
+mod notices;
+mod place;
+mod source;
+mod texts;
+
+use std::borrow::Cow;
+
+use super::{
+    borrowed_row::BorrowedRow,
+    mapping::{Columns, Field, Transform, ValueSource},
+    values::{
+        TooLong,
+        coordinates::GeoOrder,
+        datetime::{DateRules, OffsetRule},
+        missing::MissingRules,
+        tags::{self, Cell, TagSeparator},
+    },
+};
+use crate::{
+    domain::{Problem, Submission},
+    redact,
+};
+pub(super) use advice::problem_at;
+use advice::{datetime_advice, tag_advice};
+pub(super) use notices::Notices;
+
+/// `camera_model` is at most this long, in characters (the service's upload documentation).
+const CAMERA_MODEL_MAX: usize = 200;
+/// `callback` is at most this long, in characters (the service's upload documentation).
+const CALLBACK_MAX: usize = 299;
+/// A bound of our own for the namespace, in characters; the service states none.
+const NAMESPACE_MAX: usize = 200;
+
+/// How values are read.
+#[derive(Clone, Debug)]
+pub struct RowRules {
+    /// The namespace of rows that name none.
+    pub namespace: String,
+    pub tag_separator: TagSeparator,
+    pub dates: DateRules,
+    /// Which coordinate comes first where both stand in one cell.
+    pub geo_order: GeoOrder,
+    pub too_long: TooLong,
+    pub same_by: SameBy,
+    pub lone_comma: LoneComma,
+    pub missing: MissingRules,
+    /// Fields whose value is left out where it cannot be read; the row is sent without it.
+    pub drop_invalid: Vec<Field>,
+}
+
+impl Default for RowRules {
+    fn default() -> Self {
+        Self {
+            namespace: "default".to_owned(),
+            tag_separator: TagSeparator::Default,
+            dates: DateRules::default(),
+            geo_order: GeoOrder::LatLon,
+            too_long: TooLong::Refuse,
+            same_by: SameBy::Url,
+            lone_comma: LoneComma::Safe,
+            missing: MissingRules::default(),
+            drop_invalid: Vec::new(),
+        }
+    }
+}
+
+/// By what two rows of one namespace are the same item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SameBy {
+    /// The address, without what signs it.
+    #[default]
+    Url,
+    /// The user's own id, whatever the address.
+    Id,
+}
+
+/// A form with one `tags` value that contains a comma may be split by the service into two tags (Spring's rule for a
+/// list parameter). With the marker tag there are always two values, and the comma is safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoneComma {
+    /// Another tag goes along.
+    Safe,
+    /// It would be alone: refuse the row.
+    Refused,
+}
+
+/// Collects what is wrong with one record.
+struct Reading<'a> {
+    cells: &'a [&'a str],
+    columns: &'a Columns,
+    rules: &'a RowRules,
+    notices: &'a Notices,
+    problems: Vec<Problem>,
+    warnings: Vec<Problem>,
+}
+
+/// What a record with a cell for every column says, or everything that is wrong with it.
+pub(super) fn convert<'a>(
+    cells: &'a [&'a str],
+    columns: &'a Columns,
+    rules: &'a RowRules,
+    notices: &'a Notices,
+) -> Result<BorrowedRow<'a>, Vec<Problem>> {
+    let mut reading = Reading { cells, columns, rules, notices, problems: Vec::new(), warnings: Vec::new() };
+    let address = reading.address();
+    let tags = reading.optional(Field::Tags, Reading::tags).unwrap_or_default();
+    let coordinates = reading.optional(Field::Geo, Reading::coordinates);
+    let datetime_taken = reading.optional(Field::Datetime, Reading::datetime);
+    let camera_model =
+        reading.optional(Field::CameraModel, |reading| reading.text(Field::CameraModel, CAMERA_MODEL_MAX));
+    let callback = reading.optional(Field::Callback, Reading::callback);
+    let retain_original_video = reading.optional(Field::RetainOriginalVideo, Reading::retain_original_video);
+    let video_transcription_prompt = reading.optional(Field::VideoTranscriptionPrompt, |reading| {
+        reading.text(Field::VideoTranscriptionPrompt, super::records::CELL_MAX)
+    });
+    let namespace = reading.namespace();
+    let external_id = reading.external_id();
+    let item_id = reading.item_id(external_id.as_ref());
+    let content_hash = reading.value(Field::Hash);
+    let (Some(address), []) = (address, &reading.problems[..]) else { return Err(reading.problems) };
+    Ok(BorrowedRow {
+        address,
+        namespace,
+        item_id,
+        tags,
+        coordinates,
+        datetime_taken,
+        camera_model,
+        callback,
+        retain_original_video,
+        video_transcription_prompt,
+        external_id,
+        content_hash,
+        warnings: reading.warnings,
+    })
+}
+
+/// The problem of a record with more or fewer cells than there are columns.
+pub(super) fn wrong_width(expected: usize, found: usize) -> Problem {
+    let (what, fix) = if found < expected {
+        ("fewer", "write empty cells out, or say --pad-short-rows if only cells at the end are missing")
+    } else {
+        (
+            "more",
+            "quote cells that contain the delimiter; --escape '\\' if a backslash stands before quotes in cells",
+        )
+    };
+    let message = format!("the row has {what} cells than the header: {found} and not {expected}");
+    problem_at(None, String::new(), ("column_count", message, fix))
+}
+
+/// The text of one field.
+pub(super) fn value_of(cells: &[&str], columns: &Columns, field: Field) -> Option<String> {
+    if cells.len() != columns.names().len() {
+        return None;
+    }
+    let (rules, notices) = (RowRules::default(), Notices::default());
+    let reading = Reading {
+        cells,
+        columns,
+        rules: &rules,
+        notices: &notices,
+        problems: Vec::new(),
+        warnings: Vec::new(),
+    };
+    reading.value(field).map(Cow::into_owned)
+}
+
+/// The problem of a record with a cell that is not UTF-8; `column` counts from 0.
+pub(super) fn not_utf8(column: usize, columns: &Columns, cells: &[String]) -> Problem {
+    Problem {
+        column: columns.names().get(column).cloned().unwrap_or_default(),
+        column_number: column + 1,
+        value: cells.get(column).map(|cell| redact::opaque(cell)).unwrap_or_default(),
+        class: "not_utf8".to_owned(),
+        message: "the cell is not UTF-8".to_owned(),
+        fix: "name the file's encoding, for example --encoding windows-1252".to_owned(),
+    }
+}
+
+/// Texts that mean yes, in lower case.
+const YES: &[&str] = &["true", "yes", "y", "1", "t", "x"];
+/// Texts that mean no, in lower case.
+const NO: &[&str] = &["false", "no", "n", "0", "f"];
+
+impl<'a> Reading<'a> {
+    /// Reads a field that a row may lack. Where its value cannot be read and `--drop-invalid` names the field, the row
+    /// loses the value and takes a warning.
+    fn optional<T>(&mut self, field: Field, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let before = self.problems.len();
+        let value = read(self);
+        self.find_unreadable_json(field);
+        if self.problems.len() == before {
+            return value;
+        }
+        if self.rules.drop_invalid.contains(&field) {
+            for problem in self.problems.drain(before..) {
+                let message = format!("left out: {}", problem.message);
+                let fix = format!("{}; without --drop-invalid the row is refused", problem.fix);
+                let class = "value_dropped".to_owned();
+                self.warnings.push(Problem { class, message, fix, ..problem });
+            }
+        }
+        None
+    }
+
+    fn problem(&mut self, field: Field, value: String, words: (&str, String, &str)) {
+        self.problems.push(problem_at(self.first(field), value, words));
+    }
+
+    /// The first column that feeds a field.
+    fn first(&self, field: Field) -> Option<(usize, &'a str)> {
+        self.columns.first_of(field).map(|number| (number, self.columns.names()[number].as_str()))
+    }
+
+    fn warn_of_cut(&mut self, field: Field, value: &str, message: String) {
+        let fix = "shorten it in the manifest, or leave --too-long cut out to refuse such rows";
+        let words = ("text_cut", message, fix);
+        self.warnings.push(problem_at(self.first(field), redact::opaque(value), words));
+    }
+
+    /// The user's own id.
+    fn external_id(&mut self) -> Option<Cow<'a, str>> {
+        let id = self.value(Field::Id)?;
+        if is_scientific(&id) {
+            let message = "a spreadsheet has shortened this number: different ids look the same".to_owned();
+            let fix = "format the column as text before the export";
+            let words = ("id_scientific", message, fix);
+            self.warnings.push(problem_at(self.first(Field::Id), redact::opaque(&id), words));
+        }
+        Some(id)
+    }
+
+    fn item_id(&mut self, id: Option<&Cow<'a, str>>) -> Option<Cow<'a, str>> {
+        if self.rules.same_by == SameBy::Url {
+            return None;
+        }
+        if id.is_none() {
+            let message = "the row has no id, and with --same-by id an id says which video it is".to_owned();
+            let fix = "write one, or map it: --map id=COLUMN";
+            self.problem(Field::Id, String::new(), ("id_missing", message, fix));
+        }
+        id.cloned()
+    }
+
+    /// The namespace of the row. It is never cut: another namespace is another place.
+    fn namespace(&mut self) -> Cow<'a, str> {
+        let Some(value) = self.value(Field::UniqueId) else { return Cow::Borrowed(&self.rules.namespace) };
+        if value.len() > NAMESPACE_MAX && value.chars().count() > NAMESPACE_MAX {
+            let message = format!("a namespace has at most {NAMESPACE_MAX} characters");
+            self.problem(Field::UniqueId, redact::opaque(&value), ("text_too_long", message, "shorten it"));
+        }
+        value
+    }
+
+    /// The name of the first column that feeds a field, as a mapping takes it.
+    fn name_of(&self, field: Field) -> &'a str {
+        self.first(field).map_or("COLUMN", |(_, name)| name)
+    }
+
+    /// The first empty column among those that make a field.
+    fn gap(&self, field: Field) -> Option<(usize, &'a str)> {
+        let mut columns = self.columns.of(field)?.iter().flat_map(ValueSource::columns);
+        let column = columns.find(|column| self.cell(*column).is_none())?;
+        Some((column, self.columns.names()[column].as_str()))
+    }
+
+    fn tags(&mut self) -> Option<Vec<Cow<'a, str>>> {
+        let (columns, rules, reading) = (self.columns, self.rules, &*self);
+        let mut escaped: Option<String> = None;
+        let cells = columns.of(Field::Tags).unwrap_or_default().iter().flat_map(|source| {
+            let cells = reading.tag_cells(source);
+            for Cell::Parts(text) | Cell::Whole(text) in &cells {
+                if escaped.is_none() && has_entity(text) {
+                    escaped = Some(redact::opaque(text));
+                }
+            }
+            cells
+        });
+        let read = tags::read(cells, &rules.tag_separator, rules.too_long);
+        if let Some(value) = escaped {
+            let message = "a text written for HTML".to_owned();
+            let fix = format!("decode it: --map 'tags={{{}|html}}'", self.name_of(Field::Tags));
+            let words = ("text_html_escaped", message, fix.as_str());
+            self.warnings.push(problem_at(self.first(Field::Tags), value, words));
+        }
+        match read {
+            Ok((tags, is_cut)) => {
+                if is_cut {
+                    let (count, length) = (Submission::TAGS_MAX, tags::TAG_LENGTH_MAX);
+                    let message = format!("tags were cut to {count} of {length} characters");
+                    self.warn_of_cut(Field::Tags, "", message);
+                }
+                if rules.lone_comma == LoneComma::Refused && matches!(&tags[..], [lone] if lone.contains(','))
+                {
+                    let message = "a single tag with a comma may be split by the service".to_owned();
+                    let fix = "remove the comma, add a second tag, or leave the marker tag on";
+                    self.problem(Field::Tags, redact::opaque(&tags[0]), ("tag_comma", message, fix));
+                }
+                Some(tags)
+            }
+            Err(error) => {
+                let (value, class, message, fix) = tag_advice(error);
+                self.problem(Field::Tags, value, (class, message, fix));
+                None
+            }
+        }
+    }
+
+    /// The texts that one source gives for tags.
+    fn tag_cells(&self, source: &'a ValueSource) -> Vec<Cell<'a>> {
+        match source {
+            ValueSource::Text(_) | ValueSource::Flag(_) => {
+                self.part(Field::Tags, source).map(Cell::Whole).into_iter().collect()
+            }
+            ValueSource::Transformed(column, transforms) => {
+                let is_split = transforms.iter().any(|transform| {
+                    matches!(transform, Transform::Split(_) | Transform::Json(_) | Transform::First)
+                });
+                let values = self.transformed(*column, transforms).unwrap_or_default().into_iter();
+                values.map(|value| if is_split { Cell::Whole(value) } else { Cell::Parts(value) }).collect()
+            }
+            ValueSource::Cell(_) | ValueSource::Template(_) => {
+                self.part(Field::Tags, source).map(Cell::Parts).into_iter().collect()
+            }
+        }
+    }
+
+    fn datetime(&mut self) -> Option<Cow<'a, str>> {
+        let value = self.value(Field::Datetime)?;
+        let rules = &self.rules.dates;
+        let read = match (&value, self.value(Field::Time)) {
+            (value, Some(time)) => {
+                rules.read_with_time(value, &time).map(|(read, offset)| (Cow::Owned(read), offset))
+            }
+            (Cow::Borrowed(text), None) => rules.read_with_offset(text),
+            (Cow::Owned(text), None) => {
+                rules.read_with_offset(text).map(|(read, offset)| (Cow::Owned(read.into_owned()), offset))
+            }
+        };
+        match read {
+            Ok((timestamp, offset)) => {
+                if rules.offset == OffsetRule::Keep {
+                    self.notices.note_offset(offset);
+                }
+                Some(timestamp)
+            }
+            Err(error) => {
+                let shown = match self.value(Field::Time) {
+                    Some(time) => redact::opaque(&format!("{value} {time}")),
+                    None => redact::opaque(&value),
+                };
+                let (class, message, fix) = datetime_advice(error);
+                self.problem(Field::Datetime, shown, (class, message.to_owned(), fix));
+                None
+            }
+        }
+    }
+}
+
+/// Whether a text holds an entity of HTML.
+fn has_entity(text: &str) -> bool {
+    if memchr::memchr(b'&', text.as_bytes()).is_none() {
+        return false;
+    }
+    ["&amp;", "&quot;", "&#39;", "&#039;", "&apos;", "&lt;", "&gt;", "&nbsp;"]
+        .iter()
+        .any(|entity| text.contains(entity))
+}
+
+/// Whether a text is a number as spreadsheets shorten it: `1.23457E+17`.
+fn is_scientific(text: &str) -> bool {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once("E+").is_some_and(|(mantissa, exponent)| {
+        let mantissa = mantissa.replacen(['.', ','], "", 1);
+        is_digits(&mantissa) && is_digits(exponent)
+    })
+}

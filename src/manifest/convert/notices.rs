@@ -1,0 +1,133 @@
+//! What is said once of a whole manifest, and counted while its rows are read.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+};
+
+use super::super::values::datetime::OffsetSeen;
+
+/// Counts of a manifest that several threads add to.
+#[derive(Debug)]
+pub(in crate::manifest) struct Notices {
+    /// By column: cells that hold a text for a missing value.
+    missing: OnceLock<Box<[MissingCount]>>,
+    /// Offsets of times from UTC, in minutes: the first, and another one.
+    first_offset: AtomicI64,
+    other_offset: AtomicI64,
+    has_time_without_offset: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct MissingCount {
+    cells: AtomicU64,
+    first: OnceLock<String>,
+}
+
+/// No offset was seen.
+const NONE: i64 = i64::MIN;
+
+impl Default for Notices {
+    fn default() -> Self {
+        Self {
+            missing: OnceLock::new(),
+            first_offset: AtomicI64::new(NONE),
+            other_offset: AtomicI64::new(NONE),
+            has_time_without_offset: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Notices {
+    /// Counts a cell that holds a text for a missing value. `width`: how many columns there are.
+    pub(super) fn count_missing(&self, column: usize, width: usize, text: &str) {
+        let counts = self.missing.get_or_init(|| (0..width).map(|_| MissingCount::default()).collect());
+        if let Some(count) = counts.get(column) {
+            count.cells.fetch_add(1, Ordering::Relaxed);
+            count.first.get_or_init(|| text.to_owned());
+        }
+    }
+
+    pub(super) fn note_offset(&self, seen: OffsetSeen) {
+        match seen {
+            OffsetSeen::NotNeeded => {}
+            OffsetSeen::Absent => {
+                if !self.has_time_without_offset.load(Ordering::Relaxed) {
+                    self.has_time_without_offset.store(true, Ordering::Relaxed);
+                }
+            }
+            OffsetSeen::Minutes(minutes) => {
+                let mut first = self.first_offset.load(Ordering::Relaxed);
+                if first == NONE {
+                    let exchanged = self.first_offset.compare_exchange(
+                        NONE,
+                        minutes,
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    );
+                    first = exchanged.map_or_else(|known| known, |_| minutes);
+                }
+                if first != minutes {
+                    self.other_offset.store(minutes, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// The notices as sentences. `names` are the columns' names.
+    pub(in crate::manifest) fn sentences(&self, names: &[String]) -> Vec<String> {
+        let counts = self.missing.get().map(|counts| &counts[..]).unwrap_or_default();
+        let missing = counts.iter().zip(names).filter_map(|(count, name)| {
+            let cells = count.cells.load(Ordering::Relaxed);
+            let first = count.first.get().filter(|_| cells > 0)?;
+            let name = crate::redact::clean(name);
+            let (noun, verb) = if cells == 1 { ("cell", "counts") } else { ("cells", "count") };
+            Some(format!(
+                "{name}: {cells} {noun} such as {first} {verb} as missing; --no-null takes them as text"
+            ))
+        });
+        missing.chain(self.offset_sentence()).collect()
+    }
+
+    fn offset_sentence(&self) -> Option<String> {
+        let load = |offset: &AtomicI64| Some(offset.load(Ordering::Relaxed)).filter(|offset| *offset != NONE);
+        let first = load(&self.first_offset)?;
+        let what = if let Some(other) = load(&self.other_offset) {
+            let (low, high) = (first.min(other), first.max(other));
+            format!("times have different offsets from UTC ({} and {})", shown(low), shown(high))
+        } else if self.has_time_without_offset.load(Ordering::Relaxed) {
+            format!("some times have an offset from UTC ({}) and some have none", shown(first))
+        } else {
+            return None;
+        };
+        Some(format!("{what}; they are sent as they are written, --datetime-offset utc converts them"))
+    }
+}
+
+fn shown(minutes: i64) -> String {
+    let sign = if minutes < 0 { '-' } else { '+' };
+    format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_values_and_offsets_that_differ_are_said_with_their_counts() {
+        let notices = Notices::default();
+        let names = ["url".to_owned(), "camera".to_owned()];
+        assert!(notices.sentences(&names).is_empty());
+        notices.count_missing(1, 2, "N/A");
+        notices.count_missing(1, 2, "NULL");
+        notices.note_offset(OffsetSeen::Minutes(120));
+        assert_eq!(
+            notices.sentences(&names),
+            ["camera: 2 cells such as N/A count as missing; --no-null takes them as text"]
+        );
+        notices.note_offset(OffsetSeen::Absent);
+        assert!(notices.sentences(&names)[1].contains("an offset from UTC (+02:00) and some have none"));
+        notices.note_offset(OffsetSeen::Minutes(-90));
+        assert!(notices.sentences(&names)[1].contains("(-01:30 and +02:00)"));
+    }
+}

@@ -1,0 +1,133 @@
+//! The text of a field: from cells, templates, and transforms.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{Reading, YES, problem_at};
+use crate::{
+    manifest::{
+        mapping::{Encode, Field, FieldSlot, NotJson, Transform, ValueSource, apply},
+        values,
+    },
+    redact,
+};
+
+/// What cannot stand in a path as it is; a slash can.
+const IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+/// What cannot stand in the value of a parameter as it is.
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+impl<'a> Reading<'a> {
+    /// The value of a field, joined and trimmed. `None`: empty, missing, or not mapped.
+    pub(super) fn value(&self, field: Field) -> Option<Cow<'a, str>> {
+        let sources = self.columns.of(field)?;
+        if let [source] = sources {
+            return self.part(field, source);
+        }
+        let parts: Vec<Cow<'_, str>> = sources.iter().filter_map(|source| self.part(field, source)).collect();
+        // no half of an address is sent
+        let has_gap = field == Field::Url && parts.len() < sources.len();
+        (!parts.is_empty() && !has_gap).then(|| Cow::Owned(parts.join(field.joint())))
+    }
+
+    /// The text of a cell. `None`: empty or missing.
+    pub(super) fn cell(&self, column: usize) -> Option<&'a str> {
+        let text = values::trim(self.cells[column]);
+        if text.is_empty() {
+            return None;
+        }
+        if self.rules.missing.is_missing(text) {
+            self.notices.count_missing(column, self.cells.len(), text);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// What one source gives. `None`: nothing.
+    pub(super) fn part(&self, field: Field, source: &'a ValueSource) -> Option<Cow<'a, str>> {
+        match source {
+            ValueSource::Cell(column) => self.cell(*column).map(Cow::Borrowed),
+            ValueSource::Transformed(column, transforms) => {
+                self.transformed(*column, transforms).map(joined)?
+            }
+            ValueSource::Flag(column) => {
+                let cell = values::trim(self.cells[*column]);
+                let says_yes = YES.contains(&cell.to_ascii_lowercase().as_str());
+                says_yes.then(|| Cow::Borrowed(self.columns.names()[*column].as_str()))
+            }
+            ValueSource::Text(text) => Some(Cow::Borrowed(text.as_str())).filter(|text| !text.is_empty()),
+            ValueSource::Template(slots) => self.fill(field, slots).map(Cow::Owned),
+        }
+    }
+
+    /// The values that transforms make of a cell. `None`: the cell is empty, missing, or not what they read.
+    pub(super) fn transformed(&self, column: usize, transforms: &[Transform]) -> Option<Vec<Cow<'a, str>>> {
+        apply(self.cell(column)?, transforms).ok()
+    }
+
+    /// A template with its values. `None`: all of them are empty, or, in an address, one is.
+    pub(super) fn fill(&self, field: Field, slots: &[FieldSlot]) -> Option<String> {
+        let (mut has_value, mut has_gap) = (false, false);
+        let filled = slots.iter().fold(String::new(), |mut filled, slot| {
+            match slot {
+                FieldSlot::Text(text) => filled.push_str(text),
+                FieldSlot::Cell(column, encode, transforms) => {
+                    let value = self.transformed(*column, transforms).and_then(joined);
+                    has_value |= value.is_some();
+                    has_gap |= value.is_none();
+                    let value = value.unwrap_or_default();
+                    match encode {
+                        Encode::Raw => filled.push_str(&value),
+                        Encode::Path => filled.extend(utf8_percent_encode(&value, IN_PATH)),
+                        Encode::Query => filled.extend(utf8_percent_encode(&value, IN_QUERY)),
+                    }
+                }
+            }
+            filled
+        });
+        let is_usable = if field == Field::Url { !has_gap } else { has_value || !has_gap };
+        is_usable.then_some(filled)
+    }
+
+    /// Adds a problem for every cell of a field that is no JSON though its transforms read it as such.
+    pub(super) fn find_unreadable_json(&mut self, field: Field) {
+        if !self.columns.has_json_transforms() {
+            return;
+        }
+        let sources = self.columns.of(field).unwrap_or_default().iter();
+        for (column, transforms) in sources.flat_map(ValueSource::transformed) {
+            let Some(text) = self.cell(column) else { continue };
+            if apply(text, transforms) == Err(NotJson) {
+                let name = Some((column, self.columns.names()[column].as_str()));
+                let fix = "correct the cell, or leave |json out of the mapping";
+                let words = ("json_cell", "the cell is not JSON".to_owned(), fix);
+                self.problems.push(problem_at(name, redact::opaque(text), words));
+            }
+        }
+    }
+}
+
+/// One text of several values.
+fn joined(values: Vec<Cow<'_, str>>) -> Option<Cow<'_, str>> {
+    match values.len() {
+        0 => None,
+        1 => values.into_iter().next(),
+        _ => Some(Cow::Owned(values.join(" "))),
+    }
+}

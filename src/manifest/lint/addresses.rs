@@ -1,0 +1,208 @@
+//! What an address leads to, as far as it says so itself.
+
+/// What an address leads to; the last is the likeliest video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::manifest) enum Kind {
+    /// Sound, text, a licence, or a packed file.
+    Other,
+    Image,
+    /// A page, perhaps with a player.
+    Page,
+    /// Nothing says it.
+    Unknown,
+    Media,
+}
+
+/// Endings of files that are videos, or name the parts of one.
+const MEDIA: &[&str] = &[
+    "mp4", "m4v", "mov", "mkv", "webm", "avi", "wmv", "mpg", "mpeg", "ts", "m2ts", "mts", "flv", "ogv",
+    "3gp", "mxf", "m3u8",
+];
+const IMAGES: &[&str] =
+    &["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "svg", "heic", "ico", "avif"];
+const PAGES: &[&str] = &["html", "htm", "php", "asp", "aspx", "jsp", "xhtml"];
+const OTHERS: &[&str] = &[
+    "mp3", "wav", "flac", "ogg", "m4a", "pdf", "zip", "gz", "tar", "7z", "txt", "csv", "json", "xml", "srt",
+    "vtt",
+];
+/// Hosts whose addresses are pages with a player, not files.
+const PAGE_HOSTS: &[&str] = &[
+    "youtube.com",
+    "youtube-nocookie.com",
+    "youtu.be",
+    "vimeo.com",
+    "dailymotion.com",
+    "dai.ly",
+    "facebook.com",
+    "fb.watch",
+    "instagram.com",
+    "tiktok.com",
+    "twitter.com",
+    "x.com",
+    "twitch.tv",
+    "bilibili.com",
+    "rumble.com",
+    "odysee.com",
+    "vk.com",
+    "ted.com",
+    "loom.com",
+    "wistia.com",
+    "vidyard.com",
+    "streamable.com",
+    "docs.google.com",
+    "photos.google.com",
+    "photos.app.goo.gl",
+    "1drv.ms",
+    "icloud.com",
+    "mega.nz",
+    "wetransfer.com",
+    "we.tl",
+    "mediafire.com",
+    "gofile.io",
+    "box.com",
+    "frame.io",
+];
+/// Hosts whose pages may end as files do.
+const SHARING_HOSTS: &[&str] =
+    &["archive.org", "dropbox.com", "drive.google.com", "onedrive.live.com", "sharepoint.com", "box.com"];
+/// Hosts of licences.
+const LICENCE_HOSTS: &[&str] = &["creativecommons.org", "rightsstatements.org"];
+
+/// Whether a text is an address of the web.
+pub(in crate::manifest) fn is_web_address<T: AsRef<[u8]> + ?Sized>(text: &T) -> bool {
+    let text = text.as_ref();
+    let starts = |scheme: &[u8]| text.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
+    starts(b"http://") || starts(b"https://")
+}
+
+/// Whether a text ends as the name of a video does.
+pub(in crate::manifest) fn is_media(text: &str) -> bool {
+    let path = &text[..text.find(['?', '#']).unwrap_or(text.len())];
+    let (_, ending) = path.rsplit_once('.').unwrap_or_default();
+    is_one_of(ending, MEDIA)
+}
+
+fn is_one_of(ending: &str, of: &[&str]) -> bool {
+    of.iter().any(|own| own.eq_ignore_ascii_case(ending))
+}
+
+/// What an address leads to, by its host, its path, and the ending of its name.
+pub(in crate::manifest) fn kind_of(text: &str) -> Kind {
+    let Some((_, inside)) = text.split_once("://") else { return Kind::Unknown };
+    // nearly all are so, and need not be taken apart
+    if text.as_bytes().ends_with(b".mp4") && memchr::memchr2(b'?', b'#', text.as_bytes()).is_none() {
+        let (host, path) = inside.split_once('/').unwrap_or((inside, ""));
+        if !is_below(host, SHARING_HOSTS) && !path.starts_with(['w', 'v']) {
+            return Kind::Media;
+        }
+    }
+    let (address, query) = inside.split_once('?').unwrap_or((inside, ""));
+    let address = address.split('#').next().unwrap_or_default();
+    let (host, path) = address.split_once('/').unwrap_or((address, ""));
+    let host = host.split(':').next().unwrap_or(host).to_ascii_lowercase();
+    if is_page(&host, path, query) {
+        return Kind::Page;
+    }
+    if is_below(&host, LICENCE_HOSTS) {
+        return Kind::Other;
+    }
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let Some((_, ending)) = name.rsplit_once('.') else { return Kind::Unknown };
+    match ending {
+        _ if is_one_of(ending, MEDIA) => Kind::Media,
+        _ if is_one_of(ending, IMAGES) => Kind::Image,
+        _ if is_one_of(ending, PAGES) => Kind::Page,
+        _ if is_one_of(ending, OTHERS) => Kind::Other,
+        _ => Kind::Unknown,
+    }
+}
+
+/// Whether a host is one of these, or below one.
+fn is_below(host: &str, of: &[&str]) -> bool {
+    of.iter().any(|own| host.strip_suffix(own).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+}
+
+/// Whether an address is a page of an archive, a video portal or a shared folder, and no file.
+fn is_page(host: &str, path: &str, query: &str) -> bool {
+    let has = |pairs: &[&str]| query.split(['&', '#']).any(|pair| pairs.contains(&pair));
+    let starts = |with: &[&str]| with.iter().any(|start| path.starts_with(start));
+    if is_below(host, &["dropbox.com"]) {
+        return !has(&["dl=1", "raw=1"]) && starts(&["s/", "scl/", "sh/"]);
+    }
+    if is_below(host, &["drive.google.com"]) {
+        return !starts(&["uc"]) && !has(&["export=download"]);
+    }
+    if is_below(host, &["onedrive.live.com", "sharepoint.com"]) {
+        return !has(&["download=1"]) && !starts(&["download"]);
+    }
+    if is_below(host, &["archive.org"]) {
+        return starts(&["details/", "embed/", "stream/"]);
+    }
+    if is_below(host, &["flickr.com"]) {
+        return starts(&["photos/"]);
+    }
+    is_below(host, PAGE_HOSTS) || is_wiki_page(path) || is_peertube(path)
+}
+
+/// `wiki/File:A.webm` of Commons and other wikis.
+fn is_wiki_page(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    ["wiki/file:", "wiki/file%3a", "wiki/datei:", "wiki/fichier:"].iter().any(|start| path.starts_with(start))
+}
+
+/// Letters of a video's short name at `PeerTube`.
+const PEERTUBE_LETTERS: std::ops::RangeInclusive<usize> = 20..=22;
+
+/// `videos/watch/…`, `videos/embed/…` or `w/…`.
+fn is_peertube(path: &str) -> bool {
+    let is_short = |name: &str| {
+        PEERTUBE_LETTERS.contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    path.starts_with("videos/watch/")
+        || path.starts_with("videos/embed/")
+        || path.strip_prefix("w/").is_some_and(is_short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_by_its_host_and_its_ending_what_it_leads_to() {
+        for (url, kind) in [
+            ("https://h/a.mp4", Kind::Media),
+            ("https://h/a.JPG?x=1", Kind::Image),
+            ("https://h/watch.php?v=1", Kind::Page),
+            ("https://www.youtube.com/watch?v=1", Kind::Page),
+            ("https://youtu.be:443/1", Kind::Page),
+            ("https://youtube.com/watch?v=a.mp4", Kind::Page),
+            ("https://notyoutube.com/1", Kind::Unknown),
+            ("https://h/talk.mp3", Kind::Other),
+            ("http://creativecommons.org/licenses/by/3.0/", Kind::Other),
+            ("https://h/stream/playlist.m3u8", Kind::Media),
+            ("https://h/1.2.3/video", Kind::Unknown),
+            ("https://h", Kind::Unknown),
+            ("https://archive.org/embed/abc", Kind::Page),
+            ("https://archive.org/details/abc/a.mp4", Kind::Page),
+            ("https://archive.org/download/abc/a.mp4", Kind::Media),
+            ("https://commons.wikimedia.org/wiki/File:A.webm", Kind::Page),
+            ("https://commons.wikimedia.org/wiki/Special:FilePath/A.webm", Kind::Media),
+            ("https://upload.wikimedia.org/wikipedia/commons/a/ab/A.webm", Kind::Media),
+            ("https://www.dropbox.com/s/x/a.mp4?dl=0", Kind::Page),
+            ("https://www.dropbox.com/s/x/a.mp4", Kind::Page),
+            ("https://www.dropbox.com/s/x/a.mp4?dl=1", Kind::Media),
+            ("https://dl.dropboxusercontent.com/s/x/a.mp4", Kind::Media),
+            ("https://tube.example/videos/watch/9c9de5e8", Kind::Page),
+            ("https://tube.example/w/4RQnfKBbtsDdEVvRCKkPaM", Kind::Page),
+            ("https://h/w/talk", Kind::Unknown),
+            ("https://drive.google.com/file/d/1/view", Kind::Page),
+            ("https://drive.google.com/uc?export=download&id=1", Kind::Unknown),
+            ("https://onedrive.live.com/embed?id=1", Kind::Page),
+            ("https://1drv.ms/v/s!A", Kind::Page),
+            ("https://me.sharepoint.com/:v:/g/a.mp4", Kind::Page),
+            ("https://www.loom.com/share/1", Kind::Page),
+        ] {
+            assert_eq!(kind_of(url), kind, "{url}");
+        }
+    }
+}

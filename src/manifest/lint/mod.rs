@@ -1,0 +1,228 @@
+//! What a row would be sent with that its owner may not mean. Nothing here keeps a row from being sent.
+
+mod addresses;
+
+use super::{
+    borrowed_row::BorrowedRow,
+    convert::problem_at,
+    mapping::{Field, FirstColumns},
+};
+pub(super) use addresses::{Kind, is_media, is_web_address, kind_of};
+
+use crate::{
+    domain::{Coordinates, Problem, UnixMillis, link_expires_at},
+    redact,
+};
+
+const DAY_MS: i64 = 24 * 3_600_000;
+/// The first second that nearly every tool can count; earlier dates are mostly cameras that were never set.
+const EPOCH: &str = "1970-01-01 00:00:01";
+/// The class of a link that has expired.
+pub const LINK_EXPIRED: &str = "link_expired";
+/// Places are counted by cells of so many degrees, to find where most rows are.
+const CELL_DEGREES: f64 = 15.0;
+/// Cells around the earth, and one more for the borders.
+const CELLS_AROUND: usize = 25;
+/// Fewer places do not show where most rows are.
+const PLACES_MIN: u32 = 200;
+
+/// Finds what is odd about a row by itself.
+#[derive(Debug)]
+pub(super) struct Lint {
+    now: UnixMillis,
+    /// `now` and a day, as the service writes times: a clock may be ahead, and zones differ.
+    tomorrow: String,
+    columns: FirstColumns,
+}
+
+/// Where the rows of a scan lie, so that one that lies elsewhere shows.
+pub(super) struct PlaceCounts {
+    places: Vec<u32>,
+    seen: u32,
+}
+
+/// A class, what is odd, and what to do.
+type Advised = (&'static str, &'static str, &'static str);
+
+impl Lint {
+    pub(super) fn new(now: UnixMillis, columns: FirstColumns) -> Self {
+        let tomorrow = jiff::Timestamp::from_millisecond(now.plus_ms(DAY_MS).0).unwrap_or_default();
+        let tomorrow = tomorrow.strftime("%Y-%m-%d %H:%M:%S").to_string();
+        Self { now, tomorrow, columns }
+    }
+
+    /// Adds to a row's warnings what is odd about it.
+    pub(super) fn inspect(&self, row: &mut BorrowedRow<'_>) {
+        let columns = &self.columns;
+        let mut odd: Vec<(Field, String, Advised)> = Vec::new();
+        let url = || redact::url(&row.address);
+        odd.extend(address(&row.address).map(|words| (Field::Url, url(), words)));
+        odd.extend(invisible(&row.address).map(|words| (Field::Url, url(), words)));
+        odd.extend(self.expiry(&row.address).map(|words| (Field::Url, url(), words)));
+        if let Some(place) = row.coordinates {
+            let shown = || format!("{},{}", place.latitude, place.longitude);
+            odd.extend(spot(place).map(|words| (place_field(columns), shown(), words)));
+        }
+        if let Some(timestamp) = &row.datetime_taken {
+            odd.extend(
+                self.timestamp(timestamp).map(|words| (Field::Datetime, timestamp.to_string(), words)),
+            );
+        }
+        for (field, value, (class, message, fix)) in odd {
+            let warning = problem_at(columns.of(field), value, (class, message.to_owned(), fix));
+            row.warnings.push(warning);
+        }
+    }
+
+    fn expiry(&self, address: &str) -> Option<Advised> {
+        // nothing without a query expires
+        let has_query = memchr::memchr(b'?', address.as_bytes()).is_some();
+        let expires_at = if has_query { link_expires_at(address)? } else { return None };
+        Some(if expires_at <= self.now {
+            (LINK_EXPIRED, "the link has expired; an import would not send it", "make a new signed link")
+        } else {
+            (
+                "link_expires",
+                "the link expires; an import sends first those that would expire while they wait",
+                "see when all will be sent: telecine plan",
+            )
+        })
+    }
+
+    fn timestamp(&self, timestamp: &str) -> Option<Advised> {
+        if timestamp > self.tomorrow.as_str() {
+            return Some(("datetime_future", "taken in the future", "check the year, and --date-format"));
+        }
+        (timestamp < EPOCH).then_some((
+            "datetime_before_1970",
+            "taken before 1970, or by a camera whose clock was never set",
+            "leave the cell empty where the date is not known",
+        ))
+    }
+}
+
+#[expect(clippy::float_cmp, reason = "the same text twice is the same number")]
+fn spot(place: Coordinates) -> Option<Advised> {
+    let Coordinates { latitude, longitude } = place;
+    if latitude == 0.0 && longitude == 0.0 {
+        let fix = "leave both cells empty where the place is not known";
+        return Some(("coordinates_null_island", "0,0 lies in the Atlantic", fix));
+    }
+    (latitude == longitude).then_some((
+        "coordinates_identical",
+        "latitude and longitude are the same",
+        "check the mapping",
+    ))
+}
+
+fn place_field(columns: &FirstColumns) -> Field {
+    if columns.of(Field::Latitude).is_some() { Field::Latitude } else { Field::Geo }
+}
+
+/// The number of the cell a place lies in. What is no latitude lies beyond all cells.
+fn cell_of(latitude: f64, longitude: f64) -> usize {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "degrees are at most 180, and shifted to be positive"
+    )]
+    let number = |degrees: f64| (degrees / CELL_DEGREES).floor() as usize;
+    if latitude.abs() > 90.0 {
+        return usize::MAX;
+    }
+    number(latitude + 90.0) * CELLS_AROUND + number(longitude + 180.0)
+}
+
+impl PlaceCounts {
+    pub(super) fn new() -> Self {
+        Self { places: vec![0; CELLS_AROUND * CELLS_AROUND], seen: 0 }
+    }
+
+    /// Counts a place, and says whether it lies where hardly any other does, and swapped where most do.
+    pub(super) fn inspect(&mut self, place: Coordinates, columns: &FirstColumns) -> Option<Problem> {
+        let Coordinates { latitude, longitude } = place;
+        let (own, swapped) = (cell_of(latitude, longitude), cell_of(longitude, latitude));
+        let count = |cell: usize| self.places.get(cell).copied().unwrap_or(0);
+        let is_odd =
+            self.seen >= PLACES_MIN && count(own) * 100 < self.seen && count(swapped) * 2 > self.seen;
+        self.seen += 1;
+        if let Some(count) = self.places.get_mut(own) {
+            *count += 1;
+        }
+        let message = "the other way round it would lie where most rows do".to_owned();
+        let words = ("coordinates_swapped", message, "swap latitude and longitude");
+        let column = columns.of(place_field(columns));
+        is_odd.then(|| problem_at(column, format!("{latitude},{longitude}"), words))
+    }
+}
+
+/// Whether a normalised address looks like no video.
+fn address(text: &str) -> Option<Advised> {
+    const FILTER: &str = "leave such rows out: --where 'COLUMN!~.jpg'";
+    match kind_of(text) {
+        Kind::Media | Kind::Unknown => None,
+        Kind::Image => Some(("url_image", "an image, by its name", FILTER)),
+        Kind::Other => Some(("url_no_video", "no video, by its name", FILTER)),
+        Kind::Page => Some((
+            "url_page",
+            "a page with a player, not a video file: the service would fetch its HTML",
+            "give the address of the file itself",
+        )),
+    }
+}
+
+/// Whether invisible characters stand inside a normalised address.
+fn invisible(text: &str) -> Option<Advised> {
+    memchr::memchr(b'%', text.as_bytes())?;
+    let has = |encoded: &str| memchr::memmem::find(text.as_bytes(), encoded.as_bytes()).is_some();
+    ["%E2%80%8B", "%E2%80%8C", "%E2%80%8D", "%EF%BB%BF", "%C2%AD"].into_iter().any(has).then_some((
+        "url_invisible",
+        "an invisible character stands in the address",
+        "copy the address again, without it",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::SourceUrl;
+
+    fn classes(url: &str) -> Option<&'static str> {
+        address(SourceUrl::parse(url).unwrap().as_str()).map(|(class, ..)| class)
+    }
+
+    #[test]
+    fn an_address_that_looks_like_no_video_is_said() {
+        for (url, class) in [
+            ("https://h/a.mp4", None),
+            ("https://h/a.JPG?x=1", Some("url_image")),
+            ("https://archive.org/details/abc", Some("url_page")),
+            ("https://h/talk.mp3", Some("url_no_video")),
+        ] {
+            assert_eq!(classes(url), class, "{url}");
+        }
+        let url = SourceUrl::parse("https://h/a\u{200b}.mp4").unwrap();
+        assert_eq!(invisible(url.as_str()).map(|(class, ..)| class), Some("url_invisible"));
+    }
+
+    #[test]
+    fn a_place_or_a_time_that_cannot_be_meant_is_said() {
+        let lint = Lint::new(UnixMillis(1_700_000_000_000), FirstColumns::default());
+        let class = |words: Option<Advised>| words.map(|(class, ..)| class);
+        let at = |latitude, longitude| Coordinates { latitude, longitude };
+        assert_eq!(class(spot(at(0.0, 0.0))), Some("coordinates_null_island"));
+        assert_eq!(class(spot(at(7.5, 7.5))), Some("coordinates_identical"));
+        let (mut counts, columns) = (PlaceCounts::new(), FirstColumns::default());
+        for _ in 0..PLACES_MIN {
+            assert_eq!(counts.inspect(at(52.5, 13.4), &columns), None);
+        }
+        assert_eq!(counts.inspect(at(13.4, 52.5), &columns).unwrap().class, "coordinates_swapped");
+        assert_eq!(counts.inspect(at(48.1, 11.5), &columns), None);
+        assert_eq!(class(lint.timestamp("2023-11-14 22:13:20")), None);
+        assert_eq!(class(lint.timestamp("2033-01-01 00:00:00")), Some("datetime_future"));
+        assert_eq!(class(lint.timestamp("1970-01-01 00:00:00")), Some("datetime_before_1970"));
+        let url = |query: &str| format!("https://h/a.mp4?Signature=x&Expires={query}");
+        assert_eq!(class(lint.expiry(&url("1600000000"))), Some("link_expired"));
+        assert_eq!(class(lint.expiry(&url("1800000000"))), Some("link_expires"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Columns that feed nothing, and those among them that resemble a field.
+
+use super::super::{
+    lint::{Kind, is_web_address, kind_of},
+    mapping::{Columns, Field, parts_of},
+    values::{
+        coordinates::{Axis, GeoOrder},
+        datetime::{DateRules, DatetimeError},
+        trim,
+    },
+};
+
+/// A column that feeds nothing.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct UnusedColumn {
+    pub name: String,
+    /// The field that its name or its values resemble.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resembles: Option<&'static str>,
+}
+
+/// A share of the cells that is enough, in percent.
+const MOST: usize = 80;
+/// Parts of names, by the field they suggest.
+const WORDS: &[(Field, &[&str])] = &[
+    (
+        Field::Datetime,
+        &["date", "datetime", "shot", "taken", "recorded", "captured", "filmed", "datum", "fecha", "when"],
+    ),
+    (
+        Field::Tags,
+        &["tag", "tags", "keyword", "keywords", "category", "categories", "subjects", "topics", "labels"],
+    ),
+    (Field::Latitude, &["lat", "latitude", "latitud", "breitengrad"]),
+    (Field::Longitude, &["lon", "lng", "longitude", "longitud", "längengrad"]),
+    (Field::Geo, &["gps", "coordinates", "coords", "geo"]),
+    (Field::CameraModel, &["camera", "device"]),
+];
+
+/// The columns that feed nothing, first those that resemble a field that nothing feeds. `sample` holds the first rows.
+pub(in crate::manifest) fn find(columns: &Columns, sample: &[(u64, Vec<String>)]) -> Vec<UnusedColumn> {
+    let resembling = |column: usize, name: &str| {
+        let cells: Vec<&str> = sample
+            .iter()
+            .filter_map(|(_, cells)| cells.get(column).map(|cell| trim(cell)))
+            .filter(|cell| !cell.is_empty())
+            .collect();
+        let field = by_values(&cells).or_else(|| by_name(name))?;
+        let has_place = columns.of(Field::Geo).is_some() || columns.of(Field::Latitude).is_some();
+        let is_place = matches!(field, Field::Geo | Field::Latitude | Field::Longitude);
+        (columns.of(field).is_none() && !(is_place && has_place)).then(|| field.name())
+    };
+    let mut unused: Vec<UnusedColumn> = columns
+        .unused()
+        .map(|(column, name)| UnusedColumn { name: name.to_owned(), resembles: resembling(column, name) })
+        .collect();
+    unused.sort_by_key(|column| column.resembles.is_none());
+    unused
+}
+
+fn by_name(name: &str) -> Option<Field> {
+    let parts = parts_of(name);
+    let has = |words: &[&str]| parts.split('_').any(|part| words.contains(&part));
+    WORDS.iter().find(|(_, words)| has(words)).map(|(field, _)| *field)
+}
+
+fn by_values(cells: &[&str]) -> Option<Field> {
+    let most = |is_so: &dyn Fn(&str) -> bool| {
+        !cells.is_empty() && cells.iter().filter(|cell| is_so(cell)).count() * 100 >= cells.len() * MOST
+    };
+    let is_number = |cell: &str| cell.parse::<f64>().is_ok();
+    let is_date = |cell: &str| {
+        let read = DateRules::default().read(cell);
+        !is_number(cell) && (read.is_ok() || read == Err(DatetimeError::Ambiguous))
+    };
+    if most(&is_date) {
+        return Some(Field::Datetime);
+    }
+    if most(&|cell: &str| is_web_address(cell) && kind_of(cell) == Kind::Media) {
+        return Some(Field::Url);
+    }
+    if most(&|cell: &str| !is_number(cell) && GeoOrder::LatLon.read(cell).is_ok()) {
+        return Some(Field::Geo);
+    }
+    most(&|cell: &str| !is_number(cell) && Axis::Latitude.read(cell).is_ok()).then_some(Field::Latitude)
+}
