@@ -1,21 +1,24 @@
-//! The spine: every item, every request ever made for it, and what is due. Rooms meet only here.
+//! The ledger: every item and every request made for it, stored durably in SQLite. The stages of the pipeline meet only here.
 //!
-//! What it promises:
-//! - **Crash**: a verb that returned `Ok` has reached the disk (`synchronous=FULL`); one that did not return has
-//!   happened wholly or not at all. On opening, every item found `sending` becomes `in_doubt`.
-//! - **Before the first byte**: [`Ledger::claim`] marks an item as sending and spends its quota in one transaction and
-//!   returns after the commit. Nothing else mints a [`Claim`].
-//! - **Concurrency**: one writer process, by a lock held for life; inside it, verbs are queued and committed in groups.
-//!   Readers ([`Snapshot`]) may look at any time.
-//! - **Failure**: after a failed commit the ledger takes nothing more: a second `fsync` may lie. The program stops and
-//!   looks again on the next opening.
-//! - **Size**: verbs take bounded batches; nothing is held in memory but the queue.
-//! - **Determinism**: the ledger is told `now`; it has no clock and no dice.
+//! Guarantees:
+//! - **Crash**: a function that returned `Ok` has reached the disk (`synchronous=FULL`). One that did not return has
+//!   happened completely or not at all. When the ledger is opened, every item found `sending` becomes `in_doubt`, and
+//!   the import resumes.
+//! - **Intent before request**: [`Ledger::claim`] marks an item as sending and records the request in one transaction. It
+//!   returns after the commit. Only this function creates a [`Claim`].
+//! - **Idempotency**: admitting the same rows twice changes nothing.
+//! - **Concurrency**: one process writes, by a file lock that it holds until it ends. Its changes are queued and
+//!   committed in groups. Readers ([`Snapshot`]) may read at any time.
+//! - **Failure**: after a failed commit the ledger accepts no more changes, because a second `fsync` may report success
+//!   for data that was lost. The program stops, and the next opening reads what the disk holds.
+//! - **Memory**: functions take bounded batches. Only the queue is held in memory.
+//! - **Determinism**: callers pass `now`. The ledger reads no clock and draws no random numbers.
 
 mod admission;
 mod commit_queue;
 mod error;
 mod high_water;
+mod ids;
 mod integrity;
 mod library_diff;
 mod marker;
@@ -23,12 +26,15 @@ mod open;
 mod schema;
 mod snapshot;
 mod store;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::{path::Path, sync::Arc};
 
 pub use admission::{Admission, AdmitTerms, DriftedRows, FailedRows, ProbeRequirement, RerunPolicy};
 pub use error::LedgerError;
+pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
 pub use open::{Identity, KeyChange, Restored};
 pub use snapshot::{
@@ -45,55 +51,6 @@ pub use types::{
 use crate::domain::{AddressDigest, ManifestRow, Probe, RowError, UnixMillis, VideoNo};
 use commit_queue::CommitQueue;
 pub(crate) use commit_queue::panic_text;
-
-macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident;)+) => { $(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(pub(in crate::ledger) i64);
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-    )+ };
-}
-
-ids! {
-    /// One run of the program on this ledger.
-    RunId;
-    /// One manifest, known by its absolute path.
-    ManifestId;
-    /// One item.
-    ItemId;
-    /// One request for an item.
-    AttemptId;
-}
-
-impl ItemId {
-    /// The item of this number, as [`OpenQuestion`] shows it; whether it is there shows when it is used.
-    #[must_use]
-    pub const fn numbered(number: i64) -> Self {
-        Self(number)
-    }
-}
-
-impl AttemptId {
-    /// The number, as the porter knows the request by.
-    #[must_use]
-    pub const fn number(self) -> i64 {
-        self.0
-    }
-}
-
-#[cfg(test)]
-impl AttemptId {
-    /// An id out of thin air.
-    pub(crate) const fn for_tests(number: i64) -> Self {
-        Self(number)
-    }
-}
 
 /// The async handle of the ledger; cheap to clone.
 #[derive(Clone)]
@@ -476,6 +433,3 @@ impl Ledger {
         self.commit_queue.close().await;
     }
 }
-
-#[cfg(test)]
-mod tests;

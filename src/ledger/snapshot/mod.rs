@@ -1,0 +1,160 @@
+//! Read-only access to the ledger by a connection of its own: for `status` and reports, also while an import runs.
+
+mod items;
+mod runs;
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{ExternalUsage, LedgerError, StateCounts, UploadUsage, integrity, schema, store};
+use crate::domain::UnixMillis;
+
+pub use items::{ItemRow, OpenQuestion, PlannedAction, RowIssue, RowIssueKind};
+pub use runs::{RequestCounts, RunRow};
+
+/// A consistent view for the length of each call; never writes.
+pub struct Snapshot {
+    connection: Connection,
+}
+
+impl Snapshot {
+    /// Opens the ledger at `path` for reading only; it must be there.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let shown = path.display().to_string();
+        if !path.exists() {
+            return Err(LedgerError::Missing { path: shown });
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5))?;
+        let version = schema::recognise(&connection, &shown).map_err(|error| error.at(&shown))?;
+        if version == 0 {
+            return Err(LedgerError::Missing { path: shown });
+        }
+        if version < schema::version() {
+            return Err(LedgerError::Outdated { path: shown });
+        }
+        Ok(Self { connection })
+    }
+
+    /// How many items are in each state.
+    pub fn state_counts(&self) -> Result<StateCounts, LedgerError> {
+        state_counts(&self.connection)
+    }
+
+    /// The service the ledger belongs to.
+    pub fn origin(&self) -> Result<String, LedgerError> {
+        let origin: String =
+            self.connection.query_row("SELECT origin FROM identity", [], |row| row.get(0))?;
+        Ok(if origin.is_empty() { "no service yet".to_owned() } else { origin })
+    }
+
+    /// No clock may be before this: the latest of all recorded moments.
+    pub fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
+        store::latest_timestamp(&self.connection)
+    }
+
+    /// What was remembered under a name.
+    pub fn kv_get(&self, name: &str) -> Result<Option<String>, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        let sql = "SELECT value FROM kv WHERE name = ?1";
+        Ok(self.connection.query_row(sql, [name], |row| row.get(0)).optional()?)
+    }
+
+    /// Uploads that may count after `since`, and at least the latest `count_min`; reads and foreign requests since then.
+    pub fn past(
+        &self,
+        since: UnixMillis,
+        count_min: u32,
+    ) -> Result<(Vec<UploadUsage>, Vec<ExternalUsage>), LedgerError> {
+        Ok((
+            store::past_uploads(&self.connection, since, count_min)?,
+            store::external_usages(&self.connection, since)?,
+        ))
+    }
+
+    /// A digest of everything that happened: any other state of the ledger has another.
+    pub fn digest(&self) -> Result<String, LedgerError> {
+        let sql = "SELECT coalesce((SELECT id || ':' || hex(chain) FROM event ORDER BY id DESC LIMIT 1), '') || '/' || \
+                   (SELECT count(*) FROM run) || '/' || coalesce((SELECT sum(count) FROM state_count), 0) || '/' || \
+                   coalesce((SELECT max(id) FROM external_usage WHERE endpoint = 'upload'), 0) || '/' || \
+                   coalesce((SELECT max(probed_at) FROM probe), 0) || '/' || \
+                   coalesce((SELECT group_concat(name || ':' || at) FROM kv), '')";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    }
+
+    /// Uploads paid or possibly paid, over all runs.
+    pub fn committed_uploads(&self) -> Result<u64, LedgerError> {
+        let count: i64 =
+            self.connection.query_row("SELECT uploads FROM committed_uploads", [], |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// When anything last happened to an item.
+    pub fn last_event_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        let sql = "SELECT at FROM event ORDER BY id DESC LIMIT 1";
+        Ok(self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).optional()?.map(UnixMillis))
+    }
+
+    /// Items whose state does not follow from their latest attempt; any is a bug.
+    pub fn contradictions(&self) -> Result<u64, LedgerError> {
+        let (_, sql) = integrity::RULES[0];
+        let count: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Everything that is wrong with the ledger, each as a sentence; reads all of it.
+    pub fn problems(&self) -> Result<Vec<String>, LedgerError> {
+        integrity::problems(&self.connection)
+    }
+
+    /// Writes a copy of the ledger, whole as of now, to a file that is not there yet.
+    pub fn copy_to(&self, path: &Path) -> Result<(), LedgerError> {
+        let shown = path.display().to_string();
+        if path.exists() {
+            let cause = "it is there already".to_owned();
+            return Err(LedgerError::Unwritable { path: shown, cause });
+        }
+        // made with the owner's rights only, before SQLite writes into it
+        super::open::make_private(path)
+            .map_err(|error| LedgerError::Unwritable { path: shown.clone(), cause: error.to_string() })?;
+        self.connection
+            .execute("VACUUM INTO ?1", [&shown])
+            .map_err(|error| LedgerError::from(error).at(&shown))?;
+        Ok(())
+    }
+
+    /// When the next accepted item is due to be looked at.
+    pub fn next_poll_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        let sql = "SELECT min(poll_at) FROM item WHERE poll_at IS NOT NULL";
+        Ok(self.connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.map(UnixMillis))
+    }
+}
+
+pub(super) fn state_counts(connection: &Connection) -> Result<StateCounts, LedgerError> {
+    state_counts_by(connection, "SELECT state, sum(count) FROM state_count GROUP BY state", [])
+}
+
+fn state_counts_by(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<StateCounts, LedgerError> {
+    let mut state_counts = StateCounts::default();
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    while let Some(row) = rows.next()? {
+        let state = store::state_of(&row.get::<_, String>(0)?)?;
+        state_counts.set(state, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
+    }
+    Ok(state_counts)
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, LedgerError> {
+    serde_json::from_str(text)
+        .map_err(|error| store::impossible(format!("a value that cannot be read: {error}")))
+}

@@ -1,0 +1,56 @@
+//! Requests that count against a quota, and the clocks they are dated by.
+
+use crate::{
+    domain::{AttemptState, UnixMillis},
+    ledger::AttemptId,
+};
+
+/// An upload that may still count in a quota.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadUsage {
+    /// The request.
+    pub attempt: AttemptId,
+    /// When it was claimed.
+    pub sent_at: UnixMillis,
+    /// The latest moment it may have left.
+    pub send_before: UnixMillis,
+    /// When it was answered.
+    pub answered_at: Option<UnixMillis>,
+    /// The latest moment at which the service may have accepted it; none when it did not.
+    pub counts_until: Option<UnixMillis>,
+    /// How it stands.
+    pub state: AttemptState,
+    /// Whether the service indexes it, as far as is known.
+    pub is_being_indexed: bool,
+}
+
+/// What counts in a quota and is no upload of this ledger: reads of ours, and requests of other tools.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalUsage {
+    /// `upload`, `list` or `get`.
+    pub endpoint: String,
+    /// When.
+    pub at: UnixMillis,
+    /// How many.
+    pub count: u32,
+    /// For a reader.
+    pub note: Option<String>,
+}
+
+/// A moment by a clock that nobody sets: which boot of the machine, and how long after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootTime {
+    /// Which.
+    pub id: String,
+    /// Milliseconds since it.
+    pub since_ms: i64,
+}
+
+/// Where two clocks stood together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockReference {
+    /// Ours.
+    pub ours: UnixMillis,
+    /// The service's, at the latest.
+    pub theirs_at_the_latest: UnixMillis,
+}
