@@ -510,7 +510,7 @@ fn a_video_of_a_row_that_was_given_up_is_no_alarm() {
     harness.live(Some(Duration::from_secs(3)));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let ledger = telecine::ledger::Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
-    let decision = telecine::ledger::Decision {
+    let decision = telecine::ledger::ReviewDecision {
         answer: telecine::ledger::ReviewAnswer::GiveUp,
         who: "ann".to_owned(),
         why: "not needed".to_owned(),

@@ -11,7 +11,7 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::transport::{API_PATH, Content, Method, Request, Response, Transport, TransportError};
+use super::transport::{API_PATH, Content, HttpMethod, Request, Response, Transport, TransportError};
 use crate::{
     failpoints::{Failpoint, is_active},
     http_client::{self, chain, header},
@@ -96,8 +96,8 @@ impl Transport for HttpTransport {
             address.push_str(&request.query);
         }
         let method = match request.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
+            HttpMethod::Get => reqwest::Method::GET,
+            HttpMethod::Post => reqwest::Method::POST,
         };
         let mut call = self.client.request(method, address).header(AUTHORIZATION, self.authorization.clone());
         match request.content {

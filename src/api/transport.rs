@@ -9,7 +9,7 @@ pub const API_PATH: &str = "/serve/api/v1/";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// How.
-    pub method: Method,
+    pub method: HttpMethod,
     /// What, below [`API_PATH`]: `upload_url`, `list_videos`, `get_metadata`.
     pub endpoint: &'static str,
     /// The encoded query, without `?`; empty for none.
@@ -24,7 +24,7 @@ pub struct Request {
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub enum HttpMethod {
     /// GET.
     Get,
     /// POST.

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
-use super::transport::{Content, Method, Request};
+use super::transport::{Content, HttpMethod, Request};
 use crate::domain::{Submission, UnixMillis, VideoNo};
 
 /// Videos on one page at most (the service's plugin documentation).
@@ -55,7 +55,7 @@ pub fn form_of(fields: &[(&'static str, String)]) -> String {
 /// `POST upload_url`.
 pub(super) fn upload_request(submission: &Submission, marker: Option<&str>) -> Request {
     Request {
-        method: Method::Post,
+        method: HttpMethod::Post,
         endpoint: "upload_url",
         query: String::new(),
         content: Content::Form,
@@ -74,7 +74,7 @@ pub(super) fn list_videos_request(namespace: &str, video_nos: &[&VideoNo]) -> Re
 
 fn list_request(body: &Value) -> Request {
     Request {
-        method: Method::Post,
+        method: HttpMethod::Post,
         endpoint: "list_videos",
         query: String::new(),
         content: Content::Json,
@@ -87,7 +87,7 @@ pub(super) fn metadata_request(namespace: &str, video_no: &VideoNo) -> Request {
     let mut query = Serializer::new(String::new());
     query.append_pair("video_no", video_no.as_str()).append_pair("unique_id", namespace);
     Request {
-        method: Method::Get,
+        method: HttpMethod::Get,
         endpoint: "get_metadata",
         query: query.finish(),
         content: Content::Empty,

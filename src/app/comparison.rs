@@ -19,17 +19,17 @@ pub struct Criteria<'a> {
     pub snapshot: Option<&'a Snapshot>,
     pub reruns: RerunPolicy,
     /// What is demanded of rows that would be sent.
-    pub demand: Option<ProbeRequirement>,
+    pub requirement: Option<ProbeRequirement>,
 }
 
 impl Criteria<'_> {
     /// What an import would do with a row; none where it would hold the row back.
     fn planned_action(&self, row: Option<&ManifestRow>) -> Result<Option<PlannedAction>, LedgerError> {
         let (Some(row), Some(snapshot)) = (row, self.snapshot) else {
-            return Ok(Some(PlannedAction::New).filter(|_| self.demand.is_none()));
+            return Ok(Some(PlannedAction::New).filter(|_| self.requirement.is_none()));
         };
-        if let Some(demand) = &self.demand
-            && snapshot.find_lack(row, self.reruns, demand)?.is_some()
+        if let Some(requirement) = &self.requirement
+            && snapshot.find_lack(row, self.reruns, requirement)?.is_some()
         {
             return Ok(None);
         }

@@ -63,7 +63,7 @@ pub struct AdmitTerms {
     /// What to do with those that were sent before.
     pub reruns: RerunPolicy,
     /// What those must have that would be sent.
-    pub demand: Option<ProbeRequirement>,
+    pub requirement: Option<ProbeRequirement>,
 }
 
 /// What an import does with rows that were sent before.

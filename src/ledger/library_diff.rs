@@ -142,9 +142,9 @@ impl LibraryDiff {
     }
 
     /// Takes in an item that is bound to a video, and whether the service shows it.
-    pub fn take_bound(&mut self, item: &BoundItem, sight: ListingPresence) {
+    pub fn take_bound(&mut self, item: &BoundItem, result: ListingPresence) {
         self.bound += 1;
-        let kind = match (sight, item.state) {
+        let kind = match (result, item.state) {
             (ListingPresence::Missing, _) => DiffKind::Missing,
             (ListingPresence::Shown, State::Failed) => DiffKind::Failed,
             (ListingPresence::Shown, _) => return,

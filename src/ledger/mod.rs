@@ -42,8 +42,8 @@ pub use snapshot::{
 };
 pub use types::{
     AttemptResult, Binding, Bindings, BootTime, BoundBy, BoundItem, Claim, ClaimBlocked, ClaimOutcome,
-    ClaimTerms, ClockReference, ControlVideo, Decision, Expiring, ExternalUsage, LibraryVideo, Marker,
-    Observation, ObservedDelays, PollResult, PollTask, PossibleSender, Question, Recovered, ReviewAnswer,
+    ClaimTerms, ClockReference, ControlVideo, Expiring, ExternalUsage, LibraryVideo, Marker, Observation,
+    ObservedDelays, PollResult, PollTask, PossibleSender, Question, Recovered, ReviewAnswer, ReviewDecision,
     ReviewOutcome, RunProgress, ServiceTime, StateCounts, UnresolvedAttempt, UnresolvedAttempts, UploadUsage,
     VideoOwner,
 };
@@ -132,12 +132,12 @@ impl Ledger {
     pub async fn admit(
         &self,
         run: RunId,
-        source: ManifestId,
+        manifest: ManifestId,
         rows: Vec<Result<ManifestRow, RowError>>,
         terms: AdmitTerms,
         at: UnixMillis,
     ) -> Result<Vec<Admission>, LedgerError> {
-        self.commit_queue.run(move |store| store.admit(run, source, &rows, &terms, at)).await
+        self.commit_queue.run(move |store| store.admit(run, manifest, &rows, &terms, at)).await
     }
 
     /// The latest looks at addresses, in the same order.
@@ -157,10 +157,10 @@ impl Ledger {
     pub async fn end_manifest_read(
         &self,
         run: RunId,
-        source: ManifestId,
+        manifest: ManifestId,
         stamp: Option<String>,
     ) -> Result<u64, LedgerError> {
-        self.commit_queue.run(move |store| store.end_manifest_read(run, source, stamp.as_deref())).await
+        self.commit_queue.run(move |store| store.end_manifest_read(run, manifest, stamp.as_deref())).await
     }
 
     /// Claims the next pending item, if the quota allows.
@@ -174,7 +174,7 @@ impl Ledger {
         terms: Arc<ClaimTerms>,
         at: UnixMillis,
     ) -> Result<Option<ClaimBlocked>, LedgerError> {
-        self.commit_queue.look(move |store| Ok(store.claim_blocked(&terms, at)?.err())).await
+        self.commit_queue.look(move |store| Ok(store.claim_blocked(&terms, at)?.blocked())).await
     }
 
     /// The service accepted the key: from now on the ledger belongs to it.
@@ -231,7 +231,7 @@ impl Ledger {
     }
 
     /// Carries out a human's answer to an item that has no clear outcome, and writes down who gave it, when and why.
-    pub async fn answer(&self, item: ItemId, decision: Decision) -> Result<ReviewOutcome, LedgerError> {
+    pub async fn answer(&self, item: ItemId, decision: ReviewDecision) -> Result<ReviewOutcome, LedgerError> {
         self.commit_queue.run(move |store| store.answer(item, &decision)).await
     }
 
@@ -310,8 +310,8 @@ impl Ledger {
     }
 
     /// Records what looks at accepted items showed.
-    pub async fn observe(&self, sights: Vec<PollResult>, at: UnixMillis) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.observe(&sights, at)).await
+    pub async fn observe(&self, results: Vec<PollResult>, at: UnixMillis) -> Result<(), LedgerError> {
+        self.commit_queue.run(move |store| store.observe(&results, at)).await
     }
 
     /// How many items are in each state.
@@ -324,13 +324,13 @@ impl Ledger {
     pub async fn standing(
         &self,
         run: RunId,
-        sources: Vec<ManifestId>,
+        manifests: Vec<ManifestId>,
         alive_at: UnixMillis,
     ) -> Result<RunProgress, LedgerError> {
         let look = move |store: &store::Store| {
             Ok(RunProgress {
-                pending: store.pending(run, &sources)?,
-                expired: store.expired(&sources, alive_at)?,
+                pending: store.pending(run, &manifests)?,
+                expired: store.expired(&manifests, alive_at)?,
                 state_counts: store.state_counts()?,
                 last_accepted_at: store.last_accepted_at()?,
             })
@@ -339,18 +339,18 @@ impl Ledger {
     }
 
     /// What a manifest is known by.
-    pub async fn source_name(&self, source: ManifestId) -> Result<String, LedgerError> {
-        self.commit_queue.look(move |store| store.source_name(source)).await
+    pub async fn manifest_name(&self, manifest: ManifestId) -> Result<String, LedgerError> {
+        self.commit_queue.look(move |store| store.manifest_name(manifest)).await
     }
 
     /// Items of a manifest that wait and whose links die, soonest first, behind the one after which to go on.
     pub async fn expiring(
         &self,
-        source: ManifestId,
+        manifest: ManifestId,
         after: (UnixMillis, ItemId),
         count_max: usize,
     ) -> Result<Vec<Expiring>, LedgerError> {
-        self.commit_queue.look(move |store| store.expiring(source, after, count_max)).await
+        self.commit_queue.look(move |store| store.expiring(manifest, after, count_max)).await
     }
 
     /// Uploads that may count after `since`, and at least the latest `count_min`; reads and foreign requests since then.

@@ -11,11 +11,11 @@ use crate::domain::{ItemEvent, ProbeVerdict, Problem, Reach, SourceUrl, State, S
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
 
-struct Desk {
+struct Fixture {
     folder: tempfile::TempDir,
     ledger: Option<Ledger>,
     run: RunId,
-    source: ManifestId,
+    manifest: ManifestId,
 }
 
 fn identity() -> Identity {
@@ -35,14 +35,14 @@ fn boot(at: UnixMillis) -> Option<BootTime> {
     Some(BootTime { id: "boot".to_owned(), since_ms: at.since_ms(T0) })
 }
 
-impl Desk {
+impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0).unwrap();
         let run = ledger.begin_run("first".to_owned(), "import", T0, boot(T0)).await.unwrap();
         let columns = vec!["url".to_owned()];
-        let source = ledger.begin_manifest_read(run, "m.csv".to_owned(), columns, None).await.unwrap();
-        Self { folder, ledger: Some(ledger), run, source }
+        let manifest = ledger.begin_manifest_read(run, "m.csv".to_owned(), columns, None).await.unwrap();
+        Self { folder, ledger: Some(ledger), run, manifest }
     }
 
     fn path(&self) -> PathBuf {
@@ -62,7 +62,7 @@ impl Desk {
         self.ledger.take().unwrap().close().await;
         let ledger = Ledger::open(&self.path(), &identity(), at).unwrap();
         self.run = ledger.begin_run(format!("after {}", self.run), "import", at, boot(at)).await.unwrap();
-        self.source = ledger
+        self.manifest = ledger
             .begin_manifest_read(self.run, "m.csv".to_owned(), vec!["url".to_owned()], stamp)
             .await
             .unwrap();
@@ -70,13 +70,13 @@ impl Desk {
     }
 
     async fn admit(&self, rows: Vec<Result<ManifestRow, RowError>>) -> Vec<Admission> {
-        self.ledger().admit(self.run, self.source, rows, AdmitTerms::default(), T0).await.unwrap()
+        self.ledger().admit(self.run, self.manifest, rows, AdmitTerms::default(), T0).await.unwrap()
     }
 
     fn terms(&self) -> Arc<ClaimTerms> {
         Arc::new(ClaimTerms {
             run: self.run,
-            sources: vec![self.source],
+            manifests: vec![self.manifest],
             concurrency: 1,
             link_life_min: Duration::ZERO,
             sent_by: Arc::new(std::sync::atomic::AtomicI64::new(i64::MAX)),
@@ -143,7 +143,7 @@ fn plain(event: ItemEvent, at: UnixMillis) -> AttemptResult {
 
 #[tokio::test]
 async fn a_claim_is_on_the_disk_before_it_is_handed_out() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[])]).await;
     let claim = review.claim(T0).await;
     assert_eq!(review.states(), ["sending"]);
@@ -158,7 +158,7 @@ async fn a_claim_is_on_the_disk_before_it_is_handed_out() {
 
 #[tokio::test]
 async fn every_commit_waits_for_the_disk() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     let synchronous: i64 =
         review.ledger().commit_queue.run(|store| store.pragma("synchronous")).await.unwrap();
     assert_eq!(synchronous, 2, "synchronous must be FULL");
@@ -166,7 +166,7 @@ async fn every_commit_waits_for_the_disk() {
 
 #[tokio::test]
 async fn what_was_sending_is_in_doubt_after_a_restart() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
     review.claim(T0).await;
     review.reopen(T0.plus_ms(60_000)).await;
@@ -178,7 +178,7 @@ async fn what_was_sending_is_in_doubt_after_a_restart() {
 
 #[tokio::test]
 async fn as_long_as_nothing_tells_how_much_time_passed_none_has() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[])]).await;
     review.claim(T0.plus_ms(1_000)).await;
     review.reopen(T0.plus_ms(1_000)).await;
@@ -186,7 +186,7 @@ async fn as_long_as_nothing_tells_how_much_time_passed_none_has() {
     let at = T0.plus_ms(2 * 3_600_000);
     let rebooted = Some(BootTime { id: "another boot".to_owned(), since_ms: 60_000 });
     let run = review.ledger().begin_run("rebooted".to_owned(), "import", at, rebooted).await.unwrap();
-    let age_ms = |review: &Desk| {
+    let age_ms = |review: &Fixture| {
         let ledger = review.ledger().clone();
         async move { at.since_ms(ledger.unresolved_attempts(10).await.unwrap().unresolved[0].sent_at) }
     };
@@ -200,7 +200,7 @@ async fn as_long_as_nothing_tells_how_much_time_passed_none_has() {
 
 #[tokio::test]
 async fn loading_a_manifest_twice_changes_nothing() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     let rows = || vec![row(2, "a", &[]), row(3, "b", &[]), row(4, "a", &[])];
     let first = review.admit(rows()).await;
     assert_eq!(first, [Admission::Added, Admission::Added, Admission::Duplicate { first_line: 2 }]);
@@ -212,7 +212,7 @@ async fn loading_a_manifest_twice_changes_nothing() {
 
 #[tokio::test]
 async fn a_changed_row_is_taken_only_while_the_service_does_not_have_it() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     review.admit(vec![row(2, "sent", &[]), row(3, "waiting", &[])]).await;
     let claim = review.claim(T0).await;
     review.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
@@ -225,7 +225,7 @@ async fn a_changed_row_is_taken_only_while_the_service_does_not_have_it() {
 
 #[tokio::test]
 async fn a_row_removed_from_its_manifest_is_not_sent() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     review.admit(vec![row(2, "kept", &[]), row(3, "removed", &[])]).await;
     review.reopen(T0).await;
     let nothing = review.ledger().claim_blocked(review.terms(), T0).await.unwrap();
@@ -235,7 +235,7 @@ async fn a_row_removed_from_its_manifest_is_not_sent() {
         "a changed manifest is read before anything of it is sent"
     );
     review.admit(vec![row(2, "kept", &[])]).await;
-    assert_eq!(review.ledger().end_manifest_read(review.run, review.source, None).await.unwrap(), 1);
+    assert_eq!(review.ledger().end_manifest_read(review.run, review.manifest, None).await.unwrap(), 1);
     assert_eq!(review.claim(T0).await.submission.url.as_str(), "https://host/kept.mp4");
     assert_eq!(
         review.ledger().claim_blocked(review.terms(), T0).await.unwrap(),
@@ -249,17 +249,17 @@ async fn a_row_removed_from_its_manifest_is_not_sent() {
 
 #[tokio::test]
 async fn an_unchanged_manifest_is_sent_on_before_it_is_read_again() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[])]).await;
     let stamp = Some("1:2:3".to_owned());
-    review.ledger().end_manifest_read(review.run, review.source, stamp.clone()).await.unwrap();
+    review.ledger().end_manifest_read(review.run, review.manifest, stamp.clone()).await.unwrap();
     review.reopen_with(T0, stamp).await;
     review.claim(T0).await;
 }
 
 #[tokio::test]
 async fn a_link_signed_anew_is_known_and_the_fresh_link_is_sent() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     let signed = |line, name: &str, signature: &str| {
         row(line, &format!("{name}.mp4?X-Amz-Signature={signature}#"), &[])
     };
@@ -274,7 +274,7 @@ async fn a_link_signed_anew_is_known_and_the_fresh_link_is_sent() {
 
 #[tokio::test]
 async fn a_corrected_row_is_sent_again_only_after_a_clear_refusal() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[])]).await;
     let claim = review.claim(T0).await;
     review.ledger().settle(claim.attempt, plain(ItemEvent::Rejected, T0)).await.unwrap();
@@ -288,27 +288,27 @@ async fn a_corrected_row_is_sent_again_only_after_a_clear_refusal() {
 
 #[tokio::test]
 async fn a_failed_row_is_paid_again_only_by_order() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[])]).await;
     let claim = review.claim(T0).await;
     review.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
     let watch = review.ledger().poll_tasks(T0.plus_ms(10_000), 10).await.unwrap().remove(0);
-    let sight = PollResult { item: watch.item, seen: Observation::Failed("codec".to_owned()) };
-    review.ledger().observe(vec![sight], T0).await.unwrap();
+    let result = PollResult { item: watch.item, observation: Observation::Failed("codec".to_owned()) };
+    review.ledger().observe(vec![result], T0).await.unwrap();
     review.reopen(T0).await;
     review.admit(vec![row(2, "a", &[])]).await;
     assert_eq!(review.states(), ["failed"]);
     review.reopen(T0).await;
-    let (run, source) = (review.run, review.source);
+    let (run, manifest) = (review.run, review.manifest);
     review
         .ledger()
         .admit(
             run,
-            source,
+            manifest,
             vec![row(2, "a", &[])],
             AdmitTerms {
                 reruns: RerunPolicy { failed: FailedRows::Retry, ..RerunPolicy::default() },
-                demand: None,
+                requirement: None,
             },
             T0,
         )
@@ -327,7 +327,7 @@ async fn a_failed_row_is_paid_again_only_by_order() {
 
 #[tokio::test]
 async fn rows_that_cannot_be_sent_are_kept_with_their_reasons() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     let problem = Problem {
         column: "url".to_owned(),
         column_number: 1,
@@ -354,7 +354,7 @@ async fn rows_that_cannot_be_sent_are_kept_with_their_reasons() {
 
 #[tokio::test]
 async fn a_video_number_is_bound_once() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
     let (first, second) = (review.claim(T0).await, review.claim(T0).await);
     review.ledger().settle(first.attempt, accepted("VI0001", T0)).await.unwrap();
@@ -366,7 +366,7 @@ async fn a_video_number_is_bound_once() {
 
 #[tokio::test]
 async fn the_law_holds_against_hand_made_changes() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[])]).await;
     review.claim(T0).await;
     let raw = review.raw();
@@ -399,7 +399,7 @@ async fn the_law_holds_against_hand_made_changes() {
 
 #[tokio::test]
 async fn an_event_the_law_does_not_allow_changes_nothing() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[])]).await;
     let claim = review.claim(T0).await;
     for event in ItemEvent::VARIANTS.iter().filter(|event| State::Sending.after(**event).is_err()) {
@@ -411,7 +411,7 @@ async fn an_event_the_law_does_not_allow_changes_nothing() {
 
 #[tokio::test]
 async fn a_second_writer_is_told_who_holds_the_ledger() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     let second = Ledger::open(&review.path(), &identity(), T0);
     let Err(LedgerError::Locked { holder, .. }) = second else { panic!("a second writer got in") };
     assert!(holder.contains(&std::process::id().to_string()), "{holder}");
@@ -419,7 +419,7 @@ async fn a_second_writer_is_told_who_holds_the_ledger() {
 
 #[tokio::test]
 async fn a_ledger_that_is_not_ours_is_refused_with_the_way_out() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     review.ledger().confirm_key().await.unwrap();
     review.ledger.take().unwrap().close().await;
     let open = |identity: &Identity| match Ledger::open(&review.path(), identity, T0) {
@@ -502,7 +502,7 @@ async fn a_ledger_torn_from_its_log_is_not_opened() {
 
 #[tokio::test]
 async fn a_marker_is_unguessable_and_leads_back_to_its_item() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     let full: Vec<String> = (0..20).map(|n| n.to_string()).collect();
     let full: Vec<&str> = full.iter().map(String::as_str).collect();
     review.admit(vec![row(2, "a", &[]), row(3, "b", &[]), row(4, "c", &full)]).await;
@@ -515,7 +515,7 @@ async fn a_marker_is_unguessable_and_leads_back_to_its_item() {
 
 #[tokio::test]
 async fn too_many_doubts_stop_the_sending_also_those_a_crash_left() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     let rows = || (0..20).map(|n| row(n + 2, &n.to_string(), &[])).collect();
     review.admit(rows()).await;
     for _ in 0..3 {
@@ -533,19 +533,19 @@ async fn too_many_doubts_stop_the_sending_also_those_a_crash_left() {
 }
 
 /// A claim of which nothing was heard.
-async fn doubted(review: &Desk) -> Claim {
+async fn doubted(review: &Fixture) -> Claim {
     let claim = review.claim(T0).await;
     review.ledger().settle(claim.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
     claim
 }
 
-fn decision(answer: ReviewAnswer) -> Decision {
-    Decision { answer, who: "ann@desk".to_owned(), why: "seen in the library".to_owned(), at: T0 }
+fn decision(answer: ReviewAnswer) -> ReviewDecision {
+    ReviewDecision { answer, who: "ann@desk".to_owned(), why: "seen in the library".to_owned(), at: T0 }
 }
 
 #[tokio::test]
 async fn a_humans_answer_is_carried_out_and_written_down_with_its_author() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit((0..4).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     for _ in 0..3 {
         let claim = doubted(&review).await;
@@ -578,7 +578,7 @@ async fn a_humans_answer_is_carried_out_and_written_down_with_its_author() {
 
 #[tokio::test]
 async fn a_question_that_waits_for_evidence_can_be_answered_too() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[])]).await;
     doubted(&review).await;
     let answered = review.ledger().answer(ItemId(1), decision(ReviewAnswer::GiveUp)).await.unwrap();
@@ -587,7 +587,7 @@ async fn a_question_that_waits_for_evidence_can_be_answered_too() {
 
 #[tokio::test]
 async fn what_may_be_paid_never_exceeds_the_budget() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit((0..5).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     let terms = Arc::new(ClaimTerms { uploads_max: Some(2), ..(*review.terms()).clone() });
     let (first, _) = (review.claim(T0).await, review.claim(T0).await);
@@ -601,7 +601,7 @@ async fn what_may_be_paid_never_exceeds_the_budget() {
 
 #[tokio::test]
 async fn nothing_is_claimed_while_the_disk_is_nearly_full() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[])]).await;
     let terms = Arc::new(ClaimTerms { disk_free_min: u64::MAX, ..(*review.terms()).clone() });
     let claim_blocked = review.ledger().claim_blocked(terms, T0).await.unwrap();
@@ -610,7 +610,7 @@ async fn nothing_is_claimed_while_the_disk_is_nearly_full() {
 
 #[tokio::test]
 async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     let rows = || vec![row(2, "a", &[]), row(3, "b", &[])];
     review.admit(rows()).await;
     let marks = review.folder.path().join("far");
@@ -672,7 +672,7 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
 
 #[tokio::test]
 async fn a_recovery_remembers_what_it_cannot_bind() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[])]).await;
     let old = doubted(&review).await;
     // a newer request of the row, and one of a row in another manifest, by a ledger this one knows nothing of
@@ -712,7 +712,7 @@ async fn a_recovery_remembers_what_it_cannot_bind() {
 
 #[tokio::test]
 async fn reads_are_kept_as_long_as_a_limit_looks_back() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     let day_ms = 24 * 3_600_000;
     let spend = async |day: i64, counts_days: i64| {
         let at = T0.plus_ms(day * day_ms);
@@ -738,7 +738,7 @@ async fn reads_are_kept_as_long_as_a_limit_looks_back() {
 
 #[tokio::test]
 async fn what_a_human_settled_may_still_have_made_a_video() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit((0..3).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     for _ in 0..3 {
         doubted(&review).await;
@@ -755,7 +755,7 @@ async fn what_a_human_settled_may_still_have_made_a_video() {
 
 #[tokio::test]
 async fn questions_count_against_the_bound_on_doubts() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit((0..8).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     for _ in 0..6 {
         let claim = doubted(&review).await;
@@ -768,7 +768,7 @@ async fn questions_count_against_the_bound_on_doubts() {
 
 #[tokio::test]
 async fn a_changed_event_breaks_the_chain() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
     doubted(&review).await;
     doubted(&review).await;
@@ -790,7 +790,7 @@ async fn a_changed_event_breaks_the_chain() {
 
 #[tokio::test]
 async fn how_long_videos_stayed_hidden_is_remembered() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit(vec![row(2, "a", &[])]).await;
     let claim = review.claim(T0).await;
     review.ledger().settle(claim.attempt, accepted("VI000001", T0.plus_ms(2_000))).await.unwrap();
@@ -810,7 +810,7 @@ async fn how_long_videos_stayed_hidden_is_remembered() {
 #[tokio::test]
 async fn a_damaged_file_is_refused_before_anything_is_sent() {
     use std::os::unix::fs::FileExt;
-    let mut review = Desk::new().await;
+    let mut review = Fixture::new().await;
     review.admit((0..200).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     review.ledger.take().unwrap().close().await;
     let file = std::fs::OpenOptions::new().write(true).open(review.path()).unwrap();
@@ -828,13 +828,13 @@ fn probe(verdict: ProbeVerdict, probed_at: UnixMillis) -> Probe {
     Probe { verdict, class, found, size: Some(5), reach: Reach::Public, probed_at }
 }
 
-fn demand(probed_since: UnixMillis) -> ProbeRequirement {
+fn requirement(probed_since: UnixMillis) -> ProbeRequirement {
     ProbeRequirement { probed_since, column: "url".to_owned(), column_number: 1 }
 }
 
 #[tokio::test]
 async fn the_latest_look_at_an_address_is_kept_and_no_signature_vouches_for_another() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     let url = |query: &str| SourceUrl::parse(&format!("https://host/a.mp4{query}")).unwrap().digest();
     let signed = url("?Signature=x&Expires=1800000000");
     assert_eq!(review.ledger().probes(vec![signed]).await.unwrap(), [None]);
@@ -846,7 +846,7 @@ async fn the_latest_look_at_an_address_is_kept_and_no_signature_vouches_for_anot
 
 #[tokio::test]
 async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     review.admit(vec![row(2, "sent", &[]), row(3, "answer_lost", &[]), row(4, "waiting", &[])]).await;
     let claim = review.claim(T0).await;
     review.ledger().settle(claim.attempt, accepted("VI000001", T0)).await.unwrap();
@@ -862,8 +862,8 @@ async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
     });
     review.ledger().record_probes(noted.collect()).await.unwrap();
     let batch = (2..).zip(rows).map(|(line, name)| row(line, name, &[])).collect();
-    let terms = AdmitTerms { demand: Some(demand(T0.plus_ms(5))), ..AdmitTerms::default() };
-    let held = review.ledger().admit(review.run, review.source, batch, terms.clone(), T0).await.unwrap();
+    let terms = AdmitTerms { requirement: Some(requirement(T0.plus_ms(5))), ..AdmitTerms::default() };
+    let held = review.ledger().admit(review.run, review.manifest, batch, terms.clone(), T0).await.unwrap();
     let classes: Vec<&str> = held
         .iter()
         .map(
@@ -894,7 +894,7 @@ async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
 
 #[tokio::test]
 async fn an_item_in_doubt_is_held_back_for_what_was_sent_and_not_only_for_what_its_row_says_now() {
-    let review = Desk::new().await;
+    let review = Fixture::new().await;
     let by_id = |name: &str| {
         let mut row = row(2, name, &[]).unwrap();
         row.submission.item_id = Some("A".to_owned());
@@ -904,11 +904,11 @@ async fn an_item_in_doubt_is_held_back_for_what_was_sent_and_not_only_for_what_i
     doubted(&review).await;
     let digest = |name: &str| row(2, name, &[]).unwrap().submission.url.digest();
     review.ledger().record_probes(vec![(digest("new"), probe(ProbeVerdict::Supported, T0))]).await.unwrap();
-    let terms = AdmitTerms { demand: Some(demand(T0)), ..AdmitTerms::default() };
+    let terms = AdmitTerms { requirement: Some(requirement(T0)), ..AdmitTerms::default() };
     let admit = async |terms| {
         review
             .ledger()
-            .admit(review.run, review.source, vec![by_id("new")], terms, T0)
+            .admit(review.run, review.manifest, vec![by_id("new")], terms, T0)
             .await
             .unwrap()
             .remove(0)

@@ -14,6 +14,7 @@ use super::{
     context::{Context, ReadRefusal},
     forecast::{LINK_LIFE_MIN, RunForecast},
     ingest, library_check,
+    listing::CompareError,
     policy::{AcceptedItems, RunEnd, RunPolicy, progress_of},
     poll,
     preflight::{self, PreflightTask},
@@ -47,7 +48,7 @@ const ACCEPTANCE_LAG_MAX: Duration = Duration::from_mins(15);
 pub(super) async fn run_stages<T: Transport>(
     context: Context<T>,
     run: RunId,
-    sources: Vec<ManifestId>,
+    manifests: Vec<ManifestId>,
     ingest: Option<JoinHandle<Result<ingest::IngestResult, LedgerError>>>,
     policy: &RunPolicy,
 ) -> Result<RunEnd, LedgerError> {
@@ -57,7 +58,7 @@ pub(super) async fn run_stages<T: Transport>(
     let plan = UploadSettings {
         terms: Arc::new(ClaimTerms {
             run,
-            sources: sources.clone(),
+            manifests: manifests.clone(),
             concurrency: policy.concurrency as u64,
             link_life_min: LINK_LIFE_MIN,
             sent_by: Arc::clone(&forecast.sent_by),
@@ -82,7 +83,7 @@ pub(super) async fn run_stages<T: Transport>(
                 context.clone(),
                 PreflightTask {
                     run,
-                    manifests: sources.clone(),
+                    manifests: manifests.clone(),
                     namespace: policy.namespace.clone(),
                     retries: policy.reruns.failed == FailedRows::Retry,
                 },
@@ -103,7 +104,7 @@ pub(super) async fn run_stages<T: Transport>(
         forecast,
         first_pass_done,
         run,
-        sources,
+        manifests,
         started_at,
         policy,
         context,
@@ -162,7 +163,7 @@ struct Coordinator<'a, T> {
     policy: &'a RunPolicy,
     started_at: UnixMillis,
     run: RunId,
-    sources: Vec<ManifestId>,
+    manifests: Vec<ManifestId>,
     stages: Stages,
     forecast: RunForecast,
     /// Set once the doubt stage has looked at what the run found.
@@ -176,12 +177,12 @@ impl<T: Transport> Coordinator<'_, T> {
         loop {
             let changed = signals.next_change();
             let alive_at = self.context.clock.now().plus(LINK_LIFE_MIN);
-            let standing = self.context.ledger.standing(self.run, self.sources.clone(), alive_at).await?;
+            let standing = self.context.ledger.standing(self.run, self.manifests.clone(), alive_at).await?;
             let RunProgress { state_counts, pending, expired, .. } = standing;
             let to_send = pending.saturating_sub(expired);
             if self.stages.ingest.is_none() {
                 let limits = self.context.limiter.limits();
-                self.forecast.emit(&self.context, &self.sources, to_send, &limits).await?;
+                self.forecast.emit(&self.context, &self.manifests, to_send, &limits).await?;
             }
             self.emit_progress(&state_counts, to_send);
             if let Some(outcome) = self.outcome(&standing) {
@@ -274,7 +275,11 @@ impl<T: Transport> Coordinator<'_, T> {
         tokio::select! {
             biased;
             () = drain.cancelled() => Ok(Vec::new()),
-            compared = library_check::compare(&self.context, library_check::AFFORDABLE) => Ok(compared?.unwrap_or_default()),
+            compared = library_check::compare(&self.context, library_check::AFFORDABLE) => match compared {
+                Ok(library_diffs) => Ok(library_diffs),
+                Err(CompareError::Incomplete(_)) => Ok(Vec::new()),
+                Err(CompareError::Ledger(error)) => Err(error),
+            },
         }
     }
 

@@ -70,7 +70,7 @@ impl RunForecast {
     pub(super) async fn emit<T>(
         &mut self,
         context: &Context<T>,
-        sources: &[ManifestId],
+        manifests: &[ManifestId],
         pending: u64,
         limits: &Limits,
     ) -> Result<(), LedgerError> {
@@ -90,7 +90,7 @@ impl RunForecast {
             let _ = write!(text, ": about {duration}; raise the limits if your account allows more");
         }
         context.emit(&Event::Message { text });
-        let expiring = expiring_links(context, sources).await?;
+        let expiring = expiring_links(context, manifests).await?;
         if expiring.count > 0 {
             context.emit(&Event::LinksExpiring { count: expiring.count, first: expiring.first });
         }
@@ -108,12 +108,12 @@ pub(super) struct ExpiringLinks {
 /// Which of the waiting links die before it is their turn, though those that die soonest go first.
 async fn expiring_links<T>(
     context: &Context<T>,
-    sources: &[ManifestId],
+    manifests: &[ManifestId],
 ) -> Result<ExpiringLinks, LedgerError> {
     let mut found = ExpiringLinks::default();
     let mut forecast = context.limiter.forecast();
     let mut turn = forecast.next_slot();
-    for source in sources {
+    for source in manifests {
         let mut after = (UnixMillis(i64::MIN), ItemId::numbered(0));
         loop {
             let expiring = context.ledger.expiring(*source, after, EXPIRING_BATCH).await?;
@@ -126,7 +126,7 @@ async fn expiring_links<T>(
                 }
                 found.count += 1;
                 if found.first.len() < NAMED_MAX {
-                    found.first.push(words(context, link).await?);
+                    found.first.push(link_text(context, link).await?);
                 }
             }
         }
@@ -134,7 +134,7 @@ async fn expiring_links<T>(
     Ok(found)
 }
 
-async fn words<T>(context: &Context<T>, link: &Expiring) -> Result<String, LedgerError> {
-    let path = context.ledger.source_name(link.source).await?;
+async fn link_text<T>(context: &Context<T>, link: &Expiring) -> Result<String, LedgerError> {
+    let path = context.ledger.manifest_name(link.manifest).await?;
     Ok(format!("{path}:{} at {}", link.line, link.expires_at))
 }

@@ -11,7 +11,7 @@ use crate::{
     api::{ListPage, ListedVideo, ReadError, Transport},
     domain::{UnixMillis, VideoNo},
     failpoints::{Failpoint, is_active},
-    ledger::ControlVideo,
+    ledger::{ControlVideo, LedgerError},
     quota::{PermitSlot, Priority},
 };
 
@@ -59,7 +59,26 @@ pub(super) enum ControlVideoSeen {
     No,
 }
 
-/// A listing that proves nothing.
+/// Why the library could not be compared with the ledger.
+#[derive(Debug)]
+pub(super) enum CompareError {
+    Incomplete(IncompleteListing),
+    Ledger(LedgerError),
+}
+
+impl From<IncompleteListing> for CompareError {
+    fn from(incomplete: IncompleteListing) -> Self {
+        Self::Incomplete(incomplete)
+    }
+}
+
+impl From<LedgerError> for CompareError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// A listing in which the absence of a video proves nothing.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct IncompleteListing {
     pub(super) cause: String,

@@ -19,11 +19,11 @@ mod restore_usage;
 mod upload;
 
 pub use context::{Context, Signals};
-pub use library_check::verify;
+pub use library_check::{Verification, verify};
 pub use policy::{AcceptedItems, RunEnd, RunPolicy, progress_of};
 pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
 pub use reconcile::{OnDoubt, ReconcileRules};
-pub use recover::{Recovery, RecoveryError, Unmarked, recover};
+pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
 pub use restore_usage::{LEARNED_LIMITS, boot_of, past_of, restore_usage};
 
 use crate::{
@@ -41,9 +41,9 @@ pub async fn import<T: Transport>(
     policy: &RunPolicy,
 ) -> Result<RunEnd, LedgerError> {
     let rules = ingest::IngestRules { reruns: policy.reruns, probe_age_max: policy.probe_age_max };
-    let (sources, readings) = ingest::begin_manifest_reads(&context, run, manifests, rules).await?;
+    let (manifests, readings) = ingest::begin_manifest_reads(&context, run, manifests, rules).await?;
     let ingest = tokio::spawn(ingest::ingest(context.clone(), run, readings, rules));
-    run_stages(context, run, sources, Some(ingest), policy).await
+    run_stages(context, run, manifests, Some(ingest), policy).await
 }
 
 /// Settles what is open and polls; reads no manifest and uploads nothing.

@@ -176,7 +176,7 @@ impl CapEstimate {
 
     /// `97–100 per 2 h, seen 3 times`.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn text(&self) -> String {
         let duration = std::time::Duration::from_millis(u64::try_from(self.period_ms).unwrap_or(0));
         let count = if self.low == self.high {
             self.low.to_string()
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(cap.refused(100, 100, true, T0.plus_ms(DAY_MS)), EstimateChange::SeenAgain);
         cap.tick(100, T0.plus_ms(2 * DAY_MS));
         assert_eq!(cap.ceiling(), Some(100), "the next test comes after twice the time");
-        assert!(cap.words().starts_with("100 per 2 h, seen 2 times"), "{}", cap.words());
+        assert!(cap.text().starts_with("100 per 2 h, seen 2 times"), "{}", cap.text());
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn what_was_in_doubt_is_given_back_one_a_clean_window() {
         let mut cap = learned(97, 100);
-        assert!(cap.words().starts_with("97\u{2013}100 per 2 h, seen once"), "{}", cap.words());
+        assert!(cap.text().starts_with("97\u{2013}100 per 2 h, seen once"), "{}", cap.text());
         cap.tick(97, T0.plus_ms(2 * 3_600_000));
         cap.tick(97, T0.plus_ms(2 * 3_600_000 + 1));
         assert_eq!(cap.ceiling(), Some(98));

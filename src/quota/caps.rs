@@ -97,7 +97,7 @@ impl Caps {
                 None if used < cap_estimator::PLAUSIBLE_MIN => {}
                 None => {
                     let learned = CapEstimate::first(*cap, certain, used, now);
-                    attributed = Some(LimitChange::CapLearned(learned.words()));
+                    attributed = Some(LimitChange::CapLearned(learned.text()));
                     learned_limits.caps.push(learned);
                 }
                 // drained to nothing and refused all the same: it is not this one
@@ -116,7 +116,7 @@ impl Caps {
                             )),
                         },
                         EstimateChange::Learned | EstimateChange::SeenAgain | EstimateChange::Rises => {
-                            LimitChange::CapLearned(known.words())
+                            LimitChange::CapLearned(known.text())
                         }
                     });
                 }

@@ -98,7 +98,7 @@ impl AccountLimits {
             if let Some(turn) = known.passed(departed_at) {
                 self.learned_limits_changed = true;
                 feedback.change =
-                    (turn == EstimateChange::Rises).then(|| LimitChange::CapRises(known.words()));
+                    (turn == EstimateChange::Rises).then(|| LimitChange::CapRises(known.text()));
             }
         }
         self.learned_limits_changed |= self.learned_limits.saved_cooldown.take().is_some();

@@ -81,13 +81,13 @@ pub enum LimitChange {
 impl fmt::Display for LimitChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CapLearned(words) => write!(f, "learned a cap of the account: {words}"),
+            Self::CapLearned(text) => write!(f, "learned a cap of the account: {text}"),
             Self::CapShrank { was, refused_at, duration } => write!(
                 f,
                 "refused with {refused_at} uploads in {duration}, where {was} were taken before: the cap was lowered, or somebody \
                  else uploads with this account (telecine quota spend records such uploads)"
             ),
-            Self::CapRises(words) => write!(f, "the cap rose: {words}"),
+            Self::CapRises(text) => write!(f, "the cap rose: {text}"),
             Self::SlowedDown(permille) => {
                 let percent = 100_000 / permille.max(&1);
                 write!(f, "refused for being too fast; going on at {percent} % of the configured rate")

@@ -95,7 +95,7 @@ fn cap_status(in_use: &CapInUse) -> WindowStatus {
         used: in_use.used,
         free: in_use.count.map(|count| count.saturating_sub(in_use.used)),
         next_slot_at: in_use.free_at,
-        learned: in_use.learned.as_ref().map(super::CapEstimate::words),
+        learned: in_use.learned.as_ref().map(super::CapEstimate::text),
     }
 }
 

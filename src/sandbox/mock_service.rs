@@ -23,7 +23,7 @@ use super::{
     video::{self, Video},
 };
 use crate::{
-    api::transport::{Method, Response},
+    api::transport::{HttpMethod, Response},
     clock::Clock,
     domain::{Limit, UnixMillis},
 };
@@ -42,7 +42,7 @@ pub struct Arrival {
     /// The value of `Authorization`; empty when there is none.
     pub key: String,
     /// GET or POST.
-    pub method: Method,
+    pub method: HttpMethod,
     /// Below the API path.
     pub endpoint: String,
     /// The encoded query.
@@ -320,9 +320,9 @@ impl MockService {
         let delay = throw_span(&mut state.rng, &self.policy.answer_delay);
         match (arrival.method, arrival.endpoint.as_str()) {
             _ if arrival.key.is_empty() => (refuse("0401", "the API key is missing"), delay),
-            (Method::Post, "upload_url") => self.decide_upload(state, arrival, now, delay),
-            (Method::Post, "list_videos") => (self.read(state, arrival, now, list), delay / 4),
-            (Method::Get, "get_metadata") => (self.read(state, arrival, now, metadata), delay / 4),
+            (HttpMethod::Post, "upload_url") => self.decide_upload(state, arrival, now, delay),
+            (HttpMethod::Post, "list_videos") => (self.read(state, arrival, now, list), delay / 4),
+            (HttpMethod::Get, "get_metadata") => (self.read(state, arrival, now, metadata), delay / 4),
             _ => (refuse("0001", "No static resource api."), delay),
         }
     }

@@ -27,7 +27,7 @@ pub struct ItemRow {
     /// Where it stands.
     pub state: State,
     /// The manifest it was last seen in.
-    pub source: ManifestId,
+    pub manifest: ManifestId,
     /// The line there.
     pub line: u64,
     /// The original cells.
@@ -56,7 +56,7 @@ pub struct OpenQuestion {
     /// Asked, in doubt or counted.
     pub state: State,
     /// The manifest it was last seen in.
-    pub source: String,
+    pub manifest: String,
     /// The line there.
     pub line: u64,
     /// The user's own key.
@@ -79,7 +79,7 @@ pub struct RowIssue {
     /// Why it was set aside.
     pub kind: RowIssueKind,
     /// The manifest.
-    pub source: ManifestId,
+    pub manifest: ManifestId,
     /// The line there.
     pub line: u64,
     /// The original cells.
@@ -87,7 +87,7 @@ pub struct RowIssue {
     /// What is wrong, for a faulty row.
     pub problems: Vec<Problem>,
     /// The manifest of the first, for a duplicate.
-    pub first_source: Option<String>,
+    pub first_manifest: Option<String>,
     /// The line of the first, for a duplicate.
     pub first_line: Option<u64>,
 }
@@ -130,9 +130,9 @@ impl Snapshot {
         &self,
         row: &ManifestRow,
         reruns: RerunPolicy,
-        demand: &ProbeRequirement,
+        requirement: &ProbeRequirement,
     ) -> Result<Option<Problem>, LedgerError> {
-        store::find_lack(&self.connection, row, reruns, demand)
+        store::find_lack(&self.connection, row, reruns, requirement)
     }
 
     /// Items whose outcome is not clear, oldest first.
@@ -153,7 +153,7 @@ impl Snapshot {
             questions.push(OpenQuestion {
                 item: ItemId(row.get("id")?),
                 state: store::state_of(&row.get::<_, String>("state")?)?,
-                source: row.get("identity")?,
+                manifest: row.get("identity")?,
                 line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
                 external_id: row.get("external_id")?,
                 submission: from_json(&row.get::<_, String>("submission")?)?,
@@ -206,7 +206,7 @@ fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
     let answered_at = row.get::<_, Option<i64>>("answered_at")?.map(UnixMillis);
     Ok(ItemRow {
         state: store::state_of(&row.get::<_, String>("state")?)?,
-        source: ManifestId(row.get("manifest")?),
+        manifest: ManifestId(row.get("manifest")?),
         line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
         cells: from_json(&row.get::<_, String>("cells")?)?,
         external_id: row.get("external_id")?,
@@ -226,11 +226,11 @@ fn row_issue(row: &Row<'_>) -> Result<RowIssue, LedgerError> {
     let problems: Option<String> = row.get("problems")?;
     Ok(RowIssue {
         kind: kind.ok_or_else(|| store::impossible(format!("the kind {as_str:?} of a row set aside")))?,
-        source: ManifestId(row.get("manifest")?),
+        manifest: ManifestId(row.get("manifest")?),
         line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
         cells: from_json(&row.get::<_, String>("cells")?)?,
         problems: problems.map_or(Ok(Vec::new()), |text| from_json(&text))?,
-        first_source: row.get("first_identity")?,
+        first_manifest: row.get("first_identity")?,
         first_line: row.get::<_, Option<i64>>("first_line")?.and_then(|line| u64::try_from(line).ok()),
     })
 }

@@ -133,7 +133,10 @@ impl Snapshot {
     }
 
     /// The manifests `run` read, with their identity and columns, in the order they were first known.
-    pub fn sources_of_run(&self, run: RunId) -> Result<Vec<(ManifestId, String, Vec<String>)>, LedgerError> {
+    pub fn manifests_of_run(
+        &self,
+        run: RunId,
+    ) -> Result<Vec<(ManifestId, String, Vec<String>)>, LedgerError> {
         let sql = "SELECT manifest.id, manifest.identity, manifest.columns FROM manifest_read \
                    JOIN manifest ON manifest.id = manifest_read.manifest WHERE manifest_read.run = ?1 ORDER BY manifest.id";
         let mut statement = self.connection.prepare(sql)?;

@@ -46,8 +46,8 @@ impl Store {
         row: &ManifestRow,
         terms: &AdmitTerms,
     ) -> Result<Option<Problem>, LedgerError> {
-        let Some(demand) = &terms.demand else { return Ok(None) };
-        find_lack(&self.connection, row, terms.reruns, demand)
+        let Some(requirement) = &terms.requirement else { return Ok(None) };
+        find_lack(&self.connection, row, terms.reruns, requirement)
     }
 }
 
@@ -124,7 +124,7 @@ pub(in crate::ledger) fn find_lack(
     connection: &Connection,
     row: &ManifestRow,
     reruns: RerunPolicy,
-    demand: &ProbeRequirement,
+    requirement: &ProbeRequirement,
 ) -> Result<Option<Problem>, LedgerError> {
     let own = &row.submission.url;
     let known = known_item(connection, row)?;
@@ -145,10 +145,10 @@ pub(in crate::ledger) fn find_lack(
         (PlannedAction::Left(_) | PlannedAction::Drifted(_), _) => return Ok(None),
     };
     for url in std::iter::once(own).chain(&earlier) {
-        if let Some((class, message, fix)) = lack_of(connection, url, demand)? {
+        if let Some((class, message, fix)) = lack_of(connection, url, requirement)? {
             return Ok(Some(Problem {
-                column: demand.column.clone(),
-                column_number: demand.column_number,
+                column: requirement.column.clone(),
+                column_number: requirement.column_number,
                 value: url.to_string(),
                 class: class.to_owned(),
                 message,
@@ -165,7 +165,7 @@ type ProbeWords = (&'static str, String, &'static str);
 fn lack_of(
     connection: &Connection,
     url: &SourceUrl,
-    demand: &ProbeRequirement,
+    requirement: &ProbeRequirement,
 ) -> Result<Option<ProbeWords>, LedgerError> {
     let look = "look at it first: telecine check --probe; or leave --probed-only out";
     Ok(match probe(connection, url.digest())? {
@@ -176,7 +176,7 @@ fn lack_of(
             let fix = probe.fix();
             Some((class, probe.found, fix))
         }
-        Some(probe) if probe.probed_at < demand.probed_since => {
+        Some(probe) if probe.probed_at < requirement.probed_since => {
             Some(("probe_old", format!("the last look at this source was at {}", probe.probed_at), look))
         }
         Some(_) => None,

@@ -185,32 +185,33 @@ impl Store {
 
     pub(in crate::ledger) fn observe(
         &self,
-        sights: &[PollResult],
+        results: &[PollResult],
         at: UnixMillis,
     ) -> Result<(), LedgerError> {
-        for sight in sights {
-            let (event, cause) = match &sight.seen {
+        for result in results {
+            let (event, cause) = match &result.observation {
                 Observation::Indexed => (ItemEvent::Indexed, None),
                 Observation::Failed(cause) => (ItemEvent::IndexingFailed, Some(cause.clone())),
                 Observation::InProgress => {
-                    self.note_shown(sight.item)?;
-                    self.look_again(sight.item, at, "0")?;
+                    self.note_shown(result.item)?;
+                    self.look_again(result.item, at, "0")?;
                     continue;
                 }
-                Observation::NotLooked => {
-                    self.look_again(sight.item, at, "missed")?;
+                Observation::Unreadable => {
+                    self.look_again(result.item, at, "missed")?;
                     continue;
                 }
                 Observation::NotShown => {
-                    self.note_hidden(sight.item, at)?;
-                    self.look_again(sight.item, at, "missed + 1")?;
+                    self.note_hidden(result.item, at)?;
+                    self.look_again(result.item, at, "missed + 1")?;
                     continue;
                 }
             };
-            self.note_shown(sight.item)?;
-            let attempt: Option<i64> = self.find("SELECT attempt FROM item WHERE id = ?1", [sight.item.0])?;
-            let result = AttemptResult::new(event, at, cause);
-            self.move_item(sight.item, State::Accepted, &result, attempt.map(AttemptId))?;
+            self.note_shown(result.item)?;
+            let attempt: Option<i64> =
+                self.find("SELECT attempt FROM item WHERE id = ?1", [result.item.0])?;
+            let change = AttemptResult::new(event, at, cause);
+            self.move_item(result.item, State::Accepted, &change, attempt.map(AttemptId))?;
         }
         Ok(())
     }
@@ -255,19 +256,23 @@ impl Store {
         crate::ledger::snapshot::state_counts(&self.connection)
     }
 
-    pub(in crate::ledger) fn pending(&self, run: RunId, sources: &[ManifestId]) -> Result<u64, LedgerError> {
+    pub(in crate::ledger) fn pending(
+        &self,
+        run: RunId,
+        manifests: &[ManifestId],
+    ) -> Result<u64, LedgerError> {
         let mut sum = 0;
-        for source in sources {
-            sum += if self.is_source_current(run, *source)? {
+        for manifest in manifests {
+            sum += if self.is_manifest_current(run, *manifest)? {
                 self.count(
                     "SELECT coalesce(sum(count), 0) FROM state_count WHERE state = 'pending' AND manifest = ?1",
-                    [source.0],
+                    [manifest.0],
                 )?
             } else {
                 self.count(
                     "SELECT count(*) FROM item JOIN last_seen ON last_seen.item = item.id AND last_seen.run = ?2 \
                      WHERE item.state = 'pending' AND item.manifest = ?1",
-                    (source.0, run.0),
+                    (manifest.0, run.0),
                 )?
             };
         }
@@ -277,15 +282,15 @@ impl Store {
     /// How many of the items of these manifests wait with a link that is dead at `alive_at`.
     pub(in crate::ledger) fn expired(
         &self,
-        sources: &[ManifestId],
+        manifests: &[ManifestId],
         alive_at: UnixMillis,
     ) -> Result<u64, LedgerError> {
         let mut sum = 0;
-        for source in sources {
+        for manifest in manifests {
             sum += self.count(
                 "SELECT count(*) FROM item WHERE state = 'pending' AND manifest = ?1 \
                  AND expires_at IS NOT NULL AND expires_at <= ?2",
-                (source.0, alive_at.0),
+                (manifest.0, alive_at.0),
             )?;
         }
         Ok(sum)
@@ -294,7 +299,7 @@ impl Store {
     /// Items of these manifests that wait and whose links die, soonest first, behind the one after which to go on.
     pub(in crate::ledger) fn expiring(
         &self,
-        source: ManifestId,
+        manifest: ManifestId,
         after: (UnixMillis, ItemId),
         count_max: usize,
     ) -> Result<Vec<Expiring>, LedgerError> {
@@ -303,10 +308,10 @@ impl Store {
              AND expires_at IS NOT NULL AND (expires_at, id) > (?2, ?3) ORDER BY expires_at, id LIMIT ?4",
         )?;
         let count_max = i64::try_from(count_max).unwrap_or(i64::MAX);
-        let rows = statement.query_map((source.0, after.0.0, after.1.0, count_max), |row| {
+        let rows = statement.query_map((manifest.0, after.0.0, after.1.0, count_max), |row| {
             Ok(Expiring {
                 item: ItemId(row.get(0)?),
-                source: ManifestId(row.get(1)?),
+                manifest: ManifestId(row.get(1)?),
                 line: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
                 expires_at: UnixMillis(row.get(3)?),
             })
@@ -315,9 +320,9 @@ impl Store {
     }
 
     /// Whether the items of a manifest are the rows it holds now: it was read to its end in this run, or is unchanged.
-    pub(super) fn is_source_current(&self, run: RunId, source: ManifestId) -> Result<bool, LedgerError> {
+    pub(super) fn is_manifest_current(&self, run: RunId, manifest: ManifestId) -> Result<bool, LedgerError> {
         let sql = "SELECT complete OR unchanged FROM manifest_read WHERE run = ?1 AND manifest = ?2";
-        Ok(self.find(sql, (run.0, source.0))?.unwrap_or(false))
+        Ok(self.find(sql, (run.0, manifest.0))?.unwrap_or(false))
     }
 
     pub(in crate::ledger) fn control_videos(

@@ -36,7 +36,7 @@ pub struct ClaimTerms {
     /// The run that claims.
     pub run: RunId,
     /// Only items of these manifests, in this order.
-    pub sources: Vec<ManifestId>,
+    pub manifests: Vec<ManifestId>,
     /// So many may be on the wire at once.
     pub concurrency: u64,
     /// A link that lives shorter than this is as good as dead: the service fetches it after it took it.

@@ -17,6 +17,6 @@ pub use evidence::{
 };
 pub use library::{BoundItem, LibraryVideo, Recovered, VideoOwner};
 pub use polling::{Observation, PollResult, PollTask};
-pub use review::{Decision, Question, ReviewAnswer, ReviewOutcome};
+pub use review::{Question, ReviewAnswer, ReviewDecision, ReviewOutcome};
 pub use totals::{Expiring, RunProgress, StateCounts};
 pub use usage::{BootTime, ClockReference, ExternalUsage, UploadUsage};

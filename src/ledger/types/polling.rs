@@ -28,7 +28,7 @@ pub struct PollResult {
     /// The item.
     pub item: ItemId,
     /// What was seen.
-    pub seen: Observation,
+    pub observation: Observation,
 }
 
 /// What the service says of an accepted video.
@@ -43,5 +43,5 @@ pub enum Observation {
     /// Not shown; it may not be visible yet.
     NotShown,
     /// The look itself brought nothing.
-    NotLooked,
+    Unreadable,
 }

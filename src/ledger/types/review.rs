@@ -39,7 +39,7 @@ impl ReviewAnswer {
 
 /// A decision of a human as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
+pub struct ReviewDecision {
     /// What.
     pub answer: ReviewAnswer,
     /// Who.

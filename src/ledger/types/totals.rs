@@ -57,7 +57,7 @@ pub struct Expiring {
     /// The item.
     pub item: ItemId,
     /// The manifest it was last seen in.
-    pub source: ManifestId,
+    pub manifest: ManifestId,
     /// The line there.
     pub line: u64,
     /// When.
