@@ -1,7 +1,7 @@
-//! Work that blocks, such as reading a file or waiting for a disk: on a thread beside the runtime.
+//! Runs blocking work, such as reading a file, on a thread beside the async runtime.
 //!
-//! On a runtime of one thread, as simulations use, it is done in place: nobody could do anything else meanwhile, and the
-//! same seed tells the same story, since no thread races another.
+//! A single-threaded runtime, as simulations use, runs the work in place. No thread then races another, so the same
+//! seed gives the same run.
 
 use tokio::{
     runtime::{Handle, RuntimeFlavor},

@@ -1,8 +1,8 @@
-//! The one door through which time enters: now, and sleep. Real, or virtual under a paused tokio runtime.
+//! The clock: the only source of time and of sleeping. It is real, or virtual under a paused tokio runtime.
 //!
-//! Real time runs on `CLOCK_BOOTTIME` from the moment the clock is made: a step of the wall clock does not move it, and
-//! a laptop's sleep counts. The wall clock is read once, at the start. For rehearsals it may run faster: then two hours
-//! pass in seconds, for everybody who asks it.
+//! Real time runs on `CLOCK_BOOTTIME` from the creation of the clock. A step of the wall clock does not move it, and
+//! a suspension of the machine counts. The wall clock is read once, at the start. A simulation may run the clock
+//! faster, so that two hours pass in seconds.
 
 use std::{sync::Arc, time::Duration};
 
@@ -95,8 +95,8 @@ impl Clock {
         }
     }
 
-    /// Which boot of the machine this clock counts from, and the milliseconds from it until now: nobody sets that. None
-    /// where the system does not say.
+    /// The boot of the machine that this clock counts from, and the milliseconds since then. Nothing can set this
+    /// time. `None`: the system does not say.
     #[must_use]
     pub fn boot(&self) -> Option<(&str, i64)> {
         let (id, made_ms) = self.boot.as_ref()?;
@@ -145,8 +145,8 @@ impl Clock {
         }
     }
 
-    /// Sleeps until `moment`; returns at once when it has passed. A sleep of the machine does not prolong it by more
-    /// than [`NAP_MAX`].
+    /// Sleeps until a time, or returns at once when it has passed. A suspension of the machine prolongs the sleep
+    /// by at most [`NAP_MAX`].
     pub async fn sleep_until(&self, timestamp: UnixMillis) {
         loop {
             let duration = timestamp.after_now(self.now());
@@ -158,7 +158,7 @@ impl Clock {
     }
 }
 
-/// Timers stand still while a machine sleeps, so long waits look at the clock again this often.
+/// Timers stop while the machine is suspended, so long sleeps read the clock again at this interval.
 pub const NAP_MAX: Duration = Duration::from_secs(30);
 
 /// Where Linux says which boot this is.

@@ -1,4 +1,4 @@
-//! What the HTTP clients of the house share: they send a request once, and say what went wrong without the address.
+//! What the HTTP clients share: each request is sent once, and error texts contain no address.
 
 use reqwest::{
     Client, ClientBuilder,

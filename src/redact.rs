@@ -12,7 +12,7 @@ const SHOWN_VALUE_MAX: usize = 16;
 /// The longest value shown in a message, in characters.
 const SHOWN_MAX: usize = 120;
 
-/// A URL fit for a terminal or a log: user, password, the values of query parameters and the fragment are hidden.
+/// Redacts a URL for a terminal or a log: user, password, query values and the fragment are hidden.
 #[must_use]
 pub fn url(text: &str) -> String {
     let Some(parsed) = url::Url::parse(text.trim()).ok().filter(url::Url::has_host) else {

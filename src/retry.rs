@@ -24,9 +24,9 @@ impl Backoff {
     }
 }
 
-/// When to look again at something that has been open for `age`: after a quarter of its age, within bounds.
+/// The backoff for polling something that has been open for `age`: a quarter of its age, within bounds.
 ///
-/// Age-based waits settle quick items quickly and cost slow ones about log(age) looks.
+/// Quick items are resolved quickly, and slow ones cost about log(age) polls.
 #[must_use]
 pub fn look_again_after(age: Duration, delay_min: Duration, delay_max: Duration) -> Duration {
     (age / 4).clamp(delay_min, delay_max)

@@ -79,7 +79,7 @@ fn client(origin: &url::Url, exchange_max: Duration) -> Result<Client, HttpSetup
     .map_err(HttpSetupError::Client)
 }
 
-/// None are followed: a redirect is an answer, and the key goes nowhere else.
+/// Redirects are not followed: a redirect is an answer, and the key must not reach another host.
 fn redirects(builder: ClientBuilder) -> ClientBuilder {
     if is_active(Failpoint::RedirectsFollowed) {
         builder.redirect(reqwest::redirect::Policy::limited(10))

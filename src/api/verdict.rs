@@ -1,7 +1,7 @@
-//! The verdict on an answer: HTTP status, envelope code and message as one decision.
+//! The verdict on an answer: one decision from HTTP status, envelope code and message.
 //!
-//! Only an answer that says clearly that nothing was accepted lets an item go back to pending. Whatever is unclear is in
-//! doubt.
+//! An item returns to pending only after an answer that clearly says that nothing was accepted. An unclear answer
+//! leaves it in doubt.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ pub enum Verdict {
     BadRow { cause: String },
     /// Not accepted now; another time it may be. `retry_after` is the header as it came.
     RefusedForNow { retry_after: Option<String>, cause: String },
-    /// No row can be sent until somebody acts.
+    /// No row can be sent until the operator acts.
     StopRun { reason: StopReason, certainty: Certainty, cause: String },
     /// It may have been accepted.
     InDoubt { retry_after: Option<String>, cause: String },
@@ -50,7 +50,7 @@ pub enum ReadError {
     /// Refused for now. `retry_after` is the header as it came.
     #[error("the service asks to read less often")]
     RefusedForNow { retry_after: Option<String> },
-    /// No read can succeed until somebody acts.
+    /// No read can succeed until the operator acts.
     #[error("{cause}")]
     StopRun { reason: StopReason, cause: String },
     /// The host could not be reached.
@@ -125,7 +125,7 @@ fn class_of_status(status: u16, body: &[u8]) -> Class {
         301 | 302 | 303 | 307 | 308 | 404 | 405 => Class::StopInDoubt(StopReason::WrongAddress),
         400 | 413 | 422 => match class_of_complaint(&String::from_utf8_lossy(&body[..body.len().min(2_048)]))
         {
-            // not the service's own words about a row
+            // not the service's own message about a row
             Class::BadRow | Class::RefusedForNow => Class::InDoubt,
             class => class,
         },

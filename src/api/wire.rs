@@ -156,15 +156,12 @@ pub enum IndexStatus {
 /// A video as a listing or `get_metadata` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedVideo {
-    /// Its number.
     pub video_no: VideoNo,
-    /// How far it is.
     pub status: IndexStatus,
     /// When it was made, by the service's clock.
     pub created_at: Option<UnixMillis>,
-    /// Its tags; empty before it is indexed, whatever was sent.
+    /// Empty before it is indexed, whatever was sent.
     pub tags: Vec<String>,
-    /// Why indexing failed.
     pub cause: Option<String>,
 }
 
@@ -181,7 +178,7 @@ pub struct ListPage {
     pub unreadable: usize,
 }
 
-/// Reads the `data` of a listing; none when it is none.
+/// Reads the `data` of a listing. `None`: it is not a listing.
 pub(super) fn parse_list_page(data: &Value) -> Option<ListPage> {
     let entries = data.get("videos")?.as_array()?;
     let videos: Vec<ListedVideo> = entries.iter().filter_map(parse_video).collect();
@@ -219,7 +216,7 @@ fn parse_video(entry: &Value) -> Option<ListedVideo> {
     })
 }
 
-/// A text under the first name that has one; numbers count as text, `"null"` and the empty text as none.
+/// The first text under one of these names. Numbers count as text. `None`: only `"null"` or empty texts.
 fn text(value: &Value, names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| match value.get(name)? {
         Value::String(text) if text.is_empty() || text == "null" => None,

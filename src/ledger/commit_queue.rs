@@ -26,7 +26,7 @@ pub(super) struct CommitQueue {
 
 struct QueueState {
     jobs: VecDeque<Job>,
-    /// Here while nobody works on it.
+    /// `None`: a worker has it.
     store: Option<Store>,
     /// Why nothing more is taken.
     broken: Option<LedgerError>,
@@ -44,7 +44,7 @@ enum Access {
     Write,
 }
 
-/// A job that ran, and waits for the commit to tell its result.
+/// A job that ran, and whose result is sent after the commit.
 struct JobOutcome {
     kept: Effect,
     tell: Box<dyn FnOnce(Result<(), LedgerError>) + Send>,
@@ -71,7 +71,7 @@ impl CommitQueue {
         self.ask(Access::Write, work).await
     }
 
-    /// Runs `work`, which changes nothing, on the ledger as of one moment.
+    /// Runs `work`, which changes nothing, on the ledger as of one time.
     pub(super) async fn look<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
@@ -89,7 +89,7 @@ impl CommitQueue {
             let result = work(store);
             let kept = if result.is_ok() { Effect::Changes } else { Effect::Nothing };
             let tell = Box::new(move |committed: Result<(), LedgerError>| {
-                // whoever asked may be gone: then nobody wants the answer
+                // the caller may be gone, and then the result is not needed
                 let _ = reply.send(committed.and(result));
             });
             JobOutcome { kept, tell }
@@ -104,7 +104,7 @@ impl CommitQueue {
         self.inner().broken.clone().unwrap_or_else(unknown)
     }
 
-    /// Waits until nobody works, then closes the file; nothing is taken afterwards.
+    /// Waits for the worker, then closes the file. Later jobs are refused.
     pub(super) async fn close(self: &Arc<Self>) {
         loop {
             let store = {
@@ -194,7 +194,7 @@ fn run_group(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
             }
             if is_active(Failpoint::SendBeforeCommit) {
                 (outcome.tell)(Ok(()));
-                // long enough for whoever asked to go on before the commit
+                // long enough for the caller to continue before the commit
                 std::thread::park_timeout(std::time::Duration::from_millis(2));
                 continue;
             }
@@ -211,7 +211,7 @@ fn run_group(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
     ran
 }
 
-/// Looks need neither the right to write nor a commit.
+/// Reads need neither the right to write nor a commit.
 fn run_looks(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
     let mut outcomes = Vec::with_capacity(group.len());
     let ran = store.view(|store| outcomes.extend(group.into_iter().map(|job| (job.work)(store))));

@@ -76,8 +76,8 @@ impl Ledger {
         Ok(Self { commit_queue: CommitQueue::new(open::open_early(path, fresh_secret, now)?) })
     }
 
-    /// Opens a ledger for a plan or a rehearsal, which nobody will miss: nothing is synced. Without an identity it must be
-    /// there, such as a copy. Blocks.
+    /// Opens a scratch ledger for a plan or a simulation: nothing is synced. Without an identity the file must
+    /// exist, such as a copy. Blocks.
     pub fn open_scratch(
         path: &Path,
         identity: Option<&Identity>,
@@ -86,13 +86,13 @@ impl Ledger {
         Ok(Self { commit_queue: CommitQueue::new(open::open_scratch(path, identity, now)?) })
     }
 
-    /// The latest moment the ledger knows of: no clock may be before it.
+    /// The latest time the ledger knows of: no clock may be before it.
     pub async fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
         self.commit_queue.look(store::Store::latest_timestamp).await
     }
 
-    /// Begins a run under a fresh name, and forgets the rows former runs set aside. By `boot` it is known how much time
-    /// really passed since the last one.
+    /// Begins a run and deletes the row issues of earlier runs. `boot` shows how much time really passed since
+    /// the last run.
     pub async fn begin_run(
         &self,
         name: String,
@@ -114,8 +114,8 @@ impl Ledger {
         self.commit_queue.run(move |store| store.end_run(run, at, exit_code, &reason)).await
     }
 
-    /// Makes a manifest known and begins its reading by `run`. `stamp` tells whether the file is as it was before: then
-    /// its items may be sent at once, otherwise each only after it was seen again.
+    /// Begins the reading of a manifest by `run`. With an unchanged `stamp` its items may be sent at once.
+    /// Otherwise each item must be read again first.
     pub async fn begin_manifest_read(
         &self,
         run: RunId,
@@ -128,7 +128,7 @@ impl Ledger {
             .await
     }
 
-    /// Takes in a batch of rows and faults, and says what became of each. All or nothing.
+    /// Admits a batch of rows and row errors, and returns the outcome of each. All or nothing.
     pub async fn admit(
         &self,
         run: RunId,
@@ -140,14 +140,14 @@ impl Ledger {
         self.commit_queue.run(move |store| store.admit(run, manifest, &rows, &terms, at)).await
     }
 
-    /// The latest looks at addresses, in the same order.
+    /// The latest probes of addresses, in the same order.
     pub async fn probes(&self, addresses: Vec<AddressDigest>) -> Result<Vec<Option<Probe>>, LedgerError> {
         self.commit_queue
             .look(move |store| addresses.into_iter().map(|address| store.probe(address)).collect())
             .await
     }
 
-    /// Remembers looks at sources; the latest at an address counts.
+    /// Records probes of sources. The latest probe of an address counts.
     pub async fn record_probes(&self, probes: Vec<(AddressDigest, Probe)>) -> Result<(), LedgerError> {
         self.commit_queue.run(move |store| store.record_probes(&probes)).await
     }
@@ -168,7 +168,7 @@ impl Ledger {
         self.commit_queue.run(move |store| store.claim(&terms, at)).await
     }
 
-    /// What would keep [`Ledger::claim`] from claiming now; none when nothing would.
+    /// What keeps [`Ledger::claim`] from claiming now. `None`: nothing.
     pub async fn claim_blocked(
         &self,
         terms: Arc<ClaimTerms>,
@@ -187,7 +187,7 @@ impl Ledger {
         self.commit_queue.run(move |store| store.settle(attempt, &result)).await
     }
 
-    /// Everything that is to be settled by evidence, at most `count_max` attempts.
+    /// Requests to resolve by evidence, and the delays observed so far, read at one time.
     pub async fn unresolved_attempts(&self, count_max: usize) -> Result<UnresolvedAttempts, LedgerError> {
         let look = move |store: &store::Store| {
             Ok(UnresolvedAttempts { unresolved: store.unresolved(count_max)?, observed: store.observed()? })
@@ -195,7 +195,7 @@ impl Ledger {
         self.commit_queue.look(look).await
     }
 
-    /// What is known of a namespace and of the videos listed there, at one moment.
+    /// What is known of a namespace and of the videos listed there, at one time.
     pub async fn bindings(
         &self,
         namespace: String,
@@ -286,7 +286,7 @@ impl Ledger {
         self.commit_queue.run(move |store| store.recover(run, &video, at)).await
     }
 
-    /// Notes when a complete listing first showed nothing that an attempt could be; none forgets it.
+    /// Records when a complete listing first showed no candidate for an attempt. `None` deletes the record.
     pub async fn record_clear_listing(
         &self,
         attempt: AttemptId,
@@ -295,7 +295,7 @@ impl Ledger {
         self.commit_queue.run(move |store| store.record_clear_listing(attempt, clear_at)).await
     }
 
-    /// Accepted items that are due to be looked at by `until`, soonest first, at most `count_max`.
+    /// Accepted items to poll by `until`, soonest first, at most `count_max`.
     pub async fn poll_tasks(
         &self,
         until: UnixMillis,
@@ -304,12 +304,12 @@ impl Ledger {
         self.commit_queue.look(move |store| store.poll_tasks(until, count_max)).await
     }
 
-    /// When the next accepted item is due to be looked at.
+    /// When the next accepted item is due to be polled.
     pub async fn next_poll_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
         self.commit_queue.look(store::Store::next_poll_at).await
     }
 
-    /// Records what looks at accepted items showed.
+    /// Records the results of polls.
     pub async fn observe(&self, results: Vec<PollResult>, at: UnixMillis) -> Result<(), LedgerError> {
         self.commit_queue.run(move |store| store.observe(&results, at)).await
     }
@@ -319,7 +319,7 @@ impl Ledger {
         self.commit_queue.look(store::Store::state_counts).await
     }
 
-    /// How many items of these manifests wait to be sent, and how many of all are in each state, at one moment. A link
+    /// How many items of these manifests wait to be sent, and how many of all are in each state, at one time. A link
     /// that does not live until `alive_at` is dead.
     pub async fn standing(
         &self,
@@ -343,7 +343,7 @@ impl Ledger {
         self.commit_queue.look(move |store| store.manifest_name(manifest)).await
     }
 
-    /// Items of a manifest that wait and whose links die, soonest first, behind the one after which to go on.
+    /// Pending items of a manifest whose links expire, soonest first, behind the one given.
     pub async fn expiring(
         &self,
         manifest: ManifestId,
@@ -379,12 +379,12 @@ impl Ledger {
         self.commit_queue.run(move |store| store.record_external_usage(&external_usage)).await
     }
 
-    /// What was remembered under a name.
+    /// The text stored under a name.
     pub async fn kv_get(&self, name: &'static str) -> Result<Option<String>, LedgerError> {
         self.commit_queue.look(move |store| store.kv_get(name)).await
     }
 
-    /// Remembers a text under a name; none forgets it.
+    /// Stores a text under a name. `None` deletes it.
     pub async fn kv_set(
         &self,
         name: &'static str,

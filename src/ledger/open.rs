@@ -20,8 +20,8 @@ use crate::{
     failpoints::{Failpoint, is_active},
 };
 
-/// Whose ledger it is. A ledger belongs to one service and one account; with another account's key, listings would
-/// show nothing and every doubt would look absent.
+/// The owner of a ledger: one service and one account. With another account's key listings would show nothing, and
+/// every request in doubt would seem absent.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The service, as scheme, host and port.
@@ -32,7 +32,7 @@ pub struct Identity {
     pub fresh_secret: [u8; 32],
     /// Whether a new key may take over the ledger.
     pub key_change: KeyChange,
-    /// The folder of the high-water marks, far from the ledger; none keeps no mark.
+    /// The folder of the high-water marks, apart from the ledger. `None`: keep no mark.
     pub high_water: Option<PathBuf>,
     /// Whether a ledger behind its mark may be opened.
     pub restored: Restored,
@@ -75,7 +75,7 @@ const STATEMENTS_KEPT: usize = 160;
 /// How long to wait for a reader that holds a lock, in milliseconds.
 const BUSY_WAIT_MS: u64 = 5_000;
 
-/// The origin of a ledger nobody has sent with yet.
+/// The origin of a ledger that nothing was sent with yet.
 const NO_ORIGIN: &str = "";
 
 pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Store, LedgerError> {
@@ -90,11 +90,11 @@ pub(super) fn open_early(path: &Path, fresh_secret: [u8; 32], now: UnixMillis) -
 /// Who opens a ledger.
 #[derive(Clone, Copy)]
 enum OpenMode<'a> {
-    /// Whoever sends with it.
+    /// For sending.
     Owner(&'a Identity),
-    /// Somebody who sends nothing; it must be there.
+    /// For reading; the ledger must exist.
     Anyone,
-    /// Somebody who sends nothing; it is made with this secret if it is not there.
+    /// For work that sends nothing; the ledger is created with this secret if it does not exist.
     Early([u8; 32]),
 }
 
@@ -105,7 +105,7 @@ pub(super) fn open_offline(path: &Path, now: UnixMillis) -> Result<Store, Ledger
     open_as(path, OpenMode::Anyone, now)
 }
 
-/// Opens a ledger that nobody will miss: nothing of it is synced.
+/// Opens a scratch ledger: nothing of it is synced.
 pub(super) fn open_scratch(
     path: &Path,
     identity: Option<&Identity>,
@@ -205,7 +205,7 @@ const fn network_disk(magic: u32) -> Option<&'static str> {
     })
 }
 
-/// Looks for damage where it is affordable, and always after a run that did not end.
+/// Checks for damage where that is fast, and always after a run that did not end.
 fn refuse_damage(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     let size = fs::metadata(path).map_or(0, |meta| meta.len());
     let sql = "SELECT coalesce((SELECT ended_at IS NULL FROM run ORDER BY id DESC LIMIT 1), 0)";
@@ -256,7 +256,7 @@ fn lock(path: &Path) -> Result<File, LedgerError> {
         .and_then(|()| file.rewind())
         .and_then(|()| write!(file, "process {} on {host}", std::process::id()))
         .and_then(|()| file.flush());
-    // the note is for a reader only; a full disk must not keep anybody from looking
+    // the note is only informative, and a full disk must not prevent reading
     drop(noted);
     Ok(file)
 }
@@ -306,7 +306,7 @@ fn configure(connection: &Connection) -> Result<(), LedgerError> {
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-    // else a statement is planned anew whenever a value that a partial index looks at is another one
+    // otherwise a statement is planned again whenever a value used by a partial index changes
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     let synchronous: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;

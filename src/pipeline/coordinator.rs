@@ -29,17 +29,16 @@ use crate::{
     quota::Endpoint,
 };
 
-/// While things change, the hall looks at a small ledger this often…
+/// How often the coordinator reads a small ledger while it changes.
 const PULSE: Duration = Duration::from_millis(100);
-/// …and this often while nothing does.
+/// How often it reads the ledger while nothing changes.
 const PULSE_MAX: Duration = Duration::from_mins(5);
-/// Counting a larger ledger takes longer; it is looked at less often: once in so many milliseconds for each thousand
-/// items…
+/// Counting a larger ledger takes longer, so it is read less often: after this many milliseconds per thousand items.
 const PULSE_MS_PER_THOUSAND: u64 = 25;
-/// …but at least this often.
+/// The longest time between two reads of a ledger.
 const PULSE_LARGE: Duration = Duration::from_secs(5);
 
-/// A request must start within this span of its claim; later it is not sent at all.
+/// A request must start within this time of its claim; later it is not sent at all.
 const START_WITHIN: Duration = Duration::from_secs(5);
 /// An unanswered request may be accepted this long after its sending: the service fetches the source first.
 const ACCEPTANCE_LAG_MAX: Duration = Duration::from_mins(15);
@@ -117,7 +116,7 @@ pub(super) async fn run_stages<T: Transport>(
     coordinator.close(outcome, library_diffs).await
 }
 
-/// The stages at work, and what is known of those that ended.
+/// The running stages, and what is known of those that ended.
 struct Stages {
     ingest: Option<JoinHandle<Result<ingest::IngestResult, LedgerError>>>,
     preflight: Option<JoinHandle<Result<Option<ReadRefusal>, LedgerError>>>,
@@ -150,7 +149,7 @@ impl Stages {
     }
 }
 
-/// Waits for a stage and forgets its handle; for ever when there is none.
+/// Waits for a stage and drops its handle; forever when there is no handle.
 async fn joined<V>(stage: &mut Option<JoinHandle<Result<V, LedgerError>>>) -> Result<V, LedgerError> {
     let Some(handle) = stage else { return std::future::pending().await };
     let ended = handle.await;
@@ -166,12 +165,12 @@ struct Coordinator<'a, T> {
     manifests: Vec<ManifestId>,
     stages: Stages,
     forecast: RunForecast,
-    /// Set once the doubt stage has looked at what the run found.
+    /// Set once the reconcile stage has checked what the run found.
     first_pass_done: CancellationToken,
 }
 
 impl<T: Transport> Coordinator<'_, T> {
-    /// Looks at the ledger until the run is over.
+    /// Reads the ledger until the run is over.
     async fn watch(&mut self) -> Result<RunOutcome, LedgerError> {
         let signals = self.context.signals.clone();
         loop {
@@ -213,7 +212,7 @@ impl<T: Transport> Coordinator<'_, T> {
     /// Whether the run is over, and how.
     fn outcome(&self, standing: &RunProgress) -> Option<RunOutcome> {
         let RunProgress { state_counts, .. } = *standing;
-        // what nobody can fetch any more is not waited for
+        // items with expired links are not awaited
         let pending = standing.pending.saturating_sub(standing.expired);
         if let Some(ReadRefusal { reason, cause }) = &self.stages.reads_refused {
             return Some(RunOutcome::Stopped { reason: *reason, cause: cause.clone() });
@@ -223,10 +222,10 @@ impl<T: Transport> Coordinator<'_, T> {
             return Some(outcome);
         }
         if self.context.signals.drain.is_cancelled() {
-            // what is on the wire is waited for, and nothing else
+            // only requests in flight are awaited
             return sending_ended.map(|_| RunOutcome::Interrupted);
         }
-        // a question may have been answered by the service meanwhile: one look is owed to it
+        // the service may have answered a question meanwhile: it is checked once more
         if state_counts.of(State::NeedsReview) > 0
             && self.policy.wait.is_some()
             && !self.first_pass_done.is_cancelled()
@@ -283,7 +282,7 @@ impl<T: Transport> Coordinator<'_, T> {
         }
     }
 
-    /// Sends everybody home and waits until they are.
+    /// Stops all stages and waits until they have ended.
     async fn close(
         mut self,
         outcome: Result<RunOutcome, LedgerError>,
@@ -291,7 +290,7 @@ impl<T: Transport> Coordinator<'_, T> {
     ) -> Result<RunEnd, LedgerError> {
         self.context.signals.drain.cancel();
         self.context.signals.leave.cancel();
-        // what the way taught lately is worth a write at the end
+        // save the latest network delays at the end
         let kept = self.context.save_learned_limits().await;
         let mut first_fault = outcome.as_ref().err().or(kept.as_ref().err()).cloned();
         while self.stages.any_works() {
@@ -314,7 +313,7 @@ impl<T: Transport> Coordinator<'_, T> {
     }
 }
 
-/// How a run ends whose sending ended before its time; none when it goes on with what is sent.
+/// How a run ends after sending stopped early. `None`: the run resumes with what was sent.
 fn early_ending(sending_ended: &UploadStop) -> Option<RunOutcome> {
     Some(match sending_ended {
         UploadStop::Stopped { reason, cause } => {

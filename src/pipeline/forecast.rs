@@ -1,4 +1,4 @@
-//! How things will go by what is known now: when all is sent, and which links die before it is their turn.
+//! The forecast of a run: when everything is sent, and which links expire before that.
 
 use std::{
     fmt::Write as _,
@@ -17,22 +17,22 @@ use crate::{
     quota::Limits,
 };
 
-/// A link that lives shorter than this is as good as dead: the service fetches the source at, or after, the request.
+/// A link that expires sooner is treated as expired: the service fetches the source during or after the request.
 pub(super) const LINK_LIFE_MIN: Duration = Duration::from_mins(1);
-/// The forecast is made anew when so much of the time it foresees has passed, of a hundred…
+/// The forecast is renewed after this percentage of the forecast time.
 const ANEW_PERCENT: u32 = 1;
-/// …but not more often than this, nor more rarely.
+/// The bounds of the time between two forecasts.
 const ANEW_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(10));
 /// A run that is over sooner needs no forecast.
 const WAIT_SAID_MIN: Duration = Duration::from_mins(1);
-/// Expiring links looked at together.
+/// Expiring links read in one call.
 const EXPIRING_BATCH: usize = 1_000;
-/// Of links that die, so many are named; the report names all.
+/// Expiring links named in the message; the report names all.
 const NAMED_MAX: usize = 5;
 
-/// The forecast of a run, made anew now and then.
+/// The forecast of a run, made again now and then.
 pub(super) struct RunForecast {
-    /// By when all that waits will have been sent; the claims look at it, too.
+    /// When all pending items will have been sent. Claims use it, too.
     pub(super) sent_by: Arc<AtomicI64>,
     made_anew_at: UnixMillis,
     pending: u64,

@@ -1,7 +1,7 @@
-//! The stages of a run, and the coordinator that starts them.
+//! The pipeline: the stages of an import, and the coordinator that runs them.
 //!
-//! Ingest, preflight, upload, reconcile and poll work side by side and meet only in the ledger. None calls another:
-//! stopping at any time and starting again is the same as waiting.
+//! Ingest, preflight, upload, reconcile and poll run concurrently and meet only in the ledger. None calls another, so
+//! stopping at any time and resuming later is the same as waiting.
 
 mod context;
 mod coordinator;
@@ -33,7 +33,7 @@ use crate::{
 };
 use coordinator::run_stages;
 
-/// Takes every manifest through the whole way: rows in, every row settled, or as far as the policy allows.
+/// Imports manifests: admits their rows and works until every row is resolved, or as far as the policy allows.
 pub async fn import<T: Transport>(
     context: Context<T>,
     run: RunId,

@@ -1,7 +1,7 @@
-//! Accepted items until they are searchable, or have failed.
+//! The poll stage: polls accepted items until they are searchable or have failed.
 //!
-//! One listing looks at up to 100 items. What a listing does not show after several looks is asked for singly. An
-//! answer that shows nothing proves nothing: the item is looked at again later, ever more rarely.
+//! One listing covers up to 100 items. An item that several listings do not show is requested singly. An answer
+//! without the item proves nothing: the item is polled again later, with increasing delays.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,10 @@ use crate::{
 
 use super::context::{Context, ReadRefusal};
 
-/// Looks in a row without result after which an item is asked for singly.
+/// Polls in a row that do not show an item before it is requested singly.
 const MISSED_MAX: u32 = 4;
 
-/// Polls until told to leave, or until the service says that no read can succeed.
+/// Polls until the run ends, or until the service refuses every read.
 pub(super) async fn poll<T: Transport>(context: Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
     let leave = context.signals.leave.clone();
     tokio::select! {
@@ -48,11 +48,11 @@ async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<ReadRefusal,
     }
 }
 
-/// Looks at the items that are due, as many as fit one request.
+/// Polls the items that are due, as many as fit one request.
 async fn look<T: Transport>(context: &Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
     let permit = context.limiter.permit(Priority::Poll).await;
     let due = context.ledger.poll_tasks(context.clock.now(), VIDEO_NOS_MAX).await?;
-    // one request looks into one namespace, that of the longest due; the others' turn comes next
+    // one request covers one namespace: that of the item due longest
     let Some(namespace) = due.first().map(|task| task.namespace.as_str()) else {
         context.limiter.give_back(permit);
         return Ok(None);

@@ -80,7 +80,6 @@ impl EndpointLimits {
 /// Whether an upload may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departure {
-    /// It leaves.
     Now,
     /// It may leave at this time at the soonest: ask again then.
     At(PreciseTime),
@@ -216,8 +215,8 @@ impl AccountLimits {
         (until > now).then_some(Delay { until: up_to_ms, why: BlockReason::Spacing })
     }
 
-    /// What keeps an endpoint from being called at `now`, the reason that lasts longest. `None`: nothing. What all
-    /// endpoints share is left out.
+    /// What delays an endpoint at `now`, for the reason that lasts longest. `None`: nothing. The limits that all
+    /// endpoints share are left out.
     pub fn delay_of_endpoint(&mut self, endpoint: Endpoint, now: UnixMillis) -> Option<Delay> {
         let mut delays = Vec::new();
         let margins = self.margins(endpoint);
@@ -267,7 +266,7 @@ impl AccountLimits {
         usize::try_from(requests / REQUESTS_PER_REFUSAL).unwrap_or(usize::MAX).max(REFUSALS_PER_HOUR_MIN)
     }
 
-    /// Takes a slot of the endpoint at `now`, or says what is in the way. The request leaves by [`Self::depart`] or
+    /// Takes a slot of the endpoint at `now`, or returns the delay. The request leaves by [`Self::depart`] or
     /// [`Self::depart_read`].
     pub fn take(&mut self, endpoint: Endpoint, now: UnixMillis) -> Result<i64, Delay> {
         if let Some(delay) = self.delay(endpoint, now) {
@@ -378,7 +377,7 @@ impl AccountLimits {
         self.caps.log.indexed(key);
     }
 
-    /// The hold of a lane at `now`.
+    /// The cool-down of an endpoint at `now`.
     pub(super) fn cooldown(&self, endpoint: Endpoint, now: UnixMillis) -> Option<Cooldown> {
         self.endpoint(endpoint).breaker.cooldown(now)
     }
@@ -392,7 +391,7 @@ impl AccountLimits {
         &self.learned_limits
     }
 
-    /// The lessons, if they changed since they were last taken.
+    /// The learned limits, if they changed since they were last taken.
     pub fn take_changed_learned_limits(&mut self) -> Option<&LearnedLimits> {
         std::mem::take(&mut self.learned_limits_changed).then_some(&self.learned_limits)
     }

@@ -14,14 +14,14 @@ pub struct Limits {
     pub caps: Vec<Cap>,
     /// How often to read listings.
     pub list: Vec<Rate>,
-    /// How often to look at single videos.
+    /// Rates of reads of single videos.
     pub metadata: Vec<Rate>,
     /// How often to do any of these, where one quota covers all.
     pub total: Vec<Rate>,
 }
 
 impl Limits {
-    /// The longest span that any of them looks back, in milliseconds.
+    /// The longest period of any limit, in milliseconds.
     #[must_use]
     pub fn period_ms_max(&self) -> i64 {
         let rates = [&self.upload, &self.list, &self.metadata, &self.total];
@@ -29,7 +29,7 @@ impl Limits {
         rates.chain(self.caps.iter().map(|cap| cap.period_ms())).max().unwrap_or(0).max(caps::CAP_SPAN_MS)
     }
 
-    /// The highest count that any rate looks back.
+    /// The highest count of any rate.
     #[must_use]
     pub fn count_max(&self) -> u32 {
         let rates = [&self.upload, &self.list, &self.metadata, &self.total];
@@ -47,9 +47,8 @@ impl Limits {
 /// Something that was spent before this process began.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageRecord {
-    /// The lane.
     pub endpoint: Endpoint,
-    /// The number of the request; negative numbers are the porter's own.
+    /// The attempt's number; negative numbers are the rate limiter's own.
     pub key: i64,
     /// How many requests this stands for.
     pub count: u32,
@@ -57,11 +56,9 @@ pub struct UsageRecord {
     pub claimed_at: UnixMillis,
     /// It did not leave later.
     pub departed_by: UnixMillis,
-    /// When it was answered.
     pub answered_at: Option<UnixMillis>,
-    /// The latest moment at which the service may have accepted it; none when it did not.
+    /// The latest time at which the service may have accepted it. `None`: it did not accept it.
     pub counts_until: Option<UnixMillis>,
-    /// How it stands.
     pub state: UsageState,
 }
 
@@ -70,7 +67,6 @@ pub struct UsageRecord {
 pub enum UsageState {
     /// Its outcome is not known, or it was no upload.
     Open,
-    /// Refused for now.
     Refused,
     /// Accepted, and being indexed as far as is known.
     Indexing,
@@ -81,7 +77,7 @@ pub enum UsageState {
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestOutcome {
-    /// It was answered as wished; `noted_at` is the moment the service noted, by its own clock, if it says one.
+    /// It was answered as requested. `noted_at`: the time noted by the service's clock, if any.
     Accepted {
         /// By the service's clock.
         noted_at: Option<UnixMillis>,
@@ -89,26 +85,18 @@ pub enum RequestOutcome {
     /// It was answered, and what it asked for was refused for good.
     Rejected,
     /// It was refused for now, with the wait the service asked for, if it did.
-    Refused {
-        /// From now on.
-        retry_after: Option<Duration>,
-    },
+    Refused { retry_after: Option<Duration> },
     /// The host could not be reached; nothing left.
     NotSent,
     /// It was accepted, but the answer names no video.
     AcceptedUnidentified,
     /// It has no clear answer, with the wait the service asked for, if it did.
-    Unclear {
-        /// From now on.
-        retry_after: Option<Duration>,
-    },
+    Unclear { retry_after: Option<Duration> },
 }
 
 /// Whether an open upload turned out to be accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WasAccepted {
-    /// It was.
     Yes,
-    /// It never arrived.
     No,
 }

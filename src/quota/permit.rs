@@ -53,7 +53,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Every lane.
+    /// Every endpoint.
     pub const ALL: &'static [Self] = &[Self::Upload, Self::List, Self::Metadata];
 
     /// The word for it, in the ledger and in every output.
@@ -66,30 +66,29 @@ impl Endpoint {
         }
     }
 
-    /// Reads the word back.
+    /// Reads the name back.
     #[must_use]
     pub fn from_name(as_str: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|endpoint| endpoint.as_str() == as_str)
     }
 }
 
-/// Who asks, in the order in which they go when all want the same slot.
+/// The priority of a request: the order in which requests take a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// A listing that settles what is not known.
+    /// A listing that resolves requests without a clear outcome.
     Reconcile,
-    /// An upload.
     Upload,
     /// A listing that shows how far videos are.
     Poll,
-    /// A look at a single video.
+    /// A read of a single video.
     PollSingle,
 }
 
 impl Priority {
     pub(super) const ALL: [Self; 4] = [Self::Reconcile, Self::Upload, Self::Poll, Self::PollSingle];
 
-    /// The lane it uses.
+    /// The endpoint it uses.
     #[must_use]
     pub const fn endpoint(self) -> Endpoint {
         match self {
@@ -115,19 +114,18 @@ pub struct PermitSlot {
 }
 
 impl Permit {
-    /// What it is for.
     #[must_use]
     pub const fn endpoint(&self) -> Endpoint {
         self.slot.endpoint
     }
 
-    /// The turn it took, for the lessons of its outcome.
+    /// The slot it took, by which its outcome is reported.
     #[must_use]
     pub const fn slot(&self) -> PermitSlot {
         self.slot
     }
 
-    /// Uses it up, in a request of `lane`.
+    /// Uses the permit up, in a request to `endpoint`.
     pub fn spend(self, endpoint: Endpoint) {
         debug_assert_eq!(self.slot.endpoint, endpoint, "a permit is spent in its own lane");
     }
@@ -136,22 +134,21 @@ impl Permit {
 /// Why a request cannot leave now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockReason {
-    /// The one before it left a moment ago.
+    /// The request before it left too recently.
     Spacing,
     /// A rolling cap is full.
     Cap {
-        /// Which.
         cap: Cap,
         /// Whether its count was learned.
         is_learned: bool,
     },
     /// The service refused, or does not answer.
     Cooldown(Cooldown),
-    /// One request is out to find out whether the lane is open again.
+    /// One half-open probe is in flight.
     HalfOpenProbe,
-    /// As many refusals as an hour may have.
+    /// The hourly budget of refusals is spent.
     RefusalsSpent,
-    /// Somebody else goes first.
+    /// A request of higher priority waits.
     Turn,
 }
 
@@ -160,6 +157,5 @@ pub enum BlockReason {
 pub struct Delay {
     /// Until when, as far as is known now.
     pub until: UnixMillis,
-    /// Why.
     pub why: BlockReason,
 }

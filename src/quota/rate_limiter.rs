@@ -16,13 +16,13 @@ use super::{
 };
 use crate::{clock::Clock, domain::UnixMillis};
 
-/// Of so many uploads in a row with a read waiting, the next slot is the read's.
+/// After this many uploads in a row, a waiting read gets the next slot.
 const UPLOADS_PER_READ: u32 = 10;
 
-/// A poll that waited for this long, in milliseconds, goes before everything.
+/// A poll that waited for this many milliseconds comes first.
 const POLL_AT_LEAST_EVERY_MS: i64 = 5 * 60_000;
 
-/// Hands out permits.
+/// The rate limiter: issues permits, throttling requests to the limits of the account.
 pub struct RateLimiter {
     clock: Clock,
     state: Mutex<LimiterState>,
@@ -32,14 +32,14 @@ pub struct RateLimiter {
 struct LimiterState {
     account: AccountLimits,
     rng: fastrand::Rng,
-    /// How many wait, by purpose.
+    /// Waiting requests by priority.
     waiting: [u32; Priority::ALL.len()],
     uploads_since_read: u32,
     polled_at: UnixMillis,
 }
 
 impl RateLimiter {
-    /// A porter for these limits, who knows what was spent and what was learned before.
+    /// Builds a rate limiter from the limits, the recorded usage and the learned limits.
     #[must_use]
     pub fn new(
         clock: Clock,
@@ -79,7 +79,7 @@ impl RateLimiter {
         }
     }
 
-    /// What keeps a lane from sending now; none when nothing does.
+    /// What delays a request to an endpoint now. `None`: nothing.
     #[must_use]
     pub fn delay(&self, endpoint: Endpoint) -> Option<Delay> {
         let now = self.clock.now();
@@ -120,7 +120,7 @@ impl RateLimiter {
         feedback
     }
 
-    /// Learns from a read's outcome. Returns the wait this imposed on its lane.
+    /// Learns from a read's outcome. Returns the cool-down it caused.
     pub fn on_read(&self, slot: PermitSlot, outcome: &RequestOutcome) -> Option<Cooldown> {
         let now = self.clock.now();
         let feedback = {
@@ -149,8 +149,7 @@ impl RateLimiter {
         self.changed.notify_waiters();
     }
 
-    /// The past happened at other moments than was thought, since our clock had jumped: `past` is how it is known now.
-    /// Nothing may have been uploaded in between.
+    /// Replaces the recorded usage after a clock skew was measured. Nothing may have been uploaded in between.
     pub fn reload_usage(&self, usage: &[UsageRecord]) {
         let now = self.clock.now();
         self.state().account.reload_usage(usage, now);
@@ -165,7 +164,7 @@ impl RateLimiter {
         self.changed.notify_waiters();
     }
 
-    /// Whether and why a lane waits now.
+    /// The cool-down of an endpoint now, if any.
     #[must_use]
     pub fn cooldown(&self, endpoint: Endpoint) -> Option<Cooldown> {
         let now = self.clock.now();
@@ -185,7 +184,7 @@ impl RateLimiter {
         status::forecast(&mut self.state().account, now)
     }
 
-    /// The slots to come if there were no rate, only caps: for rates that somebody thinks of.
+    /// The upload slots by the caps alone, for the comparison of other rates.
     #[must_use]
     pub fn cap_forecast(&self) -> Forecast {
         let now = self.clock.now();
@@ -199,14 +198,14 @@ impl RateLimiter {
         status::status(&mut self.state().account, now)
     }
 
-    /// What was learned, if that changed since it was last asked for. Whoever keeps it says so with
-    /// [`learned_limits_saved`](Self::lessons_are_kept).
+    /// The learned limits, if they changed since the last call. After saving them, the caller calls
+    /// [`learned_limits_saved`](Self::learned_limits_saved).
     #[must_use]
     pub fn changed_learned_limits(&self) -> Option<LearnedLimits> {
         self.state().account.take_changed_learned_limits().cloned()
     }
 
-    /// These lessons are what a restart will know.
+    /// Records that a restart will know these learned limits.
     pub fn learned_limits_saved(&self, learned_limits: &LearnedLimits) {
         self.state().account.learned_limits_saved(learned_limits.start_lag_ms);
     }
@@ -235,7 +234,7 @@ impl LimiterState {
         Ok(Permit { slot: PermitSlot { endpoint, key, taken_at: now } })
     }
 
-    /// Whether somebody waits for the same slot who goes first, and could go now.
+    /// Whether a waiting request of higher priority could take the slot now.
     fn must_let_pass(&mut self, priority: Priority, now: UnixMillis) -> bool {
         let own = self.rank(priority, now);
         for other in Priority::ALL {
@@ -252,7 +251,7 @@ impl LimiterState {
         false
     }
 
-    /// Who goes first: the floor of reads, then the order of purposes.
+    /// The rank of a priority: reads that waited too long come first.
     fn rank(&self, priority: Priority, now: UnixMillis) -> i32 {
         let is_poll = matches!(priority, Priority::Poll | Priority::PollSingle);
         if is_poll && now.since_ms(self.polled_at) >= POLL_AT_LEAST_EVERY_MS {
@@ -265,7 +264,7 @@ impl LimiterState {
     }
 }
 
-/// Counts who waits.
+/// Counts a waiting request until it is dropped.
 struct WaitTicket<'a> {
     limiter: &'a RateLimiter,
     priority: Priority,

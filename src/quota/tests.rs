@@ -1,8 +1,15 @@
-//! What the porter promises, in virtual time.
+//! Tests of the rate limiter, in virtual time.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use super::*;
+use crate::{
+    clock::Clock,
+    domain::{Rate, UnixMillis},
+};
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
 const SECOND: i64 = 1_000;
@@ -322,7 +329,7 @@ async fn a_server_that_demands_a_distance_refuses_nothing_and_little_is_wasted()
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumped_between_two_runs_opens_no_window() {
-    // the last run ended a moment ago, though the wall clock says three hours
+    // the last run ended just now, though the wall clock says three hours
     let by_clock = |clock_skew_ms: i64| -> Vec<UsageRecord> {
         (0..10)
             .map(|n| usage(n + 1, T0.plus_ms(-3 * HOUR - 9 * SECOND + n * SECOND + clock_skew_ms)))
@@ -370,7 +377,7 @@ async fn reads_take_their_share_of_a_quota_that_covers_all() {
 async fn a_poll_goes_every_five_minutes_whatever_else_waits() {
     let limits = Limits { total: vec!["1/s".parse().unwrap()], ..limits("100/s", &[]) };
     let (limiter, clock) = porter_of(limits, &[]);
-    // doubts go before everything, and there is no end of them
+    // reconciliation comes first, and requests in doubt do not end
     for _ in 0..2 {
         let limiter = Arc::clone(&limiter);
         tokio::spawn(async move {
@@ -429,7 +436,7 @@ async fn an_answer_to_what_left_before_a_refusal_ends_no_wait() {
     assert_eq!(limiter.status().speed_percent, 100, "nothing passed after a wait");
 }
 
-/// A gate that knows nothing, at T0.
+/// Account limits without recorded usage, at T0.
 fn gate_of(limits: Limits, learned_limits: LearnedLimits) -> AccountLimits {
     AccountLimits::new(limits, &[], learned_limits, (T0, 0))
 }
@@ -458,13 +465,13 @@ fn a_claim_slower_than_a_restart_would_believe_is_written_down_before_it_leaves(
     // killed right then, the next run sends no sooner than if it had seen the departure
     let usage = UsageRecord { answered_at: None, counts_until: None, ..usage(3, claimed_at) };
     let restarted = |learned_limits| {
-        let mut anew = AccountLimits::new(
+        let mut restarted = AccountLimits::new(
             limits("1/min", &[]),
             std::slice::from_ref(&usage),
             learned_limits,
             (departed_at, 0),
         );
-        anew.take(Endpoint::Upload, departed_at).map_err(|delay| delay.until.since_ms(departed_at))
+        restarted.take(Endpoint::Upload, departed_at).map_err(|delay| delay.until.since_ms(departed_at))
     };
     assert!(restarted(widened).unwrap_err() >= 60 * SECOND, "sent early");
     assert!(restarted(kept).unwrap_err() < 60 * SECOND, "which the lessons before would not have kept from");
@@ -477,19 +484,19 @@ fn a_wait_that_the_service_asked_for_outlives_a_restart() {
     account.depart(slot, 1, (T0, T0.into(), T0.plus_ms(900 * SECOND)));
     account.answer(1, &RequestOutcome::Refused { retry_after: Some(Duration::from_mins(10)) }, T0, 0.5);
     let learned_limits = account.take_changed_learned_limits().unwrap().clone();
-    let mut anew =
+    let mut restarted =
         AccountLimits::new(limits("1/s", &[]), &[], learned_limits.clone(), (T0.plus_ms(SECOND), 0));
-    let delay = anew.take(Endpoint::Upload, T0.plus_ms(SECOND)).unwrap_err();
+    let delay = restarted.take(Endpoint::Upload, T0.plus_ms(SECOND)).unwrap_err();
     assert_eq!(
         (delay.until.since_ms(T0), matches!(delay.why, BlockReason::Cooldown(_))),
         (600 * SECOND, true)
     );
     // one that passes afterwards ends it, and the next restart knows
     let at = T0.plus_ms(601 * SECOND);
-    let slot = anew.take(Endpoint::Upload, at).unwrap();
-    anew.depart(slot, 2, (at, at.into(), at.plus_ms(900 * SECOND)));
-    anew.answer(2, &ACCEPTED, at, 0.5);
-    assert_eq!(anew.learned_limits().saved_cooldown, None);
+    let slot = restarted.take(Endpoint::Upload, at).unwrap();
+    restarted.depart(slot, 2, (at, at.into(), at.plus_ms(900 * SECOND)));
+    restarted.answer(2, &ACCEPTED, at, 0.5);
+    assert_eq!(restarted.learned_limits().saved_cooldown, None);
 }
 
 #[test]

@@ -24,21 +24,15 @@ pub enum PlannedAction {
 /// One item as a report shows it.
 #[derive(Clone, Debug)]
 pub struct ItemRow {
-    /// Where it stands.
     pub state: State,
     /// The manifest it was last seen in.
     pub manifest: ManifestId,
-    /// The line there.
     pub line: u64,
-    /// The original cells.
     pub cells: Vec<String>,
-    /// The user's own key.
     pub external_id: Option<String>,
     /// The address, whole.
     pub url: String,
-    /// The video, once accepted.
     pub video_no: Option<String>,
-    /// When it was last sent.
     pub sent_at: Option<UnixMillis>,
     /// When the service's answer came.
     pub accepted_at: Option<UnixMillis>,
@@ -57,13 +51,10 @@ pub struct OpenQuestion {
     pub state: State,
     /// The manifest it was last seen in.
     pub manifest: String,
-    /// The line there.
     pub line: u64,
-    /// The user's own key.
     pub external_id: Option<String>,
     /// What was sent.
     pub submission: Submission,
-    /// When it was sent.
     pub sent_at: UnixMillis,
     /// The marker it carried.
     pub marker: Option<String>,
@@ -76,15 +67,10 @@ pub struct OpenQuestion {
 /// A row that is no item of its own.
 #[derive(Clone, Debug)]
 pub struct RowIssue {
-    /// Why it was set aside.
     pub kind: RowIssueKind,
-    /// The manifest.
     pub manifest: ManifestId,
-    /// The line there.
     pub line: u64,
-    /// The original cells.
     pub cells: Vec<String>,
-    /// What is wrong, for a faulty row.
     pub problems: Vec<Problem>,
     /// The manifest of the first, for a duplicate.
     pub first_manifest: Option<String>,
@@ -92,7 +78,7 @@ pub struct RowIssue {
     pub first_line: Option<u64>,
 }
 
-/// Why a row was set aside.
+/// Why a row was recorded as a row issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RowIssueKind {
     /// It cannot be sent.
@@ -104,7 +90,7 @@ pub enum RowIssueKind {
 }
 
 impl RowIssueKind {
-    /// The word in the ledger.
+    /// The stable name in the ledger.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -125,7 +111,7 @@ impl Snapshot {
         store::planned_action(&self.connection, row, reruns)
     }
 
-    /// Why an import of probed rows only would hold a row back; none when it would not.
+    /// Why an import of probed rows would hold a row back. `None`: it would not.
     pub fn find_lack(
         &self,
         row: &ManifestRow,
@@ -166,7 +152,7 @@ impl Snapshot {
         Ok(questions)
     }
 
-    /// Shows every item seen by `run`, in ledger order, one at a time.
+    /// Calls `show` with every item read by `run`, in ledger order.
     pub fn each_item_of_run<E: From<LedgerError>>(
         &self,
         run: RunId,
@@ -184,7 +170,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Shows every row `run` set aside, in the order they were read, one at a time.
+    /// Calls `show` with every row issue of `run`, in the order of reading.
     pub fn each_row_issue_of_run<E: From<LedgerError>>(
         &self,
         run: RunId,

@@ -52,12 +52,12 @@ impl Snapshot {
         Ok(if origin.is_empty() { "no service yet".to_owned() } else { origin })
     }
 
-    /// No clock may be before this: the latest of all recorded moments.
+    /// No clock may be before this: the latest of all recorded times.
     pub fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
         store::latest_timestamp(&self.connection)
     }
 
-    /// What was remembered under a name.
+    /// The text stored under a name.
     pub fn kv_get(&self, name: &str) -> Result<Option<String>, LedgerError> {
         use rusqlite::OptionalExtension as _;
         let sql = "SELECT value FROM kv WHERE name = ?1";
@@ -128,7 +128,7 @@ impl Snapshot {
         Ok(())
     }
 
-    /// When the next accepted item is due to be looked at.
+    /// When the next accepted item is due to be polled.
     pub fn next_poll_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
         let sql = "SELECT min(poll_at) FROM item WHERE poll_at IS NOT NULL";
         Ok(self.connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.map(UnixMillis))

@@ -11,19 +11,13 @@ use crate::{
 /// One run and what it read, summed over its manifests.
 #[derive(Clone, Debug, Default)]
 pub struct RunRow {
-    /// Its name.
     pub name: String,
-    /// The command.
     pub command: String,
-    /// When it began.
     pub started_at: UnixMillis,
     /// When it ended, if it did.
     pub ended_at: Option<UnixMillis>,
-    /// How it ended.
     pub exit_code: Option<u8>,
-    /// Why.
     pub exit_reason: Option<String>,
-    /// What its rows came to.
     pub rows: RowCounts,
     /// Manifests not read to their end.
     pub unfinished_readings: u64,
@@ -32,13 +26,9 @@ pub struct RunRow {
 /// How the requests of a time span ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestCounts {
-    /// Requests made.
     pub attempts: u64,
-    /// Accepted.
     pub accepted: u64,
-    /// Refused for now.
     pub refused: u64,
-    /// Not sent.
     pub not_sent: u64,
 }
 

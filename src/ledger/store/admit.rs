@@ -1,4 +1,5 @@
-//! Rows become items, once each: whatever is offered twice changes nothing.
+//! Admission: turns rows into items with deduplication by key. It is idempotent: a row that is admitted twice changes
+//! nothing.
 
 use super::{Store, state_of, to_json};
 use crate::{
@@ -241,7 +242,7 @@ impl Store {
         self.settle(attempt, &AttemptResult::new(ItemEvent::RetryOrdered, origin.at, None))
     }
 
-    /// A row that would be sent is set aside; its item, if there is one, is not seen in this run, and so not sent.
+    /// Records a row as a row issue. Its item, if any, is not read in this run and so not sent.
     fn hold_back(
         &self,
         origin: Origin,

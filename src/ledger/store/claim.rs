@@ -9,9 +9,10 @@ use crate::{
     },
 };
 
-/// Nothing is sent while more attempts are in doubt than this…
+/// Requests in doubt that are always tolerated. More block further claims.
 const DOUBTS_MIN: u64 = 5;
-/// …and than one in so many, and than may be on the wire at once: as many a single kill leaves behind.
+/// The divisor of all attempts that gives the further tolerated requests in doubt. A killed process may leave as many
+/// as were in flight.
 const DOUBTS_SHARE: u64 = 100;
 
 /// The item that a claim would take.
@@ -45,7 +46,7 @@ impl Store {
         }
     }
 
-    /// The item that may be claimed now, or what is in the way.
+    /// The item that may be claimed now, or the obstacle.
     pub(in crate::ledger) fn claim_blocked(
         &self,
         terms: &ClaimTerms,
@@ -80,8 +81,8 @@ impl Store {
         Ok(ClaimCandidate::Ready { item, submission })
     }
 
-    /// The item to send next: one whose link would die before its turn, if there is one, else the first that waits. Items
-    /// whose links are dead are passed over: nobody could fetch them.
+    /// The item to send next: one whose link would expire before its turn, else the first pending one. Items with
+    /// expired links are skipped, because the service could not fetch them.
     fn next_pending(
         &self,
         terms: &ClaimTerms,

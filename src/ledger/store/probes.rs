@@ -1,4 +1,4 @@
-//! What looks at sources showed, and which rows are held back because nobody knows their source to be fit.
+//! Probe findings, and the rows that are held back because their source is not known to be supported.
 
 use rusqlite::Connection;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Store {
-    /// Remembers looks; the latest at an address counts.
+    /// Records probes. The latest probe of an address counts.
     pub(in crate::ledger) fn record_probes(
         &self,
         probes: &[(AddressDigest, Probe)],
@@ -35,7 +35,7 @@ impl Store {
         Ok(())
     }
 
-    /// The latest look at an address.
+    /// The latest probe of an address.
     pub(in crate::ledger) fn probe(&self, address: AddressDigest) -> Result<Option<Probe>, LedgerError> {
         probe(&self.connection, address)
     }
@@ -119,7 +119,7 @@ fn prospect_of(
     Ok(if is_replaced { PlannedAction::Resent(state) } else { PlannedAction::Drifted(state) })
 }
 
-/// What a row lacks that would be sent, or may be once its doubt is settled: a look that showed its source to be fit.
+/// The missing probe of a row that would be sent, or may be sent once its request in doubt is resolved.
 pub(in crate::ledger) fn find_lack(
     connection: &Connection,
     row: &ManifestRow,

@@ -8,13 +8,13 @@ use crate::{
     ledger::{AttemptId, BootTime, ClockReference, ExternalUsage, LedgerError, RunId, UploadUsage},
 };
 
-/// Expenses are swept when so many were added.
+/// Old usage is deleted after this many insertions.
 const SWEEP_EVERY: i64 = 5_000;
 /// Answers among which the one is sought that dates the service's clock best.
 const TIME_SAMPLES: i64 = 50;
 
-/// Uploads that may count after `since`, perhaps a few more, those refused lately, and at least the latest `count_min`, oldest first. Moments of
-/// earlier runs are put forward by how far the wall clock jumped since.
+/// Uploads that may count after `since`, those refused lately, and at least the latest `count_min`, oldest first.
+/// Times of earlier runs are corrected by the clock skew since.
 pub(in crate::ledger) fn past_uploads(
     connection: &Connection,
     since: UnixMillis,
@@ -119,12 +119,12 @@ impl Store {
         Ok(())
     }
 
-    /// What was remembered under a name.
+    /// The text stored under a name.
     pub(in crate::ledger) fn kv_get(&self, name: &str) -> Result<Option<String>, LedgerError> {
         self.find("SELECT value FROM kv WHERE name = ?1", [name])
     }
 
-    /// Remembers a text under a name; none forgets it.
+    /// Stores a text under a name. `None` deletes it.
     pub(in crate::ledger) fn kv_set(
         &self,
         name: &str,
@@ -141,8 +141,8 @@ impl Store {
         }
     }
 
-    /// How far the wall clock jumped ahead between the latest run and one that begins at `at`; none when nothing tells. The
-    /// clock counted from a boot is not set by anybody.
+    /// The clock skew between the latest run and one that begins at `at`. `None`: unknown. The clock since a boot
+    /// cannot be set.
     pub(super) fn jump_since_latest_run(
         &self,
         at: UnixMillis,

@@ -1,4 +1,4 @@
-//! What is due: doubts to settle, accepted items to look at, and how many items stand where.
+//! Work of the reconcile and poll stages: requests in doubt, accepted items to poll, and state counts.
 
 use super::{Store, state_of, submission_of, timestamp, video_no_of};
 use crate::{
@@ -12,18 +12,18 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Videos asked to vouch for a listing.
+/// The most control videos of a listing.
 const WITNESSES_MAX: i64 = 20;
 /// Answers before and after a request by which the service's clock is judged.
 const CLOCK_SAMPLES: i64 = 50;
-/// An accepted item is never looked at more often than this…
+/// The shortest time between two polls of an item.
 const LOOK_DELAY_MIN: Duration = Duration::from_secs(3);
-/// …nor less often than this.
+/// The longest time between two polls of an item.
 const LOOK_DELAY_MAX: Duration = Duration::from_mins(15);
 
 impl Store {
-    /// Open requests, the oldest first. Moments of earlier runs are put forward by how far the wall clock jumped since, so
-    /// that as much time has passed since them as really did.
+    /// Open requests, oldest first. Times of earlier runs are corrected by the clock skew since, so that the
+    /// elapsed time is the real one.
     pub(in crate::ledger) fn unresolved(
         &self,
         count_max: usize,
@@ -58,11 +58,11 @@ impl Store {
         Ok(unresolved)
     }
 
-    /// When an attempt was sent, by the service's clock, as the answers around it date it.
+    /// When an attempt was sent by the service's clock, estimated from the answers around it.
     ///
-    /// Within one run our clock is even, so the answers of the same run tell how far the service's is from it. Across runs
-    /// ours may have been set: there only the order counts. What was accepted in an earlier run was accepted before, and
-    /// what was sent later was accepted later.
+    /// Within one run our clock is steady, so answers of the same run show the offset. Across runs our clock may
+    /// have been set, so only the order counts: what was accepted in an earlier run was accepted before, and what
+    /// was sent later was accepted later.
     pub(super) fn service_time(&self, attempt: AttemptId) -> Result<ServiceTime, LedgerError> {
         const DATED: &str = "bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL";
         let sql = format!(
@@ -87,7 +87,7 @@ impl Store {
         })
     }
 
-    /// Attempts that may have made a video of the namespace that is bound to none; their moments as those of doubts.
+    /// Attempts that may have made an unbound video of the namespace, with times corrected by the clock skew.
     pub(in crate::ledger) fn possible_senders(
         &self,
         namespace: &str,
@@ -223,7 +223,7 @@ impl Store {
         )
     }
 
-    /// A video that looks did not show, and now one does: that long a listing may keep silent of what is there.
+    /// Records how long a video was hidden after its acceptance: a listing may omit videos for that long.
     fn note_shown(&self, item: ItemId) -> Result<(), LedgerError> {
         let was_hidden = "FROM attempt JOIN item ON item.attempt = attempt.id WHERE item.id = ?1 AND hidden_until IS NOT NULL";
         let sql = format!("SELECT hidden_until - coalesce(answered_at, sent_at) {was_hidden}");
@@ -237,7 +237,7 @@ impl Store {
         )
     }
 
-    /// Puts the next look off, by the item's age.
+    /// Schedules the next poll by the item's age.
     fn look_again(&self, item: ItemId, at: UnixMillis, missed: &str) -> Result<(), LedgerError> {
         let accepted_at: Option<i64> = self.find(
             "SELECT coalesce(attempt.answered_at, attempt.sent_at) FROM item JOIN attempt ON attempt.id = item.attempt \
@@ -296,7 +296,7 @@ impl Store {
         Ok(sum)
     }
 
-    /// Items of these manifests that wait and whose links die, soonest first, behind the one after which to go on.
+    /// Pending items of a manifest whose links expire, soonest first, behind the one given.
     pub(in crate::ledger) fn expiring(
         &self,
         manifest: ManifestId,

@@ -24,8 +24,8 @@ impl Store {
         )
     }
 
-    /// Carries out a human's answer and writes down who gave it, when and why. Whoever answers before being asked takes
-    /// the question up first: the event log shows both.
+    /// Applies a human's answer and records who gave it, when and why. An answer before the question first
+    /// records the question, so that the event log shows both.
     pub(in crate::ledger) fn answer(
         &self,
         item: ItemId,

@@ -69,7 +69,7 @@ impl Store {
             (run.0, manifest.0, is_unchanged),
         )?;
         if !is_unchanged {
-            // until it is read to its end again, nobody knows what a changed file holds
+            // the content of a changed file is unknown until it is read to its end
             self.change_one("UPDATE manifest SET stamp = NULL WHERE id = ?1", [manifest.0])?;
         }
         Ok(manifest)
@@ -79,7 +79,8 @@ impl Store {
         Ok(self.find("SELECT identity FROM manifest WHERE id = ?1", [manifest.0])?.unwrap_or_default())
     }
 
-    /// Ends a reading, and puts items aside that wait but were not seen: their rows were removed. Returns how many.
+    /// Ends a reading, and holds back pending items that were not in it: their rows were removed. Returns how
+    /// many.
     pub(in crate::ledger) fn end_manifest_read(
         &self,
         run: RunId,
@@ -104,7 +105,7 @@ impl Store {
     }
 }
 
-/// No clock may be before this: the latest of all recorded moments.
+/// No clock may be before this: the latest of all recorded times.
 pub(in crate::ledger) fn latest_timestamp(connection: &Connection) -> Result<UnixMillis, LedgerError> {
     let sql = "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run \
                UNION ALL SELECT at FROM (SELECT at FROM event ORDER BY id DESC LIMIT 1) \

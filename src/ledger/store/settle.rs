@@ -7,12 +7,11 @@ use crate::{
     ledger::{AttemptId, AttemptResult, ItemId, LedgerError},
 };
 
-/// An accepted item is first looked at this long after its acceptance, in milliseconds; later looks are the poll
-/// stage's choice.
+/// The delay of the first poll after an acceptance, in milliseconds. The poll stage chooses the later ones.
 const FIRST_LOOK_AFTER_MS: i64 = 3_000;
 
 impl Store {
-    /// Records what became of an attempt and moves its item, by the law.
+    /// Records what became of an attempt and moves its item, by the transition table.
     pub(in crate::ledger) fn settle(
         &self,
         attempt: AttemptId,
@@ -29,7 +28,7 @@ impl Store {
             return Err(impossible(format!("attempt {attempt} is not the latest of item {item}")));
         }
         let state = state_of(&as_str)?;
-        // the law is asked before anything is written
+        // the transition table is asked before anything is written
         state.after(result.event)?;
         if matches!(result.event, ItemEvent::Accepted | ItemEvent::AcceptedUnidentified) {
             self.confirm_key()?;
@@ -91,12 +90,12 @@ impl Store {
         }
     }
 
-    /// How long an acceptance took at most: until its answer, or until the moment the service dates it.
+    /// How long an acceptance took at most: until its answer, or until the time the service dates it.
     fn note_acceptance(&self, attempt: AttemptId, result: &AttemptResult) -> Result<(), LedgerError> {
         let dated_at = result.bound.as_ref().and_then(|binding| binding.uploaded_at);
         let accepted_at = match (result.event, dated_at) {
             (ItemEvent::Accepted, _) => Some(result.at),
-            // by the service's own clock, from when it was sent to the moment the video is dated
+            // by the service's own clock, from when it was sent to the time the video is dated
             (ItemEvent::Found, Some(timestamp)) => {
                 let earliest = self.service_time(attempt)?.earliest;
                 let sent_at: Option<i64> =
@@ -117,7 +116,7 @@ impl Store {
         Ok(())
     }
 
-    /// Moves an item out of `from` by the law, and writes the event down.
+    /// Moves an item out of `from` by the transition table, and writes the event down.
     pub(super) fn move_item(
         &self,
         item: ItemId,
@@ -158,7 +157,7 @@ impl Store {
         )
     }
 
-    /// What a crash left on the wire has no answer: it may have been accepted.
+    /// What a crash left in flight has no answer: it may have been accepted.
     pub(in crate::ledger) fn mark_sending_in_doubt(&self, now: UnixMillis) -> Result<(), LedgerError> {
         let mut statement =
             self.connection.prepare("SELECT id FROM attempt WHERE state = 'sending' AND state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')")?;

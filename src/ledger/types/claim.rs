@@ -13,43 +13,42 @@ use crate::{
     ledger::{AttemptId, ItemId, ManifestId, RunId},
 };
 
-/// The right to send one request for one item: minted by the ledger with the quota spent, used up by sending.
+/// The right to send one request for one item. The ledger creates it with the request recorded, and sending uses it
+/// up.
 #[derive(Debug)]
 pub struct Claim {
     /// The request in the ledger.
     pub attempt: AttemptId,
-    /// What to send.
     pub submission: Submission,
-    /// The marker tag to send along; none when it is switched off or there is no room for it.
+    /// `None`: markers are off, or the tags leave no room for one.
     pub marker: Option<String>,
     /// When the claim was committed.
     pub sent_at: UnixMillis,
-    /// After this moment the request must not be started any more.
+    /// After this time the request must not be started any more.
     pub send_before: UnixMillis,
     /// Whether other items of the same manifests wait.
     pub others_wait: bool,
 }
 
-/// On which terms to claim.
+/// The terms of a claim.
 #[derive(Clone, Debug)]
 pub struct ClaimTerms {
-    /// The run that claims.
     pub run: RunId,
     /// Only items of these manifests, in this order.
     pub manifests: Vec<ManifestId>,
-    /// So many may be on the wire at once.
     pub concurrency: u64,
-    /// A link that lives shorter than this is as good as dead: the service fetches it after it took it.
+    /// A link that expires sooner is treated as expired: the service fetches the source during or after the
+    /// request.
     pub link_life_min: Duration,
-    /// By when all that waits will have been sent, as the forecast has it: links that die before that go first.
+    /// When all pending items will have been sent. Claims use it, too.
     pub sent_by: Arc<AtomicI64>,
-    /// A request must start within this span of its claim.
+    /// A request must start within this time of its claim; later it is not sent at all.
     pub start_within: Duration,
     /// An unanswered request may still be accepted for this long after its sending.
     pub acceptance_lag_max: Duration,
     /// Whether to send a marker tag.
     pub marker: Marker,
-    /// Uploads that may be paid or at stake in this ledger, ever; none for no bound.
+    /// The most uploads paid or possibly paid in this ledger. `None`: unlimited.
     pub uploads_max: Option<u64>,
     /// No claim while the disk that holds the ledger has fewer bytes free.
     pub disk_free_min: u64,
@@ -62,21 +61,18 @@ impl ClaimTerms {
     }
 }
 
-/// Whether requests carry a marker tag by which a lost answer can be settled.
+/// Whether requests carry a marker tag by which a lost answer can be resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker {
-    /// Every request with room for it.
+    /// Every request with room for a marker tag.
     On,
-    /// None.
     Off,
 }
 
-/// What the ledger says to somebody who would like to send.
+/// The outcome of a claim.
 #[derive(Debug)]
 pub enum ClaimOutcome {
-    /// Go.
     Claimed(Box<Claim>),
-    /// Not now.
     Blocked(ClaimBlocked),
 }
 
@@ -85,34 +81,27 @@ pub enum ClaimOutcome {
 pub enum ClaimBlocked {
     /// Too many items are in doubt: something is wrong, and sending on would multiply it.
     TooManyInDoubt {
-        /// How many.
         open: u64,
     },
     /// As many uploads as the budget allows are paid, or at stake.
     BudgetSpent {
-        /// How many.
         uploads: u64,
     },
     /// The service has the next item already, by a request this ledger does not know.
     AlreadyUploaded {
-        /// The item.
         item: ItemId,
     },
     /// The disk is nearly full: what an answer teaches could not be written down.
     DiskLow {
-        /// Bytes free.
         free: u64,
     },
-    /// Nothing is pending.
     NothingPending,
 }
 
 /// How an attempt or an item went on.
 #[derive(Clone, Debug)]
 pub struct AttemptResult {
-    /// What happened.
     pub event: ItemEvent,
-    /// When.
     pub at: UnixMillis,
     /// The video, where the event binds one, with the evidence.
     pub bound: Option<Binding>,
@@ -131,11 +120,9 @@ impl AttemptResult {
 /// Which video an attempt became, and how that is known.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    /// The number.
     pub video_no: VideoNo,
     /// When, by the service's clock, if it said so.
     pub uploaded_at: Option<UnixMillis>,
-    /// The evidence.
     pub by: BoundBy,
 }
 
@@ -146,14 +133,14 @@ pub enum BoundBy {
     Response,
     /// The marker tag on a listed video.
     Marker,
-    /// The only video that could be it, in a namespace nobody else uses.
+    /// The only candidate, in a namespace without other clients.
     SoleCandidate,
     /// A human said so.
     Human,
 }
 
 impl BoundBy {
-    /// The word in the ledger.
+    /// The stable name in the ledger.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -10,7 +10,6 @@ use crate::{
 /// An attempt whose outcome is not known, or whose video is not known.
 #[derive(Clone, Debug)]
 pub struct UnresolvedAttempt {
-    /// The request.
     pub attempt: AttemptId,
     /// [`State::InDoubt`], [`State::AcceptedUnidentified`] or [`State::NeedsReview`].
     pub state: State,
@@ -18,7 +17,7 @@ pub struct UnresolvedAttempt {
     pub service_time: ServiceTime,
     /// When it may have left.
     pub sent_at: UnixMillis,
-    /// The latest moment it may have left.
+    /// The latest time it may have left.
     pub send_before: UnixMillis,
     /// What it carried.
     pub marker: Option<String>,
@@ -30,7 +29,7 @@ pub struct UnresolvedAttempt {
     pub absent_before: u32,
 }
 
-/// Everything that is to be settled by evidence, and what the evidence is weighed by, at one moment.
+/// Requests to resolve by evidence, and the delays observed so far, read at one time.
 #[derive(Clone, Debug)]
 pub struct UnresolvedAttempts {
     /// Attempts in doubt, counted or asked, oldest first.
@@ -39,23 +38,23 @@ pub struct UnresolvedAttempts {
     pub observed: ObservedDelays,
 }
 
-/// What the ledger knows of a namespace, at one moment.
+/// What the ledger knows of a namespace, at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bindings {
     /// Those of the asked videos that are bound to an attempt.
     pub bound: Vec<VideoNo>,
-    /// Attempts that may have made a video there that is bound to none.
+    /// Attempts without a bound video that may have made one there.
     pub possible_senders: Vec<PossibleSender>,
 }
 
-/// An attempt that may have made a video: on the wire, in doubt, counted or asked; or settled by a human's word alone.
+/// An attempt that may have made a video: in flight, without a clear outcome, or resolved by a human without
+/// evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PossibleSender {
-    /// The request.
     pub attempt: AttemptId,
     /// When it may have left.
     pub sent_at: UnixMillis,
-    /// The latest moment it may have left.
+    /// The latest time it may have left.
     pub send_before: UnixMillis,
     /// When it was sent, by the service's clock.
     pub service_time: ServiceTime,
@@ -68,9 +67,9 @@ pub struct PossibleSender {
 /// When a request was sent, by the service's own clock: that clock is not ours, and ours may have been set since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServiceTime {
-    /// No sooner; none when nothing tells.
+    /// `None`: unknown.
     pub earliest: Option<UnixMillis>,
-    /// No later; none when nothing tells.
+    /// `None`: unknown.
     pub latest: Option<UnixMillis>,
 }
 
@@ -83,10 +82,9 @@ pub struct ObservedDelays {
     pub listing: Duration,
 }
 
-/// An accepted video that vouches for a listing: one that does not show it is not complete.
+/// A control video: an accepted video that a complete listing must show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControlVideo {
-    /// The video.
     pub video_no: VideoNo,
     /// When it was accepted, by the service's clock.
     pub uploaded_at: Option<UnixMillis>,

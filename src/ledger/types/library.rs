@@ -8,9 +8,7 @@ use crate::{
 /// A video as the service shows it, for the ledger to recognise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LibraryVideo {
-    /// Its number.
     pub video_no: VideoNo,
-    /// Its tags.
     pub tags: Vec<String>,
     /// Whether a marker would show if it carried one.
     pub shows_tags: bool,
@@ -21,18 +19,17 @@ pub struct LibraryVideo {
 /// Whose a video at the service is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VideoOwner {
-    /// It is bound to this item.
     Bound(ItemId),
     /// It carries the marker of a request of this item whose outcome is open.
     Open(ItemId),
-    /// It carries the marker of a request of this item that is settled otherwise: it was paid beside the books.
+    /// It carries the marker of a request of this item that has another outcome: it was paid twice.
     Surplus(ItemId),
     /// It carries the marker of a request of this item that a human gave up, or ordered to be sent again.
     Ordered(ItemId),
     /// It carries a marker of a request of this item that the service answered as rejected.
     Rejected(ItemId),
-    /// It carries a marker this ledger does not know. The item is the one of this ledger that the marker names, if there is
-    /// one: its row was uploaded with another ledger.
+    /// It carries a marker that this ledger does not know. The item is the one that the marker names, if it
+    /// exists here: its row was uploaded with another ledger.
     Foreign(Option<ItemId>),
     /// It carries no marker.
     Unmarked,
@@ -43,11 +40,8 @@ pub enum VideoOwner {
 /// An item that is bound to a video.
 #[derive(Clone, Debug)]
 pub struct BoundItem {
-    /// The item.
     pub item: ItemId,
-    /// Where it stands.
     pub state: State,
-    /// Its video.
     pub video_no: VideoNo,
     /// Its source, whole.
     pub url: String,

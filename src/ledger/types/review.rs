@@ -40,13 +40,9 @@ impl ReviewAnswer {
 /// A decision of a human as it is written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReviewDecision {
-    /// What.
     pub answer: ReviewAnswer,
-    /// Who.
     pub who: String,
-    /// Why.
     pub why: String,
-    /// When.
     pub at: UnixMillis,
 }
 

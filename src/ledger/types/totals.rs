@@ -38,7 +38,7 @@ impl StateCounts {
     }
 }
 
-/// How far things are, at one moment: counts taken at two moments would not add up.
+/// How far things are, at one time: counts taken at two times would not add up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunProgress {
     /// Items of the asked manifests that wait to be sent.
@@ -54,12 +54,9 @@ pub struct RunProgress {
 /// An item that waits and whose link dies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiring {
-    /// The item.
     pub item: ItemId,
     /// The manifest it was last seen in.
     pub manifest: ManifestId,
-    /// The line there.
     pub line: u64,
-    /// When.
     pub expires_at: UnixMillis,
 }

@@ -8,17 +8,14 @@ use crate::{
 /// An upload that may still count in a quota.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadUsage {
-    /// The request.
     pub attempt: AttemptId,
     /// When it was claimed.
     pub sent_at: UnixMillis,
-    /// The latest moment it may have left.
+    /// The latest time it may have left.
     pub send_before: UnixMillis,
-    /// When it was answered.
     pub answered_at: Option<UnixMillis>,
-    /// The latest moment at which the service may have accepted it; none when it did not.
+    /// The latest time at which the service may have accepted it. `None`: it did not accept it.
     pub counts_until: Option<UnixMillis>,
-    /// How it stands.
     pub state: AttemptState,
     /// Whether the service indexes it, as far as is known.
     pub is_being_indexed: bool,
@@ -29,18 +26,14 @@ pub struct UploadUsage {
 pub struct ExternalUsage {
     /// `upload`, `list` or `get`.
     pub endpoint: String,
-    /// When.
     pub at: UnixMillis,
-    /// How many.
     pub count: u32,
-    /// For a reader.
     pub note: Option<String>,
 }
 
-/// A moment by a clock that nobody sets: which boot of the machine, and how long after it.
+/// A time that cannot be set: the boot of the machine and the time since then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootTime {
-    /// Which.
     pub id: String,
     /// Milliseconds since it.
     pub since_ms: i64,

@@ -14,7 +14,7 @@ use crate::{
 
 use crate::pipeline::context::Context;
 
-/// Why a claimed request was not made, for the ledger…
+/// For the ledger: why a claimed request was not made.
 const LATE: &str = "it was not started in time";
 
 /// What the upload loop needs to know of a request that ended.

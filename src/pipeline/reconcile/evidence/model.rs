@@ -85,7 +85,7 @@ impl ModelWorld {
         Ok(())
     }
 
-    /// Time passes when nobody is late.
+    /// Time passes when nothing is overdue.
     fn tick(&self, search: &Search, found: &mut Vec<Self>) {
         let is_anybody_late = self.sent.iter().any(|sent| match sent.fate {
             Fate::Undecided => self.now >= sent.at + Self::TAKEN_WITHIN,
@@ -115,7 +115,7 @@ impl ModelWorld {
         }
     }
 
-    /// The service decides, shows, tells its tags; and replies arrive or are lost.
+    /// The service accepts, lists and shows tags; replies arrive or are lost.
     fn be_served(&self, found: &mut Vec<Self>) {
         for (number, sent) in self.sent.iter().enumerate() {
             let mut become_ = |change: ModelRequest| {
@@ -163,7 +163,7 @@ impl ModelWorld {
         }
     }
 
-    /// A complete listing is read and every doubt weighed by it, with the rules of the house.
+    /// A complete listing is read, and every request in doubt is decided by it.
     fn look(&self, search: &Search) -> Result<Self, String> {
         if !self.sent.iter().any(|sent| matches!(sent.known, ModelState::InDoubt | ModelState::Counted)) {
             return Ok(self.clone());
@@ -291,7 +291,7 @@ fn rules(on_doubt: OnDoubt, quiet_steps: u64) -> ReconcileRules {
 
 #[test]
 fn no_history_of_two_rows_leads_the_rules_to_a_wrong_conclusion() {
-    // whoever is asked concludes less than whoever holds: a subset of these histories
+    // asking concludes less than holding: a subset of these histories
     let all = [OnDoubt::Hold, OnDoubt::Auto].map(|on_doubt| {
         [true, false].map(|has_marker| {
             let whole = Search { rules: rules(on_doubt, 2), has_marker, steps: 4, requests: 3 };
