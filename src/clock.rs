@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_clock_that_ran_back_is_put_forward_to_the_last_known_moment() {
+    async fn a_clock_that_was_set_back_starts_at_the_last_known_time() {
         let clock = Clock::of_runtime(UnixMillis(1_000));
         assert_eq!(clock.clone().not_before(UnixMillis(9_000)).now(), UnixMillis(9_000));
         assert_eq!(clock.not_before(UnixMillis(500)).now(), UnixMillis(1_000));

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_nobody_documented_counts_as_in_progress() {
+    fn an_undocumented_status_counts_as_in_progress() {
         for status in ["UNPARSE", "PENDING", "DONE", "", "???"] {
             let video = parse_video(&json!({ "video_no": "VI123456", "status": status })).unwrap();
             assert_eq!(video.status, IndexStatus::InProgress, "{status}");

@@ -72,7 +72,7 @@ impl CommitQueue {
     }
 
     /// Runs `work`, which changes nothing, on the ledger as of one time.
-    pub(super) async fn look<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
@@ -118,7 +118,7 @@ impl CommitQueue {
                 let _ = blocking::run(move || drop(store)).await;
                 return;
             }
-            if self.look(|_| Ok(())).await.is_err() {
+            if self.read(|_| Ok(())).await.is_err() {
                 return;
             }
             tokio::task::yield_now().await;
@@ -244,7 +244,7 @@ mod tests {
         let queue = CommitQueue::new(open::open(&path, &identity, UnixMillis(1)).unwrap());
         let failed: Result<(), LedgerError> = queue.run(|_| panic!("a bug")).await;
         assert!(failed.unwrap_err().to_string().contains("a bug"));
-        let later = queue.look(|_| Ok(())).await.unwrap_err().to_string();
+        let later = queue.read(|_| Ok(())).await.unwrap_err().to_string();
         assert!(later.contains("a bug"), "whoever comes later learns why: {later}");
         queue.close().await;
         assert!(

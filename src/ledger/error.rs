@@ -70,7 +70,7 @@ pub enum LedgerError {
         last: i64,
     },
     /// A recovery was begun and not ended.
-    #[error("the recovery of the ledger {path} is not finished; go on with `telecine recover`")]
+    #[error("the recovery of the ledger {path} is not finished; resume it with `telecine recover`")]
     HalfRecovered { path: String },
     /// The disk is full.
     #[error(

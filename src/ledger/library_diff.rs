@@ -73,7 +73,7 @@ impl DiffKind {
         Self::Failed,
     ];
 
-    /// The word for it, as in CSV and JSON.
+    /// The name in CSV and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

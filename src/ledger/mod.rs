@@ -88,7 +88,7 @@ impl Ledger {
 
     /// The latest time the ledger knows of: no clock may be before it.
     pub async fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
-        self.commit_queue.look(store::Store::latest_timestamp).await
+        self.commit_queue.read(store::Store::latest_timestamp).await
     }
 
     /// Begins a run and deletes the row issues of earlier runs. `boot` shows how much time really passed since
@@ -143,7 +143,7 @@ impl Ledger {
     /// The latest probes of addresses, in the same order.
     pub async fn probes(&self, addresses: Vec<AddressDigest>) -> Result<Vec<Option<Probe>>, LedgerError> {
         self.commit_queue
-            .look(move |store| addresses.into_iter().map(|address| store.probe(address)).collect())
+            .read(move |store| addresses.into_iter().map(|address| store.probe(address)).collect())
             .await
     }
 
@@ -174,7 +174,7 @@ impl Ledger {
         terms: Arc<ClaimTerms>,
         at: UnixMillis,
     ) -> Result<Option<ClaimBlocked>, LedgerError> {
-        self.commit_queue.look(move |store| Ok(store.claim_blocked(&terms, at)?.blocked())).await
+        self.commit_queue.read(move |store| Ok(store.claim_blocked(&terms, at)?.blocked())).await
     }
 
     /// The service accepted the key: from now on the ledger belongs to it.
@@ -189,10 +189,10 @@ impl Ledger {
 
     /// Requests to resolve by evidence, and the delays observed so far, read at one time.
     pub async fn unresolved_attempts(&self, count_max: usize) -> Result<UnresolvedAttempts, LedgerError> {
-        let look = move |store: &store::Store| {
+        let read = move |store: &store::Store| {
             Ok(UnresolvedAttempts { unresolved: store.unresolved(count_max)?, observed: store.observed()? })
         };
-        self.commit_queue.look(look).await
+        self.commit_queue.read(read).await
     }
 
     /// What is known of a namespace and of the videos listed there, at one time.
@@ -201,13 +201,13 @@ impl Ledger {
         namespace: String,
         video_nos: Vec<VideoNo>,
     ) -> Result<Bindings, LedgerError> {
-        let look = move |store: &store::Store| {
+        let read = move |store: &store::Store| {
             Ok(Bindings {
                 bound: store.bound(&video_nos)?,
                 possible_senders: store.possible_senders(&namespace)?,
             })
         };
-        self.commit_queue.look(look).await
+        self.commit_queue.read(read).await
     }
 
     /// Accepted videos of a namespace that a complete listing must show: named by the service's answer before
@@ -217,7 +217,7 @@ impl Ledger {
         namespace: String,
         answered_before: UnixMillis,
     ) -> Result<Vec<ControlVideo>, LedgerError> {
-        self.commit_queue.look(move |store| store.control_videos(&namespace, answered_before)).await
+        self.commit_queue.read(move |store| store.control_videos(&namespace, answered_before)).await
     }
 
     /// Leaves an attempt to a human, with the evidence there is.
@@ -237,18 +237,18 @@ impl Ledger {
 
     /// The namespaces items are in.
     pub async fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
-        self.commit_queue.look(store::Store::namespaces).await
+        self.commit_queue.read(store::Store::namespaces).await
     }
 
     /// Whether rows may be sent again that the service answered as rejected: by order (`retries`), or since their content
     /// changed.
     pub async fn resends_rejected(&self, retries: bool) -> Result<bool, LedgerError> {
-        self.commit_queue.look(move |store| store.resends_rejected(retries)).await
+        self.commit_queue.read(move |store| store.resends_rejected(retries)).await
     }
 
     /// Whose video each is, in the same order. At most a page's worth at a time.
     pub async fn video_owners(&self, videos: Vec<LibraryVideo>) -> Result<Vec<VideoOwner>, LedgerError> {
-        self.commit_queue.look(move |store| store.video_owners(&videos)).await
+        self.commit_queue.read(move |store| store.video_owners(&videos)).await
     }
 
     /// Remembers videos that carry a marker this ledger does not know: their items are not sent from here.
@@ -263,7 +263,7 @@ impl Ledger {
         after: ItemId,
         count_max: usize,
     ) -> Result<Vec<BoundItem>, LedgerError> {
-        self.commit_queue.look(move |store| store.bound_items(&namespace, after, count_max)).await
+        self.commit_queue.read(move |store| store.bound_items(&namespace, after, count_max)).await
     }
 
     /// Says that this ledger does not know all that was sent; nothing but a recovery opens it until [`Self::end_recovery`].
@@ -301,12 +301,12 @@ impl Ledger {
         until: UnixMillis,
         count_max: usize,
     ) -> Result<Vec<PollTask>, LedgerError> {
-        self.commit_queue.look(move |store| store.poll_tasks(until, count_max)).await
+        self.commit_queue.read(move |store| store.poll_tasks(until, count_max)).await
     }
 
     /// When the next accepted item is due to be polled.
     pub async fn next_poll_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.commit_queue.look(store::Store::next_poll_at).await
+        self.commit_queue.read(store::Store::next_poll_at).await
     }
 
     /// Records the results of polls.
@@ -316,7 +316,7 @@ impl Ledger {
 
     /// How many items are in each state.
     pub async fn state_counts(&self) -> Result<StateCounts, LedgerError> {
-        self.commit_queue.look(store::Store::state_counts).await
+        self.commit_queue.read(store::Store::state_counts).await
     }
 
     /// How many items of these manifests wait to be sent, and how many of all are in each state, at one time. A link
@@ -327,7 +327,7 @@ impl Ledger {
         manifests: Vec<ManifestId>,
         alive_at: UnixMillis,
     ) -> Result<RunProgress, LedgerError> {
-        let look = move |store: &store::Store| {
+        let read = move |store: &store::Store| {
             Ok(RunProgress {
                 pending: store.pending(run, &manifests)?,
                 expired: store.expired(&manifests, alive_at)?,
@@ -335,12 +335,12 @@ impl Ledger {
                 last_accepted_at: store.last_accepted_at()?,
             })
         };
-        self.commit_queue.look(look).await
+        self.commit_queue.read(read).await
     }
 
     /// What a manifest is known by.
     pub async fn manifest_name(&self, manifest: ManifestId) -> Result<String, LedgerError> {
-        self.commit_queue.look(move |store| store.manifest_name(manifest)).await
+        self.commit_queue.read(move |store| store.manifest_name(manifest)).await
     }
 
     /// Pending items of a manifest whose links expire, soonest first, behind the one given.
@@ -350,7 +350,7 @@ impl Ledger {
         after: (UnixMillis, ItemId),
         count_max: usize,
     ) -> Result<Vec<Expiring>, LedgerError> {
-        self.commit_queue.look(move |store| store.expiring(manifest, after, count_max)).await
+        self.commit_queue.read(move |store| store.expiring(manifest, after, count_max)).await
     }
 
     /// Uploads that may count after `since`, and at least the latest `count_min`; reads and foreign requests since then.
@@ -359,8 +359,8 @@ impl Ledger {
         since: UnixMillis,
         count_min: u32,
     ) -> Result<(Vec<UploadUsage>, Vec<ExternalUsage>), LedgerError> {
-        let look = move |store: &store::Store| store.past(since, count_min);
-        self.commit_queue.look(look).await
+        let read = move |store: &store::Store| store.past(since, count_min);
+        self.commit_queue.read(read).await
     }
 
     /// Writes down a request of ours that is no upload, before it leaves. What left before `counts_since` counts in no window
@@ -381,7 +381,7 @@ impl Ledger {
 
     /// The text stored under a name.
     pub async fn kv_get(&self, name: &'static str) -> Result<Option<String>, LedgerError> {
-        self.commit_queue.look(move |store| store.kv_get(name)).await
+        self.commit_queue.read(move |store| store.kv_get(name)).await
     }
 
     /// Stores a text under a name. `None` deletes it.
@@ -396,7 +396,7 @@ impl Ledger {
 
     /// Whether it is known how far the wall clock jumped between the run before and this one.
     pub async fn is_clock_skew_known(&self, run: RunId) -> Result<bool, LedgerError> {
-        self.commit_queue.look(move |store| store.is_clock_skew_known(run)).await
+        self.commit_queue.read(move |store| store.is_clock_skew_known(run)).await
     }
 
     /// Writes down how far the wall clock jumped ahead between the run before and this one, in milliseconds.
@@ -409,23 +409,23 @@ impl Ledger {
         &self,
         run: RunId,
     ) -> Result<(Option<ClockReference>, Option<UnixMillis>), LedgerError> {
-        let look =
+        let read =
             move |store: &store::Store| Ok((store.clock_reference(run)?, store.last_timestamp_before(run)?));
-        self.commit_queue.look(look).await
+        self.commit_queue.read(read).await
     }
 
     /// When the last request left, in any run.
     pub async fn last_sent_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.commit_queue.look(store::Store::last_sent_at).await
+        self.commit_queue.read(store::Store::last_sent_at).await
     }
 
     /// A read-only view that sees what is committed; for reports.
     pub async fn snapshot(&self) -> Result<Snapshot, LedgerError> {
-        let look = |store: &store::Store| {
+        let read = |store: &store::Store| {
             store.commit_deferred()?;
             Ok(store.path().to_path_buf())
         };
-        Snapshot::open(&self.commit_queue.look(look).await?)
+        Snapshot::open(&self.commit_queue.read(read).await?)
     }
 
     /// Closes the file and lets the next process in. Verbs called on other handles fail from now on.

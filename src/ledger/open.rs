@@ -117,7 +117,7 @@ pub(super) fn open_scratch(
 }
 
 fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, LedgerError> {
-    let shown = path.display().to_string();
+    let text = path.display().to_string();
     let unwritable = |error: std::io::Error| LedgerError::Unwritable {
         path: path.display().to_string(),
         cause: error.to_string(),
@@ -131,17 +131,17 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection =
-        Connection::open_with_flags(path, flags).map_err(|error| LedgerError::from(error).at(&shown))?;
-    let found = schema::recognise(&connection, &shown).map_err(|error| error.at(&shown))?;
-    configure(&connection).map_err(|error| error.at(&shown))?;
+        Connection::open_with_flags(path, flags).map_err(|error| LedgerError::from(error).at(&text))?;
+    let found = schema::recognise(&connection, &text).map_err(|error| error.at(&text))?;
+    configure(&connection).map_err(|error| error.at(&text))?;
     if found > 0 {
-        refuse_damage(&connection, path).map_err(|error| error.at(&shown))?;
+        refuse_damage(&connection, path).map_err(|error| error.at(&text))?;
     }
-    schema::migrate(&mut connection, found).map_err(|error| error.at(&shown))?;
+    schema::migrate(&mut connection, found).map_err(|error| error.at(&text))?;
     let mut unconfirmed_key = None;
     let secret = match opener {
         OpenMode::Owner(identity) => {
-            let identified = identify(&connection, &shown, identity, now)?;
+            let identified = identify(&connection, &text, identity, now)?;
             unconfirmed_key = identified.unconfirmed_key;
             identified.secret
         }
@@ -169,7 +169,7 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
         high_water,
         unconfirmed_key,
     });
-    store.refuse_if_older(&shown, restored)?;
+    store.refuse_if_older(&text, restored)?;
     store.transaction(|store| store.mark_sending_in_doubt(now))?;
     Ok(store)
 }
@@ -372,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn disks_of_other_machines_are_told_from_our_own() {
+    fn network_file_systems_are_distinguished_from_local_disks() {
         for (magic, name) in
             [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0x0102_1997, "9p"), (0x6573_5546, "FUSE")]
         {

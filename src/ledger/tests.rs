@@ -258,7 +258,7 @@ async fn an_unchanged_manifest_is_sent_on_before_it_is_read_again() {
 }
 
 #[tokio::test]
-async fn a_link_signed_anew_is_known_and_the_fresh_link_is_sent() {
+async fn a_link_with_a_new_signature_is_known_and_the_new_link_is_sent() {
     let mut fixture = Fixture::new().await;
     let signed = |line, name: &str, signature: &str| {
         row(line, &format!("{name}.mp4?X-Amz-Signature={signature}#"), &[])
@@ -368,7 +368,7 @@ async fn a_video_number_is_bound_once() {
 }
 
 #[tokio::test]
-async fn the_law_holds_against_hand_made_changes() {
+async fn the_transition_table_holds_against_manual_changes() {
     let fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "a", &[])]).await;
     fixture.claim(T0).await;
@@ -402,19 +402,19 @@ async fn the_law_holds_against_hand_made_changes() {
 }
 
 #[tokio::test]
-async fn an_event_the_law_does_not_allow_changes_nothing() {
+async fn an_event_the_transition_table_does_not_allow_changes_nothing() {
     let fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "a", &[])]).await;
     let claim = fixture.claim(T0).await;
     for event in ItemEvent::VARIANTS.iter().filter(|event| State::Sending.after(**event).is_err()) {
-        let settled = fixture.ledger().settle(claim.attempt, plain(*event, T0)).await;
-        assert!(matches!(settled, Err(LedgerError::Illegal(_))), "{event}: {settled:?}");
+        let result = fixture.ledger().settle(claim.attempt, plain(*event, T0)).await;
+        assert!(matches!(result, Err(LedgerError::Illegal(_))), "{event}: {result:?}");
         assert_eq!(fixture.states(), ["sending"]);
     }
 }
 
 #[tokio::test]
-async fn a_second_writer_is_told_who_holds_the_ledger() {
+async fn a_second_writer_gets_an_error_that_names_the_holder() {
     let fixture = Fixture::new().await;
     let second = Ledger::open(&fixture.path(), &identity(), T0);
     let Err(LedgerError::Locked { holder, .. }) = second else { panic!("a second writer got in") };
@@ -718,7 +718,7 @@ async fn a_recovery_remembers_what_it_cannot_bind() {
 }
 
 #[tokio::test]
-async fn reads_are_kept_as_long_as_a_limit_looks_back() {
+async fn reads_are_kept_as_long_as_the_longest_limit() {
     let fixture = Fixture::new().await;
     let day_ms = 24 * 3_600_000;
     let spend = async |day: i64, counts_days: i64| {
@@ -733,7 +733,7 @@ async fn reads_are_kept_as_long_as_a_limit_looks_back() {
             [number],
         )
     };
-    // sweeping is once in so many
+    // usage is deleted only after many insertions
     number_next(4_999).unwrap();
     spend(29, 30).await;
     let kept = async || fixture.ledger().past(UnixMillis(0), 0).await.unwrap().1.len();
@@ -744,7 +744,7 @@ async fn reads_are_kept_as_long_as_a_limit_looks_back() {
 }
 
 #[tokio::test]
-async fn what_a_human_settled_may_still_have_made_a_video() {
+async fn what_a_human_resolved_may_still_have_made_a_video() {
     let fixture = Fixture::new().await;
     fixture.admit((0..3).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     for _ in 0..3 {
@@ -801,7 +801,7 @@ async fn how_long_videos_stayed_hidden_is_remembered() {
     fixture.admit(vec![row(2, "a", &[])]).await;
     let claim = fixture.claim(T0).await;
     fixture.ledger().settle(claim.attempt, accepted("VI000001", T0.plus_ms(2_000))).await.unwrap();
-    let look = async |observation, at: i64| {
+    let poll = async |observation, at: i64| {
         fixture
             .ledger()
             .observe(vec![PollResult { item: ItemId(1), observation }], T0.plus_ms(at))
@@ -810,12 +810,12 @@ async fn how_long_videos_stayed_hidden_is_remembered() {
         fixture.ledger().unresolved_attempts(1).await.unwrap().observed
     };
     assert_eq!(
-        look(Observation::NotShown, 92_000).await.listing,
+        poll(Observation::NotShown, 92_000).await.listing,
         Duration::ZERO,
         "it may never have been there"
     );
-    assert_eq!(look(Observation::InProgress, 99_000).await.listing, Duration::from_secs(90));
-    assert_eq!(look(Observation::Indexed, 999_000).await.acceptance, Duration::from_secs(2));
+    assert_eq!(poll(Observation::InProgress, 99_000).await.listing, Duration::from_secs(90));
+    assert_eq!(poll(Observation::Indexed, 999_000).await.acceptance, Duration::from_secs(2));
 }
 
 #[tokio::test]
@@ -826,7 +826,7 @@ async fn a_damaged_file_is_refused_before_anything_is_sent() {
     fixture.ledger.take().unwrap().close().await;
     let file = std::fs::OpenOptions::new().write(true).open(fixture.path()).unwrap();
     let size = file.metadata().unwrap().len();
-    // pages that opening alone would not look at
+    // pages that opening alone does not read
     for at in (size / 4_096 * 3 / 4 * 4_096..size).step_by(4_096) {
         file.write_all_at(&[0xa5; 64], at).unwrap();
     }
@@ -844,7 +844,7 @@ fn requirement(probed_since: UnixMillis) -> ProbeRequirement {
 }
 
 #[tokio::test]
-async fn the_latest_look_at_an_address_is_kept_and_no_signature_vouches_for_another() {
+async fn the_latest_probe_of_an_address_is_kept_for_its_signature_only() {
     let fixture = Fixture::new().await;
     let url = |query: &str| SourceUrl::parse(&format!("https://host/a.mp4{query}")).unwrap().digest();
     let signed = url("?Signature=x&Expires=1800000000");
@@ -878,18 +878,20 @@ async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
     let classes: Vec<&str> = held
         .iter()
         .map(
-            |admission| if let Admission::HeldBack(problem) = admission { &problem.class } else { "goes on" },
+            |admission| {
+                if let Admission::HeldBack(problem) = admission { &problem.class } else { "admitted" }
+            },
         )
         .collect();
     assert_eq!(
         classes,
         [
-            "goes on",
+            "admitted",
             // once its doubt is resolved it may be sent
             "probe_missing",
             "probe_missing",
             "probe_missing",
-            "goes on",
+            "admitted",
             "probe_unfit",
             "probe_unclear",
             "probe_old"

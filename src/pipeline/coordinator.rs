@@ -30,13 +30,13 @@ use crate::{
 };
 
 /// How often the coordinator reads a small ledger while it changes.
-const PULSE: Duration = Duration::from_millis(100);
+const READ_INTERVAL: Duration = Duration::from_millis(100);
 /// How often it reads the ledger while nothing changes.
-const PULSE_MAX: Duration = Duration::from_mins(5);
+const READ_INTERVAL_MAX: Duration = Duration::from_mins(5);
 /// Counting a larger ledger takes longer, so it is read less often: after this many milliseconds per thousand items.
-const PULSE_MS_PER_THOUSAND: u64 = 25;
+const READ_INTERVAL_MS_PER_THOUSAND: u64 = 25;
 /// The longest time between two reads of a ledger.
-const PULSE_LARGE: Duration = Duration::from_secs(5);
+const READ_INTERVAL_LARGE: Duration = Duration::from_secs(5);
 
 /// A request must start within this time of its claim; later it is not sent at all.
 const START_WITHIN: Duration = Duration::from_secs(5);
@@ -54,19 +54,9 @@ pub(super) async fn run_stages<T: Transport>(
     let started_at = context.clock.now();
     let forecast = RunForecast::new();
     let (preflight_done, first_pass_done) = (CancellationToken::new(), CancellationToken::new());
-    let plan = UploadSettings {
-        terms: Arc::new(ClaimTerms {
-            run,
-            manifests: manifests.clone(),
-            concurrency: policy.concurrency as u64,
-            link_life_min: LINK_LIFE_MIN,
-            sent_by: Arc::clone(&forecast.sent_by),
-            start_within: START_WITHIN,
-            acceptance_lag_max: ACCEPTANCE_LAG_MAX,
-            marker: policy.marker,
-            uploads_max: policy.uploads_max,
-            disk_free_min: policy.disk_free_min,
-        }),
+    let terms = claim_terms(run, manifests.clone(), &forecast, policy);
+    let settings = UploadSettings {
+        terms: Arc::new(terms),
         concurrency: policy.concurrency,
         rows_max: policy.rows_max,
         stop_at: policy.time_max.map(|duration| started_at.plus(duration)),
@@ -88,8 +78,8 @@ pub(super) async fn run_stages<T: Transport>(
                 },
                 preflight_done,
             ))),
-            upload: Some(tokio::spawn(upload::upload(context.clone(), plan))),
-            unresolved: Some(tokio::spawn(reconcile::reconcile(
+            upload: Some(tokio::spawn(upload::upload(context.clone(), settings))),
+            reconcile: Some(tokio::spawn(reconcile::reconcile(
                 context.clone(),
                 run,
                 policy.reconcile,
@@ -116,12 +106,32 @@ pub(super) async fn run_stages<T: Transport>(
     coordinator.close(outcome, library_diffs).await
 }
 
+fn claim_terms(
+    run: RunId,
+    manifests: Vec<ManifestId>,
+    forecast: &RunForecast,
+    policy: &RunPolicy,
+) -> ClaimTerms {
+    ClaimTerms {
+        run,
+        manifests,
+        concurrency: policy.concurrency as u64,
+        link_life_min: LINK_LIFE_MIN,
+        sent_by: Arc::clone(&forecast.sent_by),
+        start_within: START_WITHIN,
+        acceptance_lag_max: ACCEPTANCE_LAG_MAX,
+        marker: policy.marker,
+        uploads_max: policy.uploads_max,
+        disk_free_min: policy.disk_free_min,
+    }
+}
+
 /// The running stages, and what is known of those that ended.
 struct Stages {
     ingest: Option<JoinHandle<Result<ingest::IngestResult, LedgerError>>>,
     preflight: Option<JoinHandle<Result<Option<ReadRefusal>, LedgerError>>>,
     upload: Option<JoinHandle<Result<UploadStop, LedgerError>>>,
-    unresolved: Option<JoinHandle<Result<(), LedgerError>>>,
+    reconcile: Option<JoinHandle<Result<(), LedgerError>>>,
     poll: Option<JoinHandle<Result<Option<ReadRefusal>, LedgerError>>>,
     /// Why no read can succeed, if so.
     reads_refused: Option<ReadRefusal>,
@@ -137,15 +147,15 @@ impl Stages {
             ended = joined(&mut self.ingest) => self.ingested = ended?,
             ended = joined(&mut self.preflight) => self.reads_refused = ended?.or(self.reads_refused.take()),
             ended = joined(&mut self.upload) => self.sending_ended = Some(ended?),
-            ended = joined(&mut self.unresolved) => ended?,
+            ended = joined(&mut self.reconcile) => ended?,
             ended = joined(&mut self.poll) => self.reads_refused = ended?.or(self.reads_refused.take()),
         }
         Ok(())
     }
 
     const fn any_works(&self) -> bool {
-        let Self { ingest, preflight, upload, unresolved, poll, .. } = self;
-        ingest.is_some() || preflight.is_some() || upload.is_some() || unresolved.is_some() || poll.is_some()
+        let Self { ingest, preflight, upload, reconcile, poll, .. } = self;
+        ingest.is_some() || preflight.is_some() || upload.is_some() || reconcile.is_some() || poll.is_some()
     }
 }
 
@@ -176,33 +186,35 @@ impl<T: Transport> Coordinator<'_, T> {
         loop {
             let changed = signals.next_change();
             let alive_at = self.context.clock.now().plus(LINK_LIFE_MIN);
-            let standing = self.context.ledger.standing(self.run, self.manifests.clone(), alive_at).await?;
-            let RunProgress { state_counts, pending, expired, .. } = standing;
+            let progress = self.context.ledger.standing(self.run, self.manifests.clone(), alive_at).await?;
+            let RunProgress { state_counts, pending, expired, .. } = progress;
             let to_send = pending.saturating_sub(expired);
             if self.stages.ingest.is_none() {
                 let limits = self.context.limiter.limits();
                 self.forecast.emit(&self.context, &self.manifests, to_send, &limits).await?;
             }
             self.emit_progress(&state_counts, to_send);
-            if let Some(outcome) = self.outcome(&standing) {
+            if let Some(outcome) = self.outcome(&progress) {
                 return Ok(outcome);
             }
-            let pulse = Duration::from_millis(state_counts.total() / 1_000 * PULSE_MS_PER_THOUSAND);
-            let pulse = pulse.clamp(PULSE, PULSE_LARGE);
+            let interval =
+                Duration::from_millis(state_counts.total() / 1_000 * READ_INTERVAL_MS_PER_THOUSAND);
+            let interval = interval.clamp(READ_INTERVAL, READ_INTERVAL_LARGE);
             let has_stage_ended = tokio::select! {
                 biased;
-                () = self.context.clock.sleep(pulse) => false,
+                () = self.context.clock.sleep(interval) => false,
                 ended = self.stages.next_end() => ended.map(|()| true)?,
             };
             if !has_stage_ended {
                 let now = self.context.clock.now();
                 let patience_ends_at =
-                    Some(self.patience_ends_at(&standing)).filter(|timestamp| *timestamp > now);
-                let next_pulse = now.plus(PULSE_MAX).min(patience_ends_at.unwrap_or(UnixMillis(i64::MAX)));
+                    Some(self.patience_ends_at(&progress)).filter(|timestamp| *timestamp > now);
+                let next_read =
+                    now.plus(READ_INTERVAL_MAX).min(patience_ends_at.unwrap_or(UnixMillis(i64::MAX)));
                 tokio::select! {
                     biased;
                     () = changed => {}
-                    () = self.context.clock.sleep_until(next_pulse) => {}
+                    () = self.context.clock.sleep_until(next_read) => {}
                     ended = self.stages.next_end() => ended?,
                 }
             }
@@ -210,10 +222,10 @@ impl<T: Transport> Coordinator<'_, T> {
     }
 
     /// Whether the run is over, and how.
-    fn outcome(&self, standing: &RunProgress) -> Option<RunOutcome> {
-        let RunProgress { state_counts, .. } = *standing;
+    fn outcome(&self, progress: &RunProgress) -> Option<RunOutcome> {
+        let RunProgress { state_counts, .. } = *progress;
         // items with expired links are not awaited
-        let pending = standing.pending.saturating_sub(standing.expired);
+        let pending = progress.pending.saturating_sub(progress.expired);
         if let Some(ReadRefusal { reason, cause }) = &self.stages.reads_refused {
             return Some(RunOutcome::Stopped { reason: *reason, cause: cause.clone() });
         }
@@ -248,13 +260,13 @@ impl<T: Transport> Coordinator<'_, T> {
         if self.policy.wait.is_none() {
             return Some(if at_end == RunOutcome::Settled { RunOutcome::NotWaited } else { at_end });
         }
-        (self.context.clock.now() >= self.patience_ends_at(standing)).then_some(RunOutcome::WaitOver)
+        (self.context.clock.now() >= self.patience_ends_at(progress)).then_some(RunOutcome::WaitOver)
     }
 
     /// Until when items are waited for that are sent, by what is accepted now.
-    fn patience_ends_at(&self, standing: &RunProgress) -> UnixMillis {
+    fn patience_ends_at(&self, progress: &RunProgress) -> UnixMillis {
         let Some(wait) = self.policy.wait else { return UnixMillis(i64::MAX) };
-        standing.last_accepted_at.unwrap_or(self.started_at).max(self.started_at).plus(wait)
+        progress.last_accepted_at.unwrap_or(self.started_at).max(self.started_at).plus(wait)
     }
 
     fn emit_progress(&mut self, state_counts: &StateCounts, to_send: u64) {
@@ -292,13 +304,13 @@ impl<T: Transport> Coordinator<'_, T> {
         self.context.signals.leave.cancel();
         // save the latest network delays at the end
         let kept = self.context.save_learned_limits().await;
-        let mut first_fault = outcome.as_ref().err().or(kept.as_ref().err()).cloned();
+        let mut first_error = outcome.as_ref().err().or(kept.as_ref().err()).cloned();
         while self.stages.any_works() {
             if let Err(error) = self.stages.next_end().await {
-                first_fault.get_or_insert(error);
+                first_error.get_or_insert(error);
             }
         }
-        match first_fault {
+        match first_error {
             Some(error) => Err(error),
             None => Ok(RunEnd {
                 outcome: outcome?,

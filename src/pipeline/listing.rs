@@ -322,20 +322,20 @@ mod tests {
     fn a_listing_is_complete_when_everything_was_seen() {
         assert_eq!(read_pages(&[page(&[], 0)], 0), Ok((PageStep::Done, 1)));
         assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[7], 3)], 0), Ok((PageStep::Done, 2)));
-        // an upload on the way pushes one video onto the next page, and lies before the first
+        // an upload meanwhile pushes one video onto the next page, and is before the first page
         assert_eq!(
             read_pages(&[page(&[9, 8], 4), page(&[8, 7], 5), page(&[6], 5)], 0),
             Ok((PageStep::Done, 3))
         );
         // oldest first it lies behind the last
         assert_eq!(read_pages(&[page(&[6, 7], 4), page(&[8, 9], 5)], 0), Ok((PageStep::Done, 2)));
-        // without an order no one knows where it lies
+        // without an order its position is unknown
         assert!(read_pages(&[page(&[8, 9, 6], 4), page(&[7], 5)], 0).is_err());
         assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[8, 7], 3)], 0), Ok((PageStep::Done, 2)));
     }
 
     #[test]
-    fn reading_stops_early_only_one_page_behind_the_moment_and_only_in_order() {
+    fn reading_stops_early_only_one_page_behind_the_time_and_only_in_order() {
         let pages = [page(&[9, 8], 100), page(&[7, 6], 100), page(&[5, 4], 100), page(&[3, 2], 100)];
         assert_eq!(read_pages(&pages, 7), Ok((PageStep::Done, 3)));
         let unordered = [page(&[8, 9], 100), page(&[7, 6], 100), page(&[5, 4], 100), page(&[3, 2], 100)];

@@ -74,12 +74,12 @@ async fn look<T: Transport>(context: &Context<T>) -> Result<Option<ReadRefusal>,
         }
     };
     context.learn_read(slot);
-    let shown: HashMap<&VideoNo, &ListedVideo> =
+    let listed: HashMap<&VideoNo, &ListedVideo> =
         page.videos.iter().map(|video| (&video.video_no, video)).collect();
     let mut results = Vec::with_capacity(tasks.len());
     let mut missing = Vec::new();
     for task in tasks {
-        match shown.get(&task.video_no) {
+        match listed.get(&task.video_no) {
             Some(video) => results.push(result_of(task, video)),
             None if task.missed >= MISSED_MAX => missing.push(task),
             None => results.push(PollResult { item: task.item, observation: Observation::NotShown }),

@@ -28,7 +28,7 @@ pub struct ProbeTarget {
     pub url: SourceUrl,
 }
 
-/// Whether a look was made now.
+/// When a finding was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeOrigin {
     /// In this run.

@@ -87,6 +87,15 @@ pub enum Departure {
     AfterSave,
 }
 
+/// The times of an upload that is about to leave.
+#[derive(Clone, Copy, Debug)]
+pub struct UploadTimes {
+    pub claimed_at: UnixMillis,
+    pub departed_at: PreciseTime,
+    /// The latest time at which the service may accept it.
+    pub accepted_by: UnixMillis,
+}
+
 impl AccountLimits {
     /// Limits that know what was spent before (`usage`, in the order of departure). `tick_ms` is the granularity of the
     /// timers of the caller, in milliseconds.
@@ -94,7 +103,8 @@ impl AccountLimits {
         limits: Limits,
         usage: &[UsageRecord],
         learned_limits: LearnedLimits,
-        (now, tick_ms): (UnixMillis, i64),
+        now: UnixMillis,
+        tick_ms: i64,
     ) -> Self {
         let mut account = Self {
             upload: EndpointLimits::new(&limits.upload),
@@ -187,7 +197,7 @@ impl AccountLimits {
     /// Nothing may have been uploaded in between.
     pub fn reload_usage(&mut self, usage: &[UsageRecord], now: UnixMillis) {
         let mut reloaded =
-            Self::new(self.limits.clone(), usage, self.learned_limits.clone(), (now, self.tick_ms));
+            Self::new(self.limits.clone(), usage, self.learned_limits.clone(), now, self.tick_ms);
         reloaded.learned_limits_changed = self.learned_limits_changed;
         reloaded.saved_lag_ms = self.saved_lag_ms;
         reloaded.next_key = reloaded.next_key.min(self.next_key);
@@ -321,7 +331,7 @@ impl AccountLimits {
         &mut self,
         slot: i64,
         key: i64,
-        (claimed_at, now, until): (UnixMillis, PreciseTime, UnixMillis),
+        UploadTimes { claimed_at, departed_at: now, accepted_by: until }: UploadTimes,
     ) -> Departure {
         self.note_lead(slot, now);
         if let Some(at) = self.must_wait_until(Endpoint::Upload, slot, now) {

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_in_doubt_is_given_back_one_a_clean_window() {
+    fn a_cap_learned_with_requests_in_doubt_grows_by_one_a_clean_window() {
         let mut cap = learned(97, 100);
         assert!(cap.text().starts_with("97\u{2013}100 per 2 h, seen once"), "{}", cap.text());
         cap.tick(97, T0.plus_ms(2 * 3_600_000));

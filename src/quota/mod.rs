@@ -27,7 +27,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-pub use account_limits::{AccountLimits, Departure};
+pub use account_limits::{AccountLimits, Departure, UploadTimes};
 pub use cap_estimator::CapEstimate;
 pub use circuit_breaker::{Cooldown, CooldownReason};
 pub use feedback::Feedback;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::{
-    account_limits::{AccountLimits, Departure},
+    account_limits::{AccountLimits, Departure, UploadTimes},
     circuit_breaker::Cooldown,
     feedback::Feedback,
     forecast::Forecast,
@@ -50,7 +50,7 @@ impl RateLimiter {
     ) -> Self {
         let now = clock.now();
         let state = LimiterState {
-            account: AccountLimits::new(limits, usage, learned_limits, (now, clock.tick_ms())),
+            account: AccountLimits::new(limits, usage, learned_limits, now, clock.tick_ms()),
             rng,
             waiting: [0; Priority::ALL.len()],
             uploads_since_read: 0,
@@ -89,7 +89,11 @@ impl RateLimiter {
     /// An upload is about to leave as request `key`, claimed at `claimed_at`; it may be accepted until `until`.
     pub fn depart(&self, permit: &Permit, key: i64, claimed_at: UnixMillis, until: UnixMillis) -> Departure {
         let now = PreciseTime(self.clock.now_us());
-        let departure = self.state().account.depart(permit.slot.key, key, (claimed_at, now, until));
+        let departure = self.state().account.depart(
+            permit.slot.key,
+            key,
+            UploadTimes { claimed_at, departed_at: now, accepted_by: until },
+        );
         if departure == Departure::Now {
             self.changed.notify_waiters();
         }

@@ -123,13 +123,16 @@ impl Snapshot {
 
     /// Items whose outcome is not clear, oldest first.
     pub fn open_questions(&self) -> Result<Vec<OpenQuestion>, LedgerError> {
-        let sql = "SELECT item.id, item.state, manifest.identity, item.line, item.external_id, item.submission, item.cause, \
+        let sql = format!(
+            "SELECT item.id, item.state, manifest.identity, item.line, item.external_id, item.submission, item.cause, \
                    attempt.sent_at, attempt.marker, question.text, question.candidates FROM attempt \
                    JOIN item ON item.id = attempt.item AND item.attempt = attempt.id JOIN manifest ON manifest.id = item.manifest \
                    LEFT JOIN question ON question.attempt = attempt.id \
                    WHERE attempt.state IN ('in_doubt', 'accepted_unidentified', 'needs_review') \
-                   AND attempt.state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review') ORDER BY attempt.id";
-        let mut statement = self.connection.prepare(sql)?;
+                   AND attempt.state IN {} ORDER BY attempt.id",
+            store::OPEN_STATES
+        );
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([])?;
         let mut questions = Vec::new();
         while let Some(row) = rows.next()? {
@@ -211,7 +214,7 @@ fn row_issue(row: &Row<'_>) -> Result<RowIssue, LedgerError> {
     let kind = kinds.into_iter().find(|kind| kind.as_str() == as_str);
     let problems: Option<String> = row.get("problems")?;
     Ok(RowIssue {
-        kind: kind.ok_or_else(|| store::impossible(format!("the kind {as_str:?} of a row set aside")))?,
+        kind: kind.ok_or_else(|| store::impossible(format!("the kind {as_str:?} of a row issue")))?,
         manifest: ManifestId(row.get("manifest")?),
         line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
         cells: from_json(&row.get::<_, String>("cells")?)?,

@@ -21,21 +21,21 @@ pub struct Snapshot {
 impl Snapshot {
     /// Opens the ledger at `path` for reading only; it must be there.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let shown = path.display().to_string();
+        let text = path.display().to_string();
         if !path.exists() {
-            return Err(LedgerError::Missing { path: shown });
+            return Err(LedgerError::Missing { path: text });
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        let version = schema::recognise(&connection, &shown).map_err(|error| error.at(&shown))?;
+        let version = schema::recognise(&connection, &text).map_err(|error| error.at(&text))?;
         if version == 0 {
-            return Err(LedgerError::Missing { path: shown });
+            return Err(LedgerError::Missing { path: text });
         }
         if version < schema::version() {
-            return Err(LedgerError::Outdated { path: shown });
+            return Err(LedgerError::Outdated { path: text });
         }
         Ok(Self { connection })
     }
@@ -114,17 +114,17 @@ impl Snapshot {
 
     /// Writes a copy of the ledger, whole as of now, to a file that is not there yet.
     pub fn copy_to(&self, path: &Path) -> Result<(), LedgerError> {
-        let shown = path.display().to_string();
+        let text = path.display().to_string();
         if path.exists() {
             let cause = "it is there already".to_owned();
-            return Err(LedgerError::Unwritable { path: shown, cause });
+            return Err(LedgerError::Unwritable { path: text, cause });
         }
         // made with the owner's rights only, before SQLite writes into it
         super::open::make_private(path)
-            .map_err(|error| LedgerError::Unwritable { path: shown.clone(), cause: error.to_string() })?;
+            .map_err(|error| LedgerError::Unwritable { path: text.clone(), cause: error.to_string() })?;
         self.connection
-            .execute("VACUUM INTO ?1", [&shown])
-            .map_err(|error| LedgerError::from(error).at(&shown))?;
+            .execute("VACUUM INTO ?1", [&text])
+            .map_err(|error| LedgerError::from(error).at(&text))?;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Claiming: an item becomes `sending` and its quota is spent, in the transaction that the claim comes out of.
 
-use super::{Store, submission_of};
+use super::{OPEN_STATES, Store, submission_of};
 use crate::{
     domain::{ItemEvent, State, Submission, UnixMillis},
     ledger::{
@@ -56,8 +56,10 @@ impl Store {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::NothingPending));
         };
         let open = self.count(
-            "SELECT count(*) FROM attempt WHERE state IN ('in_doubt', 'needs_review') \
-             AND state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')",
+            &format!(
+                "SELECT count(*) FROM attempt WHERE state IN ('in_doubt', 'needs_review') \
+             AND state IN {OPEN_STATES}"
+            ),
             [],
         )?;
         let attempts = u64::try_from(self.last_attempt()?).unwrap_or(0);

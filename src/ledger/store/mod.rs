@@ -22,6 +22,13 @@ use rusqlite::{Connection, Row};
 use super::{LedgerError, high_water::HighWater, open::Restored};
 use crate::domain::{State, Submission, UnixMillis, VideoNo};
 
+/// SQL: the states of an attempt without a final outcome. The partial index of open attempts has the same list.
+pub(super) const OPEN_STATES: &str = "('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')";
+/// SQL: the clock skew since the run of an attempt, in milliseconds.
+const SKEW_SINCE_ATTEMPT: &str = "(SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run)";
+/// SQL: the clock skew over all runs, in milliseconds.
+const SKEW_TOTAL: &str = "(SELECT coalesce(sum(clock_skew_ms), 0) FROM run)";
+
 /// The one connection that writes.
 pub(super) struct Store {
     connection: Connection,

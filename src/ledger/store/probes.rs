@@ -167,9 +167,9 @@ fn lack_of(
     url: &SourceUrl,
     requirement: &ProbeRequirement,
 ) -> Result<Option<ProbeWords>, LedgerError> {
-    let look = "look at it first: telecine check --probe; or leave --probed-only out";
+    let hint = "probe it first: telecine check --probe; or leave --probed-only out";
     Ok(match probe(connection, url.digest())? {
-        None => Some(("probe_missing", "nobody has looked at this source yet".to_owned(), look)),
+        None => Some(("probe_missing", "this source was not probed yet".to_owned(), hint)),
         Some(probe) if probe.verdict != ProbeVerdict::Supported => {
             let class =
                 if probe.verdict == ProbeVerdict::Unsupported { "probe_unfit" } else { "probe_unclear" };
@@ -177,7 +177,7 @@ fn lack_of(
             Some((class, probe.found, fix))
         }
         Some(probe) if probe.probed_at < requirement.probed_since => {
-            Some(("probe_old", format!("the last look at this source was at {}", probe.probed_at), look))
+            Some(("probe_old", format!("the last probe of this source was at {}", probe.probed_at), hint))
         }
         Some(_) => None,
     })

@@ -1,6 +1,6 @@
 //! Work of the reconcile and poll stages: requests in doubt, accepted items to poll, and state counts.
 
-use super::{Store, state_of, submission_of, timestamp, video_no_of};
+use super::{OPEN_STATES, SKEW_SINCE_ATTEMPT, Store, state_of, submission_of, timestamp, video_no_of};
 use crate::{
     domain::{ItemEvent, State, UnixMillis, VideoNo},
     ledger::{
@@ -13,13 +13,13 @@ use crate::{
 use std::time::Duration;
 
 /// The most control videos of a listing.
-const WITNESSES_MAX: i64 = 20;
+const CONTROL_VIDEOS_MAX: i64 = 20;
 /// Answers before and after a request by which the service's clock is judged.
 const CLOCK_SAMPLES: i64 = 50;
 /// The shortest time between two polls of an item.
-const LOOK_DELAY_MIN: Duration = Duration::from_secs(3);
+const POLL_DELAY_MIN: Duration = Duration::from_secs(3);
 /// The longest time between two polls of an item.
-const LOOK_DELAY_MAX: Duration = Duration::from_mins(15);
+const POLL_DELAY_MAX: Duration = Duration::from_mins(15);
 
 impl Store {
     /// Open requests, oldest first. Times of earlier runs are corrected by the clock skew since, so that the
@@ -29,21 +29,21 @@ impl Store {
         count_max: usize,
     ) -> Result<Vec<UnresolvedAttempt>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT attempt.id, attempt.state, attempt.marker, item.submission, \
-             attempt.sent_at + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run) AS sent_at, \
-             attempt.send_before + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run) AS send_before, \
+            &format!("SELECT attempt.id, attempt.state, attempt.marker, item.submission, \
+             attempt.sent_at + {SKEW_SINCE_ATTEMPT} AS sent_at, \
+             attempt.send_before + {SKEW_SINCE_ATTEMPT} AS send_before, \
              attempt.clear_at + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE started_at > attempt.clear_at) AS clear_at, \
              (SELECT count(*) FROM attempt earlier WHERE earlier.item = attempt.item AND earlier.state = 'absent' \
               AND earlier.forced = 0) AS absent_before \
              FROM attempt JOIN item ON item.id = attempt.item \
              WHERE attempt.state <> 'sending' \
-             AND attempt.state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review') ORDER BY attempt.id LIMIT ?1",
+             AND attempt.state IN {OPEN_STATES} ORDER BY attempt.id LIMIT ?1"),
         )?;
         let mut rows = statement.query([i64::try_from(count_max).unwrap_or(i64::MAX)])?;
-        let mut unresolved = Vec::new();
+        let mut attempts = Vec::new();
         while let Some(row) = rows.next()? {
             let attempt = AttemptId(row.get("id")?);
-            unresolved.push(UnresolvedAttempt {
+            attempts.push(UnresolvedAttempt {
                 attempt,
                 service_time: self.service_time(attempt)?,
                 state: state_of(&row.get::<_, String>("state")?)?,
@@ -55,7 +55,7 @@ impl Store {
                 absent_before: row.get("absent_before")?,
             });
         }
-        Ok(unresolved)
+        Ok(attempts)
     }
 
     /// When an attempt was sent by the service's clock, estimated from the answers around it.
@@ -92,13 +92,15 @@ impl Store {
         &self,
         namespace: &str,
     ) -> Result<Vec<PossibleSender>, LedgerError> {
-        const COLUMNS: &str = "attempt.id, attempt.marker, item.submission, \
-            attempt.sent_at + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run) AS sent_at, \
-            attempt.send_before + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run) AS send_before \
-                               FROM attempt JOIN item ON item.id = attempt.item WHERE item.namespace = ?1";
+        let columns = format!(
+            "attempt.id, attempt.marker, item.submission, \
+            attempt.sent_at + {SKEW_SINCE_ATTEMPT} AS sent_at, \
+            attempt.send_before + {SKEW_SINCE_ATTEMPT} AS send_before \
+                               FROM attempt JOIN item ON item.id = attempt.item WHERE item.namespace = ?1"
+        );
         let sql = format!(
-            "SELECT {COLUMNS} AND attempt.state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review') \
-             UNION ALL SELECT {COLUMNS} AND (attempt.forced = 1 OR attempt.state = 'abandoned')"
+            "SELECT {columns} AND attempt.state IN {OPEN_STATES} \
+             UNION ALL SELECT {columns} AND (attempt.forced = 1 OR attempt.state = 'abandoned')"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([namespace])?;
@@ -194,16 +196,16 @@ impl Store {
                 Observation::Failed(cause) => (ItemEvent::IndexingFailed, Some(cause.clone())),
                 Observation::InProgress => {
                     self.note_shown(result.item)?;
-                    self.look_again(result.item, at, "0")?;
+                    self.schedule_poll(result.item, at, "0")?;
                     continue;
                 }
                 Observation::Unreadable => {
-                    self.look_again(result.item, at, "missed")?;
+                    self.schedule_poll(result.item, at, "missed")?;
                     continue;
                 }
                 Observation::NotShown => {
                     self.note_hidden(result.item, at)?;
-                    self.look_again(result.item, at, "missed + 1")?;
+                    self.schedule_poll(result.item, at, "missed + 1")?;
                     continue;
                 }
             };
@@ -238,7 +240,7 @@ impl Store {
     }
 
     /// Schedules the next poll by the item's age.
-    fn look_again(&self, item: ItemId, at: UnixMillis, missed: &str) -> Result<(), LedgerError> {
+    fn schedule_poll(&self, item: ItemId, at: UnixMillis, missed: &str) -> Result<(), LedgerError> {
         let accepted_at: Option<i64> = self.find(
             "SELECT coalesce(attempt.answered_at, attempt.sent_at) FROM item JOIN attempt ON attempt.id = item.attempt \
              WHERE item.id = ?1",
@@ -246,7 +248,7 @@ impl Store {
         )?;
         let age_ms = at.since_ms(UnixMillis(accepted_at.unwrap_or(at.0))).max(0);
         let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
-        let poll_at = at.plus(retry::look_again_after(age, LOOK_DELAY_MIN, LOOK_DELAY_MAX));
+        let poll_at = at.plus(retry::poll_delay(age, POLL_DELAY_MIN, POLL_DELAY_MAX));
         let sql =
             format!("UPDATE item SET poll_at = ?2, missed = {missed} WHERE id = ?1 AND state = 'accepted'");
         self.change_one(&sql, (item.0, poll_at.0))
@@ -335,7 +337,7 @@ impl Store {
              WHERE attempt.state = 'accepted' AND attempt.answered_at < ?2 AND item.namespace = ?1 \
              ORDER BY attempt.id DESC LIMIT ?3",
         )?;
-        let mut rows = statement.query((namespace, answered_before.0, WITNESSES_MAX))?;
+        let mut rows = statement.query((namespace, answered_before.0, CONTROL_VIDEOS_MAX))?;
         let mut control_videos = Vec::new();
         while let Some(row) = rows.next()? {
             let video_no = video_no_of(&row.get::<_, String>("video_no")?)?;

@@ -1,6 +1,6 @@
 //! Settling: the only place where an attempt or an item changes its state.
 
-use super::{Store, impossible, state_of};
+use super::{OPEN_STATES, Store, impossible, state_of};
 use crate::{
     domain::{AttemptState, ItemEvent, State, UnixMillis},
     failpoints::{Failpoint, is_active},
@@ -159,8 +159,9 @@ impl Store {
 
     /// What a crash left in flight has no answer: it may have been accepted.
     pub(in crate::ledger) fn mark_sending_in_doubt(&self, now: UnixMillis) -> Result<(), LedgerError> {
-        let mut statement =
-            self.connection.prepare("SELECT id FROM attempt WHERE state = 'sending' AND state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')")?;
+        let mut statement = self
+            .connection
+            .prepare(&format!("SELECT id FROM attempt WHERE state = 'sending' AND state IN {OPEN_STATES}"))?;
         let left: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let cause = "the program ended before the answer came".to_owned();
         for attempt in left {

@@ -1,11 +1,11 @@
-//! What a complete listing proves about one doubt. Pure: the same scene gives the same decision.
+//! Decides what a complete listing proves about one request in doubt. Pure: the same input gives the same decision.
 //!
 //! | what the listing shows | what follows |
 //! |---|---|
 //! | one video with the attempt's marker | it is that video |
 //! | two videos with the attempt's marker | a question: it may have been paid twice |
-//! | one candidate that only this attempt can have made, no one else in the namespace | it was accepted; with a marker the video is named when its tags show |
-//! | as many candidates as attempts that can have made them, no one else in the namespace | all of them were accepted; which is which shows when the tags do |
+//! | one candidate that only this attempt can have made, no other client in the namespace | it was accepted; with a marker the video is named when its tags show |
+//! | as many candidates as attempts that can have made them, no other client in the namespace | all of them were accepted; which is which shows when the tags do |
 //! | no candidate, quiet time over, twice, apart, in listings that show what is known to be there | it never arrived |
 //! | anything else | wait; after a day, a question |
 
@@ -34,7 +34,7 @@ const MARKER_PREFIX: &str = "telecine:";
 /// The service adds this tag itself.
 const SERVICE_TAG: &str = "api";
 
-/// How requests in doubt are weighed.
+/// The rules for resolving requests in doubt.
 #[derive(Clone, Copy, Debug)]
 pub struct ReconcileRules {
     /// The quiet time Q: the longest time after the last possible departure in which a request is accepted or

@@ -104,7 +104,7 @@ fn next_poll_at(
     let by_age = probed_at.map_or(unresolved.sent_at.plus(LOOK_DELAY_MIN), |timestamp| {
         let age_ms = u64::try_from(timestamp.since_ms(unresolved.sent_at)).unwrap_or(0);
         let age = Duration::from_millis(age_ms);
-        timestamp.plus(retry::look_again_after(age, LOOK_DELAY_MIN, LOOK_DELAY_MAX))
+        timestamp.plus(retry::poll_delay(age, LOOK_DELAY_MIN, LOOK_DELAY_MAX))
     });
     let quiet_ends_at = rules.quiet_ends_at(unresolved);
     let special = match unresolved.clear_at {
