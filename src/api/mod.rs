@@ -87,5 +87,6 @@ impl<T: Transport> ApiClient<T> {
         permit.spend(Endpoint::Metadata);
         let request = wire::metadata_request(namespace, video_no);
         verdict::of_read(self.transport.exchange(request).await, wire::parse_metadata)
+            .map(wire::MetadataAnswer::video)
     }
 }

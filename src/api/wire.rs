@@ -194,10 +194,29 @@ pub(super) fn parse_date(text: &str) -> Option<UnixMillis> {
     Some(UnixMillis(date.timestamp().as_millisecond()))
 }
 
-/// Reads the `data` of `get_metadata`: null means that the video is not visible.
-#[expect(clippy::option_option, reason = "unreadable, not visible and visible are three answers")]
-pub(super) fn parse_metadata(data: &Value) -> Option<Option<ListedVideo>> {
-    if data.is_null() { Some(None) } else { parse_video(data).map(Some) }
+/// What `get_metadata` says of a video.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum MetadataAnswer {
+    NotVisible,
+    Visible(ListedVideo),
+}
+
+impl MetadataAnswer {
+    /// `None`: the video is not visible.
+    pub(super) fn video(self) -> Option<ListedVideo> {
+        match self {
+            Self::NotVisible => None,
+            Self::Visible(video) => Some(video),
+        }
+    }
+}
+
+/// Reads the `data` of `get_metadata`: null means that the video is not visible. `None`: it cannot be read.
+pub(super) fn parse_metadata(data: &Value) -> Option<MetadataAnswer> {
+    if data.is_null() {
+        return Some(MetadataAnswer::NotVisible);
+    }
+    parse_video(data).map(MetadataAnswer::Visible)
 }
 
 fn parse_video(entry: &Value) -> Option<ListedVideo> {
