@@ -18,6 +18,7 @@ mod admission;
 mod commit_queue;
 mod error;
 mod high_water;
+mod identity;
 mod ids;
 mod integrity;
 mod library_diff;
@@ -34,9 +35,9 @@ use std::{path::Path, sync::Arc};
 
 pub use admission::{Admission, AdmitTerms, DriftedRows, FailedRows, ProbeRequirement, RerunPolicy};
 pub use error::LedgerError;
+pub use identity::{Identity, KeyChange, Restored};
 pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
-pub use open::{Identity, KeyChange, Restored};
 pub use snapshot::{
     ItemRow, OpenQuestion, PlannedAction, RequestCounts, RowIssue, RowIssueKind, RunRow, Snapshot,
 };
@@ -179,7 +180,7 @@ impl Ledger {
 
     /// The service accepted the key: from now on the ledger belongs to it.
     pub async fn confirm_key(&self) -> Result<(), LedgerError> {
-        self.commit_queue.run(|store| store.confirm_key()).await
+        self.commit_queue.run(store::Store::confirm_key).await
     }
 
     /// Records what became of an attempt.

@@ -478,11 +478,7 @@ fn a_claim_slower_than_a_restart_would_believe_is_written_down_before_it_leaves(
     account.learned_limits_saved(widened.start_lag_ms);
     let departed_at = claimed_at.plus_ms(3_100);
     assert_eq!(
-        account.depart(
-            slot,
-            3,
-            UploadTimes { claimed_at: claimed_at, departed_at: departed_at.into(), accepted_by: T0 }
-        ),
+        account.depart(slot, 3, UploadTimes { claimed_at, departed_at: departed_at.into(), accepted_by: T0 }),
         Departure::Now
     );
     // killed right then, the next run sends no sooner than if it had seen the departure

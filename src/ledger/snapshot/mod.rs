@@ -42,7 +42,7 @@ impl Snapshot {
 
     /// How many items are in each state.
     pub fn state_counts(&self) -> Result<StateCounts, LedgerError> {
-        state_counts(&self.connection)
+        store::state_counts(&self.connection)
     }
 
     /// The service the ledger belongs to.
@@ -133,25 +133,6 @@ impl Snapshot {
         let sql = "SELECT min(poll_at) FROM item WHERE poll_at IS NOT NULL";
         Ok(self.connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.map(UnixMillis))
     }
-}
-
-pub(super) fn state_counts(connection: &Connection) -> Result<StateCounts, LedgerError> {
-    state_counts_by(connection, "SELECT state, sum(count) FROM state_count GROUP BY state", [])
-}
-
-fn state_counts_by(
-    connection: &Connection,
-    sql: &str,
-    values: impl rusqlite::Params,
-) -> Result<StateCounts, LedgerError> {
-    let mut state_counts = StateCounts::default();
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(values)?;
-    while let Some(row) = rows.next()? {
-        let state = store::state_of(&row.get::<_, String>(0)?)?;
-        state_counts.set(state, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
-    }
-    Ok(state_counts)
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, LedgerError> {

@@ -2,7 +2,7 @@
 
 use rusqlite::Row;
 
-use super::{Snapshot, from_json, state_counts_by};
+use super::{Snapshot, from_json};
 use crate::{
     domain::{RowCounts, UnixMillis},
     ledger::{LedgerError, ManifestId, RunId, StateCounts, store},
@@ -104,14 +104,14 @@ impl Snapshot {
     pub fn state_counts_of_run(&self, run: RunId) -> Result<StateCounts, LedgerError> {
         let sql = "SELECT item.state, count(*) FROM last_seen JOIN item ON item.id = last_seen.item \
                    WHERE last_seen.run = ?1 GROUP BY item.state";
-        state_counts_by(&self.connection, sql, [run.0])
+        store::state_counts_by(&self.connection, sql, [run.0])
     }
 
     /// How many of the items that `run` sent are in each state.
     pub fn state_counts_of_sent(&self, run: RunId) -> Result<StateCounts, LedgerError> {
         let sql = "SELECT item.state, count(*) FROM item WHERE id IN (SELECT item FROM attempt WHERE run = ?1) \
                    GROUP BY item.state";
-        state_counts_by(&self.connection, sql, [run.0])
+        store::state_counts_by(&self.connection, sql, [run.0])
     }
 
     /// How many of the items seen by `run` wait with a link that is dead at `at`.

@@ -17,7 +17,7 @@ const DOUBTS_SHARE: u64 = 100;
 
 /// The item that a claim would take.
 pub(in crate::ledger) enum ClaimCandidate {
-    Ready { item: ItemId, submission: Submission },
+    Ready { item: ItemId, submission: Box<Submission> },
     Blocked(ClaimBlocked),
 }
 
@@ -40,7 +40,7 @@ impl Store {
         match self.claim_blocked(terms, at)? {
             ClaimCandidate::Blocked(blocked) => Ok(ClaimOutcome::Blocked(blocked)),
             ClaimCandidate::Ready { item, submission } => {
-                let claim = self.open_attempt(terms, at, item, submission)?;
+                let claim = self.open_attempt(terms, at, item, *submission)?;
                 Ok(ClaimOutcome::Claimed(Box::new(claim)))
             }
         }
@@ -80,7 +80,7 @@ impl Store {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::AlreadyUploaded { item: next.0 }));
         }
         let (item, submission) = next;
-        Ok(ClaimCandidate::Ready { item, submission })
+        Ok(ClaimCandidate::Ready { item, submission: Box::new(submission) })
     }
 
     /// The item to send next: one whose link would expire before its turn, else the first pending one. Items with

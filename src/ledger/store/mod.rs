@@ -12,6 +12,7 @@ mod settle;
 
 pub(super) use probes::{find_lack, planned_action};
 pub(super) use quota::{external_usages, past_uploads};
+pub(super) use reconcile::{state_counts, state_counts_by};
 pub(super) use runs::latest_timestamp;
 pub(super) use settle::Entry;
 
@@ -19,7 +20,7 @@ use std::{fs::File, path::PathBuf};
 
 use rusqlite::{Connection, Row};
 
-use super::{LedgerError, high_water::HighWater, open::Restored};
+use super::{LedgerError, high_water::HighWater, identity::Restored};
 use crate::domain::{State, Submission, UnixMillis, VideoNo};
 
 /// SQL: the states of an attempt without a final outcome. The partial index of open attempts has the same list.

@@ -255,7 +255,7 @@ impl Store {
     }
 
     pub(in crate::ledger) fn state_counts(&self) -> Result<StateCounts, LedgerError> {
-        crate::ledger::snapshot::state_counts(&self.connection)
+        state_counts(&self.connection)
     }
 
     pub(in crate::ledger) fn pending(
@@ -362,4 +362,23 @@ impl Store {
         )?;
         Ok(last.map(UnixMillis))
     }
+}
+
+pub(in crate::ledger) fn state_counts(connection: &rusqlite::Connection) -> Result<StateCounts, LedgerError> {
+    state_counts_by(connection, "SELECT state, sum(count) FROM state_count GROUP BY state", [])
+}
+
+pub(in crate::ledger) fn state_counts_by(
+    connection: &rusqlite::Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<StateCounts, LedgerError> {
+    let mut state_counts = StateCounts::default();
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    while let Some(row) = rows.next()? {
+        let state = state_of(&row.get::<_, String>(0)?)?;
+        state_counts.set(state, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
+    }
+    Ok(state_counts)
 }

@@ -198,15 +198,15 @@ const ABSENT_MAX: u32 = 10;
 /// The decision, unless the item was sent in vain too often.
 fn bounded(decision: Decision, attempt: &UnresolvedAttempt) -> Decision {
     let times = attempt.absent_before + 1;
-    match decision {
-        Decision::Absent if times >= ABSENT_MAX => Decision::Ask(Question {
-            text: format!(
-                "sent {times} times, each time without a clear answer, and each time the listings show that it never arrived"
-            ),
-            candidates: Vec::new(),
-        }),
-        decision => decision,
+    if !matches!(decision, Decision::Absent) || times < ABSENT_MAX {
+        return decision;
     }
+    Decision::Ask(Question {
+        text: format!(
+            "sent {times} times, each time without a clear answer, and each time the listings show that it never arrived"
+        ),
+        candidates: Vec::new(),
+    })
 }
 
 async fn record<T>(
