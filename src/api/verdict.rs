@@ -123,12 +123,11 @@ fn class_of_status(status: u16, body: &[u8]) -> Class {
         410 => Class::StopInDoubt(StopReason::Retired),
         415 => Class::StopInDoubt(StopReason::WrongRequest),
         301 | 302 | 303 | 307 | 308 | 404 | 405 => Class::StopInDoubt(StopReason::WrongAddress),
-        400 | 413 | 422 => match class_of_complaint(&String::from_utf8_lossy(&body[..body.len().min(2_048)]))
-        {
+        400 | 413 | 422 => {
+            let class = class_of_complaint(&String::from_utf8_lossy(&body[..body.len().min(2_048)]));
             // not the service's own message about a row
-            Class::BadRow | Class::RefusedForNow => Class::InDoubt,
-            class => class,
-        },
+            if matches!(class, Class::BadRow | Class::RefusedForNow) { Class::InDoubt } else { class }
+        }
         _ => Class::InDoubt,
     }
 }
@@ -151,14 +150,16 @@ fn classify(response: &Response, envelope: Option<&Envelope>, user_rules: &[User
         };
     }
     let class = match envelope {
-        Some(envelope) => match class_of_code(envelope) {
-            // a status that says no more than the code decides where the code says nothing
-            Class::UnknownCode if status >= 400 => match class_of_status(status, &response.body) {
-                Class::InDoubt => Class::UnknownCode,
-                class => class,
-            },
-            class => class,
-        },
+        Some(envelope) => {
+            let by_code = class_of_code(envelope);
+            if by_code == Class::UnknownCode && status >= 400 {
+                // the status decides where the code says nothing, unless it says nothing either
+                let by_status = class_of_status(status, &response.body);
+                if by_status == Class::InDoubt { by_code } else { by_status }
+            } else {
+                by_code
+            }
+        }
         None => class_of_status(status, &response.body),
     };
     // a server that failed may have accepted the row before it complained about it

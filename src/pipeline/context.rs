@@ -15,7 +15,8 @@ use crate::{
     retry::parse_retry_after,
 };
 
-use super::restore_usage::LEARNED_LIMITS;
+/// The name under which the ledger keeps the learned limits.
+pub const LEARNED_LIMITS: &str = "lessons";
 
 /// A refusal of the service that ends all reads until the operator acts.
 #[derive(Clone, Debug, PartialEq, Eq)]

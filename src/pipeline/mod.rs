@@ -18,13 +18,13 @@ mod recover;
 mod restore_usage;
 mod upload;
 
-pub use context::{Context, Signals};
+pub use context::{Context, LEARNED_LIMITS, Signals};
 pub use library_check::{Verification, verify};
 pub use policy::{AcceptedItems, RunEnd, RunPolicy, progress_of};
 pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
 pub use reconcile::{OnDoubt, ReconcileRules};
 pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
-pub use restore_usage::{LEARNED_LIMITS, boot_of, past_of, restore_usage};
+pub use restore_usage::{boot_of, past_of, restore_usage};
 
 use crate::{
     api::Transport,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::{Context, LEARNED_LIMITS};
 use crate::{
     clock::Clock,
     domain::{AttemptState, UnixMillis, format_duration},
@@ -12,8 +12,6 @@ use crate::{
     quota::{Endpoint, LearnedLimits, Limits, RateLimiter, UsageRecord, UsageState},
 };
 
-/// The name under which the ledger keeps the learned limits.
-pub const LEARNED_LIMITS: &str = "lessons";
 /// A clock skew that is reported, in milliseconds. Less is the granularity of dates and answer times.
 const JUMP_SAID_MS: i64 = 5 * 60_000;
 /// Usage that is read beyond the longest window: its margin, and the time of an unanswered request.
