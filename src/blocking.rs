@@ -1,4 +1,4 @@
-//! Work that blocks, such as reading a file or waiting for a disk: on a thread beside the runtime.
+//! Runs blocking work, such as reading a file, on a thread beside the async runtime.
 //!
 //! On a runtime with one thread, as in simulations, it runs in place: no other work could run at the same time, and without
 //! races between threads the same seed gives the same run.

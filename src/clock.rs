@@ -142,7 +142,7 @@ impl Clock {
         let TimeSource::BootTime { .. } = self.source else { return self.sleep(duration).await };
         let until = boot_time() + duration;
         if duration > TICK_MAX {
-            self.sleep(duration - TICK_MAX).await;
+            self.sleep(duration.saturating_sub(TICK_MAX)).await;
         }
         let rest = until.saturating_sub(boot_time());
         if !rest.is_zero() {

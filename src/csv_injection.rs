@@ -1,4 +1,5 @@
-//! Cells that a spreadsheet would run: made harmless on the way out, and restored on the way back in.
+//! CSV injection: escapes cells that a spreadsheet would execute as formulas, and restores them when they are read
+//! back.
 //!
 //! A cell that starts with `=`, `+`, `-`, `@`, a tab or a carriage return is a formula to a spreadsheet. A leading
 //! apostrophe makes it text. Plain numbers such as `-88.2` stay as they are, so coordinates survive.

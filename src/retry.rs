@@ -28,7 +28,7 @@ impl Backoff {
 ///
 /// Quick items are then finished quickly, and slow ones cost about log(age) polls.
 #[must_use]
-pub fn look_again_after(age: Duration, delay_min: Duration, delay_max: Duration) -> Duration {
+pub fn poll_delay(age: Duration, delay_min: Duration, delay_max: Duration) -> Duration {
     (age / 4).clamp(delay_min, delay_max)
 }
 
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn polls_become_rarer_with_age() {
         let (min, max) = (Duration::from_secs(3), Duration::from_mins(15));
-        let after = |seconds| look_again_after(Duration::from_secs(seconds), min, max).as_secs();
+        let after = |seconds| poll_delay(Duration::from_secs(seconds), min, max).as_secs();
         assert_eq!([after(0), after(60), after(86_400)], [3, 15, 900]);
     }
 

@@ -521,7 +521,7 @@ fn a_video_of_an_abandoned_row_is_not_reported_as_a_duplicate() {
     harness.run_killed_after(Duration::from_secs(3));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let ledger = telecine::ledger::Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
-    let decision = telecine::ledger::Decision {
+    let decision = telecine::ledger::ReviewDecision {
         answer: telecine::ledger::ReviewAnswer::GiveUp,
         who: "ann".to_owned(),
         why: "not needed".to_owned(),

@@ -11,7 +11,7 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::transport::{API_PATH, Content, Method, Request, Response, Transport, TransportError};
+use super::transport::{API_PATH, Content, HttpMethod, Request, Response, Transport, TransportError};
 use crate::http_client::{self, chain, header};
 
 /// A connection that was idle for longer is not used again: servers close idle connections after 1 s and more, and a request
@@ -104,8 +104,8 @@ impl Transport for HttpTransport {
             address.push_str(&request.query);
         }
         let method = match request.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
+            HttpMethod::Get => reqwest::Method::GET,
+            HttpMethod::Post => reqwest::Method::POST,
         };
         let mut call = self.client.request(method, address).header(AUTHORIZATION, self.authorization.clone());
         match request.content {

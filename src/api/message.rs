@@ -1,7 +1,9 @@
-//! What the message of an answer says. The codes `0001` and `0003` are used for everything, so the message decides.
+//! Classifies the message of an answer. The service uses the codes `0001` and `0003` for everything, so the message
+//! decides.
 //!
-//! Whole phrases decide, not single words: "must not be later than now" is about a field, "try again later" is not. What is
-//! not clearly about a field of the row is not the row's fault. Chinese texts are those of the service's own framework.
+//! Whole phrases decide, not single words: "must not be later than now" is about a field, "try again later" is not. A
+//! message that is not clearly about a field of the row does not reject the row. The Chinese texts are those of the
+//! service's own framework.
 
 use crate::domain::StopReason;
 
@@ -112,7 +114,7 @@ const TROUBLE: &[&str] = &[
     "异常",
     "服务器",
 ];
-/// Limits, whatever else is named.
+/// Messages about limits, even when they name a field.
 const LIMIT_PHRASES: &[&str] = &[
     "too many requests",
     "rate limit",
@@ -279,7 +281,7 @@ pub(super) fn topic(message: &str) -> Topic {
     Topic::Unclear
 }
 
-/// Whether a phrase stands in a text as whole words; with `~` before it, also as a part of a word. Scripts without blanks
+/// Whether a text contains a phrase as whole words, or with a leading `~` also inside a word. Scripts without blanks
 /// between words are searched as they are.
 fn contains_phrase(text: &str, phrase: &str) -> bool {
     if let Some(part) = phrase.strip_prefix('~') {

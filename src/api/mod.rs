@@ -1,8 +1,8 @@
-//! The gate: what we ask of the service, in our words. Every request spends a [`Permit`].
+//! The API client of the destination service. Every request spends a [`Permit`].
 //!
-//! - **One request per call.** Nothing here repeats a request; whoever calls decides what an answer means for the item.
+//! - **One request per call.** Nothing here repeats a request. The caller decides what an answer means for the item.
 //! - **Answers are decisions**, not errors: an upload ends in a [`Verdict`], a read in a page or a [`ReadError`].
-//! - The transport below is exchangeable: HTTP, or the sandbox in the same process.
+//! - The transport below can be replaced: HTTP, or the sandbox in the same process.
 
 pub mod http;
 mod message;
@@ -71,7 +71,7 @@ impl<T: Transport> ApiClient<T> {
         verdict::of_read(self.transport.exchange(request).await, wire::parse_list_page)
     }
 
-    /// Reads one video (`GET get_metadata`); none when it is not visible, which proves nothing.
+    /// Reads one video (`GET get_metadata`). `None`: when it is not visible, which proves nothing.
     pub async fn metadata(
         &self,
         permit: Permit,
@@ -81,5 +81,6 @@ impl<T: Transport> ApiClient<T> {
         permit.spend(Endpoint::Metadata);
         let request = wire::metadata_request(namespace, video_no);
         verdict::of_read(self.transport.exchange(request).await, wire::parse_metadata)
+            .map(wire::MetadataAnswer::video)
     }
 }

@@ -8,15 +8,12 @@ pub const API_PATH: &str = "/serve/api/v1/";
 /// One request, ready for the wire but for the API key, which the transport adds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// How.
-    pub method: Method,
+    pub method: HttpMethod,
     /// What, below [`API_PATH`]: `upload_url`, `list_videos`, `get_metadata`.
     pub endpoint: &'static str,
-    /// The encoded query, without `?`; empty for none.
+    /// The encoded query, without `?`.
     pub query: String,
-    /// What the body is.
     pub content: Content,
-    /// The encoded body.
     pub body: String,
     /// The longest answer to read, in bytes.
     pub answer_max: usize,
@@ -24,17 +21,14 @@ pub struct Request {
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// GET.
+pub enum HttpMethod {
     Get,
-    /// POST.
     Post,
 }
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// There is none.
     Empty,
     /// `application/x-www-form-urlencoded`.
     Form,
@@ -45,15 +39,10 @@ pub enum Content {
 /// An answer that arrived whole.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Response {
-    /// The HTTP status.
     pub status: u16,
-    /// The `Retry-After` header.
     pub retry_after: Option<String>,
-    /// The `Date` header.
     pub date: Option<String>,
-    /// The `Location` header.
     pub location: Option<String>,
-    /// The body.
     pub body: Vec<u8>,
 }
 

@@ -26,12 +26,12 @@ pub(super) enum UserClass {
     Stop,
 }
 
-/// A text that is not a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected CODE=CLASS, CODE:TEXT=CLASS or 'http STATUS=CLASS', where CLASS is bad-row, busy, in-doubt or stop; such as \
      0003:codec=bad-row"
 )]
+/// A text that is not a rule.
 pub struct UserRuleError;
 
 impl std::str::FromStr for UserRule {

@@ -1,7 +1,7 @@
-//! The verdict on an answer: HTTP status, envelope code and message as one decision.
+//! The verdict on an answer: one decision from HTTP status, envelope code and message.
 //!
-//! Only an answer that says clearly that nothing was accepted lets an item go back to pending. Whatever is unclear is in
-//! doubt.
+//! An item returns to pending only after an answer that clearly says that nothing was accepted. An unclear answer
+//! leaves it in doubt.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ pub enum Verdict {
     BadRow { cause: String },
     /// Not accepted now; another time it may be. `retry_after` is the header as it came.
     RefusedForNow { retry_after: Option<String>, cause: String },
-    /// No row can be sent until somebody acts.
+    /// No row can be sent until the operator acts.
     StopRun { reason: StopReason, certainty: Certainty, cause: String },
     /// It may have been accepted.
     InDoubt { retry_after: Option<String>, cause: String },
@@ -50,7 +50,7 @@ pub enum ReadError {
     /// Refused for now. `retry_after` is the header as it came.
     #[error("the service asks to read less often")]
     RefusedForNow { retry_after: Option<String> },
-    /// No read can succeed until somebody acts.
+    /// No read can succeed until the operator acts.
     #[error("{cause}")]
     StopRun { reason: StopReason, cause: String },
     /// The host could not be reached.
@@ -123,12 +123,11 @@ fn class_of_status(status: u16, body: &[u8]) -> Class {
         410 => Class::StopInDoubt(StopReason::Retired),
         415 => Class::StopInDoubt(StopReason::WrongRequest),
         301 | 302 | 303 | 307 | 308 | 404 | 405 => Class::StopInDoubt(StopReason::WrongAddress),
-        400 | 413 | 422 => match class_of_complaint(&String::from_utf8_lossy(&body[..body.len().min(2_048)]))
-        {
-            // not the service's own words about a row
-            Class::BadRow | Class::RefusedForNow => Class::InDoubt,
-            class => class,
-        },
+        400 | 413 | 422 => {
+            let class = class_of_complaint(&String::from_utf8_lossy(&body[..body.len().min(2_048)]));
+            // not the service's own message about a row
+            if matches!(class, Class::BadRow | Class::RefusedForNow) { Class::InDoubt } else { class }
+        }
         _ => Class::InDoubt,
     }
 }
@@ -151,14 +150,16 @@ fn classify(response: &Response, envelope: Option<&Envelope>, user_rules: &[User
         };
     }
     let class = match envelope {
-        Some(envelope) => match class_of_code(envelope) {
-            // a status that says no more than the code decides where the code says nothing
-            Class::UnknownCode if status >= 400 => match class_of_status(status, &response.body) {
-                Class::InDoubt => Class::UnknownCode,
-                class => class,
-            },
-            class => class,
-        },
+        Some(envelope) => {
+            let by_code = class_of_code(envelope);
+            if by_code == Class::UnknownCode && status >= 400 {
+                // the status decides where the code says nothing, unless it says nothing either
+                let by_status = class_of_status(status, &response.body);
+                if by_status == Class::InDoubt { by_code } else { by_status }
+            } else {
+                by_code
+            }
+        }
         None => class_of_status(status, &response.body),
     };
     // a server that failed may have accepted the row before it complained about it

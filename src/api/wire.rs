@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
-use super::transport::{Content, Method, Request};
+use super::transport::{Content, HttpMethod, Request};
 use crate::domain::{Submission, UnixMillis, VideoNo};
 
 /// Videos on one page at most (the service's plugin documentation).
@@ -55,7 +55,7 @@ pub fn form_of(fields: &[(&'static str, String)]) -> String {
 /// `POST upload_url`.
 pub(super) fn upload_request(submission: &Submission, marker: Option<&str>) -> Request {
     Request {
-        method: Method::Post,
+        method: HttpMethod::Post,
         endpoint: "upload_url",
         query: String::new(),
         content: Content::Form,
@@ -74,7 +74,7 @@ pub(super) fn list_videos_request(namespace: &str, video_nos: &[&VideoNo]) -> Re
 
 fn list_request(body: &Value) -> Request {
     Request {
-        method: Method::Post,
+        method: HttpMethod::Post,
         endpoint: "list_videos",
         query: String::new(),
         content: Content::Json,
@@ -87,7 +87,7 @@ pub(super) fn metadata_request(namespace: &str, video_no: &VideoNo) -> Request {
     let mut query = Serializer::new(String::new());
     query.append_pair("video_no", video_no.as_str()).append_pair("unique_id", namespace);
     Request {
-        method: Method::Get,
+        method: HttpMethod::Get,
         endpoint: "get_metadata",
         query: query.finish(),
         content: Content::Empty,
@@ -156,15 +156,12 @@ pub enum IndexStatus {
 /// A video as a listing or `get_metadata` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedVideo {
-    /// Its number.
     pub video_no: VideoNo,
-    /// How far it is.
     pub status: IndexStatus,
     /// When it was made, by the service's clock.
     pub created_at: Option<UnixMillis>,
-    /// Its tags; empty before it is indexed, whatever was sent.
+    /// Empty before it is indexed, whatever was sent.
     pub tags: Vec<String>,
-    /// Why indexing failed.
     pub cause: Option<String>,
 }
 
@@ -181,7 +178,7 @@ pub struct ListPage {
     pub unreadable: usize,
 }
 
-/// Reads the `data` of a listing; none when it is none.
+/// Reads the `data` of a listing. `None`: it is not a listing.
 pub(super) fn parse_list_page(data: &Value) -> Option<ListPage> {
     let entries = data.get("videos")?.as_array()?;
     let videos: Vec<ListedVideo> = entries.iter().filter_map(parse_video).collect();
@@ -197,10 +194,29 @@ pub(super) fn parse_date(text: &str) -> Option<UnixMillis> {
     Some(UnixMillis(date.timestamp().as_millisecond()))
 }
 
-/// Reads the `data` of `get_metadata`: null means that the video is not visible.
-#[expect(clippy::option_option, reason = "unreadable, not visible and visible are three answers")]
-pub(super) fn parse_metadata(data: &Value) -> Option<Option<ListedVideo>> {
-    if data.is_null() { Some(None) } else { parse_video(data).map(Some) }
+/// What `get_metadata` says of a video.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum MetadataAnswer {
+    NotVisible,
+    Visible(ListedVideo),
+}
+
+impl MetadataAnswer {
+    /// `None`: the video is not visible.
+    pub(super) fn video(self) -> Option<ListedVideo> {
+        match self {
+            Self::NotVisible => None,
+            Self::Visible(video) => Some(video),
+        }
+    }
+}
+
+/// Reads the `data` of `get_metadata`: null means that the video is not visible. `None`: it cannot be read.
+pub(super) fn parse_metadata(data: &Value) -> Option<MetadataAnswer> {
+    if data.is_null() {
+        return Some(MetadataAnswer::NotVisible);
+    }
+    parse_video(data).map(MetadataAnswer::Visible)
 }
 
 fn parse_video(entry: &Value) -> Option<ListedVideo> {
@@ -219,7 +235,7 @@ fn parse_video(entry: &Value) -> Option<ListedVideo> {
     })
 }
 
-/// A text under the first name that has one; numbers count as text, `"null"` and the empty text as none.
+/// The first text under one of these names. Numbers count as text. `None`: only `"null"` or empty texts.
 fn text(value: &Value, names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| match value.get(name)? {
         Value::String(text) if text.is_empty() || text == "null" => None,
@@ -281,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_nobody_documented_counts_as_in_progress() {
+    fn an_undocumented_status_counts_as_in_progress() {
         for status in ["UNPARSE", "PENDING", "DONE", "", "???"] {
             let video = parse_video(&json!({ "video_no": "VI123456", "status": status })).unwrap();
             assert_eq!(video.status, IndexStatus::InProgress, "{status}");

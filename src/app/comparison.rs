@@ -19,7 +19,7 @@ pub struct Criteria<'a> {
     pub snapshot: Option<&'a Snapshot>,
     pub reruns: RerunPolicy,
     /// What is demanded of rows that would be sent.
-    pub demand: Option<ProbeRequirement>,
+    pub requirement: Option<ProbeRequirement>,
 }
 
 impl Criteria<'_> {
@@ -27,10 +27,10 @@ impl Criteria<'_> {
     fn plan(&self, row: Option<&ManifestRow>) -> Result<Option<PlannedRow>, LedgerError> {
         let planned = |action| PlannedRow { action, changes: Vec::new() };
         let (Some(row), Some(snapshot)) = (row, self.snapshot) else {
-            return Ok(Some(planned(PlannedAction::New)).filter(|_| self.demand.is_none()));
+            return Ok(Some(planned(PlannedAction::New)).filter(|_| self.requirement.is_none()));
         };
-        if let Some(demand) = &self.demand
-            && snapshot.find_lack(row, self.reruns, demand)?.is_some()
+        if let Some(requirement) = &self.requirement
+            && snapshot.find_lack(row, self.reruns, requirement)?.is_some()
         {
             return Ok(None);
         }

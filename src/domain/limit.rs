@@ -1,5 +1,4 @@
-//! Limits: so many of something in so much time, as a user writes them (`1/min`, `60/min:burst`, `120/2h`), and spans
-//! (`90s`, `1h30m`).
+//! Rate limits and caps as a user writes them (`1/min`, `60/min:burst`, `120/2h`), and durations (`90s`, `1h30m`).
 
 use std::{
     fmt::{self, Write as _},
@@ -17,7 +16,6 @@ pub struct Limit {
 /// A text that is no limit or span; says what was expected.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LimitError {
-    /// Not `COUNT/SPAN`.
     #[error("expected COUNT/SPAN such as 1/min, 10/s or 120/2h")]
     Form,
     /// Something else than `burst` or `burst=COUNT` behind a rate.
@@ -35,19 +33,17 @@ pub enum LimitError {
 }
 
 impl Limit {
-    /// A limit of `count` per `period_ms` milliseconds; none when either is not positive.
+    /// A limit of `count` per `period_ms` milliseconds. `None`: either is not positive.
     #[must_use]
     pub const fn per_ms(count: u32, period_ms: i64) -> Option<Self> {
         if count == 0 || period_ms <= 0 { None } else { Some(Self { count, period_ms }) }
     }
 
-    /// How many.
     #[must_use]
     pub const fn count(self) -> u32 {
         self.count
     }
 
-    /// In how many milliseconds.
     #[must_use]
     pub const fn period_ms(self) -> i64 {
         self.period_ms
@@ -109,7 +105,7 @@ fn format_period(period_ms: i64) -> String {
     text
 }
 
-/// How often something may be done: a limit, kept evenly unless the limit lets so many go at once.
+/// A rate: a limit whose requests are spaced evenly, unless a burst of the whole count is allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rate {
     limit: Limit,
@@ -123,7 +119,7 @@ impl Rate {
         Self { limit, burst: 1 }
     }
 
-    /// So many in so much time.
+    /// A count per period.
     #[must_use]
     pub const fn limit(self) -> Limit {
         self.limit
@@ -176,7 +172,8 @@ pub enum Counting {
     Indexing,
 }
 
-/// A rolling cap: at most so many in any span. The count may be unknown, and learned from refusals.
+/// A rolling cap: the most uploads in any period (a sliding window). The count may be unknown and learned from
+/// refusals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cap {
     count: Option<u32>,
@@ -191,19 +188,17 @@ impl Cap {
         Self { count: None, period_ms, counting: Counting::Uploads }
     }
 
-    /// How many; none when it is to be learned.
+    /// `None`: to be learned.
     #[must_use]
     pub const fn count(self) -> Option<u32> {
         self.count
     }
 
-    /// In how many milliseconds.
     #[must_use]
     pub const fn period_ms(self) -> i64 {
         self.period_ms
     }
 
-    /// What it counts.
     #[must_use]
     pub const fn counting(self) -> Counting {
         self.counting
@@ -255,7 +250,7 @@ impl fmt::Display for Cap {
 /// The longest span taken: a year.
 const DURATION_MAX: Duration = Duration::from_hours(8784);
 
-/// Reads `500ms`, `90s`, `10m`, `2h`, `7d` and sums of them such as `1h30m`; none for anything else, zero included.
+/// Reads `500ms`, `90s`, `10m`, `2h`, `7d` and sums such as `1h30m`. `None`: anything else, zero included.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();

@@ -1,4 +1,4 @@
-//! How a run can end; the words that the hall, the gate and the reports share.
+//! How a run can end, as the coordinator, the API client and the reports share it.
 
 /// Why the service takes no row at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,26 +28,22 @@ pub enum StopReason {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunOutcome {
-    /// Everything has a final state, or a question to a human.
+    /// Every item has a final state, or waits for a review.
     Settled,
-    /// Everything was sent, and nobody wanted to wait.
+    /// Everything was sent, and the run was not to wait for indexing.
     NotWaited,
     /// The time to wait passed with items open.
     WaitOver,
-    /// The time given is up.
     TimeUp,
-    /// The number of rows given is sent.
     RowsMax,
-    /// What may be spent is spent, or at stake.
+    /// The budget is spent, or reserved by requests without a clear outcome.
     BudgetSpent,
-    /// The quota lets nothing go for longer than the run was to wait.
+    /// The quota allows no request within the longest wait of the run.
     QuotaPaused {
-        /// Which limit.
         why: String,
     },
     /// Too many requests have no clear answer, and the time to wait for evidence passed.
     TooManyInDoubt {
-        /// How many.
         open: u64,
     },
     /// A row is at the service already, sent by another or a newer ledger.
@@ -57,27 +53,21 @@ pub enum RunOutcome {
     },
     /// The disk that holds the ledger is nearly full.
     DiskLow {
-        /// Bytes free.
         free: u64,
     },
-    /// Told to stop.
     Interrupted,
-    /// The service will take no row until somebody acts.
+    /// The service will take no row until the operator acts.
     Stopped {
-        /// Why.
         reason: StopReason,
-        /// Its words.
         cause: String,
     },
-    /// The host cannot be reached.
     Offline {
-        /// What the system said.
         cause: String,
     },
 }
 
 impl RunOutcome {
-    /// Whether nobody waits for the run to be gone: then it may look back at what it did.
+    /// Whether there is time to compare the library after the run, because it ended by itself.
     #[must_use]
     pub const fn leaves_time(&self) -> bool {
         match self {

@@ -18,7 +18,7 @@ pub struct Credits(u64);
 pub struct PriceError(&'static str);
 
 impl Credits {
-    /// So many times this; the largest amount when it would be more.
+    /// This amount times a count; the largest amount on overflow.
     #[must_use]
     pub const fn times(self, count: u64) -> Self {
         Self(self.0.saturating_mul(count))
@@ -65,19 +65,19 @@ impl Price {
         Self { per_upload: amount }
     }
 
-    /// So much a minute, for videos of at most so many minutes.
+    /// A price per minute, for videos of a maximum length in minutes.
     #[must_use]
     pub const fn per_minute(amount: Credits, minutes_max: u32) -> Self {
         Self { per_upload: amount.times(minutes_max as u64) }
     }
 
-    /// What so many uploads cost at most.
+    /// The highest cost of a number of uploads.
     #[must_use]
     pub const fn of(self, uploads: u64) -> Credits {
         self.per_upload.times(uploads)
     }
 
-    /// How many uploads a budget pays; none when they cost nothing.
+    /// How many uploads a budget pays. `None`: uploads cost nothing.
     #[must_use]
     pub const fn uploads_within(self, budget: Credits) -> Option<u64> {
         budget.0.checked_div(self.per_upload.0)

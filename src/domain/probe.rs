@@ -1,4 +1,4 @@
-//! What a look at a video's own host showed, before anything is paid for it.
+//! The result of a probe: what the host of a source showed before the upload is paid.
 
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
@@ -19,14 +19,14 @@ pub enum ProbeVerdict {
 }
 
 impl ProbeVerdict {
-    /// The word for it.
+    /// The stable name in the ledger, in text and in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.into_str()
     }
 }
 
-/// Which hosts a look may have gone to.
+/// Which hosts a probe may contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// Those of the public internet only.
@@ -35,20 +35,18 @@ pub enum Reach {
     Private,
 }
 
-/// What one look at a source came to.
+/// The result of one probe of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// The verdict.
     pub verdict: ProbeVerdict,
-    /// A stable word for what was found, such as `http_404`; `video` when it is fit.
+    /// A stable name of the finding, such as `http_404`; `video` when it is supported.
     pub class: String,
     /// The same for a reader, redacted: `mp4, h264 + aac, 12.3 MB`.
     pub found: String,
-    /// The size in bytes, where the host told it.
+    /// `None`: the host did not say.
     pub size: Option<u64>,
     /// Which hosts were allowed.
     pub reach: Reach,
-    /// When it was looked at.
     pub probed_at: UnixMillis,
 }
 

@@ -30,7 +30,7 @@
 
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-/// The state of an item. The same word stands in the ledger, in text and in JSON.
+/// The state of an item. The ledger, text and JSON use the same name.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, IntoStaticStr, VariantArray,
 )]
@@ -135,7 +135,7 @@ pub enum AttemptState {
 }
 
 impl State {
-    /// The word for it.
+    /// The stable name in the ledger, in text and in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.into_str()
@@ -143,7 +143,7 @@ impl State {
 }
 
 impl ItemEvent {
-    /// The word for it.
+    /// The stable name in the ledger, in text and in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.into_str()
@@ -151,14 +151,14 @@ impl ItemEvent {
 }
 
 impl AttemptState {
-    /// The word for it.
+    /// The stable name in the ledger, in text and in JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.into_str()
     }
 }
 
-/// An event that the law does not allow in a state: a bug, never a matter of input.
+/// An event that the transition table does not allow in a state. This is a bug, never a matter of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an item that is {state} cannot be {event}")]
 pub struct IllegalTransition {
@@ -169,7 +169,7 @@ pub struct IllegalTransition {
 }
 
 impl State {
-    /// The state after `event`, or an error when the law does not allow it here.
+    /// The state after `event`, or an error when the transition table does not allow the event here.
     pub const fn after(self, event: ItemEvent) -> Result<Self, IllegalTransition> {
         use ItemEvent as E;
         use State as S;
@@ -212,7 +212,7 @@ impl State {
 }
 
 impl ItemEvent {
-    /// How the attempt stands after this event; none when the event does not concern an attempt's outcome.
+    /// The attempt's state after this event. `None`: the event does not concern the outcome of an attempt.
     #[must_use]
     pub const fn leaves_attempt(self) -> Option<AttemptState> {
         Some(match self {

@@ -1,11 +1,10 @@
-//! How rows are taken in: the terms that come with them, and what became of each.
+//! The admission of rows: its terms, and the outcome of each row.
 
 use crate::domain::{Problem, State, UnixMillis};
 
 /// What became of one row offered to the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// A new item.
     Added,
     /// Known, with the same content.
     Known,
@@ -18,16 +17,15 @@ pub enum Admission {
         /// The line of the first.
         first_line: u64,
     },
-    /// Not understood; set aside.
+    /// Invalid; recorded as a row issue.
     Faulty,
-    /// Would be sent, but its source is not known to be fit; set aside with what is missing.
+    /// Held back: its source is not known to be supported. Recorded as a row issue.
     HeldBack(Box<Problem>),
 }
 
 /// What to do with known items that failed to be indexed.
 #[derive(Default, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailedRows {
-    /// Leave them.
     #[default]
     Leave,
     /// Send (and pay) them again.
@@ -42,28 +40,28 @@ pub enum DriftedRows {
     Report,
     /// An item that is indexed is sent, and paid, again with the new content; others are reported.
     Resend,
-    /// The item stays as it was sent, and nobody needs to know.
+    /// The item stays as it was sent, and that is not reported.
     Ignore,
 }
 
-/// What an import demands of rows that it would send: a look that showed their source to be fit.
+/// What an import requires of rows that it would send: a probe that found their source supported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeRequirement {
-    /// Looks before this moment do not count.
+    /// Earlier probes do not count.
     pub probed_since: UnixMillis,
-    /// The column that holds the url, for whoever is told what is missing.
+    /// The url column, for the message.
     pub column: String,
     /// Its number, from 1.
     pub column_number: usize,
 }
 
-/// On which terms rows are taken in.
+/// The terms of an admission.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdmitTerms {
     /// What to do with those that were sent before.
     pub reruns: RerunPolicy,
     /// What those must have that would be sent.
-    pub demand: Option<ProbeRequirement>,
+    pub requirement: Option<ProbeRequirement>,
 }
 
 /// What an import does with rows that were sent before.

@@ -23,7 +23,7 @@ pub(super) struct CommitQueue {
 
 struct QueueState {
     jobs: VecDeque<Job>,
-    /// Here while nobody works on it.
+    /// `None`: a worker has it.
     store: Option<Store>,
     /// Why nothing more is taken.
     broken: Option<LedgerError>,
@@ -41,7 +41,7 @@ enum Access {
     Write,
 }
 
-/// A job that ran, and waits for the commit to tell its result.
+/// A job that ran, and whose result is sent after the commit.
 struct JobOutcome {
     kept: Effect,
     tell: Box<dyn FnOnce(Result<(), LedgerError>) + Send>,
@@ -68,8 +68,8 @@ impl CommitQueue {
         self.ask(Access::Write, work).await
     }
 
-    /// Runs `work`, which changes nothing, on the ledger as of one moment.
-    pub(super) async fn look<T: Send + 'static>(
+    /// Runs `work`, which changes nothing, on the ledger as of one time.
+    pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
@@ -86,7 +86,7 @@ impl CommitQueue {
             let result = work(store);
             let kept = if result.is_ok() { Effect::Changes } else { Effect::Nothing };
             let tell = Box::new(move |committed: Result<(), LedgerError>| {
-                // whoever asked may be gone: then nobody wants the answer
+                // the caller may be gone, and then the result is not needed
                 let _ = reply.send(committed.and(result));
             });
             JobOutcome { kept, tell }
@@ -101,7 +101,7 @@ impl CommitQueue {
         self.inner().broken.clone().unwrap_or_else(unknown)
     }
 
-    /// Waits until nobody works, then closes the file; nothing is taken afterwards.
+    /// Waits for the worker, then closes the file. Later jobs are refused.
     pub(super) async fn close(self: &Arc<Self>) {
         loop {
             let store = {
@@ -115,7 +115,7 @@ impl CommitQueue {
                 let _ = blocking::run(move || drop(store)).await;
                 return;
             }
-            if self.look(|_| Ok(())).await.is_err() {
+            if self.read(|_| Ok(())).await.is_err() {
                 return;
             }
             tokio::task::yield_now().await;
@@ -215,7 +215,7 @@ fn report_before_commit(outcomes: &mut Vec<JobOutcome>) {
     });
 }
 
-/// Looks need neither the right to write nor a commit.
+/// Reads need neither the right to write nor a commit.
 fn run_looks(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
     let mut outcomes = Vec::with_capacity(group.len());
     let ran = store.view(|store| outcomes.extend(group.into_iter().map(|job| (job.work)(store))));
@@ -248,7 +248,7 @@ mod tests {
         let queue = CommitQueue::new(open::open(&path, &identity, UnixMillis(1)).unwrap());
         let failed: Result<(), LedgerError> = queue.run(|_| panic!("a bug")).await;
         assert!(failed.unwrap_err().to_string().contains("a bug"));
-        let later = queue.look(|_| Ok(())).await.unwrap_err().to_string();
+        let later = queue.read(|_| Ok(())).await.unwrap_err().to_string();
         assert!(later.contains("a bug"), "whoever comes later learns why: {later}");
         queue.close().await;
         assert!(

@@ -10,7 +10,6 @@ pub enum LedgerError {
         "the ledger {path} is in use by another telecine ({holder}); wait for it, or stop it, then run again"
     )]
     Locked {
-        /// The ledger's path.
         path: String,
         /// What the lock file says of its holder.
         holder: String,
@@ -19,93 +18,51 @@ pub enum LedgerError {
     #[error(
         "the ledger {path} has version {found}, this telecine knows {known}; use the newer telecine that made it"
     )]
-    Newer {
-        /// The ledger's path.
-        path: String,
-        /// The version in the file.
-        found: i64,
-        /// The version of this program.
-        known: i64,
-    },
+    Newer { path: String, found: i64, known: i64 },
     /// Some other SQLite file, or no database.
     #[error("{path} is not a telecine ledger; name another file with --ledger")]
-    Foreign {
-        /// The path given.
-        path: String,
-    },
+    Foreign { path: String },
     /// Made for another server.
     #[error(
         "the ledger {path} belongs to {theirs}, not to {ours}; give each service a ledger of its own (--ledger)"
     )]
-    OtherOrigin {
-        /// The ledger's path.
-        path: String,
-        /// The server in the ledger.
-        theirs: String,
-        /// The server asked for.
-        ours: String,
-    },
+    OtherOrigin { path: String, theirs: String, ours: String },
     /// Made with another key.
     #[error(
         "the ledger {path} was made with another API key; for another account use another ledger (--ledger), \
          for a new key of the same account say --same-account once"
     )]
-    OtherKey {
-        /// The ledger's path.
-        path: String,
-    },
+    OtherKey { path: String },
     /// Not there.
     #[error(
         "there is no ledger at {path}; it is made by the first import (--ledger names another; limits for the first import are flags, or stand in telecine.toml)"
     )]
-    Missing {
-        /// The path given.
-        path: String,
-    },
+    Missing { path: String },
     /// Its folder or file cannot be made or written.
     #[error("cannot write the ledger {path}: {cause}; choose a writable place with --ledger")]
-    Unwritable {
-        /// The ledger's path.
-        path: String,
-        /// What the system said.
-        cause: String,
-    },
+    Unwritable { path: String, cause: String },
     /// Made by an older program, and nothing has written it since.
     #[error(
         "the ledger {path} was made by an older telecine; the next import or reconcile brings it up to date"
     )]
-    Outdated {
-        /// The ledger's path.
-        path: String,
-    },
+    Outdated { path: String },
     /// It lies on a disk that several machines may share.
     #[error(
         "the ledger {path} is on {kind}, whose locks do not hold; put it on a disk of this machine with --ledger"
     )]
-    NetworkDisk {
-        /// The ledger's path.
-        path: String,
-        /// The file system.
-        kind: &'static str,
-    },
+    NetworkDisk { path: String, kind: &'static str },
     /// SQLite finds damage in it.
     #[error(
         "the ledger {path} is damaged ({found}); nothing was sent. Keep the file, put back a backup, \
          and bring it up to date with `telecine recover`"
     )]
-    Damaged {
-        /// The ledger's path.
-        path: String,
-        /// What SQLite found.
-        found: String,
-    },
+    Damaged { path: String, found: String },
     /// More was sent than it knows of.
     #[error(
         "the ledger {path} is older than what was sent: it knows {known} requests, {last} were made. \
          Put the newer ledger back, or bring this one up to date with `telecine recover`"
     )]
     Older {
-        /// The ledger's path.
         path: String,
         /// The last request it knows.
         known: i64,
@@ -113,11 +70,8 @@ pub enum LedgerError {
         last: i64,
     },
     /// A recovery was begun and not ended.
-    #[error("the recovery of the ledger {path} is not finished; go on with `telecine recover`")]
-    HalfRecovered {
-        /// The ledger's path.
-        path: String,
-    },
+    #[error("the recovery of the ledger {path} is not finished; resume it with `telecine recover`")]
+    HalfRecovered { path: String },
     /// The disk is full.
     #[error(
         "the disk that holds the ledger is full; free some space and give the same command again, nothing is lost"

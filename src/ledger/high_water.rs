@@ -24,7 +24,7 @@ pub(super) struct HighWater {
 }
 
 impl HighWater {
-    /// The mark of the ledger with this secret below `folder`; none is made for a ledger without attempts.
+    /// The mark of the ledger with this secret below `folder`. A ledger without attempts has no mark.
     pub(super) fn open(folder: &Path, secret: &[u8; 32]) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let name = hex(&blake3::hash(secret).as_bytes()[..8]);

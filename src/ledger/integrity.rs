@@ -1,4 +1,4 @@
-//! Everything that must hold inside a ledger, looked at from outside.
+//! Integrity rules of a ledger, checked from outside.
 
 use rusqlite::Connection;
 

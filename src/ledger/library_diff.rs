@@ -1,4 +1,4 @@
-//! What a comparison of the service with the ledger came to.
+//! The result of a comparison of the library with the ledger.
 
 use serde::Serialize;
 
@@ -23,7 +23,6 @@ pub struct LibraryDiff {
 /// One thing that a reader of a comparison should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DiffEntry {
-    /// What.
     pub kind: DiffKind,
     /// The video, where there is one.
     pub video_no: Option<VideoNo>,
@@ -41,14 +40,14 @@ pub struct DiffEntry {
 pub enum DiffKind {
     /// The ledger has the video, the service does not.
     Missing,
-    /// The service has a second video of an item: it was paid beside the books.
+    /// The service has a second video of an item: it was paid twice.
     Doubled,
     /// The service answered a request of an item as rejected, and has its video all the same.
     Rejected,
     /// The video carries a marker of another ledger, or of a newer state of this one. With an item, its row is also in this
     /// ledger.
     Foreign,
-    /// The video carries no marker: somebody else's, or sent without one.
+    /// The video carries no marker: another client's, or sent without one.
     Unknown,
     /// The video does not show yet what it carries.
     TagsHidden,
@@ -74,7 +73,7 @@ impl DiffKind {
         Self::Failed,
     ];
 
-    /// The word for it, as in CSV and JSON.
+    /// The name in CSV and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -90,7 +89,6 @@ impl DiffKind {
         }
     }
 
-    /// For a reader.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
@@ -142,9 +140,9 @@ impl LibraryDiff {
     }
 
     /// Takes in an item that is bound to a video, and whether the service shows it.
-    pub fn take_bound(&mut self, item: &BoundItem, sight: ListingPresence) {
+    pub fn take_bound(&mut self, item: &BoundItem, result: ListingPresence) {
         self.bound += 1;
-        let kind = match (sight, item.state) {
+        let kind = match (result, item.state) {
             (ListingPresence::Missing, _) => DiffKind::Missing,
             (ListingPresence::Shown, State::Failed) => DiffKind::Failed,
             (ListingPresence::Shown, _) => return,

@@ -1,7 +1,7 @@
 //! Marker tags: the names of requests at the service.
 //!
 //! `telecine:` + 24 digits that name the attempt and cannot be guessed + `-` + 16 digits of the item's key. With them a
-//! lost answer is found in a listing, and a lost ledger can be built anew.
+//! lost answer is found in a listing, and a lost ledger can be built again.
 
 use crate::domain::hex;
 
@@ -26,7 +26,7 @@ pub(super) struct Marked {
 }
 
 impl Marked {
-    /// The marker a tag is; none when it is none.
+    /// Reads a tag as a marker. `None`: it is not a marker.
     pub(super) fn parse(tag: &str) -> Option<Self> {
         let (stem, prefix) = tag.strip_prefix(PREFIX)?.split_once('-')?;
         let is_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));

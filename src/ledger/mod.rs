@@ -1,21 +1,25 @@
-//! The spine: every item, every request ever made for it, and what is due. Rooms meet only here.
+//! The ledger: every item and every request made for it, stored durably in SQLite. The stages of the pipeline meet only here.
 //!
-//! What it promises:
-//! - **Crash**: a verb that returned `Ok` has reached the disk (`synchronous=FULL`); one that did not return has
-//!   happened wholly or not at all. On opening, every item found `sending` becomes `in_doubt`.
-//! - **Before the first byte**: [`Ledger::claim`] marks an item as sending and spends its quota in one transaction and
-//!   returns after the commit. Nothing else mints a [`Claim`].
-//! - **Concurrency**: one writer process, by a lock held for life; inside it, verbs are queued and committed in groups.
-//!   Readers ([`Snapshot`]) may look at any time.
-//! - **Failure**: after a failed commit the ledger takes nothing more: a second `fsync` may lie. The program stops and
-//!   looks again on the next opening.
-//! - **Size**: verbs take bounded batches; nothing is held in memory but the queue.
-//! - **Determinism**: the ledger is told `now`; it has no clock and no dice.
+//! Guarantees:
+//! - **Crash**: a function that returned `Ok` has reached the disk (`synchronous=FULL`). One that did not return has
+//!   happened completely or not at all. When the ledger is opened, every item found `sending` becomes `in_doubt`, and
+//!   the import resumes.
+//! - **Intent before request**: [`Ledger::claim`] marks an item as sending and records the request in one transaction. It
+//!   returns after the commit. Only this function creates a [`Claim`].
+//! - **Idempotency**: admitting the same rows twice changes nothing.
+//! - **Concurrency**: one process writes, by a file lock that it holds until it ends. Its changes are queued and
+//!   committed in groups. Readers ([`Snapshot`]) may read at any time.
+//! - **Failure**: after a failed commit the ledger accepts no more changes, because a second `fsync` may report success
+//!   for data that was lost. The program stops, and the next opening reads what the disk holds.
+//! - **Memory**: functions take bounded batches. Only the queue is held in memory.
+//! - **Determinism**: callers pass `now`. The ledger reads no clock and draws no random numbers.
 
 mod admission;
 mod commit_queue;
 mod error;
 mod high_water;
+mod identity;
+mod ids;
 mod integrity;
 mod library_diff;
 mod marker;
@@ -23,21 +27,24 @@ mod open;
 mod schema;
 mod snapshot;
 mod store;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::{path::Path, sync::Arc};
 
 pub use admission::{Admission, AdmitTerms, DriftedRows, FailedRows, ProbeRequirement, RerunPolicy};
 pub use error::LedgerError;
+pub use identity::{Identity, KeyChange, Restored};
+pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
-pub use open::{Identity, KeyChange, Restored};
 pub use snapshot::{
     ItemRow, OpenQuestion, PlannedAction, RequestCounts, RowIssue, RowIssueKind, RunRow, Snapshot,
 };
 pub use types::{
     AttemptResult, Binding, Bindings, BootTime, BoundBy, BoundItem, Claim, ClaimBlocked, ClaimOutcome,
-    ClaimTerms, ClockReference, ControlVideo, Decision, Expiring, ExternalUsage, LibraryVideo, Marker,
-    Observation, ObservedDelays, PollResult, PollTask, PossibleSender, Question, Recovered, ReviewAnswer,
+    ClaimTerms, ClockReference, ControlVideo, Expiring, ExternalUsage, LibraryVideo, Marker, Observation,
+    ObservedDelays, PollResult, PollTask, PossibleSender, Question, Recovered, ReviewAnswer, ReviewDecision,
     ReviewOutcome, RunProgress, ServiceTime, StateCounts, UnresolvedAttempt, UnresolvedAttempts, UploadUsage,
     VideoOwner,
 };
@@ -45,55 +52,6 @@ pub use types::{
 use crate::domain::{AddressDigest, ManifestRow, Probe, RowError, UnixMillis, VideoNo};
 use commit_queue::CommitQueue;
 pub(crate) use commit_queue::panic_text;
-
-macro_rules! ids {
-    ($($(#[$doc:meta])* $name:ident;)+) => { $(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub struct $name(pub(in crate::ledger) i64);
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-    )+ };
-}
-
-ids! {
-    /// One run of the program on this ledger.
-    RunId;
-    /// One manifest, known by its absolute path.
-    ManifestId;
-    /// One item.
-    ItemId;
-    /// One request for an item.
-    AttemptId;
-}
-
-impl ItemId {
-    /// The item of this number, as [`OpenQuestion`] shows it; whether it is there shows when it is used.
-    #[must_use]
-    pub const fn numbered(number: i64) -> Self {
-        Self(number)
-    }
-}
-
-impl AttemptId {
-    /// The number, as the porter knows the request by.
-    #[must_use]
-    pub const fn number(self) -> i64 {
-        self.0
-    }
-}
-
-#[cfg(test)]
-impl AttemptId {
-    /// An id out of thin air.
-    pub(crate) const fn for_tests(number: i64) -> Self {
-        Self(number)
-    }
-}
 
 /// The async handle of the ledger; cheap to clone.
 #[derive(Clone)]
@@ -119,8 +77,8 @@ impl Ledger {
         Ok(Self { commit_queue: CommitQueue::new(open::open_early(path, fresh_secret, now)?) })
     }
 
-    /// Opens a ledger for a plan or a rehearsal, which nobody will miss: nothing is synced. Without an identity it must be
-    /// there, such as a copy. Blocks.
+    /// Opens a scratch ledger for a plan or a simulation: nothing is synced. Without an identity the file must
+    /// exist, such as a copy. Blocks.
     pub fn open_scratch(
         path: &Path,
         identity: Option<&Identity>,
@@ -129,13 +87,13 @@ impl Ledger {
         Ok(Self { commit_queue: CommitQueue::new(open::open_scratch(path, identity, now)?) })
     }
 
-    /// The latest moment the ledger knows of: no clock may be before it.
+    /// The latest time the ledger knows of: no clock may be before it.
     pub async fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
-        self.commit_queue.look(store::Store::latest_timestamp).await
+        self.commit_queue.read(store::Store::latest_timestamp).await
     }
 
-    /// Begins a run under a fresh name, and forgets the rows former runs set aside. By `boot` it is known how much time
-    /// really passed since the last one.
+    /// Begins a run and deletes the row issues of earlier runs. `boot` shows how much time really passed since
+    /// the last run.
     pub async fn begin_run(
         &self,
         name: String,
@@ -157,8 +115,8 @@ impl Ledger {
         self.commit_queue.run(move |store| store.end_run(run, at, exit_code, &reason)).await
     }
 
-    /// Makes a manifest known and begins its reading by `run`. `stamp` tells whether the file is as it was before: then
-    /// its items may be sent at once, otherwise each only after it was seen again.
+    /// Begins the reading of a manifest by `run`. With an unchanged `stamp` its items may be sent at once.
+    /// Otherwise each item must be read again first.
     pub async fn begin_manifest_read(
         &self,
         run: RunId,
@@ -171,26 +129,26 @@ impl Ledger {
             .await
     }
 
-    /// Takes in a batch of rows and faults, and says what became of each. All or nothing.
+    /// Admits a batch of rows and row errors, and returns the outcome of each. All or nothing.
     pub async fn admit(
         &self,
         run: RunId,
-        source: ManifestId,
+        manifest: ManifestId,
         rows: Vec<Result<ManifestRow, RowError>>,
         terms: AdmitTerms,
         at: UnixMillis,
     ) -> Result<Vec<Admission>, LedgerError> {
-        self.commit_queue.run(move |store| store.admit(run, source, &rows, &terms, at)).await
+        self.commit_queue.run(move |store| store.admit(run, manifest, &rows, &terms, at)).await
     }
 
-    /// The latest looks at addresses, in the same order.
+    /// The latest probes of addresses, in the same order.
     pub async fn probes(&self, addresses: Vec<AddressDigest>) -> Result<Vec<Option<Probe>>, LedgerError> {
         self.commit_queue
-            .look(move |store| addresses.into_iter().map(|address| store.probe(address)).collect())
+            .read(move |store| addresses.into_iter().map(|address| store.probe(address)).collect())
             .await
     }
 
-    /// Remembers looks at sources; the latest at an address counts.
+    /// Records probes of sources. The latest probe of an address counts.
     pub async fn record_probes(&self, probes: Vec<(AddressDigest, Probe)>) -> Result<(), LedgerError> {
         self.commit_queue.run(move |store| store.record_probes(&probes)).await
     }
@@ -200,10 +158,10 @@ impl Ledger {
     pub async fn end_manifest_read(
         &self,
         run: RunId,
-        source: ManifestId,
+        manifest: ManifestId,
         stamp: Option<String>,
     ) -> Result<u64, LedgerError> {
-        self.commit_queue.run(move |store| store.end_manifest_read(run, source, stamp.as_deref())).await
+        self.commit_queue.run(move |store| store.end_manifest_read(run, manifest, stamp.as_deref())).await
     }
 
     /// Claims the next pending item, if the quota allows.
@@ -211,18 +169,18 @@ impl Ledger {
         self.commit_queue.run(move |store| store.claim(&terms, at)).await
     }
 
-    /// What would keep [`Ledger::claim`] from claiming now; none when nothing would.
+    /// What keeps [`Ledger::claim`] from claiming now. `None`: nothing.
     pub async fn claim_blocked(
         &self,
         terms: Arc<ClaimTerms>,
         at: UnixMillis,
     ) -> Result<Option<ClaimBlocked>, LedgerError> {
-        self.commit_queue.look(move |store| Ok(store.claim_blocked(&terms, at)?.err())).await
+        self.commit_queue.read(move |store| Ok(store.claim_blocked(&terms, at)?.blocked())).await
     }
 
     /// The service accepted the key: from now on the ledger belongs to it.
     pub async fn confirm_key(&self) -> Result<(), LedgerError> {
-        self.commit_queue.run(|store| store.confirm_key()).await
+        self.commit_queue.run(store::Store::confirm_key).await
     }
 
     /// Records what became of an attempt.
@@ -230,27 +188,27 @@ impl Ledger {
         self.commit_queue.run(move |store| store.settle(attempt, &result)).await
     }
 
-    /// Everything that is to be settled by evidence, at most `count_max` attempts.
+    /// Requests to resolve by evidence, and the delays observed so far, read at one time.
     pub async fn unresolved_attempts(&self, count_max: usize) -> Result<UnresolvedAttempts, LedgerError> {
-        let look = move |store: &store::Store| {
+        let read = move |store: &store::Store| {
             Ok(UnresolvedAttempts { unresolved: store.unresolved(count_max)?, observed: store.observed()? })
         };
-        self.commit_queue.look(look).await
+        self.commit_queue.read(read).await
     }
 
-    /// What is known of a namespace and of the videos listed there, at one moment.
+    /// What is known of a namespace and of the videos listed there, at one time.
     pub async fn bindings(
         &self,
         namespace: String,
         video_nos: Vec<VideoNo>,
     ) -> Result<Bindings, LedgerError> {
-        let look = move |store: &store::Store| {
+        let read = move |store: &store::Store| {
             Ok(Bindings {
                 bound: store.bound(&video_nos)?,
                 possible_senders: store.possible_senders(&namespace)?,
             })
         };
-        self.commit_queue.look(look).await
+        self.commit_queue.read(read).await
     }
 
     /// Accepted videos of a namespace that a complete listing must show: named by the service's answer before
@@ -260,7 +218,7 @@ impl Ledger {
         namespace: String,
         answered_before: UnixMillis,
     ) -> Result<Vec<ControlVideo>, LedgerError> {
-        self.commit_queue.look(move |store| store.control_videos(&namespace, answered_before)).await
+        self.commit_queue.read(move |store| store.control_videos(&namespace, answered_before)).await
     }
 
     /// Leaves an attempt to a human, with the evidence there is.
@@ -274,24 +232,24 @@ impl Ledger {
     }
 
     /// Carries out a human's answer to an item that has no clear outcome, and writes down who gave it, when and why.
-    pub async fn answer(&self, item: ItemId, decision: Decision) -> Result<ReviewOutcome, LedgerError> {
+    pub async fn answer(&self, item: ItemId, decision: ReviewDecision) -> Result<ReviewOutcome, LedgerError> {
         self.commit_queue.run(move |store| store.answer(item, &decision)).await
     }
 
     /// The namespaces items are in.
     pub async fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
-        self.commit_queue.look(store::Store::namespaces).await
+        self.commit_queue.read(store::Store::namespaces).await
     }
 
     /// Whether rows may be sent again that the service answered as rejected: by order (`retries`), or since their content
     /// changed.
     pub async fn resends_rejected(&self, retries: bool) -> Result<bool, LedgerError> {
-        self.commit_queue.look(move |store| store.resends_rejected(retries)).await
+        self.commit_queue.read(move |store| store.resends_rejected(retries)).await
     }
 
     /// Whose video each is, in the same order. At most a page's worth at a time.
     pub async fn video_owners(&self, videos: Vec<LibraryVideo>) -> Result<Vec<VideoOwner>, LedgerError> {
-        self.commit_queue.look(move |store| store.video_owners(&videos)).await
+        self.commit_queue.read(move |store| store.video_owners(&videos)).await
     }
 
     /// Remembers videos that carry a marker this ledger does not know: their items are not sent from here.
@@ -306,7 +264,7 @@ impl Ledger {
         after: ItemId,
         count_max: usize,
     ) -> Result<Vec<BoundItem>, LedgerError> {
-        self.commit_queue.look(move |store| store.bound_items(&namespace, after, count_max)).await
+        self.commit_queue.read(move |store| store.bound_items(&namespace, after, count_max)).await
     }
 
     /// Says that this ledger does not know all that was sent; nothing but a recovery opens it until [`Self::end_recovery`].
@@ -329,7 +287,7 @@ impl Ledger {
         self.commit_queue.run(move |store| store.recover(run, &video, at)).await
     }
 
-    /// Notes when a complete listing first showed nothing that an attempt could be; none forgets it.
+    /// Records when a complete listing first showed no candidate for an attempt. `None` deletes the record.
     pub async fn record_clear_listing(
         &self,
         attempt: AttemptId,
@@ -338,62 +296,62 @@ impl Ledger {
         self.commit_queue.run(move |store| store.record_clear_listing(attempt, clear_at)).await
     }
 
-    /// Accepted items that are due to be looked at by `until`, soonest first, at most `count_max`.
+    /// Accepted items to poll by `until`, soonest first, at most `count_max`.
     pub async fn poll_tasks(
         &self,
         until: UnixMillis,
         count_max: usize,
     ) -> Result<Vec<PollTask>, LedgerError> {
-        self.commit_queue.look(move |store| store.poll_tasks(until, count_max)).await
+        self.commit_queue.read(move |store| store.poll_tasks(until, count_max)).await
     }
 
-    /// When the next accepted item is due to be looked at.
+    /// When the next accepted item is due to be polled.
     pub async fn next_poll_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.commit_queue.look(store::Store::next_poll_at).await
+        self.commit_queue.read(store::Store::next_poll_at).await
     }
 
-    /// Records what looks at accepted items showed.
-    pub async fn observe(&self, sights: Vec<PollResult>, at: UnixMillis) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.observe(&sights, at)).await
+    /// Records the results of polls.
+    pub async fn observe(&self, results: Vec<PollResult>, at: UnixMillis) -> Result<(), LedgerError> {
+        self.commit_queue.run(move |store| store.observe(&results, at)).await
     }
 
     /// How many items are in each state.
     pub async fn state_counts(&self) -> Result<StateCounts, LedgerError> {
-        self.commit_queue.look(store::Store::state_counts).await
+        self.commit_queue.read(store::Store::state_counts).await
     }
 
-    /// How many items of these manifests wait to be sent, and how many of all are in each state, at one moment. A link
+    /// How many items of these manifests wait to be sent, and how many of all are in each state, at one time. A link
     /// that does not live until `alive_at` is dead.
     pub async fn standing(
         &self,
         run: RunId,
-        sources: Vec<ManifestId>,
+        manifests: Vec<ManifestId>,
         alive_at: UnixMillis,
     ) -> Result<RunProgress, LedgerError> {
-        let look = move |store: &store::Store| {
+        let read = move |store: &store::Store| {
             Ok(RunProgress {
-                pending: store.pending(run, &sources)?,
-                expired: store.expired(&sources, alive_at)?,
+                pending: store.pending(run, &manifests)?,
+                expired: store.expired(&manifests, alive_at)?,
                 state_counts: store.state_counts()?,
                 last_accepted_at: store.last_accepted_at()?,
             })
         };
-        self.commit_queue.look(look).await
+        self.commit_queue.read(read).await
     }
 
     /// What a manifest is known by.
-    pub async fn source_name(&self, source: ManifestId) -> Result<String, LedgerError> {
-        self.commit_queue.look(move |store| store.source_name(source)).await
+    pub async fn manifest_name(&self, manifest: ManifestId) -> Result<String, LedgerError> {
+        self.commit_queue.read(move |store| store.manifest_name(manifest)).await
     }
 
-    /// Items of a manifest that wait and whose links die, soonest first, behind the one after which to go on.
+    /// Pending items of a manifest whose links expire, soonest first, behind the one given.
     pub async fn expiring(
         &self,
-        source: ManifestId,
+        manifest: ManifestId,
         after: (UnixMillis, ItemId),
         count_max: usize,
     ) -> Result<Vec<Expiring>, LedgerError> {
-        self.commit_queue.look(move |store| store.expiring(source, after, count_max)).await
+        self.commit_queue.read(move |store| store.expiring(manifest, after, count_max)).await
     }
 
     /// Uploads that may count after `since`, and at least the latest `count_min`; reads and foreign requests since then.
@@ -402,8 +360,8 @@ impl Ledger {
         since: UnixMillis,
         count_min: u32,
     ) -> Result<(Vec<UploadUsage>, Vec<ExternalUsage>), LedgerError> {
-        let look = move |store: &store::Store| store.past(since, count_min);
-        self.commit_queue.look(look).await
+        let read = move |store: &store::Store| store.past(since, count_min);
+        self.commit_queue.read(read).await
     }
 
     /// Writes down a request of ours that is no upload, before it leaves. What left before `counts_since` counts in no window
@@ -422,12 +380,12 @@ impl Ledger {
         self.commit_queue.run(move |store| store.record_external_usage(&external_usage)).await
     }
 
-    /// What was remembered under a name.
+    /// The text stored under a name.
     pub async fn kv_get(&self, name: &'static str) -> Result<Option<String>, LedgerError> {
-        self.commit_queue.look(move |store| store.kv_get(name)).await
+        self.commit_queue.read(move |store| store.kv_get(name)).await
     }
 
-    /// Remembers a text under a name; none forgets it.
+    /// Stores a text under a name. `None` deletes it.
     pub async fn kv_set(
         &self,
         name: &'static str,
@@ -439,7 +397,7 @@ impl Ledger {
 
     /// Whether it is known how far the wall clock jumped between the run before and this one.
     pub async fn is_clock_skew_known(&self, run: RunId) -> Result<bool, LedgerError> {
-        self.commit_queue.look(move |store| store.is_clock_skew_known(run)).await
+        self.commit_queue.read(move |store| store.is_clock_skew_known(run)).await
     }
 
     /// Writes down how far the wall clock jumped ahead between the run before and this one, in milliseconds.
@@ -452,23 +410,23 @@ impl Ledger {
         &self,
         run: RunId,
     ) -> Result<(Option<ClockReference>, Option<UnixMillis>), LedgerError> {
-        let look =
+        let read =
             move |store: &store::Store| Ok((store.clock_reference(run)?, store.last_timestamp_before(run)?));
-        self.commit_queue.look(look).await
+        self.commit_queue.read(read).await
     }
 
     /// When the last request left, in any run.
     pub async fn last_sent_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.commit_queue.look(store::Store::last_sent_at).await
+        self.commit_queue.read(store::Store::last_sent_at).await
     }
 
     /// A read-only view that sees what is committed; for reports.
     pub async fn snapshot(&self) -> Result<Snapshot, LedgerError> {
-        let look = |store: &store::Store| {
+        let read = |store: &store::Store| {
             store.commit_deferred()?;
             Ok(store.path().to_path_buf())
         };
-        Snapshot::open(&self.commit_queue.look(look).await?)
+        Snapshot::open(&self.commit_queue.read(read).await?)
     }
 
     /// Closes the file and lets the next process in. Verbs called on other handles fail from now on.
@@ -476,6 +434,3 @@ impl Ledger {
         self.commit_queue.close().await;
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -12,46 +12,11 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use super::{
     LedgerError,
     high_water::HighWater,
+    identity::{Identity, KeyChange, Restored},
     schema,
     store::{Store, StoreParts},
 };
 use crate::domain::UnixMillis;
-
-/// Whose ledger it is. A ledger belongs to one service and one account; with another account's key, listings would
-/// show nothing and every doubt would look absent.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// The service, as scheme, host and port.
-    pub origin: String,
-    /// Digest of the API key, from which it cannot be had back.
-    pub key_digest: [u8; 32],
-    /// Random bytes; a new ledger keeps them as the seed of its marker tags.
-    pub fresh_secret: [u8; 32],
-    /// Whether a new key may take over the ledger.
-    pub key_change: KeyChange,
-    /// The folder of the high-water marks, far from the ledger; none keeps no mark.
-    pub high_water: Option<PathBuf>,
-    /// Whether a ledger behind its mark may be opened.
-    pub restored: Restored,
-}
-
-/// Whether a ledger may be opened that is older than what was sent with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restored {
-    /// Refused.
-    Refused,
-    /// It is to be recovered from the service, and is marked as whole when that is done.
-    Recovering,
-}
-
-/// Whether a ledger may be continued with another key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyChange {
-    /// Refused.
-    Refused,
-    /// The user says it is the same account's.
-    SameAccount,
-}
 
 /// Memory SQLite may use for pages, in KiB; the load into a large ledger must stay flat.
 const CACHE_KIB: i64 = 20 * 1024;
@@ -72,7 +37,7 @@ const STATEMENTS_KEPT: usize = 160;
 /// How long to wait for a reader that holds a lock, in milliseconds.
 const BUSY_WAIT_MS: u64 = 5_000;
 
-/// The origin of a ledger nobody has sent with yet.
+/// The origin of a ledger that nothing was sent with yet.
 const NO_ORIGIN: &str = "";
 
 pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Store, LedgerError> {
@@ -87,11 +52,11 @@ pub(super) fn open_early(path: &Path, fresh_secret: [u8; 32], now: UnixMillis) -
 /// Who opens a ledger.
 #[derive(Clone, Copy)]
 enum OpenMode<'a> {
-    /// Whoever sends with it.
+    /// For sending.
     Owner(&'a Identity),
-    /// Somebody who sends nothing; it must be there.
+    /// For reading; the ledger must exist.
     Anyone,
-    /// Somebody who sends nothing; it is made with this secret if it is not there.
+    /// For work that sends nothing; the ledger is created with this secret if it does not exist.
     Early([u8; 32]),
 }
 
@@ -102,7 +67,7 @@ pub(super) fn open_offline(path: &Path, now: UnixMillis) -> Result<Store, Ledger
     open_as(path, OpenMode::Anyone, now)
 }
 
-/// Opens a ledger that nobody will miss: nothing of it is synced.
+/// Opens a scratch ledger: nothing of it is synced.
 pub(super) fn open_scratch(
     path: &Path,
     identity: Option<&Identity>,
@@ -114,7 +79,7 @@ pub(super) fn open_scratch(
 }
 
 fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, LedgerError> {
-    let shown = path.display().to_string();
+    let text = path.display().to_string();
     let unwritable = |error: std::io::Error| LedgerError::Unwritable {
         path: path.display().to_string(),
         cause: error.to_string(),
@@ -128,17 +93,17 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut connection =
-        Connection::open_with_flags(path, flags).map_err(|error| LedgerError::from(error).at(&shown))?;
-    let found = schema::recognise(&connection, &shown).map_err(|error| error.at(&shown))?;
-    configure(&connection).map_err(|error| error.at(&shown))?;
+        Connection::open_with_flags(path, flags).map_err(|error| LedgerError::from(error).at(&text))?;
+    let found = schema::recognise(&connection, &text).map_err(|error| error.at(&text))?;
+    configure(&connection).map_err(|error| error.at(&text))?;
     if found > 0 {
-        refuse_damage(&connection, path).map_err(|error| error.at(&shown))?;
+        refuse_damage(&connection, path).map_err(|error| error.at(&text))?;
     }
-    schema::migrate(&mut connection, found).map_err(|error| error.at(&shown))?;
+    schema::migrate(&mut connection, found).map_err(|error| error.at(&text))?;
     let mut unconfirmed_key = None;
     let secret = match opener {
         OpenMode::Owner(identity) => {
-            let identified = identify(&connection, &shown, identity, now)?;
+            let identified = identify(&connection, &text, identity, now)?;
             unconfirmed_key = identified.unconfirmed_key;
             identified.secret
         }
@@ -166,7 +131,7 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
         high_water,
         unconfirmed_key,
     });
-    store.refuse_if_older(&shown, restored)?;
+    store.refuse_if_older(&text, restored)?;
     store.transaction(|store| store.mark_sending_in_doubt(now))?;
     Ok(store)
 }
@@ -202,7 +167,7 @@ const fn network_disk(magic: u32) -> Option<&'static str> {
     })
 }
 
-/// Looks for damage where it is affordable, and always after a run that did not end.
+/// Checks for damage where that is fast, and always after a run that did not end.
 fn refuse_damage(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
     let size = fs::metadata(path).map_or(0, |meta| meta.len());
     let sql = "SELECT coalesce((SELECT ended_at IS NULL FROM run ORDER BY id DESC LIMIT 1), 0)";
@@ -253,7 +218,7 @@ fn lock(path: &Path) -> Result<File, LedgerError> {
         .and_then(|()| file.rewind())
         .and_then(|()| write!(file, "process {} on {host}", std::process::id()))
         .and_then(|()| file.flush());
-    // the note is for a reader only; a full disk must not keep anybody from looking
+    // the note is only informative, and a full disk must not prevent reading
     drop(noted);
     Ok(file)
 }
@@ -304,7 +269,7 @@ fn configure(connection: &Connection) -> Result<(), LedgerError> {
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "journal_size_limit", LOG_BYTES_KEPT)?;
     connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
-    // else a statement is planned anew whenever a value that a partial index looks at is another one
+    // otherwise a statement is planned again whenever a value used by a partial index changes
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     let synchronous: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
@@ -370,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn disks_of_other_machines_are_told_from_our_own() {
+    fn network_file_systems_are_distinguished_from_local_disks() {
         for (magic, name) in
             [(0x6969, "NFS"), (0xff53_4d42, "CIFS"), (0x0102_1997, "9p"), (0x6573_5546, "FUSE")]
         {

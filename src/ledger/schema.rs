@@ -71,7 +71,7 @@ mod tests {
     use crate::domain::{ItemEvent, State};
 
     #[test]
-    fn the_law_in_the_schema_is_the_law_in_the_code() {
+    fn the_transition_table_in_the_schema_equals_the_one_in_the_code() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection, 0).unwrap();
         let mut statement = connection.prepare("SELECT from_state, event, to_state FROM transition").unwrap();

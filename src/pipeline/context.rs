@@ -1,4 +1,4 @@
-//! What every stage is handed: the doors, the clock, and how it hears that it should stop.
+//! The context that every stage works with: ledger, API client, rate limiter, clock, events and stop signals.
 
 use std::sync::Arc;
 
@@ -15,36 +15,31 @@ use crate::{
     retry::parse_retry_after,
 };
 
-use super::restore_usage::LEARNED_LIMITS;
+/// The name under which the ledger keeps the learned limits.
+pub const LEARNED_LIMITS: &str = "lessons";
 
-/// The service's word that no read can succeed until somebody acts.
+/// A refusal of the service that ends all reads until the operator acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ReadRefusal {
     pub(super) reason: StopReason,
     pub(super) cause: String,
 }
 
-/// Reads are remembered for an hour longer than any window looks back, and at least for this long, in milliseconds: twice the
-/// longest window that any document names, since the next run may have other limits.
+/// Reads are kept for an hour longer than any window, and at least for this many milliseconds. That is twice the
+/// longest documented window, since the next run may have other limits.
 const READS_KEPT_MS_MIN: i64 = 48 * HOUR_MS;
 const HOUR_MS: i64 = 3_600_000;
 
-/// So many reads in a row that bring nothing are worth a word.
+/// Failed reads in a row before the operator is notified.
 const FAILED_READS_SAID: u32 = 3;
 
-/// The doors a stage works through. Cheap to clone.
+/// What a stage works with. Cheap to clone.
 pub struct Context<T> {
-    /// The spine.
     pub ledger: Ledger,
-    /// The gate.
     pub api: Arc<ApiClient<T>>,
-    /// The porter.
     pub limiter: Arc<RateLimiter>,
-    /// Time.
     pub clock: Clock,
-    /// The voice.
     pub events: EventBus,
-    /// How to stop, and that something changed.
     pub signals: Signals,
 }
 
@@ -66,7 +61,7 @@ impl<T> Context<T> {
         self.events.emit(self.clock.now(), event);
     }
 
-    /// Waits for the turn of a read, and writes down that it is spent before it leaves.
+    /// Waits for a permit to read, and records the read before it leaves.
     pub(super) async fn read_permit(&self, priority: Priority) -> Result<Permit, LedgerError> {
         let permit = self.limiter.permit(priority).await;
         self.spend(&permit).await?;
@@ -83,9 +78,9 @@ impl<T> Context<T> {
         Ok(())
     }
 
-    /// Writes down what the porter learned, if that is news.
+    /// Saves the learned limits if they changed.
     pub(super) async fn save_learned_limits(&self) -> Result<(), LedgerError> {
-        // one at a time: older lessons must not overwrite newer ones
+        // one save at a time: an older state must not overwrite a newer one
         let _turn = self.signals.learned_limits.lock().await;
         if let Some(learned_limits) = self.limiter.changed_learned_limits() {
             self.ledger.kv_set(LEARNED_LIMITS, Some(learned_limits.to_text()), self.clock.now()).await?;
@@ -94,12 +89,12 @@ impl<T> Context<T> {
         Ok(())
     }
 
-    /// A read brought what was asked for.
+    /// Reports a successful read to the rate limiter.
     pub(super) fn learn_read(&self, slot: PermitSlot) {
         self.limiter.on_read(slot, &RequestOutcome::Accepted { noted_at: None });
     }
 
-    /// A read that brought nothing may be repeated freely, in its own time: the porter holds the lane.
+    /// Reports a failed read. Reads may be repeated freely; the rate limiter delays the endpoint.
     pub(super) fn learn_read_fault(&self, slot: PermitSlot, error: &ReadError) -> Option<ReadRefusal> {
         let outcome = match error {
             ReadError::RefusedForNow { retry_after } => {
@@ -129,25 +124,24 @@ impl<T> Context<T> {
     }
 }
 
-/// How stages hear of each other: only that they should stop, or look at the ledger again.
+/// Signals between stages: that a run should stop, or that the ledger changed.
 #[derive(Clone, Debug, Default)]
 pub struct Signals {
-    /// Send nothing new; what is on the wire is waited for.
+    /// Send nothing new; requests in flight are awaited.
     pub drain: CancellationToken,
-    /// Go home.
     pub leave: CancellationToken,
     changed: Arc<Notify>,
     learned_limits: Arc<Mutex<()>>,
 }
 
 impl Signals {
-    /// Says that the ledger changed: whoever waits may look sooner.
+    /// Announces that the ledger changed, so that waiting stages read it sooner.
     pub fn ledger_changed(&self) {
         self.changed.notify_waiters();
     }
 
-    /// The next change from now on, even if it comes before this is awaited: ask for it before looking at the ledger,
-    /// and nothing is missed.
+    /// The next change from now on, even if it comes before this is awaited. Call this before reading the ledger,
+    /// and no change is missed.
     pub fn next_change(&self) -> Notified<'_> {
         self.changed.notified()
     }

@@ -14,6 +14,7 @@ use super::{
     context::{Context, ReadRefusal},
     forecast::{LINK_LIFE_MIN, RunForecast},
     ingest, library_check,
+    listing::CompareError,
     policy::{AcceptedItems, RunEnd, RunPolicy, progress_of},
     poll,
     preflight::{self, PreflightTask},
@@ -28,17 +29,16 @@ use crate::{
     quota::Endpoint,
 };
 
-/// While things change, the hall looks at a small ledger this often…
-const PULSE: Duration = Duration::from_millis(100);
-/// …and this often while nothing does.
-const PULSE_MAX: Duration = Duration::from_mins(5);
-/// Counting a larger ledger takes longer; it is looked at less often: once in so many milliseconds for each thousand
-/// items…
-const PULSE_MS_PER_THOUSAND: u64 = 25;
-/// …but at least this often.
-const PULSE_LARGE: Duration = Duration::from_secs(5);
+/// How often the coordinator reads a small ledger while it changes.
+const READ_INTERVAL: Duration = Duration::from_millis(100);
+/// How often it reads the ledger while nothing changes.
+const READ_INTERVAL_MAX: Duration = Duration::from_mins(5);
+/// Counting a larger ledger takes longer, so it is read less often: after this many milliseconds per thousand items.
+const READ_INTERVAL_MS_PER_THOUSAND: u64 = 25;
+/// The longest time between two reads of a ledger.
+const READ_INTERVAL_LARGE: Duration = Duration::from_secs(5);
 
-/// A request must start within this span of its claim; later it is not sent at all.
+/// A request must start within this time of its claim; later it is not sent at all.
 const START_WITHIN: Duration = Duration::from_secs(5);
 /// An unanswered request may be accepted this long after its sending: the service fetches the source first.
 const ACCEPTANCE_LAG_MAX: Duration = Duration::from_mins(15);
@@ -47,26 +47,16 @@ const ACCEPTANCE_LAG_MAX: Duration = Duration::from_mins(15);
 pub(super) async fn run_stages<T: Transport>(
     context: Context<T>,
     run: RunId,
-    sources: Vec<ManifestId>,
+    manifests: Vec<ManifestId>,
     ingest: Option<JoinHandle<Result<ingest::IngestResult, LedgerError>>>,
     policy: &RunPolicy,
 ) -> Result<RunEnd, LedgerError> {
     let started_at = context.clock.now();
     let forecast = RunForecast::new();
     let (preflight_done, first_pass_done) = (CancellationToken::new(), CancellationToken::new());
-    let plan = UploadSettings {
-        terms: Arc::new(ClaimTerms {
-            run,
-            sources: sources.clone(),
-            concurrency: policy.concurrency as u64,
-            link_life_min: LINK_LIFE_MIN,
-            sent_by: Arc::clone(&forecast.sent_by),
-            start_within: START_WITHIN,
-            acceptance_lag_max: ACCEPTANCE_LAG_MAX,
-            marker: policy.marker,
-            uploads_max: policy.uploads_max,
-            disk_free_min: policy.disk_free_min,
-        }),
+    let terms = claim_terms(run, manifests.clone(), &forecast, policy);
+    let settings = UploadSettings {
+        terms: Arc::new(terms),
         concurrency: policy.concurrency,
         rows_max: policy.rows_max,
         stop_at: policy.time_max.map(|duration| started_at.plus(duration)),
@@ -82,14 +72,14 @@ pub(super) async fn run_stages<T: Transport>(
                 context.clone(),
                 PreflightTask {
                     run,
-                    manifests: sources.clone(),
+                    manifests: manifests.clone(),
                     namespace: policy.namespace.clone(),
                     retries: policy.reruns.failed == FailedRows::Retry,
                 },
                 preflight_done,
             ))),
-            upload: Some(tokio::spawn(upload::upload(context.clone(), plan))),
-            unresolved: Some(tokio::spawn(reconcile::reconcile(
+            upload: Some(tokio::spawn(upload::upload(context.clone(), settings))),
+            reconcile: Some(tokio::spawn(reconcile::reconcile(
                 context.clone(),
                 run,
                 policy.reconcile,
@@ -103,7 +93,7 @@ pub(super) async fn run_stages<T: Transport>(
         forecast,
         first_pass_done,
         run,
-        sources,
+        manifests,
         started_at,
         policy,
         context,
@@ -116,12 +106,32 @@ pub(super) async fn run_stages<T: Transport>(
     coordinator.close(outcome, library_diffs).await
 }
 
-/// The stages at work, and what is known of those that ended.
+fn claim_terms(
+    run: RunId,
+    manifests: Vec<ManifestId>,
+    forecast: &RunForecast,
+    policy: &RunPolicy,
+) -> ClaimTerms {
+    ClaimTerms {
+        run,
+        manifests,
+        concurrency: policy.concurrency as u64,
+        link_life_min: LINK_LIFE_MIN,
+        sent_by: Arc::clone(&forecast.sent_by),
+        start_within: START_WITHIN,
+        acceptance_lag_max: ACCEPTANCE_LAG_MAX,
+        marker: policy.marker,
+        uploads_max: policy.uploads_max,
+        disk_free_min: policy.disk_free_min,
+    }
+}
+
+/// The running stages, and what is known of those that ended.
 struct Stages {
     ingest: Option<JoinHandle<Result<ingest::IngestResult, LedgerError>>>,
     preflight: Option<JoinHandle<Result<Option<ReadRefusal>, LedgerError>>>,
     upload: Option<JoinHandle<Result<UploadStop, LedgerError>>>,
-    unresolved: Option<JoinHandle<Result<(), LedgerError>>>,
+    reconcile: Option<JoinHandle<Result<(), LedgerError>>>,
     poll: Option<JoinHandle<Result<Option<ReadRefusal>, LedgerError>>>,
     /// Why no read can succeed, if so.
     reads_refused: Option<ReadRefusal>,
@@ -137,19 +147,19 @@ impl Stages {
             ended = joined(&mut self.ingest) => self.ingested = ended?,
             ended = joined(&mut self.preflight) => self.reads_refused = ended?.or(self.reads_refused.take()),
             ended = joined(&mut self.upload) => self.sending_ended = Some(ended?),
-            ended = joined(&mut self.unresolved) => ended?,
+            ended = joined(&mut self.reconcile) => ended?,
             ended = joined(&mut self.poll) => self.reads_refused = ended?.or(self.reads_refused.take()),
         }
         Ok(())
     }
 
     const fn any_works(&self) -> bool {
-        let Self { ingest, preflight, upload, unresolved, poll, .. } = self;
-        ingest.is_some() || preflight.is_some() || upload.is_some() || unresolved.is_some() || poll.is_some()
+        let Self { ingest, preflight, upload, reconcile, poll, .. } = self;
+        ingest.is_some() || preflight.is_some() || upload.is_some() || reconcile.is_some() || poll.is_some()
     }
 }
 
-/// Waits for a stage and forgets its handle; for ever when there is none.
+/// Waits for a stage and drops its handle; forever when there is no handle.
 async fn joined<V>(stage: &mut Option<JoinHandle<Result<V, LedgerError>>>) -> Result<V, LedgerError> {
     let Some(handle) = stage else { return std::future::pending().await };
     let ended = handle.await;
@@ -162,47 +172,49 @@ struct Coordinator<'a, T> {
     policy: &'a RunPolicy,
     started_at: UnixMillis,
     run: RunId,
-    sources: Vec<ManifestId>,
+    manifests: Vec<ManifestId>,
     stages: Stages,
     forecast: RunForecast,
-    /// Set once the doubt stage has looked at what the run found.
+    /// Set once the reconcile stage has checked what the run found.
     first_pass_done: CancellationToken,
 }
 
 impl<T: Transport> Coordinator<'_, T> {
-    /// Looks at the ledger until the run is over.
+    /// Reads the ledger until the run is over.
     async fn watch(&mut self) -> Result<RunOutcome, LedgerError> {
         let signals = self.context.signals.clone();
         loop {
             let changed = signals.next_change();
             let alive_at = self.context.clock.now().plus(LINK_LIFE_MIN);
-            let standing = self.context.ledger.standing(self.run, self.sources.clone(), alive_at).await?;
-            let RunProgress { state_counts, pending, expired, .. } = standing;
+            let progress = self.context.ledger.standing(self.run, self.manifests.clone(), alive_at).await?;
+            let RunProgress { state_counts, pending, expired, .. } = progress;
             let to_send = pending.saturating_sub(expired);
             if self.stages.ingest.is_none() {
                 let limits = self.context.limiter.limits();
-                self.forecast.emit(&self.context, &self.sources, to_send, &limits).await?;
+                self.forecast.emit(&self.context, &self.manifests, to_send, &limits).await?;
             }
             self.emit_progress(&state_counts, to_send);
-            if let Some(outcome) = self.outcome(&standing) {
+            if let Some(outcome) = self.outcome(&progress) {
                 return Ok(outcome);
             }
-            let pulse = Duration::from_millis(state_counts.total() / 1_000 * PULSE_MS_PER_THOUSAND);
-            let pulse = pulse.clamp(PULSE, PULSE_LARGE);
+            let interval =
+                Duration::from_millis(state_counts.total() / 1_000 * READ_INTERVAL_MS_PER_THOUSAND);
+            let interval = interval.clamp(READ_INTERVAL, READ_INTERVAL_LARGE);
             let has_stage_ended = tokio::select! {
                 biased;
-                () = self.context.clock.sleep(pulse) => false,
+                () = self.context.clock.sleep(interval) => false,
                 ended = self.stages.next_end() => ended.map(|()| true)?,
             };
             if !has_stage_ended {
                 let now = self.context.clock.now();
                 let patience_ends_at =
-                    Some(self.patience_ends_at(&standing)).filter(|timestamp| *timestamp > now);
-                let next_pulse = now.plus(PULSE_MAX).min(patience_ends_at.unwrap_or(UnixMillis(i64::MAX)));
+                    Some(self.patience_ends_at(&progress)).filter(|timestamp| *timestamp > now);
+                let next_read =
+                    now.plus(READ_INTERVAL_MAX).min(patience_ends_at.unwrap_or(UnixMillis(i64::MAX)));
                 tokio::select! {
                     biased;
                     () = changed => {}
-                    () = self.context.clock.sleep_until(next_pulse) => {}
+                    () = self.context.clock.sleep_until(next_read) => {}
                     ended = self.stages.next_end() => ended?,
                 }
             }
@@ -210,10 +222,10 @@ impl<T: Transport> Coordinator<'_, T> {
     }
 
     /// Whether the run is over, and how.
-    fn outcome(&self, standing: &RunProgress) -> Option<RunOutcome> {
-        let RunProgress { state_counts, .. } = *standing;
-        // what nobody can fetch any more is not waited for
-        let pending = standing.pending.saturating_sub(standing.expired);
+    fn outcome(&self, progress: &RunProgress) -> Option<RunOutcome> {
+        let RunProgress { state_counts, .. } = *progress;
+        // items with expired links are not awaited
+        let pending = progress.pending.saturating_sub(progress.expired);
         if let Some(ReadRefusal { reason, cause }) = &self.stages.reads_refused {
             return Some(RunOutcome::Stopped { reason: *reason, cause: cause.clone() });
         }
@@ -222,10 +234,10 @@ impl<T: Transport> Coordinator<'_, T> {
             return Some(outcome);
         }
         if self.context.signals.drain.is_cancelled() {
-            // what is on the wire is waited for, and nothing else
+            // only requests in flight are awaited
             return sending_ended.map(|_| RunOutcome::Interrupted);
         }
-        // a question may have been answered by the service meanwhile: one look is owed to it
+        // the service may have answered a question meanwhile: it is checked once more
         if state_counts.of(State::NeedsReview) > 0
             && self.policy.wait.is_some()
             && !self.first_pass_done.is_cancelled()
@@ -248,13 +260,13 @@ impl<T: Transport> Coordinator<'_, T> {
         if self.policy.wait.is_none() {
             return Some(if at_end == RunOutcome::Settled { RunOutcome::NotWaited } else { at_end });
         }
-        (self.context.clock.now() >= self.patience_ends_at(standing)).then_some(RunOutcome::WaitOver)
+        (self.context.clock.now() >= self.patience_ends_at(progress)).then_some(RunOutcome::WaitOver)
     }
 
     /// Until when items are waited for that are sent, by what is accepted now.
-    fn patience_ends_at(&self, standing: &RunProgress) -> UnixMillis {
+    fn patience_ends_at(&self, progress: &RunProgress) -> UnixMillis {
         let Some(wait) = self.policy.wait else { return UnixMillis(i64::MAX) };
-        standing.last_accepted_at.unwrap_or(self.started_at).max(self.started_at).plus(wait)
+        progress.last_accepted_at.unwrap_or(self.started_at).max(self.started_at).plus(wait)
     }
 
     fn emit_progress(&mut self, state_counts: &StateCounts, to_send: u64) {
@@ -274,11 +286,15 @@ impl<T: Transport> Coordinator<'_, T> {
         tokio::select! {
             biased;
             () = drain.cancelled() => Ok(Vec::new()),
-            compared = library_check::compare(&self.context, library_check::AFFORDABLE) => Ok(compared?.unwrap_or_default()),
+            compared = library_check::compare(&self.context, library_check::AFFORDABLE) => match compared {
+                Ok(library_diffs) => Ok(library_diffs),
+                Err(CompareError::Incomplete(_)) => Ok(Vec::new()),
+                Err(CompareError::Ledger(error)) => Err(error),
+            },
         }
     }
 
-    /// Sends everybody home and waits until they are.
+    /// Stops all stages and waits until they have ended.
     async fn close(
         mut self,
         outcome: Result<RunOutcome, LedgerError>,
@@ -286,15 +302,15 @@ impl<T: Transport> Coordinator<'_, T> {
     ) -> Result<RunEnd, LedgerError> {
         self.context.signals.drain.cancel();
         self.context.signals.leave.cancel();
-        // what the way taught lately is worth a write at the end
+        // save the latest network delays at the end
         let kept = self.context.save_learned_limits().await;
-        let mut first_fault = outcome.as_ref().err().or(kept.as_ref().err()).cloned();
+        let mut first_error = outcome.as_ref().err().or(kept.as_ref().err()).cloned();
         while self.stages.any_works() {
             if let Err(error) = self.stages.next_end().await {
-                first_fault.get_or_insert(error);
+                first_error.get_or_insert(error);
             }
         }
-        match first_fault {
+        match first_error {
             Some(error) => Err(error),
             None => Ok(RunEnd {
                 outcome: outcome?,
@@ -309,7 +325,7 @@ impl<T: Transport> Coordinator<'_, T> {
     }
 }
 
-/// How a run ends whose sending ended before its time; none when it goes on with what is sent.
+/// How a run ends after sending stopped early. `None`: the run resumes with what was sent.
 fn early_ending(sending_ended: &UploadStop) -> Option<RunOutcome> {
     Some(match sending_ended {
         UploadStop::Stopped { reason, cause } => {

@@ -1,4 +1,4 @@
-//! How things will go by what is known now: when all is sent, and which links die before it is their turn.
+//! The forecast of a run: when everything is sent, and which links expire before that.
 
 use std::{
     fmt::Write as _,
@@ -17,22 +17,22 @@ use crate::{
     quota::Limits,
 };
 
-/// A link that lives shorter than this is as good as dead: the service fetches the source at, or after, the request.
+/// A link that expires sooner is treated as expired: the service fetches the source during or after the request.
 pub(super) const LINK_LIFE_MIN: Duration = Duration::from_mins(1);
-/// The forecast is made anew when so much of the time it foresees has passed, of a hundred…
+/// The forecast is renewed after this percentage of the forecast time.
 const ANEW_PERCENT: u32 = 1;
-/// …but not more often than this, nor more rarely.
+/// The bounds of the time between two forecasts.
 const ANEW_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_mins(10));
 /// A run that is over sooner needs no forecast.
 const WAIT_SAID_MIN: Duration = Duration::from_mins(1);
-/// Expiring links looked at together.
+/// Expiring links read in one call.
 const EXPIRING_BATCH: usize = 1_000;
-/// Of links that die, so many are named; the report names all.
+/// Expiring links named in the message; the report names all.
 const NAMED_MAX: usize = 5;
 
-/// The forecast of a run, made anew now and then.
+/// The forecast of a run, made again now and then.
 pub(super) struct RunForecast {
-    /// By when all that waits will have been sent; the claims look at it, too.
+    /// When all pending items will have been sent. Claims use it, too.
     pub(super) sent_by: Arc<AtomicI64>,
     made_anew_at: UnixMillis,
     pending: u64,
@@ -70,7 +70,7 @@ impl RunForecast {
     pub(super) async fn emit<T>(
         &mut self,
         context: &Context<T>,
-        sources: &[ManifestId],
+        manifests: &[ManifestId],
         pending: u64,
         limits: &Limits,
     ) -> Result<(), LedgerError> {
@@ -90,7 +90,7 @@ impl RunForecast {
             let _ = write!(text, ": about {duration}; raise the limits if your account allows more");
         }
         context.emit(&Event::Message { text });
-        let expiring = expiring_links(context, sources).await?;
+        let expiring = expiring_links(context, manifests).await?;
         if expiring.count > 0 {
             context.emit(&Event::LinksExpiring { count: expiring.count, first: expiring.first });
         }
@@ -108,12 +108,12 @@ pub(super) struct ExpiringLinks {
 /// Which of the waiting links die before it is their turn, though those that die soonest go first.
 async fn expiring_links<T>(
     context: &Context<T>,
-    sources: &[ManifestId],
+    manifests: &[ManifestId],
 ) -> Result<ExpiringLinks, LedgerError> {
     let mut found = ExpiringLinks::default();
     let mut forecast = context.limiter.forecast();
     let mut turn = forecast.next_slot();
-    for source in sources {
+    for source in manifests {
         let mut after = (UnixMillis(i64::MIN), ItemId::numbered(0));
         loop {
             let expiring = context.ledger.expiring(*source, after, EXPIRING_BATCH).await?;
@@ -126,7 +126,7 @@ async fn expiring_links<T>(
                 }
                 found.count += 1;
                 if found.first.len() < NAMED_MAX {
-                    found.first.push(words(context, link).await?);
+                    found.first.push(link_text(context, link).await?);
                 }
             }
         }
@@ -134,7 +134,7 @@ async fn expiring_links<T>(
     Ok(found)
 }
 
-async fn words<T>(context: &Context<T>, link: &Expiring) -> Result<String, LedgerError> {
-    let path = context.ledger.source_name(link.source).await?;
+async fn link_text<T>(context: &Context<T>, link: &Expiring) -> Result<String, LedgerError> {
+    let path = context.ledger.manifest_name(link.manifest).await?;
     Ok(format!("{path}:{} at {}", link.line, link.expires_at))
 }

@@ -1,7 +1,7 @@
-//! Manifest rows into the ledger, batch by batch.
+//! The ingest stage: reads manifests and admits their rows to the ledger in batches.
 //!
-//! While one batch is admitted the next is read; never more than two are in memory. Reading a manifest twice changes
-//! nothing, so a run that goes on simply reads it again.
+//! The next batch is read while one is admitted, so at most two are in memory. Admission is idempotent: a run that resumes
+//! reads its manifests again, and known rows change nothing.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -17,56 +17,55 @@ use crate::{
 
 use super::context::Context;
 
-/// Rows in one batch at most: long enough to share a commit, short enough for a claim to slip in between.
+/// A batch has enough rows to share a commit, and few enough that claims do not wait long.
 const BATCH_ROWS: usize = 2_000;
-/// Bytes of cells in one batch at most, so that large rows do not take the memory.
+/// The most bytes of cells in one batch, so that large rows do not exhaust memory.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-type Batch = Vec<Result<ManifestRow, RowError>>;
+type RowBatch = Vec<Result<ManifestRow, RowError>>;
 
-/// Which rows are taken in.
+/// Which rows are admitted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct IngestRules {
     /// What to do with rows that were sent before.
     pub(super) reruns: RerunPolicy,
-    /// Rows that would be sent must have a source that a look found fit, no longer ago than this; none takes any.
+    /// Admit only rows whose source was found supported by a probe no older than this. `None`: admit rows without a probe.
     pub(super) probe_age_max: Option<Duration>,
 }
 
 impl IngestRules {
-    /// The manifest's stamp, by which its items are sent before it is read again; none where each row is to be asked for its
-    /// probe first.
+    /// The stamp of an unchanged manifest, by which its items may be sent before it is read again. `None`: each row must be
+    /// read first, for instance to check its probe.
     pub(super) fn stamp(self, manifest: &Manifest) -> Option<String> {
         manifest.stamp().filter(|_| self.probe_age_max.is_none())
     }
 }
 
-/// Makes every manifest known to the ledger.
+/// Begins the reading of every manifest in the ledger.
 pub(super) async fn begin_manifest_reads<T>(
     context: &Context<T>,
     run: RunId,
     manifests: Vec<Manifest>,
     rules: IngestRules,
 ) -> Result<(Vec<ManifestId>, Vec<(ManifestId, Manifest)>), LedgerError> {
-    let mut sources = Vec::with_capacity(manifests.len());
+    let mut manifest_ids = Vec::with_capacity(manifests.len());
     let mut readings = Vec::with_capacity(manifests.len());
     for manifest in manifests {
         let identity = manifest::identity(manifest.path());
         let columns = manifest.column_names().to_vec();
-        let source =
-            context.ledger.begin_manifest_read(run, identity, columns, rules.stamp(&manifest)).await?;
+        let id = context.ledger.begin_manifest_read(run, identity, columns, rules.stamp(&manifest)).await?;
         context.emit(&Event::ManifestOpened {
             path: manifest.path().to_owned(),
             mapping: manifest.mapping(),
             unused_columns: manifest.unused_columns().into_iter().map(str::to_owned).collect(),
             found: manifest.found().to_vec(),
         });
-        if !sources.contains(&source) {
-            sources.push(source);
+        if !manifest_ids.contains(&id) {
+            manifest_ids.push(id);
         }
-        readings.push((source, manifest));
+        readings.push((id, manifest));
     }
-    Ok((sources, readings))
+    Ok((manifest_ids, readings))
 }
 
 /// How the reading of all manifests ended.
@@ -76,7 +75,7 @@ pub(super) struct IngestResult {
     pub(super) broken: Vec<ManifestError>,
 }
 
-/// Reads every manifest to its end, or until told to leave.
+/// Reads every manifest to its end, or until the run drains.
 pub(super) async fn ingest<T>(
     context: Context<T>,
     run: RunId,
@@ -85,22 +84,28 @@ pub(super) async fn ingest<T>(
 ) -> Result<IngestResult, LedgerError> {
     let mut ingested = IngestResult::default();
     let mut total = ReadRows::default();
-    for (source, manifest) in manifests {
+    for (id, manifest) in manifests {
         if context.signals.drain.is_cancelled() {
             return Ok(ingested);
         }
-        match read_one(&context, run, source, manifest, rules).await? {
-            Ok(rows) => {
+        match read_one(&context, run, id, manifest, rules).await? {
+            ManifestEnd::Read(rows) => {
                 total.read += rows.read;
                 total.left_out += rows.left_out;
             }
-            Err(broken) => ingested.broken.push(broken),
+            ManifestEnd::Broken(broken) => ingested.broken.push(broken),
         }
     }
     if total.read == 0 && total.left_out > 0 && ingested.broken.is_empty() {
         ingested.broken.push(ManifestError::NothingLeft { left_out: total.left_out });
     }
     Ok(ingested)
+}
+
+/// How the reading of one manifest ended.
+enum ManifestEnd {
+    Read(ReadRows),
+    Broken(ManifestError),
 }
 
 /// Rows of manifests: those that were read, and those that a filter left out.
@@ -129,41 +134,44 @@ impl WarningCounts {
     }
 }
 
+/// Reads one manifest to its end, or until the run drains.
 async fn read_one<T>(
     context: &Context<T>,
     run: RunId,
-    source: ManifestId,
+    id: ManifestId,
     mut manifest: Manifest,
     rules: IngestRules,
-) -> Result<Result<ReadRows, ManifestError>, LedgerError> {
+) -> Result<ManifestEnd, LedgerError> {
     manifest.warn_at(context.clock.now());
     let path = manifest.path().to_owned();
     let stamp = rules.stamp(&manifest);
-    let terms = AdmitTerms { reruns: rules.reruns, demand: demand_of(context, &manifest, rules) };
+    let terms = AdmitTerms { reruns: rules.reruns, requirement: requirement_of(context, &manifest, rules) };
     let (mut counts, mut warnings) = (RowCounts::default(), WarningCounts::default());
     let mut reading = blocking::run(move || read_batch(manifest));
     loop {
-        // a reader that stalls, as on a pipe, must not keep anybody from going home
+        // a reader that stalls, as on a pipe, must not keep the run from ending
         let read = tokio::select! {
             biased;
             read = &mut reading => read,
-            () = context.signals.drain.cancelled() => return Ok(Ok(ReadRows::default())),
+            () = context.signals.drain.cancelled() => return Ok(ManifestEnd::Read(ReadRows::default())),
         };
         let (manifest, batch, end) = read.map_err(|error| reader_failed(&path, error))?;
         let (left_out, unmatched) = (manifest.left_out(), manifest.unmatched());
-        let notices = if end.is_some() { manifest.notices() } else { Vec::new() };
-        let is_last = end.is_some() || context.signals.drain.is_cancelled();
+        let notices = if matches!(end, BatchEnd::More) { Vec::new() } else { manifest.notices() };
+        let is_last = !matches!(end, BatchEnd::More) || context.signals.drain.is_cancelled();
         // the next batch is read while this one is admitted
-        reading =
-            blocking::run(move || if is_last { (manifest, Vec::new(), None) } else { read_batch(manifest) });
-        admit(context, (run, source, &path), batch, &terms, (&mut counts, &mut warnings)).await?;
+        reading = blocking::run(move || {
+            if is_last { (manifest, Vec::new(), BatchEnd::More) } else { read_batch(manifest) }
+        });
+        let origin = RowOrigin { run, manifest: id, path: &path };
+        admit(context, origin, batch, &terms, (&mut counts, &mut warnings)).await?;
         match end {
-            Some(Ok(())) => {
-                let removed = context.ledger.end_manifest_read(run, source, stamp).await?;
+            BatchEnd::Complete => {
+                let removed = context.ledger.end_manifest_read(run, id, stamp).await?;
                 if removed > 0 {
-                    let or_held = if terms.demand.is_some() { ", or are held back" } else { "" };
+                    let or_held = if terms.requirement.is_some() { ", or are held back" } else { "" };
                     let text = format!(
-                        "{path}: {removed} rows that waited are not in it any more{or_held}; they are not sent"
+                        "{path}: {removed} pending rows are no longer in it{or_held}; they are not sent"
                     );
                     context.emit(&Event::Message { text });
                 }
@@ -172,19 +180,18 @@ async fn read_one<T>(
                     context.emit(&Event::Message { text: format!("{path}: {sentence}") });
                 }
                 let now = context.clock.now();
-                let pending = context.ledger.standing(run, vec![source], now).await?.pending;
+                let pending = context.ledger.standing(run, vec![id], now).await?.pending;
                 context.emit(&Event::ManifestRead { path, counts, pending, left_out, unmatched });
                 context.signals.ledger_changed();
-                return Ok(Ok(ReadRows { read: counts.read, left_out }));
+                return Ok(ManifestEnd::Read(ReadRows { read: counts.read, left_out }));
             }
-            Some(Err(broken)) => return Ok(Err(broken)),
-            None if is_last => return Ok(Ok(ReadRows::default())),
-            None => {}
+            BatchEnd::Broken(broken) => return Ok(ManifestEnd::Broken(broken)),
+            BatchEnd::More if is_last => return Ok(ManifestEnd::Read(ReadRows::default())),
+            BatchEnd::More => {}
         }
     }
 }
 
-/// The reader of a manifest panicked.
 fn reader_failed(path: &str, error: tokio::task::JoinError) -> LedgerError {
     let what = match error.try_into_panic() {
         Ok(panic) => panic_text(panic.as_ref()),
@@ -204,18 +211,29 @@ fn mostly_duplicates(counts: &RowCounts) -> Option<String> {
     })
 }
 
-/// What rows of this manifest must have, if anything.
-fn demand_of<T>(context: &Context<T>, manifest: &Manifest, rules: IngestRules) -> Option<ProbeRequirement> {
+/// The probe that rows of this manifest need. `None`: no probe.
+fn requirement_of<T>(
+    context: &Context<T>,
+    manifest: &Manifest,
+    rules: IngestRules,
+) -> Option<ProbeRequirement> {
     let age_max = rules.probe_age_max?;
     let (column_number, column) = manifest.url_column();
     Some(ProbeRequirement { probed_since: context.clock.now().minus(age_max), column, column_number })
 }
 
-/// Reads up to one batch; the last part says how the manifest ended, if it did.
-fn read_batch(mut manifest: Manifest) -> (Manifest, Batch, Option<Result<(), ManifestError>>) {
-    let mut batch = Batch::new();
+/// Whether a manifest has rows behind a batch.
+enum BatchEnd {
+    More,
+    Complete,
+    Broken(ManifestError),
+}
+
+/// Reads up to one batch.
+fn read_batch(mut manifest: Manifest) -> (Manifest, RowBatch, BatchEnd) {
+    let mut batch = RowBatch::new();
     let mut bytes = 0;
-    // what a slow pipe has brought is not kept waiting for what it has not
+    // rows that a slow pipe has delivered are not held back until the batch is full
     while batch.is_empty()
         || (batch.len() < BATCH_ROWS && bytes < BATCH_BYTES && manifest.has_buffered_input())
     {
@@ -228,17 +246,24 @@ fn read_batch(mut manifest: Manifest) -> (Manifest, Batch, Option<Result<(), Man
                 bytes += cells.iter().map(String::len).sum::<usize>();
                 batch.push(row);
             }
-            Ok(None) => return (manifest, batch, Some(Ok(()))),
-            Err(broken) => return (manifest, batch, Some(Err(broken))),
+            Ok(None) => return (manifest, batch, BatchEnd::Complete),
+            Err(broken) => return (manifest, batch, BatchEnd::Broken(broken)),
         }
     }
-    (manifest, batch, None)
+    (manifest, batch, BatchEnd::More)
+}
+
+/// Where the rows of a batch come from.
+struct RowOrigin<'a> {
+    run: RunId,
+    manifest: ManifestId,
+    path: &'a str,
 }
 
 async fn admit<T>(
     context: &Context<T>,
-    (run, source, path): (RunId, ManifestId, &str),
-    batch: Batch,
+    origin: RowOrigin<'_>,
+    batch: RowBatch,
     terms: &AdmitTerms,
     (counts, warnings): (&mut RowCounts, &mut WarningCounts),
 ) -> Result<(), LedgerError> {
@@ -252,11 +277,12 @@ async fn admit<T>(
             Err(error) => (error.line, error.problems.clone()),
         })
         .collect();
-    let admissions = context.ledger.admit(run, source, batch, terms.clone(), context.clock.now()).await?;
+    let admissions =
+        context.ledger.admit(origin.run, origin.manifest, batch, terms.clone(), context.clock.now()).await?;
     context.signals.ledger_changed();
     for (admission, (line, problems)) in admissions.into_iter().zip(found) {
         counts.read += 1;
-        let path = || path.to_owned();
+        let path = || origin.path.to_owned();
         match admission {
             Admission::Added => {
                 counts.added += 1;

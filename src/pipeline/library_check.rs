@@ -1,11 +1,12 @@
-//! The service's library compared with the ledger: at the end of a run, and whole on demand. Whatever breaks a promise is
-//! found, whoever broke it.
+//! Compares the service's library with the ledger: after a run where that is cheap, and completely for `verify`.
+//!
+//! The comparison finds lost, doubled and foreign videos, whatever caused them.
 
 use std::collections::HashSet;
 
 use super::{
     context::Context,
-    listing::{self, IncompleteListing, Listing, ListingBound, ServedAt},
+    listing::{self, CompareError, IncompleteListing, Listing, ListingBound, ServedAt},
 };
 use crate::{
     api::{IndexStatus, ListedVideo, Transport},
@@ -14,32 +15,27 @@ use crate::{
     quota::Priority,
 };
 
-/// A comparison at the end of a run is made of namespaces with at most this many videos.
+/// Namespaces with more videos are not compared at the end of a run.
 pub(super) const AFFORDABLE: ListingBound = ListingBound::Videos(2_000);
-/// A listing that is not complete is tried again so often.
+/// How often an incomplete listing is read before the comparison is given up.
 const PASSES_MAX: u32 = 3;
-/// Videos whose owner is asked for at a time.
+/// Videos whose owners are read in one call of the ledger.
 pub(super) const BATCH: usize = 1_000;
-/// Videos that no listing shows and that are asked for singly, at most: at one a second a few minutes.
+/// Videos that are asked for one by one because no listing shows them. At one a second this takes a few minutes.
 const SINGLY_MAX: usize = 200;
 
 /// Compares every namespace of the ledger. Those with more videos than the bound are left out.
 pub(super) async fn compare<T: Transport>(
     context: &Context<T>,
     bound: ListingBound,
-) -> Result<Result<Vec<LibraryDiff>, IncompleteListing>, LedgerError> {
+) -> Result<Vec<LibraryDiff>, CompareError> {
     let mut library_diffs = Vec::new();
     for namespace in context.ledger.namespaces().await? {
-        match read(context, &namespace, bound).await {
-            Ok(Some(listing)) => match compare_one(context, &namespace, &listing).await? {
-                Ok(library_diff) => library_diffs.push(library_diff),
-                Err(incomplete) => return Ok(Err(incomplete)),
-            },
-            Ok(None) => {}
-            Err(incomplete) => return Ok(Err(incomplete)),
+        if let Some(listing) = read(context, &namespace, bound).await? {
+            library_diffs.push(compare_one(context, &namespace, &listing).await?);
         }
     }
-    Ok(Ok(library_diffs))
+    Ok(library_diffs)
 }
 
 pub(super) async fn read<T: Transport>(
@@ -56,18 +52,29 @@ pub(super) async fn read<T: Transport>(
     }
 }
 
-/// Compares every namespace of the ledger, whatever it takes.
-pub async fn verify<T: Transport>(
-    context: &Context<T>,
-) -> Result<Result<Vec<LibraryDiff>, String>, LedgerError> {
-    Ok(compare(context, ListingBound::None).await?.map_err(|incomplete| incomplete.cause))
+/// How a comparison of the whole library ended.
+#[derive(Debug)]
+pub enum Verification {
+    /// Every namespace was compared.
+    Complete(Vec<LibraryDiff>),
+    /// A listing could not be read to its end, with the cause.
+    Incomplete(String),
+}
+
+/// Compares every namespace of the ledger, however many videos it holds.
+pub async fn verify<T: Transport>(context: &Context<T>) -> Result<Verification, LedgerError> {
+    match compare(context, ListingBound::None).await {
+        Ok(library_diffs) => Ok(Verification::Complete(library_diffs)),
+        Err(CompareError::Incomplete(incomplete)) => Ok(Verification::Incomplete(incomplete.cause)),
+        Err(CompareError::Ledger(error)) => Err(error),
+    }
 }
 
 async fn compare_one<T: Transport>(
     context: &Context<T>,
     namespace: &str,
     listing: &Listing,
-) -> Result<Result<LibraryDiff, IncompleteListing>, LedgerError> {
+) -> Result<LibraryDiff, CompareError> {
     let mut library_diff = LibraryDiff::of(namespace);
     for videos in listing.videos.chunks(BATCH) {
         let video_owners = context
@@ -83,24 +90,21 @@ async fn compare_one<T: Transport>(
     let mut asked = 0;
     loop {
         let items = context.ledger.bound_items(namespace.to_owned(), after, BATCH).await?;
-        let Some(last) = items.last() else { return Ok(Ok(library_diff)) };
+        let Some(last) = items.last() else { return Ok(library_diff) };
         after = last.item;
         for item in &items {
-            let mut sight = ListingPresence::Shown;
+            let mut presence = ListingPresence::Shown;
             if !listed.contains(&item.video_no) {
                 asked += 1;
-                sight = match look_singly(context, namespace, item, asked).await {
-                    Ok(sight) => sight,
-                    Err(incomplete) => return Ok(Err(incomplete)),
-                };
+                presence = check_single(context, namespace, item, asked).await?;
             }
-            library_diff.take_bound(item, sight);
+            library_diff.take_bound(item, presence);
         }
     }
 }
 
-/// A video that a listing does not show may be there all the same.
-async fn look_singly<T: Transport>(
+/// Asks for one video that the listing does not show: it may exist all the same.
+async fn check_single<T: Transport>(
     context: &Context<T>,
     namespace: &str,
     item: &BoundItem,
@@ -111,7 +115,7 @@ async fn look_singly<T: Transport>(
     }
     let mut pass = 1;
     loop {
-        // a ledger that takes nothing any more ends the run through whoever asks it next
+        // the error itself reaches the run by the next stage that uses the ledger
         let permit = context.read_permit(Priority::PollSingle).await.map_err(|error| IncompleteListing {
             cause: error.to_string(),
             is_refused: true,

@@ -1,7 +1,7 @@
-//! Complete listings: read so that absence means something, or not at all.
+//! Reads complete listings, in which the absence of a video is evidence.
 //!
-//! Pages are counted from the newest video, so uploads made meanwhile push videos down (they repeat, which is harmless)
-//! and deletions pull them up (they are skipped, which is not). A listing is complete only when every page came, none
+//! Pages are counted from the newest video. Uploads meanwhile push videos down: they repeat, which is harmless.
+//! Deletions pull videos up: they are skipped, which is not. A listing is complete only when every page arrived, none
 //! was short, and the total never fell.
 
 use std::collections::HashSet;
@@ -10,17 +10,17 @@ use super::context::{Context, ReadRefusal};
 use crate::{
     api::{ListPage, ListedVideo, ReadError, Transport},
     domain::{UnixMillis, VideoNo},
-    ledger::ControlVideo,
+    ledger::{ControlVideo, LedgerError},
     quota::{PermitSlot, Priority},
 };
 
 /// Pages read at most; a namespace with more is not listed whole.
 const PAGES_MAX: u32 = 20_000;
 
-/// A page that does not come is asked for so often before the listing is given up.
+/// How often a page is requested before the listing is given up.
 const PAGE_TRIES_MAX: u32 = 3;
 
-/// When a page was served, by both clocks: what tells when a video was made by ours.
+/// When a page was served, by both clocks. It converts the creation time of a video to our clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ServedAt {
     /// By the service's, if it says so.
@@ -30,14 +30,14 @@ pub(super) struct ServedAt {
 }
 
 impl ServedAt {
-    /// The latest moment by our clock at which a video can have been made that the service made at `created_at` by its own.
+    /// The latest time by our clock at which a video can have been made that the service made at `created_at` by its own.
     pub(super) fn ours(self, created_at: Option<UnixMillis>) -> UnixMillis {
         let age_ms = self.theirs.zip(created_at).map_or(0, |(now, then)| now.since_ms(then).max(0));
         self.ours_by.plus_ms(-age_ms)
     }
 }
 
-/// Every video of a namespace that was made at or after a moment, and perhaps some older ones.
+/// Every video of a namespace that was made at or after a time, and perhaps some older ones.
 #[derive(Debug)]
 pub(super) struct Listing {
     /// When the first page was asked for.
@@ -54,17 +54,36 @@ pub(super) struct Listing {
 pub(super) enum ControlVideoSeen {
     /// It showed a video that the service had accepted long enough before.
     Yes,
-    /// There is none to look for, or it was not shown: absence means nothing.
+    /// No video could be expected, or it was not listed: absence proves nothing.
     No,
 }
 
-/// A listing that proves nothing.
+/// Why the library could not be compared with the ledger.
+#[derive(Debug)]
+pub(super) enum CompareError {
+    Incomplete(IncompleteListing),
+    Ledger(LedgerError),
+}
+
+impl From<IncompleteListing> for CompareError {
+    fn from(incomplete: IncompleteListing) -> Self {
+        Self::Incomplete(incomplete)
+    }
+}
+
+impl From<LedgerError> for CompareError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+/// A listing in which the absence of a video proves nothing.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct IncompleteListing {
     pub(super) cause: String,
     /// Whether trying again is of no use.
     pub(super) is_refused: bool,
-    /// Why no read can succeed until somebody acts, if so.
+    /// Why no read can succeed until the operator acts, if so.
     pub(super) refusal: Option<ReadRefusal>,
 }
 
@@ -84,11 +103,11 @@ fn failed<T>(context: &Context<T>, slot: PermitSlot, number: u32, error: &ReadEr
 pub(super) enum ListingBound {
     /// All there are.
     None,
-    /// None at all when the first page says that there are more.
+    /// No videos, if the first page reports more than this.
     Videos(u64),
 }
 
-/// Every video of a namespace, from the first; none when there are more than the bound.
+/// Every video of a namespace, from the first. `None`: there are more than the bound.
 pub(super) async fn read_whole<T: Transport>(
     context: &Context<T>,
     namespace: &str,
@@ -122,7 +141,7 @@ pub(super) async fn page<T: Transport>(
 ) -> Result<ListPage, IncompleteListing> {
     let mut tries = 0;
     loop {
-        // a ledger that takes nothing any more ends the run through whoever asks it next
+        // the error itself reaches the run by the next stage that uses the ledger
         let permit = context.read_permit(Priority::Reconcile).await.map_err(|error| IncompleteListing {
             cause: error.to_string(),
             is_refused: true,
@@ -172,7 +191,7 @@ pub(super) async fn read<T: Transport>(
     since: Option<UnixMillis>,
     control_videos: &[ControlVideo],
 ) -> Result<Listing, IncompleteListing> {
-    // reading goes back far enough to meet the newest witness
+    // reading goes back to the newest control video
     let newest = control_videos.iter().find_map(|control_video| control_video.uploaded_at);
     let since = match (since, newest) {
         (Some(since), Some(newest)) => since.min(newest),
@@ -182,7 +201,7 @@ pub(super) async fn read<T: Transport>(
     let mut begun_at = None;
     let mut served = None;
     for number in 1..=PAGES_MAX {
-        // the permit may be waited for: what was accepted until then is no younger than this moment
+        // the permit may be waited for: what was accepted until then is no younger than this time
         let begun_at = *begun_at.get_or_insert(context.clock.now());
         let page = page(context, namespace, number).await?;
         let served = *served.get_or_insert(ServedAt { theirs: page.served_at, ours_by: context.clock.now() });
@@ -222,8 +241,8 @@ impl Pages {
         if self.seen.len() as u64 > total {
             return Err(incomplete("there are more videos than the total says"));
         }
-        // whatever is uploaded meanwhile lies before the first page, or behind the last: as many as there were at first
-        // are those there were at first
+        // uploads meanwhile are before the first page or behind the last, so a full count covers the videos
+        // of the first page
         let first_total = *self.first_total.get_or_insert(total);
         let seen = self.seen.len() as u64;
         let is_ordered = self.is_descending || self.is_ascending;
@@ -300,20 +319,20 @@ mod tests {
     fn a_listing_is_complete_when_everything_was_seen() {
         assert_eq!(read_pages(&[page(&[], 0)], 0), Ok((PageStep::Done, 1)));
         assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[7], 3)], 0), Ok((PageStep::Done, 2)));
-        // an upload on the way pushes one video onto the next page, and lies before the first
+        // an upload meanwhile pushes one video onto the next page, and is before the first page
         assert_eq!(
             read_pages(&[page(&[9, 8], 4), page(&[8, 7], 5), page(&[6], 5)], 0),
             Ok((PageStep::Done, 3))
         );
         // oldest first it lies behind the last
         assert_eq!(read_pages(&[page(&[6, 7], 4), page(&[8, 9], 5)], 0), Ok((PageStep::Done, 2)));
-        // without an order nobody knows where it lies
+        // without an order its position is unknown
         assert!(read_pages(&[page(&[8, 9, 6], 4), page(&[7], 5)], 0).is_err());
         assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[8, 7], 3)], 0), Ok((PageStep::Done, 2)));
     }
 
     #[test]
-    fn reading_stops_early_only_one_page_behind_the_moment_and_only_in_order() {
+    fn reading_stops_early_only_one_page_behind_the_time_and_only_in_order() {
         let pages = [page(&[9, 8], 100), page(&[7, 6], 100), page(&[5, 4], 100), page(&[3, 2], 100)];
         assert_eq!(read_pages(&pages, 7), Ok((PageStep::Done, 3)));
         let unordered = [page(&[8, 9], 100), page(&[7, 6], 100), page(&[5, 4], 100), page(&[3, 2], 100)];

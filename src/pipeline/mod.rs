@@ -1,7 +1,7 @@
-//! The stages of a run, and the coordinator that starts them.
+//! The pipeline: the stages of an import, and the coordinator that runs them.
 //!
-//! Ingest, preflight, upload, reconcile and poll work side by side and meet only in the ledger. None calls another:
-//! stopping at any time and starting again is the same as waiting.
+//! Ingest, preflight, upload, reconcile and poll run concurrently and meet only in the ledger. None calls another, so
+//! stopping at any time and resuming later is the same as waiting.
 
 mod context;
 mod coordinator;
@@ -18,13 +18,13 @@ mod recover;
 mod restore_usage;
 mod upload;
 
-pub use context::{Context, Signals};
-pub use library_check::verify;
+pub use context::{Context, LEARNED_LIMITS, Signals};
+pub use library_check::{Verification, verify};
 pub use policy::{AcceptedItems, RunEnd, RunPolicy, progress_of};
 pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
 pub use reconcile::{OnDoubt, ReconcileRules};
-pub use recover::{Recovery, RecoveryError, Unmarked, recover};
-pub use restore_usage::{LEARNED_LIMITS, boot_of, past_of, restore_usage};
+pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
+pub use restore_usage::{boot_of, past_of, restore_usage};
 
 use crate::{
     api::Transport,
@@ -33,7 +33,7 @@ use crate::{
 };
 use coordinator::run_stages;
 
-/// Takes every manifest through the whole way: rows in, every row settled, or as far as the policy allows.
+/// Imports manifests: admits their rows and works until every row is resolved, or as far as the policy allows.
 pub async fn import<T: Transport>(
     context: Context<T>,
     run: RunId,
@@ -41,9 +41,9 @@ pub async fn import<T: Transport>(
     policy: &RunPolicy,
 ) -> Result<RunEnd, LedgerError> {
     let rules = ingest::IngestRules { reruns: policy.reruns, probe_age_max: policy.probe_age_max };
-    let (sources, readings) = ingest::begin_manifest_reads(&context, run, manifests, rules).await?;
+    let (manifests, readings) = ingest::begin_manifest_reads(&context, run, manifests, rules).await?;
     let ingest = tokio::spawn(ingest::ingest(context.clone(), run, readings, rules));
-    run_stages(context, run, sources, Some(ingest), policy).await
+    run_stages(context, run, manifests, Some(ingest), policy).await
 }
 
 /// Settles what is open and polls; reads no manifest and uploads nothing.

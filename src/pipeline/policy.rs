@@ -1,4 +1,4 @@
-//! How a run is to go, and how it ended.
+//! The policy of a run, and its result.
 
 use std::time::Duration;
 
@@ -10,34 +10,34 @@ use crate::{
     manifest::ManifestError,
 };
 
-/// How a run is to go; every value is checked already.
+/// The policy of a run. Every value is checked already.
 #[derive(Clone, Debug)]
 pub struct RunPolicy {
-    /// End rather than wait longer than this for the quota; none waits as long as it takes.
+    /// End instead of waiting longer for the quota. `None`: wait as long as necessary.
     pub quota_wait_max: Option<Duration>,
-    /// Requests on the wire at most.
+    /// Requests in flight at most.
     pub concurrency: usize,
     /// Whether to send marker tags.
     pub marker: Marker,
-    /// How doubts are weighed.
+    /// How requests in doubt are resolved.
     pub reconcile: ReconcileRules,
-    /// How long to wait for indexing after the last acceptance; none does not wait.
+    /// How long to wait for indexing after the last acceptance. `None`: do not wait.
     pub wait: Option<Duration>,
-    /// Stop sending after this long.
+    /// Stop sending after this time. `None`: unlimited.
     pub time_max: Option<Duration>,
-    /// Send no more than this.
+    /// `None`: unlimited.
     pub rows_max: Option<u64>,
-    /// Uploads that may be paid or at stake in the ledger, ever.
+    /// The most uploads paid or possibly paid in this ledger. `None`: unlimited.
     pub uploads_max: Option<u64>,
     /// Send nothing while the ledger's disk has fewer bytes free.
     pub disk_free_min: u64,
     /// What to do with rows that failed before.
     pub reruns: RerunPolicy,
-    /// Send only rows whose source a look found fit, no longer ago than this; none sends any.
+    /// Send only rows whose source was found supported by a probe no older than this. `None`: send every row.
     pub probe_age_max: Option<Duration>,
     /// What to do with what is accepted.
     pub accepted: AcceptedItems,
-    /// The namespace of rows that name none.
+    /// The namespace of rows without one.
     pub namespace: String,
 }
 
@@ -65,26 +65,25 @@ impl Default for RunPolicy {
 /// What a run does with accepted items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcceptedItems {
-    /// Looks at them until each is searchable or has failed.
+    /// Polls them until each is searchable or has failed.
     Poll,
     /// Leaves them to another run.
     Leave,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug)]
 pub struct RunEnd {
-    /// How it ended.
     pub outcome: RunOutcome,
     /// Manifests that could not be read to their end.
     pub broken_manifests: Vec<ManifestError>,
     /// The service compared with the ledger, where something was sent and that was affordable.
     pub library_diffs: Vec<LibraryDiff>,
-    /// When the quota lets the next upload go.
+    /// When the quota allows the next upload.
     pub next_upload_at: UnixMillis,
 }
 
-/// The counts of a tally in the words of the progress display.
+/// The state counts as the progress display shows them.
 #[must_use]
 pub fn progress_of(state_counts: &StateCounts, sent_by: Option<UnixMillis>) -> Progress {
     Progress {

@@ -1,7 +1,7 @@
-//! Accepted items until they are searchable, or have failed.
+//! The poll stage: polls accepted items until they are searchable or have failed.
 //!
-//! One listing looks at up to 100 items. What a listing does not show after several looks is asked for singly. An
-//! answer that shows nothing proves nothing: the item is looked at again later, ever more rarely.
+//! One listing covers up to 100 items. An item that several listings do not show is requested singly. An answer
+//! without the item proves nothing: the item is polled again later, with increasing delays.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,10 @@ use crate::{
 
 use super::context::{Context, ReadRefusal};
 
-/// Looks in a row without sight after which an item is asked for singly.
+/// Polls in a row that do not show an item before it is requested singly.
 const MISSED_MAX: u32 = 4;
 
-/// Polls until told to leave, or until the service says that no read can succeed.
+/// Polls until the run ends, or until the service refuses every read.
 pub(super) async fn poll<T: Transport>(context: Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
     let leave = context.signals.leave.clone();
     tokio::select! {
@@ -48,73 +48,72 @@ async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<ReadRefusal,
     }
 }
 
-/// Looks at the items that are due, as many as fit one request.
+/// Polls the items that are due, as many as fit one request.
 async fn look<T: Transport>(context: &Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
     let permit = context.limiter.permit(Priority::Poll).await;
     let due = context.ledger.poll_tasks(context.clock.now(), VIDEO_NOS_MAX).await?;
-    // one request looks into one namespace, that of the longest due; the others' turn comes next
-    let Some(namespace) = due.first().map(|poll_task| poll_task.namespace.as_str()) else {
+    // one request covers one namespace: that of the item due longest
+    let Some(namespace) = due.first().map(|task| task.namespace.as_str()) else {
         context.limiter.give_back(permit);
         return Ok(None);
     };
     context.spend(&permit).await?;
-    let poll_tasks: Vec<&PollTask> =
-        due.iter().filter(|poll_task| poll_task.namespace == namespace).collect();
-    let video_nos: Vec<&VideoNo> = poll_tasks.iter().map(|poll_task| &poll_task.video_no).collect();
+    let tasks: Vec<&PollTask> = due.iter().filter(|task| task.namespace == namespace).collect();
+    let video_nos: Vec<&VideoNo> = tasks.iter().map(|task| &task.video_no).collect();
     let slot = permit.slot();
     let page = match context.api.list_videos(permit, namespace, &video_nos).await {
         Ok(page) => page,
         Err(error) => {
             let refusal = context.learn_read_fault(slot, &error);
-            let put_off = poll_tasks
+            let put_off = tasks
                 .iter()
-                .map(|poll_task| PollResult { item: poll_task.item, seen: Observation::NotLooked })
+                .map(|task| PollResult { item: task.item, observation: Observation::Unreadable })
                 .collect();
             context.ledger.observe(put_off, context.clock.now()).await?;
             return Ok(refusal);
         }
     };
     context.learn_read(slot);
-    let shown: HashMap<&VideoNo, &ListedVideo> =
+    let listed: HashMap<&VideoNo, &ListedVideo> =
         page.videos.iter().map(|video| (&video.video_no, video)).collect();
-    let mut sights = Vec::with_capacity(poll_tasks.len());
+    let mut results = Vec::with_capacity(tasks.len());
     let mut missing = Vec::new();
-    for poll_task in poll_tasks {
-        match shown.get(&poll_task.video_no) {
-            Some(video) => sights.push(sight(poll_task, video)),
-            None if poll_task.missed >= MISSED_MAX => missing.push(poll_task),
-            None => sights.push(PollResult { item: poll_task.item, seen: Observation::NotShown }),
+    for task in tasks {
+        match listed.get(&task.video_no) {
+            Some(video) => results.push(result_of(task, video)),
+            None if task.missed >= MISSED_MAX => missing.push(task),
+            None => results.push(PollResult { item: task.item, observation: Observation::NotShown }),
         }
     }
-    record(context, &due, sights).await?;
-    for poll_task in missing {
-        look_singly(context, poll_task).await?;
+    record(context, &due, results).await?;
+    for task in missing {
+        poll_single(context, task).await?;
     }
     Ok(None)
 }
 
-async fn look_singly<T: Transport>(context: &Context<T>, poll_task: &PollTask) -> Result<(), LedgerError> {
+async fn poll_single<T: Transport>(context: &Context<T>, task: &PollTask) -> Result<(), LedgerError> {
     let permit = context.read_permit(Priority::PollSingle).await?;
     let slot = permit.slot();
-    let seen = match context.api.metadata(permit, &poll_task.namespace, &poll_task.video_no).await {
+    let seen = match context.api.metadata(permit, &task.namespace, &task.video_no).await {
         Ok(video) => {
             context.learn_read(slot);
-            video.filter(|video| video.video_no == poll_task.video_no)
+            video.filter(|video| video.video_no == task.video_no)
         }
         Err(error) => {
             context.learn_read_fault(slot, &error);
             None
         }
     };
-    let sight = match &seen {
-        Some(video) => sight(poll_task, video),
-        None => PollResult { item: poll_task.item, seen: Observation::NotShown },
+    let result = match &seen {
+        Some(video) => result_of(task, video),
+        None => PollResult { item: task.item, observation: Observation::NotShown },
     };
-    record(context, std::slice::from_ref(poll_task), vec![sight]).await
+    record(context, std::slice::from_ref(task), vec![result]).await
 }
 
-fn sight(poll_task: &PollTask, video: &ListedVideo) -> PollResult {
-    let seen = match video.status {
+fn result_of(task: &PollTask, video: &ListedVideo) -> PollResult {
+    let observation = match video.status {
         IndexStatus::Indexed => Observation::Indexed,
         IndexStatus::Failed => {
             let cause = video.cause.as_deref().unwrap_or("the service gave no cause");
@@ -122,35 +121,32 @@ fn sight(poll_task: &PollTask, video: &ListedVideo) -> PollResult {
         }
         IndexStatus::InProgress => Observation::InProgress,
     };
-    PollResult { item: poll_task.item, seen }
+    PollResult { item: task.item, observation }
 }
 
 async fn record<T>(
     context: &Context<T>,
-    poll_tasks: &[PollTask],
-    sights: Vec<PollResult>,
+    tasks: &[PollTask],
+    results: Vec<PollResult>,
 ) -> Result<(), LedgerError> {
     let mut events = Vec::new();
-    for sight in &sights {
-        let Some(poll_task) = poll_tasks.iter().find(|poll_task| poll_task.item == sight.item) else {
+    for result in &results {
+        let Some(task) = tasks.iter().find(|task| task.item == result.item) else {
             continue;
         };
-        match &sight.seen {
+        match &result.observation {
             Observation::Indexed => {
-                context.limiter.indexed(poll_task.attempt.number());
-                events.push(Event::Indexed { video_no: poll_task.video_no.clone() });
+                context.limiter.indexed(task.attempt.number());
+                events.push(Event::Indexed { video_no: task.video_no.clone() });
             }
             Observation::Failed(cause) => {
-                context.limiter.indexed(poll_task.attempt.number());
-                events.push(Event::IndexingFailed {
-                    video_no: poll_task.video_no.clone(),
-                    cause: cause.clone(),
-                });
+                context.limiter.indexed(task.attempt.number());
+                events.push(Event::IndexingFailed { video_no: task.video_no.clone(), cause: cause.clone() });
             }
-            Observation::InProgress | Observation::NotShown | Observation::NotLooked => {}
+            Observation::InProgress | Observation::NotShown | Observation::Unreadable => {}
         }
     }
-    context.ledger.observe(sights, context.clock.now()).await?;
+    context.ledger.observe(results, context.clock.now()).await?;
     for event in &events {
         context.emit(event);
     }

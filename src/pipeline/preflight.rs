@@ -1,16 +1,17 @@
-//! Before the first upload: the service's library compared with the ledger.
+//! The preflight stage: compares the service's library with the ledger before the first upload, so that nothing is paid twice.
 //!
-//! A video that carries the marker of a request which this ledger does not know was sent by another ledger, or by a newer
-//! state of this one. Its row is not sent again. A video of a request that the service answered as rejected is bound to
-//! its row. Where either is found, and before rejected rows are sent again, the whole library is read; otherwise its
-//! newest pages are enough.
+//! - A video may carry the marker of a request that this ledger does not know. It was sent by another ledger, or by a newer
+//!   state of this one. Its row is not sent again.
+//! - A video may carry the marker of a request that was answered as rejected. It is bound to its row.
+//! - The newest pages are read. The whole library is read where a foreign video is found, and before rejected rows are
+//!   sent again.
 
 use tokio_util::sync::CancellationToken;
 
 use super::{
     context::{Context, ReadRefusal},
     library_check::{BATCH, as_library_video},
-    listing::{self, NewestVideos},
+    listing::{self, CompareError, NewestVideos},
     restore_usage,
 };
 use crate::{
@@ -20,14 +21,14 @@ use crate::{
     ledger::{LedgerError, LibraryVideo, ManifestId, Recovered, RunId, VideoOwner},
 };
 
-/// Pages read where nothing hints at another ledger, of 200 videos each.
+/// Pages of 200 videos read where nothing indicates another ledger.
 const PAGES_AFFORDABLE: u32 = 10;
 /// Pages read at most.
 const PAGES_MAX: u32 = 20_000;
-/// A reader learns after this many pages how far the comparison is.
+/// A progress message is emitted after this many pages.
 const PAGES_PER_MESSAGE: u32 = 50;
 
-/// What the comparison is for.
+/// The settings of the preflight stage.
 #[derive(Clone, Debug)]
 pub(super) struct PreflightTask {
     pub(super) run: RunId,
@@ -37,8 +38,9 @@ pub(super) struct PreflightTask {
     pub(super) retries: bool,
 }
 
-/// Waits until something is to be sent, then compares. Cancels `done` when sending may begin. Returns why no read can
-/// succeed, if so: then nothing is sent.
+/// Waits until an item is pending, then compares. Cancels `done` when sending may begin.
+///
+/// Returns a refusal when the service refuses every read. Nothing is sent then.
 pub(super) async fn preflight<T: Transport>(
     context: Context<T>,
     task: PreflightTask,
@@ -73,7 +75,7 @@ async fn compare_before_sending<T: Transport>(
     for namespace in &namespaces {
         let pages_max = if is_deep { PAGES_MAX } else { PAGES_AFFORDABLE };
         let mut comparison = Comparison::default();
-        let mut read = read_and_compare(context, task.run, namespace, 1..=pages_max, &mut comparison).await?;
+        let mut read = read_and_compare(context, task.run, namespace, 1..=pages_max, &mut comparison).await;
         let is_whole = |newest: &NewestVideos| newest.read >= newest.total;
         if let Ok(newest) = &read
             && comparison.foreign > 0
@@ -85,16 +87,19 @@ async fn compare_before_sending<T: Transport>(
             );
             context.emit(&Event::Message { text });
             let rest = pages_max + 1..=PAGES_MAX;
-            read = read_and_compare(context, task.run, namespace, rest, &mut comparison).await?;
+            read = read_and_compare(context, task.run, namespace, rest, &mut comparison).await;
         }
         match read {
             Ok(newest) => {
                 context.ledger.confirm_key().await?;
                 served_at = newest.served.theirs.or(served_at);
-                comparison.say(context, namespace, &newest);
+                comparison.announce(context, namespace, &newest);
             }
-            Err(incomplete) if incomplete.refusal.is_some() => return Ok(incomplete.refusal),
-            Err(incomplete) => {
+            Err(CompareError::Ledger(error)) => return Err(error),
+            Err(CompareError::Incomplete(incomplete)) if incomplete.refusal.is_some() => {
+                return Ok(incomplete.refusal);
+            }
+            Err(CompareError::Incomplete(incomplete)) => {
                 let cause = incomplete.cause;
                 let text = format!("{namespace}: not compared with the ledger before sending ({cause})");
                 context.emit(&Event::Message { text });
@@ -136,7 +141,7 @@ async fn measure_time<T: Transport>(
     Ok(())
 }
 
-/// What a comparison found in one namespace.
+/// What the comparison of one namespace found.
 #[derive(Default)]
 struct Comparison {
     /// Videos with a marker that this ledger does not know.
@@ -148,7 +153,7 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn say<T>(&self, context: &Context<T>, namespace: &str, newest: &NewestVideos) {
+    fn announce<T>(&self, context: &Context<T>, namespace: &str, newest: &NewestVideos) {
         let say = |text: String| context.emit(&Event::Message { text });
         if self.foreign > 0 {
             say(format!(
@@ -179,20 +184,17 @@ impl Comparison {
     }
 }
 
-/// Reads pages of a namespace, newest first, and compares each with the ledger. The outer error is the ledger's.
+/// Reads pages of a namespace, newest first, and compares each with the ledger.
 async fn read_and_compare<T: Transport>(
     context: &Context<T>,
     run: RunId,
     namespace: &str,
     pages: std::ops::RangeInclusive<u32>,
     comparison: &mut Comparison,
-) -> Result<Result<NewestVideos, listing::IncompleteListing>, LedgerError> {
+) -> Result<NewestVideos, CompareError> {
     let mut newest = NewestVideos { read: u64::from(pages.start() - 1) * 200, ..NewestVideos::default() };
     for number in pages {
-        let page = match listing::page(context, namespace, number).await {
-            Ok(page) => page,
-            Err(incomplete) => return Ok(Err(incomplete)),
-        };
+        let page = listing::page(context, namespace, number).await?;
         let is_last = page.videos.is_empty();
         newest.total = page.total_count.unwrap_or(0).max(newest.total);
         newest.served = listing::ServedAt { theirs: page.served_at, ours_by: context.clock.now() };
@@ -210,7 +212,7 @@ async fn read_and_compare<T: Transport>(
             break;
         }
     }
-    Ok(Ok(newest))
+    Ok(newest)
 }
 
 async fn compare_page<T: Transport>(

@@ -1,7 +1,8 @@
-//! The scout: looks at sources where they lie, before the service is paid for them, and leaves what it saw in the ledger.
+//! The probe stage: probes sources at their hosts before the upload is paid, and records the findings in the ledger.
 //!
-//! - **Crash**: a look is in the ledger as soon as it ended; whoever goes on asks only for what was not found fit lately.
-//! - **Size**: so many sources at once, and no more in memory than those.
+//! - **Crash**: a finding is recorded as soon as the probe ends. A resumed run probes only sources without a recent
+//!   supported finding.
+//! - **Memory**: a bounded number of sources is held at once.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -14,24 +15,20 @@ use crate::{
     probe::{Fetcher, Prober},
 };
 
-/// Sources in memory at most, most of them waiting for the turn of their host: so far a host that is slow does not keep the
-/// scout from the next one.
+/// The most sources in memory. Most of them wait for their host, so that a slow host does not delay the others.
 const TARGETS_MAX: usize = 512;
-/// The ledger is asked about so many sources at a time.
+/// Sources whose findings are read from the ledger in one call.
 const ASKED_MAX: usize = 128;
 
-/// A source to look at, and where it is named.
+/// A source to probe, and the row that names it.
 #[derive(Clone, Debug)]
 pub struct ProbeTarget {
-    /// The manifest.
     pub path: Arc<str>,
-    /// The line.
     pub line: u64,
-    /// The source.
     pub url: SourceUrl,
 }
 
-/// Whether a look was made now.
+/// When a finding was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeOrigin {
     /// In this run.
@@ -40,22 +37,20 @@ pub enum ProbeOrigin {
     Kept,
 }
 
-/// What the scout works with.
+/// The settings of the probe stage.
 pub struct ProbeStage<W> {
-    /// Where looks are kept.
     pub ledger: Ledger,
-    /// The eye.
     pub prober: Arc<Prober<W>>,
-    /// What was found fit is believed for so long.
+    /// A supported finding is valid for this long.
     pub age_max: Duration,
-    /// No more looks than this are made.
+    /// The most probes to make.
     pub probes_max: Option<u64>,
-    /// Begin no more looks, and leave those under way.
+    /// Begin no more probes, and abandon those in flight.
     pub drain: CancellationToken,
 }
 
-/// Looks at every source that comes, until no more come, or it is told to stop; `meet` hears of each in the order they end. Once
-/// `probes_max` is reached it hears only of those that were looked at before.
+/// Probes every source of the stream until it ends or the run stops. `meet` is called with each finding in the order
+/// the probes end. After `probes_max` probes it is called only for recorded findings.
 pub async fn probe_stage<W: Fetcher>(
     probe_stage: ProbeStage<W>,
     mut targets: Receiver<ProbeTarget>,
@@ -86,18 +81,17 @@ pub async fn probe_stage<W: Fetcher>(
     Ok(())
 }
 
-/// Looks under way, and who waits for them: one source may be named in several rows.
+/// Probes in flight, and the rows that wait for them: several rows may name one source.
 struct InFlight {
     looks: JoinSet<Result<(AddressDigest, Probe), LedgerError>>,
     waiting: HashMap<AddressDigest, Vec<ProbeTarget>>,
-    /// So many wait.
     targets: usize,
-    /// So many may still be begun; none for as many as come.
+    /// Probes that may still begin. `None`: unlimited.
     left: Option<u64>,
 }
 
 impl InFlight {
-    /// Whoever waited for a look that ended.
+    /// Takes the rows that waited for a probe that ended.
     fn end(&mut self, address: AddressDigest) -> Vec<ProbeTarget> {
         let waited = self.waiting.remove(&address).unwrap_or_default();
         self.targets -= waited.len();
@@ -105,7 +99,7 @@ impl InFlight {
     }
 }
 
-/// Tells of sources that are known to be fit, and begins to look at the others.
+/// Reports sources with a valid finding, and begins to probe the others.
 async fn begin<W: Fetcher>(
     probe_stage: &ProbeStage<W>,
     targets: Vec<ProbeTarget>,

@@ -1,12 +1,12 @@
-//! A ledger built anew, or brought up to date, from what the service shows.
+//! Recovery: rebuilds a lost ledger, or updates an old one, from the service's listings.
 //!
-//! Every video that carries a marker leads to its row. Two complete listings are read, a quiet time apart: a request of
-//! whoever died may still be on its way. Nothing is sent.
+//! The marker tag of a video names its row. Two complete listings are read with a quiet time between them, because a
+//! request of a process that was killed may still be in flight. Nothing is sent.
 
 use super::{
     context::Context,
     ingest, library_check,
-    listing::{IncompleteListing, ListingBound},
+    listing::{CompareError, ListingBound},
 };
 use crate::{
     api::Transport,
@@ -17,41 +17,44 @@ use crate::{
 };
 use std::time::Duration;
 
-/// What to do with videos that show no marker: not yet, or never, or because they carry none.
+/// What videos without a visible marker are: their tags may not show yet, or they carry no marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unmarked {
-    /// They may be ours: the recovery is not finished while there are any.
+    /// They may belong to this ledger. The recovery is not finished while there are any.
     MayBeOurs,
-    /// They are somebody else's, by the user's word.
+    /// They do not belong to this ledger, by an explicit flag of the user.
     AreNot,
 }
 
-/// What a recovery came to.
+/// The result of a recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
-    /// Videos listed.
     pub listed: u64,
-    /// Items that were bound to their video.
     pub bound: u64,
-    /// Videos whose item has another one already: paid twice.
+    /// Videos whose item has another video already: paid twice.
     pub surplus: u64,
     /// Videos with a marker whose row is in none of the manifests.
     pub without_row: u64,
-    /// Videos that do not show yet, or never, what they carry.
+    /// Videos whose tags are not visible.
     pub untold: u64,
-    /// Videos without a marker: somebody else's, or sent without one.
+    /// Videos without a marker: from another tool, or sent without one.
     pub unmarked: u64,
-    /// Videos whose row is not to be sent now; it is remembered that they are there.
+    /// Videos whose row is not to be sent now. Their existence is recorded.
     pub remembered: u64,
-    /// Whether the ledger knows all that was sent.
+    /// Whether the ledger knows every request that was sent.
     pub is_whole: bool,
 }
 
-/// Why a recovery could not be carried through; giving the same command again goes on.
+/// How a recovery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecoveryError {
-    /// What came in the way.
-    pub cause: String,
+pub enum RecoveryOutcome {
+    /// Both passes were made.
+    Complete(Recovery),
+    /// A manifest or a listing could not be read. The same command resumes the recovery.
+    Incomplete {
+        /// For the operator.
+        cause: String,
+    },
 }
 
 /// Reads the manifests, then binds every video that leads to one of their rows.
@@ -61,70 +64,70 @@ pub async fn recover<T: Transport>(
     manifests: Vec<Manifest>,
     quiet: Duration,
     unmarked: Unmarked,
-) -> Result<Result<Recovery, RecoveryError>, LedgerError> {
+) -> Result<RecoveryOutcome, LedgerError> {
     context.ledger.begin_recovery().await?;
     let started_at = context.clock.now();
     let rules = ingest::IngestRules::default();
     let (_, readings) = ingest::begin_manifest_reads(context, run, manifests, rules).await?;
     let ingested = ingest::ingest(context.clone(), run, readings, rules).await?;
     if let Some(broken) = ingested.broken.first() {
-        return Ok(Err(RecoveryError { cause: broken.to_string() }));
+        return Ok(RecoveryOutcome::Incomplete { cause: broken.to_string() });
     }
     let mut recovery = Recovery::default();
     for pass in 1..=2 {
         if pass == 2 && !quiet.is_zero() {
             let until = started_at.plus(quiet);
-            let why =
-                format!("a request may still be on its way; looking again in {}", format_duration(quiet));
+            let why = format!(
+                "a request may still be in flight; reading the listings again in {}",
+                format_duration(quiet)
+            );
             context.emit(&Event::Waiting { reason: why, until, hint: None });
             context.clock.sleep_until(until).await;
         }
-        match look(context, run).await? {
-            Ok(seen) => recovery = Recovery { bound: recovery.bound + seen.bound, ..seen },
-            Err(IncompleteListing { cause, .. }) => return Ok(Err(RecoveryError { cause })),
+        match bind_listed(context, run).await {
+            Ok(pass) => recovery = Recovery { bound: recovery.bound + pass.bound, ..pass },
+            Err(CompareError::Incomplete(incomplete)) => {
+                return Ok(RecoveryOutcome::Incomplete { cause: incomplete.cause });
+            }
+            Err(CompareError::Ledger(error)) => return Err(error),
         }
     }
     recovery.is_whole = recovery.untold + recovery.unmarked == 0 || unmarked == Unmarked::AreNot;
     if recovery.is_whole {
         context.ledger.end_recovery().await?;
     }
-    Ok(Ok(recovery))
+    Ok(RecoveryOutcome::Complete(recovery))
 }
 
-/// One complete look at every namespace.
-async fn look<T: Transport>(
-    context: &Context<T>,
-    run: RunId,
-) -> Result<Result<Recovery, IncompleteListing>, LedgerError> {
-    let mut seen = Recovery::default();
+/// Reads the listing of every namespace once and binds the videos whose markers name a row.
+async fn bind_listed<T: Transport>(context: &Context<T>, run: RunId) -> Result<Recovery, CompareError> {
+    let mut pass = Recovery::default();
     for namespace in context.ledger.namespaces().await? {
-        let listing = match library_check::read(context, &namespace, ListingBound::None).await {
-            Ok(Some(listing)) => listing,
-            Ok(None) => continue,
-            Err(incomplete) => return Ok(Err(incomplete)),
+        let Some(listing) = library_check::read(context, &namespace, ListingBound::None).await? else {
+            continue;
         };
         for videos in listing.videos.chunks(library_check::BATCH) {
-            let shown: Vec<_> =
+            let listed: Vec<_> =
                 videos.iter().map(|video| library_check::as_library_video(video, listing.served)).collect();
-            let video_owners = context.ledger.video_owners(shown.clone()).await?;
-            for (video, owner) in shown.into_iter().zip(video_owners) {
-                seen.listed += 1;
+            let video_owners = context.ledger.video_owners(listed.clone()).await?;
+            for (video, owner) in listed.into_iter().zip(video_owners) {
+                pass.listed += 1;
                 match owner {
                     VideoOwner::Bound(_) | VideoOwner::Open(_) | VideoOwner::Ordered(_) => {}
-                    VideoOwner::Unmarked => seen.unmarked += 1,
-                    VideoOwner::Surplus(_) => seen.surplus += 1,
-                    VideoOwner::TagsHidden => seen.untold += 1,
+                    VideoOwner::Unmarked => pass.unmarked += 1,
+                    VideoOwner::Surplus(_) => pass.surplus += 1,
+                    VideoOwner::TagsHidden => pass.untold += 1,
                     VideoOwner::Foreign(_) | VideoOwner::Rejected(_) => {
                         match context.ledger.recover(run, video, context.clock.now()).await? {
-                            Recovered::Bound(_) => seen.bound += 1,
-                            Recovered::Surplus(_) => seen.surplus += 1,
-                            Recovered::Remembered(_) => seen.remembered += 1,
-                            Recovered::NoItem => seen.without_row += 1,
+                            Recovered::Bound(_) => pass.bound += 1,
+                            Recovered::Surplus(_) => pass.surplus += 1,
+                            Recovered::Remembered(_) => pass.remembered += 1,
+                            Recovered::NoItem => pass.without_row += 1,
                         }
                     }
                 }
             }
         }
     }
-    Ok(Ok(seen))
+    Ok(pass)
 }

@@ -1,8 +1,9 @@
-//! A porter for this ledger: told what was spent and learned before, and how much time really passed since.
+//! Restores the rate limiter from the ledger: recorded usage, learned limits, and the time that really passed since
+//! the last run (clock skew).
 
 use std::time::Duration;
 
-use super::context::Context;
+use super::context::{Context, LEARNED_LIMITS};
 use crate::{
     clock::Clock,
     domain::{AttemptState, UnixMillis, format_duration},
@@ -11,14 +12,12 @@ use crate::{
     quota::{Endpoint, LearnedLimits, Limits, RateLimiter, UsageRecord, UsageState},
 };
 
-/// The name under which the ledger keeps what the porter learned.
-pub const LEARNED_LIMITS: &str = "lessons";
-/// A jump of the clock that is worth a word, in milliseconds: less is the granularity of dates and the time answers take.
+/// A clock skew that is reported, in milliseconds. Less is the granularity of dates and answer times.
 const JUMP_SAID_MS: i64 = 5 * 60_000;
-/// What is looked at beyond the longest window: its margin, and an unanswered request's time.
+/// Usage that is read beyond the longest window: its margin, and the time of an unanswered request.
 const SPAN_EXTRA_MS: i64 = 30 * 60_000;
 
-/// Hires a porter for a run; none for work that uploads nothing.
+/// Restores a rate limiter for a run. `None`: the run uploads nothing.
 pub async fn restore_usage(
     ledger: &Ledger,
     run: Option<RunId>,
@@ -43,13 +42,13 @@ async fn past(
         Some(run) => ledger.time_before(run).await?.1.unwrap_or(now),
         None => now,
     };
-    // by a clock that jumped ahead since, the last run's requests look older than they are
+    // with a clock set ahead since, the requests of the last run look older than they are
     let since = now.min(last_timestamp).plus_ms(-limits.period_ms_max().saturating_add(SPAN_EXTRA_MS));
     let (uploads, external_usages) = ledger.past(since, limits.count_max()).await?;
     Ok(past_of(&uploads, &external_usages))
 }
 
-/// What a porter is told of the past.
+/// Converts the usage in the ledger to usage records.
 #[must_use]
 pub fn past_of(uploads: &[UploadUsage], external_usages: &[ExternalUsage]) -> Vec<UsageRecord> {
     let uploads = uploads.iter().map(|upload| UsageRecord {
@@ -100,9 +99,9 @@ pub fn boot_of(clock: &Clock) -> Option<BootTime> {
     clock.boot().map(|(id, since_ms)| BootTime { id: id.to_owned(), since_ms })
 }
 
-/// Where nothing on this machine tells how much time passed since the last run, the service's clock does, once it is known
-/// (`served_at`): a wall clock that was set ahead in between must open no window early, and end no quiet time. Until then no
-/// time has passed.
+/// Measures the clock skew by the service's clock (`served_at`) where this machine does not know how much time passed
+/// since the last run. A wall clock that was set ahead must not open a window early or end a quiet time. Until the
+/// skew is known, no time has passed.
 pub(super) async fn measure_clock_skew<T>(
     context: &Context<T>,
     run: RunId,
@@ -129,15 +128,15 @@ pub(super) async fn measure_clock_skew<T>(
     Ok(())
 }
 
-/// Tells the porter the past anew, after more was learned of the clock; nothing may have been uploaded in this run.
+/// Reloads the usage after the clock skew was measured. Nothing may have been uploaded in this run.
 pub(super) async fn reload_usage<T>(context: &Context<T>, run: RunId) -> Result<(), LedgerError> {
     let past = past(&context.ledger, Some(run), &context.limiter.limits(), context.clock.now()).await?;
     context.limiter.reload_usage(&past);
     Ok(())
 }
 
-/// How far our wall clock ran ahead of the time that really passed since the run before, in milliseconds; none when
-/// nothing was dated by both clocks.
+/// How far our wall clock ran ahead of real time since the run before, in milliseconds. `None`: nothing was dated by
+/// both clocks.
 async fn clock_skew_by_service(
     ledger: &Ledger,
     run: RunId,
@@ -147,6 +146,6 @@ async fn clock_skew_by_service(
     let (mark, last_timestamp) = ledger.time_before(run).await?;
     let Some(last_timestamp) = last_timestamp else { return Ok(Some(0)) };
     let by_service = mark.map(|mark| mark.ours.plus_ms(served_at.since_ms(mark.theirs_at_the_latest).max(0)));
-    // whatever the service says, the last run did happen before this one
+    // the last run happened before this one, whatever the service reports
     Ok(by_service.map(|really| now.since_ms(really.max(last_timestamp)).max(0)))
 }

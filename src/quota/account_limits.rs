@@ -77,12 +77,20 @@ impl EndpointLimits {
 /// Whether an upload may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Departure {
-    /// It leaves.
     Now,
     /// It may leave at this time at the soonest: ask again then.
     At(PreciseTime),
     /// It may leave once the learned limits are saved: ask again then.
     AfterSave,
+}
+
+/// The times of an upload that is about to leave.
+#[derive(Clone, Copy, Debug)]
+pub struct UploadTimes {
+    pub claimed_at: UnixMillis,
+    pub departed_at: PreciseTime,
+    /// The latest time at which the service may accept it.
+    pub accepted_by: UnixMillis,
 }
 
 impl AccountLimits {
@@ -92,7 +100,8 @@ impl AccountLimits {
         limits: Limits,
         usage: &[UsageRecord],
         learned_limits: LearnedLimits,
-        (now, tick_ms): (UnixMillis, i64),
+        now: UnixMillis,
+        tick_ms: i64,
     ) -> Self {
         let mut account = Self {
             upload: EndpointLimits::new(&limits.upload),
@@ -189,7 +198,7 @@ impl AccountLimits {
     /// Nothing may have been uploaded in between.
     pub fn reload_usage(&mut self, usage: &[UsageRecord], now: UnixMillis) {
         let mut reloaded =
-            Self::new(self.limits.clone(), usage, self.learned_limits.clone(), (now, self.tick_ms));
+            Self::new(self.limits.clone(), usage, self.learned_limits.clone(), now, self.tick_ms);
         reloaded.learned_limits_changed = self.learned_limits_changed;
         reloaded.saved_lag_ms = self.saved_lag_ms;
         reloaded.next_key = reloaded.next_key.min(self.next_key);
@@ -217,8 +226,8 @@ impl AccountLimits {
         (until > now).then_some(Delay { until: up_to_ms, why: BlockReason::Spacing })
     }
 
-    /// What keeps an endpoint from being called at `now`, the reason that lasts longest. `None`: nothing. What all
-    /// endpoints share is left out.
+    /// What delays an endpoint at `now`, for the reason that lasts longest. `None`: nothing. The limits that all
+    /// endpoints share are left out.
     pub fn delay_of_endpoint(&mut self, endpoint: Endpoint, now: UnixMillis) -> Option<Delay> {
         let mut delays = Vec::new();
         let margins = self.margins(endpoint);
@@ -268,7 +277,7 @@ impl AccountLimits {
         usize::try_from(requests / REQUESTS_PER_REFUSAL).unwrap_or(usize::MAX).max(REFUSALS_PER_HOUR_MIN)
     }
 
-    /// Takes a slot of the endpoint at `now`, or says what is in the way. The request leaves by [`Self::depart`] or
+    /// Takes a slot of the endpoint at `now`, or returns the delay. The request leaves by [`Self::depart`] or
     /// [`Self::depart_read`].
     pub fn take(&mut self, endpoint: Endpoint, now: UnixMillis) -> Result<i64, Delay> {
         if let Some(delay) = self.delay(endpoint, now) {
@@ -323,7 +332,7 @@ impl AccountLimits {
         &mut self,
         slot: i64,
         key: i64,
-        (claimed_at, now, until): (UnixMillis, PreciseTime, UnixMillis),
+        UploadTimes { claimed_at, departed_at: now, accepted_by: until }: UploadTimes,
     ) -> Departure {
         self.note_lead(slot, now);
         if let Some(at) = self.must_wait_until(Endpoint::Upload, slot, now) {
@@ -379,7 +388,7 @@ impl AccountLimits {
         self.caps.log.indexed(key);
     }
 
-    /// The hold of a lane at `now`.
+    /// The cool-down of an endpoint at `now`.
     pub(super) fn cooldown(&self, endpoint: Endpoint, now: UnixMillis) -> Option<Cooldown> {
         self.endpoint(endpoint).breaker.cooldown(now)
     }
@@ -393,7 +402,7 @@ impl AccountLimits {
         &self.learned_limits
     }
 
-    /// The lessons, if they changed since they were last taken.
+    /// The learned limits, if they changed since they were last taken.
     pub fn take_changed_learned_limits(&mut self) -> Option<&LearnedLimits> {
         std::mem::take(&mut self.learned_limits_changed).then_some(&self.learned_limits)
     }

@@ -1,4 +1,4 @@
-//! What refusals teach of a cap whose size nobody states.
+//! What refusals teach of a cap whose size no one states.
 //!
 //! ```text
 //!   unknown --refused, and again after waits that no spacing explains--> kept at n
@@ -6,7 +6,7 @@
 //!       ^ ^                                              | refused: seen once more, next probe in twice the time
 //!       | +----------------------------------------------+
 //!       |  refused while climbing: exactly n
-//!   climbing <--passed-- draining <--refused below n: lowered, or somebody else uploads-- kept
+//!   climbing <--passed-- draining <--refused below n: lowered, or another client uploads-- kept
 //!                          ^   | refused again: drain further
 //!                          +---+
 //! ```
@@ -18,26 +18,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Cap, Counting, UnixMillis};
 
-/// A cap of fewer uploads is not believed on the word of refusals alone: a service in trouble refuses so, too.
+/// A smaller cap is not learned from refusals alone: an overloaded service refuses in the same way.
 pub(super) const PLAUSIBLE_MIN: u32 = 5;
-/// A cap that is kept is put to the test after this long, in milliseconds: one refusal a day at most…
+/// The first probe of a learned cap comes after this many milliseconds, so at most one refusal a day is spent on it.
 const PROBE_AFTER_MS: i64 = 24 * 3_600_000;
-/// …and the longer it stays the rarer, but at least this often.
+/// The longest time between two probes of a learned cap, in milliseconds.
 const PROBE_AFTER_MS_MAX: i64 = 7 * 24 * 3_600_000;
-/// Each refusal on the way down lets the window drain to so many of ten.
+/// After each further refusal the window drains to this many tenths.
 const DRAIN_TENTHS: u32 = 8;
 
-/// A cap as far as refusals told it.
+/// The estimate of a cap, learned from refusals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CapEstimate {
-    /// In how many milliseconds.
     pub period_ms: i64,
-    /// What it counts.
     #[serde(default)]
     pub counting: Counting,
-    /// So many are allowed.
+    /// A count that was seen to be allowed.
     pub low: u32,
-    /// So many are not more than allowed.
+    /// A count that no allowed window was seen to exceed.
     pub high: u32,
     /// How often that was seen.
     pub seen: u32,
@@ -60,7 +58,7 @@ enum Mode {
     Draining {
         to: u32,
     },
-    /// Up to `high`, or as far as the service lets us, when that is none.
+    /// Up to `high`. `None`: as far as the service allows.
     Climbing {
         high: Option<u32>,
     },
@@ -95,7 +93,7 @@ impl CapEstimate {
         (self.period_ms, self.counting) == (cap.period_ms(), cap.counting())
     }
 
-    /// How many may be in the window; none for as many as go.
+    /// The count that the window may hold. `None`: no bound.
     pub(super) fn ceiling(&self) -> Option<u32> {
         match self.mode {
             Mode::Kept => Some(self.low),
@@ -117,7 +115,8 @@ impl CapEstimate {
             return;
         }
         if self.low < self.high && clean_ms >= self.period_ms {
-            // what was in doubt when it was learned may have counted: one more a clean window
+            // requests in doubt may have counted when the cap was learned, so it grows by one after each
+            // window without refusal
             self.low += 1;
             self.clean_since = now;
         } else if clean_ms >= (PROBE_AFTER_MS << self.seen.saturating_sub(1).min(3)).min(PROBE_AFTER_MS_MAX) {
@@ -176,7 +175,7 @@ impl CapEstimate {
 
     /// `97–100 per 2 h, seen 3 times`.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn text(&self) -> String {
         let duration = std::time::Duration::from_millis(u64::try_from(self.period_ms).unwrap_or(0));
         let count = if self.low == self.high {
             self.low.to_string()
@@ -217,7 +216,7 @@ mod tests {
         assert_eq!(cap.refused(100, 100, true, T0.plus_ms(DAY_MS)), EstimateChange::SeenAgain);
         cap.tick(100, T0.plus_ms(2 * DAY_MS));
         assert_eq!(cap.ceiling(), Some(100), "the next test comes after twice the time");
-        assert!(cap.words().starts_with("100 per 2 h, seen 2 times"), "{}", cap.words());
+        assert!(cap.text().starts_with("100 per 2 h, seen 2 times"), "{}", cap.text());
     }
 
     #[test]
@@ -245,9 +244,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_in_doubt_is_given_back_one_a_clean_window() {
+    fn a_cap_learned_with_requests_in_doubt_grows_by_one_a_clean_window() {
         let mut cap = learned(97, 100);
-        assert!(cap.words().starts_with("97\u{2013}100 per 2 h, seen once"), "{}", cap.words());
+        assert!(cap.text().starts_with("97\u{2013}100 per 2 h, seen once"), "{}", cap.text());
         cap.tick(97, T0.plus_ms(2 * 3_600_000));
         cap.tick(97, T0.plus_ms(2 * 3_600_000 + 1));
         assert_eq!(cap.ceiling(), Some(98));

@@ -1,22 +1,22 @@
-//! The rolling windows of a lane: what counts at the service, until when, and when the next slot is free.
+//! Sliding windows of one endpoint: which requests count at the service, until when, and when the next slot is free.
 //!
-//! A request counts from its departure on, and leaves a window of span W exactly W after the latest moment at which the
-//! service may have accepted it: its answer if there is one, else the end of the time in which it may still be accepted.
-//! So no window at the service ever holds more than the limit, by whichever moment between departure and answer it counts.
+//! A request counts from its departure. It leaves a window of length W exactly W after the latest time at which the
+//! service may have accepted it. That is the time of its answer, or the end of the time in which it may still be
+//! accepted. So no window at the service exceeds the limit, whichever time between departure and answer it counts by.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::{Counting, UnixMillis};
 
-/// Two clocks that count the same window may run apart by this share; the window is kept longer by it…
+/// The share by which two clocks may drift apart. Windows are kept longer by it.
 const CLOCK_DRIFT_SHARE: i64 = 10_000;
-/// …and by at least this, in milliseconds, for the granularity of both.
+/// The least extension of a window, in milliseconds, for the granularity of both clocks.
 const WINDOW_MARGIN_MS_MIN: i64 = 50;
 
 /// What one request weighs in the windows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Spent {
-    /// The latest moment at which the service may have accepted it.
+    /// The latest time at which the service may have accepted it.
     pub(super) until: UnixMillis,
     /// Whether it was certainly accepted.
     pub(super) certainty: Acceptance,
@@ -55,7 +55,7 @@ impl UsageLog {
         self.windows.len() - 1
     }
 
-    /// Counts a request, or counts it anew by what is known now.
+    /// Counts a request, or replaces its earlier count.
     pub(super) fn put(&mut self, key: i64, spent: Spent) {
         self.take_out(key);
         let until = counted_until(&spent);
@@ -119,7 +119,7 @@ impl UsageLog {
         u32::try_from(window.entries.iter().filter(|(_, key)| is_certain(key)).count()).unwrap_or(u32::MAX)
     }
 
-    /// When a window that counts at most `count` has its next free slot; none when it has one at `now`.
+    /// When a window of at most `count` has its next free slot. `None`: now.
     pub(super) fn free_at(&mut self, window: WindowIndex, count: u32, now: UnixMillis) -> Option<UnixMillis> {
         self.forget_what_left(now);
         let window = self.windows.get(window)?;

@@ -47,7 +47,7 @@ impl Caps {
         Self { log, known, watched }
     }
 
-    /// What keeps an upload from leaving at `now`, the cap that does so longest; and whether a lesson changed by time alone.
+    /// The cap that delays an upload the longest at `now`, and whether an estimate changed by time alone.
     pub(super) fn delay(
         &mut self,
         learned_limits: &mut LearnedLimits,
@@ -77,7 +77,7 @@ impl Caps {
         (delays.into_iter().max_by_key(|delay| delay.until), is_new)
     }
 
-    /// Whether a refusal is the word of a cap, and what it teaches of it.
+    /// Whether a refusal is attributed to a cap, and what it shows about the cap.
     pub(super) fn attribute_refusal(
         &mut self,
         learned_limits: &mut LearnedLimits,
@@ -97,7 +97,7 @@ impl Caps {
                 None if used < cap_estimator::PLAUSIBLE_MIN => {}
                 None => {
                     let learned = CapEstimate::first(*cap, certain, used, now);
-                    attributed = Some(LimitChange::CapLearned(learned.words()));
+                    attributed = Some(LimitChange::CapLearned(learned.text()));
                     learned_limits.caps.push(learned);
                 }
                 // drained to nothing and refused all the same: it is not this one
@@ -116,7 +116,7 @@ impl Caps {
                             )),
                         },
                         EstimateChange::Learned | EstimateChange::SeenAgain | EstimateChange::Rises => {
-                            LimitChange::CapLearned(known.words())
+                            LimitChange::CapLearned(known.text())
                         }
                     });
                 }

@@ -9,43 +9,39 @@ use crate::{domain::UnixMillis, retry::Backoff};
 /// The longest wait that is honoured when a service asks for one: a longer one is a mistake of its clock.
 pub(super) const ASKED_WAIT_MAX: Duration = Duration::from_hours(366 * 24);
 
-/// Why a lane is held.
+/// Why the circuit breaker is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CooldownReason {
-    /// The service refused.
     Refused,
-    /// The host cannot be reached.
     Unreachable,
     /// Answers are unclear.
     Unclear,
 }
 
-/// A lane that waits.
+/// An endpoint that is closed for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cooldown {
-    /// Until when.
     pub until: UnixMillis,
-    /// Why.
     pub reason: CooldownReason,
     /// Failures in a row that led here.
     pub failures: u32,
 }
 
-/// The wait after a refusal starts here, or at twice the spacing if that is longer…
+/// The first wait after a refusal, unless twice the spacing is longer.
 const REFUSED_WAIT_MIN: Duration = Duration::from_secs(2);
-/// …and the second in a row is long enough for the slowest spacing that any document of the service states, one a minute:
-/// after it, a spacing explains no refusal any more. Half of it is certain, half is thrown.
+/// The second wait in a row is longer than the slowest documented spacing (one a minute), so spacing cannot explain a
+/// further refusal. Half of the wait is fixed and half is jitter.
 const PERSISTENT_WAIT: Duration = Duration::from_secs(150);
 /// No wait that the service did not ask for is longer.
 const REFUSED_WAIT_MAX: Duration = Duration::from_mins(15);
 /// Waits while a host is away or answers unclearly.
 const FAILURE_BACKOFF: Backoff = Backoff { base: Duration::from_secs(1), delay_max: Duration::from_mins(1) };
-/// A single unclear answer is bad luck; so many in a row are trouble.
+/// Unclear answers in a row before the circuit breaker opens.
 const UNCLEAR_FREE: u32 = 2;
-/// So many refusals in a row, each after its wait, are no matter of spacing.
+/// Refusals in a row, each after its wait, that spacing cannot explain.
 const PERSISTENT: u32 = 3;
 
-/// The failures of a lane since the last request that passed.
+/// The circuit breaker of one endpoint: the failures since the last request that passed.
 #[derive(Default)]
 pub(super) struct CircuitBreaker {
     cooldown: Option<Cooldown>,
@@ -95,13 +91,13 @@ impl CircuitBreaker {
         Backoff { base, delay_max: REFUSED_WAIT_MAX }.delay(step, jitter)
     }
 
-    /// The same for a lane that is free of charge: waits grow from the first on.
+    /// The same for an endpoint that is free of charge: waits grow from the first failure on.
     pub(super) fn read_wait(&self, interval: Duration, jitter: f64) -> Duration {
         let base = REFUSED_WAIT_MIN.max(interval * 2).min(REFUSED_WAIT_MAX);
         Backoff { base, delay_max: REFUSED_WAIT_MAX }.delay(self.failures, jitter)
     }
 
-    /// Holds the lane. Answers of requests sent before a longer hold do not shorten it.
+    /// Opens the circuit breaker. Answers to requests sent before a longer cool-down do not shorten it.
     pub(super) fn cool_down(&mut self, wait: Duration, reason: CooldownReason, now: UnixMillis) -> Cooldown {
         let cooldown = Cooldown { until: now.plus(wait), reason, failures: self.failures };
         let longer = self.cooldown.filter(|known| known.until > cooldown.until).unwrap_or(cooldown);
@@ -158,7 +154,7 @@ impl CircuitBreaker {
         self.last_refused_at.is_none_or(|last| departed_at.is_none_or(|left| left >= last))
     }
 
-    /// One passed: the lane is open. Returns how many refusals that ends.
+    /// A request passed: the circuit breaker closes. Returns how many refusals that ends.
     pub(super) fn passed(&mut self) -> u32 {
         std::mem::take(self).refusals
     }

@@ -78,7 +78,7 @@ impl AccountLimits {
         let before = self.learned_limits.jitter;
         self.learned_limits.jitter.see(&mut self.samples, noted_after_ms);
         let after = self.learned_limits.jitter;
-        // one more moment is not worth a write; twice as many are
+        // a single sample is not saved, twice as many are
         self.learned_limits_changed |= after.spread_ms != before.spread_ms || after.samples.is_power_of_two();
     }
 
@@ -98,7 +98,7 @@ impl AccountLimits {
             if let Some(turn) = known.passed(departed_at) {
                 self.learned_limits_changed = true;
                 feedback.change =
-                    (turn == EstimateChange::Rises).then(|| LimitChange::CapRises(known.words()));
+                    (turn == EstimateChange::Rises).then(|| LimitChange::CapRises(known.text()));
             }
         }
         self.learned_limits_changed |= self.learned_limits.saved_cooldown.take().is_some();
@@ -124,7 +124,7 @@ impl AccountLimits {
     ) -> Feedback {
         let is_from_below = !self.upload.breaker.lasts();
         let is_new = self.upload.breaker.count_refusal(departed_at, now);
-        // what was on the wire together is refused together, and is one lesson
+        // requests in flight together are refused together and count as one refusal
         if is_new {
             self.refused_at.push_back(now);
         }
@@ -152,7 +152,7 @@ impl AccountLimits {
         Feedback { cooldown, change: change.or(spent) }
     }
 
-    /// Whether a refusal is the word of a cap, and what it teaches of it.
+    /// Whether a refusal is attributed to a cap, and what it shows about the cap.
     fn attribute_to_cap(
         &mut self,
         is_from_below: bool,

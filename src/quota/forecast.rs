@@ -4,10 +4,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::domain::{Rate, UnixMillis};
 
-/// So many slots are computed one by one for an outlook; the rest follows from the slowest limit.
+/// Slots that a forecast computes one by one. The rest follows from the slowest limit.
 const EXACT_MAX: u64 = 5_000;
 
-/// One limit: so many in so many milliseconds, and when those in it leave.
+/// One limit: a count per milliseconds, and when the requests it counts leave the window.
 #[derive(Clone, Debug)]
 struct ForecastWindow {
     count: usize,
@@ -29,7 +29,7 @@ impl Forecast {
         Self { now, rules: Vec::new() }
     }
 
-    /// With this limit: so many in so many milliseconds, and when what is in it now leaves it, soonest first.
+    /// Adds a limit: a count per milliseconds, and when the requests it counts leave the window, soonest first.
     #[must_use]
     pub fn with_rule(mut self, count: u32, period_ms: i64, leaving: Vec<UnixMillis>) -> Self {
         self.rules.push(ForecastWindow { count: count.max(1) as usize, period_ms, leaving: leaving.into() });

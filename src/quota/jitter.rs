@@ -1,47 +1,47 @@
-//! How much earlier than the one before it a request may arrive: the margin that a spacing needs, learned.
+//! Network jitter: learns the margin by which requests must be spaced further apart than the limit says.
 //!
-//! Requests do not take equally long to arrive. Two that leave W apart may arrive closer together than W by as much as
-//! the delays of the way differ. How much they differ is seen in the moments that the service itself notes: the spread of
-//! (noted by the service − left here) is never smaller than the spread of the way. Until enough was seen, and when the
-//! service notes its moments only after work of its own, a share of the span is kept instead.
+//! Requests take different times to arrive. Two that leave W apart may arrive closer together than W by the
+//! difference of their delays. The times that the service notes show this difference: the spread of (noted by the
+//! service - left here) is never smaller than the spread of the delays. Until enough samples exist, or when the
+//! service notes times only after work of its own, a share of the period is used instead.
 
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// The margin while nothing is known is one in so many of the span…
+/// The divisor of the period that gives the margin before anything is measured.
 const PRIOR_SHARE: i64 = 40;
-/// …but in milliseconds no less than this, as ways within a country differ…
+/// The smallest unmeasured margin in milliseconds, as delays within a country differ.
 const PRIOR_MS_MIN: i64 = 25;
-/// …and no more than this: ways across the world differ by less.
+/// The largest unmeasured margin in milliseconds: delays across the world differ by less.
 const PRIOR_MS_MAX: i64 = 250;
-/// So many moments must have been seen before their spread is believed: of 21 equally likely delays, both extremes are
-/// among them but for four times in a million.
+/// Samples needed before their spread is used. Of 21 equally likely delays, both extremes are missing only four times
+/// in a million.
 const SAMPLES_MIN: u64 = 256;
-/// Only the latest moments of a run count: two clocks drift apart.
+/// Only the latest samples of a run count, because two clocks drift apart.
 const SAMPLES_KEPT: usize = 1024;
-/// What was never seen may still come. A quarter more is kept, and this in milliseconds…
+/// A larger spread than measured may still come. A quarter is added, and this many milliseconds.
 const SLACK_MS: i64 = 5;
-/// …as long as it costs no more than one in so many of the span.
+/// The addition is at most this fraction of the period.
 const SLACK_SHARE: i64 = 2_000;
-/// Between two departures less than a second apart the margin is at most one in so many of the interval.
+/// Below a second between departures the margin is at most this fraction of the interval.
 const SHORT_SHARE: i64 = 66;
-/// Refusals may teach a margin of no more than one in so many of the span.
+/// The margin learned from refusals is at most this fraction of the period.
 const TAUGHT_SHARE: i64 = 4;
 
-/// What is known of the way, over all runs.
+/// What is known of network delays, over all runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Jitter {
     /// The widest spread seen within one run, in milliseconds.
     pub(super) spread_ms: i64,
-    /// Moments that could have shown how far the way varies: all but the first of each run, which has none to differ from.
+    /// Samples that could show a difference: all but the first of each run.
     pub(super) samples: u64,
-    /// What refusals taught, in milliseconds: it is kept whatever is seen.
+    /// The margin learned from refusals, in milliseconds. It is kept whatever is measured.
     #[serde(default)]
     pub(super) taught_ms: i64,
 }
 
-/// The moments seen in this run.
+/// The samples of this run.
 #[derive(Default)]
 pub(super) struct JitterSamples {
     latest: VecDeque<i64>,
@@ -49,7 +49,7 @@ pub(super) struct JitterSamples {
 }
 
 impl Jitter {
-    /// The margin of a window of so many milliseconds; `tick_ms` is the granularity of our own timers.
+    /// The margin of a period in milliseconds; `tick_ms` is the granularity of our timers.
     pub(super) fn margin_ms(self, period_ms: i64, tick_ms: i64) -> i64 {
         let prior = (period_ms / PRIOR_SHARE).clamp(PRIOR_MS_MIN, PRIOR_MS_MAX).max(2 * tick_ms);
         let slack = (self.spread_ms / 4 + SLACK_MS).min(period_ms / SLACK_SHARE);
@@ -81,7 +81,7 @@ impl Jitter {
         if is_extreme || is_whole && seen.count.is_multiple_of(SAMPLES_KEPT as u64) {
             let (least, most) = (seen.latest.iter().min(), seen.latest.iter().max());
             let spread_ms = least.zip(most).map_or(0, |(least, most)| most - least);
-            // a whole run's worth of moments says how it is now, fewer only that it is at least so
+            // a full set of samples replaces the spread, fewer can only raise it
             self.spread_ms = if is_whole { spread_ms } else { self.spread_ms.max(spread_ms) };
         }
     }
@@ -122,7 +122,7 @@ mod tests {
         }
         assert_eq!(jitter.margin_ms(1_000, 0), 20, "no more than was seen where that is dear");
         assert_eq!(jitter.margin_ms(60_000, 0), 30, "and some slack where it is cheap");
-        // a service that works before it notes the moment tells nothing of the way
+        // a service that notes the time after work of its own shows nothing about network delays
         for _ in 0..300 {
             jitter.see(&mut seen, 7_000 + rng.i64(0..=15_000));
         }

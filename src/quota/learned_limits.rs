@@ -1,4 +1,4 @@
-//! What the porter learned, as it is kept over restarts, and what it says of it.
+//! The limits learned from refusals, as they are saved over restarts and reported.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{cap_estimator::CapEstimate, jitter::Jitter};
 use crate::domain::UnixMillis;
 
-/// After a refusal that more distance would have avoided, the rate is multiplied by this many tenths…
+/// After a refusal that wider spacing would have avoided, the rate is multiplied by this many tenths.
 const SLOWER_TENTHS: i64 = 7;
-/// …but goes no slower than this, in thousandths of the rate's interval.
+/// The slowest rate, in thousandths of the configured interval.
 const SLOWDOWN_MAX: i64 = 50_000;
 /// The configured rate comes back after this many requests without a refusal...
 const CLEAN_CALLS: u32 = 50;
@@ -21,14 +21,14 @@ const RECOVERY_MS: i64 = 5 * 60_000;
 #[serde(default)]
 pub struct LearnedLimits {
     pub(super) jitter: Jitter,
-    /// The longest a request took from its claim to its departure, in milliseconds; none while that is not known.
+    /// The longest time from a claim to its departure, in milliseconds. `None`: unknown.
     pub(super) start_lag_ms: Option<i64>,
     /// How much longer the interval is than the configured rate's, in thousandths of it.
     pub(super) slowdown_permille: i64,
     clean_calls: u32,
     /// When the speed was last lowered.
     slowed_at: UnixMillis,
-    /// That everybody waits after refusals, and how many there were; none when the last request passed.
+    /// The cool-down after refusals, and how many there were. `None`: the last request passed.
     pub(super) saved_cooldown: Option<SavedCooldown>,
     /// What was learned of caps that are not known.
     pub(super) caps: Vec<CapEstimate>,
@@ -56,38 +56,31 @@ pub(super) struct SavedCooldown {
     pub(super) refused_at: UnixMillis,
 }
 
-/// Something learned that is worth a word.
+/// A change of the learned limits that is reported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LimitChange {
     /// The size of a cap.
     CapLearned(String),
-    /// A cap is smaller than it was: it was lowered, or somebody else uploads with this account.
-    CapShrank {
-        /// So many were allowed.
-        was: u32,
-        /// Refused with so many.
-        refused_at: u32,
-        /// In this span, for a reader.
-        duration: String,
-    },
+    /// A cap is smaller than before: it was lowered, or another client uploads with this account.
+    CapShrank { was: u32, refused_at: u32, duration: String },
     /// A cap is larger than it was.
     CapRises(String),
-    /// The rate was too fast; now it is so many thousandths of the configured interval.
+    /// The rate was too fast. The new interval is this many thousandths of the configured one.
     SlowedDown(i64),
-    /// As many refusals as an hour may have: nothing is sent until it is over.
+    /// The hourly budget of refusals is spent.
     RefusalsSpent(u32),
 }
 
 impl fmt::Display for LimitChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CapLearned(words) => write!(f, "learned a cap of the account: {words}"),
+            Self::CapLearned(text) => write!(f, "learned a cap of the account: {text}"),
             Self::CapShrank { was, refused_at, duration } => write!(
                 f,
                 "refused with {refused_at} uploads in {duration}, where {was} were taken before: the cap was lowered, or somebody \
                  else uploads with this account (telecine quota spend records such uploads)"
             ),
-            Self::CapRises(words) => write!(f, "the cap rose: {words}"),
+            Self::CapRises(text) => write!(f, "the cap rose: {text}"),
             Self::SlowedDown(permille) => {
                 let percent = 100_000 / permille.max(&1);
                 write!(f, "refused for being too fast; going on at {percent} % of the configured rate")
@@ -102,7 +95,7 @@ impl fmt::Display for LimitChange {
 }
 
 impl LearnedLimits {
-    /// Reads them back; what cannot be read is learned anew.
+    /// Reads the saved text. What cannot be read is learned again.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
@@ -120,13 +113,13 @@ impl LearnedLimits {
         &self.caps
     }
 
-    /// How fast the lane may go, in percent of the configured rate.
+    /// The upload speed in percent of the configured rate.
     #[must_use]
     pub const fn speed_percent(&self) -> i64 {
         100_000 / if self.slowdown_permille < 1000 { 1000 } else { self.slowdown_permille }
     }
 
-    /// The spread of the way in milliseconds, and by how many moments it is known.
+    /// The spread of network delays in milliseconds, and the number of samples behind it.
     #[must_use]
     pub const fn way(&self) -> (i64, u64) {
         (self.jitter.spread_ms, self.jitter.samples)

@@ -19,7 +19,7 @@ const READY_MAX: Duration = Duration::from_secs(10);
 pub(super) struct Margins {
     /// How much slower than configured to go, after refusals.
     pub(super) slowdown: Slowdown,
-    /// How much the way to the service varies.
+    /// How much network delays vary.
     pub(super) jitter: Jitter,
     /// The granularity of our timers, in milliseconds.
     pub(super) tick_ms: i64,

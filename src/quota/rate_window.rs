@@ -1,5 +1,5 @@
-//! One rate of an endpoint: at most so many departures in any period, exactly. This window is what keeps the limit; the
-//! smoother only spreads the departures inside it.
+//! One rate of an endpoint as a sliding window: at most the given count of departures in any period, exactly. This
+//! window keeps the limit. The smoother (GCRA) only spreads departures inside it.
 
 use std::collections::VecDeque;
 
@@ -38,7 +38,7 @@ impl RateWindow {
         u32::try_from(used).unwrap_or(u32::MAX)
     }
 
-    /// When each departure leaves a window of so many milliseconds, soonest first.
+    /// When each departure leaves a window of the given milliseconds, soonest first.
     pub(super) fn leaving(&self, period_ms: i64) -> Vec<UnixMillis> {
         self.departures.iter().map(|(_, at)| at.plus_ms(period_ms)).collect()
     }
@@ -79,7 +79,7 @@ impl RateWindow {
     }
 }
 
-/// How much slower than its rate a lane goes, in thousandths of the rate's interval: 1000 is the rate itself.
+/// The slowdown in thousandths of the configured interval: 1000 is the configured rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slowdown(pub(super) i64);
 

@@ -14,11 +14,10 @@ pub struct WindowStatus {
     pub limit: String,
     /// `uploads`, `indexing`, or `requests` for a rate.
     pub counts: &'static str,
-    /// How many it counts now.
     pub used: u32,
-    /// How many are free now; none when the count is not known yet.
+    /// `None`: the count is not known yet.
     pub free: Option<u32>,
-    /// When the next slot is free, if none is now.
+    /// `None`: a slot is free now.
     pub next_slot_at: Option<UnixMillis>,
     /// What was learned of it: `97–100 per 2 h, seen 3 times`.
     pub learned: Option<String>,
@@ -29,13 +28,12 @@ pub struct WindowStatus {
 pub struct QuotaStatus {
     /// As of when.
     pub at: UnixMillis,
-    /// Every limit.
     pub windows: Vec<WindowStatus>,
-    /// When the next upload may leave by all of them; now or earlier when nothing is in the way.
+    /// When all limits allow the next upload; not in the future when nothing delays it.
     pub next_upload_at: UnixMillis,
     /// How fast uploads go, in percent of the configured rate: less after refusals.
     pub speed_percent: i64,
-    /// How much the way to the service was seen to vary, in milliseconds.
+    /// The measured spread of network delays, in milliseconds.
     pub jitter_ms: i64,
     /// By how many requests that is known.
     pub jitter_samples: u64,
@@ -95,7 +93,7 @@ fn cap_status(in_use: &CapInUse) -> WindowStatus {
         used: in_use.used,
         free: in_use.count.map(|count| count.saturating_sub(in_use.used)),
         next_slot_at: in_use.free_at,
-        learned: in_use.learned.as_ref().map(super::CapEstimate::words),
+        learned: in_use.learned.as_ref().map(super::CapEstimate::text),
     }
 }
 
@@ -112,7 +110,7 @@ pub(super) fn forecast(account: &mut AccountLimits, now: UnixMillis) -> Forecast
     with_caps(forecast, account, now)
 }
 
-/// The slots to come if there were no rate.
+/// The upload slots by the caps alone, for the comparison of other rates.
 pub(super) fn cap_forecast(account: &mut AccountLimits, now: UnixMillis) -> Forecast {
     with_caps(Forecast::from(now), account, now)
 }

@@ -1,8 +1,15 @@
-//! What the porter promises, in virtual time.
+//! Tests of the rate limiter, in virtual time.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use super::*;
+use crate::{
+    clock::Clock,
+    domain::{Rate, UnixMillis},
+};
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
 const SECOND: i64 = 1_000;
@@ -19,14 +26,14 @@ fn limits(rate: &str, caps: &[&str]) -> Limits {
     }
 }
 
-fn porter_of(limits: Limits, usage: &[UsageRecord]) -> (Arc<RateLimiter>, Clock) {
+fn limiter_of(limits: Limits, usage: &[UsageRecord]) -> (Arc<RateLimiter>, Clock) {
     let clock = Clock::of_runtime(T0);
     let rng = fastrand::Rng::with_seed(7);
     (Arc::new(RateLimiter::new(clock.clone(), limits, usage, LearnedLimits::default(), rng)), clock)
 }
 
 fn limiter(rate: &str) -> (Arc<RateLimiter>, Clock) {
-    porter_of(limits(rate, &[]), &[])
+    limiter_of(limits(rate, &[]), &[])
 }
 
 /// An upload that was answered a second after it left.
@@ -77,7 +84,7 @@ async fn permits_keep_the_rate_and_waste_little_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_burst_goes_at_once_where_the_limit_lets_it() {
+async fn a_burst_leaves_at_once_where_the_limit_allows_it() {
     let (limiter, clock) = limiter("60/min:burst");
     for _ in 0..60 {
         spend(&limiter).await;
@@ -88,8 +95,8 @@ async fn a_burst_goes_at_once_where_the_limit_lets_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_restart_the_first_goes_at_the_first_free_slot() {
-    let (limiter, clock) = porter_of(limits("1/min", &[]), &[usage(1, T0.plus_ms(-20 * SECOND))]);
+async fn after_a_restart_the_first_request_leaves_at_the_first_free_slot() {
+    let (limiter, clock) = limiter_of(limits("1/min", &[]), &[usage(1, T0.plus_ms(-20 * SECOND))]);
     spend(&limiter).await;
     // it left no later than its answer, a second after it was claimed
     assert_eq!(clock.now().since_ms(T0), 40 * SECOND + SECOND + 250);
@@ -98,7 +105,7 @@ async fn after_a_restart_the_first_goes_at_the_first_free_slot() {
 #[tokio::test(start_paused = true)]
 async fn several_caps_hold_together_and_over_restarts() {
     let usage: Vec<UsageRecord> = (0..3).map(|n| usage(n + 1, T0.plus_ms(-HOUR + n * 60 * SECOND))).collect();
-    let (limiter, clock) = porter_of(limits("100/s:burst", &["2/10m", "4/2h"]), &usage);
+    let (limiter, clock) = limiter_of(limits("100/s:burst", &["2/10m", "4/2h"]), &usage);
     for _ in 0..2 {
         let permit = limiter.permit(Priority::Upload).await;
         let now = clock.now();
@@ -124,7 +131,7 @@ async fn a_request_that_never_left_costs_no_slot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn turns_given_back_do_not_make_a_fast_lane_faster() {
+async fn permits_given_back_do_not_make_a_fast_endpoint_faster() {
     let (limiter, clock) = limiter("1000/s");
     let mut spent = 0;
     while clock.now().since_ms(T0) < 1_000 {
@@ -137,7 +144,7 @@ async fn turns_given_back_do_not_make_a_fast_lane_faster() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lanes_do_not_wait_for_each_other() {
+async fn endpoints_do_not_wait_for_each_other() {
     let (limiter, clock) = limiter("1/min");
     spend(&limiter).await;
     limiter.answer(1, &RequestOutcome::Refused { retry_after: Some(Duration::from_hours(1)) });
@@ -161,7 +168,7 @@ async fn a_refusal_holds_everybody_for_as_long_as_the_service_asks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_refusal_one_goes_alone_until_one_passes() {
+async fn after_a_refusal_one_probe_at_a_time_leaves_until_one_passes() {
     let (limiter, clock) = limiter("100/s");
     spend(&limiter).await;
     refuse(&limiter);
@@ -322,13 +329,13 @@ async fn a_server_that_demands_a_distance_refuses_nothing_and_little_is_wasted()
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumped_between_two_runs_opens_no_window() {
-    // the last run ended a moment ago, though the wall clock says three hours
+    // the last run ended just now, though the wall clock says three hours
     let by_clock = |clock_skew_ms: i64| -> Vec<UsageRecord> {
         (0..10)
             .map(|n| usage(n + 1, T0.plus_ms(-3 * HOUR - 9 * SECOND + n * SECOND + clock_skew_ms)))
             .collect()
     };
-    let (limiter, clock) = porter_of(limits("1/s", &["10/3h"]), &by_clock(0));
+    let (limiter, clock) = limiter_of(limits("1/s", &["10/3h"]), &by_clock(0));
     assert_eq!(limiter.status().windows[1].used, 0, "by the wall clock the window is empty");
     limiter.reload_usage(&by_clock(3 * HOUR));
     spend(&limiter).await;
@@ -338,7 +345,7 @@ async fn a_clock_that_jumped_between_two_runs_opens_no_window() {
 #[tokio::test(start_paused = true)]
 async fn reads_take_their_share_of_a_quota_that_covers_all() {
     let limits = Limits { total: vec!["1/s".parse().unwrap()], ..limits("100/s", &[]) };
-    let (limiter, clock) = porter_of(limits, &[]);
+    let (limiter, clock) = limiter_of(limits, &[]);
     let order = Arc::new(Mutex::new(Vec::new()));
     for priority in [Priority::Upload, Priority::Poll] {
         let (limiter, order) = (Arc::clone(&limiter), Arc::clone(&order));
@@ -367,10 +374,10 @@ async fn reads_take_their_share_of_a_quota_that_covers_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poll_goes_every_five_minutes_whatever_else_waits() {
+async fn a_poll_leaves_every_five_minutes_whatever_else_waits() {
     let limits = Limits { total: vec!["1/s".parse().unwrap()], ..limits("100/s", &[]) };
-    let (limiter, clock) = porter_of(limits, &[]);
-    // doubts go before everything, and there is no end of them
+    let (limiter, clock) = limiter_of(limits, &[]);
+    // reconciliation comes first, and requests in doubt do not end
     for _ in 0..2 {
         let limiter = Arc::clone(&limiter);
         tokio::spawn(async move {
@@ -390,7 +397,7 @@ async fn a_poll_goes_every_five_minutes_whatever_else_waits() {
 #[tokio::test(start_paused = true)]
 async fn uploads_that_wait_for_a_cap_keep_no_poll_waiting() {
     let limits = Limits { total: vec!["1/s".parse().unwrap()], ..limits("100/s", &["1/1h"]) };
-    let (limiter, clock) = porter_of(limits, &[]);
+    let (limiter, clock) = limiter_of(limits, &[]);
     spend(&limiter).await;
     let upload = Arc::clone(&limiter);
     tokio::spawn(async move { spend(&upload).await });
@@ -401,10 +408,14 @@ async fn uploads_that_wait_for_a_cap_keep_no_poll_waiting() {
 }
 
 #[test]
-fn lessons_are_kept_over_restarts_and_never_break_one() {
-    let mut account = AccountLimits::new(limits("1/s", &[]), &[], LearnedLimits::default(), (T0, 0));
+fn learned_limits_are_kept_over_restarts_and_never_prevent_one() {
+    let mut account = AccountLimits::new(limits("1/s", &[]), &[], LearnedLimits::default(), T0, 0);
     let slot = account.take(Endpoint::Upload, T0).unwrap();
-    account.depart(slot, 1, (T0, T0.plus_ms(3).into(), T0.plus_ms(900_000)));
+    account.depart(
+        slot,
+        1,
+        UploadTimes { claimed_at: T0, departed_at: T0.plus_ms(3).into(), accepted_by: T0.plus_ms(900_000) },
+    );
     let text = account.take_changed_learned_limits().unwrap().to_text();
     assert!(account.take_changed_learned_limits().is_none());
     assert_eq!(LearnedLimits::from_text(&text), *account.learned_limits());
@@ -429,9 +440,9 @@ async fn an_answer_to_what_left_before_a_refusal_ends_no_wait() {
     assert_eq!(limiter.status().speed_percent, 100, "nothing passed after a wait");
 }
 
-/// A gate that knows nothing, at T0.
+/// Account limits without recorded usage, at T0.
 fn gate_of(limits: Limits, learned_limits: LearnedLimits) -> AccountLimits {
-    AccountLimits::new(limits, &[], learned_limits, (T0, 0))
+    AccountLimits::new(limits, &[], learned_limits, T0, 0)
 }
 
 #[test]
@@ -441,7 +452,19 @@ fn a_claim_slower_than_a_restart_would_believe_is_written_down_before_it_leaves(
     let mut depart = |account: &mut AccountLimits, key: i64, lag_ms: i64| {
         now = now.plus_ms(61 * SECOND);
         let slot = account.take(Endpoint::Upload, now).unwrap();
-        (slot, account.depart(slot, key, (now, now.plus_ms(lag_ms).into(), now.plus_ms(900 * SECOND))), now)
+        (
+            slot,
+            account.depart(
+                slot,
+                key,
+                UploadTimes {
+                    claimed_at: now,
+                    departed_at: now.plus_ms(lag_ms).into(),
+                    accepted_by: now.plus_ms(900 * SECOND),
+                },
+            ),
+            now,
+        )
     };
     // nothing is kept, so a restart believes the longest there can be
     assert_eq!(depart(&mut account, 1, 3).1, Departure::Now);
@@ -454,17 +477,21 @@ fn a_claim_slower_than_a_restart_would_believe_is_written_down_before_it_leaves(
     let widened = account.take_changed_learned_limits().unwrap().clone();
     account.learned_limits_saved(widened.start_lag_ms);
     let departed_at = claimed_at.plus_ms(3_100);
-    assert_eq!(account.depart(slot, 3, (claimed_at, departed_at.into(), T0)), Departure::Now);
+    assert_eq!(
+        account.depart(slot, 3, UploadTimes { claimed_at, departed_at: departed_at.into(), accepted_by: T0 }),
+        Departure::Now
+    );
     // killed right then, the next run sends no sooner than if it had seen the departure
     let usage = UsageRecord { answered_at: None, counts_until: None, ..usage(3, claimed_at) };
     let restarted = |learned_limits| {
-        let mut anew = AccountLimits::new(
+        let mut restarted = AccountLimits::new(
             limits("1/min", &[]),
             std::slice::from_ref(&usage),
             learned_limits,
-            (departed_at, 0),
+            departed_at,
+            0,
         );
-        anew.take(Endpoint::Upload, departed_at).map_err(|delay| delay.until.since_ms(departed_at))
+        restarted.take(Endpoint::Upload, departed_at).map_err(|delay| delay.until.since_ms(departed_at))
     };
     assert!(restarted(widened).unwrap_err() >= 60 * SECOND, "sent early");
     assert!(restarted(kept).unwrap_err() < 60 * SECOND, "which the lessons before would not have kept from");
@@ -474,22 +501,30 @@ fn a_claim_slower_than_a_restart_would_believe_is_written_down_before_it_leaves(
 fn a_wait_that_the_service_asked_for_outlives_a_restart() {
     let mut account = gate_of(limits("1/s", &[]), LearnedLimits::default());
     let slot = account.take(Endpoint::Upload, T0).unwrap();
-    account.depart(slot, 1, (T0, T0.into(), T0.plus_ms(900 * SECOND)));
+    account.depart(
+        slot,
+        1,
+        UploadTimes { claimed_at: T0, departed_at: T0.into(), accepted_by: T0.plus_ms(900 * SECOND) },
+    );
     account.answer(1, &RequestOutcome::Refused { retry_after: Some(Duration::from_mins(10)) }, T0, 0.5);
     let learned_limits = account.take_changed_learned_limits().unwrap().clone();
-    let mut anew =
-        AccountLimits::new(limits("1/s", &[]), &[], learned_limits.clone(), (T0.plus_ms(SECOND), 0));
-    let delay = anew.take(Endpoint::Upload, T0.plus_ms(SECOND)).unwrap_err();
+    let mut restarted =
+        AccountLimits::new(limits("1/s", &[]), &[], learned_limits.clone(), T0.plus_ms(SECOND), 0);
+    let delay = restarted.take(Endpoint::Upload, T0.plus_ms(SECOND)).unwrap_err();
     assert_eq!(
         (delay.until.since_ms(T0), matches!(delay.why, BlockReason::Cooldown(_))),
         (600 * SECOND, true)
     );
     // one that passes afterwards ends it, and the next restart knows
     let at = T0.plus_ms(601 * SECOND);
-    let slot = anew.take(Endpoint::Upload, at).unwrap();
-    anew.depart(slot, 2, (at, at.into(), at.plus_ms(900 * SECOND)));
-    anew.answer(2, &ACCEPTED, at, 0.5);
-    assert_eq!(anew.learned_limits().saved_cooldown, None);
+    let slot = restarted.take(Endpoint::Upload, at).unwrap();
+    restarted.depart(
+        slot,
+        2,
+        UploadTimes { claimed_at: at, departed_at: at.into(), accepted_by: at.plus_ms(900 * SECOND) },
+    );
+    restarted.answer(2, &ACCEPTED, at, 0.5);
+    assert_eq!(restarted.learned_limits().saved_cooldown, None);
 }
 
 #[test]
@@ -497,7 +532,11 @@ fn a_burst_refused_together_is_one_refusal_of_the_hour() {
     let mut account = gate_of(limits("100/s:burst", &[]), LearnedLimits::default());
     let slots: Vec<i64> = (0..20).map(|_| account.take(Endpoint::Upload, T0).unwrap()).collect();
     for (key, slot) in (1..).zip(slots) {
-        account.depart(slot, key, (T0, T0.into(), T0.plus_ms(900 * SECOND)));
+        account.depart(
+            slot,
+            key,
+            UploadTimes { claimed_at: T0, departed_at: T0.into(), accepted_by: T0.plus_ms(900 * SECOND) },
+        );
     }
     let mut feedback = Vec::new();
     for key in 1..=20 {
@@ -518,7 +557,11 @@ fn a_rejected_row_may_have_used_a_slot_but_proves_none() {
     let mut send = |account: &mut AccountLimits, key: i64, outcome: &RequestOutcome| {
         at = at.plus_ms(400 * SECOND);
         let slot = account.take(Endpoint::Upload, at).unwrap();
-        account.depart(slot, key, (at, at.into(), at.plus_ms(900 * SECOND)));
+        account.depart(
+            slot,
+            key,
+            UploadTimes { claimed_at: at, departed_at: at.into(), accepted_by: at.plus_ms(900 * SECOND) },
+        );
         account.answer(key, outcome, at, 0.5)
     };
     for key in 1..=6 {
@@ -533,7 +576,7 @@ fn a_rejected_row_may_have_used_a_slot_but_proves_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_that_left_before_a_refusal_ends_no_wait_of_its_lane() {
+async fn a_read_that_left_before_a_refusal_ends_no_cooldown_of_its_endpoint() {
     let (limiter, clock) = limiter("1/s");
     let early = limiter.permit(Priority::Poll).await;
     let early_slot = early.slot();
@@ -563,7 +606,11 @@ fn two_readings_of_a_cap_are_learned_apart() {
     for key in 1..=9 {
         at = at.plus_ms(400 * SECOND);
         let slot = account.take(Endpoint::Upload, at).unwrap();
-        account.depart(slot, key, (at, at.into(), at.plus_ms(900 * SECOND)));
+        account.depart(
+            slot,
+            key,
+            UploadTimes { claimed_at: at, departed_at: at.into(), accepted_by: at.plus_ms(900 * SECOND) },
+        );
         let outcome = if key <= 6 { ACCEPTED } else { REFUSED };
         account.answer(key, &outcome, at, 0.5);
     }

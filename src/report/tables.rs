@@ -26,7 +26,7 @@ struct ColumnLayout {
 impl ColumnLayout {
     fn of_run(snapshot: &Snapshot, run: RunId) -> Result<Self, Error> {
         let mut layout = Self { columns: Vec::new(), places: HashMap::new() };
-        for (source, path, names) in snapshot.sources_of_run(run)? {
+        for (source, path, names) in snapshot.manifests_of_run(run)? {
             let places = names.iter().map(|name| layout.place(name)).collect();
             layout.places.insert(source, (path, places));
         }
@@ -150,8 +150,8 @@ pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Ve
 
 impl ReportTables {
     fn take_item(&mut self, row: &ItemRow) -> Result<(), Error> {
-        let (original, _) = self.layout.spread(row.source, &row.cells);
-        let manifest = self.layout.path(row.source);
+        let (original, _) = self.layout.spread(row.manifest, &row.cells);
+        let manifest = self.layout.path(row.manifest);
         let line = row.line.to_string();
         let timestamp = |at: Option<crate::domain::UnixMillis>| {
             at.map(|timestamp| timestamp.to_string()).unwrap_or_default()
@@ -182,8 +182,8 @@ impl ReportTables {
     }
 
     fn take_aside(&mut self, row: &RowIssue) -> Result<(), Error> {
-        let (original, surplus) = self.layout.spread(row.source, &row.cells);
-        let manifest = self.layout.path(row.source);
+        let (original, surplus) = self.layout.spread(row.manifest, &row.cells);
+        let manifest = self.layout.path(row.manifest);
         let line = row.line.to_string();
         match row.kind {
             RowIssueKind::Faulty => {
@@ -208,7 +208,7 @@ impl ReportTables {
             }
             RowIssueKind::Duplicate => {
                 let first_line = row.first_line.map(|line| line.to_string()).unwrap_or_default();
-                let first_manifest = row.first_source.as_deref().unwrap_or_default();
+                let first_manifest = row.first_manifest.as_deref().unwrap_or_default();
                 let differs = changes(row);
                 self.duplicates.row(original, &[manifest, &line, first_manifest, &first_line, &differs])
             }

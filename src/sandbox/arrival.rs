@@ -1,7 +1,7 @@
 //! A request as the mock receives it, and what its client sees.
 
 use crate::{
-    api::transport::{Method, Response},
+    api::transport::{HttpMethod, Response},
     domain::UnixMillis,
 };
 
@@ -10,7 +10,7 @@ use crate::{
 pub struct Arrival {
     /// The value of `Authorization`; empty when there is none.
     pub key: String,
-    pub method: Method,
+    pub method: HttpMethod,
     /// The path below the API path.
     pub endpoint: String,
     /// The encoded query.

@@ -16,7 +16,7 @@ use super::{
     video::Video,
 };
 use crate::{
-    api::transport::{Method, Response},
+    api::transport::{HttpMethod, Response},
     domain::UnixMillis,
 };
 
@@ -31,9 +31,9 @@ impl MockService {
         let delay = random_duration(&mut state.rng, &self.policy.answer_delay);
         match (arrival.method, arrival.endpoint.as_str()) {
             _ if arrival.key.is_empty() => (refuse("0401", "the API key is missing"), delay),
-            (Method::Post, "upload_url") => self.decide_upload(state, arrival, now, delay),
-            (Method::Post, "list_videos") => (self.read(state, arrival, now, list), delay / 4),
-            (Method::Get, "get_metadata") => (self.read(state, arrival, now, metadata), delay / 4),
+            (HttpMethod::Post, "upload_url") => self.decide_upload(state, arrival, now, delay),
+            (HttpMethod::Post, "list_videos") => (self.read(state, arrival, now, list), delay / 4),
+            (HttpMethod::Get, "get_metadata") => (self.read(state, arrival, now, metadata), delay / 4),
             _ => (refuse("0001", "No static resource api."), delay),
         }
     }

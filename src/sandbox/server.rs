@@ -8,7 +8,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{HeaderValue, Method as HttpMethod, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response as HttpResponse},
 };
 use hyper::{body::Incoming, service::service_fn};
@@ -20,7 +20,7 @@ use super::{
     arrival::{Arrival, ClientView},
     mock_service::MockService,
 };
-use crate::api::transport::{API_PATH, Method, Response};
+use crate::api::transport::{API_PATH, HttpMethod, Response};
 
 /// No request body is longer, in bytes.
 const BODY_MAX: usize = 1024 * 1024;
@@ -91,8 +91,8 @@ async fn serve_connection(stream: TokioIo<tokio::net::TcpStream>, router: Router
 
 async fn answer(State(mock): State<Arc<MockService>>, request: Request) -> HttpResponse {
     let method = match *request.method() {
-        HttpMethod::GET => Method::Get,
-        HttpMethod::POST => Method::Post,
+        Method::GET => HttpMethod::Get,
+        Method::POST => HttpMethod::Post,
         _ => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
     };
     let Some(endpoint) = request.uri().path().strip_prefix(API_PATH).map(str::to_owned) else {

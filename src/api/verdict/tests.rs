@@ -156,7 +156,7 @@ fn a_null_listing_is_unclear_and_null_metadata_is_not_visible() {
         |body: &str| Ok(Response { status: 200, body: body.as_bytes().to_vec(), ..Response::default() });
     let null = r#"{"code":"0000","data":null}"#;
     assert!(matches!(of_read(reply(null), wire::parse_list_page), Err(ReadError::Unclear { .. })));
-    assert_eq!(of_read(reply(null), wire::parse_metadata), Ok(None));
+    assert_eq!(of_read(reply(null), wire::parse_metadata), Ok(wire::MetadataAnswer::NotVisible));
     assert!(matches!(
         of_read(reply(r#"{"code":"0402"}"#), wire::parse_metadata),
         Err(ReadError::StopRun { reason: StopReason::CreditsOut, .. })

@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     domain::{Price, State, VideoNo},
     error::{Error, ExitCode},
-    ledger::{Decision, ItemId, Ledger, OpenQuestion, ReviewAnswer, ReviewOutcome, Snapshot},
+    ledger::{ItemId, Ledger, OpenQuestion, ReviewAnswer, ReviewDecision, ReviewOutcome, Snapshot},
     redact,
     report::{SCHEMA, with_separators},
 };
@@ -149,7 +149,7 @@ impl QuestionLine {
             schema: SCHEMA,
             item: question.item.to_string().parse().unwrap_or_default(),
             state: question.state.as_str(),
-            manifest: question.source.clone(),
+            manifest: question.manifest.clone(),
             line: question.line,
             id: question.external_id.clone(),
             url: question.submission.url.to_string(),
@@ -178,7 +178,7 @@ fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
         question.external_id.as_ref().map(|id| format!(" (id {})", redact::clean(id))).unwrap_or_default();
     let _ = writeln!(text, "item {item}: {}{id}", submission.url);
     let _ =
-        writeln!(text, "  {}:{line}, namespace {}", redact::clean(&question.source), submission.namespace);
+        writeln!(text, "  {}:{line}, namespace {}", redact::clean(&question.manifest), submission.namespace);
     let _ = writeln!(text, "  sent {}, {}", question.sent_at, question.state.as_str().replace('_', " "));
     let _ = writeln!(text, "  {}", redact::clean(&question.text));
     let marker = question.marker.as_deref().unwrap_or("none: compare its other tags");
@@ -213,7 +213,8 @@ pub(in crate::cli) fn resolve(args: &ResolveArgs) -> Result<ExitCode, Error> {
     let answered = runtime.block_on(async {
         let ledger = Ledger::open_offline(&path, clock.now())?;
         let at = clock.now().max(ledger.latest_timestamp().await?);
-        let decision = Decision { answer: answer.clone(), who: who(), why: redact::clean(&args.why), at };
+        let decision =
+            ReviewDecision { answer: answer.clone(), who: who(), why: redact::clean(&args.why), at };
         let answered = ledger.answer(ItemId::numbered(args.item), decision).await;
         ledger.close().await;
         answered

@@ -14,7 +14,7 @@ use crate::{
     },
     error::{Error, ExitCode},
     ledger::{DiffKind, LibraryDiff, Restored, Snapshot},
-    pipeline::{self, Recovery, RecoveryError, Unmarked},
+    pipeline::{self, Recovery, RecoveryOutcome, Unmarked, Verification},
     report::{self, LibraryDiffReport, ReportFile},
 };
 
@@ -119,8 +119,8 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         let service = context.ledger.snapshot().await?.origin()?;
         context.ledger.close().await;
         let library_diffs = match compared {
-            Ok(library_diffs) => library_diffs,
-            Err(cause) => {
+            Verification::Complete(library_diffs) => library_diffs,
+            Verification::Incomplete(cause) => {
                 let reason =
                     format!("the library cannot be read completely ({cause}); run the same command again");
                 if args.output.json {
@@ -183,16 +183,16 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
         let run = open.run.ok_or_else(|| Error::Usage("no run was begun".to_owned()))?.id;
         let recovered = tokio::select! {
             biased;
-            () = context.signals.drain.cancelled() => Err(RecoveryError { cause: "it was stopped".to_owned() }),
+            () = context.signals.drain.cancelled() => RecoveryOutcome::Incomplete { cause: "it was stopped".to_owned() },
             recovered = pipeline::recover(&context, run, manifests, args.settle_after.0, unmarked) => recovered?,
         };
         context.events.close();
         let (code, recovery, reason) = match recovered {
-            Err(cut) => {
+            RecoveryOutcome::Incomplete { cause } => {
                 let code = signal_state.signal().unwrap_or(ExitCode::Temporary);
-                (code, Recovery::default(), format!("{}; run the same command again", cut.cause))
+                (code, Recovery::default(), format!("{cause}; run the same command again"))
             }
-            Ok(recovery) => {
+            RecoveryOutcome::Complete(recovery) => {
                 let (code, reason) = recovery_end(&recovery);
                 (code, recovery, reason)
             }

@@ -1,4 +1,5 @@
-//! Rows become items, once each: whatever is offered twice changes nothing.
+//! Admission: turns rows into items with deduplication by key. It is idempotent: a row that is admitted twice changes
+//! nothing.
 
 use super::{Store, state_of, to_json};
 use crate::{
@@ -18,7 +19,7 @@ struct Known {
     cells: String,
     external_id: Option<String>,
     seen_run: Option<i64>,
-    seen_source: Option<i64>,
+    seen_manifest: Option<i64>,
     seen_line: Option<i64>,
 }
 
@@ -26,7 +27,7 @@ struct Known {
 #[derive(Clone, Copy)]
 struct Origin {
     run: RunId,
-    source: ManifestId,
+    manifest: ManifestId,
     reruns: RerunPolicy,
     at: UnixMillis,
 }
@@ -35,12 +36,12 @@ impl Store {
     pub(in crate::ledger) fn admit(
         &self,
         run: RunId,
-        source: ManifestId,
+        manifest: ManifestId,
         rows: &[Result<ManifestRow, RowError>],
         terms: &AdmitTerms,
         at: UnixMillis,
     ) -> Result<Vec<Admission>, LedgerError> {
-        let origin = Origin { run, source, reruns: terms.reruns, at };
+        let origin = Origin { run, manifest, reruns: terms.reruns, at };
         let mut admissions = Vec::with_capacity(rows.len());
         for row in rows {
             let admission = match row {
@@ -63,16 +64,17 @@ impl Store {
             self.insert_item(origin, row, key.0, fingerprint)?;
             return Ok(Admission::Added);
         };
-        if let (Some(run), Some(source), Some(line)) = (known.seen_run, known.seen_source, known.seen_line)
+        if let (Some(run), Some(manifest), Some(line)) =
+            (known.seen_run, known.seen_manifest, known.seen_line)
             && run == origin.run.0
         {
-            let is_same_row = source == origin.source.0 && line == line_of(row.line);
+            let is_same_row = manifest == origin.manifest.0 && line == line_of(row.line);
             if !is_same_row {
-                self.set_aside_duplicate(origin, row, known.item, (source, line))?;
+                self.set_aside_duplicate(origin, row, known.item, (manifest, line))?;
                 return Ok(Admission::Duplicate { first_line: u64::try_from(line).unwrap_or(0) });
             }
         }
-        self.sight(origin, known.item, row.line)?;
+        self.result(origin, known.item, row.line)?;
         let admission = if known.fingerprint == fingerprint {
             Admission::Known
         } else {
@@ -104,7 +106,7 @@ impl Store {
             cells: row.get(4)?,
             external_id: row.get(5)?,
             seen_run: row.get(6)?,
-            seen_source: row.get(7)?,
+            seen_manifest: row.get(7)?,
             seen_line: row.get(8)?,
         }))
     }
@@ -123,7 +125,7 @@ impl Store {
             )?
             .execute((
                 key,
-                origin.source.0,
+                origin.manifest.0,
                 line_of(row.line),
                 &row.submission.namespace,
                 &row.external_id,
@@ -134,14 +136,14 @@ impl Store {
                 row.submission.url.expires_at().map(|timestamp| timestamp.0),
             ))?;
         let item = ItemId(self.connection.last_insert_rowid());
-        self.sight(origin, item, row.line)
+        self.result(origin, item, row.line)
     }
 
-    fn sight(&self, origin: Origin, item: ItemId, line: u64) -> Result<(), LedgerError> {
+    fn result(&self, origin: Origin, item: ItemId, line: u64) -> Result<(), LedgerError> {
         self.change_one(
             "INSERT INTO last_seen (item, run, manifest, line) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (item) DO UPDATE \
              SET run = excluded.run, manifest = excluded.manifest, line = excluded.line",
-            (item.0, origin.run.0, origin.source.0, line_of(line)),
+            (item.0, origin.run.0, origin.manifest.0, line_of(line)),
         )
     }
 
@@ -151,7 +153,7 @@ impl Store {
             .prepare_cached(
                 "UPDATE item SET manifest = ?2, line = ?3 WHERE id = ?1 AND (manifest <> ?2 OR line <> ?3)",
             )?
-            .execute((item.0, origin.source.0, line_of(line)))?;
+            .execute((item.0, origin.manifest.0, line_of(line)))?;
         Ok(())
     }
 
@@ -241,7 +243,7 @@ impl Store {
         self.settle(attempt, &AttemptResult::new(ItemEvent::RetryOrdered, origin.at, None))
     }
 
-    /// A row that would be sent is set aside; its item, if there is one, is not seen in this run, and so not sent.
+    /// Records a row as a row issue. Its item, if any, is not read in this run and so not sent.
     fn hold_back(
         &self,
         origin: Origin,
@@ -302,13 +304,13 @@ impl Store {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 origin.run.0,
-                origin.source.0,
+                origin.manifest.0,
                 line_of(line),
                 kind,
                 to_json(cells)?,
                 problems,
                 item.map(|item| item.0),
-                first.map(|(source, _)| source),
+                first.map(|(manifest, _)| manifest),
                 first.map(|(_, line)| line),
             ),
         )
@@ -323,7 +325,7 @@ impl Store {
              drifted = drifted + ?7, duplicates = duplicates + ?8, rejected = rejected + ?9 WHERE run = ?1 AND manifest = ?2",
             (
                 origin.run.0,
-                origin.source.0,
+                origin.manifest.0,
                 i64::try_from(admissions.len()).unwrap_or(i64::MAX),
                 count(|a| matches!(a, Admission::Added)),
                 count(|a| matches!(a, Admission::Known)),

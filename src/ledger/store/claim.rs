@@ -1,6 +1,6 @@
 //! Claiming: an item becomes `sending` and its quota is spent, in the transaction that the claim comes out of.
 
-use super::{Store, submission_of};
+use super::{OPEN_STATES, Store, submission_of};
 use crate::{
     domain::{ItemEvent, State, Submission, UnixMillis},
     ledger::{
@@ -9,10 +9,27 @@ use crate::{
     },
 };
 
-/// Nothing is sent while more attempts are in doubt than this…
+/// Requests in doubt that are always tolerated. More block further claims.
 const DOUBTS_MIN: u64 = 5;
-/// …and than one in so many, and than may be on the wire at once: as many a single kill leaves behind.
+/// The divisor of all attempts that gives the further tolerated requests in doubt. A killed process may leave as many
+/// as were in flight.
 const DOUBTS_SHARE: u64 = 100;
+
+/// The item that a claim would take.
+pub(in crate::ledger) enum ClaimCandidate {
+    Ready { item: ItemId, submission: Box<Submission> },
+    Blocked(ClaimBlocked),
+}
+
+impl ClaimCandidate {
+    /// `None`: nothing keeps the item from being claimed.
+    pub(in crate::ledger) fn blocked(self) -> Option<ClaimBlocked> {
+        match self {
+            Self::Ready { .. } => None,
+            Self::Blocked(blocked) => Some(blocked),
+        }
+    }
+}
 
 impl Store {
     pub(in crate::ledger) fn claim(
@@ -21,50 +38,53 @@ impl Store {
         at: UnixMillis,
     ) -> Result<ClaimOutcome, LedgerError> {
         match self.claim_blocked(terms, at)? {
-            Err(claim_blocked) => Ok(ClaimOutcome::Blocked(claim_blocked)),
-            Ok((item, submission)) => {
-                let claim = self.open_attempt(terms, at, item, submission)?;
+            ClaimCandidate::Blocked(blocked) => Ok(ClaimOutcome::Blocked(blocked)),
+            ClaimCandidate::Ready { item, submission } => {
+                let claim = self.open_attempt(terms, at, item, *submission)?;
                 Ok(ClaimOutcome::Claimed(Box::new(claim)))
             }
         }
     }
 
-    /// The item that may be claimed now, or what is in the way.
+    /// The item that may be claimed now, or the obstacle.
     pub(in crate::ledger) fn claim_blocked(
         &self,
         terms: &ClaimTerms,
         at: UnixMillis,
-    ) -> Result<Result<(ItemId, Submission), ClaimBlocked>, LedgerError> {
+    ) -> Result<ClaimCandidate, LedgerError> {
         let Some(next) = self.next_pending(terms, at)? else {
-            return Ok(Err(ClaimBlocked::NothingPending));
+            return Ok(ClaimCandidate::Blocked(ClaimBlocked::NothingPending));
         };
         let open = self.count(
-            "SELECT count(*) FROM attempt WHERE state IN ('in_doubt', 'needs_review') \
-             AND state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')",
+            &format!(
+                "SELECT count(*) FROM attempt WHERE state IN ('in_doubt', 'needs_review') \
+             AND state IN {OPEN_STATES}"
+            ),
             [],
         )?;
         let attempts = u64::try_from(self.last_attempt()?).unwrap_or(0);
         if open > DOUBTS_MIN.max(attempts / DOUBTS_SHARE).max(terms.concurrency) {
-            return Ok(Err(ClaimBlocked::TooManyInDoubt { open }));
+            return Ok(ClaimCandidate::Blocked(ClaimBlocked::TooManyInDoubt { open }));
         }
         let uploads = self.count("SELECT uploads FROM committed_uploads", [])?;
         if terms.uploads_max.is_some_and(|uploads_max| uploads >= uploads_max) {
-            return Ok(Err(ClaimBlocked::BudgetSpent { uploads }));
+            return Ok(ClaimCandidate::Blocked(ClaimBlocked::BudgetSpent { uploads }));
         }
         if terms.disk_free_min > 0 {
             let free = self.disk_free();
             if free < terms.disk_free_min {
-                return Ok(Err(ClaimBlocked::DiskLow { free }));
+                return Ok(ClaimCandidate::Blocked(ClaimBlocked::DiskLow { free }));
             }
         }
         if self.sent_elsewhere(next.1.key().0)?.is_some() {
-            return Ok(Err(ClaimBlocked::AlreadyUploaded { item: next.0 }));
+            return Ok(ClaimCandidate::Blocked(ClaimBlocked::AlreadyUploaded { item: next.0 }));
         }
-        Ok(Ok(next))
+        let (item, submission) = next;
+        Ok(ClaimCandidate::Ready { item, submission: Box::new(submission) })
     }
 
-    /// The item to send next: one whose link would die before its turn, if there is one, else the first that waits. Items
-    /// whose links are dead are passed over: nobody could fetch them.
+    /// The item to send next: one whose link would expire before its turn, else the first pending one. Items with
+    /// expired links are skipped, because the service could not fetch them.
     fn next_pending(
         &self,
         terms: &ClaimTerms,
@@ -72,15 +92,15 @@ impl Store {
     ) -> Result<Option<(ItemId, Submission)>, LedgerError> {
         use rusqlite::OptionalExtension as _;
         let alive_at = at.plus(terms.link_life_min);
-        for source in &terms.sources {
+        for manifest in &terms.manifests {
             let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            let found: Option<(i64, String)> = if self.is_source_current(terms.run, *source)? {
+            let found: Option<(i64, String)> = if self.is_manifest_current(terms.run, *manifest)? {
                 let urgent = "SELECT id, submission FROM item WHERE state = 'pending' AND manifest = ?1 \
                      AND expires_at IS NOT NULL AND expires_at > ?2 AND expires_at < ?3 ORDER BY expires_at LIMIT 1";
                 let urgent = self
                     .connection
                     .prepare_cached(urgent)?
-                    .query_row((source.0, alive_at.0, terms.urgent_before().0), read)
+                    .query_row((manifest.0, alive_at.0, terms.urgent_before().0), read)
                     .optional()?;
                 let first = "SELECT id, submission FROM item WHERE state = 'pending' AND manifest = ?1 \
                      AND (expires_at IS NULL OR expires_at > ?2) ORDER BY id LIMIT 1";
@@ -89,7 +109,7 @@ impl Store {
                     None => self
                         .connection
                         .prepare_cached(first)?
-                        .query_row((source.0, alive_at.0), read)
+                        .query_row((manifest.0, alive_at.0), read)
                         .optional()?,
                 }
             } else {
@@ -100,7 +120,7 @@ impl Store {
                      AND (item.expires_at IS NULL OR item.expires_at > ?3) ORDER BY item.id LIMIT 1";
                 self.connection
                     .prepare_cached(sql)?
-                    .query_row((source.0, terms.run.0, alive_at.0), read)
+                    .query_row((manifest.0, terms.run.0, alive_at.0), read)
                     .optional()?
             };
             if let Some((item, submission)) = found {
@@ -141,8 +161,8 @@ impl Store {
     /// Whether any item of these manifests waits.
     fn do_any_wait(&self, terms: &ClaimTerms) -> Result<bool, LedgerError> {
         let sql = "SELECT 1 FROM state_count WHERE manifest = ?1 AND state = 'pending' AND count > 0";
-        for source in &terms.sources {
-            if self.find::<i64>(sql, [source.0])?.is_some() {
+        for manifest in &terms.manifests {
+            if self.find::<i64>(sql, [manifest.0])?.is_some() {
                 return Ok(true);
             }
         }

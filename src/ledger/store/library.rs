@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// What an expense says that stands for a video sent from elsewhere.
+/// The note of external usage that stands for a foreign video.
 fn spent_elsewhere(video_no: &VideoNo) -> String {
     format!("{video_no}, sent with another ledger")
 }
@@ -143,7 +143,7 @@ impl Store {
 
     /// From now on the ledger is known not to know all that was sent.
     pub(in crate::ledger) fn begin_recovery(&self) -> Result<(), LedgerError> {
-        // what is elsewhere is found out anew
+        // what is elsewhere is found out again
         self.connection.execute("DELETE FROM foreign_video", [])?;
         let last = self.high_water.as_ref().map_or(0, crate::ledger::high_water::HighWater::last);
         self.change_one(

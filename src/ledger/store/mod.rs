@@ -12,6 +12,7 @@ mod settle;
 
 pub(super) use probes::{find_lack, known_submission, planned_action};
 pub(super) use quota::{external_usages, past_uploads};
+pub(super) use reconcile::{state_counts, state_counts_by};
 pub(super) use runs::latest_timestamp;
 pub(super) use settle::Entry;
 
@@ -19,8 +20,15 @@ use std::{fs::File, path::PathBuf};
 
 use rusqlite::{Connection, Row};
 
-use super::{LedgerError, high_water::HighWater, open::Restored};
+use super::{LedgerError, high_water::HighWater, identity::Restored};
 use crate::domain::{State, Submission, UnixMillis, VideoNo};
+
+/// SQL: the states of an attempt without a final outcome. The partial index of open attempts has the same list.
+pub(super) const OPEN_STATES: &str = "('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')";
+/// SQL: the clock skew since the run of an attempt, in milliseconds.
+const SKEW_SINCE_ATTEMPT: &str = "(SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run)";
+/// SQL: the clock skew over all runs, in milliseconds.
+const SKEW_TOTAL: &str = "(SELECT coalesce(sum(clock_skew_ms), 0) FROM run)";
 
 /// The one connection that writes.
 pub(super) struct Store {
@@ -31,7 +39,7 @@ pub(super) struct Store {
     _lock: File,
     high_water: Option<HighWater>,
     commits: Commits,
-    /// The key by which the ledger will be known once the service accepted it. `None`: it is known by it already.
+    /// The key that will identify the ledger once the service accepted it. `None`: it is confirmed.
     unconfirmed_key: Option<Vec<u8>>,
 }
 
@@ -40,7 +48,8 @@ pub(super) struct Store {
 enum Commits {
     /// With every transaction.
     AtOnce,
-    /// After so many transactions, or when somebody wants to look; so many were put off.
+    /// After a number of transactions, or before a read by another connection. Holds the transactions deferred so
+    /// far.
     PutOff(u32),
 }
 
@@ -49,14 +58,14 @@ enum Commits {
 pub(super) enum Undo {
     /// A savepoint of SQLite's.
     Savepoint,
-    /// Nothing: a ledger that nobody will miss breaks instead, if the job changed anything; so many changes were made
-    /// before it. Savepoints would cost such a ledger half its time.
+    /// Nothing. A scratch ledger breaks instead if the job changed anything; holds the changes made before it.
+    /// Savepoints would cost it half its time.
     Never(u64),
 }
 
-/// Memory for pages of a ledger that nobody will miss.
+/// Page cache of a scratch ledger.
 const SCRATCH_CACHE_KIB: i64 = 64 * 1024;
-/// Transactions of a ledger that nobody will miss are put off up to so many.
+/// The most transactions that a scratch ledger defers.
 const PUT_OFF_MAX: u32 = 2_000;
 
 /// What opening puts together.
@@ -109,8 +118,7 @@ impl Store {
         }
     }
 
-    /// From now on nothing is synced or journalled, commits are put off, and neither columns nor references are checked; for
-    /// ledgers that nobody will miss.
+    /// Turns off syncing, the journal, and column and reference checks, and defers commits. For scratch ledgers.
     pub(super) fn make_ephemeral(&mut self) -> Result<(), LedgerError> {
         self.commits = Commits::PutOff(0);
         self.connection.pragma_update(None, "temp_store", "MEMORY")?;
@@ -123,7 +131,7 @@ impl Store {
         Ok(self.connection.pragma_update(None, "synchronous", "OFF")?)
     }
 
-    /// Drops the triggers that only refuse: the law is the same in the code.
+    /// Drops the triggers that only refuse: the code enforces the same transition table.
     fn drop_guards(&self) -> Result<(), LedgerError> {
         let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%RAISE(ABORT%'";
         let mut statement = self.connection.prepare(sql)?;
@@ -168,13 +176,13 @@ impl Store {
         self.batch("BEGIN IMMEDIATE")?;
         let ended = work(self).and_then(|()| self.batch("COMMIT"));
         if ended.is_err() && !self.connection.is_autocommit() {
-            // the first error is the one to tell; a failed rollback is undone by the next opening
+            // the first error is reported; the next opening undoes a failed rollback
             let _ = self.batch("ROLLBACK");
         }
         ended
     }
 
-    /// Runs `look` on the ledger as of one moment; it must change nothing.
+    /// Runs a read on a consistent view; it must change nothing.
     pub(super) fn view(&mut self, look: impl FnOnce(&Self)) -> Result<(), LedgerError> {
         if !self.connection.is_autocommit() {
             // what was put off is to be seen
@@ -228,7 +236,7 @@ impl Store {
         }
     }
 
-    /// One value, or none; `NULL` is none.
+    /// One value. `None`: no row, or `NULL`.
     fn find<T: rusqlite::types::FromSql>(
         &self,
         sql: &str,

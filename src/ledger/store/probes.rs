@@ -1,4 +1,4 @@
-//! What looks at sources showed, and which rows are held back because nobody knows their source to be fit.
+//! Probe findings, and the rows that are held back because their source is not known to be supported.
 
 use rusqlite::Connection;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Store {
-    /// Remembers looks; the latest at an address counts.
+    /// Records probes. The latest probe of an address counts.
     pub(in crate::ledger) fn record_probes(
         &self,
         probes: &[(AddressDigest, Probe)],
@@ -38,7 +38,7 @@ impl Store {
         Ok(())
     }
 
-    /// The latest look at an address.
+    /// The latest probe of an address.
     pub(in crate::ledger) fn probe(&self, address: AddressDigest) -> Result<Option<Probe>, LedgerError> {
         probe(&self.connection, address)
     }
@@ -49,8 +49,8 @@ impl Store {
         row: &ManifestRow,
         terms: &AdmitTerms,
     ) -> Result<Option<Problem>, LedgerError> {
-        let Some(demand) = &terms.demand else { return Ok(None) };
-        find_lack(&self.connection, row, terms.reruns, demand)
+        let Some(requirement) = &terms.requirement else { return Ok(None) };
+        find_lack(&self.connection, row, terms.reruns, requirement)
     }
 }
 
@@ -130,12 +130,12 @@ fn prospect_of(
     Ok(if is_replaced { PlannedAction::Resent(state) } else { PlannedAction::Drifted(state) })
 }
 
-/// What a row lacks that would be sent, or may be once its doubt is settled: a look that showed its source to be fit.
+/// The missing probe of a row that would be sent, or may be sent once its request in doubt is resolved.
 pub(in crate::ledger) fn find_lack(
     connection: &Connection,
     row: &ManifestRow,
     reruns: RerunPolicy,
-    demand: &ProbeRequirement,
+    requirement: &ProbeRequirement,
 ) -> Result<Option<Problem>, LedgerError> {
     let own = &row.submission.url;
     let known = known_item(connection, row)?;
@@ -156,10 +156,10 @@ pub(in crate::ledger) fn find_lack(
         (PlannedAction::Left(_) | PlannedAction::Drifted(_), _) => return Ok(None),
     };
     for url in std::iter::once(own).chain(&earlier) {
-        if let Some((class, message, fix)) = lack_of(connection, url, demand)? {
+        if let Some((class, message, fix)) = lack_of(connection, url, requirement)? {
             return Ok(Some(Problem {
-                column: demand.column.clone(),
-                column_number: demand.column_number,
+                column: requirement.column.clone(),
+                column_number: requirement.column_number,
                 value: url.to_string(),
                 class: class.to_owned(),
                 message,
@@ -176,19 +176,19 @@ type ProbeWords = (&'static str, String, &'static str);
 fn lack_of(
     connection: &Connection,
     url: &SourceUrl,
-    demand: &ProbeRequirement,
+    requirement: &ProbeRequirement,
 ) -> Result<Option<ProbeWords>, LedgerError> {
-    let look = "look at it first: telecine check --probe; or leave --probed-only out";
+    let hint = "probe it first: telecine check --probe; or leave --probed-only out";
     Ok(match probe(connection, url.digest())? {
-        None => Some(("probe_missing", "nobody has looked at this source yet".to_owned(), look)),
+        None => Some(("probe_missing", "this source was not probed yet".to_owned(), hint)),
         Some(probe) if probe.verdict != ProbeVerdict::Supported => {
             let class =
                 if probe.verdict == ProbeVerdict::Unsupported { "probe_unfit" } else { "probe_unclear" };
             let fix = probe.fix();
             Some((class, probe.found, fix))
         }
-        Some(probe) if probe.probed_at < demand.probed_since => {
-            Some(("probe_old", format!("the last look at this source was at {}", probe.probed_at), look))
+        Some(probe) if probe.probed_at < requirement.probed_since => {
+            Some(("probe_old", format!("the last probe of this source was at {}", probe.probed_at), hint))
         }
         Some(_) => None,
     })

@@ -2,35 +2,35 @@
 
 use rusqlite::Connection;
 
-use super::{Store, impossible};
+use super::{SKEW_TOTAL, Store, impossible};
 use crate::{
     domain::{AttemptState, State, UnixMillis},
     ledger::{AttemptId, BootTime, ClockReference, ExternalUsage, LedgerError, RunId, UploadUsage},
 };
 
-/// Expenses are swept when so many were added.
+/// Old usage is deleted after this many insertions.
 const SWEEP_EVERY: i64 = 5_000;
 /// Answers among which the one is sought that dates the service's clock best.
 const TIME_SAMPLES: i64 = 50;
 
-/// Uploads that may count after `since`, perhaps a few more, those refused lately, and at least the latest `count_min`, oldest first. Moments of
-/// earlier runs are put forward by how far the wall clock jumped since.
+/// Uploads that may count after `since`, those refused lately, and at least the latest `count_min`, oldest first.
+/// Times of earlier runs are corrected by the clock skew since.
 pub(in crate::ledger) fn past_uploads(
     connection: &Connection,
     since: UnixMillis,
     count_min: u32,
 ) -> Result<Vec<UploadUsage>, LedgerError> {
     let mut statement = connection.prepare_cached(
-            "WITH jumped AS (SELECT run.id, (SELECT coalesce(sum(later.clock_skew_ms), 0) FROM run later WHERE later.id > run.id) \
+            &format!("WITH jumped AS (SELECT run.id, (SELECT coalesce(sum(later.clock_skew_ms), 0) FROM run later WHERE later.id > run.id) \
                              AS by_ms FROM run) \
              SELECT attempt.id, attempt.sent_at, attempt.send_before, attempt.answered_at, attempt.counts_until, attempt.state, \
              item.state AS item_state, item.attempt AS latest, jumped.by_ms FROM attempt \
              JOIN item ON item.id = attempt.item JOIN jumped ON jumped.id = attempt.run \
              WHERE attempt.id IN (SELECT id FROM attempt WHERE counts_until IS NOT NULL \
-                 AND counts_until > ?1 - (SELECT coalesce(sum(clock_skew_ms), 0) FROM run) \
-                 UNION SELECT id FROM attempt WHERE state = 'refused' AND answered_at > ?1 - (SELECT coalesce(sum(clock_skew_ms), 0) FROM run) \
+                 AND counts_until > ?1 - {SKEW_TOTAL} \
+                 UNION SELECT id FROM attempt WHERE state = 'refused' AND answered_at > ?1 - {SKEW_TOTAL} \
                  UNION SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2)) \
-             ORDER BY attempt.id",
+             ORDER BY attempt.id"),
         )?;
     let mut rows = statement.query((since.0, count_min))?;
     let mut past = Vec::new();
@@ -64,8 +64,8 @@ pub(in crate::ledger) fn external_usages(
     since: UnixMillis,
 ) -> Result<Vec<ExternalUsage>, LedgerError> {
     let mut statement = connection.prepare_cached(
-            "SELECT endpoint, at, count, note, (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE run.id > coalesce(external_usage.run, 0)) \
-             AS by_ms FROM external_usage WHERE at > ?1 - (SELECT coalesce(sum(clock_skew_ms), 0) FROM run) ORDER BY id",
+            &format!("SELECT endpoint, at, count, note, (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE run.id > coalesce(external_usage.run, 0)) \
+             AS by_ms FROM external_usage WHERE at > ?1 - {SKEW_TOTAL} ORDER BY id"),
         )?;
     let rows = statement.query_map([since.0], |row| {
         Ok(ExternalUsage {
@@ -111,20 +111,20 @@ impl Store {
         )?;
         if self.connection.last_insert_rowid() % SWEEP_EVERY == 0 {
             self.connection
-                .prepare_cached(
-                    "DELETE FROM external_usage WHERE at < ?1 - (SELECT coalesce(sum(clock_skew_ms), 0) FROM run) AND endpoint IN ('list', 'get')",
-                )?
+                .prepare_cached(&format!(
+                    "DELETE FROM external_usage WHERE at < ?1 - {SKEW_TOTAL} AND endpoint IN ('list', 'get')"
+                ))?
                 .execute([counts_since.0])?;
         }
         Ok(())
     }
 
-    /// What was remembered under a name.
+    /// The text stored under a name.
     pub(in crate::ledger) fn kv_get(&self, name: &str) -> Result<Option<String>, LedgerError> {
         self.find("SELECT value FROM kv WHERE name = ?1", [name])
     }
 
-    /// Remembers a text under a name; none forgets it.
+    /// Stores a text under a name. `None` deletes it.
     pub(in crate::ledger) fn kv_set(
         &self,
         name: &str,
@@ -141,8 +141,8 @@ impl Store {
         }
     }
 
-    /// How far the wall clock jumped ahead between the latest run and one that begins at `at`; none when nothing tells. The
-    /// clock counted from a boot is not set by anybody.
+    /// The clock skew between the latest run and one that begins at `at`. `None`: unknown. The clock since a boot
+    /// cannot be set.
     pub(super) fn jump_since_latest_run(
         &self,
         at: UnixMillis,

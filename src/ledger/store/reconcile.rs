@@ -1,6 +1,6 @@
-//! What is due: doubts to settle, accepted items to look at, and how many items stand where.
+//! Work of the reconcile and poll stages: requests in doubt, accepted items to poll, and state counts.
 
-use super::{Store, state_of, submission_of, timestamp, video_no_of};
+use super::{OPEN_STATES, SKEW_SINCE_ATTEMPT, Store, state_of, submission_of, timestamp, video_no_of};
 use crate::{
     domain::{ItemEvent, State, UnixMillis, VideoNo},
     ledger::{
@@ -12,38 +12,38 @@ use crate::{
 };
 use std::time::Duration;
 
-/// Videos asked to vouch for a listing.
-const WITNESSES_MAX: i64 = 20;
+/// The most control videos of a listing.
+const CONTROL_VIDEOS_MAX: i64 = 20;
 /// Answers before and after a request by which the service's clock is judged.
 const CLOCK_SAMPLES: i64 = 50;
-/// An accepted item is never looked at more often than this…
-const LOOK_DELAY_MIN: Duration = Duration::from_secs(3);
-/// …nor less often than this.
-const LOOK_DELAY_MAX: Duration = Duration::from_mins(15);
+/// The shortest time between two polls of an item.
+const POLL_DELAY_MIN: Duration = Duration::from_secs(3);
+/// The longest time between two polls of an item.
+const POLL_DELAY_MAX: Duration = Duration::from_mins(15);
 
 impl Store {
-    /// Open requests, the oldest first. Moments of earlier runs are put forward by how far the wall clock jumped since, so
-    /// that as much time has passed since them as really did.
+    /// Open requests, oldest first. Times of earlier runs are corrected by the clock skew since, so that the
+    /// elapsed time is the real one.
     pub(in crate::ledger) fn unresolved(
         &self,
         count_max: usize,
     ) -> Result<Vec<UnresolvedAttempt>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT attempt.id, attempt.state, attempt.marker, item.submission, \
-             attempt.sent_at + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run) AS sent_at, \
-             attempt.send_before + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run) AS send_before, \
+            &format!("SELECT attempt.id, attempt.state, attempt.marker, item.submission, \
+             attempt.sent_at + {SKEW_SINCE_ATTEMPT} AS sent_at, \
+             attempt.send_before + {SKEW_SINCE_ATTEMPT} AS send_before, \
              attempt.clear_at + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE started_at > attempt.clear_at) AS clear_at, \
              (SELECT count(*) FROM attempt earlier WHERE earlier.item = attempt.item AND earlier.state = 'absent' \
               AND earlier.forced = 0) AS absent_before \
              FROM attempt JOIN item ON item.id = attempt.item \
              WHERE attempt.state <> 'sending' \
-             AND attempt.state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review') ORDER BY attempt.id LIMIT ?1",
+             AND attempt.state IN {OPEN_STATES} ORDER BY attempt.id LIMIT ?1"),
         )?;
         let mut rows = statement.query([i64::try_from(count_max).unwrap_or(i64::MAX)])?;
-        let mut unresolved = Vec::new();
+        let mut attempts = Vec::new();
         while let Some(row) = rows.next()? {
             let attempt = AttemptId(row.get("id")?);
-            unresolved.push(UnresolvedAttempt {
+            attempts.push(UnresolvedAttempt {
                 attempt,
                 service_time: self.service_time(attempt)?,
                 state: state_of(&row.get::<_, String>("state")?)?,
@@ -55,14 +55,14 @@ impl Store {
                 absent_before: row.get("absent_before")?,
             });
         }
-        Ok(unresolved)
+        Ok(attempts)
     }
 
-    /// When an attempt was sent, by the service's clock, as the answers around it date it.
+    /// When an attempt was sent by the service's clock, estimated from the answers around it.
     ///
-    /// Within one run our clock is even, so the answers of the same run tell how far the service's is from it. Across runs
-    /// ours may have been set: there only the order counts. What was accepted in an earlier run was accepted before, and
-    /// what was sent later was accepted later.
+    /// Within one run our clock is steady, so answers of the same run show the offset. Across runs our clock may
+    /// have been set, so only the order counts: what was accepted in an earlier run was accepted before, and what
+    /// was sent later was accepted later.
     pub(super) fn service_time(&self, attempt: AttemptId) -> Result<ServiceTime, LedgerError> {
         const DATED: &str = "bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL";
         let sql = format!(
@@ -87,18 +87,20 @@ impl Store {
         })
     }
 
-    /// Attempts that may have made a video of the namespace that is bound to none; their moments as those of doubts.
+    /// Attempts that may have made an unbound video of the namespace, with times corrected by the clock skew.
     pub(in crate::ledger) fn possible_senders(
         &self,
         namespace: &str,
     ) -> Result<Vec<PossibleSender>, LedgerError> {
-        const COLUMNS: &str = "attempt.id, attempt.marker, item.submission, \
-            attempt.sent_at + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run) AS sent_at, \
-            attempt.send_before + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run) AS send_before \
-                               FROM attempt JOIN item ON item.id = attempt.item WHERE item.namespace = ?1";
+        let columns = format!(
+            "attempt.id, attempt.marker, item.submission, \
+            attempt.sent_at + {SKEW_SINCE_ATTEMPT} AS sent_at, \
+            attempt.send_before + {SKEW_SINCE_ATTEMPT} AS send_before \
+                               FROM attempt JOIN item ON item.id = attempt.item WHERE item.namespace = ?1"
+        );
         let sql = format!(
-            "SELECT {COLUMNS} AND attempt.state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review') \
-             UNION ALL SELECT {COLUMNS} AND (attempt.forced = 1 OR attempt.state = 'abandoned')"
+            "SELECT {columns} AND attempt.state IN {OPEN_STATES} \
+             UNION ALL SELECT {columns} AND (attempt.forced = 1 OR attempt.state = 'abandoned')"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([namespace])?;
@@ -185,32 +187,33 @@ impl Store {
 
     pub(in crate::ledger) fn observe(
         &self,
-        sights: &[PollResult],
+        results: &[PollResult],
         at: UnixMillis,
     ) -> Result<(), LedgerError> {
-        for sight in sights {
-            let (event, cause) = match &sight.seen {
+        for result in results {
+            let (event, cause) = match &result.observation {
                 Observation::Indexed => (ItemEvent::Indexed, None),
                 Observation::Failed(cause) => (ItemEvent::IndexingFailed, Some(cause.clone())),
                 Observation::InProgress => {
-                    self.note_shown(sight.item)?;
-                    self.look_again(sight.item, at, "0")?;
+                    self.note_shown(result.item)?;
+                    self.schedule_poll(result.item, at, "0")?;
                     continue;
                 }
-                Observation::NotLooked => {
-                    self.look_again(sight.item, at, "missed")?;
+                Observation::Unreadable => {
+                    self.schedule_poll(result.item, at, "missed")?;
                     continue;
                 }
                 Observation::NotShown => {
-                    self.note_hidden(sight.item, at)?;
-                    self.look_again(sight.item, at, "missed + 1")?;
+                    self.note_hidden(result.item, at)?;
+                    self.schedule_poll(result.item, at, "missed + 1")?;
                     continue;
                 }
             };
-            self.note_shown(sight.item)?;
-            let attempt: Option<i64> = self.find("SELECT attempt FROM item WHERE id = ?1", [sight.item.0])?;
-            let result = AttemptResult::new(event, at, cause);
-            self.move_item(sight.item, State::Accepted, &result, attempt.map(AttemptId))?;
+            self.note_shown(result.item)?;
+            let attempt: Option<i64> =
+                self.find("SELECT attempt FROM item WHERE id = ?1", [result.item.0])?;
+            let change = AttemptResult::new(event, at, cause);
+            self.move_item(result.item, State::Accepted, &change, attempt.map(AttemptId))?;
         }
         Ok(())
     }
@@ -222,7 +225,7 @@ impl Store {
         )
     }
 
-    /// A video that looks did not show, and now one does: that long a listing may keep silent of what is there.
+    /// Records how long a video was hidden after its acceptance: a listing may omit videos for that long.
     fn note_shown(&self, item: ItemId) -> Result<(), LedgerError> {
         let was_hidden = "FROM attempt JOIN item ON item.attempt = attempt.id WHERE item.id = ?1 AND hidden_until IS NOT NULL";
         let sql = format!("SELECT hidden_until - coalesce(answered_at, sent_at) {was_hidden}");
@@ -236,8 +239,8 @@ impl Store {
         )
     }
 
-    /// Puts the next look off, by the item's age.
-    fn look_again(&self, item: ItemId, at: UnixMillis, missed: &str) -> Result<(), LedgerError> {
+    /// Schedules the next poll by the item's age.
+    fn schedule_poll(&self, item: ItemId, at: UnixMillis, missed: &str) -> Result<(), LedgerError> {
         let accepted_at: Option<i64> = self.find(
             "SELECT coalesce(attempt.answered_at, attempt.sent_at) FROM item JOIN attempt ON attempt.id = item.attempt \
              WHERE item.id = ?1",
@@ -245,29 +248,33 @@ impl Store {
         )?;
         let age_ms = at.since_ms(UnixMillis(accepted_at.unwrap_or(at.0))).max(0);
         let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
-        let poll_at = at.plus(retry::look_again_after(age, LOOK_DELAY_MIN, LOOK_DELAY_MAX));
+        let poll_at = at.plus(retry::poll_delay(age, POLL_DELAY_MIN, POLL_DELAY_MAX));
         let sql =
             format!("UPDATE item SET poll_at = ?2, missed = {missed} WHERE id = ?1 AND state = 'accepted'");
         self.change_one(&sql, (item.0, poll_at.0))
     }
 
     pub(in crate::ledger) fn state_counts(&self) -> Result<StateCounts, LedgerError> {
-        crate::ledger::snapshot::state_counts(&self.connection)
+        state_counts(&self.connection)
     }
 
-    pub(in crate::ledger) fn pending(&self, run: RunId, sources: &[ManifestId]) -> Result<u64, LedgerError> {
+    pub(in crate::ledger) fn pending(
+        &self,
+        run: RunId,
+        manifests: &[ManifestId],
+    ) -> Result<u64, LedgerError> {
         let mut sum = 0;
-        for source in sources {
-            sum += if self.is_source_current(run, *source)? {
+        for manifest in manifests {
+            sum += if self.is_manifest_current(run, *manifest)? {
                 self.count(
                     "SELECT coalesce(sum(count), 0) FROM state_count WHERE state = 'pending' AND manifest = ?1",
-                    [source.0],
+                    [manifest.0],
                 )?
             } else {
                 self.count(
                     "SELECT count(*) FROM item JOIN last_seen ON last_seen.item = item.id AND last_seen.run = ?2 \
                      WHERE item.state = 'pending' AND item.manifest = ?1",
-                    (source.0, run.0),
+                    (manifest.0, run.0),
                 )?
             };
         }
@@ -277,24 +284,24 @@ impl Store {
     /// How many of the items of these manifests wait with a link that is dead at `alive_at`.
     pub(in crate::ledger) fn expired(
         &self,
-        sources: &[ManifestId],
+        manifests: &[ManifestId],
         alive_at: UnixMillis,
     ) -> Result<u64, LedgerError> {
         let mut sum = 0;
-        for source in sources {
+        for manifest in manifests {
             sum += self.count(
                 "SELECT count(*) FROM item WHERE state = 'pending' AND manifest = ?1 \
                  AND expires_at IS NOT NULL AND expires_at <= ?2",
-                (source.0, alive_at.0),
+                (manifest.0, alive_at.0),
             )?;
         }
         Ok(sum)
     }
 
-    /// Items of these manifests that wait and whose links die, soonest first, behind the one after which to go on.
+    /// Pending items of a manifest whose links expire, soonest first, behind the one given.
     pub(in crate::ledger) fn expiring(
         &self,
-        source: ManifestId,
+        manifest: ManifestId,
         after: (UnixMillis, ItemId),
         count_max: usize,
     ) -> Result<Vec<Expiring>, LedgerError> {
@@ -303,10 +310,10 @@ impl Store {
              AND expires_at IS NOT NULL AND (expires_at, id) > (?2, ?3) ORDER BY expires_at, id LIMIT ?4",
         )?;
         let count_max = i64::try_from(count_max).unwrap_or(i64::MAX);
-        let rows = statement.query_map((source.0, after.0.0, after.1.0, count_max), |row| {
+        let rows = statement.query_map((manifest.0, after.0.0, after.1.0, count_max), |row| {
             Ok(Expiring {
                 item: ItemId(row.get(0)?),
-                source: ManifestId(row.get(1)?),
+                manifest: ManifestId(row.get(1)?),
                 line: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
                 expires_at: UnixMillis(row.get(3)?),
             })
@@ -315,9 +322,9 @@ impl Store {
     }
 
     /// Whether the items of a manifest are the rows it holds now: it was read to its end in this run, or is unchanged.
-    pub(super) fn is_source_current(&self, run: RunId, source: ManifestId) -> Result<bool, LedgerError> {
+    pub(super) fn is_manifest_current(&self, run: RunId, manifest: ManifestId) -> Result<bool, LedgerError> {
         let sql = "SELECT complete OR unchanged FROM manifest_read WHERE run = ?1 AND manifest = ?2";
-        Ok(self.find(sql, (run.0, source.0))?.unwrap_or(false))
+        Ok(self.find(sql, (run.0, manifest.0))?.unwrap_or(false))
     }
 
     pub(in crate::ledger) fn control_videos(
@@ -330,7 +337,7 @@ impl Store {
              WHERE attempt.state = 'accepted' AND attempt.answered_at < ?2 AND item.namespace = ?1 \
              ORDER BY attempt.id DESC LIMIT ?3",
         )?;
-        let mut rows = statement.query((namespace, answered_before.0, WITNESSES_MAX))?;
+        let mut rows = statement.query((namespace, answered_before.0, CONTROL_VIDEOS_MAX))?;
         let mut control_videos = Vec::new();
         while let Some(row) = rows.next()? {
             let video_no = video_no_of(&row.get::<_, String>("video_no")?)?;
@@ -355,4 +362,23 @@ impl Store {
         )?;
         Ok(last.map(UnixMillis))
     }
+}
+
+pub(in crate::ledger) fn state_counts(connection: &rusqlite::Connection) -> Result<StateCounts, LedgerError> {
+    state_counts_by(connection, "SELECT state, sum(count) FROM state_count GROUP BY state", [])
+}
+
+pub(in crate::ledger) fn state_counts_by(
+    connection: &rusqlite::Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<StateCounts, LedgerError> {
+    let mut state_counts = StateCounts::default();
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    while let Some(row) = rows.next()? {
+        let state = state_of(&row.get::<_, String>(0)?)?;
+        state_counts.set(state, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
+    }
+    Ok(state_counts)
 }

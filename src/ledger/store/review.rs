@@ -4,8 +4,8 @@ use super::{Store, impossible, state_of, to_json};
 use crate::{
     domain::{ItemEvent, State, UnixMillis},
     ledger::{
-        AttemptId, AttemptResult, Binding, BoundBy, Decision, ItemId, LedgerError, Question, ReviewAnswer,
-        ReviewOutcome,
+        AttemptId, AttemptResult, Binding, BoundBy, ItemId, LedgerError, Question, ReviewAnswer,
+        ReviewDecision, ReviewOutcome,
     },
 };
 
@@ -24,14 +24,14 @@ impl Store {
         )
     }
 
-    /// Carries out a human's answer and writes down who gave it, when and why. Whoever answers before being asked takes
-    /// the question up first: the event log shows both.
+    /// Applies a human's answer and records who gave it, when and why. An answer before the question first
+    /// records the question, so that the event log shows both.
     pub(in crate::ledger) fn answer(
         &self,
         item: ItemId,
-        decision: &Decision,
+        decision: &ReviewDecision,
     ) -> Result<ReviewOutcome, LedgerError> {
-        let Decision { answer, who, why, at } = decision;
+        let ReviewDecision { answer, who, why, at } = decision;
         let Some(as_str) = self.find::<String>("SELECT state FROM item WHERE id = ?1", [item.0])? else {
             return Ok(ReviewOutcome::NoSuchItem);
         };

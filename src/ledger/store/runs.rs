@@ -57,44 +57,45 @@ impl Store {
              ON CONFLICT (identity) DO UPDATE SET columns = excluded.columns",
             (identity, columns),
         )?;
-        let source = self
+        let manifest = self
             .find("SELECT id FROM manifest WHERE identity = ?1", [identity])?
             .map(ManifestId)
-            .ok_or_else(|| super::impossible("a source that vanished".to_owned()))?;
+            .ok_or_else(|| super::impossible("a manifest that vanished".to_owned()))?;
         let known_stamp: Option<String> =
-            self.find("SELECT stamp FROM manifest WHERE id = ?1", [source.0])?;
+            self.find("SELECT stamp FROM manifest WHERE id = ?1", [manifest.0])?;
         let is_unchanged = stamp.is_some() && known_stamp.as_deref() == stamp;
         self.connection.execute(
             "INSERT OR IGNORE INTO manifest_read (run, manifest, unchanged) VALUES (?1, ?2, ?3)",
-            (run.0, source.0, is_unchanged),
+            (run.0, manifest.0, is_unchanged),
         )?;
         if !is_unchanged {
-            // until it is read to its end again, nobody knows what a changed file holds
-            self.change_one("UPDATE manifest SET stamp = NULL WHERE id = ?1", [source.0])?;
+            // the content of a changed file is unknown until it is read to its end
+            self.change_one("UPDATE manifest SET stamp = NULL WHERE id = ?1", [manifest.0])?;
         }
-        Ok(source)
+        Ok(manifest)
     }
 
-    pub(in crate::ledger) fn source_name(&self, source: ManifestId) -> Result<String, LedgerError> {
-        Ok(self.find("SELECT identity FROM manifest WHERE id = ?1", [source.0])?.unwrap_or_default())
+    pub(in crate::ledger) fn manifest_name(&self, manifest: ManifestId) -> Result<String, LedgerError> {
+        Ok(self.find("SELECT identity FROM manifest WHERE id = ?1", [manifest.0])?.unwrap_or_default())
     }
 
-    /// Ends a reading, and puts items aside that wait but were not seen: their rows were removed. Returns how many.
+    /// Ends a reading, and holds back pending items that were not in it: their rows were removed. Returns how
+    /// many.
     pub(in crate::ledger) fn end_manifest_read(
         &self,
         run: RunId,
-        source: ManifestId,
+        manifest: ManifestId,
         stamp: Option<&str>,
     ) -> Result<u64, LedgerError> {
         self.change_one(
             "UPDATE manifest_read SET complete = 1 WHERE run = ?1 AND manifest = ?2",
-            (run.0, source.0),
+            (run.0, manifest.0),
         )?;
-        self.change_one("UPDATE manifest SET stamp = ?2 WHERE id = ?1", (source.0, stamp))?;
+        self.change_one("UPDATE manifest SET stamp = ?2 WHERE id = ?1", (manifest.0, stamp))?;
         let removed = self.connection.execute(
             "UPDATE item SET manifest = 0 WHERE manifest = ?2 AND state IN ('pending', 'in_doubt', 'accepted_unidentified', 'needs_review') \
              AND NOT EXISTS (SELECT 1 FROM last_seen WHERE last_seen.item = item.id AND last_seen.run = ?1)",
-            (run.0, source.0),
+            (run.0, manifest.0),
         )?;
         Ok(u64::try_from(removed).unwrap_or(u64::MAX))
     }
@@ -104,7 +105,7 @@ impl Store {
     }
 }
 
-/// No clock may be before this: the latest of all recorded moments.
+/// No clock may be before this: the latest of all recorded times.
 pub(in crate::ledger) fn latest_timestamp(connection: &Connection) -> Result<UnixMillis, LedgerError> {
     let sql = "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run \
                UNION ALL SELECT at FROM (SELECT at FROM event ORDER BY id DESC LIMIT 1) \

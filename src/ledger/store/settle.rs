@@ -1,17 +1,16 @@
 //! Settling: the only place where an attempt or an item changes its state.
 
-use super::{Store, impossible, state_of};
+use super::{OPEN_STATES, Store, impossible, state_of};
 use crate::{
     domain::{AttemptState, ItemEvent, State, UnixMillis},
     ledger::{AttemptId, AttemptResult, ItemId, LedgerError},
 };
 
-/// An accepted item is first looked at this long after its acceptance, in milliseconds; later looks are the poll
-/// stage's choice.
+/// The delay of the first poll after an acceptance, in milliseconds. The poll stage chooses the later ones.
 const FIRST_LOOK_AFTER_MS: i64 = 3_000;
 
 impl Store {
-    /// Records what became of an attempt and moves its item, by the law.
+    /// Records what became of an attempt and moves its item, by the transition table.
     pub(in crate::ledger) fn settle(
         &self,
         attempt: AttemptId,
@@ -28,7 +27,7 @@ impl Store {
             return Err(impossible(format!("attempt {attempt} is not the latest of item {item}")));
         }
         let state = state_of(&as_str)?;
-        // the law is asked before anything is written
+        // the transition table is asked before anything is written
         state.after(result.event)?;
         if matches!(result.event, ItemEvent::Accepted | ItemEvent::AcceptedUnidentified) {
             self.confirm_key()?;
@@ -90,12 +89,12 @@ impl Store {
         }
     }
 
-    /// How long an acceptance took at most: until its answer, or until the moment the service dates it.
+    /// How long an acceptance took at most: until its answer, or until the time the service dates it.
     fn note_acceptance(&self, attempt: AttemptId, result: &AttemptResult) -> Result<(), LedgerError> {
         let dated_at = result.bound.as_ref().and_then(|binding| binding.uploaded_at);
         let accepted_at = match (result.event, dated_at) {
             (ItemEvent::Accepted, _) => Some(result.at),
-            // by the service's own clock, from when it was sent to the moment the video is dated
+            // by the service's own clock, from when it was sent to the time the video is dated
             (ItemEvent::Found, Some(timestamp)) => {
                 let earliest = self.service_time(attempt)?.earliest;
                 let sent_at: Option<i64> =
@@ -116,7 +115,7 @@ impl Store {
         Ok(())
     }
 
-    /// Moves an item out of `from` by the law, and writes the event down.
+    /// Moves an item out of `from` by the transition table, and writes the event down.
     pub(super) fn move_item(
         &self,
         item: ItemId,
@@ -157,10 +156,11 @@ impl Store {
         )
     }
 
-    /// What a crash left on the wire has no answer: it may have been accepted.
+    /// What a crash left in flight has no answer: it may have been accepted.
     pub(in crate::ledger) fn mark_sending_in_doubt(&self, now: UnixMillis) -> Result<(), LedgerError> {
-        let mut statement =
-            self.connection.prepare("SELECT id FROM attempt WHERE state = 'sending' AND state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')")?;
+        let mut statement = self
+            .connection
+            .prepare(&format!("SELECT id FROM attempt WHERE state = 'sending' AND state IN {OPEN_STATES}"))?;
         let left: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let cause = "the program ended before the answer came".to_owned();
         for attempt in left {

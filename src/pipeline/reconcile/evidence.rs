@@ -1,11 +1,11 @@
-//! What a complete listing proves about one doubt. Pure: the same scene gives the same decision.
+//! Decides what a complete listing proves about one request in doubt. Pure: the same input gives the same decision.
 //!
 //! | what the listing shows | what follows |
 //! |---|---|
 //! | one video with the attempt's marker | it is that video |
 //! | two videos with the attempt's marker | a question: it may have been paid twice |
-//! | one candidate that only this attempt can have made, nobody else in the namespace | it was accepted; with a marker the video is named when its tags show |
-//! | as many candidates as attempts that can have made them, nobody else in the namespace | all of them were accepted; which is which shows when the tags do |
+//! | one candidate that only this attempt can have made, no other client in the namespace | it was accepted; with a marker the video is named when its tags show |
+//! | as many candidates as attempts that can have made them, no other client in the namespace | all of them were accepted; which is which shows when the tags do |
 //! | no candidate, quiet time over, twice, apart, in listings that show what is known to be there | it never arrived |
 //! | anything else | wait; after a day, a question |
 
@@ -33,10 +33,11 @@ const MARKER_PREFIX: &str = "telecine:";
 /// The service adds this tag itself.
 const SERVICE_TAG: &str = "api";
 
-/// How doubts are weighed.
+/// The rules for resolving requests in doubt.
 #[derive(Clone, Copy, Debug)]
 pub struct ReconcileRules {
-    /// The quiet time Q: no request is accepted, and none becomes visible, later than this after it could last leave.
+    /// The quiet time Q: the longest time after the last possible departure in which a request is accepted or
+    /// becomes visible.
     pub quiet: Duration,
     /// What may be concluded without a marker.
     pub on_doubt: OnDoubt,
@@ -45,12 +46,12 @@ pub struct ReconcileRules {
 /// What a run may conclude of a request without a clear answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDoubt {
-    /// Also that an unknown video must be ours: nobody else uploads into the namespace.
+    /// An unknown video belongs to this ledger as well: no other client uploads into the namespace.
     Auto,
     /// Only what holds in a shared namespace too: a marker names a video, complete listings without a candidate prove
     /// absence. Everything else is held.
     Hold,
-    /// Only what a marker names; for everything else a human is asked when the quiet time is over.
+    /// Only a marker identifies a video. Everything else needs a review when the quiet time is over.
     Ask,
 }
 
@@ -73,13 +74,13 @@ impl ReconcileRules {
     }
 }
 
-/// Videos made before this, by the service's clock, are none of a request sent then; none when nothing is known of that
-/// clock: then every video is a candidate.
+/// Videos made before this, by the service's clock, do not come from the request. `None`: the clock is unknown, and
+/// every video is a candidate.
 pub(super) fn candidates_from(sent: ServiceTime) -> Option<UnixMillis> {
     sent.earliest.map(|timestamp| timestamp.plus_ms(-CLOCK_MARGIN_MS))
 }
 
-/// Whether a human is to be asked whatever the listings show.
+/// Whether a review is needed whatever the listings show.
 pub(super) fn is_over_horizon(unresolved: &UnresolvedAttempt, at: UnixMillis) -> bool {
     at > unresolved.sent_at.plus(HORIZON)
 }
@@ -91,9 +92,9 @@ pub(super) struct Evidence<'a> {
     pub(super) unbound: Vec<&'a ListedVideo>,
     /// When the listing was begun.
     pub(super) begun_at: UnixMillis,
-    /// When it was served, by the service's own clock; none when it does not say.
+    /// `None`: the service did not say.
     pub(super) served_at: Option<UnixMillis>,
-    /// Attempts that may have made them, the doubts to weigh included.
+    /// Attempts that may have made them, including those to decide on.
     pub(super) possible_senders: Vec<PossibleSender>,
     /// Whether the listing showed videos that are known to be there.
     pub(super) control_video_seen: ControlVideoSeen,
@@ -132,7 +133,7 @@ pub(super) fn decide(
     if unresolved.state == State::NeedsReview {
         return Decision::Wait;
     }
-    // an attempt that was settled since the listing was read is none to weigh
+    // an attempt that was resolved since the listing was read needs no decision
     let Some(own) = evidence
         .possible_senders
         .iter()
@@ -181,13 +182,13 @@ fn is_quiet(own: &PossibleSender, evidence: &Evidence<'_>, rules: &ReconcileRule
     evidence.begun_at >= own.send_before.plus(rules.quiet) && by_service
 }
 
-/// By when a request had left for sure, by the service's clock; none when nothing is known of that clock.
+/// The latest departure of a request, by the service's clock. `None`: the clock is unknown.
 fn latest_send(own: &PossibleSender) -> Option<UnixMillis> {
     let start_ms = own.send_before.since_ms(own.sent_at);
     own.service_time.latest.map(|timestamp| timestamp.plus_ms(start_ms))
 }
 
-/// What follows where nobody else uploads: every candidate was made by an attempt of ours, each by another one.
+/// The decision where no other client uploads: every candidate was made by a different attempt of this ledger.
 fn weigh_alone(
     unresolved: &UnresolvedAttempt,
     candidates: &[&&ListedVideo],
@@ -258,7 +259,7 @@ fn carries_marker(unresolved: &UnresolvedAttempt, video: &ListedVideo) -> bool {
 /// Whether a video could have been made by an attempt.
 ///
 /// By its date it must be no older than the request and no younger than the latest acceptance. Tags show only when a
-/// video is indexed; then a marked attempt's video shows the marker, and an unmarked one's its own tags and nobody's
+/// video is indexed; then a marked attempt's video shows the marker, and an unmarked one's its own tags and no one's
 /// marker. A failed video without tags proves nothing.
 fn could_be(own: &PossibleSender, video: &ListedVideo, rules: &ReconcileRules) -> bool {
     let is_older = |from: UnixMillis| video.created_at.is_some_and(|timestamp| timestamp < from);

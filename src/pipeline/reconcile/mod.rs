@@ -1,7 +1,8 @@
-//! Requests without a clear answer: settled by evidence from the service's listings, never by guessing.
+//! The reconcile stage: resolves requests without a clear answer by evidence from listings, never by guessing.
 //!
-//! Level-triggered: "which doubts are open, and when is the next look due?" A look reads the namespace's listing,
-//! weighs it against every doubt ([`evidence`]), and records what follows. Whatever is not proved waits.
+//! It is level-triggered: each pass reads which requests are in doubt and when the next check is due. It reads the
+//! listing of the namespace, decides on every request in doubt ([`evidence`]), and records the result. What is not
+//! proved waits.
 
 mod evidence;
 
@@ -32,17 +33,17 @@ use evidence::{Decision, Evidence};
 
 pub use evidence::{OnDoubt, ReconcileRules};
 
-/// Doubts weighed in one look.
+/// Requests in doubt decided in one pass.
 const DOUBTS_MAX: usize = 1_000;
-/// Looks are not closer together than this…
+/// The shortest time between two passes.
 const LOOK_DELAY_MIN: Duration = Duration::from_secs(20);
-/// …nor farther apart than this.
+/// The longest time between two passes.
 const LOOK_DELAY_MAX: Duration = Duration::from_mins(10);
 
-/// So many looks in a row without a whole listing are no bad luck any more.
+/// Passes in a row without a complete listing before the operator is notified.
 const FAILED_LOOKS_MAX: u32 = 3;
 
-/// Settles doubts until told to leave.
+/// Resolves requests in doubt until the run ends.
 pub(super) async fn reconcile<T: Transport>(
     context: Context<T>,
     run: RunId,
@@ -93,8 +94,8 @@ async fn reconcile_forever<T: Transport>(
     }
 }
 
-/// When a doubt is due to be looked at: when its quiet time ends, when a second clear listing may be read, and now and
-/// then in between for its marker.
+/// When a request in doubt is due for a check: at the end of its quiet time, when a second clear listing may be read,
+/// and at intervals for its marker.
 fn next_poll_at(
     unresolved: &UnresolvedAttempt,
     rules: &ReconcileRules,
@@ -103,7 +104,7 @@ fn next_poll_at(
     let by_age = probed_at.map_or(unresolved.sent_at.plus(LOOK_DELAY_MIN), |timestamp| {
         let age_ms = u64::try_from(timestamp.since_ms(unresolved.sent_at)).unwrap_or(0);
         let age = Duration::from_millis(age_ms);
-        timestamp.plus(retry::look_again_after(age, LOOK_DELAY_MIN, LOOK_DELAY_MAX))
+        timestamp.plus(retry::poll_delay(age, LOOK_DELAY_MIN, LOOK_DELAY_MAX))
     });
     let quiet_ends_at = rules.quiet_ends_at(unresolved);
     let special = match unresolved.clear_at {
@@ -114,8 +115,7 @@ fn next_poll_at(
     if special_is_open { by_age.min(special) } else { by_age }
 }
 
-/// Looks at every namespace with doubts, after so many looks in a row that failed; false when one could not be listed
-/// whole.
+/// Checks every namespace with requests in doubt, after a number of failed passes. False: a listing was incomplete.
 async fn look<T: Transport>(
     context: &Context<T>,
     run: RunId,
@@ -133,7 +133,7 @@ async fn look<T: Transport>(
         let oldest: Option<Vec<UnixMillis>> =
             unresolved.iter().map(|unresolved| evidence::candidates_from(unresolved.service_time)).collect();
         let since = oldest.and_then(|timestamps| timestamps.into_iter().min());
-        // what was accepted a quiet time ago must be visible by now: it vouches for the listing
+        // videos accepted a quiet time ago must be visible by now: they are the control videos of the listing
         let visible_since =
             context.clock.now().plus_ms(-i64::try_from(rules.quiet.as_millis()).unwrap_or(i64::MAX));
         let control_videos = context.ledger.control_videos(namespace.clone(), visible_since).await?;
@@ -164,7 +164,7 @@ async fn look<T: Transport>(
     Ok(is_complete)
 }
 
-/// Where listings bring nothing, look after look, a human is asked of what is a day old.
+/// Where listings stay incomplete, requests older than a day need a review.
 async fn give_up_on_listings<T>(
     context: &Context<T>,
     unresolved: &[UnresolvedAttempt],
@@ -198,15 +198,15 @@ const ABSENT_MAX: u32 = 10;
 /// The decision, unless the item was sent in vain too often.
 fn bounded(decision: Decision, attempt: &UnresolvedAttempt) -> Decision {
     let times = attempt.absent_before + 1;
-    match decision {
-        Decision::Absent if times >= ABSENT_MAX => Decision::Ask(Question {
-            text: format!(
-                "sent {times} times, each time without a clear answer, and each time the listings show that it never arrived"
-            ),
-            candidates: Vec::new(),
-        }),
-        decision => decision,
+    if !matches!(decision, Decision::Absent) || times < ABSENT_MAX {
+        return decision;
     }
+    Decision::Ask(Question {
+        text: format!(
+            "sent {times} times, each time without a clear answer, and each time the listings show that it never arrived"
+        ),
+        candidates: Vec::new(),
+    })
 }
 
 async fn record<T>(
@@ -246,7 +246,7 @@ async fn record<T>(
         ),
     };
     match recorded {
-        // somebody else was faster: an answer that came late, or another doubt that took the video
+        // another client was faster: an answer that came late, or another doubt that took the video
         Err(LedgerError::Illegal(_) | LedgerError::Impossible { .. }) => return Ok(()),
         recorded => recorded?,
     }

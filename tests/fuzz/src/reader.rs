@@ -51,7 +51,7 @@ pub const SEEDS: [&[u8]; 11] = [
 const WORKBOOK: &[u8] = include_bytes!("../seeds/workbook");
 
 /// Ways to map columns; the first leaves it to the header.
-const MAPS: [&[&str]; 11] = [
+const MAPS: [&[&str]; 14] = [
     &[],
     &["url=#1"],
     &["url=#2", "tags=#1+'a, b'"],

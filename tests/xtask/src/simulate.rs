@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use telecine::{
     domain::{Limit, RunOutcome, UnixMillis},
     error::ExitCode,
-    ledger::{Decision, ItemId, Ledger, Marker, ReviewAnswer, ReviewOutcome},
+    ledger::{ItemId, Ledger, Marker, ReviewAnswer, ReviewDecision, ReviewOutcome},
     pipeline::OnDoubt,
     report::{EndOfRun, Summary},
     sandbox::{Fault, Faults, ListOrder, Policy, Video},
@@ -391,7 +391,7 @@ impl Simulation<'_> {
                 }
                 None => ReviewAnswer::GiveUp,
             };
-            let decision = Decision { answer, who: "human".to_owned(), why: "seen".to_owned(), at };
+            let decision = ReviewDecision { answer, who: "human".to_owned(), why: "seen".to_owned(), at };
             let answered =
                 runtime.block_on(ledger.answer(ItemId::numbered(item.id), decision)).map_err(words)?;
             if answered != ReviewOutcome::Done {

@@ -48,12 +48,12 @@ pub(super) fn dry_run(
     output: &OutputArgs,
 ) -> Result<ExitCode, Error> {
     let opened = describe(&manifests);
-    let demand = rows.probe_age_max().map(|age_max| ProbeRequirement {
+    let requirement = rows.probe_age_max().map(|age_max| ProbeRequirement {
         probed_since: Clock::real().now().minus(age_max),
         column: String::new(),
         column_number: 0,
     });
-    let criteria = Criteria { snapshot, reruns: rows.reruns(), demand };
+    let criteria = Criteria { snapshot, reruns: rows.reruns(), requirement };
     let (scan, comparison) = compare(&mut manifests, &criteria, None, |_, _, _| Ok(()))?;
     let code = exit_code(&scan, &comparison);
     let has_held_back = code == ExitCode::Success && comparison.held_back > 0;

@@ -14,11 +14,11 @@ const STEP_MS: i64 = 10 * 60_000;
 
 /// One request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct SendResult {
+struct ModelRequest {
     row: u8,
     at: i8,
     fate: Fate,
-    known: Known,
+    known: ModelState,
     clear_at: Option<i8>,
 }
 
@@ -39,7 +39,7 @@ enum Shows {
 
 /// What the ledger knows of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Known {
+enum ModelState {
     Sending,
     InDoubt,
     Counted,
@@ -51,7 +51,7 @@ enum Known {
 struct ModelWorld {
     now: i8,
     crashes: u8,
-    sent: Vec<SendResult>,
+    sent: Vec<ModelRequest>,
     /// A stranger's video, by when it was made, and whether it shows its tags.
     stranger: Option<(i8, bool)>,
 }
@@ -85,7 +85,7 @@ impl ModelWorld {
         Ok(())
     }
 
-    /// Time passes when nobody is late.
+    /// Time passes when nothing is overdue.
     fn tick(&self, search: &Search, found: &mut Vec<Self>) {
         let is_anybody_late = self.sent.iter().any(|sent| match sent.fate {
             Fate::Undecided => self.now >= sent.at + Self::TAKEN_WITHIN,
@@ -99,14 +99,14 @@ impl ModelWorld {
 
     fn send(&self, search: &Search, found: &mut Vec<Self>) {
         for row in 0..Self::ROWS {
-            let is_open = self.sent.iter().any(|sent| sent.row == row && sent.known != Known::Absent);
+            let is_open = self.sent.iter().any(|sent| sent.row == row && sent.known != ModelState::Absent);
             if !is_open && self.sent.len() < search.requests {
                 let mut world = self.clone();
-                let new = SendResult {
+                let new = ModelRequest {
                     row,
                     at: self.now,
                     fate: Fate::Undecided,
-                    known: Known::Sending,
+                    known: ModelState::Sending,
                     clear_at: None,
                 };
                 world.sent.push(new);
@@ -115,10 +115,10 @@ impl ModelWorld {
         }
     }
 
-    /// The service decides, shows, tells its tags; and replies arrive or are lost.
+    /// The service accepts, lists and shows tags; replies arrive or are lost.
     fn be_served(&self, found: &mut Vec<Self>) {
         for (number, sent) in self.sent.iter().enumerate() {
-            let mut become_ = |change: SendResult| {
+            let mut become_ = |change: ModelRequest| {
                 let mut world = self.clone();
                 world.sent[number] = change;
                 found.push(world);
@@ -126,31 +126,31 @@ impl ModelWorld {
             match sent.fate {
                 Fate::Undecided => {
                     let taken = Fate::Taken { at: self.now, shows: Shows::Nothing };
-                    become_(SendResult { fate: taken, ..*sent });
-                    become_(SendResult { fate: Fate::Never, ..*sent });
+                    become_(ModelRequest { fate: taken, ..*sent });
+                    become_(ModelRequest { fate: Fate::Never, ..*sent });
                 }
                 Fate::Taken { at, shows: Shows::Nothing } => {
-                    become_(SendResult { fate: Fate::Taken { at, shows: Shows::Video }, ..*sent });
+                    become_(ModelRequest { fate: Fate::Taken { at, shows: Shows::Video }, ..*sent });
                 }
                 Fate::Taken { at, shows: Shows::Video } => {
-                    become_(SendResult { fate: Fate::Taken { at, shows: Shows::Tags }, ..*sent });
+                    become_(ModelRequest { fate: Fate::Taken { at, shows: Shows::Tags }, ..*sent });
                 }
                 Fate::Taken { shows: Shows::Tags, .. } | Fate::Never => {}
             }
-            if sent.known == Known::Sending {
-                become_(SendResult { known: Known::InDoubt, ..*sent });
+            if sent.known == ModelState::Sending {
+                become_(ModelRequest { known: ModelState::InDoubt, ..*sent });
                 if matches!(sent.fate, Fate::Taken { .. }) {
-                    become_(SendResult { known: Known::Accepted, ..*sent });
+                    become_(ModelRequest { known: ModelState::Accepted, ..*sent });
                 }
             }
         }
     }
 
     fn crash_or_meet_a_stranger(&self, search: &Search, found: &mut Vec<Self>) {
-        if self.crashes < Self::CRASHES && self.sent.iter().any(|sent| sent.known == Known::Sending) {
+        if self.crashes < Self::CRASHES && self.sent.iter().any(|sent| sent.known == ModelState::Sending) {
             let mut world = Self { crashes: self.crashes + 1, ..self.clone() };
-            for sent in world.sent.iter_mut().filter(|sent| sent.known == Known::Sending) {
-                sent.known = Known::InDoubt;
+            for sent in world.sent.iter_mut().filter(|sent| sent.known == ModelState::Sending) {
+                sent.known = ModelState::InDoubt;
             }
             found.push(world);
         }
@@ -163,9 +163,9 @@ impl ModelWorld {
         }
     }
 
-    /// A complete listing is read and every doubt weighed by it, with the rules of the house.
+    /// A complete listing is read, and every request in doubt is decided by it.
     fn look(&self, search: &Search) -> Result<Self, String> {
-        if !self.sent.iter().any(|sent| matches!(sent.known, Known::InDoubt | Known::Counted)) {
+        if !self.sent.iter().any(|sent| matches!(sent.known, ModelState::InDoubt | ModelState::Counted)) {
             return Ok(self.clone());
         }
         let videos: Vec<ListedVideo> = self.videos(search);
@@ -179,9 +179,9 @@ impl ModelWorld {
         let mut world = self.clone();
         for (number, sent) in self.sent.iter().enumerate() {
             let state = match sent.known {
-                Known::InDoubt => State::InDoubt,
-                Known::Counted => State::AcceptedUnidentified,
-                Known::Sending | Known::Accepted | Known::Absent => continue,
+                ModelState::InDoubt => State::InDoubt,
+                ModelState::Counted => State::AcceptedUnidentified,
+                ModelState::Sending | ModelState::Accepted | ModelState::Absent => continue,
             };
             let unresolved = doubt_of(number, *sent, state, search);
             let is_taken = matches!(sent.fate, Fate::Taken { .. });
@@ -189,11 +189,11 @@ impl ModelWorld {
             match decide(&unresolved, &evidence, &search.rules) {
                 Decision::Wait | Decision::Ask(_) => {}
                 Decision::NoteClear(clear_at) => known.clear_at = clear_at.map(|_| self.now),
-                Decision::Counted if is_taken => known.known = Known::Counted,
+                Decision::Counted if is_taken => known.known = ModelState::Counted,
                 Decision::Found { video_no, .. } if video_no == number_of(number) => {
-                    known.known = Known::Accepted;
+                    known.known = ModelState::Accepted;
                 }
-                Decision::Absent if sent.fate == Fate::Never => known.known = Known::Absent,
+                Decision::Absent if sent.fate == Fate::Never => known.known = ModelState::Absent,
                 wrong @ (Decision::Found { .. } | Decision::Counted | Decision::Absent) => {
                     return Err(format!("{wrong:?} of request {number} in {self:?}"));
                 }
@@ -206,7 +206,7 @@ impl ModelWorld {
         let mut videos = Vec::new();
         for (number, sent) in self.sent.iter().enumerate() {
             let Fate::Taken { at, shows } = sent.fate else { continue };
-            if shows == Shows::Nothing || sent.known == Known::Accepted {
+            if shows == Shows::Nothing || sent.known == ModelState::Accepted {
                 continue;
             }
             let own =
@@ -221,11 +221,9 @@ impl ModelWorld {
     }
 
     fn possible_senders(&self, search: &Search) -> Vec<PossibleSender> {
-        let open = self
-            .sent
-            .iter()
-            .enumerate()
-            .filter(|(_, sent)| matches!(sent.known, Known::Sending | Known::InDoubt | Known::Counted));
+        let open = self.sent.iter().enumerate().filter(|(_, sent)| {
+            matches!(sent.known, ModelState::Sending | ModelState::InDoubt | ModelState::Counted)
+        });
         open.map(|(number, sent)| PossibleSender {
             attempt: AttemptId::for_tests(i64::try_from(number).unwrap()),
             sent_at: timestamp(sent.at),
@@ -258,7 +256,7 @@ fn video(video_no: VideoNo, made_at: i8, tags: Vec<String>) -> ListedVideo {
     ListedVideo { video_no, status, created_at: Some(timestamp(made_at)), tags, cause: None }
 }
 
-fn doubt_of(number: usize, sent: SendResult, state: State, search: &Search) -> UnresolvedAttempt {
+fn doubt_of(number: usize, sent: ModelRequest, state: State, search: &Search) -> UnresolvedAttempt {
     static TEMPLATE: OnceLock<UnresolvedAttempt> = OnceLock::new();
     let mut unresolved = TEMPLATE.get_or_init(|| super::tests::unresolved(None, &[])).clone();
     unresolved.attempt = AttemptId::for_tests(i64::try_from(number).unwrap());
@@ -293,7 +291,7 @@ fn rules(on_doubt: OnDoubt, quiet_steps: u64) -> ReconcileRules {
 
 #[test]
 fn no_history_of_two_rows_leads_the_rules_to_a_wrong_conclusion() {
-    // whoever is asked concludes less than whoever holds: a subset of these histories
+    // asking concludes less than holding: a subset of these histories
     let all = [OnDoubt::Hold, OnDoubt::Auto].map(|on_doubt| {
         [true, false].map(|has_marker| {
             let whole = Search { rules: rules(on_doubt, 2), has_marker, steps: 4, requests: 3 };

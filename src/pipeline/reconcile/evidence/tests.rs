@@ -109,11 +109,11 @@ fn the_age_of_a_video_counts_by_the_services_own_clock() {
     };
     assert!(!is_candidate(&videos, Some(0)), "it is older than the request");
     assert!(is_candidate(&videos, Some(60 * MINUTE)), "the service's clock is an hour behind ours");
-    assert!(is_candidate(&videos, None), "nobody knows the service's clock");
+    assert!(is_candidate(&videos, None), "the service's clock is unknown");
     let young = [video("VI0002", 80, &[])];
     assert!(!is_candidate(&young, Some(0)), "it was made long after the request could be accepted");
     assert!(is_candidate(&young, Some(-60 * MINUTE)), "the service's clock is an hour ahead of ours");
-    assert!(is_candidate(&young, None), "nobody knows the service's clock");
+    assert!(is_candidate(&young, None), "the service's clock is unknown");
 }
 
 use OnDoubt::{Ask, Auto, Hold};
@@ -190,7 +190,7 @@ fn somebody_elses_video_proves_nothing_about_ours() {
 }
 
 #[test]
-fn a_sole_candidate_counts_only_where_nobody_else_uploads() {
+fn a_sole_candidate_counts_only_where_no_other_client_uploads() {
     let marked = unresolved(Some("telecine:x"), &[]);
     let sole = [video("VI0001", 1, &[])];
     assert_eq!(weigh_at(3, &marked, &sole, Hold), Decision::Wait);

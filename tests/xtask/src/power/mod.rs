@@ -13,9 +13,9 @@ use rusqlite::Connection;
 use telecine::{
     domain::{ItemEvent, ManifestRow, SourceUrl, Submission, UnixMillis, VideoNo},
     ledger::{
-        AdmitTerms, AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, Decision, Identity,
-        ItemId, KeyChange, Ledger, ManifestId, Marker, Observation, PollResult, Question, Restored,
-        ReviewAnswer, RunId,
+        AdmitTerms, AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, Identity, ItemId,
+        KeyChange, Ledger, ManifestId, Marker, Observation, PollResult, Question, Restored, ReviewAnswer,
+        ReviewDecision, RunId,
     },
 };
 
@@ -258,7 +258,7 @@ impl Desk {
     async fn claim(&mut self) -> Result<(), telecine::ledger::LedgerError> {
         let terms = ClaimTerms {
             run: self.run,
-            sources: vec![self.source],
+            manifests: vec![self.source],
             concurrency: 1,
             link_life_min: Duration::ZERO,
             sent_by: Arc::new(std::sync::atomic::AtomicI64::new(i64::MAX)),
@@ -299,7 +299,7 @@ impl Desk {
             return self.ledger.ask(claim.attempt, question, self.now).await;
         }
         let answer = if rng.bool() { ReviewAnswer::Resend } else { ReviewAnswer::GiveUp };
-        let decision = Decision { answer, who: "a".to_owned(), why: "b".to_owned(), at: self.now };
+        let decision = ReviewDecision { answer, who: "a".to_owned(), why: "b".to_owned(), at: self.now };
         let item = ItemId::numbered(rng.i64(1..=8));
         self.ledger.answer(item, decision).await.map(drop)
     }
@@ -308,7 +308,7 @@ impl Desk {
         let watches = self.ledger.poll_tasks(self.now.plus(Duration::from_hours(1)), 1).await?;
         let sights = watches
             .into_iter()
-            .map(|watch| PollResult { item: watch.item, seen: Observation::Indexed })
+            .map(|watch| PollResult { item: watch.item, observation: Observation::Indexed })
             .collect();
         self.ledger.observe(sights, self.now).await
     }

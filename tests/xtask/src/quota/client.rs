@@ -8,7 +8,8 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use telecine::{
     domain::UnixMillis,
     quota::{
-        AccountLimits, Endpoint, LearnedLimits, LimitChange, Limits, RequestOutcome, UsageRecord, UsageState,
+        AccountLimits, Endpoint, LearnedLimits, LimitChange, Limits, RequestOutcome, UploadTimes,
+        UsageRecord, UsageState,
     },
 };
 
@@ -105,7 +106,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(limits: Limits, way: Way, server: Server, from: UnixMillis, seed: u64) -> Self {
         let mut client = Self {
-            gate: Some(AccountLimits::new(limits.clone(), &[], LearnedLimits::default(), (from, 0))),
+            gate: Some(AccountLimits::new(limits.clone(), &[], LearnedLimits::default(), from, 0)),
             limits,
             server,
             learned_limits: LearnedLimits::default(),
@@ -175,7 +176,11 @@ impl Client {
                     state: UsageState::Open,
                 });
                 let key = i64::try_from(self.requests.len()).unwrap_or(i64::MAX);
-                gate.depart(slot, key, (clock, clock.into(), until));
+                gate.depart(
+                    slot,
+                    key,
+                    UploadTimes { claimed_at: clock, departed_at: clock.into(), accepted_by: until },
+                );
                 let way_ms = self.rng.i64(self.way.way_ms.clone());
                 self.plan(self.now.plus_ms(way_ms), ItemEvent::Arrives(key));
                 self.keep();
@@ -324,7 +329,7 @@ impl Client {
             .collect();
         self.learned_limits = LearnedLimits::from_text(&self.kept);
         self.gate =
-            Some(AccountLimits::new(self.limits.clone(), &past, self.learned_limits.clone(), (clock, 0)));
+            Some(AccountLimits::new(self.limits.clone(), &past, self.learned_limits.clone(), clock, 0));
         self.life_from = i64::try_from(self.requests.len() + 1).unwrap_or(i64::MAX);
         self.wake_at = self.now;
     }

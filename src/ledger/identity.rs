@@ -1,0 +1,39 @@
+//! The owner of a ledger, and what may differ from it when the ledger is opened.
+
+use std::path::PathBuf;
+
+/// The owner of a ledger: one service and one account. With another account's key listings would show nothing, and
+/// every request in doubt would seem absent.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The service, as scheme, host and port.
+    pub origin: String,
+    /// Digest of the API key, from which it cannot be had back.
+    pub key_digest: [u8; 32],
+    /// Random bytes; a new ledger keeps them as the seed of its marker tags.
+    pub fresh_secret: [u8; 32],
+    /// Whether a new key may take over the ledger.
+    pub key_change: KeyChange,
+    /// The folder of the high-water marks, apart from the ledger. `None`: keep no mark.
+    pub high_water: Option<PathBuf>,
+    /// Whether a ledger behind its mark may be opened.
+    pub restored: Restored,
+}
+
+/// Whether a ledger may be opened that is older than what was sent with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// Refused.
+    Refused,
+    /// It is to be recovered from the service, and is marked as whole when that is done.
+    Recovering,
+}
+
+/// Whether a ledger may be continued with another key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    /// Refused.
+    Refused,
+    /// The user says it is the same account's.
+    SameAccount,
+}

@@ -1,0 +1,231 @@
+//! Reads of a snapshot by item and row: reports, open questions, and what an import would do with a row.
+
+use rusqlite::Row;
+
+use super::{Snapshot, from_json};
+use crate::{
+    domain::{FieldChange, ManifestRow, Problem, State, Submission, UnixMillis, VideoNo},
+    ledger::{ItemId, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId, store},
+};
+
+/// What an import would do with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlannedAction {
+    /// Known with other content, and left as it was sent.
+    Drifted(State),
+    /// It is not known: it would be sent.
+    New,
+    /// It is known, and would be sent (again).
+    Resent(State),
+    /// It is known, and would be left.
+    Left(State),
+}
+
+/// One item as a report shows it.
+#[derive(Clone, Debug)]
+pub struct ItemRow {
+    pub state: State,
+    /// The manifest it was last seen in.
+    pub manifest: ManifestId,
+    pub line: u64,
+    pub cells: Vec<String>,
+    pub external_id: Option<String>,
+    /// The address, whole.
+    pub url: String,
+    pub video_no: Option<String>,
+    pub sent_at: Option<UnixMillis>,
+    /// When the service's answer came.
+    pub accepted_at: Option<UnixMillis>,
+    /// When its state became final.
+    pub final_at: Option<UnixMillis>,
+    /// What was last said or seen.
+    pub cause: Option<String>,
+}
+
+/// An item whose outcome is not clear, with the evidence there is.
+#[derive(Clone, Debug)]
+pub struct OpenQuestion {
+    /// The item, as `resolve` names it.
+    pub item: ItemId,
+    /// Asked, in doubt or counted.
+    pub state: State,
+    /// The manifest it was last seen in.
+    pub manifest: String,
+    pub line: u64,
+    pub external_id: Option<String>,
+    /// What was sent.
+    pub submission: Submission,
+    pub sent_at: UnixMillis,
+    /// The marker it carried.
+    pub marker: Option<String>,
+    /// What is known, or asked.
+    pub text: String,
+    /// Videos it could be, as far as the question names them.
+    pub candidates: Vec<VideoNo>,
+}
+
+/// A row that is no item of its own.
+#[derive(Clone, Debug)]
+pub struct RowIssue {
+    pub kind: RowIssueKind,
+    pub manifest: ManifestId,
+    pub line: u64,
+    pub cells: Vec<String>,
+    pub problems: Vec<Problem>,
+    /// The manifest of the first, for a duplicate.
+    pub first_manifest: Option<String>,
+    /// The line of the first, for a duplicate.
+    pub first_line: Option<u64>,
+}
+
+/// Why a row was recorded as a row issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RowIssueKind {
+    /// It cannot be sent.
+    Faulty,
+    /// Its item was seen earlier in the same run.
+    Duplicate,
+    /// Its item was already sent with other content.
+    Drifted,
+}
+
+impl RowIssueKind {
+    /// The stable name in the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Faulty => "rejected",
+            Self::Duplicate => "duplicate",
+            Self::Drifted => "drifted",
+        }
+    }
+}
+
+impl Snapshot {
+    /// What an import would do with a row, by the rule it admits rows by.
+    pub fn planned_action(
+        &self,
+        row: &ManifestRow,
+        reruns: RerunPolicy,
+    ) -> Result<PlannedAction, LedgerError> {
+        store::planned_action(&self.connection, row, reruns)
+    }
+
+    /// What a row would send otherwise than the ledger has it. Empty for a row that it does not know.
+    pub fn differences(&self, row: &ManifestRow) -> Result<Vec<FieldChange>, LedgerError> {
+        let known = store::known_submission(&self.connection, row)?;
+        Ok(known.map_or_else(Vec::new, |known| known.differences(&row.submission)))
+    }
+
+    /// Why an import of probed rows would hold a row back. `None`: it would not.
+    pub fn find_lack(
+        &self,
+        row: &ManifestRow,
+        reruns: RerunPolicy,
+        requirement: &ProbeRequirement,
+    ) -> Result<Option<Problem>, LedgerError> {
+        store::find_lack(&self.connection, row, reruns, requirement)
+    }
+
+    /// Items whose outcome is not clear, oldest first.
+    pub fn open_questions(&self) -> Result<Vec<OpenQuestion>, LedgerError> {
+        let sql = format!(
+            "SELECT item.id, item.state, manifest.identity, item.line, item.external_id, item.submission, item.cause, \
+                   attempt.sent_at, attempt.marker, question.text, question.candidates FROM attempt \
+                   JOIN item ON item.id = attempt.item AND item.attempt = attempt.id JOIN manifest ON manifest.id = item.manifest \
+                   LEFT JOIN question ON question.attempt = attempt.id \
+                   WHERE attempt.state IN ('in_doubt', 'accepted_unidentified', 'needs_review') \
+                   AND attempt.state IN {} ORDER BY attempt.id",
+            store::OPEN_STATES
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query([])?;
+        let mut questions = Vec::new();
+        while let Some(row) = rows.next()? {
+            let candidates: Option<String> = row.get("candidates")?;
+            let text: Option<String> = row.get("text")?;
+            let cause: Option<String> = row.get("cause")?;
+            questions.push(OpenQuestion {
+                item: ItemId(row.get("id")?),
+                state: store::state_of(&row.get::<_, String>("state")?)?,
+                manifest: row.get("identity")?,
+                line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
+                external_id: row.get("external_id")?,
+                submission: from_json(&row.get::<_, String>("submission")?)?,
+                sent_at: UnixMillis(row.get("sent_at")?),
+                marker: row.get("marker")?,
+                text: text.or(cause).unwrap_or_default(),
+                candidates: candidates.map_or(Ok(Vec::new()), |text| from_json(&text))?,
+            });
+        }
+        Ok(questions)
+    }
+
+    /// Calls `show` with every item read by `run`, in ledger order.
+    pub fn each_item_of_run<E: From<LedgerError>>(
+        &self,
+        run: RunId,
+        mut show: impl FnMut(ItemRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = "SELECT item.state, last_seen.manifest, last_seen.line, item.cells, item.external_id, \
+                   item.submission ->> '$.url' AS url, attempt.video_no, attempt.sent_at, attempt.answered_at, \
+                   item.final_at, item.cause FROM last_seen JOIN item ON item.id = last_seen.item \
+                   LEFT JOIN attempt ON attempt.id = item.attempt WHERE last_seen.run = ?1 ORDER BY last_seen.item";
+        let mut statement = self.connection.prepare(sql).map_err(LedgerError::from)?;
+        let mut rows = statement.query([run.0]).map_err(LedgerError::from)?;
+        while let Some(row) = rows.next().map_err(LedgerError::from)? {
+            show(item_row(row)?)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `show` with every row issue of `run`, in the order of reading.
+    pub fn each_row_issue_of_run<E: From<LedgerError>>(
+        &self,
+        run: RunId,
+        mut show: impl FnMut(RowIssue) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let sql = "SELECT row_issue.*, manifest.identity AS first_identity FROM row_issue \
+                   LEFT JOIN manifest ON manifest.id = row_issue.first_manifest WHERE run = ?1 ORDER BY row_issue.id";
+        let mut statement = self.connection.prepare(sql).map_err(LedgerError::from)?;
+        let mut rows = statement.query([run.0]).map_err(LedgerError::from)?;
+        while let Some(row) = rows.next().map_err(LedgerError::from)? {
+            show(row_issue(row)?)?;
+        }
+        Ok(())
+    }
+}
+
+fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
+    let video_no: Option<String> = row.get("video_no")?;
+    let answered_at = row.get::<_, Option<i64>>("answered_at")?.map(UnixMillis);
+    Ok(ItemRow {
+        state: store::state_of(&row.get::<_, String>("state")?)?,
+        manifest: ManifestId(row.get("manifest")?),
+        line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
+        cells: from_json(&row.get::<_, String>("cells")?)?,
+        external_id: row.get("external_id")?,
+        url: row.get("url")?,
+        accepted_at: if video_no.is_some() { answered_at } else { None },
+        video_no,
+        sent_at: row.get::<_, Option<i64>>("sent_at")?.map(UnixMillis),
+        final_at: row.get::<_, Option<i64>>("final_at")?.map(UnixMillis),
+        cause: row.get("cause")?,
+    })
+}
+
+fn row_issue(row: &Row<'_>) -> Result<RowIssue, LedgerError> {
+    let as_str: String = row.get("kind")?;
+    let kinds = [RowIssueKind::Faulty, RowIssueKind::Duplicate, RowIssueKind::Drifted];
+    let kind = kinds.into_iter().find(|kind| kind.as_str() == as_str);
+    let problems: Option<String> = row.get("problems")?;
+    Ok(RowIssue {
+        kind: kind.ok_or_else(|| store::impossible(format!("the kind {as_str:?} of a row issue")))?,
+        manifest: ManifestId(row.get("manifest")?),
+        line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
+        cells: from_json(&row.get::<_, String>("cells")?)?,
+        problems: problems.map_or(Ok(Vec::new()), |text| from_json(&text))?,
+        first_manifest: row.get("first_identity")?,
+        first_line: row.get::<_, Option<i64>>("first_line")?.and_then(|line| u64::try_from(line).ok()),
+    })
+}

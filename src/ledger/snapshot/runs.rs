@@ -1,0 +1,140 @@
+//! Reads of a snapshot by run: what each run read, sent and left.
+
+use rusqlite::Row;
+
+use super::{Snapshot, from_json};
+use crate::{
+    domain::{RowCounts, UnixMillis},
+    ledger::{LedgerError, ManifestId, RunId, StateCounts, store},
+};
+
+/// One run and what it read, summed over its manifests.
+#[derive(Clone, Debug, Default)]
+pub struct RunRow {
+    pub name: String,
+    pub command: String,
+    pub started_at: UnixMillis,
+    /// When it ended, if it did.
+    pub ended_at: Option<UnixMillis>,
+    pub exit_code: Option<u8>,
+    pub exit_reason: Option<String>,
+    pub rows: RowCounts,
+    /// Manifests not read to their end.
+    pub unfinished_readings: u64,
+}
+
+/// How the requests of a time span ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestCounts {
+    pub attempts: u64,
+    pub accepted: u64,
+    pub refused: u64,
+    pub not_sent: u64,
+}
+
+impl Snapshot {
+    /// The last `count_max` runs, newest first.
+    pub fn runs(&self, count_max: u32) -> Result<Vec<RunRow>, LedgerError> {
+        self.runs_where("ORDER BY run.id DESC LIMIT ?1", i64::from(count_max))
+    }
+
+    /// The run that began last.
+    pub fn latest_run(&self) -> Result<Option<RunId>, LedgerError> {
+        let latest: Option<i64> =
+            self.connection.query_row("SELECT max(id) FROM run", [], |row| row.get(0))?;
+        Ok(latest.map(RunId))
+    }
+
+    /// One run.
+    pub fn run(&self, run: RunId) -> Result<RunRow, LedgerError> {
+        let found = self.runs_where("HAVING run.id = ?1", run.0)?.pop();
+        found.ok_or_else(|| store::impossible(format!("run {run} vanished")))
+    }
+
+    fn runs_where(&self, clause: &str, value: i64) -> Result<Vec<RunRow>, LedgerError> {
+        let sql = format!(
+            "SELECT run.*, coalesce(sum(rows), 0) AS rows, coalesce(sum(added), 0) AS added, \
+             coalesce(sum(known), 0) AS known, coalesce(sum(updated), 0) AS updated, \
+             coalesce(sum(drifted), 0) AS drifted, coalesce(sum(duplicates), 0) AS duplicates, \
+             coalesce(sum(rejected), 0) AS rejected, count(manifest_read.run) - coalesce(sum(complete), 0) AS unfinished \
+             FROM run LEFT JOIN manifest_read ON manifest_read.run = run.id GROUP BY run.id {clause}"
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let rows = statement.query_map([value], |row| {
+            let count = |column: &str| row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or(0));
+            Ok(RunRow {
+                name: row.get("name")?,
+                command: row.get("command")?,
+                started_at: UnixMillis(row.get("started_at")?),
+                ended_at: row.get::<_, Option<i64>>("ended_at")?.map(UnixMillis),
+                exit_code: row.get("exit_code")?,
+                exit_reason: row.get("exit_reason")?,
+                rows: RowCounts {
+                    read: count("rows")?,
+                    added: count("added")?,
+                    known: count("known")?,
+                    updated: count("updated")?,
+                    drifted: count("drifted")?,
+                    duplicates: count("duplicates")?,
+                    rejected: count("rejected")?,
+                },
+                unfinished_readings: count("unfinished")?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Attempts made since `since`.
+    pub fn requests_since(&self, since: UnixMillis) -> Result<RequestCounts, LedgerError> {
+        let sql = "SELECT count(*), coalesce(sum(state IN ('accepted', 'accepted_unidentified', 'superseded')), 0), \
+                   coalesce(sum(state = 'refused'), 0), coalesce(sum(state = 'not_sent'), 0) \
+                   FROM attempt WHERE sent_at >= ?1";
+        let number = |row: &Row<'_>, at: usize| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
+        Ok(self.connection.query_row(sql, [since.0], |row| {
+            Ok(RequestCounts {
+                attempts: number(row, 0)?,
+                accepted: number(row, 1)?,
+                refused: number(row, 2)?,
+                not_sent: number(row, 3)?,
+            })
+        })?)
+    }
+
+    /// How many of the items seen by `run` are in each state.
+    pub fn state_counts_of_run(&self, run: RunId) -> Result<StateCounts, LedgerError> {
+        let sql = "SELECT item.state, count(*) FROM last_seen JOIN item ON item.id = last_seen.item \
+                   WHERE last_seen.run = ?1 GROUP BY item.state";
+        store::state_counts_by(&self.connection, sql, [run.0])
+    }
+
+    /// How many of the items that `run` sent are in each state.
+    pub fn state_counts_of_sent(&self, run: RunId) -> Result<StateCounts, LedgerError> {
+        let sql = "SELECT item.state, count(*) FROM item WHERE id IN (SELECT item FROM attempt WHERE run = ?1) \
+                   GROUP BY item.state";
+        store::state_counts_by(&self.connection, sql, [run.0])
+    }
+
+    /// How many of the items seen by `run` wait with a link that is dead at `at`.
+    pub fn expired_of_run(&self, run: RunId, at: UnixMillis) -> Result<u64, LedgerError> {
+        let sql = "SELECT count(*) FROM last_seen JOIN item ON item.id = last_seen.item \
+                   WHERE last_seen.run = ?1 AND item.state = 'pending' AND item.expires_at <= ?2";
+        let count: i64 = self.connection.query_row(sql, (run.0, at.0), |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// The manifests `run` read, with their identity and columns, in the order they were first known.
+    pub fn manifests_of_run(
+        &self,
+        run: RunId,
+    ) -> Result<Vec<(ManifestId, String, Vec<String>)>, LedgerError> {
+        let sql = "SELECT manifest.id, manifest.identity, manifest.columns FROM manifest_read \
+                   JOIN manifest ON manifest.id = manifest_read.manifest WHERE manifest_read.run = ?1 ORDER BY manifest.id";
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([run.0])?;
+        let mut sources = Vec::new();
+        while let Some(row) = rows.next()? {
+            sources.push((ManifestId(row.get(0)?), row.get(1)?, from_json(&row.get::<_, String>(2)?)?));
+        }
+        Ok(sources)
+    }
+}

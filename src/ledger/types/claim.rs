@@ -1,0 +1,153 @@
+//! The work of the upload stage: what may be claimed and sent, and what became of the request.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::{
+    domain::{ItemEvent, Submission, UnixMillis, VideoNo},
+    ledger::{AttemptId, ItemId, ManifestId, RunId},
+};
+
+/// The right to send one request for one item. The ledger creates it with the request recorded, and sending uses it
+/// up.
+#[derive(Debug)]
+pub struct Claim {
+    /// The request in the ledger.
+    pub attempt: AttemptId,
+    pub submission: Submission,
+    /// `None`: markers are off, or the tags leave no room for one.
+    pub marker: Option<String>,
+    /// When the claim was committed.
+    pub sent_at: UnixMillis,
+    /// After this time the request must not be started any more.
+    pub send_before: UnixMillis,
+    /// Whether other items of the same manifests wait.
+    pub others_wait: bool,
+}
+
+/// The terms of a claim.
+#[derive(Clone, Debug)]
+pub struct ClaimTerms {
+    pub run: RunId,
+    /// Only items of these manifests, in this order.
+    pub manifests: Vec<ManifestId>,
+    pub concurrency: u64,
+    /// A link that expires sooner is treated as expired: the service fetches the source during or after the
+    /// request.
+    pub link_life_min: Duration,
+    /// When all pending items will have been sent. Claims use it, too.
+    pub sent_by: Arc<AtomicI64>,
+    /// A request must start within this time of its claim; later it is not sent at all.
+    pub start_within: Duration,
+    /// An unanswered request may still be accepted for this long after its sending.
+    pub acceptance_lag_max: Duration,
+    /// Whether to send a marker tag.
+    pub marker: Marker,
+    /// The most uploads paid or possibly paid in this ledger. `None`: unlimited.
+    pub uploads_max: Option<u64>,
+    /// No claim while the disk that holds the ledger has fewer bytes free.
+    pub disk_free_min: u64,
+}
+
+impl ClaimTerms {
+    /// Links that die before this go first.
+    pub(in crate::ledger) fn urgent_before(&self) -> UnixMillis {
+        UnixMillis(self.sent_by.load(Ordering::Relaxed))
+    }
+}
+
+/// Whether requests carry a marker tag by which a lost answer can be resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marker {
+    /// Every request with room for a marker tag.
+    On,
+    Off,
+}
+
+/// The outcome of a claim.
+#[derive(Debug)]
+pub enum ClaimOutcome {
+    Claimed(Box<Claim>),
+    Blocked(ClaimBlocked),
+}
+
+/// Why nothing can be claimed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimBlocked {
+    /// Too many items are in doubt: something is wrong, and sending on would multiply it.
+    TooManyInDoubt {
+        open: u64,
+    },
+    /// As many uploads as the budget allows are paid, or at stake.
+    BudgetSpent {
+        uploads: u64,
+    },
+    /// The service has the next item already, by a request this ledger does not know.
+    AlreadyUploaded {
+        item: ItemId,
+    },
+    /// The disk is nearly full: what an answer teaches could not be written down.
+    DiskLow {
+        free: u64,
+    },
+    NothingPending,
+}
+
+/// How an attempt or an item went on.
+#[derive(Clone, Debug)]
+pub struct AttemptResult {
+    pub event: ItemEvent,
+    pub at: UnixMillis,
+    /// The video, where the event binds one, with the evidence.
+    pub bound: Option<Binding>,
+    /// For a reader: what was said or seen.
+    pub cause: Option<String>,
+}
+
+impl AttemptResult {
+    /// An event that binds no video.
+    #[must_use]
+    pub fn new(event: ItemEvent, at: UnixMillis, cause: impl Into<Option<String>>) -> Self {
+        Self { event, at, bound: None, cause: cause.into() }
+    }
+}
+
+/// Which video an attempt became, and how that is known.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    pub video_no: VideoNo,
+    /// When, by the service's clock, if it said so.
+    pub uploaded_at: Option<UnixMillis>,
+    pub by: BoundBy,
+}
+
+/// The evidence that bound a video number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoundBy {
+    /// The reply to the request itself.
+    Response,
+    /// The marker tag on a listed video.
+    Marker,
+    /// The only candidate, in a namespace without other clients.
+    SoleCandidate,
+    /// A human said so.
+    Human,
+}
+
+impl BoundBy {
+    /// The stable name in the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Response => "reply",
+            Self::Marker => "marker",
+            Self::SoleCandidate => "sole_candidate",
+            Self::Human => "human",
+        }
+    }
+}

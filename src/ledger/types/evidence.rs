@@ -1,0 +1,91 @@
+//! The work of the reconcile stage: requests without a clear outcome, and the evidence about them.
+
+use std::time::Duration;
+
+use crate::{
+    domain::{State, Submission, UnixMillis, VideoNo},
+    ledger::AttemptId,
+};
+
+/// An attempt whose outcome is not known, or whose video is not known.
+#[derive(Clone, Debug)]
+pub struct UnresolvedAttempt {
+    pub attempt: AttemptId,
+    /// [`State::InDoubt`], [`State::AcceptedUnidentified`] or [`State::NeedsReview`].
+    pub state: State,
+    /// When it was sent, by the service's clock.
+    pub service_time: ServiceTime,
+    /// When it may have left.
+    pub sent_at: UnixMillis,
+    /// The latest time it may have left.
+    pub send_before: UnixMillis,
+    /// What it carried.
+    pub marker: Option<String>,
+    /// What it carried.
+    pub submission: Submission,
+    /// When a complete listing first showed no video that could be it.
+    pub clear_at: Option<UnixMillis>,
+    /// Earlier attempts of the same item that were found never to have arrived.
+    pub absent_before: u32,
+}
+
+/// Requests to resolve by evidence, and the delays observed so far, read at one time.
+#[derive(Clone, Debug)]
+pub struct UnresolvedAttempts {
+    /// Attempts in doubt, counted or asked, oldest first.
+    pub unresolved: Vec<UnresolvedAttempt>,
+    /// The longest the service was seen to take.
+    pub observed: ObservedDelays,
+}
+
+/// What the ledger knows of a namespace, at one time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bindings {
+    /// Those of the asked videos that are bound to an attempt.
+    pub bound: Vec<VideoNo>,
+    /// Attempts without a bound video that may have made one there.
+    pub possible_senders: Vec<PossibleSender>,
+}
+
+/// An attempt that may have made a video: in flight, without a clear outcome, or resolved by a human without
+/// evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PossibleSender {
+    pub attempt: AttemptId,
+    /// When it may have left.
+    pub sent_at: UnixMillis,
+    /// The latest time it may have left.
+    pub send_before: UnixMillis,
+    /// When it was sent, by the service's clock.
+    pub service_time: ServiceTime,
+    /// The marker it carried.
+    pub marker: Option<String>,
+    /// The other tags it carried.
+    pub tags: Vec<String>,
+}
+
+/// When a request was sent, by the service's own clock: that clock is not ours, and ours may have been set since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServiceTime {
+    /// `None`: unknown.
+    pub earliest: Option<UnixMillis>,
+    /// `None`: unknown.
+    pub latest: Option<UnixMillis>,
+}
+
+/// The longest the service was seen to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ObservedDelays {
+    /// From a request to its acceptance.
+    pub acceptance: Duration,
+    /// From an acceptance to the first listing that shows it.
+    pub listing: Duration,
+}
+
+/// A control video: an accepted video that a complete listing must show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlVideo {
+    pub video_no: VideoNo,
+    /// When it was accepted, by the service's clock.
+    pub uploaded_at: Option<UnixMillis>,
+}

@@ -1,0 +1,63 @@
+//! The service's videos as the ledger recognises them.
+
+use crate::{
+    domain::{State, UnixMillis, VideoNo},
+    ledger::ItemId,
+};
+
+/// A video as the service shows it, for the ledger to recognise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LibraryVideo {
+    pub video_no: VideoNo,
+    pub tags: Vec<String>,
+    /// Whether a marker would show if it carried one.
+    pub shows_tags: bool,
+    /// By when it was made, by our clock.
+    pub made_by: UnixMillis,
+}
+
+/// Whose a video at the service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VideoOwner {
+    Bound(ItemId),
+    /// It carries the marker of a request of this item whose outcome is open.
+    Open(ItemId),
+    /// It carries the marker of a request of this item that has another outcome: it was paid twice.
+    Surplus(ItemId),
+    /// It carries the marker of a request of this item that a human gave up, or ordered to be sent again.
+    Ordered(ItemId),
+    /// It carries a marker of a request of this item that the service answered as rejected.
+    Rejected(ItemId),
+    /// It carries a marker that this ledger does not know. The item is the one that the marker names, if it
+    /// exists here: its row was uploaded with another ledger.
+    Foreign(Option<ItemId>),
+    /// It carries no marker.
+    Unmarked,
+    /// It does not show its tags yet, or never will.
+    TagsHidden,
+}
+
+/// An item that is bound to a video.
+#[derive(Clone, Debug)]
+pub struct BoundItem {
+    pub item: ItemId,
+    pub state: State,
+    pub video_no: VideoNo,
+    /// Its source, whole.
+    pub url: String,
+    /// Why it failed, if it did.
+    pub cause: Option<String>,
+}
+
+/// What became of a video offered for recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovered {
+    /// Its item is bound to it now.
+    Bound(ItemId),
+    /// Its item has another video.
+    Surplus(ItemId),
+    /// Its item is not to be sent now; that it is there is remembered.
+    Remembered(ItemId),
+    /// No item of this ledger has its key; that it is there is remembered.
+    NoItem,
+}

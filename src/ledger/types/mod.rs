@@ -1,0 +1,22 @@
+//! What passes between the ledger and the stages: work that a stage takes, and results that it gives back.
+//!
+//! Each stage has one type of work: [`Claim`] to send, [`UnresolvedAttempt`] to resolve, [`PollTask`] to poll.
+
+mod claim;
+mod evidence;
+mod library;
+mod polling;
+mod review;
+mod totals;
+mod usage;
+
+pub use claim::{AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker};
+pub use evidence::{
+    Bindings, ControlVideo, ObservedDelays, PossibleSender, ServiceTime, UnresolvedAttempt,
+    UnresolvedAttempts,
+};
+pub use library::{BoundItem, LibraryVideo, Recovered, VideoOwner};
+pub use polling::{Observation, PollResult, PollTask};
+pub use review::{Question, ReviewAnswer, ReviewDecision, ReviewOutcome};
+pub use totals::{Expiring, RunProgress, StateCounts};
+pub use usage::{BootTime, ClockReference, ExternalUsage, UploadUsage};

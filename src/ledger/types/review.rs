@@ -1,0 +1,60 @@
+//! Questions to a human, and the answers.
+
+use crate::{
+    domain::{ItemEvent, State, UnixMillis, VideoNo},
+    ledger::ItemId,
+};
+
+/// A question to a human.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// What the evidence shows, as a sentence.
+    pub text: String,
+    /// Videos it could be.
+    pub candidates: Vec<VideoNo>,
+}
+
+/// A human's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReviewAnswer {
+    /// It is this video.
+    Adopt(VideoNo),
+    /// Send it again; it may be paid twice.
+    Resend,
+    /// Give it up.
+    GiveUp,
+}
+
+impl ReviewAnswer {
+    /// What happens to the item.
+    #[must_use]
+    pub const fn event(&self) -> ItemEvent {
+        match self {
+            Self::Adopt(_) => ItemEvent::Adopted,
+            Self::Resend => ItemEvent::ResendOrdered,
+            Self::GiveUp => ItemEvent::GivenUp,
+        }
+    }
+}
+
+/// A decision of a human as it is written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReviewDecision {
+    pub answer: ReviewAnswer,
+    pub who: String,
+    pub why: String,
+    pub at: UnixMillis,
+}
+
+/// What a human's answer met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReviewOutcome {
+    /// It is written down, and the item moved on.
+    Done,
+    /// There is no such item.
+    NoSuchItem,
+    /// The item is not open to an answer: only those without a clear outcome are.
+    NotOpen(State),
+    /// The video belongs to another item.
+    VideoTaken(ItemId),
+}

@@ -1,0 +1,423 @@
+//! The upload stage: claims pending items, throttled by the rate limiter, and records what became of each request.
+//!
+//! - One loop claims. Each claimed request runs in a task of its own, and only this task records its outcome. Dropping the
+//!   future would not cancel a request that has left, so tasks are never dropped: draining waits for them.
+//! - At most `concurrency` requests are in flight, and one while the circuit breaker is half open.
+//! - Nothing is sent twice without a record: a verdict moves the item to its next state, or the item is in doubt.
+
+mod send;
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::{sync::futures::Notified, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    api::Transport,
+    domain::{State, StopReason, UnixMillis},
+    events::Event,
+    ledger::{ClaimBlocked, ClaimOutcome, ClaimTerms, LedgerError},
+    quota::{BlockReason, Delay, Endpoint, Permit, Priority},
+};
+
+use super::context::Context;
+use send::{SendResult, cooldown_text, send};
+
+/// Failures in a row before the first answer of a run. More mean a wrong address or no network.
+const FIRST_FAILURES_MAX: u32 = 4;
+
+/// How long to wait for a host that answered earlier in the run.
+const OFFLINE_MAX: Duration = Duration::from_mins(15);
+
+/// A shorter wait for the quota is part of normal spacing and is not announced.
+const WAIT_ANNOUNCED_MIN: Duration = Duration::from_secs(90);
+
+const HOW_TO_STOP: &str =
+    "Ctrl-C ends the run, and the same command resumes it; with --quota-exit it ends by itself";
+
+/// For the operator: why a claimed request was not made.
+const SLOW_MACHINE: &str = "a request was not started within 5 s of being recorded and will be sent again: this machine or \
+                            its disk is slow, or the machine was suspended";
+
+/// How many of the latest answers are checked for rejected rows.
+const LAST_ANSWERS: usize = 20;
+
+/// Rejections allowed among the latest answers. More stop the run, since the rows are then unlikely to be the cause.
+const REJECTED_MAX: usize = 15;
+
+/// The settings of the upload stage.
+#[derive(Clone, Debug)]
+pub(super) struct UploadSettings {
+    pub(super) terms: Arc<ClaimTerms>,
+    pub(super) concurrency: usize,
+    /// `None`: unlimited.
+    pub(super) rows_max: Option<u64>,
+    /// Nothing is sent after this time. `None`: unlimited.
+    pub(super) stop_at: Option<UnixMillis>,
+    /// How long to wait for evidence that sending depends on. `None`: do not wait.
+    pub(super) patience: Option<Duration>,
+    /// End instead of waiting longer for the quota. `None`: wait as long as necessary.
+    pub(super) quota_wait_max: Option<Duration>,
+    /// An unanswered request may be accepted this long after its sending.
+    pub(super) acceptance_lag_max: Duration,
+    /// Cancelled when the library was compared with the ledger. Nothing is sent before.
+    pub(super) preflight_done: CancellationToken,
+}
+
+/// Why the upload stage ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum UploadStop {
+    Drained,
+    TimeUp,
+    RowsMax,
+    /// The budget is spent, or reserved by requests without a clear outcome.
+    BudgetSpent,
+    /// The quota allows no request within the longest wait.
+    QuotaPaused {
+        why: String,
+    },
+    /// Too many requests have no clear answer.
+    TooManyInDoubt {
+        open: u64,
+    },
+    /// The service has the next item from a request that this ledger does not know.
+    AlreadyUploaded {
+        item: String,
+    },
+    /// The disk that holds the ledger is nearly full.
+    DiskLow {
+        free: u64,
+    },
+    /// The service accepts no row until the operator acts.
+    Stopped {
+        reason: StopReason,
+        cause: String,
+    },
+    Offline {
+        cause: String,
+    },
+}
+
+/// Why no item can be claimed now.
+enum Obstacle {
+    /// As many requests as allowed are in flight.
+    Concurrency,
+    Claim(ClaimBlocked),
+}
+
+/// What ended the wait for a permit.
+enum PermitWait {
+    Granted(Permit),
+    /// Something changed; obstacles are to be checked again.
+    Interrupted,
+    Stopped(UploadStop),
+}
+
+struct Uploader<T> {
+    context: Context<T>,
+    plan: UploadSettings,
+    in_flight: JoinSet<Result<SendResult, LedgerError>>,
+    sent: u64,
+    has_been_answered: bool,
+    offline_since: Option<UnixMillis>,
+    /// Whether each of the last answers rejected its row.
+    last_answers: VecDeque<bool>,
+    is_lateness_announced: bool,
+    /// Whether more items were pending at the last claim.
+    others_wait: bool,
+    /// Kept so that each obstacle is announced once.
+    announced: Option<ClaimBlocked>,
+    /// The end of the quota wait that was announced last.
+    wait_announced_until: Option<UnixMillis>,
+    /// Since when sending has been blocked until evidence arrives.
+    blocked_since: Option<UnixMillis>,
+}
+
+/// Sends until the run drains or sending must stop, then waits for the requests in flight.
+pub(super) async fn upload<T: Transport>(
+    context: Context<T>,
+    plan: UploadSettings,
+) -> Result<UploadStop, LedgerError> {
+    let mut uploader = Uploader {
+        context,
+        plan,
+        in_flight: JoinSet::new(),
+        sent: 0,
+        has_been_answered: false,
+        offline_since: None,
+        last_answers: VecDeque::new(),
+        is_lateness_announced: false,
+        others_wait: false,
+        announced: None,
+        wait_announced_until: None,
+        blocked_since: None,
+    };
+    let end = uploader.run().await;
+    while let Some(sent) = uploader.in_flight.join_next().await {
+        uploader.note(sent)?;
+    }
+    end
+}
+
+impl<T: Transport> Uploader<T> {
+    async fn run(&mut self) -> Result<UploadStop, LedgerError> {
+        let signals = self.context.signals.clone();
+        loop {
+            let changed = signals.next_change();
+            while let Some(sent) = self.in_flight.try_join_next() {
+                if let Some(end) = self.note(sent)? {
+                    return Ok(end);
+                }
+            }
+            if let Some(end) = self.must_end() {
+                return Ok(end);
+            }
+            let end = match self.next_obstacle().await? {
+                Some(obstacle) => self.wait_for(obstacle, changed).await?,
+                None => match self.quota_pause() {
+                    Some(end) => Some(end),
+                    None => match self.next_permit().await? {
+                        PermitWait::Granted(permit) => self.claim_and_send(permit).await?,
+                        PermitWait::Interrupted => None,
+                        PermitWait::Stopped(end) => Some(end),
+                    },
+                },
+            };
+            if let Some(end) = end {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// What keeps the next item from being claimed.
+    ///
+    /// This is checked before a permit is taken, so that no capacity is reserved in vain. The check is skipped when an item
+    /// is known to be pending and the wait is short.
+    async fn next_obstacle(&self) -> Result<Option<Obstacle>, LedgerError> {
+        if self.in_flight.len() >= self.plan.concurrency {
+            return Ok(Some(Obstacle::Concurrency));
+        }
+        if self.others_wait && self.is_turn_near() {
+            return Ok(None);
+        }
+        let now = self.context.clock.now();
+        let blocked = self.context.ledger.claim_blocked(Arc::clone(&self.plan.terms), now).await?;
+        Ok(blocked.map(Obstacle::Claim))
+    }
+
+    fn must_end(&self) -> Option<UploadStop> {
+        if self.context.signals.drain.is_cancelled() {
+            return Some(UploadStop::Drained);
+        }
+        if self.plan.stop_at.is_some_and(|timestamp| self.context.clock.now() >= timestamp) {
+            return Some(UploadStop::TimeUp);
+        }
+        self.plan.rows_max.is_some_and(|rows_max| self.sent >= rows_max).then_some(UploadStop::RowsMax)
+    }
+
+    fn is_turn_near(&self) -> bool {
+        let now = self.context.clock.now();
+        self.context
+            .limiter
+            .delay(Endpoint::Upload)
+            .is_none_or(|delay| delay.until.after_now(now) < WAIT_ANNOUNCED_MIN)
+    }
+
+    /// Announces each long wait for the quota once. Returns a stop when the wait exceeds the longest one allowed.
+    fn quota_pause(&mut self) -> Option<UploadStop> {
+        let delay = self.context.limiter.delay(Endpoint::Upload)?;
+        let (now, why) = (self.context.clock.now(), delay_text(&delay)?);
+        let wait = delay.until.after_now(now);
+        // a request in flight may free a slot, or close the circuit breaker
+        if self.plan.quota_wait_max.is_some_and(|wait_max| wait > wait_max) && self.in_flight.is_empty() {
+            return Some(UploadStop::QuotaPaused { why });
+        }
+        // a cool-down was announced when it began
+        let is_held = matches!(delay.why, BlockReason::Cooldown(_));
+        if !is_held
+            && wait >= WAIT_ANNOUNCED_MIN
+            && self.wait_announced_until.is_none_or(|said| delay.until > said)
+        {
+            let how = self.wait_announced_until.is_none().then_some(HOW_TO_STOP);
+            self.wait_announced_until = Some(delay.until);
+            self.context.emit(&Event::Waiting { reason: why, until: delay.until, hint: how });
+        }
+        None
+    }
+
+    /// Waits for the next permit, unless the run drains, the time is up or a request ends first.
+    async fn next_permit(&mut self) -> Result<PermitWait, LedgerError> {
+        let limiter = Arc::clone(&self.context.limiter);
+        let stop_at = self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX));
+        let preflight_done = self.plan.preflight_done.clone();
+        if !preflight_done.is_cancelled() {
+            // draining cancels it too; obstacles are checked again on the next pass
+            preflight_done.cancelled().await;
+            return Ok(PermitWait::Interrupted);
+        }
+        tokio::select! {
+            biased;
+            () = self.context.signals.drain.cancelled() => Ok(PermitWait::Interrupted),
+            permit = limiter.permit(Priority::Upload) => Ok(PermitWait::Granted(permit)),
+            Some(sent) = self.in_flight.join_next() => {
+                Ok(self.note(sent)?.map_or(PermitWait::Interrupted, PermitWait::Stopped))
+            }
+            () = self.context.clock.sleep_until(stop_at) => Ok(PermitWait::Interrupted),
+        }
+    }
+
+    async fn claim_and_send(&mut self, permit: Permit) -> Result<Option<UploadStop>, LedgerError> {
+        let now = self.context.clock.now();
+        match self.context.ledger.claim(Arc::clone(&self.plan.terms), now).await? {
+            ClaimOutcome::Claimed(claim) => {
+                self.sent += 1;
+                self.blocked_since = None;
+                self.others_wait = claim.others_wait;
+                let context = self.context.clone();
+                let lag_max = self.plan.acceptance_lag_max;
+                self.in_flight.spawn(async move { send(&context, permit, *claim, lag_max).await });
+            }
+            // the obstacle is reported by the check of the next pass
+            ClaimOutcome::Blocked(_) => {
+                self.others_wait = false;
+                self.context.limiter.give_back(permit);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits until an obstacle is gone.
+    async fn wait_for(
+        &mut self,
+        obstacle: Obstacle,
+        changed: Notified<'_>,
+    ) -> Result<Option<UploadStop>, LedgerError> {
+        let Obstacle::Claim(blocked) = obstacle else { return self.wait_until(None, changed).await };
+        let (why, until) = match blocked {
+            ClaimBlocked::NothingPending => return self.wait_until(None, changed).await,
+            // an open request may prove never to have arrived, which frees its part of the budget
+            ClaimBlocked::BudgetSpent { .. } => {
+                let state_counts = self.context.ledger.state_counts().await?;
+                let may_free = state_counts.of(State::Sending) + state_counts.of(State::InDoubt) > 0;
+                match self.evidence_is_awaited_until().filter(|_| may_free) {
+                    Some(until) => return self.wait_until(Some(until), changed).await,
+                    None => return Ok(Some(UploadStop::BudgetSpent)),
+                }
+            }
+            ClaimBlocked::AlreadyUploaded { item } => {
+                return Ok(Some(UploadStop::AlreadyUploaded { item: item.to_string() }));
+            }
+            ClaimBlocked::DiskLow { free } => return Ok(Some(UploadStop::DiskLow { free })),
+            ClaimBlocked::TooManyInDoubt { open } => {
+                let Some(until) = self.evidence_is_awaited_until() else {
+                    return Ok(Some(UploadStop::TooManyInDoubt { open }));
+                };
+                let why = format!(
+                    "{open} requests have no clear answer; nothing is sent until their outcome is known"
+                );
+                (why, until)
+            }
+        };
+        if self.announced != Some(blocked) {
+            self.announced = Some(blocked);
+            self.context.emit(&Event::Waiting { reason: why, until, hint: None });
+        }
+        self.wait_until(Some(until), changed).await
+    }
+
+    /// Until when to wait for evidence. `None`: do not wait any longer.
+    fn evidence_is_awaited_until(&mut self) -> Option<UnixMillis> {
+        let now = self.context.clock.now();
+        // requests in flight are always awaited: an answer may remove the obstacle
+        let patience = match self.plan.patience {
+            None if self.in_flight.is_empty() => return None,
+            None => return Some(UnixMillis(i64::MAX)),
+            Some(patience) => patience,
+        };
+        let until = self.blocked_since.get_or_insert(now).plus(patience);
+        (until > now).then_some(until)
+    }
+
+    /// Waits for a time, a change in the ledger, an answer or the end, whichever is first.
+    async fn wait_until(
+        &mut self,
+        timestamp: Option<UnixMillis>,
+        changed: Notified<'_>,
+    ) -> Result<Option<UploadStop>, LedgerError> {
+        let timestamp =
+            timestamp.unwrap_or(UnixMillis(i64::MAX)).min(self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX)));
+        tokio::select! {
+            biased;
+            () = self.context.signals.drain.cancelled() => Ok(None),
+            Some(sent) = self.in_flight.join_next() => self.note(sent),
+            () = self.context.clock.sleep_until(timestamp) => Ok(None),
+            () = changed => Ok(None),
+        }
+    }
+
+    /// Counts a request that ended. Returns a stop if sending must not continue.
+    fn note(
+        &mut self,
+        sent: Result<Result<SendResult, LedgerError>, tokio::task::JoinError>,
+    ) -> Result<Option<UploadStop>, LedgerError> {
+        let sent =
+            sent.map_err(|error| LedgerError::Broken { cause: format!("a request ended early: {error}") })??;
+        let now = self.context.clock.now();
+        match sent {
+            SendResult::Answered => {
+                self.note_answer(false);
+                Ok(None)
+            }
+            SendResult::RowRejected(cause) => {
+                self.note_answer(true);
+                let rejected = self.last_answers.iter().filter(|is_rejected| **is_rejected).count();
+                let is_brake = self.last_answers.len() == LAST_ANSWERS && rejected > REJECTED_MAX;
+                Ok(is_brake.then_some(UploadStop::Stopped { reason: StopReason::MostlyRejected, cause }))
+            }
+            SendResult::Unreachable(cause) => {
+                self.sent = self.sent.saturating_sub(1);
+                let since = *self.offline_since.get_or_insert(now);
+                let failures =
+                    self.context.limiter.cooldown(Endpoint::Upload).map_or(0, |cooldown| cooldown.failures);
+                let never_there = !self.has_been_answered && failures >= FIRST_FAILURES_MAX;
+                let gone_for_long =
+                    now.since_ms(since) > i64::try_from(OFFLINE_MAX.as_millis()).unwrap_or(i64::MAX);
+                Ok((never_there || gone_for_long).then_some(UploadStop::Offline { cause }))
+            }
+            SendResult::Late => {
+                self.sent = self.sent.saturating_sub(1);
+                if !std::mem::replace(&mut self.is_lateness_announced, true) {
+                    self.context.emit(&Event::Message { text: SLOW_MACHINE.to_owned() });
+                }
+                Ok(None)
+            }
+            SendResult::Stop { reason, cause } => Ok(Some(UploadStop::Stopped { reason, cause })),
+        }
+    }
+}
+
+impl<T> Uploader<T> {
+    fn note_answer(&mut self, is_rejected: bool) {
+        self.has_been_answered = true;
+        self.offline_since = None;
+        self.last_answers.push_back(is_rejected);
+        if self.last_answers.len() > LAST_ANSWERS {
+            self.last_answers.pop_front();
+        }
+    }
+}
+
+/// Why the quota delays uploads, for the operator. `None`: normal spacing.
+fn delay_text(delay: &Delay) -> Option<String> {
+    match delay.why {
+        BlockReason::Spacing | BlockReason::Turn | BlockReason::HalfOpenProbe => None,
+        BlockReason::Cap { cap, is_learned: false } => Some(format!("the {cap} window is full")),
+        BlockReason::Cap { cap, is_learned: true } => {
+            Some(format!("the {cap} window is full, as learned from refusals"))
+        }
+        BlockReason::RefusalsSpent => {
+            Some("the service refused too often within an hour, and may suspend the key".to_owned())
+        }
+        BlockReason::Cooldown(cooldown) => Some(cooldown_text(&cooldown, None)),
+    }
+}

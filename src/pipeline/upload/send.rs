@@ -1,0 +1,210 @@
+//! One claimed request from its departure to its recorded outcome.
+
+use std::time::Duration;
+
+use crate::{
+    api::{Certainty, Transport, Verdict},
+    domain::{ItemEvent, StopReason, UnixMillis},
+    events::{Event, RedactedUrl},
+    ledger::{AttemptResult, Binding, BoundBy, Claim, LedgerError},
+    quota::{Cooldown, CooldownReason, Departure, Feedback, Permit, PreciseTime, RequestOutcome},
+    retry::parse_retry_after,
+};
+
+use crate::pipeline::context::Context;
+
+/// For the ledger: why a claimed request was not made.
+const LATE: &str = "it was not started in time";
+
+/// What the upload loop needs to know of a request that ended.
+pub(super) enum SendResult {
+    Answered,
+    RowRejected(String),
+    Unreachable(String),
+    /// It was not sent, since it was not started in time.
+    Late,
+    Stop {
+        reason: StopReason,
+        cause: String,
+    },
+}
+
+/// Waits until a claimed request may leave. False when its time to start has passed, as after a suspension of the
+/// machine: the attempt may have been resolved by then.
+async fn may_leave<T>(
+    context: &Context<T>,
+    permit: &Permit,
+    claim: &Claim,
+    acceptance_lag_max: Duration,
+) -> Result<bool, LedgerError> {
+    let until = claim.send_before.plus(acceptance_lag_max);
+    loop {
+        if context.clock.now() > claim.send_before {
+            return Ok(false);
+        }
+        match context.limiter.depart(permit, claim.attempt.number(), claim.sent_at, until) {
+            Departure::Now => return Ok(true),
+            Departure::At(at) => {
+                let wait = at.after(PreciseTime(context.clock.now_us()));
+                context.clock.sleep_us(wait).await;
+            }
+            Departure::AfterSave => context.save_learned_limits().await?,
+        }
+    }
+}
+
+/// Makes one request and records its outcome.
+pub(super) async fn send<T: Transport>(
+    context: &Context<T>,
+    permit: Permit,
+    claim: Claim,
+    acceptance_lag_max: Duration,
+) -> Result<SendResult, LedgerError> {
+    let key = claim.attempt.number();
+    if !may_leave(context, &permit, &claim, acceptance_lag_max).await? {
+        let late = AttemptResult::new(ItemEvent::NotSent, context.clock.now(), LATE.to_owned());
+        context.ledger.settle(claim.attempt, late).await?;
+        context.limiter.give_back(permit);
+        context.signals.ledger_changed();
+        return Ok(SendResult::Late);
+    }
+    let verdict = context.api.upload(permit, &claim.submission, claim.marker.as_deref()).await;
+    #[cfg(feature = "failpoints")]
+    let verdict = not_sent_if_stopping(context, verdict);
+    let at = context.clock.now();
+    settle(context, &claim, &verdict, at).await?;
+    let Feedback { cooldown, change } = context.limiter.answer(key, &outcome_of(&verdict, at));
+    context.save_learned_limits().await?;
+    announce(context, &claim, &verdict, cooldown);
+    if let Some(change) = change {
+        context.emit(&Event::LimitLearned { text: change.to_string() });
+    }
+    context.signals.ledger_changed();
+    Ok(match verdict {
+        Verdict::NotSent { cause } => SendResult::Unreachable(cause),
+        Verdict::StopRun { reason, cause, .. } => SendResult::Stop { reason, cause },
+        Verdict::BadRow { cause } => SendResult::RowRejected(cause),
+        Verdict::Accepted { .. }
+        | Verdict::AcceptedUnidentified
+        | Verdict::RefusedForNow { .. }
+        | Verdict::InDoubt { .. } => SendResult::Answered,
+    })
+}
+
+#[cfg(feature = "failpoints")]
+fn not_sent_if_stopping<T>(context: &Context<T>, verdict: Verdict) -> Verdict {
+    fail::fail_point!("in_flight_at_stop_not_sent", context.signals.drain.is_cancelled(), |_| {
+        Verdict::NotSent { cause: "the run ended".to_owned() }
+    });
+    verdict
+}
+
+async fn settle<T>(
+    context: &Context<T>,
+    claim: &Claim,
+    verdict: &Verdict,
+    at: UnixMillis,
+) -> Result<(), LedgerError> {
+    let result = result_of(verdict, at);
+    match context.ledger.settle(claim.attempt, result).await {
+        // The number belongs to another item already. The service accepted the video, but under an unknown number.
+        Err(LedgerError::Impossible { .. }) if matches!(verdict, Verdict::Accepted { .. }) => {
+            let cause = "the service named a video that belongs to another item".to_owned();
+            context
+                .ledger
+                .settle(claim.attempt, AttemptResult::new(ItemEvent::AcceptedUnidentified, at, cause))
+                .await
+        }
+        settled => settled,
+    }
+}
+
+fn result_of(verdict: &Verdict, at: UnixMillis) -> AttemptResult {
+    let plain = |event, cause: &String| AttemptResult::new(event, at, cause.clone());
+    fail::fail_point!("in_doubt_sent_again", matches!(verdict, Verdict::InDoubt { .. }), |_| {
+        plain(ItemEvent::NotSent, &"no answer".to_owned())
+    });
+    match verdict {
+        Verdict::Accepted { video_no, uploaded_at } => AttemptResult {
+            event: ItemEvent::Accepted,
+            at,
+            bound: Some(Binding {
+                video_no: video_no.clone(),
+                uploaded_at: *uploaded_at,
+                by: BoundBy::Response,
+            }),
+            cause: None,
+        },
+        Verdict::AcceptedUnidentified => AttemptResult::new(ItemEvent::AcceptedUnidentified, at, None),
+        Verdict::BadRow { cause } => plain(ItemEvent::Rejected, cause),
+        Verdict::RefusedForNow { cause, .. }
+        | Verdict::StopRun { certainty: Certainty::Refused, cause, .. } => {
+            plain(ItemEvent::RefusedForNow, cause)
+        }
+        Verdict::InDoubt { cause, .. } | Verdict::StopRun { certainty: Certainty::Unclear, cause, .. } => {
+            plain(ItemEvent::AnswerLost, cause)
+        }
+        Verdict::NotSent { cause } => plain(ItemEvent::NotSent, cause),
+    }
+}
+
+/// What a verdict on an upload is for the rate limiter.
+fn outcome_of(verdict: &Verdict, at: UnixMillis) -> RequestOutcome {
+    match verdict {
+        Verdict::Accepted { uploaded_at, .. } => RequestOutcome::Accepted { noted_at: *uploaded_at },
+        Verdict::AcceptedUnidentified => RequestOutcome::AcceptedUnidentified,
+        Verdict::BadRow { .. } => RequestOutcome::Rejected,
+        Verdict::RefusedForNow { retry_after, .. } => RequestOutcome::Refused {
+            retry_after: retry_after.as_deref().and_then(|text| parse_retry_after(text, at)),
+        },
+        Verdict::NotSent { .. } => RequestOutcome::NotSent,
+        Verdict::InDoubt { retry_after, .. } => RequestOutcome::Unclear {
+            retry_after: retry_after.as_deref().and_then(|text| parse_retry_after(text, at)),
+        },
+        Verdict::StopRun { .. } => RequestOutcome::Unclear { retry_after: None },
+    }
+}
+
+fn announce<T>(context: &Context<T>, claim: &Claim, verdict: &Verdict, cooldown: Option<Cooldown>) {
+    let url = RedactedUrl::from(&claim.submission.url);
+    match verdict {
+        Verdict::Accepted { video_no, .. } => {
+            context.emit(&Event::Accepted { url, video_no: video_no.clone() });
+        }
+        Verdict::BadRow { cause } => context.emit(&Event::Rejected { url, cause: cause.clone() }),
+        Verdict::InDoubt { cause, .. } => context.emit(&Event::AnswerLost { url, cause: cause.clone() }),
+        Verdict::AcceptedUnidentified => {
+            let cause = "accepted, but the answer names no video".to_owned();
+            context.emit(&Event::AnswerLost { url, cause });
+        }
+        Verdict::RefusedForNow { .. } | Verdict::NotSent { .. } | Verdict::StopRun { .. } => {}
+    }
+    let Some(cooldown) = cooldown else { return };
+    let cause = match verdict {
+        Verdict::NotSent { cause } => Some(cause.as_str()),
+        Verdict::Accepted { .. }
+        | Verdict::AcceptedUnidentified
+        | Verdict::BadRow { .. }
+        | Verdict::RefusedForNow { .. }
+        | Verdict::StopRun { .. }
+        | Verdict::InDoubt { .. } => None,
+    };
+    context.emit(&Event::Waiting {
+        reason: cooldown_text(&cooldown, cause),
+        until: cooldown.until,
+        hint: None,
+    });
+}
+
+pub(super) fn cooldown_text(cooldown: &Cooldown, cause: Option<&str>) -> String {
+    match (cooldown.reason, cause) {
+        (CooldownReason::Refused, _) => "the service asks to slow down; one request is tried then".to_owned(),
+        (CooldownReason::Unreachable, Some(cause)) => {
+            format!("the service cannot be reached ({cause}); trying again then")
+        }
+        (CooldownReason::Unreachable, None) => "the service cannot be reached; trying again then".to_owned(),
+        (CooldownReason::Unclear, _) => {
+            format!("{} unclear answers in a row; one request is tried then", cooldown.failures)
+        }
+    }
+}
