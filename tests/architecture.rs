@@ -296,8 +296,8 @@ fn each_outside_crate_has_one_home_and_nothing_outside_cli_prints() {
             text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
         for (outside, homes) in HOMES {
             let named = [" ", "(", "<", "use ", "io::", "::"].iter().any(|before| {
-                code.contains(&format!("{before}{outside}"))
-                    && !(*before == "::" && !outside.starts_with("new_"))
+                (*before != "::" || outside.starts_with("new_"))
+                    && code.contains(&format!("{before}{outside}"))
             });
             let shown = path.display().to_string();
             assert!(
@@ -331,6 +331,7 @@ fn every_file_says_what_it_is_for_and_is_about_one_thing() {
 
 #[test]
 fn every_public_function_type_and_trait_has_a_comment() {
+    let mut found = Vec::new();
     for (path, text) in sources() {
         let lines: Vec<&str> = text.lines().collect();
         for (at, line) in lines.iter().enumerate() {
@@ -343,18 +344,24 @@ fn every_public_function_type_and_trait_has_a_comment() {
                 let before = lines[above - 1].trim();
                 before.starts_with("#[")
                     || before.ends_with(")]")
+                    || before.starts_with("reason = ")
                     || before.ends_with(',') && !before.starts_with("///")
             } {
                 above -= 1;
             }
             let has_comment = above > 0 && lines[above - 1].trim_start().starts_with("///");
-            assert!(!is_public || has_comment, "{}:{}: no comment above {line}", path.display(), at + 1);
+            // a macro passes the comment on
+            if is_public && !has_comment && !line.contains('$') {
+                found.push(format!("{}:{}: no comment above {line}", path.display(), at + 1));
+            }
         }
     }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]
 fn no_type_name_is_defined_twice() {
+    let mut found = Vec::new();
     let mut defined: BTreeMap<String, PathBuf> = BTreeMap::new();
     for (path, text) in sources() {
         for line in text.lines() {
@@ -375,10 +382,11 @@ fn no_type_name_is_defined_twice() {
                 continue;
             }
             if let Some(first) = defined.insert(name.clone(), path.clone()) {
-                panic!("{name} is defined in {} and in {}", first.display(), path.display());
+                found.push(format!("{name} is defined in {} and in {}", first.display(), path.display()));
             }
         }
     }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]

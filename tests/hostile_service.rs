@@ -173,8 +173,8 @@ fn list(videos: &Mutex<Vec<Video>>, body: &str) -> Value {
 }
 
 fn manifest(folder: &Path, rows: usize) {
-    let rows: String = (0..rows).map(|row| format!("https://host/{row}.mp4\n")).collect();
-    std::fs::write(folder.join("m.csv"), format!("url\n{rows}")).unwrap();
+    let rows: Vec<String> = (0..rows).map(|row| format!("https://host/{row}.mp4\n")).collect();
+    std::fs::write(folder.join("m.csv"), format!("url\n{}", rows.concat())).unwrap();
 }
 
 fn import(folder: &Path, service: &Service, key: &str, args: &[&str]) -> (i32, String) {

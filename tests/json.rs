@@ -53,12 +53,14 @@ fn check_type(value: &Value, schema: &Value, at: &str) {
     }
     let kinds: Vec<&str> = match &schema["type"] {
         Value::String(kind) => vec![kind],
-        kinds => kinds
-            .as_array()
-            .unwrap_or_else(|| panic!("{at}: {schema}"))
-            .iter()
-            .filter_map(Value::as_str)
-            .collect(),
+        kinds @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            kinds
+                .as_array()
+                .unwrap_or_else(|| panic!("{at}: {schema}"))
+                .iter()
+                .filter_map(Value::as_str)
+                .collect()
+        }
     };
     let kind = match value {
         Value::Null => "null",
@@ -104,15 +106,14 @@ fn run(fixture: &CliFixture, args: &[&str], lines_of: Option<&str>, last_of: &[&
         .collect();
     let (last, before) = lines.split_last().unwrap_or_else(|| panic!("{args:?} printed nothing: {err}"));
     for line in before {
-        match lines_of {
-            Some(name) => check(line, &[schema_of(name)], name),
-            None => {
-                let name = line["event"].as_str().unwrap_or_else(|| panic!("{args:?}: {line}"));
-                let event = contract::events().into_iter().find(|(known, _)| known == name);
-                let (_, event) = event.unwrap_or_else(|| panic!("the event {name} is not in the contract"));
-                check(line, &[schema_of("every event"), event.to_value()], name);
-            }
+        if let Some(name) = lines_of {
+            check(line, &[schema_of(name)], name);
+            continue;
         }
+        let name = line["event"].as_str().unwrap_or_else(|| panic!("{args:?}: {line}"));
+        let event = contract::events().into_iter().find(|(known, _)| known == name);
+        let (_, event) = event.unwrap_or_else(|| panic!("the event {name} is not in the contract"));
+        check(line, &[schema_of("every event"), event.to_value()], name);
     }
     let schemas: Vec<Value> = ["the last object"].iter().chain(last_of).map(|name| schema_of(name)).collect();
     check(last, &schemas, &args.join(" "));
@@ -171,19 +172,28 @@ fn every_failure_ends_with_a_json_object_that_says_what_to_do() {
     assert_eq!((code, end["event"].as_str()), (3, Some("run_ended")), "{end}");
 }
 
+/// A process that ends with its test.
+struct Child(std::process::Child);
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn an_import_beside_another_one_ends_with_12_as_json() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(3));
     let sandbox = SandboxProcess::start(&fixture, &[]);
     let args = ["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "1/h"];
-    let mut first = fixture.command(&args).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let mut first = Child(fixture.command(&args).stderr(std::process::Stdio::null()).spawn().unwrap());
     while sandbox.accepted_counts().is_empty() {
-        assert!(first.try_wait().unwrap().is_none(), "the first import ended");
+        assert!(first.0.try_wait().unwrap().is_none(), "the first import ended");
+        #[expect(clippy::disallowed_methods, reason = "waits for another process")]
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     let (code, end) = run(&fixture, &args, None, &[]);
-    first.kill().unwrap();
-    first.wait().unwrap();
     assert_eq!((code, end["event"].as_str()), (12, Some("command_failed")), "{end}");
 }

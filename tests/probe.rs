@@ -372,6 +372,7 @@ async fn an_allowed_private_host_is_probed() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::too_many_lines, reason = "one case after another")]
 async fn a_playlist_is_followed_to_the_codecs_of_its_first_segment() {
     use ProbeVerdict::{Supported, Unclear, Unsupported};
     let media = |inside: &str| format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n{inside}\n").into_bytes();
@@ -484,16 +485,16 @@ async fn each_host_has_its_own_rate_independent_of_other_hosts() {
         ("https://other/*", Page::File(media!("h264.mp4"))),
     ]);
     let prober = prober(&model, rules());
-    let mut probes = tokio::task::JoinSet::new();
+    let mut running = tokio::task::JoinSet::new();
     for host in ["slow", "other"] {
         for n in 0..40 {
             let prober = Arc::clone(&prober);
             // one host under many ports is one host
             let url = SourceUrl::parse(&format!("https://{host}:{}/{n}", 8_000 + n % 3)).unwrap();
-            probes.spawn(async move { prober.inspect(&url).await });
+            running.spawn(async move { prober.inspect(&url).await });
         }
     }
-    probes.join_all().await;
+    running.join_all().await;
     for host in ["slow", "other"] {
         let mut at: Vec<i64> = model.arrivals().iter().filter(|a| a.host == host).map(|a| a.at.0).collect();
         at.sort_unstable();
@@ -525,13 +526,13 @@ async fn a_started_probe_is_finished_before_another_starts() {
 async fn a_host_that_never_answers_gets_no_more_requests() {
     let model = Model::new(&[("https://dead/*", Page::Silent)]);
     let prober = prober(&model, rules());
-    let mut probes = tokio::task::JoinSet::new();
+    let mut running = tokio::task::JoinSet::new();
     for n in 0..200 {
         let prober = Arc::clone(&prober);
         let url = SourceUrl::parse(&format!("https://dead/{n}")).unwrap();
-        probes.spawn(async move { prober.inspect(&url).await.class });
+        running.spawn(async move { prober.inspect(&url).await.class });
     }
-    let classes = probes.join_all().await;
+    let classes = running.join_all().await;
     let given_up = classes.iter().filter(|class| *class == "host_given_up").count();
     let (bytes, heads): (Vec<Arrival>, _) =
         model.arrivals().into_iter().partition(|arrival| arrival.method == Method::Get);
@@ -546,13 +547,13 @@ async fn concurrent_requests_never_exceed_the_limit_over_all_hosts() {
     let pages: Vec<(&str, Page)> = pages.iter().map(|(url, page)| (url.as_str(), page.clone())).collect();
     let model = Model::new(&pages);
     let prober = prober(&model, ProbeRules { concurrency: 5, ..rules() });
-    let mut probes = tokio::task::JoinSet::new();
+    let mut running = tokio::task::JoinSet::new();
     for n in 0..180 {
         let prober = Arc::clone(&prober);
         let url = SourceUrl::parse(&format!("https://h{}/{n}", n % 60)).unwrap();
-        probes.spawn(async move { prober.inspect(&url).await });
+        running.spawn(async move { prober.inspect(&url).await });
     }
-    probes.join_all().await;
+    running.join_all().await;
     for host in 0..60 {
         let mut own: Vec<i64> =
             model.arrivals().iter().filter(|a| a.host == format!("h{host}")).map(|a| a.at.0).collect();

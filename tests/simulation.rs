@@ -433,7 +433,7 @@ fn a_request_in_doubt_without_a_complete_listing_needs_review_after_a_day() {
     let policy = Policy {
         faults_at: vec![(2, Fault::CutBefore)],
         read_fault_share: 1.0,
-        read_faults: vec![telecine::sandbox::ReadError::WrongTotal],
+        read_faults: vec![telecine::sandbox::ReadFault::WrongTotal],
         ..Policy::default()
     };
     let mut harness = Harness::new(policy, 3);

@@ -39,11 +39,13 @@ impl Limit {
         if count == 0 || period_ms <= 0 { None } else { Some(Self { count, period_ms }) }
     }
 
+    /// How many requests the period may have.
     #[must_use]
     pub const fn count(self) -> u32 {
         self.count
     }
 
+    /// The period, in milliseconds.
     #[must_use]
     pub const fn period_ms(self) -> i64 {
         self.period_ms
@@ -194,11 +196,13 @@ impl Cap {
         self.count
     }
 
+    /// The period, in milliseconds.
     #[must_use]
     pub const fn period_ms(self) -> i64 {
         self.period_ms
     }
 
+    /// What the cap counts.
     #[must_use]
     pub const fn counting(self) -> Counting {
         self.counting

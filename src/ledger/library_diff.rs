@@ -89,6 +89,7 @@ impl DiffKind {
         }
     }
 
+    /// The finding as a phrase.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {

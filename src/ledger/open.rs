@@ -301,15 +301,14 @@ fn identify(
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
-    let (origin, known_key, secret) = match found {
-        Some(found) => found,
-        None => {
-            connection.execute(
-                "INSERT INTO identity (one, origin, key_fingerprint, secret, created_at) VALUES (1, ?1, x'', ?2, ?3)",
-                (NO_ORIGIN, identity.fresh_secret, now.0),
-            )?;
-            (NO_ORIGIN.to_owned(), Vec::new(), identity.fresh_secret)
-        }
+    let (origin, known_key, secret) = if let Some(found) = found {
+        found
+    } else {
+        connection.execute(
+            "INSERT INTO identity (one, origin, key_fingerprint, secret, created_at) VALUES (1, ?1, x'', ?2, ?3)",
+            (NO_ORIGIN, identity.fresh_secret, now.0),
+        )?;
+        (NO_ORIGIN.to_owned(), Vec::new(), identity.fresh_secret)
     };
     if origin == NO_ORIGIN {
         connection.execute("UPDATE identity SET origin = ?1", [&identity.origin])?;

@@ -114,6 +114,7 @@ pub struct PermitSlot {
 }
 
 impl Permit {
+    /// The only endpoint that the permit is valid for.
     #[must_use]
     pub const fn endpoint(&self) -> Endpoint {
         self.slot.endpoint

@@ -107,7 +107,7 @@ impl Faults {
 
 /// One way a listing goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReadError {
+pub enum ReadFault {
     /// The line is cut.
     Cut,
     /// A gateway answers 502.
@@ -122,7 +122,7 @@ pub enum ReadError {
     NullData,
 }
 
-impl ReadError {
+impl ReadFault {
     /// Every fault of a listing.
     pub const ALL: &'static [Self] =
         &[Self::Cut, Self::BadGateway, Self::ShortPage, Self::LostPage, Self::WrongTotal, Self::NullData];

@@ -9,7 +9,6 @@
 
 mod account;
 mod arrival;
-mod decide;
 mod direct;
 mod faults;
 mod form;
@@ -27,7 +26,7 @@ pub const EMBEDDED_KEY: &str = "sandbox";
 
 pub use arrival::Arrival;
 pub use direct::Direct;
-pub use faults::{Fault, Faults, ReadError};
+pub use faults::{Fault, Faults, ReadFault};
 pub use meter::{CapCounts, CapMeter, Limiter, RateMeter};
 pub use mock_service::{MockError, MockService, Stats};
 pub use policy::{ListOrder, Noted, Policy};

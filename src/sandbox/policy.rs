@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
-    faults::{Fault, Faults, ReadError},
+    faults::{Fault, Faults, ReadFault},
     meter::{CapCounts, Limiter},
 };
 use crate::domain::Limit;
@@ -50,7 +50,7 @@ pub struct Policy {
     /// The share of listings that something goes wrong with, 0.0 to 1.0.
     pub read_fault_share: f64,
     /// What goes wrong with listings, each as likely as the others.
-    pub read_faults: Vec<ReadError>,
+    pub read_faults: Vec<ReadFault>,
     /// The share of videos that listings never show, though `get_metadata` does.
     pub unlisted_share: f64,
     /// From twice this number of videos on, only this number of the newest is kept, for runs of millions. `None`: all.
@@ -104,7 +104,7 @@ impl Default for Policy {
             faults_at: Vec::new(),
             lateness_max: Duration::from_mins(1),
             read_fault_share: 0.0,
-            read_faults: ReadError::ALL.to_vec(),
+            read_faults: ReadFault::ALL.to_vec(),
             unlisted_share: 0.0,
             videos_kept: None,
             clock_ahead_ms: 0,

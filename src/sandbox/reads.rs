@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     arrival::{Arrival, ClientView},
-    faults::ReadError,
+    faults::ReadFault,
     form::{self, ListQuery},
     listings::{accept, refuse},
     mock_state::MockState,
@@ -20,7 +20,7 @@ pub(super) fn list(
     policy: &Policy,
     arrival: &Arrival,
     now: UnixMillis,
-    fault: Option<ReadError>,
+    fault: Option<ReadFault>,
 ) -> ClientView {
     let query = match form::read_list(&arrival.body) {
         Ok(query) => query,
@@ -59,10 +59,10 @@ pub(super) fn list(
         .collect();
     // pages come out wrong, not what was asked for by number
     match fault.filter(|_| video_nos.is_none()) {
-        Some(ReadError::ShortPage) => drop(videos.pop()),
-        Some(ReadError::LostPage) => videos.clear(),
-        Some(ReadError::WrongTotal) => total = total.saturating_sub(1),
-        Some(ReadError::Cut | ReadError::BadGateway | ReadError::NullData) | None => {}
+        Some(ReadFault::ShortPage) => drop(videos.pop()),
+        Some(ReadFault::LostPage) => videos.clear(),
+        Some(ReadFault::WrongTotal) => total = total.saturating_sub(1),
+        Some(ReadFault::Cut | ReadFault::BadGateway | ReadFault::NullData) | None => {}
     }
     accept(&json!({ "current_page": page, "page_size": size, "total_count": total, "videos": videos }))
 }
@@ -72,7 +72,7 @@ pub(super) fn metadata(
     policy: &Policy,
     arrival: &Arrival,
     now: UnixMillis,
-    _: Option<ReadError>,
+    _: Option<ReadFault>,
 ) -> ClientView {
     let query: HashMap<String, String> =
         url::form_urlencoded::parse(arrival.query.as_bytes()).into_owned().collect();

@@ -63,10 +63,10 @@ fn rows_of(kind: &str, column: &str, text: &str) -> Vec<Row> {
         [&url, "caf\u{e9};fog", "1.5", "-2.5", "2019-05-06 07:08:09", "", "", ""].map(str::to_owned)
     };
     let mut middle = row("middle");
-    middle[COLUMNS.iter().position(|own| *own == column).unwrap()] = text.to_owned();
+    text.clone_into(&mut middle[COLUMNS.iter().position(|own| *own == column).unwrap()]);
     match kind {
-        "place_comma" => middle[3] = "13,25".to_owned(),
-        "place_dms" => middle[3] = "13\u{b0}15'W".to_owned(),
+        "place_comma" => "13,25".clone_into(&mut middle[3]),
+        "place_dms" => "13\u{b0}15'W".clone_into(&mut middle[3]),
         _ => {}
     }
     vec![row("first"), middle, row("last")]

@@ -35,6 +35,7 @@ pub struct CliFixture {
 impl CliFixture {
     /// A fixture in which time passes fast.
     pub fn new() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the processes of a fixture begin at the real time")]
         let origin_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
         Self { fast_clock: Some(format!("{SPEED}@{origin_ms}")), ..Self::in_real_time() }
     }

@@ -18,6 +18,7 @@ use crate::{
 /// What to read, and how.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Manifest")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(in crate::cli) struct ManifestArgs {
     /// Files of video URLs, 'archive/*.csv', or - (standard input).
     ///

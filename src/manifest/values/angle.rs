@@ -11,7 +11,7 @@ pub(super) struct Angle {
 
 /// A part of an angle.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Token {
+pub(super) enum AngleToken {
     Number(f64),
     Negative,
     Positive,
@@ -78,7 +78,7 @@ fn between_commas(text: &str) -> Option<Result<Angle, CoordinateError>> {
 }
 
 /// Splits a text into the parts of angles. Separators between angles give nothing.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token>, CoordinateError> {
+pub(super) fn tokens(text: &str) -> Result<Vec<AngleToken>, CoordinateError> {
     let letters: Vec<char> = text.chars().collect();
     let mut tokens = Vec::new();
     let mut has_unit_letters = false;
@@ -92,18 +92,18 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token>, CoordinateError> {
                 at = end_of_number(&letters, at);
                 let number: String = letters[start..at].iter().collect();
                 let number = number.replace(',', ".").parse().map_err(|_| CoordinateError::NotANumber)?;
-                tokens.push(Token::Number(number));
+                tokens.push(AngleToken::Number(number));
             }
-            '-' | '\u{2212}' => tokens.push(Token::Negative),
-            '+' => tokens.push(Token::Positive),
-            '°' | 'º' | '˚' => tokens.push(Token::Degree),
+            '-' | '\u{2212}' => tokens.push(AngleToken::Negative),
+            '+' => tokens.push(AngleToken::Positive),
+            '°' | 'º' | '˚' => tokens.push(AngleToken::Degree),
             '\'' if next == Some('\'') => {
                 at += 1;
-                tokens.push(Token::Second);
+                tokens.push(AngleToken::Second);
             }
-            '\'' | '′' | '’' | '‘' | 'ʹ' | '´' => tokens.push(Token::Minute),
-            '"' | '″' | '”' | '“' | 'ʺ' => tokens.push(Token::Second),
-            ':' => tokens.push(Token::Mark),
+            '\'' | '′' | '’' | '‘' | 'ʹ' | '´' => tokens.push(AngleToken::Minute),
+            '"' | '″' | '”' | '“' | 'ʺ' => tokens.push(AngleToken::Second),
+            ':' => tokens.push(AngleToken::Mark),
             ',' | ';' | '|' | '/' => {}
             letter if letter.is_whitespace() => {}
             letter if letter.is_alphabetic() => {
@@ -137,34 +137,34 @@ fn end_of_number(letters: &[char], mut at: usize) -> usize {
     at
 }
 
-fn word_token(word: &str, has_unit_letters: bool) -> Result<Token, CoordinateError> {
+fn word_token(word: &str, has_unit_letters: bool) -> Result<AngleToken, CoordinateError> {
     match word {
-        "d" | "deg" | "degs" | "degree" | "degrees" | "Grad" | "grados" => Ok(Token::Degree),
-        "m" | "min" | "minutes" | "minute" => Ok(Token::Minute),
-        "sec" | "seconds" | "second" => Ok(Token::Second),
-        "s" if has_unit_letters => Ok(Token::Second),
-        word => side_of(word).map(|(axis, sign)| Token::Side(axis, sign)),
+        "d" | "deg" | "degs" | "degree" | "degrees" | "Grad" | "grados" => Ok(AngleToken::Degree),
+        "m" | "min" | "minutes" | "minute" => Ok(AngleToken::Minute),
+        "sec" | "seconds" | "second" => Ok(AngleToken::Second),
+        "s" if has_unit_letters => Ok(AngleToken::Second),
+        word => side_of(word).map(|(axis, sign)| AngleToken::Side(axis, sign)),
     }
 }
 
 /// The angle that these tokens are, all of them.
-pub(super) fn of_tokens(tokens: &[Token]) -> Result<Angle, CoordinateError> {
+pub(super) fn of_tokens(tokens: &[AngleToken]) -> Result<Angle, CoordinateError> {
     let (mut side, mut tokens) = match tokens {
-        [Token::Side(axis, sign), rest @ ..] => (Some((*axis, *sign)), rest),
+        [AngleToken::Side(axis, sign), rest @ ..] => (Some((*axis, *sign)), rest),
         tokens => (None, tokens),
     };
-    if let [rest @ .., Token::Side(axis, sign)] = tokens {
+    if let [rest @ .., AngleToken::Side(axis, sign)] = tokens {
         if side.replace((*axis, *sign)).is_some() {
             return Err(CoordinateError::NotANumber);
         }
         tokens = rest;
     }
     let sign = match tokens {
-        [Token::Negative, rest @ ..] => {
+        [AngleToken::Negative, rest @ ..] => {
             tokens = rest;
             -1.0
         }
-        [Token::Positive, rest @ ..] => {
+        [AngleToken::Positive, rest @ ..] => {
             tokens = rest;
             1.0
         }
@@ -180,17 +180,20 @@ pub(super) fn of_tokens(tokens: &[Token]) -> Result<Angle, CoordinateError> {
 }
 
 /// Degrees, minutes and seconds, each with a mark of its own unit or none.
-fn numbers_of(tokens: &[Token]) -> Result<Vec<f64>, CoordinateError> {
+fn numbers_of(tokens: &[AngleToken]) -> Result<Vec<f64>, CoordinateError> {
     let mut numbers = Vec::new();
     let mut is_after_number = false;
     for token in tokens {
         match (token, numbers.len()) {
-            (Token::Number(number), 0..=2) => {
+            (AngleToken::Number(number), 0..=2) => {
                 numbers.push(*number);
                 is_after_number = true;
                 continue;
             }
-            (Token::Degree, 1) | (Token::Minute, 2) | (Token::Second, 3) | (Token::Mark, 1 | 2)
+            (AngleToken::Degree, 1)
+            | (AngleToken::Minute, 2)
+            | (AngleToken::Second, 3)
+            | (AngleToken::Mark, 1 | 2)
                 if is_after_number => {}
             _ => return Err(CoordinateError::NotANumber),
         }

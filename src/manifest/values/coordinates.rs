@@ -2,7 +2,7 @@
 
 pub use super::axis::{Axis, CoordinateError};
 use super::{
-    angle::{self, Angle, Token, decimal, sixtieths},
+    angle::{self, Angle, AngleToken, decimal, sixtieths},
     trim,
 };
 use crate::domain::Coordinates;
@@ -188,28 +188,29 @@ fn marked(text: &str) -> Result<[Angle; 2], CoordinateError> {
         return Err(CoordinateError::NotAPair);
     }
     let tokens = angle::tokens(text)?;
-    let places = |is_so: fn(&Token) -> bool| -> Vec<usize> {
+    let places = |is_so: fn(&AngleToken) -> bool| -> Vec<usize> {
         tokens.iter().enumerate().filter(|(_, token)| is_so(token)).map(|(at, _)| at).collect()
     };
-    let sides = places(|token| matches!(token, Token::Side(..)));
-    let degree_marks = places(|token| matches!(token, Token::Degree));
+    let sides = places(|token| matches!(token, AngleToken::Side(..)));
+    let degree_marks = places(|token| matches!(token, AngleToken::Degree));
     let (first_end, second_end) = match (&sides[..], &degree_marks[..]) {
         ([0, second], _) => (*second, tokens.len()),
         ([first, second], _) => (first + 1, second + 1),
         // the side stands directly behind the first number, so that the second is one of its own
-        ([1], _) if matches!(tokens[..], [Token::Number(_), _, ..]) => (2, tokens.len()),
+        ([1], _) if matches!(tokens[..], [AngleToken::Number(_), _, ..]) => (2, tokens.len()),
         ([], [_, second]) if *second >= 1 => {
-            let is_signed = *second >= 2 && matches!(tokens[second - 2], Token::Negative | Token::Positive);
+            let is_signed =
+                *second >= 2 && matches!(tokens[second - 2], AngleToken::Negative | AngleToken::Positive);
             (second - 1 - usize::from(is_signed), tokens.len())
         }
         _ => return Err(CoordinateError::NotAPair),
     };
     let is_altitude = matches!(
         tokens[second_end..],
-        [] | [Token::Number(_)]
-            | [Token::Number(_), Token::Minute]
-            | [Token::Negative | Token::Positive, Token::Number(_)]
-            | [Token::Negative | Token::Positive, Token::Number(_), Token::Minute]
+        [] | [AngleToken::Number(_)]
+            | [AngleToken::Number(_), AngleToken::Minute]
+            | [AngleToken::Negative | AngleToken::Positive, AngleToken::Number(_)]
+            | [AngleToken::Negative | AngleToken::Positive, AngleToken::Number(_), AngleToken::Minute]
     );
     if !is_altitude || first_end > second_end {
         return Err(CoordinateError::NotAPair);

@@ -15,8 +15,6 @@ const MISSING: &[&str] = &[
     "(null)",
     "<null>",
     "None",
-    "none",
-    "nil",
     "NaN",
     "nan",
     "NAN",
@@ -75,7 +73,7 @@ mod tests {
         for text in ["NA", "\\N", "NaT", "0000:00:00 00:00:00", "?", "-"] {
             assert!(rules.is_missing(text), "{text}");
         }
-        for text in ["Na", "NANA", "0", "false", "unknown", ""] {
+        for text in ["Na", "NANA", "none", "nil", "0", "false", "unknown", ""] {
             assert!(!rules.is_missing(text), "{text}");
         }
         let none = MissingRules { has_defaults: false, texts: vec!["?".to_owned()] };

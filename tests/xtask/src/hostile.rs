@@ -16,7 +16,7 @@ use telecine::{
     clock::Clock,
     domain::{SourceUrl, Submission},
     quota::{LearnedLimits, Limits, Priority, RateLimiter},
-    sandbox::{Fault, ListOrder, Policy, ReadError},
+    sandbox::{Fault, ListOrder, Policy, ReadFault},
 };
 
 use crate::{harness::Harness, state_counts::Part};
@@ -44,7 +44,7 @@ fn cases() -> Vec<Case> {
             cases.push(Case { name: format!("{as_str} at upload {at}"), policy });
         }
     }
-    for read in ReadError::ALL {
+    for read in ReadFault::ALL {
         for (lost, as_str) in [(Fault::CutAfter, "cut-after"), (Fault::CutBefore, "cut-before")] {
             for at in POSITIONS {
                 for order in [ListOrder::NewestFirst, ListOrder::OldestFirst] {

@@ -1,5 +1,7 @@
 //! A mock of the service: requests take effect at their own times, whether the client waits for them or not.
 
+mod decide;
+
 use std::{
     fs::OpenOptions,
     io::{BufRead, BufReader},
@@ -8,16 +10,16 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{
-    arrival::{Arrival, ClientView},
-    form::UploadForm,
-    mock_state::{FaultMode, MockState, random_duration},
-    policy::Policy,
-    video::{self, Video},
-};
 use crate::{
     clock::Clock,
     domain::{Limit, UnixMillis},
+    sandbox::{
+        arrival::{Arrival, ClientView},
+        form::UploadForm,
+        mock_state::{FaultMode, MockState, random_duration},
+        policy::Policy,
+        video::{self, Video},
+    },
 };
 
 /// The record of accepted videos cannot be read or written.

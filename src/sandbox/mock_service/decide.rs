@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{
-    MockService,
-    arrival::{Arrival, ClientView},
-    faults::{Fault, ReadError},
-    form,
-    listings::{accept, page, refuse},
-    mock_state::{FaultMode, MockState, random_duration},
-    policy::Policy,
-    reads::{list, metadata},
-    video::Video,
-};
+use super::MockService;
 use crate::{
     api::transport::{HttpMethod, Response},
     domain::UnixMillis,
+    sandbox::{
+        arrival::{Arrival, ClientView},
+        faults::{Fault, ReadFault},
+        form,
+        listings::{accept, page, refuse},
+        mock_state::{FaultMode, MockState, random_duration},
+        policy::Policy,
+        reads::{list, metadata},
+        video::Video,
+    },
 };
 
 impl MockService {
@@ -126,7 +126,7 @@ impl MockService {
         state: &mut MockState,
         arrival: &Arrival,
         now: UnixMillis,
-        read: fn(&MockState, &Policy, &Arrival, UnixMillis, Option<ReadError>) -> ClientView,
+        read: fn(&MockState, &Policy, &Arrival, UnixMillis, Option<ReadFault>) -> ClientView,
     ) -> ClientView {
         state.stats.reads += 1;
         if !state.account(&self.policy, &arrival.key).admits_read(now) {
@@ -138,10 +138,10 @@ impl MockService {
             && state.rng.f64() < self.policy.read_fault_share;
         let fault = if is_faulty { state.rng.choice(&self.policy.read_faults).copied() } else { None };
         match fault {
-            Some(ReadError::Cut) => ClientView::Cut,
-            Some(ReadError::BadGateway) => page(502, "<html>502 Bad Gateway</html>"),
-            Some(ReadError::NullData) => accept(&Value::Null),
-            Some(ReadError::ShortPage | ReadError::LostPage | ReadError::WrongTotal) | None => {
+            Some(ReadFault::Cut) => ClientView::Cut,
+            Some(ReadFault::BadGateway) => page(502, "<html>502 Bad Gateway</html>"),
+            Some(ReadFault::NullData) => accept(&Value::Null),
+            Some(ReadFault::ShortPage | ReadFault::LostPage | ReadFault::WrongTotal) | None => {
                 read(state, &self.policy, arrival, now, fault)
             }
         }
