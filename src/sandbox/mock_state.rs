@@ -12,7 +12,6 @@ use super::{
     account::Account,
     arrival::{Arrival, ClientView},
     form::UploadForm,
-    mock_service::Stats,
     policy::{Noted, Policy},
     video::{self, Video},
 };
@@ -37,6 +36,21 @@ pub(super) struct MockState {
     pub(super) refused_host: String,
     pub(super) deleted: Vec<Video>,
     pub(super) fault_mode: FaultMode,
+}
+
+/// Counters of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Requests to `upload_url`.
+    pub uploads: u64,
+    /// Uploads refused by a limit.
+    pub refusals: u64,
+    /// Requests to `list_videos` and `get_metadata`.
+    pub reads: u64,
+    /// Reads refused by a limit.
+    pub read_refusals: u64,
+    /// Uploads that met a fault.
+    pub faults: u64,
 }
 
 /// Whether faults and limits are in force.

@@ -16,7 +16,7 @@ use crate::{
     sandbox::{
         arrival::{Arrival, ClientView},
         form::UploadForm,
-        mock_state::{FaultMode, MockState, random_duration},
+        mock_state::{FaultMode, MockState, Stats, random_duration},
         policy::Policy,
         video::{self, Video},
     },
@@ -28,21 +28,6 @@ use crate::{
 pub struct MockError {
     path: String,
     cause: String,
-}
-
-/// Counters of requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Requests to `upload_url`.
-    pub uploads: u64,
-    /// Uploads refused by a limit.
-    pub refusals: u64,
-    /// Requests to `list_videos` and `get_metadata`.
-    pub reads: u64,
-    /// Reads refused by a limit.
-    pub read_refusals: u64,
-    /// Uploads that met a fault.
-    pub faults: u64,
 }
 
 /// A mock of the service. It accepts, indexes, lists and limits like the service, by a [`Policy`].
