@@ -197,6 +197,10 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         let reason = format!("none of the {} could be sent", counted(rows.read, "row", "rows"));
         return ExitStatus::new(ExitCode::ManifestInvalid, reason, "see rejects.csv for what to correct");
     }
+    if items.total == 0 && !end.broken_manifests.is_empty() {
+        let reason = end.broken_manifests.join("; ");
+        return ExitStatus::new(ExitCode::ManifestInvalid, reason, "correct the manifest or the flags");
+    }
     if bad > 0 || !end.broken_manifests.is_empty() {
         let reason = format!("finished; {} rejected or failed", counted(bad, "row was", "rows were"));
         let next = "correct rejects.csv and import it; the other rows are not sent again";
