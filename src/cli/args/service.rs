@@ -62,8 +62,10 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, env = "TELECINE_SAME_ACCOUNT")]
     pub(in crate::cli) same_account: bool,
 
-    /// How to treat an undocumented answer to an upload: CODE=ACTION or CODE:TEXT=ACTION. The actions are bad-row (reject the
-    /// row), busy (not accepted, try again) and in-doubt.
+    /// How to treat an answer to an upload: CODE=ACTION, CODE:TEXT=ACTION or 'http STATUS=ACTION'.
+    ///
+    /// TEXT must occur in the message. The actions are bad-row (reject the row), busy (not accepted, try again), in-doubt, and
+    /// stop (end the run).
     #[arg(long, value_name = "RULE", env = "TELECINE_VERDICT", value_delimiter = ',')]
     pub(in crate::cli) verdict: Vec<UserRule>,
 
