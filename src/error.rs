@@ -29,6 +29,8 @@ pub enum ExitCode {
     QuotaPaused,
     /// Another process uses the ledger.
     Locked,
+    /// Stopped by SIGHUP, as when a terminal closes; the ledger is complete.
+    HungUp,
     /// Stopped by Ctrl-C; the ledger is complete.
     Interrupted,
     /// Stopped by SIGTERM; the ledger is complete.
@@ -67,6 +69,7 @@ impl ExitCode {
         Self::TimeUp,
         Self::QuotaPaused,
         Self::Locked,
+        Self::HungUp,
         Self::Interrupted,
         Self::Terminated,
     ];
@@ -87,6 +90,7 @@ impl ExitCode {
             Self::TimeUp => 10,
             Self::QuotaPaused => 11,
             Self::Locked => 12,
+            Self::HungUp => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }
@@ -106,9 +110,12 @@ impl ExitCode {
                 "correct the API key, the credits, the account or the address, then run the same command again"
             }
             Self::BudgetReached => "raise the limit, then run the same command again",
-            Self::Temporary | Self::TimeUp | Self::QuotaPaused | Self::Interrupted | Self::Terminated => {
-                "run the same command again"
-            }
+            Self::Temporary
+            | Self::TimeUp
+            | Self::QuotaPaused
+            | Self::HungUp
+            | Self::Interrupted
+            | Self::Terminated => "run the same command again",
             Self::Locked => "wait until the other telecine has ended, or name another --ledger",
         }
     }
@@ -131,6 +138,7 @@ impl ExitCode {
                 "the quota allows no upload within --quota-exit; next_run_at says when to run again"
             }
             Self::Locked => "another telecine uses the ledger",
+            Self::HungUp => "stopped by SIGHUP, as when a terminal closes; the ledger is complete",
             Self::Interrupted => "stopped by Ctrl-C; the ledger is complete",
             Self::Terminated => "stopped by SIGTERM; the ledger is complete",
         }
@@ -233,7 +241,7 @@ mod tests {
     fn every_exit_code_has_a_number_of_its_own() {
         let mut numbers: Vec<u8> = ExitCode::ALL.iter().map(|code| code.number()).collect();
         numbers.dedup();
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 130, 143]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 129, 130, 143]);
     }
 
     #[test]

@@ -328,7 +328,7 @@ fn wait_for(on_event: &mpsc::Receiver<String>, text: &str) {
 
 #[test]
 fn the_first_signal_waits_for_answers_and_leaves_nothing_in_doubt() {
-    for (name, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (name, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129)] {
         let fixture = CliFixture::in_real_time();
         fixture.write("m.csv", &rows(200));
         let sandbox = SandboxProcess::start(&fixture, &["--answer-delay", "300ms"]);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -26,7 +26,7 @@ impl SignalState {
 pub(in crate::cli) const WAITING_FOR_ANSWERS: &str =
     "stopping: waiting for the answers of requests in flight; press Ctrl-C again to stop at once";
 
-/// Listens for Ctrl-C and SIGTERM for the rest of the process. The first one drains the run and says `text`.
+/// Listens for Ctrl-C, SIGTERM and SIGHUP for the rest of the process. The first one drains the run and says `text`.
 pub(in crate::cli) fn listen(request: &RunRequest, text: &'static str) -> Result<SignalState, Error> {
     listen_for(request.signals.drain.clone(), request.events.clone(), text)
 }
@@ -41,6 +41,9 @@ pub(in crate::cli) fn listen_for(
     let error = |cause: std::io::Error| Error::Usage(format!("signals cannot be received: {cause}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(error)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(error)?;
+    // under nohup the end of the terminal must not stop the run
+    let mut hangup =
+        if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup()).map_err(error)?) };
     let signal_state = SignalState::default();
     let heard = signal_state.clone();
     tokio::spawn(async move {
@@ -49,6 +52,7 @@ pub(in crate::cli) fn listen_for(
                 biased;
                 Some(()) = interrupt.recv() => ExitCode::Interrupted,
                 Some(()) = terminate.recv() => ExitCode::Terminated,
+                Some(()) = received(&mut hangup) => ExitCode::HungUp,
                 else => return,
             };
             if heard.0.set(code).is_err() {
@@ -60,4 +64,19 @@ pub(in crate::cli) fn listen_for(
         }
     });
     Ok(signal_state)
+}
+
+/// Whether the process was started with SIGHUP ignored, as `nohup` does. `false` where the system does not say.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+/// The next signal; none ever comes where the signal is not listened for.
+async fn received(signal: &mut Option<Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
+    }
 }

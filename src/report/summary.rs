@@ -201,8 +201,9 @@ impl Summary {
         let work = if something_happened { Work::Done } else { Work::NoneLeft };
         let expired = snapshot.expired_of_run(end.run, end.at)?;
         let status = exit_status(&end, &RunResults { rows: &rows, items: &items, work, expired });
-        let next_run_at =
-            (items.pending > expired).then(|| end.next_upload_at.max(end.at).plus_ms(999).to_string());
+        // no waiting helps where the key, the account or the address is wrong
+        let can_resume = items.pending > expired && status.code != ExitCode::Fatal;
+        let next_run_at = can_resume.then(|| end.next_upload_at.max(end.at).plus_ms(999).to_string());
         let requests = snapshot.requests_since(row.started_at)?;
         let spend = Spend::of(snapshot, &ledger, end.price)?;
         Ok(Self {

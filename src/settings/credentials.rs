@@ -3,9 +3,12 @@
 use std::{
     ffi::OsString,
     fs,
+    io::Read,
     net::IpAddr,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
+    sync::mpsc,
+    time::Duration,
 };
 
 use secrecy::{ExposeSecret, SecretString};
@@ -15,6 +18,9 @@ use crate::error::Error;
 
 /// The service's own address.
 pub const DEFAULT_ORIGIN: &str = "https://api.memories.ai";
+
+/// A key command that takes longer is stopped: a person may have to unlock a vault meanwhile.
+const KEY_COMMAND_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// The environment variable that holds the API key.
 pub const KEY_VARIABLE: &str = "MEMORIES_API_KEY";
@@ -70,7 +76,7 @@ pub struct KeySources<'a> {
 pub fn api_key(sources: &KeySources<'_>) -> Result<SecretString, Error> {
     let text = match (sources.file, sources.command, &sources.variable) {
         (Some(path), ..) => read_key_file(path)?,
-        (None, Some(command), _) => run_key_command(command)?,
+        (None, Some(command), _) => run_key_command(command, KEY_COMMAND_TIME_MAX)?,
         (None, None, Some(value)) => value.clone(),
         (None, None, None) => {
             return Err(Error::Key(format!(
@@ -102,15 +108,51 @@ fn read_key_file(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(error)
 }
 
-fn run_key_command(command: &str) -> Result<String, Error> {
-    let output = Command::new("sh")
+fn run_key_command(command: &str, time_max: Duration) -> Result<String, Error> {
+    let error = |cause: std::io::Error| Error::Key(format!("the key command cannot be run: {cause}"));
+    let mut child = Command::new("sh")
         .args(["-c", command])
-        .output()
-        .map_err(|cause| Error::Key(format!("the key command cannot be run: {cause}")))?;
-    if !output.status.success() {
-        return Err(Error::Key(format!("the key command failed ({})", output.status)));
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(error)?;
+    let (tell, told) = mpsc::channel();
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    std::thread::spawn(move || {
+        // who waited no longer needs it
+        let _ = tell.send(read_whole(stdout));
+    });
+    let stderr = std::thread::spawn(move || read_whole(stderr));
+    let Ok(stdout) = told.recv_timeout(time_max) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        let seconds = time_max.as_secs();
+        return Err(Error::Key(format!("the key command did not end within {seconds} s")));
+    };
+    let status = child.wait().map_err(error)?;
+    if !status.success() {
+        let said = String::from_utf8_lossy(&stderr.join().unwrap_or_default()).into_owned();
+        // a command may repeat the key in its error
+        let key = String::from_utf8_lossy(&stdout).trim().to_owned();
+        let said = if key.is_empty() { said } else { said.replace(&key, "***") };
+        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it printed no error");
+        return Err(Error::Key(format!(
+            "the key command failed ({status}): {}",
+            crate::redact::opaque(last)
+        )));
     }
-    String::from_utf8(output.stdout).map_err(|_| Error::Key("the key command printed no text".to_owned()))
+    String::from_utf8(stdout).map_err(|_| Error::Key("the key command printed no text".to_owned()))
+}
+
+/// Everything that a process prints, up to its end.
+fn read_whole(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // what was read before an error is enough
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    bytes
 }
 
 /// The folder of the high-water marks: the user's own folder for state; none where the user has none.
@@ -189,8 +231,11 @@ mod tests {
     fn a_key_comes_from_a_command_or_the_environment_too() {
         let command = KeySources { command: Some("printf 'sk-2\\n'"), ..KeySources::default() };
         assert_eq!(api_key(&command).unwrap().expose_secret(), "sk-2");
-        let failing = KeySources { command: Some("exit 3"), ..KeySources::default() };
-        assert!(api_key(&failing).is_err());
+        let failing =
+            KeySources { command: Some("echo vault is sealed >&2; exit 3"), ..KeySources::default() };
+        assert!(api_key(&failing).unwrap_err().to_string().contains("vault is sealed"));
+        let hanging = run_key_command("exec sleep 600", Duration::ZERO).unwrap_err();
+        assert!(hanging.to_string().contains("did not end within"), "{hanging}");
         let variable = KeySources { variable: Some("sk-3".to_owned()), ..KeySources::default() };
         assert_eq!(api_key(&variable).unwrap().expose_secret(), "sk-3");
         assert!(api_key(&KeySources::default()).unwrap_err().to_string().contains(KEY_VARIABLE));
