@@ -254,7 +254,6 @@ const HOMES: &[(&str, &[&str])] = &[
     ("m3u8_rs", &["src/probe/playlist.rs"]),
     // the module of manifests that proposes mappings has the same name
     ("infer::", &["src/probe/container/", "src/manifest/"]),
-    ("governor", &["src/quota/"]),
     ("clap", &["src/cli/", "src/settings/"]),
     ("csv_core", &["src/manifest/"]),
     ("calamine", &["src/manifest/records/sheet.rs"]),
