@@ -47,16 +47,17 @@ pub(super) async fn preflight<T: Transport>(
     done: CancellationToken,
 ) -> Result<Option<ReadRefusal>, LedgerError> {
     let drain = context.signals.drain.clone();
-    let refusal = tokio::select! {
+    let compared = tokio::select! {
         biased;
-        () = drain.cancelled() => None,
-        compared = compare_before_sending(&context, &task) => compared?,
+        () = drain.cancelled() => Ok(None),
+        compared = compare_before_sending(&context, &task) => compared,
     };
-    if refusal.is_some() {
+    // without a comparison nothing is sent, whether the service or the ledger prevented it
+    if !matches!(compared, Ok(None)) {
         drain.cancel();
     }
     done.cancel();
-    Ok(refusal)
+    compared
 }
 
 async fn compare_before_sending<T: Transport>(

@@ -251,8 +251,12 @@ impl<T: Transport> Uploader<T> {
         let stop_at = self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX));
         let preflight_done = self.plan.preflight_done.clone();
         if !preflight_done.is_cancelled() {
-            // draining cancels it too; obstacles are checked again on the next pass
-            preflight_done.cancelled().await;
+            // obstacles are checked again on the next pass
+            tokio::select! {
+                biased;
+                () = self.context.signals.drain.cancelled() => {}
+                () = preflight_done.cancelled() => {}
+            }
             return Ok(PermitWait::Interrupted);
         }
         tokio::select! {
