@@ -19,7 +19,7 @@ use super::{
     poll,
     preflight::{self, PreflightTask},
     reconcile,
-    upload::{self, UploadSettings, UploadStop},
+    upload::{self, UploadSettings},
 };
 use crate::{
     api::Transport,
@@ -130,13 +130,13 @@ fn claim_terms(
 struct Stages {
     ingest: Option<JoinHandle<Result<ingest::IngestResult, LedgerError>>>,
     preflight: Option<JoinHandle<Result<Option<ReadRefusal>, LedgerError>>>,
-    upload: Option<JoinHandle<Result<UploadStop, LedgerError>>>,
+    upload: Option<JoinHandle<Result<RunOutcome, LedgerError>>>,
     reconcile: Option<JoinHandle<Result<(), LedgerError>>>,
     poll: Option<JoinHandle<Result<Option<ReadRefusal>, LedgerError>>>,
     /// Why no read can succeed, if so.
     reads_refused: Option<ReadRefusal>,
     ingested: ingest::IngestResult,
-    sending_ended: Option<UploadStop>,
+    sending_ended: Option<RunOutcome>,
 }
 
 impl Stages {
@@ -250,8 +250,8 @@ impl<T: Transport> Coordinator<'_, T> {
             return None;
         }
         let at_end = match sending_ended {
-            Some(UploadStop::RowsMax) if pending > 0 => RunOutcome::RowsMax,
-            Some(UploadStop::BudgetSpent) if pending > 0 => RunOutcome::BudgetSpent,
+            Some(RunOutcome::RowsMax) if pending > 0 => RunOutcome::RowsMax,
+            Some(RunOutcome::BudgetSpent) if pending > 0 => RunOutcome::BudgetSpent,
             _ => RunOutcome::Settled,
         };
         if state_counts.awaiting_evidence() == 0 {
@@ -326,17 +326,20 @@ impl<T: Transport> Coordinator<'_, T> {
 }
 
 /// How a run ends after sending stopped early. `None`: the run resumes with what was sent.
-fn early_ending(sending_ended: &UploadStop) -> Option<RunOutcome> {
-    Some(match sending_ended {
-        UploadStop::Stopped { reason, cause } => {
-            RunOutcome::Stopped { reason: *reason, cause: cause.clone() }
-        }
-        UploadStop::Offline { cause } => RunOutcome::Offline { cause: cause.clone() },
-        UploadStop::TimeUp => RunOutcome::TimeUp,
-        UploadStop::QuotaPaused { why } => RunOutcome::QuotaPaused { why: why.clone() },
-        UploadStop::AlreadyUploaded { item } => RunOutcome::AlreadyUploaded { item: item.clone() },
-        UploadStop::DiskLow { free } => RunOutcome::DiskLow { free: *free },
-        UploadStop::TooManyInDoubt { open } => RunOutcome::TooManyInDoubt { open: *open },
-        UploadStop::Drained | UploadStop::RowsMax | UploadStop::BudgetSpent => return None,
-    })
+fn early_ending(sending_ended: &RunOutcome) -> Option<RunOutcome> {
+    match sending_ended {
+        RunOutcome::Stopped { .. }
+        | RunOutcome::Offline { .. }
+        | RunOutcome::TimeUp
+        | RunOutcome::QuotaPaused { .. }
+        | RunOutcome::AlreadyUploaded { .. }
+        | RunOutcome::DiskLow { .. }
+        | RunOutcome::TooManyInDoubt { .. } => Some(sending_ended.clone()),
+        RunOutcome::Interrupted
+        | RunOutcome::RowsMax
+        | RunOutcome::BudgetSpent
+        | RunOutcome::Settled
+        | RunOutcome::NotWaited
+        | RunOutcome::WaitOver => None,
+    }
 }

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Transport,
-    domain::{State, StopReason, UnixMillis},
+    domain::{RunOutcome, State, StopReason, UnixMillis},
     events::Event,
     ledger::{ClaimBlocked, ClaimOutcome, ClaimTerms, LedgerError},
     quota::{BlockReason, Delay, Endpoint, Permit, Priority},
@@ -64,40 +64,6 @@ pub(super) struct UploadSettings {
     pub(super) preflight_done: CancellationToken,
 }
 
-/// Why the upload stage ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum UploadStop {
-    Drained,
-    TimeUp,
-    RowsMax,
-    /// The budget is spent, or reserved by requests without a clear outcome.
-    BudgetSpent,
-    /// The quota allows no request within the longest wait.
-    QuotaPaused {
-        why: String,
-    },
-    /// Too many requests have no clear answer.
-    TooManyInDoubt {
-        open: u64,
-    },
-    /// The service has the next item from a request that this ledger does not know.
-    AlreadyUploaded {
-        item: String,
-    },
-    /// The disk that holds the ledger is nearly full.
-    DiskLow {
-        free: u64,
-    },
-    /// The service accepts no row until the operator acts.
-    Stopped {
-        reason: StopReason,
-        cause: String,
-    },
-    Offline {
-        cause: String,
-    },
-}
-
 /// Why no item can be claimed now.
 enum Obstacle {
     /// As many requests as allowed are in flight.
@@ -110,7 +76,7 @@ enum PermitWait {
     Granted(Permit),
     /// Something changed; obstacles are to be checked again.
     Interrupted,
-    Stopped(UploadStop),
+    Stopped(RunOutcome),
 }
 
 struct Uploader<T> {
@@ -137,7 +103,7 @@ struct Uploader<T> {
 pub(super) async fn upload<T: Transport>(
     context: Context<T>,
     plan: UploadSettings,
-) -> Result<UploadStop, LedgerError> {
+) -> Result<RunOutcome, LedgerError> {
     let mut uploader = Uploader {
         context,
         plan,
@@ -160,7 +126,7 @@ pub(super) async fn upload<T: Transport>(
 }
 
 impl<T: Transport> Uploader<T> {
-    async fn run(&mut self) -> Result<UploadStop, LedgerError> {
+    async fn run(&mut self) -> Result<RunOutcome, LedgerError> {
         let signals = self.context.signals.clone();
         loop {
             let changed = signals.next_change();
@@ -205,14 +171,14 @@ impl<T: Transport> Uploader<T> {
         Ok(blocked.map(Obstacle::Claim))
     }
 
-    fn must_end(&self) -> Option<UploadStop> {
+    fn must_end(&self) -> Option<RunOutcome> {
         if self.context.signals.drain.is_cancelled() {
-            return Some(UploadStop::Drained);
+            return Some(RunOutcome::Interrupted);
         }
         if self.plan.stop_at.is_some_and(|timestamp| self.context.clock.now() >= timestamp) {
-            return Some(UploadStop::TimeUp);
+            return Some(RunOutcome::TimeUp);
         }
-        self.plan.rows_max.is_some_and(|rows_max| self.sent >= rows_max).then_some(UploadStop::RowsMax)
+        self.plan.rows_max.is_some_and(|rows_max| self.sent >= rows_max).then_some(RunOutcome::RowsMax)
     }
 
     fn is_turn_near(&self) -> bool {
@@ -224,13 +190,13 @@ impl<T: Transport> Uploader<T> {
     }
 
     /// Announces each long wait for the quota once. Returns a stop when the wait exceeds the longest one allowed.
-    fn quota_pause(&mut self) -> Option<UploadStop> {
+    fn quota_pause(&mut self) -> Option<RunOutcome> {
         let delay = self.context.limiter.delay(Endpoint::Upload)?;
         let (now, why) = (self.context.clock.now(), delay_text(&delay)?);
         let wait = delay.until.after_now(now);
         // a request in flight may free a slot, or close the circuit breaker
         if self.plan.quota_wait_max.is_some_and(|wait_max| wait > wait_max) && self.in_flight.is_empty() {
-            return Some(UploadStop::QuotaPaused { why });
+            return Some(RunOutcome::QuotaPaused { why });
         }
         // a cool-down was announced when it began
         let is_held = matches!(delay.why, BlockReason::Cooldown(_));
@@ -270,7 +236,7 @@ impl<T: Transport> Uploader<T> {
         }
     }
 
-    async fn claim_and_send(&mut self, permit: Permit) -> Result<Option<UploadStop>, LedgerError> {
+    async fn claim_and_send(&mut self, permit: Permit) -> Result<Option<RunOutcome>, LedgerError> {
         let now = self.context.clock.now();
         match self.context.ledger.claim(Arc::clone(&self.plan.terms), now).await? {
             ClaimOutcome::Claimed(claim) => {
@@ -295,7 +261,7 @@ impl<T: Transport> Uploader<T> {
         &mut self,
         obstacle: Obstacle,
         changed: Notified<'_>,
-    ) -> Result<Option<UploadStop>, LedgerError> {
+    ) -> Result<Option<RunOutcome>, LedgerError> {
         let Obstacle::Claim(blocked) = obstacle else { return self.wait_until(None, changed).await };
         let (why, until) = match blocked {
             ClaimBlocked::NothingPending => return self.wait_until(None, changed).await,
@@ -305,16 +271,16 @@ impl<T: Transport> Uploader<T> {
                 let may_free = state_counts.of(State::Sending) + state_counts.of(State::InDoubt) > 0;
                 match self.evidence_is_awaited_until().filter(|_| may_free) {
                     Some(until) => return self.wait_until(Some(until), changed).await,
-                    None => return Ok(Some(UploadStop::BudgetSpent)),
+                    None => return Ok(Some(RunOutcome::BudgetSpent)),
                 }
             }
             ClaimBlocked::AlreadyUploaded { item } => {
-                return Ok(Some(UploadStop::AlreadyUploaded { item: item.to_string() }));
+                return Ok(Some(RunOutcome::AlreadyUploaded { item: item.to_string() }));
             }
-            ClaimBlocked::DiskLow { free } => return Ok(Some(UploadStop::DiskLow { free })),
+            ClaimBlocked::DiskLow { free } => return Ok(Some(RunOutcome::DiskLow { free })),
             ClaimBlocked::TooManyInDoubt { open } => {
                 let Some(until) = self.evidence_is_awaited_until() else {
-                    return Ok(Some(UploadStop::TooManyInDoubt { open }));
+                    return Ok(Some(RunOutcome::TooManyInDoubt { open }));
                 };
                 let why = format!(
                     "{open} requests have no clear answer; nothing is sent until their outcome is known"
@@ -347,7 +313,7 @@ impl<T: Transport> Uploader<T> {
         &mut self,
         timestamp: Option<UnixMillis>,
         changed: Notified<'_>,
-    ) -> Result<Option<UploadStop>, LedgerError> {
+    ) -> Result<Option<RunOutcome>, LedgerError> {
         let timestamp =
             timestamp.unwrap_or(UnixMillis(i64::MAX)).min(self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX)));
         tokio::select! {
@@ -363,7 +329,7 @@ impl<T: Transport> Uploader<T> {
     fn note(
         &mut self,
         sent: Result<Result<SendResult, LedgerError>, tokio::task::JoinError>,
-    ) -> Result<Option<UploadStop>, LedgerError> {
+    ) -> Result<Option<RunOutcome>, LedgerError> {
         let sent =
             sent.map_err(|error| LedgerError::Broken { cause: format!("a request ended early: {error}") })??;
         let now = self.context.clock.now();
@@ -376,7 +342,7 @@ impl<T: Transport> Uploader<T> {
                 self.note_answer(true);
                 let rejected = self.last_answers.iter().filter(|is_rejected| **is_rejected).count();
                 let is_brake = self.last_answers.len() == LAST_ANSWERS && rejected > REJECTED_MAX;
-                Ok(is_brake.then_some(UploadStop::Stopped { reason: StopReason::MostlyRejected, cause }))
+                Ok(is_brake.then_some(RunOutcome::Stopped { reason: StopReason::MostlyRejected, cause }))
             }
             SendResult::Unreachable(cause) => {
                 self.sent = self.sent.saturating_sub(1);
@@ -386,7 +352,7 @@ impl<T: Transport> Uploader<T> {
                 let never_there = !self.has_been_answered && failures >= FIRST_FAILURES_MAX;
                 let gone_for_long =
                     now.since_ms(since) > i64::try_from(OFFLINE_MAX.as_millis()).unwrap_or(i64::MAX);
-                Ok((never_there || gone_for_long).then_some(UploadStop::Offline { cause }))
+                Ok((never_there || gone_for_long).then_some(RunOutcome::Offline { cause }))
             }
             SendResult::Late => {
                 self.sent = self.sent.saturating_sub(1);
@@ -395,7 +361,7 @@ impl<T: Transport> Uploader<T> {
                 }
                 Ok(None)
             }
-            SendResult::Stop { reason, cause } => Ok(Some(UploadStop::Stopped { reason, cause })),
+            SendResult::Stop { reason, cause } => Ok(Some(RunOutcome::Stopped { reason, cause })),
         }
     }
 }
