@@ -33,6 +33,8 @@ const LAG_FACTOR: i64 = 2;
 const LAG_MS_MIN: i64 = 20;
 /// A request gets its slot at most this long before it may leave, so that its claim is committed by then.
 const LEAD_MAX: Duration = Duration::from_millis(250);
+/// Permits are given at whole milliseconds, departures are exact to the microsecond: one tick earlier is in time.
+const TICK: Duration = Duration::from_millis(1);
 /// A request that is being claimed counts without an end; its departure says until when.
 const FOR_EVER: UnixMillis = UnixMillis(i64::MAX / 4);
 
@@ -61,6 +63,9 @@ pub struct AccountLimits {
     pub(super) samples: JitterSamples,
     /// The refusals of the last hour.
     pub(super) refused_at: VecDeque<UnixMillis>,
+    /// Uploads that passed since the last refusal, and how many had passed when it came.
+    pub(super) passed_in_a_row: u32,
+    pub(super) passed_before_refusal: u32,
     next_key: i64,
     /// How long a request takes from its slot until it is ready to leave: the longest of late.
     lead: Duration,
@@ -117,6 +122,8 @@ impl AccountLimits {
             departed_at: HashMap::new(),
             samples: JitterSamples::default(),
             refused_at: VecDeque::new(),
+            passed_in_a_row: 0,
+            passed_before_refusal: 0,
             next_key: -1,
             lead: Duration::ZERO,
             reserved_at: HashMap::new(),
@@ -221,7 +228,9 @@ impl AccountLimits {
 
     /// Until when a request may get its slot, by the rates alone: a little before it may leave.
     fn delay_of_rates(&mut self, at: PreciseTime, now: PreciseTime) -> Option<Delay> {
-        let until = at.minus(self.lead.min(LEAD_MAX));
+        // without a lead nothing is prepared, and a slot is taken when it is due
+        let early = if self.lead.is_zero() { Duration::ZERO } else { self.lead + TICK };
+        let until = at.minus(early.min(LEAD_MAX));
         let up_to_ms = PreciseTime(until.0.saturating_add(999)).millis();
         (until > now).then_some(Delay { until: up_to_ms, why: BlockReason::Spacing })
     }
@@ -370,9 +379,9 @@ impl AccountLimits {
         Ok(())
     }
 
-    /// The learned limits are saved, with this lag among them.
-    pub(super) const fn learned_limits_saved(&mut self, start_lag_ms: Option<i64>) {
-        self.saved_lag_ms = start_lag_ms;
+    /// A restart will know these learned limits.
+    pub const fn learned_limits_saved(&mut self, saved: &LearnedLimits) {
+        self.saved_lag_ms = saved.start_lag_ms;
     }
 
     /// Evidence shows that an open upload was accepted no later than `at`, or never.

@@ -17,6 +17,9 @@ const ASKED_WAIT_MIN: Duration = Duration::from_secs(1);
 /// A wait of this length or longer is that of a cap, not of a rate.
 const ASKED_WAIT_OF_CAPS: Duration = Duration::from_mins(10);
 
+/// Uploads in a row that show that the service admits the rate.
+const PASSED_MIN: u32 = 20;
+
 /// What the outcome of a request changed.
 #[derive(Debug, Default)]
 pub struct Feedback {
@@ -87,6 +90,7 @@ impl AccountLimits {
             return Feedback::default();
         }
         let refusals = self.upload.breaker.passed();
+        self.passed_in_a_row = self.passed_in_a_row.saturating_add(1);
         let mut feedback = Feedback::default();
         let mut is_cap = false;
         for known in &mut self.learned_limits.caps {
@@ -104,15 +108,29 @@ impl AccountLimits {
         self.learned_limits_changed |= self.learned_limits.saved_cooldown.take().is_some();
         if refusals > 0 && !is_cap {
             // it passed after a wait that more distance would have saved
-            let period_ms = i64::try_from(self.upload.pacing.interval().as_millis()).unwrap_or(i64::MAX);
-            self.learned_limits.slow_down(now);
-            self.learned_limits.jitter.teach(period_ms, self.tick_ms);
-            feedback.change = Some(LimitChange::SlowedDown(self.learned_limits.slowdown_permille));
+            feedback.change = Some(self.keep_more_distance(refusals, now));
             self.learned_limits_changed = true;
         } else if self.learned_limits.count_clean(now) {
             self.learned_limits_changed = true;
         }
         feedback
+    }
+
+    /// Uploads that passed in a row at this rate show that the rate is right: then a single refusal means that two of them
+    /// arrived too close together. Otherwise the rate is too fast.
+    fn keep_more_distance(&mut self, refusals: u32, now: UnixMillis) -> LimitChange {
+        let interval = self.upload.pacing.interval();
+        let is_spread = self.upload.pacing.is_spread();
+        let is_jitter = is_spread && refusals == 1 && self.passed_before_refusal >= PASSED_MIN;
+        let widened =
+            if is_jitter { self.learned_limits.widen_spacing(interval, self.tick_ms, now) } else { None };
+        widened.unwrap_or_else(|| {
+            if !is_spread {
+                self.learned_limits.widen_window(interval, self.tick_ms, now);
+            }
+            self.learned_limits.slow_down(now);
+            LimitChange::SlowedDown(self.learned_limits.slowdown_permille)
+        })
     }
 
     fn refuse(
@@ -127,6 +145,9 @@ impl AccountLimits {
         // requests in flight together are refused together and count as one refusal
         if is_new {
             self.refused_at.push_back(now);
+        }
+        if is_from_below {
+            self.passed_before_refusal = std::mem::take(&mut self.passed_in_a_row);
         }
         let asked = retry_after.map(|asked| asked.clamp(ASKED_WAIT_MIN, ASKED_WAIT_MAX));
         let is_long = asked.is_some_and(|asked| asked >= ASKED_WAIT_OF_CAPS);

@@ -22,9 +22,11 @@ const SAMPLES_MIN: u64 = 256;
 const SAMPLES_KEPT: usize = 1024;
 /// A larger spread than measured may still come. A quarter is added, and this many milliseconds.
 const SLACK_MS: i64 = 5;
-/// The addition is at most this fraction of the period.
+/// The addition is at most this fraction of the period...
 const SLACK_SHARE: i64 = 2_000;
-/// Below a second between departures the margin is at most this fraction of the interval.
+/// ...and at least this many milliseconds: times are noted in whole ones, and the extremes are rare.
+const SLACK_MS_MIN: i64 = 2;
+/// Below a second between departures the unmeasured margin is at most this fraction of the interval.
 const SHORT_SHARE: i64 = 66;
 /// The margin learned from refusals is at most this fraction of the period.
 const TAUGHT_SHARE: i64 = 4;
@@ -36,9 +38,12 @@ pub(super) struct Jitter {
     pub(super) spread_ms: i64,
     /// Samples that could show a difference: all but the first of each run.
     pub(super) samples: u64,
-    /// The margin learned from refusals, in milliseconds. It is kept whatever is measured.
+    /// The margin of a window learned from refusals, in milliseconds. It is kept whatever is measured.
     #[serde(default)]
     pub(super) taught_ms: i64,
+    /// The margin between two departures learned from refusals, in microseconds.
+    #[serde(default)]
+    pub(super) taught_spacing_us: i64,
 }
 
 /// The samples of this run.
@@ -52,7 +57,7 @@ impl Jitter {
     /// The margin of a period in milliseconds; `tick_ms` is the granularity of our timers.
     pub(super) fn margin_ms(self, period_ms: i64, tick_ms: i64) -> i64 {
         let prior = (period_ms / PRIOR_SHARE).clamp(PRIOR_MS_MIN, PRIOR_MS_MAX).max(2 * tick_ms);
-        let slack = (self.spread_ms / 4 + SLACK_MS).min(period_ms / SLACK_SHARE);
+        let slack = (self.spread_ms / 4 + SLACK_MS).min(period_ms / SLACK_SHARE).max(SLACK_MS_MIN);
         let learned = if self.samples < SAMPLES_MIN { prior } else { prior.min(self.spread_ms + slack) };
         learned.max(self.taught_ms.min(period_ms / TAUGHT_SHARE))
     }
@@ -60,12 +65,14 @@ impl Jitter {
     /// The margin between two departures that are `interval_us` microseconds apart, in microseconds. Below a second it is
     /// a share of the interval only, so that fast rates stay fast; where that is too little, refusals widen it.
     pub(super) fn spacing_margin_us(self, interval_us: i64, tick_ms: i64) -> i64 {
+        let share_us = interval_us / SHORT_SHARE;
         let margin_us = self.margin_ms(interval_us / 1_000, 0).saturating_mul(1_000);
-        if interval_us >= 1_000_000 {
-            return margin_us.max(tick_ms.saturating_mul(2_000).min(interval_us / SHORT_SHARE));
-        }
-        let taught_us = self.taught_ms.saturating_mul(1_000).min(interval_us / TAUGHT_SHARE);
-        margin_us.min(interval_us / SHORT_SHARE).max(taught_us)
+        let unrefused_us = if interval_us >= 1_000_000 {
+            margin_us.max(tick_ms.saturating_mul(2_000).min(share_us))
+        } else {
+            margin_us.min(share_us)
+        };
+        unrefused_us.max(self.taught_spacing_us.min(interval_us / TAUGHT_SHARE))
     }
 
     /// Takes in how long after its departure the service noted a request, in milliseconds of two clocks.
@@ -86,7 +93,16 @@ impl Jitter {
         }
     }
 
-    /// A spacing was refused that should have been kept.
+    /// Evenly spaced requests were refused: the delays vary by more than the margin between two departures. Returns the
+    /// new margin in microseconds. `None`: it is as wide as it may be.
+    pub(super) fn widen_spacing(&mut self, interval_us: i64, tick_ms: i64) -> Option<i64> {
+        let before_us = self.spacing_margin_us(interval_us, tick_ms);
+        self.taught_spacing_us = (before_us * 2).min(interval_us / TAUGHT_SHARE);
+        let after_us = self.spacing_margin_us(interval_us, tick_ms);
+        (after_us > before_us).then_some(after_us)
+    }
+
+    /// A window was refused that should have been kept.
     pub(super) fn teach(&mut self, period_ms: i64, tick_ms: i64) {
         self.taught_ms = (self.margin_ms(period_ms, tick_ms) * 2).min(period_ms / TAUGHT_SHARE);
     }
@@ -120,7 +136,7 @@ mod tests {
         for _ in 0..300 {
             jitter.see(&mut seen, 7_000 + rng.i64(0..=20));
         }
-        assert_eq!(jitter.margin_ms(1_000, 0), 20, "no more than was seen where that is dear");
+        assert_eq!(jitter.margin_ms(1_000, 0), 22, "little more than was seen where that is dear");
         assert_eq!(jitter.margin_ms(60_000, 0), 30, "and some slack where it is cheap");
         // a service that notes the time after work of its own shows nothing about network delays
         for _ in 0..300 {
@@ -131,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_way_that_became_better_is_noticed_within_one_run() {
-        let mut jitter = Jitter { spread_ms: 200, samples: 10_000, taught_ms: 0 };
+        let mut jitter = Jitter { spread_ms: 200, samples: 10_000, ..Jitter::default() };
         let mut seen = JitterSamples::default();
         for sample in 0..4_000 {
             jitter.see(&mut seen, sample % 11);
@@ -157,12 +173,23 @@ mod tests {
 
     #[test]
     fn a_refusal_widens_the_margin_within_bounds() {
-        let mut jitter = Jitter { spread_ms: 10, samples: 1_000, taught_ms: 0 };
+        let mut jitter = Jitter { spread_ms: 10, samples: 1_000, ..Jitter::default() };
         jitter.teach(1_000, 0);
-        assert_eq!(jitter.margin_ms(1_000, 0), 20);
+        assert_eq!(jitter.margin_ms(1_000, 0), 24);
         for _ in 0..10 {
             jitter.teach(1_000, 0);
         }
         assert_eq!(jitter.margin_ms(1_000, 0), 250);
+    }
+
+    #[test]
+    fn refused_requests_that_were_evenly_spaced_go_further_apart_up_to_a_quarter_of_the_interval() {
+        let mut jitter = Jitter::default();
+        let wider = |jitter: &mut Jitter| jitter.widen_spacing(200_000, 1);
+        assert_eq!(jitter.spacing_margin_us(200_000, 1), 3_030);
+        let steps: Vec<_> = std::iter::from_fn(|| wider(&mut jitter)).collect();
+        assert_eq!(steps, [6_060, 12_120, 24_240, 48_480, 50_000]);
+        // a fast rate does not pay for what a slow one learned
+        assert_eq!(jitter.spacing_margin_us(20_000, 1), 5_000);
     }
 }

@@ -1,6 +1,6 @@
 //! The limits learned from refusals, as they are saved over restarts and reported.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,8 @@ const SLOWDOWN_MAX: i64 = 50_000;
 const CLEAN_CALLS: u32 = 50;
 /// ...and no sooner than this after the last refusal, in milliseconds.
 const RECOVERY_MS: i64 = 5 * 60_000;
+/// A margin that refusals taught is halved after this many milliseconds without another: networks get better too.
+const MARGIN_KEPT_MS: i64 = 24 * 3_600_000;
 
 /// What is known of an account that no document says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ pub struct LearnedLimits {
     clean_calls: u32,
     /// When the speed was last lowered.
     slowed_at: UnixMillis,
+    /// When a margin was last widened or reduced.
+    margin_at: UnixMillis,
     /// The cool-down after refusals, and how many there were. `None`: the last request passed.
     pub(super) saved_cooldown: Option<SavedCooldown>,
     /// What was learned of caps that are not known.
@@ -42,6 +46,7 @@ impl Default for LearnedLimits {
             slowdown_permille: 1000,
             clean_calls: 0,
             slowed_at: UnixMillis::default(),
+            margin_at: UnixMillis::default(),
             saved_cooldown: None,
             caps: Vec::new(),
         }
@@ -67,6 +72,8 @@ pub enum LimitChange {
     CapRises(String),
     /// The rate was too fast. The new interval is this many thousandths of the configured one.
     SlowedDown(i64),
+    /// Evenly spaced requests were refused. They leave further apart by this many microseconds than the rate says.
+    SpacingWidened(i64),
     /// The hourly budget of refusals is spent.
     RefusalsSpent(u32),
 }
@@ -83,8 +90,17 @@ impl fmt::Display for LimitChange {
             Self::CapRises(text) => write!(f, "the cap rose: {text}"),
             Self::SlowedDown(permille) => {
                 let percent = 100_000 / permille.max(&1);
-                write!(f, "refused for being too fast; going on at {percent} % of the configured rate")
+                write!(
+                    f,
+                    "refused for being too fast: uploads now leave at {percent} % of the configured rate"
+                )
             }
+            Self::SpacingWidened(us) => write!(
+                f,
+                "refused although uploads were evenly spaced, because network delays vary: they now leave {:.1} ms further apart \
+                 than the rate says",
+                Duration::from_micros(us.unsigned_abs()).as_secs_f64() * 1_000.0
+            ),
             Self::RefusalsSpent(count) => write!(
                 f,
                 "{count} refusals within an hour: nothing is sent until the first is an hour old, since the service may \
@@ -132,25 +148,59 @@ impl LearnedLimits {
         self.slowdown_permille = (self.slowdown_permille * 10 / SLOWER_TENTHS).min(SLOWDOWN_MAX);
     }
 
+    /// Evenly spaced uploads were refused: they leave further apart. `None`: the margin is as wide as it may be.
+    pub(super) fn widen_spacing(
+        &mut self,
+        interval: Duration,
+        tick_ms: i64,
+        now: UnixMillis,
+    ) -> Option<LimitChange> {
+        let interval_us = i64::try_from(interval.as_micros()).unwrap_or(i64::MAX);
+        self.margin_at = now;
+        self.jitter.widen_spacing(interval_us, tick_ms).map(LimitChange::SpacingWidened)
+    }
+
+    /// The margin of windows widens, where a whole count leaves at once.
+    pub(super) fn widen_window(&mut self, interval: Duration, tick_ms: i64, now: UnixMillis) {
+        let period_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
+        self.margin_at = now;
+        self.jitter.teach(period_ms, tick_ms);
+    }
+
     /// Counts a request that passed; true when the speed rose by it.
     pub(super) fn count_clean(&mut self, now: UnixMillis) -> bool {
-        if self.slowdown_permille <= 1000 && self.jitter.taught_ms == 0 {
+        let is_margin_old = now.since_ms(self.margin_at) >= MARGIN_KEPT_MS;
+        if is_margin_old && (self.jitter.taught_ms > 0 || self.jitter.taught_spacing_us > 0) {
+            self.margin_at = now;
+            self.jitter.taught_ms /= 2;
+            self.jitter.taught_spacing_us /= 2;
+            return true;
+        }
+        if self.slowdown_permille <= 1000 {
             return false;
         }
         self.clean_calls = self.clean_calls.saturating_add(1);
-        if self.clean_calls < CLEAN_CALLS {
-            return false;
-        }
-        if self.slowdown_permille <= 1000 {
-            self.clean_calls = 0;
-            self.jitter.taught_ms = self.jitter.taught_ms * 9 / 10;
-            return true;
-        }
-        if now.since_ms(self.slowed_at) < RECOVERY_MS {
+        if self.clean_calls < CLEAN_CALLS || now.since_ms(self.slowed_at) < RECOVERY_MS {
             return false;
         }
         self.clean_calls = 0;
         self.slowdown_permille = 1000;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_widened_distance_is_halved_every_day_without_a_refusal() {
+        let (mut learned, at) = (LearnedLimits::default(), UnixMillis(1_700_000_000_000));
+        learned.widen_spacing(Duration::from_millis(100), 0, at);
+        assert_eq!(learned.jitter.taught_spacing_us, 3_030);
+        assert!(!learned.count_clean(at.plus_ms(MARGIN_KEPT_MS - 1)));
+        assert!(learned.count_clean(at.plus_ms(MARGIN_KEPT_MS)));
+        assert!(!learned.count_clean(at.plus_ms(MARGIN_KEPT_MS)));
+        assert_eq!(learned.jitter.taught_spacing_us, 1_515);
     }
 }

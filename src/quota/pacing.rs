@@ -60,6 +60,11 @@ impl Pacing {
         self.windows.iter().map(|window| window.rate().limit().interval()).max().unwrap_or_default()
     }
 
+    /// Whether departures are spread evenly.
+    pub(super) const fn is_spread(&self) -> bool {
+        self.smoother.is_some()
+    }
+
     /// When the next request can leave, behind those that have a slot already.
     pub(super) fn next_at(&mut self, now: PreciseTime, margins: Margins) -> PreciseTime {
         // a request that never said that it leaves must not hold up the others
@@ -88,7 +93,7 @@ impl Pacing {
     pub(super) fn reserve(&mut self, slot: i64, at: PreciseTime) {
         self.ready.push((slot, at));
         for window in &mut self.windows {
-            window.put(slot, at.millis());
+            window.put(slot, at.millis_up());
         }
     }
 
@@ -114,7 +119,7 @@ impl Pacing {
         let at = self.earliest(now, 0, margins);
         if let Some(reserved_at) = reserved_at {
             for window in &mut self.windows {
-                window.put(slot, reserved_at.max(at.millis()));
+                window.put(slot, reserved_at.max(at.millis_up()));
             }
         }
         (at > now).then_some(at)
@@ -124,7 +129,7 @@ impl Pacing {
     pub(super) fn depart(&mut self, slot: i64, key: i64, now: PreciseTime) {
         self.ready.retain(|(ready, _)| *ready != slot);
         for window in &mut self.windows {
-            window.moved(slot, key, now.millis());
+            window.moved(slot, key, now.millis_up());
         }
         if let Some(smoother) = &mut self.smoother {
             smoother.depart(now);

@@ -16,6 +16,12 @@ impl PreciseTime {
         UnixMillis(self.0.div_euclid(1_000))
     }
 
+    /// In whole milliseconds, rounded up: nothing that counts from it ends too early.
+    #[must_use]
+    pub const fn millis_up(self) -> UnixMillis {
+        UnixMillis(-(-self.0).div_euclid(1_000))
+    }
+
     /// The time `duration` later.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {

@@ -211,7 +211,7 @@ impl RateLimiter {
 
     /// Records that a restart will know these learned limits.
     pub fn learned_limits_saved(&self, learned_limits: &LearnedLimits) {
-        self.state().account.learned_limits_saved(learned_limits.start_lag_ms);
+        self.state().account.learned_limits_saved(learned_limits);
     }
 
     fn state(&self) -> MutexGuard<'_, LimiterState> {

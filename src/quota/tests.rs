@@ -260,14 +260,36 @@ async fn a_rate_that_is_too_fast_is_slowed_down_and_recovers() {
     limiter.answer(3, &ACCEPTED);
     assert_eq!(limiter.status().speed_percent, 100);
     // slow rates recover within a hundred uploads, too
-    refuse(&limiter);
-    clock.sleep(Duration::from_hours(2)).await;
+    for _ in 0..2 {
+        refuse(&limiter);
+        clock.sleep(Duration::from_hours(2)).await;
+    }
     limiter.answer(4, &ACCEPTED);
+    assert_eq!(limiter.status().speed_percent, 70);
     clock.sleep(Duration::from_hours(2)).await;
     for _ in 0..99 {
         limiter.answer(5, &ACCEPTED);
     }
     assert_eq!(limiter.status().speed_percent, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_many_that_passed_widens_the_distance_and_keeps_the_rate() {
+    let (limiter, clock) = limiter("10/s");
+    let refuse_after = async |passed: u32| {
+        for key in 0..passed {
+            limiter.answer(i64::from(key), &ACCEPTED);
+        }
+        refuse(&limiter);
+        clock.sleep(Duration::from_hours(2)).await;
+        limiter.answer(99, &ACCEPTED).change
+    };
+    assert!(matches!(refuse_after(20).await, Some(LimitChange::SpacingWidened(3_030))));
+    assert!(matches!(refuse_after(20).await, Some(LimitChange::SpacingWidened(6_060))));
+    assert!(
+        matches!(refuse_after(5).await, Some(LimitChange::SlowedDown(1428))),
+        "the rate itself is too fast"
+    );
 }
 
 /// A server that refuses what comes sooner than its interval after the last request it accepted, as nginx `limit_req`
@@ -469,13 +491,13 @@ fn a_claim_slower_than_a_restart_would_believe_is_written_down_before_it_leaves(
     // nothing is kept, so a restart believes the longest there can be
     assert_eq!(depart(&mut account, 1, 3).1, Departure::Now);
     let kept = account.take_changed_learned_limits().unwrap().clone();
-    account.learned_limits_saved(kept.start_lag_ms);
+    account.learned_limits_saved(&kept);
     assert_eq!(depart(&mut account, 2, 15).1, Departure::Now, "there is some room");
     assert!(account.take_changed_learned_limits().is_none());
     let (slot, departure, claimed_at) = depart(&mut account, 3, 3_000);
     assert_eq!(departure, Departure::AfterSave);
     let widened = account.take_changed_learned_limits().unwrap().clone();
-    account.learned_limits_saved(widened.start_lag_ms);
+    account.learned_limits_saved(&widened);
     let departed_at = claimed_at.plus_ms(3_100);
     assert_eq!(
         account.depart(slot, 3, UploadTimes { claimed_at, departed_at: departed_at.into(), accepted_by: T0 }),

@@ -153,6 +153,8 @@ fn identity() -> Identity {
         fresh_secret: [7; 32],
         key_change: KeyChange::Refused,
         high_water: None,
+        registry: None,
+        second_ledger: telecine::ledger::SecondLedger::Refused,
         restored: Restored::Refused,
     }
 }

@@ -8,8 +8,8 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use telecine::{
     domain::UnixMillis,
     quota::{
-        AccountLimits, Endpoint, LearnedLimits, LimitChange, Limits, RequestOutcome, UploadTimes,
-        UsageRecord, UsageState,
+        AccountLimits, Departure, Endpoint, LearnedLimits, LimitChange, Limits, PreciseTime, RequestOutcome,
+        UploadTimes, UsageRecord, UsageState,
     },
 };
 
@@ -28,6 +28,8 @@ const ABSENT_AFTER_MS: i64 = 31 * 60_000;
 pub(crate) struct Way {
     /// One way to the service, in milliseconds.
     pub(crate) way_ms: std::ops::RangeInclusive<i64>,
+    /// How long a claim takes to be committed, in microseconds.
+    pub(crate) commit_us: std::ops::RangeInclusive<i64>,
     /// The program is killed so often.
     pub(crate) kill_every_ms: Option<i64>,
     /// From a kill to the next start.
@@ -45,6 +47,10 @@ pub(crate) enum Answers {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ItemEvent {
+    /// The claims that were committed together may leave.
+    Committed,
+    /// A claimed request may leave.
+    Claimed(i64, i64),
     Arrives(i64),
     ReviewOutcome(i64, bool),
     Settled(i64, bool),
@@ -54,7 +60,7 @@ enum ItemEvent {
 
 #[derive(Clone, Copy, Debug)]
 struct Request {
-    departed_at: UnixMillis,
+    claimed_at: UnixMillis,
     accepted_at: Option<UnixMillis>,
     /// The time that the service stores, by its own clock.
     noted_at: Option<UnixMillis>,
@@ -90,13 +96,17 @@ pub(crate) struct Client {
     first_live: usize,
     /// Uploads of this client begin with this one.
     life_from: i64,
-    events: BinaryHeap<Reverse<(UnixMillis, u64, ItemEvent)>>,
+    events: BinaryHeap<Reverse<(PreciseTime, u64, ItemEvent)>>,
     number: u64,
     pub(crate) rng: fastrand::Rng,
     pub(crate) seen: Seen,
     from: UnixMillis,
-    now: UnixMillis,
-    wake_at: UnixMillis,
+    now: PreciseTime,
+    /// When the next slot may be taken.
+    wake_at: PreciseTime,
+    /// Claims that are being committed, and those that wait for the next commit: slot and key.
+    committing: Vec<(i64, i64)>,
+    waiting: Vec<(i64, i64)>,
     /// How far the wall clock of the program is ahead of the time that passed, in its present client.
     ahead_ms: i64,
     /// By how much it is set at the next starts.
@@ -119,34 +129,45 @@ impl Client {
             rng: fastrand::Rng::with_seed(seed),
             seen: Seen::default(),
             from,
-            now: from,
-            wake_at: from,
+            now: from.into(),
+            wake_at: from.into(),
+            committing: Vec::new(),
+            waiting: Vec::new(),
             ahead_ms: 0,
             steps_ms: Vec::new(),
             way,
         };
         if let Some(every_ms) = client.way.kill_every_ms {
-            client.plan(from.plus_ms(every_ms), ItemEvent::Killed);
+            client.plan_in(every_ms, ItemEvent::Killed);
         }
         client
     }
 
-    fn plan(&mut self, at: UnixMillis, event: ItemEvent) {
+    fn plan(&mut self, at: PreciseTime, event: ItemEvent) {
         self.number += 1;
         self.events.push(Reverse((at, self.number, event)));
     }
 
+    fn plan_in(&mut self, delay_ms: i64, event: ItemEvent) {
+        self.plan(PreciseTime(self.now.0 + delay_ms * 1_000), event);
+    }
+
     /// The program's own clock.
-    fn clock(&self) -> UnixMillis {
-        self.now.plus_ms(self.ahead_ms)
+    fn clock(&self) -> PreciseTime {
+        PreciseTime(self.now.0 + self.ahead_ms * 1_000)
+    }
+
+    fn clock_ms(&self) -> UnixMillis {
+        self.clock().millis()
     }
 
     /// Runs until `until`.
     pub(crate) fn run_until(&mut self, until: UnixMillis) {
+        let until = PreciseTime::from(until);
         loop {
             let next = self.events.peek().map(|Reverse((at, ..))| *at);
-            let wake = if self.gate.is_some() { self.wake_at } else { UnixMillis(i64::MAX) };
-            let at = next.unwrap_or(UnixMillis(i64::MAX)).min(wake);
+            let wake = if self.gate.is_some() { self.wake_at } else { PreciseTime(i64::MAX) };
+            let at = next.unwrap_or(PreciseTime(i64::MAX)).min(wake);
             if at >= until {
                 self.now = until;
                 return;
@@ -156,39 +177,71 @@ impl Client {
                 let Some(Reverse((_, _, event))) = self.events.pop() else { return };
                 self.happen(event);
             } else {
-                self.send();
+                self.take_slot();
             }
         }
     }
 
-    fn send(&mut self) {
-        let clock = self.clock();
+    /// Takes the next slot and claims a row.
+    fn take_slot(&mut self) {
+        let clock = self.clock_ms();
         let Some(gate) = &mut self.gate else { return };
         match gate.take(Endpoint::Upload, clock) {
             Ok(slot) => {
-                let until = clock.plus_ms(UNANSWERED_MS);
                 self.requests.push(Request {
-                    departed_at: clock,
+                    claimed_at: clock,
                     accepted_at: None,
                     noted_at: None,
                     answered_at: None,
-                    counts_until: Some(until),
+                    counts_until: Some(clock.plus_ms(UNANSWERED_MS)),
                     state: UsageState::Open,
                 });
                 let key = i64::try_from(self.requests.len()).unwrap_or(i64::MAX);
-                gate.depart(
-                    slot,
-                    key,
-                    UploadTimes { claimed_at: clock, departed_at: clock.into(), accepted_by: until },
-                );
-                let way_ms = self.rng.i64(self.way.way_ms.clone());
-                self.plan(self.now.plus_ms(way_ms), ItemEvent::Arrives(key));
-                self.keep();
+                self.waiting.push((slot, key));
+                self.commit();
+                self.wake_at = self.now;
             }
             // the next event checks whether the answer allows uploads again
             Err(delay) => {
                 let wait_ms = delay.until.since_ms(clock).clamp(1, 7 * 24 * 3_600_000);
-                self.wake_at = self.now.plus_ms(wait_ms);
+                self.wake_at = PreciseTime((self.now.0 / 1_000 + wait_ms) * 1_000);
+            }
+        }
+    }
+
+    /// Claims made while others are being committed are committed together afterwards.
+    fn commit(&mut self) {
+        if self.committing.is_empty() && !self.waiting.is_empty() {
+            self.committing = std::mem::take(&mut self.waiting);
+            let commit_us = self.rng.i64(self.way.commit_us.clone());
+            self.plan(PreciseTime(self.now.0 + commit_us), ItemEvent::Committed);
+        }
+    }
+
+    /// A claimed request leaves, or waits for its time.
+    fn depart(&mut self, slot: i64, key: i64) {
+        let clock = self.clock();
+        // a request of a run that was killed never leaves
+        if key < self.life_from {
+            return;
+        }
+        let claimed_at = self.request(key).claimed_at;
+        let accepted_by = claimed_at.plus_ms(UNANSWERED_MS);
+        let Some(gate) = &mut self.gate else { return };
+        let times = UploadTimes { claimed_at, departed_at: clock, accepted_by };
+        match gate.depart(slot, key, times) {
+            Departure::Now => {
+                let way_us = self.rng.i64(self.way.way_ms.start() * 1_000..=self.way.way_ms.end() * 1_000);
+                self.plan(PreciseTime(self.now.0 + way_us), ItemEvent::Arrives(key));
+                self.keep();
+                self.wake_up();
+            }
+            Departure::At(at) => {
+                self.plan(PreciseTime(at.0 - self.ahead_ms * 1_000), ItemEvent::Claimed(slot, key));
+            }
+            Departure::AfterSave => {
+                self.keep();
+                self.plan(self.now, ItemEvent::Claimed(slot, key));
             }
         }
     }
@@ -199,29 +252,38 @@ impl Client {
 
     fn happen(&mut self, event: ItemEvent) {
         match event {
+            ItemEvent::Committed => {
+                for (slot, key) in std::mem::take(&mut self.committing) {
+                    self.depart(slot, key);
+                }
+                self.commit();
+            }
+            ItemEvent::Claimed(slot, key) => self.depart(slot, key),
             ItemEvent::Arrives(key) => {
+                let now = self.now.millis();
                 let taken = self.server.arrive(self.now, &mut self.rng);
                 // the service stores the time of arrival, by a clock that is an hour off
-                let noted_at = self.now.plus_ms(3_600_000);
+                let noted_at = now.plus_ms(3_600_000);
                 let request = self.request(key);
                 request.accepted_at = taken.accepted_at;
                 request.noted_at = Some(noted_at);
+                let since_ms = now.since_ms(self.from);
                 match taken.accepted_at {
                     Some(at) => {
                         self.seen.accepted += 1;
                         self.seen.accepted_at_ms.push(at.since_ms(self.from));
                     }
-                    None => self.seen.refused_at_ms.push(self.now.since_ms(self.from)),
+                    None => self.seen.refused_at_ms.push(since_ms),
                 }
                 let way_ms = self.rng.i64(self.way.way_ms.clone());
                 self.plan(
-                    taken.served_at.plus_ms(way_ms),
+                    taken.served_at.plus_ms(way_ms).into(),
                     ItemEvent::ReviewOutcome(key, taken.accepted_at.is_some()),
                 );
             }
             ItemEvent::ReviewOutcome(key, is_accepted) => self.answered(key, is_accepted),
             ItemEvent::Settled(key, is_accepted) => {
-                let clock = self.clock();
+                let clock = self.clock_ms();
                 let request = self.request(key);
                 if is_accepted {
                     request.counts_until = request.counts_until.map(|until| until.min(clock));
@@ -231,7 +293,7 @@ impl Client {
                 }
                 if let Some(gate) = &mut self.gate {
                     gate.resolve_upload(key, is_accepted.then_some(clock));
-                    self.wake_at = self.now;
+                    self.wake_up();
                 }
             }
             ItemEvent::Killed => self.kill(),
@@ -246,7 +308,7 @@ impl Client {
         if !is_heard && !is_told_later {
             return;
         }
-        let clock = self.clock();
+        let clock = self.clock_ms();
         let request = self.request(key);
         request.answered_at = Some(clock);
         (request.state, request.counts_until) = if is_accepted {
@@ -266,8 +328,13 @@ impl Client {
         };
         let heard = gate.answer(key, &outcome, clock, self.rng.f64());
         self.seen.news.extend(heard.change);
-        self.wake_at = self.now;
+        self.wake_up();
         self.keep();
+    }
+
+    /// Something changed: a slot may be free.
+    fn wake_up(&mut self) {
+        self.wake_at = self.now;
     }
 
     /// What the ledger would have of the lessons.
@@ -276,16 +343,20 @@ impl Client {
             && let Some(learned_limits) = gate.take_changed_learned_limits()
         {
             self.kept = learned_limits.to_text();
+            let saved = learned_limits.clone();
+            gate.learned_limits_saved(&saved);
         }
     }
 
     fn kill(&mut self) {
         self.seen.kills += 1;
         self.gate = None;
+        self.committing.clear();
+        self.waiting.clear();
         let down_ms = self.rng.i64(self.way.down_ms.clone());
-        self.plan(self.now.plus_ms(down_ms), ItemEvent::Starts);
+        self.plan_in(down_ms, ItemEvent::Starts);
         if let Some(every_ms) = self.way.kill_every_ms {
-            self.plan(self.now.plus_ms(every_ms), ItemEvent::Killed);
+            self.plan_in(every_ms, ItemEvent::Killed);
         }
     }
 
@@ -296,19 +367,19 @@ impl Client {
         self.ahead_ms += clock_skew_ms;
         if clock_skew_ms > 0 {
             for request in &mut self.requests[self.first_live..] {
-                request.departed_at = request.departed_at.plus_ms(clock_skew_ms);
+                request.claimed_at = request.claimed_at.plus_ms(clock_skew_ms);
                 request.counts_until = request.counts_until.map(|until| until.plus_ms(clock_skew_ms));
                 request.answered_at = request.answered_at.map(|at| at.plus_ms(clock_skew_ms));
             }
         }
-        let clock = self.clock();
+        let clock = self.clock_ms();
         self.settle_what_is_open();
         let period_ms = self.limits.period_ms_max() + 10 * 60_000;
         let since = clock.plus_ms(-period_ms);
         let last = self.requests.len().saturating_sub(self.limits.count_max() as usize);
         while self.first_live < last {
             let request = &self.requests[self.first_live];
-            if request.counts_until.is_some_and(|until| until > since) || request.departed_at > since {
+            if request.counts_until.is_some_and(|until| until > since) || request.claimed_at > since {
                 break;
             }
             self.first_live += 1;
@@ -320,8 +391,8 @@ impl Client {
                 endpoint: Endpoint::Upload,
                 key: i64::try_from(self.first_live + at + 1).unwrap_or(i64::MAX),
                 count: 1,
-                claimed_at: request.departed_at,
-                departed_by: request.departed_at.plus_ms(5_000),
+                claimed_at: request.claimed_at,
+                departed_by: request.claimed_at.plus_ms(5_000),
                 answered_at: request.answered_at,
                 counts_until: request.counts_until,
                 state: request.state,
@@ -331,7 +402,7 @@ impl Client {
         self.gate =
             Some(AccountLimits::new(self.limits.clone(), &past, self.learned_limits.clone(), clock, 0));
         self.life_from = i64::try_from(self.requests.len() + 1).unwrap_or(i64::MAX);
-        self.wake_at = self.now;
+        self.wake_up();
     }
 
     /// A request in flight at the kill is resolved by evidence later.
@@ -347,7 +418,7 @@ impl Client {
         for (key, is_accepted) in open {
             self.seen.unanswered += 1;
             let after_ms = if is_accepted { FOUND_AFTER_MS } else { ABSENT_AFTER_MS };
-            self.plan(self.now.plus_ms(after_ms), ItemEvent::Settled(key, is_accepted));
+            self.plan_in(after_ms, ItemEvent::Settled(key, is_accepted));
         }
     }
 }

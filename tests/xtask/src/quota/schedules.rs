@@ -46,13 +46,14 @@ fn schedule(seed: u64) -> Seen {
         };
         // what is spread out or sent at once keeps a count in any span; a distance is demanded of single ones only
         let kinds: &[Kind] =
-            if rate.starts_with("1/") { &Kind::ALL } else { &[Kind::SlidingLog, Kind::Acceptances] };
+            if rate.starts_with("1/") { &Kind::COUNTED } else { &[Kind::SlidingLog, Kind::Acceptances] };
         let kind = kinds[rng.usize(0..kinds.len())];
         let reply_max = [200, 5_000, 30_000][rng.usize(0..3)];
         let server = Server::new(kind, counted.upload[0].limit(), cap.map(limit), 20..=reply_max);
         let period_ms = [120_000, 600_000, 3_600_000][rng.usize(0..3)];
         let way = Way {
             way_ms: 0..=[0, 5, 20][rng.usize(0..3)],
+            commit_us: 200..=[1_000, 40_000][rng.usize(0..2)],
             kill_every_ms: Some(rng.i64(period_ms / 20..=period_ms)),
             down_ms: 0..=rng.i64(1..=20_000),
             answers: Answers::Lost,
