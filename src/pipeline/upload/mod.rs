@@ -1,13 +1,21 @@
 //! The upload stage: claims pending items, throttled by the rate limiter, and records what became of each request.
 //!
-//! - One loop claims. Each claimed request runs in a task of its own, and only this task records its outcome. Dropping the
-//!   future would not cancel a request that has left, so tasks are never dropped: draining waits for them.
+//! - One loop takes permits. Each permit gets a task of its own, which claims an item, sends its request and alone records the
+//!   outcome. Claims that are made at the same time are committed together. Dropping the future would not cancel a request
+//!   that has left, so tasks are never dropped: draining waits for them.
 //! - At most `concurrency` requests are in flight, and one while the circuit breaker is half open.
 //! - Nothing is sent twice without a record: a verdict moves the item to its next state, or the item is in doubt.
 
 mod send;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use tokio::{sync::futures::Notified, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -16,12 +24,12 @@ use crate::{
     api::Transport,
     domain::{RunOutcome, State, StopReason, UnixMillis},
     events::Event,
-    ledger::{ClaimBlocked, ClaimOutcome, ClaimTerms, LedgerError},
+    ledger::{ClaimBlocked, ClaimTerms, LedgerError},
     quota::{BlockReason, Delay, Endpoint, Permit, Priority},
 };
 
 use super::context::Context;
-use send::{SendResult, cooldown_text, send};
+use send::{SendResult, claim_and_send, cooldown_text};
 
 /// Failures in a row before the first answer of a run. More mean a wrong address or no network.
 const FIRST_FAILURES_MAX: u32 = 4;
@@ -79,6 +87,15 @@ enum PermitWait {
     Stopped(RunOutcome),
 }
 
+/// What the latest claims showed.
+#[derive(Debug, Default)]
+struct Claims {
+    /// Whether more items were pending at the last claim.
+    others_wait: AtomicBool,
+    /// Whether an item was claimed since this was last read.
+    succeeded: AtomicBool,
+}
+
 struct Uploader<T> {
     context: Context<T>,
     plan: UploadSettings,
@@ -89,8 +106,7 @@ struct Uploader<T> {
     /// Whether each of the last answers rejected its row.
     last_answers: VecDeque<bool>,
     is_lateness_announced: bool,
-    /// Whether more items were pending at the last claim.
-    others_wait: bool,
+    claims: Arc<Claims>,
     /// Kept so that each obstacle is announced once.
     announced: Option<ClaimBlocked>,
     /// The end of the quota wait that was announced last.
@@ -113,7 +129,7 @@ pub(super) async fn upload<T: Transport>(
         offline_since: None,
         last_answers: VecDeque::new(),
         is_lateness_announced: false,
-        others_wait: false,
+        claims: Arc::default(),
         announced: None,
         wait_announced_until: None,
         blocked_since: None,
@@ -143,7 +159,10 @@ impl<T: Transport> Uploader<T> {
                 None => match self.quota_pause() {
                     Some(end) => Some(end),
                     None => match self.next_permit().await? {
-                        PermitWait::Granted(permit) => self.claim_and_send(permit).await?,
+                        PermitWait::Granted(permit) => {
+                            self.start(permit);
+                            None
+                        }
                         PermitWait::Interrupted => None,
                         PermitWait::Stopped(end) => Some(end),
                     },
@@ -163,7 +182,7 @@ impl<T: Transport> Uploader<T> {
         if self.in_flight.len() >= self.plan.concurrency {
             return Ok(Some(Obstacle::Concurrency));
         }
-        if self.others_wait && self.is_turn_near() {
+        if self.claims.others_wait.load(Relaxed) && self.is_turn_near() {
             return Ok(None);
         }
         let now = self.context.clock.now();
@@ -236,24 +255,12 @@ impl<T: Transport> Uploader<T> {
         }
     }
 
-    async fn claim_and_send(&mut self, permit: Permit) -> Result<Option<RunOutcome>, LedgerError> {
-        let now = self.context.clock.now();
-        match self.context.ledger.claim(Arc::clone(&self.plan.terms), now).await? {
-            ClaimOutcome::Claimed(claim) => {
-                self.sent += 1;
-                self.blocked_since = None;
-                self.others_wait = claim.others_wait;
-                let context = self.context.clone();
-                let lag_max = self.plan.acceptance_lag_max;
-                self.in_flight.spawn(async move { send(&context, permit, *claim, lag_max).await });
-            }
-            // the obstacle is reported by the check of the next pass
-            ClaimOutcome::Blocked(_) => {
-                self.others_wait = false;
-                self.context.limiter.give_back(permit);
-            }
-        }
-        Ok(None)
+    /// Claims and sends the next item in a task of its own.
+    fn start(&mut self, permit: Permit) {
+        self.sent += 1;
+        let (context, claims) = (self.context.clone(), Arc::clone(&self.claims));
+        let (terms, lag_max) = (Arc::clone(&self.plan.terms), self.plan.acceptance_lag_max);
+        self.in_flight.spawn(async move { claim_and_send(&context, permit, terms, &claims, lag_max).await });
     }
 
     /// Waits until an obstacle is gone.
@@ -304,6 +311,9 @@ impl<T: Transport> Uploader<T> {
             None => return Some(UnixMillis(i64::MAX)),
             Some(patience) => patience,
         };
+        if self.claims.succeeded.swap(false, Relaxed) {
+            self.blocked_since = None;
+        }
         let until = self.blocked_since.get_or_insert(now).plus(patience);
         (until > now).then_some(until)
     }
@@ -359,6 +369,11 @@ impl<T: Transport> Uploader<T> {
                 if !std::mem::replace(&mut self.is_lateness_announced, true) {
                     self.context.emit(&Event::Message { text: SLOW_MACHINE.to_owned() });
                 }
+                Ok(None)
+            }
+            // the obstacle is reported by the check of the next pass
+            SendResult::NotClaimed => {
+                self.sent = self.sent.saturating_sub(1);
                 Ok(None)
             }
             SendResult::Stop { reason, cause } => Ok(Some(RunOutcome::Stopped { reason, cause })),

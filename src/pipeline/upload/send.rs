@@ -1,16 +1,20 @@
-//! One claimed request from its departure to its recorded outcome.
+//! One request from its claim to its recorded outcome.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use crate::{
     api::{Certainty, Transport, Verdict},
     domain::{ItemEvent, StopReason, UnixMillis},
     events::{Event, RedactedUrl},
-    ledger::{AttemptResult, Binding, BoundBy, Claim, LedgerError},
+    ledger::{AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, LedgerError},
     quota::{Cooldown, CooldownReason, Departure, Feedback, Permit, PreciseTime, RequestOutcome},
     retry::parse_retry_after,
 };
 
+use super::Claims;
 use crate::pipeline::context::Context;
 
 /// For the ledger: why a claimed request was not made.
@@ -21,6 +25,8 @@ pub(super) enum SendResult {
     Answered,
     RowRejected(String),
     Unreachable(String),
+    /// No item could be claimed.
+    NotClaimed,
     /// It was not sent, since it was not started in time.
     Late,
     Stop {
@@ -53,8 +59,30 @@ async fn may_leave<T>(
     }
 }
 
+/// Claims the next item, makes its request and records the outcome.
+pub(super) async fn claim_and_send<T: Transport>(
+    context: &Context<T>,
+    permit: Permit,
+    terms: Arc<ClaimTerms>,
+    claims: &Claims,
+    acceptance_lag_max: Duration,
+) -> Result<SendResult, LedgerError> {
+    match context.ledger.claim(terms, context.clock.now()).await? {
+        ClaimOutcome::Claimed(claim) => {
+            claims.others_wait.store(claim.others_wait, Relaxed);
+            claims.succeeded.store(true, Relaxed);
+            send(context, permit, *claim, acceptance_lag_max).await
+        }
+        ClaimOutcome::Blocked(_) => {
+            claims.others_wait.store(false, Relaxed);
+            context.limiter.give_back(permit);
+            Ok(SendResult::NotClaimed)
+        }
+    }
+}
+
 /// Makes one request and records its outcome.
-pub(super) async fn send<T: Transport>(
+async fn send<T: Transport>(
     context: &Context<T>,
     permit: Permit,
     claim: Claim,
