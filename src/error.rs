@@ -198,6 +198,7 @@ impl Error {
                 | LedgerError::Foreign { .. }
                 | LedgerError::OtherOrigin { .. }
                 | LedgerError::OtherKey { .. }
+                | LedgerError::SecondLedger { .. }
                 | LedgerError::Missing { .. }
                 | LedgerError::Outdated { .. }
                 | LedgerError::NetworkDisk { .. }

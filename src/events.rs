@@ -11,6 +11,13 @@ use crate::domain::{Problem, RowCounts, SourceUrl, UnixMillis, VideoNo, rfc3339,
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
+    /// The ledger of the run is open.
+    LedgerOpened {
+        /// Its file.
+        path: String,
+        /// Whether it is new.
+        is_new: bool,
+    },
     /// A manifest is open.
     ManifestOpened {
         /// As given on the command line.

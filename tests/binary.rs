@@ -363,7 +363,7 @@ fn rows_of_a_pipe_that_stalls_are_sent_and_a_signal_still_ends_the_run() {
     pipe.write_all(b"url").unwrap();
     pipe.write_all(b";tags\nhttps://host/a.mp4;x\n").unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let line = lines.next().unwrap();
+    let line = lines.find(|line| line.contains("manifest_opened")).unwrap();
     assert!(line.contains("url=url, tags=tags"), "the first line was there in two parts: {line}");
     assert!(lines.any(|line| line.contains("\"event\":\"accepted\"")), "the row waited for the next one");
     signal(&child, "-TERM");

@@ -18,7 +18,7 @@ use crate::{
     domain::{Price, Rate, RowCounts, RunOutcome, State, UnixMillis},
     error::{Error, ExitCode},
     events::{Event, EventBus, EventSink},
-    ledger::{Identity, KeyChange, Ledger, Restored, Snapshot},
+    ledger::{Identity, KeyChange, Ledger, Restored, SecondLedger, Snapshot},
     manifest::Manifest,
     pipeline::{self, AcceptedItems, Context, RunPolicy, Signals},
     quota::{Forecast, Limits},
@@ -223,6 +223,8 @@ async fn simulate(request: &PlanRequest, copy: &Path, manifests: Vec<Manifest>) 
         fresh_secret: credentials::fresh_secret()?,
         key_change: KeyChange::Refused,
         high_water: None,
+        registry: None,
+        second_ledger: SecondLedger::Refused,
         restored: Restored::Recovering,
     };
     let identity = if copy.exists() { None } else { Some(&identity) };

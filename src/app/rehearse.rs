@@ -27,7 +27,7 @@ use crate::{
     domain::{Limit, State},
     error::{Error, ExitCode},
     events::EventBus,
-    ledger::{Identity, KeyChange, Ledger, Restored, RunId, Snapshot},
+    ledger::{Identity, KeyChange, Ledger, Restored, RunId, SecondLedger, Snapshot},
     manifest::Manifest,
     pipeline::{self, Context, RunPolicy, Signals},
     quota::Limits,
@@ -168,6 +168,8 @@ fn identity() -> Result<Identity, Error> {
         fresh_secret: credentials::fresh_secret()?,
         key_change: KeyChange::Refused,
         high_water: None,
+        registry: None,
+        second_ledger: SecondLedger::Refused,
         restored: Restored::Refused,
     })
 }

@@ -11,7 +11,7 @@ use crate::{
     domain::{Price, State},
     error::{Error, ExitCode},
     events::{Event, EventBus},
-    ledger::{FailedRows, Identity, KeyChange, Ledger, Restored, RunId},
+    ledger::{FailedRows, Identity, KeyChange, Ledger, Restored, RunId, SecondLedger},
     manifest::Manifest,
     pipeline::{self, Context, RunEnd, RunPolicy, Signals},
     quota::Limits,
@@ -28,6 +28,8 @@ pub struct RunRequest {
     pub key: SecretString,
     /// Whether a new key may continue the ledger.
     pub key_change: KeyChange,
+    /// Whether the account may have a second ledger.
+    pub second_ledger: SecondLedger,
     /// The user's own rules for the service's answers.
     pub user_rules: Vec<UserRule>,
     /// The ledger's file.
@@ -101,9 +103,19 @@ pub async fn open(
         } else {
             credentials::high_water_folder(|name| std::env::var_os(name))
         },
+        registry: credentials::registry_folder(|name| std::env::var_os(name)),
+        second_ledger: if request.destination.is_sandbox() {
+            SecondLedger::Replaces
+        } else {
+            request.second_ledger
+        },
         restored,
     };
+    let is_new = !request.ledger.exists();
     let ledger = Ledger::open(&request.ledger, &identity, clock.now())?;
+    let path = std::path::absolute(&request.ledger).unwrap_or_else(|_| request.ledger.clone());
+    let path = crate::redact::clean(&path.display().to_string());
+    request.events.emit(clock.now(), &Event::LedgerOpened { path, is_new });
     let clock = clock.not_before(ledger.latest_timestamp().await?);
     let (origin, sandbox) = request.destination.connect(&request.ledger, &clock).await?;
     let limits = request.limits.resolve(&ledger).await?;

@@ -230,7 +230,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::UnixMillis,
-        ledger::{Identity, KeyChange, Restored, open},
+        ledger::{Identity, KeyChange, Restored, SecondLedger, open},
     };
 
     #[tokio::test]
@@ -243,6 +243,8 @@ mod tests {
             fresh_secret: [1; 32],
             key_change: KeyChange::Refused,
             high_water: None,
+            registry: None,
+            second_ledger: SecondLedger::Refused,
             restored: Restored::Refused,
         };
         let queue = CommitQueue::new(open::open(&path, &identity, UnixMillis(1)).unwrap());

@@ -33,6 +33,13 @@ pub enum LedgerError {
          for a new key of the same account say --same-account once"
     )]
     OtherKey { path: String },
+    /// Another ledger on this machine serves the account.
+    #[error(
+        "this account is served by the ledger {first}, and {path} does not know what was sent with it: rows would be paid \
+         again. Use the first ledger (--ledger {first}). If it is obsolete, move it away. If the account needs both, give \
+         --second-ledger"
+    )]
+    SecondLedger { path: String, first: String },
     /// Not there.
     #[error(
         "there is no ledger at {path}; it is made by the first import (--ledger names another; limits for the first import are flags, or stand in telecine.toml)"
@@ -132,6 +139,7 @@ impl LedgerError {
             | Self::Newer { .. }
             | Self::OtherOrigin { .. }
             | Self::OtherKey { .. }
+            | Self::SecondLedger { .. }
             | Self::Missing { .. }
             | Self::Outdated { .. }
             | Self::NetworkDisk { .. }

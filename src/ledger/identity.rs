@@ -16,6 +16,10 @@ pub struct Identity {
     pub key_change: KeyChange,
     /// The folder of the high-water marks, apart from the ledger. `None`: keep no mark.
     pub high_water: Option<PathBuf>,
+    /// The folder of the registry of ledgers. `None`: the ledger is not registered.
+    pub registry: Option<PathBuf>,
+    /// Whether the account may have a second ledger.
+    pub second_ledger: SecondLedger,
     /// Whether a ledger behind its mark may be opened.
     pub restored: Restored,
 }
@@ -27,6 +31,17 @@ pub enum Restored {
     Refused,
     /// It is to be recovered from the service, and is marked as whole when that is done.
     Recovering,
+}
+
+/// Whether an account may have a second ledger on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecondLedger {
+    /// Refused, with the path of the first.
+    Refused,
+    /// The user says that both are needed. The first stays registered.
+    Allowed,
+    /// There is no account: the latest ledger is registered.
+    Replaces,
 }
 
 /// Whether a ledger may be continued with another key.

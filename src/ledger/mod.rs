@@ -24,6 +24,7 @@ mod integrity;
 mod library_diff;
 mod marker;
 mod open;
+mod registry;
 mod schema;
 mod snapshot;
 mod store;
@@ -35,9 +36,10 @@ use std::{path::Path, sync::Arc};
 
 pub use admission::{Admission, AdmitTerms, DriftedRows, FailedRows, ProbeRequirement, RerunPolicy};
 pub use error::LedgerError;
-pub use identity::{Identity, KeyChange, Restored};
+pub use identity::{Identity, KeyChange, Restored, SecondLedger};
 pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
+pub use registry::{RegisteredLedger, registered_ledger, registered_ledgers};
 pub use snapshot::{
     ItemRow, OpenQuestion, PlannedAction, RequestCounts, RowIssue, RowIssueKind, RunRow, Snapshot,
 };
@@ -178,9 +180,14 @@ impl Ledger {
         self.commit_queue.read(move |store| Ok(store.claim_blocked(&terms, at)?.blocked())).await
     }
 
-    /// The service accepted the key: from now on the ledger belongs to it.
+    /// The service accepted the key: from now on the ledger belongs to it, and no other ledger serves the account.
     pub async fn confirm_key(&self) -> Result<(), LedgerError> {
-        self.commit_queue.run(store::Store::confirm_key).await
+        self.commit_queue
+            .run(|store| {
+                store.confirm_key()?;
+                store.register()
+            })
+            .await
     }
 
     /// Records what became of an attempt.

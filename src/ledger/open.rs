@@ -13,6 +13,7 @@ use super::{
     LedgerError,
     high_water::HighWater,
     identity::{Identity, KeyChange, Restored},
+    registry::Registration,
     schema,
     store::{Store, StoreParts},
 };
@@ -122,6 +123,14 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
             .ok(),
         None => None,
     };
+    let registration = identity.and_then(|identity| {
+        let own = (identity.origin.as_str(), path, &secret);
+        let folder = identity.registry.as_ref()?;
+        Some(Registration::new(folder, &identity.key_digest, own, identity.second_ledger))
+    });
+    if let Some(registration) = &registration {
+        registration.check()?;
+    }
     let restored = identity.map_or(Restored::Recovering, |identity| identity.restored);
     let mut store = Store::new(StoreParts {
         connection,
@@ -129,8 +138,12 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
         path: path.to_path_buf(),
         lock,
         high_water,
+        registration,
         unconfirmed_key,
     });
+    if store.is_key_known() {
+        store.register()?;
+    }
     store.refuse_if_older(&text, restored)?;
     store.transaction(|store| store.mark_sending_in_doubt(now))?;
     Ok(store)

@@ -25,6 +25,8 @@ fn identity() -> Identity {
         fresh_secret: [7; 32],
         key_change: KeyChange::Refused,
         high_water: None,
+        registry: None,
+        second_ledger: SecondLedger::Refused,
         restored: Restored::Refused,
     }
 }

@@ -155,12 +155,24 @@ fn read_whole(pipe: Option<impl Read>) -> Vec<u8> {
     bytes
 }
 
-/// The folder of the high-water marks: the user's own folder for state; none where the user has none.
+/// The folder of the high-water marks. `None`: the user has no folder for state.
 #[must_use]
 pub fn high_water_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    state_folder(variable).map(|folder| folder.join("high-water"))
+}
+
+/// The folder of the registry of ledgers. `None`: the user has no folder for state.
+#[must_use]
+pub fn registry_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    state_folder(variable).map(|folder| folder.join("accounts"))
+}
+
+/// The user's own folder for state. `None`: the user has none.
+#[must_use]
+pub fn state_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let named = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let state = named("XDG_STATE_HOME").or_else(|| Some(named("HOME")?.join(".local/state")))?;
-    state.is_absolute().then(|| state.join("telecine").join("high-water"))
+    state.is_absolute().then(|| state.join("telecine"))
 }
 
 /// A digest of the key by which a ledger recognises it.

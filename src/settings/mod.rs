@@ -19,7 +19,7 @@ use self::file::{FileSetting, Scope, SettingValue, SettingsFile};
 use crate::error::Error;
 
 /// The project's file.
-const PROJECT_FILE: &str = "telecine.toml";
+pub(crate) const PROJECT_FILE: &str = "telecine.toml";
 /// The user's, below the folder for configurations.
 const USER_FILE: &str = "telecine/config.toml";
 /// Flags that select settings. They are not settings themselves, but for `account` at the top level of a file.
@@ -28,6 +28,8 @@ const CHOOSERS: &[&str] = &["config", "account", "help", "version"];
 const APART: &[(&str, &str)] = &[("ledger", "sandbox"), ("rate", "sandbox"), ("cap", "sandbox")];
 /// `quota set` keeps what its command line gives, not what files contain. It takes only these settings from files.
 const FOR_QUOTA_SET: &[&str] = &["ledger", "json"];
+/// Settings that are paths.
+const PATHS: &[&str] = &["ledger", "out-dir", "key-file"];
 /// It runs a program, and so is accepted only from a file that no other user can write.
 const COMMAND_KEY: &str = "key-command";
 
@@ -88,8 +90,13 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
         }
     }
     if let Some(account) = account {
-        let value = SettingValue::Texts(vec![format!("state/telecine-{account}.db")]);
-        effective.try_set("ledger", &value, &format!("the account {account}"))?;
+        // the ledger of an account lies beside the file that defines it, or in the user's state folder for the user's file
+        let own = files.iter().find(|file| file.accounts().any(|name| name == account));
+        let beside = own.filter(|file| !file.path.ends_with(USER_FILE));
+        let folder = beside.map(|file| file.path.with_file_name("state"));
+        let folder = folder.or_else(|| credentials::state_folder(variable)).unwrap_or_else(|| "state".into());
+        let path = folder.join(format!("telecine-{account}.db")).to_string_lossy().into_owned();
+        effective.try_set("ledger", &SettingValue::Texts(vec![path]), &format!("the account {account}"))?;
     }
     let Defaults { command, effective, .. } = effective;
     Ok(ResolvedSettings { command, effective, notes })
@@ -105,6 +112,7 @@ fn files(
         Some(path) => Some(SettingsFile::open(path)?.ok_or_else(|| missing(path))?),
         None => SettingsFile::open(Path::new(PROJECT_FILE))?,
     };
+
     let folder = |name: &str| variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let folder = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")));
     let users = folder.map(|folder| SettingsFile::open(&folder.join(USER_FILE))).transpose()?.flatten();
@@ -258,7 +266,7 @@ impl Defaults<'_> {
             return Err(at(file, setting, what));
         }
         let origin = format!("{}:{}", file.path.display(), setting.line);
-        self.try_set(&setting.key, &setting.value, &origin)
+        self.try_set(&setting.key, &from_folder_of(file, setting), &origin)
     }
 
     /// Makes the value the default of the flag, on each level of the command that has it, unless something with precedence
@@ -336,6 +344,18 @@ impl Defaults<'_> {
             let is_apart = APART.contains(&(key, long)) || conflict(arg, other) || conflict(other, arg);
             is_apart && (is_given(other) || self.set.contains(long))
         })
+    }
+}
+
+/// The value of a setting. A relative path starts at the folder of its file, so that a settings file means the same in every
+/// folder.
+fn from_folder_of(file: &SettingsFile, setting: &FileSetting) -> SettingValue {
+    match (&setting.value, file.path.parent()) {
+        (SettingValue::Texts(texts), Some(folder)) if PATHS.contains(&setting.key.as_str()) => {
+            let joined = texts.iter().map(|text| folder.join(text).to_string_lossy().into_owned());
+            SettingValue::Texts(joined.collect())
+        }
+        (value, _) => value.clone(),
     }
 }
 

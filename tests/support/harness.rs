@@ -198,6 +198,8 @@ impl Harness {
             fresh_secret: [7; 32],
             key_change: KeyChange::Refused,
             high_water: Some(self.folder.path().join("high-water")),
+            registry: None,
+            second_ledger: telecine::ledger::SecondLedger::Refused,
             restored: Restored::Refused,
         };
         // the clock of the program may be wrong by a step

@@ -1,10 +1,11 @@
 //! Flags that say which service is called, and with which key.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use super::{
+    ledger::{LedgerArgs, LedgerOwner},
     limits::{ReadLimitArgs, UploadLimitArgs, given},
     output::OutputArgs,
 };
@@ -13,7 +14,7 @@ use crate::{
     app::{Destination, RequestedLimits, RunRequest},
     error::Error,
     events::EventBus,
-    ledger::KeyChange,
+    ledger::{KeyChange, SecondLedger},
     pipeline::{RunPolicy, Signals},
     sandbox::EMBEDDED_KEY,
     settings::credentials::{self, KeySources},
@@ -62,6 +63,12 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, env = "TELECINE_SAME_ACCOUNT")]
     pub(in crate::cli) same_account: bool,
 
+    /// Allow this ledger beside another one of yours for the same account.
+    ///
+    /// Each of them knows only what was sent with it: keep their namespaces apart, and share the limits between them.
+    #[arg(long, env = "TELECINE_SECOND_LEDGER")]
+    pub(in crate::cli) second_ledger: bool,
+
     /// How to treat an answer to an upload: CODE=ACTION, CODE:TEXT=ACTION or 'http STATUS=ACTION'.
     ///
     /// TEXT must occur in the message. The actions are bad-row (reject the row), busy (not accepted, try again), in-doubt, and
@@ -100,18 +107,26 @@ impl ServiceArgs {
     /// A run against this service with this ledger. It uploads nothing until its limits and its policy are set.
     pub(in crate::cli) fn request(
         &self,
-        ledger: &Path,
+        (ledger, manifests): (&LedgerArgs, &[String]),
         output: &OutputArgs,
         events: EventBus,
     ) -> Result<RunRequest, Error> {
+        let (destination, key) = (self.destination()?, self.api_key()?);
+        let ledger = if manifests.is_empty() {
+            ledger.path(self.target())?
+        } else {
+            let key_digest = credentials::key_digest(&key);
+            ledger.of_import(manifests, &LedgerOwner { destination: &destination, key_digest })
+        };
         let limits = given(&UploadLimitArgs::default(), &self.reads);
         Ok(RunRequest {
-            destination: self.destination()?,
-            key: self.api_key()?,
+            destination,
+            key,
+            second_ledger: if self.second_ledger { SecondLedger::Allowed } else { SecondLedger::Refused },
             key_change: if self.same_account { KeyChange::SameAccount } else { KeyChange::Refused },
             user_rules: self.verdict.clone(),
-            ledger: ledger.to_path_buf(),
-            reports: output.reports(ledger),
+            reports: output.reports(&ledger),
+            ledger,
             limits: RequestedLimits::new(limits, self.sandbox),
             policy: RunPolicy::default(),
             concurrency: None,

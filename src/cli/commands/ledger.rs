@@ -54,7 +54,7 @@ struct LedgerCheckArgs {
 pub(in crate::cli) fn ledger(args: &LedgerCommandArgs) -> Result<ExitCode, Error> {
     match &args.command {
         LedgerCommand::Backup(args) => {
-            let path = args.ledger.path();
+            let path = args.ledger.path()?;
             Snapshot::open(&path)?.copy_to(&args.to)?;
             print(&format!(
                 "{} holds a copy of {}\nA copy does not know what is sent after it was made. Run `telecine recover` before you import \
@@ -77,7 +77,7 @@ pub(in crate::cli) struct LedgerCheckBody {
 }
 
 fn check(args: &LedgerCheckArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path();
+    let path = args.ledger.path()?;
     let problems = Snapshot::open(&path)?.problems()?;
     let code = if problems.is_empty() { ExitCode::Success } else { ExitCode::Usage };
     if args.json {

@@ -47,7 +47,7 @@ pub(in crate::cli) struct PlanArgs {
 
 /// Plans an import.
 pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path();
+    let path = args.ledger.of_manifests(&args.manifest.manifests);
     let snapshot = if path.exists() { Some(Snapshot::open(&path)?) } else { None };
     let limits = RequestedLimits::new(given(&args.limits, &args.reads), args.ledger.sandbox);
     let limits = limits.resolve_for(snapshot.as_ref())?;

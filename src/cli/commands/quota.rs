@@ -125,7 +125,7 @@ pub(in crate::cli) fn quota(args: &QuotaArgs) -> Result<ExitCode, Error> {
 }
 
 fn show(args: &ShowArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path();
+    let path = args.ledger.path()?;
     let snapshot = Snapshot::open(&path)?;
     let asked = RequestedLimits::new(given(&args.limits, &args.reads), args.ledger.sandbox);
     let status = status_of(&snapshot, &asked)?;
@@ -258,7 +258,7 @@ fn show_quota(path: &Path, service: &str, status: &QuotaStatus) -> String {
 }
 
 fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path();
+    let path = args.ledger.path()?;
     block_on(async {
         let now = Clock::real().now();
         let ledger = Ledger::open_offline(&path, now)?;
@@ -280,7 +280,7 @@ fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
 }
 
 fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path();
+    let path = args.ledger.path()?;
     let (name, what) = if args.limits {
         (LIMITS, "the limits that were set")
     } else {
@@ -298,7 +298,7 @@ fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
 }
 
 fn spend(args: &SpendArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path();
+    let path = args.ledger.path()?;
     let ago_ms = args.ago.map_or(0, |duration| i64::try_from(duration.0.as_millis()).unwrap_or(i64::MAX));
     let at = block_on(async {
         let ledger = Ledger::open_offline(&path, Clock::real().now())?;

@@ -81,7 +81,7 @@ fn video_no(text: &str) -> Result<VideoNo, String> {
 
 /// Lists the open decisions. Exits 6 while there are any.
 pub(in crate::cli) fn review(args: &ReviewArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path();
+    let path = args.ledger.path()?;
     let snapshot = Snapshot::open(&path)?;
     let mut questions = snapshot.open_questions()?;
     let waiting = questions.iter().filter(|question| question.state != State::NeedsReview).count();
@@ -200,7 +200,7 @@ fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
 
 /// Carries out one decision and records who made it.
 pub(in crate::cli) fn resolve(args: &ResolveArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path();
+    let path = args.ledger.path()?;
     let answer = match (&args.answer.adopt, args.answer.resend) {
         (Some(video_no), _) => ReviewAnswer::Adopt(video_no.clone()),
         (None, true) => ReviewAnswer::Resend,

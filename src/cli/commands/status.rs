@@ -76,7 +76,7 @@ impl From<RunRow> for RunBody {
 
 /// Shows what the ledger holds.
 pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path();
+    let path = args.ledger.path()?;
     let snapshot = Snapshot::open(&path)?;
     let items = Counts::from(&snapshot.state_counts()?);
     let spend = Spend::of(&snapshot, &items, args.price.price())?;

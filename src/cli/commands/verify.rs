@@ -94,10 +94,9 @@ pub(in crate::cli) struct RecoverBody {
 
 /// Compares the whole library with the ledger and reports what does not match.
 pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path(args.service.target());
+    let request = args.service.request((&args.ledger, &[]), &args.output, progress::events(&args.output))?;
     // a mistyped path must not make an empty ledger and call it equal
-    drop(Snapshot::open(&path)?);
-    let request = args.service.request(&path, &args.output, progress::events(&args.output))?;
+    drop(Snapshot::open(&request.ledger)?);
     block_on(async {
         let signal_state = signals::listen(&request, signals::WAITING_FOR_ANSWERS)?;
         // the rest of it, such as the embedded sandbox, must live as long as the context
@@ -172,8 +171,9 @@ fn library_diff_verdict(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static st
 /// Builds a ledger from the service, or brings an old one up to date. Sends nothing.
 pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
-    let path = args.ledger.path(args.service.target());
-    let request = args.service.request(&path, &args.output, progress::events(&args.output))?;
+    let paths = &args.manifest.manifests;
+    let request =
+        args.service.request((&args.ledger, paths), &args.output, progress::events(&args.output))?;
     let unmarked = if args.unmarked_are_not_ours { Unmarked::AreNot } else { Unmarked::MayBeOurs };
     block_on(async {
         let signal_state = signals::listen(&request, signals::WAITING_FOR_ANSWERS)?;

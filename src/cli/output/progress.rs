@@ -141,6 +141,9 @@ impl TerminalSink {
 impl EventSink for TerminalSink {
     fn on_event(&self, at: UnixMillis, event: &Event) {
         match event {
+            Event::LedgerOpened { path, is_new } => {
+                self.emit(&format!("ledger: {path}{}", if *is_new { " (new)" } else { "" }));
+            }
             Event::ManifestOpened { path, mapping, unused_columns, found } => {
                 self.emit(&manifest_opened(path, mapping, unused_columns, found));
             }

@@ -20,7 +20,7 @@ use std::{fs::File, path::PathBuf};
 
 use rusqlite::{Connection, Row};
 
-use super::{LedgerError, high_water::HighWater, identity::Restored};
+use super::{LedgerError, high_water::HighWater, identity::Restored, registry::Registration};
 use crate::domain::{State, Submission, UnixMillis, VideoNo};
 
 /// SQL: the states of an attempt without a final outcome. The partial index of open attempts has the same list.
@@ -38,6 +38,7 @@ pub(super) struct Store {
     /// Held, not used: closing it lets the next process in.
     _lock: File,
     high_water: Option<HighWater>,
+    registration: Option<Registration>,
     commits: Commits,
     /// The key that will identify the ledger once the service accepted it. `None`: it is confirmed.
     unconfirmed_key: Option<Vec<u8>>,
@@ -75,13 +76,15 @@ pub(super) struct StoreParts {
     pub(super) path: PathBuf,
     pub(super) lock: File,
     pub(super) high_water: Option<HighWater>,
+    pub(super) registration: Option<Registration>,
     pub(super) unconfirmed_key: Option<Vec<u8>>,
 }
 
 impl Store {
     pub(super) fn new(parts: StoreParts) -> Self {
-        let StoreParts { connection, secret, path, lock, high_water, unconfirmed_key } = parts;
-        Self { connection, secret, path, _lock: lock, high_water, commits: Commits::AtOnce, unconfirmed_key }
+        let StoreParts { connection, secret, path, lock, high_water, registration, unconfirmed_key } = parts;
+        let commits = Commits::AtOnce;
+        Self { connection, secret, path, _lock: lock, high_water, registration, commits, unconfirmed_key }
     }
 
     /// A ledger behind its high-water mark was restored from an older copy.
@@ -106,6 +109,16 @@ impl Store {
             self.connection.prepare_cached(sql)?.execute([key])?;
         }
         Ok(())
+    }
+
+    /// The ledger serves its account from now on: another one of this user is refused.
+    pub(in crate::ledger) fn register(&self) -> Result<(), LedgerError> {
+        self.registration.as_ref().map_or(Ok(()), Registration::write)
+    }
+
+    /// Whether the service accepted the key, in this run or in an earlier one.
+    pub(super) const fn is_key_known(&self) -> bool {
+        self.unconfirmed_key.is_none()
     }
 
     /// Raises the high-water mark to what is committed.

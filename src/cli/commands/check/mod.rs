@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use crate::{
     app::comparison::{Criteria, LedgerComparison, compare, exit_code},
     cli::{
-        args::ManifestArgs,
+        args::{LedgerArgs, ManifestArgs, Target},
         block_on,
         output::{
             CommandEnd, print, print_end,
@@ -46,7 +46,7 @@ pub(in crate::cli) struct CheckArgs {
     #[command(flatten)]
     probe: ProbeArgs,
 
-    /// Compare with this ledger: what is sent already, and what changed since [default: state/telecine.db, if it is there].
+    /// Compare with this ledger: what is sent already, and what changed since [default: the ledger that import would use, if it is there].
     #[arg(long, value_name = "PATH", env = "TELECINE_LEDGER", help_heading = "Ledger")]
     ledger: Option<PathBuf>,
 
@@ -75,9 +75,6 @@ struct DemandArgs {
     #[arg(long, value_name = "N", env = "TELECINE_MAX_ERRORS", value_parser = clap::value_parser!(u64).range(1..))]
     max_errors: Option<u64>,
 }
-
-/// The ledger that is used without a flag.
-const DEFAULT_LEDGER: &str = "state/telecine.db";
 
 /// For programs.
 #[derive(Serialize, schemars::JsonSchema)]
@@ -121,9 +118,10 @@ struct Checking {
 pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
     let opened = describe(&manifests) + &show_origins(effective);
-    let with_defaults = PathBuf::from(DEFAULT_LEDGER);
-    let is_wanted = args.probe.probe || with_defaults.exists();
-    let ledger = args.ledger.clone().or_else(|| is_wanted.then_some(with_defaults));
+    let place = LedgerArgs { ledger: args.ledger.clone() };
+    let place = place.of_manifests(Target::Service, &args.manifest.manifests);
+    let is_wanted = args.ledger.is_some() || args.probe.probe || place.exists();
+    let ledger = is_wanted.then_some(place);
     let findings = if args.csv { Some(Findings::new(BufWriter::new(io::stdout()))?) } else { None };
     let findings = Shared::new(Mutex::new(findings));
     let checked = match &ledger {

@@ -143,19 +143,19 @@ pub(in crate::cli) struct ReconcileArgs {
 /// Uploads every row of the manifests.
 pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
-    let ledger = args.ledger.path(args.service.target());
     let limits = given(&args.pace.limits, &args.service.reads);
     let limits = RequestedLimits::new(limits, args.service.target() == Target::Sandbox);
     let price = args.budget.price.price();
-    let snapshot = if ledger.exists() && (args.dry_run || args.plan_id.is_some()) {
-        Some(Snapshot::open(&ledger)?)
-    } else {
-        None
-    };
+    let paths = &args.manifest.manifests;
     if args.dry_run {
+        let ledger = args.ledger.of_manifests(args.service.target(), paths);
+        let snapshot = if ledger.exists() { Some(Snapshot::open(&ledger)?) } else { None };
         return dry_run::dry_run(manifests, snapshot.as_ref(), &args.rows, price, &args.output);
     }
+    let request =
+        args.service.request((&args.ledger, paths), &args.output, progress::events(&args.output))?;
     if let Some(plan_id) = &args.plan_id {
+        let snapshot = if request.ledger.exists() { Some(Snapshot::open(&request.ledger)?) } else { None };
         let basis = plan::PlanBasis {
             reading: args.manifest.plan_fields(),
             rows: args.rows.plan_fields(),
@@ -163,7 +163,6 @@ pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         };
         plan::check_plan_id(plan_id, &basis, &manifests, snapshot.as_ref())?;
     }
-    drop(snapshot);
     let policy = RunPolicy {
         quota_wait_max: args.pace.quota_exit.map(|wait| wait.0),
         marker: args.manifest.marker(),
@@ -178,28 +177,19 @@ pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         namespace: args.manifest.unique_id.clone(),
         ..RunPolicy::default()
     };
-    let request = RunRequest {
-        limits,
-        policy,
-        concurrency: args.pace.concurrency.map(usize::from),
-        price,
-        ..args.service.request(&ledger, &args.output, progress::events(&args.output))?
-    };
+    let request =
+        RunRequest { limits, policy, concurrency: args.pace.concurrency.map(usize::from), price, ..request };
     execute(&request, RunKind::Import(manifests), &args.output)
 }
 
 /// Resolves what is in doubt, and polls.
 pub(in crate::cli) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
-    let ledger = args.ledger.path(args.service.target());
+    let request = args.service.request((&args.ledger, &[]), &args.output, progress::events(&args.output))?;
     // a mistyped path must not make an empty ledger and report that nothing is open
-    drop(Snapshot::open(&ledger)?);
+    drop(Snapshot::open(&request.ledger)?);
     let policy =
         RunPolicy { reconcile: args.settle.rules()?, wait: args.settle.wait(), ..RunPolicy::default() };
-    let request = RunRequest {
-        policy,
-        price: args.price.price(),
-        ..args.service.request(&ledger, &args.output, progress::events(&args.output))?
-    };
+    let request = RunRequest { policy, price: args.price.price(), ..request };
     execute(&request, RunKind::Reconcile, &args.output)
 }
 

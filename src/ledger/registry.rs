@@ -1,0 +1,192 @@
+//! The registry: which ledger serves which account, for this user on this machine.
+//!
+//! A second ledger of an account does not know what the first one sent, and would send and pay it again. The registry lies in
+//! the user's own state folder, so the same command in another folder finds the first ledger.
+//!
+//! An account is known by the service and by a digest of the API key. A state folder that cannot be used weakens a safety net,
+//! not a promise: the markers in the library still show what another ledger sent.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{LedgerError, identity::SecondLedger};
+use crate::domain::hex;
+
+/// A ledger of the registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegisteredLedger {
+    /// The service, as scheme, host and port.
+    pub origin: String,
+    /// The file, as an absolute path.
+    pub path: PathBuf,
+    /// A digest of the ledger's secret: it stays the same when the file is moved.
+    ledger: String,
+}
+
+/// The ledgers of this user that are still there.
+#[must_use]
+pub fn registered_ledgers(folder: &Path) -> Vec<RegisteredLedger> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let known = entries.flatten().filter_map(|entry| read(&entry.path()).ok().flatten());
+    known.filter(|known| known.path.exists()).collect()
+}
+
+/// The ledger that serves an account, if it is still there.
+#[must_use]
+pub fn registered_ledger(folder: &Path, origin: &str, key_digest: &[u8; 32]) -> Option<PathBuf> {
+    let known = read(&folder.join(entry_name(origin, key_digest))).ok().flatten()?;
+    known.path.exists().then_some(known.path)
+}
+
+fn entry_name(origin: &str, key_digest: &[u8; 32]) -> String {
+    let mut hasher = blake3::Hasher::new_derive_key("telecine registry of ledgers");
+    hasher.update(key_digest).update(origin.as_bytes());
+    hex(&hasher.finalize().as_bytes()[..8])
+}
+
+fn read(entry: &Path) -> io::Result<Option<RegisteredLedger>> {
+    match fs::read_to_string(entry) {
+        // what cannot be read is registered again
+        Ok(text) => Ok(serde_json::from_str(&text).ok()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The place of one ledger in the registry.
+pub(super) struct Registration {
+    entry: PathBuf,
+    own: RegisteredLedger,
+    second_ledger: SecondLedger,
+}
+
+impl Registration {
+    pub(super) fn new(
+        folder: &Path,
+        key_digest: &[u8; 32],
+        own: (&str, &Path, &[u8; 32]),
+        second_ledger: SecondLedger,
+    ) -> Self {
+        let (origin, path, secret) = own;
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let ledger = hex(&blake3::hash(secret).as_bytes()[..8]);
+        let entry = folder.join(entry_name(origin, key_digest));
+        Self { entry, own: RegisteredLedger { origin: origin.to_owned(), path, ledger }, second_ledger }
+    }
+
+    /// Refuses this ledger if another one serves the account.
+    pub(super) fn check(&self) -> Result<(), LedgerError> {
+        match self.other() {
+            Some(first) if self.second_ledger == SecondLedger::Refused => Err(LedgerError::SecondLedger {
+                path: self.own.path.display().to_string(),
+                first: first.path.display().to_string(),
+            }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Registers this ledger. One that is allowed beside the first does not take its place.
+    pub(super) fn write(&self) -> Result<(), LedgerError> {
+        self.check()?;
+        if self.other().is_some() && self.second_ledger != SecondLedger::Replaces {
+            return Ok(());
+        }
+        if let Err(error) = self.try_write() {
+            tracing::warn!(%error, "the registry of ledgers could not be written");
+        }
+        Ok(())
+    }
+
+    fn try_write(&self) -> io::Result<()> {
+        if read(&self.entry)?.as_ref() == Some(&self.own) {
+            return Ok(());
+        }
+        let folder = self.entry.parent().unwrap_or(Path::new("."));
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer(&mut file, &self.own)?;
+        file.persist(&self.entry).map(drop).map_err(|error| error.error)
+    }
+
+    /// Another ledger that serves the account and is still there.
+    fn other(&self) -> Option<RegisteredLedger> {
+        let known = read(&self.entry)
+            .inspect_err(|error| tracing::warn!(%error, "the registry of ledgers could not be read"))
+            .ok()
+            .flatten()?;
+        let place = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+        let theirs = place(&known.path)?;
+        (place(&self.own.path) != Some(theirs)).then_some(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Machine {
+        folder: tempfile::TempDir,
+    }
+
+    impl Machine {
+        fn registration(&self, ledger: &str, second_ledger: SecondLedger) -> Registration {
+            let path = self.folder.path().join(ledger);
+            fs::write(&path, "").unwrap();
+            let secret = [u8::try_from(ledger.len()).unwrap(); 32];
+            let folder = self.folder.path().join("accounts");
+            Registration::new(&folder, &[1; 32], ("https://h", &path, &secret), second_ledger)
+        }
+
+        fn known(&self) -> Option<PathBuf> {
+            registered_ledger(&self.folder.path().join("accounts"), "https://h", &[1; 32])
+        }
+    }
+
+    fn machine() -> Machine {
+        Machine { folder: tempfile::tempdir().unwrap() }
+    }
+
+    #[test]
+    fn the_first_ledger_keeps_the_account_until_it_is_gone() {
+        let machine = machine();
+        let (first, second) = (
+            machine.registration("a.db", SecondLedger::Refused),
+            machine.registration("bb.db", SecondLedger::Refused),
+        );
+        first.check().unwrap();
+        assert_eq!(machine.known(), None, "nothing is registered before the service accepted the key");
+        first.write().unwrap();
+        assert_eq!(machine.known(), Some(first.own.path.clone()));
+        let refused = second.write().unwrap_err().to_string();
+        assert!(refused.contains("a.db") && refused.contains("--second-ledger"), "{refused}");
+        fs::remove_file(&first.own.path).unwrap();
+        second.write().unwrap();
+        assert_eq!(machine.known(), Some(second.own.path.clone()));
+    }
+
+    #[test]
+    fn a_second_ledger_that_is_allowed_leaves_the_first_registered() {
+        let machine = machine();
+        machine.registration("a.db", SecondLedger::Refused).write().unwrap();
+        machine.registration("bb.db", SecondLedger::Allowed).write().unwrap();
+        assert!(machine.known().unwrap().ends_with("a.db"));
+        machine.registration("ccc.db", SecondLedger::Replaces).write().unwrap();
+        assert!(machine.known().unwrap().ends_with("ccc.db"));
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_is_written_again() {
+        let machine = machine();
+        let first = machine.registration("a.db", SecondLedger::Refused);
+        fs::create_dir(machine.folder.path().join("accounts")).unwrap();
+        fs::write(&first.entry, "half an ent").unwrap();
+        first.write().unwrap();
+        assert_eq!(machine.known(), Some(first.own.path.clone()));
+    }
+}

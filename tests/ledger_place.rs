@@ -1,0 +1,116 @@
+//! Where the ledger of an account lies, with the real binary: the same import from another folder pays nothing twice.
+#![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
+
+use std::fs;
+
+#[path = "support/cli.rs"]
+mod cli;
+
+use cli::{CliFixture, SandboxProcess, result_of, rows};
+
+/// Runs a command in a folder of the fixture, as a user with a state folder: exit code, standard output, standard error.
+fn run_in(fixture: &CliFixture, folder: &str, args: &[&str]) -> (i32, String, String) {
+    let folder = fixture.path(folder);
+    fs::create_dir_all(&folder).unwrap();
+    let mut command = fixture.command(args);
+    result_of(&command.current_dir(folder).env("XDG_STATE_HOME", fixture.path("home")).output().unwrap())
+}
+
+fn import<'a>(sandbox: &'a SandboxProcess, manifest: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let usual = ["import", manifest, "--api-url", &sandbox.url, "--rate", "50/s", "--list-rate", "20/s"];
+    usual.iter().chain(more).copied().collect()
+}
+
+#[test]
+fn the_same_manifest_imported_from_another_folder_finds_its_ledger_beside_the_manifest() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    fixture.write("m.csv", &rows(5));
+    let (code, _, err) = run_in(&fixture, "a", &import(&sandbox, "../m.csv", &[]));
+    assert_eq!(code, 0, "{err}");
+    let ledger = fixture.path("state/telecine.db");
+    assert!(ledger.exists() && !fixture.path("a/state").exists());
+    let first = err.lines().next().unwrap();
+    assert!(first.contains("ledger: ") && first.ends_with("state/telecine.db (new)"), "{first}");
+    let (code, out, err) = run_in(&fixture, "b", &import(&sandbox, "../m.csv", &[]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(err.lines().next().unwrap().ends_with("state/telecine.db"), "{err}");
+    sandbox.assert_each_accepted_once(5);
+    // a command without a manifest finds it, too
+    let (code, out, err) = run_in(&fixture, "c", &["status"]);
+    assert!(code == 0 && out.contains("state/telecine.db"), "{out}{err}");
+}
+
+#[test]
+fn a_copy_of_the_manifest_in_another_folder_is_imported_into_the_ledger_of_the_account() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    for folder in ["a", "b"] {
+        fs::create_dir(fixture.path(folder)).unwrap();
+        fs::write(fixture.path(folder).join("m.csv"), rows(5)).unwrap();
+        let (code, out, err) = run_in(&fixture, folder, &import(&sandbox, "m.csv", &[]));
+        assert_eq!(code, 0, "{out}{err}");
+        let first = err.lines().next().unwrap();
+        assert!(first.contains("/a/state/telecine.db"), "{first}");
+    }
+    assert!(!fixture.path("b/state").exists());
+    sandbox.assert_each_accepted_once(5);
+}
+
+#[test]
+fn a_second_ledger_of_an_account_is_refused_with_the_path_of_the_first_and_the_ways_on() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    fixture.write("m.csv", &rows(3));
+    let with = |ledger, more: &[&str]| {
+        let args = [&["--ledger", ledger], more].concat();
+        run_in(&fixture, "", &import(&sandbox, "m.csv", &args))
+    };
+    assert_eq!(with("first.db", &[]).0, 0);
+    let (code, _, err) = with("second.db", &[]);
+    assert_eq!(code, 2, "{err}");
+    for part in ["first.db", "second.db", "--ledger", "--second-ledger"] {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    assert_eq!(sandbox.uploads(), 3);
+    // the markers in the library still tell what the first ledger sent
+    let (code, out, err) = with("second.db", &["--second-ledger"]);
+    assert!(code == 6 && out.contains("is at the service already"), "{out}{err}");
+    assert_eq!((with("first.db", &[]).0, sandbox.uploads()), (0, 3));
+    // one that was moved is the same ledger, and the place of one that is gone is free
+    for suffix in ["", "-wal", "-shm"] {
+        fs::rename(fixture.path(&format!("first.db{suffix}")), fixture.path(&format!("moved.db{suffix}")))
+            .ok();
+    }
+    assert_eq!(with("moved.db", &[]).0, 0);
+    let (code, _, err) = with("second.db", &[]);
+    assert!(code == 2 && err.contains("moved.db"), "{err}");
+    fs::remove_file(fixture.path("moved.db")).unwrap();
+    let (code, _, err) = with("second.db", &[]);
+    assert_eq!(code, 6, "{err}");
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_written_stops_no_import() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    fixture.write("m.csv", &rows(2));
+    fixture.write("home", "a file where the folder should be");
+    let (code, out, err) = run_in(&fixture, "", &import(&sandbox, "m.csv", &[]));
+    assert_eq!(code, 0, "{out}{err}");
+    sandbox.assert_each_accepted_once(2);
+}
+
+#[test]
+fn paths_in_a_settings_file_start_at_its_folder() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    fs::create_dir(fixture.path("conf")).unwrap();
+    fixture.write("m.csv", &rows(2));
+    fixture.write("conf/telecine.toml", "ledger = \"l.db\"\nout-dir = \"reports\"\n");
+    let args = ["--config", "../conf/telecine.toml"];
+    let (code, out, err) = run_in(&fixture, "a", &import(&sandbox, "../m.csv", &args));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(fixture.path("conf/l.db").exists() && fixture.path("conf/reports").exists());
+    assert!(fs::read_dir(fixture.path("a")).unwrap().next().is_none());
+}
