@@ -527,7 +527,8 @@ fn a_video_of_an_abandoned_row_is_not_reported_as_a_duplicate() {
         why: "not needed".to_owned(),
         at: harness.now,
     };
-    runtime.block_on(ledger.answer(telecine::ledger::ItemId::numbered(1), decision)).unwrap();
+    let item = telecine::ledger::ItemId::numbered(1);
+    runtime.block_on(ledger.write(move |store| store.answer(item, &decision))).unwrap();
     runtime.block_on(ledger.close());
     harness.policy.rows_max = None;
     harness.run();

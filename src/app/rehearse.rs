@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{
     limits,
-    run::end_of_run,
+    run::{end_of_run, end_run},
     run_name,
     sandbox::{self},
     temporary_folder_error,
@@ -116,7 +116,8 @@ pub async fn rehearse(
     let server = sandbox::start(Arc::clone(&mock), address).await?;
     let ledger = Ledger::open_scratch(&folder.join(LEDGER), Some(&identity()?), clock.now())?;
     let name = run_name(clock.now());
-    let id = ledger.begin_run(name.clone(), "rehearse", clock.now(), None).await?;
+    let (run_name, starts_at) = (name.clone(), clock.now());
+    let id = ledger.write(move |store| store.begin_run(&run_name, "rehearse", starts_at, None)).await?;
     let rng = fastrand::Rng::with_seed(request.behaviour.seed);
     let limiter = pipeline::restore_usage(&ledger, Some(id), request.limits.clone(), &clock, rng).await?;
     let origin = credentials::origin(&format!("http://{}", server.address()))?;
@@ -142,7 +143,7 @@ pub async fn rehearse(
     let mut summary = Summary::of_run(&snapshot, end, files)?;
     summary.next_step = Some(next_step(request));
     let totals = totals(request.speed, &mock, &snapshot, id)?;
-    ledger.end_run(id, clock.now(), summary.exit_code.number(), summary.exit_reason.clone()).await?;
+    end_run(&ledger, id, clock.now(), &summary).await?;
     ledger.close().await;
     Ok((summary, totals))
 }

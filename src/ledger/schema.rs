@@ -10,6 +10,9 @@ use super::LedgerError;
 /// `tele` in ASCII: how the file says what it is.
 pub(super) const APPLICATION_ID: i32 = 0x7465_6c65;
 
+/// SQL: the states of an attempt without a final outcome. The partial index `attempt_open` has the same list.
+pub(super) const OPEN_STATES: &str = "('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')";
+
 /// The schema of every version; the version of a file is how many of them it has seen.
 const SCHEMAS: &[&str] = &[include_str!("schema.sql")];
 

@@ -7,7 +7,10 @@ use rusqlite::Connection;
 use strum::VariantArray as _;
 
 use super::*;
-use crate::domain::{ItemEvent, ProbeVerdict, Problem, Reach, SourceUrl, State, Submission};
+use crate::domain::{
+    AddressDigest, ItemEvent, ManifestRow, Probe, ProbeVerdict, Problem, Reach, RowError, SourceUrl, State,
+    Submission, VideoNo,
+};
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
 
@@ -29,19 +32,23 @@ fn identity() -> Identity {
     }
 }
 
-/// The machine was started at [`T0`], and its clock is right.
-#[expect(clippy::unnecessary_wraps, reason = "it is for begin_run")]
-fn boot(at: UnixMillis) -> Option<BootTime> {
-    Some(BootTime { id: "boot".to_owned(), since_ms: at.since_ms(T0) })
+/// Begins a run that reads `m.csv`. The machine was started at [`T0`], and its clock is right.
+async fn begin(ledger: &Ledger, name: &str, at: UnixMillis, stamp: Option<&str>) -> (RunId, ManifestId) {
+    let (name, stamp) = (name.to_owned(), stamp.map(str::to_owned));
+    let boot = BootTime { id: "boot".to_owned(), since_ms: at.since_ms(T0) };
+    let begin = move |store: &Store| {
+        let run = store.begin_run(&name, "import", at, Some(&boot))?;
+        let manifest = store.begin_manifest_read(run, "m.csv", &["url".to_owned()], stamp.as_deref())?;
+        Ok((run, manifest))
+    };
+    ledger.write(begin).await.unwrap()
 }
 
 impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0).unwrap();
-        let run = ledger.begin_run("first".to_owned(), "import", T0, boot(T0)).await.unwrap();
-        let columns = vec!["url".to_owned()];
-        let manifest = ledger.begin_manifest_read(run, "m.csv".to_owned(), columns, None).await.unwrap();
+        let (run, manifest) = begin(&ledger, "first", T0, None).await;
         Self { folder, ledger: Some(ledger), run, manifest }
     }
 
@@ -61,16 +68,68 @@ impl Fixture {
     async fn reopen_with(&mut self, at: UnixMillis, stamp: Option<String>) {
         self.ledger.take().unwrap().close().await;
         let ledger = Ledger::open(&self.path(), &identity(), at).unwrap();
-        self.run = ledger.begin_run(format!("after {}", self.run), "import", at, boot(at)).await.unwrap();
-        self.manifest = ledger
-            .begin_manifest_read(self.run, "m.csv".to_owned(), vec!["url".to_owned()], stamp)
-            .await
-            .unwrap();
+        let name = format!("after {}", self.run);
+        (self.run, self.manifest) = begin(&ledger, &name, at, stamp.as_deref()).await;
         self.ledger = Some(ledger);
     }
 
     async fn admit(&self, rows: Vec<Result<ManifestRow, RowError>>) -> Vec<Admission> {
-        self.ledger().admit(self.run, self.manifest, rows, AdmitTerms::default(), T0).await.unwrap()
+        self.admit_on(rows, AdmitTerms::default()).await
+    }
+
+    async fn admit_on(&self, rows: Vec<Result<ManifestRow, RowError>>, terms: AdmitTerms) -> Vec<Admission> {
+        let (run, manifest) = (self.run, self.manifest);
+        self.write(move |store| store.admit(run, manifest, &rows, &terms, T0)).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
+    ) -> T {
+        self.ledger().read(work).await.unwrap()
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> T {
+        self.ledger().write(work).await.unwrap()
+    }
+
+    async fn settle(&self, attempt: AttemptId, result: AttemptResult) -> Result<(), LedgerError> {
+        self.ledger().write(move |store| store.settle(attempt, &result)).await
+    }
+
+    async fn claim_blocked(&self, terms: Arc<ClaimTerms>) -> Option<ClaimBlocked> {
+        self.read(move |snapshot| snapshot.claim_blocked(&terms, T0)).await
+    }
+
+    async fn end_manifest_read(&self, stamp: Option<String>) -> u64 {
+        let (run, manifest) = (self.run, self.manifest);
+        self.write(move |store| store.end_manifest_read(run, manifest, stamp.as_deref())).await
+    }
+
+    async fn answer(&self, item: ItemId, answer: ReviewAnswer) -> ReviewOutcome {
+        let (who, why) = ("ann@desk".to_owned(), "seen in the library".to_owned());
+        let decision = ReviewDecision { answer, who, why, at: T0 };
+        self.write(move |store| store.answer(item, &decision)).await
+    }
+
+    async fn recover(&self, video: LibraryVideo) -> Recovered {
+        let run = self.run;
+        self.write(move |store| store.recover(run, &video, T0)).await
+    }
+
+    async fn record_foreign_video(&self, video: LibraryVideo) {
+        self.write(move |store| store.record_foreign_videos(&[video])).await;
+    }
+
+    async fn probes(&self, addresses: Vec<AddressDigest>) -> Vec<Option<Probe>> {
+        self.read(move |snapshot| snapshot.probes(&addresses)).await
+    }
+
+    async fn record_probes(&self, probes: Vec<(AddressDigest, Probe)>) {
+        self.write(move |store| store.record_probes(&probes)).await;
     }
 
     fn terms(&self) -> Arc<ClaimTerms> {
@@ -159,8 +218,7 @@ async fn a_claim_is_on_the_disk_before_it_is_handed_out() {
 #[tokio::test]
 async fn every_commit_waits_for_the_disk() {
     let fixture = Fixture::new().await;
-    let synchronous: i64 =
-        fixture.ledger().commit_queue.run(|store| store.pragma("synchronous")).await.unwrap();
+    let synchronous: i64 = fixture.write(|store| store.pragma("synchronous")).await;
     assert_eq!(synchronous, 2, "synchronous must be FULL");
 }
 
@@ -171,7 +229,7 @@ async fn what_was_sending_is_in_doubt_after_a_restart() {
     fixture.claim(T0).await;
     fixture.reopen(T0.plus_ms(60_000)).await;
     assert_eq!(fixture.states(), ["in_doubt", "pending"]);
-    let unresolved = fixture.ledger().unresolved_attempts(10).await.unwrap().unresolved;
+    let unresolved = fixture.read(|snapshot| snapshot.unresolved_attempts(10)).await.attempts;
     assert_eq!(unresolved.len(), 1);
     assert_eq!(unresolved[0].sent_at, T0, "its age counts from its sending, not from the restart");
 }
@@ -185,16 +243,16 @@ async fn as_long_as_nothing_tells_how_much_time_passed_none_has() {
     // a reboot, and a wall clock that says two hours
     let at = T0.plus_ms(2 * 3_600_000);
     let rebooted = Some(BootTime { id: "another boot".to_owned(), since_ms: 60_000 });
-    let run = fixture.ledger().begin_run("rebooted".to_owned(), "import", at, rebooted).await.unwrap();
-    let age_ms = |fixture: &Fixture| {
-        let ledger = fixture.ledger().clone();
-        async move { at.since_ms(ledger.unresolved_attempts(10).await.unwrap().unresolved[0].sent_at) }
+    let run = fixture.write(move |store| store.begin_run("rebooted", "import", at, rebooted.as_ref())).await;
+    let age_ms = async |fixture: &Fixture| {
+        at.since_ms(fixture.read(|snapshot| snapshot.unresolved_attempts(10)).await.attempts[0].sent_at)
     };
-    assert!(!fixture.ledger().is_clock_skew_known(run).await.unwrap());
+    let is_known = async || fixture.read(move |snapshot| snapshot.is_clock_skew_known(run)).await;
+    assert!(!is_known().await);
     assert_eq!(age_ms(&fixture).await, 0);
     // the service's clock says ten minutes
-    fixture.ledger().record_clock_skew(run, 110 * 60_000).await.unwrap();
-    assert!(fixture.ledger().is_clock_skew_known(run).await.unwrap());
+    fixture.write(move |store| store.record_clock_skew(run, 110 * 60_000)).await;
+    assert!(is_known().await);
     assert_eq!(age_ms(&fixture).await, 10 * 60_000 - 1_000);
 }
 
@@ -207,7 +265,7 @@ async fn loading_a_manifest_twice_changes_nothing() {
     fixture.reopen(T0).await;
     let second = fixture.admit(rows()).await;
     assert_eq!(second, [Admission::Known, Admission::Known, Admission::Duplicate { first_line: 2 }]);
-    assert_eq!(fixture.ledger().state_counts().await.unwrap().total(), 2);
+    assert_eq!(fixture.read(Snapshot::state_counts).await.total(), 2);
 }
 
 #[tokio::test]
@@ -215,7 +273,7 @@ async fn a_changed_row_is_taken_only_while_the_service_does_not_have_it() {
     let mut fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "sent", &[]), row(3, "waiting", &[])]).await;
     let claim = fixture.claim(T0).await;
-    fixture.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
+    fixture.settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
     fixture.reopen(T0).await;
     let admissions = fixture.admit(vec![row(2, "sent", &["new"]), row(3, "waiting", &["new"])]).await;
     assert_eq!(admissions, [Admission::Drifted, Admission::Updated]);
@@ -228,19 +286,16 @@ async fn a_row_removed_from_its_manifest_is_not_sent() {
     let mut fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "kept", &[]), row(3, "removed", &[])]).await;
     fixture.reopen(T0).await;
-    let nothing = fixture.ledger().claim_blocked(fixture.terms(), T0).await.unwrap();
+    let nothing = fixture.claim_blocked(fixture.terms()).await;
     assert_eq!(
         nothing,
         Some(ClaimBlocked::NothingPending),
         "a changed manifest is read before anything of it is sent"
     );
     fixture.admit(vec![row(2, "kept", &[])]).await;
-    assert_eq!(fixture.ledger().end_manifest_read(fixture.run, fixture.manifest, None).await.unwrap(), 1);
+    assert_eq!(fixture.end_manifest_read(None).await, 1);
     assert_eq!(fixture.claim(T0).await.submission.url.as_str(), "https://host/kept.mp4");
-    assert_eq!(
-        fixture.ledger().claim_blocked(fixture.terms(), T0).await.unwrap(),
-        Some(ClaimBlocked::NothingPending)
-    );
+    assert_eq!(fixture.claim_blocked(fixture.terms()).await, Some(ClaimBlocked::NothingPending));
     // it is wanted again when it comes back
     fixture.reopen(T0).await;
     fixture.admit(vec![row(2, "kept", &[]), row(3, "removed", &[])]).await;
@@ -252,7 +307,7 @@ async fn an_unchanged_manifest_is_sent_on_before_it_is_read_again() {
     let mut fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "a", &[])]).await;
     let stamp = Some("1:2:3".to_owned());
-    fixture.ledger().end_manifest_read(fixture.run, fixture.manifest, stamp.clone()).await.unwrap();
+    fixture.end_manifest_read(stamp.clone()).await;
     fixture.reopen_with(T0, stamp).await;
     fixture.claim(T0).await;
 }
@@ -265,7 +320,7 @@ async fn a_link_with_a_new_signature_is_known_and_the_new_link_is_sent() {
     };
     fixture.admit(vec![signed(2, "sent", "old"), signed(3, "waiting", "old")]).await;
     let claim = fixture.claim(T0).await;
-    fixture.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
+    fixture.settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
     fixture.reopen(T0).await;
     let admissions = fixture.admit(vec![signed(2, "sent", "new"), signed(3, "waiting", "new")]).await;
     assert_eq!(admissions, [Admission::Known, Admission::Updated]);
@@ -277,7 +332,7 @@ async fn a_corrected_row_is_sent_again_only_after_a_clear_refusal() {
     let mut fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "a", &[])]).await;
     let claim = fixture.claim(T0).await;
-    fixture.ledger().settle(claim.attempt, plain(ItemEvent::Rejected, T0)).await.unwrap();
+    fixture.settle(claim.attempt, plain(ItemEvent::Rejected, T0)).await.unwrap();
     fixture.reopen(T0).await;
     assert_eq!(fixture.admit(vec![row(2, "a", &[])]).await, [Admission::Known]);
     assert_eq!(fixture.states(), ["rejected"], "the same row is refused for good");
@@ -291,32 +346,19 @@ async fn a_failed_row_is_paid_again_only_by_order() {
     let mut fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "a", &[])]).await;
     let claim = fixture.claim(T0).await;
-    fixture.ledger().settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
-    let watch = fixture.ledger().poll_tasks(T0.plus_ms(10_000), 10).await.unwrap().remove(0);
+    fixture.settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
+    let watch = fixture.read(|snapshot| snapshot.poll_tasks(T0.plus_ms(10_000), 10)).await.remove(0);
     let result = PollResult { item: watch.item, observation: Observation::Failed("codec".to_owned()) };
-    fixture.ledger().observe(vec![result], T0).await.unwrap();
+    fixture.write(move |store| store.observe(&[result], T0)).await;
     fixture.reopen(T0).await;
     fixture.admit(vec![row(2, "a", &[])]).await;
     assert_eq!(fixture.states(), ["failed"]);
     fixture.reopen(T0).await;
-    let (run, manifest) = (fixture.run, fixture.manifest);
-    fixture
-        .ledger()
-        .admit(
-            run,
-            manifest,
-            vec![row(2, "a", &[])],
-            AdmitTerms {
-                reruns: RerunPolicy { failed: FailedRows::Retry, ..RerunPolicy::default() },
-                requirement: None,
-            },
-            T0,
-        )
-        .await
-        .unwrap();
+    let reruns = RerunPolicy { failed: FailedRows::Retry, ..RerunPolicy::default() };
+    fixture.admit_on(vec![row(2, "a", &[])], AdmitTerms { reruns, requirement: None }).await;
     assert_eq!(fixture.states(), ["pending"]);
     let claim = fixture.claim(T0).await;
-    fixture.ledger().settle(claim.attempt, accepted("VI0002", T0)).await.unwrap();
+    fixture.settle(claim.attempt, accepted("VI0002", T0)).await.unwrap();
     let numbers: Vec<String> = {
         let raw = fixture.raw();
         let mut statement = raw.prepare("SELECT video_no || ' ' || state FROM attempt ORDER BY id").unwrap();
@@ -360,11 +402,11 @@ async fn a_video_number_is_bound_once() {
     let fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
     let (first, second) = (fixture.claim(T0).await, fixture.claim(T0).await);
-    fixture.ledger().settle(first.attempt, accepted("VI0001", T0)).await.unwrap();
-    let again = fixture.ledger().settle(second.attempt, accepted("VI0001", T0)).await;
+    fixture.settle(first.attempt, accepted("VI0001", T0)).await.unwrap();
+    let again = fixture.settle(second.attempt, accepted("VI0001", T0)).await;
     assert!(matches!(again, Err(LedgerError::Impossible { .. })), "{again:?}");
     assert_eq!(fixture.states(), ["accepted", "sending"], "the refused settlement left nothing behind");
-    fixture.ledger().settle(second.attempt, accepted("VI0002", T0)).await.unwrap();
+    fixture.settle(second.attempt, accepted("VI0002", T0)).await.unwrap();
 }
 
 #[tokio::test]
@@ -407,7 +449,7 @@ async fn an_event_the_transition_table_does_not_allow_changes_nothing() {
     fixture.admit(vec![row(2, "a", &[])]).await;
     let claim = fixture.claim(T0).await;
     for event in ItemEvent::VARIANTS.iter().filter(|event| State::Sending.after(**event).is_err()) {
-        let result = fixture.ledger().settle(claim.attempt, plain(*event, T0)).await;
+        let result = fixture.settle(claim.attempt, plain(*event, T0)).await;
         assert!(matches!(result, Err(LedgerError::Illegal(_))), "{event}: {result:?}");
         assert_eq!(fixture.states(), ["sending"]);
     }
@@ -424,7 +466,7 @@ async fn a_second_writer_gets_an_error_that_names_the_holder() {
 #[tokio::test]
 async fn a_ledger_that_is_not_ours_is_refused_with_the_way_out() {
     let mut fixture = Fixture::new().await;
-    fixture.ledger().confirm_key().await.unwrap();
+    fixture.write(Store::confirm_key).await;
     fixture.ledger.take().unwrap().close().await;
     let open = |identity: &Identity| match Ledger::open(&fixture.path(), identity, T0) {
         Ok(_) => String::new(),
@@ -436,7 +478,7 @@ async fn a_ledger_that_is_not_ours_is_refused_with_the_way_out() {
     assert!(open(&other_key).contains("--same-account"));
     let same_account = Identity { key_change: KeyChange::SameAccount, ..other_key.clone() };
     let ledger = Ledger::open(&fixture.path(), &same_account, T0).unwrap();
-    ledger.confirm_key().await.unwrap();
+    ledger.write(Store::confirm_key).await.unwrap();
     ledger.close().await;
     assert_eq!(open(&other_key), "", "the new key is known from now on");
 
@@ -485,7 +527,7 @@ async fn the_ledger_is_readable_by_its_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state").join("ledger.db");
     let ledger = Ledger::open(&path, &identity(), T0).unwrap();
-    ledger.begin_run("x".to_owned(), "import", T0, None).await.unwrap();
+    begin(&ledger, "x", T0, None).await;
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
@@ -530,21 +572,17 @@ async fn too_many_doubts_stop_the_sending_also_those_a_crash_left() {
     fixture.admit(rows()).await;
     for _ in 0..3 {
         let claim = fixture.claim(T0).await;
-        fixture.ledger().settle(claim.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
+        fixture.settle(claim.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
     }
-    let claim_blocked = fixture.ledger().claim_blocked(fixture.terms(), T0).await.unwrap();
+    let claim_blocked = fixture.claim_blocked(fixture.terms()).await;
     assert_eq!(claim_blocked, Some(ClaimBlocked::TooManyInDoubt { open: 6 }));
 }
 
 /// A claim of which nothing was heard.
 async fn doubted(fixture: &Fixture) -> Claim {
     let claim = fixture.claim(T0).await;
-    fixture.ledger().settle(claim.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
+    fixture.settle(claim.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
     claim
-}
-
-fn decision(answer: ReviewAnswer) -> ReviewDecision {
-    ReviewDecision { answer, who: "ann@desk".to_owned(), why: "seen in the library".to_owned(), at: T0 }
 }
 
 #[tokio::test]
@@ -554,10 +592,10 @@ async fn a_humans_answer_is_carried_out_and_written_down_with_its_author() {
     for _ in 0..3 {
         let claim = doubted(&fixture).await;
         let question = Question { text: "no marker".to_owned(), candidates: Vec::new() };
-        fixture.ledger().ask(claim.attempt, question, T0).await.unwrap();
+        fixture.write(move |store| store.ask(claim.attempt, &question, T0)).await;
     }
     let video = VideoNo::parse("VI000001").unwrap();
-    let answer = async |item, answer| fixture.ledger().answer(ItemId(item), decision(answer)).await.unwrap();
+    let answer = async |item, answer| fixture.answer(ItemId(item), answer).await;
     assert_eq!(answer(1, ReviewAnswer::Adopt(video.clone())).await, ReviewOutcome::Done);
     assert_eq!(answer(2, ReviewAnswer::Adopt(video)).await, ReviewOutcome::VideoTaken(ItemId(1)));
     assert_eq!(answer(2, ReviewAnswer::Resend).await, ReviewOutcome::Done);
@@ -585,7 +623,7 @@ async fn a_question_that_waits_for_evidence_can_be_answered_too() {
     let fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "a", &[])]).await;
     doubted(&fixture).await;
-    let answered = fixture.ledger().answer(ItemId(1), decision(ReviewAnswer::GiveUp)).await.unwrap();
+    let answered = fixture.answer(ItemId(1), ReviewAnswer::GiveUp).await;
     assert_eq!((answered, fixture.states()), (ReviewOutcome::Done, vec!["abandoned".to_owned()]));
 }
 
@@ -595,11 +633,11 @@ async fn what_may_be_paid_never_exceeds_the_budget() {
     fixture.admit((0..5).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     let terms = Arc::new(ClaimTerms { uploads_max: Some(2), ..(*fixture.terms()).clone() });
     let (first, _) = (fixture.claim(T0).await, fixture.claim(T0).await);
-    let claim_blocked = async || fixture.ledger().claim_blocked(Arc::clone(&terms), T0).await.unwrap();
+    let claim_blocked = async || fixture.claim_blocked(Arc::clone(&terms)).await;
     assert_eq!(claim_blocked().await, Some(ClaimBlocked::BudgetSpent { uploads: 2 }));
-    fixture.ledger().settle(first.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
+    fixture.settle(first.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
     assert!(claim_blocked().await.is_some(), "a doubt may be paid");
-    fixture.ledger().settle(first.attempt, plain(ItemEvent::FoundAbsent, T0)).await.unwrap();
+    fixture.settle(first.attempt, plain(ItemEvent::FoundAbsent, T0)).await.unwrap();
     assert_eq!(claim_blocked().await, None, "what never arrived is not paid");
 }
 
@@ -608,7 +646,7 @@ async fn nothing_is_claimed_while_the_disk_is_nearly_full() {
     let fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "a", &[])]).await;
     let terms = Arc::new(ClaimTerms { disk_free_min: u64::MAX, ..(*fixture.terms()).clone() });
-    let claim_blocked = fixture.ledger().claim_blocked(terms, T0).await.unwrap();
+    let claim_blocked = fixture.claim_blocked(terms).await;
     assert!(matches!(claim_blocked, Some(ClaimBlocked::DiskLow { .. })), "{claim_blocked:?}");
 }
 
@@ -627,7 +665,7 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
     // the first row is sent with the real ledger, then the backup is put in its place
     fixture.ledger = Some(open(&fixture.path(), Restored::Refused).unwrap());
     let sent = fixture.claim(T0).await;
-    fixture.ledger().settle(sent.attempt, accepted("VI000001", T0)).await.unwrap();
+    fixture.settle(sent.attempt, accepted("VI000001", T0)).await.unwrap();
     fixture.ledger.take().unwrap().close().await;
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(open::with_suffix(&fixture.path(), suffix));
@@ -638,37 +676,32 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
     // the service shows the marker of the request that the backup does not know
     let ledger = open(&fixture.path(), Restored::Recovering).unwrap();
     fixture.ledger = Some(ledger);
-    fixture.ledger().begin_recovery().await.unwrap();
+    fixture.write(Store::begin_recovery).await;
     let shown = LibraryVideo {
         video_no: VideoNo::parse("VI000001").unwrap(),
         tags: vec!["x".to_owned(), sent.marker.unwrap()],
         shows_tags: true,
         made_by: T0,
     };
+    let listed = shown.clone();
     assert_eq!(
-        fixture.ledger().video_owners(vec![shown.clone()]).await.unwrap(),
+        fixture.read(move |snapshot| snapshot.video_owners(&[listed])).await,
         [VideoOwner::Foreign(Some(ItemId::numbered(1)))]
     );
-    fixture.ledger().record_foreign_videos(vec![shown.clone()]).await.unwrap();
-    let claim_blocked = fixture.ledger().claim_blocked(fixture.terms(), T0).await.unwrap();
+    fixture.record_foreign_video(shown.clone()).await;
+    let claim_blocked = fixture.claim_blocked(fixture.terms()).await;
     assert_eq!(
         claim_blocked,
         Some(ClaimBlocked::AlreadyUploaded { item: ItemId(1) }),
         "its row is not sent again"
     );
-    assert_eq!(
-        fixture.ledger().recover(fixture.run, shown.clone(), T0).await.unwrap(),
-        Recovered::Bound(ItemId(1))
-    );
-    assert_eq!(
-        fixture.ledger().recover(fixture.run, shown, T0).await.unwrap(),
-        Recovered::Surplus(ItemId(1))
-    );
+    assert_eq!(fixture.recover(shown.clone()).await, Recovered::Bound(ItemId(1)));
+    assert_eq!(fixture.recover(shown).await, Recovered::Surplus(ItemId(1)));
     fixture.ledger.take().unwrap().close().await;
     let half = open(&fixture.path(), Restored::Refused).map(drop).unwrap_err();
     assert!(matches!(half, LedgerError::HalfRecovered { .. }), "{half}");
     fixture.ledger = Some(open(&fixture.path(), Restored::Recovering).unwrap());
-    fixture.ledger().end_recovery().await.unwrap();
+    fixture.write(Store::end_recovery).await;
     fixture.ledger.take().unwrap().close().await;
     fixture.ledger = Some(open(&fixture.path(), Restored::Refused).unwrap());
     assert_eq!(fixture.states(), ["accepted", "pending"]);
@@ -689,21 +722,21 @@ async fn a_recovery_remembers_what_it_cannot_bind() {
         shows_tags: true,
         made_by: T0,
     };
-    fixture.ledger().begin_recovery().await.unwrap();
-    let recover = async |video| fixture.ledger().recover(fixture.run, video, T0).await.unwrap();
+    fixture.write(Store::begin_recovery).await;
+    let recover = async |video| fixture.recover(video).await;
     assert_eq!(
         recover(shown("VI000001", "a")).await,
         Recovered::Remembered(ItemId(1)),
         "it is no second payment"
     );
     assert_eq!(recover(shown("VI000002", "b")).await, Recovered::NoItem);
-    fixture.ledger().record_foreign_videos(vec![shown("VI000002", "b")]).await.unwrap();
-    let spent = async || fixture.ledger().past(UnixMillis(0), 0).await.unwrap().1.len();
+    fixture.record_foreign_video(shown("VI000002", "b")).await;
+    let spent = async || fixture.read(|snapshot| snapshot.usage_since(UnixMillis(0), 0)).await.1.len();
     assert_eq!(spent().await, 2, "each used up a slot, once");
-    fixture.ledger().end_recovery().await.unwrap();
-    fixture.ledger().settle(old.attempt, plain(ItemEvent::FoundAbsent, T0)).await.unwrap();
+    fixture.write(Store::end_recovery).await;
+    fixture.settle(old.attempt, plain(ItemEvent::FoundAbsent, T0)).await.unwrap();
     fixture.admit(vec![row(3, "b", &[])]).await;
-    let next = async || fixture.ledger().claim_blocked(fixture.terms(), T0).await.unwrap();
+    let next = async || fixture.claim_blocked(fixture.terms()).await;
     assert_eq!(next().await, Some(ClaimBlocked::AlreadyUploaded { item: ItemId(1) }));
     // when it waits, the next recovery binds it
     assert_eq!(recover(shown("VI000001", "a")).await, Recovered::Bound(ItemId(1)));
@@ -723,7 +756,8 @@ async fn reads_are_kept_as_long_as_the_longest_limit() {
     let day_ms = 24 * 3_600_000;
     let spend = async |day: i64, counts_days: i64| {
         let at = T0.plus_ms(day * day_ms);
-        fixture.ledger().record_read("list", at, at.plus_ms(-counts_days * day_ms)).await.unwrap();
+        let counts_since = at.plus_ms(-counts_days * day_ms);
+        fixture.write(move |store| store.record_read("list", at, counts_since)).await;
     };
     spend(0, 30).await;
     spend(20, 30).await;
@@ -736,7 +770,7 @@ async fn reads_are_kept_as_long_as_the_longest_limit() {
     // usage is deleted only after many insertions
     number_next(4_999).unwrap();
     spend(29, 30).await;
-    let kept = async || fixture.ledger().past(UnixMillis(0), 0).await.unwrap().1.len();
+    let kept = async || fixture.read(|snapshot| snapshot.usage_since(UnixMillis(0), 0)).await.1.len();
     assert_eq!(kept().await, 3, "all count in a window of thirty days");
     number_next(9_999).unwrap();
     spend(31, 30).await;
@@ -750,10 +784,10 @@ async fn what_a_human_resolved_may_still_have_made_a_video() {
     for _ in 0..3 {
         doubted(&fixture).await;
     }
-    fixture.ledger().answer(ItemId(1), decision(ReviewAnswer::GiveUp)).await.unwrap();
-    fixture.ledger().answer(ItemId(2), decision(ReviewAnswer::Resend)).await.unwrap();
-    fixture.ledger().settle(AttemptId(3), plain(ItemEvent::FoundAbsent, T0)).await.unwrap();
-    let bindings = fixture.ledger().bindings("default".to_owned(), Vec::new()).await.unwrap();
+    fixture.answer(ItemId(1), ReviewAnswer::GiveUp).await;
+    fixture.answer(ItemId(2), ReviewAnswer::Resend).await;
+    fixture.settle(AttemptId(3), plain(ItemEvent::FoundAbsent, T0)).await.unwrap();
+    let bindings = fixture.read(|snapshot| snapshot.bindings("default", &[])).await;
     let mut possible_senders: Vec<i64> =
         bindings.possible_senders.iter().map(|possible_sender| possible_sender.attempt.0).collect();
     possible_senders.sort_unstable();
@@ -767,9 +801,9 @@ async fn questions_count_against_the_bound_on_doubts() {
     for _ in 0..6 {
         let claim = doubted(&fixture).await;
         let question = Question { text: "?".to_owned(), candidates: Vec::new() };
-        fixture.ledger().ask(claim.attempt, question, T0).await.unwrap();
+        fixture.write(move |store| store.ask(claim.attempt, &question, T0)).await;
     }
-    let claim_blocked = fixture.ledger().claim_blocked(fixture.terms(), T0).await.unwrap();
+    let claim_blocked = fixture.claim_blocked(fixture.terms()).await;
     assert_eq!(claim_blocked, Some(ClaimBlocked::TooManyInDoubt { open: 6 }));
 }
 
@@ -800,14 +834,11 @@ async fn how_long_videos_stayed_hidden_is_remembered() {
     let fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "a", &[])]).await;
     let claim = fixture.claim(T0).await;
-    fixture.ledger().settle(claim.attempt, accepted("VI000001", T0.plus_ms(2_000))).await.unwrap();
+    fixture.settle(claim.attempt, accepted("VI000001", T0.plus_ms(2_000))).await.unwrap();
     let poll = async |observation, at: i64| {
-        fixture
-            .ledger()
-            .observe(vec![PollResult { item: ItemId(1), observation }], T0.plus_ms(at))
-            .await
-            .unwrap();
-        fixture.ledger().unresolved_attempts(1).await.unwrap().observed
+        let results = [PollResult { item: ItemId(1), observation }];
+        fixture.write(move |store| store.observe(&results, T0.plus_ms(at))).await;
+        fixture.read(|snapshot| snapshot.unresolved_attempts(1)).await.observed
     };
     assert_eq!(
         poll(Observation::NotShown, 92_000).await.listing,
@@ -848,11 +879,11 @@ async fn the_latest_probe_of_an_address_is_kept_for_its_signature_only() {
     let fixture = Fixture::new().await;
     let url = |query: &str| SourceUrl::parse(&format!("https://host/a.mp4{query}")).unwrap().digest();
     let signed = url("?Signature=x&Expires=1800000000");
-    assert_eq!(fixture.ledger().probes(vec![signed]).await.unwrap(), [None]);
+    assert_eq!(fixture.probes(vec![signed]).await, [None]);
     let (old, new) = (probe(ProbeVerdict::Unsupported, T0), probe(ProbeVerdict::Supported, T0.plus_ms(1)));
-    fixture.ledger().record_probes(vec![(signed, old), (signed, new.clone())]).await.unwrap();
-    let found = fixture.ledger().probes(vec![signed, url(""), url("?Signature=y&Expires=1800000000")]).await;
-    assert_eq!(found.unwrap(), [Some(new), None, None]);
+    fixture.record_probes(vec![(signed, old), (signed, new.clone())]).await;
+    let found = fixture.probes(vec![signed, url(""), url("?Signature=y&Expires=1800000000")]).await;
+    assert_eq!(found, [Some(new), None, None]);
 }
 
 #[tokio::test]
@@ -860,7 +891,7 @@ async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
     let fixture = Fixture::new().await;
     fixture.admit(vec![row(2, "sent", &[]), row(3, "answer_lost", &[]), row(4, "waiting", &[])]).await;
     let claim = fixture.claim(T0).await;
-    fixture.ledger().settle(claim.attempt, accepted("VI000001", T0)).await.unwrap();
+    fixture.settle(claim.attempt, accepted("VI000001", T0)).await.unwrap();
     doubted(&fixture).await;
     let rows = ["sent", "answer_lost", "waiting", "new", "fit", "unfit", "unclear", "old"];
     let noted = [
@@ -871,10 +902,10 @@ async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
     let noted = noted.into_iter().chain([("old", ProbeVerdict::Supported, 4)]).map(|(name, verdict, at)| {
         (row(2, name, &[]).unwrap().submission.url.digest(), probe(verdict, T0.plus_ms(at)))
     });
-    fixture.ledger().record_probes(noted.collect()).await.unwrap();
+    fixture.record_probes(noted.collect()).await;
     let batch = (2..).zip(rows).map(|(line, name)| row(line, name, &[])).collect();
     let terms = AdmitTerms { requirement: Some(requirement(T0.plus_ms(5))), ..AdmitTerms::default() };
-    let held = fixture.ledger().admit(fixture.run, fixture.manifest, batch, terms.clone(), T0).await.unwrap();
+    let held = fixture.admit_on(batch, terms).await;
     let classes: Vec<&str> = held
         .iter()
         .map(
@@ -916,19 +947,12 @@ async fn an_item_in_doubt_is_held_back_for_what_was_sent_and_not_only_for_what_i
     fixture.admit(vec![by_id("old")]).await;
     doubted(&fixture).await;
     let digest = |name: &str| row(2, name, &[]).unwrap().submission.url.digest();
-    fixture.ledger().record_probes(vec![(digest("new"), probe(ProbeVerdict::Supported, T0))]).await.unwrap();
+    fixture.record_probes(vec![(digest("new"), probe(ProbeVerdict::Supported, T0))]).await;
     let terms = AdmitTerms { requirement: Some(requirement(T0)), ..AdmitTerms::default() };
-    let admit = async |terms| {
-        fixture
-            .ledger()
-            .admit(fixture.run, fixture.manifest, vec![by_id("new")], terms, T0)
-            .await
-            .unwrap()
-            .remove(0)
-    };
+    let admit = async |terms| fixture.admit_on(vec![by_id("new")], terms).await.remove(0);
     let held = admit(terms.clone()).await;
     assert!(matches!(&held, Admission::HeldBack(problem) if problem.value.contains("old")), "{held:?}");
-    fixture.ledger().record_probes(vec![(digest("old"), probe(ProbeVerdict::Supported, T0))]).await.unwrap();
+    fixture.record_probes(vec![(digest("old"), probe(ProbeVerdict::Supported, T0))]).await;
     assert_eq!(admit(terms).await, Admission::Drifted);
 }
 
@@ -938,12 +962,13 @@ async fn a_ledger_made_before_its_first_import_belongs_to_whoever_sends_first() 
     let path = folder.path().join("early.db");
     let digest = SourceUrl::parse("https://host/a.mp4").unwrap().digest();
     let early = Ledger::open_early(&path, [3; 32], T0).unwrap();
-    early.record_probes(vec![(digest, probe(ProbeVerdict::Supported, T0))]).await.unwrap();
+    let found = [(digest, probe(ProbeVerdict::Supported, T0))];
+    early.write(move |store| store.record_probes(&found)).await.unwrap();
     early.close().await;
     assert_eq!(Snapshot::open(&path).unwrap().origin().unwrap(), "no service yet");
     let owned = Ledger::open(&path, &identity(), T0).unwrap();
-    assert!(owned.probes(vec![digest]).await.unwrap()[0].is_some());
-    owned.confirm_key().await.unwrap();
+    assert!(owned.read(move |snapshot| snapshot.probes(&[digest])).await.unwrap()[0].is_some());
+    owned.write(Store::confirm_key).await.unwrap();
     owned.close().await;
     let other = Identity { origin: "https://other.example".to_owned(), ..identity() };
     assert!(matches!(Ledger::open(&path, &other, T0), Err(LedgerError::OtherOrigin { .. })));
@@ -961,7 +986,100 @@ async fn a_key_that_the_service_never_accepted_does_not_own_the_ledger() {
     let mistyped = Identity { key_digest: [7; 32], ..identity() };
     Ledger::open(&path, &mistyped, T0).unwrap().close().await;
     let right = Ledger::open(&path, &identity(), T0).unwrap();
-    right.confirm_key().await.unwrap();
+    right.write(Store::confirm_key).await.unwrap();
     right.close().await;
     assert!(matches!(Ledger::open(&path, &mistyped, T0), Err(LedgerError::OtherKey { .. })));
+}
+
+/// How long a test waits for what must not wait at all.
+const HANGS_AFTER: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::disallowed_methods, reason = "nothing is sent here, and the test that fails must end")]
+async fn a_long_read_delays_no_claim_and_sees_the_ledger_as_of_one_time() {
+    let fixture = Fixture::new().await;
+    fixture.admit((0..20).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (end, may_end) = std::sync::mpsc::channel();
+    let ledger = fixture.ledger().clone();
+    let long_read = tokio::spawn(async move {
+        let read = move |snapshot: &Snapshot| {
+            let before = snapshot.state_counts()?;
+            let _ = begun.send(());
+            // held until the claims are made; the test that fails drops the sender
+            let _ = may_end.recv();
+            Ok((before, snapshot.state_counts()?))
+        };
+        ledger.read(read).await
+    });
+    has_begun.await.unwrap();
+    let work = async {
+        for _ in 0..20 {
+            let claim = fixture.claim(T0).await;
+            fixture.settle(claim.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
+            fixture.settle(claim.attempt, plain(ItemEvent::FoundAccepted, T0)).await.unwrap();
+        }
+        fixture.read(Snapshot::state_counts).await
+    };
+    let now = tokio::time::timeout(HANGS_AFTER, work).await.expect("the claims waited for the read");
+    assert_eq!(now.of(State::AcceptedUnidentified), 20, "another read sees what was claimed meanwhile");
+    end.send(()).unwrap();
+    let (before, after) = long_read.await.unwrap().unwrap();
+    assert_eq!((before.of(State::Pending), before), (20, after));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_is_closed_when_its_reads_have_ended_and_then_refuses_others() {
+    let mut fixture = Fixture::new().await;
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (end, may_end) = std::sync::mpsc::channel::<()>();
+    let ledger = fixture.ledger().clone();
+    let reader = ledger.clone();
+    let long_read = tokio::spawn(async move {
+        let read = move |snapshot: &Snapshot| {
+            let _ = begun.send(());
+            let _ = may_end.recv();
+            snapshot.state_counts()
+        };
+        reader.read(read).await
+    });
+    has_begun.await.unwrap();
+    let mut closing = std::pin::pin!(fixture.ledger.take().unwrap().close());
+    // each is polled once: both wait for the read
+    tokio::select! {
+        biased;
+        () = &mut closing => panic!("the ledger was closed during a read"),
+        _ = ledger.read(Snapshot::state_counts) => panic!("the ledger is closed before its read has ended"),
+        () = std::future::ready(()) => {}
+    }
+    end.send(()).unwrap();
+    closing.await;
+    assert_eq!(long_read.await.unwrap().unwrap().total(), 0);
+    let refused = ledger.read(Snapshot::state_counts).await.unwrap_err().to_string();
+    assert!(refused.contains("closed"), "{refused}");
+    let log = open::with_suffix(&fixture.path(), "-wal");
+    assert!(!log.exists(), "the log is in the main file: {}", log.display());
+}
+
+#[tokio::test]
+async fn a_scratch_ledger_reads_what_it_has_not_committed_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open_scratch(&folder.path().join("s.db"), Some(&identity()), T0).unwrap();
+    let (run, manifest) = begin(&ledger, "plan", T0, None).await;
+    let admit =
+        move |store: &Store| store.admit(run, manifest, &[row(2, "a", &[])], &AdmitTerms::default(), T0);
+    ledger.write(admit).await.unwrap();
+    assert_eq!(ledger.read(Snapshot::state_counts).await.unwrap().of(State::Pending), 1);
+    assert_eq!(ledger.snapshot().await.unwrap().state_counts().unwrap().of(State::Pending), 1);
+    // a snapshot commits what was deferred, and the next change begins anew
+    ledger.write(move |store| store.kv_set("x", Some("y"), T0)).await.unwrap();
+    assert_eq!(ledger.read(|snapshot| snapshot.kv_get("x")).await.unwrap().as_deref(), Some("y"));
+}
+
+#[tokio::test]
+async fn a_read_that_panics_ends_with_its_reason_and_harms_no_other() {
+    let fixture = Fixture::new().await;
+    let failed: Result<(), LedgerError> = fixture.ledger().read(|_| panic!("a bug")).await;
+    assert!(failed.unwrap_err().to_string().contains("a bug"));
+    assert_eq!(fixture.read(Snapshot::state_counts).await.total(), 0);
 }

@@ -13,7 +13,7 @@ use super::context::Context;
 use crate::{
     domain::{UnixMillis, format_duration},
     events::Event,
-    ledger::{Expiring, ItemId, LedgerError, ManifestId},
+    ledger::{Expiring, ItemId, LedgerError, ManifestId, Snapshot},
     quota::Limits,
 };
 
@@ -116,7 +116,9 @@ async fn expiring_links<T>(
     for source in manifests {
         let mut after = (UnixMillis(i64::MIN), ItemId::numbered(0));
         loop {
-            let expiring = context.ledger.expiring(*source, after, EXPIRING_BATCH).await?;
+            let manifest = *source;
+            let read = move |snapshot: &Snapshot| snapshot.expiring(manifest, after, EXPIRING_BATCH);
+            let expiring = context.ledger.read(read).await?;
             let Some(last) = expiring.last() else { break };
             after = (last.expires_at, last.item);
             for link in &expiring {
@@ -135,6 +137,7 @@ async fn expiring_links<T>(
 }
 
 async fn link_text<T>(context: &Context<T>, link: &Expiring) -> Result<String, LedgerError> {
-    let path = context.ledger.manifest_name(link.manifest).await?;
+    let manifest = link.manifest;
+    let path = context.ledger.read(move |snapshot| snapshot.manifest_name(manifest)).await?;
     Ok(format!("{path}:{} at {}", link.line, link.expires_at))
 }

@@ -106,8 +106,8 @@ async fn begin<W: Fetcher>(
     in_flight: &mut InFlight,
     meet: &mut impl FnMut(&ProbeTarget, &Probe, ProbeOrigin),
 ) -> Result<(), LedgerError> {
-    let addresses = targets.iter().map(|target| target.url.digest()).collect();
-    let known = probe_stage.ledger.probes(addresses).await?;
+    let addresses: Vec<AddressDigest> = targets.iter().map(|target| target.url.digest()).collect();
+    let known = probe_stage.ledger.read(move |snapshot| snapshot.probes(&addresses)).await?;
     for (target, known) in targets.into_iter().zip(known) {
         let holds = |probe: &Probe| {
             let is_spared = probe_stage.probes_max.is_some() && probe_stage.prober.is_fresh(probe);
@@ -129,7 +129,8 @@ async fn begin<W: Fetcher>(
                 (probe_stage.ledger.clone(), Arc::clone(&probe_stage.prober), target.url.clone());
             in_flight.looks.spawn(async move {
                 let probe = prober.inspect(&url).await;
-                ledger.record_probes(vec![(address, probe.clone())]).await?;
+                let found = [(address, probe.clone())];
+                ledger.write(move |store| store.record_probes(&found)).await?;
                 Ok((address, probe))
             });
         }

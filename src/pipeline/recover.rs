@@ -12,7 +12,7 @@ use crate::{
     api::Transport,
     domain::format_duration,
     events::Event,
-    ledger::{LedgerError, Recovered, RunId, VideoOwner},
+    ledger::{LedgerError, Recovered, RunId, Snapshot, Store, VideoOwner},
     manifest::Manifest,
 };
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub async fn recover<T: Transport>(
     quiet: Duration,
     unmarked: Unmarked,
 ) -> Result<RecoveryOutcome, LedgerError> {
-    context.ledger.begin_recovery().await?;
+    context.ledger.write(Store::begin_recovery).await?;
     let started_at = context.clock.now();
     let rules = ingest::IngestRules::default();
     let (_, readings) = ingest::begin_manifest_reads(context, run, manifests, rules).await?;
@@ -94,7 +94,7 @@ pub async fn recover<T: Transport>(
     }
     recovery.is_whole = recovery.untold + recovery.unmarked == 0 || unmarked == Unmarked::AreNot;
     if recovery.is_whole {
-        context.ledger.end_recovery().await?;
+        context.ledger.write(Store::end_recovery).await?;
     }
     Ok(RecoveryOutcome::Complete(recovery))
 }
@@ -102,14 +102,15 @@ pub async fn recover<T: Transport>(
 /// Reads the listing of every namespace once and binds the videos whose markers name a row.
 async fn bind_listed<T: Transport>(context: &Context<T>, run: RunId) -> Result<Recovery, CompareError> {
     let mut pass = Recovery::default();
-    for namespace in context.ledger.namespaces().await? {
+    for namespace in context.ledger.read(Snapshot::namespaces).await? {
         let Some(listing) = library_check::read(context, &namespace, ListingBound::None).await? else {
             continue;
         };
         for videos in listing.videos.chunks(library_check::BATCH) {
             let listed: Vec<_> =
                 videos.iter().map(|video| library_check::as_library_video(video, listing.served)).collect();
-            let video_owners = context.ledger.video_owners(listed.clone()).await?;
+            let videos = listed.clone();
+            let video_owners = context.ledger.read(move |snapshot| snapshot.video_owners(&videos)).await?;
             for (video, owner) in listed.into_iter().zip(video_owners) {
                 pass.listed += 1;
                 match owner {
@@ -118,7 +119,8 @@ async fn bind_listed<T: Transport>(context: &Context<T>, run: RunId) -> Result<R
                     VideoOwner::Surplus(_) => pass.surplus += 1,
                     VideoOwner::TagsHidden => pass.untold += 1,
                     VideoOwner::Foreign(_) | VideoOwner::Rejected(_) => {
-                        match context.ledger.recover(run, video, context.clock.now()).await? {
+                        let at = context.clock.now();
+                        match context.ledger.write(move |store| store.recover(run, &video, at)).await? {
                             Recovered::Bound(_) => pass.bound += 1,
                             Recovered::Surplus(_) => pass.surplus += 1,
                             Recovered::Remembered(_) => pass.remembered += 1,

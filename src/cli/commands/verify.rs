@@ -116,7 +116,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         };
         context.events.close();
         let at = context.clock.now();
-        let service = context.ledger.snapshot().await?.origin()?;
+        let service = context.ledger.read(Snapshot::origin).await?;
         context.ledger.close().await;
         let library_diffs = match compared {
             Verification::Complete(library_diffs) => library_diffs,
@@ -197,7 +197,8 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
                 (code, recovery, reason)
             }
         };
-        context.ledger.end_run(run, context.clock.now(), code.number(), reason.clone()).await?;
+        let (at, end_reason) = (context.clock.now(), reason.clone());
+        context.ledger.write(move |store| store.end_run(run, at, code.number(), &end_reason)).await?;
         context.ledger.close().await;
         if args.output.json {
             let body = RecoverBody {

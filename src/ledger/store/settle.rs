@@ -1,9 +1,13 @@
 //! Settling: the only place where an attempt or an item changes its state.
 
-use super::{OPEN_STATES, Store, impossible, state_of};
+use super::Store;
 use crate::{
     domain::{AttemptState, ItemEvent, State, UnixMillis},
-    ledger::{AttemptId, AttemptResult, ItemId, LedgerError},
+    ledger::{
+        AttemptId, AttemptResult, ItemId, LedgerError,
+        schema::OPEN_STATES,
+        values::{impossible, state_of},
+    },
 };
 
 /// The delay of the first poll after an acceptance, in milliseconds. The poll stage chooses the later ones.
@@ -11,11 +15,7 @@ const FIRST_LOOK_AFTER_MS: i64 = 3_000;
 
 impl Store {
     /// Records what became of an attempt and moves its item, by the transition table.
-    pub(in crate::ledger) fn settle(
-        &self,
-        attempt: AttemptId,
-        result: &AttemptResult,
-    ) -> Result<(), LedgerError> {
+    pub fn settle(&self, attempt: AttemptId, result: &AttemptResult) -> Result<(), LedgerError> {
         let (item, as_str, latest): (i64, String, Option<i64>) = self
             .connection
             .prepare_cached(

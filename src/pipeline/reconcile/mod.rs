@@ -68,8 +68,8 @@ async fn reconcile_forever<T: Transport>(
     let mut probed_at: Option<UnixMillis> = None;
     loop {
         let changed = context.signals.next_change();
-        let UnresolvedAttempts { unresolved, observed } =
-            context.ledger.unresolved_attempts(DOUBTS_MAX).await?;
+        let UnresolvedAttempts { attempts: unresolved, observed } =
+            context.ledger.read(|snapshot| snapshot.unresolved_attempts(DOUBTS_MAX)).await?;
         let rules = asked.with(observed);
         let due = unresolved.iter().map(|unresolved| next_poll_at(unresolved, &rules, probed_at)).min();
         if due.is_none_or(|timestamp| timestamp > context.clock.now()) && !first_pass_done.is_cancelled() {
@@ -123,7 +123,7 @@ async fn look<T: Transport>(
     failed_looks: u32,
 ) -> Result<bool, LedgerError> {
     let mut is_complete = true;
-    let unresolved = context.ledger.unresolved_attempts(DOUBTS_MAX).await?.unresolved;
+    let unresolved = context.ledger.read(|snapshot| snapshot.unresolved_attempts(DOUBTS_MAX)).await?.attempts;
     let mut by_namespace: BTreeMap<String, Vec<UnresolvedAttempt>> = BTreeMap::new();
     for unresolved in unresolved {
         by_namespace.entry(unresolved.submission.namespace.clone()).or_default().push(unresolved);
@@ -136,12 +136,16 @@ async fn look<T: Transport>(
         // videos accepted a quiet time ago must be visible by now: they are the control videos of the listing
         let visible_since =
             context.clock.now().plus_ms(-i64::try_from(rules.quiet.as_millis()).unwrap_or(i64::MAX));
-        let control_videos = context.ledger.control_videos(namespace.clone(), visible_since).await?;
+        let own = namespace.clone();
+        let control_videos =
+            context.ledger.read(move |snapshot| snapshot.control_videos(&own, visible_since)).await?;
         match listing::read(context, &namespace, since, &control_videos).await {
             Ok(listing) => {
                 restore_usage::measure_clock_skew(context, run, listing.served.theirs).await?;
-                let numbers = listing.videos.iter().map(|video| video.video_no.clone()).collect();
-                let bindings = context.ledger.bindings(namespace, numbers).await?;
+                let numbers: Vec<VideoNo> =
+                    listing.videos.iter().map(|video| video.video_no.clone()).collect();
+                let bindings =
+                    context.ledger.read(move |snapshot| snapshot.bindings(&namespace, &numbers)).await?;
                 let evidence = scene_of(&listing, bindings);
                 for unresolved in &unresolved {
                     record(
@@ -217,11 +221,14 @@ async fn record<T>(
     let at = context.clock.now();
     let attempt = unresolved.attempt;
     let settle = |event, bound, cause: String| {
-        context.ledger.settle(attempt, AttemptResult { event, at, bound, cause: Some(cause) })
+        let result = AttemptResult { event, at, bound, cause: Some(cause) };
+        context.ledger.write(move |store| store.settle(attempt, &result))
     };
     let (event, evidence, recorded) = match decision {
         Decision::Wait => return Ok(()),
-        Decision::NoteClear(clear_at) => return context.ledger.record_clear_listing(attempt, clear_at).await,
+        Decision::NoteClear(clear_at) => {
+            return context.ledger.write(move |store| store.record_clear_listing(attempt, clear_at)).await;
+        }
         Decision::Found { video_no, uploaded_at, by } => {
             let evidence = format!("it is {video_no} ({})", by.as_str().replace('_', " "));
             let bound = Some(Binding { video_no, uploaded_at, by });
@@ -242,7 +249,7 @@ async fn record<T>(
         Decision::Ask(question) => (
             ItemEvent::ReviewRequested,
             question.text.clone(),
-            context.ledger.ask(attempt, question, at).await,
+            context.ledger.write(move |store| store.ask(attempt, &question, at)).await,
         ),
     };
     match recorded {
