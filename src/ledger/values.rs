@@ -1,6 +1,6 @@
 //! Values as the file holds them, turned into types and back.
 
-use rusqlite::Row;
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
 use super::LedgerError;
 use crate::domain::{State, Submission, UnixMillis, VideoNo};
@@ -22,8 +22,15 @@ pub(super) fn video_no_of(text: &str) -> Result<VideoNo, LedgerError> {
     VideoNo::parse(text).ok_or_else(|| impossible(format!("the video number {text:?}")))
 }
 
-pub(super) fn timestamp(row: &Row<'_>, column: &str) -> rusqlite::Result<UnixMillis> {
-    row.get(column).map(UnixMillis)
+/// A limit of rows, as SQLite takes it.
+pub(super) fn limit(count_max: usize) -> i64 {
+    i64::try_from(count_max).unwrap_or(i64::MAX)
+}
+
+impl FromSql for UnixMillis {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        i64::column_result(value).map(Self)
+    }
 }
 
 /// The JSON text of a column that holds a list.

@@ -7,7 +7,7 @@ use crate::{
     domain::{Problem, State, Submission, UnixMillis, VideoNo},
     ledger::{
         ItemId, LedgerError, ManifestId, RunId,
-        schema::OPEN_STATES,
+        schema::ATTEMPT_IS_UNRESOLVED,
         values::{from_json, impossible, state_of},
     },
 };
@@ -100,8 +100,7 @@ impl Snapshot {
                    attempt.sent_at, attempt.marker, question.text, question.candidates FROM attempt \
                    JOIN item ON item.id = attempt.item AND item.attempt = attempt.id JOIN manifest ON manifest.id = item.manifest \
                    LEFT JOIN question ON question.attempt = attempt.id \
-                   WHERE attempt.state IN ('in_doubt', 'accepted_unidentified', 'needs_review') \
-                   AND attempt.state IN {OPEN_STATES} ORDER BY attempt.id"
+                   WHERE {ATTEMPT_IS_UNRESOLVED} ORDER BY attempt.id"
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([])?;
@@ -117,7 +116,7 @@ impl Snapshot {
                 line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
                 external_id: row.get("external_id")?,
                 submission: from_json(&row.get::<_, String>("submission")?)?,
-                sent_at: UnixMillis(row.get("sent_at")?),
+                sent_at: row.get("sent_at")?,
                 marker: row.get("marker")?,
                 text: text.or(cause).unwrap_or_default(),
                 candidates: candidates.map_or(Ok(Vec::new()), |text| from_json(&text))?,
@@ -163,7 +162,7 @@ impl Snapshot {
 
 fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
     let video_no: Option<String> = row.get("video_no")?;
-    let answered_at = row.get::<_, Option<i64>>("answered_at")?.map(UnixMillis);
+    let answered_at: Option<UnixMillis> = row.get("answered_at")?;
     Ok(ItemRow {
         state: state_of(&row.get::<_, String>("state")?)?,
         manifest: ManifestId(row.get("manifest")?),
@@ -173,8 +172,8 @@ fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
         url: row.get("url")?,
         accepted_at: if video_no.is_some() { answered_at } else { None },
         video_no,
-        sent_at: row.get::<_, Option<i64>>("sent_at")?.map(UnixMillis),
-        final_at: row.get::<_, Option<i64>>("final_at")?.map(UnixMillis),
+        sent_at: row.get("sent_at")?,
+        final_at: row.get("final_at")?,
         cause: row.get("cause")?,
     })
 }

@@ -109,7 +109,7 @@ impl Snapshot {
 
     /// When anything last happened to an item.
     pub fn last_event_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        Ok(self.find("SELECT at FROM event ORDER BY id DESC LIMIT 1", [])?.map(UnixMillis))
+        self.find("SELECT at FROM event ORDER BY id DESC LIMIT 1", [])
     }
 
     /// Items whose state does not follow from their latest attempt; any is a bug.

@@ -66,8 +66,8 @@ impl Snapshot {
             Ok(RunRow {
                 name: row.get("name")?,
                 command: row.get("command")?,
-                started_at: UnixMillis(row.get("started_at")?),
-                ended_at: row.get::<_, Option<i64>>("ended_at")?.map(UnixMillis),
+                started_at: row.get("started_at")?,
+                ended_at: row.get("ended_at")?,
                 exit_code: row.get("exit_code")?,
                 exit_reason: row.get("exit_reason")?,
                 rows: RowCounts {

@@ -7,7 +7,7 @@ use crate::{
     ledger::{
         Admission, AdmitTerms, AttemptId, AttemptResult, DriftedRows, FailedRows, ItemId, LedgerError,
         ManifestId, RerunPolicy, RunId,
-        values::{impossible, state_of, submission_of, to_json},
+        values::{impossible, state_of, to_json},
     },
 };
 
@@ -216,8 +216,7 @@ impl Store {
 
     /// Whether only the signature of the link is another one.
     fn has_same_content(&self, item: ItemId, row: &ManifestRow) -> Result<bool, LedgerError> {
-        let sent: Option<String> = self.find("SELECT submission FROM item WHERE id = ?1", [item.0])?;
-        let sent = submission_of(&sent.unwrap_or_default())?;
+        let sent = self.submission_of_item(item)?;
         Ok(sent.has_same_content(&row.submission))
     }
 
@@ -280,8 +279,7 @@ impl Store {
 
     /// What a row would send otherwise than the ledger has it, a problem for each field. `None`: nothing.
     fn changes(&self, item: ItemId, row: &ManifestRow) -> Result<Option<String>, LedgerError> {
-        let known: Option<String> = self.find("SELECT submission FROM item WHERE id = ?1", [item.0])?;
-        let known = submission_of(&known.unwrap_or_default())?;
+        let known = self.submission_of_item(item)?;
         let changes = known.differences(&row.submission).into_iter().map(|change| Problem {
             column: change.field.to_owned(),
             column_number: 0,

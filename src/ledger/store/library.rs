@@ -7,7 +7,7 @@ use crate::{
         AttemptId, AttemptResult, Binding, BoundBy, BoundItem, ExternalUsage, ItemId, LedgerError,
         LibraryVideo, Recovered, RunId, Snapshot, VideoOwner,
         marker::Marked,
-        values::{impossible, state_of, video_no_of},
+        values::{impossible, limit, state_of, video_no_of},
     },
 };
 
@@ -98,7 +98,7 @@ impl Snapshot {
              JOIN attempt ON attempt.id = item.attempt WHERE item.id > ?2 AND item.namespace = ?1 \
              AND attempt.video_no IS NOT NULL ORDER BY item.id LIMIT ?3",
         )?;
-        let mut rows = statement.query((namespace, after.0, i64::try_from(count_max).unwrap_or(i64::MAX)))?;
+        let mut rows = statement.query((namespace, after.0, limit(count_max)))?;
         let mut items = Vec::new();
         while let Some(row) = rows.next()? {
             items.push(BoundItem {
@@ -183,8 +183,8 @@ impl Store {
             self.record_foreign_videos(std::slice::from_ref(video))?;
             return Ok(Recovered::NoItem);
         };
-        let as_str: Option<String> = self.find("SELECT state FROM item WHERE id = ?1", [item.0])?;
-        let state = state_of(&as_str.unwrap_or_default())?;
+        let state =
+            self.state_of_item(item)?.ok_or_else(|| impossible(format!("item {item} that vanished")))?;
         if matches!(state, State::Accepted | State::Indexed) {
             return Ok(Recovered::Surplus(item));
         }

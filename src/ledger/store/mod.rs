@@ -19,12 +19,40 @@ use std::{fs::File, ops::Deref, path::PathBuf};
 
 use rusqlite::Connection;
 
-use super::{LedgerError, Snapshot, high_water::HighWater, identity::Restored, values::impossible};
+use super::{
+    AttemptId, ItemId, LedgerError, Snapshot,
+    high_water::HighWater,
+    identity::Restored,
+    values::{impossible, state_of, submission_of},
+};
+use crate::domain::{State, Submission};
 
-/// SQL: the clock skew since the run of an attempt, in milliseconds.
-const SKEW_SINCE_ATTEMPT: &str = "(SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run)";
-/// SQL: the clock skew over all runs, in milliseconds.
-const SKEW_TOTAL: &str = "(SELECT coalesce(sum(clock_skew_ms), 0) FROM run)";
+/// SQL: the clock skew of the runs (`later`) that meet a condition, in milliseconds.
+fn skew(condition: &str) -> String {
+    format!("(SELECT coalesce(sum(later.clock_skew_ms), 0) FROM run AS later WHERE {condition})")
+}
+
+/// SQL: when an attempt was accepted, as far as is known.
+const ACCEPTED_AT: &str = "coalesce(attempt.answered_at, attempt.sent_at)";
+/// SQL: the answer to an attempt came, and named the time of acceptance by the service's clock.
+const DATED_BY_BOTH: &str = "bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL";
+
+impl Snapshot {
+    fn state_of_item(&self, item: ItemId) -> Result<Option<State>, LedgerError> {
+        let state: Option<String> = self.find("SELECT state FROM item WHERE id = ?1", [item.0])?;
+        state.map(|as_str| state_of(&as_str)).transpose()
+    }
+
+    /// The latest attempt of an item.
+    fn attempt_of(&self, item: ItemId) -> Result<Option<AttemptId>, LedgerError> {
+        Ok(self.find("SELECT attempt FROM item WHERE id = ?1", [item.0])?.map(AttemptId))
+    }
+
+    fn submission_of_item(&self, item: ItemId) -> Result<Submission, LedgerError> {
+        let text: Option<String> = self.find("SELECT submission FROM item WHERE id = ?1", [item.0])?;
+        submission_of(&text.unwrap_or_default())
+    }
+}
 
 /// The one connection that writes. It reads by the functions of [`Snapshot`], and sees what it has changed.
 pub struct Store {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::Store;
+use super::{ACCEPTED_AT, Store};
 use crate::{
     domain::{ItemEvent, State, UnixMillis},
     ledger::{
         AttemptId, AttemptResult, ItemId, LedgerError, Observation, PollResult, PollTask, Snapshot,
-        values::{timestamp, video_no_of},
+        values::{limit, video_no_of},
     },
     retry,
 };
@@ -20,22 +20,21 @@ const POLL_DELAY_MAX: Duration = Duration::from_mins(15);
 impl Snapshot {
     /// Accepted items to poll by `until`, soonest first, at most `count_max`.
     pub fn poll_tasks(&self, until: UnixMillis, count_max: usize) -> Result<Vec<PollTask>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT item.id, item.attempt, item.namespace, item.missed, attempt.video_no, attempt.answered_at, attempt.sent_at \
+        let sql = format!(
+            "SELECT item.id, item.attempt, item.namespace, item.missed, attempt.video_no, {ACCEPTED_AT} AS accepted_at \
              FROM item JOIN attempt ON attempt.id = item.attempt \
-             WHERE item.poll_at IS NOT NULL AND item.poll_at <= ?1 ORDER BY item.poll_at LIMIT ?2",
-        )?;
-        let mut rows = statement.query((until.0, i64::try_from(count_max).unwrap_or(i64::MAX)))?;
+             WHERE item.poll_at IS NOT NULL AND item.poll_at <= ?1 ORDER BY item.poll_at LIMIT ?2"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query((until.0, limit(count_max)))?;
         let mut poll_tasks = Vec::new();
         while let Some(row) = rows.next()? {
-            let accepted_at =
-                row.get::<_, Option<i64>>("answered_at")?.map_or(timestamp(row, "sent_at")?, UnixMillis);
             poll_tasks.push(PollTask {
                 item: ItemId(row.get("id")?),
                 attempt: AttemptId(row.get("attempt")?),
                 video_no: video_no_of(&row.get::<_, String>("video_no")?)?,
                 namespace: row.get("namespace")?,
-                accepted_at,
+                accepted_at: row.get("accepted_at")?,
                 missed: row.get("missed")?,
             });
         }
@@ -44,8 +43,7 @@ impl Snapshot {
 
     /// When the next accepted item is due to be polled.
     pub fn next_poll_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        let next: Option<i64> = self.find("SELECT min(poll_at) FROM item WHERE poll_at IS NOT NULL", [])?;
-        Ok(next.map(UnixMillis))
+        self.find("SELECT min(poll_at) FROM item WHERE poll_at IS NOT NULL", [])
     }
 }
 
@@ -72,10 +70,8 @@ impl Store {
                 }
             };
             self.note_shown(result.item)?;
-            let attempt: Option<i64> =
-                self.find("SELECT attempt FROM item WHERE id = ?1", [result.item.0])?;
-            let change = AttemptResult::new(event, at, cause);
-            self.move_item(result.item, State::Accepted, &change, attempt.map(AttemptId))?;
+            let attempt = self.attempt_of(result.item)?;
+            self.move_item(result.item, State::Accepted, &AttemptResult::new(event, at, cause), attempt)?;
         }
         Ok(())
     }
@@ -90,7 +86,7 @@ impl Store {
     /// Records how long a video was hidden after its acceptance: a listing may omit videos for that long.
     fn note_shown(&self, item: ItemId) -> Result<(), LedgerError> {
         let was_hidden = "FROM attempt JOIN item ON item.attempt = attempt.id WHERE item.id = ?1 AND hidden_until IS NOT NULL";
-        let sql = format!("SELECT hidden_until - coalesce(answered_at, sent_at) {was_hidden}");
+        let sql = format!("SELECT hidden_until - {ACCEPTED_AT} {was_hidden}");
         let Some(hidden_ms) = self.find::<i64>(&sql, [item.0])? else { return Ok(()) };
         self.connection
             .prepare_cached("UPDATE observed_delay SET listing_ms = ?1 WHERE listing_ms < ?1")?
@@ -103,12 +99,11 @@ impl Store {
 
     /// Schedules the next poll by the item's age.
     fn schedule_poll(&self, item: ItemId, at: UnixMillis, missed: &str) -> Result<(), LedgerError> {
-        let accepted_at: Option<i64> = self.find(
-            "SELECT coalesce(attempt.answered_at, attempt.sent_at) FROM item JOIN attempt ON attempt.id = item.attempt \
-             WHERE item.id = ?1",
-            [item.0],
-        )?;
-        let age_ms = at.since_ms(UnixMillis(accepted_at.unwrap_or(at.0))).max(0);
+        let sql = format!(
+            "SELECT {ACCEPTED_AT} FROM item JOIN attempt ON attempt.id = item.attempt WHERE item.id = ?1"
+        );
+        let accepted_at: Option<UnixMillis> = self.find(&sql, [item.0])?;
+        let age_ms = at.since_ms(accepted_at.unwrap_or(at)).max(0);
         let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
         let poll_at = at.plus(retry::poll_delay(age, POLL_DELAY_MIN, POLL_DELAY_MAX));
         let sql =

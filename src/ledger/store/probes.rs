@@ -4,7 +4,6 @@ use super::Store;
 use crate::{
     domain::{
         AddressDigest, FieldChange, ManifestRow, Probe, ProbeVerdict, Problem, Reach, SourceUrl, State,
-        UnixMillis,
     },
     ledger::{
         DriftedRows, FailedRows, LedgerError, PlannedAction, ProbeRequirement, RerunPolicy, Snapshot,
@@ -34,7 +33,7 @@ impl Snapshot {
             found: row.get(2)?,
             size: row.get::<_, Option<i64>>(3)?.and_then(|size| u64::try_from(size).ok()),
             reach: if reach == reach_word(Reach::Private) { Reach::Private } else { Reach::Public },
-            probed_at: UnixMillis(row.get(5)?),
+            probed_at: row.get(5)?,
         }))
     }
 

@@ -1,10 +1,11 @@
 //! Progress: counts of items by state, links that expire, and when the service was last used.
 
+use super::ACCEPTED_AT;
 use crate::{
     domain::UnixMillis,
     ledger::{
         Expiring, ItemId, LedgerError, ManifestId, RunId, RunProgress, Snapshot, StateCounts,
-        values::state_of,
+        values::{limit, state_of},
     },
 };
 
@@ -88,13 +89,12 @@ impl Snapshot {
             "SELECT id, manifest, line, expires_at FROM item WHERE state = 'pending' AND manifest = ?1 \
              AND expires_at IS NOT NULL AND (expires_at, id) > (?2, ?3) ORDER BY expires_at, id LIMIT ?4",
         )?;
-        let count_max = i64::try_from(count_max).unwrap_or(i64::MAX);
-        let rows = statement.query_map((manifest.0, after.0.0, after.1.0, count_max), |row| {
+        let rows = statement.query_map((manifest.0, after.0.0, after.1.0, limit(count_max)), |row| {
             Ok(Expiring {
                 item: ItemId(row.get(0)?),
                 manifest: ManifestId(row.get(1)?),
                 line: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
-                expires_at: UnixMillis(row.get(3)?),
+                expires_at: row.get(3)?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -108,16 +108,12 @@ impl Snapshot {
 
     /// When the last request left, in any run.
     pub fn last_sent_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        let last: Option<i64> =
-            self.find("SELECT sent_at FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT 1", [])?;
-        Ok(last.map(UnixMillis))
+        self.find("SELECT sent_at FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT 1", [])
     }
 
     fn last_accepted_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        let last: Option<i64> = self.find(
-            "SELECT coalesce(answered_at, sent_at) FROM attempt WHERE state = 'accepted' ORDER BY id DESC LIMIT 1",
-            [],
-        )?;
-        Ok(last.map(UnixMillis))
+        let sql =
+            format!("SELECT {ACCEPTED_AT} FROM attempt WHERE state = 'accepted' ORDER BY id DESC LIMIT 1");
+        self.find(&sql, [])
     }
 }

@@ -1,6 +1,6 @@
 //! What the quota is derived from: every request that may still count, and what was learned.
 
-use super::{SKEW_TOTAL, Store};
+use super::{DATED_BY_BOTH, Store, skew};
 use crate::{
     domain::{AttemptState, State, UnixMillis},
     ledger::{
@@ -46,15 +46,16 @@ impl Snapshot {
     /// Uploads that may count after `since`, those refused lately, and at least the latest `count_min`, oldest first.
     /// Times of earlier runs are corrected by the clock skew since.
     fn past_uploads(&self, since: UnixMillis, count_min: u32) -> Result<Vec<UploadUsage>, LedgerError> {
+        let (skew_since_run, skew_total) = (skew("later.id > run.id"), skew("TRUE"));
         let mut statement = self.connection.prepare_cached(
-                &format!("WITH jumped AS (SELECT run.id, (SELECT coalesce(sum(later.clock_skew_ms), 0) FROM run later WHERE later.id > run.id) \
+                &format!("WITH jumped AS (SELECT run.id, {skew_since_run} \
                                  AS by_ms FROM run) \
                  SELECT attempt.id, attempt.sent_at, attempt.send_before, attempt.answered_at, attempt.counts_until, attempt.state, \
                  item.state AS item_state, item.attempt AS latest, jumped.by_ms FROM attempt \
                  JOIN item ON item.id = attempt.item JOIN jumped ON jumped.id = attempt.run \
                  WHERE attempt.id IN (SELECT id FROM attempt WHERE counts_until IS NOT NULL \
-                     AND counts_until > ?1 - {SKEW_TOTAL} \
-                     UNION SELECT id FROM attempt WHERE state = 'refused' AND answered_at > ?1 - {SKEW_TOTAL} \
+                     AND counts_until > ?1 - {skew_total} \
+                     UNION SELECT id FROM attempt WHERE state = 'refused' AND answered_at > ?1 - {skew_total} \
                      UNION SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2)) \
                  ORDER BY attempt.id"),
             )?;
@@ -87,14 +88,16 @@ impl Snapshot {
 
     /// Reads of ours and requests of others since `since`, oldest first.
     fn external_usages(&self, since: UnixMillis) -> Result<Vec<ExternalUsage>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
-                &format!("SELECT endpoint, at, count, note, (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE run.id > coalesce(external_usage.run, 0)) \
-                 AS by_ms FROM external_usage WHERE at > ?1 - {SKEW_TOTAL} ORDER BY id"),
-            )?;
+        let (skew_since_usage, skew_total) =
+            (skew("later.id > coalesce(external_usage.run, 0)"), skew("TRUE"));
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT endpoint, at, count, note, {skew_since_usage} \
+                 AS by_ms FROM external_usage WHERE at > ?1 - {skew_total} ORDER BY id"
+        ))?;
         let rows = statement.query_map([since.0], |row| {
             Ok(ExternalUsage {
                 endpoint: row.get("endpoint")?,
-                at: UnixMillis(row.get("at")?).plus_ms(row.get("by_ms")?),
+                at: row.get::<_, UnixMillis>("at")?.plus_ms(row.get("by_ms")?),
                 count: row.get("count")?,
                 note: row.get("note")?,
             })
@@ -128,28 +131,26 @@ impl Snapshot {
     /// that came fastest.
     fn clock_reference(&self, run: RunId) -> Result<Option<ClockReference>, LedgerError> {
         use rusqlite::OptionalExtension as _;
-        let sql = "SELECT answered_at, uploaded_at + answered_at - sent_at AS theirs FROM \
-                   (SELECT * FROM attempt WHERE bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL \
+        let sql = format!(
+            "SELECT answered_at, uploaded_at + answered_at - sent_at AS theirs FROM \
+                   (SELECT * FROM attempt WHERE {DATED_BY_BOTH} \
                     AND run < ?1 ORDER BY id DESC LIMIT ?2) \
                    WHERE run = (SELECT max(run) FROM attempt WHERE run < ?1 AND bound_by = 'reply') \
-                   ORDER BY answered_at - sent_at LIMIT 1";
+                   ORDER BY answered_at - sent_at LIMIT 1"
+        );
         let read = |row: &rusqlite::Row<'_>| {
-            Ok(ClockReference {
-                ours: UnixMillis(row.get(0)?),
-                theirs_at_the_latest: UnixMillis(row.get(1)?),
-            })
+            Ok(ClockReference { ours: row.get(0)?, theirs_at_the_latest: row.get(1)? })
         };
-        Ok(self.connection.prepare_cached(sql)?.query_row((run.0, TIME_SAMPLES), read).optional()?)
+        Ok(self.connection.prepare_cached(&sql)?.query_row((run.0, TIME_SAMPLES), read).optional()?)
     }
 
     /// When the run before this one was last known to live.
     fn last_timestamp_before(&self, run: RunId) -> Result<Option<UnixMillis>, LedgerError> {
-        let latest: Option<i64> = self.find(
+        self.find(
             "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run WHERE id < ?1 \
              UNION ALL SELECT max(sent_at) FROM (SELECT sent_at FROM attempt WHERE run < ?1 ORDER BY id DESC LIMIT 1))",
             [run.0],
-        )?;
-        Ok(latest.map(UnixMillis))
+        )
     }
 
     /// When the latest run was last known to live.
@@ -179,9 +180,10 @@ impl Store {
             (endpoint, at.0),
         )?;
         if self.connection.last_insert_rowid() % SWEEP_EVERY == 0 {
+            let skew_total = skew("TRUE");
             self.connection
                 .prepare_cached(&format!(
-                    "DELETE FROM external_usage WHERE at < ?1 - {SKEW_TOTAL} AND endpoint IN ('list', 'get')"
+                    "DELETE FROM external_usage WHERE at < ?1 - {skew_total} AND endpoint IN ('list', 'get')"
                 ))?
                 .execute([counts_since.0])?;
         }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{SKEW_SINCE_ATTEMPT, Store};
+use super::{DATED_BY_BOTH, Store, skew};
 use crate::{
     domain::{UnixMillis, VideoNo},
     ledger::{
         AttemptId, Bindings, ControlVideo, LedgerError, ObservedDelays, PossibleSender, ServiceTime,
         Snapshot, UnresolvedAttempt, UnresolvedAttempts,
-        schema::OPEN_STATES,
-        values::{state_of, submission_of, timestamp, video_no_of},
+        schema::{ATTEMPT_IS_UNRESOLVED, OPEN_STATES},
+        values::{limit, state_of, submission_of, video_no_of},
     },
 };
 
@@ -17,6 +17,9 @@ use crate::{
 const CONTROL_VIDEOS_MAX: i64 = 20;
 /// Answers before and after a request by which the service's clock is judged.
 const CLOCK_SAMPLES: i64 = 50;
+
+/// Bounds of a time by the answers of the same run, then by those before and after it.
+type TimesByRunAndOrder = (Option<UnixMillis>, Option<UnixMillis>, Option<UnixMillis>, Option<UnixMillis>);
 
 impl Snapshot {
     /// Requests to resolve by evidence, and the delays observed so far.
@@ -45,10 +48,7 @@ impl Snapshot {
         let mut control_videos = Vec::new();
         while let Some(row) = rows.next()? {
             let video_no = video_no_of(&row.get::<_, String>("video_no")?)?;
-            control_videos.push(ControlVideo {
-                video_no,
-                uploaded_at: row.get::<_, Option<i64>>("uploaded_at")?.map(UnixMillis),
-            });
+            control_videos.push(ControlVideo { video_no, uploaded_at: row.get("uploaded_at")? });
         }
         Ok(control_videos)
     }
@@ -56,18 +56,19 @@ impl Snapshot {
     /// Open requests, oldest first. Times of earlier runs are corrected by the clock skew since, so that the
     /// elapsed time is the real one.
     fn unresolved(&self, count_max: usize) -> Result<Vec<UnresolvedAttempt>, LedgerError> {
+        let skew_since_attempt = skew("later.id > attempt.run");
+        let skew_since_clear = skew("later.started_at > attempt.clear_at");
         let mut statement = self.connection.prepare_cached(
             &format!("SELECT attempt.id, attempt.state, attempt.marker, item.submission, \
-             attempt.sent_at + {SKEW_SINCE_ATTEMPT} AS sent_at, \
-             attempt.send_before + {SKEW_SINCE_ATTEMPT} AS send_before, \
-             attempt.clear_at + (SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE started_at > attempt.clear_at) AS clear_at, \
+             attempt.sent_at + {skew_since_attempt} AS sent_at, \
+             attempt.send_before + {skew_since_attempt} AS send_before, \
+             attempt.clear_at + {skew_since_clear} AS clear_at, \
              (SELECT count(*) FROM attempt earlier WHERE earlier.item = attempt.item AND earlier.state = 'absent' \
               AND earlier.forced = 0) AS absent_before \
              FROM attempt JOIN item ON item.id = attempt.item \
-             WHERE attempt.state <> 'sending' \
-             AND attempt.state IN {OPEN_STATES} ORDER BY attempt.id LIMIT ?1"),
+             WHERE {ATTEMPT_IS_UNRESOLVED} ORDER BY attempt.id LIMIT ?1"),
         )?;
-        let mut rows = statement.query([i64::try_from(count_max).unwrap_or(i64::MAX)])?;
+        let mut rows = statement.query([limit(count_max)])?;
         let mut attempts = Vec::new();
         while let Some(row) = rows.next()? {
             let attempt = AttemptId(row.get("id")?);
@@ -75,11 +76,11 @@ impl Snapshot {
                 attempt,
                 service_time: self.service_time(attempt)?,
                 state: state_of(&row.get::<_, String>("state")?)?,
-                sent_at: timestamp(row, "sent_at")?,
-                send_before: timestamp(row, "send_before")?,
+                sent_at: row.get("sent_at")?,
+                send_before: row.get("send_before")?,
                 marker: row.get("marker")?,
                 submission: submission_of(&row.get::<_, String>("submission")?)?,
-                clear_at: row.get::<_, Option<i64>>("clear_at")?.map(UnixMillis),
+                clear_at: row.get("clear_at")?,
                 absent_before: row.get("absent_before")?,
             });
         }
@@ -92,11 +93,10 @@ impl Snapshot {
     /// have been set, so only the order counts: what was accepted in an earlier run was accepted before, and what
     /// was sent later was accepted later.
     pub(super) fn service_time(&self, attempt: AttemptId) -> Result<ServiceTime, LedgerError> {
-        const DATED: &str = "bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL";
         let sql = format!(
             "WITH own AS (SELECT id, run, sent_at FROM attempt WHERE id = ?1), \
-             before AS (SELECT * FROM attempt WHERE id < ?1 AND {DATED} ORDER BY id DESC LIMIT ?2), \
-             after AS (SELECT * FROM attempt WHERE id > ?1 AND {DATED} ORDER BY id LIMIT ?2), \
+             before AS (SELECT * FROM attempt WHERE id < ?1 AND {DATED_BY_BOTH} ORDER BY id DESC LIMIT ?2), \
+             after AS (SELECT * FROM attempt WHERE id > ?1 AND {DATED_BY_BOTH} ORDER BY id LIMIT ?2), \
              same AS (SELECT answered_at, sent_at, uploaded_at FROM before WHERE run = (SELECT run FROM own) \
                       UNION ALL SELECT answered_at, sent_at, uploaded_at FROM after WHERE run = (SELECT run FROM own)) \
              SELECT (SELECT sent_at FROM own) - (SELECT max(answered_at - uploaded_at) FROM same), \
@@ -105,22 +105,19 @@ impl Snapshot {
                     (SELECT min(uploaded_at) FROM after)"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;
-        let (by_run, until_by_run, by_order, until_by_order): (_, _, Option<i64>, Option<i64>) = statement
-            .query_row((attempt.0, CLOCK_SAMPLES), |row| {
-                Ok((row.get::<_, Option<i64>>(0)?, row.get::<_, Option<i64>>(1)?, row.get(2)?, row.get(3)?))
-            })?;
-        Ok(ServiceTime {
-            earliest: by_run.or(by_order).map(UnixMillis),
-            latest: until_by_run.or(until_by_order).map(UnixMillis),
-        })
+        let times = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let (by_run, until_by_run, by_order, until_by_order): TimesByRunAndOrder =
+            statement.query_row((attempt.0, CLOCK_SAMPLES), times)?;
+        Ok(ServiceTime { earliest: by_run.or(by_order), latest: until_by_run.or(until_by_order) })
     }
 
     /// Attempts that may have made an unbound video of the namespace, with times corrected by the clock skew.
     fn possible_senders(&self, namespace: &str) -> Result<Vec<PossibleSender>, LedgerError> {
+        let skew_since_attempt = skew("later.id > attempt.run");
         let columns = format!(
             "attempt.id, attempt.marker, item.submission, \
-            attempt.sent_at + {SKEW_SINCE_ATTEMPT} AS sent_at, \
-            attempt.send_before + {SKEW_SINCE_ATTEMPT} AS send_before \
+            attempt.sent_at + {skew_since_attempt} AS sent_at, \
+            attempt.send_before + {skew_since_attempt} AS send_before \
                                FROM attempt JOIN item ON item.id = attempt.item WHERE item.namespace = ?1"
         );
         let sql = format!(
@@ -135,8 +132,8 @@ impl Snapshot {
             possible_senders.push(PossibleSender {
                 attempt,
                 service_time: self.service_time(attempt)?,
-                sent_at: timestamp(row, "sent_at")?,
-                send_before: timestamp(row, "send_before")?,
+                sent_at: row.get("sent_at")?,
+                send_before: row.get("send_before")?,
                 marker: row.get("marker")?,
                 tags: submission_of(&row.get::<_, String>("submission")?)?.tags,
             });

@@ -6,7 +6,7 @@ use crate::{
     ledger::{
         AttemptId, AttemptResult, Binding, BoundBy, ItemId, LedgerError, Question, ReviewAnswer,
         ReviewDecision, ReviewOutcome,
-        values::{impossible, state_of, to_json},
+        values::{impossible, to_json},
     },
 };
 
@@ -24,16 +24,12 @@ impl Store {
     /// records the question, so that the event log shows both.
     pub fn answer(&self, item: ItemId, decision: &ReviewDecision) -> Result<ReviewOutcome, LedgerError> {
         let ReviewDecision { answer, who, why, at } = decision;
-        let Some(as_str) = self.find::<String>("SELECT state FROM item WHERE id = ?1", [item.0])? else {
-            return Ok(ReviewOutcome::NoSuchItem);
-        };
-        let state = state_of(&as_str)?;
+        let Some(state) = self.state_of_item(item)? else { return Ok(ReviewOutcome::NoSuchItem) };
         if !matches!(state, State::NeedsReview | State::InDoubt | State::AcceptedUnidentified) {
             return Ok(ReviewOutcome::NotOpen(state));
         }
         let attempt = self
-            .find("SELECT attempt FROM item WHERE id = ?1", [item.0])?
-            .map(AttemptId)
+            .attempt_of(item)?
             .ok_or_else(|| impossible(format!("item {item} is {state} without an attempt")))?;
         let mut bound = None;
         if let ReviewAnswer::Adopt(video_no) = answer {

@@ -15,7 +15,7 @@ impl Snapshot {
         let sql = "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run \
                    UNION ALL SELECT at FROM (SELECT at FROM event ORDER BY id DESC LIMIT 1) \
                    UNION ALL SELECT created_at FROM identity)";
-        Ok(UnixMillis(self.find(sql, [])?.unwrap_or(0)))
+        Ok(self.find(sql, [])?.unwrap_or(UnixMillis(0)))
     }
 
     /// What a manifest is known by.
