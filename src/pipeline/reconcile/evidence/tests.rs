@@ -18,16 +18,8 @@ pub(super) fn unresolved(marker: Option<&str>, tags: &[&str]) -> UnresolvedAttem
         send_before: SENT.plus_ms(5_000),
         marker: marker.map(str::to_owned),
         submission: Submission {
-            url: SourceUrl::parse("https://host/a.mp4").unwrap(),
-            item_id: None,
-            namespace: "default".to_owned(),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            coordinates: None,
-            datetime_taken: None,
-            camera_model: None,
-            callback: None,
-            retain_original_video: None,
-            video_transcription_prompt: None,
+            ..Submission::new(SourceUrl::parse("https://host/a.mp4").unwrap(), "default".to_owned())
         },
         clear_at: None,
         absent_before: 0,

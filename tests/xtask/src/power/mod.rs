@@ -320,7 +320,7 @@ impl Desk {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it stands beside faults in a list")]
+#[expect(clippy::unnecessary_wraps, reason = "a batch holds rows and row errors")]
 fn row(number: u64) -> Result<ManifestRow, telecine::domain::RowError> {
     let url = format!("https://host/{number}.mp4");
     let parsed = SourceUrl::parse(&url);
@@ -331,17 +331,6 @@ fn row(number: u64) -> Result<ManifestRow, telecine::domain::RowError> {
         line: number + 2,
         cells: vec![url],
         external_id: None,
-        submission: Submission {
-            item_id: None,
-            url: parsed,
-            namespace: "default".to_owned(),
-            tags: Vec::new(),
-            coordinates: None,
-            datetime_taken: None,
-            camera_model: None,
-            callback: None,
-            retain_original_video: None,
-            video_transcription_prompt: None,
-        },
+        submission: Submission::new(parsed, "default".to_owned()),
     })
 }
