@@ -457,7 +457,7 @@ fn a_second_video_of_one_row_is_reported() {
     harness.run();
     let library_diffs = harness.library_diffs.lock().unwrap();
     let last = library_diffs.last().unwrap();
-    assert_eq!(last.count(DiffKind::Doubled), 1, "{last:?}");
+    assert_eq!(last.count(DiffKind::Surplus), 1, "{last:?}");
 }
 
 #[test]
@@ -535,5 +535,5 @@ fn a_video_of_an_abandoned_row_is_not_reported_as_a_duplicate() {
     let library_diffs = harness.library_diffs.lock().unwrap();
     let last = library_diffs.last().unwrap();
     let count = |kind| last.count(kind);
-    assert_eq!((count(DiffKind::Ordered), count(DiffKind::Doubled)), (1, 0), "{last:?}");
+    assert_eq!((count(DiffKind::ResolvedByReview), count(DiffKind::Surplus)), (1, 0), "{last:?}");
 }

@@ -71,9 +71,9 @@ pub struct ServiceTotals {
     /// How many times as fast time passed.
     pub speed: u32,
     /// Videos that the service accepted.
-    pub taken: u64,
+    pub accepted: u64,
     /// Sources that it accepted more than once.
-    pub doubled: u64,
+    pub accepted_twice: u64,
     /// Accepted videos that belong to no item, and cannot belong to one in doubt.
     pub orphans: u64,
     /// Uploads that it refused because of a limit.
@@ -88,7 +88,7 @@ impl ServiceTotals {
     /// Whether every video was accepted once and belongs to an item.
     #[must_use]
     pub const fn agree(&self) -> bool {
-        self.doubled == 0 && self.orphans == 0
+        self.accepted_twice == 0 && self.orphans == 0
     }
 }
 
@@ -205,8 +205,8 @@ fn totals(speed: u32, mock: &MockService, snapshot: &Snapshot, run: RunId) -> Re
     let stats = mock.stats();
     Ok(ServiceTotals {
         speed,
-        taken: videos.len() as u64,
-        doubled: times.values().filter(|times| **times > 1).count() as u64,
+        accepted: videos.len() as u64,
+        accepted_twice: times.values().filter(|times| **times > 1).count() as u64,
         orphans: unbound.saturating_sub(open),
         refusals: stats.refusals,
         read_refusals: stats.read_refusals,

@@ -33,7 +33,7 @@ async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<ReadRefusal,
         let changed = context.signals.next_change();
         match context.ledger.read(Snapshot::next_poll_at).await? {
             Some(timestamp) if timestamp <= context.clock.now() => {
-                if let Some(refusal) = look(context).await? {
+                if let Some(refusal) = poll_due(context).await? {
                     return Ok(refusal);
                 }
             }
@@ -49,7 +49,7 @@ async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<ReadRefusal,
 }
 
 /// Polls the items that are due, as many as fit one request.
-async fn look<T: Transport>(context: &Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
+async fn poll_due<T: Transport>(context: &Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
     let permit = context.limiter.permit(Priority::Poll).await;
     let now = context.clock.now();
     let due = context.ledger.read(move |snapshot| snapshot.poll_tasks(now, VIDEO_NOS_MAX)).await?;

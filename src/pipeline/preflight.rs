@@ -240,7 +240,7 @@ async fn compare_page<T: Transport>(
             VideoOwner::Bound(_)
             | VideoOwner::Open(_)
             | VideoOwner::Surplus(_)
-            | VideoOwner::Ordered(_)
+            | VideoOwner::ResolvedByReview(_)
             | VideoOwner::Unmarked => {}
         }
     }

@@ -36,7 +36,7 @@ pub struct Recovery {
     /// Videos with a marker whose row is in none of the manifests.
     pub without_row: u64,
     /// Videos whose tags are not visible.
-    pub untold: u64,
+    pub tags_hidden: u64,
     /// Videos without a marker: from another tool, or sent without one.
     pub unmarked: u64,
     /// Videos whose row is not to be sent now. Their existence is recorded.
@@ -92,7 +92,7 @@ pub async fn recover<T: Transport>(
             Err(CompareError::Ledger(error)) => return Err(error),
         }
     }
-    recovery.is_whole = recovery.untold + recovery.unmarked == 0 || unmarked == Unmarked::AreNot;
+    recovery.is_whole = recovery.tags_hidden + recovery.unmarked == 0 || unmarked == Unmarked::AreNot;
     if recovery.is_whole {
         context.ledger.write(Store::end_recovery).await?;
     }
@@ -114,10 +114,10 @@ async fn bind_listed<T: Transport>(context: &Context<T>, run: RunId) -> Result<R
             for (video, owner) in listed.into_iter().zip(video_owners) {
                 pass.listed += 1;
                 match owner {
-                    VideoOwner::Bound(_) | VideoOwner::Open(_) | VideoOwner::Ordered(_) => {}
+                    VideoOwner::Bound(_) | VideoOwner::Open(_) | VideoOwner::ResolvedByReview(_) => {}
                     VideoOwner::Unmarked => pass.unmarked += 1,
                     VideoOwner::Surplus(_) => pass.surplus += 1,
-                    VideoOwner::TagsHidden => pass.untold += 1,
+                    VideoOwner::TagsHidden => pass.tags_hidden += 1,
                     VideoOwner::Foreign(_) | VideoOwner::Rejected(_) => {
                         let at = context.clock.now();
                         match context.ledger.write(move |store| store.recover(run, &video, at)).await? {

@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// Requests in doubt that are always tolerated. More block further claims.
-const DOUBTS_MIN: u64 = 5;
+const IN_DOUBT_MIN: u64 = 5;
 /// The divisor of all attempts that gives the further tolerated requests in doubt. A killed process may leave as many
 /// as were in flight.
-const DOUBTS_SHARE: u64 = 100;
+const IN_DOUBT_SHARE: u64 = 100;
 
 /// The item that a claim would take.
 enum ClaimCandidate {
@@ -47,7 +47,7 @@ impl Snapshot {
             [],
         )?;
         let attempts = u64::try_from(self.last_attempt()?).unwrap_or(0);
-        if open > DOUBTS_MIN.max(attempts / DOUBTS_SHARE).max(terms.concurrency) {
+        if open > IN_DOUBT_MIN.max(attempts / IN_DOUBT_SHARE).max(terms.concurrency) {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::TooManyInDoubt { open }));
         }
         let uploads = self.committed_uploads()?;
@@ -60,7 +60,7 @@ impl Snapshot {
                 return Ok(ClaimCandidate::Blocked(ClaimBlocked::DiskLow { free }));
             }
         }
-        if self.sent_elsewhere(next.1.key().0)?.is_some() {
+        if self.foreign_video_of(next.1.key().0)?.is_some() {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::AlreadyUploaded { item: next.0 }));
         }
         let (item, submission) = next;

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The note of external usage that stands for a foreign video.
-fn spent_elsewhere(video_no: &VideoNo) -> String {
+fn foreign_usage_note(video_no: &VideoNo) -> String {
     format!("{video_no}, sent with another ledger")
 }
 
@@ -50,8 +50,8 @@ impl Snapshot {
             .ok_or_else(|| impossible(format!("the state {as_str:?} of attempt {attempt}")))?;
         let is_forced: bool = row.get("forced")?;
         Ok(match state {
-            AttemptState::Abandoned => VideoOwner::Ordered(item),
-            AttemptState::Absent if is_forced => VideoOwner::Ordered(item),
+            AttemptState::Abandoned => VideoOwner::ResolvedByReview(item),
+            AttemptState::Absent if is_forced => VideoOwner::ResolvedByReview(item),
             AttemptState::Sending
             | AttemptState::InDoubt
             | AttemptState::AcceptedUnidentified
@@ -66,7 +66,7 @@ impl Snapshot {
     }
 
     /// The video that an item became already, by a request this ledger does not know.
-    pub(super) fn sent_elsewhere(&self, key: [u8; 16]) -> Result<Option<VideoNo>, LedgerError> {
+    pub(super) fn foreign_video_of(&self, key: [u8; 16]) -> Result<Option<VideoNo>, LedgerError> {
         let sql = "SELECT video_no FROM foreign_video WHERE key_prefix = ?1 \
                    AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = foreign_video.video_no) LIMIT 1";
         self.find::<String>(sql, [&key[..8]])?.map(|number| video_no_of(&number)).transpose()
@@ -129,7 +129,7 @@ impl Store {
                     )?
                     .execute((marked.key_prefix, video.video_no.as_str()))?;
             }
-            let note = spent_elsewhere(&video.video_no);
+            let note = foreign_usage_note(&video.video_no);
             let sql = "SELECT 1 FROM external_usage WHERE endpoint = 'upload' AND note = ?1";
             if self.find::<i64>(sql, [&note])?.is_none() {
                 self.record_external_usage(&ExternalUsage {
@@ -199,7 +199,7 @@ impl Store {
         // what was a stranger's expense is our own attempt from now on
         self.connection
             .prepare_cached("DELETE FROM external_usage WHERE endpoint = 'upload' AND note = ?1")?
-            .execute([spent_elsewhere(&video.video_no)])?;
+            .execute([foreign_usage_note(&video.video_no)])?;
         self.change_one(
             "INSERT INTO attempt (id, item, run, state, marker, sent_at, send_before, counts_until) \
              VALUES (?1, ?2, ?3, 'sending', ?4, ?5, ?5, ?5)",
