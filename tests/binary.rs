@@ -611,9 +611,9 @@ fn a_lost_ledger_is_recovered_from_the_service_and_verify_finds_no_difference() 
     assert!(out.contains("6 listed and in the ledger: they agree"), "{out}");
     let folder = fixture.report();
     let library_diff: serde_json::Value =
-        serde_json::from_str(&fs::read_to_string(folder.join("parity.json")).unwrap()).unwrap();
+        serde_json::from_str(&fs::read_to_string(folder.join("library_diff.json")).unwrap()).unwrap();
     assert_eq!(library_diff["namespaces"][0]["matched"], 6);
-    assert_eq!(fs::read_to_string(folder.join("parity.csv")).unwrap().lines().count(), 1);
+    assert_eq!(fs::read_to_string(folder.join("library_diff.csv")).unwrap().lines().count(), 1);
 }
 
 #[test]

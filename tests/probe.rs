@@ -770,7 +770,8 @@ async fn a_probe_that_is_stopped_keeps_its_findings() {
     })
     .await
     .unwrap();
-    let kept = ledger.probes(found.clone()).await.unwrap();
+    let addresses = found.clone();
+    let kept = ledger.read(move |snapshot| snapshot.probes(&addresses)).await.unwrap();
     assert!(found.len() < 50 && kept.iter().all(Option::is_some), "{} found", found.len());
     ledger.close().await;
 }

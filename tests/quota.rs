@@ -170,7 +170,7 @@ fn recorded_uploads_of_another_tool_use_slots_of_the_cap() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let ledger = Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
     let spent = ExternalUsage { endpoint: "upload".to_owned(), at: harness.now, count: 4, note: None };
-    runtime.block_on(ledger.record_external_usage(spent)).unwrap();
+    runtime.block_on(ledger.write(move |store| store.record_external_usage(&spent))).unwrap();
     runtime.block_on(ledger.close());
     harness.policy.rows_max = None;
     harness.run_killed_after(Duration::from_mins(30));

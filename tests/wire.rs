@@ -31,16 +31,13 @@ const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
 
 fn submission(name: &str) -> Submission {
     Submission {
-        item_id: None,
-        url: SourceUrl::parse(&format!("https://host/{name}.mp4?a=1&b=2")).unwrap(),
-        namespace: "default".to_owned(),
         tags: vec!["Art, Modern".to_owned(), "ā".to_owned()],
-        coordinates: None,
         datetime_taken: Some("2019-05-06 07:08:09".to_owned()),
-        camera_model: None,
-        callback: None,
         retain_original_video: Some(true),
-        video_transcription_prompt: None,
+        ..Submission::new(
+            SourceUrl::parse(&format!("https://host/{name}.mp4?a=1&b=2")).unwrap(),
+            "default".to_owned(),
+        )
     }
 }
 

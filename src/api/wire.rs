@@ -257,16 +257,11 @@ mod tests {
 
     fn submission() -> Submission {
         Submission {
-            url: SourceUrl::parse("https://host/a b.mp4?x=1&y=2").unwrap(),
-            item_id: None,
-            namespace: "default".to_owned(),
             tags: vec!["Art, Modern".to_owned(), "ā&=".to_owned()],
             coordinates: Some(Coordinates { latitude: -41.5, longitude: 174.0 }),
             datetime_taken: Some("2019-05-06 07:08:09".to_owned()),
-            camera_model: None,
-            callback: None,
             retain_original_video: Some(false),
-            video_transcription_prompt: None,
+            ..Submission::new(SourceUrl::parse("https://host/a b.mp4?x=1&y=2").unwrap(), "default".to_owned())
         }
     }
 

@@ -91,7 +91,7 @@ impl RequestedLimits {
 
     /// The limits in force for this ledger.
     pub async fn resolve(&self, ledger: &Ledger) -> Result<Limits, Error> {
-        self.over(&StoredLimits::from_text(ledger.kv_get(LIMITS).await?.as_deref()))
+        self.over(&StoredLimits::from_text(ledger.read(|snapshot| snapshot.kv_get(LIMITS)).await?.as_deref()))
     }
 
     /// The same, for commands that only read.

@@ -229,10 +229,12 @@ async fn simulate(request: &PlanRequest, copy: &Path, manifests: Vec<Manifest>) 
     };
     let identity = if copy.exists() { None } else { Some(&identity) };
     let ledger = Ledger::open_scratch(copy, identity, clock.now())?;
-    let clock = clock.not_before(ledger.latest_timestamp().await?);
+    let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await?);
     let starts_at = clock.now();
     let name = run_name(starts_at);
-    let id = ledger.begin_run(format!("plan {name}"), "import", starts_at, pipeline::boot_of(&clock)).await?;
+    let (plan_name, boot) = (format!("plan {name}"), pipeline::boot_of(&clock));
+    let id =
+        ledger.write(move |store| store.begin_run(&plan_name, "import", starts_at, boot.as_ref())).await?;
     let limiter =
         pipeline::restore_usage(&ledger, Some(id), limits.clone(), &clock, fastrand::Rng::with_seed(1))
             .await?;

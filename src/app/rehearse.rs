@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::{
     limits,
-    run::end_of_run,
+    run::{end_of_run, end_run},
     run_name,
     sandbox::{self},
     temporary_folder_error,
@@ -71,9 +71,9 @@ pub struct ServiceTotals {
     /// How many times as fast time passed.
     pub speed: u32,
     /// Videos that the service accepted.
-    pub taken: u64,
+    pub accepted: u64,
     /// Sources that it accepted more than once.
-    pub doubled: u64,
+    pub accepted_twice: u64,
     /// Accepted videos that belong to no item, and cannot belong to one in doubt.
     pub orphans: u64,
     /// Uploads that it refused because of a limit.
@@ -88,7 +88,7 @@ impl ServiceTotals {
     /// Whether every video was accepted once and belongs to an item.
     #[must_use]
     pub const fn agree(&self) -> bool {
-        self.doubled == 0 && self.orphans == 0
+        self.accepted_twice == 0 && self.orphans == 0
     }
 }
 
@@ -116,7 +116,8 @@ pub async fn rehearse(
     let server = sandbox::start(Arc::clone(&mock), address).await?;
     let ledger = Ledger::open_scratch(&folder.join(LEDGER), Some(&identity()?), clock.now())?;
     let name = run_name(clock.now());
-    let id = ledger.begin_run(name.clone(), "rehearse", clock.now(), None).await?;
+    let (run_name, starts_at) = (name.clone(), clock.now());
+    let id = ledger.write(move |store| store.begin_run(&run_name, "rehearse", starts_at, None)).await?;
     let rng = fastrand::Rng::with_seed(request.behaviour.seed);
     let limiter = pipeline::restore_usage(&ledger, Some(id), request.limits.clone(), &clock, rng).await?;
     let origin = credentials::origin(&format!("http://{}", server.address()))?;
@@ -142,7 +143,7 @@ pub async fn rehearse(
     let mut summary = Summary::of_run(&snapshot, end, files)?;
     summary.next_step = Some(next_step(request));
     let totals = totals(request.speed, &mock, &snapshot, id)?;
-    ledger.end_run(id, clock.now(), summary.exit_code.number(), summary.exit_reason.clone()).await?;
+    end_run(&ledger, id, clock.now(), &summary).await?;
     ledger.close().await;
     Ok((summary, totals))
 }
@@ -206,8 +207,8 @@ fn totals(speed: u32, mock: &MockService, snapshot: &Snapshot, run: RunId) -> Re
     let stats = mock.stats();
     Ok(ServiceTotals {
         speed,
-        taken: videos.len() as u64,
-        doubled: times.values().filter(|times| **times > 1).count() as u64,
+        accepted: videos.len() as u64,
+        accepted_twice: times.values().filter(|times| **times > 1).count() as u64,
         orphans: unbound.saturating_sub(open),
         refusals: stats.refusals,
         read_refusals: stats.read_refusals,

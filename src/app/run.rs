@@ -8,10 +8,12 @@ use super::{Destination, RequestedLimits, limits, run_name};
 use crate::{
     api::{ApiClient, UserRule, http::HttpTransport},
     clock::Clock,
-    domain::{Price, State},
+    domain::{Price, State, UnixMillis},
     error::{Error, ExitCode},
     events::{Event, EventBus},
-    ledger::{FailedRows, Identity, KeyChange, Ledger, Restored, RunId, SecondLedger},
+    ledger::{
+        FailedRows, Identity, KeyChange, Ledger, LedgerError, Restored, RunId, SecondLedger, Snapshot, Store,
+    },
     manifest::Manifest,
     pipeline::{self, Context, RunEnd, RunPolicy, Signals},
     quota::Limits,
@@ -116,14 +118,16 @@ pub async fn open(
     let path = std::path::absolute(&request.ledger).unwrap_or_else(|_| request.ledger.clone());
     let path = crate::redact::clean(&path.display().to_string());
     request.events.emit(clock.now(), &Event::LedgerOpened { path, is_new });
-    let clock = clock.not_before(ledger.latest_timestamp().await?);
+    let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await?);
     let (origin, sandbox) = request.destination.connect(&request.ledger, &clock).await?;
     let limits = request.limits.resolve(&ledger).await?;
     let run = match command {
         Some(command) => {
             let name = run_name(clock.now());
             let boot = pipeline::boot_of(&clock);
-            let id = ledger.begin_run(name.clone(), command, clock.now(), boot).await?;
+            let (run_name, starts_at) = (name.clone(), clock.now());
+            let begin = move |store: &Store| store.begin_run(&run_name, command, starts_at, boot.as_ref());
+            let id = ledger.write(begin).await?;
             Some(StartedRun { id, name })
         }
         None => None,
@@ -167,9 +171,20 @@ pub async fn run(
     let end = end_of_run(command, run, ended?, &limits, &clock, signal());
     let end = EndOfRun { price: request.price, ..end };
     let summary = write_report(request, &ledger, end, &name).await?;
-    ledger.end_run(run, clock.now(), summary.exit_code.number(), summary.exit_reason.clone()).await?;
+    end_run(&ledger, run, clock.now(), &summary).await?;
     ledger.close().await;
     Ok(summary)
+}
+
+/// Records how a run ended.
+pub(super) async fn end_run(
+    ledger: &Ledger,
+    run: RunId,
+    at: UnixMillis,
+    summary: &Summary,
+) -> Result<(), LedgerError> {
+    let (code, reason) = (summary.exit_code.number(), summary.exit_reason.clone());
+    ledger.write(move |store| store.end_run(run, at, code, &reason)).await
 }
 
 /// How a run ended, with the limits it kept, for its report.
@@ -199,7 +214,7 @@ pub(super) fn end_of_run(
 
 /// Reports the cost of sending failed videos again, before it happens.
 async fn warn_of_price(request: &RunRequest, context: &Context<HttpTransport>) -> Result<(), Error> {
-    let failed = context.ledger.state_counts().await?.of(State::Failed);
+    let failed = context.ledger.read(Snapshot::state_counts).await?.of(State::Failed);
     if request.policy.reruns.failed == FailedRows::Retry && failed > 0 {
         let price = request.price.map_or_else(
             || "give --price to see what that costs".to_owned(),

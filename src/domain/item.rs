@@ -248,6 +248,23 @@ impl Submission {
     /// Tags the service takes for one video (its upload documentation).
     pub const TAGS_MAX: usize = 20;
 
+    /// A video with no content but its address.
+    #[must_use]
+    pub const fn new(url: SourceUrl, namespace: String) -> Self {
+        Self {
+            url,
+            namespace,
+            item_id: None,
+            tags: Vec::new(),
+            coordinates: None,
+            datetime_taken: None,
+            camera_model: None,
+            callback: None,
+            retain_original_video: None,
+            video_transcription_prompt: None,
+        }
+    }
+
     /// The item this submission belongs to.
     #[must_use]
     pub fn key(&self) -> ItemKey {
@@ -403,17 +420,11 @@ mod tests {
 
     #[test]
     fn two_submissions_of_an_item_differ_by_their_fields() {
+        let url = SourceUrl::parse("https://h/a.mp4?Signature=canary&Expires=1&AWSAccessKeyId=k").unwrap();
         let old = Submission {
-            url: SourceUrl::parse("https://h/a.mp4?Signature=canary&Expires=1&AWSAccessKeyId=k").unwrap(),
-            namespace: "default".to_owned(),
-            item_id: None,
             tags: vec!["a".to_owned()],
-            coordinates: None,
-            datetime_taken: None,
             camera_model: Some("X".to_owned()),
-            callback: None,
-            retain_original_video: None,
-            video_transcription_prompt: None,
+            ..Submission::new(url, "default".to_owned())
         };
         let tags = vec!["a".to_owned(), "b".to_owned()];
         let new = Submission { tags, camera_model: None, ..old.clone() };

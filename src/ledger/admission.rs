@@ -23,6 +23,19 @@ pub enum Admission {
     HeldBack(Box<Problem>),
 }
 
+/// What an import would do with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlannedAction {
+    /// Known with other content, and left as it was sent.
+    Drifted(State),
+    /// It is not known: it would be sent.
+    New,
+    /// It is known, and would be sent (again).
+    Resent(State),
+    /// It is known, and would be left.
+    Left(State),
+}
+
 /// What to do with known items that failed to be indexed.
 #[derive(Default, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailedRows {

@@ -29,17 +29,8 @@ struct QueueState {
     broken: Option<LedgerError>,
 }
 
-/// Something to do, and whether it may change anything.
-struct Job {
-    work: Box<dyn FnOnce(&Store) -> JobOutcome + Send>,
-    access: Access,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write,
-}
+/// A change that waits for the worker.
+type Job = Box<dyn FnOnce(&Store) -> JobOutcome + Send>;
 
 /// A job that ran, and whose result is sent after the commit.
 struct JobOutcome {
@@ -65,22 +56,6 @@ impl CommitQueue {
         self: &Arc<Self>,
         work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.ask(Access::Write, work).await
-    }
-
-    /// Runs `work`, which changes nothing, on the ledger as of one time.
-    pub(super) async fn read<T: Send + 'static>(
-        self: &Arc<Self>,
-        work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
-    ) -> Result<T, LedgerError> {
-        self.ask(Access::Read, work).await
-    }
-
-    async fn ask<T: Send + 'static>(
-        self: &Arc<Self>,
-        access: Access,
-        work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
-    ) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
         let work = Box::new(move |store: &Store| {
             let result = work(store);
@@ -91,11 +66,16 @@ impl CommitQueue {
             });
             JobOutcome { kept, tell }
         });
-        self.submit(Job { work, access })?;
+        self.submit(work)?;
         answer.await.unwrap_or_else(|_| Err(self.why_no_answer()))
     }
 
-    /// Jobs that still waited when the ledger broke are dropped: their askers learn why.
+    /// Refuses a read of a ledger that is broken or closed, with the reason.
+    pub(super) fn refuse_if_broken(&self) -> Result<(), LedgerError> {
+        self.inner().broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// Jobs that still waited when the ledger broke are dropped: their callers learn why.
     fn why_no_answer(&self) -> LedgerError {
         let unknown = || LedgerError::Broken { cause: "a job of the ledger ended early".to_owned() };
         self.inner().broken.clone().unwrap_or_else(unknown)
@@ -115,7 +95,7 @@ impl CommitQueue {
                 let _ = blocking::run(move || drop(store)).await;
                 return;
             }
-            if self.read(|_| Ok(())).await.is_err() {
+            if self.run(|_| Ok(())).await.is_err() {
                 return;
             }
             tokio::task::yield_now().await;
@@ -178,11 +158,8 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 
 fn run_group(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
     let mut outcomes = Vec::with_capacity(group.len());
-    if group.iter().all(|job| job.access == Access::Read) {
-        return run_looks(store, group);
-    }
     let ran = store.transaction(|store| {
-        for Job { work, .. } in group {
+        for work in group {
             let undo = store.begin_job()?;
             let outcome = work(store);
             match outcome.kept {
@@ -215,16 +192,6 @@ fn report_before_commit(outcomes: &mut Vec<JobOutcome>) {
     });
 }
 
-/// Reads need neither the right to write nor a commit.
-fn run_looks(store: &mut Store, group: Vec<Job>) -> Result<(), LedgerError> {
-    let mut outcomes = Vec::with_capacity(group.len());
-    let ran = store.view(|store| outcomes.extend(group.into_iter().map(|job| (job.work)(store))));
-    for outcome in outcomes {
-        (outcome.tell)(ran.clone());
-    }
-    ran
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,7 +217,7 @@ mod tests {
         let queue = CommitQueue::new(open::open(&path, &identity, UnixMillis(1)).unwrap());
         let failed: Result<(), LedgerError> = queue.run(|_| panic!("a bug")).await;
         assert!(failed.unwrap_err().to_string().contains("a bug"));
-        let later = queue.read(|_| Ok(())).await.unwrap_err().to_string();
+        let later = queue.run(|_| Ok(())).await.unwrap_err().to_string();
         assert!(later.contains("a bug"), "whoever comes later learns why: {later}");
         queue.close().await;
         assert!(

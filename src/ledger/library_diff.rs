@@ -41,7 +41,7 @@ pub enum DiffKind {
     /// The ledger has the video, the service does not.
     Missing,
     /// The service has a second video of an item: it was paid twice.
-    Doubled,
+    Surplus,
     /// The service answered a request of an item as rejected, and has its video all the same.
     Rejected,
     /// The video carries a marker of another ledger, or of a newer state of this one. With an item, its row is also in this
@@ -51,8 +51,8 @@ pub enum DiffKind {
     Unknown,
     /// The video does not show yet what it carries.
     TagsHidden,
-    /// A human gave the item up, or ordered it to be sent again, and the first request was taken after all.
-    Ordered,
+    /// A human gave the item up, or had it sent again, and the service has accepted the first request.
+    ResolvedByReview,
     /// The item's outcome is open, and this is its video.
     Open,
     /// The service could not index the item's video.
@@ -63,13 +63,13 @@ impl DiffKind {
     /// Every kind, the gravest first.
     pub const ALL: &'static [Self] = &[
         Self::Missing,
-        Self::Doubled,
+        Self::Surplus,
         Self::Rejected,
         Self::Foreign,
         Self::Unknown,
         Self::TagsHidden,
         Self::Open,
-        Self::Ordered,
+        Self::ResolvedByReview,
         Self::Failed,
     ];
 
@@ -78,13 +78,13 @@ impl DiffKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
-            Self::Doubled => "doubled",
+            Self::Surplus => "surplus",
             Self::Rejected => "rejected_but_present",
             Self::Foreign => "foreign",
             Self::Unknown => "unknown",
             Self::TagsHidden => "tags_hidden",
             Self::Open => "open",
-            Self::Ordered => "ordered",
+            Self::ResolvedByReview => "resolved_by_review",
             Self::Failed => "failed",
         }
     }
@@ -94,12 +94,12 @@ impl DiffKind {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Missing => "in the ledger, not at the service",
-            Self::Doubled => "second videos of an item: paid twice",
+            Self::Surplus => "second videos of an item, which were paid too",
             Self::Rejected => "at the service, though it answered their requests as rejected",
             Self::Foreign => "sent by another ledger, or by a newer state of this one",
             Self::Unknown => "at the service without a marker: not sent by telecine, or without one",
             Self::TagsHidden => "at the service, not showing yet what they carry",
-            Self::Ordered => "at the service, of requests that a human gave up or had sent again",
+            Self::ResolvedByReview => "at the service, from requests that a human gave up or had sent again",
             Self::Open => {
                 "at the service, of items whose outcome is open: reconcile finds them, review shows them"
             }
@@ -130,8 +130,8 @@ impl LibraryDiff {
                 return;
             }
             VideoOwner::Open(item) => (DiffKind::Open, Some(item)),
-            VideoOwner::Ordered(item) => (DiffKind::Ordered, Some(item)),
-            VideoOwner::Surplus(item) => (DiffKind::Doubled, Some(item)),
+            VideoOwner::ResolvedByReview(item) => (DiffKind::ResolvedByReview, Some(item)),
+            VideoOwner::Surplus(item) => (DiffKind::Surplus, Some(item)),
             VideoOwner::Rejected(item) => (DiffKind::Rejected, Some(item)),
             VideoOwner::Foreign(item) => (DiffKind::Foreign, item),
             VideoOwner::Unmarked => (DiffKind::Unknown, None),

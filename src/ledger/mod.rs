@@ -8,7 +8,8 @@
 //!   returns after the commit. Only this function creates a [`Claim`].
 //! - **Idempotency**: admitting the same rows twice changes nothing.
 //! - **Concurrency**: one process writes, by a file lock that it holds until it ends. Its changes are queued and
-//!   committed in groups. Readers ([`Snapshot`]) may read at any time.
+//!   committed in groups. Reads have connections of their own, so that a long read delays no change; a read sees every
+//!   change that was returned before it began. What decides a claim is read in the transaction of the claim.
 //! - **Failure**: after a failed commit the ledger accepts no more changes, because a second `fsync` may report success
 //!   for data that was lost. The program stops, and the next opening reads what the disk holds.
 //! - **Memory**: functions take bounded batches. Only the queue is held in memory.
@@ -24,6 +25,7 @@ mod integrity;
 mod library_diff;
 mod marker;
 mod open;
+mod readers;
 mod registry;
 mod schema;
 mod snapshot;
@@ -31,18 +33,20 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod types;
+mod values;
 
 use std::{path::Path, sync::Arc};
 
-pub use admission::{Admission, AdmitTerms, DriftedRows, FailedRows, ProbeRequirement, RerunPolicy};
+pub use admission::{
+    Admission, AdmitTerms, DriftedRows, FailedRows, PlannedAction, ProbeRequirement, RerunPolicy,
+};
 pub use error::LedgerError;
 pub use identity::{Identity, KeyChange, Restored, SecondLedger};
 pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
 pub use registry::{RegisteredLedger, registered_ledger, registered_ledgers};
-pub use snapshot::{
-    ItemRow, OpenQuestion, PlannedAction, RequestCounts, RowIssue, RowIssueKind, RunRow, Snapshot,
-};
+pub use snapshot::{ItemRow, OpenQuestion, RequestCounts, RowIssue, RowIssueKind, RunRow, Snapshot};
+pub use store::Store;
 pub use types::{
     AttemptResult, Binding, Bindings, BootTime, BoundBy, BoundItem, Claim, ClaimBlocked, ClaimOutcome,
     ClaimTerms, ClockReference, ControlVideo, Expiring, ExternalUsage, LibraryVideo, Marker, Observation,
@@ -51,32 +55,36 @@ pub use types::{
     VideoOwner,
 };
 
-use crate::domain::{AddressDigest, ManifestRow, Probe, RowError, UnixMillis, VideoNo};
+use crate::domain::UnixMillis;
 use commit_queue::CommitQueue;
 pub(crate) use commit_queue::panic_text;
+use readers::Readers;
 
 /// The async handle of the ledger; cheap to clone.
+///
+/// The stages read by the functions of [`Snapshot`] and write by those of [`Store`].
 #[derive(Clone)]
 pub struct Ledger {
     commit_queue: Arc<CommitQueue>,
+    /// `None`: a scratch ledger. It defers commits, so only the connection that writes sees all of it.
+    readers: Option<Arc<Readers>>,
 }
 
 impl Ledger {
     /// Opens the ledger for writing, makes it if it is not there, and turns every item found `sending` into
     /// `in_doubt`. Blocks; call it before the pipeline starts.
     pub fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Self, LedgerError> {
-        let store = open::open(path, identity, now)?;
-        Ok(Self { commit_queue: CommitQueue::new(store) })
+        Ok(Self::with_readers(open::open(path, identity, now)?))
     }
 
     /// Opens a ledger that is there, without a key: for work that sends nothing. Blocks.
     pub fn open_offline(path: &Path, now: UnixMillis) -> Result<Self, LedgerError> {
-        Ok(Self { commit_queue: CommitQueue::new(open::open_offline(path, now)?) })
+        Ok(Self::with_readers(open::open_offline(path, now)?))
     }
 
     /// Opens a ledger before anything is sent with it, or makes it: whose it is, the first import says. Blocks.
     pub fn open_early(path: &Path, fresh_secret: [u8; 32], now: UnixMillis) -> Result<Self, LedgerError> {
-        Ok(Self { commit_queue: CommitQueue::new(open::open_early(path, fresh_secret, now)?) })
+        Ok(Self::with_readers(open::open_early(path, fresh_secret, now)?))
     }
 
     /// Opens a scratch ledger for a plan or a simulation: nothing is synced. Without an identity the file must
@@ -86,358 +94,55 @@ impl Ledger {
         identity: Option<&Identity>,
         now: UnixMillis,
     ) -> Result<Self, LedgerError> {
-        Ok(Self { commit_queue: CommitQueue::new(open::open_scratch(path, identity, now)?) })
+        let store = open::open_scratch(path, identity, now)?;
+        Ok(Self { commit_queue: CommitQueue::new(store), readers: None })
     }
 
-    /// The latest time the ledger knows of: no clock may be before it.
-    pub async fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
-        self.commit_queue.read(store::Store::latest_timestamp).await
+    fn with_readers(store: Store) -> Self {
+        let readers = Some(Readers::new(store.path()));
+        Self { commit_queue: CommitQueue::new(store), readers }
     }
 
-    /// Begins a run and deletes the row issues of earlier runs. `boot` shows how much time really passed since
-    /// the last run.
-    pub async fn begin_run(
+    /// Reads the ledger as of one time. It sees every change that was returned before, and delays no change.
+    pub async fn read<T: Send + 'static>(
         &self,
-        name: String,
-        command: &'static str,
-        at: UnixMillis,
-        boot: Option<BootTime>,
-    ) -> Result<RunId, LedgerError> {
-        self.commit_queue.run(move |store| store.begin_run(&name, command, at, boot.as_ref())).await
+        work: impl FnOnce(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let Some(readers) = &self.readers else {
+            return self.commit_queue.run(move |store| work(store)).await;
+        };
+        self.commit_queue.refuse_if_broken()?;
+        readers.read(work).await
     }
 
-    /// Records how a run ended.
-    pub async fn end_run(
+    /// Changes the ledger in one transaction, and returns after its commit. An error undoes the changes of `work`.
+    pub async fn write<T: Send + 'static>(
         &self,
-        run: RunId,
-        at: UnixMillis,
-        exit_code: u8,
-        reason: String,
-    ) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.end_run(run, at, exit_code, &reason)).await
+        work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        self.commit_queue.run(work).await
     }
 
-    /// Begins the reading of a manifest by `run`. With an unchanged `stamp` its items may be sent at once.
-    /// Otherwise each item must be read again first.
-    pub async fn begin_manifest_read(
-        &self,
-        run: RunId,
-        identity: String,
-        columns: Vec<String>,
-        stamp: Option<String>,
-    ) -> Result<ManifestId, LedgerError> {
-        self.commit_queue
-            .run(move |store| store.begin_manifest_read(run, &identity, &columns, stamp.as_deref()))
-            .await
-    }
-
-    /// Admits a batch of rows and row errors, and returns the outcome of each. All or nothing.
-    pub async fn admit(
-        &self,
-        run: RunId,
-        manifest: ManifestId,
-        rows: Vec<Result<ManifestRow, RowError>>,
-        terms: AdmitTerms,
-        at: UnixMillis,
-    ) -> Result<Vec<Admission>, LedgerError> {
-        self.commit_queue.run(move |store| store.admit(run, manifest, &rows, &terms, at)).await
-    }
-
-    /// The latest probes of addresses, in the same order.
-    pub async fn probes(&self, addresses: Vec<AddressDigest>) -> Result<Vec<Option<Probe>>, LedgerError> {
-        self.commit_queue
-            .read(move |store| addresses.into_iter().map(|address| store.probe(address)).collect())
-            .await
-    }
-
-    /// Records probes of sources. The latest probe of an address counts.
-    pub async fn record_probes(&self, probes: Vec<(AddressDigest, Probe)>) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.record_probes(&probes)).await
-    }
-
-    /// Records that a manifest was read to its end. Returns how many items waited and are not in it any more; they
-    /// are not sent.
-    pub async fn end_manifest_read(
-        &self,
-        run: RunId,
-        manifest: ManifestId,
-        stamp: Option<String>,
-    ) -> Result<u64, LedgerError> {
-        self.commit_queue.run(move |store| store.end_manifest_read(run, manifest, stamp.as_deref())).await
-    }
-
-    /// Claims the next pending item, if the quota allows.
+    /// Claims the next pending item, if the quota allows. It is not left to [`Self::write`], so that a [`Claim`] exists
+    /// only after its commit.
     pub async fn claim(&self, terms: Arc<ClaimTerms>, at: UnixMillis) -> Result<ClaimOutcome, LedgerError> {
-        self.commit_queue.run(move |store| store.claim(&terms, at)).await
+        self.write(move |store| store.claim(&terms, at)).await
     }
 
-    /// What keeps [`Ledger::claim`] from claiming now. `None`: nothing.
-    pub async fn claim_blocked(
-        &self,
-        terms: Arc<ClaimTerms>,
-        at: UnixMillis,
-    ) -> Result<Option<ClaimBlocked>, LedgerError> {
-        self.commit_queue.read(move |store| Ok(store.claim_blocked(&terms, at)?.blocked())).await
-    }
-
-    /// The service accepted the key: from now on the ledger belongs to it, and no other ledger serves the account.
-    pub async fn confirm_key(&self) -> Result<(), LedgerError> {
-        self.commit_queue
-            .run(|store| {
-                store.confirm_key()?;
-                store.register()
-            })
-            .await
-    }
-
-    /// Records what became of an attempt.
-    pub async fn settle(&self, attempt: AttemptId, result: AttemptResult) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.settle(attempt, &result)).await
-    }
-
-    /// Requests to resolve by evidence, and the delays observed so far, read at one time.
-    pub async fn unresolved_attempts(&self, count_max: usize) -> Result<UnresolvedAttempts, LedgerError> {
-        let read = move |store: &store::Store| {
-            Ok(UnresolvedAttempts { unresolved: store.unresolved(count_max)?, observed: store.observed()? })
-        };
-        self.commit_queue.read(read).await
-    }
-
-    /// What is known of a namespace and of the videos listed there, at one time.
-    pub async fn bindings(
-        &self,
-        namespace: String,
-        video_nos: Vec<VideoNo>,
-    ) -> Result<Bindings, LedgerError> {
-        let read = move |store: &store::Store| {
-            Ok(Bindings {
-                bound: store.bound(&video_nos)?,
-                possible_senders: store.possible_senders(&namespace)?,
-            })
-        };
-        self.commit_queue.read(read).await
-    }
-
-    /// Accepted videos of a namespace that a complete listing must show: named by the service's answer before
-    /// `answered_before`, newest first.
-    pub async fn control_videos(
-        &self,
-        namespace: String,
-        answered_before: UnixMillis,
-    ) -> Result<Vec<ControlVideo>, LedgerError> {
-        self.commit_queue.read(move |store| store.control_videos(&namespace, answered_before)).await
-    }
-
-    /// Leaves an attempt to a human, with the evidence there is.
-    pub async fn ask(
-        &self,
-        attempt: AttemptId,
-        question: Question,
-        at: UnixMillis,
-    ) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.ask(attempt, &question, at)).await
-    }
-
-    /// Carries out a human's answer to an item that has no clear outcome, and writes down who gave it, when and why.
-    pub async fn answer(&self, item: ItemId, decision: ReviewDecision) -> Result<ReviewOutcome, LedgerError> {
-        self.commit_queue.run(move |store| store.answer(item, &decision)).await
-    }
-
-    /// The namespaces items are in.
-    pub async fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
-        self.commit_queue.read(store::Store::namespaces).await
-    }
-
-    /// Whether rows may be sent again that the service answered as rejected: by order (`retries`), or since their content
-    /// changed.
-    pub async fn resends_rejected(&self, retries: bool) -> Result<bool, LedgerError> {
-        self.commit_queue.read(move |store| store.resends_rejected(retries)).await
-    }
-
-    /// Whose video each is, in the same order. At most a page's worth at a time.
-    pub async fn video_owners(&self, videos: Vec<LibraryVideo>) -> Result<Vec<VideoOwner>, LedgerError> {
-        self.commit_queue.read(move |store| store.video_owners(&videos)).await
-    }
-
-    /// Remembers videos that carry a marker this ledger does not know: their items are not sent from here.
-    pub async fn record_foreign_videos(&self, videos: Vec<LibraryVideo>) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.record_foreign_videos(&videos)).await
-    }
-
-    /// Items of a namespace that are bound to a video, in ledger order behind `after`, at most `count_max`.
-    pub async fn bound_items(
-        &self,
-        namespace: String,
-        after: ItemId,
-        count_max: usize,
-    ) -> Result<Vec<BoundItem>, LedgerError> {
-        self.commit_queue.read(move |store| store.bound_items(&namespace, after, count_max)).await
-    }
-
-    /// Says that this ledger does not know all that was sent; nothing but a recovery opens it until [`Self::end_recovery`].
-    pub async fn begin_recovery(&self) -> Result<(), LedgerError> {
-        self.commit_queue.run(store::Store::begin_recovery).await
-    }
-
-    /// Says that it knows all that was sent.
-    pub async fn end_recovery(&self) -> Result<(), LedgerError> {
-        self.commit_queue.run(store::Store::end_recovery).await
-    }
-
-    /// Binds a video to the item its marker names, if that item waits.
-    pub async fn recover(
-        &self,
-        run: RunId,
-        video: LibraryVideo,
-        at: UnixMillis,
-    ) -> Result<Recovered, LedgerError> {
-        self.commit_queue.run(move |store| store.recover(run, &video, at)).await
-    }
-
-    /// Records when a complete listing first showed no candidate for an attempt. `None` deletes the record.
-    pub async fn record_clear_listing(
-        &self,
-        attempt: AttemptId,
-        clear_at: Option<UnixMillis>,
-    ) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.record_clear_listing(attempt, clear_at)).await
-    }
-
-    /// Accepted items to poll by `until`, soonest first, at most `count_max`.
-    pub async fn poll_tasks(
-        &self,
-        until: UnixMillis,
-        count_max: usize,
-    ) -> Result<Vec<PollTask>, LedgerError> {
-        self.commit_queue.read(move |store| store.poll_tasks(until, count_max)).await
-    }
-
-    /// When the next accepted item is due to be polled.
-    pub async fn next_poll_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.commit_queue.read(store::Store::next_poll_at).await
-    }
-
-    /// Records the results of polls.
-    pub async fn observe(&self, results: Vec<PollResult>, at: UnixMillis) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.observe(&results, at)).await
-    }
-
-    /// How many items are in each state.
-    pub async fn state_counts(&self) -> Result<StateCounts, LedgerError> {
-        self.commit_queue.read(store::Store::state_counts).await
-    }
-
-    /// How many items of these manifests wait to be sent, and how many of all are in each state, at one time. A link
-    /// that does not live until `alive_at` is dead.
-    pub async fn standing(
-        &self,
-        run: RunId,
-        manifests: Vec<ManifestId>,
-        alive_at: UnixMillis,
-    ) -> Result<RunProgress, LedgerError> {
-        let read = move |store: &store::Store| {
-            Ok(RunProgress {
-                pending: store.pending(run, &manifests)?,
-                expired: store.expired(&manifests, alive_at)?,
-                state_counts: store.state_counts()?,
-                last_accepted_at: store.last_accepted_at()?,
-            })
-        };
-        self.commit_queue.read(read).await
-    }
-
-    /// What a manifest is known by.
-    pub async fn manifest_name(&self, manifest: ManifestId) -> Result<String, LedgerError> {
-        self.commit_queue.read(move |store| store.manifest_name(manifest)).await
-    }
-
-    /// Pending items of a manifest whose links expire, soonest first, behind the one given.
-    pub async fn expiring(
-        &self,
-        manifest: ManifestId,
-        after: (UnixMillis, ItemId),
-        count_max: usize,
-    ) -> Result<Vec<Expiring>, LedgerError> {
-        self.commit_queue.read(move |store| store.expiring(manifest, after, count_max)).await
-    }
-
-    /// Uploads that may count after `since`, and at least the latest `count_min`; reads and foreign requests since then.
-    pub async fn past(
-        &self,
-        since: UnixMillis,
-        count_min: u32,
-    ) -> Result<(Vec<UploadUsage>, Vec<ExternalUsage>), LedgerError> {
-        let read = move |store: &store::Store| store.past(since, count_min);
-        self.commit_queue.read(read).await
-    }
-
-    /// Writes down a request of ours that is no upload, before it leaves. What left before `counts_since` counts in no window
-    /// any more, and may be forgotten.
-    pub async fn record_read(
-        &self,
-        endpoint: &'static str,
-        at: UnixMillis,
-        counts_since: UnixMillis,
-    ) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.record_read(endpoint, at, counts_since)).await
-    }
-
-    /// Writes down requests that other tools made with the same account.
-    pub async fn record_external_usage(&self, external_usage: ExternalUsage) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.record_external_usage(&external_usage)).await
-    }
-
-    /// The text stored under a name.
-    pub async fn kv_get(&self, name: &'static str) -> Result<Option<String>, LedgerError> {
-        self.commit_queue.read(move |store| store.kv_get(name)).await
-    }
-
-    /// Stores a text under a name. `None` deletes it.
-    pub async fn kv_set(
-        &self,
-        name: &'static str,
-        value: Option<String>,
-        at: UnixMillis,
-    ) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.kv_set(name, value.as_deref(), at)).await
-    }
-
-    /// Whether it is known how far the wall clock jumped between the run before and this one.
-    pub async fn is_clock_skew_known(&self, run: RunId) -> Result<bool, LedgerError> {
-        self.commit_queue.read(move |store| store.is_clock_skew_known(run)).await
-    }
-
-    /// Writes down how far the wall clock jumped ahead between the run before and this one, in milliseconds.
-    pub async fn record_clock_skew(&self, run: RunId, clock_skew_ms: i64) -> Result<(), LedgerError> {
-        self.commit_queue.run(move |store| store.record_clock_skew(run, clock_skew_ms)).await
-    }
-
-    /// Where our clock and the service's stood together before this run, and when the run before was last known to live.
-    pub async fn time_before(
-        &self,
-        run: RunId,
-    ) -> Result<(Option<ClockReference>, Option<UnixMillis>), LedgerError> {
-        let read =
-            move |store: &store::Store| Ok((store.clock_reference(run)?, store.last_timestamp_before(run)?));
-        self.commit_queue.read(read).await
-    }
-
-    /// When the last request left, in any run.
-    pub async fn last_sent_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        self.commit_queue.read(store::Store::last_sent_at).await
-    }
-
-    /// A read-only view that sees what is committed; for reports.
+    /// A connection that reads what is committed, for work with many reads such as a report.
     pub async fn snapshot(&self) -> Result<Snapshot, LedgerError> {
-        let read = |store: &store::Store| {
+        let read = |store: &Store| {
             store.commit_deferred()?;
             Ok(store.path().to_path_buf())
         };
-        Snapshot::open(&self.commit_queue.read(read).await?)
+        Snapshot::open(&self.commit_queue.run(read).await?)
     }
 
-    /// Closes the file and lets the next process in. Verbs called on other handles fail from now on.
+    /// Closes the file and lets the next process in. Calls on other handles fail from now on.
     pub async fn close(self) {
+        if let Some(readers) = &self.readers {
+            readers.close().await;
+        }
         self.commit_queue.close().await;
     }
 }

@@ -10,6 +10,13 @@ use super::LedgerError;
 /// `tele` in ASCII: how the file says what it is.
 pub(super) const APPLICATION_ID: i32 = 0x7465_6c65;
 
+/// SQL: the states of an attempt without a final outcome. The partial index `attempt_open` has the same list.
+pub(super) const OPEN_STATES: &str = "('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')";
+
+/// SQL: an attempt was sent and has no final outcome. It names the list of the partial index, so that SQLite uses it.
+pub(super) const ATTEMPT_IS_UNRESOLVED: &str = "attempt.state <> 'sending' AND attempt.state IN \
+     ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')";
+
 /// The schema of every version; the version of a file is how many of them it has seen.
 const SCHEMAS: &[&str] = &[include_str!("schema.sql")];
 
@@ -69,6 +76,26 @@ mod tests {
 
     use super::*;
     use crate::domain::{ItemEvent, State};
+
+    #[test]
+    fn the_open_states_are_those_of_the_partial_index() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, 0).unwrap();
+        let sql = "SELECT sql FROM sqlite_schema WHERE name = 'attempt_open'";
+        let index: String = connection.query_row(sql, [], |row| row.get(0)).unwrap();
+        let (_, condition) = index.split_once("WHERE state IN ").unwrap();
+        assert_eq!(condition, OPEN_STATES);
+        assert!(ATTEMPT_IS_UNRESOLVED.ends_with(OPEN_STATES));
+        let is_open = |state: &State| !state.is_final() && !matches!(state, State::Pending | State::Accepted);
+        let open: Vec<String> =
+            State::VARIANTS.iter().filter(|state| is_open(state)).map(|state| format!("'{state}'")).collect();
+        assert_eq!(OPEN_STATES, format!("({})", open.join(", ")));
+        for condition in [format!("attempt.state IN {OPEN_STATES}"), ATTEMPT_IS_UNRESOLVED.to_owned()] {
+            let sql = format!("EXPLAIN QUERY PLAN SELECT id FROM attempt WHERE {condition}");
+            let plan: String = connection.query_row(&sql, [], |row| row.get("detail")).unwrap();
+            assert!(plan.contains("attempt_open"), "{condition}: {plan}");
+        }
+    }
 
     #[test]
     fn the_transition_table_in_the_schema_equals_the_one_in_the_code() {

@@ -73,7 +73,8 @@ impl<T> Context<T> {
         let now = self.clock.now();
         let counts_since =
             now.plus_ms(-self.limiter.limits().period_ms_max().max(READS_KEPT_MS_MIN) - HOUR_MS);
-        self.ledger.record_read(permit.endpoint().as_str(), now, counts_since).await?;
+        let endpoint = permit.endpoint().as_str();
+        self.ledger.write(move |store| store.record_read(endpoint, now, counts_since)).await?;
         self.limiter.depart_read(permit).await;
         Ok(())
     }
@@ -83,7 +84,8 @@ impl<T> Context<T> {
         // one save at a time: an older state must not overwrite a newer one
         let _turn = self.signals.learned_limits.lock().await;
         if let Some(learned_limits) = self.limiter.changed_learned_limits() {
-            self.ledger.kv_set(LEARNED_LIMITS, Some(learned_limits.to_text()), self.clock.now()).await?;
+            let (text, at) = (learned_limits.to_text(), self.clock.now());
+            self.ledger.write(move |store| store.kv_set(LEARNED_LIMITS, Some(&text), at)).await?;
             self.limiter.learned_limits_saved(&learned_limits);
         }
         Ok(())

@@ -25,7 +25,10 @@ use crate::{
     api::Transport,
     domain::{RunOutcome, State, UnixMillis},
     events::Event,
-    ledger::{ClaimTerms, FailedRows, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, StateCounts},
+    ledger::{
+        ClaimTerms, FailedRows, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, Snapshot,
+        StateCounts,
+    },
     quota::Endpoint,
 };
 
@@ -186,7 +189,9 @@ impl<T: Transport> Coordinator<'_, T> {
         loop {
             let changed = signals.next_change();
             let alive_at = self.context.clock.now().plus(LINK_LIFE_MIN);
-            let progress = self.context.ledger.standing(self.run, self.manifests.clone(), alive_at).await?;
+            let (run, manifests) = (self.run, self.manifests.clone());
+            let read = move |snapshot: &Snapshot| snapshot.run_progress(run, &manifests, alive_at);
+            let progress = self.context.ledger.read(read).await?;
             let RunProgress { state_counts, pending, expired, .. } = progress;
             let to_send = pending.saturating_sub(expired);
             if self.stages.ingest.is_none() {
@@ -270,15 +275,15 @@ impl<T: Transport> Coordinator<'_, T> {
     }
 
     fn emit_progress(&mut self, state_counts: &StateCounts, to_send: u64) {
-        let sent_by =
-            (self.stages.ingest.is_none() && to_send > 0).then(|| self.forecast.look(&self.context, to_send));
+        let sent_by = (self.stages.ingest.is_none() && to_send > 0)
+            .then(|| self.forecast.sent_by(&self.context, to_send));
         self.context.emit(&Event::Progress(progress_of(state_counts, sent_by)));
     }
 
     /// Compares the service with the ledger when a run that sent something ends by itself.
     async fn compare(&self, outcome: &RunOutcome) -> Result<Vec<LibraryDiff>, LedgerError> {
-        let has_sent =
-            self.context.ledger.last_sent_at().await?.is_some_and(|timestamp| timestamp >= self.started_at);
+        let last_sent_at = self.context.ledger.read(Snapshot::last_sent_at).await?;
+        let has_sent = last_sent_at.is_some_and(|timestamp| timestamp >= self.started_at);
         let drain = self.context.signals.drain.clone();
         if !has_sent || !outcome.leaves_time() {
             return Ok(Vec::new());

@@ -13,7 +13,7 @@ use super::context::Context;
 use crate::{
     domain::{UnixMillis, format_duration},
     events::Event,
-    ledger::{Expiring, ItemId, LedgerError, ManifestId},
+    ledger::{Expiring, ItemId, LedgerError, ManifestId, Snapshot},
     quota::Limits,
 };
 
@@ -34,9 +34,9 @@ const NAMED_MAX: usize = 5;
 pub(super) struct RunForecast {
     /// When all pending items will have been sent. Claims use it, too.
     pub(super) sent_by: Arc<AtomicI64>,
-    made_anew_at: UnixMillis,
+    renew_at: UnixMillis,
     pending: u64,
-    is_said: bool,
+    is_emitted: bool,
 }
 
 impl RunForecast {
@@ -44,23 +44,23 @@ impl RunForecast {
         Self {
             // until a forecast says otherwise every link that dies is urgent
             sent_by: Arc::new(AtomicI64::new(i64::MAX)),
-            made_anew_at: UnixMillis(i64::MIN),
+            renew_at: UnixMillis(i64::MIN),
             pending: 0,
-            is_said: false,
+            is_emitted: false,
         }
     }
 
     /// By when `pending` items will have been sent.
-    pub(super) fn look<T>(&mut self, context: &Context<T>, pending: u64) -> UnixMillis {
+    pub(super) fn sent_by<T>(&mut self, context: &Context<T>, pending: u64) -> UnixMillis {
         let now = context.clock.now();
         // rows that came in by the thousand make it a new question
         let is_another = pending > self.pending.saturating_add(self.pending / 10).saturating_add(1);
-        if now >= self.made_anew_at || is_another {
+        if now >= self.renew_at || is_another {
             let sent_by = context.limiter.forecast().after(pending);
             self.sent_by.store(sent_by.0, Ordering::Relaxed);
             let (soonest, latest) = ANEW_AFTER;
             let wait = (sent_by.after_now(now) * ANEW_PERCENT / 100).clamp(soonest, latest);
-            self.made_anew_at = now.plus(wait);
+            self.renew_at = now.plus(wait);
             self.pending = pending;
         }
         UnixMillis(self.sent_by.load(Ordering::Relaxed))
@@ -74,15 +74,15 @@ impl RunForecast {
         pending: u64,
         limits: &Limits,
     ) -> Result<(), LedgerError> {
-        if self.is_said {
+        if self.is_emitted {
             return Ok(());
         }
-        self.is_said = true;
+        self.is_emitted = true;
         if pending == 0 {
             return Ok(());
         }
         let now = context.clock.now();
-        let wait = self.look(context, pending).after_now(now);
+        let wait = self.sent_by(context, pending).after_now(now);
         let limits = limits.upload_text();
         let mut text = format!("{pending} left to send at {limits}");
         if wait >= WAIT_SAID_MIN {
@@ -116,7 +116,9 @@ async fn expiring_links<T>(
     for source in manifests {
         let mut after = (UnixMillis(i64::MIN), ItemId::numbered(0));
         loop {
-            let expiring = context.ledger.expiring(*source, after, EXPIRING_BATCH).await?;
+            let manifest = *source;
+            let read = move |snapshot: &Snapshot| snapshot.expiring(manifest, after, EXPIRING_BATCH);
+            let expiring = context.ledger.read(read).await?;
             let Some(last) = expiring.last() else { break };
             after = (last.expires_at, last.item);
             for link in &expiring {
@@ -135,6 +137,7 @@ async fn expiring_links<T>(
 }
 
 async fn link_text<T>(context: &Context<T>, link: &Expiring) -> Result<String, LedgerError> {
-    let path = context.ledger.manifest_name(link.manifest).await?;
+    let manifest = link.manifest;
+    let path = context.ledger.read(move |snapshot| snapshot.manifest_name(manifest)).await?;
     Ok(format!("{path}:{} at {}", link.line, link.expires_at))
 }

@@ -10,7 +10,8 @@ use crate::{
     domain::{ManifestRow, Problem, RowCounts, RowError},
     events::Event,
     ledger::{
-        Admission, AdmitTerms, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId, panic_text,
+        Admission, AdmitTerms, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId, Store,
+        panic_text,
     },
     manifest::{self, Manifest, ManifestError},
 };
@@ -53,7 +54,10 @@ pub(super) async fn begin_manifest_reads<T>(
     for manifest in manifests {
         let identity = manifest::identity(manifest.path());
         let columns = manifest.column_names().to_vec();
-        let id = context.ledger.begin_manifest_read(run, identity, columns, rules.stamp(&manifest)).await?;
+        let stamp = rules.stamp(&manifest);
+        let begin =
+            move |store: &Store| store.begin_manifest_read(run, &identity, &columns, stamp.as_deref());
+        let id = context.ledger.write(begin).await?;
         context.emit(&Event::ManifestOpened {
             path: manifest.path().to_owned(),
             mapping: manifest.mapping(),
@@ -167,7 +171,8 @@ async fn read_one<T>(
         admit(context, origin, batch, &terms, (&mut counts, &mut warnings)).await?;
         match end {
             BatchEnd::Complete => {
-                let removed = context.ledger.end_manifest_read(run, id, stamp).await?;
+                let end = move |store: &Store| store.end_manifest_read(run, id, stamp.as_deref());
+                let removed = context.ledger.write(end).await?;
                 if removed > 0 {
                     let or_held = if terms.requirement.is_some() { ", or are held back" } else { "" };
                     let text = format!(
@@ -180,7 +185,9 @@ async fn read_one<T>(
                     context.emit(&Event::Message { text: format!("{path}: {sentence}") });
                 }
                 let now = context.clock.now();
-                let pending = context.ledger.standing(run, vec![id], now).await?.pending;
+                let progress =
+                    context.ledger.read(move |snapshot| snapshot.run_progress(run, &[id], now)).await?;
+                let pending = progress.pending;
                 context.emit(&Event::ManifestRead { path, counts, pending, left_out, unmatched });
                 context.signals.ledger_changed();
                 return Ok(ManifestEnd::Read(ReadRows { read: counts.read, left_out }));
@@ -277,8 +284,9 @@ async fn admit<T>(
             Err(error) => (error.line, error.problems.clone()),
         })
         .collect();
+    let (run, manifest, terms, at) = (origin.run, origin.manifest, terms.clone(), context.clock.now());
     let admissions =
-        context.ledger.admit(origin.run, origin.manifest, batch, terms.clone(), context.clock.now()).await?;
+        context.ledger.write(move |store| store.admit(run, manifest, &batch, &terms, at)).await?;
     context.signals.ledger_changed();
     for (admission, (line, problems)) in admissions.into_iter().zip(found) {
         counts.read += 1;

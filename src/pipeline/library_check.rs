@@ -11,7 +11,7 @@ use super::{
 use crate::{
     api::{IndexStatus, ListedVideo, Transport},
     domain::VideoNo,
-    ledger::{BoundItem, ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence},
+    ledger::{BoundItem, ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence, Snapshot},
     quota::Priority,
 };
 
@@ -30,7 +30,7 @@ pub(super) async fn compare<T: Transport>(
     bound: ListingBound,
 ) -> Result<Vec<LibraryDiff>, CompareError> {
     let mut library_diffs = Vec::new();
-    for namespace in context.ledger.namespaces().await? {
+    for namespace in context.ledger.read(Snapshot::namespaces).await? {
         if let Some(listing) = read(context, &namespace, bound).await? {
             library_diffs.push(compare_one(context, &namespace, &listing).await?);
         }
@@ -77,10 +77,9 @@ async fn compare_one<T: Transport>(
 ) -> Result<LibraryDiff, CompareError> {
     let mut library_diff = LibraryDiff::of(namespace);
     for videos in listing.videos.chunks(BATCH) {
-        let video_owners = context
-            .ledger
-            .video_owners(videos.iter().map(|video| as_library_video(video, listing.served)).collect())
-            .await?;
+        let listed: Vec<LibraryVideo> =
+            videos.iter().map(|video| as_library_video(video, listing.served)).collect();
+        let video_owners = context.ledger.read(move |snapshot| snapshot.video_owners(&listed)).await?;
         for (video, owner) in videos.iter().zip(video_owners) {
             library_diff.take_listed(&video.video_no, owner);
         }
@@ -89,7 +88,8 @@ async fn compare_one<T: Transport>(
     let mut after = ItemId::numbered(0);
     let mut asked = 0;
     loop {
-        let items = context.ledger.bound_items(namespace.to_owned(), after, BATCH).await?;
+        let own = namespace.to_owned();
+        let items = context.ledger.read(move |snapshot| snapshot.bound_items(&own, after, BATCH)).await?;
         let Some(last) = items.last() else { return Ok(library_diff) };
         after = last.item;
         for item in &items {

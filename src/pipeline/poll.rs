@@ -9,7 +9,7 @@ use crate::{
     api::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
     domain::VideoNo,
     events::Event,
-    ledger::{LedgerError, Observation, PollResult, PollTask},
+    ledger::{LedgerError, Observation, PollResult, PollTask, Snapshot},
     quota::Priority,
 };
 
@@ -31,9 +31,9 @@ pub(super) async fn poll<T: Transport>(context: Context<T>) -> Result<Option<Rea
 async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<ReadRefusal, LedgerError> {
     loop {
         let changed = context.signals.next_change();
-        match context.ledger.next_poll_at().await? {
+        match context.ledger.read(Snapshot::next_poll_at).await? {
             Some(timestamp) if timestamp <= context.clock.now() => {
-                if let Some(refusal) = look(context).await? {
+                if let Some(refusal) = poll_due(context).await? {
                     return Ok(refusal);
                 }
             }
@@ -49,9 +49,10 @@ async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<ReadRefusal,
 }
 
 /// Polls the items that are due, as many as fit one request.
-async fn look<T: Transport>(context: &Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
+async fn poll_due<T: Transport>(context: &Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
     let permit = context.limiter.permit(Priority::Poll).await;
-    let due = context.ledger.poll_tasks(context.clock.now(), VIDEO_NOS_MAX).await?;
+    let now = context.clock.now();
+    let due = context.ledger.read(move |snapshot| snapshot.poll_tasks(now, VIDEO_NOS_MAX)).await?;
     // one request covers one namespace: that of the item due longest
     let Some(namespace) = due.first().map(|task| task.namespace.as_str()) else {
         context.limiter.give_back(permit);
@@ -65,11 +66,12 @@ async fn look<T: Transport>(context: &Context<T>) -> Result<Option<ReadRefusal>,
         Ok(page) => page,
         Err(error) => {
             let refusal = context.learn_read_fault(slot, &error);
-            let put_off = tasks
+            let unreadable: Vec<PollResult> = tasks
                 .iter()
                 .map(|task| PollResult { item: task.item, observation: Observation::Unreadable })
                 .collect();
-            context.ledger.observe(put_off, context.clock.now()).await?;
+            let at = context.clock.now();
+            context.ledger.write(move |store| store.observe(&unreadable, at)).await?;
             return Ok(refusal);
         }
     };
@@ -146,7 +148,8 @@ async fn record<T>(
             Observation::InProgress | Observation::NotShown | Observation::Unreadable => {}
         }
     }
-    context.ledger.observe(results, context.clock.now()).await?;
+    let at = context.clock.now();
+    context.ledger.write(move |store| store.observe(&results, at)).await?;
     for event in &events {
         context.emit(event);
     }

@@ -18,7 +18,7 @@ use crate::{
     api::Transport,
     domain::UnixMillis,
     events::Event,
-    ledger::{LedgerError, LibraryVideo, ManifestId, Recovered, RunId, VideoOwner},
+    ledger::{LedgerError, LibraryVideo, ManifestId, Recovered, RunId, Snapshot, Store, VideoOwner},
 };
 
 /// Pages of 200 videos read where nothing indicates another ledger.
@@ -64,13 +64,14 @@ async fn compare_before_sending<T: Transport>(
     context: &Context<T>,
     task: &PreflightTask,
 ) -> Result<Option<ReadRefusal>, LedgerError> {
-    let is_clock_skew_known = context.ledger.is_clock_skew_known(task.run).await?;
+    let (run, retries) = (task.run, task.retries);
+    let is_clock_skew_known = context.ledger.read(move |snapshot| snapshot.is_clock_skew_known(run)).await?;
     wait_for_pending(context, task).await?;
-    let mut namespaces = context.ledger.namespaces().await?;
+    let mut namespaces = context.ledger.read(Snapshot::namespaces).await?;
     if !namespaces.contains(&task.namespace) {
         namespaces.push(task.namespace.clone());
     }
-    let is_deep = context.ledger.resends_rejected(task.retries).await?;
+    let is_deep = context.ledger.read(move |snapshot| snapshot.resends_rejected(retries)).await?;
     let mut served_at = None;
     let mut found_foreign = false;
     for namespace in &namespaces {
@@ -92,7 +93,7 @@ async fn compare_before_sending<T: Transport>(
         }
         match read {
             Ok(newest) => {
-                context.ledger.confirm_key().await?;
+                context.ledger.write(Store::confirm_key).await?;
                 served_at = newest.served.theirs.or(served_at);
                 comparison.announce(context, namespace, &newest);
             }
@@ -118,7 +119,9 @@ async fn wait_for_pending<T: Transport>(
 ) -> Result<(), LedgerError> {
     loop {
         let changed = context.signals.next_change();
-        let progress = context.ledger.standing(task.run, task.manifests.clone(), context.clock.now()).await?;
+        let (run, manifests, now) = (task.run, task.manifests.clone(), context.clock.now());
+        let read = move |snapshot: &Snapshot| snapshot.run_progress(run, &manifests, now);
+        let progress = context.ledger.read(read).await?;
         if progress.pending > 0 {
             return Ok(());
         }
@@ -222,26 +225,28 @@ async fn compare_page<T: Transport>(
     videos: &[LibraryVideo],
     comparison: &mut Comparison,
 ) -> Result<(), LedgerError> {
-    let owners = context.ledger.video_owners(videos.to_vec()).await?;
+    let listed = videos.to_vec();
+    let owners = context.ledger.read(move |snapshot| snapshot.video_owners(&listed)).await?;
     let mut foreign = Vec::new();
     for (video, owner) in videos.iter().zip(owners) {
         match owner {
             VideoOwner::Foreign(_) => foreign.push(video.clone()),
             VideoOwner::Rejected(_) => {
-                let recovered = context.ledger.recover(run, video.clone(), context.clock.now()).await?;
+                let (video, at) = (video.clone(), context.clock.now());
+                let recovered = context.ledger.write(move |store| store.recover(run, &video, at)).await?;
                 comparison.rebound += u64::from(matches!(recovered, Recovered::Bound(_)));
             }
             VideoOwner::TagsHidden => comparison.hidden += 1,
             VideoOwner::Bound(_)
             | VideoOwner::Open(_)
             | VideoOwner::Surplus(_)
-            | VideoOwner::Ordered(_)
+            | VideoOwner::ResolvedByReview(_)
             | VideoOwner::Unmarked => {}
         }
     }
     if !foreign.is_empty() {
         comparison.foreign += foreign.len() as u64;
-        context.ledger.record_foreign_videos(foreign).await?;
+        context.ledger.write(move |store| store.record_foreign_videos(&foreign)).await?;
     }
     if comparison.rebound > 0 {
         context.signals.ledger_changed();

@@ -56,17 +56,21 @@ pub async fn probe_stage<W: Fetcher>(
     mut targets: Receiver<ProbeTarget>,
     mut meet: impl FnMut(&ProbeTarget, &Probe, ProbeOrigin),
 ) -> Result<(), LedgerError> {
-    let mut in_flight =
-        InFlight { looks: JoinSet::new(), waiting: HashMap::new(), targets: 0, left: probe_stage.probes_max };
+    let mut in_flight = InFlight {
+        probes: JoinSet::new(),
+        waiting: HashMap::new(),
+        targets: 0,
+        left: probe_stage.probes_max,
+    };
     let mut has_more = true;
-    while has_more || !in_flight.looks.is_empty() {
+    while has_more || !in_flight.probes.is_empty() {
         let room = TARGETS_MAX.saturating_sub(in_flight.targets).min(ASKED_MAX);
         let mut next = Vec::new();
         tokio::select! {
             biased;
             () = probe_stage.drain.cancelled() => return Ok(()),
-            Some(ended) = in_flight.looks.join_next() => {
-                let broken = |error| LedgerError::Broken { cause: format!("a look ended early: {error}") };
+            Some(ended) = in_flight.probes.join_next() => {
+                let broken = |error| LedgerError::Broken { cause: format!("a probe ended early: {error}") };
                 let (address, probe) = ended.map_err(broken)??;
                 for (place, target) in in_flight.end(address).iter().enumerate() {
                     meet(target, &probe, if place == 0 { ProbeOrigin::Made } else { ProbeOrigin::Kept });
@@ -83,7 +87,7 @@ pub async fn probe_stage<W: Fetcher>(
 
 /// Probes in flight, and the rows that wait for them: several rows may name one source.
 struct InFlight {
-    looks: JoinSet<Result<(AddressDigest, Probe), LedgerError>>,
+    probes: JoinSet<Result<(AddressDigest, Probe), LedgerError>>,
     waiting: HashMap<AddressDigest, Vec<ProbeTarget>>,
     targets: usize,
     /// Probes that may still begin. `None`: unlimited.
@@ -106,8 +110,8 @@ async fn begin<W: Fetcher>(
     in_flight: &mut InFlight,
     meet: &mut impl FnMut(&ProbeTarget, &Probe, ProbeOrigin),
 ) -> Result<(), LedgerError> {
-    let addresses = targets.iter().map(|target| target.url.digest()).collect();
-    let known = probe_stage.ledger.probes(addresses).await?;
+    let addresses: Vec<AddressDigest> = targets.iter().map(|target| target.url.digest()).collect();
+    let known = probe_stage.ledger.read(move |snapshot| snapshot.probes(&addresses)).await?;
     for (target, known) in targets.into_iter().zip(known) {
         let holds = |probe: &Probe| {
             let is_spared = probe_stage.probes_max.is_some() && probe_stage.prober.is_fresh(probe);
@@ -127,9 +131,10 @@ async fn begin<W: Fetcher>(
             in_flight.left = in_flight.left.map(|left| left - 1);
             let (ledger, prober, url) =
                 (probe_stage.ledger.clone(), Arc::clone(&probe_stage.prober), target.url.clone());
-            in_flight.looks.spawn(async move {
+            in_flight.probes.spawn(async move {
                 let probe = prober.inspect(&url).await;
-                ledger.record_probes(vec![(address, probe.clone())]).await?;
+                let found = [(address, probe.clone())];
+                ledger.write(move |store| store.record_probes(&found)).await?;
                 Ok((address, probe))
             });
         }

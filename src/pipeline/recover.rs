@@ -12,7 +12,7 @@ use crate::{
     api::Transport,
     domain::format_duration,
     events::Event,
-    ledger::{LedgerError, Recovered, RunId, VideoOwner},
+    ledger::{LedgerError, Recovered, RunId, Snapshot, Store, VideoOwner},
     manifest::Manifest,
 };
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub struct Recovery {
     /// Videos with a marker whose row is in none of the manifests.
     pub without_row: u64,
     /// Videos whose tags are not visible.
-    pub untold: u64,
+    pub tags_hidden: u64,
     /// Videos without a marker: from another tool, or sent without one.
     pub unmarked: u64,
     /// Videos whose row is not to be sent now. Their existence is recorded.
@@ -65,7 +65,7 @@ pub async fn recover<T: Transport>(
     quiet: Duration,
     unmarked: Unmarked,
 ) -> Result<RecoveryOutcome, LedgerError> {
-    context.ledger.begin_recovery().await?;
+    context.ledger.write(Store::begin_recovery).await?;
     let started_at = context.clock.now();
     let rules = ingest::IngestRules::default();
     let (_, readings) = ingest::begin_manifest_reads(context, run, manifests, rules).await?;
@@ -92,9 +92,9 @@ pub async fn recover<T: Transport>(
             Err(CompareError::Ledger(error)) => return Err(error),
         }
     }
-    recovery.is_whole = recovery.untold + recovery.unmarked == 0 || unmarked == Unmarked::AreNot;
+    recovery.is_whole = recovery.tags_hidden + recovery.unmarked == 0 || unmarked == Unmarked::AreNot;
     if recovery.is_whole {
-        context.ledger.end_recovery().await?;
+        context.ledger.write(Store::end_recovery).await?;
     }
     Ok(RecoveryOutcome::Complete(recovery))
 }
@@ -102,23 +102,25 @@ pub async fn recover<T: Transport>(
 /// Reads the listing of every namespace once and binds the videos whose markers name a row.
 async fn bind_listed<T: Transport>(context: &Context<T>, run: RunId) -> Result<Recovery, CompareError> {
     let mut pass = Recovery::default();
-    for namespace in context.ledger.namespaces().await? {
+    for namespace in context.ledger.read(Snapshot::namespaces).await? {
         let Some(listing) = library_check::read(context, &namespace, ListingBound::None).await? else {
             continue;
         };
         for videos in listing.videos.chunks(library_check::BATCH) {
             let listed: Vec<_> =
                 videos.iter().map(|video| library_check::as_library_video(video, listing.served)).collect();
-            let video_owners = context.ledger.video_owners(listed.clone()).await?;
+            let videos = listed.clone();
+            let video_owners = context.ledger.read(move |snapshot| snapshot.video_owners(&videos)).await?;
             for (video, owner) in listed.into_iter().zip(video_owners) {
                 pass.listed += 1;
                 match owner {
-                    VideoOwner::Bound(_) | VideoOwner::Open(_) | VideoOwner::Ordered(_) => {}
+                    VideoOwner::Bound(_) | VideoOwner::Open(_) | VideoOwner::ResolvedByReview(_) => {}
                     VideoOwner::Unmarked => pass.unmarked += 1,
                     VideoOwner::Surplus(_) => pass.surplus += 1,
-                    VideoOwner::TagsHidden => pass.untold += 1,
+                    VideoOwner::TagsHidden => pass.tags_hidden += 1,
                     VideoOwner::Foreign(_) | VideoOwner::Rejected(_) => {
-                        match context.ledger.recover(run, video, context.clock.now()).await? {
+                        let at = context.clock.now();
+                        match context.ledger.write(move |store| store.recover(run, &video, at)).await? {
                             Recovered::Bound(_) => pass.bound += 1,
                             Recovered::Surplus(_) => pass.surplus += 1,
                             Recovered::Remembered(_) => pass.remembered += 1,

@@ -26,8 +26,8 @@ pub async fn restore_usage(
     rng: fastrand::Rng,
 ) -> Result<RateLimiter, LedgerError> {
     let past = past(ledger, run, &limits, clock.now()).await?;
-    let learned_limits =
-        ledger.kv_get(LEARNED_LIMITS).await?.map(|text| LearnedLimits::from_text(&text)).unwrap_or_default();
+    let stored = ledger.read(|snapshot| snapshot.kv_get(LEARNED_LIMITS)).await?;
+    let learned_limits = stored.map(|text| LearnedLimits::from_text(&text)).unwrap_or_default();
     Ok(RateLimiter::new(clock.clone(), limits, &past, learned_limits, rng))
 }
 
@@ -39,12 +39,14 @@ async fn past(
     now: UnixMillis,
 ) -> Result<Vec<UsageRecord>, LedgerError> {
     let last_timestamp = match run {
-        Some(run) => ledger.time_before(run).await?.1.unwrap_or(now),
+        Some(run) => ledger.read(move |snapshot| snapshot.time_before(run)).await?.1.unwrap_or(now),
         None => now,
     };
     // with a clock set ahead since, the requests of the last run look older than they are
     let since = now.min(last_timestamp).plus_ms(-limits.period_ms_max().saturating_add(SPAN_EXTRA_MS));
-    let (uploads, external_usages) = ledger.past(since, limits.count_max()).await?;
+    let count_min = limits.count_max();
+    let (uploads, external_usages) =
+        ledger.read(move |snapshot| snapshot.usage_since(since, count_min)).await?;
     Ok(past_of(&uploads, &external_usages))
 }
 
@@ -108,7 +110,7 @@ pub(super) async fn measure_clock_skew<T>(
     served_at: Option<UnixMillis>,
 ) -> Result<(), LedgerError> {
     let Some(served_at) = served_at else { return Ok(()) };
-    if context.ledger.is_clock_skew_known(run).await? {
+    if context.ledger.read(move |snapshot| snapshot.is_clock_skew_known(run)).await? {
         return Ok(());
     }
     let Some(clock_skew_ms) =
@@ -116,7 +118,7 @@ pub(super) async fn measure_clock_skew<T>(
     else {
         return Ok(());
     };
-    context.ledger.record_clock_skew(run, clock_skew_ms).await?;
+    context.ledger.write(move |store| store.record_clock_skew(run, clock_skew_ms)).await?;
     if clock_skew_ms > JUMP_SAID_MS {
         let jump = format_duration(Duration::from_millis(clock_skew_ms.unsigned_abs()));
         let text = format!(
@@ -143,7 +145,7 @@ async fn clock_skew_by_service(
     now: UnixMillis,
     served_at: UnixMillis,
 ) -> Result<Option<i64>, LedgerError> {
-    let (mark, last_timestamp) = ledger.time_before(run).await?;
+    let (mark, last_timestamp) = ledger.read(move |snapshot| snapshot.time_before(run)).await?;
     let Some(last_timestamp) = last_timestamp else { return Ok(Some(0)) };
     let by_service = mark.map(|mark| mark.ours.plus_ms(served_at.since_ms(mark.theirs_at_the_latest).max(0)));
     // the last run happened before this one, whatever the service reports

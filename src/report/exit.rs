@@ -123,12 +123,12 @@ pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
 fn second_videos(library_diffs: &[LibraryDiff], open: &str) -> Option<ExitStatus> {
     let findings = || library_diffs.iter().flat_map(|library_diff| &library_diff.findings);
     let is_own_row = |finding: &&DiffEntry| match finding.kind {
-        DiffKind::Doubled | DiffKind::Rejected => true,
+        DiffKind::Surplus | DiffKind::Rejected => true,
         DiffKind::Foreign => finding.item.is_some(),
         DiffKind::Missing
         | DiffKind::Unknown
         | DiffKind::TagsHidden
-        | DiffKind::Ordered
+        | DiffKind::ResolvedByReview
         | DiffKind::Open
         | DiffKind::Failed => false,
     };

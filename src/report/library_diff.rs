@@ -27,7 +27,7 @@ pub struct LibraryDiffReport {
     pub library_diffs: Vec<LibraryDiff>,
 }
 
-/// Writes `parity.json` and `parity.csv` into `folder`, which is made.
+/// Writes `library_diff.json` and `library_diff.csv` into `folder`, which is made.
 pub fn write_library_diff(report: &LibraryDiffReport, folder: &Path) -> Result<Vec<ReportFile>, Error> {
     #[derive(Serialize)]
     struct Whole<'a> {
@@ -45,7 +45,7 @@ pub fn write_library_diff(report: &LibraryDiffReport, folder: &Path) -> Result<V
         namespaces: report.library_diffs.iter().map(Compared::from).collect(),
         findings: report.library_diffs.iter().collect(),
     };
-    let path = folder.join("parity.json");
+    let path = folder.join("library_diff.json");
     let mut text = serde_json::to_vec_pretty(&whole).map_err(|error| files::error(&path, error.into()))?;
     text.push(b'\n');
     let mut file = Pending::create(&path)?;
@@ -56,7 +56,7 @@ pub fn write_library_diff(report: &LibraryDiffReport, folder: &Path) -> Result<V
 }
 
 fn write_csv(report: &LibraryDiffReport, folder: &Path) -> Result<ReportFile, Error> {
-    let path = folder.join("parity.csv");
+    let path = folder.join("library_diff.csv");
     let mut writer = csv::Writer::from_writer(Pending::create(&path)?);
     let error = |error: csv::Error| files::error(&path, error.into());
     writer.write_record(["finding", "namespace", "video_no", "item", "url", "detail"]).map_err(error)?;

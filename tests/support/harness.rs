@@ -15,7 +15,7 @@ use telecine::{
     clock::Clock,
     domain::{Limit, RunOutcome, UnixMillis},
     events::{Event, EventBus, EventSink},
-    ledger::{Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, Snapshot},
+    ledger::{Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, Snapshot, Store},
     manifest::{Manifest, ManifestSpec},
     pipeline::{self, AcceptedItems, Context, OnDoubt, ReconcileRules, RunPolicy, Signals},
     quota::Limits,
@@ -214,10 +214,12 @@ impl Harness {
             Ok(ledger) => ledger,
             Err(error) => return RunResult::Failed(error.to_string()),
         };
-        let clock = clock.not_before(ledger.latest_timestamp().await.unwrap());
+        let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await.unwrap());
         let boot = pipeline::boot_of(&clock);
         let name = format!("run {}", self.runs);
-        let run = ledger.begin_run(name, "import", clock.now(), boot).await.unwrap();
+        let now = clock.now();
+        let begin = move |store: &Store| store.begin_run(&name, "import", now, boot.as_ref());
+        let run = ledger.write(begin).await.unwrap();
         let rng = fastrand::Rng::with_seed(u64::from(self.runs));
         let limiter =
             pipeline::restore_usage(&ledger, Some(run), self.limits.clone(), &clock, rng).await.unwrap();

@@ -154,7 +154,7 @@ pub(in crate::cli) fn status_of(snapshot: &Snapshot, asked: &RequestedLimits) ->
     // as runs see it: never before what the ledger remembers
     let clock = Clock::real().not_before(snapshot.latest_timestamp()?);
     let since = clock.now().plus_ms(-limits.period_ms_max() - 3_600_000);
-    let (uploads, external_usages) = snapshot.past(since, limits.count_max())?;
+    let (uploads, external_usages) = snapshot.usage_since(since, limits.count_max())?;
     let learned_limits =
         snapshot.kv_get(LEARNED_LIMITS)?.map(|text| LearnedLimits::from_text(&text)).unwrap_or_default();
     let past = pipeline::past_of(&uploads, &external_usages);
@@ -262,7 +262,8 @@ fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
     block_on(async {
         let now = Clock::real().now();
         let ledger = Ledger::open_offline(&path, now)?;
-        let mut stored = StoredLimits::from_text(ledger.kv_get(LIMITS).await?.as_deref());
+        let mut stored =
+            StoredLimits::from_text(ledger.read(|snapshot| snapshot.kv_get(LIMITS)).await?.as_deref());
         let given: GivenLimits = given(&args.limits, &args.reads);
         stored.set(&given);
         let mut requested = StoredLimits::default();
@@ -272,7 +273,7 @@ fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
             return Err(Error::Usage("quota set needs a limit, such as --rate 1/s --cap 120/2h".to_owned()));
         }
         let text = serde_json::to_string(&stored).map_err(|error| Error::Output(error.into()))?;
-        ledger.kv_set(LIMITS, Some(text), now).await?;
+        ledger.write(move |store| store.kv_set(LIMITS, Some(&text), now)).await?;
         ledger.close().await;
         Ok(())
     })?;
@@ -289,7 +290,7 @@ fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
     block_on(async {
         let now = Clock::real().now();
         let ledger = Ledger::open_offline(&path, now)?;
-        ledger.kv_set(name, None, now).await?;
+        ledger.write(move |store| store.kv_set(name, None, now)).await?;
         ledger.close().await;
         Ok(())
     })?;
@@ -303,21 +304,15 @@ fn spend(args: &SpendArgs) -> Result<ExitCode, Error> {
     let at = block_on(async {
         let ledger = Ledger::open_offline(&path, Clock::real().now())?;
         // as runs see it: never before what the ledger remembers
-        let now = Clock::real().not_before(ledger.latest_timestamp().await?).now();
+        let now = Clock::real().not_before(ledger.read(Snapshot::latest_timestamp).await?).now();
         let at = args.at.unwrap_or(now).plus_ms(-ago_ms);
         if at > now {
             let cause = "--at lies in the future; uploads count from when they were made";
             return Err(Error::Usage(cause.to_owned()));
         }
         let note = args.note.as_deref().map(crate::redact::clean);
-        ledger
-            .record_external_usage(ExternalUsage {
-                endpoint: "upload".to_owned(),
-                at,
-                count: args.count,
-                note,
-            })
-            .await?;
+        let usage = ExternalUsage { endpoint: "upload".to_owned(), at, count: args.count, note };
+        ledger.write(move |store| store.record_external_usage(&usage)).await?;
         ledger.close().await;
         Ok(at)
     })?;

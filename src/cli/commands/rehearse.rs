@@ -116,7 +116,7 @@ pub(in crate::cli) fn rehearse(args: &RehearseArgs) -> Result<ExitCode, Error> {
     }
     Err(Error::Totals(format!(
         "the service accepted {} sources twice, and {} videos belong to no item",
-        totals.doubled, totals.orphans
+        totals.accepted_twice, totals.orphans
     )))
 }
 
@@ -129,15 +129,15 @@ fn show(args: &RehearseArgs, summary: &Summary, totals: &ServiceTotals) -> Resul
     let took = format_duration(Duration::from_secs_f64((summary.seconds / f64::from(totals.speed)).max(0.0)));
     let _ =
         writeln!(text, "\n  a rehearsal on a clock that was {} times as fast; it took {took}", totals.speed);
-    let balanced = if totals.doubled + totals.orphans == 0 {
+    let balanced = if totals.accepted_twice + totals.orphans == 0 {
         "each once, and each belongs to an item: the totals agree".to_owned()
     } else {
         format!(
             "{} sources twice, {} without an item: the totals do NOT agree",
-            totals.doubled, totals.orphans
+            totals.accepted_twice, totals.orphans
         )
     };
-    let _ = writeln!(text, "  the service accepted {} videos, {balanced}", with_separators(totals.taken));
+    let _ = writeln!(text, "  the service accepted {} videos, {balanced}", with_separators(totals.accepted));
     let _ = writeln!(
         text,
         "  it refused {} uploads and {} reads because of a limit, and injected faults into {} uploads",

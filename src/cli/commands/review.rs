@@ -212,10 +212,11 @@ pub(in crate::cli) fn resolve(args: &ResolveArgs) -> Result<ExitCode, Error> {
     let clock = Clock::real();
     let answered = runtime.block_on(async {
         let ledger = Ledger::open_offline(&path, clock.now())?;
-        let at = clock.now().max(ledger.latest_timestamp().await?);
+        let at = clock.now().max(ledger.read(Snapshot::latest_timestamp).await?);
         let decision =
             ReviewDecision { answer: answer.clone(), who: who(), why: redact::clean(&args.why), at };
-        let answered = ledger.answer(ItemId::numbered(args.item), decision).await;
+        let item = ItemId::numbered(args.item);
+        let answered = ledger.write(move |store| store.answer(item, &decision)).await;
         ledger.close().await;
         answered
     })?;

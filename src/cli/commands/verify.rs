@@ -115,7 +115,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         };
         context.events.close();
         let at = context.clock.now();
-        let service = context.ledger.snapshot().await?.origin()?;
+        let service = context.ledger.read(Snapshot::origin).await?;
         context.ledger.close().await;
         let library_diffs = match compared {
             Verification::Complete(library_diffs) => library_diffs,
@@ -157,8 +157,8 @@ fn library_diff_verdict(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static st
     let any = |kinds: &[DiffKind]| {
         library_diffs.iter().any(|library_diff| kinds.iter().any(|kind| library_diff.count(*kind) > 0))
     };
-    if any(&[DiffKind::Missing, DiffKind::Doubled, DiffKind::Foreign]) {
-        (ExitCode::NeedsReview, "service and ledger differ: see parity.csv")
+    if any(&[DiffKind::Missing, DiffKind::Surplus, DiffKind::Rejected, DiffKind::Foreign]) {
+        (ExitCode::NeedsReview, "service and ledger differ: see library_diff.csv")
     } else if any(&[DiffKind::Open, DiffKind::TagsHidden]) {
         (ExitCode::Temporary, "some items are not final yet; run `telecine reconcile`, then verify again")
     } else if any(&[DiffKind::Failed]) {
@@ -197,7 +197,8 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
                 (code, recovery, reason)
             }
         };
-        context.ledger.end_run(run, context.clock.now(), code.number(), reason.clone()).await?;
+        let (at, end_reason) = (context.clock.now(), reason.clone());
+        context.ledger.write(move |store| store.end_run(run, at, code.number(), &end_reason)).await?;
         context.ledger.close().await;
         if args.output.json {
             let body = RecoverBody {
@@ -207,7 +208,7 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
                 without_row: recovery.without_row,
                 remembered: recovery.remembered,
                 unmarked: recovery.unmarked,
-                tags_hidden: recovery.untold,
+                tags_hidden: recovery.tags_hidden,
                 is_complete: recovery.is_whole,
             };
             print_end(&CommandEnd { reason, ..CommandEnd::of(code) }, &body)?;
@@ -223,7 +224,7 @@ fn recovery_end(recovery: &Recovery) -> (ExitCode, String) {
         let reason = format!(
             "{} videos do not show their tags yet (run the same command again when they are indexed), and {} have no \
              marker (if none of them is yours, add --unmarked-are-not-ours)",
-            recovery.untold, recovery.unmarked
+            recovery.tags_hidden, recovery.unmarked
         );
         return (ExitCode::Temporary, reason);
     }
@@ -242,7 +243,27 @@ fn recovery_lines(recovery: &Recovery) -> [(u64, &'static str); 7] {
         (recovery.surplus, "second videos of a row"),
         (recovery.without_row, "videos with a marker whose row is in none of these manifests"),
         (recovery.remembered, "videos of rows that are not sent now; recorded"),
-        (recovery.untold, "videos without visible tags"),
+        (recovery.tags_hidden, "videos without visible tags"),
         (recovery.unmarked, "videos without a marker"),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::DiffEntry;
+
+    #[test]
+    fn every_finding_has_the_exit_code_that_the_documentation_names() {
+        let page = include_str!("../../../docs/recovery.md");
+        for kind in DiffKind::ALL {
+            let finding = DiffEntry { kind: *kind, video_no: None, item: None, url: None, detail: None };
+            let library_diff = LibraryDiff { findings: vec![finding], ..LibraryDiff::of("default") };
+            let (code, _) = library_diff_verdict(&[library_diff]);
+            let name = format!("`{}`", kind.as_str());
+            let row = page.lines().find(|line| line.starts_with('|') && line.contains(&name));
+            let row = row.unwrap_or_else(|| panic!("docs/recovery.md does not name {name}"));
+            assert!(row.ends_with(&format!("| {} |", code.number())), "{code:?}: {row}");
+        }
+    }
 }

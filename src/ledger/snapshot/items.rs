@@ -1,25 +1,16 @@
-//! Reads of a snapshot by item and row: reports, open questions, and what an import would do with a row.
+//! Reads by item and row, for reports and reviews.
 
 use rusqlite::Row;
 
-use super::{Snapshot, from_json};
+use super::Snapshot;
 use crate::{
-    domain::{FieldChange, ManifestRow, Problem, State, Submission, UnixMillis, VideoNo},
-    ledger::{ItemId, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId, store},
+    domain::{Problem, State, Submission, UnixMillis, VideoNo},
+    ledger::{
+        ItemId, LedgerError, ManifestId, RunId,
+        schema::ATTEMPT_IS_UNRESOLVED,
+        values::{from_json, impossible, state_of},
+    },
 };
-
-/// What an import would do with a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PlannedAction {
-    /// Known with other content, and left as it was sent.
-    Drifted(State),
-    /// It is not known: it would be sent.
-    New,
-    /// It is known, and would be sent (again).
-    Resent(State),
-    /// It is known, and would be left.
-    Left(State),
-}
 
 /// One item as a report shows it.
 #[derive(Clone, Debug)]
@@ -102,31 +93,6 @@ impl RowIssueKind {
 }
 
 impl Snapshot {
-    /// What an import would do with a row, by the rule it admits rows by.
-    pub fn planned_action(
-        &self,
-        row: &ManifestRow,
-        reruns: RerunPolicy,
-    ) -> Result<PlannedAction, LedgerError> {
-        store::planned_action(&self.connection, row, reruns)
-    }
-
-    /// What a row would send otherwise than the ledger has it. Empty for a row that it does not know.
-    pub fn differences(&self, row: &ManifestRow) -> Result<Vec<FieldChange>, LedgerError> {
-        let known = store::known_submission(&self.connection, row)?;
-        Ok(known.map_or_else(Vec::new, |known| known.differences(&row.submission)))
-    }
-
-    /// Why an import of probed rows would hold a row back. `None`: it would not.
-    pub fn find_lack(
-        &self,
-        row: &ManifestRow,
-        reruns: RerunPolicy,
-        requirement: &ProbeRequirement,
-    ) -> Result<Option<Problem>, LedgerError> {
-        store::find_lack(&self.connection, row, reruns, requirement)
-    }
-
     /// Items whose outcome is not clear, oldest first.
     pub fn open_questions(&self) -> Result<Vec<OpenQuestion>, LedgerError> {
         let sql = format!(
@@ -134,9 +100,7 @@ impl Snapshot {
                    attempt.sent_at, attempt.marker, question.text, question.candidates FROM attempt \
                    JOIN item ON item.id = attempt.item AND item.attempt = attempt.id JOIN manifest ON manifest.id = item.manifest \
                    LEFT JOIN question ON question.attempt = attempt.id \
-                   WHERE attempt.state IN ('in_doubt', 'accepted_unidentified', 'needs_review') \
-                   AND attempt.state IN {} ORDER BY attempt.id",
-            store::OPEN_STATES
+                   WHERE {ATTEMPT_IS_UNRESOLVED} ORDER BY attempt.id"
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([])?;
@@ -147,12 +111,12 @@ impl Snapshot {
             let cause: Option<String> = row.get("cause")?;
             questions.push(OpenQuestion {
                 item: ItemId(row.get("id")?),
-                state: store::state_of(&row.get::<_, String>("state")?)?,
+                state: state_of(&row.get::<_, String>("state")?)?,
                 manifest: row.get("identity")?,
                 line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
                 external_id: row.get("external_id")?,
                 submission: from_json(&row.get::<_, String>("submission")?)?,
-                sent_at: UnixMillis(row.get("sent_at")?),
+                sent_at: row.get("sent_at")?,
                 marker: row.get("marker")?,
                 text: text.or(cause).unwrap_or_default(),
                 candidates: candidates.map_or(Ok(Vec::new()), |text| from_json(&text))?,
@@ -198,9 +162,9 @@ impl Snapshot {
 
 fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
     let video_no: Option<String> = row.get("video_no")?;
-    let answered_at = row.get::<_, Option<i64>>("answered_at")?.map(UnixMillis);
+    let answered_at: Option<UnixMillis> = row.get("answered_at")?;
     Ok(ItemRow {
-        state: store::state_of(&row.get::<_, String>("state")?)?,
+        state: state_of(&row.get::<_, String>("state")?)?,
         manifest: ManifestId(row.get("manifest")?),
         line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
         cells: from_json(&row.get::<_, String>("cells")?)?,
@@ -208,8 +172,8 @@ fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
         url: row.get("url")?,
         accepted_at: if video_no.is_some() { answered_at } else { None },
         video_no,
-        sent_at: row.get::<_, Option<i64>>("sent_at")?.map(UnixMillis),
-        final_at: row.get::<_, Option<i64>>("final_at")?.map(UnixMillis),
+        sent_at: row.get("sent_at")?,
+        final_at: row.get("final_at")?,
         cause: row.get("cause")?,
     })
 }
@@ -220,7 +184,7 @@ fn row_issue(row: &Row<'_>) -> Result<RowIssue, LedgerError> {
     let kind = kinds.into_iter().find(|kind| kind.as_str() == as_str);
     let problems: Option<String> = row.get("problems")?;
     Ok(RowIssue {
-        kind: kind.ok_or_else(|| store::impossible(format!("the kind {as_str:?} of a row issue")))?,
+        kind: kind.ok_or_else(|| impossible(format!("the kind {as_str:?} of a row issue")))?,
         manifest: ManifestId(row.get("manifest")?),
         line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
         cells: from_json(&row.get::<_, String>("cells")?)?,

@@ -1,24 +1,33 @@
-//! Read-only access to the ledger by a connection of its own: for `status` and reports, also while an import runs.
+//! Reading the ledger: the connection, and the reads of `status` and the reports. The reads of the stages are in `store`.
 
 mod items;
 mod runs;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{ExternalUsage, LedgerError, StateCounts, UploadUsage, integrity, schema, store};
+use super::{LedgerError, integrity, schema, values::impossible};
 use crate::domain::UnixMillis;
 
-pub use items::{ItemRow, OpenQuestion, PlannedAction, RowIssue, RowIssueKind};
+pub use items::{ItemRow, OpenQuestion, RowIssue, RowIssueKind};
 pub use runs::{RequestCounts, RunRow};
 
-/// A consistent view for the length of each call; never writes.
+/// Prepared statements kept: all that a run reads with.
+const STATEMENTS_KEPT: usize = 64;
+
+/// A connection that reads. Each call sees the ledger as of one time.
 pub struct Snapshot {
-    connection: Connection,
+    pub(super) connection: Connection,
+    path: PathBuf,
 }
 
 impl Snapshot {
+    /// What the connection that writes reads.
+    pub(super) const fn of_writer(connection: Connection, path: PathBuf) -> Self {
+        Self { connection, path }
+    }
+
     /// Opens the ledger at `path` for reading only; it must be there.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let text = path.display().to_string();
@@ -37,12 +46,43 @@ impl Snapshot {
         if version < schema::version() {
             return Err(LedgerError::Outdated { path: text });
         }
-        Ok(Self { connection })
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        Ok(Self { connection, path: path.to_path_buf() })
     }
 
-    /// How many items are in each state.
-    pub fn state_counts(&self) -> Result<StateCounts, LedgerError> {
-        store::state_counts(&self.connection)
+    /// Runs several reads on the ledger as of one time.
+    pub(super) fn at_one_time<T>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, LedgerError>,
+    ) -> Result<T, LedgerError> {
+        let transaction = self.connection.unchecked_transaction()?;
+        let result = work(self);
+        transaction.commit()?;
+        result
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// One value. `None`: no row, or `NULL`.
+    pub(super) fn find<T: rusqlite::types::FromSql>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Option<T>, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        let found = self
+            .connection
+            .prepare_cached(sql)?
+            .query_row(values, |row| row.get::<_, Option<T>>(0))
+            .optional()?;
+        Ok(found.flatten())
+    }
+
+    pub(super) fn count(&self, sql: &str, values: impl rusqlite::Params) -> Result<u64, LedgerError> {
+        let count: i64 = self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
+        u64::try_from(count).map_err(|_| impossible(format!("a count of {count}")))
     }
 
     /// The service the ledger belongs to.
@@ -50,30 +90,6 @@ impl Snapshot {
         let origin: String =
             self.connection.query_row("SELECT origin FROM identity", [], |row| row.get(0))?;
         Ok(if origin.is_empty() { "no service yet".to_owned() } else { origin })
-    }
-
-    /// No clock may be before this: the latest of all recorded times.
-    pub fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
-        store::latest_timestamp(&self.connection)
-    }
-
-    /// The text stored under a name.
-    pub fn kv_get(&self, name: &str) -> Result<Option<String>, LedgerError> {
-        use rusqlite::OptionalExtension as _;
-        let sql = "SELECT value FROM kv WHERE name = ?1";
-        Ok(self.connection.query_row(sql, [name], |row| row.get(0)).optional()?)
-    }
-
-    /// Uploads that may count after `since`, and at least the latest `count_min`; reads and foreign requests since then.
-    pub fn past(
-        &self,
-        since: UnixMillis,
-        count_min: u32,
-    ) -> Result<(Vec<UploadUsage>, Vec<ExternalUsage>), LedgerError> {
-        Ok((
-            store::past_uploads(&self.connection, since, count_min)?,
-            store::external_usages(&self.connection, since)?,
-        ))
     }
 
     /// A digest of everything that happened: any other state of the ledger has another.
@@ -88,23 +104,17 @@ impl Snapshot {
 
     /// Uploads paid or possibly paid, over all runs.
     pub fn committed_uploads(&self) -> Result<u64, LedgerError> {
-        let count: i64 =
-            self.connection.query_row("SELECT uploads FROM committed_uploads", [], |row| row.get(0))?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        self.count("SELECT uploads FROM committed_uploads", [])
     }
 
     /// When anything last happened to an item.
     pub fn last_event_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        use rusqlite::OptionalExtension as _;
-        let sql = "SELECT at FROM event ORDER BY id DESC LIMIT 1";
-        Ok(self.connection.query_row(sql, [], |row| row.get::<_, i64>(0)).optional()?.map(UnixMillis))
+        self.find("SELECT at FROM event ORDER BY id DESC LIMIT 1", [])
     }
 
     /// Items whose state does not follow from their latest attempt; any is a bug.
     pub fn contradictions(&self) -> Result<u64, LedgerError> {
-        let (_, sql) = integrity::RULES[0];
-        let count: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        self.count(integrity::RULES[0].1, [])
     }
 
     /// Everything that is wrong with the ledger, each as a sentence; reads all of it.
@@ -127,15 +137,4 @@ impl Snapshot {
             .map_err(|error| LedgerError::from(error).at(&text))?;
         Ok(())
     }
-
-    /// When the next accepted item is due to be polled.
-    pub fn next_poll_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
-        let sql = "SELECT min(poll_at) FROM item WHERE poll_at IS NOT NULL";
-        Ok(self.connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.map(UnixMillis))
-    }
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, LedgerError> {
-    serde_json::from_str(text)
-        .map_err(|error| store::impossible(format!("a value that cannot be read: {error}")))
 }

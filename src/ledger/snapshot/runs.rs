@@ -1,11 +1,14 @@
-//! Reads of a snapshot by run: what each run read, sent and left.
+//! Reads by run: what each run read, sent and left.
 
 use rusqlite::Row;
 
-use super::{Snapshot, from_json};
+use super::Snapshot;
 use crate::{
     domain::{RowCounts, UnixMillis},
-    ledger::{LedgerError, ManifestId, RunId, StateCounts, store},
+    ledger::{
+        LedgerError, ManifestId, RunId, StateCounts,
+        values::{from_json, impossible},
+    },
 };
 
 /// One run and what it read, summed over its manifests.
@@ -40,15 +43,13 @@ impl Snapshot {
 
     /// The run that began last.
     pub fn latest_run(&self) -> Result<Option<RunId>, LedgerError> {
-        let latest: Option<i64> =
-            self.connection.query_row("SELECT max(id) FROM run", [], |row| row.get(0))?;
-        Ok(latest.map(RunId))
+        Ok(self.find("SELECT max(id) FROM run", [])?.map(RunId))
     }
 
     /// One run.
     pub fn run(&self, run: RunId) -> Result<RunRow, LedgerError> {
         let found = self.runs_where("HAVING run.id = ?1", run.0)?.pop();
-        found.ok_or_else(|| store::impossible(format!("run {run} vanished")))
+        found.ok_or_else(|| impossible(format!("run {run} vanished")))
     }
 
     fn runs_where(&self, clause: &str, value: i64) -> Result<Vec<RunRow>, LedgerError> {
@@ -65,8 +66,8 @@ impl Snapshot {
             Ok(RunRow {
                 name: row.get("name")?,
                 command: row.get("command")?,
-                started_at: UnixMillis(row.get("started_at")?),
-                ended_at: row.get::<_, Option<i64>>("ended_at")?.map(UnixMillis),
+                started_at: row.get("started_at")?,
+                ended_at: row.get("ended_at")?,
                 exit_code: row.get("exit_code")?,
                 exit_reason: row.get("exit_reason")?,
                 rows: RowCounts {
@@ -104,22 +105,21 @@ impl Snapshot {
     pub fn state_counts_of_run(&self, run: RunId) -> Result<StateCounts, LedgerError> {
         let sql = "SELECT item.state, count(*) FROM last_seen JOIN item ON item.id = last_seen.item \
                    WHERE last_seen.run = ?1 GROUP BY item.state";
-        store::state_counts_by(&self.connection, sql, [run.0])
+        self.state_counts_by(sql, [run.0])
     }
 
     /// How many of the items that `run` sent are in each state.
     pub fn state_counts_of_sent(&self, run: RunId) -> Result<StateCounts, LedgerError> {
         let sql = "SELECT item.state, count(*) FROM item WHERE id IN (SELECT item FROM attempt WHERE run = ?1) \
                    GROUP BY item.state";
-        store::state_counts_by(&self.connection, sql, [run.0])
+        self.state_counts_by(sql, [run.0])
     }
 
     /// How many of the items seen by `run` wait with a link that is dead at `at`.
     pub fn expired_of_run(&self, run: RunId, at: UnixMillis) -> Result<u64, LedgerError> {
         let sql = "SELECT count(*) FROM last_seen JOIN item ON item.id = last_seen.item \
                    WHERE last_seen.run = ?1 AND item.state = 'pending' AND item.expires_at <= ?2";
-        let count: i64 = self.connection.query_row(sql, (run.0, at.0), |row| row.get(0))?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        self.count(sql, (run.0, at.0))
     }
 
     /// The manifests `run` read, with their identity and columns, in the order they were first known.

@@ -1,12 +1,13 @@
 //! Admission: turns rows into items with deduplication by key. It is idempotent: a row that is admitted twice changes
 //! nothing.
 
-use super::{Store, state_of, to_json};
+use super::Store;
 use crate::{
     domain::{ItemEvent, ManifestRow, Problem, RowError, State, UnixMillis},
     ledger::{
         Admission, AdmitTerms, AttemptId, AttemptResult, DriftedRows, FailedRows, ItemId, LedgerError,
         ManifestId, RerunPolicy, RunId,
+        values::{impossible, state_of, to_json},
     },
 };
 
@@ -33,7 +34,8 @@ struct Origin {
 }
 
 impl Store {
-    pub(in crate::ledger) fn admit(
+    /// Admits a batch of rows and row errors, and returns the outcome of each. All or nothing.
+    pub fn admit(
         &self,
         run: RunId,
         manifest: ManifestId,
@@ -45,10 +47,14 @@ impl Store {
         let mut admissions = Vec::with_capacity(rows.len());
         for row in rows {
             let admission = match row {
-                Ok(row) => match self.find_lack(row, terms)? {
-                    None => self.admit_row(origin, row)?,
-                    Some(problem) => self.hold_back(origin, row, problem)?,
-                },
+                Ok(row) => {
+                    let requirement = terms.requirement.as_ref();
+                    let lack = requirement.map(|requirement| self.find_lack(row, terms.reruns, requirement));
+                    match lack.transpose()?.flatten() {
+                        None => self.admit_row(origin, row)?,
+                        Some(problem) => self.hold_back(origin, row, problem)?,
+                    }
+                }
                 Err(error) => self.set_aside_fault(origin, error)?,
             };
             admissions.push(admission);
@@ -210,8 +216,7 @@ impl Store {
 
     /// Whether only the signature of the link is another one.
     fn has_same_content(&self, item: ItemId, row: &ManifestRow) -> Result<bool, LedgerError> {
-        let sent: Option<String> = self.find("SELECT submission FROM item WHERE id = ?1", [item.0])?;
-        let sent = super::submission_of(&sent.unwrap_or_default())?;
+        let sent = self.submission_of_item(item)?;
         Ok(sent.has_same_content(&row.submission))
     }
 
@@ -238,7 +243,7 @@ impl Store {
             return Ok(());
         }
         let Some(attempt) = known.attempt else {
-            return Err(super::impossible(format!("item {} failed without an attempt", known.item)));
+            return Err(impossible(format!("item {} failed without an attempt", known.item)));
         };
         self.settle(attempt, &AttemptResult::new(ItemEvent::RetryOrdered, origin.at, None))
     }
@@ -274,8 +279,7 @@ impl Store {
 
     /// What a row would send otherwise than the ledger has it, a problem for each field. `None`: nothing.
     fn changes(&self, item: ItemId, row: &ManifestRow) -> Result<Option<String>, LedgerError> {
-        let known: Option<String> = self.find("SELECT submission FROM item WHERE id = ?1", [item.0])?;
-        let known = super::submission_of(&known.unwrap_or_default())?;
+        let known = self.submission_of_item(item)?;
         let changes = known.differences(&row.submission).into_iter().map(|change| Problem {
             column: change.field.to_owned(),
             column_number: 0,

@@ -1,57 +1,41 @@
 //! Claiming: an item becomes `sending` and its quota is spent, in the transaction that the claim comes out of.
 
-use super::{OPEN_STATES, Store, submission_of};
+use super::Store;
 use crate::{
     domain::{ItemEvent, State, Submission, UnixMillis},
     ledger::{
         AttemptId, AttemptResult, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ItemId, LedgerError, Marker,
-        marker,
+        Snapshot, marker, schema::OPEN_STATES, values::submission_of,
     },
 };
 
 /// Requests in doubt that are always tolerated. More block further claims.
-const DOUBTS_MIN: u64 = 5;
+const IN_DOUBT_MIN: u64 = 5;
 /// The divisor of all attempts that gives the further tolerated requests in doubt. A killed process may leave as many
 /// as were in flight.
-const DOUBTS_SHARE: u64 = 100;
+const IN_DOUBT_SHARE: u64 = 100;
 
 /// The item that a claim would take.
-pub(in crate::ledger) enum ClaimCandidate {
+enum ClaimCandidate {
     Ready { item: ItemId, submission: Box<Submission> },
     Blocked(ClaimBlocked),
 }
 
-impl ClaimCandidate {
-    /// `None`: nothing keeps the item from being claimed.
-    pub(in crate::ledger) fn blocked(self) -> Option<ClaimBlocked> {
-        match self {
-            Self::Ready { .. } => None,
-            Self::Blocked(blocked) => Some(blocked),
-        }
-    }
-}
-
-impl Store {
-    pub(in crate::ledger) fn claim(
+impl Snapshot {
+    /// Why nothing can be claimed now. `None`: an item can be claimed.
+    pub fn claim_blocked(
         &self,
         terms: &ClaimTerms,
         at: UnixMillis,
-    ) -> Result<ClaimOutcome, LedgerError> {
-        match self.claim_blocked(terms, at)? {
-            ClaimCandidate::Blocked(blocked) => Ok(ClaimOutcome::Blocked(blocked)),
-            ClaimCandidate::Ready { item, submission } => {
-                let claim = self.open_attempt(terms, at, item, *submission)?;
-                Ok(ClaimOutcome::Claimed(Box::new(claim)))
-            }
-        }
+    ) -> Result<Option<ClaimBlocked>, LedgerError> {
+        Ok(match self.claim_candidate(terms, at)? {
+            ClaimCandidate::Ready { .. } => None,
+            ClaimCandidate::Blocked(blocked) => Some(blocked),
+        })
     }
 
     /// The item that may be claimed now, or the obstacle.
-    pub(in crate::ledger) fn claim_blocked(
-        &self,
-        terms: &ClaimTerms,
-        at: UnixMillis,
-    ) -> Result<ClaimCandidate, LedgerError> {
+    fn claim_candidate(&self, terms: &ClaimTerms, at: UnixMillis) -> Result<ClaimCandidate, LedgerError> {
         let Some(next) = self.next_pending(terms, at)? else {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::NothingPending));
         };
@@ -63,10 +47,10 @@ impl Store {
             [],
         )?;
         let attempts = u64::try_from(self.last_attempt()?).unwrap_or(0);
-        if open > DOUBTS_MIN.max(attempts / DOUBTS_SHARE).max(terms.concurrency) {
+        if open > IN_DOUBT_MIN.max(attempts / IN_DOUBT_SHARE).max(terms.concurrency) {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::TooManyInDoubt { open }));
         }
-        let uploads = self.count("SELECT uploads FROM committed_uploads", [])?;
+        let uploads = self.committed_uploads()?;
         if terms.uploads_max.is_some_and(|uploads_max| uploads >= uploads_max) {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::BudgetSpent { uploads }));
         }
@@ -76,7 +60,7 @@ impl Store {
                 return Ok(ClaimCandidate::Blocked(ClaimBlocked::DiskLow { free }));
             }
         }
-        if self.sent_elsewhere(next.1.key().0)?.is_some() {
+        if self.foreign_video_of(next.1.key().0)?.is_some() {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::AlreadyUploaded { item: next.0 }));
         }
         let (item, submission) = next;
@@ -130,6 +114,48 @@ impl Store {
         Ok(None)
     }
 
+    /// Bytes that may still be written beside the ledger; plenty when the system does not say.
+    fn disk_free(&self) -> u64 {
+        let folder = self.path().parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
+        rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Whether any item of these manifests waits.
+    fn do_any_wait(&self, terms: &ClaimTerms) -> Result<bool, LedgerError> {
+        let sql = "SELECT 1 FROM state_count WHERE manifest = ?1 AND state = 'pending' AND count > 0";
+        for manifest in &terms.manifests {
+            if self.find::<i64>(sql, [manifest.0])?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The highest number of an attempt that this ledger is known to have used.
+    pub(in crate::ledger) fn last_attempt(&self) -> Result<i64, LedgerError> {
+        let sql = "SELECT max(coalesce((SELECT max(id) FROM attempt), 0), attempt_floor) FROM observed_delay";
+        Ok(self.find(sql, [])?.unwrap_or(0))
+    }
+}
+
+impl Store {
+    /// Claims the next pending item. Only [`Ledger::claim`](super::super::Ledger::claim) calls it: no claim is handed out
+    /// before its commit.
+    pub(in crate::ledger) fn claim(
+        &self,
+        terms: &ClaimTerms,
+        at: UnixMillis,
+    ) -> Result<ClaimOutcome, LedgerError> {
+        match self.claim_candidate(terms, at)? {
+            ClaimCandidate::Blocked(blocked) => Ok(ClaimOutcome::Blocked(blocked)),
+            ClaimCandidate::Ready { item, submission } => {
+                let claim = self.open_attempt(terms, at, item, *submission)?;
+                Ok(ClaimOutcome::Claimed(Box::new(claim)))
+            }
+        }
+    }
+
     fn open_attempt(
         &self,
         terms: &ClaimTerms,
@@ -156,23 +182,6 @@ impl Store {
         )?;
         let others_wait = self.do_any_wait(terms)?;
         Ok(Claim { attempt, submission, marker, sent_at: at, send_before, others_wait })
-    }
-
-    /// Whether any item of these manifests waits.
-    fn do_any_wait(&self, terms: &ClaimTerms) -> Result<bool, LedgerError> {
-        let sql = "SELECT 1 FROM state_count WHERE manifest = ?1 AND state = 'pending' AND count > 0";
-        for manifest in &terms.manifests {
-            if self.find::<i64>(sql, [manifest.0])?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The highest number of an attempt that this ledger is known to have used.
-    pub(in crate::ledger) fn last_attempt(&self) -> Result<i64, LedgerError> {
-        let sql = "SELECT max(coalesce((SELECT max(id) FROM attempt), 0), attempt_floor) FROM observed_delay";
-        Ok(self.find(sql, [])?.unwrap_or(0))
     }
 
     /// A marker names one attempt, cannot be guessed (96 bits), and leads back to its item without the ledger.

@@ -1,25 +1,24 @@
 //! What the service shows, against what the ledger knows.
 
-use super::{Store, impossible, state_of, video_no_of};
+use super::Store;
 use crate::{
     domain::{AttemptState, ItemEvent, State, UnixMillis, VideoNo},
     ledger::{
         AttemptId, AttemptResult, Binding, BoundBy, BoundItem, ExternalUsage, ItemId, LedgerError,
-        LibraryVideo, Recovered, RunId, VideoOwner, marker::Marked,
+        LibraryVideo, Recovered, RunId, Snapshot, VideoOwner,
+        marker::Marked,
+        values::{impossible, limit, state_of, video_no_of},
     },
 };
 
 /// The note of external usage that stands for a foreign video.
-fn spent_elsewhere(video_no: &VideoNo) -> String {
+fn foreign_usage_note(video_no: &VideoNo) -> String {
     format!("{video_no}, sent with another ledger")
 }
 
-impl Store {
+impl Snapshot {
     /// Whose video each is, by its number or the marker it carries.
-    pub(in crate::ledger) fn video_owners(
-        &self,
-        videos: &[LibraryVideo],
-    ) -> Result<Vec<VideoOwner>, LedgerError> {
+    pub fn video_owners(&self, videos: &[LibraryVideo]) -> Result<Vec<VideoOwner>, LedgerError> {
         videos.iter().map(|video| self.owner(video)).collect()
     }
 
@@ -51,8 +50,8 @@ impl Store {
             .ok_or_else(|| impossible(format!("the state {as_str:?} of attempt {attempt}")))?;
         let is_forced: bool = row.get("forced")?;
         Ok(match state {
-            AttemptState::Abandoned => VideoOwner::Ordered(item),
-            AttemptState::Absent if is_forced => VideoOwner::Ordered(item),
+            AttemptState::Abandoned => VideoOwner::ResolvedByReview(item),
+            AttemptState::Absent if is_forced => VideoOwner::ResolvedByReview(item),
             AttemptState::Sending
             | AttemptState::InDoubt
             | AttemptState::AcceptedUnidentified
@@ -66,57 +65,29 @@ impl Store {
         })
     }
 
-    /// Remembers videos that were sent from elsewhere, so that their rows are not sent again; and what they used up of the
-    /// quota.
-    pub(in crate::ledger) fn record_foreign_videos(
-        &self,
-        videos: &[LibraryVideo],
-    ) -> Result<(), LedgerError> {
-        for video in videos {
-            for marked in video.tags.iter().filter_map(|tag| Marked::parse(tag)) {
-                self.connection
-                    .prepare_cached(
-                        "INSERT OR IGNORE INTO foreign_video (key_prefix, video_no) VALUES (?1, ?2)",
-                    )?
-                    .execute((marked.key_prefix, video.video_no.as_str()))?;
-            }
-            let note = spent_elsewhere(&video.video_no);
-            let sql = "SELECT 1 FROM external_usage WHERE endpoint = 'upload' AND note = ?1";
-            if self.find::<i64>(sql, [&note])?.is_none() {
-                self.record_external_usage(&ExternalUsage {
-                    endpoint: "upload".to_owned(),
-                    at: video.made_by,
-                    count: 1,
-                    note: Some(note),
-                })?;
-            }
-        }
-        Ok(())
-    }
-
     /// The video that an item became already, by a request this ledger does not know.
-    pub(super) fn sent_elsewhere(&self, key: [u8; 16]) -> Result<Option<VideoNo>, LedgerError> {
+    pub(super) fn foreign_video_of(&self, key: [u8; 16]) -> Result<Option<VideoNo>, LedgerError> {
         let sql = "SELECT video_no FROM foreign_video WHERE key_prefix = ?1 \
                    AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = foreign_video.video_no) LIMIT 1";
         self.find::<String>(sql, [&key[..8]])?.map(|number| video_no_of(&number)).transpose()
     }
 
     /// Whether rows may be sent again that the service answered as rejected: by order, or since their content changed.
-    pub(in crate::ledger) fn resends_rejected(&self, retries: bool) -> Result<bool, LedgerError> {
+    pub fn resends_rejected(&self, retries: bool) -> Result<bool, LedgerError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM attempt JOIN item ON item.attempt = attempt.id \
                    WHERE attempt.state = 'rejected' AND (?1 OR item.state = 'pending'))";
         Ok(self.find(sql, [retries])?.unwrap_or(false))
     }
 
     /// The namespaces items are in.
-    pub(in crate::ledger) fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
+    pub fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
         let sql = "SELECT DISTINCT namespace FROM item ORDER BY namespace";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
     }
 
     /// Items of a namespace that are bound to a video, in ledger order behind `after`.
-    pub(in crate::ledger) fn bound_items(
+    pub fn bound_items(
         &self,
         namespace: &str,
         after: ItemId,
@@ -127,7 +98,7 @@ impl Store {
              JOIN attempt ON attempt.id = item.attempt WHERE item.id > ?2 AND item.namespace = ?1 \
              AND attempt.video_no IS NOT NULL ORDER BY item.id LIMIT ?3",
         )?;
-        let mut rows = statement.query((namespace, after.0, i64::try_from(count_max).unwrap_or(i64::MAX)))?;
+        let mut rows = statement.query((namespace, after.0, limit(count_max)))?;
         let mut items = Vec::new();
         while let Some(row) = rows.next()? {
             items.push(BoundItem {
@@ -141,8 +112,39 @@ impl Store {
         Ok(items)
     }
 
+    pub(super) fn is_recovering(&self) -> Result<bool, LedgerError> {
+        Ok(self.find("SELECT recovering FROM observed_delay", [])?.unwrap_or(false))
+    }
+}
+
+impl Store {
+    /// Remembers videos that were sent from elsewhere, so that their rows are not sent again; and what they used up of the
+    /// quota.
+    pub fn record_foreign_videos(&self, videos: &[LibraryVideo]) -> Result<(), LedgerError> {
+        for video in videos {
+            for marked in video.tags.iter().filter_map(|tag| Marked::parse(tag)) {
+                self.connection
+                    .prepare_cached(
+                        "INSERT OR IGNORE INTO foreign_video (key_prefix, video_no) VALUES (?1, ?2)",
+                    )?
+                    .execute((marked.key_prefix, video.video_no.as_str()))?;
+            }
+            let note = foreign_usage_note(&video.video_no);
+            let sql = "SELECT 1 FROM external_usage WHERE endpoint = 'upload' AND note = ?1";
+            if self.find::<i64>(sql, [&note])?.is_none() {
+                self.record_external_usage(&ExternalUsage {
+                    endpoint: "upload".to_owned(),
+                    at: video.made_by,
+                    count: 1,
+                    note: Some(note),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
     /// From now on the ledger is known not to know all that was sent.
-    pub(in crate::ledger) fn begin_recovery(&self) -> Result<(), LedgerError> {
+    pub fn begin_recovery(&self) -> Result<(), LedgerError> {
         // what is elsewhere is found out again
         self.connection.execute("DELETE FROM foreign_video", [])?;
         let last = self.high_water.as_ref().map_or(0, crate::ledger::high_water::HighWater::last);
@@ -153,12 +155,8 @@ impl Store {
     }
 
     /// From now on it knows all again: what it could bind, and for the rest, which rows must not be sent.
-    pub(in crate::ledger) fn end_recovery(&self) -> Result<(), LedgerError> {
+    pub fn end_recovery(&self) -> Result<(), LedgerError> {
         self.change_one("UPDATE observed_delay SET recovering = 0", [])
-    }
-
-    pub(super) fn is_recovering(&self) -> Result<bool, LedgerError> {
-        Ok(self.find("SELECT recovering FROM observed_delay", [])?.unwrap_or(false))
     }
 
     /// A rejected item waits again, so that its video can be bound.
@@ -171,7 +169,7 @@ impl Store {
     /// Binds a video to the item its marker names, if that item waits: the request is written down as if this ledger
     /// had made it. Where the item does not wait, or its manifest is not known here, the video is remembered, so that the
     /// row is not sent again when it waits one day.
-    pub(in crate::ledger) fn recover(
+    pub fn recover(
         &self,
         run: RunId,
         video: &LibraryVideo,
@@ -185,8 +183,8 @@ impl Store {
             self.record_foreign_videos(std::slice::from_ref(video))?;
             return Ok(Recovered::NoItem);
         };
-        let as_str: Option<String> = self.find("SELECT state FROM item WHERE id = ?1", [item.0])?;
-        let state = state_of(&as_str.unwrap_or_default())?;
+        let state =
+            self.state_of_item(item)?.ok_or_else(|| impossible(format!("item {item} that vanished")))?;
         if matches!(state, State::Accepted | State::Indexed) {
             return Ok(Recovered::Surplus(item));
         }
@@ -201,7 +199,7 @@ impl Store {
         // what was a stranger's expense is our own attempt from now on
         self.connection
             .prepare_cached("DELETE FROM external_usage WHERE endpoint = 'upload' AND note = ?1")?
-            .execute([spent_elsewhere(&video.video_no)])?;
+            .execute([foreign_usage_note(&video.video_no)])?;
         self.change_one(
             "INSERT INTO attempt (id, item, run, state, marker, sent_at, send_before, counts_until) \
              VALUES (?1, ?2, ?3, 'sending', ?4, ?5, ?5, ?5)",

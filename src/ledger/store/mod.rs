@@ -1,40 +1,65 @@
-//! Every SQL statement that writes, one file per kind of work. All of it runs inside a transaction of the queue.
+//! The statements of each stage, one file per stage: what it reads (`impl Snapshot`) and what it writes (`impl Store`).
+//! Writes run inside a transaction of the commit queue.
 
 mod admit;
 mod claim;
 mod library;
+mod poll;
 mod probes;
+mod progress;
 mod quota;
 mod reconcile;
 mod review;
 mod runs;
 mod settle;
 
-pub(super) use probes::{find_lack, known_submission, planned_action};
-pub(super) use quota::{external_usages, past_uploads};
-pub(super) use reconcile::{state_counts, state_counts_by};
-pub(super) use runs::latest_timestamp;
 pub(super) use settle::Entry;
 
-use std::{fs::File, path::PathBuf};
+use std::{fs::File, ops::Deref, path::PathBuf};
 
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
-use super::{LedgerError, high_water::HighWater, identity::Restored, registry::Registration};
-use crate::domain::{State, Submission, UnixMillis, VideoNo};
+use super::{
+    AttemptId, ItemId, LedgerError, Snapshot,
+    high_water::HighWater,
+    identity::Restored,
+    registry::Registration,
+    values::{impossible, state_of, submission_of},
+};
+use crate::domain::{State, Submission};
 
-/// SQL: the states of an attempt without a final outcome. The partial index of open attempts has the same list.
-pub(super) const OPEN_STATES: &str = "('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')";
-/// SQL: the clock skew since the run of an attempt, in milliseconds.
-const SKEW_SINCE_ATTEMPT: &str = "(SELECT coalesce(sum(clock_skew_ms), 0) FROM run WHERE id > attempt.run)";
-/// SQL: the clock skew over all runs, in milliseconds.
-const SKEW_TOTAL: &str = "(SELECT coalesce(sum(clock_skew_ms), 0) FROM run)";
+/// SQL: the clock skew of the runs (`later`) that meet a condition, in milliseconds.
+fn skew(condition: &str) -> String {
+    format!("(SELECT coalesce(sum(later.clock_skew_ms), 0) FROM run AS later WHERE {condition})")
+}
 
-/// The one connection that writes.
-pub(super) struct Store {
-    connection: Connection,
+/// SQL: when an attempt was accepted, as far as is known.
+const ACCEPTED_AT: &str = "coalesce(attempt.answered_at, attempt.sent_at)";
+/// SQL: the answer to an attempt came, and named the time of acceptance by the service's clock.
+const DATED_BY_BOTH: &str = "bound_by = 'reply' AND uploaded_at IS NOT NULL AND answered_at IS NOT NULL";
+
+impl Snapshot {
+    fn state_of_item(&self, item: ItemId) -> Result<Option<State>, LedgerError> {
+        let state: Option<String> = self.find("SELECT state FROM item WHERE id = ?1", [item.0])?;
+        state.map(|as_str| state_of(&as_str)).transpose()
+    }
+
+    /// The latest attempt of an item.
+    fn attempt_of(&self, item: ItemId) -> Result<Option<AttemptId>, LedgerError> {
+        Ok(self.find("SELECT attempt FROM item WHERE id = ?1", [item.0])?.map(AttemptId))
+    }
+
+    fn submission_of_item(&self, item: ItemId) -> Result<Submission, LedgerError> {
+        let text: Option<String> = self.find("SELECT submission FROM item WHERE id = ?1", [item.0])?;
+        submission_of(&text.unwrap_or_default())
+    }
+}
+
+/// The one connection that writes. It reads by the functions of [`Snapshot`], and sees what it has changed.
+pub struct Store {
+    /// What it reads, with the changes of its open transaction.
+    snapshot: Snapshot,
     secret: [u8; 32],
-    path: PathBuf,
     /// Held, not used: closing it lets the next process in.
     _lock: File,
     high_water: Option<HighWater>,
@@ -80,11 +105,19 @@ pub(super) struct StoreParts {
     pub(super) unconfirmed_key: Option<Vec<u8>>,
 }
 
+impl Deref for Store {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        &self.snapshot
+    }
+}
+
 impl Store {
     pub(super) fn new(parts: StoreParts) -> Self {
         let StoreParts { connection, secret, path, lock, high_water, registration, unconfirmed_key } = parts;
-        let commits = Commits::AtOnce;
-        Self { connection, secret, path, _lock: lock, high_water, registration, commits, unconfirmed_key }
+        let (snapshot, commits) = (Snapshot::of_writer(connection, path), Commits::AtOnce);
+        Self { snapshot, secret, _lock: lock, high_water, registration, commits, unconfirmed_key }
     }
 
     /// A ledger behind its high-water mark was restored from an older copy.
@@ -102,8 +135,14 @@ impl Store {
         Ok(())
     }
 
+    /// The service accepted the key: from now on the ledger belongs to it, and no other ledger of this user serves the account.
+    pub fn confirm_key(&self) -> Result<(), LedgerError> {
+        self.record_key()?;
+        self.register()
+    }
+
     /// The service accepted the key: from now on the ledger belongs to it.
-    pub(in crate::ledger) fn confirm_key(&self) -> Result<(), LedgerError> {
+    pub(super) fn record_key(&self) -> Result<(), LedgerError> {
         if let Some(key) = &self.unconfirmed_key {
             let sql = "UPDATE identity SET key_fingerprint = ?1 WHERE key_fingerprint <> ?1";
             self.connection.prepare_cached(sql)?.execute([key])?;
@@ -112,7 +151,7 @@ impl Store {
     }
 
     /// The ledger serves its account from now on: another one of this user is refused.
-    pub(in crate::ledger) fn register(&self) -> Result<(), LedgerError> {
+    pub(super) fn register(&self) -> Result<(), LedgerError> {
         self.registration.as_ref().map_or(Ok(()), Registration::write)
     }
 
@@ -155,21 +194,10 @@ impl Store {
         Ok(())
     }
 
-    /// Brings what was put off into the file, so that another connection sees it.
+    /// Commits the deferred changes of a scratch ledger, so that another connection sees them.
     pub(super) fn commit_deferred(&self) -> Result<(), LedgerError> {
         let is_open = self.commits != Commits::AtOnce && !self.connection.is_autocommit();
         if is_open { self.batch("COMMIT") } else { Ok(()) }
-    }
-
-    pub(super) fn path(&self) -> &std::path::Path {
-        &self.path
-    }
-
-    /// Bytes that may still be written beside the ledger; plenty when the system does not say.
-    fn disk_free(&self) -> u64 {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
-        rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Runs `work` in one IMMEDIATE transaction. After an error here nothing of it has happened.
@@ -184,7 +212,7 @@ impl Store {
             work(self)?;
             let is_due = count >= PUT_OFF_MAX;
             self.commits = Commits::PutOff(if is_due { 0 } else { count + 1 });
-            return if is_due { self.batch("COMMIT") } else { Ok(()) };
+            return if is_due { self.commit_deferred() } else { Ok(()) };
         }
         self.batch("BEGIN IMMEDIATE")?;
         let ended = work(self).and_then(|()| self.batch("COMMIT"));
@@ -193,18 +221,6 @@ impl Store {
             let _ = self.batch("ROLLBACK");
         }
         ended
-    }
-
-    /// Runs a read on a consistent view; it must change nothing.
-    pub(super) fn view(&mut self, look: impl FnOnce(&Self)) -> Result<(), LedgerError> {
-        if !self.connection.is_autocommit() {
-            // what was put off is to be seen
-            look(self);
-            return Ok(());
-        }
-        self.batch("BEGIN")?;
-        look(self);
-        self.batch("COMMIT")
     }
 
     pub(super) fn begin_job(&self) -> Result<Undo, LedgerError> {
@@ -248,51 +264,4 @@ impl Store {
             Err(impossible(format!("{changed} rows changed, expected one: {sql}")))
         }
     }
-
-    /// One value. `None`: no row, or `NULL`.
-    fn find<T: rusqlite::types::FromSql>(
-        &self,
-        sql: &str,
-        values: impl rusqlite::Params,
-    ) -> Result<Option<T>, LedgerError> {
-        use rusqlite::OptionalExtension as _;
-        let found = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row(values, |row| row.get::<_, Option<T>>(0))
-            .optional()?;
-        Ok(found.flatten())
-    }
-
-    fn count(&self, sql: &str, values: impl rusqlite::Params) -> Result<u64, LedgerError> {
-        let count: i64 = self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
-        u64::try_from(count).map_err(|_| impossible(format!("a count of {count}")))
-    }
-}
-
-pub(super) fn impossible(what: String) -> LedgerError {
-    LedgerError::Impossible { what }
-}
-
-pub(super) fn state_of(as_str: &str) -> Result<State, LedgerError> {
-    as_str.parse::<State>().ok().ok_or_else(|| impossible(format!("the state {as_str:?}")))
-}
-
-pub(in crate::ledger) fn submission_of(text: &str) -> Result<Submission, LedgerError> {
-    serde_json::from_str(text)
-        .map_err(|error| impossible(format!("a submission that cannot be read: {error}")))
-}
-
-fn video_no_of(text: &str) -> Result<VideoNo, LedgerError> {
-    VideoNo::parse(text).ok_or_else(|| impossible(format!("the video number {text:?}")))
-}
-
-fn timestamp(row: &Row<'_>, column: &str) -> rusqlite::Result<UnixMillis> {
-    row.get(column).map(UnixMillis)
-}
-
-/// A list as JSON text, for a column that holds one.
-pub(super) fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, LedgerError> {
-    serde_json::to_string(value)
-        .map_err(|error| impossible(format!("a value that cannot be written: {error}")))
 }

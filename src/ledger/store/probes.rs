@@ -1,24 +1,134 @@
 //! Probe findings, and the rows that are held back because their source is not known to be supported.
 
-use rusqlite::Connection;
-
-use super::{Store, impossible, state_of, submission_of};
+use super::Store;
 use crate::{
     domain::{
-        AddressDigest, ManifestRow, Probe, ProbeVerdict, Problem, Reach, SourceUrl, State, Submission,
-        UnixMillis,
+        AddressDigest, FieldChange, ManifestRow, Probe, ProbeVerdict, Problem, Reach, SourceUrl, State,
     },
     ledger::{
-        AdmitTerms, DriftedRows, FailedRows, LedgerError, PlannedAction, ProbeRequirement, RerunPolicy,
+        DriftedRows, FailedRows, LedgerError, PlannedAction, ProbeRequirement, RerunPolicy, Snapshot,
+        values::{impossible, state_of, submission_of},
     },
 };
 
+impl Snapshot {
+    /// The latest probes of addresses, in the same order.
+    pub fn probes(&self, addresses: &[AddressDigest]) -> Result<Vec<Option<Probe>>, LedgerError> {
+        addresses.iter().map(|address| self.probe(*address)).collect()
+    }
+
+    fn probe(&self, address: AddressDigest) -> Result<Option<Probe>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT verdict, class, found, size, reach, probed_at FROM probe WHERE address = ?1",
+        )?;
+        let mut rows = statement.query([address.0])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let as_str: String = row.get(0)?;
+        let verdict =
+            as_str.parse::<ProbeVerdict>().map_err(|_| impossible(format!("the verdict {as_str:?}")))?;
+        let reach: String = row.get(4)?;
+        Ok(Some(Probe {
+            verdict,
+            class: row.get(1)?,
+            found: row.get(2)?,
+            size: row.get::<_, Option<i64>>(3)?.and_then(|size| u64::try_from(size).ok()),
+            reach: if reach == reach_word(Reach::Private) { Reach::Private } else { Reach::Public },
+            probed_at: row.get(5)?,
+        }))
+    }
+
+    /// What an import would do with a row, by the rule it admits rows by.
+    pub fn planned_action(
+        &self,
+        row: &ManifestRow,
+        reruns: RerunPolicy,
+    ) -> Result<PlannedAction, LedgerError> {
+        self.known_item(row)?.map_or(Ok(PlannedAction::New), |known| prospect_of(&known, row, reruns))
+    }
+
+    /// What a row would send otherwise than the ledger has it. Empty for a row that it does not know.
+    pub fn differences(&self, row: &ManifestRow) -> Result<Vec<FieldChange>, LedgerError> {
+        let Some((.., text)) = self.known_item(row)? else { return Ok(Vec::new()) };
+        Ok(submission_of(&text)?.differences(&row.submission))
+    }
+
+    /// The missing probe of a row that would be sent, or may be sent once its request in doubt is resolved.
+    pub fn find_lack(
+        &self,
+        row: &ManifestRow,
+        reruns: RerunPolicy,
+        requirement: &ProbeRequirement,
+    ) -> Result<Option<Problem>, LedgerError> {
+        let own = &row.submission.url;
+        let known = self.known_item(row)?;
+        let planned_action =
+            known.as_ref().map_or(Ok(PlannedAction::New), |known| prospect_of(known, row, reruns))?;
+        let earlier = match (planned_action, &known) {
+            (PlannedAction::New | PlannedAction::Resent(_), _) => None,
+            // should it turn out that it was never taken, what is sent is what was sent then
+            (
+                PlannedAction::Left(
+                    State::Sending | State::InDoubt | State::AcceptedUnidentified | State::NeedsReview,
+                )
+                | PlannedAction::Drifted(
+                    State::Sending | State::InDoubt | State::AcceptedUnidentified | State::NeedsReview,
+                ),
+                Some((.., sent)),
+            ) => Some(submission_of(sent)?.url),
+            (PlannedAction::Left(_) | PlannedAction::Drifted(_), _) => return Ok(None),
+        };
+        for url in std::iter::once(own).chain(&earlier) {
+            if let Some((class, message, fix)) = self.lack_of(url, requirement)? {
+                return Ok(Some(Problem {
+                    column: requirement.column.clone(),
+                    column_number: requirement.column_number,
+                    value: url.to_string(),
+                    class: class.to_owned(),
+                    message,
+                    fix: fix.to_owned(),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What an address lacks.
+    fn lack_of(
+        &self,
+        url: &SourceUrl,
+        requirement: &ProbeRequirement,
+    ) -> Result<Option<ProbeWords>, LedgerError> {
+        let hint = "probe it first: telecine check --probe; or leave --probed-only out";
+        Ok(match self.probe(url.digest())? {
+            None => Some(("probe_missing", "this source was not probed yet".to_owned(), hint)),
+            Some(probe) if probe.verdict != ProbeVerdict::Supported => {
+                let class =
+                    if probe.verdict == ProbeVerdict::Unsupported { "probe_unfit" } else { "probe_unclear" };
+                let fix = probe.fix();
+                Some((class, probe.found, fix))
+            }
+            Some(probe) if probe.probed_at < requirement.probed_since => {
+                Some(("probe_old", format!("the last probe of this source was at {}", probe.probed_at), hint))
+            }
+            Some(_) => None,
+        })
+    }
+
+    fn known_item(&self, row: &ManifestRow) -> Result<Option<KnownItem>, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT state, fingerprint, submission FROM item WHERE key = ?1")?;
+        let found: Option<(String, Vec<u8>, String)> = statement
+            .query_row([row.submission.key().0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        found.map(|(as_str, fingerprint, text)| Ok((state_of(&as_str)?, fingerprint, text))).transpose()
+    }
+}
+
 impl Store {
     /// Records probes. The latest probe of an address counts.
-    pub(in crate::ledger) fn record_probes(
-        &self,
-        probes: &[(AddressDigest, Probe)],
-    ) -> Result<(), LedgerError> {
+    pub fn record_probes(&self, probes: &[(AddressDigest, Probe)]) -> Result<(), LedgerError> {
         for (address, probe) in probes {
             let size = probe.size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
             self.change_one(
@@ -37,21 +147,6 @@ impl Store {
         }
         Ok(())
     }
-
-    /// The latest probe of an address.
-    pub(in crate::ledger) fn probe(&self, address: AddressDigest) -> Result<Option<Probe>, LedgerError> {
-        probe(&self.connection, address)
-    }
-
-    /// What a row lacks, on these terms.
-    pub(super) fn find_lack(
-        &self,
-        row: &ManifestRow,
-        terms: &AdmitTerms,
-    ) -> Result<Option<Problem>, LedgerError> {
-        let Some(requirement) = &terms.requirement else { return Ok(None) };
-        find_lack(&self.connection, row, terms.reruns, requirement)
-    }
 }
 
 const fn reach_word(reach: Reach) -> &'static str {
@@ -61,55 +156,8 @@ const fn reach_word(reach: Reach) -> &'static str {
     }
 }
 
-fn probe(connection: &Connection, address: AddressDigest) -> Result<Option<Probe>, LedgerError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT verdict, class, found, size, reach, probed_at FROM probe WHERE address = ?1",
-    )?;
-    let mut rows = statement.query([address.0])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let as_str: String = row.get(0)?;
-    let verdict =
-        as_str.parse::<ProbeVerdict>().map_err(|_| impossible(format!("the verdict {as_str:?}")))?;
-    let reach: String = row.get(4)?;
-    Ok(Some(Probe {
-        verdict,
-        class: row.get(1)?,
-        found: row.get(2)?,
-        size: row.get::<_, Option<i64>>(3)?.and_then(|size| u64::try_from(size).ok()),
-        reach: if reach == reach_word(Reach::Private) { Reach::Private } else { Reach::Public },
-        probed_at: UnixMillis(row.get(5)?),
-    }))
-}
-
 /// What the ledger knows of an item: its state, the fingerprint and the text of what was sent, or is to be.
 type KnownItem = (State, Vec<u8>, String);
-
-fn known_item(connection: &Connection, row: &ManifestRow) -> Result<Option<KnownItem>, LedgerError> {
-    use rusqlite::OptionalExtension as _;
-    let mut statement =
-        connection.prepare_cached("SELECT state, fingerprint, submission FROM item WHERE key = ?1")?;
-    let found: Option<(String, Vec<u8>, String)> = statement
-        .query_row([row.submission.key().0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    found.map(|(as_str, fingerprint, text)| Ok((state_of(&as_str)?, fingerprint, text))).transpose()
-}
-
-/// What an import would do with a row, by the rule it admits rows by.
-pub(in crate::ledger) fn planned_action(
-    connection: &Connection,
-    row: &ManifestRow,
-    reruns: RerunPolicy,
-) -> Result<PlannedAction, LedgerError> {
-    known_item(connection, row)?.map_or(Ok(PlannedAction::New), |known| prospect_of(&known, row, reruns))
-}
-
-/// What the ledger has of the item of a row. `None`: it does not know it.
-pub(in crate::ledger) fn known_submission(
-    connection: &Connection,
-    row: &ManifestRow,
-) -> Result<Option<Submission>, LedgerError> {
-    known_item(connection, row)?.map(|(.., text)| submission_of(&text)).transpose()
-}
 
 fn prospect_of(
     known: &KnownItem,
@@ -130,66 +178,4 @@ fn prospect_of(
     Ok(if is_replaced { PlannedAction::Resent(state) } else { PlannedAction::Drifted(state) })
 }
 
-/// The missing probe of a row that would be sent, or may be sent once its request in doubt is resolved.
-pub(in crate::ledger) fn find_lack(
-    connection: &Connection,
-    row: &ManifestRow,
-    reruns: RerunPolicy,
-    requirement: &ProbeRequirement,
-) -> Result<Option<Problem>, LedgerError> {
-    let own = &row.submission.url;
-    let known = known_item(connection, row)?;
-    let planned_action =
-        known.as_ref().map_or(Ok(PlannedAction::New), |known| prospect_of(known, row, reruns))?;
-    let earlier = match (planned_action, &known) {
-        (PlannedAction::New | PlannedAction::Resent(_), _) => None,
-        // should it turn out that it was never taken, what is sent is what was sent then
-        (
-            PlannedAction::Left(
-                State::Sending | State::InDoubt | State::AcceptedUnidentified | State::NeedsReview,
-            )
-            | PlannedAction::Drifted(
-                State::Sending | State::InDoubt | State::AcceptedUnidentified | State::NeedsReview,
-            ),
-            Some((.., sent)),
-        ) => Some(submission_of(sent)?.url),
-        (PlannedAction::Left(_) | PlannedAction::Drifted(_), _) => return Ok(None),
-    };
-    for url in std::iter::once(own).chain(&earlier) {
-        if let Some((class, message, fix)) = lack_of(connection, url, requirement)? {
-            return Ok(Some(Problem {
-                column: requirement.column.clone(),
-                column_number: requirement.column_number,
-                value: url.to_string(),
-                class: class.to_owned(),
-                message,
-                fix: fix.to_owned(),
-            }));
-        }
-    }
-    Ok(None)
-}
-
 type ProbeWords = (&'static str, String, &'static str);
-
-/// What an address lacks.
-fn lack_of(
-    connection: &Connection,
-    url: &SourceUrl,
-    requirement: &ProbeRequirement,
-) -> Result<Option<ProbeWords>, LedgerError> {
-    let hint = "probe it first: telecine check --probe; or leave --probed-only out";
-    Ok(match probe(connection, url.digest())? {
-        None => Some(("probe_missing", "this source was not probed yet".to_owned(), hint)),
-        Some(probe) if probe.verdict != ProbeVerdict::Supported => {
-            let class =
-                if probe.verdict == ProbeVerdict::Unsupported { "probe_unfit" } else { "probe_unclear" };
-            let fix = probe.fix();
-            Some((class, probe.found, fix))
-        }
-        Some(probe) if probe.probed_at < requirement.probed_since => {
-            Some(("probe_old", format!("the last probe of this source was at {}", probe.probed_at), hint))
-        }
-        Some(_) => None,
-    })
-}

@@ -1,22 +1,18 @@
 //! What a human is asked, and answers.
 
-use super::{Store, impossible, state_of, to_json};
+use super::Store;
 use crate::{
     domain::{ItemEvent, State, UnixMillis},
     ledger::{
         AttemptId, AttemptResult, Binding, BoundBy, ItemId, LedgerError, Question, ReviewAnswer,
         ReviewDecision, ReviewOutcome,
+        values::{impossible, to_json},
     },
 };
 
 impl Store {
     /// Leaves an attempt to a human, with the evidence there is.
-    pub(in crate::ledger) fn ask(
-        &self,
-        attempt: AttemptId,
-        question: &Question,
-        at: UnixMillis,
-    ) -> Result<(), LedgerError> {
+    pub fn ask(&self, attempt: AttemptId, question: &Question, at: UnixMillis) -> Result<(), LedgerError> {
         self.settle(attempt, &AttemptResult::new(ItemEvent::ReviewRequested, at, question.text.clone()))?;
         self.change_one(
             "INSERT INTO question (attempt, asked_at, text, candidates) VALUES (?1, ?2, ?3, ?4)",
@@ -26,22 +22,14 @@ impl Store {
 
     /// Applies a human's answer and records who gave it, when and why. An answer before the question first
     /// records the question, so that the event log shows both.
-    pub(in crate::ledger) fn answer(
-        &self,
-        item: ItemId,
-        decision: &ReviewDecision,
-    ) -> Result<ReviewOutcome, LedgerError> {
+    pub fn answer(&self, item: ItemId, decision: &ReviewDecision) -> Result<ReviewOutcome, LedgerError> {
         let ReviewDecision { answer, who, why, at } = decision;
-        let Some(as_str) = self.find::<String>("SELECT state FROM item WHERE id = ?1", [item.0])? else {
-            return Ok(ReviewOutcome::NoSuchItem);
-        };
-        let state = state_of(&as_str)?;
+        let Some(state) = self.state_of_item(item)? else { return Ok(ReviewOutcome::NoSuchItem) };
         if !matches!(state, State::NeedsReview | State::InDoubt | State::AcceptedUnidentified) {
             return Ok(ReviewOutcome::NotOpen(state));
         }
         let attempt = self
-            .find("SELECT attempt FROM item WHERE id = ?1", [item.0])?
-            .map(AttemptId)
+            .attempt_of(item)?
             .ok_or_else(|| impossible(format!("item {item} is {state} without an attempt")))?;
         let mut bound = None;
         if let ReviewAnswer::Adopt(video_no) = answer {

@@ -1,15 +1,33 @@
 //! Runs and the manifests they read.
 
-use rusqlite::Connection;
-
 use super::Store;
 use crate::{
     domain::UnixMillis,
-    ledger::{BootTime, LedgerError, ManifestId, RunId},
+    ledger::{
+        BootTime, LedgerError, ManifestId, RunId, Snapshot,
+        values::{impossible, to_json},
+    },
 };
 
+impl Snapshot {
+    /// The latest time the ledger knows of: no clock may be before it.
+    pub fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
+        let sql = "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run \
+                   UNION ALL SELECT at FROM (SELECT at FROM event ORDER BY id DESC LIMIT 1) \
+                   UNION ALL SELECT created_at FROM identity)";
+        Ok(self.find(sql, [])?.unwrap_or(UnixMillis(0)))
+    }
+
+    /// What a manifest is known by.
+    pub fn manifest_name(&self, manifest: ManifestId) -> Result<String, LedgerError> {
+        Ok(self.find("SELECT identity FROM manifest WHERE id = ?1", [manifest.0])?.unwrap_or_default())
+    }
+}
+
 impl Store {
-    pub(in crate::ledger) fn begin_run(
+    /// Begins a run and deletes the row issues of earlier runs. `boot` shows how much time really passed since the last
+    /// run.
+    pub fn begin_run(
         &self,
         name: &str,
         command: &str,
@@ -31,7 +49,8 @@ impl Store {
         Ok(RunId(self.connection.last_insert_rowid()))
     }
 
-    pub(in crate::ledger) fn end_run(
+    /// Records how a run ended.
+    pub fn end_run(
         &self,
         run: RunId,
         at: UnixMillis,
@@ -44,14 +63,16 @@ impl Store {
         )
     }
 
-    pub(in crate::ledger) fn begin_manifest_read(
+    /// Begins the reading of a manifest by `run`. With an unchanged `stamp` its items may be sent at once. Otherwise each
+    /// item must be read again first.
+    pub fn begin_manifest_read(
         &self,
         run: RunId,
         identity: &str,
         columns: &[String],
         stamp: Option<&str>,
     ) -> Result<ManifestId, LedgerError> {
-        let columns = super::to_json(columns)?;
+        let columns = to_json(columns)?;
         self.connection.execute(
             "INSERT INTO manifest (identity, columns) VALUES (?1, ?2) \
              ON CONFLICT (identity) DO UPDATE SET columns = excluded.columns",
@@ -60,7 +81,7 @@ impl Store {
         let manifest = self
             .find("SELECT id FROM manifest WHERE identity = ?1", [identity])?
             .map(ManifestId)
-            .ok_or_else(|| super::impossible("a manifest that vanished".to_owned()))?;
+            .ok_or_else(|| impossible("a manifest that vanished".to_owned()))?;
         let known_stamp: Option<String> =
             self.find("SELECT stamp FROM manifest WHERE id = ?1", [manifest.0])?;
         let is_unchanged = stamp.is_some() && known_stamp.as_deref() == stamp;
@@ -75,13 +96,9 @@ impl Store {
         Ok(manifest)
     }
 
-    pub(in crate::ledger) fn manifest_name(&self, manifest: ManifestId) -> Result<String, LedgerError> {
-        Ok(self.find("SELECT identity FROM manifest WHERE id = ?1", [manifest.0])?.unwrap_or_default())
-    }
-
     /// Ends a reading, and holds back pending items that were not in it: their rows were removed. Returns how
     /// many.
-    pub(in crate::ledger) fn end_manifest_read(
+    pub fn end_manifest_read(
         &self,
         run: RunId,
         manifest: ManifestId,
@@ -99,17 +116,4 @@ impl Store {
         )?;
         Ok(u64::try_from(removed).unwrap_or(u64::MAX))
     }
-
-    pub(in crate::ledger) fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
-        latest_timestamp(&self.connection)
-    }
-}
-
-/// No clock may be before this: the latest of all recorded times.
-pub(in crate::ledger) fn latest_timestamp(connection: &Connection) -> Result<UnixMillis, LedgerError> {
-    let sql = "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run \
-               UNION ALL SELECT at FROM (SELECT at FROM event ORDER BY id DESC LIMIT 1) \
-               UNION ALL SELECT created_at FROM identity)";
-    let latest: Option<i64> = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
-    Ok(UnixMillis(latest.unwrap_or(0)))
 }

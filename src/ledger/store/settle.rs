@@ -1,21 +1,21 @@
 //! Settling: the only place where an attempt or an item changes its state.
 
-use super::{OPEN_STATES, Store, impossible, state_of};
+use super::Store;
 use crate::{
     domain::{AttemptState, ItemEvent, State, UnixMillis},
-    ledger::{AttemptId, AttemptResult, ItemId, LedgerError},
+    ledger::{
+        AttemptId, AttemptResult, ItemId, LedgerError,
+        schema::OPEN_STATES,
+        values::{impossible, state_of},
+    },
 };
 
 /// The delay of the first poll after an acceptance, in milliseconds. The poll stage chooses the later ones.
-const FIRST_LOOK_AFTER_MS: i64 = 3_000;
+const FIRST_POLL_AFTER_MS: i64 = 3_000;
 
 impl Store {
     /// Records what became of an attempt and moves its item, by the transition table.
-    pub(in crate::ledger) fn settle(
-        &self,
-        attempt: AttemptId,
-        result: &AttemptResult,
-    ) -> Result<(), LedgerError> {
+    pub fn settle(&self, attempt: AttemptId, result: &AttemptResult) -> Result<(), LedgerError> {
         let (item, as_str, latest): (i64, String, Option<i64>) = self
             .connection
             .prepare_cached(
@@ -30,7 +30,7 @@ impl Store {
         // the transition table is asked before anything is written
         state.after(result.event)?;
         if matches!(result.event, ItemEvent::Accepted | ItemEvent::AcceptedUnidentified) {
-            self.confirm_key()?;
+            self.record_key()?;
         }
         if let Some(attempt_state) = result.event.leaves_attempt() {
             self.move_attempt(attempt, attempt_state, result)?;
@@ -125,7 +125,7 @@ impl Store {
     ) -> Result<(), LedgerError> {
         let next = from.after(result.event)?;
         let at = result.at;
-        let poll_at = (next == State::Accepted).then(|| at.plus_ms(FIRST_LOOK_AFTER_MS).0);
+        let poll_at = (next == State::Accepted).then(|| at.plus_ms(FIRST_POLL_AFTER_MS).0);
         let final_at = next.is_final().then_some(at.0);
         self.change_one(
             "UPDATE item SET state = ?3, poll_at = ?4, missed = 0, final_at = ?5, cause = ?6 \

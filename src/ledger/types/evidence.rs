@@ -32,8 +32,8 @@ pub struct UnresolvedAttempt {
 /// Requests to resolve by evidence, and the delays observed so far, read at one time.
 #[derive(Clone, Debug)]
 pub struct UnresolvedAttempts {
-    /// Attempts in doubt, counted or asked, oldest first.
-    pub unresolved: Vec<UnresolvedAttempt>,
+    /// Attempts that are in doubt, accepted but unidentified, or in review; oldest first.
+    pub attempts: Vec<UnresolvedAttempt>,
     /// The longest the service was seen to take.
     pub observed: ObservedDelays,
 }

@@ -25,7 +25,7 @@ pub enum VideoOwner {
     /// It carries the marker of a request of this item that has another outcome: it was paid twice.
     Surplus(ItemId),
     /// It carries the marker of a request of this item that a human gave up, or ordered to be sent again.
-    Ordered(ItemId),
+    ResolvedByReview(ItemId),
     /// It carries a marker of a request of this item that the service answered as rejected.
     Rejected(ItemId),
     /// It carries a marker that this ledger does not know. The item is the one that the marker names, if it

@@ -1,13 +1,14 @@
-//! Decides what a complete listing proves about one request in doubt. Pure: the same input gives the same decision.
+//! Decides what a complete listing proves about one request in doubt. It is a pure function: the same input gives the same
+//! decision.
 //!
 //! | what the listing shows | what follows |
 //! |---|---|
 //! | one video with the attempt's marker | it is that video |
-//! | two videos with the attempt's marker | a question: it may have been paid twice |
-//! | one candidate that only this attempt can have made, no other client in the namespace | it was accepted; with a marker the video is named when its tags show |
-//! | as many candidates as attempts that can have made them, no other client in the namespace | all of them were accepted; which is which shows when the tags do |
-//! | no candidate, quiet time over, twice, apart, in listings that show what is known to be there | it never arrived |
-//! | anything else | wait; after a day, a question |
+//! | two videos with the attempt's marker | it needs a review: it may have been paid twice |
+//! | one candidate that only this attempt can have made, no other client in the namespace | it was accepted; with a marker, the video is bound when its tags are visible |
+//! | as many candidates as attempts that can have made them, no other client in the namespace | all of them were accepted; each is bound when its tags are visible |
+//! | no candidate after the quiet time, in two listings that are apart and show a control video | it never arrived |
+//! | anything else | wait; after a day, it needs a review |
 
 use std::time::Duration;
 
@@ -18,17 +19,17 @@ use crate::{
     pipeline::listing::ControlVideoSeen,
 };
 
-/// The service's clock may be this much farther from ours than its latest answers showed.
+/// The clock of the service may differ from ours by this much more than its latest answers showed.
 const CLOCK_MARGIN_MS: i64 = 60_000;
 /// Two clear listings are at least this far apart, or the quiet time if that is shorter.
 const LISTINGS_APART: Duration = Duration::from_mins(1);
-/// After this long without proof a human is asked.
+/// After this long without proof a request needs a review.
 const HORIZON: Duration = Duration::from_hours(24);
-/// What the service was seen to take, it may take three times as long.
+/// The longest delay observed is multiplied by this: the service may be slower than it was.
 const OBSERVED_TIMES: u32 = 3;
-/// Candidates named in a question.
+/// The most candidates that a question names.
 const CANDIDATES_SHOWN: usize = 5;
-/// Tags that begin so are markers.
+/// The beginning of every marker tag.
 const MARKER_PREFIX: &str = "telecine:";
 /// The service adds this tag itself.
 const SERVICE_TAG: &str = "api";
@@ -46,10 +47,10 @@ pub struct ReconcileRules {
 /// What a run may conclude of a request without a clear answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDoubt {
-    /// An unknown video belongs to this ledger as well: no other client uploads into the namespace.
+    /// No other client uploads into the namespace, so an unknown video was made by this ledger.
     Auto,
-    /// Only what holds in a shared namespace too: a marker names a video, complete listings without a candidate prove
-    /// absence. Everything else is held.
+    /// Only what also holds in a shared namespace: a marker identifies a video, and complete listings without a candidate
+    /// prove absence. Everything else waits.
     Hold,
     /// Only a marker identifies a video. Everything else needs a review when the quiet time is over.
     Ask,
@@ -80,7 +81,7 @@ pub(super) fn candidates_from(sent: ServiceTime) -> Option<UnixMillis> {
     sent.earliest.map(|timestamp| timestamp.plus_ms(-CLOCK_MARGIN_MS))
 }
 
-/// Whether a review is needed whatever the listings show.
+/// Whether a request is so old that it needs a review, whatever the listings show.
 pub(super) fn is_over_horizon(unresolved: &UnresolvedAttempt, at: UnixMillis) -> bool {
     at > unresolved.sent_at.plus(HORIZON)
 }
@@ -94,20 +95,29 @@ pub(super) struct Evidence<'a> {
     pub(super) begun_at: UnixMillis,
     /// `None`: the service did not say.
     pub(super) served_at: Option<UnixMillis>,
-    /// Attempts that may have made them, including those to decide on.
+    /// Attempts that may have made them. The attempt to decide on is one of them.
     pub(super) possible_senders: Vec<PossibleSender>,
     /// Whether the listing showed videos that are known to be there.
     pub(super) control_video_seen: ControlVideoSeen,
 }
 
-/// What follows for one doubt.
+/// What follows for one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
+    /// The listing proves nothing yet.
     Wait,
-    NoteClear(Option<UnixMillis>),
-    Found { video_no: VideoNo, uploaded_at: Option<UnixMillis>, by: BoundBy },
-    Counted,
+    /// When a complete listing first showed no candidate. `None`: a candidate has appeared since.
+    RecordClearListing(Option<UnixMillis>),
+    Found {
+        video_no: VideoNo,
+        uploaded_at: Option<UnixMillis>,
+        by: BoundBy,
+    },
+    /// The service accepted it. Which video it became is not known yet.
+    AcceptedUnidentified,
+    /// It never arrived.
     Absent,
+    /// It needs a review.
     Ask(Question),
 }
 
@@ -116,20 +126,10 @@ pub(super) fn decide(
     evidence: &Evidence<'_>,
     rules: &ReconcileRules,
 ) -> Decision {
-    let marked: Vec<&&ListedVideo> =
-        evidence.unbound.iter().filter(|video| carries_marker(unresolved, video)).collect();
-    match marked[..] {
-        [video] => return found(video, BoundBy::Marker),
-        [first, second, ..] => {
-            let text = format!(
-                "both {} and {} carry its marker: it may have been paid twice",
-                first.video_no, second.video_no
-            );
-            return Decision::Ask(Question { text, candidates: numbers(&marked) });
-        }
-        [] => {}
+    if let Some(decision) = decide_by_marker(unresolved, evidence) {
+        return decision;
     }
-    // a question that was put is answered by its marker, or by a human
+    // in review only a marker or a human decides
     if unresolved.state == State::NeedsReview {
         return Decision::Wait;
     }
@@ -147,7 +147,7 @@ pub(super) fn decide(
         found(candidates[0], BoundBy::SoleCandidate)
     });
     if rules.on_doubt == OnDoubt::Auto
-        && let Some(decision) = weigh_alone(unresolved, &candidates, evidence, rules)
+        && let Some(decision) = decide_without_other_clients(unresolved, &candidates, evidence, rules)
     {
         return decision;
     }
@@ -159,18 +159,35 @@ pub(super) fn decide(
         candidates.is_empty() && is_quiet && evidence.control_video_seen == ControlVideoSeen::Yes;
     if unresolved.state == State::InDoubt && can_be_absent {
         return match unresolved.clear_at {
-            None => Decision::NoteClear(Some(evidence.begun_at)),
+            None => Decision::RecordClearListing(Some(evidence.begun_at)),
             Some(first) if evidence.begun_at >= first.plus(rules.listings_apart()) => Decision::Absent,
             Some(_) => Decision::Wait,
         };
     }
     if unresolved.clear_at.is_some() && !candidates.is_empty() {
-        return Decision::NoteClear(None);
+        return Decision::RecordClearListing(None);
     }
     if is_over_horizon(unresolved, evidence.begun_at) {
         return Decision::Ask(question("no video shows its marker after a day", &candidates));
     }
     Decision::Wait
+}
+
+/// The decision that videos with the marker of the request allow. `None`: no video carries it.
+fn decide_by_marker(unresolved: &UnresolvedAttempt, evidence: &Evidence<'_>) -> Option<Decision> {
+    let marked: Vec<&&ListedVideo> =
+        evidence.unbound.iter().filter(|video| carries_marker(unresolved, video)).collect();
+    match marked[..] {
+        [] => None,
+        [video] => Some(found(video, BoundBy::Marker)),
+        [first, second, ..] => {
+            let text = format!(
+                "both {} and {} carry its marker: it may have been paid twice",
+                first.video_no, second.video_no
+            );
+            Some(Decision::Ask(Question { text, candidates: numbers(&marked) }))
+        }
+    }
 }
 
 /// Whether the quiet time is over, by our clock and by the service's: ours may have been set between two runs.
@@ -189,7 +206,7 @@ fn latest_send(own: &PossibleSender) -> Option<UnixMillis> {
 }
 
 /// The decision where no other client uploads: every candidate was made by a different attempt of this ledger.
-fn weigh_alone(
+fn decide_without_other_clients(
     unresolved: &UnresolvedAttempt,
     candidates: &[&&ListedVideo],
     evidence: &Evidence<'_>,
@@ -201,11 +218,12 @@ fn weigh_alone(
     }
     match (candidates, attempts, &unresolved.marker) {
         ([video], 1, None) => Some(found(video, BoundBy::SoleCandidate)),
-        _ => (unresolved.state == State::InDoubt).then_some(Decision::Counted),
+        _ => (unresolved.state == State::InDoubt).then_some(Decision::AcceptedUnidentified),
     }
 }
 
-/// How many attempts, and how many videos, hang together with an attempt by "could have made".
+/// The size of the connected component of an attempt: how many attempts and videos are linked to it, directly or through
+/// others, because one could have made the other.
 fn connected_component(
     attempt: AttemptId,
     evidence: &Evidence<'_>,
@@ -258,9 +276,9 @@ fn carries_marker(unresolved: &UnresolvedAttempt, video: &ListedVideo) -> bool {
 
 /// Whether a video could have been made by an attempt.
 ///
-/// By its date it must be no older than the request and no younger than the latest acceptance. Tags show only when a
-/// video is indexed; then a marked attempt's video shows the marker, and an unmarked one's its own tags and no one's
-/// marker. A failed video without tags proves nothing.
+/// The video must not be older than the request, and not younger than the latest possible acceptance. Tags are visible only
+/// when a video is indexed. Then the video of an attempt with a marker carries that marker; the video of an attempt without
+/// one carries its own tags and no marker. A failed video without tags proves nothing.
 fn could_be(own: &PossibleSender, video: &ListedVideo, rules: &ReconcileRules) -> bool {
     let is_older = |from: UnixMillis| video.created_at.is_some_and(|timestamp| timestamp < from);
     if candidates_from(own.service_time).is_some_and(is_older) {

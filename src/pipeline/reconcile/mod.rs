@@ -34,14 +34,14 @@ use evidence::{Decision, Evidence};
 pub use evidence::{OnDoubt, ReconcileRules};
 
 /// Requests in doubt decided in one pass.
-const DOUBTS_MAX: usize = 1_000;
+const UNRESOLVED_MAX: usize = 1_000;
 /// The shortest time between two passes.
-const LOOK_DELAY_MIN: Duration = Duration::from_secs(20);
+const PASS_DELAY_MIN: Duration = Duration::from_secs(20);
 /// The longest time between two passes.
-const LOOK_DELAY_MAX: Duration = Duration::from_mins(10);
+const PASS_DELAY_MAX: Duration = Duration::from_mins(10);
 
 /// Passes in a row without a complete listing before the operator is notified.
-const FAILED_LOOKS_MAX: u32 = 3;
+const FAILED_PASSES_MAX: u32 = 3;
 
 /// Resolves requests in doubt until the run ends.
 pub(super) async fn reconcile<T: Transport>(
@@ -64,14 +64,14 @@ async fn reconcile_forever<T: Transport>(
     asked: ReconcileRules,
     first_pass_done: &CancellationToken,
 ) -> Result<(), LedgerError> {
-    let mut failed_looks = 0;
-    let mut probed_at: Option<UnixMillis> = None;
+    let mut failed_passes = 0;
+    let mut passed_at: Option<UnixMillis> = None;
     loop {
         let changed = context.signals.next_change();
-        let UnresolvedAttempts { unresolved, observed } =
-            context.ledger.unresolved_attempts(DOUBTS_MAX).await?;
+        let UnresolvedAttempts { attempts, observed } =
+            context.ledger.read(|snapshot| snapshot.unresolved_attempts(UNRESOLVED_MAX)).await?;
         let rules = asked.with(observed);
-        let due = unresolved.iter().map(|unresolved| next_poll_at(unresolved, &rules, probed_at)).min();
+        let due = attempts.iter().map(|attempt| next_pass_at(attempt, &rules, passed_at)).min();
         if due.is_none_or(|timestamp| timestamp > context.clock.now()) && !first_pass_done.is_cancelled() {
             first_pass_done.cancel();
             context.signals.ledger_changed();
@@ -86,63 +86,69 @@ async fn reconcile_forever<T: Transport>(
                 }
             }
             Some(_) => {
-                probed_at = Some(context.clock.now());
-                let is_complete = look(context, run, &rules, failed_looks).await?;
-                failed_looks = if is_complete { 0 } else { failed_looks + 1 };
+                passed_at = Some(context.clock.now());
+                let is_complete = run_pass(context, run, &rules, failed_passes).await?;
+                failed_passes = if is_complete { 0 } else { failed_passes + 1 };
             }
         }
     }
 }
 
-/// When a request in doubt is due for a check: at the end of its quiet time, when a second clear listing may be read,
-/// and at intervals for its marker.
-fn next_poll_at(
+/// When a request in doubt is due for a pass: at the end of its quiet time, when a second clear listing may be read, and at
+/// intervals that grow with its age, because its marker may have become visible.
+fn next_pass_at(
     unresolved: &UnresolvedAttempt,
     rules: &ReconcileRules,
-    probed_at: Option<UnixMillis>,
+    passed_at: Option<UnixMillis>,
 ) -> UnixMillis {
-    let by_age = probed_at.map_or(unresolved.sent_at.plus(LOOK_DELAY_MIN), |timestamp| {
+    let by_age = passed_at.map_or(unresolved.sent_at.plus(PASS_DELAY_MIN), |timestamp| {
         let age_ms = u64::try_from(timestamp.since_ms(unresolved.sent_at)).unwrap_or(0);
         let age = Duration::from_millis(age_ms);
-        timestamp.plus(retry::poll_delay(age, LOOK_DELAY_MIN, LOOK_DELAY_MAX))
+        timestamp.plus(retry::poll_delay(age, PASS_DELAY_MIN, PASS_DELAY_MAX))
     });
     let quiet_ends_at = rules.quiet_ends_at(unresolved);
     let special = match unresolved.clear_at {
         Some(clear_at) => clear_at.plus(rules.listings_apart()),
         None => quiet_ends_at,
     };
-    let special_is_open = probed_at.is_none_or(|timestamp| timestamp < special);
+    let special_is_open = passed_at.is_none_or(|timestamp| timestamp < special);
     if special_is_open { by_age.min(special) } else { by_age }
 }
 
-/// Checks every namespace with requests in doubt, after a number of failed passes. False: a listing was incomplete.
-async fn look<T: Transport>(
+/// Reads the listing of every namespace with requests in doubt, and decides on each. `failed_passes` passes in a row were
+/// incomplete before. Returns whether every listing was complete.
+async fn run_pass<T: Transport>(
     context: &Context<T>,
     run: RunId,
     rules: &ReconcileRules,
-    failed_looks: u32,
+    failed_passes: u32,
 ) -> Result<bool, LedgerError> {
     let mut is_complete = true;
-    let unresolved = context.ledger.unresolved_attempts(DOUBTS_MAX).await?.unresolved;
+    let unresolved =
+        context.ledger.read(|snapshot| snapshot.unresolved_attempts(UNRESOLVED_MAX)).await?.attempts;
     let mut by_namespace: BTreeMap<String, Vec<UnresolvedAttempt>> = BTreeMap::new();
     for unresolved in unresolved {
         by_namespace.entry(unresolved.submission.namespace.clone()).or_default().push(unresolved);
     }
     for (namespace, unresolved) in by_namespace {
-        // as far back as the oldest may lie; to the first video where that is not known of one of them
+        // read back to the oldest request; all videos if the time of one request is unknown
         let oldest: Option<Vec<UnixMillis>> =
             unresolved.iter().map(|unresolved| evidence::candidates_from(unresolved.service_time)).collect();
         let since = oldest.and_then(|timestamps| timestamps.into_iter().min());
-        // videos accepted a quiet time ago must be visible by now: they are the control videos of the listing
+        // videos that were accepted one quiet time ago must be visible by now: they are the control videos
         let visible_since =
             context.clock.now().plus_ms(-i64::try_from(rules.quiet.as_millis()).unwrap_or(i64::MAX));
-        let control_videos = context.ledger.control_videos(namespace.clone(), visible_since).await?;
+        let own = namespace.clone();
+        let control_videos =
+            context.ledger.read(move |snapshot| snapshot.control_videos(&own, visible_since)).await?;
         match listing::read(context, &namespace, since, &control_videos).await {
             Ok(listing) => {
                 restore_usage::measure_clock_skew(context, run, listing.served.theirs).await?;
-                let numbers = listing.videos.iter().map(|video| video.video_no.clone()).collect();
-                let bindings = context.ledger.bindings(namespace, numbers).await?;
-                let evidence = scene_of(&listing, bindings);
+                let numbers: Vec<VideoNo> =
+                    listing.videos.iter().map(|video| video.video_no.clone()).collect();
+                let bindings =
+                    context.ledger.read(move |snapshot| snapshot.bindings(&namespace, &numbers)).await?;
+                let evidence = evidence_of(&listing, bindings);
                 for unresolved in &unresolved {
                     record(
                         context,
@@ -155,7 +161,7 @@ async fn look<T: Transport>(
             Err(IncompleteListing { cause, .. }) => {
                 tracing::info!(namespace, cause, "the listing is not complete");
                 is_complete = false;
-                if failed_looks + 1 >= FAILED_LOOKS_MAX {
+                if failed_passes + 1 >= FAILED_PASSES_MAX {
                     give_up_on_listings(context, &unresolved, &cause).await?;
                 }
             }
@@ -164,7 +170,7 @@ async fn look<T: Transport>(
     Ok(is_complete)
 }
 
-/// Where listings stay incomplete, requests older than a day need a review.
+/// Moves requests older than a day to review, because no complete listing can be read.
 async fn give_up_on_listings<T>(
     context: &Context<T>,
     unresolved: &[UnresolvedAttempt],
@@ -181,7 +187,7 @@ async fn give_up_on_listings<T>(
     Ok(())
 }
 
-fn scene_of(listing: &Listing, bindings: Bindings) -> Evidence<'_> {
+fn evidence_of(listing: &Listing, bindings: Bindings) -> Evidence<'_> {
     let bound: HashSet<&VideoNo> = bindings.bound.iter().collect();
     Evidence {
         unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
@@ -192,10 +198,10 @@ fn scene_of(listing: &Listing, bindings: Bindings) -> Evidence<'_> {
     }
 }
 
-/// An item that was sent this often without a clear answer, and each time found absent, is not sent again without a human.
+/// After this many attempts of an item that were all found absent, the next one needs a review.
 const ABSENT_MAX: u32 = 10;
 
-/// The decision, unless the item was sent in vain too often.
+/// The decision, or a review if the item was found absent too often.
 fn bounded(decision: Decision, attempt: &UnresolvedAttempt) -> Decision {
     let times = attempt.absent_before + 1;
     if !matches!(decision, Decision::Absent) || times < ABSENT_MAX {
@@ -217,17 +223,20 @@ async fn record<T>(
     let at = context.clock.now();
     let attempt = unresolved.attempt;
     let settle = |event, bound, cause: String| {
-        context.ledger.settle(attempt, AttemptResult { event, at, bound, cause: Some(cause) })
+        let result = AttemptResult { event, at, bound, cause: Some(cause) };
+        context.ledger.write(move |store| store.settle(attempt, &result))
     };
     let (event, evidence, recorded) = match decision {
         Decision::Wait => return Ok(()),
-        Decision::NoteClear(clear_at) => return context.ledger.record_clear_listing(attempt, clear_at).await,
+        Decision::RecordClearListing(clear_at) => {
+            return context.ledger.write(move |store| store.record_clear_listing(attempt, clear_at)).await;
+        }
         Decision::Found { video_no, uploaded_at, by } => {
             let evidence = format!("it is {video_no} ({})", by.as_str().replace('_', " "));
             let bound = Some(Binding { video_no, uploaded_at, by });
             (ItemEvent::Found, evidence.clone(), settle(ItemEvent::Found, bound, evidence).await)
         }
-        Decision::Counted => {
+        Decision::AcceptedUnidentified => {
             let evidence = "the service has it; which video it is shows when it is indexed".to_owned();
             (
                 ItemEvent::FoundAccepted,
@@ -242,11 +251,11 @@ async fn record<T>(
         Decision::Ask(question) => (
             ItemEvent::ReviewRequested,
             question.text.clone(),
-            context.ledger.ask(attempt, question, at).await,
+            context.ledger.write(move |store| store.ask(attempt, &question, at)).await,
         ),
     };
     match recorded {
-        // another client was faster: an answer that came late, or another doubt that took the video
+        // the attempt was resolved meanwhile by a late answer, or the video was bound to another attempt
         Err(LedgerError::Illegal(_) | LedgerError::Impossible { .. }) => return Ok(()),
         recorded => recorded?,
     }

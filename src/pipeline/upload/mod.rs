@@ -24,7 +24,7 @@ use crate::{
     api::Transport,
     domain::{RunOutcome, State, StopReason, UnixMillis},
     events::Event,
-    ledger::{ClaimBlocked, ClaimTerms, LedgerError},
+    ledger::{ClaimBlocked, ClaimTerms, LedgerError, Snapshot},
     quota::{BlockReason, Delay, Endpoint, Permit, Priority},
 };
 
@@ -186,7 +186,8 @@ impl<T: Transport> Uploader<T> {
             return Ok(None);
         }
         let now = self.context.clock.now();
-        let blocked = self.context.ledger.claim_blocked(Arc::clone(&self.plan.terms), now).await?;
+        let terms = Arc::clone(&self.plan.terms);
+        let blocked = self.context.ledger.read(move |snapshot| snapshot.claim_blocked(&terms, now)).await?;
         Ok(blocked.map(Obstacle::Claim))
     }
 
@@ -274,7 +275,7 @@ impl<T: Transport> Uploader<T> {
             ClaimBlocked::NothingPending => return self.wait_until(None, changed).await,
             // an open request may prove never to have arrived, which frees its part of the budget
             ClaimBlocked::BudgetSpent { .. } => {
-                let state_counts = self.context.ledger.state_counts().await?;
+                let state_counts = self.context.ledger.read(Snapshot::state_counts).await?;
                 let may_free = state_counts.of(State::Sending) + state_counts.of(State::InDoubt) > 0;
                 match self.evidence_is_awaited_until().filter(|_| may_free) {
                     Some(until) => return self.wait_until(Some(until), changed).await,

@@ -91,7 +91,8 @@ async fn send<T: Transport>(
     let key = claim.attempt.number();
     if !may_leave(context, &permit, &claim, acceptance_lag_max).await? {
         let late = AttemptResult::new(ItemEvent::NotSent, context.clock.now(), LATE.to_owned());
-        context.ledger.settle(claim.attempt, late).await?;
+        let attempt = claim.attempt;
+        context.ledger.write(move |store| store.settle(attempt, &late)).await?;
         context.limiter.give_back(permit);
         context.signals.ledger_changed();
         return Ok(SendResult::Late);
@@ -133,15 +134,13 @@ async fn settle<T>(
     verdict: &Verdict,
     at: UnixMillis,
 ) -> Result<(), LedgerError> {
-    let result = result_of(verdict, at);
-    match context.ledger.settle(claim.attempt, result).await {
+    let (attempt, result) = (claim.attempt, result_of(verdict, at));
+    match context.ledger.write(move |store| store.settle(attempt, &result)).await {
         // The number belongs to another item already. The service accepted the video, but under an unknown number.
         Err(LedgerError::Impossible { .. }) if matches!(verdict, Verdict::Accepted { .. }) => {
             let cause = "the service named a video that belongs to another item".to_owned();
-            context
-                .ledger
-                .settle(claim.attempt, AttemptResult::new(ItemEvent::AcceptedUnidentified, at, cause))
-                .await
+            let result = AttemptResult::new(ItemEvent::AcceptedUnidentified, at, cause);
+            context.ledger.write(move |store| store.settle(attempt, &result)).await
         }
         settled => settled,
     }

@@ -185,18 +185,8 @@ fn exchange(behaviour: Behaviour) -> Result<(), String> {
 }
 
 fn submission() -> Result<Submission, String> {
-    Ok(Submission {
-        item_id: None,
-        url: SourceUrl::parse("https://host/a.mp4").map_err(|_| "a good address")?,
-        namespace: "default".to_owned(),
-        tags: Vec::new(),
-        coordinates: None,
-        datetime_taken: None,
-        camera_model: None,
-        callback: None,
-        retain_original_video: None,
-        video_transcription_prompt: None,
-    })
+    let url = SourceUrl::parse("https://host/a.mp4").map_err(|_| "a good address")?;
+    Ok(Submission::new(url, "default".to_owned()))
 }
 
 struct Server {

@@ -392,8 +392,9 @@ impl Simulation<'_> {
                 None => ReviewAnswer::GiveUp,
             };
             let decision = ReviewDecision { answer, who: "human".to_owned(), why: "seen".to_owned(), at };
+            let id = ItemId::numbered(item.id);
             let answered =
-                runtime.block_on(ledger.answer(ItemId::numbered(item.id), decision)).map_err(words)?;
+                runtime.block_on(ledger.write(move |store| store.answer(id, &decision))).map_err(words)?;
             if answered != ReviewOutcome::Done {
                 return Err(format!("an answer was not taken: {answered:?}"));
             }

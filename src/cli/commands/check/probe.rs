@@ -24,7 +24,7 @@ use crate::{
     domain::{Limit, Probe, ProbeVerdict, Problem, Reach, State, UnixMillis},
     error::{Error, ExitCode},
     events::EventBus,
-    ledger::{Ledger, PlannedAction},
+    ledger::{Ledger, PlannedAction, Snapshot},
     manifest::ProblemCount,
     pipeline::{self, ProbeOrigin, ProbeStage, ProbeTarget},
     probe::{ProbeRules, Prober, VIDEO_MAX, http::HttpFetcher},
@@ -153,7 +153,7 @@ pub(super) async fn probe<T: Send + 'static>(
 ) -> Result<(Option<T>, Probed), Error> {
     let clock = Clock::real();
     let ledger = Ledger::open_early(ledger, credentials::fresh_secret()?, clock.now())?;
-    let clock = clock.not_before(ledger.latest_timestamp().await?);
+    let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await?);
     let rules = args.rules();
     let web = HttpFetcher::new(rules.reach)
         .map_err(|cause| Error::Usage(format!("the HTTP client cannot be set up: {cause}")))?;

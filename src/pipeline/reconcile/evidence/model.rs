@@ -42,7 +42,7 @@ enum Shows {
 enum ModelState {
     Sending,
     InDoubt,
-    Counted,
+    AcceptedUnidentified,
     Accepted,
     Absent,
 }
@@ -81,7 +81,7 @@ impl ModelWorld {
         self.send(search, found);
         self.be_served(found);
         self.crash_or_meet_a_stranger(search, found);
-        found.push(self.look(search)?);
+        found.push(self.reconcile(search)?);
         Ok(())
     }
 
@@ -164,8 +164,12 @@ impl ModelWorld {
     }
 
     /// A complete listing is read, and every request in doubt is decided by it.
-    fn look(&self, search: &Search) -> Result<Self, String> {
-        if !self.sent.iter().any(|sent| matches!(sent.known, ModelState::InDoubt | ModelState::Counted)) {
+    fn reconcile(&self, search: &Search) -> Result<Self, String> {
+        if !self
+            .sent
+            .iter()
+            .any(|sent| matches!(sent.known, ModelState::InDoubt | ModelState::AcceptedUnidentified))
+        {
             return Ok(self.clone());
         }
         let videos: Vec<ListedVideo> = self.videos(search);
@@ -180,21 +184,21 @@ impl ModelWorld {
         for (number, sent) in self.sent.iter().enumerate() {
             let state = match sent.known {
                 ModelState::InDoubt => State::InDoubt,
-                ModelState::Counted => State::AcceptedUnidentified,
+                ModelState::AcceptedUnidentified => State::AcceptedUnidentified,
                 ModelState::Sending | ModelState::Accepted | ModelState::Absent => continue,
             };
-            let unresolved = doubt_of(number, *sent, state, search);
+            let unresolved = unresolved_attempt(number, *sent, state, search);
             let is_taken = matches!(sent.fate, Fate::Taken { .. });
             let known = &mut world.sent[number];
             match decide(&unresolved, &evidence, &search.rules) {
                 Decision::Wait | Decision::Ask(_) => {}
-                Decision::NoteClear(clear_at) => known.clear_at = clear_at.map(|_| self.now),
-                Decision::Counted if is_taken => known.known = ModelState::Counted,
+                Decision::RecordClearListing(clear_at) => known.clear_at = clear_at.map(|_| self.now),
+                Decision::AcceptedUnidentified if is_taken => known.known = ModelState::AcceptedUnidentified,
                 Decision::Found { video_no, .. } if video_no == number_of(number) => {
                     known.known = ModelState::Accepted;
                 }
                 Decision::Absent if sent.fate == Fate::Never => known.known = ModelState::Absent,
-                wrong @ (Decision::Found { .. } | Decision::Counted | Decision::Absent) => {
+                wrong @ (Decision::Found { .. } | Decision::AcceptedUnidentified | Decision::Absent) => {
                     return Err(format!("{wrong:?} of request {number} in {self:?}"));
                 }
             }
@@ -222,7 +226,7 @@ impl ModelWorld {
 
     fn possible_senders(&self, search: &Search) -> Vec<PossibleSender> {
         let open = self.sent.iter().enumerate().filter(|(_, sent)| {
-            matches!(sent.known, ModelState::Sending | ModelState::InDoubt | ModelState::Counted)
+            matches!(sent.known, ModelState::Sending | ModelState::InDoubt | ModelState::AcceptedUnidentified)
         });
         open.map(|(number, sent)| PossibleSender {
             attempt: AttemptId::for_tests(i64::try_from(number).unwrap()),
@@ -256,9 +260,9 @@ fn video(video_no: VideoNo, made_at: i8, tags: Vec<String>) -> ListedVideo {
     ListedVideo { video_no, status, created_at: Some(timestamp(made_at)), tags, cause: None }
 }
 
-fn doubt_of(number: usize, sent: ModelRequest, state: State, search: &Search) -> UnresolvedAttempt {
+fn unresolved_attempt(number: usize, sent: ModelRequest, state: State, search: &Search) -> UnresolvedAttempt {
     static TEMPLATE: OnceLock<UnresolvedAttempt> = OnceLock::new();
-    let mut unresolved = TEMPLATE.get_or_init(|| super::tests::unresolved(None, &[])).clone();
+    let mut unresolved = TEMPLATE.get_or_init(|| super::tests::unresolved_attempt(None, &[])).clone();
     unresolved.attempt = AttemptId::for_tests(i64::try_from(number).unwrap());
     unresolved.state = state;
     unresolved.sent_at = timestamp(sent.at);

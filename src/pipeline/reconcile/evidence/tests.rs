@@ -9,7 +9,7 @@ use crate::{
 const SENT: UnixMillis = UnixMillis(1_700_000_000_000);
 const MINUTE: i64 = 60_000;
 
-pub(super) fn unresolved(marker: Option<&str>, tags: &[&str]) -> UnresolvedAttempt {
+pub(super) fn unresolved_attempt(marker: Option<&str>, tags: &[&str]) -> UnresolvedAttempt {
     UnresolvedAttempt {
         attempt: AttemptId::for_tests(1),
         service_time: ServiceTime { earliest: Some(SENT), latest: Some(SENT) },
@@ -18,16 +18,8 @@ pub(super) fn unresolved(marker: Option<&str>, tags: &[&str]) -> UnresolvedAttem
         send_before: SENT.plus_ms(5_000),
         marker: marker.map(str::to_owned),
         submission: Submission {
-            url: SourceUrl::parse("https://host/a.mp4").unwrap(),
-            item_id: None,
-            namespace: "default".to_owned(),
             tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            coordinates: None,
-            datetime_taken: None,
-            camera_model: None,
-            callback: None,
-            retain_original_video: None,
-            video_transcription_prompt: None,
+            ..Submission::new(SourceUrl::parse("https://host/a.mp4").unwrap(), "default".to_owned())
         },
         clear_at: None,
         absent_before: 0,
@@ -48,7 +40,7 @@ fn rules(on_doubt: OnDoubt) -> ReconcileRules {
     ReconcileRules { quiet: Duration::from_mins(30), on_doubt }
 }
 
-fn weigh_at(
+fn decide_at(
     minutes: i64,
     unresolved: &UnresolvedAttempt,
     videos: &[ListedVideo],
@@ -75,14 +67,14 @@ fn evidence(minutes: i64, videos: &[ListedVideo]) -> Evidence<'_> {
         unbound: videos.iter().collect(),
         begun_at: SENT.plus_ms(minutes * MINUTE),
         served_at: Some(SENT.plus_ms(minutes * MINUTE)),
-        possible_senders: vec![possible_sender(&unresolved(Some("telecine:x"), &[]))],
+        possible_senders: vec![possible_sender(&unresolved_attempt(Some("telecine:x"), &[]))],
         control_video_seen: ControlVideoSeen::Yes,
     }
 }
 
 #[test]
 fn a_listing_that_shows_nothing_known_proves_no_absence() {
-    let mut unresolved = unresolved(Some("telecine:x"), &[]);
+    let mut unresolved = unresolved_attempt(Some("telecine:x"), &[]);
     unresolved.clear_at = Some(SENT.plus_ms(31 * MINUTE));
     let unvouched = Evidence { control_video_seen: ControlVideoSeen::No, ..evidence(60, &[]) };
     assert_eq!(decide(&unresolved, &unvouched, &rules(Hold)), Decision::Wait);
@@ -92,7 +84,7 @@ fn a_listing_that_shows_nothing_known_proves_no_absence() {
 
 #[test]
 fn the_age_of_a_video_counts_by_the_services_own_clock() {
-    let unresolved = unresolved(Some("telecine:x"), &[]);
+    let unresolved = unresolved_attempt(Some("telecine:x"), &[]);
     let videos = [video("VI0001", -50, &[])];
     let is_candidate = |videos: &[ListedVideo], behind_ms: Option<i64>| {
         let sent = behind_ms.map(|behind_ms| SENT.plus_ms(-behind_ms));
@@ -120,17 +112,17 @@ use OnDoubt::{Ask, Auto, Hold};
 
 #[test]
 fn a_marker_on_one_video_names_it_and_on_two_is_a_question() {
-    let unresolved = unresolved(Some("telecine:x"), &["a"]);
+    let unresolved = unresolved_attempt(Some("telecine:x"), &["a"]);
     let one = [video("VI0001", 1, &["a", "telecine:x", "api"])];
-    let found = weigh_at(3, &unresolved, &one, Hold);
+    let found = decide_at(3, &unresolved, &one, Hold);
     assert!(matches!(found, Decision::Found { by: BoundBy::Marker, .. }), "{found:?}");
     let two = [one[0].clone(), video("VI0002", 2, &["telecine:x"])];
-    assert!(matches!(weigh_at(3, &unresolved, &two, Hold), Decision::Ask(_)));
+    assert!(matches!(decide_at(3, &unresolved, &two, Hold), Decision::Ask(_)));
 }
 
 #[test]
 fn the_quiet_time_must_have_passed_by_the_services_clock_too() {
-    let mut unresolved = unresolved(Some("telecine:x"), &[]);
+    let mut unresolved = unresolved_attempt(Some("telecine:x"), &[]);
     unresolved.clear_at = Some(SENT.plus_ms(31 * MINUTE));
     // our clock was set forward by half an hour between two runs; the service's was not
     let stepped = Evidence { served_at: Some(SENT.plus_ms(5 * MINUTE)), ..evidence(35, &[]) };
@@ -141,79 +133,86 @@ fn the_quiet_time_must_have_passed_by_the_services_clock_too() {
 
 #[test]
 fn a_question_is_answered_by_its_marker_and_by_nothing_else() {
-    let asked = UnresolvedAttempt { state: State::NeedsReview, ..unresolved(Some("telecine:x"), &[]) };
-    assert_eq!(weigh_at(60, &asked, &[], Hold), Decision::Wait);
-    assert_eq!(weigh_at(60, &asked, &[video("VI0001", 1, &[])], Auto), Decision::Wait);
+    let asked =
+        UnresolvedAttempt { state: State::NeedsReview, ..unresolved_attempt(Some("telecine:x"), &[]) };
+    assert_eq!(decide_at(60, &asked, &[], Hold), Decision::Wait);
+    assert_eq!(decide_at(60, &asked, &[video("VI0001", 1, &[])], Auto), Decision::Wait);
     let marked = [video("VI0001", 1, &["telecine:x"])];
-    assert!(matches!(weigh_at(60, &asked, &marked, Ask), Decision::Found { .. }));
+    assert!(matches!(decide_at(60, &asked, &marked, Ask), Decision::Found { .. }));
 }
 
 #[test]
 fn absence_needs_the_quiet_time_and_two_listings_apart() {
-    let mut unresolved = unresolved(Some("telecine:x"), &[]);
+    let mut unresolved = unresolved_attempt(Some("telecine:x"), &[]);
     assert_eq!(
-        weigh_at(30, &unresolved, &[], Hold),
+        decide_at(30, &unresolved, &[], Hold),
         Decision::Wait,
         "one listing before the quiet time is over"
     );
-    assert_eq!(weigh_at(31, &unresolved, &[], Hold), Decision::NoteClear(Some(SENT.plus_ms(31 * MINUTE))));
+    assert_eq!(
+        decide_at(31, &unresolved, &[], Hold),
+        Decision::RecordClearListing(Some(SENT.plus_ms(31 * MINUTE)))
+    );
     unresolved.clear_at = Some(SENT.plus_ms(31 * MINUTE));
-    assert_eq!(weigh_at(31, &unresolved, &[], Hold), Decision::Wait, "the second listing is the first");
-    assert_eq!(weigh_at(32, &unresolved, &[], Hold), Decision::Absent);
+    assert_eq!(decide_at(31, &unresolved, &[], Hold), Decision::Wait, "the second listing is the first");
+    assert_eq!(decide_at(32, &unresolved, &[], Hold), Decision::Absent);
 }
 
 #[test]
 fn a_video_that_could_be_it_forbids_absence() {
-    let mut unresolved = unresolved(Some("telecine:x"), &[]);
+    let mut unresolved = unresolved_attempt(Some("telecine:x"), &[]);
     unresolved.clear_at = Some(SENT.plus_ms(31 * MINUTE));
     let hidden = [video("VI0001", 1, &[])];
-    assert_eq!(weigh_at(40, &unresolved, &hidden, Hold), Decision::NoteClear(None));
+    assert_eq!(decide_at(40, &unresolved, &hidden, Hold), Decision::RecordClearListing(None));
     unresolved.clear_at = None;
-    assert_eq!(weigh_at(40, &unresolved, &hidden, Hold), Decision::Wait);
-    assert!(matches!(weigh_at(24 * 60 + 1, &unresolved, &hidden, Hold), Decision::Ask(_)));
+    assert_eq!(decide_at(40, &unresolved, &hidden, Hold), Decision::Wait);
+    assert!(matches!(decide_at(24 * 60 + 1, &unresolved, &hidden, Hold), Decision::Ask(_)));
     let failed = [ListedVideo { status: IndexStatus::Failed, ..video("VI0001", 1, &[]) }];
-    assert_eq!(weigh_at(40, &unresolved, &failed, Hold), Decision::Wait, "a failed video shows no tags");
+    assert_eq!(decide_at(40, &unresolved, &failed, Hold), Decision::Wait, "a failed video shows no tags");
 }
 
 #[test]
 fn somebody_elses_video_proves_nothing_about_ours() {
-    let marked = unresolved(Some("telecine:x"), &[]);
+    let marked = unresolved_attempt(Some("telecine:x"), &[]);
     let foreign = [video("VI0001", 1, &["b", "api"]), video("VI0002", 1, &["telecine:y"])];
-    assert!(matches!(weigh_at(31, &marked, &foreign, Hold), Decision::NoteClear(Some(_))));
+    assert!(matches!(decide_at(31, &marked, &foreign, Hold), Decision::RecordClearListing(Some(_))));
     let old = [video("VI0003", -60, &[])];
-    assert!(matches!(weigh_at(31, &marked, &old, Hold), Decision::NoteClear(Some(_))));
+    assert!(matches!(decide_at(31, &marked, &old, Hold), Decision::RecordClearListing(Some(_))));
     // without a marker, only the same tags could be ours
-    let unmarked = unresolved(None, &["a", "b"]);
-    assert!(matches!(weigh_at(31, &unmarked, &foreign, Hold), Decision::NoteClear(Some(_))));
+    let unmarked = unresolved_attempt(None, &["a", "b"]);
+    assert!(matches!(decide_at(31, &unmarked, &foreign, Hold), Decision::RecordClearListing(Some(_))));
     let same = [video("VI0004", 1, &["b", "a", "api"])];
-    assert_eq!(weigh_at(31, &unmarked, &same, Hold), Decision::Wait);
+    assert_eq!(decide_at(31, &unmarked, &same, Hold), Decision::Wait);
 }
 
 #[test]
 fn a_sole_candidate_counts_only_where_no_other_client_uploads() {
-    let marked = unresolved(Some("telecine:x"), &[]);
+    let marked = unresolved_attempt(Some("telecine:x"), &[]);
     let sole = [video("VI0001", 1, &[])];
-    assert_eq!(weigh_at(3, &marked, &sole, Hold), Decision::Wait);
-    assert_eq!(weigh_at(3, &marked, &sole, Auto), Decision::Counted);
-    let unmarked = unresolved(None, &[]);
+    assert_eq!(decide_at(3, &marked, &sole, Hold), Decision::Wait);
+    assert_eq!(decide_at(3, &marked, &sole, Auto), Decision::AcceptedUnidentified);
+    let unmarked = unresolved_attempt(None, &[]);
     assert!(matches!(
-        weigh_at(3, &unmarked, &sole, Auto),
+        decide_at(3, &unmarked, &sole, Auto),
         Decision::Found { by: BoundBy::SoleCandidate, .. }
     ));
 }
 
 #[test]
 fn as_many_videos_as_open_requests_are_all_of_them_and_fewer_or_more_prove_nothing() {
-    let first = unresolved(Some("telecine:x"), &[]);
+    let first = unresolved_attempt(Some("telecine:x"), &[]);
     let second =
-        UnresolvedAttempt { attempt: AttemptId::for_tests(2), ..unresolved(Some("telecine:y"), &[]) };
+        UnresolvedAttempt { attempt: AttemptId::for_tests(2), ..unresolved_attempt(Some("telecine:y"), &[]) };
     let both = vec![possible_sender(&first), possible_sender(&second)];
     let videos = [video("VI0001", 1, &[]), video("VI0002", 1, &[]), video("VI0003", 1, &[])];
     let decide_both = |count: usize, rules: &ReconcileRules| {
         let evidence = Evidence { possible_senders: both.clone(), ..evidence(40, &videos[..count]) };
         (decide(&first, &evidence, rules), decide(&second, &evidence, rules))
     };
-    assert_eq!(decide_both(2, &rules(Auto)), (Decision::Counted, Decision::Counted));
+    assert_eq!(
+        decide_both(2, &rules(Auto)),
+        (Decision::AcceptedUnidentified, Decision::AcceptedUnidentified)
+    );
     assert_eq!(
         decide_both(1, &rules(Auto)),
         (Decision::Wait, Decision::Wait),
@@ -233,28 +232,28 @@ fn as_many_videos_as_open_requests_are_all_of_them_and_fewer_or_more_prove_nothi
     };
     let evidence =
         Evidence { possible_senders: vec![possible_sender(&first), late], ..evidence(40, &videos[..1]) };
-    assert_eq!(decide(&first, &evidence, &rules(Auto)), Decision::Counted);
+    assert_eq!(decide(&first, &evidence, &rules(Auto)), Decision::AcceptedUnidentified);
 }
 
 #[test]
 fn without_a_marker_a_set_is_counted_and_only_a_sole_candidate_is_named() {
-    let first = unresolved(None, &[]);
-    let second = UnresolvedAttempt { attempt: AttemptId::for_tests(2), ..unresolved(None, &[]) };
+    let first = unresolved_attempt(None, &[]);
+    let second = UnresolvedAttempt { attempt: AttemptId::for_tests(2), ..unresolved_attempt(None, &[]) };
     let videos = [video("VI0001", 1, &[]), video("VI0002", 1, &[])];
     let evidence = Evidence {
         possible_senders: vec![possible_sender(&first), possible_sender(&second)],
         ..evidence(3, &videos)
     };
-    assert_eq!(decide(&first, &evidence, &rules(Auto)), Decision::Counted);
+    assert_eq!(decide(&first, &evidence, &rules(Auto)), Decision::AcceptedUnidentified);
 }
 
 #[test]
 fn whoever_wants_to_be_asked_is_asked_when_the_quiet_time_is_over() {
-    let unresolved = unresolved(Some("telecine:x"), &[]);
-    assert_eq!(weigh_at(20, &unresolved, &[], Ask), Decision::Wait);
-    assert!(matches!(weigh_at(31, &unresolved, &[], Ask), Decision::Ask(_)), "absence is not concluded");
+    let unresolved = unresolved_attempt(Some("telecine:x"), &[]);
+    assert_eq!(decide_at(20, &unresolved, &[], Ask), Decision::Wait);
+    assert!(matches!(decide_at(31, &unresolved, &[], Ask), Decision::Ask(_)), "absence is not concluded");
     let marked = [video("VI0001", 1, &["telecine:x"])];
-    assert!(matches!(weigh_at(31, &unresolved, &marked, Ask), Decision::Found { .. }));
+    assert!(matches!(decide_at(31, &unresolved, &marked, Ask), Decision::Found { .. }));
 }
 
 #[test]
@@ -269,10 +268,12 @@ fn what_was_seen_to_take_long_lengthens_the_quiet_time() {
 
 #[test]
 fn what_is_counted_is_never_found_absent() {
-    let counted =
-        UnresolvedAttempt { state: State::AcceptedUnidentified, ..unresolved(Some("telecine:x"), &[]) };
+    let counted = UnresolvedAttempt {
+        state: State::AcceptedUnidentified,
+        ..unresolved_attempt(Some("telecine:x"), &[])
+    };
     for minutes in [31, 60, 600] {
-        assert_eq!(weigh_at(minutes, &counted, &[], Auto), Decision::Wait);
+        assert_eq!(decide_at(minutes, &counted, &[], Auto), Decision::Wait);
     }
-    assert!(matches!(weigh_at(25 * 60, &counted, &[], Auto), Decision::Ask(_)));
+    assert!(matches!(decide_at(25 * 60, &counted, &[], Auto), Decision::Ask(_)));
 }

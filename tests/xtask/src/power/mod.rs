@@ -15,7 +15,7 @@ use telecine::{
     ledger::{
         AdmitTerms, AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, Identity, ItemId,
         KeyChange, Ledger, ManifestId, Marker, Observation, PollResult, Question, Restored, ReviewAnswer,
-        ReviewDecision, RunId,
+        ReviewDecision, RunId, Store,
     },
 };
 
@@ -220,14 +220,15 @@ impl Desk {
         path: &Path,
     ) -> Result<Self, String> {
         let name = format!("run {}", vfs::ops());
-        let run = ledger.begin_run(name, "import", T0, None).await.map_err(words)?;
+        let begin = move |store: &Store| store.begin_run(&name, "import", T0, None);
+        let run = ledger.write(begin).await.map_err(words)?;
         promise(promises, path)?;
-        let columns = vec!["url".to_owned()];
-        let source =
-            ledger.begin_manifest_read(run, "m.csv".to_owned(), columns, None).await.map_err(words)?;
+        let begin = move |store: &Store| store.begin_manifest_read(run, "m.csv", &["url".to_owned()], None);
+        let source = ledger.write(begin).await.map_err(words)?;
         promise(promises, path)?;
-        let rows = (0..8).map(row).collect();
-        ledger.admit(run, source, rows, AdmitTerms::default(), T0).await.map_err(words)?;
+        let rows: Vec<_> = (0..8).map(row).collect();
+        let admit = move |store: &Store| store.admit(run, source, &rows, &AdmitTerms::default(), T0);
+        ledger.write(admit).await.map_err(words)?;
         promise(promises, path)?;
         Ok(Self {
             ledger,
@@ -284,7 +285,8 @@ impl Desk {
             video_no.map(|video_no| Binding { video_no, uploaded_at: Some(self.now), by: BoundBy::Response })
         });
         let result = AttemptResult { event, at: self.now, bound: bound.flatten(), cause: None };
-        self.ledger.settle(claim.attempt, result).await?;
+        let attempt = claim.attempt;
+        self.ledger.write(move |store| store.settle(attempt, &result)).await?;
         if event == ItemEvent::AnswerLost {
             self.doubts.push(claim);
         }
@@ -293,30 +295,34 @@ impl Desk {
 
     async fn ask_and_answer(&mut self, rng: &mut fastrand::Rng) -> Result<(), telecine::ledger::LedgerError> {
         let Some(claim) = self.doubts.pop() else { return Ok(()) };
+        let now = self.now;
         if rng.bool() {
-            return self.ledger.record_clear_listing(claim.attempt, Some(self.now)).await;
+            let record = move |store: &Store| store.record_clear_listing(claim.attempt, Some(now));
+            return self.ledger.write(record).await;
         }
         if rng.bool() {
             let question = Question { text: "which one".to_owned(), candidates: Vec::new() };
-            return self.ledger.ask(claim.attempt, question, self.now).await;
+            return self.ledger.write(move |store| store.ask(claim.attempt, &question, now)).await;
         }
         let answer = if rng.bool() { ReviewAnswer::Resend } else { ReviewAnswer::GiveUp };
-        let decision = ReviewDecision { answer, who: "a".to_owned(), why: "b".to_owned(), at: self.now };
+        let decision = ReviewDecision { answer, who: "a".to_owned(), why: "b".to_owned(), at: now };
         let item = ItemId::numbered(rng.i64(1..=8));
-        self.ledger.answer(item, decision).await.map(drop)
+        self.ledger.write(move |store| store.answer(item, &decision)).await.map(drop)
     }
 
     async fn observe(&mut self) -> Result<(), telecine::ledger::LedgerError> {
-        let watches = self.ledger.poll_tasks(self.now.plus(Duration::from_hours(1)), 1).await?;
-        let sights = watches
+        let now = self.now;
+        let until = now.plus(Duration::from_hours(1));
+        let tasks = self.ledger.read(move |snapshot| snapshot.poll_tasks(until, 1)).await?;
+        let results: Vec<PollResult> = tasks
             .into_iter()
-            .map(|watch| PollResult { item: watch.item, observation: Observation::Indexed })
+            .map(|task| PollResult { item: task.item, observation: Observation::Indexed })
             .collect();
-        self.ledger.observe(sights, self.now).await
+        self.ledger.write(move |store| store.observe(&results, now)).await
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it stands beside faults in a list")]
+#[expect(clippy::unnecessary_wraps, reason = "a batch holds rows and row errors")]
 fn row(number: u64) -> Result<ManifestRow, telecine::domain::RowError> {
     let url = format!("https://host/{number}.mp4");
     let parsed = SourceUrl::parse(&url);
@@ -327,17 +333,6 @@ fn row(number: u64) -> Result<ManifestRow, telecine::domain::RowError> {
         line: number + 2,
         cells: vec![url],
         external_id: None,
-        submission: Submission {
-            item_id: None,
-            url: parsed,
-            namespace: "default".to_owned(),
-            tags: Vec::new(),
-            coordinates: None,
-            datetime_taken: None,
-            camera_model: None,
-            callback: None,
-            retain_original_video: None,
-            video_transcription_prompt: None,
-        },
+        submission: Submission::new(parsed, "default".to_owned()),
     })
 }

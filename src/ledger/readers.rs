@@ -1,0 +1,74 @@
+//! Connections that only read, so that a long read delays no change.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::Semaphore;
+
+use super::{LedgerError, Snapshot, commit_queue::panic_text};
+use crate::blocking;
+
+/// Reads at one time. More wait for their turn.
+const READERS_MAX: u32 = 4;
+
+/// The connections of one ledger that read.
+pub(super) struct Readers {
+    path: PathBuf,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Snapshot>>,
+}
+
+impl Readers {
+    pub(super) fn new(path: &Path) -> Arc<Self> {
+        Arc::new(Self {
+            path: path.to_path_buf(),
+            permits: Arc::new(Semaphore::new(READERS_MAX as usize)),
+            idle: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Runs `work` on the ledger as of one time.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let closed = || LedgerError::Broken { cause: "the ledger is closed".to_owned() };
+        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
+        let readers = Arc::clone(self);
+        let job = blocking::run(move || {
+            let result = readers.run(work);
+            // not before: a caller that no longer waits does not end the read
+            drop(permit);
+            result
+        });
+        match job.await.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(result) => result,
+            Err(Ok(panic)) => Err(LedgerError::Panicked { what: panic_text(panic.as_ref()) }),
+            Err(Err(_)) => Err(closed()),
+        }
+    }
+
+    /// An idle connection, or a new one, does the work. After a failure it is not used again.
+    fn run<T>(&self, work: impl FnOnce(&Snapshot) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+        let idle = self.idle().pop();
+        let snapshot = idle.map_or_else(|| Snapshot::open(&self.path), Ok)?;
+        let result = snapshot.at_one_time(work)?;
+        self.idle().push(snapshot);
+        Ok(result)
+    }
+
+    /// Waits for the reads that are running, and refuses later ones. The connection that writes is then the last one, and
+    /// moves the log into the main file when it is closed.
+    pub(super) async fn close(&self) {
+        let running = self.permits.acquire_many(READERS_MAX).await;
+        self.permits.close();
+        drop(running);
+        self.idle().clear();
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Snapshot>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

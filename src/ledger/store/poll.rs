@@ -1,0 +1,113 @@
+//! The poll stage: accepted items to poll, and what the polls showed.
+
+use std::time::Duration;
+
+use super::{ACCEPTED_AT, Store};
+use crate::{
+    domain::{ItemEvent, State, UnixMillis},
+    ledger::{
+        AttemptId, AttemptResult, ItemId, LedgerError, Observation, PollResult, PollTask, Snapshot,
+        values::{limit, video_no_of},
+    },
+    retry,
+};
+
+/// The shortest time between two polls of an item.
+const POLL_DELAY_MIN: Duration = Duration::from_secs(3);
+/// The longest time between two polls of an item.
+const POLL_DELAY_MAX: Duration = Duration::from_mins(15);
+
+impl Snapshot {
+    /// Accepted items to poll by `until`, soonest first, at most `count_max`.
+    pub fn poll_tasks(&self, until: UnixMillis, count_max: usize) -> Result<Vec<PollTask>, LedgerError> {
+        let sql = format!(
+            "SELECT item.id, item.attempt, item.namespace, item.missed, attempt.video_no, {ACCEPTED_AT} AS accepted_at \
+             FROM item JOIN attempt ON attempt.id = item.attempt \
+             WHERE item.poll_at IS NOT NULL AND item.poll_at <= ?1 ORDER BY item.poll_at LIMIT ?2"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query((until.0, limit(count_max)))?;
+        let mut poll_tasks = Vec::new();
+        while let Some(row) = rows.next()? {
+            poll_tasks.push(PollTask {
+                item: ItemId(row.get("id")?),
+                attempt: AttemptId(row.get("attempt")?),
+                video_no: video_no_of(&row.get::<_, String>("video_no")?)?,
+                namespace: row.get("namespace")?,
+                accepted_at: row.get("accepted_at")?,
+                missed: row.get("missed")?,
+            });
+        }
+        Ok(poll_tasks)
+    }
+
+    /// When the next accepted item is due to be polled.
+    pub fn next_poll_at(&self) -> Result<Option<UnixMillis>, LedgerError> {
+        self.find("SELECT min(poll_at) FROM item WHERE poll_at IS NOT NULL", [])
+    }
+}
+
+impl Store {
+    /// Records the results of polls.
+    pub fn observe(&self, results: &[PollResult], at: UnixMillis) -> Result<(), LedgerError> {
+        for result in results {
+            let (event, cause) = match &result.observation {
+                Observation::Indexed => (ItemEvent::Indexed, None),
+                Observation::Failed(cause) => (ItemEvent::IndexingFailed, Some(cause.clone())),
+                Observation::InProgress => {
+                    self.note_shown(result.item)?;
+                    self.schedule_poll(result.item, at, "0")?;
+                    continue;
+                }
+                Observation::Unreadable => {
+                    self.schedule_poll(result.item, at, "missed")?;
+                    continue;
+                }
+                Observation::NotShown => {
+                    self.note_hidden(result.item, at)?;
+                    self.schedule_poll(result.item, at, "missed + 1")?;
+                    continue;
+                }
+            };
+            self.note_shown(result.item)?;
+            let attempt = self.attempt_of(result.item)?;
+            self.move_item(result.item, State::Accepted, &AttemptResult::new(event, at, cause), attempt)?;
+        }
+        Ok(())
+    }
+
+    fn note_hidden(&self, item: ItemId, at: UnixMillis) -> Result<(), LedgerError> {
+        self.change_one(
+            "UPDATE attempt SET hidden_until = ?2 WHERE id = (SELECT attempt FROM item WHERE id = ?1)",
+            (item.0, at.0),
+        )
+    }
+
+    /// Records how long a video was hidden after its acceptance: a listing may omit videos for that long.
+    fn note_shown(&self, item: ItemId) -> Result<(), LedgerError> {
+        let was_hidden = "FROM attempt JOIN item ON item.attempt = attempt.id WHERE item.id = ?1 AND hidden_until IS NOT NULL";
+        let sql = format!("SELECT hidden_until - {ACCEPTED_AT} {was_hidden}");
+        let Some(hidden_ms) = self.find::<i64>(&sql, [item.0])? else { return Ok(()) };
+        self.connection
+            .prepare_cached("UPDATE observed_delay SET listing_ms = ?1 WHERE listing_ms < ?1")?
+            .execute([hidden_ms])?;
+        self.change_one(
+            "UPDATE attempt SET hidden_until = NULL WHERE id = (SELECT attempt FROM item WHERE id = ?1)",
+            [item.0],
+        )
+    }
+
+    /// Schedules the next poll by the item's age.
+    fn schedule_poll(&self, item: ItemId, at: UnixMillis, missed: &str) -> Result<(), LedgerError> {
+        let sql = format!(
+            "SELECT {ACCEPTED_AT} FROM item JOIN attempt ON attempt.id = item.attempt WHERE item.id = ?1"
+        );
+        let accepted_at: Option<UnixMillis> = self.find(&sql, [item.0])?;
+        let age_ms = at.since_ms(accepted_at.unwrap_or(at)).max(0);
+        let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
+        let poll_at = at.plus(retry::poll_delay(age, POLL_DELAY_MIN, POLL_DELAY_MAX));
+        let sql =
+            format!("UPDATE item SET poll_at = ?2, missed = {missed} WHERE id = ?1 AND state = 'accepted'");
+        self.change_one(&sql, (item.0, poll_at.0))
+    }
+}
