@@ -29,7 +29,7 @@ use super::{
     listing::{self, IncompleteListing, Listing},
     restore_usage,
 };
-use evidence::{Decision, Evidence};
+use evidence::{Decision, Evidence, EvidencePass};
 
 pub use evidence::{OnDoubt, ReconcileRules};
 
@@ -143,13 +143,8 @@ async fn look<T: Transport>(
                 let numbers = listing.videos.iter().map(|video| video.video_no.clone()).collect();
                 let bindings = context.ledger.bindings(namespace, numbers).await?;
                 let evidence = scene_of(&listing, bindings);
-                for unresolved in &unresolved {
-                    record(
-                        context,
-                        unresolved,
-                        bounded(evidence::decide(unresolved, &evidence, rules), unresolved),
-                    )
-                    .await?;
+                for (unresolved, decision) in unresolved.iter().zip(decide(&unresolved, &evidence, rules)) {
+                    record(context, unresolved, decision).await?;
                 }
             }
             Err(IncompleteListing { cause, .. }) => {
@@ -162,6 +157,19 @@ async fn look<T: Transport>(
         }
     }
     Ok(is_complete)
+}
+
+/// Decides on every request in doubt by one listing.
+fn decide(
+    unresolved: &[UnresolvedAttempt],
+    evidence: &Evidence<'_>,
+    rules: &ReconcileRules,
+) -> Vec<Decision> {
+    let pass = EvidencePass::new(evidence, rules);
+    let decisions =
+        unresolved.iter().map(|unresolved| bounded(pass.decide(unresolved), unresolved)).collect();
+    tracing::debug!(requests = unresolved.len(), compared = pass.compared(), "decided by a listing");
+    decisions
 }
 
 /// Where listings stay incomplete, requests older than a day need a review.

@@ -176,6 +176,7 @@ impl ModelWorld {
             possible_senders: self.possible_senders(search),
             control_video_seen: ControlVideoSeen::Yes,
         };
+        let pass = EvidencePass::new(&evidence, &search.rules);
         let mut world = self.clone();
         for (number, sent) in self.sent.iter().enumerate() {
             let state = match sent.known {
@@ -186,7 +187,7 @@ impl ModelWorld {
             let unresolved = doubt_of(number, *sent, state, search);
             let is_taken = matches!(sent.fate, Fate::Taken { .. });
             let known = &mut world.sent[number];
-            match decide(&unresolved, &evidence, &search.rules) {
+            match pass.decide(&unresolved) {
                 Decision::Wait | Decision::Ask(_) => {}
                 Decision::NoteClear(clear_at) => known.clear_at = clear_at.map(|_| self.now),
                 Decision::Counted if is_taken => known.known = ModelState::Counted,
