@@ -139,7 +139,10 @@ pub async fn rehearse(
         Some(folder) => report::write_tables(&snapshot, id, &folder.join("reports").join(&name))?,
         None => Vec::new(),
     };
-    let mut summary = Summary::of_run(&snapshot, end, files)?;
+    let mut summary = Summary::of_run(&snapshot, end)?;
+    if !files.is_empty() {
+        summary.add_files(files)?;
+    }
     summary.next_step = Some(next_step(request));
     let totals = totals(request.speed, &mock, &snapshot, id)?;
     ledger.end_run(id, clock.now(), summary.exit_code.number(), summary.exit_reason.clone()).await?;

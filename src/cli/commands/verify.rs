@@ -98,6 +98,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
     // a mistyped path must not make an empty ledger and call it equal
     drop(Snapshot::open(&path)?);
     let request = args.service.request(&path, &args.output, progress::events(&args.output))?;
+    report::try_folder(&request.reports)?;
     block_on(async {
         let signal_state = signals::listen(&request, signals::WAITING_FOR_ANSWERS)?;
         // the rest of it, such as the embedded sandbox, must live as long as the context
@@ -183,10 +184,18 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
         let run = open.run.ok_or_else(|| Error::Usage("no run was begun".to_owned()))?.id;
         let recovered = tokio::select! {
             biased;
-            () = context.signals.drain.cancelled() => RecoveryOutcome::Incomplete { cause: "it was stopped".to_owned() },
-            recovered = pipeline::recover(&context, run, manifests, args.settle_after.0, unmarked) => recovered?,
+            () = context.signals.drain.cancelled() => Ok(RecoveryOutcome::Incomplete { cause: "it was stopped".to_owned() }),
+            recovered = pipeline::recover(&context, run, manifests, args.settle_after.0, unmarked) => recovered,
         };
         context.events.close();
+        let recovered = match recovered {
+            Ok(recovered) => recovered,
+            Err(error) => {
+                let error = Error::from(error);
+                app::record_failure(&context.ledger, run, context.clock.now(), &error).await;
+                return Err(error);
+            }
+        };
         let (code, recovery, reason) = match recovered {
             RecoveryOutcome::Incomplete { cause } => {
                 let code = signal_state.signal().unwrap_or(ExitCode::Temporary);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{ExternalUsage, LedgerError, StateCounts, UploadUsage, integrity, schema, store};
+use super::{ExternalUsage, LedgerError, StateCounts, UploadUsage, files, integrity, schema, store};
 use crate::domain::UnixMillis;
 
 pub use items::{ItemRow, OpenQuestion, PlannedAction, RowIssue, RowIssueKind};
@@ -22,9 +22,16 @@ impl Snapshot {
     /// Opens the ledger at `path` for reading only; it must be there.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let text = path.display().to_string();
-        if !path.exists() {
-            return Err(LedgerError::Missing { path: text });
-        }
+        let unreadable = |error: std::io::Error| {
+            let path = text.clone();
+            if error.kind() == std::io::ErrorKind::NotFound {
+                LedgerError::Missing { path }
+            } else {
+                LedgerError::Unreadable { path, cause: error.to_string() }
+            }
+        };
+        let path = &files::real_path(path).map_err(unreadable)?;
+        std::fs::metadata(path).map_err(unreadable)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;

@@ -20,7 +20,7 @@ use std::{fs::File, path::PathBuf};
 
 use rusqlite::{Connection, Row};
 
-use super::{LedgerError, high_water::HighWater, identity::Restored};
+use super::{LedgerError, files::OpenFiles, high_water::HighWater, identity::Restored};
 use crate::domain::{State, Submission, UnixMillis, VideoNo};
 
 /// SQL: the states of an attempt without a final outcome. The partial index of open attempts has the same list.
@@ -41,6 +41,7 @@ pub(super) struct Store {
     commits: Commits,
     /// The key that will identify the ledger once the service accepted it. `None`: it is confirmed.
     unconfirmed_key: Option<Vec<u8>>,
+    files: OpenFiles,
 }
 
 /// When changes reach the file.
@@ -81,7 +82,13 @@ pub(super) struct StoreParts {
 impl Store {
     pub(super) fn new(parts: StoreParts) -> Self {
         let StoreParts { connection, secret, path, lock, high_water, unconfirmed_key } = parts;
-        Self { connection, secret, path, _lock: lock, high_water, commits: Commits::AtOnce, unconfirmed_key }
+        let (commits, files) = (Commits::AtOnce, OpenFiles::default());
+        Self { connection, secret, path, _lock: lock, high_water, commits, unconfirmed_key, files }
+    }
+
+    /// Takes note of the files of the ledger. A claim checks that they are still there.
+    pub(super) fn note_files(&mut self) {
+        self.files = OpenFiles::of(&self.path);
     }
 
     /// A ledger behind its high-water mark was restored from an older copy.
@@ -121,6 +128,8 @@ impl Store {
     /// Turns off syncing, the journal, and column and reference checks, and defers commits. For scratch ledgers.
     pub(super) fn make_ephemeral(&mut self) -> Result<(), LedgerError> {
         self.commits = Commits::PutOff(0);
+        // a scratch ledger has no journal
+        self.files = OpenFiles::default();
         self.connection.pragma_update(None, "temp_store", "MEMORY")?;
         self.connection.pragma_update(None, "ignore_check_constraints", true)?;
         self.connection.pragma_update(None, "foreign_keys", false)?;
