@@ -311,7 +311,8 @@ fn build_plan(request: &PlanRequest, plan_id: String, simulation: Simulation) ->
     let limits = &request.basis.limits;
     let Simulation { starts_at, ends_at, outcome, rows, sent, skipped, collector, forecast } = simulation;
     let collected = collector.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let code = match (rows.read, rows.read - rows.rejected, rows.rejected) {
+    // as an import would end
+    let code = match (rows.read, rows.read - rows.rejected, rows.rejected + collected.links_expire) {
         (0, ..) | (_, _, 0) => ExitCode::Success,
         (_, 0, _) => ExitCode::ManifestInvalid,
         _ => ExitCode::SomeFailed,

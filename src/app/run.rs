@@ -224,12 +224,7 @@ async fn warn_of_price(request: &RunRequest, context: &Context<HttpTransport>) -
 }
 
 /// Ends the run in the ledger, and then writes its report: writing takes minutes for a large archive, and may fail.
-async fn finish(
-    request: &RunRequest,
-    ledger: &Ledger,
-    end: EndOfRun,
-    name: &str,
-) -> Result<Summary, Error> {
+async fn finish(request: &RunRequest, ledger: &Ledger, end: EndOfRun, name: &str) -> Result<Summary, Error> {
     let (run, at) = (end.run, end.at);
     let snapshot = ledger.snapshot().await?;
     let counted = blocking(move || Ok((Summary::of_run(&snapshot, end)?, snapshot))).await;

@@ -9,7 +9,7 @@ use super::{
     exit::{RunResults, Work, exit_status},
 };
 use crate::{
-    domain::{Price, RowCounts, RunOutcome, State, UnixMillis},
+    domain::{LINK_LIFE_MIN, Price, RowCounts, RunOutcome, State, UnixMillis},
     error::{Error, ExitCode},
     ledger::{DiffKind, LibraryDiff, RunId, Snapshot, StateCounts},
 };
@@ -125,6 +125,9 @@ pub struct Compared {
     pub bound: u64,
     /// Videos on which both sides agree.
     pub matched: u64,
+    /// Another namespace that lists the same videos: the service ignores namespaces (`unique_id`), and each lists the whole
+    /// account.
+    pub shared_with: Option<String>,
     /// How many of each kind do not match.
     pub findings: BTreeMap<&'static str, u64>,
 }
@@ -137,6 +140,7 @@ impl From<&LibraryDiff> for Compared {
             listed: library_diff.listed,
             bound: library_diff.bound,
             matched: library_diff.matched,
+            shared_with: library_diff.shared_with.clone(),
             findings: counts.filter(|(_, count)| *count > 0).collect(),
         }
     }
@@ -173,6 +177,8 @@ pub struct Summary {
     pub rows: RowCounts,
     /// Items of the run's manifests.
     pub items: Counts,
+    /// Pending items whose links have expired, or expire within a minute. They are not sent.
+    pub expired: u64,
     /// Items of the whole ledger.
     pub ledger: Counts,
     pub quota: QuotaUse,
@@ -199,7 +205,7 @@ impl Summary {
         let something_happened =
             snapshot.last_event_at()?.is_some_and(|timestamp| timestamp >= row.started_at);
         let work = if something_happened { Work::Done } else { Work::NoneLeft };
-        let expired = snapshot.expired_of_run(end.run, end.at)?;
+        let expired = snapshot.expired_of_run(end.run, end.at.plus(LINK_LIFE_MIN))?;
         let status = exit_status(&end, &RunResults { rows: &rows, items: &items, work, expired });
         // no waiting helps where the key, the account or the address is wrong
         let can_resume = items.pending > expired && status.code != ExitCode::Fatal;
@@ -221,6 +227,7 @@ impl Summary {
             next_run_at,
             rows,
             items,
+            expired,
             ledger,
             quota: QuotaUse {
                 rate: end.rate,

@@ -108,7 +108,8 @@ fn files(
     };
     let folder = |name: &str| variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let folder = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")));
-    let users = folder.map(|folder| SettingsFile::open_users(&folder.join(USER_FILE), notes)).transpose()?.flatten();
+    let users =
+        folder.map(|folder| SettingsFile::open_users(&folder.join(USER_FILE), notes)).transpose()?.flatten();
     Ok(nearest.into_iter().chain(users).collect())
 }
 

@@ -155,7 +155,18 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
 }
 
 /// The exit code of a comparison, and the sentence about it.
-fn library_diff_verdict(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
+fn library_diff_verdict(library_diffs: &[LibraryDiff]) -> (ExitCode, String) {
+    let shared = library_diffs.iter().find_map(|library_diff| {
+        Some(pipeline::namespaces_ignored(&library_diff.namespace, library_diff.shared_with.as_ref()?))
+    });
+    if let Some(text) = shared {
+        return (ExitCode::NeedsReview, text);
+    }
+    let (code, text) = agreement(library_diffs);
+    (code, text.to_owned())
+}
+
+fn agreement(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
     let any = |kinds: &[DiffKind]| {
         library_diffs.iter().any(|library_diff| kinds.iter().any(|kind| library_diff.count(*kind) > 0))
     };

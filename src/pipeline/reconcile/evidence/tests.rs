@@ -302,7 +302,8 @@ fn many_requests_in_doubt_compare_each_pair_of_attempt_and_video_a_few_times_onl
         })
         .collect();
     // each video could be of the request before it or of the one behind it: one chain, the longest way through a component
-    let videos: Vec<ListedVideo> = (0..MANY).map(|number| video(&format!("VI{number:06}"), number * 40, &[])).collect();
+    let videos: Vec<ListedVideo> =
+        (0..MANY).map(|number| video(&format!("VI{number:06}"), number * 40, &[])).collect();
     let evidence = Evidence {
         possible_senders: doubts.iter().map(possible_sender).collect(),
         ..evidence(MANY * 40, &videos)
