@@ -156,12 +156,7 @@ fn plan_id(basis: &PlanBasis, manifests: &[Manifest], snapshot: Option<&Snapshot
         parts.extend([crate::manifest::identity(path), digest.to_hex().to_string()]);
     }
     parts.push(snapshot.map(Snapshot::digest).transpose()?.unwrap_or_default());
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    Ok(crate::domain::hex(&hasher.finalize().as_bytes()[..8]))
+    Ok(crate::domain::digest_of(parts))
 }
 
 fn limit_fields(limits: &Limits) -> Vec<PlanField> {
