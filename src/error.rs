@@ -163,9 +163,18 @@ pub enum Error {
     /// No HTTP client can be made.
     #[error(transparent)]
     HttpTransport(#[from] HttpSetupError),
+    /// The folder of the reports cannot be written. Known before anything is sent.
+    #[error("no report can be written to {path}; nothing was sent; choose another folder with --out-dir")]
+    ReportFolder {
+        path: String,
+        /// The error of the system.
+        source: std::io::Error,
+    },
     /// A report cannot be written.
     #[error(
-        "cannot write {path}; the ledger has all results (`telecine status`); choose another folder with --out-dir"
+        "the run has ended, but its report cannot be written ({path}). The ledger has all results (`telecine status`). \
+         Free some space or choose another folder with --out-dir, then give the same command again: it sends no row \
+         twice and writes the report"
     )]
     Report {
         /// The file or folder.
@@ -189,7 +198,10 @@ impl Error {
     #[must_use]
     pub const fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage(_) | Self::HttpTransport(_) | Self::Sandbox(_) => ExitCode::Usage,
+            Self::Usage(_) | Self::HttpTransport(_) | Self::Sandbox(_) | Self::ReportFolder { .. } => {
+                ExitCode::Usage
+            }
+            Self::Report { .. } => ExitCode::Temporary,
             Self::Key(_) => ExitCode::Fatal,
             Self::Manifest(_) => ExitCode::ManifestInvalid,
             Self::Ledger(error) => match error {
@@ -205,6 +217,9 @@ impl Error {
                 | LedgerError::Damaged { .. }
                 | LedgerError::Older { .. }
                 | LedgerError::HalfRecovered { .. }
+                | LedgerError::Unreadable { .. }
+                | LedgerError::UnreadableValue { .. }
+                | LedgerError::Moved { .. }
                 | LedgerError::Unwritable { .. } => ExitCode::Usage,
                 LedgerError::DiskFull => ExitCode::Temporary,
                 LedgerError::Broken { .. }
@@ -212,7 +227,7 @@ impl Error {
                 | LedgerError::Illegal(_)
                 | LedgerError::Impossible { .. } => ExitCode::Unexpected,
             },
-            Self::Report { .. } | Self::Output(_) | Self::Totals(_) => ExitCode::Unexpected,
+            Self::Output(_) | Self::Totals(_) => ExitCode::Unexpected,
         }
     }
 
@@ -249,6 +264,6 @@ mod tests {
     fn the_cause_of_an_error_is_printed_once() {
         let source = std::io::Error::other("disk on fire");
         let error = Error::Report { path: "x.csv".to_owned(), source };
-        assert!(error.chain().ends_with("--out-dir: disk on fire"), "{}", error.chain());
+        assert!(error.chain().ends_with("report: disk on fire"), "{}", error.chain());
     }
 }

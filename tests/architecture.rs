@@ -289,6 +289,16 @@ const HOMES: &[(&str, &[&str])] = &[
 ];
 
 #[test]
+fn no_digest_is_made_of_debug_formats() {
+    for (path, text) in sources() {
+        // what such a format shows is no promise of any type
+        let hashes = text.contains("blake3::") || text.contains("digest_of(");
+        let debug = text.lines().find(|line| line.contains(":?}") && !line.contains("//"));
+        assert!(!hashes || debug.is_none(), "{}: {debug:?}", path.display());
+    }
+}
+
+#[test]
 fn each_outside_crate_has_one_home_and_nothing_outside_cli_prints() {
     for (path, text) in sources() {
         let code: String =

@@ -48,6 +48,24 @@ fn a_run_ended_by_its_time_limit_exits_10_and_names_the_time_to_resume() {
 }
 
 #[test]
+fn a_run_that_does_not_wait_exits_5_while_items_are_open_and_0_when_all_are_final() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &(rows(3) + "R9,gs://bucket/x.mp4,\n"));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let (code, end, _) = import(&fixture, &sandbox, &["--rate", "50/s", "--no-wait"]);
+    assert_eq!((code, end["exit_code"].as_i64()), (5, Some(5)), "{end}");
+    let reason = end["exit_reason"].as_str().unwrap();
+    assert!(reason.contains("3 are being indexed") && reason.contains("1 row was rejected"), "{end}");
+    assert!(end["next_step"].as_str().unwrap().contains("without --no-wait"), "{end}");
+    assert_eq!(end["next_run_at"], Value::Null, "nothing is pending: {end}");
+
+    fixture.write("m.csv", &rows(3));
+    assert_eq!(import(&fixture, &sandbox, &["--rate", "50/s"]).0, 0);
+    let (code, end, _) = import(&fixture, &sandbox, &["--rate", "50/s", "--no-wait"]);
+    assert_eq!(code, 0, "{end}");
+}
+
+#[test]
 fn a_plan_reports_what_an_import_would_do_and_sends_nothing() {
     let fixture = CliFixture::new();
     let manifest = rows(40) + "R1,https://host/clip-1.mp4,a;b\nbad,gs://bucket/x.mp4,\n";
@@ -91,7 +109,7 @@ fn an_import_by_plan_id_sends_only_if_nothing_changed_since_the_plan() {
     assert_eq!(demand(&fixture, &id, "40/s").0, 2, "another limit is another plan");
     assert_eq!(sandbox.uploads(), 0, "nothing was sent");
     let (code, out, err) = demand(&fixture, &id, "50/s");
-    assert_eq!((code, sandbox.accepted_counts().len()), (0, 7), "{out}{err}");
+    assert_eq!((code, sandbox.accepted_counts().len()), (5, 7), "{out}{err}");
     assert_eq!(demand(&fixture, &id, "50/s").0, 2, "the ledger is another one now");
     let id = plan(&fixture);
     assert_eq!(fixture.run(&["quota", "spend", "1", "--ledger", "l.db"]).0, 0);
@@ -129,7 +147,7 @@ fn quota_limits_are_shown_set_and_forgotten_and_include_recorded_external_usage(
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(2));
     let sandbox = SandboxProcess::start(&fixture, &[]);
-    let (code, _, err) = import(&fixture, &sandbox, &["--rate", "50/s", "--no-wait"]);
+    let (code, _, err) = import(&fixture, &sandbox, &["--rate", "50/s"]);
     assert_eq!(code, 0, "{err}");
     let (code, out, err) = fixture.run(&["quota", "set", "--cap", "5/2h,100/day", "--ledger", "l.db"]);
     assert_eq!(code, 0, "{out}{err}");
@@ -156,7 +174,7 @@ fn quota_limits_are_shown_set_and_forgotten_and_include_recorded_external_usage(
     assert_eq!(code, 11, "what was set holds in the next run: {end}");
     assert_eq!(fixture.run(&["quota", "forget", "--limits", "--ledger", "l.db"]).0, 0);
     let (code, ..) = import(&fixture, &sandbox, &["--rate", "50/s", "--quota-exit", "--no-wait"]);
-    assert_eq!((code, sandbox.accepted_counts().len()), (0, 3));
+    assert_eq!((code, sandbox.accepted_counts().len()), (5, 3));
     assert_eq!(fixture.run(&["quota", "set", "--ledger", "l.db"]).0, 2, "nothing to set");
 }
 
@@ -245,7 +263,7 @@ fn a_key_command_is_run_only_from_a_file_that_no_one_else_can_write() {
     assert!(!fixture.path("ran").exists());
     fs::set_permissions(fixture.path("telecine.toml"), fs::Permissions::from_mode(0o600)).unwrap();
     let (code, out, err) = run(&fixture);
-    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(code, 5, "{out}{err}");
     assert!(fixture.path("ran").exists());
     assert!(!format!("{out}{err}").contains(API_KEY));
     let (_, out, _) = fixture.run(&["config"]);

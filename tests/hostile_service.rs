@@ -258,8 +258,9 @@ fn a_wrong_key_stops_before_the_first_upload_and_does_not_own_the_ledger() {
     let service = Service::start(Answer::Accept);
     let folder = tempfile::tempdir().unwrap();
     manifest(folder.path(), 10);
-    let (code, text) = import(folder.path(), &service, "sk-mavi-wrong", &["--ledger", "a.db"]);
+    let (code, text) = import(folder.path(), &service, "sk-mavi-wrong", &["--ledger", "a.db", "--json"]);
     assert_eq!((code, service.uploads()), (7, 0), "{text}");
+    assert!(text.contains("\"next_run_at\":null"), "no waiting helps: {text}");
     import(folder.path(), &service, KEY, &["--ledger", "a.db"]);
     assert_eq!(service.copies(), vec![1; 10]);
 }

@@ -135,7 +135,7 @@ fn every_command_prints_only_what_the_contract_lists() {
     run(&fixture, &of(&["import", "m.csv", "--dry-run", "--sandbox"]), None, &["import --dry-run"]);
     let (code, end) =
         run(&fixture, &of(&["import", "m.csv", "--sandbox", "--no-wait"]), None, &["report.json"]);
-    assert_eq!((code, end["event"].as_str()), (4, Some("run_ended")), "{end}");
+    assert_eq!((code, end["event"].as_str()), (5, Some("run_ended")), "{end}");
     run(&fixture, &of(&["reconcile", "--sandbox", "--no-wait"]), None, &["report.json"]);
     run(&fixture, &of(&["verify", "--sandbox"]), None, &["verify"]);
     run(&fixture, &of(&["quota"]), None, &["quota"]);

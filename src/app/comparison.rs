@@ -52,7 +52,7 @@ pub struct LedgerComparison {
     pub drifted: u64,
     /// The first of them, with what changed.
     pub drifted_first: Vec<String>,
-    /// Would be sent, but their links have expired: an import leaves them.
+    /// Would be sent, but their links have expired: an import leaves them. They are not in `would_send`.
     pub expired: u64,
 }
 
@@ -110,8 +110,9 @@ impl LedgerComparison {
             }
         };
         let is_sent = matches!(planned.action, PlannedAction::New | PlannedAction::Resent(_));
-        self.would_send += u64::from(is_sent);
-        self.expired += u64::from(is_sent && warnings.iter().any(|warning| warning.class == LINK_EXPIRED));
+        let is_expired = warnings.iter().any(|warning| warning.class == LINK_EXPIRED);
+        self.would_send += u64::from(is_sent && !is_expired);
+        self.expired += u64::from(is_sent && is_expired);
         if let Some(state) = state {
             *self.known.entry(state).or_default() += 1;
         }

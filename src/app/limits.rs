@@ -41,7 +41,7 @@ pub struct GivenLimits {
 
 /// Limits as texts: for the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct StoredLimits {
     pub rate: Vec<String>,
     pub cap: Vec<String>,
@@ -51,9 +51,10 @@ pub struct StoredLimits {
 }
 
 impl StoredLimits {
-    /// Reads the stored limits; empty if there are none that can be read.
-    pub fn from_text(text: Option<&str>) -> Self {
-        text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    /// Reads the stored limits; empty if there are none. Limits that cannot be read are no reason to send by the defaults.
+    pub fn from_text(text: Option<&str>) -> Result<Self, LedgerError> {
+        let read = text.map(serde_json::from_str).transpose();
+        read.map(Option::unwrap_or_default).map_err(|error| unreadable(error.to_string()))
     }
 
     /// Takes the limits that flags give.
@@ -68,6 +69,14 @@ impl StoredLimits {
         take(&mut self.list_rate, texts(&given.list_rate));
         take(&mut self.get_rate, texts(&given.get_rate));
         take(&mut self.total_rate, texts(&given.total_rate));
+    }
+}
+
+fn unreadable(cause: String) -> LedgerError {
+    LedgerError::UnreadableValue {
+        what: "the limits of quota set",
+        cause,
+        remedy: "delete them with `telecine quota forget --limits`, then set them again",
     }
 }
 
@@ -91,12 +100,14 @@ impl RequestedLimits {
 
     /// The limits in force for this ledger.
     pub async fn resolve(&self, ledger: &Ledger) -> Result<Limits, Error> {
-        self.over(&StoredLimits::from_text(ledger.read(|snapshot| snapshot.kv_get(LIMITS)).await?.as_deref()))
+        self.over(&StoredLimits::from_text(
+            ledger.read(|snapshot| snapshot.kv_get(LIMITS)).await?.as_deref(),
+        )?)
     }
 
     /// The same, for commands that only read.
     pub fn resolve_from(&self, snapshot: &Snapshot) -> Result<Limits, Error> {
-        self.over(&StoredLimits::from_text(snapshot.kv_get(LIMITS)?.as_deref()))
+        self.over(&StoredLimits::from_text(snapshot.kv_get(LIMITS)?.as_deref())?)
     }
 
     /// The limits in force for a ledger, if there is one.
@@ -126,11 +137,8 @@ where
     }
     let texts: Vec<&str> =
         if stored.is_empty() { default.to_vec() } else { stored.iter().map(String::as_str).collect() };
-    let read = |text: &&str| {
-        text.parse().map_err(|error| {
-            Error::Ledger(LedgerError::Impossible { what: format!("the limit {text:?}: {error}") })
-        })
-    };
+    let read =
+        |text: &&str| text.parse().map_err(|error| Error::Ledger(unreadable(format!("{text:?}: {error}"))));
     texts.iter().map(read).collect()
 }
 
@@ -161,7 +169,7 @@ mod tests {
             cap: vec!["120/2h".to_owned(), "?/day".to_owned()],
             ..StoredLimits::default()
         };
-        let stored = StoredLimits::from_text(Some(&serde_json::to_string(&stored).unwrap()));
+        let stored = StoredLimits::from_text(Some(&serde_json::to_string(&stored).unwrap())).unwrap();
         assert_eq!(resolved(&[], &stored), "1/s, 120/2h, ?/day");
         assert_eq!(resolved(&["2/s"], &stored), "2/s, 120/2h, ?/day");
     }

@@ -12,7 +12,7 @@ pub mod sandbox;
 
 pub use destination::Destination;
 pub use limits::{RequestedLimits, StoredLimits};
-pub use run::{OpenRun, RunKind, RunRequest, open, run};
+pub use run::{OpenRun, RunKind, RunRequest, open, record_failure, run};
 
 use crate::{domain::UnixMillis, error::Error};
 

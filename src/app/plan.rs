@@ -156,12 +156,7 @@ fn plan_id(basis: &PlanBasis, manifests: &[Manifest], snapshot: Option<&Snapshot
         parts.extend([crate::manifest::identity(path), digest.to_hex().to_string()]);
     }
     parts.push(snapshot.map(Snapshot::digest).transpose()?.unwrap_or_default());
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(&(part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    Ok(crate::domain::hex(&hasher.finalize().as_bytes()[..8]))
+    Ok(crate::domain::digest_of(parts))
 }
 
 fn limit_fields(limits: &Limits) -> Vec<PlanField> {
@@ -315,7 +310,8 @@ fn build_plan(request: &PlanRequest, plan_id: String, simulation: Simulation) ->
     let limits = &request.basis.limits;
     let Simulation { starts_at, ends_at, outcome, rows, sent, skipped, collector, forecast } = simulation;
     let collected = collector.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let code = match (rows.read, rows.read - rows.rejected, rows.rejected) {
+    // as an import would end
+    let code = match (rows.read, rows.read - rows.rejected, rows.rejected + collected.links_expire) {
         (0, ..) | (_, _, 0) => ExitCode::Success,
         (_, 0, _) => ExitCode::ManifestInvalid,
         _ => ExitCode::SomeFailed,

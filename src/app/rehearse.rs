@@ -140,10 +140,13 @@ pub async fn rehearse(
         Some(folder) => report::write_tables(&snapshot, id, &folder.join("reports").join(&name))?,
         None => Vec::new(),
     };
-    let mut summary = Summary::of_run(&snapshot, end, files)?;
+    let mut summary = Summary::of_run(&snapshot, end)?;
+    if !files.is_empty() {
+        summary.add_files(files)?;
+    }
     summary.next_step = Some(next_step(request));
     let totals = totals(request.speed, &mock, &snapshot, id)?;
-    end_run(&ledger, id, clock.now(), &summary).await?;
+    end_run(&ledger, id, clock.now(), (summary.exit_code, summary.exit_reason.clone())).await?;
     ledger.close().await;
     Ok((summary, totals))
 }

@@ -158,22 +158,45 @@ pub async fn run(
     let OpenRun { context, run, limits, _sandbox } = open(request, Restored::Refused, Some(command)).await?;
     let StartedRun { id: run, name } = run.ok_or_else(|| Error::Usage("no run was begun".to_owned()))?;
     let (ledger, clock, events) = (context.ledger.clone(), context.clock.clone(), context.events.clone());
-    let concurrency = request.concurrency.unwrap_or_else(|| limits::concurrency(&limits));
-    let policy = RunPolicy { concurrency, ..request.policy.clone() };
-    let ended = match kind {
-        RunKind::Import(manifests) => {
-            warn_of_price(request, &context).await?;
-            pipeline::import(context, run, manifests, &policy).await
-        }
-        RunKind::Reconcile => pipeline::reconcile(context, run, &policy).await,
-    };
-    events.close();
-    let end = end_of_run(command, run, ended?, &limits, &clock, signal());
-    let end = EndOfRun { price: request.price, ..end };
-    let summary = write_report(request, &ledger, end, &name).await?;
-    end_run(&ledger, run, clock.now(), &summary).await?;
+    let finished = async {
+        let ended = run_pipeline(request, kind, context, run, &limits).await;
+        events.close();
+        let end = end_of_run(command, run, ended?, &limits, &clock, signal());
+        finish(request, &ledger, EndOfRun { price: request.price, ..end }, &name).await
+    }
+    .await;
+    if let Err(error) = &finished {
+        record_failure(&ledger, run, clock.now(), error).await;
+    }
     ledger.close().await;
-    Ok(summary)
+    finished
+}
+
+/// Records that a run ended with an error: it must not look as if it still ran.
+pub async fn record_failure(ledger: &Ledger, run: RunId, at: UnixMillis, error: &Error) {
+    // where the ledger itself has failed, the next opening finds what the disk holds
+    let _ = end_run(ledger, run, at, (error.exit_code(), error.chain())).await;
+}
+
+/// Runs the stages of a run. The folder of the reports is tried first: nobody should pay for uploads whose report cannot be
+/// written.
+async fn run_pipeline(
+    request: &RunRequest,
+    kind: RunKind,
+    context: Context<HttpTransport>,
+    run: RunId,
+    limits: &Limits,
+) -> Result<RunEnd, Error> {
+    let concurrency = request.concurrency.unwrap_or_else(|| limits::concurrency(limits));
+    let policy = RunPolicy { concurrency, ..request.policy.clone() };
+    match kind {
+        RunKind::Import(manifests) => {
+            report::try_folder(&request.reports)?;
+            warn_of_price(request, &context).await?;
+            Ok(pipeline::import(context, run, manifests, &policy).await?)
+        }
+        RunKind::Reconcile => Ok(pipeline::reconcile(context, run, &policy).await?),
+    }
 }
 
 /// Records how a run ended.
@@ -181,10 +204,9 @@ pub(super) async fn end_run(
     ledger: &Ledger,
     run: RunId,
     at: UnixMillis,
-    summary: &Summary,
+    (code, reason): (ExitCode, String),
 ) -> Result<(), LedgerError> {
-    let (code, reason) = (summary.exit_code.number(), summary.exit_reason.clone());
-    ledger.write(move |store| store.end_run(run, at, code, &reason)).await
+    ledger.write(move |store| store.end_run(run, at, code.number(), &reason)).await
 }
 
 /// How a run ended, with the limits it kept, for its report.
@@ -227,25 +249,28 @@ async fn warn_of_price(request: &RunRequest, context: &Context<HttpTransport>) -
     Ok(())
 }
 
-async fn write_report(
-    request: &RunRequest,
-    ledger: &Ledger,
-    end: EndOfRun,
-    name: &str,
-) -> Result<Summary, Error> {
+/// Ends the run in the ledger, and then writes its report: writing takes minutes for a large archive, and may fail.
+async fn finish(request: &RunRequest, ledger: &Ledger, end: EndOfRun, name: &str) -> Result<Summary, Error> {
+    let (run, at) = (end.run, end.at);
     let snapshot = ledger.snapshot().await?;
+    let counted = blocking(move || Ok((Summary::of_run(&snapshot, end)?, snapshot))).await;
+    let (mut summary, snapshot) = counted?;
+    end_run(ledger, run, at, (summary.exit_code, summary.exit_reason.clone())).await?;
+    if summary.command != "import" {
+        return Ok(summary);
+    }
     let folder = request.reports.join(name);
-    let work = move || {
-        let files = match end.command {
-            "import" => report::write_tables(&snapshot, end.run, &folder)?,
-            _ => Vec::new(),
-        };
-        let summary = Summary::of_run(&snapshot, end, files)?;
-        if summary.command == "import" {
-            report::write_summary(&summary, &folder)?;
-        }
+    blocking(move || {
+        summary.add_files(report::write_tables(&snapshot, run, &folder)?)?;
+        report::write_summary(&summary, &folder)?;
         Ok(summary)
-    };
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Error::Totals(format!("writing the report ended early: {error}")))?

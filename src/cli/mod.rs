@@ -6,6 +6,7 @@ pub mod contract;
 mod help;
 mod output;
 mod signals;
+mod variables;
 
 use std::{
     ffi::OsString,
@@ -183,7 +184,7 @@ fn end_in_json(wants_json: bool, code: ExitCode, reason: String) {
 
 fn command_line() -> clap::Command {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    help::with_help(Cli::command(), help::is_long(&arguments))
+    help::with_help(variables::lenient(Cli::command()), help::is_long(&arguments))
 }
 
 fn start_logs(cli: &Cli) {
@@ -192,7 +193,8 @@ fn start_logs(cli: &Cli) {
         1 => "info",
         _ => "debug",
     };
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| format!("telecine={level}"));
+    let filter = std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
+    let filter = filter.unwrap_or_else(|| format!("telecine={level}"));
     let format = match cli.log_format {
         values::LogFormatArg::Text => LogFormat::Text,
         values::LogFormatArg::Json => LogFormat::Json,

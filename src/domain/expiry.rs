@@ -1,6 +1,11 @@
 //! When a signed link expires, as far as the link itself says.
 
+use std::time::Duration;
+
 use super::{SourceUrl, UnixMillis};
+
+/// A link that expires sooner is treated as expired: the service fetches the source during or after the request.
+pub const LINK_LIFE_MIN: Duration = Duration::from_mins(1);
 
 /// Parameters that hold the time in seconds since 1970: the older forms of S3 and Google Cloud Storage, Cloudfront, and
 /// what others use.

@@ -389,6 +389,17 @@ pub struct Problem {
     pub fix: String,
 }
 
+/// A short digest of texts in this order, each with its length, so that no two lists of texts look alike.
+#[must_use]
+pub fn digest_of(parts: impl IntoIterator<Item = String>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hex(&hasher.finalize().as_bytes()[..8])
+}
+
 /// Lower-case hexadecimal.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {

@@ -11,7 +11,7 @@ mod probe;
 mod source_url;
 mod state;
 
-pub use expiry::link_expires_at;
+pub use expiry::{LINK_LIFE_MIN, link_expires_at};
 pub use item::*;
 pub use limit::*;
 pub use outcome::{RunOutcome, StopReason};

@@ -48,6 +48,9 @@ pub enum LedgerError {
     /// Its folder or file cannot be made or written.
     #[error("cannot write the ledger {path}: {cause}; choose a writable place with --ledger")]
     Unwritable { path: String, cause: String },
+    /// It is there, and cannot be read.
+    #[error("cannot read the ledger {path}: {cause}; --ledger names another")]
+    Unreadable { path: String, cause: String },
     /// Made by an older program, and nothing has written it since.
     #[error(
         "the ledger {path} was made by an older telecine; the next import or reconcile brings it up to date"
@@ -79,6 +82,21 @@ pub enum LedgerError {
     /// A recovery was begun and not ended.
     #[error("the recovery of the ledger {path} is not finished; resume it with `telecine recover`")]
     HalfRecovered { path: String },
+    /// A value that it stores under a name.
+    #[error("{what} in the ledger cannot be read ({cause}); nothing was sent: {remedy}")]
+    UnreadableValue {
+        what: &'static str,
+        cause: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// One of its files is not where it was opened.
+    #[error(
+        "{file} was moved, replaced or deleted while this run wrote the ledger; nothing more was sent. Put the files of the \
+         ledger back as they were (also -wal), then give the same command again; if they are gone, put back a backup or \
+         begin anew, and let `telecine recover` find what was sent"
+    )]
+    Moved { file: String },
     /// The disk is full.
     #[error(
         "the disk that holds the ledger is full; free some space and give the same command again, nothing is lost"
@@ -145,6 +163,9 @@ impl LedgerError {
             | Self::NetworkDisk { .. }
             | Self::Older { .. }
             | Self::HalfRecovered { .. }
+            | Self::Unreadable { .. }
+            | Self::UnreadableValue { .. }
+            | Self::Moved { .. }
             | Self::DiskFull
             | Self::Broken { .. }
             | Self::Panicked { .. }

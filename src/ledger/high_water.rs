@@ -30,7 +30,17 @@ impl HighWater {
         let name = hex(&blake3::hash(secret).as_bytes()[..8]);
         let path = folder.join(name);
         let last = match fs::read_to_string(&path) {
-            Ok(text) => text.trim().parse().unwrap_or(0),
+            // a power cut may leave it empty; text in it that is no number is somebody's mistake
+            Ok(text) => text.trim_matches(['\0', '\n', ' ']).parse().unwrap_or_else(|_| {
+                if !text.trim_matches('\0').trim().is_empty() {
+                    tracing::warn!(
+                        "the high-water mark {} cannot be read and begins again: a ledger restored from an older copy would not \
+                         be noticed in this run",
+                        path.display()
+                    );
+                }
+                0
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
         };

@@ -16,6 +16,8 @@ pub struct LibraryDiff {
     pub bound: u64,
     /// Videos that are bound to an item, and listed: the two sides agree.
     pub matched: u64,
+    /// Another namespace that lists the same videos: the service ignores namespaces. `None`: none was seen.
+    pub shared_with: Option<String>,
     /// What does not match, one by one.
     pub findings: Vec<DiffEntry>,
 }

@@ -18,6 +18,7 @@
 mod admission;
 mod commit_queue;
 mod error;
+mod files;
 mod high_water;
 mod identity;
 mod ids;

@@ -4,13 +4,14 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     LedgerError,
+    files::{self, with_suffix},
     high_water::HighWater,
     identity::{Identity, KeyChange, Restored},
     registry::Registration,
@@ -81,13 +82,12 @@ pub(super) fn open_scratch(
 
 fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, LedgerError> {
     let text = path.display().to_string();
-    let unwritable = |error: std::io::Error| LedgerError::Unwritable {
-        path: path.display().to_string(),
-        cause: error.to_string(),
-    };
+    let unwritable =
+        |error: std::io::Error| LedgerError::Unwritable { path: text.clone(), cause: error.to_string() };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
     }
+    let path = &files::real_path(path).map_err(unwritable)?;
     refuse_network_disk(path)?;
     let lock = lock(path)?;
     prepare_file(path).map_err(unwritable)?;
@@ -119,12 +119,18 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
     let identity = if let OpenMode::Owner(identity) = opener { Some(identity) } else { None };
     let high_water = match identity.and_then(|identity| identity.high_water.as_ref()) {
         Some(folder) => HighWater::open(folder, &secret)
-            .inspect_err(|error| tracing::warn!(%error, "no high-water mark can be kept"))
+            .inspect_err(|error| {
+                tracing::warn!(
+                    "no high-water mark can be kept in {} ({error}): a ledger restored from an older copy would not be \
+                     noticed; XDG_STATE_HOME names another folder",
+                    folder.display()
+                );
+            })
             .ok(),
         None => None,
     };
     let registration = identity.and_then(|identity| {
-        let own = (identity.origin.as_str(), path, &secret);
+        let own = (identity.origin.as_str(), path.as_path(), &secret);
         let folder = identity.registry.as_ref()?;
         Some(Registration::new(folder, &identity.key_digest, own, identity.second_ledger))
     });
@@ -135,7 +141,7 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
     let mut store = Store::new(StoreParts {
         connection,
         secret,
-        path: path.to_path_buf(),
+        path: path.clone(),
         lock,
         high_water,
         registration,
@@ -146,6 +152,7 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
     }
     store.refuse_if_older(&text, restored)?;
     store.transaction(|store| store.mark_sending_in_doubt(now))?;
+    store.note_files();
     Ok(store)
 }
 
@@ -238,9 +245,6 @@ fn lock(path: &Path) -> Result<File, LedgerError> {
 
 /// Makes the file, readable by its owner only, before SQLite does with looser rights. Never opens an existing one.
 fn prepare_file(path: &Path) -> std::io::Result<()> {
-    if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
-        return Err(std::io::Error::other("it is a symbolic link"));
-    }
     if !path.exists() && with_suffix(path, "-wal").exists() {
         return Err(std::io::Error::other("its -wal file is there without it; put the two together again"));
     }
@@ -253,12 +257,6 @@ fn prepare_file(path: &Path) -> std::io::Result<()> {
 /// Makes a file that only its owner may read; it must not be there yet.
 pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
-}
-
-pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }
 
 /// Sets what durability needs and reads it back: libraries and builds override defaults.

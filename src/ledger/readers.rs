@@ -7,7 +7,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{LedgerError, Snapshot, commit_queue::panic_text};
+use super::{LedgerError, Snapshot, commit_queue::panic_text, files::OpenFiles};
 use crate::blocking;
 
 /// Reads at one time. More wait for their turn.
@@ -16,6 +16,7 @@ const READERS_MAX: u32 = 4;
 /// The connections of one ledger that read.
 pub(super) struct Readers {
     path: PathBuf,
+    files: OpenFiles,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Snapshot>>,
 }
@@ -24,6 +25,7 @@ impl Readers {
     pub(super) fn new(path: &Path) -> Arc<Self> {
         Arc::new(Self {
             path: path.to_path_buf(),
+            files: OpenFiles::of(path),
             permits: Arc::new(Semaphore::new(READERS_MAX as usize)),
             idle: Mutex::new(Vec::new()),
         })
@@ -53,10 +55,16 @@ impl Readers {
     /// An idle connection, or a new one, does the work. After a failure it is not used again.
     fn run<T>(&self, work: impl FnOnce(&Snapshot) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
         let idle = self.idle().pop();
-        let snapshot = idle.map_or_else(|| Snapshot::open(&self.path), Ok)?;
+        let snapshot = idle.map_or_else(|| self.connect(), Ok)?;
         let result = snapshot.at_one_time(work)?;
         self.idle().push(snapshot);
         Ok(result)
+    }
+
+    /// Another connection to the file that is written. A file that has taken its place is not read.
+    fn connect(&self) -> Result<Snapshot, LedgerError> {
+        self.files.check()?;
+        Snapshot::open(&self.path)
     }
 
     /// Waits for the reads that are running, and refuses later ones. The connection that writes is then the last one, and

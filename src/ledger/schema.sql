@@ -64,7 +64,8 @@ CREATE TABLE item (
 ) STRICT;
 CREATE INDEX item_by_state ON item (state, manifest);
 CREATE INDEX item_to_poll ON item (poll_at) WHERE poll_at IS NOT NULL;
-CREATE INDEX item_expiring ON item (manifest, expires_at) WHERE state = 'pending' AND expires_at IS NOT NULL;
+-- A claim takes the first item whose link lasts (NULL), or the one whose link expires next, in one step.
+CREATE INDEX item_pending ON item (manifest, expires_at) WHERE state = 'pending';
 
 -- One request. `counts_until` is the latest time at which the service may have accepted it, and NULL when it was not
 -- accepted: the rolling windows are computed from it. `forced` is 1 for an attempt that is `absent` only because a human

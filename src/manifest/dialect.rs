@@ -42,10 +42,10 @@ impl Default for Quote {
 }
 
 /// A text encoding, by any label that browsers know: `utf-8`, `utf-16le`, `latin1`, `windows-1252`, `shift_jis`.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encoding(pub(super) &'static encoding_rs::Encoding);
 
-impl fmt::Debug for Encoding {
+impl fmt::Display for Encoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.name())
     }
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn labels_are_those_that_browsers_know() {
-        assert_eq!(format!("{:?}", "latin1".parse::<Encoding>().unwrap()), "windows-1252");
+        assert_eq!("latin1".parse::<Encoding>().unwrap().to_string(), "windows-1252");
         assert!("klingon".parse::<Encoding>().unwrap_err().contains("utf-16le"));
     }
 }

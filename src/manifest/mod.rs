@@ -27,12 +27,13 @@ mod records;
 mod row_reader;
 mod scan;
 mod source;
+mod stamp;
 mod swallowed;
 mod table;
 mod values;
 mod workers;
 
-use std::{fs::File, path::PathBuf, sync::atomic::Ordering};
+use std::{path::PathBuf, sync::atomic::Ordering};
 
 pub use convert::{LoneComma, RowRules, SameBy};
 pub use dialect::{Dialect, Encoding, Quote};
@@ -178,9 +179,10 @@ impl Manifest {
             lint: None,
             unused: Vec::new(),
         };
-        manifest.stamp = manifest.table.file.as_ref().and_then(|file| manifest.stamp_of(file, spec));
         manifest.find_out_dates(spec.header);
         manifest.find_out_points(spec.header);
+        let file = manifest.table.file.as_ref();
+        manifest.stamp = file.and_then(|file| stamp::of(file, spec, &manifest.rules, &manifest.joined));
         manifest.unused = scan::unused::find(&manifest.columns, &manifest.table.sample(spec.header));
         let keys: Vec<usize> =
             manifest.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
@@ -390,18 +392,6 @@ impl Manifest {
             lint,
         };
         (table, row_reader)
-    }
-
-    fn stamp_of(&self, file: &File, spec: &ManifestSpec) -> Option<String> {
-        use std::os::unix::fs::MetadataExt as _;
-        let meta = file.metadata().ok()?;
-        let digests: Vec<_> = self.joined.iter().map(|joined| joined.digest).collect();
-        let ManifestSpec { path: _, dialect, format, header, joins, map, tags, filters, rules } = spec;
-        let reading = format!(
-            "{dialect:?} {format:?} {header:?} {joins:?} {digests:?} {map:?} {tags:?} {filters:?} {rules:?}"
-        );
-        let reading = crate::domain::hex(&blake3::hash(reading.as_bytes()).as_bytes()[..8]);
-        Some(format!("{}:{}.{:09}:{}:{reading}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino()))
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) fn open(path: &str, dialect: &Dialect) -> io::Result<Opened> {
         None => Encoding::found(&bytes.head),
     };
     if let Some(why) = why {
-        found.push(format!("{encoding:?} ({why})"));
+        found.push(format!("{encoding} ({why})"));
     }
     if encoding.is_utf8() {
         if bytes.head.starts_with(b"\xef\xbb\xbf") {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::{Context, ReadRefusal},
-    forecast::{LINK_LIFE_MIN, RunForecast},
+    forecast::RunForecast,
     ingest, library_check,
     listing::CompareError,
     policy::{AcceptedItems, RunEnd, RunPolicy, progress_of},
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     api::Transport,
-    domain::{RunOutcome, State, UnixMillis},
+    domain::{LINK_LIFE_MIN, RunOutcome, State, UnixMillis},
     events::Event,
     ledger::{
         ClaimTerms, FailedRows, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, Snapshot,
@@ -292,7 +292,10 @@ impl<T: Transport> Coordinator<'_, T> {
             biased;
             () = drain.cancelled() => Ok(Vec::new()),
             compared = library_check::compare(&self.context, library_check::AFFORDABLE) => match compared {
-                Ok(library_diffs) => Ok(library_diffs),
+                Ok(library_diffs) => {
+                    library_check::announce_shared(&self.context, &library_diffs);
+                    Ok(library_diffs)
+                }
                 Err(CompareError::Incomplete(_)) => Ok(Vec::new()),
                 Err(CompareError::Ledger(error)) => Err(error),
             },

@@ -11,14 +11,12 @@ use std::{
 
 use super::context::Context;
 use crate::{
-    domain::{UnixMillis, format_duration},
+    domain::{LINK_LIFE_MIN, UnixMillis, format_duration},
     events::Event,
     ledger::{Expiring, ItemId, LedgerError, ManifestId, Snapshot},
     quota::Limits,
 };
 
-/// A link that expires sooner is treated as expired: the service fetches the source during or after the request.
-pub(super) const LINK_LIFE_MIN: Duration = Duration::from_mins(1);
 /// The forecast is renewed after this percentage of the forecast time.
 const ANEW_PERCENT: u32 = 1;
 /// The bounds of the time between two forecasts.

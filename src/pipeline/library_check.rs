@@ -11,6 +11,7 @@ use super::{
 use crate::{
     api::{IndexStatus, ListedVideo, Transport},
     domain::VideoNo,
+    events::Event,
     ledger::{BoundItem, ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence, Snapshot},
     quota::Priority,
 };
@@ -23,19 +24,63 @@ const PASSES_MAX: u32 = 3;
 pub(super) const BATCH: usize = 1_000;
 /// Videos that are asked for one by one because no listing shows them. At one a second this takes a few minutes.
 const SINGLY_MAX: usize = 200;
+/// Videos of a namespace that are looked for in the others.
+const SAMPLE: usize = 200;
+/// A namespace that nobody uploads to. It is always the same one, since the service may make a folder of each that is listed.
+const UNUSED_NAMESPACE: &str = "telecine-unused";
 
 /// Compares every namespace of the ledger. Those with more videos than the bound are left out.
 pub(super) async fn compare<T: Transport>(
     context: &Context<T>,
     bound: ListingBound,
 ) -> Result<Vec<LibraryDiff>, CompareError> {
-    let mut library_diffs = Vec::new();
+    let (mut library_diffs, mut samples) = (Vec::new(), Samples::default());
     for namespace in context.ledger.read(Snapshot::namespaces).await? {
         if let Some(listing) = read(context, &namespace, bound).await? {
-            library_diffs.push(compare_one(context, &namespace, &listing).await?);
+            let mut library_diff = compare_one(context, &namespace, &listing).await?;
+            library_diff.shared_with = samples.take(&namespace, &listing.videos);
+            library_diffs.push(library_diff);
         }
     }
     Ok(library_diffs)
+}
+
+/// Some videos of each namespace that was read, to notice a service that ignores namespaces.
+#[derive(Default)]
+pub(super) struct Samples(Vec<(String, HashSet<VideoNo>)>);
+
+impl Samples {
+    /// Takes in listed videos of a namespace. Returns the namespace read before that lists one of them, too: a video is in
+    /// one namespace only, so the service ignores namespaces.
+    pub(super) fn take(&mut self, namespace: &str, videos: &[ListedVideo]) -> Option<String> {
+        let lists_one = |(_, sample): &&(String, HashSet<VideoNo>)| {
+            videos.iter().any(|video| sample.contains(&video.video_no))
+        };
+        let shared_with = self.0.iter().find(lists_one).map(|(other, _)| other.clone());
+        let sample = videos.iter().take(SAMPLE).map(|video| video.video_no.clone()).collect();
+        self.0.push((namespace.to_owned(), sample));
+        shared_with
+    }
+}
+
+/// Says where two namespaces list the same videos.
+pub(super) fn announce_shared<T>(context: &Context<T>, library_diffs: &[LibraryDiff]) {
+    for library_diff in library_diffs {
+        if let Some(other) = &library_diff.shared_with {
+            let text = namespaces_ignored(&library_diff.namespace, other);
+            context.emit(&Event::Message { text });
+        }
+    }
+}
+
+/// What it means that two namespaces list the same videos.
+#[must_use]
+pub fn namespaces_ignored(namespace: &str, other: &str) -> String {
+    format!(
+        "the service ignores namespaces (unique_id): {other} and {namespace} list the same videos, so each lists the whole \
+         account. A namespace separates nothing here: every video of the account may be taken for one of this ledger, and \
+         --exclusive holds only if no other client uploads to the account"
+    )
 }
 
 pub(super) async fn read<T: Transport>(
@@ -63,11 +108,25 @@ pub enum Verification {
 
 /// Compares every namespace of the ledger, however many videos it holds.
 pub async fn verify<T: Transport>(context: &Context<T>) -> Result<Verification, LedgerError> {
-    match compare(context, ListingBound::None).await {
+    match compare_and_doubt(context).await {
         Ok(library_diffs) => Ok(Verification::Complete(library_diffs)),
         Err(CompareError::Incomplete(incomplete)) => Ok(Verification::Incomplete(incomplete.cause)),
         Err(CompareError::Ledger(error)) => Err(error),
     }
+}
+
+/// The comparison of every namespace. Where one namespace alone shows nothing of it, a namespace without videos shows whether
+/// the service ignores namespaces.
+async fn compare_and_doubt<T: Transport>(context: &Context<T>) -> Result<Vec<LibraryDiff>, CompareError> {
+    let mut library_diffs = compare(context, ListingBound::None).await?;
+    let is_noticed = library_diffs.iter().any(|library_diff| library_diff.shared_with.is_some());
+    if let Some(library_diff) = library_diffs.iter_mut().find(|library_diff| library_diff.listed > 0)
+        && !is_noticed
+        && !listing::page(context, UNUSED_NAMESPACE, 1).await?.videos.is_empty()
+    {
+        library_diff.shared_with = Some(UNUSED_NAMESPACE.to_owned());
+    }
+    Ok(library_diffs)
 }
 
 async fn compare_one<T: Transport>(

@@ -131,6 +131,8 @@ pub(super) struct NewestVideos {
     pub(super) total: u64,
     /// When the last page was served.
     pub(super) served: ServedAt,
+    /// The videos of the first page.
+    pub(super) first: Vec<ListedVideo>,
 }
 
 /// One page, asked for again when it does not come.

@@ -19,12 +19,12 @@ mod restore_usage;
 mod upload;
 
 pub use context::{Context, LEARNED_LIMITS, Signals};
-pub use library_check::{Verification, verify};
+pub use library_check::{Verification, namespaces_ignored, verify};
 pub use policy::{AcceptedItems, RunEnd, RunPolicy, progress_of};
 pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
 pub use reconcile::{OnDoubt, ReconcileRules};
 pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
-pub use restore_usage::{boot_of, past_of, restore_usage};
+pub use restore_usage::{boot_of, learned_limits, past_of, restore_usage};
 
 use crate::{
     api::Transport,

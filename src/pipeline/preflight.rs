@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::{Context, ReadRefusal},
-    library_check::{BATCH, as_library_video},
+    library_check::{self, BATCH, Samples, as_library_video},
     listing::{self, CompareError, NewestVideos},
     restore_usage,
 };
@@ -74,6 +74,7 @@ async fn compare_before_sending<T: Transport>(
     let is_deep = context.ledger.read(move |snapshot| snapshot.resends_rejected(retries)).await?;
     let mut served_at = None;
     let mut found_foreign = false;
+    let mut samples = Samples::default();
     for namespace in &namespaces {
         let pages_max = if is_deep { PAGES_MAX } else { PAGES_AFFORDABLE };
         let mut comparison = Comparison::default();
@@ -96,6 +97,10 @@ async fn compare_before_sending<T: Transport>(
                 context.ledger.write(Store::confirm_key).await?;
                 served_at = newest.served.theirs.or(served_at);
                 comparison.announce(context, namespace, &newest);
+                if let Some(other) = samples.take(namespace, &newest.first) {
+                    let text = library_check::namespaces_ignored(namespace, &other);
+                    context.emit(&Event::Message { text });
+                }
             }
             Err(CompareError::Ledger(error)) => return Err(error),
             Err(CompareError::Incomplete(incomplete)) if incomplete.refusal.is_some() => {
@@ -207,6 +212,9 @@ async fn read_and_compare<T: Transport>(
             page.videos.iter().map(|video| as_library_video(video, newest.served)).collect();
         for videos in videos.chunks(BATCH) {
             compare_page(context, run, videos, comparison).await?;
+        }
+        if number == 1 {
+            newest.first = page.videos;
         }
         if number % PAGES_PER_MESSAGE == 0 {
             let text = format!("{namespace}: {} of {} videos compared", newest.read, newest.total);

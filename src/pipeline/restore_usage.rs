@@ -27,8 +27,19 @@ pub async fn restore_usage(
 ) -> Result<RateLimiter, LedgerError> {
     let past = past(ledger, run, &limits, clock.now()).await?;
     let stored = ledger.read(|snapshot| snapshot.kv_get(LEARNED_LIMITS)).await?;
-    let learned_limits = stored.map(|text| LearnedLimits::from_text(&text)).unwrap_or_default();
+    let learned_limits = learned_limits(stored.as_deref())?;
     Ok(RateLimiter::new(clock.clone(), limits, &past, learned_limits, rng))
+}
+
+/// Reads the learned limits of a ledger; none if nothing was learned. Without those that are stored, a run would begin at the
+/// full rate and in the middle of a cool-down.
+pub fn learned_limits(text: Option<&str>) -> Result<LearnedLimits, LedgerError> {
+    let read = text.map(LearnedLimits::from_text).transpose();
+    read.map(Option::unwrap_or_default).map_err(|cause| LedgerError::UnreadableValue {
+        what: "the learned limits",
+        cause,
+        remedy: "delete them with `telecine quota forget`; they are learned again",
+    })
 }
 
 /// What the ledger knows was spent, by what is known of the clock.

@@ -111,10 +111,9 @@ impl fmt::Display for LimitChange {
 }
 
 impl LearnedLimits {
-    /// Reads the saved text. What cannot be read is learned again.
-    #[must_use]
-    pub fn from_text(text: &str) -> Self {
-        serde_json::from_str(text).unwrap_or_default()
+    /// Reads the saved text; the cause if it cannot be read.
+    pub fn from_text(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
     /// For the ledger.

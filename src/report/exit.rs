@@ -109,9 +109,8 @@ pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
             let reason = format!("the ledger's disk has only {} KiB free; {open}", free / 1024);
             ExitStatus::new(ExitCode::Temporary, reason, next)
         }
-        RunOutcome::NotWaited if is_unresolved => ExitStatus::resumable(ExitCode::Temporary, open),
         RunOutcome::NotWaited | RunOutcome::Settled
-            if results.expired > 0 && items.pending == results.expired && items.needs_review == 0 =>
+            if results.expired > 0 && count_open(items) == results.expired && items.needs_review == 0 =>
         {
             links_expired(results.expired, &open)
         }
@@ -187,12 +186,10 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
             "telecine review shows the evidence and the answers; none of them is sent again until then";
         return ExitStatus::new(ExitCode::NeedsReview, reason, next);
     }
-    let open = items.pending + items.sending + items.in_doubt + items.accepted_unidentified + items.accepted;
-    if open > 0 && end.outcome == RunOutcome::Settled {
-        let next = "import the manifests they came from; an import sends what is pending";
-        return ExitStatus::new(ExitCode::Temporary, open_items(items), next);
-    }
     let bad = rows.rejected + items.rejected + items.failed + items.abandoned;
+    if count_open(items) > 0 {
+        return work_left(&end.outcome, items, bad);
+    }
     if items.total == 0 && rows.rejected > 0 {
         let reason = format!("none of the {} could be sent", counted(rows.read, "row", "rows"));
         return ExitStatus::new(ExitCode::ManifestInvalid, reason, "see rejects.csv for what to correct");
@@ -206,17 +203,31 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         let next = "correct rejects.csv and import it; the other rows are not sent again";
         return ExitStatus::new(ExitCode::SomeFailed, reason, next);
     }
-    let reason = match (items.total, end.outcome == RunOutcome::NotWaited) {
+    let reason = match (items.total, work) {
         (0, _) => "nothing to do".to_owned(),
-        (_, true) => {
-            format!("everything is sent; {} being indexed", counted(items.accepted, "item is", "items are"))
-        }
-        (total, false) if *work == Work::NoneLeft => {
-            format!("nothing was left to do: all {total} items are searchable")
-        }
-        (total, false) => format!("all {total} items are searchable"),
+        (total, Work::NoneLeft) => format!("nothing was left to do: all {total} items are searchable"),
+        (total, Work::Done) => format!("all {total} items are searchable"),
     };
     ExitStatus { code: ExitCode::Success, reason, next_step: None }
+}
+
+/// The status of a run that came to its end while items are open: it did not wait for them, or sends nothing.
+fn work_left(outcome: &RunOutcome, items: &Counts, bad: u64) -> ExitStatus {
+    let bad = match bad {
+        0 => String::new(),
+        bad => format!("; {} rejected or failed", counted(bad, "row was", "rows were")),
+    };
+    let next = if *outcome == RunOutcome::NotWaited {
+        "give the same command again; without --no-wait it waits for them"
+    } else {
+        "import the manifests they came from; an import sends what is pending"
+    };
+    ExitStatus::new(ExitCode::Temporary, format!("{}{bad}", open_items(items)), next)
+}
+
+/// Items that are not final and need no decision.
+const fn count_open(items: &Counts) -> u64 {
+    items.pending + items.sending + items.in_doubt + items.accepted_unidentified + items.accepted
 }
 
 fn counted(count: u64, singular: &str, plural: &str) -> String {

@@ -9,9 +9,23 @@ use std::{
 
 use crate::error::Error;
 
+/// So much must fit on the disk before a run begins: a file system may take an empty file when it is full.
+const TRIED_BYTES: usize = 4096;
+
 /// Makes a folder for reports, with its parents.
 pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|source| error(folder, source))
+}
+
+/// Writes a file into a folder of reports, which is made, and removes it again.
+pub(super) fn try_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // two runs may try the same folder at the same time
+    let path = folder.join(format!(".telecine-{}.part", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+    let written = file.write_all(&[b'\n'; TRIED_BYTES]).and_then(|()| file.sync_all());
+    let removed = fs::remove_file(&path);
+    written.and(removed)
 }
 
 /// A file under a temporary name, until it is published.

@@ -89,10 +89,15 @@ pub fn show_library_diff(report: &LibraryDiffReport, files: &[ReportFile], verdi
     let mut text = format!("{} compared with the ledger, {}\n", report.service, report.at);
     for library_diff in &report.library_diffs {
         let _ = writeln!(text, "\n  namespace {}", library_diff.namespace);
+        // where every namespace lists the whole account, nothing is said about this one
+        let matched = match library_diff.shared_with {
+            Some(_) => "listed and in the ledger, perhaps of another namespace",
+            None => "listed and in the ledger: they agree",
+        };
         let lines = [
             (library_diff.listed, "videos at the service"),
             (library_diff.bound, "items with a video in the ledger"),
-            (library_diff.matched, "listed and in the ledger: they agree"),
+            (library_diff.matched, matched),
         ];
         let findings = DiffKind::ALL.iter().map(|kind| (library_diff.count(*kind), kind.meaning()));
         for (count, what) in lines.into_iter().chain(findings.filter(|(count, _)| *count > 0)) {

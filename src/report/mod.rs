@@ -35,6 +35,12 @@ pub struct ReportFile {
     pub rows: u64,
 }
 
+/// Makes the folder of the reports, and writes a file into it, which is removed again.
+pub fn try_folder(folder: &Path) -> Result<(), Error> {
+    files::try_folder(folder)
+        .map_err(|source| Error::ReportFolder { path: folder.display().to_string(), source })
+}
+
 /// Writes the CSV files of a run into `folder`, which is made. Returns what was written.
 pub fn write_tables(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Vec<ReportFile>, Error> {
     files::make_folder(folder)?;

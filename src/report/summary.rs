@@ -9,7 +9,7 @@ use super::{
     exit::{RunResults, Work, exit_status},
 };
 use crate::{
-    domain::{Price, RowCounts, RunOutcome, State, UnixMillis},
+    domain::{LINK_LIFE_MIN, Price, RowCounts, RunOutcome, State, UnixMillis},
     error::{Error, ExitCode},
     ledger::{DiffKind, LibraryDiff, RunId, Snapshot, StateCounts},
 };
@@ -125,6 +125,9 @@ pub struct Compared {
     pub bound: u64,
     /// Videos on which both sides agree.
     pub matched: u64,
+    /// Another namespace that lists the same videos: the service ignores namespaces (`unique_id`), and each lists the whole
+    /// account.
+    pub shared_with: Option<String>,
     /// How many of each kind do not match.
     pub findings: BTreeMap<&'static str, u64>,
 }
@@ -137,6 +140,7 @@ impl From<&LibraryDiff> for Compared {
             listed: library_diff.listed,
             bound: library_diff.bound,
             matched: library_diff.matched,
+            shared_with: library_diff.shared_with.clone(),
             findings: counts.filter(|(_, count)| *count > 0).collect(),
         }
     }
@@ -173,6 +177,8 @@ pub struct Summary {
     pub rows: RowCounts,
     /// Items of the run's manifests.
     pub items: Counts,
+    /// Pending items whose links have expired, or expire within a minute. They are not sent.
+    pub expired: u64,
     /// Items of the whole ledger.
     pub ledger: Counts,
     pub quota: QuotaUse,
@@ -188,18 +194,18 @@ pub struct Summary {
 
 impl Summary {
     /// Counts the results of a run and checks that the totals add up.
-    pub fn of_run(snapshot: &Snapshot, end: EndOfRun, files: Vec<ReportFile>) -> Result<Self, Error> {
+    pub fn of_run(snapshot: &Snapshot, end: EndOfRun) -> Result<Self, Error> {
         let row = snapshot.run(end.run)?;
         let rows = row.rows;
         let ledger = Counts::from(&snapshot.state_counts()?);
         let of_manifests = Counts::from(&snapshot.state_counts_of_run(end.run)?);
         // a run without manifests is about the whole ledger
         let items = if end.command == "reconcile" { ledger } else { of_manifests };
-        check_totals(snapshot, &rows, &of_manifests, &files)?;
+        check_totals(snapshot, &rows, &of_manifests)?;
         let something_happened =
             snapshot.last_event_at()?.is_some_and(|timestamp| timestamp >= row.started_at);
         let work = if something_happened { Work::Done } else { Work::NoneLeft };
-        let expired = snapshot.expired_of_run(end.run, end.at)?;
+        let expired = snapshot.expired_of_run(end.run, end.at.plus(LINK_LIFE_MIN))?;
         let status = exit_status(&end, &RunResults { rows: &rows, items: &items, work, expired });
         // no waiting helps where the key, the account or the address is wrong
         let can_resume = items.pending > expired && status.code != ExitCode::Fatal;
@@ -221,6 +227,7 @@ impl Summary {
             next_run_at,
             rows,
             items,
+            expired,
             ledger,
             quota: QuotaUse {
                 rate: end.rate,
@@ -233,8 +240,19 @@ impl Summary {
             spend,
             audit: end.library_diffs.iter().map(Compared::from).collect(),
             broken_manifests: end.broken_manifests,
-            files,
+            files: Vec::new(),
         })
+    }
+
+    /// Takes in the CSV files of the report and checks that they hold every row once.
+    pub fn add_files(&mut self, files: Vec<ReportFile>) -> Result<(), Error> {
+        let name_of =
+            |file: &ReportFile| file.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let of_rows = files.iter().filter(|file| name_of(file).as_deref() != Some("drifted.csv"));
+        let written: u64 = of_rows.map(|file| file.rows).sum();
+        must_equal("rows read and rows written", self.rows.read, written)?;
+        self.files = files;
+        Ok(())
     }
 
     /// Where the report's files are.
@@ -249,29 +267,15 @@ fn seconds(milliseconds: i64) -> f64 {
     milliseconds as f64 / 1000.0
 }
 
-/// Checks that every row read is in one state and in one file.
-fn check_totals(
-    snapshot: &Snapshot,
-    rows: &RowCounts,
-    items: &Counts,
-    files: &[ReportFile],
-) -> Result<(), Error> {
+fn must_equal(what: &str, left: u64, right: u64) -> Result<(), Error> {
+    if left == right { Ok(()) } else { Err(Error::Totals(format!("{what}: {left} is not {right}"))) }
+}
+
+/// Checks that every row read is in one state.
+fn check_totals(snapshot: &Snapshot, rows: &RowCounts, items: &Counts) -> Result<(), Error> {
     let accounted = rows.accounted();
-    let must_equal = |what: &str, left: u64, right: u64| {
-        if left == right { Ok(()) } else { Err(Error::Totals(format!("{what}: {left} is not {right}"))) }
-    };
     must_equal("rows read and rows accounted for", rows.read, accounted + rows.duplicates + rows.rejected)?;
     must_equal("rows taken in and items seen", accounted, items.total)?;
-    if !files.is_empty() {
-        let name_of =
-            |file: &ReportFile| file.path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let written: u64 = files
-            .iter()
-            .filter(|file| name_of(file).as_deref() != Some("drifted.csv"))
-            .map(|file| file.rows)
-            .sum();
-        must_equal("rows read and rows written", rows.read, written)?;
-    }
     match snapshot.contradictions()? {
         0 => Ok(()),
         count => Err(Error::Totals(format!("{count} items contradict their attempts"))),

@@ -28,6 +28,7 @@ pub fn show_summary(summary: &Summary) -> String {
         if summary.command == "import" { "items of these manifests" } else { "items in the ledger" };
     let _ = writeln!(text, "\n  {:>9} {of_what}", with_separators(summary.items.total));
     push_lines(&mut text, &count_lines(&summary.items));
+    push_lines(&mut text, &[(summary.expired, "of these have expired links: sign them again")]);
     let quota = &summary.quota;
     let caps = if quota.caps.is_empty() { String::new() } else { format!(", {}", quota.caps.join(", ")) };
     let _ = writeln!(

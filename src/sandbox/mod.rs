@@ -30,6 +30,6 @@ pub use faults::{Fault, Faults, ReadFault};
 pub use meter::{CapCounts, CapMeter, Limiter, RateMeter};
 pub use mock_service::{MockError, MockService};
 pub use mock_state::Stats;
-pub use policy::{ListOrder, Noted, Policy};
+pub use policy::{ListOrder, Namespaces, Noted, Policy};
 pub use server::{SandboxServer, serve};
 pub use video::Video;

@@ -41,6 +41,8 @@ pub struct Policy {
     pub visibility_lag: Duration,
     /// In which order listings show.
     pub order: ListOrder,
+    /// Whether the namespace of a request counts.
+    pub namespaces: Namespaces,
     /// What goes wrong with uploads.
     pub faults: Faults,
     /// What goes wrong with certain uploads, by their number from 1.
@@ -81,6 +83,15 @@ pub enum ListOrder {
     OldestFirst,
 }
 
+/// Whether a service knows namespaces (`unique_id`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Namespaces {
+    /// A listing shows one namespace.
+    Separate,
+    /// Every listing shows the whole account.
+    Ignored,
+}
+
 impl Default for Policy {
     /// A kind service: no limits, quick answers, indexing in seconds.
     fn default() -> Self {
@@ -100,6 +111,7 @@ impl Default for Policy {
             fail_share: 0.0,
             visibility_lag: Duration::ZERO,
             order: ListOrder::NewestFirst,
+            namespaces: Namespaces::Separate,
             faults: Faults::none(),
             faults_at: Vec::new(),
             lateness_max: Duration::from_mins(1),

@@ -10,7 +10,7 @@ use super::{
     form::{self, ListQuery},
     listings::{accept, refuse},
     mock_state::MockState,
-    policy::{ListOrder, Policy},
+    policy::{ListOrder, Namespaces, Policy},
     video::Video,
 };
 use crate::domain::UnixMillis;
@@ -29,7 +29,7 @@ pub(super) fn list(
     let ListQuery { unique_id, page, size, video_nos, tag } = query;
     let wanted = |video: &&Video| {
         !video.unlisted
-            && video.unique_id == unique_id
+            && is_in(policy, video, &unique_id)
             && tag.as_ref().is_none_or(|tag| video.is_parsed(now) && video.tags.contains(tag))
     };
     let mut shown: Vec<&Video> = match &video_nos {
@@ -67,6 +67,10 @@ pub(super) fn list(
     accept(&json!({ "current_page": page, "page_size": size, "total_count": total, "videos": videos }))
 }
 
+fn is_in(policy: &Policy, video: &Video, unique_id: &str) -> bool {
+    policy.namespaces == Namespaces::Ignored || video.unique_id == unique_id
+}
+
 pub(super) fn metadata(
     state: &MockState,
     policy: &Policy,
@@ -80,6 +84,6 @@ pub(super) fn metadata(
     let unique_id = query.get("unique_id").map_or("default", String::as_str);
     let found = state
         .visible(policy, &arrival.key, now)
-        .find(|video| video.video_no == number && video.unique_id == unique_id);
+        .find(|video| video.video_no == number && is_in(policy, video, unique_id));
     accept(&found.map_or(Value::Null, |video| video.show(now)))
 }

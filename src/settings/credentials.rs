@@ -6,7 +6,7 @@ use std::{
     io::Read,
     net::IpAddr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     time::Duration,
 };
@@ -21,6 +21,10 @@ pub const DEFAULT_ORIGIN: &str = "https://api.memories.ai";
 
 /// A key command that takes longer is stopped: a person may have to unlock a vault meanwhile.
 const KEY_COMMAND_TIME_MAX: Duration = Duration::from_mins(1);
+/// How long to wait for the error text of a key command that has failed.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
+/// How often to look whether a key command has ended.
+const WAIT_STEP: Duration = Duration::from_millis(10);
 
 /// The environment variable that holds the API key.
 pub const KEY_VARIABLE: &str = "MEMORIES_API_KEY";
@@ -117,22 +121,20 @@ fn run_key_command(command: &str, time_max: Duration) -> Result<String, Error> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(error)?;
-    let (tell, told) = mpsc::channel();
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    std::thread::spawn(move || {
-        // who waited no longer needs it
-        let _ = tell.send(read_whole(stdout));
-    });
-    let stderr = std::thread::spawn(move || read_whole(stderr));
-    let Ok(stdout) = told.recv_timeout(time_max) else {
+    let (stdout, stderr) = (read_whole(child.stdout.take()), read_whole(child.stderr.take()));
+    let printed = stdout.recv_timeout(time_max).ok();
+    // it may close its output and go on
+    let status = if printed.is_some() { wait(&mut child, time_max).map_err(error)? } else { None };
+    let (Some(stdout), Some(status)) = (printed, status) else {
         let _ = child.kill();
         let _ = child.wait();
         let seconds = time_max.as_secs();
         return Err(Error::Key(format!("the key command did not end within {seconds} s")));
     };
-    let status = child.wait().map_err(error)?;
     if !status.success() {
-        let said = String::from_utf8_lossy(&stderr.join().unwrap_or_default()).into_owned();
+        // an agent that it started may keep the pipe open
+        let said = stderr.recv_timeout(LAST_WORDS_MAX).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
         // a command may repeat the key in its error
         let key = String::from_utf8_lossy(&stdout).trim().to_owned();
         let said = if key.is_empty() { said } else { said.replace(&key, "***") };
@@ -146,13 +148,29 @@ fn run_key_command(command: &str, time_max: Duration) -> Result<String, Error> {
 }
 
 /// Everything that a process prints, up to its end.
-fn read_whole(pipe: Option<impl Read>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Some(mut pipe) = pipe {
-        // what was read before an error is enough
-        let _ = pipe.read_to_end(&mut bytes);
+fn read_whole(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // what was read before an error is enough
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        // who waited may no longer need it
+        let _ = tell.send(bytes);
+    });
+    told
+}
+
+/// Waits for the end of a process. `None`: the time is over.
+fn wait(child: &mut Child, time_max: Duration) -> std::io::Result<Option<ExitStatus>> {
+    for _ in 0..=time_max.as_millis() / WAIT_STEP.as_millis() {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        std::thread::park_timeout(WAIT_STEP);
     }
-    bytes
+    Ok(None)
 }
 
 /// The folder of the high-water marks. `None`: the user has no folder for state.
@@ -243,11 +261,19 @@ mod tests {
     fn a_key_comes_from_a_command_or_the_environment_too() {
         let command = KeySources { command: Some("printf 'sk-2\\n'"), ..KeySources::default() };
         assert_eq!(api_key(&command).unwrap().expose_secret(), "sk-2");
-        let failing =
-            KeySources { command: Some("echo vault is sealed >&2; exit 3"), ..KeySources::default() };
-        assert!(api_key(&failing).unwrap_err().to_string().contains("vault is sealed"));
+        let failing = KeySources {
+            command: Some("echo begun; echo one >&2; echo vault is sealed >&2; exit 3"),
+            ..KeySources::default()
+        };
+        let failed = api_key(&failing).unwrap_err().to_string();
+        assert!(failed.ends_with(": vault is sealed"), "its last line is shown: {failed}");
         let hanging = run_key_command("exec sleep 600", Duration::ZERO).unwrap_err();
         assert!(hanging.to_string().contains("did not end within"), "{hanging}");
+        let closed = run_key_command("echo sk-4; exec >&-; exec sleep 600", Duration::from_millis(50));
+        assert!(
+            closed.unwrap_err().to_string().contains("did not end within"),
+            "it closed its output and went on"
+        );
         let variable = KeySources { variable: Some("sk-3".to_owned()), ..KeySources::default() };
         assert_eq!(api_key(&variable).unwrap().expose_secret(), "sk-3");
         assert!(api_key(&KeySources::default()).unwrap_err().to_string().contains(KEY_VARIABLE));

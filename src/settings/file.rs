@@ -63,10 +63,30 @@ pub(crate) struct SettingsFile {
 impl SettingsFile {
     /// Reads a file; none when there is none.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, Error> {
+        let text = Self::text_of(path)
+            .map_err(|error| Error::Usage(format!("cannot read {}: {error}", path.display())))?;
+        text.map(|text| Self::read(path, &text)).transpose()
+    }
+
+    /// Reads the user's file. One that may not be read, as in the home of another user, is no reason to stop: a note says it.
+    pub(crate) fn open_users(path: &Path, notes: &mut Vec<String>) -> Result<Option<Self>, Error> {
+        match Self::text_of(path) {
+            Ok(text) => text.map(|text| Self::read(path, &text)).transpose(),
+            Err(error) => {
+                notes.push(format!("{} cannot be read ({error}); its settings do not apply", path.display()));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The text of a file; none when there is no such file.
+    fn text_of(path: &Path) -> io::Result<Option<String>> {
         match fs::read_to_string(path) {
-            Ok(text) => Self::read(path, &text).map(Some),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::Usage(format!("cannot read {}: {error}", path.display()))),
+            Ok(text) => Ok(Some(text)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 

@@ -61,7 +61,8 @@ pub(crate) struct SettingsRequest<'a> {
 /// Reads the files and makes their settings the defaults of the flags.
 pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, Error> {
     let SettingsRequest { command, matches, arguments, variable } = request;
-    let files = files(matches.get_one::<PathBuf>("config").map(PathBuf::as_path), variable)?;
+    let mut notes = Vec::new();
+    let files = files(matches.get_one::<PathBuf>("config").map(PathBuf::as_path), variable, &mut notes)?;
     let mut chain = Vec::new();
     let mut deepest = matches;
     while let Some((name, inside)) = deepest.subcommand() {
@@ -78,7 +79,6 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
         Ok(Some(manifests)) => manifests.cloned().collect(),
         Ok(None) | Err(_) => Vec::new(),
     };
-    let mut notes = Vec::new();
     let mut effective =
         Defaults { command, matches, arguments, chain, effective: Vec::new(), set: BTreeSet::new() };
     for file in &files {
@@ -106,6 +106,7 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
 fn files(
     given: Option<&Path>,
     variable: &dyn Fn(&str) -> Option<OsString>,
+    notes: &mut Vec<String>,
 ) -> Result<Vec<SettingsFile>, Error> {
     let missing = |path: &Path| Error::Usage(format!("--config {}: there is no such file", path.display()));
     let nearest = match given {
@@ -115,7 +116,8 @@ fn files(
 
     let folder = |name: &str| variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let folder = folder("XDG_CONFIG_HOME").or_else(|| folder("HOME").map(|home| home.join(".config")));
-    let users = folder.map(|folder| SettingsFile::open(&folder.join(USER_FILE))).transpose()?.flatten();
+    let users =
+        folder.map(|folder| SettingsFile::open_users(&folder.join(USER_FILE), notes)).transpose()?.flatten();
     Ok(nearest.into_iter().chain(users).collect())
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use super::values::{self, DurationRangeArg};
 use crate::{
     domain::Limit,
-    sandbox::{CapCounts, Fault, Faults, Limiter, ListOrder, Policy},
+    sandbox::{CapCounts, Fault, Faults, Limiter, ListOrder, Namespaces, Policy},
 };
 
 /// How the mock of the service behaves, without its limits.
@@ -68,6 +68,10 @@ pub(in crate::cli) struct BehaviourArgs {
     /// List oldest first instead of newest first.
     #[arg(long, env = "TELECINE_SANDBOX_OLDEST_FIRST")]
     oldest_first: bool,
+
+    /// Ignore `unique_id`: every namespace lists the whole account.
+    #[arg(long, env = "TELECINE_SANDBOX_IGNORE_UNIQUE_ID")]
+    ignore_unique_id: bool,
 
     /// The share of uploads with an injected fault, from 0 to 1.
     #[arg(long, value_name = "SHARE", env = "TELECINE_SANDBOX_FAULT_SHARE", default_value = "0", value_parser = values::share)]
@@ -140,6 +144,7 @@ impl BehaviourArgs {
             fail_share: self.fail_share,
             visibility_lag: self.lag.map_or(Duration::ZERO, |duration| duration.0),
             order: if self.oldest_first { ListOrder::OldestFirst } else { ListOrder::NewestFirst },
+            namespaces: if self.ignore_unique_id { Namespaces::Ignored } else { Namespaces::Separate },
             faults: Faults {
                 share: self.fault_share,
                 kinds: if self.faults.is_empty() { Fault::passing() } else { self.faults.clone() },

@@ -165,7 +165,7 @@ impl ManifestArgs {
         };
         let settings = [
             ("format", one(self.format.as_ref().map(values::name_of))),
-            ("encoding", one(self.encoding.map(|encoding| format!("{encoding:?}")))),
+            ("encoding", one(self.encoding.map(|encoding| encoding.to_string()))),
             ("delimiter", one(self.delimiter.map(byte))),
             ("quote", unless(quote, "\"")),
             ("escape", one(self.escape.map(byte))),

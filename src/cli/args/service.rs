@@ -80,6 +80,11 @@ pub(in crate::cli) struct ServiceArgs {
     pub(in crate::cli) reads: ReadLimitArgs,
 }
 
+/// A variable of the environment. An empty one counts as unset.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
 impl ServiceArgs {
     pub(in crate::cli) const fn target(&self) -> Target {
         if self.sandbox { Target::Sandbox } else { Target::Service }
@@ -89,7 +94,7 @@ impl ServiceArgs {
         if self.sandbox {
             return Ok(Destination::Sandbox);
         }
-        let text = self.api_url.clone().or_else(|| std::env::var(credentials::URL_VARIABLE).ok());
+        let text = self.api_url.clone().or_else(|| variable(credentials::URL_VARIABLE));
         credentials::origin(text.as_deref().unwrap_or(credentials::DEFAULT_ORIGIN)).map(Destination::Server)
     }
 
@@ -100,7 +105,7 @@ impl ServiceArgs {
         credentials::api_key(&KeySources {
             file: self.key_file.as_deref(),
             command: self.key_command.as_deref(),
-            variable: std::env::var(credentials::KEY_VARIABLE).ok(),
+            variable: variable(credentials::KEY_VARIABLE),
         })
     }
 

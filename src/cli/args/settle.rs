@@ -23,7 +23,7 @@ pub(in crate::cli) struct SettleArgs {
     #[arg(long, value_name = "DURATION", env = "TELECINE_WAIT", conflicts_with = "no_wait")]
     pub(in crate::cli) wait: Option<values::DurationArg>,
 
-    /// Do not wait for indexing.
+    /// Do not wait for indexing. If items are open then, the exit code is 5.
     #[arg(long, env = "TELECINE_NO_WAIT")]
     pub(in crate::cli) no_wait: bool,
 

@@ -28,7 +28,7 @@ use crate::{
     error::{Error, ExitCode},
     ledger::{ExternalUsage, Ledger, Snapshot},
     pipeline::{self, LEARNED_LIMITS},
-    quota::{LearnedLimits, QuotaStatus, RateLimiter, WindowStatus},
+    quota::{QuotaStatus, RateLimiter, WindowStatus},
     report::with_separators,
 };
 
@@ -155,8 +155,7 @@ pub(in crate::cli) fn status_of(snapshot: &Snapshot, asked: &RequestedLimits) ->
     let clock = Clock::real().not_before(snapshot.latest_timestamp()?);
     let since = clock.now().plus_ms(-limits.period_ms_max() - 3_600_000);
     let (uploads, external_usages) = snapshot.usage_since(since, limits.count_max())?;
-    let learned_limits =
-        snapshot.kv_get(LEARNED_LIMITS)?.map(|text| LearnedLimits::from_text(&text)).unwrap_or_default();
+    let learned_limits = pipeline::learned_limits(snapshot.kv_get(LEARNED_LIMITS)?.as_deref())?;
     let past = pipeline::past_of(&uploads, &external_usages);
     let rng = fastrand::Rng::with_seed(0);
     Ok(RateLimiter::new(clock, limits, &past, learned_limits, rng).status())
@@ -263,7 +262,7 @@ fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
         let now = Clock::real().now();
         let ledger = Ledger::open_offline(&path, now)?;
         let mut stored =
-            StoredLimits::from_text(ledger.read(|snapshot| snapshot.kv_get(LIMITS)).await?.as_deref());
+            StoredLimits::from_text(ledger.read(|snapshot| snapshot.kv_get(LIMITS)).await?.as_deref())?;
         let given: GivenLimits = given(&args.limits, &args.reads);
         stored.set(&given);
         let mut requested = StoredLimits::default();

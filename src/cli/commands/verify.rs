@@ -97,6 +97,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
     let request = args.service.request((&args.ledger, &[]), &args.output, progress::events(&args.output))?;
     // a mistyped path must not make an empty ledger and call it equal
     drop(Snapshot::open(&request.ledger)?);
+    report::try_folder(&request.reports)?;
     block_on(async {
         let signal_state = signals::listen(&request, signals::WAITING_FOR_ANSWERS)?;
         // the rest of it, such as the embedded sandbox, must live as long as the context
@@ -153,7 +154,18 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
 }
 
 /// The exit code of a comparison, and the sentence about it.
-fn library_diff_verdict(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
+fn library_diff_verdict(library_diffs: &[LibraryDiff]) -> (ExitCode, String) {
+    let shared = library_diffs.iter().find_map(|library_diff| {
+        Some(pipeline::namespaces_ignored(&library_diff.namespace, library_diff.shared_with.as_ref()?))
+    });
+    if let Some(text) = shared {
+        return (ExitCode::NeedsReview, text);
+    }
+    let (code, text) = agreement(library_diffs);
+    (code, text.to_owned())
+}
+
+fn agreement(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
     let any = |kinds: &[DiffKind]| {
         library_diffs.iter().any(|library_diff| kinds.iter().any(|kind| library_diff.count(*kind) > 0))
     };
@@ -183,10 +195,18 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
         let run = open.run.ok_or_else(|| Error::Usage("no run was begun".to_owned()))?.id;
         let recovered = tokio::select! {
             biased;
-            () = context.signals.drain.cancelled() => RecoveryOutcome::Incomplete { cause: "it was stopped".to_owned() },
-            recovered = pipeline::recover(&context, run, manifests, args.settle_after.0, unmarked) => recovered?,
+            () = context.signals.drain.cancelled() => Ok(RecoveryOutcome::Incomplete { cause: "it was stopped".to_owned() }),
+            recovered = pipeline::recover(&context, run, manifests, args.settle_after.0, unmarked) => recovered,
         };
         context.events.close();
+        let recovered = match recovered {
+            Ok(recovered) => recovered,
+            Err(error) => {
+                let error = Error::from(error);
+                app::record_failure(&context.ledger, run, context.clock.now(), &error).await;
+                return Err(error);
+            }
+        };
         let (code, recovery, reason) = match recovered {
             RecoveryOutcome::Incomplete { cause } => {
                 let code = signal_state.signal().unwrap_or(ExitCode::Temporary);

@@ -12,6 +12,7 @@ use crate::{
 
 /// What rows are to the ledger.
 pub(in crate::cli) fn show_known(text: &mut String, comparison: &LedgerComparison) {
+    show_expired(text, comparison);
     for (state, count) in &comparison.known {
         let _ = writeln!(text, "  {:>9} are in the ledger as {state}", with_separators(*count));
     }
@@ -22,6 +23,14 @@ pub(in crate::cli) fn show_known(text: &mut String, comparison: &LedgerCompariso
             with_separators(comparison.drifted),
             comparison.drifted_first.join(", ")
         );
+    }
+}
+
+/// Rows that an import leaves because of their links.
+pub(in crate::cli) fn show_expired(text: &mut String, comparison: &LedgerComparison) {
+    if comparison.expired > 0 {
+        let expired = with_separators(comparison.expired);
+        let _ = writeln!(text, "  {expired:>9} have expired links and would not be sent: sign them again");
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{LedgerError, integrity, schema, values::impossible};
+use super::{LedgerError, files, integrity, schema, values::impossible};
 use crate::domain::UnixMillis;
 
 pub use items::{ItemRow, OpenQuestion, RowIssue, RowIssueKind};
@@ -31,9 +31,16 @@ impl Snapshot {
     /// Opens the ledger at `path` for reading only; it must be there.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let text = path.display().to_string();
-        if !path.exists() {
-            return Err(LedgerError::Missing { path: text });
-        }
+        let unreadable = |error: std::io::Error| {
+            let path = text.clone();
+            if error.kind() == std::io::ErrorKind::NotFound {
+                LedgerError::Missing { path }
+            } else {
+                LedgerError::Unreadable { path, cause: error.to_string() }
+            }
+        };
+        let path = &files::real_path(path).map_err(unreadable)?;
+        std::fs::metadata(path).map_err(unreadable)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;

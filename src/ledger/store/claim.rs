@@ -4,8 +4,8 @@ use super::Store;
 use crate::{
     domain::{ItemEvent, State, Submission, UnixMillis},
     ledger::{
-        AttemptId, AttemptResult, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ItemId, LedgerError, Marker,
-        Snapshot, marker, schema::OPEN_STATES, values::submission_of,
+        AttemptId, AttemptResult, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ItemId, LedgerError,
+        ManifestId, Marker, Snapshot, marker, schema::OPEN_STATES, values::submission_of,
     },
 };
 
@@ -19,6 +19,22 @@ const IN_DOUBT_SHARE: u64 = 100;
 enum ClaimCandidate {
     Ready { item: ItemId, submission: Box<Submission> },
     Blocked(ClaimBlocked),
+}
+
+/// Which pending items to look at.
+#[derive(Clone, Copy)]
+enum Links {
+    /// Their links do not say when they expire.
+    Lasting,
+    /// Their links expire.
+    Expiring,
+}
+
+/// A pending item that may be sent next.
+struct PendingItem {
+    item: i64,
+    expires_at: Option<i64>,
+    submission: String,
 }
 
 impl Snapshot {
@@ -67,51 +83,61 @@ impl Snapshot {
         Ok(ClaimCandidate::Ready { item, submission: Box::new(submission) })
     }
 
-    /// The item to send next: one whose link would expire before its turn, else the first pending one. Items with
-    /// expired links are skipped, because the service could not fetch them.
+    /// The item to send next: one whose link would expire before its turn, else the first pending one; of those with links
+    /// that expire, the soonest. Items with expired links are skipped, because the service could not fetch them.
     fn next_pending(
         &self,
         terms: &ClaimTerms,
         at: UnixMillis,
     ) -> Result<Option<(ItemId, Submission)>, LedgerError> {
-        use rusqlite::OptionalExtension as _;
         let alive_at = at.plus(terms.link_life_min);
         for manifest in &terms.manifests {
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-            let found: Option<(i64, String)> = if self.is_manifest_current(terms.run, *manifest)? {
-                let urgent = "SELECT id, submission FROM item WHERE state = 'pending' AND manifest = ?1 \
-                     AND expires_at IS NOT NULL AND expires_at > ?2 AND expires_at < ?3 ORDER BY expires_at LIMIT 1";
-                let urgent = self
-                    .connection
-                    .prepare_cached(urgent)?
-                    .query_row((manifest.0, alive_at.0, terms.urgent_before().0), read)
-                    .optional()?;
-                let first = "SELECT id, submission FROM item WHERE state = 'pending' AND manifest = ?1 \
-                     AND (expires_at IS NULL OR expires_at > ?2) ORDER BY id LIMIT 1";
-                match urgent {
-                    Some(urgent) => Some(urgent),
-                    None => self
-                        .connection
-                        .prepare_cached(first)?
-                        .query_row((manifest.0, alive_at.0), read)
-                        .optional()?,
+            let is_current = self.is_manifest_current(terms.run, *manifest)?;
+            let find = |links, alive_at| self.first_pending(terms, *manifest, is_current, links, alive_at);
+            let (lasting, expiring) = (find(Links::Lasting, None)?, find(Links::Expiring, Some(alive_at))?);
+            let next = match (lasting, expiring) {
+                (Some(lasting), Some(expiring)) => {
+                    let is_urgent = is_current && expiring.expires_at < Some(terms.urgent_before().0);
+                    if is_urgent || expiring.item < lasting.item { expiring } else { lasting }
                 }
-            } else {
-                // while a changed file is being read, only what was seen in it is known to be wanted
-                let sql = "SELECT item.id, item.submission FROM item \
-                     JOIN last_seen ON last_seen.item = item.id AND last_seen.run = ?2 \
-                     WHERE item.state = 'pending' AND item.manifest = ?1 \
-                     AND (item.expires_at IS NULL OR item.expires_at > ?3) ORDER BY item.id LIMIT 1";
-                self.connection
-                    .prepare_cached(sql)?
-                    .query_row((manifest.0, terms.run.0, alive_at.0), read)
-                    .optional()?
+                (Some(only), None) | (None, Some(only)) => only,
+                (None, None) => continue,
             };
-            if let Some((item, submission)) = found {
-                return Ok(Some((ItemId(item), submission_of(&submission)?)));
-            }
+            return Ok(Some((ItemId(next.item), submission_of(&next.submission)?)));
         }
         Ok(None)
+    }
+
+    /// The first pending item of a manifest of those whose links last, or the soonest of those whose links expire after
+    /// `alive_at`. Both are one step in an index, however many items with expired links there are.
+    fn first_pending(
+        &self,
+        terms: &ClaimTerms,
+        manifest: ManifestId,
+        is_current: bool,
+        links: Links,
+        alive_at: Option<UnixMillis>,
+    ) -> Result<Option<PendingItem>, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        // while a changed file is being read, only what was seen in it is known to be wanted
+        let wanted = if is_current {
+            "FROM item WHERE ?2 > 0"
+        } else {
+            "FROM item CROSS JOIN last_seen ON last_seen.item = item.id AND last_seen.run = ?2 WHERE true"
+        };
+        let (of_links, order) = match links {
+            Links::Lasting => ("item.expires_at IS NULL AND ?3 IS NULL", "item.id"),
+            Links::Expiring => ("item.expires_at > ?3", "item.expires_at, item.id"),
+        };
+        let sql = format!(
+            "SELECT item.id, item.expires_at, item.submission {wanted} \
+             AND item.state = 'pending' AND item.manifest = ?1 AND {of_links} ORDER BY {order} LIMIT 1"
+        );
+        let values = (manifest.0, terms.run.0, alive_at.map(|timestamp| timestamp.0));
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(PendingItem { item: row.get(0)?, expires_at: row.get(1)?, submission: row.get(2)? })
+        };
+        Ok(self.connection.prepare_cached(&sql)?.query_row(values, read).optional()?)
     }
 
     /// Bytes that may still be written beside the ledger; plenty when the system does not say.
@@ -147,6 +173,7 @@ impl Store {
         terms: &ClaimTerms,
         at: UnixMillis,
     ) -> Result<ClaimOutcome, LedgerError> {
+        self.files.check()?;
         match self.claim_candidate(terms, at)? {
             ClaimCandidate::Blocked(blocked) => Ok(ClaimOutcome::Blocked(blocked)),
             ClaimCandidate::Ready { item, submission } => {
@@ -195,3 +222,6 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ use rusqlite::Connection;
 
 use super::{
     AttemptId, ItemId, LedgerError, Snapshot,
+    files::OpenFiles,
     high_water::HighWater,
     identity::Restored,
     registry::Registration,
@@ -67,6 +68,7 @@ pub struct Store {
     commits: Commits,
     /// The key that will identify the ledger once the service accepted it. `None`: it is confirmed.
     unconfirmed_key: Option<Vec<u8>>,
+    files: OpenFiles,
 }
 
 /// When changes reach the file.
@@ -116,8 +118,14 @@ impl Deref for Store {
 impl Store {
     pub(super) fn new(parts: StoreParts) -> Self {
         let StoreParts { connection, secret, path, lock, high_water, registration, unconfirmed_key } = parts;
-        let (snapshot, commits) = (Snapshot::of_writer(connection, path), Commits::AtOnce);
-        Self { snapshot, secret, _lock: lock, high_water, registration, commits, unconfirmed_key }
+        let snapshot = Snapshot::of_writer(connection, path);
+        let (commits, files) = (Commits::AtOnce, OpenFiles::default());
+        Self { snapshot, secret, _lock: lock, high_water, registration, commits, unconfirmed_key, files }
+    }
+
+    /// Takes note of the files of the ledger. A claim checks that they are still there.
+    pub(super) fn note_files(&mut self) {
+        self.files = OpenFiles::of(self.path());
     }
 
     /// A ledger behind its high-water mark was restored from an older copy.
@@ -173,6 +181,8 @@ impl Store {
     /// Turns off syncing, the journal, and column and reference checks, and defers commits. For scratch ledgers.
     pub(super) fn make_ephemeral(&mut self) -> Result<(), LedgerError> {
         self.commits = Commits::PutOff(0);
+        // a scratch ledger has no journal
+        self.files = OpenFiles::default();
         self.connection.pragma_update(None, "temp_store", "MEMORY")?;
         self.connection.pragma_update(None, "ignore_check_constraints", true)?;
         self.connection.pragma_update(None, "foreign_keys", false)?;

@@ -68,7 +68,7 @@ async fn a_ledger_is_closed_when_its_reads_have_ended_and_then_refuses_others() 
     assert_eq!(long_read.await.unwrap().unwrap().total(), 0);
     let refused = ledger.read(Snapshot::state_counts).await.unwrap_err().to_string();
     assert!(refused.contains("closed"), "{refused}");
-    let log = super::super::open::with_suffix(&fixture.path(), "-wal");
+    let log = files::with_suffix(&fixture.path(), "-wal");
     assert!(!log.exists(), "the log is in the main file: {}", log.display());
 }
 

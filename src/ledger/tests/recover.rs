@@ -20,7 +20,7 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
     fixture.settle(sent.attempt, accepted("VI000001", T0)).await.unwrap();
     fixture.ledger.take().unwrap().close().await;
     for suffix in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(super::super::open::with_suffix(&fixture.path(), suffix));
+        let _ = std::fs::remove_file(files::with_suffix(&fixture.path(), suffix));
     }
     std::fs::copy(&backup, fixture.path()).unwrap();
     let refused = open(&fixture.path(), Restored::Refused).map(drop).unwrap_err();

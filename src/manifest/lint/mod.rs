@@ -10,7 +10,7 @@ use super::{
 pub(super) use addresses::{Kind, is_media, is_web_address, kind_of};
 
 use crate::{
-    domain::{Coordinates, Problem, UnixMillis, link_expires_at},
+    domain::{Coordinates, LINK_LIFE_MIN, Problem, UnixMillis, link_expires_at},
     redact,
 };
 
@@ -78,8 +78,12 @@ impl Lint {
         // nothing without a query expires
         let has_query = memchr::memchr(b'?', address.as_bytes()).is_some();
         let expires_at = if has_query { link_expires_at(address)? } else { return None };
-        Some(if expires_at <= self.now {
-            (LINK_EXPIRED, "the link has expired; an import would not send it", "make a new signed link")
+        Some(if expires_at <= self.now.plus(LINK_LIFE_MIN) {
+            (
+                LINK_EXPIRED,
+                "the link has expired, or expires within a minute; an import would not send it",
+                "make a new signed link",
+            )
         } else {
             (
                 "link_expires",

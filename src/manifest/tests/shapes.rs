@@ -116,6 +116,53 @@ fn a_second_file_adds_its_columns_by_a_key() {
 }
 
 #[test]
+fn every_rule_of_reading_changes_the_stamp_of_a_file() {
+    use crate::manifest::{Header, LoneComma, SameBy, TagSeparator, TooLong};
+    let shelf = Shelf::new();
+    let base = mapped(&shelf, "url,tags,n\nhttps://h/a,x,1\n", &[]);
+    let stamp_of = |change: &dyn Fn(&mut ManifestSpec)| {
+        let mut spec = base.clone();
+        change(&mut spec);
+        Manifest::open(&spec).unwrap().stamp().unwrap()
+    };
+    let plain = stamp_of(&|_| {});
+    assert_eq!(stamp_of(&|_| {}), plain, "the same rules have the same stamp");
+    let changes: [&dyn Fn(&mut ManifestSpec); 22] = [
+        &|spec| spec.dialect.encoding = Some("latin1".parse().unwrap()),
+        &|spec| spec.dialect.delimiter = Some(b','),
+        &|spec| spec.dialect.quote = crate::manifest::Quote::None,
+        &|spec| spec.dialect.escape = Some(b'\\'),
+        &|spec| spec.dialect.comment = Some(b'#'),
+        &|spec| spec.dialect.pads_short_rows = true,
+        &|spec| spec.format = Some(crate::manifest::Format::Csv),
+        &|spec| {
+            spec.header = Header::Absent;
+            spec.map = vec!["url=#1".parse().unwrap()];
+        },
+        &|spec| spec.map = vec!["url=url".parse().unwrap()],
+        &|spec| spec.tags = vec!["a".to_owned()],
+        &|spec| spec.filters = vec!["n=1".parse().unwrap()],
+        &|spec| spec.rules.namespace = "other".to_owned(),
+        &|spec| spec.rules.tag_separator = TagSeparator::Only(",".to_owned()),
+        &|spec| spec.rules.dates.formats = vec!["dmy".parse().unwrap()],
+        &|spec| spec.rules.dates.offset = crate::manifest::OffsetRule::Utc,
+        &|spec| spec.rules.dates.zone = Some(jiff::tz::TimeZone::UTC),
+        &|spec| spec.rules.geo_order = crate::manifest::GeoOrder::LonLat,
+        &|spec| spec.rules.too_long = TooLong::Cut,
+        &|spec| spec.rules.same_by = SameBy::Id,
+        &|spec| spec.rules.lone_comma = LoneComma::Refused,
+        &|spec| spec.rules.missing.texts = vec!["-".to_owned()],
+        &|spec| spec.rules.drop_invalid = vec![crate::manifest::Field::Datetime],
+    ];
+    let mut stamps: Vec<String> = changes.iter().map(|change| stamp_of(change)).collect();
+    stamps.push(plain);
+    let count = stamps.len();
+    stamps.sort();
+    stamps.dedup();
+    assert_eq!(stamps.len(), count, "two rules have the same stamp");
+}
+
+#[test]
 fn rows_that_a_filter_leaves_out_are_counted() {
     let shelf = Shelf::new();
     let spec = ManifestSpec {

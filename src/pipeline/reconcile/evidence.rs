@@ -10,12 +10,16 @@
 //! | no candidate after the quiet time, in two listings that are apart and show a control video | it never arrived |
 //! | anything else | wait; after a day, it needs a review |
 
-use std::time::Duration;
+mod components;
+
+use std::{cell::Cell, time::Duration};
+
+use components::{ComponentSize, component_sizes};
 
 use crate::{
     api::{IndexStatus, ListedVideo},
     domain::{State, UnixMillis, VideoNo},
-    ledger::{AttemptId, BoundBy, ObservedDelays, PossibleSender, Question, ServiceTime, UnresolvedAttempt},
+    ledger::{BoundBy, ObservedDelays, PossibleSender, Question, ServiceTime, UnresolvedAttempt},
     pipeline::listing::ControlVideoSeen,
 };
 
@@ -121,56 +125,95 @@ pub(super) enum Decision {
     Ask(Question),
 }
 
-pub(super) fn decide(
-    unresolved: &UnresolvedAttempt,
-    evidence: &Evidence<'_>,
-    rules: &ReconcileRules,
-) -> Decision {
-    if let Some(decision) = decide_by_marker(unresolved, evidence) {
-        return decision;
+/// One complete listing, compared with all requests in doubt. What depends on all of them is computed once.
+pub(super) struct EvidencePass<'a> {
+    evidence: &'a Evidence<'a>,
+    rules: &'a ReconcileRules,
+    /// For each possible sender, the size of its connected component. Empty where other clients upload, too: there it proves
+    /// nothing.
+    components: Vec<ComponentSize>,
+    /// How many pairs of an attempt and a video were compared.
+    compared: Cell<u64>,
+}
+
+impl<'a> EvidencePass<'a> {
+    pub(super) fn new(evidence: &'a Evidence<'a>, rules: &'a ReconcileRules) -> Self {
+        let mut pass = Self { evidence, rules, components: Vec::new(), compared: Cell::new(0) };
+        if rules.on_doubt == OnDoubt::Auto {
+            let counts = (evidence.possible_senders.len(), evidence.unbound.len());
+            pass.components = component_sizes(counts, |sender, video| {
+                pass.could_be(&evidence.possible_senders[sender], evidence.unbound[video])
+            });
+        }
+        pass
     }
-    // in review only a marker or a human decides
-    if unresolved.state == State::NeedsReview {
-        return Decision::Wait;
+
+    /// How many pairs of an attempt and a video were compared so far.
+    pub(super) fn compared(&self) -> u64 {
+        self.compared.get()
     }
-    // an attempt that was resolved since the listing was read needs no decision
-    let Some(own) = evidence
-        .possible_senders
-        .iter()
-        .find(|possible_sender| possible_sender.attempt == unresolved.attempt)
-    else {
-        return Decision::Wait;
-    };
-    let candidates: Vec<&&ListedVideo> =
-        evidence.unbound.iter().filter(|video| could_be(own, video, rules)).collect();
-    fail::fail_point!("any_candidate_bound", !candidates.is_empty(), |_| {
-        found(candidates[0], BoundBy::SoleCandidate)
-    });
-    if rules.on_doubt == OnDoubt::Auto
-        && let Some(decision) = decide_without_other_clients(unresolved, &candidates, evidence, rules)
-    {
-        return decision;
+
+    fn could_be(&self, own: &PossibleSender, video: &ListedVideo) -> bool {
+        self.compared.set(self.compared.get() + 1);
+        could_be(own, video, self.rules)
     }
-    let is_quiet = is_quiet(own, evidence, rules);
-    if rules.on_doubt == OnDoubt::Ask && is_quiet {
-        return Decision::Ask(question("no video shows its marker", &candidates));
-    }
-    let can_be_absent =
-        candidates.is_empty() && is_quiet && evidence.control_video_seen == ControlVideoSeen::Yes;
-    if unresolved.state == State::InDoubt && can_be_absent {
-        return match unresolved.clear_at {
-            None => Decision::RecordClearListing(Some(evidence.begun_at)),
-            Some(first) if evidence.begun_at >= first.plus(rules.listings_apart()) => Decision::Absent,
-            Some(_) => Decision::Wait,
+
+    pub(super) fn decide(&self, unresolved: &UnresolvedAttempt) -> Decision {
+        let evidence = self.evidence;
+        if let Some(decision) = decide_by_marker(unresolved, evidence) {
+            return decision;
+        }
+        // in review only a marker or a human decides
+        if unresolved.state == State::NeedsReview {
+            return Decision::Wait;
+        }
+        // an attempt that was resolved since the listing was read needs no decision
+        let mut senders = evidence.possible_senders.iter().enumerate();
+        let Some((place, own)) = senders.find(|(_, sender)| sender.attempt == unresolved.attempt) else {
+            return Decision::Wait;
         };
+        let candidates: Vec<&&ListedVideo> =
+            evidence.unbound.iter().filter(|video| self.could_be(own, video)).collect();
+        fail::fail_point!("any_candidate_bound", !candidates.is_empty(), |_| {
+            found(candidates[0], BoundBy::SoleCandidate)
+        });
+        if let Some(component) = self.components.get(place)
+            && let Some(decision) = decide_without_other_clients(unresolved, &candidates, *component)
+        {
+            return decision;
+        }
+        self.decide_with_other_clients(unresolved, own, &candidates)
     }
-    if unresolved.clear_at.is_some() && !candidates.is_empty() {
-        return Decision::RecordClearListing(None);
+
+    /// The decision where other clients may upload, or where the candidates do not add up.
+    fn decide_with_other_clients(
+        &self,
+        unresolved: &UnresolvedAttempt,
+        own: &PossibleSender,
+        candidates: &[&&ListedVideo],
+    ) -> Decision {
+        let Self { evidence, rules, .. } = self;
+        let is_quiet = is_quiet(own, evidence, rules);
+        if rules.on_doubt == OnDoubt::Ask && is_quiet {
+            return Decision::Ask(question("no video shows its marker", candidates));
+        }
+        let can_be_absent =
+            candidates.is_empty() && is_quiet && evidence.control_video_seen == ControlVideoSeen::Yes;
+        if unresolved.state == State::InDoubt && can_be_absent {
+            return match unresolved.clear_at {
+                None => Decision::RecordClearListing(Some(evidence.begun_at)),
+                Some(first) if evidence.begun_at >= first.plus(rules.listings_apart()) => Decision::Absent,
+                Some(_) => Decision::Wait,
+            };
+        }
+        if unresolved.clear_at.is_some() && !candidates.is_empty() {
+            return Decision::RecordClearListing(None);
+        }
+        if is_over_horizon(unresolved, evidence.begun_at) {
+            return Decision::Ask(question("no video shows its marker after a day", candidates));
+        }
+        Decision::Wait
     }
-    if is_over_horizon(unresolved, evidence.begun_at) {
-        return Decision::Ask(question("no video shows its marker after a day", &candidates));
-    }
-    Decision::Wait
 }
 
 /// The decision that videos with the marker of the request allow. `None`: no video carries it.
@@ -209,45 +252,14 @@ fn latest_send(own: &PossibleSender) -> Option<UnixMillis> {
 fn decide_without_other_clients(
     unresolved: &UnresolvedAttempt,
     candidates: &[&&ListedVideo],
-    evidence: &Evidence<'_>,
-    rules: &ReconcileRules,
+    ComponentSize { attempts, videos }: ComponentSize,
 ) -> Option<Decision> {
-    let (attempts, videos) = connected_component(unresolved.attempt, evidence, rules);
     if videos == 0 || attempts != videos {
         return None;
     }
     match (candidates, attempts, &unresolved.marker) {
         ([video], 1, None) => Some(found(video, BoundBy::SoleCandidate)),
         _ => (unresolved.state == State::InDoubt).then_some(Decision::AcceptedUnidentified),
-    }
-}
-
-/// The size of the connected component of an attempt: how many attempts and videos are linked to it, directly or through
-/// others, because one could have made the other.
-fn connected_component(
-    attempt: AttemptId,
-    evidence: &Evidence<'_>,
-    rules: &ReconcileRules,
-) -> (usize, usize) {
-    let mut attempts = vec![attempt];
-    let mut videos: Vec<&VideoNo> = Vec::new();
-    loop {
-        let before = (attempts.len(), videos.len());
-        for possible_sender in &evidence.possible_senders {
-            for video in evidence.unbound.iter().filter(|video| could_be(possible_sender, video, rules)) {
-                let has_attempt = attempts.contains(&possible_sender.attempt);
-                let has_video = videos.contains(&&video.video_no);
-                if has_attempt && !has_video {
-                    videos.push(&video.video_no);
-                }
-                if has_video && !has_attempt {
-                    attempts.push(possible_sender.attempt);
-                }
-            }
-        }
-        if before == (attempts.len(), videos.len()) {
-            return before;
-        }
     }
 }
 

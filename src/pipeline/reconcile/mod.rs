@@ -29,7 +29,7 @@ use super::{
     listing::{self, IncompleteListing, Listing},
     restore_usage,
 };
-use evidence::{Decision, Evidence};
+use evidence::{Decision, Evidence, EvidencePass};
 
 pub use evidence::{OnDoubt, ReconcileRules};
 
@@ -149,13 +149,8 @@ async fn run_pass<T: Transport>(
                 let bindings =
                     context.ledger.read(move |snapshot| snapshot.bindings(&namespace, &numbers)).await?;
                 let evidence = evidence_of(&listing, bindings);
-                for unresolved in &unresolved {
-                    record(
-                        context,
-                        unresolved,
-                        bounded(evidence::decide(unresolved, &evidence, rules), unresolved),
-                    )
-                    .await?;
+                for (unresolved, decision) in unresolved.iter().zip(decide(&unresolved, &evidence, rules)) {
+                    record(context, unresolved, decision).await?;
                 }
             }
             Err(IncompleteListing { cause, .. }) => {
@@ -168,6 +163,19 @@ async fn run_pass<T: Transport>(
         }
     }
     Ok(is_complete)
+}
+
+/// Decides on every request in doubt by one listing.
+fn decide(
+    unresolved: &[UnresolvedAttempt],
+    evidence: &Evidence<'_>,
+    rules: &ReconcileRules,
+) -> Vec<Decision> {
+    let pass = EvidencePass::new(evidence, rules);
+    let decisions =
+        unresolved.iter().map(|unresolved| bounded(pass.decide(unresolved), unresolved)).collect();
+    tracing::debug!(requests = unresolved.len(), compared = pass.compared(), "decided by a listing");
+    decisions
 }
 
 /// Moves requests older than a day to review, because no complete listing can be read.

@@ -269,7 +269,7 @@ impl Simulation<'_> {
             price: None,
             library_diffs: Vec::new(),
         };
-        let summary = Summary::of_run(&snapshot, end, Vec::new()).map_err(|error| format!("O10: {error}"))?;
+        let summary = Summary::of_run(&snapshot, end).map_err(|error| format!("O10: {error}"))?;
         let open = summary.items.total
             - summary.items.indexed
             - summary.items.failed

@@ -22,7 +22,7 @@ use crate::{
         block_on,
         output::{
             CommandEnd, print, print_end,
-            scan::{describe, show_known, show_origins, show_scan},
+            scan::{describe, show_expired, show_known, show_origins, show_scan},
         },
     },
     domain::{ProbeVerdict, Problem},
@@ -82,6 +82,8 @@ pub(in crate::cli) struct Checked<'a> {
     schema: u32,
     exit_code: u8,
     scan: &'a Scan,
+    /// Rows whose links have expired, or expire within a minute: an import would not send them.
+    expired: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     ledger: Option<LedgerFigures<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,7 +155,9 @@ pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) ->
         });
         let exit_code = code.number();
         let (scan, probe) = (&scan, probed.as_ref());
-        print_end(&CommandEnd::of(code), &Checked { schema: SCHEMA, exit_code, scan, ledger, probe, unmet })?;
+        let expired = comparison.expired;
+        let body = Checked { schema: SCHEMA, exit_code, scan, expired, ledger, probe, unmet };
+        print_end(&CommandEnd::of(code), &body)?;
         return Ok(code);
     }
     let mut text = format!("{opened}{}", show_scan(&scan));
@@ -162,9 +166,8 @@ pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) ->
         let _ = writeln!(text, "  {:>9} would be sent", with_separators(comparison.would_send));
         show_known(&mut text, comparison);
     }
-    if comparison.expired > 0 {
-        let expired = with_separators(comparison.expired);
-        let _ = writeln!(text, "\n  {expired} would be sent if their links had not expired: make new links");
+    if compared.is_none() {
+        show_expired(&mut text, &comparison);
     }
     if let Some(probed) = &probed {
         show_probed(&mut text, probed);

@@ -26,6 +26,8 @@ use crate::{
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct DryRunBody<'a> {
     would_send: u64,
+    /// Rows whose links have expired, or expire within a minute: they would not be sent.
+    expired: u64,
     /// Rows that --probed-only would reject.
     held_back: u64,
     /// The most that it would cost. `null`: no price was given.
@@ -63,6 +65,7 @@ pub(super) fn dry_run(
         let known = comparison.known_words();
         let body = DryRunBody {
             would_send,
+            expired: comparison.expired,
             held_back: comparison.held_back,
             credits_max: price.map(|price| price.of(would_send).to_string()),
             known,

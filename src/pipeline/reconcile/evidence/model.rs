@@ -180,6 +180,7 @@ impl ModelWorld {
             possible_senders: self.possible_senders(search),
             control_video_seen: ControlVideoSeen::Yes,
         };
+        let pass = EvidencePass::new(&evidence, &search.rules);
         let mut world = self.clone();
         for (number, sent) in self.sent.iter().enumerate() {
             let state = match sent.known {
@@ -190,7 +191,7 @@ impl ModelWorld {
             let unresolved = unresolved_attempt(number, *sent, state, search);
             let is_taken = matches!(sent.fate, Fate::Taken { .. });
             let known = &mut world.sent[number];
-            match decide(&unresolved, &evidence, &search.rules) {
+            match pass.decide(&unresolved) {
                 Decision::Wait | Decision::Ask(_) => {}
                 Decision::RecordClearListing(clear_at) => known.clear_at = clear_at.map(|_| self.now),
                 Decision::AcceptedUnidentified if is_taken => known.known = ModelState::AcceptedUnidentified,

@@ -40,6 +40,15 @@ fn rules(on_doubt: OnDoubt) -> ReconcileRules {
     ReconcileRules { quiet: Duration::from_mins(30), on_doubt }
 }
 
+/// The decision on one request by a pass of its own.
+pub(super) fn decide(
+    unresolved: &UnresolvedAttempt,
+    evidence: &Evidence<'_>,
+    rules: &ReconcileRules,
+) -> Decision {
+    EvidencePass::new(evidence, rules).decide(unresolved)
+}
+
 fn decide_at(
     minutes: i64,
     unresolved: &UnresolvedAttempt,
@@ -276,4 +285,33 @@ fn what_is_counted_is_never_found_absent() {
         assert_eq!(decide_at(minutes, &counted, &[], Auto), Decision::Wait);
     }
     assert!(matches!(decide_at(25 * 60, &counted, &[], Auto), Decision::Ask(_)));
+}
+
+#[test]
+fn many_requests_in_doubt_compare_each_pair_of_attempt_and_video_a_few_times_only() {
+    const MANY: i64 = 300;
+    let doubts: Vec<UnresolvedAttempt> = (0..MANY)
+        .map(|number| {
+            let sent_at = SENT.plus_ms(number * 40 * MINUTE);
+            UnresolvedAttempt {
+                attempt: AttemptId::for_tests(number),
+                service_time: ServiceTime { earliest: Some(sent_at), latest: Some(sent_at) },
+                sent_at,
+                send_before: sent_at.plus_ms(5_000),
+                ..unresolved_attempt(None, &[])
+            }
+        })
+        .collect();
+    // each video could be of the request before it or of the one behind it: one chain, the longest way through a component
+    let videos: Vec<ListedVideo> =
+        (0..MANY).map(|number| video(&format!("VI{number:06}"), number * 40, &[])).collect();
+    let evidence = Evidence {
+        possible_senders: doubts.iter().map(possible_sender).collect(),
+        ..evidence(MANY * 40, &videos)
+    };
+    let wide = ReconcileRules { quiet: Duration::from_mins(40), on_doubt: Auto };
+    let pass = EvidencePass::new(&evidence, &wide);
+    assert!(doubts.iter().all(|unresolved| pass.decide(unresolved) == Decision::AcceptedUnidentified));
+    let pairs = u64::try_from(MANY * MANY).unwrap();
+    assert!(pass.compared() <= 3 * pairs, "{} comparisons of {pairs} pairs", pass.compared());
 }

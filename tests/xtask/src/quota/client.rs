@@ -398,7 +398,11 @@ impl Client {
                 state: request.state,
             })
             .collect();
-        self.learned_limits = LearnedLimits::from_text(&self.kept);
+        self.learned_limits = if self.kept.is_empty() {
+            LearnedLimits::default()
+        } else {
+            LearnedLimits::from_text(&self.kept).expect("what was saved can be read")
+        };
         self.gate =
             Some(AccountLimits::new(self.limits.clone(), &past, self.learned_limits.clone(), clock, 0));
         self.life_from = i64::try_from(self.requests.len() + 1).unwrap_or(i64::MAX);
