@@ -202,7 +202,7 @@ pub(super) fn of_upload(outcome: Result<Response, TransportError>, user_rules: &
 /// Decides the outcome of a read; `parse` reads its `data`.
 pub(super) fn of_read<V>(
     outcome: Result<Response, TransportError>,
-    parse: fn(&Value) -> Option<V>,
+    parse: impl FnOnce(&Value) -> Option<V>,
 ) -> Result<V, ReadError> {
     let response = match outcome {
         Ok(response) => response,

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 use super::{Destination, RequestedLimits, limits, run_name};
 use crate::{
-    api::{ApiClient, UserRule, http::HttpTransport},
+    api::{ApiClient, StatusWordRule, UserRule, http::HttpTransport},
     clock::Clock,
     domain::{Price, State},
     error::{Error, ExitCode},
@@ -30,6 +30,8 @@ pub struct RunRequest {
     pub key_change: KeyChange,
     /// The user's own rules for the service's answers.
     pub user_rules: Vec<UserRule>,
+    /// The user's own rules for the service's status words.
+    pub status_words: Vec<StatusWordRule>,
     /// The ledger's file.
     pub ledger: PathBuf,
     /// Reports go into a folder below this one.
@@ -122,7 +124,11 @@ pub async fn open(
     let transport = HttpTransport::new(&origin, &request.key)?;
     let context = Context {
         ledger,
-        api: Arc::new(ApiClient::new(transport).with_user_rules(request.user_rules.clone())),
+        api: Arc::new(
+            ApiClient::new(transport)
+                .with_user_rules(request.user_rules.clone())
+                .with_status_words(request.status_words.clone()),
+        ),
         limiter: Arc::new(limiter),
         clock,
         events: request.events.clone(),

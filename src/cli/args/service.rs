@@ -9,7 +9,7 @@ use super::{
     output::OutputArgs,
 };
 use crate::{
-    api::UserRule,
+    api::{StatusWordRule, UserRule},
     app::{Destination, RequestedLimits, RunRequest},
     error::Error,
     events::EventBus,
@@ -69,6 +69,13 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "RULE", env = "TELECINE_VERDICT", value_delimiter = ',')]
     pub(in crate::cli) verdict: Vec<UserRule>,
 
+    /// What an unknown status word of the service means: WORD=indexed, WORD=failed or WORD=accepted (being indexed).
+    ///
+    /// A word that no document names, such as DONE, is announced once per run. Without a rule, its video counts as being
+    /// indexed.
+    #[arg(long, value_name = "WORD=STATE", env = "TELECINE_STATUS_WORD", value_delimiter = ',')]
+    pub(in crate::cli) status_word: Vec<StatusWordRule>,
+
     #[command(flatten)]
     pub(in crate::cli) reads: ReadLimitArgs,
 }
@@ -110,6 +117,7 @@ impl ServiceArgs {
             key: self.api_key()?,
             key_change: if self.same_account { KeyChange::SameAccount } else { KeyChange::Refused },
             user_rules: self.verdict.clone(),
+            status_words: self.status_word.clone(),
             ledger: ledger.to_path_buf(),
             reports: output.reports(ledger),
             limits: RequestedLimits::new(limits, self.sandbox),
