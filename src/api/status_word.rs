@@ -41,12 +41,12 @@ pub struct StatusWordRule {
     status: IndexStatus,
 }
 
-/// A text that is not a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected WORD=STATE, such as DONE=indexed, where STATE is indexed, failed or accepted, and WORD none of PARSE, UNPARSE, \
      FAILED, FAIL, PARSE_ERROR and ERROR, whose meaning is known"
 )]
+/// A text that is not a rule for a status word.
 pub struct StatusWordError;
 
 impl std::str::FromStr for StatusWordRule {

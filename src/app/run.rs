@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use secrecy::SecretString;
 
-use super::{Destination, RequestedLimits, limits, run_name};
+use super::{Destination, RequestedLimits, limits, orders, run_name};
 use crate::{
     api::{ApiClient, StatusWordRule, UserRule, http::HttpTransport},
     clock::Clock,
@@ -150,6 +150,8 @@ pub async fn run(
     let (ledger, clock, events) = (context.ledger.clone(), context.clock.clone(), context.events.clone());
     let concurrency = request.concurrency.unwrap_or_else(|| limits::concurrency(&limits));
     let policy = RunPolicy { concurrency, ..request.policy.clone() };
+    let (limiter, leave) = (Arc::clone(&context.limiter), context.signals.leave.clone());
+    let watch = tokio::spawn(orders::watch(context.clone(), request.limits.clone()));
     let ended = match kind {
         RunKind::Import(manifests) => {
             warn_of_price(request, &context).await?;
@@ -157,8 +159,11 @@ pub async fn run(
         }
         RunKind::Reconcile => pipeline::reconcile(context, run, &policy).await,
     };
+    leave.cancel();
+    // it ends with the run; whether it panicked matters to nothing behind it
+    let _ = watch.await;
     events.close();
-    let end = end_of_run(command, run, ended?, &limits, &clock, signal());
+    let end = end_of_run(command, run, ended?, &limiter.limits(), &clock, signal());
     let end = EndOfRun { price: request.price, ..end };
     let summary = write_report(request, &ledger, end, &name).await?;
     ledger.end_run(run, clock.now(), summary.exit_code.number(), summary.exit_reason.clone()).await?;

@@ -22,6 +22,7 @@
 //!                          abandoned
 //!
 //!   sending --Rejected--> rejected --Corrected--> pending          indexed --ReplaceOrdered--> pending
+//!   pending, abandoned, accepted, indexed --AnswerWithdrawn--> needs_review
 //! ```
 //!
 //! A request without a clear answer may still have had an effect. So its item is `in_doubt`, and leaves that state only
@@ -32,9 +33,23 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 /// The state of an item. The ledger, text and JSON use the same name.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, IntoStaticStr, VariantArray,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 #[strum(serialize_all = "snake_case", const_into_str)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// Waits to be sent.
     Pending,
@@ -92,6 +107,8 @@ pub enum ItemEvent {
     ResendOrdered,
     /// A human gave it up.
     GivenUp,
+    /// A human took an answer back.
+    AnswerWithdrawn,
     /// The service finished indexing it.
     Indexed,
     /// The service failed to index it.
@@ -187,7 +204,8 @@ impl State {
             | (S::NeedsReview, E::Adopted | E::Found) => S::Accepted,
             (S::Sending, E::AcceptedUnidentified) | (S::InDoubt, E::FoundAccepted) => S::AcceptedUnidentified,
             (S::Sending, E::AnswerLost) => S::InDoubt,
-            (S::InDoubt | S::AcceptedUnidentified, E::ReviewRequested) => S::NeedsReview,
+            (S::InDoubt | S::AcceptedUnidentified, E::ReviewRequested)
+            | (S::Pending | S::Abandoned | S::Accepted | S::Indexed, E::AnswerWithdrawn) => S::NeedsReview,
             (S::NeedsReview, E::GivenUp) => S::Abandoned,
             (S::Accepted, E::Indexed) => S::Indexed,
             (S::Accepted, E::IndexingFailed) => S::Failed,
@@ -224,7 +242,7 @@ impl ItemEvent {
             Self::AcceptedUnidentified | Self::FoundAccepted => AttemptState::AcceptedUnidentified,
             Self::AnswerLost => AttemptState::InDoubt,
             Self::FoundAbsent | Self::ResendOrdered => AttemptState::Absent,
-            Self::ReviewRequested => AttemptState::NeedsReview,
+            Self::ReviewRequested | Self::AnswerWithdrawn => AttemptState::NeedsReview,
             Self::GivenUp => AttemptState::Abandoned,
             Self::RetryOrdered | Self::ReplaceOrdered => AttemptState::Superseded,
             Self::Indexed | Self::IndexingFailed | Self::Corrected => return None,
@@ -258,7 +276,10 @@ mod tests {
             for event in ItemEvent::VARIANTS {
                 let ordered = matches!(
                     event,
-                    ItemEvent::Corrected | ItemEvent::RetryOrdered | ItemEvent::ReplaceOrdered
+                    ItemEvent::Corrected
+                        | ItemEvent::RetryOrdered
+                        | ItemEvent::ReplaceOrdered
+                        | ItemEvent::AnswerWithdrawn
                 );
                 assert!(state.after(*event).is_err() || ordered, "{state} + {event}");
             }

@@ -8,7 +8,8 @@
 //!   returns after the commit. Only this function creates a [`Claim`].
 //! - **Idempotency**: admitting the same rows twice changes nothing.
 //! - **Concurrency**: one process writes, by a file lock that it holds until it ends. Its changes are queued and
-//!   committed in groups. Readers ([`Snapshot`]) may read at any time.
+//!   committed in groups. Readers ([`Snapshot`]) may read at any time. Other processes may only leave orders
+//!   ([`hand_over`]), which the one that writes carries out.
 //! - **Failure**: after a failed commit the ledger accepts no more changes, because a second `fsync` may report success
 //!   for data that was lost. The program stops, and the next opening reads what the disk holds.
 //! - **Memory**: functions take bounded batches. Only the queue is held in memory.
@@ -17,6 +18,7 @@
 mod admission;
 mod commit_queue;
 mod error;
+mod handing_over;
 mod high_water;
 mod identity;
 mod ids;
@@ -35,6 +37,7 @@ use std::{path::Path, sync::Arc};
 
 pub use admission::{Admission, AdmitTerms, DriftedRows, FailedRows, ProbeRequirement, RerunPolicy};
 pub use error::LedgerError;
+pub use handing_over::hand_over;
 pub use identity::{Identity, KeyChange, Restored};
 pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
@@ -44,9 +47,9 @@ pub use snapshot::{
 pub use types::{
     AttemptResult, Binding, Bindings, BootTime, BoundBy, BoundItem, Claim, ClaimBlocked, ClaimOutcome,
     ClaimTerms, ClockReference, ControlVideo, Expiring, ExternalUsage, LibraryVideo, Marker, Observation,
-    ObservedDelays, PollResult, PollTask, PossibleSender, Question, Recovered, ReviewAnswer, ReviewDecision,
-    ReviewOutcome, RunProgress, ServiceTime, StateCounts, UnresolvedAttempt, UnresolvedAttempts, UploadUsage,
-    VideoOwner,
+    ObservedDelays, Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question, Recovered,
+    ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, ServiceTime, StateCounts, UnresolvedAttempt,
+    UnresolvedAttempts, UploadUsage, VideoOwner,
 };
 
 use crate::domain::{AddressDigest, ManifestRow, Probe, RowError, UnixMillis, VideoNo};
@@ -234,6 +237,19 @@ impl Ledger {
     /// Carries out a human's answer to an item that has no clear outcome, and writes down who gave it, when and why.
     pub async fn answer(&self, item: ItemId, decision: ReviewDecision) -> Result<ReviewOutcome, LedgerError> {
         self.commit_queue.run(move |store| store.answer(item, &decision)).await
+    }
+
+    /// Carries out an order of this process.
+    pub async fn carry_out(&self, order: Order, at: UnixMillis) -> Result<OrderResult, LedgerError> {
+        self.commit_queue.run(move |store| store.carry_out(&order, at)).await
+    }
+
+    /// Carries out the orders that other processes have handed over, each once. Returns those it carried out now.
+    pub async fn carry_out_handed(&self, at: UnixMillis) -> Result<Vec<(Order, OrderResult)>, LedgerError> {
+        if !self.commit_queue.read(store::Store::has_handed_orders).await? {
+            return Ok(Vec::new());
+        }
+        self.commit_queue.run(move |store| store.carry_out_handed(at)).await
     }
 
     /// The namespaces items are in.

@@ -127,6 +127,10 @@ INSERT INTO transition VALUES
     ('needs_review', 'adopted', 'accepted'),
     ('needs_review', 'resend_ordered', 'pending'),
     ('needs_review', 'given_up', 'abandoned'),
+    ('pending', 'answer_withdrawn', 'needs_review'),
+    ('abandoned', 'answer_withdrawn', 'needs_review'),
+    ('accepted', 'answer_withdrawn', 'needs_review'),
+    ('indexed', 'answer_withdrawn', 'needs_review'),
     ('accepted', 'indexed', 'indexed'),
     ('accepted', 'indexing_failed', 'failed'),
     ('rejected', 'corrected', 'pending'),
@@ -147,15 +151,20 @@ BEGIN SELECT RAISE(ABORT, 'an item is never deleted'); END;
 CREATE TRIGGER attempt_starts_sending BEFORE INSERT ON attempt WHEN NEW.state <> 'sending'
 BEGIN SELECT RAISE(ABORT, 'an attempt starts as sending'); END;
 
--- Attempts that ended stay as they ended; only an accepted one can be superseded.
+-- Attempts that ended stay as they ended; only an accepted one can be superseded, and only a human's answer can be taken
+-- back.
 CREATE TRIGGER attempt_ends_once BEFORE UPDATE OF state ON attempt
 WHEN NEW.state <> OLD.state
+ AND NOT (NEW.state = 'needs_review'
+          AND (OLD.state = 'abandoned' OR (OLD.state = 'absent' AND OLD.forced = 1)
+               OR (OLD.state = 'accepted' AND OLD.bound_by = 'human')))
  AND (OLD.state IN ('not_sent', 'refused', 'rejected', 'absent', 'abandoned', 'superseded')
       OR (OLD.state = 'accepted' AND NEW.state <> 'superseded'))
 BEGIN SELECT RAISE(ABORT, 'the attempt has ended'); END;
 
 CREATE TRIGGER attempt_is_bound_once BEFORE UPDATE OF video_no ON attempt
 WHEN OLD.video_no IS NOT NULL AND NEW.video_no IS NOT OLD.video_no
+ AND NOT (OLD.bound_by = 'human' AND NEW.video_no IS NULL AND NEW.state = 'needs_review')
 BEGIN SELECT RAISE(ABORT, 'a video number is bound once'); END;
 
 CREATE TRIGGER attempt_is_never_deleted BEFORE DELETE ON attempt
@@ -262,7 +271,8 @@ CREATE TABLE answer (
     id       INTEGER PRIMARY KEY,
     at       INTEGER NOT NULL,
     attempt  INTEGER NOT NULL REFERENCES attempt (id),
-    event    TEXT    NOT NULL CHECK (event IN ('adopted', 'resend_ordered', 'given_up')),
+    event    TEXT    NOT NULL CHECK (event IN ('adopted', 'resend_ordered', 'given_up',
+                                                  'answer_withdrawn')),
     video_no TEXT,
     who      TEXT    NOT NULL,
     why      TEXT    NOT NULL
@@ -271,6 +281,18 @@ CREATE TRIGGER answer_is_never_changed BEFORE UPDATE ON answer
 BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
 CREATE TRIGGER answer_is_never_deleted BEFORE DELETE ON answer
 BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
+
+-- What another process asks of the one that writes the ledger, as JSON. It is applied once: `result` is written in the
+-- transaction that applies it, and is NULL before.
+CREATE TABLE handed_order (
+    id      INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    content TEXT    NOT NULL,
+    result  TEXT
+) STRICT;
+CREATE INDEX handed_order_open ON handed_order (id) WHERE result IS NULL;
+CREATE TRIGGER handed_order_is_applied_once BEFORE UPDATE ON handed_order WHEN OLD.result IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'an order is applied once'); END;
 
 -- The longest the service was seen to take: from a request to its acceptance, and from there to the first listing.
 -- `attempt_floor` is the highest attempt number known to be used elsewhere, as before a backup was restored;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{StatusWordRule, UserRule},
-    app::{Destination, RequestedLimits, RunRequest},
+    app::{Destination, RequestedLimits, RunRequest, adoption::AskedService},
     error::Error,
     events::EventBus,
     ledger::KeyChange,
@@ -101,6 +101,17 @@ impl ServiceArgs {
             file: self.key_file.as_deref(),
             command: self.key_command.as_deref(),
             variable: std::env::var(credentials::KEY_VARIABLE).ok(),
+        })
+    }
+
+    /// The service, to ask it for one video.
+    pub(in crate::cli) fn asked(&self) -> Result<AskedService, Error> {
+        let limits = given(&UploadLimitArgs::default(), &self.reads);
+        Ok(AskedService {
+            destination: self.destination()?,
+            key: self.api_key()?,
+            status_words: self.status_word.clone(),
+            limits: RequestedLimits::new(limits, self.sandbox),
         })
     }
 

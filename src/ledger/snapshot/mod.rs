@@ -7,7 +7,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{ExternalUsage, LedgerError, StateCounts, UploadUsage, integrity, schema, store};
+use super::{
+    ExternalUsage, LedgerError, LibraryVideo, StateCounts, UploadUsage, VideoOwner, integrity, schema, store,
+};
 use crate::domain::UnixMillis;
 
 pub use items::{ItemRow, OpenQuestion, PlannedAction, RowIssue, RowIssueKind};
@@ -38,6 +40,15 @@ impl Snapshot {
             return Err(LedgerError::Outdated { path: text });
         }
         Ok(Self { connection })
+    }
+
+    pub(in crate::ledger) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Whose video this is, by its number or the marker it carries.
+    pub fn video_owner(&self, video: &LibraryVideo) -> Result<VideoOwner, LedgerError> {
+        store::video_owner(&self.connection, video)
     }
 
     /// How many items are in each state.

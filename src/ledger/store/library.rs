@@ -1,5 +1,7 @@
 //! What the service shows, against what the ledger knows.
 
+use rusqlite::Connection;
+
 use super::{Store, impossible, state_of, video_no_of};
 use crate::{
     domain::{AttemptState, ItemEvent, State, UnixMillis, VideoNo},
@@ -14,56 +16,64 @@ fn spent_elsewhere(video_no: &VideoNo) -> String {
     format!("{video_no}, sent with another ledger")
 }
 
+/// Whose video this is, by its number or the marker it carries.
+pub(in crate::ledger) fn video_owner(
+    connection: &Connection,
+    video: &LibraryVideo,
+) -> Result<VideoOwner, LedgerError> {
+    use rusqlite::OptionalExtension as _;
+    let sql = "SELECT item FROM attempt WHERE video_no = ?1";
+    let bound =
+        connection.prepare_cached(sql)?.query_row([video.video_no.as_str()], |row| row.get(0)).optional()?;
+    if let Some(item) = bound {
+        return Ok(VideoOwner::Bound(ItemId(item)));
+    }
+    let Some(marked) = video.tags.iter().find_map(|tag| Marked::parse(tag)) else {
+        return Ok(if video.shows_tags { VideoOwner::Unmarked } else { VideoOwner::TagsHidden });
+    };
+    let mut own = connection.prepare_cached(
+        "SELECT attempt.id, attempt.state, attempt.item, attempt.forced FROM item \
+             JOIN attempt ON attempt.item = item.id \
+             WHERE item.key >= ?1 AND item.key < ?2 AND attempt.marker = ?3",
+    )?;
+    let mut rows = own.query((marked.key_from(), marked.key_until(), &marked.text))?;
+    let Some(row) = rows.next()? else {
+        let sql = "SELECT id FROM item WHERE key >= ?1 AND key < ?2 LIMIT 1";
+        let key = (marked.key_from(), marked.key_until());
+        let item = connection.prepare_cached(sql)?.query_row(key, |row| row.get(0)).optional()?;
+        return Ok(VideoOwner::Foreign(item.map(ItemId)));
+    };
+    let as_str: String = row.get("state")?;
+    let attempt = AttemptId(row.get("id")?);
+    let item = ItemId(row.get("item")?);
+    let state = &as_str
+        .parse::<AttemptState>()
+        .ok()
+        .ok_or_else(|| impossible(format!("the state {as_str:?} of attempt {attempt}")))?;
+    let is_forced: bool = row.get("forced")?;
+    Ok(match state {
+        AttemptState::Abandoned => VideoOwner::Ordered(item),
+        AttemptState::Absent if is_forced => VideoOwner::Ordered(item),
+        AttemptState::Sending
+        | AttemptState::InDoubt
+        | AttemptState::AcceptedUnidentified
+        | AttemptState::NeedsReview => VideoOwner::Open(item),
+        AttemptState::Accepted
+        | AttemptState::Superseded
+        | AttemptState::NotSent
+        | AttemptState::Refused
+        | AttemptState::Absent => VideoOwner::Surplus(item),
+        AttemptState::Rejected => VideoOwner::Rejected(item),
+    })
+}
+
 impl Store {
     /// Whose video each is, by its number or the marker it carries.
     pub(in crate::ledger) fn video_owners(
         &self,
         videos: &[LibraryVideo],
     ) -> Result<Vec<VideoOwner>, LedgerError> {
-        videos.iter().map(|video| self.owner(video)).collect()
-    }
-
-    fn owner(&self, video: &LibraryVideo) -> Result<VideoOwner, LedgerError> {
-        let sql = "SELECT item FROM attempt WHERE video_no = ?1";
-        if let Some(item) = self.find(sql, [video.video_no.as_str()])? {
-            return Ok(VideoOwner::Bound(ItemId(item)));
-        }
-        let Some(marked) = video.tags.iter().find_map(|tag| Marked::parse(tag)) else {
-            return Ok(if video.shows_tags { VideoOwner::Unmarked } else { VideoOwner::TagsHidden });
-        };
-        let mut own = self.connection.prepare_cached(
-            "SELECT attempt.id, attempt.state, attempt.item, attempt.forced FROM item \
-             JOIN attempt ON attempt.item = item.id \
-             WHERE item.key >= ?1 AND item.key < ?2 AND attempt.marker = ?3",
-        )?;
-        let mut rows = own.query((marked.key_from(), marked.key_until(), &marked.text))?;
-        let Some(row) = rows.next()? else {
-            let sql = "SELECT id FROM item WHERE key >= ?1 AND key < ?2 LIMIT 1";
-            let item = self.find(sql, (marked.key_from(), marked.key_until()))?;
-            return Ok(VideoOwner::Foreign(item.map(ItemId)));
-        };
-        let as_str: String = row.get("state")?;
-        let attempt = AttemptId(row.get("id")?);
-        let item = ItemId(row.get("item")?);
-        let state = &as_str
-            .parse::<AttemptState>()
-            .ok()
-            .ok_or_else(|| impossible(format!("the state {as_str:?} of attempt {attempt}")))?;
-        let is_forced: bool = row.get("forced")?;
-        Ok(match state {
-            AttemptState::Abandoned => VideoOwner::Ordered(item),
-            AttemptState::Absent if is_forced => VideoOwner::Ordered(item),
-            AttemptState::Sending
-            | AttemptState::InDoubt
-            | AttemptState::AcceptedUnidentified
-            | AttemptState::NeedsReview => VideoOwner::Open(item),
-            AttemptState::Accepted
-            | AttemptState::Superseded
-            | AttemptState::NotSent
-            | AttemptState::Refused
-            | AttemptState::Absent => VideoOwner::Surplus(item),
-            AttemptState::Rejected => VideoOwner::Rejected(item),
-        })
+        videos.iter().map(|video| video_owner(&self.connection, video)).collect()
     }
 
     /// Remembers videos that were sent from elsewhere, so that their rows are not sent again; and what they used up of the

@@ -3,6 +3,7 @@
 mod admit;
 mod claim;
 mod library;
+mod orders;
 mod probes;
 mod quota;
 mod reconcile;
@@ -10,6 +11,7 @@ mod review;
 mod runs;
 mod settle;
 
+pub(super) use library::video_owner;
 pub(super) use probes::{find_lack, known_submission, planned_action};
 pub(super) use quota::{external_usages, past_uploads};
 pub(super) use reconcile::{state_counts, state_counts_by};

@@ -5,6 +5,7 @@
 mod claim;
 mod evidence;
 mod library;
+mod order;
 mod polling;
 mod review;
 mod totals;
@@ -16,6 +17,7 @@ pub use evidence::{
     UnresolvedAttempts,
 };
 pub use library::{BoundItem, LibraryVideo, Recovered, VideoOwner};
+pub use order::{Order, OrderId, OrderResult};
 pub use polling::{Observation, PollResult, PollTask};
 pub use review::{Question, ReviewAnswer, ReviewDecision, ReviewOutcome};
 pub use totals::{Expiring, RunProgress, StateCounts};
