@@ -51,13 +51,18 @@ impl Drop for Running {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "another process is waited for, in real time")]
+fn pause(milliseconds: u64) {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+}
+
 #[track_caller]
 fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
     for _ in 0..600 {
         if is_there() {
             return;
         }
-        std::thread::sleep(Duration::from_millis(50));
+        pause(50);
     }
     panic!("{what} did not come");
 }
@@ -102,7 +107,7 @@ fn an_order_for_an_import_that_is_killed_is_carried_out_once() {
     // a stopped process holds the lock, and carries nothing out
     assert!(std::process::Command::new("kill").args(["-STOP", &process]).status().unwrap().success());
     let spend = Running::start(&fixture, &["quota", "spend", "7"]);
-    std::thread::sleep(Duration::from_millis(500));
+    pause(500);
     import.kill();
     let (code, out, err) = spend.end();
     assert!(code == 0 && out.contains("counts 7 uploads"), "{out}{err}");
@@ -200,5 +205,23 @@ fn many_questions_are_answered_alike_only_after_their_count_and_price_were_shown
     assert_eq!(all(&["m.csv", "--yes"]).0, 0);
     let (code, out, err) = fixture.run(&against(&sandbox, &["import", "m.csv", "--rate", "50/s"]));
     assert_eq!(code, 0, "{out}{err}");
+    sandbox.assert_each_accepted_once(3);
+}
+
+#[test]
+fn a_row_that_a_rule_rejected_is_sent_again_only_after_its_marker_could_show() {
+    // the first video is made, and its tags show late; the second is not made
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(3));
+    let faults = ["--faults-at", "1:abnormal,2:abnormal-before", "--index-delay", "40s"];
+    let sandbox = SandboxProcess::start(&fixture, &faults);
+    let rule = ["--verdict", "0001=bad-row", "--rate", "50/s", "--list-rate", "20/s", "-j", "1"];
+    let first = [&["import", "m.csv"], &rule[..], &["--no-wait"]].concat();
+    let (code, out, err) = fixture.run(&against(&sandbox, &first));
+    assert_eq!((code, sandbox.uploads()), (4, 2), "{out}{err}");
+    let again = [&["import", "m.csv"], &rule[..], &["--retry-failed", "--settle-after", "90s"]].concat();
+    let (code, out, err) = fixture.run(&against(&sandbox, &again));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("bound to") || err.contains("bound to"), "{out}{err}");
     sandbox.assert_each_accepted_once(3);
 }

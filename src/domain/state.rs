@@ -21,7 +21,7 @@
 //!                              v
 //!                          abandoned
 //!
-//!   sending --Rejected--> rejected --Corrected--> pending          indexed --ReplaceOrdered--> pending
+//!   sending --Rejected, RejectedByRule--> rejected --Corrected--> pending          indexed --ReplaceOrdered--> pending
 //!   pending, abandoned, accepted, indexed --AnswerWithdrawn--> needs_review
 //! ```
 //!
@@ -87,6 +87,8 @@ pub enum ItemEvent {
     RefusedForNow,
     /// The service definitely refused the row itself.
     Rejected,
+    /// A rule of the user says that the service refused the row itself. The answer alone does not show it.
+    RejectedByRule,
     /// The service accepted it and named the video.
     Accepted,
     /// The service accepted it and did not name the video.
@@ -198,7 +200,7 @@ impl State {
             | (S::Rejected, E::Corrected)
             | (S::Failed, E::RetryOrdered)
             | (S::Indexed, E::ReplaceOrdered) => S::Pending,
-            (S::Sending, E::Rejected) => S::Rejected,
+            (S::Sending, E::Rejected | E::RejectedByRule) => S::Rejected,
             (S::Sending, E::Accepted)
             | (S::InDoubt | S::AcceptedUnidentified, E::Found)
             | (S::NeedsReview, E::Adopted | E::Found) => S::Accepted,
@@ -237,7 +239,7 @@ impl ItemEvent {
             Self::Claimed => AttemptState::Sending,
             Self::NotSent => AttemptState::NotSent,
             Self::RefusedForNow => AttemptState::Refused,
-            Self::Rejected => AttemptState::Rejected,
+            Self::Rejected | Self::RejectedByRule => AttemptState::Rejected,
             Self::Accepted | Self::Found | Self::Adopted => AttemptState::Accepted,
             Self::AcceptedUnidentified | Self::FoundAccepted => AttemptState::AcceptedUnidentified,
             Self::AnswerLost => AttemptState::InDoubt,

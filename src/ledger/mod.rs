@@ -46,10 +46,10 @@ pub use snapshot::{
 };
 pub use types::{
     AttemptResult, Binding, Bindings, BootTime, BoundBy, BoundItem, Claim, ClaimBlocked, ClaimOutcome,
-    ClaimTerms, ClockReference, ControlVideo, Expiring, ExternalUsage, LibraryVideo, Marker, Observation,
-    ObservedDelays, Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question, Recovered,
-    ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, ServiceTime, StateCounts, UnresolvedAttempt,
-    UnresolvedAttempts, UploadUsage, VideoOwner,
+    ClaimTerms, ClockReference, ControlVideo, Expiring, ExternalUsage, HeldResend, LibraryVideo, Marker,
+    Observation, ObservedDelays, Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question,
+    Recovered, ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, ServiceTime, StateCounts,
+    UnresolvedAttempt, UnresolvedAttempts, UploadUsage, VideoOwner,
 };
 
 use crate::domain::{AddressDigest, ManifestRow, Probe, RowError, UnixMillis, VideoNo};
@@ -257,10 +257,14 @@ impl Ledger {
         self.commit_queue.read(store::Store::namespaces).await
     }
 
-    /// Whether rows may be sent again that the service answered as rejected: by order (`retries`), or since their content
-    /// changed.
-    pub async fn resends_rejected(&self, retries: bool) -> Result<bool, LedgerError> {
-        self.commit_queue.read(move |store| store.resends_rejected(retries)).await
+    /// Items that are to be sent again and wait for a search of the listings, oldest first.
+    pub async fn held_resends(&self, count_max: usize) -> Result<Vec<HeldResend>, LedgerError> {
+        self.commit_queue.read(move |store| store.held_resends(count_max)).await
+    }
+
+    /// The listings show no video of an item: it may be sent again.
+    pub async fn release(&self, item: ItemId) -> Result<(), LedgerError> {
+        self.commit_queue.run(move |store| store.release(item)).await
     }
 
     /// Whose video each is, in the same order. At most a page's worth at a time.

@@ -68,7 +68,8 @@ CREATE INDEX item_expiring ON item (manifest, expires_at) WHERE state = 'pending
 
 -- One request. `counts_until` is the latest time at which the service may have accepted it, and NULL when it was not
 -- accepted: the rolling windows are computed from it. `forced` is 1 for an attempt that is `absent` only because a human
--- ordered it to be sent again; it may still be at the service. `clear_at` is when a complete listing first showed no
+-- ordered it to be sent again, or `rejected` only by a rule of the user; it may still be at the service. `held` is 1 while
+-- its item waits to be sent again and the listings have not been searched for its markers yet. `clear_at` is when a complete listing first showed no
 -- video that it could be, `hidden_until` the latest listing that did not show its video.
 CREATE TABLE attempt (
     id           INTEGER PRIMARY KEY,
@@ -89,6 +90,7 @@ CREATE TABLE attempt (
     cause        TEXT,
     forced       INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1)),
     hidden_until INTEGER,
+    held         INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     CHECK ((video_no IS NOT NULL) = (state IN ('accepted', 'superseded'))),
     CHECK ((bound_by IS NOT NULL) = (video_no IS NOT NULL))
 ) STRICT;
@@ -98,6 +100,7 @@ CREATE INDEX attempt_spent ON attempt (counts_until) WHERE counts_until IS NOT N
 CREATE INDEX attempt_open ON attempt (state)
     WHERE state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review');
 CREATE INDEX attempt_by_item ON attempt (item);
+CREATE INDEX attempt_held ON attempt (item) WHERE held = 1;
 CREATE INDEX attempt_left_by_order ON attempt (item) WHERE forced = 1 OR state = 'abandoned';
 -- Refusals of the last hour count against a budget of their own.
 CREATE INDEX attempt_refused ON attempt (answered_at) WHERE state = 'refused';
@@ -114,6 +117,7 @@ INSERT INTO transition VALUES
     ('sending', 'not_sent', 'pending'),
     ('sending', 'refused_for_now', 'pending'),
     ('sending', 'rejected', 'rejected'),
+    ('sending', 'rejected_by_rule', 'rejected'),
     ('sending', 'accepted', 'accepted'),
     ('sending', 'accepted_unidentified', 'accepted_unidentified'),
     ('sending', 'answer_lost', 'in_doubt'),

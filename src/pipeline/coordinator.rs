@@ -25,7 +25,7 @@ use crate::{
     api::Transport,
     domain::{RunOutcome, State, UnixMillis},
     events::Event,
-    ledger::{ClaimTerms, FailedRows, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, StateCounts},
+    ledger::{ClaimTerms, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, StateCounts},
     quota::Endpoint,
 };
 
@@ -70,12 +70,7 @@ pub(super) async fn run_stages<T: Transport>(
             ingest,
             preflight: Some(tokio::spawn(preflight::preflight(
                 context.clone(),
-                PreflightTask {
-                    run,
-                    manifests: manifests.clone(),
-                    namespace: policy.namespace.clone(),
-                    retries: policy.reruns.failed == FailedRows::Retry,
-                },
+                PreflightTask { run, manifests: manifests.clone(), namespace: policy.namespace.clone() },
                 preflight_done,
             ))),
             upload: Some(tokio::spawn(upload::upload(context.clone(), settings))),

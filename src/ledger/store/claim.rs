@@ -15,6 +15,9 @@ const DOUBTS_MIN: u64 = 5;
 /// as were in flight.
 const DOUBTS_SHARE: u64 = 100;
 
+/// SQL: the listings need not be searched before the item is sent again.
+const NOT_HELD: &str = "NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.item = item.id AND attempt.held = 1)";
+
 /// The item that a claim would take.
 pub(in crate::ledger) enum ClaimCandidate {
     Ready { item: ItemId, submission: Box<Submission> },
@@ -53,7 +56,8 @@ impl Store {
         at: UnixMillis,
     ) -> Result<ClaimCandidate, LedgerError> {
         let Some(next) = self.next_pending(terms, at)? else {
-            return Ok(ClaimCandidate::Blocked(ClaimBlocked::NothingPending));
+            let blocked = self.held_back(&terms.manifests)?.unwrap_or(ClaimBlocked::NothingPending);
+            return Ok(ClaimCandidate::Blocked(blocked));
         };
         let open = self.count(
             &format!(
@@ -95,31 +99,37 @@ impl Store {
         for manifest in &terms.manifests {
             let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
             let found: Option<(i64, String)> = if self.is_manifest_current(terms.run, *manifest)? {
-                let urgent = "SELECT id, submission FROM item WHERE state = 'pending' AND manifest = ?1 \
-                     AND expires_at IS NOT NULL AND expires_at > ?2 AND expires_at < ?3 ORDER BY expires_at LIMIT 1";
+                let urgent = format!(
+                    "SELECT id, submission FROM item WHERE state = 'pending' AND manifest = ?1 AND {NOT_HELD} \
+                     AND expires_at IS NOT NULL AND expires_at > ?2 AND expires_at < ?3 ORDER BY expires_at LIMIT 1"
+                );
                 let urgent = self
                     .connection
-                    .prepare_cached(urgent)?
+                    .prepare_cached(&urgent)?
                     .query_row((manifest.0, alive_at.0, terms.urgent_before().0), read)
                     .optional()?;
-                let first = "SELECT id, submission FROM item WHERE state = 'pending' AND manifest = ?1 \
-                     AND (expires_at IS NULL OR expires_at > ?2) ORDER BY id LIMIT 1";
+                let first = format!(
+                    "SELECT id, submission FROM item WHERE state = 'pending' AND manifest = ?1 AND {NOT_HELD} \
+                     AND (expires_at IS NULL OR expires_at > ?2) ORDER BY id LIMIT 1"
+                );
                 match urgent {
                     Some(urgent) => Some(urgent),
                     None => self
                         .connection
-                        .prepare_cached(first)?
+                        .prepare_cached(&first)?
                         .query_row((manifest.0, alive_at.0), read)
                         .optional()?,
                 }
             } else {
                 // while a changed file is being read, only what was seen in it is known to be wanted
-                let sql = "SELECT item.id, item.submission FROM item \
+                let sql = format!(
+                    "SELECT item.id, item.submission FROM item \
                      JOIN last_seen ON last_seen.item = item.id AND last_seen.run = ?2 \
-                     WHERE item.state = 'pending' AND item.manifest = ?1 \
-                     AND (item.expires_at IS NULL OR item.expires_at > ?3) ORDER BY item.id LIMIT 1";
+                     WHERE item.state = 'pending' AND item.manifest = ?1 AND {NOT_HELD} \
+                     AND (item.expires_at IS NULL OR item.expires_at > ?3) ORDER BY item.id LIMIT 1"
+                );
                 self.connection
-                    .prepare_cached(sql)?
+                    .prepare_cached(&sql)?
                     .query_row((manifest.0, terms.run.0, alive_at.0), read)
                     .optional()?
             };

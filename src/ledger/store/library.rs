@@ -111,13 +111,6 @@ impl Store {
         self.find::<String>(sql, [&key[..8]])?.map(|number| video_no_of(&number)).transpose()
     }
 
-    /// Whether rows may be sent again that the service answered as rejected: by order, or since their content changed.
-    pub(in crate::ledger) fn resends_rejected(&self, retries: bool) -> Result<bool, LedgerError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM attempt JOIN item ON item.attempt = attempt.id \
-                   WHERE attempt.state = 'rejected' AND (?1 OR item.state = 'pending'))";
-        Ok(self.find(sql, [retries])?.unwrap_or(false))
-    }
-
     /// The namespaces items are in.
     pub(in crate::ledger) fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
         let sql = "SELECT DISTINCT namespace FROM item ORDER BY namespace";
@@ -206,6 +199,7 @@ impl Store {
             self.record_foreign_videos(std::slice::from_ref(video))?;
             return Ok(Recovered::Remembered(item));
         }
+        self.release(item)?;
         let attempt = AttemptId(self.last_attempt()? + 1);
         let sent_at = video.made_by.min(at);
         // what was a stranger's expense is our own attempt from now on

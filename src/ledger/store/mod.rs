@@ -7,6 +7,7 @@ mod orders;
 mod probes;
 mod quota;
 mod reconcile;
+mod resend;
 mod review;
 mod runs;
 mod settle;

@@ -64,6 +64,13 @@ impl Store {
                 binding.map(|binding| binding.by.as_str()),
             ),
         )?;
+        if result.event == ItemEvent::RejectedByRule {
+            // it may be at the service all the same
+            self.change_one("UPDATE attempt SET forced = 1 WHERE id = ?1", [attempt.0])?;
+        }
+        if result.event == ItemEvent::RetryOrdered {
+            self.hold(attempt)?;
+        }
         self.note_acceptance(attempt, result)?;
         match result.event {
             ItemEvent::NotSent | ItemEvent::RefusedForNow | ItemEvent::FoundAbsent => {
@@ -73,6 +80,7 @@ impl Store {
             ItemEvent::Accepted
             | ItemEvent::AcceptedUnidentified
             | ItemEvent::Rejected
+            | ItemEvent::RejectedByRule
             | ItemEvent::Found
             | ItemEvent::FoundAccepted
             | ItemEvent::Adopted => self.change_one(
@@ -220,6 +228,7 @@ const fn is_answer(event: ItemEvent) -> bool {
         ItemEvent::Accepted
             | ItemEvent::AcceptedUnidentified
             | ItemEvent::Rejected
+            | ItemEvent::RejectedByRule
             | ItemEvent::RefusedForNow
             | ItemEvent::NotSent
     )

@@ -13,7 +13,7 @@ mod usage;
 
 pub use claim::{AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker};
 pub use evidence::{
-    Bindings, ControlVideo, ObservedDelays, PossibleSender, ServiceTime, UnresolvedAttempt,
+    Bindings, ControlVideo, HeldResend, ObservedDelays, PossibleSender, ServiceTime, UnresolvedAttempt,
     UnresolvedAttempts,
 };
 pub use library::{BoundItem, LibraryVideo, Recovered, VideoOwner};

@@ -23,7 +23,7 @@ const CLOCK_MARGIN_MS: i64 = 60_000;
 /// Two clear listings are at least this far apart, or the quiet time if that is shorter.
 const LISTINGS_APART: Duration = Duration::from_mins(1);
 /// After this long without proof a human is asked.
-const HORIZON: Duration = Duration::from_hours(24);
+pub(super) const HORIZON: Duration = Duration::from_hours(24);
 /// What the service was seen to take, it may take three times as long.
 const OBSERVED_TIMES: u32 = 3;
 /// Candidates named in a question.
@@ -261,7 +261,7 @@ fn carries_marker(unresolved: &UnresolvedAttempt, video: &ListedVideo) -> bool {
 /// By its date it must be no older than the request and no younger than the latest acceptance. Tags show only when a
 /// video is indexed; then a marked attempt's video shows the marker, and an unmarked one's its own tags and no one's
 /// marker. A failed video without tags proves nothing.
-fn could_be(own: &PossibleSender, video: &ListedVideo, rules: &ReconcileRules) -> bool {
+pub(super) fn could_be(own: &PossibleSender, video: &ListedVideo, rules: &ReconcileRules) -> bool {
     let is_older = |from: UnixMillis| video.created_at.is_some_and(|timestamp| timestamp < from);
     if candidates_from(own.service_time).is_some_and(is_older) {
         return false;
