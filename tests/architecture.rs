@@ -276,7 +276,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("indicatif", &["src/cli/"]),
     ("tempfile", &["src/app/"]),
     ("toml::", &["src/settings/"]),
-    ("secrecy", &["src/settings/", "src/api/http.rs", "src/app/run.rs", "src/cli/args/"]),
+    (
+        "secrecy",
+        &["src/settings/", "src/api/http.rs", "src/app/run.rs", "src/app/adoption.rs", "src/cli/args/"],
+    ),
     ("getrandom", &["src/settings/"]),
     ("println!", &[]),
     ("stdout()", &["src/cli/"]),

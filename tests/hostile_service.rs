@@ -18,6 +18,8 @@ const KEY: &str = "sk-mavi-right";
 enum Answer {
     /// The video is made, and named.
     Accept,
+    /// The same, and listings give the video this status.
+    AcceptAs(&'static str),
     /// The video is made, and the answer has this code and message.
     AcceptBut(&'static str, &'static str),
     /// No video is made, and the answer has this code and message.
@@ -28,6 +30,7 @@ struct Video {
     number: String,
     url: String,
     tags: Vec<String>,
+    status: &'static str,
 }
 
 /// A service in a thread. It keeps every video of an account in one namespace, searchable at once.
@@ -115,13 +118,14 @@ fn serve(stream: TcpStream, videos: &Mutex<Vec<Video>>, uploads: &Mutex<usize>, 
             let answer = *answer.lock().unwrap();
             let number = match answer {
                 Answer::Refuse(..) => None,
-                Answer::Accept | Answer::AcceptBut(..) => Some(make(videos, &body)),
+                Answer::AcceptAs(status) => Some(make(videos, &body, status)),
+                Answer::Accept | Answer::AcceptBut(..) => Some(make(videos, &body, "PARSE")),
             };
             match (answer, number) {
                 (Answer::AcceptBut(code, message) | Answer::Refuse(code, message), _) => {
                     envelope(code, message, Value::Null)
                 }
-                (Answer::Accept, number) => {
+                (Answer::Accept | Answer::AcceptAs(_), number) => {
                     envelope("0000", "success", json!({ "videoNo": number, "uploadTime": "1790000000000" }))
                 }
             }
@@ -136,14 +140,14 @@ fn serve(stream: TcpStream, videos: &Mutex<Vec<Video>>, uploads: &Mutex<usize>, 
     }
 }
 
-fn make(videos: &Mutex<Vec<Video>>, form: &str) -> String {
+fn make(videos: &Mutex<Vec<Video>>, form: &str, status: &'static str) -> String {
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
     let values = |name: &str| -> Vec<String> {
         pairs.iter().filter(|(own, _)| own == name).map(|(_, value)| value.clone()).collect()
     };
     let mut videos = videos.lock().unwrap();
     let number = format!("VI{:018}", 700_000_000_000_000_000_u64 + videos.len() as u64);
-    videos.push(Video { number: number.clone(), url: values("url").concat(), tags: values("tags") });
+    videos.push(Video { number: number.clone(), url: values("url").concat(), tags: values("tags"), status });
     number
 }
 
@@ -164,7 +168,7 @@ fn list(videos: &Mutex<Vec<Video>>, body: &str) -> Value {
         .take(size)
         .map(|video| {
             json!({
-                "video_no": video.number, "status": "PARSE", "create_time": 1_790_000_000_000_i64,
+                "video_no": video.number, "status": video.status, "create_time": 1_790_000_000_000_i64,
                 "tags": video.tags.iter().map(String::as_str).chain(["api"]).collect::<Vec<_>>(),
             })
         })
@@ -184,12 +188,35 @@ fn import(folder: &Path, service: &Service, key: &str, args: &[&str]) -> (i32, S
         .env("HOME", folder)
         .env("MEMORIES_API_KEY", key)
         .args(["import", "m.csv", "--api-url", &service.url, "--rate", "5000/s", "--list-rate", "500/s"])
-        .args(["--no-wait"])
+        .args(if args.contains(&"--wait") { &[][..] } else { &["--no-wait"] })
         .args(args)
         .output()
         .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     (status.code().unwrap(), text)
+}
+
+#[test]
+fn an_unknown_status_word_is_announced_once_and_means_what_the_user_says() {
+    let service = Service::start(Answer::AcceptAs("DONE"));
+    let folder = tempfile::tempdir().unwrap();
+    manifest(folder.path(), 3);
+    let (code, text) = import(folder.path(), &service, KEY, &["--ledger", "a.db", "--wait", "7s"]);
+    assert_eq!(code, 5, "{text}");
+    let hint = "--status-word 'DONE=indexed'";
+    assert_eq!(text.matches(hint).count(), 1, "{text}");
+    // by a setting, as by the flag
+    std::fs::write(folder.path().join("telecine.toml"), "status-word = [\"DONE=indexed\"]\n").unwrap();
+    let (code, text) = import(folder.path(), &service, KEY, &["--ledger", "a.db", "--wait", "60s"]);
+    assert_eq!((code, text.contains("status-word")), (0, false), "{text}");
+    let mut failing = vec!["--ledger", "a.db", "--wait", "60s", "--status-word", "TIMEOUT=failed"];
+    service.answers(Answer::AcceptAs("TIMEOUT"));
+    manifest(folder.path(), 4);
+    let (code, text) = import(folder.path(), &service, KEY, &failing);
+    assert_eq!(code, 4, "{text}");
+    failing[5] = "PARSE=failed";
+    let (code, text) = import(folder.path(), &service, KEY, &failing);
+    assert_eq!((code, service.uploads()), (2, 4), "{text}");
 }
 
 #[test]

@@ -6,15 +6,19 @@
 
 pub mod http;
 mod message;
+mod status_word;
 pub mod transport;
 mod user_rule;
 mod verdict;
 mod wire;
 
+pub use status_word::{IndexStatus, StatusWordError, StatusWordRule};
 pub use transport::Transport;
 pub use user_rule::{UserRule, UserRuleError};
 pub use verdict::{Certainty, ReadError, Verdict};
-pub use wire::{IndexStatus, ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX, form_of, upload_fields};
+pub use wire::{ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX, form_of, upload_fields};
+
+use status_word::StatusWords;
 
 use crate::{
     domain::{Submission, VideoNo},
@@ -26,19 +30,26 @@ use crate::{
 pub struct ApiClient<T> {
     transport: T,
     own_rules: Vec<UserRule>,
+    status_words: StatusWords,
 }
 
 impl<T: Transport> ApiClient<T> {
     /// A service reached through `transport`.
     #[must_use]
-    pub const fn new(transport: T) -> Self {
-        Self { transport, own_rules: Vec::new() }
+    pub fn new(transport: T) -> Self {
+        Self { transport, own_rules: Vec::new(), status_words: StatusWords::default() }
     }
 
     /// The same service, whose answers to uploads are read by these rules first.
     #[must_use]
     pub fn with_user_rules(self, own_rules: Vec<UserRule>) -> Self {
         Self { own_rules, ..self }
+    }
+
+    /// The same service, whose status words are read by these rules where no document names them.
+    #[must_use]
+    pub fn with_status_words(self, rules: Vec<StatusWordRule>) -> Self {
+        Self { status_words: StatusWords::with(rules), ..self }
     }
 
     /// Asks the service to take a video (`POST upload_url`). Costs credits when accepted.
@@ -54,7 +65,7 @@ impl<T: Transport> ApiClient<T> {
         let request = wire::list_page_request(namespace, page);
         let outcome = self.transport.exchange(request).await;
         let date = outcome.as_ref().ok().and_then(|reply| reply.date.clone());
-        let page = verdict::of_read(outcome, wire::parse_list_page)?;
+        let page = verdict::of_read(outcome, |data| wire::parse_list_page(data, &self.status_words))?;
         Ok(ListPage { served_at: date.and_then(|text| wire::parse_date(&text)), ..page })
     }
 
@@ -68,7 +79,8 @@ impl<T: Transport> ApiClient<T> {
     ) -> Result<ListPage, ReadError> {
         permit.spend(Endpoint::List);
         let request = wire::list_videos_request(namespace, video_nos);
-        verdict::of_read(self.transport.exchange(request).await, wire::parse_list_page)
+        let outcome = self.transport.exchange(request).await;
+        verdict::of_read(outcome, |data| wire::parse_list_page(data, &self.status_words))
     }
 
     /// Reads one video (`GET get_metadata`). `None`: when it is not visible, which proves nothing.
@@ -80,7 +92,15 @@ impl<T: Transport> ApiClient<T> {
     ) -> Result<Option<ListedVideo>, ReadError> {
         permit.spend(Endpoint::Metadata);
         let request = wire::metadata_request(namespace, video_no);
-        verdict::of_read(self.transport.exchange(request).await, wire::parse_metadata)
+        let outcome = self.transport.exchange(request).await;
+        verdict::of_read(outcome, |data| wire::parse_metadata(data, &self.status_words))
             .map(wire::MetadataAnswer::video)
+    }
+}
+
+impl<T> ApiClient<T> {
+    /// A sentence about each unknown status word that reads have met since the last call.
+    pub fn take_status_word_notices(&self) -> Vec<String> {
+        self.status_words.take_notices()
     }
 }

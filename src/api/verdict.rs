@@ -23,8 +23,8 @@ pub enum Verdict {
     Accepted { video_no: VideoNo, uploaded_at: Option<UnixMillis> },
     /// Accepted, and not named.
     AcceptedUnidentified,
-    /// The row itself is rejected for good.
-    BadRow { cause: String },
+    /// The row itself is rejected for good. By a rule of the user alone it is unclear whether a video was made.
+    BadRow { certainty: Certainty, cause: String },
     /// Not accepted now; another time it may be. `retry_after` is the header as it came.
     RefusedForNow { retry_after: Option<String>, cause: String },
     /// No row can be sent until the operator acts.
@@ -35,12 +35,12 @@ pub enum Verdict {
     NotSent { cause: String },
 }
 
-/// Whether a request that stopped the run was certainly not accepted.
+/// Whether a request was certainly not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certainty {
     /// The service itself refused it.
     Refused,
-    /// Something between here and the service did.
+    /// Something between here and the service did, or a rule of the user says so.
     Unclear,
 }
 
@@ -183,7 +183,11 @@ pub(super) fn of_upload(outcome: Result<Response, TransportError>, user_rules: &
                 (None, _) => Verdict::AcceptedUnidentified,
             }
         }
-        Class::BadRow => Verdict::BadRow { cause },
+        Class::BadRow => {
+            let by_table = classify(&response, envelope.as_ref(), &[]);
+            let certainty = if by_table == Class::BadRow { Certainty::Refused } else { Certainty::Unclear };
+            Verdict::BadRow { certainty, cause }
+        }
         Class::RefusedForNow => Verdict::RefusedForNow { retry_after: retry_after(&response), cause },
         Class::Stop(reason) => stop(reason, Certainty::Refused, cause),
         Class::StopInDoubt(reason) => stop(reason, Certainty::Unclear, cause),
@@ -202,7 +206,7 @@ pub(super) fn of_upload(outcome: Result<Response, TransportError>, user_rules: &
 /// Decides the outcome of a read; `parse` reads its `data`.
 pub(super) fn of_read<V>(
     outcome: Result<Response, TransportError>,
-    parse: fn(&Value) -> Option<V>,
+    parse: impl FnOnce(&Value) -> Option<V>,
 ) -> Result<V, ReadError> {
     let response = match outcome {
         Ok(response) => response,

@@ -6,7 +6,10 @@
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
-use super::transport::{Content, HttpMethod, Request};
+use super::{
+    status_word::{IndexStatus, StatusWords},
+    transport::{Content, HttpMethod, Request},
+};
 use crate::domain::{Submission, UnixMillis, VideoNo};
 
 /// Videos on one page at most (the service's plugin documentation).
@@ -142,17 +145,6 @@ pub(super) fn parse_accepted(data: &Value) -> (Option<VideoNo>, Option<UnixMilli
     (video_no, uploaded_at)
 }
 
-/// How far the service is with a video.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IndexStatus {
-    /// `PARSE`: searchable.
-    Indexed,
-    /// `FAILED`, `FAIL`, `PARSE_ERROR` or `ERROR`.
-    Failed,
-    /// Everything else.
-    InProgress,
-}
-
 /// A video as a listing or `get_metadata` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedVideo {
@@ -179,9 +171,9 @@ pub struct ListPage {
 }
 
 /// Reads the `data` of a listing. `None`: it is not a listing.
-pub(super) fn parse_list_page(data: &Value) -> Option<ListPage> {
+pub(super) fn parse_list_page(data: &Value, words: &StatusWords) -> Option<ListPage> {
     let entries = data.get("videos")?.as_array()?;
-    let videos: Vec<ListedVideo> = entries.iter().filter_map(parse_video).collect();
+    let videos: Vec<ListedVideo> = entries.iter().filter_map(|entry| parse_video(entry, words)).collect();
     let unreadable = entries.len() - videos.len();
     let total_count =
         number(data, &["total_count", "totalCount"]).and_then(|count| u64::try_from(count).ok());
@@ -212,23 +204,19 @@ impl MetadataAnswer {
 }
 
 /// Reads the `data` of `get_metadata`: null means that the video is not visible. `None`: it cannot be read.
-pub(super) fn parse_metadata(data: &Value) -> Option<MetadataAnswer> {
+pub(super) fn parse_metadata(data: &Value, words: &StatusWords) -> Option<MetadataAnswer> {
     if data.is_null() {
         return Some(MetadataAnswer::NotVisible);
     }
-    parse_video(data).map(MetadataAnswer::Visible)
+    parse_video(data, words).map(MetadataAnswer::Visible)
 }
 
-fn parse_video(entry: &Value) -> Option<ListedVideo> {
+fn parse_video(entry: &Value, words: &StatusWords) -> Option<ListedVideo> {
     let status = text(entry, &["status", "videoStatus", "video_status"]).unwrap_or_default();
     let tags = entry.get("tags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     Some(ListedVideo {
         video_no: VideoNo::parse(&text(entry, &["video_no", "videoNo"])?)?,
-        status: match status.to_ascii_uppercase().as_str() {
-            "PARSE" => IndexStatus::Indexed,
-            "FAILED" | "FAIL" | "PARSE_ERROR" | "ERROR" => IndexStatus::Failed,
-            _ => IndexStatus::InProgress,
-        },
+        status: words.status_of(&status),
         created_at: number(entry, &["create_time", "createTime"]).map(UnixMillis),
         tags: tags.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
         cause: text(entry, &["cause"]),
@@ -285,25 +273,19 @@ mod tests {
         let new = json!({ "total_count": 2, "videos": [
             { "video_no": "VI123456", "status": "PARSE", "create_time": 1_700_000_000_000_i64, "tags": [] },
             { "video_no": "VI123457", "status": "FAILED", "cause": "codec" } ] });
-        let (old, new) = (parse_list_page(&old).unwrap(), parse_list_page(&new).unwrap());
+        let parse = |data: &Value| parse_list_page(data, &StatusWords::default()).unwrap();
+        let (old, new) = (parse(&old), parse(&new));
         assert_eq!(old, new);
         assert_eq!(old.videos[0].cause, None);
         assert_eq!(old.videos[1].status, IndexStatus::Failed);
     }
 
     #[test]
-    fn an_undocumented_status_counts_as_in_progress() {
-        for status in ["UNPARSE", "PENDING", "DONE", "", "???"] {
-            let video = parse_video(&json!({ "video_no": "VI123456", "status": status })).unwrap();
-            assert_eq!(video.status, IndexStatus::InProgress, "{status}");
-        }
-    }
-
-    #[test]
     fn an_entry_that_cannot_be_read_is_counted_and_not_dropped_silently() {
-        let page = parse_list_page(&json!({ "videos": [{ "video_no": "VI1; DROP" }, {}] })).unwrap();
+        let words = StatusWords::default();
+        let page = parse_list_page(&json!({ "videos": [{ "video_no": "VI1; DROP" }, {}] }), &words).unwrap();
         assert_eq!((page.videos.len(), page.unreadable), (0, 2));
-        assert!(parse_list_page(&Value::Null).is_none());
+        assert!(parse_list_page(&Value::Null, &words).is_none());
     }
 
     #[test]

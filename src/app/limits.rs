@@ -3,10 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock::Clock,
     domain::{Cap, Rate},
     error::Error,
     ledger::{Ledger, LedgerError, Snapshot},
-    quota::Limits,
+    pipeline::{self, LEARNED_LIMITS},
+    quota::{Limits, RateLimiter},
 };
 
 /// The key of the limits that `quota set` keeps in the ledger.
@@ -43,10 +45,15 @@ pub struct GivenLimits {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoredLimits {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rate: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cap: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub list_rate: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub get_rate: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub total_rate: Vec<String>,
 }
 
@@ -98,6 +105,24 @@ impl RequestedLimits {
         Self { given, is_sandbox }
     }
 
+    /// From now on these limits go before what was given. Those that are empty stay.
+    pub fn set(&mut self, stored: &StoredLimits) -> Result<(), Error> {
+        fn take<T>(own: &mut Vec<T>, texts: &[String]) -> Result<(), Error>
+        where
+            T: Clone + std::str::FromStr<Err = crate::domain::LimitError>,
+        {
+            if !texts.is_empty() {
+                *own = first_given(&[], texts, &[])?;
+            }
+            Ok(())
+        }
+        take(&mut self.given.rate, &stored.rate)?;
+        take(&mut self.given.cap, &stored.cap)?;
+        take(&mut self.given.list_rate, &stored.list_rate)?;
+        take(&mut self.given.get_rate, &stored.get_rate)?;
+        take(&mut self.given.total_rate, &stored.total_rate)
+    }
+
     /// The limits in force for this ledger.
     pub async fn resolve(&self, ledger: &Ledger) -> Result<Limits, Error> {
         self.over(&StoredLimits::from_text(
@@ -126,6 +151,23 @@ impl RequestedLimits {
             total: first_given(&self.given.total_rate, &stored.total_rate, &[])?,
         })
     }
+}
+
+/// A rate limiter with the limits and the usage that a run which starts now would see.
+pub fn limiter_of(
+    snapshot: &Snapshot,
+    requested: &RequestedLimits,
+    clock: &Clock,
+) -> Result<RateLimiter, Error> {
+    let limits = requested.resolve_from(snapshot)?;
+    // as runs see it: never before what the ledger remembers
+    let clock = clock.clone().not_before(snapshot.latest_timestamp()?);
+    let since = clock.now().plus_ms(-limits.period_ms_max() - 3_600_000);
+    let (uploads, external_usages) = snapshot.usage_since(since, limits.count_max())?;
+    let learned_limits = pipeline::learned_limits(snapshot.kv_get(LEARNED_LIMITS)?.as_deref())?;
+    let past = pipeline::past_of(&uploads, &external_usages);
+    let rng = fastrand::Rng::with_seed(0);
+    Ok(RateLimiter::new(clock, limits, &past, learned_limits, rng))
 }
 
 fn first_given<T>(given: &[T], stored: &[String], default: &[&str]) -> Result<Vec<T>, Error>

@@ -1,9 +1,11 @@
 //! What a command does, without command-line flags and without printing: values in, values and events out.
 
+pub mod adoption;
 pub mod clock;
 pub mod comparison;
 pub mod destination;
 pub mod limits;
+pub mod orders;
 pub mod plan;
 pub mod preview;
 pub mod rehearse;

@@ -4,9 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use secrecy::SecretString;
 
-use super::{Destination, RequestedLimits, limits, run_name};
+use super::{Destination, RequestedLimits, limits, orders, run_name};
 use crate::{
-    api::{ApiClient, UserRule, http::HttpTransport},
+    api::{ApiClient, StatusWordRule, UserRule, http::HttpTransport},
     clock::Clock,
     domain::{Price, State, UnixMillis},
     error::{Error, ExitCode},
@@ -34,6 +34,8 @@ pub struct RunRequest {
     pub second_ledger: SecondLedger,
     /// The user's own rules for the service's answers.
     pub user_rules: Vec<UserRule>,
+    /// The user's own rules for the service's status words.
+    pub status_words: Vec<StatusWordRule>,
     /// The ledger's file.
     pub ledger: PathBuf,
     /// Reports go into a folder below this one.
@@ -138,7 +140,11 @@ pub async fn open(
     let transport = HttpTransport::new(&origin, &request.key)?;
     let context = Context {
         ledger,
-        api: Arc::new(ApiClient::new(transport).with_user_rules(request.user_rules.clone())),
+        api: Arc::new(
+            ApiClient::new(transport)
+                .with_user_rules(request.user_rules.clone())
+                .with_status_words(request.status_words.clone()),
+        ),
         limiter: Arc::new(limiter),
         clock,
         events: request.events.clone(),
@@ -158,10 +164,11 @@ pub async fn run(
     let OpenRun { context, run, limits, _sandbox } = open(request, Restored::Refused, Some(command)).await?;
     let StartedRun { id: run, name } = run.ok_or_else(|| Error::Usage("no run was begun".to_owned()))?;
     let (ledger, clock, events) = (context.ledger.clone(), context.clock.clone(), context.events.clone());
+    let limiter = Arc::clone(&context.limiter);
     let finished = async {
         let ended = run_pipeline(request, kind, context, run, &limits).await;
         events.close();
-        let end = end_of_run(command, run, ended?, &limits, &clock, signal());
+        let end = end_of_run(command, run, ended?, &limiter.limits(), &clock, signal());
         finish(request, &ledger, EndOfRun { price: request.price, ..end }, &name).await
     }
     .await;
@@ -178,8 +185,8 @@ pub async fn record_failure(ledger: &Ledger, run: RunId, at: UnixMillis, error: 
     let _ = end_run(ledger, run, at, (error.exit_code(), error.chain())).await;
 }
 
-/// Runs the stages of a run. The folder of the reports is tried first: nobody should pay for uploads whose report cannot be
-/// written.
+/// Runs the stages of a run, and carries out the orders of other commands meanwhile. The folder of the reports is tried first:
+/// nobody should pay for uploads whose report cannot be written.
 async fn run_pipeline(
     request: &RunRequest,
     kind: RunKind,
@@ -189,14 +196,23 @@ async fn run_pipeline(
 ) -> Result<RunEnd, Error> {
     let concurrency = request.concurrency.unwrap_or_else(|| limits::concurrency(limits));
     let policy = RunPolicy { concurrency, ..request.policy.clone() };
-    match kind {
-        RunKind::Import(manifests) => {
-            report::try_folder(&request.reports)?;
-            warn_of_price(request, &context).await?;
-            Ok(pipeline::import(context, run, manifests, &policy).await?)
+    let leave = context.signals.leave.clone();
+    let watch = tokio::spawn(orders::watch(context.clone(), request.limits.clone()));
+    let ended: Result<RunEnd, Error> = async {
+        match kind {
+            RunKind::Import(manifests) => {
+                report::try_folder(&request.reports)?;
+                warn_of_price(request, &context).await?;
+                Ok(pipeline::import(context, run, manifests, &policy).await?)
+            }
+            RunKind::Reconcile => Ok(pipeline::reconcile(context, run, &policy).await?),
         }
-        RunKind::Reconcile => Ok(pipeline::reconcile(context, run, &policy).await?),
     }
+    .await;
+    leave.cancel();
+    // it ends with the run; whether it panicked matters to nothing behind it
+    let _ = watch.await;
+    ended
 }
 
 /// Records how a run ended.

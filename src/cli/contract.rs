@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::Value;
 
 use super::{
-    commands::{config, import, ledger, quota, rehearse, review, status, verify},
+    commands::{config, import, ledger, quota, rehearse, resolve, review, status, verify},
     output::{
         json::{CommandEnd, NoFields},
         progress::JsonLine,
@@ -59,7 +59,7 @@ pub fn objects() -> Vec<JsonObject> {
         object::<quota::QuotaBody>("quota", "the last line of `quota` and `quota set`"),
         object::<status::StatusBody>("status", "the last line"),
         object::<review::QuestionLine>("review", "one line per item"),
-        object::<review::ResolveBody>("resolve", "the last line"),
+        object::<resolve::ResolveBody>("resolve", "the last line"),
         object::<verify::VerifyBody>("verify", "the last line"),
         object::<verify::RecoverBody>("recover", "the last line"),
         object::<ledger::LedgerCheckBody>("ledger check", "the last line"),

@@ -56,6 +56,23 @@ const EVERYDAY: &[(&str, &[&str])] = &[
         ],
     ),
     ("reconcile", &["ledger", "sandbox", "key-file", "wait", "no-wait", "exclusive", "on-doubt", "json"]),
+    (
+        "resolve",
+        &[
+            "adopt",
+            "resend",
+            "give-up",
+            "undo",
+            "all-matching",
+            "yes",
+            "why",
+            "price",
+            "ledger",
+            "sandbox",
+            "key-file",
+            "json",
+        ],
+    ),
     ("recover", &["map", "ledger", "sandbox", "key-file", "settle-after", "unmarked-are-not-ours", "json"]),
     ("verify", &["ledger", "sandbox", "key-file", "out-dir", "json"]),
     (
@@ -114,6 +131,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "telecine resolve 17 --adopt VI635229846249218048",
             "telecine resolve 17 --resend --why 'not in the library'",
+            "telecine resolve 17 --undo",
+            "telecine resolve --all-matching 'archive.csv' --give-up --yes",
         ],
     ),
     ("verify", &["telecine verify", "telecine verify --out-dir reports --json"]),

@@ -18,7 +18,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use args::values;
 use commands::{
-    check, config, guess, import, ledger, plan, preview, quota, rehearse, review, sandbox, status, verify,
+    check, config, guess, import, ledger, plan, preview, quota, rehearse, resolve, review, sandbox, status,
+    verify,
 };
 
 use crate::{
@@ -82,8 +83,8 @@ enum Command {
     Status(status::StatusArgs),
     /// List the items that need your decision, with the evidence and the price of each answer.
     Review(review::ReviewArgs),
-    /// Decide about one item: adopt a video, send again, or give up.
-    Resolve(review::ResolveArgs),
+    /// Decide about items: adopt a video, send again, give up, or take an answer back.
+    Resolve(Box<resolve::ResolveArgs>),
     /// Compare the whole library of the service with the ledger.
     Verify(Box<verify::VerifyArgs>),
     /// Rebuild a lost ledger from the service, or bring an old one up to date. Uploads nothing.
@@ -213,7 +214,7 @@ fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
         Command::Recover(args) => verify::recover(&args),
         Command::Ledger(args) => ledger::ledger(&args),
         Command::Review(args) => review::review(&args),
-        Command::Resolve(args) => review::resolve(&args),
+        Command::Resolve(args) => resolve::resolve(&args),
         Command::Reconcile(args) => import::reconcile(&args),
         Command::Check(args) => check::check(&args, effective),
         Command::Guess(args) => guess::guess(&args),

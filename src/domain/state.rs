@@ -21,7 +21,8 @@
 //!                              v
 //!                          abandoned
 //!
-//!   sending --Rejected--> rejected --Corrected--> pending          indexed --ReplaceOrdered--> pending
+//!   sending --Rejected, RejectedByRule--> rejected --Corrected--> pending          indexed --ReplaceOrdered--> pending
+//!   pending, abandoned, accepted, indexed --AnswerWithdrawn--> needs_review
 //! ```
 //!
 //! A request without a clear answer may still have had an effect. So its item is `in_doubt`, and leaves that state only
@@ -32,9 +33,23 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 /// The state of an item. The ledger, text and JSON use the same name.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Display, EnumString, IntoStaticStr, VariantArray,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Display,
+    EnumString,
+    IntoStaticStr,
+    VariantArray,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 #[strum(serialize_all = "snake_case", const_into_str)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// Waits to be sent.
     Pending,
@@ -72,6 +87,8 @@ pub enum ItemEvent {
     RefusedForNow,
     /// The service definitely refused the row itself.
     Rejected,
+    /// A rule of the user says that the service refused the row itself. The answer alone does not show it.
+    RejectedByRule,
     /// The service accepted it and named the video.
     Accepted,
     /// The service accepted it and did not name the video.
@@ -92,6 +109,8 @@ pub enum ItemEvent {
     ResendOrdered,
     /// A human gave it up.
     GivenUp,
+    /// A human took an answer back.
+    AnswerWithdrawn,
     /// The service finished indexing it.
     Indexed,
     /// The service failed to index it.
@@ -181,13 +200,14 @@ impl State {
             | (S::Rejected, E::Corrected)
             | (S::Failed, E::RetryOrdered)
             | (S::Indexed, E::ReplaceOrdered) => S::Pending,
-            (S::Sending, E::Rejected) => S::Rejected,
+            (S::Sending, E::Rejected | E::RejectedByRule) => S::Rejected,
             (S::Sending, E::Accepted)
             | (S::InDoubt | S::AcceptedUnidentified, E::Found)
             | (S::NeedsReview, E::Adopted | E::Found) => S::Accepted,
             (S::Sending, E::AcceptedUnidentified) | (S::InDoubt, E::FoundAccepted) => S::AcceptedUnidentified,
             (S::Sending, E::AnswerLost) => S::InDoubt,
-            (S::InDoubt | S::AcceptedUnidentified, E::ReviewRequested) => S::NeedsReview,
+            (S::InDoubt | S::AcceptedUnidentified, E::ReviewRequested)
+            | (S::Pending | S::Abandoned | S::Accepted | S::Indexed, E::AnswerWithdrawn) => S::NeedsReview,
             (S::NeedsReview, E::GivenUp) => S::Abandoned,
             (S::Accepted, E::Indexed) => S::Indexed,
             (S::Accepted, E::IndexingFailed) => S::Failed,
@@ -219,12 +239,12 @@ impl ItemEvent {
             Self::Claimed => AttemptState::Sending,
             Self::NotSent => AttemptState::NotSent,
             Self::RefusedForNow => AttemptState::Refused,
-            Self::Rejected => AttemptState::Rejected,
+            Self::Rejected | Self::RejectedByRule => AttemptState::Rejected,
             Self::Accepted | Self::Found | Self::Adopted => AttemptState::Accepted,
             Self::AcceptedUnidentified | Self::FoundAccepted => AttemptState::AcceptedUnidentified,
             Self::AnswerLost => AttemptState::InDoubt,
             Self::FoundAbsent | Self::ResendOrdered => AttemptState::Absent,
-            Self::ReviewRequested => AttemptState::NeedsReview,
+            Self::ReviewRequested | Self::AnswerWithdrawn => AttemptState::NeedsReview,
             Self::GivenUp => AttemptState::Abandoned,
             Self::RetryOrdered | Self::ReplaceOrdered => AttemptState::Superseded,
             Self::Indexed | Self::IndexingFailed | Self::Corrected => return None,
@@ -258,7 +278,10 @@ mod tests {
             for event in ItemEvent::VARIANTS {
                 let ordered = matches!(
                     event,
-                    ItemEvent::Corrected | ItemEvent::RetryOrdered | ItemEvent::ReplaceOrdered
+                    ItemEvent::Corrected
+                        | ItemEvent::RetryOrdered
+                        | ItemEvent::ReplaceOrdered
+                        | ItemEvent::AnswerWithdrawn
                 );
                 assert!(state.after(*event).is_err() || ordered, "{state} + {event}");
             }

@@ -3,7 +3,9 @@
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)+) => { $(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+        )]
         pub struct $name(pub(in crate::ledger) i64);
 
         impl std::fmt::Display for $name {
@@ -30,6 +32,12 @@ impl ItemId {
     #[must_use]
     pub const fn numbered(number: i64) -> Self {
         Self(number)
+    }
+
+    /// The number, as an open question prints it.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self.0
     }
 }
 

@@ -9,7 +9,8 @@
 //! - **Idempotency**: admitting the same rows twice changes nothing.
 //! - **Concurrency**: one process writes, by a file lock that it holds until it ends. Its changes are queued and
 //!   committed in groups. Reads have connections of their own, so that a long read delays no change; a read sees every
-//!   change that was returned before it began. What decides a claim is read in the transaction of the claim.
+//!   change that was returned before it began. What decides a claim is read in the transaction of the claim. Other
+//!   processes may only leave orders ([`hand_over`]), which the one that writes carries out.
 //! - **Failure**: after a failed commit the ledger accepts no more changes, because a second `fsync` may report success
 //!   for data that was lost. The program stops, and the next opening reads what the disk holds.
 //! - **Memory**: functions take bounded batches. Only the queue is held in memory.
@@ -19,6 +20,7 @@ mod admission;
 mod commit_queue;
 mod error;
 mod files;
+mod handing_over;
 mod high_water;
 mod identity;
 mod ids;
@@ -42,6 +44,7 @@ pub use admission::{
     Admission, AdmitTerms, DriftedRows, FailedRows, PlannedAction, ProbeRequirement, RerunPolicy,
 };
 pub use error::LedgerError;
+pub use handing_over::hand_over;
 pub use identity::{Identity, KeyChange, Restored, SecondLedger};
 pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
@@ -50,10 +53,10 @@ pub use snapshot::{ItemRow, OpenQuestion, RequestCounts, RowIssue, RowIssueKind,
 pub use store::Store;
 pub use types::{
     AttemptResult, Binding, Bindings, BootTime, BoundBy, BoundItem, Claim, ClaimBlocked, ClaimOutcome,
-    ClaimTerms, ClockReference, ControlVideo, Expiring, ExternalUsage, LibraryVideo, Marker, Observation,
-    ObservedDelays, PollResult, PollTask, PossibleSender, Question, Recovered, ReviewAnswer, ReviewDecision,
-    ReviewOutcome, RunProgress, ServiceTime, StateCounts, UnresolvedAttempt, UnresolvedAttempts, UploadUsage,
-    VideoOwner,
+    ClaimTerms, ClockReference, ControlVideo, Expiring, ExternalUsage, HeldResend, LibraryVideo, Marker,
+    Observation, ObservedDelays, Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question,
+    Recovered, ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, ServiceTime, StateCounts,
+    UnresolvedAttempt, UnresolvedAttempts, UploadUsage, VideoOwner,
 };
 
 use crate::domain::UnixMillis;

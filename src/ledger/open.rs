@@ -151,7 +151,11 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
         store.register()?;
     }
     store.refuse_if_older(&text, restored)?;
-    store.transaction(|store| store.mark_sending_in_doubt(now))?;
+    store.transaction(|store| {
+        store.mark_sending_in_doubt(now)?;
+        // orders that no running process has carried out
+        store.carry_out_handed(now.max(store.latest_timestamp()?)).map(drop)
+    })?;
     store.note_files();
     Ok(store)
 }

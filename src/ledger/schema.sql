@@ -69,7 +69,8 @@ CREATE INDEX item_pending ON item (manifest, expires_at) WHERE state = 'pending'
 
 -- One request. `counts_until` is the latest time at which the service may have accepted it, and NULL when it was not
 -- accepted: the rolling windows are computed from it. `forced` is 1 for an attempt that is `absent` only because a human
--- ordered it to be sent again; it may still be at the service. `clear_at` is when a complete listing first showed no
+-- ordered it to be sent again, or `rejected` only by a rule of the user; it may still be at the service. `held` is 1 while
+-- its item waits to be sent again and the listings have not been searched for its markers yet. `clear_at` is when a complete listing first showed no
 -- video that it could be, `hidden_until` the latest listing that did not show its video.
 CREATE TABLE attempt (
     id           INTEGER PRIMARY KEY,
@@ -90,6 +91,7 @@ CREATE TABLE attempt (
     cause        TEXT,
     forced       INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1)),
     hidden_until INTEGER,
+    held         INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     CHECK ((video_no IS NOT NULL) = (state IN ('accepted', 'superseded'))),
     CHECK ((bound_by IS NOT NULL) = (video_no IS NOT NULL))
 ) STRICT;
@@ -99,6 +101,7 @@ CREATE INDEX attempt_spent ON attempt (counts_until) WHERE counts_until IS NOT N
 CREATE INDEX attempt_open ON attempt (state)
     WHERE state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review');
 CREATE INDEX attempt_by_item ON attempt (item);
+CREATE INDEX attempt_held ON attempt (item) WHERE held = 1;
 CREATE INDEX attempt_left_by_order ON attempt (item) WHERE forced = 1 OR state = 'abandoned';
 -- Refusals of the last hour count against a budget of their own.
 CREATE INDEX attempt_refused ON attempt (answered_at) WHERE state = 'refused';
@@ -115,6 +118,7 @@ INSERT INTO transition VALUES
     ('sending', 'not_sent', 'pending'),
     ('sending', 'refused_for_now', 'pending'),
     ('sending', 'rejected', 'rejected'),
+    ('sending', 'rejected_by_rule', 'rejected'),
     ('sending', 'accepted', 'accepted'),
     ('sending', 'accepted_unidentified', 'accepted_unidentified'),
     ('sending', 'answer_lost', 'in_doubt'),
@@ -128,6 +132,10 @@ INSERT INTO transition VALUES
     ('needs_review', 'adopted', 'accepted'),
     ('needs_review', 'resend_ordered', 'pending'),
     ('needs_review', 'given_up', 'abandoned'),
+    ('pending', 'answer_withdrawn', 'needs_review'),
+    ('abandoned', 'answer_withdrawn', 'needs_review'),
+    ('accepted', 'answer_withdrawn', 'needs_review'),
+    ('indexed', 'answer_withdrawn', 'needs_review'),
     ('accepted', 'indexed', 'indexed'),
     ('accepted', 'indexing_failed', 'failed'),
     ('rejected', 'corrected', 'pending'),
@@ -148,15 +156,20 @@ BEGIN SELECT RAISE(ABORT, 'an item is never deleted'); END;
 CREATE TRIGGER attempt_starts_sending BEFORE INSERT ON attempt WHEN NEW.state <> 'sending'
 BEGIN SELECT RAISE(ABORT, 'an attempt starts as sending'); END;
 
--- Attempts that ended stay as they ended; only an accepted one can be superseded.
+-- Attempts that ended stay as they ended; only an accepted one can be superseded, and only a human's answer can be taken
+-- back.
 CREATE TRIGGER attempt_ends_once BEFORE UPDATE OF state ON attempt
 WHEN NEW.state <> OLD.state
+ AND NOT (NEW.state = 'needs_review'
+          AND (OLD.state = 'abandoned' OR (OLD.state = 'absent' AND OLD.forced = 1)
+               OR (OLD.state = 'accepted' AND OLD.bound_by = 'human')))
  AND (OLD.state IN ('not_sent', 'refused', 'rejected', 'absent', 'abandoned', 'superseded')
       OR (OLD.state = 'accepted' AND NEW.state <> 'superseded'))
 BEGIN SELECT RAISE(ABORT, 'the attempt has ended'); END;
 
 CREATE TRIGGER attempt_is_bound_once BEFORE UPDATE OF video_no ON attempt
 WHEN OLD.video_no IS NOT NULL AND NEW.video_no IS NOT OLD.video_no
+ AND NOT (OLD.bound_by = 'human' AND NEW.video_no IS NULL AND NEW.state = 'needs_review')
 BEGIN SELECT RAISE(ABORT, 'a video number is bound once'); END;
 
 CREATE TRIGGER attempt_is_never_deleted BEFORE DELETE ON attempt
@@ -263,7 +276,8 @@ CREATE TABLE answer (
     id       INTEGER PRIMARY KEY,
     at       INTEGER NOT NULL,
     attempt  INTEGER NOT NULL REFERENCES attempt (id),
-    event    TEXT    NOT NULL CHECK (event IN ('adopted', 'resend_ordered', 'given_up')),
+    event    TEXT    NOT NULL CHECK (event IN ('adopted', 'resend_ordered', 'given_up',
+                                                  'answer_withdrawn')),
     video_no TEXT,
     who      TEXT    NOT NULL,
     why      TEXT    NOT NULL
@@ -272,6 +286,18 @@ CREATE TRIGGER answer_is_never_changed BEFORE UPDATE ON answer
 BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
 CREATE TRIGGER answer_is_never_deleted BEFORE DELETE ON answer
 BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
+
+-- What another process asks of the one that writes the ledger, as JSON. It is applied once: `result` is written in the
+-- transaction that applies it, and is NULL before.
+CREATE TABLE handed_order (
+    id      INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    content TEXT    NOT NULL,
+    result  TEXT
+) STRICT;
+CREATE INDEX handed_order_open ON handed_order (id) WHERE result IS NULL;
+CREATE TRIGGER handed_order_is_applied_once BEFORE UPDATE ON handed_order WHEN OLD.result IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'an order is applied once'); END;
 
 -- The longest the service was seen to take: from a request to its acceptance, and from there to the first listing.
 -- `attempt_floor` is the highest attempt number known to be used elsewhere, as before a backup was restored;

@@ -91,8 +91,11 @@ impl<T> Context<T> {
         Ok(())
     }
 
-    /// Reports a successful read to the rate limiter.
+    /// Reports a successful read to the rate limiter, and announces what it showed of the service's status words.
     pub(super) fn learn_read(&self, slot: PermitSlot) {
+        for text in self.api.take_status_word_notices() {
+            self.emit(&Event::Message { text });
+        }
         self.limiter.on_read(slot, &RequestOutcome::Accepted { noted_at: None });
     }
 

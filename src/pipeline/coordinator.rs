@@ -25,10 +25,7 @@ use crate::{
     api::Transport,
     domain::{LINK_LIFE_MIN, RunOutcome, State, UnixMillis},
     events::Event,
-    ledger::{
-        ClaimTerms, FailedRows, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, Snapshot,
-        StateCounts,
-    },
+    ledger::{ClaimTerms, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, Snapshot, StateCounts},
     quota::Endpoint,
 };
 
@@ -73,12 +70,7 @@ pub(super) async fn run_stages<T: Transport>(
             ingest,
             preflight: Some(tokio::spawn(preflight::preflight(
                 context.clone(),
-                PreflightTask {
-                    run,
-                    manifests: manifests.clone(),
-                    namespace: policy.namespace.clone(),
-                    retries: policy.reruns.failed == FailedRows::Retry,
-                },
+                PreflightTask { run, manifests: manifests.clone(), namespace: policy.namespace.clone() },
                 preflight_done,
             ))),
             upload: Some(tokio::spawn(upload::upload(context.clone(), settings))),

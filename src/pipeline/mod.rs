@@ -24,7 +24,7 @@ pub use policy::{AcceptedItems, RunEnd, RunPolicy, progress_of};
 pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
 pub use reconcile::{OnDoubt, ReconcileRules};
 pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
-pub use restore_usage::{boot_of, learned_limits, past_of, restore_usage};
+pub use restore_usage::{boot_of, change_limits, learned_limits, past_of, restore_usage};
 
 use crate::{
     api::Transport,

@@ -3,8 +3,8 @@
 //! - A video may carry the marker of a request that this ledger does not know. It was sent by another ledger, or by a newer
 //!   state of this one. Its row is not sent again.
 //! - A video may carry the marker of a request that was answered as rejected. It is bound to its row.
-//! - The newest pages are read. The whole library is read where a foreign video is found, and before rejected rows are
-//!   sent again.
+//! - The newest pages are read, and the whole library where a foreign video is found. The reconcile stage searches for rows
+//!   that are to be sent again.
 
 use tokio_util::sync::CancellationToken;
 
@@ -34,8 +34,6 @@ pub(super) struct PreflightTask {
     pub(super) run: RunId,
     pub(super) manifests: Vec<ManifestId>,
     pub(super) namespace: String,
-    /// Whether rows that failed or were rejected are sent again.
-    pub(super) retries: bool,
 }
 
 /// Waits until an item is pending, then compares. Cancels `done` when sending may begin.
@@ -64,21 +62,20 @@ async fn compare_before_sending<T: Transport>(
     context: &Context<T>,
     task: &PreflightTask,
 ) -> Result<Option<ReadRefusal>, LedgerError> {
-    let (run, retries) = (task.run, task.retries);
+    let run = task.run;
     let is_clock_skew_known = context.ledger.read(move |snapshot| snapshot.is_clock_skew_known(run)).await?;
     wait_for_pending(context, task).await?;
     let mut namespaces = context.ledger.read(Snapshot::namespaces).await?;
     if !namespaces.contains(&task.namespace) {
         namespaces.push(task.namespace.clone());
     }
-    let is_deep = context.ledger.read(move |snapshot| snapshot.resends_rejected(retries)).await?;
     let mut served_at = None;
     let mut found_foreign = false;
     let mut samples = Samples::default();
     for namespace in &namespaces {
-        let pages_max = if is_deep { PAGES_MAX } else { PAGES_AFFORDABLE };
         let mut comparison = Comparison::default();
-        let mut read = read_and_compare(context, task.run, namespace, 1..=pages_max, &mut comparison).await;
+        let mut read =
+            read_and_compare(context, task.run, namespace, 1..=PAGES_AFFORDABLE, &mut comparison).await;
         let is_whole = |newest: &NewestVideos| newest.read >= newest.total;
         if let Ok(newest) = &read
             && comparison.foreign > 0
@@ -89,7 +86,7 @@ async fn compare_before_sending<T: Transport>(
                 newest.total
             );
             context.emit(&Event::Message { text });
-            let rest = pages_max + 1..=PAGES_MAX;
+            let rest = PAGES_AFFORDABLE + 1..=PAGES_MAX;
             read = read_and_compare(context, task.run, namespace, rest, &mut comparison).await;
         }
         match read {

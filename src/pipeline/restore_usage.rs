@@ -148,6 +148,14 @@ pub(super) async fn reload_usage<T>(context: &Context<T>, run: RunId) -> Result<
     Ok(())
 }
 
+/// Keeps these limits from now on, and counts what the ledger knows of requests by now, such as those of other tools.
+pub async fn change_limits<T>(context: &Context<T>, limits: Limits) -> Result<(), LedgerError> {
+    let past = past(&context.ledger, None, &limits, context.clock.now()).await?;
+    context.limiter.change_limits(limits, &past);
+    context.signals.ledger_changed();
+    Ok(())
+}
+
 /// How far our wall clock ran ahead of real time since the run before, in milliseconds. `None`: nothing was dated by
 /// both clocks.
 async fn clock_skew_by_service(

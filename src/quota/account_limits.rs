@@ -36,7 +36,7 @@ const LEAD_MAX: Duration = Duration::from_millis(250);
 /// Permits are given at whole milliseconds, departures are exact to the microsecond: one tick earlier is in time.
 const TICK: Duration = Duration::from_millis(1);
 /// A request that is being claimed counts without an end; its departure says until when.
-const FOR_EVER: UnixMillis = UnixMillis(i64::MAX / 4);
+pub(super) const FOR_EVER: UnixMillis = UnixMillis(i64::MAX / 4);
 
 /// One endpoint.
 pub(super) struct EndpointLimits {
@@ -46,18 +46,18 @@ pub(super) struct EndpointLimits {
 
 /// All limits of one account.
 pub struct AccountLimits {
-    limits: Limits,
+    pub(super) limits: Limits,
     pub(super) tick_ms: i64,
     pub(super) upload: EndpointLimits,
-    list: EndpointLimits,
-    metadata: EndpointLimits,
+    pub(super) list: EndpointLimits,
+    pub(super) metadata: EndpointLimits,
     /// The quota that covers all endpoints, where there is one.
-    total: Pacing,
+    pub(super) total: Pacing,
     pub(super) caps: Caps,
     pub(super) learned_limits: LearnedLimits,
     pub(super) learned_limits_changed: bool,
     /// The lag between claim and departure that a restart will assume. `None`: the longest there can be.
-    saved_lag_ms: Option<i64>,
+    pub(super) saved_lag_ms: Option<i64>,
     /// When each unanswered upload of this run left.
     pub(super) departed_at: HashMap<i64, UnixMillis>,
     pub(super) samples: JitterSamples,
@@ -66,11 +66,11 @@ pub struct AccountLimits {
     /// Uploads that passed since the last refusal, and how many had passed when it came.
     pub(super) passed_in_a_row: u32,
     pub(super) passed_before_refusal: u32,
-    next_key: i64,
+    pub(super) next_key: i64,
     /// How long a request takes from its slot until it is ready to leave: the longest of late.
-    lead: Duration,
+    pub(super) lead: Duration,
     /// When each request that is not ready yet got its slot.
-    reserved_at: HashMap<i64, PreciseTime>,
+    pub(super) reserved_at: HashMap<i64, PreciseTime>,
 }
 
 impl EndpointLimits {
@@ -199,19 +199,6 @@ impl AccountLimits {
             Endpoint::List => &mut self.list,
             Endpoint::Metadata => &mut self.metadata,
         }
-    }
-
-    /// Earlier requests happened at other times than was thought, since our clock was set: `usage` is what is known now.
-    /// Nothing may have been uploaded in between.
-    pub fn reload_usage(&mut self, usage: &[UsageRecord], now: UnixMillis) {
-        let mut reloaded =
-            Self::new(self.limits.clone(), usage, self.learned_limits.clone(), now, self.tick_ms);
-        reloaded.learned_limits_changed = self.learned_limits_changed;
-        reloaded.saved_lag_ms = self.saved_lag_ms;
-        reloaded.next_key = reloaded.next_key.min(self.next_key);
-        std::mem::swap(&mut reloaded.list, &mut self.list);
-        std::mem::swap(&mut reloaded.metadata, &mut self.metadata);
-        *self = reloaded;
     }
 
     const fn margins(&self, endpoint: Endpoint) -> Margins {

@@ -96,6 +96,22 @@ impl UsageLog {
         }
     }
 
+    /// Counts what another log knows and this one does not: uploads by their number, and those that have a slot without an
+    /// end. What both know counts until the earlier time.
+    pub(super) fn take_over(&mut self, earlier: &Self, without_end: UnixMillis) {
+        for (key, spent) in &earlier.spent {
+            let known = self.spent.get(key).map(|known| known.until);
+            if known.is_none() && (*key > 0 || spent.until == without_end) {
+                self.put(*key, *spent);
+            } else if known.is_some_and(|until| spent.until < until) {
+                self.open_until(*key, spent.until);
+                if spent.certainty == Acceptance::Accepted {
+                    self.accepted_by(*key, spent.until);
+                }
+            }
+        }
+    }
+
     /// It is not being indexed any more.
     pub(super) fn indexed(&mut self, key: i64) {
         let Some(known) = self.spent.get(&key) else { return };

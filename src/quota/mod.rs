@@ -22,6 +22,7 @@ mod pacing;
 mod permit;
 mod rate_limiter;
 mod rate_window;
+mod reload;
 mod smoother;
 mod status;
 #[cfg(test)]

@@ -146,6 +146,24 @@ impl Pacing {
         }
     }
 
+    /// Counts what another pacing of the same endpoint knows: requests with a slot, uploads by their number, and departures
+    /// after `since`. What both know is counted once where it has a number, and otherwise twice.
+    pub(super) fn take_over(&mut self, earlier: Self, since: UnixMillis) {
+        let departures = earlier.windows.iter().flat_map(RateWindow::departures);
+        for (key, at) in departures.filter(|(key, at)| *key > 0 || *at > since) {
+            for window in &mut self.windows {
+                window.moved(key, key, at);
+            }
+        }
+        if let (Some(smoother), Some(earlier)) = (&mut self.smoother, &earlier.smoother) {
+            smoother.use_up(earlier.last());
+        }
+        for (slot, at) in earlier.ready {
+            self.release(slot);
+            self.reserve(slot, at);
+        }
+    }
+
     /// Every rate, with the departures that it counts at `now`.
     pub(super) fn in_use(&self, now: UnixMillis) -> Vec<(Rate, u32)> {
         self.windows.iter().map(|window| (window.rate(), window.used(now))).collect()

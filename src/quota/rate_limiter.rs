@@ -160,6 +160,13 @@ impl RateLimiter {
         self.changed.notify_waiters();
     }
 
+    /// Keeps other limits from now on. `usage` is what the ledger knows of requests.
+    pub fn change_limits(&self, limits: Limits, usage: &[UsageRecord]) {
+        let now = self.clock.now();
+        self.state().account.change_limits(limits, usage, now);
+        self.changed.notify_waiters();
+    }
+
     /// A turn was taken, and nothing was asked: the next may go.
     pub fn give_back(&self, permit: Permit) {
         let PermitSlot { endpoint, key, .. } = permit.slot;

@@ -65,6 +65,11 @@ impl RateWindow {
         }
     }
 
+    /// Every departure that it counts, by its key.
+    pub(super) fn departures(&self) -> impl Iterator<Item = (i64, UnixMillis)> + '_ {
+        self.departures.iter().copied()
+    }
+
     /// When it leaves, as far as is known.
     pub(super) fn position(&self, key: i64) -> Option<UnixMillis> {
         self.departures.iter().rev().find(|(own, _)| *own == key).map(|(_, at)| *at)

@@ -52,6 +52,11 @@ impl Smoother {
         self.last = self.last.max(at);
     }
 
+    /// The latest departure.
+    pub(super) const fn last(&self) -> PreciseTime {
+        self.last
+    }
+
     /// A request left at `at` in an earlier run: what it left of a burst is not known, so nothing is.
     pub(super) fn use_up(&mut self, at: PreciseTime) {
         self.last = self.last.max(at);

@@ -103,6 +103,46 @@ async fn after_a_restart_the_first_request_leaves_at_the_first_free_slot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn limits_that_change_during_a_run_hold_at_once_and_forget_no_request() {
+    let (limiter, clock) = limiter("1/min");
+    let uploads = async |keys: std::ops::Range<i64>| {
+        for key in keys {
+            let permit = limiter.permit(Priority::Upload).await;
+            let until = clock.now().plus_ms(900 * SECOND);
+            while let Departure::At(at) = limiter.depart(&permit, key, clock.now(), until) {
+                clock.sleep_us(at.after(PreciseTime(clock.now_us()))).await;
+            }
+            permit.spend(Endpoint::Upload);
+        }
+    };
+    uploads(1..2).await;
+    // one request has its slot, and the ledger knows of neither
+    let waiting = {
+        let limiter = Arc::clone(&limiter);
+        tokio::spawn(async move { limiter.permit(Priority::Upload).await })
+    };
+    clock.sleep(Duration::from_secs(10)).await;
+    limiter.change_limits(limits("10/s", &["3/2h"]), &[]);
+    let permit = waiting.await.unwrap();
+    assert!(clock.now().since_ms(T0) < 11 * SECOND, "the wait of the old rate is over");
+    limiter.change_limits(limits("10/s", &["3/2h"]), &[]);
+    let cap = |limiter: &RateLimiter| {
+        let window = limiter.status().windows.into_iter().find(|window| window.limit == "3/2h").unwrap();
+        window.used
+    };
+    assert_eq!(cap(&limiter), 2, "the upload that left, and the slot that was taken");
+    limiter.give_back(permit);
+    assert_eq!(cap(&limiter), 1);
+    uploads(2..4).await;
+    assert!(clock.now().since_ms(T0) < 12 * SECOND);
+    // an upload of another tool, as the ledger has it
+    let other = UsageRecord { key: 0, ..usage(0, clock.now()) };
+    limiter.change_limits(limits("10/s", &["4/2h"]), &[other]);
+    let delay = limiter.delay(Endpoint::Upload).unwrap();
+    assert!(delay.until.after_now(clock.now()) > Duration::from_hours(1), "{delay:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn several_caps_hold_together_and_over_restarts() {
     let usage: Vec<UsageRecord> = (0..3).map(|n| usage(n + 1, T0.plus_ms(-HOUR + n * 60 * SECOND))).collect();
     let (limiter, clock) = limiter_of(limits("100/s:burst", &["2/10m", "4/2h"]), &usage);

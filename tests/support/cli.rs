@@ -116,7 +116,7 @@ impl SandboxProcess {
         let record = fixture.path("record.jsonl");
         let mut process = fixture
             .command(&["sandbox", "--listen", "127.0.0.1:0", "--record", "record.jsonl"])
-            .args(["--index-delay", "1s"])
+            .args(if args.contains(&"--index-delay") { &[][..] } else { &["--index-delay", "1s"] })
             .args(args)
             .stdout(Stdio::piped())
             .spawn()

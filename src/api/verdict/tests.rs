@@ -1,6 +1,6 @@
 //! Every kind of answer, with its verdict.
 
-use super::*;
+use super::{super::status_word::StatusWords, *};
 
 fn upload(status: u16, body: &str) -> Verdict {
     of_upload(Ok(Response { status, body: body.as_bytes().to_vec(), ..Response::default() }), &[])
@@ -155,10 +155,16 @@ fn a_null_listing_is_unclear_and_null_metadata_is_not_visible() {
     let reply =
         |body: &str| Ok(Response { status: 200, body: body.as_bytes().to_vec(), ..Response::default() });
     let null = r#"{"code":"0000","data":null}"#;
-    assert!(matches!(of_read(reply(null), wire::parse_list_page), Err(ReadError::Unclear { .. })));
-    assert_eq!(of_read(reply(null), wire::parse_metadata), Ok(wire::MetadataAnswer::NotVisible));
     assert!(matches!(
-        of_read(reply(r#"{"code":"0402"}"#), wire::parse_metadata),
+        of_read(reply(null), |data| wire::parse_list_page(data, &StatusWords::default())),
+        Err(ReadError::Unclear { .. })
+    ));
+    assert_eq!(
+        of_read(reply(null), |data| wire::parse_metadata(data, &StatusWords::default())),
+        Ok(wire::MetadataAnswer::NotVisible)
+    );
+    assert!(matches!(
+        of_read(reply(r#"{"code":"0402"}"#), |data| wire::parse_metadata(data, &StatusWords::default())),
         Err(ReadError::StopRun { reason: StopReason::CreditsOut, .. })
     ));
 }

@@ -10,8 +10,8 @@ use super::{
     output::OutputArgs,
 };
 use crate::{
-    api::UserRule,
-    app::{Destination, RequestedLimits, RunRequest},
+    api::{StatusWordRule, UserRule},
+    app::{Destination, RequestedLimits, RunRequest, adoption::AskedService},
     error::Error,
     events::EventBus,
     ledger::{KeyChange, SecondLedger},
@@ -76,6 +76,13 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "RULE", env = "TELECINE_VERDICT", value_delimiter = ',')]
     pub(in crate::cli) verdict: Vec<UserRule>,
 
+    /// What an unknown status word of the service means: WORD=indexed, WORD=failed or WORD=accepted (being indexed).
+    ///
+    /// A word that no document names, such as DONE, is announced once per run. Without a rule, its video counts as being
+    /// indexed.
+    #[arg(long, value_name = "WORD=STATE", env = "TELECINE_STATUS_WORD", value_delimiter = ',')]
+    pub(in crate::cli) status_word: Vec<StatusWordRule>,
+
     #[command(flatten)]
     pub(in crate::cli) reads: ReadLimitArgs,
 }
@@ -109,6 +116,17 @@ impl ServiceArgs {
         })
     }
 
+    /// The service, to ask it for one video.
+    pub(in crate::cli) fn asked(&self) -> Result<AskedService, Error> {
+        let limits = given(&UploadLimitArgs::default(), &self.reads);
+        Ok(AskedService {
+            destination: self.destination()?,
+            key: self.api_key()?,
+            status_words: self.status_word.clone(),
+            limits: RequestedLimits::new(limits, self.sandbox),
+        })
+    }
+
     /// A run against this service with this ledger. It uploads nothing until its limits and its policy are set.
     pub(in crate::cli) fn request(
         &self,
@@ -130,6 +148,7 @@ impl ServiceArgs {
             second_ledger: if self.second_ledger { SecondLedger::Allowed } else { SecondLedger::Refused },
             key_change: if self.same_account { KeyChange::SameAccount } else { KeyChange::Refused },
             user_rules: self.verdict.clone(),
+            status_words: self.status_word.clone(),
             reports: output.reports(&ledger),
             ledger,
             limits: RequestedLimits::new(limits, self.sandbox),

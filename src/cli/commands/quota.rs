@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::{
     app::{
         RequestedLimits, StoredLimits,
-        limits::{GivenLimits, LIMITS},
+        limits::{LIMITS, limiter_of},
+        orders,
     },
     cli::{
         args::{
@@ -26,9 +27,9 @@ use crate::{
     clock::Clock,
     domain::{UnixMillis, format_duration},
     error::{Error, ExitCode},
-    ledger::{ExternalUsage, Ledger, Snapshot},
-    pipeline::{self, LEARNED_LIMITS},
-    quota::{QuotaStatus, RateLimiter, WindowStatus},
+    ledger::{ExternalUsage, Ledger, Order, Snapshot},
+    pipeline::LEARNED_LIMITS,
+    quota::{QuotaStatus, WindowStatus},
     report::with_separators,
 };
 
@@ -117,14 +118,15 @@ fn timestamp(text: &str) -> Result<UnixMillis, String> {
 /// Shows the quota, or changes what is kept of it.
 pub(in crate::cli) fn quota(args: &QuotaArgs) -> Result<ExitCode, Error> {
     match &args.command {
-        None => show(&args.show),
+        None => show(&args.show, None),
         Some(QuotaCommand::Set(args)) => set(&args.show),
         Some(QuotaCommand::Forget(args)) => forget(args),
         Some(QuotaCommand::Spend(args)) => spend(args),
     }
 }
 
-fn show(args: &ShowArgs) -> Result<ExitCode, Error> {
+/// Shows every limit, and who carried out the order before it, if another process did.
+fn show(args: &ShowArgs, note: Option<String>) -> Result<ExitCode, Error> {
     let path = args.ledger.path()?;
     let snapshot = Snapshot::open(&path)?;
     let asked = RequestedLimits::new(given(&args.limits, &args.reads), args.ledger.sandbox);
@@ -141,24 +143,19 @@ fn show(args: &ShowArgs) -> Result<ExitCode, Error> {
             jitter_samples: status.jitter_samples,
             windows: status.windows.iter().map(WindowBody::from).collect(),
         };
-        print_end(&CommandEnd::of(ExitCode::Success), &body)?;
+        let end = CommandEnd::of(ExitCode::Success);
+        let reason = note.unwrap_or_else(|| end.reason.clone());
+        print_end(&CommandEnd { reason, ..end }, &body)?;
     } else {
-        print(&show_quota(&path, &service, &status))?;
+        let note = note.map(|note| format!("{note}\n\n")).unwrap_or_default();
+        print(&format!("{note}{}", show_quota(&path, &service, &status)))?;
     }
     Ok(ExitCode::Success)
 }
 
 /// The limits as a run that starts now would see them.
 pub(in crate::cli) fn status_of(snapshot: &Snapshot, asked: &RequestedLimits) -> Result<QuotaStatus, Error> {
-    let limits = asked.resolve_from(snapshot)?;
-    // as runs see it: never before what the ledger remembers
-    let clock = Clock::real().not_before(snapshot.latest_timestamp()?);
-    let since = clock.now().plus_ms(-limits.period_ms_max() - 3_600_000);
-    let (uploads, external_usages) = snapshot.usage_since(since, limits.count_max())?;
-    let learned_limits = pipeline::learned_limits(snapshot.kv_get(LEARNED_LIMITS)?.as_deref())?;
-    let past = pipeline::past_of(&uploads, &external_usages);
-    let rng = fastrand::Rng::with_seed(0);
-    Ok(RateLimiter::new(clock, limits, &past, learned_limits, rng).status())
+    Ok(limiter_of(snapshot, asked, &Clock::real())?.status())
 }
 
 /// Every limit of an account.
@@ -258,25 +255,17 @@ fn show_quota(path: &Path, service: &str, status: &QuotaStatus) -> String {
 
 fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
     let path = args.ledger.path()?;
-    block_on(async {
-        let now = Clock::real().now();
-        let ledger = Ledger::open_offline(&path, now)?;
-        let mut stored =
-            StoredLimits::from_text(ledger.read(|snapshot| snapshot.kv_get(LIMITS)).await?.as_deref())?;
-        let given: GivenLimits = given(&args.limits, &args.reads);
-        stored.set(&given);
-        let mut requested = StoredLimits::default();
-        requested.set(&given);
-        if requested == StoredLimits::default() {
-            ledger.close().await;
-            return Err(Error::Usage("quota set needs a limit, such as --rate 1/s --cap 120/2h".to_owned()));
-        }
-        let text = serde_json::to_string(&stored).map_err(|error| Error::Output(error.into()))?;
-        ledger.write(move |store| store.kv_set(LIMITS, Some(&text), now)).await?;
-        ledger.close().await;
-        Ok(())
-    })?;
-    show(args)
+    let mut requested = StoredLimits::default();
+    requested.set(&given(&args.limits, &args.reads));
+    if requested == StoredLimits::default() {
+        return Err(Error::Usage("quota set needs a limit, such as --rate 1/s --cap 120/2h".to_owned()));
+    }
+    // limits that cannot be read are not changed
+    StoredLimits::from_text(Snapshot::open(&path)?.kv_get(LIMITS)?.as_deref())?;
+    let object = serde_json::to_string(&requested).map_err(|error| Error::Output(error.into()))?;
+    let order = Order::Merge { name: LIMITS.to_owned(), object };
+    let given = block_on(async { orders::give(&path, order).await })?;
+    show(args, given.note())
 }
 
 fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
@@ -300,26 +289,26 @@ fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
 fn spend(args: &SpendArgs) -> Result<ExitCode, Error> {
     let path = args.ledger.path()?;
     let ago_ms = args.ago.map_or(0, |duration| i64::try_from(duration.0.as_millis()).unwrap_or(i64::MAX));
-    let at = block_on(async {
-        let ledger = Ledger::open_offline(&path, Clock::real().now())?;
-        // as runs see it: never before what the ledger remembers
-        let now = Clock::real().not_before(ledger.read(Snapshot::latest_timestamp).await?).now();
-        let at = args.at.unwrap_or(now).plus_ms(-ago_ms);
-        if at > now {
-            let cause = "--at lies in the future; uploads count from when they were made";
-            return Err(Error::Usage(cause.to_owned()));
-        }
-        let note = args.note.as_deref().map(crate::redact::clean);
-        let usage = ExternalUsage { endpoint: "upload".to_owned(), at, count: args.count, note };
-        ledger.write(move |store| store.record_external_usage(&usage)).await?;
-        ledger.close().await;
-        Ok(at)
-    })?;
+    let snapshot = Snapshot::open(&path)?;
+    // as runs see it: never before what the ledger remembers
+    let now = Clock::real().not_before(snapshot.latest_timestamp()?).now();
+    drop(snapshot);
+    let at = args.at.unwrap_or(now).plus_ms(-ago_ms);
+    if at > now {
+        let cause = "--at lies in the future; uploads count from when they were made";
+        return Err(Error::Usage(cause.to_owned()));
+    }
+    let note = args.note.as_deref().map(crate::redact::clean);
+    let usage = ExternalUsage { endpoint: "upload".to_owned(), at, count: args.count, note };
+    let given = block_on(async { orders::give(&path, Order::Count { usage }).await })?;
     let many = if args.count == 1 { "upload" } else { "uploads" };
     print(&format!(
         "{} counts {} {many} of another tool at {at}\n",
         path.display(),
         with_separators(u64::from(args.count))
     ))?;
+    if let Some(note) = given.note() {
+        print(&format!("{note}\n"))?;
+    }
     Ok(ExitCode::Success)
 }

@@ -1,4 +1,4 @@
-//! `telecine review` and `telecine resolve`: decisions that telecine cannot make.
+//! `telecine review`: decisions that telecine cannot make, each with its evidence and the price of each answer.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -11,10 +11,9 @@ use crate::{
         args::{PriceArgs, ReadOnlyLedgerArgs},
         output::{CommandEnd, NoFields, print, print_end, print_json},
     },
-    clock::Clock,
     domain::{Price, State, VideoNo},
     error::{Error, ExitCode},
-    ledger::{ItemId, Ledger, OpenQuestion, ReviewAnswer, ReviewDecision, ReviewOutcome, Snapshot},
+    ledger::{OpenQuestion, Snapshot},
     redact,
     report::{SCHEMA, with_separators},
 };
@@ -35,48 +34,6 @@ pub(in crate::cli) struct ReviewArgs {
 
     #[command(flatten)]
     price: PriceArgs,
-}
-
-/// Flags of `telecine resolve`.
-#[derive(Args, Debug)]
-pub(in crate::cli) struct ResolveArgs {
-    /// The number of the item, as `telecine review` shows it.
-    #[arg(value_name = "ITEM")]
-    item: i64,
-
-    #[command(flatten)]
-    answer: AnswerArgs,
-
-    /// The reason, which is kept in the ledger.
-    #[arg(long, value_name = "TEXT", env = "TELECINE_WHY", default_value = "no reason given")]
-    why: String,
-
-    #[command(flatten)]
-    ledger: ReadOnlyLedgerArgs,
-
-    /// Print one JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
-    json: bool,
-}
-
-#[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
-struct AnswerArgs {
-    /// The item is this video. Nothing more is paid.
-    #[arg(long, value_name = "VIDEO_NO", env = "TELECINE_ADOPT", value_parser = video_no)]
-    adopt: Option<VideoNo>,
-
-    /// Send the item again with the next import. If the first request was accepted, the video is paid twice.
-    #[arg(long, env = "TELECINE_RESEND")]
-    resend: bool,
-
-    /// Never send the item again. It counts as possibly paid.
-    #[arg(long, env = "TELECINE_GIVE_UP")]
-    give_up: bool,
-}
-
-fn video_no(text: &str) -> Result<VideoNo, String> {
-    VideoNo::parse(text).ok_or_else(|| "expected a video number such as VI635229846249218048".to_owned())
 }
 
 /// Lists the open decisions. Exits 6 while there are any.
@@ -147,7 +104,7 @@ impl QuestionLine {
     fn of(question: &OpenQuestion, price: Option<Price>) -> Self {
         Self {
             schema: SCHEMA,
-            item: question.item.to_string().parse().unwrap_or_default(),
+            item: question.item.number(),
             state: question.state.as_str(),
             manifest: question.manifest.clone(),
             line: question.line,
@@ -161,14 +118,6 @@ impl QuestionLine {
             price_of_resending: price.map(|price| price.of(1).to_string()),
         }
     }
-}
-
-/// A decision that was recorded.
-#[derive(Serialize, JsonSchema)]
-pub(in crate::cli) struct ResolveBody {
-    item: i64,
-    /// What became of the item, as a sentence.
-    outcome: String,
 }
 
 fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
@@ -196,66 +145,4 @@ fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
     let _ = writeln!(text, "    telecine resolve {item} --resend {which}   {costs}");
     let _ = writeln!(text, "    telecine resolve {item} --give-up {which}   never sent again\n");
     text
-}
-
-/// Carries out one decision and records who made it.
-pub(in crate::cli) fn resolve(args: &ResolveArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path()?;
-    let answer = match (&args.answer.adopt, args.answer.resend) {
-        (Some(video_no), _) => ReviewAnswer::Adopt(video_no.clone()),
-        (None, true) => ReviewAnswer::Resend,
-        (None, false) => ReviewAnswer::GiveUp,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .map_err(|error| Error::Usage(format!("the async runtime cannot be started: {error}")))?;
-    let clock = Clock::real();
-    let answered = runtime.block_on(async {
-        let ledger = Ledger::open_offline(&path, clock.now())?;
-        let at = clock.now().max(ledger.read(Snapshot::latest_timestamp).await?);
-        let decision =
-            ReviewDecision { answer: answer.clone(), who: who(), why: redact::clean(&args.why), at };
-        let item = ItemId::numbered(args.item);
-        let answered = ledger.write(move |store| store.answer(item, &decision)).await;
-        ledger.close().await;
-        answered
-    })?;
-    let item = args.item;
-    match answered {
-        ReviewOutcome::Done => {}
-        ReviewOutcome::NoSuchItem => {
-            return Err(Error::Usage(format!(
-                "there is no item {item}; `telecine review` shows their numbers"
-            )));
-        }
-        ReviewOutcome::NotOpen(state) => {
-            let cause = format!(
-                "item {item} is {state}: only items that are needs_review, in_doubt or accepted_unidentified can be resolved"
-            );
-            return Err(Error::Usage(cause));
-        }
-        ReviewOutcome::VideoTaken(other) => {
-            return Err(Error::Usage(format!("that video belongs to item {other} already")));
-        }
-    }
-    let next = match answer {
-        ReviewAnswer::Adopt(video_no) => {
-            format!("is {video_no} now; `telecine reconcile` polls its indexing")
-        }
-        ReviewAnswer::Resend => "waits to be sent again; the next import of its manifest sends it".to_owned(),
-        ReviewAnswer::GiveUp => "is given up".to_owned(),
-    };
-    if args.json {
-        print_end(&CommandEnd::of(ExitCode::Success), &ResolveBody { item, outcome: next })?;
-    } else {
-        print(&format!("item {item} {next}\n"))?;
-    }
-    Ok(ExitCode::Success)
-}
-
-/// The user and the host, for the ledger.
-fn who() -> String {
-    let user = ["TELECINE_WHO", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok());
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    redact::clean(&format!("{}@{host}", user.as_deref().unwrap_or("unknown")))
 }

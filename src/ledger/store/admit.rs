@@ -181,6 +181,7 @@ impl Store {
         if known.state == State::Rejected {
             let corrected = AttemptResult::new(ItemEvent::Corrected, origin.at, None);
             self.move_item(known.item, known.state, &corrected, None)?;
+            known.attempt.map_or(Ok(()), |attempt| self.hold(attempt))?;
         }
         Ok(Admission::Updated)
     }
@@ -237,7 +238,8 @@ impl Store {
         if known.state == State::Rejected && *admission != Admission::Updated {
             let corrected =
                 AttemptResult::new(ItemEvent::Corrected, origin.at, "sent again by order".to_owned());
-            return self.move_item(known.item, known.state, &corrected, None);
+            self.move_item(known.item, known.state, &corrected, None)?;
+            return known.attempt.map_or(Ok(()), |attempt| self.hold(attempt));
         }
         if known.state != State::Failed {
             return Ok(());

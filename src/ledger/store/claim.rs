@@ -15,6 +15,9 @@ const IN_DOUBT_MIN: u64 = 5;
 /// as were in flight.
 const IN_DOUBT_SHARE: u64 = 100;
 
+/// SQL: the listings need not be searched before the item is sent again.
+const NOT_HELD: &str = "NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.item = item.id AND attempt.held = 1)";
+
 /// The item that a claim would take.
 enum ClaimCandidate {
     Ready { item: ItemId, submission: Box<Submission> },
@@ -53,7 +56,8 @@ impl Snapshot {
     /// The item that may be claimed now, or the obstacle.
     fn claim_candidate(&self, terms: &ClaimTerms, at: UnixMillis) -> Result<ClaimCandidate, LedgerError> {
         let Some(next) = self.next_pending(terms, at)? else {
-            return Ok(ClaimCandidate::Blocked(ClaimBlocked::NothingPending));
+            let blocked = self.held_back(&terms.manifests)?.unwrap_or(ClaimBlocked::NothingPending);
+            return Ok(ClaimCandidate::Blocked(blocked));
         };
         let open = self.count(
             &format!(
@@ -131,7 +135,7 @@ impl Snapshot {
         };
         let sql = format!(
             "SELECT item.id, item.expires_at, item.submission {wanted} \
-             AND item.state = 'pending' AND item.manifest = ?1 AND {of_links} ORDER BY {order} LIMIT 1"
+             AND item.state = 'pending' AND item.manifest = ?1 AND {NOT_HELD} AND {of_links} ORDER BY {order} LIMIT 1"
         );
         let values = (manifest.0, terms.run.0, alive_at.map(|timestamp| timestamp.0));
         let read = |row: &rusqlite::Row<'_>| {

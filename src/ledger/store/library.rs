@@ -19,10 +19,11 @@ fn foreign_usage_note(video_no: &VideoNo) -> String {
 impl Snapshot {
     /// Whose video each is, by its number or the marker it carries.
     pub fn video_owners(&self, videos: &[LibraryVideo]) -> Result<Vec<VideoOwner>, LedgerError> {
-        videos.iter().map(|video| self.owner(video)).collect()
+        videos.iter().map(|video| self.video_owner(video)).collect()
     }
 
-    fn owner(&self, video: &LibraryVideo) -> Result<VideoOwner, LedgerError> {
+    /// Whose video this is, by its number or the marker it carries.
+    pub fn video_owner(&self, video: &LibraryVideo) -> Result<VideoOwner, LedgerError> {
         let sql = "SELECT item FROM attempt WHERE video_no = ?1";
         if let Some(item) = self.find(sql, [video.video_no.as_str()])? {
             return Ok(VideoOwner::Bound(ItemId(item)));
@@ -70,13 +71,6 @@ impl Snapshot {
         let sql = "SELECT video_no FROM foreign_video WHERE key_prefix = ?1 \
                    AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = foreign_video.video_no) LIMIT 1";
         self.find::<String>(sql, [&key[..8]])?.map(|number| video_no_of(&number)).transpose()
-    }
-
-    /// Whether rows may be sent again that the service answered as rejected: by order, or since their content changed.
-    pub fn resends_rejected(&self, retries: bool) -> Result<bool, LedgerError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM attempt JOIN item ON item.attempt = attempt.id \
-                   WHERE attempt.state = 'rejected' AND (?1 OR item.state = 'pending'))";
-        Ok(self.find(sql, [retries])?.unwrap_or(false))
     }
 
     /// The namespaces items are in.
@@ -194,6 +188,7 @@ impl Store {
             self.record_foreign_videos(std::slice::from_ref(video))?;
             return Ok(Recovered::Remembered(item));
         }
+        self.release(item)?;
         let attempt = AttemptId(self.last_attempt()? + 1);
         let sent_at = video.made_by.min(at);
         // what was a stranger's expense is our own attempt from now on

@@ -4,11 +4,13 @@
 mod admit;
 mod claim;
 mod library;
+mod orders;
 mod poll;
 mod probes;
 mod progress;
 mod quota;
 mod reconcile;
+mod resend;
 mod review;
 mod runs;
 mod settle;

@@ -23,8 +23,11 @@ impl Store {
     /// Applies a human's answer and records who gave it, when and why. An answer before the question first
     /// records the question, so that the event log shows both.
     pub fn answer(&self, item: ItemId, decision: &ReviewDecision) -> Result<ReviewOutcome, LedgerError> {
-        let ReviewDecision { answer, who, why, at } = decision;
+        let ReviewDecision { answer, who, at, .. } = decision;
         let Some(state) = self.state_of_item(item)? else { return Ok(ReviewOutcome::NoSuchItem) };
+        if *answer == ReviewAnswer::Withdraw {
+            return self.withdraw(item, state, decision);
+        }
         if !matches!(state, State::NeedsReview | State::InDoubt | State::AcceptedUnidentified) {
             return Ok(ReviewOutcome::NotOpen(state));
         }
@@ -47,19 +50,73 @@ impl Store {
             // it may be at the service all the same
             self.change_one("UPDATE attempt SET forced = 1 WHERE id = ?1", [attempt.0])?;
         }
-        let cause = Some(format!("{who}: {why}"));
-        self.settle(attempt, &AttemptResult { event: answer.event(), at: *at, bound: bound.clone(), cause })?;
+        self.record_answer(attempt, decision, bound)
+    }
+
+    /// Moves an attempt by a human's answer, and writes the answer down.
+    fn record_answer(
+        &self,
+        attempt: AttemptId,
+        decision: &ReviewDecision,
+        bound: Option<Binding>,
+    ) -> Result<ReviewOutcome, LedgerError> {
+        let ReviewDecision { answer, who, why, at } = decision;
+        let (event, cause) = (answer.event(), Some(format!("{who}: {why}")));
+        let video_no = bound.as_ref().map(|binding| binding.video_no.as_str().to_owned());
+        self.settle(attempt, &AttemptResult { event, at: *at, bound, cause })?;
         self.change_one(
             "INSERT INTO answer (at, attempt, event, video_no, who, why) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (
-                at.0,
-                attempt.0,
-                answer.event().as_str(),
-                bound.as_ref().map(|binding| binding.video_no.as_str()),
-                who,
-                why,
-            ),
+            (at.0, attempt.0, event.as_str(), video_no, who, why),
         )?;
         Ok(ReviewOutcome::Done)
+    }
+
+    /// Takes the last answer about an item back, if nothing was sent or concluded since that rests on it.
+    fn withdraw(
+        &self,
+        item: ItemId,
+        state: State,
+        decision: &ReviewDecision,
+    ) -> Result<ReviewOutcome, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        let sql = "SELECT answer.attempt, answer.event, item.attempt = answer.attempt FROM answer \
+                   JOIN attempt ON attempt.id = answer.attempt JOIN item ON item.id = attempt.item \
+                   WHERE item.id = ?1 ORDER BY answer.id DESC LIMIT 1";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let last: Option<(i64, String, bool)> =
+            self.connection.prepare_cached(sql)?.query_row([item.0], read).optional()?;
+        let kept = |cause: &str| Ok(ReviewOutcome::Kept(cause.to_owned()));
+        let Some((attempt, event, is_latest)) = last else { return kept("it was never answered") };
+        if !is_latest {
+            return kept("it has been sent again since");
+        }
+        let given = event.parse::<ItemEvent>().ok();
+        match (given, state) {
+            (Some(ItemEvent::ResendOrdered), State::Pending)
+            | (Some(ItemEvent::GivenUp), State::Abandoned) => {}
+            (Some(ItemEvent::Adopted), State::Accepted | State::Indexed) => {
+                if let Some(other) = self.concluded_since_adoption(AttemptId(attempt))? {
+                    return kept(&format!(
+                        "what became of item {other} was concluded since, and rests on it"
+                    ));
+                }
+            }
+            _ => return kept(&format!("it is {state} now")),
+        }
+        self.record_answer(AttemptId(attempt), decision, None)
+    }
+
+    /// Another item of the namespace whose doubt ended, since a number was adopted, by the absence or the count of videos:
+    /// the adopted one was not among them.
+    fn concluded_since_adoption(&self, attempt: AttemptId) -> Result<Option<ItemId>, LedgerError> {
+        let sql = "SELECT later.item FROM event later JOIN item ON item.id = later.item \
+                   JOIN attempt ON attempt.id = later.attempt \
+                   WHERE later.id > (SELECT max(id) FROM event WHERE attempt = ?1 AND event = 'adopted') \
+                   AND later.item <> (SELECT item FROM attempt WHERE id = ?1) \
+                   AND item.namespace = (SELECT item.namespace FROM item JOIN attempt ON attempt.item = item.id \
+                                         WHERE attempt.id = ?1) \
+                   AND (later.event IN ('found_absent', 'found_accepted') \
+                        OR (later.event = 'found' AND attempt.bound_by = 'sole_candidate')) LIMIT 1";
+        Ok(self.find(sql, [attempt.0])?.map(ItemId))
     }
 }

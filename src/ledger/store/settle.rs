@@ -45,6 +45,9 @@ impl Store {
         result: &AttemptResult,
     ) -> Result<(), LedgerError> {
         let at = result.at.0;
+        if result.event == ItemEvent::AnswerWithdrawn {
+            return self.reopen_attempt(attempt, result);
+        }
         let answered_at = is_answer(result.event).then_some(at);
         let binding = result.bound.as_ref();
         self.change_one(
@@ -61,6 +64,13 @@ impl Store {
                 binding.map(|binding| binding.by.as_str()),
             ),
         )?;
+        if result.event == ItemEvent::RejectedByRule {
+            // it may be at the service all the same
+            self.change_one("UPDATE attempt SET forced = 1 WHERE id = ?1", [attempt.0])?;
+        }
+        if result.event == ItemEvent::RetryOrdered {
+            self.hold(attempt)?;
+        }
         self.note_acceptance(attempt, result)?;
         match result.event {
             ItemEvent::NotSent | ItemEvent::RefusedForNow | ItemEvent::FoundAbsent => {
@@ -70,6 +80,7 @@ impl Store {
             ItemEvent::Accepted
             | ItemEvent::AcceptedUnidentified
             | ItemEvent::Rejected
+            | ItemEvent::RejectedByRule
             | ItemEvent::Found
             | ItemEvent::FoundAccepted
             | ItemEvent::Adopted => self.change_one(
@@ -81,12 +92,22 @@ impl Store {
             | ItemEvent::ReviewRequested
             | ItemEvent::ResendOrdered
             | ItemEvent::GivenUp
+            | ItemEvent::AnswerWithdrawn
             | ItemEvent::Indexed
             | ItemEvent::IndexingFailed
             | ItemEvent::Corrected
             | ItemEvent::RetryOrdered
             | ItemEvent::ReplaceOrdered => Ok(()),
         }
+    }
+
+    /// An attempt that a human had resolved is open again. It may have been accepted as late as now.
+    fn reopen_attempt(&self, attempt: AttemptId, result: &AttemptResult) -> Result<(), LedgerError> {
+        self.change_one(
+            "UPDATE attempt SET state = ?2, cause = coalesce(?3, cause), video_no = NULL, uploaded_at = NULL, \
+             bound_by = NULL, clear_at = NULL, forced = 0, counts_until = max(coalesce(counts_until, 0), ?4) WHERE id = ?1",
+            (attempt.0, AttemptState::NeedsReview.as_str(), &result.cause, result.at.0),
+        )
     }
 
     /// How long an acceptance took at most: until its answer, or until the time the service dates it.
@@ -207,6 +228,7 @@ const fn is_answer(event: ItemEvent) -> bool {
         ItemEvent::Accepted
             | ItemEvent::AcceptedUnidentified
             | ItemEvent::Rejected
+            | ItemEvent::RejectedByRule
             | ItemEvent::RefusedForNow
             | ItemEvent::NotSent
     )

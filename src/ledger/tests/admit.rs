@@ -85,6 +85,37 @@ async fn a_corrected_row_is_sent_again_only_after_a_clear_refusal() {
     fixture.reopen(T0).await;
     assert_eq!(fixture.admit(vec![row(2, "a", &["fixed"])]).await, [Admission::Updated]);
     assert_eq!(fixture.states(), ["pending"]);
+    // the service may have its video all the same: the listings are searched first
+    let blocked = async || fixture.claim_blocked(fixture.terms()).await;
+    assert_eq!(blocked().await, Some(ClaimBlocked::AwaitsListing { items: 1, is_due: true }));
+    let held = fixture.held_resends().await;
+    assert_eq!((held.len(), held[0].item, held[0].may_be_there), (1, ItemId(1), false));
+    fixture.release(ItemId(1)).await;
+    assert_eq!(blocked().await, None);
+}
+
+#[tokio::test]
+async fn a_row_that_only_a_rule_of_the_user_rejected_waits_for_evidence_before_it_is_sent_again() {
+    let mut fixture = Fixture::new().await;
+    fixture.admit(vec![row(2, "a", &[]), row(3, "b", &[])]).await;
+    let claim = fixture.claim(T0).await;
+    fixture.settle(claim.attempt, plain(ItemEvent::RejectedByRule, T0)).await.unwrap();
+    fixture.reopen(T0).await;
+    fixture.admit(vec![row(2, "a", &["fixed"]), row(3, "b", &[])]).await;
+    assert_eq!(fixture.claim(T0).await.submission.url.as_str(), "https://host/b.mp4", "other rows are sent");
+    let blocked = fixture.claim_blocked(fixture.terms()).await;
+    assert_eq!(blocked, Some(ClaimBlocked::AwaitsListing { items: 1, is_due: false }));
+    let held = fixture.held_resends().await.remove(0);
+    assert!(held.may_be_there);
+    let video = LibraryVideo {
+        video_no: VideoNo::parse("VI000001").unwrap(),
+        tags: vec![held.sender.marker.unwrap()],
+        shows_tags: true,
+        made_by: T0,
+    };
+    assert_eq!(fixture.recover(video).await, Recovered::Bound(ItemId(1)));
+    assert_eq!((fixture.states()[0].as_str(), fixture.held_resends().await.len()), ("accepted", 0));
+    assert_eq!(fixture.read(Snapshot::problems).await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -103,6 +134,7 @@ async fn a_failed_row_is_paid_again_only_by_order() {
     let reruns = RerunPolicy { failed: FailedRows::Retry, ..RerunPolicy::default() };
     fixture.admit_on(vec![row(2, "a", &[])], AdmitTerms { reruns, requirement: None }).await;
     assert_eq!(fixture.states(), ["pending"]);
+    fixture.release(ItemId(1)).await;
     let claim = fixture.claim(T0).await;
     fixture.settle(claim.attempt, accepted("VI0002", T0)).await.unwrap();
     let numbers: Vec<String> = {

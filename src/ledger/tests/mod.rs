@@ -3,6 +3,7 @@
 mod admit;
 mod claim;
 mod open;
+mod orders;
 mod probes;
 mod quota;
 mod readers;
@@ -125,6 +126,14 @@ impl Fixture {
         let (who, why) = ("ann@desk".to_owned(), "seen in the library".to_owned());
         let decision = ReviewDecision { answer, who, why, at: T0 };
         self.write(move |store| store.answer(item, &decision)).await
+    }
+
+    async fn held_resends(&self) -> Vec<HeldResend> {
+        self.read(|snapshot| snapshot.held_resends(10)).await
+    }
+
+    async fn release(&self, item: ItemId) {
+        self.write(move |store| store.release(item)).await;
     }
 
     async fn recover(&self, video: LibraryVideo) -> Recovered {

@@ -95,6 +95,12 @@ pub enum ClaimBlocked {
     DiskLow {
         free: u64,
     },
+    /// Items are to be sent again, and the listings have not been searched for their markers yet.
+    AwaitsListing {
+        items: u64,
+        /// Whether a search is due now: none of them has to wait for its video to show.
+        is_due: bool,
+    },
     NothingPending,
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     domain::{State, Submission, UnixMillis, VideoNo},
-    ledger::AttemptId,
+    ledger::{AttemptId, ItemId},
 };
 
 /// An attempt whose outcome is not known, or whose video is not known.
@@ -62,6 +62,17 @@ pub struct PossibleSender {
     pub marker: Option<String>,
     /// The other tags it carried.
     pub tags: Vec<String>,
+}
+
+/// An item that is to be sent again after an answer, and whose markers have not been searched for yet.
+#[derive(Clone, Debug)]
+pub struct HeldResend {
+    pub item: ItemId,
+    pub namespace: String,
+    /// Whether its request may have made a video although it was answered as rejected.
+    pub may_be_there: bool,
+    /// Its latest request.
+    pub sender: PossibleSender,
 }
 
 /// When a request was sent, by the service's own clock: that clock is not ours, and ours may have been set since.

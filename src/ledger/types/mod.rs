@@ -5,6 +5,7 @@
 mod claim;
 mod evidence;
 mod library;
+mod order;
 mod polling;
 mod review;
 mod totals;
@@ -12,10 +13,11 @@ mod usage;
 
 pub use claim::{AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker};
 pub use evidence::{
-    Bindings, ControlVideo, ObservedDelays, PossibleSender, ServiceTime, UnresolvedAttempt,
+    Bindings, ControlVideo, HeldResend, ObservedDelays, PossibleSender, ServiceTime, UnresolvedAttempt,
     UnresolvedAttempts,
 };
 pub use library::{BoundItem, LibraryVideo, Recovered, VideoOwner};
+pub use order::{Order, OrderId, OrderResult};
 pub use polling::{Observation, PollResult, PollTask};
 pub use review::{Question, ReviewAnswer, ReviewDecision, ReviewOutcome};
 pub use totals::{Expiring, RunProgress, StateCounts};

@@ -1,5 +1,7 @@
 //! Questions to a human, and the answers.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     domain::{ItemEvent, State, UnixMillis, VideoNo},
     ledger::ItemId,
@@ -15,7 +17,8 @@ pub struct Question {
 }
 
 /// A human's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReviewAnswer {
     /// It is this video.
     Adopt(VideoNo),
@@ -23,6 +26,8 @@ pub enum ReviewAnswer {
     Resend,
     /// Give it up.
     GiveUp,
+    /// Take the last answer back.
+    Withdraw,
 }
 
 impl ReviewAnswer {
@@ -33,12 +38,13 @@ impl ReviewAnswer {
             Self::Adopt(_) => ItemEvent::Adopted,
             Self::Resend => ItemEvent::ResendOrdered,
             Self::GiveUp => ItemEvent::GivenUp,
+            Self::Withdraw => ItemEvent::AnswerWithdrawn,
         }
     }
 }
 
 /// A decision of a human as it is written down.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewDecision {
     pub answer: ReviewAnswer,
     pub who: String,
@@ -47,7 +53,8 @@ pub struct ReviewDecision {
 }
 
 /// What a human's answer met.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReviewOutcome {
     /// It is written down, and the item moved on.
     Done,
@@ -57,4 +64,6 @@ pub enum ReviewOutcome {
     NotOpen(State),
     /// The video belongs to another item.
     VideoTaken(ItemId),
+    /// The last answer cannot be taken back, with the reason.
+    Kept(String),
 }

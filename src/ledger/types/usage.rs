@@ -22,7 +22,7 @@ pub struct UploadUsage {
 }
 
 /// What counts in a quota and is no upload of this ledger: reads of ours, and requests of other tools.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ExternalUsage {
     /// `upload`, `list` or `get`.
     pub endpoint: String,

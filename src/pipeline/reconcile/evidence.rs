@@ -28,7 +28,7 @@ const CLOCK_MARGIN_MS: i64 = 60_000;
 /// Two clear listings are at least this far apart, or the quiet time if that is shorter.
 const LISTINGS_APART: Duration = Duration::from_mins(1);
 /// After this long without proof a request needs a review.
-const HORIZON: Duration = Duration::from_hours(24);
+pub(super) const HORIZON: Duration = Duration::from_hours(24);
 /// The longest delay observed is multiplied by this: the service may be slower than it was.
 const OBSERVED_TIMES: u32 = 3;
 /// The most candidates that a question names.
@@ -291,7 +291,7 @@ fn carries_marker(unresolved: &UnresolvedAttempt, video: &ListedVideo) -> bool {
 /// The video must not be older than the request, and not younger than the latest possible acceptance. Tags are visible only
 /// when a video is indexed. Then the video of an attempt with a marker carries that marker; the video of an attempt without
 /// one carries its own tags and no marker. A failed video without tags proves nothing.
-fn could_be(own: &PossibleSender, video: &ListedVideo, rules: &ReconcileRules) -> bool {
+pub(super) fn could_be(own: &PossibleSender, video: &ListedVideo, rules: &ReconcileRules) -> bool {
     let is_older = |from: UnixMillis| video.created_at.is_some_and(|timestamp| timestamp < from);
     if candidates_from(own.service_time).is_some_and(is_older) {
         return false;

@@ -5,6 +5,7 @@
 //! proved waits.
 
 mod evidence;
+mod resend;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -18,7 +19,8 @@ use crate::{
     domain::{ItemEvent, State, UnixMillis, VideoNo},
     events::{Event, RedactedUrl},
     ledger::{
-        AttemptResult, Binding, Bindings, LedgerError, Question, RunId, UnresolvedAttempt, UnresolvedAttempts,
+        AttemptResult, Binding, Bindings, HeldResend, LedgerError, Question, RunId, UnresolvedAttempt,
+        UnresolvedAttempts,
     },
     quota::WasAccepted,
     retry,
@@ -66,17 +68,28 @@ async fn reconcile_forever<T: Transport>(
 ) -> Result<(), LedgerError> {
     let mut failed_passes = 0;
     let mut passed_at: Option<UnixMillis> = None;
+    let mut searched_at: Option<UnixMillis> = None;
     loop {
         let changed = context.signals.next_change();
         let UnresolvedAttempts { attempts, observed } =
             context.ledger.read(|snapshot| snapshot.unresolved_attempts(UNRESOLVED_MAX)).await?;
         let rules = asked.with(observed);
+        let held = context.ledger.read(|snapshot| snapshot.held_resends(UNRESOLVED_MAX)).await?;
+        let search_at = |held: &HeldResend| resend::due_at(held, &rules, searched_at);
+        let next_search_at = held.iter().map(search_at).min();
+        let now = context.clock.now();
+        if next_search_at.is_some_and(|timestamp| timestamp <= now) {
+            let due = held.into_iter().filter(|held| search_at(held) <= now).collect();
+            resend::search(context, run, &rules, due).await?;
+            searched_at = Some(now);
+            continue;
+        }
         let due = attempts.iter().map(|attempt| next_pass_at(attempt, &rules, passed_at)).min();
         if due.is_none_or(|timestamp| timestamp > context.clock.now()) && !first_pass_done.is_cancelled() {
             first_pass_done.cancel();
             context.signals.ledger_changed();
         }
-        match due {
+        match due.into_iter().chain(next_search_at).min() {
             None => changed.await,
             Some(timestamp) if timestamp > context.clock.now() => {
                 tokio::select! {

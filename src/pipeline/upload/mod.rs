@@ -272,7 +272,10 @@ impl<T: Transport> Uploader<T> {
     ) -> Result<Option<RunOutcome>, LedgerError> {
         let Obstacle::Claim(blocked) = obstacle else { return self.wait_until(None, changed).await };
         let (why, until) = match blocked {
-            ClaimBlocked::NothingPending => return self.wait_until(None, changed).await,
+            // a search that is due ends soon, whatever it shows
+            ClaimBlocked::NothingPending | ClaimBlocked::AwaitsListing { is_due: true, .. } => {
+                return self.wait_until(None, changed).await;
+            }
             // an open request may prove never to have arrived, which frees its part of the budget
             ClaimBlocked::BudgetSpent { .. } => {
                 let state_counts = self.context.ledger.read(Snapshot::state_counts).await?;
@@ -292,6 +295,16 @@ impl<T: Transport> Uploader<T> {
                 };
                 let why = format!(
                     "{open} requests have no clear answer; nothing is sent until their outcome is known"
+                );
+                (why, until)
+            }
+            ClaimBlocked::AwaitsListing { items, is_due: false } => {
+                let Some(until) = self.evidence_is_awaited_until() else {
+                    return Ok(Some(RunOutcome::WaitOver));
+                };
+                let why = format!(
+                    "{items} rows that a rule of yours rejected may be at the service; they are sent again when the listings show \
+                     that they are not (--settle-after)"
                 );
                 (why, until)
             }

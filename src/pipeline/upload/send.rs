@@ -112,7 +112,7 @@ async fn send<T: Transport>(
     Ok(match verdict {
         Verdict::NotSent { cause } => SendResult::Unreachable(cause),
         Verdict::StopRun { reason, cause, .. } => SendResult::Stop { reason, cause },
-        Verdict::BadRow { cause } => SendResult::RowRejected(cause),
+        Verdict::BadRow { cause, .. } => SendResult::RowRejected(cause),
         Verdict::Accepted { .. }
         | Verdict::AcceptedUnidentified
         | Verdict::RefusedForNow { .. }
@@ -163,7 +163,8 @@ fn result_of(verdict: &Verdict, at: UnixMillis) -> AttemptResult {
             cause: None,
         },
         Verdict::AcceptedUnidentified => AttemptResult::new(ItemEvent::AcceptedUnidentified, at, None),
-        Verdict::BadRow { cause } => plain(ItemEvent::Rejected, cause),
+        Verdict::BadRow { certainty: Certainty::Refused, cause } => plain(ItemEvent::Rejected, cause),
+        Verdict::BadRow { certainty: Certainty::Unclear, cause } => plain(ItemEvent::RejectedByRule, cause),
         Verdict::RefusedForNow { cause, .. }
         | Verdict::StopRun { certainty: Certainty::Refused, cause, .. } => {
             plain(ItemEvent::RefusedForNow, cause)
@@ -198,7 +199,7 @@ fn announce<T>(context: &Context<T>, claim: &Claim, verdict: &Verdict, cooldown:
         Verdict::Accepted { video_no, .. } => {
             context.emit(&Event::Accepted { url, video_no: video_no.clone() });
         }
-        Verdict::BadRow { cause } => context.emit(&Event::Rejected { url, cause: cause.clone() }),
+        Verdict::BadRow { cause, .. } => context.emit(&Event::Rejected { url, cause: cause.clone() }),
         Verdict::InDoubt { cause, .. } => context.emit(&Event::AnswerLost { url, cause: cause.clone() }),
         Verdict::AcceptedUnidentified => {
             let cause = "accepted, but the answer names no video".to_owned();

@@ -1,0 +1,130 @@
+//! Orders: changes of the ledger that a command makes itself, or hands to the process that uses the ledger.
+//!
+//! A running import looks for handed orders every second. An order that it does not carry out, because it was killed, is
+//! carried out by the next process that opens the ledger.
+
+use std::{path::Path, time::Duration};
+
+use super::{RequestedLimits, StoredLimits};
+use crate::{
+    clock::Clock,
+    error::Error,
+    events::Event,
+    ledger::{Ledger, LedgerError, Order, OrderResult, ReviewOutcome, Snapshot, hand_over},
+    pipeline::{self, Context},
+};
+
+/// How often a run looks for orders.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a command waits for the process that uses the ledger.
+const RESULT_WAIT: Duration = Duration::from_secs(15);
+/// How often it looks for the result meanwhile.
+const RESULT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// An order that was given.
+#[derive(Debug)]
+pub struct GivenOrder {
+    /// `None`: it has not been carried out yet.
+    pub result: Option<OrderResult>,
+    /// The process that uses the ledger, to which it was handed. `None`: it was carried out here.
+    pub holder: Option<String>,
+}
+
+impl GivenOrder {
+    /// Who carries the order out, as a sentence. `None`: this process did.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        let holder = self.holder.as_ref()?;
+        Some(if self.result.is_some() {
+            format!("carried out by the running telecine ({holder})")
+        } else {
+            format!(
+                "handed to the running telecine ({holder}), which has not carried it out yet; it does so later, or the next \
+                 telecine that uses the ledger does: do not give the same command again"
+            )
+        })
+    }
+}
+
+/// Carries an order out, or hands it to the process that uses the ledger and waits for the result for some seconds.
+pub async fn give(path: &Path, order: Order) -> Result<GivenOrder, Error> {
+    let clock = Clock::real();
+    let holder = match Ledger::open_offline(path, clock.now()) {
+        Ok(ledger) => {
+            let at = clock.now().max(ledger.read(Snapshot::latest_timestamp).await?);
+            let result = ledger.write(move |store| store.carry_out(&order, at)).await;
+            ledger.close().await;
+            return Ok(GivenOrder { result: Some(result?), holder: None });
+        }
+        Err(LedgerError::Locked { holder, .. }) => holder,
+        Err(error) => return Err(error.into()),
+    };
+    let id = hand_over(path, &order, clock.now())?;
+    let until = clock.now().plus(RESULT_WAIT);
+    loop {
+        let result = Snapshot::open(path)?.order_result(id)?;
+        if result.is_some() || clock.now() >= until {
+            return Ok(GivenOrder { result, holder: Some(holder) });
+        }
+        match Ledger::open_offline(path, clock.now()) {
+            // the other process has ended, and opening the ledger carries the order out
+            Ok(ledger) => ledger.close().await,
+            Err(LedgerError::Locked { .. }) => clock.sleep(RESULT_INTERVAL).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Carries out the orders that other processes hand over, until the run ends. `limits` are those that the run asks for.
+pub(super) async fn watch<T>(context: Context<T>, mut limits: RequestedLimits) {
+    loop {
+        tokio::select! {
+            biased;
+            () = context.signals.leave.cancelled() => return,
+            () = context.clock.sleep(LOOK_INTERVAL) => {}
+        }
+        if let Err(error) = look(&context, &mut limits).await {
+            // the stages meet the same error, and the run ends with it
+            tracing::warn!(%error, "orders of other commands cannot be carried out");
+            return;
+        }
+    }
+}
+
+async fn look<T>(context: &Context<T>, limits: &mut RequestedLimits) -> Result<(), Error> {
+    if !context.ledger.read(Snapshot::has_handed_orders).await? {
+        return Ok(());
+    }
+    let now = context.clock.now();
+    let carried_out = context.ledger.write(move |store| store.carry_out_handed(now)).await?;
+    for (order, _) in &carried_out {
+        if let Order::Merge { object, .. } = order {
+            // an order during the run is newer than its command line
+            limits.set(&StoredLimits::from_text(Some(object))?)?;
+        }
+    }
+    pipeline::change_limits(context, limits.resolve(&context.ledger).await?).await?;
+    let now_kept = context.limiter.limits().upload_text();
+    for (order, result) in &carried_out {
+        let text = format!("another command: {}", text_of(order, result, &now_kept));
+        context.events.emit(context.clock.now(), &Event::Message { text });
+    }
+    Ok(())
+}
+
+/// What an order changed, as a sentence.
+fn text_of(order: &Order, result: &OrderResult, limits: &str) -> String {
+    match (order, result) {
+        (_, OrderResult::Refused { cause }) => format!("nothing was changed ({cause})"),
+        (Order::Merge { .. }, _) => format!("this run keeps {limits} from now on"),
+        (Order::Count { usage }, _) => {
+            format!("{} requests ({}) of another tool count from now on", usage.count, usage.endpoint)
+        }
+        (Order::Answer { decision, .. }, OrderResult::Answered { outcomes }) => {
+            let done = outcomes.iter().filter(|(_, outcome)| *outcome == ReviewOutcome::Done);
+            let items: Vec<String> = done.map(|(item, _)| item.to_string()).collect();
+            format!("{} for items {}", decision.answer.event().as_str().replace('_', " "), items.join(", "))
+        }
+        (Order::Answer { .. }, OrderResult::Done) => "an answer".to_owned(),
+    }
+}

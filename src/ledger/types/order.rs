@@ -1,0 +1,36 @@
+//! Orders: changes that a command asks of the process that writes the ledger, and their results.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::{ExternalUsage, ItemId, ReviewDecision, ReviewOutcome};
+
+/// A change that a command orders. The process that writes the ledger carries it out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Order {
+    /// Merge a JSON object into the one stored under a name. Its keys replace those there.
+    Merge { name: String, object: String },
+    /// Record requests of other tools.
+    Count { usage: ExternalUsage },
+    /// Answer questions alike.
+    Answer { items: Vec<ItemId>, decision: ReviewDecision },
+}
+
+/// What became of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum OrderResult {
+    Done,
+    /// What each answer met.
+    Answered {
+        outcomes: Vec<(ItemId, ReviewOutcome)>,
+    },
+    /// It changed nothing, since the ledger does not allow it.
+    Refused {
+        cause: String,
+    },
+}
+
+/// The number of an order that was handed to another process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OrderId(pub(in crate::ledger) i64);

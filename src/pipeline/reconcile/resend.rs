@@ -1,0 +1,130 @@
+//! Before a row is sent again that was rejected or failed, the listings are searched for its markers: the service may have
+//! its video all the same. A marker shows only when its video is indexed.
+//!
+//! A row that the service itself rejected is searched for at once. A row that only a rule of the user rejected may have been
+//! accepted: it is searched for when the quiet time is over, and sent again when no video is left that it could be.
+
+use crate::{
+    api::{ListedVideo, Transport},
+    domain::UnixMillis,
+    events::Event,
+    ledger::{HeldResend, LedgerError, Recovered, RunId, VideoOwner},
+    pipeline::{
+        context::Context,
+        library_check::{BATCH, as_library_video},
+        listing::{self, Listing},
+    },
+};
+
+use super::evidence::{self, HORIZON, ReconcileRules};
+
+/// When a held row is due for a search, where the last one was at `searched_at`.
+pub(super) fn due_at(
+    held: &HeldResend,
+    rules: &ReconcileRules,
+    searched_at: Option<UnixMillis>,
+) -> UnixMillis {
+    if !held.may_be_there {
+        return UnixMillis(0);
+    }
+    let quiet_ends_at = held.sender.send_before.plus(rules.quiet);
+    let again = searched_at.map(|timestamp| timestamp.plus(super::PASS_DELAY_MAX.min(rules.quiet)));
+    again.map_or(quiet_ends_at, |again| again.max(quiet_ends_at))
+}
+
+/// Searches a listing of each namespace for the rows that are due.
+pub(super) async fn search<T: Transport>(
+    context: &Context<T>,
+    run: RunId,
+    rules: &ReconcileRules,
+    due: Vec<HeldResend>,
+) -> Result<(), LedgerError> {
+    let mut namespaces: Vec<&str> = due.iter().map(|held| held.namespace.as_str()).collect();
+    namespaces.sort_unstable();
+    namespaces.dedup();
+    for namespace in namespaces {
+        let own: Vec<&HeldResend> = due.iter().filter(|held| held.namespace == namespace).collect();
+        let oldest: Option<Vec<UnixMillis>> =
+            own.iter().map(|held| evidence::candidates_from(held.sender.service_time)).collect();
+        let since = oldest.and_then(|timestamps| timestamps.into_iter().min());
+        let listing = listing::read(context, namespace, since, &[]).await;
+        if let Err(incomplete) = &listing {
+            let text =
+                format!("{namespace}: not searched for rows that are sent again ({})", incomplete.cause);
+            context.emit(&Event::Message { text });
+        }
+        let found = match listing {
+            Ok(listing) => Some(bind(context, run, &listing, &own).await?),
+            Err(_) => None,
+        };
+        if let Some(Found { bound, .. }) = found.as_ref().filter(|found| found.bound > 0) {
+            let text = format!(
+                "{namespace}: {bound} rows that the service had answered as rejected are at the service; they are bound to \
+                 their videos and not sent again"
+            );
+            context.emit(&Event::Message { text });
+        }
+        for held in own {
+            if may_be_sent(held, found.as_ref(), rules, context.clock.now()) {
+                let item = held.item;
+                context.ledger.write(move |store| store.release(item)).await?;
+            }
+        }
+        context.signals.ledger_changed();
+    }
+    Ok(())
+}
+
+/// What a listing showed of held rows.
+struct Found {
+    /// Rows that were bound to their videos.
+    bound: u64,
+    /// Videos of no known row that do not show their tags.
+    hidden: Vec<ListedVideo>,
+}
+
+/// Binds listed videos that carry a marker of a held row.
+async fn bind<T: Transport>(
+    context: &Context<T>,
+    run: RunId,
+    listing: &Listing,
+    held: &[&HeldResend],
+) -> Result<Found, LedgerError> {
+    let mut found = Found { bound: 0, hidden: Vec::new() };
+    for listed in listing.videos.chunks(BATCH) {
+        let videos: Vec<_> = listed.iter().map(|video| as_library_video(video, listing.served)).collect();
+        let asked = videos.clone();
+        let owners = context.ledger.read(move |snapshot| snapshot.video_owners(&asked)).await?;
+        for ((video, owner), listed) in videos.into_iter().zip(owners).zip(listed) {
+            match owner {
+                VideoOwner::Rejected(item)
+                | VideoOwner::Surplus(item)
+                | VideoOwner::ResolvedByReview(item)
+                    if held.iter().any(|held| held.item == item) =>
+                {
+                    let at = context.clock.now();
+                    let recovered = context.ledger.write(move |store| store.recover(run, &video, at)).await?;
+                    found.bound += u64::from(matches!(recovered, Recovered::Bound(_)));
+                }
+                VideoOwner::TagsHidden => found.hidden.push(listed.clone()),
+                VideoOwner::Rejected(_)
+                | VideoOwner::Surplus(_)
+                | VideoOwner::ResolvedByReview(_)
+                | VideoOwner::Bound(_)
+                | VideoOwner::Open(_)
+                | VideoOwner::Foreign(_)
+                | VideoOwner::Unmarked => {}
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Whether nothing more is to be learned of a row before it is sent again. A row that was bound is not pending any more.
+fn may_be_sent(held: &HeldResend, found: Option<&Found>, rules: &ReconcileRules, now: UnixMillis) -> bool {
+    if !held.may_be_there || now > held.sender.sent_at.plus(HORIZON) {
+        return true;
+    }
+    found
+        .is_some_and(|found| !found.hidden.iter().any(|video| evidence::could_be(&held.sender, video, rules)))
+}
