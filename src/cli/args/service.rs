@@ -1,12 +1,16 @@
 //! Flags that say which service is called, and with which key.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 
 use super::{
     limits::{ReadLimitArgs, UploadLimitArgs, given},
     output::OutputArgs,
+    values,
 };
 use crate::{
     api::UserRule,
@@ -33,6 +37,8 @@ pub(in crate::cli) enum Target {
 #[command(next_help_heading = "Service")]
 pub(in crate::cli) struct ServiceArgs {
     /// The address of the service [default: MEMORIES_API_URL, else https://api.memories.ai].
+    ///
+    /// Proxies and certificates are those of HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.
     #[arg(long, value_name = "URL", env = "TELECINE_API_URL")]
     pub(in crate::cli) api_url: Option<String>,
 
@@ -68,6 +74,18 @@ pub(in crate::cli) struct ServiceArgs {
     /// stop (end the run).
     #[arg(long, value_name = "RULE", env = "TELECINE_VERDICT", value_delimiter = ',')]
     pub(in crate::cli) verdict: Vec<UserRule>,
+
+    /// How long to wait for the answer to a request, from 5s to 10m.
+    ///
+    /// An upload without an answer in this time is in doubt. The service fetches the video before it answers.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "TELECINE_REQUEST_TIMEOUT",
+        default_value = "2m",
+        value_parser = values::request_timeout
+    )]
+    request_timeout: Duration,
 
     #[command(flatten)]
     pub(in crate::cli) reads: ReadLimitArgs,
@@ -109,6 +127,7 @@ impl ServiceArgs {
             destination: self.destination()?,
             key: self.api_key()?,
             key_change: if self.same_account { KeyChange::SameAccount } else { KeyChange::Refused },
+            request_timeout: self.request_timeout,
             user_rules: self.verdict.clone(),
             ledger: ledger.to_path_buf(),
             reports: output.reports(ledger),
