@@ -1,18 +1,150 @@
-//! Runs blocking work, such as reading a file, on a thread beside the async runtime.
-//!
-//! On a runtime with one thread, as in simulations, it runs in place: no other work could run at the same time, and without
-//! races between threads the same seed gives the same run.
+//! Runs blocking work beside the async runtime: reading a file, or writing to a pipe.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
     task::JoinHandle,
 };
 
-/// Starts the work; the handle returns its result.
+/// Starts the work on a thread beside the runtime; the handle returns its result.
+///
+/// On a runtime with one thread, as in simulations, it runs in place: no other work could run at the same time, and without
+/// races between threads the same seed gives the same run.
 pub fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
         tokio::spawn(async move { work() })
     } else {
         tokio::task::spawn_blocking(work)
+    }
+}
+
+/// Work that may stall, such as writing to a pipe that nobody reads: a thread of its own does it, one value after the other.
+/// Whoever hands over a value never waits. What does not fit into the queue is dropped and counted.
+pub struct Outbox<T> {
+    shared: Arc<SharedQueue<T>>,
+    values_max: usize,
+}
+
+struct SharedQueue<T> {
+    queue: Mutex<Queue<T>>,
+    changed: Condvar,
+}
+
+struct Queue<T> {
+    /// Each with the number of values that were dropped before it.
+    waiting: VecDeque<(u64, T)>,
+    dropped: u64,
+    is_working: bool,
+    /// No more values will come, or no thread could be started.
+    is_closed: bool,
+}
+
+impl<T> SharedQueue<T> {
+    fn lock(&self) -> MutexGuard<'_, Queue<T>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next value. `None`: there will be none.
+    fn next(&self) -> Option<(u64, T)> {
+        let mut queue = self.lock();
+        queue.is_working = false;
+        self.changed.notify_all();
+        loop {
+            if let Some(next) = queue.waiting.pop_front() {
+                queue.is_working = true;
+                return Some(next);
+            }
+            if queue.is_closed {
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl<T: Send + 'static> Outbox<T> {
+    /// Starts a thread that does the work: with the number of values that were dropped before a value, and the value.
+    pub fn new(values_max: usize, mut work: impl FnMut(u64, T) + Send + 'static) -> Self {
+        let queue = Queue { waiting: VecDeque::new(), dropped: 0, is_working: false, is_closed: false };
+        let shared = Arc::new(SharedQueue { queue: Mutex::new(queue), changed: Condvar::new() });
+        let own = Arc::clone(&shared);
+        let started = std::thread::Builder::new().spawn(move || {
+            while let Some((dropped, value)) = own.next() {
+                work(dropped, value);
+            }
+        });
+        shared.lock().is_closed = started.is_err();
+        Self { shared, values_max }
+    }
+
+    /// Hands over a value. Never waits for the work.
+    pub fn put(&self, value: T) {
+        let mut queue = self.shared.lock();
+        if queue.is_closed || queue.waiting.len() >= self.values_max {
+            queue.dropped += 1;
+            return;
+        }
+        let dropped = std::mem::take(&mut queue.dropped);
+        queue.waiting.push_back((dropped, value));
+        self.shared.changed.notify_all();
+    }
+
+    /// Waits until the work on every value so far is done, at most so long. `None`: without a bound.
+    pub fn finish(&self, time_max: Option<Duration>) {
+        let is_busy = |queue: &mut Queue<T>| !queue.waiting.is_empty() || queue.is_working;
+        let queue = self.shared.lock();
+        // the result says only whether it was done in time
+        match time_max {
+            Some(time_max) => drop(self.shared.changed.wait_timeout_while(queue, time_max, is_busy)),
+            None => drop(self.shared.changed.wait_while(queue, is_busy)),
+        }
+    }
+}
+
+impl<T> Drop for Outbox<T> {
+    fn drop(&mut self) {
+        self.shared.lock().is_closed = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn whoever_hands_over_a_value_does_not_wait_for_work_that_stalls() {
+        let (release, stalled) = mpsc::channel::<()>();
+        let done = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&done);
+        let outbox = Outbox::new(2, move |dropped, value| {
+            let _ = stalled.recv();
+            seen.lock().unwrap().push((dropped, value));
+        });
+        outbox.put(0);
+        // taken from the queue before the next ones come
+        while !outbox.shared.lock().is_working {
+            std::thread::yield_now();
+        }
+        for value in 1..=5 {
+            outbox.put(value);
+        }
+        outbox.finish(Some(Duration::ZERO));
+        assert!(done.lock().unwrap().is_empty());
+        for _ in 0..3 {
+            release.send(()).unwrap();
+        }
+        outbox.finish(None);
+        outbox.put(6);
+        drop(release);
+        outbox.finish(None);
+        assert_eq!(*done.lock().unwrap(), [(0, 0), (0, 1), (0, 2), (3, 6)]);
     }
 }

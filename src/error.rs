@@ -9,7 +9,7 @@ pub enum ExitCode {
     Success,
     /// Something unexpected happened.
     Unexpected,
-    /// The command line, the settings or the ledger cannot be used.
+    /// The command line, the settings, the ledger, the proxy or the certificates cannot be used.
     Usage,
     /// A manifest is invalid; nothing was sent.
     ManifestInvalid,
@@ -126,7 +126,9 @@ impl ExitCode {
         match self {
             Self::Success => "every row is finished without an error, or there is nothing to do",
             Self::Unexpected => "something unexpected happened",
-            Self::Usage => "the command line, the settings or the ledger cannot be used",
+            Self::Usage => {
+                "the command line, the settings, the ledger, the proxy or the certificates cannot be used"
+            }
             Self::ManifestInvalid => "the manifest is invalid; nothing was sent",
             Self::SomeFailed => "finished; some rows were rejected or failed",
             Self::Temporary => "not finished; the same command resumes",

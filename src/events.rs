@@ -173,11 +173,14 @@ impl Serialize for RedactedUrl {
 
 /// Receives events.
 pub trait EventSink: Send + Sync {
-    /// Takes an event and its time. Must return quickly.
+    /// Takes an event and its time. Must not wait, as for the reader of a pipe.
     fn on_event(&self, at: UnixMillis, event: &Event);
 
     /// No more events will come: a live display is cleared.
     fn close(&self) {}
+
+    /// Waits until the events so far are shown.
+    fn finish(&self) {}
 }
 
 /// Passes events to its sinks. Cheap to clone.
@@ -204,6 +207,13 @@ impl EventBus {
     pub fn close(&self) {
         for sink in self.sinks.iter() {
             sink.close();
+        }
+    }
+
+    /// Waits until every sink has shown the events so far.
+    pub fn finish(&self) {
+        for sink in self.sinks.iter() {
+            sink.finish();
         }
     }
 }

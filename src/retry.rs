@@ -36,8 +36,8 @@ pub fn poll_delay(age: Duration, delay_min: Duration, delay_max: Duration) -> Du
 #[must_use]
 pub fn parse_retry_after(text: &str, now: UnixMillis) -> Option<Duration> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = jiff::fmt::rfc2822::parse(text).ok()?;
     Some(UnixMillis(date.timestamp().as_millisecond()).after_now(now))
@@ -72,5 +72,8 @@ mod tests {
         assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:29:00 GMT", now), Some(Duration::from_mins(1)));
         assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:00:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(parse_retry_after("soon", now), None);
+        assert_eq!(parse_retry_after("", now), None);
+        let longest = parse_retry_after("99999999999999999999999", now);
+        assert_eq!(longest, Some(Duration::from_secs(u64::MAX)), "a wait is never shortened");
     }
 }

@@ -1,6 +1,10 @@
 //! Logs: the only place that knows tracing-subscriber. They go to stderr, as text or JSON.
 
+use std::{io, sync::Arc};
+
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+
+use crate::blocking::Outbox;
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,13 +15,29 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging. `filter` is in the language of `RUST_LOG`, such as `telecine=debug`.
+/// Takes each line of the log. Whoever logs does not wait until it is written.
+pub struct LogLines(pub Arc<Outbox<Vec<u8>>>);
+
+impl io::Write for LogLines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.put(line.to_vec());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Starts logging into `lines`. `filter` is in the language of `RUST_LOG`, such as `telecine=debug`.
 ///
 /// Only telecine's own code logs by default: libraries might show what we would redact.
-pub fn start(filter: &str, format: LogFormat) {
+pub fn start(filter: &str, format: LogFormat, lines: &Arc<Outbox<Vec<u8>>>) {
+    let lines = Arc::clone(lines);
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("telecine=warn"));
     let registry = tracing_subscriber::registry().with(filter);
-    let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    let layer =
+        fmt::layer().with_writer(move || LogLines(Arc::clone(&lines))).with_ansi(false).with_target(false);
     // a second start is refused; the first one stands
     let _ = match format {
         LogFormat::Text => registry.with(layer).try_init(),

@@ -224,7 +224,7 @@ fn a_redirected_upload_stops_the_run_and_its_row_is_in_doubt() {
     let faults = Faults { share: 1.0, kinds: vec![Fault::Redirect] };
     let mut harness = Harness::new(Policy { faults, ..Policy::default() }, 5);
     let RunOutcome::Stopped { reason, cause } = harness.run().outcome() else { panic!("it did not stop") };
-    assert_eq!(reason, StopReason::WrongAddress);
+    assert_eq!(reason, StopReason::NotTheService);
     assert!(cause.contains("elsewhere.example"), "{cause}");
     assert!(harness.service.stats().uploads <= 4, "it burned through rows");
     assert_eq!(

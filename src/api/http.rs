@@ -11,21 +11,27 @@ use reqwest::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::transport::{API_PATH, Content, HttpMethod, Request, Response, Transport, TransportError};
+use super::{
+    connection::{self, NoConnection},
+    transport::{API_PATH, Content, HttpMethod, Request, Response, Transport, TransportError},
+};
 use crate::http_client::{self, chain, header};
 
 /// A connection that was idle for longer is not used again: servers close idle connections after 1 s and more, and a request
-/// on a connection that is just being closed has no clear answer.
-const IDLE_MAX: Duration = Duration::from_millis(800);
+/// on a connection that is just being closed has no clear answer. The rest of the second is for the way to the server.
+const IDLE_MAX: Duration = Duration::from_millis(500);
 /// To reach the host; nothing has been sent before that.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
-/// For a whole request: the service fetches the source before it answers, clients in the wild wait 60 to 300 s.
+/// For a whole request, unless the user says otherwise: the service fetches the source before it answers, clients in the wild
+/// wait 60 to 300 s.
 pub const EXCHANGE_MAX: Duration = Duration::from_mins(2);
 
 /// The service over HTTP(S).
 pub struct HttpTransport {
     client: Client,
     base: String,
+    /// The host, for messages.
+    host: String,
     authorization: HeaderValue,
     key: SecretString,
 }
@@ -59,7 +65,8 @@ impl HttpTransport {
             HeaderValue::from_str(key.expose_secret()).map_err(|_| HttpSetupError::Key)?;
         authorization.set_sensitive(true);
         let base = format!("{}{API_PATH}", origin.as_str().trim_end_matches('/'));
-        Ok(Self { client: client(origin, exchange_max)?, base, authorization, key: key.clone() })
+        let host = crate::redact::clean(origin.host_str().unwrap_or_default());
+        Ok(Self { client: client(origin, exchange_max)?, base, host, authorization, key: key.clone() })
     }
 }
 
@@ -115,7 +122,7 @@ impl Transport for HttpTransport {
             }
             Content::Json => call = call.header(CONTENT_TYPE, "application/json").body(request.body),
         }
-        let mut response = call.send().await.map_err(|error| loss(&error))?;
+        let mut response = call.send().await.map_err(|error| loss(&error, &self.host))?;
         let mut reply = Response {
             status: response.status().as_u16(),
             retry_after: header(response.headers(), &RETRY_AFTER),
@@ -148,11 +155,13 @@ fn redact_key(body: &mut [u8], key: &[u8]) {
 }
 
 /// Whether a failed request may have arrived: not if the connection was never made.
-fn loss(error: &reqwest::Error) -> TransportError {
-    let cause = chain(error);
-    if error.is_connect() || error.is_builder() {
-        TransportError::NotSent(cause)
-    } else {
-        TransportError::NoAnswer(cause)
+fn loss(error: &reqwest::Error, host: &str) -> TransportError {
+    if !error.is_connect() && !error.is_builder() {
+        return TransportError::NoAnswer(chain(error));
+    }
+    match connection::explain(error, host) {
+        Some(NoConnection { cause, reason: Some(reason) }) => TransportError::Unusable { reason, cause },
+        Some(NoConnection { cause, reason: None }) => TransportError::NotSent(cause),
+        None => TransportError::NotSent(chain(error)),
     }
 }

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use crate::domain::StopReason;
+
 /// The documented path of the service's API below its origin.
 pub const API_PATH: &str = "/serve/api/v1/";
 
@@ -51,6 +53,8 @@ pub struct Response {
 pub enum TransportError {
     /// No byte of the request left this machine.
     NotSent(String),
+    /// The same, and none will until the operator acts.
+    Unusable { reason: StopReason, cause: String },
     /// It may have arrived.
     NoAnswer(String),
 }

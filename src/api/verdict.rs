@@ -42,6 +42,8 @@ pub enum Certainty {
     Refused,
     /// Something between here and the service did, or a rule of the user says so.
     Unclear,
+    /// No byte left this machine.
+    NotSent,
 }
 
 /// Why a read failed.
@@ -122,7 +124,8 @@ fn class_of_status(status: u16, body: &[u8]) -> Class {
         407 => Class::StopInDoubt(StopReason::Blocked),
         410 => Class::StopInDoubt(StopReason::Retired),
         415 => Class::StopInDoubt(StopReason::WrongRequest),
-        301 | 302 | 303 | 307 | 308 | 404 | 405 => Class::StopInDoubt(StopReason::WrongAddress),
+        301 | 302 | 303 | 307 | 308 | 511 => Class::StopInDoubt(StopReason::NotTheService),
+        404 | 405 => Class::StopInDoubt(StopReason::WrongAddress),
         400 | 413 | 422 => {
             let class = class_of_complaint(&String::from_utf8_lossy(&body[..body.len().min(2_048)]));
             // not the service's own message about a row
@@ -133,6 +136,7 @@ fn class_of_status(status: u16, body: &[u8]) -> Class {
 }
 
 fn is_html(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let start: Vec<u8> = body.iter().copied().skip_while(u8::is_ascii_whitespace).take(15).collect();
     let start = String::from_utf8_lossy(&start).to_lowercase();
     start.starts_with("<!doctype html") || start.starts_with("<html")
@@ -171,6 +175,9 @@ pub(super) fn of_upload(outcome: Result<Response, TransportError>, user_rules: &
     let response = match outcome {
         Ok(response) => response,
         Err(TransportError::NotSent(cause)) => return Verdict::NotSent { cause },
+        Err(TransportError::Unusable { reason, cause }) => {
+            return Verdict::StopRun { reason, certainty: Certainty::NotSent, cause };
+        }
         Err(TransportError::NoAnswer(cause)) => return Verdict::InDoubt { retry_after: None, cause },
     };
     let envelope = wire::parse_envelope(&response.body);
@@ -211,6 +218,9 @@ pub(super) fn of_read<V>(
     let response = match outcome {
         Ok(response) => response,
         Err(TransportError::NotSent(cause)) => return Err(ReadError::NotSent { cause }),
+        Err(TransportError::Unusable { reason, cause }) => {
+            return Err(ReadError::StopRun { reason, cause });
+        }
         Err(TransportError::NoAnswer(cause)) => return Err(ReadError::Unclear { retry_after: None, cause }),
     };
     let envelope = wire::parse_envelope(&response.body);
@@ -223,6 +233,10 @@ pub(super) fn of_read<V>(
         }
         Class::RefusedForNow => Err(ReadError::RefusedForNow { retry_after }),
         Class::Stop(reason) | Class::StopInDoubt(reason) => Err(ReadError::StopRun { reason, cause }),
+        // a read costs nothing, so the next upload is not made to find out
+        Class::InDoubt if response.status < 400 && is_html(&response.body) => {
+            Err(ReadError::StopRun { reason: StopReason::NotTheService, cause })
+        }
         Class::BadRow | Class::InDoubt | Class::UnknownCode => Err(ReadError::Unclear { retry_after, cause }),
     }
 }
@@ -247,12 +261,23 @@ fn describe(response: &Response, envelope: Option<&Envelope>) -> String {
             format!("HTTP {status}, code {}: {}", redact::clean(shown_code), redact::opaque(message))
         }
         None if response.body.is_empty() => format!("HTTP {status} without a body"),
+        None if is_html(&response.body) => {
+            format!("HTTP {status}, a web page and not the service's JSON{}", title_of(&response.body))
+        }
         None => {
             let beginning =
                 String::from_utf8_lossy(&response.body[..response.body.len().min(512)]).into_owned();
             format!("HTTP {status}, not the service's JSON: {}", redact::opaque(&beginning))
         }
     }
+}
+
+/// `: Guest network`, from the title of a web page.
+fn title_of(page: &[u8]) -> String {
+    let page = String::from_utf8_lossy(&page[..page.len().min(4_096)]).into_owned();
+    let title = page.split_once("<title>").and_then(|(_, behind)| behind.split_once("</title>"));
+    let title = title.map_or("", |(title, _)| title).split_whitespace().collect::<Vec<_>>().join(" ");
+    if title.is_empty() { String::new() } else { format!(": {}", redact::opaque(&title)) }
 }
 
 #[cfg(test)]

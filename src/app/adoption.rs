@@ -1,6 +1,6 @@
 //! The check before a human's video number is adopted: the service must have the video, and it must be no other item's.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use secrecy::SecretString;
 
@@ -12,6 +12,7 @@ use crate::{
     ledger::{ExternalUsage, ItemId, LedgerError, LibraryVideo, Order, Snapshot, VideoOwner},
     quota::{Endpoint, Priority},
     redact,
+    settings::network,
 };
 
 /// The service that is asked for the video.
@@ -20,6 +21,8 @@ pub struct AskedService {
     pub destination: Destination,
     /// The API key.
     pub key: SecretString,
+    /// How long to wait for its answer.
+    pub request_timeout: Duration,
     /// The user's own rules for the service's status words.
     pub status_words: Vec<StatusWordRule>,
     /// The limits asked for on the command line.
@@ -121,8 +124,11 @@ async fn ask(
     video_no: &VideoNo,
 ) -> Result<Result<Option<ListedVideo>, ReadError>, Error> {
     let clock = service.destination.clock();
+    if let Destination::Server(origin) = &service.destination {
+        network::check(origin, |name| std::env::var_os(name))?;
+    }
     let (origin, _sandbox) = service.destination.connect(path, &clock).await?;
-    let api = ApiClient::new(HttpTransport::new(&origin, &service.key)?)
+    let api = ApiClient::new(HttpTransport::patient(&origin, &service.key, service.request_timeout)?)
         .with_status_words(service.status_words.clone());
     let limiter = limiter_of(&Snapshot::open(path)?, &service.limits, &clock)?;
     let permit = limiter.permit(Priority::PollSingle).await;

@@ -376,6 +376,6 @@ fn stops(outcome: &RunOutcome) -> Option<String> {
         }
         RunOutcome::DiskLow { .. } => Some("the disk is nearly full".to_owned()),
         RunOutcome::Interrupted => Some("it was stopped".to_owned()),
-        RunOutcome::Stopped { cause, .. } | RunOutcome::Offline { cause } => Some(cause.clone()),
+        RunOutcome::Stopped { cause, .. } | RunOutcome::Offline { cause, .. } => Some(cause.clone()),
     }
 }

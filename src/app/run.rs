@@ -1,6 +1,6 @@
 //! One run from its start to its report: opens the ledger and the service, runs the pipeline, and records the outcome.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
@@ -19,7 +19,7 @@ use crate::{
     quota::Limits,
     report::{self, EndOfRun, Summary},
     sandbox::SandboxServer,
-    settings::credentials,
+    settings::{credentials, network},
 };
 
 /// What a run needs beside its manifests.
@@ -28,6 +28,8 @@ pub struct RunRequest {
     pub destination: Destination,
     /// The API key.
     pub key: SecretString,
+    /// How long to wait for the answer to a request.
+    pub request_timeout: Duration,
     /// Whether a new key may continue the ledger.
     pub key_change: KeyChange,
     /// Whether the account may have a second ledger.
@@ -97,6 +99,9 @@ pub async fn open(
     command: Option<&'static str>,
 ) -> Result<OpenRun, Error> {
     let clock = request.destination.clock();
+    if let Destination::Server(origin) = &request.destination {
+        network::check(origin, |name| std::env::var_os(name))?;
+    }
     let identity = Identity {
         origin: request.destination.name(),
         key_digest: credentials::key_digest(&request.key),
@@ -137,7 +142,7 @@ pub async fn open(
     let rng = fastrand::Rng::with_seed(credentials::fresh_seed()?);
     let id = run.as_ref().map(|run| run.id);
     let limiter = pipeline::restore_usage(&ledger, id, limits.clone(), &clock, rng).await?;
-    let transport = HttpTransport::new(&origin, &request.key)?;
+    let transport = HttpTransport::patient(&origin, &request.key, request.request_timeout)?;
     let context = Context {
         ledger,
         api: Arc::new(

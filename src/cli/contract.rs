@@ -97,6 +97,8 @@ pub fn page() -> String {
          With `--json` a command prints one JSON object per line on stdout. The last object says how the command ended, also \
          when it failed. Times are RFC 3339 in UTC. States have the names of [the glossary](glossary.md); in text, `_` is \
          written as a space. New fields may be added; a field that changes its meaning raises `schema`.\n\n\
+         A run does not wait for the reader of its output. If more than 32,768 events wait to be read, the next ones are left \
+         out, and a `message` says how many. Every row is in the report.\n\n\
          This page is generated from the types: `TELECINE_WRITE_DOCS=1 cargo test --test json`.\n",
     );
     for JsonObject { name, place, schema } in objects() {

@@ -12,6 +12,7 @@ use std::{
     ffi::OsString,
     io::{self, Write as _},
     path::PathBuf,
+    sync::Arc,
 };
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -23,7 +24,9 @@ use commands::{
 };
 
 use crate::{
+    blocking::Outbox,
     error::{Error, ExitCode},
+    events::EventBus,
     settings::{self, EffectiveSetting},
     telemetry::{self, LogFormat},
 };
@@ -110,8 +113,10 @@ enum Command {
 pub fn main() -> std::process::ExitCode {
     let mut wants_json = asks_for_json();
     let code = match parse(&mut wants_json).and_then(|(cli, effective)| {
-        start_logs(&cli);
-        run(cli, &effective).map_err(Failure::Error)
+        let logs = start_logs(&cli);
+        let ended = run(cli, &effective);
+        logs.finish(Some(output::progress::STDERR_FINISH_MAX));
+        ended.map_err(Failure::Error)
     }) {
         Ok(code) => code,
         Err(Failure::Error(error)) => {
@@ -188,7 +193,11 @@ fn command_line() -> clap::Command {
     help::with_help(variables::lenient(Cli::command()), help::is_long(&arguments))
 }
 
-fn start_logs(cli: &Cli) {
+/// Lines of the log that wait to be written at most.
+const LOG_LINES_MAX: usize = 8_192;
+
+/// Starts the log on stderr.
+fn start_logs(cli: &Cli) -> Arc<Outbox<Vec<u8>>> {
     let level = match cli.verbose {
         0 => "warn",
         1 => "info",
@@ -200,7 +209,12 @@ fn start_logs(cli: &Cli) {
         values::LogFormatArg::Text => LogFormat::Text,
         values::LogFormatArg::Json => LogFormat::Json,
     };
-    telemetry::start(&filter, format);
+    let lines = Arc::new(Outbox::new(LOG_LINES_MAX, |_, line: Vec<u8>| {
+        // if stderr is closed, there is no reader
+        let _ = io::stderr().lock().write_all(&line);
+    }));
+    telemetry::start(&filter, format, &lines);
+    lines
 }
 
 fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
@@ -239,6 +253,13 @@ fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error>
     // a reader that stalls on a pipe must not keep the process
     runtime.shutdown_background();
     ended
+}
+
+/// Waits until all events are shown. Signals are served meanwhile.
+async fn finish(events: &EventBus) {
+    let events = events.clone();
+    // it has no result, and its panic has been printed
+    let _ = tokio::task::spawn_blocking(move || events.finish()).await;
 }
 
 fn print_error(error: &Error) {

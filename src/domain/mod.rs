@@ -8,6 +8,7 @@ mod limit;
 mod outcome;
 mod price;
 mod probe;
+mod public_address;
 mod source_url;
 mod state;
 
@@ -17,5 +18,6 @@ pub use limit::*;
 pub use outcome::{RunOutcome, StopReason};
 pub use price::{Credits, Price, PriceError};
 pub use probe::{Probe, ProbeVerdict, Reach};
+pub use public_address::is_public;
 pub use source_url::{SourceUrl, UrlError};
 pub use state::{AttemptState, IllegalTransition, ItemEvent, State};

@@ -19,6 +19,12 @@ pub enum StopReason {
     WrongRequest,
     /// A proxy or a firewall between here and the service refuses the request.
     Blocked,
+    /// Another server answers: a login page of the network, or what a wrong address leads to.
+    NotTheService,
+    /// The proxy refuses to be used.
+    ProxyUnusable,
+    /// The TLS certificate is not trusted.
+    UntrustedCertificate,
     /// Most of the latest rows were rejected: the cause is hardly each single row.
     MostlyRejected,
     /// A rule of the user (`--verdict`) says to stop.
@@ -63,6 +69,8 @@ pub enum RunOutcome {
     },
     Offline {
         cause: String,
+        /// Attempts in a row that did not reach the service.
+        attempts: u32,
     },
 }
 

@@ -1,6 +1,6 @@
 //! The context that every stage works with: ledger, API client, rate limiter, clock, events and stop signals.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Mutex, Notify, futures::Notified};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +11,7 @@ use crate::{
     domain::StopReason,
     events::{Event, EventBus},
     ledger::{Ledger, LedgerError},
-    quota::{Permit, PermitSlot, Priority, RateLimiter, RequestOutcome},
+    quota::{Cooldown, Permit, PermitSlot, Priority, RateLimiter, RequestOutcome},
     retry::parse_retry_after,
 };
 
@@ -32,6 +32,9 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// Failed reads in a row before the operator is notified.
 const FAILED_READS_SAID: u32 = 3;
+
+/// A longer wait before the next read is announced at once.
+const READ_WAIT_SAID: Duration = Duration::from_secs(90);
 
 /// What a stage works with. Cheap to clone.
 pub struct Context<T> {
@@ -116,7 +119,11 @@ impl<T> Context<T> {
         };
         tracing::debug!(?slot, ?error, "a read brought nothing");
         let cooldown = self.limiter.on_read(slot, &outcome);
-        if let Some(cooldown) = cooldown.filter(|cooldown| cooldown.failures == FAILED_READS_SAID) {
+        let now = self.clock.now();
+        let is_said = |cooldown: &Cooldown| {
+            cooldown.failures == FAILED_READS_SAID || cooldown.until.after_now(now) >= READ_WAIT_SAID
+        };
+        if let Some(cooldown) = cooldown.filter(is_said) {
             let why = format!("listings cannot be read ({error}); trying again");
             self.emit(&Event::Waiting { reason: why, until: cooldown.until, hint: None });
         }

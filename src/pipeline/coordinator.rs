@@ -317,8 +317,11 @@ impl<T: Transport> Coordinator<'_, T> {
                 broken_manifests: self.stages.ingested.broken,
                 library_diffs: library_diffs?,
                 next_upload_at: {
-                    let now = self.context.clock.now();
-                    self.context.limiter.delay(Endpoint::Upload).map_or(now, |delay| delay.until)
+                    let limiter = &self.context.limiter;
+                    let upload = limiter.delay(Endpoint::Upload).map(|delay| delay.until);
+                    // the next run lists the library before it sends
+                    let list = limiter.cooldown(Endpoint::List).map(|cooldown| cooldown.until);
+                    upload.max(list).unwrap_or_else(|| self.context.clock.now())
                 },
             }),
         }

@@ -9,9 +9,12 @@ use super::{
     fetcher::{FetchError, FetchRequest, FetchResponse, Fetcher, Method},
     finding::ProbeFinding,
     hosts::{HostSlot, NotNow},
-    is_public,
 };
-use crate::{domain::Reach, redact, retry::parse_retry_after};
+use crate::{
+    domain::{Reach, is_public},
+    redact,
+    retry::parse_retry_after,
+};
 
 /// Redirects followed for one request.
 const REDIRECTS_MAX: usize = 5;

@@ -11,12 +11,9 @@ use reqwest::{
     },
 };
 
-use super::{
-    fetcher::{FetchError, FetchRequest, FetchResponse, Fetcher, Method},
-    is_public,
-};
+use super::fetcher::{FetchError, FetchRequest, FetchResponse, Fetcher, Method};
 use crate::{
-    domain::Reach,
+    domain::{Reach, is_public},
     http_client::{self, chain, header},
 };
 

@@ -11,7 +11,6 @@
 //!                                                playlist -> its first playlist -> its first segment
 //! ```
 
-mod address;
 mod container;
 mod fetch;
 mod fetcher;
@@ -33,7 +32,6 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-pub use address::is_public;
 pub use fetcher::{FetchError, FetchRequest, FetchResponse, Fetcher, Method};
 
 use crate::{

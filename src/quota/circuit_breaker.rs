@@ -48,6 +48,7 @@ pub(super) struct CircuitBreaker {
     failures: u32,
     /// Refusals of requests that left after the one before them was known.
     pub(super) refusals: u32,
+    /// When a request was refused last, or the service asked to wait.
     last_refused_at: Option<UnixMillis>,
     /// While failures last, one request is out at a time.
     pub(super) half_open_probe_in_flight: bool,
@@ -132,7 +133,11 @@ impl CircuitBreaker {
     ) -> Option<Cooldown> {
         let cooldown = self.failed(CooldownReason::Unclear, now, jitter);
         match retry_after {
-            Some(wait) => Some(self.cool_down(wait.min(ASKED_WAIT_MAX), CooldownReason::Unclear, now)),
+            Some(wait) => {
+                // what left before says nothing about the wait
+                self.last_refused_at = Some(now);
+                Some(self.cool_down(wait.min(ASKED_WAIT_MAX), CooldownReason::Unclear, now))
+            }
             None => cooldown,
         }
     }

@@ -72,9 +72,21 @@ impl AccountLimits {
             }
             RequestOutcome::Unclear { retry_after } => {
                 let cooldown = breaker.unclear(*retry_after, now, jitter);
+                if retry_after.is_some() {
+                    self.save_cooldown(now);
+                }
                 Feedback { cooldown, change: None }
             }
         }
+    }
+
+    /// Keeps the wait in force over restarts.
+    fn save_cooldown(&mut self, now: UnixMillis) {
+        let breaker = &self.upload.breaker;
+        let until = breaker.cooldown(now).map_or(now, |cooldown| cooldown.until);
+        let saved = SavedCooldown { until, refusals: breaker.refusals, refused_at: now };
+        self.learned_limits.saved_cooldown = Some(saved);
+        self.learned_limits_changed = true;
     }
 
     fn see(&mut self, noted_after_ms: i64) {
@@ -163,10 +175,7 @@ impl AccountLimits {
                 Some(breaker.cool_down(wait, CooldownReason::Refused, now))
             }
         };
-        let until = cooldown.map_or(now, |cooldown| cooldown.until);
-        self.learned_limits.saved_cooldown =
-            Some(SavedCooldown { until, refusals: breaker.refusals, refused_at: now });
-        self.learned_limits_changed = true;
+        self.save_cooldown(now);
         let budget = self.refusals_per_hour();
         let is_spent = is_new && self.refused_at.len() == budget;
         let spent = is_spent.then_some(LimitChange::RefusalsSpent(u32::try_from(budget).unwrap_or(u32::MAX)));

@@ -590,6 +590,32 @@ fn a_wait_that_the_service_asked_for_outlives_a_restart() {
 }
 
 #[test]
+fn a_wait_asked_for_with_an_unclear_answer_is_ended_by_no_earlier_request_and_no_restart() {
+    let times = |at: UnixMillis| UploadTimes {
+        claimed_at: at,
+        departed_at: at.into(),
+        accepted_by: at.plus_ms(900 * SECOND),
+    };
+    let mut account = gate_of(limits("100/s:burst", &[]), LearnedLimits::default());
+    for key in 1..=3 {
+        let slot = account.take(Endpoint::Upload, T0).unwrap();
+        account.depart(slot, key, times(T0));
+    }
+    let at = T0.plus_ms(SECOND);
+    account.answer(1, &RequestOutcome::Unclear { retry_after: Some(Duration::from_hours(1)) }, at, 0.5);
+    // both left before the service asked to wait
+    account.answer(2, &ACCEPTED, at.plus_ms(100), 0.5);
+    account.answer(3, &REFUSED, at.plus_ms(200), 0.5);
+    let hour_later = at.plus_ms(HOUR);
+    assert_eq!(account.take(Endpoint::Upload, at.plus_ms(300)).unwrap_err().until, hour_later);
+    let learned_limits = account.take_changed_learned_limits().unwrap().clone();
+    let restarted_at = at.plus_ms(60 * SECOND);
+    let mut restarted = AccountLimits::new(limits("100/s:burst", &[]), &[], learned_limits, restarted_at, 0);
+    assert_eq!(restarted.take(Endpoint::Upload, restarted_at).unwrap_err().until, hour_later);
+    assert!(restarted.take(Endpoint::Upload, hour_later).is_ok());
+}
+
+#[test]
 fn a_burst_refused_together_is_one_refusal_of_the_hour() {
     let mut account = gate_of(limits("100/s:burst", &[]), LearnedLimits::default());
     let slots: Vec<i64> = (0..20).map(|_| account.take(Endpoint::Upload, T0).unwrap()).collect();

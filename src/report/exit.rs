@@ -66,14 +66,15 @@ pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     match &end.outcome {
         RunOutcome::Stopped { reason, cause } => {
             let (what, next) = stop_reason(*reason);
-            ExitStatus::new(ExitCode::Fatal, format!("{what} ({cause})"), next)
+            ExitStatus::new(stop_code(*reason), format!("{what} ({cause})"), next)
         }
         RunOutcome::Interrupted => {
             let code = end.signal.unwrap_or(ExitCode::Interrupted);
             ExitStatus::resumable(code, format!("stopped by a signal; {open}"))
         }
-        RunOutcome::Offline { cause } => {
-            let reason = format!("the service cannot be reached ({cause})");
+        RunOutcome::Offline { cause, attempts } => {
+            let reason =
+                format!("the service cannot be reached ({cause}); giving up after {attempts} attempts");
             ExitStatus::resumable(ExitCode::Temporary, reason)
         }
         RunOutcome::WaitOver if is_unresolved => {
@@ -249,6 +250,24 @@ fn open_items(items: &Counts) -> String {
     if texts.is_empty() { "nothing is open".to_owned() } else { texts.join(", ") }
 }
 
+/// What this machine itself must be set up for is no refusal of the service.
+const fn stop_code(reason: StopReason) -> ExitCode {
+    match reason {
+        StopReason::ProxyUnusable | StopReason::UntrustedCertificate => ExitCode::Usage,
+        StopReason::KeyRefused
+        | StopReason::CreditsOut
+        | StopReason::AccountDisabled
+        | StopReason::NoPermission
+        | StopReason::WrongAddress
+        | StopReason::Retired
+        | StopReason::WrongRequest
+        | StopReason::Blocked
+        | StopReason::NotTheService
+        | StopReason::MostlyRejected
+        | StopReason::UserRule => ExitCode::Fatal,
+    }
+}
+
 const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
     match reason {
         StopReason::KeyRefused => {
@@ -280,6 +299,21 @@ const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
         StopReason::Blocked => (
             "a proxy or firewall between this machine and the service refuses the request",
             "ask whoever runs the network, or set HTTPS_PROXY and NO_PROXY; the account is not the cause",
+        ),
+        StopReason::NotTheService => (
+            "another server answers instead of the service: a login page of the network, a proxy, or a wrong address",
+            "log in to the network with a browser, or correct --api-url, HTTPS_PROXY and NO_PROXY, then give the same command \
+             again",
+        ),
+        StopReason::ProxyUnusable => (
+            "the proxy cannot be used",
+            "correct HTTPS_PROXY or ALL_PROXY (SCHEME://USER:PASSWORD@HOST:PORT), or name the service in NO_PROXY, then give \
+             the same command again",
+        ),
+        StopReason::UntrustedCertificate => (
+            "the TLS certificate cannot be trusted",
+            "if your network inspects TLS or uses an authority of its own, set SSL_CERT_FILE to the authority's certificate \
+             (PEM); if not, somebody else may answer: do not go on in this network",
         ),
         StopReason::UserRule => (
             "a rule of --verdict says to stop at this answer",

@@ -6,6 +6,7 @@
 
 pub mod credentials;
 mod file;
+pub(crate) mod network;
 
 use std::{
     collections::BTreeSet,

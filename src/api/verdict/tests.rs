@@ -14,6 +14,7 @@ fn kind(verdict: &Verdict) -> &'static str {
         Verdict::RefusedForNow { .. } => "refused for now",
         Verdict::StopRun { certainty: Certainty::Refused, .. } => "stop",
         Verdict::StopRun { certainty: Certainty::Unclear, .. } => "stop in doubt",
+        Verdict::StopRun { certainty: Certainty::NotSent, .. } => "stop, not sent",
         Verdict::InDoubt { .. } => "in doubt",
         Verdict::NotSent { .. } => "not sent",
     }
@@ -113,6 +114,29 @@ fn every_documented_answer_has_its_verdict() {
 fn only_a_request_that_never_left_is_not_sent() {
     assert_eq!(kind(&of_upload(Err(TransportError::NotSent("refused".to_owned())), &[])), "not sent");
     assert_eq!(kind(&of_upload(Err(TransportError::NoAnswer("reset".to_owned())), &[])), "in doubt");
+    let unusable = TransportError::Unusable { reason: StopReason::ProxyUnusable, cause: "407".to_owned() };
+    assert_eq!(kind(&of_upload(Err(unusable.clone()), &[])), "stop, not sent");
+    assert!(matches!(of_read(Err(unusable), wire::parse_list_page), Err(ReadError::StopRun { .. })));
+}
+
+#[test]
+fn a_web_page_leaves_an_upload_in_doubt_and_ends_the_reads() {
+    let page =
+        |status, body: &str| Response { status, body: body.as_bytes().to_vec(), ..Response::default() };
+    let login =
+        page(200, "\u{feff}\n<!DOCTYPE html><html><head><title>\n Guest  network</title></head></html>");
+    let Verdict::InDoubt { cause, .. } = of_upload(Ok(login.clone()), &[]) else { panic!() };
+    assert_eq!(cause, "HTTP 200, a web page and not the service's JSON: Guest network");
+    let stops = |response| {
+        matches!(
+            of_read(Ok(response), wire::parse_list_page),
+            Err(ReadError::StopRun { reason: StopReason::NotTheService, .. })
+        )
+    };
+    assert!(stops(login));
+    assert!(stops(page(302, "")) && stops(page(511, "<html></html>")));
+    // a gateway that fails shows a page, too
+    assert!(!stops(page(502, "<html></html>")) && !stops(page(200, "not JSON")));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Flags that say which service is called, and with which key.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -8,6 +8,7 @@ use super::{
     ledger::{LedgerArgs, LedgerOwner},
     limits::{ReadLimitArgs, UploadLimitArgs, given},
     output::OutputArgs,
+    values,
 };
 use crate::{
     api::{StatusWordRule, UserRule},
@@ -34,6 +35,8 @@ pub(in crate::cli) enum Target {
 #[command(next_help_heading = "Service")]
 pub(in crate::cli) struct ServiceArgs {
     /// The address of the service [default: MEMORIES_API_URL, else https://api.memories.ai].
+    ///
+    /// Proxies and certificates are those of HTTPS_PROXY, ALL_PROXY, NO_PROXY and SSL_CERT_FILE.
     #[arg(long, value_name = "URL", env = "TELECINE_API_URL")]
     pub(in crate::cli) api_url: Option<String>,
 
@@ -83,6 +86,18 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, value_name = "WORD=STATE", env = "TELECINE_STATUS_WORD", value_delimiter = ',')]
     pub(in crate::cli) status_word: Vec<StatusWordRule>,
 
+    /// How long to wait for the answer to a request, from 5s to 10m.
+    ///
+    /// An upload without an answer in this time is in doubt. The service fetches the video before it answers.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "TELECINE_REQUEST_TIMEOUT",
+        default_value = "2m",
+        value_parser = values::request_timeout
+    )]
+    request_timeout: Duration,
+
     #[command(flatten)]
     pub(in crate::cli) reads: ReadLimitArgs,
 }
@@ -122,6 +137,7 @@ impl ServiceArgs {
         Ok(AskedService {
             destination: self.destination()?,
             key: self.api_key()?,
+            request_timeout: self.request_timeout,
             status_words: self.status_word.clone(),
             limits: RequestedLimits::new(limits, self.sandbox),
         })
@@ -147,6 +163,7 @@ impl ServiceArgs {
             key,
             second_ledger: if self.second_ledger { SecondLedger::Allowed } else { SecondLedger::Refused },
             key_change: if self.same_account { KeyChange::SameAccount } else { KeyChange::Refused },
+            request_timeout: self.request_timeout,
             user_rules: self.verdict.clone(),
             status_words: self.status_word.clone(),
             reports: output.reports(&ledger),

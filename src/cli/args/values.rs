@@ -23,6 +23,14 @@ impl FromStr for DurationArg {
     }
 }
 
+/// How long to wait for an answer: long enough for the service to fetch a video, and shorter than an upload without an
+/// answer counts as perhaps accepted.
+pub(in crate::cli) fn request_timeout(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|time| (Duration::from_secs(5)..=Duration::from_mins(10)).contains(time))
+        .ok_or_else(|| "expected a duration from 5s to 10m, such as 30s or 2m".to_owned())
+}
+
 /// A range of durations such as `2s..8s`, or one duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct DurationRangeArg {
@@ -300,6 +308,11 @@ mod tests {
         }
         assert_eq!([size("32MiB"), size("0"), size("1 GiB")], [Ok(32 << 20), Ok(0), Ok(1 << 30)]);
         assert!(size("many").is_err() && size("1TB").is_err() && size("").is_err());
+        assert_eq!(request_timeout("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(request_timeout("10m"), Ok(Duration::from_mins(10)));
+        for bad in ["4s", "11m", "0s", "30", "-1s", ""] {
+            assert!(request_timeout(bad).unwrap_err().contains("5s to 10m"), "{bad}");
+        }
         assert!(share("1.5").is_err() && share("nan").is_err() && share("0.3").is_ok());
         assert!(namespace(" ").is_err() && namespace("a\u{7}").is_err());
     }

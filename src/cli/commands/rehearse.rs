@@ -17,7 +17,7 @@ use crate::{
             behaviour::BehaviourArgs,
             limits::{ReadLimitArgs, UploadLimitArgs, given},
         },
-        block_on,
+        block_on, finish,
         output::{CommandEnd, print, print_end, progress},
         signals,
     },
@@ -108,7 +108,9 @@ pub(in crate::cli) fn rehearse(args: &RehearseArgs) -> Result<ExitCode, Error> {
     let (summary, totals) = block_on(async {
         let (drain, events) = (request.signals.drain.clone(), request.events.clone());
         let signal = signals::listen_for(drain, events, signals::WAITING_FOR_ANSWERS)?;
-        rehearse::rehearse(&request, manifests, || signal.signal()).await
+        let ended = rehearse::rehearse(&request, manifests, || signal.signal()).await;
+        finish(&request.events).await;
+        ended
     })?;
     show(args, &summary, &totals)?;
     if totals.agree() {

@@ -8,7 +8,7 @@ use crate::{
     app::{self, run_name},
     cli::{
         args::{LedgerArgs, ManifestArgs, OutputArgs, ServiceArgs, values::DurationArg},
-        block_on,
+        block_on, finish,
         output::{CommandEnd, NoFields, print, print_end, progress},
         signals,
     },
@@ -107,6 +107,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
             biased;
             () = context.signals.drain.cancelled() => {
                 let code = signal_state.signal().unwrap_or(ExitCode::Interrupted);
+                finish(&context.events).await;
                 if args.output.json {
                     print_end(&CommandEnd::of(code), &NoFields {})?;
                 }
@@ -115,6 +116,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
             compared = pipeline::verify(&context) => compared?,
         };
         context.events.close();
+        finish(&context.events).await;
         let at = context.clock.now();
         let service = context.ledger.read(Snapshot::origin).await?;
         context.ledger.close().await;
@@ -199,6 +201,7 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
             recovered = pipeline::recover(&context, run, manifests, args.settle_after.0, unmarked) => recovered,
         };
         context.events.close();
+        finish(&context.events).await;
         let recovered = match recovered {
             Ok(recovered) => recovered,
             Err(error) => {

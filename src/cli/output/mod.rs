@@ -2,6 +2,7 @@
 
 pub(in crate::cli) mod json;
 pub(in crate::cli) mod progress;
+mod queued;
 pub(in crate::cli) mod rows;
 pub(in crate::cli) mod scan;
 

@@ -12,7 +12,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{super::args::OutputArgs, show_problem};
+use super::{super::args::OutputArgs, queued::QueuedSink, show_problem};
 use crate::{
     domain::{RowCounts, UnixMillis, format_duration},
     events::{Event, EventBus, EventSink, Progress},
@@ -27,6 +27,9 @@ const ROW_MESSAGES_MAX: u64 = 10;
 /// At most this many unused columns are named.
 const COLUMNS_SHOWN_MAX: usize = 12;
 
+/// At the end of a command, the reader of stderr is waited for at most so long.
+pub(in crate::cli) const STDERR_FINISH_MAX: Duration = Duration::from_secs(1);
+
 /// The sinks for these flags.
 pub(in crate::cli) fn events(output: &OutputArgs) -> EventBus {
     EventBus::new(sinks_for(output.json, output.quiet, 1))
@@ -35,11 +38,12 @@ pub(in crate::cli) fn events(output: &OutputArgs) -> EventBus {
 /// JSON lines, text, or nothing; for a clock that runs `speed` times as fast as real time.
 pub(in crate::cli) fn sinks_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<dyn EventSink>> {
     if json {
-        vec![Box::new(JsonLines)]
+        // the last object of the command comes behind all events
+        vec![Box::new(QueuedSink::new(JsonLines, None))]
     } else if quiet {
         Vec::new()
     } else {
-        vec![Box::new(TerminalSink::new(speed))]
+        vec![Box::new(QueuedSink::new(TerminalSink::new(speed), Some(STDERR_FINISH_MAX)))]
     }
 }
 

@@ -19,11 +19,7 @@ impl<'a> Reading<'a> {
             self.refuse_several_addresses(&value);
             return None;
         }
-        let read = match &value {
-            Cow::Borrowed(text) => SourceUrl::normalise(text),
-            Cow::Owned(text) => SourceUrl::normalise(text).map(|address| Cow::Owned(address.into_owned())),
-        };
-        match read {
+        match normalised(&value) {
             Ok(address) => {
                 if memchr::memmem::find(address.as_bytes(), b"&amp;").is_some() {
                     let message = "&amp; stands in the address: it was written for HTML".to_owned();
@@ -60,6 +56,14 @@ impl<'a> Reading<'a> {
         };
         let shown = value.split(['|', ';', ',', ' ', '\n']).next().unwrap_or_default();
         self.problem(Field::Url, redact::url(shown), ("url_several", message, &fix));
+    }
+}
+
+/// An address as it is sent; borrowed from the cell where the cell is normal already.
+pub(super) fn normalised<'a>(value: &Cow<'a, str>) -> Result<Cow<'a, str>, UrlError> {
+    match value {
+        Cow::Borrowed(text) => SourceUrl::normalise(text),
+        Cow::Owned(text) => SourceUrl::normalise(text).map(|address| Cow::Owned(address.into_owned())),
     }
 }
 

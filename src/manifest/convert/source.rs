@@ -42,7 +42,7 @@ impl<'a> Reading<'a> {
         }
         let parts: Vec<Cow<'_, str>> = sources.iter().filter_map(|source| self.part(field, source)).collect();
         // no half of an address is sent
-        let has_gap = field == Field::Url && parts.len() < sources.len();
+        let has_gap = field.is_address() && parts.len() < sources.len();
         (!parts.is_empty() && !has_gap).then(|| Cow::Owned(parts.join(field.joint())))
     }
 
@@ -101,7 +101,7 @@ impl<'a> Reading<'a> {
             }
             filled
         });
-        let is_usable = if field == Field::Url { !has_gap } else { has_value || !has_gap };
+        let is_usable = if field.is_address() { !has_gap } else { has_value || !has_gap };
         is_usable.then_some(filled)
     }
 

@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::{CALLBACK_MAX, NO, Reading, YES};
+use super::{CALLBACK_MAX, NO, Reading, YES, address::normalised, problem_at};
 use crate::{
-    domain::SourceUrl,
     manifest::{
-        mapping::Field,
+        mapping::{Field, ValueSource},
         values::{TooLong, cut},
     },
     redact,
@@ -32,21 +31,38 @@ impl<'a> Reading<'a> {
     }
 
     pub(super) fn callback(&mut self) -> Option<Cow<'a, str>> {
-        let value = self.value(Field::Callback)?;
-        // an address that is cut is another one
-        if value.len() > CALLBACK_MAX && value.chars().count() > CALLBACK_MAX {
-            let message = format!("an address of at most {CALLBACK_MAX} characters is taken");
-            self.problem(Field::Callback, redact::url(&value), ("text_too_long", message, "shorten it"));
+        let Some(value) = self.value(Field::Callback) else {
+            self.warn_of_callback_gap();
             return None;
-        }
-        match SourceUrl::parse(&value) {
-            Ok(_) => Some(value),
+        };
+        match normalised(&value) {
+            Ok(address) if address.len() <= CALLBACK_MAX => Some(address),
+            // an address that is cut is another one
+            Ok(_) => {
+                let message =
+                    format!("an address of at most {CALLBACK_MAX} characters is taken, percent-encoded");
+                self.problem(Field::Callback, redact::url(&value), ("text_too_long", message, "shorten it"));
+                None
+            }
             Err(error) => {
                 let words = ("callback_url", error.to_string(), "write an http(s) address");
                 self.problem(Field::Callback, redact::url(&value), words);
                 None
             }
         }
+    }
+
+    /// A callback of which a part is missing is left out: half of an address is another one.
+    fn warn_of_callback_gap(&mut self) {
+        let is_joined =
+            |sources: &[ValueSource]| sources.len() > 1 || matches!(sources, [ValueSource::Template(_)]);
+        if !self.columns.of(Field::Callback).is_some_and(is_joined) {
+            return;
+        }
+        let message = "a part of the callback is missing; the row is sent without a callback".to_owned();
+        let words = ("callback_incomplete", message, "fill the cell, or map the callback of other columns");
+        let column = self.gap(Field::Callback).or_else(|| self.first(Field::Callback));
+        self.warnings.push(problem_at(column, String::new(), words));
     }
 
     pub(super) fn retain_original_video(&mut self) -> Option<bool> {

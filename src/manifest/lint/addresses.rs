@@ -1,5 +1,7 @@
 //! What an address leads to, as far as it says so itself.
 
+use crate::domain::is_public;
+
 /// What an address leads to; the last is the likeliest video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::manifest) enum Kind {
@@ -86,6 +88,27 @@ fn is_one_of(ending: &str, of: &[&str]) -> bool {
     of.iter().any(|own| own.eq_ignore_ascii_case(ending))
 }
 
+/// Endings of names that only a machine itself or its own network knows.
+const PRIVATE_NAMES: &[&str] = &["localhost", "local", "internal", "lan", "home.arpa"];
+
+/// Whether the host of a normalised address is this machine or in a private network, as far as the address itself says so.
+pub(in crate::manifest) fn is_private(address: &str) -> bool {
+    let Some((_, inside)) = address.split_once("://") else { return false };
+    let end = memchr::memchr3(b'/', b'?', b'#', inside.as_bytes()).unwrap_or(inside.len());
+    let authority = &inside[..end];
+    if let Some(literal) = authority.strip_prefix('[') {
+        let literal = literal.split(']').next().unwrap_or_default();
+        return literal.parse().is_ok_and(|address| !is_public(address));
+    }
+    let host = authority.split(':').next().unwrap_or_default().trim_end_matches('.');
+    // only the last part of an address in digits begins with one
+    let last = host.rsplit('.').next().unwrap_or_default();
+    if last.starts_with(|c: char| c.is_ascii_digit()) {
+        return host.parse().is_ok_and(|address| !is_public(address));
+    }
+    is_below(host, PRIVATE_NAMES)
+}
+
 /// What an address leads to, by its host, its path, and the ending of its name.
 pub(in crate::manifest) fn kind_of(text: &str) -> Kind {
     let Some((_, inside)) = text.split_once("://") else { return Kind::Unknown };
@@ -166,6 +189,37 @@ fn is_peertube(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_of_this_machine_or_a_private_network_is_known_by_itself() {
+        for url in [
+            "http://localhost/a",
+            "http://localhost:8080?x",
+            "https://app.localhost./a",
+            "https://nas.local/a.mp4",
+            "https://db.corp.internal/a.mp4",
+            "http://127.0.0.1/a",
+            "http://10.0.0.5:81/a",
+            "http://192.168.1.4",
+            "https://169.254.169.254/latest",
+            "http://[::1]:9/a",
+            "http://[fd00::1]/a",
+        ] {
+            assert!(is_private(url), "{url}");
+        }
+        for url in [
+            "https://host.example/a",
+            "https://h/a.mp4",
+            "https://notlocalhost/a",
+            "https://local.example/a",
+            "https://1.1.1.1/a",
+            "https://[2606:4700::1111]/a",
+            "https://host.example/?u=http://localhost/a",
+            "https://10.0.0.1.example/a",
+        ] {
+            assert!(!is_private(url), "{url}");
+        }
+    }
 
     #[test]
     fn an_address_says_by_its_host_and_its_ending_what_it_leads_to() {

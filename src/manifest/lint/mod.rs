@@ -7,6 +7,7 @@ use super::{
     convert::problem_at,
     mapping::{Field, FirstColumns},
 };
+use addresses::is_private;
 pub(super) use addresses::{Kind, is_media, is_web_address, kind_of};
 
 use crate::{
@@ -44,6 +45,17 @@ pub(super) struct PlaceCounts {
 /// A class, what is odd, and what to do.
 type Advised = (&'static str, &'static str, &'static str);
 
+const PRIVATE_URL: Advised = (
+    "url_private",
+    "the host is this machine or in a private network: the service cannot fetch from it",
+    "give an address on the public internet",
+);
+const PRIVATE_CALLBACK: Advised = (
+    "callback_private",
+    "the host of the callback is this machine or in a private network: the service cannot call it",
+    "give an address on the public internet, or leave the callback out",
+);
+
 impl Lint {
     pub(super) fn new(now: UnixMillis, columns: FirstColumns) -> Self {
         let tomorrow = jiff::Timestamp::from_millisecond(now.plus_ms(DAY_MS).0).unwrap_or_default();
@@ -59,6 +71,12 @@ impl Lint {
         odd.extend(address(&row.address).map(|words| (Field::Url, url(), words)));
         odd.extend(invisible(&row.address).map(|words| (Field::Url, url(), words)));
         odd.extend(self.expiry(&row.address).map(|words| (Field::Url, url(), words)));
+        if is_private(&row.address) {
+            odd.push((Field::Url, url(), PRIVATE_URL));
+        }
+        if let Some(callback) = row.callback.as_deref().filter(|callback| is_private(callback)) {
+            odd.push((Field::Callback, redact::url(callback), PRIVATE_CALLBACK));
+        }
         if let Some(place) = row.coordinates {
             let shown = || format!("{},{}", place.latitude, place.longitude);
             odd.extend(spot(place).map(|words| (place_field(columns), shown(), words)));

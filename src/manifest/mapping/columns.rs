@@ -169,7 +169,7 @@ impl Columns {
                 }
                 Piece::Column(Selector { column, transforms }) => {
                     let column = self.expect(path, &format!("--map {}=...", field.name()), column)?;
-                    let is_encoded = field == Field::Url && !transforms.contains(&Transform::Raw);
+                    let is_encoded = field.is_address() && !transforms.contains(&Transform::Raw);
                     let encode = if is_encoded { Encode::behind(&before) } else { Encode::Raw };
                     before.push('x');
                     Ok(FieldSlot::Cell(column, encode, transforms.clone()))

@@ -57,13 +57,12 @@ impl Field {
     /// What stands between the values of joined columns.
     pub(in crate::manifest) const fn joint(self) -> &'static str {
         match self {
-            Self::Url => "",
+            Self::Url | Self::Callback => "",
             Self::Latitude | Self::Longitude | Self::Geo => ",",
             Self::Tags
             | Self::Datetime
             | Self::CameraModel
             | Self::UniqueId
-            | Self::Callback
             | Self::RetainOriginalVideo
             | Self::VideoTranscriptionPrompt
             | Self::Id
@@ -72,6 +71,11 @@ impl Field {
             | Self::LongitudeRef
             | Self::Time => " ",
         }
+    }
+
+    /// Whether it holds an address: what a template puts into it is percent-encoded, and half of one is never sent.
+    pub(in crate::manifest) const fn is_address(self) -> bool {
+        matches!(self, Self::Url | Self::Callback)
     }
 
     /// The header names it is recognised by, best first. They are compared without case and without the signs between

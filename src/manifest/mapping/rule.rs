@@ -11,7 +11,7 @@
 //!   column   := header name | '#' number, from 1
 //! ```
 //!
-//! In a template for the url each value is percent-encoded as its place in the address requires; `{column|raw}` leaves
+//! In a template for the url or the callback each value is percent-encoded as its place in the address requires; `{column|raw}` leaves
 //! it as it is. The transforms are those of [`Transform`].
 
 use std::{fmt, str::FromStr};

@@ -80,6 +80,43 @@ fn an_address_is_built_from_columns_and_encoded_once() {
 }
 
 #[test]
+fn a_callback_is_built_encoded_and_normalised_as_a_url_is_and_half_of_one_is_left_out() {
+    let shelf = Shelf::new();
+    let text = "url,id,job\nhttps://h/a,a&b #1,x/y z\nhttps://h/b,,j\n";
+    let rows = read(&mapped(&shelf, text, &["callback=https://ME.example/done/{job}?id={id}"]));
+    let [first, second] = [&rows[0], &rows[1]].map(|row| row.as_ref().unwrap());
+    assert_eq!(first.submission.callback.as_deref(), Some("https://me.example/done/x/y%20z?id=a%26b%20%231"));
+    assert_eq!(second.submission.callback, None);
+    assert_eq!(second.warnings[0].class, "callback_incomplete");
+    assert_eq!(second.warnings[0].column, "id");
+    let cell = shelf.put("url,callback\nhttps://h/a, HTTPS://Me.Example/a é \n".as_bytes());
+    let row = read(&cell).remove(0).unwrap();
+    assert_eq!(row.submission.callback.as_deref(), Some("https://me.example/a%20%C3%A9"));
+    let joined = read(&mapped(&shelf, text, &["callback='https://me.example/'+job"])).remove(0).unwrap();
+    assert_eq!(joined.submission.callback.as_deref(), Some("https://me.example/x/y%20z"));
+    // 290 characters as written, 870 percent-encoded
+    let long = shelf.put(format!("url,callback\nhttps://h/a,https://me/{}\n", " é".repeat(140)).as_bytes());
+    assert_eq!(only_problem(&long).class, "text_too_long");
+}
+
+#[test]
+fn a_url_or_callback_in_a_private_network_is_warned_of() {
+    let shelf = Shelf::new();
+    let spec = shelf.put(
+        b"url,callback\nhttp://192.168.0.4/a.mp4,\nhttps://h/b.mp4,http://localhost:8080/done\nhttps://h/c.mp4,https://me.example/\n",
+    );
+    let mut manifest = Manifest::open(&spec).unwrap();
+    manifest.warn_at(order().now);
+    let mut classes = || -> Vec<String> {
+        let row = manifest.next().unwrap().unwrap().unwrap();
+        row.warnings.into_iter().map(|warning| warning.class).collect()
+    };
+    assert_eq!(classes(), ["url_private"]);
+    assert_eq!(classes(), ["callback_private"]);
+    assert!(classes().is_empty());
+}
+
+#[test]
 fn tags_come_from_columns_flags_and_for_all_rows() {
     let shelf = Shelf::new();
     let text = "url,topic,is_cat,is_dog,list\nhttps://h/a,art,yes,0,\"{'a, b', 'it''s'}\"\n";

@@ -25,11 +25,11 @@ use crate::{
     domain::{RunOutcome, State, StopReason, UnixMillis},
     events::Event,
     ledger::{ClaimBlocked, ClaimTerms, LedgerError, Snapshot},
-    quota::{BlockReason, Delay, Endpoint, Permit, Priority},
+    quota::{BlockReason, Cooldown, Delay, Endpoint, Permit, Priority},
 };
 
 use super::context::Context;
-use send::{SendResult, claim_and_send, cooldown_text};
+use send::{SendResult, announce_wait, claim_and_send, cooldown_text};
 
 /// Failures in a row before the first answer of a run. More mean a wrong address or no network.
 const FIRST_FAILURES_MAX: u32 = 4;
@@ -39,6 +39,9 @@ const OFFLINE_MAX: Duration = Duration::from_mins(15);
 
 /// A shorter wait for the quota is part of normal spacing and is not announced.
 const WAIT_ANNOUNCED_MIN: Duration = Duration::from_secs(90);
+
+/// With a longest wait for the quota: how often to check, before the first upload, whether listings have to wait longer.
+const PREFLIGHT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 const HOW_TO_STOP: &str =
     "Ctrl-C ends the run, and the same command resumes it; with --quota-exit it ends by itself";
@@ -96,6 +99,14 @@ struct Claims {
     succeeded: AtomicBool,
 }
 
+/// Whether there will be further requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum UploadPhase {
+    Sending,
+    /// Only answers are awaited.
+    Ended,
+}
+
 struct Uploader<T> {
     context: Context<T>,
     plan: UploadSettings,
@@ -113,6 +124,7 @@ struct Uploader<T> {
     wait_announced_until: Option<UnixMillis>,
     /// Since when sending has been blocked until evidence arrives.
     blocked_since: Option<UnixMillis>,
+    phase: UploadPhase,
 }
 
 /// Sends until the run drains or sending must stop, then waits for the requests in flight.
@@ -133,8 +145,10 @@ pub(super) async fn upload<T: Transport>(
         announced: None,
         wait_announced_until: None,
         blocked_since: None,
+        phase: UploadPhase::Sending,
     };
     let end = uploader.run().await;
+    uploader.phase = UploadPhase::Ended;
     while let Some(sent) = uploader.in_flight.join_next().await {
         uploader.note(sent)?;
     }
@@ -211,7 +225,10 @@ impl<T: Transport> Uploader<T> {
 
     /// Announces each long wait for the quota once. Returns a stop when the wait exceeds the longest one allowed.
     fn quota_pause(&mut self) -> Option<RunOutcome> {
-        let delay = self.context.limiter.delay(Endpoint::Upload)?;
+        // before the first upload the library is listed
+        let is_compared = self.plan.preflight_done.is_cancelled();
+        let endpoint = if is_compared { Endpoint::Upload } else { Endpoint::List };
+        let delay = self.context.limiter.delay(endpoint)?;
         let (now, why) = (self.context.clock.now(), delay_text(&delay)?);
         let wait = delay.until.after_now(now);
         // a request in flight may free a slot, or close the circuit breaker
@@ -237,11 +254,17 @@ impl<T: Transport> Uploader<T> {
         let stop_at = self.plan.stop_at.unwrap_or(UnixMillis(i64::MAX));
         let preflight_done = self.plan.preflight_done.clone();
         if !preflight_done.is_cancelled() {
+            // a listing may be asked to wait meanwhile
+            let looks_again_at = match self.plan.quota_wait_max {
+                Some(_) => stop_at.min(self.context.clock.now().plus(PREFLIGHT_LOOK_INTERVAL)),
+                None => stop_at,
+            };
             // obstacles are checked again on the next pass
             tokio::select! {
                 biased;
                 () = self.context.signals.drain.cancelled() => {}
                 () = preflight_done.cancelled() => {}
+                () = self.context.clock.sleep_until(looks_again_at) => {}
             }
             return Ok(PermitWait::Interrupted);
         }
@@ -356,7 +379,6 @@ impl<T: Transport> Uploader<T> {
     ) -> Result<Option<RunOutcome>, LedgerError> {
         let sent =
             sent.map_err(|error| LedgerError::Broken { cause: format!("a request ended early: {error}") })??;
-        let now = self.context.clock.now();
         match sent {
             SendResult::Answered => {
                 self.note_answer(false);
@@ -368,16 +390,7 @@ impl<T: Transport> Uploader<T> {
                 let is_brake = self.last_answers.len() == LAST_ANSWERS && rejected > REJECTED_MAX;
                 Ok(is_brake.then_some(RunOutcome::Stopped { reason: StopReason::MostlyRejected, cause }))
             }
-            SendResult::Unreachable(cause) => {
-                self.sent = self.sent.saturating_sub(1);
-                let since = *self.offline_since.get_or_insert(now);
-                let failures =
-                    self.context.limiter.cooldown(Endpoint::Upload).map_or(0, |cooldown| cooldown.failures);
-                let never_there = !self.has_been_answered && failures >= FIRST_FAILURES_MAX;
-                let gone_for_long =
-                    now.since_ms(since) > i64::try_from(OFFLINE_MAX.as_millis()).unwrap_or(i64::MAX);
-                Ok((never_there || gone_for_long).then_some(RunOutcome::Offline { cause }))
-            }
+            SendResult::Unreachable { cause, cooldown } => Ok(self.note_unreachable(cause, cooldown)),
             SendResult::Late => {
                 self.sent = self.sent.saturating_sub(1);
                 if !std::mem::replace(&mut self.is_lateness_announced, true) {
@@ -396,6 +409,24 @@ impl<T: Transport> Uploader<T> {
 }
 
 impl<T> Uploader<T> {
+    /// Counts a request that did not reach the service: it is made again later, or it was the last attempt of the run.
+    fn note_unreachable(&mut self, cause: String, cooldown: Option<Cooldown>) -> Option<RunOutcome> {
+        let now = self.context.clock.now();
+        self.sent = self.sent.saturating_sub(1);
+        let since = *self.offline_since.get_or_insert(now);
+        let attempts =
+            self.context.limiter.cooldown(Endpoint::Upload).map_or(0, |cooldown| cooldown.failures);
+        let never_there = !self.has_been_answered && attempts >= FIRST_FAILURES_MAX;
+        let gone_for_long = now.since_ms(since) > i64::try_from(OFFLINE_MAX.as_millis()).unwrap_or(i64::MAX);
+        if never_there || gone_for_long {
+            return Some(RunOutcome::Offline { cause, attempts });
+        }
+        if let Some(cooldown) = cooldown.filter(|_| self.phase == UploadPhase::Sending) {
+            announce_wait(&self.context, &cooldown, Some(&cause));
+        }
+        None
+    }
+
     fn note_answer(&mut self, is_rejected: bool) {
         self.has_been_answered = true;
         self.offline_since = None;

@@ -24,7 +24,10 @@ const LATE: &str = "it was not started in time";
 pub(super) enum SendResult {
     Answered,
     RowRejected(String),
-    Unreachable(String),
+    Unreachable {
+        cause: String,
+        cooldown: Option<Cooldown>,
+    },
     /// No item could be claimed.
     NotClaimed,
     /// It was not sent, since it was not started in time.
@@ -110,7 +113,7 @@ async fn send<T: Transport>(
     }
     context.signals.ledger_changed();
     Ok(match verdict {
-        Verdict::NotSent { cause } => SendResult::Unreachable(cause),
+        Verdict::NotSent { cause } => SendResult::Unreachable { cause, cooldown },
         Verdict::StopRun { reason, cause, .. } => SendResult::Stop { reason, cause },
         Verdict::BadRow { cause, .. } => SendResult::RowRejected(cause),
         Verdict::Accepted { .. }
@@ -163,7 +166,9 @@ fn result_of(verdict: &Verdict, at: UnixMillis) -> AttemptResult {
             cause: None,
         },
         Verdict::AcceptedUnidentified => AttemptResult::new(ItemEvent::AcceptedUnidentified, at, None),
-        Verdict::BadRow { certainty: Certainty::Refused, cause } => plain(ItemEvent::Rejected, cause),
+        Verdict::BadRow { certainty: Certainty::Refused | Certainty::NotSent, cause } => {
+            plain(ItemEvent::Rejected, cause)
+        }
         Verdict::BadRow { certainty: Certainty::Unclear, cause } => plain(ItemEvent::RejectedByRule, cause),
         Verdict::RefusedForNow { cause, .. }
         | Verdict::StopRun { certainty: Certainty::Refused, cause, .. } => {
@@ -172,7 +177,9 @@ fn result_of(verdict: &Verdict, at: UnixMillis) -> AttemptResult {
         Verdict::InDoubt { cause, .. } | Verdict::StopRun { certainty: Certainty::Unclear, cause, .. } => {
             plain(ItemEvent::AnswerLost, cause)
         }
-        Verdict::NotSent { cause } => plain(ItemEvent::NotSent, cause),
+        Verdict::NotSent { cause } | Verdict::StopRun { certainty: Certainty::NotSent, cause, .. } => {
+            plain(ItemEvent::NotSent, cause)
+        }
     }
 }
 
@@ -185,7 +192,9 @@ fn outcome_of(verdict: &Verdict, at: UnixMillis) -> RequestOutcome {
         Verdict::RefusedForNow { retry_after, .. } => RequestOutcome::Refused {
             retry_after: retry_after.as_deref().and_then(|text| parse_retry_after(text, at)),
         },
-        Verdict::NotSent { .. } => RequestOutcome::NotSent,
+        Verdict::NotSent { .. } | Verdict::StopRun { certainty: Certainty::NotSent, .. } => {
+            RequestOutcome::NotSent
+        }
         Verdict::InDoubt { retry_after, .. } => RequestOutcome::Unclear {
             retry_after: retry_after.as_deref().and_then(|text| parse_retry_after(text, at)),
         },
@@ -205,23 +214,18 @@ fn announce<T>(context: &Context<T>, claim: &Claim, verdict: &Verdict, cooldown:
             let cause = "accepted, but the answer names no video".to_owned();
             context.emit(&Event::AnswerLost { url, cause });
         }
-        Verdict::RefusedForNow { .. } | Verdict::NotSent { .. } | Verdict::StopRun { .. } => {}
+        // the loop knows whether there will be another attempt
+        Verdict::NotSent { .. } => return,
+        Verdict::RefusedForNow { .. } | Verdict::StopRun { .. } => {}
     }
-    let Some(cooldown) = cooldown else { return };
-    let cause = match verdict {
-        Verdict::NotSent { cause } => Some(cause.as_str()),
-        Verdict::Accepted { .. }
-        | Verdict::AcceptedUnidentified
-        | Verdict::BadRow { .. }
-        | Verdict::RefusedForNow { .. }
-        | Verdict::StopRun { .. }
-        | Verdict::InDoubt { .. } => None,
-    };
-    context.emit(&Event::Waiting {
-        reason: cooldown_text(&cooldown, cause),
-        until: cooldown.until,
-        hint: None,
-    });
+    if let Some(cooldown) = cooldown {
+        announce_wait(context, &cooldown, None);
+    }
+}
+
+pub(super) fn announce_wait<T>(context: &Context<T>, cooldown: &Cooldown, cause: Option<&str>) {
+    let reason = cooldown_text(cooldown, cause);
+    context.emit(&Event::Waiting { reason, until: cooldown.until, hint: None });
 }
 
 pub(super) fn cooldown_text(cooldown: &Cooldown, cause: Option<&str>) -> String {

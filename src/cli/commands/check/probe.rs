@@ -29,7 +29,7 @@ use crate::{
     pipeline::{self, ProbeOrigin, ProbeStage, ProbeTarget},
     probe::{ProbeRules, Prober, VIDEO_MAX, http::HttpFetcher},
     report::with_separators,
-    settings::credentials,
+    settings::{credentials, network},
 };
 
 /// Sources that wait between the reader of manifests and the scout.
@@ -155,11 +155,12 @@ pub(super) async fn probe<T: Send + 'static>(
     let ledger = Ledger::open_early(ledger, credentials::fresh_secret()?, clock.now())?;
     let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await?);
     let rules = args.rules();
+    network::check_all(|name| std::env::var_os(name))?;
     let web = HttpFetcher::new(rules.reach)
         .map_err(|cause| Error::Usage(format!("the HTTP client cannot be set up: {cause}")))?;
     let drain = CancellationToken::new();
     let events = EventBus::new(progress::sinks_for(false, false, 1));
-    let signal_state = signals::listen_for(drain.clone(), events, STOPPING)?;
+    let signal_state = signals::listen_for(drain.clone(), events.clone(), STOPPING)?;
     let stage = ProbeStage {
         ledger: ledger.clone(),
         prober: Prober::new(web, rules, clock.clone()),
@@ -185,6 +186,7 @@ pub(super) async fn probe<T: Send + 'static>(
     })
     .await;
     live.close();
+    events.finish();
     ledger.close().await;
     ended?;
     reported?;

@@ -14,7 +14,7 @@ use crate::{
             limits::{UploadLimitArgs, given},
             values::{self, DurationArg},
         },
-        block_on,
+        block_on, finish,
         output::{CommandEnd, print, print_end, progress},
         signals,
     },
@@ -196,7 +196,9 @@ pub(in crate::cli) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error>
 fn execute(request: &RunRequest, kind: RunKind, output: &OutputArgs) -> Result<ExitCode, Error> {
     let summary = block_on(async {
         let signal = signals::listen(request, signals::WAITING_FOR_ANSWERS)?;
-        app::run(request, kind, || signal.signal()).await
+        let ended = app::run(request, kind, || signal.signal()).await;
+        finish(&request.events).await;
+        ended
     })?;
     show_summary(output, &summary)?;
     Ok(summary.exit_code)
