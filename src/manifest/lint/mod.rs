@@ -57,6 +57,7 @@ impl Lint {
         let mut odd: Vec<(Field, String, Advised)> = Vec::new();
         let url = || redact::url(&row.address);
         odd.extend(address(&row.address).map(|words| (Field::Url, url(), words)));
+        odd.extend(encoded_twice(&row.address).map(|words| (Field::Url, url(), words)));
         odd.extend(invisible(&row.address).map(|words| (Field::Url, url(), words)));
         odd.extend(self.expiry(&row.address).map(|words| (Field::Url, url(), words)));
         if let Some(place) = row.coordinates {
@@ -171,6 +172,20 @@ fn address(text: &str) -> Option<Advised> {
     }
 }
 
+/// Whether a part of an address was percent-encoded before a template encoded it.
+fn encoded_twice(text: &str) -> Option<Advised> {
+    memchr::memchr(b'%', text.as_bytes())?;
+    let is_encoded = |at: usize| {
+        let digits = text.as_bytes().get(at + 3..at + 5).unwrap_or_default();
+        digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
+    };
+    memchr::memmem::find_iter(text.as_bytes(), "%25").any(is_encoded).then_some((
+        "url_encoded_twice",
+        "a percent sign in the address is encoded twice (%25)",
+        "if the column holds encoded values already, say so in the template: {COLUMN|raw}",
+    ))
+}
+
 /// Whether invisible characters stand inside a normalised address.
 fn invisible(text: &str) -> Option<Advised> {
     memchr::memchr(b'%', text.as_bytes())?;
@@ -200,6 +215,10 @@ mod tests {
             ("https://h/talk.mp3", Some("url_no_video")),
         ] {
             assert_eq!(classes(url), class, "{url}");
+        }
+        for (url, is_said) in [("a%2520b", true), ("a%20b", false), ("100%25.mp4", false), ("100%25", false)]
+        {
+            assert_eq!(encoded_twice(&format!("https://h/{url}")).is_some(), is_said, "{url}");
         }
         let url = SourceUrl::parse("https://h/a\u{200b}.mp4").unwrap();
         assert_eq!(invisible(url.as_str()).map(|(class, ..)| class), Some("url_invisible"));

@@ -20,6 +20,8 @@ pub(super) enum RowsOf {
         /// Whether the keys beside it belong to every row: a rule named the path, so the object is a record to the user.
         shares_members: bool,
     },
+    /// The arrays in the array at this path, or those of the file.
+    Arrays { path: String },
     /// The places of columns, each of which is an array, or an object with the same keys.
     Columns,
 }
@@ -76,6 +78,9 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
     };
     if is_named(root) {
         return Ok(RowsOf::Records);
+    }
+    if let Some(rows) = arrays(document) {
+        return Ok(rows);
     }
     let holds_rows = |container: &&Collection| {
         let by_rule =
@@ -142,6 +147,19 @@ fn is_by_column(root: &Collection, named: &NamedKeys) -> bool {
         && !root.has_inner_objects
         && (root.web_columns > 0 || named.url.iter().any(|name| root.keys.contains(name)))
         && root.keys.iter().any(is_url)
+}
+
+/// The one array of arrays that hold addresses, where no object has one under a key that means the url.
+fn arrays(document: &Document) -> Option<RowsOf> {
+    let is_array_of_arrays = |container: &&Collection| {
+        container.is_array && container.objects + container.scalars == 0 && container.arrays_with_web > 0
+    };
+    let has_url = |container: &Collection| container.has_url || container.objects_with_url > 0;
+    if has_url(&document.root) || document.containers.iter().any(has_url) {
+        return None;
+    }
+    let mut found = document.containers.iter().filter(is_array_of_arrays);
+    found.next().filter(|_| found.next().is_none()).map(|only| RowsOf::Arrays { path: only.path.clone() })
 }
 
 /// Whether its values are alike: objects that share a key, or most keys where there are only two of them.
