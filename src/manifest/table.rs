@@ -160,7 +160,13 @@ impl Table {
             self.found.push("a pipe is read once: --map names a key that only later records have".to_owned());
         }
         if plan.names().is_empty() {
-            return Err(ManifestError::Empty { path: ask.path.to_owned() });
+            let path = ask.path.to_owned();
+            if !opened.head.iter().any(u8::is_ascii_alphanumeric) {
+                return Err(ManifestError::Empty { path });
+            }
+            let what = "no JSON, though it begins like JSON: no record of it can be read".to_owned();
+            let fix = "write JSON with double quotes, one object a row (Python: json.dump)".to_owned();
+            return Err(ManifestError::OtherFormat { path, what, fix });
         }
         self.names = plan.names().to_vec();
         let plan = Arc::new(plan);

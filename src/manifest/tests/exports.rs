@@ -41,7 +41,7 @@ fn read_as(text: &[u8], map: &[&str]) -> Vec<String> {
 fn exports_of_other_programs_are_read_right_or_not_in_silence() {
     let utf16 = "url\ttags\r\nhttps://h/a\tNächte\r\n".encode_utf16().flat_map(u16::to_le_bytes);
     let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(utf16).collect();
-    let exports: [(&[u8], &[&str], &[&str]); 26] = [
+    let exports: [(&[u8], &[&str], &[&str]); 32] = [
         // pandas: index column, list literals, nan
         (b",url,tags\n0,https://h/a,\"['fog', 'sea']\"\n1,https://h/b,nan\n", &[], &["a|fog+sea", "b"]),
         // R write.csv without row.names = FALSE in write.table's form: a cell more than the header
@@ -105,6 +105,22 @@ fn exports_of_other_programs_are_read_right_or_not_in_silence() {
             &[],
             &["a", "b"],
         ),
+        // versions of one video are no rows of their own
+        (
+            b"{\"id\":1,\"videos\":{\"hd\":{\"url\":\"https://h/hd\"},\"sd\":{\"url\":\"https://h/sd\"}}}",
+            &[],
+            &["refused: the file is one JSON object, and the values of videos could be rows; say which"],
+        ),
+        (
+            b"{\"id\":1,\"videos\":{\"hd\":{\"url\":\"https://h/hd\"},\"sd\":{\"url\":\"https://h/sd\"}}}",
+            &["url=videos.hd.url"],
+            &["hd"],
+        ),
+        (b"url,tags\nhttps://h/a,\"[{\"\"name\"\":\"\"fog\"\"},{\"\"name\"\":\"\"sea\"\"}]\"\n", &[], &["a|fog+sea"]),
+        // a text that a spreadsheet must not read as a number
+        (b"url,lat,lon,tags\n=\"https://h/a\",=\"52.5\",=\"13.4\",=\"0012\"\n", &[], &["a|0012||52.5,13.4"]),
+        (b"url\nhttps://h/a#1.mp4\n", &[], &["a#1.mp4||||url_hash_sign"]),
+        (b"[{'url': 'https://h/a'}]", &[], &["refused: no record of it can be read; write JSON with double quotes, one object a row (Python"]),
         (b"[]", &[], &["refused: the manifest is empty; it needs at least a header line and one row"]),
         // Elasticsearch bulk: every second line is an action
         (b"{\"index\":{\"_id\":\"1\"}}\n{\"url\":\"https://h/a\"}\n", &[], &["url_empty", "a"]),

@@ -89,8 +89,7 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
     };
     let keyed = |container: &&Collection| is_keyed(container) && holds_rows(container);
     if keyed(&root) {
-        let is_part = |key: &String| PART_NAMES.contains(&key.to_ascii_lowercase().as_str());
-        if root.keys.iter().any(is_part) || root.objects < root.children {
+        if has_parts(root) || root.objects < root.children {
             let key = root.keys.first().map_or("", String::as_str);
             return Err(unclear(
                 "its members",
@@ -111,6 +110,7 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
         found.iter().copied().filter(|container| container.objects_with_url > 0).collect();
     match (&found[..], &with_url[..]) {
         ([], _) => Ok(RowsOf::Records),
+        ([only], _) | (_, [only]) if !only.is_array && has_parts(only) => Err(unclear_parts(only)),
         ([only], _) | (_, [only]) => Ok(elements(only)),
         _ => Err(unclear_between(&found, false)),
     }
@@ -172,6 +172,11 @@ fn is_keyed(container: &Collection) -> bool {
         && !container.common_keys.is_empty()
 }
 
+/// Whether one of its keys names a part or a version of one video.
+fn has_parts(container: &Collection) -> bool {
+    container.keys.iter().any(|key| PART_NAMES.contains(&key.to_ascii_lowercase().as_str()))
+}
+
 fn is_tags(container: &Collection) -> bool {
     means(Field::Tags, container.path.rsplit('.').next().unwrap_or_default())
 }
@@ -196,6 +201,18 @@ fn unclear_between(containers: &[&Collection], or_object: bool) -> String {
         ways.push("--map url=KEY, with a key of the object itself, takes the object as one row".to_owned());
     }
     unclear("more than one part of it", &ways)
+}
+
+fn unclear_parts(container: &Collection) -> String {
+    let path = crate::redact::clean(&container.path);
+    let key = crate::redact::clean(container.keys.first().map_or("KEY", String::as_str));
+    let url = container.common_keys.iter().find(|key| means(Field::Url, key));
+    let url = url.map_or("KEY".to_owned(), |key| crate::redact::clean(key));
+    let ways = [
+        format!("--map url={path}.{key}.{url} takes the object as one row"),
+        format!("--map 'url={path}{EACH}.{url}' takes each value of {path} as a row"),
+    ];
+    unclear(&format!("the values of {path}"), &ways)
 }
 
 fn unclear(what: &str, ways: &[String]) -> String {

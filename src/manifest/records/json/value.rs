@@ -10,14 +10,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::super::RecordError;
+use crate::manifest::values::tags::LABEL_KEYS;
 
 /// Objects within objects are flattened down to this many levels. What lies deeper is one cell, as it is written.
 const DEPTH_MAX: u32 = 16;
 /// An object with keys `0`, `1`, `2`, ... is a list. Such keys are smaller than this.
 const LIST_KEY_MAX: u32 = 1_000;
-/// The keys under which an object that stands for a tag holds its text, best first.
-const LABEL_KEYS: &[&str] =
-    &["name", "label", "tag", "title", "text", "value", "@value", "_value", "keyword", "term", "slug"];
 
 /// The pairs of an object in their order, the values as they are written.
 struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
