@@ -400,3 +400,117 @@ fn most_rows_that_are_duplicates_and_unused_columns_are_said() {
     assert!(out.contains("most rows are duplicates (83 %)"), "{out}");
     assert!(out.contains("not used: Shot on (looks like datetime)"), "{out}");
 }
+
+#[test]
+fn rejects_are_read_by_the_section_of_the_manifest_that_they_come_from() {
+    let fixture = CliFixture::new();
+    fixture.write(
+        "m.csv",
+        "Klip;Themen;Tag\nhttps://h/1.mp4;fog|sea;05.06.2019\nftp://h/2.mp4;dune|sea;06.05.2019\n",
+    );
+    let section = "[manifest.\"m.csv\"]\nmap = [\"url=Klip\", \"tags=Themen|split '|'\", \"datetime=Tag\"]\ndate-format = \"dmy\"\n";
+    fixture.write("telecine.toml", section);
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let service =
+        ["--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "50/s", "--no-wait", "--out-dir", "out"];
+    let (code, out, err) = fixture.run(&[&["import", "m.csv"], &service[..]].concat());
+    assert_eq!(code, 4, "{out}{err}");
+    let rejects = fixture.report_in("out").join("rejects.csv");
+    fs::write(&rejects, fs::read_to_string(&rejects).unwrap().replace("ftp://", "https://")).unwrap();
+    // the manifest may be gone by then
+    fs::remove_file(fixture.path("m.csv")).unwrap();
+    let rejects = rejects.display().to_string();
+    let (code, out, err) = fixture.run(&["check", &rejects]);
+    assert!(code == 0 && out.contains("map (telecine.toml:2)") && !out.contains("not used"), "{out}{err}");
+    let (code, out, err) = fixture.run(&[&["import", &rejects], &service[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let video = &sandbox.accepted_videos()["https://h/2.mp4"];
+    assert_eq!(
+        (&video.tags[..], video.datetime_taken.as_deref()),
+        (&["dune".to_owned(), "sea".to_owned()][..], Some("2019-05-06 00:00:00"))
+    );
+}
+
+#[test]
+fn rules_of_the_command_line_hold_beside_those_of_a_file() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", "Klip,a,b\nhttps://h/1.mp4,x,y\n");
+    fixture.write("telecine.toml", "[manifest.\"m.csv\"]\nmap = [\"url=Klip\", \"tags=a\"]\n");
+    let mapping = |args: &[&str], rules: Option<&str>| {
+        let mut command = fixture.command(&[&["check", "m.csv"], args].concat());
+        let (_, out, err) =
+            cli::result_of(&command.envs(rules.map(|rules| ("TELECINE_MAP", rules))).output().unwrap());
+        out.lines().next().map_or(err, str::to_owned)
+    };
+    assert_eq!(mapping(&[], None), "m.csv: url=Klip, tags=a");
+    assert_eq!(mapping(&["--map", "tags=b"], None), "m.csv: url=Klip, tags=b");
+    assert_eq!(mapping(&["--map", "id=b"], None), "m.csv: url=Klip, tags=a, id=b");
+    assert_eq!(mapping(&[], Some("tags=b\nid=a")), "m.csv: url=Klip, tags=b, id=a");
+    assert_eq!(mapping(&["--map", "tags=b"], Some("tags=a")), "m.csv: url=Klip, tags=b");
+    let other = mapping(&["--map", "url=https://h/{b}"], None);
+    assert_eq!(other, "m.csv: url=https://h/{b}, tags=a");
+}
+
+#[test]
+fn a_check_says_what_differs_between_a_duplicate_and_the_row_that_is_sent() {
+    let fixture = CliFixture::new();
+    let row = |address: &str, tags: &str| format!("https://h/{address}.mp4,{tags}\n");
+    let rows = [row("a", "x"), row("b", "y"), row("a", "z"), row("b", "y")].concat();
+    fixture.write("m.csv", &format!("url,tags\n{rows}"));
+    fixture.write("n.jsonl", "{\"url\":\"https://h/a.mp4\",\"tags\":[\"q\"]}\n");
+    let (code, out, _) = fixture.run(&["check", "m.csv", "n.jsonl"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("2 duplicates differ from the first row, which is sent"), "{out}");
+    assert!(out.contains("m.csv:4, first on line 2: tags: x -> z\n"), "{out}");
+    assert!(out.contains("n.jsonl:1, first on line 2 of m.csv: tags: x -> q\n"), "{out}");
+    let (_, out, _) = fixture.run(&["check", "m.csv", "n.jsonl", "--csv"]);
+    assert!(
+        out.contains("m.csv,4,duplicate,duplicate,,,,the same video as line 2; it differs: tags: x -> z,"),
+        "{out}"
+    );
+    assert!(out.contains("m.csv,5,duplicate,duplicate,,,,the same video as line 3,"), "{out}");
+    assert!(out.contains("the same video as line 2 of m.csv; it differs"), "{out}");
+    let (_, out, _) = fixture.run(&["check", "m.csv", "--json"]);
+    let scan: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    let first = &scan["scan"]["duplicate_examples"][0];
+    assert_eq!((&first["line"], &first["changes"][0]["new"]), (&4.into(), &"z".into()));
+}
+
+#[test]
+fn what_an_import_says_of_a_manifest_is_in_its_summary_and_no_news_after_a_check() {
+    let fixture = CliFixture::new();
+    let rows = "https://h/a.mp4,https://h/t.mp4,NA,2019-01-01T00:00:00+01:00\nhttps://h/b.jpg,,x,2019-01-01T00:00:00Z\n";
+    fixture.write("m.csv", &format!("url,file_url,tags,date\n{rows}"));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let service =
+        ["--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "50/s", "--no-wait", "--out-dir", "out"];
+    let (_, checked, _) = fixture.run(&["check", "m.csv"]);
+    let (code, out, err) = fixture.run(&[&["import", "m.csv", "--json", "--quiet"], &service[..]].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let summary: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    let notices: Vec<&str> =
+        summary["manifest_notices"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!(notices.len(), 4, "{notices:?}");
+    for words in
+        ["file_url is not", "NA counts as missing", "different offsets from UTC", "an image, by its name"]
+    {
+        assert!(notices.iter().any(|notice| notice.contains(words)), "{words}: {notices:?}");
+        assert!(checked.contains(words), "{words} is news after {checked}");
+    }
+    let report = fs::read_to_string(fixture.report_in("out").join("report.json")).unwrap();
+    assert!(report.contains("NA counts as missing"), "{report}");
+}
+
+#[test]
+fn an_import_whose_filter_leaves_no_row_ends_with_3() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", "url,kind\nhttps://h/a.mp4,x\nhttps://h/b.mp4,x\n");
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let service =
+        ["--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "50/s", "--where", "kind=y", "--json"];
+    let (code, out, err) = fixture.run(&[&["import", "m.csv"], &service[..]].concat());
+    assert_eq!(code, 3, "{out}{err}");
+    let summary: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(summary["exit_reason"], "--where left out every row (2)");
+    assert_eq!(summary["broken_manifests"], serde_json::json!([]));
+}

@@ -364,6 +364,7 @@ fn stops(outcome: &RunOutcome) -> Option<String> {
         | RunOutcome::WaitOver
         | RunOutcome::RowsMax
         | RunOutcome::TimeUp => None,
+        RunOutcome::NothingLeft { .. } => Some("--where left out every row".to_owned()),
         RunOutcome::BudgetSpent => {
             Some("the budget is used, or reserved for uploads without an answer".to_owned())
         }

@@ -245,6 +245,7 @@ pub(super) fn end_of_run(
         run,
         outcome: ended.outcome,
         broken_manifests: broken.collect(),
+        manifest_notices: ended.manifest_notices,
         signal,
         at: clock.now(),
         rate: limits.upload.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),

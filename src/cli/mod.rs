@@ -27,6 +27,7 @@ use crate::{
     blocking::Outbox,
     error::{Error, ExitCode},
     events::EventBus,
+    manifest,
     settings::{self, EffectiveSetting},
     telemetry::{self, LogFormat},
 };
@@ -156,9 +157,10 @@ fn parse(wants_json: &mut bool) -> Result<(Cli, Vec<EffectiveSetting>), Failure>
         matches: &matches,
         arguments: &arguments,
         variable: &|name| std::env::var_os(name),
+        sources_of: &manifest::sources_of,
     };
     let resolved = settings::resolve(request).map_err(Failure::Error)?;
-    let matches = resolved.command.try_get_matches_from(&arguments).map_err(Failure::CommandLine)?;
+    let matches = resolved.command.try_get_matches_from(&resolved.arguments).map_err(Failure::CommandLine)?;
     *wants_json |= has_json(&matches);
     for note in &resolved.notes {
         let _ = writeln!(io::stderr(), "telecine: {note}");

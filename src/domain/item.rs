@@ -229,7 +229,7 @@ pub struct Submission {
 }
 
 /// A field that two submissions of the same item have different values for. An empty value is none.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, schemars::JsonSchema)]
 pub struct FieldChange {
     /// Its name in a mapping.
     pub field: &'static str,

@@ -38,6 +38,10 @@ pub enum RunOutcome {
     Settled,
     /// Everything was sent, and the run was not to wait for indexing.
     NotWaited,
+    /// Filters left out every row of the manifests.
+    NothingLeft {
+        left_out: u64,
+    },
     /// The time to wait passed with items open.
     WaitOver,
     TimeUp,
@@ -80,7 +84,8 @@ impl RunOutcome {
     pub const fn leaves_time(&self) -> bool {
         match self {
             Self::Settled | Self::NotWaited | Self::WaitOver | Self::RowsMax | Self::BudgetSpent => true,
-            Self::TimeUp
+            Self::NothingLeft { .. }
+            | Self::TimeUp
             | Self::QuotaPaused { .. }
             | Self::TooManyInDoubt { .. }
             | Self::AlreadyUploaded { .. }

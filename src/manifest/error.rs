@@ -37,12 +37,6 @@ pub enum ManifestError {
     /// It may hold one row or several.
     #[error("{path}: {what}")]
     RowsUnclear { path: String, what: String },
-    /// Filters leave no row.
-    #[error("--where left out every row ({left_out}); check its column and its value")]
-    NothingLeft {
-        /// Rows left out.
-        left_out: u64,
-    },
     /// It is somewhere else.
     #[error(
         "{path} is an address; a manifest is a file: fetch it first, or pipe it in (curl URL | telecine check -)"

@@ -52,6 +52,10 @@ const KNOWN: &[(&[u8], &str, &str)] = &[
 pub(super) fn known(head: &[u8]) -> Option<ForeignFormat> {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let text = head.trim_ascii_start();
+    if text.starts_with(b"#EXTM3U") && memchr::memmem::find(text, b"#EXT-X-").is_some() {
+        let fix = "write the address of the playlist itself into a row; its parts are no videos";
+        return Some(ForeignFormat { what: "an HLS playlist (.m3u8), which is one video", fix });
+    }
     let begins = |start: &[u8]| {
         let is_markup = start.starts_with(b"<");
         let own = if is_markup { text } else { head };
@@ -83,6 +87,8 @@ mod tests {
             (b"\xef\xbb\xbf\n<!DOCTYPE HTML>", Some("web page")),
             (b"ORC\x0a\x0b", Some("ORC")),
             (b"ORCHID,url\n", None),
+            (b"#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:9,\nhttps://h/0.ts\n", Some("HLS playlist")),
+            (b"#EXTM3U\n#EXTINF:9,Dune\nhttps://h/a.mp4\n", None),
             (b"url,tags\n", None),
         ] {
             let found = known(head).map(|format| format.what);

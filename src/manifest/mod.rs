@@ -23,6 +23,7 @@ mod join;
 mod lint;
 mod mapping;
 mod named;
+mod own_output;
 mod records;
 mod row_reader;
 mod scan;
@@ -33,7 +34,7 @@ mod table;
 mod values;
 mod workers;
 
-use std::{path::PathBuf, sync::atomic::Ordering};
+use std::{collections::BTreeSet, path::PathBuf, sync::atomic::Ordering};
 
 pub use convert::{LoneComma, RowRules, SameBy};
 pub use dialect::{Dialect, Encoding, Quote};
@@ -42,8 +43,9 @@ pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
 pub use lint::LINK_EXPIRED;
 pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece, Selector, Transform};
+pub use own_output::sources_of;
 pub use records::Format;
-pub use scan::{Example, ProblemCount, Scan, ScanRequest, ScannedRow, UnusedColumn, scan};
+pub use scan::{DuplicateExample, Example, ProblemCount, Scan, ScanRequest, ScannedRow, UnusedColumn, scan};
 pub use values::{
     TooLong,
     coordinates::{Axis, CoordinateError, GeoOrder},
@@ -160,7 +162,8 @@ impl Manifest {
                 map: &map,
                 filters: &spec.filters,
                 tags: &spec.tags,
-                has_paths: is_json,
+                // columns of telecine's own files are named as in the manifests they come from
+                has_paths: is_json || table.is_own_output,
                 own_width: table.names.len(),
             },
         )
@@ -187,7 +190,10 @@ impl Manifest {
         let keys: Vec<usize> =
             manifest.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
         let names = manifest.columns.names();
-        manifest.unused.retain(|unused| keys.iter().all(|key| names[*key] != unused.name));
+        let is_own: Vec<&String> = names.iter().filter(|name| manifest.is_own_column(name)).collect();
+        manifest.unused.retain(|unused| {
+            keys.iter().all(|key| names[*key] != unused.name) && !is_own.contains(&&unused.name)
+        });
         Ok(manifest)
     }
 
@@ -231,6 +237,11 @@ impl Manifest {
             .found
             .push(format!("dates are {words} (line {line}: {shown}); --date-format says otherwise"));
         self.rules.dates.found = Some(order);
+    }
+
+    /// Whether telecine wrote this column into a file of its own.
+    fn is_own_column(&self, name: &str) -> bool {
+        self.table.is_own_output && name.starts_with(crate::csv_injection::OWN_PREFIX)
     }
 
     /// The path as given.
@@ -309,7 +320,7 @@ impl Manifest {
     /// Columns that feed no field, in their order.
     #[must_use]
     pub fn unused_columns(&self) -> Vec<&str> {
-        self.columns.unused().map(|(_, name)| name).collect()
+        self.columns.unused().map(|(_, name)| name).filter(|name| !self.is_own_column(name)).collect()
     }
 
     /// The same, first those that resemble a field.
@@ -366,6 +377,25 @@ impl Manifest {
             };
             if row.is_some() {
                 return Ok(row);
+            }
+        }
+    }
+
+    /// The rows that begin on these lines, from a second reading. None of a pipe.
+    fn rows_on(&mut self, lines: &BTreeSet<u64>) -> Vec<ManifestRow> {
+        let mut rows = Vec::new();
+        let last = lines.last().copied().unwrap_or(0);
+        let (table, row_reader) = self.parts();
+        let Ok(Some(mut records)) = table.reopened() else { return rows };
+        loop {
+            match records.read() {
+                Ok(Next::Record { line }) if line > last => return rows,
+                Ok(Next::Record { line }) if lines.contains(&line) => {
+                    let row = records.cells().ok().and_then(|cells| row_reader.row_of(line, &cells));
+                    rows.extend(row.and_then(Result::ok).map(|row| ManifestRow { cells: Vec::new(), ..row }));
+                }
+                Ok(Next::Record { .. } | Next::Fault { .. }) => {}
+                Ok(Next::End) | Err(_) => return rows,
             }
         }
     }

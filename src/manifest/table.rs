@@ -1,6 +1,10 @@
 //! A table: a file opened, its shape found out, its columns named; rows are cells still.
 
-use std::{fs::File, io::BufReader, io::Read as _, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, BufReader, Read as _},
+    sync::Arc,
+};
 
 use super::{
     Header, ManifestError,
@@ -12,8 +16,8 @@ use super::{
     lint::is_web_address,
     mapping::unique_names,
     records::{
-        EACH, Format, JsonPlan, Marks, NamedKeys, Next, PlanError, RecordError, Records, WithoutBlanks,
-        Workbook, WorkbookError, is_whole_value,
+        EACH, Format, JsonPlan, Marks, NamedKeys, Next, PlanError, RecordError, Records, Reopen, SheetChoice,
+        WithoutBlanks, Workbook, WorkbookError, is_whole_value,
     },
     source::{self, Bytes, Opened},
 };
@@ -57,6 +61,8 @@ pub(super) struct Table {
     pub(super) names: Vec<String>,
     /// The cells of the first record, where it may be a header.
     pub(super) first: Vec<String>,
+    /// Whether a record of its own names the columns.
+    has_header: bool,
     /// Whether the record in the buffer is a row, and not the header.
     pub(super) first_row_is_read: bool,
     /// The first bytes, decoded.
@@ -104,6 +110,7 @@ impl Table {
             delimiter: None,
             names: Vec::new(),
             first: Vec::new(),
+            has_header: ask.header == Header::Present && matches!(format, Format::Csv | Format::Xlsx),
             first_row_is_read: false,
             head: Vec::new(),
             found: std::mem::take(&mut opened.found),
@@ -141,7 +148,8 @@ impl Table {
         if !is_file {
             opened.read_more(is_whole_value).map_err(broken)?;
         }
-        let plan = JsonPlan::of(&opened.head, if is_file { Some(&reopen) } else { None }, &ask.named);
+        let reopen: Option<Reopen<'_>> = if is_file { Some(&reopen) } else { None };
+        let plan = JsonPlan::of(&opened.head, reopen, &ask.named, ask.header);
         let plan = plan.map_err(|error| match error {
             PlanError::Io(source) => broken(source),
             PlanError::Unclear(what) => ManifestError::RowsUnclear { path: ask.path.to_owned(), what },
@@ -150,6 +158,15 @@ impl Table {
         self.found.extend(plan.found.iter().cloned());
         if !is_file {
             self.found.push("a pipe is read once: --map names a key that only later records have".to_owned());
+        }
+        if plan.names().is_empty() {
+            let path = ask.path.to_owned();
+            if !opened.head.iter().any(u8::is_ascii_alphanumeric) {
+                return Err(ManifestError::Empty { path });
+            }
+            let what = "no JSON, though it begins like JSON: no record of it can be read".to_owned();
+            let fix = "write JSON with double quotes, one object a row (Python: json.dump)".to_owned();
+            return Err(ManifestError::OtherFormat { path, what, fix });
         }
         self.names = plan.names().to_vec();
         let plan = Arc::new(plan);
@@ -221,8 +238,13 @@ impl Table {
         let path = || ask.path.to_owned();
         let broken = |source| ManifestError::Unreadable { path: path(), source };
         let sheet = ask.dialect.sheet.as_deref();
+        let choice = SheetChoice {
+            name: sheet,
+            lines_before: ask.dialect.lines_before,
+            has_header: ask.header == Header::Present,
+        };
         let workbook = if self.file.is_some() && self.found.is_empty() {
-            Workbook::of_file(ask.path, sheet)
+            Workbook::of_file(ask.path, choice)
         } else {
             let mut bytes = Vec::new();
             let read =
@@ -235,7 +257,7 @@ impl Table {
                     fix,
                 });
             }
-            Workbook::of_bytes(bytes, sheet)
+            Workbook::of_bytes(bytes, choice)
         };
         let workbook = workbook.map_err(|error| {
             let (what, fix) = match error {
@@ -260,7 +282,7 @@ impl Table {
             };
             ManifestError::OtherFormat { path: path(), what, fix }
         })?;
-        self.found.push(workbook.found.clone());
+        self.found.extend(workbook.found.iter().cloned());
         self.records = Records::sheet(&workbook).map_err(broken)?;
         self.workbook = Some(workbook);
         self.read_first(ask.header)
@@ -355,6 +377,32 @@ impl Table {
         widths
     }
 
+    /// The records of the file again, from the first row on. `None`: a pipe is read once.
+    pub(super) fn reopened(&self) -> io::Result<Option<Records>> {
+        if self.file.is_none() {
+            return Ok(None);
+        }
+        let mut records = self.records_of(source::open(&self.path, &self.dialect)?.bytes)?;
+        if self.has_header {
+            records.read()?;
+        }
+        Ok(Some(records))
+    }
+
+    /// Records of bytes of this file, read as the file is.
+    fn records_of(&self, bytes: Bytes) -> io::Result<Records> {
+        let mut records = match (self.format, &self.plan, &self.workbook) {
+            (Format::Json, Some(plan), _) => Records::json(bytes, Arc::clone(plan)),
+            (Format::Xlsx, _, Some(workbook)) => Records::sheet(workbook)?,
+            (Format::List, ..) => Records::list(bytes, &self.dialect),
+            (Format::Csv | Format::Json | Format::Xlsx, ..) => {
+                self.csv(bytes, self.delimiter.unwrap_or(b','))
+            }
+        };
+        records.skip_lines(self.dialect.lines_before)?;
+        Ok(records)
+    }
+
     /// The rows of the first bytes, as far as they are whole.
     pub(super) fn sample(&self, header: Header) -> Vec<(u64, Vec<String>)> {
         // the first records of a JSON file may begin behind its first bytes
@@ -364,19 +412,8 @@ impl Table {
             let reopened = if is_reopened { reopened() } else { None };
             reopened.unwrap_or_else(|| source::of(&self.head))
         };
-        let records = match (self.format, &self.plan, &self.workbook) {
-            (Format::Json, Some(plan), _) => Ok(Records::json(bytes(), Arc::clone(plan))),
-            (Format::Xlsx, _, Some(workbook)) => Records::sheet(workbook),
-            (Format::List, ..) => Ok(Records::list(bytes(), &self.dialect)),
-            (Format::Csv | Format::Json | Format::Xlsx, ..) => {
-                Ok(self.csv(bytes(), self.delimiter.unwrap_or(b',')))
-            }
-        };
         let mut rows = Vec::new();
-        let Ok(mut records) = records else { return rows };
-        if records.skip_lines(self.dialect.lines_before).is_err() {
-            return rows;
-        }
+        let Ok(mut records) = self.records_of(bytes()) else { return rows };
         while rows.len() < SAMPLE_ROWS_MAX {
             match records.read() {
                 Ok(Next::Record { line }) => rows.push((line, records.cells_lossy())),

@@ -313,8 +313,14 @@ impl<T: Transport> Coordinator<'_, T> {
         match first_error {
             Some(error) => Err(error),
             None => Ok(RunEnd {
-                outcome: outcome?,
+                outcome: match (outcome?, self.stages.ingested.nothing_left) {
+                    (RunOutcome::Settled | RunOutcome::NotWaited, Some(left_out)) => {
+                        RunOutcome::NothingLeft { left_out }
+                    }
+                    (outcome, _) => outcome,
+                },
                 broken_manifests: self.stages.ingested.broken,
+                manifest_notices: self.stages.ingested.notices,
                 library_diffs: library_diffs?,
                 next_upload_at: {
                     let limiter = &self.context.limiter;
@@ -343,6 +349,7 @@ fn early_ending(sending_ended: &RunOutcome) -> Option<RunOutcome> {
         | RunOutcome::BudgetSpent
         | RunOutcome::Settled
         | RunOutcome::NotWaited
+        | RunOutcome::NothingLeft { .. }
         | RunOutcome::WaitOver => None,
     }
 }

@@ -77,6 +77,10 @@ pub(super) async fn begin_manifest_reads<T>(
 pub(super) struct IngestResult {
     /// Manifests that could not be read to their end.
     pub(super) broken: Vec<ManifestError>,
+    /// What the user should know of the manifests, a sentence each.
+    pub(super) notices: Vec<String>,
+    /// How many rows filters left out, where they left none.
+    pub(super) nothing_left: Option<u64>,
 }
 
 /// Reads every manifest to its end, or until the run drains.
@@ -92,7 +96,8 @@ pub(super) async fn ingest<T>(
         if context.signals.drain.is_cancelled() {
             return Ok(ingested);
         }
-        match read_one(&context, run, id, manifest, rules).await? {
+        let read = read_one(&context, run, id, manifest, (rules, &mut ingested.notices)).await?;
+        match read {
             ManifestEnd::Read(rows) => {
                 total.read += rows.read;
                 total.left_out += rows.left_out;
@@ -100,9 +105,8 @@ pub(super) async fn ingest<T>(
             ManifestEnd::Broken(broken) => ingested.broken.push(broken),
         }
     }
-    if total.read == 0 && total.left_out > 0 && ingested.broken.is_empty() {
-        ingested.broken.push(ManifestError::NothingLeft { left_out: total.left_out });
-    }
+    let is_nothing_left = total.read == 0 && total.left_out > 0 && ingested.broken.is_empty();
+    ingested.nothing_left = is_nothing_left.then_some(total.left_out);
     Ok(ingested)
 }
 
@@ -144,10 +148,16 @@ async fn read_one<T>(
     run: RunId,
     id: ManifestId,
     mut manifest: Manifest,
-    rules: IngestRules,
+    (rules, said): (IngestRules, &mut Vec<String>),
 ) -> Result<ManifestEnd, LedgerError> {
     manifest.warn_at(context.clock.now());
     let path = manifest.path().to_owned();
+    let mut say = |sentence: String| {
+        let text = format!("{path}: {sentence}");
+        said.push(text.clone());
+        context.emit(&Event::Message { text });
+    };
+    manifest.column_notes().into_iter().for_each(&mut say);
     let stamp = rules.stamp(&manifest);
     let terms = AdmitTerms { reruns: rules.reruns, requirement: requirement_of(context, &manifest, rules) };
     let (mut counts, mut warnings) = (RowCounts::default(), WarningCounts::default());
@@ -175,14 +185,11 @@ async fn read_one<T>(
                 let removed = context.ledger.write(end).await?;
                 if removed > 0 {
                     let or_held = if terms.requirement.is_some() { ", or are held back" } else { "" };
-                    let text = format!(
-                        "{path}: {removed} pending rows are no longer in it{or_held}; they are not sent"
-                    );
-                    context.emit(&Event::Message { text });
+                    say(format!("{removed} pending rows are no longer in it{or_held}; they are not sent"));
                 }
                 let repeated = mostly_duplicates(&counts);
                 for sentence in notices.into_iter().chain(repeated).chain(warnings.sentences()) {
-                    context.emit(&Event::Message { text: format!("{path}: {sentence}") });
+                    say(sentence);
                 }
                 let now = context.clock.now();
                 let progress =

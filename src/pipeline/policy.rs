@@ -77,6 +77,8 @@ pub struct RunEnd {
     pub outcome: RunOutcome,
     /// Manifests that could not be read to their end.
     pub broken_manifests: Vec<ManifestError>,
+    /// What the user should know of the manifests, a sentence each.
+    pub manifest_notices: Vec<String>,
     /// The service compared with the ledger, where something was sent and that was affordable.
     pub library_diffs: Vec<LibraryDiff>,
     /// When the quota allows the next upload.

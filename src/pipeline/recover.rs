@@ -73,6 +73,10 @@ pub async fn recover<T: Transport>(
     if let Some(broken) = ingested.broken.first() {
         return Ok(RecoveryOutcome::Incomplete { cause: broken.to_string() });
     }
+    if let Some(left_out) = ingested.nothing_left {
+        let cause = format!("--where left out every row ({left_out})");
+        return Ok(RecoveryOutcome::Incomplete { cause });
+    }
     let mut recovery = Recovery::default();
     for pass in 1..=2 {
         if pass == 2 && !quiet.is_zero() {

@@ -110,6 +110,10 @@ pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
             let reason = format!("the ledger's disk has only {} KiB free; {open}", free / 1024);
             ExitStatus::new(ExitCode::Temporary, reason, next)
         }
+        RunOutcome::NothingLeft { left_out } => {
+            let reason = format!("--where left out every row ({left_out})");
+            ExitStatus::new(ExitCode::ManifestInvalid, reason, "check the column and the value of --where")
+        }
         RunOutcome::NotWaited | RunOutcome::Settled
             if results.expired > 0 && count_open(items) == results.expired && items.needs_review == 0 =>
         {

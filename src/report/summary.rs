@@ -82,6 +82,8 @@ pub struct EndOfRun {
     pub outcome: RunOutcome,
     /// Manifests that could not be read to their end, each as a sentence.
     pub broken_manifests: Vec<String>,
+    /// What the user should know of the manifests, a sentence each.
+    pub manifest_notices: Vec<String>,
     /// The exit code of the signal that stopped the run. `None`: no signal.
     pub signal: Option<ExitCode>,
     pub at: UnixMillis,
@@ -188,6 +190,8 @@ pub struct Summary {
     pub audit: Vec<Compared>,
     /// Manifests not read to their end, each as a sentence.
     pub broken_manifests: Vec<String>,
+    /// What was odd about the manifests and their rows, a sentence each.
+    pub manifest_notices: Vec<String>,
     /// The CSV files.
     pub files: Vec<ReportFile>,
 }
@@ -240,6 +244,7 @@ impl Summary {
             spend,
             audit: end.library_diffs.iter().map(Compared::from).collect(),
             broken_manifests: end.broken_manifests,
+            manifest_notices: end.manifest_notices,
             files: Vec::new(),
         })
     }

@@ -42,7 +42,7 @@ pub fn show_summary(summary: &Summary) -> String {
     if summary.spend.uploads > 0 {
         let _ = writeln!(text, "  {}", spend_line(&summary.spend));
     }
-    for broken in &summary.broken_manifests {
+    for broken in summary.broken_manifests.iter().chain(&summary.manifest_notices) {
         let _ = writeln!(text, "  {broken}");
     }
     if !summary.files.is_empty() {

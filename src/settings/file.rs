@@ -149,14 +149,20 @@ impl SettingsFile {
 
     /// Whether a pattern of this file means this manifest. A relative path begins at the folder of the file.
     pub(crate) fn means(&self, pattern: &str, manifest: &str) -> bool {
-        let is_same_file = || {
-            let folder = self.path.parent().unwrap_or_else(|| Path::new(""));
-            let own = fs::canonicalize(folder.join(pattern));
-            own.is_ok_and(|own| fs::canonicalize(manifest).is_ok_and(|other| own == other))
+        let fits = |pattern: &str, path: &str| {
+            glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(path))
         };
-        pattern == manifest
-            || glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches(manifest))
-            || is_same_file()
+        let is_in_folder = || {
+            let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+            let folder = fs::canonicalize(parent.unwrap_or_else(|| Path::new("."))).ok()?;
+            // the manifest of a report may be gone
+            let manifest = fs::canonicalize(manifest).unwrap_or_else(|_| manifest.into());
+            let is_same = folder.join(pattern) == manifest
+                || fs::canonicalize(folder.join(pattern)).is_ok_and(|own| own == manifest);
+            let below = format!("{}/{pattern}", glob::Pattern::escape(folder.to_str()?));
+            Some(is_same || fits(&below, manifest.to_str()?))
+        };
+        pattern == manifest || fits(pattern, manifest) || is_in_folder().unwrap_or(false)
     }
 
     /// A command in a file that others may write is theirs, not ours.

@@ -31,6 +31,8 @@ const APART: &[(&str, &str)] = &[("ledger", "sandbox"), ("rate", "sandbox"), ("c
 const FOR_QUOTA_SET: &[&str] = &["ledger", "json"];
 /// Settings that are paths.
 const PATHS: &[&str] = &["ledger", "out-dir", "key-file"];
+/// Rules for fields. Those of a file hold beside those of the command line, for the other fields.
+const MAP_KEY: &str = "map";
 /// It runs a program, and so is accepted only from a file that no other user can write.
 const COMMAND_KEY: &str = "key-command";
 
@@ -46,6 +48,8 @@ pub(crate) struct EffectiveSetting {
 /// The command line with settings as its defaults, and what they are.
 pub(crate) struct ResolvedSettings {
     pub(crate) command: Command,
+    /// The arguments, with the settings that hold beside them.
+    pub(crate) arguments: Vec<OsString>,
     pub(crate) effective: Vec<EffectiveSetting>,
     /// What the user should know, a sentence each.
     pub(crate) notes: Vec<String>,
@@ -57,11 +61,13 @@ pub(crate) struct SettingsRequest<'a> {
     pub(crate) matches: &'a ArgMatches,
     pub(crate) arguments: &'a [OsString],
     pub(crate) variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// The manifests that a file of rows names as theirs, where telecine wrote it.
+    pub(crate) sources_of: &'a dyn Fn(&str) -> Vec<String>,
 }
 
 /// Reads the files and makes their settings the defaults of the flags.
 pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, Error> {
-    let SettingsRequest { command, matches, arguments, variable } = request;
+    let SettingsRequest { command, matches, arguments, variable, sources_of } = request;
     let mut notes = Vec::new();
     let files = files(matches.get_one::<PathBuf>("config").map(PathBuf::as_path), variable, &mut notes)?;
     let mut chain = Vec::new();
@@ -80,8 +86,19 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
         Ok(Some(manifests)) => manifests.cloned().collect(),
         Ok(None) | Err(_) => Vec::new(),
     };
-    let mut effective =
-        Defaults { command, matches, arguments, chain, effective: Vec::new(), set: BTreeSet::new() };
+    let has_sections = files.iter().any(|file| !file.manifests().is_empty());
+    let sources_of = |manifest: &String| if has_sections { sources_of(manifest) } else { Vec::new() };
+    let manifests: Vec<ReadManifest> =
+        manifests.into_iter().map(|path| ReadManifest { sources: sources_of(&path), path }).collect();
+    let mut effective = Defaults {
+        command,
+        matches,
+        arguments,
+        chain,
+        effective: Vec::new(),
+        set: BTreeSet::new(),
+        added: Vec::new(),
+    };
     for file in &files {
         let sections = sections_of(file, &manifests, &mut notes)?;
         for scope in scopes(account.as_deref(), sections, effective.chain.first()) {
@@ -99,8 +116,11 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
         let path = folder.join(format!("telecine-{account}.db")).to_string_lossy().into_owned();
         effective.try_set("ledger", &SettingValue::Texts(vec![path]), &format!("the account {account}"))?;
     }
-    let Defaults { command, effective, .. } = effective;
-    Ok(ResolvedSettings { command, effective, notes })
+    let Defaults { command, effective, added, .. } = effective;
+    let mut arguments = arguments.to_vec();
+    let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
+    arguments.splice(end..end, added);
+    Ok(ResolvedSettings { command, arguments, effective, notes })
 }
 
 /// The existing files, by precedence.
@@ -155,18 +175,34 @@ fn clean(text: &str) -> String {
     crate::redact::clean(text)
 }
 
+/// A manifest of the command line.
+struct ReadManifest {
+    path: String,
+    /// The manifests that its rows come from, where telecine wrote it.
+    sources: Vec<String>,
+}
+
+impl ReadManifest {
+    /// Whether a pattern means it, or all the manifests that its rows come from.
+    fn is_meant_by(&self, file: &SettingsFile, pattern: &str) -> bool {
+        let is_of_sources =
+            || !self.sources.is_empty() && self.sources.iter().all(|source| file.means(pattern, source));
+        file.means(pattern, &self.path) || is_of_sources()
+    }
+}
+
 /// The tables of a file that hold for the manifests given. Each must hold for all of them or for none: one command reads
 /// them in one way.
 fn sections_of(
     file: &SettingsFile,
-    manifests: &[String],
+    manifests: &[ReadManifest],
     notes: &mut Vec<String>,
 ) -> Result<Vec<Scope>, Error> {
     let mut sections = Vec::new();
     let path = file.path.display();
     for (pattern, line) in file.manifests() {
-        let (own, others): (Vec<&String>, Vec<&String>) =
-            manifests.iter().partition(|manifest| file.means(pattern, manifest));
+        let (own, others): (Vec<&ReadManifest>, Vec<&ReadManifest>) =
+            manifests.iter().partition(|manifest| manifest.is_meant_by(file, pattern));
         match (&own[..], &others[..]) {
             ([], _) => {}
             (_, []) => sections.push(Scope::Manifest(pattern.to_owned())),
@@ -174,7 +210,7 @@ fn sections_of(
                 return Err(Error::Usage(format!(
                     "{path}:{line}: [manifest.\"{}\"] does not say how to read {}; give it to a command of its own",
                     clean(pattern),
-                    clean(other)
+                    clean(&other.path)
                 )));
             }
         }
@@ -185,7 +221,7 @@ fn sections_of(
         notes.push(format!(
             "{path} says how to read {}, and nothing of how to read {}",
             clean(pattern),
-            clean(manifest)
+            clean(&manifest.path)
         ));
     }
     Ok(sections)
@@ -257,6 +293,8 @@ struct Defaults<'a> {
     effective: Vec<EffectiveSetting>,
     /// The flags that have a default from a file.
     set: BTreeSet<String>,
+    /// Arguments that hold beside those of the command line.
+    added: Vec<OsString>,
 }
 
 impl Defaults<'_> {
@@ -304,11 +342,29 @@ impl Defaults<'_> {
             if is_kept || self.set.contains(key) || self.is_excluded(depth, &arg) {
                 continue;
             }
-            self.command = with;
+            match self.given(depth, &id) {
+                Some(given) if key == MAP_KEY => self.added = rules_beside(&given, &values),
+                _ => self.command = with,
+            }
             self.set.insert(key.to_owned());
             self.effective.push(EffectiveSetting { key: key.to_owned(), origin: origin.to_owned() });
         }
         Ok(())
+    }
+
+    /// The values of a flag on the command line or in its variable, with `--flag` where they must be written out again.
+    fn given(&self, depth: usize, id: &str) -> Option<GivenRules> {
+        let mut level = self.matches;
+        for _ in 0..depth {
+            level = level.subcommand()?.1;
+        }
+        let source = level.value_source(id)?;
+        let is_variable = source == ValueSource::EnvVariable;
+        if !is_variable && source != ValueSource::CommandLine {
+            return None;
+        }
+        let rules = level.get_raw(id)?.map(|rule| rule.to_string_lossy().into_owned()).collect();
+        Some(GivenRules { rules, is_variable })
     }
 
     fn flag(&self, depth: usize, key: &str) -> Option<Arg> {
@@ -360,6 +416,22 @@ fn from_folder_of(file: &SettingsFile, setting: &FileSetting) -> SettingValue {
         }
         (value, _) => value.clone(),
     }
+}
+
+/// Rules for fields that are given outside files.
+struct GivenRules {
+    rules: Vec<String>,
+    is_variable: bool,
+}
+
+/// The arguments that add the rules of a file for the fields that no given rule is for.
+fn rules_beside(given: &GivenRules, rules: &[String]) -> Vec<OsString> {
+    let field = |rule: &str| rule.split('=').next().unwrap_or_default().trim().to_lowercase();
+    let is_other = |rule: &&String| !given.rules.iter().any(|own| field(own) == field(rule));
+    // an argument takes the place of the variable
+    let again = given.rules.iter().filter(|_| given.is_variable);
+    let all = again.chain(rules.iter().filter(is_other));
+    all.map(|rule| format!("--{MAP_KEY}={rule}").into()).collect()
 }
 
 fn texts_of(value: &SettingValue) -> Vec<String> {

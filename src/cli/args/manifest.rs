@@ -22,9 +22,9 @@ use crate::{
 pub(in crate::cli) struct ManifestArgs {
     /// Files of video URLs, 'archive/*.csv', or - (standard input).
     ///
-    /// A name with *, ? or [ is a pattern. The files are CSV, Excel (.xlsx), JSON Lines, JSON or plain lists, also compressed with
-    /// gzip, zstd, bzip2 or xz. Comma, semicolon, tab and pipe are detected as delimiters. One column must be the url. tags, latitude, longitude, geo, datetime, camera_model,
-    /// unique_id, callback, retain_original_video, video_transcription_prompt, id and hash are recognised by their names and
+    /// A name with *, ? or [ is a pattern. The files are CSV, Excel (.xlsx), JSON Lines, JSON or plain lists, also
+    /// compressed with gzip, zstd, bzip2 or xz. Comma, semicolon, tab and pipe are detected as delimiters. One column must
+    /// be the url. tags, latitude, longitude, geo, datetime, camera_model, unique_id, callback, retain_original_video, video_transcription_prompt, id and hash are recognised by their names and
     /// common synonyms. For other names, `telecine guess FILE` proposes a mapping.
     #[arg(required = true, value_name = "MANIFEST", help_heading = None)]
     pub(in crate::cli) manifests: Vec<String>,
@@ -35,7 +35,8 @@ pub(in crate::cli) struct ManifestArgs {
     /// its value is yes (is_cat?), all columns with a prefix (tag_*), or a template:
     /// --map 'url=https://host/{id}/{file}'. Values in a template for the url are percent-encoded; {file|raw} is not.
     /// In JSON, url=videos[].url makes one row of each element of videos, url=hd[]+sd[] one row of each of these keys, and
-    /// tags=subjects[].name one tag of each element. The variable holds one rule per line.
+    /// tags=subjects[].name one tag of each element. The variable holds one rule per line. Rules of telecine.toml hold
+    /// for the fields that no flag and no variable names.
     #[arg(long, value_name = "FIELD=COLUMN", env = "TELECINE_MAP", value_delimiter = '\n')]
     pub(in crate::cli) map: Vec<MapRule>,
 

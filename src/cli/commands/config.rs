@@ -62,9 +62,14 @@ pub(in crate::cli) fn show(
     arguments.push(OsString::from(&args.of));
     let given = command.clone().ignore_errors(true).get_matches_from(&arguments);
     let variable = |name: &str| std::env::var_os(name);
-    let resolved =
-        resolve(SettingsRequest { command, matches: &given, arguments: &arguments, variable: &variable })?;
-    let matches = resolved.command.clone().ignore_errors(true).get_matches_from(&arguments);
+    let resolved = resolve(SettingsRequest {
+        command,
+        matches: &given,
+        arguments: &arguments,
+        variable: &variable,
+        sources_of: &|_| Vec::new(),
+    })?;
+    let matches = resolved.command.clone().ignore_errors(true).get_matches_from(&resolved.arguments);
     let rows = match (resolved.command.find_subcommand(&args.of), matches.subcommand()) {
         (Some(sub), Some((_, matches))) => rows(sub, matches, &resolved.effective, args.all),
         _ => Vec::new(),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use super::show_problem;
 use crate::{
     app::comparison::LedgerComparison,
-    manifest::{Example, Manifest, ProblemCount, Scan, UnusedColumn},
+    manifest::{DuplicateExample, Example, Manifest, ProblemCount, Scan, UnusedColumn},
     report::with_separators,
     settings::EffectiveSetting,
 };
@@ -115,12 +115,40 @@ pub(in crate::cli) fn show_scan(scan: &Scan) -> String {
             "\n  most rows are duplicates ({share} %): check that the url comes from the right column"
         );
     }
+    show_duplicates(&mut text, scan);
     for notice in &scan.notices {
         let _ = writeln!(text, "\n  {notice}");
     }
     show_counts(&mut text, "", &scan.faults);
     show_counts(&mut text, "warning: ", &scan.warnings);
     text
+}
+
+/// Duplicates with other content than the row that is sent.
+fn show_duplicates(text: &mut String, scan: &Scan) {
+    let examples = &scan.duplicate_examples;
+    if examples.is_empty() {
+        return;
+    }
+    let (differ, duplicates) = (scan.duplicates_that_differ, scan.duplicates);
+    let of = if duplicates > 1_000 { " of the first 1,000 duplicates" } else { "" };
+    let verb = if differ == 1 { "duplicate differs" } else { "duplicates differ" };
+    let differ = with_separators(differ);
+    let _ = writeln!(text, "\n  {differ:>9} {verb}{of} from the first row, which is sent");
+    for example in examples {
+        let DuplicateExample { path, line, first_path, first_line, changes } = example;
+        let of = if first_path == path { String::new() } else { format!(" of {first_path}") };
+        let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+        let _ = writeln!(
+            text,
+            "            {path}:{line}, first on line {first_line}{of}: {}",
+            changes.join("; ")
+        );
+    }
+    let more = scan.duplicates_that_differ.saturating_sub(examples.len() as u64);
+    if more > 0 {
+        let _ = writeln!(text, "            {} more: --csv", with_separators(more));
+    }
 }
 
 /// Findings by kind: how many rows in which column, and the first of them.

@@ -5,13 +5,16 @@ use std::borrow::Cow;
 use super::{Reading, advice::url_advice, problem_at};
 use crate::{
     domain::{SourceUrl, UrlError},
-    manifest::mapping::Field,
+    manifest::{mapping::Field, values::linked_address},
     redact,
 };
 
 impl<'a> Reading<'a> {
     pub(super) fn address(&mut self) -> Option<Cow<'a, str>> {
-        let value = self.value(Field::Url).unwrap_or_default();
+        let mut value = self.value(Field::Url).unwrap_or_default();
+        if let Some(address) = value.strip_prefix('=').and_then(linked_address) {
+            value = Cow::Owned(address);
+        }
         self.find_unreadable_json(Field::Url);
         // the scheme of the first is not asked for
         let may_hold_two = value.len() > 16 && memchr::memmem::find(&value.as_bytes()[8..], b"://").is_some();

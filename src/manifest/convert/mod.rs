@@ -271,22 +271,20 @@ impl<'a> Reading<'a> {
 
     fn tags(&mut self) -> Option<Vec<Cow<'a, str>>> {
         let (columns, rules, reading) = (self.columns, self.rules, &*self);
-        let mut escaped: Option<String> = None;
+        let mut escaped: Option<(bool, String)> = None;
         let cells = columns.of(Field::Tags).unwrap_or_default().iter().flat_map(|source| {
             let cells = reading.tag_cells(source);
             for Cell::Parts(text) | Cell::Whole(text) in &cells {
-                if escaped.is_none() && has_entity(text) {
-                    escaped = Some(redact::opaque(text));
+                if escaped.is_none() && memchr::memchr2(b'&', b'\\', text.as_bytes()).is_some() {
+                    let is_html = has_entity(text);
+                    escaped = (is_html || has_escape(text)).then(|| (is_html, redact::opaque(text)));
                 }
             }
             cells
         });
         let read = tags::read(cells, &rules.tag_separator, rules.too_long);
-        if let Some(value) = escaped {
-            let message = "a text written for HTML".to_owned();
-            let fix = format!("decode it: --map 'tags={{{}|html}}'", self.name_of(Field::Tags));
-            let words = ("text_html_escaped", message, fix.as_str());
-            self.warnings.push(problem_at(self.first(Field::Tags), value, words));
+        if let Some((is_html, value)) = escaped {
+            self.warn_of_escapes(is_html, value);
         }
         match read {
             Ok((tags, is_cut)) => {
@@ -309,6 +307,18 @@ impl<'a> Reading<'a> {
                 None
             }
         }
+    }
+
+    /// Says that tags are written for HTML, or with the escapes of a database.
+    fn warn_of_escapes(&mut self, is_html: bool, value: String) {
+        let decode = format!("decode it: --map 'tags={{{}|html}}'", self.name_of(Field::Tags));
+        let (class, message, fix) = if is_html {
+            ("text_html_escaped", "a text written for HTML", decode.as_str())
+        } else {
+            let fix = "export the table as CSV (PostgreSQL: COPY ... WITH (FORMAT csv)), where line breaks are quoted";
+            ("text_backslash_escaped", "a line break or a tab is written with a backslash", fix)
+        };
+        self.warnings.push(problem_at(self.first(Field::Tags), value, (class, message.to_owned(), fix)));
     }
 
     /// The texts that one source gives for tags.
@@ -364,12 +374,18 @@ impl<'a> Reading<'a> {
 
 /// Whether a text holds an entity of HTML.
 fn has_entity(text: &str) -> bool {
-    if memchr::memchr(b'&', text.as_bytes()).is_none() {
-        return false;
-    }
     ["&amp;", "&quot;", "&#39;", "&#039;", "&apos;", "&lt;", "&gt;", "&nbsp;"]
         .iter()
         .any(|entity| text.contains(entity))
+}
+
+/// Whether a text holds a line break or a tab as databases write them.
+fn has_escape(text: &str) -> bool {
+    // a list as programs write it is read with its escapes
+    if text.starts_with('[') {
+        return false;
+    }
+    ["\\n", "\\t", "\\r"].iter().any(|escape| text.contains(escape))
 }
 
 /// Whether a text is a number as spreadsheets shorten it: `1.23457E+17`.

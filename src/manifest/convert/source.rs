@@ -48,7 +48,7 @@ impl<'a> Reading<'a> {
 
     /// The text of a cell. `None`: empty or missing.
     pub(super) fn cell(&self, column: usize) -> Option<&'a str> {
-        let text = values::trim(self.cells[column]);
+        let text = as_text(values::trim(self.cells[column]));
         if text.is_empty() {
             return None;
         }
@@ -121,6 +121,12 @@ impl<'a> Reading<'a> {
             }
         }
     }
+}
+
+/// The text of `="0012"`, as which programs write a text that a spreadsheet must not read as a number.
+fn as_text(cell: &str) -> &str {
+    let inner = cell.strip_prefix("=\"").and_then(|inner| inner.strip_suffix('"'));
+    inner.filter(|inner| !inner.contains('"')).map_or(cell, values::trim)
 }
 
 /// One text of several values.

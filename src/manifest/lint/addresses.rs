@@ -161,6 +161,9 @@ fn is_page(host: &str, path: &str, query: &str) -> bool {
     if is_below(host, &["archive.org"]) {
         return starts(&["details/", "embed/", "stream/"]);
     }
+    if is_below(host, &["inaturalist.org", "gbif.org"]) {
+        return starts(&["observations/", "occurrence/"]);
+    }
     if is_below(host, &["flickr.com"]) {
         return starts(&["photos/"]);
     }
@@ -255,6 +258,8 @@ mod tests {
             ("https://1drv.ms/v/s!A", Kind::Page),
             ("https://me.sharepoint.com/:v:/g/a.mp4", Kind::Page),
             ("https://www.loom.com/share/1", Kind::Page),
+            ("https://www.inaturalist.org/observations/1", Kind::Page),
+            ("https://static.inaturalist.org/sounds/1.mp4", Kind::Media),
         ] {
             assert_eq!(kind_of(url), kind, "{url}");
         }

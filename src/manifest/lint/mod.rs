@@ -69,7 +69,11 @@ impl Lint {
         let mut odd: Vec<(Field, String, Advised)> = Vec::new();
         let url = || redact::url(&row.address);
         odd.extend(address(&row.address).map(|words| (Field::Url, url(), words)));
-        odd.extend(invisible(&row.address).map(|words| (Field::Url, url(), words)));
+        odd.extend(hash_sign(&row.address).map(|words| (Field::Url, url(), words)));
+        if memchr::memchr(b'%', row.address.as_bytes()).is_some() {
+            odd.extend(encoded_twice(&row.address).map(|words| (Field::Url, url(), words)));
+            odd.extend(invisible(&row.address).map(|words| (Field::Url, url(), words)));
+        }
         odd.extend(self.expiry(&row.address).map(|words| (Field::Url, url(), words)));
         if is_private(&row.address) {
             odd.push((Field::Url, url(), PRIVATE_URL));
@@ -193,9 +197,31 @@ fn address(text: &str) -> Option<Advised> {
     }
 }
 
+/// Whether a `#` cuts the name of a file in an address.
+fn hash_sign(text: &str) -> Option<Advised> {
+    let at = memchr::memchr(b'#', text.as_bytes())?;
+    is_media(&text[at + 1..]).then_some((
+        "url_hash_sign",
+        "a # cuts the name of the file: what stands behind it is not part of the address",
+        "write %23 for a # in a name: --map \"url={COLUMN|replace '#' '%23'}\"",
+    ))
+}
+
+/// Whether a part of an address was percent-encoded before a template encoded it.
+fn encoded_twice(text: &str) -> Option<Advised> {
+    let is_encoded = |at: usize| {
+        let digits = text.as_bytes().get(at + 3..at + 5).unwrap_or_default();
+        digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit)
+    };
+    memchr::memmem::find_iter(text.as_bytes(), "%25").any(is_encoded).then_some((
+        "url_encoded_twice",
+        "a percent sign in the address is encoded twice (%25)",
+        "if the column holds encoded values already, say so in the template: {COLUMN|raw}",
+    ))
+}
+
 /// Whether invisible characters stand inside a normalised address.
 fn invisible(text: &str) -> Option<Advised> {
-    memchr::memchr(b'%', text.as_bytes())?;
     let has = |encoded: &str| memchr::memmem::find(text.as_bytes(), encoded.as_bytes()).is_some();
     ["%E2%80%8B", "%E2%80%8C", "%E2%80%8D", "%EF%BB%BF", "%C2%AD"].into_iter().any(has).then_some((
         "url_invisible",
@@ -222,6 +248,15 @@ mod tests {
             ("https://h/talk.mp3", Some("url_no_video")),
         ] {
             assert_eq!(classes(url), class, "{url}");
+        }
+        for (url, is_said) in [("a%2520b", true), ("a%20b", false), ("100%25.mp4", false), ("100%25", false)]
+        {
+            assert_eq!(encoded_twice(&format!("https://h/{url}")).is_some(), is_said, "{url}");
+        }
+        for (url, is_said) in
+            [("https://h/a#1.mp4", true), ("https://h/a.mp4#t=5", false), ("https://h/a.mp4", false)]
+        {
+            assert_eq!(hash_sign(url).is_some(), is_said, "{url}");
         }
         let url = SourceUrl::parse("https://h/a\u{200b}.mp4").unwrap();
         assert_eq!(invisible(url.as_str()).map(|(class, ..)| class), Some("url_invisible"));

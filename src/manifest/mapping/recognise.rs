@@ -117,6 +117,10 @@ fn rank(field: Field, name: &str, has_paths: bool) -> Option<Rank> {
     if let Some((kind, at)) = fit(&whole) {
         return Some((meaning, kind, 0, at));
     }
+    // `images.poster.src` is no video, and of several arrays of files none is chosen
+    if field == Field::Url && meaning > 0 {
+        return None;
+    }
     let (kind, at) = has_paths.then(|| fit(&parts_of(last_part(name))))??;
     Some((meaning, kind, 1, at))
 }
@@ -229,6 +233,7 @@ mod tests {
         }
         for (field, name) in [
             (Field::Url, "thumbnailUrl"),
+            (Field::Url, "images.poster.src"),
             (Field::Datetime, "uploadedAt"),
             (Field::Datetime, "Shot on"),
             (Field::Latitude, "flat"),
@@ -244,7 +249,7 @@ mod tests {
         assert_eq!(chosen(Field::Datetime, &dates), Some((1, vec![0])));
         assert_eq!(chosen(Field::Datetime, &["upload_date_time", "date"]), Some((1, vec![])));
         assert_eq!(chosen(Field::Datetime, &["timestamp", "recording_date"]), Some((1, vec![0])));
-        assert_eq!(chosen(Field::Url, &["thumbnail.url", "video.url"]), Some((1, vec![0])));
+        assert_eq!(chosen(Field::Url, &["thumbnail.url", "video.url"]), Some((1, vec![])));
         assert_eq!(chosen(Field::Url, &["video.url", "url"]), Some((1, vec![0])), "a whole name fits better");
     }
 }

@@ -3,8 +3,10 @@
 //! A record takes at most [`RECORD_MAX`] bytes of memory, however long it is in the file, and reading continues behind it.
 
 mod blanks;
+mod cells;
 mod csv;
 mod json;
+mod links;
 mod sheet;
 
 use std::{io, sync::Arc};
@@ -16,8 +18,8 @@ use super::{
 };
 use crate::domain::{Problem, RowError};
 pub(super) use blanks::{Marks, WithoutBlanks};
-pub(super) use json::{EACH, JsonPlan, PlanError, is_json, is_whole_value};
-pub(super) use sheet::{Workbook, WorkbookError};
+pub(super) use json::{EACH, JsonPlan, PlanError, Reopen, is_json, is_whole_value};
+pub(super) use sheet::{SheetChoice, Workbook, WorkbookError};
 
 /// No record is longer, in bytes without quotes.
 const RECORD_MAX: usize = 1024 * 1024;
@@ -218,6 +220,10 @@ pub(super) enum RecordError {
     Nul,
     /// Not JSON, or JSON that is not an object.
     NotAnObject,
+    /// Not an array, where each record is one.
+    NotAnArray,
+    /// An array with more elements than there are columns.
+    LongArray,
     /// An object with a key that is there twice.
     KeyTwice,
     /// The file ended inside a JSON value.
@@ -232,6 +238,8 @@ impl RecordError {
             Self::UnterminatedQuote => "unterminated_quote",
             Self::Nul => "nul_byte",
             Self::NotAnObject => "json_object",
+            Self::NotAnArray => "json_array",
+            Self::LongArray => "column_count",
             Self::KeyTwice => "json_key_twice",
             Self::UnterminatedValue => "unterminated_json",
         }
@@ -246,6 +254,8 @@ impl RecordError {
             }
             Self::Nul => "the record contains a NUL byte",
             Self::NotAnObject => "not a JSON object",
+            Self::NotAnArray => "not a JSON array, and the records of this file are arrays",
+            Self::LongArray => "the array has more elements than the file has columns",
             Self::KeyTwice => "a key is there twice in one object",
             Self::UnterminatedValue => {
                 "a JSON value that begins here never ends: everything from here to the end of the file is inside it"
@@ -261,6 +271,8 @@ impl RecordError {
             Self::TooManyColumns => "check the delimiter (--delimiter)",
             Self::UnterminatedQuote => "close the quote, or double a quote that is part of the text (\"\")",
             Self::Nul => "save the file as UTF-8 text, or name its encoding: --encoding utf-16le",
+            Self::NotAnArray => "write one array a row, such as [\"https://host/a.mp4\", \"fog\"]",
+            Self::LongArray => "name all columns, or remove the elements behind the last column",
             Self::NotAnObject => "write one object a row, such as {\"url\": \"https://host/a.mp4\"}",
             Self::KeyTwice => "leave one of them out, or give the other another name",
             Self::UnterminatedValue => "close the brace or the quote; the file may have been cut off",

@@ -5,16 +5,21 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader, Cursor, Read, Seek},
+    io::{self, BufReader, Cursor, Read},
     sync::{
         Arc,
         mpsc::{Receiver, SyncSender, sync_channel},
     },
 };
 
-use calamine::{DataRef, ExcelDateTime, Reader as _, SheetType, SheetVisible, Xlsx};
+use calamine::{Reader as _, SheetType, SheetVisible, Xlsx};
 
-use super::{COLUMNS_MAX, Next, RECORD_MAX, RecordError};
+use super::{
+    COLUMNS_MAX, Next, RECORD_MAX, RecordError,
+    cells::{Book, Source, text_of},
+    links::{LinkFinder, SheetLinks},
+};
+use crate::manifest::lint::is_web_address;
 
 /// The parts of a workbook that are kept in memory unpack to this many bytes at most, together.
 const TEXTS_MAX: u64 = 256 * 1024 * 1024;
@@ -23,11 +28,6 @@ const RATIO_MAX: u64 = 200;
 const RATIO_FROM: u64 = 64 * 1024 * 1024;
 /// Rows that are read ahead.
 const ROWS_AHEAD: usize = 64;
-const SECONDS_A_DAY: f64 = 86_400.0;
-
-trait Source: Read + Seek + Send {}
-impl<T: Read + Seek + Send> Source for T {}
-type Book = Xlsx<BufReader<Box<dyn Source>>>;
 
 /// Where the bytes of a workbook are.
 #[derive(Clone, Debug)]
@@ -51,8 +51,19 @@ impl WorkbookBytes {
 pub(in crate::manifest) struct Workbook {
     place: WorkbookBytes,
     sheet: String,
+    has_header: bool,
+    links: Arc<SheetLinks>,
     /// What a user should know about it.
-    pub(in crate::manifest) found: String,
+    pub(in crate::manifest) found: Vec<String>,
+}
+
+/// Which sheet of a workbook is read, and from where.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::manifest) struct SheetChoice<'a> {
+    /// `None`: the first visible one.
+    pub(in crate::manifest) name: Option<&'a str>,
+    pub(in crate::manifest) lines_before: u64,
+    pub(in crate::manifest) has_header: bool,
 }
 
 /// Why a file is no workbook that can be read.
@@ -68,40 +79,50 @@ pub(in crate::manifest) enum WorkbookError {
 
 impl Workbook {
     /// A file.
-    pub(in crate::manifest) fn of_file(path: &str, sheet: Option<&str>) -> Result<Self, WorkbookError> {
-        Self::of(WorkbookBytes::File(path.to_owned()), sheet)
+    pub(in crate::manifest) fn of_file(path: &str, choice: SheetChoice<'_>) -> Result<Self, WorkbookError> {
+        Self::of(WorkbookBytes::File(path.to_owned()), choice)
     }
 
     /// Bytes that are there already.
-    pub(in crate::manifest) fn of_bytes(bytes: Vec<u8>, sheet: Option<&str>) -> Result<Self, WorkbookError> {
-        Self::of(WorkbookBytes::Memory(bytes.into()), sheet)
+    pub(in crate::manifest) fn of_bytes(
+        bytes: Vec<u8>,
+        choice: SheetChoice<'_>,
+    ) -> Result<Self, WorkbookError> {
+        Self::of(WorkbookBytes::Memory(bytes.into()), choice)
     }
 
-    fn of(place: WorkbookBytes, sheet: Option<&str>) -> Result<Self, WorkbookError> {
+    fn of(place: WorkbookBytes, choice: SheetChoice<'_>) -> Result<Self, WorkbookError> {
         let unreadable = |error: &dyn std::fmt::Display| WorkbookError::Unreadable(error.to_string());
         let open = || place.open().map_err(|error| unreadable(&error));
-        check_parts(open()?)?;
-        let book: Book = Xlsx::new(open()?).map_err(|error| unreadable(&error))?;
+        let finder = check_parts(open()?)?;
+        let mut book: Book = Xlsx::new(open()?).map_err(|error| unreadable(&error))?;
         let is_table = |typ: SheetType| typ == SheetType::WorkSheet;
-        let sheets: Vec<_> = book.sheets_metadata().iter().filter(|sheet| is_table(sheet.typ)).collect();
+        let sheets: Vec<_> =
+            book.sheets_metadata().iter().filter(|sheet| is_table(sheet.typ)).cloned().collect();
         let listed = || {
             let names: Vec<String> =
                 sheets.iter().take(20).map(|sheet| crate::redact::clean(&sheet.name)).collect();
             names.join(", ")
         };
-        let chosen = match sheet {
+        let chosen = match choice.name {
             Some(name) => sheets.iter().find(|sheet| sheet.name == name),
             None => sheets.iter().find(|sheet| sheet.visible == SheetVisible::Visible).or(sheets.first()),
         };
         let Some(chosen) = chosen else { return Err(WorkbookError::NoSheet(listed())) };
         let name = crate::redact::clean(&chosen.name);
-        let found = match (sheets.len(), sheet) {
+        let first_row = choice.lines_before + u64::from(choice.has_header);
+        let first_row = u32::try_from(first_row).unwrap_or(u32::MAX);
+        let links = SheetLinks::of(&mut book, &chosen.name, first_row, &finder)
+            .map_err(|error| unreadable(&error))?;
+        let found = match (sheets.len(), choice.name) {
             (2.., None) => {
                 format!("an Excel workbook, its sheet {name} (--sheet names another: {})", listed())
             }
             _ => format!("an Excel workbook, its sheet {name}"),
         };
-        Ok(Self { sheet: chosen.name.clone(), place, found })
+        let found = std::iter::once(found).chain(links.found.iter().cloned()).collect();
+        let (sheet, has_header) = (chosen.name.clone(), choice.has_header);
+        Ok(Self { sheet, place, has_header, links: Arc::new(links), found })
     }
 
     fn open(&self) -> io::Result<Book> {
@@ -109,8 +130,8 @@ impl Workbook {
     }
 }
 
-/// Unpacks every part once, without keeping it: a small file must not take all memory.
-fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<(), WorkbookError> {
+/// Unpacks every part once, without keeping it: a small file must not take all memory. Says what links its sheets have.
+fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<LinkFinder, WorkbookError> {
     let unreadable = |error: zip::result::ZipError| WorkbookError::Unreadable(error.to_string());
     let mut archive = zip::ZipArchive::new(source).map_err(unreadable)?;
     let has =
@@ -125,6 +146,7 @@ fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<(), WorkbookError> 
         return Err(WorkbookError::Other("a zip archive"));
     }
     let mut texts = 0;
+    let mut finder = LinkFinder::default();
     for at in 0..archive.len() {
         let part = archive.by_index(at).map_err(unreadable)?;
         let name = part.name().map_or_else(|_| "a part".to_owned(), |name| crate::redact::clean(&name));
@@ -133,18 +155,25 @@ fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<(), WorkbookError> 
         let max = if is_sheet { u64::MAX } else { TEXTS_MAX - texts };
         let max = max.min(RATIO_FROM.max(packed.saturating_mul(RATIO_MAX)));
         // a part that is damaged is an error where it is read
-        let size = io::copy(&mut part.take(max.saturating_add(1)), &mut io::sink()).unwrap_or(0);
+        let mut part = part.take(max.saturating_add(1));
+        let copied =
+            if is_sheet { io::copy(&mut part, &mut finder) } else { io::copy(&mut part, &mut io::sink()) };
+        let size = copied.unwrap_or(0);
         if size > max {
             return Err(WorkbookError::Unreadable(format!("{name} unpacks to more than {max} bytes")));
         }
         texts += if is_sheet { 0 } else { size };
+        if finder.has_too_many() {
+            return Err(WorkbookError::Unreadable(format!("{name} has more than 1,000,000 links")));
+        }
     }
-    Ok(())
+    Ok(finder)
 }
 
 /// What the reading thread sends.
 enum Message {
-    Row(u64, Vec<String>),
+    /// The line, its cells, and the links behind them.
+    Row(u64, Vec<String>, Vec<String>),
     Fault(u64, RecordError),
     Broken(String),
     End,
@@ -159,22 +188,25 @@ pub(in crate::manifest) struct SheetRecords {
     /// Rows are as wide as the first one at least: a worksheet does not hold empty cells.
     width: usize,
     cells: Vec<String>,
+    /// The names of the columns of links, while the header is not read.
+    link_names: Option<Vec<String>>,
 }
 
 impl SheetRecords {
     pub(super) fn open(workbook: &Workbook) -> io::Result<Self> {
         let (sender, messages) = sync_channel(ROWS_AHEAD);
         let mut book = workbook.open()?;
-        let sheet = workbook.sheet.clone();
+        let (sheet, links) = (workbook.sheet.clone(), Arc::clone(&workbook.links));
+        let link_names = workbook.has_header.then(|| links.columns.values().cloned().collect());
         std::thread::Builder::new().name("worksheet".to_owned()).spawn(move || {
-            let last = match send_rows(&mut book, &sheet, &sender) {
+            let last = match send_rows(&mut book, &sheet, &links, &sender) {
                 Ok(()) => Message::End,
                 Err(error) => Message::Broken(error.to_string()),
             };
             // the reader may have stopped
             let _ = sender.send(last);
         })?;
-        Ok(Self { messages, line: 0, skipped: 0, width: 0, cells: Vec::new() })
+        Ok(Self { messages, line: 0, skipped: 0, width: 0, cells: Vec::new(), link_names })
     }
 
     /// The row reached, from 1.
@@ -204,18 +236,19 @@ impl SheetRecords {
                 }
                 Ok(Message::Broken(text)) => return broken(&text),
                 Err(_) => return broken("it is damaged"),
-                Ok(Message::Row(line, _) | Message::Fault(line, _)) if line <= self.skipped => {}
+                Ok(Message::Row(line, ..) | Message::Fault(line, _)) if line <= self.skipped => {}
                 Ok(Message::Fault(line, error)) => {
                     self.line = line;
                     return Ok(Next::Fault { line, error });
                 }
-                Ok(Message::Row(line, cells)) => {
+                Ok(Message::Row(line, cells, links)) => {
                     self.line = line;
                     self.cells = cells;
                     self.width = if self.width == 0 { self.cells.len() } else { self.width };
                     if self.cells.len() < self.width {
                         self.cells.resize(self.width, String::new());
                     }
+                    self.cells.extend(self.link_names.take().unwrap_or(links));
                     return Ok(Next::Record { line });
                 }
             }
@@ -228,6 +261,7 @@ impl SheetRecords {
 struct Row {
     line: u64,
     cells: Vec<String>,
+    links: Vec<String>,
     bytes: usize,
     error: Option<RecordError>,
 }
@@ -250,73 +284,71 @@ impl Row {
         }
     }
 
+    /// The link in the column that takes it.
+    fn put_link(&mut self, at: usize, count: usize, link: String) {
+        self.bytes += link.len();
+        if self.bytes > RECORD_MAX {
+            self.error.get_or_insert(RecordError::TooLong);
+        }
+        self.links.resize(count, String::new());
+        self.links[at] = link;
+    }
+
     /// What is sent of it; none when all cells are blank.
-    fn message(self) -> Option<Message> {
-        let Self { line, mut cells, error, .. } = self;
+    fn message(self, link_count: usize) -> Option<Message> {
+        let Self { line, mut cells, mut links, error, .. } = self;
         if let Some(error) = error {
             return Some(Message::Fault(line, error));
         }
         let end = cells.iter().rposition(|cell| !cell.trim().is_empty())?;
         cells.truncate(end + 1);
-        Some(Message::Row(line, cells))
+        links.resize(link_count, String::new());
+        Some(Message::Row(line, cells, links))
     }
 }
 
-fn send_rows(book: &mut Book, sheet: &str, sender: &SyncSender<Message>) -> Result<(), calamine::XlsxError> {
+fn send_rows(
+    book: &mut Book,
+    sheet: &str,
+    links: &SheetLinks,
+    sender: &SyncSender<Message>,
+) -> Result<(), calamine::XlsxError> {
+    let link_count = links.columns.len();
     let mut reader = book.worksheet_cells_reader(sheet)?;
     let mut row = Row::default();
     // rows that the file has in another order are numbered on
     let mut line_max = 0;
     let mut at = None;
-    while let Some(cell) = reader.next_cell()? {
-        let (own, column) = cell.get_position();
+    loop {
+        let ((own, column), text, formula) = if links.has_formulas {
+            let Some(cell) = reader.next_cell_with_formula()? else { break };
+            (cell.pos, text_of(&cell.value), cell.formula)
+        } else {
+            let Some(cell) = reader.next_cell()? else { break };
+            (cell.get_position(), text_of(cell.get_value()), None)
+        };
         if at != Some(own) {
             at = Some(own);
             line_max = (line_max + 1).max(u64::from(own) + 1);
             let done = std::mem::replace(&mut row, Row { line: line_max, ..Row::default() });
-            if let Some(message) = done.message()
+            if let Some(message) = done.message(link_count)
                 && sender.send(message).is_err()
             {
                 return Ok(());
             }
         }
-        let text = text_of(cell.get_value());
+        if let Some(at) = links.columns.keys().position(|own| *own == column) {
+            let is_address = is_web_address(text.trim());
+            let link =
+                if is_address { Some(text.clone()) } else { links.behind((own, column), formula.as_deref()) };
+            row.put_link(at, link_count, link.unwrap_or_default());
+        }
         if !text.is_empty() {
             row.put(usize::try_from(column).unwrap_or(usize::MAX), text);
         }
     }
-    if let Some(message) = row.message() {
+    if let Some(message) = row.message(link_count) {
         let _ = sender.send(message);
     }
     Ok(())
-}
-
-/// The text of a cell, as CSV would have it. A number whose format is a date is a date.
-fn text_of(cell: &DataRef<'_>) -> String {
-    match cell {
-        DataRef::Int(number) => number.to_string(),
-        DataRef::Float(number) => number.to_string(),
-        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => text.clone(),
-        DataRef::SharedString(text) => (*text).to_owned(),
-        DataRef::Bool(value) => value.to_string(),
-        DataRef::DateTime(date) => date_of(date),
-        DataRef::Error(error) => error.to_string(),
-        DataRef::Empty => String::new(),
-    }
-}
-
-fn date_of(date: &ExcelDateTime) -> String {
-    let days = date.as_f64();
-    if date.is_duration() {
-        let seconds = (days * SECONDS_A_DAY).round();
-        let (hours, rest) = ((seconds / 3_600.0).trunc(), seconds % 3_600.0);
-        return format!("{hours}:{:02}:{:02}", (rest / 60.0).trunc(), rest % 60.0);
-    }
-    let (year, month, day, hour, minute, second, _) = date.to_ymd_hms_milli();
-    if (0.0..1.0).contains(&days) {
-        return format!("{hour:02}:{minute:02}:{second:02}");
-    }
-    let has_time = (hour, minute, second) != (0, 0, 0);
-    let time = if has_time { format!(" {hour:02}:{minute:02}:{second:02}") } else { String::new() };
-    format!("{year:04}-{month:02}-{day:02}{time}")
 }

@@ -1,5 +1,6 @@
 //! A scan: reads manifests once and counts, without a ledger and without a network.
 
+mod duplicates;
 pub(super) mod unused;
 
 use std::collections::BTreeMap;
@@ -8,12 +9,13 @@ use super::{
     Manifest, ManifestError,
     borrowed_row::BorrowedRow,
     convert::problem_at,
-    dedup::SeenKeys,
     lint::PlaceCounts,
     mapping::{Field, FirstColumns},
     workers,
 };
-use crate::domain::{Coordinates, ManifestRow, Problem, RowError, Submission, UnixMillis};
+use crate::domain::{Coordinates, FieldChange, ManifestRow, Problem, RowError, Submission, UnixMillis};
+pub use duplicates::DuplicateExample;
+use duplicates::{KeptDuplicates, LinePlace, SeenRows};
 pub use unused::UnusedColumn;
 
 /// Lines remembered for each kind of fault.
@@ -42,6 +44,10 @@ pub struct Scan {
     pub faults: BTreeMap<String, ProblemCount>,
     /// Rows with something odd about them, by kind.
     pub warnings: BTreeMap<String, ProblemCount>,
+    /// Duplicates that differ from the first row of their video, among the first 1,000. The first row is sent.
+    pub duplicates_that_differ: u64,
+    /// The first few of them.
+    pub duplicate_examples: Vec<DuplicateExample>,
     /// What is to be said of whole manifests, a sentence each.
     pub notices: Vec<String>,
     /// Whether reading ended early, since as many rows as wanted cannot be sent.
@@ -104,8 +110,10 @@ pub enum ScannedRow<'a> {
     Duplicate {
         /// The line.
         line: u64,
-        /// The line of the first.
-        first_line: u64,
+        /// Where the first is: `line 2`, or `line 2 of other.csv`.
+        first: String,
+        /// What differs from it.
+        changes: &'a [FieldChange],
     },
     /// It cannot be sent.
     Rejected(&'a RowError),
@@ -130,14 +138,19 @@ pub fn scan(
 ) -> Result<Scan, ManifestError> {
     let mut scanner = Scanner {
         scan: Scan::default(),
-        seen: SeenKeys::new(),
-        seen_content: SeenKeys::new(),
+        seen: SeenRows::new(),
+        seen_content: SeenRows::new(),
+        duplicates: KeptDuplicates::default(),
         places: PlaceCounts::new(),
+        paths: manifests.iter().map(|manifest| manifest.path().to_owned()).collect(),
     };
     let has_several = manifests.len() > 1;
-    for manifest in manifests {
+    for (at, manifest) in manifests.iter_mut().enumerate() {
         let path = manifest.path().to_owned();
+        scanner.seen.begin_manifest();
+        scanner.seen_content.begin_manifest();
         let columns = manifest.columns.firsts();
+        let origin = ScannedManifest { manifest: at, path: &path, columns: &columns };
         manifest.warn_at(order.now);
         let (table, row_reader) = manifest.parts();
         let digest = |line: u64, made: Result<BorrowedRow<'_>, RowError>| {
@@ -148,7 +161,7 @@ pub fn scan(
                 let is_enough = order.errors_max.is_some_and(|most| scanner.scan.rejected >= most);
                 scanner.scan.ended_early |= is_enough;
                 if !is_enough {
-                    scanner.take((&path, &columns), row, &mut meet);
+                    scanner.take(&origin, row, &mut meet);
                 }
                 !is_enough
             })
@@ -160,6 +173,10 @@ pub fn scan(
         if scanner.scan.ended_early {
             break;
         }
+    }
+    let kept = std::mem::take(&mut scanner.duplicates);
+    for (own, first, changes) in kept.compare(manifests) {
+        scanner.take_duplicate((own, first), changes, &mut meet);
     }
     Ok(scanner.scan)
 }
@@ -195,21 +212,32 @@ impl Good {
     }
 }
 
+/// The manifest that is read.
+struct ScannedManifest<'a> {
+    manifest: usize,
+    path: &'a str,
+    columns: &'a FirstColumns,
+}
+
 struct Scanner {
     scan: Scan,
-    seen: SeenKeys,
+    seen: SeenRows,
     /// The digests of videos, where the manifest has them.
-    seen_content: SeenKeys,
+    seen_content: SeenRows,
+    /// They are met at the end, once it is known what differs.
+    duplicates: KeptDuplicates,
     places: PlaceCounts,
+    paths: Vec<String>,
 }
 
 impl Scanner {
     fn take(
         &mut self,
-        (path, columns): (&str, &FirstColumns),
+        origin: &ScannedManifest<'_>,
         row: Result<Good, RowError>,
         meet: &mut impl FnMut(&str, ScannedRow<'_>),
     ) {
+        let ScannedManifest { manifest, path, columns } = *origin;
         self.scan.rows += 1;
         let mut row = match row {
             Ok(row) => row,
@@ -219,29 +247,61 @@ impl Scanner {
             }
         };
         let line = row.line;
-        if let Some(first_line) = self.seen.first_line(&row.key, line) {
+        if let Some(first) = self.seen.first_place(&row.key, line) {
             self.scan.duplicates += 1;
-            return meet(path, ScannedRow::Duplicate { line, first_line });
+            if !self.duplicates.keep(LinePlace { manifest, line }, first) {
+                let first = self.name(manifest, first);
+                meet(path, ScannedRow::Duplicate { line, first, changes: &[] });
+            }
+            return;
         }
         self.scan.good += 1;
         self.scan.without_marker += u64::from(row.is_full);
         if let Some(place) = row.place {
             row.warnings.extend(self.places.inspect(place, columns));
         }
-        self.look_for_same_content(&mut row, columns);
+        self.look_for_same_content(&mut row, origin);
         self.scan.warned += u64::from(!row.warnings.is_empty());
         count(&mut self.scan.warnings, path, line, &row.warnings);
         meet(path, ScannedRow::Good { line, warnings: &row.warnings, row: row.row.as_deref() });
     }
 
     /// The same video under another address would be paid twice.
-    fn look_for_same_content(&mut self, row: &mut Good, columns: &FirstColumns) {
+    fn look_for_same_content(&mut self, row: &mut Good, origin: &ScannedManifest<'_>) {
         let Some((key, hash)) = row.content.as_deref() else { return };
-        if let Some(first_line) = self.seen_content.first_line(key, row.line) {
-            let message = format!("the same bytes as line {first_line}, under another url");
+        if let Some(first) = self.seen_content.first_place(key, row.line) {
+            let message =
+                format!("the same bytes as {}, under another url", self.name(origin.manifest, first));
             let fix = "leave one of them out, or both are paid";
             let words = ("same_content", message, fix);
-            row.warnings.push(problem_at(columns.of(Field::Hash), crate::redact::opaque(hash), words));
+            row.warnings.push(problem_at(origin.columns.of(Field::Hash), crate::redact::opaque(hash), words));
+        }
+    }
+
+    /// `line 2`, or `line 2 of other.csv` for a row of this manifest.
+    fn name(&self, manifest: usize, place: LinePlace) -> String {
+        match self.paths.get(place.manifest).filter(|_| place.manifest != manifest) {
+            Some(path) => format!("line {} of {path}", place.line),
+            None => format!("line {}", place.line),
+        }
+    }
+
+    fn take_duplicate(
+        &mut self,
+        (own, first): (LinePlace, LinePlace),
+        changes: Vec<FieldChange>,
+        meet: &mut impl FnMut(&str, ScannedRow<'_>),
+    ) {
+        let (path, line) = (self.paths[own.manifest].clone(), own.line);
+        meet(&path, ScannedRow::Duplicate { line, first: self.name(own.manifest, first), changes: &changes });
+        if changes.is_empty() {
+            return;
+        }
+        self.scan.duplicates_that_differ += 1;
+        if self.scan.duplicate_examples.len() < EXAMPLES_MAX {
+            let (first_path, first_line) = (self.paths[first.manifest].clone(), first.line);
+            let example = DuplicateExample { path, line, first_path, first_line, changes };
+            self.scan.duplicate_examples.push(example);
         }
     }
 }

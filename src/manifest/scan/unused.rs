@@ -60,7 +60,9 @@ pub(in crate::manifest) fn find(columns: &Columns, sample: &[(u64, Vec<String>)]
 
 fn by_name(name: &str) -> Option<Field> {
     let parts = parts_of(name);
-    let has = |words: &[&str]| parts.split('_').any(|part| words.contains(&part));
+    // `tag1` and `tag2` are columns of tags
+    let bare = |part: &str| part.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    let has = |words: &[&str]| parts.split('_').any(|part| words.contains(&bare(part).as_str()));
     WORDS.iter().find(|(_, words)| has(words)).map(|(field, _)| *field)
 }
 

@@ -1,5 +1,6 @@
 //! What reading a manifest promises: rows exactly as the service accepts them, and every fault with its place and its fix.
 
+mod exports;
 mod readers;
 mod shapes;
 mod values;
@@ -210,13 +211,13 @@ fn a_survey_counts_every_row_once() {
     let spec = shelf.put(b"url\nhttps://h/a\nhttps://h/a#t=5\nnope\nhttps://h/b\n");
     let mut duplicates = Vec::new();
     let scan = scan(&mut [Manifest::open(&spec).unwrap()], order(), |_, met| {
-        if let ScannedRow::Duplicate { line, first_line } = met {
-            duplicates.push((line, first_line));
+        if let ScannedRow::Duplicate { line, first, changes } = met {
+            duplicates.push((line, first, changes.len()));
         }
     })
     .unwrap();
     assert_eq!((scan.rows, scan.good, scan.duplicates, scan.rejected), (4, 2, 1, 1));
-    assert_eq!(duplicates, [(3, 2)]);
+    assert_eq!(duplicates, [(3, "line 2".to_owned(), 0)]);
     assert_eq!(scan.faults["url_not_absolute"].examples[0].line, 4);
 }
 

@@ -184,6 +184,11 @@ fn is_at(row: &ManifestRow, latitude: f64, longitude: f64) -> bool {
 
 /// A workbook with these sheets, each of them the XML of its rows.
 fn workbook(sheets: &[(&str, &str)]) -> Vec<u8> {
+    workbook_with_links(sheets, &[])
+}
+
+/// The same, with a link behind each of these cells of the first sheet.
+fn workbook_with_links(sheets: &[(&str, &str)], links: &[(&str, &str)]) -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let mut put = |name: &str, text: &str| {
         zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
@@ -204,16 +209,39 @@ fn workbook(sheets: &[(&str, &str)]) -> Vec<u8> {
         "xl/workbook.xml",
         &format!("<workbook xmlns=\"{main}\" xmlns:r=\"{relations}\"><sheets>{listed}</sheets></workbook>"),
     );
-    let links = all(&|id, _| {
+    let sheets_listed = all(&|id, _| {
         format!(
             "<Relationship Id=\"rId{id}\" Type=\"{relations}/worksheet\" Target=\"worksheets/sheet{id}.xml\"/>"
         )
     });
-    put("xl/_rels/workbook.xml.rels", &format!("<Relationships xmlns=\"{types}\">{links}</Relationships>"));
+    put(
+        "xl/_rels/workbook.xml.rels",
+        &format!("<Relationships xmlns=\"{types}\">{sheets_listed}</Relationships>"),
+    );
     let formats = "<cellXfs><xf numFmtId=\"0\"/><xf numFmtId=\"22\"/></cellXfs>";
     put("xl/styles.xml", &format!("<styleSheet xmlns=\"{main}\">{formats}</styleSheet>"));
+    let linked = |each: &dyn Fn(usize, &(&str, &str)) -> String| -> String {
+        links.iter().enumerate().map(|(at, link)| each(at, link)).collect()
+    };
+    let places = linked(&|at, (place, _)| format!("<hyperlink ref=\"{place}\" r:id=\"link{at}\"/>"));
+    let targets = linked(&|at, (_, target)| {
+        format!(
+            "<Relationship Id=\"link{at}\" Type=\"{relations}/hyperlink\" Target=\"{target}\" TargetMode=\"External\"/>"
+        )
+    });
+    put(
+        "xl/worksheets/_rels/sheet1.xml.rels",
+        &format!("<Relationships xmlns=\"{types}\">{targets}</Relationships>"),
+    );
     for (at, (_, rows)) in sheets.iter().enumerate() {
-        let sheet = format!("<worksheet xmlns=\"{main}\"><sheetData>{rows}</sheetData></worksheet>");
+        let places = if at > 0 || links.is_empty() {
+            String::new()
+        } else {
+            format!("<hyperlinks>{places}</hyperlinks>")
+        };
+        let sheet = format!(
+            "<worksheet xmlns=\"{main}\" xmlns:r=\"{relations}\"><sheetData>{rows}</sheetData>{places}</worksheet>"
+        );
         put(&format!("xl/worksheets/sheet{}.xml", at + 1), &sheet);
     }
     zip.finish().unwrap().into_inner()
@@ -257,6 +285,40 @@ fn a_worksheet_is_read_with_its_dates_and_its_empty_cells() {
     assert!(why.contains("without a sheet Clips") && why.contains("Videos, Notes"), "{why}");
     other.dialect.sheet = Some("Notes".to_owned());
     assert!(refused(&other).contains("no column is recognised as the url"));
+}
+
+#[test]
+fn an_address_behind_a_cell_of_a_worksheet_is_read() {
+    let shelf = Shelf::new();
+    let formula = |line: u32, formula: &str| {
+        format!("<row r=\"{line}\"><c r=\"A{line}\" t=\"str\"><f>{formula}</f><v>Watch</v></c></row>")
+    };
+    let rows = [
+        sheet_row(1, &["Link", "Title"]),
+        sheet_row(2, &["Watch", "Dune walk"]),
+        sheet_row(3, &["https://h/b", "Harbour"]),
+        formula(4, "HYPERLINK(&quot;https://h/c&quot;,&quot;Watch&quot;)"),
+        formula(5, "HYPERLINK(B3,&quot;Watch&quot;)"),
+    ];
+    let links = [("A2", "https://h/a"), ("A3", "https://h/old"), ("B2", "mailto:me@h")];
+    let spec = shelf.put(&workbook_with_links(&[("S", &rows.concat())], &links));
+    let read = read(&spec);
+    let urls: Vec<Option<&str>> =
+        read.iter().map(|row| row.as_ref().ok().map(|row| row.submission.url.as_str())).collect();
+    assert_eq!(urls, [Some("https://h/a"), Some("https://h/b"), Some("https://h/c"), None]);
+    let cells = &read[0].as_ref().unwrap().cells;
+    assert_eq!(cells, &["Watch", "Dune walk", "https://h/a"], "the text of the cell stays");
+    let found = found(&spec);
+    assert!(found.contains("see Link (link)") && found.contains("1 cells of Link have links"), "{found}");
+    let mut headless = spec;
+    headless.header = Header::Absent;
+    headless.map = vec!["url=#3".parse().unwrap()];
+    assert!(matches!(&super::read(&headless)[1], Ok(row) if row.submission.url.as_str() == "https://h/a"));
+    let plain = shelf.put(&workbook_with_links(
+        &[("S", &[sheet_row(1, &["url"]), sheet_row(2, &["https://h/a"])].concat())],
+        &[("A2", "https://h/a")],
+    ));
+    assert_eq!(Manifest::open(&plain).unwrap().column_names(), ["url"], "such a link says nothing new");
 }
 
 #[test]

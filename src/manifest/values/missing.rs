@@ -28,6 +28,7 @@ const MISSING: &[&str] = &[
     "#DIV/0!",
     "-",
     "--",
+    ".",
     "0000-00-00",
     "0000-00-00 00:00:00",
     "0000-00-00T00:00:00",
@@ -37,6 +38,16 @@ const MISSING: &[&str] = &[
     ":  :     :  :",
 ];
 
+/// Whether one of them begins with this byte: most cells do not, and every cell asks.
+const FIRST_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < MISSING.len() {
+        table[MISSING[at].as_bytes()[0] as usize] = true;
+        at += 1;
+    }
+    table
+};
 /// No missing text is longer, in bytes.
 const LENGTH_MAX: usize = 20;
 
@@ -58,7 +69,9 @@ impl Default for MissingRules {
 impl MissingRules {
     /// Whether a trimmed text stands for a missing value. An empty one is missing in any case, and not asked for.
     pub(in crate::manifest) fn is_missing(&self, text: &str) -> bool {
-        let is_default = self.has_defaults && text.len() <= LENGTH_MAX && MISSING.contains(&text);
+        let begins_so = || text.bytes().next().is_some_and(|byte| FIRST_BYTES[usize::from(byte)]);
+        let is_default =
+            self.has_defaults && text.len() <= LENGTH_MAX && begins_so() && MISSING.contains(&text);
         is_default || self.texts.iter().any(|own| own == text)
     }
 }

@@ -4,8 +4,11 @@ mod angle;
 mod axis;
 pub(super) mod coordinates;
 pub(super) mod datetime;
+mod link_formula;
 pub(super) mod missing;
 pub(super) mod tags;
+
+pub(super) use link_formula::linked_address;
 
 /// What becomes of a text that is longer than the service takes, and of tags beyond the twentieth.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -24,6 +24,10 @@ impl TagSeparator {
 /// Tags that begin so are telecine's own markers.
 pub(in crate::manifest) const RESERVED_PREFIX: &str = "telecine:";
 
+/// The keys under which an object that stands for a tag holds its text, best first.
+pub(in crate::manifest) const LABEL_KEYS: &[&str] =
+    &["name", "label", "tag", "title", "text", "value", "@value", "_value", "keyword", "term", "slug"];
+
 /// A bound of our own, in characters; the service states none.
 pub(in crate::manifest) const TAG_LENGTH_MAX: usize = 200;
 
@@ -146,12 +150,7 @@ pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
         _ => return None,
     };
     if let Ok(values) = serde_json::from_str::<Vec<serde_json::Value>>(text) {
-        let text_of = |value: serde_json::Value| match value.as_str() {
-            Some(text) => text.to_owned(),
-            None if value.is_null() => String::new(),
-            None => value.to_string(),
-        };
-        return Some(values.into_iter().map(text_of).collect());
+        return Some(values.iter().map(text_of).collect());
     }
     let mut elements = Vec::new();
     let mut has_quote = false;
@@ -176,6 +175,22 @@ pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
     }
     // `[sic]` is a word in brackets
     (has_quote || elements.len() != 1).then_some(elements)
+}
+
+/// The text of an element; that of an object is its label.
+fn text_of(value: &serde_json::Value) -> String {
+    let label = || {
+        let object = value.as_object()?;
+        let is_plain = |label: &&serde_json::Value| !label.is_object() && !label.is_array();
+        let mut texts = object.values().filter(|value| value.is_string());
+        let only = texts.next().filter(|_| texts.next().is_none());
+        LABEL_KEYS.iter().find_map(|key| object.get(*key)).filter(is_plain).or(only)
+    };
+    match label().unwrap_or(value) {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Null => String::new(),
+        other => other.to_string(),
+    }
 }
 
 type Letters<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
@@ -241,6 +256,10 @@ mod tests {
     fn a_list_as_programs_write_it_is_a_list() {
         for (cell, expected) in [
             (r#"["a", "b, c", 7, null]"#, &["a", "b, c", "7"][..]),
+            (
+                r#"[{"id": 1, "name": "a"}, {"term": 7}, {"x": "b"}, {"x": 1}]"#,
+                &["a", "7", "b", r#"{"x":1}"#],
+            ),
             ("['a', 'b, c']", &["a", "b, c"]),
             ("{'a', 'it''s', \"x\"}", &["a", "it's", "x"]),
             (r"['it\'s']", &["it's"]),

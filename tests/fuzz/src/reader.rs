@@ -32,7 +32,7 @@ const LETTERS: usize = 64 * 1024;
 const STRETCHED_MAX: usize = 40;
 
 /// What a corpus of small files has not: cells and records at their bounds and beyond, and line breaks of two bytes in a cell.
-pub const SEEDS: [&[u8]; 11] = [
+pub const SEEDS: [&[u8]; 15] = [
     b"\x03\0\0\0url,note\nhttps://h.example/a.mp4,~\nhttps://h.example/b.mp4,~a\n",
     b"\x03\0\0\0url,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r\nhttps://h.example/a.mp4,~,~,~,~,~,~,~,~,~,~,~,~,~,~,~,,\n\
       https://h.example/b.mp4,~,~,~,~,~,~,~,~,~,~,~,~,~,~,~,~,~\n",
@@ -44,11 +44,18 @@ pub const SEEDS: [&[u8]; 11] = [
     b"\0\0\0\0{\"a\":[{\"b\":[\"https://h.example/a.mp4\"],\"c\":[{\"d\":1}]}],\"b\":\"https://h.example/b.mp4\"}\n",
     b"\0\0\0\0sep=;\r\n\"url\"; \"tags\"\r\nhttps://h.example/a.mp4; \"x;y\"\r\n",
     b"\0\0\0\0url,title,tags\nhttps://h.example/a.mp4,\"open,x\nhttps://h.example/b.mp4,\"live\",z\n",
+    b"\0\0\0\0[[\"url\",\"tags\"],[\"https://h.example/a.mp4\",\"x\"],[\"https://h.example/b.mp4\"]]",
+    b"\0\0\0\0[\"url\",\"n\"]\n[\"https://h.example/a.mp4\",1]\n[\"https://h.example/b.mp4\",NaN]\n",
+    b"\0\0\0\0{\"columns\":[\"url\",\"tags\"],\"index\":[0],\"data\":[[\"https://h.example/a.mp4\",[\"x\"]]]}",
     WORKBOOK,
+    WORKBOOK_WITH_LINKS,
 ];
 
 /// A workbook of two rows, behind the choices.
 const WORKBOOK: &[u8] = include_bytes!("../seeds/workbook");
+
+/// The same with a link behind a cell, and one that a formula makes.
+const WORKBOOK_WITH_LINKS: &[u8] = include_bytes!("../seeds/workbook-links");
 
 /// Ways to map columns; the first leaves it to the header.
 const MAPS: [&[&str]; 14] = [

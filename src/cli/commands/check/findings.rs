@@ -36,8 +36,14 @@ pub(super) fn find(
             }
             Ok(())
         }
-        ScannedRow::Duplicate { line, first_line } => {
-            findings.row((path, *line), Severity::Duplicate, &format!("the same video as line {first_line}"))
+        ScannedRow::Duplicate { line, first, changes } => {
+            let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+            let changes = if changes.is_empty() {
+                String::new()
+            } else {
+                format!("; it differs: {}", changes.join("; "))
+            };
+            findings.row((path, *line), Severity::Duplicate, &format!("the same video as {first}{changes}"))
         }
         ScannedRow::Rejected(error) => {
             for problem in &error.problems {

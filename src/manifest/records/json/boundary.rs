@@ -2,6 +2,8 @@
 
 use serde_json::value::RawValue;
 
+use super::arrays;
+
 /// How the file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
@@ -80,6 +82,9 @@ pub(super) fn shape_of(head: &[u8]) -> Shape {
 pub(in crate::manifest) fn is_json(head: &[u8]) -> bool {
     let head = head.trim_ascii_start();
     let behind = |count: usize| head.get(count..).unwrap_or_default().trim_ascii_start().first().copied();
+    if arrays::are_in_array(head) || arrays::are_lines(head) {
+        return true;
+    }
     match head.first() {
         Some(b'{') => matches!(behind(1), Some(b'"' | b'}')),
         Some(b'[') => matches!(behind(1), Some(b'{' | b'"' | b']')),

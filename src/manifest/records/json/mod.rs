@@ -1,5 +1,5 @@
 //! Records from JSON: objects one a line (JSON Lines), one after the other, as the elements of an array, as the values of an array
-//! or object within the file's only object, or as columns side by side.
+//! or object within the file's only object, as arrays whose columns have names, or as columns side by side.
 //!
 //! An object is flattened: `{"place": {"lat": 1}}` feeds the column `place.lat`. An array is one cell, as it is written. The
 //! column `subjects[].name` collects a value of each element. Where a rule for the url names `videos[].url`, each element of
@@ -8,6 +8,7 @@
 //! The columns are the keys of the whole file, which a first pass finds. A pipe can be read only once: its columns are the
 //! keys of its first bytes and those that rules name.
 
+mod arrays;
 mod boundary;
 mod by_column;
 mod layout;
@@ -24,11 +25,12 @@ use std::{
 };
 
 use super::{super::source::Bytes, LineCounter, Next, RECORD_MAX, RecordError};
+use arrays::ArrayColumns;
 use boundary::{Shape, ValueEnd};
 pub(in crate::manifest) use boundary::{is_json, is_whole_value};
 use layout::{Filled, Step};
 use outline::join;
-pub(in crate::manifest) use plan::{JsonPlan, PlanError};
+pub(in crate::manifest) use plan::{JsonPlan, PlanError, Reopen};
 use rows::RowsOf;
 use tokens::{Token, Tokens};
 use value::without_bare_words;
@@ -173,8 +175,25 @@ impl JsonRecords {
         }
     }
 
-    /// Reads the text of the next value into the buffer.
+    /// Reads the next record into the buffer, as an object or as it is written.
     fn read_text(&mut self) -> io::Result<Next> {
+        let next = self.read_next()?;
+        let plan = Arc::clone(&self.plan);
+        let (Some(columns), &Next::Record { line }) = (&plan.array_columns, &next) else { return Ok(next) };
+        if columns.has_header && self.records_read == 1 {
+            return self.read_text();
+        }
+        Ok(match columns.object_of(&self.text) {
+            Ok(text) => {
+                self.text = text.into_bytes();
+                next
+            }
+            Err(error) => Next::Fault { line, error },
+        })
+    }
+
+    /// Reads the text of the next value into the buffer.
+    fn read_next(&mut self) -> io::Result<Next> {
         self.text.clear();
         if let Some(columns) = &self.plan.columns {
             let Some(text) = columns.row(self.records_read) else { return Ok(Next::End) };
@@ -265,8 +284,10 @@ impl JsonRecords {
     /// Skips to the next element of the array or object that holds the rows; false behind the last one, none where the file ends
     /// too early.
     fn skip_to_element(&mut self) -> io::Result<Option<bool>> {
-        let RowsOf::Elements { path, is_keyed, .. } = self.plan.rows_of.clone() else {
-            return Ok(Some(false));
+        let (path, is_keyed) = match self.plan.rows_of.clone() {
+            RowsOf::Elements { path, is_keyed, .. } => (path, is_keyed),
+            RowsOf::Arrays { path } => (path, false),
+            RowsOf::Records | RowsOf::Columns => return Ok(Some(false)),
         };
         if self.progress == Within::Before && !self.enter(&path)? {
             return Ok(None);
@@ -365,295 +386,4 @@ impl JsonRecords {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{BufReader, Cursor};
-
-    use super::{super::NamedKeys, *};
-
-    fn named(url: &[&str]) -> NamedKeys {
-        let url: Vec<String> = url.iter().map(|name| (*name).to_owned()).collect();
-        NamedKeys { all: url.clone(), url, ..NamedKeys::default() }
-    }
-
-    fn bytes(text: &str) -> Bytes {
-        // with a buffer of 7 bytes nearly every token crosses a boundary
-        BufReader::with_capacity(7, Box::new(Cursor::new(text.as_bytes().to_vec())))
-    }
-
-    /// A file that holds this text, read by rules that name these columns for the url.
-    fn plan(text: &str, url: &[&str]) -> Result<JsonPlan, PlanError> {
-        let owned = text.to_owned();
-        let reopen = move || Ok(bytes(&owned));
-        JsonPlan::of(&text.as_bytes()[..text.len().min(64 * 1024)], Some(&reopen), &named(url))
-    }
-
-    fn records_by(text: &str, url: &[&str]) -> JsonRecords {
-        JsonRecords::new(bytes(text), Arc::new(plan(text, url).unwrap()))
-    }
-
-    fn records(text: &str) -> JsonRecords {
-        records_by(text, &[])
-    }
-
-    fn names(text: &str, url: &[&str]) -> Vec<String> {
-        plan(text, url).unwrap().names().to_vec()
-    }
-
-    type Read = Result<(u64, Vec<String>), (u64, RecordError)>;
-
-    fn read_all(mut records: JsonRecords) -> Vec<Read> {
-        let mut all = Vec::new();
-        loop {
-            match records.read().unwrap() {
-                Next::End => return all,
-                Next::Fault { line, error } => all.push(Err((line, error))),
-                Next::Record { line } => {
-                    all.push(Ok((line, records.cells().into_iter().map(str::to_owned).collect())));
-                }
-            }
-        }
-    }
-
-    /// Lines and cells.
-    fn rows_by(text: &str, url: &[&str]) -> Vec<(u64, Vec<String>)> {
-        read_all(records_by(text, url)).into_iter().map(Result::unwrap).collect()
-    }
-
-    fn rows(text: &str) -> Vec<(u64, Vec<String>)> {
-        rows_by(text, &[])
-    }
-
-    fn row(line: u64, cells: &[&str]) -> (u64, Vec<String>) {
-        (line, cells.iter().map(|cell| (*cell).to_owned()).collect())
-    }
-
-    #[test]
-    fn objects_are_read_however_they_stand_in_the_file() {
-        let expected = [("a", "1"), ("b", "2")];
-        for (text, lines) in [
-            ("{\"u\":\"a\",\"n\":1}\n{\"u\":\"b\",\"n\":2}\n", [1, 2]),
-            ("{\"u\":\"a\",\"n\":1}\r\n\r\n{\"n\":2,\"u\":\"b\"}", [1, 3]),
-            ("[\n{\"u\":\"a\",\"n\":1},\n{\"u\":\"b\",\"n\":2}\n]\n", [2, 3]),
-            ("{\n \"u\": \"a\",\n \"n\": 1\n}\n{\n \"u\":\"b\", \"n\":2}", [1, 5]),
-            ("[{\"u\":\"a\",\"n\":1},{\"u\":\"b\",\"n\":2}]", [1, 2]),
-        ] {
-            let expected: Vec<_> =
-                expected.iter().zip(lines).map(|((u, n), line)| row(line, &[u, n])).collect();
-            assert_eq!(rows(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn a_key_that_only_the_last_record_has_is_a_column() {
-        let text = "{\"u\":\"a\",\"place\":{\"lat\":30.10,\"lon\":-88},\"ok\":true,\"none\":null,\"tags\":[\"x\",\"y, z\"]}\n";
-        let text = format!("{}{{\"late\":{{\"k\":[1]}},\"u\":\"b\"}}\n", text.repeat(2_000));
-        assert_eq!(names(&text, &[]), ["u", "place.lat", "place.lon", "ok", "none", "tags", "late.k"]);
-        let rows = rows(&text);
-        assert_eq!(rows[0], row(1, &["a", "30.10", "-88", "true", "", "[\"x\",\"y, z\"]", ""]));
-        assert_eq!(rows[2_000], row(2_001, &["b", "", "", "", "", "", "[1]"]));
-    }
-
-    #[test]
-    fn a_pipe_keeps_late_keys_in_a_column_of_their_own_and_those_that_rules_name_in_theirs() {
-        let head = b"{\"u\":\"a\"}\n";
-        let plan = JsonPlan::of(head, None, &named(&["late"])).unwrap();
-        assert_eq!(plan.names()[..4], ["u", "other keys", "late", "tags"]);
-        let text = "{\"u\":\"a\"}\n{\"late\":\"b\",\"x\":{\"y\":1},\"tags\":\"c\"}\n";
-        let read = read_all(JsonRecords::new(bytes(text), Arc::new(plan)));
-        assert_eq!(read[1].as_ref().unwrap().1[..4], ["", "{\"x.y\":1}", "b", "c"]);
-    }
-
-    #[test]
-    fn there_may_be_any_number_of_keys() {
-        let lines: Vec<String> =
-            (0..20_000).map(|n| format!("{{\"url\":\"{n}\",\"key_{n}\":1,\"date\":1}}")).collect();
-        let text = lines.join("\n");
-        let plan = plan(&text, &["key_19999"]).unwrap();
-        assert!(plan.names().len() < 5_000 && plan.names().contains(&"key_19999".to_owned()));
-        assert!(plan.found[0].contains("--map"), "{:?}", plan.found);
-    }
-
-    #[test]
-    fn each_element_of_an_array_is_a_row_where_a_rule_says_so() {
-        let text = "{\"id\":7,\"videos\":[{\"url\":\"a\"},{\"url\":\"b\",\"k\":{\"x\":1}}]}\n{\"id\":8}\n{\"id\":9,\"videos\":[\"c\"]}\n";
-        assert_eq!(names(text, &[]), ["id", "videos"], "no element is a row without a rule");
-        let url = ["videos[].url"];
-        assert_eq!(names(text, &url), ["id", "videos", "videos[].url", "videos[].k.x", "videos[]"]);
-        let expected = [
-            row(1, &["7", "", "a", "", ""]),
-            row(1, &["7", "", "b", "1", ""]),
-            row(2, &["8", "", "", "", ""]),
-            row(3, &["9", "", "", "", "c"]),
-        ];
-        assert_eq!(rows_by(text, &url), expected);
-    }
-
-    #[test]
-    fn arrays_within_arrays_are_rows_where_a_rule_says_so() {
-        let text = "{\"v\":[{\"n\":1,\"f\":[{\"u\":\"a\"},{\"u\":\"b\"}]},{\"n\":2,\"f\":[{\"u\":\"c\"}]}]}\n{\"v\":[]}\n";
-        let url = ["v[].f[].u"];
-        assert_eq!(names(text, &url), ["v", "v[].f[].u"]);
-        let urls: Vec<String> = rows_by(text, &url).into_iter().map(|(_, cells)| cells[1].clone()).collect();
-        assert_eq!(urls, ["a", "b", "c", ""]);
-    }
-
-    #[test]
-    fn several_keys_give_rows_where_a_rule_says_so() {
-        let text = "{\"hd\":\"a\",\"sd\":[\"b\",\"c\"],\"t\":\"x\"}\n{\"hd\":null,\"sd\":\"d\"}\n";
-        let named =
-            NamedKeys { each: vec!["hd[]".to_owned(), "sd[]".to_owned()], ..named(&["hd[]", "sd[]"]) };
-        let reopen = || Ok(bytes(text));
-        let plan = JsonPlan::of(text.as_bytes(), Some(&reopen), &named).unwrap();
-        let column = plan.names().iter().position(|name| name == "hd[]+sd[]").unwrap();
-        let read = read_all(JsonRecords::new(bytes(text), Arc::new(plan)));
-        let urls: Vec<_> = read.into_iter().map(|row| row.unwrap().1[column].clone()).collect();
-        assert_eq!(urls, ["a", "b", "c", "d"]);
-    }
-
-    #[test]
-    fn a_long_array_is_no_long_cell_where_its_elements_are_rows() {
-        let videos: Vec<String> = (0..3_000).map(|n| format!("{{\"url\":\"https://h/{n}.mp4\"}}")).collect();
-        let text = format!("{{\"id\":7,\"videos\":[{}]}}\n", videos.join(","));
-        assert_eq!(rows_by(&text, &["videos[].url"]).len(), 3_000);
-    }
-
-    #[test]
-    fn a_column_collects_a_value_of_each_element() {
-        let text = "{\"u\":\"a\",\"s\":[{\"@value\":\"fog\"},{\"x\":{\"y\":1}},{\"@value\":\"night\"}]}\n";
-        let all = vec!["s[].@value".to_owned(), "s[].x.y".to_owned()];
-        let reopen = || Ok(bytes(text));
-        let plan =
-            JsonPlan::of(text.as_bytes(), Some(&reopen), &NamedKeys { all, ..NamedKeys::default() }).unwrap();
-        let read = read_all(JsonRecords::new(bytes(text), Arc::new(plan)));
-        assert_eq!(read[0].as_ref().unwrap().1[2..], ["[\"fog\",\"night\"]", "[1]"]);
-    }
-
-    #[test]
-    fn the_records_within_a_files_only_object_are_its_rows() {
-        let item = |n| format!("{{\"url\":\"https://h/{n}.mp4\",\"note\":\"{}\"}}", "x".repeat(300));
-        let items: Vec<String> = (0..500).map(item).collect();
-        let items = items.join(",\n");
-        for (text, line) in [
-            (format!("{{\"next\":\"https://h/page/2\",\"items\":[\n{items}\n],\"count\":500}}"), 2),
-            (format!("{{\"data\":{{\"total\":1,\"items\":[\n\n{items}]}}}}\n"), 3),
-            (
-                format!(
-                    "{{\"links\":{{\"self\":{{\"href\":\"https://h/1\"}},\"next\":{{\"href\":\"https://h/2\"}}}},\"data\":[{items}]}}"
-                ),
-                1,
-            ),
-        ] {
-            let read = rows(&text);
-            assert_eq!((read.len(), read[0].0, read[499].0), (500, line, line + 499));
-            let names = names(&text, &[]);
-            assert!(names.len() == 2 && names[0].ends_with("[].url"), "{names:?}");
-        }
-    }
-
-    #[test]
-    fn the_values_of_an_object_of_records_are_rows_with_their_key() {
-        for (text, prefix) in [
-            ("{\"id1\":{\"url\":\"https://h/a\"},\"id2\":{\"url\":\"https://h/b\"}}", ""),
-            (
-                "{\"n\":2,\"clips\":{\"id1\":{\"url\":\"https://h/a\"},\"id2\":{\"url\":\"https://h/b\"}}}",
-                "clips[].",
-            ),
-        ] {
-            assert_eq!(names(text, &[]), [format!("{prefix}url"), format!("{prefix}key")]);
-            assert_eq!(rows(text), [row(1, &["https://h/a", "id1"]), row(2, &["https://h/b", "id2"])]);
-        }
-    }
-
-    #[test]
-    fn columns_side_by_side_are_rows() {
-        for text in [
-            "{\"url\":[\"https://h/a\",\"https://h/b\"],\"tags\":[\"x\",\"y\"]}",
-            "{\"url\":{\"0\":\"https://h/a\",\"1\":\"https://h/b\"},\"tags\":{\"0\":\"x\",\"1\":\"y\"}}",
-        ] {
-            assert_eq!(rows(text), [row(1, &["https://h/a", "x"]), row(2, &["https://h/b", "y"])], "{text}");
-        }
-    }
-
-    #[test]
-    fn where_one_object_may_be_one_row_or_several_a_rule_must_say_so() {
-        let videos = "\"videos\":[{\"url\":\"https://h/a\"},{\"url\":\"https://h/b\"}]";
-        for (text, way) in [
-            (format!("{{\"url\":\"https://h/c\",{videos}}}"), "videos[].url"),
-            (format!("{{{videos},\"others\":[{{\"url\":\"https://h/a\"}}]}}"), "others[].url"),
-            (
-                "{\"video\":{\"url\":\"https://h/a\"},\"thumb\":{\"url\":\"https://h/b\"}}".to_owned(),
-                "video.KEY",
-            ),
-        ] {
-            let Err(PlanError::Unclear(why)) = plan(&text, &[]) else { panic!("{text}") };
-            assert!(why.contains("--map") && why.contains(way), "{why}");
-        }
-        let text = format!("{{\"url\":\"https://h/c\",{videos},\"t\":\"x\"}}");
-        assert_eq!(rows_by(&text, &["url"]).len(), 1);
-        let elements = rows_by(&text, &["videos[].url"]);
-        assert_eq!(
-            elements[1],
-            row(2, &["https://h/c", "x", "https://h/b"]),
-            "named by a rule, they share what stands beside them"
-        );
-        let record = "{\"url\":\"https://h/c\",\"tags\":[{\"name\":\"a\"},{\"name\":\"b\"}]}";
-        assert_eq!(rows(record), [row(1, &["https://h/c", "[\"a\",\"b\"]"])]);
-    }
-
-    #[test]
-    fn a_list_of_addresses_may_be_an_array() {
-        assert_eq!(
-            rows("[\"https://h/a\", \"https://h/b\"]"),
-            [row(1, &["https://h/a"]), row(2, &["https://h/b"])]
-        );
-        assert_eq!(names("[\"x\"]", &[]), ["value"]);
-        let twice = read_all(records("{\"u\":\"a\",\"u\":\"b\"}\n{\"u\":\"c\"}\n"));
-        assert_eq!(twice[0], Err((1, RecordError::KeyTwice)), "which one is meant is not known");
-        let lone = read_all(records("{\"u\":\"\\ud83d\"}\n"));
-        assert_eq!(lone[0], Err((1, RecordError::NotAnObject)));
-    }
-
-    #[test]
-    fn a_broken_record_costs_itself_and_a_giant_one_bounded_memory() {
-        let giant = format!("{{\"u\":\"{}\"}}", "x".repeat(RECORD_MAX));
-        let text = format!(
-            "{{\"u\":\"a\"}}\n{{\"u\":\n[1]\n7\n{giant}\n{{\"u\":\"\\u0000\"}}\n{{\"u\":NaN}}\n{{\"u\":\"b\"}}"
-        );
-        let read = read_all(records(&text));
-        let faults: Vec<_> = read.iter().filter_map(|row| row.as_ref().err().copied()).collect();
-        assert_eq!(
-            faults,
-            [
-                (2, RecordError::NotAnObject),
-                (3, RecordError::NotAnObject),
-                (4, RecordError::NotAnObject),
-                (5, RecordError::TooLong),
-                (6, RecordError::Nul),
-            ]
-        );
-        assert_eq!(read.last().unwrap().as_ref().unwrap().1[0], "b");
-        let cut = read_all(records("[\n{\"u\":\"a\"},\n{\"u\":\"b\n"));
-        assert_eq!(cut[1], Err((3, RecordError::UnterminatedValue)));
-        for end in ["", "]", ","] {
-            let text = format!("{{\"items\":[\n{{\"url\":\"https://h/a\"}}{end}");
-            let cut = read_all(records(&text));
-            assert!(cut[0].is_ok() && matches!(cut[1], Err((_, RecordError::UnterminatedValue))), "{cut:?}");
-            assert_eq!(cut.len(), 2, "{text}");
-        }
-    }
-
-    #[test]
-    fn json_is_known_by_its_first_bytes() {
-        for (head, expected) in [
-            ("{\"a\":1}", true),
-            (" \n[ {\"a\":1}]", true),
-            ("[\"https://h/a\"]", true),
-            ("{'a', 'b'},x", false),
-            ("[x],y", false),
-            ("url,tags", false),
-            ("", false),
-        ] {
-            assert_eq!(is_json(head.as_bytes()), expected, "{head}");
-        }
-    }
-}
+mod tests;

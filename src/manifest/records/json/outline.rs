@@ -25,6 +25,8 @@ pub(super) struct Collection {
     pub(super) children: u64,
     pub(super) objects: u64,
     pub(super) scalars: u64,
+    /// Arrays among the children that hold a web address somewhere.
+    pub(super) arrays_with_web: u64,
     /// Objects among the children that hold a web address somewhere.
     pub(super) objects_with_web: u64,
     /// Objects among the children with a web address under a key that means the url.
@@ -162,6 +164,7 @@ impl Outline {
         parent.inner += 1;
         parent.container.web_columns += u64::from(size > 0 && frame.web_texts == size);
         let is_object = !frame.container.is_array;
+        parent.container.arrays_with_web += u64::from(!is_object && frame.has_web);
         if is_object {
             let inside = &mut parent.container;
             inside.objects_with_web += u64::from(frame.has_web);

@@ -7,10 +7,11 @@ use std::{
 
 use super::{
     super::{
+        super::Header,
         super::source::{self, Bytes},
         NamedKeys, Next,
     },
-    BARE, EACH, JsonRecords, KEY,
+    ArrayColumns, BARE, EACH, JsonRecords, KEY, arrays,
     boundary::{Shape, shape_of},
     by_column::ByColumn,
     layout::{Filled, Keys, Layout},
@@ -30,6 +31,8 @@ pub(in crate::manifest) struct JsonPlan {
     /// The cells that all rows share.
     pub(super) shared: Filled,
     pub(super) columns: Option<Arc<ByColumn>>,
+    /// The names of the elements, where each record is an array.
+    pub(super) array_columns: Option<ArrayColumns>,
     element_prefix: String,
     /// What a user should know about it.
     pub(in crate::manifest) found: Vec<String>,
@@ -52,6 +55,7 @@ impl JsonPlan {
         head: &[u8],
         reopen: Option<Reopen<'_>>,
         named: &NamedKeys,
+        header: Header,
     ) -> Result<Self, PlanError> {
         let open = || reopen.map_or_else(|| Ok(source::of(head)), |reopen| reopen()).map_err(PlanError::Io);
         let mut named = named.clone();
@@ -63,6 +67,7 @@ impl JsonPlan {
             layout: Layout::default(),
             shared: Filled::default(),
             columns: None,
+            array_columns: None,
             element_prefix: String::new(),
             found: Vec::new(),
         };
@@ -71,7 +76,12 @@ impl JsonPlan {
             && let Some(document) = outline(open()?)
         {
             plan.rows_of = rows_of(&document, &named).map_err(PlanError::Unclear)?;
+            plan.array_columns = ArrayColumns::beside(&document);
             members = document.members;
+        } else if arrays::are_lines(head) {
+            (plan.shape, plan.rows_of) = (Shape::Lines, RowsOf::Arrays { path: String::new() });
+        } else if arrays::are_in_array(head) {
+            (plan.shape, plan.rows_of) = (Shape::Elements, RowsOf::Arrays { path: String::new() });
         }
         let mut keys = Keys::default();
         match plan.rows_of.clone() {
@@ -80,6 +90,13 @@ impl JsonPlan {
                 let columns = ByColumn::read(open()?).map_err(PlanError::Unclear)?;
                 plan.found.push("each key holds a column: its values are rows".to_owned());
                 plan.columns = Some(Arc::new(columns));
+            }
+            RowsOf::Arrays { path } => {
+                if !path.is_empty() {
+                    plan.shape = Shape::Elements;
+                }
+                plan.read_arrays(&path, open()?, header).map_err(PlanError::Unclear)?;
+                members.clear();
             }
             RowsOf::Elements { path, is_keyed, shares_members } => {
                 plan.read_elements(&path, is_keyed);
@@ -113,6 +130,19 @@ impl JsonPlan {
         let what = if is_keyed { "value" } else { "element" };
         self.found.push(format!("each {what} of {shown} is a row"));
         self.element_prefix = if path.is_empty() { String::new() } else { format!("{path}{EACH}") };
+    }
+
+    /// Makes the arrays of the array at this path the records.
+    fn read_arrays(&mut self, path: &str, bytes: Bytes, header: Header) -> Result<(), String> {
+        if self.array_columns.is_none() {
+            let mut records = JsonRecords::new(bytes, Arc::new(self.clone()));
+            while !matches!(records.read_next(), Ok(Next::Record { .. } | Next::End) | Err(_)) {}
+            let first = String::from_utf8_lossy(&records.text);
+            self.array_columns = Some(ArrayColumns::of_first(&first, header)?);
+        }
+        let of = if path.is_empty() { String::new() } else { format!(" of {}", crate::redact::clean(path)) };
+        self.found.push(format!("each array{of} is a row"));
+        Ok(())
     }
 
     /// Whether each value of the file is a record.
@@ -168,7 +198,7 @@ impl JsonPlan {
         self.shared = self.layout.empty();
         let shared = match &self.rows_of {
             RowsOf::Elements { .. } => object_of(members),
-            RowsOf::Records | RowsOf::Columns => return Ok(()),
+            RowsOf::Records | RowsOf::Arrays { .. } | RowsOf::Columns => return Ok(()),
         };
         let unreadable = |_| PlanError::Unclear("the keys beside the rows cannot be read".to_owned());
         self.layout.fill_known(&mut self.shared, &shared).map_err(unreadable)

@@ -20,6 +20,8 @@ pub(super) enum RowsOf {
         /// Whether the keys beside it belong to every row: a rule named the path, so the object is a record to the user.
         shares_members: bool,
     },
+    /// The arrays in the array at this path, or those of the file.
+    Arrays { path: String },
     /// The places of columns, each of which is an array, or an object with the same keys.
     Columns,
 }
@@ -77,6 +79,9 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
     if is_named(root) {
         return Ok(RowsOf::Records);
     }
+    if let Some(rows) = arrays(document) {
+        return Ok(rows);
+    }
     let holds_rows = |container: &&Collection| {
         let by_rule =
             || named.url.iter().any(|name| container.common_keys.iter().any(|key| *key == first_part(name)));
@@ -84,8 +89,7 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
     };
     let keyed = |container: &&Collection| is_keyed(container) && holds_rows(container);
     if keyed(&root) {
-        let is_part = |key: &String| PART_NAMES.contains(&key.to_ascii_lowercase().as_str());
-        if root.keys.iter().any(is_part) || root.objects < root.children {
+        if has_parts(root) || root.objects < root.children {
             let key = root.keys.first().map_or("", String::as_str);
             return Err(unclear(
                 "its members",
@@ -106,6 +110,7 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
         found.iter().copied().filter(|container| container.objects_with_url > 0).collect();
     match (&found[..], &with_url[..]) {
         ([], _) => Ok(RowsOf::Records),
+        ([only], _) | (_, [only]) if !only.is_array && has_parts(only) => Err(unclear_parts(only)),
         ([only], _) | (_, [only]) => Ok(elements(only)),
         _ => Err(unclear_between(&found, false)),
     }
@@ -144,6 +149,19 @@ fn is_by_column(root: &Collection, named: &NamedKeys) -> bool {
         && root.keys.iter().any(is_url)
 }
 
+/// The one array of arrays that hold addresses, where no object has one under a key that means the url.
+fn arrays(document: &Document) -> Option<RowsOf> {
+    let is_array_of_arrays = |container: &&Collection| {
+        container.is_array && container.objects + container.scalars == 0 && container.arrays_with_web > 0
+    };
+    let has_url = |container: &Collection| container.has_url || container.objects_with_url > 0;
+    if has_url(&document.root) || document.containers.iter().any(has_url) {
+        return None;
+    }
+    let mut found = document.containers.iter().filter(is_array_of_arrays);
+    found.next().filter(|_| found.next().is_none()).map(|only| RowsOf::Arrays { path: only.path.clone() })
+}
+
 /// Whether its values are alike: objects that share a key, or most keys where there are only two of them.
 fn is_keyed(container: &Collection) -> bool {
     let is_alike = container.objects > 2 || container.common_keys.len() * 2 > container.keys_max;
@@ -152,6 +170,11 @@ fn is_keyed(container: &Collection) -> bool {
         && container.objects > 1
         && container.objects_with_web == container.objects
         && !container.common_keys.is_empty()
+}
+
+/// Whether one of its keys names a part or a version of one video.
+fn has_parts(container: &Collection) -> bool {
+    container.keys.iter().any(|key| PART_NAMES.contains(&key.to_ascii_lowercase().as_str()))
 }
 
 fn is_tags(container: &Collection) -> bool {
@@ -178,6 +201,18 @@ fn unclear_between(containers: &[&Collection], or_object: bool) -> String {
         ways.push("--map url=KEY, with a key of the object itself, takes the object as one row".to_owned());
     }
     unclear("more than one part of it", &ways)
+}
+
+fn unclear_parts(container: &Collection) -> String {
+    let path = crate::redact::clean(&container.path);
+    let key = crate::redact::clean(container.keys.first().map_or("KEY", String::as_str));
+    let url = container.common_keys.iter().find(|key| means(Field::Url, key));
+    let url = url.map_or("KEY".to_owned(), |key| crate::redact::clean(key));
+    let ways = [
+        format!("--map url={path}.{key}.{url} takes the object as one row"),
+        format!("--map 'url={path}{EACH}.{url}' takes each value of {path} as a row"),
+    ];
+    unclear(&format!("the values of {path}"), &ways)
 }
 
 fn unclear(what: &str, ways: &[String]) -> String {

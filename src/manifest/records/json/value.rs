@@ -10,14 +10,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::super::RecordError;
+use crate::manifest::values::tags::LABEL_KEYS;
 
 /// Objects within objects are flattened down to this many levels. What lies deeper is one cell, as it is written.
 const DEPTH_MAX: u32 = 16;
 /// An object with keys `0`, `1`, `2`, ... is a list. Such keys are smaller than this.
 const LIST_KEY_MAX: u32 = 1_000;
-/// The keys under which an object that stands for a tag holds its text, best first.
-const LABEL_KEYS: &[&str] =
-    &["name", "label", "tag", "title", "text", "value", "@value", "_value", "keyword", "term", "slug"];
 
 /// The pairs of an object in their order, the values as they are written.
 struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -44,12 +42,15 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
     }
 }
 
+/// Keys and values as they are written.
+type PairList<'a> = Vec<(Cow<'a, str>, &'a str)>;
+
 /// A key, borrowed where it holds no escape.
 #[derive(serde::Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The keys and values of an object. A key that is there twice is an error: which one is meant is not known.
-pub(super) fn pairs(text: &str) -> Result<Vec<(Cow<'_, str>, &str)>, RecordError> {
+pub(super) fn pairs(text: &str) -> Result<PairList<'_>, RecordError> {
     let Pairs(pairs) = serde_json::from_str(text).map_err(|_| RecordError::NotAnObject)?;
     let mut keys = HashSet::with_capacity(pairs.len());
     if !pairs.iter().all(|(key, _)| keys.insert(key)) {
@@ -75,7 +76,7 @@ pub(super) fn walk(
 
 fn walk_at(
     depth: u32,
-    pairs_here: Vec<(Cow<'_, str>, &str)>,
+    pairs_here: PairList<'_>,
     path: &mut String,
     take: &mut dyn FnMut(&str, &str) -> Result<(), RecordError>,
 ) -> Result<(), RecordError> {
@@ -85,18 +86,33 @@ fn walk_at(
             path.push('.');
         }
         path.push_str(&key);
-        if value.starts_with('{') && depth > 0 {
-            let inner = pairs(value)?;
-            match as_list(&inner) {
+        let (value, inner) = without_type(value, depth)?;
+        match inner {
+            Some(inner) => match as_list(&inner) {
                 Some(list) => take(path, &list)?,
                 None => walk_at(depth - 1, inner, path, take)?,
-            }
-        } else {
-            take(path, value)?;
+            },
+            None => take(path, value)?,
         }
         path.truncate(length);
     }
     Ok(())
+}
+
+/// A value without the type that `MongoDB` writes around it (`{"$date": "2019-05-06T07:08:09Z"}`), and its pairs where it is an
+/// object that is flattened.
+fn without_type(mut value: &str, depth: u32) -> Result<(&str, Option<PairList<'_>>), RecordError> {
+    for _ in 0..depth {
+        if !value.starts_with('{') {
+            break;
+        }
+        let inner = pairs(value)?;
+        match &inner[..] {
+            [(key, typed)] if key.starts_with('$') => value = typed,
+            _ => return Ok((value, Some(inner))),
+        }
+    }
+    Ok((value, None))
 }
 
 /// The array that an object with keys such as `0` and `2` stands for: PHP writes a list with gaps so.
@@ -221,6 +237,19 @@ mod tests {
         for other in [r#"{"720":"a","1080":"b"}"#, r#"{"a":1}"#, r#"{"2":1,"1":2}"#, r#"{"01":1}"#, "{}"] {
             assert_eq!(list(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_value_is_read_without_the_type_that_mongodb_writes_around_it() {
+        let mut found = Vec::new();
+        let text =
+            r#"{"_id":{"$oid":"5c"},"at":{"$date":{"$numberLong":"1531754460000"}},"a":{"$b":1,"c":2}}"#;
+        walk(text, "", &mut |path, value| {
+            found.push(format!("{path}={value}"));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(found, ["_id=\"5c\"", "at=\"1531754460000\"", "a.$b=1", "a.c=2"]);
     }
 
     #[test]

@@ -1,0 +1,35 @@
+//! Files that telecine wrote, such as `rejects.csv`: the manifests that their rows come from.
+
+use super::{
+    STDIN,
+    dialect::Dialect,
+    table::{Ask, Table},
+};
+
+/// The column of telecine's own files that names the manifest of a row.
+const SOURCE_COLUMN: &str = "telecine_manifest";
+/// A file of rows from more manifests than this names none: no setting is for all of them.
+const SOURCES_MAX: usize = 100;
+
+/// The manifests that the rows of a file come from, where telecine wrote it: `rejects.csv` is read as they are. None of any other
+/// file.
+#[must_use]
+pub fn sources_of(path: &str) -> Vec<String> {
+    let dialect = Dialect::default();
+    let mut sources = Vec::new();
+    // standard input can be read once only
+    let opened = if path == STDIN { None } else { Table::open(&Ask::with_defaults(path, &dialect)).ok() };
+    let Some(mut table) = opened.filter(|table| table.is_own_output) else { return sources };
+    let Some(column) = table.names.iter().position(|name| name == SOURCE_COLUMN) else { return sources };
+    while let Ok(Some((_, row))) = table.next_row() {
+        let Some(source) = row.ok().and_then(|cells| cells.into_iter().nth(column)) else { continue };
+        let source = crate::csv_injection::unescape(&source).to_owned();
+        if !sources.contains(&source) {
+            sources.push(source);
+        }
+        if sources.len() > SOURCES_MAX {
+            return Vec::new();
+        }
+    }
+    sources
+}

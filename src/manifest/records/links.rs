@@ -1,0 +1,141 @@
+//! Links behind the cells of a worksheet: the cell shows a title, and the address stands elsewhere in the workbook.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io::{self, Write},
+};
+
+use calamine::XlsxError;
+
+use super::cells::{Book, text_of};
+use crate::manifest::{lint::is_web_address, values::linked_address};
+
+/// A sheet with more links is refused: all of them are in memory.
+const LINKS_MAX: usize = 1_000_000;
+/// What a link begins with in the XML of a sheet, and a formula that makes one.
+const LINK: &[u8] = b"hyperlink ";
+const FORMULA: &[u8] = b"HYPERLINK(";
+
+/// Looks for links in the XML of sheets.
+#[derive(Default)]
+pub(super) struct LinkFinder {
+    links: usize,
+    has_formulas: bool,
+    /// The end of the last piece: what is looked for may go on in the next.
+    tail: Vec<u8>,
+}
+
+impl Write for LinkFinder {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut text = std::mem::take(&mut self.tail);
+        text.extend_from_slice(bytes);
+        self.links += memchr::memmem::find_iter(&text, LINK).count();
+        self.has_formulas |= memchr::memmem::find(&text, FORMULA).is_some();
+        // both are as long, and a whole one is not found again
+        self.tail = text.split_off((text.len() + 1).saturating_sub(LINK.len()));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl LinkFinder {
+    /// Whether there are more links than memory is kept for.
+    pub(super) const fn has_too_many(&self) -> bool {
+        self.links > LINKS_MAX
+    }
+}
+
+/// The links of a worksheet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SheetLinks {
+    /// By row and column, from 0.
+    addresses: HashMap<(u32, u32), String>,
+    pub(super) has_formulas: bool,
+    /// Columns whose cells show something else than the address behind them, with the name of the column that takes it.
+    pub(super) columns: BTreeMap<u32, String>,
+    /// What a user should know about them.
+    pub(super) found: Vec<String>,
+}
+
+impl SheetLinks {
+    /// Those of a sheet whose first row is this one, from 0, behind its header, if it has one.
+    pub(super) fn of(
+        book: &mut Book,
+        sheet: &str,
+        first_row: u32,
+        finder: &LinkFinder,
+    ) -> Result<Self, XlsxError> {
+        let mut links = Self { has_formulas: finder.has_formulas, ..Self::default() };
+        if finder.links == 0 && !finder.has_formulas {
+            return Ok(links);
+        }
+        for link in book.hyperlinks_by_sheet_name(sheet)? {
+            let Some(target) = link.target.filter(is_web_address) else { continue };
+            let place = link.location.map_or_else(String::new, |place| format!("#{place}"));
+            links.addresses.insert(link.range.start, target + &place);
+        }
+        let mut header: HashMap<u32, String> = HashMap::new();
+        let mut unread: BTreeMap<u32, u64> = BTreeMap::new();
+        let mut reader = book.worksheet_cells_reader(sheet)?;
+        while let Some(cell) = reader.next_cell_with_formula()? {
+            let ((row, column), text) = (cell.pos, text_of(&cell.value));
+            if row + 1 == first_row {
+                header.insert(column, text);
+                continue;
+            }
+            if row < first_row || is_web_address(text.trim()) {
+                continue;
+            }
+            if links.behind(cell.pos, cell.formula.as_deref()).is_some() {
+                links.columns.entry(column).or_default();
+            } else if cell.formula.is_some_and(|formula| formula.contains("HYPERLINK(")) {
+                *unread.entry(column).or_default() += 1;
+            }
+        }
+        let name = |column: u32| {
+            let own = header.get(&column).map(|name| name.trim()).filter(|name| !name.is_empty());
+            own.map_or_else(|| format!("#{}", column + 1), str::to_owned)
+        };
+        for (column, link) in &mut links.columns {
+            *link = format!("{} (link)", name(*column));
+            links.found.push(format!(
+                "links stand behind the cells of a column: see {}",
+                crate::redact::clean(link)
+            ));
+        }
+        for (column, cells) in unread {
+            links.found.push(format!(
+                "{cells} cells of {} have links that a formula makes of other cells, which are not read: map the column with the address",
+                crate::redact::clean(&name(column))
+            ));
+        }
+        Ok(links)
+    }
+
+    /// The address behind a cell.
+    pub(super) fn behind(&self, place: (u32, u32), formula: Option<&str>) -> Option<String> {
+        let made = formula.and_then(linked_address).filter(is_web_address);
+        made.or_else(|| self.addresses.get(&place).cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_found_wherever_a_piece_of_the_file_ends() {
+        for size in 1..30 {
+            let mut finder = LinkFinder::default();
+            for piece in
+                b"<hyperlinks><hyperlink ref=\"A1\"/><hyperlink ref=\"A2\"/><f>HYPERLINK(A1)</f>".chunks(size)
+            {
+                finder.write_all(piece).unwrap();
+            }
+            assert_eq!((finder.links, finder.has_formulas), (2, true), "pieces of {size} bytes");
+        }
+    }
+}
