@@ -9,8 +9,8 @@ use std::path::Path;
 use service::{Answer, KEY, Service, ended, importing, manifest};
 
 fn import(folder: &Path, service: &Service, key: &str, args: &[&str]) -> (i32, String) {
-    let args = [&["--rate", "5000/s"], if args.contains(&"--wait") { &[][..] } else { &["--no-wait"] }, args]
-        .concat();
+    let wait: &[&str] = if args.contains(&"--wait") { &[] } else { &["--no-wait"] };
+    let args = [&["--rate", "5000/s"], wait, args].concat();
     let output = importing(folder, &service.url, &args).env("MEMORIES_API_KEY", key).output().unwrap();
     ended(&output)
 }

@@ -110,13 +110,18 @@ fn every_documented_answer_has_its_verdict() {
     }
 }
 
+/// A page of a listing.
+fn listed(data: &serde_json::Value) -> Option<crate::api::ListPage> {
+    wire::parse_list_page(data, &StatusWords::default())
+}
+
 #[test]
 fn only_a_request_that_never_left_is_not_sent() {
     assert_eq!(kind(&of_upload(Err(TransportError::NotSent("refused".to_owned())), &[])), "not sent");
     assert_eq!(kind(&of_upload(Err(TransportError::NoAnswer("reset".to_owned())), &[])), "in doubt");
     let unusable = TransportError::Unusable { reason: StopReason::ProxyUnusable, cause: "407".to_owned() };
     assert_eq!(kind(&of_upload(Err(unusable.clone()), &[])), "stop, not sent");
-    assert!(matches!(of_read(Err(unusable), wire::parse_list_page), Err(ReadError::StopRun { .. })));
+    assert!(matches!(of_read(Err(unusable), listed), Err(ReadError::StopRun { .. })));
 }
 
 #[test]
@@ -129,7 +134,7 @@ fn a_web_page_leaves_an_upload_in_doubt_and_ends_the_reads() {
     assert_eq!(cause, "HTTP 200, a web page and not the service's JSON: Guest network");
     let stops = |response| {
         matches!(
-            of_read(Ok(response), wire::parse_list_page),
+            of_read(Ok(response), listed),
             Err(ReadError::StopRun { reason: StopReason::NotTheService, .. })
         )
     };
@@ -179,10 +184,7 @@ fn a_null_listing_is_unclear_and_null_metadata_is_not_visible() {
     let reply =
         |body: &str| Ok(Response { status: 200, body: body.as_bytes().to_vec(), ..Response::default() });
     let null = r#"{"code":"0000","data":null}"#;
-    assert!(matches!(
-        of_read(reply(null), |data| wire::parse_list_page(data, &StatusWords::default())),
-        Err(ReadError::Unclear { .. })
-    ));
+    assert!(matches!(of_read(reply(null), listed), Err(ReadError::Unclear { .. })));
     assert_eq!(
         of_read(reply(null), |data| wire::parse_metadata(data, &StatusWords::default())),
         Ok(wire::MetadataAnswer::NotVisible)
