@@ -162,6 +162,13 @@ impl AccountLimits {
     }
 
     fn replay_upload(&mut self, key: i64, record: &UsageRecord, now: UnixMillis) {
+        match record.state {
+            UsageState::Refused => self.passed_in_a_row = 0,
+            UsageState::Indexing | UsageState::Final => {
+                self.passed_in_a_row = self.passed_in_a_row.saturating_add(1);
+            }
+            UsageState::Open => {}
+        }
         if record.state == UsageState::Refused {
             let refused_at = record.answered_at.unwrap_or(now);
             let is_new = self.refused_at.back().is_none_or(|last| record.claimed_at >= *last);

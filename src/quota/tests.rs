@@ -332,6 +332,16 @@ async fn a_refusal_after_many_that_passed_widens_the_distance_and_keeps_the_rate
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn uploads_that_passed_before_a_restart_show_that_the_rate_is_right() {
+    let past: Vec<UsageRecord> = (1..=20).map(|n| usage(n, T0.plus_ms((n - 21) * SECOND))).collect();
+    let (limiter, clock) = limiter_of(limits("10/s", &[]), &past);
+    refuse(&limiter);
+    clock.sleep(Duration::from_mins(1)).await;
+    let change = limiter.answer(99, &ACCEPTED).change;
+    assert!(matches!(change, Some(LimitChange::SpacingWidened(_))), "{change:?}");
+}
+
 /// A server that refuses what comes sooner than its interval after the last request it accepted, as nginx `limit_req`
 /// without a burst does. Requests arrive `way_ms` after they left.
 async fn refused_by_distance(rate: &str, interval_us: i64, claim_ms: impl Fn(u64) -> u64) -> (u64, f64) {

@@ -1,4 +1,4 @@
-//! The real binary against the real sandbox, over loopback, for a minute.
+//! The real binary against the real sandbox, over loopback, in real time.
 
 use std::{
     fmt::Write as _,
@@ -10,16 +10,36 @@ use std::{
 
 use serde_json::Value;
 
-/// What came of it.
+/// One service and one import.
+pub(super) struct Case {
+    /// What the service allows, and how it counts.
+    service: &'static [&'static str],
+    /// What the import is told.
+    rate: &'static str,
+    /// Uploads that this allows in a second.
+    per_second: f64,
+}
+
+/// A service that counts in any second over a network with jitter, and services that demand a distance.
+pub(super) const CASES: &[Case] = &[
+    Case { service: &["--rate", "20/s", "--way", "1ms..20ms"], rate: "20/s", per_second: 20.0 },
+    Case { service: &["--rate", "2/s", "--spacing"], rate: "2/s", per_second: 2.0 },
+    Case { service: &["--rate", "2/s", "--spacing"], rate: "120/min", per_second: 2.0 },
+    Case { service: &["--rate", "5/s", "--spacing"], rate: "5/s", per_second: 5.0 },
+    Case { service: &["--rate", "50/s", "--spacing"], rate: "45/s", per_second: 45.0 },
+];
+/// In percent.
+const USED_MIN: f64 = 97.0;
+/// Rows more than can be sent.
+const ROWS_SPARE: u64 = 400;
+
+/// What came of a case.
 pub(super) struct Tried {
+    what: String,
     accepted: usize,
     allowed: u64,
     refused: u64,
 }
-
-const RATE: u64 = 20;
-/// In percent.
-const USED_MIN: f64 = 97.0;
 
 impl Tried {
     fn used(&self) -> f64 {
@@ -32,29 +52,39 @@ impl Tried {
 
     pub(super) fn words(&self) -> String {
         let verdict = if self.is_good() { "" } else { "  FAILED" };
+        let Self { what, accepted, allowed, refused } = self;
         format!(
-            "{} of {} accepted, {:.2} % used, {} refused{verdict}",
-            self.accepted,
-            self.allowed,
-            self.used(),
-            self.refused
+            "{what:<45} {accepted} of {allowed} accepted, {:.2} % used, {refused} refused{verdict}",
+            self.used()
         )
     }
 }
 
-pub(super) fn run_case(binary: &Path, seconds: u64) -> Result<Tried, String> {
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "small counts"
+)]
+fn count(per_second: f64, seconds: u64) -> u64 {
+    (per_second * seconds as f64) as u64
+}
+
+pub(super) fn run_case(binary: &Path, seconds: u64, case: &Case) -> Result<Tried, String> {
     let words = |error: std::io::Error| format!("{}: {error}", binary.display());
     let binary = fs::canonicalize(binary).map_err(words)?;
     let folder = tempfile::tempdir().map_err(words)?;
     let record = folder.path().join("record.jsonl");
     let mut manifest = "url\n".to_owned();
-    for row in 0..RATE * (seconds + 20) {
+    let allowed = count(case.per_second, seconds);
+    for row in 0..allowed + ROWS_SPARE {
         let _ = writeln!(manifest, "https://host/{row}.mp4");
     }
     fs::write(folder.path().join("m.csv"), manifest).map_err(words)?;
     let mut sandbox = Command::new(&binary)
-        .args(["sandbox", "--listen", "127.0.0.1:0", "--rate", "20/s", "--way", "1ms..20ms", "--record"])
+        .args(["sandbox", "--listen", "127.0.0.1:0", "--record"])
         .arg(&record)
+        .args(case.service)
         .stdout(Stdio::piped())
         .spawn()
         .map_err(words)?;
@@ -66,6 +96,7 @@ pub(super) fn run_case(binary: &Path, seconds: u64) -> Result<Tried, String> {
     let imported = Command::new(&binary)
         .current_dir(folder.path())
         .env("MEMORIES_API_KEY", "any")
+        .env("XDG_STATE_HOME", folder.path())
         .args([
             "import",
             "m.csv",
@@ -74,7 +105,7 @@ pub(super) fn run_case(binary: &Path, seconds: u64) -> Result<Tried, String> {
             "--ledger",
             "l.db",
             "--rate",
-            "20/s",
+            case.rate,
             "--no-wait",
             "--json",
         ])
@@ -98,5 +129,6 @@ pub(super) fn run_case(binary: &Path, seconds: u64) -> Result<Tried, String> {
     let first = timestamps.iter().min().copied().ok_or("nothing was accepted")?;
     let until = first + i64::try_from(seconds * 1000).unwrap_or(i64::MAX);
     let accepted = timestamps.iter().filter(|at| **at < until).count();
-    Ok(Tried { accepted, allowed: RATE * seconds, refused })
+    let what = format!("sandbox {}, import --rate {}", case.service.join(" "), case.rate);
+    Ok(Tried { what, accepted, allowed, refused })
 }

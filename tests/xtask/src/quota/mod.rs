@@ -254,9 +254,12 @@ pub(crate) fn run(amount: &Amount) -> Result<bool, String> {
         println!("  {breach}");
     }
     if let Some((binary, seconds)) = &amount.http {
-        let tried = http::run_case(binary, *seconds)?;
-        is_good &= tried.is_good();
-        println!("\nover HTTP at 20/s for {seconds} s, each way 1 to 20 ms: {}", tried.words());
+        println!("\nover HTTP, for {seconds} s each");
+        for case in http::CASES {
+            let tried = http::run_case(binary, *seconds, case)?;
+            is_good &= tried.is_good();
+            println!("  {}", tried.words());
+        }
     }
     println!("\nquota: {}", if is_good { "passed" } else { "FAILED" });
     Ok(is_good)
