@@ -266,6 +266,7 @@ fn stored_limits_that_cannot_be_read_are_an_error_with_what_to_do() {
 #[test]
 fn a_check_and_an_import_agree_about_links_that_have_expired() {
     let fixture = CliFixture::new();
+    #[expect(clippy::disallowed_methods, reason = "a check goes by the real clock")]
     let now = jiff::Timestamp::now().as_second();
     // dead for a year, dead within the minute, and alive for a year
     let link = |name: &str, at: i64| format!("https://host/{name}.mp4?Signature=x&Expires={at},a\n");
