@@ -102,7 +102,9 @@ impl ExitCode {
         match self {
             Self::Success => "nothing",
             Self::Unexpected => "keep the ledger, and report the error",
-            Self::Usage => "correct the command line, the settings or the ledger that the reason names",
+            Self::Usage => {
+                "correct what the reason names: the command line, the settings, the ledger, the proxy or the certificates"
+            }
             Self::ManifestInvalid => "correct the manifest; `telecine check MANIFEST` shows every error",
             Self::SomeFailed => "correct rejects.csv and import it",
             Self::NeedsReview => "see the open decisions with `telecine review`",

@@ -174,6 +174,7 @@ fn a_service_out_of_reach_is_explained_and_given_up_only_once() {
         assert_eq!(code, 5, "{text}");
         assert!(text.contains(expected), "{text}");
         assert!(text.contains("giving up after 4 attempts"), "{text}");
+        assert!(text.contains("check the network of this machine"), "{text}");
         assert_eq!(text.matches("trying again then").count(), 3, "{text}");
     }
 }

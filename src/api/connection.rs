@@ -25,24 +25,25 @@ const SOCKS_FAULTS: &[&str] = &[
     "host address is more than",
 ];
 
-/// Explains why there is no connection to a host. `None`: the error itself is the best explanation.
-pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> Option<NoConnection> {
+/// Explains why there is no connection to a host.
+pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> NoConnection {
     let causes = causes(error);
     let texts: Vec<String> = causes.iter().map(ToString::to_string).collect();
     let said = |phrase: &str| texts.iter().any(|text| text.contains(phrase));
     let last = texts.last().map(String::as_str).unwrap_or_default();
     let is_of_proxy = said("failed to create underlying connection");
     let other_end = if is_of_proxy { "the proxy" } else { host };
-    let passing = |cause: String| Some(NoConnection { cause, reason: None });
-    let lasting = |reason: StopReason, cause: String| Some(NoConnection { cause, reason: Some(reason) });
+    let passing = |cause: String| NoConnection { cause: crate::redact::clean(&cause), reason: None };
+    let lasting = |reason: StopReason, cause: String| NoConnection { cause, reason: Some(reason) };
     if let Some(error) = causes.iter().find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
         if let rustls::Error::InvalidCertificate(error) = error {
             let cause = format!("{other_end}: {}", certificate_fault(error));
             return lasting(StopReason::UntrustedCertificate, cause);
         }
-        let is_no_tls = matches!(error, rustls::Error::InvalidMessage(_));
-        let cause = format!("what answers for {other_end} does not speak TLS");
-        return if is_no_tls { lasting(StopReason::NotTheService, cause) } else { None };
+        if matches!(error, rustls::Error::InvalidMessage(_)) {
+            let cause = format!("what answers for {other_end} does not speak TLS");
+            return lasting(StopReason::NotTheService, cause);
+        }
     }
     if said("proxy authorization required") {
         let cause = "it asks for a user name and a password that it accepts: 407".to_owned();
@@ -61,8 +62,10 @@ pub(super) fn explain(error: &(dyn Error + 'static), host: &str) -> Option<NoCon
         return passing(format!("the proxy cannot be reached: {last}; check HTTPS_PROXY or ALL_PROXY"));
     }
     let tunnel = texts.iter().find_map(|text| text.strip_prefix("tunnel error: "));
-    let refusal = tunnel.or(socks)?;
-    passing(format!("the proxy makes no connection to {host}: {refusal}"))
+    passing(match tunnel.or(socks) {
+        Some(refusal) => format!("the proxy makes no connection to {host}: {refusal}"),
+        None => format!("no connection to {host}: {last}"),
+    })
 }
 
 /// The error and everything below it; an I/O error hides what it wraps.

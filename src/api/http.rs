@@ -156,12 +156,14 @@ fn redact_key(body: &mut [u8], key: &[u8]) {
 
 /// Whether a failed request may have arrived: not if the connection was never made.
 fn loss(error: &reqwest::Error, host: &str) -> TransportError {
-    if !error.is_connect() && !error.is_builder() {
+    if error.is_builder() {
+        return TransportError::NotSent(chain(error));
+    }
+    if !error.is_connect() {
         return TransportError::NoAnswer(chain(error));
     }
     match connection::explain(error, host) {
-        Some(NoConnection { cause, reason: Some(reason) }) => TransportError::Unusable { reason, cause },
-        Some(NoConnection { cause, reason: None }) => TransportError::NotSent(cause),
-        None => TransportError::NotSent(chain(error)),
+        NoConnection { cause, reason: Some(reason) } => TransportError::Unusable { reason, cause },
+        NoConnection { cause, reason: None } => TransportError::NotSent(cause),
     }
 }

@@ -75,7 +75,8 @@ pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         RunOutcome::Offline { cause, attempts } => {
             let reason =
                 format!("the service cannot be reached ({cause}); giving up after {attempts} attempts");
-            ExitStatus::resumable(ExitCode::Temporary, reason)
+            let next = "check the network of this machine, then give the same command again; it resumes where this run stopped";
+            ExitStatus::new(ExitCode::Temporary, reason, next)
         }
         RunOutcome::WaitOver if is_unresolved => {
             let next = "give the same command again: it searches for their videos and sends no row without evidence; \
