@@ -54,7 +54,7 @@ pub async fn give(path: &Path, order: Order) -> Result<GivenOrder, Error> {
             let at = clock.now().max(ledger.read(Snapshot::latest_timestamp).await?);
             let result = ledger.write(move |store| store.carry_out(&order, at)).await;
             ledger.close().await;
-            return Ok(GivenOrder { result: Some(result?), holder: None });
+            return given(Some(result?), None);
         }
         Err(LedgerError::Locked { holder, .. }) => holder,
         Err(error) => return Err(error.into()),
@@ -64,7 +64,7 @@ pub async fn give(path: &Path, order: Order) -> Result<GivenOrder, Error> {
     loop {
         let result = Snapshot::open(path)?.order_result(id)?;
         if result.is_some() || clock.now() >= until {
-            return Ok(GivenOrder { result, holder: Some(holder) });
+            return given(result, Some(holder));
         }
         match Ledger::open_offline(path, clock.now()) {
             // the other process has ended, and opening the ledger carries the order out
@@ -72,6 +72,13 @@ pub async fn give(path: &Path, order: Order) -> Result<GivenOrder, Error> {
             Err(LedgerError::Locked { .. }) => clock.sleep(RESULT_INTERVAL).await,
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+fn given(result: Option<OrderResult>, holder: Option<String>) -> Result<GivenOrder, Error> {
+    match result {
+        Some(OrderResult::Refused { cause }) => Err(Error::Usage(format!("nothing was changed: {cause}"))),
+        Some(OrderResult::Done | OrderResult::Answered { .. }) | None => Ok(GivenOrder { result, holder }),
     }
 }
 
@@ -123,7 +130,10 @@ fn text_of(order: &Order, result: &OrderResult, limits: &str) -> String {
         (Order::Answer { decision, .. }, OrderResult::Answered { outcomes }) => {
             let done = outcomes.iter().filter(|(_, outcome)| *outcome == ReviewOutcome::Done);
             let items: Vec<String> = done.map(|(item, _)| item.to_string()).collect();
-            format!("{} for items {}", decision.answer.event().as_str().replace('_', " "), items.join(", "))
+            if items.is_empty() {
+                return "an answer that changed nothing".to_owned();
+            }
+            format!("{} for item {}", decision.answer.event().as_str().replace('_', " "), items.join(", "))
         }
         (Order::Answer { .. }, OrderResult::Done) => "an answer".to_owned(),
     }

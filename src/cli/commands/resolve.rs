@@ -240,10 +240,7 @@ fn outcomes_of(
     let outcomes = match &given.result {
         None => return Ok(items.iter().map(|item| (*item, "waits for its answer".to_owned())).collect()),
         Some(OrderResult::Answered { outcomes }) => outcomes,
-        Some(OrderResult::Refused { cause }) => {
-            return Err(Error::Usage(format!("nothing was changed: {cause}")));
-        }
-        Some(OrderResult::Done) => return Ok(Vec::new()),
+        Some(OrderResult::Done | OrderResult::Refused { .. }) => return Ok(Vec::new()),
     };
     if let ([(item, outcome)], [_]) = (&outcomes[..], items)
         && *outcome != ReviewOutcome::Done

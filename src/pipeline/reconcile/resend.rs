@@ -122,9 +122,11 @@ async fn bind<T: Transport>(
 
 /// Whether nothing more is to be learned of a row before it is sent again. A row that was bound is not pending any more.
 fn may_be_sent(held: &HeldResend, found: Option<&Found>, rules: &ReconcileRules, now: UnixMillis) -> bool {
-    if !held.may_be_there || now > held.sender.sent_at.plus(HORIZON) {
+    if !held.may_be_there {
         return true;
     }
-    found
-        .is_some_and(|found| !found.hidden.iter().any(|video| evidence::could_be(&held.sender, video, rules)))
+    // a video that never shows its tags proves nothing, and is not waited for for ever
+    let is_over = now > held.sender.sent_at.plus(HORIZON);
+    let could_be = |video: &ListedVideo| evidence::could_be(&held.sender, video, rules);
+    found.is_some_and(|found| is_over || !found.hidden.iter().any(could_be))
 }
