@@ -7,7 +7,7 @@ use crate::{
     ledger::{DiffEntry, DiffKind, LibraryDiff},
 };
 
-/// A message names at most so many videos.
+/// The most videos that a message names.
 const VIDEOS_NAMED_MAX: usize = 10;
 
 /// Whether a run had anything to do.

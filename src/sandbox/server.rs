@@ -85,7 +85,7 @@ async fn serve_connection(stream: TokioIo<tokio::net::TcpStream>, router: Router
             Ok(response)
         }
     });
-    // a client that goes away, or a cut line, ends the connection: nothing to tell
+    // a client that disconnects ends the connection; there is nothing to report
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
 }
 

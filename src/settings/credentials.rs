@@ -163,7 +163,7 @@ pub fn high_water_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<
     state.is_absolute().then(|| state.join("telecine").join("high-water"))
 }
 
-/// A digest of the key by which a ledger recognises it.
+/// A digest of the key, which a ledger recognises.
 #[must_use]
 pub fn key_digest(key: &SecretString) -> [u8; 32] {
     *blake3::hash(key.expose_secret().as_bytes()).as_bytes()

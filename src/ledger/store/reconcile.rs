@@ -15,7 +15,7 @@ use crate::{
 
 /// The most control videos of a listing.
 const CONTROL_VIDEOS_MAX: i64 = 20;
-/// Answers before and after a request by which the service's clock is judged.
+/// How many answers before and after a request are compared to estimate the service's clock.
 const CLOCK_SAMPLES: i64 = 50;
 
 /// Bounds of a time by the answers of the same run, then by those before and after it.

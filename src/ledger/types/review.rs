@@ -37,7 +37,7 @@ impl ReviewAnswer {
     }
 }
 
-/// A decision of a human as it is written down.
+/// A decision of a human, as it is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReviewDecision {
     pub answer: ReviewAnswer,
@@ -46,14 +46,14 @@ pub struct ReviewDecision {
     pub at: UnixMillis,
 }
 
-/// What a human's answer met.
+/// The outcome of a human's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReviewOutcome {
-    /// It is written down, and the item moved on.
+    /// It is recorded, and the item has its new state.
     Done,
     /// There is no such item.
     NoSuchItem,
-    /// The item is not open to an answer: only those without a clear outcome are.
+    /// The item has a clear outcome, so there is nothing to decide.
     NotOpen(State),
     /// The video belongs to another item.
     VideoTaken(ItemId),
