@@ -273,7 +273,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["src/telemetry.rs"]),
     ("axum", &["src/sandbox/server.rs"]),
     ("hyper", &["src/sandbox/server.rs"]),
-    ("indicatif", &["src/cli/"]),
+    ("indicatif", &["src/cli/", "src/report/text.rs"]),
     ("tempfile", &["src/app/"]),
     ("toml::", &["src/settings/"]),
     ("secrecy", &["src/settings/", "src/api/http.rs", "src/app/run.rs", "src/cli/args/"]),

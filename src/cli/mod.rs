@@ -176,7 +176,7 @@ fn has_json(matches: &clap::ArgMatches) -> bool {
 /// Prints the last object of a command that failed.
 fn end_in_json(wants_json: bool, code: ExitCode, reason: String) {
     if wants_json {
-        // if stdout is closed, the exit code still says it
+        // if stdout is closed, the exit code still reports it
         let _ = output::print_end(&output::CommandEnd::failed(code, reason), &output::NoFields {});
     }
 }
@@ -239,7 +239,7 @@ fn block_on<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error>
 }
 
 fn print_error(error: &Error) {
-    // if stderr is closed, the exit code still says it
+    // if stderr is closed, the exit code still reports it
     let _ = writeln!(io::stderr(), "telecine: {}", error.chain());
 }
 

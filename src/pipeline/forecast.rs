@@ -30,7 +30,7 @@ const EXPIRING_BATCH: usize = 1_000;
 /// Expiring links named in the message; the report names all.
 const NAMED_MAX: usize = 5;
 
-/// The forecast of a run, made again now and then.
+/// The forecast of a run, which is renewed from time to time.
 pub(super) struct RunForecast {
     /// When all pending items will have been sent. Claims use it, too.
     pub(super) sent_by: Arc<AtomicI64>,

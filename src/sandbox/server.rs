@@ -51,7 +51,7 @@ impl Drop for SandboxServer {
     }
 }
 
-/// Marks a response after which the line is cut instead.
+/// Marks a response that is replaced by cutting the connection.
 #[derive(Clone, Copy)]
 struct CutHere;
 

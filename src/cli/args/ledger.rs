@@ -1,4 +1,4 @@
-//! Flags that say which ledger is used.
+//! Flags that select the ledger.
 
 use std::path::PathBuf;
 
