@@ -24,7 +24,7 @@ type TimesByRunAndOrder = (Option<UnixMillis>, Option<UnixMillis>, Option<UnixMi
 impl Snapshot {
     /// Requests to resolve by evidence, and the delays observed so far.
     pub fn unresolved_attempts(&self, count_max: usize) -> Result<UnresolvedAttempts, LedgerError> {
-        Ok(UnresolvedAttempts { attempts: self.unresolved(count_max)?, observed: self.observed()? })
+        Ok(UnresolvedAttempts { attempts: self.attempts_to_resolve(count_max)?, observed: self.observed()? })
     }
 
     /// What the ledger knows of a namespace and of the videos listed there.
@@ -55,7 +55,7 @@ impl Snapshot {
 
     /// Open requests, oldest first. Times of earlier runs are corrected by the clock skew since, so that the
     /// elapsed time is the real one.
-    fn unresolved(&self, count_max: usize) -> Result<Vec<UnresolvedAttempt>, LedgerError> {
+    fn attempts_to_resolve(&self, count_max: usize) -> Result<Vec<UnresolvedAttempt>, LedgerError> {
         let skew_since_attempt = skew("later.id > attempt.run");
         let skew_since_clear = skew("later.started_at > attempt.clear_at");
         let mut statement = self.connection.prepare_cached(
