@@ -276,7 +276,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["src/telemetry.rs"]),
     ("axum", &["src/sandbox/server.rs"]),
     ("hyper::", &["src/sandbox/server.rs"]),
-    ("indicatif", &["src/cli/"]),
+    ("indicatif", &["src/cli/", "src/report/text.rs"]),
     ("tempfile", &["src/app/"]),
     ("toml::", &["src/settings/"]),
     (

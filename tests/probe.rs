@@ -651,7 +651,7 @@ fn ledger(folder: &Path) -> Ledger {
     Ledger::open_early(&folder.join("l.db"), [7; 32], NOW).unwrap()
 }
 
-/// Looks at these sources, and tells what was found: the line, the verdict, and whether it was looked at now.
+/// Probes these sources. Returns the findings: the line, the verdict, and whether it was probed now.
 async fn probed(
     folder: &Path,
     model: &Model,

@@ -60,7 +60,7 @@ pub struct LedgerComparison {
 #[derive(Debug)]
 pub struct PlannedRow {
     pub action: PlannedAction,
-    /// What a drifted row would send otherwise than was sent.
+    /// The fields in which a drifted row differs from what was sent.
     pub changes: Vec<FieldChange>,
 }
 

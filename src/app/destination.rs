@@ -28,7 +28,7 @@ impl Destination {
         }
     }
 
-    /// The name by which the ledger knows it.
+    /// Its name in the ledger.
     #[must_use]
     pub fn name(&self) -> String {
         match self {

@@ -185,7 +185,7 @@ fn has_json(matches: &clap::ArgMatches) -> bool {
 /// Prints the last object of a command that failed.
 fn end_in_json(wants_json: bool, code: ExitCode, reason: String) {
     if wants_json {
-        // if stdout is closed, the exit code still says it
+        // if stdout is closed, the exit code still reports it
         let _ = output::print_end(&output::CommandEnd::failed(code, reason), &output::NoFields {});
     }
 }
@@ -265,7 +265,7 @@ async fn finish(events: &EventBus) {
 }
 
 fn print_error(error: &Error) {
-    // if stderr is closed, the exit code still says it
+    // if stderr is closed, the exit code still reports it
     let _ = writeln!(io::stderr(), "telecine: {}", error.chain());
 }
 

@@ -162,7 +162,7 @@ impl fmt::Debug for ItemKey {
 pub struct VideoNo(String);
 
 impl VideoNo {
-    /// Takes 4 to 64 letters, digits, `_` and `-`; everything else is none (untrusted server data).
+    /// Accepts 4 to 64 letters, digits, `_` and `-`. `None`: anything else, because server data is not trusted.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let long_enough = (4..=64).contains(&text.len());
@@ -278,7 +278,7 @@ impl Submission {
         same_link && Self { url: self.url.clone(), ..other.clone() } == *self
     }
 
-    /// What another submission of the same item would send otherwise, field by field.
+    /// The fields in which another submission of the same item differs.
     #[must_use]
     pub fn differences(&self, new: &Self) -> Vec<FieldChange> {
         fn text(value: Option<&String>) -> String {
@@ -317,7 +317,7 @@ impl Submission {
     }
 }
 
-/// One line of a manifest that was understood.
+/// One row of a manifest that can be sent.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ManifestRow {
     /// The line its record starts on; the first line of a file is 1.
@@ -334,7 +334,7 @@ pub struct ManifestRow {
     pub submission: Submission,
 }
 
-/// One line of a manifest that cannot be sent, with all that is wrong with it.
+/// One row of a manifest that cannot be sent, with all its problems.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RowError {
     /// The line its record starts on.
@@ -345,7 +345,7 @@ pub struct RowError {
     pub problems: Vec<Problem>,
 }
 
-/// What rows of manifests came to. `read` is the sum of the others.
+/// Counts of rows by their outcome. `read` is the sum of the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct RowCounts {
     /// Rows read.

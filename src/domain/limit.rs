@@ -1,9 +1,10 @@
 //! Rate limits and caps as a user writes them (`1/min`, `60/min:burst`, `120/2h`), and durations (`90s`, `1h30m`).
 
-use std::{
-    fmt::{self, Write as _},
-    str::FromStr,
-    time::Duration,
+use std::{fmt, str::FromStr, time::Duration};
+
+use jiff::{
+    Span, SpanRelativeTo, SpanRound, Unit,
+    fmt::friendly::{Designator, Spacing, SpanPrinter},
 };
 
 /// At most `count` in any span of `period_ms` milliseconds. Both are positive.
@@ -75,8 +76,8 @@ fn count_of(text: &str) -> Result<u32, LimitError> {
 /// The span behind the slash, in milliseconds: `2h`, or a bare unit such as `min`.
 fn period_of(text: &str) -> Result<i64, LimitError> {
     let text = text.trim();
-    let duration =
-        if text.starts_with(|c: char| c.is_ascii_digit()) { parse_duration(text) } else { unit(text) };
+    let is_bare = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    let duration = if is_bare { parse_duration(&format!("1{text}")) } else { parse_duration(text) };
     i64::try_from(duration.ok_or(LimitError::DurationArg)?.as_millis()).map_err(|_| LimitError::DurationArg)
 }
 
@@ -86,7 +87,10 @@ impl fmt::Display for Limit {
     }
 }
 
-/// What stands behind the slash: `s`, `min`, `h`, `day`, or a sum of units that reads back exactly.
+/// Periods are printed as users write them: `1h30m`.
+const PERIOD: SpanPrinter = SpanPrinter::new().designator(Designator::Compact).spacing(Spacing::None);
+
+/// The period behind the slash: `s`, `min`, `h`, `day`, or a sum of units that reads back exactly.
 fn format_period(period_ms: i64) -> String {
     match period_ms {
         1_000 => return "s".to_owned(),
@@ -95,16 +99,10 @@ fn format_period(period_ms: i64) -> String {
         86_400_000 => return "day".to_owned(),
         _ => {}
     }
-    let mut rest = period_ms;
-    let mut text = String::new();
-    for (unit_ms, as_str) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")] {
-        let count = rest / unit_ms;
-        rest %= unit_ms;
-        if count > 0 {
-            let _ = write!(text, "{count}{as_str}");
-        }
-    }
-    text
+    let in_units = Span::new()
+        .try_milliseconds(period_ms)
+        .and_then(|span| span.round(SpanRound::new().largest(Unit::Day).days_are_24_hours()));
+    in_units.map_or_else(|_| format!("{period_ms}ms"), |span| PERIOD.span_to_string(&span))
 }
 
 /// A rate: a limit whose requests are spaced evenly, unless a burst of the whole count is allowed.
@@ -254,34 +252,14 @@ impl fmt::Display for Cap {
 /// The longest span taken: a year.
 const DURATION_MAX: Duration = Duration::from_hours(8784);
 
-/// Reads `500ms`, `90s`, `10m`, `2h`, `7d` and sums such as `1h30m`. `None`: anything else, zero included.
+/// Reads `500ms`, `90s`, `10m`, `2h`, `7d`, `1.5h` and sums such as `1h30m`; a day has 24 hours. `None`: anything else, zero
+/// included.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    let mut sum = Duration::ZERO;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u32 = rest[..digits].parse().ok()?;
-        rest = rest[digits..].trim_start();
-        let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
-        sum = sum.checked_add(unit(&rest[..letters])?.checked_mul(number)?)?;
-        rest = rest[letters..].trim_start();
-    }
-    (!sum.is_zero() && sum <= DURATION_MAX).then_some(sum)
-}
-
-fn unit(as_str: &str) -> Option<Duration> {
-    Some(match as_str {
-        "ms" => Duration::from_millis(1),
-        "s" | "sec" | "second" | "seconds" => Duration::from_secs(1),
-        "m" | "min" | "minute" | "minutes" => Duration::from_mins(1),
-        "h" | "hour" | "hours" => Duration::from_hours(1),
-        "d" | "day" | "days" => Duration::from_hours(24),
-        _ => return None,
-    })
+    let span: Span = text.trim().parse().ok()?;
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    let duration = Duration::try_from(duration).ok()?;
+    (!duration.is_zero() && duration <= DURATION_MAX).then_some(duration)
 }
 
 /// A span for a reader: the two largest units, such as `2 h 5 min`, `69 d 10 h`, `1.5 s`, `20 ms`.
@@ -316,7 +294,10 @@ mod tests {
             ("120/2h", 120, 7_200_000, "120/2h"),
             (" 10 / s", 10, 1_000, "10/s"),
             ("1000/day", 1000, 86_400_000, "1000/day"),
-            ("5/1h30m", 5, 5_400_000, "5/1h30min"),
+            ("5/1h30m", 5, 5_400_000, "5/1h30m"),
+            ("5/90min", 5, 5_400_000, "5/1h30m"),
+            ("7/1500ms", 7, 1_500, "7/1s500ms"),
+            ("7/8d", 7, 691_200_000, "7/8d"),
         ] {
             let limit: Limit = text.parse().unwrap();
             assert_eq!((limit.count(), limit.period_ms()), (count, period_ms), "{text}");
@@ -361,7 +342,9 @@ mod tests {
     fn a_span_reads_as_a_sum_of_units() {
         assert_eq!(parse_duration("1h30m"), Some(Duration::from_mins(90)));
         assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
-        for bad in ["", "0s", "5", "5x", "-5s", "999999999d", "1.5h"] {
+        assert_eq!(parse_duration("1.5h"), Some(Duration::from_mins(90)));
+        assert_eq!(parse_duration("1 week"), Some(Duration::from_hours(168)));
+        for bad in ["", "0s", "5", "5x", "-5s", "999999999d"] {
             assert_eq!(parse_duration(bad), None, "{bad}");
         }
     }

@@ -1,4 +1,4 @@
-//! The words of the program: items and their states, source URLs, video numbers, timestamps, limits, prices.
+//! The types of the domain: items and their states, source URLs, video numbers, timestamps, limits, prices.
 //!
 //! Every type here is valid by construction. Nothing in this module performs I/O, reads a clock or draws random numbers.
 

@@ -1,7 +1,6 @@
 //! What an upload costs, in credits, and how many uploads a budget pays.
 //!
-//! The service charges by the minute of video or by the upload, by contract; it states no price in its API. So the user
-//! says it, and everything that is said about credits follows from that.
+//! The service charges per minute of video or per upload, by contract. Its API states no price, so the user gives it.
 
 use std::{fmt, str::FromStr};
 
@@ -59,7 +58,7 @@ pub struct Price {
 }
 
 impl Price {
-    /// So much an upload.
+    /// A price per upload.
     #[must_use]
     pub const fn per_upload(amount: Credits) -> Self {
         Self { per_upload: amount }

@@ -74,7 +74,7 @@ impl SourceUrl {
         Self::normalise(text).map(|address| Self(address.into_owned()))
     }
 
-    /// The same, for whoever needs no address of its own: most are normal as they are written.
+    /// The same without a copy where the text is normal already, as most are.
     pub fn normalise(text: &str) -> Result<Cow<'_, str>, UrlError> {
         let text = text.trim();
         if text.is_empty() {
@@ -121,7 +121,7 @@ impl SourceUrl {
         unsigned(&self.0)
     }
 
-    /// The whole address, with the secrets a signed link carries. For the wire and the ledger only.
+    /// The complete address, with the secrets of a signed link. For requests and the ledger only.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,7 +2,7 @@
 
 use crate::domain::{Problem, State, UnixMillis};
 
-/// What became of one row offered to the ledger.
+/// The outcome of one row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
     Added,
@@ -71,18 +71,18 @@ pub struct ProbeRequirement {
 /// The terms of an admission.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdmitTerms {
-    /// What to do with those that were sent before.
+    /// What to do with rows that were sent before.
     pub reruns: RerunPolicy,
-    /// What those must have that would be sent.
+    /// What rows must have to be sent. `None`: nothing.
     pub requirement: Option<ProbeRequirement>,
 }
 
 /// What an import does with rows that were sent before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RerunPolicy {
-    /// With those that failed or were refused.
+    /// Rows that failed or were rejected.
     pub failed: FailedRows,
-    /// With those whose content changed.
+    /// Rows whose content changed.
     pub drifted: DriftedRows,
 }
 

@@ -1,7 +1,7 @@
 //! Group commit: jobs are queued, and one job at a time runs all that wait in one transaction.
 //!
-//! The store is lent to a blocking job while there is something to do, rather than living on a thread of its own: so a
-//! virtual clock never jumps while the ledger works, and many small requests share one `fsync`.
+//! A blocking job has the store while there are changes. The store has no thread of its own, so that a virtual clock does not
+//! advance while the ledger works. Many small changes share one `fsync`.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use super::{LedgerError, store::Store};
 use crate::blocking;
 
-/// Jobs committed together at most: bounds both the wait of the first and the work lost with a failed commit.
+/// The most jobs in one commit. It bounds the wait of the first job, and the work that a failed commit loses.
 const GROUP_MAX: usize = 512;
 
 pub(super) struct CommitQueue {
@@ -25,7 +25,7 @@ struct QueueState {
     jobs: VecDeque<Job>,
     /// `None`: a worker has it.
     store: Option<Store>,
-    /// Why nothing more is taken.
+    /// Why the ledger accepts no more changes.
     broken: Option<LedgerError>,
 }
 
@@ -91,7 +91,7 @@ impl CommitQueue {
                 })
             };
             if let Some(store) = store {
-                // closing writes the log into the main file; whether that works, nothing committed is lost
+                // closing writes the log into the main file; if that fails, no committed change is lost
                 let _ = blocking::run(move || drop(store)).await;
                 return;
             }
@@ -127,7 +127,7 @@ impl CommitQueue {
                 }
                 inner.jobs.drain(..count).collect()
             };
-            // a job that panics must not leave the others waiting for ever: its transaction is rolled back with the store
+            // after a panic the others must not wait forever; dropping the store rolls the transaction back
             let ran = catch_unwind(AssertUnwindSafe(|| run_group(&mut store, group)));
             let (broken, is_usable) = match ran {
                 Ok(Ok(())) => continue,
@@ -145,12 +145,12 @@ impl CommitQueue {
     }
 
     fn inner(&self) -> MutexGuard<'_, QueueState> {
-        // a panic inside a job leaves the queue itself whole
+        // a panic inside a job does not damage the queue
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no reason given".to_owned())

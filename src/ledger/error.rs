@@ -67,7 +67,7 @@ pub enum LedgerError {
          and bring it up to date with `telecine recover`"
     )]
     Damaged { path: String, found: String },
-    /// More was sent than it knows of.
+    /// More requests were sent than it knows.
     #[error(
         "the ledger {path} is older than what was sent: it knows {known} requests, {last} were made. \
          Put the newer ledger back, or bring this one up to date with `telecine recover`"
@@ -107,7 +107,7 @@ pub enum LedgerError {
         "the ledger stopped: {cause}; nothing more was sent. Check the disk, then give the same command again"
     )]
     Broken {
-        /// What SQLite said.
+        /// The message of SQLite.
         cause: String,
     },
     /// A bug: a part of the program panicked.
@@ -119,7 +119,7 @@ pub enum LedgerError {
     /// A bug: the transition table does not allow it.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
-    /// A bug: the ledger holds what cannot be.
+    /// A bug: the ledger holds an impossible value.
     #[error("the ledger holds an impossible value: {what}")]
     Impossible {
         /// What was found.
@@ -146,7 +146,7 @@ impl From<rusqlite::Error> for LedgerError {
 }
 
 impl LedgerError {
-    /// The same error with the ledger's path, which SQLite's own errors do not know.
+    /// Adds the ledger's path, which SQLite's errors do not contain.
     pub(super) fn at(self, shown: &str) -> Self {
         let path = shown.to_owned();
         match self {

@@ -1,9 +1,9 @@
-//! The high-water mark: the last attempt number of a ledger, kept far away from it.
+//! The high-water mark: the last attempt number of a ledger, kept outside it.
 //!
-//! A ledger that was restored from a backup does not know what was sent since. The mark lies in the user's own state
+//! A ledger that was restored from a backup does not know what was sent since. The mark is in the user's own state
 //! folder, so a restored ledger is behind it, and that is noticed before anything is sent twice.
 //!
-//! It is written after each commit that claimed and not synced: a power cut may set it back, never ahead.
+//! It is written after each commit with a claim, and not synced. A power cut may leave an older mark, never a newer one.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -53,7 +53,7 @@ impl HighWater {
         self.last
     }
 
-    /// Raises the mark. A disk that does not take it weakens a safety net, not a promise.
+    /// Raises the mark. If the disk does not accept it, only the detection of restored copies is weaker.
     pub(super) fn raise(&mut self, attempt: i64) {
         if attempt > self.last {
             let text = format!("{attempt:0DIGITS$}\n");

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub struct Identity {
     /// The service, as scheme, host and port.
     pub origin: String,
-    /// Digest of the API key, from which it cannot be had back.
+    /// A digest of the API key. The key cannot be computed from it.
     pub key_digest: [u8; 32],
     /// Random bytes; a new ledger keeps them as the seed of its marker tags.
     pub fresh_secret: [u8; 32],
@@ -29,7 +29,7 @@ pub struct Identity {
 pub enum Restored {
     /// Refused.
     Refused,
-    /// It is to be recovered from the service, and is marked as whole when that is done.
+    /// It will be recovered from the service, and marked as complete then.
     Recovering,
 }
 
@@ -49,6 +49,6 @@ pub enum SecondLedger {
 pub enum KeyChange {
     /// Refused.
     Refused,
-    /// The user says it is the same account's.
+    /// The user states that it is of the same account.
     SameAccount,
 }

@@ -1,4 +1,4 @@
-//! The row numbers by which runs, manifests, items and requests are known.
+//! The numbers of runs, manifests, items and requests.
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)+) => { $(
@@ -28,7 +28,7 @@ ids! {
 }
 
 impl ItemId {
-    /// The item of a number, as an open question prints it. The item may not exist.
+    /// The item with this number, as `review` prints it. The item may not exist.
     #[must_use]
     pub const fn numbered(number: i64) -> Self {
         Self(number)
@@ -42,7 +42,7 @@ impl ItemId {
 }
 
 impl AttemptId {
-    /// The number by which the rate limiter knows the request.
+    /// The number of the request in the rate limiter.
     #[must_use]
     pub const fn number(self) -> i64 {
         self.0

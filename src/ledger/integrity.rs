@@ -1,10 +1,10 @@
-//! Integrity rules of a ledger, checked from outside.
+//! Integrity rules of a ledger, checked by reading all of it.
 
 use rusqlite::Connection;
 
 use super::{LedgerError, store::Entry};
 
-/// Rules that a sound ledger keeps, each with a query that counts what breaks it.
+/// Rules of an intact ledger, each with a query that counts the violations.
 pub(super) const RULES: &[(&str, &str)] = &[
     (
         "items whose state does not follow from their latest attempt",
@@ -21,27 +21,27 @@ pub(super) const RULES: &[(&str, &str)] = &[
          WHERE state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review', 'accepted') GROUP BY item HAVING count(*) > 1)",
     ),
     (
-        "uploads at stake that the books do not show",
+        "paid or possibly paid uploads that the total does not include",
         "SELECT abs((SELECT uploads FROM committed_uploads) - (SELECT count(*) FROM attempt \
          WHERE state NOT IN ('not_sent', 'refused', 'rejected') AND NOT (state = 'absent' AND forced = 0)))",
     ),
     (
-        "readings whose rows do not add up",
+        "manifest readings whose row counts do not add up",
         "SELECT count(*) FROM manifest_read WHERE rows <> added + known + updated + drifted + duplicates + rejected",
     ),
     (
-        "manifests and states whose items are not as many as the books show",
+        "counts of items by manifest and state that are wrong",
         "SELECT count(*) FROM (SELECT manifest, state, count FROM state_count WHERE count > 0 \
          EXCEPT SELECT manifest, state, count(*) FROM item GROUP BY manifest, state)",
     ),
     (
-        "items asked of a human without a question",
+        "items that need a review without a question",
         "SELECT count(*) FROM attempt LEFT JOIN question ON question.attempt = attempt.id \
          WHERE attempt.state = 'needs_review' AND question.attempt IS NULL AND attempt.cause IS NULL",
     ),
 ];
 
-/// What is wrong with a ledger, each as a sentence; nothing when it is sound.
+/// The problems of a ledger, each as a sentence. Empty: it is intact.
 pub(super) fn problems(connection: &Connection) -> Result<Vec<String>, LedgerError> {
     let mut problems = Vec::new();
     let mut damage = connection.prepare("PRAGMA integrity_check(20)")?;

@@ -22,7 +22,7 @@ pub struct LibraryDiff {
     pub findings: Vec<DiffEntry>,
 }
 
-/// One thing that a reader of a comparison should know.
+/// One finding of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DiffEntry {
     pub kind: DiffKind,
@@ -32,11 +32,11 @@ pub struct DiffEntry {
     pub item: Option<i64>,
     /// The source, redacted.
     pub url: Option<String>,
-    /// More words.
+    /// More about it, such as the cause of a failure.
     pub detail: Option<String>,
 }
 
-/// What kind of finding it is.
+/// The kind of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiffKind {
@@ -44,14 +44,14 @@ pub enum DiffKind {
     Missing,
     /// The service has a second video of an item: it was paid twice.
     Surplus,
-    /// The service answered a request of an item as rejected, and has its video all the same.
+    /// The service answered a request of an item as rejected, and has its video nevertheless.
     Rejected,
     /// The video carries a marker of another ledger, or of a newer state of this one. With an item, its row is also in this
     /// ledger.
     Foreign,
     /// The video carries no marker: another client's, or sent without one.
     Unknown,
-    /// The video does not show yet what it carries.
+    /// The tags of the video are not visible yet.
     TagsHidden,
     /// A human gave the item up, or had it sent again, and the service has accepted the first request.
     ResolvedByReview,
@@ -62,7 +62,7 @@ pub enum DiffKind {
 }
 
 impl DiffKind {
-    /// Every kind, the gravest first.
+    /// Every kind, the most serious first.
     pub const ALL: &'static [Self] = &[
         Self::Missing,
         Self::Surplus,
@@ -111,7 +111,7 @@ impl DiffKind {
 }
 
 impl LibraryDiff {
-    /// A comparison that has seen nothing yet.
+    /// An empty comparison.
     #[must_use]
     pub fn of(namespace: &str) -> Self {
         Self { namespace: namespace.to_owned(), ..Self::default() }
@@ -123,7 +123,7 @@ impl LibraryDiff {
         self.findings.iter().filter(|finding| finding.kind == kind).count() as u64
     }
 
-    /// Takes in a listed video and whose it is.
+    /// Adds a listed video and its owner.
     pub fn take_listed(&mut self, video_no: &VideoNo, owner: VideoOwner) {
         self.listed += 1;
         let (kind, item) = match owner {
@@ -142,7 +142,7 @@ impl LibraryDiff {
         self.find(kind, Some(video_no.clone()), item);
     }
 
-    /// Takes in an item that is bound to a video, and whether the service shows it.
+    /// Adds an item that is bound to a video, and whether the service shows it.
     pub fn take_bound(&mut self, item: &BoundItem, result: ListingPresence) {
         self.bound += 1;
         let kind = match (result, item.state) {

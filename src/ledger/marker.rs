@@ -1,11 +1,11 @@
 //! Marker tags: the names of requests at the service.
 //!
-//! `telecine:` + 24 digits that name the attempt and cannot be guessed + `-` + 16 digits of the item's key. With them a
-//! lost answer is found in a listing, and a lost ledger can be built again.
+//! `telecine:` + 24 digits that name the attempt and cannot be guessed + `-` + 16 digits of the item's key. A listing with
+//! markers shows what became of a lost answer, and a lost ledger can be rebuilt from it.
 
 use crate::domain::hex;
 
-/// Every marker tag starts so.
+/// The beginning of every marker tag.
 const PREFIX: &str = "telecine:";
 /// Digits that name the attempt: 96 bits.
 const STEM_DIGITS: usize = 24;
@@ -37,12 +37,12 @@ impl Marked {
         Some(Self { text: tag.to_owned(), key_prefix: number.to_be_bytes() })
     }
 
-    /// The smallest key that begins so.
+    /// The smallest key with this beginning.
     pub(super) fn key_from(&self) -> [u8; 16] {
         self.key_padded(0x00)
     }
 
-    /// A key behind all that begin so; the one key it might itself be is as unlikely as a collision.
+    /// A bound above every key with this beginning. A real key equal to it is as unlikely as a collision.
     pub(super) fn key_until(&self) -> [u8; 16] {
         self.key_padded(0xff)
     }

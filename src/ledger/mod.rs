@@ -86,7 +86,7 @@ impl Ledger {
         Ok(Self::with_readers(open::open_offline(path, now)?))
     }
 
-    /// Opens a ledger before anything is sent with it, or makes it: whose it is, the first import says. Blocks.
+    /// Opens or creates a ledger that has no owner yet: the first import sets it. Blocks.
     pub fn open_early(path: &Path, fresh_secret: [u8; 32], now: UnixMillis) -> Result<Self, LedgerError> {
         Ok(Self::with_readers(open::open_early(path, fresh_secret, now)?))
     }

@@ -1,4 +1,4 @@
-//! Opening: the folder, the lock, the file, its version, whose it is, and what a crash left behind.
+//! Opening a ledger: its folder, lock, file, version and owner, and the requests that a crash left without an answer.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -23,23 +23,23 @@ use crate::domain::UnixMillis;
 /// Memory SQLite may use for pages, in KiB; the load into a large ledger must stay flat.
 const CACHE_KIB: i64 = 20 * 1024;
 
-/// Bytes of log kept after a checkpoint.
+/// The size of the log file after a checkpoint, in bytes.
 const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
-/// Pages of log after which it is written into the main file: a load dirties the same index pages again and again.
+/// Pages in the log before a checkpoint. It is large because a load changes the same index pages many times.
 const LOG_PAGES: i64 = 4 * 1024;
 
 /// Files up to this size, in bytes, are checked for damage at every opening; larger ones only after a run that did not
 /// end.
 const CHECKED_ALWAYS_MAX: u64 = 64 * 1024 * 1024;
 
-/// Prepared statements kept: all there are.
+/// Prepared statements that are kept: more than there are.
 const STATEMENTS_KEPT: usize = 160;
 
 /// How long to wait for a reader that holds a lock, in milliseconds.
 const BUSY_WAIT_MS: u64 = 5_000;
 
-/// The origin of a ledger that nothing was sent with yet.
+/// The origin of a ledger that has sent nothing yet.
 const NO_ORIGIN: &str = "";
 
 pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Store, LedgerError> {
@@ -160,7 +160,7 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
     Ok(store)
 }
 
-/// SQLite's locks and shared memory hold on the disks of one machine only.
+/// Refuses network disks: SQLite's locks and shared memory work on the disks of one machine only.
 fn refuse_network_disk(path: &Path) -> Result<(), LedgerError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Ok(disk) = rustix::fs::statfs(folder) else { return Ok(()) };
@@ -206,8 +206,8 @@ fn refuse_damage(connection: &Connection, path: &Path) -> Result<(), LedgerError
     Err(LedgerError::Damaged { path: path.display().to_string(), found })
 }
 
-/// Takes the lock file beside the ledger, held for life. It is no file of SQLite's, whose locks would be dropped by
-/// closing any other handle to the same file.
+/// Locks a file beside the ledger until the program ends. It is not one of SQLite's files: closing any other handle to such a
+/// file would release the lock.
 fn lock(path: &Path) -> Result<File, LedgerError> {
     let lock_path = with_suffix(path, ".lock");
     let unwritable = |error: std::io::Error| LedgerError::Unwritable {
@@ -242,12 +242,12 @@ fn lock(path: &Path) -> Result<File, LedgerError> {
         .and_then(|()| file.rewind())
         .and_then(|()| write!(file, "process {} on {host}", std::process::id()))
         .and_then(|()| file.flush());
-    // the note is only informative, and a full disk must not prevent reading
+    // the note is only for messages, and a full disk must not prevent reading
     drop(noted);
     Ok(file)
 }
 
-/// Makes the file, readable by its owner only, before SQLite does with looser rights. Never opens an existing one.
+/// Creates the file with rights for its owner only, because SQLite would give more. An existing file is left as it is.
 fn prepare_file(path: &Path) -> std::io::Result<()> {
     if !path.exists() && with_suffix(path, "-wal").exists() {
         return Err(std::io::Error::other("its -wal file is there without it; put the two together again"));
@@ -258,16 +258,16 @@ fn prepare_file(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Makes a file that only its owner may read; it must not be there yet.
+/// Creates a file that only its owner may read. The file must not exist.
 pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
 }
 
-/// Sets what durability needs and reads it back: libraries and builds override defaults.
+/// Sets the options that durability needs, and reads them back, because a build of SQLite can change the defaults.
 fn configure(connection: &Connection) -> Result<(), LedgerError> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_WAIT_MS))?;
-    // a new file begins in the older mode; its journal must be gone for good before the log counts, or a power cut
-    // brings it back and undoes everything since
+    // a new file begins with a rollback journal. Its removal must reach the disk before the log is used: otherwise a power
+    // cut can bring it back, and SQLite would undo all later changes
     connection.pragma_update(None, "synchronous", "EXTRA")?;
     let journal: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     fail::fail_point!("commits_not_synced", |_| Ok(connection.pragma_update(
@@ -296,14 +296,14 @@ fn configure(connection: &Connection) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// The secret that marker tags are made from, and the key that the ledger is to be known by once the service accepted it.
+/// The secret that marker tags are made from, and the key to record when the service has accepted it.
 struct Identified {
     secret: [u8; 32],
     unconfirmed_key: Option<Vec<u8>>,
 }
 
-/// Reads whose ledger it is, or writes the service into a new one. The key is written down when the service has accepted it:
-/// a mistyped key must not own the ledger.
+/// Reads the owner of the ledger, or records the service in a new one. The key is recorded only when the service has accepted
+/// it: a mistyped key must not own the ledger.
 fn identify(
     connection: &Connection,
     path: &str,

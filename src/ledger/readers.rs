@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::{LedgerError, Snapshot, commit_queue::panic_text, files::OpenFiles};
 use crate::blocking;
 
-/// Reads at one time. More wait for their turn.
+/// The most reads at one time. Others wait.
 const READERS_MAX: u32 = 4;
 
 /// The connections of one ledger that read.
@@ -41,7 +41,7 @@ impl Readers {
         let readers = Arc::clone(self);
         let job = blocking::run(move || {
             let result = readers.run(work);
-            // not before: a caller that no longer waits does not end the read
+            // the permit belongs to the read: a caller that stops waiting does not end it
             drop(permit);
             result
         });
@@ -52,7 +52,7 @@ impl Readers {
         }
     }
 
-    /// An idle connection, or a new one, does the work. After a failure it is not used again.
+    /// Runs the work on an idle connection, or on a new one. After an error of SQLite the connection is dropped.
     fn run<T>(&self, work: impl FnOnce(&Snapshot) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
         let idle = self.idle().pop();
         let snapshot = idle.map_or_else(|| self.connect(), Ok)?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::LedgerError;
 
-/// `tele` in ASCII: how the file says what it is.
+/// `tele` in ASCII. It marks the file as a ledger.
 pub(super) const APPLICATION_ID: i32 = 0x7465_6c65;
 
 /// SQL: the states of an attempt without a final outcome. The partial index `attempt_open` has the same list.
@@ -17,7 +17,7 @@ pub(super) const OPEN_STATES: &str = "('sending', 'in_doubt', 'accepted_unidenti
 pub(super) const ATTEMPT_IS_UNRESOLVED: &str = "attempt.state <> 'sending' AND attempt.state IN \
      ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')";
 
-/// The schema of every version; the version of a file is how many of them it has seen.
+/// The schema of every version. The version of a file is the number of schemas that were applied to it.
 const SCHEMAS: &[&str] = &[include_str!("schema.sql")];
 
 /// The version this program writes.

@@ -1,4 +1,4 @@
-//! Values as the file holds them, turned into types and back.
+//! Conversion between the values of the file and the types of the domain.
 
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 

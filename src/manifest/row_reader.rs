@@ -29,9 +29,9 @@ pub(super) struct RowReader<'a> {
     pub(super) is_own_output: bool,
     /// What stands behind an address and ` #` is a comment.
     pub(super) is_list: bool,
-    /// So many cells must a record have.
+    /// The number of cells that a record must have.
     pub(super) width: usize,
-    /// What tells a row inside a cell from text, where cells are quoted.
+    /// What distinguishes a row inside a quoted cell from text.
     pub(super) row_shape: Option<RowShape>,
     /// Whether missing cells at the end of a record are empty ones.
     pub(super) pads_short_rows: bool,
@@ -47,7 +47,7 @@ pub(super) struct RecordCounts {
     pub(super) left_out: AtomicU64,
     /// Without a row in a second file.
     pub(super) unmatched: AtomicU64,
-    /// What is said once of the whole manifest.
+    /// Notices about the whole manifest.
     pub(super) notices: Notices,
 }
 

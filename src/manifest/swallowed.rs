@@ -2,7 +2,7 @@
 
 use super::lint::{is_media, is_web_address};
 
-/// What tells a row from text.
+/// What distinguishes a row from text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowShape {
     pub(super) width: usize,

@@ -1,4 +1,4 @@
-//! The coordinator: starts the stages, carries the stop signal, and knows when a run is over.
+//! The coordinator: starts the stages, passes on the stop signal, and decides when a run is over.
 //!
 //! ```text
 //!   sending is over:  the manifests are read, nothing is pending or in flight; or sending had to end
@@ -121,7 +121,7 @@ fn claim_terms(
     }
 }
 
-/// The running stages, and what is known of those that ended.
+/// The running stages, and the results of those that ended.
 struct Stages {
     ingest: Option<JoinHandle<Result<ingest::IngestResult, LedgerError>>>,
     preflight: Option<JoinHandle<Result<Option<ReadRefusal>, LedgerError>>>,
@@ -260,7 +260,7 @@ impl<T: Transport> Coordinator<'_, T> {
         (self.context.clock.now() >= self.patience_ends_at(progress)).then_some(RunOutcome::WaitOver)
     }
 
-    /// Until when items are waited for that are sent, by what is accepted now.
+    /// Until when the run waits for items that were sent.
     fn patience_ends_at(&self, progress: &RunProgress) -> UnixMillis {
         let Some(wait) = self.policy.wait else { return UnixMillis(i64::MAX) };
         progress.last_accepted_at.unwrap_or(self.started_at).max(self.started_at).plus(wait)

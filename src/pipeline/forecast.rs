@@ -28,7 +28,7 @@ const EXPIRING_BATCH: usize = 1_000;
 /// Expiring links named in the message; the report names all.
 const NAMED_MAX: usize = 5;
 
-/// The forecast of a run, made again now and then.
+/// The forecast of a run, which is renewed from time to time.
 pub(super) struct RunForecast {
     /// When all pending items will have been sent. Claims use it, too.
     pub(super) sent_by: Arc<AtomicI64>,
@@ -40,7 +40,7 @@ pub(super) struct RunForecast {
 impl RunForecast {
     pub(super) fn new() -> Self {
         Self {
-            // until a forecast says otherwise every link that dies is urgent
+            // every link that expires is urgent until there is a forecast
             sent_by: Arc::new(AtomicI64::new(i64::MAX)),
             renew_at: UnixMillis(i64::MIN),
             pending: 0,
@@ -48,10 +48,10 @@ impl RunForecast {
         }
     }
 
-    /// By when `pending` items will have been sent.
+    /// When `pending` items will have been sent. The forecast is renewed from time to time.
     pub(super) fn sent_by<T>(&mut self, context: &Context<T>, pending: u64) -> UnixMillis {
         let now = context.clock.now();
-        // rows that came in by the thousand make it a new question
+        // many new rows need a new forecast
         let is_another = pending > self.pending.saturating_add(self.pending / 10).saturating_add(1);
         if now >= self.renew_at || is_another {
             let sent_by = context.limiter.forecast().after(pending);
@@ -64,7 +64,7 @@ impl RunForecast {
         UnixMillis(self.sent_by.load(Ordering::Relaxed))
     }
 
-    /// Once all manifests are read: how long it takes, and which links do not live so long.
+    /// Emits once, when all manifests are read: how long it takes, and which links expire before.
     pub(super) async fn emit<T>(
         &mut self,
         context: &Context<T>,
@@ -96,14 +96,14 @@ impl RunForecast {
     }
 }
 
-/// Links that die before it is their turn.
+/// Links that expire before their turn.
 #[derive(Debug, Default)]
 pub(super) struct ExpiringLinks {
     count: u64,
     first: Vec<String>,
 }
 
-/// Which of the waiting links die before it is their turn, though those that die soonest go first.
+/// Finds links that expire before their turn, although those that expire first are sent first.
 async fn expiring_links<T>(
     context: &Context<T>,
     manifests: &[ManifestId],

@@ -35,7 +35,7 @@ pub(super) struct IngestRules {
 }
 
 impl IngestRules {
-    /// The stamp of an unchanged manifest, by which its items may be sent before it is read again. `None`: each row must be
+    /// The stamp of an unchanged manifest, whose items may be sent before it is read again. `None`: each row must be
     /// read first, for instance to check its probe.
     pub(super) fn stamp(self, manifest: &Manifest) -> Option<String> {
         manifest.stamp().filter(|_| self.probe_age_max.is_none())

@@ -1,6 +1,6 @@
 //! Compares the service's library with the ledger: after a run where that is cheap, and completely for `verify`.
 //!
-//! The comparison finds lost, doubled and foreign videos, whatever caused them.
+//! The comparison finds missing, surplus and foreign videos, whatever their cause.
 
 use std::collections::HashSet;
 
@@ -174,7 +174,7 @@ async fn check_single<T: Transport>(
     }
     let mut pass = 1;
     loop {
-        // the error itself reaches the run by the next stage that uses the ledger
+        // the next stage that uses the ledger reports the error
         let permit = context.read_permit(Priority::PollSingle).await.map_err(|error| IncompleteListing {
             cause: error.to_string(),
             is_refused: true,

@@ -23,9 +23,9 @@ const PAGE_TRIES_MAX: u32 = 3;
 /// When a page was served, by both clocks. It converts the creation time of a video to our clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ServedAt {
-    /// By the service's, if it says so.
+    /// By the service's clock. `None`: it does not say.
     pub(super) theirs: Option<UnixMillis>,
-    /// By ours, at the latest.
+    /// By our clock: the latest possible time.
     pub(super) ours_by: UnixMillis,
 }
 
@@ -40,7 +40,7 @@ impl ServedAt {
 /// Every video of a namespace that was made at or after a time, and perhaps some older ones.
 #[derive(Debug)]
 pub(super) struct Listing {
-    /// When the first page was asked for.
+    /// When the first page was requested.
     pub(super) begun_at: UnixMillis,
     /// When that page was served.
     pub(super) served: ServedAt,
@@ -49,7 +49,7 @@ pub(super) struct Listing {
     pub(super) control_video_seen: ControlVideoSeen,
 }
 
-/// Whether a listing showed that it shows anything at all.
+/// Whether a listing showed a control video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ControlVideoSeen {
     /// It showed a video that the service had accepted long enough before.
@@ -91,7 +91,7 @@ fn incomplete(cause: impl Into<String>) -> IncompleteListing {
     IncompleteListing { cause: cause.into(), is_refused: false, refusal: None }
 }
 
-/// A page that did not come. A refusal of all reads ends the run through the polling.
+/// A page that was not received. If the service refuses all reads, the poll stage ends the run.
 fn failed<T>(context: &Context<T>, slot: PermitSlot, number: u32, error: &ReadError) -> IncompleteListing {
     let refusal = context.learn_read_fault(slot, error);
     let is_refused = refusal.is_some() || matches!(error, ReadError::NotSent { .. });
@@ -101,7 +101,7 @@ fn failed<T>(context: &Context<T>, slot: PermitSlot, number: u32, error: &ReadEr
 /// How many videos of a namespace to read at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ListingBound {
-    /// All there are.
+    /// All videos.
     None,
     /// No videos, if the first page reports more than this.
     Videos(u64),
@@ -135,7 +135,7 @@ pub(super) struct NewestVideos {
     pub(super) first: Vec<ListedVideo>,
 }
 
-/// One page, asked for again when it does not come.
+/// One page, requested again when it is not received.
 pub(super) async fn page<T: Transport>(
     context: &Context<T>,
     namespace: &str,
@@ -143,7 +143,7 @@ pub(super) async fn page<T: Transport>(
 ) -> Result<ListPage, IncompleteListing> {
     let mut tries = 0;
     loop {
-        // the error itself reaches the run by the next stage that uses the ledger
+        // the next stage that uses the ledger reports the error
         let permit = context.read_permit(Priority::Reconcile).await.map_err(|error| IncompleteListing {
             cause: error.to_string(),
             is_refused: true,
@@ -172,7 +172,7 @@ struct Pages {
     seen: HashSet<VideoNo>,
     videos: Vec<ListedVideo>,
     first_len: usize,
-    /// What the first page said there are.
+    /// The total that the first page named.
     first_total: Option<u64>,
     total: u64,
     is_descending: bool,
@@ -218,7 +218,7 @@ pub(super) async fn read<T: Transport>(
 }
 
 impl Pages {
-    /// Takes in one page and says whether another is needed.
+    /// Adds one page. Returns whether another is needed.
     fn take(&mut self, page: ListPage, since: UnixMillis) -> Result<PageStep, IncompleteListing> {
         if page.unreadable > 0 {
             return Err(incomplete("a page holds entries that cannot be read"));

@@ -42,7 +42,7 @@ pub fn learned_limits(text: Option<&str>) -> Result<LearnedLimits, LedgerError> 
     })
 }
 
-/// What the ledger knows was spent, by what is known of the clock.
+/// The usage in the ledger, with times corrected by the known clock skew.
 async fn past(
     ledger: &Ledger,
     run: Option<RunId>,
@@ -53,7 +53,7 @@ async fn past(
         Some(run) => ledger.read(move |snapshot| snapshot.time_before(run)).await?.1.unwrap_or(now),
         None => now,
     };
-    // with a clock set ahead since, the requests of the last run look older than they are
+    // if the clock was set ahead since, the requests of the last run seem older than they are
     let since = now.min(last_timestamp).plus_ms(-limits.period_ms_max().saturating_add(SPAN_EXTRA_MS));
     let count_min = limits.count_max();
     let (uploads, external_usages) =

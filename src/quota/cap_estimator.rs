@@ -11,8 +11,8 @@
 //!                          +---+
 //! ```
 //!
-//! A refusal that is met from below, after a request that passed, tells the cap exactly: what is in the window is what the
-//! service allows. One that is met while the window drains tells only that it allows less.
+//! A refusal after a request that passed shows the cap exactly: the service allows what is in the window. A refusal while the
+//! window drains shows only that the service allows less.
 
 use serde::{Deserialize, Serialize};
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::{Counting, UnixMillis};
 
-/// The share by which two clocks may drift apart. Windows are kept longer by it.
+/// Two clocks may drift apart by one part in this many. Windows are kept longer by it.
 const CLOCK_DRIFT_SHARE: i64 = 10_000;
 /// The least extension of a window, in milliseconds, for the granularity of both clocks.
 const WINDOW_MARGIN_MS_MIN: i64 = 50;

@@ -1,4 +1,4 @@
-//! Network jitter: learns the margin by which requests must be spaced further apart than the limit says.
+//! Network jitter: learns the margin that the distance between requests must have beyond the limit.
 //!
 //! Requests take different times to arrive. Two that leave W apart may arrive closer together than W by the
 //! difference of their delays. The times that the service notes show this difference: the spread of (noted by the

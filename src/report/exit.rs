@@ -7,7 +7,7 @@ use crate::{
     ledger::{DiffEntry, DiffKind, LibraryDiff},
 };
 
-/// A message names at most so many videos.
+/// The most videos that a message names.
 const VIDEOS_NAMED_MAX: usize = 10;
 
 /// Whether a run had anything to do.
@@ -124,7 +124,7 @@ pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     }
 }
 
-/// Videos at the service that this ledger's rows have beside the counted ones. Each was paid for.
+/// Second videos of rows of this ledger. Each was paid.
 fn second_videos(library_diffs: &[LibraryDiff], open: &str) -> Option<ExitStatus> {
     let findings = || library_diffs.iter().flat_map(|library_diff| &library_diff.findings);
     let is_own_row = |finding: &&DiffEntry| match finding.kind {
@@ -182,7 +182,7 @@ fn already_uploaded(item: &str) -> ExitStatus {
     ExitStatus::new(ExitCode::NeedsReview, reason, next)
 }
 
-/// The status of a run that came to its end.
+/// The status of a run that was not interrupted.
 fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     let RunResults { rows, items, work, .. } = results;
     if items.needs_review > 0 {

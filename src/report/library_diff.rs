@@ -1,4 +1,4 @@
-//! A comparison of the service with the ledger, to be handed on: JSON, CSV and text.
+//! The report of a comparison of the service with the ledger: JSON, CSV and text.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -112,7 +112,7 @@ pub fn show_library_diff(report: &LibraryDiffReport, files: &[ReportFile], verdi
     text
 }
 
-/// What a recovery came to, for people.
+/// The result of a recovery, as text.
 #[must_use]
 pub fn show_recovery(lines: &[(u64, &'static str)], code: ExitCode, reason: &str) -> String {
     let mut text = String::new();

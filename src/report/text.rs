@@ -3,6 +3,8 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::summary::{Counts, Spend, Summary};
+use indicatif::HumanCount;
+
 use crate::{domain::format_duration, ledger::RunRow};
 
 /// The summary at the end of a run.
@@ -115,13 +117,5 @@ pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend, ru
 /// `1234567` as `1,234,567`.
 #[must_use]
 pub fn with_separators(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(number).to_string()
 }

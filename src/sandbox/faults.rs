@@ -1,11 +1,11 @@
 //! What can go wrong with an upload, and how often it does.
 
-/// One way an upload goes wrong.
+/// A fault of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// The line is cut before anything happened.
     CutBefore,
-    /// The video is taken, then the line is cut.
+    /// The video is accepted, then the connection is cut.
     CutAfter,
     /// The line is cut, and the video is taken later.
     Late,
@@ -64,7 +64,7 @@ impl Fault {
         Self::ALL.iter().find(|(_, own)| *own == as_str).map(|(fault, _)| *fault)
     }
 
-    /// Whether the video is taken all the same.
+    /// Whether the video is accepted nevertheless.
     pub(super) const fn takes_effect(self) -> bool {
         match self {
             Self::CutAfter
@@ -93,7 +93,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Nothing goes wrong.
+    /// No fault.
     #[must_use]
     pub const fn none() -> Self {
         Self { share: 0.0, kinds: Vec::new() }
@@ -105,7 +105,7 @@ impl Faults {
     }
 }
 
-/// One way a listing goes wrong.
+/// A fault of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReadFault {
     /// The line is cut.

@@ -1,9 +1,9 @@
-//! Reads what a client sent, and refuses what the service's documents say it refuses.
+//! Reads the form of an upload, and refuses what the documents of the service exclude.
 
 use serde_json::Value;
 use url::form_urlencoded;
 
-/// An upload as the form says it.
+/// The upload that a form describes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct UploadForm {
     pub(super) url: String,

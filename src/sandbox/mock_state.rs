@@ -49,7 +49,7 @@ pub struct Stats {
     pub reads: u64,
     /// Reads refused by a limit.
     pub read_refusals: u64,
-    /// Uploads that met a fault.
+    /// Uploads with a fault.
     pub faults: u64,
 }
 

@@ -43,15 +43,15 @@ pub struct Policy {
     pub order: ListOrder,
     /// Whether the namespace of a request counts.
     pub namespaces: Namespaces,
-    /// What goes wrong with uploads.
+    /// The faults of uploads.
     pub faults: Faults,
-    /// What goes wrong with certain uploads, by their number from 1.
+    /// The faults of certain uploads, by their number from 1.
     pub faults_at: Vec<(u64, Fault)>,
     /// How much later a late video is taken, at most.
     pub lateness_max: Duration,
-    /// The share of listings that something goes wrong with, 0.0 to 1.0.
+    /// The share of listings with a fault, 0.0 to 1.0.
     pub read_fault_share: f64,
-    /// What goes wrong with listings, each as likely as the others.
+    /// The faults of listings, each with the same probability.
     pub read_faults: Vec<ReadFault>,
     /// The share of videos that listings never show, though `get_metadata` does.
     pub unlisted_share: f64,

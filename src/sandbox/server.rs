@@ -51,7 +51,7 @@ impl Drop for SandboxServer {
     }
 }
 
-/// Marks a response after which the line is cut instead.
+/// Marks a response that is replaced by cutting the connection.
 #[derive(Clone, Copy)]
 struct CutHere;
 
@@ -85,7 +85,7 @@ async fn serve_connection(stream: TokioIo<tokio::net::TcpStream>, router: Router
             Ok(response)
         }
     });
-    // a client that goes away, or a cut line, ends the connection: nothing to tell
+    // a client that disconnects ends the connection; there is nothing to report
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
 }
 

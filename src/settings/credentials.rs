@@ -193,7 +193,7 @@ pub fn state_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathB
     state.is_absolute().then(|| state.join("telecine"))
 }
 
-/// A digest of the key by which a ledger recognises it.
+/// A digest of the key, which a ledger recognises.
 #[must_use]
 pub fn key_digest(key: &SecretString) -> [u8; 32] {
     *blake3::hash(key.expose_secret().as_bytes()).as_bytes()

@@ -1,4 +1,4 @@
-//! Flags that say how the mock of the service behaves: delays, faults and counting rules.
+//! Flags for the behaviour of the mock: delays, faults and counting rules.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Flags that say what is printed, and where reports are written.
+//! Flags for the output, and for the folder of the reports.
 
 use std::path::{Path, PathBuf};
 

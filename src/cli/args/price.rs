@@ -1,4 +1,4 @@
-//! Flags that say what an upload costs.
+//! Flags for the price of an upload.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! Flags that say which rows are sent.
+//! Flags that select the rows to send.
 
 use clap::Args;
 

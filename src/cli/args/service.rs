@@ -1,4 +1,4 @@
-//! Flags that say which service is called, and with which key.
+//! Flags for the service and the API key.
 
 use std::{path::PathBuf, time::Duration};
 

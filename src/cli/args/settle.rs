@@ -1,4 +1,4 @@
-//! Flags that say how long to wait, and how requests without an answer are reconciled.
+//! Flags for waiting, and for reconciling requests without an answer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `telecine quota`: every limit of the account as it stands; setting limits, forgetting, and what other tools spent.
+//! `telecine quota`: shows, sets and forgets the limits of the account, and records the usage of other tools.
 
 use std::{
     fmt::Write as _,

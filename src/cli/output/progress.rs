@@ -1,4 +1,4 @@
-//! The sinks of events: a live line on a terminal, a line every 30 seconds elsewhere, or JSON.
+//! The sinks of events: a live line on a terminal, a line every 30 seconds without one, or JSON.
 
 use std::{
     fmt::Write as _,

@@ -1,4 +1,4 @@
-//! How manifests are read and what a check came to, as text.
+//! How manifests are read and the result of a check, as text.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -79,7 +79,7 @@ fn unused(columns: &[UnusedColumn]) -> Option<String> {
 /// Fewer rows do not show that most are duplicates.
 const ROWS_MIN: u64 = 10;
 
-/// What a scan came to.
+/// The result of a scan.
 pub(in crate::cli) fn show_scan(scan: &Scan) -> String {
     let mut text = String::new();
     let lines = [

@@ -21,7 +21,7 @@ pub struct ItemRow {
     pub line: u64,
     pub cells: Vec<String>,
     pub external_id: Option<String>,
-    /// The address, whole.
+    /// The complete address.
     pub url: String,
     pub video_no: Option<String>,
     pub sent_at: Option<UnixMillis>,
@@ -29,16 +29,16 @@ pub struct ItemRow {
     pub accepted_at: Option<UnixMillis>,
     /// When its state became final.
     pub final_at: Option<UnixMillis>,
-    /// What was last said or seen.
+    /// The latest cause.
     pub cause: Option<String>,
 }
 
 /// An item whose outcome is not clear, with the evidence there is.
 #[derive(Clone, Debug)]
 pub struct OpenQuestion {
-    /// The item, as `resolve` names it.
+    /// The item. `resolve` takes its number.
     pub item: ItemId,
-    /// Asked, in doubt or counted.
+    /// `needs_review`, `in_doubt` or `accepted_unidentified`.
     pub state: State,
     /// The manifest it was last seen in.
     pub manifest: String,
@@ -49,13 +49,13 @@ pub struct OpenQuestion {
     pub sent_at: UnixMillis,
     /// The marker it carried.
     pub marker: Option<String>,
-    /// What is known, or asked.
+    /// The question, or else the cause.
     pub text: String,
-    /// Videos it could be, as far as the question names them.
+    /// The videos that the question names as candidates.
     pub candidates: Vec<VideoNo>,
 }
 
-/// A row that is no item of its own.
+/// A row that is not an item.
 #[derive(Clone, Debug)]
 pub struct RowIssue {
     pub kind: RowIssueKind,

@@ -23,12 +23,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What the connection that writes reads.
+    /// The reads of the connection that writes.
     pub(super) const fn of_writer(connection: Connection, path: PathBuf) -> Self {
         Self { connection, path }
     }
 
-    /// Opens the ledger at `path` for reading only; it must be there.
+    /// Opens the ledger at `path` for reading only. It must exist.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let text = path.display().to_string();
         let unreadable = |error: std::io::Error| {
@@ -99,7 +99,7 @@ impl Snapshot {
         Ok(if origin.is_empty() { "no service yet".to_owned() } else { origin })
     }
 
-    /// A digest of everything that happened: any other state of the ledger has another.
+    /// A digest of the state of the ledger.
     pub fn digest(&self) -> Result<String, LedgerError> {
         let sql = "SELECT coalesce((SELECT id || ':' || hex(chain) FROM event ORDER BY id DESC LIMIT 1), '') || '/' || \
                    (SELECT count(*) FROM run) || '/' || coalesce((SELECT sum(count) FROM state_count), 0) || '/' || \
@@ -119,17 +119,17 @@ impl Snapshot {
         self.find("SELECT at FROM event ORDER BY id DESC LIMIT 1", [])
     }
 
-    /// Items whose state does not follow from their latest attempt; any is a bug.
+    /// How many items have a state that contradicts their latest attempt. Any is a bug.
     pub fn contradictions(&self) -> Result<u64, LedgerError> {
         self.count(integrity::RULES[0].1, [])
     }
 
-    /// Everything that is wrong with the ledger, each as a sentence; reads all of it.
+    /// The problems of the ledger, each as a sentence. Reads all of it.
     pub fn problems(&self) -> Result<Vec<String>, LedgerError> {
         integrity::problems(&self.connection)
     }
 
-    /// Writes a copy of the ledger, whole as of now, to a file that is not there yet.
+    /// Writes a consistent copy of the ledger to a new file.
     pub fn copy_to(&self, path: &Path) -> Result<(), LedgerError> {
         let text = path.display().to_string();
         if path.exists() {

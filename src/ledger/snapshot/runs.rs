@@ -115,7 +115,7 @@ impl Snapshot {
         self.state_counts_by(sql, [run.0])
     }
 
-    /// How many of the items seen by `run` wait with a link that is dead at `at`.
+    /// How many items seen by `run` are pending with a link that has expired at `at`.
     pub fn expired_of_run(&self, run: RunId, at: UnixMillis) -> Result<u64, LedgerError> {
         let sql = "SELECT count(*) FROM last_seen JOIN item ON item.id = last_seen.item \
                    WHERE last_seen.run = ?1 AND item.state = 'pending' AND item.expires_at <= ?2";

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// What the ledger knows of the item a row belongs to.
+/// What the ledger knows of the item of a row.
 struct Known {
     item: ItemId,
     state: State,
@@ -163,7 +163,7 @@ impl Store {
         Ok(())
     }
 
-    /// A known key with other content. What the service never accepted takes the new content; what it has is drift.
+    /// A known key with other content. An item that the service never accepted takes the new content. Another one has drifted.
     fn take_change(
         &self,
         origin: Origin,
@@ -221,7 +221,7 @@ impl Store {
         Ok(sent.has_same_content(&row.submission))
     }
 
-    /// The original columns are the manifest's as it is now; what was sent stays as it was sent.
+    /// The original columns follow the manifest. The content that was sent does not change.
     fn refresh_cells(&self, known: &Known, row: &ManifestRow) -> Result<(), LedgerError> {
         let cells = to_json(&row.cells)?;
         if known.cells == cells && known.external_id == row.external_id {
@@ -233,7 +233,7 @@ impl Store {
         )
     }
 
-    /// Sends a failed or refused item again; one that took new content after a refusal is pending already.
+    /// Sends a failed or rejected item again. An item that took new content is pending already.
     fn order_retry(&self, origin: Origin, known: &Known, admission: &Admission) -> Result<(), LedgerError> {
         if known.state == State::Rejected && *admission != Admission::Updated {
             let corrected =
@@ -279,7 +279,7 @@ impl Store {
         self.set_aside(origin, row.line, "duplicate", &row.cells, changes, Some(item), Some(first))
     }
 
-    /// What a row would send otherwise than the ledger has it, a problem for each field. `None`: nothing.
+    /// The fields in which a row differs from the ledger, a problem for each. `None`: it does not differ.
     fn changes(&self, item: ItemId, row: &ManifestRow) -> Result<Option<String>, LedgerError> {
         let known = self.submission_of_item(item)?;
         let changes = known.differences(&row.submission).into_iter().map(|change| Problem {

@@ -1,4 +1,4 @@
-//! Claiming: an item becomes `sending` and its quota is spent, in the transaction that the claim comes out of.
+//! Claims: one transaction sets an item to `sending`, spends its quota and creates the claim.
 
 use super::Store;
 use crate::{
@@ -11,8 +11,7 @@ use crate::{
 
 /// Requests in doubt that are always tolerated. More block further claims.
 const IN_DOUBT_MIN: u64 = 5;
-/// The divisor of all attempts that gives the further tolerated requests in doubt. A killed process may leave as many
-/// as were in flight.
+/// One request in doubt is tolerated for this many attempts. A killed process may also leave as many as were in flight.
 const IN_DOUBT_SHARE: u64 = 100;
 
 /// SQL: the listings need not be searched before the item is sent again.
@@ -53,7 +52,7 @@ impl Snapshot {
         })
     }
 
-    /// The item that may be claimed now, or the obstacle.
+    /// The item that can be claimed now, or what blocks it.
     fn claim_candidate(&self, terms: &ClaimTerms, at: UnixMillis) -> Result<ClaimCandidate, LedgerError> {
         let Some(next) = self.next_pending(terms, at)? else {
             let blocked = self.held_back(&terms.manifests)?.unwrap_or(ClaimBlocked::NothingPending);
@@ -87,8 +86,8 @@ impl Snapshot {
         Ok(ClaimCandidate::Ready { item, submission: Box::new(submission) })
     }
 
-    /// The item to send next: one whose link would expire before its turn, else the first pending one; of those with links
-    /// that expire, the soonest. Items with expired links are skipped, because the service could not fetch them.
+    /// The item to send next: an item whose link would expire before its turn, or else the first pending one; of those with
+    /// links that expire, the soonest. Items with expired links are skipped, because the service could not fetch them.
     fn next_pending(
         &self,
         terms: &ClaimTerms,
@@ -123,7 +122,7 @@ impl Snapshot {
         alive_at: Option<UnixMillis>,
     ) -> Result<Option<PendingItem>, LedgerError> {
         use rusqlite::OptionalExtension as _;
-        // while a changed file is being read, only what was seen in it is known to be wanted
+        // while a changed file is read, only its rows that were read are known to be wanted
         let wanted = if is_current {
             "FROM item WHERE ?2 > 0"
         } else {
@@ -144,14 +143,14 @@ impl Snapshot {
         Ok(self.connection.prepare_cached(&sql)?.query_row(values, read).optional()?)
     }
 
-    /// Bytes that may still be written beside the ledger; plenty when the system does not say.
+    /// The free bytes of the disk. The largest number if the system does not report them.
     fn disk_free(&self) -> u64 {
         let folder = self.path().parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
         rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
-    /// Whether any item of these manifests waits.
+    /// Whether any item of these manifests is pending.
     fn do_any_wait(&self, terms: &ClaimTerms) -> Result<bool, LedgerError> {
         let sql = "SELECT 1 FROM state_count WHERE manifest = ?1 AND state = 'pending' AND count > 0";
         for manifest in &terms.manifests {
@@ -170,7 +169,7 @@ impl Snapshot {
 }
 
 impl Store {
-    /// Claims the next pending item. Only [`Ledger::claim`](super::super::Ledger::claim) calls it: no claim is handed out
+    /// Claims the next pending item. Only [`Ledger::claim`](super::super::Ledger::claim) calls it, so that no claim exists
     /// before its commit.
     pub(in crate::ledger) fn claim(
         &self,
@@ -215,7 +214,7 @@ impl Store {
         Ok(Claim { attempt, submission, marker, sent_at: at, send_before, others_wait })
     }
 
-    /// A marker names one attempt, cannot be guessed (96 bits), and leads back to its item without the ledger.
+    /// A marker names one attempt, cannot be guessed (96 bits), and identifies its item without the ledger.
     fn marker(&self, wish: Marker, attempt: AttemptId, submission: &Submission) -> Option<String> {
         let has_room = submission.tags.len() < Submission::TAGS_MAX;
         match wish {

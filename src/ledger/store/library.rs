@@ -1,4 +1,4 @@
-//! What the service shows, against what the ledger knows.
+//! Videos of the service, compared with the ledger; and recovery.
 
 use super::Store;
 use crate::{
@@ -11,18 +11,18 @@ use crate::{
     },
 };
 
-/// The note of external usage that stands for a foreign video.
+/// The note of the external usage of a foreign video.
 fn foreign_usage_note(video_no: &VideoNo) -> String {
     format!("{video_no}, sent with another ledger")
 }
 
 impl Snapshot {
-    /// Whose video each is, by its number or the marker it carries.
+    /// The owner of each video, by its number or its marker.
     pub fn video_owners(&self, videos: &[LibraryVideo]) -> Result<Vec<VideoOwner>, LedgerError> {
         videos.iter().map(|video| self.video_owner(video)).collect()
     }
 
-    /// Whose video this is, by its number or the marker it carries.
+    /// The owner of a video, by its number or its marker.
     pub fn video_owner(&self, video: &LibraryVideo) -> Result<VideoOwner, LedgerError> {
         let sql = "SELECT item FROM attempt WHERE video_no = ?1";
         if let Some(item) = self.find(sql, [video.video_no.as_str()])? {
@@ -66,7 +66,7 @@ impl Snapshot {
         })
     }
 
-    /// The video that an item became already, by a request this ledger does not know.
+    /// The video of an item that was uploaded by a request this ledger does not know.
     pub(super) fn foreign_video_of(&self, key: [u8; 16]) -> Result<Option<VideoNo>, LedgerError> {
         let sql = "SELECT video_no FROM foreign_video WHERE key_prefix = ?1 \
                    AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = foreign_video.video_no) LIMIT 1";
@@ -112,8 +112,7 @@ impl Snapshot {
 }
 
 impl Store {
-    /// Remembers videos that were sent from elsewhere, so that their rows are not sent again; and what they used up of the
-    /// quota.
+    /// Records videos that another ledger sent, so that their rows are not sent again, and their usage of the quota.
     pub fn record_foreign_videos(&self, videos: &[LibraryVideo]) -> Result<(), LedgerError> {
         for video in videos {
             for marked in video.tags.iter().filter_map(|tag| Marked::parse(tag)) {
@@ -137,9 +136,9 @@ impl Store {
         Ok(())
     }
 
-    /// From now on the ledger is known not to know all that was sent.
+    /// Marks the ledger as incomplete: it does not know every upload.
     pub fn begin_recovery(&self) -> Result<(), LedgerError> {
-        // what is elsewhere is found out again
+        // the recovery finds the foreign videos again
         self.connection.execute("DELETE FROM foreign_video", [])?;
         let last = self.high_water.as_ref().map_or(0, crate::ledger::high_water::HighWater::last);
         self.change_one(
@@ -148,7 +147,7 @@ impl Store {
         )
     }
 
-    /// From now on it knows all again: what it could bind, and for the rest, which rows must not be sent.
+    /// Marks the ledger as complete: every upload is bound to its item, or blocks its row.
     pub fn end_recovery(&self) -> Result<(), LedgerError> {
         self.change_one("UPDATE observed_delay SET recovering = 0", [])
     }
@@ -160,9 +159,8 @@ impl Store {
         self.move_item(item, State::Rejected, &reopened, None)
     }
 
-    /// Binds a video to the item its marker names, if that item waits: the request is written down as if this ledger
-    /// had made it. Where the item does not wait, or its manifest is not known here, the video is remembered, so that the
-    /// row is not sent again when it waits one day.
+    /// Binds a video to the item that its marker names, if that item is pending. The request is recorded as if this ledger
+    /// had made it. If the item is not pending or not known, the video is recorded, so that its row is never sent again.
     pub fn recover(
         &self,
         run: RunId,
@@ -191,7 +189,7 @@ impl Store {
         self.release(item)?;
         let attempt = AttemptId(self.last_attempt()? + 1);
         let sent_at = video.made_by.min(at);
-        // what was a stranger's expense is our own attempt from now on
+        // it was counted as usage of another ledger; from now on it is an attempt of this one
         self.connection
             .prepare_cached("DELETE FROM external_usage WHERE endpoint = 'upload' AND note = ?1")?
             .execute([foreign_usage_note(&video.video_no)])?;

@@ -63,7 +63,7 @@ pub struct Store {
     /// What it reads, with the changes of its open transaction.
     snapshot: Snapshot,
     secret: [u8; 32],
-    /// Held, not used: closing it lets the next process in.
+    /// The lock. It is released when this is dropped.
     _lock: File,
     high_water: Option<HighWater>,
     registration: Option<Registration>,
@@ -83,13 +83,13 @@ enum Commits {
     PutOff(u32),
 }
 
-/// What a job may be undone to.
+/// How the changes of a job can be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Undo {
-    /// A savepoint of SQLite's.
+    /// By a savepoint of SQLite.
     Savepoint,
-    /// Nothing. A scratch ledger breaks instead if the job changed anything; holds the changes made before it.
-    /// Savepoints would cost it half its time.
+    /// Not at all. Savepoints would double the time of a scratch ledger, so it fails if a failed job changed anything. Holds
+    /// the number of changes before the job.
     Never(u64),
 }
 
@@ -98,7 +98,7 @@ const SCRATCH_CACHE_KIB: i64 = 64 * 1024;
 /// The most transactions that a scratch ledger defers.
 const PUT_OFF_MAX: u32 = 2_000;
 
-/// What opening puts together.
+/// The parts of an open ledger.
 pub(super) struct StoreParts {
     pub(super) connection: Connection,
     pub(super) secret: [u8; 32],

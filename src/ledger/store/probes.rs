@@ -46,7 +46,7 @@ impl Snapshot {
         self.known_item(row)?.map_or(Ok(PlannedAction::New), |known| prospect_of(&known, row, reruns))
     }
 
-    /// What a row would send otherwise than the ledger has it. Empty for a row that it does not know.
+    /// The fields in which a row differs from the ledger. Empty for a row that it does not know.
     pub fn differences(&self, row: &ManifestRow) -> Result<Vec<FieldChange>, LedgerError> {
         let Some((.., text)) = self.known_item(row)? else { return Ok(Vec::new()) };
         Ok(submission_of(&text)?.differences(&row.submission))
@@ -65,7 +65,7 @@ impl Snapshot {
             known.as_ref().map_or(Ok(PlannedAction::New), |known| prospect_of(known, row, reruns))?;
         let earlier = match (planned_action, &known) {
             (PlannedAction::New | PlannedAction::Resent(_), _) => None,
-            // should it turn out that it was never taken, what is sent is what was sent then
+            // if the request proves to be absent, the content of that request is sent again
             (
                 PlannedAction::Left(
                     State::Sending | State::InDoubt | State::AcceptedUnidentified | State::NeedsReview,
@@ -156,7 +156,7 @@ const fn reach_word(reach: Reach) -> &'static str {
     }
 }
 
-/// What the ledger knows of an item: its state, the fingerprint and the text of what was sent, or is to be.
+/// What the ledger knows of an item: its state, and the fingerprint and the text of its submission.
 type KnownItem = (State, Vec<u8>, String);
 
 fn prospect_of(

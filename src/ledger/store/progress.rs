@@ -65,7 +65,7 @@ impl Snapshot {
         Ok(sum)
     }
 
-    /// How many of the items of these manifests wait with a link that is dead at `alive_at`.
+    /// How many items of these manifests are pending with a link that has expired at `alive_at`.
     fn expired(&self, manifests: &[ManifestId], alive_at: UnixMillis) -> Result<u64, LedgerError> {
         let mut sum = 0;
         for manifest in manifests {

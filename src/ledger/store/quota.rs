@@ -168,7 +168,7 @@ impl Store {
         )
     }
 
-    /// Writes down a read of ours, in the latest run. Reads from before `counts_since` are swept now and then.
+    /// Writes down a read of ours, in the latest run. Reads from before `counts_since` are swept after many insertions.
     pub fn record_read(
         &self,
         endpoint: &str,

@@ -15,7 +15,7 @@ use crate::{
 
 /// The most control videos of a listing.
 const CONTROL_VIDEOS_MAX: i64 = 20;
-/// Answers before and after a request by which the service's clock is judged.
+/// How many answers before and after a request are compared to estimate the service's clock.
 const CLOCK_SAMPLES: i64 = 50;
 
 /// Bounds of a time by the answers of the same run, then by those before and after it.
@@ -24,7 +24,7 @@ type TimesByRunAndOrder = (Option<UnixMillis>, Option<UnixMillis>, Option<UnixMi
 impl Snapshot {
     /// Requests to resolve by evidence, and the delays observed so far.
     pub fn unresolved_attempts(&self, count_max: usize) -> Result<UnresolvedAttempts, LedgerError> {
-        Ok(UnresolvedAttempts { attempts: self.unresolved(count_max)?, observed: self.observed()? })
+        Ok(UnresolvedAttempts { attempts: self.attempts_to_resolve(count_max)?, observed: self.observed()? })
     }
 
     /// What the ledger knows of a namespace and of the videos listed there.
@@ -55,7 +55,7 @@ impl Snapshot {
 
     /// Open requests, oldest first. Times of earlier runs are corrected by the clock skew since, so that the
     /// elapsed time is the real one.
-    fn unresolved(&self, count_max: usize) -> Result<Vec<UnresolvedAttempt>, LedgerError> {
+    fn attempts_to_resolve(&self, count_max: usize) -> Result<Vec<UnresolvedAttempt>, LedgerError> {
         let skew_since_attempt = skew("later.id > attempt.run");
         let skew_since_clear = skew("later.started_at > attempt.clear_at");
         let mut statement = self.connection.prepare_cached(

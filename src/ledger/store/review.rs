@@ -1,4 +1,4 @@
-//! What a human is asked, and answers.
+//! Reviews: questions to a human, and the answers.
 
 use super::Store;
 use crate::{
@@ -47,7 +47,7 @@ impl Store {
             self.ask(attempt, &Question { text, candidates: Vec::new() }, *at)?;
         }
         if *answer == ReviewAnswer::Resend {
-            // it may be at the service all the same
+            // the service may have it nevertheless
             self.change_one("UPDATE attempt SET forced = 1 WHERE id = ?1", [attempt.0])?;
         }
         self.record_answer(attempt, decision, bound)

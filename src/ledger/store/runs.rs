@@ -18,7 +18,7 @@ impl Snapshot {
         Ok(self.find(sql, [])?.unwrap_or(UnixMillis(0)))
     }
 
-    /// What a manifest is known by.
+    /// The name of a manifest: its path.
     pub fn manifest_name(&self, manifest: ManifestId) -> Result<String, LedgerError> {
         Ok(self.find("SELECT identity FROM manifest WHERE id = ?1", [manifest.0])?.unwrap_or_default())
     }

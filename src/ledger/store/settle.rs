@@ -27,7 +27,7 @@ impl Store {
             return Err(impossible(format!("attempt {attempt} is not the latest of item {item}")));
         }
         let state = state_of(&as_str)?;
-        // the transition table is asked before anything is written
+        // the transition table is checked before anything is written
         state.after(result.event)?;
         if matches!(result.event, ItemEvent::Accepted | ItemEvent::AcceptedUnidentified) {
             self.record_key()?;
@@ -76,7 +76,7 @@ impl Store {
             ItemEvent::NotSent | ItemEvent::RefusedForNow | ItemEvent::FoundAbsent => {
                 self.change_one("UPDATE attempt SET counts_until = NULL WHERE id = ?1", [attempt.0])
             }
-            // what is known to have been accepted was so before it was known
+            // the acceptance was before the time at which it became known
             ItemEvent::Accepted
             | ItemEvent::AcceptedUnidentified
             | ItemEvent::Rejected
@@ -110,7 +110,7 @@ impl Store {
         )
     }
 
-    /// How long an acceptance took at most: until its answer, or until the time the service dates it.
+    /// Records the longest time that an acceptance took: until its answer, or until the date that the service gives it.
     fn note_acceptance(&self, attempt: AttemptId, result: &AttemptResult) -> Result<(), LedgerError> {
         let dated_at = result.bound.as_ref().and_then(|binding| binding.uploaded_at);
         let accepted_at = match (result.event, dated_at) {
@@ -136,7 +136,7 @@ impl Store {
         Ok(())
     }
 
-    /// Moves an item out of `from` by the transition table, and writes the event down.
+    /// Moves an item out of `from` by the transition table, and records the event.
     pub(super) fn move_item(
         &self,
         item: ItemId,
@@ -156,7 +156,7 @@ impl Store {
         self.append_event(item, attempt, result)
     }
 
-    /// Writes an event down, chained to the one before it.
+    /// Records an event, with a digest that includes the event before it.
     fn append_event(
         &self,
         item: ItemId,
@@ -177,7 +177,7 @@ impl Store {
         )
     }
 
-    /// What a crash left in flight has no answer: it may have been accepted.
+    /// A request that was in flight at a crash has no answer. It may have been accepted.
     pub(in crate::ledger) fn mark_sending_in_doubt(&self, now: UnixMillis) -> Result<(), LedgerError> {
         let mut statement = self
             .connection
@@ -197,7 +197,7 @@ fn event_after_crash() -> ItemEvent {
     ItemEvent::AnswerLost
 }
 
-/// One event as the chain sees it.
+/// The fields of an event that its digest covers.
 pub(in crate::ledger) struct Entry<'a> {
     pub(in crate::ledger) at: i64,
     pub(in crate::ledger) item: i64,
@@ -207,7 +207,7 @@ pub(in crate::ledger) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// The digest of this event behind the one `before` it: one changed event breaks every later link.
+    /// The digest of this event and of the one `before` it. A changed event makes every later digest wrong.
     pub(in crate::ledger) fn link(&self, before: Option<&[u8]>) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new();
         hasher.update(before.unwrap_or_default());

@@ -1,4 +1,4 @@
-//! The work of the upload stage: what may be claimed and sent, and what became of the request.
+//! The work of the upload stage: claims, and the results of their requests.
 
 use std::{
     sync::{
@@ -13,8 +13,7 @@ use crate::{
     ledger::{AttemptId, ItemId, ManifestId, RunId},
 };
 
-/// The right to send one request for one item. The ledger creates it with the request recorded, and sending uses it
-/// up.
+/// The right to send one request for one item. The ledger creates it when the request is recorded. Sending consumes it.
 #[derive(Debug)]
 pub struct Claim {
     /// The request in the ledger.
@@ -55,13 +54,13 @@ pub struct ClaimTerms {
 }
 
 impl ClaimTerms {
-    /// Links that die before this go first.
+    /// Items whose links expire before this are sent first.
     pub(in crate::ledger) fn urgent_before(&self) -> UnixMillis {
         UnixMillis(self.sent_by.load(Ordering::Relaxed))
     }
 }
 
-/// Whether requests carry a marker tag by which a lost answer can be resolved.
+/// Whether requests carry a marker tag, which resolves lost answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marker {
     /// Every request with room for a marker tag.
@@ -79,11 +78,11 @@ pub enum ClaimOutcome {
 /// Why nothing can be claimed now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClaimBlocked {
-    /// Too many items are in doubt: something is wrong, and sending on would multiply it.
+    /// Too many items are in doubt. Something is wrong, and more requests could make it worse.
     TooManyInDoubt {
         open: u64,
     },
-    /// As many uploads as the budget allows are paid, or at stake.
+    /// The uploads that are paid or may be paid use up the budget.
     BudgetSpent {
         uploads: u64,
     },
@@ -91,7 +90,7 @@ pub enum ClaimBlocked {
     AlreadyUploaded {
         item: ItemId,
     },
-    /// The disk is nearly full: what an answer teaches could not be written down.
+    /// The disk is nearly full: the ledger might be unable to record an answer.
     DiskLow {
         free: u64,
     },
@@ -104,14 +103,14 @@ pub enum ClaimBlocked {
     NothingPending,
 }
 
-/// How an attempt or an item went on.
+/// What happened to an attempt or an item.
 #[derive(Clone, Debug)]
 pub struct AttemptResult {
     pub event: ItemEvent,
     pub at: UnixMillis,
     /// The video, where the event binds one, with the evidence.
     pub bound: Option<Binding>,
-    /// For a reader: what was said or seen.
+    /// The cause, for a reader.
     pub cause: Option<String>,
 }
 
@@ -127,7 +126,7 @@ impl AttemptResult {
 #[derive(Clone, Debug)]
 pub struct Binding {
     pub video_no: VideoNo,
-    /// When, by the service's clock, if it said so.
+    /// When it was uploaded, by the service's clock. `None`: unknown.
     pub uploaded_at: Option<UnixMillis>,
     pub by: BoundBy,
 }
@@ -135,13 +134,13 @@ pub struct Binding {
 /// The evidence that bound a video number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BoundBy {
-    /// The reply to the request itself.
+    /// The answer to the request.
     Response,
     /// The marker tag on a listed video.
     Marker,
     /// The only candidate, in a namespace without other clients.
     SoleCandidate,
-    /// A human said so.
+    /// The decision of a human.
     Human,
 }
 

@@ -15,17 +15,17 @@ pub struct UnresolvedAttempt {
     pub state: State,
     /// When it was sent, by the service's clock.
     pub service_time: ServiceTime,
-    /// When it may have left.
+    /// The earliest time it may have left.
     pub sent_at: UnixMillis,
     /// The latest time it may have left.
     pub send_before: UnixMillis,
-    /// What it carried.
+    /// The marker it carried.
     pub marker: Option<String>,
-    /// What it carried.
+    /// Its content.
     pub submission: Submission,
     /// When a complete listing first showed no video that could be it.
     pub clear_at: Option<UnixMillis>,
-    /// Earlier attempts of the same item that were found never to have arrived.
+    /// How many earlier attempts of the same item were found absent.
     pub absent_before: u32,
 }
 
@@ -34,14 +34,14 @@ pub struct UnresolvedAttempt {
 pub struct UnresolvedAttempts {
     /// Attempts that are in doubt, accepted but unidentified, or in review; oldest first.
     pub attempts: Vec<UnresolvedAttempt>,
-    /// The longest the service was seen to take.
+    /// The longest observed delays of the service.
     pub observed: ObservedDelays,
 }
 
 /// What the ledger knows of a namespace, at one time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bindings {
-    /// Those of the asked videos that are bound to an attempt.
+    /// The given videos that are bound to an attempt.
     pub bound: Vec<VideoNo>,
     /// Attempts without a bound video that may have made one there.
     pub possible_senders: Vec<PossibleSender>,
@@ -52,7 +52,7 @@ pub struct Bindings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PossibleSender {
     pub attempt: AttemptId,
-    /// When it may have left.
+    /// The earliest time it may have left.
     pub sent_at: UnixMillis,
     /// The latest time it may have left.
     pub send_before: UnixMillis,
@@ -75,7 +75,7 @@ pub struct HeldResend {
     pub sender: PossibleSender,
 }
 
-/// When a request was sent, by the service's own clock: that clock is not ours, and ours may have been set since.
+/// When a request was sent, by the service's clock. It differs from ours, and ours may have been set since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServiceTime {
     /// `None`: unknown.
@@ -84,7 +84,7 @@ pub struct ServiceTime {
     pub latest: Option<UnixMillis>,
 }
 
-/// The longest the service was seen to take.
+/// The longest observed delays of the service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ObservedDelays {
     /// From a request to its acceptance.

@@ -12,11 +12,11 @@ pub struct LibraryVideo {
     pub tags: Vec<String>,
     /// Whether a marker would show if it carried one.
     pub shows_tags: bool,
-    /// By when it was made, by our clock.
+    /// The latest time it was made, by our clock.
     pub made_by: UnixMillis,
 }
 
-/// Whose a video at the service is.
+/// The owner of a video at the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VideoOwner {
     Bound(ItemId),
@@ -24,7 +24,7 @@ pub enum VideoOwner {
     Open(ItemId),
     /// It carries the marker of a request of this item that has another outcome: it was paid twice.
     Surplus(ItemId),
-    /// It carries the marker of a request of this item that a human gave up, or ordered to be sent again.
+    /// It carries the marker of a request of this item that a human gave up, or had sent again.
     ResolvedByReview(ItemId),
     /// It carries a marker of a request of this item that the service answered as rejected.
     Rejected(ItemId),
@@ -43,21 +43,21 @@ pub struct BoundItem {
     pub item: ItemId,
     pub state: State,
     pub video_no: VideoNo,
-    /// Its source, whole.
+    /// The complete address of its source.
     pub url: String,
     /// Why it failed, if it did.
     pub cause: Option<String>,
 }
 
-/// What became of a video offered for recovery.
+/// The outcome of the recovery of one video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovered {
     /// Its item is bound to it now.
     Bound(ItemId),
     /// Its item has another video.
     Surplus(ItemId),
-    /// Its item is not to be sent now; that it is there is remembered.
+    /// Its item is not pending. The video is recorded.
     Remembered(ItemId),
-    /// No item of this ledger has its key; that it is there is remembered.
+    /// No item of this ledger has its key. The video is recorded.
     NoItem,
 }

@@ -1,4 +1,4 @@
-//! What passes between the ledger and the stages: work that a stage takes, and results that it gives back.
+//! Types that the ledger and the stages exchange: the work of a stage, and its results.
 //!
 //! Each stage has one type of work: [`Claim`] to send, [`UnresolvedAttempt`] to resolve, [`PollTask`] to poll.
 

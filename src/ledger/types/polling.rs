@@ -9,7 +9,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct PollTask {
     pub item: ItemId,
-    /// The request that made it.
+    /// The request that created it.
     pub attempt: AttemptId,
     pub video_no: VideoNo,
     pub namespace: String,
@@ -23,11 +23,11 @@ pub struct PollTask {
 #[derive(Clone, Debug)]
 pub struct PollResult {
     pub item: ItemId,
-    /// What was seen.
+    /// What the poll showed.
     pub observation: Observation,
 }
 
-/// What the service says of an accepted video.
+/// What the service shows of an accepted video.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observation {
     Indexed,

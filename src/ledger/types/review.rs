@@ -43,7 +43,7 @@ impl ReviewAnswer {
     }
 }
 
-/// A decision of a human as it is written down.
+/// A decision of a human, as it is recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewDecision {
     pub answer: ReviewAnswer,
@@ -52,15 +52,15 @@ pub struct ReviewDecision {
     pub at: UnixMillis,
 }
 
-/// What a human's answer met.
+/// The outcome of a human's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewOutcome {
-    /// It is written down, and the item moved on.
+    /// It is recorded, and the item has its new state.
     Done,
     /// There is no such item.
     NoSuchItem,
-    /// The item is not open to an answer: only those without a clear outcome are.
+    /// The item has a clear outcome, so there is nothing to decide.
     NotOpen(State),
     /// The video belongs to another item.
     VideoTaken(ItemId),

@@ -24,7 +24,7 @@ impl StateCounts {
         self.0.iter().sum()
     }
 
-    /// Items whose outcome is not final, but for those that wait for a human.
+    /// Items without a final outcome, except those that need a review or wait to be sent.
     #[must_use]
     pub const fn awaiting_evidence(&self) -> u64 {
         self.of(State::Sending)
@@ -38,20 +38,20 @@ impl StateCounts {
     }
 }
 
-/// How far things are, at one time: counts taken at two times would not add up.
+/// The progress of a run, read at one time: counts of two times would not add up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunProgress {
-    /// Items of the asked manifests that wait to be sent.
+    /// Items of the given manifests that wait to be sent.
     pub pending: u64,
     /// All items.
     pub state_counts: StateCounts,
-    /// Of the pending those whose links are dead: they are not sent.
+    /// Pending items whose links have expired. They are not sent.
     pub expired: u64,
     /// When the service last accepted something, as far as is known.
     pub last_accepted_at: Option<UnixMillis>,
 }
 
-/// An item that waits and whose link dies.
+/// A pending item whose link expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiring {
     pub item: ItemId,

@@ -21,7 +21,7 @@ pub struct UploadUsage {
     pub is_being_indexed: bool,
 }
 
-/// What counts in a quota and is no upload of this ledger: reads of ours, and requests of other tools.
+/// Usage of a quota that is not an upload of this ledger: its reads, and the requests of other tools.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ExternalUsage {
     /// `upload`, `list` or `get`.
@@ -31,19 +31,19 @@ pub struct ExternalUsage {
     pub note: Option<String>,
 }
 
-/// A time that cannot be set: the boot of the machine and the time since then.
+/// A time that nobody can set: the boot of the machine, and the time since then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootTime {
     pub id: String,
-    /// Milliseconds since it.
+    /// Milliseconds since the boot.
     pub since_ms: i64,
 }
 
-/// Where two clocks stood together.
+/// One moment on two clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockReference {
-    /// Ours.
+    /// By our clock.
     pub ours: UnixMillis,
-    /// The service's, at the latest.
+    /// By the clock of the service: the latest possible time.
     pub theirs_at_the_latest: UnixMillis,
 }

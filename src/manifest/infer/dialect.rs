@@ -9,7 +9,7 @@ use super::{
     MOST,
 };
 
-/// A header stands on one of the first so many lines.
+/// A header is on one of this many first lines.
 const HEADER_LINES_MAX: u64 = 50;
 
 /// The delimiter that cuts most rows into the same number of cells, and into the more the better: the first line may be no

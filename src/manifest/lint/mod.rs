@@ -20,7 +20,7 @@ const DAY_MS: i64 = 24 * 3_600_000;
 const EPOCH: &str = "1970-01-01 00:00:01";
 /// The class of a link that has expired.
 pub const LINK_EXPIRED: &str = "link_expired";
-/// Places are counted by cells of so many degrees, to find where most rows are.
+/// Places are counted in cells of this many degrees, to find where most rows are.
 const CELL_DEGREES: f64 = 15.0;
 /// Cells around the earth, and one more for the borders.
 const CELLS_AROUND: usize = 25;

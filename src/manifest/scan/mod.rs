@@ -38,7 +38,7 @@ pub struct Scan {
     pub left_out: u64,
     /// Rows that have no row in a second file.
     pub unmatched: u64,
-    /// Good rows with so many tags that the marker tag has no room: a lost answer can rarely be settled without a human.
+    /// Good rows with so many tags that the marker tag has no room: a lost answer often needs a review.
     pub without_marker: u64,
     /// Rows that cannot be sent, by kind of fault; a row with two faults counts in both.
     pub faults: BTreeMap<String, ProblemCount>,
@@ -48,7 +48,7 @@ pub struct Scan {
     pub duplicates_that_differ: u64,
     /// The first few of them.
     pub duplicate_examples: Vec<DuplicateExample>,
-    /// What is to be said of whole manifests, a sentence each.
+    /// Notices about whole manifests, a sentence each.
     pub notices: Vec<String>,
     /// Whether reading ended early, since as many rows as wanted cannot be sent.
     pub ended_early: bool,
@@ -122,9 +122,9 @@ pub enum ScannedRow<'a> {
 /// What a scan is to do.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanRequest {
-    /// Tells dates in the future, and links that died.
+    /// The present time: later dates and expired links are counted.
     pub now: UnixMillis,
-    /// Reading ends once so many rows cannot be sent.
+    /// Reading ends after this many rows that cannot be sent.
     pub errors_max: Option<u64>,
     /// Whether whole rows are wanted, and not only what is wrong with them.
     pub wants_rows: bool,

@@ -20,7 +20,7 @@ pub enum TooLong {
     Cut,
 }
 
-/// Shortens a text to so many characters; true if that took something away.
+/// Shortens a text to at most this many characters. Returns whether it was longer.
 pub(super) fn cut(text: &mut String, length_max: usize) -> bool {
     let end = text.char_indices().nth(length_max).map(|(at, _)| at);
     end.map(|end| text.truncate(end)).is_some()

@@ -1,7 +1,7 @@
-//! What must hold of telecine's readers, whatever they are given: one check a target, which panics when it does not.
+//! Properties that telecine's readers must have for any input. Each target checks one of them, and panics when it is broken.
 //!
-//! An input is [`CHOICES`] bytes that decide by which rules the rest is read, and the rest. Zeros are the usual rules, so that any
-//! file behind four zeros is a seed.
+//! The first [`CHOICES`] bytes of an input select the rules. The rest is read by these rules. Zeros select the default rules, so
+//! any file after four zeros is a seed.
 
 pub mod coordinates;
 pub mod dates;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 /// The targets, and the names of their binaries.
 pub const TARGETS: [&str; 6] = ["reader", "mapping", "dates", "coordinates", "tags", "sources"];
 
-/// So many bytes at the beginning of an input decide by which rules the rest is read: enough for every rule of the reader.
+/// The number of bytes at the beginning of an input that select the rules: enough for every rule of the reader.
 pub const CHOICES: usize = 4;
 
 /// The choices of an input; each takes a share of what is left of them.

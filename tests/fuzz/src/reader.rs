@@ -1,7 +1,7 @@
 //! The reader: bytes become rows, by rules that the input chooses.
 //!
-//! Every row that is read may be sent; lines go forward, and the line that a row names holds its first cell; and a file that is read
-//! again is the same.
+//! Every row that is read may be sent. Line numbers increase. The line that a row names contains its first cell. A second reading
+//! gives the same rows.
 
 use std::{
     borrow::Cow,
@@ -25,8 +25,8 @@ use crate::{Choices, rows};
 /// Where the file with the input is, if it can be: in memory.
 const MEMORY: &str = "/dev/shm";
 
-/// In an input that is stretched this byte stands for so many letters as a cell may have, at most so many times: what it takes
-/// to be beyond the bounds of cells and of records.
+/// In a stretched input this byte is replaced by the most letters that a cell may have, at most `STRETCHED_MAX` times. That is
+/// enough to exceed the bounds of cells and of records.
 const STRETCHED: u8 = b'~';
 const LETTERS: usize = 64 * 1024;
 const STRETCHED_MAX: usize = 40;
@@ -238,7 +238,7 @@ impl Lines {
 
     /// Whether a record whose first cell is this may begin on this line, counted from 1.
     fn may_hold(&self, line: u64, cell: &str) -> bool {
-        // signs that may be written otherwise tell nothing
+        // a cell with characters that may be escaped in the file cannot be compared
         let is_plain = cell.chars().all(|c| c.is_ascii_alphanumeric() || "/:.-".contains(c));
         let at = usize::try_from(line).unwrap_or(usize::MAX).wrapping_sub(1);
         !is_plain || self.0.get(at).is_some_and(|own| own.contains(cell))

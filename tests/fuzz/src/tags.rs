@@ -4,7 +4,7 @@ use telecine::manifest::{TagSeparator, TooLong};
 
 use crate::Choices;
 
-/// The service takes so many for one video.
+/// The most tags that the service accepts for one video.
 const TAGS_MAX: usize = 20;
 /// telecine's own bound for one tag, in characters.
 const LENGTH_MAX: usize = 200;
@@ -29,7 +29,7 @@ pub fn check(input: &[u8]) {
     if let Some(error) = fault_of(&tags) {
         panic!("{cell:?} is read as {tags:?}: {error}");
     }
-    assert!(!is_cut || too_long == TooLong::Cut, "{cell:?} is cut though nobody said so");
+    assert!(!is_cut || too_long == TooLong::Cut, "{cell:?} is cut although the rules do not allow it");
     if too_long == TooLong::Cut && !is_cut {
         let whole = separator.split(cell, TooLong::Refuse);
         assert_eq!(whole.as_ref().map(|(whole, _)| &whole[..]).ok(), Some(&own(&tags)[..]), "{cell:?}");

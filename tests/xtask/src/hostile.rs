@@ -114,7 +114,7 @@ fn run_case(case: &Case) -> Result<(), String> {
 
 fn at_most_once(harness: &Harness) -> Result<(), String> {
     match harness.accepted_counts().into_iter().find(|(_, times)| *times > 1) {
-        Some((url, times)) => Err(format!("O1 double pay: {url} was taken {times} times")),
+        Some((url, times)) => Err(format!("O1 paid twice: {url} was accepted {times} times")),
         None => Ok(()),
     }
 }

@@ -66,7 +66,7 @@ const ERRORS: &[(&str, &[&str])] = &[
 const NTH_MAX: u64 = 90;
 /// A run that takes longer hangs.
 const RUN_MAX: &str = "60";
-/// One case in so many is followed to its end: every row indexed.
+/// One case in this many runs to its end: every row is indexed.
 const WHOLE: u64 = 400;
 
 /// The program under test.
@@ -439,7 +439,7 @@ impl Stage {
         let count = taken.len();
         taken.dedup();
         if taken.len() != count {
-            return Err(format!("O1 double pay: {count} videos of {} rows", taken.len()));
+            return Err(format!("O1 paid twice: {count} videos of {} rows", taken.len()));
         }
         let mut open = Open { pending: 0, in_doubt: 0 };
         let path = self.folder.path().join("state/ledger.db");

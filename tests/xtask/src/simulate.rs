@@ -1,5 +1,5 @@
 //! Whole runs of the program in virtual time: the real pipeline, a real ledger, a modelled service, and a seed that
-//! decides everything else. After every life the books are compared with what the service really took.
+//! decides everything else. After every run the ledger is compared with what the service really accepted.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -154,7 +154,7 @@ pub(crate) fn seed(seed: u64) -> Part {
     let knobs = Knobs::of(seed);
     let outcome = run_case(&knobs).and_then(|totals| {
         if seed.is_multiple_of(TWICE) && run_case(&knobs)? != totals {
-            return Err("O11 determinism: the same seed told another totals".to_owned());
+            return Err("O11 determinism: the same seed gave other totals".to_owned());
         }
         Ok(totals)
     });
@@ -313,7 +313,7 @@ impl Simulation<'_> {
         }
         for (url, times) in &taken {
             if *times > 1 + self.resent.get(*url).copied().unwrap_or(0) {
-                return Err(format!("O1 double pay: {url} was taken {times} times"));
+                return Err(format!("O1 paid twice: {url} was accepted {times} times"));
             }
         }
         let by_number: BTreeMap<&str, &str> =
@@ -333,7 +333,10 @@ impl Simulation<'_> {
             .query_row("SELECT uploads FROM committed_uploads", [], |row| row.get(0))
             .map_err(words)?;
         if usize::try_from(committed_uploads).unwrap_or(0) < ours.len() {
-            return Err(format!("O7 money: {committed_uploads} at stake, {} taken", ours.len()));
+            return Err(format!(
+                "O7 money: {committed_uploads} paid or possibly paid, {} accepted",
+                ours.len()
+            ));
         }
         self.check_windows(&ours)
     }
@@ -397,7 +400,7 @@ impl Simulation<'_> {
             let answered =
                 runtime.block_on(ledger.write(move |store| store.answer(id, &decision))).map_err(words)?;
             if answered != ReviewOutcome::Done {
-                return Err(format!("an answer was not taken: {answered:?}"));
+                return Err(format!("a decision was refused: {answered:?}"));
             }
         }
         runtime.block_on(ledger.close());

@@ -1,4 +1,4 @@
-//! `telecine check`: reads everything once, and says what would happen.
+//! `telecine check`: reads everything once, and reports what an import would do.
 
 mod findings;
 mod probe;
@@ -63,7 +63,7 @@ pub(in crate::cli) struct CheckArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Demands")]
 struct DemandArgs {
-    /// Exit 3 unless the manifests hold exactly so many rows (filters applied).
+    /// Exit 3 unless the manifests hold exactly this many rows (filters applied).
     #[arg(long, value_name = "N", env = "TELECINE_EXPECT_ROWS")]
     expect_rows: Option<u64>,
 
@@ -71,7 +71,7 @@ struct DemandArgs {
     #[arg(long, env = "TELECINE_STRICT")]
     strict: bool,
 
-    /// Stop reading once so many rows cannot be sent.
+    /// Stop reading after this many rows that cannot be sent.
     #[arg(long, value_name = "N", env = "TELECINE_MAX_ERRORS", value_parser = clap::value_parser!(u64).range(1..))]
     max_errors: Option<u64>,
 }
@@ -109,7 +109,7 @@ struct LedgerFigures<'a> {
     drifted_first: &'a [String],
 }
 
-/// What a check came to.
+/// The result of a check.
 struct Checking {
     scan: Scan,
     comparison: LedgerComparison,

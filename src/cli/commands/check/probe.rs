@@ -35,7 +35,7 @@ use crate::{
 /// Sources that wait between the reader of manifests and the scout.
 const TARGETS_WAITING: usize = 1_024;
 /// Said when a signal came.
-const STOPPING: &str = "stopping; what was seen is in the ledger, and the same command goes on";
+const STOPPING: &str = "stopping; what was seen is in the ledger, and the same command resumes";
 
 /// Whether and how to probe sources.
 #[derive(Args, Debug)]
@@ -89,7 +89,7 @@ impl ProbeArgs {
     }
 }
 
-/// What looks at sources came to.
+/// The results of probes.
 #[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
 pub(super) struct Probed {
     /// Rows whose source the service takes.
@@ -98,7 +98,7 @@ pub(super) struct Probed {
     pub(super) unfit: u64,
     /// Rows whose source the probe cannot decide about.
     pub(super) unclear: u64,
-    /// Of these, so many were known from before.
+    /// How many of these were known before.
     pub(super) kept: u64,
     /// Rows that would be sent and whose source was not probed, because of --max-probes or a signal.
     pub(super) left: u64,
@@ -215,7 +215,7 @@ fn problem_of(column: Option<&(usize, String)>, target: &ProbeTarget, probe: &Pr
     }
 }
 
-/// How far it is: a live line on a terminal, a line now and then elsewhere.
+/// The progress: a live line on a terminal, or else a line from time to time.
 struct Live {
     bar: Option<ProgressBar>,
     said_at: Option<UnixMillis>,
@@ -245,7 +245,7 @@ impl Live {
         let since = *self.said_at.get_or_insert(now);
         if now.since_ms(since) >= progress::LINE_EVERY_MS {
             self.said_at = Some(now);
-            // without a stderr nothing can be said
+            // without a stderr nothing can be reported
             let _ = writeln!(io::stderr().lock(), "{}", line());
         }
     }

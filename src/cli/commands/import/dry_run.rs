@@ -41,7 +41,7 @@ pub(in crate::cli) struct DryRunBody<'a> {
     scan: &'a Scan,
 }
 
-/// Compares manifests with the ledger, if there is one, and says what an import would do.
+/// Compares manifests with the ledger, if there is one, and reports what an import would do.
 pub(super) fn dry_run(
     mut manifests: Vec<Manifest>,
     snapshot: Option<&Snapshot>,

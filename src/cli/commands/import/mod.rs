@@ -114,7 +114,7 @@ struct BudgetArgs {
 }
 
 impl BudgetArgs {
-    /// How many uploads may be paid or at stake.
+    /// The most uploads that may be paid or possibly paid.
     fn uploads_max(&self) -> Result<Option<u64>, Error> {
         let Some(budget) = self.max_credits else { return Ok(self.max_uploads) };
         let price = self.price.price().ok_or_else(|| {

@@ -246,7 +246,7 @@ fn convert(written: Written, rules: &DateRules) -> Result<String, DatetimeError>
 
 const YEAR_MIN: i16 = 1800;
 
-/// Digits alone are counted from 1970 when there are so many of them.
+/// A number of this many digits counts from 1970.
 const EPOCH_SECONDS_DIGITS: usize = 10;
 const EPOCH_MILLIS_DIGITS: usize = 13;
 const EPOCH_MICROS_DIGITS: usize = 16;

@@ -22,7 +22,7 @@ const MONTHS: &[&str] = &[
 const WEEKDAYS: &[&str] = &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 /// Words that say nothing of the date.
 const FILLERS: &[&str] = &["at", "on", "of", "the"];
-/// A name may be cut to so many letters.
+/// A name may be cut to this many letters.
 const LETTERS_MIN: usize = 3;
 
 /// How many digits a year has.

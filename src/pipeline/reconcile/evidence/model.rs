@@ -52,8 +52,8 @@ struct ModelWorld {
     now: i8,
     crashes: u8,
     sent: Vec<ModelRequest>,
-    /// A stranger's video, by when it was made, and whether it shows its tags.
-    stranger: Option<(i8, bool)>,
+    /// The video of another client: when it was made, and whether its tags are visible.
+    foreign_video: Option<(i8, bool)>,
 }
 
 /// What is searched.
@@ -72,15 +72,15 @@ impl ModelWorld {
     const CRASHES: u8 = 2;
 
     fn begin() -> Self {
-        Self { now: 0, crashes: 0, sent: Vec::new(), stranger: None }
+        Self { now: 0, crashes: 0, sent: Vec::new(), foreign_video: None }
     }
 
-    /// Every world that may follow, by one move of anybody.
+    /// Every state that can follow by one action of any party.
     fn next(&self, search: &Search, found: &mut Vec<Self>) -> Result<(), String> {
         self.tick(search, found);
         self.send(search, found);
         self.be_served(found);
-        self.crash_or_meet_a_stranger(search, found);
+        self.crash_or_add_a_foreign_video(search, found);
         found.push(self.reconcile(search)?);
         Ok(())
     }
@@ -146,7 +146,7 @@ impl ModelWorld {
         }
     }
 
-    fn crash_or_meet_a_stranger(&self, search: &Search, found: &mut Vec<Self>) {
+    fn crash_or_add_a_foreign_video(&self, search: &Search, found: &mut Vec<Self>) {
         if self.crashes < Self::CRASHES && self.sent.iter().any(|sent| sent.known == ModelState::Sending) {
             let mut world = Self { crashes: self.crashes + 1, ..self.clone() };
             for sent in world.sent.iter_mut().filter(|sent| sent.known == ModelState::Sending) {
@@ -155,9 +155,9 @@ impl ModelWorld {
             found.push(world);
         }
         if search.rules.on_doubt != OnDoubt::Auto {
-            match self.stranger {
-                None => found.push(Self { stranger: Some((self.now, false)), ..self.clone() }),
-                Some((at, false)) => found.push(Self { stranger: Some((at, true)), ..self.clone() }),
+            match self.foreign_video {
+                None => found.push(Self { foreign_video: Some((self.now, false)), ..self.clone() }),
+                Some((at, false)) => found.push(Self { foreign_video: Some((at, true)), ..self.clone() }),
                 Some((_, true)) => {}
             }
         }
@@ -218,7 +218,7 @@ impl ModelWorld {
                 if search.has_marker { vec![marker(number)] } else { vec![format!("row {}", sent.row)] };
             videos.push(video(number_of(number), at, if shows == Shows::Tags { own } else { Vec::new() }));
         }
-        if let Some((at, shows_tags)) = self.stranger {
+        if let Some((at, shows_tags)) = self.foreign_video {
             let tags = if shows_tags { vec!["theirs".to_owned()] } else { Vec::new() };
             videos.push(video(number_of(9), at, tags));
         }

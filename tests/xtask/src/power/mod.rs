@@ -1,8 +1,8 @@
-//! Power cuts: a ledger at work on a disk in memory that records every operation; then the power fails after each of
-//! them, in several ways, and the ledger is opened again from what is left.
+//! Power cuts. A ledger works on a disk in memory that records every operation. The power then fails after each operation, in
+//! several ways, and the ledger is opened again from the remaining data.
 //!
-//! Whatever a verb had promised by then must be there; the verb that was under way has happened wholly or not at all.
-//! Now and then the power fails once more while the ledger is being opened.
+//! Every change that was returned before the cut must be there. The change in progress is there completely or not at all. In
+//! some cases the power fails again while the ledger is opened.
 
 mod disk;
 mod vfs;
@@ -25,9 +25,9 @@ use disk::{Durable, Files, Op, TransportError};
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
 /// Operations in one case.
 const STEPS: usize = 24;
-/// One image in so many is checked page by page.
+/// One image in this many is checked page by page.
 const DEEP: u64 = 64;
-/// One image in so many loses power again while it is opened.
+/// One image in this many loses power again while it is opened.
 const TWICE: u64 = 16;
 
 /// Runs one seed: a ledger at work, and every power cut in it.
@@ -41,7 +41,7 @@ pub(crate) fn seed(seed: u64) -> Part {
     part
 }
 
-/// What a verb had promised when it returned.
+/// The state that a change promised when it returned.
 struct Promise {
     /// Operations the disk had seen by then.
     ops: usize,
@@ -204,9 +204,9 @@ fn work(seed: u64, path: &Path) -> Result<Vec<Promise>, String> {
     Ok(promises)
 }
 
-/// Notes what the ledger promises now.
+/// Records what the ledger promises now.
 fn promise(promises: &mut Vec<Promise>, path: &Path) -> Result<(), String> {
-    // the disk is read after the verb returned; that must not count as its work
+    // reading the disk after the change must not count as an operation of it
     let ops = vfs::ops();
     promises.push(Promise { ops, state: state(path)? });
     Ok(())

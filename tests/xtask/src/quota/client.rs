@@ -1,7 +1,6 @@
 //! One account and the service, event by event: requests leave, arrive, are answered, and the program is killed in between.
 //!
-//! The gate is the real one; in place of a ledger the requests are kept in a list, and a gate that begins anew is told what
-//! the ledger would tell it.
+//! The limits are the real ones. A list of requests replaces the ledger. After a restart the limits are restored from it.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -15,10 +14,10 @@ use telecine::{
 
 use super::server::Server;
 
-/// What a request may still do when nothing is heard of it, in milliseconds: five seconds to leave, a quarter of an hour to
-/// be accepted.
+/// How long a request without an answer may still be accepted, in milliseconds: five seconds to leave, and 15 minutes to be
+/// accepted.
 const UNANSWERED_MS: i64 = 905_000;
-/// A lost request that was accepted is found in a listing so long after the restart, in milliseconds.
+/// A lost request that was accepted is found in a listing this long after the restart, in milliseconds.
 const FOUND_AFTER_MS: i64 = 5 * 60_000;
 /// One that was not is known to be absent after the quiet time.
 const ABSENT_AFTER_MS: i64 = 31 * 60_000;

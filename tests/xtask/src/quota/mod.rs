@@ -158,8 +158,8 @@ fn run_case(cell: Cell, hours: i64, way: Way) -> (u64, usize) {
     (client.seen.accepted, client.seen.refused_at_ms.len())
 }
 
-/// What the limits allow. Where a service demands a distance that the way makes shorter by up to the jitter, no client keeps
-/// it with less than that on top: then so many.
+/// How many uploads the limits allow. The network shortens the distance between two requests by up to the jitter. A service
+/// that demands a distance therefore allows fewer.
 fn allowed(cell: Cell, hours: i64) -> u64 {
     // a slower rate than the service allows is what was asked for
     let rate =
