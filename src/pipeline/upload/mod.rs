@@ -25,11 +25,11 @@ use crate::{
     domain::{RunOutcome, State, StopReason, UnixMillis},
     events::Event,
     ledger::{ClaimBlocked, ClaimTerms, LedgerError, Snapshot},
-    quota::{BlockReason, Cooldown, Delay, Endpoint, Permit, Priority},
+    quota::{BlockReason, Cooldown, Endpoint, Permit, Priority},
 };
 
 use super::context::Context;
-use send::{SendResult, announce_wait, claim_and_send, cooldown_text};
+use send::{SendResult, announce_wait, claim_and_send, delay_text};
 
 /// Failures in a row before the first answer of a run. More mean a wrong address or no network.
 const FIRST_FAILURES_MAX: u32 = 4;
@@ -434,20 +434,5 @@ impl<T> Uploader<T> {
         if self.last_answers.len() > LAST_ANSWERS {
             self.last_answers.pop_front();
         }
-    }
-}
-
-/// Why the quota delays uploads, for the operator. `None`: normal spacing.
-fn delay_text(delay: &Delay) -> Option<String> {
-    match delay.why {
-        BlockReason::Spacing | BlockReason::Turn | BlockReason::HalfOpenProbe => None,
-        BlockReason::Cap { cap, is_learned: false } => Some(format!("the {cap} window is full")),
-        BlockReason::Cap { cap, is_learned: true } => {
-            Some(format!("the {cap} window is full, as learned from refusals"))
-        }
-        BlockReason::RefusalsSpent => {
-            Some("the service refused too often within an hour, and may suspend the key".to_owned())
-        }
-        BlockReason::Cooldown(cooldown) => Some(cooldown_text(&cooldown, None)),
     }
 }

@@ -10,7 +10,10 @@ use crate::{
     domain::{ItemEvent, StopReason, UnixMillis},
     events::{Event, RedactedUrl},
     ledger::{AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, LedgerError},
-    quota::{Cooldown, CooldownReason, Departure, Feedback, Permit, PreciseTime, RequestOutcome},
+    quota::{
+        BlockReason, Cooldown, CooldownReason, Delay, Departure, Feedback, Permit, PreciseTime,
+        RequestOutcome,
+    },
     retry::parse_retry_after,
 };
 
@@ -228,7 +231,7 @@ pub(super) fn announce_wait<T>(context: &Context<T>, cooldown: &Cooldown, cause:
     context.emit(&Event::Waiting { reason, until: cooldown.until, hint: None });
 }
 
-pub(super) fn cooldown_text(cooldown: &Cooldown, cause: Option<&str>) -> String {
+fn cooldown_text(cooldown: &Cooldown, cause: Option<&str>) -> String {
     match (cooldown.reason, cause) {
         (CooldownReason::Refused, _) => "the service asks to slow down; one request is tried then".to_owned(),
         (CooldownReason::Unreachable, Some(cause)) => {
@@ -238,5 +241,20 @@ pub(super) fn cooldown_text(cooldown: &Cooldown, cause: Option<&str>) -> String 
         (CooldownReason::Unclear, _) => {
             format!("{} unclear answers in a row; one request is tried then", cooldown.failures)
         }
+    }
+}
+
+/// Why the quota delays uploads, for the operator. `None`: normal spacing.
+pub(super) fn delay_text(delay: &Delay) -> Option<String> {
+    match delay.why {
+        BlockReason::Spacing | BlockReason::Turn | BlockReason::HalfOpenProbe => None,
+        BlockReason::Cap { cap, is_learned: false } => Some(format!("the {cap} window is full")),
+        BlockReason::Cap { cap, is_learned: true } => {
+            Some(format!("the {cap} window is full, as learned from refusals"))
+        }
+        BlockReason::RefusalsSpent => {
+            Some("the service refused too often within an hour, and may suspend the key".to_owned())
+        }
+        BlockReason::Cooldown(cooldown) => Some(cooldown_text(&cooldown, None)),
     }
 }
