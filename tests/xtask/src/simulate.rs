@@ -261,6 +261,7 @@ impl Simulation<'_> {
             run,
             outcome: outcome.clone(),
             broken_manifests: Vec::new(),
+            manifest_notices: Vec::new(),
             signal: None,
             at: self.harness.now,
             rate: self.knobs.rate.to_owned(),
