@@ -186,10 +186,11 @@ fn text_of(value: &serde_json::Value) -> String {
         let only = texts.next().filter(|_| texts.next().is_none());
         LABEL_KEYS.iter().find_map(|key| object.get(*key)).filter(is_plain).or(only)
     };
-    match label().unwrap_or(value) {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Null => String::new(),
-        other => other.to_string(),
+    let value = label().unwrap_or(value);
+    match value.as_str() {
+        Some(text) => text.to_owned(),
+        None if value.is_null() => String::new(),
+        None => value.to_string(),
     }
 }
 
