@@ -219,6 +219,11 @@ fn empty_and_boolean_variables_are_taken_as_people_set_them() {
     let wait = ["import", "m.csv", "--sandbox", "--dry-run", "--wait", "1h"];
     assert_eq!(run(&wait, "TELECINE_NO_WAIT", "0").0, 0);
     assert_eq!(run(&wait, "TELECINE_NO_WAIT", "1").0, 2);
+    // and it has precedence over a file
+    fixture.write("telecine.toml", "no-wait = true\n");
+    let settings = |value: &str| run(&["config"], "TELECINE_NO_WAIT", value).1;
+    assert!(settings("").contains("no-wait"), "{}", settings(""));
+    assert!(!settings("0").contains("telecine.toml"), "{}", settings("0"));
     let key = fixture.command(&["import", "m.csv"]).env("MEMORIES_API_KEY", "").output().unwrap();
     let (code, _, err) = result_of(&key);
     assert!(code == 7 && err.contains("no API key: set MEMORIES_API_KEY"), "{err}");

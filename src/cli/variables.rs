@@ -25,8 +25,11 @@ fn adjust(arg: Arg, excludes: bool) -> Arg {
         let parsed = BoolishValueParser::new().parse_ref(&Command::default(), None, value);
         is_switch && excludes && parsed.is_ok_and(|is_on| !is_on)
     };
-    let is_unset = value.is_some_and(|value| value.is_empty() || is_off(&value));
-    let arg = if is_unset { arg.env(Resettable::Reset) } else { arg };
+    let is_empty = value.as_ref().is_some_and(|value| value.is_empty());
+    let arg = if is_empty { arg.env(Resettable::Reset) } else { arg };
+    // as a default it is off and conflicts with nothing, and no file of settings turns it on
+    let is_off = value.is_some_and(|value| is_off(&value));
+    let arg = if is_off { arg.env(Resettable::Reset).default_value("false") } else { arg };
     if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg }
 }
 

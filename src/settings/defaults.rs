@@ -75,8 +75,10 @@ impl Defaults<'_> {
             {
                 return Err(error(&first_line(&refused)));
             }
+            let is_turned_off =
+                matches!(arg.get_action(), ArgAction::SetTrue) && !arg.get_default_values().is_empty();
             let is_kept = depth == 2 && self.chain[1] == "set" && !FOR_QUOTA_SET.contains(&key);
-            if is_kept || self.set.contains(key) || self.is_excluded(depth, &arg) {
+            if is_kept || is_turned_off || self.set.contains(key) || self.is_excluded(depth, &arg) {
                 continue;
             }
             match self.given(depth, &id) {
