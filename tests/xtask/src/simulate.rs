@@ -332,7 +332,10 @@ impl Simulation<'_> {
             .query_row("SELECT uploads FROM committed_uploads", [], |row| row.get(0))
             .map_err(words)?;
         if usize::try_from(committed_uploads).unwrap_or(0) < ours.len() {
-            return Err(format!("O7 money: {committed_uploads} paid or possibly paid, {} accepted", ours.len()));
+            return Err(format!(
+                "O7 money: {committed_uploads} paid or possibly paid, {} accepted",
+                ours.len()
+            ));
         }
         self.check_windows(&ours)
     }
