@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::service::Target;
 use crate::{
     app::Destination,
     error::Error,
@@ -18,6 +17,15 @@ use crate::{
 
 /// The folder of ledgers, below the folder of a settings file or of a manifest.
 const FOLDER: &str = "state";
+
+/// Where a run sends its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Target {
+    /// To a server.
+    Service,
+    /// To the sandbox inside this process.
+    Sandbox,
+}
 
 /// Where the ledger is.
 #[derive(Args, Debug)]

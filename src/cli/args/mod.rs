@@ -17,10 +17,10 @@ pub(in crate::cli) mod service;
 pub(in crate::cli) mod settle;
 pub(in crate::cli) mod values;
 
-pub(in crate::cli) use ledger::{LedgerArgs, ReadOnlyLedgerArgs};
+pub(in crate::cli) use ledger::{LedgerArgs, ReadOnlyLedgerArgs, Target};
 pub(in crate::cli) use manifest::ManifestArgs;
 pub(in crate::cli) use output::OutputArgs;
 pub(in crate::cli) use price::PriceArgs;
 pub(in crate::cli) use rows::RowArgs;
-pub(in crate::cli) use service::{ServiceArgs, Target};
+pub(in crate::cli) use service::ServiceArgs;
 pub(in crate::cli) use settle::SettleArgs;

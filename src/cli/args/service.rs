@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::{
-    ledger::{LedgerArgs, LedgerOwner},
+    ledger::{LedgerArgs, LedgerOwner, Target},
     limits::{ReadLimitArgs, UploadLimitArgs, given},
     output::OutputArgs,
     values,
@@ -18,17 +18,11 @@ use crate::{
     ledger::{KeyChange, SecondLedger},
     pipeline::{RunPolicy, Signals},
     sandbox::EMBEDDED_KEY,
-    settings::credentials::{self, KeySources},
+    settings::{
+        credentials::{self, KeySources},
+        network,
+    },
 };
-
-/// Where a run sends its requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Target {
-    /// To a server.
-    Service,
-    /// To the sandbox inside this process.
-    Sandbox,
-}
 
 /// How to reach the service.
 #[derive(Args, Debug)]
@@ -134,8 +128,12 @@ impl ServiceArgs {
     /// The service, to ask it for one video.
     pub(in crate::cli) fn asked(&self) -> Result<AskedService, Error> {
         let limits = given(&UploadLimitArgs::default(), &self.reads);
+        let destination = self.destination()?;
+        if let Destination::Server(origin) = &destination {
+            network::check(origin, |name| std::env::var_os(name))?;
+        }
         Ok(AskedService {
-            destination: self.destination()?,
+            destination,
             key: self.api_key()?,
             request_timeout: self.request_timeout,
             status_words: self.status_word.clone(),
