@@ -277,7 +277,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["src/sandbox/server.rs"]),
     ("hyper::", &["src/sandbox/server.rs"]),
     ("indicatif", &["src/cli/", "src/report/text.rs"]),
-    ("tempfile", &["src/app/"]),
+    ("tempfile", &["src/app/", "src/ledger/registry.rs"]),
     ("toml::", &["src/settings/"]),
     (
         "secrecy",

@@ -180,6 +180,25 @@ fn a_service_out_of_reach_is_explained_and_given_up_only_once() {
 }
 
 #[test]
+fn a_service_that_is_reached_late_is_compared_with_the_ledger_before_anything_is_sent() {
+    let service = Service::start(Answer::Accept);
+    let folder = folder_with(3);
+    run(&mut importing(folder.path(), &service.url, &["--ledger", "a.db", "--no-wait", "--rate", "50/s"]));
+    assert_eq!(service.uploads(), 3);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let mut command = importing(folder.path(), &url, &["--ledger", "b.db", "--no-wait", "--rate", "50/s"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    for _ in 0..15 {
+        pause();
+    }
+    proxy::forward(port, service.port);
+    let (_, text) = ended(&child.wait_with_output().unwrap());
+    assert!(text.contains("trying again then") && text.contains("another ledger"), "{text}");
+    assert_eq!(service.uploads(), 3, "{text}");
+}
+
+#[test]
 fn a_login_page_stops_the_run_before_an_upload() {
     for (answer, expected) in [(LOGIN_PAGE, "Guest network"), (LOGIN_REDIRECT, "login.hotel.example")] {
         let service = Service::start(Answer::Accept);

@@ -21,6 +21,8 @@ pub enum StopReason {
     Blocked,
     /// Another server answers: a login page of the network, or what a wrong address leads to.
     NotTheService,
+    /// It cannot be reached, so the library cannot be compared with the ledger.
+    Unreachable,
     /// The proxy refuses to be used.
     ProxyUnusable,
     /// The TLS certificate is not trusted.

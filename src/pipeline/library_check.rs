@@ -178,6 +178,7 @@ async fn check_single<T: Transport>(
         let permit = context.read_permit(Priority::PollSingle).await.map_err(|error| IncompleteListing {
             cause: error.to_string(),
             is_refused: true,
+            is_unreachable: false,
             refusal: None,
         })?;
         let slot = permit.slot();
@@ -194,6 +195,7 @@ async fn check_single<T: Transport>(
                     return Err(IncompleteListing {
                         cause: format!("{}: {error}", item.video_no),
                         is_refused,
+                        is_unreachable: false,
                         refusal,
                     });
                 }

@@ -83,19 +83,23 @@ pub(super) struct IncompleteListing {
     pub(super) cause: String,
     /// Whether trying again is of no use.
     pub(super) is_refused: bool,
+    /// Whether the service was not reached.
+    pub(super) is_unreachable: bool,
     /// Why no read can succeed until the operator acts, if so.
     pub(super) refusal: Option<ReadRefusal>,
 }
 
 fn incomplete(cause: impl Into<String>) -> IncompleteListing {
-    IncompleteListing { cause: cause.into(), is_refused: false, refusal: None }
+    IncompleteListing { cause: cause.into(), is_refused: false, is_unreachable: false, refusal: None }
 }
 
 /// A page that was not received. If the service refuses all reads, the poll stage ends the run.
 fn failed<T>(context: &Context<T>, slot: PermitSlot, number: u32, error: &ReadError) -> IncompleteListing {
     let refusal = context.learn_read_fault(slot, error);
-    let is_refused = refusal.is_some() || matches!(error, ReadError::NotSent { .. });
-    IncompleteListing { cause: format!("page {number}: {error}"), is_refused, refusal }
+    let is_unreachable = matches!(error, ReadError::NotSent { .. });
+    let is_refused = refusal.is_some() || is_unreachable;
+    let cause = if is_unreachable { error.to_string() } else { format!("page {number}: {error}") };
+    IncompleteListing { cause, is_refused, is_unreachable, refusal }
 }
 
 /// How many videos of a namespace to read at most.
@@ -147,6 +151,7 @@ pub(super) async fn page<T: Transport>(
         let permit = context.read_permit(Priority::Reconcile).await.map_err(|error| IncompleteListing {
             cause: error.to_string(),
             is_refused: true,
+            is_unreachable: false,
             refusal: None,
         })?;
         let slot = permit.slot();

@@ -16,15 +16,18 @@ use super::{
 };
 use crate::{
     api::Transport,
-    domain::UnixMillis,
+    domain::{StopReason, UnixMillis},
     events::Event,
     ledger::{LedgerError, LibraryVideo, ManifestId, Recovered, RunId, Snapshot, Store, VideoOwner},
+    quota::Endpoint,
 };
 
 /// Pages of 200 videos read where nothing indicates another ledger.
 const PAGES_AFFORDABLE: u32 = 10;
 /// Pages read at most.
 const PAGES_MAX: u32 = 20_000;
+/// Attempts to reach the service before a run ends.
+const ATTEMPTS_MAX: u32 = 4;
 /// A progress message is emitted after this many pages.
 const PAGES_PER_MESSAGE: u32 = 50;
 
@@ -75,7 +78,7 @@ async fn compare_before_sending<T: Transport>(
     for namespace in &namespaces {
         let mut comparison = Comparison::default();
         let mut read =
-            read_and_compare(context, task.run, namespace, 1..=PAGES_AFFORDABLE, &mut comparison).await;
+            read_when_reached(context, task.run, namespace, 1..=PAGES_AFFORDABLE, &mut comparison).await;
         let is_whole = |newest: &NewestVideos| newest.read >= newest.total;
         if let Ok(newest) = &read
             && comparison.foreign > 0
@@ -87,7 +90,7 @@ async fn compare_before_sending<T: Transport>(
             );
             context.emit(&Event::Message { text });
             let rest = PAGES_AFFORDABLE + 1..=PAGES_MAX;
-            read = read_and_compare(context, task.run, namespace, rest, &mut comparison).await;
+            read = read_when_reached(context, task.run, namespace, rest, &mut comparison).await;
         }
         match read {
             Ok(newest) => {
@@ -102,6 +105,11 @@ async fn compare_before_sending<T: Transport>(
             Err(CompareError::Ledger(error)) => return Err(error),
             Err(CompareError::Incomplete(incomplete)) if incomplete.refusal.is_some() => {
                 return Ok(incomplete.refusal);
+            }
+            // an upload could not be sent either, and nothing is sent without a comparison once it can
+            Err(CompareError::Incomplete(incomplete)) if incomplete.is_unreachable => {
+                let cause = format!("{}; giving up after {ATTEMPTS_MAX} attempts", incomplete.cause);
+                return Ok(Some(ReadRefusal { reason: StopReason::Unreachable, cause }));
             }
             Err(CompareError::Incomplete(incomplete)) => {
                 let cause = incomplete.cause;
@@ -148,7 +156,7 @@ async fn measure_time<T: Transport>(
 }
 
 /// What the comparison of one namespace found.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Comparison {
     /// Videos with a marker that this ledger does not know.
     foreign: u64,
@@ -188,6 +196,32 @@ impl Comparison {
             ));
         }
     }
+}
+
+/// The same as [`read_and_compare`], again where the service is not reached.
+async fn read_when_reached<T: Transport>(
+    context: &Context<T>,
+    run: RunId,
+    namespace: &str,
+    pages: std::ops::RangeInclusive<u32>,
+    comparison: &mut Comparison,
+) -> Result<NewestVideos, CompareError> {
+    let before = comparison.clone();
+    for _ in 1..ATTEMPTS_MAX {
+        match read_and_compare(context, run, namespace, pages.clone(), comparison).await {
+            Err(CompareError::Incomplete(incomplete)) if incomplete.is_unreachable => {
+                let until = context.limiter.cooldown(Endpoint::List).map(|cooldown| cooldown.until);
+                let until = until.unwrap_or_else(|| context.clock.now());
+                let reason =
+                    format!("the service cannot be reached ({}); trying again then", incomplete.cause);
+                context.emit(&Event::Waiting { reason, until, hint: None });
+            }
+            read => return read,
+        }
+        // the pages that were read are read and counted again
+        *comparison = before.clone();
+    }
+    read_and_compare(context, run, namespace, pages, comparison).await
 }
 
 /// Reads pages of a namespace, newest first, and compares each with the ledger.

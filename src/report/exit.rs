@@ -75,8 +75,7 @@ pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         RunOutcome::Offline { cause, attempts } => {
             let reason =
                 format!("the service cannot be reached ({cause}); giving up after {attempts} attempts");
-            let next = "check the network of this machine, then give the same command again; it resumes where this run stopped";
-            ExitStatus::new(ExitCode::Temporary, reason, next)
+            ExitStatus::new(ExitCode::Temporary, reason, stop_reason(StopReason::Unreachable).1)
         }
         RunOutcome::WaitOver if is_unresolved => {
             let next = "give the same command again: it searches for their videos and sends no row without evidence; \
@@ -255,10 +254,11 @@ fn open_items(items: &Counts) -> String {
     if texts.is_empty() { "nothing is open".to_owned() } else { texts.join(", ") }
 }
 
-/// What this machine itself must be set up for is no refusal of the service.
+/// What this machine itself must be set up for is no refusal of the service, and an absent network none at all.
 const fn stop_code(reason: StopReason) -> ExitCode {
     match reason {
         StopReason::ProxyUnusable | StopReason::UntrustedCertificate => ExitCode::Usage,
+        StopReason::Unreachable => ExitCode::Temporary,
         StopReason::KeyRefused
         | StopReason::CreditsOut
         | StopReason::AccountDisabled
@@ -309,6 +309,10 @@ const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
             "another server answers instead of the service: a login page of the network, a proxy, or a wrong address",
             "log in to the network with a browser, or correct --api-url, HTTPS_PROXY and NO_PROXY, then give the same command \
              again",
+        ),
+        StopReason::Unreachable => (
+            "the service cannot be reached",
+            "check the network of this machine, then give the same command again; it resumes where this run stopped",
         ),
         StopReason::ProxyUnusable => (
             "the proxy cannot be used",

@@ -54,6 +54,16 @@ impl Proxy {
     }
 }
 
+/// Passes connections to a port on to another one.
+pub fn forward(port: u16, target: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || tunnel(&client, target));
+        }
+    });
+}
+
 fn connect(client: &mut TcpStream, asks_for_login: bool) -> io::Result<bool> {
     let mut head = Vec::new();
     let mut byte = [0];
