@@ -100,3 +100,13 @@ async fn an_order_that_the_ledger_does_not_allow_changes_nothing_and_stops_nothi
     assert!(matches!(snapshot.order_result(last).unwrap(), Some(OrderResult::Refused { .. })));
     assert_eq!(snapshot.kv_get("limits").unwrap().unwrap(), "no json");
 }
+
+#[tokio::test]
+async fn an_order_reaches_the_ledger_below_a_symbolic_link() {
+    let fixture = Fixture::new().await;
+    let link = fixture.folder.path().join("link.db");
+    std::os::unix::fs::symlink(fixture.path(), &link).unwrap();
+    let order = hand_over(&link, &spent(1), T0).unwrap();
+    fixture.write(|store| store.carry_out_handed(T0)).await;
+    assert_eq!(Snapshot::open(&link).unwrap().order_result(order).unwrap(), Some(OrderResult::Done));
+}
