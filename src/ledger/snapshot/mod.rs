@@ -54,7 +54,7 @@ impl Snapshot {
             return Err(LedgerError::Outdated { path: text });
         }
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        Ok(Self { connection, path: path.to_path_buf() })
+        Ok(Self { connection, path: path.clone() })
     }
 
     /// Runs several reads on the ledger as of one time.
