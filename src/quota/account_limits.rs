@@ -317,7 +317,7 @@ impl AccountLimits {
     fn note_lead(&mut self, slot: i64, now: PreciseTime) {
         if let Some(reserved_at) = self.reserved_at.remove(&slot) {
             let took = now.after(reserved_at) * 5 / 4;
-            self.lead = took.max(self.lead * 19 / 20);
+            self.lead = took.max(self.lead * 99 / 100);
         }
     }
 

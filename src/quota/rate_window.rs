@@ -5,10 +5,13 @@ use std::collections::VecDeque;
 
 use crate::domain::{Rate, UnixMillis};
 
+/// Departures kept beside those that the limit counts: so many requests may have a slot and not leave in the end.
+const SPARE: usize = 1024;
+
 /// The departures of one rate.
 pub(super) struct RateWindow {
     rate: Rate,
-    /// The latest departures, as many as the limit counts, sorted by time; each under its key.
+    /// The latest departures, those that the limit counts and some before them, sorted by time; each under its key.
     departures: VecDeque<(i64, UnixMillis)>,
 }
 
@@ -40,14 +43,16 @@ impl RateWindow {
 
     /// When each departure leaves a window of the given milliseconds, soonest first.
     pub(super) fn leaving(&self, period_ms: i64) -> Vec<UnixMillis> {
-        self.departures.iter().map(|(_, at)| at.plus_ms(period_ms)).collect()
+        let counted = self.rate.limit().count() as usize;
+        let skipped = self.departures.len().saturating_sub(counted);
+        self.departures.iter().skip(skipped).map(|(_, at)| at.plus_ms(period_ms)).collect()
     }
 
     /// A request leaves, or left.
     pub(super) fn put(&mut self, key: i64, at: UnixMillis) {
         self.departures.push_back((key, at));
         self.sort_last();
-        while self.departures.len() > self.rate.limit().count() as usize {
+        while self.departures.len() > self.rate.limit().count() as usize + SPARE {
             self.departures.pop_front();
         }
     }
@@ -115,5 +120,16 @@ mod tests {
         window.take_out(3);
         assert_eq!(window.free_at(T0.plus_ms(30), Slowdown::NONE, 5), None);
         assert_eq!(window.free_at(T0.plus_ms(30), Slowdown(2000), 5), None);
+    }
+
+    #[test]
+    fn a_slot_that_is_given_back_leaves_the_departures_before_it_in_the_window() {
+        let mut window = RateWindow::new("2/s".parse().unwrap());
+        window.put(1, T0);
+        window.put(2, T0.plus_ms(500));
+        window.put(3, T0.plus_ms(1_000));
+        window.take_out(3);
+        assert_eq!(window.free_at(T0.plus_ms(600), Slowdown::NONE, 5), Some(T0.plus_ms(1_005)));
+        assert_eq!(window.leaving(1_000), [T0.plus_ms(1_000), T0.plus_ms(1_500)]);
     }
 }
