@@ -51,7 +51,7 @@ fn a_run_ended_by_its_time_limit_exits_10_and_names_the_time_to_resume() {
 fn a_run_that_does_not_wait_exits_5_while_items_are_open_and_0_when_all_are_final() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &(rows(3) + "R9,gs://bucket/x.mp4,\n"));
-    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let sandbox = SandboxProcess::start(&fixture, &["--index-delay", "2m"]);
     let (code, end, _) = import(&fixture, &sandbox, &["--rate", "50/s", "--no-wait"]);
     assert_eq!((code, end["exit_code"].as_i64()), (5, Some(5)), "{end}");
     let reason = end["exit_reason"].as_str().unwrap();
@@ -90,7 +90,7 @@ fn a_plan_reports_what_an_import_would_do_and_sends_nothing() {
 fn an_import_by_plan_id_sends_only_if_nothing_changed_since_the_plan() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(6));
-    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let sandbox = SandboxProcess::start(&fixture, &["--index-delay", "1h"]);
     let plan = |fixture: &CliFixture| {
         let (_, out, _) = fixture.run(&["plan", "m.csv", "--ledger", "l.db", "--rate", "50/s", "--json"]);
         last(&out)["plan_id"].as_str().unwrap().to_owned()

@@ -45,7 +45,8 @@ fn a_second_ledger_of_the_same_account_sends_no_row_again_and_says_why() {
     manifest(folder.path(), 2_500);
     import(folder.path(), &service, KEY, &["--ledger", "a.db"]);
     assert_eq!(service.uploads(), 2_500);
-    let (code, text) = import(folder.path(), &service, KEY, &["--ledger", "b.db", "--max-rows", "100"]);
+    let (code, text) =
+        import(folder.path(), &service, KEY, &["--ledger", "b.db", "--second-ledger", "--max-rows", "100"]);
     assert_eq!(service.uploads(), 2_500, "nothing was sent again: {text}");
     assert_ne!(code, 0, "{text}");
     assert!(text.contains("another ledger"), "{text}");
@@ -59,7 +60,8 @@ fn a_second_ledger_reads_the_whole_library_before_it_sends_new_rows() {
     import(folder.path(), &service, KEY, &["--ledger", "a.db"]);
     // the first rows of the second ledger are the oldest of the first: behind the newest pages
     manifest(folder.path(), 300);
-    import(folder.path(), &service, KEY, &["--ledger", "b.db"]);
+    let (_, text) = import(folder.path(), &service, KEY, &["--ledger", "b.db", "--second-ledger"]);
+    assert!(text.contains("another ledger"), "{text}");
     assert_eq!(service.copies()[0], 1, "no source was paid twice");
 }
 
@@ -68,11 +70,11 @@ fn a_cap_in_the_words_of_a_bad_parameter_rejects_no_row() {
     let service = Service::start(Answer::Refuse("0001", "The rolling 2-hour cap is reached"));
     let folder = tempfile::tempdir().unwrap();
     manifest(folder.path(), 30);
-    let (_, text) = import(folder.path(), &service, KEY, &["--ledger", "a.db", "--quota-exit=1s"]);
+    let (_, text) = import(folder.path(), &service, KEY, &["--ledger", "a.db", "--quota-exit=1s", "-j", "1"]);
     assert!(service.uploads() <= 3, "{} uploads were refused: {text}", service.uploads());
     service.answers(Answer::Accept);
     // the wait after refusals is kept over runs, so the second ledger's run starts without it
-    import(folder.path(), &service, KEY, &["--ledger", "b.db"]);
+    import(folder.path(), &service, KEY, &["--ledger", "b.db", "--second-ledger"]);
     assert_eq!(service.copies().len(), 30);
 }
 

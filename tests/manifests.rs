@@ -34,7 +34,7 @@ fn guess_and_import(
     let path = manifest.display().to_string();
     let (code, out, err) = fixture.run(&["guess", &path, "--map", correction, "--write"]);
     assert_eq!(code, 0, "{out}{err}");
-    let sandbox = SandboxProcess::start(&fixture, &["--answer-delay", "1ms..5ms"]);
+    let sandbox = SandboxProcess::start(&fixture, &["--answer-delay", "1ms..5ms", "--index-delay", "1h"]);
     let service = ["--api-url", &sandbox.url, "--ledger", "l.db", "--no-wait", "-j", "64"];
     let limits = ["--rate", "5000/s", "--list-rate", "100/s"];
     let (code, out, err) = fixture.run(&[&["import", &path], &service[..], &limits[..]].concat());
@@ -410,11 +410,11 @@ fn rejects_are_read_by_the_section_of_the_manifest_that_they_come_from() {
     );
     let section = "[manifest.\"m.csv\"]\nmap = [\"url=Klip\", \"tags=Themen|split '|'\", \"datetime=Tag\"]\ndate-format = \"dmy\"\n";
     fixture.write("telecine.toml", section);
-    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let sandbox = SandboxProcess::start(&fixture, &["--index-delay", "1h"]);
     let service =
         ["--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "50/s", "--no-wait", "--out-dir", "out"];
     let (code, out, err) = fixture.run(&[&["import", "m.csv"], &service[..]].concat());
-    assert_eq!(code, 4, "{out}{err}");
+    assert_eq!(code, 5, "{out}{err}");
     let rejects = fixture.report_in("out").join("rejects.csv");
     fs::write(&rejects, fs::read_to_string(&rejects).unwrap().replace("ftp://", "https://")).unwrap();
     // the manifest may be gone by then
@@ -423,7 +423,7 @@ fn rejects_are_read_by_the_section_of_the_manifest_that_they_come_from() {
     let (code, out, err) = fixture.run(&["check", &rejects]);
     assert!(code == 0 && out.contains("map (telecine.toml:2)") && !out.contains("not used"), "{out}{err}");
     let (code, out, err) = fixture.run(&[&["import", &rejects], &service[..]].concat());
-    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(code, 5, "{out}{err}");
     let video = &sandbox.accepted_videos()["https://h/2.mp4"];
     assert_eq!(
         (&video.tags[..], video.datetime_taken.as_deref()),
@@ -481,12 +481,12 @@ fn what_an_import_says_of_a_manifest_is_in_its_summary_and_no_news_after_a_check
     let fixture = CliFixture::new();
     let rows = "https://h/a.mp4,https://h/t.mp4,NA,2019-01-01T00:00:00+01:00\nhttps://h/b.jpg,,x,2019-01-01T00:00:00Z\n";
     fixture.write("m.csv", &format!("url,file_url,tags,date\n{rows}"));
-    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let sandbox = SandboxProcess::start(&fixture, &["--index-delay", "1h"]);
     let service =
         ["--api-url", &sandbox.url, "--ledger", "l.db", "--rate", "50/s", "--no-wait", "--out-dir", "out"];
     let (_, checked, _) = fixture.run(&["check", "m.csv"]);
     let (code, out, err) = fixture.run(&[&["import", "m.csv", "--json", "--quiet"], &service[..]].concat());
-    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(code, 5, "{out}{err}");
     let summary: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     let notices: Vec<&str> =
         summary["manifest_notices"].as_array().unwrap().iter().filter_map(Value::as_str).collect();

