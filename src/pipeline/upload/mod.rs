@@ -134,9 +134,12 @@ pub(super) async fn upload<T: Transport>(
         wait_announced_until: None,
         blocked_since: None,
     };
-    let end = uploader.run().await;
+    let mut end = uploader.run().await;
+    // whatever failed, requests in flight are awaited: an aborted one would lose its answer
     while let Some(sent) = uploader.in_flight.join_next().await {
-        uploader.note(sent)?;
+        if let Err(error) = uploader.note(sent) {
+            end = end.and(Err(error));
+        }
     }
     end
 }
