@@ -147,10 +147,13 @@ pub(super) async fn upload<T: Transport>(
         blocked_since: None,
         phase: UploadPhase::Sending,
     };
-    let end = uploader.run().await;
+    let mut end = uploader.run().await;
     uploader.phase = UploadPhase::Ended;
+    // whatever failed, requests in flight are awaited: an aborted one would lose its answer
     while let Some(sent) = uploader.in_flight.join_next().await {
-        uploader.note(sent)?;
+        if let Err(error) = uploader.note(sent) {
+            end = end.and(Err(error));
+        }
     }
     end
 }
