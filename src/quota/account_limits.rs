@@ -322,10 +322,10 @@ impl AccountLimits {
     }
 
     /// The time until which a request with a slot has to wait for the rates. `None`: it may leave.
-    fn must_wait_until(&mut self, endpoint: Endpoint, slot: i64, now: PreciseTime) -> Option<PreciseTime> {
+    fn must_wait_until(&mut self, endpoint: Endpoint, now: PreciseTime) -> Option<PreciseTime> {
         let (margins, total_margins) = (self.margins(endpoint), self.total_margins());
-        let own = self.endpoint_mut(endpoint).pacing.must_wait_until(slot, now, margins);
-        own.max(self.total.must_wait_until(slot, now, total_margins))
+        let own = self.endpoint_mut(endpoint).pacing.must_wait_until(now, margins);
+        own.max(self.total.must_wait_until(now, total_margins))
     }
 
     /// An upload leaves at `now`, claimed at `claimed_at`, as request `key`; it may be accepted until `until`. It may not
@@ -338,7 +338,7 @@ impl AccountLimits {
         UploadTimes { claimed_at, departed_at: now, accepted_by: until }: UploadTimes,
     ) -> Departure {
         self.note_lead(slot, now);
-        if let Some(at) = self.must_wait_until(Endpoint::Upload, slot, now) {
+        if let Some(at) = self.must_wait_until(Endpoint::Upload, now) {
             return Departure::At(at);
         }
         let lag_ms = now.millis().since_ms(claimed_at).max(0) + 1;
@@ -365,7 +365,7 @@ impl AccountLimits {
         now: PreciseTime,
     ) -> Result<(), PreciseTime> {
         self.note_lead(slot, now);
-        if let Some(at) = self.must_wait_until(endpoint, slot, now) {
+        if let Some(at) = self.must_wait_until(endpoint, now) {
             return Err(at);
         }
         self.endpoint_mut(endpoint).pacing.depart(slot, slot, now);

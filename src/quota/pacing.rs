@@ -69,32 +69,27 @@ impl Pacing {
     pub(super) fn next_at(&mut self, now: PreciseTime, margins: Margins) -> PreciseTime {
         // a request that never said that it leaves must not hold up the others
         self.ready.retain(|(_, from)| from.plus(READY_MAX) > now);
-        let ahead = u32::try_from(self.ready.len()).unwrap_or(u32::MAX);
-        self.earliest(now, ahead, margins)
+        let ahead: Vec<UnixMillis> = self.ready.iter().map(|(_, at)| at.max(&now).millis_up()).collect();
+        self.earliest(now, &ahead, margins)
     }
 
-    fn earliest(&mut self, now: PreciseTime, ahead: u32, margins: Margins) -> PreciseTime {
-        let mut at = self.windows_free_at(now, margins).unwrap_or(now);
+    /// When a request may leave behind others that will leave at the times `ahead`.
+    fn earliest(&mut self, now: PreciseTime, ahead: &[UnixMillis], margins: Margins) -> PreciseTime {
+        let free_at = |window: &RateWindow| {
+            window.free_at(now.millis(), ahead, margins.slowdown, margins.of_window(window))
+        };
+        let free_at = self.windows.iter().filter_map(free_at).max();
+        let mut at = free_at.map_or(now, PreciseTime::from);
         if let Some(smoother) = &mut self.smoother {
             smoother.set_interval(margins.spaced(smoother.base_interval()));
-            at = at.max(smoother.next_at(now, ahead));
+            at = at.max(smoother.next_at(now, u32::try_from(ahead.len()).unwrap_or(u32::MAX)));
         }
         at
-    }
-
-    fn windows_free_at(&self, now: PreciseTime, margins: Margins) -> Option<PreciseTime> {
-        let free_at = |window: &RateWindow| {
-            window.free_at(now.millis(), margins.slowdown, margins.of_window(window)).map(PreciseTime::from)
-        };
-        self.windows.iter().filter_map(free_at).max()
     }
 
     /// A request takes a slot, and will leave at `at` or later.
     pub(super) fn reserve(&mut self, slot: i64, at: PreciseTime) {
         self.ready.push((slot, at));
-        for window in &mut self.windows {
-            window.put(slot, at.millis_up());
-        }
     }
 
     /// A request will not leave: its slot is free again.
@@ -105,23 +100,10 @@ impl Pacing {
         }
     }
 
-    /// The time until which a request with a slot has to wait. `None`: it may leave at `now`.
-    pub(super) fn must_wait_until(
-        &mut self,
-        slot: i64,
-        now: PreciseTime,
-        margins: Margins,
-    ) -> Option<PreciseTime> {
-        let reserved_at = self.windows.iter().filter_map(|window| window.position(slot)).max();
-        for window in &mut self.windows {
-            window.take_out(slot);
-        }
-        let at = self.earliest(now, 0, margins);
-        if let Some(reserved_at) = reserved_at {
-            for window in &mut self.windows {
-                window.put(slot, reserved_at.max(at.millis_up()));
-            }
-        }
+    /// The time until which a request with a slot has to wait. `None`: it may leave at `now`. Of several that are ready the
+    /// first to ask leaves first.
+    pub(super) fn must_wait_until(&mut self, now: PreciseTime, margins: Margins) -> Option<PreciseTime> {
+        let at = self.earliest(now, &[], margins);
         (at > now).then_some(at)
     }
 
@@ -129,7 +111,7 @@ impl Pacing {
     pub(super) fn depart(&mut self, slot: i64, key: i64, now: PreciseTime) {
         self.ready.retain(|(ready, _)| *ready != slot);
         for window in &mut self.windows {
-            window.moved(slot, key, now.millis_up());
+            window.put(key, now.millis_up());
         }
         if let Some(smoother) = &mut self.smoother {
             smoother.depart(now);
@@ -152,7 +134,7 @@ impl Pacing {
         let departures = earlier.windows.iter().flat_map(RateWindow::departures);
         for (key, at) in departures.filter(|(key, at)| *key > 0 || *at > since) {
             for window in &mut self.windows {
-                window.moved(key, key, at);
+                window.put_once(key, at);
             }
         }
         if let (Some(smoother), Some(earlier)) = (&mut self.smoother, &earlier.smoother) {

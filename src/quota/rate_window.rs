@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::domain::{Rate, UnixMillis};
 
-/// Departures kept beside those that the limit counts: so many requests may have a slot and not leave in the end.
+/// Departures kept beside those that the limit counts: so many may turn out not to have left.
 const SPARE: usize = 1024;
 
 /// The departures of one rate.
@@ -24,12 +24,21 @@ impl RateWindow {
         self.rate
     }
 
-    /// When the next request may leave. `None`: at `now`. `slowdown` stretches the period, and `margin_ms` is added for
-    /// requests that do not take equally long to arrive.
-    pub(super) fn free_at(&self, now: UnixMillis, slowdown: Slowdown, margin_ms: i64) -> Option<UnixMillis> {
+    /// When the next request may leave behind those that will leave at the times `ahead`. `None`: at `now`. `slowdown` stretches
+    /// the period, and `margin_ms` is added for requests that do not take equally long to arrive.
+    pub(super) fn free_at(
+        &self,
+        now: UnixMillis,
+        ahead: &[UnixMillis],
+        slowdown: Slowdown,
+        margin_ms: i64,
+    ) -> Option<UnixMillis> {
         let count = self.rate.limit().count() as usize;
-        let oldest = self.departures.len().checked_sub(count)?;
-        let (_, departed_at) = self.departures.get(oldest)?;
+        let oldest = (self.departures.len() + ahead.len()).checked_sub(count)?;
+        let departed_at = match self.departures.get(oldest) {
+            Some((_, departed_at)) => *departed_at,
+            None => *ahead.get(oldest - self.departures.len())?,
+        };
         Some(departed_at.plus_ms(slowdown.of(self.rate.limit().period_ms()).saturating_add(margin_ms)))
             .filter(|timestamp| *timestamp > now)
     }
@@ -48,7 +57,7 @@ impl RateWindow {
         self.departures.iter().skip(skipped).map(|(_, at)| at.plus_ms(period_ms)).collect()
     }
 
-    /// A request leaves, or left.
+    /// A request left.
     pub(super) fn put(&mut self, key: i64, at: UnixMillis) {
         self.departures.push_back((key, at));
         self.sort_last();
@@ -57,10 +66,10 @@ impl RateWindow {
         }
     }
 
-    /// It left later than was thought, and has another key from now on.
-    pub(super) fn moved(&mut self, key: i64, new_key: i64, at: UnixMillis) {
+    /// The same, where it may be known already.
+    pub(super) fn put_once(&mut self, key: i64, at: UnixMillis) {
         self.take_out(key);
-        self.put(new_key, at);
+        self.put(key, at);
     }
 
     /// It never left.
@@ -73,11 +82,6 @@ impl RateWindow {
     /// Every departure that it counts, by its key.
     pub(super) fn departures(&self) -> impl Iterator<Item = (i64, UnixMillis)> + '_ {
         self.departures.iter().copied()
-    }
-
-    /// When it leaves, as far as is known.
-    pub(super) fn position(&self, key: i64) -> Option<UnixMillis> {
-        self.departures.iter().rev().find(|(own, _)| *own == key).map(|(_, at)| *at)
     }
 
     fn sort_last(&mut self) {
@@ -113,23 +117,28 @@ mod tests {
         window.put(1, T0);
         window.put(2, T0.plus_ms(10));
         window.put(3, T0.plus_ms(20));
-        assert_eq!(window.free_at(T0.plus_ms(30), Slowdown::NONE, 5), Some(T0.plus_ms(1_005)));
-        window.moved(1, 11, T0.plus_ms(15));
-        assert_eq!(window.free_at(T0.plus_ms(30), Slowdown::NONE, 5), Some(T0.plus_ms(1_015)));
+        assert_eq!(window.free_at(T0.plus_ms(30), &[], Slowdown::NONE, 5), Some(T0.plus_ms(1_005)));
+        window.take_out(1);
+        window.put(11, T0.plus_ms(15));
+        assert_eq!(window.free_at(T0.plus_ms(30), &[], Slowdown::NONE, 5), Some(T0.plus_ms(1_015)));
         assert_eq!(window.used(T0.plus_ms(1_012)), 2);
         window.take_out(3);
-        assert_eq!(window.free_at(T0.plus_ms(30), Slowdown::NONE, 5), None);
-        assert_eq!(window.free_at(T0.plus_ms(30), Slowdown(2000), 5), None);
+        assert_eq!(window.free_at(T0.plus_ms(30), &[], Slowdown::NONE, 5), None);
+        assert_eq!(window.free_at(T0.plus_ms(30), &[], Slowdown(2000), 5), None);
     }
 
     #[test]
-    fn a_slot_that_is_given_back_leaves_the_departures_before_it_in_the_window() {
+    fn requests_that_have_a_slot_count_for_those_behind_them_and_not_for_themselves() {
         let mut window = RateWindow::new("2/s".parse().unwrap());
         window.put(1, T0);
         window.put(2, T0.plus_ms(500));
-        window.put(3, T0.plus_ms(1_000));
-        window.take_out(3);
-        assert_eq!(window.free_at(T0.plus_ms(600), Slowdown::NONE, 5), Some(T0.plus_ms(1_005)));
+        let free_at = |ahead: &[i64]| {
+            let ahead: Vec<_> = ahead.iter().map(|ms| T0.plus_ms(*ms)).collect();
+            window.free_at(T0.plus_ms(600), &ahead, Slowdown::NONE, 5).map(|at| at.since_ms(T0))
+        };
+        assert_eq!(free_at(&[]), Some(1_005));
+        assert_eq!(free_at(&[1_005]), Some(1_505));
+        assert_eq!(free_at(&[1_005, 1_505]), Some(2_010));
         assert_eq!(window.leaving(1_000), [T0.plus_ms(1_000), T0.plus_ms(1_500)]);
     }
 }
