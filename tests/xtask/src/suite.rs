@@ -27,7 +27,7 @@ const SUITES: &[(&str, u64, u64)] = &[
     ("kill", 520, 3),
     ("error", 310, 6),
     ("disk", 12, 1),
-    ("simulate", 10_000, 2),
+    ("simulate", 3_000, 2),
 ];
 
 /// The failpoints of the library, each a mistake that importers really make: the suite that must see it, and the number
