@@ -16,9 +16,11 @@ pub const LIMITS: &str = "limits";
 /// The strictest rate any document of the service states for uploads by URL.
 const RATE_DEFAULT: &str = "1/min";
 /// The default rate with the embedded sandbox.
-const RATE_SANDBOX: &str = "20/s";
+const RATE_SANDBOX: &str = "100/s";
 /// The default rate of listings and single videos. No document states a lower one for listings, or any for single videos.
 const READ_RATE_DEFAULT: &str = "1/s";
+/// The same with the embedded sandbox.
+const READ_RATE_SANDBOX: &str = "5/s";
 /// At least this many requests are in flight.
 const CONCURRENCY_MIN: u64 = 8;
 /// The default maximum of requests in flight. Each is a connection, and systems allow about a thousand.
@@ -142,12 +144,16 @@ impl RequestedLimits {
 
     /// The given limits, else the stored ones, else the defaults.
     pub fn over(&self, stored: &StoredLimits) -> Result<Limits, Error> {
-        let rate_default = if self.is_sandbox { RATE_SANDBOX } else { RATE_DEFAULT };
+        let (rate_default, read_default) = if self.is_sandbox {
+            (RATE_SANDBOX, READ_RATE_SANDBOX)
+        } else {
+            (RATE_DEFAULT, READ_RATE_DEFAULT)
+        };
         Ok(Limits {
             upload: first_given(&self.given.rate, &stored.rate, &[rate_default])?,
             caps: first_given(&self.given.cap, &stored.cap, &[])?,
-            list: first_given(&self.given.list_rate, &stored.list_rate, &[READ_RATE_DEFAULT])?,
-            metadata: first_given(&self.given.get_rate, &stored.get_rate, &[READ_RATE_DEFAULT])?,
+            list: first_given(&self.given.list_rate, &stored.list_rate, &[read_default])?,
+            metadata: first_given(&self.given.get_rate, &stored.get_rate, &[read_default])?,
             total: first_given(&self.given.total_rate, &stored.total_rate, &[])?,
         })
     }

@@ -122,7 +122,7 @@ pub async fn open(
     };
     let is_new = !request.ledger.exists();
     let ledger = Ledger::open(&request.ledger, &identity, clock.now())?;
-    let path = std::path::absolute(&request.ledger).unwrap_or_else(|_| request.ledger.clone());
+    let path = std::fs::canonicalize(&request.ledger).unwrap_or_else(|_| request.ledger.clone());
     let path = crate::redact::clean(&path.display().to_string());
     request.events.emit(clock.now(), &Event::LedgerOpened { path, is_new });
     let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await?);

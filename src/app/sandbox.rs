@@ -1,6 +1,6 @@
 //! The sandbox inside this process, for `import --sandbox` and rehearsals.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
 
 use crate::{
     clock::Clock,
@@ -9,7 +9,10 @@ use crate::{
 };
 
 /// What `import --sandbox` may upload: a little above what it asks for, as a real service would allow.
-const EMBEDDED_RATE: &str = "25/s";
+const EMBEDDED_RATE: &str = "120/s";
+
+/// How long it takes to index a video: a first try should end within seconds.
+const EMBEDDED_INDEX_DELAY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(2);
 
 /// The sandbox of `import --sandbox`: without faults. It keeps its record beside the ledger, so that a run that was
 /// stopped resumes with the same videos.
@@ -21,7 +24,7 @@ pub(super) async fn embedded(
     let mut record = ledger.as_os_str().to_owned();
     record.push(".sandbox.jsonl");
     let rate = EMBEDDED_RATE.parse().map_err(|error| Error::Sandbox(format!("{EMBEDDED_RATE}: {error}")))?;
-    let policy = Policy { upload_rate: Some(rate), ..Policy::default() };
+    let policy = Policy { upload_rate: Some(rate), index_delay: EMBEDDED_INDEX_DELAY, ..Policy::default() };
     start(mock_service(policy, clock, Some(Path::new(&record)))?, address).await
 }
 

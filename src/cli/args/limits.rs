@@ -14,7 +14,7 @@ pub(in crate::cli) struct UploadLimitArgs {
     /// Upload rate, such as 10/s [default: 1/min].
     ///
     /// Several rates apply together. 60/min:burst sends as many at once as the limit allows. 1/min is the strictest rate in the
-    /// documents of the service; with --sandbox the default is 20/s.
+    /// documents of the service; with --sandbox the default is 100/s.
     #[arg(long, value_name = "N/PERIOD", env = "TELECINE_RATE", value_delimiter = ',')]
     pub(in crate::cli) rate: Vec<Rate>,
 
