@@ -130,9 +130,7 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
         None => None,
     };
     let registration = identity.and_then(|identity| {
-        let own = (identity.origin.as_str(), path.as_path(), &secret);
-        let folder = identity.registry.as_ref()?;
-        Some(Registration::new(folder, &identity.key_digest, own, identity.second_ledger))
+        identity.registry.as_ref().map(|folder| Registration::new(folder, identity, path))
     });
     if let Some(registration) = &registration {
         registration.check()?;

@@ -15,7 +15,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{LedgerError, identity::SecondLedger};
+use super::{
+    LedgerError,
+    identity::{Identity, SecondLedger},
+};
 use crate::domain::hex;
 
 /// A ledger of the registry.
@@ -25,8 +28,6 @@ pub struct RegisteredLedger {
     pub origin: String,
     /// The file, as an absolute path.
     pub path: PathBuf,
-    /// A digest of the ledger's secret: it stays the same when the file is moved.
-    ledger: String,
 }
 
 /// The ledgers of this user that are still there.
@@ -67,40 +68,40 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    pub(super) fn new(
-        folder: &Path,
-        key_digest: &[u8; 32],
-        own: (&str, &Path, &[u8; 32]),
-        second_ledger: SecondLedger,
-    ) -> Self {
-        let (origin, path, secret) = own;
+    pub(super) fn new(folder: &Path, identity: &Identity, path: &Path) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-        let ledger = hex(&blake3::hash(secret).as_bytes()[..8]);
-        let entry = folder.join(entry_name(origin, key_digest));
-        Self { entry, own: RegisteredLedger { origin: origin.to_owned(), path, ledger }, second_ledger }
+        Self {
+            entry: folder.join(entry_name(&identity.origin, &identity.key_digest)),
+            own: RegisteredLedger { origin: identity.origin.clone(), path },
+            second_ledger: identity.second_ledger,
+        }
     }
 
     /// Refuses this ledger if another one serves the account.
     pub(super) fn check(&self) -> Result<(), LedgerError> {
-        match self.other() {
-            Some(first) if self.second_ledger == SecondLedger::Refused => Err(LedgerError::SecondLedger {
-                path: self.own.path.display().to_string(),
-                first: first.path.display().to_string(),
-            }),
-            Some(_) | None => Ok(()),
-        }
+        self.may_register().map(drop)
     }
 
     /// Registers this ledger. One that is allowed beside the first does not take its place.
     pub(super) fn write(&self) -> Result<(), LedgerError> {
-        self.check()?;
-        if self.other().is_some() && self.second_ledger != SecondLedger::Replaces {
-            return Ok(());
-        }
-        if let Err(error) = self.try_write() {
+        if self.may_register()?
+            && let Err(error) = self.try_write()
+        {
             tracing::warn!(%error, "the registry of ledgers could not be written");
         }
         Ok(())
+    }
+
+    /// Whether this ledger may be the registered one. An error if another ledger excludes it.
+    fn may_register(&self) -> Result<bool, LedgerError> {
+        match (self.other(), self.second_ledger) {
+            (None, _) | (Some(_), SecondLedger::Replaces) => Ok(true),
+            (Some(_), SecondLedger::Allowed) => Ok(false),
+            (Some(first), SecondLedger::Refused) => Err(LedgerError::SecondLedger {
+                path: self.own.path.display().to_string(),
+                first: first.path.display().to_string(),
+            }),
+        }
     }
 
     fn try_write(&self) -> io::Result<()> {
@@ -129,6 +130,7 @@ impl Registration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::{KeyChange, Restored};
 
     struct Machine {
         folder: tempfile::TempDir,
@@ -138,9 +140,17 @@ mod tests {
         fn registration(&self, ledger: &str, second_ledger: SecondLedger) -> Registration {
             let path = self.folder.path().join(ledger);
             fs::write(&path, "").unwrap();
-            let secret = [u8::try_from(ledger.len()).unwrap(); 32];
-            let folder = self.folder.path().join("accounts");
-            Registration::new(&folder, &[1; 32], ("https://h", &path, &secret), second_ledger)
+            let identity = Identity {
+                origin: "https://h".to_owned(),
+                key_digest: [1; 32],
+                fresh_secret: [0; 32],
+                key_change: KeyChange::Refused,
+                high_water: None,
+                registry: None,
+                second_ledger,
+                restored: Restored::Refused,
+            };
+            Registration::new(&self.folder.path().join("accounts"), &identity, &path)
         }
 
         fn known(&self) -> Option<PathBuf> {
