@@ -79,7 +79,7 @@ impl RateWindow {
         }
     }
 
-    /// Every departure that it counts, by its key.
+    /// Every departure that is kept, by its key.
     pub(super) fn departures(&self) -> impl Iterator<Item = (i64, UnixMillis)> + '_ {
         self.departures.iter().copied()
     }

@@ -107,7 +107,8 @@ impl LedgerArgs {
     }
 }
 
-/// The place of a new ledger: beside the settings file in use or the first manifest, or in the user's state folder where nothing can be written there.
+/// The place of a new ledger: beside the settings file in use or the first manifest, or in the user's state folder where
+/// nothing can be written there.
 fn beside(target: Target, manifests: &[String]) -> PathBuf {
     let manifest = manifests.first().map(Path::new).filter(|manifest| manifest.exists());
     let beside = manifest.and_then(Path::parent).map(|folder| folder.join(FOLDER));

@@ -144,7 +144,8 @@ impl ServiceArgs {
     /// A run against this service with this ledger. It uploads nothing until its limits and its policy are set.
     pub(in crate::cli) fn request(
         &self,
-        (ledger, manifests): (&LedgerArgs, &[String]),
+        ledger: &LedgerArgs,
+        manifests: &[String],
         output: &OutputArgs,
         events: EventBus,
     ) -> Result<RunRequest, Error> {

@@ -94,7 +94,7 @@ pub(in crate::cli) struct RecoverBody {
 
 /// Compares the whole library with the ledger and reports what does not match.
 pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
-    let request = args.service.request((&args.ledger, &[]), &args.output, progress::events(&args.output))?;
+    let request = args.service.request(&args.ledger, &[], &args.output, progress::events(&args.output))?;
     // a mistyped path must not make an empty ledger and call it equal
     drop(Snapshot::open(&request.ledger)?);
     report::try_folder(&request.reports)?;
@@ -186,8 +186,7 @@ fn agreement(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
 pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
     let paths = &args.manifest.manifests;
-    let request =
-        args.service.request((&args.ledger, paths), &args.output, progress::events(&args.output))?;
+    let request = args.service.request(&args.ledger, paths, &args.output, progress::events(&args.output))?;
     let unmarked = if args.unmarked_are_not_ours { Unmarked::AreNot } else { Unmarked::MayBeOurs };
     block_on(async {
         let signal_state = signals::listen(&request, signals::WAITING_FOR_ANSWERS)?;

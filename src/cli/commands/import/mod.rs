@@ -152,8 +152,7 @@ pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         let snapshot = if ledger.exists() { Some(Snapshot::open(&ledger)?) } else { None };
         return dry_run::dry_run(manifests, snapshot.as_ref(), &args.rows, price, &args.output);
     }
-    let request =
-        args.service.request((&args.ledger, paths), &args.output, progress::events(&args.output))?;
+    let request = args.service.request(&args.ledger, paths, &args.output, progress::events(&args.output))?;
     if let Some(plan_id) = &args.plan_id {
         let snapshot = if request.ledger.exists() { Some(Snapshot::open(&request.ledger)?) } else { None };
         let basis = plan::PlanBasis {
@@ -184,7 +183,7 @@ pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
 
 /// Resolves what is in doubt, and polls.
 pub(in crate::cli) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
-    let request = args.service.request((&args.ledger, &[]), &args.output, progress::events(&args.output))?;
+    let request = args.service.request(&args.ledger, &[], &args.output, progress::events(&args.output))?;
     // a mistyped path must not make an empty ledger and report that nothing is open
     drop(Snapshot::open(&request.ledger)?);
     let policy =

@@ -29,18 +29,7 @@ fn row(line: u64, query: &str) -> ManifestRow {
         line,
         cells: Vec::new(),
         external_id: None,
-        submission: Submission {
-            url,
-            item_id: None,
-            namespace: "default".to_owned(),
-            tags: Vec::new(),
-            coordinates: None,
-            datetime_taken: None,
-            camera_model: None,
-            callback: None,
-            retain_original_video: None,
-            video_transcription_prompt: None,
-        },
+        submission: Submission::new(url, "default".to_owned()),
     }
 }
 
