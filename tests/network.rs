@@ -168,20 +168,25 @@ fn a_service_out_of_reach_is_explained_and_given_up_only_once() {
     let (here, elsewhere) = (format!("http://{closed}"), "https://service.test".to_owned());
     // no server is asked for a name with a part of more than 63 letters
     let unknown = format!("http://{}.test:1", "x".repeat(70));
-    for (ledger, url, proxy, expected) in [
-        ("a.db", &here, "", "Connection refused"),
-        ("b.db", &elsewhere, &unknown, "the name of the proxy cannot be resolved (DNS)"),
-        ("c.db", &elsewhere, &here, "the proxy cannot be reached"),
-    ] {
-        let args = ["--ledger", ledger, "--no-wait", "--rate", "9/s"];
-        let mut command = importing(folder.path(), url, &args);
-        let (code, text) = run(command.env("SSL_CERT_FILE", authority()).env("HTTPS_PROXY", proxy));
-        assert_eq!(code, 5, "{text}");
-        assert!(text.contains(expected), "{text}");
-        assert!(text.contains("giving up after 4 attempts"), "{text}");
-        assert!(text.contains("check the network of this machine"), "{text}");
-        assert_eq!(text.matches("trying again then").count(), 3, "{text}");
-    }
+    std::thread::scope(|threads| {
+        for (ledger, url, proxy, expected) in [
+            ("a.db", &here, "", "Connection refused"),
+            ("b.db", &elsewhere, &unknown, "the name of the proxy cannot be resolved (DNS)"),
+            ("c.db", &elsewhere, &here, "the proxy cannot be reached"),
+        ] {
+            let folder = &folder;
+            threads.spawn(move || {
+                let args = ["--ledger", ledger, "--no-wait", "--rate", "9/s"];
+                let mut command = importing(folder.path(), url, &args);
+                let (code, text) = run(command.env("SSL_CERT_FILE", authority()).env("HTTPS_PROXY", proxy));
+                assert_eq!(code, 5, "{text}");
+                assert!(text.contains(expected), "{text}");
+                assert!(text.contains("giving up after 4 attempts"), "{text}");
+                assert!(text.contains("check the network of this machine"), "{text}");
+                assert_eq!(text.matches("trying again then").count(), 3, "{text}");
+            });
+        }
+    });
 }
 
 #[test]
@@ -293,7 +298,8 @@ fn an_output_that_nobody_reads_does_not_keep_uploads_waiting() {
         }
         let (uploads, is_over) = (
             service.uploads(),
-            (0..100).any(|_| {
+            // what must go on without its reader gets more time than what must wait for him
+            (0..if is_stdout { 20 } else { 100 }).any(|_| {
                 pause();
                 child.try_wait().unwrap().is_some()
             }),

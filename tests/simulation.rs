@@ -117,14 +117,14 @@ fn every_kind_of_lost_answer_is_resolved_without_a_second_upload() {
 #[test]
 fn a_run_killed_eight_times_uploads_every_row_exactly_once() {
     let mut doubts = 0;
-    for seed in 0..25 {
+    for seed in 0..10 {
         let faults = Faults { share: 0.3, kinds: Fault::passing() };
         let policy = Policy {
             faults,
             seed,
-            visibility_lag: Duration::from_secs(seed * 20),
+            visibility_lag: Duration::from_secs(seed * 50),
             read_fault_share: 0.3,
-            clock_ahead_ms: (seed.cast_signed() - 12) * 48_000,
+            clock_ahead_ms: (seed.cast_signed() - 5) * 115_000,
             answer_delay: Duration::from_millis(100)..=Duration::from_secs(4),
             ..Policy::default()
         };
@@ -147,7 +147,7 @@ fn a_run_killed_eight_times_uploads_every_row_exactly_once() {
         assert_eq!(harness.counts().indexed, 30, "seed {seed}");
         assert_eq!(harness.snapshot().contradictions().unwrap(), 0, "seed {seed}");
     }
-    assert!(doubts > 25, "only {doubts} requests were in flight when the program was killed");
+    assert!(doubts > 10, "only {doubts} requests were in flight when the program was killed");
 }
 
 #[test]
