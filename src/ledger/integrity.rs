@@ -35,6 +35,10 @@ pub(super) const RULES: &[(&str, &str)] = &[
          EXCEPT SELECT manifest, state, count(*) FROM item GROUP BY manifest, state)",
     ),
     (
+        "namespaces of items that are not listed",
+        "SELECT count(*) FROM (SELECT namespace FROM item EXCEPT SELECT name FROM namespace)",
+    ),
+    (
         "items that need a review without a question",
         "SELECT count(*) FROM attempt LEFT JOIN question ON question.attempt = attempt.id \
          WHERE attempt.state = 'needs_review' AND question.attempt IS NULL AND attempt.cause IS NULL",

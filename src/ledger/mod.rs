@@ -18,6 +18,7 @@
 
 mod admission;
 mod commit_queue;
+mod damage;
 mod error;
 mod files;
 mod handing_over;
@@ -38,7 +39,11 @@ mod tests;
 mod types;
 mod values;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    cell::Cell,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 pub use admission::{
     Admission, AdmitTerms, DriftedRows, FailedRows, PlannedAction, ProbeRequirement, RerunPolicy,
@@ -59,9 +64,10 @@ pub use types::{
     UnresolvedAttempt, UnresolvedAttempts, UploadUsage, VideoOwner,
 };
 
-use crate::domain::UnixMillis;
+use crate::{blocking, domain::UnixMillis};
 use commit_queue::CommitQueue;
 pub(crate) use commit_queue::panic_text;
+use damage::CheckBeside;
 use readers::Readers;
 
 /// The async handle of the ledger; cheap to clone.
@@ -72,13 +78,25 @@ pub struct Ledger {
     commit_queue: Arc<CommitQueue>,
     /// `None`: a scratch ledger. It defers commits, so only the connection that writes sees all of it.
     readers: Option<Arc<Readers>>,
+    /// The check for damage that runs beside. `None`: none was due.
+    check: Option<Arc<Mutex<Option<CheckBeside>>>>,
 }
 
 impl Ledger {
     /// Opens the ledger for writing, makes it if it is not there, and turns every item found `sending` into
-    /// `in_doubt`. Blocks; call it before the pipeline starts.
+    /// `in_doubt`. Blocks; call it before the pipeline starts. After a run that did not end, a large ledger is checked for
+    /// damage beside the new run: damage ends it at the next change.
     pub fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Self, LedgerError> {
-        Ok(Self::with_readers(open::open(path, identity, now)?))
+        let store = open::open(path, identity, now)?;
+        let (is_due, path) = (store.is_check_due(), store.path().to_path_buf());
+        let mut ledger = Self::with_readers(store);
+        if is_due {
+            let queue = Arc::clone(&ledger.commit_queue);
+            let connection = Snapshot::open(&path)?.connection;
+            let check = CheckBeside::start(connection, path, move |checked| queue.note_checked(checked))?;
+            ledger.check = Some(Arc::new(Mutex::new(Some(check))));
+        }
+        Ok(ledger)
     }
 
     /// Opens a ledger that is there, without a key: for work that sends nothing. Blocks.
@@ -99,12 +117,12 @@ impl Ledger {
         now: UnixMillis,
     ) -> Result<Self, LedgerError> {
         let store = open::open_scratch(path, identity, now)?;
-        Ok(Self { commit_queue: CommitQueue::new(store), readers: None })
+        Ok(Self { commit_queue: CommitQueue::new(store), readers: None, check: None })
     }
 
     fn with_readers(store: Store) -> Self {
         let readers = Some(Readers::new(store.path()));
-        Self { commit_queue: CommitQueue::new(store), readers }
+        Self { commit_queue: CommitQueue::new(store), readers, check: None }
     }
 
     /// Reads the ledger as of one time. It sees every change that was returned before, and delays no change.
@@ -113,16 +131,21 @@ impl Ledger {
         work: impl FnOnce(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let Some(readers) = &self.readers else {
-            return self.commit_queue.run(move |store| work(store)).await;
+            // a scratch ledger does no work twice
+            let work = Cell::new(Some(work));
+            let twice = || LedgerError::Broken { cause: "a read was done twice".to_owned() };
+            let read = move |store: &Store| work.take().ok_or_else(twice)?(store);
+            return self.commit_queue.run(read).await;
         };
         self.commit_queue.refuse_if_broken()?;
         readers.read(work).await
     }
 
-    /// Changes the ledger in one transaction, and returns after its commit. An error undoes the changes of `work`.
+    /// Changes the ledger in one transaction, and returns after its commit. An error undoes the changes of `work`. The work
+    /// may be done twice, when that of another caller has to be undone.
     pub async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
+        work: impl Fn(&Store) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         self.commit_queue.run(work).await
     }
@@ -144,6 +167,10 @@ impl Ledger {
 
     /// Closes the file and lets the next process in. Calls on other handles fail from now on.
     pub async fn close(self) {
+        let check = self.check.and_then(|check| check.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(check) = check {
+            let _ = blocking::run(move || check.stop()).await;
+        }
         if let Some(readers) = &self.readers {
             readers.close().await;
         }

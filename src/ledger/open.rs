@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{
     LedgerError,
+    damage::{self, DamageCheck},
     files::{self, with_suffix},
     high_water::HighWater,
     identity::{Identity, KeyChange, Restored},
@@ -28,10 +29,6 @@ const LOG_BYTES_KEPT: i64 = 64 * 1024 * 1024;
 
 /// Pages in the log before a checkpoint. It is large because a load changes the same index pages many times.
 const LOG_PAGES: i64 = 4 * 1024;
-
-/// Files up to this size, in bytes, are checked for damage at every opening; larger ones only after a run that did not
-/// end.
-const CHECKED_ALWAYS_MAX: u64 = 64 * 1024 * 1024;
 
 /// Prepared statements that are kept: more than there are.
 const STATEMENTS_KEPT: usize = 160;
@@ -97,9 +94,11 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
         Connection::open_with_flags(path, flags).map_err(|error| LedgerError::from(error).at(&text))?;
     let found = schema::recognise(&connection, &text).map_err(|error| error.at(&text))?;
     configure(&connection).map_err(|error| error.at(&text))?;
-    if found > 0 {
-        refuse_damage(&connection, path).map_err(|error| error.at(&text))?;
-    }
+    let damage_check = if found > 0 {
+        damage::refuse_damage(&connection, path).map_err(|error| error.at(&text))?
+    } else {
+        DamageCheck::Done
+    };
     schema::migrate(&mut connection, found).map_err(|error| error.at(&text))?;
     let mut unconfirmed_key = None;
     let secret = match opener {
@@ -144,6 +143,7 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
         high_water,
         registration,
         unconfirmed_key,
+        damage_check,
     });
     if store.is_key_known() {
         store.register()?;
@@ -187,21 +187,6 @@ const fn network_disk(magic: u32) -> Option<&'static str> {
         0x7461_636f => "OCFS2",
         _ => return None,
     })
-}
-
-/// Checks for damage where that is fast, and always after a run that did not end.
-fn refuse_damage(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
-    let size = fs::metadata(path).map_or(0, |meta| meta.len());
-    let sql = "SELECT coalesce((SELECT ended_at IS NULL FROM run ORDER BY id DESC LIMIT 1), 0)";
-    let is_unended: bool = connection.query_row(sql, [], |row| row.get(0))?;
-    if size > CHECKED_ALWAYS_MAX && !is_unended {
-        return Ok(());
-    }
-    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if found == "ok" {
-        return Ok(());
-    }
-    Err(LedgerError::Damaged { path: path.display().to_string(), found })
 }
 
 /// Locks a file beside the ledger until the program ends. It is not one of SQLite's files: closing any other handle to such a

@@ -208,6 +208,9 @@ BEGIN
     ON CONFLICT (manifest, state) DO UPDATE SET count = count + 1;
 END;
 
+-- The namespaces that items are in.
+CREATE TABLE namespace (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
 -- What happened, in order; append-only. `chain` is a digest of this event and of the one before it, so that a change is
 -- noticed.
 CREATE TABLE event (

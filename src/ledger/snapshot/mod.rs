@@ -5,7 +5,7 @@ mod runs;
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::{LedgerError, files, integrity, schema, values::impossible};
 use crate::domain::UnixMillis;
@@ -54,6 +54,8 @@ impl Snapshot {
             return Err(LedgerError::Outdated { path: text });
         }
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+        // otherwise a statement is planned again whenever a value used by a partial index changes
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(Self { connection, path: path.clone() })
     }
 

@@ -1,6 +1,8 @@
 //! Admission: turns rows into items with deduplication by key. It is idempotent: a row that is admitted twice changes
 //! nothing.
 
+use std::collections::BTreeSet;
+
 use super::Store;
 use crate::{
     domain::{ItemEvent, ManifestRow, Problem, RowError, State, UnixMillis},
@@ -59,6 +61,7 @@ impl Store {
             };
             admissions.push(admission);
         }
+        self.note_namespaces(rows, &admissions)?;
         self.count_reading(origin, &admissions)?;
         Ok(admissions)
     }
@@ -95,6 +98,23 @@ impl Store {
         }
         self.refresh_cells(&known, row)?;
         Ok(admission)
+    }
+
+    /// Records the namespaces of the rows that were added.
+    fn note_namespaces(
+        &self,
+        rows: &[Result<ManifestRow, RowError>],
+        admissions: &[Admission],
+    ) -> Result<(), LedgerError> {
+        let added = rows.iter().zip(admissions).filter(|(_, admission)| **admission == Admission::Added);
+        let namespaces: BTreeSet<&str> =
+            added.filter_map(|(row, _)| Some(row.as_ref().ok()?.submission.namespace.as_str())).collect();
+        let mut statement =
+            self.connection.prepare_cached("INSERT OR IGNORE INTO namespace (name) VALUES (?1)")?;
+        for namespace in namespaces {
+            statement.execute([namespace])?;
+        }
+        Ok(())
     }
 
     fn known(&self, key: &[u8; 16]) -> Result<Option<Known>, LedgerError> {

@@ -203,7 +203,6 @@ impl Store {
              VALUES (?1, ?2, ?3, 'sending', ?4, ?5, ?6, ?7)",
             (number, item.0, terms.run.0, &marker, at.0, send_before.0, counts_until.0),
         )?;
-        self.change_one("UPDATE item SET attempt = ?2, cause = NULL WHERE id = ?1", (item.0, number))?;
         self.move_item(
             item,
             State::Pending,

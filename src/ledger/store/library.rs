@@ -75,8 +75,7 @@ impl Snapshot {
 
     /// The namespaces items are in.
     pub fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
-        let sql = "SELECT DISTINCT namespace FROM item ORDER BY namespace";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached("SELECT name FROM namespace ORDER BY name")?;
         Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
     }
 

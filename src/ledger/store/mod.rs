@@ -23,6 +23,7 @@ use rusqlite::Connection;
 
 use super::{
     AttemptId, ItemId, LedgerError, Snapshot,
+    damage::{self, DamageCheck},
     files::OpenFiles,
     high_water::HighWater,
     identity::Restored,
@@ -71,6 +72,7 @@ pub struct Store {
     /// The key that will identify the ledger once the service accepted it. `None`: it is confirmed.
     unconfirmed_key: Option<Vec<u8>>,
     files: OpenFiles,
+    damage_check: DamageCheck,
 }
 
 /// When changes reach the file.
@@ -107,6 +109,7 @@ pub(super) struct StoreParts {
     pub(super) high_water: Option<HighWater>,
     pub(super) registration: Option<Registration>,
     pub(super) unconfirmed_key: Option<Vec<u8>>,
+    pub(super) damage_check: DamageCheck,
 }
 
 impl Deref for Store {
@@ -119,10 +122,28 @@ impl Deref for Store {
 
 impl Store {
     pub(super) fn new(parts: StoreParts) -> Self {
-        let StoreParts { connection, secret, path, lock, high_water, registration, unconfirmed_key } = parts;
-        let snapshot = Snapshot::of_writer(connection, path);
-        let (commits, files) = (Commits::AtOnce, OpenFiles::default());
-        Self { snapshot, secret, _lock: lock, high_water, registration, commits, unconfirmed_key, files }
+        let snapshot = Snapshot::of_writer(parts.connection, parts.path);
+        Self {
+            snapshot,
+            secret: parts.secret,
+            _lock: parts.lock,
+            high_water: parts.high_water,
+            registration: parts.registration,
+            commits: Commits::AtOnce,
+            unconfirmed_key: parts.unconfirmed_key,
+            files: OpenFiles::default(),
+            damage_check: parts.damage_check,
+        }
+    }
+
+    /// Whether a check for damage is due beside the run.
+    pub(super) fn is_check_due(&self) -> bool {
+        self.damage_check == DamageCheck::Beside
+    }
+
+    /// Notes that a check found no damage.
+    pub(super) fn note_checked(&self) -> Result<(), LedgerError> {
+        damage::note_checked(&self.connection)
     }
 
     /// Takes note of the files of the ledger. A claim checks that they are still there.
@@ -233,6 +254,21 @@ impl Store {
             let _ = self.batch("ROLLBACK");
         }
         ended
+    }
+
+    /// Whether nothing is synced and nothing can be undone.
+    pub(super) fn is_scratch(&self) -> bool {
+        self.commits != Commits::AtOnce
+    }
+
+    /// The rows that this connection has changed so far.
+    pub(super) fn changes_so_far(&self) -> u64 {
+        self.connection.total_changes()
+    }
+
+    /// Whether no transaction is open: SQLite ends one by itself after some errors.
+    pub(super) fn is_transaction_over(&self) -> bool {
+        self.connection.is_autocommit()
     }
 
     pub(super) fn begin_job(&self) -> Result<Undo, LedgerError> {

@@ -53,7 +53,8 @@ impl Store {
         self.change_one(
             "UPDATE attempt SET state = ?2, cause = coalesce(?3, cause), answered_at = coalesce(answered_at, ?4), \
              video_no = coalesce(video_no, ?5), uploaded_at = coalesce(uploaded_at, ?6), \
-             bound_by = coalesce(bound_by, ?7) WHERE id = ?1",
+             bound_by = coalesce(bound_by, ?7), \
+             counts_until = CASE ?8 WHEN 0 THEN NULL ELSE min(counts_until, ?8) END WHERE id = ?1",
             (
                 attempt.0,
                 state.as_str(),
@@ -62,6 +63,7 @@ impl Store {
                 binding.map(|binding| binding.video_no.as_str()),
                 binding.and_then(|binding| binding.uploaded_at).map(|timestamp| timestamp.0),
                 binding.map(|binding| binding.by.as_str()),
+                counts_until_at_most(result),
             ),
         )?;
         if result.event == ItemEvent::RejectedByRule {
@@ -71,34 +73,7 @@ impl Store {
         if result.event == ItemEvent::RetryOrdered {
             self.hold(attempt)?;
         }
-        self.note_acceptance(attempt, result)?;
-        match result.event {
-            ItemEvent::NotSent | ItemEvent::RefusedForNow | ItemEvent::FoundAbsent => {
-                self.change_one("UPDATE attempt SET counts_until = NULL WHERE id = ?1", [attempt.0])
-            }
-            // the acceptance was before the time at which it became known
-            ItemEvent::Accepted
-            | ItemEvent::AcceptedUnidentified
-            | ItemEvent::Rejected
-            | ItemEvent::RejectedByRule
-            | ItemEvent::Found
-            | ItemEvent::FoundAccepted
-            | ItemEvent::Adopted => self.change_one(
-                "UPDATE attempt SET counts_until = min(counts_until, ?2) WHERE id = ?1",
-                (attempt.0, at),
-            ),
-            ItemEvent::Claimed
-            | ItemEvent::AnswerLost
-            | ItemEvent::ReviewRequested
-            | ItemEvent::ResendOrdered
-            | ItemEvent::GivenUp
-            | ItemEvent::AnswerWithdrawn
-            | ItemEvent::Indexed
-            | ItemEvent::IndexingFailed
-            | ItemEvent::Corrected
-            | ItemEvent::RetryOrdered
-            | ItemEvent::ReplaceOrdered => Ok(()),
-        }
+        self.note_acceptance(attempt, result)
     }
 
     /// An attempt that a human had resolved is open again. It may have been accepted as late as now.
@@ -136,7 +111,8 @@ impl Store {
         Ok(())
     }
 
-    /// Moves an item out of `from` by the transition table, and records the event.
+    /// Moves an item out of `from` by the transition table, and records the event. `attempt` is its latest attempt; `None`: it
+    /// stays as it is.
     pub(super) fn move_item(
         &self,
         item: ItemId,
@@ -149,9 +125,17 @@ impl Store {
         let poll_at = (next == State::Accepted).then(|| at.plus_ms(FIRST_POLL_AFTER_MS).0);
         let final_at = next.is_final().then_some(at.0);
         self.change_one(
-            "UPDATE item SET state = ?3, poll_at = ?4, missed = 0, final_at = ?5, cause = ?6 \
-             WHERE id = ?1 AND state = ?2",
-            (item.0, from.as_str(), next.as_str(), poll_at, final_at, &result.cause),
+            "UPDATE item SET state = ?3, poll_at = ?4, missed = 0, final_at = ?5, cause = ?6, \
+             attempt = coalesce(?7, attempt) WHERE id = ?1 AND state = ?2",
+            (
+                item.0,
+                from.as_str(),
+                next.as_str(),
+                poll_at,
+                final_at,
+                &result.cause,
+                attempt.map(|attempt| attempt.0),
+            ),
         )?;
         self.append_event(item, attempt, result)
     }
@@ -219,6 +203,32 @@ impl Entry<'_> {
         let mut link = [0; 16];
         link.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         link
+    }
+}
+
+/// Until when an attempt may count in the rolling windows after a result, at most. 0: it does not count.
+const fn counts_until_at_most(result: &AttemptResult) -> i64 {
+    match result.event {
+        ItemEvent::NotSent | ItemEvent::RefusedForNow | ItemEvent::FoundAbsent => 0,
+        // the acceptance was before the time at which it became known
+        ItemEvent::Accepted
+        | ItemEvent::AcceptedUnidentified
+        | ItemEvent::Rejected
+        | ItemEvent::RejectedByRule
+        | ItemEvent::Found
+        | ItemEvent::FoundAccepted
+        | ItemEvent::Adopted => result.at.0,
+        ItemEvent::Claimed
+        | ItemEvent::AnswerLost
+        | ItemEvent::ReviewRequested
+        | ItemEvent::ResendOrdered
+        | ItemEvent::GivenUp
+        | ItemEvent::AnswerWithdrawn
+        | ItemEvent::Indexed
+        | ItemEvent::IndexingFailed
+        | ItemEvent::Corrected
+        | ItemEvent::RetryOrdered
+        | ItemEvent::ReplaceOrdered => i64::MAX,
     }
 }
 

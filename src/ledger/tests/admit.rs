@@ -125,8 +125,8 @@ async fn a_failed_row_is_paid_again_only_by_order() {
     let claim = fixture.claim(T0).await;
     fixture.settle(claim.attempt, accepted("VI0001", T0)).await.unwrap();
     let watch = fixture.read(|snapshot| snapshot.poll_tasks(T0.plus_ms(10_000), 10)).await.remove(0);
-    let result = PollResult { item: watch.item, observation: Observation::Failed("codec".to_owned()) };
-    fixture.write(move |store| store.observe(&[result], T0)).await;
+    let results = [PollResult { item: watch.item, observation: Observation::Failed("codec".to_owned()) }];
+    fixture.write(move |store| store.observe(&results, T0)).await;
     fixture.reopen(T0).await;
     fixture.admit(vec![row(2, "a", &[])]).await;
     assert_eq!(fixture.states(), ["failed"]);

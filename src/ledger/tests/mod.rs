@@ -104,7 +104,7 @@ impl Fixture {
 
     async fn write<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Store) -> Result<T, LedgerError> + Send + 'static,
+        work: impl Fn(&Store) -> Result<T, LedgerError> + Send + 'static,
     ) -> T {
         self.ledger().write(work).await.unwrap()
     }
@@ -142,7 +142,8 @@ impl Fixture {
     }
 
     async fn record_foreign_video(&self, video: LibraryVideo) {
-        self.write(move |store| store.record_foreign_videos(&[video])).await;
+        let videos = [video];
+        self.write(move |store| store.record_foreign_videos(&videos)).await;
     }
 
     async fn probes(&self, addresses: Vec<AddressDigest>) -> Vec<Option<Probe>> {

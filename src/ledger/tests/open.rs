@@ -143,3 +143,53 @@ async fn a_key_that_the_service_never_accepted_does_not_own_the_ledger() {
     right.close().await;
     assert!(matches!(Ledger::open(&path, &mistyped, T0), Err(LedgerError::OtherKey { .. })));
 }
+
+/// A ledger larger than what is checked before it is used, with damaged pages, after a run that did or did not end.
+async fn large_and_damaged(is_ended: bool) -> Fixture {
+    use std::os::unix::fs::FileExt;
+    let mut fixture = Fixture::new().await;
+    let run = fixture.run;
+    fixture.admit((0..200).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
+    if is_ended {
+        fixture.write(move |store| store.end_run(run, T0, 0, "done")).await;
+    }
+    fixture.ledger.take().unwrap().close().await;
+    let damaged = std::fs::metadata(fixture.path()).unwrap().len();
+    let raw = Connection::open(fixture.path()).unwrap();
+    raw.execute(
+        "INSERT INTO manifest (identity, columns) VALUES ('large', ?1)",
+        ["x".repeat(65 * 1024 * 1024)],
+    )
+    .unwrap();
+    drop(raw);
+    let file = std::fs::OpenOptions::new().write(true).open(fixture.path()).unwrap();
+    // a page in the middle of the large value: nothing else reads it
+    file.write_all_at(&0xffff_ffff_u32.to_be_bytes(), damaged + 32 * 1024 * 1024 / 4_096 * 4_096).unwrap();
+    fixture
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_of_a_large_ledger_ends_the_run_after_one_that_did_not_end() {
+    let ended = large_and_damaged(true).await;
+    let unchecked = Ledger::open(&ended.path(), &identity(), T0).unwrap();
+    assert!(unchecked.write(|_| Ok(())).await.is_ok());
+    let fixture = large_and_damaged(false).await;
+    let ledger = Ledger::open(&fixture.path(), &identity(), T0).unwrap();
+    // the check has a thread of its own
+    let refused = loop {
+        if let Err(refused) = ledger.write(|_| Ok(())).await {
+            break refused;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(matches!(refused, LedgerError::Damaged { .. }), "{refused}");
+    ledger.close().await;
+    // the note that a check is due outlives a check that found damage
+    let raw = Connection::open(fixture.path()).unwrap();
+    raw.execute("UPDATE run SET ended_at = 1", []).unwrap();
+    drop(raw);
+    let again = Ledger::open(&fixture.path(), &identity(), T0).unwrap();
+    while again.write(|_| Ok(())).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
