@@ -4,12 +4,15 @@
 #[path = "support/harness.rs"]
 mod harness;
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
-use harness::{Harness, KEY, RunResult, T0, limit, limits};
+use harness::{Harness, KEY, RunResult, T0, limit, limits, spec};
 use telecine::{
-    domain::{RunOutcome, StopReason},
-    ledger::DiffKind,
+    app::plan::{Plan, PlanBasis, PlanRequest, plan},
+    clock::Clock,
+    domain::{RunOutcome, StopReason, UnixMillis},
+    ledger::{DiffKind, RerunPolicy},
+    manifest::Manifest,
     sandbox::{Fault, Faults, Limiter, Policy},
 };
 
@@ -536,4 +539,72 @@ fn a_video_of_an_abandoned_row_is_not_reported_as_a_duplicate() {
     let last = library_diffs.last().unwrap();
     let count = |kind| last.count(kind);
     assert_eq!((count(DiffKind::ResolvedByReview), count(DiffKind::Surplus)), (1, 0), "{last:?}");
+}
+
+/// What `telecine plan` says of the next run.
+fn plan_of(harness: &Harness) -> Plan {
+    let basis = PlanBasis { reading: Vec::new(), rows: Vec::new(), limits: harness.limits.clone() };
+    let request = PlanRequest {
+        ledger: harness.ledger(),
+        basis,
+        reruns: RerunPolicy::default(),
+        probe_age_max: None,
+        price: None,
+    };
+    let manifest = Manifest::open(&spec(&harness.manifest())).unwrap();
+    plan(&request, vec![manifest], &Clock::still(harness.now)).unwrap()
+}
+
+/// Compares a plan with what a run does then: the uploads, when the last one leaves, and the links that expire before.
+fn assert_plan_holds(harness: &mut Harness, what: &str) {
+    let planned = plan_of(harness);
+    let (before, began) = (harness.service.stats().uploads, harness.now);
+    harness.policy.wait = Some(Duration::from_hours(100));
+    harness.run();
+    let sent = harness.service.stats().uploads - before;
+    assert_eq!(planned.would_send, sent, "{what}");
+    let last_sent_at = harness.snapshot().last_sent_at().unwrap().unwrap_or(began);
+    let (run, planned_for) = (last_sent_at.since_ms(began) / 1000, planned.seconds);
+    let tolerance = 15 + run / 50;
+    assert!((run - planned_for).abs() <= tolerance, "{what}: {run} s, planned {planned_for} s");
+    let expired =
+        harness.collector.all("links_expiring").last().map_or(0, |event| event["count"].as_u64().unwrap());
+    assert_eq!(planned.links_expire, expired, "{what}");
+}
+
+#[test]
+fn the_arithmetic_of_a_plan_says_what_a_run_does() {
+    for (rate, caps, rows) in [
+        ("1/s", &[][..], 60),
+        ("1/min", &[], 12),
+        ("60/min:burst", &[], 70),
+        ("2/s", &["15/2h"], 40),
+        ("1/s", &["10/1h", "25/1day"], 30),
+    ] {
+        let mut harness = Harness::new(Policy::default(), rows);
+        harness.limits = limits(rate, caps);
+        assert_plan_holds(&mut harness, &format!("{rate} {caps:?}"));
+        // half of the rows are there, and their uploads count in the windows
+        let mut text = std::fs::read_to_string(harness.manifest()).unwrap();
+        for row in 0..rows / 2 {
+            let _ = writeln!(text, "N{row},https://host/new-{row}.mp4,a");
+        }
+        std::fs::write(harness.manifest(), text).unwrap();
+        assert_plan_holds(&mut harness, &format!("{rate} {caps:?}, again"));
+    }
+}
+
+#[test]
+fn a_plan_counts_the_links_that_expire_before_their_turn() {
+    let mut harness = Harness::new(Policy::default(), 0);
+    harness.limits = limits("1/min", &[]);
+    let mut text = "url\n".to_owned();
+    for row in 0..60 {
+        // every second link lives for 10 to 39 minutes
+        let expires = T0.since_ms(UnixMillis(0)) / 1000 + 600 + row * 30;
+        let query = if row % 2 == 0 { format!("?Expires={expires}") } else { String::new() };
+        let _ = writeln!(text, "https://host/{row}.mp4{query}");
+    }
+    std::fs::write(harness.manifest(), text).unwrap();
+    assert_plan_holds(&mut harness, "expiring links");
 }

@@ -1,10 +1,9 @@
 //! What rows are to the ledger, and what an import would do with them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    clock::Clock,
-    domain::{FieldChange, ManifestRow, Problem, State},
+    domain::{FieldChange, ManifestRow, Problem, State, UnixMillis},
     error::{Error, ExitCode},
     ledger::{LedgerError, PlannedAction, ProbeRequirement, RerunPolicy, Snapshot},
     manifest::{self, LINK_EXPIRED, Manifest, Scan, ScanRequest, ScannedRow},
@@ -14,15 +13,35 @@ use crate::{
 const DRIFTED_NAMED_MAX: usize = 3;
 
 /// What rows are held against.
-#[derive(Default)]
 pub struct Criteria<'a> {
+    /// Links that have expired by now are warned of.
+    pub now: UnixMillis,
     pub snapshot: Option<&'a Snapshot>,
     pub reruns: RerunPolicy,
     /// What is demanded of rows that would be sent.
     pub requirement: Option<ProbeRequirement>,
+    /// Whether the rows themselves are wanted, also without a ledger.
+    pub wants_rows: bool,
 }
 
-impl Criteria<'_> {
+impl<'a> Criteria<'a> {
+    /// Rows as an import would take them now.
+    #[must_use]
+    pub fn new(now: UnixMillis, snapshot: Option<&'a Snapshot>) -> Self {
+        Self { now, snapshot, reruns: RerunPolicy::default(), requirement: None, wants_rows: false }
+    }
+
+    /// With what an import does with rows that were sent before, and the most age of a probe that it requires.
+    #[must_use]
+    pub fn for_import(self, reruns: RerunPolicy, probe_age_max: Option<Duration>) -> Self {
+        let requirement = probe_age_max.map(|age_max| ProbeRequirement {
+            probed_since: self.now.minus(age_max),
+            column: String::new(),
+            column_number: 0,
+        });
+        Self { reruns, requirement, ..self }
+    }
+
     /// What an import would do with a row. `None`: it would hold the row back.
     fn plan(&self, row: Option<&ManifestRow>) -> Result<Option<PlannedRow>, LedgerError> {
         let planned = |action| PlannedRow { action, changes: Vec::new() };
@@ -64,6 +83,14 @@ pub struct PlannedRow {
     pub changes: Vec<FieldChange>,
 }
 
+impl PlannedRow {
+    /// Whether an import would send it, if its link lives long enough.
+    #[must_use]
+    pub const fn is_sent(&self) -> bool {
+        matches!(self.action, PlannedAction::New | PlannedAction::Resent(_) | PlannedAction::Updated(_))
+    }
+}
+
 /// Reads manifests, and asks the ledger for every row that could be sent.
 pub fn compare(
     manifests: &mut [Manifest],
@@ -73,8 +100,11 @@ pub fn compare(
 ) -> Result<(Scan, LedgerComparison), Error> {
     let mut comparison = LedgerComparison::default();
     let mut broken: Option<Error> = None;
-    let request =
-        ScanRequest { now: Clock::real().now(), errors_max, wants_rows: criteria.snapshot.is_some() };
+    let request = ScanRequest {
+        now: criteria.now,
+        errors_max,
+        wants_rows: criteria.wants_rows || criteria.snapshot.is_some(),
+    };
     let scan = manifest::scan(manifests, request, |path, met| {
         if broken.is_some() {
             return;
@@ -105,11 +135,12 @@ impl LedgerComparison {
     fn count(&mut self, path: &str, line: u64, planned: &PlannedRow, warnings: &[Problem]) {
         let state = match planned.action {
             PlannedAction::New => None,
-            PlannedAction::Resent(state) | PlannedAction::Left(state) | PlannedAction::Drifted(state) => {
-                Some(state)
-            }
+            PlannedAction::Resent(state)
+            | PlannedAction::Updated(state)
+            | PlannedAction::Left(state)
+            | PlannedAction::Drifted(state) => Some(state),
         };
-        let is_sent = matches!(planned.action, PlannedAction::New | PlannedAction::Resent(_));
+        let is_sent = planned.is_sent();
         let is_expired = warnings.iter().any(|warning| warning.class == LINK_EXPIRED);
         self.would_send += u64::from(is_sent && !is_expired);
         self.expired += u64::from(is_sent && is_expired);

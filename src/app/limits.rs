@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     ledger::{Ledger, LedgerError, Snapshot},
     pipeline::{self, LEARNED_LIMITS},
-    quota::{Limits, RateLimiter},
+    quota::{LearnedLimits, Limits, RateLimiter},
 };
 
 /// The key of the limits that `quota set` keeps in the ledger.
@@ -165,14 +165,25 @@ pub fn limiter_of(
     requested: &RequestedLimits,
     clock: &Clock,
 ) -> Result<RateLimiter, Error> {
-    let limits = requested.resolve_from(snapshot)?;
+    limiter_with(Some(snapshot), requested.resolve_from(snapshot)?, clock)
+}
+
+/// The same with given limits. `None`: there is no ledger yet.
+pub fn limiter_with(
+    snapshot: Option<&Snapshot>,
+    limits: Limits,
+    clock: &Clock,
+) -> Result<RateLimiter, Error> {
+    let rng = fastrand::Rng::with_seed(0);
+    let Some(snapshot) = snapshot else {
+        return Ok(RateLimiter::new(clock.clone(), limits, &[], LearnedLimits::default(), rng));
+    };
     // as runs see it: never before what the ledger remembers
     let clock = clock.clone().not_before(snapshot.latest_timestamp()?);
     let since = clock.now().plus_ms(-limits.period_ms_max() - 3_600_000);
     let (uploads, external_usages) = snapshot.usage_since(since, limits.count_max())?;
     let learned_limits = pipeline::learned_limits(snapshot.kv_get(LEARNED_LIMITS)?.as_deref())?;
     let past = pipeline::past_of(&uploads, &external_usages);
-    let rng = fastrand::Rng::with_seed(0);
     Ok(RateLimiter::new(clock, limits, &past, learned_limits, rng))
 }
 

@@ -1,38 +1,36 @@
-//! What an import would do, cost and take. The real pipeline runs on a copy of the ledger against a mock of the service,
-//! in virtual time. Nothing is sent, and the ledger stays as it is.
+//! What an import would do, cost and take: arithmetic. The rows are counted by a scan that asks the ledger about each, the slots
+//! come from the rate limiter alone, and links that expire take the first of them. Nothing is sent, and the ledger stays as it
+//! is. A test simulates whole imports and compares them with their plans.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Serialize;
-use strum::VariantArray as _;
 
-use super::{limits, run_name, temporary_folder_error};
+use super::{
+    comparison::{Criteria, LedgerComparison, PlannedRow, compare, exit_code},
+    limits,
+};
 use crate::{
-    api::ApiClient,
     clock::Clock,
-    domain::{Price, Rate, RowCounts, RunOutcome, State, UnixMillis},
+    domain::{LINK_LIFE_MIN, Price, Rate, RowCounts, UnixMillis},
     error::{Error, ExitCode},
-    events::{Event, EventBus, EventSink},
-    ledger::{Identity, KeyChange, Ledger, Restored, SecondLedger, Snapshot},
-    manifest::Manifest,
-    pipeline::{self, AcceptedItems, Context, RunPolicy, Signals},
-    quota::{Forecast, Limits},
+    ledger::{PlannedAction, RerunPolicy, Snapshot},
+    manifest::{Manifest, Scan, ScannedRow},
+    pipeline,
+    quota::{Delay, Endpoint, Forecast, Limits, RateLimiter},
     report::SCHEMA,
-    sandbox::{Direct, MockService, Policy},
-    settings::credentials,
 };
 
 /// Rates in documents of the service. A plan shows each.
 const OTHER_RATES: &[&str] = &["1/min", "10/min", "1/s", "10/s"];
-/// The mock keeps about this many videos, which is more than a run compares with its ledger at its end.
-const VIDEOS_KEPT: usize = 5_000;
-/// The time to an answer of the mock, in seconds. Real answers took one to three.
-const ANSWER_SECONDS: std::ops::RangeInclusive<u64> = 1..=3;
+/// The time to an answer, in seconds. Real answers took one to three.
+const ANSWER_SECONDS: u64 = 3;
+/// A shorter wait is part of normal spacing.
+const WAIT_MIN_MS: i64 = 90_000;
+/// Slots that are computed one by one. The rest follows from the slowest limit.
+const SLOTS_MAX: u64 = 20_000_000;
+/// Links that expire before their turn and are named.
+const NAMED_MAX: usize = 5;
 
 /// What to plan.
 pub struct PlanRequest {
@@ -40,8 +38,10 @@ pub struct PlanRequest {
     pub ledger: PathBuf,
     /// What the plan rests on.
     pub basis: PlanBasis,
-    /// How the run would go.
-    pub policy: RunPolicy,
+    /// What to do with rows that were sent before.
+    pub reruns: RerunPolicy,
+    /// Send only rows whose source was found supported by a probe no older than this. `None`: send rows without a probe.
+    pub probe_age_max: Option<Duration>,
     /// What an upload costs, if that is known.
     pub price: Option<Price>,
 }
@@ -118,23 +118,15 @@ pub struct OtherRate {
 }
 
 /// Plans an import.
-pub fn plan(request: &PlanRequest, manifests: Vec<Manifest>) -> Result<Plan, Error> {
+pub fn plan(request: &PlanRequest, mut manifests: Vec<Manifest>, clock: &Clock) -> Result<Plan, Error> {
     let path = &request.ledger;
     let snapshot = if path.exists() { Some(Snapshot::open(path)?) } else { None };
     let plan_id = plan_id(&request.basis, &manifests, snapshot.as_ref())?;
-    let scratch = tempfile::tempdir().map_err(temporary_folder_error)?;
-    let copy = scratch.path().join("plan.db");
-    if let Some(snapshot) = &snapshot {
-        snapshot.copy_to(&copy)?;
-    }
-    drop(snapshot);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .map_err(|error| Error::Usage(format!("the async runtime cannot be started: {error}")))?;
-    let simulation = runtime.block_on(simulate(request, &copy, manifests))?;
-    Ok(build_plan(request, plan_id, simulation))
+    let limits = &request.basis.limits;
+    let limiter = limits::limiter_with(snapshot.as_ref(), limits.clone(), clock)?;
+    let rows = PlannedRows::read(request, snapshot.as_ref(), &mut manifests, limiter.now())?;
+    let slots = Slots::of(&limiter, &rows);
+    Ok(build_plan(request, plan_id, rows, (slots, limiter.cap_forecast())))
 }
 
 /// A hash of the manifests, how they are read, the ledger and the limits.
@@ -186,144 +178,223 @@ pub fn check_plan_id(
     )))
 }
 
-/// The result of a simulated run.
-struct Simulation {
-    starts_at: UnixMillis,
-    ends_at: UnixMillis,
-    outcome: RunOutcome,
-    rows: RowCounts,
-    sent: u64,
+/// A row with a link that expires.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ExpiringRow {
+    expires_at: UnixMillis,
+    manifest: u32,
+    line: u64,
+}
+
+/// The rows of the manifests, and what an import would do with them.
+#[derive(Default)]
+struct PlannedRows {
+    counts: RowCounts,
+    /// Known items that would not be sent, by state.
     skipped: BTreeMap<&'static str, u64>,
-    collector: EventCollector,
-    forecast: Forecast,
+    scan: Scan,
+    comparison: LedgerComparison,
+    /// The rows to send with links that expire, soonest first. 24 bytes each.
+    expiring: Vec<ExpiringRow>,
+    paths: Vec<String>,
+    stops: Option<String>,
 }
 
-async fn simulate(request: &PlanRequest, copy: &Path, manifests: Vec<Manifest>) -> Result<Simulation, Error> {
-    let limits = &request.basis.limits;
-    let policy = RunPolicy {
-        concurrency: limits::concurrency(limits),
-        // where one quota covers all endpoints, polls take their share of it; elsewhere they change nothing
-        accepted: if limits.total.is_empty() { AcceptedItems::Leave } else { AcceptedItems::Poll },
-        ..request.policy.clone()
-    };
-    let real = Clock::real();
-    let clock = Clock::of_runtime(real.now());
-    let clock = match real.boot() {
-        Some((boot, since_ms)) => clock.with_boot(boot, since_ms),
-        None => clock,
-    };
-    let identity = Identity {
-        origin: "plan".to_owned(),
-        key_digest: [0; 32],
-        fresh_secret: credentials::fresh_secret()?,
-        key_change: KeyChange::Refused,
-        high_water: None,
-        registry: None,
-        second_ledger: SecondLedger::Refused,
-        restored: Restored::Recovering,
-    };
-    let identity = if copy.exists() { None } else { Some(&identity) };
-    let ledger = Ledger::open_scratch(copy, identity, clock.now())?;
-    let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await?);
-    let starts_at = clock.now();
-    let name = run_name(starts_at);
-    let (plan_name, boot) = (format!("plan {name}"), pipeline::boot_of(&clock));
-    let id =
-        ledger.write(move |store| store.begin_run(&plan_name, "import", starts_at, boot.as_ref())).await?;
-    let limiter =
-        pipeline::restore_usage(&ledger, Some(id), limits.clone(), &clock, fastrand::Rng::with_seed(1))
-            .await?;
-    let forecast = limiter.cap_forecast();
-    let mock = MockService::new(service_of(limits), clock.clone());
-    let collector = EventCollector::default();
-    let context = Context {
-        ledger: ledger.clone(),
-        api: Arc::new(ApiClient::new(Direct::new(Arc::new(mock), clock.clone(), "plan"))),
-        limiter: Arc::new(limiter),
-        clock: clock.clone(),
-        events: EventBus::new(vec![Box::new(collector.clone())]),
-        signals: Signals::default(),
-    };
-    let outcome = pipeline::import(context, id, manifests, &policy).await?;
-    let snapshot = ledger.snapshot().await?;
-    let rows = snapshot.run(id)?.rows;
-    let (state_counts, own) = (snapshot.state_counts_of_run(id)?, snapshot.state_counts_of_sent(id)?);
-    let skipped = State::VARIANTS
-        .iter()
-        .map(|state| (state.as_str(), state_counts.of(*state).saturating_sub(own.of(*state))))
-        .filter(|(_, count)| *count > 0)
-        .collect();
-    let sent = own.total();
-    ledger.close().await;
-    Ok(Simulation {
-        starts_at,
-        ends_at: clock.now(),
-        outcome: outcome.outcome,
-        rows,
-        sent,
-        skipped,
-        collector,
-        forecast,
-    })
-}
+impl PlannedRows {
+    fn read(
+        request: &PlanRequest,
+        snapshot: Option<&Snapshot>,
+        manifests: &mut [Manifest],
+        now: UnixMillis,
+    ) -> Result<Self, Error> {
+        let criteria = Criteria {
+            wants_rows: true,
+            ..Criteria::new(now, snapshot).for_import(request.reruns, request.probe_age_max)
+        };
+        let paths = manifests.iter().map(|manifest| manifest.path().to_owned()).collect();
+        let mut rows = Self { paths, ..Self::default() };
+        let concurrency = u64::try_from(limits::concurrency(&request.basis.limits)).unwrap_or(u64::MAX);
+        if let Some(open) =
+            snapshot.map(|snapshot| snapshot.too_many_in_doubt(concurrency)).transpose()?.flatten()
+        {
+            rows.stops =
+                Some(format!("{open} requests have no clear answer: telecine review --all shows them"));
+        }
+        let (scan, comparison) = compare(manifests, &criteria, None, |path, met, planned| {
+            if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned)) = (met, planned) {
+                rows.count(planned);
+                if planned.is_sent() {
+                    let url = &row.submission.url;
+                    rows.note_expiry(path, *line, url.expires_at());
+                    rows.note_foreign((path, *line), snapshot, row.submission.key().0)?;
+                }
+            }
+            Ok(())
+        })?;
+        rows.expiring.sort_unstable();
+        rows.counts.read = scan.rows;
+        rows.counts.duplicates = scan.duplicates;
+        rows.counts.rejected = scan.rejected + comparison.held_back;
+        (rows.scan, rows.comparison) = (scan, comparison);
+        Ok(rows)
+    }
 
-/// A mock that answers as the real service did.
-fn service_of(limits: &Limits) -> Policy {
-    let seconds = Duration::from_secs;
-    let (first, last) = ANSWER_SECONDS.into_inner();
-    Policy {
-        answer_delay: seconds(first)..=seconds(last),
-        index_delay: Duration::ZERO..=Duration::ZERO,
-        // videos that are polled must be kept
-        videos_kept: limits.total.is_empty().then_some(VIDEOS_KEPT),
-        total_rate: limits.total.first().map(|rate| rate.limit()),
-        ..Policy::default()
+    fn count(&mut self, planned: &PlannedRow) {
+        let (count, left) = match planned.action {
+            PlannedAction::New => (&mut self.counts.added, None),
+            PlannedAction::Resent(_) => (&mut self.counts.known, None),
+            PlannedAction::Updated(_) => (&mut self.counts.updated, None),
+            PlannedAction::Left(state) => (&mut self.counts.known, Some(state)),
+            PlannedAction::Drifted(state) => (&mut self.counts.drifted, Some(state)),
+        };
+        *count += 1;
+        if let Some(state) = left {
+            *self.skipped.entry(state.as_str()).or_default() += 1;
+        }
+    }
+
+    fn note_expiry(&mut self, path: &str, line: u64, expires_at: Option<UnixMillis>) {
+        if let Some(expires_at) = expires_at {
+            let manifest = self.paths.iter().position(|one| one == path).unwrap_or(0);
+            let manifest = u32::try_from(manifest).unwrap_or(0);
+            self.expiring.push(ExpiringRow { expires_at, manifest, line });
+        }
+    }
+
+    /// A row that was sent with another ledger stops an import.
+    fn note_foreign(
+        &mut self,
+        (path, line): (&str, u64),
+        snapshot: Option<&Snapshot>,
+        key: [u8; 16],
+    ) -> Result<(), Error> {
+        let Some(snapshot) = snapshot.filter(|_| self.stops.is_none()) else { return Ok(()) };
+        if snapshot.foreign_video_of(key)?.is_some() {
+            self.stops = Some(format!("{path}:{line} was sent with another ledger: telecine recover"));
+        }
+        Ok(())
+    }
+
+    /// The rows to send, of which some links may expire before their turn.
+    const fn to_send(&self) -> u64 {
+        self.comparison.would_send + self.comparison.expired
     }
 }
 
-/// Collects the events that a plan shows.
-#[derive(Clone, Default)]
-struct EventCollector(Arc<Mutex<CollectedEvents>>);
-
-#[derive(Clone, Debug, Default)]
-struct CollectedEvents {
-    waits: BTreeMap<String, (u64, i64)>,
-    links_expire: u64,
-    links_expire_first: Vec<String>,
+/// When an upload can leave, and what it waits for then, with the milliseconds since the upload before it.
+#[derive(Clone, Copy)]
+struct Slot {
+    at: UnixMillis,
+    wait: Option<(Delay, i64)>,
 }
 
-impl EventSink for EventCollector {
-    fn on_event(&self, at: UnixMillis, event: &Event) {
-        let mut collected = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Event::Waiting { reason: why, until, .. } = event {
-            let wait = collected.waits.entry(why.clone()).or_default();
+/// When the uploads leave.
+struct Slots {
+    starts_at: UnixMillis,
+    /// When the last one leaves. `None`: nothing is sent.
+    last_at: Option<UnixMillis>,
+    sent: u64,
+    /// What is waited for, by its text: how often, and how many milliseconds in all.
+    waits: BTreeMap<String, (u64, i64)>,
+    /// Links that expire before their turn.
+    expired: u64,
+    expired_first: Vec<String>,
+}
+
+impl Slots {
+    /// Links that expire go first, the soonest before the others. One that expires before its turn takes no slot.
+    fn of(limiter: &RateLimiter, rows: &PlannedRows) -> Self {
+        let starts_at = limiter.now();
+        let mut slots = Self {
+            starts_at,
+            last_at: None,
+            sent: 0,
+            waits: BTreeMap::new(),
+            expired: 0,
+            expired_first: Vec::new(),
+        };
+        if rows.to_send() == 0 {
+            return slots;
+        }
+        if let Some(delay) = limiter.delay(Endpoint::Upload) {
+            slots.note_wait(&delay, delay.until.since_ms(starts_at));
+        }
+        let mut forecast = limiter.forecast();
+        let mut turn = None;
+        for row in &rows.expiring {
+            let next = *turn.get_or_insert_with(|| slots.next(&mut forecast));
+            if row.expires_at > next.at.plus(LINK_LIFE_MIN) {
+                slots.take(next);
+                turn = None;
+                continue;
+            }
+            slots.expired += 1;
+            if slots.expired_first.len() < NAMED_MAX {
+                let path = &rows.paths[row.manifest as usize];
+                slots.expired_first.push(format!("{path}:{} at {}", row.line, row.expires_at));
+            }
+        }
+        let lasting = rows.to_send() - u64::try_from(rows.expiring.len()).unwrap_or(u64::MAX);
+        let single = lasting.min(SLOTS_MAX);
+        for _ in 0..single {
+            let next = turn.take().unwrap_or_else(|| slots.next(&mut forecast));
+            slots.take(next);
+        }
+        if lasting > single {
+            slots.sent += lasting - single;
+            slots.last_at = Some(forecast.after(lasting - single));
+        }
+        slots
+    }
+
+    /// The slot after the last one that was taken.
+    fn next(&self, forecast: &mut Forecast) -> Slot {
+        let at = forecast.next_slot();
+        let wait_ms = self.last_at.map_or(0, |last_at| at.since_ms(last_at));
+        Slot { at, wait: forecast.last_wait().map(|why| (Delay { until: at, why }, wait_ms)) }
+    }
+
+    fn take(&mut self, slot: Slot) {
+        self.sent += 1;
+        self.last_at = Some(slot.at);
+        if let Some((delay, wait_ms)) = slot.wait {
+            self.note_wait(&delay, wait_ms);
+        }
+    }
+
+    fn note_wait(&mut self, delay: &Delay, wait_ms: i64) {
+        if wait_ms < WAIT_MIN_MS {
+            return;
+        }
+        if let Some(why) = pipeline::delay_text(delay) {
+            let wait = self.waits.entry(why).or_default();
             wait.0 += 1;
-            wait.1 += until.since_ms(at).max(0) / 1000;
-        } else if let Event::LinksExpiring { count, first } = event {
-            collected.links_expire = *count;
-            collected.links_expire_first.clone_from(first);
+            wait.1 += wait_ms;
         }
     }
 }
 
-fn build_plan(request: &PlanRequest, plan_id: String, simulation: Simulation) -> Plan {
+fn build_plan(
+    request: &PlanRequest,
+    plan_id: String,
+    mut rows: PlannedRows,
+    (slots, by_caps): (Slots, Forecast),
+) -> Plan {
     let limits = &request.basis.limits;
-    let Simulation { starts_at, ends_at, outcome, rows, sent, skipped, collector, forecast } = simulation;
-    let collected = collector.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    // as an import would end
-    let code = match (rows.read, rows.read - rows.rejected, rows.rejected + collected.links_expire) {
-        (0, ..) | (_, _, 0) => ExitCode::Success,
-        (_, 0, _) => ExitCode::ManifestInvalid,
-        _ => ExitCode::SomeFailed,
-    };
+    let Slots { starts_at, last_at, sent, waits, expired, expired_first } = slots;
+    rows.comparison.expired = expired;
+    let answered = |last_at: UnixMillis| last_at.plus(Duration::from_secs(ANSWER_SECONDS));
+    let finish_at = last_at.map_or(starts_at, answered);
+    let code = exit_code(&rows.scan, &rows.comparison);
+    let has_held_back = code == ExitCode::Success && rows.comparison.held_back > 0;
+    let code = if has_held_back { ExitCode::SomeFailed } else { code };
     let other_rates = OTHER_RATES
         .iter()
         .filter_map(|text| text.parse::<Rate>().ok())
         .filter(|rate| limits.upload != [*rate] && sent > 0)
         .map(|rate| {
             // the last upload is sent after the others, and is answered
-            let last_at = forecast.clone().with_rate(rate).after(sent.saturating_sub(1));
-            let finish_at = last_at.plus(Duration::from_secs(*ANSWER_SECONDS.end()));
+            let finish_at = answered(by_caps.clone().with_rate(rate).after(sent.saturating_sub(1)));
             OtherRate {
                 rate: rate.to_string(),
                 finish_at: finish_at.to_string(),
@@ -331,52 +402,28 @@ fn build_plan(request: &PlanRequest, plan_id: String, simulation: Simulation) ->
             }
         })
         .collect();
+    let nothing_left =
+        (rows.scan.rows == 0 && rows.scan.left_out > 0).then(|| "--where left out every row".to_owned());
     Plan {
         schema: SCHEMA,
         id: plan_id,
         limits: limits.upload_text().split(", ").map(str::to_owned).collect(),
-        rows,
+        rows: rows.counts,
         would_send: sent,
-        would_skip: skipped,
-        would_reject: rows.rejected,
+        would_skip: rows.skipped,
+        would_reject: rows.counts.rejected,
         credits_max: request.price.map(|price| price.of(sent).to_string()),
         starts_at: starts_at.to_string(),
-        finish_at: ends_at.to_string(),
-        seconds: ends_at.since_ms(starts_at) / 1000,
-        stops: stops(&outcome),
-        waits: collected
-            .waits
+        finish_at: finish_at.to_string(),
+        seconds: finish_at.since_ms(starts_at) / 1000,
+        stops: nothing_left.or(rows.stops),
+        waits: waits
             .into_iter()
-            .map(|(why, (times, seconds))| Wait { why, times, seconds })
+            .map(|(why, (times, wait_ms))| Wait { why, times, seconds: wait_ms / 1000 })
             .collect(),
-        links_expire: collected.links_expire,
-        links_expire_first: collected.links_expire_first,
+        links_expire: expired,
+        links_expire_first: expired_first,
         other_rates,
         exit_code: code,
-    }
-}
-
-/// How a run would end before everything is sent.
-fn stops(outcome: &RunOutcome) -> Option<String> {
-    match outcome {
-        RunOutcome::Settled
-        | RunOutcome::NotWaited
-        | RunOutcome::WaitOver
-        | RunOutcome::RowsMax
-        | RunOutcome::TimeUp => None,
-        RunOutcome::NothingLeft { .. } => Some("--where left out every row".to_owned()),
-        RunOutcome::BudgetSpent => {
-            Some("the budget is used, or reserved for uploads without an answer".to_owned())
-        }
-        RunOutcome::QuotaPaused { why } => Some(why.clone()),
-        RunOutcome::TooManyInDoubt { open } => {
-            Some(format!("{open} requests have no clear answer: telecine review --all shows them"))
-        }
-        RunOutcome::AlreadyUploaded { item } => {
-            Some(format!("item {item} was sent with another ledger: telecine recover"))
-        }
-        RunOutcome::DiskLow { .. } => Some("the disk is nearly full".to_owned()),
-        RunOutcome::Interrupted => Some("it was stopped".to_owned()),
-        RunOutcome::Stopped { cause, .. } | RunOutcome::Offline { cause, .. } => Some(cause.clone()),
     }
 }

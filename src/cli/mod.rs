@@ -77,7 +77,7 @@ struct Cli {
 enum Command {
     /// Upload the rows of a manifest and wait until each is searchable or failed.
     Import(Box<import::ImportArgs>),
-    /// Show what an import would send, cost and last, by a simulation. Sends nothing.
+    /// Show what an import would send and cost, and when it would be finished. Sends nothing.
     Plan(Box<plan::PlanArgs>),
     /// Run an import against a mock of the service with faults, on a fast clock. Sends nothing.
     Rehearse(Box<rehearse::RehearseArgs>),

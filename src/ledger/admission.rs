@@ -32,6 +32,8 @@ pub enum PlannedAction {
     New,
     /// It is known, and would be sent (again).
     Resent(State),
+    /// It is known with other content, and would be sent with the new content.
+    Updated(State),
     /// It is known, and would be left.
     Left(State),
 }

@@ -109,13 +109,8 @@ impl Ledger {
         Ok(Self::with_readers(open::open_early(path, fresh_secret, now)?))
     }
 
-    /// Opens a scratch ledger for a plan or a simulation: nothing is synced. Without an identity the file must
-    /// exist, such as a copy. Blocks.
-    pub fn open_scratch(
-        path: &Path,
-        identity: Option<&Identity>,
-        now: UnixMillis,
-    ) -> Result<Self, LedgerError> {
+    /// Opens a scratch ledger for a rehearsal: nothing is synced. Blocks.
+    pub fn open_scratch(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Self, LedgerError> {
         let store = open::open_scratch(path, identity, now)?;
         Ok(Self { commit_queue: CommitQueue::new(store), readers: None, check: None })
     }

@@ -67,12 +67,8 @@ pub(super) fn open_offline(path: &Path, now: UnixMillis) -> Result<Store, Ledger
 }
 
 /// Opens a scratch ledger: nothing of it is synced.
-pub(super) fn open_scratch(
-    path: &Path,
-    identity: Option<&Identity>,
-    now: UnixMillis,
-) -> Result<Store, LedgerError> {
-    let mut store = open_as(path, identity.map_or(OpenMode::Anyone, OpenMode::Owner), now)?;
+pub(super) fn open_scratch(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Store, LedgerError> {
+    let mut store = open(path, identity, now)?;
     store.make_ephemeral()?;
     Ok(store)
 }

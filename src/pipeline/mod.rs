@@ -20,11 +20,12 @@ mod upload;
 
 pub use context::{Context, LEARNED_LIMITS, Signals};
 pub use library_check::{Verification, namespaces_ignored, verify};
-pub use policy::{AcceptedItems, RunEnd, RunPolicy, progress_of};
+pub use policy::{RunEnd, RunPolicy, progress_of};
 pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
 pub use reconcile::{OnDoubt, ReconcileRules};
 pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
 pub use restore_usage::{boot_of, change_limits, learned_limits, past_of, restore_usage};
+pub(crate) use upload::delay_text;
 
 use crate::{
     api::Transport,

@@ -35,8 +35,6 @@ pub struct RunPolicy {
     pub reruns: RerunPolicy,
     /// Send only rows whose source was found supported by a probe no older than this. `None`: send every row.
     pub probe_age_max: Option<Duration>,
-    /// What to do with what is accepted.
-    pub accepted: AcceptedItems,
     /// The namespace of rows without one.
     pub namespace: String,
 }
@@ -56,19 +54,9 @@ impl Default for RunPolicy {
             disk_free_min: 0,
             reruns: RerunPolicy::default(),
             probe_age_max: None,
-            accepted: AcceptedItems::Poll,
             namespace: String::new(),
         }
     }
-}
-
-/// What a run does with accepted items.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AcceptedItems {
-    /// Polls them until each is searchable or has failed.
-    Poll,
-    /// Leaves them to another run.
-    Leave,
 }
 
 /// The result of a run.

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use super::BlockReason;
 use crate::domain::{Rate, UnixMillis};
 
 /// Slots that a forecast computes one by one. The rest follows from the slowest limit.
@@ -13,6 +14,8 @@ struct ForecastWindow {
     count: usize,
     period_ms: i64,
     leaving: VecDeque<UnixMillis>,
+    /// Why a slot waits for it. `None`: that is normal spacing.
+    why: Option<BlockReason>,
 }
 
 /// The slots to come, one after the other.
@@ -20,19 +23,43 @@ struct ForecastWindow {
 pub struct Forecast {
     now: UnixMillis,
     rules: Vec<ForecastWindow>,
+    why: Option<BlockReason>,
 }
 
 impl Forecast {
     /// A forecast from `now` on.
     #[must_use]
     pub fn from(now: UnixMillis) -> Self {
-        Self { now, rules: Vec::new() }
+        Self { now, rules: Vec::new(), why: None }
     }
 
     /// Adds a limit: a count per milliseconds, and when the requests it counts leave the window, soonest first.
     #[must_use]
-    pub fn with_rule(mut self, count: u32, period_ms: i64, leaving: Vec<UnixMillis>) -> Self {
-        self.rules.push(ForecastWindow { count: count.max(1) as usize, period_ms, leaving: leaving.into() });
+    pub fn with_rule(self, count: u32, period_ms: i64, leaving: Vec<UnixMillis>) -> Self {
+        self.with_window(count, period_ms, leaving, None)
+    }
+
+    /// Adds a cap in the same way. A slot that waits for it waits for this reason.
+    #[must_use]
+    pub(super) fn with_cap(
+        self,
+        count: u32,
+        period_ms: i64,
+        leaving: Vec<UnixMillis>,
+        why: BlockReason,
+    ) -> Self {
+        self.with_window(count, period_ms, leaving, Some(why))
+    }
+
+    fn with_window(
+        mut self,
+        count: u32,
+        period_ms: i64,
+        leaving: Vec<UnixMillis>,
+        why: Option<BlockReason>,
+    ) -> Self {
+        let (count, leaving) = (count.max(1) as usize, leaving.into());
+        self.rules.push(ForecastWindow { count, period_ms, leaving, why });
         self
     }
 
@@ -66,12 +93,22 @@ impl Forecast {
         timestamp.plus_ms(self.rules.iter().map(time_for_left).max().unwrap_or(0))
     }
 
+    /// What the last slot waited for. `None`: for nothing, or for normal spacing.
+    #[must_use]
+    pub const fn last_wait(&self) -> Option<BlockReason> {
+        self.why
+    }
+
     /// Takes the next slot and says when it is.
     pub fn next_slot(&mut self) -> UnixMillis {
         let mut timestamp = self.now;
+        self.why = None;
         for rule in &self.rules {
-            if let Some(surplus) = rule.leaving.len().checked_sub(rule.count) {
-                timestamp = timestamp.max(rule.leaving[surplus]);
+            if let Some(surplus) = rule.leaving.len().checked_sub(rule.count)
+                && rule.leaving[surplus] > timestamp
+            {
+                timestamp = rule.leaving[surplus];
+                self.why = rule.why;
             }
         }
         for rule in &mut self.rules {

@@ -195,6 +195,12 @@ impl RateLimiter {
         status::forecast(&mut self.state().account, now)
     }
 
+    /// The time by the clock of the limiter.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
     /// The upload slots by the caps alone, for the comparison of other rates.
     #[must_use]
     pub fn cap_forecast(&self) -> Forecast {

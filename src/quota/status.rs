@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Endpoint, account_limits::AccountLimits, caps::CapInUse, forecast::Forecast};
+use super::{BlockReason, Endpoint, account_limits::AccountLimits, caps::CapInUse, forecast::Forecast};
 use crate::domain::{Counting, UnixMillis};
 
 /// One limit: what it allows, counts, and leaves free.
@@ -127,7 +127,9 @@ fn with_caps(mut forecast: Forecast, account: &mut AccountLimits, now: UnixMilli
         for timestamp in &mut leaving {
             *timestamp = (*timestamp).min(now.plus_ms(period_ms.saturating_add(CLAIM_MS)));
         }
-        forecast = forecast.with_rule(count, period_ms, leaving);
+        let is_learned = in_use.learned.is_some() && in_use.cap.count().is_none();
+        let cap = if is_learned { in_use.cap.with_count(count) } else { in_use.cap };
+        forecast = forecast.with_cap(count, period_ms, leaving, BlockReason::Cap { cap, is_learned });
     }
     forecast
 }

@@ -144,14 +144,6 @@ impl MockState {
         self.videos.push(video);
     }
 
-    /// Keeps the newest videos only.
-    pub(super) fn keep_newest(&mut self, kept: usize) {
-        if self.videos.len() >= kept.saturating_mul(2) {
-            self.videos.drain(..self.videos.len() - kept);
-            self.renumber();
-        }
-    }
-
     pub(super) fn renumber(&mut self) {
         let numbered = self.videos.iter().enumerate();
         self.by_number = numbered.map(|(at, video)| (video.video_no.clone(), at)).collect();

@@ -55,8 +55,6 @@ pub struct Policy {
     pub read_faults: Vec<ReadFault>,
     /// The share of videos that listings never show, though `get_metadata` does.
     pub unlisted_share: f64,
-    /// From twice this number of videos on, only this number of the newest is kept, for runs of millions. `None`: all.
-    pub videos_kept: Option<usize>,
     /// How far the service's clock is ahead of the true time, in milliseconds; may be negative.
     pub clock_ahead_ms: i64,
     /// Sent along with refusals for now.
@@ -118,7 +116,6 @@ impl Default for Policy {
             read_fault_share: 0.0,
             read_faults: ReadFault::ALL.to_vec(),
             unlisted_share: 0.0,
-            videos_kept: None,
             clock_ahead_ms: 0,
             retry_after: None,
             seed: 1,

@@ -17,7 +17,7 @@ use telecine::{
     events::{Event, EventBus, EventSink},
     ledger::{Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, Snapshot, Store},
     manifest::{Manifest, ManifestSpec},
-    pipeline::{self, AcceptedItems, Context, OnDoubt, ReconcileRules, RunPolicy, Signals},
+    pipeline::{self, Context, OnDoubt, ReconcileRules, RunPolicy, Signals},
     quota::Limits,
     sandbox::{Direct, MockService, Policy, Video},
 };
@@ -120,7 +120,6 @@ impl Harness {
                 rows_max: None,
                 reruns: RerunPolicy::default(),
                 probe_age_max: None,
-                accepted: AcceptedItems::Poll,
                 uploads_max: None,
                 disk_free_min: 0,
                 namespace: "default".to_owned(),

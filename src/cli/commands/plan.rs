@@ -16,10 +16,10 @@ use crate::{
         },
         output::{CommandEnd, print, print_end},
     },
+    clock::Clock,
     domain::format_duration,
     error::{Error, ExitCode},
     ledger::Snapshot,
-    pipeline::RunPolicy,
     report::with_separators,
 };
 
@@ -55,16 +55,11 @@ pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
     let request = PlanRequest {
         ledger: path,
         basis: PlanBasis { reading: args.manifest.plan_fields(), rows: args.rows.plan_fields(), limits },
-        policy: RunPolicy {
-            marker: args.manifest.marker(),
-            reruns: args.rows.reruns(),
-            probe_age_max: args.rows.probe_age_max(),
-            namespace: args.manifest.unique_id.clone(),
-            ..RunPolicy::default()
-        },
+        reruns: args.rows.reruns(),
+        probe_age_max: args.rows.probe_age_max(),
         price: args.price.price(),
     };
-    let plan = plan::plan(&request, args.manifest.open()?)?;
+    let plan = plan::plan(&request, args.manifest.open()?, &Clock::real())?;
     if args.json {
         print_end(&CommandEnd::of(plan.exit_code), &plan)?;
     } else {

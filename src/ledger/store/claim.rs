@@ -58,15 +58,7 @@ impl Snapshot {
             let blocked = self.held_back(&terms.manifests)?.unwrap_or(ClaimBlocked::NothingPending);
             return Ok(ClaimCandidate::Blocked(blocked));
         };
-        let open = self.count(
-            &format!(
-                "SELECT count(*) FROM attempt WHERE state IN ('in_doubt', 'needs_review') \
-             AND state IN {OPEN_STATES}"
-            ),
-            [],
-        )?;
-        let attempts = u64::try_from(self.last_attempt()?).unwrap_or(0);
-        if open > IN_DOUBT_MIN.max(attempts / IN_DOUBT_SHARE).max(terms.concurrency) {
+        if let Some(open) = self.too_many_in_doubt(terms.concurrency)? {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::TooManyInDoubt { open }));
         }
         let uploads = self.committed_uploads()?;
@@ -84,6 +76,17 @@ impl Snapshot {
         }
         let (item, submission) = next;
         Ok(ClaimCandidate::Ready { item, submission: Box::new(submission) })
+    }
+
+    /// How many requests have no clear answer, if they are so many that nothing more is sent.
+    pub fn too_many_in_doubt(&self, concurrency: u64) -> Result<Option<u64>, LedgerError> {
+        let sql = format!(
+            "SELECT count(*) FROM attempt WHERE state IN ('in_doubt', 'needs_review') AND state IN {OPEN_STATES}"
+        );
+        let open = self.count(&sql, [])?;
+        let attempts = u64::try_from(self.last_attempt()?).unwrap_or(0);
+        let open_max = IN_DOUBT_MIN.max(attempts / IN_DOUBT_SHARE).max(concurrency);
+        Ok((open > open_max).then_some(open))
     }
 
     /// The item to send next: an item whose link would expire before its turn, or else the first pending one; of those with

@@ -67,7 +67,7 @@ impl Snapshot {
     }
 
     /// The video of an item that was uploaded by a request this ledger does not know.
-    pub(super) fn foreign_video_of(&self, key: [u8; 16]) -> Result<Option<VideoNo>, LedgerError> {
+    pub fn foreign_video_of(&self, key: [u8; 16]) -> Result<Option<VideoNo>, LedgerError> {
         let sql = "SELECT video_no FROM foreign_video WHERE key_prefix = ?1 \
                    AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = foreign_video.video_no) LIMIT 1";
         self.find::<String>(sql, [&key[..8]])?.map(|number| video_no_of(&number)).transpose()

@@ -64,7 +64,7 @@ impl Snapshot {
         let planned_action =
             known.as_ref().map_or(Ok(PlannedAction::New), |known| prospect_of(known, row, reruns))?;
         let earlier = match (planned_action, &known) {
-            (PlannedAction::New | PlannedAction::Resent(_), _) => None,
+            (PlannedAction::New | PlannedAction::Resent(_) | PlannedAction::Updated(_), _) => None,
             // if the request proves to be absent, the content of that request is sent again
             (
                 PlannedAction::Left(
@@ -168,14 +168,15 @@ fn prospect_of(
     let state = *state;
     let is_changed = *fingerprint != row.submission.fingerprint();
     let is_ordered = is_changed || reruns.failed == FailedRows::Retry;
+    let sent_as = if is_changed { PlannedAction::Updated } else { PlannedAction::Resent };
     if state == State::Pending || (is_ordered && reruns.failed.let_change(state)) {
-        return Ok(PlannedAction::Resent(state));
+        return Ok(sent_as(state));
     }
     if !is_changed || submission_of(sent)?.has_same_content(&row.submission) {
         return Ok(PlannedAction::Left(state));
     }
     let is_replaced = reruns.drifted == DriftedRows::Resend && state == State::Indexed;
-    Ok(if is_replaced { PlannedAction::Resent(state) } else { PlannedAction::Drifted(state) })
+    Ok(if is_replaced { PlannedAction::Updated(state) } else { PlannedAction::Drifted(state) })
 }
 
 type ProbeWords = (&'static str, String, &'static str);

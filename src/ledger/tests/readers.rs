@@ -75,7 +75,7 @@ async fn a_ledger_is_closed_when_its_reads_have_ended_and_then_refuses_others() 
 #[tokio::test]
 async fn a_scratch_ledger_reads_what_it_has_not_committed_yet() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open_scratch(&folder.path().join("s.db"), Some(&identity()), T0).unwrap();
+    let ledger = Ledger::open_scratch(&folder.path().join("s.db"), &identity(), T0).unwrap();
     let (run, manifest) = begin(&ledger, "plan", T0, None).await;
     let admit =
         move |store: &Store| store.admit(run, manifest, &[row(2, "a", &[])], &AdmitTerms::default(), T0);

@@ -29,7 +29,8 @@ use crate::{
 };
 
 use super::context::Context;
-use send::{SendResult, announce_wait, claim_and_send, delay_text};
+pub(crate) use send::delay_text;
+use send::{SendResult, announce_wait, claim_and_send};
 
 /// Failures in a row before the first answer of a run. More mean a wrong address or no network.
 const FIRST_FAILURES_MAX: u32 = 4;

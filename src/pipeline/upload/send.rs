@@ -245,7 +245,7 @@ fn cooldown_text(cooldown: &Cooldown, cause: Option<&str>) -> String {
 }
 
 /// Why the quota delays uploads, for the operator. `None`: normal spacing.
-pub(super) fn delay_text(delay: &Delay) -> Option<String> {
+pub(crate) fn delay_text(delay: &Delay) -> Option<String> {
     match delay.why {
         BlockReason::Spacing | BlockReason::Turn | BlockReason::HalfOpenProbe => None,
         BlockReason::Cap { cap, is_learned: false } => Some(format!("the {cap} window is full")),

@@ -212,9 +212,6 @@ impl MockService {
             state.answers.insert(number, (sight, served_at.plus(back)));
         }
         state.accept_due(until);
-        if let Some(kept) = self.policy.videos_kept {
-            state.keep_newest(kept);
-        }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, MockState> {

@@ -25,6 +25,7 @@ use crate::{
             scan::{describe, show_expired, show_known, show_origins, show_scan},
         },
     },
+    clock::Clock,
     domain::{ProbeVerdict, Problem},
     error::{Error, ExitCode},
     ledger::Snapshot,
@@ -187,7 +188,7 @@ fn read(
     findings: &Shared,
 ) -> Result<Checking, Error> {
     let snapshot = ledger.map(Snapshot::open).transpose()?;
-    let criteria = Criteria { snapshot: snapshot.as_ref(), ..Criteria::default() };
+    let criteria = Criteria::new(Clock::real().now(), snapshot.as_ref());
     let (scan, comparison) =
         compare(&mut manifests, &criteria, args.demands.max_errors, |path, met, planned| {
             find(findings, path, met, planned)
@@ -209,7 +210,7 @@ async fn probe_sources(
     let read = move |targets: mpsc::Sender<ProbeTarget>| {
         let snapshot = Snapshot::open(&path)?;
         let mut wanted = 0;
-        let criteria = Criteria { snapshot: Some(&snapshot), ..Criteria::default() };
+        let criteria = Criteria::new(Clock::real().now(), Some(&snapshot));
         let (scan, comparison) = compare(&mut manifests, &criteria, errors_max, |path, met, planned| {
             if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned)) = (met, planned)
                 && probe::is_worth_a_probe(planned.action)

@@ -135,7 +135,7 @@ impl Probed {
 /// Whether a probe of the source of a row may save money: it is or may be sent, by an order or once a doubt has ended.
 pub(super) const fn is_worth_a_probe(planned_action: PlannedAction) -> bool {
     match planned_action {
-        PlannedAction::New | PlannedAction::Resent(_) => true,
+        PlannedAction::New | PlannedAction::Resent(_) | PlannedAction::Updated(_) => true,
         PlannedAction::Left(state) => !matches!(state, State::Accepted | State::Indexed | State::Abandoned),
         PlannedAction::Drifted(state) => !matches!(state, State::Accepted | State::Abandoned),
     }

@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     domain::Price,
     error::{Error, ExitCode},
-    ledger::{ProbeRequirement, Snapshot},
+    ledger::Snapshot,
     manifest::{Manifest, Scan},
     report::with_separators,
 };
@@ -50,12 +50,8 @@ pub(super) fn dry_run(
     output: &OutputArgs,
 ) -> Result<ExitCode, Error> {
     let opened = describe(&manifests);
-    let requirement = rows.probe_age_max().map(|age_max| ProbeRequirement {
-        probed_since: Clock::real().now().minus(age_max),
-        column: String::new(),
-        column_number: 0,
-    });
-    let criteria = Criteria { snapshot, reruns: rows.reruns(), requirement };
+    let now = Clock::real().now();
+    let criteria = Criteria::new(now, snapshot).for_import(rows.reruns(), rows.probe_age_max());
     let (scan, comparison) = compare(&mut manifests, &criteria, None, |_, _, _| Ok(()))?;
     let code = exit_code(&scan, &comparison);
     let has_held_back = code == ExitCode::Success && comparison.held_back > 0;
