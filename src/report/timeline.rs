@@ -16,6 +16,8 @@ const WAITS_MAX: usize = 8;
 const WAIT_INTERVALS: u32 = 3;
 /// A shorter pause is none.
 const WAIT_MIN: Duration = Duration::from_secs(2);
+/// A cap is used up for a wait when this share of it is used: requests without a clear answer hold the rest.
+const USED_UP: f64 = 0.95;
 /// A refusal among so many requests before a wait is its cause.
 const REFUSAL_REACH: u32 = 8;
 
@@ -338,11 +340,17 @@ impl Timeline {
         longest.sort_by_key(|(_, from, _)| *from);
         let waits = longest.into_iter().map(|(duration, from, after_refusal)| {
             let part = axis.first_end_from(from).min(POINTS - 1);
-            let full = caps
-                .iter()
-                .find(|(cap, used)| cap.allowed.is_some_and(|allowed| used[part] >= f64::from(allowed)));
+            // the curve has a point per part: the highest one around the time
+            let around = part.saturating_sub(1)..(part + 2).min(POINTS);
+            let used_of = |used: &[f64]| used[around.clone()].iter().copied().fold(0.0, f64::max);
+            let full = caps.iter().find_map(|(cap, used)| {
+                let (allowed, used) = (cap.allowed?, used_of(used));
+                (used >= f64::from(allowed) * USED_UP).then_some((cap, allowed, used))
+            });
             let cause = match full {
-                Some((cap, _)) => format!("the cap {} was used up", cap.limit),
+                Some((cap, allowed, used)) => {
+                    format!("the cap {} was used: {used:.0} of {allowed}", cap.limit)
+                }
                 None if after_refusal => "the service had refused uploads for now".to_owned(),
                 None => {
                     "no limit of this run: no row was ready, or the service could not be reached".to_owned()
@@ -352,5 +360,94 @@ impl Timeline {
         });
         self.waits = waits.collect();
         self.waited = self.gaps.total;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(sent_at: i64, answered_at: i64) -> RequestTimes {
+        RequestTimes {
+            sent_at: UnixMillis(sent_at),
+            answered_at: Some(UnixMillis(answered_at)),
+            counts_until: Some(UnixMillis(answered_at)),
+            is_of_run: true,
+            is_accepted: true,
+            is_refused: false,
+            final_at: Some(UnixMillis(answered_at + 4_000)),
+            is_searchable: true,
+        }
+    }
+
+    fn timeline(rate: &str, cap: &str, until: i64, requests: &[RequestTimes]) -> Timeline {
+        let limits = RunLimits {
+            upload: vec![rate.parse().unwrap()],
+            caps: vec![cap.parse().unwrap()],
+            ..RunLimits::default()
+        };
+        let mut timeline = Timeline::empty(TimeAxis::new(UnixMillis(0), UnixMillis(until)), &limits);
+        for request in requests {
+            timeline.take(request);
+        }
+        timeline.explain_waits();
+        timeline
+    }
+
+    #[test]
+    fn every_point_of_a_window_counts_exactly_what_lies_in_it() {
+        let mut rng = fastrand::Rng::with_seed(5);
+        let requests: Vec<RequestTimes> = (0..500)
+            .map(|_| rng.i64(-60_000..240_000))
+            .map(|sent_at| request(sent_at, sent_at + rng.i64(0..900)))
+            .collect();
+        let timeline = timeline("9/10s", "50/1min", 240_000, &requests);
+        for (window, period_ms) in timeline.windows.iter().zip([10_000, 60_000]) {
+            for (part, used) in window.used(&timeline.axis).into_iter().enumerate() {
+                let end = timeline.axis.end_of(part).0;
+                let time = |request: &&RequestTimes| {
+                    let at = if window.is_cap { request.counts_until.unwrap() } else { request.sent_at };
+                    at.0 <= end && at.0 > end - period_ms
+                };
+                let counted = u32::try_from(requests.iter().filter(time).count()).unwrap();
+                assert!(
+                    (used - f64::from(counted)).abs() < 1e-9,
+                    "{} at {end}: {used}, {counted}",
+                    window.limit
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_shorter_than_a_point_of_the_curve_is_an_average() {
+        let requests: Vec<RequestTimes> = (0..2_400).map(|at| request(at * 500, at * 500 + 10)).collect();
+        let timeline = timeline("2/s", "9999/2h", 1_200_000, &requests);
+        let used = timeline.windows[0].used(&timeline.axis);
+        assert!(timeline.windows[0].is_average(&timeline.axis));
+        assert!(used[1..239].iter().all(|used| (used - 2.0).abs() < 0.2), "{used:?}");
+    }
+
+    #[test]
+    fn a_wait_names_the_cap_that_was_used_up() {
+        let first: Vec<RequestTimes> = (0..20).map(|at| request(at * 100, at * 100 + 10)).collect();
+        let then: Vec<RequestTimes> =
+            (0..5).map(|at| request(62_000 + at * 100, 62_010 + at * 100)).collect();
+        let requests = [first, then].concat();
+        let waits = timeline("10/s", "20/1min", 70_000, &requests).waits;
+        assert_eq!(waits.len(), 1, "{waits:?}");
+        assert_eq!(waits[0].cause, "the cap 20/1min was used: 20 of 20");
+        let waits = timeline("10/s", "500/1min", 70_000, &requests).waits;
+        assert!(waits[0].cause.starts_with("no limit of this run"), "{waits:?}");
+    }
+
+    #[test]
+    fn every_searchable_video_is_in_one_class_and_on_the_curve_or_after_it() {
+        let requests: Vec<RequestTimes> = (0..40).map(|at| request(at * 1_000, at * 1_000 + 10)).collect();
+        let timeline = timeline("1/s", "99/1min", 20_000, &requests);
+        let during = timeline.searchable.cumulative()[POINTS - 1];
+        assert_eq!(during + timeline.searchable_later, 40);
+        assert_eq!(timeline.indexing.iter().sum::<u64>(), 40);
+        assert_eq!(timeline.indexing[2], 40, "{:?}", timeline.indexing);
     }
 }

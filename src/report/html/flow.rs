@@ -36,12 +36,12 @@ pub(super) fn outcomes(report: &RunReport) -> Vec<FlowNode> {
         node("in flight", "move", items.sending),
         node("wait to be sent", "wait", items.pending),
         node("in doubt", "doubt", items.in_doubt),
-        node("accepted, no number yet", "doubt", items.accepted_unidentified),
+        node("no video number yet", "doubt", items.accepted_unidentified),
         node("need your decision", "doubt", items.needs_review),
         node("failed to be indexed", "bad", items.failed),
-        node("rejected by the service", "bad", items.rejected),
+        node("rejected by service", "bad", items.rejected),
         node("given up", "off", items.abandoned),
-        node("read again by a later run", "off", report.seen_later),
+        node("read by a later run", "off", report.seen_later),
     ];
     all.into_iter().filter(|node| node.count > 0).collect()
 }

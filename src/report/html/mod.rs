@@ -37,6 +37,3 @@ fn write(report: &RunReport, path: &Path) -> Result<(), Error> {
     file.write_all(text.as_bytes())?;
     file.publish()
 }
-
-#[cfg(test)]
-mod tests;

@@ -38,7 +38,7 @@ fn window_chart(timeline: &Timeline, window: &WindowUse, at: usize) -> Markup {
     let allowed =
         window.allowed.map_or_else(|| "an unknown number".to_owned(), |allowed| amount(f64::from(allowed)));
     let description =
-        format!("at most {} of {allowed} {} in the window{average}", amount(most), window.counts);
+        format!("At most {} of {allowed} {} in the window{average}", amount(most), window.counts);
     let title = format!("Limit {}: {} in the window, over time", window.limit, window.counts);
     let curves = [Curve { name: window.counts, class: "move", values: used }];
     let chart = TimeChart {
