@@ -318,7 +318,7 @@ impl Timeline {
             self.accepted.add(&axis, answered_at.filter(|_| request.is_accepted));
             self.refused.add(&axis, answered_at.filter(|_| request.is_refused));
         }
-        let Some(searchable_at) = request.final_at.filter(|_| request.is_searchable) else { return };
+        let Some(searchable_at) = request.searchable_at else { return };
         match axis.part(searchable_at) {
             Some(part) => self.searchable.0[part] += 1,
             None if request.is_of_run => self.searchable_later += 1,
@@ -353,7 +353,8 @@ impl Timeline {
                 }
                 None if after_refusal => "the service had refused uploads for now".to_owned(),
                 None => {
-                    "no limit of this run: no row was ready, or the service could not be reached".to_owned()
+                    "none of these limits: no row was ready, or the run paused after errors of the service"
+                        .to_owned()
                 }
             };
             LongWait { from, duration, cause }
@@ -376,7 +377,7 @@ mod tests {
             is_accepted: true,
             is_refused: false,
             final_at: Some(UnixMillis(answered_at + 4_000)),
-            is_searchable: true,
+            searchable_at: Some(UnixMillis(answered_at + 4_000)),
         }
     }
 
@@ -397,10 +398,11 @@ mod tests {
     #[test]
     fn every_point_of_a_window_counts_exactly_what_lies_in_it() {
         let mut rng = fastrand::Rng::with_seed(5);
-        let requests: Vec<RequestTimes> = (0..500)
-            .map(|_| rng.i64(-60_000..240_000))
-            .map(|sent_at| request(sent_at, sent_at + rng.i64(0..900)))
-            .collect();
+        let mut one = |_| {
+            let sent_at = rng.i64(-60_000..240_000);
+            request(sent_at, sent_at + rng.i64(0..900))
+        };
+        let requests: Vec<RequestTimes> = (0..500).map(&mut one).collect();
         let timeline = timeline("9/10s", "50/1min", 240_000, &requests);
         for (window, period_ms) in timeline.windows.iter().zip([10_000, 60_000]) {
             for (part, used) in window.used(&timeline.axis).into_iter().enumerate() {
@@ -436,9 +438,9 @@ mod tests {
         let requests = [first, then].concat();
         let waits = timeline("10/s", "20/1min", 70_000, &requests).waits;
         assert_eq!(waits.len(), 1, "{waits:?}");
-        assert_eq!(waits[0].cause, "the cap 20/1min was used: 20 of 20");
+        assert_eq!(waits[0].cause, "the cap 20/min was used: 20 of 20");
         let waits = timeline("10/s", "500/1min", 70_000, &requests).waits;
-        assert!(waits[0].cause.starts_with("no limit of this run"), "{waits:?}");
+        assert!(waits[0].cause.starts_with("none of these limits"), "{waits:?}");
     }
 
     #[test]

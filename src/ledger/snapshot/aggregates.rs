@@ -47,8 +47,8 @@ pub struct RequestTimes {
     pub is_refused: bool,
     /// When the state of its video became final, if it did.
     pub final_at: Option<UnixMillis>,
-    /// Its video is searchable.
-    pub is_searchable: bool,
+    /// The same, where its video is searchable.
+    pub searchable_at: Option<UnixMillis>,
 }
 
 /// Where and when a video was taken.
@@ -126,7 +126,7 @@ impl Snapshot {
         let sql = "SELECT sent_at, answered_at, counts_until, run = ?1, \
                    attempt.state IN ('accepted', 'accepted_unidentified', 'superseded'), attempt.state = 'refused', \
                    CASE WHEN item.attempt = attempt.id THEN item.final_at END AS final_at, \
-                   item.attempt = attempt.id AND item.state = 'indexed' \
+                   CASE WHEN item.attempt = attempt.id AND item.state = 'indexed' THEN item.final_at END \
                    FROM attempt JOIN item ON item.id = attempt.item WHERE attempt.state <> 'not_sent' AND \
                    (run = ?1 OR (sent_at >= ?2 AND sent_at <= ?3) OR (item.final_at >= ?4 AND item.final_at <= ?3)) \
                    ORDER BY attempt.id";
@@ -141,7 +141,7 @@ impl Snapshot {
                 is_accepted: row.get(4)?,
                 is_refused: row.get(5)?,
                 final_at: row.get(6)?,
-                is_searchable: row.get(7)?,
+                searchable_at: row.get(7)?,
             });
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! The charts: curves over time, columns, and tables with bars. Text stands outside the drawings, so that it keeps its size.
 
+use std::fmt::Write as _;
+
 use maud::{Markup, html};
 
 use super::text::time;
@@ -90,7 +92,6 @@ fn key(class: &str) -> Markup {
 }
 
 /// A polyline. Points within a straight line are left out.
-#[expect(clippy::cast_precision_loss, reason = "there are few points")]
 fn path(values: &[f64], top: f64) -> String {
     let heights: Vec<f64> =
         values.iter().map(|value| ((1.0 - value / top) * HEIGHT * 10.0).round() / 10.0).collect();
@@ -102,7 +103,7 @@ fn path(values: &[f64], top: f64) -> String {
             continue;
         }
         let mark = if text.is_empty() { 'M' } else { 'L' };
-        text.push_str(&format!("{mark}{} {height}", at as f64));
+        let _ = write!(text, "{mark}{at} {height}");
     }
     text
 }
@@ -187,7 +188,7 @@ pub(super) fn columns(id: &str, title: &str, bars: &[Bar]) -> Markup {
     let mut path = String::new();
     for (at, bar) in bars.iter().enumerate().filter(|(_, bar)| bar.count > 0) {
         let height = share(bar.count, most, HEIGHT).max(1.0);
-        path.push_str(&format!("M{at}.1 {HEIGHT}v-{height:.1}h.8v{height:.1}z"));
+        let _ = write!(path, "M{at}.1 {HEIGHT}v-{height:.1}h.8v{height:.1}z");
     }
     html! {
         figure {

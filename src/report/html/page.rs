@@ -5,10 +5,7 @@ use std::path::Path;
 use base64::Engine as _;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{
-    flow, quota, reasons, sections,
-    text::{foreign, time},
-};
+use super::{flow, quota, reasons, sections, text::time};
 use crate::report::RunReport;
 
 const STYLE: &str = include_str!("style.css");
@@ -82,14 +79,4 @@ fn policy() -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, STYLE.as_bytes());
     let digest = base64::engine::general_purpose::STANDARD.encode(digest);
     format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'")
-}
-
-/// Why the run ended.
-pub(super) fn ending(report: &RunReport) -> Markup {
-    html! {
-        @match (report.run.exit_code, &report.run.exit_reason) {
-            (Some(code), Some(reason)) => { "exit " (code) ": " (foreign(reason)) }
-            _ => "still running, or killed"
-        }
-    }
 }

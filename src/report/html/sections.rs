@@ -7,7 +7,6 @@ use url::Url;
 
 use super::{
     charts::{Bar, Curve, TimeChart, bar_table, columns, time_chart},
-    page::ending,
     text::{counted, foreign, percent, time},
     world,
 };
@@ -31,6 +30,16 @@ pub(super) fn heading(report: &RunReport) -> Markup {
             "."
         }
         p { strong { (ending(report)) } }
+    }
+}
+
+/// Why the run ended.
+fn ending(report: &RunReport) -> Markup {
+    html! {
+        @match (report.run.exit_code, &report.run.exit_reason) {
+            (Some(code), Some(reason)) => { "exit " (code) ": " (foreign(reason)) }
+            _ => "still running, or killed"
+        }
     }
 }
 
@@ -102,24 +111,28 @@ pub(super) fn indexing(report: &RunReport) -> Markup {
         return html! { p.note { "No video became searchable." } };
     }
     let duration = |seconds: i64| format_duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
-    let label = |class: usize| match INDEXING_EDGES.get(class) {
+    let within = |class: usize| match INDEXING_EDGES.get(class) {
         Some(edge) => format!("under {}", duration(*edge)),
         None => format!("{} or more", duration(INDEXING_EDGES[INDEXING_EDGES.len() - 1])),
+    };
+    let label = |class: usize| match (class.checked_sub(1), INDEXING_EDGES.get(class)) {
+        (Some(below), Some(edge)) => format!("{} to {}", duration(INDEXING_EDGES[below]), duration(*edge)),
+        _ => within(class),
     };
     let counted_classes = classes.iter().enumerate().filter(|(_, count)| **count > 0).map(|(class, _)| class);
     let (first, last) = (counted_classes.clone().min().unwrap_or(0), counted_classes.max().unwrap_or(0));
     let bars: Vec<Bar> =
         (first..=last).map(|class| Bar { label: label(class), count: classes[class] }).collect();
-    let within = |share: u64| {
+    let most = |share: u64| {
         let mut sum = 0;
         let reached = classes.iter().position(|count| {
             sum += count;
             sum * 100 >= total * share
         });
-        label(reached.unwrap_or(classes.len() - 1))
+        within(reached.unwrap_or(classes.len() - 1))
     };
     html! {
-        p { "Half of the videos: " (within(50)) ". Nine of ten: " (within(90)) "." }
+        p { "Half of the videos: " (most(50)) ". Nine of ten: " (most(90)) "." }
         (bar_table(
             &format!("{} by the time from the answer of the service to searchable. Polls find it a little later.",
                      counted(total, "video", "videos")),

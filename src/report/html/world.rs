@@ -1,5 +1,7 @@
 //! The map of capture places: an outline of the continents, without tiles, and a dot per cell with videos.
 
+use std::fmt::Write as _;
+
 use maud::{Markup, html};
 
 use super::text::percent;
@@ -56,11 +58,13 @@ fn dots(cells: &[PlaceCell]) -> Vec<(&'static str, String)> {
     let path_of = |at: usize| {
         let least = CLASSES[at].0;
         let below = CLASSES.get(at + 1).map_or(u64::MAX, |class| class.0);
-        let inside = cells.iter().filter(|cell| (least..below).contains(&cell.videos));
-        inside
+        let mut path = String::new();
+        for cell in cells.iter().filter(|cell| (least..below).contains(&cell.videos)) {
             // nobody films south of the map's edge, but nothing may be left out
-            .map(|cell| format!("M{:.1} {:.1}h0", cell.longitude + 180.0, (90.0 - cell.latitude).min(149.0)))
-            .collect::<String>()
+            let (x, y) = (cell.longitude + 180.0, (90.0 - cell.latitude).min(149.0));
+            let _ = write!(path, "M{x:.1} {y:.1}h0");
+        }
+        path
     };
     let all = (0..CLASSES.len()).map(|at| (CLASSES[at].1, path_of(at)));
     all.filter(|(_, path)| !path.is_empty()).collect()
