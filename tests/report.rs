@@ -133,7 +133,7 @@ fn the_last_verification_is_in_the_report() {
     assert_eq!(code, 0, "{err}");
     let page = page(&fixture, &[]);
     assert!(page.contains("service and ledger agree"), "the verdict");
-    assert!(page.contains("<td class=\"number\">4 (100 %)</td>"), "the counts");
+    assert!(page.contains("data-label=\"Both agree\">4 (100 %)</td>"), "the counts");
 }
 
 /// Adds items to a ledger as a large run leaves them: everywhere on the globe, in every year, each failure with a cause of its

@@ -353,7 +353,7 @@ impl Timeline {
                 }
                 None if after_refusal => "the service had refused uploads for now".to_owned(),
                 None => {
-                    "none of these limits: no row was ready, or the run paused after errors of the service"
+                    "none of these limits: no row was ready, or the run waited for doubts or after errors"
                         .to_owned()
                 }
             };

@@ -73,8 +73,8 @@ fn waits(timeline: &Timeline) -> Markup {
                 @for wait in &timeline.waits {
                     tr {
                         th scope="row" { (time(wait.from)) }
-                        td { (format_duration(wait.duration)) }
-                        td { (wait.cause) }
+                        td data-label="Length" { (format_duration(wait.duration)) }
+                        td data-label="Cause" { (wait.cause) }
                     }
                 }
             }

@@ -43,7 +43,7 @@ fn causes(causes: &[CauseCount], total: u64) -> Markup {
                         th scope="row" {
                             @if cause.cause.is_empty() { "no cause was given" } @else { (foreign(&cause.cause)) }
                         }
-                        td { (cause.state.as_str().replace('_', " ")) }
+                        td data-label="State" { (cause.state.as_str().replace('_', " ")) }
                         (share_cell(cause.items, total))
                         td { (examples(&cause.examples)) }
                     }
@@ -67,7 +67,7 @@ fn faults(faults: &[FaultCount], total: u64) -> Markup {
                 @for fault in faults {
                     tr {
                         th scope="row" { (foreign(&format!("{}; {}", fault.message, fault.fix))) }
-                        td { (foreign(&fault.column)) }
+                        td data-label="Column" { (foreign(&fault.column)) }
                         (share_cell(fault.rows, total))
                         td { (examples(&fault.examples)) }
                     }
@@ -79,7 +79,7 @@ fn faults(faults: &[FaultCount], total: u64) -> Markup {
 }
 
 fn share_cell(count: u64, total: u64) -> Markup {
-    html! { td.number { (with_separators(count)) " (" (percent(count, total)) ")" } }
+    html! { td.number data-label="Count" { (with_separators(count)) " (" (percent(count, total)) ")" } }
 }
 
 fn rest(name: &str, count: u64, total: u64) -> Markup {

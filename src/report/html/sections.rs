@@ -207,26 +207,29 @@ pub(super) fn parity(report: &RunReport) -> Markup {
             }
         };
     };
+    let listed = proof.namespaces.iter().take(crate::report::run_report::LISTED_MAX as usize);
     html! {
         p { "At " (time(proof.at)) ": " strong { (foreign(&proof.verdict)) } }
-        div.scroll tabindex="0" role="region" aria-label="Service and ledger by namespace" {
-            table {
-                caption { "Videos at the service and in the ledger, by namespace" }
-                thead { tr {
-                    th scope="col" { "Namespace" } th.number scope="col" { "At the service" }
-                    th.number scope="col" { "In the ledger" } th.number scope="col" { "Both agree" }
-                    th scope="col" { "Differences" }
-                } }
-                tbody {
-                    @for namespace in proof.namespaces.iter().take(crate::report::run_report::LISTED_MAX as usize) {
-                        tr {
-                            th scope="row" { (foreign(&namespace.namespace)) }
-                            td.number { (with_separators(namespace.listed)) }
-                            td.number { (with_separators(namespace.bound)) }
-                            td.number { (with_separators(namespace.matched)) " (" (percent(namespace.matched, namespace.bound)) ")" }
-                            td {
-                                @if namespace.findings.is_empty() { "none" }
-                                @for (meaning, count) in &namespace.findings { div { (with_separators(*count)) ": " (meaning) } }
+        table.stack {
+            caption { "Videos at the service and in the ledger, by namespace" }
+            thead { tr {
+                th scope="col" { "Namespace" } th.number scope="col" { "At the service" }
+                th.number scope="col" { "In the ledger" } th.number scope="col" { "Both agree" }
+                th scope="col" { "Differences" }
+            } }
+            tbody {
+                @for namespace in listed {
+                    tr {
+                        th scope="row" { (foreign(&namespace.namespace)) }
+                        td.number data-label="At the service" { (with_separators(namespace.listed)) }
+                        td.number data-label="In the ledger" { (with_separators(namespace.bound)) }
+                        td.number data-label="Both agree" {
+                            (with_separators(namespace.matched)) " (" (percent(namespace.matched, namespace.bound)) ")"
+                        }
+                        td data-label="Differences" {
+                            @if namespace.findings.is_empty() { "none" }
+                            @for (meaning, count) in &namespace.findings {
+                                div { (with_separators(*count)) ": " (meaning) }
                             }
                         }
                     }
@@ -240,21 +243,19 @@ pub(super) fn parity(report: &RunReport) -> Markup {
 pub(super) fn files(report: &RunReport, folder: &Path) -> Markup {
     html! {
         @if !report.manifests.is_empty() {
-            div.scroll tabindex="0" role="region" aria-label="Manifests of the run" {
-                table {
-                    caption { "Manifests of the run, those with the most rows first" }
-                    thead { tr {
-                        th scope="col" { "Manifest" } th.number scope="col" { "Rows" }
-                        th.number scope="col" { "Duplicates" } th.number scope="col" { "Cannot be sent" }
-                    } }
-                    tbody {
-                        @for manifest in &report.manifests {
-                            tr {
-                                th scope="row" { (foreign(&manifest.manifest)) }
-                                td.number { (with_separators(manifest.rows)) }
-                                td.number { (with_separators(manifest.duplicates)) }
-                                td.number { (with_separators(manifest.rejected)) }
-                            }
+            table.stack {
+                caption { "Manifests of the run, those with the most rows first" }
+                thead { tr {
+                    th scope="col" { "Manifest" } th.number scope="col" { "Rows" }
+                    th.number scope="col" { "Duplicates" } th.number scope="col" { "Cannot be sent" }
+                } }
+                tbody {
+                    @for manifest in &report.manifests {
+                        tr {
+                            th scope="row" { (foreign(&manifest.manifest)) }
+                            td.number data-label="Rows" { (with_separators(manifest.rows)) }
+                            td.number data-label="Duplicates" { (with_separators(manifest.duplicates)) }
+                            td.number data-label="Cannot be sent" { (with_separators(manifest.rejected)) }
                         }
                     }
                 }
