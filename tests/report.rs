@@ -6,7 +6,7 @@ mod cli;
 
 use std::fs;
 
-use cli::CliFixture;
+use cli::{CliFixture, SandboxProcess};
 use serde_json::Value;
 
 const LEDGER: [&str; 2] = ["--ledger", "l.db"];
@@ -30,6 +30,14 @@ fn import(fixture: &CliFixture, manifest: &str) -> Value {
     let last = out.lines().last().unwrap_or_else(|| panic!("{err}"));
     let folder = serde_json::from_str::<Value>(last).unwrap()["run"].as_str().unwrap().to_owned();
     serde_json::from_str(&fixture.read(&format!("reports/{folder}/report.json"))).unwrap()
+}
+
+/// Imports into a service that cannot index any video.
+fn import_failing(fixture: &CliFixture, manifest: &str) {
+    let sandbox = SandboxProcess::start(fixture, &["--fail-share", "1"]);
+    let args = ["import", manifest, "--api-url", &sandbox.url, "--rate", "10/s"];
+    let (code, _, err) = fixture.run(&[&args, &LEDGER[..]].concat());
+    assert_eq!(code, 4, "{err}");
 }
 
 fn rows(range: std::ops::Range<u32>) -> String {
@@ -94,8 +102,9 @@ fn a_page_holds_no_secret_no_script_and_nothing_to_load() {
     let name = "m<img src=x>.csv";
     let bad = format!("{},\"{}\",,,\n", "X", attack.replace('"', "\"\""));
     fixture.write(name, &(rows(0..2) + &bad + "Y,ftp://host/a?token=canary-token,,,\n"));
-    import(&fixture, name);
+    import_failing(&fixture, name);
     let page = page(&fixture, &[]);
+    assert!(page.contains("https://host/clip-0.mp4?X-Amz-Signature=***"), "the example of a failure");
     assert!(!page.contains("canary"), "a secret");
     for start in ["<script", "<img", "<iframe", "<link", "<object", " onerror=\"", " style=\"", "src=\""] {
         assert!(!page.contains(start), "{start}");
