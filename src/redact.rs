@@ -11,6 +11,8 @@ const SHOWN_VALUE_MAX: usize = 16;
 
 /// The longest value shown in a message, in characters.
 const SHOWN_MAX: usize = 120;
+/// The longest sentence shown on a page, in characters.
+const SENTENCE_MAX: usize = 400;
 
 /// A URL that can be printed or logged: user, password, the values of query parameters and the fragment are hidden.
 #[must_use]
@@ -56,6 +58,16 @@ fn parameter(pair: &str) -> String {
 /// next blank or quote, and what stands between `//` and `@`.
 #[must_use]
 pub fn opaque(text: &str) -> String {
+    clean(&without_secrets(text))
+}
+
+/// The same for a sentence, which may be longer than a value.
+#[must_use]
+pub fn sentence(text: &str) -> String {
+    cut(&without_secrets(text), SENTENCE_MAX)
+}
+
+fn without_secrets(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((at, mark)) =
@@ -79,20 +91,23 @@ pub fn opaque(text: &str) -> String {
         _ => shown,
     };
     // a fragment that assigns something may assign a token
-    let shown = match shown.split_once('#') {
+    match shown.split_once('#') {
         Some((before, fragment)) if fragment.contains('=') => format!("{before}#***"),
         _ => shown,
-    };
-    clean(&shown)
+    }
 }
 
 /// Any text of a manifest or a server, made safe for a terminal: control, escape and bidirectional characters become
 /// `?`, and more than 120 characters are cut.
 #[must_use]
 pub fn clean(text: &str) -> String {
+    cut(text, SHOWN_MAX)
+}
+
+fn cut(text: &str, chars_max: usize) -> String {
     let mut shown: String =
-        text.chars().take(SHOWN_MAX).map(|c| if is_unsafe(c) { '?' } else { c }).collect();
-    if text.chars().nth(SHOWN_MAX).is_some() {
+        text.chars().take(chars_max).map(|c| if is_unsafe(c) { '?' } else { c }).collect();
+    if text.chars().nth(chars_max).is_some() {
         shown.push('…');
     }
     shown

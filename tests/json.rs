@@ -140,6 +140,7 @@ fn every_command_prints_only_what_the_contract_lists() {
     run(&fixture, &of(&["verify", "--sandbox"]), None, &["verify"]);
     run(&fixture, &of(&["quota"]), None, &["quota"]);
     run(&fixture, &of(&["status", "--price", "2"]), None, &["status"]);
+    run(&fixture, &of(&["report", "--html", "report.html"]), None, &["report"]);
     run(&fixture, &of(&["review"]), Some("review"), &[]);
     run(&fixture, &of(&["ledger", "check"]), None, &["ledger check"]);
     run(&fixture, &["config"], None, &["config"]);

@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Clock,
-    domain::{Cap, Rate},
+    domain::{Cap, Rate, UnixMillis},
     error::Error,
-    ledger::{Ledger, LedgerError, Snapshot},
+    ledger::{Ledger, LedgerError, RunId, Snapshot, Store},
     pipeline::{self, LEARNED_LIMITS},
     quota::{LearnedLimits, Limits, RateLimiter},
+    report::RunLimits,
 };
 
 /// The key of the limits that `quota set` keeps in the ledger.
@@ -157,6 +158,37 @@ impl RequestedLimits {
             total: first_given(&self.given.total_rate, &stored.total_rate, &[])?,
         })
     }
+}
+
+/// The key of the limits with which a run began.
+fn key_of(run: RunId) -> String {
+    format!("limits of run {run}")
+}
+
+/// Keeps the limits with which a run begins, for its report.
+pub fn keep(store: &Store, run: RunId, limits: &Limits, at: UnixMillis) -> Result<(), LedgerError> {
+    let stored = StoredLimits {
+        rate: texts(&limits.upload),
+        cap: texts(&limits.caps),
+        list_rate: texts(&limits.list),
+        get_rate: texts(&limits.metadata),
+        total_rate: texts(&limits.total),
+    };
+    // it has no value that JSON cannot hold
+    store.kv_set(&key_of(run), serde_json::to_string(&stored).ok().as_deref(), at)
+}
+
+/// The limits with which a run began. `None`: unknown.
+pub fn of_run(snapshot: &Snapshot, run: RunId) -> Result<Option<RunLimits>, Error> {
+    let Some(text) = snapshot.kv_get(&key_of(run))? else { return Ok(None) };
+    let stored = StoredLimits::from_text(Some(&text))?;
+    Ok(Some(RunLimits {
+        upload: first_given(&[], &stored.rate, &[])?,
+        caps: first_given(&[], &stored.cap, &[])?,
+        list: first_given(&[], &stored.list_rate, &[])?,
+        get: first_given(&[], &stored.get_rate, &[])?,
+        total: first_given(&[], &stored.total_rate, &[])?,
+    }))
 }
 
 /// A rate limiter with the limits and the usage that a run which starts now would see.

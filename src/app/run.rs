@@ -133,7 +133,12 @@ pub async fn open(
             let name = run_name(clock.now());
             let boot = pipeline::boot_of(&clock);
             let (run_name, starts_at) = (name.clone(), clock.now());
-            let begin = move |store: &Store| store.begin_run(&run_name, command, starts_at, boot.as_ref());
+            let kept = limits.clone();
+            let begin = move |store: &Store| {
+                let run = store.begin_run(&run_name, command, starts_at, boot.as_ref())?;
+                limits::keep(store, run, &kept, starts_at)?;
+                Ok(run)
+            };
             let id = ledger.write(begin).await?;
             Some(StartedRun { id, name })
         }

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::Value;
 
 use super::{
-    commands::{config, import, ledger, quota, rehearse, resolve, review, status, verify},
+    commands::{config, import, ledger, quota, rehearse, report, resolve, review, status, verify},
     output::{
         json::{CommandEnd, NoFields},
         progress::JsonLine,
@@ -58,6 +58,7 @@ pub fn objects() -> Vec<JsonObject> {
         object::<Plan>("plan", "the last line"),
         object::<quota::QuotaBody>("quota", "the last line of `quota` and `quota set`"),
         object::<status::StatusBody>("status", "the last line"),
+        object::<report::ReportBody>("report", "the last line"),
         object::<review::QuestionLine>("review", "one line per item"),
         object::<resolve::ResolveBody>("resolve", "the last line"),
         object::<verify::VerifyBody>("verify", "the last line"),

@@ -55,6 +55,7 @@ const EVERYDAY: &[(&str, &[&str])] = &[
             "json",
         ],
     ),
+    ("report", &["html", "ledger", "sandbox", "price", "json"]),
     ("reconcile", &["ledger", "sandbox", "key-file", "wait", "no-wait", "exclusive", "on-doubt", "json"]),
     (
         "resolve",
@@ -125,6 +126,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("status", &["telecine status", "telecine status --price 2 --json"]),
+    (
+        "report",
+        &[
+            "telecine report",
+            "telecine report --html report.html",
+            "telecine report 20260131T120000Z --html report.html --price 2",
+        ],
+    ),
     ("review", &["telecine review", "telecine review --all --price 2"]),
     (
         "resolve",

@@ -19,8 +19,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use args::values;
 use commands::{
-    check, config, guess, import, ledger, plan, preview, quota, rehearse, resolve, review, sandbox, status,
-    verify,
+    check, config, guess, import, ledger, plan, preview, quota, rehearse, report, resolve, review, sandbox,
+    status, verify,
 };
 
 use crate::{
@@ -85,6 +85,8 @@ enum Command {
     Quota(Box<quota::QuotaArgs>),
     /// Show how many items are in which state, also while an import runs.
     Status(status::StatusArgs),
+    /// Show a past run and the reasons of its failures, or write it as one HTML page.
+    Report(Box<report::ReportArgs>),
     /// List the items that need your decision, with the evidence and the price of each answer.
     Review(review::ReviewArgs),
     /// Decide about items: adopt a video, send again, give up, or take an answer back.
@@ -226,6 +228,7 @@ fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
         Command::Rehearse(args) => rehearse::rehearse(&args),
         Command::Quota(args) => quota::quota(&args),
         Command::Status(args) => status::status(&args),
+        Command::Report(args) => report::report(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Recover(args) => verify::recover(&args),
         Command::Ledger(args) => ledger::ledger(&args),

@@ -54,7 +54,10 @@ pub use identity::{Identity, KeyChange, Restored, SecondLedger};
 pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
 pub use registry::{RegisteredLedger, registered_ledger, registered_ledgers};
-pub use snapshot::{ItemRow, OpenQuestion, RequestCounts, RowIssue, RowIssueKind, RunRow, Snapshot};
+pub use snapshot::{
+    Capture, CauseCount, CauseExample, FaultCount, ItemRow, ManifestCounts, OpenQuestion, ReportScope,
+    RequestCounts, RequestTimes, RowIssue, RowIssueKind, RunRow, Snapshot,
+};
 pub use store::Store;
 pub use types::{
     AttemptResult, Binding, Bindings, BootTime, BoundBy, BoundItem, Claim, ClaimBlocked, ClaimOutcome,

@@ -5,19 +5,28 @@
 //! - Files are written under a temporary name and renamed: a report is complete or absent.
 //! - Rows are streamed from the ledger, one at a time.
 
+mod captures;
 mod exit;
 mod files;
 mod findings;
+mod html;
 mod library_diff;
+mod parity;
+mod run_report;
 mod summary;
 mod tables;
 mod text;
+mod timeline;
 
 pub use exit::{ExitStatus, RunResults, Work, exit_status};
 pub use findings::{Findings, Severity};
+pub use html::write_page;
 pub use library_diff::{LibraryDiffReport, show_library_diff, show_recovery, write_library_diff};
+pub use parity::ParityProof;
+pub use run_report::{ReportRequest, RunReport};
 pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary};
-pub use text::{show_status, show_summary, with_separators};
+pub use text::{show_run_report, show_status, show_summary, with_separators};
+pub use timeline::RunLimits;
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::summary::{Counts, Spend, Summary};
+use super::{
+    run_report::RunReport,
+    summary::{Counts, Spend, Summary},
+};
 use indicatif::HumanCount;
 
 use crate::{domain::format_duration, ledger::RunRow};
@@ -88,6 +91,50 @@ fn spend_line(spend: &Spend) -> String {
     let credits =
         spend.credits.as_ref().map(|credits| format!(", at most {credits} credits")).unwrap_or_default();
     format!("paid in all: {} uploads{open}{credits}", with_separators(spend.uploads))
+}
+
+/// A past run as it stands now.
+#[must_use]
+pub fn show_run_report(report: &RunReport) -> String {
+    let run = &report.run;
+    let mut text = String::new();
+    let _ = writeln!(text, "telecine {} · {} · {}", run.command, report.service, run.name);
+    let ended = run.ended_at.map_or_else(String::new, |at| format!(" to {at}"));
+    let _ = writeln!(text, "  {}{ended}", run.started_at);
+    if !report.is_of_ledger {
+        let rows = report.rows();
+        let _ = writeln!(text, "\n  {:>9} rows read", with_separators(rows.read));
+        push_lines(
+            &mut text,
+            &[(rows.duplicates, "duplicates of another row"), (rows.rejected, "cannot be sent")],
+        );
+    }
+    let of_what = if report.is_of_ledger { "items in the ledger" } else { "items of these manifests" };
+    let _ = writeln!(text, "\n  {:>9} {of_what}", with_separators(report.items.total));
+    push_lines(&mut text, &count_lines(&report.items));
+    push_lines(&mut text, &[(report.seen_later, "read again by a later run: see its report")]);
+    let requests = &report.requests;
+    let _ = writeln!(
+        text,
+        "\n  {} upload requests: {} accepted, {} refused for now",
+        with_separators(requests.attempts),
+        with_separators(requests.accepted),
+        with_separators(requests.refused)
+    );
+    let _ = writeln!(text, "  {}", spend_line(&report.spend));
+    for cause in &report.causes {
+        let cause_text = crate::redact::opaque(&cause.cause);
+        let _ = writeln!(text, "  {:>9} {}: {cause_text}", with_separators(cause.items), cause.state);
+    }
+    for fault in &report.faults {
+        let message = crate::redact::opaque(&fault.message);
+        let _ = writeln!(text, "  {:>9} cannot be sent: {message}", with_separators(fault.rows));
+    }
+    match (run.exit_code, &run.exit_reason) {
+        (Some(code), Some(reason)) => drop(writeln!(text, "\n  exit {code}: {reason}")),
+        _ => drop(writeln!(text, "\n  still running, or killed")),
+    }
+    text
 }
 
 /// The state of a ledger, and its latest runs.

@@ -9,6 +9,7 @@ pub(super) mod plan;
 pub(super) mod preview;
 pub(super) mod quota;
 pub(super) mod rehearse;
+pub(super) mod report;
 pub(super) mod resolve;
 pub(super) mod review;
 pub(super) mod sandbox;

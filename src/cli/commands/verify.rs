@@ -15,7 +15,7 @@ use crate::{
     error::{Error, ExitCode},
     ledger::{DiffKind, LibraryDiff, Restored, Snapshot},
     pipeline::{self, Recovery, RecoveryOutcome, Unmarked, Verification},
-    report::{self, LibraryDiffReport, ReportFile},
+    report::{self, LibraryDiffReport, ParityProof, ReportFile},
 };
 
 /// Flags of `telecine verify`.
@@ -119,10 +119,15 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         finish(&context.events).await;
         let at = context.clock.now();
         let service = context.ledger.read(Snapshot::origin).await?;
-        context.ledger.close().await;
         let library_diffs = match compared {
-            Verification::Complete(library_diffs) => library_diffs,
+            Verification::Complete(library_diffs) => {
+                let (code, verdict) = library_diff_verdict(&library_diffs);
+                let proof = ParityProof::new(at, code, &verdict, &library_diffs);
+                context.ledger.write(move |store| proof.keep(store)).await?;
+                library_diffs
+            }
             Verification::Incomplete(cause) => {
+                context.ledger.close().await;
                 let reason =
                     format!("the library cannot be read completely ({cause}); run the same command again");
                 if args.output.json {
@@ -133,6 +138,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
                 return Ok(ExitCode::Temporary);
             }
         };
+        context.ledger.close().await;
         let folder = request.reports.join(format!("{}-verify", run_name(at)));
         let report = LibraryDiffReport { service, at, library_diffs };
         let files = report::write_library_diff(&report, &folder)?;

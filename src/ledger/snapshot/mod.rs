@@ -1,5 +1,6 @@
 //! Reading the ledger: the connection, and the reads of `status` and the reports. The reads of the stages are in `store`.
 
+mod aggregates;
 mod items;
 mod runs;
 
@@ -10,6 +11,9 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use super::{LedgerError, files, integrity, schema, values::impossible};
 use crate::domain::UnixMillis;
 
+pub use aggregates::{
+    Capture, CauseCount, CauseExample, FaultCount, ManifestCounts, ReportScope, RequestTimes,
+};
 pub use items::{ItemRow, OpenQuestion, RowIssue, RowIssueKind};
 pub use runs::{RequestCounts, RunRow};
 

@@ -87,11 +87,17 @@ impl Snapshot {
 
     /// Attempts made since `since`.
     pub fn requests_since(&self, since: UnixMillis) -> Result<RequestCounts, LedgerError> {
-        let sql = "SELECT count(*), coalesce(sum(state IN ('accepted', 'accepted_unidentified', 'superseded')), 0), \
-                   coalesce(sum(state = 'refused'), 0), coalesce(sum(state = 'not_sent'), 0) \
-                   FROM attempt WHERE sent_at >= ?1";
+        self.request_counts("sent_at >= ?1", since.0)
+    }
+
+    pub(super) fn request_counts(&self, condition: &str, value: i64) -> Result<RequestCounts, LedgerError> {
+        let sql = format!(
+            "SELECT count(*), coalesce(sum(state IN ('accepted', 'accepted_unidentified', 'superseded')), 0), \
+             coalesce(sum(state = 'refused'), 0), coalesce(sum(state = 'not_sent'), 0) \
+             FROM attempt WHERE {condition}"
+        );
         let number = |row: &Row<'_>, at: usize| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
-        Ok(self.connection.query_row(sql, [since.0], |row| {
+        Ok(self.connection.query_row(&sql, [value], |row| {
             Ok(RequestCounts {
                 attempts: number(row, 0)?,
                 accepted: number(row, 1)?,

@@ -1,0 +1,193 @@
+//! `telecine report`: a past run as it stands now, as text, JSON or one HTML page.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    app::limits,
+    cli::{
+        args::{OutputArgs, PriceArgs, ReadOnlyLedgerArgs},
+        output::{CommandEnd, print, print_end},
+    },
+    clock::Clock,
+    domain::RowCounts,
+    error::{Error, ExitCode},
+    ledger::{RunId, Snapshot},
+    redact,
+    report::{self, Counts, ReportFile, ReportRequest, RunReport, Spend},
+};
+
+/// Flags of `telecine report`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ReportArgs {
+    /// The run, by its name or the beginning of it [default: the last run].
+    ///
+    /// `telecine status` names the latest runs. So do the folders of the reports.
+    #[arg(value_name = "RUN")]
+    run: Option<String>,
+
+    /// Write one HTML page to this file. It needs no other file and no network.
+    ///
+    /// The page shows the flow of the rows, progress, quota windows, indexing times, reasons, places, dates and credits.
+    #[arg(long, value_name = "FILE", env = "TELECINE_HTML", help_heading = "Output")]
+    html: Option<PathBuf>,
+
+    #[command(flatten)]
+    ledger: ReadOnlyLedgerArgs,
+
+    #[command(flatten)]
+    output: OutputArgs,
+
+    #[command(flatten)]
+    price: PriceArgs,
+}
+
+/// A past run as it stands now.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct ReportBody {
+    ledger: PathBuf,
+    service: String,
+    run: String,
+    /// `import`, `reconcile` or `recover`.
+    command: String,
+    #[schemars(extend("format" = "date-time"))]
+    started_at: String,
+    /// `null`: the run has not ended, or was killed.
+    #[schemars(extend("format" = "date-time"))]
+    ended_at: Option<String>,
+    /// How the run ended. `null`: it has not ended, or was killed.
+    run_exit_code: Option<u8>,
+    run_exit_reason: Option<String>,
+    /// Rows of the run's manifests.
+    rows: RowCounts,
+    /// Items of the run's manifests as they are now; after `reconcile`, of the ledger.
+    items: Counts,
+    /// Items that a later run has read again. They are not in `items`.
+    seen_later: u64,
+    requests: ReportedRequests,
+    /// Over all runs of the ledger.
+    spend: Spend,
+    /// Why videos failed, were rejected or are in doubt: the most frequent causes.
+    causes: Vec<ReportedCause>,
+    /// Why rows cannot be sent: the most frequent first faults.
+    faults: Vec<ReportedFault>,
+    /// The page that was written. `null`: none was asked for.
+    html: Option<PathBuf>,
+    /// The result files of the run that exist.
+    files: Vec<ReportFile>,
+}
+
+/// Upload requests of the run.
+#[derive(Serialize, JsonSchema)]
+struct ReportedRequests {
+    requests: u64,
+    accepted: u64,
+    refused: u64,
+    not_sent: u64,
+}
+
+/// A cause and its count.
+#[derive(Serialize, JsonSchema)]
+struct ReportedCause {
+    state: &'static str,
+    cause: String,
+    items: u64,
+}
+
+/// A fault and its count.
+#[derive(Serialize, JsonSchema)]
+struct ReportedFault {
+    column: String,
+    message: String,
+    fix: String,
+    rows: u64,
+}
+
+/// Shows a past run.
+pub(in crate::cli) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
+    let ledger = args.ledger.path()?;
+    let snapshot = Snapshot::open(&ledger)?;
+    let (run, name) = chosen(&snapshot, args.run.as_deref())?;
+    let request = ReportRequest {
+        run,
+        at: Clock::real().now(),
+        price: args.price.price(),
+        folder: args.output.reports(&ledger).join(name),
+        limits: limits::of_run(&snapshot, run)?,
+    };
+    let run_report = RunReport::of(&snapshot, &request)?;
+    if let Some(path) = &args.html {
+        report::write_page(&run_report, path)?;
+    }
+    if args.output.json {
+        print_end(&CommandEnd::of(ExitCode::Success), &body(run_report, ledger, args.html.clone()))?;
+    } else if let Some(path) = args.html.as_ref().filter(|_| !args.output.quiet) {
+        print(&format!("the report of {} is in {}\n", run_report.run.name, path.display()))?;
+    } else if !args.output.quiet {
+        print(&report::show_run_report(&run_report))?;
+    }
+    Ok(ExitCode::Success)
+}
+
+/// The run that is meant.
+fn chosen(snapshot: &Snapshot, name: Option<&str>) -> Result<(RunId, String), Error> {
+    let Some(name) = name else {
+        let latest =
+            snapshot.latest_run()?.ok_or_else(|| Error::Usage("the ledger holds no run yet".to_owned()))?;
+        return Ok((latest, snapshot.run(latest)?.name));
+    };
+    let mut found = snapshot.runs_named(name)?;
+    if found.first().is_some_and(|(_, found)| found == name) || found.len() == 1 {
+        return Ok(found.swap_remove(0));
+    }
+    let name = redact::clean(name);
+    let names: Vec<String> = found.into_iter().map(|(_, name)| name).collect();
+    Err(Error::Usage(if names.is_empty() {
+        let latest: Vec<String> = snapshot.runs(5)?.into_iter().map(|run| run.name).collect();
+        format!("the ledger has no run {name}; the latest runs are {}", latest.join(", "))
+    } else {
+        format!("several runs begin with {name}: name one of {}", names.join(", "))
+    }))
+}
+
+fn body(report: RunReport, ledger: PathBuf, html: Option<PathBuf>) -> ReportBody {
+    let requests = ReportedRequests {
+        requests: report.requests.attempts,
+        accepted: report.requests.accepted,
+        refused: report.requests.refused,
+        not_sent: report.requests.not_sent,
+    };
+    let causes = report.causes.into_iter().map(|cause| ReportedCause {
+        state: cause.state.as_str(),
+        cause: redact::sentence(&cause.cause),
+        items: cause.items,
+    });
+    let faults = report.faults.into_iter().map(|fault| ReportedFault {
+        column: fault.column,
+        message: fault.message,
+        fix: fault.fix,
+        rows: fault.rows,
+    });
+    ReportBody {
+        ledger,
+        service: report.service,
+        rows: report.run.rows,
+        run: report.run.name,
+        command: report.run.command,
+        started_at: report.run.started_at.to_string(),
+        ended_at: report.run.ended_at.map(|at| at.to_string()),
+        run_exit_code: report.run.exit_code,
+        run_exit_reason: report.run.exit_reason,
+        items: report.items,
+        seen_later: report.seen_later,
+        requests,
+        spend: report.spend,
+        causes: causes.collect(),
+        faults: faults.collect(),
+        html,
+        files: report.files,
+    }
+}
