@@ -4,15 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Clock,
-    domain::{Cap, Rate},
+    domain::{Cap, Rate, UnixMillis},
     error::Error,
-    ledger::{Ledger, LedgerError, Snapshot},
+    ledger::{Ledger, LedgerError, RunId, Snapshot, Store},
     pipeline::{self, LEARNED_LIMITS},
     quota::{Limits, RateLimiter},
 };
 
 /// The key of the limits that `quota set` keeps in the ledger.
 pub const LIMITS: &str = "limits";
+/// The key of the limits in force in the latest run. Commands beside it show these, not those of their own settings.
+pub const LIMITS_OF_RUN: &str = "limits_of_run";
 /// The strictest rate any document of the service states for uploads by URL.
 const RATE_DEFAULT: &str = "1/min";
 /// The default rate with the embedded sandbox.
@@ -66,6 +68,18 @@ impl StoredLimits {
         read.map(Option::unwrap_or_default).map_err(|error| unreadable(error.to_string()))
     }
 
+    /// Limits in force, as texts.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            rate: texts(&limits.upload),
+            cap: texts(&limits.caps),
+            list_rate: texts(&limits.list),
+            get_rate: texts(&limits.metadata),
+            total_rate: texts(&limits.total),
+        }
+    }
+
     /// Takes the limits that flags give.
     pub fn set(&mut self, given: &GivenLimits) {
         let take = |own: &mut Vec<String>, given: Vec<String>| {
@@ -78,6 +92,32 @@ impl StoredLimits {
         take(&mut self.list_rate, texts(&given.list_rate));
         take(&mut self.get_rate, texts(&given.get_rate));
         take(&mut self.total_rate, texts(&given.total_rate));
+    }
+}
+
+/// The limits in force in a run, as it publishes them in the ledger: when it begins, and when they change.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PublishedLimits {
+    /// The run that keeps them.
+    pub run: RunId,
+    /// All of its limits.
+    pub limits: StoredLimits,
+}
+
+impl PublishedLimits {
+    /// Writes the limits of a run down.
+    pub fn publish(store: &Store, run: RunId, limits: &Limits, at: UnixMillis) -> Result<(), LedgerError> {
+        let published = Self { run, limits: StoredLimits::of(limits) };
+        // a value of plain texts always has a JSON form
+        let text = serde_json::to_string(&published).unwrap_or_default();
+        store.kv_set(LIMITS_OF_RUN, Some(&text), at)
+    }
+
+    /// The limits that a run has published. `None`: it has not, or an older telecine did in another form.
+    pub fn read(snapshot: &Snapshot, run: RunId) -> Result<Option<StoredLimits>, LedgerError> {
+        let text = snapshot.kv_get(LIMITS_OF_RUN)?;
+        let published: Option<Self> = text.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(published.filter(|published| published.run == run).map(|published| published.limits))
     }
 }
 

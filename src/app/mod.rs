@@ -4,16 +4,18 @@ pub mod adoption;
 pub mod clock;
 pub mod comparison;
 pub mod destination;
+pub mod explain;
 pub mod limits;
 pub mod orders;
 pub mod plan;
 pub mod preview;
 pub mod rehearse;
 pub mod run;
+pub mod running;
 pub mod sandbox;
 
 pub use destination::Destination;
-pub use limits::{RequestedLimits, StoredLimits};
+pub use limits::{PublishedLimits, RequestedLimits, StoredLimits};
 pub use run::{OpenRun, RunKind, RunRequest, open, record_failure, run};
 
 use crate::{domain::UnixMillis, error::Error};

@@ -124,7 +124,25 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "telecine quota forget",
         ],
     ),
-    ("status", &["telecine status", "telecine status --price 2 --json"]),
+    ("status", &["telecine status", "telecine status --watch", "telecine status --price 2 --json"]),
+    (
+        "explain",
+        &[
+            "telecine explain https://host/clip.mp4",
+            "telecine explain line 12",
+            "telecine explain archive.csv:12",
+            "telecine explain VI635229846249218048",
+        ],
+    ),
+    (
+        "list",
+        &[
+            "telecine list --state failed,rejected --since 2d",
+            "telecine list --state rejected --reason codec --csv",
+            "telecine list --run last --limit 20",
+        ],
+    ),
+    ("runs", &["telecine runs", "telecine runs show last"]),
     ("review", &["telecine review", "telecine review --all --price 2"]),
     (
         "resolve",

@@ -22,6 +22,7 @@ mod error;
 mod files;
 mod handing_over;
 mod high_water;
+mod holder;
 mod identity;
 mod ids;
 mod integrity;
@@ -45,11 +46,15 @@ pub use admission::{
 };
 pub use error::LedgerError;
 pub use handing_over::hand_over;
+pub use holder::running_process;
 pub use identity::{Identity, KeyChange, Restored, SecondLedger};
 pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
 pub use registry::{RegisteredLedger, registered_ledger, registered_ledgers};
-pub use snapshot::{ItemRow, OpenQuestion, RequestCounts, RowIssue, RowIssueKind, RunRow, Snapshot};
+pub use snapshot::{
+    AnswerRow, EventRow, ItemHistory, ItemRow, LastError, ListFilter, ListedItem, OpenQuestion, ReasonCount,
+    RequestCounts, RequestRow, RowIssue, RowIssueKind, RunPace, RunRow, RunUploads, Snapshot,
+};
 pub use store::Store;
 pub use types::{
     AttemptResult, Binding, Bindings, BootTime, BoundBy, BoundItem, Claim, ClaimBlocked, ClaimOutcome,

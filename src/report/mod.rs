@@ -9,6 +9,8 @@ mod exit;
 mod files;
 mod findings;
 mod library_diff;
+mod listed;
+mod reasons;
 mod summary;
 mod tables;
 mod text;
@@ -16,6 +18,8 @@ mod text;
 pub use exit::{ExitStatus, RunResults, Work, exit_status};
 pub use findings::{Findings, Severity};
 pub use library_diff::{LibraryDiffReport, show_library_diff, show_recovery, write_library_diff};
+pub use listed::ItemTable;
+pub use reasons::{Reason, shell_word};
 pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary};
 pub use text::{show_status, show_summary, with_separators};
 

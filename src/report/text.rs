@@ -2,10 +2,13 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::summary::{Counts, Spend, Summary};
+use super::{
+    reasons,
+    summary::{Counts, Spend, Summary},
+};
 use indicatif::HumanCount;
 
-use crate::{domain::format_duration, ledger::RunRow};
+use crate::domain::format_duration;
 
 /// The summary at the end of a run.
 #[must_use]
@@ -31,6 +34,9 @@ pub fn show_summary(summary: &Summary) -> String {
     let _ = writeln!(text, "\n  {:>9} {of_what}", with_separators(summary.items.total));
     push_lines(&mut text, &count_lines(&summary.items));
     push_lines(&mut text, &[(summary.expired, "of these have expired links: sign them again")]);
+    if !summary.reasons.is_empty() {
+        let _ = write!(text, "\n{}", reasons::show(&summary.reasons));
+    }
     let quota = &summary.quota;
     let caps = if quota.caps.is_empty() { String::new() } else { format!(", {}", quota.caps.join(", ")) };
     let _ = writeln!(
@@ -90,9 +96,9 @@ fn spend_line(spend: &Spend) -> String {
     format!("paid in all: {} uploads{open}{credits}", with_separators(spend.uploads))
 }
 
-/// The state of a ledger, and its latest runs.
+/// The state of a ledger.
 #[must_use]
-pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend, runs: &[RunRow]) -> String {
+pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "ledger {path} · {service}");
     let _ = writeln!(text, "\n  {:>9} items", with_separators(counts.total));
@@ -100,16 +106,6 @@ pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend, ru
     let _ = writeln!(text, "\n  {}", spend_line(spend));
     if counts.needs_review > 0 {
         let _ = writeln!(text, "  see the questions: telecine review");
-    }
-    if !runs.is_empty() {
-        let _ = writeln!(text, "\n  latest runs");
-    }
-    for run in runs {
-        let end = match (run.exit_code, &run.exit_reason) {
-            (Some(code), Some(reason)) => format!("exit {code}: {reason}"),
-            _ => "still running, or killed".to_owned(),
-        };
-        let _ = writeln!(text, "    {}  {:<9}  {end}", run.name, run.command);
     }
     text
 }

@@ -14,7 +14,7 @@ use crate::{
             ManifestArgs, PriceArgs, ReadOnlyLedgerArgs, RowArgs,
             limits::{ReadLimitArgs, UploadLimitArgs, given},
         },
-        output::{CommandEnd, print, print_end},
+        output::{CommandEnd, print, print_end, progress::Working},
     },
     domain::format_duration,
     error::{Error, ExitCode},
@@ -64,7 +64,9 @@ pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
         },
         price: args.price.price(),
     };
+    let working = Working::on("reading the manifest and simulating the import; nothing is sent");
     let plan = plan::plan(&request, args.manifest.open()?)?;
+    drop(working);
     if args.json {
         print_end(&CommandEnd::of(plan.exit_code), &plan)?;
     } else {

@@ -1,6 +1,9 @@
 //! Reading the ledger: the connection, and the reads of `status` and the reports. The reads of the stages are in `store`.
 
+mod history;
 mod items;
+mod listed;
+mod running;
 mod runs;
 
 use std::path::{Path, PathBuf};
@@ -10,8 +13,13 @@ use rusqlite::{Connection, OpenFlags};
 use super::{LedgerError, files, integrity, schema, values::impossible};
 use crate::domain::UnixMillis;
 
+#[cfg(test)]
+pub(super) use history::LOOKUPS;
+pub use history::{AnswerRow, EventRow, ItemHistory, RequestRow};
 pub use items::{ItemRow, OpenQuestion, RowIssue, RowIssueKind};
-pub use runs::{RequestCounts, RunRow};
+pub use listed::{ListFilter, ListedItem, ReasonCount};
+pub use running::{LastError, RunPace};
+pub use runs::{RequestCounts, RunRow, RunUploads};
 
 /// Prepared statements kept: all that a run reads with.
 const STATEMENTS_KEPT: usize = 64;
@@ -58,7 +66,7 @@ impl Snapshot {
     }
 
     /// Runs several reads on the ledger as of one time.
-    pub(super) fn at_one_time<T>(
+    pub fn at_one_time<T>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {
