@@ -29,7 +29,9 @@ impl Named {
     /// Reads `line 12`, `archive.csv:12`, `item 17`, a url, an id, a video number or a number.
     pub fn parse(words: &[String]) -> Result<Self, Error> {
         let unclear = |text: &str| {
-            Error::Usage(format!("{text} is no number; give `line 12` or `item 17`, as other commands print it"))
+            Error::Usage(format!(
+                "{text} is no number; give `line 12` or `item 17`, as other commands print it"
+            ))
         };
         match words {
             [kind, number] if kind.eq_ignore_ascii_case("line") => {
@@ -93,7 +95,12 @@ fn with_histories(
     searched: Vec<String>,
 ) -> Result<FoundItems, LedgerError> {
     let mut kept = Vec::new();
-    items.retain(|item| !kept.contains(item) && { kept.push(*item); true });
+    items.retain(|item| {
+        !kept.contains(item) && {
+            kept.push(*item);
+            true
+        }
+    });
     let mut found = FoundItems { searched, ..FoundItems::default() };
     for item in items {
         found.items.extend(snapshot.item_history(item)?);
@@ -103,11 +110,13 @@ fn with_histories(
 
 fn by_line(snapshot: &Snapshot, line: u64, manifest: Option<&str>) -> Result<FoundItems, LedgerError> {
     let of = manifest.map(|path| format!(" of {}", redact::clean(path))).unwrap_or_default();
-    let searched = vec![format!("line {line}{of} in the manifests that this ledger knows, as they were last read")];
+    let searched =
+        vec![format!("line {line}{of} in the manifests that this ledger knows, as they were last read")];
     let mut found = with_histories(snapshot, snapshot.items_by_line(line, FOUND_MAX)?, searched)?;
     found.rows = snapshot.row_issues_by_line(line, FOUND_MAX)?;
     if let Some(path) = manifest {
-        let is_meant = |known: &str| known == path || known.ends_with(&format!("/{}", path.trim_start_matches("./")));
+        let is_meant =
+            |known: &str| known == path || known.ends_with(&format!("/{}", path.trim_start_matches("./")));
         found.items.retain(|item| is_meant(&item.manifest));
         found.rows.retain(|(manifest, _)| is_meant(manifest));
     }
@@ -164,9 +173,10 @@ fn by_text(snapshot: &Snapshot, text: &str) -> Result<FoundItems, LedgerError> {
 #[must_use]
 pub fn paid_uploads(item: &ItemHistory) -> (u64, u64) {
     let count = |states: &[&str], is_forced: bool| {
-        let counts = item.requests.iter().filter(|request| {
-            states.contains(&request.state.as_str()) && (!is_forced || request.is_forced)
-        });
+        let counts = item
+            .requests
+            .iter()
+            .filter(|request| states.contains(&request.state.as_str()) && (!is_forced || request.is_forced));
         counts.count() as u64
     };
     let paid = count(&["accepted", "accepted_unidentified", "superseded"], false);
@@ -179,10 +189,14 @@ pub fn paid_uploads(item: &ItemHistory) -> (u64, u64) {
 pub fn what_is_next(item: &ItemHistory, now: UnixMillis) -> String {
     match item.state {
         State::Pending => next_of_pending(item, now),
-        State::Sending => "its request is in flight; an answer, or the lack of one, is recorded within minutes".to_owned(),
+        State::Sending => {
+            "its request is in flight; an answer, or the lack of one, is recorded within minutes".to_owned()
+        }
         State::InDoubt => {
             let until = item.requests.last().and_then(|request| request.counts_until);
-            let until = until.filter(|until| *until > now).map(|until| format!(" (it may be accepted until {until})"));
+            let until = until
+                .filter(|until| *until > now)
+                .map(|until| format!(" (it may be accepted until {until})"));
             format!(
                 "the listings are searched for its video while an import or `telecine reconcile` runs{}; it is not sent \
                  again without evidence",
@@ -192,7 +206,9 @@ pub fn what_is_next(item: &ItemHistory, now: UnixMillis) -> String {
         State::AcceptedUnidentified => {
             "the listings are searched for its video while an import or `telecine reconcile` runs".to_owned()
         }
-        State::NeedsReview => "nothing, until you decide; a marker that appears in a listing also decides".to_owned(),
+        State::NeedsReview => {
+            "nothing, until you decide; a marker that appears in a listing also decides".to_owned()
+        }
         State::Accepted => {
             let at = item.poll_at.map(|at| format!(" next at {at}")).unwrap_or_default();
             format!("an import or `telecine reconcile` asks the service whether it is searchable,{at}")
@@ -205,7 +221,9 @@ pub fn what_is_next(item: &ItemHistory, now: UnixMillis) -> String {
 
 fn next_of_pending(item: &ItemHistory, now: UnixMillis) -> String {
     if let Some(video) = &item.foreign_video {
-        return format!("nothing: the service has it as {video}, sent with another ledger, so it is not sent from here");
+        return format!(
+            "nothing: the service has it as {video}, sent with another ledger, so it is not sent from here"
+        );
     }
     if item.is_removed {
         return "nothing: its row is in no manifest any more, so it is not sent".to_owned();
@@ -214,7 +232,8 @@ fn next_of_pending(item: &ItemHistory, now: UnixMillis) -> String {
         return format!("nothing: its link expired at {at}, so it is not sent");
     }
     if item.is_held {
-        return "the listings are searched for the markers of its earlier requests; then it is sent".to_owned();
+        return "the listings are searched for the markers of its earlier requests; then it is sent"
+            .to_owned();
     }
     "an import of its manifest sends it when the limits allow".to_owned()
 }
@@ -235,7 +254,8 @@ pub fn what_you_can_do(item: &ItemHistory, now: UnixMillis, flags: &str) -> Vec<
         State::Pending => vec![format!("telecine import {manifest}{flags}")],
         State::InDoubt | State::AcceptedUnidentified => vec![format!("telecine reconcile{flags}")],
         State::NeedsReview => {
-            let candidates = item.requests.last().map(|request| request.candidates.as_slice()).unwrap_or_default();
+            let candidates =
+                item.requests.last().map(|request| request.candidates.as_slice()).unwrap_or_default();
             let video = candidates.first().map_or("VIDEO_NO", VideoNo::as_str);
             vec![
                 format!("telecine resolve {number} --adopt {video}{flags}"),

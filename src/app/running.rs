@@ -81,7 +81,8 @@ impl RunningRun {
             snapshot.manifests_of_run(self.id)?.into_iter().map(|(manifest, ..)| manifest).collect();
         let progress = snapshot.run_progress(self.id, &manifests, status.at.plus(LINK_LIFE_MIN))?;
         let pending = progress.pending.saturating_sub(progress.expired);
-        let is_reading = self.row.command == "import" && (manifests.is_empty() || self.row.unfinished_readings > 0);
+        let is_reading =
+            self.row.command == "import" && (manifests.is_empty() || self.row.unfinished_readings > 0);
         let phase = match (is_reading, pending) {
             (true, _) => "reading",
             (false, 0) => "indexing",

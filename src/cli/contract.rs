@@ -6,7 +6,9 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::Value;
 
 use super::{
-    commands::{config, explain, import, ledger, list, quota, rehearse, resolve, review, runs, status, verify},
+    commands::{
+        config, explain, import, ledger, list, quota, rehearse, resolve, review, runs, status, verify,
+    },
     output::{
         json::{CommandEnd, NoFields},
         progress::JsonLine,

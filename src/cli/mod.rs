@@ -19,8 +19,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use args::values;
 use commands::{
-    check, config, explain, guess, import, ledger, list, plan, preview, quota, rehearse, resolve, review, runs,
-    sandbox, status, verify,
+    check, config, explain, guess, import, ledger, list, plan, preview, quota, rehearse, resolve, review,
+    runs, sandbox, status, verify,
 };
 
 use crate::{

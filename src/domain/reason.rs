@@ -12,10 +12,15 @@ pub fn reason_of(cause: &str) -> String {
 
 /// A word that names one row or one video becomes `…`; the punctuation around it stays.
 fn word(word: &str) -> String {
-    let is_edge = |c: char| matches!(c, '(' | ')' | '"' | '\'' | ',' | '.' | ';' | ':' | '<' | '>' | '[' | ']');
+    let is_edge =
+        |c: char| matches!(c, '(' | ')' | '"' | '\'' | ',' | '.' | ';' | ':' | '<' | '>' | '[' | ']');
     let inner = word.trim_matches(is_edge);
     let longest = inner.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
-    if inner.contains("://") || longest > CODE_DIGITS_MAX { word.replacen(inner, "…", 1) } else { word.to_owned() }
+    if inner.contains("://") || longest > CODE_DIGITS_MAX {
+        word.replacen(inner, "…", 1)
+    } else {
+        word.to_owned()
+    }
 }
 
 /// Whether the cause, or its reason, contains the text. Upper and lower case are the same.
@@ -31,8 +36,10 @@ mod tests {
 
     #[test]
     fn causes_that_differ_in_the_row_only_are_one_reason_and_codes_stay() {
-        let first = reason_of("HTTP 200, code 0001: the file (https://h/a.mp4) of VI635229846249218048 is no video");
-        let other = reason_of("HTTP 200, code 0001: the file (https://h/b.mp4) of VI635229846249218049 is no video");
+        let first =
+            reason_of("HTTP 200, code 0001: the file (https://h/a.mp4) of VI635229846249218048 is no video");
+        let other =
+            reason_of("HTTP 200, code 0001: the file (https://h/b.mp4) of VI635229846249218049 is no video");
         assert_eq!(first, "HTTP 200, code 0001: the file (…) of … is no video");
         assert_eq!(first, other);
         assert_ne!(first, reason_of("HTTP 200, code 0002: the file (https://h/b.mp4) of VI1 is no video"));

@@ -15,8 +15,10 @@ use super::{
 /// A process that ended with a kill leaves its name behind, but not its lock. The lock is tried only where the name cannot
 /// be checked otherwise, and shared, so that it hinders no process that begins.
 pub fn running_process(path: &Path) -> Result<Option<String>, LedgerError> {
-    let unreadable =
-        |error: std::io::Error| LedgerError::Unreadable { path: path.display().to_string(), cause: error.to_string() };
+    let unreadable = |error: std::io::Error| LedgerError::Unreadable {
+        path: path.display().to_string(),
+        cause: error.to_string(),
+    };
     let lock_path = with_suffix(&real_path(path).map_err(unreadable)?, ".lock");
     let Ok(file) = File::open(&lock_path) else { return Ok(None) };
     let note = std::fs::read_to_string(&lock_path).unwrap_or_default();

@@ -5,7 +5,17 @@ use std::io::Write;
 use crate::{csv_injection, error::Error, ledger::ListedItem, redact};
 
 const HEADER: &[&str] = &[
-    "item", "state", "manifest", "line", "id", "url", "unique_id", "video_no", "sent_at", "changed_at", "reason",
+    "item",
+    "state",
+    "manifest",
+    "line",
+    "id",
+    "url",
+    "unique_id",
+    "video_no",
+    "sent_at",
+    "changed_at",
+    "reason",
 ];
 
 /// Writes items as CSV. Urls are redacted.
@@ -30,8 +40,17 @@ impl<W: Write> ItemTable<W> {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let (id, video_no, reason) = (text(&item.external_id), text(&item.video_no), text(&item.cause));
         self.write(&[
-            &number, item.state.as_str(), &item.manifest, &line, &id, &url, &item.namespace, &video_no, &sent_at,
-            &changed_at, &reason,
+            &number,
+            item.state.as_str(),
+            &item.manifest,
+            &line,
+            &id,
+            &url,
+            &item.namespace,
+            &video_no,
+            &sent_at,
+            &changed_at,
+            &reason,
         ])
     }
 
@@ -42,10 +61,14 @@ impl<W: Write> ItemTable<W> {
 
     fn write(&mut self, cells: &[&str]) -> Result<(), Error> {
         let cells: Vec<_> = cells.iter().map(|cell| csv_injection::escape(cell)).collect();
-        self.writer.write_record(cells.iter().map(|cell| cell.as_bytes())).map_err(|error| match error.into_kind() {
-            // a reader that went away is told from other errors by its kind
-            csv::ErrorKind::Io(error) => Error::Output(error),
-            other => Error::Output(std::io::Error::other(format!("{other:?}"))),
-        })
+        let Err(error) = self.writer.write_record(cells.iter().map(|cell| cell.as_bytes())) else {
+            return Ok(());
+        };
+        let text = error.to_string();
+        // a reader that went away is told from other errors by its kind
+        let csv::ErrorKind::Io(error) = error.into_kind() else {
+            return Err(Error::Output(std::io::Error::other(text)));
+        };
+        Err(Error::Output(error))
     }
 }

@@ -63,7 +63,9 @@ pub(super) fn show(reasons: &[Reason]) -> String {
 /// A word as a shell reads it: quoted where it must be.
 #[must_use]
 pub fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '=' | ',' | '@' | '+');
+    let is_plain = |c: char| {
+        c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '=' | ',' | '@' | '+')
+    };
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();
     }
@@ -76,7 +78,8 @@ mod tests {
 
     #[test]
     fn the_command_of_a_reason_is_one_line_that_a_shell_reads_as_meant() {
-        let count = |reason: &str| ReasonCount { state: State::Rejected, reason: reason.to_owned(), count: 1_204 };
+        let count =
+            |reason: &str| ReasonCount { state: State::Rejected, reason: reason.to_owned(), count: 1_204 };
         let of = |reason: &str| super::reason(count(reason), "R-1", " --ledger 'a b.db'").command;
         assert_eq!(of("codec"), "telecine list --run R-1 --state rejected --reason codec --ledger 'a b.db'");
         assert!(of("it's $(no)").contains(r"--reason 'it'\''s $(no)'"));

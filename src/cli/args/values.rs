@@ -50,7 +50,9 @@ impl FromStr for SinceArg {
             .map(Self::Ago)
             .or_else(|| text.parse::<jiff::Timestamp>().ok().map(at))
             .or_else(|| text.parse().ok().and_then(midnight).map(|zoned| at(zoned.timestamp())))
-            .ok_or_else(|| "expected a duration such as 2d, or a time such as 2026-01-31T12:00:00Z".to_owned())
+            .ok_or_else(|| {
+                "expected a duration such as 2d, or a time such as 2026-01-31T12:00:00Z".to_owned()
+            })
     }
 }
 

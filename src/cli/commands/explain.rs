@@ -265,8 +265,12 @@ fn show(found: &FoundItems, items: &[ItemBody], flags: &str) -> String {
         let body = row_body(manifest, row);
         let place = format!("{}:{}", redact::clean(manifest), row.line);
         let _ = match (body.kind, body.first_line) {
-            ("duplicate", Some(first)) => writeln!(text, "{place}: the same item as line {first}; it is sent once"),
-            ("drifted", _) => writeln!(text, "{place}: differs from what was sent; the service keeps what was sent"),
+            ("duplicate", Some(first)) => {
+                writeln!(text, "{place}: the same item as line {first}; it is sent once")
+            }
+            ("drifted", _) => {
+                writeln!(text, "{place}: differs from what was sent; the service keeps what was sent")
+            }
             _ => writeln!(text, "{place}: cannot be sent"),
         };
         for problem in body.problems {
@@ -301,7 +305,7 @@ fn show_item(item: &ItemBody) -> String {
     if let Some(cause) = &item.cause {
         field("cause", &redact::clean(cause));
     }
-    let _ = writeln!(text, "\n  requests: {}", if item.requests.is_empty() { "none" } else { "" });
+    let _ = writeln!(text, "\n  requests:{}", if item.requests.is_empty() { " none" } else { "" });
     for request in &item.requests {
         text.push_str(&show_request(request));
     }
@@ -309,16 +313,21 @@ fn show_item(item: &ItemBody) -> String {
     let _ = writeln!(text, "    {}  read from its manifest", item.admitted_at);
     for event in &item.events {
         let request = event.attempt.map(|number| format!(" (request {number})")).unwrap_or_default();
-        let detail = event.detail.as_ref().map(|text| format!(": {}", redact::clean(text))).unwrap_or_default();
+        let detail =
+            event.detail.as_ref().map(|text| format!(": {}", redact::clean(text))).unwrap_or_default();
         let _ = writeln!(text, "    {}  {}{request}{detail}", event.at, event.name.replace('_', " "));
     }
     for answer in &item.answers {
         let (who, why) = (redact::clean(&answer.who), redact::clean(&answer.why));
         let _ = writeln!(text, "    {}  {} by {who}: {why}", answer.at, answer.answer.replace('_', " "));
     }
-    let unclear =
-        if item.uploads_unclear > 0 { format!(", {} more not certain", item.uploads_unclear) } else { String::new() };
-    let credits = item.credits_max.as_ref().map(|credits| format!(", at most {credits} credits")).unwrap_or_default();
+    let unclear = if item.uploads_unclear > 0 {
+        format!(", {} more not certain", item.uploads_unclear)
+    } else {
+        String::new()
+    };
+    let credits =
+        item.credits_max.as_ref().map(|credits| format!(", at most {credits} credits")).unwrap_or_default();
     let _ = writeln!(text, "\n  cost        {} paid{unclear}{credits}", uploads(item.uploads_paid));
     let _ = writeln!(text, "  next        {}", item.next);
     for (at, what) in item.you_can.iter().enumerate() {
@@ -340,13 +349,19 @@ fn show_request(request: &RequestBody) -> String {
         (None, Some(video_no)) => format!(", no clear answer; it is {video_no}"),
         (None, None) => String::new(),
     };
-    let by = request.bound_by.as_ref().map(|by| format!(" (known by: {})", by.replace('_', " "))).unwrap_or_default();
+    let by = request
+        .bound_by
+        .as_ref()
+        .map(|by| format!(" (known by: {})", by.replace('_', " ")))
+        .unwrap_or_default();
     let _ = writeln!(
         text,
         "    {}: sent {} in run {}, {state}{answer}{by}",
         request.attempt, request.sent_at, request.run
     );
-    for (name, value) in [("marker", &request.marker), ("answer", &request.cause), ("question", &request.question)] {
+    for (name, value) in
+        [("marker", &request.marker), ("answer", &request.cause), ("question", &request.question)]
+    {
         if let Some(value) = value {
             let _ = writeln!(text, "        {name}: {}", redact::clean(value));
         }

@@ -28,7 +28,7 @@ use crate::{
 pub(in crate::cli) struct ListArgs {
     /// Only items in these states, such as failed or rejected,in-doubt.
     ///
-    /// The states are pending, sending, in_doubt, accepted_unidentified, needs_review, accepted, indexed, failed, rejected and
+    /// The states are pending, sending, in-doubt, accepted-unidentified, needs-review, accepted, indexed, failed, rejected and
     /// abandoned.
     #[arg(long, value_name = "STATE", env = "TELECINE_STATE", value_delimiter = ',', value_parser = state)]
     state: Vec<State>,
@@ -177,7 +177,8 @@ fn as_text(item: &ListedItem) -> String {
     let id = item.external_id.as_ref().map(|id| format!(" (id {})", redact::clean(id))).unwrap_or_default();
     let place = format!("{}:{}", redact::clean(&item.manifest), item.line);
     let state = item.state.as_str().replace('_', " ");
-    let video = item.video_no.as_ref().map(|number| format!(" {}", redact::clean(number))).unwrap_or_default();
+    let video =
+        item.video_no.as_ref().map(|number| format!(" {}", redact::clean(number))).unwrap_or_default();
     let mut text = format!(
         "{:>9}  {state:<13} {:<20}  {place}{id} {}{video}\n",
         item.item.number(),

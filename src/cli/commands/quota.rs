@@ -155,7 +155,8 @@ fn show(args: &ShowArgs, note: Option<String>) -> Result<ExitCode, Error> {
         print_end(&CommandEnd { reason, ..end }, &body)?;
     } else {
         let note = note.map(|note| format!("{note}\n\n")).unwrap_or_default();
-        let of_run = running.map(|run| format!("limits of the running {} ({})\n", run.row.command, run.process));
+        let of_run =
+            running.map(|run| format!("limits of the running {} ({})\n", run.row.command, run.process));
         let of_run = of_run.unwrap_or_default();
         print(&format!("{note}{of_run}{}", show_quota(&path, &service, &status)))?;
     }

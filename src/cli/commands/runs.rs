@@ -149,10 +149,14 @@ fn show(args: &RunShowArgs) -> Result<ExitCode, Error> {
     let now = running(&snapshot, &path)?.filter(|now| now.id == id);
     let rows = run.rows;
     let items = Counts::from(&snapshot.state_counts_of_run(id)?);
-    let manifests: Vec<String> = snapshot.manifests_of_run(id)?.into_iter().map(|(_, path, _)| path).collect();
+    let manifests: Vec<String> =
+        snapshot.manifests_of_run(id)?.into_iter().map(|(_, path, _)| path).collect();
     if args.json {
         let run = RunLine::of(&run, uploads, now.is_some());
-        print_end(&CommandEnd::of(ExitCode::Success), &RunDetailBody { ledger: path, run, rows, items, manifests })?;
+        print_end(
+            &CommandEnd::of(ExitCode::Success),
+            &RunDetailBody { ledger: path, run, rows, items, manifests },
+        )?;
         return Ok(ExitCode::Success);
     }
     let mut text = format!("run {} · {}\n", run.name, run.command);

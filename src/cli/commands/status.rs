@@ -114,12 +114,13 @@ struct LastErrorBody {
 
 impl RunningBody {
     fn of(run: &RunningRun, state: &RunState) -> Self {
-        let last_error = state.last_error.as_ref().map(|LastError { at, item, event, cause }| LastErrorBody {
-            at: at.to_string(),
-            item: item.number(),
-            what: event.clone(),
-            cause: cause.clone(),
-        });
+        let last_error =
+            state.last_error.as_ref().map(|LastError { at, item, event, cause }| LastErrorBody {
+                at: at.to_string(),
+                item: item.number(),
+                what: event.clone(),
+                cause: cause.clone(),
+            });
         Self {
             run: run.row.name.clone(),
             command: run.row.command.clone(),
@@ -181,12 +182,18 @@ fn read(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<Shown, Er
 }
 
 fn as_text(path: &Path, shown: &Shown) -> String {
-    let mut text = report::show_status(&path.display().to_string(), &shown.service, &shown.items, &shown.spend);
+    let mut text =
+        report::show_status(&path.display().to_string(), &shown.service, &shown.items, &shown.spend);
     if let Some((run, state)) = &shown.running {
         let _ = writeln!(text, "\n  running: {} {} ({})", run.row.command, run.row.name, run.process);
         let left = with_separators(state.pending);
         let _ = writeln!(text, "    {}, {left} left to send, limits {}", state.phase, state.limits);
-        let _ = writeln!(text, "    {} uploads per minute now{}", with_separators(state.uploads_per_minute), ends(state));
+        let _ = writeln!(
+            text,
+            "    {} uploads per minute now{}",
+            with_separators(state.uploads_per_minute),
+            ends(state)
+        );
         if let Some(LastError { at, item, event, cause }) = &state.last_error {
             let cause = cause.as_ref().map(|cause| format!(": {}", redact::clean(cause))).unwrap_or_default();
             let _ = writeln!(text, "    last error: {at} item {item} {}{cause}", event.replace('_', " "));
@@ -203,7 +210,7 @@ fn as_text(path: &Path, shown: &Shown) -> String {
 fn ends(state: &RunState) -> String {
     let now = Clock::real().now();
     let mut text = String::new();
-    if state.pending > 0 && state.next_upload_at > now {
+    if state.pending > 0 && state.next_upload_at.after_now(now) > WATCH_INTERVAL {
         let _ = write!(text, ", next upload {}", state.next_upload_at);
     }
     if let Some(at) = state.sent_by {

@@ -77,11 +77,13 @@ impl RunView {
         order.sort_by_key(|at| parts[*at].rank);
         let mut left = width;
         for at in order {
-            let needed = parts[at].text.chars().count() + if left == width { 0 } else { JOINT.chars().count() };
+            let needed =
+                parts[at].text.chars().count() + if left == width { 0 } else { JOINT.chars().count() };
             parts[at].is_shown = needed <= left;
             left -= if parts[at].is_shown { needed } else { 0 };
         }
-        let shown: Vec<String> = parts.into_iter().filter(|part| part.is_shown).map(|part| part.text).collect();
+        let shown: Vec<String> =
+            parts.into_iter().filter(|part| part.is_shown).map(|part| part.text).collect();
         shown.join(JOINT)
     }
 
@@ -111,30 +113,32 @@ impl RunView {
         match waiting {
             Some((reason, until)) => {
                 parts.push(Part::new(2, format!("waits until {}", clock_time(*until, now))));
-                parts.push(Part::new(8, reason.clone()));
+                parts.push(Part::new(4, reason.clone()));
             }
             None if progress.to_send > 0 => {
-                parts.extend(self.rate(now).map(|rate| Part::new(2, format!("{}/min", with_separators(rate)))));
+                parts.extend(
+                    self.rate(now).map(|rate| Part::new(2, format!("{}/min", with_separators(rate)))),
+                );
             }
             None => {}
         }
         if let Some(sent_by) = progress.sent_by.filter(|_| progress.to_send > 0) {
-            parts.push(Part::new(3, format!("sent {}", clock_time(sent_by, now))));
+            parts.push(Part::new(3, format!("ends {}", end_time(sent_by, now))));
             let left = format_duration(sent_by.after_now(now).max(std::time::Duration::from_secs(1)));
             parts.push(Part::new(9, format!("in {left}")));
         }
         let counts = [
-            (5, progress.to_send, "left"),
-            (6, progress.indexing, "being indexed"),
-            (4, progress.needs_review, "need a decision"),
-            (4, progress.failed + progress.rejected, "failed"),
-            (7, progress.in_doubt, "in doubt"),
+            (6, progress.to_send, "left"),
+            (7, progress.indexing, "being indexed"),
+            (5, progress.needs_review, "need a decision"),
+            (5, progress.failed + progress.rejected, "failed"),
+            (8, progress.in_doubt, "in doubt"),
         ];
         for (rank, count, what) in counts.into_iter().filter(|(_, count, _)| *count > 0) {
             parts.push(Part::new(rank, format!("{} {what}", with_separators(count))));
         }
         let (done, all) = (with_separators(progress.indexed), with_separators(progress.items));
-        parts.push(Part::new(6, format!("{done}/{all} searchable")));
+        parts.push(Part::new(7, format!("{done}/{all} searchable")));
         parts
     }
 
@@ -169,6 +173,25 @@ impl Part {
     }
 }
 
+/// A text in lines of at most `width` columns, broken between words. A longer word has a line of its own.
+pub(super) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines = String::new();
+    let mut column = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            lines.push('\n');
+            column = 0;
+        } else if column > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
+}
+
 /// Items whose state does not change any more.
 pub(super) const fn final_items(progress: &Progress) -> u64 {
     progress.indexed + progress.failed + progress.rejected
@@ -176,7 +199,19 @@ pub(super) const fn final_items(progress: &Progress) -> u64 {
 
 /// The local time, with the date if it is not within a day.
 fn clock_time(at: UnixMillis, now: UnixMillis) -> String {
-    let format = if at.since_ms(now).abs() < 20 * 3_600_000 { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+    shown_time(at, if is_near(at, now) { "%H:%M:%S" } else { "%b %d %H:%M" })
+}
+
+/// The same without seconds, for a forecast.
+fn end_time(at: UnixMillis, now: UnixMillis) -> String {
+    shown_time(at, if is_near(at, now) { "%H:%M" } else { "%b %d" })
+}
+
+const fn is_near(at: UnixMillis, now: UnixMillis) -> bool {
+    at.since_ms(now).abs() < 20 * 3_600_000
+}
+
+fn shown_time(at: UnixMillis, format: &str) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(
         |_| "an unknown time".to_owned(),
         |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string(),
@@ -238,11 +273,19 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_broken_between_words() {
+        let text = "big.csv: 3,000 rows read, 0 rejected, 1,204 duplicates";
+        assert_eq!(wrapped(text, 33), "big.csv: 3,000 rows read, 0\nrejected, 1,204 duplicates");
+        assert_eq!(wrapped(text, 80), text);
+        assert_eq!(wrapped("a https://host/long b", 8), "a\nhttps://host/long\nb");
+    }
+
+    #[test]
     fn a_narrow_terminal_still_shows_phase_percent_rate_and_finish() {
         let line = view().line(T0.plus_ms(50_000), 40);
         let parts: Vec<&str> = line.split(JOINT).collect();
         assert_eq!(parts[..3], ["uploading", "16%", "60/min"], "{line}");
-        assert!(parts[3].starts_with("sent "), "{line}");
+        assert!(parts[3].starts_with("ends "), "{line}");
     }
 
     #[test]
@@ -264,7 +307,8 @@ mod tests {
     #[test]
     fn the_percentage_is_of_this_run_and_not_of_the_ledger() {
         let mut view = RunView::default();
-        let found = Progress { items: 1_100, indexed: 1_000, to_send: 100, pending: 100, ..Progress::default() };
+        let found =
+            Progress { items: 1_100, indexed: 1_000, to_send: 100, pending: 100, ..Progress::default() };
         view.take(T0, &Event::Progress(found));
         assert!(view.line(T0, 80).contains("0%"), "{}", view.line(T0, 80));
         view.take(T0, &Event::Progress(Progress { indexed: 1_025, to_send: 75, pending: 75, ..found }));

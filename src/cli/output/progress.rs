@@ -1,6 +1,7 @@
 //! The sinks of events: a live line on a terminal, a line every 30 seconds without one, or JSON.
 
 use std::{
+    ffi::OsString,
     fmt::Write as _,
     io::{self, IsTerminal as _, Write as _},
     sync::{
@@ -13,7 +14,12 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::{super::args::OutputArgs, live::RunView, queued::QueuedSink, show_problem};
+use super::{
+    super::args::OutputArgs,
+    live::{RunView, wrapped},
+    queued::QueuedSink,
+    show_problem,
+};
 use crate::{
     domain::{RowCounts, UnixMillis},
     events::{Event, EventBus, EventSink},
@@ -99,11 +105,8 @@ const WIDTH_DEFAULT: u16 = 80;
 impl TerminalSink {
     fn new(speed: u32) -> Self {
         let is_terminal = io::stderr().is_terminal();
-        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
         let view = Arc::new(Mutex::new(LiveView::default()));
-        // indicatif draws nothing on these terminals, so they get lines
-        let can_redraw = is_terminal && !is_dumb && !is_set("NO_COLOR");
+        let can_redraw = is_terminal && is_redrawn(|name| std::env::var_os(name));
         Self {
             bar: can_redraw.then(|| live_line(Arc::clone(&view))),
             has_times: !is_terminal,
@@ -119,7 +122,11 @@ impl TerminalSink {
             let mut stderr = io::stderr().lock();
             for line in text.lines() {
                 // if stderr is closed, there is no reader
-                let _ = if self.has_times { writeln!(stderr, "{at} {line}") } else { writeln!(stderr, "{line}") };
+                let _ = if self.has_times {
+                    writeln!(stderr, "{at} {line}")
+                } else {
+                    writeln!(stderr, "{}", wrapped(line, terminal_width()))
+                };
             }
         };
         match &self.bar {
@@ -153,16 +160,25 @@ impl TerminalSink {
     }
 }
 
+/// The columns of the terminal that shows stderr.
+fn terminal_width() -> usize {
+    let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+    usize::from(if width == 0 { WIDTH_DEFAULT } else { width })
+}
+
+/// Whether a line of the terminal may be drawn again. indicatif draws nothing on the others, so they get lines of their own.
+fn is_redrawn(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    variable("TERM").is_some_and(|term| term != "dumb")
+}
+
 /// A line that is drawn from the view, as wide as the terminal is then.
 fn live_line(view: Arc<Mutex<LiveView>>) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
     let style = ProgressStyle::with_template("{live}").unwrap_or_else(|_| ProgressStyle::default_bar());
     let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-        let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
-        let width = if width == 0 { WIDTH_DEFAULT } else { width };
         let view = view.lock().unwrap_or_else(PoisonError::into_inner);
         // the last column stays free: some terminals wrap a full line
-        let _ = out.write_str(&view.run.line(view.at, usize::from(width).saturating_sub(1)));
+        let _ = out.write_str(&view.run.line(view.at, terminal_width().saturating_sub(1)));
     };
     bar.set_style(style.with_key("live", draw));
     bar.enable_steady_tick(DRAWN_EVERY);
@@ -189,7 +205,10 @@ impl EventSink for TerminalSink {
                 }
             }
             Event::RowDuplicate { path, line, first_line } => {
-                self.emit_row(at, &format!("{path}:{line}: the same url as line {first_line}; it is sent once"));
+                self.emit_row(
+                    at,
+                    &format!("{path}:{line}: the same url as line {first_line}; it is sent once"),
+                );
             }
             Event::RowDrifted { path, line } => {
                 self.emit_row(at, &format!("{path}:{line}: already sent with other content; not sent again"));
@@ -201,9 +220,10 @@ impl EventSink for TerminalSink {
                 self.emit_row(at, &format!("{url}: rejected by the service: {cause}"));
             }
             Event::AnswerLost { url, cause } => {
-                self.emit_row(at, &format!(
-                    "{url}: no clear answer ({cause}); not sent again until there is evidence"
-                ));
+                self.emit_row(
+                    at,
+                    &format!("{url}: no clear answer ({cause}); not sent again until there is evidence"),
+                );
             }
             Event::Reconciled { url, evidence, .. } => {
                 self.emit_row(at, &format!("{url}: reconciled: {evidence}"));
@@ -224,11 +244,14 @@ impl EventSink for TerminalSink {
             Event::Progress(_) | Event::Comparing { .. } => self.show_progress(at),
             Event::Message { text } | Event::LimitLearned { text } => self.emit(at, text),
             Event::LinksExpiring { count, first } => {
-                self.emit(at, &format!(
-                    "{} links expire before they can be sent; sign them again and import again: {}",
-                    with_separators(*count),
-                    first.join(", ")
-                ));
+                self.emit(
+                    at,
+                    &format!(
+                        "{} links expire before they can be sent; sign them again and import again: {}",
+                        with_separators(*count),
+                        first.join(", ")
+                    ),
+                );
             }
             Event::Accepted { url, video_no } => tracing::info!(%url, %video_no, "accepted"),
             Event::Indexed { video_no } => tracing::info!(%video_no, "indexed"),
@@ -316,4 +339,20 @@ fn show_time(timestamp: UnixMillis, now: UnixMillis) -> String {
         |_| "an unknown time".to_owned(),
         |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_that_indicatif_leaves_empty_get_lines() {
+        let with = |set: &'static [(&str, &str)]| {
+            is_redrawn(|name| {
+                set.iter().find(|(own, _)| *own == name).map(|(_, value)| OsString::from(value))
+            })
+        };
+        assert!(with(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")]), "the line has no colors");
+        assert!(!with(&[("TERM", "dumb")]) && !with(&[]));
+    }
 }

@@ -44,7 +44,9 @@ pub(in crate::cli) fn run_of(snapshot: &Snapshot, name: &str) -> Result<RunId, E
     let found = if name == "last" { snapshot.latest_run()? } else { snapshot.run_named(name)? };
     found.ok_or_else(|| {
         let name = crate::redact::clean(name);
-        Error::Usage(format!("the ledger has no run {name}; `telecine runs` lists them, and `last` is the latest"))
+        Error::Usage(format!(
+            "the ledger has no run {name}; `telecine runs` lists them, and `last` is the latest"
+        ))
     })
 }
 

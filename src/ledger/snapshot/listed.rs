@@ -70,9 +70,10 @@ impl Snapshot {
         let mut rows = statement.query(values).map_err(LedgerError::from)?;
         while let Some(row) = rows.next().map_err(LedgerError::from)? {
             let item = listed_item(row)?;
-            let is_wanted = filter.reason.as_ref().is_none_or(|text| {
-                has_reason(item.cause.as_deref().unwrap_or(NO_REASON), text)
-            });
+            let is_wanted = filter
+                .reason
+                .as_ref()
+                .is_none_or(|text| has_reason(item.cause.as_deref().unwrap_or(NO_REASON), text));
             if is_wanted && !show(item)? {
                 break;
             }
@@ -99,11 +100,9 @@ impl Snapshot {
             let count = u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
             *counts.entry((state, reason)).or_default() += count;
         }
-        let mut reasons: Vec<ReasonCount> = counts
-            .into_iter()
-            .map(|((state, reason), count)| ReasonCount { state, reason, count })
-            .collect();
-        reasons.sort_by(|a, b| b.count.cmp(&a.count));
+        let mut reasons: Vec<ReasonCount> =
+            counts.into_iter().map(|((state, reason), count)| ReasonCount { state, reason, count }).collect();
+        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.count));
         Ok(reasons)
     }
 }
@@ -114,7 +113,7 @@ fn names(states: &[State]) -> String {
 }
 
 /// A list by state goes by the index of the states, in its order: nothing is sorted, so that the list is streamed.
-fn sql_of(filter: &ListFilter) -> String {
+pub(in crate::ledger) fn sql_of(filter: &ListFilter) -> String {
     let (of_state, order) = if filter.states.is_empty() {
         ("TRUE".to_owned(), "item.id")
     } else {

@@ -1,9 +1,9 @@
 //! Reading the ledger: the connection, and the reads of `status` and the reports. The reads of the stages are in `store`.
 
-mod history;
+pub(super) mod history;
 mod items;
-mod listed;
-mod running;
+pub(super) mod listed;
+pub(super) mod running;
 mod runs;
 
 use std::path::{Path, PathBuf};
@@ -13,8 +13,6 @@ use rusqlite::{Connection, OpenFlags};
 use super::{LedgerError, files, integrity, schema, values::impossible};
 use crate::domain::UnixMillis;
 
-#[cfg(test)]
-pub(super) use history::LOOKUPS;
 pub use history::{AnswerRow, EventRow, ItemHistory, RequestRow};
 pub use items::{ItemRow, OpenQuestion, RowIssue, RowIssueKind};
 pub use listed::{ListFilter, ListedItem, ReasonCount};

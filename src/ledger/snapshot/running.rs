@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The latest event that was an error. The condition is that of the partial index `event_of_error`.
-const LAST_ERROR: &str = "SELECT at, item, event, detail FROM event WHERE event IN ('not_sent', 'refused_for_now', \
+pub(in crate::ledger) const LAST_ERROR: &str = "SELECT at, item, event, detail FROM event WHERE event IN ('not_sent', 'refused_for_now', \
                           'rejected', 'rejected_by_rule', 'answer_lost', 'indexing_failed') ORDER BY id DESC LIMIT 1";
 
 /// The speed of a run in a time span.
@@ -62,4 +62,3 @@ impl Snapshot {
         Ok(Some(LastError { at, item: ItemId(row.get(1)?), event: row.get(2)?, cause: row.get(3)? }))
     }
 }
-

@@ -135,8 +135,9 @@ impl Snapshot {
         use rusqlite::OptionalExtension as _;
         let mut low = 1;
         let mut high = self.find::<i64>("SELECT max(id) FROM attempt", [])?.unwrap_or(0) + 1;
-        let mut statement =
-            self.connection.prepare_cached("SELECT id, run FROM attempt WHERE id >= ?1 ORDER BY id LIMIT 1")?;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id, run FROM attempt WHERE id >= ?1 ORDER BY id LIMIT 1")?;
         while low < high {
             let middle = low + (high - low) / 2;
             let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
