@@ -83,7 +83,7 @@ fn check_type(value: &Value, schema: &Value, at: &str) {
         for item in items {
             check(item, &[schema["items"].clone()], at);
         }
-    } else if schema.get("properties").is_some() {
+    } else if schema.get("properties").is_some() && !value.is_null() {
         check(value, std::slice::from_ref(schema), at);
     } else if let Some(map) = value.as_object() {
         for inner in map.values() {
@@ -141,7 +141,7 @@ fn every_command_prints_only_what_the_contract_lists() {
     run(&fixture, &of(&["quota"]), None, &["quota"]);
     run(&fixture, &of(&["status", "--price", "2"]), None, &["status"]);
     run(&fixture, &of(&["explain", "R1"]), None, &["explain"]);
-    run(&fixture, &of(&["explain", "line", "7", "--price", "2"]), None, &["explain"]);
+    run(&fixture, &of(&["explain", "line", "2", "--price", "2"]), None, &["explain"]);
     run(&fixture, &of(&["list", "--run", "last", "--limit", "2"]), Some("list"), &[]);
     run(&fixture, &of(&["runs"]), None, &["runs"]);
     run(&fixture, &of(&["runs", "show", "last"]), None, &["runs show"]);

@@ -127,7 +127,7 @@ fn the_summary_names_the_command_that_lists_the_rows_of_each_reason() {
     assert_eq!(reason["command"], command);
     assert_eq!(reason["count"], report["items"]["failed"], "{report}");
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_telecine")).parent().unwrap();
-    let mut shell = Command::new("sh");
+    let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!("{command} --csv")]).env_clear().env("PATH", binary);
     let (code, listed, err) = result_of(&shell.current_dir("/").output().unwrap());
     assert_eq!(code, 0, "{err}");

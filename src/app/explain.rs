@@ -110,8 +110,11 @@ fn with_histories(
 
 fn by_line(snapshot: &Snapshot, line: u64, manifest: Option<&str>) -> Result<FoundItems, LedgerError> {
     let of = manifest.map(|path| format!(" of {}", redact::clean(path))).unwrap_or_default();
-    let searched =
-        vec![format!("line {line}{of} in the manifests that this ledger knows, as they were last read")];
+    let searched = vec![
+        format!("line {line}{of} in the manifests that this ledger knows, as they were last read"),
+        "the invalid rows and duplicates of the last run; an earlier run's are in its rejects.csv and duplicates.csv"
+            .to_owned(),
+    ];
     let mut found = with_histories(snapshot, snapshot.items_by_line(line, FOUND_MAX)?, searched)?;
     found.rows = snapshot.row_issues_by_line(line, FOUND_MAX)?;
     if let Some(path) = manifest {

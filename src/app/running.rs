@@ -31,7 +31,7 @@ pub struct RunningRun {
 /// What a run does now.
 #[derive(Clone, Debug)]
 pub struct RunState {
-    /// `reading`, `uploading` or `indexing`.
+    /// `reading`, `uploading`, `indexing` or `recovering`.
     pub phase: &'static str,
     /// The limits of uploads in force: `1/s, 120/2h`.
     pub limits: String,
@@ -83,10 +83,11 @@ impl RunningRun {
         let pending = progress.pending.saturating_sub(progress.expired);
         let is_reading =
             self.row.command == "import" && (manifests.is_empty() || self.row.unfinished_readings > 0);
-        let phase = match (is_reading, pending) {
-            (true, _) => "reading",
-            (false, 0) => "indexing",
-            (false, _) => "uploading",
+        let phase = match (self.row.command.as_str(), pending) {
+            ("import", _) if is_reading => "reading",
+            ("import", 1..) => "uploading",
+            ("recover", _) => "recovering",
+            (_, _) => "indexing",
         };
         let sent_by = (!is_reading && pending > 0).then(|| limiter.forecast().after(pending));
         Ok(RunState {

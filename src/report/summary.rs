@@ -221,7 +221,8 @@ impl Summary {
         let next_run_at = can_resume.then(|| end.next_upload_at.max(end.at).plus_ms(999).to_string());
         let requests = snapshot.requests_since(row.started_at)?;
         let spend = Spend::of(snapshot, &ledger, end.price)?;
-        let reasons = reasons::of_run(snapshot, end.run, &row.name, &end.ledger_flags)?;
+        let of_run = (end.command != "reconcile").then_some((end.run, row.name.as_str()));
+        let reasons = reasons::read(snapshot, of_run, &end.ledger_flags)?;
         Ok(Self {
             schema: SCHEMA,
             telecine: env!("CARGO_PKG_VERSION"),

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::{
-    reasons,
+    reasons::Reason,
     summary::{Counts, Spend, Summary},
 };
 use indicatif::HumanCount;
@@ -35,7 +35,7 @@ pub fn show_summary(summary: &Summary) -> String {
     push_lines(&mut text, &count_lines(&summary.items));
     push_lines(&mut text, &[(summary.expired, "of these have expired links: sign them again")]);
     if !summary.reasons.is_empty() {
-        let _ = write!(text, "\n{}", reasons::show(&summary.reasons));
+        let _ = write!(text, "\n{}", show_reasons(&summary.reasons));
     }
     let quota = &summary.quota;
     let caps = if quota.caps.is_empty() { String::new() } else { format!(", {}", quota.caps.join(", ")) };
@@ -63,6 +63,24 @@ pub fn show_summary(summary: &Summary) -> String {
     let _ = writeln!(text, "\n  exit {}: {}", summary.exit_code.number(), summary.exit_reason);
     if let Some(next_step) = &summary.next_step {
         let _ = writeln!(text, "  next: {next_step}");
+    }
+    text
+}
+
+/// Reasons in the text at most.
+const REASONS_SHOWN_MAX: usize = 5;
+
+/// The reasons, each with the command that lists its rows on a line of its own.
+fn show_reasons(reasons: &[Reason]) -> String {
+    let mut text = String::new();
+    for Reason { state, reason, count, command } in reasons.iter().take(REASONS_SHOWN_MAX) {
+        let state = state.replace('_', " ");
+        let (count, reason) = (with_separators(*count), crate::redact::clean(reason));
+        let _ = writeln!(text, "  {count:>9} {state}: {reason}\n            {command}");
+    }
+    let more = reasons.len().saturating_sub(REASONS_SHOWN_MAX);
+    if more > 0 {
+        let _ = writeln!(text, "            {more} more reasons are in report.json");
     }
     text
 }

@@ -38,7 +38,7 @@ pub(in crate::cli) struct ListArgs {
     since: Option<SinceArg>,
 
     /// Only items whose reason contains this text. Upper and lower case are the same.
-    #[arg(long, value_name = "TEXT", env = "TELECINE_REASON")]
+    #[arg(long, value_name = "TEXT", env = "TELECINE_REASON", allow_hyphen_values = true)]
     reason: Option<String>,
 
     /// Only items that this run read or sent; `last` is the latest run.

@@ -82,7 +82,7 @@ struct RunningBody {
     process: String,
     #[schemars(extend("format" = "date-time"))]
     started_at: String,
-    /// `reading`, `uploading` or `indexing`.
+    /// `reading`, `uploading`, `indexing` or `recovering`.
     phase: &'static str,
     /// The limits of uploads in force in this run.
     limits: String,

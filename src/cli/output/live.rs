@@ -38,7 +38,9 @@ impl RunView {
             Event::ManifestOpened { .. } => self.manifests_open += 1,
             Event::ManifestRead { .. } => self.manifests_open = self.manifests_open.saturating_sub(1),
             Event::Comparing { page, pages, .. } => {
-                self.comparing = (page < pages).then_some((*page, *pages));
+                // a command that does nothing else keeps the last page
+                let is_over = page >= pages && self.progress.is_some();
+                self.comparing = (!is_over).then_some((*page, *pages));
             }
             Event::Accepted { .. } => {
                 self.comparing = None;
@@ -88,44 +90,45 @@ impl RunView {
     }
 
     fn phase(&self) -> String {
-        let to_send = self.progress.map_or(0, |progress| progress.to_send);
+        let to_send = self.progress.map(|progress| progress.to_send);
         match (self.comparing, self.manifests_open, to_send) {
             (Some((page, pages)), ..) => {
                 let (page, pages) = (with_separators(page.into()), with_separators(pages.into()));
                 format!("comparing library {page}/{pages}")
             }
             (None, 1.., _) => "reading".to_owned(),
-            (None, 0, 1..) => "uploading".to_owned(),
-            (None, 0, 0) => "indexing".to_owned(),
+            (None, 0, None) => "starting".to_owned(),
+            (None, 0, Some(1..)) => "uploading".to_owned(),
+            (None, 0, Some(0)) => "indexing".to_owned(),
         }
     }
 
     /// The parts in their order, each with its rank.
-    fn parts(&self, now: UnixMillis) -> Vec<Part> {
-        let mut parts = vec![Part::new(0, self.phase())];
+    fn parts(&self, now: UnixMillis) -> Vec<LinePart> {
+        let mut parts = vec![LinePart::new(0, self.phase())];
         let Some(progress) = &self.progress else { return parts };
         if self.manifests_open == 0
             && let Some(percent) = self.percent(progress)
         {
-            parts.push(Part::new(1, format!("{percent}%")));
+            parts.push(LinePart::new(1, format!("{percent}%")));
         }
         let waiting = self.waiting.as_ref().filter(|(_, until)| *until > now && progress.to_send > 0);
         match waiting {
             Some((reason, until)) => {
-                parts.push(Part::new(2, format!("waits until {}", clock_time(*until, now))));
-                parts.push(Part::new(4, reason.clone()));
+                parts.push(LinePart::new(2, format!("waits until {}", clock_time(*until, now))));
+                parts.push(LinePart::new(4, reason.clone()));
             }
-            None if progress.to_send > 0 => {
+            None if progress.to_send > 0 && self.manifests_open == 0 => {
                 parts.extend(
-                    self.rate(now).map(|rate| Part::new(2, format!("{}/min", with_separators(rate)))),
+                    self.rate(now).map(|rate| LinePart::new(2, format!("{}/min", with_separators(rate)))),
                 );
             }
             None => {}
         }
         if let Some(sent_by) = progress.sent_by.filter(|_| progress.to_send > 0) {
-            parts.push(Part::new(3, format!("ends {}", end_time(sent_by, now))));
+            parts.push(LinePart::new(3, format!("ends {}", end_time(sent_by, now))));
             let left = format_duration(sent_by.after_now(now).max(std::time::Duration::from_secs(1)));
-            parts.push(Part::new(9, format!("in {left}")));
+            parts.push(LinePart::new(9, format!("in {left}")));
         }
         let counts = [
             (6, progress.to_send, "left"),
@@ -135,10 +138,10 @@ impl RunView {
             (8, progress.in_doubt, "in doubt"),
         ];
         for (rank, count, what) in counts.into_iter().filter(|(_, count, _)| *count > 0) {
-            parts.push(Part::new(rank, format!("{} {what}", with_separators(count))));
+            parts.push(LinePart::new(rank, format!("{} {what}", with_separators(count))));
         }
         let (done, all) = (with_separators(progress.indexed), with_separators(progress.items));
-        parts.push(Part::new(7, format!("{done}/{all} searchable")));
+        parts.push(LinePart::new(7, format!("{done}/{all} searchable")));
         parts
     }
 
@@ -160,14 +163,14 @@ impl RunView {
 }
 
 /// One part of the line.
-struct Part {
+struct LinePart {
     /// The least is the most important.
     rank: u8,
     text: String,
     is_shown: bool,
 }
 
-impl Part {
+impl LinePart {
     const fn new(rank: u8, text: String) -> Self {
         Self { rank, text, is_shown: false }
     }

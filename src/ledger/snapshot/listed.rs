@@ -81,15 +81,15 @@ impl Snapshot {
         Ok(())
     }
 
-    /// The reasons of the items in these states that a run read, each with its count, the most frequent first.
-    pub fn reasons_of_run(&self, run: RunId, states: &[State]) -> Result<Vec<ReasonCount>, LedgerError> {
+    /// The reasons of the items in these states that a run read, or of all, each with its count, the most frequent first.
+    pub fn reasons(&self, run: Option<RunId>, states: &[State]) -> Result<Vec<ReasonCount>, LedgerError> {
         let sql = format!(
-            "SELECT item.state, item.cause, count(*) FROM last_seen JOIN item ON item.id = last_seen.item \
-             WHERE last_seen.run = ?1 AND item.state IN ({}) GROUP BY item.state, item.cause",
+            "SELECT item.state, item.cause, count(*) FROM item LEFT JOIN last_seen ON last_seen.item = item.id \
+             WHERE item.state IN ({}) AND (?1 IS NULL OR last_seen.run = ?1) GROUP BY item.state, item.cause",
             names(states)
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query([run.0])?;
+        let mut rows = statement.query([run.map(|run| run.0)])?;
         let mut counts: BTreeMap<(State, String), u64> = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let state = state_of(&row.get::<_, String>(0)?)?;

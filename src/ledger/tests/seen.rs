@@ -131,7 +131,10 @@ async fn a_list_holds_the_items_of_a_state_a_time_a_reason_and_a_run() {
     assert_eq!(of(ListFilter { reason: Some("no codec of …".to_owned()), ..rejected() }), [1, 2]);
     assert_eq!(of(ListFilter { run: Some(fixture.run), ..ListFilter::default() }), [4]);
     assert_eq!(of(ListFilter { run: Some(first_run), ..rejected() }), [1, 2, 3]);
-    let reasons = snapshot.reasons_of_run(first_run, &[State::Rejected]).unwrap();
+    assert_eq!(snapshot.reasons(Some(fixture.run), &[State::Rejected]).unwrap(), []);
+    assert_eq!(snapshot.reasons(Some(first_run), &[State::Failed]).unwrap(), []);
+    assert_eq!(snapshot.reasons(None, &[State::Rejected]).unwrap().len(), 2);
+    let reasons = snapshot.reasons(Some(first_run), &[State::Rejected]).unwrap();
     let reasons: Vec<(&str, u64)> = reasons.iter().map(|one| (one.reason.as_str(), one.count)).collect();
     assert_eq!(reasons, [("no codec of …", 2), ("too long", 1)]);
 }
