@@ -104,10 +104,15 @@ fn an_item_is_explained_by_whatever_names_it_and_without_its_signature() {
     assert!(twice.contains("telecine explain item 2 --sandbox") && twice.contains("item 3: "), "{twice}");
     assert!(explain(&["line", "5"]).1.contains("m.csv:5: cannot be sent"), "an invalid row");
     assert!(explain(&["line", "6"]).1.contains("the same item as line 2"), "a duplicate");
+    fixture.write("n.csv", "id,url\na.csv:7,https://host/n.mp4\n");
+    assert_eq!(fixture.run(&["import", "n.csv", "--sandbox", "--quiet"]).0, 0);
+    assert!(explain(&["a.csv:7"]).1.contains("n.csv:2"), "an id that looks like a place");
     let (code, _, err) = explain(&["https://host/none.mp4?X-Amz-Signature=canary"]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("of the namespace default and the address https://host/none.mp4 "), "{err}");
-    for [what, searched] in [["C", "the id C of a row"], ["17", "the item with the number 17"]] {
+    for [what, searched] in
+        [["C", "the id C of a row"], ["17", "the item with the number 17"], ["m.csv:99", "line 99 of m.csv"]]
+    {
         assert!(explain(&[what]).2.contains(searched), "{what}");
     }
 }
@@ -174,6 +179,11 @@ fn status_and_quota_show_the_limits_of_the_running_import_and_not_those_of_their
     let (_, text, _) = fixture.run(&["quota"]);
     assert!(text.contains("limits of the running import") && text.contains("7/3h"), "{text}");
     assert!(!text.contains("3/s"), "{text}");
+    let (code, text, err) = fixture.run(&["explain", "R4"]);
+    assert!(code == 0 && text.contains("requests: none") && text.contains("0 uploads paid"), "{text}{err}");
+    assert_eq!(fixture.run(&["quota", "set", "--cap", "9/3h"]).0, 0);
+    let running = json(&fixture, &["status"])["running"].clone();
+    assert!(running["limits"].as_str().unwrap().contains("9/3h"), "the run keeps it from now on: {running}");
     import.kill();
     assert!(json(&fixture, &["status"])["running"].is_null());
     let (_, text, _) = fixture.run(&["status"]);

@@ -15,8 +15,10 @@ const NAMESPACES_MAX: usize = 1_000;
 /// What the user names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
-    /// A line of a manifest, with the end of its path if the user gives it.
-    Line { line: u64, manifest: Option<String> },
+    /// A line of any manifest.
+    Line(u64),
+    /// A line of the manifest whose path ends so: `archive.csv:12`.
+    Place { path: String, line: u64 },
     /// The number of an item, as other commands print it.
     Item(i64),
     /// An address.
@@ -35,8 +37,7 @@ impl Named {
         };
         match words {
             [kind, number] if kind.eq_ignore_ascii_case("line") => {
-                let line = number.replace(',', "").parse().map_err(|_| unclear(number))?;
-                Ok(Self::Line { line, manifest: None })
+                number.replace(',', "").parse().map(Self::Line).map_err(|_| unclear(number))
             }
             [kind, number] if kind.eq_ignore_ascii_case("item") => {
                 number.replace(',', "").parse().map(Self::Item).map_err(|_| unclear(number))
@@ -59,7 +60,7 @@ impl Named {
             && let Ok(line) = line.parse()
             && path.contains('.')
         {
-            return Self::Line { line, manifest: Some(path.to_owned()) };
+            return Self::Place { path: path.to_owned(), line };
         }
         Self::Text(text.to_owned())
     }
@@ -78,7 +79,8 @@ pub struct FoundItems {
 /// Finds what the user names, as of one time.
 pub fn find(snapshot: &Snapshot, named: &Named) -> Result<FoundItems, Error> {
     let found = snapshot.at_one_time(|snapshot| match named {
-        Named::Line { line, manifest } => by_line(snapshot, *line, manifest.as_deref()),
+        Named::Line(line) => by_line(snapshot, *line, None),
+        Named::Place { path, line } => by_place(snapshot, path, *line),
         Named::Item(number) => {
             let searched = vec![format!("the item with the number {number}")];
             with_histories(snapshot, vec![ItemId::numbered(*number)], searched)
@@ -122,6 +124,17 @@ fn by_line(snapshot: &Snapshot, line: u64, manifest: Option<&str>) -> Result<Fou
             |known: &str| known == path || known.ends_with(&format!("/{}", path.trim_start_matches("./")));
         found.items.retain(|item| is_meant(&item.manifest));
         found.rows.retain(|(manifest, _)| is_meant(manifest));
+    }
+    Ok(found)
+}
+
+/// By its place, else by an id that looks like one.
+fn by_place(snapshot: &Snapshot, path: &str, line: u64) -> Result<FoundItems, LedgerError> {
+    let mut found = by_line(snapshot, line, Some(path))?;
+    if found.items.is_empty() && found.rows.is_empty() {
+        let other = by_text(snapshot, &format!("{path}:{line}"))?;
+        found.items = other.items;
+        found.searched.extend(other.searched);
     }
     Ok(found)
 }
