@@ -180,7 +180,13 @@ fn status_and_quota_show_the_limits_of_the_running_import_and_not_those_of_their
     assert!(text.contains("limits of the running import") && text.contains("7/3h"), "{text}");
     assert!(!text.contains("3/s"), "{text}");
     let (code, text, err) = fixture.run(&["explain", "R4"]);
-    assert!(code == 0 && text.contains("requests: none") && text.contains("0 uploads paid"), "{text}{err}");
+    assert!(
+        code == 0
+            && text.contains("requests: none")
+            && text.contains("the running import (process ")
+            && text.contains("0 uploads paid"),
+        "{text}{err}"
+    );
     assert_eq!(fixture.run(&["quota", "set", "--cap", "9/3h"]).0, 0);
     let running = json(&fixture, &["status"])["running"].clone();
     assert!(running["limits"].as_str().unwrap().contains("9/3h"), "the run keeps it from now on: {running}");

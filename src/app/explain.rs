@@ -1,5 +1,6 @@
 //! Finds the items that a user means, and says what happens next with an item and what the user can do.
 
+use super::running::RunningRun;
 use crate::{
     domain::{ItemKey, LINK_LIFE_MIN, SourceUrl, State, UnixMillis, VideoNo, hex},
     error::Error,
@@ -200,11 +201,11 @@ pub fn paid_uploads(item: &ItemHistory) -> (u64, u64) {
     (paid, unclear + count(&["absent"], true))
 }
 
-/// What happens next by itself, as a sentence.
+/// What happens next by itself, as a sentence. `running` is the run that uses the ledger now.
 #[must_use]
-pub fn what_is_next(item: &ItemHistory, now: UnixMillis) -> String {
+pub fn what_is_next(item: &ItemHistory, now: UnixMillis, running: Option<&RunningRun>) -> String {
     match item.state {
-        State::Pending => next_of_pending(item, now),
+        State::Pending => next_of_pending(item, now, running),
         State::Sending => {
             "its request is in flight; an answer, or the lack of one, is recorded within minutes".to_owned()
         }
@@ -235,7 +236,7 @@ pub fn what_is_next(item: &ItemHistory, now: UnixMillis) -> String {
     }
 }
 
-fn next_of_pending(item: &ItemHistory, now: UnixMillis) -> String {
+fn next_of_pending(item: &ItemHistory, now: UnixMillis, running: Option<&RunningRun>) -> String {
     if let Some(video) = &item.foreign_video {
         return format!(
             "nothing: the service has it as {video}, sent with another ledger, so it is not sent from here"
@@ -251,7 +252,13 @@ fn next_of_pending(item: &ItemHistory, now: UnixMillis) -> String {
         return "the listings are searched for the markers of its earlier requests; then it is sent"
             .to_owned();
     }
-    "an import of its manifest sends it when the limits allow".to_owned()
+    match running.filter(|run| item.seen_by.as_ref() == Some(&run.row.name)) {
+        Some(run) => format!(
+            "the running import ({}) sends it when the limits allow; `telecine status` says when all are sent",
+            run.process
+        ),
+        None => "an import of its manifest sends it when the limits allow".to_owned(),
+    }
 }
 
 /// What the user can do, a sentence each. `flags` select the ledger.

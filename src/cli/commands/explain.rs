@@ -10,13 +10,14 @@ use crate::{
     app::{
         explain::{self, FoundItems, Named},
         preview::shown_fields,
+        running::{RunningRun, running},
     },
     cli::{
         args::{PriceArgs, ReadOnlyLedgerArgs},
         output::{CommandEnd, print, print_end, safe, show_problem},
     },
     clock::Clock,
-    domain::{UnixMillis, hex},
+    domain::{Price, UnixMillis, hex},
     error::{Error, ExitCode},
     ledger::{EventRow, ItemHistory, RequestRow, RowIssue, Snapshot},
     redact,
@@ -157,21 +158,29 @@ pub(in crate::cli) fn explain(args: &ExplainArgs) -> Result<ExitCode, Error> {
             found.searched.join("; ")
         )));
     }
-    let flags = args.ledger.flags(&path);
-    let items = found.items.iter().map(|item| item_body(item, args, now, &flags)).collect();
+    let running = running(&snapshot, &path)?;
+    let seen = SeenBy { now, running, flags: args.ledger.flags(&path), price: args.price.price() };
+    let items = found.items.iter().map(|item| item_body(item, &seen)).collect();
     if args.json {
         let rows = found.rows.iter().map(|(manifest, row)| row_body(manifest, row)).collect();
         let body = ExplainBody { ledger: path, searched: found.searched, items, rows };
         print_end(&CommandEnd::of(ExitCode::Success), &body)?;
     } else {
-        print(&show(&found, &items, &flags))?;
+        print(&show(&found, &items, &seen.flags))?;
     }
     Ok(ExitCode::Success)
 }
 
-fn item_body(item: &ItemHistory, args: &ExplainArgs, now: UnixMillis, flags: &str) -> ItemBody {
+/// What an explanation depends on beside the item.
+struct SeenBy {
+    now: UnixMillis,
+    running: Option<RunningRun>,
+    flags: String,
+    price: Option<Price>,
+}
+
+fn item_body(item: &ItemHistory, seen: &SeenBy) -> ItemBody {
     let (uploads_paid, uploads_unclear) = explain::paid_uploads(item);
-    let price = args.price.price();
     let answers = item.answers.iter().map(|answer| AnswerBody {
         at: answer.at.to_string(),
         answer: answer.event.clone(),
@@ -201,9 +210,9 @@ fn item_body(item: &ItemHistory, args: &ExplainArgs, now: UnixMillis, flags: &st
         answers: answers.collect(),
         uploads_paid,
         uploads_unclear,
-        credits_max: price.map(|price| price.of(uploads_paid + uploads_unclear).to_string()),
-        next: explain::what_is_next(item, now),
-        you_can: explain::what_you_can_do(item, now, flags),
+        credits_max: seen.price.map(|price| price.of(uploads_paid + uploads_unclear).to_string()),
+        next: explain::what_is_next(item, seen.now, seen.running.as_ref()),
+        you_can: explain::what_you_can_do(item, seen.now, &seen.flags),
     }
 }
 

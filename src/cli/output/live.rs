@@ -178,8 +178,10 @@ impl LinePart {
 
 /// A text in lines of at most `width` columns, broken between words. A longer word has a line of its own.
 pub(super) fn wrapped(text: &str, width: usize) -> String {
-    let mut lines = String::new();
-    let mut column = 0;
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let (mut lines, mut column) = (String::new(), 0);
     for word in text.split(' ') {
         let length = word.chars().count();
         if column > 0 && column + 1 + length > width {
@@ -280,6 +282,7 @@ mod tests {
         let text = "big.csv: 3,000 rows read, 0 rejected, 1,204 duplicates";
         assert_eq!(wrapped(text, 33), "big.csv: 3,000 rows read, 0\nrejected, 1,204 duplicates");
         assert_eq!(wrapped(text, 80), text);
+        assert_eq!(wrapped("  indented", 10), "  indented");
         assert_eq!(wrapped("a https://host/long b", 8), "a\nhttps://host/long\nb");
     }
 
