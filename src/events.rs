@@ -53,6 +53,14 @@ pub enum Event {
         /// Rows without a row in a joined file.
         unmatched: u64,
     },
+    /// A page of the library was compared with the ledger.
+    Comparing {
+        namespace: String,
+        /// Pages that were compared.
+        page: u32,
+        /// Pages to compare in this namespace.
+        pages: u32,
+    },
     /// The service accepted a video.
     Accepted {
         #[schemars(with = "String")]
@@ -122,6 +130,8 @@ pub struct Progress {
     /// All items.
     pub items: u64,
     pub pending: u64,
+    /// Items of the manifests of this run that wait to be sent.
+    pub to_send: u64,
     /// Sent, not answered yet.
     pub sending: u64,
     /// The outcome, or the video number, is not known.

@@ -83,7 +83,7 @@ fn check_type(value: &Value, schema: &Value, at: &str) {
         for item in items {
             check(item, &[schema["items"].clone()], at);
         }
-    } else if schema.get("properties").is_some() {
+    } else if schema.get("properties").is_some() && !value.is_null() {
         check(value, std::slice::from_ref(schema), at);
     } else if let Some(map) = value.as_object() {
         for inner in map.values() {
@@ -141,6 +141,11 @@ fn every_command_prints_only_what_the_contract_lists() {
     run(&fixture, &of(&["quota"]), None, &["quota"]);
     run(&fixture, &of(&["status", "--price", "2"]), None, &["status"]);
     run(&fixture, &of(&["report", "--html", "report.html"]), None, &["report"]);
+    run(&fixture, &of(&["explain", "R1"]), None, &["explain"]);
+    run(&fixture, &of(&["explain", "line", "2", "--price", "2"]), None, &["explain"]);
+    run(&fixture, &of(&["list", "--run", "last", "--limit", "2"]), Some("list"), &[]);
+    run(&fixture, &of(&["runs"]), None, &["runs"]);
+    run(&fixture, &of(&["runs", "show", "last"]), None, &["runs show"]);
     run(&fixture, &of(&["review"]), Some("review"), &[]);
     run(&fixture, &of(&["ledger", "check"]), None, &["ledger check"]);
     run(&fixture, &["config"], None, &["config"]);
@@ -167,6 +172,7 @@ fn every_failure_ends_with_a_json_object_that_says_what_to_do() {
     failed(&["import", "m.csv", "--no-such-flag"], 2);
     failed(&["import"], 2);
     failed(&["status", "--ledger", "none.db"], 2);
+    failed(&["explain", "R1", "--ledger", "none.db"], 2);
     failed(&["import", "none.csv", "--sandbox"], 3);
     failed(&["import", "m.csv", "--key-file", "none.key"], 7);
     let (code, end) = run(&fixture, &["import", "bad.csv", "--sandbox"], None, &["report.json"]);
@@ -194,6 +200,10 @@ fn an_import_beside_another_one_ends_with_12_as_json() {
         assert!(first.0.try_wait().unwrap().is_none(), "the first import ended");
         #[expect(clippy::disallowed_methods, reason = "waits for another process")]
         std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    for command in ["status", "quota"] {
+        let (code, end) = run(&fixture, &[command, "--ledger", "l.db"], None, &[command]);
+        assert!(code == 0 && end.to_string().contains("1/h"), "the limits of the running import: {end}");
     }
     let (code, end) = run(&fixture, &args, None, &[]);
     assert_eq!((code, end["event"].as_str()), (12, Some("command_failed")), "{end}");

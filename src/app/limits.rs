@@ -67,6 +67,18 @@ impl StoredLimits {
         read.map(Option::unwrap_or_default).map_err(|error| unreadable(error.to_string()))
     }
 
+    /// Limits in force, as texts.
+    #[must_use]
+    pub fn of(limits: &Limits) -> Self {
+        Self {
+            rate: texts(&limits.upload),
+            cap: texts(&limits.caps),
+            list_rate: texts(&limits.list),
+            get_rate: texts(&limits.metadata),
+            total_rate: texts(&limits.total),
+        }
+    }
+
     /// Takes the limits that flags give.
     pub fn set(&mut self, given: &GivenLimits) {
         let take = |own: &mut Vec<String>, given: Vec<String>| {
@@ -160,28 +172,27 @@ impl RequestedLimits {
     }
 }
 
-/// The key of the limits with which a run began.
+/// The key of the limits of a run.
 fn key_of(run: RunId) -> String {
     format!("limits of run {run}")
 }
 
-/// Keeps the limits with which a run begins, for its report.
-pub fn keep(store: &Store, run: RunId, limits: &Limits, at: UnixMillis) -> Result<(), LedgerError> {
-    let stored = StoredLimits {
-        rate: texts(&limits.upload),
-        cap: texts(&limits.caps),
-        list_rate: texts(&limits.list),
-        get_rate: texts(&limits.metadata),
-        total_rate: texts(&limits.total),
-    };
-    // it has no value that JSON cannot hold
-    store.kv_set(&key_of(run), serde_json::to_string(&stored).ok().as_deref(), at)
+/// Records the limits of a run: when it begins, and when they change. Commands beside it and its report show these, not those of
+/// their own settings.
+pub fn publish(store: &Store, run: RunId, limits: &Limits, at: UnixMillis) -> Result<(), LedgerError> {
+    // texts always have a JSON form
+    store.kv_set(&key_of(run), serde_json::to_string(&StoredLimits::of(limits)).ok().as_deref(), at)
 }
 
-/// The limits with which a run began. `None`: unknown.
+/// The limits of a run. `None`: it has recorded none.
+pub fn published(snapshot: &Snapshot, run: RunId) -> Result<Option<StoredLimits>, LedgerError> {
+    let text = snapshot.kv_get(&key_of(run))?;
+    text.map(|text| StoredLimits::from_text(Some(&text))).transpose()
+}
+
+/// The same, for its report.
 pub fn of_run(snapshot: &Snapshot, run: RunId) -> Result<Option<RunLimits>, Error> {
-    let Some(text) = snapshot.kv_get(&key_of(run))? else { return Ok(None) };
-    let stored = StoredLimits::from_text(Some(&text))?;
+    let Some(stored) = published(snapshot, run)? else { return Ok(None) };
     Ok(Some(RunLimits {
         upload: first_given(&[], &stored.rate, &[])?,
         caps: first_given(&[], &stored.cap, &[])?,

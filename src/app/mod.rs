@@ -4,12 +4,14 @@ pub mod adoption;
 pub mod clock;
 pub mod comparison;
 pub mod destination;
+pub mod explain;
 pub mod limits;
 pub mod orders;
 pub mod plan;
 pub mod preview;
 pub mod rehearse;
 pub mod run;
+pub mod running;
 pub mod sandbox;
 
 pub use destination::Destination;

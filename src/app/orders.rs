@@ -5,12 +5,12 @@
 
 use std::{path::Path, time::Duration};
 
-use super::{RequestedLimits, StoredLimits};
+use super::{RequestedLimits, StoredLimits, limits};
 use crate::{
     clock::Clock,
     error::Error,
     events::Event,
-    ledger::{Ledger, LedgerError, Order, OrderResult, ReviewOutcome, Snapshot, hand_over},
+    ledger::{Ledger, LedgerError, Order, OrderResult, ReviewOutcome, RunId, Snapshot, hand_over},
     pipeline::{self, Context},
 };
 
@@ -83,14 +83,14 @@ fn given(result: Option<OrderResult>, holder: Option<String>) -> Result<GivenOrd
 }
 
 /// Carries out the orders that other processes hand over, until the run ends. `limits` are those that the run asks for.
-pub(super) async fn watch<T>(context: Context<T>, mut limits: RequestedLimits) {
+pub(super) async fn watch<T>(context: Context<T>, run: RunId, mut limits: RequestedLimits) {
     loop {
         tokio::select! {
             biased;
             () = context.signals.leave.cancelled() => return,
             () = context.clock.sleep(LOOK_INTERVAL) => {}
         }
-        if let Err(error) = look(&context, &mut limits).await {
+        if let Err(error) = look(&context, run, &mut limits).await {
             // the stages meet the same error, and the run ends with it
             tracing::warn!(%error, "orders of other commands cannot be carried out");
             return;
@@ -98,7 +98,7 @@ pub(super) async fn watch<T>(context: Context<T>, mut limits: RequestedLimits) {
     }
 }
 
-async fn look<T>(context: &Context<T>, limits: &mut RequestedLimits) -> Result<(), Error> {
+async fn look<T>(context: &Context<T>, run: RunId, limits: &mut RequestedLimits) -> Result<(), Error> {
     if !context.ledger.read(Snapshot::has_handed_orders).await? {
         return Ok(());
     }
@@ -111,7 +111,9 @@ async fn look<T>(context: &Context<T>, limits: &mut RequestedLimits) -> Result<(
         }
     }
     pipeline::change_limits(context, limits.resolve(&context.ledger).await?).await?;
-    let now_kept = context.limiter.limits().upload_text();
+    let in_force = context.limiter.limits();
+    let now_kept = in_force.upload_text();
+    context.ledger.write(move |store| limits::publish(store, run, &in_force, now)).await?;
     for (order, result) in &carried_out {
         let text = format!("another command: {}", text_of(order, result, &now_kept));
         context.events.emit(context.clock.now(), &Event::Message { text });

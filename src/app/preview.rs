@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::{
     api::{form_of, upload_fields},
     clock::Clock,
-    domain::{ManifestRow, Problem, RowError},
+    domain::{ManifestRow, Problem, RowError, Submission},
     manifest::{Manifest, ManifestError},
     redact,
     report::SCHEMA,
@@ -58,8 +58,10 @@ pub fn rows(manifest: &mut Manifest, from_line: u64, count: usize) -> Result<Vec
     Ok(rows)
 }
 
-fn sent(path: &str, row: ManifestRow) -> PreviewRow {
-    let mut fields = upload_fields(&row.submission, Some(MARKER));
+/// The fields of a submission as they are sent, with redacted addresses.
+#[must_use]
+pub fn shown_fields(submission: &Submission, marker: Option<&str>) -> Vec<(&'static str, String)> {
+    let mut fields = upload_fields(submission, marker);
     for (name, value) in &mut fields {
         if matches!(*name, "url" | "callback") {
             *value = redact::url(value);
@@ -67,6 +69,11 @@ fn sent(path: &str, row: ManifestRow) -> PreviewRow {
             *value = redact::opaque(value);
         }
     }
+    fields
+}
+
+fn sent(path: &str, row: ManifestRow) -> PreviewRow {
+    let fields = shown_fields(&row.submission, Some(MARKER));
     PreviewRow {
         schema: SCHEMA,
         manifest: path.to_owned(),

@@ -50,6 +50,8 @@ pub struct RunRequest {
     pub concurrency: Option<usize>,
     /// What an upload costs, if that is known.
     pub price: Option<Price>,
+    /// The flags that select the ledger in the commands that the report names. Empty: it is the default one.
+    pub ledger_flags: String,
     /// Receives the events of the run.
     pub events: EventBus,
     /// How to stop the run.
@@ -133,11 +135,11 @@ pub async fn open(
             let name = run_name(clock.now());
             let boot = pipeline::boot_of(&clock);
             let (run_name, starts_at) = (name.clone(), clock.now());
-            let kept = limits.clone();
+            let in_force = limits.clone();
             let begin = move |store: &Store| {
-                let run = store.begin_run(&run_name, command, starts_at, boot.as_ref())?;
-                limits::keep(store, run, &kept, starts_at)?;
-                Ok(run)
+                let id = store.begin_run(&run_name, command, starts_at, boot.as_ref())?;
+                limits::publish(store, id, &in_force, starts_at)?;
+                Ok(id)
             };
             let id = ledger.write(begin).await?;
             Some(StartedRun { id, name })
@@ -179,7 +181,8 @@ pub async fn run(
         let ended = run_pipeline(request, kind, context, run, &limits).await;
         events.close();
         let end = end_of_run(command, run, ended?, &limiter.limits(), &clock, signal());
-        finish(request, &ledger, EndOfRun { price: request.price, ..end }, &name).await
+        let end = EndOfRun { price: request.price, ledger_flags: request.ledger_flags.clone(), ..end };
+        finish(request, &ledger, end, &name).await
     }
     .await;
     if let Err(error) = &finished {
@@ -207,7 +210,7 @@ async fn run_pipeline(
     let concurrency = request.concurrency.unwrap_or_else(|| limits::concurrency(limits));
     let policy = RunPolicy { concurrency, ..request.policy.clone() };
     let leave = context.signals.leave.clone();
-    let watch = tokio::spawn(orders::watch(context.clone(), request.limits.clone()));
+    let watch = tokio::spawn(orders::watch(context.clone(), run, request.limits.clone()));
     let ended: Result<RunEnd, Error> = async {
         match kind {
             RunKind::Import(manifests) => {
@@ -257,6 +260,7 @@ pub(super) fn end_of_run(
         caps: limits.caps.iter().map(ToString::to_string).collect(),
         next_upload_at: ended.next_upload_at,
         price: None,
+        ledger_flags: String::new(),
         library_diffs: ended.library_diffs,
     }
 }

@@ -6,7 +6,9 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::Value;
 
 use super::{
-    commands::{config, import, ledger, quota, rehearse, report, resolve, review, status, verify},
+    commands::{
+        config, explain, import, ledger, list, quota, rehearse, report, resolve, review, runs, status, verify,
+    },
     output::{
         json::{CommandEnd, NoFields},
         progress::JsonLine,
@@ -59,6 +61,10 @@ pub fn objects() -> Vec<JsonObject> {
         object::<quota::QuotaBody>("quota", "the last line of `quota` and `quota set`"),
         object::<status::StatusBody>("status", "the last line"),
         object::<report::ReportBody>("report", "the last line"),
+        object::<explain::ExplainBody>("explain", "the last line"),
+        object::<list::ListLine>("list", "one line per item"),
+        object::<runs::RunsBody>("runs", "the last line"),
+        object::<runs::RunDetailBody>("runs show", "the last line"),
         object::<review::QuestionLine>("review", "one line per item"),
         object::<resolve::ResolveBody>("resolve", "the last line"),
         object::<verify::VerifyBody>("verify", "the last line"),
@@ -70,7 +76,7 @@ pub fn objects() -> Vec<JsonObject> {
         object::<super::commands::guess::Guessed<'_>>("guess", "the last line"),
         object::<NoFields>(
             "other ends",
-            "the last line of `review`, `preview` and of every command that failed",
+            "the last line of `review`, `list`, `preview` and of every command that failed",
         ),
     ]
 }

@@ -125,7 +125,6 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "telecine quota forget",
         ],
     ),
-    ("status", &["telecine status", "telecine status --price 2 --json"]),
     (
         "report",
         &[
@@ -134,6 +133,25 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "telecine report 20260131T120000Z --html report.html --price 2",
         ],
     ),
+    ("status", &["telecine status", "telecine status --watch", "telecine status --price 2 --json"]),
+    (
+        "explain",
+        &[
+            "telecine explain https://host/clip.mp4",
+            "telecine explain line 12",
+            "telecine explain archive.csv:12",
+            "telecine explain VI635229846249218048",
+        ],
+    ),
+    (
+        "list",
+        &[
+            "telecine list --state failed,rejected --since 2d",
+            "telecine list --state rejected --reason codec --csv",
+            "telecine list --run last --limit 20",
+        ],
+    ),
+    ("runs", &["telecine runs", "telecine runs show last"]),
     ("review", &["telecine review", "telecine review --all --price 2"]),
     (
         "resolve",

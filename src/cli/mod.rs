@@ -19,8 +19,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use args::values;
 use commands::{
-    check, config, guess, import, ledger, plan, preview, quota, rehearse, report, resolve, review, sandbox,
-    status, verify,
+    check, config, explain, guess, import, ledger, list, plan, preview, quota, rehearse, report, resolve,
+    review, runs, sandbox, status, verify,
 };
 
 use crate::{
@@ -83,10 +83,16 @@ enum Command {
     Rehearse(Box<rehearse::RehearseArgs>),
     /// Show every limit of the account: used, free, the next free slot, and what was learned.
     Quota(Box<quota::QuotaArgs>),
-    /// Show how many items are in which state, also while an import runs.
+    /// Show how many items are in which state, and what a running import does.
     Status(status::StatusArgs),
     /// Show a past run and the reasons of its failures, or write it as one HTML page.
     Report(Box<report::ReportArgs>),
+    /// Show what happened to one item: its row, every request, the cost, and what you can do.
+    Explain(explain::ExplainArgs),
+    /// List items by state, time, reason and run.
+    List(list::ListArgs),
+    /// Show the runs of the ledger, or one of them.
+    Runs(runs::RunsArgs),
     /// List the items that need your decision, with the evidence and the price of each answer.
     Review(review::ReviewArgs),
     /// Decide about items: adopt a video, send again, give up, or take an answer back.
@@ -229,6 +235,9 @@ fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
         Command::Quota(args) => quota::quota(&args),
         Command::Status(args) => status::status(&args),
         Command::Report(args) => report::report(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::List(args) => list::list(&args),
+        Command::Runs(args) => runs::runs(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Recover(args) => verify::recover(&args),
         Command::Ledger(args) => ledger::ledger(&args),

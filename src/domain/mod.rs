@@ -9,6 +9,7 @@ mod outcome;
 mod price;
 mod probe;
 mod public_address;
+mod reason;
 mod source_url;
 mod state;
 
@@ -19,5 +20,6 @@ pub use outcome::{RunOutcome, StopReason};
 pub use price::{Credits, Price, PriceError};
 pub use probe::{Probe, ProbeVerdict, Reach};
 pub use public_address::is_public;
+pub use reason::{has_reason, reason_of};
 pub use source_url::{SourceUrl, UrlError};
 pub use state::{AttemptState, IllegalTransition, ItemEvent, State};

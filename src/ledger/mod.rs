@@ -23,6 +23,7 @@ mod error;
 mod files;
 mod handing_over;
 mod high_water;
+mod holder;
 mod identity;
 mod ids;
 mod integrity;
@@ -50,13 +51,15 @@ pub use admission::{
 };
 pub use error::LedgerError;
 pub use handing_over::hand_over;
+pub use holder::running_process;
 pub use identity::{Identity, KeyChange, Restored, SecondLedger};
 pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
 pub use registry::{RegisteredLedger, registered_ledger, registered_ledgers};
 pub use snapshot::{
-    Capture, CauseCount, CauseExample, FaultCount, ItemRow, ManifestCounts, OpenQuestion, ReportScope,
-    RequestCounts, RequestTimes, RowIssue, RowIssueKind, RunRow, Snapshot,
+    AnswerRow, Capture, CauseCount, CauseExample, EventRow, FaultCount, ItemHistory, ItemRow, LastError,
+    ListFilter, ListedItem, ManifestCounts, OpenQuestion, ReasonCount, ReportScope, RequestCounts,
+    RequestRow, RequestTimes, RowIssue, RowIssueKind, RunPace, RunRow, RunUploads, Snapshot,
 };
 pub use store::Store;
 pub use types::{

@@ -66,6 +66,9 @@ CREATE INDEX item_by_state ON item (state, manifest);
 CREATE INDEX item_to_poll ON item (poll_at) WHERE poll_at IS NOT NULL;
 -- A claim takes the first item whose link lasts (NULL), or the one whose link expires next, in one step.
 CREATE INDEX item_pending ON item (manifest, expires_at) WHERE state = 'pending';
+-- Most ledgers have the default namespace only. Both conditions keep these indexes out of the plans of the stages.
+CREATE INDEX item_by_id ON item (external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX item_in_other_namespace ON item (namespace) WHERE namespace <> 'default';
 
 -- One request. `counts_until` is the latest time at which the service may have accepted it, and NULL when it was not
 -- accepted: the rolling windows are computed from it. `forced` is 1 for an attempt that is `absent` only because a human
@@ -222,6 +225,10 @@ CREATE TABLE event (
     detail  TEXT,
     chain   BLOB    NOT NULL CHECK (length(chain) = 16)
 ) STRICT;
+CREATE INDEX event_by_item ON event (item);
+-- The latest error of a run is found in one step.
+CREATE INDEX event_of_error ON event (id)
+    WHERE event IN ('not_sent', 'refused_for_now', 'rejected', 'rejected_by_rule', 'answer_lost', 'indexing_failed');
 CREATE TRIGGER event_is_never_changed BEFORE UPDATE ON event
 BEGIN SELECT RAISE(ABORT, 'the event log is append-only'); END;
 CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
@@ -234,6 +241,8 @@ CREATE TABLE last_seen (
     manifest INTEGER NOT NULL REFERENCES manifest (id),
     line     INTEGER NOT NULL
 ) STRICT;
+
+CREATE INDEX last_seen_by_line ON last_seen (manifest, line);
 
 -- What a run read from one manifest; `unchanged` when the file is as it was read before.
 CREATE TABLE manifest_read (
@@ -266,6 +275,8 @@ CREATE TABLE row_issue (
     first_line     INTEGER
 ) STRICT;
 
+CREATE INDEX row_issue_by_line ON row_issue (manifest, line);
+
 -- A question to a human about an attempt, with the evidence there was.
 CREATE TABLE question (
     attempt    INTEGER PRIMARY KEY REFERENCES attempt (id),
@@ -285,6 +296,7 @@ CREATE TABLE answer (
     who      TEXT    NOT NULL,
     why      TEXT    NOT NULL
 ) STRICT;
+CREATE INDEX answer_by_attempt ON answer (attempt);
 CREATE TRIGGER answer_is_never_changed BEFORE UPDATE ON answer
 BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
 CREATE TRIGGER answer_is_never_deleted BEFORE DELETE ON answer

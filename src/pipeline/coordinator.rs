@@ -269,7 +269,7 @@ impl<T: Transport> Coordinator<'_, T> {
     fn emit_progress(&mut self, state_counts: &StateCounts, to_send: u64) {
         let sent_by = (self.stages.ingest.is_none() && to_send > 0)
             .then(|| self.forecast.sent_by(&self.context, to_send));
-        self.context.emit(&Event::Progress(progress_of(state_counts, sent_by)));
+        self.context.emit(&Event::Progress(progress_of(state_counts, to_send, sent_by)));
     }
 
     /// Compares the service with the ledger when a run that sent something ends by itself.

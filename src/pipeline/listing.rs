@@ -10,12 +10,16 @@ use super::context::{Context, ReadRefusal};
 use crate::{
     api::{ListPage, ListedVideo, ReadError, Transport},
     domain::{UnixMillis, VideoNo},
+    events::Event,
     ledger::{ControlVideo, LedgerError},
     quota::{PermitSlot, Priority},
 };
 
 /// Pages read at most; a namespace with more is not listed whole.
 const PAGES_MAX: u32 = 20_000;
+
+/// Videos of one page.
+const PAGE_LEN: u64 = 200;
 
 /// How often a page is requested before the listing is given up.
 const PAGE_TRIES_MAX: u32 = 3;
@@ -171,6 +175,12 @@ pub(super) async fn page<T: Transport>(
     }
 }
 
+/// Says how many pages of a namespace were compared. `pages_max` are read at most.
+pub(super) fn announce_page<T>(context: &Context<T>, namespace: &str, page: u32, total: u64, pages_max: u32) {
+    let pages = u32::try_from(total.div_ceil(PAGE_LEN)).unwrap_or(u32::MAX).min(pages_max).max(page);
+    context.emit(&Event::Comparing { namespace: namespace.to_owned(), page, pages });
+}
+
 /// What the pages have shown so far.
 #[derive(Default)]
 struct Pages {
@@ -198,6 +208,8 @@ pub(super) async fn read<T: Transport>(
     since: Option<UnixMillis>,
     control_videos: &[ControlVideo],
 ) -> Result<Listing, IncompleteListing> {
+    // evidence is sought in the newest part of a listing, and a comparison reads all of it
+    let is_comparison = since.is_none() && control_videos.is_empty();
     // reading goes back to the newest control video
     let newest = control_videos.iter().find_map(|control_video| control_video.uploaded_at);
     let since = match (since, newest) {
@@ -212,6 +224,9 @@ pub(super) async fn read<T: Transport>(
         let begun_at = *begun_at.get_or_insert(context.clock.now());
         let page = page(context, namespace, number).await?;
         let served = *served.get_or_insert(ServedAt { theirs: page.served_at, ours_by: context.clock.now() });
+        if is_comparison {
+            announce_page(context, namespace, number, page.total_count.unwrap_or(0), PAGES_MAX);
+        }
         if pages.take(page, since)? == PageStep::Done {
             let is_vouched =
                 control_videos.iter().any(|control_video| pages.seen.contains(&control_video.video_no));

@@ -75,10 +75,11 @@ pub struct RunEnd {
 
 /// The state counts as the progress display shows them.
 #[must_use]
-pub fn progress_of(state_counts: &StateCounts, sent_by: Option<UnixMillis>) -> Progress {
+pub fn progress_of(state_counts: &StateCounts, to_send: u64, sent_by: Option<UnixMillis>) -> Progress {
     Progress {
         items: state_counts.total(),
         pending: state_counts.of(State::Pending),
+        to_send,
         sending: state_counts.of(State::Sending),
         in_doubt: state_counts.of(State::InDoubt) + state_counts.of(State::AcceptedUnidentified),
         indexing: state_counts.of(State::Accepted),

@@ -28,8 +28,6 @@ const PAGES_AFFORDABLE: u32 = 10;
 const PAGES_MAX: u32 = 20_000;
 /// Attempts to reach the service before a run ends.
 const ATTEMPTS_MAX: u32 = 4;
-/// A progress message is emitted after this many pages.
-const PAGES_PER_MESSAGE: u32 = 50;
 
 /// The settings of the preflight stage.
 #[derive(Clone, Debug)]
@@ -232,6 +230,7 @@ async fn read_and_compare<T: Transport>(
     pages: std::ops::RangeInclusive<u32>,
     comparison: &mut Comparison,
 ) -> Result<NewestVideos, CompareError> {
+    let last = *pages.end();
     let mut newest = NewestVideos { read: u64::from(pages.start() - 1) * 200, ..NewestVideos::default() };
     for number in pages {
         let page = listing::page(context, namespace, number).await?;
@@ -247,10 +246,7 @@ async fn read_and_compare<T: Transport>(
         if number == 1 {
             newest.first = page.videos;
         }
-        if number % PAGES_PER_MESSAGE == 0 {
-            let text = format!("{namespace}: {} of {} videos compared", newest.read, newest.total);
-            context.emit(&Event::Message { text });
-        }
+        listing::announce_page(context, namespace, number, newest.total, last);
         if is_last || newest.read >= newest.total {
             break;
         }

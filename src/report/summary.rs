@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     ReportFile,
     exit::{RunResults, Work, exit_status},
+    reasons::{self, Reason},
 };
 use crate::{
     domain::{LINK_LIFE_MIN, Price, RowCounts, RunOutcome, State, UnixMillis},
@@ -93,6 +94,8 @@ pub struct EndOfRun {
     pub next_upload_at: UnixMillis,
     /// The price of an upload. `None`: unknown.
     pub price: Option<Price>,
+    /// The flags that select the ledger in a command, with a blank before them. Empty: it is the default one.
+    pub ledger_flags: String,
     /// The service compared with the ledger.
     pub library_diffs: Vec<LibraryDiff>,
 }
@@ -192,6 +195,8 @@ pub struct Summary {
     pub broken_manifests: Vec<String>,
     /// What was odd about the manifests and their rows, a sentence each.
     pub manifest_notices: Vec<String>,
+    /// Why items of the run were rejected, failed or need a decision, the most frequent reason first.
+    pub reasons: Vec<Reason>,
     /// The CSV files.
     pub files: Vec<ReportFile>,
 }
@@ -216,6 +221,8 @@ impl Summary {
         let next_run_at = can_resume.then(|| end.next_upload_at.max(end.at).plus_ms(999).to_string());
         let requests = snapshot.requests_since(row.started_at)?;
         let spend = Spend::of(snapshot, &ledger, end.price)?;
+        let of_run = (end.command != "reconcile").then_some((end.run, row.name.as_str()));
+        let reasons = reasons::read(snapshot, of_run, &end.ledger_flags)?;
         Ok(Self {
             schema: SCHEMA,
             telecine: env!("CARGO_PKG_VERSION"),
@@ -245,6 +252,7 @@ impl Summary {
             audit: end.library_diffs.iter().map(Compared::from).collect(),
             broken_manifests: end.broken_manifests,
             manifest_notices: end.manifest_notices,
+            reasons,
             files: Vec::new(),
         })
     }

@@ -3,12 +3,13 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::{
+    reasons::Reason,
     run_report::RunReport,
     summary::{Counts, Spend, Summary},
 };
 use indicatif::HumanCount;
 
-use crate::{domain::format_duration, ledger::RunRow};
+use crate::domain::format_duration;
 
 /// The summary at the end of a run.
 #[must_use]
@@ -34,6 +35,9 @@ pub fn show_summary(summary: &Summary) -> String {
     let _ = writeln!(text, "\n  {:>9} {of_what}", with_separators(summary.items.total));
     push_lines(&mut text, &count_lines(&summary.items));
     push_lines(&mut text, &[(summary.expired, "of these have expired links: sign them again")]);
+    if !summary.reasons.is_empty() {
+        let _ = write!(text, "\n{}", show_reasons(&summary.reasons));
+    }
     let quota = &summary.quota;
     let caps = if quota.caps.is_empty() { String::new() } else { format!(", {}", quota.caps.join(", ")) };
     let _ = writeln!(
@@ -60,6 +64,24 @@ pub fn show_summary(summary: &Summary) -> String {
     let _ = writeln!(text, "\n  exit {}: {}", summary.exit_code.number(), summary.exit_reason);
     if let Some(next_step) = &summary.next_step {
         let _ = writeln!(text, "  next: {next_step}");
+    }
+    text
+}
+
+/// Reasons in the text at most.
+const REASONS_SHOWN_MAX: usize = 5;
+
+/// The reasons, each with the command that lists its rows on a line of its own.
+fn show_reasons(reasons: &[Reason]) -> String {
+    let mut text = String::new();
+    for Reason { state, reason, count, command } in reasons.iter().take(REASONS_SHOWN_MAX) {
+        let state = state.replace('_', " ");
+        let (count, reason) = (with_separators(*count), crate::redact::clean(reason));
+        let _ = writeln!(text, "  {count:>9} {state}: {reason}\n            {command}");
+    }
+    let more = reasons.len().saturating_sub(REASONS_SHOWN_MAX);
+    if more > 0 {
+        let _ = writeln!(text, "            {more} more reasons are in report.json");
     }
     text
 }
@@ -137,9 +159,9 @@ pub fn show_run_report(report: &RunReport) -> String {
     text
 }
 
-/// The state of a ledger, and its latest runs.
+/// The state of a ledger.
 #[must_use]
-pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend, runs: &[RunRow]) -> String {
+pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "ledger {path} · {service}");
     let _ = writeln!(text, "\n  {:>9} items", with_separators(counts.total));
@@ -147,16 +169,6 @@ pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend, ru
     let _ = writeln!(text, "\n  {}", spend_line(spend));
     if counts.needs_review > 0 {
         let _ = writeln!(text, "  see the questions: telecine review");
-    }
-    if !runs.is_empty() {
-        let _ = writeln!(text, "\n  latest runs");
-    }
-    for run in runs {
-        let end = match (run.exit_code, &run.exit_reason) {
-            (Some(code), Some(reason)) => format!("exit {code}: {reason}"),
-            _ => "still running, or killed".to_owned(),
-        };
-        let _ = writeln!(text, "    {}  {:<9}  {end}", run.name, run.command);
     }
     text
 }

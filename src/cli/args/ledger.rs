@@ -12,6 +12,7 @@ use crate::{
     app::Destination,
     error::Error,
     ledger::{registered_ledger, registered_ledgers},
+    report,
     settings::{PROJECT_FILE, credentials},
 };
 
@@ -107,6 +108,20 @@ impl LedgerArgs {
     }
 }
 
+/// The flags with which a command in this folder finds a ledger, with a blank before them. Empty: it needs none.
+pub(in crate::cli) fn flags_of(target: Target, ledger: &Path) -> String {
+    let real = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
+    let real = |path: &Path| real(path).unwrap_or_else(|_| path.to_path_buf());
+    let ledger = real(ledger);
+    if ledger != real(&Path::new(FOLDER).join(file_name(target))) {
+        return format!(" --ledger {}", report::shell_word(&ledger.display().to_string()));
+    }
+    match target {
+        Target::Service => String::new(),
+        Target::Sandbox => " --sandbox".to_owned(),
+    }
+}
+
 /// The place of a new ledger: beside the settings file in use or the first manifest, or in the user's state folder where
 /// nothing can be written there.
 fn beside(target: Target, manifests: &[String]) -> PathBuf {
@@ -160,6 +175,11 @@ impl ReadOnlyLedgerArgs {
 
     pub(in crate::cli) fn path(&self) -> Result<PathBuf, Error> {
         self.ledger.path(self.target())
+    }
+
+    /// The flags with which another command finds this ledger.
+    pub(in crate::cli) fn flags(&self, path: &Path) -> String {
+        flags_of(self.target(), path)
     }
 
     /// The ledger of a command that reads these manifests.

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::{
-    ledger::{LedgerArgs, LedgerOwner, Target},
+    ledger::{LedgerArgs, LedgerOwner, Target, flags_of},
     limits::{ReadLimitArgs, UploadLimitArgs, given},
     output::OutputArgs,
     values,
@@ -166,6 +166,7 @@ impl ServiceArgs {
             user_rules: self.verdict.clone(),
             status_words: self.status_word.clone(),
             reports: output.reports(&ledger),
+            ledger_flags: flags_of(self.target(), &ledger),
             ledger,
             limits: RequestedLimits::new(limits, self.sandbox),
             policy: RunPolicy::default(),

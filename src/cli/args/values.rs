@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use clap::ValueEnum;
 
 use crate::{
-    domain::{Credits, parse_duration},
+    domain::{Credits, UnixMillis, parse_duration},
     manifest::{Field, Format, GeoOrder, Quote, SameBy, TooLong},
 };
 
@@ -20,6 +20,39 @@ impl FromStr for DurationArg {
         parse_duration(text)
             .map(Self)
             .ok_or_else(|| "expected a duration such as 500ms, 90s, 10m, 2h or 1h30m".to_owned())
+    }
+}
+
+/// A time that lies a duration ago (`2d`), or a time or a date as such.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum SinceArg {
+    Ago(Duration),
+    At(UnixMillis),
+}
+
+impl SinceArg {
+    /// The time that is meant now.
+    pub(in crate::cli) fn before(self, now: UnixMillis) -> UnixMillis {
+        match self {
+            Self::Ago(duration) => now.minus(duration),
+            Self::At(at) => at,
+        }
+    }
+}
+
+impl FromStr for SinceArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let at = |timestamp: jiff::Timestamp| Self::At(UnixMillis(timestamp.as_millisecond()));
+        let midnight = |date: jiff::civil::Date| date.to_zoned(jiff::tz::TimeZone::system()).ok();
+        parse_duration(text)
+            .map(Self::Ago)
+            .or_else(|| text.parse::<jiff::Timestamp>().ok().map(at))
+            .or_else(|| text.parse().ok().and_then(midnight).map(|zoned| at(zoned.timestamp())))
+            .ok_or_else(|| {
+                "expected a duration such as 2d, or a time such as 2026-01-31T12:00:00Z".to_owned()
+            })
     }
 }
 

@@ -2,9 +2,11 @@
 
 pub(super) mod check;
 pub(super) mod config;
+pub(super) mod explain;
 pub(super) mod guess;
 pub(super) mod import;
 pub(super) mod ledger;
+pub(super) mod list;
 pub(super) mod plan;
 pub(super) mod preview;
 pub(super) mod quota;
@@ -12,6 +14,7 @@ pub(super) mod rehearse;
 pub(super) mod report;
 pub(super) mod resolve;
 pub(super) mod review;
+pub(super) mod runs;
 pub(super) mod sandbox;
 pub(super) mod status;
 pub(super) mod verify;

@@ -14,7 +14,7 @@ use crate::{
             ManifestArgs, PriceArgs, ReadOnlyLedgerArgs, RowArgs,
             limits::{ReadLimitArgs, UploadLimitArgs, given},
         },
-        output::{CommandEnd, print, print_end},
+        output::{CommandEnd, print, print_end, progress::Working},
     },
     clock::Clock,
     domain::format_duration,
@@ -59,7 +59,9 @@ pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
         probe_age_max: args.rows.probe_age_max(),
         price: args.price.price(),
     };
+    let working = Working::on("reading the manifests and comparing them with the ledger; nothing is sent");
     let plan = plan::plan(&request, args.manifest.open()?, &Clock::real())?;
+    drop(working);
     if args.json {
         print_end(&CommandEnd::of(plan.exit_code), &plan)?;
     } else {

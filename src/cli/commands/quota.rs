@@ -14,6 +14,7 @@ use crate::{
         RequestedLimits, StoredLimits,
         limits::{LIMITS, limiter_of},
         orders,
+        running::running,
     },
     cli::{
         args::{
@@ -129,13 +130,19 @@ pub(in crate::cli) fn quota(args: &QuotaArgs) -> Result<ExitCode, Error> {
 fn show(args: &ShowArgs, note: Option<String>) -> Result<ExitCode, Error> {
     let path = args.ledger.path()?;
     let snapshot = Snapshot::open(&path)?;
-    let asked = RequestedLimits::new(given(&args.limits, &args.reads), args.ledger.sandbox);
+    // beside a running import its limits are in force, whatever this command's own settings are
+    let running = running(&snapshot, &path)?;
+    let asked = running.as_ref().map_or_else(
+        || RequestedLimits::new(given(&args.limits, &args.reads), args.ledger.sandbox),
+        |run| run.limits.clone(),
+    );
     let status = status_of(&snapshot, &asked)?;
     let service = snapshot.origin()?;
     if args.json {
         let body = QuotaBody {
             ledger: path,
             service,
+            limits_of_run: running.map(|run| run.row.name),
             at: status.at.to_string(),
             next_upload_at: status.next_upload_at.to_string(),
             speed_percent: status.speed_percent,
@@ -148,7 +155,10 @@ fn show(args: &ShowArgs, note: Option<String>) -> Result<ExitCode, Error> {
         print_end(&CommandEnd { reason, ..end }, &body)?;
     } else {
         let note = note.map(|note| format!("{note}\n\n")).unwrap_or_default();
-        print(&format!("{note}{}", show_quota(&path, &service, &status)))?;
+        let of_run =
+            running.map(|run| format!("limits of the running {} ({})\n", run.row.command, run.process));
+        let of_run = of_run.unwrap_or_default();
+        print(&format!("{note}{of_run}{}", show_quota(&path, &service, &status)))?;
     }
     Ok(ExitCode::Success)
 }
@@ -163,6 +173,8 @@ pub(in crate::cli) fn status_of(snapshot: &Snapshot, asked: &RequestedLimits) ->
 pub(in crate::cli) struct QuotaBody {
     ledger: PathBuf,
     service: String,
+    /// The run whose limits are shown, because it uses the ledger now. `null`: the limits of a run that starts now.
+    limits_of_run: Option<String>,
     #[schemars(extend("format" = "date-time"))]
     at: String,
     /// When the limits allow the next upload.

@@ -1,29 +1,52 @@
-//! `telecine status`: what the ledger holds, at any time.
+//! `telecine status`: what the ledger holds, and what a running import does, at any time.
 
-use std::path::PathBuf;
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    app::running::{RunState, RunningRun, running},
     cli::{
         args::{PriceArgs, ReadOnlyLedgerArgs},
-        output::{CommandEnd, print, print_end},
+        block_on,
+        output::{
+            CommandEnd, print, print_end,
+            runs::{RunBody, end_of, show_latest},
+        },
     },
+    clock::Clock,
+    domain::format_duration,
     error::{Error, ExitCode},
-    ledger::{RunRow, Snapshot},
-    report::{self, Counts, Spend},
+    ledger::{LastError, RunRow, Snapshot},
+    redact,
+    report::{self, Counts, Spend, with_separators},
 };
 
 /// Runs shown.
 const RUNS_SHOWN: u32 = 5;
+/// How often `--watch` reads the ledger.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+/// Clears a terminal from the upper left corner on.
+const CLEAR: &str = "\x1b[H\x1b[J";
 
 /// Flags of `telecine status`.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct StatusArgs {
     #[command(flatten)]
     ledger: ReadOnlyLedgerArgs,
+
+    /// Show the state again every 2 seconds, until the run has ended.
+    ///
+    /// Without a terminal, a line is printed when something changed.
+    #[arg(long, env = "TELECINE_WATCH", help_heading = "Output", conflicts_with = "json")]
+    watch: bool,
 
     /// Print one JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
@@ -43,52 +66,204 @@ pub(in crate::cli) struct StatusBody {
     /// When the next poll for indexing is due. `null`: nothing is being indexed.
     #[schemars(extend("format" = "date-time"))]
     next_poll_at: Option<String>,
+    /// The run that uses the ledger now. `null`: none does.
+    running: Option<RunningBody>,
     /// The latest runs, the newest first.
     runs: Vec<RunBody>,
 }
 
-/// One run.
+/// A run that another process carries out now.
 #[derive(Serialize, JsonSchema)]
-struct RunBody {
+struct RunningBody {
     run: String,
     command: String,
+    pid: u32,
+    /// The process and its machine.
+    process: String,
     #[schemars(extend("format" = "date-time"))]
     started_at: String,
-    /// `null`: the run has not ended, or was killed.
+    /// `reading`, `uploading`, `indexing` or `recovering`.
+    phase: &'static str,
+    /// The limits of uploads in force in this run.
+    limits: String,
+    /// Requests of this run that the service accepted.
+    uploaded: u64,
+    /// Items of its manifests that wait to be sent.
+    left: u64,
+    /// Accepted uploads per minute, over the last minute.
+    uploads_per_minute: u64,
+    /// When the limits allow the next upload.
     #[schemars(extend("format" = "date-time"))]
-    ended_at: Option<String>,
-    exit_code: Option<u8>,
-    exit_reason: Option<String>,
+    next_upload_at: String,
+    /// When the last item will have been sent, by the limits.
+    #[schemars(extend("format" = "date-time"))]
+    finish_at: Option<String>,
+    last_error: Option<LastErrorBody>,
 }
 
-impl From<RunRow> for RunBody {
-    fn from(run: RunRow) -> Self {
+/// What went wrong last.
+#[derive(Serialize, JsonSchema)]
+struct LastErrorBody {
+    #[schemars(extend("format" = "date-time"))]
+    at: String,
+    item: i64,
+    /// Such as `rejected` or `answer_lost`.
+    what: String,
+    cause: Option<String>,
+}
+
+impl RunningBody {
+    fn of(run: &RunningRun, state: &RunState) -> Self {
+        let last_error =
+            state.last_error.as_ref().map(|LastError { at, item, event, cause }| LastErrorBody {
+                at: at.to_string(),
+                item: item.number(),
+                what: event.clone(),
+                cause: cause.clone(),
+            });
         Self {
-            run: run.name,
-            command: run.command,
-            started_at: run.started_at.to_string(),
-            ended_at: run.ended_at.map(|timestamp| timestamp.to_string()),
-            exit_code: run.exit_code,
-            exit_reason: run.exit_reason,
+            run: run.row.name.clone(),
+            command: run.row.command.clone(),
+            pid: run.pid,
+            process: run.process.clone(),
+            started_at: run.row.started_at.to_string(),
+            phase: state.phase,
+            limits: state.limits.clone(),
+            uploaded: state.uploaded,
+            left: state.pending,
+            uploads_per_minute: state.uploads_per_minute,
+            next_upload_at: state.next_upload_at.to_string(),
+            finish_at: state.sent_by.map(|at| at.to_string()),
+            last_error,
         }
     }
+}
+
+/// What is shown, as of one time.
+struct Shown {
+    service: String,
+    items: Counts,
+    spend: Spend,
+    runs: Vec<RunRow>,
+    running: Option<(RunningRun, RunState)>,
 }
 
 /// Shows what the ledger holds.
 pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
     let path = args.ledger.path()?;
     let snapshot = Snapshot::open(&path)?;
-    let items = Counts::from(&snapshot.state_counts()?);
-    let spend = Spend::of(&snapshot, &items, args.price.price())?;
-    let runs = snapshot.runs(RUNS_SHOWN)?;
-    let service = snapshot.origin()?;
+    if args.watch {
+        return block_on(watch(args, &path, &snapshot));
+    }
+    let shown = read(args, &path, &snapshot)?;
     if args.json {
-        let next_poll_at = snapshot.next_poll_at()?.map(|timestamp| timestamp.to_string());
-        let runs = runs.into_iter().map(RunBody::from).collect();
-        let body = StatusBody { ledger: path, service, items, spend, next_poll_at, runs };
+        let body = StatusBody {
+            ledger: path,
+            service: shown.service,
+            items: shown.items,
+            spend: shown.spend,
+            next_poll_at: snapshot.next_poll_at()?.map(|timestamp| timestamp.to_string()),
+            running: shown.running.as_ref().map(|(run, state)| RunningBody::of(run, state)),
+            runs: shown.runs.iter().map(RunBody::from).collect(),
+        };
         print_end(&CommandEnd::of(ExitCode::Success), &body)?;
     } else {
-        print(&report::show_status(&path.display().to_string(), &service, &items, &spend, &runs))?;
+        print(&as_text(&path, &shown))?;
     }
     Ok(ExitCode::Success)
+}
+
+fn read(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<Shown, Error> {
+    let running = running(snapshot, path)?;
+    let running = running.map(|run| run.state(snapshot).map(|state| (run, state))).transpose()?;
+    let items = Counts::from(&snapshot.state_counts()?);
+    let spend = Spend::of(snapshot, &items, args.price.price())?;
+    Ok(Shown { service: snapshot.origin()?, items, spend, runs: snapshot.runs(RUNS_SHOWN)?, running })
+}
+
+fn as_text(path: &Path, shown: &Shown) -> String {
+    let mut text =
+        report::show_status(&path.display().to_string(), &shown.service, &shown.items, &shown.spend);
+    if let Some((run, state)) = &shown.running {
+        let _ = writeln!(text, "\n  running: {} {} ({})", run.row.command, run.row.name, run.process);
+        let left = with_separators(state.pending);
+        let _ = writeln!(text, "    {}, {left} left to send, limits {}", state.phase, state.limits);
+        let _ = writeln!(
+            text,
+            "    {} uploads per minute now{}",
+            with_separators(state.uploads_per_minute),
+            ends(state)
+        );
+        if let Some(LastError { at, item, event, cause }) = &state.last_error {
+            let cause = cause.as_ref().map(|cause| format!(": {}", redact::clean(cause))).unwrap_or_default();
+            let _ = writeln!(text, "    last error: {at} item {item} {}{cause}", event.replace('_', " "));
+        }
+    }
+    if !shown.runs.is_empty() {
+        let now = shown.running.as_ref().map(|(run, _)| (run.row.name.as_str(), run.process.as_str()));
+        let _ = write!(text, "\n  latest runs\n{}", show_latest(&shown.runs, now));
+    }
+    text
+}
+
+/// `, next upload 2026-01-31T12:00:00Z, all sent by 2026-01-31T14:00:00Z (in 2 h)`.
+fn ends(state: &RunState) -> String {
+    let now = Clock::real().now();
+    let mut text = String::new();
+    if state.pending > 0 && state.next_upload_at.after_now(now) > WATCH_INTERVAL {
+        let _ = write!(text, ", next upload {}", state.next_upload_at);
+    }
+    if let Some(at) = state.sent_by {
+        let _ = write!(text, ", all sent by {at} (in {})", format_duration(at.after_now(now)));
+    }
+    text
+}
+
+/// Shows the state until the run has ended.
+async fn watch(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<ExitCode, Error> {
+    let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
+    let is_redrawn = io::stdout().is_terminal() && !is_dumb;
+    let clock = Clock::real();
+    let mut last = String::new();
+    loop {
+        let shown = read(args, path, snapshot)?;
+        if is_redrawn {
+            print(&format!("{CLEAR}{}", as_text(path, &shown)))?;
+        } else {
+            let line = as_line(&shown);
+            if line != last {
+                print(&format!("{}  {line}\n", clock.now()))?;
+                last = line;
+            }
+        }
+        if shown.running.is_none() {
+            return Ok(ExitCode::Success);
+        }
+        clock.sleep(WATCH_INTERVAL).await;
+    }
+}
+
+/// `uploading: 1,204 of 5,000 searchable, 3,700 left to send, 12 failed or rejected, 58 per minute`.
+fn as_line(shown: &Shown) -> String {
+    let items = &shown.items;
+    let what = match &shown.running {
+        Some((_, state)) => state.phase.to_owned(),
+        None => shown.runs.first().map_or_else(|| "no run".to_owned(), |run| end_of(run, None)),
+    };
+    let count = with_separators;
+    let mut text = format!("{what}: {} of {} searchable", count(items.indexed), count(items.total));
+    let parts = [
+        (items.pending, "left to send"),
+        (items.accepted, "being indexed"),
+        (items.in_doubt + items.accepted_unidentified, "in doubt"),
+        (items.needs_review, "need a decision"),
+        (items.failed + items.rejected + items.abandoned, "failed or rejected"),
+    ];
+    for (number, what) in parts.iter().filter(|(number, _)| *number > 0) {
+        let _ = write!(text, ", {} {what}", count(*number));
+    }
+    if let Some((_, state)) = &shown.running {
+        let _ = write!(text, ", {} uploads per minute", count(state.uploads_per_minute));
+    }
+    text
 }

@@ -1,9 +1,11 @@
 //! What the program prints: text, JSON, and the progress of a run. Nothing outside `cli` prints.
 
 pub(in crate::cli) mod json;
+mod live;
 pub(in crate::cli) mod progress;
 mod queued;
 pub(in crate::cli) mod rows;
+pub(in crate::cli) mod runs;
 pub(in crate::cli) mod scan;
 
 use std::{

@@ -1,21 +1,28 @@
 //! The sinks of events: a live line on a terminal, a line every 30 seconds without one, or JSON.
 
 use std::{
+    ffi::OsString,
     fmt::Write as _,
     io::{self, IsTerminal as _, Write as _},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::{super::args::OutputArgs, queued::QueuedSink, show_problem};
+use super::{
+    super::args::OutputArgs,
+    live::{RunView, wrapped},
+    queued::QueuedSink,
+    show_problem,
+};
 use crate::{
-    domain::{RowCounts, UnixMillis, format_duration},
-    events::{Event, EventBus, EventSink, Progress},
+    domain::{RowCounts, UnixMillis},
+    events::{Event, EventBus, EventSink},
     report::{SCHEMA, with_separators},
 };
 
@@ -75,33 +82,52 @@ impl EventSink for JsonLines {
 /// Text on stderr, and on a terminal a live line below it.
 struct TerminalSink {
     bar: Option<ProgressBar>,
+    /// Whether lines carry their time: somebody reads them later.
+    has_times: bool,
+    view: Arc<Mutex<LiveView>>,
     last_line_at: Mutex<Option<UnixMillis>>,
-    last_waiting: Mutex<Option<(String, UnixMillis)>>,
     row_messages: AtomicU64,
     line_every_ms: i64,
 }
 
+/// What the live line is drawn from.
+#[derive(Default)]
+struct LiveView {
+    at: UnixMillis,
+    run: RunView,
+}
+
+/// The line is drawn this often, so that it follows the width of the terminal.
+const DRAWN_EVERY: Duration = Duration::from_secs(1);
+/// The width where the terminal does not tell it.
+const WIDTH_DEFAULT: u16 = 80;
+
 impl TerminalSink {
     fn new(speed: u32) -> Self {
-        let bar = io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
-            let style = ProgressStyle::with_template("{bar:24} {human_pos}/{human_len} final  {wide_msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
-            bar
-        });
+        let is_terminal = io::stderr().is_terminal();
+        let view = Arc::new(Mutex::new(LiveView::default()));
+        let can_redraw = is_terminal && is_redrawn(|name| std::env::var_os(name));
         Self {
-            bar,
+            bar: can_redraw.then(|| live_line(Arc::clone(&view))),
+            has_times: !is_terminal,
+            view,
             last_line_at: Mutex::new(None),
-            last_waiting: Mutex::new(None),
             row_messages: AtomicU64::new(0),
             line_every_ms: LINE_EVERY_MS.saturating_mul(i64::from(speed)),
         }
     }
 
-    fn emit(&self, text: &str) {
+    fn emit(&self, at: UnixMillis, text: &str) {
         let write = || {
-            // if stderr is closed, there is no reader
-            let _ = writeln!(io::stderr().lock(), "{text}");
+            let mut stderr = io::stderr().lock();
+            for line in text.lines() {
+                // if stderr is closed, there is no reader
+                let _ = if self.has_times {
+                    writeln!(stderr, "{at} {line}")
+                } else {
+                    writeln!(stderr, "{}", wrapped(line, terminal_width()))
+                };
+            }
         };
         match &self.bar {
             Some(bar) => bar.suspend(write),
@@ -109,22 +135,18 @@ impl TerminalSink {
         }
     }
 
-    fn emit_row(&self, text: &str) {
+    fn emit_row(&self, at: UnixMillis, text: &str) {
         let count = self.row_messages.fetch_add(1, Ordering::Relaxed);
         if count < ROW_MESSAGES_MAX {
-            self.emit(text);
+            self.emit(at, text);
         } else if count == ROW_MESSAGES_MAX {
-            self.emit("  … more rows have messages; the report has all of them");
+            self.emit(at, "  … more rows have messages; the report has all of them");
         }
     }
 
-    fn show_progress(&self, at: UnixMillis, progress: &Progress) {
-        let waiting = self.last_waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let waiting = waiting.filter(|(_, until)| *until > at);
+    fn show_progress(&self, at: UnixMillis) {
         if let Some(bar) = &self.bar {
-            bar.set_length(progress.items);
-            bar.set_position(final_items(progress));
-            bar.set_message(describe(at, progress, waiting.as_ref()));
+            bar.tick();
             return;
         }
         let mut last = self.last_line_at.lock().unwrap_or_else(PoisonError::into_inner);
@@ -132,70 +154,104 @@ impl TerminalSink {
         let since = *last.get_or_insert(at);
         if at.since_ms(since) >= self.line_every_ms {
             *last = Some(at);
-            let described = describe(at, progress, waiting.as_ref());
-            self.emit(&format!(
-                "{}/{} final  {described}",
-                with_separators(final_items(progress)),
-                with_separators(progress.items)
-            ));
+            let line = self.view.lock().unwrap_or_else(PoisonError::into_inner).run.line(at, usize::MAX);
+            self.emit(at, &line);
         }
     }
 }
 
+/// The columns of the terminal that shows stderr.
+fn terminal_width() -> usize {
+    let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+    usize::from(if width == 0 { WIDTH_DEFAULT } else { width })
+}
+
+/// Whether a line of the terminal may be drawn again. indicatif draws nothing on the others, so they get lines of their own.
+fn is_redrawn(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    variable("TERM").is_some_and(|term| term != "dumb")
+}
+
+/// A line that is drawn from the view, as wide as the terminal is then.
+fn live_line(view: Arc<Mutex<LiveView>>) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+    let style = ProgressStyle::with_template("{live}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let view = view.lock().unwrap_or_else(PoisonError::into_inner);
+        // the last column stays free: some terminals wrap a full line
+        let _ = out.write_str(&view.run.line(view.at, terminal_width().saturating_sub(1)));
+    };
+    bar.set_style(style.with_key("live", draw));
+    bar.enable_steady_tick(DRAWN_EVERY);
+    bar
+}
+
 impl EventSink for TerminalSink {
     fn on_event(&self, at: UnixMillis, event: &Event) {
+        {
+            let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+            view.at = at;
+            view.run.take(at, event);
+        }
         match event {
             Event::LedgerOpened { path, is_new } => {
-                self.emit(&format!("ledger: {path}{}", if *is_new { " (new)" } else { "" }));
+                self.emit(at, &format!("ledger: {path}{}", if *is_new { " (new)" } else { "" }));
             }
             Event::ManifestOpened { path, mapping, unused_columns, found } => {
-                self.emit(&manifest_opened(path, mapping, unused_columns, found));
+                self.emit(at, &manifest_opened(path, mapping, unused_columns, found));
             }
             Event::RowRejected { path, line, problems } => {
                 for problem in problems {
-                    self.emit_row(&show_problem(path, *line, problem));
+                    self.emit_row(at, &show_problem(path, *line, problem));
                 }
             }
             Event::RowDuplicate { path, line, first_line } => {
-                self.emit_row(&format!("{path}:{line}: the same url as line {first_line}; it is sent once"));
+                self.emit_row(
+                    at,
+                    &format!("{path}:{line}: the same url as line {first_line}; it is sent once"),
+                );
             }
             Event::RowDrifted { path, line } => {
-                self.emit_row(&format!("{path}:{line}: already sent with other content; not sent again"));
+                self.emit_row(at, &format!("{path}:{line}: already sent with other content; not sent again"));
             }
             Event::ManifestRead { path, counts, left_out, unmatched, .. } => {
-                self.emit(&manifest_read(path, *counts, *left_out, *unmatched));
+                self.emit(at, &manifest_read(path, *counts, *left_out, *unmatched));
             }
             Event::Rejected { url, cause } => {
-                self.emit_row(&format!("{url}: rejected by the service: {cause}"));
+                self.emit_row(at, &format!("{url}: rejected by the service: {cause}"));
             }
             Event::AnswerLost { url, cause } => {
-                self.emit_row(&format!(
-                    "{url}: no clear answer ({cause}); not sent again until there is evidence"
-                ));
+                self.emit_row(
+                    at,
+                    &format!("{url}: no clear answer ({cause}); not sent again until there is evidence"),
+                );
             }
             Event::Reconciled { url, evidence, .. } => {
-                self.emit_row(&format!("{url}: reconciled: {evidence}"));
+                self.emit_row(at, &format!("{url}: reconciled: {evidence}"));
             }
             Event::IndexingFailed { video_no, cause } => {
-                self.emit_row(&format!("{video_no}: could not be indexed: {cause}"));
+                self.emit_row(at, &format!("{video_no}: could not be indexed: {cause}"));
             }
             Event::Waiting { reason: why, until, hint: how } => {
-                *self.last_waiting.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some((why.clone(), *until));
                 // the live line shows the reason of the wait, but not the hint
                 if self.bar.is_none() || how.is_some() {
                     let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
-                    self.emit(&format!("waiting until {}: {why}{how}", show_time(*until, at)));
+                    self.emit(at, &format!("waiting until {}: {why}{how}", show_time(*until, at)));
                 }
             }
-            Event::Progress(progress) => self.show_progress(at, progress),
-            Event::Message { text } | Event::LimitLearned { text } => self.emit(text),
+            Event::Comparing { namespace, page: 1, pages } if *pages > 1 && self.bar.is_none() => {
+                self.emit(at, &format!("comparing the library with the ledger: {namespace}, {pages} pages"));
+            }
+            Event::Progress(_) | Event::Comparing { .. } => self.show_progress(at),
+            Event::Message { text } | Event::LimitLearned { text } => self.emit(at, text),
             Event::LinksExpiring { count, first } => {
-                self.emit(&format!(
-                    "{} links expire before they can be sent; sign them again and import again: {}",
-                    with_separators(*count),
-                    first.join(", ")
-                ));
+                self.emit(
+                    at,
+                    &format!(
+                        "{} links expire before they can be sent; sign them again and import again: {}",
+                        with_separators(*count),
+                        first.join(", ")
+                    ),
+                );
             }
             Event::Accepted { url, video_no } => tracing::info!(%url, %video_no, "accepted"),
             Event::Indexed { video_no } => tracing::info!(%video_no, "indexed"),
@@ -206,6 +262,28 @@ impl EventSink for TerminalSink {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// A command that shows nothing meanwhile says what it does, if it takes longer than this.
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// Says on stderr what a command does, unless this is dropped within a second.
+pub(in crate::cli) struct Working {
+    _ended: mpsc::Sender<()>,
+}
+
+impl Working {
+    /// `text` says what takes long.
+    pub(in crate::cli) fn on(text: &'static str) -> Self {
+        let (ended, end) = mpsc::channel();
+        std::thread::spawn(move || {
+            if end.recv_timeout(SILENCE_MAX) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // if stderr is closed, there is no reader
+                let _ = writeln!(io::stderr(), "{text}");
+            }
+        });
+        Self { _ended: ended }
     }
 }
 
@@ -253,40 +331,6 @@ fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", with_separators(count), if count == 1 { one } else { many })
 }
 
-const fn final_items(progress: &Progress) -> u64 {
-    progress.indexed + progress.failed + progress.rejected
-}
-
-fn describe(at: UnixMillis, progress: &Progress, waiting: Option<&(String, UnixMillis)>) -> String {
-    let parts = [
-        (progress.pending, "pending"),
-        (progress.sending, "sending"),
-        (progress.in_doubt, "in doubt"),
-        (progress.indexing, "accepted"),
-        (progress.indexed, "indexed"),
-        (progress.failed, "failed"),
-        (progress.rejected, "rejected"),
-        (progress.needs_review, "need a review"),
-    ];
-    let counts: Vec<String> = parts
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{} {what}", with_separators(*count)))
-        .collect();
-    let mut text = counts.join(" · ");
-    if let Some(sent_by) = progress.sent_by {
-        let _ = write!(
-            text,
-            " · all sent in about {}",
-            format_duration(sent_by.after_now(at).max(Duration::from_secs(1)))
-        );
-    }
-    if let Some((why, until)) = waiting {
-        let _ = write!(text, " · waiting until {}: {why}", show_time(*until, at));
-    }
-    text
-}
-
 /// The local time with its zone, with the date if it is not within a day.
 fn show_time(timestamp: UnixMillis, now: UnixMillis) -> String {
     let format =
@@ -295,4 +339,20 @@ fn show_time(timestamp: UnixMillis, now: UnixMillis) -> String {
         |_| "an unknown time".to_owned(),
         |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_that_indicatif_leaves_empty_get_lines() {
+        let with = |set: &'static [(&str, &str)]| {
+            is_redrawn(|name| {
+                set.iter().find(|(own, _)| *own == name).map(|(_, value)| OsString::from(value))
+            })
+        };
+        assert!(with(&[("TERM", "xterm-256color"), ("NO_COLOR", "1")]), "the line has no colors");
+        assert!(!with(&[("TERM", "dumb")]) && !with(&[]));
+    }
 }

@@ -178,7 +178,7 @@ fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
     })
 }
 
-fn row_issue(row: &Row<'_>) -> Result<RowIssue, LedgerError> {
+pub(super) fn row_issue(row: &Row<'_>) -> Result<RowIssue, LedgerError> {
     let as_str: String = row.get("kind")?;
     let kinds = [RowIssueKind::Faulty, RowIssueKind::Duplicate, RowIssueKind::Drifted];
     let kind = kinds.into_iter().find(|kind| kind.as_str() == as_str);

@@ -1,7 +1,10 @@
 //! Reading the ledger: the connection, and the reads of `status` and the reports. The reads of the stages are in `store`.
 
 mod aggregates;
+pub(super) mod history;
 mod items;
+pub(super) mod listed;
+pub(super) mod running;
 mod runs;
 
 use std::path::{Path, PathBuf};
@@ -14,8 +17,11 @@ use crate::domain::UnixMillis;
 pub use aggregates::{
     Capture, CauseCount, CauseExample, FaultCount, ManifestCounts, ReportScope, RequestTimes,
 };
+pub use history::{AnswerRow, EventRow, ItemHistory, RequestRow};
 pub use items::{ItemRow, OpenQuestion, RowIssue, RowIssueKind};
-pub use runs::{RequestCounts, RunRow};
+pub use listed::{ListFilter, ListedItem, ReasonCount};
+pub use running::{LastError, RunPace};
+pub use runs::{RequestCounts, RunRow, RunUploads};
 
 /// Prepared statements kept: all that a run reads with.
 const STATEMENTS_KEPT: usize = 64;
@@ -64,7 +70,7 @@ impl Snapshot {
     }
 
     /// Runs several reads on the ledger as of one time.
-    pub(super) fn at_one_time<T>(
+    pub fn at_one_time<T>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, LedgerError>,
     ) -> Result<T, LedgerError> {

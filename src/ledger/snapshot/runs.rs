@@ -26,6 +26,19 @@ pub struct RunRow {
     pub unfinished_readings: u64,
 }
 
+/// What became of the requests of one run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunUploads {
+    /// Accepted by the service.
+    pub uploaded: u64,
+    /// Of these, searchable by now.
+    pub searchable: u64,
+    /// Of these, failed to be indexed.
+    pub failed: u64,
+    /// Rejected by the service.
+    pub rejected: u64,
+}
+
 /// How the requests of a time span ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestCounts {
@@ -83,6 +96,57 @@ impl Snapshot {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The run with this name.
+    pub fn run_named(&self, name: &str) -> Result<Option<RunId>, LedgerError> {
+        Ok(self.find("SELECT id FROM run WHERE name = ?1", [name])?.map(RunId))
+    }
+
+    /// What became of the requests of a run, as of now.
+    pub fn uploads_of_run(&self, run: RunId) -> Result<RunUploads, LedgerError> {
+        let Some((first, last)) = self.attempts_of_run(run)? else { return Ok(RunUploads::default()) };
+        let sql = "SELECT coalesce(sum(attempt.state IN ('accepted', 'accepted_unidentified', 'superseded')), 0), \
+                   coalesce(sum(item.state = 'indexed' AND item.attempt = attempt.id), 0), \
+                   coalesce(sum(item.state = 'failed' AND item.attempt = attempt.id), 0), \
+                   coalesce(sum(attempt.state = 'rejected'), 0) \
+                   FROM attempt CROSS JOIN item ON item.id = attempt.item WHERE attempt.id BETWEEN ?1 AND ?2";
+        let number = |row: &Row<'_>, at: usize| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
+        Ok(self.connection.query_row(sql, (first, last), |row| {
+            Ok(RunUploads {
+                uploaded: number(row, 0)?,
+                searchable: number(row, 1)?,
+                failed: number(row, 2)?,
+                rejected: number(row, 3)?,
+            })
+        })?)
+    }
+
+    /// The first and the last request of a run. `None`: it made none. Numbers of requests grow with those of runs, so the
+    /// bounds are found without an index of the runs.
+    pub(super) fn attempts_of_run(&self, run: RunId) -> Result<Option<(i64, i64)>, LedgerError> {
+        let first = self.first_attempt_from(run.0)?;
+        let behind = self.first_attempt_from(run.0.saturating_add(1))?;
+        Ok((first < behind).then_some((first, behind - 1)))
+    }
+
+    /// The first request of `run` or of a later one; one more than the last request if there is none.
+    fn first_attempt_from(&self, run: i64) -> Result<i64, LedgerError> {
+        use rusqlite::OptionalExtension as _;
+        let mut low = 1;
+        let mut high = self.find::<i64>("SELECT max(id) FROM attempt", [])?.unwrap_or(0) + 1;
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT id, run FROM attempt WHERE id >= ?1 ORDER BY id LIMIT 1")?;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+            match statement.query_row([middle], read).optional()? {
+                Some((id, of_run)) if of_run < run => low = id + 1,
+                Some(_) | None => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     /// Attempts made since `since`.

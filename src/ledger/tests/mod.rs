@@ -9,6 +9,7 @@ mod quota;
 mod readers;
 mod reconcile;
 mod recover;
+mod seen;
 mod settle;
 
 use std::{path::PathBuf, time::Duration};

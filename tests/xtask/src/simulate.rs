@@ -268,6 +268,7 @@ impl Simulation<'_> {
             caps: Vec::new(),
             next_upload_at: self.harness.now,
             price: None,
+            ledger_flags: String::new(),
             library_diffs: Vec::new(),
         };
         let summary = Summary::of_run(&snapshot, end).map_err(|error| format!("O10: {error}"))?;

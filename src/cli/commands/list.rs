@@ -1,0 +1,192 @@
+//! `telecine list`: items as a table, chosen by state, time, reason and run.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+    str::FromStr,
+};
+
+use clap::Args;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        args::{ReadOnlyLedgerArgs, values::SinceArg},
+        output::{CommandEnd, NoFields, print_end, runs::run_of},
+    },
+    clock::Clock,
+    domain::State,
+    error::{Error, ExitCode},
+    ledger::{ListFilter, ListedItem, Snapshot},
+    redact,
+    report::{ItemTable, SCHEMA, with_separators},
+};
+
+/// Flags of `telecine list`.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct ListArgs {
+    /// Only items in these states, such as failed or rejected,in-doubt.
+    ///
+    /// The states are pending, sending, in-doubt, accepted-unidentified, needs-review, accepted, indexed, failed, rejected and
+    /// abandoned.
+    #[arg(long, value_name = "STATE", env = "TELECINE_STATE", value_delimiter = ',', value_parser = state)]
+    state: Vec<State>,
+
+    /// Only items that changed in this time, such as 2d, or since this time, such as 2026-01-31T12:00:00Z.
+    #[arg(long, value_name = "DURATION|TIME", env = "TELECINE_SINCE")]
+    since: Option<SinceArg>,
+
+    /// Only items whose reason contains this text. Upper and lower case are the same.
+    #[arg(long, value_name = "TEXT", env = "TELECINE_REASON", allow_hyphen_values = true)]
+    reason: Option<String>,
+
+    /// Only items that this run read or sent; `last` is the latest run.
+    #[arg(long, value_name = "ID", env = "TELECINE_RUN")]
+    run: Option<String>,
+
+    /// Show at most N items.
+    #[arg(long, value_name = "N", env = "TELECINE_LIMIT", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+
+    #[command(flatten)]
+    ledger: ReadOnlyLedgerArgs,
+
+    /// Print CSV on stdout.
+    #[arg(long, env = "TELECINE_CSV", help_heading = "Output", conflicts_with = "json")]
+    csv: bool,
+
+    /// Print one JSON object per item on stdout.
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
+    json: bool,
+}
+
+/// A state by its name, with `_`, `-` or a blank.
+fn state(text: &str) -> Result<State, String> {
+    let name = text.trim().to_lowercase().replace(['-', ' '], "_");
+    State::from_str(&name).map_err(|_| {
+        "expected pending, sending, in_doubt, accepted_unidentified, needs_review, accepted, indexed, failed, rejected or \
+         abandoned"
+            .to_owned()
+    })
+}
+
+/// One item of the list.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct ListLine {
+    schema: u32,
+    item: i64,
+    state: &'static str,
+    manifest: String,
+    /// The line in which its row was last read.
+    line: u64,
+    id: Option<String>,
+    /// The url, with secrets redacted.
+    url: String,
+    /// The namespace.
+    unique_id: String,
+    video_no: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
+    sent_at: Option<String>,
+    /// When it last changed.
+    #[schemars(extend("format" = "date-time"))]
+    changed_at: String,
+    /// The latest cause.
+    reason: Option<String>,
+}
+
+impl From<ListedItem> for ListLine {
+    fn from(item: ListedItem) -> Self {
+        Self {
+            schema: SCHEMA,
+            item: item.item.number(),
+            state: item.state.as_str(),
+            manifest: item.manifest,
+            line: item.line,
+            id: item.external_id,
+            url: redact::url(&item.url),
+            unique_id: item.namespace,
+            video_no: item.video_no,
+            sent_at: item.sent_at.map(|at| at.to_string()),
+            changed_at: item.changed_at.to_string(),
+            reason: item.cause,
+        }
+    }
+}
+
+/// Lists items. A reader of the output that goes away ends the list.
+pub(in crate::cli) fn list(args: &ListArgs) -> Result<ExitCode, Error> {
+    let snapshot = Snapshot::open(&args.ledger.path()?)?;
+    let now = Clock::real().not_before(snapshot.latest_timestamp()?).now();
+    let filter = ListFilter {
+        states: args.state.clone(),
+        since: args.since.map(|since| since.before(now)),
+        reason: args.reason.clone(),
+        run: args.run.as_ref().map(|name| run_of(&snapshot, name)).transpose()?,
+    };
+    let out = io::BufWriter::new(io::stdout().lock());
+    match write_list(args, &snapshot, &filter, out) {
+        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::Success),
+        written => written.map(|()| ExitCode::Success),
+    }
+}
+
+fn write_list(
+    args: &ListArgs,
+    snapshot: &Snapshot,
+    filter: &ListFilter,
+    mut out: impl Write,
+) -> Result<(), Error> {
+    let (mut shown, mut is_cut) = (0, false);
+    let mut each = |write: &mut dyn FnMut(ListedItem) -> Result<(), Error>| {
+        snapshot.each_listed_item(filter, |item| {
+            is_cut = args.limit.is_some_and(|limit| shown == limit);
+            if is_cut {
+                return Ok::<bool, Error>(false);
+            }
+            shown += 1;
+            write(item).map(|()| true)
+        })
+    };
+    if args.csv {
+        let mut table = ItemTable::new(out)?;
+        each(&mut |item| table.item(&item))?;
+        return table.finish();
+    }
+    if args.json {
+        each(&mut |item| write_json(&mut out, &ListLine::from(item)))?;
+        out.flush().map_err(Error::Output)?;
+        drop(out);
+        return print_end(&CommandEnd::of(ExitCode::Success), &NoFields {});
+    }
+    writeln!(out, "{:>9}  {:<13} {:<20}  row", "item", "state", "changed").map_err(Error::Output)?;
+    each(&mut |item| out.write_all(as_text(&item).as_bytes()).map_err(Error::Output))?;
+    let items = if shown == 1 { "item" } else { "items" };
+    let more = if is_cut { "; there are more" } else { "" };
+    writeln!(out, "{} {items}{more}", with_separators(shown)).map_err(Error::Output)?;
+    out.flush().map_err(Error::Output)
+}
+
+fn write_json(out: &mut impl Write, line: &ListLine) -> Result<(), Error> {
+    serde_json::to_writer(&mut *out, line).map_err(|error| Error::Output(error.into()))?;
+    out.write_all(b"\n").map_err(Error::Output)
+}
+
+/// Two lines: where it stands, and why.
+fn as_text(item: &ListedItem) -> String {
+    let id = item.external_id.as_ref().map(|id| format!(" (id {})", redact::clean(id))).unwrap_or_default();
+    let place = format!("{}:{}", redact::clean(&item.manifest), item.line);
+    let state = item.state.as_str().replace('_', " ");
+    let video =
+        item.video_no.as_ref().map(|number| format!(" {}", redact::clean(number))).unwrap_or_default();
+    let mut text = format!(
+        "{:>9}  {state:<13} {:<20}  {place}{id} {}{video}\n",
+        item.item.number(),
+        item.changed_at.to_string(),
+        redact::url(&item.url),
+    );
+    if let Some(cause) = &item.cause {
+        let _ = writeln!(text, "{:>9}  {}", "", redact::clean(cause));
+    }
+    text
+}

@@ -1,0 +1,323 @@
+//! What a run does now, as one line of any width. A part that does not fit is left out, and no number is cut.
+
+use std::collections::VecDeque;
+
+use crate::{
+    domain::{UnixMillis, format_duration},
+    events::{Event, Progress},
+    report::with_separators,
+};
+
+/// The span of the present rate, in milliseconds.
+const RATE_SPAN_MS: i64 = 60_000;
+/// A rate of less time would jump with every upload.
+const RATE_SPAN_MS_MIN: i64 = 5_000;
+/// Acceptances that are kept for the rate at most.
+const ACCEPTED_MAX: usize = 100_000;
+/// What stands between two parts.
+const JOINT: &str = " · ";
+
+/// What the events of a run have shown so far.
+#[derive(Debug, Default)]
+pub(super) struct RunView {
+    manifests_open: u32,
+    comparing: Option<(u32, u32)>,
+    progress: Option<Progress>,
+    /// The fewest final items that were seen: what this run found.
+    final_before: u64,
+    accepted: VecDeque<UnixMillis>,
+    begun_at: Option<UnixMillis>,
+    waiting: Option<(String, UnixMillis)>,
+}
+
+impl RunView {
+    /// Takes an event in.
+    pub(super) fn take(&mut self, at: UnixMillis, event: &Event) {
+        self.begun_at.get_or_insert(at);
+        match event {
+            Event::ManifestOpened { .. } => self.manifests_open += 1,
+            Event::ManifestRead { .. } => self.manifests_open = self.manifests_open.saturating_sub(1),
+            Event::Comparing { page, pages, .. } => {
+                // a command that does nothing else keeps the last page
+                let is_over = page >= pages && self.progress.is_some();
+                self.comparing = (!is_over).then_some((*page, *pages));
+            }
+            Event::Accepted { .. } => {
+                self.comparing = None;
+                self.accepted.push_back(at);
+                if self.accepted.len() > ACCEPTED_MAX {
+                    self.accepted.pop_front();
+                }
+            }
+            Event::Waiting { reason, until, .. } => self.waiting = Some((reason.clone(), *until)),
+            Event::Progress(progress) => {
+                let is_first = self.progress.is_none();
+                let done = final_items(progress);
+                self.final_before = if is_first { done } else { self.final_before.min(done) };
+                self.progress = Some(*progress);
+            }
+            Event::LedgerOpened { .. }
+            | Event::RowRejected { .. }
+            | Event::RowDuplicate { .. }
+            | Event::RowDrifted { .. }
+            | Event::Rejected { .. }
+            | Event::AnswerLost { .. }
+            | Event::Reconciled { .. }
+            | Event::Indexed { .. }
+            | Event::IndexingFailed { .. }
+            | Event::LimitLearned { .. }
+            | Event::LinksExpiring { .. }
+            | Event::Message { .. } => {}
+        }
+    }
+
+    /// The line as it fits into `width` columns.
+    pub(super) fn line(&self, now: UnixMillis, width: usize) -> String {
+        let mut parts = self.parts(now);
+        // the most important part is the first that is taken, and always
+        let mut order: Vec<usize> = (0..parts.len()).collect();
+        order.sort_by_key(|at| parts[*at].rank);
+        let mut left = width;
+        for at in order {
+            let needed =
+                parts[at].text.chars().count() + if left == width { 0 } else { JOINT.chars().count() };
+            parts[at].is_shown = needed <= left;
+            left -= if parts[at].is_shown { needed } else { 0 };
+        }
+        let shown: Vec<String> =
+            parts.into_iter().filter(|part| part.is_shown).map(|part| part.text).collect();
+        shown.join(JOINT)
+    }
+
+    fn phase(&self) -> String {
+        let to_send = self.progress.map(|progress| progress.to_send);
+        match (self.comparing, self.manifests_open, to_send) {
+            (Some((page, pages)), ..) => {
+                let (page, pages) = (with_separators(page.into()), with_separators(pages.into()));
+                format!("comparing library {page}/{pages}")
+            }
+            (None, 1.., _) => "reading".to_owned(),
+            (None, 0, None) => "starting".to_owned(),
+            (None, 0, Some(1..)) => "uploading".to_owned(),
+            (None, 0, Some(0)) => "indexing".to_owned(),
+        }
+    }
+
+    /// The parts in their order, each with its rank.
+    fn parts(&self, now: UnixMillis) -> Vec<LinePart> {
+        let mut parts = vec![LinePart::new(0, self.phase())];
+        let Some(progress) = &self.progress else { return parts };
+        if self.manifests_open == 0
+            && let Some(percent) = self.percent(progress)
+        {
+            parts.push(LinePart::new(1, format!("{percent}%")));
+        }
+        let waiting = self.waiting.as_ref().filter(|(_, until)| *until > now && progress.to_send > 0);
+        match waiting {
+            Some((reason, until)) => {
+                parts.push(LinePart::new(2, format!("waits until {}", clock_time(*until, now))));
+                parts.push(LinePart::new(4, reason.clone()));
+            }
+            None if progress.to_send > 0 && self.manifests_open == 0 => {
+                parts.extend(
+                    self.rate(now).map(|rate| LinePart::new(2, format!("{}/min", with_separators(rate)))),
+                );
+            }
+            None => {}
+        }
+        if let Some(sent_by) = progress.sent_by.filter(|_| progress.to_send > 0) {
+            parts.push(LinePart::new(3, format!("ends {}", end_time(sent_by, now))));
+            let left = format_duration(sent_by.after_now(now).max(std::time::Duration::from_secs(1)));
+            parts.push(LinePart::new(9, format!("in {left}")));
+        }
+        let counts = [
+            (6, progress.to_send, "left"),
+            (7, progress.indexing, "being indexed"),
+            (5, progress.needs_review, "need a decision"),
+            (5, progress.failed + progress.rejected, "failed"),
+            (8, progress.in_doubt, "in doubt"),
+        ];
+        for (rank, count, what) in counts.into_iter().filter(|(_, count, _)| *count > 0) {
+            parts.push(LinePart::new(rank, format!("{} {what}", with_separators(count))));
+        }
+        let (done, all) = (with_separators(progress.indexed), with_separators(progress.items));
+        parts.push(LinePart::new(7, format!("{done}/{all} searchable")));
+        parts
+    }
+
+    /// How much of what this run has to do is done.
+    fn percent(&self, progress: &Progress) -> Option<u64> {
+        let done = final_items(progress).saturating_sub(self.final_before);
+        let open = progress.to_send + progress.sending + progress.in_doubt + progress.indexing;
+        (done + open > 0).then(|| done * 100 / (done + open))
+    }
+
+    /// Accepted uploads per minute.
+    fn rate(&self, now: UnixMillis) -> Option<u64> {
+        let begun_at = self.accepted.front()?.min(&now).to_owned();
+        let span_ms = now.since_ms(begun_at).clamp(RATE_SPAN_MS_MIN, RATE_SPAN_MS);
+        let since = now.plus_ms(-span_ms);
+        let count = self.accepted.iter().rev().take_while(|at| **at >= since).count() as u64;
+        Some(count * 60_000 / span_ms.unsigned_abs())
+    }
+}
+
+/// One part of the line.
+struct LinePart {
+    /// The least is the most important.
+    rank: u8,
+    text: String,
+    is_shown: bool,
+}
+
+impl LinePart {
+    const fn new(rank: u8, text: String) -> Self {
+        Self { rank, text, is_shown: false }
+    }
+}
+
+/// A text in lines of at most `width` columns, broken between words. A longer word has a line of its own.
+pub(super) fn wrapped(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let (mut lines, mut column) = (String::new(), 0);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        if column > 0 && column + 1 + length > width {
+            lines.push('\n');
+            column = 0;
+        } else if column > 0 {
+            lines.push(' ');
+            column += 1;
+        }
+        lines.push_str(word);
+        column += length;
+    }
+    lines
+}
+
+/// Items whose state does not change any more.
+pub(super) const fn final_items(progress: &Progress) -> u64 {
+    progress.indexed + progress.failed + progress.rejected
+}
+
+/// The local time, with the date if it is not within a day.
+fn clock_time(at: UnixMillis, now: UnixMillis) -> String {
+    shown_time(at, if is_near(at, now) { "%H:%M:%S" } else { "%b %d %H:%M" })
+}
+
+/// The same without seconds, for a forecast.
+fn end_time(at: UnixMillis, now: UnixMillis) -> String {
+    shown_time(at, if is_near(at, now) { "%H:%M" } else { "%b %d" })
+}
+
+const fn is_near(at: UnixMillis, now: UnixMillis) -> bool {
+    at.since_ms(now).abs() < 20 * 3_600_000
+}
+
+fn shown_time(at: UnixMillis, format: &str) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(
+        |_| "an unknown time".to_owned(),
+        |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T0: UnixMillis = UnixMillis(1_700_000_000_000);
+
+    fn progress() -> Progress {
+        Progress {
+            items: 1_234_567,
+            pending: 1_000_000,
+            to_send: 1_000_000,
+            indexing: 4_321,
+            indexed: 200_000,
+            failed: 1_204,
+            rejected: 30,
+            needs_review: 12,
+            in_doubt: 3,
+            sent_by: Some(T0.plus_ms(9 * 3_600_000)),
+            ..Progress::default()
+        }
+    }
+
+    fn view() -> RunView {
+        let mut view = RunView::default();
+        view.take(T0, &Event::Progress(Progress { indexed: 0, failed: 0, rejected: 0, ..progress() }));
+        let url = crate::domain::SourceUrl::parse("https://host/a.mp4").unwrap();
+        let video_no = crate::domain::VideoNo::parse("VI000001").unwrap();
+        for n in 0..50 {
+            let accepted = Event::Accepted { url: (&url).into(), video_no: video_no.clone() };
+            view.take(T0.plus_ms(n * 1_000), &accepted);
+        }
+        view.take(T0.plus_ms(50_000), &Event::Progress(progress()));
+        view
+    }
+
+    #[test]
+    fn a_line_fits_every_width_and_never_cuts_a_part() {
+        let mut view = view();
+        for is_waiting in [false, true] {
+            if is_waiting {
+                let reason = "the cap 120/2h is used up by 1,204 uploads".to_owned();
+                view.take(T0, &Event::Waiting { reason, until: T0.plus_ms(7_200_000), hint: None });
+            }
+            let now = T0.plus_ms(50_000);
+            let whole = view.line(now, usize::MAX);
+            let all: Vec<&str> = whole.split(JOINT).collect();
+            for width in [20, 39, 40, 79, 80, 119, 120] {
+                let line = view.line(now, width);
+                assert!(line.chars().count() <= width, "{width}: {line}");
+                assert!(line.split(JOINT).all(|part| all.contains(&part)), "{width}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_is_broken_between_words() {
+        let text = "big.csv: 3,000 rows read, 0 rejected, 1,204 duplicates";
+        assert_eq!(wrapped(text, 33), "big.csv: 3,000 rows read, 0\nrejected, 1,204 duplicates");
+        assert_eq!(wrapped(text, 80), text);
+        assert_eq!(wrapped("  indented", 10), "  indented");
+        assert_eq!(wrapped("a https://host/long b", 8), "a\nhttps://host/long\nb");
+    }
+
+    #[test]
+    fn a_narrow_terminal_still_shows_phase_percent_rate_and_finish() {
+        let line = view().line(T0.plus_ms(50_000), 40);
+        let parts: Vec<&str> = line.split(JOINT).collect();
+        assert_eq!(parts[..3], ["uploading", "16%", "60/min"], "{line}");
+        assert!(parts[3].starts_with("ends "), "{line}");
+    }
+
+    #[test]
+    fn a_wait_shows_until_when_and_the_phases_follow_the_events() {
+        let mut view = view();
+        let reason = "the cap is used up".to_owned();
+        view.take(T0, &Event::Waiting { reason, until: T0.plus_ms(90_000), hint: None });
+        let shown = view.line(T0.plus_ms(60_000), 120);
+        assert!(shown.contains("waits until ") && shown.contains("the cap is used up"), "{shown}");
+        assert!(!view.line(T0.plus_ms(90_000), 120).contains("waits"), "the wait is over");
+        let namespace = "default".to_owned();
+        view.take(T0, &Event::Comparing { namespace: namespace.clone(), page: 3, pages: 10 });
+        assert!(view.line(T0, 40).starts_with("comparing library 3/10"));
+        view.take(T0, &Event::Comparing { namespace, page: 10, pages: 10 });
+        view.take(T0, &Event::Progress(Progress { to_send: 0, ..progress() }));
+        assert!(view.line(T0, 40).starts_with("indexing"));
+    }
+
+    #[test]
+    fn the_percentage_is_of_this_run_and_not_of_the_ledger() {
+        let mut view = RunView::default();
+        let found =
+            Progress { items: 1_100, indexed: 1_000, to_send: 100, pending: 100, ..Progress::default() };
+        view.take(T0, &Event::Progress(found));
+        assert!(view.line(T0, 80).contains("0%"), "{}", view.line(T0, 80));
+        view.take(T0, &Event::Progress(Progress { indexed: 1_025, to_send: 75, pending: 75, ..found }));
+        assert!(view.line(T0, 80).contains(" 25%"), "{}", view.line(T0, 80));
+    }
+}

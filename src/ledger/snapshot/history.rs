@@ -1,0 +1,256 @@
+//! The whole life of one item, and how an item is found: every lookup goes by an index.
+
+use rusqlite::Row;
+
+use super::{RowIssue, Snapshot, items::row_issue};
+use crate::{
+    domain::{ItemKey, State, Submission, UnixMillis, VideoNo},
+    ledger::{
+        AttemptId, ItemId, LedgerError,
+        values::{from_json, state_of, submission_of},
+    },
+};
+
+/// The namespace of rows that name none. The partial index of the others names it, too.
+const DEFAULT_NAMESPACE: &str = "default";
+
+const BY_KEY: &str = "SELECT id FROM item WHERE key = ?1";
+const BY_ID: &str = "SELECT id FROM item WHERE external_id = ?1 ORDER BY id LIMIT ?2";
+const BY_LINE: &str = "SELECT last_seen.item FROM manifest CROSS JOIN last_seen ON last_seen.manifest = manifest.id \
+                       AND last_seen.line = ?1 ORDER BY last_seen.item LIMIT ?2";
+const BY_VIDEO: &str = "SELECT item FROM attempt WHERE video_no = ?1";
+const NEXT_NAMESPACE: &str =
+    "SELECT min(namespace) FROM item WHERE namespace > ?1 AND namespace <> 'default'";
+const ROW_ISSUES: &str = "SELECT row_issue.*, own.identity AS own_identity, first.identity AS first_identity \
+                          FROM manifest own CROSS JOIN row_issue ON row_issue.manifest = own.id AND row_issue.line = ?1 \
+                          LEFT JOIN manifest first ON first.id = row_issue.first_manifest \
+                          ORDER BY row_issue.id LIMIT ?2";
+const ITEM: &str = "SELECT item.*, coalesce(seen.identity, own.identity) AS seen_in, \
+                    coalesce(last_seen.line, item.line) AS seen_line, \
+                    run.name AS seen_by, \
+                    item.manifest = 0 AS is_removed, \
+                    EXISTS (SELECT 1 FROM attempt WHERE attempt.item = item.id AND attempt.held = 1) AS is_held, \
+                    (SELECT video_no FROM foreign_video WHERE key_prefix = substr(item.key, 1, 8) LIMIT 1) AS foreign_video \
+                    FROM item JOIN manifest own ON own.id = item.manifest \
+                    LEFT JOIN last_seen ON last_seen.item = item.id \
+                    LEFT JOIN manifest seen ON seen.id = last_seen.manifest LEFT JOIN run ON run.id = last_seen.run \
+                    WHERE item.id = ?1";
+const REQUESTS: &str = "SELECT attempt.*, run.name AS run_name, question.text AS question, question.candidates \
+                        FROM attempt JOIN run ON run.id = attempt.run \
+                        LEFT JOIN question ON question.attempt = attempt.id WHERE attempt.item = ?1 ORDER BY attempt.id";
+const EVENTS: &str = "SELECT at, attempt, event, detail FROM event WHERE item = ?1 ORDER BY id";
+const ANSWERS: &str = "SELECT answer.* FROM attempt CROSS JOIN answer ON answer.attempt = attempt.id \
+                       WHERE attempt.item = ?1 ORDER BY answer.id";
+
+/// Every statement that finds or shows an item, for the test of their plans.
+#[cfg(test)]
+pub(in crate::ledger) const LOOKUPS: &[&str] =
+    &[BY_KEY, BY_ID, BY_LINE, BY_VIDEO, NEXT_NAMESPACE, ROW_ISSUES, ITEM, REQUESTS, EVENTS, ANSWERS];
+
+/// One item, with every request that was made for it.
+#[derive(Clone, Debug)]
+pub struct ItemHistory {
+    pub item: ItemId,
+    pub key: ItemKey,
+    pub state: State,
+    /// The manifest and the line in which its row was last read.
+    pub manifest: String,
+    pub line: u64,
+    /// The run that last read its row.
+    pub seen_by: Option<String>,
+    /// Whether its row is in no manifest any more.
+    pub is_removed: bool,
+    pub external_id: Option<String>,
+    pub submission: Submission,
+    pub admitted_at: UnixMillis,
+    /// When its link expires. `None`: it does not say.
+    pub expires_at: Option<UnixMillis>,
+    /// When its indexing is next asked for.
+    pub poll_at: Option<UnixMillis>,
+    /// Polls in a row that did not show its video.
+    pub missed: u32,
+    pub final_at: Option<UnixMillis>,
+    pub cause: Option<String>,
+    /// Whether it waits until the listings were searched for its markers.
+    pub is_held: bool,
+    /// The video of the same item that another ledger uploaded.
+    pub foreign_video: Option<String>,
+    pub requests: Vec<RequestRow>,
+    pub events: Vec<EventRow>,
+    pub answers: Vec<AnswerRow>,
+}
+
+/// One request as the ledger has it.
+#[derive(Clone, Debug)]
+pub struct RequestRow {
+    pub attempt: AttemptId,
+    pub run: String,
+    /// A state of [`AttemptState`](crate::domain::AttemptState), by its name.
+    pub state: String,
+    pub marker: Option<String>,
+    pub sent_at: UnixMillis,
+    pub answered_at: Option<UnixMillis>,
+    /// The latest time at which the service may have accepted it.
+    pub counts_until: Option<UnixMillis>,
+    pub video_no: Option<String>,
+    /// What bound the video: `reply`, `marker`, `sole_candidate` or `human`.
+    pub bound_by: Option<String>,
+    pub cause: Option<String>,
+    /// Whether only an order of the user ended it: it may be at the service.
+    pub is_forced: bool,
+    pub question: Option<String>,
+    pub candidates: Vec<VideoNo>,
+}
+
+/// One event of an item.
+#[derive(Clone, Debug)]
+pub struct EventRow {
+    pub at: UnixMillis,
+    pub attempt: Option<i64>,
+    /// A name of [`ItemEvent`](crate::domain::ItemEvent).
+    pub event: String,
+    pub detail: Option<String>,
+}
+
+/// What a human answered.
+#[derive(Clone, Debug)]
+pub struct AnswerRow {
+    pub at: UnixMillis,
+    pub event: String,
+    pub video_no: Option<String>,
+    pub who: String,
+    pub why: String,
+}
+
+impl Snapshot {
+    /// The item with this key.
+    pub fn item_by_key(&self, key: ItemKey) -> Result<Option<ItemId>, LedgerError> {
+        Ok(self.find(BY_KEY, [key.0])?.map(ItemId))
+    }
+
+    /// The items with this id of the user, in any namespace.
+    pub fn items_by_id(&self, id: &str, count_max: u32) -> Result<Vec<ItemId>, LedgerError> {
+        self.item_ids(BY_ID, (id, count_max))
+    }
+
+    /// The items whose rows were last read in this line, in any manifest.
+    pub fn items_by_line(&self, line: u64, count_max: u32) -> Result<Vec<ItemId>, LedgerError> {
+        self.item_ids(BY_LINE, (i64::try_from(line).unwrap_or(i64::MAX), count_max))
+    }
+
+    /// The item of which a request made this video.
+    pub fn item_by_video(&self, video_no: &VideoNo) -> Result<Option<ItemId>, LedgerError> {
+        Ok(self.find(BY_VIDEO, [video_no.as_str()])?.map(ItemId))
+    }
+
+    /// The namespaces that items may be in: the default one, and others as far as `count_max` allows.
+    pub fn likely_namespaces(&self, count_max: usize) -> Result<Vec<String>, LedgerError> {
+        let mut namespaces = vec![DEFAULT_NAMESPACE.to_owned()];
+        let mut last = String::new();
+        while namespaces.len() < count_max
+            && let Some(next) = self.find::<String>(NEXT_NAMESPACE, [&last])?
+        {
+            namespaces.push(next.clone());
+            last = next;
+        }
+        Ok(namespaces)
+    }
+
+    /// Rows of this line that are no items, each with its manifest: as the last run read them.
+    pub fn row_issues_by_line(
+        &self,
+        line: u64,
+        count_max: u32,
+    ) -> Result<Vec<(String, RowIssue)>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(ROW_ISSUES)?;
+        let mut rows = statement.query((i64::try_from(line).unwrap_or(i64::MAX), count_max))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push((row.get("own_identity")?, row_issue(row)?));
+        }
+        Ok(found)
+    }
+
+    fn item_ids(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<ItemId>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_map(values, |row| row.get(0).map(ItemId))?.collect::<Result<_, _>>()?)
+    }
+
+    /// All that the ledger has of an item. `None`: there is no such item.
+    pub fn item_history(&self, item: ItemId) -> Result<Option<ItemHistory>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(ITEM)?;
+        let mut rows = statement.query([item.0])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let mut history = item_of(row)?;
+        history.requests = self.requests_of(item)?;
+        let mut events = self.connection.prepare_cached(EVENTS)?;
+        let event = |row: &Row<'_>| {
+            let (at, attempt) = (row.get(0)?, row.get(1)?);
+            Ok(EventRow { at, attempt, event: row.get(2)?, detail: row.get(3)? })
+        };
+        history.events = events.query_map([item.0], event)?.collect::<Result<_, _>>()?;
+        let mut answers = self.connection.prepare_cached(ANSWERS)?;
+        let answer = |row: &Row<'_>| {
+            Ok(AnswerRow {
+                at: row.get("at")?,
+                event: row.get("event")?,
+                video_no: row.get("video_no")?,
+                who: row.get("who")?,
+                why: row.get("why")?,
+            })
+        };
+        history.answers = answers.query_map([item.0], answer)?.collect::<Result<_, _>>()?;
+        Ok(Some(history))
+    }
+
+    fn requests_of(&self, item: ItemId) -> Result<Vec<RequestRow>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(REQUESTS)?;
+        let mut rows = statement.query([item.0])?;
+        let mut requests = Vec::new();
+        while let Some(row) = rows.next()? {
+            let candidates: Option<String> = row.get("candidates")?;
+            requests.push(RequestRow {
+                attempt: AttemptId(row.get("id")?),
+                run: row.get("run_name")?,
+                state: row.get("state")?,
+                marker: row.get("marker")?,
+                sent_at: row.get("sent_at")?,
+                answered_at: row.get("answered_at")?,
+                counts_until: row.get("counts_until")?,
+                video_no: row.get("video_no")?,
+                bound_by: row.get("bound_by")?,
+                cause: row.get("cause")?,
+                is_forced: row.get("forced")?,
+                question: row.get("question")?,
+                candidates: candidates.map_or(Ok(Vec::new()), |text| from_json(&text))?,
+            });
+        }
+        Ok(requests)
+    }
+}
+
+/// The item itself; what happened to it is read apart.
+fn item_of(row: &Row<'_>) -> Result<ItemHistory, LedgerError> {
+    Ok(ItemHistory {
+        item: ItemId(row.get("id")?),
+        key: ItemKey(row.get("key")?),
+        state: state_of(&row.get::<_, String>("state")?)?,
+        manifest: row.get("seen_in")?,
+        line: u64::try_from(row.get::<_, i64>("seen_line")?).unwrap_or(0),
+        seen_by: row.get("seen_by")?,
+        is_removed: row.get("is_removed")?,
+        external_id: row.get("external_id")?,
+        submission: submission_of(&row.get::<_, String>("submission")?)?,
+        admitted_at: row.get("admitted_at")?,
+        expires_at: row.get("expires_at")?,
+        poll_at: row.get("poll_at")?,
+        missed: row.get("missed")?,
+        final_at: row.get("final_at")?,
+        cause: row.get("cause")?,
+        is_held: row.get("is_held")?,
+        foreign_video: row.get("foreign_video")?,
+        requests: Vec::new(),
+        events: Vec::new(),
+        answers: Vec::new(),
+    })
+}

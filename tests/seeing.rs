@@ -1,0 +1,222 @@
+//! The real binary: the commands with which an operator sees what happened.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
+
+#[path = "support/cli.rs"]
+mod cli;
+
+use std::{
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use cli::{CliFixture, SandboxProcess, result_of, rows};
+use serde_json::Value;
+
+/// A command against a sandbox process.
+fn against<'a>(sandbox: &'a SandboxProcess, args: &[&'a str]) -> Vec<&'a str> {
+    let mut all = args.to_vec();
+    all.extend(["--api-url", &sandbox.url]);
+    all
+}
+
+/// A process that is killed when the test ends.
+struct Running(Option<Child>);
+
+impl Running {
+    fn start(fixture: &CliFixture, args: &[&str]) -> Self {
+        let mut command = fixture.command(args);
+        Self(Some(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()))
+    }
+
+    fn kill(&mut self) {
+        let process = self.0.as_mut().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Waits for the end for some seconds: exit code, standard output, standard error.
+    #[track_caller]
+    fn end(mut self) -> (i32, String, String) {
+        let until_end = || self.0.as_mut().unwrap().try_wait().unwrap().is_some();
+        wait_for("the end of the import", until_end);
+        result_of(&self.0.take().unwrap().wait_with_output().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.0 {
+            process.kill().ok();
+            process.wait().ok();
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "another process is waited for, in real time")]
+fn pause(milliseconds: u64) {
+    std::thread::sleep(Duration::from_millis(milliseconds));
+}
+
+#[track_caller]
+fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
+    for _ in 0..600 {
+        if is_there() {
+            return;
+        }
+        pause(50);
+    }
+    panic!("{what} did not come");
+}
+
+/// Limits under which no import of several rows ends within a test.
+const SLOW: [&str; 4] = ["--rate", "1/1000s", "--cap", "7/3h"];
+
+/// The last line of a command with `--json`.
+fn json(fixture: &CliFixture, args: &[&str]) -> Value {
+    let (code, out, err) = fixture.run(&[args, &["--json"]].concat());
+    assert_eq!(code, 0, "{args:?}: {out}{err}");
+    serde_json::from_str(out.lines().last().unwrap()).unwrap()
+}
+
+#[test]
+fn an_item_is_explained_by_whatever_names_it_and_without_its_signature() {
+    let fixture = CliFixture::new();
+    let signed = "https://host/clip-1.mp4?X-Amz-Date=1&X-Amz-Signature=canary";
+    let text =
+        format!("id,url,tags\nA,{signed},x;y\nB,https://host/b.mp4,\nB,https://host/c.mp4,\nbad,gs://b/x,\n");
+    fixture.write("m.csv", &(text + "A,https://host/clip-1.mp4,x;y\n"));
+    assert_eq!(fixture.run(&["import", "m.csv", "--sandbox", "--quiet"]).0, 4);
+    let explain = |what: &[&str]| fixture.run(&[&["explain"], what, &["--sandbox"]].concat());
+    let resigned = "https://host/clip-1.mp4?X-Amz-Signature=other&X-Amz-Date=2";
+    let by_url = explain(&[resigned]).1;
+    let video = by_url.lines().find_map(|line| line.trim().strip_prefix("video ")).unwrap().trim().to_owned();
+    for what in [&[&*video][..], &["A"], &["1"], &["item", "1"], &["line", "2"], &["m.csv:2"]] {
+        let (code, out, err) = explain(what);
+        assert_eq!((code, &out), (0, &by_url), "{what:?}: {err}");
+    }
+    for part in
+        ["item 1: indexed", "m.csv:2", "tags = y", "accepted (request 1)", "1 upload paid", "searchable"]
+    {
+        assert!(by_url.contains(part), "{part}: {by_url}");
+    }
+    assert!(!by_url.contains("canary") && by_url.contains("X-Amz-Signature=***"), "{by_url}");
+    let (_, twice, _) = explain(&["B"]);
+    assert!(twice.contains("telecine explain item 2 --sandbox") && twice.contains("item 3: "), "{twice}");
+    assert!(explain(&["line", "5"]).1.contains("m.csv:5: cannot be sent"), "an invalid row");
+    assert!(explain(&["line", "6"]).1.contains("the same item as line 2"), "a duplicate");
+    fixture.write("n.csv", "id,url\na.csv:7,https://host/n.mp4\n");
+    assert_eq!(fixture.run(&["import", "n.csv", "--sandbox", "--quiet"]).0, 0);
+    assert!(explain(&["a.csv:7"]).1.contains("n.csv:2"), "an id that looks like a place");
+    let (code, _, err) = explain(&["https://host/none.mp4?X-Amz-Signature=canary"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("of the namespace default and the address https://host/none.mp4 "), "{err}");
+    for [what, searched] in
+        [["C", "the id C of a row"], ["17", "the item with the number 17"], ["m.csv:99", "line 99 of m.csv"]]
+    {
+        assert!(explain(&[what]).2.contains(searched), "{what}");
+    }
+}
+
+#[test]
+fn the_summary_names_the_command_that_lists_the_rows_of_each_reason() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(12));
+    let sandbox = SandboxProcess::start(&fixture, &["--fail-share", "0.5"]);
+    let import = ["import", "m.csv", "--rate", "50/s", "--list-rate", "20/s", "--ledger", "it's/l.db"];
+    let (code, out, err) = fixture.run(&against(&sandbox, &import));
+    assert_eq!(code, 4, "{out}{err}");
+    let command = out.lines().map(str::trim).find(|line| line.starts_with("telecine list ")).unwrap();
+    let report = fixture.report_in("it's/reports").join("report.json");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    let reason = &report["reasons"][0];
+    assert_eq!(reason["command"], command);
+    assert_eq!(reason["count"], report["items"]["failed"], "{report}");
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_telecine")).parent().unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("{command} --csv")]).env_clear().env("PATH", binary);
+    let (code, listed, err) = result_of(&shell.current_dir("/").output().unwrap());
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(listed.lines().count() as u64 - 1, reason["count"].as_u64().unwrap(), "{listed}");
+    assert!(listed.lines().skip(1).all(|line| line.contains(",failed,")), "{listed}");
+    let of = |filter: &[&str]| fixture.run(&[&["list", "--ledger", "it's/l.db"], filter].concat()).1;
+    assert!(of(&["--state", "indexed", "--reason", "codec"]).contains("0 items"));
+    assert!(of(&["--since", "2100-01-01"]).contains("0 items"));
+    assert!(of(&["--since", "366d", "--limit", "3"]).contains("3 items; there are more"));
+    assert_eq!(fixture.run(&["list", "--state", "done", "--ledger", "it's/l.db"]).0, 2);
+    let (code, _, err) = fixture.run(&["runs", "show", "none", "--ledger", "it's/l.db"]);
+    assert!(code == 2 && err.contains("telecine runs"), "{err}");
+    let run = json(&fixture, &["runs", "--ledger", "it's/l.db"])["runs"][0].clone();
+    assert_eq!((&run["uploaded"], &run["failed"]), (&Value::from(12), &reason["count"]), "{run}");
+}
+
+#[test]
+fn cells_of_a_list_that_a_spreadsheet_would_run_are_escaped() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", "id,url\n=1+1,https://host/a.mp4?token=canary\n");
+    assert_eq!(fixture.run(&["import", "m.csv", "--sandbox", "--quiet"]).0, 0);
+    let (_, out, _) = fixture.run(&["list", "--sandbox", "--csv"]);
+    assert!(out.contains(",'=1+1,") && out.contains("token=***") && !out.contains("canary"), "{out}");
+}
+
+#[test]
+fn status_and_quota_show_the_limits_of_the_running_import_and_not_those_of_their_own_settings() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(5));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let mut import =
+        Running::start(&fixture, &against(&sandbox, &[&["import", "m.csv"], &SLOW[..]].concat()));
+    wait_for("the first upload", || sandbox.uploads() == 1);
+    // the settings of the reader, which are not those of the run
+    fixture.write("telecine.toml", "[quota]\nrate = [\"3/s\"]\n");
+    let process = import.0.as_ref().unwrap().id();
+    wait_for("the upload in the ledger", || json(&fixture, &["status"])["running"]["uploaded"] == 1);
+    let running = json(&fixture, &["status"])["running"].clone();
+    assert_eq!((&running["pid"], &running["left"]), (&Value::from(process), &Value::from(4)), "{running}");
+    assert!(running["limits"].as_str().unwrap().contains("7/3h"), "{running}");
+    assert!(running["finish_at"].is_string() && running["phase"] == "uploading", "{running}");
+    let (_, text, _) = fixture.run(&["status"]);
+    assert!(text.contains(&format!("running (process {process} on ")) && text.contains("7/3h"), "{text}");
+    let (_, text, _) = fixture.run(&["quota"]);
+    assert!(text.contains("limits of the running import") && text.contains("7/3h"), "{text}");
+    assert!(!text.contains("3/s"), "{text}");
+    let (code, text, err) = fixture.run(&["explain", "R4"]);
+    assert!(
+        code == 0
+            && text.contains("requests: none")
+            && text.contains("the running import (process ")
+            && text.contains("0 uploads paid"),
+        "{text}{err}"
+    );
+    assert_eq!(fixture.run(&["quota", "set", "--cap", "9/3h"]).0, 0);
+    let running = json(&fixture, &["status"])["running"].clone();
+    assert!(running["limits"].as_str().unwrap().contains("9/3h"), "the run keeps it from now on: {running}");
+    import.kill();
+    assert!(json(&fixture, &["status"])["running"].is_null());
+    let (_, text, _) = fixture.run(&["status"]);
+    assert!(text.contains("killed, or the machine stopped"), "{text}");
+    let (_, text, _) = fixture.run(&["quota"]);
+    assert!(text.contains("3/s") && !text.contains("7/3h"), "{text}");
+}
+
+#[test]
+fn a_watched_status_prints_a_line_per_change_and_ends_with_the_run() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(3));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let import = Running::start(&fixture, &against(&sandbox, &[&["import", "m.csv"], &SLOW[..]].concat()));
+    wait_for("the first upload", || sandbox.uploads() == 1);
+    let watch = Running::start(&fixture, &["status", "--watch"]);
+    pause(500);
+    fixture.run(&["quota", "set", "--rate", "50/s", "--cap", "100/2h"]);
+    let (code, out, err) = import.end();
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(
+        err.lines().all(|line| line.len() > 21 && &line[19..21] == "Z "),
+        "each line has its time: {err}"
+    );
+    let (code, out, err) = watch.end();
+    assert_eq!(code, 0, "{err}");
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines[0].contains("uploading: ") && lines[0].contains("2 left to send"), "{out}");
+    assert!(lines.last().unwrap().contains("exit 0: ") && out.contains("3 of 3 searchable"), "{out}");
+}
