@@ -4,13 +4,18 @@ pub mod adoption;
 pub mod clock;
 pub mod comparison;
 pub mod destination;
+pub mod doctor;
+pub mod init;
 pub mod limits;
+pub mod metrics;
+pub mod notify;
 pub mod orders;
 pub mod plan;
 pub mod preview;
 pub mod rehearse;
 pub mod run;
 pub mod sandbox;
+pub mod schedule;
 
 pub use destination::Destination;
 pub use limits::{RequestedLimits, StoredLimits};

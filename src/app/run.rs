@@ -50,6 +50,8 @@ pub struct RunRequest {
     pub concurrency: Option<usize>,
     /// What an upload costs, if that is known.
     pub price: Option<Price>,
+    /// Whether nobody watches the run: see [`EndOfRun::is_cron`].
+    pub is_cron: bool,
     /// Receives the events of the run.
     pub events: EventBus,
     /// How to stop the run.
@@ -174,7 +176,8 @@ pub async fn run(
         let ended = run_pipeline(request, kind, context, run, &limits).await;
         events.close();
         let end = end_of_run(command, run, ended?, &limiter.limits(), &clock, signal());
-        finish(request, &ledger, EndOfRun { price: request.price, ..end }, &name).await
+        finish(request, &ledger, EndOfRun { price: request.price, is_cron: request.is_cron, ..end }, &name)
+            .await
     }
     .await;
     if let Err(error) = &finished {
@@ -253,6 +256,7 @@ pub(super) fn end_of_run(
         next_upload_at: ended.next_upload_at,
         price: None,
         library_diffs: ended.library_diffs,
+        is_cron: false,
     }
 }
 
@@ -282,12 +286,15 @@ async fn finish(request: &RunRequest, ledger: &Ledger, end: EndOfRun, name: &str
         return Ok(summary);
     }
     let folder = request.reports.join(name);
-    blocking(move || {
+    let written = blocking(move || {
         summary.add_files(report::write_tables(&snapshot, run, &folder)?)?;
         report::write_summary(&summary, &folder)?;
         Ok(summary)
     })
-    .await
+    .await?;
+    // only what somebody can have read is no news
+    ledger.write(move |store| store.note_bad_rows(run, at)).await?;
+    Ok(written)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -6,7 +6,10 @@ use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::Value;
 
 use super::{
-    commands::{config, import, ledger, quota, rehearse, resolve, review, status, verify},
+    commands::{
+        acknowledge, config, doctor, import, ledger, quota, rehearse, report as report_command, resolve,
+        review, status, verify, version,
+    },
     output::{
         json::{CommandEnd, NoFields},
         progress::JsonLine,
@@ -64,6 +67,10 @@ pub fn objects() -> Vec<JsonObject> {
         object::<verify::RecoverBody>("recover", "the last line"),
         object::<ledger::LedgerCheckBody>("ledger check", "the last line"),
         object::<config::ConfigBody<'_>>("config", "the last line"),
+        object::<acknowledge::AcknowledgeBody>("acknowledge", "the last line"),
+        object::<report_command::PruneBody>("report prune", "the last line"),
+        object::<doctor::DoctorBody>("doctor", "the last line"),
+        object::<version::VersionBody>("version", "the last line"),
         object::<PreviewRow>("preview", "one line per row"),
         object::<super::commands::check::Checked<'_>>("check", "the last line"),
         object::<super::commands::guess::Guessed<'_>>("guess", "the last line"),

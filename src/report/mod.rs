@@ -9,13 +9,15 @@ mod exit;
 mod files;
 mod findings;
 mod library_diff;
+mod prune;
 mod summary;
 mod tables;
 mod text;
 
-pub use exit::{ExitStatus, RunResults, Work, exit_status};
+pub use exit::{ExitStatus, RunResults, Work, exit_status, stop_reason};
 pub use findings::{Findings, Severity};
 pub use library_diff::{LibraryDiffReport, show_library_diff, show_recovery, write_library_diff};
+pub use prune::{KeepPolicy, KeptReport, plan_prune, prune};
 pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary};
 pub use text::{show_status, show_summary, with_separators};
 

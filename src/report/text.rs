@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::summary::{Counts, Spend, Summary};
+use super::{
+    exit::show_bad_rows,
+    summary::{Counts, Spend, Summary},
+};
 use indicatif::HumanCount;
 
 use crate::{domain::format_duration, ledger::RunRow};
@@ -31,6 +34,11 @@ pub fn show_summary(summary: &Summary) -> String {
     let _ = writeln!(text, "\n  {:>9} {of_what}", with_separators(summary.items.total));
     push_lines(&mut text, &count_lines(&summary.items));
     push_lines(&mut text, &[(summary.expired, "of these have expired links: sign them again")]);
+    let bad = &summary.bad_rows;
+    if bad.total > 0 {
+        let (count, rows) = (with_separators(bad.total), if bad.total == 1 { "row" } else { "rows" });
+        let _ = writeln!(text, "\n  {count:>9} {rows} rejected or failed: {}", show_bad_rows(bad));
+    }
     let quota = &summary.quota;
     let caps = if quota.caps.is_empty() { String::new() } else { format!(", {}", quota.caps.join(", ")) };
     let _ = writeln!(
