@@ -74,9 +74,14 @@ fn only_bad_rows_that_are_new_or_changed_fail_a_nightly_run() {
     let (who, why): (String, String) =
         ledger.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     assert!(who.contains('@') && why == "lost", "{who} {why}");
-    // one that comes back with another error is news again
-    fixture.write("m.csv", &(rows(3) + "B1,file:///x.mp4,\n"));
-    assert_eq!(counts(&fixture, BY_HAND), (4, [1, 0, 0, 1]));
+    // one that was corrected and comes back is news again
+    let back = rows(3) + "B3,gs://bucket/z.mp4,\n";
+    fixture.write("m.csv", &back);
+    assert_eq!(counts(&fixture, NIGHTLY), (4, [1, 0, 0, 1]));
+    fixture.write("m.csv", &rows(3));
+    assert_eq!(counts(&fixture, NIGHTLY), (0, [0, 0, 0, 0]));
+    fixture.write("m.csv", &back);
+    assert_eq!(counts(&fixture, NIGHTLY), (4, [1, 0, 0, 1]));
 }
 
 #[test]
@@ -105,6 +110,10 @@ fn a_nightly_run_that_pauses_or_has_nothing_to_do_exits_0_and_prints_nothing() {
     silent(&[NIGHTLY, &["--max-uploads", "2"]].concat());
     silent(NIGHTLY);
     silent(NIGHTLY);
+    // a note about the settings is nothing to act on
+    fixture.write("telecine.toml", "[manifest.\"other.csv\"]\nmap = [\"url=link\"]\n");
+    silent(NIGHTLY);
+    fs::remove_file(fixture.path("telecine.toml")).unwrap();
     assert_eq!(fixture.run(&[BY_HAND, &["--max-uploads", "1"]].concat()).0, 0, "all is done");
     fixture.write("m.csv", &rows(5));
     assert_eq!(
@@ -191,6 +200,24 @@ fn monitors_and_commands_are_told_of_the_start_and_the_end_and_see_no_secret() {
         assert!(!text.contains(API_KEY) && !text.contains("canary-signature"), "{text}");
     }
     assert!(!out.contains("secret-id") && !err.contains("secret-id"), "an address may be a secret");
+}
+
+#[test]
+fn a_command_is_taken_only_from_settings_that_no_other_user_can_write() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(1));
+    fixture.write("telecine.toml", "on-end = \"touch ran\"\n");
+    let mode =
+        |mode| fs::set_permissions(fixture.path("telecine.toml"), fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o666);
+    let (code, _, err) = fixture.run(BY_HAND);
+    assert!(code == 2 && err.contains("on-end is accepted only"), "{err}");
+    assert!(!fixture.path("ran").exists());
+    mode(0o600);
+    let (code, _, err) = fixture.run(BY_HAND);
+    assert!(code == 0 && fixture.path("ran").exists(), "{err}");
+    assert!(!fixture.run(&["config"]).1.contains("touch ran"), "it may hold a secret");
 }
 
 #[test]

@@ -84,6 +84,14 @@ fn the_doctor_finds_what_is_wrong_and_uploads_nothing() {
     fixture.write("broken.db", "this is no ledger");
     let (code, checks) = doctor(&["--api-url", &sandbox.url, "--ledger", "broken.db"]);
     assert_eq!((code, errors(&checks)), (2, vec!["ledger".to_owned()]), "{checks:?}");
+    fixture.write("m.csv", &rows(1));
+    fixture.run(&["import", "m.csv", "--sandbox", "--ledger", "other.db"]);
+    let (code, checks) = doctor(&["--api-url", &sandbox.url, "--ledger", "other.db"]);
+    assert_eq!(
+        (code, errors(&checks)),
+        (2, vec!["ledger".to_owned()]),
+        "it is of another service: {checks:?}"
+    );
     let (code, out, err) = fixture.run(&["doctor", "--api-url", &sandbox.url]);
     assert!(code == 0 && out.ends_with("an import can run here\n"), "{out}{err}");
     assert!(!out.contains(API_KEY));

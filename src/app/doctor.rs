@@ -7,7 +7,7 @@ use crate::{
     api::{ApiClient, ListPage, ReadError, http::HttpTransport},
     clock::Clock,
     error::{Error, ExitCode},
-    ledger::{ExternalUsage, Order, Snapshot},
+    ledger::{ExternalUsage, NO_SERVICE, Order, Snapshot},
     pipeline::learned_limits,
     quota::{Endpoint, Priority, RateLimiter},
     report::{stop_reason, with_separators},
@@ -96,6 +96,9 @@ pub async fn look(service: Result<AskedService, Error>, ledger: Result<&Path, &E
             checks.push(SetupCheck::ok("limits", text));
         }
         Err(error) => checks.push(SetupCheck::of_error("limits", &error)),
+    }
+    if let Some(snapshot) = &snapshot {
+        checks.extend(of_owner(snapshot, &service.destination.name()));
     }
     let clock = service.destination.clock();
     let path = ledger.ok().filter(|_| snapshot.is_some());
@@ -198,6 +201,18 @@ fn of_ledger(path: &Path) -> (SetupCheck, Option<Snapshot>) {
         }
         Err(error) => (SetupCheck::of_error("ledger", &Error::Ledger(error)), None),
     }
+}
+
+/// A ledger of another service: an import would refuse it.
+fn of_owner(snapshot: &Snapshot, ours: &str) -> Option<SetupCheck> {
+    let theirs = match snapshot.origin() {
+        Ok(theirs) => theirs,
+        Err(error) => return Some(SetupCheck::of_error("ledger", &Error::Ledger(error))),
+    };
+    let is_ours = theirs == ours || theirs == NO_SERVICE;
+    let found = format!("the ledger belongs to {theirs}, not to {ours}");
+    let next = "give each service a ledger of its own: --ledger";
+    (!is_ours).then(|| SetupCheck::error("ledger", ExitCode::Usage, found, next))
 }
 
 fn of_disk(ledger: &Path) -> SetupCheck {

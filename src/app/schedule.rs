@@ -102,8 +102,7 @@ pub fn systemd_units(command: &ScheduledCommand) -> [SystemdUnit; 2] {
          EnvironmentFile=-/etc/telecine/telecine.env\n"
     };
     // READY is told when the ledger is open; a large one takes a while
-    let is_notifying =
-        command.arguments.first().is_some_and(|first| first == "import" || first == "reconcile");
+    let is_notifying = command.arguments.first().is_some_and(|first| first == "import");
     let kind = if is_notifying { "Type=notify\nWatchdogSec=5min\n" } else { "Type=exec\n" };
     let arguments: Vec<String> = command.arguments.iter().map(|argument| for_systemd(argument)).collect();
     let service = format!(

@@ -194,9 +194,12 @@ fn parse(wants_json: &mut bool) -> Result<(Cli, Vec<EffectiveSetting>), Failure>
     };
     let resolved = settings::resolve(request).map_err(Failure::Error)?;
     let matches = resolved.command.try_get_matches_from(&resolved.arguments).map_err(Failure::CommandLine)?;
-    *wants_json |= has_json(&matches);
-    for note in &resolved.notes {
-        let _ = writeln!(io::stderr(), "telecine: {note}");
+    *wants_json |= has_flag(&matches, "json");
+    // a nightly run prints what needs a human only
+    if !has_flag(&matches, "cron") {
+        for note in &resolved.notes {
+            let _ = writeln!(io::stderr(), "telecine: {note}");
+        }
     }
     let cli = Cli::from_arg_matches(&matches).map_err(Failure::CommandLine)?;
     Ok((cli, resolved.effective))
@@ -209,10 +212,10 @@ fn asks_for_json() -> bool {
         || !matches!(variable.as_str(), "" | "0" | "false" | "no" | "n" | "off" | "f")
 }
 
-/// Whether the command asks for JSON, also by a file of settings.
-fn has_json(matches: &clap::ArgMatches) -> bool {
-    let own = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
-    own || matches.subcommand().is_some_and(|(_, inside)| has_json(inside))
+/// Whether the command has this switch on, also by a file of settings.
+fn has_flag(matches: &clap::ArgMatches, id: &str) -> bool {
+    let own = matches.try_get_one::<bool>(id).ok().flatten().copied().unwrap_or(false);
+    own || matches.subcommand().is_some_and(|(_, inside)| has_flag(inside, id))
 }
 
 /// Prints the last object of a command that failed.

@@ -50,7 +50,9 @@ pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
 pub use registry::{RegisteredLedger, registered_ledger, registered_ledgers};
 pub use schema::version as schema_version;
-pub use snapshot::{ItemRow, OpenQuestion, RequestCounts, RowIssue, RowIssueKind, RunRow, Snapshot};
+pub use snapshot::{
+    ItemRow, NO_SERVICE, OpenQuestion, RequestCounts, RowIssue, RowIssueKind, RunRow, Snapshot,
+};
 pub use store::Store;
 pub use types::{
     Acknowledgement, AttemptResult, BadRow, BadRowCounts, Binding, Bindings, BootTime, BoundBy, BoundItem,
