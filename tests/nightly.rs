@@ -115,7 +115,12 @@ fn a_nightly_run_that_pauses_or_has_nothing_to_do_exits_0_and_prints_nothing() {
     silent(NIGHTLY);
     fs::remove_file(fixture.path("telecine.toml")).unwrap();
     assert_eq!(fixture.run(&[BY_HAND, &["--max-uploads", "1"]].concat()).0, 0, "all is done");
-    fixture.write("m.csv", &rows(5));
+    // a pause must not hide what the next run will call known
+    fixture.write("m.csv", &(rows(5) + BAD));
+    let (code, out, _) = fixture.run(&[NIGHTLY, &["--max-rows", "1"]].concat());
+    assert!(code == 4 && out.contains("paused: --max-rows") && out.contains("(1 new)"), "{out}");
+    silent(&[NIGHTLY, &["--max-uploads", "4"]].concat());
+    fixture.write("m.csv", &rows(6));
     assert_eq!(
         fixture.run(&[BY_HAND, &["--max-rows", "1"]].concat()).0,
         8,

@@ -19,6 +19,8 @@ const CLOCK_DIFFERENCE_MAX_MS: i64 = 30_000;
 const DISK_FREE_WARNING: u64 = 1 << 30;
 /// With less, an import would not send anything.
 const DISK_FREE_MIN: u64 = 32 << 20;
+/// What to do about a key that is missing or cannot be used.
+const KEY_ADVICE: &str = "write the key into a file that only you can read (chmod 600) and name it in telecine.toml: key-file = \"PATH\"";
 /// The namespace that is listed.
 const NAMESPACE: &str = "default";
 
@@ -85,8 +87,11 @@ pub async fn look(service: Result<AskedService, Error>, ledger: Result<&Path, &E
     let service = match service {
         Ok(service) => service,
         Err(error) => {
-            let name = if matches!(error, Error::Key(_)) { "key" } else { "service" };
-            checks.push(SetupCheck::of_error(name, &error));
+            checks.push(if let Error::Key(cause) = &error {
+                SetupCheck::error("key", ExitCode::Fatal, cause, KEY_ADVICE)
+            } else {
+                SetupCheck::of_error("service", &error)
+            });
             return checks;
         }
     };

@@ -56,19 +56,20 @@ impl ExitStatus {
     }
 }
 
-/// The exit status of a run. A pause is a success where nobody watches: the next run goes on.
+/// The exit status of a run. A pause is a success where nobody watches, unless there is news: the next run goes on.
 #[must_use]
 pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     let status = status_of(end, results);
     let is_pause = matches!(status.code, ExitCode::BudgetReached | ExitCode::TimeUp | ExitCode::QuotaPaused);
-    if end.is_cron && is_pause {
-        return ExitStatus {
-            code: ExitCode::Success,
-            reason: format!("paused: {}", status.reason),
-            ..status
-        };
+    if !end.is_cron || !is_pause {
+        return status;
     }
-    status
+    // the next run will find that these were reported: nobody would ever hear of them
+    let (code, bad) = match results.bad_rows.new {
+        0 => (ExitCode::Success, String::new()),
+        _ => (ExitCode::SomeFailed, bad_rows_text(&results.bad_rows)),
+    };
+    ExitStatus { code, reason: format!("paused: {}{bad}", status.reason), ..status }
 }
 
 fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
