@@ -1,19 +1,12 @@
 //! `telecine report`: care for the reports of past runs.
 
-use std::fmt::Write as _;
+mod prune;
+
+pub(in crate::cli) use prune::PruneBody;
 
 use clap::{Args, Subcommand};
-use schemars::JsonSchema;
-use serde::Serialize;
 
-use crate::{
-    cli::{
-        args::ReadOnlyLedgerArgs,
-        output::{CommandEnd, print, print_end},
-    },
-    error::{Error, ExitCode},
-    report::{KeepPolicy, KeptReport, plan_prune, prune, with_separators},
-};
+use crate::error::{Error, ExitCode};
 
 /// Flags of `telecine report`.
 #[derive(Args, Debug)]
@@ -25,93 +18,12 @@ pub(in crate::cli) struct ReportArgs {
 #[derive(Subcommand, Debug)]
 enum ReportCommand {
     /// Remove old reports. The ledger keeps every result.
-    Prune(PruneArgs),
-}
-
-#[derive(Args, Debug)]
-struct PruneArgs {
-    #[command(flatten)]
-    keep: KeepArgs,
-
-    /// Show what would be removed; remove nothing.
-    #[arg(short = 'n', long, env = "TELECINE_DRY_RUN")]
-    dry_run: bool,
-
-    /// The folder of reports [default: reports/ next to the ledger].
-    #[arg(short, long, value_name = "DIR", env = "TELECINE_OUT_DIR")]
-    out_dir: Option<std::path::PathBuf>,
-
-    #[command(flatten)]
-    ledger: ReadOnlyLedgerArgs,
-
-    /// Print one JSON object on stdout.
-    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
-    json: bool,
-}
-
-#[expect(clippy::struct_field_names, reason = "they are the flags' names")]
-#[derive(Args, Debug)]
-#[group(required = true, multiple = true)]
-struct KeepArgs {
-    /// Keep the latest N reports.
-    #[arg(long, value_name = "N", env = "TELECINE_KEEP_LAST", value_parser = clap::value_parser!(u32).range(1..))]
-    keep_last: Option<u32>,
-
-    /// Keep the latest report of each day, for N days that have one.
-    #[arg(long, value_name = "N", env = "TELECINE_KEEP_DAILY", value_parser = clap::value_parser!(u32).range(1..))]
-    keep_daily: Option<u32>,
-
-    /// Keep the latest report of each week, for N weeks that have one.
-    #[arg(long, value_name = "N", env = "TELECINE_KEEP_WEEKLY", value_parser = clap::value_parser!(u32).range(1..))]
-    keep_weekly: Option<u32>,
-}
-
-/// Which reports are kept, and for what.
-#[derive(Serialize, JsonSchema)]
-pub(in crate::cli) struct PruneBody {
-    dry_run: bool,
-    removed: u64,
-    reports: Vec<KeptReport>,
+    Prune(prune::PruneArgs),
 }
 
 /// Cares for the reports.
 pub(in crate::cli) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
-    let ReportCommand::Prune(args) = &args.command;
-    let reports = match &args.out_dir {
-        Some(folder) => folder.clone(),
-        None => args.ledger.path()?.with_file_name("reports"),
-    };
-    let policy = KeepPolicy {
-        last: args.keep.keep_last.unwrap_or(0),
-        daily: args.keep.keep_daily.unwrap_or(0),
-        weekly: args.keep.keep_weekly.unwrap_or(0),
-    };
-    let error = |cause: std::io::Error| {
-        Error::Usage(format!("{}: {cause}; name the folder of the reports with --out-dir", reports.display()))
-    };
-    let planned = plan_prune(&reports, policy).map_err(error)?;
-    if !args.dry_run {
-        prune(&planned).map_err(error)?;
+    match &args.command {
+        ReportCommand::Prune(args) => prune::prune_reports(args),
     }
-    show(args, planned)
-}
-
-fn show(args: &PruneArgs, reports: Vec<KeptReport>) -> Result<ExitCode, Error> {
-    let removed = reports.iter().filter(|report| report.kept_for.is_empty()).count() as u64;
-    if args.json {
-        let body = PruneBody { dry_run: args.dry_run, removed, reports };
-        print_end(&CommandEnd::of(ExitCode::Success), &body)?;
-        return Ok(ExitCode::Success);
-    }
-    let mut text = String::new();
-    for KeptReport { path, kept_for, .. } in &reports {
-        let what =
-            if kept_for.is_empty() { "remove".to_owned() } else { format!("keep ({})", kept_for.join(", ")) };
-        let _ = writeln!(text, "{}  {what}", path.display());
-    }
-    let (removed, total) = (with_separators(removed), with_separators(reports.len() as u64));
-    let verb = if args.dry_run { "would be removed" } else { "were removed" };
-    let _ = writeln!(text, "{removed} of {total} reports {verb}");
-    print(&text)?;
-    Ok(ExitCode::Success)
 }
