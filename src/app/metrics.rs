@@ -94,7 +94,7 @@ impl MetricsFile {
         registry.register("telecine_items", "Items of the ledger by state", items);
         let requests = Family::<Labels, Counter>::default();
         let made = snapshot.requests_since(UnixMillis(0))?;
-        let open = made.attempts - made.accepted - made.refused - made.not_sent;
+        let open = made.attempts.saturating_sub(made.accepted + made.refused + made.not_sent);
         for (answer, count) in [
             ("accepted", made.accepted),
             ("refused_for_now", made.refused),
