@@ -247,14 +247,18 @@ fn no_files_import_each_other_in_a_circle() {
 /// Outside crates, and the only places that may name them.
 const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["src/ledger/"]),
-    ("reqwest", &["src/api/http.rs", "src/probe/http.rs", "src/http_client.rs"]),
+    ("reqwest", &["src/api/http.rs", "src/probe/http.rs", "src/http_client.rs", "src/app/notify.rs"]),
+    ("prometheus_client", &["src/app/metrics.rs"]),
+    ("sd_notify", &["src/cli/"]),
     ("mp4_atom", &["src/probe/container/mp4.rs"]),
     ("matroska_demuxer", &["src/probe/container/matroska.rs"]),
     ("mpeg2ts", &["src/probe/container/transport.rs"]),
     ("m3u8_rs", &["src/probe/playlist.rs"]),
     // the module of manifests that proposes mappings has the same name
     ("infer::", &["src/probe/container/", "src/manifest/"]),
-    ("clap", &["src/cli/", "src/settings/"]),
+    ("clap::", &["src/cli/", "src/settings/"]),
+    ("clap_complete", &["src/cli/commands/completions.rs"]),
+    ("clap_mangen", &["src/cli/commands/man.rs"]),
     ("csv_core", &["src/manifest/"]),
     (
         "calamine",

@@ -149,6 +149,10 @@ fn every_command_prints_only_what_the_contract_lists() {
     run(&fixture, &of(&["review"]), Some("review"), &[]);
     run(&fixture, &of(&["ledger", "check"]), None, &["ledger check"]);
     run(&fixture, &["config"], None, &["config"]);
+    run(&fixture, &["version"], None, &["version"]);
+    run(&fixture, &["doctor", "--sandbox", "--ledger", "l.db"], None, &["doctor"]);
+    run(&fixture, &of(&["acknowledge", "--all"]), None, &["acknowledge"]);
+    run(&fixture, &of(&["report", "prune", "--keep-last", "1"]), None, &["report prune"]);
     let args = ["rehearse", "m.csv", "--rate", "20/s", "--speed", "100"];
     let (_, end) = run(&fixture, &args, None, &["report.json", "rehearse"]);
     assert_eq!(end["event"], "rehearsal_ended");

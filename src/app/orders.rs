@@ -78,7 +78,9 @@ pub async fn give(path: &Path, order: Order) -> Result<GivenOrder, Error> {
 fn given(result: Option<OrderResult>, holder: Option<String>) -> Result<GivenOrder, Error> {
     match result {
         Some(OrderResult::Refused { cause }) => Err(Error::Usage(format!("nothing was changed: {cause}"))),
-        Some(OrderResult::Done | OrderResult::Answered { .. }) | None => Ok(GivenOrder { result, holder }),
+        Some(OrderResult::Done | OrderResult::Answered { .. } | OrderResult::Acknowledged { .. }) | None => {
+            Ok(GivenOrder { result, holder })
+        }
     }
 }
 
@@ -137,6 +139,8 @@ fn text_of(order: &Order, result: &OrderResult, limits: &str) -> String {
             }
             format!("{} for item {}", decision.answer.event().as_str().replace('_', " "), items.join(", "))
         }
+        (_, OrderResult::Acknowledged { rows }) => format!("{rows} bad rows are acknowledged"),
+        (Order::Acknowledge { .. }, _) => "an acknowledgement".to_owned(),
         (Order::Answer { .. }, OrderResult::Done) => "an answer".to_owned(),
     }
 }

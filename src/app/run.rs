@@ -52,6 +52,8 @@ pub struct RunRequest {
     pub price: Option<Price>,
     /// The flags that select the ledger in the commands that the report names. Empty: it is the default one.
     pub ledger_flags: String,
+    /// Whether nobody watches the run: see [`EndOfRun::is_cron`].
+    pub is_cron: bool,
     /// Receives the events of the run.
     pub events: EventBus,
     /// How to stop the run.
@@ -181,7 +183,12 @@ pub async fn run(
         let ended = run_pipeline(request, kind, context, run, &limits).await;
         events.close();
         let end = end_of_run(command, run, ended?, &limiter.limits(), &clock, signal());
-        let end = EndOfRun { price: request.price, ledger_flags: request.ledger_flags.clone(), ..end };
+        let end = EndOfRun {
+            price: request.price,
+            ledger_flags: request.ledger_flags.clone(),
+            is_cron: request.is_cron,
+            ..end
+        };
         finish(request, &ledger, end, &name).await
     }
     .await;
@@ -262,6 +269,7 @@ pub(super) fn end_of_run(
         price: None,
         ledger_flags: String::new(),
         library_diffs: ended.library_diffs,
+        is_cron: false,
     }
 }
 
@@ -291,12 +299,15 @@ async fn finish(request: &RunRequest, ledger: &Ledger, end: EndOfRun, name: &str
         return Ok(summary);
     }
     let folder = request.reports.join(name);
-    blocking(move || {
+    let written = blocking(move || {
         summary.add_files(report::write_tables(&snapshot, run, &folder)?)?;
         report::write_summary(&summary, &folder)?;
         Ok(summary)
     })
-    .await
+    .await?;
+    // only what somebody can have read is no news
+    ledger.write(move |store| store.note_bad_rows(run, at)).await?;
+    Ok(written)
 }
 
 async fn blocking<T: Send + 'static>(

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{
     commands::{
-        config, explain, import, ledger, list, quota, rehearse, report, resolve, review, runs, status, verify,
+        acknowledge, config, doctor, explain, import, ledger, list, quota, rehearse, report, resolve, review,
+        runs, status, verify, version,
     },
     output::{
         json::{CommandEnd, NoFields},
@@ -71,6 +72,10 @@ pub fn objects() -> Vec<JsonObject> {
         object::<verify::RecoverBody>("recover", "the last line"),
         object::<ledger::LedgerCheckBody>("ledger check", "the last line"),
         object::<config::ConfigBody<'_>>("config", "the last line"),
+        object::<acknowledge::AcknowledgeBody>("acknowledge", "the last line"),
+        object::<report::PruneBody>("report prune", "the last line"),
+        object::<doctor::DoctorBody>("doctor", "the last line"),
+        object::<version::VersionBody>("version", "the last line"),
         object::<PreviewRow>("preview", "one line per row"),
         object::<super::commands::check::Checked<'_>>("check", "the last line"),
         object::<super::commands::guess::Guessed<'_>>("guess", "the last line"),

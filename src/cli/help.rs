@@ -1,6 +1,6 @@
 //! What the help shows: `-h` the flags of every day and examples, `--help` every flag, its variable and the exit codes.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, fmt::Write as _};
 
 use clap::Command;
 
@@ -33,6 +33,7 @@ const EVERYDAY: &[(&str, &[&str])] = &[
             "out-dir",
             "json",
             "quiet",
+            "cron",
         ],
     ),
     (
@@ -74,6 +75,7 @@ const EVERYDAY: &[(&str, &[&str])] = &[
             "json",
         ],
     ),
+    ("doctor", &["ledger", "sandbox", "key-file", "api-url", "rate", "cap", "json"]),
     ("recover", &["map", "ledger", "sandbox", "key-file", "settle-after", "unmarked-are-not-ours", "json"]),
     ("verify", &["ledger", "sandbox", "key-file", "out-dir", "json"]),
     (
@@ -97,6 +99,15 @@ const EVERYDAY: &[(&str, &[&str])] = &[
             "seed",
         ],
     ),
+];
+
+/// The commands by task, in the order of the help.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Import", &["check", "guess", "preview", "plan", "rehearse", "import", "reconcile"]),
+    ("Look", &["status", "explain", "list", "runs", "report", "quota", "verify"]),
+    ("Decide and undo", &["review", "resolve", "acknowledge"]),
+    ("Set up", &["init", "doctor", "config", "schedule", "sandbox", "completions", "version"]),
+    ("Care", &["ledger", "recover"]),
 ];
 
 /// Examples of each command.
@@ -131,6 +142,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "telecine report",
             "telecine report --html report.html",
             "telecine report 20260131T120000Z --html report.html --price 2",
+            "telecine report prune --keep-last 30 --dry-run",
+            "telecine report prune --keep-daily 14 --keep-weekly 8",
         ],
     ),
     ("status", &["telecine status", "telecine status --watch", "telecine status --price 2 --json"]),
@@ -181,6 +194,25 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("preview", &["telecine preview archive.csv -n 5", "telecine preview archive.csv --map url=link"]),
     ("config", &["telecine config", "telecine config quota --all"]),
     (
+        "acknowledge",
+        &[
+            "telecine acknowledge --all --why 'the archive has no better copies'",
+            "telecine acknowledge --state failed --reason codec",
+        ],
+    ),
+    ("init", &["telecine init", "telecine init --name main --key-file memories.key --rate 1/s"]),
+    ("doctor", &["telecine doctor", "telecine doctor --sandbox"]),
+    (
+        "schedule",
+        &[
+            "telecine schedule cron -- import archive.csv --cron --for 5h",
+            "telecine schedule systemd --at 01:30 -- import archive.csv --cron",
+        ],
+    ),
+    ("completions", &["telecine completions bash", "telecine completions zsh"]),
+    ("man", &["telecine man", "telecine man --dir man1"]),
+    ("version", &["telecine version", "telecine version --json"]),
+    (
         "sandbox",
         &[
             "telecine sandbox --rate 1/s --cap 120/2h",
@@ -202,7 +234,11 @@ pub(super) fn with_help(command: Command, is_long: bool) -> Command {
         "Each flag can also be set by its variable, or in telecine.toml: see `telecine config`.\n\n{exit_codes}"
     );
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let groups = grouped(&command);
     let command = command
+        .help_template(format!(
+            "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}"
+        ))
         .after_help("Start with: telecine import manifests/sample.csv --sandbox\nFlags of a command: telecine COMMAND -h")
         .after_long_help(exit_codes);
     names.into_iter().fold(command, |command, name| {
@@ -217,6 +253,23 @@ pub(super) fn with_help(command: Command, is_long: bool) -> Command {
             .after_long_help(format!("{examples}\n\n{long_end}"))
         })
     })
+}
+
+/// The commands by task, a line each.
+fn grouped(command: &Command) -> String {
+    let width = command.get_subcommands().map(|sub| sub.get_name().len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (task, names) in GROUPS {
+        let _ = writeln!(text, "{task}:");
+        for sub in names.iter().filter_map(|name| command.find_subcommand(name)) {
+            let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+            // one sentence fits on a line
+            let about = about.split(". ").next().unwrap_or_default();
+            let _ = writeln!(text, "  {:<width$}  {about}", sub.get_name());
+        }
+        text.push('\n');
+    }
+    text
 }
 
 fn with_flags(command: Command, everyday: Option<&[&str]>, is_long: bool) -> Command {
@@ -277,6 +330,31 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn every_command_is_in_one_group_of_the_top_help_and_there_are_few() {
+        let command = super::super::Cli::command();
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        // those that only packagers need are hidden
+        let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+        let mut names: Vec<&str> = shown.map(Command::get_name).collect();
+        grouped.sort_unstable();
+        names.sort_unstable();
+        assert_eq!(grouped, names, "each command belongs to one group");
+        assert!(names.len() <= COMMANDS_MAX, "{} commands", names.len());
+        let help = with_help(command.clone(), false).render_help().to_string();
+        for name in names {
+            let lines = help.lines().filter(|line| line.starts_with(&format!("  {name} "))).count();
+            assert_eq!(lines, 1, "{name}:\n{help}");
+        }
+        assert!(
+            help.contains("\nSet up:\n") && help.lines().all(|line| line.chars().count() <= 100),
+            "{help}"
+        );
+    }
+
+    /// More commands would not fit on a screen.
+    const COMMANDS_MAX: usize = 26;
 
     /// The arguments of a command; single quotes keep a word together.
     fn split(example: &str) -> Vec<String> {

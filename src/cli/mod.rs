@@ -19,15 +19,16 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use args::values;
 use commands::{
-    check, config, explain, guess, import, ledger, list, plan, preview, quota, rehearse, report, resolve,
-    review, runs, sandbox, status, verify,
+    acknowledge, check, completions, config, doctor, explain, guess, import, init, ledger, list, man, plan,
+    preview, quota, rehearse, report, resolve, review, runs, sandbox, schedule, status, verify, version,
 };
 
 use crate::{
     blocking::Outbox,
     error::{Error, ExitCode},
     events::EventBus,
-    manifest,
+    manifest::{self, ManifestError},
+    redact,
     settings::{self, EffectiveSetting},
     telemetry::{self, LogFormat},
 };
@@ -93,10 +94,12 @@ enum Command {
     List(list::ListArgs),
     /// Show the runs of the ledger, or one of them.
     Runs(runs::RunsArgs),
-    /// List the items that need your decision, with the evidence and the price of each answer.
+    /// List the items that need your decision, with evidence and the price of each answer.
     Review(review::ReviewArgs),
     /// Decide about items: adopt a video, send again, give up, or take an answer back.
     Resolve(Box<resolve::ResolveArgs>),
+    /// Mark rejected and failed rows as known, so that they fail no later run.
+    Acknowledge(acknowledge::AcknowledgeArgs),
     /// Compare the whole library of the service with the ledger.
     Verify(Box<verify::VerifyArgs>),
     /// Rebuild a lost ledger from the service, or bring an old one up to date. Uploads nothing.
@@ -107,14 +110,27 @@ enum Command {
     Reconcile(Box<import::ReconcileArgs>),
     /// Validate a manifest and show errors and warnings. Sends nothing; --probe also inspects the source files.
     Check(Box<check::CheckArgs>),
-    /// Propose how to read a file with unknown columns, with examples, and write the settings.
+    /// Propose how to read a file with unknown columns, and write the settings.
     Guess(Box<guess::GuessArgs>),
     /// Show rows as the service would receive them.
     Preview(Box<preview::PreviewArgs>),
+    /// Write a settings file with comments. Overwrites nothing.
+    Init(init::InitArgs),
+    /// Check whether an import can run here: key, service, clock, ledger, disk, limits. Sends one read.
+    Doctor(Box<doctor::DoctorArgs>),
+    /// Print a crontab line, systemd units or a Kubernetes job for a command.
+    Schedule(schedule::ScheduleArgs),
     /// Show the settings of a command, and where each comes from.
     Config(config::ConfigArgs),
     /// Serve a mock of the service on a loopback port, with limits and faults as flags.
     Sandbox(Box<sandbox::SandboxArgs>),
+    /// Print the completions of a shell.
+    Completions(completions::CompletionsArgs),
+    /// Print the manual, or write a page for each command.
+    #[command(hide = true)]
+    Man(man::ManArgs),
+    /// Show the version of telecine and of its ledgers.
+    Version(version::VersionArgs),
 }
 
 /// Runs the command line of this process.
@@ -123,7 +139,7 @@ pub fn main() -> std::process::ExitCode {
     let mut wants_json = asks_for_json();
     let code = match parse(&mut wants_json).and_then(|(cli, effective)| {
         let logs = start_logs(&cli);
-        let ended = run(cli, &effective);
+        let ended = run(cli, &effective).map_err(|error| with_origin(error, &effective));
         logs.finish(Some(output::progress::STDERR_FINISH_MAX));
         ended.map_err(Failure::Error)
     }) {
@@ -149,6 +165,22 @@ pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::from(code.number())
 }
 
+/// A rule that names a missing column may come from a file of settings, which was written for another manifest.
+fn with_origin(error: Error, effective: &[EffectiveSetting]) -> Error {
+    let Error::Manifest(ManifestError::UnknownColumn { path, flag, column, hint }) = error else {
+        return error;
+    };
+    let key = flag.trim_start_matches('-').split([' ', '=']).next().unwrap_or_default();
+    let origin = effective.iter().find(|setting| setting.key == key);
+    let hint = match origin {
+        Some(EffectiveSetting { origin, .. }) => format!(
+            "{hint}; {origin} sets {key}: if it is for another file, put it below [manifest.\"THAT FILE\"]"
+        ),
+        None => hint,
+    };
+    Error::Manifest(ManifestError::UnknownColumn { path, flag, column, hint })
+}
+
 /// Why a command could not run.
 enum Failure {
     /// The command line cannot be parsed, or asks for help or the version.
@@ -169,9 +201,12 @@ fn parse(wants_json: &mut bool) -> Result<(Cli, Vec<EffectiveSetting>), Failure>
     };
     let resolved = settings::resolve(request).map_err(Failure::Error)?;
     let matches = resolved.command.try_get_matches_from(&resolved.arguments).map_err(Failure::CommandLine)?;
-    *wants_json |= has_json(&matches);
-    for note in &resolved.notes {
-        let _ = writeln!(io::stderr(), "telecine: {note}");
+    *wants_json |= has_flag(&matches, "json");
+    // a nightly run prints what needs a human only
+    if !has_flag(&matches, "cron") {
+        for note in &resolved.notes {
+            let _ = writeln!(io::stderr(), "telecine: {note}");
+        }
     }
     let cli = Cli::from_arg_matches(&matches).map_err(Failure::CommandLine)?;
     Ok((cli, resolved.effective))
@@ -184,10 +219,10 @@ fn asks_for_json() -> bool {
         || !matches!(variable.as_str(), "" | "0" | "false" | "no" | "n" | "off" | "f")
 }
 
-/// Whether the command asks for JSON, also by a file of settings.
-fn has_json(matches: &clap::ArgMatches) -> bool {
-    let own = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
-    own || matches.subcommand().is_some_and(|(_, inside)| has_json(inside))
+/// Whether the command has this switch on, also by a file of settings.
+fn has_flag(matches: &clap::ArgMatches, id: &str) -> bool {
+    let own = matches.try_get_one::<bool>(id).ok().flatten().copied().unwrap_or(false);
+    own || matches.subcommand().is_some_and(|(_, inside)| has_flag(inside, id))
 }
 
 /// Prints the last object of a command that failed.
@@ -238,6 +273,7 @@ fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
         Command::Explain(args) => explain::explain(&args),
         Command::List(args) => list::list(&args),
         Command::Runs(args) => runs::runs(&args),
+        Command::Acknowledge(args) => acknowledge::acknowledge(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Recover(args) => verify::recover(&args),
         Command::Ledger(args) => ledger::ledger(&args),
@@ -253,7 +289,13 @@ fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
             let chosen: Vec<OsString> = account.into_iter().chain(config).flatten().collect();
             config::show(&args, command_line(), &chosen)
         }
+        Command::Init(args) => init::init(&args),
+        Command::Doctor(args) => doctor::doctor(&args, effective),
+        Command::Schedule(args) => schedule::schedule(&args, &command_line()),
         Command::Sandbox(args) => sandbox::sandbox(&args),
+        Command::Completions(args) => completions::completions(&args, command_line()),
+        Command::Man(args) => man::man(&args, help::with_help(Cli::command(), true)),
+        Command::Version(args) => version::version(&args),
     }
 }
 
@@ -274,6 +316,13 @@ async fn finish(events: &EventBus) {
     let events = events.clone();
     // it has no result, and its panic has been printed
     let _ = tokio::task::spawn_blocking(move || events.finish()).await;
+}
+
+/// The user and the host, for the ledger.
+fn who() -> String {
+    let user = ["TELECINE_WHO", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok());
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    redact::clean(&format!("{}@{host}", user.as_deref().unwrap_or("unknown")))
 }
 
 fn print_error(error: &Error) {

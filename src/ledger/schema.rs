@@ -21,7 +21,8 @@ pub(super) const ATTEMPT_IS_UNRESOLVED: &str = "attempt.state <> 'sending' AND a
 const SCHEMAS: &[&str] = &[include_str!("schema.sql")];
 
 /// The version this program writes.
-pub(super) fn version() -> i64 {
+#[must_use]
+pub fn version() -> i64 {
     i64::try_from(SCHEMAS.len()).unwrap_or(i64::MAX)
 }
 

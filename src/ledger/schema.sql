@@ -302,6 +302,23 @@ BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
 CREATE TRIGGER answer_is_never_deleted BEFORE DELETE ON answer
 BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
 
+-- Rows that a report has named as rejected or failed: they are no news in the next one. `digest` is of the row and of what is
+-- wrong with it, `run` the latest run that reported it. A human may acknowledge it.
+CREATE TABLE bad_row (
+    digest          BLOB    PRIMARY KEY CHECK (length(digest) = 16),
+    manifest        INTEGER NOT NULL REFERENCES manifest (id),
+    line            INTEGER NOT NULL,
+    state           TEXT    NOT NULL CHECK (state IN ('invalid', 'rejected', 'failed', 'abandoned')),
+    cause           TEXT    NOT NULL,
+    run             INTEGER NOT NULL REFERENCES run (id),
+    first_at        INTEGER NOT NULL,
+    acknowledged_at INTEGER,
+    who             TEXT,
+    why             TEXT,
+    CHECK ((acknowledged_at IS NOT NULL) = (who IS NOT NULL)),
+    CHECK ((acknowledged_at IS NOT NULL) = (why IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
 -- What another process asks of the one that writes the ledger, as JSON. It is applied once: `result` is written in the
 -- transaction that applies it, and is NULL before.
 CREATE TABLE handed_order (

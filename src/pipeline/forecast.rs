@@ -14,7 +14,7 @@ use crate::{
     domain::{LINK_LIFE_MIN, UnixMillis, format_duration},
     events::Event,
     ledger::{Expiring, ItemId, LedgerError, ManifestId, Snapshot},
-    quota::Limits,
+    quota::{Endpoint, Limits},
 };
 
 /// The forecast is renewed after this percentage of the forecast time.
@@ -85,7 +85,11 @@ impl RunForecast {
         let mut text = format!("{pending} left to send at {limits}");
         if wait >= WAIT_SAID_MIN {
             let duration = format_duration(wait);
-            let _ = write!(text, ": about {duration}; raise the limits if your account allows more");
+            let _ = write!(text, ": about {duration}");
+            // a service that has refused was asked for too much already
+            if !has_refused(context) {
+                text.push_str("; raise the limits if your account allows more");
+            }
         }
         context.emit(&Event::Message { text });
         let expiring = expiring_links(context, manifests).await?;
@@ -94,6 +98,13 @@ impl RunForecast {
         }
         Ok(())
     }
+}
+
+/// Whether refusals slow the uploads down, or have shown the size of a cap.
+fn has_refused<T>(context: &Context<T>) -> bool {
+    let status = context.limiter.status();
+    let is_learned = status.windows.iter().any(|window| window.learned.is_some());
+    is_learned || status.speed_percent < 100 || context.limiter.cooldown(Endpoint::Upload).is_some()
 }
 
 /// Links that expire before their turn.

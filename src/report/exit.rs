@@ -4,7 +4,7 @@ use super::{Counts, EndOfRun};
 use crate::{
     domain::{RowCounts, RunOutcome, StopReason},
     error::ExitCode,
-    ledger::{DiffEntry, DiffKind, LibraryDiff},
+    ledger::{BadRowCounts, DiffEntry, DiffKind, LibraryDiff},
 };
 
 /// The most videos that a message names.
@@ -26,6 +26,8 @@ pub struct RunResults<'a> {
     pub rows: &'a RowCounts,
     /// Items of the run's manifests.
     pub items: &'a Counts,
+    /// How many rows are bad, and how many of them are news.
+    pub bad_rows: BadRowCounts,
     /// Whether the run had anything to do.
     pub work: Work,
     /// Pending rows whose links have expired.
@@ -54,9 +56,23 @@ impl ExitStatus {
     }
 }
 
-/// The exit status of a run.
+/// The exit status of a run. A pause is a success where nobody watches, unless there is news: the next run goes on.
 #[must_use]
 pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
+    let status = status_of(end, results);
+    let is_pause = matches!(status.code, ExitCode::BudgetReached | ExitCode::TimeUp | ExitCode::QuotaPaused);
+    if !end.is_cron || !is_pause {
+        return status;
+    }
+    // the next run will find that these were reported: nobody would ever hear of them
+    let (code, bad) = match results.bad_rows.new {
+        0 => (ExitCode::Success, String::new()),
+        _ => (ExitCode::SomeFailed, bad_rows_text(&results.bad_rows)),
+    };
+    ExitStatus { code, reason: format!("paused: {}{bad}", status.reason), ..status }
+}
+
+fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     let items = results.items;
     let open = open_items(items);
     if let Some(status) = second_videos(&end.library_diffs, &open) {
@@ -191,11 +207,13 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
             "telecine review shows the evidence and the answers; none of them is sent again until then";
         return ExitStatus::new(ExitCode::NeedsReview, reason, next);
     }
-    let bad = rows.rejected + items.rejected + items.failed + items.abandoned;
+    let bad = results.bad_rows;
     if count_open(items) > 0 {
-        return work_left(&end.outcome, items, bad);
+        return work_left(&end.outcome, items, &bad);
     }
-    if items.total == 0 && rows.rejected > 0 {
+    // where nobody watches, only news is worth a failed run
+    let is_bad = if end.is_cron { bad.new > 0 } else { bad.new + bad.known > 0 };
+    if items.total == 0 && rows.rejected > 0 && is_bad {
         let reason = format!("none of the {} could be sent", counted(rows.read, "row", "rows"));
         return ExitStatus::new(ExitCode::ManifestInvalid, reason, "see rejects.csv for what to correct");
     }
@@ -203,31 +221,52 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         let reason = end.broken_manifests.join("; ");
         return ExitStatus::new(ExitCode::ManifestInvalid, reason, "correct the manifest or the flags");
     }
-    if bad > 0 || !end.broken_manifests.is_empty() {
-        let reason = format!("finished; {} rejected or failed", counted(bad, "row was", "rows were"));
-        let next = "correct rejects.csv and import it; the other rows are not sent again";
+    if is_bad || !end.broken_manifests.is_empty() {
+        let reason = format!("finished{}", bad_rows_text(&bad));
+        let next = "correct rejects.csv and import it; the other rows are not sent again. Rows that stay as they are: \
+                    telecine acknowledge";
         return ExitStatus::new(ExitCode::SomeFailed, reason, next);
     }
-    let reason = match (items.total, work) {
+    let done = match (items.total, work) {
         (0, _) => "nothing to do".to_owned(),
+        (_, Work::NoneLeft) if bad.total > 0 => "nothing was left to do".to_owned(),
+        (_, Work::Done) if bad.total > 0 => {
+            format!("{} are searchable", counted(items.indexed, "item", "items"))
+        }
         (total, Work::NoneLeft) => format!("nothing was left to do: all {total} items are searchable"),
         (total, Work::Done) => format!("all {total} items are searchable"),
     };
+    let reason = format!("{done}{}", bad_rows_text(&bad));
     ExitStatus { code: ExitCode::Success, reason, next_step: None }
 }
 
 /// The status of a run that came to its end while items are open: it did not wait for them, or sends nothing.
-fn work_left(outcome: &RunOutcome, items: &Counts, bad: u64) -> ExitStatus {
-    let bad = match bad {
-        0 => String::new(),
-        bad => format!("; {} rejected or failed", counted(bad, "row was", "rows were")),
-    };
+fn work_left(outcome: &RunOutcome, items: &Counts, bad: &BadRowCounts) -> ExitStatus {
+    let bad = bad_rows_text(bad);
     let next = if *outcome == RunOutcome::NotWaited {
         "give the same command again; without --no-wait it waits for them"
     } else {
         "import the manifests they came from; an import sends what is pending"
     };
     ExitStatus::new(ExitCode::Temporary, format!("{}{bad}", open_items(items)), next)
+}
+
+/// `; 13 rows were rejected or failed (12 known, 1 new)`. Empty without such rows.
+fn bad_rows_text(bad: &BadRowCounts) -> String {
+    if bad.total == 0 {
+        return String::new();
+    }
+    let rows = counted(bad.total, "row was", "rows were");
+    format!("; {rows} rejected or failed ({})", show_bad_rows(bad))
+}
+
+/// `10 acknowledged, 2 known, 1 new`.
+pub(super) fn show_bad_rows(bad: &BadRowCounts) -> String {
+    let parts = [(bad.acknowledged, "acknowledged"), (bad.known, "known"), (bad.new, "new")];
+    let shown = parts.iter().filter(|(count, _)| *count > 0);
+    let texts: Vec<String> =
+        shown.map(|(count, what)| format!("{} {what}", super::with_separators(*count))).collect();
+    texts.join(", ")
 }
 
 /// Items that are not final and need no decision.
@@ -273,7 +312,9 @@ const fn stop_code(reason: StopReason) -> ExitCode {
     }
 }
 
-const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
+/// What a reason to stop means, and what to do about it.
+#[must_use]
+pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
     match reason {
         StopReason::KeyRefused => {
             ("the service refuses the API key", "check the key, then give the same command again")

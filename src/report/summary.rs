@@ -12,7 +12,7 @@ use super::{
 use crate::{
     domain::{LINK_LIFE_MIN, Price, RowCounts, RunOutcome, State, UnixMillis},
     error::{Error, ExitCode},
-    ledger::{DiffKind, LibraryDiff, RunId, Snapshot, StateCounts},
+    ledger::{BadRowCounts, DiffKind, LibraryDiff, RunId, Snapshot, StateCounts},
 };
 
 /// The version of `report.json` and of every JSON line; grows when a field changes its meaning.
@@ -98,6 +98,8 @@ pub struct EndOfRun {
     pub ledger_flags: String,
     /// The service compared with the ledger.
     pub library_diffs: Vec<LibraryDiff>,
+    /// Whether nobody watches the run (`--cron`): a pause is a success, and so are bad rows that an earlier report named.
+    pub is_cron: bool,
 }
 
 /// What the whole ledger has paid or may have paid.
@@ -182,6 +184,8 @@ pub struct Summary {
     pub rows: RowCounts,
     /// Items of the run's manifests.
     pub items: Counts,
+    /// Rows that cannot be sent, or that were rejected, failed or given up.
+    pub bad_rows: BadRowCounts,
     /// Pending items whose links have expired, or expire within a minute. They are not sent.
     pub expired: u64,
     /// Items of the whole ledger.
@@ -215,7 +219,10 @@ impl Summary {
             snapshot.last_event_at()?.is_some_and(|timestamp| timestamp >= row.started_at);
         let work = if something_happened { Work::Done } else { Work::NoneLeft };
         let expired = snapshot.expired_of_run(end.run, end.at.plus(LINK_LIFE_MIN))?;
-        let status = exit_status(&end, &RunResults { rows: &rows, items: &items, work, expired });
+        // a run without manifests is about the items of the whole ledger
+        let bad_rows = snapshot.bad_row_counts((end.command != "reconcile").then_some(end.run))?;
+        let results = RunResults { rows: &rows, items: &items, bad_rows, work, expired };
+        let status = exit_status(&end, &results);
         // no waiting helps where the key, the account or the address is wrong
         let can_resume = items.pending > expired && status.code != ExitCode::Fatal;
         let next_run_at = can_resume.then(|| end.next_upload_at.max(end.at).plus_ms(999).to_string());
@@ -238,6 +245,7 @@ impl Summary {
             next_run_at,
             rows,
             items,
+            bad_rows,
             expired,
             ledger,
             quota: QuotaUse {
@@ -261,7 +269,10 @@ impl Summary {
     pub fn add_files(&mut self, files: Vec<ReportFile>) -> Result<(), Error> {
         let name_of =
             |file: &ReportFile| file.path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let of_rows = files.iter().filter(|file| name_of(file).as_deref() != Some("drifted.csv"));
+        // their rows are in the other files too
+        let is_beside =
+            |file: &&ReportFile| matches!(name_of(file).as_deref(), Some("drifted.csv" | "new.csv"));
+        let of_rows = files.iter().filter(|file| !is_beside(file));
         let written: u64 = of_rows.map(|file| file.rows).sum();
         must_equal("rows read and rows written", self.rows.read, written)?;
         self.files = files;

@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     csv_injection,
-    domain::{Problem, State},
+    domain::{Problem, State, UnixMillis},
     error::Error,
-    ledger::{ItemRow, ManifestId, RowIssue, RowIssueKind, RunId, Snapshot},
+    ledger::{BadRow, ItemRow, ManifestId, RowIssue, RowIssueKind, RunId, Snapshot},
 };
 
 /// The original columns of all manifests of a run, side by side.
@@ -110,15 +110,21 @@ const SUCCESS: &[&str] = &["manifest", "line", "video_no", "sent_at", "accepted_
 const REJECTS: &[&str] = &["manifest", "line", "class", "column", "value", "message", "fix", "surplus"];
 const DUPLICATES: &[&str] = &["manifest", "line", "first_manifest", "first_line", "differs"];
 const UNFINISHED: &[&str] = &["manifest", "line", "state", "video_no", "sent_at", "cause"];
+const NEW: &[&str] = &["manifest", "line", "result", "video_no", "message"];
 const DRIFTED: &[&str] = &["manifest", "line", "message"];
 
-struct ReportTables {
+struct ReportTables<'a> {
+    snapshot: &'a Snapshot,
+    /// What became final since then is new.
+    started_at: UnixMillis,
     layout: ColumnLayout,
     success: ReportTable,
     rejects: ReportTable,
     duplicates: ReportTable,
     unfinished: ReportTable,
     drifted: ReportTable,
+    /// What no earlier report has: rows that became final in this run, and rows that are bad in another way than before.
+    new: ReportTable,
 }
 
 /// Writes all files of a run. Files that would hold no row are left out, but for `success.csv` and `rejects.csv`.
@@ -130,13 +136,16 @@ pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Ve
         duplicates: ReportTable::create(folder, "duplicates.csv", &layout, DUPLICATES)?,
         unfinished: ReportTable::create(folder, "unfinished.csv", &layout, UNFINISHED)?,
         drifted: ReportTable::create(folder, "drifted.csv", &layout, DRIFTED)?,
+        new: ReportTable::create(folder, "new.csv", &layout, NEW)?,
+        started_at: snapshot.run(run)?.started_at,
+        snapshot,
         layout,
     };
     snapshot.each_row_issue_of_run(run, |row| tables.take_aside(&row))?;
     snapshot.each_item_of_run(run, |row| tables.take_item(&row))?;
-    let ReportTables { success, rejects, duplicates, unfinished, drifted, .. } = tables;
+    let ReportTables { success, rejects, duplicates, unfinished, drifted, new, .. } = tables;
     let mut written = vec![success.publish()?, rejects.publish()?];
-    for table in [duplicates, unfinished, drifted] {
+    for table in [duplicates, unfinished, drifted, new] {
         let (rows, part) = (table.rows, table.path.with_extension("csv.part"));
         if rows > 0 {
             written.push(table.publish()?);
@@ -148,14 +157,31 @@ pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Ve
     Ok(written)
 }
 
-impl ReportTables {
+impl ReportTables<'_> {
     fn take_item(&mut self, row: &ItemRow) -> Result<(), Error> {
+        let is_new = match BadRow::of_item(row) {
+            Some(bad) => self.snapshot.is_acknowledged(&bad)?.is_none(),
+            None => row.final_at.is_some_and(|timestamp| timestamp >= self.started_at),
+        };
+        if is_new {
+            let (original, _) = self.layout.spread(row.manifest, &row.cells);
+            let (manifest, line) = (self.layout.path(row.manifest), row.line.to_string());
+            let (video_no, cause) = (row.video_no.as_deref(), row.cause.as_deref());
+            let cause = if row.state == State::Indexed { None } else { cause };
+            let own = [
+                manifest,
+                &line,
+                row.state.as_str(),
+                video_no.unwrap_or_default(),
+                cause.unwrap_or_default(),
+            ];
+            self.new.row(original, &own)?;
+        }
         let (original, _) = self.layout.spread(row.manifest, &row.cells);
         let manifest = self.layout.path(row.manifest);
         let line = row.line.to_string();
-        let timestamp = |at: Option<crate::domain::UnixMillis>| {
-            at.map(|timestamp| timestamp.to_string()).unwrap_or_default()
-        };
+        let timestamp =
+            |at: Option<UnixMillis>| at.map(|timestamp| timestamp.to_string()).unwrap_or_default();
         let video_no = row.video_no.as_deref().unwrap_or_default();
         let cause = row.cause.as_deref().unwrap_or_default();
         match row.state {
@@ -203,6 +229,11 @@ impl ReportTables {
                 let (class, column) = (all(|problem| &problem.class), all(|problem| &problem.column));
                 let (value, message) = (all(|problem| &problem.value), all(|problem| &problem.message));
                 let fix = all(|problem| &problem.fix);
+                if let Some(bad) = BadRow::of_issue(row)
+                    && self.snapshot.is_acknowledged(&bad)?.is_none()
+                {
+                    self.new.row(original.clone(), &[manifest, &line, "invalid", "", &message])?;
+                }
                 self.rejects
                     .row(original, &[manifest, &line, &class, &column, &value, &message, &fix, &surplus])
             }

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::{
+    exit::show_bad_rows,
     reasons::Reason,
     run_report::RunReport,
     summary::{Counts, Spend, Summary},
@@ -35,6 +36,11 @@ pub fn show_summary(summary: &Summary) -> String {
     let _ = writeln!(text, "\n  {:>9} {of_what}", with_separators(summary.items.total));
     push_lines(&mut text, &count_lines(&summary.items));
     push_lines(&mut text, &[(summary.expired, "of these have expired links: sign them again")]);
+    let bad = &summary.bad_rows;
+    if bad.total > 0 {
+        let (count, rows) = (with_separators(bad.total), if bad.total == 1 { "row" } else { "rows" });
+        let _ = writeln!(text, "\n  {count:>9} {rows} rejected or failed: {}", show_bad_rows(bad));
+    }
     if !summary.reasons.is_empty() {
         let _ = write!(text, "\n{}", show_reasons(&summary.reasons));
     }

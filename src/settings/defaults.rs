@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ffi::OsString};
 use clap::{Arg, ArgAction, ArgMatches, Command, error::ErrorKind, parser::ValueSource};
 
 use super::{
-    CHOOSERS, COMMAND_KEY, EffectiveSetting, at,
+    CHOOSERS, COMMAND_KEYS, EffectiveSetting, at,
     file::{FileSetting, SettingValue, SettingsFile},
     shown,
 };
@@ -16,7 +16,7 @@ const APART: &[(&str, &str)] = &[("ledger", "sandbox"), ("rate", "sandbox"), ("c
 /// `quota set` keeps what its command line gives, not what files contain. It takes only these settings from files.
 const FOR_QUOTA_SET: &[&str] = &["ledger", "json"];
 /// Settings that are paths.
-const PATHS: &[&str] = &["ledger", "out-dir", "key-file"];
+const PATHS: &[&str] = &["ledger", "out-dir", "key-file", "metrics-file"];
 /// Rules for fields. Those of a file hold beside those of the command line, for the other fields.
 const MAP_KEY: &str = "map";
 
@@ -39,9 +39,12 @@ impl Defaults<'_> {
         if CHOOSERS.contains(&setting.key.as_str()) || setting.key.is_empty() {
             return Ok(());
         }
-        if setting.key == COMMAND_KEY && !file.is_ours_alone() {
-            let what = "a key-command is accepted only from a file that you own and that no other user can write: chmod go-w";
-            return Err(at(file, setting, what));
+        if COMMAND_KEYS.contains(&setting.key.as_str()) && !file.is_ours_alone() {
+            let what = format!(
+                "{} is accepted only from a file that you own and that no other user can write: chmod go-w",
+                setting.key
+            );
+            return Err(at(file, setting, &what));
         }
         let origin = format!("{}:{}", file.path.display(), setting.line);
         self.try_set(&setting.key, &from_folder_of(file, setting), &origin)

@@ -29,8 +29,10 @@ pub(crate) const PROJECT_FILE: &str = "telecine.toml";
 const USER_FILE: &str = "telecine/config.toml";
 /// Flags that select settings. They are not settings themselves, but for `account` at the top level of a file.
 const CHOOSERS: &[&str] = &["config", "account", "help", "version"];
-/// It runs a program, and so is accepted only from a file that no other user can write.
-const COMMAND_KEY: &str = "key-command";
+/// They run a program, and so are accepted only from a file that no other user can write.
+const COMMAND_KEYS: &[&str] = &["key-command", "on-end"];
+/// Addresses whose path can be a secret.
+const SECRET_URL_KEYS: &[&str] = &["ping", "webhook"];
 
 /// A setting in force, and where it comes from.
 #[derive(Clone, Debug)]
@@ -282,7 +284,7 @@ fn is_near(known: &str, key: &str) -> bool {
 /// A value as it may be printed.
 pub(crate) fn shown(key: &str, value: &str) -> String {
     match key {
-        COMMAND_KEY => "…".to_owned(),
+        _ if COMMAND_KEYS.contains(&key) || SECRET_URL_KEYS.contains(&key) => "…".to_owned(),
         "api-url" => crate::redact::url(value),
         _ => crate::redact::clean(value),
     }

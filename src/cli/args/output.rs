@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 /// What to print, and where to write reports.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Output")]
 pub(in crate::cli) struct OutputArgs {
     /// The folder of reports.

@@ -127,7 +127,12 @@ impl ServiceArgs {
 
     /// The service, to ask it for one video.
     pub(in crate::cli) fn asked(&self) -> Result<AskedService, Error> {
-        let limits = given(&UploadLimitArgs::default(), &self.reads);
+        self.asked_with(&UploadLimitArgs::default())
+    }
+
+    /// The same, with limits of uploads.
+    pub(in crate::cli) fn asked_with(&self, uploads: &UploadLimitArgs) -> Result<AskedService, Error> {
+        let limits = given(uploads, &self.reads);
         let destination = self.destination()?;
         if let Destination::Server(origin) = &destination {
             network::check(origin, |name| std::env::var_os(name))?;
@@ -172,6 +177,7 @@ impl ServiceArgs {
             policy: RunPolicy::default(),
             concurrency: None,
             price: None,
+            is_cron: false,
             events,
             signals: Signals::default(),
         })

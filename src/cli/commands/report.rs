@@ -1,8 +1,12 @@
 //! `telecine report`: a past run as it stands now, as text, JSON or one HTML page.
 
+mod prune;
+
+pub(in crate::cli) use prune::PruneBody;
+
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -22,7 +26,11 @@ use crate::{
 
 /// Flags of `telecine report`.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(in crate::cli) struct ReportArgs {
+    #[command(subcommand)]
+    command: Option<ReportCommand>,
+
     /// The run, by its name or the beginning of it [default: the last run].
     ///
     /// `telecine status` names the latest runs. So do the folders of the reports.
@@ -43,6 +51,12 @@ pub(in crate::cli) struct ReportArgs {
 
     #[command(flatten)]
     price: PriceArgs,
+}
+
+#[derive(Subcommand, Debug)]
+enum ReportCommand {
+    /// Remove old reports. The ledger keeps every result.
+    Prune(prune::PruneArgs),
 }
 
 /// A past run as it stands now.
@@ -106,8 +120,15 @@ struct ReportedFault {
     rows: u64,
 }
 
-/// Shows a past run.
+/// Shows a past run, or cares for the reports.
 pub(in crate::cli) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
+    match &args.command {
+        None => show(args),
+        Some(ReportCommand::Prune(args)) => prune::prune_reports(args),
+    }
+}
+
+fn show(args: &ReportArgs) -> Result<ExitCode, Error> {
     let ledger = args.ledger.path()?;
     let snapshot = Snapshot::open(&ledger)?;
     let (run, name) = chosen(&snapshot, args.run.as_deref())?;

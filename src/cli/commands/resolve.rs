@@ -16,6 +16,7 @@ use crate::{
         args::{LedgerArgs, PriceArgs, ServiceArgs},
         block_on,
         output::{CommandEnd, print, print_end},
+        who,
     },
     domain::{State, UnixMillis, VideoNo},
     error::{Error, ExitCode},
@@ -240,7 +241,9 @@ fn outcomes_of(
     let outcomes = match &given.result {
         None => return Ok(items.iter().map(|item| (*item, "waits for its answer".to_owned())).collect()),
         Some(OrderResult::Answered { outcomes }) => outcomes,
-        Some(OrderResult::Done | OrderResult::Refused { .. }) => return Ok(Vec::new()),
+        Some(OrderResult::Done | OrderResult::Refused { .. } | OrderResult::Acknowledged { .. }) => {
+            return Ok(Vec::new());
+        }
     };
     if let ([(item, outcome)], [_]) = (&outcomes[..], items)
         && *outcome != ReviewOutcome::Done
@@ -299,11 +302,4 @@ fn show(args: &ResolveArgs, outcomes: &[(ItemId, String)], notes: Vec<String>) -
     let lines = outcomes.iter().map(|(item, outcome)| format!("item {item} {outcome}\n"));
     print(&notes.chain(lines).collect::<String>())?;
     Ok(ExitCode::Success)
-}
-
-/// The user and the host, for the ledger.
-fn who() -> String {
-    let user = ["TELECINE_WHO", "LOGNAME", "USER"].into_iter().find_map(|name| std::env::var(name).ok());
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    redact::clean(&format!("{}@{host}", user.as_deref().unwrap_or("unknown")))
 }

@@ -59,8 +59,13 @@ pub(in crate::cli) fn print_json(value: &impl Serialize) -> Result<(), Error> {
     print(&format!("{line}\n"))
 }
 
-/// Prints the last object of a command. The fields of the end replace fields of the same name in `body`.
+/// Prints the last object of a command.
 pub(in crate::cli) fn print_end(end: &CommandEnd, body: &impl Serialize) -> Result<(), Error> {
+    print(&format!("{}\n", end_line(end, body)?))
+}
+
+/// The last object of a command. The fields of the end replace fields of the same name in `body`.
+pub(in crate::cli) fn end_line(end: &CommandEnd, body: &impl Serialize) -> Result<String, Error> {
     #[derive(Serialize)]
     struct LastLine<'a> {
         #[serde(flatten)]
@@ -75,5 +80,5 @@ pub(in crate::cli) fn print_end(end: &CommandEnd, body: &impl Serialize) -> Resu
     for name in ["schema", "event", "exit_code", "reason", "next_step"] {
         body.remove(name);
     }
-    print_json(&LastLine { end, body })
+    serde_json::to_string(&LastLine { end, body }).map_err(|error| Error::Output(error.into()))
 }

@@ -7,13 +7,14 @@ mod queued;
 pub(in crate::cli) mod rows;
 pub(in crate::cli) mod runs;
 pub(in crate::cli) mod scan;
+pub(in crate::cli) mod service_manager;
 
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
 };
 
-pub(in crate::cli) use json::{CommandEnd, NoFields, print_end, print_json};
+pub(in crate::cli) use json::{CommandEnd, NoFields, end_line, print_end, print_json};
 
 use crate::{domain::Problem, error::Error};
 

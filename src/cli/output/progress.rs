@@ -18,6 +18,7 @@ use super::{
     super::args::OutputArgs,
     live::{RunView, wrapped},
     queued::QueuedSink,
+    service_manager::ServiceManagerSink,
     show_problem,
 };
 use crate::{
@@ -39,7 +40,11 @@ pub(in crate::cli) const STDERR_FINISH_MAX: Duration = Duration::from_secs(1);
 
 /// The sinks for these flags.
 pub(in crate::cli) fn events(output: &OutputArgs) -> EventBus {
-    EventBus::new(sinks_for(output.json, output.quiet, 1))
+    let mut sinks = sinks_for(output.json, output.quiet, 1);
+    if let Some(sink) = ServiceManagerSink::of_environment() {
+        sinks.push(Box::new(QueuedSink::new(sink, Some(STDERR_FINISH_MAX))));
+    }
+    EventBus::new(sinks)
 }
 
 /// JSON lines, text, or nothing; for a clock that runs `speed` times as fast as real time.

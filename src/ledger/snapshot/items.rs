@@ -15,6 +15,8 @@ use crate::{
 /// One item as a report shows it.
 #[derive(Clone, Debug)]
 pub struct ItemRow {
+    /// What identifies the item.
+    pub(in crate::ledger) key: [u8; 16],
     pub state: State,
     /// The manifest it was last seen in.
     pub manifest: ManifestId,
@@ -131,13 +133,28 @@ impl Snapshot {
         run: RunId,
         mut show: impl FnMut(ItemRow) -> Result<(), E>,
     ) -> Result<(), E> {
-        let sql = "SELECT item.state, last_seen.manifest, last_seen.line, item.cells, item.external_id, \
-                   item.submission ->> '$.url' AS url, attempt.video_no, attempt.sent_at, attempt.answered_at, \
-                   item.final_at, item.cause FROM last_seen JOIN item ON item.id = last_seen.item \
-                   LEFT JOIN attempt ON attempt.id = item.attempt WHERE last_seen.run = ?1 ORDER BY last_seen.item";
-        let mut statement = self.connection.prepare(sql).map_err(LedgerError::from)?;
+        let sql = format!("{ITEM_ROWS} WHERE last_seen.run = ?1 ORDER BY last_seen.item");
+        let mut statement = self.connection.prepare(&sql).map_err(LedgerError::from)?;
         let mut rows = statement.query([run.0]).map_err(LedgerError::from)?;
         while let Some(row) = rows.next().map_err(LedgerError::from)? {
+            show(item_row(row)?)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `show` with every item that was rejected, failed or given up: those read by `run`, or else all.
+    pub(in crate::ledger) fn each_bad_item(
+        &self,
+        run: Option<RunId>,
+        mut show: impl FnMut(ItemRow) -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError> {
+        let sql = format!(
+            "{ITEM_ROWS} WHERE item.state IN ('rejected', 'failed', 'abandoned') \
+             AND (?1 IS NULL OR last_seen.run = ?1) ORDER BY item.id"
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.query([run.map(|run| run.0)])?;
+        while let Some(row) = rows.next()? {
             show(item_row(row)?)?;
         }
         Ok(())
@@ -160,10 +177,16 @@ impl Snapshot {
     }
 }
 
+/// SQL: what an [`ItemRow`] is read from.
+const ITEM_ROWS: &str = "SELECT item.key, item.state, last_seen.manifest, last_seen.line, item.cells, item.external_id, \
+     item.submission ->> '$.url' AS url, attempt.video_no, attempt.sent_at, attempt.answered_at, item.final_at, item.cause \
+     FROM item JOIN last_seen ON last_seen.item = item.id LEFT JOIN attempt ON attempt.id = item.attempt";
+
 fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
     let video_no: Option<String> = row.get("video_no")?;
     let answered_at: Option<UnixMillis> = row.get("answered_at")?;
     Ok(ItemRow {
+        key: row.get("key")?,
         state: state_of(&row.get::<_, String>("state")?)?,
         manifest: ManifestId(row.get("manifest")?),
         line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),

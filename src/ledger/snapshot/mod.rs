@@ -26,6 +26,9 @@ pub use runs::{RequestCounts, RunRow, RunUploads};
 /// Prepared statements kept: all that a run reads with.
 const STATEMENTS_KEPT: usize = 64;
 
+/// What stands for the service of a ledger that belongs to none yet.
+pub const NO_SERVICE: &str = "no service yet";
+
 /// A connection that reads. Each call sees the ledger as of one time.
 pub struct Snapshot {
     pub(super) connection: Connection,
@@ -108,7 +111,7 @@ impl Snapshot {
     pub fn origin(&self) -> Result<String, LedgerError> {
         let origin: String =
             self.connection.query_row("SELECT origin FROM identity", [], |row| row.get(0))?;
-        Ok(if origin.is_empty() { "no service yet".to_owned() } else { origin })
+        Ok(if origin.is_empty() { NO_SERVICE.to_owned() } else { origin })
     }
 
     /// A digest of the state of the ledger.

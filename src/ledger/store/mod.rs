@@ -2,6 +2,7 @@
 //! Writes run inside a transaction of the commit queue.
 
 mod admit;
+mod bad_rows;
 mod claim;
 mod library;
 mod orders;

@@ -23,6 +23,9 @@ impl Store {
         match order {
             Order::Merge { name, object } => self.merge(name, object, at)?,
             Order::Count { usage } => self.record_external_usage(usage)?,
+            Order::Acknowledge { given } => {
+                return Ok(OrderResult::Acknowledged { rows: self.acknowledge(given, at)? });
+            }
             Order::Answer { items, decision } => {
                 // the ledger's time, which no clock of another process is before
                 let decision = ReviewDecision { at, ..decision.clone() };

@@ -2,6 +2,7 @@
 //!
 //! Each stage has one type of work: [`Claim`] to send, [`UnresolvedAttempt`] to resolve, [`PollTask`] to poll.
 
+mod bad_row;
 mod claim;
 mod evidence;
 mod library;
@@ -11,6 +12,7 @@ mod review;
 mod totals;
 mod usage;
 
+pub use bad_row::{Acknowledgement, BadRow, BadRowCounts};
 pub use claim::{AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker};
 pub use evidence::{
     Bindings, ControlVideo, HeldResend, ObservedDelays, PossibleSender, ServiceTime, UnresolvedAttempt,

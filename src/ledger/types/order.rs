@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::{ExternalUsage, ItemId, ReviewDecision, ReviewOutcome};
+use crate::ledger::{Acknowledgement, ExternalUsage, ItemId, ReviewDecision, ReviewOutcome};
 
 /// A change that a command orders. The process that writes the ledger carries it out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub enum Order {
     Count { usage: ExternalUsage },
     /// Answer questions alike.
     Answer { items: Vec<ItemId>, decision: ReviewDecision },
+    /// Mark reported bad rows as acknowledged.
+    Acknowledge { given: Acknowledgement },
 }
 
 /// What became of an order.
@@ -24,6 +26,10 @@ pub enum OrderResult {
     /// What each answer met.
     Answered {
         outcomes: Vec<(ItemId, ReviewOutcome)>,
+    },
+    /// How many bad rows were marked.
+    Acknowledged {
+        rows: u64,
     },
     /// It changed nothing, since the ledger does not allow it.
     Refused {

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{Reading, advice::url_advice, problem_at};
+use super::{
+    Reading,
+    advice::{LOCAL_PATH, is_local_path, url_advice},
+    problem_at,
+};
 use crate::{
     domain::{SourceUrl, UrlError},
     manifest::{mapping::Field, values::linked_address},
@@ -34,7 +38,7 @@ impl<'a> Reading<'a> {
             }
             Err(UrlError::Empty) if !self.problems.is_empty() => None,
             Err(error) => {
-                let (class, fix) = url_advice(error);
+                let (class, fix) = if is_local_path(&value) { LOCAL_PATH } else { url_advice(error) };
                 let fix = fix.replace("COLUMN", self.name_of(Field::Url));
                 let column = self.gap(Field::Url).or_else(|| self.first(Field::Url));
                 let words = (class, error.to_string(), fix.as_str());

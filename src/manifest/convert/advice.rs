@@ -105,6 +105,25 @@ pub(super) const fn coordinate_advice(error: CoordinateError) -> Advice {
     }
 }
 
+/// A file on this machine: the class of the error, and what to do.
+pub(super) const LOCAL_PATH: (&str, &str) = (
+    "url_local_path",
+    "the service fetches each video itself: put the files on a web server or into a bucket, and make links of the paths: \
+     --map \"url={COLUMN|replace '/videos/' 'https://host/videos/'}\"",
+);
+
+/// `/videos/a.mp4`, `C:\videos\a.mp4`, `\\server\a.mp4`, `./a.mp4`, `~/a.mp4`, `file:///a.mp4`.
+pub(super) fn is_local_path(value: &str) -> bool {
+    let value = value.trim();
+    let is_drive = value.as_bytes().get(1) == Some(&b':')
+        && value.as_bytes()[0].is_ascii_alphabetic()
+        && matches!(value.as_bytes().get(2), Some(b'\\' | b'/'));
+    let starts = ["/", "./", "../", "~/", "\\\\", "file:"];
+    // `//host/a.mp4` is an address without its scheme
+    let is_path = starts.iter().any(|start| value.starts_with(start)) && !value.starts_with("//");
+    is_drive || is_path
+}
+
 pub(super) const fn url_advice(error: UrlError) -> (&'static str, &'static str) {
     match error {
         UrlError::Empty => ("url_empty", "give the address of the video, or remove the row"),

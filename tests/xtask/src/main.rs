@@ -1,8 +1,10 @@
-//! `cargo xtask reliability`: the proofs of telecine's promises, each suite by itself or all of them. `quota` and `fuzz` beside it.
+//! `cargo xtask reliability`: the proofs of telecine's promises, each suite by itself or all of them. `quota`, `fuzz` and `dist`
+//! beside it.
 
 #[path = "../../support/harness.rs"]
 mod harness;
 
+mod dist;
 mod fuzz;
 mod guided;
 mod hostile;
@@ -31,7 +33,8 @@ const USAGE: &str = "usage: cargo xtask reliability SUITE [--from N] [--count N]
        or all of them with small budgets: cargo xtask reliability ci [--record]
        or every failpoint: cargo xtask reliability failpoints [--record]
 usage: cargo xtask quota [--hours N] [--schedules N] [--threads N] [--http-seconds N] [--binary PATH]
-usage: cargo xtask fuzz [TARGET..] [--seconds N] [--seed N]";
+usage: cargo xtask fuzz [TARGET..] [--seconds N] [--seed N]
+usage: cargo xtask dist [--binary PATH]";
 
 /// What to run, and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +76,7 @@ fn run() -> Result<bool, String> {
         Some("reliability") => {}
         Some("quota") => return quota(args),
         Some("fuzz") => return guided::run(args),
+        Some("dist") => return dist::run(args),
         _ => return Err(USAGE.to_owned()),
     }
     let suite = args.next().ok_or(USAGE)?;

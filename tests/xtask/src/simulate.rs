@@ -257,6 +257,7 @@ impl Simulation<'_> {
         let snapshot = self.harness.snapshot();
         let run = snapshot.latest_run().map_err(words)?.ok_or("O10: a run without a record")?;
         let end = EndOfRun {
+            is_cron: false,
             command: "import",
             run,
             outcome: outcome.clone(),

@@ -1,0 +1,106 @@
+//! Who is told of an import: monitors, commands, Prometheus and the service manager.
+
+use std::path::Path;
+
+use sd_notify::NotifyState;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::{
+        metrics::{LastEnd, MetricsFile},
+        notify::{Notification, RunResult},
+    },
+    cli::{
+        block_on,
+        output::{CommandEnd, NoFields, end_line, service_manager::tell},
+    },
+    clock::Clock,
+    error::Error,
+    report::{self, Summary},
+};
+
+/// Whom to tell of a run.
+pub(super) struct RunHooks {
+    pub(super) notification: Notification,
+    pub(super) metrics: Option<MetricsFile>,
+}
+
+/// What tells them during a run.
+pub(super) struct RunningHooks {
+    begun: JoinHandle<()>,
+    metrics: Option<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl RunHooks {
+    /// Begins to tell. The run does not wait for it.
+    pub(super) fn begin(&self, ledger: &Path) -> RunningHooks {
+        let stop = CancellationToken::new();
+        let notification = self.notification.clone();
+        let begun = tokio::spawn(async move { warn(&notification.begin().await) });
+        let metrics = self.metrics.clone().map(|metrics| {
+            let (ledger, stop) = (ledger.to_path_buf(), stop.clone());
+            tokio::spawn(async move { metrics.keep_written(&ledger, &stop).await })
+        });
+        if let Some(interval) = sd_notify::watchdog_enabled() {
+            // it ends with the runtime, which it proves to be alive
+            tokio::spawn(async move {
+                loop {
+                    tell(&[NotifyState::Watchdog]);
+                    Clock::real().sleep(interval / 2).await;
+                }
+            });
+        }
+        RunningHooks { begun, metrics, stop }
+    }
+
+    /// Tells how the command ended, also where it could not begin a run.
+    pub(super) fn end(&self, ended: &Result<Summary, Error>, ledger: Option<&Path>) -> Result<(), Error> {
+        let (code, json, text) = match ended {
+            Ok(summary) => {
+                let json = end_line(&CommandEnd::of_run("run_ended", summary), summary)?;
+                (summary.exit_code, json, report::show_summary(summary))
+            }
+            Err(error) => {
+                let (code, reason) = (error.exit_code(), error.chain());
+                let json = end_line(&CommandEnd::failed(code, reason.clone()), &NoFields {})?;
+                (code, json, reason)
+            }
+        };
+        if let Some(metrics) = &self.metrics {
+            let end = LastEnd { code, at: Clock::real().now() };
+            let written = metrics.write(ledger, Some(&end));
+            warn(
+                &written
+                    .err()
+                    .map(|error| format!("--metrics-file: {error}"))
+                    .into_iter()
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let result = RunResult { code, json: &json, text: &text };
+        block_on(async {
+            warn(&self.notification.end(&result).await);
+            Ok(())
+        })
+    }
+}
+
+impl RunningHooks {
+    /// Waits until nothing is told any more, so that the end is told last.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        // their panics have been printed, and change nothing about the run
+        let _ = self.begun.await;
+        if let Some(metrics) = self.metrics {
+            let _ = metrics.await;
+        }
+    }
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}

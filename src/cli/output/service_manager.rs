@@ -1,0 +1,75 @@
+//! Tells the service manager (systemd) of a run, where `NOTIFY_SOCKET` is set: READY, STATUS and STOPPING.
+
+use std::sync::Mutex;
+
+use sd_notify::NotifyState;
+
+use crate::{
+    domain::UnixMillis,
+    events::{Event, EventSink},
+};
+
+/// Passes the events of a run to the service manager.
+#[derive(Default)]
+pub(super) struct ServiceManagerSink {
+    last_status: Mutex<String>,
+}
+
+impl ServiceManagerSink {
+    /// A sink, if a service manager listens.
+    pub(super) fn of_environment() -> Option<Self> {
+        std::env::var_os("NOTIFY_SOCKET").is_some_and(|path| !path.is_empty()).then(Self::default)
+    }
+
+    fn status(&self, text: String) {
+        let mut last = self.last_status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if *last != text {
+            tell(&[NotifyState::Status(&text)]);
+            *last = text;
+        }
+    }
+}
+
+/// A service manager that does not listen any more is no reason to stop.
+pub(in crate::cli) fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "the service manager cannot be told");
+    }
+}
+
+impl EventSink for ServiceManagerSink {
+    fn on_event(&self, _at: UnixMillis, event: &Event) {
+        match event {
+            Event::LedgerOpened { .. } => tell(&[NotifyState::Ready]),
+            Event::Progress(progress) => {
+                let ended = progress.indexed + progress.failed + progress.rejected;
+                self.status(format!(
+                    "{ended} of {} items are final, {} wait to be sent, {} are being indexed",
+                    progress.items, progress.pending, progress.indexing
+                ));
+            }
+            Event::Waiting { reason, until, .. } => self.status(format!("waiting until {until}: {reason}")),
+            Event::Comparing { page, pages, .. } => {
+                self.status(format!("comparing the library with the ledger: page {page} of {pages}"));
+            }
+            Event::ManifestOpened { .. }
+            | Event::RowRejected { .. }
+            | Event::RowDuplicate { .. }
+            | Event::RowDrifted { .. }
+            | Event::ManifestRead { .. }
+            | Event::Accepted { .. }
+            | Event::Rejected { .. }
+            | Event::AnswerLost { .. }
+            | Event::Reconciled { .. }
+            | Event::Indexed { .. }
+            | Event::IndexingFailed { .. }
+            | Event::LimitLearned { .. }
+            | Event::LinksExpiring { .. }
+            | Event::Message { .. } => {}
+        }
+    }
+
+    fn close(&self) {
+        tell(&[NotifyState::Stopping]);
+    }
+}

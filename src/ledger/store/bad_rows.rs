@@ -1,0 +1,146 @@
+//! Bad rows: rows that cannot be sent, or that were rejected, failed or given up. The ledger remembers which of them a report
+//! has named, and which a human has acknowledged, so that a nightly run speaks up about the others only.
+
+use super::Store;
+use crate::{
+    domain::{SourceUrl, State, UnixMillis},
+    ledger::{
+        Acknowledgement, BadRow, BadRowCounts, ItemRow, LedgerError, RowIssue, RowIssueKind, RunId, Snapshot,
+    },
+};
+
+impl BadRow {
+    /// The bad row of an item. `None`: it is not bad.
+    #[must_use]
+    pub fn of_item(row: &ItemRow) -> Option<Self> {
+        let is_bad = matches!(row.state, State::Rejected | State::Failed | State::Abandoned);
+        let cause = row.cause.clone().unwrap_or_default();
+        is_bad.then(|| Self {
+            digest: digest(&[&row.key, row.state.as_str().as_bytes(), cause.as_bytes()]),
+            manifest: row.manifest,
+            line: row.line,
+            state: row.state.as_str(),
+            cause,
+        })
+    }
+
+    /// The bad row of a row that is no item. `None`: it is not bad.
+    #[must_use]
+    pub fn of_issue(row: &RowIssue) -> Option<Self> {
+        if row.kind != RowIssueKind::Faulty {
+            return None;
+        }
+        let manifest = row.manifest.0.to_le_bytes();
+        let mut hasher = blake3::Hasher::new();
+        add_part(&mut hasher, &manifest);
+        for cell in &row.cells {
+            // a link that is signed again every night is the same
+            match SourceUrl::parse(cell) {
+                Ok(url) => add_part(&mut hasher, url.without_signature().as_bytes()),
+                Err(_) => add_part(&mut hasher, cell.as_bytes()),
+            }
+        }
+        let mut causes = Vec::new();
+        for problem in &row.problems {
+            add_part(&mut hasher, problem.class.as_bytes());
+            add_part(&mut hasher, problem.column.as_bytes());
+            causes.push(format!("{}: {}", problem.class, problem.message));
+        }
+        let digest = first_half(&hasher);
+        Some(Self {
+            digest,
+            manifest: row.manifest,
+            line: row.line,
+            state: INVALID,
+            cause: causes.join("; "),
+        })
+    }
+}
+
+/// The state of a row that cannot be sent. The others are those of items.
+const INVALID: &str = "invalid";
+
+/// Adds a part with its length, so that parts cannot run into each other.
+fn add_part(hasher: &mut blake3::Hasher, part: &[u8]) {
+    hasher.update(&(part.len() as u64).to_le_bytes());
+    hasher.update(part);
+}
+
+fn digest(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        add_part(&mut hasher, part);
+    }
+    first_half(&hasher)
+}
+
+fn first_half(hasher: &blake3::Hasher) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    half
+}
+
+impl Snapshot {
+    /// How many rows of a run are bad, and how many of them are news. Without a run: the bad items of the whole ledger.
+    pub fn bad_row_counts(&self, run: Option<RunId>) -> Result<BadRowCounts, LedgerError> {
+        let mut counts = BadRowCounts::default();
+        self.each_bad_row(run, |row| {
+            counts.total += 1;
+            match self.is_acknowledged(&row)? {
+                Some(true) => counts.acknowledged += 1,
+                Some(false) => counts.known += 1,
+                None => counts.new += 1,
+            }
+            Ok(())
+        })?;
+        Ok(counts)
+    }
+
+    /// Whether a bad row was acknowledged. `None`: no report has named it yet.
+    pub fn is_acknowledged(&self, row: &BadRow) -> Result<Option<bool>, LedgerError> {
+        self.find("SELECT acknowledged_at IS NOT NULL FROM bad_row WHERE digest = ?1", [row.digest])
+    }
+
+    fn each_bad_row(
+        &self,
+        run: Option<RunId>,
+        mut show: impl FnMut(BadRow) -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError> {
+        if let Some(run) = run {
+            self.each_row_issue_of_run(run, |row| BadRow::of_issue(&row).map_or(Ok(()), &mut show))?;
+        }
+        self.each_bad_item(run, |row| BadRow::of_item(&row).map_or(Ok(()), &mut show))
+    }
+}
+
+impl Store {
+    /// Takes note of the bad rows of a run, whose report has been written, and forgets those that its manifests no longer have.
+    pub fn note_bad_rows(&self, run: RunId, at: UnixMillis) -> Result<(), LedgerError> {
+        let sql = "INSERT INTO bad_row (digest, manifest, line, state, cause, run, first_at) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (digest) DO UPDATE \
+                   SET run = excluded.run, manifest = excluded.manifest, line = excluded.line";
+        self.each_bad_row(Some(run), |row| {
+            let line = i64::try_from(row.line).unwrap_or(i64::MAX);
+            let mut insert = self.connection.prepare_cached(sql)?;
+            insert.execute((row.digest, row.manifest.0, line, row.state, row.cause, run.0, at.0))?;
+            Ok(())
+        })?;
+        self.connection.execute(
+            "DELETE FROM bad_row WHERE run <> ?1 AND acknowledged_at IS NULL AND manifest IN \
+             (SELECT manifest FROM manifest_read WHERE run = ?1 AND complete = 1)",
+            [run.0],
+        )?;
+        Ok(())
+    }
+
+    /// Marks reported bad rows as acknowledged. Returns how many were not before.
+    pub fn acknowledge(&self, given: &Acknowledgement, at: UnixMillis) -> Result<u64, LedgerError> {
+        let Acknowledgement { state, reason, who, why } = given;
+        let marked = self.connection.execute(
+            "UPDATE bad_row SET acknowledged_at = ?1, who = ?2, why = ?3 WHERE acknowledged_at IS NULL \
+             AND (?4 IS NULL OR state = ?4) AND (?5 IS NULL OR instr(lower(cause), lower(?5)) > 0)",
+            (at.0, who, why, state, reason),
+        )?;
+        Ok(marked as u64)
+    }
+}

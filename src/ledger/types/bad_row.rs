@@ -1,0 +1,41 @@
+//! Bad rows: what a report names as rejected or failed, and what a human has acknowledged.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::ManifestId;
+
+/// A row that cannot be sent, or that was rejected, failed or given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// A digest of the row and of what is wrong with it. It does not depend on the line, nor on the signature of a link.
+    pub(in crate::ledger) digest: [u8; 16],
+    pub(in crate::ledger) manifest: ManifestId,
+    pub(in crate::ledger) line: u64,
+    /// `invalid`, or the state of the item.
+    pub(in crate::ledger) state: &'static str,
+    pub(in crate::ledger) cause: String,
+}
+
+/// How many rows are bad, and how many of them are news.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct BadRowCounts {
+    /// The sum of the others.
+    pub total: u64,
+    /// Marked with `telecine acknowledge`.
+    pub acknowledged: u64,
+    /// Reported by an earlier run, with the same cause.
+    pub known: u64,
+    /// In no earlier report, or with another cause.
+    pub new: u64,
+}
+
+/// Which bad rows are acknowledged, by whom and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// Those of this state only.
+    pub state: Option<String>,
+    /// Those whose cause contains this text only.
+    pub reason: Option<String>,
+    pub who: String,
+    pub why: String,
+}
