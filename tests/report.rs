@@ -142,6 +142,7 @@ fn the_last_verification_is_in_the_report() {
     assert_eq!(code, 0, "{err}");
     let page = page(&fixture, &[]);
     assert!(page.contains("service and ledger agree"), "the verdict");
+    assert!(page.contains("<h1>Report of telecine import</h1>"), "the heading");
     assert!(page.contains("data-label=\"Both agree\">4 (100 %)</td>"), "the counts");
 }
 
