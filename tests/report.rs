@@ -142,7 +142,21 @@ fn the_last_verification_is_in_the_report() {
     assert_eq!(code, 0, "{err}");
     let page = page(&fixture, &[]);
     assert!(page.contains("service and ledger agree"), "the verdict");
+    assert!(page.contains("<h1>Report of telecine import</h1>"), "the heading");
     assert!(page.contains("data-label=\"Both agree\">4 (100 %)</td>"), "the counts");
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_named_and_leaves_nothing_behind() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(0..1));
+    import(&fixture, "m.csv");
+    fs::create_dir(fixture.path("folder")).unwrap();
+    for target in ["folder", "missing/report.html"] {
+        let (code, out, err) = fixture.run(&[&["report", "--html", target], &LEDGER[..]].concat());
+        assert!(code == 2 && out.is_empty() && err.contains(target), "{code} {out}{err}");
+    }
+    assert!(!fixture.path("folder.part").exists());
 }
 
 /// Adds items to a ledger as a large run leaves them: everywhere on the globe, in every year, each failure with a cause of its

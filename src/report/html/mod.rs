@@ -32,7 +32,8 @@ fn write(report: &RunReport, path: &Path) -> Result<(), Error> {
     let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     let folder = std::fs::canonicalize(&folder).map_err(|source| files::error(&folder, source))?;
     let text = page::page(report, &folder).into_string();
-    let name = path.file_name().ok_or_else(|| Error::Usage("--html names no file".to_owned()))?;
+    let name = path.file_name().filter(|_| !path.is_dir());
+    let name = name.ok_or_else(|| Error::Usage(format!("--html {} names no file", path.display())))?;
     let mut file = files::Pending::create(&folder.join(name))?;
     file.write_all(text.as_bytes())?;
     file.publish()

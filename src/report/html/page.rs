@@ -29,7 +29,7 @@ pub(super) fn page(report: &RunReport, folder: &Path) -> Markup {
             }
             body {
                 header {
-                    h1 { "Report of an " @if report.run.command == "import" { "import" } @else { (report.run.command) } }
+                    h1 { "Report of telecine " (report.run.command) }
                     (sections::heading(report))
                 }
                 main { (body(report, folder)) }
