@@ -66,9 +66,8 @@ CREATE INDEX item_by_state ON item (state, manifest);
 CREATE INDEX item_to_poll ON item (poll_at) WHERE poll_at IS NOT NULL;
 -- A claim takes the first item whose link lasts (NULL), or the one whose link expires next, in one step.
 CREATE INDEX item_pending ON item (manifest, expires_at) WHERE state = 'pending';
--- Most ledgers have the default namespace only. Both conditions keep these indexes out of the plans of the stages.
+-- The condition keeps this index out of the plans of the stages.
 CREATE INDEX item_by_id ON item (external_id) WHERE external_id IS NOT NULL;
-CREATE INDEX item_in_other_namespace ON item (namespace) WHERE namespace <> 'default';
 
 -- One request. `counts_until` is the latest time at which the service may have accepted it, and NULL when it was not
 -- accepted: the rolling windows are computed from it. `forced` is 1 for an attempt that is `absent` only because a human
@@ -241,8 +240,6 @@ CREATE TABLE last_seen (
     manifest INTEGER NOT NULL REFERENCES manifest (id),
     line     INTEGER NOT NULL
 ) STRICT;
-
-CREATE INDEX last_seen_by_line ON last_seen (manifest, line);
 
 -- What a run read from one manifest; `unchanged` when the file is as it was read before.
 CREATE TABLE manifest_read (

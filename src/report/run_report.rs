@@ -19,8 +19,15 @@ use crate::{
 /// Causes, faults and manifests listed. The rest is counted.
 pub(super) const LISTED_MAX: u32 = 12;
 /// The files that a run writes.
-const FILES: [&str; 7] =
-    ["success.csv", "rejects.csv", "duplicates.csv", "unfinished.csv", "drifted.csv", "new.csv", "report.json"];
+const FILES: [&str; 7] = [
+    "success.csv",
+    "rejects.csv",
+    "duplicates.csv",
+    "unfinished.csv",
+    "drifted.csv",
+    "new.csv",
+    "report.json",
+];
 
 /// Which run to report on, and what the ledger does not know.
 #[derive(Clone, Debug)]

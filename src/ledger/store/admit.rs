@@ -166,14 +166,11 @@ impl Store {
     }
 
     fn result(&self, origin: Origin, item: ItemId, line: u64) -> Result<(), LedgerError> {
-        let values = (item.0, origin.run.0, origin.manifest.0, line_of(line));
-        // a row that stays in its line leaves the index of lines alone: most known rows do
-        let sql = "INSERT INTO last_seen (item, run, manifest, line) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (item) DO UPDATE \
-                   SET run = excluded.run WHERE manifest = excluded.manifest AND line = excluded.line";
-        if self.connection.prepare_cached(sql)?.execute(values)? == 1 {
-            return Ok(());
-        }
-        self.change_one("UPDATE last_seen SET run = ?2, manifest = ?3, line = ?4 WHERE item = ?1", values)
+        self.change_one(
+            "INSERT INTO last_seen (item, run, manifest, line) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (item) DO UPDATE \
+             SET run = excluded.run, manifest = excluded.manifest, line = excluded.line",
+            (item.0, origin.run.0, origin.manifest.0, line_of(line)),
+        )
     }
 
     /// An open item belongs to the manifest that names it now, so that this manifest's import sends it.
