@@ -14,7 +14,8 @@ use crate::{
 const BY_KEY: &str = "SELECT id FROM item WHERE key = ?1";
 const BY_ID: &str = "SELECT id FROM item WHERE external_id = ?1 ORDER BY id LIMIT ?2";
 /// A scan of the smallest table, 0.1 s for a million items: an index would make each row of a load dearer.
-pub(in crate::ledger) const BY_LINE: &str = "SELECT item FROM last_seen WHERE line = ?1 ORDER BY item LIMIT ?2";
+pub(in crate::ledger) const BY_LINE: &str =
+    "SELECT item FROM last_seen WHERE line = ?1 ORDER BY item LIMIT ?2";
 const BY_VIDEO: &str = "SELECT item FROM attempt WHERE video_no = ?1";
 const NAMESPACES: &str = "SELECT name FROM namespace ORDER BY name LIMIT ?1";
 const ROW_ISSUES: &str = "SELECT row_issue.*, own.identity AS own_identity, first.identity AS first_identity \
