@@ -2,6 +2,8 @@
 
 use std::{
     collections::VecDeque,
+    io,
+    process::{Child, ExitStatus},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -10,6 +12,9 @@ use tokio::{
     runtime::{Handle, RuntimeFlavor},
     task::JoinHandle,
 };
+
+/// How often to look whether a process has ended.
+const WAIT_STEP: Duration = Duration::from_millis(10);
 
 /// Starts the work on a thread beside the runtime; the handle returns its result.
 ///
@@ -21,6 +26,17 @@ pub fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Join
     } else {
         tokio::task::spawn_blocking(work)
     }
+}
+
+/// Waits for the end of a process. `None`: the time is over.
+pub fn wait_for_process(child: &mut Child, time_max: Duration) -> io::Result<Option<ExitStatus>> {
+    for _ in 0..=time_max.as_millis() / WAIT_STEP.as_millis() {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        std::thread::park_timeout(WAIT_STEP);
+    }
+    Ok(None)
 }
 
 /// Work that may stall, such as writing to a pipe that nobody reads: a thread of its own does it, one value after the other.

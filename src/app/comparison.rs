@@ -167,7 +167,7 @@ pub fn exit_code(scan: &Scan, comparison: &LedgerComparison) -> ExitCode {
         (0, ..) if scan.left_out > 0 => ExitCode::ManifestInvalid,
         (0, ..) => ExitCode::Success,
         (_, 0, _) => ExitCode::ManifestInvalid,
-        (_, _, 0) if comparison.expired == 0 => ExitCode::Success,
+        (_, _, 0) if comparison.expired == 0 && comparison.held_back == 0 => ExitCode::Success,
         _ => ExitCode::SomeFailed,
     }
 }

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use super::{adoption::AskedService, limits::limiter_of, orders};
+use super::{adoption::AskedService, limits::limiter_with, orders};
 use crate::{
     api::{ApiClient, ListPage, ReadError, http::HttpTransport},
     clock::Clock,
     error::{Error, ExitCode},
     ledger::{ExternalUsage, NO_SERVICE, Order, Snapshot},
-    pipeline::learned_limits,
-    quota::{Endpoint, Priority, RateLimiter},
+    quota::{Endpoint, Priority},
     report::{stop_reason, with_separators},
 };
 
@@ -134,16 +133,12 @@ async fn read_once(
     let beside = ledger.unwrap_or_else(|| Path::new("doctor.db"));
     let (origin, _sandbox) = service.destination.connect(beside, clock).await?;
     let api = ApiClient::new(HttpTransport::patient(&origin, &service.key, service.request_timeout)?);
-    let limiter = if let Some(path) = ledger {
-        limiter_of(&Snapshot::open(path)?, &service.limits, clock)?
-    } else {
-        let limits = service.limits.resolve_for(None)?;
-        let rng = fastrand::Rng::with_seed(0);
-        RateLimiter::new(clock.clone(), limits, &[], learned_limits(None)?, rng)
-    };
+    let snapshot = ledger.map(Snapshot::open).transpose()?;
+    let limits = service.limits.resolve_for(snapshot.as_ref())?;
+    let limiter = limiter_with(snapshot.as_ref(), limits, clock)?;
     let permit = limiter.permit(Priority::Poll).await;
     if let Some(path) = ledger {
-        let at = clock.now().max(Snapshot::open(path)?.latest_timestamp()?);
+        let at = limiter.now();
         let endpoint = Endpoint::List.as_str().to_owned();
         orders::give(path, Order::Count { usage: ExternalUsage { endpoint, at, count: 1, note: None } })
             .await?;

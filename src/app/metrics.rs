@@ -16,6 +16,7 @@ use strum::VariantArray as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    blocking,
     clock::Clock,
     domain::{Price, State, UnixMillis},
     error::ExitCode,
@@ -54,7 +55,7 @@ impl MetricsFile {
         loop {
             let (own, path) = (self.clone(), ledger.to_path_buf());
             // what cannot be written now is tried again, and the last attempt warns
-            let _ = tokio::task::spawn_blocking(move || own.write(Some(&path), None)).await;
+            let _ = blocking::run(move || own.write(Some(&path), None)).await;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,

@@ -12,6 +12,7 @@ use reqwest::header::CONTENT_TYPE;
 use url::Url;
 
 use crate::{
+    blocking::{self, wait_for_process},
     error::ExitCode,
     http_client::{self, chain},
     settings::credentials::KEY_VARIABLE,
@@ -19,8 +20,6 @@ use crate::{
 
 /// How long a receiver may take.
 const TIME_MAX: Duration = Duration::from_secs(5);
-/// How often to look whether a command has ended.
-const WAIT_STEP: Duration = Duration::from_millis(10);
 
 /// Who is told of a run.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +54,7 @@ impl Notification {
         let command = async {
             let Some(command) = self.on_end.clone() else { return Vec::new() };
             let input = format!("{}\n", result.json);
-            let ended = tokio::task::spawn_blocking(move || run_command(&command, input, TIME_MAX)).await;
+            let ended = blocking::run(move || run_command(&command, input, TIME_MAX)).await;
             warning("--on-end", ended.unwrap_or_else(|error| Err(error.to_string())))
         };
         let ping = async {
@@ -112,13 +111,11 @@ fn run_command(command: &str, input: String, time_max: Duration) -> Result<(), S
             let _ = stdin.write_all(input.as_bytes());
         }
     });
-    for _ in 0..=time_max.as_millis() / WAIT_STEP.as_millis() {
-        match child.try_wait() {
-            Ok(None) => std::thread::park_timeout(WAIT_STEP),
-            Ok(Some(status)) if status.success() => return Ok(()),
-            Ok(Some(status)) => return Err(format!("the command failed ({status})")),
-            Err(error) => return Err(format!("the command cannot be waited for: {error}")),
-        }
+    match wait_for_process(&mut child, time_max) {
+        Ok(Some(status)) if status.success() => return Ok(()),
+        Ok(Some(status)) => return Err(format!("the command failed ({status})")),
+        Ok(None) => {}
+        Err(error) => return Err(format!("the command cannot be waited for: {error}")),
     }
     stop(&mut child);
     Err(format!("the command did not end within {} s and was stopped", time_max.as_secs()))

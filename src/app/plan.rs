@@ -16,7 +16,7 @@ use crate::{
     error::{Error, ExitCode},
     ledger::{PlannedAction, RerunPolicy, Snapshot},
     manifest::{Manifest, Scan, ScannedRow},
-    pipeline,
+    pipeline::{WAIT_ANNOUNCED_MIN, delay_text},
     quota::{Delay, Endpoint, Forecast, Limits, RateLimiter},
     report::SCHEMA,
 };
@@ -25,8 +25,6 @@ use crate::{
 const OTHER_RATES: &[&str] = &["1/min", "10/min", "1/s", "10/s"];
 /// The time to an answer, in seconds. Real answers took one to three.
 const ANSWER_SECONDS: u64 = 3;
-/// A shorter wait is part of normal spacing.
-const WAIT_MIN_MS: i64 = 90_000;
 /// Slots that are computed one by one. The rest follows from the slowest limit.
 const SLOTS_MAX: u64 = 20_000_000;
 /// Links that expire before their turn and are named.
@@ -363,10 +361,8 @@ impl Slots {
     }
 
     fn note_wait(&mut self, delay: &Delay, wait_ms: i64) {
-        if wait_ms < WAIT_MIN_MS {
-            return;
-        }
-        if let Some(why) = pipeline::delay_text(delay) {
+        let is_spacing = u128::from(wait_ms.unsigned_abs()) < WAIT_ANNOUNCED_MIN.as_millis();
+        if !is_spacing && let Some(why) = delay_text(delay) {
             let wait = self.waits.entry(why).or_default();
             wait.0 += 1;
             wait.1 += wait_ms;
@@ -386,8 +382,6 @@ fn build_plan(
     let answered = |last_at: UnixMillis| last_at.plus(Duration::from_secs(ANSWER_SECONDS));
     let finish_at = last_at.map_or(starts_at, answered);
     let code = exit_code(&rows.scan, &rows.comparison);
-    let has_held_back = code == ExitCode::Success && rows.comparison.held_back > 0;
-    let code = if has_held_back { ExitCode::SomeFailed } else { code };
     let other_rates = OTHER_RATES
         .iter()
         .filter_map(|text| text.parse::<Rate>().ok())

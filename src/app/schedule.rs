@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use crate::error::ExitCode;
+use crate::{error::ExitCode, report::shell_word};
 
 /// Codes that only a human can end: to run the command again changes nothing.
 const NEEDS_HUMAN: &[ExitCode] = &[
@@ -36,7 +36,7 @@ impl ScheduledCommand {
     }
 
     fn line(&self) -> String {
-        let arguments: Vec<String> = self.arguments.iter().map(|argument| for_shell(argument)).collect();
+        let arguments: Vec<String> = self.arguments.iter().map(|argument| shell_word(argument)).collect();
         arguments.join(" ")
     }
 
@@ -68,8 +68,8 @@ pub fn crontab(command: &ScheduledCommand) -> String {
     }
     let run = format!(
         "cd {} && {} {}",
-        for_shell(&command.folder.display().to_string()),
-        for_shell(&command.program.display().to_string()),
+        shell_word(&command.folder.display().to_string()),
+        shell_word(&command.program.display().to_string()),
         command.line()
     );
     // cron takes a percent sign for the end of the command
@@ -164,16 +164,6 @@ pub fn kubernetes_job(command: &ScheduledCommand) -> String {
 
 fn numbers(codes: &[ExitCode], separator: &str) -> String {
     codes.iter().map(|code| code.number().to_string()).collect::<Vec<_>>().join(separator)
-}
-
-/// A word for `sh`.
-fn for_shell(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+%".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 /// A word for a command line of systemd.

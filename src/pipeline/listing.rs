@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::context::{Context, ReadRefusal};
 use crate::{
-    api::{ListPage, ListedVideo, ReadError, Transport},
+    api::{ListPage, ListedVideo, PAGE_SIZE_MAX, ReadError, Transport},
     domain::{UnixMillis, VideoNo},
     events::Event,
     ledger::{ControlVideo, LedgerError},
@@ -17,9 +17,6 @@ use crate::{
 
 /// Pages read at most; a namespace with more is not listed whole.
 const PAGES_MAX: u32 = 20_000;
-
-/// Videos of one page.
-const PAGE_LEN: u64 = 200;
 
 /// How often a page is requested before the listing is given up.
 const PAGE_TRIES_MAX: u32 = 3;
@@ -177,7 +174,8 @@ pub(super) async fn page<T: Transport>(
 
 /// Says how many pages of a namespace were compared. `pages_max` are read at most.
 pub(super) fn announce_page<T>(context: &Context<T>, namespace: &str, page: u32, total: u64, pages_max: u32) {
-    let pages = u32::try_from(total.div_ceil(PAGE_LEN)).unwrap_or(u32::MAX).min(pages_max).max(page);
+    let pages =
+        u32::try_from(total.div_ceil(u64::from(PAGE_SIZE_MAX))).unwrap_or(u32::MAX).min(pages_max).max(page);
     context.emit(&Event::Comparing { namespace: namespace.to_owned(), page, pages });
 }
 

@@ -25,7 +25,7 @@ pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
 pub use reconcile::{OnDoubt, ReconcileRules};
 pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
 pub use restore_usage::{boot_of, change_limits, learned_limits, past_of, restore_usage};
-pub(crate) use upload::delay_text;
+pub(crate) use upload::{WAIT_ANNOUNCED_MIN, delay_text};
 
 use crate::{
     api::Transport,

@@ -15,7 +15,7 @@ use super::{
     restore_usage,
 };
 use crate::{
-    api::Transport,
+    api::{PAGE_SIZE_MAX, Transport},
     domain::{StopReason, UnixMillis},
     events::Event,
     ledger::{LedgerError, LibraryVideo, ManifestId, Recovered, RunId, Snapshot, Store, VideoOwner},
@@ -231,7 +231,10 @@ async fn read_and_compare<T: Transport>(
     comparison: &mut Comparison,
 ) -> Result<NewestVideos, CompareError> {
     let last = *pages.end();
-    let mut newest = NewestVideos { read: u64::from(pages.start() - 1) * 200, ..NewestVideos::default() };
+    let mut newest = NewestVideos {
+        read: u64::from(pages.start() - 1) * u64::from(PAGE_SIZE_MAX),
+        ..NewestVideos::default()
+    };
     for number in pages {
         let page = listing::page(context, namespace, number).await?;
         let is_last = page.videos.is_empty();

@@ -163,20 +163,6 @@ impl ReportTables<'_> {
             Some(bad) => self.snapshot.is_acknowledged(&bad)?.is_none(),
             None => row.final_at.is_some_and(|timestamp| timestamp >= self.started_at),
         };
-        if is_new {
-            let (original, _) = self.layout.spread(row.manifest, &row.cells);
-            let (manifest, line) = (self.layout.path(row.manifest), row.line.to_string());
-            let (video_no, cause) = (row.video_no.as_deref(), row.cause.as_deref());
-            let cause = if row.state == State::Indexed { None } else { cause };
-            let own = [
-                manifest,
-                &line,
-                row.state.as_str(),
-                video_no.unwrap_or_default(),
-                cause.unwrap_or_default(),
-            ];
-            self.new.row(original, &own)?;
-        }
         let (original, _) = self.layout.spread(row.manifest, &row.cells);
         let manifest = self.layout.path(row.manifest);
         let line = row.line.to_string();
@@ -184,6 +170,10 @@ impl ReportTables<'_> {
             |at: Option<UnixMillis>| at.map(|timestamp| timestamp.to_string()).unwrap_or_default();
         let video_no = row.video_no.as_deref().unwrap_or_default();
         let cause = row.cause.as_deref().unwrap_or_default();
+        if is_new {
+            let message = if row.state == State::Indexed { "" } else { cause };
+            self.new.row(original.clone(), &[manifest, &line, row.state.as_str(), video_no, message])?;
+        }
         match row.state {
             State::Indexed => {
                 let (sent_at, accepted_at) = (timestamp(row.sent_at), timestamp(row.accepted_at));

@@ -6,7 +6,7 @@ use std::{
     io::Read,
     net::IpAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, Stdio},
     sync::mpsc,
     time::Duration,
 };
@@ -14,7 +14,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::error::Error;
+use crate::{blocking::wait_for_process, error::Error};
 
 /// The service's own address.
 pub const DEFAULT_ORIGIN: &str = "https://api.memories.ai";
@@ -23,8 +23,6 @@ pub const DEFAULT_ORIGIN: &str = "https://api.memories.ai";
 const KEY_COMMAND_TIME_MAX: Duration = Duration::from_mins(1);
 /// How long to wait for the error text of a key command that has failed.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
-/// How often to look whether a key command has ended.
-const WAIT_STEP: Duration = Duration::from_millis(10);
 
 /// The environment variable that holds the API key.
 pub const KEY_VARIABLE: &str = "MEMORIES_API_KEY";
@@ -124,7 +122,8 @@ fn run_key_command(command: &str, time_max: Duration) -> Result<String, Error> {
     let (stdout, stderr) = (read_whole(child.stdout.take()), read_whole(child.stderr.take()));
     let printed = stdout.recv_timeout(time_max).ok();
     // it may close its output and go on
-    let status = if printed.is_some() { wait(&mut child, time_max).map_err(error)? } else { None };
+    let status =
+        if printed.is_some() { wait_for_process(&mut child, time_max).map_err(error)? } else { None };
     let (Some(stdout), Some(status)) = (printed, status) else {
         let _ = child.kill();
         let _ = child.wait();
@@ -160,17 +159,6 @@ fn read_whole(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8
         let _ = tell.send(bytes);
     });
     told
-}
-
-/// Waits for the end of a process. `None`: the time is over.
-fn wait(child: &mut Child, time_max: Duration) -> std::io::Result<Option<ExitStatus>> {
-    for _ in 0..=time_max.as_millis() / WAIT_STEP.as_millis() {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        std::thread::park_timeout(WAIT_STEP);
-    }
-    Ok(None)
 }
 
 /// The folder of the high-water marks. `None`: the user has no folder for state.

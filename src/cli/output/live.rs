@@ -212,11 +212,13 @@ fn end_time(at: UnixMillis, now: UnixMillis) -> String {
     shown_time(at, if is_near(at, now) { "%H:%M" } else { "%b %d" })
 }
 
-const fn is_near(at: UnixMillis, now: UnixMillis) -> bool {
+/// Whether a time needs no date.
+pub(super) const fn is_near(at: UnixMillis, now: UnixMillis) -> bool {
     at.since_ms(now).abs() < 20 * 3_600_000
 }
 
-fn shown_time(at: UnixMillis, format: &str) -> String {
+/// A time in the zone of the system.
+pub(super) fn shown_time(at: UnixMillis, format: &str) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(
         |_| "an unknown time".to_owned(),
         |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string(),

@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::{
     super::args::OutputArgs,
-    live::{RunView, wrapped},
+    live::{RunView, is_near, shown_time, wrapped},
     queued::QueuedSink,
     service_manager::ServiceManagerSink,
     show_problem,
@@ -338,12 +338,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
 
 /// The local time with its zone, with the date if it is not within a day.
 fn show_time(timestamp: UnixMillis, now: UnixMillis) -> String {
-    let format =
-        if timestamp.since_ms(now).abs() < 20 * 3_600_000 { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M %Z" };
-    jiff::Timestamp::from_millisecond(timestamp.0).map_or_else(
-        |_| "an unknown time".to_owned(),
-        |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string(),
-    )
+    shown_time(timestamp, if is_near(timestamp, now) { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M %Z" })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use sd_notify::NotifyState;
 
+use super::live::final_items;
 use crate::{
     domain::UnixMillis,
     events::{Event, EventSink},
@@ -42,7 +43,7 @@ impl EventSink for ServiceManagerSink {
         match event {
             Event::LedgerOpened { .. } => tell(&[NotifyState::Ready]),
             Event::Progress(progress) => {
-                let ended = progress.indexed + progress.failed + progress.rejected;
+                let ended = final_items(progress);
                 self.status(format!(
                     "{ended} of {} items are final, {} wait to be sent, {} are being indexed",
                     progress.items, progress.pending, progress.indexing

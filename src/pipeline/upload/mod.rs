@@ -39,7 +39,7 @@ const FIRST_FAILURES_MAX: u32 = 4;
 const OFFLINE_MAX: Duration = Duration::from_mins(15);
 
 /// A shorter wait for the quota is part of normal spacing and is not announced.
-const WAIT_ANNOUNCED_MIN: Duration = Duration::from_secs(90);
+pub(crate) const WAIT_ANNOUNCED_MIN: Duration = Duration::from_secs(90);
 
 /// With a longest wait for the quota: how often to check, before the first upload, whether listings have to wait longer.
 const PREFLIGHT_LOOK_INTERVAL: Duration = Duration::from_secs(1);

@@ -70,14 +70,9 @@ impl RunHooks {
         };
         if let Some(metrics) = &self.metrics {
             let end = LastEnd { code, at: Clock::real().now() };
-            let written = metrics.write(ledger, Some(&end));
-            warn(
-                &written
-                    .err()
-                    .map(|error| format!("--metrics-file: {error}"))
-                    .into_iter()
-                    .collect::<Vec<_>>(),
-            );
+            if let Err(error) = metrics.write(ledger, Some(&end)) {
+                warn(&[format!("--metrics-file: {error}")]);
+            }
         }
         let result = RunResult { code, json: &json, text: &text };
         block_on(async {
