@@ -456,6 +456,9 @@ fn a_full_disk_stops_the_uploads_and_the_next_run_completes_them() {
         "30/s",
         "--out-dir",
         "out",
+        // else an upload that comes before the disk is full may end the run first
+        "--disk-reserve",
+        "0",
     ];
     let (code, out, err) = fixture.run(&args);
     assert_eq!(code, 5, "{out}{err}");
@@ -559,7 +562,9 @@ fn a_review_lists_an_open_question_with_its_price_and_resolve_answers_it() {
     let fixture = CliFixture::new();
     let manifest = fixture.write("m.csv", &rows(3));
     let sandbox = SandboxProcess::start(&fixture, &["--faults-at", "1:cut-before"]);
-    let import = ["import", &manifest, "--rate", "20/s", "--on-doubt", "ask", "--settle-after", "1s"];
+    // one request at a time: the first one, which has the fault, is that of the first item
+    let import =
+        ["import", &manifest, "--rate", "20/s", "-j", "1", "--on-doubt", "ask", "--settle-after", "1s"];
     let (code, out, err) = fixture.run(&against(&sandbox, &import));
     assert_eq!(code, 6, "{out}{err}");
     assert!(out.contains("1 wait for a human's answer") && out.contains("telecine review"), "{out}");
