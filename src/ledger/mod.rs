@@ -43,7 +43,7 @@ mod values;
 use std::{
     cell::Cell,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 pub use admission::{
@@ -86,7 +86,7 @@ pub struct Ledger {
     /// `None`: a scratch ledger. It defers commits, so only the connection that writes sees all of it.
     readers: Option<Arc<Readers>>,
     /// The check for damage that runs beside. `None`: none was due.
-    check: Option<Arc<Mutex<Option<CheckBeside>>>>,
+    check: Arc<Mutex<Option<CheckBeside>>>,
 }
 
 impl Ledger {
@@ -96,12 +96,12 @@ impl Ledger {
     pub fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Self, LedgerError> {
         let store = open::open(path, identity, now)?;
         let (is_due, path) = (store.is_check_due(), store.path().to_path_buf());
-        let mut ledger = Self::with_readers(store);
+        let ledger = Self::with_readers(store);
         if is_due {
             let queue = Arc::clone(&ledger.commit_queue);
             let connection = Snapshot::open(&path)?.connection;
             let check = CheckBeside::start(connection, path, move |checked| queue.note_checked(checked))?;
-            ledger.check = Some(Arc::new(Mutex::new(Some(check))));
+            *ledger.lock_check() = Some(check);
         }
         Ok(ledger)
     }
@@ -119,12 +119,12 @@ impl Ledger {
     /// Opens a scratch ledger for a rehearsal: nothing is synced. Blocks.
     pub fn open_scratch(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Self, LedgerError> {
         let store = open::open_scratch(path, identity, now)?;
-        Ok(Self { commit_queue: CommitQueue::new(store), readers: None, check: None })
+        Ok(Self { commit_queue: CommitQueue::new(store), readers: None, check: Arc::default() })
     }
 
     fn with_readers(store: Store) -> Self {
         let readers = Some(Readers::new(store.path()));
-        Self { commit_queue: CommitQueue::new(store), readers, check: None }
+        Self { commit_queue: CommitQueue::new(store), readers, check: Arc::default() }
     }
 
     /// Reads the ledger as of one time. It sees every change that was returned before, and delays no change.
@@ -169,7 +169,7 @@ impl Ledger {
 
     /// Closes the file and lets the next process in. Calls on other handles fail from now on.
     pub async fn close(self) {
-        let check = self.check.and_then(|check| check.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let check = self.lock_check().take();
         if let Some(check) = check {
             let _ = blocking::run(move || check.stop()).await;
         }
@@ -177,5 +177,9 @@ impl Ledger {
             readers.close().await;
         }
         self.commit_queue.close().await;
+    }
+
+    fn lock_check(&self) -> MutexGuard<'_, Option<CheckBeside>> {
+        self.check.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,6 +13,9 @@ pub(super) const APPLICATION_ID: i32 = 0x7465_6c65;
 /// SQL: the states of an attempt without a final outcome. The partial index `attempt_open` has the same list.
 pub(super) const OPEN_STATES: &str = "('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')";
 
+/// SQL: the states of an attempt that the service accepted.
+pub(super) const ACCEPTED_STATES: &str = "('accepted', 'accepted_unidentified', 'superseded')";
+
 /// SQL: an attempt was sent and has no final outcome. It names the list of the partial index, so that SQLite uses it.
 pub(super) const ATTEMPT_IS_UNRESOLVED: &str = "attempt.state <> 'sending' AND attempt.state IN \
      ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review')";

@@ -1,6 +1,9 @@
 //! Conversion between the values of the file and the types of the domain.
 
-use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
+use rusqlite::{
+    Row, RowIndex,
+    types::{FromSql, FromSqlResult, ValueRef},
+};
 
 use super::LedgerError;
 use crate::domain::{State, Submission, UnixMillis, VideoNo};
@@ -20,6 +23,11 @@ pub(super) fn submission_of(text: &str) -> Result<Submission, LedgerError> {
 
 pub(super) fn video_no_of(text: &str) -> Result<VideoNo, LedgerError> {
     VideoNo::parse(text).ok_or_else(|| impossible(format!("the video number {text:?}")))
+}
+
+/// A count or a line number of a column. SQLite has signed numbers only; the ledger stores none below 0.
+pub(super) fn unsigned(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|number| u64::try_from(number).unwrap_or(0))
 }
 
 /// A limit of rows, as SQLite takes it.

@@ -5,7 +5,11 @@ use rusqlite::Row;
 use super::{RequestCounts, Snapshot};
 use crate::{
     domain::{State, UnixMillis},
-    ledger::{ItemId, LedgerError, RunId, values::state_of},
+    ledger::{
+        ItemId, LedgerError, RunId,
+        schema::ACCEPTED_STATES,
+        values::{state_of, unsigned},
+    },
 };
 
 /// What a report is about.
@@ -100,10 +104,6 @@ pub struct ManifestCounts {
     pub rejected: u64,
 }
 
-fn number(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
-    row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or(0))
-}
-
 impl Snapshot {
     /// The run with a name, or with the only name that begins so.
     pub fn runs_named(&self, beginning: &str) -> Result<Vec<(RunId, String)>, LedgerError> {
@@ -123,14 +123,16 @@ impl Snapshot {
         started_at: UnixMillis,
         mut show: impl FnMut(&RequestTimes),
     ) -> Result<(), LedgerError> {
-        let sql = "SELECT sent_at, answered_at, counts_until, run = ?1, \
-                   attempt.state IN ('accepted', 'accepted_unidentified', 'superseded'), attempt.state = 'refused', \
-                   CASE WHEN item.attempt = attempt.id THEN item.final_at END AS final_at, \
-                   CASE WHEN item.attempt = attempt.id AND item.state = 'indexed' THEN item.final_at END \
-                   FROM attempt JOIN item ON item.id = attempt.item WHERE attempt.state <> 'not_sent' AND \
-                   (run = ?1 OR (sent_at >= ?2 AND sent_at <= ?3) OR (item.final_at >= ?4 AND item.final_at <= ?3)) \
-                   ORDER BY attempt.id";
-        let mut statement = self.connection.prepare(sql)?;
+        let sql = format!(
+            "SELECT sent_at, answered_at, counts_until, run = ?1, \
+             attempt.state IN {ACCEPTED_STATES}, attempt.state = 'refused', \
+             CASE WHEN item.attempt = attempt.id THEN item.final_at END AS final_at, \
+             CASE WHEN item.attempt = attempt.id AND item.state = 'indexed' THEN item.final_at END \
+             FROM attempt JOIN item ON item.id = attempt.item WHERE attempt.state <> 'not_sent' AND \
+             (run = ?1 OR (sent_at >= ?2 AND sent_at <= ?3) OR (item.final_at >= ?4 AND item.final_at <= ?3)) \
+             ORDER BY attempt.id"
+        );
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query((run.0, period.0.0, period.1.0, started_at.0))?;
         while let Some(row) = rows.next()? {
             show(&RequestTimes {
@@ -158,7 +160,7 @@ impl Snapshot {
         let mut rows = statement.query((since.0, until.0))?;
         while let Some(row) = rows.next()? {
             let endpoint: String = row.get("endpoint")?;
-            show(&endpoint, row.get("at")?, number(row, "count")?);
+            show(&endpoint, row.get("at")?, unsigned(row, "count")?);
         }
         Ok(())
     }
@@ -208,7 +210,7 @@ impl Snapshot {
             causes.push(CauseCount {
                 state: state_of(&row.get::<_, String>("state")?)?,
                 cause: row.get("cause")?,
-                items: number(row, "items")?,
+                items: unsigned(row, "items")?,
                 examples,
             });
         }
@@ -243,7 +245,7 @@ impl Snapshot {
                 column: row.get("column")?,
                 message: row.get("message")?,
                 fix: row.get("fix")?,
-                rows: number(row, "count")?,
+                rows: unsigned(row, "count")?,
                 examples,
             });
         }
@@ -265,9 +267,9 @@ impl Snapshot {
         let rows = statement.query_map((run.0, count_max), |row| {
             Ok(ManifestCounts {
                 manifest: row.get("identity")?,
-                rows: number(row, "rows")?,
-                duplicates: number(row, "duplicates")?,
-                rejected: number(row, "rejected")?,
+                rows: unsigned(row, "rows")?,
+                duplicates: unsigned(row, "duplicates")?,
+                rejected: unsigned(row, "rejected")?,
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -277,7 +279,7 @@ impl Snapshot {
 fn example(row: &Row<'_>) -> rusqlite::Result<CauseExample> {
     Ok(CauseExample {
         manifest: row.get("identity")?,
-        line: number(row, "line")?,
+        line: unsigned(row, "line")?,
         value: row.get::<_, Option<String>>("value")?.unwrap_or_default(),
     })
 }

@@ -7,7 +7,7 @@ use crate::{
     domain::{ItemKey, State, Submission, UnixMillis, VideoNo},
     ledger::{
         AttemptId, ItemId, LedgerError,
-        values::{from_json, state_of, submission_of},
+        values::{from_json, state_of, submission_of, unsigned},
     },
 };
 
@@ -227,7 +227,7 @@ fn item_of(row: &Row<'_>) -> Result<ItemHistory, LedgerError> {
         key: ItemKey(row.get("key")?),
         state: state_of(&row.get::<_, String>("state")?)?,
         manifest: row.get("seen_in")?,
-        line: u64::try_from(row.get::<_, i64>("seen_line")?).unwrap_or(0),
+        line: unsigned(row, "seen_line")?,
         seen_by: row.get("seen_by")?,
         is_removed: row.get("is_removed")?,
         external_id: row.get("external_id")?,

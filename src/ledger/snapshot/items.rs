@@ -8,7 +8,7 @@ use crate::{
     ledger::{
         ItemId, LedgerError, ManifestId, RunId,
         schema::ATTEMPT_IS_UNRESOLVED,
-        values::{from_json, impossible, state_of},
+        values::{from_json, impossible, state_of, unsigned},
     },
 };
 
@@ -115,7 +115,7 @@ impl Snapshot {
                 item: ItemId(row.get("id")?),
                 state: state_of(&row.get::<_, String>("state")?)?,
                 manifest: row.get("identity")?,
-                line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
+                line: unsigned(row, "line")?,
                 external_id: row.get("external_id")?,
                 submission: from_json(&row.get::<_, String>("submission")?)?,
                 sent_at: row.get("sent_at")?,
@@ -189,7 +189,7 @@ fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
         key: row.get("key")?,
         state: state_of(&row.get::<_, String>("state")?)?,
         manifest: ManifestId(row.get("manifest")?),
-        line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
+        line: unsigned(row, "line")?,
         cells: from_json(&row.get::<_, String>("cells")?)?,
         external_id: row.get("external_id")?,
         url: row.get("url")?,
@@ -209,7 +209,7 @@ pub(super) fn row_issue(row: &Row<'_>) -> Result<RowIssue, LedgerError> {
     Ok(RowIssue {
         kind: kind.ok_or_else(|| impossible(format!("the kind {as_str:?} of a row issue")))?,
         manifest: ManifestId(row.get("manifest")?),
-        line: u64::try_from(row.get::<_, i64>("line")?).unwrap_or(0),
+        line: unsigned(row, "line")?,
         cells: from_json(&row.get::<_, String>("cells")?)?,
         problems: problems.map_or(Ok(Vec::new()), |text| from_json(&text))?,
         first_manifest: row.get("first_identity")?,

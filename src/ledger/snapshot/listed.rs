@@ -7,7 +7,10 @@ use rusqlite::Row;
 use super::Snapshot;
 use crate::{
     domain::{State, UnixMillis, has_reason, reason_of},
-    ledger::{ItemId, LedgerError, RunId, values::state_of},
+    ledger::{
+        ItemId, LedgerError, RunId,
+        values::{state_of, unsigned},
+    },
 };
 
 /// Reasons that are told apart at most; what comes after them counts as one.
@@ -97,7 +100,7 @@ impl Snapshot {
             let reason = reason_of(cause.as_deref().unwrap_or(NO_REASON));
             let is_known = counts.contains_key(&(state, reason.clone()));
             let reason = if is_known || counts.len() < REASONS_MAX { reason } else { String::new() };
-            let count = u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0);
+            let count = unsigned(row, 2)?;
             *counts.entry((state, reason)).or_default() += count;
         }
         let mut reasons: Vec<ReasonCount> =
@@ -139,7 +142,7 @@ fn listed_item(row: &Row<'_>) -> Result<ListedItem, LedgerError> {
         item: ItemId(row.get("id")?),
         state: state_of(&row.get::<_, String>("state")?)?,
         manifest: row.get("seen_in")?,
-        line: u64::try_from(row.get::<_, i64>("seen_line")?).unwrap_or(0),
+        line: unsigned(row, "seen_line")?,
         external_id: row.get("external_id")?,
         url: row.get("url")?,
         namespace: row.get("namespace")?,

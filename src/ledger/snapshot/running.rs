@@ -3,7 +3,7 @@
 use super::Snapshot;
 use crate::{
     domain::UnixMillis,
-    ledger::{ItemId, LedgerError, RunId},
+    ledger::{ItemId, LedgerError, RunId, schema::ACCEPTED_STATES},
 };
 
 /// The latest event that was an error. The condition is that of the partial index `event_of_error`.
@@ -36,11 +36,12 @@ impl Snapshot {
         started_at: UnixMillis,
         since: UnixMillis,
     ) -> Result<RunPace, LedgerError> {
-        let sql = "SELECT sent_at, state IN ('accepted', 'accepted_unidentified', 'superseded') FROM attempt \
-                   WHERE id >= ?1 ORDER BY id DESC";
+        let sql = format!(
+            "SELECT sent_at, state IN {ACCEPTED_STATES} FROM attempt WHERE id >= ?1 ORDER BY id DESC"
+        );
         let mut pace = RunPace { accepted: 0, last_error: self.last_error(started_at)? };
         let Some((first, _)) = self.attempts_of_run(run)? else { return Ok(pace) };
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([first])?;
         while let Some(row) = rows.next()? {
             if row.get::<_, UnixMillis>(0)? < since {

@@ -7,7 +7,8 @@ use crate::{
     domain::{RowCounts, UnixMillis},
     ledger::{
         LedgerError, ManifestId, RunId, StateCounts,
-        values::{from_json, impossible},
+        schema::ACCEPTED_STATES,
+        values::{from_json, impossible, unsigned},
     },
 };
 
@@ -75,7 +76,7 @@ impl Snapshot {
         );
         let mut statement = self.connection.prepare(&sql)?;
         let rows = statement.query_map([value], |row| {
-            let count = |column: &str| row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or(0));
+            let count = |column: &str| unsigned(row, column);
             Ok(RunRow {
                 name: row.get("name")?,
                 command: row.get("command")?,
@@ -106,18 +107,19 @@ impl Snapshot {
     /// What became of the requests of a run, as of now.
     pub fn uploads_of_run(&self, run: RunId) -> Result<RunUploads, LedgerError> {
         let Some((first, last)) = self.attempts_of_run(run)? else { return Ok(RunUploads::default()) };
-        let sql = "SELECT coalesce(sum(attempt.state IN ('accepted', 'accepted_unidentified', 'superseded')), 0), \
-                   coalesce(sum(item.state = 'indexed' AND item.attempt = attempt.id), 0), \
-                   coalesce(sum(item.state = 'failed' AND item.attempt = attempt.id), 0), \
-                   coalesce(sum(attempt.state = 'rejected'), 0) \
-                   FROM attempt CROSS JOIN item ON item.id = attempt.item WHERE attempt.id BETWEEN ?1 AND ?2";
-        let number = |row: &Row<'_>, at: usize| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
-        Ok(self.connection.query_row(sql, (first, last), |row| {
+        let sql = format!(
+            "SELECT coalesce(sum(attempt.state IN {ACCEPTED_STATES}), 0), \
+             coalesce(sum(item.state = 'indexed' AND item.attempt = attempt.id), 0), \
+             coalesce(sum(item.state = 'failed' AND item.attempt = attempt.id), 0), \
+             coalesce(sum(attempt.state = 'rejected'), 0) \
+             FROM attempt CROSS JOIN item ON item.id = attempt.item WHERE attempt.id BETWEEN ?1 AND ?2"
+        );
+        Ok(self.connection.query_row(&sql, (first, last), |row| {
             Ok(RunUploads {
-                uploaded: number(row, 0)?,
-                searchable: number(row, 1)?,
-                failed: number(row, 2)?,
-                rejected: number(row, 3)?,
+                uploaded: unsigned(row, 0)?,
+                searchable: unsigned(row, 1)?,
+                failed: unsigned(row, 2)?,
+                rejected: unsigned(row, 3)?,
             })
         })?)
     }
@@ -156,17 +158,16 @@ impl Snapshot {
 
     pub(super) fn request_counts(&self, condition: &str, value: i64) -> Result<RequestCounts, LedgerError> {
         let sql = format!(
-            "SELECT count(*), coalesce(sum(state IN ('accepted', 'accepted_unidentified', 'superseded')), 0), \
+            "SELECT count(*), coalesce(sum(state IN {ACCEPTED_STATES}), 0), \
              coalesce(sum(state = 'refused'), 0), coalesce(sum(state = 'not_sent'), 0) \
              FROM attempt WHERE {condition}"
         );
-        let number = |row: &Row<'_>, at: usize| row.get::<_, i64>(at).map(|n| u64::try_from(n).unwrap_or(0));
         Ok(self.connection.query_row(&sql, [value], |row| {
             Ok(RequestCounts {
-                attempts: number(row, 0)?,
-                accepted: number(row, 1)?,
-                refused: number(row, 2)?,
-                not_sent: number(row, 3)?,
+                attempts: unsigned(row, 0)?,
+                accepted: unsigned(row, 1)?,
+                refused: unsigned(row, 2)?,
+                not_sent: unsigned(row, 3)?,
             })
         })?)
     }

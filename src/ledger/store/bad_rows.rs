@@ -16,7 +16,7 @@ impl BadRow {
         let is_bad = matches!(row.state, State::Rejected | State::Failed | State::Abandoned);
         let cause = row.cause.clone().unwrap_or_default();
         is_bad.then(|| Self {
-            digest: digest(&[&row.key, row.state.as_str().as_bytes(), cause.as_bytes()]),
+            digest: digest([&row.key[..], row.state.as_str().as_bytes(), cause.as_bytes()]),
             manifest: row.manifest,
             line: row.line,
             state: row.state.as_str(),
@@ -31,24 +31,18 @@ impl BadRow {
             return None;
         }
         let manifest = row.manifest.0.to_le_bytes();
-        let mut hasher = blake3::Hasher::new();
-        add_part(&mut hasher, &manifest);
-        for cell in &row.cells {
-            // a link that is signed again every night is the same
-            match SourceUrl::parse(cell) {
-                Ok(url) => add_part(&mut hasher, url.without_signature().as_bytes()),
-                Err(_) => add_part(&mut hasher, cell.as_bytes()),
-            }
-        }
-        let mut causes = Vec::new();
-        for problem in &row.problems {
-            add_part(&mut hasher, problem.class.as_bytes());
-            add_part(&mut hasher, problem.column.as_bytes());
-            causes.push(format!("{}: {}", problem.class, problem.message));
-        }
-        let digest = first_half(&hasher);
+        // a link that is signed again every night is the same
+        let cells = row.cells.iter().map(|cell| match SourceUrl::parse(cell) {
+            Ok(url) => url.without_signature().into_owned(),
+            Err(_) => cell.clone(),
+        });
+        let cells: Vec<String> = cells.collect();
+        let problems = row.problems.iter().flat_map(|problem| [&problem.class, &problem.column]);
+        let texts = cells.iter().chain(problems).map(String::as_bytes);
+        let causes: Vec<String> =
+            row.problems.iter().map(|problem| format!("{}: {}", problem.class, problem.message)).collect();
         Some(Self {
-            digest,
+            digest: digest(std::iter::once(&manifest[..]).chain(texts)),
             manifest: row.manifest,
             line: row.line,
             state: INVALID,
@@ -60,21 +54,13 @@ impl BadRow {
 /// The state of a row that cannot be sent. The others are those of items.
 const INVALID: &str = "invalid";
 
-/// Adds a part with its length, so that parts cannot run into each other.
-fn add_part(hasher: &mut blake3::Hasher, part: &[u8]) {
-    hasher.update(&(part.len() as u64).to_le_bytes());
-    hasher.update(part);
-}
-
-fn digest(parts: &[&[u8]]) -> [u8; 16] {
+/// A digest of the parts, each with its length, so that they cannot run into each other.
+fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 16] {
     let mut hasher = blake3::Hasher::new();
     for part in parts {
-        add_part(&mut hasher, part);
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
     }
-    first_half(&hasher)
-}
-
-fn first_half(hasher: &blake3::Hasher) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     half

@@ -75,8 +75,7 @@ impl Snapshot {
 
     /// The namespaces items are in.
     pub fn namespaces(&self) -> Result<Vec<String>, LedgerError> {
-        let mut statement = self.connection.prepare_cached("SELECT name FROM namespace ORDER BY name")?;
-        Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        self.likely_namespaces(usize::MAX)
     }
 
     /// Items of a namespace that are bound to a video, in ledger order behind `after`.

@@ -5,7 +5,7 @@ use crate::{
     domain::UnixMillis,
     ledger::{
         Expiring, ItemId, LedgerError, ManifestId, RunId, RunProgress, Snapshot, StateCounts,
-        values::{limit, state_of},
+        values::{limit, state_of, unsigned},
     },
 };
 
@@ -25,7 +25,7 @@ impl Snapshot {
         let mut rows = statement.query(values)?;
         while let Some(row) = rows.next()? {
             let state = state_of(&row.get::<_, String>(0)?)?;
-            state_counts.set(state, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
+            state_counts.set(state, unsigned(row, 1)?);
         }
         Ok(state_counts)
     }
@@ -93,7 +93,7 @@ impl Snapshot {
             Ok(Expiring {
                 item: ItemId(row.get(0)?),
                 manifest: ManifestId(row.get(1)?),
-                line: u64::try_from(row.get::<_, i64>(2)?).unwrap_or(0),
+                line: unsigned(row, 2)?,
                 expires_at: row.get(3)?,
             })
         })?;
