@@ -178,6 +178,8 @@ fn enlarge(fixture: &CliFixture, items: u32) {
              SELECT i, i, run, 'accepted', at - 90, at, at, at, 'VI' || i, 'reply' FROM n;
          UPDATE item SET attempt = id WHERE id >= 1000;
          INSERT INTO last_seen SELECT i, run, 1, i FROM n;
+         INSERT INTO state_count SELECT 1, state, count(*) FROM item WHERE id >= 1000 GROUP BY state
+             ON CONFLICT (manifest, state) DO UPDATE SET count = count + excluded.count;
          UPDATE manifest_read SET rows = rows + {items}, added = added + {items} WHERE run = (SELECT max(id) FROM run);
          UPDATE run SET ended_at = started_at + {items} * 5 WHERE id = (SELECT max(id) FROM run);
          COMMIT;"

@@ -9,6 +9,7 @@ SELECT n, CAST(printf('%016d', n) AS BLOB), 'pending', 1, n + 1, 'default', zero
        json_object('url', 'https://host/' || n || '.mp4', 'ns', 'default'), json_array('https://host/' || n || '.mp4'),
        1700000000000 FROM n;
 INSERT INTO namespace VALUES ('default');
+INSERT INTO state_count VALUES (1, 'pending', 10);
 INSERT INTO last_seen SELECT id, 1, 1, line FROM item;
 -- 1 stays pending; 2 to 10 were sent
 INSERT INTO attempt (id, item, run, state, marker, sent_at, send_before, counts_until)

@@ -1,5 +1,8 @@
 -- The ledger of telecine, version 1. Once a version is released its file never changes: the next version is a file of
 -- its own, and a test opens a file of each version before it.
+--
+-- Conditions of checks, triggers and partial indexes list texts with OR: for an IN with more than two texts SQLite builds a
+-- temporary table at every change.
 
 -- To which service and account the ledger belongs.
 CREATE TABLE identity (
@@ -42,9 +45,10 @@ INSERT INTO manifest (id, identity, columns) VALUES (0, '(removed from its manif
 CREATE TABLE item (
     id          INTEGER PRIMARY KEY,
     key         BLOB    NOT NULL UNIQUE CHECK (length(key) = 16),
-    state       TEXT    NOT NULL CHECK (state IN ('pending', 'sending', 'in_doubt', 'accepted_unidentified',
-                                                  'needs_review', 'accepted', 'indexed', 'failed', 'rejected',
-                                                  'abandoned')),
+    state       TEXT    NOT NULL CHECK (state = 'pending' OR state = 'sending' OR state = 'in_doubt'
+                                        OR state = 'accepted_unidentified' OR state = 'needs_review'
+                                        OR state = 'accepted' OR state = 'indexed' OR state = 'failed'
+                                        OR state = 'rejected' OR state = 'abandoned'),
     manifest    INTEGER NOT NULL REFERENCES manifest (id),
     line        INTEGER NOT NULL,
     namespace   TEXT    NOT NULL,
@@ -60,7 +64,8 @@ CREATE TABLE item (
     cause       TEXT,
     expires_at  INTEGER,
     CHECK ((poll_at IS NOT NULL) = (state = 'accepted')),
-    CHECK ((final_at IS NOT NULL) = (state IN ('indexed', 'failed', 'rejected', 'abandoned')))
+    CHECK ((final_at IS NOT NULL) = (state = 'indexed' OR state = 'failed' OR state = 'rejected'
+                                     OR state = 'abandoned'))
 ) STRICT;
 CREATE INDEX item_by_state ON item (state, manifest);
 CREATE INDEX item_to_poll ON item (poll_at) WHERE poll_at IS NOT NULL;
@@ -78,9 +83,11 @@ CREATE TABLE attempt (
     id           INTEGER PRIMARY KEY,
     item         INTEGER NOT NULL REFERENCES item (id),
     run          INTEGER NOT NULL REFERENCES run (id),
-    state        TEXT    NOT NULL CHECK (state IN ('sending', 'not_sent', 'refused', 'rejected', 'in_doubt',
-                                                   'accepted_unidentified', 'needs_review', 'accepted', 'absent',
-                                                   'abandoned', 'superseded')),
+    state        TEXT    NOT NULL CHECK (state = 'sending' OR state = 'not_sent' OR state = 'refused'
+                                         OR state = 'rejected' OR state = 'in_doubt'
+                                         OR state = 'accepted_unidentified' OR state = 'needs_review'
+                                         OR state = 'accepted' OR state = 'absent' OR state = 'abandoned'
+                                         OR state = 'superseded'),
     marker       TEXT,
     sent_at      INTEGER NOT NULL,
     send_before  INTEGER NOT NULL,
@@ -88,7 +95,8 @@ CREATE TABLE attempt (
     counts_until INTEGER,
     video_no     TEXT UNIQUE,
     uploaded_at  INTEGER,
-    bound_by     TEXT CHECK (bound_by IN ('reply', 'marker', 'sole_candidate', 'human')),
+    bound_by     TEXT CHECK (bound_by = 'reply' OR bound_by = 'marker' OR bound_by = 'sole_candidate'
+                             OR bound_by = 'human'),
     clear_at     INTEGER,
     cause        TEXT,
     forced       INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1)),
@@ -98,10 +106,11 @@ CREATE TABLE attempt (
     CHECK ((bound_by IS NOT NULL) = (video_no IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX attempt_one_open ON attempt (item)
-    WHERE state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review', 'accepted');
+    WHERE state = 'sending' OR state = 'in_doubt' OR state = 'accepted_unidentified' OR state = 'needs_review'
+          OR state = 'accepted';
 CREATE INDEX attempt_spent ON attempt (counts_until) WHERE counts_until IS NOT NULL;
 CREATE INDEX attempt_open ON attempt (state)
-    WHERE state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review');
+    WHERE state = 'sending' OR state = 'in_doubt' OR state = 'accepted_unidentified' OR state = 'needs_review';
 CREATE INDEX attempt_by_item ON attempt (item);
 CREATE INDEX attempt_held ON attempt (item) WHERE held = 1;
 CREATE INDEX attempt_left_by_order ON attempt (item) WHERE forced = 1 OR state = 'abandoned';
@@ -165,7 +174,8 @@ WHEN NEW.state <> OLD.state
  AND NOT (NEW.state = 'needs_review'
           AND (OLD.state = 'abandoned' OR (OLD.state = 'absent' AND OLD.forced = 1)
                OR (OLD.state = 'accepted' AND OLD.bound_by = 'human')))
- AND (OLD.state IN ('not_sent', 'refused', 'rejected', 'absent', 'abandoned', 'superseded')
+ AND (OLD.state = 'not_sent' OR OLD.state = 'refused' OR OLD.state = 'rejected' OR OLD.state = 'absent'
+      OR OLD.state = 'abandoned' OR OLD.state = 'superseded'
       OR (OLD.state = 'accepted' AND NEW.state <> 'superseded'))
 BEGIN SELECT RAISE(ABORT, 'the attempt has ended'); END;
 
@@ -187,21 +197,18 @@ CREATE TRIGGER attempt_is_committed AFTER INSERT ON attempt
 BEGIN UPDATE committed_uploads SET uploads = uploads + 1; END;
 CREATE TRIGGER attempt_is_released AFTER UPDATE OF state ON attempt
 WHEN NEW.state <> OLD.state
- AND (NEW.state IN ('not_sent', 'refused', 'rejected') OR (NEW.state = 'absent' AND NEW.forced = 0))
+ AND (NEW.state = 'not_sent' OR NEW.state = 'refused' OR NEW.state = 'rejected'
+      OR (NEW.state = 'absent' AND NEW.forced = 0))
 BEGIN UPDATE committed_uploads SET uploads = uploads - 1; END;
 
--- How many items of each manifest are in each state.
+-- How many items of each manifest are in each state. An admission counts its new items together; changes of items are counted by a
+-- trigger.
 CREATE TABLE state_count (
     manifest INTEGER NOT NULL REFERENCES manifest (id),
     state    TEXT    NOT NULL,
     count    INTEGER NOT NULL CHECK (count >= 0),
     PRIMARY KEY (manifest, state)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER item_is_counted AFTER INSERT ON item
-BEGIN
-    INSERT INTO state_count VALUES (NEW.manifest, NEW.state, 1)
-    ON CONFLICT (manifest, state) DO UPDATE SET count = count + 1;
-END;
 CREATE TRIGGER item_is_recounted AFTER UPDATE OF state, manifest ON item
 WHEN NEW.state <> OLD.state OR NEW.manifest <> OLD.manifest
 BEGIN
@@ -227,7 +234,8 @@ CREATE TABLE event (
 CREATE INDEX event_by_item ON event (item);
 -- The latest error of a run is found in one step.
 CREATE INDEX event_of_error ON event (id)
-    WHERE event IN ('not_sent', 'refused_for_now', 'rejected', 'rejected_by_rule', 'answer_lost', 'indexing_failed');
+    WHERE event = 'not_sent' OR event = 'refused_for_now' OR event = 'rejected' OR event = 'rejected_by_rule'
+          OR event = 'answer_lost' OR event = 'indexing_failed';
 CREATE TRIGGER event_is_never_changed BEFORE UPDATE ON event
 BEGIN SELECT RAISE(ABORT, 'the event log is append-only'); END;
 CREATE TRIGGER event_is_never_deleted BEFORE DELETE ON event
@@ -264,7 +272,7 @@ CREATE TABLE row_issue (
     run            INTEGER NOT NULL REFERENCES run (id),
     manifest       INTEGER NOT NULL REFERENCES manifest (id),
     line           INTEGER NOT NULL,
-    kind           TEXT    NOT NULL CHECK (kind IN ('rejected', 'duplicate', 'drifted')),
+    kind           TEXT    NOT NULL CHECK (kind = 'rejected' OR kind = 'duplicate' OR kind = 'drifted'),
     cells          TEXT    NOT NULL,
     problems       TEXT,
     item           INTEGER REFERENCES item (id),
@@ -287,8 +295,8 @@ CREATE TABLE answer (
     id       INTEGER PRIMARY KEY,
     at       INTEGER NOT NULL,
     attempt  INTEGER NOT NULL REFERENCES attempt (id),
-    event    TEXT    NOT NULL CHECK (event IN ('adopted', 'resend_ordered', 'given_up',
-                                                  'answer_withdrawn')),
+    event    TEXT    NOT NULL CHECK (event = 'adopted' OR event = 'resend_ordered' OR event = 'given_up'
+                                     OR event = 'answer_withdrawn'),
     video_no TEXT,
     who      TEXT    NOT NULL,
     why      TEXT    NOT NULL
@@ -305,7 +313,8 @@ CREATE TABLE bad_row (
     digest          BLOB    PRIMARY KEY CHECK (length(digest) = 16),
     manifest        INTEGER NOT NULL REFERENCES manifest (id),
     line            INTEGER NOT NULL,
-    state           TEXT    NOT NULL CHECK (state IN ('invalid', 'rejected', 'failed', 'abandoned')),
+    state           TEXT    NOT NULL CHECK (state = 'invalid' OR state = 'rejected' OR state = 'failed'
+                                            OR state = 'abandoned'),
     cause           TEXT    NOT NULL,
     run             INTEGER NOT NULL REFERENCES run (id),
     first_at        INTEGER NOT NULL,
@@ -351,7 +360,7 @@ CREATE TABLE foreign_video (
 -- What counts in a quota beside the attempts: our own reads, and requests of other tools with the same account.
 CREATE TABLE external_usage (
     id       INTEGER PRIMARY KEY,
-    endpoint TEXT    NOT NULL CHECK (endpoint IN ('upload', 'list', 'get')),
+    endpoint TEXT    NOT NULL CHECK (endpoint = 'upload' OR endpoint = 'list' OR endpoint = 'get'),
     run      INTEGER REFERENCES run (id),
     at       INTEGER NOT NULL,
     count    INTEGER NOT NULL CHECK (count > 0),
@@ -371,7 +380,7 @@ CREATE TABLE kv (
 -- The latest probe of an address, known by a digest of it. `reach` says which hosts it may have gone to.
 CREATE TABLE probe (
     address   BLOB    PRIMARY KEY CHECK (length(address) = 16),
-    verdict   TEXT    NOT NULL CHECK (verdict IN ('supported', 'unsupported', 'unclear')),
+    verdict   TEXT    NOT NULL CHECK (verdict = 'supported' OR verdict = 'unsupported' OR verdict = 'unclear'),
     class     TEXT    NOT NULL,
     found     TEXT    NOT NULL,
     size      INTEGER CHECK (size >= 0),

@@ -7,7 +7,7 @@ use crate::{
     domain::{Problem, State, Submission, UnixMillis, VideoNo},
     ledger::{
         ItemId, LedgerError, ManifestId, RunId,
-        schema::ATTEMPT_IS_UNRESOLVED,
+        schema::ATTEMPT_IS_OPEN,
         values::{from_json, impossible, state_of, unsigned},
     },
 };
@@ -102,7 +102,7 @@ impl Snapshot {
                    attempt.sent_at, attempt.marker, question.text, question.candidates FROM attempt \
                    JOIN item ON item.id = attempt.item AND item.attempt = attempt.id JOIN manifest ON manifest.id = item.manifest \
                    LEFT JOIN question ON question.attempt = attempt.id \
-                   WHERE {ATTEMPT_IS_UNRESOLVED} ORDER BY attempt.id"
+                   WHERE attempt.state <> 'sending' AND {ATTEMPT_IS_OPEN} ORDER BY attempt.id"
         );
         let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([])?;

@@ -7,8 +7,9 @@ use crate::{
 };
 
 /// The latest event that was an error. The condition is that of the partial index `event_of_error`.
-pub(in crate::ledger) const LAST_ERROR: &str = "SELECT at, item, event, detail FROM event WHERE event IN ('not_sent', 'refused_for_now', \
-                          'rejected', 'rejected_by_rule', 'answer_lost', 'indexing_failed') ORDER BY id DESC LIMIT 1";
+pub(in crate::ledger) const LAST_ERROR: &str = "SELECT at, item, event, detail FROM event WHERE event = 'not_sent' OR event = 'refused_for_now' \
+     OR event = 'rejected' OR event = 'rejected_by_rule' OR event = 'answer_lost' OR event = 'indexing_failed' \
+     ORDER BY id DESC LIMIT 1";
 
 /// The speed of a run in a time span.
 #[derive(Clone, Debug, Default)]

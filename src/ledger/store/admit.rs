@@ -35,6 +35,19 @@ struct Origin {
     at: UnixMillis,
 }
 
+/// Whether the item of the next row is likely to be in the ledger. A wrong guess costs one more statement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    New,
+    Known,
+}
+
+impl Expected {
+    fn after(admission: &Admission) -> Self {
+        if *admission == Admission::Added { Self::New } else { Self::Known }
+    }
+}
+
 impl Store {
     /// Admits a batch of rows and row errors, and returns the outcome of each. All or nothing.
     pub fn admit(
@@ -48,12 +61,14 @@ impl Store {
         let origin = Origin { run, manifest, reruns: terms.reruns, at };
         let mut admissions = Vec::with_capacity(rows.len());
         for row in rows {
+            // a manifest holds mostly new rows or mostly known ones: the next row is expected to be as the last one
+            let expected = admissions.last().map_or(Expected::Known, Expected::after);
             let admission = match row {
                 Ok(row) => {
                     let requirement = terms.requirement.as_ref();
                     let lack = requirement.map(|requirement| self.find_lack(row, terms.reruns, requirement));
                     match lack.transpose()?.flatten() {
-                        None => self.admit_row(origin, row)?,
+                        None => self.admit_row(origin, row, expected)?,
                         Some(problem) => self.hold_back(origin, row, problem)?,
                     }
                 }
@@ -62,16 +77,26 @@ impl Store {
             admissions.push(admission);
         }
         self.note_namespaces(rows, &admissions)?;
+        self.count_added(origin, &admissions)?;
         self.count_reading(origin, &admissions)?;
         Ok(admissions)
     }
 
-    fn admit_row(&self, origin: Origin, row: &ManifestRow) -> Result<Admission, LedgerError> {
+    fn admit_row(
+        &self,
+        origin: Origin,
+        row: &ManifestRow,
+        expected: Expected,
+    ) -> Result<Admission, LedgerError> {
         let key = row.submission.key();
         let fingerprint = row.submission.fingerprint();
-        let Some(known) = self.known(&key.0)? else {
-            self.insert_item(origin, row, key.0, fingerprint)?;
+        if expected == Expected::New && self.insert_item(origin, row, key.0, fingerprint)? {
             return Ok(Admission::Added);
+        }
+        let Some(known) = self.known(&key.0)? else {
+            let is_added = self.insert_item(origin, row, key.0, fingerprint)?;
+            let conflict = || impossible("an item that is not there conflicts with a new one".to_owned());
+            return if is_added { Ok(Admission::Added) } else { Err(conflict()) };
         };
         if let (Some(run), Some(manifest), Some(line)) =
             (known.seen_run, known.seen_manifest, known.seen_line)
@@ -137,17 +162,20 @@ impl Store {
         }))
     }
 
+    /// Adds an item. False if there is one with this key.
     fn insert_item(
         &self,
         origin: Origin,
         row: &ManifestRow,
         key: [u8; 16],
         fingerprint: [u8; 16],
-    ) -> Result<(), LedgerError> {
-        self.connection
+    ) -> Result<bool, LedgerError> {
+        let changed = self
+            .connection
             .prepare_cached(
                 "INSERT INTO item (key, state, manifest, line, namespace, external_id, fingerprint, submission, cells, \
-                 admitted_at, expires_at) VALUES (?1, 'pending', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 admitted_at, expires_at) VALUES (?1, 'pending', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
+                 ON CONFLICT (key) DO NOTHING",
             )?
             .execute((
                 key,
@@ -161,8 +189,11 @@ impl Store {
                 origin.at.0,
                 row.submission.url.expires_at().map(|timestamp| timestamp.0),
             ))?;
+        if changed == 0 {
+            return Ok(false);
+        }
         let item = ItemId(self.connection.last_insert_rowid());
-        self.result(origin, item, row.line)
+        self.result(origin, item, row.line).map(|()| true)
     }
 
     fn result(&self, origin: Origin, item: ItemId, line: u64) -> Result<(), LedgerError> {
@@ -339,6 +370,16 @@ impl Store {
                 first.map(|(manifest, _)| manifest),
                 first.map(|(_, line)| line),
             ),
+        )
+    }
+
+    /// Counts the items that were added: once for all of them, since a trigger would run for each.
+    fn count_added(&self, origin: Origin, admissions: &[Admission]) -> Result<(), LedgerError> {
+        let added = admissions.iter().filter(|admission| **admission == Admission::Added).count();
+        self.change_one(
+            "INSERT INTO state_count VALUES (?1, 'pending', ?2) \
+             ON CONFLICT (manifest, state) DO UPDATE SET count = count + excluded.count",
+            (origin.manifest.0, i64::try_from(added).unwrap_or(i64::MAX)),
         )
     }
 

@@ -5,7 +5,7 @@ use crate::{
     domain::{ItemEvent, State, Submission, UnixMillis},
     ledger::{
         AttemptId, AttemptResult, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ItemId, LedgerError,
-        ManifestId, Marker, Snapshot, marker, schema::OPEN_STATES, values::submission_of,
+        ManifestId, Marker, Snapshot, marker, schema::ATTEMPT_IS_OPEN, values::submission_of,
     },
 };
 
@@ -81,7 +81,7 @@ impl Snapshot {
     /// How many requests have no clear answer, if they are so many that nothing more is sent.
     pub fn too_many_in_doubt(&self, concurrency: u64) -> Result<Option<u64>, LedgerError> {
         let sql = format!(
-            "SELECT count(*) FROM attempt WHERE state IN ('in_doubt', 'needs_review') AND state IN {OPEN_STATES}"
+            "SELECT count(*) FROM attempt WHERE {ATTEMPT_IS_OPEN} AND state IN ('in_doubt', 'needs_review')"
         );
         let open = self.count(&sql, [])?;
         let attempts = u64::try_from(self.last_attempt()?).unwrap_or(0);

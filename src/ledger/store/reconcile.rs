@@ -8,7 +8,7 @@ use crate::{
     ledger::{
         AttemptId, Bindings, ControlVideo, LedgerError, ObservedDelays, PossibleSender, ServiceTime,
         Snapshot, UnresolvedAttempt, UnresolvedAttempts,
-        schema::{ATTEMPT_IS_UNRESOLVED, OPEN_STATES},
+        schema::ATTEMPT_IS_OPEN,
         values::{limit, state_of, submission_of, video_no_of},
     },
 };
@@ -66,7 +66,7 @@ impl Snapshot {
              (SELECT count(*) FROM attempt earlier WHERE earlier.item = attempt.item AND earlier.state = 'absent' \
               AND earlier.forced = 0) AS absent_before \
              FROM attempt JOIN item ON item.id = attempt.item \
-             WHERE {ATTEMPT_IS_UNRESOLVED} ORDER BY attempt.id LIMIT ?1"),
+             WHERE attempt.state <> 'sending' AND {ATTEMPT_IS_OPEN} ORDER BY attempt.id LIMIT ?1"),
         )?;
         let mut rows = statement.query([limit(count_max)])?;
         let mut attempts = Vec::new();
@@ -121,7 +121,7 @@ impl Snapshot {
                                FROM attempt JOIN item ON item.id = attempt.item WHERE item.namespace = ?1"
         );
         let sql = format!(
-            "SELECT {columns} AND attempt.state IN {OPEN_STATES} \
+            "SELECT {columns} AND {ATTEMPT_IS_OPEN} \
              UNION ALL SELECT {columns} AND (attempt.forced = 1 OR attempt.state = 'abandoned')"
         );
         let mut statement = self.connection.prepare_cached(&sql)?;

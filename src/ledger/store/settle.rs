@@ -5,7 +5,6 @@ use crate::{
     domain::{AttemptState, ItemEvent, State, UnixMillis},
     ledger::{
         AttemptId, AttemptResult, ItemId, LedgerError,
-        schema::OPEN_STATES,
         values::{impossible, state_of},
     },
 };
@@ -87,27 +86,24 @@ impl Store {
 
     /// Records the longest time that an acceptance took: until its answer, or until the date that the service gives it.
     fn note_acceptance(&self, attempt: AttemptId, result: &AttemptResult) -> Result<(), LedgerError> {
+        if !matches!(result.event, ItemEvent::Accepted | ItemEvent::Found) {
+            return Ok(());
+        }
+        let sent_at: i64 = self.find("SELECT sent_at FROM attempt WHERE id = ?1", [attempt.0])?.unwrap_or(0);
         let dated_at = result.bound.as_ref().and_then(|binding| binding.uploaded_at);
-        let accepted_at = match (result.event, dated_at) {
-            (ItemEvent::Accepted, _) => Some(result.at),
+        let accepted_at = match dated_at {
+            _ if result.event == ItemEvent::Accepted => Some(result.at),
+            None => None,
             // by the service's own clock, from when it was sent to the time the video is dated
-            (ItemEvent::Found, Some(timestamp)) => {
-                let earliest = self.service_time(attempt)?.earliest;
-                let sent_at: Option<i64> =
-                    self.find("SELECT sent_at FROM attempt WHERE id = ?1", [attempt.0])?;
-                earliest.zip(sent_at).map(|(earliest, sent_at)| {
-                    UnixMillis(sent_at).plus_ms(timestamp.since_ms(earliest)).min(result.at)
-                })
-            }
-            (_, _) => None,
+            Some(dated_at) => self
+                .service_time(attempt)?
+                .earliest
+                .map(|earliest| UnixMillis(sent_at).plus_ms(dated_at.since_ms(earliest)).min(result.at)),
         };
         let Some(accepted_at) = accepted_at else { return Ok(()) };
         self.connection
-            .prepare_cached(
-                "UPDATE observed_delay SET acceptance_ms = ?2 - sent_at FROM attempt \
-                 WHERE attempt.id = ?1 AND acceptance_ms < ?2 - sent_at",
-            )?
-            .execute((attempt.0, accepted_at.0))?;
+            .prepare_cached("UPDATE observed_delay SET acceptance_ms = ?1 WHERE acceptance_ms < ?1")?
+            .execute([accepted_at.since_ms(UnixMillis(sent_at))])?;
         Ok(())
     }
 
@@ -163,9 +159,7 @@ impl Store {
 
     /// A request that was in flight at a crash has no answer. It may have been accepted.
     pub(in crate::ledger) fn mark_sending_in_doubt(&self, now: UnixMillis) -> Result<(), LedgerError> {
-        let mut statement = self
-            .connection
-            .prepare(&format!("SELECT id FROM attempt WHERE state = 'sending' AND state IN {OPEN_STATES}"))?;
+        let mut statement = self.connection.prepare("SELECT id FROM attempt WHERE state = 'sending'")?;
         let left: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         let cause = "the program ended before the answer came".to_owned();
         for attempt in left {

@@ -84,6 +84,12 @@ pub(in crate::manifest) fn is_media(text: &str) -> bool {
     is_one_of(ending, MEDIA)
 }
 
+/// What stands behind the scheme of an address. Every row asks, so that there is no general search.
+fn inside_of(address: &str) -> Option<&str> {
+    let (scheme, inside) = address.split_at_checked(memchr::memchr(b':', address.as_bytes())?)?;
+    inside.strip_prefix("://").filter(|_| !scheme.is_empty())
+}
+
 fn is_one_of(ending: &str, of: &[&str]) -> bool {
     of.iter().any(|own| own.eq_ignore_ascii_case(ending))
 }
@@ -93,17 +99,18 @@ const PRIVATE_NAMES: &[&str] = &["localhost", "local", "internal", "lan", "home.
 
 /// Whether the host of a normalised address is this machine or in a private network, as far as the address itself says so.
 pub(in crate::manifest) fn is_private(address: &str) -> bool {
-    let Some((_, inside)) = address.split_once("://") else { return false };
+    let Some(inside) = inside_of(address) else { return false };
     let end = memchr::memchr3(b'/', b'?', b'#', inside.as_bytes()).unwrap_or(inside.len());
     let authority = &inside[..end];
     if let Some(literal) = authority.strip_prefix('[') {
         let literal = literal.split(']').next().unwrap_or_default();
         return literal.parse().is_ok_and(|address| !is_public(address));
     }
-    let host = authority.split(':').next().unwrap_or_default().trim_end_matches('.');
+    let port = memchr::memchr(b':', authority.as_bytes()).unwrap_or(authority.len());
+    let host = authority[..port].trim_end_matches('.');
     // only the last part of an address in digits begins with one
-    let last = host.rsplit('.').next().unwrap_or_default();
-    if last.starts_with(|c: char| c.is_ascii_digit()) {
+    let last = memchr::memrchr(b'.', host.as_bytes()).map_or(0, |dot| dot + 1);
+    if host.as_bytes().get(last).is_some_and(u8::is_ascii_digit) {
         return host.parse().is_ok_and(|address| !is_public(address));
     }
     is_below(host, PRIVATE_NAMES)
@@ -111,7 +118,7 @@ pub(in crate::manifest) fn is_private(address: &str) -> bool {
 
 /// What an address leads to, by its host, its path, and the ending of its name.
 pub(in crate::manifest) fn kind_of(text: &str) -> Kind {
-    let Some((_, inside)) = text.split_once("://") else { return Kind::Unknown };
+    let Some(inside) = inside_of(text) else { return Kind::Unknown };
     // nearly all are so, and need not be taken apart
     if text.as_bytes().ends_with(b".mp4") && memchr::memchr2(b'?', b'#', text.as_bytes()).is_none() {
         let (host, path) = inside.split_once('/').unwrap_or((inside, ""));

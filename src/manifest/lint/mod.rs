@@ -175,10 +175,13 @@ impl PlaceCounts {
         if let Some(count) = self.places.get_mut(own) {
             *count += 1;
         }
+        // nearly every place is where it belongs, and needs no text
+        if !is_odd {
+            return None;
+        }
         let message = "the other way round it would lie where most rows do".to_owned();
         let words = ("coordinates_swapped", message, "swap latitude and longitude");
-        let column = columns.of(place_field(columns));
-        is_odd.then(|| problem_at(column, format!("{latitude},{longitude}"), words))
+        Some(problem_at(columns.of(place_field(columns)), format!("{latitude},{longitude}"), words))
     }
 }
 
