@@ -39,8 +39,7 @@ pub fn parse_retry_after(text: &str, now: UnixMillis) -> Option<Duration> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(UnixMillis(date.timestamp().as_millisecond()).after_now(now))
+    Some(UnixMillis::parse_http_date(text)?.after_now(now))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub use wire::{ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX, form_of, upl
 use status_word::StatusWords;
 
 use crate::{
-    domain::{Submission, VideoNo},
+    domain::{Submission, UnixMillis, VideoNo},
     quota::{Endpoint, Permit},
 };
 
@@ -67,7 +67,7 @@ impl<T: Transport> ApiClient<T> {
         let outcome = self.transport.exchange(request).await;
         let date = outcome.as_ref().ok().and_then(|reply| reply.date.clone());
         let page = verdict::of_read(outcome, |data| wire::parse_list_page(data, &self.status_words))?;
-        Ok(ListPage { served_at: date.and_then(|text| wire::parse_date(&text)), ..page })
+        Ok(ListPage { served_at: date.and_then(|text| UnixMillis::parse_http_date(&text)), ..page })
     }
 
     /// Reads up to [`VIDEO_NOS_MAX`] videos of a namespace (`POST list_videos` with `video_nos`). Those that are not

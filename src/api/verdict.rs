@@ -244,7 +244,8 @@ pub(super) fn of_read<V>(
 /// `Retry-After`; a date is turned into seconds by the date of the answer, since the service's clock is not ours.
 fn retry_after(response: &Response) -> Option<String> {
     let text = response.retry_after.as_ref()?;
-    let dates = wire::parse_date(text).zip(response.date.as_deref().and_then(wire::parse_date));
+    let dates =
+        UnixMillis::parse_http_date(text).zip(response.date.as_deref().and_then(UnixMillis::parse_http_date));
     Some(dates.map_or_else(|| text.clone(), |(until, now)| (until.since_ms(now).max(0) / 1000).to_string()))
 }
 

@@ -180,12 +180,6 @@ pub(super) fn parse_list_page(data: &Value, words: &StatusWords) -> Option<ListP
     Some(ListPage { videos, total_count, unreadable, served_at: None })
 }
 
-/// Reads a `Date` header.
-pub(super) fn parse_date(text: &str) -> Option<UnixMillis> {
-    let date = jiff::fmt::rfc2822::parse(text).ok()?;
-    Some(UnixMillis(date.timestamp().as_millisecond()))
-}
-
 /// What `get_metadata` says of a video.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum MetadataAnswer {

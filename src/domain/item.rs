@@ -1,82 +1,13 @@
-//! What an item, a row, a video number and a timestamp are.
+//! What an item, its submission and a video number are.
 //!
 //! Every type here is valid by construction: whoever holds a [`SourceUrl`] holds an http(s) address with a host and
-//! without credentials. Nothing in this file performs I/O or knows the time.
+//! without credentials.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::source_url::{self, SourceUrl};
-
-/// A timestamp: milliseconds since 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
-#[serde(transparent)]
-pub struct UnixMillis(pub i64);
-
-impl UnixMillis {
-    /// The timestamp `period_ms` milliseconds later; saturates at the end of time.
-    #[must_use]
-    pub const fn plus_ms(self, period_ms: i64) -> Self {
-        Self(self.0.saturating_add(period_ms))
-    }
-
-    /// The timestamp `duration` later; saturates at the end of time.
-    #[must_use]
-    pub fn plus(self, duration: std::time::Duration) -> Self {
-        self.plus_ms(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
-    }
-
-    /// The timestamp `duration` earlier; saturates at the beginning of time.
-    #[must_use]
-    pub fn minus(self, duration: std::time::Duration) -> Self {
-        self.plus_ms(-i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
-    }
-
-    /// Milliseconds from `earlier` to this timestamp; negative when `earlier` is later.
-    #[must_use]
-    pub const fn since_ms(self, earlier: Self) -> i64 {
-        self.0.saturating_sub(earlier.0)
-    }
-
-    /// The duration from now until this timestamp, zero when it has passed.
-    #[must_use]
-    pub fn after_now(self, now: Self) -> std::time::Duration {
-        std::time::Duration::from_millis(u64::try_from(self.since_ms(now)).unwrap_or(0))
-    }
-}
-
-impl fmt::Display for UnixMillis {
-    /// RFC 3339 in UTC with seconds, such as `2026-01-31T12:00:00Z`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_second(self.0.div_euclid(1000)) {
-            Ok(timestamp) => write!(f, "{timestamp}"),
-            Err(_) => write!(f, "{} ms", self.0),
-        }
-    }
-}
-
-/// Serialises a timestamp as RFC 3339 in UTC.
-pub fn rfc3339<S: serde::Serializer>(at: &UnixMillis, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(at)
-}
-
-/// Serialises a timestamp as RFC 3339 in UTC, or as null.
-pub fn rfc3339_option<S: serde::Serializer>(
-    at: &Option<UnixMillis>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => serializer.collect_str(at),
-        None => serializer.serialize_none(),
-    }
-}
-
-impl fmt::Debug for UnixMillis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
 
 /// The identity of an item: one source URL in one namespace. A row's line number is never part of it, so a manifest may
 /// be reordered, split or extended.
@@ -317,78 +248,6 @@ impl Submission {
     }
 }
 
-/// One row of a manifest that can be sent.
-#[derive(Clone, PartialEq, Debug)]
-pub struct ManifestRow {
-    /// The line its record starts on; the first line of a file is 1.
-    pub line: u64,
-    /// The original cells, untouched.
-    pub cells: Vec<String>,
-    /// The user's own key, carried into every output.
-    pub external_id: Option<String>,
-    /// A digest of the video's bytes, as the manifest has it; never sent.
-    pub content_hash: Option<String>,
-    /// What the user should know though the row is sent.
-    pub warnings: Vec<Problem>,
-    /// What will be sent.
-    pub submission: Submission,
-}
-
-/// One row of a manifest that cannot be sent, with all its problems.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RowError {
-    /// The line its record starts on.
-    pub line: u64,
-    /// The original cells, untouched, as far as they could be read.
-    pub cells: Vec<String>,
-    /// At least one.
-    pub problems: Vec<Problem>,
-}
-
-/// Counts of rows by their outcome. `read` is the sum of the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct RowCounts {
-    /// Rows read.
-    pub read: u64,
-    /// New items.
-    pub added: u64,
-    /// Known before, unchanged.
-    pub known: u64,
-    /// Known before, took new content.
-    pub updated: u64,
-    /// Already sent with other content; the ledger keeps what was sent.
-    pub drifted: u64,
-    /// The item was seen earlier in the run.
-    pub duplicates: u64,
-    /// Cannot be sent.
-    pub rejected: u64,
-}
-
-impl RowCounts {
-    /// Rows whose item is in the ledger.
-    #[must_use]
-    pub const fn accounted(&self) -> u64 {
-        self.added + self.known + self.updated + self.drifted
-    }
-}
-
-/// One thing that is wrong with a row, and what to do about it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Problem {
-    /// The column at fault, by name or `#number`; empty when it is the whole record.
-    pub column: String,
-    /// The 1-based number of the column at fault; 0 when it is the whole record.
-    pub column_number: usize,
-    /// The offending value, shortened, with secrets hidden.
-    pub value: String,
-    /// A stable word for this kind of fault, such as `url_scheme`.
-    pub class: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub fix: String,
-}
-
 /// A short digest of texts in this order, each with its length, so that no two lists of texts look alike.
 #[must_use]
 pub fn digest_of(parts: impl IntoIterator<Item = String>) -> String {
@@ -478,10 +337,5 @@ mod tests {
         for bad in ["", "VI1", "VI 635229846249", "VI1234'; --", &"9".repeat(65)] {
             assert!(VideoNo::parse(bad).is_none(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_timestamp_prints_as_utc() {
-        assert_eq!(UnixMillis(1_700_000_000_999).to_string(), "2023-11-14T22:13:20Z");
     }
 }

@@ -10,8 +10,10 @@ mod price;
 mod probe;
 mod public_address;
 mod reason;
+mod row;
 mod source_url;
 mod state;
+mod time;
 
 pub use expiry::{LINK_LIFE_MIN, link_expires_at};
 pub use item::*;
@@ -21,5 +23,7 @@ pub use price::{Credits, Price, PriceError};
 pub use probe::{Probe, ProbeVerdict, Reach};
 pub use public_address::is_public;
 pub use reason::{has_reason, reason_of};
+pub use row::{ManifestRow, Problem, RowCounts, RowError};
 pub use source_url::{SourceUrl, UrlError};
 pub use state::{AttemptState, IllegalTransition, ItemEvent, State};
+pub use time::{UnixMillis, rfc3339, rfc3339_option};
