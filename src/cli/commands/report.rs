@@ -14,12 +14,12 @@ use crate::{
     app::limits,
     cli::{
         args::{OutputArgs, PriceArgs, ReadOnlyLedgerArgs},
-        output::{CommandEnd, print, print_end},
+        output::{CommandEnd, print, print_end, runs::run_of},
     },
     clock::Clock,
     domain::RowCounts,
     error::{Error, ExitCode},
-    ledger::{RunId, Snapshot},
+    ledger::Snapshot,
     redact,
     report::{self, Counts, ReportFile, ReportRequest, RunReport, Spend},
 };
@@ -131,7 +131,8 @@ pub(in crate::cli) fn report(args: &ReportArgs) -> Result<ExitCode, Error> {
 fn show(args: &ReportArgs) -> Result<ExitCode, Error> {
     let ledger = args.ledger.path()?;
     let snapshot = Snapshot::open(&ledger)?;
-    let (run, name) = chosen(&snapshot, args.run.as_deref())?;
+    let run = run_of(&snapshot, args.run.as_deref().unwrap_or("last"))?;
+    let name = snapshot.run(run)?.name;
     let request = ReportRequest {
         run,
         at: Clock::real().now(),
@@ -151,27 +152,6 @@ fn show(args: &ReportArgs) -> Result<ExitCode, Error> {
         print(&report::show_run_report(&run_report))?;
     }
     Ok(ExitCode::Success)
-}
-
-/// The run that is meant.
-fn chosen(snapshot: &Snapshot, name: Option<&str>) -> Result<(RunId, String), Error> {
-    let Some(name) = name else {
-        let latest =
-            snapshot.latest_run()?.ok_or_else(|| Error::Usage("the ledger holds no run yet".to_owned()))?;
-        return Ok((latest, snapshot.run(latest)?.name));
-    };
-    let mut found = snapshot.runs_named(name)?;
-    if found.first().is_some_and(|(_, found)| found == name) || found.len() == 1 {
-        return Ok(found.swap_remove(0));
-    }
-    let name = redact::clean(name);
-    let names: Vec<String> = found.into_iter().map(|(_, name)| name).collect();
-    Err(Error::Usage(if names.is_empty() {
-        let latest: Vec<String> = snapshot.runs(5)?.into_iter().map(|run| run.name).collect();
-        format!("the ledger has no run {name}; the latest runs are {}", latest.join(", "))
-    } else {
-        format!("several runs begin with {name}: name one of {}", names.join(", "))
-    }))
 }
 
 fn body(report: RunReport, ledger: PathBuf, html: Option<PathBuf>) -> ReportBody {

@@ -39,15 +39,29 @@ impl From<&RunRow> for RunBody {
     }
 }
 
-/// The run with this name, or the latest one for `last`.
+/// The run with this name, the only one whose name begins so, or the latest one for `last`.
 pub(in crate::cli) fn run_of(snapshot: &Snapshot, name: &str) -> Result<RunId, Error> {
-    let found = if name == "last" { snapshot.latest_run()? } else { snapshot.run_named(name)? };
-    found.ok_or_else(|| {
-        let name = crate::redact::clean(name);
-        Error::Usage(format!(
-            "the ledger has no run {name}; `telecine runs` lists them, and `last` is the latest"
-        ))
-    })
+    if name == "last" {
+        let no_run = || Error::Usage("the ledger holds no run yet".to_owned());
+        return snapshot.latest_run()?.ok_or_else(no_run);
+    }
+    let found = snapshot.runs_named(name)?;
+    if let Some((run, found_name)) = found.first()
+        && (found_name == name || found.len() == 1)
+    {
+        return Ok(*run);
+    }
+    let name = crate::redact::clean(name);
+    let names: Vec<String> = found.into_iter().map(|(_, name)| name).collect();
+    Err(Error::Usage(if names.is_empty() {
+        let latest: Vec<String> = snapshot.runs(5)?.into_iter().map(|run| run.name).collect();
+        let latest = latest.join(", ");
+        format!(
+            "the ledger has no run {name}; the latest runs are {latest} (telecine runs lists all; last is the latest)"
+        )
+    } else {
+        format!("several runs begin with {name}: name one of {}", names.join(", "))
+    }))
 }
 
 /// How a run ended: `exit 0: …`, `running (process 4711 on host)` or `killed, or the machine stopped`.

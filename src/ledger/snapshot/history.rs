@@ -26,8 +26,7 @@ const ITEM: &str = "SELECT item.*, coalesce(seen.identity, own.identity) AS seen
                     coalesce(last_seen.line, item.line) AS seen_line, \
                     run.name AS seen_by, \
                     item.manifest = 0 AS is_removed, \
-                    EXISTS (SELECT 1 FROM attempt WHERE attempt.item = item.id AND attempt.held = 1) AS is_held, \
-                    (SELECT video_no FROM foreign_video WHERE key_prefix = substr(item.key, 1, 8) LIMIT 1) AS foreign_video \
+                    EXISTS (SELECT 1 FROM attempt WHERE attempt.item = item.id AND attempt.held = 1) AS is_held \
                     FROM item JOIN manifest own ON own.id = item.manifest \
                     LEFT JOIN last_seen ON last_seen.item = item.id \
                     LEFT JOIN manifest seen ON seen.id = last_seen.manifest LEFT JOIN run ON run.id = last_seen.run \
@@ -71,7 +70,7 @@ pub struct ItemHistory {
     /// Whether it waits until the listings were searched for its markers.
     pub is_held: bool,
     /// The video of the same item that another ledger uploaded.
-    pub foreign_video: Option<String>,
+    pub foreign_video: Option<VideoNo>,
     pub requests: Vec<RequestRow>,
     pub events: Vec<EventRow>,
     pub answers: Vec<AnswerRow>,
@@ -173,6 +172,7 @@ impl Snapshot {
         let mut rows = statement.query([item.0])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let mut history = item_of(row)?;
+        history.foreign_video = self.foreign_video_of(history.key.0)?;
         history.requests = self.requests_of(item)?;
         let mut events = self.connection.prepare_cached(EVENTS)?;
         let event = |row: &Row<'_>| {
@@ -220,7 +220,7 @@ impl Snapshot {
     }
 }
 
-/// The item itself; what happened to it is read apart.
+/// The item itself; its videos of other ledgers and what happened to it are read apart.
 fn item_of(row: &Row<'_>) -> Result<ItemHistory, LedgerError> {
     Ok(ItemHistory {
         item: ItemId(row.get("id")?),
@@ -239,7 +239,7 @@ fn item_of(row: &Row<'_>) -> Result<ItemHistory, LedgerError> {
         final_at: row.get("final_at")?,
         cause: row.get("cause")?,
         is_held: row.get("is_held")?,
-        foreign_video: row.get("foreign_video")?,
+        foreign_video: None,
         requests: Vec::new(),
         events: Vec::new(),
         answers: Vec::new(),

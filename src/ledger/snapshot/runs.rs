@@ -99,11 +99,6 @@ impl Snapshot {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The run with this name.
-    pub fn run_named(&self, name: &str) -> Result<Option<RunId>, LedgerError> {
-        Ok(self.find("SELECT id FROM run WHERE name = ?1", [name])?.map(RunId))
-    }
-
     /// What became of the requests of a run, as of now.
     pub fn uploads_of_run(&self, run: RunId) -> Result<RunUploads, LedgerError> {
         let Some((first, last)) = self.attempts_of_run(run)? else { return Ok(RunUploads::default()) };
