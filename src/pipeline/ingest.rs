@@ -19,7 +19,7 @@ use crate::{
 use super::context::Context;
 
 /// A batch has enough rows to share a commit, and few enough that claims do not wait long.
-const BATCH_ROWS: usize = 4_000;
+const BATCH_ROWS: usize = 2_000;
 /// The most bytes of cells in one batch, so that large rows do not exhaust memory.
 const BATCH_BYTES: usize = 1024 * 1024;
 
