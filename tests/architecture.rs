@@ -1,5 +1,4 @@
 //! The rules of ARCHITECTURE.md that the compiler does not check: reads the sources and fails when one is broken.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

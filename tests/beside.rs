@@ -1,13 +1,7 @@
 //! The real binary: commands beside a running import, and answers to questions.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
-#[path = "support/cli.rs"]
-mod cli;
-#[path = "support/running.rs"]
-mod running;
-
-use cli::{CliFixture, SandboxProcess, rows};
-use running::{Running, against, pause, wait_for};
+use crate::support::cli::{CliFixture, SandboxProcess, rows};
+use crate::support::running::{Running, against, pause, wait_for};
 
 /// One upload in 25 seconds of the test: without a change of its limits no import of several rows ends in time.
 const SLOW: [&str; 2] = ["--rate", "1/1000s"];

@@ -1,5 +1,4 @@
 //! The real binary: exit codes, output and files.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
 use std::{
     fs,
@@ -9,10 +8,7 @@ use std::{
     sync::mpsc,
 };
 
-#[path = "support/cli.rs"]
-mod cli;
-
-use cli::{API_KEY, CliFixture, SandboxProcess, result_of, rows};
+use crate::support::cli::{self, API_KEY, CliFixture, SandboxProcess, result_of, rows};
 
 #[test]
 fn an_import_of_good_rows_exits_0_and_a_second_import_sends_nothing() {

@@ -1,12 +1,8 @@
 //! The real binary: plan, rehearse, quota, settings files, and runs that end because of a limit.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
-
-#[path = "support/cli.rs"]
-mod cli;
 
 use std::fs;
 
-use cli::{API_KEY, CliFixture, SandboxProcess, rows};
+use crate::support::cli::{self, API_KEY, CliFixture, SandboxProcess, rows};
 use serde_json::Value;
 
 /// The last line of JSON.

@@ -1,14 +1,10 @@
 //! Odd and bad manifests in many shapes: each is read as its verdict says, whatever is wrong with it.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
 use std::{fmt::Write as _, path::Path};
 
 use telecine::manifest::{Manifest, ManifestSpec};
 
-#[path = "data/corpus.rs"]
-mod files;
-
-use files::{Verdict, corpus};
+use crate::data::corpus::{Verdict, corpus};
 
 fn read(path: &Path) -> Verdict {
     let words = |error: telecine::manifest::ManifestError| error.to_string();

@@ -1,8 +1,4 @@
 //! The documents: every command of their console blocks runs with the real binary, and every link leads to a file.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
-
-#[path = "support/cli.rs"]
-mod cli;
 
 use std::{
     fs,
@@ -10,7 +6,7 @@ use std::{
     process::Stdio,
 };
 
-use cli::{API_KEY, CliFixture, SandboxProcess, result_of, rows};
+use crate::support::cli::{API_KEY, CliFixture, SandboxProcess, result_of, rows};
 
 /// Commands that need more than this machine.
 const ELSEWHERE: &[&str] = &["cargo ", "--probe", "export "];

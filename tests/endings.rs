@@ -1,8 +1,4 @@
 //! The real binary: how runs end, and the places where it reads and writes.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
-
-#[path = "support/cli.rs"]
-mod cli;
 
 use std::{
     fs,
@@ -11,7 +7,7 @@ use std::{
     process::{Child, Stdio},
 };
 
-use cli::{CliFixture, SandboxProcess, result_of, rows};
+use crate::support::cli::{CliFixture, SandboxProcess, result_of, rows};
 use serde_json::Value;
 
 /// An import that has sent something, and its output.

@@ -1,12 +1,8 @@
 //! The real binary against a service that misbehaves in ordinary ways: what was paid must never be paid again.
-#![allow(clippy::unwrap_used, missing_docs, reason = "this is a test")]
-
-#[path = "support/service.rs"]
-mod service;
 
 use std::path::Path;
 
-use service::{Answer, KEY, Service, ended, importing, manifest};
+use crate::support::service::{Answer, KEY, Service, ended, importing, manifest};
 
 fn import(folder: &Path, service: &Service, key: &str, args: &[&str]) -> (i32, String) {
     let wait: &[&str] = if args.contains(&"--wait") { &[] } else { &["--no-wait"] };

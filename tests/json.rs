@@ -1,12 +1,8 @@
 //! The JSON contract: its page is generated from the types, and the real binary prints nothing else.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
-
-#[path = "support/cli.rs"]
-mod cli;
 
 use std::fs;
 
-use cli::{CliFixture, SandboxProcess, rows};
+use crate::support::cli::{CliFixture, SandboxProcess, rows};
 use serde_json::Value;
 use telecine::cli::contract;
 
@@ -17,7 +13,7 @@ fn the_page_of_the_json_contract_is_generated_from_the_types() {
         fs::write("docs/json.md", &page).unwrap();
     }
     let kept = fs::read_to_string("docs/json.md").unwrap_or_default();
-    assert!(kept == page, "docs/json.md is outdated: TELECINE_WRITE_DOCS=1 cargo test --test json");
+    assert!(kept == page, "docs/json.md is outdated: TELECINE_WRITE_DOCS=1 cargo test --test all json");
     for name in
         ["run_ended", "command_failed", "manifest_opened", "progress", "next_run_at", "windows[].endpoint"]
     {

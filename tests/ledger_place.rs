@@ -1,12 +1,8 @@
 //! Where the ledger of an account lies, with the real binary: the same import from another folder pays nothing twice.
-#![allow(clippy::unwrap_used, missing_docs, reason = "these are tests")]
 
 use std::fs;
 
-#[path = "support/cli.rs"]
-mod cli;
-
-use cli::{CliFixture, SandboxProcess, result_of, rows};
+use crate::support::cli::{CliFixture, SandboxProcess, result_of, rows};
 
 /// Runs a command in a folder of the fixture, as a user with a state folder: exit code, standard output, standard error.
 fn run_in(fixture: &CliFixture, folder: &str, args: &[&str]) -> (i32, String, String) {

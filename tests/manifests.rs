@@ -1,5 +1,4 @@
 //! Manifests as other systems wrote them, through the real binary to the service's side.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, missing_docs, reason = "this is a test")]
 
 use std::{
     collections::BTreeMap,
@@ -9,10 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-#[path = "support/cli.rs"]
-mod cli;
-
-use cli::{AcceptedVideo, CliFixture, SandboxProcess};
+use crate::support::cli::{self, AcceptedVideo, CliFixture, SandboxProcess};
 
 /// The real manifests of this field, where they are at hand.
 fn shared(name: &str) -> Option<PathBuf> {

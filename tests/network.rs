@@ -1,11 +1,5 @@
 //! The real binary at the edge of the network: idle connections, time limits, certificates, proxies, login pages, waits that the
 //! service asks for, and outputs that nobody reads.
-#![allow(clippy::unwrap_used, missing_docs, reason = "this is a test")]
-
-#[path = "support/proxy.rs"]
-mod proxy;
-#[path = "support/service.rs"]
-mod service;
 
 use std::{
     io::Write,
@@ -14,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use proxy::{Kind, Proxy};
+use crate::support::proxy::{self, Kind, Proxy};
+use crate::support::service::{Answer, IdleRule, Service, ended, importing, manifest};
 use serde_json::Value;
-use service::{Answer, IdleRule, Service, ended, importing, manifest};
 
 const SLOW_DOWN: &str = "HTTP/1.1 429 Too Many Requests\r\nDate: Wed, 21 Oct 2026 07:28:00 GMT\r\n\
                          Retry-After: Wed, 21 Oct 2026 08:28:00 GMT\r\nContent-Length: 0\r\n\r\n";

@@ -1,8 +1,4 @@
 //! The nightly run, with the real binary: what is news, who is told of it, and what schedulers get.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
-
-#[path = "support/cli.rs"]
-mod cli;
 
 use std::{
     fs,
@@ -14,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use cli::{API_KEY, CliFixture, result_of, rows, skipped};
+use crate::support::cli::{API_KEY, CliFixture, result_of, rows, skipped};
 use serde_json::Value;
 
 const BAD: &str = "B1,gs://bucket/x.mp4,\n";

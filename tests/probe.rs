@@ -1,5 +1,4 @@
 //! Probes of video sources, in virtual time against a model of the web: verdicts, rates per host, and stored findings.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
 use std::{
     collections::HashMap,

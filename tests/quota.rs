@@ -1,12 +1,8 @@
 //! Whole runs under rates and caps, in virtual time: no schedule of restarts and clock steps exceeds a limit.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
-
-#[path = "support/harness.rs"]
-mod harness;
 
 use std::{fmt::Write as _, time::Duration};
 
-use harness::{Harness, RunResult, T0, limit, limits};
+use crate::support::harness::{self, Harness, RunResult, T0, limit, limits};
 use proptest::prelude::*;
 use telecine::{
     domain::{RunOutcome, UnixMillis},

@@ -1,12 +1,8 @@
 //! The real binary: the report of a past run as text, JSON and one HTML page.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
-
-#[path = "support/cli.rs"]
-mod cli;
 
 use std::fs;
 
-use cli::{CliFixture, SandboxProcess};
+use crate::support::cli::{CliFixture, SandboxProcess};
 use serde_json::Value;
 
 const LEDGER: [&str; 2] = ["--ledger", "l.db"];

@@ -1,15 +1,9 @@
 //! The real binary: the commands with which an operator sees what happened.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
-
-#[path = "support/cli.rs"]
-mod cli;
-#[path = "support/running.rs"]
-mod running;
 
 use std::process::Command;
 
-use cli::{CliFixture, SandboxProcess, result_of, rows};
-use running::{Running, against, pause, wait_for};
+use crate::support::cli::{CliFixture, SandboxProcess, result_of, rows};
+use crate::support::running::{Running, against, pause, wait_for};
 use serde_json::Value;
 
 /// Limits under which no import of several rows ends within a test.

@@ -1,12 +1,8 @@
 //! Getting started, with the real binary: settings, the doctor, completions, the manual, and the words of first mistakes.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
-
-#[path = "support/cli.rs"]
-mod cli;
 
 use std::{fs, process::Stdio};
 
-use cli::{API_KEY, CliFixture, SandboxProcess, rows, skipped};
+use crate::support::cli::{self, API_KEY, CliFixture, SandboxProcess, rows, skipped};
 use serde_json::Value;
 
 #[test]

@@ -1,12 +1,8 @@
 //! Whole runs in virtual time: the real pipeline and a real ledger against a mock of the service.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
-
-#[path = "support/harness.rs"]
-mod harness;
 
 use std::{fmt::Write as _, time::Duration};
 
-use harness::{Harness, KEY, RunResult, T0, limit, limits, spec};
+use crate::support::harness::{Harness, KEY, RunResult, T0, limit, limits, spec};
 use telecine::{
     app::plan::{Plan, PlanBasis, PlanRequest, plan},
     clock::Clock,

@@ -1,5 +1,4 @@
 //! Probes by the real binary over real sockets: what is requested, what is refused, and how an import uses the findings.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "this is a test")]
 
 use std::{
     fs,
@@ -15,10 +14,7 @@ use telecine::{
     probe::{FetchError, FetchRequest, Fetcher, Method, http::HttpFetcher},
 };
 
-#[path = "support/cli.rs"]
-mod cli;
-
-use cli::{API_KEY, CliFixture};
+use crate::support::cli::{self, API_KEY, CliFixture};
 
 /// A host of the videos of `tests/data/media`, which keeps every request.
 struct VideoHost {

@@ -1,11 +1,4 @@
 //! Real HTTP over loopback: the exact bytes of a request, and the verdict on each kind of broken answer.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::wildcard_enum_match_arm,
-    missing_docs,
-    reason = "this is a test"
-)]
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
