@@ -59,6 +59,10 @@ pub enum DiffKind {
     Open,
     /// The service could not index the item's video.
     Failed,
+    /// The video was ordered to be deleted, and nothing proves yet that it is gone.
+    DeletionOpen,
+    /// The video was deleted by order, and the service lists it again.
+    Undeleted,
 }
 
 impl DiffKind {
@@ -68,9 +72,11 @@ impl DiffKind {
         Self::Surplus,
         Self::Rejected,
         Self::Foreign,
+        Self::Undeleted,
         Self::Unknown,
         Self::TagsHidden,
         Self::Open,
+        Self::DeletionOpen,
         Self::ResolvedByReview,
         Self::Failed,
     ];
@@ -88,6 +94,8 @@ impl DiffKind {
             Self::Open => "open",
             Self::ResolvedByReview => "resolved_by_review",
             Self::Failed => "failed",
+            Self::DeletionOpen => "deletion_open",
+            Self::Undeleted => "undeleted",
         }
     }
 
@@ -106,6 +114,8 @@ impl DiffKind {
                 "at the service, of items whose outcome is open: reconcile finds them, review shows them"
             }
             Self::Failed => "in both, failed to be indexed",
+            Self::DeletionOpen => "ordered to be deleted, not proven yet: give the same telecine undo again",
+            Self::Undeleted => "at the service, though they were deleted by order",
         }
     }
 }
@@ -144,12 +154,23 @@ impl LibraryDiff {
 
     /// Adds an item that is bound to a video, and whether the service shows it.
     pub fn take_bound(&mut self, item: &BoundItem, result: ListingPresence) {
-        self.bound += 1;
         let kind = match (result, item.state) {
+            (ListingPresence::Missing, State::Deleted) => return,
+            (ListingPresence::Shown, State::Deleted) => DiffKind::Undeleted,
+            (_, _) if item.is_deletion_ordered => DiffKind::DeletionOpen,
             (ListingPresence::Missing, _) => DiffKind::Missing,
             (ListingPresence::Shown, State::Failed) => DiffKind::Failed,
-            (ListingPresence::Shown, _) => return,
+            (ListingPresence::Shown, _) => {
+                self.bound += 1;
+                return;
+            }
         };
+        if kind == DiffKind::Undeleted {
+            // it was counted when it was listed, and is nothing that both agree on
+            self.matched = self.matched.saturating_sub(1);
+        } else {
+            self.bound += 1;
+        }
         self.find(kind, Some(item.video_no.clone()), Some(item.item));
         if let Some(finding) = self.findings.last_mut() {
             finding.url = SourceUrl::parse(&item.url).ok().map(|url| url.to_string());

@@ -21,7 +21,8 @@ mod tables;
 mod text;
 mod timeline;
 
-pub use exit::{ExitStatus, RunResults, Work, exit_status, stop_reason};
+pub(crate) use exit::counted;
+pub use exit::{ExitStatus, RunResults, Work, exit_status, stop_code, stop_reason};
 pub use findings::{Findings, Severity};
 pub use html::write_page;
 pub use library_diff::{LibraryDiffReport, show_library_diff, show_recovery, write_library_diff};

@@ -41,6 +41,8 @@ pub struct Counts {
     pub rejected: u64,
     /// Given up.
     pub abandoned: u64,
+    /// Their videos were deleted by order.
+    pub deleted: u64,
 }
 
 impl From<&StateCounts> for Counts {
@@ -57,6 +59,7 @@ impl From<&StateCounts> for Counts {
             failed: state_counts.of(State::Failed),
             rejected: state_counts.of(State::Rejected),
             abandoned: state_counts.of(State::Abandoned),
+            deleted: state_counts.of(State::Deleted),
         }
     }
 }

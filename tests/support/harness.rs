@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of it")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -12,10 +12,14 @@ use std::{
 
 use telecine::{
     api::ApiClient,
+    app::undo::{self, UndoEnd},
     clock::Clock,
     domain::{Limit, RunOutcome, UnixMillis},
     events::{Event, EventBus, EventSink},
-    ledger::{Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, Snapshot, Store},
+    ledger::{
+        DeletionOrder, Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, RunId,
+        Snapshot, Store,
+    },
     manifest::{Manifest, ManifestSpec},
     pipeline::{self, Context, OnDoubt, ReconcileRules, RunPolicy, Signals},
     quota::Limits,
@@ -65,6 +69,20 @@ pub struct Harness {
     pub next_upload_at: Mutex<Option<UnixMillis>>,
 }
 
+/// A run that has begun, with what it works with.
+struct Opened {
+    context: Context<Direct>,
+    run: RunId,
+}
+
+/// How one undo ended.
+#[derive(Debug)]
+pub enum UndoResult {
+    Ended(UndoEnd),
+    Killed,
+    Failed(String),
+}
+
 /// How one run ended.
 #[derive(Debug)]
 pub enum RunResult {
@@ -93,6 +111,7 @@ pub fn limits(rate: &str, caps: &[&str]) -> Limits {
         caps: caps.iter().map(|cap| cap.parse().unwrap()).collect(),
         list: vec!["1/s".parse().unwrap()],
         metadata: vec!["1/s".parse().unwrap()],
+        delete: vec!["1/3s".parse().unwrap()],
         total: Vec::new(),
     }
 }
@@ -101,12 +120,7 @@ impl Harness {
     /// A manifest with `rows` rows; uploads at 1/s.
     pub fn new(policy: Policy, rows: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut text = "id,url,tags\n".to_owned();
-        for row in 0..rows {
-            let _ = writeln!(text, "R{row:04},https://host/clip-{row:04}.mp4,a;b{}", row % 7);
-        }
-        std::fs::write(folder.path().join("m.csv"), text).unwrap();
-        Self {
+        let harness = Self {
             service: Arc::new(MockService::new(policy, Clock::still(T0))),
             folder,
             now: T0,
@@ -132,7 +146,18 @@ impl Harness {
             boot: Some("this boot"),
             library_diffs: Mutex::default(),
             next_upload_at: Mutex::default(),
+        };
+        harness.write_rows(0..rows);
+        harness
+    }
+
+    /// Writes the manifest anew, with these rows.
+    pub fn write_rows(&self, rows: std::ops::Range<usize>) {
+        let mut text = "id,url,tags\n".to_owned();
+        for row in rows {
+            let _ = writeln!(text, "R{row:04},https://host/clip-{row:04}.mp4,a;b{}", row % 7);
         }
+        std::fs::write(self.manifest(), text).unwrap();
     }
 
     pub fn manifest(&self) -> PathBuf {
@@ -190,46 +215,63 @@ impl Harness {
         result
     }
 
+    /// Deletes the videos of the run of this number, counted from 1.
+    pub fn undo(&mut self, run: u32) -> UndoResult {
+        self.undo_interrupted(run, None)
+    }
+
+    /// The same, killed after `duration`.
+    pub fn undo_killed_after(&mut self, run: u32, duration: Duration) -> UndoResult {
+        self.undo_interrupted(run, Some(duration))
+    }
+
+    fn undo_interrupted(&mut self, run: u32, kill_after: Option<Duration>) -> UndoResult {
+        self.runs += 1;
+        let runtime = runtime();
+        let (result, now) = runtime.block_on(async {
+            Clock::of_runtime(self.now).sleep(Duration::from_millis(1)).await;
+            let clock = Clock::of_runtime(self.now);
+            self.service.set_clock(clock.clone());
+            let result = tokio::select! {
+                biased;
+                result = self.delete(clock.clone(), run) => result,
+                () = clock.sleep(kill_after.unwrap_or(Duration::from_hours(100_000))) => UndoResult::Killed,
+            };
+            (result, clock.now())
+        });
+        drop(runtime);
+        self.now = now;
+        self.service.set_clock(Clock::still(now));
+        result
+    }
+
+    async fn delete(&self, clock: Clock, run: u32) -> UndoResult {
+        let opened = match self.open(clock, "undo").await {
+            Ok(opened) => opened,
+            Err(error) => return UndoResult::Failed(error),
+        };
+        let (context, own) = (opened.context, opened.run);
+        let of = undo::run_of(&self.snapshot(), &format!("run {run}")).unwrap();
+        let plan = undo::plan(&self.snapshot(), of, &[], |_, _| Ok(())).unwrap();
+        let order = DeletionOrder { run: own, who: "ann@desk".to_owned(), why: "a test".to_owned() };
+        let ended = undo::delete(&context, &order, of, &plan).await;
+        context.ledger.close().await;
+        ended.map_or_else(|error| UndoResult::Failed(error.to_string()), UndoResult::Ended)
+    }
+
+    /// The numbers of the videos whose deletion the ledger has recorded.
+    pub fn ordered_deletions(&self) -> BTreeSet<String> {
+        let ledger = rusqlite::Connection::open(self.ledger()).unwrap();
+        let mut statement = ledger.prepare("SELECT video_no FROM deletion").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
     async fn import(&self, clock: Clock, stop_after: Option<Duration>) -> RunResult {
-        let identity = Identity {
-            origin: "https://service.example".to_owned(),
-            key_digest: [1; 32],
-            fresh_secret: [7; 32],
-            key_change: KeyChange::Refused,
-            high_water: Some(self.folder.path().join("high-water")),
-            registry: None,
-            second_ledger: telecine::ledger::SecondLedger::Refused,
-            restored: Restored::Refused,
+        let Opened { context, run } = match self.open(clock, "import").await {
+            Ok(opened) => opened,
+            Err(error) => return RunResult::Failed(error),
         };
-        // the clock of the program may be wrong by a step
-        let stepped = clock.now().plus_ms(self.clock_step_ms);
-        let booted_ms = clock.now().since_ms(T0);
-        let clock = clock.not_before(stepped);
-        let clock = match self.boot {
-            Some(boot) => clock.with_boot(boot, booted_ms),
-            None => clock,
-        };
-        let ledger = match Ledger::open(&self.ledger(), &identity, clock.now()) {
-            Ok(ledger) => ledger,
-            Err(error) => return RunResult::Failed(error.to_string()),
-        };
-        let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await.unwrap());
-        let boot = pipeline::boot_of(&clock);
-        let name = format!("run {}", self.runs);
-        let now = clock.now();
-        let begin = move |store: &Store| store.begin_run(&name, "import", now, boot.as_ref());
-        let run = ledger.write(begin).await.unwrap();
-        let rng = fastrand::Rng::with_seed(u64::from(self.runs));
-        let limiter =
-            pipeline::restore_usage(&ledger, Some(run), self.limits.clone(), &clock, rng).await.unwrap();
-        let context = Context {
-            ledger: ledger.clone(),
-            api: Arc::new(ApiClient::new(Direct::new(Arc::clone(&self.service), clock.clone(), self.key))),
-            limiter: Arc::new(limiter),
-            clock: clock.clone(),
-            events: EventBus::new(vec![Box::new(self.collector.clone())]),
-            signals: Signals::default(),
-        };
+        let (ledger, clock) = (context.ledger.clone(), context.clock.clone());
         let manifest = Manifest::open(&spec(&self.manifest())).unwrap();
         if let Some(duration) = stop_after {
             let (drain, clock) = (context.signals.drain.clone(), clock.clone());
@@ -248,6 +290,48 @@ impl Harness {
         };
         ledger.close().await;
         result
+    }
+
+    /// Opens the ledger and the service, and begins a run of `command`.
+    async fn open(&self, clock: Clock, command: &'static str) -> Result<Opened, String> {
+        let identity = Identity {
+            origin: "https://service.example".to_owned(),
+            key_digest: [1; 32],
+            fresh_secret: [7; 32],
+            key_change: KeyChange::Refused,
+            high_water: Some(self.folder.path().join("high-water")),
+            registry: None,
+            second_ledger: telecine::ledger::SecondLedger::Refused,
+            restored: Restored::Refused,
+        };
+        // the clock of the program may be wrong by a step
+        let stepped = clock.now().plus_ms(self.clock_step_ms);
+        let booted_ms = clock.now().since_ms(T0);
+        let clock = clock.not_before(stepped);
+        let clock = match self.boot {
+            Some(boot) => clock.with_boot(boot, booted_ms),
+            None => clock,
+        };
+        let ledger =
+            Ledger::open(&self.ledger(), &identity, clock.now()).map_err(|error| error.to_string())?;
+        let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await.unwrap());
+        let boot = pipeline::boot_of(&clock);
+        let name = format!("run {}", self.runs);
+        let now = clock.now();
+        let begin = move |store: &Store| store.begin_run(&name, command, now, boot.as_ref());
+        let run = ledger.write(begin).await.unwrap();
+        let rng = fastrand::Rng::with_seed(u64::from(self.runs));
+        let limiter =
+            pipeline::restore_usage(&ledger, Some(run), self.limits.clone(), &clock, rng).await.unwrap();
+        let context = Context {
+            ledger,
+            api: Arc::new(ApiClient::new(Direct::new(Arc::clone(&self.service), clock.clone(), self.key))),
+            limiter: Arc::new(limiter),
+            clock,
+            events: EventBus::new(vec![Box::new(self.collector.clone())]),
+            signals: Signals::default(),
+        };
+        Ok(Opened { context, run })
     }
 
     /// How many times the service accepted each URL, deleted videos included.

@@ -177,10 +177,14 @@ fn agreement(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
     let any = |kinds: &[DiffKind]| {
         library_diffs.iter().any(|library_diff| kinds.iter().any(|kind| library_diff.count(*kind) > 0))
     };
-    if any(&[DiffKind::Missing, DiffKind::Surplus, DiffKind::Rejected, DiffKind::Foreign]) {
+    let differing =
+        [DiffKind::Missing, DiffKind::Surplus, DiffKind::Rejected, DiffKind::Foreign, DiffKind::Undeleted];
+    if any(&differing) {
         (ExitCode::NeedsReview, "service and ledger differ: see library_diff.csv")
     } else if any(&[DiffKind::Open, DiffKind::TagsHidden]) {
         (ExitCode::Temporary, "some items are not final yet; run `telecine reconcile`, then verify again")
+    } else if any(&[DiffKind::DeletionOpen]) {
+        (ExitCode::Temporary, "some deletions are not proven yet; give the same `telecine undo` again")
     } else if any(&[DiffKind::Failed]) {
         (ExitCode::SomeFailed, "service and ledger agree; some videos could not be indexed")
     } else {
