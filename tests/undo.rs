@@ -1,4 +1,5 @@
-//! Undo: what a run created is deleted, proven by listings, and nothing else. With the real binary, and in virtual time.
+//! Undo: what a run created is deleted, proven by listings, and nothing else; and the videos of others. With the real binary,
+//! and in virtual time.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "these are tests")]
 
 #[path = "support/cli.rs"]
@@ -189,6 +190,39 @@ fn second_videos_are_deleted_and_the_oldest_is_kept() {
     let (code, out, err) = fixture.run(&against(&sandbox, &["verify", "--list-rate", "20/s"]));
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(fixture.run(&["ledger", "check"]).0, 0);
+}
+
+#[test]
+fn videos_of_others_that_are_named_are_not_reported_as_foreign() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    manifest(&fixture, "m.csv", 0, 3);
+    import(&fixture, &sandbox, "m.csv");
+    // another ledger sends into the same namespace
+    fixture.write("theirs.csv", "url\nhttps://other/a.mp4\nhttps://other/b.mp4\n");
+    let theirs = ["import", "theirs.csv", "--ledger", "theirs.db", "--second-ledger", "--out-dir", "theirs"];
+    let (code, out, err) = fixture.run(&against(&sandbox, &[&theirs[..], &["--rate", "50/s"]].concat()));
+    assert_eq!(code, 0, "{out}{err}");
+    let verify = |args: &[&str]| {
+        fixture.run(&against(
+            &sandbox,
+            &[&["verify", "--list-rate", "20/s", "--ledger", "state/telecine.db"], args].concat(),
+        ))
+    };
+    let (code, out, _) = verify(&[]);
+    assert!(code == 6 && out.contains("2 sent by another ledger"), "{out}");
+    let success = fixture.report_in("theirs").join("success.csv");
+    let (code, out, err) = verify(&["--allow", success.to_str().unwrap()]);
+    assert!(code == 0 && out.contains("2 of others, named by --allow"), "{out}{err}");
+    let number = numbers(&sandbox, |url| url.ends_with("/a.mp4")).pop_first().unwrap();
+    fixture.write("one.txt", &format!("# theirs\n{number}\n"));
+    let (code, out, _) = verify(&["--allow", "one.txt", "--json"]);
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!((code, &last["namespaces"][0]["allowed"]), (6, &Value::from(1)), "{last}");
+    assert_eq!(last["namespaces"][0]["findings"]["foreign"], 1, "{last}");
+    fixture.write("bad.txt", "VI0001\nnot a number\n");
+    let (code, out, err) = verify(&["--allow", "bad.txt"]);
+    assert!(code == 2 && err.contains("bad.txt:2: "), "{out}{err}");
 }
 
 /// The numbers of the videos that the mock deleted.

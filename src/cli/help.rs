@@ -92,7 +92,7 @@ const EVERYDAY: &[(&str, &[&str])] = &[
     ),
     ("doctor", &["ledger", "sandbox", "key-file", "api-url", "rate", "cap", "json"]),
     ("recover", &["map", "ledger", "sandbox", "key-file", "settle-after", "unmarked-are-not-ours", "json"]),
-    ("verify", &["ledger", "sandbox", "key-file", "out-dir", "json"]),
+    ("verify", &["allow", "ledger", "sandbox", "key-file", "out-dir", "json"]),
     (
         "check",
         &["map", "tag", "where", "expect-rows", "strict", "max-errors", "probe", "ledger", "csv", "json"],
@@ -199,7 +199,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "telecine undo --duplicates",
         ],
     ),
-    ("verify", &["telecine verify", "telecine verify --out-dir reports --json"]),
+    (
+        "verify",
+        &[
+            "telecine verify",
+            "telecine verify --allow their-videos.csv",
+            "telecine verify --out-dir reports --json",
+        ],
+    ),
     (
         "recover",
         &["telecine recover archive.csv", "telecine recover 'archive/*.csv' --unmarked-are-not-ours"],

@@ -1,5 +1,7 @@
 //! The result of a comparison of the library with the ledger.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::{BoundItem, ItemId, VideoOwner};
@@ -16,6 +18,8 @@ pub struct LibraryDiff {
     pub bound: u64,
     /// Videos that are bound to an item, and listed: the two sides agree.
     pub matched: u64,
+    /// Videos of others that the user named as such. They are no findings.
+    pub allowed: u64,
     /// Another namespace that lists the same videos: the service ignores namespaces. `None`: none was seen.
     pub shared_with: Option<String>,
     /// What does not match, one by one.
@@ -133,6 +137,18 @@ impl LibraryDiff {
         self.findings.iter().filter(|finding| finding.kind == kind).count() as u64
     }
 
+    /// Takes the videos that others put here out of the findings: those of these numbers whose marker, or lack of one, says that
+    /// this ledger did not send them.
+    pub fn allow(&mut self, theirs: &HashSet<VideoNo>) {
+        let before = self.findings.len();
+        self.findings.retain(|finding| {
+            let may_be_theirs =
+                matches!(finding.kind, DiffKind::Foreign | DiffKind::Unknown | DiffKind::TagsHidden);
+            !may_be_theirs || finding.video_no.as_ref().is_none_or(|number| !theirs.contains(number))
+        });
+        self.allowed += (before - self.findings.len()) as u64;
+    }
+
     /// Adds a listed video and its owner.
     pub fn take_listed(&mut self, video_no: &VideoNo, owner: VideoOwner) {
         self.listed += 1;
@@ -191,4 +207,26 @@ pub enum ListingPresence {
     Shown,
     /// In neither.
     Missing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_this_ledger_did_not_send_can_be_allowed() {
+        let number = VideoNo::parse("VI0001").unwrap();
+        let theirs = HashSet::from([number.clone()]);
+        for kind in DiffKind::ALL {
+            let mut diff = LibraryDiff::of("default");
+            diff.find(*kind, Some(number.clone()), None);
+            diff.allow(&theirs);
+            let is_theirs = matches!(kind, DiffKind::Foreign | DiffKind::Unknown | DiffKind::TagsHidden);
+            assert_eq!(
+                (diff.count(*kind), diff.allowed),
+                if is_theirs { (0, 1) } else { (1, 0) },
+                "{kind:?}"
+            );
+        }
+    }
 }

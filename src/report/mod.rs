@@ -5,6 +5,7 @@
 //! - Files are written under a temporary name and renamed: a report is complete or absent.
 //! - Rows are streamed from the ledger, one at a time.
 
+mod allowed;
 mod captures;
 mod exit;
 mod files;
@@ -21,6 +22,7 @@ mod tables;
 mod text;
 mod timeline;
 
+pub use allowed::read_allowed;
 pub(crate) use exit::counted;
 pub use exit::{ExitStatus, RunResults, Work, exit_status, stop_code, stop_reason};
 pub use findings::{Findings, Severity};
