@@ -11,18 +11,23 @@ use std::{
 };
 
 use telecine::{
-    api::ApiClient,
+    api::{
+        ApiClient, Transport,
+        transport::{Request, Response, TransportError},
+    },
     app::undo::{self, UndoEnd},
     clock::Clock,
     domain::{Limit, RunOutcome, UnixMillis},
+    error::ExitCode,
     events::{Event, EventBus, EventSink},
     ledger::{
         DeletionOrder, Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, RunId,
         Snapshot, Store,
     },
     manifest::{Manifest, ManifestSpec},
-    pipeline::{self, Context, OnDoubt, ReconcileRules, RunPolicy, Signals},
+    pipeline::{self, Context, OnDoubt, ReconcileRules, RunEnd, RunPolicy, Signals},
     quota::Limits,
+    report::{EndOfRun, Summary},
     sandbox::{Direct, MockService, Policy, Video},
 };
 
@@ -59,6 +64,16 @@ pub struct Harness {
     pub collector: EventCollector,
     pub runs: u32,
     pub key: &'static str,
+    /// When the network of the program is down: no request leaves.
+    pub outages: Vec<(UnixMillis, UnixMillis)>,
+    /// Whether runs end as `import --cron` does: with a summary, and with its bad rows noted.
+    pub is_nightly: bool,
+    /// The exit code of the last nightly run that was not killed.
+    pub exit_code: Mutex<Option<ExitCode>>,
+    /// When a second start of the program is tried beside a run. `None`: never.
+    pub second_start_after: Option<Duration>,
+    /// What the second starts met.
+    pub second_starts: Mutex<Vec<String>>,
     /// How far the program's clock is ahead of the service's.
     pub clock_step_ms: i64,
     /// The boot of the machine during the next run. `None`: the machine does not name its boots.
@@ -69,9 +84,26 @@ pub struct Harness {
     pub next_upload_at: Mutex<Option<UnixMillis>>,
 }
 
+/// The line to the service, which is down at times.
+struct Line {
+    direct: Direct,
+    clock: Clock,
+    outages: Vec<(UnixMillis, UnixMillis)>,
+}
+
+impl Transport for Line {
+    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
+        let now = self.clock.now();
+        if self.outages.iter().any(|(from, until)| (*from..*until).contains(&now)) {
+            return Err(TransportError::NotSent("the network is unreachable".to_owned()));
+        }
+        self.direct.exchange(request).await
+    }
+}
+
 /// A run that has begun, with what it works with.
 struct Opened {
-    context: Context<Direct>,
+    context: Context<Line>,
     run: RunId,
 }
 
@@ -142,6 +174,11 @@ impl Harness {
             collector: EventCollector::default(),
             runs: 0,
             key: KEY,
+            outages: Vec::new(),
+            is_nightly: false,
+            exit_code: Mutex::default(),
+            second_start_after: None,
+            second_starts: Mutex::default(),
             clock_step_ms: 0,
             boot: Some("this boot"),
             library_diffs: Mutex::default(),
@@ -201,10 +238,19 @@ impl Harness {
                     None => std::future::pending().await,
                 }
             };
+            let second_start = async {
+                if let Some(duration) = self.second_start_after {
+                    clock.sleep(duration).await;
+                    let opened = self.open(clock.clone(), "import").await;
+                    self.second_starts.lock().unwrap().push(opened.err().unwrap_or_default());
+                }
+                std::future::pending::<()>().await;
+            };
             let result = tokio::select! {
                 biased;
                 result = self.import(clock.clone(), stop_after) => result,
                 () = kill => RunResult::Killed,
+                () = second_start => RunResult::Killed,
             };
             (result, clock.now())
         });
@@ -281,15 +327,44 @@ impl Harness {
             });
         }
         let result = match pipeline::import(context, run, vec![manifest], &self.policy).await {
-            Ok(outcome) => {
-                self.library_diffs.lock().unwrap().extend(outcome.library_diffs);
-                *self.next_upload_at.lock().unwrap() = Some(outcome.next_upload_at);
-                RunResult::Ended(outcome.outcome)
+            Ok(ended) => {
+                self.library_diffs.lock().unwrap().extend(ended.library_diffs.clone());
+                *self.next_upload_at.lock().unwrap() = Some(ended.next_upload_at);
+                let outcome = ended.outcome.clone();
+                if self.is_nightly {
+                    self.end_night(&ledger, run, ended, clock.now()).await;
+                }
+                RunResult::Ended(outcome)
             }
             Err(error) => RunResult::Failed(error.to_string()),
         };
         ledger.close().await;
         result
+    }
+
+    /// Ends a run as `import --cron` does.
+    async fn end_night(&self, ledger: &Ledger, run: RunId, ended: RunEnd, at: UnixMillis) {
+        let end = EndOfRun {
+            command: "import",
+            run,
+            outcome: ended.outcome,
+            broken_manifests: Vec::new(),
+            manifest_notices: ended.manifest_notices,
+            signal: None,
+            at,
+            rate: String::new(),
+            caps: Vec::new(),
+            next_upload_at: ended.next_upload_at,
+            price: None,
+            ledger_flags: String::new(),
+            library_diffs: ended.library_diffs,
+            is_cron: true,
+        };
+        let summary = Summary::of_run(&ledger.snapshot().await.unwrap(), end).unwrap();
+        let (code, reason) = (summary.exit_code, summary.exit_reason.clone());
+        ledger.write(move |store| store.end_run(run, at, code.number(), &reason)).await.unwrap();
+        ledger.write(move |store| store.note_bad_rows(run, at)).await.unwrap();
+        *self.exit_code.lock().unwrap() = Some(code);
     }
 
     /// Opens the ledger and the service, and begins a run of `command`.
@@ -325,7 +400,11 @@ impl Harness {
             pipeline::restore_usage(&ledger, Some(run), self.limits.clone(), &clock, rng).await.unwrap();
         let context = Context {
             ledger,
-            api: Arc::new(ApiClient::new(Direct::new(Arc::clone(&self.service), clock.clone(), self.key))),
+            api: Arc::new(ApiClient::new(Line {
+                direct: Direct::new(Arc::clone(&self.service), clock.clone(), self.key),
+                clock: clock.clone(),
+                outages: self.outages.clone(),
+            })),
             limiter: Arc::new(limiter),
             clock,
             events: EventBus::new(vec![Box::new(self.collector.clone())]),
