@@ -634,12 +634,11 @@ const fn trouble_of(night: usize) -> Trouble {
     match night {
         5 => Trouble::BadRow,
         9 => Trouble::ShortOutage,
-        11 => Trouble::LostAnswers,
+        11 | 26 => Trouble::LostAnswers,
         12 => Trouble::RejectedRow,
         15 => Trouble::LongOutage,
         18 => Trouble::Restart,
         21 | 22 => Trouble::ExpiredKey,
-        26 => Trouble::LostAnswers,
         _ => Trouble::None,
     }
 }
@@ -703,7 +702,12 @@ fn a_month_of_nightly_runs_sends_each_row_once_keeps_every_limit_and_calls_a_per
                 vec![(midnight.plus(Duration::from_mins(2)), midnight.plus(Duration::from_mins(7)))]
             }
             Trouble::LongOutage => vec![(midnight, midnight.plus(Duration::from_hours(12)))],
-            _ => Vec::new(),
+            Trouble::None
+            | Trouble::LostAnswers
+            | Trouble::Restart
+            | Trouble::ExpiredKey
+            | Trouble::BadRow
+            | Trouble::RejectedRow => Vec::new(),
         };
         harness.second_start_after = (night % 4 == 0).then_some(Duration::from_secs(90));
         if trouble == Trouble::Restart {

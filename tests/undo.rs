@@ -9,7 +9,7 @@ mod harness;
 #[path = "support/running.rs"]
 mod running;
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use std::{collections::BTreeSet, fmt::Write as _, fs, time::Duration};
 
 use cli::{CliFixture, SandboxProcess};
 use harness::{Harness, KEY, UndoResult};
@@ -24,10 +24,12 @@ use telecine::{
 
 /// A manifest with rows of two topics.
 fn manifest(fixture: &CliFixture, name: &str, from: usize, to: usize) {
-    let rows: String = (from..to)
-        .map(|n| format!("R{n},https://host/clip-{n}.mp4,{}\n", if n % 2 == 0 { "geo" } else { "art" }))
-        .collect();
-    fixture.write(name, &format!("id,url,topic\n{rows}"));
+    let mut text = "id,url,topic\n".to_owned();
+    for n in from..to {
+        let topic = if n % 2 == 0 { "geo" } else { "art" };
+        writeln!(text, "R{n},https://host/clip-{n}.mp4,{topic}").unwrap();
+    }
+    fixture.write(name, &text);
 }
 
 fn import(fixture: &CliFixture, sandbox: &SandboxProcess, name: &str) {

@@ -32,7 +32,7 @@ pub(in crate::cli) struct VerifyArgs {
 
     /// A file of videos that others put into the namespaces: they are not reported.
     ///
-    /// One video number a line, or a CSV with a column video_no. Second videos and videos of open rows of this ledger are
+    /// One video number a line, or a CSV with a column `video_no`. Second videos and videos of open rows of this ledger are
     /// reported all the same.
     #[arg(long, value_name = "FILE", env = "TELECINE_ALLOW", value_delimiter = ',')]
     allow: Vec<PathBuf>,
@@ -134,7 +134,9 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         let service = context.ledger.read(Snapshot::origin).await?;
         let library_diffs = match compared {
             Verification::Complete(mut library_diffs) => {
-                library_diffs.iter_mut().for_each(|library_diff| library_diff.allow(&theirs));
+                for library_diff in &mut library_diffs {
+                    library_diff.allow(&theirs);
+                }
                 let (code, verdict) = library_diff_verdict(&library_diffs);
                 let proof = ParityProof::new(at, code, &verdict, &library_diffs);
                 context.ledger.write(move |store| proof.keep(store)).await?;
