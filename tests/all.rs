@@ -40,4 +40,5 @@ mod seeing;
 mod setup;
 mod simulation;
 mod sources;
+mod undo;
 mod wire;

@@ -84,6 +84,19 @@ impl<T: Transport> ApiClient<T> {
         verdict::of_read(outcome, |data| wire::parse_list_page(data, &self.status_words))
     }
 
+    /// Asks the service to delete up to [`VIDEO_NOS_MAX`] videos of a namespace (`POST delete_videos`). An accepted request proves
+    /// nothing: the service ignores numbers that it does not know. Asking again does no harm.
+    pub async fn delete_videos(
+        &self,
+        permit: Permit,
+        namespace: &str,
+        video_nos: &[&VideoNo],
+    ) -> Result<(), ReadError> {
+        permit.spend(Endpoint::Delete);
+        let request = wire::delete_request(namespace, video_nos);
+        verdict::of_read(self.transport.exchange(request).await, |_| Some(()))
+    }
+
     /// Reads one video (`GET get_metadata`). `None`: when it is not visible, which proves nothing.
     pub async fn metadata(
         &self,

@@ -15,7 +15,7 @@ use crate::domain::{Submission, UnixMillis, VideoNo};
 /// Videos on one page at most (the service's plugin documentation).
 pub const PAGE_SIZE_MAX: u32 = 200;
 
-/// Numbers in one `video_nos` at most: the smallest documented bound for such lists.
+/// Numbers in one `video_nos`, or in one request to delete, at most: the smallest documented bound for such lists.
 pub const VIDEO_NOS_MAX: usize = 100;
 
 /// The longest answer read of an upload or a single video, in bytes.
@@ -83,6 +83,20 @@ fn list_request(body: &Value) -> Request {
         content: Content::Json,
         body: body.to_string(),
         answer_max: LIST_ANSWER_MAX,
+    }
+}
+
+/// `POST delete_videos`: the body is an array of numbers, and the namespace stands in the query.
+pub(super) fn delete_request(namespace: &str, video_nos: &[&VideoNo]) -> Request {
+    let mut query = Serializer::new(String::new());
+    query.append_pair("unique_id", namespace);
+    Request {
+        method: HttpMethod::Post,
+        endpoint: "delete_videos",
+        query: query.finish(),
+        content: Content::Json,
+        body: json!(video_nos).to_string(),
+        answer_max: ANSWER_MAX,
     }
 }
 
@@ -257,6 +271,15 @@ mod tests {
              &tags=telecine%3A1-2&latitude=-41.5&longitude=174&datetime_taken=2019-05-06+07%3A08%3A09\
              &retain_original_video=false"
         );
+    }
+
+    #[test]
+    fn a_deletion_is_an_array_of_numbers_with_the_namespace_in_the_query() {
+        let numbers = ["VI123456", "VI123457"].map(|text| VideoNo::parse(text).unwrap());
+        let request = delete_request("a b", &numbers.each_ref());
+        assert_eq!((request.method, request.endpoint), (HttpMethod::Post, "delete_videos"));
+        assert_eq!((request.query.as_str(), request.content), ("unique_id=a+b", Content::Json));
+        assert_eq!(request.body, r#"["VI123456","VI123457"]"#);
     }
 
     #[test]

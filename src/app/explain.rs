@@ -226,6 +226,9 @@ pub fn what_is_next(item: &ItemHistory, now: UnixMillis, running: Option<&Runnin
         State::NeedsReview => {
             "nothing, until you decide; a marker that appears in a listing also decides".to_owned()
         }
+        State::Accepted | State::Indexed | State::Failed if is_being_deleted(item) => {
+            "its video is ordered to be deleted; telecine undo asks for it until a listing proves that it is gone".to_owned()
+        }
         State::Accepted => {
             let at = item.poll_at.map(|at| format!(" next at {at}")).unwrap_or_default();
             format!("an import or `telecine reconcile` asks the service whether it is searchable,{at}")
@@ -233,7 +236,12 @@ pub fn what_is_next(item: &ItemHistory, now: UnixMillis, running: Option<&Runnin
         State::Indexed => "nothing: it is searchable".to_owned(),
         State::Failed | State::Rejected => "nothing: the same row is not sent again by itself".to_owned(),
         State::Abandoned => "nothing: it was given up".to_owned(),
+        State::Deleted => "nothing: its video was deleted by order".to_owned(),
     }
+}
+
+fn is_being_deleted(item: &ItemHistory) -> bool {
+    item.deletions.iter().any(|deletion| deletion.gone_at.is_none())
 }
 
 fn next_of_pending(item: &ItemHistory, now: UnixMillis, running: Option<&RunningRun>) -> String {
@@ -295,6 +303,9 @@ pub fn what_you_can_do(item: &ItemHistory, now: UnixMillis, flags: &str) -> Vec<
             format!("telecine import {manifest} --retry-failed{flags} sends it unchanged"),
         ],
         State::Abandoned => vec![format!("telecine resolve {number} --undo{flags}")],
+        State::Deleted => {
+            vec![format!("telecine import {manifest} --reupload-deleted{flags} (it is paid again)")]
+        }
         State::Sending | State::Accepted | State::Indexed => Vec::new(),
     }
 }

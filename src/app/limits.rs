@@ -22,6 +22,8 @@ const RATE_SANDBOX: &str = "100/s";
 const READ_RATE_DEFAULT: &str = "1/s";
 /// The same with the embedded sandbox.
 const READ_RATE_SANDBOX: &str = "5/s";
+/// The default rate of deletions. The documents state 5/s, and a client that was refused at that rate was not at this one.
+const DELETE_RATE_DEFAULT: &str = "1/3s";
 /// At least this many requests are in flight.
 const CONCURRENCY_MIN: u64 = 8;
 /// The default maximum of requests in flight. Each is a connection, and systems allow about a thousand.
@@ -40,6 +42,8 @@ pub struct GivenLimits {
     pub list_rate: Vec<Rate>,
     /// How often single videos may be read.
     pub get_rate: Vec<Rate>,
+    /// How often videos may be deleted.
+    pub delete_rate: Vec<Rate>,
     /// How often any request may be made.
     pub total_rate: Vec<Rate>,
 }
@@ -120,6 +124,11 @@ impl RequestedLimits {
         Self { given, is_sandbox }
     }
 
+    /// Deletions go at these rates. Empty: at the default rate.
+    pub fn delete_at(&mut self, rates: Vec<Rate>) {
+        self.given.delete_rate = rates;
+    }
+
     /// From now on these limits go before what was given. Those that are empty stay.
     pub fn set(&mut self, stored: &StoredLimits) -> Result<(), Error> {
         fn take<T>(own: &mut Vec<T>, texts: &[String]) -> Result<(), Error>
@@ -157,16 +166,17 @@ impl RequestedLimits {
 
     /// The given limits, else the stored ones, else the defaults.
     pub fn over(&self, stored: &StoredLimits) -> Result<Limits, Error> {
-        let (rate_default, read_default) = if self.is_sandbox {
-            (RATE_SANDBOX, READ_RATE_SANDBOX)
+        let (rate_default, read_default, delete_default) = if self.is_sandbox {
+            (RATE_SANDBOX, READ_RATE_SANDBOX, READ_RATE_SANDBOX)
         } else {
-            (RATE_DEFAULT, READ_RATE_DEFAULT)
+            (RATE_DEFAULT, READ_RATE_DEFAULT, DELETE_RATE_DEFAULT)
         };
         Ok(Limits {
             upload: first_given(&self.given.rate, &stored.rate, &[rate_default])?,
             caps: first_given(&self.given.cap, &stored.cap, &[])?,
             list: first_given(&self.given.list_rate, &stored.list_rate, &[read_default])?,
             metadata: first_given(&self.given.get_rate, &stored.get_rate, &[read_default])?,
+            delete: first_given(&self.given.delete_rate, &[], &[delete_default])?,
             total: first_given(&self.given.total_rate, &stored.total_rate, &[])?,
         })
     }

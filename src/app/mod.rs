@@ -18,6 +18,7 @@ pub mod run;
 pub mod running;
 pub mod sandbox;
 pub mod schedule;
+pub mod undo;
 
 pub use destination::Destination;
 pub use limits::{RequestedLimits, StoredLimits};

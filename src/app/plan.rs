@@ -150,7 +150,8 @@ fn plan_id(basis: &PlanBasis, manifests: &[Manifest], snapshot: Option<&Snapshot
 }
 
 fn limit_fields(limits: &Limits) -> Vec<PlanField> {
-    let Limits { upload, caps, list, metadata, total } = limits;
+    // an import deletes nothing
+    let Limits { upload, caps, list, metadata, delete: _, total } = limits;
     let rates = [("rate", upload), ("list-rate", list), ("get-rate", metadata), ("total-rate", total)];
     let field = |name, values: Vec<String>| PlanField { name, values };
     let rates = rates.map(|(name, rates)| field(name, rates.iter().map(ToString::to_string).collect()));

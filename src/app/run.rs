@@ -12,7 +12,8 @@ use crate::{
     error::{Error, ExitCode},
     events::{Event, EventBus},
     ledger::{
-        FailedRows, Identity, KeyChange, Ledger, LedgerError, Restored, RunId, SecondLedger, Snapshot, Store,
+        DeletedRows, FailedRows, Identity, KeyChange, Ledger, LedgerError, Restored, RunId, SecondLedger,
+        Snapshot, Store,
     },
     manifest::Manifest,
     pipeline::{self, Context, RunEnd, RunPolicy, Signals},
@@ -273,16 +274,22 @@ pub(super) fn end_of_run(
     }
 }
 
-/// Reports the cost of sending failed videos again, before it happens.
+/// Reports the cost of sending failed or deleted videos again, before it happens.
 async fn warn_of_price(request: &RunRequest, context: &Context<HttpTransport>) -> Result<(), Error> {
-    let failed = context.ledger.read(Snapshot::state_counts).await?.of(State::Failed);
-    if request.policy.reruns.failed == FailedRows::Retry && failed > 0 {
+    let counts = context.ledger.read(Snapshot::state_counts).await?;
+    let reruns = request.policy.reruns;
+    let failed = if reruns.failed == FailedRows::Retry { counts.of(State::Failed) } else { 0 };
+    let deleted = if reruns.deleted == DeletedRows::Reupload { counts.of(State::Deleted) } else { 0 };
+    let again = [
+        (failed, "--retry-failed", "videos that failed"),
+        (deleted, "--reupload-deleted", "videos that were deleted"),
+    ];
+    for (count, flag, what) in again.into_iter().filter(|(count, ..)| *count > 0) {
         let price = request.price.map_or_else(
             || "give --price to see what that costs".to_owned(),
-            |price| format!("at most {} credits", price.of(failed)),
+            |price| format!("at most {} credits", price.of(count)),
         );
-        let text =
-            format!("--retry-failed: up to {failed} videos that failed are sent and paid again, {price}");
+        let text = format!("{flag}: up to {count} {what} are sent and paid again, {price}");
         context.events.emit(context.clock.now(), &Event::Message { text });
     }
     Ok(())

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     commands::{
         acknowledge, config, doctor, explain, import, ledger, list, quota, rehearse, report, resolve, review,
-        runs, status, verify, version,
+        runs, status, undo, verify, version,
     },
     output::{
         json::{CommandEnd, NoFields},
@@ -68,6 +68,8 @@ pub fn objects() -> Vec<JsonObject> {
         object::<runs::RunDetailBody>("runs show", "the last line"),
         object::<review::QuestionLine>("review", "one line per item"),
         object::<resolve::ResolveBody>("resolve", "the last line"),
+        object::<undo::UndoLine>("undo", "one line per video"),
+        object::<undo::UndoBody>("the end of undo", "the last line"),
         object::<verify::VerifyBody>("verify", "the last line"),
         object::<verify::RecoverBody>("recover", "the last line"),
         object::<ledger::LedgerCheckBody>("ledger check", "the last line"),

@@ -75,9 +75,24 @@ const EVERYDAY: &[(&str, &[&str])] = &[
             "json",
         ],
     ),
+    (
+        "undo",
+        &[
+            "duplicates",
+            "where",
+            "yes",
+            "why",
+            "price",
+            "ledger",
+            "sandbox",
+            "key-file",
+            "delete-rate",
+            "json",
+        ],
+    ),
     ("doctor", &["ledger", "sandbox", "key-file", "api-url", "rate", "cap", "json"]),
     ("recover", &["map", "ledger", "sandbox", "key-file", "settle-after", "unmarked-are-not-ours", "json"]),
-    ("verify", &["ledger", "sandbox", "key-file", "out-dir", "json"]),
+    ("verify", &["allow", "ledger", "sandbox", "key-file", "out-dir", "json"]),
     (
         "check",
         &["map", "tag", "where", "expect-rows", "strict", "max-errors", "probe", "ledger", "csv", "json"],
@@ -105,7 +120,7 @@ const EVERYDAY: &[(&str, &[&str])] = &[
 const GROUPS: &[(&str, &[&str])] = &[
     ("Import", &["check", "guess", "preview", "plan", "rehearse", "import", "reconcile"]),
     ("Look", &["status", "explain", "list", "runs", "report", "quota", "verify"]),
-    ("Decide and undo", &["review", "resolve", "acknowledge"]),
+    ("Decide and undo", &["review", "resolve", "acknowledge", "undo"]),
     ("Set up", &["init", "doctor", "config", "schedule", "sandbox", "completions", "version"]),
     ("Care", &["ledger", "recover"]),
 ];
@@ -175,7 +190,23 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "telecine resolve --all-matching 'archive.csv' --give-up --yes",
         ],
     ),
-    ("verify", &["telecine verify", "telecine verify --out-dir reports --json"]),
+    (
+        "undo",
+        &[
+            "telecine undo last",
+            "telecine undo 20260131T120000Z-4711 --where 'topic=Geography' --price 2",
+            "telecine undo last --yes --why 'the wrong manifest'",
+            "telecine undo --duplicates",
+        ],
+    ),
+    (
+        "verify",
+        &[
+            "telecine verify",
+            "telecine verify --allow their-videos.csv",
+            "telecine verify --out-dir reports --json",
+        ],
+    ),
     (
         "recover",
         &["telecine recover archive.csv", "telecine recover 'archive/*.csv' --unmarked-are-not-ours"],
@@ -354,7 +385,7 @@ mod tests {
     }
 
     /// More commands would not fit on a screen.
-    const COMMANDS_MAX: usize = 26;
+    const COMMANDS_MAX: usize = 27;
 
     /// The arguments of a command; single quotes keep a word together.
     fn split(example: &str) -> Vec<String> {

@@ -20,7 +20,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use args::values;
 use commands::{
     acknowledge, check, completions, config, doctor, explain, guess, import, init, ledger, list, man, plan,
-    preview, quota, rehearse, report, resolve, review, runs, sandbox, schedule, status, verify, version,
+    preview, quota, rehearse, report, resolve, review, runs, sandbox, schedule, status, undo, verify,
+    version,
 };
 
 use crate::{
@@ -98,6 +99,8 @@ enum Command {
     Review(review::ReviewArgs),
     /// Decide about items: adopt a video, send again, give up, or take an answer back.
     Resolve(Box<resolve::ResolveArgs>),
+    /// Delete at the service what a run created, or second videos. Lists them first.
+    Undo(Box<undo::UndoArgs>),
     /// Mark rejected and failed rows as known, so that they fail no later run.
     Acknowledge(acknowledge::AcknowledgeArgs),
     /// Compare the whole library of the service with the ledger.
@@ -274,6 +277,7 @@ fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
         Command::List(args) => list::list(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Acknowledge(args) => acknowledge::acknowledge(&args),
+        Command::Undo(args) => undo::undo(&args),
         Command::Verify(args) => verify::verify(&args),
         Command::Recover(args) => verify::recover(&args),
         Command::Ledger(args) => ledger::ledger(&args),

@@ -23,11 +23,13 @@
 //!
 //!   sending --Rejected, RejectedByRule--> rejected --Corrected--> pending          indexed --ReplaceOrdered--> pending
 //!   pending, abandoned, accepted, indexed --AnswerWithdrawn--> needs_review
+//!   accepted, indexed, failed --Deleted--> deleted --ReuploadOrdered--> pending
 //! ```
 //!
 //! A request without a clear answer may still have had an effect. So its item is `in_doubt`, and leaves that state only
-//! by evidence or by a recorded human decision. `indexed`, `failed`, `rejected` and `abandoned` are final: only a
-//! recorded command leaves them.
+//! by evidence or by a recorded human decision. `indexed`, `failed`, `rejected`, `abandoned` and `deleted` are final: only
+//! a recorded command leaves them. An item becomes `deleted` when a listing proves that its video is gone, not when the
+//! deletion is ordered.
 
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
@@ -71,6 +73,8 @@ pub enum State {
     Rejected,
     /// A human gave it up. Final.
     Abandoned,
+    /// Its video was deleted at the service by order, and a listing proves it. Final.
+    Deleted,
 }
 
 /// What can happen to an item.
@@ -121,6 +125,10 @@ pub enum ItemEvent {
     RetryOrdered,
     /// The row came again with other content, and the user ordered it to be sent (and paid) again.
     ReplaceOrdered,
+    /// The user ordered its video to be deleted, and a listing proves that it is gone.
+    Deleted,
+    /// The user ordered deleted items to be sent (and paid) again.
+    ReuploadOrdered,
 }
 
 /// The state of one request. An item has at most one attempt that is open or accepted.
@@ -149,7 +157,7 @@ pub enum AttemptState {
     Absent,
     /// Given up by a human.
     Abandoned,
-    /// Was accepted, and a new attempt was ordered: its indexing failed, or its row changed.
+    /// Was accepted, and a new attempt was ordered: its indexing failed, its row changed, or its video was deleted.
     Superseded,
 }
 
@@ -199,7 +207,8 @@ impl State {
             | (S::NeedsReview, E::ResendOrdered)
             | (S::Rejected, E::Corrected)
             | (S::Failed, E::RetryOrdered)
-            | (S::Indexed, E::ReplaceOrdered) => S::Pending,
+            | (S::Indexed, E::ReplaceOrdered)
+            | (S::Deleted, E::ReuploadOrdered) => S::Pending,
             (S::Sending, E::Rejected | E::RejectedByRule) => S::Rejected,
             (S::Sending, E::Accepted)
             | (S::InDoubt | S::AcceptedUnidentified, E::Found)
@@ -211,6 +220,7 @@ impl State {
             (S::NeedsReview, E::GivenUp) => S::Abandoned,
             (S::Accepted, E::Indexed) => S::Indexed,
             (S::Accepted, E::IndexingFailed) => S::Failed,
+            (S::Accepted | S::Indexed | S::Failed, E::Deleted) => S::Deleted,
             (state, event) => return Err(IllegalTransition { state, event }),
         };
         Ok(next)
@@ -220,7 +230,7 @@ impl State {
     #[must_use]
     pub const fn is_final(self) -> bool {
         match self {
-            Self::Indexed | Self::Failed | Self::Rejected | Self::Abandoned => true,
+            Self::Indexed | Self::Failed | Self::Rejected | Self::Abandoned | Self::Deleted => true,
             Self::Pending
             | Self::Sending
             | Self::InDoubt
@@ -246,8 +256,8 @@ impl ItemEvent {
             Self::FoundAbsent | Self::ResendOrdered => AttemptState::Absent,
             Self::ReviewRequested | Self::AnswerWithdrawn => AttemptState::NeedsReview,
             Self::GivenUp => AttemptState::Abandoned,
-            Self::RetryOrdered | Self::ReplaceOrdered => AttemptState::Superseded,
-            Self::Indexed | Self::IndexingFailed | Self::Corrected => return None,
+            Self::RetryOrdered | Self::ReplaceOrdered | Self::ReuploadOrdered => AttemptState::Superseded,
+            Self::Indexed | Self::IndexingFailed | Self::Corrected | Self::Deleted => return None,
         })
     }
 }
@@ -282,6 +292,8 @@ mod tests {
                         | ItemEvent::RetryOrdered
                         | ItemEvent::ReplaceOrdered
                         | ItemEvent::AnswerWithdrawn
+                        | ItemEvent::Deleted
+                        | ItemEvent::ReuploadOrdered
                 );
                 assert!(state.after(*event).is_err() || ordered, "{state} + {event}");
             }

@@ -1,5 +1,6 @@
 //! The admission of rows: its terms, and the outcome of each row.
 
+use super::DeletedRows;
 use crate::domain::{Problem, State, UnixMillis};
 
 /// The outcome of one row.
@@ -86,6 +87,8 @@ pub struct RerunPolicy {
     pub failed: FailedRows,
     /// Rows whose content changed.
     pub drifted: DriftedRows,
+    /// Rows whose video was deleted by order.
+    pub deleted: DeletedRows,
 }
 
 impl FailedRows {
@@ -100,7 +103,8 @@ impl FailedRows {
             | State::NeedsReview
             | State::Accepted
             | State::Indexed
-            | State::Abandoned => false,
+            | State::Abandoned
+            | State::Deleted => false,
         }
     }
 }

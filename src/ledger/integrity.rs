@@ -13,6 +13,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
               IN ('not_sent', 'refused', 'rejected', 'absent', 'superseded') \
          WHEN 'indexed' THEN coalesce(attempt.state, '') = 'accepted' \
          WHEN 'failed' THEN coalesce(attempt.state, '') = 'accepted' \
+         WHEN 'deleted' THEN coalesce(attempt.state, '') = 'accepted' \
          ELSE coalesce(attempt.state, '') = item.state END",
     ),
     (
@@ -24,6 +25,11 @@ pub(super) const RULES: &[(&str, &str)] = &[
         "paid or possibly paid uploads that the total does not include",
         "SELECT abs((SELECT uploads FROM committed_uploads) - (SELECT count(*) FROM attempt \
          WHERE state NOT IN ('not_sent', 'refused', 'rejected') AND NOT (state = 'absent' AND forced = 0)))",
+    ),
+    (
+        "deleted items without a proven deletion",
+        "SELECT count(*) FROM item LEFT JOIN deletion ON deletion.attempt = item.attempt \
+         WHERE item.state = 'deleted' AND deletion.gone_at IS NULL",
     ),
     (
         "manifest readings whose row counts do not add up",

@@ -1,5 +1,7 @@
 //! The result of a comparison of the library with the ledger.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::{BoundItem, ItemId, VideoOwner};
@@ -16,6 +18,8 @@ pub struct LibraryDiff {
     pub bound: u64,
     /// Videos that are bound to an item, and listed: the two sides agree.
     pub matched: u64,
+    /// Videos of others that the user named as such. They are no findings.
+    pub allowed: u64,
     /// Another namespace that lists the same videos: the service ignores namespaces. `None`: none was seen.
     pub shared_with: Option<String>,
     /// What does not match, one by one.
@@ -59,6 +63,10 @@ pub enum DiffKind {
     Open,
     /// The service could not index the item's video.
     Failed,
+    /// The video was ordered to be deleted, and nothing proves yet that it is gone.
+    DeletionOpen,
+    /// The video was deleted by order, and the service lists it again.
+    Undeleted,
 }
 
 impl DiffKind {
@@ -68,9 +76,11 @@ impl DiffKind {
         Self::Surplus,
         Self::Rejected,
         Self::Foreign,
+        Self::Undeleted,
         Self::Unknown,
         Self::TagsHidden,
         Self::Open,
+        Self::DeletionOpen,
         Self::ResolvedByReview,
         Self::Failed,
     ];
@@ -88,6 +98,8 @@ impl DiffKind {
             Self::Open => "open",
             Self::ResolvedByReview => "resolved_by_review",
             Self::Failed => "failed",
+            Self::DeletionOpen => "deletion_open",
+            Self::Undeleted => "undeleted",
         }
     }
 
@@ -106,6 +118,8 @@ impl DiffKind {
                 "at the service, of items whose outcome is open: reconcile finds them, review shows them"
             }
             Self::Failed => "in both, failed to be indexed",
+            Self::DeletionOpen => "ordered to be deleted, not proven yet: give the same telecine undo again",
+            Self::Undeleted => "at the service, though they were deleted by order",
         }
     }
 }
@@ -121,6 +135,18 @@ impl LibraryDiff {
     #[must_use]
     pub fn count(&self, kind: DiffKind) -> u64 {
         self.findings.iter().filter(|finding| finding.kind == kind).count() as u64
+    }
+
+    /// Takes the videos that others put here out of the findings: those of these numbers whose marker, or lack of one, says that
+    /// this ledger did not send them.
+    pub fn allow(&mut self, theirs: &HashSet<VideoNo>) {
+        let before = self.findings.len();
+        self.findings.retain(|finding| {
+            let may_be_theirs =
+                matches!(finding.kind, DiffKind::Foreign | DiffKind::Unknown | DiffKind::TagsHidden);
+            !may_be_theirs || finding.video_no.as_ref().is_none_or(|number| !theirs.contains(number))
+        });
+        self.allowed += (before - self.findings.len()) as u64;
     }
 
     /// Adds a listed video and its owner.
@@ -144,12 +170,23 @@ impl LibraryDiff {
 
     /// Adds an item that is bound to a video, and whether the service shows it.
     pub fn take_bound(&mut self, item: &BoundItem, result: ListingPresence) {
-        self.bound += 1;
         let kind = match (result, item.state) {
+            (ListingPresence::Missing, State::Deleted) => return,
+            (ListingPresence::Shown, State::Deleted) => DiffKind::Undeleted,
+            (_, _) if item.is_deletion_ordered => DiffKind::DeletionOpen,
             (ListingPresence::Missing, _) => DiffKind::Missing,
             (ListingPresence::Shown, State::Failed) => DiffKind::Failed,
-            (ListingPresence::Shown, _) => return,
+            (ListingPresence::Shown, _) => {
+                self.bound += 1;
+                return;
+            }
         };
+        if kind == DiffKind::Undeleted {
+            // it was counted when it was listed, and is nothing that both agree on
+            self.matched = self.matched.saturating_sub(1);
+        } else {
+            self.bound += 1;
+        }
         self.find(kind, Some(item.video_no.clone()), Some(item.item));
         if let Some(finding) = self.findings.last_mut() {
             finding.url = SourceUrl::parse(&item.url).ok().map(|url| url.to_string());
@@ -170,4 +207,26 @@ pub enum ListingPresence {
     Shown,
     /// In neither.
     Missing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_this_ledger_did_not_send_can_be_allowed() {
+        let number = VideoNo::parse("VI0001").unwrap();
+        let theirs = HashSet::from([number.clone()]);
+        for kind in DiffKind::ALL {
+            let mut diff = LibraryDiff::of("default");
+            diff.find(*kind, Some(number.clone()), None);
+            diff.allow(&theirs);
+            let is_theirs = matches!(kind, DiffKind::Foreign | DiffKind::Unknown | DiffKind::TagsHidden);
+            assert_eq!(
+                (diff.count(*kind), diff.allowed),
+                if is_theirs { (0, 1) } else { (1, 0) },
+                "{kind:?}"
+            );
+        }
+    }
 }

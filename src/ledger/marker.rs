@@ -16,6 +16,12 @@ pub(super) fn marker(secret: &[u8; 32], attempt: i64, key_prefix: &str) -> Strin
     format!("{PREFIX}{}-{key_prefix}", hex(&digest.as_bytes()[..STEM_DIGITS / 2]))
 }
 
+/// Whether a tag is the marker of a request, of this ledger or of another one.
+#[must_use]
+pub fn is_marker(tag: &str) -> bool {
+    Marked::parse(tag).is_some()
+}
+
 /// A marker read back from a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Marked {

@@ -55,20 +55,22 @@ pub use holder::running_process;
 pub use identity::{Identity, KeyChange, Restored, SecondLedger};
 pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
+pub use marker::is_marker;
 pub use registry::{RegisteredLedger, registered_ledger, registered_ledgers};
 pub use schema::version as schema_version;
 pub use snapshot::{
-    AnswerRow, Capture, CauseCount, CauseExample, EventRow, FaultCount, ItemHistory, ItemRow, LastError,
-    ListFilter, ListedItem, ManifestCounts, NO_SERVICE, OpenQuestion, ReasonCount, ReportScope,
+    AnswerRow, Capture, CauseCount, CauseExample, DeletionRow, EventRow, FaultCount, ItemHistory, ItemRow,
+    LastError, ListFilter, ListedItem, ManifestCounts, NO_SERVICE, OpenQuestion, ReasonCount, ReportScope,
     RequestCounts, RequestRow, RequestTimes, RowIssue, RowIssueKind, RunPace, RunRow, RunUploads, Snapshot,
 };
 pub use store::Store;
 pub use types::{
     Acknowledgement, AttemptResult, BadRow, BadRowCounts, Binding, Bindings, BootTime, BoundBy, BoundItem,
-    Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ClockReference, ControlVideo, Expiring, ExternalUsage,
-    HeldResend, LibraryVideo, Marker, Observation, ObservedDelays, Order, OrderId, OrderResult, PollResult,
-    PollTask, PossibleSender, Question, Recovered, ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress,
-    ServiceTime, StateCounts, UnresolvedAttempt, UnresolvedAttempts, UploadUsage, VideoOwner,
+    Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ClockReference, ControlVideo, DeletedRows, DeletionOrder,
+    DeletionTask, Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo, Marker, Observation,
+    ObservedDelays, Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question, Recovered,
+    ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, RunVideo, ServiceTime, StateCounts, UndoAction,
+    UnresolvedAttempt, UnresolvedAttempts, UploadUsage, VideoOwner,
 };
 
 use crate::{blocking, domain::UnixMillis};

@@ -48,7 +48,7 @@ CREATE TABLE item (
     state       TEXT    NOT NULL CHECK (state = 'pending' OR state = 'sending' OR state = 'in_doubt'
                                         OR state = 'accepted_unidentified' OR state = 'needs_review'
                                         OR state = 'accepted' OR state = 'indexed' OR state = 'failed'
-                                        OR state = 'rejected' OR state = 'abandoned'),
+                                        OR state = 'rejected' OR state = 'abandoned' OR state = 'deleted'),
     manifest    INTEGER NOT NULL REFERENCES manifest (id),
     line        INTEGER NOT NULL,
     namespace   TEXT    NOT NULL,
@@ -65,7 +65,7 @@ CREATE TABLE item (
     expires_at  INTEGER,
     CHECK ((poll_at IS NOT NULL) = (state = 'accepted')),
     CHECK ((final_at IS NOT NULL) = (state = 'indexed' OR state = 'failed' OR state = 'rejected'
-                                     OR state = 'abandoned'))
+                                     OR state = 'abandoned' OR state = 'deleted'))
 ) STRICT;
 CREATE INDEX item_by_state ON item (state, manifest);
 CREATE INDEX item_to_poll ON item (poll_at) WHERE poll_at IS NOT NULL;
@@ -151,7 +151,11 @@ INSERT INTO transition VALUES
     ('accepted', 'indexing_failed', 'failed'),
     ('rejected', 'corrected', 'pending'),
     ('failed', 'retry_ordered', 'pending'),
-    ('indexed', 'replace_ordered', 'pending');
+    ('indexed', 'replace_ordered', 'pending'),
+    ('accepted', 'deleted', 'deleted'),
+    ('indexed', 'deleted', 'deleted'),
+    ('failed', 'deleted', 'deleted'),
+    ('deleted', 'reupload_ordered', 'pending');
 
 CREATE TRIGGER item_starts_pending BEFORE INSERT ON item WHEN NEW.state <> 'pending'
 BEGIN SELECT RAISE(ABORT, 'an item starts as pending'); END;
@@ -307,6 +311,38 @@ BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
 CREATE TRIGGER answer_is_never_deleted BEFORE DELETE ON answer
 BEGIN SELECT RAISE(ABORT, 'answers are append-only'); END;
 
+-- Videos that a human ordered to be deleted. A row is written before the service is asked for the first time. `attempt` is the
+-- request that the video is bound to; NULL for a second video of the item. `listed` is 1 if the service listed the video
+-- before it was asked. `gone_at` is when a listing proved that the video is gone; NULL while nothing proves it.
+CREATE TABLE deletion (
+    video_no   TEXT    PRIMARY KEY,
+    item       INTEGER NOT NULL REFERENCES item (id),
+    attempt    INTEGER UNIQUE REFERENCES attempt (id),
+    namespace  TEXT    NOT NULL,
+    run        INTEGER NOT NULL REFERENCES run (id),
+    ordered_at INTEGER NOT NULL,
+    who        TEXT    NOT NULL,
+    why        TEXT    NOT NULL,
+    listed     INTEGER NOT NULL CHECK (listed IN (0, 1)),
+    gone_at    INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deletion_by_item ON deletion (item);
+CREATE TRIGGER deletion_starts_open BEFORE INSERT ON deletion WHEN NEW.gone_at IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'a deletion starts without proof'); END;
+CREATE TRIGGER deletion_is_never_deleted BEFORE DELETE ON deletion
+BEGIN SELECT RAISE(ABORT, 'a deletion is never taken out'); END;
+CREATE TRIGGER deletion_is_proven_once BEFORE UPDATE ON deletion WHEN OLD.gone_at IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'the deletion is proven'); END;
+-- An item is deleted only with the proof, and its request is not replaced between the order and the proof.
+CREATE TRIGGER item_is_deleted_with_proof BEFORE UPDATE OF state ON item
+WHEN NEW.state = 'deleted' AND OLD.state <> 'deleted'
+ AND NOT EXISTS (SELECT 1 FROM deletion WHERE attempt = NEW.attempt AND gone_at IS NOT NULL)
+BEGIN SELECT RAISE(ABORT, 'nothing proves the deletion'); END;
+CREATE TRIGGER attempt_is_kept_until_its_video_is_gone BEFORE UPDATE OF state ON attempt
+WHEN OLD.state = 'accepted' AND NEW.state <> 'accepted'
+ AND EXISTS (SELECT 1 FROM deletion WHERE attempt = OLD.id AND gone_at IS NULL)
+BEGIN SELECT RAISE(ABORT, 'its video is being deleted'); END;
+
 -- Rows that a report has named as rejected or failed: they are no news in the next one. `digest` is of the row and of what is
 -- wrong with it, `run` the latest run that reported it. A human may acknowledge it.
 CREATE TABLE bad_row (
@@ -360,7 +396,8 @@ CREATE TABLE foreign_video (
 -- What counts in a quota beside the attempts: our own reads, and requests of other tools with the same account.
 CREATE TABLE external_usage (
     id       INTEGER PRIMARY KEY,
-    endpoint TEXT    NOT NULL CHECK (endpoint = 'upload' OR endpoint = 'list' OR endpoint = 'get'),
+    endpoint TEXT    NOT NULL CHECK (endpoint = 'upload' OR endpoint = 'list' OR endpoint = 'get'
+                              OR endpoint = 'delete'),
     run      INTEGER REFERENCES run (id),
     at       INTEGER NOT NULL,
     count    INTEGER NOT NULL CHECK (count > 0),

@@ -11,7 +11,7 @@ use crate::{
     domain::StopReason,
     events::{Event, EventBus},
     ledger::{Ledger, LedgerError},
-    quota::{Cooldown, Permit, PermitSlot, Priority, RateLimiter, RequestOutcome},
+    quota::{Cooldown, Endpoint, Permit, PermitSlot, Priority, RateLimiter, RequestOutcome},
     retry::parse_retry_after,
 };
 
@@ -124,7 +124,11 @@ impl<T> Context<T> {
             cooldown.failures == FAILED_READS_SAID || cooldown.until.after_now(now) >= READ_WAIT_SAID
         };
         if let Some(cooldown) = cooldown.filter(is_said) {
-            let why = format!("listings cannot be read ({error}); trying again");
+            let what = match slot.endpoint() {
+                Endpoint::Delete => "no video can be deleted",
+                Endpoint::Upload | Endpoint::List | Endpoint::Metadata => "listings cannot be read",
+            };
+            let why = format!("{what} ({error}); trying again");
             self.emit(&Event::Waiting { reason: why, until: cooldown.until, hint: None });
         }
         match error {

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{
     api::{IndexStatus, ListedVideo, Transport},
-    domain::VideoNo,
+    domain::{State, VideoNo},
     events::Event,
-    ledger::{BoundItem, ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence, Snapshot},
+    ledger::{ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence, Snapshot},
     quota::Priority,
 };
 
@@ -154,24 +154,26 @@ async fn compare_one<T: Transport>(
         for item in &items {
             let mut presence = ListingPresence::Shown;
             if !listed.contains(&item.video_no) {
-                asked += 1;
-                presence = check_single(context, namespace, item, asked).await?;
+                presence = ListingPresence::Missing;
+                // a deleted video is expected to be missing
+                if item.state != State::Deleted && asked < SINGLY_MAX {
+                    asked += 1;
+                    if is_shown_singly(context, namespace, &item.video_no).await? {
+                        presence = ListingPresence::Shown;
+                    }
+                }
             }
             library_diff.take_bound(item, presence);
         }
     }
 }
 
-/// Asks for one video that the listing does not show: it may exist all the same.
-async fn check_single<T: Transport>(
+/// Asks for one video that a listing does not show: it may exist all the same.
+pub(super) async fn is_shown_singly<T: Transport>(
     context: &Context<T>,
     namespace: &str,
-    item: &BoundItem,
-    asked: usize,
-) -> Result<ListingPresence, IncompleteListing> {
-    if asked > SINGLY_MAX {
-        return Ok(ListingPresence::Missing);
-    }
+    video_no: &VideoNo,
+) -> Result<bool, IncompleteListing> {
     let mut pass = 1;
     loop {
         // the next stage that uses the ledger reports the error
@@ -182,18 +184,17 @@ async fn check_single<T: Transport>(
             refusal: None,
         })?;
         let slot = permit.slot();
-        match context.api.metadata(permit, namespace, &item.video_no).await {
+        match context.api.metadata(permit, namespace, video_no).await {
             Ok(video) => {
                 context.learn_read(slot);
-                let is_shown = video.is_some_and(|video| video.video_no == item.video_no);
-                return Ok(if is_shown { ListingPresence::Shown } else { ListingPresence::Missing });
+                return Ok(video.is_some_and(|video| video.video_no == *video_no));
             }
             Err(error) => {
                 let refusal = context.learn_read_fault(slot, &error);
                 let is_refused = refusal.is_some();
                 if is_refused || pass == PASSES_MAX {
                     return Err(IncompleteListing {
-                        cause: format!("{}: {error}", item.video_no),
+                        cause: format!("{video_no}: {error}"),
                         is_refused,
                         is_unreachable: false,
                         refusal,

@@ -146,6 +146,47 @@ pub(super) async fn page<T: Transport>(
     namespace: &str,
     number: u32,
 ) -> Result<ListPage, IncompleteListing> {
+    requested(context, namespace, PageOf::Namespace(number)).await
+}
+
+/// The videos of these numbers that a namespace has, at most [`VIDEO_NOS_MAX`](crate::api::VIDEO_NOS_MAX).
+pub(super) async fn read_numbers<T: Transport>(
+    context: &Context<T>,
+    namespace: &str,
+    numbers: &[&VideoNo],
+) -> Result<Vec<ListedVideo>, IncompleteListing> {
+    let page = requested(context, namespace, PageOf::Numbers(numbers)).await?;
+    if page.unreadable > 0 {
+        return Err(incomplete("a page holds entries that cannot be read"));
+    }
+    if page.total_count.is_some_and(|total| total != page.videos.len() as u64) {
+        return Err(incomplete("a page states another total than it shows"));
+    }
+    if page.videos.iter().any(|video| !numbers.contains(&&video.video_no)) {
+        return Err(incomplete("a page shows other videos than those that were asked for"));
+    }
+    Ok(page.videos)
+}
+
+/// Which videos a page is to show.
+#[derive(Clone, Copy)]
+enum PageOf<'a> {
+    /// The page of this number of all videos.
+    Namespace(u32),
+    /// The videos of these numbers.
+    Numbers(&'a [&'a VideoNo]),
+}
+
+/// A page, requested again when it is not received.
+async fn requested<T: Transport>(
+    context: &Context<T>,
+    namespace: &str,
+    of: PageOf<'_>,
+) -> Result<ListPage, IncompleteListing> {
+    let number = match of {
+        PageOf::Namespace(number) => number,
+        PageOf::Numbers(_) => 1,
+    };
     let mut tries = 0;
     loop {
         // the next stage that uses the ledger reports the error
@@ -156,7 +197,11 @@ pub(super) async fn page<T: Transport>(
             refusal: None,
         })?;
         let slot = permit.slot();
-        match context.api.list_page(permit, namespace, number).await {
+        let page = match of {
+            PageOf::Namespace(number) => context.api.list_page(permit, namespace, number).await,
+            PageOf::Numbers(numbers) => context.api.list_videos(permit, namespace, numbers).await,
+        };
+        match page {
             Ok(page) => {
                 context.learn_read(slot);
                 return Ok(page);

@@ -5,6 +5,7 @@
 
 mod context;
 mod coordinator;
+mod deletion;
 mod forecast;
 mod ingest;
 mod library_check;
@@ -16,15 +17,18 @@ mod probe;
 mod reconcile;
 mod recover;
 mod restore_usage;
+mod second_videos;
 mod upload;
 
 pub use context::{Context, LEARNED_LIMITS, Signals};
+pub use deletion::{DELETION_BATCH, DeletionBatchEnd, DeletionStop, UnfinishedDeletion, delete_batch};
 pub use library_check::{Verification, namespaces_ignored, verify};
 pub use policy::{RunEnd, RunPolicy, progress_of};
 pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
 pub use reconcile::{OnDoubt, ReconcileRules};
 pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
 pub use restore_usage::{boot_of, change_limits, learned_limits, past_of, restore_usage};
+pub use second_videos::{SecondVideo, SecondVideos, second_videos};
 pub(crate) use upload::{WAIT_ANNOUNCED_MIN, delay_text};
 
 use crate::{

@@ -51,6 +51,7 @@ pub struct AccountLimits {
     pub(super) upload: EndpointLimits,
     pub(super) list: EndpointLimits,
     pub(super) metadata: EndpointLimits,
+    pub(super) delete: EndpointLimits,
     /// The quota that covers all endpoints, where there is one.
     pub(super) total: Pacing,
     pub(super) caps: Caps,
@@ -112,6 +113,7 @@ impl AccountLimits {
             upload: EndpointLimits::new(&limits.upload),
             list: EndpointLimits::new(&limits.list),
             metadata: EndpointLimits::new(&limits.metadata),
+            delete: EndpointLimits::new(&limits.delete),
             total: Pacing::new(&limits.total),
             caps: Caps::new(&limits.caps),
             limits,
@@ -197,6 +199,7 @@ impl AccountLimits {
             Endpoint::Upload => &self.upload,
             Endpoint::List => &self.list,
             Endpoint::Metadata => &self.metadata,
+            Endpoint::Delete => &self.delete,
         }
     }
 
@@ -205,13 +208,14 @@ impl AccountLimits {
             Endpoint::Upload => &mut self.upload,
             Endpoint::List => &mut self.list,
             Endpoint::Metadata => &mut self.metadata,
+            Endpoint::Delete => &mut self.delete,
         }
     }
 
     const fn margins(&self, endpoint: Endpoint) -> Margins {
         let slowdown = match endpoint {
             Endpoint::Upload => Slowdown(self.learned_limits.slowdown_permille),
-            Endpoint::List | Endpoint::Metadata => Slowdown::NONE,
+            Endpoint::List | Endpoint::Metadata | Endpoint::Delete => Slowdown::NONE,
         };
         Margins { slowdown, jitter: self.learned_limits.jitter, tick_ms: self.tick_ms }
     }

@@ -16,6 +16,8 @@ pub struct Limits {
     pub list: Vec<Rate>,
     /// Rates of reads of single videos.
     pub metadata: Vec<Rate>,
+    /// How often to ask for the deletion of videos.
+    pub delete: Vec<Rate>,
     /// How often to do any of these, where one quota covers all.
     pub total: Vec<Rate>,
 }
@@ -24,16 +26,18 @@ impl Limits {
     /// The longest period of any limit, in milliseconds.
     #[must_use]
     pub fn period_ms_max(&self) -> i64 {
-        let rates = [&self.upload, &self.list, &self.metadata, &self.total];
-        let rates = rates.into_iter().flatten().map(|rate| rate.limit().period_ms());
+        let rates = self.rates().into_iter().flatten().map(|rate| rate.limit().period_ms());
         rates.chain(self.caps.iter().map(|cap| cap.period_ms())).max().unwrap_or(0).max(caps::CAP_SPAN_MS)
     }
 
     /// The highest count of any rate.
     #[must_use]
     pub fn count_max(&self) -> u32 {
-        let rates = [&self.upload, &self.list, &self.metadata, &self.total];
-        rates.into_iter().flatten().map(|rate| rate.limit().count()).max().unwrap_or(1)
+        self.rates().into_iter().flatten().map(|rate| rate.limit().count()).max().unwrap_or(1)
+    }
+
+    const fn rates(&self) -> [&Vec<Rate>; 5] {
+        [&self.upload, &self.list, &self.metadata, &self.delete, &self.total]
     }
 
     /// What stands for uploads, for a reader: `1/min, 120/2h`.

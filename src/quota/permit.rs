@@ -56,11 +56,13 @@ pub enum Endpoint {
     List,
     /// `get_metadata`.
     Metadata,
+    /// `delete_videos`.
+    Delete,
 }
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: &'static [Self] = &[Self::Upload, Self::List, Self::Metadata];
+    pub const ALL: &'static [Self] = &[Self::Upload, Self::List, Self::Metadata, Self::Delete];
 
     /// The word for it, in the ledger and in every output.
     #[must_use]
@@ -69,6 +71,7 @@ impl Endpoint {
             Self::Upload => "upload",
             Self::List => "list",
             Self::Metadata => "get",
+            Self::Delete => "delete",
         }
     }
 
@@ -89,10 +92,13 @@ pub enum Priority {
     Poll,
     /// A read of a single video.
     PollSingle,
+    /// A request to delete videos.
+    Delete,
 }
 
 impl Priority {
-    pub(super) const ALL: [Self; 4] = [Self::Reconcile, Self::Upload, Self::Poll, Self::PollSingle];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Reconcile, Self::Upload, Self::Poll, Self::PollSingle, Self::Delete];
 
     /// The endpoint it uses.
     #[must_use]
@@ -101,6 +107,7 @@ impl Priority {
             Self::Reconcile | Self::Poll => Endpoint::List,
             Self::Upload => Endpoint::Upload,
             Self::PollSingle => Endpoint::Metadata,
+            Self::Delete => Endpoint::Delete,
         }
     }
 }
@@ -117,6 +124,14 @@ pub struct PermitSlot {
     pub(super) endpoint: Endpoint,
     pub(super) key: i64,
     pub(super) taken_at: UnixMillis,
+}
+
+impl PermitSlot {
+    /// The endpoint of its request.
+    #[must_use]
+    pub const fn endpoint(self) -> Endpoint {
+        self.endpoint
+    }
 }
 
 impl Permit {

@@ -247,6 +247,7 @@ impl LimiterState {
                 self.uploads_since_read = 0;
                 self.polled_at = now;
             }
+            Priority::Delete => {}
         }
         Ok(Permit { slot: PermitSlot { endpoint, key, taken_at: now } })
     }

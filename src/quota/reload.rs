@@ -18,6 +18,7 @@ impl AccountLimits {
         reloaded.next_key = reloaded.next_key.min(self.next_key);
         std::mem::swap(&mut reloaded.list, &mut self.list);
         std::mem::swap(&mut reloaded.metadata, &mut self.metadata);
+        std::mem::swap(&mut reloaded.delete, &mut self.delete);
         *self = reloaded;
     }
 
@@ -37,9 +38,12 @@ impl AccountLimits {
         self.lead = old.lead;
         self.reserved_at = old.reserved_at;
         let since = now.plus_ms(-RECORDED_WITHIN_MS);
-        for (own, earlier) in
-            [(&mut self.upload, old.upload), (&mut self.list, old.list), (&mut self.metadata, old.metadata)]
-        {
+        for (own, earlier) in [
+            (&mut self.upload, old.upload),
+            (&mut self.list, old.list),
+            (&mut self.metadata, old.metadata),
+            (&mut self.delete, old.delete),
+        ] {
             own.breaker = earlier.breaker;
             own.pacing.take_over(earlier.pacing, since);
         }

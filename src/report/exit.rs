@@ -150,7 +150,9 @@ fn second_videos(library_diffs: &[LibraryDiff], open: &str) -> Option<ExitStatus
         | DiffKind::TagsHidden
         | DiffKind::ResolvedByReview
         | DiffKind::Open
-        | DiffKind::Failed => false,
+        | DiffKind::Failed
+        | DiffKind::DeletionOpen
+        | DiffKind::Undeleted => false,
     };
     let found: Vec<&DiffEntry> = findings().filter(is_own_row).collect();
     if found.is_empty() {
@@ -170,7 +172,7 @@ fn second_videos(library_diffs: &[LibraryDiff], open: &str) -> Option<ExitStatus
          ledger, or paid twice: {}{more}; {open}",
         named.join(", ")
     );
-    let next = "telecine verify lists all of them with their items; delete what is not needed at the service";
+    let next = "telecine verify lists all of them with their items; telecine undo --duplicates deletes second videos";
     Some(ExitStatus::new(ExitCode::NeedsReview, reason, next))
 }
 
@@ -227,7 +229,7 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
                     telecine acknowledge";
         return ExitStatus::new(ExitCode::SomeFailed, reason, next);
     }
-    let done = match (items.total, work) {
+    let done = match (items.total - items.deleted, work) {
         (0, _) => "nothing to do".to_owned(),
         (_, Work::NoneLeft) if bad.total > 0 => "nothing was left to do".to_owned(),
         (_, Work::Done) if bad.total > 0 => {
@@ -236,7 +238,11 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         (total, Work::NoneLeft) => format!("nothing was left to do: all {total} items are searchable"),
         (total, Work::Done) => format!("all {total} items are searchable"),
     };
-    let reason = format!("{done}{}", bad_rows_text(&bad));
+    let deleted = match items.deleted {
+        0 => String::new(),
+        count => format!("; {} deleted by order", counted(count, "video was", "videos were")),
+    };
+    let reason = format!("{done}{deleted}{}", bad_rows_text(&bad));
     ExitStatus { code: ExitCode::Success, reason, next_step: None }
 }
 
@@ -274,7 +280,7 @@ const fn count_open(items: &Counts) -> u64 {
     items.pending + items.sending + items.in_doubt + items.accepted_unidentified + items.accepted
 }
 
-fn counted(count: u64, singular: &str, plural: &str) -> String {
+pub(crate) fn counted(count: u64, singular: &str, plural: &str) -> String {
     format!("{} {}", super::with_separators(count), if count == 1 { singular } else { plural })
 }
 
@@ -294,7 +300,8 @@ fn open_items(items: &Counts) -> String {
 }
 
 /// What this machine itself must be set up for is no refusal of the service, and an absent network none at all.
-const fn stop_code(reason: StopReason) -> ExitCode {
+#[must_use]
+pub const fn stop_code(reason: StopReason) -> ExitCode {
     match reason {
         StopReason::ProxyUnusable | StopReason::UntrustedCertificate => ExitCode::Usage,
         StopReason::Unreachable => ExitCode::Temporary,

@@ -99,8 +99,10 @@ pub fn show_library_diff(report: &LibraryDiffReport, files: &[ReportFile], verdi
             (library_diff.bound, "items with a video in the ledger"),
             (library_diff.matched, matched),
         ];
+        let allowed = (library_diff.allowed, "of others, named by --allow");
         let findings = DiffKind::ALL.iter().map(|kind| (library_diff.count(*kind), kind.meaning()));
-        for (count, what) in lines.into_iter().chain(findings.filter(|(count, _)| *count > 0)) {
+        let more = std::iter::once(allowed).chain(findings).filter(|(count, _)| *count > 0);
+        for (count, what) in lines.into_iter().chain(more) {
             let _ = writeln!(text, "  {:>11} {what}", with_separators(count));
         }
     }

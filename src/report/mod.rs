@@ -5,6 +5,7 @@
 //! - Files are written under a temporary name and renamed: a report is complete or absent.
 //! - Rows are streamed from the ledger, one at a time.
 
+mod allowed;
 mod captures;
 mod exit;
 mod files;
@@ -21,7 +22,9 @@ mod tables;
 mod text;
 mod timeline;
 
-pub use exit::{ExitStatus, RunResults, Work, exit_status, stop_reason};
+pub use allowed::read_allowed;
+pub(crate) use exit::counted;
+pub use exit::{ExitStatus, RunResults, Work, exit_status, stop_code, stop_reason};
 pub use findings::{Findings, Severity};
 pub use html::write_page;
 pub use library_diff::{LibraryDiffReport, show_library_diff, show_recovery, write_library_diff};

@@ -19,11 +19,12 @@ use crate::{
 /// Causes, faults and manifests listed. The rest is counted.
 pub(super) const LISTED_MAX: u32 = 12;
 /// The files that a run writes.
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "success.csv",
     "rejects.csv",
     "duplicates.csv",
     "unfinished.csv",
+    "deleted.csv",
     "drifted.csv",
     "new.csv",
     "report.json",

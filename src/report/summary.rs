@@ -41,6 +41,8 @@ pub struct Counts {
     pub rejected: u64,
     /// Given up.
     pub abandoned: u64,
+    /// Their videos were deleted by order.
+    pub deleted: u64,
 }
 
 impl From<&StateCounts> for Counts {
@@ -57,6 +59,7 @@ impl From<&StateCounts> for Counts {
             failed: state_counts.of(State::Failed),
             rejected: state_counts.of(State::Rejected),
             abandoned: state_counts.of(State::Abandoned),
+            deleted: state_counts.of(State::Deleted),
         }
     }
 }
@@ -132,6 +135,8 @@ pub struct Compared {
     pub bound: u64,
     /// Videos on which both sides agree.
     pub matched: u64,
+    /// Videos of others that `verify --allow` names.
+    pub allowed: u64,
     /// Another namespace that lists the same videos: the service ignores namespaces (`unique_id`), and each lists the whole
     /// account.
     pub shared_with: Option<String>,
@@ -147,6 +152,7 @@ impl From<&LibraryDiff> for Compared {
             listed: library_diff.listed,
             bound: library_diff.bound,
             matched: library_diff.matched,
+            allowed: library_diff.allowed,
             shared_with: library_diff.shared_with.clone(),
             findings: counts.filter(|(_, count)| *count > 0).collect(),
         }

@@ -110,6 +110,7 @@ const SUCCESS: &[&str] = &["manifest", "line", "video_no", "sent_at", "accepted_
 const REJECTS: &[&str] = &["manifest", "line", "class", "column", "value", "message", "fix", "surplus"];
 const DUPLICATES: &[&str] = &["manifest", "line", "first_manifest", "first_line", "differs"];
 const UNFINISHED: &[&str] = &["manifest", "line", "state", "video_no", "sent_at", "cause"];
+const DELETED: &[&str] = &["manifest", "line", "video_no", "deleted_at", "message"];
 const NEW: &[&str] = &["manifest", "line", "result", "video_no", "message"];
 const DRIFTED: &[&str] = &["manifest", "line", "message"];
 
@@ -122,6 +123,7 @@ struct ReportTables<'a> {
     rejects: ReportTable,
     duplicates: ReportTable,
     unfinished: ReportTable,
+    deleted: ReportTable,
     drifted: ReportTable,
     /// What no earlier report has: rows that became final in this run, and rows that are bad in another way than before.
     new: ReportTable,
@@ -135,6 +137,7 @@ pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Ve
         rejects: ReportTable::create(folder, "rejects.csv", &layout, REJECTS)?,
         duplicates: ReportTable::create(folder, "duplicates.csv", &layout, DUPLICATES)?,
         unfinished: ReportTable::create(folder, "unfinished.csv", &layout, UNFINISHED)?,
+        deleted: ReportTable::create(folder, "deleted.csv", &layout, DELETED)?,
         drifted: ReportTable::create(folder, "drifted.csv", &layout, DRIFTED)?,
         new: ReportTable::create(folder, "new.csv", &layout, NEW)?,
         started_at: snapshot.run(run)?.started_at,
@@ -143,9 +146,9 @@ pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Ve
     };
     snapshot.each_row_issue_of_run(run, |row| tables.take_aside(&row))?;
     snapshot.each_item_of_run(run, |row| tables.take_item(&row))?;
-    let ReportTables { success, rejects, duplicates, unfinished, drifted, new, .. } = tables;
+    let ReportTables { success, rejects, duplicates, unfinished, deleted, drifted, new, .. } = tables;
     let mut written = vec![success.publish()?, rejects.publish()?];
-    for table in [duplicates, unfinished, drifted, new] {
+    for table in [duplicates, unfinished, deleted, drifted, new] {
         let (rows, part) = (table.rows, table.path.with_extension("csv.part"));
         if rows > 0 {
             written.push(table.publish()?);
@@ -183,6 +186,10 @@ impl ReportTables<'_> {
             State::Rejected | State::Failed | State::Abandoned => {
                 let (class, fix) = advice(row.state);
                 self.rejects.row(original, &[manifest, &line, class, "", video_no, cause, fix, ""])
+            }
+            State::Deleted => {
+                let deleted_at = timestamp(row.final_at);
+                self.deleted.row(original, &[manifest, &line, video_no, &deleted_at, cause])
             }
             State::Pending
             | State::Sending
@@ -266,6 +273,7 @@ const fn advice(state: State) -> (&'static str, &'static str) {
         | State::NeedsReview
         | State::Accepted
         | State::Indexed
+        | State::Deleted
         | State::Abandoned => ("given_up", "import it again if it is wanted after all"),
     }
 }

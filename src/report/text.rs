@@ -92,7 +92,7 @@ fn show_reasons(reasons: &[Reason]) -> String {
     text
 }
 
-fn count_lines(counts: &Counts) -> [(u64, &'static str); 10] {
+fn count_lines(counts: &Counts) -> [(u64, &'static str); 11] {
     [
         (counts.indexed, "searchable"),
         (counts.accepted, "accepted, being indexed"),
@@ -104,6 +104,7 @@ fn count_lines(counts: &Counts) -> [(u64, &'static str); 10] {
         (counts.failed, "failed to be indexed"),
         (counts.rejected, "refused by the service"),
         (counts.abandoned, "given up"),
+        (counts.deleted, "deleted by order"),
     ]
 }
 

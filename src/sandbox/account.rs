@@ -11,6 +11,7 @@ use crate::domain::{Limit, UnixMillis};
 pub(super) struct Account {
     uploads: Option<RateMeter>,
     reads: Option<RateMeter>,
+    deletions: Option<RateMeter>,
     any: Option<RateMeter>,
     caps: Vec<CapMeter>,
     /// Credits.
@@ -23,6 +24,7 @@ impl Account {
         Self {
             uploads: meter(policy.upload_rate),
             reads: meter(policy.read_rate),
+            deletions: meter(policy.delete_rate),
             any: meter(policy.total_rate),
             caps: policy.caps.iter().map(|cap| CapMeter::new(*cap, policy.cap_counts)).collect(),
             spent: 0,
@@ -40,6 +42,12 @@ impl Account {
     pub(super) fn admits_read(&mut self, now: UnixMillis) -> bool {
         self.any.as_mut().is_none_or(|meter| meter.admits(now))
             && self.reads.as_mut().is_none_or(|meter| meter.admits(now))
+    }
+
+    /// Whether a request to delete is.
+    pub(super) fn admits_deletion(&mut self, now: UnixMillis) -> bool {
+        self.any.as_mut().is_none_or(|meter| meter.admits(now))
+            && self.deletions.as_mut().is_none_or(|meter| meter.admits(now))
     }
 
     /// A video takes its place in the caps.

@@ -127,3 +127,43 @@ impl ReadFault {
     pub const ALL: &'static [Self] =
         &[Self::Cut, Self::BadGateway, Self::ShortPage, Self::LostPage, Self::WrongTotal, Self::NullData];
 }
+
+/// A fault of a request to delete videos.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DeleteFault {
+    /// The line is cut before anything happened.
+    CutBefore,
+    /// The videos are deleted, then the connection is cut.
+    CutAfter,
+    /// The videos are deleted, and a gateway answers 502.
+    BadGateway,
+    /// Nothing happened, and the answer is `0429`.
+    Busy,
+    /// Nothing happened, and the answer says that they are deleted.
+    Ignored,
+}
+
+impl DeleteFault {
+    /// Every fault of a deletion, with the word for it on the command line.
+    pub const ALL: &'static [(Self, &'static str)] = &[
+        (Self::CutBefore, "cut-before"),
+        (Self::CutAfter, "cut-after"),
+        (Self::BadGateway, "bad-gateway"),
+        (Self::Busy, "busy"),
+        (Self::Ignored, "ignored"),
+    ];
+
+    /// The fault of this name.
+    #[must_use]
+    pub fn from_name(as_str: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, own)| *own == as_str).map(|(fault, _)| *fault)
+    }
+
+    /// Whether the videos are deleted nevertheless.
+    pub(super) const fn takes_effect(self) -> bool {
+        match self {
+            Self::CutAfter | Self::BadGateway => true,
+            Self::CutBefore | Self::Busy | Self::Ignored => false,
+        }
+    }
+}

@@ -101,6 +101,20 @@ pub(super) fn read_list(body: &str) -> Result<ListQuery, String> {
     })
 }
 
+/// Numbers in one request to delete at most.
+const DELETIONS_MAX: usize = 100;
+
+/// Reads a request to delete: the namespace and the numbers. The error is the service's message.
+pub(super) fn read_deletion(query: &str, body: &str) -> Result<(String, Vec<String>), String> {
+    let numbers: Vec<String> =
+        serde_json::from_str(body).map_err(|_| "the body must be an array of video numbers".to_owned())?;
+    if numbers.is_empty() || numbers.len() > DELETIONS_MAX {
+        return Err(format!("1 to {DELETIONS_MAX} video numbers"));
+    }
+    let unique_id = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "unique_id");
+    Ok((unique_id.map_or_else(|| "default".to_owned(), |(_, value)| value.into_owned()), numbers))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -51,6 +51,10 @@ pub struct Stats {
     pub read_refusals: u64,
     /// Uploads with a fault.
     pub faults: u64,
+    /// Requests to `delete_videos`.
+    pub deletions: u64,
+    /// Deletions refused by a limit or by a fault.
+    pub deletion_refusals: u64,
 }
 
 /// Whether faults and limits are in force.
@@ -119,6 +123,7 @@ impl MockState {
             fails: self.rng.f64() < policy.fail_share,
             unlisted: self.rng.f64() < policy.unlisted_share,
             dated,
+            deleted_at: None,
         }
     }
 
@@ -129,14 +134,32 @@ impl MockState {
         self.coming = coming;
         due.sort_by_key(|video| video.created_at);
         for video in due {
-            if let Some(record) = &mut self.record
-                && let Ok(line) = serde_json::to_string(&video)
-            {
-                // a full disk under the record must not change what the client sees
-                let _ = writeln!(record, "{line}");
-            }
+            self.write_record(&video);
             self.add_video(video);
         }
+    }
+
+    fn write_record(&mut self, video: &Video) {
+        if let Some(record) = &mut self.record
+            && let Ok(line) = serde_json::to_string(video)
+        {
+            // a full disk under the record must not change what the client sees
+            let _ = writeln!(record, "{line}");
+        }
+    }
+
+    /// Deletes the videos that this chooses. Returns whether there were any.
+    pub(super) fn delete(&mut self, is_chosen: impl Fn(&Video) -> bool, now: UnixMillis) -> bool {
+        let (deleted, kept): (Vec<Video>, Vec<Video>) =
+            std::mem::take(&mut self.videos).into_iter().partition(is_chosen);
+        self.videos = kept;
+        for video in &deleted {
+            self.write_record(&Video { deleted_at: Some(now), ..video.clone() });
+        }
+        let was_there = !deleted.is_empty();
+        self.deleted.extend(deleted);
+        self.renumber();
+        was_there
     }
 
     pub(super) fn add_video(&mut self, video: Video) {

@@ -26,7 +26,7 @@ pub const EMBEDDED_KEY: &str = "sandbox";
 
 pub use arrival::Arrival;
 pub use direct::Direct;
-pub use faults::{Fault, Faults, ReadFault};
+pub use faults::{DeleteFault, Fault, Faults, ReadFault};
 pub use meter::{CapCounts, CapMeter, Limiter, RateMeter};
 pub use mock_service::{MockError, MockService};
 pub use mock_state::Stats;

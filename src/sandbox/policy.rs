@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
-    faults::{Fault, Faults, ReadFault},
+    faults::{DeleteFault, Fault, Faults, ReadFault},
     meter::{CapCounts, Limiter},
 };
 use crate::domain::Limit;
@@ -21,6 +21,8 @@ pub struct Policy {
     pub limiter: Limiter,
     /// Reads per account.
     pub read_rate: Option<Limit>,
+    /// Requests to delete videos per account.
+    pub delete_rate: Option<Limit>,
     /// Requests of any kind per account.
     pub total_rate: Option<Limit>,
     /// How long a request, and its answer, is on the way.
@@ -53,6 +55,10 @@ pub struct Policy {
     pub read_fault_share: f64,
     /// The faults of listings, each with the same probability.
     pub read_faults: Vec<ReadFault>,
+    /// The share of requests to delete with a fault, 0.0 to 1.0.
+    pub delete_fault_share: f64,
+    /// The faults of requests to delete, each with the same probability.
+    pub delete_faults: Vec<DeleteFault>,
     /// The share of videos that listings never show, though `get_metadata` does.
     pub unlisted_share: f64,
     /// How far the service's clock is ahead of the true time, in milliseconds; may be negative.
@@ -99,6 +105,7 @@ impl Default for Policy {
             cap_counts: CapCounts::Accepted,
             limiter: Limiter::Sliding,
             read_rate: None,
+            delete_rate: None,
             total_rate: None,
             way: Duration::ZERO..=Duration::ZERO,
             accepted_at_part: 0.5..=0.5,
@@ -115,6 +122,8 @@ impl Default for Policy {
             lateness_max: Duration::from_mins(1),
             read_fault_share: 0.0,
             read_faults: ReadFault::ALL.to_vec(),
+            delete_fault_share: 0.0,
+            delete_faults: DeleteFault::ALL.iter().map(|(fault, _)| *fault).collect(),
             unlisted_share: 0.0,
             clock_ahead_ms: 0,
             retry_after: None,

@@ -41,6 +41,9 @@ pub struct Video {
     /// When it was accepted, by the service's own clock.
     #[serde(default)]
     pub dated: UnixMillis,
+    /// When it was deleted: a line of its own in the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deleted_at: Option<UnixMillis>,
 }
 
 /// The number of the `sequence`-th video, made at this time.

@@ -15,8 +15,10 @@ use crate::error::Error;
 const APART: &[(&str, &str)] = &[("ledger", "sandbox"), ("rate", "sandbox"), ("cap", "sandbox")];
 /// `quota set` keeps what its command line gives, not what files contain. It takes only these settings from files.
 const FOR_QUOTA_SET: &[&str] = &["ledger", "json"];
+/// What only a command line or a variable may say: a file must not confirm deletions.
+const NEVER_FROM_FILES: &[(&str, &str)] = &[("undo", "yes")];
 /// Settings that are paths.
-const PATHS: &[&str] = &["ledger", "out-dir", "key-file", "metrics-file"];
+const PATHS: &[&str] = &["ledger", "out-dir", "key-file", "metrics-file", "allow"];
 /// Rules for fields. Those of a file hold beside those of the command line, for the other fields.
 const MAP_KEY: &str = "map";
 
@@ -53,6 +55,10 @@ impl Defaults<'_> {
     /// Makes the value the default of the flag, on each level of the command that has it, unless something with precedence
     /// excludes it.
     pub(super) fn try_set(&mut self, key: &str, value: &SettingValue, origin: &str) -> Result<(), Error> {
+        let command = self.chain.first().map(String::as_str);
+        if NEVER_FROM_FILES.iter().any(|(own, never)| command == Some(own) && key == *never) {
+            return Ok(());
+        }
         for depth in 0..=self.chain.len() {
             let Some(arg) = self.flag(depth, key) else { continue };
             let shown: Vec<String> = texts_of(value).iter().map(|text| shown(key, text)).collect();

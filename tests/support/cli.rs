@@ -11,7 +11,7 @@
 )]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufRead, BufReader, Write},
     path::PathBuf,
@@ -166,7 +166,18 @@ impl SandboxProcess {
         assert_eq!(counts.len(), count, "{counts:?}");
     }
 
-    fn recorded(&self) -> Vec<serde_json::Value> {
+    /// The accepted videos, without the lines about their deletions.
+    pub fn recorded(&self) -> Vec<serde_json::Value> {
+        self.record().into_iter().filter(|video| video["deleted_at"].is_null()).collect()
+    }
+
+    /// The numbers of the deleted videos.
+    pub fn deleted(&self) -> BTreeSet<String> {
+        let deleted = self.record().into_iter().filter(|video| !video["deleted_at"].is_null());
+        deleted.map(|video| video["video_no"].as_str().unwrap().to_owned()).collect()
+    }
+
+    fn record(&self) -> Vec<serde_json::Value> {
         let text = fs::read_to_string(&self.record).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of it")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     path::PathBuf,
     sync::{Arc, Mutex},
@@ -11,14 +11,23 @@ use std::{
 };
 
 use telecine::{
-    api::ApiClient,
+    api::{
+        ApiClient, Transport,
+        transport::{Request, Response, TransportError},
+    },
+    app::undo::{self, UndoEnd},
     clock::Clock,
     domain::{Limit, RunOutcome, UnixMillis},
+    error::ExitCode,
     events::{Event, EventBus, EventSink},
-    ledger::{Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, Snapshot, Store},
+    ledger::{
+        DeletionOrder, Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, RunId,
+        Snapshot, Store,
+    },
     manifest::{Manifest, ManifestSpec},
-    pipeline::{self, Context, OnDoubt, ReconcileRules, RunPolicy, Signals},
+    pipeline::{self, Context, OnDoubt, ReconcileRules, RunEnd, RunPolicy, Signals},
     quota::Limits,
+    report::{EndOfRun, Summary},
     sandbox::{Direct, MockService, Policy, Video},
 };
 
@@ -55,6 +64,16 @@ pub struct Harness {
     pub collector: EventCollector,
     pub runs: u32,
     pub key: &'static str,
+    /// When the network of the program is down: no request leaves.
+    pub outages: Vec<(UnixMillis, UnixMillis)>,
+    /// Whether runs end as `import --cron` does: with a summary, and with its bad rows noted.
+    pub is_nightly: bool,
+    /// The exit code of the last nightly run that was not killed.
+    pub exit_code: Mutex<Option<ExitCode>>,
+    /// When a second start of the program is tried beside a run. `None`: never.
+    pub second_start_after: Option<Duration>,
+    /// What the second starts met.
+    pub second_starts: Mutex<Vec<String>>,
     /// How far the program's clock is ahead of the service's.
     pub clock_step_ms: i64,
     /// The boot of the machine during the next run. `None`: the machine does not name its boots.
@@ -63,6 +82,37 @@ pub struct Harness {
     pub library_diffs: Mutex<Vec<LibraryDiff>>,
     /// When the next upload may be sent, as the last run reported it.
     pub next_upload_at: Mutex<Option<UnixMillis>>,
+}
+
+/// The line to the service, which is down at times.
+struct Line {
+    direct: Direct,
+    clock: Clock,
+    outages: Vec<(UnixMillis, UnixMillis)>,
+}
+
+impl Transport for Line {
+    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
+        let now = self.clock.now();
+        if self.outages.iter().any(|(from, until)| (*from..*until).contains(&now)) {
+            return Err(TransportError::NotSent("the network is unreachable".to_owned()));
+        }
+        self.direct.exchange(request).await
+    }
+}
+
+/// A run that has begun, with what it works with.
+struct Opened {
+    context: Context<Line>,
+    run: RunId,
+}
+
+/// How one undo ended.
+#[derive(Debug)]
+pub enum UndoResult {
+    Ended(UndoEnd),
+    Killed,
+    Failed(String),
 }
 
 /// How one run ended.
@@ -93,6 +143,7 @@ pub fn limits(rate: &str, caps: &[&str]) -> Limits {
         caps: caps.iter().map(|cap| cap.parse().unwrap()).collect(),
         list: vec!["1/s".parse().unwrap()],
         metadata: vec!["1/s".parse().unwrap()],
+        delete: vec!["1/3s".parse().unwrap()],
         total: Vec::new(),
     }
 }
@@ -101,12 +152,7 @@ impl Harness {
     /// A manifest with `rows` rows; uploads at 1/s.
     pub fn new(policy: Policy, rows: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut text = "id,url,tags\n".to_owned();
-        for row in 0..rows {
-            let _ = writeln!(text, "R{row:04},https://host/clip-{row:04}.mp4,a;b{}", row % 7);
-        }
-        std::fs::write(folder.path().join("m.csv"), text).unwrap();
-        Self {
+        let harness = Self {
             service: Arc::new(MockService::new(policy, Clock::still(T0))),
             folder,
             now: T0,
@@ -128,11 +174,27 @@ impl Harness {
             collector: EventCollector::default(),
             runs: 0,
             key: KEY,
+            outages: Vec::new(),
+            is_nightly: false,
+            exit_code: Mutex::default(),
+            second_start_after: None,
+            second_starts: Mutex::default(),
             clock_step_ms: 0,
             boot: Some("this boot"),
             library_diffs: Mutex::default(),
             next_upload_at: Mutex::default(),
+        };
+        harness.write_rows(0..rows);
+        harness
+    }
+
+    /// Writes the manifest anew, with these rows.
+    pub fn write_rows(&self, rows: std::ops::Range<usize>) {
+        let mut text = "id,url,tags\n".to_owned();
+        for row in rows {
+            let _ = writeln!(text, "R{row:04},https://host/clip-{row:04}.mp4,a;b{}", row % 7);
         }
+        std::fs::write(self.manifest(), text).unwrap();
     }
 
     pub fn manifest(&self) -> PathBuf {
@@ -176,10 +238,19 @@ impl Harness {
                     None => std::future::pending().await,
                 }
             };
+            let second_start = async {
+                if let Some(duration) = self.second_start_after {
+                    clock.sleep(duration).await;
+                    let opened = self.open(clock.clone(), "import").await;
+                    self.second_starts.lock().unwrap().push(opened.err().unwrap_or_default());
+                }
+                std::future::pending::<()>().await;
+            };
             let result = tokio::select! {
                 biased;
                 result = self.import(clock.clone(), stop_after) => result,
                 () = kill => RunResult::Killed,
+                () = second_start => RunResult::Killed,
             };
             (result, clock.now())
         });
@@ -190,7 +261,114 @@ impl Harness {
         result
     }
 
+    /// Deletes the videos of the run of this number, counted from 1.
+    pub fn undo(&mut self, run: u32) -> UndoResult {
+        self.undo_interrupted(run, None)
+    }
+
+    /// The same, killed after `duration`.
+    pub fn undo_killed_after(&mut self, run: u32, duration: Duration) -> UndoResult {
+        self.undo_interrupted(run, Some(duration))
+    }
+
+    fn undo_interrupted(&mut self, run: u32, kill_after: Option<Duration>) -> UndoResult {
+        self.runs += 1;
+        let runtime = runtime();
+        let (result, now) = runtime.block_on(async {
+            Clock::of_runtime(self.now).sleep(Duration::from_millis(1)).await;
+            let clock = Clock::of_runtime(self.now);
+            self.service.set_clock(clock.clone());
+            let result = tokio::select! {
+                biased;
+                result = self.delete(clock.clone(), run) => result,
+                () = clock.sleep(kill_after.unwrap_or(Duration::from_hours(100_000))) => UndoResult::Killed,
+            };
+            (result, clock.now())
+        });
+        drop(runtime);
+        self.now = now;
+        self.service.set_clock(Clock::still(now));
+        result
+    }
+
+    async fn delete(&self, clock: Clock, run: u32) -> UndoResult {
+        let opened = match self.open(clock, "undo").await {
+            Ok(opened) => opened,
+            Err(error) => return UndoResult::Failed(error),
+        };
+        let (context, own) = (opened.context, opened.run);
+        let of = undo::run_of(&self.snapshot(), &format!("run {run}")).unwrap();
+        let plan = undo::plan(&self.snapshot(), of, &[], |_, _| Ok(())).unwrap();
+        let order = DeletionOrder { run: own, who: "ann@desk".to_owned(), why: "a test".to_owned() };
+        let ended = undo::delete(&context, &order, of, &plan).await;
+        context.ledger.close().await;
+        ended.map_or_else(|error| UndoResult::Failed(error.to_string()), UndoResult::Ended)
+    }
+
+    /// The numbers of the videos whose deletion the ledger has recorded.
+    pub fn ordered_deletions(&self) -> BTreeSet<String> {
+        let ledger = rusqlite::Connection::open(self.ledger()).unwrap();
+        let mut statement = ledger.prepare("SELECT video_no FROM deletion").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
     async fn import(&self, clock: Clock, stop_after: Option<Duration>) -> RunResult {
+        let Opened { context, run } = match self.open(clock, "import").await {
+            Ok(opened) => opened,
+            Err(error) => return RunResult::Failed(error),
+        };
+        let (ledger, clock) = (context.ledger.clone(), context.clock.clone());
+        let manifest = Manifest::open(&spec(&self.manifest())).unwrap();
+        if let Some(duration) = stop_after {
+            let (drain, clock) = (context.signals.drain.clone(), clock.clone());
+            tokio::spawn(async move {
+                clock.sleep(duration).await;
+                drain.cancel();
+            });
+        }
+        let result = match pipeline::import(context, run, vec![manifest], &self.policy).await {
+            Ok(ended) => {
+                self.library_diffs.lock().unwrap().extend(ended.library_diffs.clone());
+                *self.next_upload_at.lock().unwrap() = Some(ended.next_upload_at);
+                let outcome = ended.outcome.clone();
+                if self.is_nightly {
+                    self.end_night(&ledger, run, ended, clock.now()).await;
+                }
+                RunResult::Ended(outcome)
+            }
+            Err(error) => RunResult::Failed(error.to_string()),
+        };
+        ledger.close().await;
+        result
+    }
+
+    /// Ends a run as `import --cron` does.
+    async fn end_night(&self, ledger: &Ledger, run: RunId, ended: RunEnd, at: UnixMillis) {
+        let end = EndOfRun {
+            command: "import",
+            run,
+            outcome: ended.outcome,
+            broken_manifests: Vec::new(),
+            manifest_notices: ended.manifest_notices,
+            signal: None,
+            at,
+            rate: String::new(),
+            caps: Vec::new(),
+            next_upload_at: ended.next_upload_at,
+            price: None,
+            ledger_flags: String::new(),
+            library_diffs: ended.library_diffs,
+            is_cron: true,
+        };
+        let summary = Summary::of_run(&ledger.snapshot().await.unwrap(), end).unwrap();
+        let (code, reason) = (summary.exit_code, summary.exit_reason.clone());
+        ledger.write(move |store| store.end_run(run, at, code.number(), &reason)).await.unwrap();
+        ledger.write(move |store| store.note_bad_rows(run, at)).await.unwrap();
+        *self.exit_code.lock().unwrap() = Some(code);
+    }
+
+    /// Opens the ledger and the service, and begins a run of `command`.
+    async fn open(&self, clock: Clock, command: &'static str) -> Result<Opened, String> {
         let identity = Identity {
             origin: "https://service.example".to_owned(),
             key_digest: [1; 32],
@@ -209,45 +387,30 @@ impl Harness {
             Some(boot) => clock.with_boot(boot, booted_ms),
             None => clock,
         };
-        let ledger = match Ledger::open(&self.ledger(), &identity, clock.now()) {
-            Ok(ledger) => ledger,
-            Err(error) => return RunResult::Failed(error.to_string()),
-        };
+        let ledger =
+            Ledger::open(&self.ledger(), &identity, clock.now()).map_err(|error| error.to_string())?;
         let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await.unwrap());
         let boot = pipeline::boot_of(&clock);
         let name = format!("run {}", self.runs);
         let now = clock.now();
-        let begin = move |store: &Store| store.begin_run(&name, "import", now, boot.as_ref());
+        let begin = move |store: &Store| store.begin_run(&name, command, now, boot.as_ref());
         let run = ledger.write(begin).await.unwrap();
         let rng = fastrand::Rng::with_seed(u64::from(self.runs));
         let limiter =
             pipeline::restore_usage(&ledger, Some(run), self.limits.clone(), &clock, rng).await.unwrap();
         let context = Context {
-            ledger: ledger.clone(),
-            api: Arc::new(ApiClient::new(Direct::new(Arc::clone(&self.service), clock.clone(), self.key))),
+            ledger,
+            api: Arc::new(ApiClient::new(Line {
+                direct: Direct::new(Arc::clone(&self.service), clock.clone(), self.key),
+                clock: clock.clone(),
+                outages: self.outages.clone(),
+            })),
             limiter: Arc::new(limiter),
-            clock: clock.clone(),
+            clock,
             events: EventBus::new(vec![Box::new(self.collector.clone())]),
             signals: Signals::default(),
         };
-        let manifest = Manifest::open(&spec(&self.manifest())).unwrap();
-        if let Some(duration) = stop_after {
-            let (drain, clock) = (context.signals.drain.clone(), clock.clone());
-            tokio::spawn(async move {
-                clock.sleep(duration).await;
-                drain.cancel();
-            });
-        }
-        let result = match pipeline::import(context, run, vec![manifest], &self.policy).await {
-            Ok(outcome) => {
-                self.library_diffs.lock().unwrap().extend(outcome.library_diffs);
-                *self.next_upload_at.lock().unwrap() = Some(outcome.next_upload_at);
-                RunResult::Ended(outcome.outcome)
-            }
-            Err(error) => RunResult::Failed(error.to_string()),
-        };
-        ledger.close().await;
-        result
+        Ok(Opened { context, run })
     }
 
     /// How many times the service accepted each URL, deleted videos included.

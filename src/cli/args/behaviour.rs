@@ -7,7 +7,7 @@ use clap::Args;
 use super::values::{self, DurationRangeArg};
 use crate::{
     domain::Limit,
-    sandbox::{CapCounts, Fault, Faults, Limiter, ListOrder, Namespaces, Policy},
+    sandbox::{CapCounts, DeleteFault, Fault, Faults, Limiter, ListOrder, Namespaces, Policy},
 };
 
 /// How the mock of the service behaves, without its limits.
@@ -94,6 +94,18 @@ pub(in crate::cli) struct BehaviourArgs {
     #[arg(long, value_name = "SHARE", env = "TELECINE_SANDBOX_READ_FAULT_SHARE", default_value = "0", value_parser = values::share)]
     read_fault_share: f64,
 
+    /// The rate of requests to delete videos of each account.
+    #[arg(long, value_name = "N/PERIOD", env = "TELECINE_SANDBOX_DELETE_RATE")]
+    delete_rate: Option<Limit>,
+
+    /// The share of requests to delete with an injected fault, from 0 to 1.
+    #[arg(long, value_name = "SHARE", env = "TELECINE_SANDBOX_DELETE_FAULT_SHARE", default_value = "0", value_parser = values::share)]
+    delete_fault_share: f64,
+
+    /// The faults of requests to delete, one per request [default: all]: cut-before, cut-after, bad-gateway, busy, ignored.
+    #[arg(long, value_name = "FAULTS", env = "TELECINE_SANDBOX_DELETE_FAULTS", value_delimiter = ',', value_parser = delete_fault)]
+    delete_faults: Vec<DeleteFault>,
+
     /// The share of videos that listings never show although `get_metadata` does, from 0 to 1.
     #[arg(long, value_name = "SHARE", env = "TELECINE_SANDBOX_UNLISTED_SHARE", default_value = "0", value_parser = values::share)]
     unlisted_share: f64,
@@ -114,6 +126,13 @@ pub(in crate::cli) struct BehaviourArgs {
 fn fault(name: &str) -> Result<Fault, String> {
     Fault::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = Fault::ALL.iter().map(|(_, name)| *name).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+fn delete_fault(name: &str) -> Result<DeleteFault, String> {
+    DeleteFault::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = DeleteFault::ALL.iter().map(|(_, name)| *name).collect();
         format!("expected one of {}", names.join(", "))
     })
 }
@@ -152,6 +171,13 @@ impl BehaviourArgs {
             faults_at: self.faults_at.clone(),
             lateness_max: self.lateness.0,
             read_fault_share: self.read_fault_share,
+            delete_rate: self.delete_rate,
+            delete_fault_share: self.delete_fault_share,
+            delete_faults: if self.delete_faults.is_empty() {
+                Policy::default().delete_faults
+            } else {
+                self.delete_faults.clone()
+            },
             unlisted_share: self.unlisted_share,
             clock_ahead_ms: self
                 .clock_ahead

@@ -68,6 +68,7 @@ pub(in crate::cli) fn given(uploads: &UploadLimitArgs, reads: &ReadLimitArgs) ->
         cap: uploads.cap.clone(),
         list_rate: reads.list_rate.clone(),
         get_rate: reads.get_rate.clone(),
+        delete_rate: Vec::new(),
         total_rate: reads.total_rate.clone(),
     }
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::values::{self, OnDriftArg};
 use crate::{
     app::plan::PlanField,
-    ledger::{DriftedRows, FailedRows, RerunPolicy},
+    ledger::{DeletedRows, DriftedRows, FailedRows, RerunPolicy},
 };
 
 /// Which rows are sent.
@@ -17,6 +17,10 @@ pub(in crate::cli) struct RowArgs {
     /// Each failed row that is sent again is paid again.
     #[arg(long, env = "TELECINE_RETRY_FAILED")]
     pub(in crate::cli) retry_failed: bool,
+
+    /// Send rows again whose video was deleted by telecine undo. Each is paid again.
+    #[arg(long, env = "TELECINE_REUPLOAD_DELETED")]
+    pub(in crate::cli) reupload_deleted: bool,
 
     /// What to do with indexed rows whose tags, place, time or other values changed since they were sent. The service cannot
     /// change a video, only accept (and charge) another one.
@@ -38,10 +42,11 @@ impl RowArgs {
 
     /// Every flag that changes which rows are sent, for the id of a plan.
     pub(in crate::cli) fn plan_fields(&self) -> Vec<PlanField> {
-        let Self { retry_failed, on_drift, probed_only } = self;
+        let Self { retry_failed, reupload_deleted, on_drift, probed_only } = self;
         let age = probed_only.map(|age| age.0.as_millis().to_string());
         vec![
             PlanField::switch("retry-failed", *retry_failed),
+            PlanField::switch("reupload-deleted", *reupload_deleted),
             PlanField { name: "on-drift", values: vec![values::name_of(on_drift)] },
             PlanField { name: "probed-only", values: age.into_iter().collect() },
         ]
@@ -50,6 +55,7 @@ impl RowArgs {
     pub(in crate::cli) const fn reruns(&self) -> RerunPolicy {
         RerunPolicy {
             failed: if self.retry_failed { FailedRows::Retry } else { FailedRows::Leave },
+            deleted: if self.reupload_deleted { DeletedRows::Reupload } else { DeletedRows::Leave },
             drifted: match self.on_drift {
                 OnDriftArg::Report => DriftedRows::Report,
                 OnDriftArg::Resend => DriftedRows::Resend,

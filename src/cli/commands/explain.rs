@@ -77,6 +77,8 @@ struct ItemBody {
     requests: Vec<RequestBody>,
     events: Vec<EventBody>,
     answers: Vec<AnswerBody>,
+    /// Its videos that were ordered to be deleted, second videos too.
+    deletions: Vec<DeletionBody>,
     /// Uploads that are paid.
     uploads_paid: u64,
     /// Uploads that may be paid.
@@ -127,6 +129,19 @@ struct AnswerBody {
     at: String,
     answer: String,
     video_no: Option<String>,
+    who: String,
+    why: String,
+}
+
+/// A video that was ordered to be deleted.
+#[derive(Serialize, JsonSchema)]
+struct DeletionBody {
+    video_no: String,
+    #[schemars(extend("format" = "date-time"))]
+    ordered_at: String,
+    /// When a listing proved that it is gone. `null`: nothing proves it yet.
+    #[schemars(extend("format" = "date-time"))]
+    gone_at: Option<String>,
     who: String,
     why: String,
 }
@@ -188,6 +203,13 @@ fn item_body(item: &ItemHistory, seen: &SeenBy) -> ItemBody {
         who: answer.who.clone(),
         why: answer.why.clone(),
     });
+    let deletions = item.deletions.iter().map(|deletion| DeletionBody {
+        video_no: deletion.video_no.clone(),
+        ordered_at: deletion.ordered_at.to_string(),
+        gone_at: deletion.gone_at.map(|at| at.to_string()),
+        who: deletion.who.clone(),
+        why: deletion.why.clone(),
+    });
     ItemBody {
         item: item.item.number(),
         state: item.state.as_str(),
@@ -208,6 +230,7 @@ fn item_body(item: &ItemHistory, seen: &SeenBy) -> ItemBody {
         requests: item.requests.iter().map(request_body).collect(),
         events: item.events.iter().map(event_body).collect(),
         answers: answers.collect(),
+        deletions: deletions.collect(),
         uploads_paid,
         uploads_unclear,
         credits_max: seen.price.map(|price| price.of(uploads_paid + uploads_unclear).to_string()),
@@ -329,6 +352,19 @@ fn show_item(item: &ItemBody) -> String {
     for answer in &item.answers {
         let (who, why) = (redact::clean(&answer.who), redact::clean(&answer.why));
         let _ = writeln!(text, "    {}  {} by {who}: {why}", answer.at, answer.answer.replace('_', " "));
+    }
+    for deletion in &item.deletions {
+        let (who, why) = (redact::clean(&deletion.who), redact::clean(&deletion.why));
+        let video_no = redact::clean(&deletion.video_no);
+        let gone = deletion
+            .gone_at
+            .as_ref()
+            .map_or_else(|| "not proven yet".to_owned(), |at| format!("gone by the listing of {at}"));
+        let _ = writeln!(
+            text,
+            "    {}  deletion of {video_no} ordered by {who}: {why}; {gone}",
+            deletion.ordered_at
+        );
     }
     let unclear = if item.uploads_unclear > 0 {
         format!(", {} more not certain", item.uploads_unclear)

@@ -28,8 +28,8 @@ use crate::{
 pub(in crate::cli) struct ListArgs {
     /// Only items in these states, such as failed or rejected,in-doubt.
     ///
-    /// The states are pending, sending, in-doubt, accepted-unidentified, needs-review, accepted, indexed, failed, rejected and
-    /// abandoned.
+    /// The states are pending, sending, in-doubt, accepted-unidentified, needs-review, accepted, indexed, failed, rejected,
+    /// abandoned and deleted.
     #[arg(long, value_name = "STATE", env = "TELECINE_STATE", value_delimiter = ',', value_parser = state)]
     state: Vec<State>,
 
@@ -65,8 +65,8 @@ pub(in crate::cli) struct ListArgs {
 fn state(text: &str) -> Result<State, String> {
     let name = text.trim().to_lowercase().replace(['-', ' '], "_");
     State::from_str(&name).map_err(|_| {
-        "expected pending, sending, in_doubt, accepted_unidentified, needs_review, accepted, indexed, failed, rejected or \
-         abandoned"
+        "expected pending, sending, in_doubt, accepted_unidentified, needs_review, accepted, indexed, failed, rejected, \
+         abandoned or deleted"
             .to_owned()
     })
 }

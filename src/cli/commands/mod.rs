@@ -23,5 +23,6 @@ pub(super) mod runs;
 pub(super) mod sandbox;
 pub(super) mod schedule;
 pub(super) mod status;
+pub(super) mod undo;
 pub(super) mod verify;
 pub(super) mod version;

@@ -63,6 +63,8 @@ pub(in crate::cli) struct StatusBody {
     service: String,
     items: Counts,
     spend: Spend,
+    /// Videos that are ordered to be deleted, and that no listing has proved to be gone yet.
+    deletions_open: u64,
     /// When the next poll for indexing is due. `null`: nothing is being indexed.
     #[schemars(extend("format" = "date-time"))]
     next_poll_at: Option<String>,
@@ -144,6 +146,7 @@ struct Shown {
     service: String,
     items: Counts,
     spend: Spend,
+    deletions_open: u64,
     runs: Vec<RunRow>,
     running: Option<(RunningRun, RunState)>,
 }
@@ -162,6 +165,7 @@ pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
             service: shown.service,
             items: shown.items,
             spend: shown.spend,
+            deletions_open: shown.deletions_open,
             next_poll_at: snapshot.next_poll_at()?.map(|timestamp| timestamp.to_string()),
             running: shown.running.as_ref().map(|(run, state)| RunningBody::of(run, state)),
             runs: shown.runs.iter().map(RunBody::from).collect(),
@@ -178,12 +182,21 @@ fn read(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<Shown, Er
     let running = running.map(|run| run.state(snapshot).map(|state| (run, state))).transpose()?;
     let items = Counts::from(&snapshot.state_counts()?);
     let spend = Spend::of(snapshot, &items, args.price.price())?;
-    Ok(Shown { service: snapshot.origin()?, items, spend, runs: snapshot.runs(RUNS_SHOWN)?, running })
+    let deletions_open = snapshot.open_deletions()?;
+    let (service, runs) = (snapshot.origin()?, snapshot.runs(RUNS_SHOWN)?);
+    Ok(Shown { service, items, spend, deletions_open, runs, running })
 }
 
 fn as_text(path: &Path, shown: &Shown) -> String {
     let mut text =
         report::show_status(&path.display().to_string(), &shown.service, &shown.items, &shown.spend);
+    if shown.deletions_open > 0 {
+        let count = with_separators(shown.deletions_open);
+        let _ = writeln!(
+            text,
+            "  {count} ordered to be deleted, and not proven to be gone: give the same telecine undo again"
+        );
+    }
     if let Some((run, state)) = &shown.running {
         let _ = writeln!(text, "\n  running: {} {} ({})", run.row.command, run.row.name, run.process);
         let left = with_separators(state.pending);

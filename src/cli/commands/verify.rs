@@ -1,5 +1,7 @@
 //! `telecine verify` and `telecine recover`: the service and the ledger, compared and brought together.
 
+use std::{collections::HashSet, path::PathBuf};
+
 use clap::Args;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -27,6 +29,13 @@ pub(in crate::cli) struct VerifyArgs {
     service: ServiceArgs,
     #[command(flatten)]
     output: OutputArgs,
+
+    /// A file of videos that others put into the namespaces: they are not reported.
+    ///
+    /// One video number a line, or a CSV with a column `video_no`. Second videos and videos of open rows of this ledger are
+    /// reported all the same.
+    #[arg(long, value_name = "FILE", env = "TELECINE_ALLOW", value_delimiter = ',')]
+    allow: Vec<PathBuf>,
 }
 
 /// Flags of `telecine recover`.
@@ -98,6 +107,10 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
     // a mistyped path must not make an empty ledger and call it equal
     drop(Snapshot::open(&request.ledger)?);
     report::try_folder(&request.reports)?;
+    let mut theirs = HashSet::new();
+    for path in &args.allow {
+        theirs.extend(report::read_allowed(path)?);
+    }
     block_on(async {
         let signal_state = signals::listen(&request, signals::WAITING_FOR_ANSWERS)?;
         // the rest of it, such as the embedded sandbox, must live as long as the context
@@ -120,7 +133,10 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         let at = context.clock.now();
         let service = context.ledger.read(Snapshot::origin).await?;
         let library_diffs = match compared {
-            Verification::Complete(library_diffs) => {
+            Verification::Complete(mut library_diffs) => {
+                for library_diff in &mut library_diffs {
+                    library_diff.allow(&theirs);
+                }
                 let (code, verdict) = library_diff_verdict(&library_diffs);
                 let proof = ParityProof::new(at, code, &verdict, &library_diffs);
                 context.ledger.write(move |store| proof.keep(store)).await?;
@@ -177,10 +193,14 @@ fn agreement(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
     let any = |kinds: &[DiffKind]| {
         library_diffs.iter().any(|library_diff| kinds.iter().any(|kind| library_diff.count(*kind) > 0))
     };
-    if any(&[DiffKind::Missing, DiffKind::Surplus, DiffKind::Rejected, DiffKind::Foreign]) {
+    let differing =
+        [DiffKind::Missing, DiffKind::Surplus, DiffKind::Rejected, DiffKind::Foreign, DiffKind::Undeleted];
+    if any(&differing) {
         (ExitCode::NeedsReview, "service and ledger differ: see library_diff.csv")
     } else if any(&[DiffKind::Open, DiffKind::TagsHidden]) {
         (ExitCode::Temporary, "some items are not final yet; run `telecine reconcile`, then verify again")
+    } else if any(&[DiffKind::DeletionOpen]) {
+        (ExitCode::Temporary, "some deletions are not proven yet; give the same `telecine undo` again")
     } else if any(&[DiffKind::Failed]) {
         (ExitCode::SomeFailed, "service and ledger agree; some videos could not be indexed")
     } else {

@@ -38,10 +38,12 @@ const EVENTS: &str = "SELECT at, attempt, event, detail FROM event WHERE item = 
 const ANSWERS: &str = "SELECT answer.* FROM attempt CROSS JOIN answer ON answer.attempt = attempt.id \
                        WHERE attempt.item = ?1 ORDER BY answer.id";
 
+const DELETIONS: &str = "SELECT * FROM deletion WHERE item = ?1 ORDER BY ordered_at, video_no";
+
 /// Every statement that finds or shows an item, for the test of their plans.
 #[cfg(test)]
 pub(in crate::ledger) const LOOKUPS: &[&str] =
-    &[BY_KEY, BY_ID, BY_LINE, BY_VIDEO, NAMESPACES, ROW_ISSUES, ITEM, REQUESTS, EVENTS, ANSWERS];
+    &[BY_KEY, BY_ID, BY_LINE, BY_VIDEO, NAMESPACES, ROW_ISSUES, ITEM, REQUESTS, EVENTS, ANSWERS, DELETIONS];
 
 /// One item, with every request that was made for it.
 #[derive(Clone, Debug)]
@@ -74,6 +76,8 @@ pub struct ItemHistory {
     pub requests: Vec<RequestRow>,
     pub events: Vec<EventRow>,
     pub answers: Vec<AnswerRow>,
+    /// Its videos that were ordered to be deleted, second videos too.
+    pub deletions: Vec<DeletionRow>,
 }
 
 /// One request as the ledger has it.
@@ -106,6 +110,17 @@ pub struct EventRow {
     /// A name of [`ItemEvent`](crate::domain::ItemEvent).
     pub event: String,
     pub detail: Option<String>,
+}
+
+/// A video that was ordered to be deleted.
+#[derive(Clone, Debug)]
+pub struct DeletionRow {
+    pub video_no: String,
+    pub ordered_at: UnixMillis,
+    /// When a listing proved that it is gone. `None`: nothing proves it yet.
+    pub gone_at: Option<UnixMillis>,
+    pub who: String,
+    pub why: String,
 }
 
 /// What a human answered.
@@ -191,6 +206,17 @@ impl Snapshot {
             })
         };
         history.answers = answers.query_map([item.0], answer)?.collect::<Result<_, _>>()?;
+        let mut deletions = self.connection.prepare_cached(DELETIONS)?;
+        let deletion = |row: &Row<'_>| {
+            Ok(DeletionRow {
+                video_no: row.get("video_no")?,
+                ordered_at: row.get("ordered_at")?,
+                gone_at: row.get("gone_at")?,
+                who: row.get("who")?,
+                why: row.get("why")?,
+            })
+        };
+        history.deletions = deletions.query_map([item.0], deletion)?.collect::<Result<_, _>>()?;
         Ok(Some(history))
     }
 
@@ -243,5 +269,6 @@ fn item_of(row: &Row<'_>) -> Result<ItemHistory, LedgerError> {
         requests: Vec::new(),
         events: Vec::new(),
         answers: Vec::new(),
+        deletions: Vec::new(),
     })
 }

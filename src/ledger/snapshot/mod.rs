@@ -1,6 +1,7 @@
 //! Reading the ledger: the connection, and the reads of `status` and the reports. The reads of the stages are in `store`.
 
 mod aggregates;
+mod deletions;
 pub(super) mod history;
 mod items;
 pub(super) mod listed;
@@ -17,7 +18,7 @@ use crate::domain::UnixMillis;
 pub use aggregates::{
     Capture, CauseCount, CauseExample, FaultCount, ManifestCounts, ReportScope, RequestTimes,
 };
-pub use history::{AnswerRow, EventRow, ItemHistory, RequestRow};
+pub use history::{AnswerRow, DeletionRow, EventRow, ItemHistory, RequestRow};
 pub use items::{ItemRow, OpenQuestion, RowIssue, RowIssueKind};
 pub use listed::{ListFilter, ListedItem, ReasonCount};
 pub use running::{LastError, RunPace};

@@ -7,8 +7,8 @@ use super::Store;
 use crate::{
     domain::{ItemEvent, ManifestRow, Problem, RowError, State, UnixMillis},
     ledger::{
-        Admission, AdmitTerms, AttemptId, AttemptResult, DriftedRows, FailedRows, ItemId, LedgerError,
-        ManifestId, RerunPolicy, RunId,
+        Admission, AdmitTerms, AttemptId, AttemptResult, DeletedRows, DriftedRows, FailedRows, ItemId,
+        LedgerError, ManifestId, RerunPolicy, RunId,
         values::{impossible, state_of, to_json},
     },
 };
@@ -109,15 +109,24 @@ impl Store {
             }
         }
         self.result(origin, known.item, row.line)?;
-        let admission = if known.fingerprint == fingerprint {
+        let is_reuploaded = known.state == State::Deleted && origin.reruns.deleted == DeletedRows::Reupload;
+        // what is sent again meanwhile would no longer be the video that is deleted
+        let is_being_deleted = matches!(known.state, State::Failed | State::Indexed)
+            && origin.reruns != RerunPolicy::default()
+            && self.is_being_deleted(known.item)?;
+        let is_left = is_being_deleted || known.state == State::Deleted;
+        let admission = if is_reuploaded {
+            self.reupload(origin, row, &known)?
+        } else if known.fingerprint == fingerprint || is_left {
             Admission::Known
         } else {
             self.take_change(origin, row, &known)?
         };
-        if origin.reruns.failed == FailedRows::Retry {
+        if origin.reruns.failed == FailedRows::Retry && !is_left {
             self.order_retry(origin, &known, &admission)?;
         }
-        let is_ordered = origin.reruns.failed == FailedRows::Retry || admission == Admission::Updated;
+        let is_ordered =
+            origin.reruns.failed == FailedRows::Retry || admission == Admission::Updated || is_reuploaded;
         if !known.state.is_final() || is_ordered {
             self.adopt(origin, known.item, row.line)?;
         }
@@ -234,6 +243,19 @@ impl Store {
             self.move_item(known.item, known.state, &corrected, None)?;
             known.attempt.map_or(Ok(()), |attempt| self.hold(attempt))?;
         }
+        Ok(Admission::Updated)
+    }
+
+    /// The video of the row was deleted by order, and is to be sent again, with the content that the row has now.
+    fn reupload(&self, origin: Origin, row: &ManifestRow, known: &Known) -> Result<Admission, LedgerError> {
+        let Some(attempt) = known.attempt else {
+            return Err(impossible(format!("item {} was deleted without an attempt", known.item)));
+        };
+        self.settle(attempt, &AttemptResult::new(ItemEvent::ReuploadOrdered, origin.at, None))?;
+        if known.fingerprint == row.submission.fingerprint() {
+            return Ok(Admission::Known);
+        }
+        self.take_content(known.item, row)?;
         Ok(Admission::Updated)
     }
 

@@ -11,6 +11,9 @@ use crate::{
     },
 };
 
+/// The cause of a request that was found at the service: this ledger, or the run that recorded it, did not make it.
+pub(in crate::ledger) const RECOVERED: &str = "recovered from the service";
+
 /// The note of the external usage of a foreign video.
 fn foreign_usage_note(video_no: &VideoNo) -> String {
     format!("{video_no}, sent with another ledger")
@@ -86,7 +89,8 @@ impl Snapshot {
         count_max: usize,
     ) -> Result<Vec<BoundItem>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT item.id, item.state, item.cause, attempt.video_no, item.submission ->> '$.url' AS url FROM item \
+            "SELECT item.id, item.state, item.cause, attempt.video_no, item.submission ->> '$.url' AS url, \
+             EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no) AS is_deletion_ordered FROM item \
              JOIN attempt ON attempt.id = item.attempt WHERE item.id > ?2 AND item.namespace = ?1 \
              AND attempt.video_no IS NOT NULL ORDER BY item.id LIMIT ?3",
         )?;
@@ -99,6 +103,7 @@ impl Snapshot {
                 video_no: video_no_of(&row.get::<_, String>("video_no")?)?,
                 url: row.get("url")?,
                 cause: row.get("cause")?,
+                is_deletion_ordered: row.get("is_deletion_ordered")?,
             });
         }
         Ok(items)
@@ -203,7 +208,7 @@ impl Store {
             &AttemptResult::new(ItemEvent::Claimed, at, None),
             Some(attempt),
         )?;
-        let cause = "recovered from the service".to_owned();
+        let cause = RECOVERED.to_owned();
         self.settle(attempt, &AttemptResult::new(ItemEvent::AnswerLost, at, cause.clone()))?;
         let bound =
             Some(Binding { video_no: video.video_no.clone(), uploaded_at: None, by: BoundBy::Marker });

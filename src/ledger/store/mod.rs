@@ -4,6 +4,7 @@
 mod admit;
 mod bad_rows;
 mod claim;
+mod deletions;
 mod library;
 mod orders;
 mod poll;
@@ -16,6 +17,7 @@ mod review;
 mod runs;
 mod settle;
 
+pub(super) use library::RECOVERED;
 pub(super) use settle::Entry;
 
 use std::{fs::File, ops::Deref, path::PathBuf};

@@ -6,7 +6,8 @@ use crate::{
         AddressDigest, FieldChange, ManifestRow, Probe, ProbeVerdict, Problem, Reach, SourceUrl, State,
     },
     ledger::{
-        DriftedRows, FailedRows, LedgerError, PlannedAction, ProbeRequirement, RerunPolicy, Snapshot,
+        DeletedRows, DriftedRows, FailedRows, LedgerError, PlannedAction, ProbeRequirement, RerunPolicy,
+        Snapshot,
         values::{impossible, state_of, submission_of},
     },
 };
@@ -167,9 +168,12 @@ fn prospect_of(
     let (state, fingerprint, sent) = known;
     let state = *state;
     let is_changed = *fingerprint != row.submission.fingerprint();
+    if state == State::Deleted && reruns.deleted == DeletedRows::Leave {
+        return Ok(PlannedAction::Left(state));
+    }
     let is_ordered = is_changed || reruns.failed == FailedRows::Retry;
     let sent_as = if is_changed { PlannedAction::Updated } else { PlannedAction::Resent };
-    if state == State::Pending || (is_ordered && reruns.failed.let_change(state)) {
+    if matches!(state, State::Pending | State::Deleted) || (is_ordered && reruns.failed.let_change(state)) {
         return Ok(sent_as(state));
     }
     if !is_changed || submission_of(sent)?.has_same_content(&row.submission) {

@@ -42,6 +42,7 @@ impl Snapshot {
         let mut statement = self.connection.prepare_cached(
             "SELECT attempt.video_no, attempt.uploaded_at FROM attempt JOIN item ON item.id = attempt.item \
              WHERE attempt.state = 'accepted' AND attempt.answered_at < ?2 AND item.namespace = ?1 \
+             AND NOT EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no) \
              ORDER BY attempt.id DESC LIMIT ?3",
         )?;
         let mut rows = statement.query((namespace, answered_before.0, CONTROL_VIDEOS_MAX))?;

@@ -90,6 +90,9 @@ impl Store {
         if !is_latest {
             return kept("it has been sent again since");
         }
+        if self.is_being_deleted(item)? {
+            return kept("its video is being deleted");
+        }
         let given = event.parse::<ItemEvent>().ok();
         match (given, state) {
             (Some(ItemEvent::ResendOrdered), State::Pending)

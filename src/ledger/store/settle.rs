@@ -69,7 +69,7 @@ impl Store {
             // it may be at the service all the same
             self.change_one("UPDATE attempt SET forced = 1 WHERE id = ?1", [attempt.0])?;
         }
-        if result.event == ItemEvent::RetryOrdered {
+        if matches!(result.event, ItemEvent::RetryOrdered | ItemEvent::ReuploadOrdered) {
             self.hold(attempt)?;
         }
         self.note_acceptance(attempt, result)
@@ -222,7 +222,9 @@ const fn counts_until_at_most(result: &AttemptResult) -> i64 {
         | ItemEvent::IndexingFailed
         | ItemEvent::Corrected
         | ItemEvent::RetryOrdered
-        | ItemEvent::ReplaceOrdered => i64::MAX,
+        | ItemEvent::ReplaceOrdered
+        | ItemEvent::Deleted
+        | ItemEvent::ReuploadOrdered => i64::MAX,
     }
 }
 

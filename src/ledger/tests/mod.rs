@@ -2,6 +2,7 @@
 
 mod admit;
 mod claim;
+mod deletions;
 mod open;
 mod orders;
 mod probes;

@@ -155,4 +155,12 @@ impl BoundBy {
             Self::Human => "human",
         }
     }
+
+    /// Reads the name back.
+    #[must_use]
+    pub fn from_name(as_str: &str) -> Option<Self> {
+        [Self::Response, Self::Marker, Self::SoleCandidate, Self::Human]
+            .into_iter()
+            .find(|by| by.as_str() == as_str)
+    }
 }

@@ -47,6 +47,8 @@ pub struct BoundItem {
     pub url: String,
     /// Why it failed, if it did.
     pub cause: Option<String>,
+    /// Whether its deletion was ordered. It is proven when the item is deleted.
+    pub is_deletion_ordered: bool,
 }
 
 /// The outcome of the recovery of one video.

@@ -4,6 +4,7 @@
 
 mod bad_row;
 mod claim;
+mod deletion;
 mod evidence;
 mod library;
 mod order;
@@ -14,6 +15,7 @@ mod usage;
 
 pub use bad_row::{Acknowledgement, BadRow, BadRowCounts};
 pub use claim::{AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker};
+pub use deletion::{DeletedRows, DeletionOrder, DeletionTask, KeptReason, RunVideo, UndoAction};
 pub use evidence::{
     Bindings, ControlVideo, HeldResend, ObservedDelays, PossibleSender, ServiceTime, UnresolvedAttempt,
     UnresolvedAttempts,

@@ -2,6 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
+use super::names::{find_name, listing};
+use crate::manifest::ManifestError;
+
 /// One `--where COLUMN=VALUE`, or with `!=`, `~` (contains) or `!~`. Rows for which it does not hold are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
@@ -39,6 +42,17 @@ impl FromStr for Filter {
 }
 
 impl Filter {
+    /// Whether a row with these cells stays. An error where `columns` has no such column; `path` names the manifest in it.
+    pub fn keeps(&self, path: &str, columns: &[String], cells: &[String]) -> Result<bool, ManifestError> {
+        let place = find_name(columns, &self.column).ok_or_else(|| ManifestError::UnknownColumn {
+            path: path.to_owned(),
+            flag: "--where".to_owned(),
+            column: crate::redact::clean(&self.column),
+            hint: listing(columns),
+        })?;
+        Ok(self.holds(cells.get(place).map_or("", String::as_str)))
+    }
+
     /// Whether a row with this value stays.
     pub(in crate::manifest) fn holds(&self, value: &str) -> bool {
         let value = value.trim();

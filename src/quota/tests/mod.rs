@@ -24,6 +24,7 @@ fn limits(rate: &str, caps: &[&str]) -> Limits {
         caps: caps.iter().map(|cap| cap.parse().unwrap()).collect(),
         list: one("1/s"),
         metadata: one("1/s"),
+        delete: Vec::new(),
         total: Vec::new(),
     }
 }

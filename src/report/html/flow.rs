@@ -41,6 +41,7 @@ pub(super) fn outcomes(report: &RunReport) -> Vec<FlowNode> {
         node("failed to be indexed", "bad", items.failed),
         node("rejected by service", "bad", items.rejected),
         node("given up", "off", items.abandoned),
+        node("deleted by order", "off", items.deleted),
         node("read by a later run", "off", report.seen_later),
     ];
     all.into_iter().filter(|node| node.count > 0).collect()

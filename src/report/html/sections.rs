@@ -46,7 +46,7 @@ fn ending(report: &RunReport) -> Markup {
 /// The numbers that are asked for first.
 pub(super) fn figures(report: &RunReport) -> Markup {
     let items = &report.items;
-    let open = items.total - items.indexed - items.failed - items.rejected - items.abandoned;
+    let open = items.total - items.indexed - items.failed - items.rejected - items.abandoned - items.deleted;
     let mut shown = Vec::new();
     if !report.is_of_ledger {
         shown.push(("rows read", with_separators(report.rows().read)));

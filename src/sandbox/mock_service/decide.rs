@@ -10,11 +10,11 @@ use crate::{
     domain::UnixMillis,
     sandbox::{
         arrival::{Arrival, ClientView},
-        faults::{Fault, ReadFault},
+        faults::{DeleteFault, Fault, ReadFault},
         form,
         listings::{accept, page, refuse},
         mock_state::{FaultMode, MockState, random_duration},
-        policy::Policy,
+        policy::{Namespaces, Policy},
         reads::{list, metadata},
         video::Video,
     },
@@ -33,6 +33,7 @@ impl MockService {
             _ if arrival.key.is_empty() => (refuse("0401", "the API key is missing"), delay),
             (HttpMethod::Post, "upload_url") => self.decide_upload(state, arrival, now, delay),
             (HttpMethod::Post, "list_videos") => (self.read(state, arrival, now, list), delay / 4),
+            (HttpMethod::Post, "delete_videos") => (self.decide_deletion(state, arrival, now), delay),
             (HttpMethod::Get, "get_metadata") => (self.read(state, arrival, now, metadata), delay / 4),
             _ => (refuse("0001", "No static resource api."), delay),
         }
@@ -109,6 +110,39 @@ impl MockService {
             Some(Fault::Redirect) => {
                 let location = Some("https://elsewhere.example/serve/api/v1/upload_url".to_owned());
                 ClientView::Answer(Response { status: 307, location, ..Response::default() })
+            }
+        }
+    }
+
+    /// Numbers that are not there are no error.
+    fn decide_deletion(&self, state: &mut MockState, arrival: &Arrival, now: UnixMillis) -> ClientView {
+        state.stats.deletions += 1;
+        if !state.account(&self.policy, &arrival.key).admits_deletion(now) {
+            state.stats.deletion_refusals += 1;
+            return self.busy();
+        }
+        let (unique_id, numbers) = match form::read_deletion(&arrival.query, &arrival.body) {
+            Ok(deletion) => deletion,
+            Err(message) => return refuse("0001", &message),
+        };
+        let is_faulty =
+            state.fault_mode == FaultMode::AsPolicy && state.rng.f64() < self.policy.delete_fault_share;
+        let fault = if is_faulty { state.rng.choice(&self.policy.delete_faults).copied() } else { None };
+        if fault.is_none_or(DeleteFault::takes_effect) {
+            let is_chosen = |video: &Video| {
+                video.account == arrival.key
+                    && (self.policy.namespaces == Namespaces::Ignored || video.unique_id == unique_id)
+                    && numbers.contains(&video.video_no)
+            };
+            state.delete(is_chosen, now);
+        }
+        match fault {
+            None | Some(DeleteFault::Ignored) => accept(&Value::Null),
+            Some(DeleteFault::CutBefore | DeleteFault::CutAfter) => ClientView::Cut,
+            Some(DeleteFault::BadGateway) => page(502, "<html>502 Bad Gateway</html>"),
+            Some(DeleteFault::Busy) => {
+                state.stats.deletion_refusals += 1;
+                self.busy()
             }
         }
     }

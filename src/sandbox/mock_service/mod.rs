@@ -60,6 +60,12 @@ impl MockService {
             for line in BufReader::new(&file).lines() {
                 let line = line.map_err(|cause| fault(cause.to_string()))?;
                 let video: Video = serde_json::from_str(&line).map_err(|cause| fault(cause.to_string()))?;
+                if video.deleted_at.is_some() {
+                    state.videos.retain(|own| own.video_no != video.video_no);
+                    state.deleted.push(video);
+                    state.renumber();
+                    continue;
+                }
                 state.account(&mock.policy, &video.account).take(&video);
                 state.add_video(video);
             }
@@ -158,13 +164,16 @@ impl MockService {
     pub fn delete(&self, video_no: &str) -> bool {
         let mut state = self.state();
         self.let_time_pass(&mut state);
-        let (deleted, kept): (Vec<Video>, Vec<Video>) =
-            std::mem::take(&mut state.videos).into_iter().partition(|video| video.video_no == video_no);
-        let was_there = !deleted.is_empty();
-        state.videos = kept;
-        state.deleted.extend(deleted);
-        state.renumber();
-        was_there
+        let now = state.clock.now();
+        state.delete(|video| video.video_no == video_no, now)
+    }
+
+    /// Every video that was deleted, in the order of its deletion.
+    #[must_use]
+    pub fn deleted(&self) -> Vec<Video> {
+        let mut state = self.state();
+        self.let_time_pass(&mut state);
+        state.deleted.clone()
     }
 
     /// Receives a request, lets it arrive and take effect at their times, and returns the answer when it reaches the

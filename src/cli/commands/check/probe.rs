@@ -136,7 +136,9 @@ impl Probed {
 pub(super) const fn is_worth_a_probe(planned_action: PlannedAction) -> bool {
     match planned_action {
         PlannedAction::New | PlannedAction::Resent(_) | PlannedAction::Updated(_) => true,
-        PlannedAction::Left(state) => !matches!(state, State::Accepted | State::Indexed | State::Abandoned),
+        PlannedAction::Left(state) => {
+            !matches!(state, State::Accepted | State::Indexed | State::Abandoned | State::Deleted)
+        }
         PlannedAction::Drifted(state) => !matches!(state, State::Accepted | State::Abandoned),
     }
 }

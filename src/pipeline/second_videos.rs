@@ -1,0 +1,163 @@
+//! Finds second videos of items: several videos at the service that carry a marker of the same item, or are bound to it.
+
+use std::collections::HashMap;
+
+use super::{
+    context::Context,
+    library_check::{self, BATCH, Samples, as_library_video},
+    listing::{CompareError, ListingBound},
+};
+use crate::{
+    api::{ListedVideo, Transport},
+    domain::{UnixMillis, VideoNo},
+    ledger::{DeletionTask, ItemId, LedgerError, LibraryVideo, Snapshot, VideoOwner, is_marker},
+};
+
+/// A second video of an item.
+#[derive(Clone, Debug)]
+pub struct SecondVideo {
+    pub namespace: String,
+    pub task: DeletionTask,
+    /// The oldest video of the item, which is kept.
+    pub oldest: VideoNo,
+}
+
+/// The second videos of a library.
+#[derive(Debug, Default)]
+pub struct SecondVideos {
+    /// Those that may be deleted: an older video of the same item is at the service.
+    pub found: Vec<SecondVideo>,
+    /// Items with several videos of which none is deleted, each with the reason.
+    pub kept: Vec<(ItemId, String)>,
+    /// Why the library could not be read completely. `None`: it was.
+    pub incomplete: Option<String>,
+}
+
+/// A video of an item.
+struct Copy {
+    video_no: VideoNo,
+    created_at: Option<UnixMillis>,
+    marker: Option<String>,
+    owner: VideoOwner,
+}
+
+/// Reads every namespace of the ledger.
+pub async fn second_videos<T: Transport>(context: &Context<T>) -> Result<SecondVideos, LedgerError> {
+    let mut second = SecondVideos::default();
+    match read(context, &mut second).await {
+        Ok(()) => Ok(second),
+        Err(CompareError::Ledger(error)) => Err(error),
+        Err(CompareError::Incomplete(incomplete)) => {
+            Ok(SecondVideos { incomplete: Some(incomplete.cause), ..SecondVideos::default() })
+        }
+    }
+}
+
+async fn read<T: Transport>(context: &Context<T>, second: &mut SecondVideos) -> Result<(), CompareError> {
+    let mut samples = Samples::default();
+    for namespace in context.ledger.read(Snapshot::namespaces).await? {
+        let Some(listing) = library_check::read(context, &namespace, ListingBound::None).await? else {
+            continue;
+        };
+        if let Some(other) = samples.take(&namespace, &listing.videos) {
+            second.incomplete = Some(library_check::namespaces_ignored(&namespace, &other));
+            second.found.clear();
+            return Ok(());
+        }
+        let mut owners = Vec::with_capacity(listing.videos.len());
+        for videos in listing.videos.chunks(BATCH) {
+            let listed: Vec<LibraryVideo> =
+                videos.iter().map(|video| as_library_video(video, listing.served)).collect();
+            owners.extend(context.ledger.read(move |snapshot| snapshot.video_owners(&listed)).await?);
+        }
+        take_namespace(&namespace, &listing.videos, &owners, second);
+    }
+    Ok(())
+}
+
+/// The item of a video, by its number or its marker.
+const fn item_of(owner: VideoOwner) -> Option<ItemId> {
+    match owner {
+        VideoOwner::Bound(item)
+        | VideoOwner::Open(item)
+        | VideoOwner::Surplus(item)
+        | VideoOwner::ResolvedByReview(item)
+        | VideoOwner::Rejected(item) => Some(item),
+        VideoOwner::Foreign(item) => item,
+        VideoOwner::Unmarked | VideoOwner::TagsHidden => None,
+    }
+}
+
+fn take_namespace(namespace: &str, videos: &[ListedVideo], owners: &[VideoOwner], second: &mut SecondVideos) {
+    let mut copies: HashMap<ItemId, Vec<Copy>> = HashMap::new();
+    // only items with a video that is not bound can have a second one: the others need no memory
+    for owner in owners.iter().filter(|owner| !matches!(owner, VideoOwner::Bound(_))) {
+        if let Some(item) = item_of(*owner) {
+            copies.entry(item).or_default();
+        }
+    }
+    for (video, owner) in videos.iter().zip(owners) {
+        if let Some(of_item) = item_of(*owner).and_then(|item| copies.get_mut(&item)) {
+            of_item.push(Copy {
+                video_no: video.video_no.clone(),
+                created_at: video.created_at,
+                marker: video.tags.iter().find(|tag| is_marker(tag)).cloned(),
+                owner: *owner,
+            });
+        }
+    }
+    let mut copies: Vec<(ItemId, Vec<Copy>)> =
+        copies.into_iter().filter(|(_, copies)| copies.len() > 1).collect();
+    copies.sort_by_key(|(item, _)| item.number());
+    for (item, copies) in copies {
+        if let Err(cause) = take_item(namespace, item, copies, second) {
+            second.kept.push((item, cause));
+        }
+    }
+}
+
+/// Takes the second videos of one item, or says why none is taken.
+fn take_item(
+    namespace: &str,
+    item: ItemId,
+    mut copies: Vec<Copy>,
+    second: &mut SecondVideos,
+) -> Result<(), String> {
+    if copies.iter().any(|copy| matches!(copy.owner, VideoOwner::Open(_))) {
+        return Err(
+            "the outcome of one of its requests is open: telecine reconcile ends that first".to_owned()
+        );
+    }
+    if copies.iter().any(|copy| copy.created_at.is_none()) {
+        return Err("the service does not say which of its videos is the oldest".to_owned());
+    }
+    // of two of the same time the one with the smaller number is older
+    copies.sort_by_cached_key(|copy| {
+        let number = copy.video_no.as_str().to_owned();
+        (copy.created_at, number.len(), number)
+    });
+    let oldest = copies[0].video_no.clone();
+    let is_bound = |copy: &Copy| matches!(copy.owner, VideoOwner::Bound(_));
+    if let Some(bound) = copies[1..].iter().find(|copy| is_bound(copy)).filter(|_| !is_bound(&copies[0])) {
+        return Err(format!(
+            "the ledger has its younger video {}, and {oldest} is older: delete one of them by hand",
+            bound.video_no
+        ));
+    }
+    let others = copies.into_iter().skip(1).filter(|copy| !is_bound(copy));
+    second.found.extend(others.map(|copy| SecondVideo {
+        namespace: namespace.to_owned(),
+        task: DeletionTask {
+            video_no: copy.video_no,
+            item,
+            attempt: None,
+            marker: copy.marker,
+            needs_marker: true,
+            accepted_by: copy.created_at.unwrap_or_default(),
+            is_ordered: false,
+            was_listed: true,
+        },
+        oldest: oldest.clone(),
+    }));
+    Ok(())
+}

@@ -1,0 +1,344 @@
+//! Undo: what a run created is deleted, proven by listings, and nothing else; and the videos of others. With the real binary,
+//! and in virtual time.
+
+use std::{collections::BTreeSet, fmt::Write as _, fs, time::Duration};
+
+use crate::support::cli::{CliFixture, SandboxProcess};
+use crate::support::harness::{Harness, KEY, UndoResult};
+use crate::support::running::against;
+use serde_json::Value;
+use telecine::{
+    domain::{RunOutcome, State},
+    ledger::{DeletedRows, FailedRows, ItemId, Marker},
+    pipeline::OnDoubt,
+    sandbox::{DeleteFault, Fault, Policy, Video},
+};
+
+/// A manifest with rows of two topics.
+fn manifest(fixture: &CliFixture, name: &str, from: usize, to: usize) {
+    let mut text = "id,url,topic\n".to_owned();
+    for n in from..to {
+        let topic = if n % 2 == 0 { "geo" } else { "art" };
+        writeln!(text, "R{n},https://host/clip-{n}.mp4,{topic}").unwrap();
+    }
+    fixture.write(name, &text);
+}
+
+fn import(fixture: &CliFixture, sandbox: &SandboxProcess, name: &str) {
+    let args = ["import", name, "--rate", "50/s", "--list-rate", "20/s", "--quiet"];
+    let (code, out, err) = fixture.run(&against(sandbox, &args));
+    assert_eq!(code, 0, "{out}{err}");
+}
+
+/// Exit code, the lines about videos, and the last object.
+fn undo(fixture: &CliFixture, sandbox: &SandboxProcess, args: &[&str]) -> (i32, Vec<Value>, Value) {
+    let fast = ["--list-rate", "50/s", "--get-rate", "50/s", "--delete-rate", "20/s", "--json"];
+    let (code, out, err) = fixture.run(&against(sandbox, &[&["undo"], args, &fast].concat()));
+    let mut lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last = lines.pop().unwrap_or_else(|| panic!("{err}"));
+    assert_eq!(last["exit_code"], code, "{last}");
+    lines.retain(|line| line["action"].is_string());
+    (code, lines, last)
+}
+
+/// The numbers of the accepted videos whose url this chooses.
+fn numbers(sandbox: &SandboxProcess, is_chosen: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let recorded = sandbox.recorded();
+    let chosen = recorded.iter().filter(|video| is_chosen(video["url"].as_str().unwrap()));
+    chosen.map(|video| video["video_no"].as_str().unwrap().to_owned()).collect()
+}
+
+fn counts(fixture: &CliFixture) -> Value {
+    let (code, out, err) = fixture.run(&["status", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    serde_json::from_str(out.lines().last().unwrap()).unwrap()
+}
+
+#[test]
+fn undo_lists_without_a_change_and_deletes_exactly_the_videos_of_the_run() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    manifest(&fixture, "first.csv", 0, 3);
+    manifest(&fixture, "second.csv", 2, 8);
+    import(&fixture, &sandbox, "first.csv");
+    import(&fixture, &sandbox, "second.csv");
+    let before = fs::read(fixture.path("record.jsonl")).unwrap();
+    let (code, lines, last) = undo(&fixture, &sandbox, &["last", "--price", "2"]);
+    assert_eq!((code, lines.len()), (6, 5), "clip-2 is of the first run: {last}");
+    assert_eq!((&last["credits"], &last["deleted"]), (&Value::from("10"), &Value::from(0)), "{last}");
+    let command = last["command"].as_str().unwrap();
+    assert!(command.starts_with("telecine undo ") && command.ends_with(" --yes"), "{command}");
+    assert_eq!(last["next_step"], command);
+    assert_eq!(
+        (fs::read(fixture.path("record.jsonl")).unwrap(), counts(&fixture)["items"]["deleted"].as_u64()),
+        (before, Some(0))
+    );
+    // a part of it, by a column of the manifest
+    let (code, lines, last) =
+        undo(&fixture, &sandbox, &["last", "--where", "topic=geo", "--yes", "--why", "wrong"]);
+    assert_eq!((code, &last["deleted"]), (0, &Value::from(2)), "{lines:?} {last}");
+    let geo = numbers(&sandbox, |url| url.contains("clip-4.") || url.contains("clip-6."));
+    assert_eq!(sandbox.deleted(), geo);
+    let (code, _, err) = fixture.run(&against(&sandbox, &["undo", "last", "--where", "tropic=geo"]));
+    assert!(code == 2 && err.contains("tropic") && err.contains("id, url, topic"), "{err}");
+    let (code, _, last) = undo(&fixture, &sandbox, &["last", "--yes"]);
+    assert_eq!(
+        (code, &last["deleted"], &last["already_deleted"]),
+        (0, &Value::from(3), &Value::from(2)),
+        "{last}"
+    );
+    let of_run =
+        numbers(&sandbox, |url| !["0.", "1.", "2."].iter().any(|n| url.contains(&format!("clip-{n}"))));
+    assert_eq!(sandbox.deleted(), of_run);
+    let (code, lines, _) = undo(&fixture, &sandbox, &["last", "--yes"]);
+    assert_eq!((code, lines.len()), (0, 5), "all of them are deleted already");
+    // the other commands know it
+    let status = counts(&fixture);
+    assert_eq!(
+        (&status["items"]["deleted"], &status["items"]["indexed"]),
+        (&Value::from(5), &Value::from(3)),
+        "{status}"
+    );
+    assert_eq!(
+        fixture.run(&["list", "--state", "deleted"]).1.lines().filter(|line| line.contains("clip-")).count(),
+        5
+    );
+    let (_, explained, _) = fixture.run(&["explain", "R4"]);
+    assert!(explained.contains("item 5: deleted") && explained.contains("wrong"), "{explained}");
+    let (code, out, err) = fixture.run(&against(&sandbox, &["verify", "--list-rate", "20/s"]));
+    assert!(
+        code == 0 && out.contains("3 listed and in the ledger"),
+        "a deleted video is not missing: {out}{err}"
+    );
+    assert_eq!(fixture.run(&["ledger", "check"]).0, 0);
+    // rows are sent again only by order
+    for flags in [&[][..], &["--retry-failed"], &["--on-drift", "resend"]] {
+        let args = [&["import", "second.csv", "--rate", "50/s", "--list-rate", "20/s"], flags].concat();
+        let (code, out, err) = fixture.run(&against(&sandbox, &args));
+        assert!(code == 0 && out.contains("5 videos were deleted by order"), "{flags:?}: {out}{err}");
+    }
+    assert_eq!(fixture.report_file("deleted.csv").lines().count(), 6);
+    assert_eq!(sandbox.uploads(), 8);
+    let args = ["import", "second.csv", "--rate", "50/s", "--list-rate", "20/s", "--reupload-deleted"];
+    let (code, out, err) = fixture.run(&against(&sandbox, &args));
+    assert!(code == 0 && err.contains("up to 5 videos that were deleted"), "{out}{err}");
+    assert_eq!((sandbox.uploads(), counts(&fixture)["items"]["indexed"].as_u64()), (13, Some(8)));
+}
+
+#[test]
+fn a_video_that_the_service_does_not_delete_is_reported_and_not_claimed_as_deleted() {
+    let fixture = CliFixture::new();
+    let ignores = ["--delete-fault-share", "1", "--delete-faults", "ignored"];
+    let sandbox = SandboxProcess::start(&fixture, &ignores);
+    manifest(&fixture, "m.csv", 0, 3);
+    import(&fixture, &sandbox, "m.csv");
+    let (code, lines, last) = undo(&fixture, &sandbox, &["last", "--yes"]);
+    assert_eq!((code, &last["deleted"], &last["open"]), (6, &Value::from(0), &Value::from(3)), "{last}");
+    let open: Vec<&Value> = lines.iter().filter(|line| line["action"] == "open").collect();
+    assert!(open.len() == 3 && open[0]["reason"].as_str().unwrap().contains("still shows it"), "{lines:?}");
+    let status = counts(&fixture);
+    assert_eq!(
+        (&status["items"]["deleted"], &status["deletions_open"]),
+        (&Value::from(0), &Value::from(3)),
+        "{status}"
+    );
+    assert!(fixture.run(&["explain", "R1"]).1.contains("not proven yet"));
+    let (code, out, _) = fixture.run(&against(&sandbox, &["verify", "--list-rate", "20/s"]));
+    assert!(code == 5 && out.contains("3 ordered to be deleted, not proven yet"), "{out}");
+}
+
+#[test]
+fn second_videos_are_deleted_and_the_oldest_is_kept() {
+    let fixture = CliFixture::new();
+    manifest(&fixture, "m.csv", 0, 3);
+    {
+        let sandbox = SandboxProcess::start(&fixture, &[]);
+        import(&fixture, &sandbox, "m.csv");
+    }
+    // a proxy has repeated the second request
+    let record = fixture.read("record.jsonl");
+    let mut again: Value = serde_json::from_str(record.lines().nth(1).unwrap()).unwrap();
+    let number: u64 = again["video_no"].as_str().unwrap().trim_start_matches("VI").parse().unwrap();
+    let second = format!("VI{}", number + 1_000);
+    again["video_no"] = second.clone().into();
+    again["created_at"] = (again["created_at"].as_i64().unwrap() + 1).into();
+    fixture.write("record.jsonl", &format!("{record}{again}\n"));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    // the ledger is that of another address
+    let ledger = rusqlite::Connection::open(fixture.path("state/telecine.db")).unwrap();
+    ledger.execute("UPDATE identity SET origin = ?1", [&sandbox.url]).unwrap();
+    drop(ledger);
+    let (code, lines, last) = undo(&fixture, &sandbox, &["--duplicates"]);
+    assert_eq!((code, lines.len()), (6, 1), "{lines:?} {last}");
+    assert_eq!(
+        (&lines[0]["video_no"], &lines[0]["action"]),
+        (&Value::from(second.as_str()), &Value::from("delete"))
+    );
+    assert!(sandbox.deleted().is_empty(), "it only lists");
+    let (code, _, last) = undo(&fixture, &sandbox, &["--duplicates", "--yes"]);
+    assert_eq!((code, &last["deleted"]), (0, &Value::from(1)), "{last}");
+    assert_eq!(sandbox.deleted(), BTreeSet::from([second]));
+    let (code, _, last) = undo(&fixture, &sandbox, &["--duplicates", "--yes"]);
+    assert_eq!((code, &last["delete"]), (0, &Value::from(0)), "{last}");
+    assert_eq!(counts(&fixture)["items"]["indexed"], 3);
+    let (code, out, err) = fixture.run(&against(&sandbox, &["verify", "--list-rate", "20/s"]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(fixture.run(&["ledger", "check"]).0, 0);
+}
+
+#[test]
+fn videos_of_others_that_are_named_are_not_reported_as_foreign() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    manifest(&fixture, "m.csv", 0, 3);
+    import(&fixture, &sandbox, "m.csv");
+    // another ledger sends into the same namespace
+    fixture.write("theirs.csv", "url\nhttps://other/a.mp4\nhttps://other/b.mp4\n");
+    let theirs = ["import", "theirs.csv", "--ledger", "theirs.db", "--second-ledger", "--out-dir", "theirs"];
+    let (code, out, err) = fixture.run(&against(&sandbox, &[&theirs[..], &["--rate", "50/s"]].concat()));
+    assert_eq!(code, 0, "{out}{err}");
+    let verify = |args: &[&str]| {
+        fixture.run(&against(
+            &sandbox,
+            &[&["verify", "--list-rate", "20/s", "--ledger", "state/telecine.db"], args].concat(),
+        ))
+    };
+    let (code, out, _) = verify(&[]);
+    assert!(code == 6 && out.contains("2 sent by another ledger"), "{out}");
+    let success = fixture.report_in("theirs").join("success.csv");
+    let (code, out, err) = verify(&["--allow", success.to_str().unwrap()]);
+    assert!(code == 0 && out.contains("2 of others, named by --allow"), "{out}{err}");
+    let number = numbers(&sandbox, |url| url.ends_with("/a.mp4")).pop_first().unwrap();
+    fixture.write("one.txt", &format!("# theirs\n{number}\n"));
+    let (code, out, _) = verify(&["--allow", "one.txt", "--json"]);
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!((code, &last["namespaces"][0]["allowed"]), (6, &Value::from(1)), "{last}");
+    assert_eq!(last["namespaces"][0]["findings"]["foreign"], 1, "{last}");
+    fixture.write("bad.txt", "VI0001\nnot a number\n");
+    let (code, out, err) = verify(&["--allow", "bad.txt"]);
+    assert!(code == 2 && err.contains("bad.txt:2: "), "{out}{err}");
+}
+
+/// The numbers of the videos that the mock deleted.
+fn deleted(harness: &Harness) -> BTreeSet<String> {
+    harness.service.deleted().into_iter().map(|video| video.video_no).collect()
+}
+
+/// Two imports of which the second uploads six rows more.
+fn two_runs(policy: Policy) -> (Harness, BTreeSet<String>) {
+    let mut harness = Harness::new(policy, 4);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    let first: BTreeSet<String> = numbers_of(&harness.service.videos());
+    harness.write_rows(0..10);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    let all = numbers_of(&harness.service.videos());
+    (harness, all.difference(&first).cloned().collect())
+}
+
+fn numbers_of(videos: &[Video]) -> BTreeSet<String> {
+    videos.iter().map(|video| video.video_no.clone()).collect()
+}
+
+#[test]
+fn an_undo_that_is_killed_at_any_point_is_ended_by_the_same_command() {
+    let delays = Duration::from_millis(300)..=Duration::from_millis(300);
+    let policy = || Policy { answer_delay: delays.clone(), ..Policy::default() };
+    let mut kills = 0;
+    for step in 0.. {
+        let (mut harness, of_run) = two_runs(policy());
+        let first = harness.undo_killed_after(2, Duration::from_millis(1 + step * 110));
+        let asked: BTreeSet<String> = harness.ordered_deletions();
+        assert!(deleted(&harness).is_subset(&asked), "step {step}: deleted before it was recorded");
+        assert!(asked.is_subset(&of_run), "step {step}: {asked:?}");
+        let was_killed = matches!(first, UndoResult::Killed);
+        let end = if was_killed { harness.undo(2) } else { first };
+        let UndoResult::Ended(end) = end else { panic!("step {step}: {end:?}") };
+        assert!(end.open.is_empty() && end.stop.is_none() && end.left == 0, "step {step}: {end:?}");
+        assert_eq!(deleted(&harness), of_run, "step {step}: exactly the videos of the run");
+        assert_eq!((harness.counts().deleted, harness.counts().indexed), (6, 4), "step {step}");
+        assert_eq!(harness.snapshot().problems().unwrap(), Vec::<String>::new(), "step {step}");
+        assert_eq!(harness.snapshot().open_deletions().unwrap(), 0, "step {step}");
+        if !was_killed {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills >= 8, "only {kills} points were tried");
+}
+
+#[test]
+fn refused_and_lost_deletions_are_asked_for_again_until_listings_prove_them() {
+    for (fault, name) in DeleteFault::ALL.iter().filter(|(fault, _)| *fault != DeleteFault::Ignored) {
+        let policy =
+            Policy { delete_fault_share: 0.6, delete_faults: vec![*fault], seed: 3, ..Policy::default() };
+        let (mut harness, of_run) = two_runs(policy);
+        let mut calls = 0;
+        loop {
+            calls += 1;
+            assert!(calls < 6, "{name}: it never ends");
+            let UndoResult::Ended(end) = harness.undo(2) else { panic!("{name}") };
+            if end.open.is_empty() && end.stop.is_none() {
+                break;
+            }
+        }
+        assert_eq!(deleted(&harness), of_run, "{name}");
+        assert_eq!(harness.counts().deleted, 6, "{name}");
+    }
+    // a service that is stricter than the documents
+    let policy = Policy { delete_rate: Some("1/20s".parse().unwrap()), ..Policy::default() };
+    let (mut harness, of_run) = two_runs(policy);
+    harness.undo(2);
+    harness.undo(1);
+    assert_eq!(deleted(&harness).len(), 10);
+    assert!(deleted(&harness).is_superset(&of_run));
+}
+
+#[test]
+fn what_has_no_clear_outcome_and_what_was_replaced_later_is_not_deleted() {
+    let faults_at = vec![(2, Fault::CutAfter), (3, Fault::CutBefore)];
+    let mut harness = Harness::new(Policy { faults_at, fail_share: 1.0, ..Policy::default() }, 4);
+    // the lost ones stay in doubt: failed videos show no tags
+    harness.policy.wait = Some(Duration::from_mins(5));
+    harness.run();
+    assert_eq!((harness.counts().failed, harness.counts().in_doubt), (2, 2));
+    // one of the failed ones is replaced by a later run
+    let failed = harness.snapshot().bound_items("default", ItemId::numbered(0), 9).unwrap();
+    harness.write_rows(0..1);
+    harness.policy.reruns.failed = FailedRows::Retry;
+    harness.run();
+    let UndoResult::Ended(end) = harness.undo(1) else { panic!() };
+    assert!(end.open.is_empty(), "{end:?}");
+    assert_eq!(deleted(&harness), BTreeSet::from([failed[1].video_no.to_string()]));
+    assert_eq!((harness.counts().deleted, harness.counts().in_doubt), (1, 2));
+}
+
+#[test]
+fn a_video_that_was_bound_as_the_only_candidate_is_kept_and_named() {
+    let policy = Policy { faults_at: vec![(2, Fault::CutAfter)], ..Policy::default() };
+    let mut harness = Harness::new(policy, 3);
+    harness.policy.marker = Marker::Off;
+    harness.policy.reconcile.on_doubt = OnDoubt::Auto;
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.counts().indexed, 3, "{:?}", harness.counts());
+    let UndoResult::Ended(end) = harness.undo(1) else { panic!() };
+    assert_eq!((end.gone, end.kept.len()), (2, 1), "{end:?}");
+    assert!(end.kept[0].cause.contains("nothing proves whose it is"), "{end:?}");
+    assert_eq!(deleted(&harness).len(), 2);
+    assert!(!harness.ordered_deletions().contains(end.kept[0].video_no.as_str()));
+}
+
+#[test]
+fn a_deleted_video_does_not_keep_a_later_doubt_open_and_its_row_is_sent_again_by_order() {
+    let (mut harness, _) = two_runs(Policy { faults_at: vec![(11, Fault::CutBefore)], ..Policy::default() });
+    let UndoResult::Ended(end) = harness.undo(2) else { panic!() };
+    assert_eq!(end.gone, 6);
+    harness.write_rows(0..11);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!((harness.counts().indexed, harness.counts().deleted), (5, 6), "{:?}", harness.counts());
+    harness.policy.reruns.deleted = DeletedRows::Reupload;
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!((harness.counts().indexed, harness.counts().deleted), (11, 0));
+    assert_eq!(harness.snapshot().state_counts().unwrap().of(State::Indexed), 11);
+    assert_eq!(harness.accepted_counts().values().filter(|times| **times == 2).count(), 6);
+    assert_eq!(harness.service.videos_of(KEY).len(), 11);
+}
