@@ -13,7 +13,10 @@ fn the_page_of_the_json_contract_is_generated_from_the_types() {
         fs::write("docs/json.md", &page).unwrap();
     }
     let kept = fs::read_to_string("docs/json.md").unwrap_or_default();
-    assert!(kept == page, "docs/json.md is outdated: TELECINE_WRITE_DOCS=1 cargo test --test all json");
+    assert!(
+        kept == page,
+        "docs/json.md is outdated: TELECINE_WRITE_DOCS=1 cargo test --test by_process json"
+    );
     for name in
         ["run_ended", "command_failed", "manifest_opened", "progress", "next_run_at", "windows[].endpoint"]
     {

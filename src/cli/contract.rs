@@ -113,7 +113,7 @@ pub fn page() -> String {
          written as a space. New fields may be added; a field that changes its meaning raises `schema`.\n\n\
          A run does not wait for the reader of its output. If more than 32,768 events wait to be read, the next ones are left \
          out, and a `message` says how many. Every row is in the report.\n\n\
-         This page is generated from the types: `TELECINE_WRITE_DOCS=1 cargo test --test all json`.\n",
+         This page is generated from the types: `TELECINE_WRITE_DOCS=1 cargo test --test by_process json`.\n",
     );
     for JsonObject { name, place, schema } in objects() {
         let _ = writeln!(text, "\n## {name}\n\n{place}\n");

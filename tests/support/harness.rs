@@ -278,10 +278,16 @@ impl Harness {
             Clock::of_runtime(self.now).sleep(Duration::from_millis(1)).await;
             let clock = Clock::of_runtime(self.now);
             self.service.set_clock(clock.clone());
+            let kill = async {
+                match kill_after {
+                    Some(duration) => clock.sleep(duration).await,
+                    None => std::future::pending().await,
+                }
+            };
             let result = tokio::select! {
                 biased;
                 result = self.delete(clock.clone(), run) => result,
-                () = clock.sleep(kill_after.unwrap_or(Duration::from_hours(100_000))) => UndoResult::Killed,
+                () = kill => UndoResult::Killed,
             };
             (result, clock.now())
         });
