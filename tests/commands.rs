@@ -247,7 +247,7 @@ fn a_key_command_is_run_only_from_a_file_that_no_one_else_can_write() {
     use std::os::unix::fs::PermissionsExt as _;
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(1));
-    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let sandbox = SandboxProcess::start(&fixture, &["--index-delay", "1d"]);
     fixture.write("telecine.toml", &format!("key-command = \"touch ran; echo {API_KEY}\"\n"));
     let run = |fixture: &CliFixture| {
         let all = ["import", "m.csv", "--api-url", &sandbox.url, "--ledger", "l.db", "--no-wait"];
