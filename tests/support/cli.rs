@@ -2,13 +2,7 @@
 //!
 //! Time passes [`SPEED`] times as fast in all processes of one fixture, so that no test waits for seconds. A test that
 //! times something by real time, such as a signal in the middle of a request, takes a fixture in real time.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    missing_docs,
-    reason = "each test file uses a part of it"
-)]
+#![allow(unreachable_pub, clippy::unwrap_used, missing_docs, reason = "this is a test")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

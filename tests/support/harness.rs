@@ -225,59 +225,51 @@ impl Harness {
         kill_after: Option<Duration>,
         stop_after: Option<Duration>,
     ) -> RunResult {
-        self.runs += 1;
-        let runtime = runtime();
-        let (result, now) = runtime.block_on(async {
-            // a runtime starts at any point between two ticks of its timer; from a tick on, equal runs are equal
-            Clock::of_runtime(self.now).sleep(Duration::from_millis(1)).await;
-            let clock = Clock::of_runtime(self.now);
-            self.service.set_clock(clock.clone());
-            let kill = async {
-                match kill_after {
-                    Some(duration) => clock.sleep(duration).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let second_start = async {
-                if let Some(duration) = self.second_start_after {
-                    clock.sleep(duration).await;
-                    let opened = self.open(clock.clone(), "import").await;
-                    self.second_starts.lock().unwrap().push(opened.err().unwrap_or_default());
-                }
-                std::future::pending::<()>().await;
-            };
-            let result = tokio::select! {
+        self.in_process(kill_after, RunResult::Killed, async |own, clock| {
+            tokio::select! {
                 biased;
-                result = self.import(clock.clone(), stop_after) => result,
-                () = kill => RunResult::Killed,
-                () = second_start => RunResult::Killed,
-            };
-            (result, clock.now())
-        });
-        // what is in flight ends with the runtime, as it does when a process is killed
-        drop(runtime);
-        self.now = now;
-        self.service.set_clock(Clock::still(now));
-        result
+                result = own.import(clock.clone(), stop_after) => result,
+                result = own.start_second(clock) => result,
+            }
+        })
+    }
+
+    /// Tries a second start of the program where one is planned, and never ends.
+    async fn start_second(&self, clock: Clock) -> RunResult {
+        if let Some(duration) = self.second_start_after {
+            clock.sleep(duration).await;
+            let opened = self.open(clock.clone(), "import").await;
+            self.second_starts.lock().unwrap().push(opened.err().unwrap_or_default());
+        }
+        std::future::pending().await
     }
 
     /// Deletes the videos of the run of this number, counted from 1.
     pub fn undo(&mut self, run: u32) -> UndoResult {
-        self.undo_interrupted(run, None)
+        self.in_process(None, UndoResult::Killed, async |own, clock| own.delete(clock, run).await)
     }
 
     /// The same, killed after `duration`.
     pub fn undo_killed_after(&mut self, run: u32, duration: Duration) -> UndoResult {
-        self.undo_interrupted(run, Some(duration))
+        let killed = UndoResult::Killed;
+        self.in_process(Some(duration), killed, async |own, clock| own.delete(clock, run).await)
     }
 
-    fn undo_interrupted(&mut self, run: u32, kill_after: Option<Duration>) -> UndoResult {
+    /// Does `work` as a process does: in a runtime of its own, which ends with it. The result is `killed` if it takes longer than
+    /// `kill_after`.
+    fn in_process<R>(
+        &mut self,
+        kill_after: Option<Duration>,
+        killed: R,
+        work: impl AsyncFnOnce(&Self, Clock) -> R,
+    ) -> R {
         self.runs += 1;
-        let runtime = runtime();
+        let (own, runtime) = (&*self, runtime());
         let (result, now) = runtime.block_on(async {
-            Clock::of_runtime(self.now).sleep(Duration::from_millis(1)).await;
-            let clock = Clock::of_runtime(self.now);
-            self.service.set_clock(clock.clone());
+            // a runtime starts at any point between two ticks of its timer; from a tick on, equal runs are equal
+            Clock::of_runtime(own.now).sleep(Duration::from_millis(1)).await;
+            let clock = Clock::of_runtime(own.now);
+            own.service.set_clock(clock.clone());
             let kill = async {
                 match kill_after {
                     Some(duration) => clock.sleep(duration).await,
@@ -286,11 +278,12 @@ impl Harness {
             };
             let result = tokio::select! {
                 biased;
-                result = self.delete(clock.clone(), run) => result,
-                () = kill => UndoResult::Killed,
+                result = work(own, clock.clone()) => result,
+                () = kill => killed,
             };
             (result, clock.now())
         });
+        // what is in flight ends with the runtime, as it does when a process is killed
         drop(runtime);
         self.now = now;
         self.service.set_clock(Clock::still(now));

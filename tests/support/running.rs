@@ -1,5 +1,5 @@
 //! A telecine that runs as a process of its own, beside which a test gives other commands.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of it")]
+#![allow(unreachable_pub, missing_docs, reason = "this is a test")]
 
 use std::{
     process::{Child, Stdio},

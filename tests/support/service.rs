@@ -1,12 +1,11 @@
 //! A service in a thread, over plain HTTP or TLS. It keeps every video of an account in one namespace, searchable at once,
 //! and answers as a test tells it to.
 #![allow(
-    dead_code,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::disallowed_methods,
     missing_docs,
-    reason = "each test file uses a part of it, and a server measures real time"
+    reason = "this is a test, and a server measures real time"
 )]
 
 use std::{
