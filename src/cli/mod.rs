@@ -128,6 +128,7 @@ enum Command {
     /// Serve a mock of the service on a loopback port, with limits and faults as flags.
     Sandbox(Box<sandbox::SandboxArgs>),
     /// Print the completions of a shell.
+    #[command(hide = true)]
     Completions(completions::CompletionsArgs),
     /// Print the manual, or write a page for each command.
     #[command(hide = true)]
