@@ -116,6 +116,22 @@ impl UndoEnd {
     }
 }
 
+/// What one batch names.
+enum Chosen<'a> {
+    /// Requests, whose videos are read when it is their turn.
+    Requests(&'a [AttemptId]),
+    Videos(&'a [DeletionTask]),
+}
+
+impl Chosen<'_> {
+    const fn count(&self) -> u64 {
+        match self {
+            Self::Requests(requests) => requests.len() as u64,
+            Self::Videos(videos) => videos.len() as u64,
+        }
+    }
+}
+
 /// Deletes the videos of a plan. Stopping at any point and doing it again is the same as waiting.
 pub async fn delete<T: Transport>(
     context: &Context<T>,
@@ -123,30 +139,18 @@ pub async fn delete<T: Transport>(
     made_by: RunId,
     plan: &UndoPlan,
 ) -> Result<UndoEnd, LedgerError> {
-    let mut end = UndoEnd::default();
-    let mut tried = 0;
-    for (namespace, attempts) in &plan.attempts {
-        for attempts in attempts.chunks(DELETION_BATCH) {
-            if end.stop.is_some() {
-                break;
-            }
-            let own = attempts.to_vec();
-            let tasks = context.ledger.read(move |snapshot| snapshot.deletion_tasks(&own)).await?;
-            end.take(delete_batch(context, order, made_by, namespace, tasks).await?);
-            tried += attempts.len() as u64;
-            announce(context, tried, plan.delete);
-        }
-    }
-    end.left = plan.delete - tried;
-    Ok(end)
+    let batches = plan.attempts.iter().flat_map(|(namespace, attempts)| {
+        attempts.chunks(DELETION_BATCH).map(|chunk| (namespace.as_str(), Chosen::Requests(chunk)))
+    });
+    delete_in_batches(context, order, made_by, batches, plan.delete).await
 }
 
-/// Deletes second videos, and proves the deletions that an earlier call has ordered.
-pub async fn delete_second_videos<T: Transport>(
+/// The second videos to delete, by namespace: those that were found, and those whose deletion an earlier call has ordered and
+/// nothing proves.
+pub async fn second_video_tasks<T>(
     context: &Context<T>,
-    order: &DeletionOrder,
     second: &SecondVideos,
-) -> Result<UndoEnd, LedgerError> {
+) -> Result<BTreeMap<String, Vec<DeletionTask>>, LedgerError> {
     let mut by_namespace: BTreeMap<String, Vec<DeletionTask>> = BTreeMap::new();
     let earlier = context.ledger.read(Snapshot::open_deletions_of_duplicates).await?;
     let found = second.found.iter().map(|second| (second.namespace.clone(), second.task.clone()));
@@ -156,21 +160,47 @@ pub async fn delete_second_videos<T: Transport>(
             tasks.push(task);
         }
     }
-    let all = by_namespace.values().map(Vec::len).sum::<usize>() as u64;
-    let mut end = UndoEnd::default();
-    let mut tried = 0;
-    for (namespace, tasks) in &by_namespace {
-        for tasks in tasks.chunks(DELETION_BATCH) {
-            if end.stop.is_some() {
-                break;
+    Ok(by_namespace)
+}
+
+/// Deletes second videos.
+pub async fn delete_second_videos<T: Transport>(
+    context: &Context<T>,
+    order: &DeletionOrder,
+    tasks: &BTreeMap<String, Vec<DeletionTask>>,
+) -> Result<UndoEnd, LedgerError> {
+    let all = tasks.values().map(Vec::len).sum::<usize>() as u64;
+    let batches = tasks.iter().flat_map(|(namespace, tasks)| {
+        tasks.chunks(DELETION_BATCH).map(|chunk| (namespace.as_str(), Chosen::Videos(chunk)))
+    });
+    // the run of the undo has made none of them: every other video may be a control video
+    delete_in_batches(context, order, order.run, batches, all).await
+}
+
+async fn delete_in_batches<'a, T: Transport>(
+    context: &Context<T>,
+    order: &DeletionOrder,
+    made_by: RunId,
+    batches: impl Iterator<Item = (&'a str, Chosen<'a>)>,
+    all: u64,
+) -> Result<UndoEnd, LedgerError> {
+    let mut end = UndoEnd { left: all, ..UndoEnd::default() };
+    for (namespace, chosen) in batches {
+        let count = chosen.count();
+        let tasks = match chosen {
+            Chosen::Requests(requests) => {
+                let own = requests.to_vec();
+                context.ledger.read(move |snapshot| snapshot.deletion_tasks(&own)).await?
             }
-            // the run of the undo has made none of them: every other video vouches for a listing
-            end.take(delete_batch(context, order, order.run, namespace, tasks.to_vec()).await?);
-            tried += tasks.len() as u64;
-            announce(context, tried, all);
+            Chosen::Videos(tasks) => tasks.to_vec(),
+        };
+        end.take(delete_batch(context, order, made_by, namespace, tasks).await?);
+        end.left -= count;
+        announce(context, all - end.left, all);
+        if end.stop.is_some() {
+            break;
         }
     }
-    end.left = all - tried;
     Ok(end)
 }
 

@@ -18,11 +18,11 @@ use crate::{
         signals::{self, SignalState},
         who,
     },
-    domain::Rate,
+    domain::{Rate, VideoNo},
     error::{Error, ExitCode},
-    ledger::{DeletionOrder, Restored, RunVideo, Snapshot, UndoAction},
+    ledger::{DeletionOrder, ItemId, Restored, RunVideo, Snapshot, UndoAction},
     manifest::Filter,
-    pipeline::{self, DeletionStop, SecondVideos, UnfinishedDeletion},
+    pipeline::{self, DeletionStop, SecondVideo, SecondVideos, UnfinishedDeletion},
     redact,
     report::{self, SCHEMA, shell_word},
 };
@@ -179,10 +179,8 @@ async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
         let reason = format!("the library cannot be compared ({cause}); nothing was deleted");
         return end_open(args, &open, ExitCode::Temporary, reason, UndoBody::default()).await;
     }
-    let earlier = open.context.ledger.read(Snapshot::open_deletions_of_duplicates).await?;
-    let unseen =
-        earlier.iter().filter(|(_, task)| !second.found.iter().any(|own| own.task.video_no == task.video_no));
-    let all = (second.found.len() + unseen.count()) as u64;
+    let tasks = undo::second_video_tasks(&open.context, &second).await?;
+    let all = tasks.values().map(Vec::len).sum::<usize>() as u64;
     show_second(args, &second)?;
     let plan = UndoPlan { delete: all, kept: second.kept.len() as u64, ..UndoPlan::default() };
     let body = body_of(args, &plan);
@@ -199,7 +197,7 @@ async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
     let deleted = tokio::select! {
         biased;
         () = drain.cancelled() => None,
-        deleted = undo::delete_second_videos(&open.context, &order, &second) => Some(deleted?),
+        deleted = undo::delete_second_videos(&open.context, &order, &tasks) => Some(deleted?),
     };
     end_deletion(args, &open, &signal_state, body, deleted).await
 }
@@ -267,26 +265,27 @@ fn show_video(args: &UndoArgs, video: &RunVideo, action: UndoAction) -> Result<(
     )
 }
 
-fn show_second(args: &UndoArgs, second: &SecondVideos) -> Result<(), Error> {
-    let line = |action, video_no, item, reason| UndoLine {
+/// A video of which only the service was asked.
+fn listed_line(action: &'static str, video_no: Option<&VideoNo>, item: ItemId, reason: &str) -> UndoLine {
+    UndoLine {
         schema: SCHEMA,
         action,
-        video_no,
-        item,
+        video_no: video_no.map(ToString::to_string),
+        item: item.number(),
         manifest: None,
         line: None,
         url: None,
-        reason: Some(reason),
-    };
-    for found in &second.found {
-        let number = Some(found.task.video_no.to_string());
-        show_line(
-            args,
-            &line("delete", number, found.task.item.number(), format!("{} is older", found.oldest)),
-        )?;
+        reason: Some(reason.to_owned()),
+    }
+}
+
+fn show_second(args: &UndoArgs, second: &SecondVideos) -> Result<(), Error> {
+    for SecondVideo { task, oldest, .. } in &second.found {
+        let reason = format!("{oldest} is older");
+        show_line(args, &listed_line("delete", Some(&task.video_no), task.item, &reason))?;
     }
     for (item, cause) in &second.kept {
-        show_line(args, &line("keep", None, item.number(), cause.clone()))?;
+        show_line(args, &listed_line("keep", None, *item, cause))?;
     }
     Ok(())
 }
@@ -297,19 +296,7 @@ fn show_unfinished(
     videos: &[UnfinishedDeletion],
 ) -> Result<(), Error> {
     for video in videos {
-        show_line(
-            args,
-            &UndoLine {
-                schema: SCHEMA,
-                action,
-                video_no: Some(video.video_no.to_string()),
-                item: video.item.number(),
-                manifest: None,
-                line: None,
-                url: None,
-                reason: Some(video.cause.clone()),
-            },
-        )?;
+        show_line(args, &listed_line(action, Some(&video.video_no), video.item, &video.cause))?;
     }
     Ok(())
 }
