@@ -18,14 +18,14 @@ use crate::{
     quota::Priority,
 };
 
-/// Videos that stay and are asked for beside those of a batch, so that an empty listing is noticed.
+/// Control videos, which stay and are asked for beside those of a batch, so that an empty listing is noticed.
 const CONTROLS_MAX: usize = 5;
 /// Videos in one request.
 pub const DELETION_BATCH: usize = VIDEO_NOS_MAX - CONTROLS_MAX;
 /// The waits between a request to delete and the listing after it. While it shows a video, that one is asked for again.
-const LOOK_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(10), Duration::from_mins(1)];
+const LIST_AFTER: [Duration; 3] = [Duration::ZERO, Duration::from_secs(10), Duration::from_mins(1)];
 /// Where no video must be listed, a second listing after this time must agree.
-const SECOND_LOOK_AFTER: Duration = Duration::from_secs(10);
+const SECOND_LISTING_AFTER: Duration = Duration::from_secs(10);
 /// Refusals in a row after which the work is left to the next call.
 const ASKS_MAX: u32 = 8;
 /// A video that no listing has shown may appear in this time after its acceptance.
@@ -74,25 +74,25 @@ impl From<IncompleteListing> for DeletionStop {
 
 /// What a listing shows of a batch.
 #[derive(Debug, Default)]
-struct Look {
+struct BatchListing {
     shown: HashMap<VideoNo, ListedVideo>,
-    vouch: Vouch,
+    absence: Absence,
 }
 
-/// What makes the absence of a video in a listing credible.
+/// What it means that a listing does not show a video.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Vouch {
-    /// Nothing: a video that must be there is missing, too.
+enum Absence {
+    /// Nothing: a control video is missing, too.
     #[default]
-    Nothing,
-    /// The listing shows a video that stays, or there is none and a second listing agrees.
-    Complete,
-    /// Videos that stay were never listed: only a single read of each video adds to it.
-    Doubtful,
+    Unproven,
+    /// The video is gone: the listing shows a control video, or there is none and a second listing agrees.
+    Proven,
+    /// No control video was ever listed: the video is gone if a single read does not show it either.
+    NeedsSingleRead,
 }
 
-/// Deletes the videos of one batch, of one namespace. `made_by` is the run whose videos are deleted: none of them vouches for
-/// a listing.
+/// Deletes the videos of one batch, of one namespace. `made_by` is the run whose videos are deleted: none of them is
+/// a control video.
 pub async fn delete_batch<T: Transport>(
     context: &Context<T>,
     order: &DeletionOrder,
@@ -105,15 +105,15 @@ pub async fn delete_batch<T: Transport>(
         context.ledger.read(move |snapshot| snapshot.kept_videos(&own, made_by, CONTROLS_MAX)).await?;
     let mut batch = Batch { context, namespace, controls, was_control_seen: false };
     let mut end = DeletionBatchEnd::default();
-    let before = match batch.look(&tasks).await {
-        Ok(look) => look,
+    let before = match batch.list(&tasks).await {
+        Ok(listing) => listing,
         Err(stop) => {
             end.open = unfinished(tasks.iter().filter(|task| task.is_ordered), "not tried yet", None);
             end.stop = Some(stop);
             return Ok(end);
         }
     };
-    batch.was_control_seen = batch.controls.iter().any(|control| before.shown.contains_key(control));
+    batch.was_control_seen = batch.shows_control(&before);
     let mut open = Vec::with_capacity(tasks.len());
     for mut task in tasks {
         match objection(&task, before.shown.get(&task.video_no)) {
@@ -132,7 +132,7 @@ pub async fn delete_batch<T: Transport>(
         let at = context.clock.now();
         context.ledger.write(move |store| store.order_deletions(&order, &own, &ordered, at)).await?;
     }
-    batch.ask_and_look(open, before, &mut end).await?;
+    batch.ask_and_list(open, before, &mut end).await?;
     Ok(end)
 }
 
@@ -145,16 +145,16 @@ struct Batch<'a, T> {
 
 impl<T: Transport> Batch<'_, T> {
     /// Asks for the deletion until listings prove it, a few times.
-    async fn ask_and_look(
+    async fn ask_and_list(
         &self,
         mut open: Vec<DeletionTask>,
-        mut look: Look,
+        mut listing: BatchListing,
         end: &mut DeletionBatchEnd,
     ) -> Result<(), LedgerError> {
-        let mut waits = LOOK_AFTER.into_iter();
+        let mut waits = LIST_AFTER.into_iter();
         loop {
             // what an earlier call has deleted is not asked for again
-            match self.prove(&mut open, &look).await? {
+            match self.prove(&mut open, &listing).await? {
                 Ok(gone) => end.gone.extend(gone),
                 Err(stop) => end.stop = Some(stop),
             }
@@ -165,13 +165,13 @@ impl<T: Transport> Batch<'_, T> {
                 continue;
             }
             self.context.clock.sleep(wait).await;
-            match self.look(&open).await {
-                Ok(after) => look = after,
+            match self.list(&open).await {
+                Ok(after) => listing = after,
                 Err(stop) => end.stop = Some(stop),
             }
         }
         let unproven = "no listing proves yet that it is gone";
-        end.open = unfinished(open.iter(), unproven, end.stop.is_none().then_some(&look));
+        end.open = unfinished(open.iter(), unproven, end.stop.is_none().then_some(&listing));
         Ok(())
     }
 
@@ -179,19 +179,19 @@ impl<T: Transport> Batch<'_, T> {
     async fn prove(
         &self,
         open: &mut Vec<DeletionTask>,
-        look: &Look,
+        listing: &BatchListing,
     ) -> Result<Result<Vec<VideoNo>, DeletionStop>, LedgerError> {
         let now = self.context.clock.now();
         let mut gone = Vec::new();
         let mut stop = None;
         for task in &*open {
-            if look.shown.contains_key(&task.video_no) || look.vouch == Vouch::Nothing {
+            if listing.shown.contains_key(&task.video_no) || listing.absence == Absence::Unproven {
                 continue;
             }
             if !task.was_listed && task.accepted_by.plus(MAY_APPEAR_WITHIN) > now {
                 continue;
             }
-            if !task.was_listed || look.vouch == Vouch::Doubtful {
+            if !task.was_listed || listing.absence == Absence::NeedsSingleRead {
                 match library_check::is_shown_singly(self.context, self.namespace, &task.video_no).await {
                     Ok(true) => continue,
                     Ok(false) => {}
@@ -241,23 +241,22 @@ impl<T: Transport> Batch<'_, T> {
         Ok(Some(DeletionStop::Later { cause }))
     }
 
-    /// Lists the videos by their numbers. Where nothing vouches for what is missing, it is listed again.
-    async fn look(&self, tasks: &[DeletionTask]) -> Result<Look, DeletionStop> {
-        let mut look = self.look_once(tasks).await?;
-        let has_all = |look: &Look| tasks.iter().all(|task| look.shown.contains_key(&task.video_no));
-        let shows_control = |look: &Look| self.controls.iter().any(|own| look.shown.contains_key(own));
-        if has_all(&look) || shows_control(&look) {
-            look.vouch = Vouch::Complete;
+    /// Lists the videos by their numbers. Where no control video was ever listed, it lists them twice.
+    async fn list(&self, tasks: &[DeletionTask]) -> Result<BatchListing, DeletionStop> {
+        let mut listing = self.list_once(tasks).await?;
+        let has_all = tasks.iter().all(|task| listing.shown.contains_key(&task.video_no));
+        if has_all || self.shows_control(&listing) {
+            listing.absence = Absence::Proven;
         } else if !self.was_control_seen {
-            self.context.clock.sleep(SECOND_LOOK_AFTER).await;
-            look.shown.extend(self.look_once(tasks).await?.shown);
-            let is_vouched = self.controls.is_empty() || shows_control(&look);
-            look.vouch = if is_vouched { Vouch::Complete } else { Vouch::Doubtful };
+            self.context.clock.sleep(SECOND_LISTING_AFTER).await;
+            listing.shown.extend(self.list_once(tasks).await?.shown);
+            let is_proven = self.controls.is_empty() || self.shows_control(&listing);
+            listing.absence = if is_proven { Absence::Proven } else { Absence::NeedsSingleRead };
         }
-        Ok(look)
+        Ok(listing)
     }
 
-    async fn look_once(&self, tasks: &[DeletionTask]) -> Result<Look, DeletionStop> {
+    async fn list_once(&self, tasks: &[DeletionTask]) -> Result<BatchListing, DeletionStop> {
         let numbers: Vec<&VideoNo> = tasks.iter().map(|task| &task.video_no).chain(&self.controls).collect();
         let videos = match listing::read_numbers(self.context, self.namespace, &numbers).await {
             Ok(videos) => videos,
@@ -267,7 +266,11 @@ impl<T: Transport> Batch<'_, T> {
         };
         let is_meant = |video: &ListedVideo| numbers.contains(&&video.video_no);
         let shown = videos.into_iter().filter(is_meant).map(|video| (video.video_no.clone(), video));
-        Ok(Look { shown: shown.collect(), vouch: Vouch::Nothing })
+        Ok(BatchListing { shown: shown.collect(), absence: Absence::Unproven })
+    }
+
+    fn shows_control(&self, listing: &BatchListing) -> bool {
+        self.controls.iter().any(|control| listing.shown.contains_key(control))
     }
 }
 
@@ -289,13 +292,14 @@ fn objection(task: &DeletionTask, shown: Option<&ListedVideo>) -> Option<&'stati
     )
 }
 
-/// Videos that are not proven to be gone. `look` is the last listing, after the service was asked.
+/// Videos that are not proven to be gone. `listing` is the last one, after the service was asked.
 fn unfinished<'a>(
     tasks: impl Iterator<Item = &'a DeletionTask>,
     cause: &str,
-    look: Option<&Look>,
+    listing: Option<&BatchListing>,
 ) -> Vec<UnfinishedDeletion> {
-    let is_ignored = |task: &DeletionTask| look.is_some_and(|look| look.shown.contains_key(&task.video_no));
+    let is_ignored =
+        |task: &DeletionTask| listing.is_some_and(|listing| listing.shown.contains_key(&task.video_no));
     let one = |task: &DeletionTask| UnfinishedDeletion {
         video_no: task.video_no.clone(),
         item: task.item,

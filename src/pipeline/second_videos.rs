@@ -34,7 +34,7 @@ pub struct SecondVideos {
 }
 
 /// A video of an item.
-struct Copy {
+struct ItemVideo {
     video_no: VideoNo,
     created_at: Option<UnixMillis>,
     marker: Option<String>,
@@ -89,7 +89,7 @@ const fn item_of(owner: VideoOwner) -> Option<ItemId> {
 }
 
 fn take_namespace(namespace: &str, videos: &[ListedVideo], owners: &[VideoOwner], second: &mut SecondVideos) {
-    let mut copies: HashMap<ItemId, Vec<Copy>> = HashMap::new();
+    let mut copies: HashMap<ItemId, Vec<ItemVideo>> = HashMap::new();
     // only items with a video that is not bound can have a second one: the others need no memory
     for owner in owners.iter().filter(|owner| !matches!(owner, VideoOwner::Bound(_))) {
         if let Some(item) = item_of(*owner) {
@@ -98,7 +98,7 @@ fn take_namespace(namespace: &str, videos: &[ListedVideo], owners: &[VideoOwner]
     }
     for (video, owner) in videos.iter().zip(owners) {
         if let Some(of_item) = item_of(*owner).and_then(|item| copies.get_mut(&item)) {
-            of_item.push(Copy {
+            of_item.push(ItemVideo {
                 video_no: video.video_no.clone(),
                 created_at: video.created_at,
                 marker: video.tags.iter().find(|tag| is_marker(tag)).cloned(),
@@ -106,7 +106,7 @@ fn take_namespace(namespace: &str, videos: &[ListedVideo], owners: &[VideoOwner]
             });
         }
     }
-    let mut copies: Vec<(ItemId, Vec<Copy>)> =
+    let mut copies: Vec<(ItemId, Vec<ItemVideo>)> =
         copies.into_iter().filter(|(_, copies)| copies.len() > 1).collect();
     copies.sort_by_key(|(item, _)| item.number());
     for (item, copies) in copies {
@@ -120,7 +120,7 @@ fn take_namespace(namespace: &str, videos: &[ListedVideo], owners: &[VideoOwner]
 fn take_item(
     namespace: &str,
     item: ItemId,
-    mut copies: Vec<Copy>,
+    mut copies: Vec<ItemVideo>,
     second: &mut SecondVideos,
 ) -> Result<(), String> {
     if copies.iter().any(|copy| matches!(copy.owner, VideoOwner::Open(_))) {
@@ -137,7 +137,7 @@ fn take_item(
         (copy.created_at, number.len(), number)
     });
     let oldest = copies[0].video_no.clone();
-    let is_bound = |copy: &Copy| matches!(copy.owner, VideoOwner::Bound(_));
+    let is_bound = |copy: &ItemVideo| matches!(copy.owner, VideoOwner::Bound(_));
     if let Some(bound) = copies[1..].iter().find(|copy| is_bound(copy)).filter(|_| !is_bound(&copies[0])) {
         return Err(format!(
             "the ledger has its younger video {}, and {oldest} is older: delete one of them by hand",
