@@ -398,6 +398,9 @@ impl Store {
     /// Counts the items that were added: once for all of them, since a trigger would run for each.
     fn count_added(&self, origin: Origin, admissions: &[Admission]) -> Result<(), LedgerError> {
         let added = admissions.iter().filter(|admission| **admission == Admission::Added).count();
+        if added == 0 {
+            return Ok(());
+        }
         self.change_one(
             "INSERT INTO state_count VALUES (?1, 'pending', ?2) \
              ON CONFLICT (manifest, state) DO UPDATE SET count = count + excluded.count",

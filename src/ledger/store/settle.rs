@@ -89,7 +89,8 @@ impl Store {
         if !matches!(result.event, ItemEvent::Accepted | ItemEvent::Found) {
             return Ok(());
         }
-        let sent_at: i64 = self.find("SELECT sent_at FROM attempt WHERE id = ?1", [attempt.0])?.unwrap_or(0);
+        let sent_at: Option<i64> = self.find("SELECT sent_at FROM attempt WHERE id = ?1", [attempt.0])?;
+        let Some(sent_at) = sent_at.map(UnixMillis) else { return Ok(()) };
         let dated_at = result.bound.as_ref().and_then(|binding| binding.uploaded_at);
         let accepted_at = match dated_at {
             _ if result.event == ItemEvent::Accepted => Some(result.at),
@@ -98,12 +99,12 @@ impl Store {
             Some(dated_at) => self
                 .service_time(attempt)?
                 .earliest
-                .map(|earliest| UnixMillis(sent_at).plus_ms(dated_at.since_ms(earliest)).min(result.at)),
+                .map(|earliest| sent_at.plus_ms(dated_at.since_ms(earliest)).min(result.at)),
         };
         let Some(accepted_at) = accepted_at else { return Ok(()) };
         self.connection
             .prepare_cached("UPDATE observed_delay SET acceptance_ms = ?1 WHERE acceptance_ms < ?1")?
-            .execute([accepted_at.since_ms(UnixMillis(sent_at))])?;
+            .execute([accepted_at.since_ms(sent_at)])?;
         Ok(())
     }
 

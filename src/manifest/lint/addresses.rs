@@ -86,8 +86,8 @@ pub(in crate::manifest) fn is_media(text: &str) -> bool {
 
 /// What stands behind the scheme of an address. Every row asks, so that there is no general search.
 fn inside_of(address: &str) -> Option<&str> {
-    let (scheme, inside) = address.split_at_checked(memchr::memchr(b':', address.as_bytes())?)?;
-    inside.strip_prefix("://").filter(|_| !scheme.is_empty())
+    let scheme = memchr::memchr(b':', address.as_bytes())?;
+    address[scheme..].strip_prefix("://")
 }
 
 fn is_one_of(ending: &str, of: &[&str]) -> bool {
