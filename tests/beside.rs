@@ -32,6 +32,40 @@ fn limits_that_are_set_beside_a_running_import_hold_within_seconds() {
 }
 
 #[test]
+fn limits_that_are_forgotten_beside_a_running_import_hold_no_longer() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(9));
+    let sandbox = SandboxProcess::start(&fixture, &["--faults-at", "1:busy"]);
+    let import = Running::start(&fixture, &against(&sandbox, &[&["import", "m.csv"], &SLOW[..]].concat()));
+    let quota = || {
+        let (_, out, _) = fixture.run(&["quota", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&out).unwrap_or_default()
+    };
+    let speed = || quota()["speed_percent"].as_i64().unwrap_or(100);
+    let limits = || {
+        let windows = quota()["windows"].as_array().unwrap().clone();
+        windows.into_iter().map(|window| window["limit"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let forget = |args: &[&str], what: &str| {
+        let (code, out, err) = fixture.run(&[&["quota", "forget"], args].concat());
+        assert!(code == 0 && out.contains(what) && out.contains("carried out by the running"), "{out}{err}");
+    };
+    wait_for("the slower rate after the refusal", || speed() < 100);
+    forget(&[], "the learned limits");
+    assert_eq!(speed(), 100);
+    let of_flags = limits();
+    assert_eq!(fixture.run(&["quota", "set", "--rate", "1/3000s", "--cap", "100/2h"]).0, 0);
+    assert_ne!(limits(), of_flags);
+    forget(&["--limits"], "the limits that were set");
+    assert_eq!(limits(), of_flags);
+    fixture.run(&["quota", "set", "--rate", "50/s"]);
+    let (code, out, err) = import.end();
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(speed(), 100, "the run has not saved again what it was to forget");
+    sandbox.assert_each_accepted_once(9);
+}
+
+#[test]
 fn an_order_for_an_import_that_is_killed_is_carried_out_once() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(3));

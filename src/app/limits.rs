@@ -236,7 +236,7 @@ pub fn limiter_with(
     let since = clock.now().plus_ms(-limits.period_ms_max() - 3_600_000);
     let (uploads, external_usages) = snapshot.usage_since(since, limits.count_max())?;
     let learned_limits = pipeline::learned_limits(snapshot.kv_get(LEARNED_LIMITS)?.as_deref())?;
-    let past = pipeline::past_of(&uploads, &external_usages);
+    let past = pipeline::usage_records(&uploads, &external_usages);
     Ok(RateLimiter::new(clock, limits, &past, learned_limits, rng))
 }
 

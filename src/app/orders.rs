@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     events::Event,
     ledger::{Ledger, LedgerError, Order, OrderResult, ReviewOutcome, RunId, Snapshot, hand_over},
-    pipeline::{self, Context},
+    pipeline::{self, Context, LEARNED_LIMITS},
 };
 
 /// How often a run looks for orders.
@@ -85,14 +85,15 @@ fn given(result: Option<OrderResult>, holder: Option<String>) -> Result<GivenOrd
 }
 
 /// Carries out the orders that other processes hand over, until the run ends. `limits` are those that the run asks for.
-pub(super) async fn watch<T>(context: Context<T>, run: RunId, mut limits: RequestedLimits) {
+pub(super) async fn watch<T>(context: Context<T>, run: RunId, of_run: RequestedLimits) {
+    let mut limits = of_run.clone();
     loop {
         tokio::select! {
             biased;
             () = context.signals.leave.cancelled() => return,
             () = context.clock.sleep(LOOK_INTERVAL) => {}
         }
-        if let Err(error) = look(&context, run, &mut limits).await {
+        if let Err(error) = look(&context, run, &of_run, &mut limits).await {
             // the stages meet the same error, and the run ends with it
             tracing::warn!(%error, "orders of other commands cannot be carried out");
             return;
@@ -100,16 +101,27 @@ pub(super) async fn watch<T>(context: Context<T>, run: RunId, mut limits: Reques
     }
 }
 
-async fn look<T>(context: &Context<T>, run: RunId, limits: &mut RequestedLimits) -> Result<(), Error> {
+/// `of_run` are the limits of its command line, and `limits` those with the orders of before.
+async fn look<T>(
+    context: &Context<T>,
+    run: RunId,
+    of_run: &RequestedLimits,
+    limits: &mut RequestedLimits,
+) -> Result<(), Error> {
     if !context.ledger.read(Snapshot::has_handed_orders).await? {
         return Ok(());
     }
     let now = context.clock.now();
     let carried_out = context.ledger.write(move |store| store.carry_out_handed(now)).await?;
     for (order, _) in &carried_out {
-        if let Order::Merge { object, .. } = order {
+        match order {
             // an order during the run is newer than its command line
-            limits.set(&StoredLimits::from_text(Some(object))?)?;
+            Order::Merge { object, .. } => limits.set(&StoredLimits::from_text(Some(object))?)?,
+            Order::Forget { name } if name == LEARNED_LIMITS => {
+                pipeline::forget_learned_limits(context).await?;
+            }
+            Order::Forget { .. } => *limits = of_run.clone(),
+            Order::Count { .. } | Order::Answer { .. } | Order::Acknowledge { .. } => {}
         }
     }
     pipeline::change_limits(context, limits.resolve(&context.ledger).await?).await?;
@@ -128,6 +140,12 @@ fn text_of(order: &Order, result: &OrderResult, limits: &str) -> String {
     match (order, result) {
         (_, OrderResult::Refused { cause }) => format!("nothing was changed ({cause})"),
         (Order::Merge { .. }, _) => format!("this run keeps {limits} from now on"),
+        (Order::Forget { name }, _) if name == LEARNED_LIMITS => {
+            "the learned limits and the measured network delay are forgotten".to_owned()
+        }
+        (Order::Forget { .. }, _) => {
+            format!("the limits of quota set are forgotten; this run keeps {limits} from now on")
+        }
         (Order::Count { usage }, _) => {
             format!("{} requests ({}) of another tool count from now on", usage.count, usage.endpoint)
         }

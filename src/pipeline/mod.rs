@@ -27,7 +27,9 @@ pub use policy::{RunEnd, RunPolicy, progress_of};
 pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
 pub use reconcile::{OnDoubt, ReconcileRules};
 pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
-pub use restore_usage::{boot_of, change_limits, learned_limits, past_of, restore_usage};
+pub use restore_usage::{
+    boot_of, change_limits, forget_learned_limits, learned_limits, restore_usage, usage_records,
+};
 pub use second_videos::{SecondVideo, SecondVideos, second_videos};
 pub(crate) use upload::{WAIT_ANNOUNCED_MIN, delay_text};
 

@@ -58,12 +58,12 @@ async fn past(
     let count_min = limits.count_max();
     let (uploads, external_usages) =
         ledger.read(move |snapshot| snapshot.usage_since(since, count_min)).await?;
-    Ok(past_of(&uploads, &external_usages))
+    Ok(usage_records(&uploads, &external_usages))
 }
 
 /// Converts the usage in the ledger to usage records.
 #[must_use]
-pub fn past_of(uploads: &[UploadUsage], external_usages: &[ExternalUsage]) -> Vec<UsageRecord> {
+pub fn usage_records(uploads: &[UploadUsage], external_usages: &[ExternalUsage]) -> Vec<UsageRecord> {
     let uploads = uploads.iter().map(|upload| UsageRecord {
         endpoint: Endpoint::Upload,
         key: upload.attempt.number(),
@@ -154,6 +154,14 @@ pub async fn change_limits<T>(context: &Context<T>, limits: Limits) -> Result<()
     context.limiter.change_limits(limits, &past);
     context.signals.ledger_changed();
     Ok(())
+}
+
+/// Forgets what this and earlier runs learned of the limits. A pause after refusals goes on: the service asked for it.
+/// [`change_limits`] must follow, so that the windows are built without what was learned.
+pub async fn forget_learned_limits<T>(context: &Context<T>) -> Result<(), LedgerError> {
+    context.limiter.forget_learned_limits();
+    // a save that was on its way may have come after the order
+    context.save_learned_limits().await
 }
 
 /// How far our wall clock ran ahead of real time since the run before, in milliseconds. `None`: nothing was dated by

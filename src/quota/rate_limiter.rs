@@ -167,6 +167,11 @@ impl RateLimiter {
         self.changed.notify_waiters();
     }
 
+    /// Forgets what was learned of the limits. The windows show it when [`change_limits`](Self::change_limits) builds them anew.
+    pub fn forget_learned_limits(&self) {
+        self.state().account.forget_learned_limits();
+    }
+
     /// A turn was taken, and nothing was asked: the next may go.
     pub fn give_back(&self, permit: Permit) {
         let PermitSlot { endpoint, key, .. } = permit.slot;

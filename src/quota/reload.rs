@@ -1,7 +1,12 @@
 //! Building the limits of an account anew from the records of the ledger, in the middle of a run: after a clock change was
 //! measured, and when a command beside the run changed the limits or recorded usage.
 
-use super::{Limits, UsageRecord, account_limits::AccountLimits, account_limits::FOR_EVER};
+use super::{
+    Limits, UsageRecord,
+    account_limits::{AccountLimits, FOR_EVER},
+    jitter::JitterSamples,
+    learned_limits::LearnedLimits,
+};
 use crate::domain::UnixMillis;
 
 /// Departures of the latest time that the records may not show yet, in milliseconds.
@@ -20,6 +25,13 @@ impl AccountLimits {
         std::mem::swap(&mut reloaded.metadata, &mut self.metadata);
         std::mem::swap(&mut reloaded.delete, &mut self.delete);
         *self = reloaded;
+    }
+
+    /// Forgets what was learned, and has that saved.
+    pub fn forget_learned_limits(&mut self) {
+        self.learned_limits = LearnedLimits::default();
+        self.learned_limits_changed = true;
+        self.samples = JitterSamples::default();
     }
 
     /// Keeps other limits from now on. `usage` is what the ledger knows of requests; those that it may not know yet are taken

@@ -13,7 +13,7 @@ use crate::{
     app::{
         RequestedLimits, StoredLimits,
         limits::{LIMITS, limiter_of},
-        orders,
+        orders::{self, GivenOrder},
         running::running,
     },
     cli::{
@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     domain::{UnixMillis, format_duration},
     error::{Error, ExitCode},
-    ledger::{ExternalUsage, Ledger, Order, Snapshot},
+    ledger::{ExternalUsage, Order, Snapshot},
     pipeline::LEARNED_LIMITS,
     quota::{QuotaStatus, WindowStatus},
     report::with_separators,
@@ -287,14 +287,9 @@ fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
     } else {
         (LEARNED_LIMITS, "the learned limits and the measured network delay")
     };
-    block_on(async {
-        let now = Clock::real().now();
-        let ledger = Ledger::open_offline(&path, now)?;
-        ledger.write(move |store| store.kv_set(name, None, now)).await?;
-        ledger.close().await;
-        Ok(())
-    })?;
+    let given = block_on(async { orders::give(&path, Order::Forget { name: name.to_owned() }).await })?;
     print(&format!("{} has forgotten {what}\n", path.display()))?;
+    print_note(&given)?;
     Ok(ExitCode::Success)
 }
 
@@ -319,8 +314,11 @@ fn spend(args: &SpendArgs) -> Result<ExitCode, Error> {
         path.display(),
         with_separators(u64::from(args.count))
     ))?;
-    if let Some(note) = given.note() {
-        print(&format!("{note}\n"))?;
-    }
+    print_note(&given)?;
     Ok(ExitCode::Success)
+}
+
+/// Says which other process carries an order out.
+fn print_note(given: &GivenOrder) -> Result<(), Error> {
+    given.note().map_or(Ok(()), |note| print(&format!("{note}\n")))
 }

@@ -22,6 +22,7 @@ impl Store {
     pub fn carry_out(&self, order: &Order, at: UnixMillis) -> Result<OrderResult, LedgerError> {
         match order {
             Order::Merge { name, object } => self.merge(name, object, at)?,
+            Order::Forget { name } => self.kv_set(name, None, at)?,
             Order::Count { usage } => self.record_external_usage(usage)?,
             Order::Acknowledge { given } => {
                 return Ok(OrderResult::Acknowledged { rows: self.acknowledge(given, at)? });

@@ -10,6 +10,8 @@ use crate::ledger::{Acknowledgement, ExternalUsage, ItemId, ReviewDecision, Revi
 pub enum Order {
     /// Merge a JSON object into the one stored under a name. Its keys replace those there.
     Merge { name: String, object: String },
+    /// Delete what is stored under a name.
+    Forget { name: String },
     /// Record requests of other tools.
     Count { usage: ExternalUsage },
     /// Answer questions alike.
