@@ -16,8 +16,8 @@ use crate::{
 /// The right to send one request for one item. The ledger creates it when the request is recorded. Sending consumes it.
 #[derive(Debug)]
 pub struct Claim {
-    /// The request in the ledger.
-    pub attempt: AttemptId,
+    /// Only the ledger sets it, so that no other module can make a claim.
+    pub(in crate::ledger) attempt: AttemptId,
     pub submission: Submission,
     /// `None`: markers are off, or the tags leave no room for one.
     pub marker: Option<String>,
@@ -27,6 +27,14 @@ pub struct Claim {
     pub send_before: UnixMillis,
     /// Whether other items of the same manifests wait.
     pub others_wait: bool,
+}
+
+impl Claim {
+    /// The request in the ledger.
+    #[must_use]
+    pub const fn attempt(&self) -> AttemptId {
+        self.attempt
+    }
 }
 
 /// The terms of a claim.

@@ -54,7 +54,7 @@ async fn may_leave<T>(
         if context.clock.now() > claim.send_before {
             return Ok(false);
         }
-        match context.limiter.depart(permit, claim.attempt.number(), claim.sent_at, until) {
+        match context.limiter.depart(permit, claim.attempt().number(), claim.sent_at, until) {
             Departure::Now => return Ok(true),
             Departure::At(at) => {
                 let wait = at.after(PreciseTime(context.clock.now_us()));
@@ -94,10 +94,10 @@ async fn send<T: Transport>(
     claim: Claim,
     acceptance_lag_max: Duration,
 ) -> Result<SendResult, LedgerError> {
-    let key = claim.attempt.number();
+    let key = claim.attempt().number();
     if !may_leave(context, &permit, &claim, acceptance_lag_max).await? {
         let late = AttemptResult::new(ItemEvent::NotSent, context.clock.now(), LATE.to_owned());
-        let attempt = claim.attempt;
+        let attempt = claim.attempt();
         context.ledger.write(move |store| store.settle(attempt, &late)).await?;
         context.limiter.give_back(permit);
         context.signals.ledger_changed();
@@ -140,7 +140,7 @@ async fn settle<T>(
     verdict: &Verdict,
     at: UnixMillis,
 ) -> Result<(), LedgerError> {
-    let (attempt, result) = (claim.attempt, result_of(verdict, at));
+    let (attempt, result) = (claim.attempt(), result_of(verdict, at));
     match context.ledger.write(move |store| store.settle(attempt, &result)).await {
         // The number belongs to another item already. The service accepted the video, but under an unknown number.
         Err(LedgerError::Impossible { .. }) if matches!(verdict, Verdict::Accepted { .. }) => {

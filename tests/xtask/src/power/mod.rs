@@ -285,7 +285,7 @@ impl Desk {
             video_no.map(|video_no| Binding { video_no, uploaded_at: Some(self.now), by: BoundBy::Response })
         });
         let result = AttemptResult { event, at: self.now, bound: bound.flatten(), cause: None };
-        let attempt = claim.attempt;
+        let attempt = claim.attempt();
         self.ledger.write(move |store| store.settle(attempt, &result)).await?;
         if event == ItemEvent::AnswerLost {
             self.doubts.push(claim);
@@ -297,12 +297,12 @@ impl Desk {
         let Some(claim) = self.doubts.pop() else { return Ok(()) };
         let now = self.now;
         if rng.bool() {
-            let record = move |store: &Store| store.record_clear_listing(claim.attempt, Some(now));
+            let record = move |store: &Store| store.record_clear_listing(claim.attempt(), Some(now));
             return self.ledger.write(record).await;
         }
         if rng.bool() {
             let question = Question { text: "which one".to_owned(), candidates: Vec::new() };
-            return self.ledger.write(move |store| store.ask(claim.attempt, &question, now)).await;
+            return self.ledger.write(move |store| store.ask(claim.attempt(), &question, now)).await;
         }
         let answer = if rng.bool() { ReviewAnswer::Resend } else { ReviewAnswer::GiveUp };
         let decision = ReviewDecision { answer, who: "a".to_owned(), why: "b".to_owned(), at: now };
