@@ -42,7 +42,7 @@ pub fn url(text: &str) -> String {
     clean(&shown)
 }
 
-/// A part of a path without what stands behind a `;`, such as a session.
+/// A part of a path without what follows a `;`, such as a session.
 fn without_parameters(part: &str) -> &str {
     part.find(';').map_or(part, |at| &part[..=at])
 }
@@ -55,7 +55,7 @@ fn parameter(pair: &str) -> String {
 }
 
 /// Text that is no URL but may hold one, or a password: what follows a `?` (also percent-encoded) is hidden up to the
-/// next blank or quote, and what stands between `//` and `@`.
+/// next blank or quote, and what is between `//` and `@`.
 #[must_use]
 pub fn opaque(text: &str) -> String {
     clean(&without_secrets(text))

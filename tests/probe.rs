@@ -254,7 +254,7 @@ fn with_a_foreign_name() -> Vec<u8> {
     file
 }
 
-/// A video whose index lies behind three megabytes of pictures.
+/// A video whose index is behind three megabytes of pictures.
 fn with_index_at_the_end() -> Vec<u8> {
     let file = media!("h264.mp4");
     let at = |name: &[u8]| file.windows(4).position(|window| window == name).unwrap() - 4;
@@ -407,7 +407,7 @@ async fn a_playlist_is_followed_to_the_codecs_of_its_first_segment() {
         (media(&format!("#EXTINF:1,\nhttps://h/page\n{end}")), Unsupported, "page"),
         (media("#EXTINF:1,\nhttps://h/s.ts"), Unclear, "hls_live"),
         (media(end), Unsupported, "hls_empty"),
-        // every key must be absolute, and one may stand in the playlist itself
+        // every key must be absolute, and one may be in the playlist itself
         (
             media(&format!(
                 "#EXT-X-KEY:METHOD=AES-128,URI=\"k\"\n#EXT-X-KEY:METHOD=AES-128,URI=\"https://h/k\"\n#EXTINF:1,\nhttps://h/s.ts\n{end}"

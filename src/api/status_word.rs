@@ -20,7 +20,7 @@ pub enum IndexStatus {
 
 /// Unknown words announced in one run at most: the service may put anything there.
 const ANNOUNCED_MAX: usize = 20;
-/// The longest word that is told apart, in characters.
+/// The longest word that is distinguished, in characters.
 const WORD_LEN_MAX: usize = 64;
 
 /// What a documented word means. `None`: no document names it. A video without a word is in progress.

@@ -86,7 +86,7 @@ fn list_request(body: &Value) -> Request {
     }
 }
 
-/// `POST delete_videos`: the body is an array of numbers, and the namespace stands in the query.
+/// `POST delete_videos`: the body is an array of numbers, and the namespace is in the query.
 pub(super) fn delete_request(namespace: &str, video_nos: &[&VideoNo]) -> Request {
     let mut query = Serializer::new(String::new());
     query.append_pair("unique_id", namespace);

@@ -20,7 +20,7 @@ pub struct InitAnswers {
 const HEAD: &str = "\
 # Settings of telecine in this folder. Each key is a long flag without its dashes; a flag on the command line goes before it.
 # `telecine config` shows what holds and where it comes from. The API key itself cannot be in this file.
-# Because this file is here, ledgers and reports lie in state/ beside it.
+# Because this file is here, ledgers and reports are in state/ beside it.
 ";
 
 /// The text of `telecine.toml`. What is not known stays as a comment.

@@ -145,7 +145,7 @@ pub fn kubernetes_job(command: &ScheduledCommand) -> String {
     let version = env!("CARGO_PKG_VERSION");
     format!(
         "{note}# The key: kubectl create secret generic telecine --from-file=api-key=memories.key\n\
-         # The manifest, telecine.toml and the ledger lie in the volume, which is the working folder.\n\
+         # The manifest, telecine.toml and the ledger are in the volume, which is the working folder.\n\
          apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: {name}\nspec:\n  schedule: \"{minute} {hour} * * *\"\n  \
          timeZone: Etc/UTC\n  concurrencyPolicy: Forbid\n  jobTemplate:\n    spec:\n      backoffLimit: 3\n      \
          podFailurePolicy:\n        rules:\n          # these need a human: to run the command again changes nothing\n          \

@@ -46,11 +46,11 @@ pub fn objects() -> Vec<JsonObject> {
     vec![
         object::<CommandEnd>(
             "the last object",
-            "the last line of every command; the fields below stand beside these",
+            "the last line of every command; the fields below are beside these",
         ),
         object::<JsonLine<'_>>(
             "every event",
-            "every line of a run but the last; the fields of the event stand beside these",
+            "every line of a run but the last; the fields of the event are beside these",
         ),
         object::<Summary>("report.json", "the report folder, and the last line of `import` and `reconcile`"),
         object::<rehearse::RehearsalTotals<'_>>(

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether an address is one of the public internet: not of this machine, a private network or a link, not shared by a carrier,
-/// and none of those that stand for another such address.
+/// and none of those that represent another such address.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct SourceUrl(String);
 
-/// How links are signed: by the parameter that holds the signature, all parameters that belong to it. `*` stands for any
+/// How links are signed: by the parameter that holds the signature, all parameters that belong to it. `*` represents any
 /// ending. S3, Google Cloud Storage, Cloudfront and their older forms, Azure.
 const SIGNATURES: &[(&str, &[&str])] = &[
     ("x-amz-signature", &["x-amz-*"]),

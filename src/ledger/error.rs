@@ -42,7 +42,7 @@ pub enum LedgerError {
     SecondLedger { path: String, first: String },
     /// Not there.
     #[error(
-        "there is no ledger at {path}; it is made by the first import (--ledger names another; limits for the first import are flags, or stand in telecine.toml)"
+        "there is no ledger at {path}; it is made by the first import (--ledger names another; limits for the first import are flags, or are in telecine.toml)"
     )]
     Missing { path: String },
     /// Its folder or file cannot be made or written.
@@ -56,7 +56,7 @@ pub enum LedgerError {
         "the ledger {path} was made by an older telecine; the next import or reconcile brings it up to date"
     )]
     Outdated { path: String },
-    /// It lies on a disk that several machines may share.
+    /// It is on a disk that several machines may share.
     #[error(
         "the ledger {path} is on {kind}, whose locks do not hold; put it on a disk of this machine with --ledger"
     )]

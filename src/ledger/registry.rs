@@ -1,6 +1,6 @@
 //! The registry: which ledger serves which account, for this user on this machine.
 //!
-//! A second ledger of an account does not know what the first one sent, and would send and pay it again. The registry lies in
+//! A second ledger of an account does not know what the first one sent, and would send and pay it again. The registry is in
 //! the user's own state folder, so the same command in another folder finds the first ledger.
 //!
 //! An account is known by the service and by a digest of the API key. A state folder that cannot be used weakens a safety net,

@@ -1,4 +1,4 @@
-//! What stands between cells: found out from the first records, and not only from the header, whose names may hold any sign.
+//! The delimiter of cells: found out from the first records, and not only from the header, whose names may hold any sign.
 
 use super::{
     dialect::{Dialect, Quote},
@@ -6,7 +6,7 @@ use super::{
     source,
 };
 
-/// What may stand between cells, best first.
+/// Possible delimiters of cells, best first.
 const CANDIDATES: &[u8] = b",;\t|";
 /// This many records are compared.
 const RECORDS_MAX: usize = 100;

@@ -10,11 +10,11 @@ use encoding_rs::{UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 pub struct Dialect {
     /// `None`: found out from a byte-order mark or the first bytes.
     pub encoding: Option<Encoding>,
-    /// What stands between cells. `None`: found out from the first records.
+    /// The delimiter of cells. `None`: found out from the first records.
     pub delimiter: Option<u8>,
     /// What encloses cells.
     pub quote: Quote,
-    /// What stands before a quote that is part of the text, beside the doubled quote.
+    /// What precedes a quote that is part of the text, beside the doubled quote.
     pub escape: Option<u8>,
     /// Lines that begin with it are no rows.
     pub comment: Option<u8>,

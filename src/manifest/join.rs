@@ -85,7 +85,7 @@ pub(super) struct Joined {
     pub(super) own: Vec<KeyColumn>,
     /// The added columns.
     pub(super) names: Vec<String>,
-    /// Where they stand already, in a file that telecine wrote from a manifest that was joined: a cell that is filled there
+    /// Where they are already, in a file that telecine wrote from a manifest that was joined: a cell that is filled there
     /// goes before the second file's.
     pub(super) places: Option<Vec<usize>>,
     /// Of everything in it.
@@ -97,7 +97,7 @@ pub(super) struct Joined {
 /// A column of a key, from 0, and what its value goes through.
 pub(super) type KeyColumn = (usize, Vec<Transform>);
 
-/// What stands between the parts of a key: no cell that people write holds it.
+/// What is between the parts of a key: no cell that people write holds it.
 const BETWEEN_PARTS: char = '\u{1f}';
 
 /// The key that a row's cells hold. `None`: a part of it is empty, or is not what its transforms read.

@@ -206,7 +206,7 @@ impl Manifest {
         let Some(kind) = kind.and_then(|kind| names.iter().position(|name| *name == kind)) else { return };
         let sample = self.table.sample(header);
         if sample.iter().any(|(_, cells)| cells.get(kind).is_some_and(|cell| cell == "Point")) {
-            let found = format!("{} are GeoJSON points: the longitude stands first", names[column]);
+            let found = format!("{} are GeoJSON points: the longitude comes first", names[column]);
             self.table.found.push(found);
             self.rules.geo_order = GeoOrder::LonLat;
         }

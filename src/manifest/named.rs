@@ -49,7 +49,7 @@ pub(super) fn check_arrays(path: &str, named: &NamedKeys) -> Result<(), Manifest
     }
 }
 
-/// Checks that no object stands beside the one that holds the url and is like it: then the record is several records, or several
+/// Checks that no object is beside the one that holds the url and is like it: then the record is several records, or several
 /// versions of one video.
 pub(super) fn check_rivals(path: &str, url: &str, names: &[String]) -> Result<(), ManifestError> {
     let Some((own, key)) = url.rsplit_once('.') else { return Ok(()) };

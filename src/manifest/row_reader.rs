@@ -27,7 +27,7 @@ pub(super) struct RowReader<'a> {
     pub(super) rules: &'a RowRules,
     /// Cells that telecine defused are restored.
     pub(super) is_own_output: bool,
-    /// What stands behind an address and ` #` is a comment.
+    /// What follows an address and ` #` is a comment.
     pub(super) is_list: bool,
     /// The number of cells that a record must have.
     pub(super) width: usize,
@@ -101,7 +101,7 @@ impl RowReader<'_> {
         if self.pads_short_rows && cells.len() < self.width {
             cells.to_mut().resize(self.width, "");
         }
-        // what stands in the wrong columns is neither filtered nor joined
+        // what is in the wrong columns is neither filtered nor joined
         if cells.len() != self.width {
             let problems = vec![convert::wrong_width(self.width, cells.len())];
             let error = RowError { line, cells: Vec::new(), problems };

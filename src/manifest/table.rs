@@ -56,7 +56,7 @@ pub(super) struct Table {
     pub(super) file: Option<File>,
     pub(super) records: Records,
     pub(super) format: Format,
-    /// What stands between cells, where something does.
+    /// The delimiter of cells, where something does.
     pub(super) delimiter: Option<u8>,
     pub(super) names: Vec<String>,
     /// The cells of the first record, where it may be a header.
@@ -197,7 +197,7 @@ impl Table {
         self.read_first(ask.header)?;
         if self.escapes_with_backslash(rest) {
             let text =
-                "a backslash seems to stand before quotes that are part of a text; if so, say --escape '\\'";
+                "a backslash seems to precede quotes that are part of a text; if so, say --escape '\\'";
             self.found.push(text.to_owned());
         }
         Ok(())
@@ -213,7 +213,7 @@ impl Table {
         Records::csv(bytes, delimiter, &self.dialect)
     }
 
-    /// Whether more of the first records are as wide as the header when a backslash stands before quotes within cells.
+    /// Whether more of the first records are as wide as the header when a backslash precedes quotes within cells.
     fn escapes_with_backslash(&self, rest: &[u8]) -> bool {
         let has_escapes = || memchr::memmem::find(rest, b"\\\"").is_some();
         if self.dialect.escape.is_some() || self.dialect.quote != Quote::Byte(b'"') || !has_escapes() {

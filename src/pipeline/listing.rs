@@ -389,7 +389,7 @@ mod tests {
             read_pages(&[page(&[9, 8], 4), page(&[8, 7], 5), page(&[6], 5)], 0),
             Ok((PageStep::Done, 3))
         );
-        // oldest first it lies behind the last
+        // oldest first it is behind the last
         assert_eq!(read_pages(&[page(&[6, 7], 4), page(&[8, 9], 5)], 0), Ok((PageStep::Done, 2)));
         // without an order its position is unknown
         assert!(read_pages(&[page(&[8, 9, 6], 4), page(&[7], 5)], 0).is_err());

@@ -118,7 +118,7 @@ struct PrivateName;
 
 impl fmt::Display for PrivateName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name stands for a private address")
+        f.write_str("the name resolves to a private address")
     }
 }
 

@@ -99,7 +99,7 @@ impl<W: Fetcher> Prober<W> {
         }
     }
 
-    /// Reads the index, fetching the parts of the file that it lies in.
+    /// Reads the index, fetching the parts of the file that it is in.
     pub(super) async fn find_in_container(
         &self,
         container: Container,
@@ -162,7 +162,7 @@ impl<W: Fetcher> Prober<W> {
         let is_it = part.status == 206 && part.range().is_some_and(|(first, _)| first == at);
         if !is_it {
             let found =
-                "its index lies behind the first bytes, and the host sends nothing from the middle of a file";
+                "its index is behind the first bytes, and the host sends nothing from the middle of a file";
             return Err(ProbeFinding::unclear("no_ranges", found));
         }
         if part.body.is_empty() {

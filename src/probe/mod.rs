@@ -7,7 +7,7 @@
 //! - **Honest**: what cannot be determined is `Unclear`, never supported.
 //!
 //! ```text
-//!   address -> HEAD -> GET of the first bytes -> what it is -> its index, wherever it lies -> codecs -> verdict
+//!   address -> HEAD -> GET of the first bytes -> what it is -> its index, wherever it is -> codecs -> verdict
 //!                                                playlist -> its first playlist -> its first segment
 //! ```
 

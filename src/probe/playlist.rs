@@ -167,7 +167,7 @@ fn variants_of(master: &MasterPlaylist) -> Result<Vec<Url>, ProbeFinding> {
 /// Codecs of sound, as playlists name them, in lower case.
 const AUDIO: &[&str] = &["aac", "ac-3", "ec-3", "opus", "flac", "mp3", "alac", ""];
 
-/// The address of what says which codecs there are: what stands before the segments, or the first of them.
+/// The address of what says which codecs there are: what precedes the segments, or the first of them.
 fn first_part(media: &MediaPlaylist) -> Result<Url, ProbeFinding> {
     let Some(first) = media.segments.first() else {
         return Err(ProbeFinding::unfit("hls_empty", "a playlist of nothing"));
@@ -187,7 +187,7 @@ fn refuse_relative(text: &str) -> Result<usize, ProbeFinding> {
         if line.starts_with("#EXT") {
             for (_, behind) in line.match_indices("URI=\"").map(|(at, mark)| line.split_at(at + mark.len())) {
                 let uri = behind.split('"').next().unwrap_or_default();
-                // a key may stand in the playlist itself
+                // a key may be in the playlist itself
                 if !uri.is_empty() && !uri.starts_with("data:") {
                     absolute(uri)?;
                 }

@@ -153,7 +153,7 @@ impl AccountLimits {
         // nothing leaves after its answer, nor after the process that was to send it has ended
         let departed_at = departed_by.min(record.answered_at.unwrap_or(now)).min(now);
         for _ in 0..record.count {
-            // a record that stands for several requests has a key of its own for each
+            // a record that represents several requests has a key of its own for each
             let key = if record.count == 1 { record.key } else { self.fresh_key() };
             self.endpoint_mut(record.endpoint).pacing.replay(key, departed_at);
             self.total.replay(key, departed_at);
@@ -428,7 +428,7 @@ impl AccountLimits {
         self.total.in_use(now)
     }
 
-    /// Every cap that is known or learned, as it stands at `now`.
+    /// Every cap that is known or learned, as it is at `now`.
     pub(super) fn caps_in_use(&mut self, now: UnixMillis) -> Vec<CapInUse> {
         self.caps.in_use(&self.learned_limits, now)
     }

@@ -148,7 +148,7 @@ impl Caps {
     }
 }
 
-/// A cap as it stands.
+/// A cap as it is.
 pub(super) struct CapInUse {
     pub(super) cap: Cap,
     pub(super) count: Option<u32>,

@@ -109,7 +109,7 @@ impl Jitter {
 }
 
 impl JitterSamples {
-    /// Whether a value lies strictly inside what was seen before it.
+    /// Whether a value is strictly inside what was seen before it.
     fn spans(&self, value: i64) -> bool {
         let earlier = self.latest.iter().take(self.latest.len() - 1);
         let (mut below, mut above) = (false, false);

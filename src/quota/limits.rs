@@ -40,7 +40,7 @@ impl Limits {
         [&self.upload, &self.list, &self.metadata, &self.delete, &self.total]
     }
 
-    /// What stands for uploads, for a reader: `1/min, 120/2h`.
+    /// The limits of uploads as text: `1/min, 120/2h`.
     #[must_use]
     pub fn upload_text(&self) -> String {
         let rates = self.upload.iter().chain(&self.total).map(ToString::to_string);
@@ -54,7 +54,7 @@ pub struct UsageRecord {
     pub endpoint: Endpoint,
     /// The attempt's number; negative numbers are the rate limiter's own.
     pub key: i64,
-    /// How many requests this stands for.
+    /// How many requests this represents.
     pub count: u32,
     /// When it was claimed: it did not leave earlier.
     pub claimed_at: UnixMillis,

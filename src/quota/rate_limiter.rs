@@ -213,7 +213,7 @@ impl RateLimiter {
         status::cap_forecast(&mut self.state().account, now)
     }
 
-    /// Every limit as it stands.
+    /// Every limit as it is.
     #[must_use]
     pub fn status(&self) -> QuotaStatus {
         let now = self.clock.now();

@@ -1,4 +1,4 @@
-//! Every limit as it stands, for people and programs.
+//! Every limit as it is, for people and programs.
 
 use serde::Serialize;
 

@@ -28,7 +28,7 @@ pub fn read_allowed(path: &Path) -> Result<HashSet<VideoNo>, Error> {
     })
 }
 
-/// What stands where a number must stand.
+/// What the text has where a number must be.
 struct WrongLine {
     line: u64,
     what: String,

@@ -65,7 +65,7 @@ impl<W: Write> ItemTable<W> {
             return Ok(());
         };
         let text = error.to_string();
-        // a reader that went away is told from other errors by its kind
+        // a reader that went away is distinguished from other errors by its kind
         let csv::ErrorKind::Io(error) = error.into_kind() else {
             return Err(Error::Output(std::io::Error::other(text)));
         };

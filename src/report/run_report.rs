@@ -43,7 +43,7 @@ pub struct ReportRequest {
     pub limits: Option<RunLimits>,
 }
 
-/// A run as it stands in the ledger now.
+/// A run as it is in the ledger now.
 #[derive(Clone, Debug)]
 pub struct RunReport {
     pub at: UnixMillis,

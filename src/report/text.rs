@@ -122,7 +122,7 @@ fn spend_line(spend: &Spend) -> String {
     format!("paid in all: {} uploads{open}{credits}", with_separators(spend.uploads))
 }
 
-/// A past run as it stands now.
+/// A past run as it is now.
 #[must_use]
 pub fn show_run_report(report: &RunReport) -> String {
     let run = &report.run;

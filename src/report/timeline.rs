@@ -8,7 +8,7 @@ use crate::{
     ledger::{RequestTimes, RunId, Snapshot},
 };
 
-/// Points of a curve. More cannot be told apart on a screen.
+/// Points of a curve. More cannot be distinguished on a screen.
 pub(super) const POINTS: usize = 240;
 /// Waits listed.
 const WAITS_MAX: usize = 8;
@@ -51,7 +51,7 @@ impl TimeAxis {
         Self { from, until: from.plus_ms(part_ms * parts), part_ms }
     }
 
-    /// The part that a time lies in. `None`: outside.
+    /// The part that a time is in. `None`: outside.
     fn part(&self, at: UnixMillis) -> Option<usize> {
         let part = usize::try_from(at.since_ms(self.from).div_euclid(self.part_ms)).ok()?;
         (part < POINTS).then_some(part)

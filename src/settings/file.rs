@@ -174,7 +174,7 @@ impl SettingsFile {
     }
 }
 
-/// A file's text, to say where something stands.
+/// A file's text, to say where something is.
 struct LineNumbers<'a> {
     path: &'a Path,
     text: &'a str,

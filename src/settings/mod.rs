@@ -106,7 +106,7 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
         }
     }
     if let Some(account) = account {
-        // the ledger of an account lies beside the file that defines it, or in the user's state folder for the user's file
+        // the ledger of an account is beside the file that defines it, or in the user's state folder for the user's file
         let own = files.iter().find(|file| file.accounts().any(|name| name == account));
         let beside = own.filter(|file| !file.path.ends_with(USER_FILE));
         let folder = beside.map(|file| file.path.with_file_name("state"));

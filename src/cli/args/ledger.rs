@@ -1,6 +1,6 @@
-//! Flags that select the ledger, and where it lies without them.
+//! Flags that select the ledger, and where it is without them.
 //!
-//! Without a flag the ledger lies in `state` beside the `telecine.toml` in use, else beside the manifest. It does not depend on
+//! Without a flag the ledger is in `state` beside the `telecine.toml` in use, else beside the manifest. It does not depend on
 //! the current folder: the same command in another folder must not begin a second ledger. Commands without a manifest find the
 //! ledger in the registry of the user.
 

@@ -23,7 +23,7 @@ impl FromStr for DurationArg {
     }
 }
 
-/// A time that lies a duration ago (`2d`), or a time or a date as such.
+/// A time that is a duration ago (`2d`), or a time or a date as such.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum SinceArg {
     Ago(Duration),
@@ -157,7 +157,7 @@ pub(in crate::cli) fn price(text: &str) -> Result<PriceArg, String> {
     }
 }
 
-/// A field that a row may lack. A part of a place stands for the whole place.
+/// A field that a row may lack. A part of a place represents the whole place.
 pub(in crate::cli) fn optional_field(text: &str) -> Result<Field, String> {
     match Field::from_str(text.trim()) {
         Ok(Field::Latitude | Field::Longitude | Field::Geo) => Ok(Field::Geo),

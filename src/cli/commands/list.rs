@@ -172,7 +172,7 @@ fn write_json(out: &mut impl Write, line: &ListLine) -> Result<(), Error> {
     out.write_all(b"\n").map_err(Error::Output)
 }
 
-/// Two lines: where it stands, and why.
+/// Two lines: its state, and why.
 fn as_text(item: &ListedItem) -> String {
     let id = item.external_id.as_ref().map(|id| format!(" (id {})", redact::clean(id))).unwrap_or_default();
     let place = format!("{}:{}", redact::clean(&item.manifest), item.line);

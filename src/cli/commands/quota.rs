@@ -302,7 +302,7 @@ fn spend(args: &SpendArgs) -> Result<ExitCode, Error> {
     drop(snapshot);
     let at = args.at.unwrap_or(now).plus_ms(-ago_ms);
     if at > now {
-        let cause = "--at lies in the future; uploads count from when they were made";
+        let cause = "--at is in the future; uploads count from when they were made";
         return Err(Error::Usage(cause.to_owned()));
     }
     let note = args.note.as_deref().map(crate::redact::clean);

@@ -1,4 +1,4 @@
-//! `telecine report`: a past run as it stands now, as text, JSON or one HTML page.
+//! `telecine report`: a past run as it is now, as text, JSON or one HTML page.
 
 mod prune;
 
@@ -59,7 +59,7 @@ enum ReportCommand {
     Prune(prune::PruneArgs),
 }
 
-/// A past run as it stands now.
+/// A past run as it is now.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct ReportBody {
     ledger: PathBuf,

@@ -14,7 +14,7 @@ const RATE_SPAN_MS: i64 = 60_000;
 const RATE_SPAN_MS_MIN: i64 = 5_000;
 /// Acceptances that are kept for the rate at most.
 const ACCEPTED_MAX: usize = 100_000;
-/// What stands between two parts.
+/// What is between two parts.
 const JOINT: &str = " · ";
 
 /// What the events of a run have shown so far.

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Reasons that are told apart at most; what comes after them counts as one.
+/// Reasons that are distinguished at most; what comes after them counts as one.
 const REASONS_MAX: usize = 200;
 /// The reason of rows without a cause.
 const NO_REASON: &str = "no reason was given";

@@ -27,7 +27,7 @@ pub use runs::{RequestCounts, RunRow, RunUploads};
 /// Prepared statements kept: all that a run reads with.
 const STATEMENTS_KEPT: usize = 64;
 
-/// What stands for the service of a ledger that belongs to none yet.
+/// The service of a ledger that belongs to none yet.
 pub const NO_SERVICE: &str = "no service yet";
 
 /// A connection that reads. Each call sees the ledger as of one time.

@@ -29,7 +29,7 @@ impl<'a> Reading<'a> {
         match normalised(&value) {
             Ok(address) => {
                 if memchr::memmem::find(address.as_bytes(), b"&amp;").is_some() {
-                    let message = "&amp; stands in the address: it was written for HTML".to_owned();
+                    let message = "&amp; is in the address: it was written for HTML".to_owned();
                     let fix = format!("decode it: --map 'url={{{}|html}}'", self.name_of(Field::Url));
                     let words = ("url_html_escaped", message, fix.as_str());
                     self.warnings.push(problem_at(self.first(Field::Url), redact::url(&value), words));

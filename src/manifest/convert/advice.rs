@@ -43,7 +43,7 @@ pub(super) const fn datetime_advice(error: DatetimeError) -> Advice {
         ),
         DatetimeError::TwoDigitYear => (
             "datetime_two_digit_year",
-            "the year has two digits, and may stand first or last",
+            "the year has two digits, and may come first or last",
             "say the order: --date-format dmy, mdy or %y-%m-%d",
         ),
         DatetimeError::SpreadsheetSerial => (
@@ -82,7 +82,7 @@ pub(super) const fn coordinate_advice(error: CoordinateError) -> Advice {
         CoordinateError::Swapped => (
             "coordinates_range",
             "a latitude is at most 90 degrees; the other way round it would be a place",
-            "if the longitude stands first, say --geo-order lon-lat",
+            "if the longitude comes first, say --geo-order lon-lat",
         ),
         CoordinateError::NotAPair => {
             ("coordinates_pair", "expected two numbers: lat,lon", "write them as 52.5200,13.4050")

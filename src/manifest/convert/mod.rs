@@ -42,7 +42,7 @@ pub struct RowRules {
     pub namespace: String,
     pub tag_separator: TagSeparator,
     pub dates: DateRules,
-    /// Which coordinate comes first where both stand in one cell.
+    /// Which coordinate comes first where both are in one cell.
     pub geo_order: GeoOrder,
     pub too_long: TooLong,
     pub same_by: SameBy,
@@ -146,7 +146,7 @@ pub(super) fn wrong_width(expected: usize, found: usize) -> Problem {
     } else {
         (
             "more",
-            "quote cells that contain the delimiter; --escape '\\' if a backslash stands before quotes in cells",
+            "quote cells that contain the delimiter; --escape '\\' if a backslash precedes quotes in cells",
         )
     };
     let message = format!("the row has {what} cells than the header: {found} and not {expected}");

@@ -13,7 +13,7 @@ use crate::{
     redact,
 };
 
-/// What cannot stand in a path as it is; a slash can.
+/// What cannot be in a path as it is; a slash can.
 const IN_PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -30,7 +30,7 @@ const IN_PATH: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'|')
     .add(b'}');
-/// What cannot stand in the value of a parameter as it is.
+/// What cannot be in the value of a parameter as it is.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 impl<'a> Reading<'a> {

@@ -112,7 +112,7 @@ fn describe((is_distinct, kind, ..): Score) -> &'static str {
 }
 
 fn score(column: &Column<'_>) -> Score {
-    // a licence or a home page stands in every row
+    // a licence or a home page is in every row
     let is_distinct = column.cells.len() < 3 || column.distinct() * 2 > column.cells.len();
     let kinds = [Kind::Media, Kind::Unknown, Kind::Page, Kind::Image, Kind::Other];
     let most = kinds.into_iter().max_by_key(|kind| column.share(|cell| kind_of(cell) == *kind));

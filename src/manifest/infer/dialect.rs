@@ -60,7 +60,7 @@ pub(super) fn quoting_of(table: &Table, spec: &ManifestSpec, dialect: &Dialect) 
         found.0 > own.0 || (found.0 == 100 && own.0 == 100 && found.1 > own.1 * 2)
     };
     let mut best: Vec<Dialect> = others.into_iter().filter(is_better).collect();
-    // a backslash that nothing stands behind escapes nothing
+    // a backslash that nothing follows escapes nothing
     best.retain(|other| other.escape.is_none() || memchr::memmem::find(&table.head, b"\\\"").is_some());
     best.sort_by_key(|other| std::cmp::Reverse(score(other).0));
     best.into_iter().next()

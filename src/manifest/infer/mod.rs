@@ -29,10 +29,10 @@ const DATES_UNNAMED: u32 = 60;
 pub struct Inference {
     /// The shape its records are written in.
     pub format: Format,
-    /// What stands between cells.
+    /// The delimiter of cells.
     pub delimiter: Option<u8>,
     pub quote: Quote,
-    /// What stands before a quote that is part of a cell.
+    /// What precedes a quote that is part of a cell.
     pub escape: Option<u8>,
     /// Whether the first record names the columns.
     pub header: Header,
@@ -42,9 +42,9 @@ pub struct Inference {
     pub found: Vec<String>,
     /// What feeds each field, the surest first.
     pub proposals: Vec<Proposal>,
-    /// What stands between tags, where the default does not fit.
+    /// The separator of tags, where the default does not fit.
     pub tag_separator: Option<char>,
-    /// Where the longitude stands first in one cell.
+    /// Where the longitude comes first in one cell.
     pub geo_order: GeoOrder,
     /// What else a user should know.
     pub notes: Vec<String>,

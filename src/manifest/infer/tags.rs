@@ -47,7 +47,7 @@ impl Inference {
         self.find_separator(&columns);
     }
 
-    /// A `|` between texts that hold commas themselves stands alone between tags.
+    /// A `|` between texts that hold commas themselves is alone between tags.
     pub(super) fn find_separator(&mut self, columns: &[&Column<'_>]) {
         let mut cells = columns.iter().flat_map(|column| &column.cells);
         let is_bar = cells.any(|cell| cell.contains('|') && cell.contains([',', ';']));

@@ -84,7 +84,7 @@ pub(in crate::manifest) fn is_media(text: &str) -> bool {
     is_one_of(ending, MEDIA)
 }
 
-/// What stands behind the scheme of an address. Every row asks, so that there is no general search.
+/// What follows the scheme of an address. Every row asks, so that there is no general search.
 fn inside_of(address: &str) -> Option<&str> {
     let scheme = memchr::memchr(b':', address.as_bytes())?;
     address[scheme..].strip_prefix("://")

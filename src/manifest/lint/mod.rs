@@ -36,7 +36,7 @@ pub(super) struct Lint {
     columns: FirstColumns,
 }
 
-/// Where the rows of a scan lie, so that one that lies elsewhere shows.
+/// Where the rows of a scan are, so that one that is elsewhere shows.
 pub(super) struct PlaceCounts {
     places: Vec<u32>,
     seen: u32,
@@ -132,7 +132,7 @@ fn spot(place: Coordinates) -> Option<Advised> {
     let Coordinates { latitude, longitude } = place;
     if latitude == 0.0 && longitude == 0.0 {
         let fix = "leave both cells empty where the place is not known";
-        return Some(("coordinates_null_island", "0,0 lies in the Atlantic", fix));
+        return Some(("coordinates_null_island", "0,0 is in the Atlantic", fix));
     }
     (latitude == longitude).then_some((
         "coordinates_identical",
@@ -145,7 +145,7 @@ fn place_field(columns: &FirstColumns) -> Field {
     if columns.of(Field::Latitude).is_some() { Field::Latitude } else { Field::Geo }
 }
 
-/// The number of the cell a place lies in. What is no latitude lies beyond all cells.
+/// The number of the cell a place is in. What is no latitude is beyond all cells.
 fn cell_of(latitude: f64, longitude: f64) -> usize {
     #[expect(
         clippy::cast_possible_truncation,
@@ -164,7 +164,7 @@ impl PlaceCounts {
         Self { places: vec![0; CELLS_AROUND * CELLS_AROUND], seen: 0 }
     }
 
-    /// Counts a place, and says whether it lies where hardly any other does, and swapped where most do.
+    /// Counts a place, and says whether it is where hardly any other does, and swapped where most do.
     pub(super) fn inspect(&mut self, place: Coordinates, columns: &FirstColumns) -> Option<Problem> {
         let Coordinates { latitude, longitude } = place;
         let (own, swapped) = (cell_of(latitude, longitude), cell_of(longitude, latitude));
@@ -179,7 +179,7 @@ impl PlaceCounts {
         if !is_odd {
             return None;
         }
-        let message = "the other way round it would lie where most rows do".to_owned();
+        let message = "the other way round it would be where most rows do".to_owned();
         let words = ("coordinates_swapped", message, "swap latitude and longitude");
         Some(problem_at(columns.of(place_field(columns)), format!("{latitude},{longitude}"), words))
     }
@@ -205,7 +205,7 @@ fn hash_sign(text: &str) -> Option<Advised> {
     let at = memchr::memchr(b'#', text.as_bytes())?;
     is_media(&text[at + 1..]).then_some((
         "url_hash_sign",
-        "a # cuts the name of the file: what stands behind it is not part of the address",
+        "a # cuts the name of the file: what follows it is not part of the address",
         "write %23 for a # in a name: --map \"url={COLUMN|replace '#' '%23'}\"",
     ))
 }
@@ -228,7 +228,7 @@ fn invisible(text: &str) -> Option<Advised> {
     let has = |encoded: &str| memchr::memmem::find(text.as_bytes(), encoded.as_bytes()).is_some();
     ["%E2%80%8B", "%E2%80%8C", "%E2%80%8D", "%EF%BB%BF", "%C2%AD"].into_iter().any(has).then_some((
         "url_invisible",
-        "an invisible character stands in the address",
+        "an invisible character is in the address",
         "copy the address again, without it",
     ))
 }

@@ -54,7 +54,7 @@ impl Field {
         by_name.or_else(|| Self::iter().find(|field| field.header_names().contains(&name)))
     }
 
-    /// What stands between the values of joined columns.
+    /// What is between the values of joined columns.
     pub(in crate::manifest) const fn joint(self) -> &'static str {
         match self {
             Self::Url | Self::Callback => "",

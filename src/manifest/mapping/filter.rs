@@ -31,7 +31,7 @@ impl FromStr for Filter {
     fn from_str(text: &str) -> Result<Self, String> {
         let first = TESTS.iter().filter_map(|(sign, test)| Some((text.find(sign)?, *sign, *test)));
         let form = "expected COLUMN=VALUE, or != (is not), ~ (contains), !~ (does not contain): format=M3U8";
-        // of two that begin at the same place the longer stands first
+        // of two that begin at the same place the longer comes first
         let (at, sign, how) = first.min_by_key(|(at, sign, _)| (*at, 2 - sign.len())).ok_or(form)?;
         let (column, value) = (text[..at].trim(), text[at + sign.len()..].trim());
         if column.is_empty() {

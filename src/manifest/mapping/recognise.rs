@@ -5,7 +5,7 @@ use super::{
     names::{last_part, parts_of, squashed},
 };
 
-/// Parts that may stand before a header name of a place: `decimalLatitude`, `site_lat`.
+/// Parts that may precede a header name of a place: `decimalLatitude`, `site_lat`.
 const BEFORE_PLACES: &[&str] = &[
     "gps",
     "decimal",

@@ -185,7 +185,7 @@ fn decode_form(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
-/// `media[0].url`, `media.0.url` and `$.media[0].url` are the same steps; an empty one stands for each element.
+/// `media[0].url`, `media.0.url` and `$.media[0].url` are the same steps; an empty one represents each element.
 fn steps_of(path: &str) -> Vec<String> {
     let path = path.trim_start_matches('$').replace("[]", "[*]").replace('[', ".").replace(']', "");
     path.split('.').filter(|step| !step.is_empty()).map(str::to_owned).collect()

@@ -13,7 +13,7 @@ pub(in crate::manifest) struct Marks {
     pub(in crate::manifest) escape: Option<u8>,
 }
 
-/// Where a byte stands.
+/// Where a byte is.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum At {
     /// Where a cell begins, or on blanks there.

@@ -257,7 +257,7 @@ mod tests {
         }
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "it stands beside faults in a list")]
+    #[expect(clippy::unnecessary_wraps, reason = "it is beside faults in a list")]
     fn row(line: u64, cells: &[&str]) -> Read {
         Ok((line, cells.iter().map(|cell| (*cell).to_owned()).collect()))
     }

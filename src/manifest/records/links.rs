@@ -1,4 +1,4 @@
-//! Links behind the cells of a worksheet: the cell shows a title, and the address stands elsewhere in the workbook.
+//! Links behind the cells of a worksheet: the cell shows a title, and the address is elsewhere in the workbook.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -101,10 +101,9 @@ impl SheetLinks {
         };
         for (column, link) in &mut links.columns {
             *link = format!("{} (link)", name(*column));
-            links.found.push(format!(
-                "links stand behind the cells of a column: see {}",
-                crate::redact::clean(link)
-            ));
+            links
+                .found
+                .push(format!("links are behind the cells of a column: see {}", crate::redact::clean(link)));
         }
         for (column, cells) in unread {
             links.found.push(format!(

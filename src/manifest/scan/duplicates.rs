@@ -48,7 +48,7 @@ impl SeenRows {
         self.before.push(self.line_max);
     }
 
-    /// Where the first row with this key stands, if there was one; else this is the first.
+    /// Where the first row with this key is, if there was one; else this is the first.
     pub(super) fn first_place(&mut self, key: &[u8; 16], line: u64) -> Option<LinePlace> {
         let before = self.before.last().copied().unwrap_or(0);
         self.line_max = self.line_max.max(before + line);
@@ -85,7 +85,7 @@ impl KeptDuplicates {
             rows.iter().filter(move |row| row.line == place.line).map(|row| &row.submission)
         };
         let changes = |own: LinePlace, first: LinePlace| {
-            // two objects may stand on one line
+            // two objects may be on one line
             let pair = on(own).find_map(|own| Some((on(first).find(|first| first.key() == own.key())?, own)));
             pair.map(|(first, own)| first.differences(own)).unwrap_or_default()
         };

@@ -301,7 +301,7 @@ fn a_geojson_point_has_the_longitude_first() {
         "x".repeat(100_000)
     );
     let row = read(&shelf.put(features.as_bytes())).remove(1).unwrap();
-    assert!(is_at(&row, 52.25, 13.5), "however far behind the first bytes it stands");
+    assert!(is_at(&row, 52.25, 13.5), "however far behind the first bytes it is");
     let plain = text.replace("\"type\":\"Point\",", "");
     assert!(is_at(read(&shelf.put(plain.as_bytes()))[0].as_ref().unwrap(), 13.5, 52.25));
 }

@@ -20,7 +20,7 @@ pub(super) enum AngleToken {
     Second,
     /// A colon, or another mark that says no unit.
     Mark,
-    /// A hemisphere, and the sign it stands for.
+    /// A hemisphere, and the sign it represents.
     Side(Axis, f64),
 }
 
@@ -37,7 +37,7 @@ pub(super) fn decimal(text: &str) -> Option<f64> {
     if is_comma { format!("{whole}.{fraction}").parse().ok() } else { None }
 }
 
-/// The hemisphere that a word names, and the sign it stands for.
+/// The hemisphere that a word names, and the sign it represents.
 pub(super) fn side_of(word: &str) -> Result<(Axis, f64), CoordinateError> {
     match word.to_lowercase().as_str() {
         "n" | "north" | "nord" | "norte" => Ok((Axis::Latitude, 1.0)),

@@ -58,7 +58,7 @@ impl Axis {
     }
 }
 
-/// What may stand between coordinates in one cell, the surest first.
+/// What may be between coordinates in one cell, the surest first.
 const SEPARATORS: &[&str] = &[";", "|", "/", ", ", " ", ","];
 
 impl GeoOrder {
@@ -196,7 +196,7 @@ fn marked(text: &str) -> Result<[Angle; 2], CoordinateError> {
     let (first_end, second_end) = match (&sides[..], &degree_marks[..]) {
         ([0, second], _) => (*second, tokens.len()),
         ([first, second], _) => (first + 1, second + 1),
-        // the side stands directly behind the first number, so that the second is one of its own
+        // the side directly follows the first number, so that the second is one of its own
         ([1], _) if matches!(tokens[..], [AngleToken::Number(_), _, ..]) => (2, tokens.len()),
         ([], [_, second]) if *second >= 1 => {
             let is_signed =

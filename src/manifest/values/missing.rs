@@ -67,7 +67,7 @@ impl Default for MissingRules {
 }
 
 impl MissingRules {
-    /// Whether a trimmed text stands for a missing value. An empty one is missing in any case, and not asked for.
+    /// Whether a trimmed text represents a missing value. An empty one is missing in any case, and not asked for.
     pub(in crate::manifest) fn is_missing(&self, text: &str) -> bool {
         let begins_so = || text.bytes().next().is_some_and(|byte| FIRST_BYTES[usize::from(byte)]);
         let is_default =

@@ -24,7 +24,7 @@ impl TagSeparator {
 /// Tags that begin so are telecine's own markers.
 pub(in crate::manifest) const RESERVED_PREFIX: &str = "telecine:";
 
-/// The keys under which an object that stands for a tag holds its text, best first.
+/// The keys under which an object that represents a tag holds its text, best first.
 pub(in crate::manifest) const LABEL_KEYS: &[&str] =
     &["name", "label", "tag", "title", "text", "value", "@value", "_value", "keyword", "term", "slug"];
 
@@ -196,7 +196,7 @@ fn text_of(value: &serde_json::Value) -> String {
 
 type Letters<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
 
-/// What stands for the letters behind a backslash: `\\n`, `\\xa0`, `\\u00e9`, or the letter itself.
+/// What represents the letters behind a backslash: `\\n`, `\\xa0`, `\\u00e9`, or the letter itself.
 fn unescaped(letters: &mut Letters<'_>) -> Option<String> {
     let (_, letter) = letters.next()?;
     let mut by_number = |digits: usize| {
@@ -216,7 +216,7 @@ fn unescaped(letters: &mut Letters<'_>) -> Option<String> {
     }
 }
 
-/// A text up to its closing quote, and what stands behind it. A doubled quote and one behind a backslash belong to it.
+/// A text up to its closing quote, and what follows it. A doubled quote and one behind a backslash belong to it.
 fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
     let mut element = String::new();
     let mut letters = text.char_indices().peekable();

@@ -1,4 +1,4 @@
-//! Matroska and `WebM`: the index of tracks stands near the beginning.
+//! Matroska and `WebM`: the index of tracks is near the beginning.
 
 use matroska_demuxer::{DemuxError, MatroskaFile, TrackType};
 
@@ -35,9 +35,7 @@ pub(super) fn read(bytes: &mut PartialFile) -> ContainerIndex {
         (Err(DemuxError::IoError(_) | DemuxError::ElementSizeExceedsStream { .. }), None) => {
             ContainerIndex::Broken("it is cut off before its tracks")
         }
-        (Err(_), None) => {
-            ContainerIndex::NotUnderstood("its tracks, or what stands beside them, cannot be read")
-        }
+        (Err(_), None) => ContainerIndex::NotUnderstood("its tracks, or what is beside them, cannot be read"),
     }
 }
 

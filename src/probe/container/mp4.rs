@@ -77,7 +77,7 @@ fn note_track(track: &[u8], tracks: &mut Tracks) -> Option<()> {
     // behind a version and four bytes that mean nothing; its name, further on, may be in any writing
     let handler = inner(media, *b"hdlr")?.get(8..12)?;
     let table = inner(media, *b"minf").and_then(|body| inner(body, *b"stbl"))?;
-    // a version and a count stand before the first entry
+    // a version and a count precede the first entry
     let entries = boxes(inner(table, *b"stsd")?.get(8..)?);
     for (kind, _) in entries {
         match handler {

@@ -1,4 +1,4 @@
-//! The charts: curves over time, columns, and tables with bars. Text stands outside the drawings, so that it keeps its size.
+//! The charts: curves over time, columns, and tables with bars. Text is outside the drawings, so that it keeps its size.
 
 use std::fmt::Write as _;
 

@@ -143,7 +143,7 @@ const fn placed_video(videos: u64, height: f64) -> PlacedNode {
     PlacedNode { node: node("videos", "move", videos), y: TOP, height }
 }
 
-/// Bands from one column, where they lie without gaps, to nodes of another.
+/// Bands from one column, where they are without gaps, to nodes of another.
 fn bands(from: f64, to: f64, first: &[PlacedNode], then: &[PlacedNode]) -> Markup {
     let (left, right) = (from + WIDTH, to);
     let middle = f64::midpoint(left, right);

@@ -110,7 +110,7 @@ pub fn check(input: &[u8]) {
     assert_eq!(Reading::of(&spec, None), first, "it is another manifest when it is read again");
 }
 
-/// The input with letters in place of the byte that stands for them.
+/// The input with letters in place of the byte that represents them.
 fn stretched(bytes: &[u8]) -> Cow<'_, [u8]> {
     let parts: Vec<&[u8]> = bytes.splitn(STRETCHED_MAX + 1, |byte| *byte == STRETCHED).collect();
     Cow::Owned(parts.join(&[b'a'; LETTERS][..]))
@@ -183,7 +183,7 @@ impl Reading {
         lines: Option<&Lines>,
         digest: &mut DefaultHasher,
     ) -> Result<(), ManifestError> {
-        // two objects may stand on one line, two records may not
+        // two objects may be on one line, two records may not
         let line_step = u64::from(manifest.format() != Format::Json);
         let mut line_min = 1;
         while let Some(read) = manifest.next()? {

@@ -17,7 +17,7 @@ pub fn check(input: &[u8]) {
     let too_long = choices.one_of([TooLong::Refuse, TooLong::Cut]);
     let (separator, cell) = match choices.one_of([None, Some(" "), Some("; "), Some("\n")]) {
         None => (TagSeparator::Default, text),
-        // it stands in the first line
+        // it is in the first line
         Some("\n") => {
             let (told, cell) = text.split_once('\n').unwrap_or((",", text));
             (TagSeparator::Only(told.to_owned()), cell)

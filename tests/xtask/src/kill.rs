@@ -2,7 +2,7 @@
 //! knows what it really took.
 //!
 //! A case: one run with an injected fault (by `strace`), perhaps a second one, then a run in peace. Afterwards each row
-//! is at the service at most once, and whatever is there stands in the ledger as sent.
+//! is at the service at most once, and whatever is there is in the ledger as sent.
 
 use std::{
     collections::BTreeMap,

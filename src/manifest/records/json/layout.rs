@@ -97,7 +97,7 @@ fn names_a_field(path: &str) -> bool {
 pub(super) enum Step {
     /// Each element of the array at this path is a row.
     Array(String),
-    /// Each value of these paths is a row; it stands in this column.
+    /// Each value of these paths is a row; it is in this column.
     Values(Vec<String>, usize),
 }
 

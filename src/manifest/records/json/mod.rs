@@ -37,7 +37,7 @@ use value::without_bare_words;
 
 /// The column of a value that is no object.
 const BARE: &str = "value";
-/// The column of the key that an object stands under, where each value of an object is a row.
+/// The column of the key that an object is under, where each value of an object is a row.
 const KEY: &str = "key";
 /// What marks a column of the elements of an array.
 pub(in crate::manifest) const EACH: &str = "[]";
@@ -50,7 +50,7 @@ pub(in crate::manifest) struct JsonRecords {
     record_line: u64,
     records_read: u64,
     text: Vec<u8>,
-    /// The key that the value in the buffer stands under.
+    /// The key that the value in the buffer is under.
     key: String,
     progress: Within,
     cells: Vec<String>,
@@ -58,7 +58,7 @@ pub(in crate::manifest) struct JsonRecords {
     pending: VecDeque<PendingElement>,
 }
 
-/// Where reading stands in a file whose rows are within its only object.
+/// Where reading is in a file whose rows are within its only object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Within {
     Before,
@@ -256,7 +256,7 @@ impl JsonRecords {
         }
     }
 
-    /// Skips blanks, and what stands between the values of an array; false at the end of the file.
+    /// Skips blanks, and what is between the values of an array; false at the end of the file.
     fn skip_to_value(&mut self) -> io::Result<bool> {
         let is_array = self.plan.shape == Shape::Values;
         Ok(self
@@ -361,7 +361,7 @@ impl JsonRecords {
         }
     }
 
-    /// Reads what stands behind the last element; whether the file ends where its object does.
+    /// Reads what follows the last element; whether the file ends where its object does.
     fn leave(&mut self, path: &str) -> io::Result<bool> {
         self.progress = Within::Behind;
         let mut tokens = Tokens::default();

@@ -31,7 +31,7 @@ pub(super) struct Collection {
     pub(super) objects_with_web: u64,
     /// Objects among the children with a web address under a key that means the url.
     pub(super) objects_with_url: u64,
-    /// Whether a web address stands in it, under a key that means the url.
+    /// Whether a web address is in it, under a key that means the url.
     pub(super) has_url: bool,
     /// The keys that all objects among the children have.
     pub(super) common_keys: Vec<String>,
@@ -43,7 +43,7 @@ pub(super) struct Collection {
     pub(super) common_size: Option<u64>,
     /// Arrays and objects among the children that hold web addresses and nothing else.
     pub(super) web_columns: u64,
-    /// Whether an object stands in an array or object among the children.
+    /// Whether an object is in an array or object among the children.
     pub(super) has_inner_objects: bool,
 }
 
@@ -62,7 +62,7 @@ struct Frame {
     is_outside_arrays: bool,
     expects_key: bool,
     current_key: String,
-    /// Whether a web address stands somewhere in it.
+    /// Whether a web address is somewhere in it.
     has_web: bool,
     /// Web addresses among the children.
     web_texts: u64,

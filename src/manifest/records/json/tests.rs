@@ -229,7 +229,7 @@ fn where_one_object_may_be_one_row_or_several_a_rule_must_say_so() {
     assert_eq!(
         elements[1],
         row(2, &["https://h/c", "x", "https://h/b"]),
-        "named by a rule, they share what stands beside them"
+        "named by a rule, they share what is beside them"
     );
     let record = "{\"url\":\"https://h/c\",\"tags\":[{\"name\":\"a\"},{\"name\":\"b\"}]}";
     assert_eq!(rows(record), [row(1, &["https://h/c", "[\"a\",\"b\"]"])]);

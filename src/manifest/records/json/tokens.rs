@@ -1,4 +1,4 @@
-//! The tokens of a JSON text that arrives in pieces: enough to know where in a document a byte stands.
+//! The tokens of a JSON text that arrives in pieces: enough to know where in a document a byte is.
 
 /// Longer texts are cut here: keys and the beginnings of addresses are all that is compared.
 const TEXT_MAX: usize = 1024;

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::super::RecordError;
 use crate::manifest::values::tags::LABEL_KEYS;
 
-/// Objects within objects are flattened down to this many levels. What lies deeper is one cell, as it is written.
+/// Objects within objects are flattened down to this many levels. What is deeper is one cell, as it is written.
 const DEPTH_MAX: u32 = 16;
 /// An object with keys `0`, `1`, `2`, ... is a list. Such keys are smaller than this.
 const LIST_KEY_MAX: u32 = 1_000;
@@ -115,7 +115,7 @@ fn without_type(mut value: &str, depth: u32) -> Result<(&str, Option<PairList<'_
     Ok((value, None))
 }
 
-/// The array that an object with keys such as `0` and `2` stands for: PHP writes a list with gaps so.
+/// The array that an object with keys such as `0` and `2` represents: PHP writes a list with gaps so.
 fn as_list(pairs: &[(Cow<'_, str>, &str)]) -> Option<String> {
     let mut last = None;
     for (key, _) in pairs {

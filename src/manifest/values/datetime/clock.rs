@@ -4,7 +4,7 @@ use jiff::civil::DateTime;
 
 use super::{DatetimeError, Written};
 
-/// Where the year stands in a date of three numbers.
+/// Where the year is in a date of three numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum YearAt {
     First,
@@ -159,7 +159,7 @@ pub(super) fn is_zone(text: &str) -> bool {
     ZONES.iter().any(|(name, _)| *name == text)
 }
 
-/// Splits `10:00+02:00` into `10:00` and 120 minutes. `None`: what stands behind the time is no offset.
+/// Splits `10:00+02:00` into `10:00` and 120 minutes. `None`: what follows the time is no offset.
 fn split_offset(text: &str) -> Option<(&str, Option<i64>)> {
     // 2018-07-16T15:21:00+02:00[Europe/Berlin]
     let text = text.split_once('[').filter(|(_, zone)| zone.ends_with(']')).map_or(text, |(text, _)| text);

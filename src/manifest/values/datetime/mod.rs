@@ -102,7 +102,7 @@ pub enum DatetimeError {
     Ambiguous,
     /// A year alone.
     BareYear,
-    /// A year of two digits: it may stand first or last.
+    /// A year of two digits: it may come first or last.
     TwoDigitYear,
     /// Days as a spreadsheet counts them.
     SpreadsheetSerial,
@@ -292,7 +292,7 @@ fn not_before_cameras(written: Written) -> Result<Written, DatetimeError> {
     }
 }
 
-/// Signs of other scripts as those they stand for: blanks of other widths, and `2018年7月16日`.
+/// Signs of other scripts as those they represent: blanks of other widths, and `2018年7月16日`.
 fn in_ascii(text: &str) -> String {
     let text = text.replace(['\u{202f}', '\u{a0}', '\u{2009}'], " ");
     let text = text.replace(['年', '月', '년', '월'], "-").replace(['日', '일'], " ");

@@ -110,7 +110,7 @@ fn a_sample_tells_which_of_day_and_month_comes_first() {
     let order = |texts: &[&'static str]| order_of(texts.iter().copied());
     assert_eq!(order(&["01/02/2019", "16/07/2018"]), Some((DateFormat::DayFirst, "16/07/2018")));
     assert_eq!(order(&["7/16/2018 17:21"]), Some((DateFormat::MonthFirst, "7/16/2018 17:21")));
-    assert_eq!(order(&["7/16/18 17:21"]), None, "the year could stand first or last");
+    assert_eq!(order(&["7/16/18 17:21"]), None, "the year could come first or last");
     assert_eq!(order(&["01/02/2019"]), None);
     assert_eq!(order(&["16/07/2018", "07/16/2018"]), None, "both ways in one file");
     assert_eq!(order(&["2019-05-06", "x", "40/40/2000"]), None);
