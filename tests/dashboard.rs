@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use crate::json::check_object;
 use crate::support::cli::{API_KEY, CliFixture, SandboxProcess, rows};
 use crate::support::running::{Running, against, pause, wait_for};
 use serde_json::Value;
@@ -60,6 +61,7 @@ impl DashboardProcess {
         lines.read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
         assert_eq!(ready["event"], "dashboard_ready", "{line}");
+        check_object(&ready, &["dashboard"]);
         let url = ready["url"].as_str().unwrap().to_owned();
         let address =
             url.trim_start_matches("http://").split('/').next().unwrap().replace("0.0.0.0", "127.0.0.1");
@@ -74,7 +76,9 @@ impl DashboardProcess {
         });
         let mut last = String::new();
         self.lines.read_to_string(&mut last).unwrap();
-        serde_json::from_str(&last).unwrap_or_else(|_| panic!("{last}"))
+        let last = serde_json::from_str(&last).unwrap_or_else(|_| panic!("{last}"));
+        check_object(&last, &["the end of dashboard", "the last object"]);
+        last
     }
 
     fn interrupt(&self) {
@@ -169,6 +173,22 @@ fn a_page_follows_a_running_import_and_ends_with_it() {
     assert_eq!(code, 4, "{out}{err}");
     let end = dashboard.end();
     assert_eq!((&end["event"], &end["run"]), (&Value::from("command_ended"), &status["running"]["run"]));
+}
+
+#[test]
+fn the_page_of_an_import_that_is_killed_says_so_and_ends() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(3));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let mut import = Running::start(&fixture, &against(&sandbox, &["import", "m.csv", SLOW[0], SLOW[1]]));
+    wait_for("the first upload", || sandbox.uploads() == 1);
+    let dashboard = DashboardProcess::start(&fixture, &[]);
+    let events = stream_of(&dashboard.address, "");
+    wait_for_event(&events, "live-status", "uploading");
+    import.kill();
+    wait_for_event(&events, "live-status", "killed");
+    wait_for_event(&events, "end", "");
+    dashboard.end();
 }
 
 #[test]

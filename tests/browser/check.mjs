@@ -1,6 +1,7 @@
 // Looks at pages in headless Chromium: no message in the console, nothing loaded or run, no axe violation, no sideways
 // scrolling on a phone; takes pictures in light and dark, on a phone and as print. A page is a file of the report, or the address
-// of a dashboard as NAME=http://ADDRESS/: it may run its one script, which follows the run until its end.
+// of a dashboard as NAME=http://ADDRESS/: it may run its one script, which follows the run. With @PID behind it, that process is
+// interrupted at last, and the page must show its end.
 //
 // node tests/browser/check.mjs FOLDER PAGE...   takes pictures into FOLDER
 // node tests/browser/check.mjs --picture PNG PAGE   only takes the picture of the documentation
@@ -28,8 +29,8 @@ function expect(holds, what) {
 
 // a page by its name, where it is, and whether it is a dashboard
 function target(text) {
-  const [, name, url] = text.match(/^([a-z-]+)=(http:.*)$/) ?? [];
-  return url ? { name, url, isLive: true } : { name: basename(text, ".html"), url: pathToFileURL(resolve(text)).href, file: resolve(text), isLive: false };
+  const [, name, url, pid] = text.match(/^([a-z-]+)=(http:[^@]*)(?:@(\d+))?$/) ?? [];
+  return url ? { name, url, pid, isLive: true } : { name: basename(text, ".html"), url: pathToFileURL(resolve(text)).href, file: resolve(text), isLive: false };
 }
 
 async function open(browser, { name: of, url, isLive }, { name, ...view }) {
@@ -102,6 +103,8 @@ const browser = await chromium.launch({
 if (process.argv[2] === "--picture") {
   const [picture, text] = process.argv.slice(3);
   const { page } = await open(browser, target(text), { name: "picture", colorScheme: "light", viewport: { width: 820, height: 960 } });
+  // far enough that there is something to see
+  await page.waitForFunction(() => !document.getElementById("live-status") || /, (1[2-9]|[2-9]\d) % finished$/.test(document.getElementById("live-status").textContent), null, { timeout: 120_000 });
   await page.screenshot({ path: picture });
   expect(statSync(picture).size < PICTURE_BYTES_MAX, `${picture} has ${statSync(picture).size} bytes`);
 } else {
@@ -121,7 +124,8 @@ if (process.argv[2] === "--picture") {
     }
     if (isLive) {
       const { context, page, label } = await open(browser, shown, { name: "end" });
-      await page.waitForFunction(() => /has ended/.test(document.getElementById("connection").textContent), null, { timeout: 120_000 }).catch(() => expect(false, `${label}: the end does not come`));
+      if (shown.pid) process.kill(Number(shown.pid), "SIGINT");
+      await page.waitForFunction(() => /has ended/.test(document.getElementById("connection").textContent), null, { timeout: 60_000 }).catch(() => expect(false, `${label}: the end does not come`));
       expect(/^(exit|killed)/.test(await page.locator("#live-status").innerText()), `${label}: the end is not shown`);
       await page.screenshot({ path: join(folder, `${name}-end.png`), fullPage: true });
       await context.close();

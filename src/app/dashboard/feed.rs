@@ -42,6 +42,10 @@ pub(super) async fn follow(
             () = clock.sleep(pause) => {}
         }
         let is_stopped = stop.is_cancelled();
+        // the server keeps one receiver; reading the whole run once more is for readers only
+        if is_stopped && publish.receiver_count() <= 1 {
+            return;
+        }
         let began = clock.elapsed();
         let reading = blocking::run(move || {
             let report = view.read();
