@@ -22,6 +22,7 @@ pub mod domain;
 pub mod error;
 pub mod events;
 mod http_client;
+mod http_server;
 pub mod ledger;
 pub mod manifest;
 pub mod pipeline;

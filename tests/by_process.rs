@@ -18,6 +18,7 @@ mod support {
 mod beside;
 mod binary;
 mod commands;
+mod dashboard;
 mod documents;
 mod endings;
 mod hostile_service;

@@ -96,6 +96,11 @@ fn schema_of(name: &str) -> Value {
     found.unwrap_or_else(|| panic!("{name} is not in the contract")).schema.to_value()
 }
 
+/// Fails unless the value is what the contract says of these objects.
+pub(crate) fn check_object(value: &Value, names: &[&str]) {
+    check(value, &names.iter().map(|name| schema_of(name)).collect::<Vec<_>>(), names[0]);
+}
+
 /// Runs a command with `--json` and compares every line with the contract. Gives the exit code and the last line.
 fn run(fixture: &CliFixture, args: &[&str], lines_of: Option<&str>, last_of: &[&str]) -> (i32, Value) {
     let (code, out, err) = fixture.run(&[args, &["--json"]].concat());

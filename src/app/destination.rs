@@ -21,7 +21,8 @@ pub enum Destination {
 
 impl Destination {
     /// The clock of a run that sends there.
-    pub(super) fn clock(&self) -> Clock {
+    #[must_use]
+    pub fn clock(&self) -> Clock {
         match self {
             Self::Server(origin) if !credentials::is_on_loopback(origin) => Clock::real(),
             Self::Server(_) | Self::Sandbox => super::clock::of_sandbox(),

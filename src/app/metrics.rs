@@ -1,4 +1,4 @@
-//! Metrics of a ledger and of its latest run, as a file for the textfile collector of Prometheus.
+//! Metrics of a ledger and of its latest run for Prometheus: as text, and as a file for its textfile collector.
 
 use std::{
     fs, io,
@@ -66,6 +66,24 @@ impl MetricsFile {
 
     /// Writes the file once. `end` is how the run of this process ended. Without a ledger only that is known.
     pub fn write(&self, ledger: Option<&Path>, end: Option<&LastEnd>) -> Result<(), String> {
+        let registry = MetricsRegistry { price: self.price, is_running: end.is_none() };
+        let text = registry.text(ledger, end)?;
+        replace(&self.path, &text).map_err(|error| format!("{}: {error}", self.path.display()))
+    }
+}
+
+/// What the metrics are made of beside the ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricsRegistry {
+    /// What an upload costs, if that is known.
+    pub price: Option<Price>,
+    /// Whether an import runs.
+    pub is_running: bool,
+}
+
+impl MetricsRegistry {
+    /// All metrics as text. `end` is how the run of this process ended.
+    pub fn text(&self, ledger: Option<&Path>, end: Option<&LastEnd>) -> Result<String, String> {
         let mut registry = Registry::default();
         // a ledger that cannot be read has no items; the end of the run says why
         if let Some(snapshot) = ledger.and_then(|path| Snapshot::open(path).ok()) {
@@ -78,11 +96,11 @@ impl MetricsFile {
             register_end(&mut registry, i64::from(code.number()), *at);
         }
         let is_running = Gauge::<i64>::default();
-        is_running.set(i64::from(end.is_none()));
+        is_running.set(i64::from(self.is_running));
         registry.register("telecine_running", "Whether an import runs", is_running);
         let mut text = String::new();
         encode(&mut text, &registry).map_err(|error| error.to_string())?;
-        replace(&self.path, &text).map_err(|error| format!("{}: {error}", self.path.display()))
+        Ok(text)
     }
 
     fn register_ledger(&self, registry: &mut Registry, snapshot: &Snapshot) -> Result<(), LedgerError> {

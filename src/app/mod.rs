@@ -3,6 +3,7 @@
 pub mod adoption;
 pub mod clock;
 pub mod comparison;
+pub mod dashboard;
 pub mod destination;
 pub mod doctor;
 pub mod explain;

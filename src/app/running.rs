@@ -9,6 +9,8 @@ use crate::{
     domain::{LINK_LIFE_MIN, UnixMillis},
     error::Error,
     ledger::{LastError, ManifestId, RunId, RunRow, Snapshot, running_process},
+    pipeline::delay_text,
+    quota::{Endpoint, QuotaStatus},
 };
 
 use std::path::Path;
@@ -38,14 +40,14 @@ pub struct RunState {
     pub phase: &'static str,
     /// The limits of uploads in force: `1/s, 120/2h`.
     pub limits: String,
-    /// Requests of this run that the service accepted.
-    pub uploaded: u64,
+    /// Every limit as it stands.
+    pub quota: QuotaStatus,
+    /// Until when and why uploads wait. `None`: they do not, but for their rate.
+    pub wait: Option<(UnixMillis, String)>,
     /// Items of its manifests that wait to be sent.
     pub pending: u64,
     /// Accepted uploads per minute, over the last minute.
     pub uploads_per_minute: u64,
-    /// When the limits allow the next upload.
-    pub next_upload_at: UnixMillis,
     /// When all of them will have been sent, by the limits. `None`: nothing is left, or it is still being read.
     pub sent_by: Option<UnixMillis>,
     /// What went wrong last in it.
@@ -74,8 +76,8 @@ pub fn running(snapshot: &Snapshot, path: &Path) -> Result<Option<RunningRun>, E
 
 impl RunningRun {
     /// What it does now. Reads its requests of the last minute, and counts.
-    pub fn state(&self, snapshot: &Snapshot) -> Result<RunState, Error> {
-        let limiter = limiter_of(snapshot, &self.limits, &Clock::real())?;
+    pub fn state(&self, snapshot: &Snapshot, clock: &Clock) -> Result<RunState, Error> {
+        let limiter = limiter_of(snapshot, &self.limits, clock)?;
         let status = limiter.status();
         let started_at = self.row.started_at;
         let span_ms = status.at.since_ms(started_at).clamp(1_000, RATE_SPAN_MS);
@@ -93,13 +95,14 @@ impl RunningRun {
             (_, _) => "indexing",
         };
         let sent_by = (!is_reading && pending > 0).then(|| limiter.forecast().after(pending));
+        let delay = limiter.delay(Endpoint::Upload).filter(|delay| pending > 0 && delay.until > status.at);
         Ok(RunState {
             phase,
             limits: limiter.limits().upload_text(),
-            uploaded: snapshot.uploads_of_run(self.id)?.uploaded,
+            wait: delay.and_then(|delay| Some((delay.until, delay_text(&delay)?))),
+            quota: status,
             pending,
             uploads_per_minute: pace.accepted.saturating_mul(60_000) / span_ms.unsigned_abs(),
-            next_upload_at: status.next_upload_at,
             sent_by,
             last_error: pace.last_error,
         })

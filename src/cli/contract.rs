@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     commands::{
-        acknowledge, config, doctor, explain, import, ledger, list, quota, rehearse, report, resolve, review,
-        runs, status, undo, verify, version,
+        acknowledge, config, dashboard, doctor, explain, import, ledger, list, quota, rehearse, report,
+        resolve, review, runs, status, undo, verify, version,
     },
     output::{
         json::{CommandEnd, NoFields},
@@ -61,6 +61,8 @@ pub fn objects() -> Vec<JsonObject> {
         object::<Plan>("plan", "the last line"),
         object::<quota::QuotaBody>("quota", "the last line of `quota` and `quota set`"),
         object::<status::StatusBody>("status", "the last line"),
+        object::<dashboard::DashboardLine>("dashboard", "the first line"),
+        object::<dashboard::DashboardBody>("the end of dashboard", "the last line"),
         object::<report::ReportBody>("report", "the last line"),
         object::<explain::ExplainBody>("explain", "the last line"),
         object::<list::ListLine>("list", "one line per item"),

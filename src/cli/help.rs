@@ -119,9 +119,9 @@ const EVERYDAY: &[(&str, &[&str])] = &[
 /// The commands by task, in the order of the help.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Import", &["check", "guess", "preview", "plan", "rehearse", "import", "reconcile"]),
-    ("Look", &["status", "explain", "list", "runs", "report", "quota", "verify"]),
+    ("Look", &["status", "dashboard", "explain", "list", "runs", "report", "quota", "verify"]),
     ("Decide and undo", &["review", "resolve", "acknowledge", "undo"]),
-    ("Set up", &["init", "doctor", "config", "schedule", "sandbox", "version"]),
+    ("Set up", &["init", "doctor", "config", "schedule", "sandbox"]),
     ("Care", &["ledger", "recover"]),
 ];
 
@@ -162,6 +162,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("status", &["telecine status", "telecine status --watch", "telecine status --price 2 --json"]),
+    ("dashboard", &["telecine dashboard", "telecine dashboard 20260131T12 --listen 127.0.0.1:0"]),
     (
         "explain",
         &[
@@ -366,7 +367,7 @@ mod tests {
     fn every_command_is_in_one_group_of_the_top_help_and_there_are_few() {
         let command = super::super::Cli::command();
         let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
-        // those that only packagers need are hidden
+        // those that only packagers need are hidden, and `version`, beside which there is `--version`
         let shown = command.get_subcommands().filter(|sub| !sub.is_hide_set());
         let mut names: Vec<&str> = shown.map(Command::get_name).collect();
         grouped.sort_unstable();

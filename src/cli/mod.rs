@@ -19,9 +19,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use args::values;
 use commands::{
-    acknowledge, check, completions, config, doctor, explain, guess, import, init, ledger, list, man, plan,
-    preview, quota, rehearse, report, resolve, review, runs, sandbox, schedule, status, undo, verify,
-    version,
+    acknowledge, check, completions, config, dashboard, doctor, explain, guess, import, init, ledger, list,
+    man, plan, preview, quota, rehearse, report, resolve, review, runs, sandbox, schedule, status, undo,
+    verify, version,
 };
 
 use crate::{
@@ -87,6 +87,8 @@ enum Command {
     Quota(Box<quota::QuotaArgs>),
     /// Show how many items are in which state, and what a running import does.
     Status(status::StatusArgs),
+    /// Serve a page that follows a run, for browsers: progress, waits, limits and errors. Only reads.
+    Dashboard(dashboard::DashboardArgs),
     /// Show a past run and the reasons of its failures, or write it as one HTML page.
     Report(Box<report::ReportArgs>),
     /// Show what happened to one item: its row, every request, the cost, and what you can do.
@@ -134,6 +136,7 @@ enum Command {
     #[command(hide = true)]
     Man(man::ManArgs),
     /// Show the version of telecine and of its ledgers.
+    #[command(hide = true)]
     Version(version::VersionArgs),
 }
 
@@ -273,6 +276,7 @@ fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
         Command::Rehearse(args) => rehearse::rehearse(&args),
         Command::Quota(args) => quota::quota(&args),
         Command::Status(args) => status::status(&args),
+        Command::Dashboard(args) => dashboard::dashboard(&args),
         Command::Report(args) => report::report(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::List(args) => list::list(&args),

@@ -26,7 +26,10 @@ pub use allowed::read_allowed;
 pub(crate) use exit::counted;
 pub use exit::{ExitStatus, RunResults, Work, exit_status, stop_code, stop_reason};
 pub use findings::{Findings, Severity};
-pub use html::write_page;
+pub use html::{
+    LivePart, LiveReport, LiveRun, LiveState, LiveWindow, live_page, live_parts, live_policy, live_sentence,
+    write_page,
+};
 pub use library_diff::{LibraryDiffReport, show_library_diff, show_recovery, write_library_diff};
 pub use listed::ItemTable;
 pub use parity::ParityProof;

@@ -75,7 +75,7 @@ impl RunReport {
     /// Reads the report of a run.
     pub fn of(snapshot: &Snapshot, request: &ReportRequest) -> Result<Self, Error> {
         let run = snapshot.run(request.run)?;
-        let is_of_ledger = run.command == "reconcile";
+        let is_of_ledger = run.is_of_ledger();
         let scope = if is_of_ledger { ReportScope::Ledger } else { ReportScope::ReadBy(request.run) };
         let ledger = Counts::from(&snapshot.state_counts()?);
         let items =
@@ -114,17 +114,6 @@ impl RunReport {
     /// Rows of the run's manifests.
     pub const fn rows(&self) -> &RowCounts {
         &self.run.rows
-    }
-
-    /// Items in a state that has causes.
-    pub const fn items_with_causes(&self) -> u64 {
-        let items = &self.items;
-        items.failed
-            + items.rejected
-            + items.abandoned
-            + items.in_doubt
-            + items.accepted_unidentified
-            + items.needs_review
     }
 }
 

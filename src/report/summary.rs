@@ -45,6 +45,23 @@ pub struct Counts {
     pub deleted: u64,
 }
 
+impl Counts {
+    /// Items in a state that has causes.
+    pub const fn with_causes(&self) -> u64 {
+        self.failed
+            + self.rejected
+            + self.abandoned
+            + self.in_doubt
+            + self.accepted_unidentified
+            + self.needs_review
+    }
+
+    /// Items whose state does not change by itself any more.
+    pub const fn finished(&self) -> u64 {
+        self.indexed + self.failed + self.rejected + self.abandoned + self.deleted
+    }
+}
+
 impl From<&StateCounts> for Counts {
     fn from(state_counts: &StateCounts) -> Self {
         Self {

@@ -1,92 +1,48 @@
 //! The mock behind HTTP, on loopback.
-//!
-//! axum routes; hyper serves each connection directly, so that a cut line is really cut.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    body::{Body, Bytes},
+    body::Bytes,
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response as HttpResponse},
 };
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, task::JoinHandle};
-use tower::ServiceExt;
 
 use super::{
     arrival::{Arrival, ClientView},
     mock_service::MockService,
 };
-use crate::api::transport::{API_PATH, HttpMethod, Response};
+use crate::{
+    api::transport::{API_PATH, HttpMethod, Response},
+    http_server::{self, ConnectionRules, CutHere, HttpServer},
+};
 
 /// No request body is longer, in bytes.
 const BODY_MAX: usize = 1024 * 1024;
 
 /// A sandbox that listens; dropping it stops it.
-pub struct SandboxServer {
-    address: SocketAddr,
-    task: JoinHandle<()>,
-}
+pub struct SandboxServer(HttpServer);
 
 impl SandboxServer {
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Serves until the process ends or the server is dropped.
-    pub async fn finished(mut self) {
-        // only dropping ends it
-        let _ = (&mut self.task).await;
+    pub async fn finished(self) {
+        self.0.finished().await;
     }
 }
-
-impl Drop for SandboxServer {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Marks a response that is replaced by cutting the connection.
-#[derive(Clone, Copy)]
-struct CutHere;
 
 /// Serves `mock` at `address`.
 pub async fn serve(mock: Arc<MockService>, address: SocketAddr) -> std::io::Result<SandboxServer> {
-    let sink = TcpListener::bind(address).await?;
-    let address = sink.local_addr()?;
     let router = Router::new().fallback(answer).with_state(mock);
-    let task = tokio::spawn(async move {
-        loop {
-            // out of descriptors, say: the next connection may succeed
-            let Ok((stream, _)) = sink.accept().await else { continue };
-            let _ = stream.set_nodelay(true);
-            tokio::spawn(serve_connection(TokioIo::new(stream), router.clone()));
-        }
-    });
-    Ok(SandboxServer { address, task })
-}
-
-async fn serve_connection(stream: TokioIo<tokio::net::TcpStream>, router: Router) {
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let router = router.clone();
-        async move {
-            let response = router
-                .oneshot(request.map(Body::new))
-                .await
-                .unwrap_or_else(|never: Infallible| match never {});
-            if response.extensions().get::<CutHere>().is_some() {
-                return Err(std::io::Error::other("the line is cut"));
-            }
-            Ok(response)
-        }
-    });
-    // a client that disconnects ends the connection; there is nothing to report
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
+    let bound = http_server::bind(address).await?;
+    Ok(SandboxServer(bound.serve(router, ConnectionRules::ANY)))
 }
 
 async fn answer(State(mock): State<Arc<MockService>>, request: Request) -> HttpResponse {

@@ -1,7 +1,7 @@
-// The browser test of the report: imports made-up archives into the sandbox, writes the reports, and looks at them in
-// headless Chromium (check.mjs). Needs Debian's chromium, node and npm; without them it says that it was skipped.
+// The browser test of the report and of the dashboard: imports made-up archives into the sandbox, writes the reports, serves the
+// dashboards, and looks at them in headless Chromium (check.mjs). Needs Debian's chromium, node and npm; without them it says that it was skipped.
 //
-// cargo build && node tests/browser/run.mjs [--picture docs/report.png]
+// cargo build && node tests/browser/run.mjs [--pictures docs]
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ const telecine = join(target, "debug/telecine");
 const chromium = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 function skip(reason) {
-  console.log(`SKIPPED: THE REPORT WAS NOT LOOKED AT IN A BROWSER: ${reason}`);
+  console.log(`SKIPPED: THE PAGES WERE NOT LOOKED AT IN A BROWSER: ${reason}`);
   process.exit(0);
 }
 
@@ -44,10 +44,22 @@ async function service(work) {
   const server = spawn(telecine, args, { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
   const line = await new Promise((done) => server.stdout.once("data", (data) => done(String(data))));
   try {
-    work(line.trim().split(" ").pop());
+    await work(line.trim().split(" ").pop());
   } finally {
     server.kill();
   }
+}
+
+// a command that serves a dashboard, and the address of the page
+async function dashboard(args) {
+  const server = spawn(telecine, args, { cwd: folder, env, stdio: ["ignore", "pipe", "inherit"] });
+  let printed = "";
+  const url = await new Promise((done) => server.stdout.on("data", (data) => {
+    printed = (printed + data).slice(-4_000);
+    const found = printed.match(/http:\/\/127\.0\.0\.1:\d+\/(?=")/);
+    if (found) done(found[0]);
+  }));
+  return { server, url };
 }
 
 const pages = [];
@@ -59,7 +71,7 @@ const page = (name, args) => {
 
 writeFileSync(join(folder, "archive.csv"), archive(2_000));
 writeFileSync(join(folder, "hostile <img src=x onerror=1>.csv"), hostile());
-await service((url) => {
+await service(async (url) => {
   const at = ["--ledger", "archive.db", "--api-url", url];
   run(["import", "archive.csv", ...at, "--rate", "5/s", "--cap", "300/2min", "--for", "25m", "--quiet"]);
   page("archive", ["--ledger", "archive.db", "--price", "2"]);
@@ -71,9 +83,28 @@ await service((url) => {
 run(["import", "hostile <img src=x onerror=1>.csv", "--sandbox", "--ledger", "hostile.db", "--quiet"]);
 page("hostile", ["--ledger", "hostile.db"]);
 
-const check = (args) => spawnSync(process.execPath, [join(here, "check.mjs"), ...args], { stdio: "inherit", env: { ...process.env, TELECINE_NODE_MODULES: modules } }).status;
-const picture = process.argv.indexOf("--picture");
+const check = (args) => new Promise((done) => {
+  const checking = spawn(process.execPath, [join(here, "check.mjs"), ...args], { stdio: "inherit", env: { ...process.env, TELECINE_NODE_MODULES: modules } });
+  checking.on("exit", (status) => done(status ?? 1));
+});
+const documents = process.argv.indexOf("--pictures");
 const pictures = join(target, "browser/pictures");
-const status = picture < 0 ? check([pictures, ...pages]) : check(["--picture", resolve(process.argv[picture + 1]), pages[1]]);
+let status = 1;
+await service(async (url) => {
+  const running = await dashboard(["import", "archive.csv", "--ledger", "live.db", "--api-url", url, "--rate", "1/3s", "--cap", "300/20min", "--json", "--dashboard=127.0.0.1:0"]);
+  if (documents >= 0) {
+    const docs = resolve(process.argv[documents + 1]);
+    status = Math.max(
+      await check(["--picture", join(docs, "dashboard.png"), `dashboard=${running.url}`]),
+      await check(["--picture", join(docs, "report.png"), pages[1]]),
+    );
+  } else {
+    const ended = await dashboard(["dashboard", "--ledger", "hostile.db", "--json", "--listen", "127.0.0.1:0"]);
+    status = await check([pictures, `dashboard-hostile=${ended.url}`, `dashboard=${running.url}@${running.server.pid}`]);
+    ended.server.kill();
+    status = Math.max(status, await check([pictures, ...pages]));
+  }
+  running.server.kill();
+});
 rmSync(folder, { recursive: true });
 process.exit(status);

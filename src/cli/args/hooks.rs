@@ -1,12 +1,15 @@
-//! Flags for those who are told of a run: commands, monitors and Prometheus.
+//! Flags for those who are told of a run: commands, monitors, Prometheus and browsers.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use url::Url;
 
 use crate::app::{metrics::MetricsFile, notify::Notification};
 use crate::domain::Price;
+
+/// Where a dashboard listens without an address. Only this machine reaches it.
+pub(in crate::cli) const DASHBOARD_ADDRESS: &str = "127.0.0.1:4848";
 
 /// Whom to tell.
 #[derive(Args, Debug)]
@@ -29,6 +32,14 @@ pub(in crate::cli) struct HookArgs {
     /// Write metrics for the textfile collector of Prometheus into this file, every 15 seconds and at the end.
     #[arg(long, value_name = "PATH", env = "TELECINE_METRICS_FILE")]
     metrics_file: Option<PathBuf>,
+
+    /// Serve a page that follows this run, for browsers [default with the flag: 127.0.0.1:4848].
+    ///
+    /// It only reads, and ends with the run. If the address is in use, that is a warning. `telecine dashboard` serves the same
+    /// page beside a run.
+    #[arg(long, value_name = "ADDRESS", env = "TELECINE_DASHBOARD", num_args = 0..=1,
+          default_missing_value = DASHBOARD_ADDRESS, require_equals = true)]
+    pub(in crate::cli) dashboard: Option<SocketAddr>,
 }
 
 /// Never repeats the value: it may hold a secret.

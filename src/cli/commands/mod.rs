@@ -4,6 +4,7 @@ pub(super) mod acknowledge;
 pub(super) mod check;
 pub(super) mod completions;
 pub(super) mod config;
+pub(super) mod dashboard;
 pub(super) mod doctor;
 pub(super) mod explain;
 pub(super) mod guess;

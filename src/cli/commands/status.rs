@@ -115,9 +115,9 @@ struct LastErrorBody {
 }
 
 impl RunningBody {
-    fn of(run: &RunningRun, state: &RunState) -> Self {
+    fn of(run: &RunningRun, state: &RunState, uploaded: u64) -> Self {
         let last_error =
-            state.last_error.as_ref().map(|LastError { at, item, event, cause }| LastErrorBody {
+            state.last_error.as_ref().map(|LastError { at, item, event, cause, .. }| LastErrorBody {
                 at: at.to_string(),
                 item: item.number(),
                 what: event.clone(),
@@ -131,10 +131,10 @@ impl RunningBody {
             started_at: run.row.started_at.to_string(),
             phase: state.phase,
             limits: state.limits.clone(),
-            uploaded: state.uploaded,
+            uploaded,
             left: state.pending,
             uploads_per_minute: state.uploads_per_minute,
-            next_upload_at: state.next_upload_at.to_string(),
+            next_upload_at: state.quota.next_upload_at.to_string(),
             finish_at: state.sent_by.map(|at| at.to_string()),
             last_error,
         }
@@ -160,6 +160,10 @@ pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
     }
     let shown = read(args, &path, &snapshot)?;
     if args.json {
+        let running = shown.running.as_ref().map(|(run, state)| {
+            let uploads = snapshot.uploads_of_run(run.id)?;
+            Ok::<_, Error>(RunningBody::of(run, state, uploads.uploaded))
+        });
         let body = StatusBody {
             ledger: path,
             service: shown.service,
@@ -167,7 +171,7 @@ pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
             spend: shown.spend,
             deletions_open: shown.deletions_open,
             next_poll_at: snapshot.next_poll_at()?.map(|timestamp| timestamp.to_string()),
-            running: shown.running.as_ref().map(|(run, state)| RunningBody::of(run, state)),
+            running: running.transpose()?,
             runs: shown.runs.iter().map(RunBody::from).collect(),
         };
         print_end(&CommandEnd::of(ExitCode::Success), &body)?;
@@ -179,7 +183,8 @@ pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
 
 fn read(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<Shown, Error> {
     let running = running(snapshot, path)?;
-    let running = running.map(|run| run.state(snapshot).map(|state| (run, state))).transpose()?;
+    let running =
+        running.map(|run| run.state(snapshot, &Clock::real()).map(|state| (run, state))).transpose()?;
     let items = Counts::from(&snapshot.state_counts()?);
     let spend = Spend::of(snapshot, &items, args.price.price())?;
     let deletions_open = snapshot.open_deletions()?;
@@ -207,7 +212,7 @@ fn as_text(path: &Path, shown: &Shown) -> String {
             with_separators(state.uploads_per_minute),
             ends(state)
         );
-        if let Some(LastError { at, item, event, cause }) = &state.last_error {
+        if let Some(LastError { at, item, event, cause, .. }) = &state.last_error {
             let cause = cause.as_ref().map(|cause| format!(": {}", redact::clean(cause))).unwrap_or_default();
             let _ = writeln!(text, "    last error: {at} item {item} {}{cause}", event.replace('_', " "));
         }
@@ -223,8 +228,8 @@ fn as_text(path: &Path, shown: &Shown) -> String {
 fn ends(state: &RunState) -> String {
     let now = Clock::real().now();
     let mut text = String::new();
-    if state.pending > 0 && state.next_upload_at.after_now(now) > WATCH_INTERVAL {
-        let _ = write!(text, ", next upload {}", state.next_upload_at);
+    if state.pending > 0 && state.quota.next_upload_at.after_now(now) > WATCH_INTERVAL {
+        let _ = write!(text, ", next upload {}", state.quota.next_upload_at);
     }
     if let Some(at) = state.sent_by {
         let _ = write!(text, ", all sent by {at} (in {})", format_duration(at.after_now(now)));

@@ -17,6 +17,8 @@ use crate::{
 pub enum ReportScope {
     /// The items that a run was the last to read.
     ReadBy(RunId),
+    /// The items whose rows were last in the manifests of a run: found by an index, while the run goes on.
+    InManifestsOf(RunId),
     /// Every item: the scope of a run without manifests.
     Ledger,
 }
@@ -28,6 +30,11 @@ impl ReportScope {
             Self::ReadBy(run) => (
                 "(SELECT item, manifest AS seen_in, line AS seen_line FROM last_seen WHERE run = ?1) seen \
                  JOIN item ON item.id = seen.item",
+                run.0,
+            ),
+            Self::InManifestsOf(run) => (
+                "(SELECT *, manifest AS seen_in, line AS seen_line FROM item \
+                 WHERE manifest IN (SELECT manifest FROM manifest_read WHERE run = ?1)) item",
                 run.0,
             ),
             Self::Ledger => {
@@ -192,13 +199,8 @@ impl Snapshot {
 
     /// The most frequent causes of items that are neither searchable nor on their way, the most frequent first.
     pub fn causes(&self, scope: ReportScope, count_max: u32) -> Result<Vec<CauseCount>, LedgerError> {
-        let (items, value) = scope.items();
-        let sql = format!(
-            "SELECT state, coalesce(cause, '') AS cause, count(*) AS items, min(item.id) AS first, max(item.id) AS last \
-             FROM {items} WHERE state IN ('failed', 'rejected', 'abandoned', 'in_doubt', 'accepted_unidentified', \
-             'needs_review') GROUP BY 1, 2 ORDER BY items DESC, state, cause LIMIT ?2"
-        );
-        let mut statement = self.connection.prepare(&sql)?;
+        let (_, value) = scope.items();
+        let mut statement = self.connection.prepare(&causes_sql(scope))?;
         let mut rows = statement.query((value, count_max))?;
         let mut causes = Vec::new();
         while let Some(row) = rows.next()? {
@@ -274,6 +276,15 @@ impl Snapshot {
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+pub(in crate::ledger) fn causes_sql(scope: ReportScope) -> String {
+    let (items, _) = scope.items();
+    format!(
+        "SELECT state, coalesce(cause, '') AS cause, count(*) AS items, min(item.id) AS first, max(item.id) AS last \
+         FROM {items} WHERE state IN ('failed', 'rejected', 'abandoned', 'in_doubt', 'accepted_unidentified', \
+         'needs_review') GROUP BY 1, 2 ORDER BY items DESC, state, cause LIMIT ?2"
+    )
 }
 
 fn example(row: &Row<'_>) -> rusqlite::Result<CauseExample> {

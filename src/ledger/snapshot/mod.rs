@@ -1,6 +1,6 @@
 //! Reading the ledger: the connection, and the reads of `status` and the reports. The reads of the stages are in `store`.
 
-mod aggregates;
+pub(super) mod aggregates;
 mod deletions;
 pub(super) mod history;
 mod items;
@@ -74,13 +74,13 @@ impl Snapshot {
     }
 
     /// Runs several reads on the ledger as of one time.
-    pub fn at_one_time<T>(
+    pub fn at_one_time<T, E: From<LedgerError>>(
         &self,
-        work: impl FnOnce(&Self) -> Result<T, LedgerError>,
-    ) -> Result<T, LedgerError> {
-        let transaction = self.connection.unchecked_transaction()?;
+        work: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let transaction = self.connection.unchecked_transaction().map_err(LedgerError::from)?;
         let result = work(self);
-        transaction.commit()?;
+        transaction.commit().map_err(LedgerError::from)?;
         result
     }
 

@@ -6,10 +6,11 @@ use crate::{
     ledger::{ItemId, LedgerError, RunId, schema::ACCEPTED_STATES},
 };
 
-/// The latest event that was an error. The condition is that of the partial index `event_of_error`.
-pub(in crate::ledger) const LAST_ERROR: &str = "SELECT at, item, event, detail FROM event WHERE event = 'not_sent' OR event = 'refused_for_now' \
+/// The latest events that were errors. The condition is that of the partial index `event_of_error`.
+pub(in crate::ledger) const LATEST_ERRORS: &str = "SELECT event.at, event.item, event.event, event.detail, submission ->> '$.url' AS url \
+     FROM event CROSS JOIN item ON item.id = event.item WHERE event = 'not_sent' OR event = 'refused_for_now' \
      OR event = 'rejected' OR event = 'rejected_by_rule' OR event = 'answer_lost' OR event = 'indexing_failed' \
-     ORDER BY id DESC LIMIT 1";
+     ORDER BY event.id DESC LIMIT ?1";
 
 /// The speed of a run in a time span.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +20,7 @@ pub struct RunPace {
     pub last_error: Option<LastError>,
 }
 
-/// The error that came last.
+/// An error of a run.
 #[derive(Clone, Debug)]
 pub struct LastError {
     pub at: UnixMillis,
@@ -27,6 +28,8 @@ pub struct LastError {
     /// A name of [`ItemEvent`](crate::domain::ItemEvent).
     pub event: String,
     pub cause: Option<String>,
+    /// The complete address of the item.
+    pub url: String,
 }
 
 impl Snapshot {
@@ -40,7 +43,8 @@ impl Snapshot {
         let sql = format!(
             "SELECT sent_at, state IN {ACCEPTED_STATES} FROM attempt WHERE id >= ?1 ORDER BY id DESC"
         );
-        let mut pace = RunPace { accepted: 0, last_error: self.last_error(started_at)? };
+        let last_error = self.latest_errors(started_at, 1)?.pop();
+        let mut pace = RunPace { accepted: 0, last_error };
         let Some((first, _)) = self.attempts_of_run(run)? else { return Ok(pace) };
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([first])?;
@@ -53,14 +57,24 @@ impl Snapshot {
         Ok(pace)
     }
 
-    fn last_error(&self, since: UnixMillis) -> Result<Option<LastError>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(LAST_ERROR)?;
-        let mut rows = statement.query([])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let at: UnixMillis = row.get(0)?;
-        if at < since {
-            return Ok(None);
+    /// The latest errors since `since`, the newest first.
+    pub fn latest_errors(&self, since: UnixMillis, count_max: u32) -> Result<Vec<LastError>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(LATEST_ERRORS)?;
+        let mut rows = statement.query([count_max])?;
+        let mut errors = Vec::new();
+        while let Some(row) = rows.next()? {
+            let at: UnixMillis = row.get("at")?;
+            if at < since {
+                break;
+            }
+            errors.push(LastError {
+                at,
+                item: ItemId(row.get("item")?),
+                event: row.get("event")?,
+                cause: row.get("detail")?,
+                url: row.get("url")?,
+            });
         }
-        Ok(Some(LastError { at, item: ItemId(row.get(1)?), event: row.get(2)?, cause: row.get(3)? }))
+        Ok(errors)
     }
 }

@@ -27,6 +27,14 @@ pub struct RunRow {
     pub unfinished_readings: u64,
 }
 
+impl RunRow {
+    /// Whether it is about every item of the ledger: it reads no manifest.
+    #[must_use]
+    pub fn is_of_ledger(&self) -> bool {
+        self.command == "reconcile"
+    }
+}
+
 /// What became of the requests of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunUploads {
@@ -171,6 +179,13 @@ impl Snapshot {
     pub fn state_counts_of_run(&self, run: RunId) -> Result<StateCounts, LedgerError> {
         let sql = "SELECT item.state, count(*) FROM last_seen JOIN item ON item.id = last_seen.item \
                    WHERE last_seen.run = ?1 GROUP BY item.state";
+        self.state_counts_by(sql, [run.0])
+    }
+
+    /// How many of the items whose rows were last in the manifests of `run` are in each state. Reads a few counters only.
+    pub fn state_counts_of_manifests(&self, run: RunId) -> Result<StateCounts, LedgerError> {
+        let sql = "SELECT state, sum(count) FROM state_count \
+                   WHERE manifest IN (SELECT manifest FROM manifest_read WHERE run = ?1) GROUP BY state";
         self.state_counts_by(sql, [run.0])
     }
 

@@ -1,7 +1,7 @@
 //! What an operator sees: one item's history, lists of items, runs, and how fast each is found.
 
 use super::*;
-use crate::ledger::snapshot::{history, listed, running};
+use crate::ledger::snapshot::{ReportScope, aggregates, history, listed, running};
 
 /// The steps by which SQLite answers a query.
 fn plan_of(raw: &Connection, sql: &str) -> Vec<String> {
@@ -14,7 +14,7 @@ fn plan_of(raw: &Connection, sql: &str) -> Vec<String> {
 async fn an_item_is_found_by_an_index_whatever_names_it() {
     let fixture = Fixture::new().await;
     let raw = fixture.raw();
-    for sql in history::LOOKUPS.iter().chain(&[running::LAST_ERROR]) {
+    for sql in history::LOOKUPS.iter().chain(&[running::LATEST_ERRORS]) {
         for step in plan_of(&raw, sql) {
             // there are few manifests, and the partial index of errors is read from its end
             let is_small = step.starts_with("SCAN manifest")
@@ -29,6 +29,10 @@ async fn an_item_is_found_by_an_index_whatever_names_it() {
     let filter = ListFilter { states: vec![State::Failed, State::Rejected], ..ListFilter::default() };
     let steps = plan_of(&raw, &listed::sql_of(&filter)).join("; ");
     assert!(steps.contains("item_by_state") && !steps.contains("TEMP B-TREE"), "{steps}");
+    // the dashboard reads it while the run goes on
+    let causes = aggregates::causes_sql(ReportScope::InManifestsOf(RunId(1)));
+    let steps = plan_of(&raw, &causes).join("; ");
+    assert!(steps.contains("USING INDEX item_by_state") && !steps.contains("SCAN item"), "{steps}");
     let steps = plan_of(&raw, &listed::sql_of(&ListFilter::default())).join("; ");
     assert!(!steps.contains("TEMP B-TREE"), "{steps}");
 }

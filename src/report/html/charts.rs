@@ -173,7 +173,7 @@ pub(super) fn bar_table(caption: &str, heads: (&str, &str), class: &str, bars: &
     }
 }
 
-fn bar_of(count: u64, most: u64, class: &str) -> Markup {
+pub(super) fn bar_of(count: u64, most: u64, class: &str) -> Markup {
     html! {
         svg.bar viewBox="0 0 100 10" preserveAspectRatio="none" {
             @if count > 0 { rect class=(class) width=(share(count, most, 100.0).max(0.7)) height="10" {} }

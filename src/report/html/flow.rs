@@ -3,7 +3,10 @@
 use maud::{Markup, html};
 
 use super::{charts::share, text::percent};
-use crate::report::{run_report::RunReport, text::with_separators};
+use crate::{
+    domain::RowCounts,
+    report::{RunReport, summary::Counts, text::with_separators},
+};
 
 /// The height of all rows together, in units of the drawing.
 const FULL: f64 = 190.0;
@@ -15,12 +18,30 @@ const WIDTH: f64 = 8.0;
 /// Where the nodes begin: below the labels of the first two columns.
 const TOP: f64 = 30.0;
 
+/// What the chart shows.
+pub(super) struct FlowCounts<'a> {
+    pub(super) rows: &'a RowCounts,
+    pub(super) items: &'a Counts,
+    /// Items that a later run has read again.
+    pub(super) seen_later: u64,
+    /// Whether the items are those of the whole ledger: the run read no manifest.
+    pub(super) is_of_ledger: bool,
+}
+
+impl<'a> FlowCounts<'a> {
+    /// The counts of a past run.
+    pub(super) const fn of(report: &'a RunReport) -> Self {
+        let (seen_later, is_of_ledger) = (report.seen_later, report.is_of_ledger);
+        Self { rows: report.rows(), items: &report.items, seen_later, is_of_ledger }
+    }
+}
+
 /// A group of rows or videos.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FlowNode {
-    pub(super) name: &'static str,
-    pub(super) class: &'static str,
-    pub(super) count: u64,
+struct FlowNode {
+    name: &'static str,
+    class: &'static str,
+    count: u64,
 }
 
 const fn node(name: &'static str, class: &'static str, count: u64) -> FlowNode {
@@ -28,8 +49,8 @@ const fn node(name: &'static str, class: &'static str, count: u64) -> FlowNode {
 }
 
 /// The states of the items, the good ones first.
-pub(super) fn outcomes(report: &RunReport) -> Vec<FlowNode> {
-    let items = &report.items;
+fn outcomes(counts: &FlowCounts<'_>) -> Vec<FlowNode> {
+    let items = counts.items;
     let all = [
         node("searchable", "good", items.indexed),
         node("being indexed", "move", items.accepted),
@@ -42,16 +63,16 @@ pub(super) fn outcomes(report: &RunReport) -> Vec<FlowNode> {
         node("rejected by service", "bad", items.rejected),
         node("given up", "off", items.abandoned),
         node("deleted by order", "off", items.deleted),
-        node("read by a later run", "off", report.seen_later),
+        node("read by a later run", "off", counts.seen_later),
     ];
     all.into_iter().filter(|node| node.count > 0).collect()
 }
 
 /// The rows that do not become items.
-fn left_out(report: &RunReport) -> Vec<FlowNode> {
-    let rows = report.rows();
+fn left_out(counts: &FlowCounts<'_>) -> Vec<FlowNode> {
+    let rows = counts.rows;
     let all = [node("duplicates", "off", rows.duplicates), node("cannot be sent", "bad", rows.rejected)];
-    all.into_iter().filter(|node| node.count > 0 && !report.is_of_ledger).collect()
+    all.into_iter().filter(|node| node.count > 0 && !counts.is_of_ledger).collect()
 }
 
 /// A node with its place.
@@ -62,15 +83,15 @@ struct PlacedNode {
 }
 
 /// The chart and its table.
-pub(super) fn flow(report: &RunReport) -> Markup {
-    let outcomes = outcomes(report);
-    let left_out = left_out(report);
+pub(super) fn flow(counts: &FlowCounts<'_>) -> Markup {
+    let outcomes = outcomes(counts);
+    let left_out = left_out(counts);
     let videos: u64 = outcomes.iter().map(|node| node.count).sum();
     let total = videos + left_out.iter().map(|node| node.count).sum::<u64>();
-    let source = if report.is_of_ledger { "videos in the ledger" } else { "rows read" };
+    let source = if counts.is_of_ledger { "videos in the ledger" } else { "rows read" };
     html! {
         figure {
-            (drawing(report.is_of_ledger, (source, total), videos, &left_out, &outcomes))
+            (drawing(counts.is_of_ledger, (source, total), videos, &left_out, &outcomes))
             table {
                 caption { "What became of the " (source) }
                 thead { tr {

@@ -1,15 +1,21 @@
-//! The report of a run as one HTML file that needs nothing else: no script, no font, no image and no network.
+//! The report of a run as one HTML file that needs nothing else: no script, no font, no image and no network. The dashboard is
+//! made of the same parts.
 //!
 //! maud escapes every value, and `text.rs` hides secrets before. The charts are SVG, drawn here.
 
 mod charts;
 mod flow;
+mod live;
 mod page;
 mod quota;
 mod reasons;
 mod sections;
 mod text;
 mod world;
+
+pub use live::{
+    LivePart, LiveReport, LiveRun, LiveState, LiveWindow, live_page, live_parts, live_policy, live_sentence,
+};
 
 use std::path::{Path, PathBuf};
 

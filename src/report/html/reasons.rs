@@ -5,24 +5,31 @@ use maud::{Markup, html};
 use super::text::{address, foreign, percent};
 use crate::{
     ledger::{CauseCount, CauseExample, FaultCount},
-    report::{RunReport, text::with_separators},
+    report::text::with_separators,
 };
 
+/// The most frequent reasons, and how many rows and videos have any.
+pub(super) struct ReasonCounts<'a> {
+    pub(super) rejected: u64,
+    pub(super) faults: &'a [FaultCount],
+    pub(super) with_causes: u64,
+    pub(super) causes: &'a [CauseCount],
+}
+
 /// Two tables: the rows of the manifests, and the videos at the service.
-pub(super) fn reasons(report: &RunReport) -> Markup {
-    let rejected = report.rows().rejected;
-    let with_causes = report.items_with_causes();
+pub(super) fn reasons(counts: &ReasonCounts<'_>) -> Markup {
+    let ReasonCounts { rejected, faults: listed_faults, with_causes, causes: listed_causes } = *counts;
     if rejected == 0 && with_causes == 0 {
         return html! { p { "Every row was sent, and none failed." } };
     }
     html! {
-        @if with_causes > 0 { h3 { "Videos" } (causes(&report.causes, with_causes)) }
+        @if with_causes > 0 { h3 { "Videos" } (causes(listed_causes, with_causes)) }
         @if rejected > 0 {
             h3 { "Rows that cannot be sent" }
-            @if report.faults.is_empty() {
+            @if listed_faults.is_empty() {
                 p.note { "A later run has read the manifests again. The faults of the rows are in its report." }
             } @else {
-                (faults(&report.faults, rejected))
+                (faults(listed_faults, rejected))
             }
         }
     }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     domain::format_duration,
+    ledger::RunRow,
     report::{RunReport, text::with_separators, timeline::INDEXING_EDGES},
 };
 
@@ -20,25 +21,31 @@ const DATES_LISTED_MAX: usize = 24;
 
 /// What the run was, in three lines.
 pub(super) fn heading(report: &RunReport) -> Markup {
-    let run = &report.run;
+    html! {
+        (run_line(&report.run, &report.service))
+        p { strong { (ending(&report.run, "still running, or killed")) } }
+    }
+}
+
+/// The name, the service and the times of a run.
+pub(super) fn run_line(run: &RunRow, service: &str) -> Markup {
     html! {
         p {
-            "Run " strong { (run.name) } " into " (foreign(&report.service)) ", begun at " (time(run.started_at))
+            "Run " strong { (run.name) } " into " (foreign(service)) ", begun at " (time(run.started_at))
             @if let Some(ended_at) = run.ended_at {
                 ", ended at " (time(ended_at)) " after " (format_duration(ended_at.after_now(run.started_at)))
             }
             "."
         }
-        p { strong { (ending(report)) } }
     }
 }
 
-/// Why the run ended.
-fn ending(report: &RunReport) -> Markup {
+/// Why the run ended, or `otherwise`.
+pub(super) fn ending(run: &RunRow, otherwise: &str) -> Markup {
     html! {
-        @match (report.run.exit_code, &report.run.exit_reason) {
+        @match (run.exit_code, &run.exit_reason) {
             (Some(code), Some(reason)) => { "exit " (code) ": " (foreign(reason)) }
-            _ => "still running, or killed"
+            _ => (otherwise)
         }
     }
 }
@@ -46,7 +53,7 @@ fn ending(report: &RunReport) -> Markup {
 /// The numbers that are asked for first.
 pub(super) fn figures(report: &RunReport) -> Markup {
     let items = &report.items;
-    let open = items.total - items.indexed - items.failed - items.rejected - items.abandoned - items.deleted;
+    let open = items.total - items.finished();
     let mut shown = Vec::new();
     if !report.is_of_ledger {
         shown.push(("rows read", with_separators(report.rows().read)));

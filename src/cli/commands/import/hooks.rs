@@ -1,6 +1,6 @@
-//! Who is told of an import: monitors, commands, Prometheus and the service manager.
+//! Who is told of an import: monitors, commands, Prometheus, browsers and the service manager.
 
-use std::path::Path;
+use std::{net::SocketAddr, path::Path};
 
 use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{
+        RunRequest,
+        dashboard::{Dashboard, DashboardRequest, FollowedRun},
         metrics::{LastEnd, MetricsFile},
         notify::{Notification, RunResult},
     },
@@ -17,6 +19,7 @@ use crate::{
     },
     clock::Clock,
     error::Error,
+    events::Event,
     report::{self, Summary},
 };
 
@@ -24,23 +27,26 @@ use crate::{
 pub(super) struct RunHooks {
     pub(super) notification: Notification,
     pub(super) metrics: Option<MetricsFile>,
+    /// Where the page of the run is served.
+    pub(super) dashboard: Option<SocketAddr>,
 }
 
 /// What tells them during a run.
 pub(super) struct RunningHooks {
     begun: JoinHandle<()>,
     metrics: Option<JoinHandle<()>>,
+    dashboard: Option<Dashboard>,
     stop: CancellationToken,
 }
 
 impl RunHooks {
     /// Begins to tell. The run does not wait for it.
-    pub(super) fn begin(&self, ledger: &Path) -> RunningHooks {
+    pub(super) async fn begin(&self, request: &RunRequest) -> RunningHooks {
         let stop = CancellationToken::new();
         let notification = self.notification.clone();
         let begun = tokio::spawn(async move { warn(&notification.begin().await) });
         let metrics = self.metrics.clone().map(|metrics| {
-            let (ledger, stop) = (ledger.to_path_buf(), stop.clone());
+            let (ledger, stop) = (request.ledger.clone(), stop.clone());
             tokio::spawn(async move { metrics.keep_written(&ledger, &stop).await })
         });
         if let Some(interval) = sd_notify::watchdog_enabled() {
@@ -52,7 +58,11 @@ impl RunHooks {
                 }
             });
         }
-        RunningHooks { begun, metrics, stop }
+        let dashboard = match self.dashboard {
+            Some(address) => serve(address, request).await,
+            None => None,
+        };
+        RunningHooks { begun, metrics, dashboard, stop }
     }
 
     /// Tells how the command ended, also where it could not begin a run.
@@ -90,6 +100,33 @@ impl RunningHooks {
         let _ = self.begun.await;
         if let Some(metrics) = self.metrics {
             let _ = metrics.await;
+        }
+        if let Some(dashboard) = self.dashboard {
+            dashboard.finish().await;
+        }
+    }
+}
+
+/// Serves the page of the run, and says where. A run does not fail for want of a page.
+async fn serve(address: SocketAddr, request: &RunRequest) -> Option<Dashboard> {
+    let clock = request.destination.clock();
+    let dashboard = DashboardRequest {
+        address,
+        ledger: request.ledger.clone(),
+        // two clocks of a process differ by milliseconds
+        run: FollowedRun::OfThisProcess(clock.now().plus_ms(-1_000)),
+        price: request.price,
+        clock: clock.clone(),
+    };
+    match Dashboard::start(dashboard).await {
+        Ok(dashboard) => {
+            let text = format!("dashboard: {}", dashboard.url());
+            request.events.emit(clock.now(), &Event::Message { text });
+            Some(dashboard)
+        }
+        Err(error) => {
+            warn(&[format!("--dashboard: {}; the run is not affected", error.chain())]);
+            None
         }
     }
 }

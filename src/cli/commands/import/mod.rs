@@ -161,6 +161,7 @@ pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
     let hooks = RunHooks {
         notification: args.hooks.notification(),
         metrics: args.hooks.metrics(args.budget.price.price()),
+        dashboard: args.hooks.dashboard,
     };
     let mut ledger = None;
     let ended = prepare(args).and_then(|(request, kind)| {
@@ -240,7 +241,10 @@ fn execute(
 ) -> Result<Summary, Error> {
     let summary = block_on(async {
         let signal = signals::listen(request, signals::WAITING_FOR_ANSWERS)?;
-        let running = hooks.map(|hooks| hooks.begin(&request.ledger));
+        let running = match hooks {
+            Some(hooks) => Some(hooks.begin(request).await),
+            None => None,
+        };
         let ended = app::run(request, kind, || signal.signal()).await;
         if let Some(running) = running {
             running.stop().await;

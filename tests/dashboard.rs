@@ -1,0 +1,460 @@
+//! The real binary: the page that follows a run, over plain HTTP.
+
+use std::{
+    io::{BufRead, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    process::Stdio,
+    sync::mpsc,
+    time::Duration,
+};
+
+use crate::json::check_object;
+use crate::support::cli::{API_KEY, CliFixture, SandboxProcess, rows};
+use crate::support::running::{Running, against, pause, wait_for};
+use serde_json::Value;
+
+/// Under this rate no import of several rows ends within a test.
+const SLOW: [&str; 2] = ["--rate", "1/1000s"];
+
+/// An answer: its status, its headers in lower case, and its body.
+struct Answer {
+    status: u16,
+    headers: String,
+    body: String,
+}
+
+/// Sends these bytes, and reads until the server closes the connection.
+#[track_caller]
+fn exchange(address: &str, request: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{request}: {text}"));
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    Answer { status, headers: head.to_lowercase(), body: body.to_owned() }
+}
+
+#[track_caller]
+fn get(address: &str, path: &str) -> Answer {
+    exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"))
+}
+
+/// A dashboard as a process of its own.
+struct DashboardProcess {
+    process: Running,
+    lines: BufReader<std::process::ChildStdout>,
+    /// `127.0.0.1:PORT`.
+    address: String,
+    url: String,
+}
+
+impl DashboardProcess {
+    fn start(fixture: &CliFixture, args: &[&str]) -> Self {
+        let listen = ["dashboard", "--json", "--listen"];
+        let address = args.iter().find(|arg| arg.ends_with(":0")).map_or(&["127.0.0.1:0"][..], |_| &[]);
+        let mut command = fixture.command(&[&listen[..], address, args].concat());
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+        assert_eq!(ready["event"], "dashboard_ready", "{line}");
+        check_object(&ready, &["dashboard"]);
+        let url = ready["url"].as_str().unwrap().to_owned();
+        let address =
+            url.trim_start_matches("http://").split('/').next().unwrap().replace("0.0.0.0", "127.0.0.1");
+        Self { process: Running(Some(process)), lines, address, url }
+    }
+
+    /// The last line, once the process has ended.
+    #[track_caller]
+    fn end(mut self) -> Value {
+        wait_for("the end of the dashboard", || {
+            self.process.0.as_mut().unwrap().try_wait().unwrap().is_some_and(|status| status.success())
+        });
+        let mut last = String::new();
+        self.lines.read_to_string(&mut last).unwrap();
+        let last = serde_json::from_str(&last).unwrap_or_else(|_| panic!("{last}"));
+        check_object(&last, &["the end of dashboard", "the last object"]);
+        last
+    }
+
+    fn interrupt(&self) {
+        let pid = self.process.0.as_ref().unwrap().id().to_string();
+        assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    }
+}
+
+/// A stream of events that a thread reads: each its name and its data.
+fn stream_of(address: &str, query: &str) -> mpsc::Receiver<(String, String)> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(format!("GET /events{query} HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+    let (sender, events) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut name = String::new();
+        let mut data = String::new();
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if let Some(text) = line.strip_prefix("event: ") {
+                text.clone_into(&mut name);
+                data.clear();
+            } else if let Some(text) = line.strip_prefix("data:") {
+                data.push_str(text.trim_start());
+            } else if line.is_empty() && !name.is_empty() {
+                let event = (std::mem::take(&mut name), data.clone());
+                if sender.send(event).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    events
+}
+
+/// Waits for an event with this text.
+#[track_caller]
+fn wait_for_event(events: &mpsc::Receiver<(String, String)>, name: &str, text: &str) {
+    let mut last = String::new();
+    loop {
+        match events.recv_timeout(Duration::from_secs(30)) {
+            Ok((of, data)) if of == name && data.contains(text) => return,
+            Ok((of, data)) if of == name => last = data,
+            Ok(_) => {}
+            Err(error) => panic!("no event {name} with {text} ({error}); the last one: {last}"),
+        }
+    }
+}
+
+fn json(fixture: &CliFixture, args: &[&str]) -> Value {
+    let (code, out, err) = fixture.run(&[args, &["--json"]].concat());
+    assert_eq!(code, 0, "{args:?}: {out}{err}");
+    serde_json::from_str(out.lines().last().unwrap()).unwrap()
+}
+
+/// A figure of the page.
+#[track_caller]
+fn figure(page: &str, name: &str) -> u64 {
+    let behind = page.split(&format!("<dt>{name}</dt><dd>")).nth(1);
+    let text = behind.unwrap_or_else(|| panic!("no figure {name}: {page}")).split('<').next().unwrap();
+    text.replace(',', "").parse().unwrap()
+}
+
+#[test]
+fn a_page_follows_a_running_import_and_ends_with_it() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &(rows(5) + "B1,gs://bucket/x.mp4,\n"));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let cap = ["--cap", "7/3h"];
+    let import = ["import", "m.csv", SLOW[0], SLOW[1], cap[0], cap[1]];
+    let import = Running::start(&fixture, &against(&sandbox, &import));
+    wait_for("the first upload", || sandbox.uploads() == 1);
+    wait_for("its video", || json(&fixture, &["status"])["items"]["indexed"] == 1);
+    let dashboard = DashboardProcess::start(&fixture, &[]);
+    let events = stream_of(&dashboard.address, "");
+    wait_for_event(&events, "live-status", "uploading, 33 % finished");
+    let page = get(&dashboard.address, "/");
+    assert_eq!(page.status, 200);
+    let status = json(&fixture, &["status"]);
+    for (name, field) in [("videos", "total"), ("searchable", "indexed")] {
+        assert_eq!(Value::from(figure(&page.body, name)), status["items"][field], "{name}");
+    }
+    assert_eq!(Value::from(figure(&page.body, "left to send")), status["running"]["left"]);
+    assert_eq!(figure(&page.body, "rows read"), 6);
+    let window =
+        "7/3h</th><td data-label=\"Requests\">upload</td><td class=\"number\" data-label=\"Used\">1</td>";
+    assert!(page.body.contains(window), "{}", page.body);
+    assert!(page.body.contains("gs://bucket/x.mp4"), "the row that cannot be sent");
+    fixture.run(&["quota", "set", "--rate", "50/s"]);
+    wait_for_event(&events, "live-run", "ended at");
+    wait_for_event(&events, "end", "");
+    assert!(events.recv_timeout(Duration::from_secs(20)).is_err(), "nothing follows the end");
+    let (code, out, err) = import.end();
+    assert_eq!(code, 4, "{out}{err}");
+    let end = dashboard.end();
+    assert_eq!((&end["event"], &end["run"]), (&Value::from("command_ended"), &status["running"]["run"]));
+}
+
+#[test]
+fn the_page_of_an_import_that_is_killed_says_so_and_ends() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(3));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let mut import = Running::start(&fixture, &against(&sandbox, &["import", "m.csv", SLOW[0], SLOW[1]]));
+    wait_for("the first upload", || sandbox.uploads() == 1);
+    let dashboard = DashboardProcess::start(&fixture, &[]);
+    let events = stream_of(&dashboard.address, "");
+    wait_for_event(&events, "live-status", "uploading");
+    import.kill();
+    wait_for_event(&events, "live-status", "killed");
+    wait_for_event(&events, "end", "");
+    dashboard.end();
+}
+
+#[test]
+fn the_page_of_an_ended_run_has_the_numbers_of_its_report_and_stays_until_it_is_stopped() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &(rows(12) + "R1,https://host/clip-1.mp4,a;b\nB1,gs://bucket/x.mp4,\n"));
+    let sandbox = SandboxProcess::start(&fixture, &["--fail-share", "0.5"]);
+    let import = ["import", "m.csv", "--rate", "50/s", "--list-rate", "20/s"];
+    assert_eq!(fixture.run(&against(&sandbox, &import)).0, 4);
+    let report: Value = serde_json::from_str(&fixture.report_file("report.json")).unwrap();
+    let dashboard = DashboardProcess::start(&fixture, &["2"]);
+    let page = get(&dashboard.address, "/").body;
+    let events = stream_of(&dashboard.address, "");
+    wait_for_event(&events, "live-status", "exit 4: ");
+    wait_for_event(&events, "end", "");
+    let number = |object: &str, field: &str| report[object][field].as_u64().unwrap();
+    let failed = number("items", "failed");
+    assert!(failed > 0, "{report}");
+    let cell =
+        |name: &str, count: u64| format!("<th scope=\"row\">{name}</th><td class=\"number\">{count}</td>");
+    for (name, count) in [
+        ("rows read", number("rows", "read")),
+        ("searchable", number("items", "indexed")),
+        ("failed to be indexed", failed),
+        ("duplicates", 1),
+        ("cannot be sent", 1),
+    ] {
+        assert!(page.contains(&cell(name, count)), "{name}: {count}: {page}");
+    }
+    assert_eq!(figure(&page, "failed or rejected"), failed);
+    assert_eq!(figure(&page, "uploads paid, all runs"), number("spend", "uploads"));
+    let metrics = get(&dashboard.address, "/metrics");
+    assert_metrics(&metrics.body);
+    assert!(
+        metrics.body.contains(&format!("telecine_items{{state=\"failed\"}} {failed}\n")),
+        "{}",
+        metrics.body
+    );
+    assert!(metrics.body.contains("telecine_running 0\n"), "{}", metrics.body);
+    dashboard.interrupt();
+    dashboard.end();
+}
+
+/// Fails unless every line is a comment or a sample of the text format, and the last one is its end.
+fn assert_metrics(text: &str) {
+    for line in text.lines().filter(|line| !line.starts_with("# ")) {
+        let (name, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
+        let bare = name.split('{').next().unwrap();
+        assert!(
+            bare.starts_with("telecine_") && bare.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
+            "{line}"
+        );
+        assert!(name.contains('{') == name.ends_with('}') && value.parse::<f64>().is_ok(), "{line}");
+    }
+    assert!(text.ends_with("# EOF\n") && text.contains("telecine_items{state=\"indexed\"} "), "{text}");
+}
+
+#[test]
+fn only_reading_requests_under_a_name_of_this_machine_are_answered_and_no_answer_is_kept() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(1));
+    assert_eq!(fixture.run(&["import", "m.csv", "--sandbox", "--quiet"]).0, 0);
+    let dashboard = DashboardProcess::start(&fixture, &["--sandbox"]);
+    let address = &dashboard.address;
+    let port = address.rsplit(':').next().unwrap();
+    let request = |method: &str, path: &str, host: &str| {
+        exchange(address, &format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"))
+    };
+    for host in [&*format!("evil.example:{port}"), "127.0.0.1", "127.0.0.1:1", ""] {
+        for path in ["/", "/events", "/metrics"] {
+            let refused = request("GET", path, host);
+            assert_eq!(refused.status, 421, "{host}{path}: {}", refused.body);
+            assert!(!refused.body.contains("clip"), "{}", refused.body);
+        }
+    }
+    assert_eq!(exchange(address, "GET / HTTP/1.0\r\n\r\n").status, 421);
+    let localhost = format!("localhost:{port}");
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"] {
+        let refused = request(method, "/", &localhost);
+        assert_eq!(refused.status, 405, "{method}");
+        assert!(refused.headers.contains("\r\nallow: get, head"), "{}", refused.headers);
+    }
+    for (method, path, status) in [
+        ("GET", "/", 200),
+        ("HEAD", "/", 200),
+        ("HEAD", "/events", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/favicon.ico", 204),
+        ("GET", "/../etc/passwd", 404),
+        ("GET", "/report", 404),
+    ] {
+        let answer = request(method, path, &localhost);
+        assert_eq!(answer.status, status, "{method} {path}");
+        assert!(method == "GET" || answer.body.is_empty(), "{method} {path}: {}", answer.body);
+        for header in [
+            "cache-control: no-store",
+            "x-content-type-options: nosniff",
+            "referrer-policy: no-referrer",
+            "cross-origin-resource-policy: same-origin",
+            "content-security-policy: default-src 'none'; style-src 'sha256-",
+            "script-src 'sha256-",
+            "frame-ancestors 'none'",
+        ] {
+            assert!(answer.headers.contains(header), "{method} {path}: {header}: {}", answer.headers);
+        }
+        assert!(
+            !answer.headers.contains("access-control") && !answer.headers.contains("unsafe"),
+            "{}",
+            answer.headers
+        );
+    }
+    assert_eq!(fixture.run(&["dashboard", "--sandbox", "--listen", "localhost"]).0, 2);
+    let (code, _, err) = fixture.run(&["dashboard", "--sandbox", "--listen", address]);
+    assert!(code == 2 && err.contains("cannot listen on") && err.contains("another address"), "{err}");
+    let (code, _, err) = fixture.run(&["dashboard", "--ledger", "none.db"]);
+    assert_eq!(code, 2, "{err}");
+    dashboard.interrupt();
+    dashboard.end();
+}
+
+#[test]
+fn where_others_reach_the_address_every_answer_needs_the_printed_token() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(1));
+    assert_eq!(fixture.run(&["import", "m.csv", "--sandbox", "--quiet"]).0, 0);
+    let dashboard = DashboardProcess::start(&fixture, &["0.0.0.0:0", "--sandbox", "-vv"]);
+    let query = dashboard.url[dashboard.url.find('?').unwrap()..].to_owned();
+    assert!(query.len() > 64, "{query}");
+    let address = &dashboard.address;
+    for path in ["/", "/events", "/metrics"] {
+        for query in ["", "?token=", "?token=00", &format!("{query}0")] {
+            let refused = get(address, &format!("{path}{query}"));
+            assert_eq!(refused.status, 403, "{path}{query}");
+        }
+    }
+    let page = get(address, &format!("/{query}"));
+    assert!(page.status == 200 && !page.body.contains(&query[7..]), "the page does not repeat the token");
+    assert_eq!(get(address, &format!("/metrics{query}")).status, 200);
+    let host = "evil.example:80";
+    let named = exchange(address, &format!("GET /{query} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    assert_eq!(named.status, 421);
+    wait_for_event(&stream_of(address, &query), "end", "");
+    dashboard.interrupt();
+    let mut process = dashboard.process;
+    let mut err = String::new();
+    let mut stderr = process.0.as_mut().unwrap().stderr.take().unwrap();
+    stderr.read_to_string(&mut err).unwrap();
+    assert!(!err.contains(&query[7..]), "{err}");
+}
+
+#[test]
+fn hostile_strings_of_rows_and_of_the_service_are_text_and_secrets_are_hidden() {
+    let fixture = CliFixture::new();
+    let attack = "\"'><script>window.attacked=1</script><img src=x onerror=alert(1)>";
+    let cell = format!("\"{}\"", attack.replace('"', "\"\""));
+    let signed = |n: u32| format!("https://host/%3Cscript%3E-{n}.mp4?X-Amz-Signature=canary-signature");
+    let name = "m<img src=x onerror=alert(1)>.csv";
+    fixture.write(
+        name,
+        &format!(
+            "id,url,tags\n{cell},{},{cell}\n{cell},{cell},{cell}\n{cell},ftp://h/a?token=canary-token,\n",
+            signed(1)
+        ),
+    );
+    let sandbox = SandboxProcess::start(&fixture, &["--fail-share", "1"]);
+    assert_eq!(fixture.run(&against(&sandbox, &["import", name, "--rate", "50/s"])).0, 4);
+    // what the service or a server wrote, as a later version of it may
+    let ledger = rusqlite::Connection::open(fixture.path("state/telecine.db")).unwrap();
+    ledger.execute("UPDATE item SET cause = ?1 WHERE state = 'failed'", [attack]).unwrap();
+    ledger
+        .execute(
+            "INSERT INTO event (at, item, event, detail, chain) SELECT max(at) + 1, item, 'rejected', ?1, chain FROM event",
+            [attack],
+        )
+        .unwrap();
+    drop(ledger);
+    let dashboard = DashboardProcess::start(&fixture, &[]);
+    let page = get(&dashboard.address, "/").body;
+    let stream = get(&dashboard.address, "/events").body;
+    for text in [&page, &stream] {
+        assert!(text.matches("&lt;script&gt;window.attacked=1").count() >= 2, "a cause and an error: {text}");
+        assert!(text.contains("m&lt;img src=x"), "the name of the manifest: {text}");
+        assert!(text.contains("X-Amz-Signature=***"), "the address of the error: {text}");
+        for secret in ["canary", API_KEY] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        for start in ["<img", "<script>window", " onerror=\"", " style=\"", "src=\""] {
+            assert!(!text.contains(start), "{start}: {text}");
+        }
+    }
+    assert_eq!(page.matches("<script").count(), 1, "the script of the page");
+    dashboard.interrupt();
+    dashboard.end();
+}
+
+#[test]
+fn an_import_serves_its_own_page_from_its_beginning_to_its_end() {
+    let fixture = CliFixture::in_real_time();
+    fixture.write("m.csv", &rows(3));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    // the run before this one is not shown
+    let args = |dashboard: &'static str| {
+        let import = ["import", "m.csv", "--rate", "1/s", "--list-rate", "20/s", "--json", dashboard];
+        against(&sandbox, &import).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let import = args("--dashboard=127.0.0.1:0");
+    let import: Vec<&str> = import.iter().map(String::as_str).collect();
+    let mut process = fixture.command(&import);
+    let mut process = process.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let url =
+        lines.find_map(|line| Some(line.split_once("dashboard: http://")?.1.split('/').next()?.to_owned()));
+    let address = url.unwrap();
+    // a reader that never reads holds up nothing
+    let mut stalled = TcpStream::connect(&address).unwrap();
+    stalled.write_all(format!("GET /events HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
+    let events = stream_of(&address, "");
+    wait_for_event(&events, "live-status", "uploading");
+    wait_for_event(&events, "live-status", "exit 0: ");
+    wait_for_event(&events, "end", "");
+    let last: Value = serde_json::from_str(&lines.last().unwrap()).unwrap();
+    assert_eq!((&last["exit_code"], &last["items"]["indexed"]), (&Value::from(0), &Value::from(3)));
+    assert!(process.wait().unwrap().success());
+    drop(stalled);
+}
+
+#[test]
+fn an_address_that_is_in_use_is_a_warning_and_a_malformed_one_an_error_before_anything_begins() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(2));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let flag = format!("--dashboard={}", taken.local_addr().unwrap());
+    let import = |flag: &str| fixture.run(&["import", "m.csv", "--sandbox", "--quiet", flag]);
+    let (code, out, err) = import("--dashboard=127.0.0.1");
+    assert!(code == 2 && !fixture.path("state").exists(), "{out}{err}");
+    let (code, out, err) = import(&flag);
+    assert!(code == 0 && err.contains("--dashboard: the dashboard cannot listen on"), "{out}{err}");
+    assert!(err.contains("the run is not affected"), "{err}");
+}
+
+#[test]
+fn readers_beyond_the_bound_are_turned_away_and_do_not_delay_the_import() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(40));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let import = ["import", "m.csv", "--rate", "10/s", "--list-rate", "20/s"];
+    let import = Running::start(&fixture, &against(&sandbox, &import));
+    wait_for("the first upload", || sandbox.uploads() > 0);
+    let dashboard = DashboardProcess::start(&fixture, &[]);
+    let open = || {
+        let mut stream = TcpStream::connect(&dashboard.address).unwrap();
+        let request = format!("GET /events HTTP/1.1\r\nHost: {}\r\n\r\n", dashboard.address);
+        stream.write_all(request.as_bytes()).ok();
+        stream
+    };
+    let streams: Vec<TcpStream> = (0..40).map(|_| open()).collect();
+    pause(200);
+    let refused = streams.iter().filter(|stream| {
+        stream.set_nonblocking(true).unwrap();
+        let mut first = [0; 1];
+        // a connection that was closed has an end or an error, an open one has an answer
+        !matches!((&**stream).read(&mut first), Ok(1))
+    });
+    assert!(refused.count() >= 8, "more than 32 connections are open");
+    let (code, out, err) = import.end();
+    assert_eq!(code, 0, "{out}{err}");
+    sandbox.assert_each_accepted_once(40);
+    dashboard.end();
+}
