@@ -2,9 +2,9 @@
 
 use std::{
     collections::VecDeque,
-    io,
-    process::{Child, ExitStatus},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    io::{self, Read},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     time::Duration,
 };
 
@@ -15,6 +15,11 @@ use tokio::{
 
 /// How often to look whether a process has ended.
 const WAIT_STEP: Duration = Duration::from_millis(10);
+
+/// How long to wait for the error text of a command that has failed.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
+/// A shorter word of an output is no secret.
+const SECRET_LENGTH_MIN: usize = 8;
 
 /// Starts the work on a thread beside the runtime; the handle returns its result.
 ///
@@ -37,6 +42,60 @@ pub fn wait_for_process(child: &mut Child, time_max: Duration) -> io::Result<Opt
         std::thread::park_timeout(WAIT_STEP);
     }
     Ok(None)
+}
+
+/// What a command prints that runs with sh. The error says what became of it, with the last line of its standard error;
+/// what it printed, such as a key, is in no error.
+pub fn output_of(command: &str, time_max: Duration) -> Result<Vec<u8>, String> {
+    let error = |cause: io::Error| format!("cannot be run: {cause}");
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(error)?;
+    let (stdout, stderr) = (read_whole(child.stdout.take()), read_whole(child.stderr.take()));
+    let printed = stdout.recv_timeout(time_max).ok();
+    // it may close its output and go on
+    let status =
+        if printed.is_some() { wait_for_process(&mut child, time_max).map_err(error)? } else { None };
+    let (Some(stdout), Some(status)) = (printed, status) else {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(format!("did not end within {} s", time_max.as_secs()));
+    };
+    if status.success() {
+        return Ok(stdout);
+    }
+    // an agent that it started may keep the pipe open
+    let said = stderr.recv_timeout(LAST_WORDS_MAX).unwrap_or_default();
+    let said = without_words_of(&String::from_utf8_lossy(&said), &String::from_utf8_lossy(&stdout));
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it printed no error");
+    Err(format!("failed ({status}): {}", crate::redact::opaque(last)))
+}
+
+/// An error text without what the command printed: it may repeat the key.
+fn without_words_of(said: &str, printed: &str) -> String {
+    let is_edge = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ':' | '{' | '}');
+    let words = printed.split(is_edge).filter(|word| word.len() >= SECRET_LENGTH_MIN);
+    let whole = Some(printed.trim()).filter(|whole| !whole.is_empty());
+    whole.into_iter().chain(words).fold(said.to_owned(), |said, word| said.replace(word, "***"))
+}
+
+/// Everything that a process prints, up to its end.
+fn read_whole(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (tell, told) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // what was read before an error is enough
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        // who waited may no longer need it
+        let _ = tell.send(bytes);
+    });
+    told
 }
 
 /// Work that may stall, such as writing to a pipe that nobody reads: a thread of its own does it, one value after the other.

@@ -8,13 +8,14 @@
 //!
 //! [`cli`] parses flags and prints. [`app`] does what a command does. [`pipeline`] runs the stages. [`manifest`] reads rows,
 //! [`ledger`] records every item and request, [`quota`] limits the rate, [`api`] calls the service, [`probe`] inspects source
-//! files, and [`report`] writes results. [`sandbox`] is a mock of the service.
+//! files, [`bucket`] signs links to objects in buckets, and [`report`] writes results. [`sandbox`] is a mock of the service.
 //!
 //! `ARCHITECTURE.md` says who may import whom, which invariants hold, and why.
 
 pub mod api;
 pub mod app;
 pub mod blocking;
+pub mod bucket;
 pub mod cli;
 pub mod clock;
 pub mod csv_injection;

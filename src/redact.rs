@@ -17,6 +17,9 @@ const SENTENCE_MAX: usize = 400;
 /// A URL that can be printed or logged: user, password, the values of query parameters and the fragment are hidden.
 #[must_use]
 pub fn url(text: &str) -> String {
+    if let Some(shown) = object(text) {
+        return clean(&shown);
+    }
     let Some(parsed) = url::Url::parse(text.trim()).ok().filter(url::Url::has_host) else {
         return opaque(text);
     };
@@ -40,6 +43,19 @@ pub fn url(text: &str) -> String {
         shown.push_str("#***");
     }
     clean(&shown)
+}
+
+/// The address of an object in a bucket, which is no secret. What follows a `?` is hidden, unless it is a version: it may be
+/// what signed a link.
+fn object(text: &str) -> Option<String> {
+    let text = text.trim();
+    if !["s3://", "gs://", "az://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return None;
+    }
+    Some(match text.split_once('?') {
+        Some((name, behind)) if !behind.starts_with("versionId=") => format!("{name}?***"),
+        _ => text.to_owned(),
+    })
 }
 
 /// A part of a path without what follows a `;`, such as a session.

@@ -26,12 +26,15 @@ fn an_import_of_good_rows_exits_0_and_a_second_import_sends_nothing() {
 #[test]
 fn rejected_rows_exit_4_and_the_corrected_rejects_file_can_be_imported() {
     let fixture = CliFixture::new();
-    let text = "title,url,lat,lon\n=1+1,https://host/a.mp4,-41.5,174\n-dash,https://host/b.mp4,95,0\n\"x, y\",gs://b/c.mp4,,\n";
+    let text = "title,url,lat,lon\n=1+1,https://host/a.mp4,-41.5,174\n-dash,https://host/b.mp4,95,0\n\"x, y\",ftp://b/c.mp4,,\n";
     let manifest = fixture.write("m.csv", text);
     let (code, _, err) = fixture.run(&["import", &manifest, "--sandbox"]);
     assert_eq!(code, 4);
     assert!(err.contains("m.csv:3:3 lat: outside -90 to 90"), "{err}");
-    assert!(err.contains("m.csv:4:2 url: the scheme is neither http nor https (gs://b/c.mp4)"), "{err}");
+    assert!(
+        err.contains("m.csv:4:2 url: the scheme is none of http, https, s3, gs and az (ftp://b/c.mp4)"),
+        "{err}"
+    );
     let report = fixture.report();
     let success = fs::read_to_string(report.join("success.csv")).unwrap();
     assert!(
@@ -44,7 +47,7 @@ fn rejected_rows_exit_4_and_the_corrected_rejects_file_can_be_imported() {
         "{rejects}"
     );
     // the user corrects the rejects file and imports it
-    let corrected = rejects.replace(",95,0,", ",85,0,").replace("gs://b/c.mp4,,,", "https://host/c.mp4,,,");
+    let corrected = rejects.replace(",95,0,", ",85,0,").replace("ftp://b/c.mp4,,,", "https://host/c.mp4,,,");
     fixture.write("corrected.csv", &corrected);
     let (code, out, err) = fixture.run(&["import", "corrected.csv", "--sandbox"]);
     assert_eq!(code, 0, "{out}{err}");

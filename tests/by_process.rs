@@ -17,6 +17,7 @@ mod support {
 
 mod beside;
 mod binary;
+mod buckets;
 mod commands;
 mod dashboard;
 mod documents;

@@ -46,7 +46,7 @@ fn a_run_ended_by_its_time_limit_exits_10_and_names_the_time_to_resume() {
 #[test]
 fn a_run_that_does_not_wait_exits_5_while_items_are_open_and_0_when_all_are_final() {
     let fixture = CliFixture::new();
-    fixture.write("m.csv", &(rows(3) + "R9,gs://bucket/x.mp4,\n"));
+    fixture.write("m.csv", &(rows(3) + "R9,ftp://bucket/x.mp4,\n"));
     let sandbox = SandboxProcess::start(&fixture, &["--index-delay", "2m"]);
     let (code, end, _) = import(&fixture, &sandbox, &["--rate", "50/s", "--no-wait"]);
     assert_eq!((code, end["exit_code"].as_i64()), (5, Some(5)), "{end}");
@@ -64,7 +64,7 @@ fn a_run_that_does_not_wait_exits_5_while_items_are_open_and_0_when_all_are_fina
 #[test]
 fn a_plan_reports_what_an_import_would_do_and_sends_nothing() {
     let fixture = CliFixture::new();
-    let manifest = rows(40) + "R1,https://host/clip-1.mp4,a;b\nbad,gs://bucket/x.mp4,\n";
+    let manifest = rows(40) + "R1,https://host/clip-1.mp4,a;b\nbad,ftp://bucket/x.mp4,\n";
     fixture.write("m.csv", &manifest);
     let (code, out, err) = fixture.run(&["plan", "m.csv", "--ledger", "l.db", "--price", "2", "--json"]);
     let plan = last(&out);

@@ -129,7 +129,7 @@ fn run(fixture: &CliFixture, args: &[&str], lines_of: Option<&str>, last_of: &[&
 #[test]
 fn every_command_prints_only_what_the_contract_lists() {
     let fixture = CliFixture::new();
-    fixture.write("m.csv", &(rows(5) + "R1,https://host/clip-1.mp4,a;b\nbad,gs://bucket/x.mp4,\n"));
+    fixture.write("m.csv", &(rows(5) + "R1,https://host/clip-1.mp4,a;b\nbad,ftp://bucket/x.mp4,\n"));
     let ledger = ["--ledger", "l.db"];
     let of = |args: &[&'static str]| [args, &ledger[..]].concat();
     run(&fixture, &["check", "m.csv"], None, &["check"]);
@@ -170,7 +170,7 @@ fn every_command_prints_only_what_the_contract_lists() {
 fn every_failure_ends_with_a_json_object_that_says_what_to_do() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(1));
-    fixture.write("bad.csv", "url\ngs://bucket/x.mp4\n");
+    fixture.write("bad.csv", "url\nftp://bucket/x.mp4\n");
     let failed = |args: &[&str], expected: i32| {
         let (code, end) = run(&fixture, args, None, &[]);
         assert_eq!(code, expected, "{args:?}: {end}");

@@ -13,7 +13,7 @@ use std::{
 use crate::support::cli::{API_KEY, CliFixture, result_of, rows, skipped};
 use serde_json::Value;
 
-const BAD: &str = "B1,gs://bucket/x.mp4,\n";
+const BAD: &str = "B1,ftp://bucket/x.mp4,\n";
 const NIGHTLY: &[&str] = &["import", "m.csv", "--sandbox", "--ledger", "l.db", "--out-dir", "r", "--cron"];
 const BY_HAND: &[&str] = &["import", "m.csv", "--sandbox", "--ledger", "l.db", "--out-dir", "r"];
 
@@ -37,7 +37,7 @@ fn only_bad_rows_that_are_new_or_changed_fail_a_nightly_run() {
         "whoever watches sees it until it is acknowledged"
     );
     // moved to another line, it is the same; a second one is new
-    fixture.write("m.csv", &(rows(3) + BAD + "B2,gs://bucket/y.mp4,\n"));
+    fixture.write("m.csv", &(rows(3) + BAD + "B2,ftp://bucket/y.mp4,\n"));
     let (code, out, _) = fixture.run(NIGHTLY);
     assert!(code == 4 && out.contains("(1 known, 1 new)"), "{out}");
     let new = fs::read_to_string(fixture.report_in("r").join("new.csv")).unwrap();
@@ -46,7 +46,7 @@ fn only_bad_rows_that_are_new_or_changed_fail_a_nightly_run() {
         "what the run added: {new}"
     );
     // the same row with another error has changed
-    fixture.write("m.csv", &(rows(3) + "B1,,\nB2,gs://bucket/y.mp4,\n"));
+    fixture.write("m.csv", &(rows(3) + "B1,,\nB2,ftp://bucket/y.mp4,\n"));
     assert_eq!(counts(&fixture, NIGHTLY), (4, [2, 0, 1, 1]));
     let (code, out, _) = fixture.run(&[
         "acknowledge",
@@ -71,7 +71,7 @@ fn only_bad_rows_that_are_new_or_changed_fail_a_nightly_run() {
         ledger.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     assert!(who.contains('@') && why == "lost", "{who} {why}");
     // one that was corrected and comes back is news again
-    let back = rows(3) + "B3,gs://bucket/z.mp4,\n";
+    let back = rows(3) + "B3,ftp://bucket/z.mp4,\n";
     fixture.write("m.csv", &back);
     assert_eq!(counts(&fixture, NIGHTLY), (4, [1, 0, 0, 1]));
     fixture.write("m.csv", &rows(3));
@@ -179,7 +179,7 @@ impl Monitor {
 #[test]
 fn monitors_and_commands_are_told_of_the_start_and_the_end_and_see_no_secret() {
     let fixture = CliFixture::new();
-    fixture.write("m.csv", &(rows(2) + "B1,gs://bucket/x.mp4?sig=canary-signature,\n"));
+    fixture.write("m.csv", &(rows(2) + "B1,ftp://bucket/x.mp4?sig=canary-signature,\n"));
     let (ping, webhook) = (Monitor::start(Some(200)), Monitor::start(Some(204)));
     let on_end = "cat > end.json; env > end.env";
     let hooks = ["--ping", &ping.url, "--webhook", &webhook.url, "--on-end", on_end];

@@ -11,6 +11,7 @@ use std::{
 };
 
 use telecine::{
+    bucket::Sources,
     clock::Clock,
     domain::{Limit, Probe, ProbeVerdict, Reach, SourceUrl, UnixMillis},
     ledger::Ledger,
@@ -678,6 +679,7 @@ async fn probed(
     let order = ProbeStage {
         ledger: ledger.clone(),
         prober: prober(model, rules()),
+        sources: Sources::made_up(),
         age_max: Duration::from_hours(1),
         probes_max,
         drain: CancellationToken::new(),
@@ -723,6 +725,18 @@ async fn only_a_source_found_supported_is_not_probed_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_object_in_a_bucket_is_probed_by_its_link_and_known_by_its_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = "https://s3.amazonaws.com/bucket/a%20b?X-Amz-Signature=sandbox";
+    let model = Model::new(&[(link, Page::NoHead(Some(403), media!("h264.mp4")))]);
+    let found = probed(folder.path(), &model, &["s3://bucket/a b", "s3://bucket/gone"], None).await;
+    let (supported, unsupported) = (ProbeVerdict::Supported, ProbeVerdict::Unsupported);
+    assert_eq!(found, [(2, supported, ProbeOrigin::Made), (3, unsupported, ProbeOrigin::Made)]);
+    let again = probed(folder.path(), &model, &["s3://bucket/a b"], None).await;
+    assert_eq!(again, [(2, supported, ProbeOrigin::Kept)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_probe_limit_is_kept_and_the_next_check_resumes() {
     let folder = tempfile::tempdir().unwrap();
     let model = Model::new(&[("https://h/*", Page::File(media!("h264.mp4")))]);
@@ -755,6 +769,7 @@ async fn a_probe_that_is_stopped_keeps_its_findings() {
     let order = ProbeStage {
         ledger: ledger.clone(),
         prober: prober(&model, rules()),
+        sources: Sources::made_up(),
         age_max: Duration::from_hours(1),
         probes_max: None,
         drain: drain.clone(),

@@ -52,7 +52,7 @@ fn the_numbers_of_a_report_are_those_of_report_json() {
     let fixture = CliFixture::new();
     fixture.write(
         "m.csv",
-        &(rows(0..12) + "R0,https://host/clip-0.mp4?X-Amz-Signature=canary0,,,\nB,gs://b/x.mp4,,,\n"),
+        &(rows(0..12) + "R0,https://host/clip-0.mp4?X-Amz-Signature=canary0,,,\nB,ftp://b/x.mp4,,,\n"),
     );
     let then = import(&fixture, "m.csv");
     let now = report(&fixture, &["--price", "2"]);

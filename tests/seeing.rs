@@ -20,8 +20,9 @@ fn json(fixture: &CliFixture, args: &[&str]) -> Value {
 fn an_item_is_explained_by_whatever_names_it_and_without_its_signature() {
     let fixture = CliFixture::new();
     let signed = "https://host/clip-1.mp4?X-Amz-Date=1&X-Amz-Signature=canary";
-    let text =
-        format!("id,url,tags\nA,{signed},x;y\nB,https://host/b.mp4,\nB,https://host/c.mp4,\nbad,gs://b/x,\n");
+    let text = format!(
+        "id,url,tags\nA,{signed},x;y\nB,https://host/b.mp4,\nB,https://host/c.mp4,\nbad,ftp://b/x,\n"
+    );
     fixture.write("m.csv", &(text + "A,https://host/clip-1.mp4,x;y\n"));
     assert_eq!(fixture.run(&["import", "m.csv", "--sandbox", "--quiet"]).0, 4);
     let explain = |what: &[&str]| fixture.run(&[&["explain"], what, &["--sandbox"]].concat());

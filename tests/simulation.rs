@@ -659,7 +659,7 @@ fn manifest_of_night(night: usize) -> String {
         rows.reverse();
     }
     if night >= 5 {
-        rows.insert(3, "B1,gs://bucket/no-link.mp4,".to_owned());
+        rows.insert(3, "B1,ftp://bucket/no-link.mp4,".to_owned());
     }
     if night >= 12 {
         rows.push("B2,https://refused.example/clip.mp4,".to_owned());

@@ -184,7 +184,7 @@ fn a_private_address_is_not_probed_unless_allowed_not_even_by_host_name() {
 #[test]
 fn probe_findings_and_row_errors_are_in_one_csv() {
     let (fixture, host) = (CliFixture::new(), VideoHost::start());
-    manifest(&fixture, &[host.url("gone.mp4"), "gs://bucket/a.mp4".to_owned(), host.url("vp9.webm")]);
+    manifest(&fixture, &[host.url("gone.mp4"), "ftp://bucket/a.mp4".to_owned(), host.url("vp9.webm")]);
     let (code, out, _) = fixture.run(&["check", "m.csv", "--probe", "--allow-private", "--csv"]);
     assert_eq!(code, 4, "{out}");
     let (private, mut lines): (Vec<&str>, Vec<&str>) =

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use super::{Destination, RequestedLimits, limits, orders, run_name};
 use crate::{
     api::{ApiClient, StatusWordRule, UserRule, http::HttpTransport},
+    bucket::{LinkRules, Sources},
     clock::Clock,
     domain::{Price, State, UnixMillis},
     error::{Error, ExitCode},
@@ -39,6 +40,8 @@ pub struct RunRequest {
     pub user_rules: Vec<UserRule>,
     /// The user's own rules for the service's status words.
     pub status_words: Vec<StatusWordRule>,
+    /// How links to objects in buckets are signed.
+    pub links: LinkRules,
     /// The ledger's file.
     pub ledger: PathBuf,
     /// Reports go into a folder below this one.
@@ -160,6 +163,11 @@ pub async fn open(
                 .with_user_rules(request.user_rules.clone())
                 .with_status_words(request.status_words.clone()),
         ),
+        sources: Arc::new(if request.destination.is_sandbox() {
+            Sources::made_up()
+        } else {
+            Sources::new(request.links.clone(), |name| std::env::var_os(name))
+        }),
         limiter: Arc::new(limiter),
         clock,
         events: request.events.clone(),

@@ -40,7 +40,7 @@ pub struct RunState {
     pub phase: &'static str,
     /// The limits of uploads in force: `1/s, 120/2h`.
     pub limits: String,
-    /// Every limit as it stands.
+    /// Every limit as it is.
     pub quota: QuotaStatus,
     /// Until when and why uploads wait. `None`: they do not, but for their rate.
     pub wait: Option<(UnixMillis, String)>,

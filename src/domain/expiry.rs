@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SourceUrl, UnixMillis};
+use super::{SourceUrl, UnixMillis, is_object_address};
 
 /// A link that expires sooner is treated as expired: the service fetches the source during or after the request.
 pub const LINK_LIFE_MIN: Duration = Duration::from_mins(1);
@@ -22,10 +22,11 @@ impl SourceUrl {
 }
 
 /// When the link expires: by `X-Amz-Expires` or `X-Goog-Expires` after the time it was signed, by `Expires` and its
-/// like, by `se` of Azure's, or by `exp=` inside a token. None when nothing says so; the soonest when several do.
+/// like, by `se` of Azure's, or by `exp=` inside a token. None when nothing says so; the soonest when several do. The address of
+/// an object in a bucket never expires.
 #[must_use]
 pub fn link_expires_at(address: &str) -> Option<UnixMillis> {
-    let query = address.split_once('?')?.1.split('#').next()?;
+    let query = address.split_once('?').filter(|_| !is_object_address(address))?.1.split('#').next()?;
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes())
         .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
         .collect();

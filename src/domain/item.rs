@@ -1,7 +1,7 @@
 //! What an item, its submission and a video number are.
 //!
 //! Every type here is valid by construction: whoever holds a [`SourceUrl`] holds an http(s) address with a host and
-//! without credentials.
+//! without credentials, or the address of an object in a bucket.
 
 use std::fmt;
 

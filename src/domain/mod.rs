@@ -5,6 +5,7 @@
 mod expiry;
 mod item;
 mod limit;
+mod object_address;
 mod outcome;
 mod price;
 mod probe;
@@ -18,6 +19,7 @@ mod time;
 pub use expiry::{LINK_LIFE_MIN, link_expires_at};
 pub use item::*;
 pub use limit::*;
+pub use object_address::{ObjectAddress, ObjectStorage, StorageAccount, is_object_address};
 pub use outcome::{RunOutcome, StopReason};
 pub use price::{Credits, Price, PriceError};
 pub use probe::{Probe, ProbeVerdict, Reach};

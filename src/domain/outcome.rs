@@ -25,6 +25,8 @@ pub enum StopReason {
     Unreachable,
     /// The proxy refuses to be used.
     ProxyUnusable,
+    /// No link to an object in a bucket can be signed.
+    NoSourceCredentials,
     /// The TLS certificate is not trusted.
     UntrustedCertificate,
     /// Most of the latest rows were rejected: the cause is hardly each single row.

@@ -4,8 +4,11 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
+use super::object_address;
+
 /// The address of a video: http or https, with a host, without user or password, at most
-/// [`SourceUrl::LENGTH_MAX`] bytes, percent-encoded.
+/// [`SourceUrl::LENGTH_MAX`] bytes, percent-encoded; or the address of an object in a bucket
+/// ([`ObjectAddress`](super::ObjectAddress)).
 ///
 /// `Debug` and `Display` show it redacted; only [`SourceUrl::as_str`] gives the whole.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,8 +50,8 @@ pub enum UrlError {
     /// Not parseable as an absolute URL.
     #[error("not an absolute url")]
     NotAbsolute,
-    /// Another scheme than http or https.
-    #[error("the scheme is neither http nor https")]
+    /// Another scheme than those of links and of buckets.
+    #[error("the scheme is none of http, https, s3, gs and az")]
     Scheme,
     /// No host.
     #[error("the url has no host")]
@@ -59,6 +62,15 @@ pub enum UrlError {
     /// Longer than [`SourceUrl::LENGTH_MAX`].
     #[error("the url is longer than 8192 bytes")]
     TooLong,
+    /// No bucket can have this name; in Azure, no account or no container.
+    #[error("the address names no bucket")]
+    Bucket,
+    /// No key, or one that no link can carry.
+    #[error("the address has no key, or a key with a part . or ..")]
+    Key,
+    /// Longer than [`KEY_MAX`](super::ObjectAddress::KEY_MAX).
+    #[error("the key is longer than 1024 bytes")]
+    KeyTooLong,
     /// Contains a line break, tab or other control character.
     #[error("the url contains a control character")]
     Control,
@@ -85,6 +97,9 @@ impl SourceUrl {
         }
         if is_normal(text) {
             return Ok(Cow::Borrowed(text));
+        }
+        if let Some(object) = object_address::normalise(text) {
+            return object;
         }
         if text.chars().any(char::is_control) {
             return Err(UrlError::Control);
@@ -130,7 +145,8 @@ impl SourceUrl {
 
 /// An address without fragment and without the parameters that sign it.
 pub(super) fn unsigned(address: &str) -> Cow<'_, str> {
-    if memchr::memchr2(b'?', b'#', address.as_bytes()).is_none() {
+    let is_plain = memchr::memchr2(b'?', b'#', address.as_bytes()).is_none();
+    if is_plain || object_address::is_object_address(address) {
         return address.into();
     }
     let address = address.split_once('#').map_or(address, |(before, _)| before);
@@ -207,7 +223,7 @@ mod tests {
             ("", UrlError::Empty),
             ("  ", UrlError::Empty),
             ("clips/1.mp4", UrlError::NotAbsolute),
-            ("gs://bucket/clip.mp4", UrlError::Scheme),
+            ("ftp://bucket/clip.mp4", UrlError::Scheme),
             ("rtsp://user:password@10.0.0.1/", UrlError::Scheme),
             ("https://user:password@host/clip.mp4", UrlError::Credentials),
             ("https://", UrlError::NoHost),

@@ -69,8 +69,8 @@ pub use types::{
     Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ClockReference, ControlVideo, DeletedRows, DeletionOrder,
     DeletionTask, Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo, Marker, Observation,
     ObservedDelays, Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question, Recovered,
-    ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, RunVideo, ServiceTime, StateCounts, UndoAction,
-    UnresolvedAttempt, UnresolvedAttempts, UploadUsage, VideoOwner,
+    ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, RunVideo, ServiceTime, SignableAccounts,
+    StateCounts, UndoAction, UnresolvedAttempt, UnresolvedAttempts, UploadUsage, VideoOwner,
 };
 
 use crate::{blocking, domain::UnixMillis};

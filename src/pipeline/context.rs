@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::{ApiClient, ReadError},
+    bucket::Sources,
     clock::Clock,
     domain::StopReason,
     events::{Event, EventBus},
@@ -40,6 +41,8 @@ const READ_WAIT_SAID: Duration = Duration::from_secs(90);
 pub struct Context<T> {
     pub ledger: Ledger,
     pub api: Arc<ApiClient<T>>,
+    /// Signs links to objects in buckets.
+    pub sources: Arc<Sources>,
     pub limiter: Arc<RateLimiter>,
     pub clock: Clock,
     pub events: EventBus,
@@ -51,6 +54,7 @@ impl<T> Clone for Context<T> {
         Self {
             ledger: self.ledger.clone(),
             api: Arc::clone(&self.api),
+            sources: Arc::clone(&self.sources),
             limiter: Arc::clone(&self.limiter),
             clock: self.clock.clone(),
             events: self.events.clone(),

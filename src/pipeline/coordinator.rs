@@ -25,7 +25,10 @@ use crate::{
     api::Transport,
     domain::{LINK_LIFE_MIN, RunOutcome, State, UnixMillis},
     events::Event,
-    ledger::{ClaimTerms, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, Snapshot, StateCounts},
+    ledger::{
+        ClaimTerms, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, SignableAccounts, Snapshot,
+        StateCounts,
+    },
     quota::Endpoint,
 };
 
@@ -118,6 +121,7 @@ fn claim_terms(
         marker: policy.marker,
         uploads_max: policy.uploads_max,
         disk_free_min: policy.disk_free_min,
+        signable: SignableAccounts::default(),
     }
 }
 

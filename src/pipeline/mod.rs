@@ -24,7 +24,7 @@ pub use context::{Context, LEARNED_LIMITS, Signals};
 pub use deletion::{DELETION_BATCH, DeletionBatchEnd, DeletionStop, UnfinishedDeletion, delete_batch};
 pub use library_check::{Verification, namespaces_ignored, verify};
 pub use policy::{RunEnd, RunPolicy, progress_of};
-pub use probe::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage};
+pub use probe::{ProbeOrigin, ProbeStage, ProbeStageError, ProbeTarget, probe_stage};
 pub use reconcile::{OnDoubt, ReconcileRules};
 pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
 pub use restore_usage::{

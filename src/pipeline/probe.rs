@@ -10,6 +10,7 @@ use tokio::{sync::mpsc::Receiver, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    bucket::{SourceError, Sources},
     domain::{AddressDigest, Probe, SourceUrl},
     ledger::{Ledger, LedgerError},
     probe::{Fetcher, Prober},
@@ -41,6 +42,8 @@ pub enum ProbeOrigin {
 pub struct ProbeStage<W> {
     pub ledger: Ledger,
     pub prober: Arc<Prober<W>>,
+    /// Signs links to objects in buckets.
+    pub sources: Sources,
     /// A supported finding is valid for this long.
     pub age_max: Duration,
     /// The most probes to make.
@@ -49,13 +52,23 @@ pub struct ProbeStage<W> {
     pub drain: CancellationToken,
 }
 
+/// Why probes ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeStageError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// No link to an object in a bucket can be signed.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
 /// Probes every source of the stream until it ends or the run stops. `meet` is called with each finding in the order
 /// the probes end. After `probes_max` probes it is called only for recorded findings.
 pub async fn probe_stage<W: Fetcher>(
     probe_stage: ProbeStage<W>,
     mut targets: Receiver<ProbeTarget>,
     mut meet: impl FnMut(&ProbeTarget, &Probe, ProbeOrigin),
-) -> Result<(), LedgerError> {
+) -> Result<(), ProbeStageError> {
     let mut in_flight = InFlight {
         probes: JoinSet::new(),
         waiting: HashMap::new(),
@@ -109,7 +122,7 @@ async fn begin<W: Fetcher>(
     targets: Vec<ProbeTarget>,
     in_flight: &mut InFlight,
     meet: &mut impl FnMut(&ProbeTarget, &Probe, ProbeOrigin),
-) -> Result<(), LedgerError> {
+) -> Result<(), ProbeStageError> {
     let addresses: Vec<AddressDigest> = targets.iter().map(|target| target.url.digest()).collect();
     let known = probe_stage.ledger.read(move |snapshot| snapshot.probes(&addresses)).await?;
     for (target, known) in targets.into_iter().zip(known) {
@@ -129,10 +142,10 @@ async fn begin<W: Fetcher>(
                 continue;
             }
             in_flight.left = in_flight.left.map(|left| left - 1);
-            let (ledger, prober, url) =
-                (probe_stage.ledger.clone(), Arc::clone(&probe_stage.prober), target.url.clone());
+            let link = probe_stage.sources.link(&target.url, probe_stage.prober.now()).await?.into_owned();
+            let (ledger, prober) = (probe_stage.ledger.clone(), Arc::clone(&probe_stage.prober));
             in_flight.probes.spawn(async move {
-                let probe = prober.inspect(&url).await;
+                let probe = prober.inspect(&link).await;
                 let found = [(address, probe.clone())];
                 ledger.write(move |store| store.record_probes(&found)).await?;
                 Ok((address, probe))

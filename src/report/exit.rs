@@ -303,7 +303,9 @@ fn open_items(items: &Counts) -> String {
 #[must_use]
 pub const fn stop_code(reason: StopReason) -> ExitCode {
     match reason {
-        StopReason::ProxyUnusable | StopReason::UntrustedCertificate => ExitCode::Usage,
+        StopReason::ProxyUnusable | StopReason::UntrustedCertificate | StopReason::NoSourceCredentials => {
+            ExitCode::Usage
+        }
         StopReason::Unreachable => ExitCode::Temporary,
         StopReason::KeyRefused
         | StopReason::CreditsOut
@@ -366,6 +368,10 @@ pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
             "the proxy cannot be used",
             "correct HTTPS_PROXY or ALL_PROXY (SCHEME://USER:PASSWORD@HOST:PORT), or name the service in NO_PROXY, then give \
              the same command again",
+        ),
+        StopReason::NoSourceCredentials => (
+            "no link to the objects of the manifest can be signed; no row was sent without one",
+            "correct the credentials, then give the same command again; it resumes where this run stopped",
         ),
         StopReason::UntrustedCertificate => (
             "the TLS certificate cannot be trusted",

@@ -3,26 +3,21 @@
 use std::{
     ffi::OsString,
     fs,
-    io::Read,
     net::IpAddr,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::mpsc,
     time::Duration,
 };
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::{blocking::wait_for_process, error::Error};
+use crate::{blocking::output_of, error::Error};
 
 /// The service's own address.
 pub const DEFAULT_ORIGIN: &str = "https://api.memories.ai";
 
 /// A key command that takes longer is stopped: a person may have to unlock a vault meanwhile.
 const KEY_COMMAND_TIME_MAX: Duration = Duration::from_mins(1);
-/// How long to wait for the error text of a key command that has failed.
-const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
 
 /// The environment variable that holds the API key.
 pub const KEY_VARIABLE: &str = "MEMORIES_API_KEY";
@@ -111,54 +106,9 @@ fn read_key_file(path: &Path) -> Result<String, Error> {
 }
 
 fn run_key_command(command: &str, time_max: Duration) -> Result<String, Error> {
-    let error = |cause: std::io::Error| Error::Key(format!("the key command cannot be run: {cause}"));
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(error)?;
-    let (stdout, stderr) = (read_whole(child.stdout.take()), read_whole(child.stderr.take()));
-    let printed = stdout.recv_timeout(time_max).ok();
-    // it may close its output and go on
-    let status =
-        if printed.is_some() { wait_for_process(&mut child, time_max).map_err(error)? } else { None };
-    let (Some(stdout), Some(status)) = (printed, status) else {
-        let _ = child.kill();
-        let _ = child.wait();
-        let seconds = time_max.as_secs();
-        return Err(Error::Key(format!("the key command did not end within {seconds} s")));
-    };
-    if !status.success() {
-        // an agent that it started may keep the pipe open
-        let said = stderr.recv_timeout(LAST_WORDS_MAX).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        // a command may repeat the key in its error
-        let key = String::from_utf8_lossy(&stdout).trim().to_owned();
-        let said = if key.is_empty() { said } else { said.replace(&key, "***") };
-        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it printed no error");
-        return Err(Error::Key(format!(
-            "the key command failed ({status}): {}",
-            crate::redact::opaque(last)
-        )));
-    }
-    String::from_utf8(stdout).map_err(|_| Error::Key("the key command printed no text".to_owned()))
-}
-
-/// Everything that a process prints, up to its end.
-fn read_whole(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
-    let (tell, told) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            // what was read before an error is enough
-            let _ = pipe.read_to_end(&mut bytes);
-        }
-        // who waited may no longer need it
-        let _ = tell.send(bytes);
-    });
-    told
+    let printed =
+        output_of(command, time_max).map_err(|cause| Error::Key(format!("the key command {cause}")))?;
+    String::from_utf8(printed).map_err(|_| Error::Key("the key command printed no text".to_owned()))
 }
 
 /// The folder of the high-water marks. `None`: the user has no folder for state.

@@ -30,7 +30,7 @@ const USER_FILE: &str = "telecine/config.toml";
 /// Flags that select settings. They are not settings themselves, but for `account` at the top level of a file.
 const CHOOSERS: &[&str] = &["config", "account", "help", "version"];
 /// They run a program, and so are accepted only from a file that no other user can write.
-const COMMAND_KEYS: &[&str] = &["key-command", "on-end"];
+const COMMAND_KEYS: &[&str] = &["key-command", "on-end", "source-credentials-command"];
 /// Addresses whose path can be a secret.
 const SECRET_URL_KEYS: &[&str] = &["ping", "webhook"];
 

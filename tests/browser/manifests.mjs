@@ -26,7 +26,7 @@ export function archive(rows) {
     const place = next() < 0.8 ? `${lat},${lon}` : ",";
     const url = `https://archive.example.org/masters/clip-${row}.mp4`;
     const fault = next();
-    const source = fault < 0.01 ? `gs://bucket/clip-${row}.mp4` : fault < 0.025 ? `https://archive.example.org/masters/clip-${1 + (row % 50)}.mp4` : url;
+    const source = fault < 0.01 ? `ftp://bucket/clip-${row}.mp4` : fault < 0.025 ? `https://archive.example.org/masters/clip-${1 + (row % 50)}.mp4` : url;
     const taken = fault > 0.995 ? "last summer" : `${date} 12:00:00`;
     lines.push(`A${row},Clip ${row},${source},city; archive,${place},${taken},Canon C300`);
   }

@@ -21,7 +21,7 @@ fn kinds() -> Vec<(&'static str, &'static str, String, Option<&'static str>)> {
     let texts = [
         ("url_missing", "url", "", Some("url_empty")),
         ("url_relative", "url", "clips/1.mp4", Some("url_not_absolute")),
-        ("url_bucket", "url", "gs://bucket/clip.mp4", Some("url_scheme")),
+        ("url_ftp", "url", "ftp://bucket/clip.mp4", Some("url_scheme")),
         ("url_camera", "url", "rtsp://user:password@10.0.0.1/", Some("url_scheme")),
         ("url_password", "url", "https://user:password@host.example/a.mp4", Some("url_credentials")),
         ("url_no_host", "url", "https://", Some("url_no_host")),

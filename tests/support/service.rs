@@ -149,6 +149,11 @@ impl Service {
         *self.state.uploads.lock().unwrap()
     }
 
+    /// The address of each video, in the order in which they were made.
+    pub fn urls(&self) -> Vec<String> {
+        self.state.videos.lock().unwrap().iter().map(|video| video.url.clone()).collect()
+    }
+
     /// How often each source was made a video, most often first.
     pub fn copies(&self) -> Vec<usize> {
         let mut counts = std::collections::BTreeMap::new();

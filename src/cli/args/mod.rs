@@ -10,6 +10,7 @@ pub(in crate::cli) mod behaviour;
 pub(in crate::cli) mod hooks;
 pub(in crate::cli) mod ledger;
 pub(in crate::cli) mod limits;
+pub(in crate::cli) mod links;
 pub(in crate::cli) mod manifest;
 pub(in crate::cli) mod output;
 pub(in crate::cli) mod price;
@@ -20,6 +21,7 @@ pub(in crate::cli) mod values;
 
 pub(in crate::cli) use hooks::HookArgs;
 pub(in crate::cli) use ledger::{LedgerArgs, ReadOnlyLedgerArgs, Target};
+pub(in crate::cli) use links::LinkArgs;
 pub(in crate::cli) use manifest::ManifestArgs;
 pub(in crate::cli) use output::OutputArgs;
 pub(in crate::cli) use price::PriceArgs;

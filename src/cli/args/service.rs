@@ -13,6 +13,7 @@ use super::{
 use crate::{
     api::{StatusWordRule, UserRule},
     app::{Destination, RequestedLimits, RunRequest, adoption::AskedService},
+    bucket::LinkRules,
     error::Error,
     events::EventBus,
     ledger::{KeyChange, SecondLedger},
@@ -170,6 +171,7 @@ impl ServiceArgs {
             request_timeout: self.request_timeout,
             user_rules: self.verdict.clone(),
             status_words: self.status_word.clone(),
+            links: LinkRules::default(),
             reports: output.reports(&ledger),
             ledger_flags: flags_of(self.target(), &ledger),
             ledger,

@@ -56,6 +56,13 @@ impl FromStr for SinceArg {
     }
 }
 
+/// The life of a link: at most a week, the bound of the signatures of S3 and Google Cloud Storage.
+pub(in crate::cli) fn link_life(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .filter(|life| (Duration::from_secs(1)..=Duration::from_hours(7 * 24)).contains(life))
+        .ok_or_else(|| "expected a duration from 1s to 7d, such as 6h or 1d".to_owned())
+}
+
 /// How long to wait for an answer: long enough for the service to fetch a video, and shorter than an upload without an
 /// answer counts as perhaps accepted.
 pub(in crate::cli) fn request_timeout(text: &str) -> Result<Duration, String> {

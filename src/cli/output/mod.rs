@@ -32,7 +32,7 @@ pub(in crate::cli) fn safe(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// `m.csv:12:3 url: the scheme is neither http nor https (gs://…); give an http(s) link`.
+/// `m.csv:12:3 url: the scheme is none of http, https, s3, gs and az (ftp://…); give an http(s) link`.
 pub(in crate::cli) fn show_problem(path: &str, line: u64, problem: &Problem) -> String {
     let mut text = format!("{path}:{line}");
     if problem.column_number > 0 {

@@ -71,6 +71,10 @@ impl Snapshot {
                 return Ok(ClaimCandidate::Blocked(ClaimBlocked::DiskLow { free }));
             }
         }
+        let owner = next.1.url.object().map(|object| object.owner());
+        if let Some(account) = owner.filter(|owner| !terms.signable.includes(owner, at)) {
+            return Ok(ClaimCandidate::Blocked(ClaimBlocked::Unsignable { account }));
+        }
         if self.foreign_video_of(next.1.key().0)?.is_some() {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::AlreadyUploaded { item: next.0 }));
         }

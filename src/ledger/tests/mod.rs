@@ -168,6 +168,7 @@ impl Fixture {
             marker: Marker::On,
             uploads_max: None,
             disk_free_min: 0,
+            signable: SignableAccounts::default(),
         })
     }
 

@@ -1,15 +1,16 @@
 //! The work of the upload stage: claims, and the results of their requests.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
 use crate::{
-    domain::{ItemEvent, Submission, UnixMillis, VideoNo},
+    domain::{ItemEvent, StorageAccount, Submission, UnixMillis, VideoNo},
     ledger::{AttemptId, ItemId, ManifestId, RunId},
 };
 
@@ -59,6 +60,23 @@ pub struct ClaimTerms {
     pub uploads_max: Option<u64>,
     /// No claim while the disk that holds the ledger has fewer bytes free.
     pub disk_free_min: u64,
+    /// No claim of an object in a bucket while no link to it can be signed.
+    pub signable: SignableAccounts,
+}
+
+/// The owners of buckets for whose objects links can be signed, and until when. Shared by all clones.
+#[derive(Clone, Debug, Default)]
+pub struct SignableAccounts(Arc<RwLock<BTreeMap<StorageAccount, UnixMillis>>>);
+
+impl SignableAccounts {
+    /// Records that links can be signed until a time.
+    pub fn set(&self, account: StorageAccount, until: UnixMillis) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(account, until);
+    }
+
+    pub(in crate::ledger) fn includes(&self, account: &StorageAccount, at: UnixMillis) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(account).is_some_and(|until| *until > at)
+    }
 }
 
 impl ClaimTerms {
@@ -84,7 +102,7 @@ pub enum ClaimOutcome {
 }
 
 /// Why nothing can be claimed now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClaimBlocked {
     /// Too many items are in doubt. Something is wrong, and more requests could make it worse.
     TooManyInDoubt {
@@ -107,6 +125,10 @@ pub enum ClaimBlocked {
         items: u64,
         /// Whether a search is due now: none of them has to wait for its video to show.
         is_due: bool,
+    },
+    /// No link to the next item can be signed until credentials were obtained.
+    Unsignable {
+        account: StorageAccount,
     },
     NothingPending,
 }

@@ -14,7 +14,9 @@ mod totals;
 mod usage;
 
 pub use bad_row::{Acknowledgement, BadRow, BadRowCounts};
-pub use claim::{AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker};
+pub use claim::{
+    AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker, SignableAccounts,
+};
 pub use deletion::{DeletedRows, DeletionOrder, DeletionTask, KeptReason, RunVideo, UndoAction};
 pub use evidence::{
     Bindings, ControlVideo, HeldResend, ObservedDelays, PossibleSender, ServiceTime, UnresolvedAttempt,

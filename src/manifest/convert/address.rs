@@ -81,7 +81,7 @@ fn count(text: &str) -> usize {
     let mut from = 0;
     while let Some(at) = memchr::memmem::find(&bytes[from..], b"://").map(|at| from + at) {
         from = at + 3;
-        let Some(start) = ["https", "http"].iter().find_map(|scheme| {
+        let Some(start) = ["https", "http", "s3", "gs", "az"].iter().find_map(|scheme| {
             let start = at.checked_sub(scheme.len())?;
             bytes[start..at].eq_ignore_ascii_case(scheme.as_bytes()).then_some(start)
         }) else {
@@ -126,7 +126,9 @@ mod tests {
             ("https://p/get?u=https://h/a.mp4,https://h/b.mp4", 1),
             ("https://web.archive.org/web/2020/https://h/a.mp4", 1),
             ("https://p/fetch:https://h/a.mp4", 1),
-            ("gs://b/a.mp4", 0),
+            ("gs://b/a.mp4", 1),
+            ("s3://b/a.mp4,s3://b/b.mp4", 2),
+            ("ftp://b/a.mp4", 0),
             ("", 0),
         ] {
             assert_eq!(count(text), expected, "{text}");

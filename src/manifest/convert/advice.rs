@@ -130,8 +130,15 @@ pub(super) const fn url_advice(error: UrlError) -> (&'static str, &'static str) 
         UrlError::NotAbsolute => ("url_not_absolute", "write the whole address, starting with https://"),
         UrlError::Scheme => (
             "url_scheme",
-            "give an http(s) link, or make one of it: --map \"url={COLUMN|replace 'gs://' 'https://storage.googleapis.com/'}\"",
+            "give an http(s) link, or an object in a bucket: s3://BUCKET/KEY, gs://BUCKET/KEY or az://ACCOUNT/CONTAINER/KEY",
         ),
+        UrlError::Bucket => {
+            ("url_bucket", "write s3://BUCKET/KEY, gs://BUCKET/KEY or az://ACCOUNT/CONTAINER/KEY")
+        }
+        UrlError::Key => ("url_key", "name one object; rename it where its key has a part . or .."),
+        UrlError::KeyTooLong => {
+            ("url_key_too_long", "name the object as the bucket has it; longer keys do not exist")
+        }
         UrlError::NoHost => ("url_no_host", "write the whole address, such as https://host/clip.mp4"),
         UrlError::Credentials => {
             ("url_credentials", "remove user and password; the service fetches without them")

@@ -65,18 +65,6 @@ impl Inference {
                 column.name, column.name
             ));
         }
-        for (scheme, host) in
-            [("gs://", "https://storage.googleapis.com/"), ("s3://", "https://s3.amazonaws.com/")]
-        {
-            if let Some(column) =
-                columns.iter().find(|column| column.share(|cell| cell.starts_with(scheme)) >= MOST)
-            {
-                self.notes.push(format!(
-                    "{} holds {scheme} locations: where they are public, say --map \"url={{{}|replace '{scheme}' '{host}'}}\"",
-                    column.name, column.name
-                ));
-            }
-        }
     }
 
     fn propose_url(&mut self, score: Score, column: &Column<'_>) {

@@ -1,6 +1,6 @@
 //! What an address leads to, as far as it says so itself.
 
-use crate::domain::is_public;
+use crate::domain::{is_object_address, is_public};
 
 /// What an address leads to; the last is the likeliest video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,11 +70,11 @@ const SHARING_HOSTS: &[&str] =
 /// Hosts of licences.
 const LICENCE_HOSTS: &[&str] = &["creativecommons.org", "rightsstatements.org"];
 
-/// Whether a text is an address of the web.
+/// Whether a text is an address of the web, or of an object in a bucket.
 pub(in crate::manifest) fn is_web_address<T: AsRef<[u8]> + ?Sized>(text: &T) -> bool {
     let text = text.as_ref();
     let starts = |scheme: &[u8]| text.get(..scheme.len()).is_some_and(|own| own.eq_ignore_ascii_case(scheme));
-    starts(b"http://") || starts(b"https://")
+    [&b"http://"[..], b"https://", b"s3://", b"gs://", b"az://"].iter().any(|scheme| starts(scheme))
 }
 
 /// Whether a text ends as the name of a video does.
@@ -99,7 +99,7 @@ const PRIVATE_NAMES: &[&str] = &["localhost", "local", "internal", "lan", "home.
 
 /// Whether the host of a normalised address is this machine or in a private network, as far as the address itself says so.
 pub(in crate::manifest) fn is_private(address: &str) -> bool {
-    let Some(inside) = inside_of(address) else { return false };
+    let Some(inside) = inside_of(address).filter(|_| !is_object_address(address)) else { return false };
     let end = memchr::memchr3(b'/', b'?', b'#', inside.as_bytes()).unwrap_or(inside.len());
     let authority = &inside[..end];
     if let Some(literal) = authority.strip_prefix('[') {
@@ -130,10 +130,10 @@ pub(in crate::manifest) fn kind_of(text: &str) -> Kind {
     let address = address.split('#').next().unwrap_or_default();
     let (host, path) = address.split_once('/').unwrap_or((address, ""));
     let host = host.split(':').next().unwrap_or(host).to_ascii_lowercase();
-    if is_page(&host, path, query) {
+    if !is_object_address(text) && is_page(&host, path, query) {
         return Kind::Page;
     }
-    if is_below(&host, LICENCE_HOSTS) {
+    if !is_object_address(text) && is_below(&host, LICENCE_HOSTS) {
         return Kind::Other;
     }
     let name = path.rsplit('/').next().unwrap_or_default();

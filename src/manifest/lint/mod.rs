@@ -11,7 +11,7 @@ use addresses::is_private;
 pub(super) use addresses::{Kind, is_media, is_web_address, kind_of};
 
 use crate::{
-    domain::{Coordinates, LINK_LIFE_MIN, Problem, UnixMillis, link_expires_at},
+    domain::{Coordinates, LINK_LIFE_MIN, Problem, UnixMillis, is_object_address, link_expires_at},
     redact,
 };
 
@@ -69,8 +69,9 @@ impl Lint {
         let mut odd: Vec<(Field, String, Advised)> = Vec::new();
         let url = || redact::url(&row.address);
         odd.extend(address(&row.address).map(|words| (Field::Url, url(), words)));
-        odd.extend(hash_sign(&row.address).map(|words| (Field::Url, url(), words)));
-        if memchr::memchr(b'%', row.address.as_bytes()).is_some() {
+        let is_link = !is_object_address(&row.address);
+        odd.extend(hash_sign(&row.address).filter(|_| is_link).map(|words| (Field::Url, url(), words)));
+        if is_link && memchr::memchr(b'%', row.address.as_bytes()).is_some() {
             odd.extend(encoded_twice(&row.address).map(|words| (Field::Url, url(), words)));
             odd.extend(invisible(&row.address).map(|words| (Field::Url, url(), words)));
         }

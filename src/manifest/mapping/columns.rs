@@ -11,6 +11,7 @@ use super::{
     rule::{MapRule, Part, Piece, Selector},
     transform::Transform,
 };
+use crate::domain::is_object_address;
 
 /// Where a part of a field's value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -419,6 +420,10 @@ impl ValueSource {
 impl Encode {
     /// How a value goes in behind this part of an address.
     fn behind(address: &str) -> Self {
+        // a key is in the address of its object as it is
+        if is_object_address(address) {
+            return Self::Raw;
+        }
         let inside = address.split_once("://").map_or(address, |(_, inside)| inside);
         match (inside.contains('?'), inside.contains('/')) {
             (true, _) => Self::Query,

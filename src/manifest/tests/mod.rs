@@ -70,7 +70,7 @@ fn every_fault_has_its_column_its_value_and_its_fix() {
     for (header, cells, class, column, number) in [
         ("url", "", "url_empty", "url", 1),
         ("url,tags", "clips/1.mp4,a", "url_not_absolute", "url", 1),
-        ("url", "s3://bucket/a.mp4", "url_scheme", "url", 1),
+        ("url", "ftp://bucket/a.mp4", "url_scheme", "url", 1),
         ("url", "https://u:p@host/a.mp4", "url_credentials", "url", 1),
         ("url,lat,lon", "https://h/a,95,1", "coordinates_range", "lat", 2),
         ("url,lat,lon", "https://h/a,5,", "coordinates_pair", "lat", 2),

@@ -30,7 +30,7 @@ use crate::{
 
 use super::context::Context;
 pub(crate) use send::delay_text;
-use send::{SendResult, announce_wait, claim_and_send};
+use send::{SendResult, announce_wait, claim_and_send, prepare_source};
 
 /// Failures in a row before the first answer of a run. More mean a wrong address or no network.
 const FIRST_FAILURES_MAX: u32 = 4;
@@ -298,7 +298,7 @@ impl<T: Transport> Uploader<T> {
         changed: Notified<'_>,
     ) -> Result<Option<RunOutcome>, LedgerError> {
         let Obstacle::Claim(blocked) = obstacle else { return self.wait_until(None, changed).await };
-        let (why, until) = match blocked {
+        let (why, until) = match blocked.clone() {
             // a search that is due ends soon, whatever it shows
             ClaimBlocked::NothingPending | ClaimBlocked::AwaitsListing { is_due: true, .. } => {
                 return self.wait_until(None, changed).await;
@@ -314,6 +314,9 @@ impl<T: Transport> Uploader<T> {
             }
             ClaimBlocked::AlreadyUploaded { item } => {
                 return Ok(Some(RunOutcome::AlreadyUploaded { item: item.to_string() }));
+            }
+            ClaimBlocked::Unsignable { account } => {
+                return Ok(prepare_source(&self.context, &self.plan.terms, account).await);
             }
             ClaimBlocked::DiskLow { free } => return Ok(Some(RunOutcome::DiskLow { free })),
             ClaimBlocked::TooManyInDoubt { open } => {
@@ -336,7 +339,7 @@ impl<T: Transport> Uploader<T> {
                 (why, until)
             }
         };
-        if self.announced != Some(blocked) {
+        if self.announced.as_ref() != Some(&blocked) {
             self.announced = Some(blocked);
             self.context.emit(&Event::Waiting { reason: why, until, hint: None });
         }

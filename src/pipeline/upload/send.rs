@@ -1,13 +1,14 @@
 //! One request from its claim to its recorded outcome.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use crate::{
     api::{Certainty, Transport, Verdict},
-    domain::{ItemEvent, StopReason, UnixMillis},
+    domain::{ItemEvent, RunOutcome, StopReason, StorageAccount, Submission, UnixMillis},
     events::{Event, RedactedUrl},
     ledger::{AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, LedgerError},
     quota::{
@@ -22,6 +23,7 @@ use crate::pipeline::context::Context;
 
 /// For the ledger: why a claimed request was not made.
 const LATE: &str = "it was not started in time";
+const UNSIGNED: &str = "the credentials for its link expired";
 
 /// What the upload loop needs to know of a request that ended.
 pub(super) enum SendResult {
@@ -95,15 +97,15 @@ async fn send<T: Transport>(
     acceptance_lag_max: Duration,
 ) -> Result<SendResult, LedgerError> {
     let key = claim.attempt().number();
+    let Some(submission) = with_link(context, &claim.submission) else {
+        give_back(context, permit, &claim, UNSIGNED).await?;
+        return Ok(SendResult::NotClaimed);
+    };
     if !may_leave(context, &permit, &claim, acceptance_lag_max).await? {
-        let late = AttemptResult::new(ItemEvent::NotSent, context.clock.now(), LATE.to_owned());
-        let attempt = claim.attempt();
-        context.ledger.write(move |store| store.settle(attempt, &late)).await?;
-        context.limiter.give_back(permit);
-        context.signals.ledger_changed();
+        give_back(context, permit, &claim, LATE).await?;
         return Ok(SendResult::Late);
     }
-    let verdict = context.api.upload(permit, &claim.submission, claim.marker.as_deref()).await;
+    let verdict = context.api.upload(permit, &submission, claim.marker.as_deref()).await;
     #[cfg(feature = "failpoints")]
     let verdict = not_sent_if_stopping(context, verdict);
     let at = context.clock.now();
@@ -124,6 +126,49 @@ async fn send<T: Transport>(
         | Verdict::RefusedForNow { .. }
         | Verdict::InDoubt { .. } => SendResult::Answered,
     })
+}
+
+/// Obtains what signs links to the objects of an account. Returns a stop if that is not possible: no row fails for it.
+pub(super) async fn prepare_source<T>(
+    context: &Context<T>,
+    terms: &ClaimTerms,
+    account: StorageAccount,
+) -> Option<RunOutcome> {
+    match context.sources.prepare(&account, context.clock.now()).await {
+        Ok(prepared) => {
+            if let Some(text) = prepared.notice {
+                context.emit(&Event::Message { text });
+            }
+            terms.signable.set(account, prepared.until);
+            None
+        }
+        Err(error) => {
+            let reason = StopReason::NoSourceCredentials;
+            Some(RunOutcome::Stopped { reason, cause: error.to_string() })
+        }
+    }
+}
+
+/// What is sent: instead of the address of an object in a bucket, a link that is signed now. `None`: none can be signed.
+fn with_link<'a, T>(context: &Context<T>, submission: &'a Submission) -> Option<Cow<'a, Submission>> {
+    let Some(object) = submission.url.object() else { return Some(Cow::Borrowed(submission)) };
+    let url = context.sources.sign(&object, context.clock.now())?;
+    Some(Cow::Owned(Submission { url, ..submission.clone() }))
+}
+
+/// Ends a claim whose request is not made.
+async fn give_back<T>(
+    context: &Context<T>,
+    permit: Permit,
+    claim: &Claim,
+    why: &str,
+) -> Result<(), LedgerError> {
+    let not_sent = AttemptResult::new(ItemEvent::NotSent, context.clock.now(), why.to_owned());
+    let attempt = claim.attempt();
+    context.ledger.write(move |store| store.settle(attempt, &not_sent)).await?;
+    context.limiter.give_back(permit);
+    context.signals.ledger_changed();
+    Ok(())
 }
 
 #[cfg(feature = "failpoints")]

@@ -19,7 +19,7 @@ use crate::{
 /// The one script: it puts the parts that arrive in their places.
 const SCRIPT: &str = include_str!("live.js");
 
-/// A run as it stands now.
+/// A run as it is now.
 #[derive(Clone, Debug)]
 pub struct LiveReport {
     pub service: String,

@@ -15,8 +15,12 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    bucket::Sources,
     cli::{
-        args::values::{self, DurationArg},
+        args::{
+            LinkArgs,
+            values::{self, DurationArg},
+        },
         output::{progress, scan::show_counts},
         signals,
     },
@@ -26,7 +30,7 @@ use crate::{
     events::EventBus,
     ledger::{Ledger, PlannedAction, Snapshot},
     manifest::ProblemCount,
-    pipeline::{self, ProbeOrigin, ProbeStage, ProbeTarget},
+    pipeline::{self, ProbeOrigin, ProbeStage, ProbeStageError, ProbeTarget},
     probe::{ProbeRules, Prober, VIDEO_MAX, http::HttpFetcher},
     report::with_separators,
     settings::{credentials, network},
@@ -75,6 +79,9 @@ pub(super) struct ProbeArgs {
     /// Probe no more sources than this now; the next check continues.
     #[arg(long, value_name = "N", env = "TELECINE_MAX_PROBES", value_parser = clap::value_parser!(u64).range(1..))]
     max_probes: Option<u64>,
+
+    #[command(flatten)]
+    links: LinkArgs,
 }
 
 impl ProbeArgs {
@@ -166,6 +173,7 @@ pub(super) async fn probe<T: Send + 'static>(
     let stage = ProbeStage {
         ledger: ledger.clone(),
         prober: Prober::new(web, rules, clock.clone()),
+        sources: Sources::new(args.links.rules(), |name| std::env::var_os(name)),
         age_max: args.probe_age.0,
         probes_max: args.max_probes,
         drain: drain.clone(),
@@ -190,7 +198,10 @@ pub(super) async fn probe<T: Send + 'static>(
     live.close();
     events.finish();
     ledger.close().await;
-    ended?;
+    ended.map_err(|error| match error {
+        ProbeStageError::Ledger(error) => Error::from(error),
+        ProbeStageError::Source(error) => Error::Usage(format!("--probe: {error}")),
+    })?;
     reported?;
     // a reader that stalls, as on a pipe, must not keep the process
     let read = tokio::select! {

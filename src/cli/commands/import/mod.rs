@@ -12,8 +12,8 @@ use crate::{
     app::{self, RequestedLimits, RunKind, RunRequest, plan},
     cli::{
         args::{
-            HookArgs, LedgerArgs, ManifestArgs, OutputArgs, PriceArgs, RowArgs, ServiceArgs, SettleArgs,
-            Target,
+            HookArgs, LedgerArgs, LinkArgs, ManifestArgs, OutputArgs, PriceArgs, RowArgs, ServiceArgs,
+            SettleArgs, Target,
             limits::{UploadLimitArgs, given},
             values::{self, DurationArg},
         },
@@ -48,6 +48,9 @@ pub(in crate::cli) struct ImportArgs {
 
     #[command(flatten)]
     hooks: HookArgs,
+
+    #[command(flatten)]
+    links: LinkArgs,
 
     #[command(flatten)]
     rows: RowArgs,
@@ -214,6 +217,7 @@ fn prepare(args: &ImportArgs) -> Result<(RunRequest, RunKind), Error> {
     let request = RunRequest {
         limits,
         policy,
+        links: args.links.rules(),
         concurrency: args.pace.concurrency.map(usize::from),
         price,
         is_cron: args.cron,

@@ -14,7 +14,10 @@ use rusqlite::{
 use super::*;
 use crate::{
     domain::{ManifestRow, SourceUrl, VideoNo},
-    ledger::{AdmitTerms, Binding, BoundBy, Identity, KeyChange, Restored, RunId, SecondLedger, open},
+    ledger::{
+        AdmitTerms, Binding, BoundBy, Identity, KeyChange, Restored, RunId, SecondLedger, SignableAccounts,
+        open,
+    },
 };
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -80,6 +83,7 @@ fn claim_behind(
                 marker: Marker::On,
                 uploads_max: Some(99),
                 disk_free_min: 1,
+                signable: SignableAccounts::default(),
             });
             Ok(())
         })

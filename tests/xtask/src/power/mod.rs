@@ -15,7 +15,7 @@ use telecine::{
     ledger::{
         AdmitTerms, AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, Identity, ItemId,
         KeyChange, Ledger, ManifestId, Marker, Observation, PollResult, Question, Restored, ReviewAnswer,
-        ReviewDecision, RunId, Store,
+        ReviewDecision, RunId, SignableAccounts, Store,
     },
 };
 
@@ -270,6 +270,7 @@ impl Desk {
             marker: Marker::On,
             uploads_max: None,
             disk_free_min: 0,
+            signable: SignableAccounts::default(),
         };
         if let ClaimOutcome::Claimed(claim) = self.ledger.claim(Arc::new(terms), self.now).await? {
             self.open.push(*claim);

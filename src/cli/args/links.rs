@@ -1,0 +1,33 @@
+//! Flags for links to objects in buckets.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::values;
+use crate::bucket::LinkRules;
+
+/// How links to objects in buckets are signed.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Buckets")]
+pub(in crate::cli) struct LinkArgs {
+    /// How long a link to an object in a bucket can be used, from 1s to 7d.
+    ///
+    /// A row with s3://BUCKET/KEY, gs://BUCKET/KEY or az://ACCOUNT/CONTAINER/KEY is sent as a link that is signed when the row is
+    /// sent. The service may fetch the video some time after it accepted it.
+    #[arg(long, value_name = "DURATION", env = "TELECINE_LINK_LIFE", default_value = "6h", value_parser = values::link_life)]
+    link_life: Duration,
+
+    /// Run this command with sh for the credentials of s3:// addresses [default: AWS_ACCESS_KEY_ID, else AWS_PROFILE].
+    ///
+    /// It prints JSON as credential_process of AWS does, such as `aws configure export-credentials`. It runs again before the
+    /// credentials expire.
+    #[arg(long, value_name = "COMMAND", env = "TELECINE_SOURCE_CREDENTIALS_COMMAND", hide_env_values = true)]
+    source_credentials_command: Option<String>,
+}
+
+impl LinkArgs {
+    pub(in crate::cli) fn rules(&self) -> LinkRules {
+        LinkRules { life: self.link_life, credentials_command: self.source_credentials_command.clone() }
+    }
+}
