@@ -1,9 +1,10 @@
-//! `cargo xtask reliability`: the proofs of telecine's promises, each suite by itself or all of them. `quota`, `fuzz` and `dist`
-//! beside it.
+//! `cargo xtask reliability`: the proofs of telecine's promises, each suite by itself or all of them. `quota`, `fuzz`,
+//! `bench` and `dist` beside it.
 
 #[path = "../../support/harness.rs"]
 mod harness;
 
+mod bench;
 mod dist;
 mod fuzz;
 mod guided;
@@ -34,6 +35,7 @@ const USAGE: &str = "usage: cargo xtask reliability SUITE [--from N] [--count N]
        or every failpoint: cargo xtask reliability failpoints [--record]
 usage: cargo xtask quota [--hours N] [--schedules N] [--threads N] [--http-seconds N] [--binary PATH]
 usage: cargo xtask fuzz [TARGET..] [--seconds N] [--seed N]
+usage: cargo xtask bench [NAME..] [--rows N] [--repeat N]
 usage: cargo xtask dist [--binary PATH]";
 
 /// What to run, and how much of it.
@@ -76,6 +78,7 @@ fn run() -> Result<bool, String> {
         Some("reliability") => {}
         Some("quota") => return quota(args),
         Some("fuzz") => return guided::run(args),
+        Some("bench") => return bench::run(args),
         Some("dist") => return dist::run(args),
         _ => return Err(USAGE.to_owned()),
     }
