@@ -20,7 +20,7 @@ const REASONS_SHOWN: u32 = 12;
 const ERRORS_SHOWN: u32 = 10;
 
 /// The reader of one run.
-pub(super) struct RunView {
+pub(super) struct FollowedView {
     ledger: PathBuf,
     followed: FollowedRun,
     clock: Clock,
@@ -36,7 +36,7 @@ struct KnownReasons {
     faults: Vec<FaultCount>,
 }
 
-impl RunView {
+impl FollowedView {
     pub(super) const fn new(ledger: PathBuf, followed: FollowedRun, clock: Clock) -> Self {
         Self { ledger, followed, clock, snapshot: None, reasons: None }
     }
