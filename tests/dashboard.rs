@@ -387,16 +387,13 @@ fn hostile_strings_of_rows_and_of_the_service_are_text_and_secrets_are_hidden() 
 #[test]
 fn an_import_serves_its_own_page_from_its_beginning_to_its_end() {
     let fixture = CliFixture::in_real_time();
-    fixture.write("m.csv", &rows(3));
     let sandbox = SandboxProcess::start(&fixture, &[]);
-    // the run before this one is not shown
-    let args = |dashboard: &'static str| {
-        let import = ["import", "m.csv", "--rate", "1/s", "--list-rate", "20/s", "--json", dashboard];
-        against(&sandbox, &import).into_iter().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let import = args("--dashboard=127.0.0.1:0");
-    let import: Vec<&str> = import.iter().map(String::as_str).collect();
-    let mut process = fixture.command(&import);
+    fixture.write("m.csv", &rows(1));
+    let import = ["import", "m.csv", "--rate", "1/s", "--list-rate", "20/s", "--json"];
+    assert_eq!(fixture.run(&against(&sandbox, &import)).0, 0);
+    fixture.write("m.csv", &rows(5));
+    let import = [&import[..], &["--dashboard=127.0.0.1:0"]].concat();
+    let mut process = fixture.command(&against(&sandbox, &import));
     let mut process = process.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
     let url =
@@ -406,11 +403,17 @@ fn an_import_serves_its_own_page_from_its_beginning_to_its_end() {
     let mut stalled = TcpStream::connect(&address).unwrap();
     stalled.write_all(format!("GET /events HTTP/1.1\r\nHost: {address}\r\n\r\n").as_bytes()).unwrap();
     let events = stream_of(&address, "");
-    wait_for_event(&events, "live-status", "uploading");
+    loop {
+        let (name, data) = events.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert!(!data.contains("exit 0"), "the run before this one is shown: {data}");
+        if name == "live-status" && data.contains("uploading") {
+            break;
+        }
+    }
     wait_for_event(&events, "live-status", "exit 0: ");
     wait_for_event(&events, "end", "");
     let last: Value = serde_json::from_str(&lines.last().unwrap()).unwrap();
-    assert_eq!((&last["exit_code"], &last["items"]["indexed"]), (&Value::from(0), &Value::from(3)));
+    assert_eq!((&last["exit_code"], &last["items"]["indexed"]), (&Value::from(0), &Value::from(5)));
     assert!(process.wait().unwrap().success());
     drop(stalled);
 }

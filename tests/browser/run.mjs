@@ -104,7 +104,8 @@ await service(async (url) => {
     ended.server.kill();
     status = Math.max(status, await check([pictures, ...pages]));
   }
-  running.server.kill();
+  running.server.kill("SIGKILL");
+  if (running.server.exitCode === null && running.server.signalCode === null) await new Promise((done) => running.server.once("exit", done));
 });
 rmSync(folder, { recursive: true });
 process.exit(status);

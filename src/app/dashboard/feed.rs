@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::view::RunView;
+use super::view::FollowedView;
 use crate::{
     blocking,
     clock::Clock,
@@ -29,7 +29,7 @@ pub(super) struct LivePage {
 
 /// Publishes the page until the run has ended, or until `stop`: then once more.
 pub(super) async fn follow(
-    mut view: RunView,
+    mut view: FollowedView,
     clock: Clock,
     publish: watch::Sender<Arc<LivePage>>,
     stop: CancellationToken,

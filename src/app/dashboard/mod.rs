@@ -67,7 +67,7 @@ impl Dashboard {
         let bound = http_server::bind(address).await.map_err(failed)?;
         let access = AccessRules::new(bound.address(), credentials::fresh_secret)?;
         let url = access.url();
-        let mut view = view::RunView::new(ledger.clone(), run, clock.clone());
+        let mut view = view::FollowedView::new(ledger.clone(), run, clock.clone());
         let first = match run {
             FollowedRun::Known(_) => feed::page_of(view.read()?.as_ref()),
             // the run waits for nothing

@@ -20,7 +20,7 @@ const REASONS_SHOWN: u32 = 12;
 const ERRORS_SHOWN: u32 = 10;
 
 /// The reader of one run.
-pub(super) struct RunView {
+pub(super) struct FollowedView {
     ledger: PathBuf,
     followed: FollowedRun,
     clock: Clock,
@@ -36,7 +36,7 @@ struct KnownReasons {
     faults: Vec<FaultCount>,
 }
 
-impl RunView {
+impl FollowedView {
     pub(super) const fn new(ledger: PathBuf, followed: FollowedRun, clock: Clock) -> Self {
         Self { ledger, followed, clock, snapshot: None, reasons: None }
     }
@@ -146,4 +146,47 @@ fn live_run(state: RunState) -> LiveRun {
 fn live_window(window: WindowStatus) -> LiveWindow {
     let WindowStatus { endpoint, limit, used, free, next_slot_at, learned, .. } = window;
     LiveWindow { endpoint, limit, used, free, next_slot_at, learned }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::UnixMillis,
+        ledger::{Identity, KeyChange, Ledger, Restored, SecondLedger},
+    };
+
+    #[tokio::test]
+    async fn an_import_follows_the_run_that_it_begins_and_none_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("l.db");
+        let began = UnixMillis(1_700_000_000_000);
+        let of_process = |since| FollowedView::new(path.clone(), since, Clock::of_runtime(began));
+        assert!(
+            of_process(FollowedRun::OfThisProcess(began)).read().unwrap().is_none(),
+            "there is no ledger"
+        );
+        let identity = Identity {
+            origin: "http://service".to_owned(),
+            key_digest: [1; 32],
+            fresh_secret: [2; 32],
+            key_change: KeyChange::Refused,
+            high_water: None,
+            registry: None,
+            second_ledger: SecondLedger::Replaces,
+            restored: Restored::Refused,
+        };
+        let ledger = Ledger::open(&path, &identity, began).unwrap();
+        // in a container every process may have the same number
+        let name = format!("run-{}", std::process::id());
+        let id = ledger.write(move |store| store.begin_run(&name, "import", began, None)).await.unwrap();
+        let read = |followed| of_process(followed).read().unwrap().map(|report| report.run.name);
+        assert_eq!(read(FollowedRun::OfThisProcess(began.plus_ms(1))), None);
+        assert!(read(FollowedRun::OfThisProcess(began)).is_some());
+        assert_eq!(read(FollowedRun::Known(id)), read(FollowedRun::OfThisProcess(began)));
+        let other = move |store: &crate::ledger::Store| store.begin_run("run-other", "import", began, None);
+        ledger.write(other).await.unwrap();
+        assert_eq!(read(FollowedRun::OfThisProcess(began)), None);
+        ledger.close().await;
+    }
 }
