@@ -139,6 +139,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_address_of_an_object_is_shown_but_for_what_may_sign_it() {
+        for (address, shown) in [
+            ("s3://bucket/a b+c%20;v=1/user@x.mp4", "s3://bucket/a b+c%20;v=1/user@x.mp4"),
+            ("s3://bucket/a?versionId=x", "s3://bucket/a?versionId=x"),
+            ("gs://bucket/a#17", "gs://bucket/a#17"),
+            ("gs://bucket/a?X-Goog-Signature=canary", "gs://bucket/a?***"),
+        ] {
+            assert_eq!(url(address), shown);
+        }
+    }
+
+    #[test]
     fn a_signed_link_never_shows_its_signature() {
         let link = "https://bucket.s3.amazonaws.com/a.mp4?X-Amz-Signature=deadbeef&x-amz-security-token=cafe&page=2#frag";
         let shown = url(link);

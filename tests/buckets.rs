@@ -47,7 +47,8 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Checks a link as S3 does: with what the link itself says, and the secret.
@@ -247,9 +248,10 @@ fn after_a_kill_each_object_is_sent_once_and_what_is_left_is_signed_anew() {
     second.env("AWS_ACCESS_KEY_ID", "AKIDSECOND").env("AWS_SECRET_ACCESS_KEY", "another");
     let (_, text) = ended(&second.output().unwrap());
     let links = service.urls();
-    assert_eq!(links.len(), 19, "all but the one without an answer: {text}");
+    // what was in flight may have been made or not: it is not sent again without proof
+    assert!((16..20).contains(&links.len()) && links.len() > before, "{before} {links:?} {text}");
     let sources: BTreeSet<&str> = links.iter().map(|link| link.split('?').next().unwrap()).collect();
-    assert_eq!(sources.len(), 19, "none was sent twice: {links:?}");
+    assert_eq!(sources.len(), links.len(), "none was sent twice: {links:?}");
     for (number, link) in links.iter().enumerate() {
         let (key_id, secret) =
             if number < before { ("AKIDFIRST", SECRET) } else { ("AKIDSECOND", "another") };

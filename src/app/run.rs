@@ -133,6 +133,11 @@ pub async fn open(
     let path = std::fs::canonicalize(&request.ledger).unwrap_or_else(|_| request.ledger.clone());
     let path = crate::redact::clean(&path.display().to_string());
     request.events.emit(clock.now(), &Event::LedgerOpened { path, is_new });
+    let sources = if request.destination.is_sandbox() {
+        Sources::made_up()
+    } else {
+        Sources::new(request.links.clone(), |name| std::env::var_os(name), clock.clone())
+    };
     let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await?);
     let (origin, sandbox) = request.destination.connect(&request.ledger, &clock).await?;
     let limits = request.limits.resolve(&ledger).await?;
@@ -163,11 +168,7 @@ pub async fn open(
                 .with_user_rules(request.user_rules.clone())
                 .with_status_words(request.status_words.clone()),
         ),
-        sources: Arc::new(if request.destination.is_sandbox() {
-            Sources::made_up()
-        } else {
-            Sources::new(request.links.clone(), |name| std::env::var_os(name))
-        }),
+        sources: Arc::new(sources),
         limiter: Arc::new(limiter),
         clock,
         events: request.events.clone(),

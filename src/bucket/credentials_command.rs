@@ -5,11 +5,21 @@ use std::time::Duration;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::{SourceError, s3::S3Credentials};
+use super::SourceError;
 use crate::{blocking::output_of, domain::UnixMillis};
 
 /// A command that takes longer is stopped: it may have to ask a server.
 const TIME_MAX: Duration = Duration::from_mins(1);
+
+/// Credentials of S3.
+#[derive(Clone, Debug)]
+pub(super) struct S3Credentials {
+    pub(super) key_id: String,
+    pub(super) secret: SecretString,
+    pub(super) token: Option<SecretString>,
+    /// `None`: they are permanent, or do not say it.
+    pub(super) expires_at: Option<UnixMillis>,
+}
 
 /// What the command prints.
 #[derive(Deserialize)]

@@ -23,6 +23,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 use crate::{
     blocking,
+    clock::Clock,
     domain::{
         LINK_LIFE_MIN, ObjectAddress, ObjectStorage, SourceUrl, StorageAccount, UnixMillis, format_duration,
     },
@@ -67,11 +68,11 @@ impl Default for LinkRules {
     }
 }
 
-/// That links can be signed, and until when.
+/// That links can be signed, and how long.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preparation {
     /// After this time, [`Sources::prepare`] must be called again.
-    pub until: UnixMillis,
+    pub valid_for: Duration,
     /// What the user should know, said once.
     pub notice: Option<String>,
 }
@@ -81,6 +82,8 @@ pub struct Sources {
     /// `None`: links are made up, for the sandbox, which fetches nothing.
     origin: Option<CredentialOrigin>,
     life: Duration,
+    /// That of the machine: storages refuse links that are dated in the future.
+    clock: Clock,
     signers: Mutex<BTreeMap<StorageAccount, PreparedSigner>>,
 }
 
@@ -142,31 +145,30 @@ impl Sources {
     pub fn new(
         rules: LinkRules,
         variable: impl Fn(&str) -> Option<OsString> + Send + Sync + 'static,
+        clock: Clock,
     ) -> Self {
         let variables: Variables = Arc::new(move |name| variable(name).filter(|value| !value.is_empty()));
         let origin = CredentialOrigin { variables, credentials_command: rules.credentials_command };
-        Self { origin: Some(origin), life: rules.life, signers: Mutex::default() }
+        Self { origin: Some(origin), life: rules.life, clock, signers: Mutex::default() }
     }
 
     /// Makes up links for the sandbox, which fetches nothing: no credentials are needed.
     #[must_use]
-    pub fn made_up() -> Self {
-        Self { origin: None, life: LINK_LIFE_MIN, signers: Mutex::default() }
+    pub const fn made_up() -> Self {
+        let clock = Clock::still(UnixMillis(0));
+        Self { origin: None, life: LINK_LIFE_MIN, clock, signers: Mutex::new(BTreeMap::new()) }
     }
 
     /// Obtains the credentials of an account, if it has none or they expire soon. If they cannot be obtained again, those that
     /// still live are used to their end.
-    pub async fn prepare(
-        &self,
-        account: &StorageAccount,
-        now: UnixMillis,
-    ) -> Result<Preparation, SourceError> {
+    pub async fn prepare(&self, account: &StorageAccount) -> Result<Preparation, SourceError> {
         let Some(origin) = self.origin.clone() else {
-            return Ok(Preparation { until: UnixMillis(i64::MAX), notice: None });
+            return Ok(Preparation { valid_for: Duration::MAX, notice: None });
         };
+        let now = self.clock.now();
         let earlier = self.signers().get(account).cloned();
         if let Some(earlier) = earlier.as_ref().filter(|earlier| earlier.until > now) {
-            return Ok(Preparation { until: earlier.until, notice: None });
+            return Ok(Preparation { valid_for: earlier.until.after_now(now), notice: None });
         }
         let own = account.clone();
         let obtained = blocking::run(move || Signer::obtain(&origin, &own))
@@ -203,34 +205,31 @@ impl Sources {
         });
         let is_short_life_said = was_said || is_short;
         self.signers().insert(account.clone(), PreparedSigner { signer, until, is_short_life_said });
-        Ok(Preparation { until, notice })
+        Ok(Preparation { valid_for: until.after_now(now), notice })
     }
 
     /// A link to an object, whose life begins now. `None`: the account of the object is not prepared.
     #[must_use]
-    pub fn sign(&self, object: &ObjectAddress<'_>, now: UnixMillis) -> Option<SourceUrl> {
-        let link = match &self.origin {
-            None => made_up(object),
-            Some(_) => {
-                let signers = self.signers();
-                let prepared = signers.get(&object.owner()).filter(|prepared| {
-                    prepared.signer.expires_at().is_none_or(|expires_at| expires_at > now)
-                })?;
-                prepared.signer.sign(object, self.life, now)?
+    pub fn sign(&self, object: &ObjectAddress<'_>) -> Option<SourceUrl> {
+        let link = if self.origin.is_some() {
+            let now = self.clock.now();
+            let signers = self.signers();
+            let prepared = signers.get(&object.owner())?;
+            if prepared.signer.expires_at().is_some_and(|expires_at| expires_at <= now) {
+                return None;
             }
+            prepared.signer.sign(object, self.life, now)?
+        } else {
+            made_up(object)
         };
         SourceUrl::parse(&link).ok()
     }
 
     /// The link behind an address: itself, or a link to its object, signed now.
-    pub async fn link<'a>(
-        &self,
-        url: &'a SourceUrl,
-        now: UnixMillis,
-    ) -> Result<Cow<'a, SourceUrl>, SourceError> {
+    pub async fn link<'a>(&self, url: &'a SourceUrl) -> Result<Cow<'a, SourceUrl>, SourceError> {
         let Some(object) = url.object() else { return Ok(Cow::Borrowed(url)) };
-        self.prepare(&object.owner(), now).await?;
-        let link = self.sign(&object, now);
+        self.prepare(&object.owner()).await?;
+        let link = self.sign(&object);
         link.map(Cow::Owned).ok_or_else(|| SourceError(format!("no link to {url} can be signed")))
     }
 

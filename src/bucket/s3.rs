@@ -5,7 +5,14 @@ use std::{ffi::OsString, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{SourceError, credentials_command, encoded_path, hmac, profile::Profile, text, v4::UnsignedLink};
+use super::{
+    SourceError,
+    credentials_command::{self, S3Credentials},
+    encoded_path, hmac,
+    profile::Profile,
+    text,
+    v4::UnsignedLink,
+};
 use crate::domain::{ObjectAddress, UnixMillis, hex};
 
 /// What to do where no credentials are found.
@@ -13,16 +20,6 @@ const NO_CREDENTIALS: &str = "no credentials for s3:// addresses: set AWS_ACCESS
      give --source-credentials-command 'aws configure export-credentials'";
 /// The region of stores with an endpoint of their own, where none is given.
 const REGION_OF_ENDPOINTS: &str = "us-east-1";
-
-/// Credentials of S3.
-#[derive(Clone, Debug)]
-pub(super) struct S3Credentials {
-    pub(super) key_id: String,
-    pub(super) secret: SecretString,
-    pub(super) token: Option<SecretString>,
-    /// `None`: they are permanent, or do not say it.
-    pub(super) expires_at: Option<UnixMillis>,
-}
 
 /// Signs links to objects in S3.
 #[derive(Clone, Debug)]
@@ -63,16 +60,15 @@ impl S3Signer {
 
     pub(super) fn sign(&self, object: &ObjectAddress<'_>, life: Duration, at: UnixMillis) -> String {
         let key = encoded_path(object.key);
-        let (origin, path) = match &self.endpoint {
-            Some(endpoint) => (endpoint.clone(), format!("/{}/{key}", object.bucket)),
-            None => {
-                let ending = if self.region.starts_with("cn-") { ".cn" } else { "" };
-                let host = format!("s3.{}.amazonaws.com{ending}", self.region);
-                if fits_host(object.bucket) {
-                    (format!("https://{}.{host}", object.bucket), format!("/{key}"))
-                } else {
-                    (format!("https://{host}"), format!("/{}/{key}", object.bucket))
-                }
+        let (origin, path) = if let Some(endpoint) = &self.endpoint {
+            (endpoint.clone(), format!("/{}/{key}", object.bucket))
+        } else {
+            let ending = if self.region.starts_with("cn-") { ".cn" } else { "" };
+            let host = format!("s3.{}.amazonaws.com{ending}", self.region);
+            if fits_host(object.bucket) {
+                (format!("https://{}.{host}", object.bucket), format!("/{key}"))
+            } else {
+                (format!("https://{host}"), format!("/{}/{key}", object.bucket))
             }
         };
         let scope = format!("{}/s3/aws4_request", self.region);

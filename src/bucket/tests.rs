@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-use super::{s3::S3Credentials, *};
+use super::{credentials_command::S3Credentials, *};
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
 const HOUR: Duration = Duration::from_hours(1);
@@ -24,12 +24,8 @@ fn link_of(address: &str, sign: impl FnOnce(&ObjectAddress<'_>) -> String) -> St
 
 #[test]
 fn a_link_to_s3_is_signed_as_the_documentation_of_amazon_signs_it() {
-    // "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)", but for the host of the region
-    let signer = s3(
-        "AKIAIOSFODNN7EXAMPLE",
-        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        Some("https://examplebucket.s3.amazonaws.com"),
-    );
+    // "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)"
+    let key = s3("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", None);
     let link = v4::UnsignedLink {
         origin: "https://examplebucket.s3.amazonaws.com",
         path: "/test.txt",
@@ -41,9 +37,9 @@ fn a_link_to_s3_is_signed_as_the_documentation_of_amazon_signs_it() {
         version: None,
     };
     let at = UnixMillis(1_369_353_600_000); // 2013-05-24T00:00:00Z
-    let signed = link.signed(HOUR * 24, at, |day, text| Some(signer.signature(day, text))).unwrap();
+    let link = link.signed(HOUR * 24, at, |day, text| Some(key.signature(day, text))).unwrap();
     let expected = "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
-    assert!(signed.ends_with(expected), "{signed}");
+    assert!(link.ends_with(expected), "{link}");
 }
 
 #[test]
@@ -86,14 +82,11 @@ fn a_link_to_azure_is_signed_as_its_string_to_sign_says() {
     assert_eq!(link, AZURE_LINK);
 }
 
-fn sources(rules: LinkRules, pairs: &'static [(&'static str, &'static str)]) -> Sources {
-    Sources::new(rules, move |name| {
-        pairs.iter().find(|(own, _)| *own == name).map(|(_, value)| OsString::from(value))
-    })
-}
-
 async fn refused(account: &StorageAccount, pairs: &'static [(&'static str, &'static str)]) -> String {
-    sources(LinkRules::default(), pairs).prepare(account, T0).await.unwrap_err().to_string()
+    let variable =
+        |name: &str| pairs.iter().find(|(own, _)| *own == name).map(|(_, value)| OsString::from(value));
+    let sources = Sources::new(LinkRules::default(), variable, Clock::still(T0));
+    sources.prepare(account).await.unwrap_err().to_string()
 }
 
 #[tokio::test]
@@ -124,33 +117,53 @@ fn expiring(minutes: u64) -> Signer {
     Signer::S3(signer)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn credentials_are_obtained_again_before_they_expire_and_used_to_their_end_if_that_fails() {
     let account = StorageAccount { storage: ObjectStorage::S3, name: String::new() };
     let calls = Arc::new(AtomicU32::new(0));
     let own = Arc::clone(&calls);
     // no variable leads to credentials: each attempt fails
-    let sources = Sources::new(LinkRules::default(), move |_| {
+    let variable = move |_: &str| {
         own.fetch_add(1, Relaxed);
         None
-    });
-    let prepared = |minutes, until| PreparedSigner {
-        signer: expiring(minutes),
-        until: T0.plus(Duration::from_mins(until)),
-        is_short_life_said: false,
     };
-    sources.signers().insert(account.clone(), prepared(60, 45));
-    let at = |minutes| T0.plus(Duration::from_mins(minutes));
-    assert_eq!(sources.prepare(&account, T0).await, Ok(Preparation { until: at(45), notice: None }));
+    let clock = Clock::of_runtime(T0);
+    let sources = Sources::new(LinkRules::default(), variable, clock.clone());
+    let until = T0.plus(Duration::from_mins(45));
+    let earlier = PreparedSigner { signer: expiring(60), until, is_short_life_said: false };
+    sources.signers().insert(account.clone(), earlier);
+    let url = SourceUrl::parse("s3://bucket/a").unwrap();
+    let is_signed = || sources.sign(&url.object().unwrap()).is_some();
+    let valid_for = Duration::from_mins(45);
+    assert_eq!(sources.prepare(&account).await, Ok(Preparation { valid_for, notice: None }));
     assert_eq!(calls.load(Relaxed), 0, "they are in use");
-    let later = sources.prepare(&account, at(45)).await.unwrap();
-    assert!(calls.load(Relaxed) > 0 && later.until == at(46), "they are asked for once a minute: {later:?}");
+    clock.sleep_until(until).await;
+    let later = sources.prepare(&account).await.unwrap();
+    assert!(calls.load(Relaxed) > 0);
+    assert_eq!(later.valid_for, REFRESH_INTERVAL_MIN, "they are asked for once a minute");
     let notice = later.notice.unwrap();
     assert!(notice.contains("the earlier credentials are used until"), "{notice}");
-    assert!(sources.prepare(&account, at(59)).await.is_err(), "in the last minute they are useless");
-    let url = SourceUrl::parse("s3://bucket/a").unwrap();
-    assert!(sources.sign(&url.object().unwrap(), at(59)).is_some());
-    assert!(sources.sign(&url.object().unwrap(), at(60)).is_none(), "nothing is signed with expired ones");
+    clock.sleep_until(T0.plus(Duration::from_mins(59))).await;
+    assert!(sources.prepare(&account).await.is_err(), "in the last minute they are useless");
+    assert!(is_signed());
+    clock.sleep_until(T0.plus(HOUR)).await;
+    assert!(!is_signed(), "nothing is signed with expired ones");
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_credentials_end_before_the_links_do_is_said_once() {
+    // they expire an hour after the beginning
+    let command = "echo '{\"Version\":1,\"AccessKeyId\":\"k\",\"SecretAccessKey\":\"s\",\
+                   \"Expiration\":\"2023-11-14T23:13:20Z\"}'";
+    let rules = LinkRules { credentials_command: Some(command.to_owned()), ..LinkRules::default() };
+    let clock = Clock::of_runtime(T0);
+    let variable = |name: &str| (name == "AWS_REGION").then(|| OsString::from("x"));
+    let sources = Sources::new(rules, variable, clock.clone());
+    let account = StorageAccount { storage: ObjectStorage::S3, name: String::new() };
+    let first = sources.prepare(&account).await.unwrap();
+    assert!(first.notice.is_some_and(|notice| notice.contains("expire at 2023-11-14T23:13:20Z")));
+    clock.sleep(first.valid_for).await;
+    assert_eq!(sources.prepare(&account).await.unwrap().notice, None);
 }
 
 const AZURE_KEY: &str =

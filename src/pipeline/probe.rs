@@ -142,7 +142,7 @@ async fn begin<W: Fetcher>(
                 continue;
             }
             in_flight.left = in_flight.left.map(|left| left - 1);
-            let link = probe_stage.sources.link(&target.url, probe_stage.prober.now()).await?.into_owned();
+            let link = probe_stage.sources.link(&target.url).await?.into_owned();
             let (ledger, prober) = (probe_stage.ledger.clone(), Arc::clone(&probe_stage.prober));
             in_flight.probes.spawn(async move {
                 let probe = prober.inspect(&link).await;

@@ -36,7 +36,7 @@ pub use fetcher::{FetchError, FetchRequest, FetchResponse, Fetcher, Method};
 
 use crate::{
     clock::Clock,
-    domain::{Limit, Probe, ProbeVerdict, Reach, SourceUrl, UnixMillis},
+    domain::{Limit, Probe, ProbeVerdict, Reach, SourceUrl},
 };
 use finding::ProbeFinding;
 use hosts::Hosts;
@@ -99,11 +99,6 @@ impl<W: Fetcher> Prober<W> {
         });
         let ProbeFinding { verdict, class, found, size } = contained.await;
         Probe { verdict, class, found, size, reach: self.rules.reach, probed_at: self.clock.now() }
-    }
-
-    /// The time by which probes are dated.
-    pub fn now(&self) -> UnixMillis {
-        self.clock.now()
     }
 
     /// Whether an unsuccessful probe is so recent that a run with a limit of probes skips the source.

@@ -134,12 +134,12 @@ pub(super) async fn prepare_source<T>(
     terms: &ClaimTerms,
     account: StorageAccount,
 ) -> Option<RunOutcome> {
-    match context.sources.prepare(&account, context.clock.now()).await {
+    match context.sources.prepare(&account).await {
         Ok(prepared) => {
             if let Some(text) = prepared.notice {
                 context.emit(&Event::Message { text });
             }
-            terms.signable.set(account, prepared.until);
+            terms.signable.set(account, context.clock.now().plus(prepared.valid_for));
             None
         }
         Err(error) => {
@@ -152,7 +152,7 @@ pub(super) async fn prepare_source<T>(
 /// What is sent: instead of the address of an object in a bucket, a link that is signed now. `None`: none can be signed.
 fn with_link<'a, T>(context: &Context<T>, submission: &'a Submission) -> Option<Cow<'a, Submission>> {
     let Some(object) = submission.url.object() else { return Some(Cow::Borrowed(submission)) };
-    let url = context.sources.sign(&object, context.clock.now())?;
+    let url = context.sources.sign(&object)?;
     Some(Cow::Owned(Submission { url, ..submission.clone() }))
 }
 

@@ -162,6 +162,7 @@ pub(super) async fn probe<T: Send + 'static>(
 ) -> Result<(Option<T>, Probed), Error> {
     let clock = Clock::real();
     let ledger = Ledger::open_early(ledger, credentials::fresh_secret()?, clock.now())?;
+    let sources = Sources::new(args.links.rules(), |name| std::env::var_os(name), clock.clone());
     let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await?);
     let rules = args.rules();
     network::check_all(|name| std::env::var_os(name))?;
@@ -173,7 +174,7 @@ pub(super) async fn probe<T: Send + 'static>(
     let stage = ProbeStage {
         ledger: ledger.clone(),
         prober: Prober::new(web, rules, clock.clone()),
-        sources: Sources::new(args.links.rules(), |name| std::env::var_os(name)),
+        sources,
         age_max: args.probe_age.0,
         probes_max: args.max_probes,
         drain: drain.clone(),

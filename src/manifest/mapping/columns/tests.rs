@@ -75,6 +75,13 @@ fn a_value_is_encoded_as_its_place_in_an_address_requires() {
 }
 
 #[test]
+fn a_key_stands_in_the_address_of_its_object_as_it_is() {
+    let columns = resolve(&["key"], &["url=s3://bucket/{key}"]).unwrap();
+    let slots = vec![FieldSlot::Text("s3://bucket/".to_owned()), FieldSlot::Cell(0, Encode::Raw, vec![])];
+    assert_eq!(columns.of(Field::Url), Some(&[ValueSource::Template(slots)][..]));
+}
+
+#[test]
 fn tags_for_all_rows_come_last() {
     let tags = ["archive, 2019".to_owned()];
     let columns = resolve_with(&["url", "tags"], &[], &tags, false).unwrap();
