@@ -44,6 +44,7 @@ const BIG: &[&str] = &["item", "attempt", "event", "last_seen", "row_issue", "qu
 const WHOLE: &[(&str, &str)] = &[
     ("ORDER BY id DESC LIMIT", "it reads from the newest row, and ends with the first that it wants"),
     ("ORDER BY attempt.id DESC LIMIT", "the same: the newest videos that were accepted"),
+    ("max(id) FROM attempt", "the largest key of a table is in its last row"),
     ("INSERT INTO attempt", "what refers to a row is read only while a reference is violated"),
     ("INSERT INTO item", "the same"),
     ("attempt.forced = 1 OR attempt.state = 'abandoned'", "a partial index of what humans ordered"),
@@ -341,8 +342,10 @@ fn every_statement_reads_by_index_but_for_a_named_list() {
     };
     let planned: Vec<&String> = statements.keys().filter(is_planned).collect();
     assert!(planned.len() > 100, "only {} statements: the runs no longer do what they did", planned.len());
+    // the plan of a minimum says SEARCH also where it reads a whole table
     let is_scan = |step: &String| {
-        let table = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+        let minimum = step.strip_prefix("SEARCH ").filter(|rest| !rest.contains(" USING "));
+        let table = step.strip_prefix("SCAN ").or(minimum).and_then(|rest| rest.split(' ').next());
         table.is_some_and(|table| BIG.contains(&table))
     };
     let (mut unnamed, mut named) = (Vec::new(), BTreeSet::new());
