@@ -316,3 +316,6 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

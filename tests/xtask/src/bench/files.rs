@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
@@ -20,11 +20,18 @@ const PAGE_KB_MAX: f64 = 500.0;
 
 const CSV_LOOP: &str = "import csv, sys\nfor row in csv.reader(open(sys.argv[1], newline='')): pass";
 
+/// The interpreter itself: `python3` may be a script that looks for it.
+fn python() -> Result<PathBuf, String> {
+    let mut command = Command::new("python3");
+    let output = command.args(["-c", "import sys; print(sys.executable)"]).output().map_err(words)?;
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
 /// `check`, beside a loop that only reads the same file.
 pub(super) fn check(bench: &mut Bench) -> Result<(), String> {
     let folder = bench.place(bench.rows)?;
     let usages = bench.repeated(|| check_once(bench, &folder))?;
-    let mut command = Command::new("python3");
+    let mut command = Command::new(python()?);
     command.args(["-c", CSV_LOOP, "m.csv"]).current_dir(&folder);
     let loops = bench.repeated(|| process::run(&mut command, &folder, &[0]))?;
     bench.table.add(Row {
@@ -84,8 +91,9 @@ pub(super) fn startup(bench: &mut Bench) -> Result<(), String> {
         let milliseconds = started.elapsed().as_secs_f64() * 1000.0;
         if status.success() { Ok(milliseconds) } else { Err(format!("{command:?} ended with {status}")) }
     };
+    let interpreter = python()?;
     let python = bench.repeated(|| {
-        let mut command = Command::new("python3");
+        let mut command = Command::new(&interpreter);
         command.args(["-c", "pass"]);
         timed(command)
     })?;

@@ -49,6 +49,8 @@ struct Bench {
     table: Table,
     /// Uploads a second that the server takes from a client that does nothing else, and what that client was.
     ceiling: Option<(f64, &'static str)>,
+    /// Rows a second of an import, measured once.
+    import_rate: Option<f64>,
     /// A folder with a finished import, made once.
     imported: Option<PathBuf>,
 }
@@ -70,8 +72,16 @@ pub(crate) fn run(mut args: impl Iterator<Item = String>) -> Result<bool, String
     let binary = binary()?;
     fs::create_dir_all(FOLDER).map_err(words)?;
     let folder = tempfile::tempdir_in(fs::canonicalize(FOLDER).map_err(words)?).map_err(words)?;
-    let mut bench =
-        Bench { binary, rows, repeat, folder, table: Table::default(), ceiling: None, imported: None };
+    let mut bench = Bench {
+        binary,
+        rows,
+        repeat,
+        folder,
+        table: Table::default(),
+        ceiling: None,
+        import_rate: None,
+        imported: None,
+    };
     for (name, work) in NAMES {
         if names.is_empty() || names.iter().any(|asked| asked == name) {
             eprintln!("bench {name}");
