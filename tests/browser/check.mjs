@@ -125,7 +125,7 @@ if (process.argv[2] === "--picture") {
     if (isLive) {
       const { context, page, label } = await open(browser, shown, { name: "end" });
       if (shown.pid) process.kill(Number(shown.pid), "SIGINT");
-      await page.waitForFunction(() => /has ended/.test(document.getElementById("connection").textContent), null, { timeout: 60_000 }).catch(() => expect(false, `${label}: the end does not come`));
+      await page.waitForFunction(() => /has ended/.test(document.getElementById("connection").textContent), null, { timeout: 180_000 }).catch(() => expect(false, `${label}: the end does not come`));
       expect(/^(exit|killed)/.test(await page.locator("#live-status").innerText()), `${label}: the end is not shown`);
       await page.screenshot({ path: join(folder, `${name}-end.png`), fullPage: true });
       await context.close();

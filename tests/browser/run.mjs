@@ -91,7 +91,7 @@ const documents = process.argv.indexOf("--pictures");
 const pictures = join(target, "browser/pictures");
 let status = 1;
 await service(async (url) => {
-  const running = await dashboard(["import", "archive.csv", "--ledger", "live.db", "--api-url", url, "--rate", "1/3s", "--cap", "300/20min", "--json", "--dashboard=127.0.0.1:0"]);
+  const running = await dashboard(["import", "archive.csv", "--ledger", "live.db", "--api-url", url, "--rate", "1/3s", "--cap", "300/20min", "--request-timeout", "10s", "--json", "--dashboard=127.0.0.1:0"]);
   if (documents >= 0) {
     const docs = resolve(process.argv[documents + 1]);
     status = Math.max(
