@@ -20,8 +20,10 @@ use std::{
 use server::Server;
 use table::Table;
 
+/// Measures, and adds lines to the table.
+type Measure = fn(&mut Bench) -> Result<(), String>;
 /// The benchmarks, in the order in which they run.
-const NAMES: &[(&str, fn(&mut Bench) -> Result<(), String>)] = &[
+const NAMES: &[(&str, Measure)] = &[
     ("ceiling", imports::ceiling),
     ("import", imports::import),
     ("peers", imports::peers),
