@@ -143,7 +143,7 @@ fn figure(page: &str, name: &str) -> u64 {
 #[test]
 fn a_page_follows_a_running_import_and_ends_with_it() {
     let fixture = CliFixture::new();
-    fixture.write("m.csv", &(rows(5) + "B1,gs://bucket/x.mp4,\n"));
+    fixture.write("m.csv", &(rows(5) + "B1,ftp://host/x.mp4,\n"));
     let sandbox = SandboxProcess::start(&fixture, &[]);
     let cap = ["--cap", "7/3h"];
     let import = ["import", "m.csv", SLOW[0], SLOW[1], cap[0], cap[1]];
@@ -164,7 +164,7 @@ fn a_page_follows_a_running_import_and_ends_with_it() {
     let window =
         "7/3h</th><td data-label=\"Requests\">upload</td><td class=\"number\" data-label=\"Used\">1</td>";
     assert!(page.body.contains(window), "{}", page.body);
-    assert!(page.body.contains("gs://bucket/x.mp4"), "the row that cannot be sent");
+    assert!(page.body.contains("ftp://host/x.mp4"), "the row that cannot be sent");
     fixture.run(&["quota", "set", "--rate", "50/s"]);
     wait_for_event(&events, "live-run", "ended at");
     wait_for_event(&events, "end", "");
@@ -194,7 +194,7 @@ fn the_page_of_an_import_that_is_killed_says_so_and_ends() {
 #[test]
 fn the_page_of_an_ended_run_has_the_numbers_of_its_report_and_stays_until_it_is_stopped() {
     let fixture = CliFixture::new();
-    fixture.write("m.csv", &(rows(12) + "R1,https://host/clip-1.mp4,a;b\nB1,gs://bucket/x.mp4,\n"));
+    fixture.write("m.csv", &(rows(12) + "R1,https://host/clip-1.mp4,a;b\nB1,ftp://host/x.mp4,\n"));
     let sandbox = SandboxProcess::start(&fixture, &["--fail-share", "0.5"]);
     let import = ["import", "m.csv", "--rate", "50/s", "--list-rate", "20/s"];
     assert_eq!(fixture.run(&against(&sandbox, &import)).0, 4);
