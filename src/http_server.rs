@@ -29,6 +29,9 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
+/// How long a server waits after it could not accept a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Marks a response that is replaced by cutting the connection.
 #[derive(Clone, Copy)]
 pub(crate) struct CutHere;
@@ -80,8 +83,11 @@ impl BoundAddress {
         let connections = Arc::clone(&free);
         let accepting = tokio::spawn(async move {
             loop {
-                // out of descriptors, say: the next connection may succeed
-                let Ok((stream, _)) = listener.accept().await else { continue };
+                let Ok((stream, _)) = listener.accept().await else {
+                    // out of descriptors, say: the same connection is refused again at once
+                    pause(ACCEPT_PAUSE).await;
+                    continue;
+                };
                 let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else { continue };
                 let _ = stream.set_nodelay(true);
                 let serving = serve_connection(TokioIo::new(stream), rules.connection(), router.clone());
@@ -93,6 +99,14 @@ impl BoundAddress {
         });
         HttpServer { address, accepting, free, rules }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the server waits for the system, whatever the clock of a run says"
+)]
+async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
 }
 
 /// A server; dropping it stops it.
