@@ -1,6 +1,6 @@
 //! The exit status of a run: its code, the cause in one sentence, and what to do next.
 
-use super::{Counts, EndOfRun};
+use super::{Counts, EndOfRun, counted};
 use crate::{
     domain::{RowCounts, RunOutcome, StopReason},
     error::ExitCode,
@@ -165,10 +165,9 @@ fn second_videos(library_diffs: &[LibraryDiff], open: &str) -> Option<ExitStatus
         .collect();
     let more = found.len().saturating_sub(named.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let count = found.len();
-    let videos = if count == 1 { "video" } else { "videos" };
+    let videos = counted(found.len() as u64, "video", "videos");
     let reason = format!(
-        "the service has {count} {videos} of rows of this ledger that this ledger did not count: uploaded with another \
+        "the service has {videos} of rows of this ledger that this ledger did not count: uploaded with another \
          ledger, or paid twice: {}{more}; {open}",
         named.join(", ")
     );
@@ -278,10 +277,6 @@ pub(super) fn show_bad_rows(bad: &BadRowCounts) -> String {
 /// Items that are not final and need no decision.
 const fn count_open(items: &Counts) -> u64 {
     items.pending + items.sending + items.in_doubt + items.accepted_unidentified + items.accepted
-}
-
-pub(crate) fn counted(count: u64, singular: &str, plural: &str) -> String {
-    format!("{} {}", super::with_separators(count), if count == 1 { singular } else { plural })
 }
 
 /// `12 wait to be sent, 3 are being indexed`.

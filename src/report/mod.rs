@@ -23,7 +23,6 @@ mod text;
 mod timeline;
 
 pub use allowed::read_allowed;
-pub(crate) use exit::counted;
 pub use exit::{ExitStatus, RunResults, Work, exit_status, stop_code, stop_reason};
 pub use findings::{Findings, Severity};
 pub use html::{
@@ -37,7 +36,7 @@ pub use prune::{KeepPolicy, KeptReport, plan_prune, prune};
 pub use reasons::{Reason, shell_word};
 pub use run_report::{ReportRequest, RunReport};
 pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary};
-pub use text::{show_run_report, show_status, show_summary, with_separators};
+pub use text::{counted, show_run_report, show_status, show_summary, with_separators};
 pub use timeline::RunLimits;
 
 use std::path::{Path, PathBuf};

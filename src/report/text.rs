@@ -185,3 +185,9 @@ pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend) ->
 pub fn with_separators(number: u64) -> String {
     HumanCount(number).to_string()
 }
+
+/// `1 row`, `2,000 rows`.
+#[must_use]
+pub fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{} {}", with_separators(count), if count == 1 { one } else { many })
+}

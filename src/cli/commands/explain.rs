@@ -21,6 +21,7 @@ use crate::{
     error::{Error, ExitCode},
     ledger::{EventRow, ItemHistory, RequestRow, RowIssue, Snapshot},
     redact,
+    report::counted,
 };
 
 /// Flags of `telecine explain`.
@@ -373,16 +374,16 @@ fn show_item(item: &ItemBody) -> String {
     };
     let credits =
         item.credits_max.as_ref().map(|credits| format!(", at most {credits} credits")).unwrap_or_default();
-    let _ = writeln!(text, "\n  cost        {} paid{unclear}{credits}", uploads(item.uploads_paid));
+    let _ = writeln!(
+        text,
+        "\n  cost        {} paid{unclear}{credits}",
+        counted(item.uploads_paid, "upload", "uploads")
+    );
     let _ = writeln!(text, "  next        {}", item.next);
     for (at, what) in item.you_can.iter().enumerate() {
         let _ = writeln!(text, "  {:<11} {what}", if at == 0 { "you can" } else { "" });
     }
     text
-}
-
-fn uploads(count: u64) -> String {
-    if count == 1 { "1 upload".to_owned() } else { format!("{count} uploads") }
 }
 
 fn show_request(request: &RequestBody) -> String {

@@ -20,7 +20,7 @@ use crate::{
     error::{Error, ExitCode},
     ledger::{ListFilter, ListedItem, Snapshot},
     redact,
-    report::{ItemTable, SCHEMA, with_separators},
+    report::{ItemTable, SCHEMA, counted},
 };
 
 /// Flags of `telecine list`.
@@ -161,9 +161,9 @@ fn write_list(
     }
     writeln!(out, "{:>9}  {:<13} {:<20}  row", "item", "state", "changed").map_err(Error::Output)?;
     each(&mut |item| out.write_all(as_text(&item).as_bytes()).map_err(Error::Output))?;
-    let items = if shown == 1 { "item" } else { "items" };
+    let items = counted(shown, "item", "items");
     let more = if is_cut { "; there are more" } else { "" };
-    writeln!(out, "{} {items}{more}", with_separators(shown)).map_err(Error::Output)?;
+    writeln!(out, "{items}{more}").map_err(Error::Output)?;
     out.flush().map_err(Error::Output)
 }
 

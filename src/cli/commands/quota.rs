@@ -31,7 +31,7 @@ use crate::{
     ledger::{ExternalUsage, Order, Snapshot},
     pipeline::LEARNED_LIMITS,
     quota::{QuotaStatus, WindowStatus},
-    report::with_separators,
+    report::{counted, with_separators},
 };
 
 /// Flags of `telecine quota`.
@@ -308,12 +308,8 @@ fn spend(args: &SpendArgs) -> Result<ExitCode, Error> {
     let note = args.note.as_deref().map(crate::redact::clean);
     let usage = ExternalUsage { endpoint: "upload".to_owned(), at, count: args.count, note };
     let given = block_on(async { orders::give(&path, Order::Count { usage }).await })?;
-    let many = if args.count == 1 { "upload" } else { "uploads" };
-    print(&format!(
-        "{} counts {} {many} of another tool at {at}\n",
-        path.display(),
-        with_separators(u64::from(args.count))
-    ))?;
+    let uploads = counted(u64::from(args.count), "upload", "uploads");
+    print(&format!("{} counts {uploads} of another tool at {at}\n", path.display()))?;
     print_note(&given)?;
     Ok(ExitCode::Success)
 }

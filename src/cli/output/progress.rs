@@ -24,7 +24,7 @@ use super::{
 use crate::{
     domain::{RowCounts, UnixMillis},
     events::{Event, EventBus, EventSink},
-    report::{SCHEMA, with_separators},
+    report::{SCHEMA, counted, with_separators},
 };
 
 /// Without a terminal, progress is printed this often.
@@ -330,10 +330,6 @@ fn manifest_read(path: &str, counts: RowCounts, left_out: u64, unmatched: u64) -
 /// `1 row`, `1,234 rows`.
 fn rows(count: u64) -> String {
     counted(count, "row", "rows")
-}
-
-fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", with_separators(count), if count == 1 { one } else { many })
 }
 
 /// The local time with its zone, with the date if it is not within a day.

@@ -4,12 +4,13 @@ use maud::{Markup, html};
 
 use super::{
     charts::{Curve, TimeChart, amount, time_chart},
-    text::{counted, time},
+    text::time,
 };
 use crate::{
     domain::format_duration,
     report::{
         RunReport,
+        text::counted,
         timeline::{Timeline, WindowUse},
     },
 };

@@ -36,8 +36,3 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
         _ => format!("{share:.1} %"),
     }
 }
-
-/// `1 row`, `2 rows`.
-pub(super) fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", crate::report::with_separators(count), if count == 1 { one } else { many })
-}
