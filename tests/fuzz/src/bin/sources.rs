@@ -1,10 +1,10 @@
 //! The fuzz target `sources`; without a fuzzer it plays the inputs it is given.
-#![cfg_attr(fuzzing, no_main)]
+#![cfg_attr(feature = "libfuzzer", no_main)]
 
-#[cfg(fuzzing)]
+#[cfg(feature = "libfuzzer")]
 libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz_targets::sources::check(input));
 
-#[cfg(not(fuzzing))]
+#[cfg(not(feature = "libfuzzer"))]
 fn main() -> std::process::ExitCode {
     fuzz_targets::play(fuzz_targets::sources::check)
 }
