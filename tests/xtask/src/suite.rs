@@ -23,11 +23,11 @@ const SUITES: &[(&str, u64, u64)] = &[
     ("fuzz", 3_000, 2),
     ("wire", 7, 2),
     ("hostile", 282, 2),
-    ("power", 20, 2),
-    ("kill", 520, 3),
+    ("power", 12, 2),
+    ("kill", 400, 3),
     ("error", 310, 6),
     ("disk", 12, 1),
-    ("simulate", 3_000, 2),
+    ("simulate", 2_000, 2),
 ];
 
 /// The failpoints of the library, each a mistake that importers really make: the suite that must see it, and the number
