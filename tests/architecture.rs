@@ -425,6 +425,36 @@ fn no_type_name_is_defined_twice() {
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
+/// A pair of values without names is easily given the wrong way round, and a result within a result is easily read as the outer
+/// one alone.
+#[test]
+fn no_function_takes_a_tuple_and_no_result_is_within_a_result() {
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        let mut is_in_parameters = false;
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let begins = code.trim_start();
+            let is_signature = begins.starts_with("fn ") || begins.contains(" fn ");
+            // a long signature has a line for each parameter, and its end at the start of a line
+            is_in_parameters =
+                (is_signature && begins.ends_with('(')) || (is_in_parameters && !begins.starts_with(')'));
+            let is_read = is_signature || is_in_parameters;
+            let parameters = code.split(" -> ").next().filter(|_| is_read).unwrap_or_default();
+            // `()` is no tuple, and `(dyn Error + 'a)` is one value
+            let takes_tuple = [": (", ": &("].iter().any(|sign| {
+                let types = parameters.split(sign).skip(1);
+                types.into_iter().any(|one| !one.starts_with(')') && !one.starts_with("dyn "))
+            });
+            let is_nested = code.contains("Result<Result<") || code.contains("Option<Option<");
+            if takes_tuple || (is_nested && !code.contains("JoinError")) {
+                found.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
 #[test]
 fn nothing_is_left_unfinished() {
     for (path, text) in sources() {

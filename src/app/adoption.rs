@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use secrecy::SecretString;
 
-use super::{Destination, RequestedLimits, limits::limiter_of, orders};
+use super::{Destination, RequestedLimits, destination::AskError, limits::limiter_of, orders};
 use crate::{
     api::{ApiClient, IndexStatus, ListedVideo, ReadError, StatusWordRule, http::HttpTransport},
     domain::VideoNo,
@@ -56,7 +56,7 @@ pub async fn check(
     // an item that is not open is refused by the ledger, with its state
     let Some(question) = questions.pop() else { return Ok(Adoption::Possible(Vec::new())) };
     let namespace = question.submission.namespace;
-    let video = match ask(service, path, &namespace, video_no).await? {
+    let video = match ask(service, path, &namespace, video_no).await {
         Ok(Some(video)) => video,
         Ok(None) => {
             return Ok(Adoption::Refused(format!(
@@ -65,7 +65,8 @@ pub async fn check(
                 redact::clean(&namespace)
             )));
         }
-        Err(error) => return Ok(Adoption::NotAsked(error)),
+        Err(AskError::Read(error)) => return Ok(Adoption::NotAsked(error)),
+        Err(AskError::Own(error)) => return Err(error),
     };
     let shows_tags = video.status == IndexStatus::Indexed && !video.tags.is_empty();
     let listed = LibraryVideo {
@@ -121,7 +122,7 @@ async fn ask(
     path: &Path,
     namespace: &str,
     video_no: &VideoNo,
-) -> Result<Result<Option<ListedVideo>, ReadError>, Error> {
+) -> Result<Option<ListedVideo>, AskError> {
     let clock = service.destination.clock();
     let (origin, _sandbox) = service.destination.connect(path, &clock).await?;
     let api = ApiClient::new(HttpTransport::patient(&origin, &service.key, service.request_timeout)?)
@@ -137,6 +138,6 @@ async fn ask(
     };
     orders::give(path, Order::Count { usage }).await?;
     limiter.depart_read(&permit).await;
-    let found = api.metadata(permit, namespace, video_no).await;
-    Ok(found.map(|video| video.filter(|video| video.video_no == *video_no)))
+    let found = api.metadata(permit, namespace, video_no).await?;
+    Ok(found.filter(|video| video.video_no == *video_no))
 }

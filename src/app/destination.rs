@@ -8,7 +8,14 @@ use std::{
 use url::Url;
 
 use super::sandbox;
-use crate::{clock::Clock, error::Error, sandbox::SandboxServer, settings::credentials};
+use crate::{
+    api::{ReadError, http::HttpSetupError},
+    clock::Clock,
+    error::Error,
+    ledger::LedgerError,
+    sandbox::SandboxServer,
+    settings::credentials,
+};
 
 /// Where requests go.
 #[derive(Clone, Debug)]
@@ -74,5 +81,28 @@ mod tests {
         assert!(is_on_loopback("http://127.0.0.1:8765") && is_on_loopback("http://[::1]:1"));
         assert!(!is_on_loopback("https://api.memories.ai") && !is_on_loopback("https://10.0.0.1"));
         assert!(!is_on_loopback("https://localhost.example"));
+    }
+}
+
+/// Why one question to the service has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    /// It was asked, or could not be reached.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// It could not be asked from here.
+    #[error(transparent)]
+    Own(#[from] Error),
+}
+
+impl From<HttpSetupError> for AskError {
+    fn from(error: HttpSetupError) -> Self {
+        Self::Own(error.into())
+    }
+}
+
+impl From<LedgerError> for AskError {
+    fn from(error: LedgerError) -> Self {
+        Self::Own(error.into())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{adoption::AskedService, limits::limiter_with, orders};
+use super::{adoption::AskedService, destination::AskError, limits::limiter_with, orders};
 use crate::{
     api::{ApiClient, ListPage, ReadError, http::HttpTransport},
     clock::Clock,
@@ -108,7 +108,7 @@ pub async fn look(service: Result<AskedService, Error>, ledger: Result<&Path, &E
     let path = ledger.ok().filter(|_| snapshot.is_some());
     let name = service.destination.name();
     match read_once(&service, path, &clock).await {
-        Ok(Ok(page)) => {
+        Ok(page) => {
             let count = page.total_count.unwrap_or(page.videos.len() as u64);
             let videos = with_separators(count);
             checks.push(SetupCheck::ok(
@@ -117,8 +117,8 @@ pub async fn look(service: Result<AskedService, Error>, ledger: Result<&Path, &E
             ));
             checks.extend(of_clock(&page, &clock));
         }
-        Ok(Err(error)) => checks.push(of_read_error(&name, &error)),
-        Err(error) => checks.push(SetupCheck::of_error("service", &error)),
+        Err(AskError::Read(error)) => checks.push(of_read_error(&name, &error)),
+        Err(AskError::Own(error)) => checks.push(SetupCheck::of_error("service", &error)),
     }
     checks
 }
@@ -128,7 +128,7 @@ async fn read_once(
     service: &AskedService,
     ledger: Option<&Path>,
     clock: &Clock,
-) -> Result<Result<ListPage, ReadError>, Error> {
+) -> Result<ListPage, AskError> {
     // the sandbox keeps its state beside a ledger
     let beside = ledger.unwrap_or_else(|| Path::new("doctor.db"));
     let (origin, _sandbox) = service.destination.connect(beside, clock).await?;
@@ -144,7 +144,7 @@ async fn read_once(
             .await?;
     }
     limiter.depart_read(&permit).await;
-    Ok(api.list_page(permit, NAMESPACE, 1).await)
+    Ok(api.list_page(permit, NAMESPACE, 1).await?)
 }
 
 fn of_read_error(service: &str, error: &ReadError) -> SetupCheck {

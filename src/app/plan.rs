@@ -124,7 +124,7 @@ pub fn plan(request: &PlanRequest, mut manifests: Vec<Manifest>, clock: &Clock) 
     let limiter = limits::limiter_with(snapshot.as_ref(), limits.clone(), clock)?;
     let rows = PlannedRows::read(request, snapshot.as_ref(), &mut manifests, limiter.now())?;
     let slots = Slots::of(&limiter, &rows);
-    Ok(build_plan(request, plan_id, rows, (slots, limiter.cap_forecast())))
+    Ok(build_plan(request, plan_id, rows, slots, limiter.cap_forecast()))
 }
 
 /// A hash of the manifests, how they are read, the ledger and the limits.
@@ -225,7 +225,7 @@ impl PlannedRows {
                 if planned.is_sent() {
                     let url = &row.submission.url;
                     rows.note_expiry(path, *line, url.expires_at());
-                    rows.note_foreign((path, *line), snapshot, row.submission.key().0)?;
+                    rows.note_foreign(path, *line, snapshot, row.submission.key().0)?;
                 }
             }
             Ok(())
@@ -263,7 +263,8 @@ impl PlannedRows {
     /// A row that was sent with another ledger stops an import.
     fn note_foreign(
         &mut self,
-        (path, line): (&str, u64),
+        path: &str,
+        line: u64,
         snapshot: Option<&Snapshot>,
         key: [u8; 16],
     ) -> Result<(), Error> {
@@ -375,7 +376,8 @@ fn build_plan(
     request: &PlanRequest,
     plan_id: String,
     mut rows: PlannedRows,
-    (slots, by_caps): (Slots, Forecast),
+    slots: Slots,
+    by_caps: Forecast,
 ) -> Plan {
     let limits = &request.basis.limits;
     let Slots { starts_at, last_at, sent, waits, expired, expired_first } = slots;

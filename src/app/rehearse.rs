@@ -148,7 +148,7 @@ pub async fn rehearse(
     }
     summary.next_step = Some(next_step(request));
     let totals = totals(request.speed, &mock, &snapshot, id)?;
-    end_run(&ledger, id, clock.now(), (summary.exit_code, summary.exit_reason.clone())).await?;
+    end_run(&ledger, id, clock.now(), summary.exit_code, summary.exit_reason.clone()).await?;
     ledger.close().await;
     Ok((summary, totals))
 }

@@ -212,7 +212,7 @@ pub async fn run(
 /// Records that a run ended with an error: it must not look as if it still ran.
 pub async fn record_failure(ledger: &Ledger, run: RunId, at: UnixMillis, error: &Error) {
     // where the ledger itself has failed, the next opening finds what the disk holds
-    let _ = end_run(ledger, run, at, (error.exit_code(), error.chain())).await;
+    let _ = end_run(ledger, run, at, error.exit_code(), error.chain()).await;
 }
 
 /// Runs the stages of a run, and carries out the orders of other commands meanwhile. The folder of the reports is tried first:
@@ -250,7 +250,8 @@ pub(super) async fn end_run(
     ledger: &Ledger,
     run: RunId,
     at: UnixMillis,
-    (code, reason): (ExitCode, String),
+    code: ExitCode,
+    reason: String,
 ) -> Result<(), LedgerError> {
     ledger.write(move |store| store.end_run(run, at, code.number(), &reason)).await
 }
@@ -310,7 +311,7 @@ async fn finish(request: &RunRequest, ledger: &Ledger, end: EndOfRun, name: &str
     let snapshot = ledger.snapshot().await?;
     let counted = blocking(move || Ok((Summary::of_run(&snapshot, end)?, snapshot))).await;
     let (mut summary, snapshot) = counted?;
-    end_run(ledger, run, at, (summary.exit_code, summary.exit_reason.clone())).await?;
+    end_run(ledger, run, at, summary.exit_code, summary.exit_reason.clone()).await?;
     if summary.command != "import" {
         return Ok(summary);
     }

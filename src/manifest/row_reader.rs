@@ -8,7 +8,7 @@ use std::{
 use super::{
     RowRules,
     borrowed_row::BorrowedRow,
-    convert::{self, Notices},
+    convert::{self, Explanation, Notices},
     join::Joined,
     lint::Lint,
     mapping::Columns,
@@ -143,7 +143,7 @@ impl RowReader<'_> {
             if first == last { format!("line {first} is") } else { format!("lines {first} to {last} are") };
         let message = format!("a quote that opens in this row closes in another: {inside} inside one cell");
         let fix = "close the quote in its own line, or double a quote that is part of the text (\"\"); none of these lines is sent";
-        Some(convert::problem_at(None, String::new(), ("quote_swallows_rows", message, fix)))
+        Some(convert::problem_at(None, String::new(), Explanation::new("quote_swallows_rows", message, fix)))
     }
 
     /// The problem of a record in which a cell that feeds a field is too long.
@@ -158,7 +158,7 @@ impl RowReader<'_> {
         let name = self.columns.names().get(column).map(|name| (column, name.as_str()));
         let message = "the cell is longer than 64 KiB".to_owned();
         let fix = "shorten it; a missing closing quote also looks like this";
-        Some(convert::problem_at(name, String::new(), ("cell_too_long", message, fix)))
+        Some(convert::problem_at(name, String::new(), Explanation::new("cell_too_long", message, fix)))
     }
 
     fn without_partner(&self, column: usize, cells: &[&str]) -> Problem {
@@ -166,7 +166,11 @@ impl RowReader<'_> {
         let name = self.columns.names().get(column).map(|name| (column, name.as_str()));
         let message = "the file to join has no row with this key".to_owned();
         let fix = "add the row there, or correct the key; the row is sent without its columns";
-        convert::problem_at(name, crate::redact::opaque(key), ("join_unmatched", message, fix))
+        convert::problem_at(
+            name,
+            crate::redact::opaque(key),
+            Explanation::new("join_unmatched", message, fix),
+        )
     }
 }
 

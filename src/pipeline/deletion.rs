@@ -154,10 +154,7 @@ impl<T: Transport> Batch<'_, T> {
         let mut waits = LIST_AFTER.into_iter();
         loop {
             // what an earlier call has deleted is not asked for again
-            match self.prove(&mut open, &listing).await? {
-                Ok(gone) => end.gone.extend(gone),
-                Err(stop) => end.stop = Some(stop),
-            }
+            self.prove(&mut open, &listing, end).await?;
             let next = if end.stop.is_some() || open.is_empty() { None } else { waits.next() };
             let Some(wait) = next else { break };
             if let Some(stop) = self.ask(&open).await? {
@@ -175,15 +172,15 @@ impl<T: Transport> Batch<'_, T> {
         Ok(())
     }
 
-    /// Records the videos that are gone by this listing, and takes them out of `open`.
+    /// Records the videos that are gone by this listing, and moves them from `open` to `end`, or sets its stop.
     async fn prove(
         &self,
         open: &mut Vec<DeletionTask>,
         listing: &BatchListing,
-    ) -> Result<Result<Vec<VideoNo>, DeletionStop>, LedgerError> {
+        end: &mut DeletionBatchEnd,
+    ) -> Result<(), LedgerError> {
         let now = self.context.clock.now();
         let mut gone = Vec::new();
-        let mut stop = None;
         for task in &*open {
             if listing.shown.contains_key(&task.video_no) || listing.absence == Absence::Unproven {
                 continue;
@@ -196,7 +193,7 @@ impl<T: Transport> Batch<'_, T> {
                     Ok(true) => continue,
                     Ok(false) => {}
                     Err(incomplete) => {
-                        stop = Some(incomplete.into());
+                        end.stop = Some(incomplete.into());
                         break;
                     }
                 }
@@ -208,7 +205,8 @@ impl<T: Transport> Batch<'_, T> {
             let (proven, at) = (gone.clone(), self.context.clock.now());
             self.context.ledger.write(move |store| store.prove_deletions(&proven, at)).await?;
         }
-        Ok(stop.map_or(Ok(gone), Err))
+        end.gone.extend(gone);
+        Ok(())
     }
 
     /// Makes one request to delete, again while it is refused for now. `None`: it was accepted, or may have been.

@@ -126,7 +126,8 @@ async fn expiring_links<T>(
         let mut after = (UnixMillis(i64::MIN), ItemId::numbered(0));
         loop {
             let manifest = *source;
-            let read = move |snapshot: &Snapshot| snapshot.expiring(manifest, after, EXPIRING_BATCH);
+            let read =
+                move |snapshot: &Snapshot| snapshot.expiring(manifest, after.0, after.1, EXPIRING_BATCH);
             let expiring = context.ledger.read(read).await?;
             let Some(last) = expiring.last() else { break };
             after = (last.expires_at, last.item);

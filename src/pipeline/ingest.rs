@@ -96,7 +96,7 @@ pub(super) async fn ingest<T>(
         if context.signals.drain.is_cancelled() {
             return Ok(ingested);
         }
-        let read = read_one(&context, run, id, manifest, (rules, &mut ingested.notices)).await?;
+        let read = read_one(&context, run, id, manifest, rules, &mut ingested.notices).await?;
         match read {
             ManifestEnd::Read(rows) => {
                 total.read += rows.read;
@@ -148,7 +148,8 @@ async fn read_one<T>(
     run: RunId,
     id: ManifestId,
     mut manifest: Manifest,
-    (rules, said): (IngestRules, &mut Vec<String>),
+    rules: IngestRules,
+    said: &mut Vec<String>,
 ) -> Result<ManifestEnd, LedgerError> {
     manifest.warn_at(context.clock.now());
     let path = manifest.path().to_owned();
@@ -178,7 +179,7 @@ async fn read_one<T>(
             if is_last { (manifest, Vec::new(), BatchEnd::More) } else { read_batch(manifest) }
         });
         let origin = RowOrigin { run, manifest: id, path: &path };
-        admit(context, origin, batch, &terms, (&mut counts, &mut warnings)).await?;
+        admit(context, origin, batch, &terms, &mut counts, &mut warnings).await?;
         match end {
             BatchEnd::Complete => {
                 let end = move |store: &Store| store.end_manifest_read(run, id, stamp.as_deref());
@@ -279,7 +280,8 @@ async fn admit<T>(
     origin: RowOrigin<'_>,
     batch: RowBatch,
     terms: &AdmitTerms,
-    (counts, warnings): (&mut RowCounts, &mut WarningCounts),
+    counts: &mut RowCounts,
+    warnings: &mut WarningCounts,
 ) -> Result<(), LedgerError> {
     if batch.is_empty() {
         return Ok(());

@@ -138,7 +138,7 @@ impl<W: Fetcher> Prober<W> {
                         // never closed
                         deep = self.deep_looks.acquire().await.ok();
                     }
-                    self.fetch_part(&mut bytes, (at, length), url).await?;
+                    self.fetch_part(&mut bytes, at, length, url).await?;
                 }
             }
         }
@@ -151,7 +151,8 @@ impl<W: Fetcher> Prober<W> {
     async fn fetch_part(
         &self,
         bytes: &mut PartialFile,
-        (at, length): (u64, u64),
+        at: u64,
+        length: u64,
         url: &Url,
     ) -> Result<(), ProbeFinding> {
         let length = usize::try_from(length.max(PART_MIN)).unwrap_or(usize::MAX);

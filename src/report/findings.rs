@@ -53,7 +53,8 @@ impl<W: Write> Findings<W> {
     /// Writes a problem down.
     pub fn problem(
         &mut self,
-        (path, line): (&str, u64),
+        path: &str,
+        line: u64,
         severity: Severity,
         problem: &Problem,
     ) -> Result<(), Error> {
@@ -64,7 +65,7 @@ impl<W: Write> Findings<W> {
     }
 
     /// Writes down something that concerns the whole row.
-    pub fn row(&mut self, (path, line): (&str, u64), severity: Severity, message: &str) -> Result<(), Error> {
+    pub fn row(&mut self, path: &str, line: u64, severity: Severity, message: &str) -> Result<(), Error> {
         let line = line.to_string();
         self.write([path, &line, severity.as_str(), severity.as_str(), "", "", "", message, ""].into_iter())
     }

@@ -86,7 +86,8 @@ impl RunReport {
         let timeline = Timeline::of(
             snapshot,
             request.run,
-            (run.started_at, until),
+            run.started_at,
+            until,
             limits.as_ref().unwrap_or(&RunLimits::default()),
         )?;
         let credits = |price: Price| price.of(requests.accepted).to_string();

@@ -156,7 +156,7 @@ impl WindowUse {
         self.period_ms.max(axis.part_ms)
     }
 
-    fn add(&mut self, axis: &TimeAxis, (from, until): (UnixMillis, UnixMillis), count: i64) {
+    fn add(&mut self, axis: &TimeAxis, from: UnixMillis, until: UnixMillis, count: i64) {
         let (first, behind) = (axis.first_end_from(from), axis.first_end_from(until));
         for (part, change) in [(first, count), (behind, -count)] {
             if part < POINTS {
@@ -170,7 +170,7 @@ impl WindowUse {
         let Some(at) = at.filter(|_| matches!(self.of, WindowOf::Upload | WindowOf::Total)) else { return };
         let end = at.plus_ms(self.drawn_ms(axis));
         let end = if self.until_final { request.final_at.map_or(end, |done| done.min(end)) } else { end };
-        self.add(axis, (at, end), 1);
+        self.add(axis, at, end, 1);
     }
 
     fn take_external(&mut self, axis: &TimeAxis, endpoint: &str, at: UnixMillis, count: u64) {
@@ -182,7 +182,7 @@ impl WindowUse {
         };
         if own {
             let end = at.plus_ms(self.drawn_ms(axis));
-            self.add(axis, (at, end), i64::try_from(count).unwrap_or(i64::MAX));
+            self.add(axis, at, end, i64::try_from(count).unwrap_or(i64::MAX));
         }
     }
 
@@ -261,15 +261,16 @@ impl Timeline {
     pub fn of(
         snapshot: &Snapshot,
         run: RunId,
-        (from, until): (UnixMillis, UnixMillis),
+        from: UnixMillis,
+        until: UnixMillis,
         limits: &RunLimits,
     ) -> Result<Self, Error> {
         let mut timeline = Self::empty(TimeAxis::new(from, until), limits);
         let period_ms_max = timeline.windows.iter().map(|window| window.period_ms).max().unwrap_or(0);
-        let period = (from.plus_ms(-period_ms_max), until);
-        snapshot.each_request_around(run, period, from, |request| timeline.take(request))?;
+        let since = from.plus_ms(-period_ms_max);
+        snapshot.each_request_around(run, since, until, from, |request| timeline.take(request))?;
         let axis = timeline.axis;
-        snapshot.each_external_usage_between(period, |endpoint, at, count| {
+        snapshot.each_external_usage_between(since, until, |endpoint, at, count| {
             for window in &mut timeline.windows {
                 window.take_external(&axis, endpoint, at, count);
             }

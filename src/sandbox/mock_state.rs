@@ -99,7 +99,8 @@ impl MockState {
         policy: &Policy,
         account: &str,
         form: UploadForm,
-        (arrived_at, at): (UnixMillis, UnixMillis),
+        arrived_at: UnixMillis,
+        at: UnixMillis,
     ) -> Video {
         self.sequence += 1;
         let noted_at = match policy.noted {

@@ -9,7 +9,7 @@ use crate::{
     },
     clock::Clock,
     error::Error,
-    ledger::{CauseCount, FaultCount, LedgerError, ReportScope, RunId, RunRow, Snapshot},
+    ledger::{CauseCount, FaultCount, LedgerError, ReportScope, RunId, Snapshot},
     quota::WindowStatus,
     report::{Counts, LiveReport, LiveRun, LiveState, LiveWindow},
 };
@@ -29,9 +29,17 @@ pub(super) struct FollowedView {
     reasons: Option<KnownReasons>,
 }
 
+/// The counts that reasons depend on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct CountsSeen {
+    rejected: u64,
+    items: u64,
+    is_running: bool,
+}
+
 /// Reasons as they were last read. They are read again when a count they depend on has changed.
 struct KnownReasons {
-    counts: (u64, u64, bool),
+    counts: CountsSeen,
     causes: Vec<CauseCount>,
     faults: Vec<FaultCount>,
 }
@@ -77,7 +85,8 @@ impl FollowedView {
         };
         let items = Counts::from(&items);
         let is_running = running.is_some();
-        let (causes, faults) = self.reasons(snapshot, (id, &run), &items, (scope, is_running))?;
+        let counts = CountsSeen { rejected: run.rows.rejected, items: items.with_causes(), is_running };
+        let (causes, faults) = self.reasons(snapshot, id, scope, counts)?;
         let seen_later =
             if is_of_ledger || is_running { 0 } else { run.rows.accounted().saturating_sub(items.total) };
         Ok(Some(LiveReport {
@@ -113,11 +122,10 @@ impl FollowedView {
     fn reasons(
         &mut self,
         snapshot: &Snapshot,
-        (id, run): (RunId, &RunRow),
-        items: &Counts,
-        (scope, is_running): (ReportScope, bool),
+        id: RunId,
+        scope: ReportScope,
+        counts: CountsSeen,
     ) -> Result<(Vec<CauseCount>, Vec<FaultCount>), Error> {
-        let counts = (run.rows.rejected, items.with_causes(), is_running);
         let known = match self.reasons.take() {
             Some(known) if known.counts == counts => known,
             _ => KnownReasons {

@@ -121,12 +121,13 @@ impl Snapshot {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Calls `show` with every request of a run, every request sent within `period`, and every one whose video became final
-    /// from `started_at` to the end of the period, in the order of their numbers. Requests that never left are not among them.
+    /// Calls `show` with every request of a run, every request sent from `since` to `until`, and every one whose video
+    /// became final from `started_at` to `until`, in the order of their numbers. Requests that never left are not among them.
     pub fn each_request_around(
         &self,
         run: RunId,
-        period: (UnixMillis, UnixMillis),
+        since: UnixMillis,
+        until: UnixMillis,
         started_at: UnixMillis,
         mut show: impl FnMut(&RequestTimes),
     ) -> Result<(), LedgerError> {
@@ -140,7 +141,7 @@ impl Snapshot {
              ORDER BY attempt.id"
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query((run.0, period.0.0, period.1.0, started_at.0))?;
+        let mut rows = statement.query((run.0, since.0, until.0, started_at.0))?;
         while let Some(row) = rows.next()? {
             show(&RequestTimes {
                 sent_at: row.get(0)?,
@@ -159,7 +160,8 @@ impl Snapshot {
     /// Calls `show` with every use of a quota that is not an upload of this ledger: the endpoint, the time and the count.
     pub fn each_external_usage_between(
         &self,
-        (since, until): (UnixMillis, UnixMillis),
+        since: UnixMillis,
+        until: UnixMillis,
         mut show: impl FnMut(&str, UnixMillis, u64),
     ) -> Result<(), LedgerError> {
         let sql = "SELECT endpoint, at, count FROM external_usage WHERE at >= ?1 AND at <= ?2";

@@ -48,6 +48,13 @@ impl Expected {
     }
 }
 
+/// Where the row is that was read first, of two for one video.
+#[derive(Clone, Copy)]
+struct FirstRow {
+    manifest: i64,
+    line: i64,
+}
+
 impl Store {
     /// Admits a batch of rows and row errors, and returns the outcome of each. All or nothing.
     pub fn admit(
@@ -104,7 +111,7 @@ impl Store {
         {
             let is_same_row = manifest == origin.manifest.0 && line == line_of(row.line);
             if !is_same_row {
-                self.set_aside_duplicate(origin, row, known.item, (manifest, line))?;
+                self.set_aside_duplicate(origin, row, known.item, FirstRow { manifest, line })?;
                 return Ok(Admission::Duplicate { first_line: u64::try_from(line).unwrap_or(0) });
             }
         }
@@ -346,7 +353,7 @@ impl Store {
         origin: Origin,
         row: &ManifestRow,
         item: ItemId,
-        first: (i64, i64),
+        first: FirstRow,
     ) -> Result<(), LedgerError> {
         let changes = self.changes(item, row)?;
         self.set_aside(origin, row.line, "duplicate", &row.cells, changes, Some(item), Some(first))
@@ -376,7 +383,7 @@ impl Store {
         cells: &[String],
         problems: Option<String>,
         item: Option<ItemId>,
-        first: Option<(i64, i64)>,
+        first: Option<FirstRow>,
     ) -> Result<(), LedgerError> {
         self.change_one(
             "INSERT INTO row_issue (run, manifest, line, kind, cells, problems, item, first_manifest, first_line) \
@@ -389,8 +396,8 @@ impl Store {
                 to_json(cells)?,
                 problems,
                 item.map(|item| item.0),
-                first.map(|(manifest, _)| manifest),
-                first.map(|(_, line)| line),
+                first.map(|first| first.manifest),
+                first.map(|first| first.line),
             ),
         )
     }

@@ -82,21 +82,23 @@ impl Snapshot {
     pub fn expiring(
         &self,
         manifest: ManifestId,
-        after: (UnixMillis, ItemId),
+        after_time: UnixMillis,
+        after_item: ItemId,
         count_max: usize,
     ) -> Result<Vec<Expiring>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, manifest, line, expires_at FROM item WHERE state = 'pending' AND manifest = ?1 \
              AND expires_at IS NOT NULL AND (expires_at, id) > (?2, ?3) ORDER BY expires_at, id LIMIT ?4",
         )?;
-        let rows = statement.query_map((manifest.0, after.0.0, after.1.0, limit(count_max)), |row| {
-            Ok(Expiring {
-                item: ItemId(row.get(0)?),
-                manifest: ManifestId(row.get(1)?),
-                line: unsigned(row, 2)?,
-                expires_at: row.get(3)?,
-            })
-        })?;
+        let rows =
+            statement.query_map((manifest.0, after_time.0, after_item.0, limit(count_max)), |row| {
+                Ok(Expiring {
+                    item: ItemId(row.get(0)?),
+                    manifest: ManifestId(row.get(1)?),
+                    line: unsigned(row, 2)?,
+                    expires_at: row.get(3)?,
+                })
+            })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

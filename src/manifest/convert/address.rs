@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    Reading,
+    Explanation, Reading,
     advice::{LOCAL_PATH, is_local_path, url_advice},
     problem_at,
 };
@@ -31,7 +31,7 @@ impl<'a> Reading<'a> {
                 if memchr::memmem::find(address.as_bytes(), b"&amp;").is_some() {
                     let message = "&amp; is in the address: it was written for HTML".to_owned();
                     let fix = format!("decode it: --map 'url={{{}|html}}'", self.name_of(Field::Url));
-                    let words = ("url_html_escaped", message, fix.as_str());
+                    let words = Explanation::new("url_html_escaped", message, fix.as_str());
                     self.warnings.push(problem_at(self.first(Field::Url), redact::url(&value), words));
                 }
                 Some(address)
@@ -41,7 +41,7 @@ impl<'a> Reading<'a> {
                 let (class, fix) = if is_local_path(&value) { LOCAL_PATH } else { url_advice(error) };
                 let fix = fix.replace("COLUMN", self.name_of(Field::Url));
                 let column = self.gap(Field::Url).or_else(|| self.first(Field::Url));
-                let words = (class, error.to_string(), fix.as_str());
+                let words = Explanation::new(class, error.to_string(), fix.as_str());
                 self.problems.push(problem_at(column, redact::url(&value), words));
                 None
             }
@@ -62,7 +62,7 @@ impl<'a> Reading<'a> {
             )
         };
         let shown = value.split(['|', ';', ',', ' ', '\n']).next().unwrap_or_default();
-        self.problem(Field::Url, redact::url(shown), ("url_several", message, &fix));
+        self.problem(Field::Url, redact::url(shown), Explanation::new("url_several", message, &fix));
     }
 }
 

@@ -10,12 +10,26 @@ use crate::{
     redact,
 };
 
+/// The class of a problem, what is wrong, and what to do.
+pub(in crate::manifest) struct Explanation<'a> {
+    class: &'a str,
+    message: String,
+    fix: &'a str,
+}
+
+impl<'a> Explanation<'a> {
+    pub(in crate::manifest) const fn new(class: &'a str, message: String, fix: &'a str) -> Self {
+        Self { class, message, fix }
+    }
+}
+
 /// A problem at a column, from 0.
 pub(in crate::manifest) fn problem_at(
     column: Option<(usize, &str)>,
     value: String,
-    (class, message, fix): (&str, String, &str),
+    explanation: Explanation<'_>,
 ) -> Problem {
+    let Explanation { class, message, fix } = explanation;
     Problem {
         column: column.map(|(_, name)| name.to_owned()).unwrap_or_default(),
         column_number: column.map_or(0, |(number, _)| number + 1),

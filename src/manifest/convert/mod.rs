@@ -24,7 +24,7 @@ use crate::{
     domain::{Problem, Submission},
     redact,
 };
-pub(super) use advice::problem_at;
+pub(super) use advice::{Explanation, problem_at};
 use advice::{datetime_advice, tag_advice};
 pub(super) use notices::Notices;
 
@@ -150,7 +150,7 @@ pub(super) fn wrong_width(expected: usize, found: usize) -> Problem {
         )
     };
     let message = format!("the row has {what} cells than the header: {found} and not {expected}");
-    problem_at(None, String::new(), ("column_count", message, fix))
+    problem_at(None, String::new(), Explanation::new("column_count", message, fix))
 }
 
 /// The text of one field.
@@ -208,8 +208,8 @@ impl<'a> Reading<'a> {
         None
     }
 
-    fn problem(&mut self, field: Field, value: String, words: (&str, String, &str)) {
-        self.problems.push(problem_at(self.first(field), value, words));
+    fn problem(&mut self, field: Field, value: String, explanation: Explanation<'_>) {
+        self.problems.push(problem_at(self.first(field), value, explanation));
     }
 
     /// The first column that feeds a field.
@@ -219,7 +219,7 @@ impl<'a> Reading<'a> {
 
     fn warn_of_cut(&mut self, field: Field, value: &str, message: String) {
         let fix = "shorten it in the manifest, or leave --too-long cut out to refuse such rows";
-        let words = ("text_cut", message, fix);
+        let words = Explanation::new("text_cut", message, fix);
         self.warnings.push(problem_at(self.first(field), redact::opaque(value), words));
     }
 
@@ -229,7 +229,7 @@ impl<'a> Reading<'a> {
         if is_scientific(&id) {
             let message = "a spreadsheet has shortened this number: different ids look the same".to_owned();
             let fix = "format the column as text before the export";
-            let words = ("id_scientific", message, fix);
+            let words = Explanation::new("id_scientific", message, fix);
             self.warnings.push(problem_at(self.first(Field::Id), redact::opaque(&id), words));
         }
         Some(id)
@@ -242,7 +242,7 @@ impl<'a> Reading<'a> {
         if id.is_none() {
             let message = "the row has no id, and with --same-by id an id says which video it is".to_owned();
             let fix = "write one, or map it: --map id=COLUMN";
-            self.problem(Field::Id, String::new(), ("id_missing", message, fix));
+            self.problem(Field::Id, String::new(), Explanation::new("id_missing", message, fix));
         }
         id.cloned()
     }
@@ -252,7 +252,11 @@ impl<'a> Reading<'a> {
         let Some(value) = self.value(Field::UniqueId) else { return Cow::Borrowed(&self.rules.namespace) };
         if value.len() > NAMESPACE_MAX && value.chars().count() > NAMESPACE_MAX {
             let message = format!("a namespace has at most {NAMESPACE_MAX} characters");
-            self.problem(Field::UniqueId, redact::opaque(&value), ("text_too_long", message, "shorten it"));
+            self.problem(
+                Field::UniqueId,
+                redact::opaque(&value),
+                Explanation::new("text_too_long", message, "shorten it"),
+            );
         }
         value
     }
@@ -297,13 +301,17 @@ impl<'a> Reading<'a> {
                 {
                     let message = "a single tag with a comma may be split by the service".to_owned();
                     let fix = "remove the comma, add a second tag, or leave the marker tag on";
-                    self.problem(Field::Tags, redact::opaque(&tags[0]), ("tag_comma", message, fix));
+                    self.problem(
+                        Field::Tags,
+                        redact::opaque(&tags[0]),
+                        Explanation::new("tag_comma", message, fix),
+                    );
                 }
                 Some(tags)
             }
             Err(error) => {
                 let (value, class, message, fix) = tag_advice(error);
-                self.problem(Field::Tags, value, (class, message, fix));
+                self.problem(Field::Tags, value, Explanation::new(class, message, fix));
                 None
             }
         }
@@ -318,7 +326,11 @@ impl<'a> Reading<'a> {
             let fix = "export the table as CSV (PostgreSQL: COPY ... WITH (FORMAT csv)), where line breaks are quoted";
             ("text_backslash_escaped", "a line break or a tab is written with a backslash", fix)
         };
-        self.warnings.push(problem_at(self.first(Field::Tags), value, (class, message.to_owned(), fix)));
+        self.warnings.push(problem_at(
+            self.first(Field::Tags),
+            value,
+            Explanation::new(class, message.to_owned(), fix),
+        ));
     }
 
     /// The texts that one source gives for tags.
@@ -365,7 +377,7 @@ impl<'a> Reading<'a> {
                     None => redact::opaque(&value),
                 };
                 let (class, message, fix) = datetime_advice(error);
-                self.problem(Field::Datetime, shown, (class, message.to_owned(), fix));
+                self.problem(Field::Datetime, shown, Explanation::new(class, message.to_owned(), fix));
                 None
             }
         }

@@ -1,6 +1,6 @@
 //! Where a video was taken, from one column or two, and from those with the hemispheres.
 
-use super::{Reading, advice::coordinate_advice, problem_at};
+use super::{Explanation, Reading, advice::coordinate_advice, problem_at};
 use crate::{
     domain::Coordinates,
     manifest::{
@@ -32,7 +32,7 @@ impl Reading<'_> {
 
     fn half_a_pair(&mut self, field: Field, value: &str, missing: &str) -> Option<Coordinates> {
         let message = format!("the {missing} is missing");
-        let words = ("coordinates_pair", message, "give both coordinates or none");
+        let words = Explanation::new("coordinates_pair", message, "give both coordinates or none");
         self.problem(field, redact::opaque(value), words);
         None
     }
@@ -55,7 +55,7 @@ impl Reading<'_> {
         let fix = fix
             .replace("COLUMN", self.name_of(field))
             .replace("longitude={", &format!("{}={{", field.name()));
-        let words = (class, message.to_owned(), fix.as_str());
+        let words = Explanation::new(class, message.to_owned(), fix.as_str());
         self.problems.push(problem_at(self.first(field), redact::opaque(value), words));
     }
 }

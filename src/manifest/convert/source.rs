@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Reading, YES, problem_at};
+use super::{Explanation, Reading, YES, problem_at};
 use crate::{
     manifest::{
         mapping::{Encode, Field, FieldSlot, NotJson, Transform, ValueSource, apply},
@@ -116,7 +116,7 @@ impl<'a> Reading<'a> {
             if apply(text, transforms) == Err(NotJson) {
                 let name = Some((column, self.columns.names()[column].as_str()));
                 let fix = "correct the cell, or leave |json out of the mapping";
-                let words = ("json_cell", "the cell is not JSON".to_owned(), fix);
+                let words = Explanation::new("json_cell", "the cell is not JSON".to_owned(), fix);
                 self.problems.push(problem_at(name, redact::opaque(text), words));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{CALLBACK_MAX, NO, Reading, YES, address::normalised, problem_at};
+use super::{CALLBACK_MAX, Explanation, NO, Reading, YES, address::normalised, problem_at};
 use crate::{
     manifest::{
         mapping::{Field, ValueSource},
@@ -26,7 +26,7 @@ impl<'a> Reading<'a> {
         }
         let message = format!("{length} characters, at most {length_max} are taken");
         let fix = "shorten it, or say --too-long cut";
-        self.problem(field, redact::opaque(&value), ("text_too_long", message, fix));
+        self.problem(field, redact::opaque(&value), Explanation::new("text_too_long", message, fix));
         None
     }
 
@@ -41,11 +41,15 @@ impl<'a> Reading<'a> {
             Ok(_) => {
                 let message =
                     format!("an address of at most {CALLBACK_MAX} characters is taken, percent-encoded");
-                self.problem(Field::Callback, redact::url(&value), ("text_too_long", message, "shorten it"));
+                self.problem(
+                    Field::Callback,
+                    redact::url(&value),
+                    Explanation::new("text_too_long", message, "shorten it"),
+                );
                 None
             }
             Err(error) => {
-                let words = ("callback_url", error.to_string(), "write an http(s) address");
+                let words = Explanation::new("callback_url", error.to_string(), "write an http(s) address");
                 self.problem(Field::Callback, redact::url(&value), words);
                 None
             }
@@ -60,7 +64,11 @@ impl<'a> Reading<'a> {
             return;
         }
         let message = "a part of the callback is missing; the row is sent without a callback".to_owned();
-        let words = ("callback_incomplete", message, "fill the cell, or map the callback of other columns");
+        let words = Explanation::new(
+            "callback_incomplete",
+            message,
+            "fill the cell, or map the callback of other columns",
+        );
         let column = self.gap(Field::Callback).or_else(|| self.first(Field::Callback));
         self.warnings.push(problem_at(column, String::new(), words));
     }
@@ -72,7 +80,7 @@ impl<'a> Reading<'a> {
             as_str if NO.contains(&as_str) => Some(false),
             _ => {
                 let message = "neither true nor false".to_owned();
-                let words = ("boolean", message, "write true or false");
+                let words = Explanation::new("boolean", message, "write true or false");
                 self.problem(Field::RetainOriginalVideo, redact::opaque(&value), words);
                 None
             }

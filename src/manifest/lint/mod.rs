@@ -4,7 +4,7 @@ mod addresses;
 
 use super::{
     borrowed_row::BorrowedRow,
-    convert::problem_at,
+    convert::{Explanation, problem_at},
     mapping::{Field, FirstColumns},
 };
 use addresses::is_private;
@@ -92,7 +92,8 @@ impl Lint {
             );
         }
         for (field, value, (class, message, fix)) in odd {
-            let warning = problem_at(columns.of(field), value, (class, message.to_owned(), fix));
+            let warning =
+                problem_at(columns.of(field), value, Explanation::new(class, message.to_owned(), fix));
             row.warnings.push(warning);
         }
     }
@@ -181,7 +182,7 @@ impl PlaceCounts {
             return None;
         }
         let message = "the other way round it would be where most rows do".to_owned();
-        let words = ("coordinates_swapped", message, "swap latitude and longitude");
+        let words = Explanation::new("coordinates_swapped", message, "swap latitude and longitude");
         Some(problem_at(columns.of(place_field(columns)), format!("{latitude},{longitude}"), words))
     }
 }

@@ -89,7 +89,7 @@ impl SheetLinks {
             if row < first_row || is_web_address(text.trim()) {
                 continue;
             }
-            if links.behind(cell.pos, cell.formula.as_deref()).is_some() {
+            if links.behind(row, column, cell.formula.as_deref()).is_some() {
                 links.columns.entry(column).or_default();
             } else if cell.formula.is_some_and(|formula| formula.contains("HYPERLINK(")) {
                 *unread.entry(column).or_default() += 1;
@@ -115,9 +115,9 @@ impl SheetLinks {
     }
 
     /// The address behind a cell.
-    pub(super) fn behind(&self, place: (u32, u32), formula: Option<&str>) -> Option<String> {
+    pub(super) fn behind(&self, row: u32, column: u32, formula: Option<&str>) -> Option<String> {
         let made = formula.and_then(linked_address).filter(is_web_address);
-        made.or_else(|| self.addresses.get(&place).cloned())
+        made.or_else(|| self.addresses.get(&(row, column)).cloned())
     }
 }
 

@@ -340,7 +340,7 @@ fn send_rows(
         if let Some(at) = links.columns.keys().position(|own| *own == column) {
             let is_address = is_web_address(text.trim());
             let link =
-                if is_address { Some(text.clone()) } else { links.behind((own, column), formula.as_deref()) };
+                if is_address { Some(text.clone()) } else { links.behind(own, column, formula.as_deref()) };
             row.put_link(at, link_count, link.unwrap_or_default());
         }
         if !text.is_empty() {

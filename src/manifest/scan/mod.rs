@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{
     Manifest, ManifestError,
     borrowed_row::BorrowedRow,
-    convert::problem_at,
+    convert::{Explanation, problem_at},
     lint::PlaceCounts,
     mapping::{Field, FirstColumns},
     workers,
@@ -176,7 +176,7 @@ pub fn scan(
     }
     let kept = std::mem::take(&mut scanner.duplicates);
     for (own, first, changes) in kept.compare(manifests) {
-        scanner.take_duplicate((own, first), changes, &mut meet);
+        scanner.take_duplicate(own, first, changes, &mut meet);
     }
     Ok(scanner.scan)
 }
@@ -273,7 +273,7 @@ impl Scanner {
             let message =
                 format!("the same bytes as {}, under another url", self.name(origin.manifest, first));
             let fix = "leave one of them out, or both are paid";
-            let words = ("same_content", message, fix);
+            let words = Explanation::new("same_content", message, fix);
             row.warnings.push(problem_at(origin.columns.of(Field::Hash), crate::redact::opaque(hash), words));
         }
     }
@@ -288,7 +288,8 @@ impl Scanner {
 
     fn take_duplicate(
         &mut self,
-        (own, first): (LinePlace, LinePlace),
+        own: LinePlace,
+        first: LinePlace,
         changes: Vec<FieldChange>,
         meet: &mut impl FnMut(&str, ScannedRow<'_>),
     ) {

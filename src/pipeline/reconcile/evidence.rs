@@ -140,8 +140,8 @@ impl<'a> EvidencePass<'a> {
     pub(super) fn new(evidence: &'a Evidence<'a>, rules: &'a ReconcileRules) -> Self {
         let mut pass = Self { evidence, rules, components: Vec::new(), compared: Cell::new(0) };
         if rules.on_doubt == OnDoubt::Auto {
-            let counts = (evidence.possible_senders.len(), evidence.unbound.len());
-            pass.components = component_sizes(counts, |sender, video| {
+            let (senders, videos) = (evidence.possible_senders.len(), evidence.unbound.len());
+            pass.components = component_sizes(senders, videos, |sender, video| {
                 pass.could_be(&evidence.possible_senders[sender], evidence.unbound[video])
             });
         }

@@ -152,13 +152,13 @@ pub(super) struct Bar {
 }
 
 /// A table whose last column is a chart.
-pub(super) fn bar_table(caption: &str, heads: (&str, &str), class: &str, bars: &[Bar]) -> Markup {
+pub(super) fn bar_table(caption: &str, label: &str, value: &str, class: &str, bars: &[Bar]) -> Markup {
     let most = bars.iter().map(|bar| bar.count).max().unwrap_or(0);
     html! {
         table {
             caption { (caption) }
             thead { tr {
-                th scope="col" { (heads.0) } th.number scope="col" { (heads.1) } td.graph aria-hidden="true" {}
+                th scope="col" { (label) } th.number scope="col" { (value) } td.graph aria-hidden="true" {}
             } }
             tbody {
                 @for bar in bars {

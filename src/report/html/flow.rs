@@ -91,7 +91,7 @@ pub(super) fn flow(counts: &FlowCounts<'_>) -> Markup {
     let source = if counts.is_of_ledger { "videos in the ledger" } else { "rows read" };
     html! {
         figure {
-            (drawing(counts.is_of_ledger, (source, total), videos, &left_out, &outcomes))
+            (drawing(counts.is_of_ledger, source, total, videos, &left_out, &outcomes))
             table {
                 caption { "What became of the " (source) }
                 thead { tr {
@@ -130,7 +130,8 @@ fn placed(nodes: &[FlowNode], from: f64, total: u64) -> Vec<PlacedNode> {
 
 fn drawing(
     is_of_ledger: bool,
-    (source, total): (&str, u64),
+    source: &str,
+    total: u64,
     videos: u64,
     left_out: &[FlowNode],
     outcomes: &[FlowNode],

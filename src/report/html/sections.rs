@@ -7,13 +7,17 @@ use url::Url;
 
 use super::{
     charts::{Bar, Curve, TimeChart, bar_table, columns, time_chart},
-    text::{counted, foreign, percent, time},
+    text::{foreign, percent, time},
     world,
 };
 use crate::{
     domain::format_duration,
     ledger::RunRow,
-    report::{RunReport, text::with_separators, timeline::INDEXING_EDGES},
+    report::{
+        RunReport,
+        text::{counted, with_separators},
+        timeline::INDEXING_EDGES,
+    },
 };
 
 /// Bars of the table behind the chart of dates: the fullest ones.
@@ -143,7 +147,7 @@ pub(super) fn indexing(report: &RunReport) -> Markup {
         (bar_table(
             &format!("{} by the time from the answer of the service to searchable. Polls find it a little later.",
                      counted(total, "video", "videos")),
-            ("Time", "Videos"), "good", &bars,
+            "Time", "Videos", "good", &bars,
         ))
     }
 }
@@ -181,7 +185,7 @@ pub(super) fn dates(report: &RunReport) -> Markup {
             (columns("dates-title", &title, &bars))
             details {
                 summary { "Numbers: the fullest periods" }
-                (bar_table("Videos by capture date", ("Period", "Videos"), "move", &listed))
+                (bar_table("Videos by capture date", "Period", "Videos", "move", &listed))
             }
         }
     }

@@ -85,7 +85,7 @@ impl MockService {
         let (first, last) = (*self.policy.accepted_at_part.start(), *self.policy.accepted_at_part.end());
         let part = if first < last { first + state.rng.f64() * (last - first) } else { first };
         let accepted_at = now.plus(delay.mul_f64(part) + lateness);
-        let video = state.make_video(&self.policy, &arrival.key, form, (now, accepted_at));
+        let video = state.make_video(&self.policy, &arrival.key, form, now, accepted_at);
         let account = state.account(&self.policy, &arrival.key);
         account.spent += 1;
         account.take(&video);

@@ -132,7 +132,7 @@ impl MockService {
         let now = state.clock.now();
         let form =
             UploadForm { url: url.to_owned(), unique_id: unique_id.to_owned(), ..UploadForm::default() };
-        let video = state.make_video(&self.policy, account, form, (now, now));
+        let video = state.make_video(&self.policy, account, form, now, now);
         state.account(&self.policy, account).take(&video);
         state.add_video(video);
     }

@@ -27,12 +27,12 @@ pub(super) fn find(
     match met {
         ScannedRow::Good { line, warnings, .. } => {
             for warning in *warnings {
-                findings.problem((path, *line), Severity::Warned, warning)?;
+                findings.problem(path, *line, Severity::Warned, warning)?;
             }
             if let Some(PlannedRow { action: PlannedAction::Drifted(_), changes }) = planned {
                 let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
                 let message = format!("already sent with other content: {}", changes.join("; "));
-                findings.row((path, *line), Severity::Drifted, &message)?;
+                findings.row(path, *line, Severity::Drifted, &message)?;
             }
             Ok(())
         }
@@ -43,11 +43,11 @@ pub(super) fn find(
             } else {
                 format!("; it differs: {}", changes.join("; "))
             };
-            findings.row((path, *line), Severity::Duplicate, &format!("the same video as {first}{changes}"))
+            findings.row(path, *line, Severity::Duplicate, &format!("the same video as {first}{changes}"))
         }
         ScannedRow::Rejected(error) => {
             for problem in &error.problems {
-                findings.problem((path, error.line), Severity::Rejected, problem)?;
+                findings.problem(path, error.line, Severity::Rejected, problem)?;
             }
             Ok(())
         }

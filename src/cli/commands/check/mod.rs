@@ -117,6 +117,13 @@ struct Checking {
     probed: Option<Probed>,
 }
 
+/// How a check ended.
+enum CheckEnd {
+    Complete(Checking),
+    /// A signal ended it early.
+    Stopped(ExitCode),
+}
+
 /// Validates manifests.
 pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open()?;
@@ -129,17 +136,17 @@ pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) ->
     let findings = Shared::new(Mutex::new(findings));
     let checked = match &ledger {
         Some(ledger) if args.probe.probe => block_on(probe_sources(args, manifests, ledger, &findings)),
-        ledger => read(args, manifests, ledger.as_deref(), &findings).map(Ok),
+        ledger => read(args, manifests, ledger.as_deref(), &findings).map(CheckEnd::Complete),
     };
     let Checking { scan, comparison, probed } = match checked {
         Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::Success),
         checked => match checked? {
-            Ok(checking) => checking,
-            Err(signal) => return Ok(signal),
+            CheckEnd::Complete(checking) => checking,
+            CheckEnd::Stopped(signal) => return Ok(signal),
         },
     };
     let unmet = unmet(&args.demands, &scan, probed.as_ref());
-    let code = exit_code_of(&args.demands, (&scan, &comparison), probed.as_ref());
+    let code = exit_code_of(&args.demands, &scan, &comparison, probed.as_ref());
     let findings = findings.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(findings) = findings {
         let finished = findings.finish();
@@ -202,7 +209,7 @@ async fn probe_sources(
     mut manifests: Vec<Manifest>,
     ledger: &Path,
     findings: &Shared,
-) -> Result<Result<Checking, ExitCode>, Error> {
+) -> Result<CheckEnd, Error> {
     let columns: BTreeMap<Arc<str>, (usize, String)> =
         manifests.iter().map(|manifest| (Arc::from(manifest.path()), manifest.url_column())).collect();
     let (paths, reader_findings) = (columns.clone(), Arc::clone(findings));
@@ -231,16 +238,16 @@ async fn probe_sources(
         let mut findings = findings.lock().unwrap_or_else(PoisonError::into_inner);
         findings
             .as_mut()
-            .map_or(Ok(()), |findings| findings.problem((&target.path, target.line), severity, problem))
+            .map_or(Ok(()), |findings| findings.problem(&target.path, target.line, severity, problem))
     };
     let (read, mut probed) = probe::probe(&args.probe, ledger, columns, read, tell).await?;
     let Some((scan, comparison, wanted)) = read else {
         let code = probed.signal.unwrap_or(ExitCode::Interrupted);
         show_stop(args, &probed, code, findings)?;
-        return Ok(Err(code));
+        return Ok(CheckEnd::Stopped(code));
     };
     probed.left = u64::saturating_sub(wanted, probed.probed());
-    Ok(Ok(Checking { scan, comparison, probed: Some(probed) }))
+    Ok(CheckEnd::Complete(Checking { scan, comparison, probed: Some(probed) }))
 }
 
 /// Says what was seen until a signal came.
@@ -278,7 +285,8 @@ fn unmet(demands: &DemandArgs, scan: &Scan, probed: Option<&Probed>) -> Vec<Stri
 
 fn exit_code_of(
     demands: &DemandArgs,
-    (scan, comparison): (&Scan, &LedgerComparison),
+    scan: &Scan,
+    comparison: &LedgerComparison,
     probed: Option<&Probed>,
 ) -> ExitCode {
     if demands.expect_rows.is_some_and(|rows| rows != scan.rows) {

@@ -9,7 +9,8 @@ pub(super) struct ComponentSize {
 
 /// The size of the component of each attempt. Asks for each link at most twice.
 pub(super) fn component_sizes(
-    (attempts, videos): (usize, usize),
+    attempts: usize,
+    videos: usize,
     mut is_linked: impl FnMut(usize, usize) -> bool,
 ) -> Vec<ComponentSize> {
     let mut component_of: Vec<Option<usize>> = vec![None; attempts];
@@ -48,12 +49,12 @@ mod tests {
     use super::*;
 
     /// The component of one attempt, grown until it does not grow any more.
-    fn grown(attempt: usize, counts: (usize, usize), links: &[bool]) -> ComponentSize {
+    fn grown(attempt: usize, attempts_max: usize, videos_max: usize, links: &[bool]) -> ComponentSize {
         let (mut attempts, mut videos) = (vec![attempt], Vec::new());
         loop {
             let before = (attempts.len(), videos.len());
-            for own in 0..counts.0 {
-                for video in (0..counts.1).filter(|video| links[own * counts.1 + video]) {
+            for own in 0..attempts_max {
+                for video in (0..videos_max).filter(|video| links[own * videos_max + video]) {
                     match (attempts.contains(&own), videos.contains(&video)) {
                         (true, false) => videos.push(video),
                         (false, true) => attempts.push(own),
@@ -69,12 +70,12 @@ mod tests {
 
     #[test]
     fn every_small_graph_has_the_components_that_growing_finds() {
-        let counts = (3, 4);
-        for bits in 0..1_u32 << (counts.0 * counts.1) {
-            let links: Vec<bool> = (0..counts.0 * counts.1).map(|bit| bits >> bit & 1 == 1).collect();
-            let sizes = component_sizes(counts, |attempt, video| links[attempt * counts.1 + video]);
+        let (own, videos) = (3, 4);
+        for bits in 0..1_u32 << (own * videos) {
+            let links: Vec<bool> = (0..own * videos).map(|bit| bits >> bit & 1 == 1).collect();
+            let sizes = component_sizes(own, videos, |attempt, video| links[attempt * videos + video]);
             let expected: Vec<ComponentSize> =
-                (0..counts.0).map(|attempt| grown(attempt, counts, &links)).collect();
+                (0..own).map(|attempt| grown(attempt, own, videos, &links)).collect();
             assert_eq!(sizes, expected, "{bits:b}");
         }
     }
