@@ -30,7 +30,7 @@ const TEXT_LENGTH_MAX: usize = 1024;
 
 /// What makes the stable compiler count the edges of telecine's code, and the comparisons that libFuzzer learns from. The targets
 /// are fast, with every check of a debug build.
-const FLAGS: &str = "-Copt-level=2 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+const FLAGS: &str = "-Copt-level=1 -Ccodegen-units=16 -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
      -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
      -Cllvm-args=-sanitizer-coverage-trace-compares";
 
@@ -88,6 +88,8 @@ fn build(root: &Path, place: &Path) -> Result<PathBuf, String> {
         ])
         .args(["--target-dir", "target"])
         .env("RUSTC_WORKSPACE_WRAPPER", compiler)
+        // else telecine is compiled in hundreds of units
+        .env("CARGO_INCREMENTAL", "0")
         .status()
         .map_err(|error| format!("cargo cannot be run: {error}"))?;
     if !built.success() {
