@@ -124,7 +124,7 @@ pub fn plan(request: &PlanRequest, mut manifests: Vec<Manifest>, clock: &Clock) 
     let limiter = limits::limiter_with(snapshot.as_ref(), limits.clone(), clock)?;
     let rows = PlannedRows::read(request, snapshot.as_ref(), &mut manifests, limiter.now())?;
     let slots = Slots::of(&limiter, &rows);
-    Ok(build_plan(request, plan_id, rows, slots, limiter.cap_forecast()))
+    Ok(build_plan(request, plan_id, rows, slots, &limiter.cap_forecast()))
 }
 
 /// A hash of the manifests, how they are read, the ledger and the limits.
@@ -377,7 +377,7 @@ fn build_plan(
     plan_id: String,
     mut rows: PlannedRows,
     slots: Slots,
-    by_caps: Forecast,
+    by_caps: &Forecast,
 ) -> Plan {
     let limits = &request.basis.limits;
     let Slots { starts_at, last_at, sent, waits, expired, expired_first } = slots;

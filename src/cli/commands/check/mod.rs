@@ -119,7 +119,7 @@ struct Checking {
 
 /// How a check ended.
 enum CheckEnd {
-    Complete(Checking),
+    Complete(Box<Checking>),
     /// A signal ended it early.
     Stopped(ExitCode),
 }
@@ -136,12 +136,13 @@ pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) ->
     let findings = Shared::new(Mutex::new(findings));
     let checked = match &ledger {
         Some(ledger) if args.probe.probe => block_on(probe_sources(args, manifests, ledger, &findings)),
-        ledger => read(args, manifests, ledger.as_deref(), &findings).map(CheckEnd::Complete),
+        ledger => read(args, manifests, ledger.as_deref(), &findings)
+            .map(|checking| CheckEnd::Complete(Box::new(checking))),
     };
     let Checking { scan, comparison, probed } = match checked {
         Err(error) if is_broken_pipe(&error) => return Ok(ExitCode::Success),
         checked => match checked? {
-            CheckEnd::Complete(checking) => checking,
+            CheckEnd::Complete(checking) => *checking,
             CheckEnd::Stopped(signal) => return Ok(signal),
         },
     };
@@ -247,7 +248,7 @@ async fn probe_sources(
         return Ok(CheckEnd::Stopped(code));
     };
     probed.left = u64::saturating_sub(wanted, probed.probed());
-    Ok(CheckEnd::Complete(Checking { scan, comparison, probed: Some(probed) }))
+    Ok(CheckEnd::Complete(Box::new(Checking { scan, comparison, probed: Some(probed) })))
 }
 
 /// Says what was seen until a signal came.
