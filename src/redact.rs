@@ -3,6 +3,8 @@
 //! A signed link is a bearer credential. Everything printed, logged or put into a message goes through here; only the
 //! wire, the ledger and the user's own original columns keep the whole.
 
+use crate::domain::is_object_address;
+
 /// Query parameters whose values are harmless and useful to see.
 const SHOWN_PARAMETERS: &[&str] = &["page", "v", "id", "format", "quality", "t", "lang"];
 
@@ -49,7 +51,7 @@ pub fn url(text: &str) -> String {
 /// what signed a link.
 fn object(text: &str) -> Option<String> {
     let text = text.trim();
-    if !["s3://", "gs://", "az://"].iter().any(|scheme| text.starts_with(scheme)) {
+    if !is_object_address(text) {
         return None;
     }
     Some(match text.split_once('?') {
