@@ -257,7 +257,8 @@ pub(super) async fn end_run(
 }
 
 /// How a run ended, with the limits it kept, for its report.
-pub(super) fn end_of_run(
+#[must_use]
+pub fn end_of_run(
     command: &'static str,
     run: RunId,
     ended: RunEnd,

@@ -275,21 +275,8 @@ mod tests {
     use super::*;
     use crate::{
         domain::UnixMillis,
-        ledger::{Identity, KeyChange, Restored, SecondLedger, open},
+        ledger::{open, tests::identity},
     };
-
-    fn identity() -> Identity {
-        Identity {
-            origin: "https://h".to_owned(),
-            key_digest: [0; 32],
-            fresh_secret: [1; 32],
-            key_change: KeyChange::Refused,
-            high_water: None,
-            registry: None,
-            second_ledger: SecondLedger::Refused,
-            restored: Restored::Refused,
-        }
-    }
 
     fn queue_at(path: &std::path::Path) -> Arc<CommitQueue> {
         CommitQueue::new(open::open(path, &identity(), UnixMillis(1)).unwrap())

@@ -130,7 +130,7 @@ impl Registration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{KeyChange, Restored};
+    use crate::ledger::tests::identity;
 
     struct Machine {
         folder: tempfile::TempDir,
@@ -140,16 +140,7 @@ mod tests {
         fn registration(&self, ledger: &str, second_ledger: SecondLedger) -> Registration {
             let path = self.folder.path().join(ledger);
             fs::write(&path, "").unwrap();
-            let identity = Identity {
-                origin: "https://h".to_owned(),
-                key_digest: [1; 32],
-                fresh_secret: [0; 32],
-                key_change: KeyChange::Refused,
-                high_water: None,
-                registry: None,
-                second_ledger,
-                restored: Restored::Refused,
-            };
+            let identity = Identity { origin: "https://h".to_owned(), second_ledger, ..identity() };
             Registration::new(&self.folder.path().join("accounts"), &identity, &path)
         }
 

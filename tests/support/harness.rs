@@ -15,7 +15,10 @@ use telecine::{
         ApiClient, Transport,
         transport::{Request, Response, TransportError},
     },
-    app::undo::{self, UndoEnd},
+    app::{
+        run::end_of_run,
+        undo::{self, UndoEnd},
+    },
     bucket::Sources,
     clock::Clock,
     domain::{Limit, RunOutcome, UnixMillis},
@@ -332,7 +335,7 @@ impl Harness {
                 *self.next_upload_at.lock().unwrap() = Some(ended.next_upload_at);
                 let outcome = ended.outcome.clone();
                 if self.is_nightly {
-                    self.end_night(&ledger, run, ended, clock.now()).await;
+                    self.end_night(&ledger, run, ended, &clock).await;
                 }
                 RunResult::Ended(outcome)
             }
@@ -343,23 +346,10 @@ impl Harness {
     }
 
     /// Ends a run as `import --cron` does.
-    async fn end_night(&self, ledger: &Ledger, run: RunId, ended: RunEnd, at: UnixMillis) {
-        let end = EndOfRun {
-            command: "import",
-            run,
-            outcome: ended.outcome,
-            broken_manifests: Vec::new(),
-            manifest_notices: ended.manifest_notices,
-            signal: None,
-            at,
-            rate: String::new(),
-            caps: Vec::new(),
-            next_upload_at: ended.next_upload_at,
-            price: None,
-            ledger_flags: String::new(),
-            library_diffs: ended.library_diffs,
-            is_cron: true,
-        };
+    async fn end_night(&self, ledger: &Ledger, run: RunId, ended: RunEnd, clock: &Clock) {
+        let at = clock.now();
+        let end = end_of_run("import", run, ended, &self.limits, clock, None);
+        let end = EndOfRun { is_cron: true, ..end };
         let summary = Summary::of_run(&ledger.snapshot().await.unwrap(), end).unwrap();
         let (code, reason) = (summary.exit_code, summary.exit_reason.clone());
         ledger.write(move |store| store.end_run(run, at, code.number(), &reason)).await.unwrap();

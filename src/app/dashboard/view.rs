@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::UnixMillis,
-        ledger::{Identity, KeyChange, Ledger, Restored, SecondLedger},
+        ledger::{Ledger, tests::identity},
     };
 
     #[tokio::test]
@@ -174,17 +174,8 @@ mod tests {
             of_process(FollowedRun::OfThisProcess(began)).read().unwrap().is_none(),
             "there is no ledger"
         );
-        let identity = Identity {
-            origin: "http://service".to_owned(),
-            key_digest: [1; 32],
-            fresh_secret: [2; 32],
-            key_change: KeyChange::Refused,
-            high_water: None,
-            registry: None,
-            second_ledger: SecondLedger::Replaces,
-            restored: Restored::Refused,
-        };
-        let ledger = Ledger::open(&path, &identity, began).unwrap();
+
+        let ledger = Ledger::open(&path, &identity(), began).unwrap();
         // in a container every process may have the same number
         let name = format!("run-{}", std::process::id());
         let id = ledger.write(move |store| store.begin_run(&name, "import", began, None)).await.unwrap();

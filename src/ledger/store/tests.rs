@@ -18,6 +18,7 @@ use crate::{
     api::ApiClient,
     app::{
         explain::{self, Named},
+        run::end_of_run,
         undo,
     },
     bucket::Sources,
@@ -25,11 +26,11 @@ use crate::{
     domain::{RunOutcome, State, UnixMillis},
     events::EventBus,
     ledger::{
-        DeletionOrder, Identity, KeyChange, Ledger, LedgerError, ListFilter, Restored, RunId, SecondLedger,
-        Snapshot, Store, commit_queue::CommitQueue, open, readers::Readers,
+        DeletionOrder, Ledger, LedgerError, ListFilter, RunId, Snapshot, Store, commit_queue::CommitQueue,
+        open, readers::Readers, tests::identity,
     },
     manifest::{Manifest, ManifestSpec},
-    pipeline::{self, Context, ReconcileRules, RunEnd, RunPolicy, Signals},
+    pipeline::{self, Context, ReconcileRules, RunPolicy, Signals},
     quota::Limits,
     report::{self, EndOfRun, ReportRequest, RunReport, Summary},
     sandbox::{Direct, Fault, Faults, MockService, Policy},
@@ -117,17 +118,7 @@ impl Traced {
     }
 
     fn open(&self, now: UnixMillis) -> Ledger {
-        let identity = Identity {
-            origin: "https://service.example".to_owned(),
-            key_digest: [1; 32],
-            fresh_secret: [7; 32],
-            key_change: KeyChange::Refused,
-            high_water: None,
-            restored: Restored::Refused,
-            registry: None,
-            second_ledger: SecondLedger::Refused,
-        };
-        let mut store = open::open(&self.path(), &identity, now).unwrap();
+        let mut store = open::open(&self.path(), &identity(), now).unwrap();
         let connection = &mut store.snapshot.connection;
         self.trace(connection);
         // the log holds all that was written
@@ -223,10 +214,12 @@ impl Traced {
             let spec = ManifestSpec::with_defaults(own.folder.path().join("m.csv").to_str().unwrap());
             let manifest = Manifest::open(&spec).unwrap();
             let (ledger, clock) = (context.ledger.clone(), context.clock.clone());
+            let limits = context.limiter.limits();
             let ended = pipeline::import(context, run, vec![manifest], &own.policy).await.unwrap();
             let outcome = ended.outcome.clone();
             let (folder, at) = (own.folder.path().join("reports"), clock.now());
-            read_report(&own.snapshot(), run, ended, at, &folder);
+            let end = end_of_run("import", run, ended, &limits, &clock, None);
+            read_report(&own.snapshot(), end, &folder);
             ledger.write(move |store| store.end_run(run, at, 0, "ended")).await.unwrap();
             ledger.write(move |store| store.note_bad_rows(run, at)).await.unwrap();
             outcome
@@ -254,23 +247,8 @@ struct StepCounts {
 }
 
 /// Reads what the end of a run and `telecine report` read.
-fn read_report(snapshot: &Snapshot, run: RunId, ended: RunEnd, at: UnixMillis, folder: &Path) {
-    let end = EndOfRun {
-        command: "import",
-        run,
-        outcome: ended.outcome,
-        broken_manifests: Vec::new(),
-        manifest_notices: Vec::new(),
-        signal: None,
-        at,
-        rate: String::new(),
-        caps: Vec::new(),
-        next_upload_at: ended.next_upload_at,
-        price: None,
-        ledger_flags: String::new(),
-        library_diffs: ended.library_diffs,
-        is_cron: true,
-    };
+fn read_report(snapshot: &Snapshot, end: EndOfRun, folder: &Path) {
+    let (run, at) = (end.run, end.at);
     Summary::of_run(snapshot, end).unwrap();
     std::fs::create_dir_all(folder).unwrap();
     report::write_tables(snapshot, run, folder).unwrap();

@@ -34,7 +34,8 @@ struct Fixture {
     manifest: ManifestId,
 }
 
-fn identity() -> Identity {
+/// The identity of the account that the tests of this crate import into.
+pub(crate) fn identity() -> Identity {
     Identity {
         origin: "https://service.example".to_owned(),
         key_digest: [1; 32],

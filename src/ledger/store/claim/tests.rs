@@ -14,10 +14,7 @@ use rusqlite::{
 use super::*;
 use crate::{
     domain::{ManifestRow, SourceUrl, VideoNo},
-    ledger::{
-        AdmitTerms, Binding, BoundBy, Identity, KeyChange, Restored, RunId, SecondLedger, SignableAccounts,
-        open,
-    },
+    ledger::{AdmitTerms, Binding, BoundBy, RunId, SignableAccounts, open, tests::identity},
 };
 
 const T0: UnixMillis = UnixMillis(1_700_000_000_000);
@@ -50,17 +47,8 @@ fn claim_behind(
     reading: Reading,
 ) -> (HashMap<String, i32>, Box<Claim>, Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let identity = Identity {
-        origin: "https://service.example".to_owned(),
-        key_digest: [1; 32],
-        fresh_secret: [7; 32],
-        key_change: KeyChange::Refused,
-        high_water: None,
-        restored: Restored::Refused,
-        registry: None,
-        second_ledger: SecondLedger::Refused,
-    };
-    let mut store = open::open(&folder.path().join("l.db"), &identity, T0).unwrap();
+
+    let mut store = open::open(&folder.path().join("l.db"), &identity(), T0).unwrap();
     let mut terms = None;
     store
         .transaction(|store| {
