@@ -128,6 +128,8 @@ pub struct Manifest {
     /// Finds what is odd about rows. `None`: it is not wanted.
     lint: Option<Lint>,
     unused: Vec<UnusedColumn>,
+    /// That another column seems to hold the videos.
+    better_addresses: Option<String>,
 }
 
 impl Manifest {
@@ -181,12 +183,20 @@ impl Manifest {
             counts: RecordCounts::default(),
             lint: None,
             unused: Vec::new(),
+            better_addresses: None,
         };
+        if manifest.table.workbook.as_ref().is_some_and(|workbook| workbook.has_1904_epoch) {
+            manifest.rules.dates.count_from_1904();
+        }
         manifest.find_out_dates(spec.header);
         manifest.find_out_points(spec.header);
         let file = manifest.table.file.as_ref();
         manifest.stamp = file.and_then(|file| stamp::of(file, spec, &manifest.rules, &manifest.joined));
-        manifest.unused = scan::unused::find(&manifest.columns, &manifest.table.sample(spec.header));
+        let sample = manifest.table.sample(spec.header);
+        manifest.unused = scan::unused::find(&manifest.columns, &sample);
+        if spec.map.is_empty() {
+            manifest.better_addresses = scan::unused::better_addresses(&manifest.columns, &sample);
+        }
         let keys: Vec<usize> =
             manifest.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
         let names = manifest.columns.names();
@@ -308,7 +318,7 @@ impl Manifest {
     /// What a user should know of how the columns were recognised, a sentence each.
     #[must_use]
     pub fn column_notes(&self) -> Vec<String> {
-        self.columns.rival_notes()
+        self.columns.rival_notes().into_iter().chain(self.better_addresses.clone()).collect()
     }
 
     /// What is to be said of the whole manifest once its rows are read, a sentence each.

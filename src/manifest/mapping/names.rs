@@ -63,7 +63,7 @@ pub(in crate::manifest) fn find_name(names: &[String], name: &str) -> Option<usi
         None => names.iter().position(|own| own == name).or_else(|| {
             let squashed_name = squashed(name);
             // these mean something else than the column without them
-            let is_special = name.contains(['[', '*', '?']);
+            let is_special = name.contains(['[', '*', '?', '<', '>', '=', '!', '~', '^', '$', '|']);
             let is_same = |own: &String| !squashed_name.is_empty() && squashed(own) == squashed_name;
             names.iter().position(|own| !is_special && is_same(own)).or_else(|| in_elements(names, name))
         }),

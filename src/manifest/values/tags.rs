@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::{TooLong, cut, trim};
+use super::{LINE_BREAKS, TooLong, cut, has_lines, one_line, trim};
 use crate::domain::Submission;
 
 /// How a cell is split into tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagSeparator {
-    /// At every `,`, `;` and `|`.
+    /// At every `,`, `;`, `|` and line break.
     Default,
     /// At every occurrence of this text only.
     Only(String),
@@ -104,9 +104,19 @@ fn take<'a>(tags: &mut Vec<Cow<'a, str>>, tag: Cow<'a, str>) {
         Cow::Borrowed(tag) => Cow::Borrowed(trim(tag)),
         Cow::Owned(tag) => Cow::Owned(trim(&tag).to_owned()),
     };
+    let tag = one_line(tag);
     // a cell of many thousand parts is refused in any case, and need not be compared part by part
     if !tag.is_empty() && tags.len() < DISTINCT_MAX && !tags.contains(&tag) {
         tags.push(tag);
+    }
+}
+
+/// Each line of a text; nearly all have one.
+fn of_lines<'a>(text: &'a str, take: &mut impl FnMut(Cow<'a, str>)) {
+    if has_lines(text) {
+        text.split(LINE_BREAKS).for_each(|line| take(Cow::Borrowed(line)));
+    } else {
+        take(Cow::Borrowed(text));
     }
 }
 
@@ -119,10 +129,10 @@ fn parts<'a>(text: &'a str, separator: &TagSeparator, mut take: impl FnMut(Cow<'
         TagSeparator::Default => {
             let mut start = 0;
             for at in memchr::memchr3_iter(b',', b';', b'|', text.as_bytes()) {
-                take(Cow::Borrowed(&text[start..at]));
+                of_lines(&text[start..at], &mut take);
                 start = at + 1;
             }
-            take(Cow::Borrowed(&text[start..]));
+            of_lines(&text[start..], &mut take);
         }
         TagSeparator::Only(separator) => {
             for part in text.split(separator.as_str()) {
@@ -251,6 +261,11 @@ mod tests {
         );
         let bar = TagSeparator::Only("|".to_owned());
         assert_eq!(tags(&["Art, Modern|History"], &bar).unwrap(), ["Art, Modern", "History"]);
+        assert_eq!(
+            tags(&["fog\nnight\r\n\rday, x"], &TagSeparator::Default).unwrap(),
+            ["fog", "night", "day", "x"]
+        );
+        assert_eq!(tags(&["Art,\r\nModern|b"], &bar).unwrap(), ["Art, Modern", "b"], "no line break is sent");
     }
 
     #[test]
@@ -265,7 +280,7 @@ mod tests {
             ("{'a', 'it''s', \"x\"}", &["a", "it's", "x"]),
             (r"['it\'s']", &["it's"]),
             ("{cat,dog}", &["cat", "dog"]),
-            (r"['a\xa0b', 'x\ny', 'caf\u00e9', None]", &["a\u{a0}b", "x\ny", "caf\u{e9}"]),
+            (r"['a\xa0b', 'x\ny', 'caf\u00e9', None]", &["a\u{a0}b", "x y", "caf\u{e9}"]),
             (r#"["caf\u00e9", "\ud83d"]"#, &["caf\u{e9}", "\u{fffd}"]),
             ("[]", &[]),
             ("{}", &[]),
