@@ -6,8 +6,8 @@ use super::{DATED_BY_BOTH, Store, skew};
 use crate::{
     domain::{UnixMillis, VideoNo},
     ledger::{
-        AttemptId, Bindings, ControlVideo, LedgerError, ObservedDelays, PossibleSender, ServiceTime,
-        Snapshot, UnresolvedAttempt, UnresolvedAttempts,
+        AttemptId, Bindings, BoundVideo, ControlVideo, LedgerError, ObservedDelays, PossibleSender, SentTags,
+        ServiceTime, Snapshot, UnresolvedAttempt, UnresolvedAttempts,
         schema::ATTEMPT_IS_OPEN,
         values::{limit, state_of, submission_of, video_no_of},
     },
@@ -153,14 +153,25 @@ impl Snapshot {
             .query_row([], read)?)
     }
 
-    fn bound(&self, video_nos: &[VideoNo]) -> Result<Vec<VideoNo>, LedgerError> {
+    fn bound(&self, video_nos: &[VideoNo]) -> Result<Vec<BoundVideo>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT attempt.marker, CASE WHEN attempt.marker IS NULL THEN item.submission END AS submission, \
+             attempt.bound_by = 'reply' AS is_sure FROM attempt JOIN item ON item.id = attempt.item \
+             WHERE attempt.video_no = ?1",
+        )?;
         let mut bound = Vec::new();
         for video_no in video_nos {
-            let found: Option<i64> =
-                self.find("SELECT id FROM attempt WHERE video_no = ?1", [video_no.as_str()])?;
-            if found.is_some() {
-                bound.push(video_no.clone());
-            }
+            let mut rows = statement.query([video_no.as_str()])?;
+            let Some(row) = rows.next()? else { continue };
+            let (marker, submission): (Option<String>, Option<String>) =
+                (row.get("marker")?, row.get("submission")?);
+            let sent = match (marker, submission) {
+                (Some(marker), _) => Some(SentTags::Marker(marker)),
+                (None, Some(submission)) => Some(SentTags::Plain(submission_of(&submission)?.tags)),
+                (None, None) => None,
+            };
+            let is_sure: bool = row.get("is_sure")?;
+            bound.push(BoundVideo { video_no: video_no.clone(), sent: sent.filter(|_| is_sure) });
         }
         Ok(bound)
     }

@@ -31,7 +31,7 @@ use super::{
     listing::{self, IncompleteListing, Listing},
     restore_usage,
 };
-use evidence::{Decision, Evidence, EvidencePass};
+use evidence::{Decision, Evidence, EvidencePass, TagsShown};
 
 pub use evidence::{OnDoubt, ReconcileRules};
 
@@ -159,9 +159,10 @@ async fn run_pass<T: Transport>(
                 restore_usage::measure_clock_skew(context, run, listing.served.theirs).await?;
                 let numbers: Vec<VideoNo> =
                     listing.videos.iter().map(|video| video.video_no.clone()).collect();
-                let bindings =
-                    context.ledger.read(move |snapshot| snapshot.bindings(&namespace, &numbers)).await?;
+                let own = namespace.clone();
+                let bindings = context.ledger.read(move |snapshot| snapshot.bindings(&own, &numbers)).await?;
                 let evidence = evidence_of(&listing, bindings);
+                announce_changed_tags(context, &namespace, evidence.tags_shown);
                 for (unresolved, decision) in unresolved.iter().zip(decide(&unresolved, &evidence, rules)) {
                     record(context, unresolved, decision).await?;
                 }
@@ -208,9 +209,21 @@ async fn give_up_on_listings<T>(
     Ok(())
 }
 
+/// Says once in a run that markers prove nothing, with what it means.
+fn announce_changed_tags<T>(context: &Context<T>, namespace: &str, tags_shown: TagsShown) {
+    if tags_shown == TagsShown::Changed && context.signals.is_first_changed_tag() {
+        let text = format!(
+            "{namespace}: the service shows the tags of videos otherwise than they were sent, so no marker can identify a \
+             video. Requests without a clear answer wait, and need your decision after a day (telecine review)"
+        );
+        context.emit(&Event::Message { text });
+    }
+}
+
 fn evidence_of(listing: &Listing, bindings: Bindings) -> Evidence<'_> {
-    let bound: HashSet<&VideoNo> = bindings.bound.iter().collect();
+    let bound: HashSet<&VideoNo> = bindings.bound.iter().map(|bound| &bound.video_no).collect();
     Evidence {
+        tags_shown: TagsShown::of(&listing.videos, &bindings.bound),
         unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
         begun_at: listing.begun_at,
         served_at: listing.served.theirs,
