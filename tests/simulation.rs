@@ -414,7 +414,8 @@ fn on_doubt_ask_leaves_a_lost_request_to_a_human_and_sends_it_not_again() {
 #[test]
 fn where_the_service_changes_tags_a_lost_answer_waits_for_a_human_and_is_not_paid_twice() {
     for marker in [Marker::On, Marker::Off] {
-        let policy = Policy { faults_at: vec![(2, Fault::CutAfter)], changes_tags: true, ..Policy::default() };
+        let policy =
+            Policy { faults_at: vec![(2, Fault::CutAfter)], changes_tags: true, ..Policy::default() };
         let mut harness = Harness::new(policy, 8);
         harness.policy.marker = marker;
         harness.policy.wait = Some(Duration::from_hours(30));

@@ -207,18 +207,16 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// `GeoJSON` has the longitude first: `coordinates` beside a `type` that is `Point`.
+    /// Says that points of `GeoJSON` have the longitude first, where the first rows show some.
     fn find_out_points(&mut self, header: Header) {
-        let is_json = self.table.format == Format::Json;
-        let Some(column) = self.columns.first_of(Field::Geo).filter(|_| is_json) else { return };
-        let names = self.columns.names();
-        let kind = names[column].strip_suffix("coordinates").map(|path| format!("{path}type"));
-        let Some(kind) = kind.and_then(|kind| names.iter().position(|name| *name == kind)) else { return };
+        let (Some(kind), Some(geo)) = (self.columns.geometry_type(), self.columns.first_of(Field::Geo))
+        else {
+            return;
+        };
         let sample = self.table.sample(header);
         if sample.iter().any(|(_, cells)| cells.get(kind).is_some_and(|cell| cell == "Point")) {
-            let found = format!("{} are GeoJSON points: the longitude comes first", names[column]);
-            self.table.found.push(found);
-            self.rules.geo_order = GeoOrder::LonLat;
+            let name = &self.columns.names()[geo];
+            self.table.found.push(format!("{name} are GeoJSON points: the longitude comes first"));
         }
     }
 
