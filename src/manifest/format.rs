@@ -1,8 +1,8 @@
 //! In which shape a file is written, by its first bytes.
 
 use super::{
+    addresses::{is_media, is_web_address},
     dialect::Dialect,
-    lint::{is_media, is_web_address},
     records::{Format, is_json},
     source,
 };

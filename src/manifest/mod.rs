@@ -9,6 +9,7 @@
 //!   bytes -> source (decompress, decode) -> records (CSV, JSON, a list, a worksheet; bounds) -> table (columns) -> join -> mapping -> row (values)
 //! ```
 
+mod addresses;
 mod borrowed_row;
 mod convert;
 mod decompress;

@@ -8,12 +8,12 @@ use std::{
 
 use super::{
     Header, ManifestError,
+    addresses::is_web_address,
     convert::wrong_width,
     delimiter,
     dialect::{Dialect, Quote},
     foreign,
     format::{first_record, format_of, is_own_output},
-    lint::is_web_address,
     mapping::unique_names,
     records::{
         EACH, Format, JsonPlan, Marks, NamedKeys, Next, PlanError, RecordError, Records, Reopen, SheetChoice,

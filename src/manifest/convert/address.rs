@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{SourceUrl, UrlError, is_object_address},
-    manifest::{lint::is_media, mapping::Field, values::linked_address},
+    manifest::{addresses::is_media, mapping::Field, values::linked_address},
     redact,
 };
 

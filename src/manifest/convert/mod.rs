@@ -302,7 +302,8 @@ impl<'a> Reading<'a> {
             Ok((tags, is_cut)) => {
                 if is_cut {
                     let (count, length) = (Submission::TAGS_MAX, tags::TAG_LENGTH_MAX);
-                    let message = format!("tags were cut: at most {count} are taken, of at most {length} characters");
+                    let message =
+                        format!("tags were cut: at most {count} are taken, of at most {length} characters");
                     self.warn_of_cut(Field::Tags, "", message);
                 }
                 if let Some(fragment) = tags.iter().find(|tag| tags::is_fragment(tag)) {

@@ -8,7 +8,7 @@ use super::{
     cells::{Book, text_of},
     sheet_xml::SheetXml,
 };
-use crate::manifest::{lint::is_web_address, values::linked_address};
+use crate::manifest::{addresses::is_web_address, values::linked_address};
 
 /// The links of a worksheet.
 #[derive(Clone, Debug, Default)]

@@ -20,7 +20,7 @@ use super::{
     links::SheetLinks,
     sheet_xml::SheetXml,
 };
-use crate::manifest::lint::is_web_address;
+use crate::manifest::addresses::is_web_address;
 
 /// The parts of a workbook that are kept in memory unpack to this many bytes at most, together.
 const TEXTS_MAX: u64 = 256 * 1024 * 1024;

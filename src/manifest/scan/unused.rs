@@ -1,7 +1,7 @@
 //! Columns that feed nothing, and those among them that resemble a field.
 
 use super::super::{
-    lint::{Kind, is_web_address, kind_of},
+    addresses::{Kind, is_web_address, kind_of},
     mapping::{Columns, Field, ValueSource, parts_of},
     values::{
         coordinates::{Axis, GeoOrder, is_marked_angle},

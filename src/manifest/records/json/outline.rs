@@ -2,7 +2,7 @@
 
 use super::tokens::{Token, Tokens};
 use crate::manifest::{
-    lint::{Kind, is_web_address, kind_of},
+    addresses::{Kind, is_web_address, kind_of},
     mapping::{Field, parts_of},
 };
 
