@@ -50,6 +50,13 @@ pub(super) fn list(
         }
         ListOrder::OldestFirst => shown.sort_by_key(|video| (video.created_at, &video.video_no)),
     }
+    if let Some(listed_max) = policy.listed_max.filter(|_| video_nos.is_none()) {
+        let hidden = shown.len().saturating_sub(listed_max);
+        match policy.order {
+            ListOrder::NewestFirst => shown.truncate(listed_max),
+            ListOrder::OldestFirst => drop(shown.drain(..hidden)),
+        }
+    }
     let mut total = shown.len();
     let mut videos: Vec<Value> = shown
         .into_iter()

@@ -33,19 +33,27 @@ impl Snapshot {
     }
 
     /// Accepted videos of a namespace that a complete listing must show: named by the service's answer before
-    /// `answered_before`, newest first.
+    /// `answered_before`. They are the newest ones, and those that were sent next after the attempt `sent_after`: a listing
+    /// may be complete at its beginning only. The newest are first.
     pub fn control_videos(
         &self,
         namespace: &str,
         answered_before: UnixMillis,
+        sent_after: AttemptId,
     ) -> Result<Vec<ControlVideo>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT attempt.video_no, attempt.uploaded_at FROM attempt JOIN item ON item.id = attempt.item \
-             WHERE attempt.state = 'accepted' AND attempt.answered_at < ?2 AND item.namespace = ?1 \
-             AND NOT EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no) \
-             ORDER BY attempt.id DESC LIMIT ?3",
-        )?;
-        let mut rows = statement.query((namespace, answered_before.0, CONTROL_VIDEOS_MAX))?;
+        let some = |order: &str| {
+            format!(
+                "SELECT * FROM (SELECT attempt.id, attempt.video_no, attempt.uploaded_at FROM attempt \
+                 JOIN item ON item.id = attempt.item \
+                 WHERE attempt.state = 'accepted' AND attempt.answered_at < ?2 AND item.namespace = ?1 \
+                 AND NOT EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no) {order} LIMIT ?4)"
+            )
+        };
+        let (next, newest) =
+            (some("AND attempt.id > ?3 ORDER BY attempt.id"), some("ORDER BY attempt.id DESC"));
+        let sql = format!("{next} UNION {newest} ORDER BY id DESC");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query((namespace, answered_before.0, sent_after.0, CONTROL_VIDEOS_MAX))?;
         let mut control_videos = Vec::new();
         while let Some(row) = rows.next()? {
             let video_no = video_no_of(&row.get::<_, String>("video_no")?)?;
