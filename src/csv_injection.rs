@@ -29,6 +29,13 @@ fn starts_like_formula(cell: &str) -> bool {
     matches!(first, Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\0' | '＝' | '＋' | '－' | '＠'))
 }
 
+/// Whether the first line is a header of telecine's own.
+pub(crate) fn is_own_output(head: &[u8]) -> bool {
+    let line = head.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    let is_own = |name: &[u8]| name.starts_with(OWN_PREFIX.as_bytes());
+    line.split(|byte| *byte == b',').filter(|name| is_own(name)).count() >= 2
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

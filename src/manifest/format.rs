@@ -7,13 +7,6 @@ use super::{
     source,
 };
 
-/// Whether the first line is a header of telecine's own.
-pub(super) fn is_own_output(head: &[u8]) -> bool {
-    let line = head.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
-    let is_own = |name: &[u8]| name.starts_with(crate::csv_injection::OWN_PREFIX.as_bytes());
-    line.split(|byte| *byte == b',').filter(|name| is_own(name)).count() >= 2
-}
-
 /// In which shape a file that begins so is written.
 pub(super) fn format_of(head: &[u8], dialect: &Dialect) -> Format {
     if dialect.delimiter.is_none() && is_json(head) {

@@ -13,8 +13,8 @@ use super::{
     decompress::Compression,
     dialect::{Dialect, Encoding},
     foreign,
-    format::is_own_output,
 };
+use crate::csv_injection::is_own_output;
 
 /// This much is read to see what a file is.
 pub(super) const HEAD_MAX: usize = 64 * 1024;

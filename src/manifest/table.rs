@@ -13,7 +13,7 @@ use super::{
     delimiter,
     dialect::{Dialect, Quote},
     foreign,
-    format::{first_record, format_of, is_own_output},
+    format::{first_record, format_of},
     mapping::unique_names,
     records::{
         EACH, Format, JsonPlan, Marks, NamedKeys, Next, PlanError, RecordError, Records, Reopen, SheetChoice,
@@ -21,6 +21,7 @@ use super::{
     },
     source::{self, Bytes, Opened},
 };
+use crate::csv_injection::is_own_output;
 
 /// A workbook that comes through a pipe is kept in memory, up to this many bytes.
 const PIPED_WORKBOOK_MAX: u64 = 64 * 1024 * 1024;

@@ -107,12 +107,12 @@ pub(super) struct Evidence<'a> {
     /// Whether the listing showed videos that are known to be there.
     pub(super) control_video_seen: ControlVideoSeen,
     /// What the videos of the listing that are known show of the service.
-    pub(super) shown: Shown,
+    pub(super) accuracy: ListingAccuracy,
 }
 
 /// How far what a listing says of a video can be trusted, by the videos in it that are known to come from this ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Shown {
+pub(super) struct ListingAccuracy {
     /// Whether tags that a video does not show prove anything.
     pub(super) tags: TagsShown,
     /// How far the times of the listing are at most from those of the answers to the uploads, in milliseconds. `None`: no
@@ -120,7 +120,7 @@ pub(super) struct Shown {
     pub(super) time_gap_ms: Option<i64>,
 }
 
-impl Shown {
+impl ListingAccuracy {
     pub(super) fn of(listed: &[ListedVideo], bound: &[BoundVideo]) -> Self {
         Self { tags: TagsShown::of(listed, bound), time_gap_ms: time_gap_ms(listed, bound) }
     }
@@ -224,7 +224,7 @@ impl<'a> EvidencePass<'a> {
 
     fn could_be(&self, own: &PossibleSender, video: &ListedVideo) -> bool {
         self.compared.set(self.compared.get() + 1);
-        could_be(own, video, self.rules, self.evidence.shown)
+        could_be(own, video, self.rules, self.evidence.accuracy)
     }
 
     pub(super) fn decide(&self, unresolved: &UnresolvedAttempt) -> Decision {
@@ -365,9 +365,9 @@ pub(super) fn could_be(
     own: &PossibleSender,
     video: &ListedVideo,
     rules: &ReconcileRules,
-    shown: Shown,
+    accuracy: ListingAccuracy,
 ) -> bool {
-    if let (Some(created_at), Some(gap_ms)) = (video.created_at, shown.time_gap_ms) {
+    if let (Some(created_at), Some(gap_ms)) = (video.created_at, accuracy.time_gap_ms) {
         let from = candidates_from(own.service_time).map(|from| from.plus_ms(gap_ms.saturating_neg()));
         let until = latest_send(own)
             .map(|until| until.plus(rules.quiet).plus_ms(CLOCK_MARGIN_MS.saturating_add(gap_ms)));
@@ -375,7 +375,7 @@ pub(super) fn could_be(
             return false;
         }
     }
-    if !shows_tags(video) || shown.tags != TagsShown::AsSent {
+    if !shows_tags(video) || accuracy.tags != TagsShown::AsSent {
         return true;
     }
     if let Some(marker) = &own.marker {

@@ -29,10 +29,10 @@ use crate::{
 use super::{
     context::Context,
     library_check,
-    listing::{self, ControlVideoSeen, IncompleteListing, Listing},
+    listing::{self, CompareError, ControlVideoSeen, IncompleteListing, Listing},
     restore_usage,
 };
-use evidence::{Decision, Evidence, EvidencePass, Shown, TagsShown};
+use evidence::{Decision, Evidence, EvidencePass, ListingAccuracy, TagsShown};
 
 pub use evidence::{OnDoubt, ReconcileRules};
 
@@ -145,16 +145,17 @@ async fn run_pass<T: Transport>(
         by_namespace.entry(unresolved.submission.namespace.clone()).or_default().push(unresolved);
     }
     for (namespace, unresolved) in by_namespace {
-        match read_listing(context, &namespace, &unresolved, rules).await? {
+        match read_listing(context, &namespace, &unresolved, rules).await {
             Ok((listing, bindings)) => {
                 restore_usage::measure_clock_skew(context, run, listing.served.theirs).await?;
                 let evidence = evidence_of(&listing, bindings);
-                announce_changed_tags(context, &namespace, evidence.shown.tags);
+                announce_changed_tags(context, &namespace, evidence.accuracy.tags);
                 for (unresolved, decision) in unresolved.iter().zip(decide(&unresolved, &evidence, rules)) {
                     record(context, unresolved, decision).await?;
                 }
             }
-            Err(IncompleteListing { cause, .. }) => {
+            Err(CompareError::Ledger(error)) => return Err(error),
+            Err(CompareError::Incomplete(IncompleteListing { cause, .. })) => {
                 tracing::info!(namespace, cause, "the listing is not complete");
                 is_complete = false;
                 if failed_passes + 1 >= FAILED_PASSES_MAX {
@@ -172,7 +173,7 @@ async fn read_listing<T: Transport>(
     namespace: &str,
     unresolved: &[UnresolvedAttempt],
     rules: &ReconcileRules,
-) -> Result<Result<(Listing, Bindings), IncompleteListing>, LedgerError> {
+) -> Result<(Listing, Bindings), CompareError> {
     // read back to the oldest request; all videos if the time of one request is unknown
     let oldest: Option<Vec<UnixMillis>> =
         unresolved.iter().map(|unresolved| evidence::candidates_from(unresolved.service_time)).collect();
@@ -190,18 +191,15 @@ async fn read_listing<T: Transport>(
         })
         .await?;
     loop {
-        let mut listing = match listing::read(context, namespace, since, &control_videos).await {
-            Ok(listing) => listing,
-            Err(incomplete) => return Ok(Err(incomplete)),
-        };
+        let mut listing = listing::read(context, namespace, since, &control_videos).await?;
         check_unseen_controls(context, namespace, &mut listing).await;
         let numbers: Vec<VideoNo> = listing.videos.iter().map(|video| video.video_no.clone()).collect();
         let own = namespace.to_owned();
         let bindings = context.ledger.read(move |snapshot| snapshot.bindings(&own, &numbers)).await?;
         // where its times are not those of the answers, they do not say how far back to read
-        let has_one_clock = Shown::of(&listing.videos, &bindings.bound).has_one_clock();
+        let has_one_clock = ListingAccuracy::of(&listing.videos, &bindings.bound).has_one_clock();
         if has_one_clock || since.take().is_none() {
-            return Ok(Ok((listing, bindings)));
+            return Ok((listing, bindings));
         }
     }
 }
@@ -266,7 +264,7 @@ fn announce_changed_tags<T>(context: &Context<T>, namespace: &str, tags_shown: T
 fn evidence_of(listing: &Listing, bindings: Bindings) -> Evidence<'_> {
     let bound: HashSet<&VideoNo> = bindings.bound.iter().map(|bound| &bound.video_no).collect();
     Evidence {
-        shown: Shown::of(&listing.videos, &bindings.bound),
+        accuracy: ListingAccuracy::of(&listing.videos, &bindings.bound),
         unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
         begun_at: listing.begun_at,
         served_at: listing.served.theirs,

@@ -37,13 +37,13 @@ impl Columns {
             let width = if field == Field::Url { explicit.own_width } else { self.names.len() };
             let among = &self.names[..width.min(self.names.len())];
             if let Some(found) = recognise(field, among, explicit.has_paths) {
-                let axis = match field {
-                    Field::LatitudeRef => Some(Field::Latitude),
-                    Field::LongitudeRef => Some(Field::Longitude),
-                    _ => None,
-                };
                 // a hemisphere beside columns that a rule names is theirs only if its name says so
-                if axis.is_some_and(|axis| is_explicit(axis) && !self.is_named_after(found.column, axis)) {
+                let of_axis = |side: Field, axis: Field| {
+                    field == side && is_explicit(axis) && !self.is_named_after(found.column, axis)
+                };
+                if of_axis(Field::LatitudeRef, Field::Latitude)
+                    || of_axis(Field::LongitudeRef, Field::Longitude)
+                {
                     continue;
                 }
                 self.feed(field, vec![ValueSource::Cell(found.column)]);

@@ -35,9 +35,9 @@ pub(super) struct Collection {
     pub(super) objects_with_video: u64,
     /// Whether a web address is in it, under a key that means the url.
     pub(super) has_url: bool,
-    /// Whether the address of a video file is in it under such a key: in itself, and at any depth.
-    pub(super) has_own_video: bool,
-    pub(super) has_video: bool,
+    /// Addresses of video files under such a key: in itself, and at any depth.
+    pub(super) own_videos: u64,
+    pub(super) videos: u64,
     /// The keys that all objects among the children have.
     pub(super) common_keys: Vec<String>,
     /// The most keys that an object among the children has.
@@ -160,7 +160,7 @@ impl Outline {
         };
         parent.has_web |= frame.has_web;
         parent.container.has_inner_objects |= frame.container.objects > 0;
-        parent.container.has_video |= frame.container.has_video;
+        parent.container.videos += frame.container.videos;
         let size = frame.container.children;
         if parent.inner == 0 {
             parent.container.common_size = Some(size);
@@ -175,7 +175,7 @@ impl Outline {
             let inside = &mut parent.container;
             inside.objects_with_web += u64::from(frame.has_web);
             inside.objects_with_url += u64::from(frame.container.has_url);
-            inside.objects_with_video += u64::from(frame.container.has_video);
+            inside.objects_with_video += u64::from(frame.container.videos > 0);
             if inside.objects == 0 {
                 inside.common_keys.clone_from(&frame.container.keys);
             } else {
@@ -232,8 +232,8 @@ impl Outline {
             frame.container.has_url = true;
             let is_video =
                 std::str::from_utf8(self.tokens.text()).is_ok_and(|text| kind_of(text) == Kind::Media);
-            frame.container.has_own_video |= is_video;
-            frame.container.has_video |= is_video;
+            frame.container.own_videos += u64::from(is_video);
+            frame.container.videos += u64::from(is_video);
         }
     }
 

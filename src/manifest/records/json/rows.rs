@@ -99,7 +99,7 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
     let loose: Vec<&Collection> = document.containers.iter().filter(|inner| is_loose(inner)).collect();
     if root.has_url || root.objects_with_url > 0 {
         // beside the address of a page, one part with a video is a rival of the object
-        let videos_min = if root.has_own_video { 2 } else { 1 };
+        let videos_min = if root.own_videos > 0 { 2 } else { 1 };
         let is_rival = |array: &&Collection| {
             array.objects_with_url > 1 || array.objects_with_video >= videos_min && !has_parts(array)
         };

@@ -9,7 +9,7 @@ use crate::{
 const SENT: UnixMillis = UnixMillis(1_700_000_000_000);
 const MINUTE: i64 = 60_000;
 /// A service that shows tags and times as they are.
-const SHOWN: Shown = Shown { tags: TagsShown::AsSent, time_gap_ms: Some(0) };
+const ACCURATE: ListingAccuracy = ListingAccuracy { tags: TagsShown::AsSent, time_gap_ms: Some(0) };
 
 pub(super) fn unresolved_attempt(marker: Option<&str>, tags: &[&str]) -> UnresolvedAttempt {
     UnresolvedAttempt {
@@ -80,7 +80,7 @@ fn evidence(minutes: i64, videos: &[ListedVideo]) -> Evidence<'_> {
         served_at: Some(SENT.plus_ms(minutes * MINUTE)),
         possible_senders: vec![possible_sender(&unresolved_attempt(Some("telecine:x"), &[]))],
         control_video_seen: ControlVideoSeen::Yes,
-        shown: SHOWN,
+        accuracy: ACCURATE,
     }
 }
 
@@ -91,8 +91,8 @@ fn tags_that_a_video_does_not_show_prove_nothing_unless_known_videos_show_theirs
     let videos = [video("VI0001", 1, &["A", "api"])];
     let decide_where = |tags_shown: TagsShown, unresolved: &UnresolvedAttempt| {
         let possible_senders = vec![possible_sender(unresolved)];
-        let shown = Shown { tags: tags_shown, ..SHOWN };
-        decide(unresolved, &Evidence { shown, possible_senders, ..evidence(60, &videos) }, &rules(Hold))
+        let accuracy = ListingAccuracy { tags: tags_shown, ..ACCURATE };
+        decide(unresolved, &Evidence { possible_senders, accuracy, ..evidence(60, &videos) }, &rules(Hold))
     };
     for marker in [Some("telecine:x".to_owned()), None] {
         let unresolved = UnresolvedAttempt { marker, ..unresolved.clone() };
@@ -373,8 +373,8 @@ fn times_of_a_listing_exclude_videos_only_as_far_as_they_agree_with_those_of_the
     let early = [video("VI0001", -8 * 60, &[])];
     let decide_where = |time_gap_ms: Option<i64>| {
         let possible_senders = vec![possible_sender(&unresolved)];
-        let shown = Shown { time_gap_ms, ..SHOWN };
-        decide(&unresolved, &Evidence { shown, possible_senders, ..evidence(60, &early) }, &rules(Hold))
+        let accuracy = ListingAccuracy { time_gap_ms, ..ACCURATE };
+        decide(&unresolved, &Evidence { possible_senders, accuracy, ..evidence(60, &early) }, &rules(Hold))
     };
     assert_eq!(decide_where(Some(0)), Decision::Absent, "it was made hours before the request");
     assert_eq!(
@@ -388,6 +388,6 @@ fn times_of_a_listing_exclude_videos_only_as_far_as_they_agree_with_those_of_the
         sent: None,
         uploaded_at: uploaded_at.map(|minutes| SENT.plus_ms(minutes * MINUTE)),
     };
-    let gap = |uploaded_at| Shown::of(&early, &[bound(uploaded_at)]).time_gap_ms;
+    let gap = |uploaded_at| ListingAccuracy::of(&early, &[bound(uploaded_at)]).time_gap_ms;
     assert_eq!((gap(Some(0)), gap(Some(-8 * 60)), gap(None)), (Some(8 * 60 * MINUTE), Some(0), None));
 }
