@@ -113,16 +113,12 @@ impl<'a> BucketLister<'a> {
     /// What an answer means that will not change, and what to do.
     fn refusal(&self, answer: &Answer, code: Option<&str>) -> String {
         let BucketPrefix { storage, bucket, .. } = self.prefix;
-        let own_region = || match self.sources.signers().get(&self.prefix.owner()).map(|own| &own.signer) {
-            Some(super::Signer::S3(signer)) => signer.region.clone(),
-            _ => String::new(),
-        };
-        let region = answer.region.as_deref().filter(|region| *region != own_region());
+        let own_region = self.sources.region(&self.prefix.owner()).unwrap_or_default();
+        let region = answer.region.as_deref().filter(|region| *region != own_region);
         if let Some(region) = region.filter(|_| matches!(answer.status, 301 | 307 | 400)) {
             let region = redact::clean(region);
             return format!(
-                "the bucket {bucket} is in the region {region}, and {} is given: set AWS_REGION={region}",
-                own_region()
+                "the bucket {bucket} is in the region {region}, and {own_region} is given: set AWS_REGION={region}"
             );
         }
         let said = answered(answer.status, code);

@@ -258,6 +258,14 @@ impl Sources {
         link.map(Cow::Owned).ok_or_else(|| SourceError(format!("no link to {url} can be signed")))
     }
 
+    /// The region that requests are signed for, where a storage has regions.
+    fn region(&self, account: &StorageAccount) -> Option<String> {
+        match &self.signers().get(account)?.signer {
+            Signer::S3(signer) => Some(signer.region.clone()),
+            Signer::Google(_) | Signer::Azure(_) => None,
+        }
+    }
+
     /// The request for a page of a listing, signed now. `None`: the account is not prepared.
     fn list_request(&self, ask: &PageAsk<'_>) -> Option<String> {
         let signers = self.signers();

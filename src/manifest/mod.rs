@@ -21,6 +21,7 @@ mod format;
 mod infer;
 mod join;
 mod lint;
+mod listing;
 mod mapping;
 mod named;
 mod own_output;
@@ -28,6 +29,7 @@ mod records;
 mod row_reader;
 mod scan;
 mod source;
+mod spec;
 mod stamp;
 mod swallowed;
 mod table;
@@ -42,10 +44,12 @@ pub use error::ManifestError;
 pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
 pub use lint::LINK_EXPIRED;
+pub use listing::{ListingWriter, ObjectListing};
 pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece, Selector, Transform};
 pub use own_output::sources_of;
 pub use records::Format;
 pub use scan::{DuplicateExample, Example, ProblemCount, Scan, ScanRequest, ScannedRow, UnusedColumn, scan};
+pub use spec::{Header, ManifestSpec};
 pub use values::{
     TooLong,
     coordinates::{Axis, CoordinateError, GeoOrder},
@@ -54,7 +58,7 @@ pub use values::{
     tags::{TagError, TagSeparator},
 };
 
-use crate::domain::{ManifestRow, RowError, UnixMillis};
+use crate::domain::{BucketPrefix, ManifestRow, RowError, UnixMillis, is_object_address};
 use join::Joined;
 use lint::Lint;
 use mapping::{Columns, ExplicitRule, unique_names};
@@ -65,56 +69,6 @@ use table::{Ask, Table};
 
 /// The name of standard input on the command line.
 pub const STDIN: &str = "-";
-
-/// How to read one manifest.
-#[derive(Clone, Debug)]
-pub struct ManifestSpec {
-    /// A path, or `-` for standard input.
-    pub path: String,
-    /// How its text is written.
-    pub dialect: Dialect,
-    /// In which shape its records are written. `None`: found out from the first bytes.
-    pub format: Option<Format>,
-    /// Whether the first record names the columns.
-    pub header: Header,
-    /// Second files whose columns are added to every row.
-    pub joins: Vec<Join>,
-    /// Which column feeds which field. Header names decide for the other fields.
-    pub map: Vec<MapRule>,
-    /// Tags for all rows.
-    pub tags: Vec<String>,
-    /// Rows for which one of these does not hold are left out.
-    pub filters: Vec<Filter>,
-    /// How values are read.
-    pub rules: RowRules,
-}
-
-impl ManifestSpec {
-    /// A file with a header, read without any flag.
-    #[must_use]
-    pub fn with_defaults(path: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            dialect: Dialect::default(),
-            format: None,
-            header: Header::Present,
-            joins: Vec::new(),
-            map: Vec::new(),
-            tags: Vec::new(),
-            filters: Vec::new(),
-            rules: RowRules::default(),
-        }
-    }
-}
-
-/// Whether the first record of a manifest names its columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Header {
-    /// It does.
-    Present,
-    /// It is a row already; columns are named by number only.
-    Absent,
-}
 
 /// An open manifest: an iterator over rows and row faults.
 pub struct Manifest {
@@ -128,18 +82,28 @@ pub struct Manifest {
     /// Finds what is odd about rows. `None`: it is not wanted.
     lint: Option<Lint>,
     unused: Vec<UnusedColumn>,
+    /// What is said of the listing of a bucket.
+    listing_notices: Vec<String>,
 }
 
 impl Manifest {
     /// Opens the file, finds out what it is, and resolves the mapping.
     pub fn open(spec: &ManifestSpec) -> Result<Self, ManifestError> {
         let path = spec.path.as_str();
-        if path.starts_with("http://") || path.starts_with("https://") {
+        let is_unlisted = is_object_address(path) && spec.listing.is_none();
+        if path.starts_with("http://") || path.starts_with("https://") || is_unlisted {
             return Err(ManifestError::Remote { path: crate::redact::url(path) });
         }
         let keys = named::keys(&spec.map, &spec.filters, &spec.joins);
         named::check_arrays(path, &keys)?;
-        let ask = Ask { path, dialect: &spec.dialect, format: spec.format, header: spec.header, named: keys };
+        let ask = Ask {
+            path,
+            dialect: &spec.dialect,
+            format: spec.format,
+            header: spec.header,
+            named: keys,
+            listing: spec.listing.as_ref(),
+        };
         let table = Table::open(&ask)?;
         let has_header = table.is_own_output || table.format == Format::Json;
         let header = if has_header { Header::Present } else { spec.header };
@@ -165,6 +129,7 @@ impl Manifest {
                 // columns of telecine's own files are named as in the manifests they come from
                 has_paths: is_json || table.is_own_output,
                 own_width: table.names.len(),
+                is_listing: spec.listing.is_some(),
             },
         )
         .map_err(|error| error.with_arrays(table.addresses_in_arrays()))?;
@@ -181,6 +146,7 @@ impl Manifest {
             counts: RecordCounts::default(),
             lint: None,
             unused: Vec::new(),
+            listing_notices: spec.listing.as_ref().map(|own| own.notices().to_vec()).unwrap_or_default(),
         };
         manifest.find_out_dates(spec.header);
         manifest.find_out_points(spec.header);
@@ -259,25 +225,13 @@ impl Manifest {
 
     /// A digest of the file that is being read, as it is now. `None`: a pipe.
     pub fn digest(&self) -> std::io::Result<Option<blake3::Hash>> {
-        use std::os::unix::fs::FileExt as _;
         let Some(file) = &self.table.file else { return Ok(None) };
         let mut hasher = blake3::Hasher::new();
         for joined in &self.joined {
             hasher.update(joined.digest.as_bytes());
         }
-        let mut buffer = vec![0; source::BUFFER];
-        let mut at = 0;
-        loop {
-            match file.read_at(&mut buffer, at) {
-                Ok(0) => return Ok(Some(hasher.finalize())),
-                Ok(count) => {
-                    hasher.update(&buffer[..count]);
-                    at += count as u64;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        source::hash(file, &mut hasher)?;
+        Ok(Some(hasher.finalize()))
     }
 
     /// The columns' names; `#1`, `#2` and so on without a header.
@@ -314,7 +268,8 @@ impl Manifest {
     /// What is to be said of the whole manifest once its rows are read, a sentence each.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
-        self.counts.notices.sentences(self.columns.names())
+        let own = self.counts.notices.sentences(self.columns.names());
+        self.listing_notices.iter().cloned().chain(own).collect()
     }
 
     /// Columns that feed no field, in their order.
@@ -426,11 +381,14 @@ impl Manifest {
 }
 
 /// The name under which the ledger knows a manifest: its absolute path, so that the same file is the same from any
-/// folder.
+/// folder; or the address of a bucket.
 #[must_use]
 pub fn identity(path: &str) -> String {
     if path == STDIN {
         return STDIN.to_owned();
+    }
+    if let Some(Ok(prefix)) = BucketPrefix::parse(path) {
+        return prefix.to_string();
     }
     std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path)).display().to_string()
 }
