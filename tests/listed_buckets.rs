@@ -213,16 +213,23 @@ fn import(folder: &Path, store: &Store, service: &Service, args: &[&str]) -> (i3
     ended(&telecine(folder, store, &args).output().unwrap())
 }
 
-/// What `preview` shows of each row: its address and its tags, or its problem.
-fn previewed(folder: &Path, store: &Store, args: &[&str]) -> Vec<(String, String)> {
+/// What `preview` shows of each row: its address, and its other fields but for the namespace and the marker.
+fn previewed(folder: &Path, store: &Store, args: &[&str]) -> Vec<(String, Vec<String>)> {
     let args = [&["preview", "--json", "-n", "1000"], args].concat();
-    let (_, text) = ended(&telecine(folder, store, &args).output().unwrap());
-    let rows = text
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|_| panic!("{text}")));
-    rows.filter(|row| row["line"].is_number())
-        .map(|row| (row["url"].as_str().unwrap_or_default().to_owned(), row["tags"].to_string()))
-        .collect()
+    let output = telecine(folder, store, &args).output().unwrap();
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let mut rows = Vec::new();
+    for line in text.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        let Some(fields) = row["fields"].as_array() else { continue };
+        let text = |field: &serde_json::Value, at: usize| field[at].as_str().unwrap().to_owned();
+        let url = fields.iter().find(|field| field[0] == "url").map(|field| text(field, 1));
+        let others = fields.iter().filter(|field| field[0] != "url" && field[0] != "unique_id");
+        let others = others.map(|field| format!("{}={}", text(field, 0), text(field, 1)));
+        rows.push((url.unwrap_or_default(), others.filter(|field| !field.contains("telecine:")).collect()));
+    }
+    assert!(!rows.is_empty(), "{}", ended(&output).1);
+    rows
 }
 
 #[test]
@@ -282,10 +289,7 @@ fn a_key_that_no_address_can_name_is_a_bad_row_or_is_told_and_never_another_obje
     let sent: Vec<String> = service.urls().iter().map(|link| checked(link, SECRET).path).collect();
     assert_eq!(sent, ["archive/a.mp4", "archive/g.mp4"], "{text}");
     assert!(text.contains("4 rows read, 2 rejected"), "{text}");
-    assert!(
-        text.contains("3 objects left out of the listing, because no address can name the key"),
-        "{text}"
-    );
+    assert!(text.contains("3 objects have keys that no address can name (first: "), "{text}");
 }
 
 #[test]
@@ -293,24 +297,23 @@ fn the_columns_of_a_listing_feed_only_what_the_mapping_says() {
     let keys = ["harbour/2019/fog at dawn.mp4", "harbour/late.mov", "top.mp4"];
     let store = Store::of_s3(objects(&keys), 1_000);
     let folder = tempfile::tempdir().unwrap();
-    let plain = previewed(folder.path(), &store, &["s3://archive/"]);
-    let row = |key: &str, tags: &str| (format!("s3://archive/{key}"), tags.to_owned());
-    assert_eq!(
-        plain.iter().map(|row| row.0.clone()).collect::<Vec<_>>(),
-        keys.map(|key| format!("s3://archive/{key}"))
-    );
-    let no_tags = plain[0].1.clone();
-    assert!(plain.iter().all(|(_, tags)| *tags == no_tags), "{plain:?}");
+    let addresses = keys.map(|key| format!("s3://archive/{key}"));
+    let rows = |fields: [&[&str]; 3]| -> Vec<(String, Vec<String>)> {
+        let fields = fields.map(|fields| fields.iter().map(|field| (*field).to_owned()).collect());
+        addresses.iter().cloned().zip(fields).collect()
+    };
+    assert_eq!(previewed(folder.path(), &store, &["s3://archive/"]), rows([&[], &[], &[]]));
+    let map = ["s3://archive/", "--map", "tags=path[1]+path[2]"];
+    let expected = rows([&["tags=harbour", "tags=2019"], &["tags=harbour"], &[]]);
+    assert_eq!(previewed(folder.path(), &store, &map), expected);
     let map =
-        ["s3://archive/", "--map", "tags={path[1]}+path[2]+'{path[2]}'", "--map", "tags=path[1]+path[2]"];
-    let mapped = previewed(folder.path(), &store, &[map[0], map[3], map[4]]);
-    assert_eq!(
-        mapped,
-        [row(keys[0], r#"["harbour","2019"]"#), row(keys[1], r#"["harbour"]"#), row(keys[2], &no_tags)]
+        ["s3://archive/", "--map", "tags={path[1]}/{path[2]} {name}", "--map", "datetime=last_modified"];
+    let templated = previewed(folder.path(), &store, &map);
+    assert!(templated[0].1.contains(&"tags=harbour/2019 fog at dawn.mp4".to_owned()), "{templated:?}");
+    assert!(
+        templated[0].1.iter().any(|field| field.starts_with("datetime_taken=2020-01-02")),
+        "{templated:?}"
     );
-    let templates = ["s3://archive/", "--map", "tags={path[1]}-{path[2]}", "--map", "datetime=last_modified"];
-    let templated = previewed(folder.path(), &store, &templates);
-    assert_eq!(templated[0].1, r#"["harbour-2019"]"#);
     let (code, text) = ended(
         &telecine(folder.path(), &store, &["check", "s3://archive/", "--map", "tags=path[3]"])
             .output()
@@ -334,8 +337,8 @@ fn what_is_left_out_of_a_listing_is_counted_and_said() {
     assert_eq!(code, 0, "{text}");
     for what in [
         "left out of the listing: 1 folder marker, 1 empty object",
-        "2 objects without an ending of a video; --include '*.mp4'",
-        "in/d.json",
+        "2 objects have no ending of a video (first: in/d.json); --include '*.mp4'",
+        "not used: key, name, size, etag, last_modified, path[1], path[2]",
     ] {
         assert!(text.contains(what), "{text}");
     }
@@ -344,7 +347,7 @@ fn what_is_left_out_of_a_listing_is_counted_and_said() {
     assert_eq!(rows, ["s3://archive/in/a.mp4", "s3://archive/in/d.json"]);
     let (_, text) =
         ended(&telecine(folder.path(), &store, &[&["check"], &flags[..]].concat()).output().unwrap());
-    assert!(text.contains("3 objects by --include and --exclude"), "{text}");
+    assert!(text.contains("1 folder marker, 4 objects by --include and --exclude"), "{text}");
     for (args, what) in [
         (&["check", "s3://archive/nothing/"][..], "there is nothing to read: no key begins with this prefix"),
         (&["check", "s3://archive/in/", "--include", "*.avi"], "none of its 7 objects is a row"),
@@ -367,7 +370,7 @@ fn a_listing_that_does_not_end_well_is_an_error_and_never_a_shorter_manifest() {
         |status, head, body: &'static str| move |_: usize, _: &Asked| Reply::Status(status, head, body);
     let second = |reply: fn() -> Reply| {
         move |number: usize, asked: &Asked| {
-            let keys = objects(&["a.mp4", "b.mp4", "c.mp4"]);
+            let keys = objects(&["a.mp4", "ab.mp4", "c.mp4"]);
             if number == 1 { Reply::Page(page_of_s3(&keys, 1, asked)) } else { reply() }
         }
     };

@@ -105,7 +105,7 @@ impl<'a> BucketLister<'a> {
                 let times = if failures == 1 { "once".to_owned() } else { format!("{failures} times") };
                 return Err(ListError::NotListed(format!("{cause}; a page was asked for {times}")));
             }
-            tracing::warn!(prefix = %self.prefix, %cause, "a page of the listing is asked for again");
+            tracing::info!(prefix = %self.prefix, %cause, "a page of the listing is asked for again");
             self.sources.clock.sleep(wait).await;
         }
     }

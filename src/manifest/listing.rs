@@ -71,10 +71,11 @@ impl Counted {
         self.count += 1;
     }
 
-    fn sentence(&self, what: &str) -> Option<String> {
+    /// `verb` is that of one object, and that of several.
+    fn sentence(&self, verb: [&str; 2], what: &str, advice: &str) -> Option<String> {
         let Self { count, first } = self;
-        let noun = if *count == 1 { "object" } else { "objects" };
-        (*count > 0).then(|| format!("{count} {noun} {what} (first: {first})"))
+        let (noun, verb) = if *count == 1 { ("object", verb[0]) } else { ("objects", verb[1]) };
+        (*count > 0).then(|| format!("{count} {noun} {verb} {what} (first: {first}); {advice}"))
     }
 }
 
@@ -186,10 +187,14 @@ impl<'a> ListingWriter<'a> {
         let left_out =
             (!left_out.is_empty()).then(|| format!("left out of the listing: {}", left_out.join(", ")));
         let unnamable = self.unnamable.sentence(
-            "left out of the listing, because no address can name the key: it ends with a blank or like the version of an object",
+            ["has a key", "have keys"],
+            "that no address can name",
+            "it ends with a blank, or like the version of an object, and was left out; rename it",
         );
         let other = self.other.sentence(
-            "without an ending of a video; --include '*.mp4' or --exclude '*.json' says which objects are rows",
+            ["has", "have"],
+            "no ending of a video",
+            "--include '*.mp4' or --exclude '*.json' says which objects are rows",
         );
         [left_out, unnamable, other].into_iter().flatten().collect()
     }

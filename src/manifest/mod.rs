@@ -160,6 +160,12 @@ impl Manifest {
         manifest.unused.retain(|unused| {
             keys.iter().all(|key| names[*key] != unused.name) && !is_own.contains(&&unused.name)
         });
+        if spec.listing.is_some() {
+            // when an object was written is not when its video was taken
+            manifest.unused.iter_mut().for_each(|unused| unused.resembles = None);
+            let order = |unused: &UnusedColumn| names.iter().position(|name| *name == unused.name);
+            manifest.unused.sort_by_key(order);
+        }
         Ok(manifest)
     }
 
