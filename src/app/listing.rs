@@ -12,7 +12,7 @@ use crate::{
 use super::temporary_folder_error;
 
 /// What lists buckets, and who is told how far it is.
-pub struct Listing<'a> {
+pub struct BucketListing<'a> {
     /// Signs the requests.
     pub sources: &'a Sources,
     /// Told of each page.
@@ -21,7 +21,7 @@ pub struct Listing<'a> {
     pub is_wanted: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
-impl Listing<'_> {
+impl BucketListing<'_> {
     /// Lists a bucket to its end. A part of a listing is an error: what is missing in it would count as removed.
     pub async fn list(&self, prefix: &BucketPrefix) -> Result<ObjectListing, Error> {
         let clock = Clock::real();

@@ -57,9 +57,13 @@ impl<'a> BucketLister<'a> {
         if self.is_over {
             return Ok(None);
         }
-        let body = self.body().await?;
         let fault = |what: &str| ListError::NotListed(what.to_owned());
-        let page = page::read(self.prefix.storage, &body).map_err(fault)?;
+        let mut page = page::read(self.prefix.storage, &self.body(false).await?);
+        // Some stores say that they encode keys, and do not: keys are asked for as they are, and encoded where XML cannot hold one.
+        if self.prefix.storage == ObjectStorage::S3 && !page::has_all_keys(&page) {
+            page = page::read(self.prefix.storage, &self.body(true).await?);
+        }
+        let page = page.map_err(fault)?;
         if page.objects.iter().any(|object| !object.key.starts_with(&self.prefix.prefix)) {
             return Err(fault("the storage lists objects that do not begin with the prefix"));
         }
@@ -74,12 +78,12 @@ impl<'a> BucketLister<'a> {
     }
 
     /// The answer that holds the next page. What passes by itself is asked again.
-    async fn body(&self) -> Result<Vec<u8>, ListError> {
+    async fn body(&self, is_encoded: bool) -> Result<Vec<u8>, ListError> {
         let mut failures = 0;
         loop {
             // the credentials of a long listing may expire meanwhile
             self.sources.prepare(&self.prefix.owner()).await?;
-            let ask = PageAsk { prefix: self.prefix, token: self.token.as_deref() };
+            let ask = PageAsk { prefix: self.prefix, token: self.token.as_deref(), is_encoded };
             let request = self.sources.list_request(&ask);
             let request =
                 request.ok_or_else(|| ListError::NotListed("no request can be signed".to_owned()))?;

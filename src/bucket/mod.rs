@@ -123,6 +123,8 @@ struct PageAsk<'a> {
     prefix: &'a BucketPrefix,
     /// The token that the page before it ended with. `None`: the first page.
     token: Option<&'a str>,
+    /// Whether keys are to be encoded in the answer, where the storage can do that.
+    is_encoded: bool,
 }
 
 impl Signer {

@@ -28,6 +28,15 @@ pub(super) fn read(storage: ObjectStorage, body: &[u8]) -> Result<Page, &'static
     }
 }
 
+/// Whether every key in a page is as the storage has it. Where XML cannot hold a character, some stores write another one, and the
+/// document of others cannot be read.
+pub(super) fn has_all_keys(page: &Result<Page, &'static str>) -> bool {
+    match page {
+        Ok(page) => page.objects.iter().all(|object| !object.key.contains(char::REPLACEMENT_CHARACTER)),
+        Err(error) => *error != NO_XML,
+    }
+}
+
 /// The code of an error that a storage answers with, such as `AccessDenied`.
 pub(super) fn error_code(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;

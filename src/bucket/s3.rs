@@ -68,18 +68,14 @@ impl S3Signer {
         self.signed(&origin, &path, version.as_slice(), life, at)
     }
 
-    /// The request for a page of a bucket's listing (`ListObjectsV2`). Keys are encoded in the answer: XML cannot hold all of them.
+    /// The request for a page of a bucket's listing (`ListObjectsV2`).
     pub(super) fn list(&self, ask: &PageAsk<'_>, at: UnixMillis) -> String {
         let (origin, base) = self.place(&ask.prefix.bucket);
         let path = if base.is_empty() { "/" } else { &base };
-        let fixed = [
-            ("list-type", "2"),
-            ("max-keys", PAGE),
-            ("encoding-type", "url"),
-            ("prefix", &ask.prefix.prefix),
-        ];
-        let parameters: Vec<(&'static str, &str)> =
-            fixed.into_iter().chain(ask.token.map(|token| ("continuation-token", token))).collect();
+        let fixed = [("list-type", "2"), ("max-keys", PAGE), ("prefix", &ask.prefix.prefix)];
+        let encoding = ask.is_encoded.then_some(("encoding-type", "url"));
+        let token = ask.token.map(|token| ("continuation-token", token));
+        let parameters: Vec<(&'static str, &str)> = fixed.into_iter().chain(encoding).chain(token).collect();
         self.signed(&origin, path, &parameters, REQUEST_LIFE, at)
     }
 

@@ -57,13 +57,13 @@ impl ObjectListing {
 
 /// Some objects of a kind.
 #[derive(Debug, Default)]
-struct Counted {
+struct KeyCount {
     count: u64,
     /// The key of the first.
     first: String,
 }
 
-impl Counted {
+impl KeyCount {
     fn add(&mut self, key: &str) {
         if self.count == 0 {
             self.first = crate::redact::opaque(key);
@@ -90,8 +90,8 @@ pub struct ListingWriter<'a> {
     excluded: u64,
     markers: u64,
     empty: u64,
-    unnamable: Counted,
-    other: Counted,
+    unnamable: KeyCount,
+    other: KeyCount,
 }
 
 impl<'a> ListingWriter<'a> {
@@ -107,8 +107,8 @@ impl<'a> ListingWriter<'a> {
             excluded: 0,
             markers: 0,
             empty: 0,
-            unnamable: Counted::default(),
-            other: Counted::default(),
+            unnamable: KeyCount::default(),
+            other: KeyCount::default(),
         }
     }
 

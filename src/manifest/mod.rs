@@ -82,8 +82,8 @@ pub struct Manifest {
     /// Finds what is odd about rows. `None`: it is not wanted.
     lint: Option<Lint>,
     unused: Vec<UnusedColumn>,
-    /// What is said of the listing of a bucket.
-    listing_notices: Vec<String>,
+    /// The bucket that it is.
+    listing: Option<ObjectListing>,
 }
 
 impl Manifest {
@@ -146,7 +146,7 @@ impl Manifest {
             counts: RecordCounts::default(),
             lint: None,
             unused: Vec::new(),
-            listing_notices: spec.listing.as_ref().map(|own| own.notices().to_vec()).unwrap_or_default(),
+            listing: spec.listing.clone(),
         };
         manifest.find_out_dates(spec.header);
         manifest.find_out_points(spec.header);
@@ -275,7 +275,7 @@ impl Manifest {
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
         let own = self.counts.notices.sentences(self.columns.names());
-        self.listing_notices.iter().cloned().chain(own).collect()
+        self.listing.iter().flat_map(ObjectListing::notices).cloned().chain(own).collect()
     }
 
     /// Columns that feed no field, in their order.
@@ -363,11 +363,12 @@ impl Manifest {
 
     /// The table, and what turns its records into rows.
     fn parts(&mut self) -> (&mut Table, RowReader<'_>) {
-        let Self { table, joined, columns, rules, counts, lint, pads_short_rows, .. } = self;
+        let Self { table, joined, columns, rules, counts, lint, pads_short_rows, listing, .. } = self;
         let lint = lint.as_ref();
         let (is_own_output, is_list) = (table.is_own_output, table.format == Format::List);
         let width = table.names.len();
-        let url = columns.first_of(Field::Url).filter(|_| !is_own_output);
+        // telecine has closed its own quotes
+        let url = columns.first_of(Field::Url).filter(|_| !is_own_output && listing.is_none());
         let row_shape = table.delimiter.zip(url).map(|(delimiter, url)| RowShape { width, url, delimiter });
         let pads_short_rows = *pads_short_rows;
         let row_reader = RowReader {
