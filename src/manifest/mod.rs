@@ -129,7 +129,6 @@ impl Manifest {
                 // columns of telecine's own files are named as in the manifests they come from
                 has_paths: is_json || table.is_own_output,
                 own_width: table.names.len(),
-                is_listing: spec.listing.is_some(),
             },
         )
         .map_err(|error| error.with_arrays(table.addresses_in_arrays()))?;

@@ -60,8 +60,6 @@ pub(in crate::manifest) struct ExplicitRule<'a> {
     pub(in crate::manifest) has_paths: bool,
     /// Columns of the manifest itself; those behind them are of second files, and no url is recognised among them.
     pub(in crate::manifest) own_width: usize,
-    /// Whether the columns are those of a listing, where only the url is recognised: the others are not what their names say.
-    pub(in crate::manifest) is_listing: bool,
 }
 
 /// The columns of one manifest and what they feed.
@@ -192,7 +190,7 @@ impl Columns {
     }
 
     fn recognise(&mut self, explicit: &ExplicitRule<'_>) {
-        for field in Field::all().filter(|field| !explicit.is_listing || *field == Field::Url) {
+        for field in Field::all() {
             let depends_on = match field {
                 Field::LatitudeRef => self.first_of(Field::Latitude),
                 Field::LongitudeRef => self.first_of(Field::Longitude),

@@ -22,7 +22,6 @@ fn resolve_with(
         tags,
         has_paths,
         own_width: first.len(),
-        is_listing: false,
     };
     Columns::resolve(unique_names(&first), &first, &explicit)
 }
