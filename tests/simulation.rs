@@ -412,6 +412,53 @@ fn on_doubt_ask_leaves_a_lost_request_to_a_human_and_sends_it_not_again() {
 }
 
 #[test]
+fn a_listing_that_leaves_out_known_videos_proves_no_absence() {
+    let index_delay = Duration::from_mins(90)..=Duration::from_mins(90);
+    let policy = Policy {
+        faults_at: vec![(2, Fault::CutAfter)],
+        listed_max: Some(4),
+        index_delay,
+        ..Policy::default()
+    };
+    let mut harness = Harness::new(policy, 8);
+    harness.policy.wait = Some(Duration::from_hours(30));
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!((harness.counts().needs_review, harness.counts().indexed), (1, 7));
+    assert_eq!(harness.service.stats().uploads, 8, "it was sent again");
+}
+
+#[test]
+fn a_service_that_refuses_reads_does_not_keep_a_run_beyond_its_wait() {
+    let policy = Policy {
+        faults_at: vec![(2, Fault::CutBefore)],
+        read_rate: Some(limit("3/10h")),
+        ..Policy::default()
+    };
+    let mut harness = Harness::new(policy, 8);
+    harness.policy.wait = Some(Duration::from_secs(45));
+    let before = harness.now;
+    assert_eq!(harness.run().outcome(), RunOutcome::WaitOver);
+    let seconds = harness.now.since_ms(before) / 1_000;
+    assert!(seconds < 120, "{seconds} s");
+}
+
+#[test]
+fn where_the_service_changes_tags_a_lost_answer_waits_for_a_human_and_is_not_paid_twice() {
+    for marker in [Marker::On, Marker::Off] {
+        let policy =
+            Policy { faults_at: vec![(2, Fault::CutAfter)], changes_tags: true, ..Policy::default() };
+        let mut harness = Harness::new(policy, 8);
+        harness.policy.marker = marker;
+        harness.policy.wait = Some(Duration::from_hours(30));
+        assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+        assert_eq!((harness.counts().needs_review, harness.counts().indexed), (1, 7), "{marker:?}");
+        assert_eq!(harness.service.stats().uploads, 8, "{marker:?}: it was sent again");
+        let questions = harness.snapshot().open_questions().unwrap();
+        assert!(questions[0].text.contains("it could be VI"), "{}", questions[0].text);
+    }
+}
+
+#[test]
 fn in_an_exclusive_account_lost_requests_are_matched_with_new_videos_by_number() {
     let policy = Policy {
         faults_at: vec![(2, Fault::CutAfter), (3, Fault::CutAfter)],

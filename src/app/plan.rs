@@ -214,7 +214,7 @@ impl PlannedRows {
         let mut rows = Self { paths, ..Self::default() };
         let concurrency = u64::try_from(limits::concurrency(&request.basis.limits)).unwrap_or(u64::MAX);
         if let Some(open) =
-            snapshot.map(|snapshot| snapshot.too_many_in_doubt(concurrency)).transpose()?.flatten()
+            snapshot.map(|snapshot| snapshot.too_many_in_doubt(concurrency, None)).transpose()?.flatten()
         {
             rows.stops =
                 Some(format!("{open} requests have no clear answer: telecine review --all shows them"));

@@ -66,11 +66,12 @@ pub use snapshot::{
 pub use store::Store;
 pub use types::{
     Acknowledgement, AttemptResult, BadRow, BadRowCounts, Binding, Bindings, BootTime, BoundBy, BoundItem,
-    Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ClockReference, ControlVideo, DeletedRows, DeletionOrder,
-    DeletionTask, Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo, Marker, Observation,
-    ObservedDelays, Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question, Recovered,
-    ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, RunVideo, ServiceTime, SignableAccounts,
-    StateCounts, UndoAction, UnresolvedAttempt, UnresolvedAttempts, UploadUsage, VideoOwner,
+    BoundVideo, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ClockReference, ControlVideo, DeletedRows,
+    DeletionOrder, DeletionTask, Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo, Marker,
+    Observation, ObservedDelays, Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question,
+    Recovered, ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, RunVideo, SentTags, ServiceTime,
+    SignableAccounts, StateCounts, UndoAction, UnresolvedAttempt, UnresolvedAttempts, UploadUsage,
+    VideoOwner,
 };
 
 use crate::{blocking, domain::UnixMillis};

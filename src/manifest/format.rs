@@ -1,8 +1,8 @@
 //! In which shape a file is written, by its first bytes.
 
 use super::{
+    addresses::{is_media, is_web_address},
     dialect::Dialect,
-    lint::is_web_address,
     records::{Format, is_json},
     source,
 };
@@ -48,8 +48,16 @@ fn is_list(head: &[u8], dialect: &Dialect) -> bool {
         with_defaults > 0 && lines.iter().all(|line| count(line, *delimiter) == with_defaults)
     };
     let addresses = lines.iter().filter(|line| is_web_address(*line)).count();
-    let has_table = b"\t;,|\"".iter().any(cuts_alike) || lines.iter().any(|line| line.contains(&b'\t'));
+    let has_table = b"\t;,|\"".iter().any(cuts_alike)
+        || lines.iter().any(|line| line.contains(&b'\t') || goes_on_behind_a_file(line));
     !has_table && addresses * 100 >= lines.len() * ADDRESSES_MIN
+}
+
+/// Whether something follows the name of a video file in a line, as in `https://host/a.mp4, Dune walk`.
+fn goes_on_behind_a_file(line: &[u8]) -> bool {
+    let line = String::from_utf8_lossy(line);
+    let mut ends = line.match_indices([',', ';', '|', ' ']).map(|(at, _)| at);
+    ends.any(|end| is_media(&line[..end]) && !line[..end].contains('?'))
 }
 
 /// A head from its first record on.
@@ -90,6 +98,10 @@ mod tests {
             ("https://h/a,1.mp4\nhttps://h/b c.mp4\nhttps://h/c.mp4\n", Format::List),
             ("https://h/1\nhttps://h/2\nhttps://h/3\nhttps://h/4\nwww.h/5\n", Format::List),
             ("https://h/1\nname\n", Format::Csv),
+            ("https://h/1.mp4, Dune walk, part 1\nhttps://h/2.mp4, Harbour\n", Format::Csv),
+            ("https://h/1.mp4 fog\nhttps://h/2.mp4\nhttps://h/3.mp4\n", Format::Csv),
+            ("https://h/1.mp4|fog\nhttps://h/2.mp4|x|y\n", Format::Csv),
+            ("https://h/1.mp4?a=1,2\nhttps://h/2 part 1.mp4\n", Format::List),
             ("url\nhttps://h/a.mp4\n", Format::Csv),
             ("# nothing\n", Format::Csv),
             ("{\"url\":\"https://h/a.mp4\"}\n", Format::Json),

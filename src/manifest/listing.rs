@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Dialect, Encoding, lint::is_media, mapping::listing_column, source, values::trim};
+use super::{Dialect, Encoding, addresses::is_media, mapping::listing_column, source, values::trim};
 use crate::domain::{BucketPrefix, ListedObject, SourceUrl};
 
 /// The columns before those of the path.

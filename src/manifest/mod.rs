@@ -9,6 +9,7 @@
 //!   bytes -> source (decompress, decode) -> records (CSV, JSON, a list, a worksheet; bounds) -> table (columns) -> join -> mapping -> row (values)
 //! ```
 
+mod addresses;
 mod borrowed_row;
 mod convert;
 mod decompress;
@@ -84,6 +85,8 @@ pub struct Manifest {
     unused: Vec<UnusedColumn>,
     /// The bucket that it is.
     listing: Option<ObjectListing>,
+    /// That another column seems to hold the videos.
+    better_addresses: Option<String>,
 }
 
 impl Manifest {
@@ -146,40 +149,53 @@ impl Manifest {
             lint: None,
             unused: Vec::new(),
             listing: spec.listing.clone(),
+            better_addresses: None,
         };
+        if manifest.table.workbook.as_ref().is_some_and(|workbook| workbook.has_1904_epoch) {
+            manifest.rules.dates.count_from_1904();
+        }
         manifest.find_out_dates(spec.header);
         manifest.find_out_points(spec.header);
         let file = manifest.table.file.as_ref();
         manifest.stamp = file.and_then(|file| stamp::of(file, spec, &manifest.rules, &manifest.joined));
-        manifest.unused = scan::unused::find(&manifest.columns, &manifest.table.sample(spec.header));
-        let keys: Vec<usize> =
-            manifest.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
-        let names = manifest.columns.names();
-        let is_own: Vec<&String> = names.iter().filter(|name| manifest.is_own_column(name)).collect();
-        manifest.unused.retain(|unused| {
-            keys.iter().all(|key| names[*key] != unused.name) && !is_own.contains(&&unused.name)
-        });
-        if spec.listing.is_some() {
-            // when an object was written is not when its video was taken
-            manifest.unused.iter_mut().for_each(|unused| unused.resembles = None);
-            let order = |unused: &UnusedColumn| names.iter().position(|name| *name == unused.name);
-            manifest.unused.sort_by_key(order);
-        }
+        manifest.find_unused(spec);
         Ok(manifest)
     }
 
-    /// `GeoJSON` has the longitude first: `coordinates` beside a `type` that is `Point`.
-    fn find_out_points(&mut self, header: Header) {
-        let is_json = self.table.format == Format::Json;
-        let Some(column) = self.columns.first_of(Field::Geo).filter(|_| is_json) else { return };
+    /// The columns that feed nothing, but for keys of second files and the columns that telecine adds.
+    fn find_unused(&mut self, spec: &ManifestSpec) {
+        let sample = self.table.sample(spec.header);
+        if spec.map.is_empty() {
+            self.better_addresses = scan::unused::better_addresses(&self.columns, &sample);
+        }
+        let mut unused = scan::unused::find(&self.columns, &sample);
+        let keys: Vec<usize> =
+            self.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
         let names = self.columns.names();
-        let kind = names[column].strip_suffix("coordinates").map(|path| format!("{path}type"));
-        let Some(kind) = kind.and_then(|kind| names.iter().position(|name| *name == kind)) else { return };
+        unused.retain(|unused| {
+            keys.iter().all(|key| names[*key] != unused.name) && !self.is_own_column(&unused.name)
+        });
+        if self.listing.is_some() {
+            // when an object was written is not when its video was taken
+            let own = unused.iter_mut().filter(|unused| self.table.names.contains(&unused.name));
+            own.for_each(|unused| unused.resembles = None);
+            unused.sort_by_key(|unused| {
+                (unused.resembles.is_none(), names.iter().position(|name| *name == unused.name))
+            });
+        }
+        self.unused = unused;
+    }
+
+    /// Says that points of `GeoJSON` have the longitude first, where the first rows show some.
+    fn find_out_points(&mut self, header: Header) {
+        let (Some(kind), Some(geo)) = (self.columns.geometry_type(), self.columns.first_of(Field::Geo))
+        else {
+            return;
+        };
         let sample = self.table.sample(header);
         if sample.iter().any(|(_, cells)| cells.get(kind).is_some_and(|cell| cell == "Point")) {
-            let found = format!("{} are GeoJSON points: the longitude comes first", names[column]);
-            self.table.found.push(found);
-            self.rules.geo_order = GeoOrder::LonLat;
+            let name = &self.columns.names()[geo];
+            self.table.found.push(format!("{name} are GeoJSON points: the longitude comes first"));
         }
     }
 
@@ -267,7 +283,7 @@ impl Manifest {
     /// What a user should know of how the columns were recognised, a sentence each.
     #[must_use]
     pub fn column_notes(&self) -> Vec<String> {
-        self.columns.rival_notes()
+        self.columns.rival_notes().into_iter().chain(self.better_addresses.clone()).collect()
     }
 
     /// What is to be said of the whole manifest once its rows are read, a sentence each.

@@ -14,6 +14,7 @@ use super::{
     decompress::Compression,
     dialect::{Dialect, Encoding},
     foreign,
+    format::is_own_output,
 };
 
 /// This much is read to see what a file is.
@@ -59,6 +60,8 @@ pub(super) fn open(path: &str, listing: Option<&File>, dialect: &Dialect) -> io:
         bytes = with_head(compression.decompress(bytes.into_reader())?, wanted)?;
     }
     let (encoding, why) = match dialect.encoding {
+        // what telecine wrote is UTF-8, whatever is said of the file it came from
+        _ if is_own_output(&bytes.head) => (Encoding::UTF_8, None),
         // the bytes of what is no text stay as they are
         _ if foreign::is_zip(&bytes.head) || foreign::known(&bytes.head).is_some() => (Encoding::UTF_8, None),
         Some(explicit) => (explicit, None),

@@ -1,6 +1,6 @@
 //! A quote that opens in one row and closes in another: the rows between are inside one cell.
 
-use super::lint::{is_media, is_web_address};
+use super::addresses::{is_media, is_web_address};
 
 /// What distinguishes a row from text.
 #[derive(Clone, Copy, Debug)]

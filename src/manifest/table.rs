@@ -76,7 +76,7 @@ pub(super) struct Table {
     /// How its text is written, as far as flags say it or it is found out.
     dialect: Dialect,
     plan: Option<Arc<JsonPlan>>,
-    workbook: Option<Workbook>,
+    pub(super) workbook: Option<Workbook>,
     /// Where quotes stand behind blanks.
     marks: Option<Marks>,
     /// The rows of a listing.

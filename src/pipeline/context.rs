@@ -1,6 +1,12 @@
 //! The context that every stage works with: ledger, API client, rate limiter, clock, events and stop signals.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use tokio::sync::{Mutex, Notify, futures::Notified};
 use tokio_util::sync::CancellationToken;
@@ -152,9 +158,15 @@ pub struct Signals {
     pub leave: CancellationToken,
     changed: Arc<Notify>,
     learned_limits: Arc<Mutex<()>>,
+    changed_tags: Arc<AtomicBool>,
 }
 
 impl Signals {
+    /// Whether a stage notices for the first time that the service changes tags.
+    pub(super) fn is_first_changed_tag(&self) -> bool {
+        !self.changed_tags.swap(true, Relaxed)
+    }
+
     /// Announces that the ledger changed, so that waiting stages read it sooner.
     pub fn ledger_changed(&self) {
         self.changed.notify_waiters();

@@ -29,11 +29,15 @@ use crate::{
         ClaimTerms, LedgerError, LibraryDiff, ManifestId, RunId, RunProgress, SignableAccounts, Snapshot,
         StateCounts,
     },
-    quota::Endpoint,
+    quota::{Cooldown, Endpoint},
 };
 
 /// How often the coordinator reads a small ledger while it changes.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
+/// The comparison at the end waits no longer than this for a service that refuses reads.
+const COMPARISON_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often to look whether it does.
+const HELD_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it reads the ledger while nothing changes.
 const READ_INTERVAL_MAX: Duration = Duration::from_mins(5);
 /// Counting a larger ledger takes longer, so it is read less often: after this many milliseconds per thousand items.
@@ -287,6 +291,11 @@ impl<T: Transport> Coordinator<'_, T> {
         tokio::select! {
             biased;
             () = drain.cancelled() => Ok(Vec::new()),
+            () = self.reads_are_held() => {
+                let text = "the library was not compared at the end: the service asks to wait with reads".to_owned();
+                self.context.emit(&Event::Message { text });
+                Ok(Vec::new())
+            }
             compared = library_check::compare(&self.context, library_check::AFFORDABLE) => match compared {
                 Ok(library_diffs) => {
                     library_check::announce_shared(&self.context, &library_diffs);
@@ -295,6 +304,15 @@ impl<T: Transport> Coordinator<'_, T> {
                 Err(CompareError::Incomplete(_)) => Ok(Vec::new()),
                 Err(CompareError::Ledger(error)) => Err(error),
             },
+        }
+    }
+
+    /// Waits until the service asks for a long wait before the next read.
+    async fn reads_are_held(&self) {
+        let is_long =
+            |cooldown: Cooldown| cooldown.until > self.context.clock.now().plus(COMPARISON_WAIT_MAX);
+        while !self.context.limiter.cooldown(Endpoint::List).is_some_and(is_long) {
+            self.context.clock.sleep(HELD_LOOK_INTERVAL).await;
         }
     }
 

@@ -18,6 +18,10 @@ use crate::{
 /// Pages read at most; a namespace with more is not listed whole.
 const PAGES_MAX: u32 = 20_000;
 
+/// Pages in a row may repeat those before them, because uploads meanwhile push videos down. More mean that the service does not
+/// turn the page.
+const REPEATED_MAX: u32 = 3;
+
 /// How often a page is requested before the listing is given up.
 const PAGE_TRIES_MAX: u32 = 3;
 
@@ -48,6 +52,8 @@ pub(super) struct Listing {
     pub(super) videos: Vec<ListedVideo>,
     /// Whether it showed a video that is known to be there.
     pub(super) control_video_seen: ControlVideoSeen,
+    /// Control videos of the time it covers that it does not show: they were deleted, or it leaves out others as well.
+    pub(super) unseen_controls: Vec<VideoNo>,
 }
 
 /// Whether a listing showed a control video.
@@ -237,6 +243,8 @@ struct Pages {
     is_ascending: bool,
     last_created_at: Option<UnixMillis>,
     past_since: u32,
+    /// Pages in a row without a video that was not on a page before.
+    repeated: u32,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -255,6 +263,7 @@ pub(super) async fn read<T: Transport>(
     let is_comparison = since.is_none() && control_videos.is_empty();
     // reading goes back to the newest control video
     let newest = control_videos.iter().find_map(|control_video| control_video.uploaded_at);
+    let asked_since = since.unwrap_or_default();
     let since = match (since, newest) {
         (Some(since), Some(newest)) => since.min(newest),
         (since, _) => since.unwrap_or_default(),
@@ -271,10 +280,23 @@ pub(super) async fn read<T: Transport>(
             announce_page(context, namespace, number, page.total_count.unwrap_or(0), PAGES_MAX);
         }
         if pages.take(page, since)? == PageStep::Done {
-            let is_vouched =
-                control_videos.iter().any(|control_video| pages.seen.contains(&control_video.video_no));
-            let control_video_seen = if is_vouched { ControlVideoSeen::Yes } else { ControlVideoSeen::No };
-            return Ok(Listing { begun_at, served, videos: pages.videos, control_video_seen });
+            let (seen, unseen): (Vec<&ControlVideo>, Vec<_>) =
+                control_videos.iter().partition(|control| pages.seen.contains(&control.video_no));
+            let control_video_seen =
+                if seen.is_empty() { ControlVideoSeen::No } else { ControlVideoSeen::Yes };
+            let is_whole = pages.seen.len() as u64 == pages.total;
+            let is_covered = |control: &&&ControlVideo| {
+                is_whole || control.uploaded_at.is_some_and(|timestamp| timestamp >= asked_since)
+            };
+            let unseen_controls =
+                unseen.iter().filter(is_covered).map(|control| control.video_no.clone()).collect();
+            return Ok(Listing {
+                begun_at,
+                served,
+                videos: pages.videos,
+                control_video_seen,
+                unseen_controls,
+            });
         }
     }
     Err(incomplete(format!("more than {PAGES_MAX} pages")))
@@ -297,6 +319,7 @@ impl Pages {
         }
         let is_past_since =
             self.is_descending && self.last_created_at.is_some_and(|timestamp| timestamp < since);
+        let known = self.seen.len();
         for video in page.videos {
             self.check_order(video.created_at);
             if self.seen.insert(video.video_no.clone()) {
@@ -315,6 +338,10 @@ impl Pages {
         fail::fail_point!("incomplete_listing_accepted", !has_all, |_| Ok(PageStep::Done));
         if len == 0 && !has_all {
             return Err(incomplete(format!("the pages end after {} of {total} videos", self.seen.len())));
+        }
+        self.repeated = if self.seen.len() > known { 0 } else { self.repeated + 1 };
+        if self.repeated > REPEATED_MAX && !has_all {
+            return Err(incomplete(format!("the pages repeat {} of {total} videos", self.seen.len())));
         }
         // the page behind the first one that is wholly too old was read for the seam
         self.past_since += u32::from(is_past_since && self.is_descending);
@@ -415,6 +442,7 @@ mod tests {
             vec![page(&[9, 8], 9), page(&[7], 9)],
             vec![page(&[9, 8], 9), page(&[], 9)],
             vec![page(&[9, 8], 1)],
+            vec![page(&[9, 8], 5); 5],
         ] {
             assert!(read_pages(&pages, 0).is_err(), "{pages:?}");
         }

@@ -61,6 +61,10 @@ pub struct Policy {
     pub delete_faults: Vec<DeleteFault>,
     /// The share of videos that listings never show, though `get_metadata` does.
     pub unlisted_share: f64,
+    /// Listings show this many of the newest videos at most, and say that there are no others.
+    pub listed_max: Option<usize>,
+    /// Whether tags are shown in capitals, by a service that does not keep them as they were sent.
+    pub changes_tags: bool,
     /// How far the service's clock is ahead of the true time, in milliseconds; may be negative.
     pub clock_ahead_ms: i64,
     /// Sent along with refusals for now.
@@ -126,6 +130,8 @@ impl Default for Policy {
             delete_faults: DeleteFault::ALL.iter().map(|(fault, _)| *fault).collect(),
             unlisted_share: 0.0,
             clock_ahead_ms: 0,
+            listed_max: None,
+            changes_tags: false,
             retry_after: None,
             seed: 1,
         }

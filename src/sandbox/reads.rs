@@ -50,12 +50,19 @@ pub(super) fn list(
         }
         ListOrder::OldestFirst => shown.sort_by_key(|video| (video.created_at, &video.video_no)),
     }
+    if let Some(listed_max) = policy.listed_max.filter(|_| video_nos.is_none()) {
+        let hidden = shown.len().saturating_sub(listed_max);
+        match policy.order {
+            ListOrder::NewestFirst => shown.truncate(listed_max),
+            ListOrder::OldestFirst => drop(shown.drain(..hidden)),
+        }
+    }
     let mut total = shown.len();
     let mut videos: Vec<Value> = shown
         .into_iter()
         .skip((page - 1).saturating_mul(size))
         .take(size)
-        .map(|video| video.show(now))
+        .map(|video| video.show(now, policy.changes_tags))
         .collect();
     // pages come out wrong, not what was asked for by number
     match fault.filter(|_| video_nos.is_none()) {
@@ -85,5 +92,5 @@ pub(super) fn metadata(
     let found = state
         .visible(policy, &arrival.key, now)
         .find(|video| video.video_no == number && is_in(policy, video, unique_id));
-    accept(&found.map_or(Value::Null, |video| video.show(now)))
+    accept(&found.map_or(Value::Null, |video| video.show(now, policy.changes_tags)))
 }

@@ -68,7 +68,7 @@ impl Video {
     }
 
     /// As a listing or `get_metadata` shows it: what was sent along shows only when it is indexed.
-    pub(super) fn show(&self, now: UnixMillis) -> Value {
+    pub(super) fn show(&self, now: UnixMillis, changes_tags: bool) -> Value {
         let mut shown = json!({
             "video_no": self.video_no,
             "video_name": format!("mavi_api_video_{}", self.video_no),
@@ -76,7 +76,8 @@ impl Video {
             "create_time": self.dated.0,
         });
         if self.is_parsed(now) {
-            let tags: Vec<&str> = self.tags.iter().map(String::as_str).chain(["api"]).collect();
+            let kept = |tag: &String| if changes_tags { tag.to_uppercase() } else { tag.clone() };
+            let tags: Vec<String> = self.tags.iter().map(kept).chain(["api".to_owned()]).collect();
             shown["tags"] = json!(tags);
             shown["duration"] = json!(60);
             shown["size"] = json!(1_048_576);

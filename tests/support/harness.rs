@@ -336,6 +336,9 @@ impl Harness {
                 let outcome = ended.outcome.clone();
                 if self.is_nightly {
                     self.end_night(&ledger, run, ended, &clock).await;
+                } else {
+                    let at = clock.now();
+                    ledger.write(move |store| store.end_run(run, at, 0, "ended")).await.unwrap();
                 }
                 RunResult::Ended(outcome)
             }

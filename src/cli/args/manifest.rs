@@ -240,6 +240,7 @@ impl ManifestArgs {
 
     /// How to read each manifest. Buckets are listed.
     fn specs(&self, events: &EventBus) -> Result<Vec<ManifestSpec>, Error> {
+        self.check_map()?;
         let mut identities = Vec::new();
         let mut specs = Vec::with_capacity(self.manifests.len());
         for path in &self.paths()? {
@@ -276,6 +277,19 @@ impl ManifestArgs {
             }
         }
         Ok(paths)
+    }
+
+    /// Checks that no field has two rules.
+    fn check_map(&self) -> Result<(), Error> {
+        for (at, rule) in self.map.iter().enumerate() {
+            if let Some(first) = self.map[..at].iter().find(|first| first.field == rule.field) {
+                return Err(Error::Usage(format!(
+                    "two rules for {} ({first} and {rule}): write one, which joins columns with +",
+                    rule.field.name()
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn spec(&self, path: &str) -> ManifestSpec {

@@ -5,13 +5,13 @@ use crate::{
     domain::{ItemEvent, State, Submission, UnixMillis},
     ledger::{
         AttemptId, AttemptResult, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ItemId, LedgerError,
-        ManifestId, Marker, Snapshot, marker, schema::ATTEMPT_IS_OPEN, values::submission_of,
+        ManifestId, Marker, RunId, Snapshot, marker, schema::ATTEMPT_IS_OPEN, values::submission_of,
     },
 };
 
 /// Requests in doubt that are always tolerated. More block further claims.
 const IN_DOUBT_MIN: u64 = 5;
-/// One request in doubt is tolerated for this many attempts. A killed process may also leave as many as were in flight.
+/// One request in doubt is tolerated for this many attempts.
 const IN_DOUBT_SHARE: u64 = 100;
 
 /// SQL: the listings need not be searched before the item is sent again.
@@ -58,7 +58,7 @@ impl Snapshot {
             let blocked = self.held_back(&terms.manifests)?.unwrap_or(ClaimBlocked::NothingPending);
             return Ok(ClaimCandidate::Blocked(blocked));
         };
-        if let Some(open) = self.too_many_in_doubt(terms.concurrency)? {
+        if let Some(open) = self.too_many_in_doubt(terms.concurrency, Some(terms.run))? {
             return Ok(ClaimCandidate::Blocked(ClaimBlocked::TooManyInDoubt { open }));
         }
         let uploads = self.committed_uploads()?;
@@ -82,14 +82,26 @@ impl Snapshot {
         Ok(ClaimCandidate::Ready { item, submission: Box::new(submission) })
     }
 
-    /// How many requests have no clear answer, if they are so many that nothing more is sent.
-    pub fn too_many_in_doubt(&self, concurrency: u64) -> Result<Option<u64>, LedgerError> {
-        let sql = format!(
-            "SELECT count(*) FROM attempt WHERE {ATTEMPT_IS_OPEN} AND state IN ('in_doubt', 'needs_review')"
-        );
-        let open = self.count(&sql, [])?;
+    /// How many requests have no clear answer, if they are so many that nothing more is sent. Each killed run may have left as
+    /// many as can be in flight; `current` is not one of them.
+    pub fn too_many_in_doubt(
+        &self,
+        concurrency: u64,
+        current: Option<RunId>,
+    ) -> Result<Option<u64>, LedgerError> {
+        let in_doubt = format!("{ATTEMPT_IS_OPEN} AND attempt.state IN ('in_doubt', 'needs_review')");
+        let open = self.count(&format!("SELECT count(*) FROM attempt WHERE {in_doubt}"), [])?;
         let attempts = u64::try_from(self.last_attempt()?).unwrap_or(0);
         let open_max = IN_DOUBT_MIN.max(attempts / IN_DOUBT_SHARE).max(concurrency);
+        if open <= open_max {
+            return Ok(None);
+        }
+        let sql = format!(
+            "SELECT count(DISTINCT run.id) FROM attempt JOIN run ON run.id = attempt.run \
+             WHERE run.ended_at IS NULL AND run.id IS NOT ?1 AND {in_doubt}"
+        );
+        let killed_runs = self.count(&sql, [current.map(|run| run.0)])?;
+        let open_max = open_max.max(concurrency.saturating_mul(killed_runs.saturating_add(1)));
         Ok((open > open_max).then_some(open))
     }
 

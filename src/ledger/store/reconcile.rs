@@ -6,8 +6,8 @@ use super::{DATED_BY_BOTH, Store, skew};
 use crate::{
     domain::{UnixMillis, VideoNo},
     ledger::{
-        AttemptId, Bindings, ControlVideo, LedgerError, ObservedDelays, PossibleSender, ServiceTime,
-        Snapshot, UnresolvedAttempt, UnresolvedAttempts,
+        AttemptId, Bindings, BoundVideo, ControlVideo, LedgerError, ObservedDelays, PossibleSender, SentTags,
+        ServiceTime, Snapshot, UnresolvedAttempt, UnresolvedAttempts,
         schema::ATTEMPT_IS_OPEN,
         values::{limit, state_of, submission_of, video_no_of},
     },
@@ -33,19 +33,27 @@ impl Snapshot {
     }
 
     /// Accepted videos of a namespace that a complete listing must show: named by the service's answer before
-    /// `answered_before`, newest first.
+    /// `answered_before`. They are the newest ones, and those that were sent next after the attempt `sent_after`: a listing
+    /// may be complete at its beginning only. The newest are first.
     pub fn control_videos(
         &self,
         namespace: &str,
         answered_before: UnixMillis,
+        sent_after: AttemptId,
     ) -> Result<Vec<ControlVideo>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT attempt.video_no, attempt.uploaded_at FROM attempt JOIN item ON item.id = attempt.item \
-             WHERE attempt.state = 'accepted' AND attempt.answered_at < ?2 AND item.namespace = ?1 \
-             AND NOT EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no) \
-             ORDER BY attempt.id DESC LIMIT ?3",
-        )?;
-        let mut rows = statement.query((namespace, answered_before.0, CONTROL_VIDEOS_MAX))?;
+        let some = |order: &str| {
+            format!(
+                "SELECT * FROM (SELECT attempt.id, attempt.video_no, attempt.uploaded_at FROM attempt \
+                 JOIN item ON item.id = attempt.item \
+                 WHERE attempt.state = 'accepted' AND attempt.answered_at < ?2 AND item.namespace = ?1 \
+                 AND NOT EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no) {order} LIMIT ?4)"
+            )
+        };
+        let (next, newest) =
+            (some("AND attempt.id > ?3 ORDER BY attempt.id"), some("ORDER BY attempt.id DESC"));
+        let sql = format!("{next} UNION {newest} ORDER BY id DESC");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query((namespace, answered_before.0, sent_after.0, CONTROL_VIDEOS_MAX))?;
         let mut control_videos = Vec::new();
         while let Some(row) = rows.next()? {
             let video_no = video_no_of(&row.get::<_, String>("video_no")?)?;
@@ -153,14 +161,25 @@ impl Snapshot {
             .query_row([], read)?)
     }
 
-    fn bound(&self, video_nos: &[VideoNo]) -> Result<Vec<VideoNo>, LedgerError> {
+    fn bound(&self, video_nos: &[VideoNo]) -> Result<Vec<BoundVideo>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT attempt.marker, CASE WHEN attempt.marker IS NULL THEN item.submission END AS submission, \
+             attempt.bound_by = 'reply' AS is_sure FROM attempt JOIN item ON item.id = attempt.item \
+             WHERE attempt.video_no = ?1",
+        )?;
         let mut bound = Vec::new();
         for video_no in video_nos {
-            let found: Option<i64> =
-                self.find("SELECT id FROM attempt WHERE video_no = ?1", [video_no.as_str()])?;
-            if found.is_some() {
-                bound.push(video_no.clone());
-            }
+            let mut rows = statement.query([video_no.as_str()])?;
+            let Some(row) = rows.next()? else { continue };
+            let (marker, submission): (Option<String>, Option<String>) =
+                (row.get("marker")?, row.get("submission")?);
+            let sent = match (marker, submission) {
+                (Some(marker), _) => Some(SentTags::Marker(marker)),
+                (None, Some(submission)) => Some(SentTags::Plain(submission_of(&submission)?.tags)),
+                (None, None) => None,
+            };
+            let is_sure: bool = row.get("is_sure")?;
+            bound.push(BoundVideo { video_no: video_no.clone(), sent: sent.filter(|_| is_sure) });
         }
         Ok(bound)
     }

@@ -69,6 +69,31 @@ async fn too_many_requests_in_doubt_block_claims_also_those_of_a_killed_run() {
 }
 
 #[tokio::test]
+async fn each_killed_run_may_leave_as_many_in_doubt_as_were_in_flight() {
+    let mut fixture = Fixture::new().await;
+    let rows = || (0..40).map(|n| row(n + 2, &n.to_string(), &[])).collect();
+    fixture.concurrency = 8;
+    for _ in 0..2 {
+        fixture.admit(rows()).await;
+        for _ in 0..8 {
+            fixture.claim(T0).await;
+        }
+        fixture.reopen(T0).await;
+    }
+    fixture.admit(rows()).await;
+    for _ in 0..=8 {
+        let claim = fixture.claim(T0).await;
+        fixture.settle(claim.attempt, plain(ItemEvent::AnswerLost, T0)).await.unwrap();
+    }
+    let claim_blocked = fixture.claim_blocked(fixture.terms()).await;
+    assert_eq!(
+        claim_blocked,
+        Some(ClaimBlocked::TooManyInDoubt { open: 25 }),
+        "two runs were killed, and this run has a bound of its own"
+    );
+}
+
+#[tokio::test]
 async fn what_may_be_paid_never_exceeds_the_budget() {
     let fixture = Fixture::new().await;
     fixture.admit((0..5).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;

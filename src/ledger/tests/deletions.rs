@@ -76,7 +76,9 @@ async fn a_row_whose_video_is_being_deleted_is_not_sent_again_and_no_answer_abou
     fixture.admit_on(vec![row(2, "a", &["new"])], AdmitTerms { reruns, requirement: None }).await;
     assert_eq!(fixture.states(), ["failed", "accepted"]);
     // a video that is being deleted is no control video
-    let controls = fixture.read(|snapshot| snapshot.control_videos("default", T0.plus_ms(1))).await;
+    let controls = fixture
+        .read(|snapshot| snapshot.control_videos("default", T0.plus_ms(1), AttemptId::for_tests(0)))
+        .await;
     assert!(controls.is_empty(), "{controls:?}");
     let gone = [task.video_no];
     fixture.write(move |store| store.prove_deletions(&gone, T0)).await;

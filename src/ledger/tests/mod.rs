@@ -32,6 +32,7 @@ struct Fixture {
     ledger: Option<Ledger>,
     run: RunId,
     manifest: ManifestId,
+    concurrency: u64,
 }
 
 /// The identity of the account that the tests of this crate import into.
@@ -65,7 +66,7 @@ impl Fixture {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0).unwrap();
         let (run, manifest) = begin(&ledger, "first", T0, None).await;
-        Self { folder, ledger: Some(ledger), run, manifest }
+        Self { folder, ledger: Some(ledger), run, manifest, concurrency: 1 }
     }
 
     fn path(&self) -> PathBuf {
@@ -161,7 +162,7 @@ impl Fixture {
         Arc::new(ClaimTerms {
             run: self.run,
             manifests: vec![self.manifest],
-            concurrency: 1,
+            concurrency: self.concurrency,
             link_life_min: Duration::ZERO,
             sent_by: Arc::new(std::sync::atomic::AtomicI64::new(i64::MAX)),
             start_within: Duration::from_secs(5),

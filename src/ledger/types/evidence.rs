@@ -42,9 +42,26 @@ pub struct UnresolvedAttempts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bindings {
     /// The given videos that are bound to an attempt.
-    pub bound: Vec<VideoNo>,
+    pub bound: Vec<BoundVideo>,
     /// Attempts without a bound video that may have made one there.
     pub possible_senders: Vec<PossibleSender>,
+}
+
+/// A listed video that is bound to an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundVideo {
+    pub video_no: VideoNo,
+    /// What its attempt was sent with, if the answer of the service named the video. `None`: evidence or a human did.
+    pub sent: Option<SentTags>,
+}
+
+/// The tags of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SentTags {
+    /// It carried this marker, and perhaps other tags.
+    Marker(String),
+    /// It carried no marker, and these tags.
+    Plain(Vec<String>),
 }
 
 /// An attempt that may have made a video: in flight, without a clear outcome, or resolved by a human without

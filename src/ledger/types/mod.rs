@@ -19,8 +19,8 @@ pub use claim::{
 };
 pub use deletion::{DeletedRows, DeletionOrder, DeletionTask, KeptReason, RunVideo, UndoAction};
 pub use evidence::{
-    Bindings, ControlVideo, HeldResend, ObservedDelays, PossibleSender, ServiceTime, UnresolvedAttempt,
-    UnresolvedAttempts,
+    Bindings, BoundVideo, ControlVideo, HeldResend, ObservedDelays, PossibleSender, SentTags, ServiceTime,
+    UnresolvedAttempt, UnresolvedAttempts,
 };
 pub use library::{BoundItem, LibraryVideo, Recovered, VideoOwner};
 pub use order::{Order, OrderId, OrderResult};

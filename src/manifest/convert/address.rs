@@ -8,8 +8,8 @@ use super::{
     problem_at,
 };
 use crate::{
-    domain::{SourceUrl, UrlError},
-    manifest::{mapping::Field, values::linked_address},
+    domain::{SourceUrl, UrlError, is_object_address},
+    manifest::{addresses::is_media, mapping::Field, values::linked_address},
     redact,
 };
 
@@ -19,7 +19,7 @@ impl<'a> Reading<'a> {
         if let Some(address) = value.strip_prefix('=').and_then(linked_address) {
             value = Cow::Owned(address);
         }
-        self.find_unreadable_json(Field::Url);
+        self.find_unreadable(Field::Url);
         // the scheme of the first is not asked for
         let may_hold_two = value.len() > 16 && memchr::memmem::find(&value.as_bytes()[8..], b"://").is_some();
         if may_hold_two && count(&value) > 1 {
@@ -32,6 +32,11 @@ impl<'a> Reading<'a> {
                     let message = "&amp; is in the address: it was written for HTML".to_owned();
                     let fix = format!("decode it: --map 'url={{{}|html}}'", self.name_of(Field::Url));
                     let words = Explanation::new("url_html_escaped", message, fix.as_str());
+                    self.warnings.push(problem_at(self.first(Field::Url), redact::url(&value), words));
+                }
+                if let Some((class, message, fix)) = rewritten(&value, &address) {
+                    let fix = fix.replace("COLUMN", self.name_of(Field::Url));
+                    let words = Explanation::new(class, message.to_owned(), fix.as_str());
                     self.warnings.push(problem_at(self.first(Field::Url), redact::url(&value), words));
                 }
                 Some(address)
@@ -74,6 +79,59 @@ pub(super) fn normalised<'a>(value: &Cow<'a, str>) -> Result<Cow<'a, str>, UrlEr
     }
 }
 
+/// What is odd about an address as it is written: a class, what it is, and what to do.
+fn rewritten(written: &str, address: &str) -> Option<(&'static str, &'static str, &'static str)> {
+    if is_object_address(written) {
+        return None;
+    }
+    if memchr::memchr(b'\\', written.as_bytes()).is_some() {
+        return Some((
+            "url_backslash",
+            "a backslash is in the address, and is sent as a slash",
+            "remove it: --map \"url={COLUMN|replace '\\' ''}\"",
+        ));
+    }
+    let inside = address.split_once("://").map_or(address, |(_, inside)| inside);
+    let path = inside.split(['?', '#']).next().unwrap_or(inside);
+    if ["http//", "https//", "http:/", "https:/"].iter().any(|twice| path.starts_with(twice)) {
+        return Some((
+            "url_scheme_twice",
+            "the address begins twice: its host is http or https",
+            "remove one",
+        ));
+    }
+    // nearly all have none of these
+    memchr::memchr2(b'%', b',', path.as_bytes())?;
+    if path.contains("%7B") && path.contains("%7D") {
+        let fix = "fill it in: --map \"url=https://host/{COLUMN}\"";
+        return Some((
+            "url_template",
+            "a name in braces is in the address: a template that was not filled in",
+            fix,
+        ));
+    }
+    let goes_on = path.match_indices(['%', ',']).any(|(at, sign)| {
+        let is_sign = sign == "," || path[at..].starts_with("%20") || path[at..].starts_with("%22");
+        is_sign && is_media(&path[..at]) && !is_media(path)
+    });
+    if goes_on {
+        return Some((
+            "url_tail",
+            "something follows the name of the file in the address",
+            "remove it, or take the part before it: --map \"url={COLUMN|split ' '|first}\"",
+        ));
+    }
+    let is_escape = |at: usize| {
+        path.as_bytes()[at + 1..].iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2
+    };
+    let is_bare = path.match_indices('%').any(|(at, _)| !is_escape(at));
+    is_bare.then_some((
+        "url_percent",
+        "a percent sign in the address begins no escape",
+        "write %25 for a percent sign",
+    ))
+}
+
 /// How many addresses a text holds, each for itself. An address inside the path or the query of another is part of it.
 fn count(text: &str) -> usize {
     let bytes = text.as_bytes();
@@ -110,6 +168,29 @@ fn begins_anew(before: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_is_not_sent_as_it_is_meant_is_said() {
+        for (written, class) in [
+            (r"https:\/\/h\/a.mp4", Some("url_backslash")),
+            (r"https://h/a.mp4\n", Some("url_backslash")),
+            ("https://https://h/a.mp4", Some("url_scheme_twice")),
+            ("http://http//h/a.mp4", Some("url_scheme_twice")),
+            ("https://h/{id}.mp4", Some("url_template")),
+            ("https://h/a.mp4 (1080p)", Some("url_tail")),
+            ("https://h/a.mp4\"", Some("url_tail")),
+            ("https://h/a.mp4,", Some("url_tail")),
+            ("https://h/100%.mp4", Some("url_percent")),
+            ("https://h/100%25.mp4", None),
+            ("https://h/a.mp4 part 2.mp4", None),
+            ("https://h/a,b c.mp4?x={y}", None),
+            ("https://https.example/a.mp4", None),
+            (r"s3://bucket/a\b.mp4", None),
+        ] {
+            let address = SourceUrl::parse(written).unwrap();
+            assert_eq!(rewritten(written, address.as_str()).map(|(class, ..)| class), class, "{written}");
+        }
+    }
 
     #[test]
     fn addresses_are_counted_and_those_inside_others_are_not() {

@@ -108,7 +108,12 @@ pub(super) fn convert<'a>(
     let mut reading = Reading { cells, columns, rules, notices, problems: Vec::new(), warnings: Vec::new() };
     let address = reading.address();
     let tags = reading.optional(Field::Tags, Reading::tags).unwrap_or_default();
-    let coordinates = reading.optional(Field::Geo, Reading::coordinates);
+    let coordinates = reading.optional(Field::Geo, |reading| {
+        let before = reading.problems.len();
+        reading.find_unreadable(Field::Latitude);
+        reading.find_unreadable(Field::Longitude);
+        if reading.problems.len() == before { reading.coordinates() } else { None }
+    });
     let datetime_taken = reading.optional(Field::Datetime, Reading::datetime);
     let camera_model =
         reading.optional(Field::CameraModel, |reading| reading.text(Field::CameraModel, CAMERA_MODEL_MAX));
@@ -117,6 +122,9 @@ pub(super) fn convert<'a>(
     let video_transcription_prompt = reading.optional(Field::VideoTranscriptionPrompt, |reading| {
         reading.text(Field::VideoTranscriptionPrompt, super::records::CELL_MAX)
     });
+    for field in [Field::UniqueId, Field::Id, Field::Hash, Field::Time] {
+        reading.find_unreadable(field);
+    }
     let namespace = reading.namespace();
     let external_id = reading.external_id();
     let item_id = reading.item_id(external_id.as_ref());
@@ -183,9 +191,9 @@ pub(super) fn not_utf8(column: usize, columns: &Columns, cells: &[String]) -> Pr
 }
 
 /// Texts that mean yes, in lower case.
-const YES: &[&str] = &["true", "yes", "y", "1", "t", "x"];
+const YES: &[&str] = &["true", "yes", "y", "1", "t", "x", "on", "checked", "1.0", "\u{2713}", "\u{2714}"];
 /// Texts that mean no, in lower case.
-const NO: &[&str] = &["false", "no", "n", "0", "f"];
+const NO: &[&str] = &["false", "no", "n", "0", "f", "off", "unchecked", "0.0", "-"];
 
 impl<'a> Reading<'a> {
     /// Reads a field that a row may lack. Where its value cannot be read and `--drop-invalid` names the field, the row
@@ -193,7 +201,7 @@ impl<'a> Reading<'a> {
     fn optional<T>(&mut self, field: Field, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         let before = self.problems.len();
         let value = read(self);
-        self.find_unreadable_json(field);
+        self.find_unreadable(field);
         if self.problems.len() == before {
             return value;
         }
@@ -294,8 +302,12 @@ impl<'a> Reading<'a> {
             Ok((tags, is_cut)) => {
                 if is_cut {
                     let (count, length) = (Submission::TAGS_MAX, tags::TAG_LENGTH_MAX);
-                    let message = format!("tags were cut to {count} of {length} characters");
+                    let message =
+                        format!("tags were cut: at most {count} are taken, of at most {length} characters");
                     self.warn_of_cut(Field::Tags, "", message);
+                }
+                if let Some(fragment) = tags.iter().find(|tag| tags::is_fragment(tag)) {
+                    self.warn_of_fragment(redact::opaque(fragment));
                 }
                 if rules.lone_comma == LoneComma::Refused && matches!(&tags[..], [lone] if lone.contains(','))
                 {
@@ -315,6 +327,15 @@ impl<'a> Reading<'a> {
                 None
             }
         }
+    }
+
+    /// Says that a tag is a part of a list in a form that is not read.
+    fn warn_of_fragment(&mut self, value: String) {
+        let message =
+            "a part of a list: its form is not known, and it was split at every separator".to_owned();
+        let fix = format!("take it apart: --map \"tags={{{}|replace '[' ''}}\"", self.name_of(Field::Tags));
+        let words = Explanation::new("tag_fragment", message, fix.as_str());
+        self.warnings.push(problem_at(self.first(Field::Tags), value, words));
     }
 
     /// Says that tags are written for HTML, or with the escapes of a database.
@@ -344,7 +365,9 @@ impl<'a> Reading<'a> {
                     matches!(transform, Transform::Split(_) | Transform::Json(_) | Transform::First)
                 });
                 let values = self.transformed(*column, transforms).unwrap_or_default().into_iter();
-                values.map(|value| if is_split { Cell::Whole(value) } else { Cell::Parts(value) }).collect()
+                let whole =
+                    |value: Cow<'a, str>| Cell::Whole(tags::label_of(&value).map_or(value, Cow::Owned));
+                values.map(|value| if is_split { whole(value) } else { Cell::Parts(value) }).collect()
             }
             ValueSource::Cell(_) | ValueSource::Template(_) => {
                 self.part(Field::Tags, source).map(Cell::Parts).into_iter().collect()

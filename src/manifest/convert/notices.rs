@@ -11,7 +11,9 @@ use super::super::values::datetime::OffsetSeen;
 #[derive(Debug)]
 pub(in crate::manifest) struct Notices {
     /// By column: cells that hold a text for a missing value.
-    missing: OnceLock<Box<[MissingCount]>>,
+    missing: OnceLock<Box<[CellCount]>>,
+    /// By column: cells of a flag that say neither yes nor no.
+    unclear_flags: OnceLock<Box<[CellCount]>>,
     /// Offsets of times from UTC, in minutes: the first, and another one.
     first_offset: AtomicI64,
     other_offset: AtomicI64,
@@ -19,7 +21,7 @@ pub(in crate::manifest) struct Notices {
 }
 
 #[derive(Debug, Default)]
-struct MissingCount {
+struct CellCount {
     cells: AtomicU64,
     first: OnceLock<String>,
 }
@@ -31,6 +33,7 @@ impl Default for Notices {
     fn default() -> Self {
         Self {
             missing: OnceLock::new(),
+            unclear_flags: OnceLock::new(),
             first_offset: AtomicI64::new(NONE),
             other_offset: AtomicI64::new(NONE),
             has_time_without_offset: AtomicBool::new(false),
@@ -41,11 +44,12 @@ impl Default for Notices {
 impl Notices {
     /// Counts a cell that holds a text for a missing value. `width`: how many columns there are.
     pub(super) fn count_missing(&self, column: usize, width: usize, text: &str) {
-        let counts = self.missing.get_or_init(|| (0..width).map(|_| MissingCount::default()).collect());
-        if let Some(count) = counts.get(column) {
-            count.cells.fetch_add(1, Ordering::Relaxed);
-            count.first.get_or_init(|| text.to_owned());
-        }
+        count(&self.missing, column, width, text);
+    }
+
+    /// Counts a cell of a flag that says neither yes nor no.
+    pub(super) fn count_unclear_flag(&self, column: usize, width: usize, text: &str) {
+        count(&self.unclear_flags, column, width, text);
     }
 
     pub(super) fn note_offset(&self, seen: OffsetSeen) {
@@ -76,17 +80,17 @@ impl Notices {
 
     /// The notices as sentences. `names` are the columns' names.
     pub(in crate::manifest) fn sentences(&self, names: &[String]) -> Vec<String> {
-        let counts = self.missing.get().map(|counts| &counts[..]).unwrap_or_default();
-        let missing = counts.iter().zip(names).filter_map(|(count, name)| {
-            let cells = count.cells.load(Ordering::Relaxed);
-            let first = count.first.get().filter(|_| cells > 0)?;
-            let name = crate::redact::clean(name);
+        let missing = counted(&self.missing, names, |cells, first| {
             let (noun, verb) = if cells == 1 { ("cell", "counts") } else { ("cells", "count") };
-            Some(format!(
-                "{name}: {cells} {noun} such as {first} {verb} as missing; --no-null takes them as text"
-            ))
+            format!("{cells} {noun} such as {first} {verb} as missing; --no-null takes them as text")
         });
-        missing.chain(self.offset_sentence()).collect()
+        let unclear = counted(&self.unclear_flags, names, |cells, first| {
+            let (noun, verb) = if cells == 1 { ("cell says", "counts") } else { ("cells say", "count") };
+            format!(
+                "{cells} {noun} neither yes nor no, such as {first}, and {verb} as no; write true or false"
+            )
+        });
+        missing.into_iter().chain(unclear).chain(self.offset_sentence()).collect()
     }
 
     fn offset_sentence(&self) -> Option<String> {
@@ -102,6 +106,29 @@ impl Notices {
         };
         Some(format!("{what}; they are sent as they are written, --datetime-offset utc converts them"))
     }
+}
+
+fn count(counts: &OnceLock<Box<[CellCount]>>, column: usize, width: usize, text: &str) {
+    let counts = counts.get_or_init(|| (0..width).map(|_| CellCount::default()).collect());
+    if let Some(count) = counts.get(column) {
+        count.cells.fetch_add(1, Ordering::Relaxed);
+        count.first.get_or_init(|| text.to_owned());
+    }
+}
+
+/// A sentence for each column that has such cells, from their number and the first one's text.
+fn counted(
+    counts: &OnceLock<Box<[CellCount]>>,
+    names: &[String],
+    say: impl Fn(u64, &str) -> String,
+) -> Vec<String> {
+    let counts = counts.get().map(|counts| &counts[..]).unwrap_or_default();
+    let sentence = |(count, name): (&CellCount, &String)| {
+        let cells = count.cells.load(Ordering::Relaxed);
+        let first = count.first.get().filter(|_| cells > 0)?;
+        Some(format!("{}: {}", crate::redact::clean(name), say(cells, &crate::redact::opaque(first))))
+    };
+    counts.iter().zip(names).filter_map(sentence).collect()
 }
 
 fn shown(minutes: i64) -> String {
@@ -125,6 +152,14 @@ mod tests {
             notices.sentences(&names),
             ["camera: 2 cells such as N/A count as missing; --no-null takes them as text"]
         );
+        notices.count_unclear_flag(0, 2, "maybe");
+        assert_eq!(
+            notices.sentences(&names)[1],
+            "url: 1 cell says neither yes nor no, such as maybe, and counts as no; write true or false"
+        );
+        let notices = Notices::default();
+        notices.count_missing(1, 2, "NULL");
+        notices.note_offset(OffsetSeen::Minutes(120));
         notices.note_offset(OffsetSeen::Absent);
         assert!(notices.sentences(&names)[1].contains("an offset from UTC (+02:00) and some have none"));
         notices.note_offset(OffsetSeen::Minutes(-90));

@@ -5,7 +5,7 @@ use crate::{
     domain::Coordinates,
     manifest::{
         mapping::Field,
-        values::coordinates::{Axis, CoordinateError},
+        values::coordinates::{Axis, CoordinateError, GeoOrder},
     },
     redact,
 };
@@ -24,7 +24,11 @@ impl Reading<'_> {
             (None, Some(value)) => self.half_a_pair(Field::Longitude, &value, "latitude"),
             (None, None) => {
                 let geo = self.value(Field::Geo)?;
-                let read = self.rules.geo_order.read(&geo);
+                // the points of `GeoJSON` have the longitude first, whatever is said of others
+                let is_point =
+                    self.columns.geometry_type().is_some_and(|column| self.cells[column] == "Point");
+                let order = if is_point { GeoOrder::LonLat } else { self.rules.geo_order };
+                let read = order.read(&geo);
                 read.map_err(|error| self.coordinate_problem(Field::Geo, &geo, error)).ok()
             }
         }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Explanation, Reading, YES, problem_at};
+use super::{Explanation, NO, Reading, YES, problem_at};
 use crate::{
     manifest::{
-        mapping::{Encode, Field, FieldSlot, NotJson, Transform, ValueSource, apply},
+        mapping::{Encode, Field, FieldSlot, Transform, Unreadable, ValueSource, apply},
         values,
     },
     redact,
@@ -67,8 +67,11 @@ impl<'a> Reading<'a> {
                 self.transformed(*column, transforms).map(joined)?
             }
             ValueSource::Flag(column) => {
-                let cell = values::trim(self.cells[*column]);
-                let says_yes = YES.contains(&cell.to_ascii_lowercase().as_str());
+                let cell = self.cell(*column)?.to_lowercase();
+                let says_yes = YES.contains(&cell.as_str());
+                if !says_yes && !NO.contains(&cell.as_str()) {
+                    self.notices.count_unclear_flag(*column, self.cells.len(), &cell);
+                }
                 says_yes.then(|| Cow::Borrowed(self.columns.names()[*column].as_str()))
             }
             ValueSource::Text(text) => Some(Cow::Borrowed(text.as_str())).filter(|text| !text.is_empty()),
@@ -105,20 +108,30 @@ impl<'a> Reading<'a> {
         is_usable.then_some(filled)
     }
 
-    /// Adds a problem for every cell of a field that is no JSON though its transforms read it as such.
-    pub(super) fn find_unreadable_json(&mut self, field: Field) {
-        if !self.columns.has_json_transforms() {
+    /// Adds a problem for every cell of a field that its transforms cannot read.
+    pub(super) fn find_unreadable(&mut self, field: Field) {
+        if !self.columns.may_be_unreadable() {
             return;
         }
         let sources = self.columns.of(field).unwrap_or_default().iter();
         for (column, transforms) in sources.flat_map(ValueSource::transformed) {
             let Some(text) = self.cell(column) else { continue };
-            if apply(text, transforms) == Err(NotJson) {
-                let name = Some((column, self.columns.names()[column].as_str()));
-                let fix = "correct the cell, or leave |json out of the mapping";
-                let words = Explanation::new("json_cell", "the cell is not JSON".to_owned(), fix);
-                self.problems.push(problem_at(name, redact::opaque(text), words));
-            }
+            let (class, message, fix) = match apply(text, transforms) {
+                Ok(_) => continue,
+                Err(Unreadable::NotJson) => (
+                    "json_cell",
+                    "the cell is not JSON",
+                    "correct the cell, or leave |json out of the mapping",
+                ),
+                Err(Unreadable::NotUtf8) => (
+                    "form_not_utf8",
+                    "what is percent-encoded in the cell is not UTF-8",
+                    "encode it as UTF-8, or leave |form out of the mapping",
+                ),
+            };
+            let name = Some((column, self.columns.names()[column].as_str()));
+            let words = Explanation::new(class, message.to_owned(), fix);
+            self.problems.push(problem_at(name, redact::opaque(text), words));
         }
     }
 }

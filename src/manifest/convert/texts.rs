@@ -6,7 +6,7 @@ use super::{CALLBACK_MAX, Explanation, NO, Reading, YES, address::normalised, pr
 use crate::{
     manifest::{
         mapping::{Field, ValueSource},
-        values::{TooLong, cut},
+        values::{TooLong, cut, one_line},
     },
     redact,
 };
@@ -14,6 +14,10 @@ use crate::{
 impl<'a> Reading<'a> {
     pub(super) fn text(&mut self, field: Field, length_max: usize) -> Option<Cow<'a, str>> {
         let mut value = self.value(field)?;
+        // a prompt may have lines
+        if field == Field::CameraModel {
+            value = one_line(value);
+        }
         // in bytes first: few texts are long enough to be counted in characters
         let length = if value.len() > length_max { value.chars().count() } else { 0 };
         if length <= length_max {

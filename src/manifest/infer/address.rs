@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        lint::{Kind, is_media, is_web_address, kind_of},
+        addresses::{Kind, is_media, is_web_address, kind_of},
         mapping::Field,
     },
     Inference, MOST,

@@ -4,7 +4,7 @@ use super::{
     super::{
         mapping::Field,
         values::{
-            coordinates::{Axis, GeoOrder},
+            coordinates::{Axis, GeoOrder, is_marked_angle},
             datetime::{self, DateFormat, DateRules, DatetimeError},
         },
     },
@@ -32,8 +32,23 @@ const DATE_WORDS: &[&str] = &[
     "datum", "fecha", "zeit", "jour",
 ];
 /// Parts of names of dates that are later than the capture.
-const LATER_WORDS: &[&str] =
-    &["created", "uploaded", "upload", "modified", "updated", "published", "added", "changed"];
+const LATER_WORDS: &[&str] = &[
+    "created",
+    "uploaded",
+    "upload",
+    "modified",
+    "updated",
+    "published",
+    "added",
+    "changed",
+    "imported",
+    "ingested",
+    "released",
+    "exported",
+];
+/// Parts of names of dates that have nothing to do with the capture.
+const OTHER_DATES: &[&str] =
+    &["birth", "birthday", "birthdate", "born", "dob", "due", "deadline", "expires", "expiry", "expiration"];
 
 impl Inference {
     pub(super) fn find_place(&mut self, columns: &[Column<'_>]) {
@@ -71,8 +86,9 @@ impl Inference {
 
     pub(super) fn find_date(&mut self, columns: &[Column<'_>]) {
         let is_date = |column: &Column<'_>| column.is_named(Field::Datetime) || column.has_word(DATE_WORDS);
+        let may_be_capture = |column: &&Column<'_>| !self.is_used(column) && !column.has_word(OTHER_DATES);
         let dates: Vec<&Column<'_>> =
-            columns.iter().filter(|column| !self.is_used(column) && share_of_dates(column) >= MOST).collect();
+            columns.iter().filter(may_be_capture).filter(|column| share_of_dates(column) >= MOST).collect();
         let mut named: Vec<&Column<'_>> = dates.iter().copied().filter(|column| is_date(column)).collect();
         named.sort_by_key(|column| {
             let better =
@@ -142,7 +158,9 @@ fn degrees_of<'a, 'b>(columns: &'a [Column<'b>], axis: Axis) -> Option<&'a Colum
     let reads = |column: &&Column<'_>| {
         !column.cells.is_empty() && column.share(|cell| axis.read(cell).is_ok()) >= MOST
     };
-    let has_hemispheres = |column: &&Column<'_>| column.share(|cell| other.read(cell).is_err()) >= MOST;
+    let has_hemispheres = |column: &&Column<'_>| {
+        column.share(|cell| is_marked_angle(cell) && other.read(cell).is_err()) >= MOST
+    };
     let with_hemispheres = |column: &&Column<'_>| axis == Axis::Latitude && has_hemispheres(column);
     let candidates = || columns.iter().filter(reads);
     candidates()

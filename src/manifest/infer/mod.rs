@@ -8,9 +8,9 @@ mod tags;
 
 use super::{
     Format, Header, ManifestError, ManifestSpec,
+    addresses::is_web_address,
     dialect::{Dialect, Quote},
     join::Joined,
-    lint::is_web_address,
     mapping::{Field, MapRule, Part, unique_names},
     records::{EACH, NamedKeys},
     row_reader::widen,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     super::{
-        lint::{is_media, is_web_address},
+        addresses::{is_media, is_web_address},
         mapping::Field,
         values::{datetime::DateRules, tags::listed},
     },

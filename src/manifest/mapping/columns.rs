@@ -1,13 +1,14 @@
 //! The columns of one manifest, and what they feed.
 
+mod recognition;
+
 use strum::EnumCount as _;
 
 use super::{
     super::{Header, ManifestError},
     field::Field,
     filter::Filter,
-    names::{find_name, listing, parts_of},
-    recognise::{is_date_alone, is_degrees, recognise},
+    names::{find_name, listing},
     rule::{MapRule, Part, Piece, Selector},
     transform::Transform,
 };
@@ -73,7 +74,9 @@ pub(in crate::manifest) struct Columns {
     rivals: Vec<(Field, usize, Vec<usize>)>,
     /// Fields whose column holds degrees times ten million.
     is_e7: [bool; Field::COUNT],
-    has_json: bool,
+    may_be_unreadable: bool,
+    /// The column that says of what kind the `GeoJSON` geometry is whose coordinates feed the place.
+    geometry_type: Option<usize>,
 }
 
 impl Columns {
@@ -89,7 +92,8 @@ impl Columns {
             filters: Vec::new(),
             rivals: Vec::new(),
             is_e7: [false; Field::COUNT],
-            has_json: false,
+            may_be_unreadable: false,
+            geometry_type: None,
         };
         for rule in explicit.map {
             let mut sources = Vec::new();
@@ -108,9 +112,10 @@ impl Columns {
         columns.follow_links();
         columns.add_tags(explicit.tags);
         columns.find_scales();
+        columns.geometry_type = columns.find_geometry_type(explicit.has_paths);
         let mut transforms = columns.feeds.iter().flatten().flatten().flat_map(ValueSource::transformed);
-        columns.has_json =
-            transforms.any(|(_, transforms)| transforms.iter().any(|own| matches!(own, Transform::Json(_))));
+        let may_fail = |transform: &Transform| matches!(transform, Transform::Json(_) | Transform::Form);
+        columns.may_be_unreadable = transforms.any(|(_, transforms)| transforms.iter().any(may_fail));
         if columns.of(Field::Url).is_none() {
             let hint = columns.url_hint(explicit.header, first);
             return Err(ManifestError::NoUrlColumn { path: explicit.path.to_owned(), hint });
@@ -187,54 +192,6 @@ impl Columns {
             column: crate::redact::clean(name),
             hint: listing(&self.names),
         })
-    }
-
-    fn recognise(&mut self, explicit: &ExplicitRule<'_>) {
-        for field in Field::all() {
-            let depends_on = match field {
-                Field::LatitudeRef => self.first_of(Field::Latitude),
-                Field::LongitudeRef => self.first_of(Field::Longitude),
-                Field::Time => {
-                    self.first_of(Field::Datetime).filter(|column| is_date_alone(&self.names[*column]))
-                }
-                Field::Url
-                | Field::Tags
-                | Field::Latitude
-                | Field::Longitude
-                | Field::Geo
-                | Field::Datetime
-                | Field::CameraModel
-                | Field::UniqueId
-                | Field::Callback
-                | Field::RetainOriginalVideo
-                | Field::VideoTranscriptionPrompt
-                | Field::Id
-                | Field::Hash => Some(0),
-            };
-            if self.of(field).is_some() || depends_on.is_none() {
-                continue;
-            }
-            let width = if field == Field::Url { explicit.own_width } else { self.names.len() };
-            let among = &self.names[..width.min(self.names.len())];
-            if let Some(found) = recognise(field, among, explicit.has_paths) {
-                self.feed(field, vec![ValueSource::Cell(found.column)]);
-                if !found.rivals.is_empty() {
-                    self.rivals.push((field, found.column, found.rivals));
-                }
-            }
-        }
-        // one source for the place: two columns beat one, unless the one is explicit
-        if self.of(Field::Latitude).is_some() && self.of(Field::Longitude).is_some() {
-            self.feeds[Field::Geo as usize] = None;
-            self.rivals.retain(|(field, ..)| *field != Field::Geo);
-        }
-    }
-
-    fn find_scales(&mut self) {
-        for field in Field::all().filter(|field| is_degrees(*field)) {
-            let is_e7 = |column: usize| parts_of(&self.names[column]).split('_').any(|part| part == "e7");
-            self.is_e7[field as usize] = self.first_of(field).is_some_and(is_e7);
-        }
     }
 
     /// Where a worksheet has links behind the cells of the url's column, they are the url.
@@ -352,9 +309,14 @@ impl Columns {
         self.is_e7[field as usize]
     }
 
-    /// Whether a transform reads JSON in a cell.
-    pub(in crate::manifest) const fn has_json_transforms(&self) -> bool {
-        self.has_json
+    /// The column that says of what kind a `GeoJSON` geometry is. `None`: the place is not one.
+    pub(in crate::manifest) const fn geometry_type(&self) -> Option<usize> {
+        self.geometry_type
+    }
+
+    /// Whether a transform may find a cell that it cannot read.
+    pub(in crate::manifest) const fn may_be_unreadable(&self) -> bool {
+        self.may_be_unreadable
     }
 
     /// The columns that feed a field or a filter.

@@ -33,7 +33,13 @@ impl FromStr for Filter {
         let form = "expected COLUMN=VALUE, or != (is not), ~ (contains), !~ (does not contain): format=M3U8";
         // of two that begin at the same place the longer comes first
         let (at, sign, how) = first.min_by_key(|(at, sign, _)| (*at, 2 - sign.len())).ok_or(form)?;
-        let (column, value) = (text[..at].trim(), text[at + sign.len()..].trim());
+        let (before, behind) = (&text[..at], &text[at + sign.len()..]);
+        let (column, value) = (before.trim(), behind.trim());
+        // `>=`, `<=`, `==`, `=~` and the like; a blank behind the sign makes the next sign a part of the value
+        let is_longer = column.ends_with(['<', '>', '^', '$', '*', '|']) || behind.starts_with(['=', '~']);
+        if is_longer || (column.starts_with('!') && !sign.starts_with('!')) {
+            return Err(format!("there is no such comparison: {form}. Numbers are compared as texts"));
+        }
         if column.is_empty() {
             return Err(form.to_owned());
         }
@@ -103,5 +109,13 @@ mod tests {
         for bad in ["format", "=x", ""] {
             assert!(bad.parse::<Filter>().is_err(), "{bad}");
         }
+        for bad in [
+            "n>=3", "n <= 3", "n==3", "n!==3", "!n=3", "n=~x", "n^=x", "n$=x", "n*=x", "n<>=3", "n|=x",
+            "n~=x",
+        ] {
+            let error = bad.parse::<Filter>().unwrap_err();
+            assert!(error.contains("no such comparison"), "{bad}: {error}");
+        }
+        assert!("n= =3".parse::<Filter>().unwrap().holds("=3"), "a blank makes a sign a part of the value");
     }
 }

@@ -61,18 +61,28 @@ pub(in crate::manifest) fn last_part(name: &str) -> &str {
     name.rsplit(['.', ']']).next().unwrap_or(name)
 }
 
-/// The column of this name, or of this `#number`; else one whose name is the same but for case and signs.
+/// The column of this name, or of this `#number`; else the only one whose name is the same but for case, or else but for case
+/// and signs.
 pub(in crate::manifest) fn find_name(names: &[String], name: &str) -> Option<usize> {
-    match name.strip_prefix('#').and_then(|number| number.parse::<usize>().ok()) {
-        Some(number) => (1..=names.len()).contains(&number).then(|| number - 1),
-        None => names.iter().position(|own| own == name).or_else(|| {
-            let squashed_name = squashed(name);
-            // these mean something else than the column without them
-            let is_special = name.contains(['[', '*', '?']);
-            let is_same = |own: &String| !squashed_name.is_empty() && squashed(own) == squashed_name;
-            names.iter().position(|own| !is_special && is_same(own)).or_else(|| in_elements(names, name))
-        }),
+    if let Some(number) = name.strip_prefix('#').and_then(|number| number.parse::<usize>().ok()) {
+        return (1..=names.len()).contains(&number).then(|| number - 1);
     }
+    let only = |is_so: &dyn Fn(&String) -> bool| {
+        let mut found = names.iter().enumerate().filter(|(_, own)| is_so(own));
+        let first = found.next();
+        first.map(|(column, _)| found.next().is_none().then_some(column))
+    };
+    if let Some(column) = names.iter().position(|own| own == name) {
+        return Some(column);
+    }
+    if let Some(by_case) = only(&|own| own.to_lowercase() == name.to_lowercase()) {
+        return by_case;
+    }
+    let squashed_name = squashed(name);
+    // these mean something else than the column without them
+    let is_special = name.contains(['[', '*', '?', '<', '>', '=', '!', '~', '^', '$', '|']);
+    let is_same = |own: &String| !is_special && !squashed_name.is_empty() && squashed(own) == squashed_name;
+    only(&is_same).unwrap_or_else(|| in_elements(names, name))
 }
 
 /// The only column of the elements of an array whose path within the element is this name.
@@ -126,5 +136,11 @@ mod tests {
         assert_eq!(find_name(&names, "deploymentID?"), None);
         assert_eq!(find_name(&names, "#3"), None);
         assert_eq!(find_name(&names, "?"), None);
+        let alike = ["C#", "C++", "C", "a b", "A_B", "temp (+)", "temp (-)"].map(str::to_owned);
+        for (name, column) in
+            [("c", Some(2)), ("a_b", Some(4)), ("A B", Some(3)), ("ab", None), ("temp", None)]
+        {
+            assert_eq!(find_name(&alike, name), column, "{name}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   transform := '|' NAME argument*
 //!   argument  := '\'' text '\''      ('' is a quote)
+//!              | '"' text '"'
 //!              | text without blanks
 //! ```
 
@@ -35,9 +36,13 @@ pub enum Transform {
     Json(String),
 }
 
-/// Why a transform gives no value.
+/// Why a transform cannot read a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::manifest) struct NotJson;
+pub(in crate::manifest) enum Unreadable {
+    NotJson,
+    /// What is percent-encoded in it is no UTF-8.
+    NotUtf8,
+}
 
 /// The names, each with its number of arguments.
 const NAMES: &[(&str, usize)] = &[
@@ -126,6 +131,11 @@ fn read_argument(text: &str) -> Result<(String, &str), MapRuleError> {
     if text.starts_with('\'') {
         return read_quoted(text);
     }
+    if let Some(inner) = text.strip_prefix('"') {
+        let unclosed = || MapRuleError::Transform(text.chars().take(40).collect());
+        let (argument, rest) = inner.split_once('"').ok_or_else(unclosed)?;
+        return Ok((argument.to_owned(), rest));
+    }
     let is_end = |c: char| c.is_whitespace() || "|+{}'=,".contains(c);
     let end = text.find(is_end).unwrap_or(text.len());
     if end == 0 {
@@ -138,13 +148,17 @@ fn read_argument(text: &str) -> Result<(String, &str), MapRuleError> {
 pub(in crate::manifest) fn apply<'a>(
     text: &'a str,
     transforms: &[Transform],
-) -> Result<Vec<Cow<'a, str>>, NotJson> {
+) -> Result<Vec<Cow<'a, str>>, Unreadable> {
     let mut values = vec![Cow::Borrowed(text)];
     for transform in transforms {
         match transform {
             Transform::Raw => {}
             Transform::Html => map(&mut values, html_escape::decode_html_entities),
-            Transform::Form => map(&mut values, |text| Cow::Owned(decode_form(text))),
+            Transform::Form => {
+                for value in &mut values {
+                    *value = Cow::Owned(decode_form(value)?);
+                }
+            }
             Transform::Trim => map(&mut values, |text| Cow::Borrowed(trim(text))),
             Transform::Replace(from, to) => map(&mut values, |text| Cow::Owned(text.replace(from, to))),
             Transform::Split(separator) => {
@@ -158,7 +172,7 @@ pub(in crate::manifest) fn apply<'a>(
             Transform::Json(path) => {
                 let mut found = Vec::new();
                 for text in values.iter().filter(|text| !trim(text).is_empty()) {
-                    let value: Value = serde_json::from_str(text).map_err(|_| NotJson)?;
+                    let value: Value = serde_json::from_str(text).map_err(|_| Unreadable::NotJson)?;
                     collect(&value, &steps_of(path), &mut found);
                 }
                 values = found.into_iter().map(Cow::Owned).collect();
@@ -181,8 +195,9 @@ fn map(values: &mut [Cow<'_, str>], change: impl Fn(&str) -> Cow<'_, str>) {
     }
 }
 
-fn decode_form(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+fn decode_form(text: &str) -> Result<String, Unreadable> {
+    let decoded = percent_decode_str(&text.replace('+', " ")).decode_utf8().map(Cow::into_owned);
+    decoded.map_err(|_| Unreadable::NotUtf8)
 }
 
 /// `media[0].url`, `media.0.url` and `$.media[0].url` are the same steps; an empty one represents each element.
@@ -218,6 +233,11 @@ fn collect(value: &Value, steps: &[String], found: &mut Vec<String>) {
                 collect(element, rest, found);
             }
         }
+        (Some((step, [])), Value::Object(members))
+            if step == "coordinates" && point_of(members).is_some() =>
+        {
+            found.extend(point_of(members));
+        }
         (Some((step, rest)), Value::Object(members)) => {
             if let Some(member) = members.get(step) {
                 collect(member, rest, found);
@@ -227,11 +247,18 @@ fn collect(value: &Value, steps: &[String], found: &mut Vec<String>) {
     }
 }
 
+/// The point that a `GeoJSON` geometry is, in a form that says which number is which.
+fn point_of(geometry: &serde_json::Map<String, Value>) -> Option<String> {
+    let is_point = geometry.get("type").and_then(Value::as_str) == Some("Point");
+    let numbers = geometry.get("coordinates")?.as_array().filter(|numbers| is_point && numbers.len() > 1)?;
+    Some(format!("POINT({} {})", numbers[0], numbers[1]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn applied(transforms: &str, cell: &str) -> Result<Vec<String>, NotJson> {
+    fn applied(transforms: &str, cell: &str) -> Result<Vec<String>, Unreadable> {
         let (transforms, rest) = read(transforms).unwrap();
         assert_eq!(rest, "");
         apply(cell, &transforms).map(|values| values.into_iter().map(Cow::into_owned).collect())
@@ -251,6 +278,10 @@ mod tests {
             ("|json $.media.1.url", r#"{"media":[{"url":"x"},{"url":"y"}]}"#, &["y"]),
             ("|json 'media[].url'", r#"{"media":[{"url":"x"},{"url":"y"}]}"#, &["x", "y"]),
             ("|json tags", r#"{"tags":["a",2,null]}"#, &["a", "2"]),
+            ("|json coordinates", r#"{"type":"Point","coordinates":[13.4,52.5,30]}"#, &["POINT(13.4 52.5)"]),
+            ("|json coordinates", r#"{"coordinates":[13.4,52.5]}"#, &["13.4", "52.5"]),
+            ("|split \";\"", "a;b", &["a", "b"]),
+            ("|replace \"it's\" 'x'", "it's", &["x"]),
             ("|json none.at.all", r#"{"tags":[]}"#, &[]),
             ("|json url|html", r#"{"url":"a&amp;b"}"#, &["a&b"]),
             ("|raw", " a ", &["a"]),
@@ -261,7 +292,8 @@ mod tests {
                 "{transforms}"
             );
         }
-        assert_eq!(applied("|json a", "not json"), Err(NotJson));
+        assert_eq!(applied("|json a", "not json"), Err(Unreadable::NotJson));
+        assert_eq!(applied("|form", "M%FCnchen"), Err(Unreadable::NotUtf8));
     }
 
     #[test]

@@ -1,52 +1,14 @@
 //! Links behind the cells of a worksheet: the cell shows a title, and the address is elsewhere in the workbook.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io::{self, Write},
-};
+use std::collections::{BTreeMap, HashMap};
 
 use calamine::XlsxError;
 
-use super::cells::{Book, text_of};
-use crate::manifest::{lint::is_web_address, values::linked_address};
-
-/// A sheet with more links is refused: all of them are in memory.
-const LINKS_MAX: usize = 1_000_000;
-/// What a link begins with in the XML of a sheet, and a formula that makes one.
-const LINK: &[u8] = b"hyperlink ";
-const FORMULA: &[u8] = b"HYPERLINK(";
-
-/// Looks for links in the XML of sheets.
-#[derive(Default)]
-pub(super) struct LinkFinder {
-    links: usize,
-    has_formulas: bool,
-    /// The end of the last piece: what is looked for may go on in the next.
-    tail: Vec<u8>,
-}
-
-impl Write for LinkFinder {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut text = std::mem::take(&mut self.tail);
-        text.extend_from_slice(bytes);
-        self.links += memchr::memmem::find_iter(&text, LINK).count();
-        self.has_formulas |= memchr::memmem::find(&text, FORMULA).is_some();
-        // both are as long, and a whole one is not found again
-        self.tail = text.split_off((text.len() + 1).saturating_sub(LINK.len()));
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl LinkFinder {
-    /// Whether there are more links than memory is kept for.
-    pub(super) const fn has_too_many(&self) -> bool {
-        self.links > LINKS_MAX
-    }
-}
+use super::{
+    cells::{Book, text_of},
+    sheet_xml::SheetXml,
+};
+use crate::manifest::{addresses::is_web_address, values::linked_address};
 
 /// The links of a worksheet.
 #[derive(Clone, Debug, Default)]
@@ -66,10 +28,10 @@ impl SheetLinks {
         book: &mut Book,
         sheet: &str,
         first_row: u32,
-        finder: &LinkFinder,
+        xml: &SheetXml,
     ) -> Result<Self, XlsxError> {
-        let mut links = Self { has_formulas: finder.has_formulas, ..Self::default() };
-        if finder.links == 0 && !finder.has_formulas {
+        let mut links = Self { has_formulas: xml.has_link_formulas, ..Self::default() };
+        if xml.links == 0 && !xml.has_link_formulas {
             return Ok(links);
         }
         for link in book.hyperlinks_by_sheet_name(sheet)? {
@@ -118,23 +80,5 @@ impl SheetLinks {
     pub(super) fn behind(&self, row: u32, column: u32, formula: Option<&str>) -> Option<String> {
         let made = formula.and_then(linked_address).filter(is_web_address);
         made.or_else(|| self.addresses.get(&(row, column)).cloned())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_is_found_wherever_a_piece_of_the_file_ends() {
-        for size in 1..30 {
-            let mut finder = LinkFinder::default();
-            for piece in
-                b"<hyperlinks><hyperlink ref=\"A1\"/><hyperlink ref=\"A2\"/><f>HYPERLINK(A1)</f>".chunks(size)
-            {
-                finder.write_all(piece).unwrap();
-            }
-            assert_eq!((finder.links, finder.has_formulas), (2, true), "pieces of {size} bytes");
-        }
     }
 }

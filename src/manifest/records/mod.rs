@@ -8,6 +8,7 @@ mod csv;
 mod json;
 mod links;
 mod sheet;
+mod sheet_xml;
 
 use std::{io, sync::Arc};
 

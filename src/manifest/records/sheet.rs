@@ -17,9 +17,10 @@ use calamine::{Reader as _, SheetType, SheetVisible, Xlsx};
 use super::{
     COLUMNS_MAX, Next, RECORD_MAX, RecordError,
     cells::{Book, Source, text_of},
-    links::{LinkFinder, SheetLinks},
+    links::SheetLinks,
+    sheet_xml::SheetXml,
 };
-use crate::manifest::lint::is_web_address;
+use crate::manifest::addresses::is_web_address;
 
 /// The parts of a workbook that are kept in memory unpack to this many bytes at most, together.
 const TEXTS_MAX: u64 = 256 * 1024 * 1024;
@@ -53,6 +54,8 @@ pub(in crate::manifest) struct Workbook {
     sheet: String,
     has_header: bool,
     links: Arc<SheetLinks>,
+    /// Whether it counts its days from 1904 on.
+    pub(in crate::manifest) has_1904_epoch: bool,
     /// What a user should know about it.
     pub(in crate::manifest) found: Vec<String>,
 }
@@ -94,7 +97,7 @@ impl Workbook {
     fn of(place: WorkbookBytes, choice: SheetChoice<'_>) -> Result<Self, WorkbookError> {
         let unreadable = |error: &dyn std::fmt::Display| WorkbookError::Unreadable(error.to_string());
         let open = || place.open().map_err(|error| unreadable(&error));
-        let finder = check_parts(open()?)?;
+        let xml = check_parts(open()?)?;
         let mut book: Book = Xlsx::new(open()?).map_err(|error| unreadable(&error))?;
         let is_table = |typ: SheetType| typ == SheetType::WorkSheet;
         let sheets: Vec<_> =
@@ -112,17 +115,24 @@ impl Workbook {
         let name = crate::redact::clean(&chosen.name);
         let first_row = choice.lines_before + u64::from(choice.has_header);
         let first_row = u32::try_from(first_row).unwrap_or(u32::MAX);
-        let links = SheetLinks::of(&mut book, &chosen.name, first_row, &finder)
-            .map_err(|error| unreadable(&error))?;
+        let links =
+            SheetLinks::of(&mut book, &chosen.name, first_row, &xml).map_err(|error| unreadable(&error))?;
         let found = match (sheets.len(), choice.name) {
             (2.., None) => {
                 format!("an Excel workbook, its sheet {name} (--sheet names another: {})", listed())
             }
             _ => format!("an Excel workbook, its sheet {name}"),
         };
-        let found = std::iter::once(found).chain(links.found.iter().cloned()).collect();
+        let merged =
+            if xml.has_merged_cells { merged_rows(&mut book, &chosen.name, first_row) } else { None };
+        let found = std::iter::once(found)
+            .chain(links.found.iter().cloned())
+            .chain(xml.notices())
+            .chain(merged)
+            .collect();
+        let has_1904_epoch = book.has_1904_epoch();
         let (sheet, has_header) = (chosen.name.clone(), choice.has_header);
-        Ok(Self { sheet, place, has_header, links: Arc::new(links), found })
+        Ok(Self { sheet, place, has_header, links: Arc::new(links), has_1904_epoch, found })
     }
 
     fn open(&self) -> io::Result<Book> {
@@ -130,8 +140,28 @@ impl Workbook {
     }
 }
 
-/// Unpacks every part once, without keeping it: a small file must not take all memory. Says what links its sheets have.
-fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<LinkFinder, WorkbookError> {
+/// Areas that are named where they are merged over several rows.
+const AREAS_SHOWN: usize = 3;
+
+/// That cells behind the header are merged over several rows, if so.
+fn merged_rows(book: &mut Book, sheet: &str, first_row: u32) -> Option<String> {
+    // a sheet whose areas cannot be read is an error where its cells are read
+    let areas = book.merge_cells_by_sheet_name(sheet).ok()?;
+    let mut tall =
+        areas.iter().filter(|area| area.end.0 > area.start.0 && area.end.0 >= first_row).peekable();
+    tall.peek()?;
+    let shown: Vec<String> = tall
+        .take(AREAS_SHOWN)
+        .map(|area| format!("column {} in rows {} to {}", area.start.1 + 1, area.start.0 + 1, area.end.0 + 1))
+        .collect();
+    Some(format!(
+        "cells that are merged over several rows give their value to the first of these rows only ({}): unmerge and fill them",
+        shown.join("; ")
+    ))
+}
+
+/// Unpacks every part once, without keeping it: a small file must not take all memory. Says what the XML of its sheets shows.
+fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<SheetXml, WorkbookError> {
     let unreadable = |error: zip::result::ZipError| WorkbookError::Unreadable(error.to_string());
     let mut archive = zip::ZipArchive::new(source).map_err(unreadable)?;
     let has =
@@ -146,7 +176,7 @@ fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<LinkFinder, Workboo
         return Err(WorkbookError::Other("a zip archive"));
     }
     let mut texts = 0;
-    let mut finder = LinkFinder::default();
+    let mut xml = SheetXml::default();
     for at in 0..archive.len() {
         let part = archive.by_index(at).map_err(unreadable)?;
         let name = part.name().map_or_else(|_| "a part".to_owned(), |name| crate::redact::clean(&name));
@@ -157,17 +187,17 @@ fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<LinkFinder, Workboo
         // a part that is damaged is an error where it is read
         let mut part = part.take(max.saturating_add(1));
         let copied =
-            if is_sheet { io::copy(&mut part, &mut finder) } else { io::copy(&mut part, &mut io::sink()) };
+            if is_sheet { io::copy(&mut part, &mut xml) } else { io::copy(&mut part, &mut io::sink()) };
         let size = copied.unwrap_or(0);
         if size > max {
             return Err(WorkbookError::Unreadable(format!("{name} unpacks to more than {max} bytes")));
         }
         texts += if is_sheet { 0 } else { size };
-        if finder.has_too_many() {
+        if xml.has_too_many_links() {
             return Err(WorkbookError::Unreadable(format!("{name} has more than 1,000,000 links")));
         }
     }
-    Ok(finder)
+    Ok(xml)
 }
 
 /// What the reading thread sends.

@@ -1,10 +1,10 @@
 //! Columns that feed nothing, and those among them that resemble a field.
 
 use super::super::{
-    lint::{Kind, is_web_address, kind_of},
-    mapping::{Columns, Field, parts_of},
+    addresses::{Kind, is_web_address, kind_of},
+    mapping::{Columns, Field, ValueSource, parts_of},
     values::{
-        coordinates::{Axis, GeoOrder},
+        coordinates::{Axis, GeoOrder, is_marked_angle},
         datetime::{DateRules, DatetimeError},
         trim,
     },
@@ -58,6 +58,34 @@ pub(in crate::manifest) fn find(columns: &Columns, sample: &[(u64, Vec<String>)]
     unused
 }
 
+/// A sentence where the addresses that are used name no video file, and those in a column that feeds nothing do: an API gives
+/// its records addresses of their own.
+pub(in crate::manifest) fn better_addresses(
+    columns: &Columns,
+    sample: &[(u64, Vec<String>)],
+) -> Option<String> {
+    let is_part =
+        |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | '<' | '>' | '[' | ']' | '{' | '}');
+    let names_video =
+        |cell: &str| cell.split(is_part).any(|part| is_web_address(part) && kind_of(part) == Kind::Media);
+    let share =
+        |texts: &[&str]| texts.iter().filter(|text| names_video(text)).count() * 100 / texts.len().max(1);
+    let cells_of = |column: usize| -> Vec<&str> {
+        let cells = sample.iter().filter_map(|(_, cells)| cells.get(column));
+        cells.map(|cell| trim(cell)).filter(|cell| !cell.is_empty()).collect()
+    };
+    let used = columns.first_of(Field::Url)?;
+    let is_plain = matches!(columns.of(Field::Url), Some([ValueSource::Cell(_)]));
+    if !is_plain || share(&cells_of(used)) > 100 - MOST {
+        return None;
+    }
+    let (_, better) = columns.unused().find(|(column, _)| share(&cells_of(*column)) >= MOST)?;
+    let [used, better] = [&columns.names()[used], better].map(crate::redact::clean);
+    Some(format!(
+        "url: {used} is used, and its addresses name no video file; those in {better} do; --map url=COLUMN chooses"
+    ))
+}
+
 fn by_name(name: &str) -> Option<Field> {
     let parts = parts_of(name);
     // `tag1` and `tag2` are columns of tags
@@ -84,5 +112,5 @@ fn by_values(cells: &[&str]) -> Option<Field> {
     if most(&|cell: &str| !is_number(cell) && GeoOrder::LatLon.read(cell).is_ok()) {
         return Some(Field::Geo);
     }
-    most(&|cell: &str| !is_number(cell) && Axis::Latitude.read(cell).is_ok()).then_some(Field::Latitude)
+    most(&|cell: &str| is_marked_angle(cell) && Axis::Latitude.read(cell).is_ok()).then_some(Field::Latitude)
 }

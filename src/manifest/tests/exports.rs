@@ -135,3 +135,80 @@ fn exports_of_other_programs_are_read_right_or_not_in_silence() {
         assert_eq!(read_as(text, map), expected, "{}", String::from_utf8_lossy(text));
     }
 }
+
+#[test]
+fn points_pairs_and_rules_lead_to_the_place_that_is_meant() {
+    let late =
+        |first: &str, count: usize, last: &str| -> Vec<u8> { (first.repeat(count) + last).into_bytes() };
+    let point = "{\"url\":\"https://h/z\",\"loc\":{\"type\":\"Point\",\"coordinates\":[13.5,52.6]}}\n";
+    let late_point = late("{\"url\":\"https://h/y\"}\n", 1_100, point);
+    assert_eq!(
+        read_as(&late_point, &[]).last().map(String::as_str),
+        Some("z|||52.6,13.5"),
+        "behind the sample"
+    );
+    let cases: [(&[u8], &[&str], &[&str]); 12] = [
+        // telecine's own file of rejected rows
+        (
+            b"telecine_line,telecine_manifest,url,loc.type,loc.coordinates\n1,m.json,https://h/a,Point,\"[13.4,52.5]\"\n",
+            &[],
+            &["a|||52.5,13.4"],
+        ),
+        // a geometry in a cell
+        (
+            b"url,geom\nhttps://h/a,\"{\"\"type\"\":\"\"Point\"\",\"\"coordinates\"\":[13.4,52.5]}\"\n",
+            &["geo=geom|json coordinates"],
+            &["a|||52.5,13.4"],
+        ),
+        // columns of one pair belong together
+        (b"url,lat,gps_lat,gps_lon\nhttps://h/a,53.5,51.5,12.4\n", &[], &["a|||51.5,12.4"]),
+        (b"url,site_lat,camera_lon,camera_lat,site_lon\nhttps://h/a,53.5,14.4,51.5,12.4\n", &[], &["a|||53.5,12.4"]),
+        (b"url,lat,gps_lon\nhttps://h/a,53.5,12.4\n", &[], &["a|||53.5,12.4"]),
+        // a rule goes before recognition
+        (b"url,geo,lat,lon\nhttps://h/a,\"1.5,2.5\",52.5,13.4\n", &["geo=geo"], &["a|||1.5,2.5"]),
+        (
+            b"url,y,x,GPSLatitudeRef,GPSLongitudeRef\nhttps://h/a,52.5,13.4,S,W\n",
+            &["latitude=y", "longitude=x"],
+            &["a|||52.5,13.4"],
+        ),
+        (
+            b"url,GPSLatitude,GPSLongitude,GPSLatitudeRef,GPSLongitudeRef\nhttps://h/a,52.5,13.4,S,W\n",
+            &["latitude=GPSLatitude"],
+            &["a|||-52.5,-13.4"],
+        ),
+        // a cell that a transform cannot read refuses its row, whatever it feeds
+        (b"url,meta\nhttps://h/a,no json\n", &["unique_id=meta|json d"], &["json_cell"]),
+        (b"url,meta\nhttps://h/a,no json\n", &["latitude=meta|json lat", "longitude=meta|json lon"], &["json_cell"]),
+        (b"url,meta\nhttps://h/a,no json\n", &["hash=meta|json lat"], &["json_cell"]),
+        (b"url,tags\nhttps://h/a,M%FCnchen\n", &["tags=tags|form"], &["form_not_utf8"]),
+    ];
+    for (text, map, expected) in cases {
+        assert_eq!(read_as(text, map), expected, "{}", String::from_utf8_lossy(text));
+    }
+}
+
+#[test]
+fn a_file_that_ends_too_early_or_is_no_list_is_not_read_in_silence() {
+    let cases: [(&[u8], &[&str]); 5] = [
+        (b"[{\"url\":\"https://h/a\"},\n{\"url\":\"https://h/b\"}", &["a", "b", "unterminated_json"]),
+        (b"[{\"url\":\"https://h/a\"},\n{\"url\":\"https://h/b\"},\n", &["a", "b", "unterminated_json"]),
+        (b"[{\"url\":\"https://h/a\"},\n{\"url\":\"https://h/b\"}]\n", &["a", "b"]),
+        (
+            b"https://h/1.mp4, Dune walk, part 1\nhttps://h/2.mp4, Harbour\n",
+            &["refused: no column is recognised as the url; name it"],
+        ),
+        (
+            b"url,tags\nhttps://h/a,\"a:1:{i:0;s:3:\"\"fog\"\";}\"\n",
+            &["a|a:1:{i:0+s:3:\"fog\"+}|||tag_fragment"],
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(read_as(text, &[]), expected, "{}", String::from_utf8_lossy(text));
+    }
+    // a section that says how the manifest is written holds for what telecine wrote of it, too
+    let shelf = Shelf::new();
+    let own = "telecine_line,telecine_manifest,url,tags\n1,m.csv,https://h/a,Straße\n";
+    let mut spec = shelf.put(own.as_bytes());
+    spec.dialect.encoding = Some("windows-1252".parse().unwrap());
+    assert_eq!(read(&spec)[0].as_ref().unwrap().submission.tags, ["Straße"]);
+}

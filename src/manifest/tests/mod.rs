@@ -5,6 +5,7 @@ mod listing;
 mod readers;
 mod shapes;
 mod values;
+mod worksheets;
 
 use std::path::PathBuf;
 
@@ -41,6 +42,18 @@ fn order() -> ScanRequest {
 fn only_problem(spec: &ManifestSpec) -> Problem {
     let row = read(spec).remove(0);
     row.unwrap_err().problems.remove(0)
+}
+
+fn found(spec: &ManifestSpec) -> String {
+    Manifest::open(spec).unwrap().found().join(" / ")
+}
+
+fn refused(spec: &ManifestSpec) -> String {
+    Manifest::open(spec).err().unwrap().to_string()
+}
+
+fn is_at(row: &ManifestRow, latitude: f64, longitude: f64) -> bool {
+    row.submission.coordinates == Some(crate::domain::Coordinates { latitude, longitude })
 }
 
 #[test]
@@ -352,7 +365,7 @@ fn dialects_with_other_quotes_escapes_and_comments_keep_their_line_numbers() {
     spec.rules.tag_separator = TagSeparator::Only("|".to_owned());
     let rows: Vec<ManifestRow> = read(&spec).into_iter().map(Result::unwrap).collect();
     let seen: Vec<(u64, &str)> = rows.iter().map(|row| (row.line, row.submission.tags[0].as_str())).collect();
-    assert_eq!(seen, [(6, "it's; here"), (8, "two\r\nlines")]);
+    assert_eq!(seen, [(6, "it's; here"), (8, "two lines")]);
     let mut raw = shelf.put(b"url,tags\nhttps://h/1.mp4,5\" disk\nhttps://h/2.mp4,\"x\n");
     raw.dialect.quote = Quote::None;
     assert_eq!(urls(&raw), ["https://h/1.mp4", "https://h/2.mp4"], "a quote is text");

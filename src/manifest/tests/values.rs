@@ -146,6 +146,23 @@ fn where_two_columns_fit_a_field_both_are_named_and_the_capture_wins() {
 }
 
 #[test]
+fn an_address_of_an_api_is_said_where_another_column_names_the_files() {
+    let folder = Shelf::new();
+    let notes = |text: &str| Manifest::open(&folder.put(text.as_bytes())).unwrap().column_notes();
+    let page = |rest: &str| format!("{{\"results\":[{{\"id\":1,\"url\":\"https://h/v/1/\",{rest}}}]}}");
+    let expected = |column: &str| {
+        vec![format!(
+            "url: results[].url is used, and its addresses name no video file; those in results[].{column} do; --map url=COLUMN chooses"
+        )]
+    };
+    assert_eq!(notes(&page("\"file\":\"https://h/1.mp4\"")), expected("file"));
+    let attached = "\"attachments\":[{\"url\":\"https://h/1.mp4\",\"mime_type\":\"video/mp4\"}]";
+    assert_eq!(notes(&page(attached)), expected("attachments"));
+    assert!(notes("url,thumb,preview\nhttps://h/1.mp4,https://h/1.jpg,https://h/1.webm\n").is_empty());
+    assert!(notes("url,note\nhttps://h/1,see https://h/1.html\n").is_empty());
+}
+
+#[test]
 fn columns_that_feed_nothing_are_listed_first_those_that_resemble_a_field() {
     let folder = Shelf::new();
     let spec = folder.put(b"url,note,Shot on,Where\nhttps://h/a,x,03/04/2019,\"52.5,13.4\"\n");
@@ -208,6 +225,26 @@ fn a_guess_takes_the_videos_before_pages_images_and_licences() {
     let (url, notes) = url_of("license,n", &|at| format!("http://creativecommons.org/licenses/by/3.0/,{at}"));
     assert_eq!(url, None);
     assert!(notes.contains("few different ones"), "{notes}");
+}
+
+#[test]
+fn a_guess_takes_neither_the_codes_of_sites_for_places_nor_a_birth_date_for_the_capture() {
+    let folder = Shelf::new();
+    let rules = |header: &str, row: &dyn Fn(usize) -> String| {
+        let rows: String = (0..12).map(|at| row(at) + "\n").collect();
+        let inference = infer(&folder.put(format!("{header}\n{rows}").as_bytes())).unwrap();
+        let rules: Vec<String> =
+            inference.proposals.iter().map(|proposal| proposal.rule.to_string()).collect();
+        rules.join(", ")
+    };
+    let codes = |at: usize| format!("https://h/{at}.mp4,S{at},E{at},00:01:{at:02}");
+    assert_eq!(rules("clip,site,station,length", &codes), "url=clip");
+    let degrees = |at: usize| format!("https://h/{at}.mp4,S{at} 30.5,E{at} 12.1");
+    assert_eq!(rules("clip,a,b", &degrees), "url=clip, latitude=a, longitude=b");
+    let dates = |at: usize| {
+        format!("https://h/{at}.mp4,1980-01-{:02},2020-01-{:02},2019-01-{:02}", at + 1, at + 1, at + 1)
+    };
+    assert_eq!(rules("clip,birth date,imported,shot", &dates), "url=clip, datetime=shot");
 }
 
 #[test]

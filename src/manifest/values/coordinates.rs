@@ -15,6 +15,14 @@ pub enum GeoOrder {
     LonLat,
 }
 
+/// Whether a text is written as an angle and nothing else: with a sign of degrees, or a hemisphere and more than one group of
+/// digits. `S1` may be a site, and `00:01:08` a duration.
+pub(in crate::manifest) fn is_marked_angle(text: &str) -> bool {
+    let groups = text.split(|c: char| !c.is_ascii_digit()).filter(|group| !group.is_empty()).count();
+    let has_degrees = text.contains(['°', 'º', '˚']) || text.contains("deg");
+    has_degrees || (groups > 1 && text.contains(char::is_alphabetic))
+}
+
 /// Degrees as some programs write them: a whole number of ten millionths.
 const E7: f64 = 1e7;
 

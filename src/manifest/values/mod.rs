@@ -8,6 +8,8 @@ mod link_formula;
 pub(super) mod missing;
 pub(super) mod tags;
 
+use std::borrow::Cow;
+
 pub(super) use link_formula::linked_address;
 
 /// What becomes of a text that is longer than the service takes, and of tags beyond the twentieth.
@@ -24,6 +26,21 @@ pub enum TooLong {
 pub(super) fn cut(text: &mut String, length_max: usize) -> bool {
     let end = text.char_indices().nth(length_max).map(|(at, _)| at);
     end.map(|end| text.truncate(end)).is_some()
+}
+
+const LINE_BREAKS: [char; 2] = ['\n', '\r'];
+
+fn has_lines(text: &str) -> bool {
+    memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some()
+}
+
+/// A text with a blank for each line break: those of a cell mean nothing in a tag or a name.
+pub(super) fn one_line(text: Cow<'_, str>) -> Cow<'_, str> {
+    if !has_lines(&text) {
+        return text;
+    }
+    let lines: Vec<&str> = text.split(LINE_BREAKS).map(str::trim).filter(|line| !line.is_empty()).collect();
+    Cow::Owned(lines.join(" "))
 }
 
 /// A text without the blanks and the invisible characters around it.

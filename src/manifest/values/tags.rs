@@ -1,14 +1,14 @@
 //! Tags: texts to find a video by, split, trimmed, each once.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{TooLong, cut, trim};
+use super::{LINE_BREAKS, TooLong, cut, has_lines, one_line, trim};
 use crate::domain::Submission;
 
 /// How a cell is split into tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagSeparator {
-    /// At every `,`, `;` and `|`.
+    /// At every `,`, `;`, `|` and line break.
     Default,
     /// At every occurrence of this text only.
     Only(String),
@@ -104,9 +104,19 @@ fn take<'a>(tags: &mut Vec<Cow<'a, str>>, tag: Cow<'a, str>) {
         Cow::Borrowed(tag) => Cow::Borrowed(trim(tag)),
         Cow::Owned(tag) => Cow::Owned(trim(&tag).to_owned()),
     };
+    let tag = one_line(tag);
     // a cell of many thousand parts is refused in any case, and need not be compared part by part
     if !tag.is_empty() && tags.len() < DISTINCT_MAX && !tags.contains(&tag) {
         tags.push(tag);
+    }
+}
+
+/// Each line of a text; nearly all have one.
+fn of_lines<'a>(text: &'a str, take: &mut impl FnMut(Cow<'a, str>)) {
+    if has_lines(text) {
+        text.split(LINE_BREAKS).for_each(|line| take(Cow::Borrowed(line)));
+    } else {
+        take(Cow::Borrowed(text));
     }
 }
 
@@ -119,10 +129,10 @@ fn parts<'a>(text: &'a str, separator: &TagSeparator, mut take: impl FnMut(Cow<'
         TagSeparator::Default => {
             let mut start = 0;
             for at in memchr::memchr3_iter(b',', b';', b'|', text.as_bytes()) {
-                take(Cow::Borrowed(&text[start..at]));
+                of_lines(&text[start..at], &mut take);
                 start = at + 1;
             }
-            take(Cow::Borrowed(&text[start..]));
+            of_lines(&text[start..], &mut take);
         }
         TagSeparator::Only(separator) => {
             for part in text.split(separator.as_str()) {
@@ -141,28 +151,56 @@ pub(in crate::manifest) enum Cell<'a> {
     Whole(Cow<'a, str>),
 }
 
-/// The elements of a list as programs write it: `["a", "b"]`, `['a', 'b']`, `{'a', 'it\'\'s'}`, `{a,b}`. None for any other
-/// text.
+/// Whether a tag looks like a part of a list that was not read as one: it begins or ends with a sign of lists that it does not
+/// end or begin with, or as PHP writes lists.
+pub(in crate::manifest) fn is_fragment(tag: &str) -> bool {
+    let is_open = |open: char, close: char| tag.starts_with(open) != tag.ends_with(close);
+    let is_php = || {
+        let (kind, rest) = tag.split_once(':').unwrap_or_default();
+        let (length, _) = rest.split_once(':').unwrap_or_default();
+        matches!(kind, "a" | "s") && !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    is_open('[', ']') || is_open('{', '}') || (tag.starts_with('"') && !tag.ends_with('"')) || is_php()
+}
+
+/// The label of a JSON object that represents a tag. `None`: it is not one.
+pub(in crate::manifest) fn label_of(text: &str) -> Option<String> {
+    let is_object = text.starts_with('{') && text.ends_with('}');
+    let value = is_object.then(|| serde_json::from_str::<serde_json::Value>(text).ok())??;
+    Some(text_of(&value))
+}
+
+/// Elements that represent no value, as programs write them.
+const NO_ELEMENT: &[&str] = &["None", "null", "NULL", "nan", "NaN", "nil"];
+
+/// The elements of a list as programs write it: `["a", "b"]`, `['a', 'b']`, `('a', u'b')`, `{'a', 'it\'\'s'}`, `{a,b}`, and
+/// `{"a": true}`. None for any other text.
 pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
     let text = trim(text);
     let inner = match (text.as_bytes().first()?, text.as_bytes().last()?) {
-        (b'[', b']') | (b'{', b'}') if text.len() >= 2 => &text[1..text.len() - 1],
+        (b'[', b']') | (b'{', b'}') | (b'(', b')') if text.len() >= 2 => &text[1..text.len() - 1],
         _ => return None,
     };
     if let Ok(values) = serde_json::from_str::<Vec<serde_json::Value>>(text) {
         return Some(values.iter().map(text_of).collect());
     }
+    if let Ok(flags) = serde_json::from_str::<BTreeMap<String, bool>>(text).as_ref() {
+        let set = flags.iter().filter(|(_, is_set)| **is_set);
+        return Some(set.map(|(name, _)| name.clone()).collect());
+    }
     let mut elements = Vec::new();
     let mut has_quote = false;
     let mut rest = inner.trim_start();
     while !rest.is_empty() {
+        // Python marks texts of its second version, and bytes
+        rest = ["u'", "u\"", "b'"].iter().find(|mark| rest.starts_with(**mark)).map_or(rest, |_| &rest[1..]);
         let (element, behind) =
             if let Some(quote) = rest.chars().next().filter(|first| matches!(first, '\'' | '"')) {
                 has_quote = true;
                 quoted(&rest[1..], quote)?
             } else {
                 let end = rest.find(',').unwrap_or(rest.len());
-                let as_str = Some(rest[..end].trim()).filter(|as_str| !matches!(*as_str, "None" | "null"));
+                let as_str = Some(rest[..end].trim()).filter(|as_str| !NO_ELEMENT.contains(as_str));
                 (as_str.unwrap_or_default().to_owned(), &rest[end..])
             };
         elements.push(element);
@@ -173,8 +211,8 @@ pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
             None => return None,
         };
     }
-    // `[sic]` is a word in brackets
-    (has_quote || elements.len() != 1).then_some(elements)
+    // `[sic]` is a word in brackets, and `(a, b)` words in parentheses
+    (has_quote || (elements.len() != 1 && !text.starts_with('('))).then_some(elements)
 }
 
 /// The text of an element; that of an object is its label.
@@ -251,6 +289,11 @@ mod tests {
         );
         let bar = TagSeparator::Only("|".to_owned());
         assert_eq!(tags(&["Art, Modern|History"], &bar).unwrap(), ["Art, Modern", "History"]);
+        assert_eq!(
+            tags(&["fog\nnight\r\n\rday, x"], &TagSeparator::Default).unwrap(),
+            ["fog", "night", "day", "x"]
+        );
+        assert_eq!(tags(&["Art,\r\nModern|b"], &bar).unwrap(), ["Art, Modern", "b"], "no line break is sent");
     }
 
     #[test]
@@ -265,8 +308,13 @@ mod tests {
             ("{'a', 'it''s', \"x\"}", &["a", "it's", "x"]),
             (r"['it\'s']", &["it's"]),
             ("{cat,dog}", &["cat", "dog"]),
-            (r"['a\xa0b', 'x\ny', 'caf\u00e9', None]", &["a\u{a0}b", "x\ny", "caf\u{e9}"]),
+            (r"['a\xa0b', 'x\ny', 'caf\u00e9', None]", &["a\u{a0}b", "x y", "caf\u{e9}"]),
             (r#"["caf\u00e9", "\ud83d"]"#, &["caf\u{e9}", "\u{fffd}"]),
+            ("('a', u'b')", &["a", "b"]),
+            ("['a', nan, b'c']", &["a", "c"]),
+            ("{a,NULL}", &["a"]),
+            (r#"{"a": true, "b": false}"#, &["a"]),
+            ("(a, b)", &["(a", "b)"]),
             ("[]", &[]),
             ("{}", &[]),
             ("[sic]", &["[sic]"]),
@@ -276,6 +324,18 @@ mod tests {
         ] {
             assert_eq!(tags(&[cell], &TagSeparator::Default).unwrap(), expected, "{cell}");
         }
+    }
+
+    #[test]
+    fn a_part_of_a_list_that_is_not_known_is_noticed() {
+        for part in ["[\"a\"", "a:2:{i:0", "s:3:\"fog\"", "}", "{x", "\"a", "'b']"] {
+            assert!(is_fragment(part), "{part}");
+        }
+        for tag in ["[sic]", "{x}", "a:b", "s:x", "7\"", "'70s", ":)", "\"x\"", "time 12:30:00"] {
+            assert!(!is_fragment(tag), "{tag}");
+        }
+        assert_eq!(label_of(r#"{"id":1,"name":"fog"}"#).as_deref(), Some("fog"));
+        assert_eq!(label_of("fog"), None);
     }
 
     #[test]

@@ -12,14 +12,17 @@
 
 mod components;
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, collections::HashMap, time::Duration};
 
 use components::{ComponentSize, component_sizes};
 
 use crate::{
     api::{IndexStatus, ListedVideo},
     domain::{State, UnixMillis, VideoNo},
-    ledger::{BoundBy, ObservedDelays, PossibleSender, Question, ServiceTime, UnresolvedAttempt},
+    ledger::{
+        BoundBy, BoundVideo, ObservedDelays, PossibleSender, Question, SentTags, ServiceTime,
+        UnresolvedAttempt,
+    },
     pipeline::listing::ControlVideoSeen,
 };
 
@@ -103,6 +106,41 @@ pub(super) struct Evidence<'a> {
     pub(super) possible_senders: Vec<PossibleSender>,
     /// Whether the listing showed videos that are known to be there.
     pub(super) control_video_seen: ControlVideoSeen,
+    /// Whether tags that a video does not show prove anything.
+    pub(super) tags_shown: TagsShown,
+}
+
+/// How the service shows the tags of videos, by those that are known to come from this ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TagsShown {
+    /// As they were sent: a video that shows other tags comes from another client.
+    AsSent,
+    /// No known video shows its tags yet, so other tags prove nothing.
+    Unknown,
+    /// Changed, or cut: other tags prove nothing.
+    Changed,
+}
+
+impl TagsShown {
+    /// By the videos of a listing. One that shows its tags otherwise than they were sent is enough: the service may change
+    /// long tags only, or those beyond a number.
+    pub(super) fn of(listed: &[ListedVideo], bound: &[BoundVideo]) -> Self {
+        let sent: HashMap<&VideoNo, &SentTags> =
+            bound.iter().filter_map(|video| Some((&video.video_no, video.sent.as_ref()?))).collect();
+        let mut shown = Self::Unknown;
+        for video in listed.iter().filter(|video| shows_tags(video)) {
+            let is_as_sent = match sent.get(&video.video_no) {
+                Some(SentTags::Marker(marker)) => video.tags.contains(marker),
+                Some(SentTags::Plain(tags)) => plain(tags) == plain(&video.tags),
+                None => continue,
+            };
+            if !is_as_sent {
+                return Self::Changed;
+            }
+            shown = Self::AsSent;
+        }
+        shown
+    }
 }
 
 /// What follows for one request.
@@ -155,7 +193,7 @@ impl<'a> EvidencePass<'a> {
 
     fn could_be(&self, own: &PossibleSender, video: &ListedVideo) -> bool {
         self.compared.set(self.compared.get() + 1);
-        could_be(own, video, self.rules)
+        could_be(own, video, self.rules, self.evidence.tags_shown)
     }
 
     pub(super) fn decide(&self, unresolved: &UnresolvedAttempt) -> Decision {
@@ -289,9 +327,14 @@ fn carries_marker(unresolved: &UnresolvedAttempt, video: &ListedVideo) -> bool {
 /// Whether a video could have been made by an attempt.
 ///
 /// The video must not be older than the request, and not younger than the latest possible acceptance. Tags are visible only
-/// when a video is indexed. Then the video of an attempt with a marker carries that marker; the video of an attempt without
-/// one carries its own tags and no marker. A failed video without tags proves nothing.
-pub(super) fn could_be(own: &PossibleSender, video: &ListedVideo, rules: &ReconcileRules) -> bool {
+/// when a video is indexed. If the service shows them as they were sent, the video of an attempt with a marker carries that
+/// marker; the video of an attempt without one carries its own tags and no marker. A failed video without tags proves nothing.
+pub(super) fn could_be(
+    own: &PossibleSender,
+    video: &ListedVideo,
+    rules: &ReconcileRules,
+    tags_shown: TagsShown,
+) -> bool {
     let is_older = |from: UnixMillis| video.created_at.is_some_and(|timestamp| timestamp < from);
     if candidates_from(own.service_time).is_some_and(is_older) {
         return false;
@@ -300,19 +343,24 @@ pub(super) fn could_be(own: &PossibleSender, video: &ListedVideo, rules: &Reconc
     if latest.is_some_and(|latest| video.created_at.is_some_and(|timestamp| timestamp > latest)) {
         return false;
     }
-    let shows_tags = video.status == IndexStatus::Indexed && !video.tags.is_empty();
-    if !shows_tags {
+    if !shows_tags(video) || tags_shown != TagsShown::AsSent {
         return true;
     }
     if let Some(marker) = &own.marker {
         return video.tags.contains(marker);
     }
-    let plain = |tags: &[String]| {
-        let mut plain: Vec<String> = tags.iter().filter(|tag| *tag != SERVICE_TAG).cloned().collect();
-        plain.sort_unstable();
-        plain
-    };
     !video.tags.iter().any(|tag| tag.starts_with(MARKER_PREFIX)) && plain(&own.tags) == plain(&video.tags)
+}
+
+fn shows_tags(video: &ListedVideo) -> bool {
+    video.status == IndexStatus::Indexed && !video.tags.is_empty()
+}
+
+/// Tags without that of the service, in one order.
+fn plain(tags: &[String]) -> Vec<&String> {
+    let mut plain: Vec<&String> = tags.iter().filter(|tag| *tag != SERVICE_TAG).collect();
+    plain.sort_unstable();
+    plain
 }
 
 #[cfg(test)]

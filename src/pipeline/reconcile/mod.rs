@@ -19,8 +19,8 @@ use crate::{
     domain::{ItemEvent, State, UnixMillis, VideoNo},
     events::{Event, RedactedUrl},
     ledger::{
-        AttemptResult, Binding, Bindings, HeldResend, LedgerError, Question, RunId, UnresolvedAttempt,
-        UnresolvedAttempts,
+        AttemptResult, Binding, Bindings, HeldResend, LedgerError, Question, RunId, Snapshot,
+        UnresolvedAttempt, UnresolvedAttempts,
     },
     quota::WasAccepted,
     retry,
@@ -28,10 +28,11 @@ use crate::{
 
 use super::{
     context::Context,
-    listing::{self, IncompleteListing, Listing},
+    library_check,
+    listing::{self, ControlVideoSeen, IncompleteListing, Listing},
     restore_usage,
 };
-use evidence::{Decision, Evidence, EvidencePass};
+use evidence::{Decision, Evidence, EvidencePass, TagsShown};
 
 pub use evidence::{OnDoubt, ReconcileRules};
 
@@ -152,16 +153,19 @@ async fn run_pass<T: Transport>(
         let visible_since =
             context.clock.now().plus_ms(-i64::try_from(rules.quiet.as_millis()).unwrap_or(i64::MAX));
         let own = namespace.clone();
-        let control_videos =
-            context.ledger.read(move |snapshot| snapshot.control_videos(&own, visible_since)).await?;
+        let Some(first) = unresolved.iter().map(|unresolved| unresolved.attempt).min() else { continue };
+        let read = move |snapshot: &Snapshot| snapshot.control_videos(&own, visible_since, first);
+        let control_videos = context.ledger.read(read).await?;
         match listing::read(context, &namespace, since, &control_videos).await {
-            Ok(listing) => {
+            Ok(mut listing) => {
+                check_unseen_controls(context, &namespace, &mut listing).await;
                 restore_usage::measure_clock_skew(context, run, listing.served.theirs).await?;
                 let numbers: Vec<VideoNo> =
                     listing.videos.iter().map(|video| video.video_no.clone()).collect();
-                let bindings =
-                    context.ledger.read(move |snapshot| snapshot.bindings(&namespace, &numbers)).await?;
+                let own = namespace.clone();
+                let bindings = context.ledger.read(move |snapshot| snapshot.bindings(&own, &numbers)).await?;
                 let evidence = evidence_of(&listing, bindings);
+                announce_changed_tags(context, &namespace, evidence.tags_shown);
                 for (unresolved, decision) in unresolved.iter().zip(decide(&unresolved, &evidence, rules)) {
                     record(context, unresolved, decision).await?;
                 }
@@ -208,9 +212,37 @@ async fn give_up_on_listings<T>(
     Ok(())
 }
 
+/// Control videos that are asked for one by one when a listing does not show them.
+const UNSEEN_ASKED_MAX: usize = 3;
+
+/// Asks for control videos that a listing does not show. If one is at the service, the listing leaves out videos, and the absence
+/// of others proves nothing.
+async fn check_unseen_controls<T: Transport>(context: &Context<T>, namespace: &str, listing: &mut Listing) {
+    for video_no in listing.unseen_controls.iter().take(UNSEEN_ASKED_MAX) {
+        // what cannot be asked for proves nothing either
+        if !matches!(library_check::is_shown_singly(context, namespace, video_no).await, Ok(false)) {
+            tracing::info!(namespace, %video_no, "the listing leaves out a video that is at the service");
+            listing.control_video_seen = ControlVideoSeen::No;
+            return;
+        }
+    }
+}
+
+/// Says once in a run that markers prove nothing, with what it means.
+fn announce_changed_tags<T>(context: &Context<T>, namespace: &str, tags_shown: TagsShown) {
+    if tags_shown == TagsShown::Changed && context.signals.is_first_changed_tag() {
+        let text = format!(
+            "{namespace}: the service shows the tags of videos otherwise than they were sent, so no marker can identify a \
+             video. Requests without a clear answer wait, and need your decision after a day (telecine review)"
+        );
+        context.emit(&Event::Message { text });
+    }
+}
+
 fn evidence_of(listing: &Listing, bindings: Bindings) -> Evidence<'_> {
-    let bound: HashSet<&VideoNo> = bindings.bound.iter().collect();
+    let bound: HashSet<&VideoNo> = bindings.bound.iter().map(|bound| &bound.video_no).collect();
     Evidence {
+        tags_shown: TagsShown::of(&listing.videos, &bindings.bound),
         unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
         begun_at: listing.begun_at,
         served_at: listing.served.theirs,

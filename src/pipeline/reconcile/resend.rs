@@ -6,7 +6,7 @@
 
 use crate::{
     api::{ListedVideo, Transport},
-    domain::UnixMillis,
+    domain::{UnixMillis, VideoNo},
     events::Event,
     ledger::{HeldResend, LedgerError, Recovered, RunId, VideoOwner},
     pipeline::{
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-use super::evidence::{self, HORIZON, ReconcileRules};
+use super::evidence::{self, HORIZON, ReconcileRules, TagsShown};
 
 /// When a held row is due for a search, where the last one was at `searched_at`.
 pub(super) fn due_at(
@@ -54,7 +54,7 @@ pub(super) async fn search<T: Transport>(
             context.emit(&Event::Message { text });
         }
         let found = match listing {
-            Ok(listing) => Some(bind(context, run, &listing, &own).await?),
+            Ok(listing) => Some(bind(context, run, namespace, &listing, &own).await?),
             Err(_) => None,
         };
         if let Some(Found { bound, .. }) = found.as_ref().filter(|found| found.bound > 0) {
@@ -79,18 +79,25 @@ pub(super) async fn search<T: Transport>(
 struct Found {
     /// Rows that were bound to their videos.
     bound: u64,
-    /// Videos of no known row that do not show their tags.
+    /// Videos of no known row that do not show their tags, or show other tags where these prove nothing.
     hidden: Vec<ListedVideo>,
+    tags_shown: TagsShown,
 }
 
 /// Binds listed videos that carry a marker of a held row.
 async fn bind<T: Transport>(
     context: &Context<T>,
     run: RunId,
+    namespace: &str,
     listing: &Listing,
     held: &[&HeldResend],
 ) -> Result<Found, LedgerError> {
-    let mut found = Found { bound: 0, hidden: Vec::new() };
+    let numbers: Vec<VideoNo> = listing.videos.iter().map(|video| video.video_no.clone()).collect();
+    let own = namespace.to_owned();
+    let bindings = context.ledger.read(move |snapshot| snapshot.bindings(&own, &numbers)).await?;
+    let tags_shown = TagsShown::of(&listing.videos, &bindings.bound);
+    super::announce_changed_tags(context, namespace, tags_shown);
+    let mut found = Found { bound: 0, hidden: Vec::new(), tags_shown };
     for listed in listing.videos.chunks(BATCH) {
         let videos: Vec<_> = listed.iter().map(|video| as_library_video(video, listing.served)).collect();
         let asked = videos.clone();
@@ -107,6 +114,7 @@ async fn bind<T: Transport>(
                     found.bound += u64::from(matches!(recovered, Recovered::Bound(_)));
                 }
                 VideoOwner::TagsHidden => found.hidden.push(listed.clone()),
+                VideoOwner::Unmarked if tags_shown != TagsShown::AsSent => found.hidden.push(listed.clone()),
                 VideoOwner::Rejected(_)
                 | VideoOwner::Surplus(_)
                 | VideoOwner::ResolvedByReview(_)
@@ -122,11 +130,15 @@ async fn bind<T: Transport>(
 
 /// Whether nothing more is to be learned of a row before it is sent again. A row that was bound is not pending any more.
 fn may_be_sent(held: &HeldResend, found: Option<&Found>, rules: &ReconcileRules, now: UnixMillis) -> bool {
-    if !held.may_be_there {
+    // where the service changes tags, no marker shows
+    let are_changed = found.is_some_and(|found| found.tags_shown == TagsShown::Changed);
+    if !held.may_be_there && !are_changed {
         return true;
     }
     // a video that never shows its tags proves nothing, and is not waited for for ever
     let is_over = now > held.sender.sent_at.plus(HORIZON);
-    let could_be = |video: &ListedVideo| evidence::could_be(&held.sender, video, rules);
-    found.is_some_and(|found| is_over || !found.hidden.iter().any(could_be))
+    found.is_some_and(|found| {
+        let could_be = |video: &ListedVideo| evidence::could_be(&held.sender, video, rules, found.tags_shown);
+        is_over || !found.hidden.iter().any(could_be)
+    })
 }

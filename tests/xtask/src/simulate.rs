@@ -100,6 +100,8 @@ impl Knobs {
             faults: Faults { share: one(&mut rng, &[0.0, 0.1, 0.3, 0.5, 0.8]), kinds },
             read_fault_share: one(&mut rng, &[0.0, 0.0, 0.1, 0.3]),
             clock_ahead_ms: rng.i64(-600_000..=600_000),
+            changes_tags: seed % 8 == 7,
+            listed_max: (seed % 16 == 5).then_some(3),
             seed,
             ..Policy::default()
         };

@@ -6,7 +6,7 @@ use super::{
     outline::Document,
     value::{cell_of, elements, labels, without_bare_words},
 };
-use crate::manifest::{Header, lint::is_web_address, mapping::unique_names};
+use crate::manifest::{Header, addresses::is_web_address, mapping::unique_names};
 
 /// Keys that name the columns of the arrays beside them.
 const COLUMNS_KEYS: &[&str] = &["columns", "column_names", "fields", "headers", "header", "names"];

@@ -53,6 +53,8 @@ pub(in crate::manifest) struct JsonRecords {
     /// The key that the value in the buffer is under.
     key: String,
     progress: Within,
+    /// Arrays around the values that are open here.
+    open_arrays: i32,
     cells: Vec<String>,
     /// Elements of the record that are no rows yet.
     pending: VecDeque<PendingElement>,
@@ -86,6 +88,7 @@ impl JsonRecords {
             text: Vec::new(),
             key: String::new(),
             progress: Within::Before,
+            open_arrays: 0,
             cells: Vec::new(),
             pending: VecDeque::new(),
         }
@@ -202,14 +205,9 @@ impl JsonRecords {
             self.record_line = self.records_read;
             return Ok(Next::Record { line: self.record_line });
         }
-        let is_there = if self.plan.shape == Shape::Elements {
-            match self.skip_to_element()? {
-                Some(is_there) => is_there,
-                None => return Ok(self.cut_off()),
-            }
-        } else {
-            self.skip_to_value()?
-        };
+        let is_elements = self.plan.shape == Shape::Elements;
+        let is_there = if is_elements { self.skip_to_element()? } else { self.skip_to_value()? };
+        let Some(is_there) = is_there else { return Ok(self.cut_off()) };
         if !is_there {
             return Ok(Next::End);
         }
@@ -256,16 +254,25 @@ impl JsonRecords {
         }
     }
 
-    /// Skips blanks, and what is between the values of an array; false at the end of the file.
-    fn skip_to_value(&mut self) -> io::Result<bool> {
+    /// Skips blanks, and what is between the values of an array; false at the end of the file, none where the array is not
+    /// closed there.
+    fn skip_to_value(&mut self) -> io::Result<Option<bool>> {
         let is_array = self.plan.shape == Shape::Values;
-        Ok(self
-            .skip_while(|byte| byte.is_ascii_whitespace() || is_array && matches!(byte, b',' | b'[' | b']'))?
-            .is_some())
+        let mut open_arrays = self.open_arrays;
+        let next = self.skip_while(|byte| {
+            let is_bracket = is_array && matches!(byte, b'[' | b']');
+            if is_bracket {
+                open_arrays += if byte == b'[' { 1 } else { -1 };
+            }
+            is_bracket || byte.is_ascii_whitespace() || is_array && byte == b','
+        })?;
+        self.open_arrays = open_arrays;
+        let is_cut = next.is_none() && open_arrays > 0 && self.progress != Within::Behind;
+        Ok((!is_cut).then_some(next.is_some()))
     }
 
     /// Skips bytes that are so; the first one that is not so, none at the end of the file.
-    fn skip_while(&mut self, is_so: impl Fn(u8) -> bool) -> io::Result<Option<u8>> {
+    fn skip_while(&mut self, mut is_so: impl FnMut(u8) -> bool) -> io::Result<Option<u8>> {
         loop {
             let input = self.bytes.fill_buf()?;
             if input.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::tokens::{Token, Tokens};
 use crate::manifest::{
-    lint::is_web_address,
+    addresses::{Kind, is_web_address, kind_of},
     mapping::{Field, parts_of},
 };
 
@@ -31,8 +31,13 @@ pub(super) struct Collection {
     pub(super) objects_with_web: u64,
     /// Objects among the children with a web address under a key that means the url.
     pub(super) objects_with_url: u64,
+    /// Objects among the children that hold, at any depth, the address of a video file under a key that means the url.
+    pub(super) objects_with_video: u64,
     /// Whether a web address is in it, under a key that means the url.
     pub(super) has_url: bool,
+    /// Whether the address of a video file is in it under such a key: in itself, and at any depth.
+    pub(super) has_own_video: bool,
+    pub(super) has_video: bool,
     /// The keys that all objects among the children have.
     pub(super) common_keys: Vec<String>,
     /// The most keys that an object among the children has.
@@ -155,6 +160,7 @@ impl Outline {
         };
         parent.has_web |= frame.has_web;
         parent.container.has_inner_objects |= frame.container.objects > 0;
+        parent.container.has_video |= frame.container.has_video;
         let size = frame.container.children;
         if parent.inner == 0 {
             parent.container.common_size = Some(size);
@@ -169,6 +175,7 @@ impl Outline {
             let inside = &mut parent.container;
             inside.objects_with_web += u64::from(frame.has_web);
             inside.objects_with_url += u64::from(frame.container.has_url);
+            inside.objects_with_video += u64::from(frame.container.has_video);
             if inside.objects == 0 {
                 inside.common_keys.clone_from(&frame.container.keys);
             } else {
@@ -191,7 +198,11 @@ impl Outline {
         let Some(frame) = self.frames.last_mut() else { return self.scalar(false) };
         if !frame.expects_key {
             let is_web = is_web_address(self.tokens.text());
-            return self.scalar(is_web);
+            self.scalar(is_web);
+            if is_web {
+                self.note_url();
+            }
+            return;
         }
         frame.expects_key = false;
         frame.current_key = self.tokens.key();
@@ -211,7 +222,18 @@ impl Outline {
         if is_web {
             frame.has_web = true;
             frame.web_texts += 1;
-            frame.container.has_url |= !frame.container.is_array && means(Field::Url, &frame.current_key);
+        }
+    }
+
+    /// Notes that the web address that was read last stands under a key that means the url, if so.
+    fn note_url(&mut self) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        if !frame.container.is_array && means(Field::Url, &frame.current_key) {
+            frame.container.has_url = true;
+            let is_video =
+                std::str::from_utf8(self.tokens.text()).is_ok_and(|text| kind_of(text) == Kind::Media);
+            frame.container.has_own_video |= is_video;
+            frame.container.has_video |= is_video;
         }
     }
 

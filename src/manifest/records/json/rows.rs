@@ -90,20 +90,30 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
     let keyed = |container: &&Collection| is_keyed(container) && holds_rows(container);
     if keyed(&root) {
         if has_parts(root) || root.objects < root.children {
-            let key = root.keys.first().map_or("", String::as_str);
-            return Err(unclear(
-                "its members",
-                &[format!("--map url={key}.KEY takes the object as one row")],
-            ));
+            return Err(unclear_members(root));
         }
         return Ok(elements(root));
     }
     let arrays: Vec<&Collection> =
         document.containers.iter().filter(|inner| inner.is_array).filter(holds_rows).collect();
+    let loose: Vec<&Collection> = document.containers.iter().filter(|inner| is_loose(inner)).collect();
     if root.has_url || root.objects_with_url > 0 {
+        // beside the address of a page, one part with a video is a rival of the object
+        let videos_min = if root.has_own_video { 2 } else { 1 };
+        let is_rival = |array: &&Collection| {
+            array.objects_with_url > 1 || array.objects_with_video >= videos_min && !has_parts(array)
+        };
+        let keyed = document.containers.iter().filter(|inner| keyed(inner) && !has_parts(inner));
         let rivals: Vec<&Collection> =
-            arrays.into_iter().filter(|array| array.objects_with_url > 1).collect();
-        return if rivals.is_empty() { Ok(RowsOf::Records) } else { Err(unclear_between(&rivals, true)) };
+            arrays.into_iter().filter(is_rival).chain(keyed).chain(loose).collect();
+        return match &rivals[..] {
+            [] if is_loose(root) => Err(unclear_members(root)),
+            [] => Ok(RowsOf::Records),
+            _ => Err(unclear_between(&rivals, true)),
+        };
+    }
+    if let [first, ..] = loose[..] {
+        return Err(unclear_parts(first));
     }
     let found = if arrays.is_empty() { document.containers.iter().filter(keyed).collect() } else { arrays };
     let with_url: Vec<&Collection> =
@@ -172,6 +182,15 @@ fn is_keyed(container: &Collection) -> bool {
         && !container.common_keys.is_empty()
 }
 
+/// Whether it holds two objects that may be records, although they have few keys in common.
+fn is_loose(container: &Collection) -> bool {
+    !container.is_array
+        && container.objects_with_url > 1
+        && !is_keyed(container)
+        && !has_parts(container)
+        && !is_tags(container)
+}
+
 /// Whether one of its keys names a part or a version of one video.
 fn has_parts(container: &Collection) -> bool {
     container.keys.iter().any(|key| PART_NAMES.contains(&key.to_ascii_lowercase().as_str()))
@@ -213,6 +232,17 @@ fn unclear_parts(container: &Collection) -> String {
         format!("--map 'url={path}{EACH}.{url}' takes each value of {path} as a row"),
     ];
     unclear(&format!("the values of {path}"), &ways)
+}
+
+fn unclear_members(root: &Collection) -> String {
+    let key = crate::redact::clean(root.keys.first().map_or("KEY", String::as_str));
+    let url = root.common_keys.iter().find(|key| means(Field::Url, key));
+    let url = url.map_or("KEY".to_owned(), |key| crate::redact::clean(key));
+    let ways = [
+        format!("--map url={key}.{url} takes the object as one row"),
+        "jq '[.[]]' FILE makes an array of its members, each of which is a row".to_owned(),
+    ];
+    unclear("its members", &ways)
 }
 
 fn unclear(what: &str, ways: &[String]) -> String {

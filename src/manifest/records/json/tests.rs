@@ -218,7 +218,24 @@ fn where_one_object_may_be_one_row_or_several_a_rule_must_say_so() {
     for (text, way) in [
         (format!("{{\"url\":\"https://h/c\",{videos}}}"), "videos[].url"),
         (format!("{{{videos},\"others\":[{{\"url\":\"https://h/a\"}}]}}"), "others[].url"),
-        ("{\"video\":{\"url\":\"https://h/a\"},\"thumb\":{\"url\":\"https://h/b\"}}".to_owned(), "video.KEY"),
+        ("{\"video\":{\"url\":\"https://h/a\"},\"thumb\":{\"url\":\"https://h/b\"}}".to_owned(), "video.url"),
+        // two records with few keys in common, and records in an object, beside an address
+        (
+            "{\"all\":{\"-Ma\":{\"url\":\"https://h/a\",\"t\":1},\"-Mb\":{\"url\":\"https://h/b\",\"t\":1,\"lat\":1,\"lon\":2}}}"
+                .to_owned(),
+            "all[].url",
+        ),
+        ("{\"a\":{\"url\":\"https://h/a\",\"t\":1},\"b\":{\"url\":\"https://h/b\"}}".to_owned(), "a.url"),
+        (
+            "{\"url\":\"https://h/c\",\"all\":{\"a\":{\"url\":\"https://h/a\"},\"b\":{\"url\":\"https://h/b\"},\"c\":{\"url\":\"https://h/c\"}}}"
+                .to_owned(),
+            "all[].url",
+        ),
+        // the address of the page itself, and videos below its elements
+        (
+            "{\"url\":\"https://h/v?page=1\",\"all\":[{\"t\":1,\"files\":[{\"url\":\"https:\\/\\/h\\/a.mp4\"}]}]}".to_owned(),
+            "all[]",
+        ),
     ] {
         let Err(PlanError::Unclear(why)) = plan(&text, &[]) else { panic!("{text}") };
         assert!(why.contains("--map") && why.contains(way), "{why}");
@@ -233,6 +250,13 @@ fn where_one_object_may_be_one_row_or_several_a_rule_must_say_so() {
     );
     let record = "{\"url\":\"https://h/c\",\"tags\":[{\"name\":\"a\"},{\"name\":\"b\"}]}";
     assert_eq!(rows(record), [row(1, &["https://h/c", "[\"a\",\"b\"]"])]);
+    for record in [
+        "{\"url\":\"https://h/c.mp4\",\"by\":[{\"pic\":{\"url\":\"https://h/a.jpg\"}},{\"pic\":{\"url\":\"https://h/b.jpg\"}}]}",
+        "{\"url\":\"https://h/c.mp4\",\"all\":{\"hd\":{\"url\":\"https://h/a.mp4\"},\"sd\":{\"url\":\"https://h/b.mp4\"}}}",
+        "{\"url\":\"https://h/c.mp4\",\"files\":[{\"hd\":{\"url\":\"https://h/a.mp4\"}}]}",
+    ] {
+        assert_eq!(rows(record).len(), 1, "pictures and versions are no rows: {record}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub(super) enum Token {
     OpenArray,
     Close,
     Comma,
-    /// A text in quotes ended; it is in [`Tokens::text`], its escapes as they are written.
+    /// A text in quotes ended; it is in [`Tokens::text`], its escapes but those of `/` as they are written.
     Text,
     /// A number or a word began.
     Bare,
@@ -31,6 +31,10 @@ impl Tokens {
             if !self.is_escaped && byte == b'"' {
                 self.is_in_text = false;
                 return Some(Token::Text);
+            }
+            // some programs write `https:\/\/host`
+            if self.is_escaped && byte == b'/' && self.text.len() < TEXT_MAX {
+                self.text.pop();
             }
             self.is_escaped = !self.is_escaped && byte == b'\\';
             if self.text.len() < TEXT_MAX {

@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 
 use jiff::{
     SignedDuration, Timestamp,
-    civil::{DateTime, Time, date},
+    civil::{Date, DateTime, Time, date},
     tz::TimeZone,
 };
 
@@ -38,6 +38,8 @@ pub enum DateFormat {
     Year,
     /// Days since 1899-12-30, as spreadsheets count them.
     Spreadsheet,
+    /// Days since 1904-01-01, as old spreadsheets of the Mac count them. A workbook says so itself.
+    Spreadsheet1904,
     /// By conversion specifications, as strptime has them: `%d.%m.%Y %H:%M`.
     Pattern(String),
 }
@@ -53,9 +55,10 @@ impl FromStr for DateFormat {
             "epoch-ms" => Ok(Self::EpochMillis),
             "year" => Ok(Self::Year),
             "excel" => Ok(Self::Spreadsheet),
+            "excel-1904" => Ok(Self::Spreadsheet1904),
             _ if text.contains('%') => Ok(Self::Pattern(text.to_owned())),
             _ => {
-                Err("expected dmy, mdy, epoch-s, epoch-ms, year, excel, or a pattern such as %d.%m.%Y"
+                Err("expected dmy, mdy, epoch-s, epoch-ms, year, excel, excel-1904, or a pattern such as %d.%m.%Y"
                     .to_owned())
             }
         }
@@ -71,6 +74,7 @@ impl fmt::Display for DateFormat {
             Self::EpochMillis => "epoch-ms",
             Self::Year => "year",
             Self::Spreadsheet => "excel",
+            Self::Spreadsheet1904 => "excel-1904",
             Self::Pattern(pattern) => pattern,
         })
     }
@@ -180,6 +184,13 @@ impl DateRules {
             }
         }
         Err(error)
+    }
+
+    /// Reads days of spreadsheets as a workbook counts them that says so itself.
+    pub(in crate::manifest) fn count_from_1904(&mut self) {
+        for format in self.formats.iter_mut().filter(|format| **format == DateFormat::Spreadsheet) {
+            *format = DateFormat::Spreadsheet1904;
+        }
     }
 
     /// Reads a date whose time of day is in another column. A date that has a time of its own keeps it.
@@ -303,7 +314,6 @@ fn by_format(text: &str, format: &DateFormat) -> Result<Written, DatetimeError> 
     let counted = |timestamp: Result<Timestamp, jiff::Error>| {
         timestamp.map(Written::Counted).map_err(|_| DatetimeError::Impossible)
     };
-    let (number, _) = text.split_once('.').unwrap_or((text, ""));
     let with_words = || worded::read(text, Years::TwoDigitsLast);
     match format {
         DateFormat::DayFirst => {
@@ -312,30 +322,39 @@ fn by_format(text: &str, format: &DateFormat) -> Result<Written, DatetimeError> 
         DateFormat::MonthFirst => {
             with_words().unwrap_or_else(|| clock::read(&in_ascii(text), YearAt::LastAfterDay))
         }
-        DateFormat::EpochSeconds => {
-            counted(Timestamp::from_second(number.parse().map_err(|_| DatetimeError::Unknown)?))
-        }
-        DateFormat::EpochMillis => {
-            counted(Timestamp::from_millisecond(number.parse().map_err(|_| DatetimeError::Unknown)?))
-        }
+        DateFormat::EpochSeconds => counted(Timestamp::from_second(whole_number(text)?)),
+        DateFormat::EpochMillis => counted(Timestamp::from_millisecond(whole_number(text)?)),
         DateFormat::Year if text.len() == 4 => clock::read(&format!("{text}-01-01"), YearAt::First),
         DateFormat::Year => Err(DatetimeError::Unknown),
-        DateFormat::Spreadsheet => by_serial(text),
+        DateFormat::Spreadsheet => by_serial(text, date(1899, 12, 30)),
+        DateFormat::Spreadsheet1904 => by_serial(text, date(1904, 1, 1)),
         DateFormat::Pattern(pattern) => by_pattern(text, pattern).ok_or(DatetimeError::Unknown),
     }
 }
 
-/// Days since 1899-12-30, with a fraction for the time of day.
-fn by_serial(text: &str) -> Result<Written, DatetimeError> {
+/// A number without its fraction, which is dropped. What follows a point must be digits: `06.05.2019` is no number.
+fn whole_number(text: &str) -> Result<i64, DatetimeError> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = fraction.bytes().all(|byte| byte.is_ascii_digit());
+    whole.parse().ok().filter(|_| is_number).ok_or(DatetimeError::Unknown)
+}
+
+/// Days since `epoch`, with a fraction for the time of day.
+fn by_serial(text: &str, epoch: Date) -> Result<Written, DatetimeError> {
     const DAY_SECONDS: f64 = 86_400.0;
     const DAYS_MAX: f64 = 3_000_000.0;
+    /// Digits of a day of today: `43,592` is a day with a separator of thousands, and no day of 1900.
+    const DAY_DIGITS: usize = 5;
+    if text.find(',').is_some_and(|comma| comma < DAY_DIGITS) {
+        return Err(DatetimeError::Unknown);
+    }
     let days: f64 = text.replace(',', ".").parse().map_err(|_| DatetimeError::Unknown)?;
     if !(1.0..DAYS_MAX).contains(&days) {
         return Err(DatetimeError::Impossible);
     }
     #[expect(clippy::cast_possible_truncation, reason = "the number of days is bounded")]
     let seconds = (days * DAY_SECONDS).round() as i64;
-    let clock = date(1899, 12, 30).at(0, 0, 0, 0).checked_add(SignedDuration::from_secs(seconds));
+    let clock = epoch.at(0, 0, 0, 0).checked_add(SignedDuration::from_secs(seconds));
     clock.map(|clock| Written::Clock(clock, None)).map_err(|_| DatetimeError::Impossible)
 }
 

@@ -67,12 +67,18 @@ fn a_format_that_is_given_is_the_only_one() {
         ("dmy", "16-Jul-18", Ok("2018-07-16 00:00:00")),
         ("excel", "43297.63958333", Ok("2018-07-16 15:21:00")),
         ("excel", "soon", Err(DatetimeError::Unknown)),
+        ("excel", "43,592", Err(DatetimeError::Unknown)),
+        ("excel", "43592,5", Ok("2019-05-07 12:00:00")),
+        ("excel-1904", "42129", Ok("2019-05-06 00:00:00")),
         ("mdy", "16/07/2018", Err(DatetimeError::Impossible)),
         ("dmy", "2018-07-16", Err(DatetimeError::Unknown)),
         ("year", "1987", Ok("1987-01-01 00:00:00")),
         ("epoch-s", "86400.5", Ok("1970-01-02 00:00:00")),
         ("epoch-ms", "-1000", Ok("1969-12-31 23:59:59")),
         ("epoch-s", "soon", Err(DatetimeError::Unknown)),
+        ("epoch-s", "06.05.2019 14:30", Err(DatetimeError::Unknown)),
+        ("epoch-ms", "1557126489.abc", Err(DatetimeError::Unknown)),
+        ("epoch-s", "1.557126489E9", Err(DatetimeError::Unknown)),
         ("%d.%m.%Y um %H:%M", "16.07.2018 um 17:21", Ok("2018-07-16 17:21:00")),
         ("%d.%m.%Y", "16.07.18", Err(DatetimeError::Impossible)),
         ("%Y%j", "2018197", Ok("2018-07-16 00:00:00")),
@@ -83,6 +89,8 @@ fn a_format_that_is_given_is_the_only_one() {
     }
     let several = rules(&["year", "dmy"], OffsetRule::Keep, None);
     assert_eq!(several.read("1.2.2003").as_deref(), Ok("2003-02-01 00:00:00"));
+    let counted_first = rules(&["epoch-s", "dmy"], OffsetRule::Keep, None);
+    assert_eq!(counted_first.read("06.05.2019 14:30").as_deref(), Ok("2019-05-06 14:30:00"));
     assert!("yearly".parse::<DateFormat>().is_err());
 }
 

@@ -61,6 +61,10 @@ struct ModelWorld {
 struct Search {
     rules: ReconcileRules,
     has_marker: bool,
+    /// Whether the service shows tags otherwise than they were sent.
+    changes_tags: bool,
+    /// What the rules are told of it.
+    tags_shown: TagsShown,
     steps: i8,
     requests: usize,
 }
@@ -179,6 +183,7 @@ impl ModelWorld {
             served_at: Some(timestamp(self.now)),
             possible_senders: self.possible_senders(search),
             control_video_seen: ControlVideoSeen::Yes,
+            tags_shown: search.tags_shown,
         };
         let pass = EvidencePass::new(&evidence, &search.rules);
         let mut world = self.clone();
@@ -214,8 +219,11 @@ impl ModelWorld {
             if shows == Shows::Nothing || sent.known == ModelState::Accepted {
                 continue;
             }
-            let own =
-                if search.has_marker { vec![marker(number)] } else { vec![format!("row {}", sent.row)] };
+            let own = match (search.changes_tags, search.has_marker) {
+                (true, _) => vec!["changed".to_owned()],
+                (false, true) => vec![marker(number)],
+                (false, false) => vec![format!("row {}", sent.row)],
+            };
             videos.push(video(number_of(number), at, if shows == Shows::Tags { own } else { Vec::new() }));
         }
         if let Some((at, shows_tags)) = self.foreign_video {
@@ -273,6 +281,13 @@ fn unresolved_attempt(number: usize, sent: ModelRequest, state: State, search: &
     unresolved
 }
 
+impl Search {
+    /// A service that shows tags as they were sent, which is known.
+    const fn of(rules: ReconcileRules, has_marker: bool, requests: usize) -> Self {
+        Self { rules, has_marker, changes_tags: false, tags_shown: TagsShown::AsSent, steps: 4, requests }
+    }
+}
+
 /// Searches every world that can follow; the number of worlds, or the first wrong decision.
 fn search(search: &Search) -> Result<usize, String> {
     let mut seen = HashSet::from([ModelWorld::begin()]);
@@ -299,7 +314,7 @@ fn no_history_of_two_rows_leads_the_rules_to_a_wrong_conclusion() {
     // asking concludes less than holding: a subset of these histories
     let all = [OnDoubt::Hold, OnDoubt::Auto].map(|on_doubt| {
         [true, false].map(|has_marker| {
-            let whole = Search { rules: rules(on_doubt, 2), has_marker, steps: 4, requests: 3 };
+            let whole = Search::of(rules(on_doubt, 2), has_marker, 3);
             std::thread::spawn(move || search(&whole))
         })
     });
@@ -310,6 +325,19 @@ fn no_history_of_two_rows_leads_the_rules_to_a_wrong_conclusion() {
 
 #[test]
 fn without_the_quiet_time_the_search_finds_a_row_that_would_be_paid_twice() {
-    let short = Search { rules: rules(OnDoubt::Hold, 0), has_marker: true, steps: 4, requests: 3 };
+    let short = Search::of(rules(OnDoubt::Hold, 0), true, 3);
     assert!(search(&short).unwrap_err().contains("Absent"));
+}
+
+#[test]
+fn a_service_that_changes_tags_leads_the_rules_to_no_wrong_conclusion() {
+    for on_doubt in [OnDoubt::Hold, OnDoubt::Auto] {
+        for has_marker in [true, false] {
+            let known = Search { changes_tags: true, ..Search::of(rules(on_doubt, 2), has_marker, 2) };
+            for tags_shown in [TagsShown::Changed, TagsShown::Unknown] {
+                search(&Search { tags_shown, ..known }).unwrap();
+            }
+            assert!(search(&known).is_err(), "if other tags prove something, a row is paid twice");
+        }
+    }
 }

@@ -78,7 +78,49 @@ fn evidence(minutes: i64, videos: &[ListedVideo]) -> Evidence<'_> {
         served_at: Some(SENT.plus_ms(minutes * MINUTE)),
         possible_senders: vec![possible_sender(&unresolved_attempt(Some("telecine:x"), &[]))],
         control_video_seen: ControlVideoSeen::Yes,
+        tags_shown: TagsShown::AsSent,
     }
+}
+
+#[test]
+fn tags_that_a_video_does_not_show_prove_nothing_unless_known_videos_show_theirs_as_sent() {
+    let mut unresolved = unresolved_attempt(Some("telecine:x"), &["a"]);
+    unresolved.clear_at = Some(SENT.plus_ms(31 * MINUTE));
+    let videos = [video("VI0001", 1, &["A", "api"])];
+    let decide_where = |tags_shown: TagsShown, unresolved: &UnresolvedAttempt| {
+        let possible_senders = vec![possible_sender(unresolved)];
+        decide(unresolved, &Evidence { tags_shown, possible_senders, ..evidence(60, &videos) }, &rules(Hold))
+    };
+    for marker in [Some("telecine:x".to_owned()), None] {
+        let unresolved = UnresolvedAttempt { marker, ..unresolved.clone() };
+        assert_eq!(decide_where(TagsShown::AsSent, &unresolved), Decision::Absent);
+        for tags_shown in [TagsShown::Changed, TagsShown::Unknown] {
+            let decision = decide_where(tags_shown, &unresolved);
+            assert_eq!(decision, Decision::RecordClearListing(None), "{tags_shown:?}: it may be this video");
+        }
+    }
+}
+
+#[test]
+fn known_videos_show_whether_the_service_changes_tags() {
+    let bound =
+        |number: &str, sent: Option<SentTags>| BoundVideo { video_no: VideoNo::parse(number).unwrap(), sent };
+    let marked = |number: &str| bound(number, Some(SentTags::Marker("telecine:m".to_owned())));
+    let plain = |number: &str| bound(number, Some(SentTags::Plain(vec!["b".to_owned(), "a".to_owned()])));
+    for (tags, bound, shown) in [
+        (&["telecine:m", "api"][..], marked("VI0001"), TagsShown::AsSent),
+        (&["TELECINE:M", "api"], marked("VI0001"), TagsShown::Changed),
+        (&["api"], marked("VI0001"), TagsShown::Changed),
+        (&[], marked("VI0001"), TagsShown::Unknown),
+        (&["a", "api", "b"], plain("VI0001"), TagsShown::AsSent),
+        (&["a", "api"], plain("VI0001"), TagsShown::Changed),
+        (&["x"], marked("VI0002"), TagsShown::Unknown),
+        (&["x"], bound("VI0001", None), TagsShown::Unknown),
+    ] {
+        assert_eq!(TagsShown::of(&[video("VI0001", 1, tags)], &[bound]), shown, "{tags:?}");
+    }
+    let both = [video("VI0001", 1, &["telecine:m"]), video("VI0002", 1, &["other"])];
+    assert_eq!(TagsShown::of(&both, &[marked("VI0001"), marked("VI0002")]), TagsShown::Changed);
 }
 
 #[test]

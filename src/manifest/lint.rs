@@ -1,14 +1,11 @@
 //! What a row would be sent with that its owner may not mean. Nothing here keeps a row from being sent.
 
-mod addresses;
-
 use super::{
+    addresses::{Kind, is_media, is_private, kind_of},
     borrowed_row::BorrowedRow,
     convert::{Explanation, problem_at},
     mapping::{Field, FirstColumns},
 };
-use addresses::is_private;
-pub(super) use addresses::{Kind, is_media, is_web_address, kind_of};
 
 use crate::{
     domain::{Coordinates, LINK_LIFE_MIN, Problem, UnixMillis, is_object_address, link_expires_at},
