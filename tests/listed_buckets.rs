@@ -49,7 +49,7 @@ enum Reply {
     Status(u16, &'static str, &'static str),
     /// The connection is closed.
     Nothing,
-    /// No answer for a minute.
+    /// No answer.
     Late,
 }
 
@@ -67,7 +67,7 @@ impl Store {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let (asked, host, script) = (Arc::clone(&asked), host.clone(), Arc::clone(&script));
-                std::thread::spawn(move || serve(&stream, &host, &asked, &*script));
+                std::thread::spawn(move || serve(&stream, &host, &asked, &script));
             }
         });
         store
@@ -89,8 +89,8 @@ impl Store {
 fn serve(stream: &TcpStream, host: &str, asked: &Mutex<Vec<String>>, script: &Script) {
     let mut reader = BufReader::new(stream);
     loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap_or(0) == 0 {
+        let mut first = String::new();
+        if reader.read_line(&mut first).unwrap_or(0) == 0 {
             return;
         }
         loop {
@@ -102,7 +102,7 @@ fn serve(stream: &TcpStream, host: &str, asked: &Mutex<Vec<String>>, script: &Sc
                 break;
             }
         }
-        let target = line.split(' ').nth(1).unwrap();
+        let target = first.split(' ').nth(1).unwrap();
         let number = {
             let mut asked = asked.lock().unwrap();
             asked.push(target.to_owned());
@@ -117,7 +117,8 @@ fn serve(stream: &TcpStream, host: &str, asked: &Mutex<Vec<String>>, script: &Sc
             Reply::Status(status, head, body) => (status, head, body.to_owned()),
             Reply::Nothing => return,
             Reply::Late => {
-                std::thread::sleep(std::time::Duration::from_mins(1));
+                // until the client has gone
+                let _ = reader.read_line(&mut String::new());
                 return;
             }
         };
