@@ -87,9 +87,8 @@ pub(super) fn read(text: &str, mut take: impl FnMut(&Element<'_>)) -> Option<()>
                 let mut buffer = [0; 4];
                 stack.add(resolved(&reference)?.encode_utf8(&mut buffer))?;
             }
-            Event::Decl(_) | Event::Comment(_) | Event::PI(_) => {}
-            // it could define entities
-            Event::DocType(_) => return None,
+            // entities that a document defines are not resolved
+            Event::Decl(_) | Event::Comment(_) | Event::PI(_) | Event::DocType(_) => {}
             Event::Eof => return (stack.has_root && stack.begun.is_empty()).then_some(()),
         }
     }
