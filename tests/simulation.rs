@@ -11,7 +11,7 @@ use telecine::{
     ledger::{DeletedRows, DiffKind, FailedRows, ItemId, Marker, RerunPolicy},
     manifest::Manifest,
     pipeline::OnDoubt,
-    sandbox::{DeleteFault, Fault, Faults, Limiter, Policy, Video},
+    sandbox::{DeleteFault, Fault, Faults, Limiter, ListOrder, Policy, Video},
 };
 
 #[test]
@@ -409,6 +409,27 @@ fn on_doubt_ask_leaves_a_lost_request_to_a_human_and_sends_it_not_again() {
     assert_eq!(harness.service.stats().uploads, 4);
     let questions = harness.snapshot().open_questions().unwrap();
     assert!(questions[0].text.contains("no listed video could be it"), "{}", questions[0].text);
+}
+
+#[test]
+fn a_listing_with_times_of_another_clock_proves_no_absence() {
+    let hours = Duration::from_hours(3);
+    for (listed_behind_ms, order) in
+        [(28_800_000, ListOrder::NewestFirst), (-28_800_000, ListOrder::OldestFirst)]
+    {
+        let policy = Policy {
+            faults_at: vec![(2, Fault::CutAfter)],
+            index_delay: hours..=hours,
+            listed_behind_ms,
+            order,
+            ..Policy::default()
+        };
+        let mut harness = Harness::new(policy, 8);
+        harness.policy.wait = Some(Duration::from_hours(30));
+        assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+        assert_eq!(harness.counts().indexed, 8, "its marker shows when it is indexed");
+        assert_eq!(harness.service.stats().uploads, 8, "it was sent again");
+    }
 }
 
 #[test]

@@ -202,6 +202,12 @@ impl Submission {
         ItemKey::of(&self.namespace, self.item_id.as_deref(), self.url.as_str())
     }
 
+    /// The key by the address alone, whatever id the row has.
+    #[must_use]
+    pub fn url_key(&self) -> ItemKey {
+        ItemKey::of(&self.namespace, None, self.url.as_str())
+    }
+
     /// Whether the other is the same but for the signature of the link.
     #[must_use]
     pub fn has_same_content(&self, other: &Self) -> bool {

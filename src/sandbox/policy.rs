@@ -63,6 +63,8 @@ pub struct Policy {
     pub unlisted_share: f64,
     /// Listings show this many of the newest videos at most, and say that there are no others.
     pub listed_max: Option<usize>,
+    /// How far the times of listings are behind those of the answers to uploads, in milliseconds.
+    pub listed_behind_ms: i64,
     /// Whether tags are shown in capitals, by a service that does not keep them as they were sent.
     pub changes_tags: bool,
     /// How far the service's clock is ahead of the true time, in milliseconds; may be negative.
@@ -131,6 +133,7 @@ impl Default for Policy {
             unlisted_share: 0.0,
             clock_ahead_ms: 0,
             listed_max: None,
+            listed_behind_ms: 0,
             changes_tags: false,
             retry_after: None,
             seed: 1,

@@ -62,7 +62,7 @@ pub(super) fn list(
         .into_iter()
         .skip((page - 1).saturating_mul(size))
         .take(size)
-        .map(|video| video.show(now, policy.changes_tags))
+        .map(|video| video.show(now, policy))
         .collect();
     // pages come out wrong, not what was asked for by number
     match fault.filter(|_| video_nos.is_none()) {
@@ -92,5 +92,5 @@ pub(super) fn metadata(
     let found = state
         .visible(policy, &arrival.key, now)
         .find(|video| video.video_no == number && is_in(policy, video, unique_id));
-    accept(&found.map_or(Value::Null, |video| video.show(now, policy.changes_tags)))
+    accept(&found.map_or(Value::Null, |video| video.show(now, policy)))
 }

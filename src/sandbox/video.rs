@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::policy::Policy;
 use crate::domain::UnixMillis;
 
 /// 2021-01-01T00:00:00Z: numbers count milliseconds from here (seen in every documented sample).
@@ -68,15 +69,15 @@ impl Video {
     }
 
     /// As a listing or `get_metadata` shows it: what was sent along shows only when it is indexed.
-    pub(super) fn show(&self, now: UnixMillis, changes_tags: bool) -> Value {
+    pub(super) fn show(&self, now: UnixMillis, policy: &Policy) -> Value {
         let mut shown = json!({
             "video_no": self.video_no,
             "video_name": format!("mavi_api_video_{}", self.video_no),
             "status": self.status(now),
-            "create_time": self.dated.0,
+            "create_time": self.dated.0 - policy.listed_behind_ms,
         });
         if self.is_parsed(now) {
-            let kept = |tag: &String| if changes_tags { tag.to_uppercase() } else { tag.clone() };
+            let kept = |tag: &String| if policy.changes_tags { tag.to_uppercase() } else { tag.clone() };
             let tags: Vec<String> = self.tags.iter().map(kept).chain(["api".to_owned()]).collect();
             shown["tags"] = json!(tags);
             shown["duration"] = json!(60);

@@ -67,6 +67,7 @@ impl Store {
     ) -> Result<Vec<Admission>, LedgerError> {
         let origin = Origin { run, manifest, reruns: terms.reruns, at };
         let mut admissions = Vec::with_capacity(rows.len());
+        let has_items_by_id = self.has_items_by_id()?;
         for row in rows {
             // a manifest holds mostly new rows or mostly known ones: the next row is expected to be as the last one
             let expected = admissions.last().map_or(Expected::Known, Expected::after);
@@ -74,7 +75,11 @@ impl Store {
                 Ok(row) => {
                     let requirement = terms.requirement.as_ref();
                     let lack = requirement.map(|requirement| self.find_lack(row, terms.reruns, requirement));
-                    match lack.transpose()?.flatten() {
+                    let problem = match lack.transpose()?.flatten() {
+                        None => self.sent_by_other_rule(row, has_items_by_id)?,
+                        lack => lack,
+                    };
+                    match problem {
                         None => self.admit_row(origin, row, expected)?,
                         Some(problem) => self.hold_back(origin, row, problem)?,
                     }
@@ -84,6 +89,9 @@ impl Store {
             admissions.push(admission);
         }
         self.note_namespaces(rows, &admissions)?;
+        if !has_items_by_id && rows.iter().flatten().any(|row| row.submission.item_id.is_some()) {
+            self.note_item_by_id(at)?;
+        }
         self.count_added(origin, &admissions)?;
         self.count_reading(origin, &admissions)?;
         Ok(admissions)

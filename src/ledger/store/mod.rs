@@ -15,6 +15,7 @@ mod reconcile;
 mod resend;
 mod review;
 mod runs;
+mod same_by;
 mod settle;
 
 pub(super) use library::RECOVERED;

@@ -164,7 +164,7 @@ impl Snapshot {
     fn bound(&self, video_nos: &[VideoNo]) -> Result<Vec<BoundVideo>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT attempt.marker, CASE WHEN attempt.marker IS NULL THEN item.submission END AS submission, \
-             attempt.bound_by = 'reply' AS is_sure FROM attempt JOIN item ON item.id = attempt.item \
+             attempt.bound_by = 'reply' AS is_sure, attempt.uploaded_at FROM attempt JOIN item ON item.id = attempt.item \
              WHERE attempt.video_no = ?1",
         )?;
         let mut bound = Vec::new();
@@ -179,7 +179,12 @@ impl Snapshot {
                 (None, None) => None,
             };
             let is_sure: bool = row.get("is_sure")?;
-            bound.push(BoundVideo { video_no: video_no.clone(), sent: sent.filter(|_| is_sure) });
+            let uploaded_at: Option<UnixMillis> = row.get("uploaded_at")?;
+            bound.push(BoundVideo {
+                video_no: video_no.clone(),
+                sent: sent.filter(|_| is_sure),
+                uploaded_at: uploaded_at.filter(|_| is_sure),
+            });
         }
         Ok(bound)
     }

@@ -174,3 +174,30 @@ async fn rows_that_cannot_be_sent_are_kept_with_their_reasons() {
     let rows = snapshot.run(fixture.run).unwrap().rows;
     assert_eq!((rows.read, rows.added, rows.rejected), (2, 1, 1));
 }
+
+#[tokio::test]
+async fn a_video_that_was_sent_by_the_other_rule_for_identity_is_not_sent_again() {
+    let with_id = |line: u64, name: &str, id: &str, by_id: bool| {
+        let mut row = row(line, name, &[]).unwrap();
+        row.external_id = Some(id.to_owned());
+        row.submission.item_id = by_id.then(|| id.to_owned());
+        Ok(row)
+    };
+    for by_id_first in [false, true] {
+        let mut fixture = Fixture::new().await;
+        fixture.admit(vec![with_id(2, "a", "1", by_id_first), with_id(3, "b", "2", by_id_first)]).await;
+        fixture.claim(T0).await;
+        fixture.reopen(T0).await;
+        let other = vec![
+            with_id(2, "a", "1", !by_id_first),
+            // never sent: it may change its rule
+            with_id(3, "b", "2", !by_id_first),
+            // another video with a known id
+            with_id(4, "c", "1", false),
+        ];
+        let admissions = fixture.admit(other).await;
+        let Admission::HeldBack(problem) = &admissions[0] else { panic!("{admissions:?}") };
+        assert_eq!(problem.class, "same_by_changed");
+        assert_eq!(admissions[1..], [Admission::Added, Admission::Added], "{by_id_first}");
+    }
+}

@@ -53,6 +53,8 @@ pub struct BoundVideo {
     pub video_no: VideoNo,
     /// What its attempt was sent with, if the answer of the service named the video. `None`: evidence or a human did.
     pub sent: Option<SentTags>,
+    /// When it was accepted, by that answer and the service's clock.
+    pub uploaded_at: Option<UnixMillis>,
 }
 
 /// The tags of an attempt.

@@ -106,8 +106,39 @@ pub(super) struct Evidence<'a> {
     pub(super) possible_senders: Vec<PossibleSender>,
     /// Whether the listing showed videos that are known to be there.
     pub(super) control_video_seen: ControlVideoSeen,
+    /// What the videos of the listing that are known show of the service.
+    pub(super) shown: Shown,
+}
+
+/// How far what a listing says of a video can be trusted, by the videos in it that are known to come from this ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
     /// Whether tags that a video does not show prove anything.
-    pub(super) tags_shown: TagsShown,
+    pub(super) tags: TagsShown,
+    /// How far the times of the listing are at most from those of the answers to the uploads, in milliseconds. `None`: no
+    /// known video shows it, and a time excludes no video.
+    pub(super) time_gap_ms: Option<i64>,
+}
+
+impl Shown {
+    pub(super) fn of(listed: &[ListedVideo], bound: &[BoundVideo]) -> Self {
+        Self { tags: TagsShown::of(listed, bound), time_gap_ms: time_gap_ms(listed, bound) }
+    }
+
+    /// Whether the times of the listing and those of the answers are of one clock.
+    pub(super) fn has_one_clock(self) -> bool {
+        self.time_gap_ms.is_none_or(|gap_ms| gap_ms <= CLOCK_MARGIN_MS)
+    }
+}
+
+/// The largest distance between the time of a video in the listing and that in the answer to its upload.
+fn time_gap_ms(listed: &[ListedVideo], bound: &[BoundVideo]) -> Option<i64> {
+    let uploaded: HashMap<&VideoNo, UnixMillis> =
+        bound.iter().filter_map(|video| Some((&video.video_no, video.uploaded_at?))).collect();
+    let gap_ms = |video: &ListedVideo| {
+        Some(video.created_at?.since_ms(*uploaded.get(&video.video_no)?).saturating_abs())
+    };
+    listed.iter().filter_map(gap_ms).max()
 }
 
 /// How the service shows the tags of videos, by those that are known to come from this ledger.
@@ -193,7 +224,7 @@ impl<'a> EvidencePass<'a> {
 
     fn could_be(&self, own: &PossibleSender, video: &ListedVideo) -> bool {
         self.compared.set(self.compared.get() + 1);
-        could_be(own, video, self.rules, self.evidence.tags_shown)
+        could_be(own, video, self.rules, self.evidence.shown)
     }
 
     pub(super) fn decide(&self, unresolved: &UnresolvedAttempt) -> Decision {
@@ -326,24 +357,25 @@ fn carries_marker(unresolved: &UnresolvedAttempt, video: &ListedVideo) -> bool {
 
 /// Whether a video could have been made by an attempt.
 ///
-/// The video must not be older than the request, and not younger than the latest possible acceptance. Tags are visible only
+/// The video must not be older than the request, and not younger than the latest possible acceptance, as far as its time can be
+/// compared with those of the answers. Tags are visible only
 /// when a video is indexed. If the service shows them as they were sent, the video of an attempt with a marker carries that
 /// marker; the video of an attempt without one carries its own tags and no marker. A failed video without tags proves nothing.
 pub(super) fn could_be(
     own: &PossibleSender,
     video: &ListedVideo,
     rules: &ReconcileRules,
-    tags_shown: TagsShown,
+    shown: Shown,
 ) -> bool {
-    let is_older = |from: UnixMillis| video.created_at.is_some_and(|timestamp| timestamp < from);
-    if candidates_from(own.service_time).is_some_and(is_older) {
-        return false;
+    if let (Some(created_at), Some(gap_ms)) = (video.created_at, shown.time_gap_ms) {
+        let from = candidates_from(own.service_time).map(|from| from.plus_ms(gap_ms.saturating_neg()));
+        let until = latest_send(own)
+            .map(|until| until.plus(rules.quiet).plus_ms(CLOCK_MARGIN_MS.saturating_add(gap_ms)));
+        if from.is_some_and(|from| created_at < from) || until.is_some_and(|until| created_at > until) {
+            return false;
+        }
     }
-    let latest = latest_send(own).map(|timestamp| timestamp.plus(rules.quiet).plus_ms(CLOCK_MARGIN_MS));
-    if latest.is_some_and(|latest| video.created_at.is_some_and(|timestamp| timestamp > latest)) {
-        return false;
-    }
-    if !shows_tags(video) || tags_shown != TagsShown::AsSent {
+    if !shows_tags(video) || shown.tags != TagsShown::AsSent {
         return true;
     }
     if let Some(marker) = &own.marker {

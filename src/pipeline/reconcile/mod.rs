@@ -19,8 +19,8 @@ use crate::{
     domain::{ItemEvent, State, UnixMillis, VideoNo},
     events::{Event, RedactedUrl},
     ledger::{
-        AttemptResult, Binding, Bindings, HeldResend, LedgerError, Question, RunId, Snapshot,
-        UnresolvedAttempt, UnresolvedAttempts,
+        AttemptResult, Binding, Bindings, HeldResend, LedgerError, Question, RunId, UnresolvedAttempt,
+        UnresolvedAttempts,
     },
     quota::WasAccepted,
     retry,
@@ -32,7 +32,7 @@ use super::{
     listing::{self, ControlVideoSeen, IncompleteListing, Listing},
     restore_usage,
 };
-use evidence::{Decision, Evidence, EvidencePass, TagsShown};
+use evidence::{Decision, Evidence, EvidencePass, Shown, TagsShown};
 
 pub use evidence::{OnDoubt, ReconcileRules};
 
@@ -145,27 +145,11 @@ async fn run_pass<T: Transport>(
         by_namespace.entry(unresolved.submission.namespace.clone()).or_default().push(unresolved);
     }
     for (namespace, unresolved) in by_namespace {
-        // read back to the oldest request; all videos if the time of one request is unknown
-        let oldest: Option<Vec<UnixMillis>> =
-            unresolved.iter().map(|unresolved| evidence::candidates_from(unresolved.service_time)).collect();
-        let since = oldest.and_then(|timestamps| timestamps.into_iter().min());
-        // videos that were accepted one quiet time ago must be visible by now: they are the control videos
-        let visible_since =
-            context.clock.now().plus_ms(-i64::try_from(rules.quiet.as_millis()).unwrap_or(i64::MAX));
-        let own = namespace.clone();
-        let Some(first) = unresolved.iter().map(|unresolved| unresolved.attempt).min() else { continue };
-        let read = move |snapshot: &Snapshot| snapshot.control_videos(&own, visible_since, first);
-        let control_videos = context.ledger.read(read).await?;
-        match listing::read(context, &namespace, since, &control_videos).await {
-            Ok(mut listing) => {
-                check_unseen_controls(context, &namespace, &mut listing).await;
+        match read_listing(context, &namespace, &unresolved, rules).await? {
+            Ok((listing, bindings)) => {
                 restore_usage::measure_clock_skew(context, run, listing.served.theirs).await?;
-                let numbers: Vec<VideoNo> =
-                    listing.videos.iter().map(|video| video.video_no.clone()).collect();
-                let own = namespace.clone();
-                let bindings = context.ledger.read(move |snapshot| snapshot.bindings(&own, &numbers)).await?;
                 let evidence = evidence_of(&listing, bindings);
-                announce_changed_tags(context, &namespace, evidence.tags_shown);
+                announce_changed_tags(context, &namespace, evidence.shown.tags);
                 for (unresolved, decision) in unresolved.iter().zip(decide(&unresolved, &evidence, rules)) {
                     record(context, unresolved, decision).await?;
                 }
@@ -180,6 +164,46 @@ async fn run_pass<T: Transport>(
         }
     }
     Ok(is_complete)
+}
+
+/// A complete listing that reaches back to the oldest of these requests, and what the ledger knows of its videos.
+async fn read_listing<T: Transport>(
+    context: &Context<T>,
+    namespace: &str,
+    unresolved: &[UnresolvedAttempt],
+    rules: &ReconcileRules,
+) -> Result<Result<(Listing, Bindings), IncompleteListing>, LedgerError> {
+    // read back to the oldest request; all videos if the time of one request is unknown
+    let oldest: Option<Vec<UnixMillis>> =
+        unresolved.iter().map(|unresolved| evidence::candidates_from(unresolved.service_time)).collect();
+    let mut since = oldest.and_then(|timestamps| timestamps.into_iter().min());
+    // videos that were accepted one quiet time ago must be visible by now: they are the control videos
+    let visible_since =
+        context.clock.now().plus_ms(-i64::try_from(rules.quiet.as_millis()).unwrap_or(i64::MAX));
+    let first = unresolved.iter().map(|unresolved| unresolved.attempt).min();
+    let own = namespace.to_owned();
+    let control_videos = context
+        .ledger
+        .read(move |snapshot| match first {
+            Some(first) => snapshot.control_videos(&own, visible_since, first),
+            None => Ok(Vec::new()),
+        })
+        .await?;
+    loop {
+        let mut listing = match listing::read(context, namespace, since, &control_videos).await {
+            Ok(listing) => listing,
+            Err(incomplete) => return Ok(Err(incomplete)),
+        };
+        check_unseen_controls(context, namespace, &mut listing).await;
+        let numbers: Vec<VideoNo> = listing.videos.iter().map(|video| video.video_no.clone()).collect();
+        let own = namespace.to_owned();
+        let bindings = context.ledger.read(move |snapshot| snapshot.bindings(&own, &numbers)).await?;
+        // where its times are not those of the answers, they do not say how far back to read
+        let has_one_clock = Shown::of(&listing.videos, &bindings.bound).has_one_clock();
+        if has_one_clock || since.take().is_none() {
+            return Ok(Ok((listing, bindings)));
+        }
+    }
 }
 
 /// Decides on every request in doubt by one listing.
@@ -242,7 +266,7 @@ fn announce_changed_tags<T>(context: &Context<T>, namespace: &str, tags_shown: T
 fn evidence_of(listing: &Listing, bindings: Bindings) -> Evidence<'_> {
     let bound: HashSet<&VideoNo> = bindings.bound.iter().map(|bound| &bound.video_no).collect();
     Evidence {
-        tags_shown: TagsShown::of(&listing.videos, &bindings.bound),
+        shown: Shown::of(&listing.videos, &bindings.bound),
         unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
         begun_at: listing.begun_at,
         served_at: listing.served.theirs,

@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-use super::evidence::{self, HORIZON, ReconcileRules, TagsShown};
+use super::evidence::{self, HORIZON, ReconcileRules, Shown, TagsShown};
 
 /// When a held row is due for a search, where the last one was at `searched_at`.
 pub(super) fn due_at(
@@ -81,7 +81,7 @@ struct Found {
     bound: u64,
     /// Videos of no known row that do not show their tags, or show other tags where these prove nothing.
     hidden: Vec<ListedVideo>,
-    tags_shown: TagsShown,
+    shown: Shown,
 }
 
 /// Binds listed videos that carry a marker of a held row.
@@ -95,9 +95,9 @@ async fn bind<T: Transport>(
     let numbers: Vec<VideoNo> = listing.videos.iter().map(|video| video.video_no.clone()).collect();
     let own = namespace.to_owned();
     let bindings = context.ledger.read(move |snapshot| snapshot.bindings(&own, &numbers)).await?;
-    let tags_shown = TagsShown::of(&listing.videos, &bindings.bound);
-    super::announce_changed_tags(context, namespace, tags_shown);
-    let mut found = Found { bound: 0, hidden: Vec::new(), tags_shown };
+    let shown = Shown::of(&listing.videos, &bindings.bound);
+    super::announce_changed_tags(context, namespace, shown.tags);
+    let mut found = Found { bound: 0, hidden: Vec::new(), shown };
     for listed in listing.videos.chunks(BATCH) {
         let videos: Vec<_> = listed.iter().map(|video| as_library_video(video, listing.served)).collect();
         let asked = videos.clone();
@@ -114,7 +114,7 @@ async fn bind<T: Transport>(
                     found.bound += u64::from(matches!(recovered, Recovered::Bound(_)));
                 }
                 VideoOwner::TagsHidden => found.hidden.push(listed.clone()),
-                VideoOwner::Unmarked if tags_shown != TagsShown::AsSent => found.hidden.push(listed.clone()),
+                VideoOwner::Unmarked if shown.tags != TagsShown::AsSent => found.hidden.push(listed.clone()),
                 VideoOwner::Rejected(_)
                 | VideoOwner::Surplus(_)
                 | VideoOwner::ResolvedByReview(_)
@@ -131,14 +131,14 @@ async fn bind<T: Transport>(
 /// Whether nothing more is to be learned of a row before it is sent again. A row that was bound is not pending any more.
 fn may_be_sent(held: &HeldResend, found: Option<&Found>, rules: &ReconcileRules, now: UnixMillis) -> bool {
     // where the service changes tags, no marker shows
-    let are_changed = found.is_some_and(|found| found.tags_shown == TagsShown::Changed);
+    let are_changed = found.is_some_and(|found| found.shown.tags == TagsShown::Changed);
     if !held.may_be_there && !are_changed {
         return true;
     }
     // a video that never shows its tags proves nothing, and is not waited for for ever
     let is_over = now > held.sender.sent_at.plus(HORIZON);
     found.is_some_and(|found| {
-        let could_be = |video: &ListedVideo| evidence::could_be(&held.sender, video, rules, found.tags_shown);
+        let could_be = |video: &ListedVideo| evidence::could_be(&held.sender, video, rules, found.shown);
         is_over || !found.hidden.iter().any(could_be)
     })
 }

@@ -102,6 +102,7 @@ impl Knobs {
             clock_ahead_ms: rng.i64(-600_000..=600_000),
             changes_tags: seed % 8 == 7,
             listed_max: (seed % 16 == 5).then_some(3),
+            listed_behind_ms: if seed % 16 == 9 { 8 * 3_600_000 } else { 0 },
             seed,
             ..Policy::default()
         };

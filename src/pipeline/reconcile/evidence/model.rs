@@ -183,7 +183,7 @@ impl ModelWorld {
             served_at: Some(timestamp(self.now)),
             possible_senders: self.possible_senders(search),
             control_video_seen: ControlVideoSeen::Yes,
-            tags_shown: search.tags_shown,
+            shown: Shown { tags: search.tags_shown, time_gap_ms: Some(0) },
         };
         let pass = EvidencePass::new(&evidence, &search.rules);
         let mut world = self.clone();

@@ -8,6 +8,8 @@ use crate::{
 
 const SENT: UnixMillis = UnixMillis(1_700_000_000_000);
 const MINUTE: i64 = 60_000;
+/// A service that shows tags and times as they are.
+const SHOWN: Shown = Shown { tags: TagsShown::AsSent, time_gap_ms: Some(0) };
 
 pub(super) fn unresolved_attempt(marker: Option<&str>, tags: &[&str]) -> UnresolvedAttempt {
     UnresolvedAttempt {
@@ -78,7 +80,7 @@ fn evidence(minutes: i64, videos: &[ListedVideo]) -> Evidence<'_> {
         served_at: Some(SENT.plus_ms(minutes * MINUTE)),
         possible_senders: vec![possible_sender(&unresolved_attempt(Some("telecine:x"), &[]))],
         control_video_seen: ControlVideoSeen::Yes,
-        tags_shown: TagsShown::AsSent,
+        shown: SHOWN,
     }
 }
 
@@ -89,7 +91,8 @@ fn tags_that_a_video_does_not_show_prove_nothing_unless_known_videos_show_theirs
     let videos = [video("VI0001", 1, &["A", "api"])];
     let decide_where = |tags_shown: TagsShown, unresolved: &UnresolvedAttempt| {
         let possible_senders = vec![possible_sender(unresolved)];
-        decide(unresolved, &Evidence { tags_shown, possible_senders, ..evidence(60, &videos) }, &rules(Hold))
+        let shown = Shown { tags: tags_shown, ..SHOWN };
+        decide(unresolved, &Evidence { shown, possible_senders, ..evidence(60, &videos) }, &rules(Hold))
     };
     for marker in [Some("telecine:x".to_owned()), None] {
         let unresolved = UnresolvedAttempt { marker, ..unresolved.clone() };
@@ -103,8 +106,11 @@ fn tags_that_a_video_does_not_show_prove_nothing_unless_known_videos_show_theirs
 
 #[test]
 fn known_videos_show_whether_the_service_changes_tags() {
-    let bound =
-        |number: &str, sent: Option<SentTags>| BoundVideo { video_no: VideoNo::parse(number).unwrap(), sent };
+    let bound = |number: &str, sent: Option<SentTags>| BoundVideo {
+        video_no: VideoNo::parse(number).unwrap(),
+        sent,
+        uploaded_at: None,
+    };
     let marked = |number: &str| bound(number, Some(SentTags::Marker("telecine:m".to_owned())));
     let plain = |number: &str| bound(number, Some(SentTags::Plain(vec!["b".to_owned(), "a".to_owned()])));
     for (tags, bound, shown) in [
@@ -356,4 +362,32 @@ fn many_requests_in_doubt_compare_each_pair_of_attempt_and_video_a_few_times_onl
     assert!(doubts.iter().all(|unresolved| pass.decide(unresolved) == Decision::AcceptedUnidentified));
     let pairs = u64::try_from(MANY * MANY).unwrap();
     assert!(pass.compared() <= 3 * pairs, "{} comparisons of {pairs} pairs", pass.compared());
+}
+
+#[test]
+fn times_of_a_listing_exclude_videos_only_as_far_as_they_agree_with_those_of_the_answers() {
+    let unresolved = UnresolvedAttempt {
+        clear_at: Some(SENT.plus_ms(31 * MINUTE)),
+        ..unresolved_attempt(Some("telecine:x"), &[])
+    };
+    let early = [video("VI0001", -8 * 60, &[])];
+    let decide_where = |time_gap_ms: Option<i64>| {
+        let possible_senders = vec![possible_sender(&unresolved)];
+        let shown = Shown { time_gap_ms, ..SHOWN };
+        decide(&unresolved, &Evidence { shown, possible_senders, ..evidence(60, &early) }, &rules(Hold))
+    };
+    assert_eq!(decide_where(Some(0)), Decision::Absent, "it was made hours before the request");
+    assert_eq!(
+        decide_where(Some(8 * 60 * MINUTE)),
+        Decision::RecordClearListing(None),
+        "so are known videos"
+    );
+    assert_eq!(decide_where(None), Decision::RecordClearListing(None), "no known video shows its time");
+    let bound = |uploaded_at: Option<i64>| BoundVideo {
+        video_no: VideoNo::parse("VI0001").unwrap(),
+        sent: None,
+        uploaded_at: uploaded_at.map(|minutes| SENT.plus_ms(minutes * MINUTE)),
+    };
+    let gap = |uploaded_at| Shown::of(&early, &[bound(uploaded_at)]).time_gap_ms;
+    assert_eq!((gap(Some(0)), gap(Some(-8 * 60)), gap(None)), (Some(8 * 60 * MINUTE), Some(0), None));
 }
