@@ -18,6 +18,13 @@ pub enum Event {
         /// Whether it is new.
         is_new: bool,
     },
+    /// A bucket that is a manifest is being listed: a page was read.
+    Listing {
+        /// The bucket and the prefix, as an address.
+        address: String,
+        /// Objects so far.
+        objects: u64,
+    },
     /// A manifest is open.
     ManifestOpened {
         /// As given on the command line.

@@ -8,8 +8,8 @@ use crate::support::{
     service::{Answer, Service, ended, importing},
 };
 
-const REGION: &str = "eu-north-1";
-const SECRET: &str = "canary/Secret+Key/7f3a";
+pub(crate) const REGION: &str = "eu-north-1";
+pub(crate) const SECRET: &str = "canary/Secret+Key/7f3a";
 /// It must not be printed or stored either.
 const TOKEN: &str = "canary/Session+Token==";
 
@@ -29,9 +29,9 @@ fn manifest_of(folder: &Path, addresses: &[String]) {
 
 /// What a link says, after its signature proved to be right.
 #[derive(Debug)]
-struct CheckedLink {
+pub(crate) struct CheckedLink {
     host: String,
-    path: String,
+    pub(crate) path: String,
     key_id: String,
     life: u64,
     token: Option<String>,
@@ -53,9 +53,10 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 /// Checks a link as S3 does: with what the link itself says, and the secret.
 #[track_caller]
-fn checked(link: &str, secret: &str) -> CheckedLink {
+pub(crate) fn checked(link: &str, secret: &str) -> CheckedLink {
     let (address, query) = link.split_once('?').unwrap();
-    let (host, path) = address.strip_prefix("https://").unwrap().split_once('/').unwrap();
+    let (_, inside) = address.split_once("://").unwrap();
+    let (host, path) = inside.split_once('/').unwrap();
     let parameter = |name: &str| {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         pairs.into_iter().find(|(own, _)| *own == name).map(|(_, value)| decoded(value))

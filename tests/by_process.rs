@@ -25,6 +25,7 @@ mod endings;
 mod hostile_service;
 mod json;
 mod ledger_place;
+mod listed_buckets;
 mod manifests;
 mod network;
 mod nightly;

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod explain;
 pub mod init;
 pub mod limits;
+pub mod listing;
 pub mod metrics;
 pub mod notify;
 pub mod orders;

@@ -1,4 +1,4 @@
-//! Links to objects in Google Cloud Storage: the key of a service account, and its signature.
+//! Links to objects in Google Cloud Storage, and requests for listings: the key of a service account, and its signature.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -9,10 +9,14 @@ use ring::{
 use rustls::pki_types::{PrivatePkcs8KeyDer, pem::PemObject as _};
 use serde::Deserialize;
 
-use super::{SourceError, encoded_path, v4::UnsignedLink};
+use super::{PageAsk, REQUEST_LIFE, SourceError, encoded_path, endpoint, text, v4::UnsignedLink};
 use crate::domain::{ObjectAddress, UnixMillis, hex};
 
 const VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+/// An endpoint of its own, such as that of an emulator.
+const ENDPOINT: &str = "STORAGE_EMULATOR_HOST";
+/// Objects on a page of a listing: as many as the storage gives at most.
+const PAGE: &str = "1000";
 
 /// The file of a service account's key, as far as it is needed.
 #[derive(Deserialize)]
@@ -25,6 +29,8 @@ struct KeyFile {
 pub(super) struct GoogleSigner {
     email: String,
     key: RsaKeyPair,
+    /// `https://host`.
+    origin: String,
 }
 
 impl GoogleSigner {
@@ -36,7 +42,11 @@ impl GoogleSigner {
         })?;
         let error = |what: &str| SourceError(format!("{VARIABLE} {}: {what}", path.display()));
         let content = std::fs::read(&path).map_err(|cause| error(&format!("cannot be read: {cause}")))?;
-        Self::of_file(&content).map_err(error)
+        let signer = Self::of_file(&content).map_err(error)?;
+        let Some(host) = text(variables, ENDPOINT) else { return Ok(signer) };
+        // the libraries of Google take it without a scheme, too
+        let host = if host.contains("://") { host } else { format!("http://{host}") };
+        Ok(Self { origin: endpoint::origin(ENDPOINT, &host)?, ..signer })
     }
 
     pub(super) fn of_file(content: &[u8]) -> Result<Self, &'static str> {
@@ -49,20 +59,42 @@ impl GoogleSigner {
         Ok(Self {
             email: file.client_email,
             key: key.ok_or("its private_key is no RSA key in PEM (PKCS #8)")?,
+            origin: "https://storage.googleapis.com".to_owned(),
         })
     }
 
     /// The signed link. `None`: the system gives no random numbers.
     pub(super) fn sign(&self, object: &ObjectAddress<'_>, life: Duration, at: UnixMillis) -> Option<String> {
+        let path = format!("/{}/{}", object.bucket, encoded_path(object.key));
+        let version = object.version.map(|version| ("generation", version));
+        self.signed(&path, version.as_slice(), life, at)
+    }
+
+    /// The request for a page of a bucket's listing, as the XML API has it.
+    pub(super) fn list(&self, ask: &PageAsk<'_>, at: UnixMillis) -> Option<String> {
+        let path = format!("/{}", ask.prefix.bucket);
+        let fixed = [("list-type", "2"), ("max-keys", PAGE), ("prefix", &ask.prefix.prefix)];
+        let parameters: Vec<(&'static str, &str)> =
+            fixed.into_iter().chain(ask.token.map(|token| ("continuation-token", token))).collect();
+        self.signed(&path, &parameters, REQUEST_LIFE, at)
+    }
+
+    fn signed(
+        &self,
+        path: &str,
+        parameters: &[(&'static str, &str)],
+        life: Duration,
+        at: UnixMillis,
+    ) -> Option<String> {
         let link = UnsignedLink {
-            origin: "https://storage.googleapis.com",
-            path: &format!("/{}/{}", object.bucket, encoded_path(object.key)),
+            origin: &self.origin,
+            path,
             vendor: "X-Goog",
             algorithm: "GOOG4-RSA-SHA256",
             signer: &self.email,
             scope: "auto/storage/goog4_request",
             token: None,
-            version: object.version.map(|version| ("generation", version)),
+            parameters,
         };
         let sign = |_: &str, text: &str| {
             let mut signature = vec![0; self.key.public().modulus_len()];

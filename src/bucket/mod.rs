@@ -1,4 +1,4 @@
-//! Objects in buckets: signs links to them, so that the service can fetch them from a plain https address.
+//! Objects in buckets: signs links to them, so that the service can fetch them from a plain https address, and lists them.
 //!
 //! - **Two steps.** [`Sources::prepare`] obtains credentials, which may take time and may fail, before anything is claimed.
 //!   [`Sources::sign`] only computes: a link's life begins when its request leaves.
@@ -6,10 +6,15 @@
 
 mod azure;
 mod credentials_command;
+mod endpoint;
 mod google;
+mod http;
+mod list;
+mod page;
 mod profile;
 mod s3;
 mod v4;
+mod xml;
 
 use std::{
     borrow::Cow,
@@ -25,11 +30,13 @@ use crate::{
     blocking,
     clock::Clock,
     domain::{
-        LINK_LIFE_MIN, ObjectAddress, ObjectStorage, SourceUrl, StorageAccount, UnixMillis, format_duration,
+        BucketPrefix, LINK_LIFE_MIN, ObjectAddress, ObjectStorage, SourceUrl, StorageAccount, UnixMillis,
+        format_duration,
     },
 };
 use azure::AzureSigner;
 use google::GoogleSigner;
+pub use list::{BucketLister, ListError};
 use s3::S3Signer;
 
 /// Credentials are obtained again this long before they expire: a link lives no longer than its credentials, and the service
@@ -37,6 +44,9 @@ use s3::S3Signer;
 const REFRESH_BEFORE: Duration = Duration::from_mins(15);
 /// But not more often than this. A command may keep what it prints until the last minutes.
 const REFRESH_INTERVAL_MIN: Duration = Duration::from_mins(1);
+
+/// How long a request for a page of a listing is valid: it is sent at once.
+const REQUEST_LIFE: Duration = Duration::from_mins(15);
 
 /// What may be in a link as it is (RFC 3986, unreserved).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -108,6 +118,15 @@ enum Signer {
     Azure(AzureSigner),
 }
 
+/// Which page of a listing is asked for.
+struct PageAsk<'a> {
+    prefix: &'a BucketPrefix,
+    /// The token that the page before it ended with. `None`: the first page.
+    token: Option<&'a str>,
+    /// Whether keys are to be encoded in the answer, where the storage can do that.
+    is_encoded: bool,
+}
+
 impl Signer {
     /// Reads files and runs commands.
     fn obtain(origin: &CredentialOrigin, account: &StorageAccount) -> Result<Self, SourceError> {
@@ -136,6 +155,14 @@ impl Signer {
             Self::S3(signer) => Some(signer.sign(object, life, at)),
             Self::Google(signer) => signer.sign(object, life, at),
             Self::Azure(signer) => Some(signer.sign(object, life, at)),
+        }
+    }
+
+    fn list(&self, ask: &PageAsk<'_>, at: UnixMillis) -> Option<String> {
+        match self {
+            Self::S3(signer) => Some(signer.list(ask, at)),
+            Self::Google(signer) => signer.list(ask, at),
+            Self::Azure(signer) => Some(signer.list(ask, at)),
         }
     }
 }
@@ -231,6 +258,20 @@ impl Sources {
         self.prepare(&object.owner()).await?;
         let link = self.sign(&object);
         link.map(Cow::Owned).ok_or_else(|| SourceError(format!("no link to {url} can be signed")))
+    }
+
+    /// The region that requests are signed for, where a storage has regions.
+    fn region(&self, account: &StorageAccount) -> Option<String> {
+        match &self.signers().get(account)?.signer {
+            Signer::S3(signer) => Some(signer.region.clone()),
+            Signer::Google(_) | Signer::Azure(_) => None,
+        }
+    }
+
+    /// The request for a page of a listing, signed now. `None`: the account is not prepared.
+    fn list_request(&self, ask: &PageAsk<'_>) -> Option<String> {
+        let signers = self.signers();
+        signers.get(&ask.prefix.owner())?.signer.list(ask, self.clock.now())
     }
 
     fn signers(&self) -> MutexGuard<'_, BTreeMap<StorageAccount, PreparedSigner>> {

@@ -1,14 +1,14 @@
-//! Links to objects in S3 and in stores that speak its protocol: credentials, region, endpoint and signature.
+//! Links to objects in S3 and in stores that speak its protocol, and requests for listings: credentials, region, endpoint and
+//! signature.
 
 use std::{ffi::OsString, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
-use url::Url;
 
 use super::{
-    SourceError,
+    PageAsk, REQUEST_LIFE, SourceError,
     credentials_command::{self, S3Credentials},
-    encoded_path, hmac,
+    encoded_path, endpoint, hmac,
     profile::Profile,
     text,
     v4::UnsignedLink,
@@ -18,6 +18,8 @@ use crate::domain::{ObjectAddress, UnixMillis, hex};
 /// What to do where no credentials are found.
 const NO_CREDENTIALS: &str = "no credentials for s3:// addresses: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or \
      give --source-credentials-command 'aws configure export-credentials'";
+/// Objects on a page of a listing: as many as S3 gives at most.
+const PAGE: &str = "1000";
 /// The region of stores with an endpoint of their own, where none is given.
 const REGION_OF_ENDPOINTS: &str = "us-east-1";
 
@@ -40,7 +42,8 @@ impl S3Signer {
         let endpoint = variable("AWS_ENDPOINT_URL_S3")
             .or_else(|| variable("AWS_ENDPOINT_URL"))
             .or_else(|| profile.value("endpoint_url"));
-        let endpoint = endpoint.map(|endpoint| origin_of(&endpoint)).transpose()?;
+        let name = "AWS_ENDPOINT_URL or endpoint_url";
+        let endpoint = endpoint.map(|value| endpoint::origin(name, &value)).transpose()?;
         let region = variable("AWS_REGION")
             .or_else(|| variable("AWS_DEFAULT_REGION"))
             .or_else(|| profile.value("region"))
@@ -59,29 +62,56 @@ impl S3Signer {
     }
 
     pub(super) fn sign(&self, object: &ObjectAddress<'_>, life: Duration, at: UnixMillis) -> String {
-        let key = encoded_path(object.key);
-        let (origin, path) = if let Some(endpoint) = &self.endpoint {
-            (endpoint.clone(), format!("/{}/{key}", object.bucket))
+        let (origin, base) = self.place(object.bucket);
+        let path = format!("{base}/{}", encoded_path(object.key));
+        let version = object.version.map(|version| ("versionId", version));
+        self.signed(&origin, &path, version.as_slice(), life, at)
+    }
+
+    /// The request for a page of a bucket's listing (`ListObjectsV2`).
+    pub(super) fn list(&self, ask: &PageAsk<'_>, at: UnixMillis) -> String {
+        let (origin, base) = self.place(&ask.prefix.bucket);
+        let path = if base.is_empty() { "/" } else { &base };
+        let fixed = [("list-type", "2"), ("max-keys", PAGE), ("prefix", &ask.prefix.prefix)];
+        let encoding = ask.is_encoded.then_some(("encoding-type", "url"));
+        let token = ask.token.map(|token| ("continuation-token", token));
+        let parameters: Vec<(&'static str, &str)> = fixed.into_iter().chain(encoding).chain(token).collect();
+        self.signed(&origin, path, &parameters, REQUEST_LIFE, at)
+    }
+
+    /// The origin of a bucket, and its path there.
+    fn place(&self, bucket: &str) -> (String, String) {
+        if let Some(endpoint) = &self.endpoint {
+            return (endpoint.clone(), format!("/{bucket}"));
+        }
+        let ending = if self.region.starts_with("cn-") { ".cn" } else { "" };
+        let host = format!("s3.{}.amazonaws.com{ending}", self.region);
+        if fits_host(bucket) {
+            (format!("https://{bucket}.{host}"), String::new())
         } else {
-            let ending = if self.region.starts_with("cn-") { ".cn" } else { "" };
-            let host = format!("s3.{}.amazonaws.com{ending}", self.region);
-            if fits_host(object.bucket) {
-                (format!("https://{}.{host}", object.bucket), format!("/{key}"))
-            } else {
-                (format!("https://{host}"), format!("/{}/{key}", object.bucket))
-            }
-        };
+            (format!("https://{host}"), format!("/{bucket}"))
+        }
+    }
+
+    fn signed(
+        &self,
+        origin: &str,
+        path: &str,
+        parameters: &[(&'static str, &str)],
+        life: Duration,
+        at: UnixMillis,
+    ) -> String {
         let scope = format!("{}/s3/aws4_request", self.region);
         let S3Credentials { key_id, token, .. } = &self.credentials;
         let link = UnsignedLink {
-            origin: &origin,
-            path: &path,
+            origin,
+            path,
             vendor: "X-Amz",
             algorithm: "AWS4-HMAC-SHA256",
             signer: key_id,
             scope: &scope,
             token: token.as_ref().map(ExposeSecret::expose_secret),
-            version: object.version.map(|version| ("versionId", version)),
+            parameters,
         };
         link.signed(life, at, |day, text| Some(self.signature(day, text))).unwrap_or_default()
     }
@@ -99,23 +129,6 @@ impl S3Signer {
 fn fits_host(bucket: &str) -> bool {
     bucket.len() <= 63
         && bucket.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-/// An endpoint without a slash at its end.
-fn origin_of(endpoint: &str) -> Result<String, SourceError> {
-    let url = Url::parse(endpoint).ok().filter(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.path() == "/"
-            && url.query().is_none()
-            && url.username().is_empty()
-    });
-    let url = url.ok_or_else(|| {
-        SourceError(format!(
-            "AWS_ENDPOINT_URL or endpoint_url {}: expected an origin such as https://storage.example.org",
-            crate::redact::url(endpoint)
-        ))
-    })?;
-    Ok(url.origin().ascii_serialization())
 }
 
 /// Credentials: of the command, of the variables, of the profile.

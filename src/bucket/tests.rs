@@ -34,7 +34,7 @@ fn a_link_to_s3_is_signed_as_the_documentation_of_amazon_signs_it() {
         signer: "AKIAIOSFODNN7EXAMPLE",
         scope: "us-east-1/s3/aws4_request",
         token: None,
-        version: None,
+        parameters: &[],
     };
     let at = UnixMillis(1_369_353_600_000); // 2013-05-24T00:00:00Z
     let link = link.signed(HOUR * 24, at, |day, text| Some(key.signature(day, text))).unwrap();

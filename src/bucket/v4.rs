@@ -20,8 +20,8 @@ pub(super) struct UnsignedLink<'a> {
     pub(super) scope: &'a str,
     /// The token of temporary credentials.
     pub(super) token: Option<&'a str>,
-    /// The parameter that names a version of the object.
-    pub(super) version: Option<(&'static str, &'a str)>,
+    /// What the request asks for, such as a version of the object.
+    pub(super) parameters: &'a [(&'static str, &'a str)],
 }
 
 impl UnsignedLink<'_> {
@@ -32,7 +32,7 @@ impl UnsignedLink<'_> {
         at: UnixMillis,
         sign: impl FnOnce(&str, &str) -> Option<String>,
     ) -> Option<String> {
-        let Self { origin, path, vendor, algorithm, signer, scope, token, version } = self;
+        let Self { origin, path, vendor, algorithm, signer, scope, token, parameters } = self;
         let at = timestamp(at).strftime("%Y%m%dT%H%M%SZ").to_string();
         let day = &at[..8];
         let scope = format!("{day}/{scope}");
@@ -44,7 +44,7 @@ impl UnsignedLink<'_> {
             (format!("{vendor}-SignedHeaders"), "host".to_owned()),
         ];
         pairs.extend(token.map(|token| (format!("{vendor}-Security-Token"), token.to_owned())));
-        pairs.extend(version.map(|(name, version)| (name.to_owned(), version.to_owned())));
+        pairs.extend(parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let mut pairs: Vec<String> =
             pairs.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
         pairs.sort_unstable();

@@ -132,6 +132,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "telecine import manifests/sample.csv --sandbox",
             "telecine import archive.csv --rate 1/s --cap 120/2h --max-uploads 500",
+            "telecine import s3://archive/2019/ --include '*.mp4' --map 'tags=path[1]+path[2]'",
         ],
     ),
     ("plan", &["telecine plan archive.csv --rate 1/s --cap 120/2h --price 2"]),
@@ -220,6 +221,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "telecine check archive.csv",
             "telecine check archive.csv --probe",
             "telecine check 'archive/*.csv' --strict",
+            "telecine check s3://archive/2019/ --exclude 'raw/*'",
         ],
     ),
     ("guess", &["telecine guess archive.csv", "telecine guess archive.csv --write telecine.toml"]),

@@ -2,6 +2,7 @@
 //!
 //! Every type here is valid by construction. Nothing in this module performs I/O, reads a clock or draws random numbers.
 
+mod bucket_prefix;
 mod expiry;
 mod item;
 mod limit;
@@ -16,6 +17,7 @@ mod source_url;
 mod state;
 mod time;
 
+pub use bucket_prefix::{BucketPrefix, ListedObject};
 pub use expiry::{LINK_LIFE_MIN, link_expires_at};
 pub use item::*;
 pub use limit::*;

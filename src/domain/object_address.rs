@@ -36,8 +36,7 @@ pub struct StorageAccount {
 impl fmt::Display for StorageAccount {
     /// The beginning of its addresses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = SCHEMES.iter().find(|(_, own)| *own == self.storage).map_or("", |(scheme, _)| scheme);
-        write!(f, "{scheme}{}", self.name)
+        write!(f, "{}{}", scheme_of(self.storage), self.name)
     }
 }
 
@@ -74,11 +73,7 @@ impl<'a> ObjectAddress<'a> {
         };
         let missing = if storage == ObjectStorage::Azure { UrlError::Bucket } else { UrlError::Key };
         let (bucket, key) = inside.split_once('/').ok_or(missing)?;
-        let is_account = (3..=24).contains(&account.len())
-            && account.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        if !is_bucket(storage, bucket) || storage == ObjectStorage::Azure && !is_account {
-            return Err(UrlError::Bucket);
-        }
+        check_owner(storage, account, bucket)?;
         let (key, version) = match storage {
             ObjectStorage::S3 => split_version(key, S3_VERSION, |byte| byte.is_ascii_graphic()),
             ObjectStorage::Google => split_version(key, "#", |byte| byte.is_ascii_digit()),
@@ -125,11 +120,27 @@ pub(super) fn normalise(text: &str) -> Option<Result<Cow<'_, str>, UrlError>> {
     }))
 }
 
-fn split_scheme(text: &str) -> Option<(ObjectStorage, &str)> {
+/// The scheme of a storage, with what separates it from the rest.
+pub(super) fn scheme_of(storage: ObjectStorage) -> &'static str {
+    SCHEMES.iter().find(|(_, own)| *own == storage).map_or("", |(scheme, _)| scheme)
+}
+
+/// The storage that a text names, and what is behind its scheme.
+pub(super) fn split_scheme(text: &str) -> Option<(ObjectStorage, &str)> {
     SCHEMES.iter().find_map(|(scheme, storage)| {
         let own = text.get(..scheme.len())?;
         own.eq_ignore_ascii_case(scheme).then(|| (*storage, &text[scheme.len()..]))
     })
+}
+
+/// Checks the names of an account and of a bucket.
+pub(super) fn check_owner(storage: ObjectStorage, account: &str, bucket: &str) -> Result<(), UrlError> {
+    let is_account = (3..=24).contains(&account.len())
+        && account.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if !is_bucket(storage, bucket) || storage == ObjectStorage::Azure && !is_account {
+        return Err(UrlError::Bucket);
+    }
+    Ok(())
 }
 
 /// Whether a bucket can have this name. The bounds are those of all kinds of buckets together.

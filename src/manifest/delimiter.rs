@@ -82,6 +82,11 @@ pub(super) fn named(head: &[u8]) -> Option<(u8, &[u8])> {
     (is_named || is_tab).then_some((delimiter, rest))
 }
 
+/// A delimiter as it is shown.
+pub(super) fn shown(delimiter: u8) -> String {
+    if delimiter == b'\t' { "tab".to_owned() } else { char::from(delimiter).to_string() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

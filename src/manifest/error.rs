@@ -37,6 +37,12 @@ pub enum ManifestError {
     /// It may hold one row or several.
     #[error("{path}: {what}")]
     RowsUnclear { path: String, what: String },
+    /// The bucket was not listed to the end.
+    #[error("{path}: the bucket cannot be listed: {what}")]
+    Unlisted { path: String, what: String },
+    /// No object in the bucket is a row.
+    #[error("{path}: there is nothing to read: {what}")]
+    NoObjects { path: String, what: String },
     /// It is somewhere else.
     #[error(
         "{path} is an address; a manifest is a file: fetch it first, or pipe it in (curl URL | telecine check -)"

@@ -69,6 +69,15 @@ pub(super) fn first_record<'a>(head: &'a [u8], dialect: &Dialect) -> &'a [u8] {
     }
 }
 
+/// Whether a header cell holds what looks like a row: its quote closes in another line.
+pub(super) fn holds_row(cell: &str) -> bool {
+    let mut lines = cell.split(['\n', '\r']).skip(1);
+    lines.any(|line| {
+        let line = line.trim_start_matches(['"', ' ']);
+        is_web_address(line) || line.contains(",http") || line.contains(";http")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,6 +22,7 @@ mod format;
 mod infer;
 mod join;
 mod lint;
+mod listing;
 mod mapping;
 mod named;
 mod own_output;
@@ -29,6 +30,7 @@ mod records;
 mod row_reader;
 mod scan;
 mod source;
+mod spec;
 mod stamp;
 mod swallowed;
 mod table;
@@ -43,10 +45,12 @@ pub use error::ManifestError;
 pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
 pub use lint::LINK_EXPIRED;
+pub use listing::{ListingWriter, ObjectListing};
 pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece, Selector, Transform};
 pub use own_output::sources_of;
 pub use records::Format;
 pub use scan::{DuplicateExample, Example, ProblemCount, Scan, ScanRequest, ScannedRow, UnusedColumn, scan};
+pub use spec::{Header, ManifestSpec};
 pub use values::{
     TooLong,
     coordinates::{Axis, CoordinateError, GeoOrder},
@@ -55,7 +59,7 @@ pub use values::{
     tags::{TagError, TagSeparator},
 };
 
-use crate::domain::{ManifestRow, RowError, UnixMillis};
+use crate::domain::{BucketPrefix, ManifestRow, RowError, UnixMillis, is_object_address};
 use join::Joined;
 use lint::Lint;
 use mapping::{Columns, ExplicitRule, unique_names};
@@ -66,56 +70,6 @@ use table::{Ask, Table};
 
 /// The name of standard input on the command line.
 pub const STDIN: &str = "-";
-
-/// How to read one manifest.
-#[derive(Clone, Debug)]
-pub struct ManifestSpec {
-    /// A path, or `-` for standard input.
-    pub path: String,
-    /// How its text is written.
-    pub dialect: Dialect,
-    /// In which shape its records are written. `None`: found out from the first bytes.
-    pub format: Option<Format>,
-    /// Whether the first record names the columns.
-    pub header: Header,
-    /// Second files whose columns are added to every row.
-    pub joins: Vec<Join>,
-    /// Which column feeds which field. Header names decide for the other fields.
-    pub map: Vec<MapRule>,
-    /// Tags for all rows.
-    pub tags: Vec<String>,
-    /// Rows for which one of these does not hold are left out.
-    pub filters: Vec<Filter>,
-    /// How values are read.
-    pub rules: RowRules,
-}
-
-impl ManifestSpec {
-    /// A file with a header, read without any flag.
-    #[must_use]
-    pub fn with_defaults(path: &str) -> Self {
-        Self {
-            path: path.to_owned(),
-            dialect: Dialect::default(),
-            format: None,
-            header: Header::Present,
-            joins: Vec::new(),
-            map: Vec::new(),
-            tags: Vec::new(),
-            filters: Vec::new(),
-            rules: RowRules::default(),
-        }
-    }
-}
-
-/// Whether the first record of a manifest names its columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Header {
-    /// It does.
-    Present,
-    /// It is a row already; columns are named by number only.
-    Absent,
-}
 
 /// An open manifest: an iterator over rows and row faults.
 pub struct Manifest {
@@ -129,6 +83,8 @@ pub struct Manifest {
     /// Finds what is odd about rows. `None`: it is not wanted.
     lint: Option<Lint>,
     unused: Vec<UnusedColumn>,
+    /// The bucket that it is.
+    listing: Option<ObjectListing>,
     /// That another column seems to hold the videos.
     better_addresses: Option<String>,
 }
@@ -137,12 +93,20 @@ impl Manifest {
     /// Opens the file, finds out what it is, and resolves the mapping.
     pub fn open(spec: &ManifestSpec) -> Result<Self, ManifestError> {
         let path = spec.path.as_str();
-        if path.starts_with("http://") || path.starts_with("https://") {
+        let is_unlisted = is_object_address(path) && spec.listing.is_none();
+        if path.starts_with("http://") || path.starts_with("https://") || is_unlisted {
             return Err(ManifestError::Remote { path: crate::redact::url(path) });
         }
         let keys = named::keys(&spec.map, &spec.filters, &spec.joins);
         named::check_arrays(path, &keys)?;
-        let ask = Ask { path, dialect: &spec.dialect, format: spec.format, header: spec.header, named: keys };
+        let ask = Ask {
+            path,
+            dialect: &spec.dialect,
+            format: spec.format,
+            header: spec.header,
+            named: keys,
+            listing: spec.listing.as_ref(),
+        };
         let table = Table::open(&ask)?;
         let has_header = table.is_own_output || table.format == Format::Json;
         let header = if has_header { Header::Present } else { spec.header };
@@ -184,6 +148,7 @@ impl Manifest {
             counts: RecordCounts::default(),
             lint: None,
             unused: Vec::new(),
+            listing: spec.listing.clone(),
             better_addresses: None,
         };
         if manifest.table.workbook.as_ref().is_some_and(|workbook| workbook.has_1904_epoch) {
@@ -193,19 +158,32 @@ impl Manifest {
         manifest.find_out_points(spec.header);
         let file = manifest.table.file.as_ref();
         manifest.stamp = file.and_then(|file| stamp::of(file, spec, &manifest.rules, &manifest.joined));
-        let sample = manifest.table.sample(spec.header);
-        manifest.unused = scan::unused::find(&manifest.columns, &sample);
-        if spec.map.is_empty() {
-            manifest.better_addresses = scan::unused::better_addresses(&manifest.columns, &sample);
-        }
-        let keys: Vec<usize> =
-            manifest.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
-        let names = manifest.columns.names();
-        let is_own: Vec<&String> = names.iter().filter(|name| manifest.is_own_column(name)).collect();
-        manifest.unused.retain(|unused| {
-            keys.iter().all(|key| names[*key] != unused.name) && !is_own.contains(&&unused.name)
-        });
+        manifest.find_unused(spec);
         Ok(manifest)
+    }
+
+    /// The columns that feed nothing, but for keys of second files and the columns that telecine adds.
+    fn find_unused(&mut self, spec: &ManifestSpec) {
+        let sample = self.table.sample(spec.header);
+        if spec.map.is_empty() {
+            self.better_addresses = scan::unused::better_addresses(&self.columns, &sample);
+        }
+        let mut unused = scan::unused::find(&self.columns, &sample);
+        let keys: Vec<usize> =
+            self.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
+        let names = self.columns.names();
+        unused.retain(|unused| {
+            keys.iter().all(|key| names[*key] != unused.name) && !self.is_own_column(&unused.name)
+        });
+        if self.listing.is_some() {
+            // when an object was written is not when its video was taken
+            let own = unused.iter_mut().filter(|unused| self.table.names.contains(&unused.name));
+            own.for_each(|unused| unused.resembles = None);
+            unused.sort_by_key(|unused| {
+                (unused.resembles.is_none(), names.iter().position(|name| *name == unused.name))
+            });
+        }
+        self.unused = unused;
     }
 
     /// Says that points of `GeoJSON` have the longitude first, where the first rows show some.
@@ -268,25 +246,13 @@ impl Manifest {
 
     /// A digest of the file that is being read, as it is now. `None`: a pipe.
     pub fn digest(&self) -> std::io::Result<Option<blake3::Hash>> {
-        use std::os::unix::fs::FileExt as _;
         let Some(file) = &self.table.file else { return Ok(None) };
         let mut hasher = blake3::Hasher::new();
         for joined in &self.joined {
             hasher.update(joined.digest.as_bytes());
         }
-        let mut buffer = vec![0; source::BUFFER];
-        let mut at = 0;
-        loop {
-            match file.read_at(&mut buffer, at) {
-                Ok(0) => return Ok(Some(hasher.finalize())),
-                Ok(count) => {
-                    hasher.update(&buffer[..count]);
-                    at += count as u64;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        source::hash(file, &mut hasher)?;
+        Ok(Some(hasher.finalize()))
     }
 
     /// The columns' names; `#1`, `#2` and so on without a header.
@@ -323,7 +289,8 @@ impl Manifest {
     /// What is to be said of the whole manifest once its rows are read, a sentence each.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
-        self.counts.notices.sentences(self.columns.names())
+        let own = self.counts.notices.sentences(self.columns.names());
+        self.listing.iter().flat_map(ObjectListing::notices).cloned().chain(own).collect()
     }
 
     /// Columns that feed no field, in their order.
@@ -411,11 +378,12 @@ impl Manifest {
 
     /// The table, and what turns its records into rows.
     fn parts(&mut self) -> (&mut Table, RowReader<'_>) {
-        let Self { table, joined, columns, rules, counts, lint, pads_short_rows, .. } = self;
+        let Self { table, joined, columns, rules, counts, lint, pads_short_rows, listing, .. } = self;
         let lint = lint.as_ref();
         let (is_own_output, is_list) = (table.is_own_output, table.format == Format::List);
         let width = table.names.len();
-        let url = columns.first_of(Field::Url).filter(|_| !is_own_output);
+        // telecine has closed its own quotes
+        let url = columns.first_of(Field::Url).filter(|_| !is_own_output && listing.is_none());
         let row_shape = table.delimiter.zip(url).map(|(delimiter, url)| RowShape { width, url, delimiter });
         let pads_short_rows = *pads_short_rows;
         let row_reader = RowReader {
@@ -435,11 +403,14 @@ impl Manifest {
 }
 
 /// The name under which the ledger knows a manifest: its absolute path, so that the same file is the same from any
-/// folder.
+/// folder; or the address of a bucket.
 #[must_use]
 pub fn identity(path: &str) -> String {
     if path == STDIN {
         return STDIN.to_owned();
+    }
+    if let Some(Ok(prefix)) = BucketPrefix::parse(path) {
+        return prefix.to_string();
     }
     std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path)).display().to_string()
 }

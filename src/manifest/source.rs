@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufReader, Read},
+    os::unix::fs::FileExt as _,
 };
 
 use encoding_rs_io::DecodeReaderBytesBuilder;
@@ -35,9 +36,11 @@ pub(super) struct Opened {
     pub(super) found: Vec<String>,
 }
 
-/// Opens a path or standard input, and reads its first bytes. They decide what it is, not its name.
-pub(super) fn open(path: &str, dialect: &Dialect) -> io::Result<Opened> {
-    let (raw, file): (Box<dyn Read + Send>, _) = if path == STDIN {
+/// Opens a path, standard input or a listing, and reads its first bytes. They decide what it is, not its name.
+pub(super) fn open(path: &str, listing: Option<&File>, dialect: &Dialect) -> io::Result<Opened> {
+    let (raw, file): (Box<dyn Read + Send>, _) = if let Some(listing) = listing {
+        (Box::new(Rereader { file: listing.try_clone()?, at: 0 }), Some(listing.try_clone()?))
+    } else if path == STDIN {
         (Box::new(io::stdin()), None)
     } else {
         let file = File::open(path)?;
@@ -113,6 +116,34 @@ pub(super) fn of(bytes: &[u8]) -> Bytes {
 /// No bytes.
 pub(super) fn none() -> Bytes {
     BufReader::with_capacity(0, Box::new(io::empty()))
+}
+
+/// Adds every byte of a file to a digest, wherever its readers are.
+pub(super) fn hash(file: &File, hasher: &mut blake3::Hasher) -> io::Result<()> {
+    let mut reader = Rereader { file: file.try_clone()?, at: 0 };
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(count) => drop(hasher.update(&buffer[..count])),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Reads a file from its beginning, whatever is read elsewhere of the same file.
+struct Rereader {
+    file: File,
+    at: u64,
+}
+
+impl Read for Rereader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.at)?;
+        self.at += count as u64;
+        Ok(count)
+    }
 }
 
 /// The beginning of a stream, and the rest.

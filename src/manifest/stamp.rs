@@ -7,23 +7,30 @@ use super::{
     RowRules, SameBy, TagSeparator, TooLong, dialect::Quote, join::Joined,
 };
 
-/// The file's size, time and inode, and a digest of the rules it is read by. `None`: the file does not say.
+/// The file's size, time and inode, and a digest of the rules it is read by. `None`: the file does not say. A listing is written
+/// anew each time, so its content counts.
 ///
 /// `rules` are those of the spec with what was found out of the first rows.
 pub(super) fn of(file: &File, spec: &ManifestSpec, rules: &RowRules, joined: &[Joined]) -> Option<String> {
-    let meta = file.metadata().ok()?;
+    let content = if let Some(listing) = &spec.listing {
+        format!("listing:{}", listing.digest)
+    } else {
+        let meta = file.metadata().ok()?;
+        format!("{}:{}.{:09}:{}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino())
+    };
     let mut fields = fields(spec, rules);
     fields.push(("joined", joined.iter().map(|joined| joined.digest.to_string()).collect()));
     let parts = fields
         .into_iter()
         .flat_map(|(name, values)| [name.to_owned(), values.len().to_string()].into_iter().chain(values));
     let reading = crate::domain::digest_of(parts);
-    Some(format!("{}:{}.{:09}:{}:{reading}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino()))
+    Some(format!("{content}:{reading}"))
 }
 
 /// Every rule by its name. A rule that is added to one of these types must be named here, or this does not compile.
 fn fields(spec: &ManifestSpec, rules: &RowRules) -> Vec<(&'static str, Vec<String>)> {
-    let ManifestSpec { path: _, dialect, format, header, joins, map, tags, filters, rules: _ } = spec;
+    let ManifestSpec { path: _, dialect, format, header, joins, map, tags, filters, rules: _, listing: _ } =
+        spec;
     let mut fields = dialect_fields(dialect);
     let format = format.map(|format| match format {
         Format::Csv => "csv",

@@ -7,13 +7,12 @@ use std::{
 };
 
 use super::{
-    Header, ManifestError,
-    addresses::is_web_address,
+    Header, ManifestError, ObjectListing,
     convert::wrong_width,
     delimiter,
     dialect::{Dialect, Quote},
     foreign,
-    format::{first_record, format_of},
+    format::{first_record, format_of, holds_row},
     mapping::unique_names,
     records::{
         EACH, Format, JsonPlan, Marks, NamedKeys, Next, PlanError, RecordError, Records, Reopen, SheetChoice,
@@ -35,12 +34,15 @@ pub(super) struct Ask<'a> {
     pub(super) header: Header,
     /// The columns that rules name.
     pub(super) named: NamedKeys,
+    /// What is read instead of a file at the path.
+    pub(super) listing: Option<&'a ObjectListing>,
 }
 
 impl<'a> Ask<'a> {
     /// A file with a header, of a shape that is found out.
     pub(super) fn with_defaults(path: &'a str, dialect: &'a Dialect) -> Self {
-        Self { path, dialect, format: None, header: Header::Present, named: NamedKeys::default() }
+        let (header, named) = (Header::Present, NamedKeys::default());
+        Self { path, dialect, format: None, header, named, listing: None }
     }
 }
 
@@ -78,13 +80,16 @@ pub(super) struct Table {
     pub(super) workbook: Option<Workbook>,
     /// Where quotes stand behind blanks.
     marks: Option<Marks>,
+    /// The rows of a listing.
+    listed: Option<Arc<File>>,
 }
 
 impl Table {
     /// Opens the file, finds out compression, encoding, format and delimiter, and names the columns.
     pub(super) fn open(ask: &Ask<'_>) -> Result<Self, ManifestError> {
         let path = ask.path.to_owned();
-        let mut opened = source::open(&path, ask.dialect)
+        let listed = ask.listing.map(|listing| Arc::clone(&listing.file));
+        let mut opened = source::open(&path, listed.as_deref(), ask.dialect)
             .map_err(|source| ManifestError::Unreadable { path: path.clone(), source })?;
         if let Some(foreign) = foreign::known(&opened.head) {
             return Err(ManifestError::OtherFormat {
@@ -120,7 +125,9 @@ impl Table {
             plan: None,
             workbook: None,
             marks: None,
+            listed,
         };
+        table.found.extend(ask.listing.map(ObjectListing::found));
         match format {
             Format::Json => table.open_json(ask, &mut opened)?,
             Format::List => {
@@ -144,7 +151,7 @@ impl Table {
 
     fn open_json(&mut self, ask: &Ask<'_>, opened: &mut Opened) -> Result<(), ManifestError> {
         let broken = |source| ManifestError::Unreadable { path: ask.path.to_owned(), source };
-        let reopen = || source::open(ask.path, ask.dialect).map(|opened| opened.bytes);
+        let reopen = || source::open(ask.path, None, ask.dialect).map(|opened| opened.bytes);
         let is_file = self.file.is_some();
         if !is_file {
             opened.read_more(is_whole_value).map_err(broken)?;
@@ -182,7 +189,7 @@ impl Table {
         let (sep, rest) = named.map_or((None, head), |(sep, rest)| (Some(sep), rest));
         if let Some(sep) = sep {
             self.dialect.lines_before = self.dialect.lines_before.max(1);
-            self.found.push(format!("its first line names the delimiter {}", shown(sep)));
+            self.found.push(format!("its first line names the delimiter {}", delimiter::shown(sep)));
         }
         let rest = if sep.is_some() { rest } else { first_record(rest, ask.dialect) };
         let delimiter = ask.dialect.delimiter.or(sep).unwrap_or_else(|| delimiter::of(rest, ask.dialect));
@@ -383,7 +390,8 @@ impl Table {
         if self.file.is_none() {
             return Ok(None);
         }
-        let mut records = self.records_of(source::open(&self.path, &self.dialect)?.bytes)?;
+        let opened = source::open(&self.path, self.listed.as_deref(), &self.dialect)?;
+        let mut records = self.records_of(opened.bytes)?;
         if self.has_header {
             records.read()?;
         }
@@ -408,7 +416,7 @@ impl Table {
     pub(super) fn sample(&self, header: Header) -> Vec<(u64, Vec<String>)> {
         // the first records of a JSON file may begin behind its first bytes
         let is_reopened = self.format == Format::Json && self.file.is_some();
-        let reopened = || source::open(&self.path, &self.dialect).ok().map(|opened| opened.bytes);
+        let reopened = || source::open(&self.path, None, &self.dialect).ok().map(|opened| opened.bytes);
         let bytes = || {
             let reopened = if is_reopened { reopened() } else { None };
             reopened.unwrap_or_else(|| source::of(&self.head))
@@ -432,18 +440,4 @@ impl Table {
         }
         rows
     }
-}
-
-/// Whether a header cell holds what looks like a row: its quote closes in another line.
-fn holds_row(cell: &str) -> bool {
-    let mut lines = cell.split(['\n', '\r']).skip(1);
-    lines.any(|line| {
-        let line = line.trim_start_matches(['"', ' ']);
-        is_web_address(line) || line.contains(",http") || line.contains(";http")
-    })
-}
-
-/// A delimiter as it is shown.
-fn shown(delimiter: u8) -> String {
-    if delimiter == b'\t' { "tab".to_owned() } else { char::from(delimiter).to_string() }
 }

@@ -17,17 +17,11 @@ pub(in crate::cli) struct LinkArgs {
     /// sent. The service may fetch the video some time after it accepted it.
     #[arg(long, value_name = "DURATION", env = "TELECINE_LINK_LIFE", default_value = "6h", value_parser = values::link_life)]
     link_life: Duration,
-
-    /// Run this command with sh for the credentials of s3:// addresses [default: AWS_ACCESS_KEY_ID, else AWS_PROFILE].
-    ///
-    /// It prints JSON as credential_process of AWS does, such as `aws configure export-credentials`. It runs again before the
-    /// credentials expire.
-    #[arg(long, value_name = "COMMAND", env = "TELECINE_SOURCE_CREDENTIALS_COMMAND", hide_env_values = true)]
-    source_credentials_command: Option<String>,
 }
 
 impl LinkArgs {
-    pub(in crate::cli) fn rules(&self) -> LinkRules {
-        LinkRules { life: self.link_life, credentials_command: self.source_credentials_command.clone() }
+    /// The rules, with the command that prints credentials.
+    pub(in crate::cli) fn rules(&self, credentials_command: Option<&str>) -> LinkRules {
+        LinkRules { life: self.link_life, credentials_command: credentials_command.map(str::to_owned) }
     }
 }

@@ -4,10 +4,14 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::values::{self, FormatArg, GeoOrderArg, OffsetArg, SameByArg, TooLongArg};
+use super::{
+    listing::{self, ListingArgs},
+    values::{self, FormatArg, GeoOrderArg, OffsetArg, SameByArg, TooLongArg},
+};
 use crate::{
     app::plan::PlanField,
     error::Error,
+    events::EventBus,
     ledger::Marker,
     manifest::{
         self, DateFormat, DateRules, Dialect, Encoding, Field, Filter, Header, Join, LoneComma, Manifest,
@@ -20,12 +24,16 @@ use crate::{
 #[command(next_help_heading = "Manifest")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(in crate::cli) struct ManifestArgs {
-    /// Files of video URLs, 'archive/*.csv', or - (standard input).
+    /// Files of video URLs, 'archive/*.csv', - (standard input), or a bucket: s3://BUCKET/PREFIX.
     ///
     /// A name with *, ? or [ is a pattern. The files are CSV, Excel (.xlsx), JSON Lines, JSON or plain lists, also
     /// compressed with gzip, zstd, bzip2 or xz. Comma, semicolon, tab and pipe are detected as delimiters. One column must
     /// be the url. tags, latitude, longitude, geo, datetime, camera_model, unique_id, callback, retain_original_video, video_transcription_prompt, id and hash are recognised by their names and
     /// common synonyms. For other names, `telecine guess FILE` proposes a mapping.
+    ///
+    /// s3://BUCKET/PREFIX, gs://BUCKET/PREFIX and az://ACCOUNT/CONTAINER/PREFIX are listed: each object whose key begins with
+    /// the prefix is a row. Its columns are url, key, name, size, etag, last_modified and the folders of the key, path[1],
+    /// path[2] and so on: --map 'tags=path[1]+path[2]'. Only the url feeds a field without --map.
     #[arg(required = true, value_name = "MANIFEST", help_heading = None)]
     pub(in crate::cli) manifests: Vec<String>,
 
@@ -145,12 +153,35 @@ pub(in crate::cli) struct ManifestArgs {
     /// Send no marker tag. A request without an answer then usually needs a manual review.
     #[arg(long, env = "TELECINE_NO_MARKER")]
     pub(in crate::cli) no_marker: bool,
+
+    #[command(flatten)]
+    pub(in crate::cli) listing: ListingArgs,
 }
 
 impl ManifestArgs {
-    /// Opens every manifest, so that errors are reported before anything else happens.
-    pub(in crate::cli) fn open(&self) -> Result<Vec<Manifest>, Error> {
-        Ok(self.specs()?.iter().map(Manifest::open).collect::<Result<_, _>>()?)
+    /// Opens every manifest, so that errors are reported before anything else happens. The events say how far listings are.
+    pub(in crate::cli) fn open(&self, events: &EventBus) -> Result<Vec<Manifest>, Error> {
+        let opened = self.specs(events).and_then(|specs| opened(&specs));
+        if opened.is_err() {
+            // the error comes behind what was shown
+            events.close();
+            events.finish();
+        }
+        opened
+    }
+
+    /// The same for a command without events of its own. `is_quiet`: it says nothing meanwhile.
+    pub(in crate::cli) fn open_alone(&self, is_quiet: bool) -> Result<Vec<Manifest>, Error> {
+        opened(&self.specs_alone(is_quiet)?)
+    }
+
+    /// How to read each manifest, for a command without events of its own.
+    pub(in crate::cli) fn specs_alone(&self, is_quiet: bool) -> Result<Vec<ManifestSpec>, Error> {
+        let events = listing::events_of(&self.manifests, is_quiet);
+        let specs = self.specs(&events);
+        events.close();
+        events.finish();
+        specs
     }
 
     /// The flags that differ from their defaults, with their values, without the mapping and `--no-header`.
@@ -187,7 +218,7 @@ impl ManifestArgs {
             ("null", self.null.clone()),
             ("drop-invalid", self.drop_invalid.iter().map(|field| field.name().to_owned()).collect()),
         ];
-        settings.into_iter().filter(|(_, values)| !values.is_empty()).collect()
+        settings.into_iter().chain(self.listing.patterns()).filter(|(_, values)| !values.is_empty()).collect()
     }
 
     /// Every flag that changes how the manifests are read, for the id of a plan.
@@ -207,8 +238,8 @@ impl ManifestArgs {
         if self.no_marker { Marker::Off } else { Marker::On }
     }
 
-    /// How to read each manifest.
-    pub(in crate::cli) fn specs(&self) -> Result<Vec<ManifestSpec>, Error> {
+    /// How to read each manifest. Buckets are listed.
+    fn specs(&self, events: &EventBus) -> Result<Vec<ManifestSpec>, Error> {
         self.check_map()?;
         let mut identities = Vec::new();
         let mut specs = Vec::with_capacity(self.manifests.len());
@@ -220,7 +251,7 @@ impl ManifestArgs {
             identities.push(identity);
             specs.push(self.spec(path));
         }
-        Ok(specs)
+        self.listing.list(specs, events)
     }
 
     /// The files to read. A name with `*`, `?` or `[` that is not a file is a pattern.
@@ -281,6 +312,7 @@ impl ManifestArgs {
             tags: self.tag.clone(),
             filters: self.filters.clone(),
             rules: self.row_rules(),
+            listing: None,
         }
     }
 
@@ -308,6 +340,10 @@ impl ManifestArgs {
             drop_invalid: self.drop_invalid.clone(),
         }
     }
+}
+
+fn opened(specs: &[ManifestSpec]) -> Result<Vec<Manifest>, Error> {
+    Ok(specs.iter().map(Manifest::open).collect::<Result<_, _>>()?)
 }
 
 #[cfg(test)]
@@ -357,6 +393,8 @@ mod tests {
             ["--no-null", "--no-null"],
             ["--drop-invalid", "datetime"],
             ["--pad-short-rows", "--pad-short-rows"],
+            ["--include", "*.mp4"],
+            ["--exclude", "raw/*"],
         ] {
             let flags = if flags[0] == flags[1] { &flags[..1] } else { &flags[..] };
             assert_ne!(fields(flags), plain, "{flags:?}");
@@ -370,7 +408,7 @@ mod tests {
         let known: Vec<&str> =
             "map tag where join format tag-separator delimiter encoding quote escape comment header-line no-header \
              unique-id same-by geo-order date-format timezone too-long datetime-offset no-marker sheet \
-             pad-short-rows null no-null drop-invalid"
+             pad-short-rows null no-null drop-invalid include exclude source-credentials-command"
                 .split(' ')
                 .collect();
         for arg in Line::command().get_arguments().filter_map(clap::Arg::get_long) {

@@ -57,7 +57,7 @@ struct Proposed<'a> {
 
 /// Proposes a mapping.
 pub(in crate::cli) fn guess(args: &GuessArgs) -> Result<ExitCode, Error> {
-    let specs = args.manifest.specs()?;
+    let specs = args.manifest.specs_alone(args.json)?;
     let [spec] = &specs[..] else {
         return Err(Error::Usage("guess reads one file at a time".to_owned()));
     };
@@ -163,7 +163,7 @@ fn show_guess(spec: &ManifestSpec, infer: &Inference, notes: &[String]) -> Strin
 }
 
 /// Flags that may be given many times.
-const MANY: &[&str] = &["map", "tag", "where", "join", "date-format"];
+const MANY: &[&str] = &["map", "tag", "where", "join", "date-format", "include", "exclude"];
 
 /// One flag and its values.
 struct GuessedFlag {

@@ -59,8 +59,9 @@ pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
         probe_age_max: args.rows.probe_age_max(),
         price: args.price.price(),
     };
+    let manifests = args.manifest.open_alone(args.json)?;
     let working = Working::on("reading the manifests and comparing them with the ledger; nothing is sent");
-    let plan = plan::plan(&request, args.manifest.open()?, &Clock::real())?;
+    let plan = plan::plan(&request, manifests, &Clock::real())?;
     drop(working);
     if args.json {
         print_end(&CommandEnd::of(plan.exit_code), &plan)?;

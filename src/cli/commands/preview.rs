@@ -39,7 +39,7 @@ pub(in crate::cli) struct PreviewArgs {
 
 /// Shows rows.
 pub(in crate::cli) fn preview(args: &PreviewArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
-    let manifests = args.manifest.open()?;
+    let manifests = args.manifest.open_alone(args.json)?;
     if !args.json {
         print(&(describe(&manifests) + &show_origins(effective)))?;
     }

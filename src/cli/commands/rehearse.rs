@@ -86,7 +86,8 @@ pub(in crate::cli) struct RehearsalTotals<'a> {
 
 /// Rehearses an import.
 pub(in crate::cli) fn rehearse(args: &RehearseArgs) -> Result<ExitCode, Error> {
-    let manifests = args.manifest.open()?;
+    let events = EventBus::new(progress::sinks_for(args.json, args.quiet, args.speed));
+    let manifests = args.manifest.open(&events)?;
     let limits = RequestedLimits::new(given(&args.limits, &args.reads), false);
     let request = RehearsalRequest {
         speed: args.speed,
@@ -102,7 +103,7 @@ pub(in crate::cli) fn rehearse(args: &RehearseArgs) -> Result<ExitCode, Error> {
         service_rate: args.service_rate,
         service_caps: args.service_cap.clone(),
         keep: args.keep.clone(),
-        events: EventBus::new(progress::sinks_for(args.json, args.quiet, args.speed)),
+        events,
         signals: Signals::default(),
     };
     let (summary, totals) = block_on(async {

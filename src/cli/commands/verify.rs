@@ -210,9 +210,10 @@ fn agreement(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
 
 /// Builds a ledger from the service, or brings an old one up to date. Sends nothing.
 pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
-    let manifests = args.manifest.open()?;
+    let events = progress::events(&args.output);
+    let manifests = args.manifest.open(&events)?;
     let paths = &args.manifest.manifests;
-    let request = args.service.request(&args.ledger, paths, &args.output, progress::events(&args.output))?;
+    let request = args.service.request(&args.ledger, paths, &args.output, events)?;
     let unmarked = if args.unmarked_are_not_ours { Unmarked::AreNot } else { Unmarked::MayBeOurs };
     block_on(async {
         let signal_state = signals::listen(&request, signals::WAITING_FOR_ANSWERS)?;

@@ -21,6 +21,8 @@ const JOINT: &str = " · ";
 #[derive(Debug, Default)]
 pub(super) struct RunView {
     manifests_open: u32,
+    /// The bucket that is being listed, and how many objects it has shown.
+    listing: Option<(String, u64)>,
     comparing: Option<(u32, u32)>,
     progress: Option<Progress>,
     /// The fewest final items that were seen: what this run found.
@@ -35,7 +37,11 @@ impl RunView {
     pub(super) fn take(&mut self, at: UnixMillis, event: &Event) {
         self.begun_at.get_or_insert(at);
         match event {
-            Event::ManifestOpened { .. } => self.manifests_open += 1,
+            Event::Listing { address, objects } => self.listing = Some((address.clone(), *objects)),
+            Event::ManifestOpened { .. } => {
+                self.listing = None;
+                self.manifests_open += 1;
+            }
             Event::ManifestRead { .. } => self.manifests_open = self.manifests_open.saturating_sub(1),
             Event::Comparing { page, pages, .. } => {
                 // a command that does nothing else keeps the last page
@@ -56,8 +62,8 @@ impl RunView {
                 self.final_before = if is_first { done } else { self.final_before.min(done) };
                 self.progress = Some(*progress);
             }
-            Event::LedgerOpened { .. }
-            | Event::RowRejected { .. }
+            Event::LedgerOpened { .. } => self.listing = None,
+            Event::RowRejected { .. }
             | Event::RowDuplicate { .. }
             | Event::RowDrifted { .. }
             | Event::Rejected { .. }
@@ -90,6 +96,9 @@ impl RunView {
     }
 
     fn phase(&self) -> String {
+        if let Some((address, objects)) = &self.listing {
+            return format!("listing {address}: {} objects", with_separators(*objects));
+        }
         let to_send = self.progress.map(|progress| progress.to_send);
         match (self.comparing, self.manifests_open, to_send) {
             (Some((page, pages)), ..) => {

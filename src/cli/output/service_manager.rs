@@ -53,6 +53,11 @@ impl EventSink for ServiceManagerSink {
             Event::Comparing { page, pages, .. } => {
                 self.status(format!("comparing the library with the ledger: page {page} of {pages}"));
             }
+            Event::Listing { address, objects } => {
+                // a listing may take longer than a service manager waits for the start
+                tell(&[NotifyState::Ready]);
+                self.status(format!("listing {address}: {objects} objects"));
+            }
             Event::ManifestOpened { .. }
             | Event::RowRejected { .. }
             | Event::RowDuplicate { .. }

@@ -83,13 +83,18 @@ pub fn infer(spec: &ManifestSpec) -> Result<Inference, ManifestError> {
     let names = unique_names(&table.names.iter().chain(added).cloned().collect::<Vec<_>>());
     let cells: Vec<Vec<&str>> = rows
         .iter()
-        .filter(|(_, cells)| cells.len() == width)
-        .map(|(_, cells)| widen(&joined, cells.iter().map(String::as_str).collect()).0)
+        .filter(|(_, cells)| cells.len() == width || (spec.listing.is_some() && cells.len() < width))
+        .map(|(_, cells)| {
+            let missing = std::iter::repeat_n("", width - cells.len());
+            widen(&joined, cells.iter().map(String::as_str).chain(missing).collect()).0
+        })
         .collect();
     let is_filled = |cell: &&str| !cell.is_empty() && !spec.rules.missing.is_missing(cell);
     let columns: Vec<Column<'_>> = names
         .iter()
         .enumerate()
+        // what a listing says of its objects is not what happened in the videos
+        .filter(|(at, name)| spec.listing.is_none() || *at >= width || is_of_address(name))
         .map(|(at, name)| {
             let cells = cells.iter().filter_map(|cells| cells.get(at).map(|cell| trim(cell)));
             Column::new(at, name, at < width, cells.filter(is_filled).collect())
@@ -125,12 +130,17 @@ pub fn infer(spec: &ManifestSpec) -> Result<Inference, ManifestError> {
     Ok(inference)
 }
 
+/// Whether a column of a listing is the address, or a folder in it.
+fn is_of_address(name: &str) -> bool {
+    name == "url" || name.starts_with("path[")
+}
+
 /// Opens a file by the dialect and the header that its first rows suggest.
 fn open(spec: &ManifestSpec) -> Result<(Table, Dialect, Header), ManifestError> {
     let mut dialect = spec.dialect.clone();
     let mut header = spec.header;
     let mut table = Table::open(&ask(spec, &spec.dialect, header))?;
-    if !matches!(table.format, Format::Csv | Format::Xlsx) {
+    if !matches!(table.format, Format::Csv | Format::Xlsx) || spec.listing.is_some() {
         return Ok((table, dialect, header));
     }
     let is_csv = table.format == Format::Csv;
@@ -159,7 +169,7 @@ fn open(spec: &ManifestSpec) -> Result<(Table, Dialect, Header), ManifestError> 
 
 fn ask<'a>(spec: &'a ManifestSpec, dialect: &'a Dialect, header: Header) -> Ask<'a> {
     let named = NamedKeys { wants_arrays: true, ..NamedKeys::default() };
-    Ask { path: &spec.path, dialect, format: spec.format, header, named }
+    Ask { path: &spec.path, dialect, format: spec.format, header, named, listing: spec.listing.as_ref() }
 }
 
 impl Inference {

@@ -20,6 +20,11 @@ pub(in crate::manifest) fn unique_names(first: &[String]) -> Vec<String> {
     names
 }
 
+/// The column of the n-th folder of a key, from 1: `path[1]`.
+pub(in crate::manifest) fn listing_column(number: usize) -> String {
+    format!("path[{number}]")
+}
+
 /// The parts of a name in lower case with `_` between them: `GPSLatitude`, `gps latitude` and `gps-latitude` become
 /// `gps_latitude`.
 pub(in crate::manifest) fn parts_of(name: &str) -> String {

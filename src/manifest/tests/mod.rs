@@ -1,6 +1,7 @@
 //! What reading a manifest promises: rows exactly as the service accepts them, and every fault with its place and its fix.
 
 mod exports;
+mod listing;
 mod readers;
 mod shapes;
 mod values;

@@ -126,7 +126,7 @@ enum CheckEnd {
 
 /// Validates manifests.
 pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
-    let manifests = args.manifest.open()?;
+    let manifests = args.manifest.open_alone(args.json || args.csv)?;
     let opened = describe(&manifests) + &show_origins(effective);
     let place = LedgerArgs { ledger: args.ledger.clone() };
     let place = place.of_manifests(Target::Service, &args.manifest.manifests);
@@ -241,7 +241,8 @@ async fn probe_sources(
             .as_mut()
             .map_or(Ok(()), |findings| findings.problem(&target.path, target.line, severity, problem))
     };
-    let (read, mut probed) = probe::probe(&args.probe, ledger, columns, read, tell).await?;
+    let links = args.probe.links.rules(args.manifest.listing.source_credentials_command.as_deref());
+    let (read, mut probed) = probe::probe(&args.probe, links, ledger, columns, read, tell).await?;
     let Some((scan, comparison, wanted)) = read else {
         let code = probed.signal.unwrap_or(ExitCode::Interrupted);
         show_stop(args, &probed, code, findings)?;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    bucket::Sources,
+    bucket::{LinkRules, Sources},
     cli::{
         args::{
             LinkArgs,
@@ -81,7 +81,7 @@ pub(super) struct ProbeArgs {
     max_probes: Option<u64>,
 
     #[command(flatten)]
-    links: LinkArgs,
+    pub(super) links: LinkArgs,
 }
 
 impl ProbeArgs {
@@ -155,6 +155,7 @@ pub(super) const fn is_worth_a_probe(planned_action: PlannedAction) -> bool {
 /// ended it early.
 pub(super) async fn probe<T: Send + 'static>(
     args: &ProbeArgs,
+    links: LinkRules,
     ledger: &Path,
     columns: BTreeMap<Arc<str>, (usize, String)>,
     read: impl FnOnce(tokio::sync::mpsc::Sender<ProbeTarget>) -> Result<T, Error> + Send + 'static,
@@ -162,7 +163,7 @@ pub(super) async fn probe<T: Send + 'static>(
 ) -> Result<(Option<T>, Probed), Error> {
     let clock = Clock::real();
     let ledger = Ledger::open_early(ledger, credentials::fresh_secret()?, clock.now())?;
-    let sources = Sources::new(args.links.rules(), |name| std::env::var_os(name), clock.clone());
+    let sources = Sources::new(links, |name| std::env::var_os(name), clock.clone());
     let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await?);
     let rules = args.rules();
     network::check_all(|name| std::env::var_os(name))?;

@@ -177,20 +177,21 @@ pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
 
 fn show_dry_run(args: &ImportArgs) -> Result<ExitCode, Error> {
     let ledger = args.ledger.of_manifests(args.service.target(), &args.manifest.manifests);
-    let manifests = args.manifest.open()?;
+    let manifests = args.manifest.open_alone(args.output.json || args.output.quiet)?;
     let snapshot = if ledger.exists() { Some(Snapshot::open(&ledger)?) } else { None };
     dry_run::dry_run(manifests, snapshot.as_ref(), &args.rows, args.budget.price.price(), &args.output)
 }
 
 /// The run that the flags ask for.
 fn prepare(args: &ImportArgs) -> Result<(RunRequest, RunKind), Error> {
-    let manifests = args.manifest.open()?;
+    let output = OutputArgs { quiet: args.output.quiet || args.cron, ..args.output.clone() };
+    let events = progress::events(&output);
+    let manifests = args.manifest.open(&events)?;
     let limits = given(&args.pace.limits, &args.service.reads);
     let limits = RequestedLimits::new(limits, args.service.target() == Target::Sandbox);
     let price = args.budget.price.price();
     let paths = &args.manifest.manifests;
-    let output = OutputArgs { quiet: args.output.quiet || args.cron, ..args.output.clone() };
-    let request = args.service.request(&args.ledger, paths, &output, progress::events(&output))?;
+    let request = args.service.request(&args.ledger, paths, &output, events)?;
     if let Some(plan_id) = &args.plan_id {
         let snapshot = if request.ledger.exists() { Some(Snapshot::open(&request.ledger)?) } else { None };
         let basis = plan::PlanBasis {
@@ -217,7 +218,7 @@ fn prepare(args: &ImportArgs) -> Result<(RunRequest, RunKind), Error> {
     let request = RunRequest {
         limits,
         policy,
-        links: args.links.rules(),
+        links: args.links.rules(args.manifest.listing.source_credentials_command.as_deref()),
         concurrency: args.pace.concurrency.map(usize::from),
         price,
         is_cron: args.cron,

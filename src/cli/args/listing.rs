@@ -1,0 +1,144 @@
+//! Flags for buckets as manifests, and the listing of those buckets.
+
+use clap::Args;
+use glob::Pattern;
+
+use crate::{
+    app::listing::BucketListing,
+    bucket::{LinkRules, Sources},
+    cli::{block_on, output::progress},
+    clock::Clock,
+    domain::{BucketPrefix, is_object_address},
+    error::Error,
+    events::EventBus,
+    manifest::{ManifestSpec, STDIN},
+};
+
+/// Endings of files that are manifests: such an object is not a video.
+const MANIFEST_ENDINGS: &[&str] =
+    &["csv", "tsv", "txt", "json", "jsonl", "ndjson", "xlsx", "gz", "zst", "bz2", "xz"];
+
+/// Which objects of a bucket are rows, and who may list it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Manifest")]
+pub(in crate::cli) struct ListingArgs {
+    /// Of a bucket, read only objects whose key below the prefix matches, such as '*.mp4' or 'raw/*'. Repeatable.
+    ///
+    /// `*` stands for any text, also with slashes, ? for one character and [ab] for one of these. Upper and lower case differ.
+    #[arg(long, value_name = "GLOB", env = "TELECINE_INCLUDE", value_delimiter = '\n')]
+    pub(in crate::cli) include: Vec<Pattern>,
+
+    /// Of a bucket, leave out objects whose key below the prefix matches, also if --include matches it. Repeatable.
+    #[arg(long, value_name = "GLOB", env = "TELECINE_EXCLUDE", value_delimiter = '\n')]
+    pub(in crate::cli) exclude: Vec<Pattern>,
+
+    /// Run this command with sh for the credentials of s3:// addresses [default: AWS_ACCESS_KEY_ID, else AWS_PROFILE].
+    ///
+    /// It prints JSON as credential_process of AWS does, such as `aws configure export-credentials`. It runs again before the
+    /// credentials expire.
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        env = "TELECINE_SOURCE_CREDENTIALS_COMMAND",
+        hide_env_values = true,
+        help_heading = "Buckets"
+    )]
+    pub(in crate::cli) source_credentials_command: Option<String>,
+}
+
+impl ListingArgs {
+    /// The patterns as they were given.
+    pub(in crate::cli) fn patterns(&self) -> [(&'static str, Vec<String>); 2] {
+        let texts = |patterns: &[Pattern]| patterns.iter().map(ToString::to_string).collect();
+        [("include", texts(&self.include)), ("exclude", texts(&self.exclude))]
+    }
+
+    fn is_wanted(&self, key: &str) -> bool {
+        let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(key));
+        (self.include.is_empty() || matches(&self.include)) && !matches(&self.exclude)
+    }
+
+    /// Lists each bucket among the manifests.
+    pub(super) fn list(
+        &self,
+        specs: Vec<ManifestSpec>,
+        events: &EventBus,
+    ) -> Result<Vec<ManifestSpec>, Error> {
+        let prefixes = specs.iter().map(|spec| prefix_of(&spec.path)).collect::<Result<Vec<_>, _>>()?;
+        if prefixes.iter().all(Option::is_none) {
+            let patterns = self.patterns();
+            let unused = patterns.iter().find(|(_, patterns)| !patterns.is_empty());
+            return unused.map_or(Ok(specs), |(flag, _)| {
+                let what = "is for a bucket as the manifest, such as s3://archive/2019/; --where chooses rows of files";
+                Err(Error::Usage(format!("--{flag} {what}")))
+            });
+        }
+        let rules = LinkRules {
+            credentials_command: self.source_credentials_command.clone(),
+            ..LinkRules::default()
+        };
+        let sources = Sources::new(rules, |name| std::env::var_os(name), Clock::real());
+        let is_wanted = |key: &str| self.is_wanted(key);
+        let listing = BucketListing { sources: &sources, events, is_wanted: &is_wanted };
+        block_on(async {
+            let mut listed = Vec::with_capacity(specs.len());
+            for (spec, prefix) in specs.into_iter().zip(prefixes) {
+                listed.push(match prefix {
+                    Some(prefix) => spec.with_listing(listing.list(&prefix).await?),
+                    None => spec,
+                });
+            }
+            Ok(listed)
+        })
+    }
+}
+
+/// The bucket that a manifest names. `None`: it is a file.
+fn prefix_of(path: &str) -> Result<Option<BucketPrefix>, Error> {
+    let Some(prefix) = BucketPrefix::parse(path).filter(|_| path != STDIN) else { return Ok(None) };
+    let shown = crate::redact::clean(path);
+    let prefix = prefix.map_err(|error| Error::Usage(format!("the manifest {shown}: {error}")))?;
+    let name = prefix.prefix.rsplit('/').next().unwrap_or_default();
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    if MANIFEST_ENDINGS.contains(&ending.as_str()) {
+        return Err(Error::Usage(format!(
+            "the manifest {shown} is an object, and each object below an address is a row: fetch it first, or pipe it in \
+             (aws s3 cp s3://... - | telecine check -)"
+        )));
+    }
+    Ok(Some(prefix))
+}
+
+/// The events of a command that shows nothing else meanwhile: it says how far a listing is, unless it is to print nothing.
+pub(in crate::cli) fn events_of(manifests: &[String], is_quiet: bool) -> EventBus {
+    let has_bucket = manifests.iter().any(|manifest| is_object_address(manifest));
+    EventBus::new(if has_bucket { progress::sinks_for(false, is_quiet, 1) } else { Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_chosen_by_their_keys_and_a_manifest_in_a_bucket_is_no_prefix() {
+        let patterns = |texts: &[&str]| texts.iter().map(|text| Pattern::new(text).unwrap()).collect();
+        let args = ListingArgs {
+            include: patterns(&["*.mp4", "*.mov"]),
+            exclude: patterns(&["raw/*"]),
+            source_credentials_command: None,
+        };
+        let wanted: Vec<&str> = ["a.mp4", "x/y.mov", "raw/a.mp4", "a.MP4", "a.json"]
+            .into_iter()
+            .filter(|key| args.is_wanted(key))
+            .collect();
+        assert_eq!(wanted, ["a.mp4", "x/y.mov"]);
+        for (path, is_prefix) in
+            [("s3://archive/2019/", true), ("s3://archive/v1.2/fog", true), ("m.csv", false), ("-", false)]
+        {
+            assert_eq!(prefix_of(path).unwrap().is_some(), is_prefix, "{path}");
+        }
+        for path in ["s3://archive/m.csv", "s3://archive/m.CSV.gz", "s3://a", "az://box"] {
+            assert!(prefix_of(path).is_err(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! A bucket as a manifest: each object is a row. The listing is written as CSV into files without a name, so that it is read as
+//! every other manifest is, twice where that is needed, and memory does not grow with it.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Seek as _, Write as _},
+    sync::Arc,
+};
+
+use super::{Dialect, Encoding, addresses::is_media, mapping::listing_column, source, values::trim};
+use crate::domain::{BucketPrefix, ListedObject, SourceUrl};
+
+/// The columns before those of the path.
+const COLUMNS: &str = "url,key,name,size,etag,last_modified";
+
+/// The objects of a bucket, listed to the end.
+#[derive(Clone, Debug)]
+pub struct ObjectListing {
+    /// CSV with a header.
+    pub(super) file: Arc<File>,
+    /// Of everything in it.
+    pub(super) digest: blake3::Hash,
+    /// What is said of it beside its rows, a sentence each.
+    pub(super) notices: Vec<String>,
+    rows: u64,
+}
+
+impl ObjectListing {
+    /// Objects that are rows.
+    #[must_use]
+    pub const fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// What was left out of it, and what is odd, a sentence each.
+    #[must_use]
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// How its text is written, whatever flags say of other manifests.
+    pub(super) fn dialect() -> Dialect {
+        Dialect {
+            encoding: Some(Encoding::UTF_8),
+            delimiter: Some(b','),
+            // keys have folders of different depths
+            pads_short_rows: true,
+            ..Dialect::default()
+        }
+    }
+
+    /// What was found out about it.
+    pub(super) fn found(&self) -> String {
+        format!("a listing of {} {}", self.rows, if self.rows == 1 { "object" } else { "objects" })
+    }
+}
+
+/// Some objects of a kind.
+#[derive(Debug, Default)]
+struct KeyCount {
+    count: u64,
+    /// The key of the first.
+    first: String,
+}
+
+impl KeyCount {
+    fn add(&mut self, key: &str) {
+        if self.count == 0 {
+            self.first = crate::redact::opaque(key);
+        }
+        self.count += 1;
+    }
+
+    /// `verb` is that of one object, and that of several.
+    fn sentence(&self, verb: [&str; 2], what: &str, advice: &str) -> Option<String> {
+        let Self { count, first } = self;
+        let (noun, verb) = if *count == 1 { ("object", verb[0]) } else { ("objects", verb[1]) };
+        (*count > 0).then(|| format!("{count} {noun} {verb} {what} (first: {first}); {advice}"))
+    }
+}
+
+/// Writes the objects of a bucket as rows.
+pub struct ListingWriter<'a> {
+    prefix: &'a BucketPrefix,
+    rows: BufWriter<File>,
+    whole: File,
+    count: u64,
+    /// Folders of the deepest key.
+    depth: usize,
+    excluded: u64,
+    markers: u64,
+    empty: u64,
+    unnamable: KeyCount,
+    other: KeyCount,
+}
+
+impl<'a> ListingWriter<'a> {
+    /// `rows` and `whole` are empty files: the header is known behind the last row.
+    #[must_use]
+    pub fn new(prefix: &'a BucketPrefix, rows: File, whole: File) -> Self {
+        Self {
+            prefix,
+            rows: BufWriter::new(rows),
+            whole,
+            count: 0,
+            depth: 0,
+            excluded: 0,
+            markers: 0,
+            empty: 0,
+            unnamable: KeyCount::default(),
+            other: KeyCount::default(),
+        }
+    }
+
+    /// Writes an object, if it is to be a row. `is_wanted` says it of a key below the prefix.
+    pub fn add(&mut self, object: &ListedObject, is_wanted: impl Fn(&str) -> bool) -> io::Result<()> {
+        let ListedObject { key, size, etag, last_modified } = object;
+        if key.ends_with('/') {
+            self.markers += 1;
+            return Ok(());
+        }
+        if !is_wanted(key.strip_prefix(&self.prefix.prefix).unwrap_or(key)) {
+            self.excluded += 1;
+            return Ok(());
+        }
+        if *size == 0 {
+            self.empty += 1;
+            return Ok(());
+        }
+        let address = self.prefix.address_of(key);
+        if !names(&address, key) {
+            self.unnamable.add(key);
+            return Ok(());
+        }
+        if !is_media(key) {
+            self.other.add(key);
+        }
+        let (folders, name) =
+            key.rsplit_once('/').map_or((None, key.as_str()), |(folders, name)| (Some(folders), name));
+        for (at, cell) in
+            [&address, key, name, &size.to_string(), etag, last_modified].into_iter().enumerate()
+        {
+            self.rows.write_all(if at == 0 { b"\"" } else { b",\"" })?;
+            write_cell(&mut self.rows, cell)?;
+        }
+        let mut depth = 0;
+        for folder in folders.into_iter().flat_map(|folders| folders.split('/')) {
+            self.rows.write_all(b",\"")?;
+            write_cell(&mut self.rows, folder)?;
+            depth += 1;
+        }
+        self.rows.write_all(b"\n")?;
+        self.depth = self.depth.max(depth);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Writes the header, and the rows behind it.
+    pub fn finish(self) -> io::Result<ObjectListing> {
+        let notices = self.notices();
+        let mut rows = self.rows.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let mut whole = self.whole;
+        whole.write_all(COLUMNS.as_bytes())?;
+        for number in 1..=self.depth {
+            write!(whole, ",{}", listing_column(number))?;
+        }
+        whole.write_all(b"\n")?;
+        rows.rewind()?;
+        io::copy(&mut rows, &mut whole)?;
+        whole.flush()?;
+        let mut hasher = blake3::Hasher::new();
+        source::hash(&whole, &mut hasher)?;
+        Ok(ObjectListing { file: Arc::new(whole), digest: hasher.finalize(), notices, rows: self.count })
+    }
+
+    fn notices(&self) -> Vec<String> {
+        let left_out = [
+            (self.markers, "folder marker", "folder markers"),
+            (self.empty, "empty object", "empty objects"),
+            (self.excluded, "object by --include and --exclude", "objects by --include and --exclude"),
+        ];
+        let left_out: Vec<String> = left_out
+            .into_iter()
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, one, several)| format!("{} {}", count, if count == 1 { one } else { several }))
+            .collect();
+        let left_out =
+            (!left_out.is_empty()).then(|| format!("left out of the listing: {}", left_out.join(", ")));
+        let unnamable = self.unnamable.sentence(
+            ["has a key", "have keys"],
+            "that no address can name",
+            "it ends with a blank, or like the version of an object, and was left out; rename it",
+        );
+        let other = self.other.sentence(
+            ["has", "have"],
+            "no ending of a video",
+            "--include '*.mp4' or --exclude '*.json' says which objects are rows",
+        );
+        [left_out, unnamable, other].into_iter().flatten().collect()
+    }
+}
+
+/// Whether an address, as a row has it, names this key. One that is no address at all is a row that cannot be sent.
+fn names(address: &str, key: &str) -> bool {
+    let is_same = || match SourceUrl::parse(address) {
+        Ok(url) => url.object().is_some_and(|own| own.key == key && own.version.is_none()),
+        Err(_) => true,
+    };
+    trim(address) == address && is_same()
+}
+
+/// Writes a cell behind its opening quote.
+fn write_cell(rows: &mut impl io::Write, cell: &str) -> io::Result<()> {
+    for (at, part) in cell.split('"').enumerate() {
+        if at > 0 {
+            rows.write_all(b"\"\"")?;
+        }
+        rows.write_all(part.as_bytes())?;
+    }
+    rows.write_all(b"\"")
+}
