@@ -20,6 +20,10 @@ impl Store {
     }
 }
 
+/// SQL: held attempts and their items. There are few; without the index SQLite starts from all pending items.
+const HELD: &str =
+    "attempt INDEXED BY attempt_held CROSS JOIN item ON item.id = attempt.item WHERE attempt.held = 1";
+
 impl Snapshot {
     /// Pending items that are held, oldest first.
     pub fn held_resends(&self, count_max: usize) -> Result<Vec<HeldResend>, LedgerError> {
@@ -28,8 +32,7 @@ impl Snapshot {
             "SELECT attempt.id, attempt.item, attempt.marker, attempt.forced, item.namespace, item.submission, \
              attempt.sent_at + {skew_since_attempt} AS sent_at, attempt.send_before + {skew_since_attempt} AS send_before, \
              (SELECT min(first.id) FROM attempt first WHERE first.item = attempt.item) AS first \
-             FROM attempt JOIN item ON item.id = attempt.item \
-             WHERE attempt.held = 1 AND item.state = 'pending' ORDER BY attempt.id LIMIT ?1"
+             FROM {HELD} AND item.state = 'pending' ORDER BY attempt.id LIMIT ?1"
         ))?;
         let mut rows = statement.query([limit(count_max)])?;
         let mut held = Vec::new();
@@ -58,12 +61,13 @@ impl Snapshot {
 
     /// What held items mean for a claim. `None`: no item of these manifests is held.
     pub(super) fn held_back(&self, manifests: &[ManifestId]) -> Result<Option<ClaimBlocked>, LedgerError> {
-        let sql = "SELECT count(*) FROM attempt JOIN item ON item.id = attempt.item \
-                   WHERE attempt.held = 1 AND item.state = 'pending' AND item.manifest = ?1 AND attempt.forced <= ?2";
+        let sql = format!(
+            "SELECT count(*) FROM {HELD} AND item.state = 'pending' AND item.manifest = ?1 AND attempt.forced <= ?2"
+        );
         let (mut items, mut due) = (0, 0);
         for manifest in manifests {
-            items += self.count(sql, (manifest.0, 1))?;
-            due += self.count(sql, (manifest.0, 0))?;
+            items += self.count(&sql, (manifest.0, 1))?;
+            due += self.count(&sql, (manifest.0, 0))?;
         }
         Ok((items > 0).then_some(ClaimBlocked::AwaitsListing { items, is_due: due > 0 }))
     }

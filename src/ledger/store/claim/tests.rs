@@ -186,3 +186,21 @@ fn no_change_of_an_upload_or_of_an_admission_builds_a_temporary_table() {
         }
     }
 }
+
+#[test]
+fn what_stages_read_after_every_change_costs_the_same_whatever_waits() {
+    let total = |waiting: u64| {
+        let (_, _, mut store, _folder) = claim_behind(waiting, "", Reading::Over);
+        let reads = steps_of(&mut store, |store| {
+            store.held_resends(10)?;
+            store.held_back(&[ManifestId(1)])?;
+            store.unresolved_attempts(10)?;
+            store.too_many_in_doubt(1, None)?;
+            store.next_poll_at()?;
+            Ok(())
+        });
+        reads.values().sum::<i32>()
+    };
+    let (few, many) = (total(3), total(3_000));
+    assert!(many <= few + few / 4, "{few} steps where few rows wait, {many} where many do");
+}
