@@ -253,7 +253,11 @@ fn a_video_deleted_at_the_service_is_not_sent_again() {
     let video = harness.service.videos().remove(0);
     assert!(harness.service.delete(&video.video_no));
     harness.policy.wait = Some(Duration::from_hours(2));
-    assert_eq!(harness.run().outcome(), RunOutcome::WaitOver, "it waits, and says so");
+    assert_eq!(harness.run().outcome(), RunOutcome::WaitOver);
+    let messages = harness.collector.all("message");
+    let is_said =
+        |event: &&serde_json::Value| event.to_string().contains("no longer shows this accepted video");
+    assert_eq!(messages.iter().filter(is_said).count(), 1, "it waits, and says so");
     assert_eq!((harness.counts().indexed, harness.counts().accepted), (1, 1));
     assert_eq!(harness.service.stats().uploads, 2);
 }

@@ -1,10 +1,8 @@
 //! The context that every stage works with: ledger, API client, rate limiter, clock, events and stop signals.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    collections::HashSet,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -158,13 +156,22 @@ pub struct Signals {
     pub leave: CancellationToken,
     changed: Arc<Notify>,
     learned_limits: Arc<Mutex<()>>,
-    changed_tags: Arc<AtomicBool>,
+    noticed: Arc<std::sync::Mutex<HashSet<Noticed>>>,
+}
+
+/// What is said once in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Noticed {
+    /// The service shows tags otherwise than they were sent.
+    ChangedTags,
+    /// The service no longer shows an accepted video.
+    VanishedVideo,
 }
 
 impl Signals {
-    /// Whether a stage notices for the first time that the service changes tags.
-    pub(super) fn is_first_changed_tag(&self) -> bool {
-        !self.changed_tags.swap(true, Relaxed)
+    /// Whether a stage notices this for the first time in the run.
+    pub(super) fn is_first(&self, noticed: Noticed) -> bool {
+        self.noticed.lock().unwrap_or_else(PoisonError::into_inner).insert(noticed)
     }
 
     /// Announces that the ledger changed, so that waiting stages read it sooner.

@@ -13,7 +13,7 @@ use crate::{
     quota::Priority,
 };
 
-use super::context::{Context, ReadRefusal};
+use super::context::{Context, Noticed, ReadRefusal};
 
 /// Polls in a row that do not show an item before it is requested singly.
 const MISSED_MAX: u32 = 4;
@@ -100,7 +100,16 @@ async fn poll_single<T: Transport>(context: &Context<T>, task: &PollTask) -> Res
     let seen = match context.api.metadata(permit, &task.namespace, &task.video_no).await {
         Ok(video) => {
             context.learn_read(slot);
-            video.filter(|video| video.video_no == task.video_no)
+            let found = video.filter(|video| video.video_no == task.video_no);
+            if found.is_none() && context.signals.is_first(Noticed::VanishedVideo) {
+                let text = format!(
+                    "{}: the service no longer shows this accepted video, neither in listings nor by its number; it may have been \
+                     deleted. telecine verify names all such videos",
+                    task.video_no
+                );
+                context.emit(&Event::Message { text });
+            }
+            found
         }
         Err(error) => {
             context.learn_read_fault(slot, &error);

@@ -27,7 +27,7 @@ use crate::{
 };
 
 use super::{
-    context::Context,
+    context::{Context, Noticed},
     library_check,
     listing::{self, CompareError, ControlVideoSeen, IncompleteListing, Listing},
     restore_usage,
@@ -252,7 +252,7 @@ async fn check_unseen_controls<T: Transport>(context: &Context<T>, namespace: &s
 
 /// Says once in a run that markers prove nothing, with what it means.
 fn announce_changed_tags<T>(context: &Context<T>, namespace: &str, tags_shown: TagsShown) {
-    if tags_shown == TagsShown::Changed && context.signals.is_first_changed_tag() {
+    if tags_shown == TagsShown::Changed && context.signals.is_first(Noticed::ChangedTags) {
         let text = format!(
             "{namespace}: the service shows the tags of videos otherwise than they were sent, so no marker can identify a \
              video. Requests without a clear answer wait, and need your decision after a day (telecine review)"
