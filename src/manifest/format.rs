@@ -42,15 +42,16 @@ fn is_list(head: &[u8], dialect: &Dialect) -> bool {
     };
     let addresses = lines.iter().filter(|line| is_web_address(*line)).count();
     let has_table = b"\t;,|\"".iter().any(cuts_alike)
-        || lines.iter().any(|line| line.contains(&b'\t') || goes_on_behind_a_file(line));
+        || lines.iter().any(|line| line.contains(&b'\t') || goes_on_behind_a_file(line, comment));
     !has_table && addresses * 100 >= lines.len() * ADDRESSES_MIN
 }
 
-/// Whether something follows the name of a video file in a line, as in `https://host/a.mp4, Dune walk`.
-fn goes_on_behind_a_file(line: &[u8]) -> bool {
+/// Whether something follows the last name of a video file in a line, as in `https://host/a.mp4, Dune walk`.
+fn goes_on_behind_a_file(line: &[u8], comment: u8) -> bool {
     let line = String::from_utf8_lossy(line);
+    let line = line.split(&format!(" {}", char::from(comment))).next().unwrap_or_default().trim_end();
     let mut ends = line.match_indices([',', ';', '|', ' ']).map(|(at, _)| at);
-    ends.any(|end| is_media(&line[..end]) && !line[..end].contains('?'))
+    !is_media(line) && ends.any(|end| is_media(&line[..end]) && !line[..end].contains('?'))
 }
 
 /// A head from its first record on.
@@ -94,6 +95,9 @@ mod tests {
             ("https://h/1.mp4, Dune walk, part 1\nhttps://h/2.mp4, Harbour\n", Format::Csv),
             ("https://h/1.mp4 fog\nhttps://h/2.mp4\nhttps://h/3.mp4\n", Format::Csv),
             ("https://h/1.mp4|fog\nhttps://h/2.mp4|x|y\n", Format::Csv),
+            ("https://h/a.mp4 # the first\nhttps://h/b.mp4\n", Format::List),
+            ("https://h/hls/,a.mp4,b.mp4,.urlset/master.m3u8\nhttps://h/b.mp4\n", Format::List),
+            ("https://h/clip.mp4 v2.mp4\nhttps://h/b.mp4\n", Format::List),
             ("https://h/1.mp4?a=1,2\nhttps://h/2 part 1.mp4\n", Format::List),
             ("url\nhttps://h/a.mp4\n", Format::Csv),
             ("# nothing\n", Format::Csv),

@@ -79,6 +79,12 @@ pub(super) fn normalised<'a>(value: &Cow<'a, str>) -> Result<Cow<'a, str>, UrlEr
     }
 }
 
+const TAIL: (&str, &str, &str) = (
+    "url_tail",
+    "something follows the address, and is sent as a part of it",
+    "remove it, or take the part before it: --map \"url={COLUMN|split ' '|first}\"",
+);
+
 /// What is odd about an address as it is written: a class, what it is, and what to do.
 fn rewritten(written: &str, address: &str) -> Option<(&'static str, &'static str, &'static str)> {
     if is_object_address(written) {
@@ -100,6 +106,10 @@ fn rewritten(written: &str, address: &str) -> Option<(&'static str, &'static str
             "remove one",
         ));
     }
+    // a name with blanks ends as a name of a video does
+    if written.rsplit_once([' ', '\t']).is_some_and(|(_, last)| !is_media(last)) {
+        return Some(TAIL);
+    }
     // nearly all have none of these
     memchr::memchr2(b'%', b',', path.as_bytes())?;
     if path.contains("%7B") && path.contains("%7D") {
@@ -115,11 +125,7 @@ fn rewritten(written: &str, address: &str) -> Option<(&'static str, &'static str
         is_sign && is_media(&path[..at]) && !is_media(path)
     });
     if goes_on {
-        return Some((
-            "url_tail",
-            "something follows the name of the file in the address",
-            "remove it, or take the part before it: --map \"url={COLUMN|split ' '|first}\"",
-        ));
+        return Some(TAIL);
     }
     let is_escape = |at: usize| {
         path.as_bytes()[at + 1..].iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2
@@ -180,6 +186,9 @@ mod tests {
             ("https://h/a.mp4 (1080p)", Some("url_tail")),
             ("https://h/a.mp4\"", Some("url_tail")),
             ("https://h/a.mp4,", Some("url_tail")),
+            ("https://h/a.mp4?sig=1 fog", Some("url_tail")),
+            ("https://h/v/1, Dune walk", Some("url_tail")),
+            ("https://h/b c.mp4", None),
             ("https://h/100%.mp4", Some("url_percent")),
             ("https://h/100%25.mp4", None),
             ("https://h/a.mp4 part 2.mp4", None),

@@ -329,12 +329,11 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Says that a tag is a part of a list in a form that is not read.
+    /// Says that a tag is a list, or a part of one, in a form that is not read.
     fn warn_of_fragment(&mut self, value: String) {
-        let message =
-            "a part of a list: its form is not known, and it was split at every separator".to_owned();
-        let fix = format!("take it apart: --map \"tags={{{}|replace '[' ''}}\"", self.name_of(Field::Tags));
-        let words = Explanation::new("tag_fragment", message, fix.as_str());
+        let message = "a list, or a part of one, in a form that is not known".to_owned();
+        let fix = "write tags with separators between them (a;b), or as JSON: [\"a\", \"b\"]";
+        let words = Explanation::new("tag_fragment", message, fix);
         self.warnings.push(problem_at(self.first(Field::Tags), value, words));
     }
 

@@ -151,16 +151,24 @@ pub(in crate::manifest) enum Cell<'a> {
     Whole(Cow<'a, str>),
 }
 
-/// Whether a tag looks like a part of a list that was not read as one: it begins or ends with a sign of lists that it does not
-/// end or begin with, or as PHP writes lists.
+/// Whether a tag looks like a list, or a part of one, in a form that is not read: brackets that are not closed, quotes in
+/// brackets, or lists as Python and PHP show them.
 pub(in crate::manifest) fn is_fragment(tag: &str) -> bool {
-    let is_open = |open: char, close: char| tag.starts_with(open) != tag.ends_with(close);
+    const SHOWN: &[&str] = &["set(", "frozenset(", "array(", "('", "(\"", "[(", "[{", "()"];
+    let count = |sign: char| tag.matches(sign).count();
+    let is_open = count('[') != count(']') || count('{') != count('}');
+    let is_quoted_list = tag.starts_with(['[', '{']) && tag.contains(['\'', '"']);
     let is_php = || {
         let (kind, rest) = tag.split_once(':').unwrap_or_default();
         let (length, _) = rest.split_once(':').unwrap_or_default();
         matches!(kind, "a" | "s") && !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit())
     };
-    is_open('[', ']') || is_open('{', '}') || (tag.starts_with('"') && !tag.ends_with('"')) || is_php()
+    let is_unclosed_text = tag.starts_with('"') && !tag.ends_with('"');
+    is_open
+        || is_quoted_list
+        || is_unclosed_text
+        || SHOWN.iter().any(|shown| tag.starts_with(shown))
+        || is_php()
 }
 
 /// The label of a JSON object that represents a tag. `None`: it is not one.
@@ -200,6 +208,10 @@ pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
                 quoted(&rest[1..], quote)?
             } else {
                 let end = rest.find(',').unwrap_or(rest.len());
+                // `[a], [b]` are two texts
+                if rest[..end].contains(['[', ']', '{', '}']) {
+                    return None;
+                }
                 let as_str = Some(rest[..end].trim()).filter(|as_str| !NO_ELEMENT.contains(as_str));
                 (as_str.unwrap_or_default().to_owned(), &rest[end..])
             };
@@ -315,6 +327,7 @@ mod tests {
             ("{a,NULL}", &["a"]),
             (r#"{"a": true, "b": false}"#, &["a"]),
             ("(a, b)", &["(a", "b)"]),
+            ("[a], [b]", &["[a]", "[b]"]),
             ("[]", &[]),
             ("{}", &[]),
             ("[sic]", &["[sic]"]),
@@ -328,10 +341,39 @@ mod tests {
 
     #[test]
     fn a_part_of_a_list_that_is_not_known_is_noticed() {
-        for part in ["[\"a\"", "a:2:{i:0", "s:3:\"fog\"", "}", "{x", "\"a", "'b']"] {
+        for part in [
+            "[\"a\"",
+            "a:2:{i:0",
+            "s:3:\"fog\"",
+            "}",
+            "{x",
+            "\"a",
+            "'b']",
+            "set(['a'",
+            "('a'",
+            "['a' 'b']",
+            "set()",
+            "()",
+        ] {
             assert!(is_fragment(part), "{part}");
         }
-        for tag in ["[sic]", "{x}", "a:b", "s:x", "7\"", "'70s", ":)", "\"x\"", "time 12:30:00"] {
+        for tag in [
+            "fog [x]",
+            "f[0]",
+            "[2019] trip",
+            "C++ {draft}",
+            "set",
+            "(draft)",
+            "[sic]",
+            "{x}",
+            "a:b",
+            "s:x",
+            "7\"",
+            "'70s",
+            ":)",
+            "\"x\"",
+            "time 12:30:00",
+        ] {
             assert!(!is_fragment(tag), "{tag}");
         }
         assert_eq!(label_of(r#"{"id":1,"name":"fog"}"#).as_deref(), Some("fog"));
