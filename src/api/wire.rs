@@ -178,6 +178,8 @@ pub struct ListPage {
     pub videos: Vec<ListedVideo>,
     /// How many the service says there are in all.
     pub total_count: Option<u64>,
+    /// How many videos a page holds at most, if it says so.
+    pub page_size: Option<u64>,
     /// When it was served, by the service's own clock, if it says so.
     pub served_at: Option<UnixMillis>,
     /// Entries that could not be understood; a listing with any is not complete.
@@ -189,9 +191,10 @@ pub(super) fn parse_list_page(data: &Value, words: &StatusWords) -> Option<ListP
     let entries = data.get("videos")?.as_array()?;
     let videos: Vec<ListedVideo> = entries.iter().filter_map(|entry| parse_video(entry, words)).collect();
     let unreadable = entries.len() - videos.len();
-    let total_count =
-        number(data, &["total_count", "totalCount"]).and_then(|count| u64::try_from(count).ok());
-    Some(ListPage { videos, total_count, unreadable, served_at: None })
+    let count = |names: &[&str]| number(data, names).and_then(|count| u64::try_from(count).ok());
+    let (total_count, page_size) =
+        (count(&["total_count", "totalCount"]), count(&["page_size", "pageSize"]).filter(|size| *size > 0));
+    Some(ListPage { videos, total_count, page_size, unreadable, served_at: None })
 }
 
 /// What `get_metadata` says of a video.

@@ -60,8 +60,8 @@ pub(super) fn open(path: &str, listing: Option<&File>, dialect: &Dialect) -> io:
         bytes = with_head(compression.decompress(bytes.into_reader())?, wanted)?;
     }
     let (encoding, why) = match dialect.encoding {
-        // what telecine wrote is UTF-8, whatever is said of the file it came from
-        _ if is_own_output(&bytes.head) => (Encoding::UTF_8, None),
+        // what telecine wrote is UTF-8, whatever is said of the file it came from; a spreadsheet may have saved it otherwise
+        _ if is_own_output(&bytes.head) && is_utf8(&bytes.head) => (Encoding::UTF_8, None),
         // the bytes of what is no text stay as they are
         _ if foreign::is_zip(&bytes.head) || foreign::known(&bytes.head).is_some() => (Encoding::UTF_8, None),
         Some(explicit) => (explicit, None),
@@ -83,6 +83,11 @@ pub(super) fn open(path: &str, listing: Option<&File>, dialect: &Dialect) -> io:
     }
     let head = bytes.head.clone();
     Ok(Opened { file, head, bytes: BufReader::with_capacity(BUFFER, bytes.into_reader()), found })
+}
+
+/// Whether bytes are UTF-8, but for a character that is cut at their end.
+fn is_utf8(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).err().is_none_or(|error| error.error_len().is_none())
 }
 
 impl Opened {

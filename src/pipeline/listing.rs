@@ -343,6 +343,11 @@ impl Pages {
         if self.repeated > REPEATED_MAX && !has_all {
             return Err(incomplete(format!("the pages repeat {} of {total} videos", self.seen.len())));
         }
+        // behind a full page there may be others, although the total says that there are none
+        let is_full = page.page_size.is_some_and(|size| len as u64 >= size);
+        if has_all && is_full && self.repeated == 0 {
+            return Ok(PageStep::Page);
+        }
         // the page behind the first one that is wholly too old was read for the seam
         self.past_since += u32::from(is_past_since && self.is_descending);
         if has_all || self.past_since >= 1 {
@@ -421,6 +426,17 @@ mod tests {
         // without an order its position is unknown
         assert!(read_pages(&[page(&[8, 9, 6], 4), page(&[7], 5)], 0).is_err());
         assert_eq!(read_pages(&[page(&[9, 8], 3), page(&[8, 7], 3)], 0), Ok((PageStep::Done, 2)));
+    }
+
+    #[test]
+    fn a_full_page_is_followed_by_the_next_one_whatever_the_total_says() {
+        let full = |created: &[i64], total: u64| ListPage { page_size: Some(2), ..page(created, total) };
+        assert_eq!(read_pages(&[full(&[9, 8], 2)], 0), Ok((PageStep::Page, 1)));
+        assert_eq!(read_pages(&[full(&[9, 8], 2), full(&[], 2)], 0), Ok((PageStep::Done, 2)));
+        assert_eq!(read_pages(&[full(&[9, 8], 3), full(&[7], 3)], 0), Ok((PageStep::Done, 2)));
+        assert_eq!(read_pages(&[full(&[9, 8], 2), full(&[9, 8], 2)], 0), Ok((PageStep::Done, 2)), "repeated");
+        // the total is that of the page
+        assert!(read_pages(&[full(&[9, 8], 2), full(&[7, 6], 2)], 0).is_err());
     }
 
     #[test]

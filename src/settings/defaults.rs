@@ -175,7 +175,13 @@ struct GivenRules {
 /// The arguments that add the rules of a file for the fields that no given rule is for.
 fn rules_beside(given: &GivenRules, rules: &[String]) -> Vec<OsString> {
     let field = |rule: &str| rule.split('=').next().unwrap_or_default().trim().to_lowercase();
-    let is_other = |rule: &&String| !given.rules.iter().any(|own| field(own) == field(rule));
+    let is_coordinate = |field: &str| field == "latitude" || field == "longitude";
+    let excludes = |own: &str, other: &str| {
+        let [own, other] = [own, other].map(field);
+        // a place is in one column or in two
+        own == other || own == "geo" && is_coordinate(&other) || other == "geo" && is_coordinate(&own)
+    };
+    let is_other = |rule: &&String| !given.rules.iter().any(|own| excludes(own, rule));
     // an argument takes the place of the variable
     let again = given.rules.iter().filter(|_| given.is_variable);
     let all = again.chain(rules.iter().filter(is_other));

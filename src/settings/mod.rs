@@ -10,6 +10,7 @@ mod file;
 pub(crate) mod network;
 
 use std::{
+    cmp::Reverse,
     collections::BTreeSet,
     ffi::OsString,
     path::{Path, PathBuf},
@@ -203,7 +204,7 @@ fn sections_of(
             manifests.iter().partition(|manifest| manifest.is_meant_by(file, pattern));
         match (&own[..], &others[..]) {
             ([], _) => {}
-            (_, []) => sections.push(Scope::Manifest(pattern.to_owned())),
+            (_, []) => sections.push((pattern, Scope::Manifest(pattern.to_owned()))),
             (_, [other, ..]) => {
                 return Err(Error::Usage(format!(
                     "{path}:{line}: [manifest.\"{}\"] does not say how to read {}; give it to a command of its own",
@@ -213,6 +214,9 @@ fn sections_of(
             }
         }
     }
+    // the name of a file goes before a pattern, and a longer pattern before a shorter one
+    sections.sort_by_key(|(pattern, _)| (pattern.contains(['*', '?', '[']), Reverse(pattern.len())));
+    let sections: Vec<Scope> = sections.into_iter().map(|(_, scope)| scope).collect();
     if let (true, Some((pattern, _)), Some(manifest)) =
         (sections.is_empty(), file.manifests().first(), manifests.first())
     {

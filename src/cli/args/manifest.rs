@@ -281,6 +281,13 @@ impl ManifestArgs {
 
     /// Checks that no field has two rules.
     fn check_map(&self) -> Result<(), Error> {
+        let rule_of = |field: Field| self.map.iter().find(|rule| rule.field == field);
+        if let (Some(geo), Some(half)) =
+            (rule_of(Field::Geo), rule_of(Field::Latitude).or_else(|| rule_of(Field::Longitude)))
+        {
+            let both = format!("two rules for the place ({geo} and {half}): it is in one column or in two");
+            return Err(Error::Usage(both));
+        }
         for (at, rule) in self.map.iter().enumerate() {
             if let Some(first) = self.map[..at].iter().find(|first| first.field == rule.field) {
                 return Err(Error::Usage(format!(

@@ -326,7 +326,9 @@ fn every_statement_reads_by_index_but_for_a_named_list() {
     let is_scan = |step: &String| {
         let minimum = step.strip_prefix("SEARCH ").filter(|rest| !rest.contains(" USING "));
         let table = step.strip_prefix("SCAN ").or(minimum).and_then(|rest| rest.split(' ').next());
-        table.is_some_and(|table| BIG.contains(&table))
+        // this index holds few rows, however large the table is
+        let is_partial = step.ends_with("USING INDEX attempt_held");
+        !is_partial && table.is_some_and(|table| BIG.contains(&table))
     };
     let (mut unnamed, mut named) = (Vec::new(), BTreeSet::new());
     for sql in planned {

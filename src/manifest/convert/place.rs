@@ -25,8 +25,12 @@ impl Reading<'_> {
             (None, None) => {
                 let geo = self.value(Field::Geo)?;
                 // the points of `GeoJSON` have the longitude first, whatever is said of others
-                let is_point =
-                    self.columns.geometry_type().is_some_and(|column| self.cells[column] == "Point");
+                let is_point = self.columns.geometry_type().is_some_and(|column| {
+                    let kind = self.cells[column].to_ascii_lowercase();
+                    // where geometries stand, an array without a kind is one, too
+                    matches!(kind.as_str(), "point" | "multipoint")
+                        || (kind.is_empty() && geo.starts_with('['))
+                });
                 let order = if is_point { GeoOrder::LonLat } else { self.rules.geo_order };
                 let read = order.read(&geo);
                 read.map_err(|error| self.coordinate_problem(Field::Geo, &geo, error)).ok()

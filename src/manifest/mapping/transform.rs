@@ -249,8 +249,13 @@ fn collect(value: &Value, steps: &[String], found: &mut Vec<String>) {
 
 /// The point that a `GeoJSON` geometry is, in a form that says which number is which.
 fn point_of(geometry: &serde_json::Map<String, Value>) -> Option<String> {
-    let is_point = geometry.get("type").and_then(Value::as_str) == Some("Point");
-    let numbers = geometry.get("coordinates")?.as_array().filter(|numbers| is_point && numbers.len() > 1)?;
+    let kind = geometry.get("type")?.as_str()?.to_ascii_lowercase();
+    let coordinates = geometry.get("coordinates")?.as_array()?;
+    let numbers = match (kind.as_str(), &coordinates[..]) {
+        ("point", [_, _, ..]) => coordinates,
+        ("multipoint", [only]) => only.as_array().filter(|numbers| numbers.len() > 1)?,
+        _ => return None,
+    };
     Some(format!("POINT({} {})", numbers[0], numbers[1]))
 }
 

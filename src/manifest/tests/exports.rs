@@ -147,7 +147,30 @@ fn points_pairs_and_rules_lead_to_the_place_that_is_meant() {
         Some("z|||52.6,13.5"),
         "behind the sample"
     );
-    let cases: [(&[u8], &[&str], &[&str]); 12] = [
+    let cases: [(&[u8], &[&str], &[&str]); 16] = [
+        (
+            b"{\"url\":\"https://h/a\",\"loc\":{\"type\":\"point\",\"coordinates\":[13.4,52.5]}}\n\
+              {\"url\":\"https://h/b\",\"loc\":{\"type\":\"Point\",\"coordinates\":[13.4,52.5]}}\n\
+              {\"url\":\"https://h/c\",\"loc\":{\"coordinates\":[13.4,52.5]}}\n",
+            &[],
+            &["a|||52.5,13.4", "b|||52.5,13.4", "c|||52.5,13.4"],
+        ),
+        (
+            b"{\"url\":\"https://h/a\",\"loc\":{\"type\":\"MultiPoint\",\"coordinates\":[[13.4,52.5]]}}\n",
+            &[],
+            &["a|||52.5,13.4"],
+        ),
+        (
+            b"url,m\nhttps://h/a,\"{\"\"type\"\":\"\"MultiPoint\"\",\"\"coordinates\"\":[[13.4,52.5]]}\"\n",
+            &["geo=m|json coordinates"],
+            &["a|||52.5,13.4"],
+        ),
+        // a hemisphere belongs to its own pair
+        (
+            b"url,camera_lat,camera_lon,site_lat,site_lon,site_lat_ref,site_lon_ref\nhttps://h/a,52.5,13.4,1.5,2.5,S,W\n",
+            &[],
+            &["a|||52.5,13.4"],
+        ),
         // telecine's own file of rejected rows
         (
             b"telecine_line,telecine_manifest,url,loc.type,loc.coordinates\n1,m.json,https://h/a,Point,\"[13.4,52.5]\"\n",

@@ -4,7 +4,7 @@ use super::{Columns, ExplicitRule, ValueSource};
 use crate::manifest::mapping::{
     Field, MapRule,
     names::parts_of,
-    recognise::{is_date_alone, is_degrees, recognise},
+    recognise::{Recognised, is_date_alone, is_degrees, recognise},
 };
 
 impl Columns {
@@ -31,28 +31,27 @@ impl Columns {
                 | Field::Id
                 | Field::Hash => Some(0),
             };
+            if field == Field::Geo {
+                self.pair_places(explicit);
+            }
             if self.of(field).is_some() || depends_on.is_none() {
                 continue;
             }
             let width = if field == Field::Url { explicit.own_width } else { self.names.len() };
             let among = &self.names[..width.min(self.names.len())];
-            if let Some(found) = recognise(field, among, explicit.has_paths) {
-                // a hemisphere beside columns that a rule names is theirs only if its name says so
-                let of_axis = |side: Field, axis: Field| {
-                    field == side && is_explicit(axis) && !self.is_named_after(found.column, axis)
-                };
-                if of_axis(Field::LatitudeRef, Field::Latitude)
-                    || of_axis(Field::LongitudeRef, Field::Longitude)
-                {
-                    continue;
-                }
+            let mut found = recognise(field, among, explicit.has_paths);
+            if let (Field::LatitudeRef | Field::LongitudeRef, Some(axis)) = (field, depends_on) {
+                let is_named =
+                    is_explicit(if field == Field::LatitudeRef { Field::Latitude } else { Field::Longitude });
+                found = found.and_then(|found| self.hemisphere_of(found, axis, is_named));
+            }
+            if let Some(found) = found {
                 self.feed(field, vec![ValueSource::Cell(found.column)]);
                 if !found.rivals.is_empty() {
                     self.rivals.push((field, found.column, found.rivals));
                 }
             }
         }
-        self.pair_places(explicit);
         // one source for the place: two columns beat one, unless the one is explicit
         if self.of(Field::Latitude).is_some() && self.of(Field::Longitude).is_some() {
             self.feeds[Field::Geo as usize] = None;
@@ -60,10 +59,13 @@ impl Columns {
         }
     }
 
-    /// Whether the name of a column begins with that of the column that feeds a field: `GPSLatitudeRef` and `GPSLatitude`.
-    fn is_named_after(&self, column: usize, field: Field) -> bool {
-        let parts = |column: usize| parts_of(&self.names[column]);
-        self.first_of(field).is_some_and(|own| parts(column).starts_with(&parts(own)))
+    /// The column of the hemisphere that belongs to this column of degrees, among those that were recognised: its name says the
+    /// same place, or none. `is_named`: a rule names the degrees, and then the place must be the same.
+    fn hemisphere_of(&self, found: Recognised, axis: usize, is_named: bool) -> Option<Recognised> {
+        let stem = |column: usize| place_stem(&self.names[column]);
+        let belongs = |column: &usize| stem(*column) == stem(axis) || (stem(*column).is_empty() && !is_named);
+        let column = std::iter::once(found.column).chain(found.rivals).find(belongs)?;
+        Some(Recognised { column, rivals: Vec::new() })
     }
 
     /// Where several columns were recognised for a coordinate, takes a pair whose names differ by the axis only.
@@ -112,7 +114,20 @@ impl Columns {
 
 /// The parts of a name that say which place it is of, without its axis: `site` of `site_lat` and of `siteLongitude`.
 fn place_stem(name: &str) -> String {
-    const AXES: &[&str] = &["lat", "latitude", "lon", "lng", "long", "longitude"];
+    const AXES: &[&str] = &[
+        "lat",
+        "latitude",
+        "lon",
+        "lng",
+        "long",
+        "longitude",
+        "ref",
+        "hemisphere",
+        "direction",
+        "dir",
+        "ns",
+        "ew",
+    ];
     let parts = parts_of(name);
     parts.split('_').filter(|part| !AXES.contains(part)).collect::<Vec<_>>().join("_")
 }

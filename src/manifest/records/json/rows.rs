@@ -121,6 +121,8 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
     match (&found[..], &with_url[..]) {
         ([], _) => Ok(RowsOf::Records),
         ([only], _) | (_, [only]) if !only.is_array && has_parts(only) => Err(unclear_parts(only)),
+        // a video outside the part that would be taken is not left out in silence
+        ([only], _) | (_, [only]) if root.videos > only.videos => Err(unclear_between(&[only], false)),
         ([only], _) | (_, [only]) => Ok(elements(only)),
         _ => Err(unclear_between(&found, false)),
     }

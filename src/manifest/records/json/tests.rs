@@ -231,6 +231,17 @@ fn where_one_object_may_be_one_row_or_several_a_rule_must_say_so() {
                 .to_owned(),
             "all[].url",
         ),
+        // groups of records, of which one alone looks like several
+        (
+            "{\"2019\":{\"x\":{\"url\":\"https://h/a.mp4\"},\"y\":{\"url\":\"https://h/b.mp4\"}},\"2020\":{\"z\":{\"url\":\"https://h/c.mp4\"}}}"
+                .to_owned(),
+            "2019[].url",
+        ),
+        (
+            "{\"items\":{\"x\":{\"url\":\"https://h/a.mp4\"},\"y\":{\"url\":\"https://h/b.mp4\"}},\"new\":[{\"url\":\"https://h/c.mp4\"}]}"
+                .to_owned(),
+            "new[].url",
+        ),
         // the address of the page itself, and videos below its elements
         (
             "{\"url\":\"https://h/v?page=1\",\"all\":[{\"t\":1,\"files\":[{\"url\":\"https:\\/\\/h\\/a.mp4\"}]}]}".to_owned(),
