@@ -145,11 +145,14 @@ async fn compare_one<T: Transport>(
     }
     let listed: HashSet<&VideoNo> = listing.videos.iter().map(|video| &video.video_no).collect();
     let mut after = ItemId::numbered(0);
-    let mut asked = 0;
+    let (mut asked, mut unlisted) = (0, 0);
     loop {
         let own = namespace.to_owned();
         let items = context.ledger.read(move |snapshot| snapshot.bound_items(&own, after, BATCH)).await?;
-        let Some(last) = items.last() else { return Ok(library_diff) };
+        let Some(last) = items.last() else {
+            announce_unlisted(context, namespace, unlisted);
+            return Ok(library_diff);
+        };
         after = last.item;
         for item in &items {
             let mut presence = ListingPresence::Shown;
@@ -160,11 +163,23 @@ async fn compare_one<T: Transport>(
                     asked += 1;
                     if is_shown_singly(context, namespace, &item.video_no).await? {
                         presence = ListingPresence::Shown;
+                        unlisted += 1;
                     }
                 }
             }
             library_diff.take_bound(item, presence);
         }
+    }
+}
+
+/// Says that a listing leaves out videos that are at the service.
+fn announce_unlisted<T>(context: &Context<T>, namespace: &str, count: u64) {
+    if count > 0 {
+        let text = format!(
+            "{namespace}: the listings leave out videos that the service shows by their numbers ({count}); others that they leave \
+             out are not found"
+        );
+        context.emit(&Event::Message { text });
     }
 }
 

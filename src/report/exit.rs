@@ -222,7 +222,13 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         let reason = end.broken_manifests.join("; ");
         return ExitStatus::new(ExitCode::ManifestInvalid, reason, "correct the manifest or the flags");
     }
-    if is_bad || !end.broken_manifests.is_empty() {
+    if !end.broken_manifests.is_empty() {
+        let reason =
+            format!("not read to its end: {}{}", end.broken_manifests.join("; "), bad_rows_text(&bad));
+        let next = "correct the manifest or the flags, and import it again; what was sent is not sent again";
+        return ExitStatus::new(ExitCode::SomeFailed, reason, next);
+    }
+    if is_bad {
         let reason = format!("finished{}", bad_rows_text(&bad));
         let next = "correct rejects.csv and import it; the other rows are not sent again. Rows that stay as they are: \
                     telecine acknowledge";
@@ -232,7 +238,7 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         (0, _) => "nothing to do".to_owned(),
         (_, Work::NoneLeft) if bad.total > 0 => "nothing was left to do".to_owned(),
         (_, Work::Done) if bad.total > 0 => {
-            format!("{} are searchable", counted(items.indexed, "item", "items"))
+            format!("{} searchable", counted(items.indexed, "item is", "items are"))
         }
         (total, Work::NoneLeft) => format!("nothing was left to do: all {total} items are searchable"),
         (total, Work::Done) => format!("all {total} items are searchable"),

@@ -282,7 +282,12 @@ fn recovery_end(recovery: &Recovery) -> (ExitCode, String) {
             format!("{} videos are second videos of their row: they were paid twice", recovery.surplus);
         return (ExitCode::NeedsReview, reason);
     }
-    (ExitCode::Success, "the ledger knows every upload; you can import again".to_owned())
+    let reason = if recovery.listed == 0 {
+        "the service lists no video; if it should, the key, --api-url or --unique-id is of another account or namespace"
+    } else {
+        "the ledger knows every upload; you can import again"
+    };
+    (ExitCode::Success, reason.to_owned())
 }
 
 fn recovery_lines(recovery: &Recovery) -> [(u64, &'static str); 7] {

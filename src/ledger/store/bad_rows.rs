@@ -13,15 +13,15 @@ impl BadRow {
     /// The bad row of an item. `None`: it is not bad.
     #[must_use]
     pub fn of_item(row: &ItemRow) -> Option<Self> {
-        let is_bad = matches!(row.state, State::Rejected | State::Failed | State::Abandoned);
+        if !matches!(row.state, State::Rejected | State::Failed | State::Abandoned) {
+            return None;
+        }
         let cause = row.cause.clone().unwrap_or_default();
-        is_bad.then(|| Self {
-            digest: digest([&row.key[..], row.state.as_str().as_bytes(), cause.as_bytes()]),
-            manifest: row.manifest,
-            line: row.line,
-            state: row.state.as_str(),
-            cause,
-        })
+        // a row that was corrected and is rejected again is another one
+        let cells = without_signatures(&row.cells);
+        let parts = [&row.key[..], row.state.as_str().as_bytes(), cause.as_bytes()];
+        let digest = digest(parts.into_iter().chain(cells.iter().map(String::as_bytes)));
+        Some(Self { digest, manifest: row.manifest, line: row.line, state: row.state.as_str(), cause })
     }
 
     /// The bad row of a row that is no item. `None`: it is not bad.
@@ -31,12 +31,7 @@ impl BadRow {
             return None;
         }
         let manifest = row.manifest.0.to_le_bytes();
-        // a link that is signed again every night is the same
-        let cells = row.cells.iter().map(|cell| match SourceUrl::parse(cell) {
-            Ok(url) => url.without_signature().into_owned(),
-            Err(_) => cell.clone(),
-        });
-        let cells: Vec<String> = cells.collect();
+        let cells = without_signatures(&row.cells);
         let problems = row.problems.iter().flat_map(|problem| [&problem.class, &problem.column]);
         let texts = cells.iter().chain(problems).map(String::as_bytes);
         let causes: Vec<String> =
@@ -49,6 +44,15 @@ impl BadRow {
             cause: causes.join("; "),
         })
     }
+}
+
+/// The cells of a row; a link that is signed again every night is the same.
+fn without_signatures(cells: &[String]) -> Vec<String> {
+    let plain = |cell: &String| match SourceUrl::parse(cell) {
+        Ok(url) => url.without_signature().into_owned(),
+        Err(_) => cell.clone(),
+    };
+    cells.iter().map(plain).collect()
 }
 
 /// The state of a row that cannot be sent. The others are those of items.
@@ -128,5 +132,35 @@ impl Store {
             (at.0, who, why, state, reason),
         )?;
         Ok(marked as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::ManifestId;
+
+    #[test]
+    fn a_rejected_row_is_the_same_as_long_as_its_cells_are_whatever_signs_its_link() {
+        let digest = |tag: &str, signature: &str| {
+            let url = format!("https://host/a.mp4?X-Amz-Signature={signature}");
+            let row = ItemRow {
+                key: [1; 16],
+                state: State::Rejected,
+                manifest: ManifestId(1),
+                line: 2,
+                cells: vec![url.clone(), tag.to_owned()],
+                external_id: None,
+                url,
+                video_no: None,
+                sent_at: None,
+                accepted_at: None,
+                final_at: None,
+                cause: Some("0001: url is invalid".to_owned()),
+            };
+            BadRow::of_item(&row).unwrap().digest
+        };
+        assert_eq!(digest("x", "aa"), digest("x", "bb"));
+        assert_ne!(digest("x", "aa"), digest("y", "aa"), "it was corrected, sent again, and rejected again");
     }
 }

@@ -101,7 +101,6 @@ impl Knobs {
             read_fault_share: one(&mut rng, &[0.0, 0.0, 0.1, 0.3]),
             clock_ahead_ms: rng.i64(-600_000..=600_000),
             changes_tags: seed % 8 == 7,
-            listed_max: (seed % 16 == 5).then_some(3),
             listed_behind_ms: if seed % 16 == 9 { 8 * 3_600_000 } else { 0 },
             seed,
             ..Policy::default()
