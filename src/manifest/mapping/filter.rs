@@ -30,7 +30,8 @@ impl FromStr for Filter {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let first = TESTS.iter().filter_map(|(sign, test)| Some((text.find(sign)?, *sign, *test)));
-        let form = "expected COLUMN=VALUE, or != (is not), ~ (contains), !~ (does not contain): format=M3U8";
+        let form = "expected COLUMN=VALUE, or != (is not), ~ (contains), !~ (does not contain): format=M3U8; a value that begins with = or ~ \
+                    stands behind a blank";
         // of two that begin at the same place the longer comes first
         let (at, sign, how) = first.min_by_key(|(at, sign, _)| (*at, 2 - sign.len())).ok_or(form)?;
         let (before, behind) = (&text[..at], &text[at + sign.len()..]);
@@ -76,7 +77,8 @@ impl fmt::Display for Filter {
         let sign = TESTS.iter().find(|(_, test)| *test == self.test).map_or("", |(sign, _)| sign);
         // the sign of exclamation that a name ends in is no part of the test
         let gap = if self.column.ends_with('!') { " " } else { "" };
-        write!(f, "{}{gap}{sign}{}", self.column, self.value)
+        let before_value = if self.value.starts_with(['=', '~']) { " " } else { "" };
+        write!(f, "{}{gap}{sign}{before_value}{}", self.column, self.value)
     }
 }
 
@@ -85,8 +87,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_on_a_name_with_an_exclamation_mark_reads_back_as_it_is_shown() {
-        for text in ["wow! =yes", "wow! ~yes", "wow!!=yes", "wow!!~yes"] {
+    fn a_filter_with_signs_beside_its_own_reads_back_as_it_is_shown() {
+        for text in [
+            "wow! =yes",
+            "wow! ~yes",
+            "wow!!=yes",
+            "wow!!~yes",
+            "n= =3",
+            "n!= =",
+            "n~ ~x",
+            "n!~ =x",
+            "a b= =",
+        ] {
             let filter: Filter = text.parse().unwrap();
             assert_eq!(filter.to_string().parse(), Ok(filter), "{text}");
         }
