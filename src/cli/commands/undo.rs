@@ -138,9 +138,18 @@ fn undo_run(args: &UndoArgs, name: &str) -> Result<ExitCode, Error> {
     let run = undo::run_of(&snapshot, name)?;
     let run_name = snapshot.run(run)?.name;
     let plan = undo::plan(&snapshot, run, &args.filters, |video, action| show_video(args, video, action))?;
+    let open_deletions = snapshot.open_deletions()?;
     drop(snapshot);
     let mut body = body_of(args, &plan);
     body.run = Some(run_name.clone());
+    if plan.delete == 0 && open_deletions > 0 {
+        let videos = report::counted(open_deletions, "video", "videos");
+        let reason = format!(
+            "{NOTHING} (of run {run_name}), but {videos} of other runs were ordered to be deleted and are not proven to be gone: \
+             give telecine undo with the name of their run (telecine runs)"
+        );
+        return end(args, ExitCode::Temporary, reason, &body);
+    }
     if !args.yes || plan.delete == 0 {
         let filters =
             args.filters.iter().map(|filter| format!(" --where {}", shell_word(&filter.to_string())));
@@ -191,7 +200,7 @@ async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
             return end_open(args, &open, ExitCode::Success, NOTHING.to_owned(), body).await;
         }
         open.context.ledger.close().await;
-        return end_list(args, body, "second videos", &command);
+        return end_list(args, body, "of rows that have another one", &command);
     }
     let order = order_of(args, &open)?;
     let deleted = tokio::select! {

@@ -90,7 +90,9 @@ fn rewritten(written: &str, address: &str) -> Option<(&'static str, &'static str
     if is_object_address(written) {
         return None;
     }
-    if memchr::memchr(b'\\', written.as_bytes()).is_some() {
+    // in a query it stays as it is
+    let before_query = written.split('?').next().unwrap_or(written);
+    if memchr::memchr(b'\\', before_query.as_bytes()).is_some() {
         return Some((
             "url_backslash",
             "a backslash is in the address, and is sent as a slash",
@@ -112,7 +114,10 @@ fn rewritten(written: &str, address: &str) -> Option<(&'static str, &'static str
     }
     // nearly all have none of these
     memchr::memchr2(b'%', b',', path.as_bytes())?;
-    if path.contains("%7B") && path.contains("%7D") {
+    let braced = path.split_once("%7B").and_then(|(_, behind)| behind.split_once("%7D"));
+    // a name of Windows is in braces, too
+    let is_guid = |inner: &str| inner.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if braced.is_some_and(|(inner, _)| !is_guid(inner)) {
         let fix = "fill it in: --map \"url=https://host/{COLUMN}\"";
         return Some((
             "url_template",
@@ -183,6 +188,8 @@ mod tests {
             ("https://https://h/a.mp4", Some("url_scheme_twice")),
             ("http://http//h/a.mp4", Some("url_scheme_twice")),
             ("https://h/{id}.mp4", Some("url_template")),
+            ("https://h/{3F2504E0-4F89-11D3-9A0C-0305E82C3301}/a.mp4", None),
+            (r"https://h/a.mp4?p=c:\x", None),
             ("https://h/a.mp4 (1080p)", Some("url_tail")),
             ("https://h/a.mp4\"", Some("url_tail")),
             ("https://h/a.mp4,", Some("url_tail")),

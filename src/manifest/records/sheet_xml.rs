@@ -51,7 +51,8 @@ impl Write for SheetXml {
                 Some(end) => {
                     let tag = &text[at..at + end];
                     let is_hidden = HIDDEN.iter().any(|hidden| memmem::find(tag, hidden).is_some());
-                    self.hidden_rows += u64::from(is_hidden);
+                    // a row without cells is not read
+                    self.hidden_rows += u64::from(is_hidden && !tag.ends_with(b"/"));
                 }
                 None if text.len() - at <= ROW_TAG_MAX => kept_from = kept_from.min(at),
                 None => {}
@@ -97,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_looked_for_is_found_once_wherever_a_piece_of_the_file_ends() {
-        let xml = b"<row r=\"1\" spans=\"1:2\" hidden=\"1\" ht=\"9\"><c><f>A1</f></c></row><col hidden=\"1\"/><row r=\"2\"/>\
+        let xml = b"<row r=\"1\" spans=\"1:2\" hidden=\"1\" ht=\"9\"><c><f>A1</f></c></row><col hidden=\"1\"/><row r=\"2\" hidden=\"1\"/>\
             <row r=\"3\" hidden=\"true\"><c><f>A1</f><v></v></c><c><f>A1</f><v>1</v></c></row>\
             <mergeCell ref=\"A1:A2\"/><hyperlinks><hyperlink ref=\"A1\"/><hyperlink ref=\"A2\"/><f>HYPERLINK(A1)</f>";
         for size in 1..60 {

@@ -28,10 +28,13 @@ pub(super) fn cut(text: &mut String, length_max: usize) -> bool {
     end.map(|end| text.truncate(end)).is_some()
 }
 
-const LINE_BREAKS: [char; 2] = ['\n', '\r'];
+/// What separates lines or fields of a text, in whatever program: some write a vertical tab for a line break.
+const LINE_BREAKS: [char; 9] =
+    ['\n', '\r', '\t', '\u{b}', '\u{c}', '\u{1d}', '\u{85}', '\u{2028}', '\u{2029}'];
 
+/// Whether a text may have several lines. Nearly none has a byte that these begin with.
 fn has_lines(text: &str) -> bool {
-    memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some()
+    text.bytes().any(|byte| byte < b' ' || byte == 0xc2 || byte == 0xe2)
 }
 
 /// A text with a blank for each line break: those of a cell mean nothing in a tag or a name.

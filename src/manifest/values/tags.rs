@@ -305,6 +305,9 @@ mod tests {
             tags(&["fog\nnight\r\n\rday, x"], &TagSeparator::Default).unwrap(),
             ["fog", "night", "day", "x"]
         );
+        let others = "a\u{b}b\u{c}c\u{85}d\u{2028}e\tf\u{1d}g \u{20ac}\u{b5}";
+        let separated = ["a", "b", "c", "d", "e", "f", "g \u{20ac}\u{b5}"];
+        assert_eq!(tags(&[others], &TagSeparator::Default).unwrap(), separated);
         assert_eq!(tags(&["Art,\r\nModern|b"], &bar).unwrap(), ["Art, Modern", "b"], "no line break is sent");
     }
 
