@@ -42,7 +42,7 @@ pub(super) fn one_line(text: Cow<'_, str>) -> Cow<'_, str> {
     if !has_lines(&text) {
         return text;
     }
-    let lines: Vec<&str> = text.split(LINE_BREAKS).map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = text.split(LINE_BREAKS).map(trim).filter(|line| !line.is_empty()).collect();
     Cow::Owned(lines.join(" "))
 }
 

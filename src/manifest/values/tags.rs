@@ -306,6 +306,8 @@ mod tests {
             ["fog", "night", "day", "x"]
         );
         let others = "a\u{b}b\u{c}c\u{85}d\u{2028}e\tf\u{1d}g \u{20ac}\u{b5}";
+        let invisible = TagSeparator::Only(",".to_owned());
+        assert_eq!(tags(&["q\u{202b}\u{1d}"], &invisible).unwrap(), ["q"], "each line is trimmed");
         let separated = ["a", "b", "c", "d", "e", "f", "g \u{20ac}\u{b5}"];
         assert_eq!(tags(&[others], &TagSeparator::Default).unwrap(), separated);
         assert_eq!(tags(&["Art,\r\nModern|b"], &bar).unwrap(), ["Art, Modern", "b"], "no line break is sent");
