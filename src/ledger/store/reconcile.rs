@@ -29,7 +29,10 @@ impl Snapshot {
 
     /// What the ledger knows of a namespace and of the videos listed there.
     pub fn bindings(&self, namespace: &str, video_nos: &[VideoNo]) -> Result<Bindings, LedgerError> {
-        Ok(Bindings { bound: self.bound(video_nos)?, possible_senders: self.possible_senders(namespace)? })
+        Ok(Bindings {
+            bound: self.bound_videos(video_nos)?,
+            possible_senders: self.possible_senders(namespace)?,
+        })
     }
 
     /// Accepted videos of a namespace that a complete listing must show: named by the service's answer before
@@ -161,7 +164,8 @@ impl Snapshot {
             .query_row([], read)?)
     }
 
-    fn bound(&self, video_nos: &[VideoNo]) -> Result<Vec<BoundVideo>, LedgerError> {
+    /// Those of the given videos that are bound to an attempt.
+    pub fn bound_videos(&self, video_nos: &[VideoNo]) -> Result<Vec<BoundVideo>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT attempt.marker, CASE WHEN attempt.marker IS NULL THEN item.submission END AS submission, \
              attempt.bound_by = 'reply' AS is_sure, attempt.uploaded_at FROM attempt JOIN item ON item.id = attempt.item \

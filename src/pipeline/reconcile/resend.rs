@@ -93,9 +93,8 @@ async fn bind<T: Transport>(
     held: &[&HeldResend],
 ) -> Result<Found, LedgerError> {
     let numbers: Vec<VideoNo> = listing.videos.iter().map(|video| video.video_no.clone()).collect();
-    let own = namespace.to_owned();
-    let bindings = context.ledger.read(move |snapshot| snapshot.bindings(&own, &numbers)).await?;
-    let accuracy = ListingAccuracy::of(&listing.videos, &bindings.bound);
+    let bound = context.ledger.read(move |snapshot| snapshot.bound_videos(&numbers)).await?;
+    let accuracy = ListingAccuracy::of(&listing.videos, &bound);
     super::announce_changed_tags(context, namespace, accuracy.tags);
     let mut found = Found { bound: 0, hidden: Vec::new(), accuracy };
     for listed in listing.videos.chunks(BATCH) {
