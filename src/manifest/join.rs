@@ -90,6 +90,10 @@ pub(super) struct Joined {
     pub(super) places: Option<Vec<usize>>,
     /// Of everything in it.
     pub(super) digest: blake3::Hash,
+    /// What was found out about the file, for the user.
+    pub(super) found: Vec<String>,
+    /// Whether it counts its days from 1904 on.
+    pub(super) has_1904_epoch: bool,
     rows: HashMap<String, Vec<String>>,
     empty: Vec<String>,
 }
@@ -175,9 +179,12 @@ impl Joined {
         let places: Option<Vec<usize>> = is_own_output
             .then(|| names.iter().map(|name| own_names.iter().position(|own| own == name)).collect())
             .flatten();
+        let shown = crate::redact::clean(&join.path);
         Ok(Self {
             own,
             places,
+            found: table.found.iter().map(|found| format!("{shown}: {found}")).collect(),
+            has_1904_epoch: table.has_1904_epoch(),
             digest: hasher.finalize(),
             empty: vec![String::new(); names.len()],
             names,

@@ -107,7 +107,7 @@ impl Manifest {
             named: keys,
             listing: spec.listing.as_ref(),
         };
-        let table = Table::open(&ask)?;
+        let mut table = Table::open(&ask)?;
         let has_header = table.is_own_output || table.format == Format::Json;
         let header = if has_header { Header::Present } else { spec.header };
         let is_list = table.format == Format::List;
@@ -116,8 +116,13 @@ impl Manifest {
             .iter()
             .map(|join| Joined::read(join, &table.names, table.is_own_output))
             .collect::<Result<Vec<_>, _>>()?;
-        let added = joined.iter().filter(|joined| joined.places.is_none()).flat_map(|joined| &joined.names);
-        let names: Vec<String> = table.names.iter().chain(added).cloned().collect();
+        let mut names = table.names.clone();
+        let mut file_ends = vec![names.len()];
+        for joined in &joined {
+            table.found.extend_from_slice(&joined.found);
+            names.extend_from_slice(if joined.places.is_none() { &joined.names } else { &[] });
+            file_ends.push(names.len());
+        }
         let is_json = table.format == Format::Json;
         let map = if is_json { named::rules(&spec.map, &ask.named) } else { spec.map.clone() };
         let columns = Columns::resolve(
@@ -131,7 +136,7 @@ impl Manifest {
                 tags: &spec.tags,
                 // columns of telecine's own files are named as in the manifests they come from
                 has_paths: is_json || table.is_own_output,
-                own_width: table.names.len(),
+                file_ends,
             },
         )
         .map_err(|error| error.with_arrays(table.addresses_in_arrays()))?;
@@ -151,24 +156,53 @@ impl Manifest {
             listing: spec.listing.clone(),
             better_addresses: None,
         };
-        if manifest.table.workbook.as_ref().is_some_and(|workbook| workbook.has_1904_epoch) {
+        if manifest.rules.dates.formats.contains(&DateFormat::Spreadsheet) && manifest.has_1904_epoch()? {
             manifest.rules.dates.count_from_1904();
         }
-        manifest.find_out_dates(spec.header);
-        manifest.find_out_points(spec.header);
+        let sample = manifest.sample(spec.header);
+        manifest.find_out_dates(&sample);
+        manifest.find_out_points(&sample);
         let file = manifest.table.file.as_ref();
         manifest.stamp = file.and_then(|file| stamp::of(file, spec, &manifest.rules, &manifest.joined));
-        manifest.find_unused(spec);
+        manifest.find_unused(spec, &sample);
         Ok(manifest)
     }
 
-    /// The columns that feed nothing, but for keys of second files and the columns that telecine adds.
-    fn find_unused(&mut self, spec: &ManifestSpec) {
-        let sample = self.table.sample(spec.header);
-        if spec.map.is_empty() {
-            self.better_addresses = scan::unused::better_addresses(&self.columns, &sample);
+    /// The first rows, with the columns of second files.
+    fn sample(&self, header: Header) -> Vec<(u64, Vec<String>)> {
+        let rows = self.table.sample(header);
+        if self.joined.is_empty() {
+            return rows;
         }
-        let mut unused = scan::unused::find(&self.columns, &sample);
+        let widened = rows.iter().map(|(line, cells)| {
+            let mut cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+            cells.resize(self.table.names.len(), "");
+            let cells = row_reader::widen(&self.joined, cells).0;
+            (*line, cells.into_iter().map(str::to_owned).collect())
+        });
+        widened.collect()
+    }
+
+    /// Whether the file that has the times counts its days from 1904 on.
+    fn has_1904_epoch(&self) -> Result<bool, ManifestError> {
+        let Some(column) = self.columns.first_of(Field::Datetime) else { return Ok(false) };
+        let is_added = |(at, joined): &(usize, &Joined)| match &joined.places {
+            None => self.columns.file_of(column) == at + 1,
+            Some(places) => places.contains(&column),
+        };
+        match self.joined.iter().enumerate().find(is_added) {
+            Some((_, joined)) => Ok(joined.has_1904_epoch),
+            None if self.table.is_own_output => own_output::has_1904_epoch(self.path()),
+            None => Ok(self.table.has_1904_epoch()),
+        }
+    }
+
+    /// The columns that feed nothing, but for keys of second files and the columns that telecine adds.
+    fn find_unused(&mut self, spec: &ManifestSpec, sample: &[(u64, Vec<String>)]) {
+        if spec.map.is_empty() {
+            self.better_addresses = scan::unused::better_addresses(&self.columns, sample);
+        }
+        let mut unused = scan::unused::find(&self.columns, sample);
         let keys: Vec<usize> =
             self.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
         let names = self.columns.names();
@@ -187,12 +221,11 @@ impl Manifest {
     }
 
     /// Says that points of `GeoJSON` have the longitude first, where the first rows show some.
-    fn find_out_points(&mut self, header: Header) {
+    fn find_out_points(&mut self, sample: &[(u64, Vec<String>)]) {
         let (Some(kind), Some(geo)) = (self.columns.geometry_type(), self.columns.first_of(Field::Geo))
         else {
             return;
         };
-        let sample = self.table.sample(header);
         if sample.iter().any(|(_, cells)| cells.get(kind).is_some_and(|cell| cell == "Point")) {
             let name = &self.columns.names()[geo];
             self.table.found.push(format!("{name} are GeoJSON points: the longitude comes first"));
@@ -200,16 +233,14 @@ impl Manifest {
     }
 
     /// Which of day and month comes first, where the first rows show it.
-    fn find_out_dates(&mut self, header: Header) {
+    fn find_out_dates(&mut self, sample: &[(u64, Vec<String>)]) {
         if !self.rules.dates.formats.is_empty() || self.columns.of(Field::Datetime).is_none() {
             return;
         }
-        let sample = self.table.sample(header);
         let texts: Vec<(u64, String)> = sample
             .iter()
             .filter_map(|(line, cells)| {
-                let cells: Vec<&str> =
-                    row_reader::widen(&self.joined, cells.iter().map(String::as_str).collect()).0;
+                let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
                 Some((*line, convert::value_of(&cells, &self.columns, Field::Datetime)?))
             })
             .collect();

@@ -1,7 +1,7 @@
 //! Files that telecine wrote, such as `rejects.csv`: the manifests that their rows come from.
 
 use super::{
-    STDIN,
+    ManifestError, STDIN,
     dialect::Dialect,
     table::{Ask, Table},
 };
@@ -32,4 +32,22 @@ pub fn sources_of(path: &str) -> Vec<String> {
         }
     }
     sources
+}
+
+/// Whether the files that the rows come from count their days from 1904 on: telecine's own files keep the numbers as they are.
+/// A file that is gone cannot be asked.
+pub(super) fn has_1904_epoch(path: &str) -> Result<bool, ManifestError> {
+    let dialect = Dialect::default();
+    let epoch_of = |source: &String| {
+        Table::open(&Ask::with_defaults(source, &dialect)).ok().map(|table| table.has_1904_epoch())
+    };
+    let own = sources_of(path);
+    let mut epochs = own.iter().filter_map(epoch_of);
+    let Some(first) = epochs.next() else { return Ok(false) };
+    if epochs.any(|other| other != first) {
+        let what = "its rows come from files that count their days from 1900 and from 1904; read the rows of each alone, with \
+                    --where and --date-format excel or excel-1904";
+        return Err(ManifestError::RowsUnclear { path: path.to_owned(), what: what.to_owned() });
+    }
+    Ok(first)
 }

@@ -77,7 +77,7 @@ pub(super) struct Table {
     /// How its text is written, as far as flags say it or it is found out.
     dialect: Dialect,
     plan: Option<Arc<JsonPlan>>,
-    pub(super) workbook: Option<Workbook>,
+    workbook: Option<Workbook>,
     /// Where quotes stand behind blanks.
     marks: Option<Marks>,
     /// The rows of a listing.
@@ -360,6 +360,11 @@ impl Table {
             Err(wrong_width(self.names.len(), cells.len()).message)
         };
         Ok(Some((line, row)))
+    }
+
+    /// Whether it counts its days from 1904 on.
+    pub(super) fn has_1904_epoch(&self) -> bool {
+        self.workbook.as_ref().is_some_and(|workbook| workbook.has_1904_epoch)
     }
 
     /// An array whose elements may be rows: one with addresses before any other.

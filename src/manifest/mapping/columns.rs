@@ -59,8 +59,8 @@ pub(in crate::manifest) struct ExplicitRule<'a> {
     pub(in crate::manifest) tags: &'a [String],
     /// Whether a name such as `media.url` is recognised by its last part.
     pub(in crate::manifest) has_paths: bool,
-    /// Columns of the manifest itself; those behind them are of second files, and no url is recognised among them.
-    pub(in crate::manifest) own_width: usize,
+    /// Where the columns of each file end, the manifest's first. No url is recognised in a second file.
+    pub(in crate::manifest) file_ends: Vec<usize>,
 }
 
 /// The columns of one manifest and what they feed.
@@ -77,6 +77,8 @@ pub(in crate::manifest) struct Columns {
     may_be_unreadable: bool,
     /// The column that says of what kind the `GeoJSON` geometry is whose coordinates feed the place.
     geometry_type: Option<usize>,
+    /// Where the columns of each file end.
+    file_ends: Vec<usize>,
 }
 
 impl Columns {
@@ -94,6 +96,7 @@ impl Columns {
             is_e7: [false; Field::COUNT],
             may_be_unreadable: false,
             geometry_type: None,
+            file_ends: explicit.file_ends.clone(),
         };
         for rule in explicit.map {
             let mut sources = Vec::new();
@@ -244,6 +247,11 @@ impl Columns {
     /// The first column that feeds `field`.
     pub(in crate::manifest) fn first_of(&self, field: Field) -> Option<usize> {
         self.of(field)?.iter().flat_map(ValueSource::columns).next()
+    }
+
+    /// The file that a column is of: 0 is the manifest, then the second files follow.
+    pub(in crate::manifest) fn file_of(&self, column: usize) -> usize {
+        self.file_ends.partition_point(|end| *end <= column)
     }
 
     /// For every field the first column that feeds it.

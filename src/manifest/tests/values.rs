@@ -184,6 +184,32 @@ fn the_url_is_never_recognised_in_a_joined_file() {
 }
 
 #[test]
+fn a_place_and_a_time_come_from_one_file() {
+    let folder = Shelf::new();
+    let sites = folder.0.path().join("sites.csv");
+    let read_with = |own: &str, cells: &str, sites_text: &str| {
+        std::fs::write(&sites, sites_text).unwrap();
+        let spec = folder.put(format!("url,site,{own}\nhttps://h/a,s1,{cells}\n").as_bytes());
+        let joins = vec![format!("{}:site", sites.display()).parse().unwrap()];
+        first(&ManifestSpec { joins, ..spec })
+    };
+    let second = "site,latitude,longitude,time\ns1,10.5,20.5,07:30\n";
+    // half a pair beside a whole one
+    assert!(is_at(&read_with("latitude", "1.5", second), 10.5, 20.5));
+    // a whole pair of the manifest is nearer to the video than that of its site
+    assert!(is_at(&read_with("lat,lng", "1.5,2.5", second), 1.5, 2.5));
+    assert!(is_at(&read_with("gps", "\"1.5,2.5\"", second), 1.5, 2.5));
+    // the hemisphere of another file
+    let east = "site,lat_ref,latitude\ns1,S,3.5\n";
+    assert!(is_at(&read_with("lat,lng", "1.5,2.5", east), 1.5, 2.5));
+    // the time of day of another file
+    assert_eq!(
+        read_with("date", "2020-01-02", second).submission.datetime_taken.as_deref(),
+        Some("2020-01-02 00:00:00")
+    );
+}
+
+#[test]
 fn a_second_file_is_joined_by_two_keys_or_by_a_part_of_a_cell() {
     let folder = Shelf::new();
     let sites = folder.0.path().join("sites.csv");

@@ -201,6 +201,41 @@ fn a_workbook_that_counts_from_1904_says_so_itself() {
 }
 
 #[test]
+fn days_are_counted_as_the_workbook_of_their_column_counts_them() {
+    let shelf = Shelf::new();
+    let rows = [sheet_row(1, &["clip", "date"]), sheet_row(2, &["a", "42129"])].concat();
+    let book = |properties: &str| {
+        let parts = Parts { sheets: &[("S", &rows)], properties, ..Parts::default() };
+        let path = shelf.0.path().join(format!("{}.xlsx", properties.len()));
+        std::fs::write(&path, workbook_of(&parts)).unwrap();
+        path.display().to_string()
+    };
+    let (old, new) = (book("<workbookPr date1904=\"1\"/>"), book(""));
+    let with_excel = |mut spec: ManifestSpec| {
+        spec.rules.dates.formats = vec!["excel".parse().unwrap()];
+        spec
+    };
+    let date = |spec: &ManifestSpec| read(spec).remove(0).unwrap().submission.datetime_taken.unwrap();
+    // a second file
+    let spec = with_excel(shelf.put(b"url,clip\nhttps://h/a,a\n"));
+    let joined =
+        |path: &str| ManifestSpec { joins: vec![format!("{path}:clip").parse().unwrap()], ..spec.clone() };
+    assert_eq!(date(&joined(&old)), "2019-05-06 00:00:00");
+    assert_eq!(date(&joined(&new)), "2015-05-05 00:00:00");
+    assert!(found(&joined(&old)).contains("xlsx: an Excel workbook, its sheet S"));
+    // rows that telecine wrote keep the numbers of the files that they come from
+    let own = |sources: &[&str]| {
+        let rows: String =
+            sources.iter().map(|source| format!("https://h/a,42129,{source},2\n")).collect();
+        with_excel(shelf.put(format!("url,date,telecine_manifest,telecine_line\n{rows}").as_bytes()))
+    };
+    assert_eq!(date(&own(&[&old])), "2019-05-06 00:00:00");
+    assert_eq!(date(&own(&[&new])), "2015-05-05 00:00:00");
+    assert_eq!(date(&own(&["gone.xlsx"])), "2015-05-05 00:00:00");
+    assert!(refused(&own(&[&old, &new])).contains("from 1900 and from 1904"));
+}
+
+#[test]
 fn a_workbook_that_unpacks_to_too_much_is_refused() {
     let shelf = Shelf::new();
     let spec = shelf.put(&workbook(&[("S", &" ".repeat(70 * 1024 * 1024))]));

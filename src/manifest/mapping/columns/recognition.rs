@@ -10,6 +10,7 @@ use crate::manifest::mapping::{
 impl Columns {
     pub(super) fn recognise(&mut self, explicit: &ExplicitRule<'_>) {
         let is_explicit = |field: Field| explicit.map.iter().any(|rule| rule.field == field);
+        let names = self.names_in_their_files();
         for field in Field::all() {
             let depends_on = match field {
                 // a rule for the place in one column is not overruled by two that are recognised
@@ -37,9 +38,12 @@ impl Columns {
             if self.of(field).is_some() || depends_on.is_none() {
                 continue;
             }
-            let width = if field == Field::Url { explicit.own_width } else { self.names.len() };
-            let among = &self.names[..width.min(self.names.len())];
+            let width = if field == Field::Url { self.file_ends[0] } else { names.len() };
+            let among = &names[..width.min(names.len())];
             let mut found = recognise(field, among, explicit.has_paths);
+            if let (Field::Time, Some(date)) = (field, depends_on) {
+                found = found.and_then(|found| self.of_same_file(found, date));
+            }
             if let (Field::LatitudeRef | Field::LongitudeRef, Some(axis)) = (field, depends_on) {
                 let is_named =
                     is_explicit(if field == Field::LatitudeRef { Field::Latitude } else { Field::Longitude });
@@ -52,23 +56,62 @@ impl Columns {
                 }
             }
         }
-        // one source for the place: two columns beat one, unless the one is explicit
-        if self.of(Field::Latitude).is_some() && self.of(Field::Longitude).is_some() {
-            self.feeds[Field::Geo as usize] = None;
-            self.rivals.retain(|(field, ..)| *field != Field::Geo);
-        }
+        self.choose_place(explicit);
+    }
+
+    /// One source for the place: two columns beat one of the same file, and the manifest beats a second file.
+    fn choose_place(&mut self, explicit: &ExplicitRule<'_>) {
+        let (Some(latitude), Some(_)) = (self.first_of(Field::Latitude), self.first_of(Field::Longitude))
+        else {
+            return;
+        };
+        let is_explicit =
+            |rule: &MapRule| matches!(rule.field, Field::Latitude | Field::Longitude | Field::Geo);
+        let is_recognised = !explicit.map.iter().any(is_explicit);
+        let geo_file = self.first_of(Field::Geo).map(|geo| self.file_of(geo));
+        let geo_wins = is_recognised && geo_file.is_some_and(|file| file < self.file_of(latitude));
+        let losing: &[Field] = if geo_wins {
+            &[Field::Latitude, Field::Longitude, Field::LatitudeRef, Field::LongitudeRef]
+        } else {
+            &[Field::Geo]
+        };
+        losing.iter().for_each(|field| self.feeds[*field as usize] = None);
+        self.rivals.retain(|(field, ..)| !losing.contains(field));
+    }
+
+    /// The names as each file has them: a name of a second file that the manifest has, too, was made another one.
+    fn names_in_their_files(&self) -> Vec<String> {
+        let own_of = |(column, name): (usize, &String)| {
+            let renamed = name.rsplit_once('#').filter(|(base, number)| {
+                self.file_of(column) > 0
+                    && number.parse::<usize>().is_ok()
+                    && self.names.iter().take(column).any(|earlier| earlier == base)
+            });
+            renamed.map_or(name.as_str(), |(base, _)| base).to_owned()
+        };
+        self.names.iter().enumerate().map(own_of).collect()
+    }
+
+    /// What was recognised in the file of this column.
+    fn of_same_file(&self, found: Recognised, column: usize) -> Option<Recognised> {
+        let file = self.file_of(column);
+        let all = std::iter::once(found.column).chain(found.rivals);
+        let mut own = all.filter(|column| self.file_of(*column) == file);
+        Some(Recognised { column: own.next()?, rivals: own.collect() })
     }
 
     /// The column of the hemisphere that belongs to this column of degrees, among those that were recognised: its name says the
     /// same place, or none. `is_named`: a rule names the degrees, and then the place must be the same.
     fn hemisphere_of(&self, found: Recognised, axis: usize, is_named: bool) -> Option<Recognised> {
         let stem = |column: usize| place_stem(&self.names[column]);
+        let found = self.of_same_file(found, axis)?;
         let belongs = |column: &usize| stem(*column) == stem(axis) || (stem(*column).is_empty() && !is_named);
         let column = std::iter::once(found.column).chain(found.rivals).find(belongs)?;
         Some(Recognised { column, rivals: Vec::new() })
     }
 
-    /// Where several columns were recognised for a coordinate, takes a pair whose names differ by the axis only.
+    /// Where several columns were recognised for a coordinate, takes a pair of one file, the manifest first, whose names differ
+    /// by the axis only.
     fn pair_places(&mut self, explicit: &ExplicitRule<'_>) {
         let is_explicit = |rule: &MapRule| matches!(rule.field, Field::Latitude | Field::Longitude);
         let columns_of = |field: Field| -> Vec<usize> {
@@ -79,10 +122,20 @@ impl Columns {
         if explicit.map.iter().any(is_explicit) || latitudes.len() + longitudes.len() < 3 {
             return;
         }
-        let stem = |column: usize| place_stem(&self.names[column]);
-        let pair = latitudes.iter().find_map(|latitude| {
-            let longitude = longitudes.iter().find(|longitude| stem(**longitude) == stem(*latitude))?;
-            Some([(Field::Latitude, *latitude), (Field::Longitude, *longitude)])
+        let names = self.names_in_their_files();
+        let stem = |column: usize| place_stem(&names[column]);
+        let same_place = |one: usize, other: usize| stem(one) == stem(other);
+        let pair = (0..self.file_ends.len()).find_map(|file| {
+            let is_own = |column: &&usize| self.file_of(**column) == file;
+            let pair_of = |is_pair: &dyn Fn(usize, usize) -> bool| {
+                latitudes.iter().filter(is_own).find_map(|latitude| {
+                    let mut own = longitudes.iter().filter(is_own);
+                    let longitude = own.find(|longitude| is_pair(*latitude, **longitude))?;
+                    Some([(Field::Latitude, *latitude), (Field::Longitude, *longitude)])
+                })
+            };
+            // of one file alone, names of two places are no pair, and the best of each stay
+            pair_of(&same_place).or_else(|| (self.file_ends.len() > 1).then(|| pair_of(&|_, _| true))?)
         });
         for (field, column) in pair.into_iter().flatten() {
             self.feeds[field as usize] = Some(vec![ValueSource::Cell(column)]);

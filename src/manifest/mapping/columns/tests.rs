@@ -21,7 +21,7 @@ fn resolve_with(
         filters: &[],
         tags,
         has_paths,
-        own_width: first.len(),
+        file_ends: vec![first.len()],
     };
     Columns::resolve(unique_names(&first), &first, &explicit)
 }
