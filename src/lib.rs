@@ -34,4 +34,5 @@ pub mod report;
 pub mod retry;
 pub mod sandbox;
 pub mod settings;
+mod suggest;
 pub mod telemetry;

@@ -128,6 +128,7 @@ const SHARED: &[&str] = &[
     "http_server",
     "redact",
     "retry",
+    "suggest",
 ];
 
 /// What each other module may import beside itself and the shared ones.

@@ -47,9 +47,10 @@ impl FromStr for Join {
             let read = |text, ends: &[char]| {
                 Selector::read(text, ends).map_err(|error| match error {
                     MapRuleError::Form => form.to_owned(),
-                    error @ (MapRuleError::Field(_) | MapRuleError::Open(_) | MapRuleError::Transform(_)) => {
-                        error.to_string()
-                    }
+                    error @ (MapRuleError::Field(_)
+                    | MapRuleError::Open(_)
+                    | MapRuleError::Quote(_)
+                    | MapRuleError::Transform(_)) => error.to_string(),
                 })
             };
             let (own, behind) = read(rest, &['=', ','])?;
@@ -132,7 +133,7 @@ impl Joined {
                 path: path.to_owned(),
                 flag: format!("--join {}", crate::redact::clean(&join.to_string())),
                 column: crate::redact::clean(name),
-                hint: super::mapping::listing(names),
+                hint: super::mapping::hint_for(names, name),
             })
         };
         let column = |names: &[String], selector: &Selector, path: &str| {

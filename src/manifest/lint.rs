@@ -53,6 +53,12 @@ const PRIVATE_CALLBACK: Advised = (
     "give an address on the public internet, or leave the callback out",
 );
 
+const DAMAGED: Advised = (
+    "text_damaged",
+    "a character was lost before or while the file was written: \u{fffd} is sent in its place",
+    "correct the text, or export it again as UTF-8",
+);
+
 impl Lint {
     pub(super) fn new(now: UnixMillis, columns: FirstColumns) -> Self {
         let tomorrow = jiff::Timestamp::from_millisecond(now.plus_ms(DAY_MS).0).unwrap_or_default();
@@ -78,6 +84,13 @@ impl Lint {
         }
         if let Some(callback) = row.callback.as_deref().filter(|callback| is_private(callback)) {
             odd.push((Field::Callback, redact::url(callback), PRIVATE_CALLBACK));
+        }
+        let is_damaged = |text: &&str| memchr::memmem::find(text.as_bytes(), "\u{fffd}".as_bytes()).is_some();
+        if let Some(tag) = row.tags.iter().map(AsRef::as_ref).find(is_damaged) {
+            odd.push((Field::Tags, redact::opaque(tag), DAMAGED));
+        }
+        if let Some(model) = row.camera_model.as_deref().filter(is_damaged) {
+            odd.push((Field::CameraModel, redact::opaque(model), DAMAGED));
         }
         if let Some(place) = row.coordinates {
             let shown = || format!("{},{}", place.latitude, place.longitude);
@@ -225,6 +238,9 @@ fn encoded_twice(text: &str) -> Option<Advised> {
 /// Whether invisible characters stand inside a normalised address.
 fn invisible(text: &str) -> Option<Advised> {
     let has = |encoded: &str| memchr::memmem::find(text.as_bytes(), encoded.as_bytes()).is_some();
+    if has("%EF%BF%BD") {
+        return Some(("url_damaged", DAMAGED.1, "copy the address again, or export it as UTF-8"));
+    }
     ["%E2%80%8B", "%E2%80%8C", "%E2%80%8D", "%EF%BB%BF", "%C2%AD"].into_iter().any(has).then_some((
         "url_invisible",
         "an invisible character is in the address",
@@ -262,6 +278,8 @@ mod tests {
         }
         let url = SourceUrl::parse("https://h/a\u{200b}.mp4").unwrap();
         assert_eq!(invisible(url.as_str()).map(|(class, ..)| class), Some("url_invisible"));
+        let url = SourceUrl::parse("https://h/a\u{fffd}.mp4").unwrap();
+        assert_eq!(invisible(url.as_str()).map(|(class, ..)| class), Some("url_damaged"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use self::{
     defaults::Defaults,
     file::{FileSetting, Scope, SettingValue, SettingsFile},
 };
-use crate::error::Error;
+use crate::{error::Error, suggest};
 
 /// The project's file.
 pub(crate) const PROJECT_FILE: &str = "telecine.toml";
@@ -261,7 +261,7 @@ fn check_key(command: &Command, file: &SettingsFile, setting: &FileSetting) -> R
     let mut what = format!("{} is not a flag", clean(&setting.key));
     if setting.key.contains("key") {
         what.push_str("; the API key itself cannot be in a settings file: use key-file or key-command");
-    } else if let Some(near) = known.iter().find(|known| is_near(known, &setting.key)) {
+    } else if let Some(near) = suggest::nearest(&setting.key, known.iter().map(String::as_str)) {
         what = format!("{what}; did you mean {near}?");
     }
     Err(at(file, setting, &what))
@@ -276,13 +276,6 @@ fn keys_of(command: &Command) -> BTreeSet<String> {
     let own = command.get_arguments().filter_map(Arg::get_long).map(str::to_owned);
     let below = command.get_subcommands().flat_map(keys_of);
     own.chain(below).filter(|key| !CHOOSERS.contains(&key.as_str())).collect()
-}
-
-/// The same without separators, or one is the beginning of the other.
-fn is_near(known: &str, key: &str) -> bool {
-    let bare = |text: &str| text.replace(['-', '_'], "").to_lowercase();
-    let (known, key) = (bare(known), bare(key));
-    known == key || (key.len() > 2 && (known.starts_with(&key) || key.starts_with(&known)))
 }
 
 /// A value as it may be printed.

@@ -28,17 +28,7 @@ impl<'a> Reading<'a> {
         }
         match normalised(&value) {
             Ok(address) => {
-                if memchr::memmem::find(address.as_bytes(), b"&amp;").is_some() {
-                    let message = "&amp; is in the address: it was written for HTML".to_owned();
-                    let fix = format!("decode it: --map 'url={{{}|html}}'", self.name_of(Field::Url));
-                    let words = Explanation::new("url_html_escaped", message, fix.as_str());
-                    self.warnings.push(problem_at(self.first(Field::Url), redact::url(&value), words));
-                }
-                if let Some((class, message, fix)) = rewritten(&value, &address) {
-                    let fix = fix.replace("COLUMN", self.name_of(Field::Url));
-                    let words = Explanation::new(class, message.to_owned(), fix.as_str());
-                    self.warnings.push(problem_at(self.first(Field::Url), redact::url(&value), words));
-                }
+                self.warn_of_oddities(Field::Url, &value, &address);
                 Some(address)
             }
             Err(UrlError::Empty) if !self.problems.is_empty() => None,
@@ -50,6 +40,16 @@ impl<'a> Reading<'a> {
                 self.problems.push(problem_at(column, redact::url(&value), words));
                 None
             }
+        }
+    }
+
+    /// Says what is odd about an address as it is written.
+    pub(super) fn warn_of_oddities(&mut self, field: Field, written: &str, address: &str) {
+        for (oddity, message, fix) in oddities(written, address) {
+            let class = format!("{}_{oddity}", field.name());
+            let fix = fix.replace("COLUMN", self.name_of(field)).replace("FIELD", field.name());
+            let words = Explanation::new(&class, message.to_owned(), fix.as_str());
+            self.warnings.push(problem_at(self.first(field), redact::url(written), words));
         }
     }
 
@@ -79,37 +79,57 @@ pub(super) fn normalised<'a>(value: &Cow<'a, str>) -> Result<Cow<'a, str>, UrlEr
     }
 }
 
-const TAIL: (&str, &str, &str) = (
-    "url_tail",
-    "something follows the address, and is sent as a part of it",
-    "remove it, or take the part before it: --map \"url={COLUMN|split ' '|first}\"",
-);
+/// The end of a class, what is odd, and what to do about the COLUMN of the FIELD.
+type Oddity = (&'static str, &'static str, &'static str);
 
-/// What is odd about an address as it is written: a class, what it is, and what to do.
-fn rewritten(written: &str, address: &str) -> Option<(&'static str, &'static str, &'static str)> {
+const TAIL: Oddity = (
+    "tail",
+    "something follows the address, and is sent as a part of it",
+    "remove it, or take the part before it: --map \"FIELD={COLUMN|split ' '|first}\"",
+);
+const ESCAPED: Oddity = (
+    "html_escaped",
+    "&amp; is in the address: it was written for HTML",
+    "decode it: --map 'FIELD={COLUMN|html}'",
+);
+const BACKSLASH: Oddity = (
+    "backslash",
+    "a backslash is in the address, and is sent as a slash",
+    "remove it: --map \"FIELD={COLUMN|replace '\\' ''}\"",
+);
+const SCHEME_TWICE: Oddity =
+    ("scheme_twice", "the address begins twice: its host is http or https", "remove one");
+const TEMPLATE: Oddity = (
+    "template",
+    "a name in braces is in the address: a template that was not filled in",
+    "fill it in: --map \"FIELD=https://host/{COLUMN}\"",
+);
+const PERCENT: Oddity =
+    ("percent", "a percent sign in the address begins no escape", "write %25 for a percent sign");
+
+/// What is odd about an address as it is written.
+fn oddities(written: &str, address: &str) -> impl Iterator<Item = Oddity> {
+    let is_escaped = memchr::memmem::find(address.as_bytes(), b"&amp;").is_some();
+    is_escaped.then_some(ESCAPED).into_iter().chain(rewritten(written, address))
+}
+
+/// What is odd about the form of an address; the first that is found.
+fn rewritten(written: &str, address: &str) -> Option<Oddity> {
     if is_object_address(written) {
         return None;
     }
     // in a query it stays as it is
     let before_query = written.split('?').next().unwrap_or(written);
     if memchr::memchr(b'\\', before_query.as_bytes()).is_some() {
-        return Some((
-            "url_backslash",
-            "a backslash is in the address, and is sent as a slash",
-            "remove it: --map \"url={COLUMN|replace '\\' ''}\"",
-        ));
+        return Some(BACKSLASH);
     }
     let inside = address.split_once("://").map_or(address, |(_, inside)| inside);
     let path = inside.split(['?', '#']).next().unwrap_or(inside);
     if ["http//", "https//", "http:/", "https:/"].iter().any(|twice| path.starts_with(twice)) {
-        return Some((
-            "url_scheme_twice",
-            "the address begins twice: its host is http or https",
-            "remove one",
-        ));
+        return Some(SCHEME_TWICE);
     }
     // a name with blanks ends as a name of a video does
-    if written.rsplit_once([' ', '\t']).is_some_and(|(_, last)| !is_media(last)) {
+    if written.rsplit_once(char::is_whitespace).is_some_and(|(_, last)| !is_media(last)) {
         return Some(TAIL);
     }
     // nearly all have none of these
@@ -118,29 +138,25 @@ fn rewritten(written: &str, address: &str) -> Option<(&'static str, &'static str
     // a name of Windows is in braces, too
     let is_guid = |inner: &str| inner.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     if braced.is_some_and(|(inner, _)| !is_guid(inner)) {
-        let fix = "fill it in: --map \"url=https://host/{COLUMN}\"";
-        return Some((
-            "url_template",
-            "a name in braces is in the address: a template that was not filled in",
-            fix,
-        ));
+        return Some(TEMPLATE);
     }
-    let goes_on = path.match_indices(['%', ',']).any(|(at, sign)| {
-        let is_sign = sign == "," || path[at..].starts_with("%20") || path[at..].starts_with("%22");
-        is_sign && is_media(&path[..at]) && !is_media(path)
-    });
+    let goes_on = path
+        .match_indices(['%', ','])
+        .any(|(at, _)| is_media(&path[..at]) && !is_media(path) && is_sign(&path[at..]));
     if goes_on {
         return Some(TAIL);
     }
     let is_escape = |at: usize| {
         path.as_bytes()[at + 1..].iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2
     };
-    let is_bare = path.match_indices('%').any(|(at, _)| !is_escape(at));
-    is_bare.then_some((
-        "url_percent",
-        "a percent sign in the address begins no escape",
-        "write %25 for a percent sign",
-    ))
+    path.match_indices('%').any(|(at, _)| !is_escape(at)).then_some(PERCENT)
+}
+
+/// Whether a percent-encoded text begins with what separates words or sentences, in any script.
+fn is_sign(encoded: &str) -> bool {
+    let decoded = percent_encoding::percent_decode_str(encoded).decode_utf8_lossy();
+    let first = decoded.chars().next();
+    first.is_some_and(|first| !first.is_alphanumeric() && !matches!(first, '/' | '%' | '.' | '-' | '_' | '~'))
 }
 
 /// How many addresses a text holds, each for itself. An address inside the path or the query of another is part of it.
@@ -183,20 +199,24 @@ mod tests {
     #[test]
     fn an_address_that_is_not_sent_as_it_is_meant_is_said() {
         for (written, class) in [
-            (r"https:\/\/h\/a.mp4", Some("url_backslash")),
-            (r"https://h/a.mp4\n", Some("url_backslash")),
-            ("https://https://h/a.mp4", Some("url_scheme_twice")),
-            ("http://http//h/a.mp4", Some("url_scheme_twice")),
-            ("https://h/{id}.mp4", Some("url_template")),
+            (r"https:\/\/h\/a.mp4", Some("backslash")),
+            (r"https://h/a.mp4\n", Some("backslash")),
+            ("https://https://h/a.mp4", Some("scheme_twice")),
+            ("http://http//h/a.mp4", Some("scheme_twice")),
+            ("https://h/{id}.mp4", Some("template")),
             ("https://h/{3F2504E0-4F89-11D3-9A0C-0305E82C3301}/a.mp4", None),
             (r"https://h/a.mp4?p=c:\x", None),
-            ("https://h/a.mp4 (1080p)", Some("url_tail")),
-            ("https://h/a.mp4\"", Some("url_tail")),
-            ("https://h/a.mp4,", Some("url_tail")),
-            ("https://h/a.mp4?sig=1 fog", Some("url_tail")),
-            ("https://h/v/1, Dune walk", Some("url_tail")),
+            ("https://h/a.mp4 (1080p)", Some("tail")),
+            ("https://h/a.mp4\"", Some("tail")),
+            ("https://h/a.mp4,", Some("tail")),
+            ("https://h/a.mp4?sig=1 fog", Some("tail")),
+            ("https://h/v/1, Dune walk", Some("tail")),
+            ("https://h/a.mp4\u{a0}(HD)", Some("tail")),
+            ("https://h/a.mp4\u{ff0c}第二", Some("tail")),
+            ("https://h/a.mp4é", None),
+            ("https://h/a.mp4/é", None),
             ("https://h/b c.mp4", None),
-            ("https://h/100%.mp4", Some("url_percent")),
+            ("https://h/100%.mp4", Some("percent")),
             ("https://h/100%25.mp4", None),
             ("https://h/a.mp4 part 2.mp4", None),
             ("https://h/a,b c.mp4?x={y}", None),

@@ -40,7 +40,10 @@ impl<'a> Reading<'a> {
             return None;
         };
         match normalised(&value) {
-            Ok(address) if address.len() <= CALLBACK_MAX => Some(address),
+            Ok(address) if address.len() <= CALLBACK_MAX => {
+                self.warn_of_oddities(Field::Callback, &value, &address);
+                Some(address)
+            }
             // an address that is cut is another one
             Ok(_) => {
                 let message =

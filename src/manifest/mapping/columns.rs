@@ -8,7 +8,7 @@ use super::{
     super::{Header, ManifestError},
     field::Field,
     filter::Filter,
-    names::{find_name, listing},
+    names::{find_name, hint_for, listing},
     rule::{MapRule, Part, Piece, Selector},
     transform::Transform,
 };
@@ -193,7 +193,7 @@ impl Columns {
             path: path.to_owned(),
             flag: flag.to_owned(),
             column: crate::redact::clean(name),
-            hint: listing(&self.names),
+            hint: hint_for(&self.names, name),
         })
     }
 

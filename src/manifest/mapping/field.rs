@@ -160,6 +160,9 @@ impl Field {
     }
 }
 
-pub(super) fn field_names() -> String {
-    Field::all().map(Field::name).collect::<Vec<_>>().join(", ")
+/// The fields, for a user who asked for another; first the one that may be meant.
+pub(super) fn field_hint(name: &str) -> String {
+    let near = crate::suggest::nearest(name, Field::all().map(Field::name));
+    let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+    format!("{near}the fields are {}", Field::all().map(Field::name).collect::<Vec<_>>().join(", "))
 }

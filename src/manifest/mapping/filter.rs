@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::names::{find_name, listing};
+use super::names::{find_name, hint_for};
 use crate::manifest::ManifestError;
 
 /// One `--where COLUMN=VALUE`, or with `!=`, `~` (contains) or `!~`. Rows for which it does not hold are left out.
@@ -55,7 +55,7 @@ impl Filter {
             path: path.to_owned(),
             flag: "--where".to_owned(),
             column: crate::redact::clean(&self.column),
-            hint: listing(columns),
+            hint: hint_for(columns, &self.column),
         })?;
         Ok(self.holds(cells.get(place).map_or("", String::as_str)))
     }

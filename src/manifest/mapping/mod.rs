@@ -16,6 +16,6 @@ pub use syntax::MapRuleError;
 pub use transform::Transform;
 
 pub(super) use columns::{Columns, Encode, ExplicitRule, FieldSlot, FirstColumns, ValueSource};
-pub(super) use names::{find_name, last_part, listing, listing_column, parts_of, squashed, unique_names};
+pub(super) use names::{find_name, hint_for, last_part, listing_column, parts_of, squashed, unique_names};
 pub(super) use recognise::fits;
 pub(super) use transform::{Unreadable, apply};

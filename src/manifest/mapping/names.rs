@@ -1,6 +1,7 @@
 //! Names of columns: made unique, split into their parts, and compared.
 
 use super::super::records::EACH;
+use crate::suggest;
 
 /// Header names, each once: a second `date` becomes `date#2`, an empty one its number.
 pub(in crate::manifest) fn unique_names(first: &[String]) -> Vec<String> {
@@ -94,6 +95,25 @@ fn in_elements(names: &[String], name: &str) -> Option<usize> {
     found.next().is_none().then_some(column)
 }
 
+/// The columns whose names are the same as this one but for case and signs: which is meant is not known.
+fn alike<'a>(names: &'a [String], name: &str) -> Vec<&'a String> {
+    let squashed_name = squashed(name);
+    let alike: Vec<&String> = names.iter().filter(|own| squashed(own) == squashed_name).collect();
+    if squashed_name.is_empty() || alike.len() < 2 { Vec::new() } else { alike }
+}
+
+/// For a user who asked for a column that is not there: those that may be meant, or all.
+pub(in crate::manifest) fn hint_for(names: &[String], name: &str) -> String {
+    let alike: Vec<String> = alike(names, name).into_iter().map(|name| crate::redact::opaque(name)).collect();
+    if !alike.is_empty() {
+        return format!("write one of these as it is: {}", alike.join(", "));
+    }
+    match suggest::nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {}? {}", crate::redact::opaque(near), listing(names)),
+        None => listing(names),
+    }
+}
+
 /// Columns that are named where another was expected.
 const LISTED_MAX: usize = 60;
 
@@ -142,5 +162,11 @@ mod tests {
         {
             assert_eq!(find_name(&alike, name), column, "{name}");
         }
+        assert_eq!(hint_for(&alike, "Temp"), "write one of these as it is: temp (+), temp (-)");
+        assert_eq!(
+            hint_for(&names, "deploymentsID"),
+            "did you mean deploymentID? the columns are deploymentID, a b"
+        );
+        assert_eq!(hint_for(&names, "x"), "the columns are deploymentID, a b");
     }
 }

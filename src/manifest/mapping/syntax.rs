@@ -1,6 +1,6 @@
 //! What the parsers of the mapping language share: the error and texts in quotes.
 
-use super::field::field_names;
+use super::field::field_hint;
 
 /// Why a text is no [`MapRule`](super::MapRule).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,11 +11,14 @@ pub enum MapRuleError {
     )]
     Form,
     /// Not one of the fields.
-    #[error("there is no field {0:?}; the fields are {names}", names = field_names())]
+    #[error("there is no field {0:?}; {hint}", hint = field_hint(.0))]
     Field(String),
     /// A quote or a brace without its partner.
     #[error("{0} is never closed; write '' for a quote inside quotes, and {{{{ or }}}} for a brace")]
     Open(char),
+    /// A quote as text programs make it of a straight one.
+    #[error("{0} is no quote of the mapping language; write a straight one: |split ';'")]
+    Quote(char),
     /// Not one of the transforms, or without its arguments.
     #[error(
         "{0:?} is no transform; the transforms are |html, |form, |trim, |replace 'a' 'b', |split ';', |first, |json path \

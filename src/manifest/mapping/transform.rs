@@ -136,6 +136,10 @@ fn read_argument(text: &str) -> Result<(String, &str), MapRuleError> {
         let (argument, rest) = inner.split_once('"').ok_or_else(unclosed)?;
         return Ok((argument.to_owned(), rest));
     }
+    if let Some(quote) = text.chars().next().filter(|first| "‘’‚‛“”„‟«»´`".contains(*first))
+    {
+        return Err(MapRuleError::Quote(quote));
+    }
     let is_end = |c: char| c.is_whitespace() || "|+{}'=,".contains(c);
     let end = text.find(is_end).unwrap_or(text.len());
     if end == 0 {
@@ -306,6 +310,9 @@ mod tests {
         for bad in ["|upper", "|replace 'a'", "|replace '' 'b'", "|split", "|split ''", "|json", "|split 'a"]
         {
             assert!(read(bad).is_err(), "{bad}");
+        }
+        for bad in ["|split ‘;’", "|split “;”", "|replace 'a' ’b’"] {
+            assert!(matches!(read(bad), Err(MapRuleError::Quote(_))), "{bad}");
         }
     }
 }

@@ -225,9 +225,10 @@ fn days_are_counted_as_the_workbook_of_their_column_counts_them() {
     assert!(found(&joined(&old)).contains("xlsx: an Excel workbook, its sheet S"));
     // rows that telecine wrote keep the numbers of the files that they come from
     let own = |sources: &[&str]| {
-        let rows: String =
-            sources.iter().map(|source| format!("https://h/a,42129,{source},2\n")).collect();
-        with_excel(shelf.put(format!("url,date,telecine_manifest,telecine_line\n{rows}").as_bytes()))
+        let rows: Vec<String> =
+            sources.iter().map(|source| format!("https://h/a,42129,{source},2")).collect();
+        let text = format!("url,date,telecine_manifest,telecine_line\n{}\n", rows.join("\n"));
+        with_excel(shelf.put(text.as_bytes()))
     };
     assert_eq!(date(&own(&[&old])), "2019-05-06 00:00:00");
     assert_eq!(date(&own(&[&new])), "2015-05-05 00:00:00");

@@ -75,7 +75,9 @@ impl Columns {
         } else {
             &[Field::Geo]
         };
-        losing.iter().for_each(|field| self.feeds[*field as usize] = None);
+        for field in losing {
+            self.feeds[*field as usize] = None;
+        }
         self.rivals.retain(|(field, ..)| !losing.contains(field));
     }
 

@@ -64,6 +64,25 @@ const PART_NAMES: &[&str] = &[
     "download",
 ];
 
+/// Keys of what is said of all records, and is none itself.
+const COLLECTION_NAMES: &[&str] = &[
+    "meta",
+    "_meta",
+    "metadata",
+    "info",
+    "links",
+    "_links",
+    "pagination",
+    "paging",
+    "feed",
+    "channel",
+    "config",
+    "settings",
+    "summary",
+    "request",
+    "response",
+];
+
 /// What the rows of this file are, or why that is unclear.
 pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, String> {
     let root = &document.root;
@@ -89,7 +108,7 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
     };
     let keyed = |container: &&Collection| is_keyed(container) && holds_rows(container);
     if keyed(&root) {
-        if has_parts(root) || root.objects < root.children {
+        if has_parts(root) || describes_itself(root) || root.objects < root.children {
             return Err(unclear_members(root));
         }
         return Ok(elements(root));
@@ -120,7 +139,9 @@ pub(super) fn rows_of(document: &Document, named: &NamedKeys) -> Result<RowsOf, 
         found.iter().copied().filter(|container| container.objects_with_url > 0).collect();
     match (&found[..], &with_url[..]) {
         ([], _) => Ok(RowsOf::Records),
-        ([only], _) | (_, [only]) if !only.is_array && has_parts(only) => Err(unclear_parts(only)),
+        ([only], _) | (_, [only]) if !only.is_array && (has_parts(only) || describes_itself(only)) => {
+            Err(unclear_parts(only))
+        }
         // a video outside the part that would be taken is not left out in silence
         ([only], _) | (_, [only]) if root.videos > only.videos => Err(unclear_between(&[only], false)),
         ([only], _) | (_, [only]) => Ok(elements(only)),
@@ -195,7 +216,16 @@ fn is_loose(container: &Collection) -> bool {
 
 /// Whether one of its keys names a part or a version of one video.
 fn has_parts(container: &Collection) -> bool {
-    container.keys.iter().any(|key| PART_NAMES.contains(&key.to_ascii_lowercase().as_str()))
+    has_key_of(container, PART_NAMES)
+}
+
+/// Whether one of its keys names what is said of all records.
+fn describes_itself(container: &Collection) -> bool {
+    has_key_of(container, COLLECTION_NAMES)
+}
+
+fn has_key_of(container: &Collection, names: &[&str]) -> bool {
+    container.keys.iter().any(|key| names.contains(&key.to_ascii_lowercase().as_str()))
 }
 
 fn is_tags(container: &Collection) -> bool {
