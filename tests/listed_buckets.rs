@@ -390,7 +390,7 @@ fn a_listing_that_does_not_end_well_is_an_error_and_never_a_shorter_manifest() {
             if number == 1 { Reply::Page(page_of_s3(&keys, 1, asked)) } else { reply() }
         }
     };
-    let stores: [(Store, &str); 10] = [
+    let stores: [(Store, &str); 12] = [
         (
             Store::start(refused(404, "", "<Error><Code>NoSuchBucket</Code></Error>")),
             "there is no bucket archive (404 NoSuchBucket): check its name",
@@ -415,7 +415,12 @@ fn a_listing_that_does_not_end_well_is_an_error_and_never_a_shorter_manifest() {
             )),
             "in the region us-west-2, and eu-north-1 is given: set AWS_REGION=us-west-2",
         ),
-        (Store::start(refused(200, "", "<html>sign in</html>")), "XML, but no listing"),
+        (Store::start(refused(200, "", "<!DOCTYPE html><html>sign in")), "a page of HTML"),
+        (Store::start(refused(200, "", "<Report/>")), "XML, but no listing"),
+        (
+            Store::start(refused(200, "", "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>")),
+            "does not give the listing (200 AccessDenied)",
+        ),
         (Store::start(refused(200, "", "welcome")), "no whole XML document"),
         (
             Store::start(second(|| Reply::Page("<ListBucketResult><Contents><Key>b.mp4</Key>".to_owned()))),
@@ -485,11 +490,13 @@ fn a_store_that_is_busy_or_loses_a_connection_is_asked_again() {
         1 => Reply::Status(503, "", "<Error><Code>SlowDown</Code></Error>"),
         3 => Reply::Nothing,
         4 => Reply::Status(500, "", ""),
+        // S3 may find an error when it has begun to answer
+        5 => Reply::Status(200, "", "<Error><Code>InternalError</Code></Error>"),
         _ => Reply::Page(page_of_s3(&keys, 2, asked)),
     });
     let folder = tempfile::tempdir().unwrap();
     let rows = previewed(folder.path(), &store, &["s3://archive"]);
-    assert_eq!((rows.len(), store.requests()), (3, 5));
+    assert_eq!((rows.len(), store.requests()), (3, 6));
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl<'a> BucketLister<'a> {
             let request =
                 request.ok_or_else(|| ListError::NotListed("no request can be signed".to_owned()))?;
             let (cause, wait) = match self.client.get(&request).await {
-                Ok(Answer { status: 200, body, .. }) => return Ok(body),
+                Ok(Answer { status: 200, body, .. }) if !page::is_error(&body) => return Ok(body),
                 Ok(answer) => {
                     let code = code_of(&answer);
                     if !passes(answer.status, code.as_deref()) {

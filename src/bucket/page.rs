@@ -13,8 +13,13 @@ pub(super) struct Page {
     pub(super) next: Option<String>,
 }
 
+/// The first bytes of an answer that show what it is.
+const BEGINNING: usize = 256;
+
 /// What is wrong with an answer that should be a page.
 const NO_XML: &str = "the answer is no whole XML document";
+const HTML: &str =
+    "the answer is a page of HTML: a proxy or a login page may have answered in place of the storage";
 const NO_LISTING: &str = "the answer is XML, but no listing";
 const NO_END: &str = "the answer does not say whether more objects follow";
 const BAD_OBJECT: &str = "an object in the answer has no readable key or size";
@@ -22,6 +27,13 @@ const BAD_OBJECT: &str = "an object in the answer has no readable key or size";
 /// Reads a page.
 pub(super) fn read(storage: ObjectStorage, body: &[u8]) -> Result<Page, &'static str> {
     let text = std::str::from_utf8(body).map_err(|_| NO_XML)?;
+    let beginning = body[..body.len().min(BEGINNING)].to_ascii_lowercase();
+    if ["<html", "<!doctype html"]
+        .iter()
+        .any(|tag| memchr::memmem::find(&beginning, tag.as_bytes()).is_some())
+    {
+        return Err(HTML);
+    }
     match storage {
         ObjectStorage::S3 | ObjectStorage::Google => of_s3(text),
         ObjectStorage::Azure => of_azure(text),
@@ -35,6 +47,12 @@ pub(super) fn has_all_keys(page: &Result<Page, &'static str>) -> bool {
         Ok(page) => page.objects.iter().all(|object| !object.key.contains(char::REPLACEMENT_CHARACTER)),
         Err(error) => *error != NO_XML,
     }
+}
+
+/// Whether an answer is an error, whatever its status: S3 finds some when it has begun to answer.
+pub(super) fn is_error(body: &[u8]) -> bool {
+    let beginning = &body[..body.len().min(BEGINNING)];
+    memchr::memmem::find(beginning, b"<Error").is_some()
 }
 
 /// The code of an error that a storage answers with, such as `AccessDenied`.
