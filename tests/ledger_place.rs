@@ -81,9 +81,16 @@ fn a_second_ledger_of_an_account_is_refused_with_the_path_of_the_first_and_the_w
     assert_eq!(with("moved.db", &[]).0, 0);
     let (code, _, err) = with("second.db", &[]);
     assert!(code == 2 && err.contains("moved.db"), "{err}");
-    fs::remove_file(fixture.path("moved.db")).unwrap();
+    for suffix in ["", "-wal", "-shm"] {
+        let [moved, away] = ["moved.db", "away.db"].map(|name| fixture.path(&format!("{name}{suffix}")));
+        fs::rename(moved, away).ok();
+    }
     let (code, _, err) = with("second.db", &[]);
     assert_eq!(code, 6, "{err}");
+    // the second one has sent nothing: it does not keep the account when the first one is put back elsewhere
+    let (code, _, err) = with("away.db", &[]);
+    assert_eq!((code, sandbox.uploads()), (0, 3), "{err}");
+    assert_eq!(with("second.db", &[]).0, 2);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn an_item_is_explained_by_whatever_names_it_and_without_its_signature() {
     let resigned = "https://host/clip-1.mp4?X-Amz-Signature=other&X-Amz-Date=2";
     let by_url = explain(&[resigned]).1;
     let video = by_url.lines().find_map(|line| line.trim().strip_prefix("video ")).unwrap().trim().to_owned();
-    for what in [&[&*video][..], &["A"], &["1"], &["item", "1"], &["line", "2"], &["m.csv:2"]] {
+    for what in [&[&*video][..], &["A"], &["1"], &["item", "1"], &["item 1"], &["line", "2"], &["m.csv:2"]] {
         let (code, out, err) = explain(what);
         assert_eq!((code, &out), (0, &by_url), "{what:?}: {err}");
     }

@@ -936,6 +936,30 @@ fn a_video_that_was_bound_as_the_only_candidate_is_kept_and_named() {
 }
 
 #[test]
+fn a_row_whose_video_is_at_the_service_again_is_bound_to_it_and_not_paid_again() {
+    let (mut harness, of_run) = two_runs(Policy::default());
+    let UndoResult::Ended(end) = harness.undo(2) else { panic!() };
+    assert_eq!(end.gone, 6);
+    harness.service.restore();
+    harness.write_rows(0..11);
+    harness.policy.reruns.deleted = DeletedRows::Reupload;
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!((harness.counts().indexed, harness.counts().deleted), (11, 0));
+    assert!(harness.accepted_counts().values().all(|times| *times == 1), "{:?}", harness.accepted_counts());
+    // they can be deleted once more
+    let UndoResult::Ended(end) = harness.undo(2) else { panic!() };
+    assert_eq!((end.gone, deleted(&harness)), (6, of_run));
+
+    let mut harness = Harness::new(Policy { fail_share: 1.0, ..Policy::default() }, 3);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.counts().failed, 3);
+    harness.service.restore();
+    harness.policy.reruns.failed = FailedRows::Retry;
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!((harness.counts().indexed, harness.service.videos().len()), (3, 3));
+}
+
+#[test]
 fn a_deleted_video_does_not_keep_a_later_doubt_open_and_its_row_is_sent_again_by_order() {
     let (mut harness, _) = two_runs(Policy { faults_at: vec![(11, Fault::CutBefore)], ..Policy::default() });
     let UndoResult::Ended(end) = harness.undo(2) else { panic!() };

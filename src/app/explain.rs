@@ -36,6 +36,13 @@ impl Named {
                 "{text} is no number; give `line 12` or `item 17`, as other commands print it"
             ))
         };
+        // `item 17` may come as one word, in quotes
+        if let [text] = words
+            && let Some((kind, number)) = text.trim().split_once(' ')
+            && ["line", "item"].iter().any(|own| own.eq_ignore_ascii_case(kind))
+        {
+            return Self::parse(&[kind.to_owned(), number.trim().to_owned()]);
+        }
         match words {
             [kind, number] if kind.eq_ignore_ascii_case("line") => {
                 number.replace(',', "").parse().map(Self::Line).map_err(|_| unclear(number))

@@ -23,7 +23,7 @@
 //!
 //!   sending --Rejected, RejectedByRule--> rejected --Corrected--> pending          indexed --ReplaceOrdered--> pending
 //!   pending, abandoned, accepted, indexed --AnswerWithdrawn--> needs_review
-//!   accepted, indexed, failed --Deleted--> deleted --ReuploadOrdered--> pending
+//!   accepted, indexed, failed --Deleted--> deleted --ReuploadOrdered--> pending         pending --FoundAgain--> accepted
 //! ```
 //!
 //! A request without a clear answer may still have had an effect. So its item is `in_doubt`, and leaves that state only
@@ -129,6 +129,8 @@ pub enum ItemEvent {
     Deleted,
     /// The user ordered deleted items to be sent (and paid) again.
     ReuploadOrdered,
+    /// Before it was sent again, a listing showed its video: it is not deleted, or it did not fail to be indexed.
+    FoundAgain,
 }
 
 /// The state of one request. An item has at most one attempt that is open or accepted.
@@ -212,7 +214,8 @@ impl State {
             (S::Sending, E::Rejected | E::RejectedByRule) => S::Rejected,
             (S::Sending, E::Accepted)
             | (S::InDoubt | S::AcceptedUnidentified, E::Found)
-            | (S::NeedsReview, E::Adopted | E::Found) => S::Accepted,
+            | (S::NeedsReview, E::Adopted | E::Found)
+            | (S::Pending, E::FoundAgain) => S::Accepted,
             (S::Sending, E::AcceptedUnidentified) | (S::InDoubt, E::FoundAccepted) => S::AcceptedUnidentified,
             (S::Sending, E::AnswerLost) => S::InDoubt,
             (S::InDoubt | S::AcceptedUnidentified, E::ReviewRequested)
@@ -250,7 +253,7 @@ impl ItemEvent {
             Self::NotSent => AttemptState::NotSent,
             Self::RefusedForNow => AttemptState::Refused,
             Self::Rejected | Self::RejectedByRule => AttemptState::Rejected,
-            Self::Accepted | Self::Found | Self::Adopted => AttemptState::Accepted,
+            Self::Accepted | Self::Found | Self::Adopted | Self::FoundAgain => AttemptState::Accepted,
             Self::AcceptedUnidentified | Self::FoundAccepted => AttemptState::AcceptedUnidentified,
             Self::AnswerLost => AttemptState::InDoubt,
             Self::FoundAbsent | Self::ResendOrdered => AttemptState::Absent,

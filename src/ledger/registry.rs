@@ -5,6 +5,8 @@
 //!
 //! An account is known by the service and by a digest of the API key. A state folder that cannot be used weakens a safety net,
 //! not a promise: the markers in the library still show what another ledger sent.
+//!
+//! A ledger that never sent anything yields: it was made by a run that did not find the first one, which may be put back elsewhere.
 
 use std::{
     fs::{self, DirBuilder},
@@ -16,7 +18,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LedgerError,
+    LedgerError, Snapshot,
+    holder::running_process,
     identity::{Identity, SecondLedger},
 };
 use crate::domain::hex;
@@ -123,8 +126,15 @@ impl Registration {
             .flatten()?;
         let place = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
         let theirs = place(&known.path)?;
-        (place(&self.own.path) != Some(theirs)).then_some(known)
+        let is_other = place(&self.own.path) != Some(theirs) && !yields(&known.path);
+        is_other.then_some(known)
     }
+}
+
+/// Whether a ledger surely never sent anything, and no process is about to.
+fn yields(path: &Path) -> bool {
+    let last_sent_at = Snapshot::open(path).and_then(|snapshot| snapshot.last_sent_at());
+    matches!(last_sent_at, Ok(None)) && matches!(running_process(path), Ok(None))
 }
 
 #[cfg(test)]

@@ -126,6 +126,7 @@ CREATE TABLE transition (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO transition VALUES
     ('pending', 'claimed', 'sending'),
+    ('pending', 'found_again', 'accepted'),
     ('sending', 'not_sent', 'pending'),
     ('sending', 'refused_for_now', 'pending'),
     ('sending', 'rejected', 'rejected'),
@@ -171,13 +172,14 @@ BEGIN SELECT RAISE(ABORT, 'an item is never deleted'); END;
 CREATE TRIGGER attempt_starts_sending BEFORE INSERT ON attempt WHEN NEW.state <> 'sending'
 BEGIN SELECT RAISE(ABORT, 'an attempt starts as sending'); END;
 
--- Attempts that ended stay as they ended; only an accepted one can be superseded, and only a human's answer can be taken
--- back.
+-- Attempts that ended stay as they ended; only an accepted one can be superseded, only one whose item waits to be sent again
+-- can be accepted again, and only a human's answer can be taken back.
 CREATE TRIGGER attempt_ends_once BEFORE UPDATE OF state ON attempt
 WHEN NEW.state <> OLD.state
  AND NOT (NEW.state = 'needs_review'
           AND (OLD.state = 'abandoned' OR (OLD.state = 'absent' AND OLD.forced = 1)
                OR (OLD.state = 'accepted' AND OLD.bound_by = 'human')))
+ AND NOT (OLD.state = 'superseded' AND NEW.state = 'accepted' AND OLD.held = 1)
  AND (OLD.state = 'not_sent' OR OLD.state = 'refused' OR OLD.state = 'rejected' OR OLD.state = 'absent'
       OR OLD.state = 'abandoned' OR OLD.state = 'superseded'
       OR (OLD.state = 'accepted' AND NEW.state <> 'superseded'))
@@ -331,7 +333,8 @@ CREATE TRIGGER deletion_starts_open BEFORE INSERT ON deletion WHEN NEW.gone_at I
 BEGIN SELECT RAISE(ABORT, 'a deletion starts without proof'); END;
 CREATE TRIGGER deletion_is_never_deleted BEFORE DELETE ON deletion
 BEGIN SELECT RAISE(ABORT, 'a deletion is never taken out'); END;
-CREATE TRIGGER deletion_is_proven_once BEFORE UPDATE ON deletion WHEN OLD.gone_at IS NOT NULL
+CREATE TRIGGER deletion_is_proven_once BEFORE UPDATE ON deletion
+WHEN OLD.gone_at IS NOT NULL AND EXISTS (SELECT 1 FROM item WHERE id = OLD.item AND state = 'deleted')
 BEGIN SELECT RAISE(ABORT, 'the deletion is proven'); END;
 -- An item is deleted only with the proof, and its request is not replaced between the order and the proof.
 CREATE TRIGGER item_is_deleted_with_proof BEFORE UPDATE OF state ON item

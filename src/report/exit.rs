@@ -32,6 +32,8 @@ pub struct RunResults<'a> {
     pub work: Work,
     /// Pending rows whose links have expired.
     pub expired: u64,
+    /// Videos of the ledger that were ordered to be deleted, and are not proven to be gone.
+    pub open_deletions: u64,
 }
 
 /// How the process ends.
@@ -200,7 +202,7 @@ fn already_uploaded(item: &str) -> ExitStatus {
 
 /// The status of a run that was not interrupted.
 fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
-    let RunResults { rows, items, work, .. } = results;
+    let RunResults { rows, items, work, open_deletions, .. } = results;
     if items.needs_review > 0 {
         let reason =
             format!("{} for a human's answer", counted(items.needs_review, "item waits", "items wait"));
@@ -247,7 +249,14 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         0 => String::new(),
         count => format!("; {} deleted by order", counted(count, "video was", "videos were")),
     };
-    let reason = format!("{done}{deleted}{}", bad_rows_text(&bad));
+    let being_deleted = match open_deletions {
+        0 => String::new(),
+        count => {
+            let videos = counted(*count, "video was", "videos were");
+            format!("; {videos} ordered to be deleted, not proven yet: give the same telecine undo again")
+        }
+    };
+    let reason = format!("{done}{deleted}{being_deleted}{}", bad_rows_text(&bad));
     ExitStatus { code: ExitCode::Success, reason, next_step: None }
 }
 

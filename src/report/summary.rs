@@ -244,7 +244,8 @@ impl Summary {
         let expired = snapshot.expired_of_run(end.run, end.at.plus(LINK_LIFE_MIN))?;
         // a run without manifests is about the items of the whole ledger
         let bad_rows = snapshot.bad_row_counts((end.command != "reconcile").then_some(end.run))?;
-        let results = RunResults { rows: &rows, items: &items, bad_rows, work, expired };
+        let open_deletions = snapshot.open_deletions()?;
+        let results = RunResults { rows: &rows, items: &items, bad_rows, work, expired, open_deletions };
         let status = exit_status(&end, &results);
         // no waiting helps where the key, the account or the address is wrong
         let can_resume = items.pending > expired && status.code != ExitCode::Fatal;

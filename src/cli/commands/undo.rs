@@ -90,7 +90,7 @@ pub(in crate::cli) struct UndoLine {
     /// `null`: it is not known.
     video_no: Option<String>,
     item: i64,
-    /// The manifest, and the line in which its row was last read. `null` where only the service was asked.
+    /// The manifest, and the line in which its row was last read.
     manifest: Option<String>,
     line: Option<u64>,
     /// The url, with secrets redacted.
@@ -190,7 +190,7 @@ async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
     }
     let tasks = undo::second_video_tasks(&open.context, &second).await?;
     let all = tasks.values().map(Vec::len).sum::<usize>() as u64;
-    show_second(args, &second)?;
+    show_second(args, &open, &second).await?;
     let plan = UndoPlan { delete: all, kept: second.kept.len() as u64, ..UndoPlan::default() };
     let body = body_of(args, &plan);
     if !args.yes || all == 0 {
@@ -274,38 +274,45 @@ fn show_video(args: &UndoArgs, video: &RunVideo, action: UndoAction) -> Result<(
     )
 }
 
-/// A video of which only the service was asked.
-fn listed_line(action: &'static str, video_no: Option<&VideoNo>, item: ItemId, reason: &str) -> UndoLine {
-    UndoLine {
-        schema: SCHEMA,
-        action,
-        video_no: video_no.map(ToString::to_string),
-        item: item.number(),
-        manifest: None,
-        line: None,
-        url: None,
-        reason: Some(reason.to_owned()),
-    }
+/// Shows a video that is known by its item alone.
+async fn show_of_item(
+    args: &UndoArgs,
+    open: &OpenRun,
+    line: (&'static str, Option<&VideoNo>),
+    item: ItemId,
+    reason: &str,
+) -> Result<(), Error> {
+    let history = open.context.ledger.read(move |snapshot| snapshot.item_history(item)).await?;
+    let (action, video_no) = line;
+    let (manifest, row, url) = history.map_or((None, None, None), |history| {
+        let url = redact::url(history.submission.url.as_str());
+        (Some(history.manifest), Some(history.line), Some(url))
+    });
+    let video_no = video_no.map(ToString::to_string);
+    let reason = Some(reason.to_owned());
+    let item = item.number();
+    show_line(args, &UndoLine { schema: SCHEMA, action, video_no, item, manifest, line: row, url, reason })
 }
 
-fn show_second(args: &UndoArgs, second: &SecondVideos) -> Result<(), Error> {
+async fn show_second(args: &UndoArgs, open: &OpenRun, second: &SecondVideos) -> Result<(), Error> {
     for SecondVideo { task, oldest, .. } in &second.found {
         let reason = format!("{oldest} is older");
-        show_line(args, &listed_line("delete", Some(&task.video_no), task.item, &reason))?;
+        show_of_item(args, open, ("delete", Some(&task.video_no)), task.item, &reason).await?;
     }
     for (item, cause) in &second.kept {
-        show_line(args, &listed_line("keep", None, *item, cause))?;
+        show_of_item(args, open, ("keep", None), *item, cause).await?;
     }
     Ok(())
 }
 
-fn show_unfinished(
+async fn show_unfinished(
     args: &UndoArgs,
+    open: &OpenRun,
     action: &'static str,
     videos: &[UnfinishedDeletion],
 ) -> Result<(), Error> {
     for video in videos {
-        show_line(args, &listed_line(action, Some(&video.video_no), video.item, &video.cause))?;
+        show_of_item(args, open, (action, Some(&video.video_no)), video.item, &video.cause).await?;
     }
     Ok(())
 }
@@ -359,8 +366,8 @@ async fn end_deletion(
 ) -> Result<ExitCode, Error> {
     let Some(end) = deleted else { return end_stopped(args, open, signal_state).await };
     finish(&open.context.events).await;
-    show_unfinished(args, "keep", &end.kept)?;
-    show_unfinished(args, "open", &end.open)?;
+    show_unfinished(args, open, "keep", &end.kept).await?;
+    show_unfinished(args, open, "open", &end.open).await?;
     body.deleted = end.gone;
     body.open = end.open.len() as u64;
     body.kept += end.kept.len() as u64;

@@ -101,7 +101,7 @@ impl Snapshot {
         let mut statement = self.connection.prepare_cached(
             "SELECT attempt.video_no FROM attempt JOIN item ON item.id = attempt.item \
              WHERE attempt.state = 'accepted' AND item.namespace = ?1 AND attempt.run <> ?2 \
-             AND NOT EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no) \
+             AND NOT EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no AND gone_at IS NULL) \
              ORDER BY attempt.id DESC LIMIT ?3",
         )?;
         let mut rows = statement.query((namespace, run.0, limit(count_max)))?;
@@ -114,8 +114,7 @@ impl Snapshot {
 }
 
 /// SQL: what the ledger knows of the order to delete a video.
-const ORDERED: &str =
-    "deletion.video_no IS NOT NULL AS is_ordered, coalesce(deletion.listed, 0) AS was_listed";
+const ORDERED: &str = "deletion.video_no IS NOT NULL AND deletion.gone_at IS NULL AS is_ordered, coalesce(deletion.listed, 0) AS was_listed";
 
 fn task(row: &Row<'_>) -> Result<DeletionTask, LedgerError> {
     Ok(DeletionTask {

@@ -35,7 +35,7 @@ impl Store {
              THEN NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = ?1) \
              ELSE item.attempt = ?3 AND item.state IN ('accepted', 'indexed', 'failed') \
              AND EXISTS (SELECT 1 FROM attempt WHERE attempt.id = ?3 AND attempt.video_no = ?1) END \
-             ON CONFLICT (video_no) DO UPDATE SET listed = max(listed, excluded.listed) WHERE gone_at IS NULL",
+             ON CONFLICT (video_no) DO UPDATE SET listed = max(listed, excluded.listed), gone_at = NULL",
         )?;
         for task in tasks {
             let changed = statement.execute((

@@ -90,7 +90,8 @@ impl Snapshot {
     ) -> Result<Vec<BoundItem>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT item.id, item.state, item.cause, attempt.video_no, item.submission ->> '$.url' AS url, \
-             EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no) AS is_deletion_ordered FROM item \
+             EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no AND gone_at IS NULL) \
+             AS is_deletion_ordered FROM item \
              JOIN attempt ON attempt.id = item.attempt WHERE item.id > ?2 AND item.namespace = ?1 \
              AND attempt.video_no IS NOT NULL ORDER BY item.id LIMIT ?3",
         )?;

@@ -1,16 +1,38 @@
 //! Items that are to be sent again after an answer: held until the listings were searched for their markers.
 
 use super::{Store, skew};
-use crate::ledger::{
-    AttemptId, ClaimBlocked, HeldResend, ItemId, LedgerError, ManifestId, PossibleSender, ServiceTime,
-    Snapshot,
-    values::{limit, submission_of},
+use crate::{
+    domain::{ItemEvent, UnixMillis, VideoNo},
+    ledger::{
+        AttemptId, AttemptResult, ClaimBlocked, HeldResend, ItemId, LedgerError, ManifestId, PossibleSender,
+        ServiceTime, Snapshot,
+        values::{limit, submission_of},
+    },
 };
 
 impl Store {
     /// The item of an attempt is not sent again until [`Self::release`].
     pub(super) fn hold(&self, attempt: AttemptId) -> Result<(), LedgerError> {
         self.change_one("UPDATE attempt SET held = 1 WHERE id = ?1", [attempt.0])
+    }
+
+    /// A listing shows a video. If it is the one that the held request of its item was bound to, the item is bound to it again,
+    /// and is not sent.
+    pub fn bind_again(
+        &self,
+        held: &PossibleSender,
+        video_no: &VideoNo,
+        at: UnixMillis,
+    ) -> Result<bool, LedgerError> {
+        let sql =
+            "SELECT 1 FROM attempt WHERE id = ?1 AND video_no = ?2 AND state = 'superseded' AND held = 1";
+        if self.find::<i64>(sql, (held.attempt.0, video_no.as_str()))?.is_none() {
+            return Ok(false);
+        }
+        let cause = format!("{video_no} is at the service");
+        self.settle(held.attempt, &AttemptResult::new(ItemEvent::FoundAgain, at, cause))?;
+        self.change_one("UPDATE attempt SET held = 0 WHERE id = ?1", [held.attempt.0])?;
+        Ok(true)
     }
 
     /// The listings show no video of an item: it may be sent again.

@@ -225,7 +225,8 @@ const fn counts_until_at_most(result: &AttemptResult) -> i64 {
         | ItemEvent::RetryOrdered
         | ItemEvent::ReplaceOrdered
         | ItemEvent::Deleted
-        | ItemEvent::ReuploadOrdered => i64::MAX,
+        | ItemEvent::ReuploadOrdered
+        | ItemEvent::FoundAgain => i64::MAX,
     }
 }
 

@@ -1,11 +1,11 @@
-//! Before a row is sent again that was rejected or failed, the listings are searched for its markers: the service may have
-//! its video all the same. A marker shows only when its video is indexed.
+//! Before a row is sent again that was rejected or failed, or whose video was deleted, the listings are searched for its markers
+//! and its video: the service may have it all the same. A marker shows only when its video is indexed.
 //!
 //! A row that the service itself rejected is searched for at once. A row that only a rule of the user rejected may have been
 //! accepted: it is searched for when the quiet time is over, and sent again when no video is left that it could be.
 
 use crate::{
-    api::{ListedVideo, Transport},
+    api::{IndexStatus, ListedVideo, Transport},
     domain::{UnixMillis, VideoNo},
     events::Event,
     ledger::{HeldResend, LedgerError, Recovered, RunId, VideoOwner},
@@ -59,8 +59,8 @@ pub(super) async fn search<T: Transport>(
         };
         if let Some(Found { bound, .. }) = found.as_ref().filter(|found| found.bound > 0) {
             let text = format!(
-                "{namespace}: {bound} rows that the service had answered as rejected are at the service; they are bound to \
-                 their videos and not sent again"
+                "{namespace}: the listing shows the videos of {bound} rows that were to be sent again; they are bound to them \
+                 and not sent"
             );
             context.emit(&Event::Message { text });
         }
@@ -115,6 +115,14 @@ async fn bind<T: Transport>(
                 VideoOwner::TagsHidden => found.hidden.push(listed.clone()),
                 VideoOwner::Unmarked if accuracy.tags != TagsShown::AsSent => {
                     found.hidden.push(listed.clone());
+                }
+                // it was deleted, or failed to be indexed, when the row was ordered to be sent again
+                VideoOwner::Bound(item) if listed.status != IndexStatus::Failed => {
+                    let Some(held) = held.iter().find(|held| held.item == item) else { continue };
+                    let (sender, at) = (held.sender.clone(), context.clock.now());
+                    let bind =
+                        context.ledger.write(move |store| store.bind_again(&sender, &video.video_no, at));
+                    found.bound += u64::from(bind.await?);
                 }
                 VideoOwner::Rejected(_)
                 | VideoOwner::Surplus(_)

@@ -197,7 +197,8 @@ impl<T: Transport> Uploader<T> {
     /// This is checked before a permit is taken, so that no capacity is reserved in vain. The check is skipped when an item
     /// is known to be pending and the wait is short.
     async fn next_obstacle(&self) -> Result<Option<Obstacle>, LedgerError> {
-        if self.in_flight.len() >= self.plan.concurrency {
+        // a row that turns out not to have been sent makes room for another one
+        if self.in_flight.len() >= self.plan.concurrency || self.has_started_all() {
             return Ok(Some(Obstacle::Concurrency));
         }
         if self.claims.others_wait.load(Relaxed) && self.is_turn_near() {
@@ -216,7 +217,12 @@ impl<T: Transport> Uploader<T> {
         if self.plan.stop_at.is_some_and(|timestamp| self.context.clock.now() >= timestamp) {
             return Some(RunOutcome::TimeUp);
         }
-        self.plan.rows_max.is_some_and(|rows_max| self.sent >= rows_max).then_some(RunOutcome::RowsMax)
+        (self.has_started_all() && self.in_flight.is_empty()).then_some(RunOutcome::RowsMax)
+    }
+
+    /// Whether as many rows as the run may send are sent, or will be if each request in flight leaves.
+    fn has_started_all(&self) -> bool {
+        self.plan.rows_max.is_some_and(|rows_max| self.sent >= rows_max)
     }
 
     fn is_turn_near(&self) -> bool {

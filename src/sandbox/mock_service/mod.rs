@@ -168,6 +168,16 @@ impl MockService {
         state.delete(|video| video.video_no == video_no, now)
     }
 
+    /// The service brings back every deleted video, and indexes every one whose indexing had failed.
+    pub fn restore(&self) {
+        let mut state = self.state();
+        self.let_time_pass(&mut state);
+        for video in std::mem::take(&mut state.deleted) {
+            state.add_video(Video { deleted_at: None, ..video });
+        }
+        state.videos.iter_mut().for_each(|video| video.fails = false);
+    }
+
     /// Every video that was deleted, in the order of its deletion.
     #[must_use]
     pub fn deleted(&self) -> Vec<Video> {
