@@ -11,6 +11,11 @@ pub enum ManifestError {
     /// Reading failed on the way.
     #[error("{path}:{line}: reading the manifest failed; the rows before this line were taken")]
     Broken { path: String, line: u64, source: std::io::Error },
+    /// It was written meanwhile.
+    #[error(
+        "{path} was written while it was read: its last row may be cut off and was not taken; import it again when it is complete"
+    )]
+    Changed { path: String },
     /// It has no record at all.
     #[error("{path}: the manifest is empty; it needs at least a header line and one row")]
     Empty { path: String },

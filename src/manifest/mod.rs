@@ -65,6 +65,7 @@ use lint::Lint;
 use mapping::{Columns, ExplicitRule, unique_names};
 use records::Next;
 use row_reader::{RecordCounts, RowReader};
+use stamp::FileState;
 use swallowed::RowShape;
 use table::{Ask, Table};
 
@@ -79,6 +80,8 @@ pub struct Manifest {
     rules: RowRules,
     pads_short_rows: bool,
     stamp: Option<String>,
+    /// The file when it was opened. `None`: a pipe.
+    opened_as: Option<FileState>,
     counts: RecordCounts,
     /// Finds what is odd about rows. `None`: it is not wanted.
     lint: Option<Lint>,
@@ -145,6 +148,7 @@ impl Manifest {
         }
         let mut manifest = Self {
             stamp: None,
+            opened_as: table.file.as_ref().and_then(FileState::of),
             table,
             joined,
             columns,
@@ -359,10 +363,18 @@ impl Manifest {
         self.counts.unmatched.load(Ordering::Relaxed)
     }
 
-    /// Whether the next row is read already, at least in part. If not, reading it may wait for the writer of the pipe.
+    /// Whether the next row can be read without a wait. If not, it may wait for the writer of the pipe.
     #[must_use]
-    pub fn has_buffered_input(&self) -> bool {
-        self.table.first_row_is_read || self.table.records.has_buffered_input()
+    pub fn has_input(&self) -> bool {
+        self.table.file.is_some() || self.table.first_row_is_read || self.table.records.has_buffered_input()
+    }
+
+    /// An error if the file was written since it was opened: then its last row may be cut off, and rows may be missing.
+    pub fn check_unchanged(&self) -> Result<(), ManifestError> {
+        if self.table.file.as_ref().and_then(FileState::of) == self.opened_as {
+            return Ok(());
+        }
+        Err(ManifestError::Changed { path: self.path().to_owned() })
     }
 
     /// The next row, or what is wrong with it. `None`: the end.

@@ -7,6 +7,24 @@ use super::{
     RowRules, SameBy, TagSeparator, TooLong, dialect::Quote, join::Joined,
 };
 
+/// What of a file changes when it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileState {
+    size: u64,
+    seconds: i64,
+    nanoseconds: i64,
+    inode: u64,
+}
+
+impl FileState {
+    /// As it is now. `None`: the file does not say.
+    pub(super) fn of(file: &File) -> Option<Self> {
+        let meta = file.metadata().ok()?;
+        let (seconds, nanoseconds) = (meta.mtime(), meta.mtime_nsec());
+        Some(Self { size: meta.size(), seconds, nanoseconds, inode: meta.ino() })
+    }
+}
+
 /// The file's size, time and inode, and a digest of the rules it is read by. `None`: the file does not say. A listing is written
 /// anew each time, so its content counts.
 ///
@@ -15,8 +33,8 @@ pub(super) fn of(file: &File, spec: &ManifestSpec, rules: &RowRules, joined: &[J
     let content = if let Some(listing) = &spec.listing {
         format!("listing:{}", listing.digest)
     } else {
-        let meta = file.metadata().ok()?;
-        format!("{}:{}.{:09}:{}", meta.size(), meta.mtime(), meta.mtime_nsec(), meta.ino())
+        let FileState { size, seconds, nanoseconds, inode } = FileState::of(file)?;
+        format!("{size}:{seconds}.{nanoseconds:09}:{inode}")
     };
     let mut fields = fields(spec, rules);
     fields.push(("joined", joined.iter().map(|joined| joined.digest.to_string()).collect()));

@@ -249,9 +249,7 @@ fn read_batch(mut manifest: Manifest) -> (Manifest, RowBatch, BatchEnd) {
     let mut batch = RowBatch::new();
     let mut bytes = 0;
     // rows that a slow pipe has delivered are not held back until the batch is full
-    while batch.is_empty()
-        || (batch.len() < BATCH_ROWS && bytes < BATCH_BYTES && manifest.has_buffered_input())
-    {
+    while batch.is_empty() || (batch.len() < BATCH_ROWS && bytes < BATCH_BYTES && manifest.has_input()) {
         match manifest.next() {
             Ok(Some(row)) => {
                 let cells = match &row {
@@ -261,7 +259,13 @@ fn read_batch(mut manifest: Manifest) -> (Manifest, RowBatch, BatchEnd) {
                 bytes += cells.iter().map(String::len).sum::<usize>();
                 batch.push(row);
             }
-            Ok(None) => return (manifest, batch, BatchEnd::Complete),
+            Ok(None) => {
+                let end = manifest.check_unchanged().map_or_else(BatchEnd::Broken, |()| BatchEnd::Complete);
+                if matches!(end, BatchEnd::Broken(_)) {
+                    batch.pop();
+                }
+                return (manifest, batch, end);
+            }
             Err(broken) => return (manifest, batch, BatchEnd::Broken(broken)),
         }
     }
@@ -335,6 +339,21 @@ async fn admit<T>(
 mod tests {
     use super::*;
     use crate::manifest::ManifestSpec;
+
+    #[test]
+    fn the_last_row_of_a_file_that_is_still_written_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.csv");
+        std::fs::write(&path, "url\nhttps://h/a.mp4\nhttps://h/b").unwrap();
+        let open = || Manifest::open(&ManifestSpec::with_defaults(path.to_str().unwrap())).unwrap();
+        let (_, batch, end) = read_batch(open());
+        assert!(batch.len() == 2 && matches!(end, BatchEnd::Complete));
+        let manifest = open();
+        std::fs::write(&path, "url\nhttps://h/a.mp4\nhttps://h/bear.mp4\n").unwrap();
+        let (_, batch, end) = read_batch(manifest);
+        assert_eq!(batch.len(), 1);
+        assert!(matches!(end, BatchEnd::Broken(ManifestError::Changed { .. })));
+    }
 
     #[test]
     fn rows_that_are_asked_for_their_probe_are_sent_only_once_they_are_read() {

@@ -39,7 +39,10 @@ type Score = (bool, Kind, i32, u32, usize);
 
 impl Inference {
     pub(super) fn find_url(&mut self, columns: &[Column<'_>]) {
-        let addresses = |column: &&Column<'_>| column.is_own && column.share(is_web_address) >= MOST;
+        // of few rows one that is bad is a large share
+        let share_min = |column: &Column<'_>| if column.is_named(Field::Url) { MOST / 2 } else { MOST };
+        let addresses =
+            |column: &&Column<'_>| column.is_own && column.share(is_web_address) >= share_min(column);
         let mut found: Vec<(Score, &Column<'_>)> =
             columns.iter().filter(addresses).map(|column| (score(column), column)).collect();
         found.sort_by_key(|(score, column)| (std::cmp::Reverse(*score), column.number));

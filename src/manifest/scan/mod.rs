@@ -21,6 +21,10 @@ pub use unused::UnusedColumn;
 /// Lines remembered for each kind of fault.
 const EXAMPLES_MAX: usize = 3;
 
+/// Said of a file that changed meanwhile.
+const WRITTEN: &str =
+    "the file was written while it was read: its last row may be cut off, and an import would not take it";
+
 /// What a manifest holds.
 #[derive(Clone, Debug, Default, serde::Serialize, schemars::JsonSchema)]
 pub struct Scan {
@@ -169,7 +173,8 @@ pub fn scan(
         scanner.scan.left_out += manifest.left_out();
         scanner.scan.unmatched += manifest.unmatched();
         let named = |notice: String| if has_several { format!("{path}: {notice}") } else { notice };
-        scanner.scan.notices.extend(manifest.notices().into_iter().map(named));
+        let changed = manifest.check_unchanged().err().map(|_| WRITTEN.to_owned());
+        scanner.scan.notices.extend(manifest.notices().into_iter().chain(changed).map(named));
         if scanner.scan.ended_early {
             break;
         }
