@@ -32,6 +32,46 @@ pub fn poll_delay(age: Duration, delay_min: Duration, delay_max: Duration) -> Du
     (age / 4).clamp(delay_min, delay_max)
 }
 
+/// The age below which an item is hardly ever done, by what the polls of a process have shown. Where thousands of items wait, it
+/// saves the polls of those that cannot be done yet.
+///
+/// While none was done, it is the age of the oldest one that is open: the others are behind it. Then it follows the low end of the
+/// ages at which items are done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeastAge {
+    oldest_open: Duration,
+    done: Option<Duration>,
+}
+
+impl LeastAge {
+    /// It is at most this, so that a service that becomes faster is noticed.
+    const MAX: Duration = Duration::from_mins(15);
+
+    /// A poll showed that an item of this age is still open.
+    #[must_use]
+    pub fn with_open(self, age: Duration) -> Self {
+        Self { oldest_open: self.oldest_open.max(age), ..self }
+    }
+
+    /// A poll showed that an item of this age is done. It may have been done since the poll before.
+    #[must_use]
+    pub fn with_done(self, age: Duration) -> Self {
+        let low = age.mul_f64(0.8);
+        let done = match self.done {
+            None => low,
+            Some(done) if low < done => low.max(done.mul_f64(0.7)),
+            Some(done) => low.min(done.mul_f64(1.05)),
+        };
+        Self { done: Some(done), ..self }
+    }
+
+    /// The time until an item of this age has the least age. It is zero for one that is older.
+    #[must_use]
+    pub fn after(self, age: Duration) -> Duration {
+        self.done.unwrap_or(self.oldest_open).min(Self::MAX).saturating_sub(age)
+    }
+}
+
 /// Reads `Retry-After`: seconds, or a date against the `now` given.
 #[must_use]
 pub fn parse_retry_after(text: &str, now: UnixMillis) -> Option<Duration> {
@@ -62,6 +102,23 @@ mod tests {
         let (min, max) = (Duration::from_secs(3), Duration::from_mins(15));
         let after = |seconds| poll_delay(Duration::from_secs(seconds), min, max).as_secs();
         assert_eq!([after(0), after(60), after(86_400)], [3, 15, 900]);
+    }
+
+    #[test]
+    fn items_are_not_polled_before_they_can_be_done() {
+        let seconds = Duration::from_secs;
+        let new = LeastAge::default();
+        assert_eq!(new.after(Duration::ZERO), Duration::ZERO, "nothing is known");
+        let open = new.with_open(seconds(100)).with_open(seconds(40));
+        assert_eq!((open.after(seconds(30)), open.after(seconds(100))), (seconds(70), Duration::ZERO));
+        assert_eq!(open.with_open(seconds(9_000)).after(Duration::ZERO), LeastAge::MAX);
+        // what is done counts, and not the one that never ends
+        let done = open.with_open(seconds(9_000)).with_done(seconds(50));
+        assert_eq!(done.after(Duration::ZERO), seconds(40));
+        let faster = (0..20).fold(done, |least, _| least.with_done(seconds(5)));
+        assert_eq!(faster.after(Duration::ZERO), seconds(4));
+        let slower = (0..100).fold(faster, |least, _| least.with_done(seconds(500)));
+        assert_eq!(slower.after(Duration::ZERO), seconds(400));
     }
 
     #[test]

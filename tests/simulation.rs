@@ -73,6 +73,37 @@ fn a_full_cap_window_is_waited_for_without_a_refusal() {
 }
 
 #[test]
+fn the_announced_end_of_a_wait_is_when_the_next_upload_leaves() {
+    let answer_delay = Duration::from_secs(2)..=Duration::from_secs(3);
+    let mut harness = Harness::new(Policy { answer_delay, ..Policy::default() }, 7);
+    // both uploads of a window are in flight at once, and count for longer while they are
+    harness.limits = limits("20/s", &["2/10m"]);
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    let waits = harness.collector.all("waiting");
+    let ends = waits.iter().map(|event| event["until"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap());
+    let sent: Vec<UnixMillis> = harness.service.videos().iter().map(|video| video.created_at).collect();
+    assert!(waits.len() >= 3, "{waits:?}");
+    for end in ends {
+        let is_next =
+            sent.iter().any(|at| (0..30_000).contains(&at.since_ms(UnixMillis(end.as_millisecond()))));
+        assert!(is_next, "nothing left at the end of the wait that was announced: {end}");
+    }
+}
+
+#[test]
+fn a_rate_with_long_intervals_ends_a_run_that_is_not_to_wait() {
+    let mut harness = Harness::new(Policy::default(), 3);
+    harness.limits = limits("1/10min", &[]);
+    harness.policy.quota_wait_max = Some(Duration::from_mins(5));
+    let RunOutcome::QuotaPaused { why } = harness.run().outcome() else { panic!("it waited") };
+    assert!(why.contains("rate"), "{why}");
+    assert_eq!(harness.accepted_counts().len(), 1);
+    harness.policy.quota_wait_max = None;
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.collector.count("waiting"), 1, "it is said once");
+}
+
+#[test]
 fn a_restarted_run_still_counts_the_uploads_of_earlier_runs() {
     let policy = Policy { caps: vec![limit("10/2h")], ..Policy::default() };
     let mut harness = Harness::new(policy, 25);
@@ -382,6 +413,18 @@ fn a_run_without_its_ledger_notices_its_videos_in_the_library_and_sends_nothing(
     std::fs::remove_dir_all(harness.folder.path().join("high-water")).unwrap();
     assert!(matches!(harness.run().outcome(), RunOutcome::AlreadyUploaded { .. }));
     assert_eq!(harness.service.stats().uploads, 6, "something was sent again");
+}
+
+#[test]
+fn videos_that_wait_for_long_cost_few_reads() {
+    let index_delay = Duration::from_mins(20)..=Duration::from_mins(30);
+    let mut harness = Harness::new(Policy { index_delay, ..Policy::default() }, 3_000);
+    harness.limits = limits("5/s", &[]);
+    harness.policy.concurrency = 32;
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    let reads = harness.service.stats().reads;
+    // 100 videos a request: each is asked for about five times. With a poll for each that is due it would be one a second
+    assert!(reads <= 200, "{reads} reads for 3,000 videos");
 }
 
 #[test]

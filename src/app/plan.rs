@@ -390,8 +390,7 @@ fn build_plan(
         .filter_map(|text| text.parse::<Rate>().ok())
         .filter(|rate| limits.upload != [*rate] && sent > 0)
         .map(|rate| {
-            // the last upload is sent after the others, and is answered
-            let finish_at = answered(by_caps.clone().with_rate(rate).after(sent.saturating_sub(1)));
+            let finish_at = answered(by_caps.clone().with_rate(rate).after(sent));
             OtherRate {
                 rate: rate.to_string(),
                 finish_at: finish_at.to_string(),

@@ -231,7 +231,8 @@ mod tests {
         }
         let azure = |text: &str| read(ObjectStorage::Azure, text.as_bytes());
         assert_eq!(azure("<EnumerationResults><Blobs /></EnumerationResults>"), Err(NO_END));
-        assert_eq!(azure("<html></html>"), Err(NO_LISTING));
+        assert_eq!(azure("<html></html>"), Err(HTML));
+        assert_eq!(azure("<a></a>"), Err(NO_LISTING));
         assert_eq!(read(ObjectStorage::S3, b"<a>\xff</a>"), Err(NO_XML));
         assert_eq!(error_code(b"<Error><Code>SlowDown</Code></Error>").as_deref(), Some("SlowDown"));
         assert_eq!(error_code(b"<Error><Code>a b</Code></Error>"), None);

@@ -6,7 +6,7 @@ use super::records::EACH;
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// It cannot be opened.
-    #[error("cannot open the manifest {path}; check the path and its permissions")]
+    #[error("cannot open the manifest {path}; {hint}", hint = open_hint(path))]
     Unreadable { path: String, source: std::io::Error },
     /// Reading failed on the way.
     #[error("{path}:{line}: reading the manifest failed; the rows before this line were taken")]
@@ -53,6 +53,18 @@ pub enum ManifestError {
         "{path} is an address; a manifest is a file: fetch it first, or pipe it in (curl URL | telecine check -)"
     )]
     Remote { path: String },
+}
+
+/// What to do where a manifest cannot be opened. A duration is the value of a flag.
+fn open_hint(path: &str) -> &'static str {
+    let is_duration = path.starts_with(|c: char| c.is_ascii_digit())
+        && path.ends_with(['s', 'm', 'h', 'd'])
+        && path.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_duration {
+        "a value of --quota-exit or --probed-only needs an equals sign: --quota-exit=5m"
+    } else {
+        "check the path and its permissions"
+    }
 }
 
 impl ManifestError {

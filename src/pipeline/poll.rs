@@ -3,13 +3,13 @@
 //! One listing covers up to 100 items. An item that several listings do not show is requested singly. An answer
 //! without the item proves nothing: the item is polled again later, with increasing delays.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use crate::{
     api::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
     domain::VideoNo,
     events::Event,
-    ledger::{LedgerError, Observation, PollResult, PollTask, Snapshot},
+    ledger::{LedgerError, Observation, PollResult, PollTask, Snapshot, Store},
     quota::Priority,
 };
 
@@ -17,6 +17,10 @@ use super::context::{Context, Noticed, ReadRefusal};
 
 /// Polls in a row that do not show an item before it is requested singly.
 const MISSED_MAX: u32 = 4;
+/// A request takes along items that are due within this part of the age of the one that is due longest.
+const SOON: u32 = 8;
+/// Not later than this.
+const SOON_MAX: Duration = Duration::from_mins(2);
 
 /// Polls until the run ends, or until the service refuses every read.
 pub(super) async fn poll<T: Transport>(context: Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
@@ -52,7 +56,12 @@ async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<ReadRefusal,
 async fn poll_due<T: Transport>(context: &Context<T>) -> Result<Option<ReadRefusal>, LedgerError> {
     let permit = context.limiter.permit(Priority::Poll).await;
     let now = context.clock.now();
-    let due = context.ledger.read(move |snapshot| snapshot.poll_tasks(now, VIDEO_NOS_MAX)).await?;
+    let first = context.ledger.read(move |snapshot| snapshot.poll_tasks(now, 1)).await?;
+    // a request has room for items that are due soon
+    let soon = first.first().map_or(Duration::ZERO, |task| now.after_now(task.accepted_at) / SOON);
+    let until = now.plus(soon.min(SOON_MAX));
+    let take = move |store: &Store| store.take_poll_tasks(now, until, VIDEO_NOS_MAX);
+    let due = context.ledger.write(take).await?;
     // one request covers one namespace: that of the item due longest
     let Some(namespace) = due.first().map(|task| task.namespace.as_str()) else {
         context.limiter.give_back(permit);

@@ -78,7 +78,7 @@ impl Forecast {
         if period_ms == 0 { self } else { self.with_rule(1, period_ms, Vec::new()) }
     }
 
-    /// When the upload after `count` others can leave, as far as limits decide it. Exact for the next few thousand.
+    /// When the last of `count` uploads can leave, as far as limits decide it. Exact for the next few thousand.
     #[must_use]
     pub fn after(mut self, count: u64) -> UnixMillis {
         let exact = count.min(EXACT_MAX);

@@ -159,7 +159,6 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         let report = LibraryDiffReport { service, at, library_diffs };
         let files = report::write_library_diff(&report, &folder)?;
         let (code, verdict) = library_diff_verdict(&report.library_diffs);
-        let verdict = format!("exit {}: {verdict}", code.number());
         if args.output.json {
             let namespaces = report.library_diffs.iter().map(report::Compared::from).collect();
             let body = VerifyBody {
@@ -171,6 +170,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
             };
             print_end(&CommandEnd { reason: verdict, ..CommandEnd::of(code) }, &body)?;
         } else if !args.output.quiet {
+            let verdict = format!("exit {}: {verdict}", code.number());
             print(&report::show_library_diff(&report, &files, &verdict))?;
         }
         Ok(code)

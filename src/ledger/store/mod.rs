@@ -21,7 +21,7 @@ mod settle;
 pub(super) use library::RECOVERED;
 pub(super) use settle::Entry;
 
-use std::{fs::File, ops::Deref, path::PathBuf};
+use std::{cell::Cell, fs::File, ops::Deref, path::PathBuf};
 
 use rusqlite::Connection;
 
@@ -34,7 +34,10 @@ use super::{
     registry::Registration,
     values::{impossible, state_of, submission_of},
 };
-use crate::domain::{State, Submission};
+use crate::{
+    domain::{State, Submission},
+    retry::LeastAge,
+};
 
 /// SQL: the clock skew of the runs (`later`) that meet a condition, in milliseconds.
 fn skew(condition: &str) -> String {
@@ -77,6 +80,8 @@ pub struct Store {
     unconfirmed_key: Option<Vec<u8>>,
     files: OpenFiles,
     damage_check: DamageCheck,
+    /// What the polls of this process showed of how long indexing takes.
+    least_age: Cell<LeastAge>,
 }
 
 /// When changes reach the file.
@@ -137,6 +142,7 @@ impl Store {
             unconfirmed_key: parts.unconfirmed_key,
             files: OpenFiles::default(),
             damage_check: parts.damage_check,
+            least_age: Cell::default(),
         }
     }
 

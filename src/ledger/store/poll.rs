@@ -17,6 +17,9 @@ const POLL_DELAY_MIN: Duration = Duration::from_secs(3);
 /// The longest time between two polls of an item.
 const POLL_DELAY_MAX: Duration = Duration::from_mins(15);
 
+/// As many times the items of one request are put off at once.
+const PUT_OFF_TIMES: usize = 4;
+
 impl Snapshot {
     /// Accepted items to poll by `until`, soonest first, at most `count_max`.
     pub fn poll_tasks(&self, until: UnixMillis, count_max: usize) -> Result<Vec<PollTask>, LedgerError> {
@@ -51,6 +54,7 @@ impl Store {
     /// Records the results of polls.
     pub fn observe(&self, results: &[PollResult], at: UnixMillis) -> Result<(), LedgerError> {
         for result in results {
+            self.note_age(result, at)?;
             let (event, cause) = match &result.observation {
                 Observation::Indexed => (ItemEvent::Indexed, None),
                 Observation::Failed(cause) => (ItemEvent::IndexingFailed, Some(cause.clone())),
@@ -76,6 +80,56 @@ impl Store {
         Ok(())
     }
 
+    /// Items to poll now, soonest first, at most `count_max` of those that are due by `until`. Those that cannot be done yet are
+    /// put off.
+    pub fn take_poll_tasks(
+        &self,
+        now: UnixMillis,
+        until: UnixMillis,
+        count_max: usize,
+    ) -> Result<Vec<PollTask>, LedgerError> {
+        let least_age = self.least_age.get();
+        let due = self.poll_tasks(until, count_max.saturating_mul(PUT_OFF_TIMES))?;
+        let is_young = |task: &PollTask| !least_age.after(now.after_now(task.accepted_at)).is_zero();
+        let (young, mut tasks): (Vec<_>, Vec<_>) = due.into_iter().partition(is_young);
+        for task in young {
+            self.schedule_poll(task.item, now, "missed")?;
+        }
+        tasks.truncate(count_max);
+        Ok(tasks)
+    }
+
+    /// Takes the age of an item into account for the polls of others.
+    fn note_age(&self, result: &PollResult, at: UnixMillis) -> Result<(), LedgerError> {
+        let least_age = self.least_age.get();
+        let learned = match result.observation {
+            Observation::InProgress => least_age.with_open(self.age_of(result.item, at)?),
+            Observation::Indexed | Observation::Failed(_) => {
+                least_age.with_done(self.age_of(result.item, at)?)
+            }
+            Observation::NotShown | Observation::Unreadable => least_age,
+        };
+        self.least_age.set(learned);
+        Ok(())
+    }
+
+    /// The time since an item was accepted.
+    fn age_of(&self, item: ItemId, at: UnixMillis) -> Result<Duration, LedgerError> {
+        let sql = format!(
+            "SELECT {ACCEPTED_AT} FROM item JOIN attempt ON attempt.id = item.attempt WHERE item.id = ?1"
+        );
+        let accepted_at: Option<UnixMillis> = self.find(&sql, [item.0])?;
+        let age_ms = at.since_ms(accepted_at.unwrap_or(at)).max(0);
+        Ok(Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)))
+    }
+
+    /// The delay of the first poll after an item was bound to its video. One that was not bound by its answer is older.
+    pub(super) fn first_poll_delay(&self, event: ItemEvent) -> Duration {
+        let until_least_age = self.least_age.get().after(Duration::ZERO);
+        if event == ItemEvent::Accepted { until_least_age } else { POLL_DELAY_MIN }
+            .clamp(POLL_DELAY_MIN, POLL_DELAY_MAX)
+    }
+
     fn note_hidden(&self, item: ItemId, at: UnixMillis) -> Result<(), LedgerError> {
         self.change_one(
             "UPDATE attempt SET hidden_until = ?2 WHERE id = (SELECT attempt FROM item WHERE id = ?1)",
@@ -99,13 +153,9 @@ impl Store {
 
     /// Schedules the next poll by the item's age.
     fn schedule_poll(&self, item: ItemId, at: UnixMillis, missed: &str) -> Result<(), LedgerError> {
-        let sql = format!(
-            "SELECT {ACCEPTED_AT} FROM item JOIN attempt ON attempt.id = item.attempt WHERE item.id = ?1"
-        );
-        let accepted_at: Option<UnixMillis> = self.find(&sql, [item.0])?;
-        let age_ms = at.since_ms(accepted_at.unwrap_or(at)).max(0);
-        let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0));
-        let poll_at = at.plus(retry::poll_delay(age, POLL_DELAY_MIN, POLL_DELAY_MAX));
+        let age = self.age_of(item, at)?;
+        let by_age = retry::poll_delay(age, POLL_DELAY_MIN, POLL_DELAY_MAX);
+        let poll_at = at.plus(self.least_age.get().after(age).clamp(by_age, POLL_DELAY_MAX));
         let sql =
             format!("UPDATE item SET poll_at = ?2, missed = {missed} WHERE id = ?1 AND state = 'accepted'");
         self.change_one(&sql, (item.0, poll_at.0))

@@ -9,9 +9,6 @@ use crate::{
     },
 };
 
-/// The delay of the first poll after an acceptance, in milliseconds. The poll stage chooses the later ones.
-const FIRST_POLL_AFTER_MS: i64 = 3_000;
-
 impl Store {
     /// Records what became of an attempt and moves its item, by the transition table.
     pub fn settle(&self, attempt: AttemptId, result: &AttemptResult) -> Result<(), LedgerError> {
@@ -119,7 +116,7 @@ impl Store {
     ) -> Result<(), LedgerError> {
         let next = from.after(result.event)?;
         let at = result.at;
-        let poll_at = (next == State::Accepted).then(|| at.plus_ms(FIRST_POLL_AFTER_MS).0);
+        let poll_at = (next == State::Accepted).then(|| at.plus(self.first_poll_delay(result.event)).0);
         let final_at = next.is_final().then_some(at.0);
         self.change_one(
             "UPDATE item SET state = ?3, poll_at = ?4, missed = 0, final_at = ?5, cause = ?6, \
