@@ -143,18 +143,9 @@ impl Field {
             }
             Self::Id => &["id", "external_id", "video_id", "asset_id", "row_id"],
             Self::Hash => &["hash", "content_hash", "checksum", "digest", "sha256", "sha1", "md5", "sha_256"],
-            Self::LatitudeRef => {
-                &["latitude_ref", "lat_ref", "latitude_hemisphere", "latitude_direction", "lat_dir", "ns"]
-            }
-            Self::LongitudeRef => &[
-                "longitude_ref",
-                "lon_ref",
-                "lng_ref",
-                "longitude_hemisphere",
-                "longitude_direction",
-                "lon_dir",
-                "ew",
-            ],
+            // with the names of the axes, see [`super::recognise`]
+            Self::LatitudeRef => &["latitude_ref", "ns", "n_or_s", "north_south"],
+            Self::LongitudeRef => &["longitude_ref", "ew", "we", "e_or_w", "east_west"],
             Self::Time => &["time", "time_of_day", "time_taken", "event_time"],
         }
     }

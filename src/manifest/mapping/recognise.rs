@@ -82,6 +82,48 @@ const NO_VIDEO: &[&str] = &[
     "callback",
 ];
 
+/// Parts of the path to what belongs to somebody or something else than the video.
+const OF_OTHERS: &[&str] = &[
+    "owner",
+    "author",
+    "user",
+    "uploader",
+    "creator",
+    "studio",
+    "publisher",
+    "license",
+    "licence",
+    "channel",
+    "account",
+    "viewport",
+    "bounds",
+    "bbox",
+    "northeast",
+    "southwest",
+    "related",
+    "parent",
+    "comments",
+];
+/// Parts of the path to the video itself: what is below another one has an id of its own.
+const OF_VIDEO: &[&str] = &[
+    "video",
+    "videos",
+    "media",
+    "item",
+    "items",
+    "asset",
+    "file",
+    "clip",
+    "node",
+    "properties",
+    "attributes",
+    "fields",
+    "data",
+    "source",
+];
+/// Parts of a name that say which side of an axis a number is on, behind the axis: `lat_dir`.
+const SIDES: &[&str] = &["ref", "dir", "direction", "hemisphere", "hem", "ns", "n_s", "ew", "e_w"];
+
 /// How well a name fits a field; the least fits best.
 type Rank = (usize, usize, usize, usize);
 
@@ -111,18 +153,52 @@ pub(in crate::manifest) fn fits(field: Field, name: &str) -> bool {
 }
 
 fn rank(field: Field, name: &str, has_paths: bool) -> Option<Rank> {
+    // exiftool writes the group of a tag before it; what it computes of several tags has the right sign
+    let grouped = name.split_once(':').filter(|(group, _)| group.chars().all(char::is_alphanumeric));
+    if let Some((group, tag)) = grouped {
+        let (kind, at) = fit(field, &parts_of(tag))?;
+        let meaning = meaning(field, &parts_of(tag)) + usize::from(!group.eq_ignore_ascii_case("composite"));
+        return Some((meaning, 0, kind, at));
+    }
     let whole = parts_of(name);
     let meaning = meaning(field, &whole);
     let fit = |parts: &str| fit(field, parts);
+    if has_paths && !is_of_video(field, name) {
+        return None;
+    }
     if let Some((kind, at)) = fit(&whole) {
-        return Some((meaning, kind, 0, at));
+        return Some((meaning, 0, kind, at));
     }
     // `images.poster.src` is no video, and of several arrays of files none is chosen
     if field == Field::Url && meaning > 0 {
         return None;
     }
     let (kind, at) = has_paths.then(|| fit(&parts_of(last_part(name))))??;
-    Some((meaning, kind, 1, at))
+    Some((meaning, 1, kind, at))
+}
+
+/// Whether the path within a record leads to something of the video itself.
+fn is_of_video(field: Field, name: &str) -> bool {
+    let within = name.rsplit_once("[]").map_or(name, |(_, within)| within).trim_start_matches('.');
+    let Some((path, _)) = within.rsplit_once('.') else { return true };
+    let parts = parts_of(path);
+    match field {
+        // an address has rules of its own
+        Field::Url | Field::Callback => true,
+        Field::Id | Field::Hash => parts.split('_').all(|part| OF_VIDEO.contains(&part)),
+        Field::Tags
+        | Field::Latitude
+        | Field::Longitude
+        | Field::Geo
+        | Field::Datetime
+        | Field::CameraModel
+        | Field::UniqueId
+        | Field::RetainOriginalVideo
+        | Field::VideoTranscriptionPrompt
+        | Field::LatitudeRef
+        | Field::LongitudeRef
+        | Field::Time => !has_any(&parts, OF_OTHERS),
+    }
 }
 
 fn has_any(parts: &str, of: &[&str]) -> bool {
@@ -162,10 +238,20 @@ fn fit(field: Field, parts: &str) -> Option<(usize, usize)> {
     if let Some(at) = of(parts) {
         return Some((0, at));
     }
+    let axis = match field {
+        Field::LatitudeRef => Some(Field::Latitude),
+        Field::LongitudeRef => Some(Field::Longitude),
+        _ => None,
+    };
+    if let Some(axis) = axis {
+        let is_side = |side: &&&str| {
+            let before = parts.strip_suffix(**side).and_then(|before| before.strip_suffix('_'));
+            before.is_some_and(|before| fit(axis, before).is_some())
+        };
+        return SIDES.iter().find(is_side).map(|_| (1, 0));
+    }
     let before: &[&str] = match field {
-        Field::Latitude | Field::Longitude | Field::Geo | Field::LatitudeRef | Field::LongitudeRef => {
-            BEFORE_PLACES
-        }
+        Field::Latitude | Field::Longitude | Field::Geo => BEFORE_PLACES,
         Field::CameraModel => BEFORE_CAMERAS,
         Field::Datetime => {
             let is_date =
@@ -180,6 +266,8 @@ fn fit(field: Field, parts: &str) -> Option<(usize, usize)> {
         | Field::VideoTranscriptionPrompt
         | Field::Id
         | Field::Hash
+        | Field::LatitudeRef
+        | Field::LongitudeRef
         | Field::Time => return None,
     };
     let mut rest = parts;
@@ -227,6 +315,16 @@ mod tests {
             (Field::Url, "videoUrl"),
             (Field::Url, "videourl"),
             (Field::LatitudeRef, "GPSLatitudeRef"),
+            (Field::LatitudeRef, "N/S"),
+            (Field::LatitudeRef, "Lat N/S"),
+            (Field::LatitudeRef, "LatitudeHemisphere"),
+            (Field::LongitudeRef, "E/W"),
+            (Field::LongitudeRef, "long_ref"),
+            (Field::LongitudeRef, "lng_dir"),
+            (Field::LongitudeRef, "site_long_direction"),
+            (Field::Latitude, "Composite:GPSLatitude"),
+            (Field::Datetime, "EXIF:DateTimeOriginal"),
+            (Field::Id, "video.id"),
             (Field::Url, "media[].url"),
         ] {
             assert_eq!(chosen(field, &[name]), Some((0, vec![])), "{name}");
@@ -238,6 +336,10 @@ mod tests {
             (Field::Datetime, "Shot on"),
             (Field::Latitude, "flat"),
             (Field::Longitude, "how long"),
+            (Field::Latitude, "owner.lat"),
+            (Field::Datetime, "license.date"),
+            (Field::Tags, "uploader.tags"),
+            (Field::Id, "camera.id"),
         ] {
             assert_eq!(chosen(field, &[name]), None, "{name}");
         }
@@ -249,6 +351,12 @@ mod tests {
         assert_eq!(chosen(Field::Datetime, &dates), Some((1, vec![0])));
         assert_eq!(chosen(Field::Datetime, &["upload_date_time", "date"]), Some((1, vec![])));
         assert_eq!(chosen(Field::Datetime, &["timestamp", "recording_date"]), Some((1, vec![0])));
+        assert_eq!(chosen(Field::Latitude, &["home.lat", "location.lat"]), Some((1, vec![0])));
+        assert_eq!(
+            chosen(Field::Latitude, &["GPS:GPSLatitude", "Composite:GPSLatitude"]),
+            Some((1, vec![0])),
+            "the computed one has a sign"
+        );
         assert_eq!(chosen(Field::Url, &["thumbnail.url", "video.url"]), Some((1, vec![])));
         assert_eq!(chosen(Field::Url, &["video.url", "url"]), Some((1, vec![0])), "a whole name fits better");
     }

@@ -42,7 +42,7 @@ impl Columns {
             let among = &names[..width.min(names.len())];
             let mut found = recognise(field, among, explicit.has_paths);
             if let (Field::Time, Some(date)) = (field, depends_on) {
-                found = found.and_then(|found| self.of_same_file(found, date));
+                found = found.and_then(|found| self.of_same_object(found, date));
             }
             if let (Field::LatitudeRef | Field::LongitudeRef, Some(axis)) = (field, depends_on) {
                 let is_named =
@@ -99,6 +99,15 @@ impl Columns {
         let file = self.file_of(column);
         let all = std::iter::once(found.column).chain(found.rivals);
         let mut own = all.filter(|column| self.file_of(*column) == file);
+        Some(Recognised { column: own.next()?, rivals: own.collect() })
+    }
+
+    /// What was recognised in the file of this column, and in its object.
+    fn of_same_object(&self, found: Recognised, column: usize) -> Option<Recognised> {
+        let path = |column: usize| self.names[column].rsplit_once('.').map_or("", |(path, _)| path);
+        let found = self.of_same_file(found, column)?;
+        let all = std::iter::once(found.column).chain(found.rivals);
+        let mut own = all.filter(|own| path(*own) == path(column));
         Some(Recognised { column: own.next()?, rivals: own.collect() })
     }
 
@@ -180,8 +189,19 @@ fn place_stem(name: &str) -> String {
         "hemisphere",
         "direction",
         "dir",
+        "hem",
         "ns",
         "ew",
+        "n",
+        "s",
+        "e",
+        "w",
+        "or",
+        "north",
+        "south",
+        "east",
+        "west",
+        "composite",
     ];
     let parts = parts_of(name);
     parts.split('_').filter(|part| !AXES.contains(part)).collect::<Vec<_>>().join("_")
