@@ -72,14 +72,30 @@ impl LeastAge {
     }
 }
 
-/// Reads `Retry-After`: seconds, or a date against the `now` given.
+/// A number of seconds from here on is a time since 1970, as some servers write it: nobody asks for a wait of 30 years.
+const EPOCH_SECONDS_MIN: f64 = 1e9;
+/// A time since 1970 from here on is in milliseconds.
+const EPOCH_MILLIS_MIN: f64 = 1e12;
+
+/// Reads `Retry-After`: seconds, also with a fraction or a unit, the largest of several numbers, or a date against the `now` given.
 #[must_use]
 pub fn parse_retry_after(text: &str, now: UnixMillis) -> Option<Duration> {
     let text = text.trim();
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
+    let number = |part: &str| -> Option<f64> {
+        let part = part.trim().trim_end_matches(['s', 'S']).trim_end();
+        let is_number = part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        part.parse().ok().filter(|_| is_number)
+    };
+    let numbers: Option<Vec<f64>> = text.split(',').map(number).collect();
+    let Some(seconds) = numbers.and_then(|numbers| numbers.into_iter().reduce(f64::max)) else {
+        return Some(UnixMillis::parse_http_date(text)?.after_now(now));
+    };
+    if seconds < EPOCH_SECONDS_MIN {
+        return Some(Duration::try_from_secs_f64(seconds.ceil()).unwrap_or(Duration::MAX));
     }
-    Some(UnixMillis::parse_http_date(text)?.after_now(now))
+    let millis = if seconds < EPOCH_MILLIS_MIN { seconds * 1000.0 } else { seconds };
+    #[expect(clippy::cast_possible_truncation, reason = "a larger number is the end of time")]
+    Some(UnixMillis(millis as i64).after_now(now))
 }
 
 #[cfg(test)]
@@ -129,7 +145,11 @@ mod tests {
         assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:00:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(parse_retry_after("soon", now), None);
         assert_eq!(parse_retry_after("", now), None);
-        let longest = parse_retry_after("99999999999999999999999", now);
-        assert_eq!(longest, Some(Duration::from_secs(u64::MAX)), "a wait is never shortened");
+        assert_eq!(parse_retry_after("7.5", now), Some(Duration::from_secs(8)));
+        assert_eq!(parse_retry_after("7s", now), Some(Duration::from_secs(7)));
+        assert_eq!(parse_retry_after("7, 9", now), Some(Duration::from_secs(9)));
+        assert_eq!(parse_retry_after("1445412600", now), Some(Duration::from_mins(2)), "a time, in seconds");
+        assert_eq!(parse_retry_after("1445412600000", now), Some(Duration::from_mins(2)));
+        assert_eq!(parse_retry_after("86400000", now), Some(Duration::from_hours(24_000)), "never shortened");
     }
 }

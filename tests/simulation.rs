@@ -11,7 +11,7 @@ use telecine::{
     ledger::{DeletedRows, DiffKind, FailedRows, ItemId, Marker, RerunPolicy},
     manifest::Manifest,
     pipeline::OnDoubt,
-    sandbox::{DeleteFault, Fault, Faults, Limiter, ListOrder, Policy, Video},
+    sandbox::{DeleteFault, Fault, Faults, Limiter, ListOrder, Policy, ReadFault, Video},
 };
 
 #[test]
@@ -1000,6 +1000,76 @@ fn a_row_whose_video_is_at_the_service_again_is_bound_to_it_and_not_paid_again()
     harness.policy.reruns.failed = FailedRows::Retry;
     assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!((harness.counts().indexed, harness.service.videos().len()), (3, 3));
+}
+
+#[test]
+fn while_no_listing_can_be_read_nothing_is_sent_that_may_be_there() {
+    let policy =
+        || Policy { read_fault_share: 0.97, read_faults: vec![ReadFault::BadGateway], ..Policy::default() };
+    // rows to be sent again
+    let mut harness = Harness::new(policy(), 5);
+    harness.service.disable_faults();
+    harness.run();
+    let UndoResult::Ended(end) = harness.undo(1) else { panic!() };
+    assert_eq!(end.gone, 5);
+    harness.service.restore();
+    harness.policy.reruns.deleted = DeletedRows::Reupload;
+    for is_listing in [false, false, true] {
+        if is_listing {
+            harness.service.disable_faults();
+        } else {
+            harness.service.enable_faults();
+        }
+        harness.run();
+        assert!(harness.accepted_counts().values().all(|times| *times == 1), "{is_listing}");
+    }
+    assert_eq!((harness.counts().indexed, harness.service.videos().len()), (5, 5));
+    // rows of another ledger
+    let mut harness = Harness::new(policy(), 5);
+    harness.service.disable_faults();
+    harness.run();
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{suffix}", harness.ledger().display()));
+    }
+    std::fs::remove_dir_all(harness.folder.path().join("high-water")).unwrap();
+    harness.service.enable_faults();
+    let outcome = harness.run().outcome();
+    let is_unlisted = matches!(outcome, RunOutcome::Stopped { reason: StopReason::Unlisted, .. });
+    assert!(is_unlisted || matches!(outcome, RunOutcome::AlreadyUploaded { .. }), "{outcome:?}");
+    assert_eq!(harness.service.videos().len(), 5);
+}
+
+#[test]
+fn a_row_that_is_bound_to_an_earlier_video_has_the_content_of_that_video() {
+    let mut harness = Harness::new(Policy { fail_share: 1.0, ..Policy::default() }, 3);
+    harness.run();
+    assert_eq!(harness.counts().failed, 3);
+    harness.service.restore();
+    let changed = std::fs::read_to_string(harness.manifest()).unwrap().replace("a;b", "other;b");
+    std::fs::write(harness.manifest(), changed).unwrap();
+    harness.policy.reruns.failed = FailedRows::Retry;
+    harness.run();
+    assert_eq!((harness.counts().indexed, harness.service.videos().len()), (3, 3));
+    assert_eq!(harness.collector.count("row_drifted"), 0);
+    harness.policy.reruns = RerunPolicy::default();
+    harness.run();
+    assert_eq!(harness.collector.count("row_drifted"), 3, "the videos have the old tags");
+}
+
+#[test]
+fn a_video_that_is_indexed_while_its_row_waits_to_be_sent_again_is_found() {
+    let mut harness = Harness::new(Policy { fail_share: 1.0, ..Policy::default() }, 4);
+    harness.run();
+    harness.policy.reruns.failed = FailedRows::Retry;
+    harness.limits = limits("1/2h", &[]);
+    // the first is searched for and sent; the others wait for their turn
+    harness.run_killed_after(Duration::from_mins(5));
+    let sent = harness.service.videos().len();
+    assert!(sent <= 5, "{sent}");
+    harness.service.restore();
+    harness.run_killed_after(Duration::from_mins(30));
+    assert_eq!(harness.service.videos().len(), sent, "nothing more is paid");
+    assert_eq!(harness.counts().pending, 0);
 }
 
 #[test]

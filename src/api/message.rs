@@ -33,19 +33,18 @@ const RETIRED: &[&str] = &[
 /// A path that the service does not have.
 const WRONG_PATH: &[&str] = &["no static resource", "no handler", "no endpoint", "no mapping for"];
 /// A request in a form that the service does not read.
-const CONFIGURATION: &[&str] = &[
-    "content type",
-    "content-type",
-    "media type",
-    "request method",
+const CONFIGURATION: &[&str] = &["content type", "content-type", "media type", "request method"];
+/// The same, where the parameter is named that the service did not find.
+const NOT_FOUND_IN_REQUEST: &[&str] = &[
     "required request parameter",
     "required request body",
     "required request part",
     "required parameter is not present",
 ];
+/// Credits, where neither a field nor the source is named: a url points to something.
+const POINTS: &[&str] = &["points"];
 /// Credits.
 const CREDITS: &[&str] = &[
-    "points",
     "credits",
     "credit balance",
     "insufficient balance",
@@ -56,21 +55,17 @@ const CREDITS: &[&str] = &[
     "点数不足",
 ];
 /// The API key.
-const KEY: &[&str] = &[
-    "authorization",
+const KEY: &[&str] = &["authorization", "api key", "apikey", "api-key", "密钥", "鉴权"];
+/// The API key, where neither a field nor the source is named: the host of a video may ask for a key of its own.
+const KEY_OR_SOURCE: &[&str] = &[
     "unauthorized",
     "unauthorised",
-    "api key",
-    "apikey",
-    "api-key",
     "access token",
     "invalid token",
     "token is invalid",
     "token expired",
     "authentication",
-    "密钥",
     "未授权",
-    "鉴权",
 ];
 /// Trouble of the service: what it says of the row besides does not count.
 const TROUBLE: &[&str] = &[
@@ -125,28 +120,38 @@ const LIMIT_PHRASES: &[&str] = &[
     "per second",
     "per hour",
     "per day",
-    "2 hours",
-    "2-hour",
-    "two hours",
     "too frequent",
     "too frequently",
     "slow down",
     "~throttl",
     "qps",
     "qpm",
-    "concurrent",
     "频繁",
     "请求过多",
     "次数",
     "限流",
+];
+/// Limits, where neither a field nor the source is named.
+const LIMIT_WORDS: &[&str] = &[
+    "2 hours",
+    "2-hour",
+    "two hours",
+    "concurrent",
+    "limit",
+    "limits",
+    "limited",
+    "quota",
+    "quotas",
+    "cap",
+    "exceed",
+    "exceeds",
+    "exceeded",
+    "rate",
     "上限",
     "超出限制",
     "超过限制",
     "限制",
-];
-/// Limits, where no field is named.
-const LIMIT_WORDS: &[&str] = &[
-    "limit", "limits", "limited", "quota", "quotas", "cap", "exceed", "exceeds", "exceeded", "rate", "配额",
+    "配额",
 ];
 
 /// The fields of an upload, as the service spells them.
@@ -172,6 +177,9 @@ const FIELDS: &[&str] = &[
     "retain_original_video",
     "video_transcription_prompt",
     "folder_id",
+    "标签",
+    "链接",
+    "地址",
 ];
 /// What can be wrong with a field.
 const FAULTS: &[&str] = &[
@@ -218,6 +226,31 @@ const FAULTS: &[&str] = &[
     "unreachable",
     "not accessible",
     "duplicate",
+    "points to",
+    "no longer available",
+    "deprecated",
+    "expired",
+    "unauthorized",
+    "unauthorised",
+    "forbidden",
+    "requires authentication",
+    "not found",
+    "does not exist",
+    "cannot download",
+    "can't download",
+    "could not download",
+    "unable to download",
+    "failed to download",
+    "cannot fetch",
+    "can't fetch",
+    "could not fetch",
+    "unable to fetch",
+    "failed to fetch",
+    "cannot access",
+    "unable to access",
+    "failed to access",
+    "超过",
+    "超出",
     "不能为空",
     "格式",
     "无效",
@@ -232,6 +265,9 @@ const SOURCE: &[&str] = &[
     "video format",
     "file format",
     "not a video",
+    "video resolution",
+    "frame rate",
+    "bitrate",
     "video duration",
     "video is too",
     "file is too",
@@ -248,34 +284,34 @@ const SOURCE: &[&str] = &[
 pub(super) fn topic(message: &str) -> Topic {
     let text = message.to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| contains_phrase(&text, phrase));
-    if says(RETIRED) {
-        return Topic::Stop(StopReason::Retired);
-    }
+    let is_not_taken = || says(&["not supported", "unsupported", "not present", "is missing", "not allowed"]);
+    // what is said of a field or of the source of a row concerns no other row
+    let is_of_row = says(FIELDS) || says(SOURCE);
     if says(WRONG_PATH) {
         return Topic::Stop(StopReason::WrongAddress);
     }
-    if says(CONFIGURATION)
-        && (says(&["not supported", "unsupported", "not present", "is missing", "not allowed"]))
-    {
+    if is_not_taken() && (says(NOT_FOUND_IN_REQUEST) || (!is_of_row && says(CONFIGURATION))) {
         return Topic::Stop(StopReason::WrongRequest);
     }
-    let names_field = says(FIELDS);
+    if !is_of_row && says(RETIRED) {
+        return Topic::Stop(StopReason::Retired);
+    }
     if says(TROUBLE) {
         return Topic::Unclear;
     }
     if says(LIMIT_PHRASES) {
         return Topic::Limit;
     }
-    if (names_field || says(SOURCE)) && says(FAULTS) {
+    if is_of_row && says(FAULTS) {
         return Topic::Row;
     }
-    if says(CREDITS) {
+    if says(CREDITS) || (!is_of_row && says(POINTS)) {
         return Topic::Stop(StopReason::CreditsOut);
     }
-    if says(KEY) {
+    if says(KEY) || (!is_of_row && says(KEY_OR_SOURCE)) {
         return Topic::Stop(StopReason::KeyRefused);
     }
-    if says(LIMIT_WORDS) && !names_field {
+    if !is_of_row && says(LIMIT_WORDS) {
         return Topic::Limit;
     }
     Topic::Unclear
@@ -290,7 +326,7 @@ fn contains_phrase(text: &str, phrase: &str) -> bool {
     if !phrase.is_ascii() {
         return text.contains(phrase);
     }
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut from = 0;
     while let Some(at) = text[from..].find(phrase) {
         let (start, end) = (from + at, from + at + phrase.len());
@@ -328,6 +364,23 @@ mod tests {
             "unique_id can not be empty",
             "unsupported video codec: av1 is not supported",
             "video size exceeds 1GB",
+            "url points to an internal address",
+            "url points to a file that is not a video",
+            "Cannot download video from url: 401 Unauthorized",
+            "url returned 401 Unauthorized",
+            "url requires authentication",
+            "Failed to fetch url: access token expired",
+            "The url is no longer available",
+            "video file no longer available",
+            "url uses deprecated protocol http",
+            "Unsupported media type of url: text/html",
+            "url content-type is not supported",
+            "Invalid url: content type text/html not allowed",
+            "The video duration exceeds 2 hours",
+            "Video resolution exceeds the limit",
+            "视频时长超过限制",
+            "标签数量超过上限",
+            "url格式错误",
             "url 格式错误",
             "tags 不能为空",
         ] {

@@ -190,6 +190,11 @@ pub(super) fn of_upload(outcome: Result<Response, TransportError>, user_rules: &
                 (None, _) => Verdict::AcceptedUnidentified,
             }
         }
+        // it contradicts itself: a number is proof of a video
+        Class::BadRow | Class::RefusedForNow if names_video(envelope.as_ref()) => Verdict::InDoubt {
+            retry_after: retry_after(&response),
+            cause: format!("{cause}; it names a video"),
+        },
         Class::BadRow => {
             let by_table = classify(&response, envelope.as_ref(), &[]);
             let certainty = if by_table == Class::BadRow { Certainty::Refused } else { Certainty::Unclear };
@@ -208,6 +213,10 @@ pub(super) fn of_upload(outcome: Result<Response, TransportError>, user_rules: &
             Verdict::InDoubt { retry_after: retry_after(&response), cause: hint }
         }
     }
+}
+
+fn names_video(envelope: Option<&Envelope>) -> bool {
+    envelope.is_some_and(|envelope| wire::parse_accepted(&envelope.data).0.is_some())
 }
 
 /// Decides the outcome of a read; `parse` reads its `data`.

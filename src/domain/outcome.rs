@@ -23,6 +23,8 @@ pub enum StopReason {
     NotTheService,
     /// It cannot be reached, so the library cannot be compared with the ledger.
     Unreachable,
+    /// It does not list its videos, so the library cannot be compared with the ledger.
+    Unlisted,
     /// The proxy refuses to be used.
     ProxyUnusable,
     /// No link to an object in a bucket can be signed.

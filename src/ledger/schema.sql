@@ -78,7 +78,8 @@ CREATE INDEX item_by_id ON item (external_id) WHERE external_id IS NOT NULL;
 -- accepted: the rolling windows are computed from it. `forced` is 1 for an attempt that is `absent` only because a human
 -- ordered it to be sent again, or `rejected` only by a rule of the user; it may still be at the service. `held` is 1 while
 -- its item waits to be sent again and the listings have not been searched for its markers yet. `clear_at` is when a complete listing first showed no
--- video that it could be, `hidden_until` the latest listing that did not show its video.
+-- video that it could be, `hidden_until` the latest listing that did not show its video. `submission` is what was sent, where
+-- the row has other content by now; NULL where its item has it.
 CREATE TABLE attempt (
     id           INTEGER PRIMARY KEY,
     item         INTEGER NOT NULL REFERENCES item (id),
@@ -102,6 +103,7 @@ CREATE TABLE attempt (
     forced       INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1)),
     hidden_until INTEGER,
     held         INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
+    submission   TEXT,
     CHECK ((video_no IS NOT NULL) = (state IN ('accepted', 'superseded'))),
     CHECK ((bound_by IS NOT NULL) = (video_no IS NOT NULL))
 ) STRICT;
@@ -113,6 +115,7 @@ CREATE INDEX attempt_open ON attempt (state)
     WHERE state = 'sending' OR state = 'in_doubt' OR state = 'accepted_unidentified' OR state = 'needs_review';
 CREATE INDEX attempt_by_item ON attempt (item);
 CREATE INDEX attempt_held ON attempt (item) WHERE held = 1;
+CREATE INDEX attempt_superseded ON attempt (item) WHERE state = 'superseded';
 CREATE INDEX attempt_left_by_order ON attempt (item) WHERE forced = 1 OR state = 'abandoned';
 -- Refusals of the last hour count against a budget of their own.
 CREATE INDEX attempt_refused ON attempt (answered_at) WHERE state = 'refused';
@@ -179,7 +182,9 @@ WHEN NEW.state <> OLD.state
  AND NOT (NEW.state = 'needs_review'
           AND (OLD.state = 'abandoned' OR (OLD.state = 'absent' AND OLD.forced = 1)
                OR (OLD.state = 'accepted' AND OLD.bound_by = 'human')))
- AND NOT (OLD.state = 'superseded' AND NEW.state = 'accepted' AND OLD.held = 1)
+ AND NOT (OLD.state = 'superseded' AND NEW.state = 'accepted'
+          AND EXISTS (SELECT 1 FROM event WHERE item = OLD.item AND attempt = OLD.id
+                      AND (event = 'retry_ordered' OR event = 'reupload_ordered')))
  AND (OLD.state = 'not_sent' OR OLD.state = 'refused' OR OLD.state = 'rejected' OR OLD.state = 'absent'
       OR OLD.state = 'abandoned' OR OLD.state = 'superseded'
       OR (OLD.state = 'accepted' AND NEW.state <> 'superseded'))

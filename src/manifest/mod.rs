@@ -187,20 +187,6 @@ impl Manifest {
         widened.collect()
     }
 
-    /// Whether the file that has the times counts its days from 1904 on.
-    fn has_1904_epoch(&self) -> Result<bool, ManifestError> {
-        let Some(column) = self.columns.first_of(Field::Datetime) else { return Ok(false) };
-        let is_added = |(at, joined): &(usize, &Joined)| match &joined.places {
-            None => self.columns.file_of(column) == at + 1,
-            Some(places) => places.contains(&column),
-        };
-        match self.joined.iter().enumerate().find(is_added) {
-            Some((_, joined)) => Ok(joined.has_1904_epoch),
-            None if self.table.is_own_output => own_output::has_1904_epoch(self.path()),
-            None => Ok(self.table.has_1904_epoch()),
-        }
-    }
-
     /// The columns that feed nothing, but for keys of second files and the columns that telecine adds.
     fn find_unused(&mut self, spec: &ManifestSpec, sample: &[(u64, Vec<String>)]) {
         if spec.map.is_empty() {

@@ -1,8 +1,9 @@
 //! Files that telecine wrote, such as `rejects.csv`: the manifests that their rows come from.
 
 use super::{
-    ManifestError, STDIN,
+    Field, Manifest, ManifestError, STDIN,
     dialect::Dialect,
+    join::Joined,
     table::{Ask, Table},
 };
 
@@ -34,9 +35,25 @@ pub fn sources_of(path: &str) -> Vec<String> {
     sources
 }
 
+impl Manifest {
+    /// Whether the file that has the times counts its days from 1904 on.
+    pub(super) fn has_1904_epoch(&self) -> Result<bool, ManifestError> {
+        let Some(column) = self.columns.first_of(Field::Datetime) else { return Ok(false) };
+        let is_added = |(at, joined): &(usize, &Joined)| match &joined.places {
+            None => self.columns.file_of(column) == at + 1,
+            Some(places) => places.contains(&column),
+        };
+        match self.joined.iter().enumerate().find(is_added) {
+            Some((_, joined)) => Ok(joined.has_1904_epoch),
+            None if self.table.is_own_output => has_1904_epoch(self.path()),
+            None => Ok(self.table.has_1904_epoch()),
+        }
+    }
+}
+
 /// Whether the files that the rows come from count their days from 1904 on: telecine's own files keep the numbers as they are.
 /// A file that is gone cannot be asked.
-pub(super) fn has_1904_epoch(path: &str) -> Result<bool, ManifestError> {
+fn has_1904_epoch(path: &str) -> Result<bool, ManifestError> {
     let dialect = Dialect::default();
     let epoch_of = |source: &String| {
         Table::open(&Ask::with_defaults(source, &dialect)).ok().map(|table| table.has_1904_epoch())

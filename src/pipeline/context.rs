@@ -166,6 +166,8 @@ pub(super) enum Noticed {
     ChangedTags,
     /// The service no longer shows an accepted video.
     VanishedVideo,
+    /// No listing can be read whole, so that rows wait which are to be sent again.
+    UnreadableListing,
 }
 
 impl Signals {

@@ -6,6 +6,8 @@
 //! - The newest pages are read, and the whole library where a foreign video is found. The reconcile stage searches for rows
 //!   that are to be sent again.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -20,6 +22,7 @@ use crate::{
     events::Event,
     ledger::{LedgerError, LibraryVideo, ManifestId, Recovered, RunId, Snapshot, Store, VideoOwner},
     quota::Endpoint,
+    retry::Backoff,
 };
 
 /// Pages of 200 videos read where nothing indicates another ledger.
@@ -28,6 +31,10 @@ const PAGES_AFFORDABLE: u32 = 10;
 const PAGES_MAX: u32 = 20_000;
 /// Attempts to reach the service before a run ends.
 const ATTEMPTS_MAX: u32 = 4;
+/// Attempts to read the list of a service that answers otherwise, about five minutes.
+const LIST_ATTEMPTS_MAX: u32 = 10;
+/// Between two of them.
+const LIST_BACKOFF: Backoff = Backoff { base: Duration::from_secs(2), delay_max: Duration::from_mins(1) };
 
 /// The settings of the preflight stage.
 #[derive(Clone, Debug)]
@@ -110,9 +117,8 @@ async fn compare_before_sending<T: Transport>(
                 return Ok(Some(ReadRefusal { reason: StopReason::Unreachable, cause }));
             }
             Err(CompareError::Incomplete(incomplete)) => {
-                let cause = incomplete.cause;
-                let text = format!("{namespace}: not compared with the ledger before sending ({cause})");
-                context.emit(&Event::Message { text });
+                let cause = format!("{}; giving up after {LIST_ATTEMPTS_MAX} attempts", incomplete.cause);
+                return Ok(Some(ReadRefusal { reason: StopReason::Unlisted, cause }));
             }
         }
         found_foreign |= comparison.foreign > 0;
@@ -158,7 +164,7 @@ async fn measure_time<T: Transport>(
 struct Comparison {
     /// Videos with a marker that this ledger does not know.
     foreign: u64,
-    /// Videos of requests that were answered as rejected, bound to their rows now.
+    /// Videos of requests that were answered as rejected, or whose row was to be sent again, bound to their rows now.
     rebound: u64,
     /// Videos that do not show their tags yet, and that no request of this ledger made.
     hidden: u64,
@@ -181,8 +187,8 @@ impl Comparison {
         }
         if self.rebound > 0 {
             say(format!(
-                "{namespace}: {} rows that the service had answered as rejected are at the service; they are bound to \
-                 their videos and not sent again",
+                "{namespace}: {} rows that the service had answered as rejected, or that you had sent again, are at the service; \
+                 they are bound to their videos and not sent again",
                 self.rebound
             ));
         }
@@ -196,7 +202,7 @@ impl Comparison {
     }
 }
 
-/// The same as [`read_and_compare`], again where the service is not reached.
+/// The same as [`read_and_compare`], again where the service is not reached or does not list its videos.
 async fn read_when_reached<T: Transport>(
     context: &Context<T>,
     run: RunId,
@@ -205,21 +211,30 @@ async fn read_when_reached<T: Transport>(
     comparison: &mut Comparison,
 ) -> Result<NewestVideos, CompareError> {
     let before = comparison.clone();
-    for _ in 1..ATTEMPTS_MAX {
-        match read_and_compare(context, run, namespace, pages.clone(), comparison).await {
-            Err(CompareError::Incomplete(incomplete)) if incomplete.is_unreachable => {
-                let until = context.limiter.cooldown(Endpoint::List).map(|cooldown| cooldown.until);
-                let until = until.unwrap_or_else(|| context.clock.now());
-                let reason =
-                    format!("the service cannot be reached ({}); trying again then", incomplete.cause);
-                context.emit(&Event::Waiting { reason, until, hint: None });
-            }
-            read => return read,
+    let (mut unreached, mut unlisted) = (0, 0);
+    loop {
+        let read = read_and_compare(context, run, namespace, pages.clone(), comparison).await;
+        let Err(CompareError::Incomplete(incomplete)) = &read else { return read };
+        let held_until = context.limiter.cooldown(Endpoint::List).map(|cooldown| cooldown.until);
+        let mut until = held_until.unwrap_or_else(|| context.clock.now());
+        let what = if incomplete.is_unreachable {
+            unreached += 1;
+            "the service cannot be reached"
+        } else {
+            unlisted += 1;
+            until = until.max(context.clock.now().plus(LIST_BACKOFF.delay(unlisted, 0.5)));
+            "the service does not list its videos"
+        };
+        let is_final = incomplete.is_refused && !incomplete.is_unreachable;
+        if is_final || unreached >= ATTEMPTS_MAX || unlisted >= LIST_ATTEMPTS_MAX {
+            return read;
         }
+        let reason = format!("{what} ({}); trying again then", incomplete.cause);
+        context.emit(&Event::Waiting { reason, until, hint: None });
+        context.clock.sleep_until(until).await;
         // the pages that were read are read and counted again
         *comparison = before.clone();
     }
-    read_and_compare(context, run, namespace, pages, comparison).await
 }
 
 /// Reads pages of a namespace, newest first, and compares each with the ledger.
@@ -270,6 +285,14 @@ async fn compare_page<T: Transport>(
         match owner {
             VideoOwner::Foreign(_) => foreign.push(video.clone()),
             VideoOwner::Rejected(_) => {
+                let (video, at) = (video.clone(), context.clock.now());
+                let recovered = context.ledger.write(move |store| store.recover(run, &video, at)).await?;
+                comparison.rebound += u64::from(matches!(recovered, Recovered::Bound(_)));
+            }
+            // a human had the row sent again, and meanwhile its video shows the marker
+            VideoOwner::ResolvedByReview(item)
+                if context.ledger.read(move |snapshot| snapshot.is_pending(item)).await? =>
+            {
                 let (video, at) = (video.clone(), context.clock.now());
                 let recovered = context.ledger.write(move |store| store.recover(run, &video, at)).await?;
                 comparison.rebound += u64::from(matches!(recovered, Recovered::Bound(_)));

@@ -9,7 +9,7 @@ use super::{
     listing::{CompareError, ListingBound},
 };
 use crate::{
-    api::Transport,
+    api::{IndexStatus, Transport},
     domain::format_duration,
     events::Event,
     ledger::{LedgerError, Recovered, RunId, Snapshot, Store, VideoOwner},
@@ -35,8 +35,10 @@ pub struct Recovery {
     pub surplus: u64,
     /// Videos with a marker whose row is in none of the manifests.
     pub without_row: u64,
-    /// Videos whose tags are not visible.
+    /// Videos that are being indexed: their tags are not visible yet.
     pub tags_hidden: u64,
+    /// Videos that failed to be indexed: they never show their tags.
+    pub failed: u64,
     /// Videos without a marker: from another tool, or sent without one.
     pub unmarked: u64,
     /// Videos whose row is not to be sent now. Their existence is recorded.
@@ -96,7 +98,9 @@ pub async fn recover<T: Transport>(
             Err(CompareError::Ledger(error)) => return Err(error),
         }
     }
-    recovery.is_whole = recovery.tags_hidden + recovery.unmarked == 0 || unmarked == Unmarked::AreNot;
+    // what is still being indexed shows its marker later, whoever sent it
+    let has_unmarked = recovery.failed + recovery.unmarked > 0;
+    recovery.is_whole = recovery.tags_hidden == 0 && (!has_unmarked || unmarked == Unmarked::AreNot);
     if recovery.is_whole {
         context.ledger.write(Store::end_recovery).await?;
     }
@@ -113,15 +117,18 @@ async fn bind_listed<T: Transport>(context: &Context<T>, run: RunId) -> Result<R
         for videos in listing.videos.chunks(library_check::BATCH) {
             let listed: Vec<_> =
                 videos.iter().map(|video| library_check::as_library_video(video, listing.served)).collect();
-            let videos = listed.clone();
-            let video_owners = context.ledger.read(move |snapshot| snapshot.video_owners(&videos)).await?;
-            for (video, owner) in listed.into_iter().zip(video_owners) {
+            let asked = listed.clone();
+            let video_owners = context.ledger.read(move |snapshot| snapshot.video_owners(&asked)).await?;
+            for ((video, owner), shown) in listed.into_iter().zip(video_owners).zip(videos) {
                 pass.listed += 1;
                 match owner {
                     VideoOwner::Bound(_) | VideoOwner::Open(_) | VideoOwner::ResolvedByReview(_) => {}
                     VideoOwner::Unmarked => pass.unmarked += 1,
                     VideoOwner::Surplus(_) => pass.surplus += 1,
-                    VideoOwner::TagsHidden => pass.tags_hidden += 1,
+                    VideoOwner::TagsHidden if shown.status == IndexStatus::InProgress => {
+                        pass.tags_hidden += 1
+                    }
+                    VideoOwner::TagsHidden => pass.failed += 1,
                     VideoOwner::Foreign(_) | VideoOwner::Rejected(_) => {
                         let at = context.clock.now();
                         match context.ledger.write(move |store| store.recover(run, &video, at)).await? {

@@ -8,7 +8,7 @@ use super::{
     listing::{CompareError, ListingBound},
 };
 use crate::{
-    api::{ListedVideo, Transport},
+    api::{IndexStatus, ListedVideo, Transport},
     domain::{UnixMillis, VideoNo},
     ledger::{DeletionTask, ItemId, LedgerError, LibraryVideo, Snapshot, VideoOwner, is_marker},
 };
@@ -39,6 +39,7 @@ struct ItemVideo {
     created_at: Option<UnixMillis>,
     marker: Option<String>,
     owner: VideoOwner,
+    status: IndexStatus,
 }
 
 /// Reads every namespace of the ledger.
@@ -103,6 +104,7 @@ fn take_namespace(namespace: &str, videos: &[ListedVideo], owners: &[VideoOwner]
                 created_at: video.created_at,
                 marker: video.tags.iter().find(|tag| is_marker(tag)).cloned(),
                 owner: *owner,
+                status: video.status,
             });
         }
     }
@@ -142,6 +144,13 @@ fn take_item(
         return Err(format!(
             "the ledger has its younger video {}, and {oldest} is older: delete one of them by hand",
             bound.video_no
+        ));
+    }
+    let is_failed = |copy: &ItemVideo| copy.status == IndexStatus::Failed;
+    if let Some(good) = copies.iter().find(|copy| !is_failed(copy)).filter(|_| is_failed(&copies[0])) {
+        return Err(format!(
+            "its oldest video {oldest} failed to be indexed, and {} did not: delete the one that you do not want by hand",
+            good.video_no
         ));
     }
     let others = copies.into_iter().skip(1).filter(|copy| !is_bound(copy));

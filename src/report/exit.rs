@@ -316,7 +316,7 @@ pub const fn stop_code(reason: StopReason) -> ExitCode {
         StopReason::ProxyUnusable | StopReason::UntrustedCertificate | StopReason::NoSourceCredentials => {
             ExitCode::Usage
         }
-        StopReason::Unreachable => ExitCode::Temporary,
+        StopReason::Unreachable | StopReason::Unlisted => ExitCode::Temporary,
         StopReason::KeyRefused
         | StopReason::CreditsOut
         | StopReason::AccountDisabled
@@ -373,6 +373,10 @@ pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
         StopReason::Unreachable => (
             "the service cannot be reached",
             "check the network of this machine, then give the same command again; it resumes where this run stopped",
+        ),
+        StopReason::Unlisted => (
+            "the service does not list its videos, so that nothing shows what is uploaded already; nothing was sent",
+            "give the same command again later; telecine doctor asks for one page of the list",
         ),
         StopReason::ProxyUnusable => (
             "the proxy cannot be used",

@@ -278,12 +278,12 @@ fn show_video(args: &UndoArgs, video: &RunVideo, action: UndoAction) -> Result<(
 async fn show_of_item(
     args: &UndoArgs,
     open: &OpenRun,
-    line: (&'static str, Option<&VideoNo>),
+    action: &'static str,
+    video_no: Option<&VideoNo>,
     item: ItemId,
     reason: &str,
 ) -> Result<(), Error> {
     let history = open.context.ledger.read(move |snapshot| snapshot.item_history(item)).await?;
-    let (action, video_no) = line;
     let (manifest, row, url) = history.map_or((None, None, None), |history| {
         let url = redact::url(history.submission.url.as_str());
         (Some(history.manifest), Some(history.line), Some(url))
@@ -297,10 +297,10 @@ async fn show_of_item(
 async fn show_second(args: &UndoArgs, open: &OpenRun, second: &SecondVideos) -> Result<(), Error> {
     for SecondVideo { task, oldest, .. } in &second.found {
         let reason = format!("{oldest} is older");
-        show_of_item(args, open, ("delete", Some(&task.video_no)), task.item, &reason).await?;
+        show_of_item(args, open, "delete", Some(&task.video_no), task.item, &reason).await?;
     }
     for (item, cause) in &second.kept {
-        show_of_item(args, open, ("keep", None), *item, cause).await?;
+        show_of_item(args, open, "keep", None, *item, cause).await?;
     }
     Ok(())
 }
@@ -312,7 +312,7 @@ async fn show_unfinished(
     videos: &[UnfinishedDeletion],
 ) -> Result<(), Error> {
     for video in videos {
-        show_of_item(args, open, (action, Some(&video.video_no)), video.item, &video.cause).await?;
+        show_of_item(args, open, action, Some(&video.video_no), video.item, &video.cause).await?;
     }
     Ok(())
 }

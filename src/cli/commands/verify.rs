@@ -95,8 +95,10 @@ pub(in crate::cli) struct RecoverBody {
     remembered: u64,
     /// Videos without a marker.
     unmarked: u64,
-    /// Videos that do not show their tags yet.
+    /// Videos that are being indexed, and do not show their tags yet.
     tags_hidden: u64,
+    /// Videos that failed to be indexed: they never show their tags.
+    failed: u64,
     /// Whether the ledger is complete and imports are allowed.
     is_complete: bool,
 }
@@ -258,6 +260,7 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
                 remembered: recovery.remembered,
                 unmarked: recovery.unmarked,
                 tags_hidden: recovery.tags_hidden,
+                failed: recovery.failed,
                 is_complete: recovery.is_whole,
             };
             print_end(&CommandEnd { reason, ..CommandEnd::of(code) }, &body)?;
@@ -270,12 +273,21 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
 
 fn recovery_end(recovery: &Recovery) -> (ExitCode, String) {
     if !recovery.is_whole {
-        let reason = format!(
-            "{} videos do not show their tags yet (run the same command again when they are indexed), and {} have no \
-             marker (if none of them is yours, add --unmarked-are-not-ours)",
-            recovery.tags_hidden, recovery.unmarked
-        );
-        return (ExitCode::Temporary, reason);
+        let counted = report::counted;
+        let mut open = Vec::new();
+        if recovery.tags_hidden > 0 {
+            let videos = counted(recovery.tags_hidden, "video is", "videos are");
+            open.push(format!("{videos} being indexed: run the same command again when that has ended"));
+        }
+        let unmarked = recovery.failed + recovery.unmarked;
+        if unmarked > 0 {
+            let videos = counted(unmarked, "video shows", "videos show");
+            let failed = counted(recovery.failed, "of them failed", "of them failed");
+            open.push(format!(
+                "{videos} no marker ({failed} to be indexed): if none of them is yours, add --unmarked-are-not-ours"
+            ));
+        }
+        return (ExitCode::Temporary, open.join("; "));
     }
     if recovery.surplus > 0 {
         let reason =
@@ -290,14 +302,15 @@ fn recovery_end(recovery: &Recovery) -> (ExitCode, String) {
     (ExitCode::Success, reason.to_owned())
 }
 
-fn recovery_lines(recovery: &Recovery) -> [(u64, &'static str); 7] {
+fn recovery_lines(recovery: &Recovery) -> [(u64, &'static str); 8] {
     [
         (recovery.listed, "videos listed"),
         (recovery.bound, "rows bound to their video"),
         (recovery.surplus, "second videos of a row"),
         (recovery.without_row, "videos with a marker whose row is in none of these manifests"),
         (recovery.remembered, "videos of rows that are not sent now; recorded"),
-        (recovery.tags_hidden, "videos without visible tags"),
+        (recovery.tags_hidden, "videos being indexed, which show no tags yet"),
+        (recovery.failed, "videos that failed to be indexed, which show no tags"),
         (recovery.unmarked, "videos without a marker"),
     ]
 }

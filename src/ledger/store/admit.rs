@@ -292,6 +292,12 @@ impl Store {
     }
 
     fn take_content(&self, item: ItemId, row: &ManifestRow) -> Result<(), LedgerError> {
+        // a video of an earlier attempt has what was sent then
+        self.connection
+            .prepare_cached(
+                "UPDATE attempt SET submission = (SELECT submission FROM item WHERE id = ?1) WHERE item = ?1 AND submission IS NULL",
+            )?
+            .execute([item.0])?;
         self.change_one(
             "UPDATE item SET fingerprint = ?2, submission = ?3, expires_at = ?4 WHERE id = ?1",
             (

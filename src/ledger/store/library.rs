@@ -110,6 +110,11 @@ impl Snapshot {
         Ok(items)
     }
 
+    /// Whether an item waits to be sent.
+    pub fn is_pending(&self, item: ItemId) -> Result<bool, LedgerError> {
+        Ok(self.state_of_item(item)? == Some(State::Pending))
+    }
+
     pub(super) fn is_recovering(&self) -> Result<bool, LedgerError> {
         Ok(self.find("SELECT recovering FROM observed_delay", [])?.unwrap_or(false))
     }
@@ -214,6 +219,10 @@ impl Store {
         let bound =
             Some(Binding { video_no: video.video_no.clone(), uploaded_at: None, by: BoundBy::Marker });
         self.settle(attempt, &AttemptResult { event: ItemEvent::Found, at, bound, cause: Some(cause) })?;
+        let sql = "SELECT id FROM attempt WHERE item = ?1 AND marker = ?2 ORDER BY id LIMIT 1";
+        if let Some(sent) = self.find(sql, (item.0, &marked.text))? {
+            self.restore_content(item, AttemptId(sent))?;
+        }
         Ok(Recovered::Bound(item))
     }
 }

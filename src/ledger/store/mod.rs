@@ -35,7 +35,7 @@ use super::{
     values::{impossible, state_of, submission_of},
 };
 use crate::{
-    domain::{State, Submission},
+    domain::{State, Submission, UnixMillis},
     retry::LeastAge,
 };
 
@@ -82,6 +82,8 @@ pub struct Store {
     damage_check: DamageCheck,
     /// What the polls of this process showed of how long indexing takes.
     least_age: Cell<LeastAge>,
+    /// When this process polled first.
+    polls_since: Cell<Option<UnixMillis>>,
 }
 
 /// When changes reach the file.
@@ -143,6 +145,7 @@ impl Store {
             files: OpenFiles::default(),
             damage_check: parts.damage_check,
             least_age: Cell::default(),
+            polls_since: Cell::default(),
         }
     }
 

@@ -99,17 +99,21 @@ impl Store {
         Ok(tasks)
     }
 
-    /// Takes the age of an item into account for the polls of others.
+    /// Takes the age of an item into account for the polls of others. One that was accepted before this process polled shows
+    /// nothing: it may have been done while no process looked.
     fn note_age(&self, result: &PollResult, at: UnixMillis) -> Result<(), LedgerError> {
+        let polls_since = self.polls_since.get().unwrap_or(at);
+        self.polls_since.set(Some(polls_since));
+        let age = self.age_of(result.item, at)?;
+        if at.after_now(polls_since) < age {
+            return Ok(());
+        }
         let least_age = self.least_age.get();
-        let learned = match result.observation {
-            Observation::InProgress => least_age.with_open(self.age_of(result.item, at)?),
-            Observation::Indexed | Observation::Failed(_) => {
-                least_age.with_done(self.age_of(result.item, at)?)
-            }
+        self.least_age.set(match result.observation {
+            Observation::InProgress => least_age.with_open(age),
+            Observation::Indexed | Observation::Failed(_) => least_age.with_done(age),
             Observation::NotShown | Observation::Unreadable => least_age,
-        };
-        self.least_age.set(learned);
+        });
         Ok(())
     }
 

@@ -2,11 +2,11 @@
 
 use super::{Store, skew};
 use crate::{
-    domain::{ItemEvent, UnixMillis, VideoNo},
+    domain::{AttemptState, ItemEvent, State, UnixMillis, VideoNo},
     ledger::{
         AttemptId, AttemptResult, ClaimBlocked, HeldResend, ItemId, LedgerError, ManifestId, PossibleSender,
         ServiceTime, Snapshot,
-        values::{limit, submission_of},
+        values::{limit, submission_of, video_no_of},
     },
 };
 
@@ -16,23 +16,32 @@ impl Store {
         self.change_one("UPDATE attempt SET held = 1 WHERE id = ?1", [attempt.0])
     }
 
-    /// A listing shows a video. If it is the one that the held request of its item was bound to, the item is bound to it again,
-    /// and is not sent.
-    pub fn bind_again(
-        &self,
-        held: &PossibleSender,
-        video_no: &VideoNo,
-        at: UnixMillis,
-    ) -> Result<bool, LedgerError> {
-        let sql =
-            "SELECT 1 FROM attempt WHERE id = ?1 AND video_no = ?2 AND state = 'superseded' AND held = 1";
-        if self.find::<i64>(sql, (held.attempt.0, video_no.as_str()))?.is_none() {
-            return Ok(false);
-        }
+    /// A listing shows a video. If its item waits to be sent again because that video had failed or was deleted, the item is bound
+    /// to it again, with what was sent then, and is not sent.
+    pub fn bind_again(&self, video_no: &VideoNo, at: UnixMillis) -> Result<bool, LedgerError> {
+        let sql = format!("SELECT attempt.id, item.id {RESENT} AND attempt.video_no = ?1");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([video_no.as_str()])?;
+        let Some(row) = rows.next()? else { return Ok(false) };
+        let (attempt, item) = (AttemptId(row.get(0)?), ItemId(row.get(1)?));
         let cause = format!("{video_no} is at the service");
-        self.settle(held.attempt, &AttemptResult::new(ItemEvent::FoundAgain, at, cause))?;
-        self.change_one("UPDATE attempt SET held = 0 WHERE id = ?1", [held.attempt.0])?;
+        let result = AttemptResult::new(ItemEvent::FoundAgain, at, cause);
+        self.release(item)?;
+        self.move_attempt(attempt, AttemptState::Accepted, &result)?;
+        self.move_item(item, State::Pending, &result, Some(attempt))?;
+        self.restore_content(item, attempt)?;
         Ok(true)
+    }
+
+    /// The content of an item is again what this attempt sent, so that the row differs from it where it has changed.
+    pub(super) fn restore_content(&self, item: ItemId, attempt: AttemptId) -> Result<(), LedgerError> {
+        let sql = "SELECT submission FROM attempt WHERE id = ?1 AND submission IS NOT NULL";
+        let Some(text) = self.find::<String>(sql, [attempt.0])? else { return Ok(()) };
+        let sent = submission_of(&text)?;
+        self.change_one(
+            "UPDATE item SET fingerprint = ?2, submission = ?3, expires_at = ?4 WHERE id = ?1",
+            (item.0, sent.fingerprint(), text, sent.url.expires_at().map(|timestamp| timestamp.0)),
+        )
     }
 
     /// The listings show no video of an item: it may be sent again.
@@ -42,11 +51,29 @@ impl Store {
     }
 }
 
+/// SQL: attempts whose videos failed or were deleted, and their items, which wait to be sent again by order.
+const RESENT: &str = "FROM attempt JOIN item ON item.id = attempt.item WHERE attempt.state = 'superseded' \
+                      AND item.state = 'pending' AND EXISTS (SELECT 1 FROM event WHERE event.item = item.id \
+                      AND event.attempt = attempt.id AND event.event IN ('retry_ordered', 'reupload_ordered'))";
+
 /// SQL: held attempts and their items. There are few; without the index SQLite starts from all pending items.
 const HELD: &str =
     "attempt INDEXED BY attempt_held CROSS JOIN item ON item.id = attempt.item WHERE attempt.held = 1";
 
 impl Snapshot {
+    /// Videos whose items wait to be sent again because they failed or were deleted, each with its namespace.
+    pub fn resent_videos(&self, count_max: usize) -> Result<Vec<(String, VideoNo)>, LedgerError> {
+        let sql =
+            format!("SELECT item.namespace, attempt.video_no {RESENT} ORDER BY item.namespace LIMIT ?1");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([limit(count_max)])?;
+        let mut videos = Vec::new();
+        while let Some(row) = rows.next()? {
+            videos.push((row.get(0)?, video_no_of(&row.get::<_, String>(1)?)?));
+        }
+        Ok(videos)
+    }
+
     /// Pending items that are held, oldest first.
     pub fn held_resends(&self, count_max: usize) -> Result<Vec<HeldResend>, LedgerError> {
         let skew_since_attempt = skew("later.id > attempt.run");

@@ -34,7 +34,7 @@ impl Store {
         self.move_item(ItemId(item), state, result, Some(attempt))
     }
 
-    fn move_attempt(
+    pub(super) fn move_attempt(
         &self,
         attempt: AttemptId,
         state: AttemptState,

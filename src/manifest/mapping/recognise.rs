@@ -238,12 +238,8 @@ fn fit(field: Field, parts: &str) -> Option<(usize, usize)> {
     if let Some(at) = of(parts) {
         return Some((0, at));
     }
-    let axis = match field {
-        Field::LatitudeRef => Some(Field::Latitude),
-        Field::LongitudeRef => Some(Field::Longitude),
-        _ => None,
-    };
-    if let Some(axis) = axis {
+    let axes = [(Field::LatitudeRef, Field::Latitude), (Field::LongitudeRef, Field::Longitude)];
+    if let Some((_, axis)) = axes.into_iter().find(|(side, _)| *side == field) {
         let is_side = |side: &&&str| {
             let before = parts.strip_suffix(**side).and_then(|before| before.strip_suffix('_'));
             before.is_some_and(|before| fit(axis, before).is_some())

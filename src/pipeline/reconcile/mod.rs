@@ -70,6 +70,7 @@ async fn reconcile_forever<T: Transport>(
     let mut failed_passes = 0;
     let mut passed_at: Option<UnixMillis> = None;
     let mut searched_at: Option<UnixMillis> = None;
+    let mut looked_at: Option<UnixMillis> = None;
     loop {
         let changed = context.signals.next_change();
         let UnresolvedAttempts { attempts, observed } =
@@ -83,6 +84,11 @@ async fn reconcile_forever<T: Transport>(
             let due = held.into_iter().filter(|held| search_at(held) <= now).collect();
             resend::search(context, run, &rules, due).await?;
             searched_at = Some(now);
+            continue;
+        }
+        if looked_at.is_none_or(|timestamp| timestamp.plus(PASS_DELAY_MAX) <= now) {
+            looked_at = Some(now);
+            resend::look_again(context).await?;
             continue;
         }
         let due = attempts.iter().map(|attempt| next_pass_at(attempt, &rules, passed_at)).min();

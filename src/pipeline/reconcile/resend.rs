@@ -5,12 +5,12 @@
 //! accepted: it is searched for when the quiet time is over, and sent again when no video is left that it could be.
 
 use crate::{
-    api::{IndexStatus, ListedVideo, Transport},
+    api::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
     domain::{UnixMillis, VideoNo},
     events::Event,
     ledger::{HeldResend, LedgerError, Recovered, RunId, VideoOwner},
     pipeline::{
-        context::Context,
+        context::{Context, Noticed},
         library_check::{BATCH, as_library_video},
         listing::{self, Listing},
     },
@@ -25,7 +25,8 @@ pub(super) fn due_at(
     searched_at: Option<UnixMillis>,
 ) -> UnixMillis {
     if !held.may_be_there {
-        return UnixMillis(0);
+        // at once, and again where no listing could be read
+        return searched_at.map_or(UnixMillis(0), |timestamp| timestamp.plus(super::PASS_DELAY_MIN));
     }
     let quiet_ends_at = held.sender.send_before.plus(rules.quiet);
     let again = searched_at.map(|timestamp| timestamp.plus(super::PASS_DELAY_MAX.min(rules.quiet)));
@@ -48,16 +49,20 @@ pub(super) async fn search<T: Transport>(
             own.iter().map(|held| evidence::candidates_from(held.sender.service_time)).collect();
         let since = oldest.and_then(|timestamps| timestamps.into_iter().min());
         let listing = listing::read(context, namespace, since, &[]).await;
-        if let Err(incomplete) = &listing {
-            let text =
-                format!("{namespace}: not searched for rows that are sent again ({})", incomplete.cause);
+        if let Err(incomplete) = &listing
+            && context.signals.is_first(Noticed::UnreadableListing)
+        {
+            let text = format!(
+                "{namespace}: rows that are to be sent again wait until the listing can be read whole: their videos may be there ({})",
+                incomplete.cause
+            );
             context.emit(&Event::Message { text });
         }
-        let found = match listing {
-            Ok(listing) => Some(bind(context, run, namespace, &listing, &own).await?),
-            Err(_) => None,
-        };
-        if let Some(Found { bound, .. }) = found.as_ref().filter(|found| found.bound > 0) {
+        // without a listing nothing is known of them
+        let Ok(listing) = listing else { continue };
+        let found = bind(context, run, namespace, &listing, &own).await?;
+        if found.bound > 0 {
+            let bound = found.bound;
             let text = format!(
                 "{namespace}: the listing shows the videos of {bound} rows that were to be sent again; they are bound to them \
                  and not sent"
@@ -65,7 +70,7 @@ pub(super) async fn search<T: Transport>(
             context.emit(&Event::Message { text });
         }
         for held in own {
-            if may_be_sent(held, found.as_ref(), rules, context.clock.now()) {
+            if may_be_sent(held, &found, rules, context.clock.now()) {
                 let item = held.item;
                 context.ledger.write(move |store| store.release(item)).await?;
             }
@@ -118,11 +123,9 @@ async fn bind<T: Transport>(
                 }
                 // it was deleted, or failed to be indexed, when the row was ordered to be sent again
                 VideoOwner::Bound(item) if listed.status != IndexStatus::Failed => {
-                    let Some(held) = held.iter().find(|held| held.item == item) else { continue };
-                    let (sender, at) = (held.sender.clone(), context.clock.now());
-                    let bind =
-                        context.ledger.write(move |store| store.bind_again(&sender, &video.video_no, at));
-                    found.bound += u64::from(bind.await?);
+                    if held.iter().any(|held| held.item == item) {
+                        found.bound += u64::from(bind_again(context, video.video_no).await?);
+                    }
                 }
                 VideoOwner::Rejected(_)
                 | VideoOwner::Surplus(_)
@@ -137,17 +140,47 @@ async fn bind<T: Transport>(
     Ok(found)
 }
 
+async fn bind_again<T>(context: &Context<T>, video_no: VideoNo) -> Result<bool, LedgerError> {
+    let at = context.clock.now();
+    context.ledger.write(move |store| store.bind_again(&video_no, at)).await
+}
+
+/// Videos that are looked for again in one pass.
+const LOOKED_FOR_MAX: usize = 1_000;
+
+/// Looks once more for the videos of rows that wait to be sent again, by their numbers: the search may have been hours ago, or in an
+/// earlier run. What cannot be read now is looked for in the next pass.
+pub(super) async fn look_again<T: Transport>(context: &Context<T>) -> Result<(), LedgerError> {
+    let resent = context.ledger.read(|snapshot| snapshot.resent_videos(LOOKED_FOR_MAX)).await?;
+    let mut bound = 0;
+    for of_namespace in resent.chunk_by(|(one, _), (other, _)| one == other) {
+        for videos in of_namespace.chunks(VIDEO_NOS_MAX) {
+            let (namespace, _) = &videos[0];
+            let numbers: Vec<&VideoNo> = videos.iter().map(|(_, video_no)| video_no).collect();
+            let shown = listing::read_numbers(context, namespace, &numbers).await.unwrap_or_default();
+            for video in shown.into_iter().filter(|video| video.status != IndexStatus::Failed) {
+                bound += u64::from(bind_again(context, video.video_no).await?);
+            }
+        }
+    }
+    if bound > 0 {
+        let text = format!(
+            "the service shows the videos of {bound} rows that were to be sent again; they are bound to them"
+        );
+        context.emit(&Event::Message { text });
+        context.signals.ledger_changed();
+    }
+    Ok(())
+}
+
 /// Whether nothing more is to be learned of a row before it is sent again. A row that was bound is not pending any more.
-fn may_be_sent(held: &HeldResend, found: Option<&Found>, rules: &ReconcileRules, now: UnixMillis) -> bool {
+fn may_be_sent(held: &HeldResend, found: &Found, rules: &ReconcileRules, now: UnixMillis) -> bool {
     // where the service changes tags, no marker shows
-    let are_changed = found.is_some_and(|found| found.accuracy.tags == TagsShown::Changed);
-    if !held.may_be_there && !are_changed {
+    if !held.may_be_there && found.accuracy.tags != TagsShown::Changed {
         return true;
     }
     // a video that never shows its tags proves nothing, and is not waited for for ever
     let is_over = now > held.sender.sent_at.plus(HORIZON);
-    found.is_some_and(|found| {
-        let could_be = |video: &ListedVideo| evidence::could_be(&held.sender, video, rules, found.accuracy);
-        is_over || !found.hidden.iter().any(could_be)
-    })
+    let could_be = |video: &ListedVideo| evidence::could_be(&held.sender, video, rules, found.accuracy);
+    is_over || !found.hidden.iter().any(could_be)
 }

@@ -6,6 +6,7 @@
 //! - At most `concurrency` requests are in flight, and one while the circuit breaker is half open.
 //! - Nothing is sent twice without a record: a verdict moves the item to its next state, or the item is in doubt.
 
+mod pause;
 mod send;
 
 use std::{
@@ -25,7 +26,7 @@ use crate::{
     domain::{RunOutcome, State, StopReason, UnixMillis},
     events::Event,
     ledger::{ClaimBlocked, ClaimTerms, LedgerError, Snapshot},
-    quota::{BlockReason, Cooldown, Delay, Endpoint, Permit, Priority},
+    quota::{Cooldown, Endpoint, Permit, Priority},
 };
 
 use super::context::Context;
@@ -43,15 +44,6 @@ pub(crate) const WAIT_ANNOUNCED_MIN: Duration = Duration::from_secs(90);
 
 /// With a longest wait for the quota: how often to check, before the first upload, whether listings have to wait longer.
 const PREFLIGHT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A wait is announced again when its end differs by this much.
-const WAIT_DIFFERS_MIN_MS: u64 = 60_000;
-
-/// Why nothing is sent where a rate alone delays the next upload.
-const RATE_WAITS: &str = "the rate allows no upload before then";
-
-const HOW_TO_STOP: &str =
-    "Ctrl-C ends the run, and the same command resumes it; with --quota-exit it ends by itself";
 
 /// For the operator: why a claimed request was not made.
 const SLOW_MACHINE: &str = "a request was not started within 5 s of being recorded and will be sent again: this machine or \
@@ -239,47 +231,6 @@ impl<T: Transport> Uploader<T> {
             .is_none_or(|delay| delay.until.after_now(now) < WAIT_ANNOUNCED_MIN)
     }
 
-    /// Announces each long wait for the quota once. Returns a stop when the wait exceeds the longest one allowed.
-    fn quota_pause(&mut self) -> Option<RunOutcome> {
-        // before the first upload the library is listed
-        let is_compared = self.plan.preflight_done.is_cancelled();
-        let endpoint = if is_compared { Endpoint::Upload } else { Endpoint::List };
-        let delay = self.context.limiter.delay(endpoint)?;
-        let wait = delay.until.after_now(self.context.clock.now());
-        // a request in flight may free a slot, or close the circuit breaker
-        if !self.in_flight.is_empty() {
-            return None;
-        }
-        let why = delay_text(&delay);
-        if self.plan.quota_wait_max.is_some_and(|wait_max| wait > wait_max) && delay.why != BlockReason::Turn
-        {
-            let why = why.unwrap_or_else(|| RATE_WAITS.to_owned());
-            return Some(RunOutcome::QuotaPaused { why });
-        }
-        if wait >= WAIT_ANNOUNCED_MIN {
-            self.announce_delay(&delay, why);
-        }
-        None
-    }
-
-    /// Announces a long wait for the quota, unless it was announced. Long intervals of a slow rate are announced once.
-    fn announce_delay(&mut self, delay: &Delay, why: Option<String>) {
-        let said = self.wait_announced_until;
-        let is_known = said.is_some_and(|said| {
-            why.is_none() || delay.until.since_ms(said).unsigned_abs() < WAIT_DIFFERS_MIN_MS
-        });
-        // a cool-down was announced when it began
-        let is_held = matches!(delay.why, BlockReason::Cooldown(_) | BlockReason::Turn);
-        if is_known || is_held {
-            return;
-        }
-        let is_first = said.is_none() && self.plan.quota_wait_max.is_none();
-        self.wait_announced_until = Some(delay.until);
-        let reason = why.unwrap_or_else(|| RATE_WAITS.to_owned());
-        let hint = is_first.then_some(HOW_TO_STOP);
-        self.context.emit(&Event::Waiting { reason, until: delay.until, hint });
-    }
-
     /// Waits for the next permit, unless the run drains, the time is up or a request ends first.
     async fn next_permit(&mut self) -> Result<PermitWait, LedgerError> {
         let limiter = Arc::clone(&self.context.limiter);
@@ -327,9 +278,14 @@ impl<T: Transport> Uploader<T> {
     ) -> Result<Option<RunOutcome>, LedgerError> {
         let Obstacle::Claim(blocked) = obstacle else { return self.wait_until(None, changed).await };
         let (why, until) = match blocked.clone() {
-            // a search that is due ends soon, whatever it shows
-            ClaimBlocked::NothingPending | ClaimBlocked::AwaitsListing { is_due: true, .. } => {
-                return self.wait_until(None, changed).await;
+            ClaimBlocked::NothingPending => return self.wait_until(None, changed).await,
+            // a search that is due ends soon, unless no listing can be read
+            ClaimBlocked::AwaitsListing { is_due: true, .. } => {
+                let until = self.blocked_since().plus(OFFLINE_MAX);
+                if until <= self.context.clock.now() {
+                    return Ok(Some(RunOutcome::WaitOver));
+                }
+                return self.wait_until(Some(until), changed).await;
             }
             // an open request may prove never to have arrived, which frees its part of the budget
             ClaimBlocked::BudgetSpent { .. } => {
@@ -383,11 +339,16 @@ impl<T: Transport> Uploader<T> {
             None => return Some(UnixMillis(i64::MAX)),
             Some(patience) => patience,
         };
+        let until = self.blocked_since().plus(patience);
+        (until > now).then_some(until)
+    }
+
+    /// Since when nothing could be claimed.
+    fn blocked_since(&mut self) -> UnixMillis {
         if self.claims.succeeded.swap(false, Relaxed) {
             self.blocked_since = None;
         }
-        let until = self.blocked_since.get_or_insert(now).plus(patience);
-        (until > now).then_some(until)
+        *self.blocked_since.get_or_insert(self.context.clock.now())
     }
 
     /// Waits for a time, a change in the ledger, an answer or the end, whichever is first.

@@ -160,6 +160,11 @@ impl MockService {
         self.state().fault_mode = FaultMode::Disabled;
     }
 
+    /// Faults and limits are in force again.
+    pub fn enable_faults(&self) {
+        self.state().fault_mode = FaultMode::AsPolicy;
+    }
+
     /// A user deletes a video. False: there is no such video.
     pub fn delete(&self, video_no: &str) -> bool {
         let mut state = self.state();
