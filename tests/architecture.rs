@@ -304,7 +304,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["src/telemetry.rs"]),
     ("axum", &["src/http_server.rs", "src/sandbox/server.rs", "src/app/dashboard/server.rs"]),
     ("hyper::", &["src/http_server.rs"]),
-    ("indicatif", &["src/cli/", "src/report/text.rs"]),
+    ("indicatif", &["src/cli/", "src/domain/count.rs"]),
     ("tempfile", &["src/app/", "src/ledger/registry.rs"]),
     ("toml::", &["src/settings/"]),
     (

@@ -6,7 +6,7 @@
 
 use crate::{
     api::{IndexStatus, ListedVideo, Transport},
-    domain::{UnixMillis, VideoNo},
+    domain::{UnixMillis, VideoNo, counted},
     events::Event,
     ledger::{HeldResend, LedgerError, Recovered, RunId, VideoOwner},
     pipeline::{
@@ -59,8 +59,8 @@ pub(super) async fn search<T: Transport>(
         };
         if let Some(Found { bound, .. }) = found.as_ref().filter(|found| found.bound > 0) {
             let text = format!(
-                "{namespace}: the listing shows the videos of {bound} rows that were to be sent again; they are bound to them \
-                 and not sent"
+                "{namespace}: {} to be sent again found in the listing; bound to the video there, and not sent",
+                counted(*bound, "row", "rows")
             );
             context.emit(&Event::Message { text });
         }
