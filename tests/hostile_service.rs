@@ -88,7 +88,7 @@ fn a_row_that_was_answered_as_rejected_though_its_video_was_made_is_bound_and_no
 }
 
 #[test]
-fn trouble_in_the_words_of_a_bad_parameter_rejects_no_row() {
+fn a_service_error_worded_as_a_bad_parameter_rejects_no_row() {
     let service = Service::start(Answer::AcceptBut("0001", "System error"));
     let folder = tempfile::tempdir().unwrap();
     manifest(folder.path(), 3);
