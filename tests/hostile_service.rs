@@ -84,7 +84,8 @@ fn a_row_that_was_answered_as_rejected_though_its_video_was_made_is_bound_and_no
     service.answers(Answer::Accept);
     let (_, text) = import(folder.path(), &service, KEY, &["--ledger", "a.db", "--retry-failed"]);
     assert_eq!(service.copies(), [1, 1, 1], "{text}");
-    assert!(text.contains("answered as rejected"), "{text}");
+    // whichever of the two finds it first: the comparison before sending, or the search before a row is sent again
+    assert!(text.contains("answered as rejected") || text.contains("found in the listing"), "{text}");
 }
 
 #[test]
