@@ -183,8 +183,12 @@ impl Comparison {
         }
         if self.rebound > 0 {
             say(format!(
-                "{namespace}: found at the service: {} answered as rejected; bound now, and not sent again",
-                counted(self.rebound, "video of a row", "videos of rows")
+                "{namespace}: found at the service: {}, and not sent again",
+                counted(
+                    self.rebound,
+                    "video of a row answered as rejected; bound to the row",
+                    "videos of rows answered as rejected; bound to the rows"
+                )
             ));
         }
         if self.hidden > 0 {
