@@ -169,7 +169,7 @@ impl<T: Send + 'static> Outbox<T> {
         self.shared.changed.notify_all();
     }
 
-    /// Waits until the work on every value so far is done, at most so long. `None`: without a bound.
+    /// Waits until the work on every value so far is done, at most this long. `None`: without a bound.
     pub fn finish(&self, time_max: Option<Duration>) {
         let is_busy = |queue: &mut Queue<T>| !queue.waiting.is_empty() || queue.is_working;
         let queue = self.shared.lock();

@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_out_comes_back_unchanged() {
+    fn an_escaped_cell_reads_back_unchanged() {
         for cell in ["=x", "'=x", "''=x", "-1", "'-1", "+a", "'", "''", "it's", "'quoted'", "", "\t=x", "＝x"]
         {
             assert_eq!(unescape(&escape(cell)), cell, "{cell:?}");

@@ -127,7 +127,7 @@ impl ExitCode {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Success => "every row is finished without an error, or there is nothing to do",
-            Self::Unexpected => "something unexpected happened",
+            Self::Unexpected => "an unexpected error",
             Self::Usage => {
                 "the command line, the settings, the ledger, the proxy or the certificates cannot be used"
             }
@@ -177,7 +177,7 @@ pub enum Error {
     /// A report cannot be written.
     #[error(
         "the run has ended, but its report cannot be written ({path}). The ledger has all results (`telecine status`). \
-         Free some space or choose another folder with --out-dir, then give the same command again: it sends no row \
+         Free some space or choose another folder with --out-dir, then run the same command again: it sends no row \
          twice and writes the report"
     )]
     Report {

@@ -1,4 +1,4 @@
-//! When to retry: backoff with jitter, and `Retry-After`. Pure: the caller passes the random number in.
+//! When to retry: exponential backoff with jitter, and `Retry-After`. Pure: the caller passes the random number in.
 
 use std::time::Duration;
 

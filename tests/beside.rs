@@ -146,7 +146,7 @@ fn a_number_is_adopted_only_if_the_service_has_it_and_it_is_no_other_items() {
     let (code, out, err) = fixture.run(&["resolve", "--undo", "1"]);
     assert!(code == 0 && out.contains("needs a decision again"), "{out}{err}");
     let (code, out, err) = fixture.run(&["resolve", "--undo", "2"]);
-    assert!(code == 2 && err.contains("never answered"), "{out}{err}");
+    assert!(code == 2 && err.contains("no decision about it was made"), "{out}{err}");
     let url = sandbox.url.clone();
     drop(sandbox);
     let (code, out, err) = fixture.run(&["resolve", "1", "--adopt", &numbers[0], "--api-url", &url]);
@@ -166,10 +166,10 @@ fn many_questions_are_answered_alike_only_after_their_count_and_price_were_shown
     assert_eq!(code, 6, "{out}{err}");
     assert!(out.contains("2 items: sent again for at most 5 credits") && out.contains("--yes"), "{out}");
     assert!(out.contains("item 1: https://host/clip-0.mp4"), "{out}");
-    assert!(fixture.run(&["review"]).1.contains("2 need a decision"), "nothing was changed");
+    assert!(fixture.run(&["review"]).1.contains("2 need your decision"), "nothing was changed");
     let (code, out, err) = all(&["clip-1.mp4", "--yes"]);
     assert!(code == 0 && out.contains("item 2 waits to be sent again"), "{out}{err}");
-    assert!(fixture.run(&["review"]).1.contains("1 need a decision"));
+    assert!(fixture.run(&["review"]).1.contains("1 needs your decision"));
     let (code, _, err) = all(&["*", "--adopt", "VI123456"]);
     assert_eq!(code, 2, "{err}");
     assert_eq!(all(&["m.csv", "--yes"]).0, 0);

@@ -51,7 +51,7 @@ fn a_run_that_does_not_wait_exits_5_while_items_are_open_and_0_when_all_are_fina
     let (code, end, _) = import(&fixture, &sandbox, &["--rate", "50/s", "--no-wait"]);
     assert_eq!((code, end["exit_code"].as_i64()), (5, Some(5)), "{end}");
     let reason = end["exit_reason"].as_str().unwrap();
-    assert!(reason.contains("3 are being indexed") && reason.contains("1 row was rejected"), "{end}");
+    assert!(reason.contains("3 accepted (being indexed)") && reason.contains("1 row was rejected"), "{end}");
     assert!(end["next_step"].as_str().unwrap().contains("without --no-wait"), "{end}");
     assert_eq!(end["next_run_at"], Value::Null, "nothing is pending: {end}");
 
@@ -222,7 +222,7 @@ fn an_error_in_a_settings_file_is_reported_with_its_line_and_nothing_runs() {
     fixture.write("m.csv", &rows(1));
     let cases = [
         ("rate = \"1/s\"\nratee = \"2/s\"\n", "bad.toml:2: ratee is not a flag"),
-        ("[import]\nrate = \"soon\"\n", "bad.toml:2: rate = soon: expected COUNT/SPAN"),
+        ("[import]\nrate = \"soon\"\n", "bad.toml:2: rate = soon: expected N/PERIOD"),
         ("api-key = \"sk-1\"\n", "key-file or key-command"),
         ("[impart]\nrate = \"1/s\"\n", "[impart] is not a command"),
         ("quiet = \"yes\"\n", "this flag is true or false"),

@@ -212,7 +212,7 @@ fn the_page_of_an_ended_run_has_the_numbers_of_its_report_and_stays_until_it_is_
     for (name, count) in [
         ("rows read", number("rows", "read")),
         ("searchable", number("items", "indexed")),
-        ("failed to be indexed", failed),
+        ("failed (not indexed)", failed),
         ("duplicates", 1),
         ("cannot be sent", 1),
     ] {

@@ -296,7 +296,7 @@ fn a_check_and_an_import_agree_about_links_that_have_expired() {
     let (code, out, _) = fixture.run(&["import", "m.csv", "--sandbox"]);
     assert!(code == 4 && out.contains("2 of these have expired links"), "{out}");
     let (code, out, _) = fixture.run(&["check", "m.csv"]);
-    assert!(code == 4 && out.contains("2 have expired links and would not be sent"), "{out}");
+    assert!(code == 4 && out.contains("2 with an expired link, would not be sent"), "{out}");
 }
 
 #[test]

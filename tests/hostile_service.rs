@@ -84,11 +84,12 @@ fn a_row_that_was_answered_as_rejected_though_its_video_was_made_is_bound_and_no
     service.answers(Answer::Accept);
     let (_, text) = import(folder.path(), &service, KEY, &["--ledger", "a.db", "--retry-failed"]);
     assert_eq!(service.copies(), [1, 1, 1], "{text}");
-    assert!(text.contains("answered as rejected"), "{text}");
+    // whichever of the two finds it first: the comparison before sending, or the search before a row is sent again
+    assert!(text.contains("answered as rejected") || text.contains("found in the listing"), "{text}");
 }
 
 #[test]
-fn trouble_in_the_words_of_a_bad_parameter_rejects_no_row() {
+fn a_service_error_worded_as_a_bad_parameter_rejects_no_row() {
     let service = Service::start(Answer::AcceptBut("0001", "System error"));
     let folder = tempfile::tempdir().unwrap();
     manifest(folder.path(), 3);

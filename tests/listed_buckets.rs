@@ -366,7 +366,7 @@ fn what_is_left_out_of_a_listing_is_counted_and_said() {
     assert!(text.contains("1 folder marker, 4 objects by --include and --exclude"), "{text}");
     for (args, what) in [
         (&["check", "s3://archive/nothing/"][..], "there is nothing to read: no key begins with this prefix"),
-        (&["check", "s3://archive/in/", "--include", "*.avi"], "none of its 7 objects is a row"),
+        (&["check", "s3://archive/in/", "--include", "*.avi"], "no row among 7 objects"),
     ] {
         let (code, text) = ended(&telecine(folder.path(), &store, args).output().unwrap());
         assert!(code == 3 && text.contains(what), "{code} {text}");
@@ -421,10 +421,10 @@ fn a_listing_that_does_not_end_well_is_an_error_and_never_a_shorter_manifest() {
             Store::start(refused(200, "", "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>")),
             "does not give the listing (200 AccessDenied)",
         ),
-        (Store::start(refused(200, "", "welcome")), "no whole XML document"),
+        (Store::start(refused(200, "", "welcome")), "not a complete XML document"),
         (
             Store::start(second(|| Reply::Page("<ListBucketResult><Contents><Key>b.mp4</Key>".to_owned()))),
-            "no whole XML document",
+            "not a complete XML document",
         ),
         (
             Store::start(second(|| {
@@ -479,7 +479,7 @@ fn rows_stay_when_a_later_listing_breaks_and_go_when_it_shows_that_their_objects
     *breaks.lock().unwrap() = false;
     keys.lock().unwrap().remove(1);
     let (code, text) = import(folder.path(), &store, &service, &["s3://archive/"]);
-    assert!(text.contains("1 pending rows are no longer in it"), "{text}");
+    assert!(text.contains("1 pending row no longer in it"), "{text}");
     assert_eq!((code, service.uploads()), (0, 2), "{text}");
 }
 

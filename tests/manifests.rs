@@ -55,7 +55,7 @@ fn real_lectures_arrive_by_a_guess_and_one_correction() {
     let (taken, _) = guess_and_import(
         &manifest,
         "tags=lcsh_topic+lcsh_geographic+academic_disciplines",
-        "being indexed\n",
+        "accepted (being indexed)\n",
     );
     let mut expected: BTreeMap<String, AcceptedVideo> = BTreeMap::new();
     let mut reader = csv::Reader::from_path(&manifest).unwrap();
@@ -106,7 +106,8 @@ fn real_signs_without_a_header_arrive_by_a_guess_and_one_correction() {
 #[test]
 fn real_cameras_in_json_lines_arrive_by_a_guess_and_one_correction() {
     let Some(manifest) = shared("traffic_cameras.jsonl") else { return };
-    let (taken, _) = guess_and_import(&manifest, "tags=state+county+direction+format", "being indexed\n");
+    let (taken, _) =
+        guess_and_import(&manifest, "tags=state+county+direction+format", "accepted (being indexed)\n");
     let mut expected: BTreeMap<String, AcceptedVideo> = BTreeMap::new();
     for line in fs::read_to_string(&manifest).unwrap().lines() {
         let camera: Value = serde_json::from_str(line).unwrap();
@@ -197,7 +198,7 @@ fn several_files_a_glob_and_standard_input_are_manifests() {
 }
 
 #[test]
-fn rows_whose_content_changed_are_reported_sent_again_or_left_as_told() {
+fn rows_whose_content_changed_are_reported_sent_again_or_left_by_on_drift() {
     let fixture = CliFixture::new();
     let sandbox = SandboxProcess::start(&fixture, &[]);
     let import = |text: &str, args: &[&str]| {
@@ -223,7 +224,7 @@ fn rows_whose_content_changed_are_reported_sent_again_or_left_as_told() {
     assert_eq!(import(after, &["--on-drift", "ignore"])["rows"]["drifted"], 0);
     assert_eq!(import(after, &[])["rows"]["drifted"], 1);
     let (_, out, _) = fixture.run(&["check", "m.csv", "--ledger", "l.db"]);
-    assert!(out.contains("1 of them were sent with other content: m.csv:3"), "{out}");
+    assert!(out.contains("1 of them sent with other content: m.csv:3"), "{out}");
     assert_eq!(sandbox.accepted_counts()["https://h/a.mp4"], 1, "nothing was paid again");
     let (_, out, _) =
         fixture.run(&["import", "m.csv", "--ledger", "l.db", "--on-drift", "resend", "--dry-run"]);
@@ -282,7 +283,7 @@ fn a_guess_finds_its_way_through_a_file_nobody_described() {
     assert_eq!(field("datetime_taken"), ["2018-07-16 00:00:00"]);
     let (code, _, err) = fixture.run(&["guess", "m.csv", "--write"]);
     assert_eq!(code, 2, "nothing is overwritten");
-    assert!(err.contains("it is there already"), "{err}");
+    assert!(err.contains("it exists already"), "{err}");
 }
 
 #[test]
@@ -368,7 +369,7 @@ fn a_check_fails_where_an_import_would_not_send_expired_links_or_finds_no_row() 
     );
     let (code, out, _) = fixture.run(&["check", "x.csv"]);
     assert_eq!(code, 4, "{out}");
-    assert!(out.contains("1 have expired links and would not be sent"), "{out}");
+    assert!(out.contains("1 with an expired link, would not be sent"), "{out}");
     let (code, out, _) = fixture.run(&["check", "x.csv", "--where", "url~ftp"]);
     assert!(code == 3 && out.contains("--where left out every row"), "{out}");
 }

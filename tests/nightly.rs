@@ -222,7 +222,7 @@ fn a_command_is_taken_only_from_settings_that_no_other_user_can_write() {
 }
 
 #[test]
-fn a_run_that_cannot_begin_is_told_too() {
+fn monitors_are_notified_of_a_run_that_cannot_start() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(1));
     let ping = Monitor::start(Some(200));

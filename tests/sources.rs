@@ -111,8 +111,12 @@ fn probed_only_imports_the_sources_found_supported_and_reports_the_others() {
     let (code, report) = probe(&fixture, &["--allow-private"]);
     assert_eq!(code, 4, "{report}");
     let probed = &report["probe"];
-    assert_eq!((probed["fit"].as_u64(), probed["unfit"].as_u64()), (Some(2), Some(2)), "{report}");
-    let codec = &probed["unfit_by"]["codec"]["examples"][0];
+    assert_eq!(
+        (probed["supported"].as_u64(), probed["unsupported"].as_u64()),
+        (Some(2), Some(2)),
+        "{report}"
+    );
+    let codec = &probed["unsupported_by"]["codec"]["examples"][0];
     assert_eq!((codec["line"].as_u64(), codec["column_number"].as_u64()), (Some(3), Some(2)), "{report}");
     assert!(codec["message"].as_str().unwrap().contains("vp8"), "{report}");
 
@@ -130,7 +134,7 @@ fn probed_only_imports_the_sources_found_supported_and_reports_the_others() {
     assert!(out.contains("2 searchable"), "{out}");
     assert!(err.contains("m.csv:3:2 url: matroska with vp8"), "{err}");
     let rejects = fs::read_to_string(fixture.report().join("rejects.csv")).unwrap();
-    assert!(rejects.contains("probe_unfit") && rejects.contains("the host answers 404"), "{rejects}");
+    assert!(rejects.contains("probe_unsupported") && rejects.contains("the host answers 404"), "{rejects}");
 
     // without --probed-only the other rows are sent, and no row twice
     let (_, out, _) = fixture.run(&["import", "m.csv", "--sandbox"]);
@@ -156,7 +160,7 @@ fn a_probe_sends_no_api_key_to_the_video_host_and_requests_uncompressed_bytes() 
     let (fixture, host) = (CliFixture::new(), VideoHost::start());
     manifest(&fixture, &[host.url("h264.mp4")]);
     let (code, report) = probe(&fixture, &["--allow-private"]);
-    assert_eq!((code, report["probe"]["fit"].as_u64()), (0, Some(1)), "{report}");
+    assert_eq!((code, report["probe"]["supported"].as_u64()), (0, Some(1)), "{report}");
     let heads = host.heads();
     assert_eq!(heads.len(), 2, "{heads:?}");
     assert!(heads[0].starts_with("HEAD /h264.mp4 ") && heads[1].starts_with("GET /h264.mp4 "), "{heads:?}");
@@ -177,7 +181,7 @@ fn a_private_address_is_not_probed_unless_allowed_not_even_by_host_name() {
     manifest(&fixture, &[host.url("h264.mp4"), by_name]);
     let (code, report) = probe(&fixture, &[]);
     assert_eq!(code, 3, "nothing of it could be sent: {report}");
-    assert_eq!(report["probe"]["unfit_by"]["private_address"]["rows"].as_u64(), Some(2), "{report}");
+    assert_eq!(report["probe"]["unsupported_by"]["private_address"]["rows"].as_u64(), Some(2), "{report}");
     assert!(host.heads().is_empty(), "{:?}", host.heads());
 }
 

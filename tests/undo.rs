@@ -107,7 +107,7 @@ fn undo_lists_without_a_change_and_deletes_exactly_the_videos_of_the_run() {
     for flags in [&[][..], &["--retry-failed"], &["--on-drift", "resend"]] {
         let args = [&["import", "second.csv", "--rate", "50/s", "--list-rate", "20/s"], flags].concat();
         let (code, out, err) = fixture.run(&against(&sandbox, &args));
-        assert!(code == 0 && out.contains("5 videos were deleted by order"), "{flags:?}: {out}{err}");
+        assert!(code == 0 && out.contains("5 videos were deleted by undo"), "{flags:?}: {out}{err}");
     }
     assert_eq!(fixture.report_file("deleted.csv").lines().count(), 6);
     assert_eq!(sandbox.uploads(), 8);

@@ -28,7 +28,7 @@ pub(super) enum UserClass {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected CODE=CLASS, CODE:TEXT=CLASS or 'http STATUS=CLASS', where CLASS is bad-row, busy, in-doubt or stop; such as \
+    "expected CODE=ACTION, CODE:TEXT=ACTION or 'http STATUS=ACTION', where ACTION is bad-row, busy, in-doubt or stop; such as \
      0003:codec=bad-row"
 )]
 /// A text that is not a rule.

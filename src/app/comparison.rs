@@ -65,7 +65,7 @@ impl<'a> Criteria<'a> {
 #[derive(Debug, Default)]
 pub struct LedgerComparison {
     pub would_send: u64,
-    /// Would be sent if their sources were known to be fit.
+    /// Would be sent if their sources were known to be supported.
     pub held_back: u64,
     pub known: BTreeMap<State, u64>,
     pub drifted: u64,

@@ -6,6 +6,7 @@ use super::{adoption::AskedService, destination::AskError, limits::limiter_with,
 use crate::{
     api::{ApiClient, ListPage, ReadError, http::HttpTransport},
     clock::Clock,
+    domain::counted,
     error::{Error, ExitCode},
     ledger::{ExternalUsage, NO_SERVICE, Order, Snapshot},
     quota::{Endpoint, Priority},
@@ -110,11 +111,8 @@ pub async fn look(service: Result<AskedService, Error>, ledger: Result<&Path, &E
     match read_once(&service, path, &clock).await {
         Ok(page) => {
             let count = page.total_count.unwrap_or(page.videos.len() as u64);
-            let videos = with_separators(count);
-            checks.push(SetupCheck::ok(
-                "key",
-                format!("{name} accepts the key ({videos} videos in {NAMESPACE})"),
-            ));
+            let videos = counted(count, "video", "videos");
+            checks.push(SetupCheck::ok("key", format!("{name} accepts the key ({videos} in {NAMESPACE})")));
             checks.extend(of_clock(&page, &clock));
         }
         Err(AskError::Read(error)) => checks.push(of_read_error(&name, &error)),
@@ -189,11 +187,12 @@ fn of_ledger(path: &Path) -> (SetupCheck, Option<Snapshot>) {
     });
     match opened {
         Ok((0, items, origin, snapshot)) => {
-            let items = with_separators(items);
-            (SetupCheck::ok("ledger", format!("{shown} opens: {items} items, of {origin}")), Some(snapshot))
+            let items = counted(items, "item", "items");
+            (SetupCheck::ok("ledger", format!("{shown} opens: {items}, of {origin}")), Some(snapshot))
         }
         Ok((count, ..)) => {
-            let found = format!("{shown}: {count} items contradict their attempts");
+            let items = counted(count, "item contradicts its attempts", "items contradict their attempts");
+            let found = format!("{shown}: {items}");
             (
                 SetupCheck::error("ledger", ExitCode::Usage, found, "telecine ledger check shows all of it"),
                 None,

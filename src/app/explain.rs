@@ -33,7 +33,7 @@ impl Named {
     pub fn parse(words: &[String]) -> Result<Self, Error> {
         let unclear = |text: &str| {
             Error::Usage(format!(
-                "{text} is no number; give `line 12` or `item 17`, as other commands print it"
+                "{text} is not a number; give `line 12` or `item 17`, as other commands print it"
             ))
         };
         // `item 17` may come as one word, in quotes
@@ -53,7 +53,7 @@ impl Named {
             [kind, text] if kind.eq_ignore_ascii_case("id") => Ok(Self::Text(text.clone())),
             [text] => Ok(Self::of_text(text)),
             words => Err(Error::Usage(format!(
-                "`{}` names nothing; give a url, an id, a video number, `line N` or `item N` (quote an id with blanks)",
+                "`{}` names nothing; give a url, an id, a video number, `line N` or `item N` (quote an id with spaces)",
                 words.join(" ")
             ))),
         }
@@ -243,7 +243,7 @@ pub fn what_is_next(item: &ItemHistory, now: UnixMillis, running: Option<&Runnin
         State::Indexed => "nothing: it is searchable".to_owned(),
         State::Failed | State::Rejected => "nothing: the same row is not sent again by itself".to_owned(),
         State::Abandoned => "nothing: it was given up".to_owned(),
-        State::Deleted => "nothing: its video was deleted by order".to_owned(),
+        State::Deleted => "nothing: its video was deleted by undo".to_owned(),
     }
 }
 

@@ -18,7 +18,7 @@ pub struct InitAnswers {
 }
 
 const HEAD: &str = "\
-# Settings of telecine in this folder. Each key is a long flag without its dashes; a flag on the command line goes before it.
+# Settings of telecine in this folder. Each key is a long flag without its dashes; a flag on the command line takes precedence.
 # `telecine config` shows what holds and where it comes from. The API key itself cannot be in this file.
 # Because this file is here, ledgers and reports are in state/ beside it.
 ";

@@ -3,7 +3,7 @@
 use crate::{
     bucket::{BucketLister, ListError, Sources},
     clock::Clock,
-    domain::BucketPrefix,
+    domain::{BucketPrefix, counted},
     error::Error,
     events::{Event, EventBus},
     manifest::{ListingWriter, ManifestError, ObjectListing},
@@ -11,7 +11,7 @@ use crate::{
 
 use super::temporary_folder_error;
 
-/// What lists buckets, and who is told how far it is.
+/// What lists buckets, and who is notified of its progress.
 pub struct BucketListing<'a> {
     /// Signs the requests.
     pub sources: &'a Sources,
@@ -55,7 +55,11 @@ impl BucketListing<'_> {
             let what = if objects == 0 {
                 "no key begins with this prefix; check it".to_owned()
             } else {
-                format!("none of its {objects} objects is a row: {}", listing.notices().join("; "))
+                format!(
+                    "no row among {}: {}",
+                    counted(objects, "object", "objects"),
+                    listing.notices().join("; ")
+                )
             };
             return Err(Error::Manifest(ManifestError::NoObjects { path: prefix.to_string(), what }));
         }

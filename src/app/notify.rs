@@ -21,7 +21,7 @@ use crate::{
 /// How long a receiver may take.
 const TIME_MAX: Duration = Duration::from_secs(5);
 
-/// Who is told of a run.
+/// Who is notified of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Notification {
     /// Run with `sh` at the end; the result is its standard input.
@@ -32,7 +32,7 @@ pub struct Notification {
     pub webhook: Option<Url>,
 }
 
-/// How a run ended, for those who are told.
+/// How a run ended, for those who are notified.
 pub struct RunResult<'a> {
     /// The exit code of the process.
     pub code: ExitCode,

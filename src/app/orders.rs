@@ -8,6 +8,7 @@ use std::{path::Path, time::Duration};
 use super::{RequestedLimits, StoredLimits, limits};
 use crate::{
     clock::Clock,
+    domain::counted,
     error::Error,
     events::Event,
     ledger::{Ledger, LedgerError, Order, OrderResult, ReviewOutcome, RunId, Snapshot, hand_over},
@@ -40,7 +41,7 @@ impl GivenOrder {
         } else {
             format!(
                 "handed to the running telecine ({holder}), which has not carried it out yet; it does so later, or the next \
-                 telecine that uses the ledger does: do not give the same command again"
+                 telecine that uses the ledger does: do not run the same command again"
             )
         })
     }
@@ -147,7 +148,8 @@ fn text_of(order: &Order, result: &OrderResult, limits: &str) -> String {
             format!("the limits of quota set are forgotten; this run keeps {limits} from now on")
         }
         (Order::Count { usage }, _) => {
-            format!("{} requests ({}) of another tool count from now on", usage.count, usage.endpoint)
+            let requests = counted(usage.count.into(), "request", "requests");
+            format!("{requests} ({}) of another tool: counted from now on", usage.endpoint)
         }
         (Order::Answer { decision, .. }, OrderResult::Answered { outcomes }) => {
             let done = outcomes.iter().filter(|(_, outcome)| *outcome == ReviewOutcome::Done);
@@ -155,9 +157,12 @@ fn text_of(order: &Order, result: &OrderResult, limits: &str) -> String {
             if items.is_empty() {
                 return "an answer that changed nothing".to_owned();
             }
-            format!("{} for item {}", decision.answer.event().as_str().replace('_', " "), items.join(", "))
+            let noun = if items.len() == 1 { "item" } else { "items" };
+            format!("{} for {noun} {}", decision.answer.event().as_str().replace('_', " "), items.join(", "))
         }
-        (_, OrderResult::Acknowledged { rows }) => format!("{rows} bad rows are acknowledged"),
+        (_, OrderResult::Acknowledged { rows }) => {
+            counted(*rows, "bad row is acknowledged", "bad rows are acknowledged")
+        }
         (Order::Acknowledge { .. }, _) => "an acknowledgement".to_owned(),
         (Order::Answer { .. }, OrderResult::Done) => "an answer".to_owned(),
     }

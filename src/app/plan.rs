@@ -77,24 +77,35 @@ pub struct Plan {
     /// The id for `import --plan-id`, which sends only if nothing changed since.
     #[serde(rename = "plan_id")]
     pub id: String,
+    /// The limits of uploads.
     pub limits: Vec<String>,
     pub rows: RowCounts,
+    /// Rows that an import would send.
     pub would_send: u64,
     /// Known items of these manifests that would not be sent, by state.
     pub would_skip: BTreeMap<&'static str, u64>,
+    /// Rows that cannot be sent.
     pub would_reject: u64,
+    /// The most that the uploads cost, in credits. `null`: no price was given.
     pub credits_max: Option<String>,
+    /// From when the plan is computed: now.
     #[schemars(extend("format" = "date-time"))]
     pub starts_at: String,
+    /// When the last upload would be answered.
     #[schemars(extend("format" = "date-time"))]
     pub finish_at: String,
+    /// From `starts_at` to `finish_at`.
     pub seconds: i64,
     /// How the run would end, where it would not send everything.
     pub stops: Option<String>,
+    /// Waits for a free slot.
     pub waits: Vec<Wait>,
+    /// Links that expire before they can be sent.
     pub links_expire: u64,
+    /// The first of these.
     pub links_expire_first: Vec<String>,
     pub other_rates: Vec<OtherRate>,
+    /// The exit code.
     pub exit_code: ExitCode,
 }
 

@@ -9,7 +9,7 @@ use crate::{
     api::{ApiClient, StatusWordRule, UserRule, http::HttpTransport},
     bucket::{LinkRules, Sources},
     clock::Clock,
-    domain::{Price, State, UnixMillis},
+    domain::{Price, State, UnixMillis, at_most, counted},
     error::{Error, ExitCode},
     events::{Event, EventBus},
     ledger::{
@@ -292,15 +292,15 @@ async fn warn_of_price(request: &RunRequest, context: &Context<HttpTransport>) -
     let failed = if reruns.failed == FailedRows::Retry { counts.of(State::Failed) } else { 0 };
     let deleted = if reruns.deleted == DeletedRows::Reupload { counts.of(State::Deleted) } else { 0 };
     let again = [
-        (failed, "--retry-failed", "videos that failed"),
-        (deleted, "--reupload-deleted", "videos that were deleted"),
+        (failed, "--retry-failed", ["video that failed is", "videos that failed are"]),
+        (deleted, "--reupload-deleted", ["video that was deleted is", "videos that were deleted are"]),
     ];
-    for (count, flag, what) in again.into_iter().filter(|(count, ..)| *count > 0) {
+    for (count, flag, [one, many]) in again.into_iter().filter(|(count, ..)| *count > 0) {
         let price = request.price.map_or_else(
             || "give --price to see what that costs".to_owned(),
-            |price| format!("at most {} credits", price.of(count)),
+            |price| at_most(price.of(count)),
         );
-        let text = format!("{flag}: up to {count} {what} are sent and paid again, {price}");
+        let text = format!("{flag}: up to {} sent and paid again, {price}", counted(count, one, many));
         context.events.emit(context.clock.now(), &Event::Message { text });
     }
     Ok(())

@@ -44,7 +44,7 @@ impl ScheduledCommand {
     fn cron_note(&self) -> &'static str {
         let is_import = self.arguments.first().is_some_and(|first| first == "import");
         if is_import && !self.has("--cron") {
-            "# Add --cron to the command: then pauses and known bad rows are no failures.\n"
+            "# Add --cron to the command: then pauses and known bad rows do not count as failures.\n"
         } else {
             ""
         }
@@ -110,7 +110,7 @@ pub fn systemd_units(command: &ScheduledCommand) -> [SystemdUnit; 2] {
          After=network-online.target\nStartLimitIntervalSec=6h\nStartLimitBurst=10\n\n\
          [Service]\n{kind}{user}WorkingDirectory={folder}\n{key}ExecStart={program} {arguments}\n\
          TimeoutStartSec=15min\nTimeoutStopSec=5min\nSuccessExitStatus={success}\nRestart=on-failure\nRestartSec=10min\n\
-         # These need a human: to run the command again changes nothing.\nRestartPreventExitStatus={prevent}\n\
+         # These need an operator; running the command again does not help.\nRestartPreventExitStatus={prevent}\n\
          UMask=0077\nNoNewPrivileges=yes\nPrivateTmp=yes\nProtectSystem=full\n",
         note = command.cron_note(),
         what = command.line().replace('%', "%%"),
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn words_reach_the_command_as_they_are() {
+    fn scheduled_arguments_are_quoted_for_the_shell() {
         let odd = command(&["import", "it's 100%.csv", "--cron", "--map", "url=$x"]);
         let line = crontab(&odd);
         let expected = r"17 2 * * * cd '/data/my archive' && /usr/bin/telecine import 'it'\''s 100\%.csv' --cron --map 'url=$x'";

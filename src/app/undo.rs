@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     api::Transport,
+    domain::counted,
     error::Error,
     events::Event,
     ledger::{AttemptId, DeletionOrder, DeletionTask, LedgerError, RunId, RunVideo, Snapshot, UndoAction},
@@ -51,7 +52,7 @@ pub fn run_of(snapshot: &Snapshot, name: &str) -> Result<RunId, Error> {
         return Ok(run);
     }
     Err(Error::Usage(format!(
-        "run {shown} is no import ({command}): it created no videos; `telecine runs` lists the imports"
+        "run {shown} is not an import ({command}): it created no videos; `telecine runs` lists the imports"
     )))
 }
 
@@ -205,6 +206,6 @@ async fn delete_in_batches<'a, T: Transport>(
 }
 
 fn announce<T>(context: &Context<T>, tried: u64, all: u64) {
-    let text = format!("{} of {} videos", with_separators(tried), with_separators(all));
+    let text = format!("{} of {}", with_separators(tried), counted(all, "video", "videos"));
     context.events.emit(context.clock.now(), &Event::Message { text: format!("deleting: {text}") });
 }

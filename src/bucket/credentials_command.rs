@@ -59,7 +59,7 @@ fn read(printed: &[u8]) -> Result<S3Credentials, &'static str> {
     }
     let expires_at = printed
         .expiration
-        .map(|text| text.parse::<jiff::Timestamp>().map_err(|_| "an Expiration that is no time"))
+        .map(|text| text.parse::<jiff::Timestamp>().map_err(|_| "an Expiration that is not a time"))
         .transpose()?;
     Ok(S3Credentials {
         key_id: printed.access_key_id,
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(json("1", "k", "\"2023-11-14T22:13:20+00:00\""), Ok(Some(UnixMillis(1_700_000_000_000))));
         assert_eq!(json("2", "k", "null"), Err("another version than 1"));
         assert_eq!(json("1", "", "null"), Err("an empty key"));
-        assert_eq!(json("1", "k", "\"soon\""), Err("an Expiration that is no time"));
+        assert_eq!(json("1", "k", "\"soon\""), Err("an Expiration that is not a time"));
         assert!(matches!(read(b"AKIA secret"), Err("no credentials")));
     }
 }

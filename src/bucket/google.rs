@@ -58,7 +58,7 @@ impl GoogleSigner {
         let key = key.and_then(|key| RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).ok());
         Ok(Self {
             email: file.client_email,
-            key: key.ok_or("its private_key is no RSA key in PEM (PKCS #8)")?,
+            key: key.ok_or("its private_key is not an RSA key in PEM (PKCS #8)")?,
             origin: "https://storage.googleapis.com".to_owned(),
         })
     }

@@ -222,7 +222,7 @@ impl Sources {
             }
             (None, Some(expires_at)) if is_short && !was_said => Some(format!(
                 "the credentials for {account} addresses expire at {expires_at}, and links signed with them as well: before \
-                 their life (--link-life) is over. They are obtained again before"
+                 the time of --link-life. They are obtained again before"
             )),
             _ => None,
         };

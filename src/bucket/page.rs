@@ -17,7 +17,7 @@ pub(super) struct Page {
 const BEGINNING: usize = 256;
 
 /// What is wrong with an answer that should be a page.
-const NO_XML: &str = "the answer is no whole XML document";
+const NO_XML: &str = "the answer is not a complete XML document";
 const HTML: &str =
     "the answer is a page of HTML: a proxy or a login page may have answered in place of the storage";
 const NO_LISTING: &str = "the answer is XML, but no listing";

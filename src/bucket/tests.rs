@@ -72,7 +72,7 @@ fn a_link_to_google_cloud_storage_is_signed_as_openssl_signs_it() {
         );
     }
     let broken = r#"{"client_email":"a","private_key":"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"}"#;
-    assert!(GoogleSigner::of_file(broken.as_bytes()).is_err_and(|error| error.contains("no RSA key")));
+    assert!(GoogleSigner::of_file(broken.as_bytes()).is_err_and(|error| error.contains("not an RSA key")));
 }
 
 #[test]

@@ -119,10 +119,10 @@ const EVERYDAY: &[(&str, &[&str])] = &[
 /// The commands by task, in the order of the help.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Import", &["check", "guess", "preview", "plan", "rehearse", "import", "reconcile"]),
-    ("Look", &["status", "dashboard", "explain", "list", "runs", "report", "quota", "verify"]),
+    ("See", &["status", "dashboard", "explain", "list", "runs", "report", "quota", "verify"]),
     ("Decide and undo", &["review", "resolve", "acknowledge", "undo"]),
     ("Set up", &["init", "doctor", "config", "schedule", "sandbox"]),
-    ("Care", &["ledger", "recover"]),
+    ("Maintain", &["ledger", "recover"]),
 ];
 
 /// Examples of each command.
@@ -273,8 +273,9 @@ pub(super) fn with_help(command: Command, is_long: bool) -> Command {
         .help_template(format!(
             "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}"
         ))
-        .after_help("Start with: telecine import manifests/sample.csv --sandbox\nFlags of a command: telecine COMMAND -h")
-        .after_long_help(exit_codes);
+        .after_help("Start with: telecine import manifests/sample.csv --sandbox\nFlags of a command: telecine COMMAND -h\n\
+             Also: completions, man, version")
+        .after_long_help(format!("{exit_codes}\n\nAlso: completions, man, version"));
     names.into_iter().fold(command, |command, name| {
         command.mut_subcommand(&name, |sub| {
             let examples = examples_of(&name);

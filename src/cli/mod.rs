@@ -81,7 +81,7 @@ enum Command {
     Import(Box<import::ImportArgs>),
     /// Show what an import would send and cost, and when it would be finished. Sends nothing.
     Plan(Box<plan::PlanArgs>),
-    /// Run an import against a mock of the service with faults, on a fast clock. Sends nothing.
+    /// Run an import against a mock of the service with faults, on a fast clock. Sends nothing to the service.
     Rehearse(Box<rehearse::RehearseArgs>),
     /// Show every limit of the account: used, free, the next free slot, and what was learned.
     Quota(Box<quota::QuotaArgs>),

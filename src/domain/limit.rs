@@ -7,17 +7,17 @@ use jiff::{
     fmt::friendly::{Designator, Spacing, SpanPrinter},
 };
 
-/// At most `count` in any span of `period_ms` milliseconds. Both are positive.
+/// At most `count` in any period of `period_ms` milliseconds. Both are positive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limit {
     count: u32,
     period_ms: i64,
 }
 
-/// A text that is no limit or span; says what was expected.
+/// A text that is not a limit or duration; says what was expected.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LimitError {
-    #[error("expected COUNT/SPAN such as 1/min, 10/s or 120/2h")]
+    #[error("expected N/PERIOD such as 1/min, 10/s or 120/2h")]
     Form,
     /// Something else than `burst` or `burst=COUNT` behind a rate.
     #[error("expected burst, or burst=COUNT with a count up to the rate's own, such as 60/min:burst=10")]
@@ -28,8 +28,8 @@ pub enum LimitError {
     /// Zero, or more than can be counted.
     #[error("the count must be a whole number from 1 to 1000000")]
     Count,
-    /// Not a span.
-    #[error("expected a span such as 500ms, 90s, 10m, 2h or 1h30m, longer than nothing and at most 366d")]
+    /// Not a duration.
+    #[error("expected a duration such as 500ms, 90s, 10m, 2h or 1h30m, longer than nothing and at most 366d")]
     DurationArg,
 }
 
@@ -73,7 +73,7 @@ fn count_of(text: &str) -> Result<u32, LimitError> {
     if (1..=1_000_000).contains(&count) { Ok(count) } else { Err(LimitError::Count) }
 }
 
-/// The span behind the slash, in milliseconds: `2h`, or a bare unit such as `min`.
+/// The period behind the slash, in milliseconds: `2h`, or a bare unit such as `min`.
 fn period_of(text: &str) -> Result<i64, LimitError> {
     let text = text.trim();
     let is_bare = text.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_reads_as_a_sum_of_units() {
+    fn a_duration_reads_as_a_sum_of_units() {
         assert_eq!(parse_duration("1h30m"), Some(Duration::from_mins(90)));
         assert_eq!(parse_duration("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(parse_duration("1.5h"), Some(Duration::from_mins(90)));
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_shown_in_its_two_largest_units() {
+    fn a_duration_is_shown_in_its_two_largest_units() {
         let shown = |seconds| format_duration(Duration::from_secs(seconds));
         assert_eq!(shown(6_000_000), "69 d 10 h");
         assert_eq!(shown(7_500), "2 h 5 min");

@@ -23,7 +23,7 @@ fn word(word: &str) -> String {
     }
 }
 
-/// Whether the cause, or its reason, contains the text. Upper and lower case are the same.
+/// Whether the cause, or its reason, contains the text. Case does not matter.
 #[must_use]
 pub fn has_reason(cause: &str, text: &str) -> bool {
     let text = text.to_lowercase();

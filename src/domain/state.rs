@@ -169,6 +169,31 @@ impl State {
     pub const fn as_str(self) -> &'static str {
         self.into_str()
     }
+
+    /// The name in text for people: `in doubt`.
+    #[must_use]
+    pub fn shown(self) -> String {
+        self.as_str().replace('_', " ")
+    }
+
+    /// What is said of so many items in this state, behind their count.
+    #[must_use]
+    pub const fn label(self, count: u64) -> &'static str {
+        match self {
+            Self::Pending => "pending (to be sent)",
+            Self::Sending => "sending (in flight)",
+            Self::InDoubt => "in doubt (no clear answer)",
+            Self::AcceptedUnidentified => "accepted (video number unknown)",
+            Self::NeedsReview if count == 1 => "needs your decision",
+            Self::NeedsReview => "need your decision",
+            Self::Accepted => "accepted (being indexed)",
+            Self::Indexed => "searchable",
+            Self::Failed => "failed (not indexed)",
+            Self::Rejected => "rejected by the service",
+            Self::Abandoned => "given up",
+            Self::Deleted => "deleted by undo",
+        }
+    }
 }
 
 impl ItemEvent {
@@ -272,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_reads_back_as_itself() {
+    fn every_state_name_parses_back() {
         for state in State::VARIANTS {
             assert_eq!(state.as_str().parse::<State>().ok(), Some(*state));
         }

@@ -69,7 +69,7 @@ pub enum LedgerError {
     Damaged { path: String, found: String },
     /// More requests were sent than it knows.
     #[error(
-        "the ledger {path} is older than what was sent: it knows {known} requests, {last} were made. \
+        "the ledger {path} is older than what was sent: it knows {known} of {last} requests. \
          Put the newer ledger back, or bring this one up to date with `telecine recover`"
     )]
     Older {
@@ -93,18 +93,18 @@ pub enum LedgerError {
     /// One of its files is not where it was opened.
     #[error(
         "{file} was moved, replaced or deleted while this run wrote the ledger; nothing more was sent. Put the files of the \
-         ledger back as they were (also -wal), then give the same command again; if they are gone, put back a backup or \
-         begin anew, and let `telecine recover` find what was sent"
+         ledger back as they were (also -wal), then run the same command again; if they are gone, put back a backup or \
+         start with a new ledger, and let `telecine recover` find what was sent"
     )]
     Moved { file: String },
     /// The disk is full.
     #[error(
-        "the disk that holds the ledger is full; free some space and give the same command again, nothing is lost"
+        "the disk that holds the ledger is full; free some space and run the same command again, nothing is lost"
     )]
     DiskFull,
     /// A commit failed, or SQLite reports damage.
     #[error(
-        "the ledger stopped: {cause}; nothing more was sent. Check the disk, then give the same command again"
+        "the ledger stopped: {cause}; nothing more was sent. Check the disk, then run the same command again"
     )]
     Broken {
         /// The message of SQLite.
@@ -113,7 +113,7 @@ pub enum LedgerError {
     /// A bug: a part of the program panicked.
     #[error(
         "a part of telecine failed unexpectedly: {what}. The ledger is intact, and nothing more was sent. Please report this, then \
-         give the same command again"
+         run the same command again"
     )]
     Panicked { what: String },
     /// A bug: the transition table does not allow it.

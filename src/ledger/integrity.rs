@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::{LedgerError, store::Entry};
+use crate::domain::{counted, with_separators};
 
 /// Rules of an intact ledger, each with a query that counts the violations.
 pub(super) const RULES: &[(&str, &str)] = &[
@@ -64,12 +65,16 @@ pub(super) fn problems(connection: &Connection) -> Result<Vec<String>, LedgerErr
     let mut lost = connection.prepare("PRAGMA foreign_key_check")?;
     let orphans = lost.query_map([], |row| row.get::<_, String>(0))?.count();
     if orphans > 0 {
-        problems.push(format!("{orphans} rows refer to rows that are not there"));
+        problems.push(counted(
+            orphans as u64,
+            "row refers to a row that does not exist",
+            "rows refer to rows that do not exist",
+        ));
     }
     for (what, sql) in RULES {
         let count: i64 = connection.query_row(sql, [], |row| row.get(0))?;
         if count != 0 {
-            problems.push(format!("{count} {what}"));
+            problems.push(format!("{what}: {}", with_separators(count.unsigned_abs())));
         }
     }
     problems.extend(broken_link(connection)?);

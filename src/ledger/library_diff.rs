@@ -108,18 +108,18 @@ impl DiffKind {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Missing => "in the ledger, not at the service",
-            Self::Surplus => "second videos of an item, which were paid too",
-            Self::Rejected => "at the service, though it answered their requests as rejected",
+            Self::Surplus => "paid too: second video of an item",
+            Self::Rejected => "at the service, after the answer to the request was a rejection",
             Self::Foreign => "sent by another ledger, or by a newer state of this one",
             Self::Unknown => "at the service without a marker: not sent by telecine, or without one",
-            Self::TagsHidden => "at the service, not showing yet what they carry",
-            Self::ResolvedByReview => "at the service, from requests that a human gave up or had sent again",
+            Self::TagsHidden => "at the service, tags not shown yet",
+            Self::ResolvedByReview => "at the service, from a request that a human gave up or had sent again",
             Self::Open => {
-                "at the service, of items whose outcome is open: reconcile finds them, review shows them"
+                "at the service, of an item whose outcome is open: reconcile finds it, review shows it"
             }
-            Self::Failed => "in both, failed to be indexed",
-            Self::DeletionOpen => "ordered to be deleted, not proven yet: give the same telecine undo again",
-            Self::Undeleted => "at the service, though they were deleted by order",
+            Self::Failed => "in both, failed (not indexed)",
+            Self::DeletionOpen => "ordered to be deleted, not proven yet: run the same telecine undo again",
+            Self::Undeleted => "at the service, though deleted by undo",
         }
     }
 }

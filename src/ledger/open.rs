@@ -1,4 +1,4 @@
-//! Opening a ledger: its folder, lock, file, version and owner, and the requests that a crash left without an answer.
+//! Opening a ledger, so that a run can resume: its folder, lock, file, version and owner, and the requests that a crash left without an answer.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},

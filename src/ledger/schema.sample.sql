@@ -44,6 +44,6 @@ UPDATE observed_delay SET acceptance_ms = 1000;
 INSERT INTO external_usage (endpoint, run, at, count, note) VALUES ('upload', NULL, 1700000000000, 3, 'the web console');
 INSERT INTO kv VALUES ('learned_limits', '{}', 1700000000000);
 INSERT INTO external_usage (endpoint, run, at, count, note) VALUES ('upload', NULL, 1700000000001, 1, 'VI000009, sent with another ledger');
-INSERT INTO probe VALUES (zeroblob(16), 'unsupported', 'http_404', 'the host answers 404: it is not there', NULL, 'public', 1700000000000);
+INSERT INTO probe VALUES (zeroblob(16), 'unsupported', 'http_404', 'the host answers 404: it does not exist', NULL, 'public', 1700000000000);
 INSERT INTO handed_order (at, content) VALUES (1700000300000, '{"kind":"set_limits","limits":"{\"rate\":[\"2/s\"]}"}');
 INSERT INTO bad_row VALUES (zeroblob(16), 1, 3, 'failed', 'codec', 1, 1700000009000, 1700000400000, 'ann@desk', 'known');

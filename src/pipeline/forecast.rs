@@ -11,7 +11,7 @@ use std::{
 
 use super::context::Context;
 use crate::{
-    domain::{LINK_LIFE_MIN, UnixMillis, format_duration},
+    domain::{LINK_LIFE_MIN, UnixMillis, format_duration, with_separators},
     events::Event,
     ledger::{Expiring, ItemId, LedgerError, ManifestId, Snapshot},
     quota::{Endpoint, Limits},
@@ -82,7 +82,7 @@ impl RunForecast {
         let now = context.clock.now();
         let wait = self.sent_by(context, pending).after_now(now);
         let limits = limits.upload_text();
-        let mut text = format!("{pending} left to send at {limits}");
+        let mut text = format!("{} left to send at {limits}", with_separators(pending));
         if wait >= WAIT_SAID_MIN {
             let duration = format_duration(wait);
             let _ = write!(text, ": about {duration}");

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     blocking,
-    domain::{ManifestRow, Problem, RowCounts, RowError},
+    domain::{ManifestRow, Problem, RowCounts, RowError, counted},
     events::Event,
     ledger::{
         Admission, AdmitTerms, LedgerError, ManifestId, ProbeRequirement, RerunPolicy, RunId, Store,
@@ -185,8 +185,9 @@ async fn read_one<T>(
                 let end = move |store: &Store| store.end_manifest_read(run, id, stamp.as_deref());
                 let removed = context.ledger.write(end).await?;
                 if removed > 0 {
-                    let or_held = if terms.requirement.is_some() { ", or are held back" } else { "" };
-                    say(format!("{removed} pending rows are no longer in it{or_held}; they are not sent"));
+                    let or_held = if terms.requirement.is_some() { ", or held back" } else { "" };
+                    let rows = counted(removed, "pending row", "pending rows");
+                    say(format!("{rows} no longer in it{or_held}; not sent"));
                 }
                 let repeated = mostly_duplicates(&counts);
                 for sentence in notices.into_iter().chain(repeated).chain(warnings.sentences()) {

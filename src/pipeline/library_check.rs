@@ -1,6 +1,6 @@
 //! Compares the service's library with the ledger: after a run where that is cheap, and completely for `verify`.
 //!
-//! The comparison finds missing, surplus and foreign videos, whatever their cause.
+//! The comparison finds missing, second and foreign videos, whatever their cause.
 
 use std::collections::HashSet;
 

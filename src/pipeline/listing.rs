@@ -1,4 +1,4 @@
-//! Reads complete listings, in which the absence of a video is evidence.
+//! Reads complete listings (pagination), in which the absence of a video is evidence.
 //!
 //! Pages are counted from the newest video. Uploads meanwhile push videos down: they repeat, which is harmless.
 //! Deletions pull videos up: they are skipped, which is not. A listing is complete only when every page arrived, none

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{PAGE_SIZE_MAX, Transport},
-    domain::{StopReason, UnixMillis},
+    domain::{StopReason, UnixMillis, counted, with_separators},
     events::Event,
     ledger::{LedgerError, LibraryVideo, ManifestId, Recovered, RunId, Snapshot, Store, VideoOwner},
     quota::Endpoint,
@@ -90,8 +90,8 @@ async fn compare_before_sending<T: Transport>(
             && !is_whole(newest)
         {
             let text = format!(
-                "{namespace}: videos of another ledger are among the newest; reading all {} videos before anything is sent",
-                newest.total
+                "{namespace}: videos of another ledger are among the newest; reading all {} before anything is sent",
+                counted(newest.total, "video", "videos")
             );
             context.emit(&Event::Message { text });
             let rest = PAGES_AFFORDABLE + 1..=PAGES_MAX;
@@ -175,28 +175,33 @@ impl Comparison {
         let say = |text: String| context.emit(&Event::Message { text });
         if self.foreign > 0 {
             say(format!(
-                "{namespace}: {} of {} videos were uploaded with another ledger; their rows are not sent from here \
-                 (use that ledger with --ledger, or bring this one up to date with telecine recover)",
-                self.foreign, newest.total
+                "{namespace}: {} of {} uploaded with another ledger; their rows are not sent from here (use that ledger \
+                 with --ledger, or bring this one up to date with telecine recover)",
+                with_separators(self.foreign),
+                counted(newest.total, "video", "videos")
             ));
         } else if newest.read < newest.total {
             say(format!(
-                "{namespace}: the newest {} of {} videos were compared with the ledger; telecine verify compares all",
-                newest.read, newest.total
+                "{namespace}: the newest {} of {} compared with the ledger; telecine verify compares all",
+                with_separators(newest.read),
+                counted(newest.total, "video", "videos")
             ));
         }
         if self.rebound > 0 {
             say(format!(
-                "{namespace}: {} rows that the service had answered as rejected, or that you had sent again, are at the service; \
-                 they are bound to their videos and not sent again",
-                self.rebound
+                "{namespace}: found at the service: {}, and not sent again",
+                counted(
+                    self.rebound,
+                    "video of a row that was answered as rejected, or that you had sent again; it is bound to the row",
+                    "videos of rows that were answered as rejected, or that you had sent again; they are bound to the rows"
+                )
             ));
         }
         if self.hidden > 0 {
             say(format!(
-                "{namespace}: {} videos that this ledger did not upload are still being indexed. If another machine imports \
-                 the same rows now, they are paid twice: stop one of the two",
-                self.hidden
+                "{namespace}: {} still being indexed, not uploaded by this ledger. If another machine imports the same rows \
+                 now, they are paid twice: stop one of the two",
+                counted(self.hidden, "video", "videos")
             ));
         }
     }

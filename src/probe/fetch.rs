@@ -165,6 +165,9 @@ fn private(url: &Url) -> ProbeFinding {
 }
 
 fn given_up(name: &str) -> ProbeFinding {
-    let found = format!("{} did not answer several times in a row, and is left alone", redact::clean(name));
+    let found = format!(
+        "{} did not answer several times in a row, and gets no more requests in this run",
+        redact::clean(name)
+    );
     ProbeFinding::unclear("host_given_up", found)
 }

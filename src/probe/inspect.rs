@@ -178,15 +178,16 @@ impl<W: Fetcher> Prober<W> {
 fn kind(first: &FetchResponse, size: Option<u64>) -> Result<ContainerKind, ProbeFinding> {
     if first.body.is_empty() {
         return Err(if size == Some(0) {
-            ProbeFinding::unfit("empty", "a file of no bytes").sized(size)
+            ProbeFinding::unfit("empty", "an empty file").sized(size)
         } else {
             ProbeFinding::unclear("no_answer", "the host sent no bytes")
         });
     }
     let packed = first.content_encoding.as_deref().filter(|way| !way.eq_ignore_ascii_case("identity"));
     if let Some(way) = packed {
-        let found = format!("the host sends it packed ({}), though it was asked not to", redact::clean(way));
-        return Err(ProbeFinding::unclear("packed", found));
+        let found =
+            format!("the host sends it compressed ({}), though it was asked not to", redact::clean(way));
+        return Err(ProbeFinding::unclear("compressed", found));
     }
     let kind = kind_of(&first.body);
     let content_type = first.content_type.as_deref().unwrap_or_default().trim_start().to_ascii_lowercase();
@@ -199,13 +200,15 @@ pub(super) fn refuse_status(got: &FetchResponse) -> Result<(), ProbeFinding> {
     let class = format!("http_{}", got.status);
     Err(match got.status {
         200..=299 => return Ok(()),
-        416 if got.total() == Some(0) => ProbeFinding::unfit("empty", "a file of no bytes").sized(Some(0)),
+        416 if got.total() == Some(0) => ProbeFinding::unfit("empty", "an empty file").sized(Some(0)),
         416 => ProbeFinding::unclear(&class, "the host answers 416: it does not give the first bytes"),
         401 | 403 | 407 => ProbeFinding::unfit(
             &class,
             format!("the host answers {}: it wants a login or a signature", got.status),
         ),
-        404 | 410 => ProbeFinding::unfit(&class, format!("the host answers {}: it is not there", got.status)),
+        404 | 410 => {
+            ProbeFinding::unfit(&class, format!("the host answers {}: it does not exist", got.status))
+        }
         400..=499 => ProbeFinding::unfit(&class, format!("the host answers {}", got.status)),
         _ => ProbeFinding::unclear(&class, format!("the host answers {}", got.status)),
     })
@@ -215,7 +218,7 @@ fn refuse_kind(kind: ContainerKind) -> ProbeFinding {
     match kind {
         ContainerKind::Page => ProbeFinding::unfit("page", "a page, perhaps one to log in, and no video"),
         ContainerKind::Image => ProbeFinding::unfit("image", "an image"),
-        ContainerKind::Audio => ProbeFinding::unfit("audio", "sound without a picture"),
+        ContainerKind::Audio => ProbeFinding::unfit("audio", "audio only"),
         ContainerKind::NoVideo(what) => ProbeFinding::unfit("no_video", format!("{what}, and no video")),
         ContainerKind::OtherVideo(what) => {
             let found = format!("{what}: the service's documents name mp4 and m3u8 only");

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_reads_what_is_not_there_is_told_where_to_come_back() {
+    fn a_read_of_missing_bytes_names_their_offset() {
         let mut file = PartialFile::new(b"abcd".to_vec(), Some(12));
         let mut buffer = [0; 8];
         assert_eq!(file.read(&mut buffer).unwrap(), 4);

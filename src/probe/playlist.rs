@@ -33,7 +33,7 @@ impl<W: Fetcher> Prober<W> {
             Playlist::MasterPlaylist(master) => master,
         };
         let variants = variants_of(&master)?;
-        let mut last = ProbeFinding::unclear("hls_empty", "a playlist of nothing");
+        let mut last = ProbeFinding::unclear("hls_empty", "an empty playlist");
         for variant in &variants {
             match self.find_in_variant(variant.clone()).await {
                 Ok(found) => return Ok(found),
@@ -157,7 +157,7 @@ fn variants_of(master: &MasterPlaylist) -> Result<Vec<Url>, ProbeFinding> {
         let video: Vec<String> =
             streams(master).filter_map(|variant| variant.codecs.as_deref()).flat_map(video_of).collect();
         return Err(match streams(master).next() {
-            None => ProbeFinding::unfit("hls_empty", "a playlist of nothing"),
+            None => ProbeFinding::unfit("hls_empty", "an empty playlist"),
             Some(_) => finding::of_codecs("hls", &video, &[]),
         });
     }
@@ -170,7 +170,7 @@ const AUDIO: &[&str] = &["aac", "ac-3", "ec-3", "opus", "flac", "mp3", "alac", "
 /// The address of what says which codecs there are: what precedes the segments, or the first of them.
 fn first_part(media: &MediaPlaylist) -> Result<Url, ProbeFinding> {
     let Some(first) = media.segments.first() else {
-        return Err(ProbeFinding::unfit("hls_empty", "a playlist of nothing"));
+        return Err(ProbeFinding::unfit("hls_empty", "an empty playlist"));
     };
     if !media.end_list {
         let found = "a live stream without an end: no document says whether the service supports it";

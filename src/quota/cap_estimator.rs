@@ -50,7 +50,7 @@ pub struct CapEstimate {
 #[serde(rename_all = "snake_case")]
 enum Mode {
     Kept,
-    /// Since so long; what left before says nothing.
+    /// Since this time; what left before says nothing.
     Probing {
         since: UnixMillis,
     },
@@ -103,12 +103,12 @@ impl CapEstimate {
         }
     }
 
-    /// Whether it is being put to the test, so that a single refusal is an answer.
+    /// Whether it is being tested, so that a single refusal is an answer.
     pub(super) const fn is_open(&self) -> bool {
         !matches!(self.mode, Mode::Kept)
     }
 
-    /// Time passes with `used` in the window: a cap that has stood long enough is put to the test.
+    /// Time passes with `used` in the window: a cap that has stood long enough is tested.
     pub(super) fn tick(&mut self, used: u32, now: UnixMillis) {
         let clean_ms = now.since_ms(self.clean_since);
         if self.mode != Mode::Kept || used < self.low {
@@ -185,8 +185,8 @@ impl CapEstimate {
         let times = if self.seen == 1 { "once".to_owned() } else { format!("{} times", self.seen) };
         let mode = match self.mode {
             Mode::Kept => "",
-            Mode::Probing { .. } => ", being put to the test",
-            Mode::Draining { .. } => ", lowered: waiting until one passes",
+            Mode::Probing { .. } => ", being tested",
+            Mode::Draining { .. } => ", lowered: waiting until an upload is accepted",
             Mode::Climbing { .. } => ", rising until one is refused",
         };
         format!("{count} per {}, seen {times}{mode}", crate::domain::format_duration(duration))

@@ -1,4 +1,4 @@
-//! The circuit breaker of an endpoint: after a failure nothing is sent for a while, then one request at a time (half open)
+//! The circuit breaker of an endpoint: after a failure nothing is sent for a while, then one request at a time (half-open)
 //! until one passes.
 
 use std::time::Duration;

@@ -39,8 +39,8 @@ enum Passed {
 }
 
 impl AccountLimits {
-    /// Learns from the outcome of an upload. `jitter` is a random number from 0 to 1.
-    pub fn answer(&mut self, key: i64, outcome: &RequestOutcome, now: UnixMillis, jitter: f64) -> Feedback {
+    /// Learns from the outcome of an upload. `random` is a random number from 0 to 1.
+    pub fn answer(&mut self, key: i64, outcome: &RequestOutcome, now: UnixMillis, random: f64) -> Feedback {
         let departed_at = self.departed_at.remove(&key);
         let breaker = &mut self.upload.breaker;
         match outcome {
@@ -58,20 +58,20 @@ impl AccountLimits {
             }
             RequestOutcome::Refused { retry_after } => {
                 self.caps.log.take_out(key);
-                self.refuse(departed_at, *retry_after, now, jitter)
+                self.refuse(departed_at, *retry_after, now, random)
             }
             RequestOutcome::NotSent => {
-                let cooldown = breaker.failed(CooldownReason::Unreachable, now, jitter);
+                let cooldown = breaker.failed(CooldownReason::Unreachable, now, random);
                 self.give_back(Endpoint::Upload, key);
                 Feedback { cooldown, change: None }
             }
             RequestOutcome::AcceptedUnidentified => {
                 self.caps.log.accepted_by(key, now);
-                let cooldown = self.upload.breaker.failed(CooldownReason::Unclear, now, jitter);
+                let cooldown = self.upload.breaker.failed(CooldownReason::Unclear, now, random);
                 Feedback { cooldown, change: None }
             }
             RequestOutcome::Unclear { retry_after } => {
-                let cooldown = breaker.unclear(*retry_after, now, jitter);
+                let cooldown = breaker.unclear(*retry_after, now, random);
                 if retry_after.is_some() {
                     self.save_cooldown(now);
                 }
@@ -150,7 +150,7 @@ impl AccountLimits {
         departed_at: Option<UnixMillis>,
         retry_after: Option<Duration>,
         now: UnixMillis,
-        jitter: f64,
+        random: f64,
     ) -> Feedback {
         let is_from_below = !self.upload.breaker.lasts();
         let is_new = self.upload.breaker.count_refusal(departed_at, now);
@@ -171,7 +171,7 @@ impl AccountLimits {
             // the window itself says when the next slot is free
             (None, Some(_)) => None,
             (None, None) => {
-                let wait = breaker.refusal_wait(interval, jitter);
+                let wait = breaker.refusal_wait(interval, random);
                 Some(breaker.cool_down(wait, CooldownReason::Refused, now))
             }
         };
@@ -210,7 +210,7 @@ impl AccountLimits {
         slot: PermitSlot,
         outcome: &RequestOutcome,
         now: UnixMillis,
-        jitter: f64,
+        random: f64,
     ) -> Feedback {
         let departed_at = Some(slot.taken_at);
         let own = self.endpoint_mut(slot.endpoint);
@@ -227,13 +227,13 @@ impl AccountLimits {
             RequestOutcome::Refused { retry_after } => {
                 own.breaker.count_refusal(departed_at, now);
                 let wait = retry_after.map_or_else(
-                    || own.breaker.read_wait(interval, jitter),
+                    || own.breaker.read_wait(interval, random),
                     |asked| asked.clamp(ASKED_WAIT_MIN, ASKED_WAIT_MAX),
                 );
                 Some(own.breaker.cool_down(wait, CooldownReason::Refused, now))
             }
-            RequestOutcome::NotSent => own.breaker.failed(CooldownReason::Unreachable, now, jitter),
-            RequestOutcome::Unclear { retry_after } => own.breaker.unclear(*retry_after, now, jitter),
+            RequestOutcome::NotSent => own.breaker.failed(CooldownReason::Unreachable, now, random),
+            RequestOutcome::Unclear { retry_after } => own.breaker.unclear(*retry_after, now, random),
         };
         Feedback { cooldown, change: None }
     }

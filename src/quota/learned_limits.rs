@@ -84,10 +84,10 @@ impl fmt::Display for LimitChange {
             Self::CapLearned(text) => write!(f, "learned a cap of the account: {text}"),
             Self::CapShrank { was, refused_at, duration } => write!(
                 f,
-                "refused with {refused_at} uploads in {duration}, where {was} were taken before: the cap was lowered, or somebody \
-                 else uploads with this account (telecine quota spend records such uploads)"
+                "refused with {refused_at} uploads in {duration}, where {was} were taken before: the cap was lowered, or another \
+                 client uploads with this account (telecine quota spend records such uploads)"
             ),
-            Self::CapRises(text) => write!(f, "the cap rose: {text}"),
+            Self::CapRises(text) => write!(f, "the cap was raised: {text}"),
             Self::SlowedDown(permille) => {
                 let percent = 100_000 / permille.max(&1);
                 write!(

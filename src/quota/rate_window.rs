@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::domain::{Rate, UnixMillis};
 
-/// Departures kept beside those that the limit counts: so many may turn out not to have left.
+/// Departures kept beside those that the limit counts: this many may turn out not to have left.
 const SPARE: usize = 1024;
 
 /// The departures of one rate.

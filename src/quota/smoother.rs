@@ -1,4 +1,4 @@
-//! Spreads departures evenly (GCRA): one per interval, measured at the departure itself.
+//! Spreads departures evenly (GCRA, the same as a token bucket of one token): one per interval, measured at the departure itself.
 //!
 //! A slow claim delays the requests after it rather than bringing two close together, and an idle time earns no more than
 //! the burst that the rate asks for, which is one unless it says otherwise.

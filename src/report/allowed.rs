@@ -22,7 +22,7 @@ pub fn read_allowed(path: &Path) -> Result<HashSet<VideoNo>, Error> {
     found.map_err(|WrongLine { line, what }| {
         let what = crate::redact::opaque(&what);
         Error::Usage(format!(
-            "--allow: {shown}:{line}: {what} is no video number such as VI635229846249218048; write one number a line, or a CSV \
+            "--allow: {shown}:{line}: {what} is not a video number such as VI635229846249218048; write one number a line, or a CSV \
              with a column {COLUMN}"
         ))
     })

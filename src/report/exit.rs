@@ -2,7 +2,7 @@
 
 use super::{Counts, EndOfRun, counted};
 use crate::{
-    domain::{RowCounts, RunOutcome, StopReason},
+    domain::{RowCounts, RunOutcome, State, StopReason},
     error::ExitCode,
     ledger::{BadRowCounts, DiffEntry, DiffKind, LibraryDiff},
 };
@@ -54,7 +54,7 @@ impl ExitStatus {
 
     /// The same command resumes the work.
     fn resumable(code: ExitCode, reason: String) -> Self {
-        Self::new(code, reason, "give the same command again; it resumes where this run stopped")
+        Self::new(code, reason, "run the same command again; it resumes where this run stopped")
     }
 }
 
@@ -96,7 +96,7 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
             ExitStatus::new(ExitCode::Temporary, reason, stop_reason(StopReason::Unreachable).1)
         }
         RunOutcome::WaitOver if is_unresolved => {
-            let next = "give the same command again: it searches for their videos and sends no row without evidence; \
+            let next = "run the same command again: it searches for their videos and sends no row without evidence; \
                         telecine review --all shows what it waits for";
             ExitStatus::new(ExitCode::Temporary, format!("the time to wait is over; {open}"), next)
         }
@@ -110,11 +110,11 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
             ExitStatus::resumable(ExitCode::BudgetReached, format!("--max-rows is reached; {open}"))
         }
         RunOutcome::QuotaPaused { why } => {
-            let next = "give the same command again at next_run_at; it resumes where this run stopped";
+            let next = "run the same command again at next_run_at; it resumes where this run stopped";
             ExitStatus::new(ExitCode::QuotaPaused, format!("{why}; {open}"), next)
         }
         RunOutcome::BudgetSpent => {
-            let next = "raise --max-uploads or --max-credits, then give the same command again";
+            let next = "raise --max-uploads or --max-credits, then run the same command again";
             ExitStatus::new(
                 ExitCode::BudgetReached,
                 format!("the budget is spent or committed; {open}"),
@@ -124,7 +124,7 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         RunOutcome::TooManyInDoubt { open: count } => too_many_in_doubt(*count, items, &open),
         RunOutcome::AlreadyUploaded { item } => already_uploaded(item),
         RunOutcome::DiskLow { free } => {
-            let next = "free some space (or lower --disk-reserve), then give the same command again";
+            let next = "free some space (or lower --disk-reserve), then run the same command again";
             let reason = format!("the ledger's disk has only {} KiB free; {open}", free / 1024);
             ExitStatus::new(ExitCode::Temporary, reason, next)
         }
@@ -178,9 +178,9 @@ fn second_videos(library_diffs: &[LibraryDiff], open: &str) -> Option<ExitStatus
 }
 
 fn links_expired(count: u64, open: &str) -> ExitStatus {
-    let reason = format!("{} expired before they were sent; {open}", counted(count, "link", "links"));
-    let next =
-        "sign them again (unfinished.csv names them) and import them; a link signed again is the same video";
+    let links = counted(count, "link expired before it was sent", "links expired before they were sent");
+    let reason = format!("{links}; {open}");
+    let next = "sign the rows of unfinished.csv again and import them; a link signed again is the same video";
     ExitStatus::new(ExitCode::SomeFailed, reason, next)
 }
 
@@ -204,10 +204,8 @@ fn already_uploaded(item: &str) -> ExitStatus {
 fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     let RunResults { rows, items, work, open_deletions, .. } = results;
     if items.needs_review > 0 {
-        let reason =
-            format!("{} for a human's answer", counted(items.needs_review, "item waits", "items wait"));
-        let next =
-            "telecine review shows the evidence and the answers; none of them is sent again until then";
+        let reason = counted(items.needs_review, "item needs your decision", "items need your decision");
+        let next = "telecine review shows the evidence and the possible decisions; none of them is sent again until then";
         return ExitStatus::new(ExitCode::NeedsReview, reason, next);
     }
     let bad = results.bad_rows;
@@ -242,29 +240,37 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         (_, Work::Done) if bad.total > 0 => {
             format!("{} searchable", counted(items.indexed, "item is", "items are"))
         }
-        (total, Work::NoneLeft) => format!("nothing was left to do: all {total} items are searchable"),
-        (total, Work::Done) => format!("all {total} items are searchable"),
+        (total, Work::NoneLeft) => format!("nothing was left to do: {}", all_searchable(total)),
+        (total, Work::Done) => all_searchable(total),
     };
     let deleted = match items.deleted {
         0 => String::new(),
-        count => format!("; {} deleted by order", counted(count, "video was", "videos were")),
+        count => format!("; {} deleted by undo", counted(count, "video was", "videos were")),
     };
     let being_deleted = match open_deletions {
         0 => String::new(),
         count => {
             let videos = counted(*count, "video was", "videos were");
-            format!("; {videos} ordered to be deleted, not proven yet: give the same telecine undo again")
+            format!("; {videos} ordered to be deleted, not proven yet: run the same telecine undo again")
         }
     };
     let reason = format!("{done}{deleted}{being_deleted}{}", bad_rows_text(&bad));
     ExitStatus { code: ExitCode::Success, reason, next_step: None }
 }
 
+/// `all 1,234 items are searchable`.
+fn all_searchable(total: u64) -> String {
+    if total == 1 {
+        return "the item is searchable".to_owned();
+    }
+    format!("all {} items are searchable", super::with_separators(total))
+}
+
 /// The status of a run that came to its end while items are open: it did not wait for them, or sends nothing.
 fn work_left(outcome: &RunOutcome, items: &Counts, bad: &BadRowCounts) -> ExitStatus {
     let bad = bad_rows_text(bad);
     let next = if *outcome == RunOutcome::NotWaited {
-        "give the same command again; without --no-wait it waits for them"
+        "run the same command again; without --no-wait it waits for them"
     } else {
         "import the manifests they came from; an import sends what is pending"
     };
@@ -294,18 +300,19 @@ const fn count_open(items: &Counts) -> u64 {
     items.pending + items.sending + items.in_doubt + items.accepted_unidentified + items.accepted
 }
 
-/// `12 wait to be sent, 3 are being indexed`.
+/// `12 pending (to be sent), 3 accepted (being indexed)`.
 fn open_items(items: &Counts) -> String {
     let parts = [
-        (items.pending, "wait to be sent"),
-        (items.sending, "are in flight"),
-        (items.in_doubt, "have no clear answer"),
-        (items.accepted_unidentified, "are accepted under a number not known yet"),
-        (items.needs_review, "wait for a human's answer"),
-        (items.accepted, "are being indexed"),
+        (items.pending, State::Pending),
+        (items.sending, State::Sending),
+        (items.in_doubt, State::InDoubt),
+        (items.accepted_unidentified, State::AcceptedUnidentified),
+        (items.needs_review, State::NeedsReview),
+        (items.accepted, State::Accepted),
     ];
+    let shown = parts.iter().filter(|(count, _)| *count > 0);
     let texts: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+        shown.map(|(count, state)| counted(*count, state.label(1), state.label(2))).collect();
     if texts.is_empty() { "nothing is open".to_owned() } else { texts.join(", ") }
 }
 
@@ -336,21 +343,20 @@ pub const fn stop_code(reason: StopReason) -> ExitCode {
 pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
     match reason {
         StopReason::KeyRefused => {
-            ("the service refuses the API key", "check the key, then give the same command again")
+            ("the service refuses the API key", "check the key, then run the same command again")
         }
         StopReason::CreditsOut => {
-            ("the account has no credits left", "recharge the account, then give the same command again")
+            ("the account has no credits left", "recharge the account, then run the same command again")
         }
         StopReason::AccountDisabled => {
-            ("the account is disabled", "ask the service's support, then give the same command again")
+            ("the account is disabled", "ask the service's support, then run the same command again")
         }
-        StopReason::NoPermission => (
-            "the API key lacks the permission",
-            "use a key that may upload, then give the same command again",
-        ),
+        StopReason::NoPermission => {
+            ("the API key lacks the permission", "use a key that may upload, then run the same command again")
+        }
         StopReason::MostlyRejected => (
-            "the service rejected most of the last rows, so the cause is hardly each single row; nothing more was sent",
-            "read the service's words, check a few rows with `telecine preview`, then give the same command again; \
+            "the service rejected most of the last rows, so the rows themselves are probably not the cause; nothing more was sent",
+            "read the service's words, check a few rows with `telecine preview`, then run the same command again; \
              if these answers mean something else, say so with --verdict",
         ),
         StopReason::Retired => (
@@ -367,12 +373,12 @@ pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
         ),
         StopReason::NotTheService => (
             "another server answers instead of the service: a login page of the network, a proxy, or a wrong address",
-            "log in to the network with a browser, or correct --api-url, HTTPS_PROXY and NO_PROXY, then give the same command \
+            "log in to the network with a browser, or correct --api-url, HTTPS_PROXY and NO_PROXY, then run the same command \
              again",
         ),
         StopReason::Unreachable => (
             "the service cannot be reached",
-            "check the network of this machine, then give the same command again; it resumes where this run stopped",
+            "check the network of this machine, then run the same command again; it resumes where this run stopped",
         ),
         StopReason::Unlisted => (
             "the service does not list its videos, so that nothing shows what is uploaded already; nothing was sent",
@@ -385,19 +391,19 @@ pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
         ),
         StopReason::NoSourceCredentials => (
             "no link to the objects of the manifest can be signed; no row was sent without one",
-            "correct the credentials, then give the same command again; it resumes where this run stopped",
+            "correct the credentials, then run the same command again; it resumes where this run stopped",
         ),
         StopReason::UntrustedCertificate => (
             "the TLS certificate cannot be trusted",
             "if your network inspects TLS or uses an authority of its own, set SSL_CERT_FILE to the authority's certificate \
-             (PEM); if not, somebody else may answer: do not go on in this network",
+             (PEM); if not, stop: the connection may be intercepted",
         ),
         StopReason::UserRule => (
             "a rule of --verdict says to stop at this answer",
-            "read the service's words, then give the same command again",
+            "read the service's words, then run the same command again",
         ),
         StopReason::WrongAddress => {
-            ("the address does not lead to the service", "check --api-url, then give the same command again")
+            ("the address does not lead to the service", "check --api-url, then run the same command again")
         }
     }
 }

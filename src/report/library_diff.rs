@@ -92,11 +92,18 @@ pub fn show_library_diff(report: &LibraryDiffReport, files: &[ReportFile], verdi
         // where every namespace lists the whole account, nothing is said about this one
         let matched = match library_diff.shared_with {
             Some(_) => "listed and in the ledger, perhaps of another namespace",
-            None => "listed and in the ledger: they agree",
+            None => "listed and in the ledger",
         };
         let lines = [
-            (library_diff.listed, "videos at the service"),
-            (library_diff.bound, "items with a video in the ledger"),
+            (library_diff.listed, noun(library_diff.listed, "video at the service", "videos at the service")),
+            (
+                library_diff.bound,
+                noun(
+                    library_diff.bound,
+                    "item with a video in the ledger",
+                    "items with a video in the ledger",
+                ),
+            ),
             (library_diff.matched, matched),
         ];
         let allowed = (library_diff.allowed, "of others, named by --allow");
@@ -112,6 +119,10 @@ pub fn show_library_diff(report: &LibraryDiffReport, files: &[ReportFile], verdi
     }
     let _ = writeln!(text, "\n  {verdict}");
     text
+}
+
+const fn noun(count: u64, one: &'static str, many: &'static str) -> &'static str {
+    if count == 1 { one } else { many }
 }
 
 /// The result of a recovery, as text.

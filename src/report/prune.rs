@@ -18,11 +18,11 @@ const ENDINGS: &[&str] = &["csv", "json", "html", "part"];
 /// How many reports to keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeepPolicy {
-    /// So many of the latest.
+    /// At most this many of the latest.
     pub last: u32,
-    /// The latest of each day, for so many days that have one.
+    /// The latest of each day, for at most this many days that have one.
     pub daily: u32,
-    /// The latest of each week, for so many weeks that have one.
+    /// The latest of each week, for at most this many weeks that have one.
     pub weekly: u32,
 }
 
@@ -54,7 +54,7 @@ pub fn plan_prune(reports: &Path, policy: KeepPolicy) -> io::Result<Vec<KeptRepo
     apply(&mut found, policy);
     for report in found.iter_mut().filter(|report| report.kept_for.is_empty()) {
         if let Some(other) = foreign_file(&report.path)? {
-            report.kept_for.push(format!("{other} is no file of a report"));
+            report.kept_for.push(format!("{other} is not a file of a report"));
         }
     }
     Ok(found)

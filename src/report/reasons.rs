@@ -18,9 +18,11 @@ const SOUGHT_MAX: usize = 100;
 /// Items of the run that have one state for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Reason {
+    /// The state of the items.
     pub state: &'static str,
     /// The cause without addresses and long numbers, so that alike causes count as one.
     pub reason: String,
+    /// How many items have this reason.
     pub count: u64,
     /// The command that lists these items.
     pub command: String,

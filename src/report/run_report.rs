@@ -57,7 +57,7 @@ pub struct RunReport {
     pub seen_later: u64,
     pub requests: RequestCounts,
     pub spend: Spend,
-    /// What the uploads of this run cost at most. `None`: no price was given.
+    /// What the uploads of this run cost at most. `null`: no price was given.
     pub credits_of_run: Option<String>,
     pub manifests: Vec<ManifestCounts>,
     pub causes: Vec<CauseCount>,

@@ -10,7 +10,7 @@ use super::{
     reasons::{self, Reason},
 };
 use crate::{
-    domain::{LINK_LIFE_MIN, Price, RowCounts, RunOutcome, State, UnixMillis},
+    domain::{LINK_LIFE_MIN, Price, RowCounts, RunOutcome, State, UnixMillis, counted},
     error::{Error, ExitCode},
     ledger::{BadRowCounts, DiffKind, LibraryDiff, RunId, Snapshot, StateCounts},
 };
@@ -23,9 +23,11 @@ pub const SCHEMA: u32 = 1;
 pub struct Counts {
     /// The sum of the others.
     pub total: u64,
+    /// To be sent.
     pub pending: u64,
     /// In flight.
     pub sending: u64,
+    /// Sent without a clear answer.
     pub in_doubt: u64,
     /// Accepted, video not known yet.
     pub accepted_unidentified: u64,
@@ -84,11 +86,15 @@ impl From<&StateCounts> for Counts {
 /// The limits that a run kept, and the requests it made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct QuotaUse {
+    /// The rate of uploads.
     pub rate: String,
+    /// The caps of uploads.
     pub caps: Vec<String>,
+    /// Upload requests of this run.
     pub requests: u64,
+    /// Accepted by the service.
     pub accepted: u64,
-    /// Refused by a limit or for lack of a right.
+    /// Refused because of a limit or a missing permission.
     pub refused: u64,
     /// Given up before the first byte.
     pub not_sent: u64,
@@ -129,7 +135,7 @@ pub struct Spend {
     pub uploads: u64,
     /// Of them those whose outcome is not known.
     pub open: u64,
-    /// What all of them cost at most. `None`: no price was given.
+    /// What all of them cost at most. `null`: no price was given.
     pub credits: Option<String>,
 }
 
@@ -145,6 +151,7 @@ impl Spend {
 /// One namespace compared, in numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub struct Compared {
+    /// The namespace.
     pub namespace: String,
     /// Videos the service lists there.
     pub listed: u64,
@@ -179,13 +186,15 @@ impl From<&LibraryDiff> for Compared {
 /// `report.json`, and the last line of `--json`.
 #[derive(Clone, Debug, Serialize, schemars::JsonSchema)]
 pub struct Summary {
-    /// [`SCHEMA`].
+    /// The version of this contract.
     pub schema: u32,
     /// The program's version.
     pub telecine: &'static str,
+    /// The name of the run.
     pub run: String,
     /// `import` or `reconcile`.
     pub command: &'static str,
+    /// The address of the service, or the sandbox.
     pub service: String,
     /// When the run began, RFC 3339.
     #[schemars(extend("format" = "date-time"))]
@@ -195,12 +204,13 @@ pub struct Summary {
     pub ended_at: String,
     /// How long it took, in seconds.
     pub seconds: f64,
+    /// The exit code.
     pub exit_code: ExitCode,
     /// The cause of the exit code, in one sentence.
     pub exit_reason: String,
     /// What to do next, if anything.
     pub next_step: Option<String>,
-    /// When the same command can resume sending, RFC 3339. `None`: nothing is pending.
+    /// When the same command can resume sending, RFC 3339. `null`: nothing is pending.
     #[schemars(extend("format" = "date-time"))]
     pub next_run_at: Option<String>,
     /// Rows of the run's manifests.
@@ -213,6 +223,7 @@ pub struct Summary {
     pub expired: u64,
     /// Items of the whole ledger.
     pub ledger: Counts,
+    /// The limits, and the upload requests of this run.
     pub quota: QuotaUse,
     /// Over all runs of the ledger.
     pub spend: Spend,
@@ -326,6 +337,10 @@ fn check_totals(snapshot: &Snapshot, rows: &RowCounts, items: &Counts) -> Result
     must_equal("rows taken in and items seen", accounted, items.total)?;
     match snapshot.contradictions()? {
         0 => Ok(()),
-        count => Err(Error::Totals(format!("{count} items contradict their attempts"))),
+        count => Err(Error::Totals(counted(
+            count,
+            "item contradicts its attempts",
+            "items contradict their attempts",
+        ))),
     }
 }

@@ -8,9 +8,8 @@ use super::{
     run_report::RunReport,
     summary::{Counts, Spend, Summary},
 };
-use indicatif::HumanCount;
-
-use crate::domain::format_duration;
+use crate::domain::{State, at_most_shown, format_duration};
+pub use crate::domain::{counted, with_separators};
 
 /// The summary at the end of a run.
 #[must_use]
@@ -20,22 +19,23 @@ pub fn show_summary(summary: &Summary) -> String {
     let _ = writeln!(text, "\ntelecine {} · {} · {}", summary.command, summary.service, summary.run);
     if summary.command == "import" {
         let rows = &summary.rows;
-        let _ = writeln!(text, "\n  {:>9} rows read", with_separators(rows.read));
+        push_head(&mut text, rows.read, ["row read", "rows read"]);
         let lines = [
-            (rows.added, "new"),
-            (rows.known, "known from earlier"),
-            (rows.updated, "took new content"),
-            (rows.drifted, "differ from what was sent"),
-            (rows.duplicates, "duplicates of another row"),
-            (rows.rejected, "cannot be sent"),
+            (rows.added, ["new"; 2]),
+            (rows.known, ["known from earlier"; 2]),
+            (rows.updated, ["took new content"; 2]),
+            (rows.drifted, ["differs from what was sent", "differ from what was sent"]),
+            (rows.duplicates, DUPLICATES),
+            (rows.rejected, ["cannot be sent"; 2]),
         ];
         push_lines(&mut text, &lines);
     }
-    let of_what =
-        if summary.command == "import" { "items of these manifests" } else { "items in the ledger" };
-    let _ = writeln!(text, "\n  {:>9} {of_what}", with_separators(summary.items.total));
+    let of_what = if summary.command == "import" { OF_MANIFESTS } else { OF_LEDGER };
+    push_head(&mut text, summary.items.total, of_what);
     push_lines(&mut text, &count_lines(&summary.items));
-    push_lines(&mut text, &[(summary.expired, "of these have expired links: sign them again")]);
+    let expired =
+        ["of these has an expired link: sign it again", "of these have expired links: sign them again"];
+    push_lines(&mut text, &[(summary.expired, expired)]);
     let bad = &summary.bad_rows;
     if bad.total > 0 {
         let (count, rows) = (with_separators(bad.total), if bad.total == 1 { "row" } else { "rows" });
@@ -48,8 +48,8 @@ pub fn show_summary(summary: &Summary) -> String {
     let caps = if quota.caps.is_empty() { String::new() } else { format!(", {}", quota.caps.join(", ")) };
     let _ = writeln!(
         text,
-        "\n  took {took}; {} upload requests at {}{caps}: {} accepted, {} refused for now",
-        with_separators(quota.requests),
+        "\n  took {took}; {} at {}{caps}: {} accepted, {} refused for now",
+        counted(quota.requests, "upload request", "upload requests"),
         quota.rate,
         with_separators(quota.accepted),
         with_separators(quota.refused)
@@ -87,29 +87,42 @@ fn show_reasons(reasons: &[Reason]) -> String {
     }
     let more = reasons.len().saturating_sub(REASONS_SHOWN_MAX);
     if more > 0 {
-        let _ = writeln!(text, "            {more} more reasons are in report.json");
+        let more = counted(more as u64, "more reason is", "more reasons are");
+        let _ = writeln!(text, "            {more} in report.json");
     }
     text
 }
 
-fn count_lines(counts: &Counts) -> [(u64, &'static str); 11] {
+const OF_MANIFESTS: [&str; 2] = ["item of these manifests", "items of these manifests"];
+const OF_LEDGER: [&str; 2] = ["item in the ledger", "items in the ledger"];
+const DUPLICATES: [&str; 2] = ["duplicate of another row", "duplicates of another row"];
+
+fn count_lines(counts: &Counts) -> [(u64, [&'static str; 2]); 11] {
     [
-        (counts.indexed, "searchable"),
-        (counts.accepted, "accepted, being indexed"),
-        (counts.pending, "wait to be sent"),
-        (counts.sending, "in flight"),
-        (counts.in_doubt, "without a clear answer"),
-        (counts.accepted_unidentified, "accepted, video not known yet"),
-        (counts.needs_review, "wait for a human's answer"),
-        (counts.failed, "failed to be indexed"),
-        (counts.rejected, "refused by the service"),
-        (counts.abandoned, "given up"),
-        (counts.deleted, "deleted by order"),
+        (counts.indexed, State::Indexed),
+        (counts.accepted, State::Accepted),
+        (counts.pending, State::Pending),
+        (counts.sending, State::Sending),
+        (counts.in_doubt, State::InDoubt),
+        (counts.accepted_unidentified, State::AcceptedUnidentified),
+        (counts.needs_review, State::NeedsReview),
+        (counts.failed, State::Failed),
+        (counts.rejected, State::Rejected),
+        (counts.abandoned, State::Abandoned),
+        (counts.deleted, State::Deleted),
     ]
+    .map(|(count, state)| (count, [state.label(1), state.label(2)]))
 }
 
-fn push_lines(text: &mut String, lines: &[(u64, &str)]) {
-    for (count, what) in lines.iter().filter(|(count, _)| *count > 0) {
+/// A count above others that it consists of.
+fn push_head(text: &mut String, count: u64, [one, many]: [&str; 2]) {
+    let _ = writeln!(text, "\n  {:>9} {}", with_separators(count), if count == 1 { one } else { many });
+}
+
+/// Counts, each with its words for one and for more.
+fn push_lines(text: &mut String, lines: &[(u64, [&str; 2])]) {
+    for (count, [one, many]) in lines.iter().filter(|(count, _)| *count > 0) {
+        let what = if *count == 1 { one } else { many };
         let _ = writeln!(text, "  {:>13} {what}", with_separators(*count));
     }
 }
@@ -118,8 +131,8 @@ fn push_lines(text: &mut String, lines: &[(u64, &str)]) {
 fn spend_line(spend: &Spend) -> String {
     let open = if spend.open > 0 { format!(" ({} of them not certain)", spend.open) } else { String::new() };
     let credits =
-        spend.credits.as_ref().map(|credits| format!(", at most {credits} credits")).unwrap_or_default();
-    format!("paid in all: {} uploads{open}{credits}", with_separators(spend.uploads))
+        spend.credits.as_ref().map(|credits| format!(", {}", at_most_shown(credits))).unwrap_or_default();
+    format!("paid in all: {}{open}{credits}", counted(spend.uploads, "upload", "uploads"))
 }
 
 /// A past run as it is now.
@@ -132,28 +145,24 @@ pub fn show_run_report(report: &RunReport) -> String {
     let _ = writeln!(text, "  {}{ended}", run.started_at);
     if !report.is_of_ledger {
         let rows = report.rows();
-        let _ = writeln!(text, "\n  {:>9} rows read", with_separators(rows.read));
-        push_lines(
-            &mut text,
-            &[(rows.duplicates, "duplicates of another row"), (rows.rejected, "cannot be sent")],
-        );
+        push_head(&mut text, rows.read, ["row read", "rows read"]);
+        push_lines(&mut text, &[(rows.duplicates, DUPLICATES), (rows.rejected, ["cannot be sent"; 2])]);
     }
-    let of_what = if report.is_of_ledger { "items in the ledger" } else { "items of these manifests" };
-    let _ = writeln!(text, "\n  {:>9} {of_what}", with_separators(report.items.total));
+    push_head(&mut text, report.items.total, if report.is_of_ledger { OF_LEDGER } else { OF_MANIFESTS });
     push_lines(&mut text, &count_lines(&report.items));
-    push_lines(&mut text, &[(report.seen_later, "read again by a later run: see its report")]);
+    push_lines(&mut text, &[(report.seen_later, ["read again by a later run: see its report"; 2])]);
     let requests = &report.requests;
     let _ = writeln!(
         text,
-        "\n  {} upload requests: {} accepted, {} refused for now",
-        with_separators(requests.attempts),
+        "\n  {}: {} accepted, {} refused for now",
+        counted(requests.attempts, "upload request", "upload requests"),
         with_separators(requests.accepted),
         with_separators(requests.refused)
     );
     let _ = writeln!(text, "  {}", spend_line(&report.spend));
     for cause in &report.causes {
         let cause_text = crate::redact::opaque(&cause.cause);
-        let _ = writeln!(text, "  {:>9} {}: {cause_text}", with_separators(cause.items), cause.state);
+        let _ = writeln!(text, "  {:>9} {}: {cause_text}", with_separators(cause.items), cause.state.shown());
     }
     for fault in &report.faults {
         let message = crate::redact::opaque(&fault.message);
@@ -171,23 +180,11 @@ pub fn show_run_report(report: &RunReport) -> String {
 pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "ledger {path} · {service}");
-    let _ = writeln!(text, "\n  {:>9} items", with_separators(counts.total));
+    push_head(&mut text, counts.total, ["item", "items"]);
     push_lines(&mut text, &count_lines(counts));
     let _ = writeln!(text, "\n  {}", spend_line(spend));
     if counts.needs_review > 0 {
-        let _ = writeln!(text, "  see the questions: telecine review");
+        let _ = writeln!(text, "  decide with: telecine review");
     }
     text
-}
-
-/// `1234567` as `1,234,567`.
-#[must_use]
-pub fn with_separators(number: u64) -> String {
-    HumanCount(number).to_string()
-}
-
-/// `1 row`, `2,000 rows`.
-#[must_use]
-pub fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", with_separators(count), if count == 1 { one } else { many })
 }

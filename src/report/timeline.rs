@@ -18,7 +18,7 @@ const WAIT_INTERVALS: u32 = 3;
 const WAIT_MIN: Duration = Duration::from_secs(2);
 /// A cap is used up for a wait when this share of it is used: requests without a clear answer hold the rest.
 const USED_UP: f64 = 0.95;
-/// A refusal among so many requests before a wait is its cause.
+/// A refusal among this many requests before a wait is its cause.
 const REFUSAL_REACH: u32 = 8;
 
 /// Upper ends of the classes of indexing times, in seconds. The last class has none.

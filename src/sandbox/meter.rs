@@ -7,11 +7,11 @@ use crate::domain::{Limit, UnixMillis};
 /// How a service counts a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limiter {
-    /// So many arrivals in any trailing span.
+    /// At most this many arrivals in any trailing span.
     Sliding,
     /// A minimum distance between arrivals: GCRA with a burst of one.
     Spacing,
-    /// So many arrivals in each span counted from midnight, such as each minute of the clock.
+    /// At most this many arrivals in each span counted from midnight, such as each minute of the clock.
     Fixed,
 }
 

@@ -87,7 +87,7 @@ pub fn api_key(sources: &KeySources<'_>) -> Result<SecretString, Error> {
         return Err(Error::Key("the API key is empty".to_owned()));
     }
     if key.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Error::Key("the API key contains blanks or line breaks".to_owned()));
+        return Err(Error::Key("the API key contains spaces or line breaks".to_owned()));
     }
     Ok(SecretString::from(key))
 }

@@ -49,10 +49,10 @@ fn check_proxy(name: &str, value: &OsString) -> Result<(), Error> {
     }
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{}|#?".contains(&byte);
     if !text.bytes().all(is_plain) {
-        return Err(error("the value contains a blank or a sign that must be percent-encoded"));
+        return Err(error("the value contains a space or a character that must be percent-encoded"));
     }
     let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let url = Url::parse(&whole).map_err(|_| error("the value is no address of a proxy"))?;
+    let url = Url::parse(&whole).map_err(|_| error("the value is not the address of a proxy"))?;
     if !SCHEMES.contains(&url.scheme()) {
         return Err(error(&format!(
             "proxies of the scheme {} are not known",
@@ -61,7 +61,7 @@ fn check_proxy(name: &str, value: &OsString) -> Result<(), Error> {
     }
     let is_bare = matches!(url.path(), "" | "/") && text.matches('@').count() <= 1;
     if url.host_str().is_none_or(str::is_empty) || !is_bare {
-        return Err(error("the value is no address of a proxy"));
+        return Err(error("the value is not the address of a proxy"));
     }
     Ok(())
 }

@@ -165,7 +165,7 @@ fn a_date_to_retry_after_is_read_by_the_services_own_clock() {
 }
 
 #[test]
-fn a_stop_names_its_reason() {
+fn a_stopped_run_names_its_reason() {
     for (code, expected) in [
         ("0401", StopReason::KeyRefused),
         ("0402", StopReason::CreditsOut),

@@ -24,7 +24,7 @@ use crate::{
     settings::credentials,
 };
 
-/// Readers have so long to receive the last state.
+/// Readers have this time to receive the last state.
 const LAST_STATE_TIME: Duration = Duration::from_secs(1);
 
 /// Which run to follow.

@@ -29,7 +29,7 @@ const CONNECTIONS_MAX: u32 = 32;
 const REQUEST_TIME: Duration = Duration::from_secs(10);
 /// A stream says that often that it is there, so that a dead connection is noticed.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// A browser that has lost the stream asks again after so many milliseconds.
+/// A browser that has lost the stream asks again after this many milliseconds.
 const RETRY_MS: u32 = 2_000;
 /// Metrics are computed again when they are older: they read every request of the ledger.
 const METRICS_AGE_MAX: Duration = Duration::from_secs(5);

@@ -24,7 +24,7 @@ const MANIFEST_ENDINGS: &[&str] =
 pub(in crate::cli) struct ListingArgs {
     /// Of a bucket, read only objects whose key below the prefix matches, such as '*.mp4' or 'raw/*'. Repeatable.
     ///
-    /// `*` stands for any text, also with slashes, ? for one character and [ab] for one of these. Upper and lower case differ.
+    /// `*` matches any text, also with slashes, ? for one character and [ab] for one of these. Upper and lower case differ.
     #[arg(long, value_name = "GLOB", env = "TELECINE_INCLUDE", value_delimiter = '\n')]
     pub(in crate::cli) include: Vec<Pattern>,
 

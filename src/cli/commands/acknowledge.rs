@@ -96,7 +96,7 @@ pub(in crate::cli) fn acknowledge(args: &AcknowledgeArgs) -> Result<ExitCode, Er
     }
     let note = note.map(|note| format!("{note}\n")).unwrap_or_default();
     let text = match acknowledged {
-        Some(0) => "no reported row is meant that was not acknowledged before\n".to_owned(),
+        Some(0) => "no matching row, or all matching rows are acknowledged already\n".to_owned(),
         Some(1) => "1 row is acknowledged: it fails no later run while it stays as it is\n".to_owned(),
         Some(rows) => {
             format!(

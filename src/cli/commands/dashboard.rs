@@ -66,7 +66,7 @@ pub(in crate::cli) struct DashboardBody {
     run: String,
 }
 
-/// Serves the page until the run has ended; that of a run that does not go on, until the process is stopped.
+/// Serves the page until the run has ended; that of a run that has ended, until the process is stopped.
 pub(in crate::cli) fn dashboard(args: &DashboardArgs) -> Result<ExitCode, Error> {
     let ledger = args.ledger.path()?;
     let snapshot = Snapshot::open(&ledger)?;
@@ -89,8 +89,7 @@ pub(in crate::cli) fn dashboard(args: &DashboardArgs) -> Result<ExitCode, Error>
             let url = dashboard.url().to_owned();
             print_json(&DashboardLine { schema: SCHEMA, event: "dashboard_ready", url })?;
         } else {
-            let end =
-                if is_running { "it ends with the run" } else { "the run does not go on; Ctrl-C ends it" };
+            let end = if is_running { "it ends with the run" } else { "the run has ended; Ctrl-C ends it" };
             print(&format!("dashboard of {run}: {}\n  {end}\n", dashboard.url()))?;
         }
         tokio::select! {

@@ -17,7 +17,7 @@ use crate::{
         output::{CommandEnd, print, print_end, safe, show_problem},
     },
     clock::Clock,
-    domain::{Price, UnixMillis, hex},
+    domain::{Price, UnixMillis, at_most_shown, hex},
     error::{Error, ExitCode},
     ledger::{EventRow, ItemHistory, RequestRow, RowIssue, Snapshot},
     redact,
@@ -108,7 +108,7 @@ struct RequestBody {
     bound_by: Option<String>,
     /// The answer, or why there is none.
     cause: Option<String>,
-    /// The question to the user, with the evidence.
+    /// The decision that the user must make, with the evidence.
     question: Option<String>,
     candidates: Vec<String>,
 }
@@ -328,7 +328,7 @@ fn show_item(item: &ItemBody) -> String {
     }
     let by = item.seen_by.as_ref().map(|run| format!(", last read by run {run}")).unwrap_or_default();
     field("in ledger", &format!("since {}{by}", item.admitted_at));
-    field("identity", &format!("key {} of {}", item.key, item.key_of));
+    field("identity", &format!("key {}, computed from {}", item.key, item.key_of));
     for (at, (name, value)) in item.fields.iter().enumerate() {
         field(if at == 0 { "sent as" } else { "" }, &format!("{name} = {}", safe(value)));
     }
@@ -373,7 +373,7 @@ fn show_item(item: &ItemBody) -> String {
         String::new()
     };
     let credits =
-        item.credits_max.as_ref().map(|credits| format!(", at most {credits} credits")).unwrap_or_default();
+        item.credits_max.as_ref().map(|credits| format!(", {}", at_most_shown(credits))).unwrap_or_default();
     let _ = writeln!(
         text,
         "\n  cost        {} paid{unclear}{credits}",

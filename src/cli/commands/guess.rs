@@ -11,6 +11,7 @@ use crate::{
         args::ManifestArgs,
         output::{CommandEnd, print, print_end, rows::show_row, safe},
     },
+    domain::counted,
     error::{Error, ExitCode},
     manifest::{self, Format, GeoOrder, Header, Inference, Manifest, ManifestSpec, Quote},
     report::SCHEMA,
@@ -137,17 +138,17 @@ fn show_guess(spec: &ManifestSpec, infer: &Inference, notes: &[String]) -> Strin
         (Format::Json, _) => "JSON".to_owned(),
         (Format::List, _) => "a list of addresses".to_owned(),
         (Format::Xlsx, _) => "a worksheet".to_owned(),
-        (Format::Csv, Some(b'\t')) => "cells between tabs".to_owned(),
-        (Format::Csv, delimiter) => format!("cells between {}", char::from(delimiter.unwrap_or(b','))),
+        (Format::Csv, Some(b'\t')) => "cells separated by tabs".to_owned(),
+        (Format::Csv, delimiter) => format!("cells separated by '{}'", char::from(delimiter.unwrap_or(b','))),
     };
     let header = match (infer.format, infer.header) {
         (Format::Json | Format::List, _) => String::new(),
-        (Format::Csv | Format::Xlsx, Header::Absent) => ", no header".to_owned(),
+        (Format::Csv | Format::Xlsx, Header::Absent) => "; no header".to_owned(),
         (Format::Csv | Format::Xlsx, Header::Present) => {
-            format!(", header on line {}", infer.lines_before + 1)
+            format!("; header on line {}", infer.lines_before + 1)
         }
     };
-    let _ = writeln!(text, "{shape}{header}; {} rows read", infer.rows);
+    let _ = writeln!(text, "{shape}{header}; {} read", counted(infer.rows as u64, "row", "rows"));
     for found in &infer.found {
         let _ = writeln!(text, "  {found}");
     }
@@ -276,7 +277,7 @@ fn write(path: &PathBuf, manifest: &str, settings: &[GuessedFlag]) -> Result<(),
     let file = OpenOptions::new().write(true).create_new(true).open(path);
     file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
         let what = if error.kind() == std::io::ErrorKind::AlreadyExists {
-            "it is there already; name another file, or remove it".to_owned()
+            "it exists already; name another file, or remove it".to_owned()
         } else {
             error.to_string()
         };

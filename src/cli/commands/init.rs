@@ -72,7 +72,7 @@ pub(in crate::cli) fn init(args: &InitArgs) -> Result<ExitCode, Error> {
 
 fn exists() -> Error {
     Error::Usage(format!(
-        "{PROJECT_FILE} is there already, and init overwrites nothing; edit it, or run init in another folder"
+        "{PROJECT_FILE} exists already, and init overwrites nothing; edit it, or run init in another folder"
     ))
 }
 

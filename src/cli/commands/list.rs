@@ -26,9 +26,9 @@ use crate::{
 /// Flags of `telecine list`.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct ListArgs {
-    /// Only items in these states, such as failed or rejected,in-doubt.
+    /// Only items in these states, such as `failed` or `rejected,in_doubt`.
     ///
-    /// The states are pending, sending, in-doubt, accepted-unidentified, needs-review, accepted, indexed, failed, rejected,
+    /// The states are pending, sending, `in_doubt`, `accepted_unidentified`, `needs_review`, accepted, indexed, failed, rejected,
     /// abandoned and deleted.
     #[arg(long, value_name = "STATE", env = "TELECINE_STATE", value_delimiter = ',', value_parser = state)]
     state: Vec<State>,
@@ -37,7 +37,7 @@ pub(in crate::cli) struct ListArgs {
     #[arg(long, value_name = "DURATION|TIME", env = "TELECINE_SINCE")]
     since: Option<SinceArg>,
 
-    /// Only items whose reason contains this text. Upper and lower case are the same.
+    /// Only items whose reason contains this text. Case does not matter.
     #[arg(long, value_name = "TEXT", env = "TELECINE_REASON", allow_hyphen_values = true)]
     reason: Option<String>,
 
@@ -65,7 +65,7 @@ pub(in crate::cli) struct ListArgs {
 fn state(text: &str) -> Result<State, String> {
     let name = text.trim().to_lowercase().replace(['-', ' '], "_");
     State::from_str(&name).map_err(|_| {
-        "expected pending, sending, in_doubt, accepted_unidentified, needs_review, accepted, indexed, failed, rejected, \
+        "expected pending, sending, `in_doubt`, `accepted_unidentified`, `needs_review`, accepted, indexed, failed, rejected, \
          abandoned or deleted"
             .to_owned()
     })
@@ -74,18 +74,25 @@ fn state(text: &str) -> Result<State, String> {
 /// One item of the list.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct ListLine {
+    /// The version of this contract.
     schema: u32,
+    /// The number of the item.
     item: i64,
+    /// The state.
     state: &'static str,
+    /// The manifest that last held the row.
     manifest: String,
     /// The line in which its row was last read.
     line: u64,
+    /// The id of the row. `null`: it has none.
     id: Option<String>,
     /// The url, with secrets redacted.
     url: String,
     /// The namespace.
     unique_id: String,
+    /// The number of the video. `null`: not known.
     video_no: Option<String>,
+    /// When it was sent last. `null`: never.
     #[schemars(extend("format" = "date-time"))]
     sent_at: Option<String>,
     /// When it last changed.
@@ -176,7 +183,7 @@ fn write_json(out: &mut impl Write, line: &ListLine) -> Result<(), Error> {
 fn as_text(item: &ListedItem) -> String {
     let id = item.external_id.as_ref().map(|id| format!(" (id {})", redact::clean(id))).unwrap_or_default();
     let place = format!("{}:{}", redact::clean(&item.manifest), item.line);
-    let state = item.state.as_str().replace('_', " ");
+    let state = item.state.shown();
     let video =
         item.video_no.as_ref().map(|number| format!(" {}", redact::clean(number))).unwrap_or_default();
     let mut text = format!(

@@ -17,7 +17,7 @@ use crate::{
         output::{CommandEnd, print, print_end, progress::Working},
     },
     clock::Clock,
-    domain::format_duration,
+    domain::{at_most_shown, counted, format_duration},
     error::{Error, ExitCode},
     ledger::Snapshot,
     report::with_separators,
@@ -75,17 +75,21 @@ fn show_plan(plan: &Plan) -> String {
     let mut text = String::new();
     let duration = |seconds: i64| format_duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
     let _ = writeln!(text, "\nplan {} · nothing was sent\n", plan.id);
-    let _ = writeln!(text, "  {:>9} rows read", with_separators(plan.rows.read));
+    let rows = if plan.rows.read == 1 { "row" } else { "rows" };
+    let _ = writeln!(text, "  {:>9} {rows} read", with_separators(plan.rows.read));
     let _ = writeln!(text, "  {:>9} would be sent", with_separators(plan.would_send));
-    let lines = [(plan.rows.duplicates, "duplicates of another row"), (plan.would_reject, "cannot be sent")];
+    let duplicates = if plan.rows.duplicates == 1 { "duplicate" } else { "duplicates" };
+    let duplicates = format!("{duplicates} of another row");
+    let lines = [(plan.rows.duplicates, duplicates.as_str()), (plan.would_reject, "cannot be sent")];
     for (count, what) in lines.iter().filter(|(count, _)| *count > 0) {
         let _ = writeln!(text, "  {:>9} {what}", with_separators(*count));
     }
     for (state, count) in &plan.would_skip {
-        let _ = writeln!(text, "  {:>9} are in the ledger as {state}", with_separators(*count));
+        let _ =
+            writeln!(text, "  {:>9} in the ledger as {}", with_separators(*count), state.replace('_', " "));
     }
     match &plan.credits_max {
-        Some(credits) => drop(writeln!(text, "\n  at most {credits} credits")),
+        Some(credits) => drop(writeln!(text, "\n  {}", at_most_shown(credits))),
         None if plan.would_send > 0 => drop(writeln!(text, "\n  add --price to see the cost")),
         None => {}
     }
@@ -109,8 +113,8 @@ fn show_plan(plan: &Plan) -> String {
     if plan.links_expire > 0 {
         let _ = writeln!(
             text,
-            "\n  {} links expire before they can be sent: {}",
-            with_separators(plan.links_expire),
+            "\n  {} before sending: {}",
+            counted(plan.links_expire, "link expires", "links expire"),
             plan.links_expire_first.join(", ")
         );
     }

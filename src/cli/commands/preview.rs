@@ -22,7 +22,7 @@ pub(in crate::cli) struct PreviewArgs {
     #[command(flatten)]
     manifest: ManifestArgs,
 
-    /// So many rows of each manifest.
+    /// Show N rows of each manifest.
     #[arg(short = 'n', long, value_name = "N", env = "TELECINE_ROWS", default_value_t = 3,
           value_parser = clap::value_parser!(u64).range(1..=10_000))]
     rows: u64,
@@ -32,7 +32,7 @@ pub(in crate::cli) struct PreviewArgs {
           value_parser = clap::value_parser!(u64).range(1..))]
     from_line: u64,
 
-    /// One JSON object a row on stdout.
+    /// Print one JSON object per row on stdout.
     #[arg(long, env = "TELECINE_JSON")]
     json: bool,
 }

@@ -171,10 +171,13 @@ pub(in crate::cli) fn status_of(snapshot: &Snapshot, asked: &RequestedLimits) ->
 /// Every limit of an account.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct QuotaBody {
+    /// The file of the ledger.
     ledger: PathBuf,
+    /// The service that the ledger is bound to.
     service: String,
     /// The run whose limits are shown, because it uses the ledger now. `null`: the limits of a run that starts now.
     limits_of_run: Option<String>,
+    /// When the quota was computed.
     #[schemars(extend("format" = "date-time"))]
     at: String,
     /// When the limits allow the next upload.
@@ -186,6 +189,7 @@ pub(in crate::cli) struct QuotaBody {
     jitter_ms: i64,
     /// How many uploads that rests on.
     jitter_samples: u64,
+    /// Each limit with its window.
     windows: Vec<WindowBody>,
 }
 
@@ -198,9 +202,11 @@ struct WindowBody {
     limit: String,
     /// What it counts.
     counts: &'static str,
+    /// Requests in the window.
     used: u32,
     /// `null`: the size of the cap is not known.
     free: Option<u32>,
+    /// When the next request may leave. `null`: now.
     #[schemars(extend("format" = "date-time"))]
     next_slot_at: Option<String>,
     /// What refusals showed about this limit.
@@ -257,9 +263,9 @@ fn show_quota(path: &Path, service: &str, status: &QuotaStatus) -> String {
     if status.jitter_samples > 0 {
         let _ = writeln!(
             text,
-            "  the network delay varies by {} ms (measured on {} uploads)",
+            "  the network delay varies by {} ms (measured on {})",
             status.jitter_ms,
-            with_separators(status.jitter_samples)
+            counted(status.jitter_samples, "upload", "uploads")
         );
     }
     text
@@ -288,7 +294,7 @@ fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
         (LEARNED_LIMITS, "the learned limits and the measured network delay")
     };
     let given = block_on(async { orders::give(&path, Order::Forget { name: name.to_owned() }).await })?;
-    print(&format!("{} has forgotten {what}\n", path.display()))?;
+    print(&format!("deleted from {}: {what}\n", path.display()))?;
     print_note(&given)?;
     Ok(ExitCode::Success)
 }

@@ -21,7 +21,7 @@ use crate::{
         output::{CommandEnd, print, print_end, progress},
         signals,
     },
-    domain::{Limit, format_duration},
+    domain::{Limit, counted, format_duration},
     error::{Error, ExitCode},
     events::EventBus,
     pipeline::{RunPolicy, Signals},
@@ -118,8 +118,9 @@ pub(in crate::cli) fn rehearse(args: &RehearseArgs) -> Result<ExitCode, Error> {
         return Ok(summary.exit_code);
     }
     Err(Error::Totals(format!(
-        "the service accepted {} sources twice, and {} videos belong to no item",
-        totals.accepted_twice, totals.orphans
+        "the service accepted {} twice, and {} to no item",
+        counted(totals.accepted_twice, "source", "sources"),
+        counted(totals.orphans, "video belongs", "videos belong")
     )))
 }
 
@@ -136,17 +137,19 @@ fn show(args: &RehearseArgs, summary: &Summary, totals: &ServiceTotals) -> Resul
         "each once, and each belongs to an item: the totals agree".to_owned()
     } else {
         format!(
-            "{} sources twice, {} without an item: the totals do NOT agree",
-            totals.accepted_twice, totals.orphans
+            "{} twice, {} without an item: the totals do NOT agree",
+            counted(totals.accepted_twice, "source", "sources"),
+            with_separators(totals.orphans)
         )
     };
-    let _ = writeln!(text, "  the service accepted {} videos, {balanced}", with_separators(totals.accepted));
+    let _ =
+        writeln!(text, "  the service accepted {}, {balanced}", counted(totals.accepted, "video", "videos"));
     let _ = writeln!(
         text,
-        "  it refused {} uploads and {} reads because of a limit, and injected faults into {} uploads",
-        with_separators(totals.refusals),
-        with_separators(totals.read_refusals),
-        with_separators(totals.faults)
+        "  it refused {} and {} because of a limit, and injected faults into {}",
+        counted(totals.refusals, "upload", "uploads"),
+        counted(totals.read_refusals, "read", "reads"),
+        counted(totals.faults, "upload", "uploads")
     );
     print(&text)
 }

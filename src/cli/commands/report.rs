@@ -62,11 +62,15 @@ enum ReportCommand {
 /// A past run as it is now.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct ReportBody {
+    /// The file of the ledger.
     ledger: PathBuf,
+    /// The service that the ledger is bound to.
     service: String,
+    /// The name of the run.
     run: String,
     /// `import`, `reconcile` or `recover`.
     command: String,
+    /// When it started.
     #[schemars(extend("format" = "date-time"))]
     started_at: String,
     /// `null`: the run has not ended, or was killed.
@@ -74,6 +78,7 @@ pub(in crate::cli) struct ReportBody {
     ended_at: Option<String>,
     /// How the run ended. `null`: it has not ended, or was killed.
     run_exit_code: Option<u8>,
+    /// The cause of the exit code. `null`: it runs, or was killed.
     run_exit_reason: Option<String>,
     /// Rows of the run's manifests.
     rows: RowCounts,
@@ -81,6 +86,7 @@ pub(in crate::cli) struct ReportBody {
     items: Counts,
     /// Items that a later run has read again. They are not in `items`.
     seen_later: u64,
+    /// The upload requests of the run.
     requests: ReportedRequests,
     /// Over all runs of the ledger.
     spend: Spend,
@@ -97,26 +103,37 @@ pub(in crate::cli) struct ReportBody {
 /// Upload requests of the run.
 #[derive(Serialize, JsonSchema)]
 struct ReportedRequests {
+    /// How many were sent or claimed.
     requests: u64,
+    /// Accepted by the service.
     accepted: u64,
+    /// Refused for now.
     refused: u64,
+    /// No byte left this machine.
     not_sent: u64,
 }
 
 /// A cause and its count.
 #[derive(Serialize, JsonSchema)]
 struct ReportedCause {
+    /// The state of the items.
     state: &'static str,
+    /// The cause.
     cause: String,
+    /// How many items have it.
     items: u64,
 }
 
 /// A fault and its count.
 #[derive(Serialize, JsonSchema)]
 struct ReportedFault {
+    /// The column at fault.
     column: String,
+    /// What is wrong.
     message: String,
+    /// What to do.
     fix: String,
+    /// How many rows have it.
     rows: u64,
 }
 

@@ -18,7 +18,7 @@ use crate::{
         output::{CommandEnd, print, print_end},
         who,
     },
-    domain::{State, UnixMillis, VideoNo},
+    domain::{State, UnixMillis, VideoNo, at_most, counted},
     error::{Error, ExitCode},
     ledger::{
         ItemId, OpenQuestion, Order, OrderResult, ReviewAnswer, ReviewDecision, ReviewOutcome, Snapshot,
@@ -178,10 +178,7 @@ fn summary_of(matching: &[OpenQuestion], answer: &ReviewAnswer, args: &ResolveAr
     let count = matching.len() as u64;
     let costs = match (answer, args.price.price()) {
         (ReviewAnswer::Resend, Some(price)) => {
-            format!(
-                "sent again for at most {} credits; those that were accepted are paid twice",
-                price.of(count)
-            )
+            format!("sent again for {}; those that were accepted are paid twice", at_most(price.of(count)))
         }
         (ReviewAnswer::Resend, None) => {
             "sent again; those that were accepted are paid twice (--price shows the credits)".to_owned()
@@ -190,7 +187,7 @@ fn summary_of(matching: &[OpenQuestion], answer: &ReviewAnswer, args: &ResolveAr
             "given up: never sent again, and counted as possibly paid".to_owned()
         }
     };
-    format!("{} items: {costs}", with_separators(count))
+    format!("{}: {costs}", counted(count, "item", "items"))
 }
 
 fn ask_for_yes(args: &ResolveArgs, matching: &[OpenQuestion], summary: &str) -> Result<ExitCode, Error> {
@@ -279,7 +276,8 @@ fn refusal(item: ItemId, outcome: &ReviewOutcome) -> String {
             format!("there is no item {item}; `telecine review` shows their numbers")
         }
         ReviewOutcome::NotOpen(state) => format!(
-            "item {item} is {state}: only items that are needs_review, in_doubt or accepted_unidentified can be resolved"
+            "item {item} is {}: only items that are needs review, in doubt or accepted unidentified can be resolved",
+            state.shown()
         ),
         ReviewOutcome::VideoTaken(other) => format!("that video belongs to item {other} already"),
         ReviewOutcome::Kept(cause) => {

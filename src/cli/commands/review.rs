@@ -11,11 +11,11 @@ use crate::{
         args::{PriceArgs, ReadOnlyLedgerArgs},
         output::{CommandEnd, NoFields, print, print_end, print_json},
     },
-    domain::{Price, State, VideoNo},
+    domain::{Price, State, VideoNo, at_most, counted},
     error::{Error, ExitCode},
     ledger::{OpenQuestion, Snapshot},
     redact,
-    report::{SCHEMA, with_separators},
+    report::SCHEMA,
 };
 
 /// Flags of `telecine review`.
@@ -59,9 +59,9 @@ pub(in crate::cli) fn review(args: &ReviewArgs) -> Result<ExitCode, Error> {
         }
         let _ = writeln!(
             text,
-            "{} need a decision, {} wait for evidence",
-            with_separators(asked as u64),
-            with_separators(waiting as u64)
+            "{}, {}",
+            counted(asked as u64, "needs your decision", "need your decision"),
+            counted(waiting as u64, "waits for evidence", "wait for evidence")
         );
         if waiting > 0 && !args.all {
             let _ =
@@ -128,7 +128,7 @@ fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
     let _ = writeln!(text, "item {item}: {}{id}", submission.url);
     let _ =
         writeln!(text, "  {}:{line}, namespace {}", redact::clean(&question.manifest), submission.namespace);
-    let _ = writeln!(text, "  sent {}, {}", question.sent_at, question.state.as_str().replace('_', " "));
+    let _ = writeln!(text, "  sent {}, {}", question.sent_at, question.state.shown());
     let _ = writeln!(text, "  {}", redact::clean(&question.text));
     let marker = question.marker.as_deref().unwrap_or("none: compare its other tags");
     let _ = writeln!(text, "  search for the tag {marker} in the service's library");
@@ -138,7 +138,7 @@ fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
     }
     let costs = args.price.price().map_or_else(
         || "is paid twice if the first was accepted".to_owned(),
-        |price| format!("costs at most {} credits more, twice if the first was accepted", price.of(1)),
+        |price| format!("costs {} more, paid twice if the first was accepted", at_most(price.of(1))),
     );
     let video = question.candidates.first().map_or("VIDEO_NO", VideoNo::as_str);
     let _ = writeln!(text, "    telecine resolve {item} --adopt {video} {which}   costs nothing more");

@@ -71,6 +71,7 @@ struct RunShowArgs {
 /// The runs of a ledger.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct RunsBody {
+    /// The file of the ledger.
     ledger: PathBuf,
     /// The newest first.
     runs: Vec<RunLine>,
@@ -103,6 +104,7 @@ impl RunLine {
 /// One run in detail.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct RunDetailBody {
+    /// The file of the ledger.
     ledger: PathBuf,
     run: RunLine,
     /// The rows that it read.
@@ -168,17 +170,18 @@ fn show(args: &RunShowArgs) -> Result<ExitCode, Error> {
         let _ = writeln!(text, "  read {}", crate::redact::clean(manifest));
     }
     let numbers = [
-        (rows.read, "rows read"),
-        (rows.rejected, "rows cannot be sent"),
-        (rows.duplicates, "duplicates of another row"),
-        (items.total, "items of these rows"),
-        (uploads.uploaded, "uploaded in this run"),
-        (uploads.searchable, "of these searchable now"),
-        (uploads.failed, "of these failed to be indexed"),
-        (uploads.rejected, "rejected by the service in this run"),
+        (rows.read, ["row read", "rows read"]),
+        (rows.rejected, ["row cannot be sent", "rows cannot be sent"]),
+        (rows.duplicates, ["duplicate of another row", "duplicates of another row"]),
+        (items.total, ["item of these rows", "items of these rows"]),
+        (uploads.uploaded, ["uploaded in this run"; 2]),
+        (uploads.searchable, ["of these searchable now"; 2]),
+        (uploads.failed, ["of these failed (not indexed)"; 2]),
+        (uploads.rejected, ["rejected by the service in this run"; 2]),
     ];
     let _ = writeln!(text);
-    for (count, what) in numbers.iter().filter(|(count, _)| *count > 0) {
+    for (count, [one, many]) in numbers.iter().filter(|(count, _)| *count > 0) {
+        let what = if *count == 1 { one } else { many };
         let _ = writeln!(text, "  {:>9} {what}", with_separators(*count));
     }
     let _ = writeln!(text, "\n  its items: telecine list --run {}{}", run.name, args.ledger.flags(&path));

@@ -22,7 +22,7 @@ use crate::{
         },
     },
     clock::Clock,
-    domain::format_duration,
+    domain::{State, counted, format_duration},
     error::{Error, ExitCode},
     ledger::{LastError, RunRow, Snapshot},
     redact,
@@ -59,9 +59,13 @@ pub(in crate::cli) struct StatusArgs {
 /// What the ledger holds.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct StatusBody {
+    /// The file of the ledger.
     ledger: PathBuf,
+    /// The service that the ledger is bound to.
     service: String,
+    /// The items of the ledger by state.
     items: Counts,
+    /// What is paid or possibly paid.
     spend: Spend,
     /// Videos that are ordered to be deleted, and that no listing has proved to be gone yet.
     deletions_open: u64,
@@ -77,11 +81,15 @@ pub(in crate::cli) struct StatusBody {
 /// A run that another process carries out now.
 #[derive(Serialize, JsonSchema)]
 struct RunningBody {
+    /// The name of the run.
     run: String,
+    /// The command.
     command: String,
+    /// The number of its process.
     pid: u32,
     /// The process and its machine.
     process: String,
+    /// When it started.
     #[schemars(extend("format" = "date-time"))]
     started_at: String,
     /// `reading`, `uploading`, `indexing` or `recovering`.
@@ -100,17 +108,21 @@ struct RunningBody {
     /// When the last item will have been sent, by the limits.
     #[schemars(extend("format" = "date-time"))]
     finish_at: Option<String>,
+    /// The last error. `null`: none.
     last_error: Option<LastErrorBody>,
 }
 
 /// What went wrong last.
 #[derive(Serialize, JsonSchema)]
 struct LastErrorBody {
+    /// When it happened.
     #[schemars(extend("format" = "date-time"))]
     at: String,
+    /// The number of the item.
     item: i64,
     /// Such as `rejected` or `answer_lost`.
     what: String,
+    /// The cause. `null`: not known.
     cause: Option<String>,
 }
 
@@ -196,10 +208,10 @@ fn as_text(path: &Path, shown: &Shown) -> String {
     let mut text =
         report::show_status(&path.display().to_string(), &shown.service, &shown.items, &shown.spend);
     if shown.deletions_open > 0 {
-        let count = with_separators(shown.deletions_open);
+        let videos = counted(shown.deletions_open, "video is", "videos are");
         let _ = writeln!(
             text,
-            "  {count} ordered to be deleted, and not proven to be gone: give the same telecine undo again"
+            "  {videos} ordered to be deleted, not proven to be gone: run the same telecine undo again"
         );
     }
     if let Some((run, state)) = &shown.running {
@@ -208,8 +220,8 @@ fn as_text(path: &Path, shown: &Shown) -> String {
         let _ = writeln!(text, "    {}, {left} left to send, limits {}", state.phase, state.limits);
         let _ = writeln!(
             text,
-            "    {} uploads per minute now{}",
-            with_separators(state.uploads_per_minute),
+            "    {} per minute now{}",
+            counted(state.uploads_per_minute, "upload", "uploads"),
             ends(state)
         );
         if let Some(LastError { at, item, event, cause, .. }) = &state.last_error {
@@ -274,14 +286,14 @@ fn as_line(shown: &Shown) -> String {
         (items.pending, "left to send"),
         (items.accepted, "being indexed"),
         (items.in_doubt + items.accepted_unidentified, "in doubt"),
-        (items.needs_review, "need a decision"),
+        (items.needs_review, State::NeedsReview.label(items.needs_review)),
         (items.failed + items.rejected + items.abandoned, "failed or rejected"),
     ];
     for (number, what) in parts.iter().filter(|(number, _)| *number > 0) {
         let _ = write!(text, ", {} {what}", count(*number));
     }
     if let Some((_, state)) = &shown.running {
-        let _ = write!(text, ", {} uploads per minute", count(state.uploads_per_minute));
+        let _ = write!(text, ", {} per minute", counted(state.uploads_per_minute, "upload", "uploads"));
     }
     text
 }

@@ -18,7 +18,7 @@ use crate::{
         signals::{self, SignalState},
         who,
     },
-    domain::{Rate, VideoNo},
+    domain::{Rate, VideoNo, at_most_shown},
     error::{Error, ExitCode},
     ledger::{DeletionOrder, ItemId, Restored, RunVideo, Snapshot, UndoAction},
     manifest::Filter,
@@ -43,7 +43,7 @@ pub(in crate::cli) struct UndoArgs {
     #[arg(long, env = "TELECINE_DUPLICATES", conflicts_with_all = ["run", "filters"])]
     duplicates: bool,
 
-    /// Only rows that match: COLUMN=VALUE, by the columns of their manifest.
+    /// Only rows whose manifest columns match COLUMN=VALUE.
     ///
     /// Operators: = (is), != (is not), ~ (contains), !~ (does not contain).
     #[arg(long = "where", value_name = "COLUMN=VALUE", env = "TELECINE_WHERE", value_delimiter = '\n')]
@@ -346,10 +346,10 @@ fn end_list(args: &UndoArgs, mut body: UndoBody, what: &str, command: &str) -> R
         return end(args, ExitCode::Success, format!("{NOTHING} ({what})"), &body);
     }
     let credits =
-        body.credits.as_ref().map(|credits| format!(", whose uploads cost at most {credits} credits"));
+        body.credits.as_ref().map(|credits| format!(", whose uploads cost {}", at_most_shown(credits)));
     let count = report::counted(body.delete, "video", "videos");
     let reason = format!(
-        "{count} {what}{}; nothing was deleted: {command} deletes them, for ever, and gives no credits back",
+        "{count} {what}{}; nothing was deleted: {command} deletes them permanently and gives no credits back",
         credits.unwrap_or_default()
     );
     body.command = Some(command.to_owned());

@@ -26,7 +26,7 @@ pub(in crate::cli) struct VersionBody {
     ledger_schema: i64,
     /// The system that it was built for: `linux-x86_64`.
     system: String,
-    /// What it was built with beside the usual. A released program has none.
+    /// Optional features that it was built with. A released program has none.
     features: Vec<&'static str>,
 }
 

@@ -17,6 +17,7 @@ pub(in crate::cli) struct CommandEnd {
     pub(in crate::cli) schema: u32,
     /// The kind of end: `run_ended`, `rehearsal_ended`, `command_ended` or `command_failed`.
     pub(in crate::cli) event: &'static str,
+    /// The exit code.
     pub(in crate::cli) exit_code: ExitCode,
     /// Why the command ended with this exit code.
     pub(in crate::cli) reason: String,

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use jiff::tz::TimeZone;
+
 use crate::{
-    domain::{UnixMillis, format_duration},
+    domain::{State, UnixMillis, counted, format_duration},
     events::{Event, Progress},
     report::with_separators,
 };
@@ -14,6 +16,8 @@ const RATE_SPAN_MS: i64 = 60_000;
 const RATE_SPAN_MS_MIN: i64 = 5_000;
 /// Acceptances that are kept for the rate at most.
 const ACCEPTED_MAX: usize = 100_000;
+/// A narrower line does not name the zone of its times.
+const ZONE_WIDTH_MIN: usize = 60;
 /// What is between two parts.
 const JOINT: &str = " · ";
 
@@ -77,9 +81,10 @@ impl RunView {
         }
     }
 
-    /// The line as it fits into `width` columns.
-    pub(super) fn line(&self, now: UnixMillis, width: usize) -> String {
-        let mut parts = self.parts(now);
+    /// The line as it fits into `width` columns, with times of `zone`.
+    pub(super) fn line(&self, now: UnixMillis, width: usize, zone: &TimeZone) -> String {
+        let zone = LineZone { zone, is_named: width >= ZONE_WIDTH_MIN };
+        let mut parts = self.parts(now, zone);
         // the most important part is the first that is taken, and always
         let mut order: Vec<usize> = (0..parts.len()).collect();
         order.sort_by_key(|at| parts[*at].rank);
@@ -97,7 +102,7 @@ impl RunView {
 
     fn phase(&self) -> String {
         if let Some((address, objects)) = &self.listing {
-            return format!("listing {address}: {} objects", with_separators(*objects));
+            return format!("listing {address}: {}", counted(*objects, "object", "objects"));
         }
         let to_send = self.progress.map(|progress| progress.to_send);
         match (self.comparing, self.manifests_open, to_send) {
@@ -113,7 +118,7 @@ impl RunView {
     }
 
     /// The parts in their order, each with its rank.
-    fn parts(&self, now: UnixMillis) -> Vec<LinePart> {
+    fn parts(&self, now: UnixMillis, zone: LineZone<'_>) -> Vec<LinePart> {
         let mut parts = vec![LinePart::new(0, self.phase())];
         let Some(progress) = &self.progress else { return parts };
         if self.manifests_open == 0
@@ -124,7 +129,7 @@ impl RunView {
         let waiting = self.waiting.as_ref().filter(|(_, until)| *until > now && progress.to_send > 0);
         match waiting {
             Some((reason, until)) => {
-                parts.push(LinePart::new(2, format!("waits until {}", clock_time(*until, now))));
+                parts.push(LinePart::new(2, format!("waits until {}", clock_time(*until, now, zone))));
                 parts.push(LinePart::new(4, reason.clone()));
             }
             None if progress.to_send > 0 && self.manifests_open == 0 => {
@@ -135,14 +140,14 @@ impl RunView {
             None => {}
         }
         if let Some(sent_by) = progress.sent_by.filter(|_| progress.to_send > 0) {
-            parts.push(LinePart::new(3, format!("ends {}", end_time(sent_by, now))));
+            parts.push(LinePart::new(3, format!("ends {}", end_time(sent_by, now, zone))));
             let left = format_duration(sent_by.after_now(now).max(std::time::Duration::from_secs(1)));
             parts.push(LinePart::new(9, format!("in {left}")));
         }
         let counts = [
             (6, progress.to_send, "left"),
             (7, progress.indexing, "being indexed"),
-            (5, progress.needs_review, "need a decision"),
+            (5, progress.needs_review, State::NeedsReview.label(progress.needs_review)),
             (5, progress.failed + progress.rejected, "failed"),
             (8, progress.in_doubt, "in doubt"),
         ];
@@ -211,14 +216,28 @@ pub(super) const fn final_items(progress: &Progress) -> u64 {
     progress.indexed + progress.failed + progress.rejected
 }
 
-/// The local time, with the date if it is not within a day.
-fn clock_time(at: UnixMillis, now: UnixMillis) -> String {
-    shown_time(at, if is_near(at, now) { "%H:%M:%S" } else { "%b %d %H:%M" })
+/// The zone of the times of a line, and whether the line names it.
+#[derive(Clone, Copy)]
+struct LineZone<'a> {
+    zone: &'a TimeZone,
+    is_named: bool,
 }
 
-/// The same without seconds, for a forecast.
-fn end_time(at: UnixMillis, now: UnixMillis) -> String {
-    shown_time(at, if is_near(at, now) { "%H:%M" } else { "%b %d" })
+impl LineZone<'_> {
+    fn show(self, at: UnixMillis, format: &str) -> String {
+        let name = if self.is_named { " %Z" } else { "" };
+        shown_time(at, &format!("{format}{name}"), self.zone)
+    }
+}
+
+/// The time, with the date if it is not within a day.
+fn clock_time(at: UnixMillis, now: UnixMillis, zone: LineZone<'_>) -> String {
+    zone.show(at, if is_near(at, now) { "%H:%M:%S" } else { "%b %d %H:%M" })
+}
+
+/// The same without seconds, for a forecast. A date alone names no zone.
+fn end_time(at: UnixMillis, now: UnixMillis, zone: LineZone<'_>) -> String {
+    if is_near(at, now) { zone.show(at, "%H:%M") } else { shown_time(at, "%b %d", zone.zone) }
 }
 
 /// Whether a time needs no date.
@@ -226,11 +245,11 @@ pub(super) const fn is_near(at: UnixMillis, now: UnixMillis) -> bool {
     at.since_ms(now).abs() < 20 * 3_600_000
 }
 
-/// A time in the zone of the system.
-pub(super) fn shown_time(at: UnixMillis, format: &str) -> String {
+/// A time in a zone.
+pub(super) fn shown_time(at: UnixMillis, format: &str, zone: &TimeZone) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(
         |_| "an unknown time".to_owned(),
-        |timestamp| timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime(format).to_string(),
+        |timestamp| timestamp.to_zoned(zone.clone()).strftime(format).to_string(),
     )
 }
 
@@ -278,12 +297,15 @@ mod tests {
                 view.take(T0, &Event::Waiting { reason, until: T0.plus_ms(7_200_000), hint: None });
             }
             let now = T0.plus_ms(50_000);
-            let whole = view.line(now, usize::MAX);
+            let whole = view.line(now, usize::MAX, &TimeZone::UTC);
             let all: Vec<&str> = whole.split(JOINT).collect();
             for width in [20, 39, 40, 79, 80, 119, 120] {
-                let line = view.line(now, width);
+                let line = view.line(now, width, &TimeZone::UTC);
                 assert!(line.chars().count() <= width, "{width}: {line}");
-                assert!(line.split(JOINT).all(|part| all.contains(&part)), "{width}: {line}");
+                // a narrow line only leaves out the name of the zone
+                let is_whole =
+                    |part: &str| all.iter().any(|own| own.trim_end_matches(" UTC") == part || *own == part);
+                assert!(line.split(JOINT).all(is_whole), "{width}: {line}");
             }
         }
     }
@@ -299,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_still_shows_phase_percent_rate_and_finish() {
-        let line = view().line(T0.plus_ms(50_000), 40);
+        let line = view().line(T0.plus_ms(50_000), 40, &TimeZone::UTC);
         let parts: Vec<&str> = line.split(JOINT).collect();
         assert_eq!(parts[..3], ["uploading", "16%", "60/min"], "{line}");
         assert!(parts[3].starts_with("ends "), "{line}");
@@ -310,15 +332,20 @@ mod tests {
         let mut view = view();
         let reason = "the cap is used up".to_owned();
         view.take(T0, &Event::Waiting { reason, until: T0.plus_ms(90_000), hint: None });
-        let shown = view.line(T0.plus_ms(60_000), 120);
-        assert!(shown.contains("waits until ") && shown.contains("the cap is used up"), "{shown}");
-        assert!(!view.line(T0.plus_ms(90_000), 120).contains("waits"), "the wait is over");
+        let shown = view.line(T0.plus_ms(60_000), 120, &TimeZone::UTC);
+        assert!(
+            shown.contains("waits until ")
+                && shown.contains(" UTC · ")
+                && shown.contains("the cap is used up"),
+            "{shown}"
+        );
+        assert!(!view.line(T0.plus_ms(90_000), 120, &TimeZone::UTC).contains("waits"), "the wait is over");
         let namespace = "default".to_owned();
         view.take(T0, &Event::Comparing { namespace: namespace.clone(), page: 3, pages: 10 });
-        assert!(view.line(T0, 40).starts_with("comparing library 3/10"));
+        assert!(view.line(T0, 40, &TimeZone::UTC).starts_with("comparing library 3/10"));
         view.take(T0, &Event::Comparing { namespace, page: 10, pages: 10 });
         view.take(T0, &Event::Progress(Progress { to_send: 0, ..progress() }));
-        assert!(view.line(T0, 40).starts_with("indexing"));
+        assert!(view.line(T0, 40, &TimeZone::UTC).starts_with("indexing"));
     }
 
     #[test]
@@ -327,8 +354,8 @@ mod tests {
         let found =
             Progress { items: 1_100, indexed: 1_000, to_send: 100, pending: 100, ..Progress::default() };
         view.take(T0, &Event::Progress(found));
-        assert!(view.line(T0, 80).contains("0%"), "{}", view.line(T0, 80));
+        assert!(view.line(T0, 80, &TimeZone::UTC).contains("0%"), "{}", view.line(T0, 80, &TimeZone::UTC));
         view.take(T0, &Event::Progress(Progress { indexed: 1_025, to_send: 75, pending: 75, ..found }));
-        assert!(view.line(T0, 80).contains(" 25%"), "{}", view.line(T0, 80));
+        assert!(view.line(T0, 80, &TimeZone::UTC).contains(" 25%"), "{}", view.line(T0, 80, &TimeZone::UTC));
     }
 }

@@ -13,6 +13,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use jiff::tz::TimeZone;
 
 use super::{
     super::args::OutputArgs,
@@ -35,7 +36,7 @@ const ROW_MESSAGES_MAX: u64 = 10;
 /// At most this many unused columns are named.
 const COLUMNS_SHOWN_MAX: usize = 12;
 
-/// At the end of a command, the reader of stderr is waited for at most so long.
+/// At the end of a command, the reader of stderr is waited for at most this long.
 pub(in crate::cli) const STDERR_FINISH_MAX: Duration = Duration::from_secs(1);
 
 /// The sinks for these flags.
@@ -159,7 +160,10 @@ impl TerminalSink {
         let since = *last.get_or_insert(at);
         if at.since_ms(since) >= self.line_every_ms {
             *last = Some(at);
-            let line = self.view.lock().unwrap_or_else(PoisonError::into_inner).run.line(at, usize::MAX);
+            let zone = if self.has_times { TimeZone::UTC } else { TimeZone::system() };
+            let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+            let line = view.run.line(at, usize::MAX, &zone);
+            drop(view);
             self.emit(at, &line);
         }
     }
@@ -183,7 +187,8 @@ fn live_line(view: Arc<Mutex<LiveView>>) -> ProgressBar {
     let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
         let view = view.lock().unwrap_or_else(PoisonError::into_inner);
         // the last column stays free: some terminals wrap a full line
-        let _ = out.write_str(&view.run.line(view.at, terminal_width().saturating_sub(1)));
+        let _ =
+            out.write_str(&view.run.line(view.at, terminal_width().saturating_sub(1), &TimeZone::system()));
     };
     bar.set_style(style.with_key("live", draw));
     bar.enable_steady_tick(DRAWN_EVERY);
@@ -240,7 +245,9 @@ impl EventSink for TerminalSink {
                 // the live line shows the reason of the wait, but not the hint
                 if self.bar.is_none() || how.is_some() {
                     let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
-                    self.emit(at, &format!("waiting until {}: {why}{how}", show_time(*until, at)));
+                    // a line that begins with a time in UTC has no other zone
+                    let until = if self.has_times { until.to_string() } else { show_time(*until, at) };
+                    self.emit(at, &format!("waiting until {until}: {why}{how}"));
                 }
             }
             Event::Comparing { namespace, page: 1, pages } if *pages > 1 && self.bar.is_none() => {
@@ -252,8 +259,8 @@ impl EventSink for TerminalSink {
                 self.emit(
                     at,
                     &format!(
-                        "{} links expire before they can be sent; sign them again and import again: {}",
-                        with_separators(*count),
+                        "{} before sending; sign again and import again: {}",
+                        counted(*count, "link expires", "links expire"),
                         first.join(", ")
                     ),
                 );
@@ -305,7 +312,7 @@ fn manifest_opened(path: &str, mapping: &str, unused_columns: &[String], found: 
         let _ = write!(text, "\n{path}: unused columns: {}", shown.join(", "));
         let more = unused_columns.len().saturating_sub(COLUMNS_SHOWN_MAX);
         if more > 0 {
-            let _ = write!(text, " and {more} more");
+            let _ = write!(text, " and {} more", with_separators(more as u64));
         }
     }
     text
@@ -334,7 +341,8 @@ fn rows(count: u64) -> String {
 
 /// The local time with its zone, with the date if it is not within a day.
 fn show_time(timestamp: UnixMillis, now: UnixMillis) -> String {
-    shown_time(timestamp, if is_near(timestamp, now) { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M %Z" })
+    let format = if is_near(timestamp, now) { "%H:%M:%S %Z" } else { "%Y-%m-%d %H:%M %Z" };
+    shown_time(timestamp, format, &TimeZone::system())
 }
 
 #[cfg(test)]

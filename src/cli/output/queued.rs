@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     blocking::Outbox,
-    domain::UnixMillis,
+    domain::{UnixMillis, counted},
     events::{Event, EventSink},
 };
 
@@ -29,8 +29,8 @@ impl QueuedSink {
         let outbox = Outbox::new(EVENTS_WAITING_MAX, move |dropped, call| match call {
             Call::Event(at, event) => {
                 if dropped > 0 {
-                    let text =
-                        format!("{dropped} messages are missing here: this output is not read fast enough");
+                    let missing = counted(dropped, "message is", "messages are");
+                    let text = format!("{missing} missing here: this output is not read fast enough");
                     sink.on_event(at, &Event::Message { text });
                 }
                 sink.on_event(at, &event);

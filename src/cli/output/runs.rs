@@ -15,14 +15,19 @@ use crate::{
 /// One run.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct RunBody {
+    /// The name of the run.
     pub(in crate::cli) run: String,
+    /// The command.
     pub(in crate::cli) command: String,
+    /// When it started.
     #[schemars(extend("format" = "date-time"))]
     started_at: String,
     /// `null`: the run has not ended, or was killed.
     #[schemars(extend("format" = "date-time"))]
     ended_at: Option<String>,
+    /// The exit code. `null`: it runs, or was killed.
     exit_code: Option<u8>,
+    /// The cause of the exit code. `null`: it runs, or was killed.
     exit_reason: Option<String>,
 }
 

@@ -14,12 +14,12 @@ use crate::{
 pub(in crate::cli) fn show_known(text: &mut String, comparison: &LedgerComparison) {
     show_expired(text, comparison);
     for (state, count) in &comparison.known {
-        let _ = writeln!(text, "  {:>9} are in the ledger as {state}", with_separators(*count));
+        let _ = writeln!(text, "  {:>9} in the ledger as {}", with_separators(*count), state.shown());
     }
     if comparison.drifted > 0 {
         let _ = writeln!(
             text,
-            "  {:>9} of them were sent with other content: {} (--on-drift says what an import does with them)",
+            "  {:>9} of them sent with other content: {} (--on-drift says what an import does with them)",
             with_separators(comparison.drifted),
             comparison.drifted_first.join(", ")
         );
@@ -30,7 +30,7 @@ pub(in crate::cli) fn show_known(text: &mut String, comparison: &LedgerCompariso
 pub(in crate::cli) fn show_expired(text: &mut String, comparison: &LedgerComparison) {
     if comparison.expired > 0 {
         let expired = with_separators(comparison.expired);
-        let _ = writeln!(text, "  {expired:>9} have expired links and would not be sent: sign them again");
+        let _ = writeln!(text, "  {expired:>9} with an expired link, would not be sent: sign again");
     }
 }
 
@@ -95,7 +95,7 @@ pub(in crate::cli) fn show_scan(scan: &Scan) -> String {
     for (count, one, many) in lines {
         write(count, one, many);
     }
-    let marker = "20 tags: no room for the marker, so a lost answer can rarely be settled without you";
+    let marker = "20 tags: no room for the marker, so a lost answer usually needs your decision";
     let notes = [
         (scan.warned, "of the good has warnings", "of the good have warnings"),
         (scan.left_out, "left out by --where", "left out by --where"),

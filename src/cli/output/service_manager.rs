@@ -6,7 +6,7 @@ use sd_notify::NotifyState;
 
 use super::live::final_items;
 use crate::{
-    domain::UnixMillis,
+    domain::{State, UnixMillis, counted, with_separators},
     events::{Event, EventSink},
 };
 
@@ -45,8 +45,13 @@ impl EventSink for ServiceManagerSink {
             Event::Progress(progress) => {
                 let ended = final_items(progress);
                 self.status(format!(
-                    "{ended} of {} items are final, {} wait to be sent, {} are being indexed",
-                    progress.items, progress.pending, progress.indexing
+                    "{} of {} final, {} {}, {} {}",
+                    with_separators(ended),
+                    counted(progress.items, "item", "items"),
+                    with_separators(progress.pending),
+                    State::Pending.label(progress.pending),
+                    with_separators(progress.indexing),
+                    State::Accepted.label(progress.indexing),
                 ));
             }
             Event::Waiting { reason, until, .. } => self.status(format!("waiting until {until}: {reason}")),
@@ -56,7 +61,7 @@ impl EventSink for ServiceManagerSink {
             Event::Listing { address, objects } => {
                 // a listing may take longer than a service manager waits for the start
                 tell(&[NotifyState::Ready]);
-                self.status(format!("listing {address}: {objects} objects"));
+                self.status(format!("listing {address}: {}", counted(*objects, "object", "objects")));
             }
             Event::ManifestOpened { .. }
             | Event::RowRejected { .. }

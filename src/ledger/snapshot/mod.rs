@@ -149,7 +149,7 @@ impl Snapshot {
     pub fn copy_to(&self, path: &Path) -> Result<(), LedgerError> {
         let text = path.display().to_string();
         if path.exists() {
-            let cause = "it is there already".to_owned();
+            let cause = "it exists already".to_owned();
             return Err(LedgerError::Unwritable { path: text, cause });
         }
         // made with the owner's rights only, before SQLite writes into it

@@ -1,4 +1,4 @@
-//! Orders: carried out in the transaction that records their result, so that each is carried out once.
+//! Orders: idempotent. Each is carried out once, in the transaction that records its result.
 
 use super::Store;
 use crate::{
@@ -82,7 +82,7 @@ impl Store {
     fn merge(&self, name: &str, object: &str, at: UnixMillis) -> Result<(), LedgerError> {
         // a value that cannot be read is not replaced: that is left to the command that deletes it
         if self.find::<bool>("SELECT json_valid(value) FROM kv WHERE name = ?1", [name])? == Some(false) {
-            return Err(impossible(format!("the stored {name}: they are no JSON")));
+            return Err(impossible(format!("the stored {name}: they are not JSON")));
         }
         self.change_one(
             "INSERT INTO kv (name, value, at) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE \

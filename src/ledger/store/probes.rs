@@ -103,8 +103,11 @@ impl Snapshot {
         Ok(match self.probe(url.digest())? {
             None => Some(("probe_missing", "this source was not probed yet".to_owned(), hint)),
             Some(probe) if probe.verdict != ProbeVerdict::Supported => {
-                let class =
-                    if probe.verdict == ProbeVerdict::Unsupported { "probe_unfit" } else { "probe_unclear" };
+                let class = if probe.verdict == ProbeVerdict::Unsupported {
+                    "probe_unsupported"
+                } else {
+                    "probe_unclear"
+                };
                 let fix = probe.fix();
                 Some((class, probe.found, fix))
             }

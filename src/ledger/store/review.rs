@@ -43,7 +43,7 @@ impl Store {
             bound = Some(Binding { video_no: video_no.clone(), uploaded_at: None, by: BoundBy::Human });
         }
         if state != State::NeedsReview {
-            let text = format!("{who} answered without being asked");
+            let text = format!("{who} decided before a decision was needed");
             self.ask(attempt, &Question { text, candidates: Vec::new() }, *at)?;
         }
         if *answer == ReviewAnswer::Resend {
@@ -86,7 +86,7 @@ impl Store {
         let last: Option<(i64, String, bool)> =
             self.connection.prepare_cached(sql)?.query_row([item.0], read).optional()?;
         let kept = |cause: &str| Ok(ReviewOutcome::Kept(cause.to_owned()));
-        let Some((attempt, event, is_latest)) = last else { return kept("it was never answered") };
+        let Some((attempt, event, is_latest)) = last else { return kept("no decision about it was made") };
         if !is_latest {
             return kept("it has been sent again since");
         }
@@ -99,12 +99,10 @@ impl Store {
             | (Some(ItemEvent::GivenUp), State::Abandoned) => {}
             (Some(ItemEvent::Adopted), State::Accepted | State::Indexed) => {
                 if let Some(other) = self.concluded_since_adoption(AttemptId(attempt))? {
-                    return kept(&format!(
-                        "what became of item {other} was concluded since, and rests on it"
-                    ));
+                    return kept(&format!("the outcome of item {other} was decided later and depends on it"));
                 }
             }
-            _ => return kept(&format!("it is {state} now")),
+            _ => return kept(&format!("it is {} now", state.shown())),
         }
         self.record_answer(AttemptId(attempt), decision, None)
     }

@@ -227,6 +227,6 @@ async fn claim_in_doubt(fixture: &Fixture) -> Claim {
 }
 
 fn probe(verdict: ProbeVerdict, probed_at: UnixMillis) -> Probe {
-    let (class, found) = ("http_404".to_owned(), "the host answers 404: it is not there".to_owned());
+    let (class, found) = ("http_404".to_owned(), "the host answers 404: it does not exist".to_owned());
     Probe { verdict, class, found, size: Some(5), reach: Reach::Public, probed_at }
 }

@@ -55,7 +55,7 @@ async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
             "probe_missing",
             "probe_missing",
             "admitted",
-            "probe_unfit",
+            "probe_unsupported",
             "probe_unclear",
             "probe_old"
         ]

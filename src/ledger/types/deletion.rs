@@ -50,7 +50,10 @@ impl KeptReason {
     pub fn text(self) -> String {
         match self {
             Self::Open(state) => {
-                format!("its item is {state}: telecine reconcile or telecine review ends that first")
+                format!(
+                    "its item is {}: telecine reconcile or telecine review ends that first",
+                    state.shown()
+                )
             }
             Self::Reviewed => {
                 "you gave it up or had it sent again; the service may have its video".to_owned()

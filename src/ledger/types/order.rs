@@ -14,7 +14,7 @@ pub enum Order {
     Forget { name: String },
     /// Record requests of other tools.
     Count { usage: ExternalUsage },
-    /// Answer questions alike.
+    /// Decide about items alike.
     Answer { items: Vec<ItemId>, decision: ReviewDecision },
     /// Mark reported bad rows as acknowledged.
     Acknowledge { given: Acknowledgement },

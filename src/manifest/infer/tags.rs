@@ -12,7 +12,7 @@ use super::{
     columns::Column,
 };
 
-/// So many columns are proposed as tags at most: more would rarely fit twenty tags.
+/// At most this many columns are proposed as tags: more would rarely fit twenty tags.
 const TAG_COLUMNS_MAX: usize = 4;
 /// Tags are words, not sentences: longer on average, in characters, they are something else.
 const TAG_LENGTH_MEAN_MAX: usize = 40;

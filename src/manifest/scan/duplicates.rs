@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::{Manifest, dedup::SeenKeys};
 use crate::domain::{FieldChange, ManifestRow};
 
-/// So many duplicates of a scan are compared with the first row of their item. It takes a second reading of the file.
+/// At most this many duplicates of a scan are compared with the first row of their item. It takes a second reading of the file.
 const COMPARED_MAX: usize = 1_000;
 
 /// A duplicate that differs from the first row of its item.

@@ -6,7 +6,7 @@
 
 use crate::{
     api::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
-    domain::{UnixMillis, VideoNo},
+    domain::{UnixMillis, VideoNo, counted},
     events::Event,
     ledger::{HeldResend, LedgerError, Recovered, RunId, VideoOwner},
     pipeline::{
@@ -62,10 +62,9 @@ pub(super) async fn search<T: Transport>(
         let Ok(listing) = listing else { continue };
         let found = bind(context, run, namespace, &listing, &own).await?;
         if found.bound > 0 {
-            let bound = found.bound;
             let text = format!(
-                "{namespace}: the listing shows the videos of {bound} rows that were to be sent again; they are bound to them \
-                 and not sent"
+                "{namespace}: {} to be sent again found in the listing; bound to the video there, and not sent",
+                counted(found.bound, "row", "rows")
             );
             context.emit(&Event::Message { text });
         }
@@ -165,7 +164,8 @@ pub(super) async fn look_again<T: Transport>(context: &Context<T>) -> Result<(),
     }
     if bound > 0 {
         let text = format!(
-            "the service shows the videos of {bound} rows that were to be sent again; they are bound to them"
+            "found at the service: {}; bound to the row, and not sent again",
+            counted(bound, "video of a row to be sent again", "videos of rows to be sent again")
         );
         context.emit(&Event::Message { text });
         context.signals.ledger_changed();

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Transport,
-    domain::{RunOutcome, State, StopReason, UnixMillis},
+    domain::{RunOutcome, State, StopReason, UnixMillis, counted},
     events::Event,
     ledger::{ClaimBlocked, ClaimTerms, LedgerError, Snapshot},
     quota::{Cooldown, Endpoint, Permit, Priority},
@@ -307,9 +307,8 @@ impl<T: Transport> Uploader<T> {
                 let Some(until) = self.evidence_is_awaited_until() else {
                     return Ok(Some(RunOutcome::TooManyInDoubt { open }));
                 };
-                let why = format!(
-                    "{open} requests have no clear answer; nothing is sent until their outcome is known"
-                );
+                let requests = counted(open, "request has", "requests have");
+                let why = format!("{requests} no clear answer; nothing is sent until the outcome is known");
                 (why, until)
             }
             ClaimBlocked::AwaitsListing { items, is_due: false } => {
@@ -317,8 +316,9 @@ impl<T: Transport> Uploader<T> {
                     return Ok(Some(RunOutcome::WaitOver));
                 };
                 let why = format!(
-                    "{items} rows that a rule of yours rejected may be at the service; they are sent again when the listings show \
-                     that they are not (--settle-after)"
+                    "{} rejected by a rule of yours may be at the service; sent again when the listings show no video of it \
+                     (--settle-after)",
+                    counted(items, "row", "rows")
                 );
                 (why, until)
             }

@@ -278,13 +278,15 @@ pub(super) fn announce_wait<T>(context: &Context<T>, cooldown: &Cooldown, cause:
 
 fn cooldown_text(cooldown: &Cooldown, cause: Option<&str>) -> String {
     match (cooldown.reason, cause) {
-        (CooldownReason::Refused, _) => "the service asks to slow down; one request is tried then".to_owned(),
+        (CooldownReason::Refused, _) => {
+            "the service asks to slow down; then one request is sent as a test".to_owned()
+        }
         (CooldownReason::Unreachable, Some(cause)) => {
             format!("the service cannot be reached ({cause}); trying again then")
         }
         (CooldownReason::Unreachable, None) => "the service cannot be reached; trying again then".to_owned(),
         (CooldownReason::Unclear, _) => {
-            format!("{} unclear answers in a row; one request is tried then", cooldown.failures)
+            format!("{} unclear answers in a row; then one request is sent as a test", cooldown.failures)
         }
     }
 }

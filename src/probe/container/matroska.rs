@@ -24,7 +24,7 @@ const NAMES: &[(&str, &str)] = &[
 pub(super) fn read(bytes: &mut PartialFile) -> ContainerIndex {
     let opened = MatroskaFile::open(&mut *bytes).map(|file| tracks_of(&file));
     if bytes.is_worn_out() {
-        return ContainerIndex::NotUnderstood("its beginning leads in circles");
+        return ContainerIndex::NotUnderstood("its index refers to itself");
     }
     match (opened, bytes.take_wanted()) {
         (Ok(tracks), _) if tracks.video.iter().any(|codec| VEILED.contains(&codec.as_str())) => {

@@ -48,21 +48,21 @@ const fn node(name: &'static str, class: &'static str, count: u64) -> FlowNode {
     FlowNode { name, class, count }
 }
 
-/// The states of the items, the good ones first.
+/// The states of the items, the good ones first. The names are those of `State::label`, as far as there is room for them.
 fn outcomes(counts: &FlowCounts<'_>) -> Vec<FlowNode> {
     let items = counts.items;
     let all = [
         node("searchable", "good", items.indexed),
         node("being indexed", "move", items.accepted),
-        node("in flight", "move", items.sending),
-        node("wait to be sent", "wait", items.pending),
+        node("sending (in flight)", "move", items.sending),
+        node("pending (to be sent)", "wait", items.pending),
         node("in doubt", "doubt", items.in_doubt),
-        node("no video number yet", "doubt", items.accepted_unidentified),
+        node("video number unknown", "doubt", items.accepted_unidentified),
         node("need your decision", "doubt", items.needs_review),
-        node("failed to be indexed", "bad", items.failed),
+        node("failed (not indexed)", "bad", items.failed),
         node("rejected by service", "bad", items.rejected),
         node("given up", "off", items.abandoned),
-        node("deleted by order", "off", items.deleted),
+        node("deleted by undo", "off", items.deleted),
         node("read by a later run", "off", counts.seen_later),
     ];
     all.into_iter().filter(|node| node.count > 0).collect()

@@ -241,7 +241,7 @@ fn share_of(what: &str, part: u64, whole: u64, class: &str) -> Markup {
 /// A table of the limits.
 fn quota(state: &LiveState) -> Markup {
     let LiveState::Running(run) = state else {
-        return html! { p.note { "The run does not go on. " code { "telecine quota" } " shows the limits of the account." } };
+        return html! { p.note { "The run has ended. " code { "telecine quota" } " shows the limits of the account." } };
     };
     html! {
         table.stack {

@@ -50,7 +50,7 @@ fn causes(causes: &[CauseCount], total: u64) -> Markup {
                         th scope="row" {
                             @if cause.cause.is_empty() { "no cause was given" } @else { (foreign(&cause.cause)) }
                         }
-                        td data-label="State" { (cause.state.as_str().replace('_', " ")) }
+                        td data-label="State" { (cause.state.shown()) }
                         (share_cell(cause.items, total))
                         td { (examples(&cause.examples)) }
                     }

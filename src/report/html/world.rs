@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::text::percent;
 use crate::report::{
     captures::{Captures, PlaceCell},
-    text::with_separators,
+    text::{counted, with_separators},
 };
 
 /// Land in whole degrees, simplified from Natural Earth (public domain) by `tests/browser/coastline.mjs`.
@@ -31,7 +31,7 @@ pub(super) fn map(captures: &Captures) -> Markup {
         figure {
             svg.map viewBox="0 0 360 150" role="img" aria-labelledby="map-title" {
                 title id="map-title" {
-                    (with_separators(captures.with_place)) " videos on a map of the world; the table below lists the places "
+                    (counted(captures.with_place, "video", "videos")) " on a map of the world; the table below lists the places "
                     "with the most"
                 }
                 path.land d=(COASTLINE.trim()) {}

@@ -26,7 +26,7 @@ use crate::{
         },
     },
     clock::Clock,
-    domain::{ProbeVerdict, Problem},
+    domain::{ProbeVerdict, Problem, counted},
     error::{Error, ExitCode},
     ledger::Snapshot,
     manifest::{Manifest, Scan, ScannedRow},
@@ -60,15 +60,15 @@ pub(in crate::cli) struct CheckArgs {
     csv: bool,
 }
 
-/// What a manifest must hold to.
+/// Requirements of a manifest.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Demands")]
+#[command(next_help_heading = "Requirements")]
 struct DemandArgs {
     /// Exit 3 unless the manifests hold exactly this many rows (filters applied).
     #[arg(long, value_name = "N", env = "TELECINE_EXPECT_ROWS")]
     expect_rows: Option<u64>,
 
-    /// Exit 4 when there are warnings, too, or sources that a probe cannot decide about.
+    /// Exit 4 also for warnings and for unclear sources.
     #[arg(long, env = "TELECINE_STRICT")]
     strict: bool,
 
@@ -80,15 +80,21 @@ struct DemandArgs {
 /// For programs.
 #[derive(Serialize, schemars::JsonSchema)]
 pub(in crate::cli) struct Checked<'a> {
+    /// The version of this contract.
     schema: u32,
+    /// The exit code.
     exit_code: u8,
+    /// What was read.
     scan: &'a Scan,
     /// Rows whose links have expired, or expire within a minute: an import would not send them.
     expired: u64,
+    /// What the rows are to the ledger. Absent: there is no ledger.
     #[serde(skip_serializing_if = "Option::is_none")]
     ledger: Option<LedgerFigures<'a>>,
+    /// The results of probes. Absent: without `--probe`.
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<&'a Probed>,
+    /// Requirements that are not met, each as a sentence. Absent: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unmet: Vec<String>,
 }
@@ -103,10 +109,15 @@ struct Stopped<'a> {
 
 #[derive(Serialize, schemars::JsonSchema)]
 struct LedgerFigures<'a> {
+    /// The file of the ledger.
     path: String,
+    /// Rows that an import would send.
     would_send: u64,
+    /// Rows that the ledger has, by the state of their item.
     known: BTreeMap<&'static str, u64>,
+    /// Of these, rows that were sent with other content.
     drifted: u64,
+    /// The first of these.
     drifted_first: &'a [String],
 }
 
@@ -270,18 +281,18 @@ fn show_stop(args: &CheckArgs, probed: &Probed, code: ExitCode, findings: &Share
 fn unmet(demands: &DemandArgs, scan: &Scan, probed: Option<&Probed>) -> Vec<String> {
     let rows = demands.expect_rows.filter(|expected| *expected != scan.rows).map(|expected| {
         format!(
-            "--expect-rows {expected}: there are {} rows; the file may be cut off or another one",
-            scan.rows
+            "--expect-rows {expected}: {} read; the file may be cut off or another one",
+            counted(scan.rows, "row was", "rows were")
         )
     });
     let early = scan
         .ended_early
         .then(|| "--max-errors: reading ended early; the counts are of what was read".to_owned());
     let warned = (demands.strict && scan.warned > 0)
-        .then(|| format!("--strict: {} rows have warnings", with_separators(scan.warned)));
-    let unclear = probed
-        .filter(|probed| demands.strict && probed.unclear > 0)
-        .map(|probed| format!("--strict: {} sources are unclear", with_separators(probed.unclear)));
+        .then(|| format!("--strict: {}", counted(scan.warned, "row has warnings", "rows have warnings")));
+    let unclear = probed.filter(|probed| demands.strict && probed.unclear > 0).map(|probed| {
+        format!("--strict: {}", counted(probed.unclear, "source is unclear", "sources are unclear"))
+    });
     rows.into_iter().chain(early).chain(warned).chain(unclear).collect()
 }
 
@@ -295,11 +306,11 @@ fn exit_code_of(
         return ExitCode::ManifestInvalid;
     }
     let code = exit_code(scan, comparison);
-    let (unfit, unclear) = probed.map_or((0, 0), |probed| (probed.unfit, probed.unclear));
+    let (unsupported, unclear) = probed.map_or((0, 0), |probed| (probed.unsupported, probed.unclear));
     let is_strictly_wrong = demands.strict && (scan.warned > 0 || unclear > 0);
-    if unfit > 0 && unfit == scan.good {
+    if unsupported > 0 && unsupported == scan.good {
         ExitCode::ManifestInvalid
-    } else if code == ExitCode::Success && (unfit > 0 || is_strictly_wrong) {
+    } else if code == ExitCode::Success && (unsupported > 0 || is_strictly_wrong) {
         ExitCode::SomeFailed
     } else {
         code

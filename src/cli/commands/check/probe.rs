@@ -32,7 +32,7 @@ use crate::{
     manifest::ProblemCount,
     pipeline::{self, ProbeOrigin, ProbeStage, ProbeStageError, ProbeTarget},
     probe::{ProbeRules, Prober, VIDEO_MAX, http::HttpFetcher},
-    report::with_separators,
+    report::{counted, with_separators},
     settings::{credentials, network},
 };
 
@@ -45,8 +45,9 @@ const STOPPING: &str = "stopping; what was seen is in the ledger, and the same c
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Probe")]
 pub(super) struct ProbeArgs {
-    /// Inspect the sources themselves, where rows would be sent: is each there, is it a video, in a container and a codec that
-    /// the service takes? Asks only the hosts of the videos, costs nothing, and keeps what it found in the ledger.
+    /// Probe the source of each row that would be sent: whether it exists, and whether its container and codec are supported.
+    ///
+    /// Requests go to the hosts of the videos only, and cost nothing. The ledger keeps the results.
     #[arg(long, env = "TELECINE_PROBE")]
     pub(super) probe: bool,
 
@@ -54,25 +55,25 @@ pub(super) struct ProbeArgs {
     #[arg(long, env = "TELECINE_ALLOW_PRIVATE")]
     allow_private: bool,
 
-    /// Requests to one host, at this rate at most.
-    #[arg(long, value_name = "N/SPAN", env = "TELECINE_HOST_RATE", default_value = "10/s")]
+    /// At most N requests to one host per period.
+    #[arg(long, value_name = "N/PERIOD", env = "TELECINE_HOST_RATE", default_value = "10/s")]
     host_rate: Limit,
 
-    /// Requests to one host at once, at most.
+    /// At most N requests to one host at the same time.
     #[arg(long, value_name = "N", env = "TELECINE_HOST_CONCURRENCY", default_value_t = 4,
           value_parser = clap::value_parser!(u16).range(1..=64))]
     host_concurrency: u16,
 
-    /// Requests to all hosts at once, at most.
+    /// At most N requests to all hosts at the same time.
     #[arg(long, value_name = "N", env = "TELECINE_PROBE_CONCURRENCY", default_value_t = 32,
           value_parser = clap::value_parser!(u16).range(1..=512))]
     probe_concurrency: u16,
 
-    /// Larger videos are unfit; the service takes more than a gigabyte only by arrangement [default: 1 GB].
+    /// A larger video counts as unsupported; the service accepts more than 1 GB only by arrangement [default: 1 GB].
     #[arg(long, value_name = "SIZE", env = "TELECINE_VIDEO_MAX", value_parser = values::size)]
     video_max: Option<u64>,
 
-    /// A source that was found fit is not probed again for so long.
+    /// Do not probe a source again that was found supported within this time.
     #[arg(long, value_name = "AGE", env = "TELECINE_PROBE_AGE", default_value = "7d")]
     probe_age: DurationArg,
 
@@ -99,19 +100,19 @@ impl ProbeArgs {
 /// The results of probes.
 #[derive(Clone, Debug, Default, Serialize, schemars::JsonSchema)]
 pub(super) struct Probed {
-    /// Rows whose source the service takes.
-    pub(super) fit: u64,
-    /// Rows whose source it does not take.
-    pub(super) unfit: u64,
-    /// Rows whose source the probe cannot decide about.
+    /// Rows whose source is supported.
+    pub(super) supported: u64,
+    /// Rows whose source is unsupported.
+    pub(super) unsupported: u64,
+    /// Rows whose source the probe cannot determine.
     pub(super) unclear: u64,
     /// How many of these were known before.
     pub(super) kept: u64,
     /// Rows that would be sent and whose source was not probed, because of --max-probes or a signal.
     pub(super) left: u64,
-    /// Rows whose source is unfit, by kind.
+    /// Rows whose source is unsupported, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) unfit_by: BTreeMap<String, ProblemCount>,
+    pub(super) unsupported_by: BTreeMap<String, ProblemCount>,
     /// Rows whose source is unclear, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) unclear_by: BTreeMap<String, ProblemCount>,
@@ -122,16 +123,16 @@ pub(super) struct Probed {
 
 impl Probed {
     pub(super) const fn probed(&self) -> u64 {
-        self.fit + self.unfit + self.unclear
+        self.supported + self.unsupported + self.unclear
     }
 
     fn count(&mut self, path: &str, line: u64, problem: &Problem, verdict: ProbeVerdict) {
         let (count, by) = match verdict {
             ProbeVerdict::Supported => {
-                self.fit += 1;
+                self.supported += 1;
                 return;
             }
-            ProbeVerdict::Unsupported => (&mut self.unfit, &mut self.unfit_by),
+            ProbeVerdict::Unsupported => (&mut self.unsupported, &mut self.unsupported_by),
             ProbeVerdict::Unclear => (&mut self.unclear, &mut self.unclear_by),
         };
         *count += 1;
@@ -151,7 +152,7 @@ pub(super) const fn is_worth_a_probe(planned_action: PlannedAction) -> bool {
 }
 
 /// Reads with `read`, which sends every source worth a probe into the channel it is given, and probes them meanwhile.
-/// `report` is called with every source that is not fit, as a problem of its row. What was read is `None` where a signal
+/// `report` is called with every source that is not supported, as a problem of its row. What was read is `None` where a signal
 /// ended it early.
 pub(super) async fn probe<T: Send + 'static>(
     args: &ProbeArgs,
@@ -250,8 +251,10 @@ impl Live {
 
     fn show(&mut self, probed: &Probed, now: UnixMillis) {
         let line = || {
-            let Probed { fit, unfit, unclear, .. } = probed;
-            format!("{} sources probed: {fit} fit, {unfit} unfit, {unclear} unclear", probed.probed())
+            let [supported, unsupported, unclear] =
+                [probed.supported, probed.unsupported, probed.unclear].map(with_separators);
+            let sources = counted(probed.probed(), "source", "sources");
+            format!("{sources} probed: {supported} supported, {unsupported} unsupported, {unclear} unclear")
         };
         if let Some(bar) = &self.bar {
             bar.set_message(line());
@@ -277,16 +280,17 @@ pub(super) fn show_probed(text: &mut String, probed: &Probed) {
         0 => String::new(),
         kept => format!(" ({} known from before)", with_separators(kept)),
     };
-    let _ = writeln!(text, "\n  {:>9} sources probed{kept}:", with_separators(probed.probed()));
+    let sources = if probed.probed() == 1 { "source" } else { "sources" };
+    let _ = writeln!(text, "\n  {:>9} {sources} probed{kept}:", with_separators(probed.probed()));
     let lines = [
-        (probed.fit, "fit"),
-        (probed.unfit, "unfit: the service would not take them"),
-        (probed.unclear, "unclear: the probe cannot decide"),
+        (probed.supported, "supported"),
+        (probed.unsupported, "unsupported: the service would not accept them"),
+        (probed.unclear, "unclear: it cannot be determined"),
         (probed.left, "not probed yet; the same command continues"),
     ];
     for (count, what) in lines.into_iter().filter(|(count, _)| *count > 0) {
         let _ = writeln!(text, "  {:>9} {what}", with_separators(count));
     }
-    show_counts(text, "unfit: ", &probed.unfit_by);
+    show_counts(text, "unsupported: ", &probed.unsupported_by);
     show_counts(text, "unclear: ", &probed.unclear_by);
 }

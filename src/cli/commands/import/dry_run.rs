@@ -15,7 +15,7 @@ use crate::{
         },
     },
     clock::Clock,
-    domain::Price,
+    domain::{Price, at_most},
     error::{Error, ExitCode},
     ledger::Snapshot,
     manifest::{Manifest, Scan},
@@ -71,7 +71,7 @@ pub(super) fn dry_run(
         return Ok(code);
     }
     let mut text = format!("{opened}{}", show_scan(&scan));
-    let cost = price.map(|price| format!(", at most {} credits", price.of(would_send))).unwrap_or_default();
+    let cost = price.map(|price| format!(", {}", at_most(price.of(would_send)))).unwrap_or_default();
     let _ = writeln!(text, "\n  {:>9} would be sent{cost}", with_separators(would_send));
     if comparison.held_back > 0 {
         let held_back = "held back: their sources are not known to be supported (telecine check --probe)";

@@ -69,7 +69,7 @@ pub(in crate::cli) struct ImportArgs {
 
     /// For nightly runs: pauses and known bad rows exit 0, and nothing is printed unless you must act.
     ///
-    /// The exit codes 8, 10 and 11 become 0: the next run goes on. Exit 4 means that a row was rejected or failed that no
+    /// The exit codes 8, 10 and 11 become 0: the next run resumes. Exit 4 means that a row was rejected or failed that no
     /// earlier report named, or with another cause. With --json the output is as without this flag.
     #[arg(long, help_heading = "Output", env = "TELECINE_CRON")]
     cron: bool,
@@ -117,7 +117,7 @@ struct BudgetArgs {
     #[arg(long, value_name = "N", env = "TELECINE_MAX_UPLOADS", help_heading = "Budget")]
     max_uploads: Option<u64>,
 
-    /// The same in credits; needs --price.
+    /// Spend at most this many credits over all runs; needs --price.
     ///
     /// Credits that are possibly spent count. The limit applies to the ledger.
     #[arg(long, value_name = "CREDITS", env = "TELECINE_MAX_CREDITS", help_heading = "Budget")]

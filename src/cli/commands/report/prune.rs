@@ -11,6 +11,7 @@ use crate::{
         args::ReadOnlyLedgerArgs,
         output::{CommandEnd, print, print_end},
     },
+    domain::counted,
     error::{Error, ExitCode},
     report::{KeepPolicy, KeptReport, plan_prune, prune, with_separators},
 };
@@ -57,8 +58,11 @@ struct KeepArgs {
 /// Which reports are kept, and for what.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct PruneBody {
+    /// Whether nothing was removed.
     dry_run: bool,
+    /// How many reports are or would be removed.
     removed: u64,
+    /// The reports.
     reports: Vec<KeptReport>,
 }
 
@@ -96,9 +100,9 @@ fn show(args: &PruneArgs, reports: Vec<KeptReport>) -> Result<ExitCode, Error> {
             if kept_for.is_empty() { "remove".to_owned() } else { format!("keep ({})", kept_for.join(", ")) };
         let _ = writeln!(text, "{}  {what}", path.display());
     }
-    let (removed, total) = (with_separators(removed), with_separators(reports.len() as u64));
-    let verb = if args.dry_run { "would be removed" } else { "were removed" };
-    let _ = writeln!(text, "{removed} of {total} reports {verb}");
+    let (removed, total) = (with_separators(removed), counted(reports.len() as u64, "report", "reports"));
+    let verb = if args.dry_run { "would be removed" } else { "removed" };
+    let _ = writeln!(text, "{removed} of {total} {verb}");
     print(&text)?;
     Ok(ExitCode::Success)
 }
