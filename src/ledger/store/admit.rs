@@ -291,24 +291,6 @@ impl Store {
         }
     }
 
-    fn take_content(&self, item: ItemId, row: &ManifestRow) -> Result<(), LedgerError> {
-        // a video of an earlier attempt has what was sent then
-        self.connection
-            .prepare_cached(
-                "UPDATE attempt SET submission = (SELECT submission FROM item WHERE id = ?1) WHERE item = ?1 AND submission IS NULL",
-            )?
-            .execute([item.0])?;
-        self.change_one(
-            "UPDATE item SET fingerprint = ?2, submission = ?3, expires_at = ?4 WHERE id = ?1",
-            (
-                item.0,
-                row.submission.fingerprint(),
-                to_json(&row.submission)?,
-                row.submission.url.expires_at().map(|timestamp| timestamp.0),
-            ),
-        )
-    }
-
     /// Whether only the signature of the link is another one.
     fn has_same_content(&self, item: ItemId, row: &ManifestRow) -> Result<bool, LedgerError> {
         let sent = self.submission_of_item(item)?;

@@ -2,11 +2,11 @@
 
 use super::{Store, skew};
 use crate::{
-    domain::{AttemptState, ItemEvent, State, UnixMillis, VideoNo},
+    domain::{AttemptState, ItemEvent, ManifestRow, State, UnixMillis, VideoNo},
     ledger::{
         AttemptId, AttemptResult, ClaimBlocked, HeldResend, ItemId, LedgerError, ManifestId, PossibleSender,
         ServiceTime, Snapshot,
-        values::{limit, submission_of, video_no_of},
+        values::{limit, submission_of, to_json, video_no_of},
     },
 };
 
@@ -31,6 +31,24 @@ impl Store {
         self.move_item(item, State::Pending, &result, Some(attempt))?;
         self.restore_content(item, attempt)?;
         Ok(true)
+    }
+
+    /// A row has other content. What was sent is kept with its attempts.
+    pub(super) fn take_content(&self, item: ItemId, row: &ManifestRow) -> Result<(), LedgerError> {
+        self.connection
+            .prepare_cached(
+                "UPDATE attempt SET submission = (SELECT submission FROM item WHERE id = ?1) WHERE item = ?1 AND submission IS NULL",
+            )?
+            .execute([item.0])?;
+        self.change_one(
+            "UPDATE item SET fingerprint = ?2, submission = ?3, expires_at = ?4 WHERE id = ?1",
+            (
+                item.0,
+                row.submission.fingerprint(),
+                to_json(&row.submission)?,
+                row.submission.url.expires_at().map(|timestamp| timestamp.0),
+            ),
+        )
     }
 
     /// The content of an item is again what this attempt sent, so that the row differs from it where it has changed.
