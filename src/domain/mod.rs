@@ -3,6 +3,7 @@
 //! Every type here is valid by construction. Nothing in this module performs I/O, reads a clock or draws random numbers.
 
 mod bucket_prefix;
+mod call_counts;
 mod expiry;
 mod item;
 mod limit;
@@ -18,6 +19,7 @@ mod state;
 mod time;
 
 pub use bucket_prefix::{BucketPrefix, ListedObject};
+pub use call_counts::CallCounts;
 pub use expiry::{LINK_LIFE_MIN, link_expires_at};
 pub use item::*;
 pub use limit::*;
