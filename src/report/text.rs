@@ -10,7 +10,7 @@ use super::{
 };
 use indicatif::HumanCount;
 
-use crate::domain::format_duration;
+use crate::domain::{CallCounts, format_duration};
 
 /// The summary at the end of a run.
 #[must_use]
@@ -56,6 +56,9 @@ pub fn show_summary(summary: &Summary) -> String {
     );
     if summary.spend.uploads > 0 {
         let _ = writeln!(text, "  {}", spend_line(&summary.spend));
+    }
+    if let Some(callbacks) = &summary.callbacks {
+        let _ = writeln!(text, "  {}", callbacks_line(callbacks));
     }
     for broken in summary.broken_manifests.iter().chain(&summary.manifest_notices) {
         let _ = writeln!(text, "  {broken}");
@@ -120,6 +123,22 @@ fn spend_line(spend: &Spend) -> String {
     let credits =
         spend.credits.as_ref().map(|credits| format!(", at most {credits} credits")).unwrap_or_default();
     format!("paid in all: {} uploads{open}{credits}", with_separators(spend.uploads))
+}
+
+/// `calls of the service: 120 received, 3 settled a request without a clear answer; 2 refused`.
+fn callbacks_line(callbacks: &CallCounts) -> String {
+    let CallCounts { received, settled, contradicted, refused, own_callbacks } = *callbacks;
+    let mut text = format!("calls of the service: {} received", with_separators(received));
+    let parts = [
+        (settled, "settled a request without a clear answer"),
+        (contradicted, "contradict what is known"),
+        (refused, "refused: no valid calls"),
+        (own_callbacks, "uploads with a callback of their own"),
+    ];
+    for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
+        let _ = write!(text, ", {} {what}", with_separators(count));
+    }
+    text
 }
 
 /// A past run as it is now.
