@@ -1,9 +1,12 @@
-//! What the HTTP clients of `api` and `probe` share: a request is sent once, and errors do not contain the address.
+//! What the HTTP clients of `api`, `probe`, `app` and `sandbox` share: a request is sent once, and errors do not contain the address.
+
+use std::time::Duration;
 
 use reqwest::{
     Client, ClientBuilder,
-    header::{HeaderMap, HeaderName},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName},
 };
+use url::Url;
 
 /// How telecine names itself to servers.
 const USER_AGENT: &str = concat!("telecine/", env!("CARGO_PKG_VERSION"));
@@ -30,6 +33,33 @@ fn own_roots() -> Vec<reqwest::Certificate> {
         .iter()
         .filter_map(|certificate| reqwest::Certificate::from_der(certificate).ok())
         .collect()
+}
+
+/// Sends single POSTs, each with a time limit. Its errors do not contain the address, which may hold a secret.
+pub(crate) struct Poster(Client);
+
+impl Poster {
+    /// Each POST may take as long as `time_max`.
+    pub(crate) fn new(time_max: Duration) -> Result<Self, String> {
+        build(|builder| builder.connect_timeout(time_max).timeout(time_max)).map(Self)
+    }
+
+    /// The same without a proxy: for receivers on this machine.
+    pub(crate) fn without_proxy(time_max: Duration) -> Result<Self, String> {
+        build(|builder| builder.connect_timeout(time_max).timeout(time_max).no_proxy()).map(Self)
+    }
+
+    /// Whether the receiver took it.
+    pub(crate) async fn post(
+        &self,
+        url: &Url,
+        content_type: &'static str,
+        body: String,
+    ) -> Result<(), String> {
+        let request = self.0.post(url.clone()).header(CONTENT_TYPE, content_type).body(body);
+        let answer = request.send().await.map_err(|error| chain(&error))?;
+        if answer.status().is_success() { Ok(()) } else { Err(format!("the answer was {}", answer.status())) }
+    }
 }
 
 /// The text of a header, where it is text.

@@ -1,4 +1,4 @@
-//! What the HTTP servers of the sandbox and of the dashboard share: connections and their number, and bodies that grow.
+//! What the HTTP servers of the sandbox, of the dashboard and of calls share: connections and their number, and bodies that grow.
 //!
 //! axum routes; hyper serves each connection directly, so that a cut line is really cut.
 
@@ -123,10 +123,9 @@ impl HttpServer {
         self.address
     }
 
-    /// Serves until the process ends or the server is dropped.
-    pub(crate) async fn finished(mut self) {
-        // only dropping ends it
-        let _ = (&mut self.accepting).await;
+    /// Waits for ever: only dropping the server ends it.
+    pub(crate) async fn finished(&self) {
+        std::future::pending::<()>().await;
     }
 
     /// Takes no more connections, and waits until the last one is closed.

@@ -3,6 +3,8 @@
 //! A signed link is a bearer credential. Everything printed, logged or put into a message goes through here; only the
 //! wire, the ledger and the user's own original columns keep the whole.
 
+use std::borrow::Cow;
+
 use crate::domain::is_object_address;
 
 /// Query parameters whose values are harmless and useful to see.
@@ -10,6 +12,9 @@ const SHOWN_PARAMETERS: &[&str] = &["page", "v", "id", "format", "quality", "t",
 
 /// A value of theirs that is longer, in bytes, may be something else.
 const SHOWN_VALUE_MAX: usize = 16;
+
+/// The beginning of the last part of a callback URL of telecine: a number and a token follow.
+const CALLBACK_PART: &str = "telecine-";
 
 /// The longest value shown in a message, in characters.
 const SHOWN_MAX: usize = 120;
@@ -122,7 +127,35 @@ pub fn clean(text: &str) -> String {
     cut(text, SHOWN_MAX)
 }
 
+/// The token of a callback URL (`telecine-17-…`) is hidden, wherever it stands.
+fn without_tokens(text: &str) -> Cow<'_, str> {
+    if !text.contains(CALLBACK_PART) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for (at, rest) in text.split(CALLBACK_PART).enumerate() {
+        if at == 0 {
+            shown.push_str(rest);
+            continue;
+        }
+        shown.push_str(CALLBACK_PART);
+        let number = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, behind) = rest.split_at(number);
+        shown.push_str(number);
+        match behind.strip_prefix('-').filter(|_| !number.is_empty()) {
+            Some(token) => {
+                let end = token.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(token.len());
+                shown.push_str("-***");
+                shown.push_str(&token[end..]);
+            }
+            None => shown.push_str(behind),
+        }
+    }
+    Cow::Owned(shown)
+}
+
 fn cut(text: &str, chars_max: usize) -> String {
+    let text = &without_tokens(text);
     let mut shown: String =
         text.chars().take(chars_max).map(|c| if is_unsafe(c) { '?' } else { c }).collect();
     if text.chars().nth(chars_max).is_some() {
@@ -172,6 +205,19 @@ mod tests {
         ] {
             assert_eq!(url(link), shown);
         }
+    }
+
+    #[test]
+    fn the_token_of_a_callback_is_hidden_wherever_it_stands() {
+        let callback = "https://calls.example.org/t/telecine-17-0123456789abcdef0123456789abcdef";
+        let shown = "https://calls.example.org/t/telecine-17-***";
+        assert_eq!(url(callback), shown);
+        assert_eq!(
+            clean(&format!("callback is invalid: {callback}.")),
+            format!("callback is invalid: {shown}.")
+        );
+        assert_eq!(sentence(&format!("{callback} {callback}/x")), format!("{shown} {shown}/x"));
+        assert_eq!(clean("telecine-import telecine-3 telecine--"), "telecine-import telecine-3 telecine--");
     }
 
     #[test]

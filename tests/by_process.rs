@@ -18,6 +18,7 @@ mod support {
 mod beside;
 mod binary;
 mod buckets;
+mod callbacks;
 mod commands;
 mod dashboard;
 mod documents;

@@ -17,6 +17,7 @@ mod support {
 }
 
 mod architecture;
+mod calls;
 mod corpus;
 mod probe;
 mod quota;

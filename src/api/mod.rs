@@ -17,7 +17,7 @@ pub use status_word::{IndexStatus, StatusWordError, StatusWordRule};
 pub use transport::Transport;
 pub use user_rule::{UserRule, UserRuleError};
 pub use verdict::{Certainty, ReadError, Verdict};
-pub use wire::{ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX, form_of, upload_fields};
+pub use wire::{ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX, form_of, parse_call, upload_fields};
 
 use status_word::StatusWords;
 

@@ -222,6 +222,14 @@ pub(super) fn parse_metadata(data: &Value, words: &StatusWords) -> Option<Metada
     parse_video(data, words).map(MetadataAnswer::Visible)
 }
 
+/// The video that a call of the service names: `{"videoNo": …, "status": …}`, also with other fields. The status is not read: it
+/// proves nothing. `None`: it names none.
+#[must_use]
+pub fn parse_call(body: &[u8]) -> Option<VideoNo> {
+    let value: Value = serde_json::from_slice(body).ok()?;
+    text(&value, &["videoNo", "video_no"]).and_then(|number| VideoNo::parse(&number))
+}
+
 fn parse_video(entry: &Value, words: &StatusWords) -> Option<ListedVideo> {
     let status = text(entry, &["status", "videoStatus", "video_status"]).unwrap_or_default();
     let tags = entry.get("tags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
@@ -306,6 +314,24 @@ mod tests {
         let page = parse_list_page(&json!({ "videos": [{ "video_no": "VI1; DROP" }, {}] }), &words).unwrap();
         assert_eq!((page.videos.len(), page.unreadable), (0, 2));
         assert!(parse_list_page(&Value::Null, &words).is_none());
+    }
+
+    #[test]
+    fn a_call_names_its_video_in_either_spelling_whatever_else_it_says() {
+        let parse = |body: &str| parse_call(body.as_bytes()).map(|number| number.to_string());
+        for body in [
+            r#"{"videoNo":"VI123456","status":"PARSE"}"#,
+            r#"{"videoNo":"VI123456","clientId":"c","status":"FAIL"}"#,
+            r#"{"video_no":"VI123456","status":["x"]}"#,
+            r#"{"status":null,"videoNo":"VI123456"}"#,
+        ] {
+            assert_eq!(parse(body).as_deref(), Some("VI123456"), "{body}");
+        }
+        for body in
+            ["", "{}", "[]", "null", r#""VI123456""#, r#"{"videoNo":"VI1 2345"}"#, r#"{"videoNo":{}}"#]
+        {
+            assert_eq!(parse(body), None, "{body}");
+        }
     }
 
     #[test]

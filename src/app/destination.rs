@@ -45,6 +45,15 @@ impl Destination {
         }
     }
 
+    /// Whether it is on this machine: the sandbox, or a server on loopback.
+    #[must_use]
+    pub fn is_on_this_machine(&self) -> bool {
+        match self {
+            Self::Server(origin) => credentials::is_on_loopback(origin),
+            Self::Sandbox => true,
+        }
+    }
+
     /// Whether it is the sandbox in this process.
     #[must_use]
     pub const fn is_sandbox(&self) -> bool {

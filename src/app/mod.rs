@@ -1,6 +1,7 @@
 //! What a command does, without command-line flags and without printing: values in, values and events out.
 
 pub mod adoption;
+pub mod callbacks;
 pub mod clock;
 pub mod comparison;
 pub mod dashboard;

@@ -8,13 +8,12 @@ use std::{
     time::Duration,
 };
 
-use reqwest::header::CONTENT_TYPE;
 use url::Url;
 
 use crate::{
     blocking::{self, wait_for_process},
     error::ExitCode,
-    http_client::{self, chain},
+    http_client::Poster,
     settings::credentials::KEY_VARIABLE,
 };
 
@@ -87,10 +86,7 @@ fn below(url: &Url, part: &str) -> Url {
 
 /// The address may hold a secret, so no error names it.
 async fn post(url: &Url, content_type: &'static str, body: String) -> Result<(), String> {
-    let client = http_client::build(|builder| builder.connect_timeout(TIME_MAX).timeout(TIME_MAX))?;
-    let request = client.post(url.clone()).header(CONTENT_TYPE, content_type).body(body);
-    let answer = request.send().await.map_err(|error| chain(&error))?;
-    if answer.status().is_success() { Ok(()) } else { Err(format!("the answer was {}", answer.status())) }
+    Poster::new(TIME_MAX)?.post(url, content_type, body).await
 }
 
 /// Runs a command in a process group of its own, which is stopped when its time is over. It does not see the API key.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
-use super::{Destination, RequestedLimits, limits, orders, run_name};
+use super::{Destination, RequestedLimits, callbacks::CallbackRequest, limits, orders, run_name};
 use crate::{
     api::{ApiClient, StatusWordRule, UserRule, http::HttpTransport},
     bucket::{LinkRules, Sources},
@@ -46,6 +46,8 @@ pub struct RunRequest {
     pub ledger: PathBuf,
     /// Reports go into a folder below this one.
     pub reports: PathBuf,
+    /// Where calls of the service are received. `None`: nowhere.
+    pub callbacks: Option<CallbackRequest>,
     /// The limits asked for on the command line.
     pub limits: RequestedLimits,
     /// How the run goes.
@@ -185,18 +187,28 @@ pub async fn run(
     signal: impl Fn() -> Option<ExitCode>,
 ) -> Result<Summary, Error> {
     let command = kind.command();
+    let receiver = match &request.callbacks {
+        Some(callbacks) => Some(callbacks.bind().await?),
+        None => None,
+    };
     let OpenRun { context, run, limits, _sandbox } = open(request, Restored::Refused, Some(command)).await?;
     let StartedRun { id: run, name } = run.ok_or_else(|| Error::Usage("no run was begun".to_owned()))?;
     let (ledger, clock, events) = (context.ledger.clone(), context.clock.clone(), context.events.clone());
     let limiter = Arc::clone(&context.limiter);
     let finished = async {
+        let receiver = match receiver {
+            Some(receiver) => Some(receiver.serve(&context).await?),
+            None => None,
+        };
         let ended = run_pipeline(request, kind, context, run, &limits).await;
+        drop(receiver);
         events.close();
         let end = end_of_run(command, run, ended?, &limiter.limits(), &clock, signal());
         let end = EndOfRun {
             price: request.price,
             ledger_flags: request.ledger_flags.clone(),
             is_cron: request.is_cron,
+            callbacks: request.callbacks.as_ref().map(|_| request.signals.calls.counts()),
             ..end
         };
         finish(request, &ledger, end, &name).await
@@ -225,7 +237,9 @@ async fn run_pipeline(
     limits: &Limits,
 ) -> Result<RunEnd, Error> {
     let concurrency = request.concurrency.unwrap_or_else(|| limits::concurrency(limits));
-    let policy = RunPolicy { concurrency, ..request.policy.clone() };
+    let public_url = request.callbacks.as_ref().and_then(|callbacks| callbacks.public_url.as_ref());
+    let callback_base = public_url.map(|url| url.base().to_owned());
+    let policy = RunPolicy { concurrency, callback_base, ..request.policy.clone() };
     let leave = context.signals.leave.clone();
     let watch = tokio::spawn(orders::watch(context.clone(), run, request.limits.clone()));
     let ended: Result<RunEnd, Error> = async {
@@ -282,6 +296,7 @@ pub fn end_of_run(
         ledger_flags: String::new(),
         library_diffs: ended.library_diffs,
         is_cron: false,
+        callbacks: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every type here is valid by construction. Nothing in this module performs I/O, reads a clock or draws random numbers.
 
 mod bucket_prefix;
+mod call_counts;
 mod count;
 mod expiry;
 mod item;
@@ -19,6 +20,7 @@ mod state;
 mod time;
 
 pub use bucket_prefix::{BucketPrefix, ListedObject};
+pub use call_counts::CallCounts;
 pub use count::{at_most, at_most_shown, counted, with_separators};
 pub use expiry::{LINK_LIFE_MIN, link_expires_at};
 pub use item::*;

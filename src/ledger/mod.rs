@@ -17,6 +17,7 @@
 //! - **Determinism**: callers pass `now`. The ledger reads no clock and draws no random numbers.
 
 mod admission;
+mod callback_key;
 mod commit_queue;
 mod damage;
 mod error;
@@ -49,6 +50,7 @@ use std::{
 pub use admission::{
     Admission, AdmitTerms, DriftedRows, FailedRows, PlannedAction, ProbeRequirement, RerunPolicy,
 };
+pub use callback_key::CallbackKey;
 pub use error::LedgerError;
 pub use handing_over::hand_over;
 pub use holder::running_process;
@@ -66,12 +68,12 @@ pub use snapshot::{
 pub use store::Store;
 pub use types::{
     Acknowledgement, AttemptResult, BadRow, BadRowCounts, Binding, Bindings, BootTime, BoundBy, BoundItem,
-    BoundVideo, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ClockReference, ControlVideo, DeletedRows,
-    DeletionOrder, DeletionTask, Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo, Marker,
-    Observation, ObservedDelays, Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question,
-    Recovered, ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, RunVideo, SentTags, ServiceTime,
-    SignableAccounts, StateCounts, UndoAction, UnresolvedAttempt, UnresolvedAttempts, UploadUsage,
-    VideoOwner,
+    BoundVideo, CallContradiction, CallReceipt, CalledAttempt, CalledNumber, Claim, ClaimBlocked,
+    ClaimOutcome, ClaimTerms, ClockReference, ControlVideo, DeletedRows, DeletionOrder, DeletionTask,
+    Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo, Marker, Observation, ObservedDelays,
+    Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question, Recovered, ReviewAnswer,
+    ReviewDecision, ReviewOutcome, RunProgress, RunVideo, SentTags, ServiceTime, SignableAccounts,
+    StateCounts, UndoAction, UnresolvedAttempt, UnresolvedAttempts, UploadUsage, VideoOwner,
 };
 
 use crate::{blocking, domain::UnixMillis};

@@ -47,3 +47,4 @@ INSERT INTO external_usage (endpoint, run, at, count, note) VALUES ('upload', NU
 INSERT INTO probe VALUES (zeroblob(16), 'unsupported', 'http_404', 'the host answers 404: it does not exist', NULL, 'public', 1700000000000);
 INSERT INTO handed_order (at, content) VALUES (1700000300000, '{"kind":"set_limits","limits":"{\"rate\":[\"2/s\"]}"}');
 INSERT INTO bad_row VALUES (zeroblob(16), 1, 3, 'failed', 'codec', 1, 1700000009000, 1700000400000, 'ann@desk', 'known');
+INSERT INTO callback VALUES (3, 'VI000003', 1700000500000, 1700000505000);

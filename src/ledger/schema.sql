@@ -96,8 +96,8 @@ CREATE TABLE attempt (
     counts_until INTEGER,
     video_no     TEXT UNIQUE,
     uploaded_at  INTEGER,
-    bound_by     TEXT CHECK (bound_by = 'reply' OR bound_by = 'marker' OR bound_by = 'sole_candidate'
-                             OR bound_by = 'human'),
+    bound_by     TEXT CHECK (bound_by = 'reply' OR bound_by = 'marker' OR bound_by = 'callback'
+                             OR bound_by = 'sole_candidate' OR bound_by = 'human'),
     clear_at     INTEGER,
     cause        TEXT,
     forced       INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1)),
@@ -300,6 +300,18 @@ CREATE TABLE question (
     text       TEXT    NOT NULL,
     candidates TEXT    NOT NULL
 ) STRICT;
+
+-- The video numbers that calls of the service gave for a request which was not accepted yet, at most two: two different ones
+-- contradict each other. Only calls with the token of the request are recorded. `at` is when the first of them came, `due_at`
+-- when the number is looked up next; NULL when it is not looked up any more.
+CREATE TABLE callback (
+    attempt  INTEGER NOT NULL REFERENCES attempt (id),
+    video_no TEXT    NOT NULL,
+    at       INTEGER NOT NULL,
+    due_at   INTEGER,
+    PRIMARY KEY (attempt, video_no)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX callback_by_video ON callback (video_no);
 
 -- What a human answered: who, when and why. Append-only.
 CREATE TABLE answer (

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::call_tally::CallTally;
 use tokio::sync::{Mutex, Notify, futures::Notified};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +16,7 @@ use crate::{
     clock::Clock,
     domain::StopReason,
     events::{Event, EventBus},
-    ledger::{Ledger, LedgerError},
+    ledger::{AttemptId, Ledger, LedgerError},
     quota::{Cooldown, Endpoint, Permit, PermitSlot, Priority, RateLimiter, RequestOutcome},
     retry::parse_retry_after,
 };
@@ -154,6 +155,8 @@ pub struct Signals {
     /// Send nothing new; requests in flight are awaited.
     pub drain: CancellationToken,
     pub leave: CancellationToken,
+    /// The calls of the service.
+    pub calls: Arc<CallTally>,
     changed: Arc<Notify>,
     learned_limits: Arc<Mutex<()>>,
     noticed: Arc<std::sync::Mutex<HashSet<Noticed>>>,
@@ -168,6 +171,10 @@ pub(super) enum Noticed {
     VanishedVideo,
     /// No listing can be read whole, so that rows wait which are to be sent again.
     UnreadableListing,
+    /// Rows have a callback of their own.
+    OwnCallback,
+    /// A call for this request contradicts what is known.
+    ContradictoryCall(AttemptId),
 }
 
 impl Signals {

@@ -59,6 +59,7 @@ pub(super) async fn run_stages<T: Transport>(
     policy: &RunPolicy,
 ) -> Result<RunEnd, LedgerError> {
     let started_at = context.clock.now();
+    context.signals.calls.ease_within(policy.wait);
     let forecast = RunForecast::new();
     let (preflight_done, first_pass_done) = (CancellationToken::new(), CancellationToken::new());
     let terms = claim_terms(run, manifests.clone(), &forecast, policy);
@@ -123,6 +124,7 @@ fn claim_terms(
         start_within: START_WITHIN,
         acceptance_lag_max: ACCEPTANCE_LAG_MAX,
         marker: policy.marker,
+        callback_base: policy.callback_base.clone(),
         uploads_max: policy.uploads_max,
         disk_free_min: policy.disk_free_min,
         signable: SignableAccounts::default(),

@@ -3,6 +3,8 @@
 //! Ingest, preflight, upload, reconcile and poll run concurrently and meet only in the ledger. None calls another, so
 //! stopping at any time and resuming later is the same as waiting.
 
+mod call_intake;
+mod call_tally;
 mod context;
 mod coordinator;
 mod deletion;
@@ -20,6 +22,8 @@ mod restore_usage;
 mod second_videos;
 mod upload;
 
+pub use call_intake::{CallError, CallIntake, CallRefusal};
+pub use call_tally::CallTally;
 pub use context::{Context, LEARNED_LIMITS, Signals};
 pub use deletion::{DELETION_BATCH, DeletionBatchEnd, DeletionStop, UnfinishedDeletion, delete_batch};
 pub use library_check::{Verification, namespaces_ignored, verify};

@@ -19,6 +19,8 @@ pub struct RunPolicy {
     pub concurrency: usize,
     /// Whether to send marker tags.
     pub marker: Marker,
+    /// The beginning of callback URLs. `None`: no calls are received.
+    pub callback_base: Option<String>,
     /// How requests in doubt are resolved.
     pub reconcile: ReconcileRules,
     /// How long to wait for indexing after the last acceptance. `None`: do not wait.
@@ -46,6 +48,7 @@ impl Default for RunPolicy {
             quota_wait_max: None,
             concurrency: 1,
             marker: Marker::On,
+            callback_base: None,
             reconcile: ReconcileRules { quiet: Duration::from_mins(30), on_doubt: OnDoubt::Hold },
             wait: None,
             time_max: None,

@@ -1,5 +1,7 @@
 //! The poll stage: polls accepted items until they are searchable or have failed.
 //!
+//! A call of the service makes a poll due at once; while calls come, other polls ease off.
+//!
 //! One listing covers up to 100 items. An item that several listings do not show is requested singly. An answer
 //! without the item proves nothing: the item is polled again later, with increasing delays.
 
@@ -33,10 +35,13 @@ pub(super) async fn poll<T: Transport>(context: Context<T>) -> Result<Option<Rea
 }
 
 async fn poll_forever<T: Transport>(context: &Context<T>) -> Result<ReadRefusal, LedgerError> {
+    let mut polled_at = None;
     loop {
         let changed = context.signals.next_change();
-        match context.ledger.read(Snapshot::next_poll_at).await? {
+        let scheduled = context.ledger.read(Snapshot::next_poll_at).await?;
+        match scheduled.map(|timestamp| context.signals.calls.poll_due_at(timestamp, polled_at)) {
             Some(timestamp) if timestamp <= context.clock.now() => {
+                polled_at = Some(context.clock.now());
                 if let Some(refusal) = poll_due(context).await? {
                     return Ok(refusal);
                 }
@@ -60,7 +65,8 @@ async fn poll_due<T: Transport>(context: &Context<T>) -> Result<Option<ReadRefus
     // a request has room for items that are due soon
     let soon = first.first().map_or(Duration::ZERO, |task| now.after_now(task.accepted_at) / SOON);
     let until = now.plus(soon.min(SOON_MAX));
-    let take = move |store: &Store| store.take_poll_tasks(now, until, VIDEO_NOS_MAX);
+    let called_by = context.signals.calls.called_by(now);
+    let take = move |store: &Store| store.take_poll_tasks(now, until, called_by, VIDEO_NOS_MAX);
     let due = context.ledger.write(take).await?;
     // one request covers one namespace: that of the item due longest
     let Some(namespace) = due.first().map(|task| task.namespace.as_str()) else {

@@ -10,7 +10,7 @@ use super::{
     reasons::{self, Reason},
 };
 use crate::{
-    domain::{LINK_LIFE_MIN, Price, RowCounts, RunOutcome, State, UnixMillis, counted},
+    domain::{CallCounts, LINK_LIFE_MIN, Price, RowCounts, RunOutcome, State, UnixMillis, counted},
     error::{Error, ExitCode},
     ledger::{BadRowCounts, DiffKind, LibraryDiff, RunId, Snapshot, StateCounts},
 };
@@ -126,6 +126,8 @@ pub struct EndOfRun {
     pub library_diffs: Vec<LibraryDiff>,
     /// Whether nobody watches the run (`--cron`): a pause is a success, and so are bad rows that an earlier report named.
     pub is_cron: bool,
+    /// The calls of the service. `None`: none were received.
+    pub callbacks: Option<CallCounts>,
 }
 
 /// What the whole ledger has paid or may have paid.
@@ -227,6 +229,8 @@ pub struct Summary {
     pub quota: QuotaUse,
     /// Over all runs of the ledger.
     pub spend: Spend,
+    /// The calls of the service to the callback URLs. `null`: they were not received.
+    pub callbacks: Option<CallCounts>,
     /// The library compared with the ledger at the end of the run. Empty: the comparison took too many requests.
     pub audit: Vec<Compared>,
     /// Manifests not read to their end, each as a sentence.
@@ -292,6 +296,7 @@ impl Summary {
                 not_sent: requests.not_sent,
             },
             spend,
+            callbacks: end.callbacks,
             audit: end.library_diffs.iter().map(Compared::from).collect(),
             broken_manifests: end.broken_manifests,
             manifest_notices: end.manifest_notices,

@@ -8,7 +8,7 @@ use super::{
     run_report::RunReport,
     summary::{Counts, Spend, Summary},
 };
-use crate::domain::{State, at_most_shown, format_duration};
+use crate::domain::{CallCounts, State, at_most_shown, format_duration};
 pub use crate::domain::{counted, with_separators};
 
 /// The summary at the end of a run.
@@ -56,6 +56,9 @@ pub fn show_summary(summary: &Summary) -> String {
     );
     if summary.spend.uploads > 0 {
         let _ = writeln!(text, "  {}", spend_line(&summary.spend));
+    }
+    if let Some(callbacks) = &summary.callbacks {
+        let _ = writeln!(text, "  {}", callbacks_line(callbacks));
     }
     for broken in summary.broken_manifests.iter().chain(&summary.manifest_notices) {
         let _ = writeln!(text, "  {broken}");
@@ -133,6 +136,22 @@ fn spend_line(spend: &Spend) -> String {
     let credits =
         spend.credits.as_ref().map(|credits| format!(", {}", at_most_shown(credits))).unwrap_or_default();
     format!("paid in all: {}{open}{credits}", counted(spend.uploads, "upload", "uploads"))
+}
+
+/// `calls of the service: 120 received, 3 settled a request without a clear answer; 2 refused`.
+fn callbacks_line(callbacks: &CallCounts) -> String {
+    let CallCounts { received, settled, contradicted, refused, own_callbacks } = *callbacks;
+    let mut text = format!("calls of the service: {} received", with_separators(received));
+    let parts = [
+        (settled, "settled a request without a clear answer"),
+        (contradicted, "contradict what is known"),
+        (refused, "refused: no valid calls"),
+        (own_callbacks, "uploads with a callback of their own"),
+    ];
+    for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
+        let _ = write!(text, ", {} {what}", with_separators(count));
+    }
+    text
 }
 
 /// A past run as it is now.

@@ -1,4 +1,4 @@
-//! A request as the mock receives it, and what its client sees.
+//! A request as the mock receives it, what its client sees, and a call that the mock makes.
 
 use crate::{
     api::transport::{HttpMethod, Response},
@@ -15,6 +15,15 @@ pub struct Arrival {
     pub endpoint: String,
     /// The encoded query.
     pub query: String,
+    pub body: String,
+}
+
+/// One call: a POST of JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceCall {
+    /// The callback URL.
+    pub url: String,
+    /// The JSON body.
     pub body: String,
 }
 

@@ -128,6 +128,41 @@ impl ReadFault {
         &[Self::Cut, Self::BadGateway, Self::ShortPage, Self::LostPage, Self::WrongTotal, Self::NullData];
 }
 
+/// A fault of the calls for an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallFault {
+    /// No call is made.
+    Never,
+    /// Each call is made twice.
+    Twice,
+    /// The first call is made before the upload is answered.
+    Early,
+    /// The calls are late.
+    Late,
+    /// The calls have a token that the receiver did not make.
+    Forged,
+    /// The calls name another video.
+    OtherNumber,
+}
+
+impl CallFault {
+    /// Every fault of calls, with the word for it on the command line.
+    pub const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Never, "never"),
+        (Self::Twice, "twice"),
+        (Self::Early, "early"),
+        (Self::Late, "late"),
+        (Self::Forged, "forged"),
+        (Self::OtherNumber, "other-number"),
+    ];
+
+    /// The fault of this name.
+    #[must_use]
+    pub fn from_name(as_str: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, own)| *own == as_str).map(|(fault, _)| *fault)
+    }
+}
+
 /// A fault of a request to delete videos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeleteFault {

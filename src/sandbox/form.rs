@@ -13,6 +13,7 @@ pub(super) struct UploadForm {
     pub(super) latitude: Option<f64>,
     pub(super) longitude: Option<f64>,
     pub(super) camera_model: Option<String>,
+    pub(super) callback: Option<String>,
 }
 
 /// Reads an upload; the error is the service's message.
@@ -39,6 +40,7 @@ pub(super) fn read_upload(body: &str) -> Result<UploadForm, String> {
             }
             "camera_model" => form.camera_model = Some(value),
             "callback" if value.chars().count() > 299 => return Err("callback is too long".to_owned()),
+            "callback" => form.callback = Some(value),
             "retain_original_video" if value != "true" && value != "false" => {
                 return Err("retain_original_video must be a boolean".to_owned());
             }

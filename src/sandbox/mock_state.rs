@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     account::Account,
-    arrival::{Arrival, ClientView},
+    arrival::{Arrival, ClientView, ServiceCall},
     form::UploadForm,
     policy::{Noted, Policy},
     video::{self, Video},
@@ -36,6 +36,11 @@ pub(super) struct MockState {
     pub(super) refused_host: String,
     pub(super) deleted: Vec<Video>,
     pub(super) fault_mode: FaultMode,
+    /// Calls to be made, by their time.
+    pub(super) calls: BTreeMap<(UnixMillis, u64), ServiceCall>,
+    pub(super) call_number: u64,
+    /// Calls have random numbers of their own: everything else is the same with and without them.
+    pub(super) call_rng: fastrand::Rng,
 }
 
 /// Counters of requests.
@@ -82,6 +87,9 @@ impl MockState {
             refused_host: String::new(),
             deleted: Vec::new(),
             fault_mode: FaultMode::AsPolicy,
+            calls: BTreeMap::new(),
+            call_number: 0,
+            call_rng: fastrand::Rng::with_seed(!seed),
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod account;
 mod arrival;
+mod calls;
 mod direct;
 mod faults;
 mod form;
@@ -24,9 +25,9 @@ mod video;
 /// The API key with which the sandbox inside this process is used. It is not a secret.
 pub const EMBEDDED_KEY: &str = "sandbox";
 
-pub use arrival::Arrival;
+pub use arrival::{Arrival, ServiceCall};
 pub use direct::Direct;
-pub use faults::{DeleteFault, Fault, Faults, ReadFault};
+pub use faults::{CallFault, DeleteFault, Fault, Faults, ReadFault};
 pub use meter::{CapCounts, CapMeter, Limiter, RateMeter};
 pub use mock_service::{MockError, MockService};
 pub use mock_state::Stats;

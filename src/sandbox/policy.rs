@@ -3,7 +3,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
-    faults::{DeleteFault, Fault, Faults, ReadFault},
+    faults::{CallFault, DeleteFault, Fault, Faults, ReadFault},
     meter::{CapCounts, Limiter},
 };
 use crate::domain::Limit;
@@ -49,7 +49,13 @@ pub struct Policy {
     pub faults: Faults,
     /// The faults of certain uploads, by their number from 1.
     pub faults_at: Vec<(u64, Fault)>,
-    /// How much later a late video is taken, at most.
+    /// How long after its cause a call to a callback URL is made.
+    pub call_delay: RangeInclusive<Duration>,
+    /// The share of uploads whose calls have a fault, 0.0 to 1.0.
+    pub call_fault_share: f64,
+    /// The faults of calls, each with the same probability.
+    pub call_faults: Vec<CallFault>,
+    /// How much later a late video is taken, or a late call made, at most.
     pub lateness_max: Duration,
     /// The share of listings with a fault, 0.0 to 1.0.
     pub read_fault_share: f64,
@@ -125,6 +131,9 @@ impl Default for Policy {
             namespaces: Namespaces::Separate,
             faults: Faults::none(),
             faults_at: Vec::new(),
+            call_delay: Duration::from_millis(50)..=Duration::from_millis(500),
+            call_fault_share: 0.0,
+            call_faults: CallFault::ALL.iter().map(|(fault, _)| *fault).collect(),
             lateness_max: Duration::from_mins(1),
             read_fault_share: 0.0,
             read_faults: ReadFault::ALL.to_vec(),

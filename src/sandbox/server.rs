@@ -1,6 +1,6 @@
 //! The mock behind HTTP, on loopback.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -10,39 +10,77 @@ use axum::{
     response::{IntoResponse, Response as HttpResponse},
 };
 
+use tokio::task::JoinHandle;
+use url::{Host, Url};
+
 use super::{
-    arrival::{Arrival, ClientView},
+    arrival::{Arrival, ClientView, ServiceCall},
     mock_service::MockService,
 };
 use crate::{
     api::transport::{API_PATH, HttpMethod, Response},
+    http_client::Poster,
     http_server::{self, ConnectionRules, CutHere, HttpServer},
 };
 
 /// No request body is longer, in bytes.
 const BODY_MAX: usize = 1024 * 1024;
 
+/// How long the receiver of a call may take.
+const CALL_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// A sandbox that listens; dropping it stops it.
-pub struct SandboxServer(HttpServer);
+pub struct SandboxServer {
+    server: HttpServer,
+    calling: JoinHandle<()>,
+}
+
+impl Drop for SandboxServer {
+    fn drop(&mut self) {
+        self.calling.abort();
+    }
+}
 
 impl SandboxServer {
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.0.address()
+        self.server.address()
     }
 
     /// Serves until the process ends or the server is dropped.
-    pub async fn finished(self) {
-        self.0.finished().await;
+    pub async fn finished(&self) {
+        self.server.finished().await;
     }
 }
 
 /// Serves `mock` at `address`.
 pub async fn serve(mock: Arc<MockService>, address: SocketAddr) -> std::io::Result<SandboxServer> {
-    let router = Router::new().fallback(answer).with_state(mock);
     let bound = http_server::bind(address).await?;
-    Ok(SandboxServer(bound.serve(router, ConnectionRules::ANY)))
+    let poster = Poster::without_proxy(CALL_TIME_MAX).map_err(std::io::Error::other)?;
+    let calling = tokio::spawn(make_calls(Arc::clone(&mock), Arc::new(poster)));
+    let router = Router::new().fallback(answer).with_state(mock);
+    Ok(SandboxServer { server: bound.serve(router, ConnectionRules::ANY), calling })
+}
+
+/// Makes the calls to callback URLs of this machine. A mock calls nobody else.
+async fn make_calls(mock: Arc<MockService>, poster: Arc<Poster>) {
+    loop {
+        let ServiceCall { url, body } = mock.next_call().await;
+        let Some(url) = Url::parse(&url).ok().filter(is_on_this_machine) else { continue };
+        let poster = Arc::clone(&poster);
+        // a receiver that does not answer delays no other call, and a call that is lost is not made again
+        tokio::spawn(async move { poster.post(&url, "application/json", body).await });
+    }
+}
+
+fn is_on_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 async fn answer(State(mock): State<Arc<MockService>>, request: Request) -> HttpResponse {

@@ -21,7 +21,7 @@ use telecine::{
     },
     bucket::Sources,
     clock::Clock,
-    domain::{Limit, RunOutcome, UnixMillis},
+    domain::{CallCounts, Limit, RunOutcome, UnixMillis},
     error::ExitCode,
     events::{Event, EventBus, EventSink},
     ledger::{
@@ -29,7 +29,7 @@ use telecine::{
         Snapshot, Store,
     },
     manifest::{Manifest, ManifestSpec},
-    pipeline::{self, Context, OnDoubt, ReconcileRules, RunEnd, RunPolicy, Signals},
+    pipeline::{self, CallIntake, CallTally, Context, OnDoubt, ReconcileRules, RunEnd, RunPolicy, Signals},
     quota::Limits,
     report::{EndOfRun, Summary},
     sandbox::{Direct, MockService, Policy, Video},
@@ -84,6 +84,8 @@ pub struct Harness {
     pub boot: Option<&'static str>,
     /// What every run found when it compared the ledger with the library.
     pub library_diffs: Mutex<Vec<LibraryDiff>>,
+    /// The calls of the last run that received any.
+    pub calls: Mutex<Option<Arc<CallTally>>>,
     /// When the next upload may be sent, as the last run reported it.
     pub next_upload_at: Mutex<Option<UnixMillis>>,
 }
@@ -164,6 +166,7 @@ impl Harness {
                 quota_wait_max: None,
                 concurrency: 4,
                 marker: Marker::On,
+                callback_base: None,
                 reconcile: ReconcileRules { quiet: Duration::from_mins(30), on_doubt: OnDoubt::Hold },
                 wait: Some(Duration::from_hours(2)),
                 time_max: None,
@@ -186,6 +189,7 @@ impl Harness {
             clock_step_ms: 0,
             boot: Some("this boot"),
             library_diffs: Mutex::default(),
+            calls: Mutex::default(),
             next_upload_at: Mutex::default(),
         };
         harness.write_rows(0..rows);
@@ -329,6 +333,9 @@ impl Harness {
                 drain.cancel();
             });
         }
+        if self.policy.callback_base.is_some() {
+            self.receive_calls(&context).await;
+        }
         let result = match pipeline::import(context, run, vec![manifest], &self.policy).await {
             Ok(ended) => {
                 self.library_diffs.lock().unwrap().extend(ended.library_diffs.clone());
@@ -346,6 +353,27 @@ impl Harness {
         };
         ledger.close().await;
         result
+    }
+
+    /// Hands the calls of the service to the run, as its receiver does. What was called while no run was there is lost.
+    async fn receive_calls(&self, context: &Context<Line>) {
+        let (service, intake) = (Arc::clone(&self.service), CallIntake::open(context).await.unwrap());
+        service.lose_calls();
+        // it ends with the runtime
+        tokio::spawn(async move {
+            loop {
+                let call = service.next_call().await;
+                if let Ok(attempt) = intake.admit(call.url.rsplit('/').next().unwrap()) {
+                    let _ = intake.take(attempt, call.body.as_bytes()).await;
+                }
+            }
+        });
+        *self.calls.lock().unwrap() = Some(Arc::clone(&context.signals.calls));
+    }
+
+    /// The calls that the last run received.
+    pub fn call_counts(&self) -> CallCounts {
+        self.calls.lock().unwrap().as_ref().unwrap().counts()
     }
 
     /// Ends a run as `import --cron` does.

@@ -13,7 +13,10 @@ use std::{
     net::{TcpListener, TcpStream},
     path::Path,
     process::{Command, Output},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -59,6 +62,7 @@ pub struct Video {
     pub url: String,
     pub tags: Vec<String>,
     pub status: &'static str,
+    pub callback: String,
 }
 
 type Script = Box<dyn Fn(usize) -> Answer + Send>;
@@ -70,6 +74,8 @@ struct State {
     upload: Mutex<Script>,
     /// How to answer listings, if not with what is there.
     listing: Mutex<Option<Answer>>,
+    /// Whether listings show no video; each can still be read by its number.
+    hides: AtomicBool,
     idle: IdleRule,
 }
 
@@ -112,6 +118,7 @@ impl Service {
             uploads: Mutex::default(),
             upload: Mutex::new(Box::new(script)),
             listing: Mutex::default(),
+            hides: AtomicBool::new(false),
             idle,
         });
         let url = if tls.is_some() {
@@ -143,6 +150,17 @@ impl Service {
     /// How listings are answered. `None`: with what is there.
     pub fn lists(&self, answer: Option<Answer>) {
         *self.state.listing.lock().unwrap() = answer;
+    }
+
+    /// From now on no listing shows a video.
+    pub fn hide_from_listings(&self) {
+        self.state.hides.store(true, Relaxed);
+    }
+
+    /// The number and the callback URL of each video, in the order in which they were made.
+    pub fn callbacks(&self) -> Vec<(String, String)> {
+        let videos = self.state.videos.lock().unwrap();
+        videos.iter().map(|video| (video.number.clone(), video.callback.clone())).collect()
     }
 
     pub fn uploads(&self) -> usize {
@@ -229,6 +247,12 @@ fn reply(request: &Request, state: &State) -> String {
     if request.key != KEY {
         return envelope("0401", "authorization is wrong", Value::Null);
     }
+    if let Some((_, query)) = request.line.split_once("get_metadata?video_no=") {
+        let number = query.split(['&', ' ']).next().unwrap();
+        let videos = state.videos.lock().unwrap();
+        let video = videos.iter().find(|video| video.number == number);
+        return envelope("0000", "success", video.map_or(Value::Null, show));
+    }
     let is_upload = request.line.contains("upload_url");
     let answer = if is_upload {
         let number = {
@@ -241,6 +265,9 @@ fn reply(request: &Request, state: &State) -> String {
         *state.listing.lock().unwrap()
     };
     match answer {
+        None if state.hides.load(Relaxed) => {
+            envelope("0000", "success", list(&Mutex::default(), &request.body))
+        }
         None => envelope("0000", "success", list(&state.videos, &request.body)),
         Some(Answer::Raw(bytes)) => bytes.to_owned(),
         Some(Answer::Refuse(code, message)) => envelope(code, message, Value::Null),
@@ -274,7 +301,8 @@ fn make(videos: &Mutex<Vec<Video>>, form: &str, status: &'static str) -> String 
     };
     let mut videos = videos.lock().unwrap();
     let number = format!("VI{:018}", 700_000_000_000_000_000_u64 + videos.len() as u64);
-    videos.push(Video { number: number.clone(), url: values("url").concat(), tags: values("tags"), status });
+    let (url, callback) = (values("url").concat(), values("callback").concat());
+    videos.push(Video { number: number.clone(), url, tags: values("tags"), status, callback });
     number
 }
 
@@ -289,18 +317,16 @@ fn list(videos: &Mutex<Vec<Video>>, body: &str) -> Value {
         .collect();
     let page = usize::try_from(asked["page"].as_u64().unwrap_or(1)).unwrap().max(1);
     let size = usize::try_from(asked["size"].as_u64().unwrap_or(200)).unwrap();
-    let shown: Vec<Value> = found
-        .iter()
-        .skip((page - 1) * size)
-        .take(size)
-        .map(|video| {
-            json!({
-                "video_no": video.number, "status": video.status, "create_time": 1_790_000_000_000_i64,
-                "tags": video.tags.iter().map(String::as_str).chain(["api"]).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
+    let shown: Vec<Value> =
+        found.iter().skip((page - 1) * size).take(size).map(|video| show(video)).collect();
     json!({ "current_page": page, "page_size": size, "total_count": found.len(), "videos": shown })
+}
+
+fn show(video: &Video) -> Value {
+    json!({
+        "video_no": video.number, "status": video.status, "create_time": 1_790_000_000_000_i64,
+        "tags": video.tags.iter().map(String::as_str).chain(["api"]).collect::<Vec<_>>(),
+    })
 }
 
 pub fn manifest(folder: &Path, rows: usize) {

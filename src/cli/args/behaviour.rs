@@ -7,7 +7,7 @@ use clap::Args;
 use super::values::{self, DurationRangeArg};
 use crate::{
     domain::Limit,
-    sandbox::{CapCounts, DeleteFault, Fault, Faults, Limiter, ListOrder, Namespaces, Policy},
+    sandbox::{CallFault, CapCounts, DeleteFault, Fault, Faults, Limiter, ListOrder, Namespaces, Policy},
 };
 
 /// How the mock of the service behaves, without its limits.
@@ -86,9 +86,28 @@ pub(in crate::cli) struct BehaviourArgs {
     #[arg(long, value_name = "N:FAULT", env = "TELECINE_SANDBOX_FAULTS_AT", value_delimiter = ',', value_parser = fault_at)]
     faults_at: Vec<(u64, Fault)>,
 
-    /// The longest delay of a `late` acceptance.
+    /// The longest delay of a `late` acceptance, and of a `late` call.
     #[arg(long, value_name = "DURATION", env = "TELECINE_SANDBOX_LATENESS", default_value = "60s")]
     lateness: values::DurationArg,
+
+    /// How long after an upload was answered, and after its video was indexed, its callback is called.
+    ///
+    /// Only callbacks on this machine are called.
+    #[arg(
+        long,
+        value_name = "DURATION[..DURATION]",
+        env = "TELECINE_SANDBOX_CALL_DELAY",
+        default_value = "50ms..500ms"
+    )]
+    call_delay: DurationRangeArg,
+
+    /// The share of uploads whose calls have an injected fault, from 0 to 1.
+    #[arg(long, value_name = "SHARE", env = "TELECINE_SANDBOX_CALL_FAULT_SHARE", default_value = "0", value_parser = values::share)]
+    call_fault_share: f64,
+
+    /// The faults of calls, one per upload [default: all]: never, twice, early, late, forged, other-number.
+    #[arg(long, value_name = "FAULTS", env = "TELECINE_SANDBOX_CALL_FAULTS", value_delimiter = ',', value_parser = call_fault)]
+    call_faults: Vec<CallFault>,
 
     /// The share of listings with an injected fault, from 0 to 1: cut connection, 502, short or missing page, wrong total, null.
     #[arg(long, value_name = "SHARE", env = "TELECINE_SANDBOX_READ_FAULT_SHARE", default_value = "0", value_parser = values::share)]
@@ -126,6 +145,13 @@ pub(in crate::cli) struct BehaviourArgs {
 fn fault(name: &str) -> Result<Fault, String> {
     Fault::from_name(name).ok_or_else(|| {
         let names: Vec<&str> = Fault::ALL.iter().map(|(_, name)| *name).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+fn call_fault(name: &str) -> Result<CallFault, String> {
+    CallFault::from_name(name).ok_or_else(|| {
+        let names: Vec<&str> = CallFault::ALL.iter().map(|(_, name)| *name).collect();
         format!("expected one of {}", names.join(", "))
     })
 }
@@ -169,6 +195,13 @@ impl BehaviourArgs {
                 kinds: if self.faults.is_empty() { Fault::passing() } else { self.faults.clone() },
             },
             faults_at: self.faults_at.clone(),
+            call_delay: self.call_delay.low..=self.call_delay.high,
+            call_fault_share: self.call_fault_share,
+            call_faults: if self.call_faults.is_empty() {
+                Policy::default().call_faults
+            } else {
+                self.call_faults.clone()
+            },
             lateness_max: self.lateness.0,
             read_fault_share: self.read_fault_share,
             delete_rate: self.delete_rate,

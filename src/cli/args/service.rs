@@ -172,6 +172,7 @@ impl ServiceArgs {
             user_rules: self.verdict.clone(),
             status_words: self.status_word.clone(),
             links: LinkRules::default(),
+            callbacks: None,
             reports: output.reports(&ledger),
             ledger_flags: flags_of(self.target(), &ledger),
             ledger,

@@ -104,13 +104,15 @@ struct RequestBody {
     #[schemars(extend("format" = "date-time"))]
     answered_at: Option<String>,
     video_no: Option<String>,
-    /// The evidence that bound the video: `reply`, `marker`, `sole_candidate` or `human`.
+    /// The evidence that bound the video: `reply`, `marker`, `callback`, `sole_candidate` or `human`.
     bound_by: Option<String>,
     /// The answer, or why there is none.
     cause: Option<String>,
     /// The decision that the user must make, with the evidence.
     question: Option<String>,
     candidates: Vec<String>,
+    /// The videos that calls of the service named for it before it was accepted.
+    called: Vec<String>,
 }
 
 /// One event.
@@ -253,6 +255,7 @@ fn request_body(request: &RequestRow) -> RequestBody {
         cause: request.cause.clone(),
         question: request.question.clone(),
         candidates: request.candidates.iter().map(ToString::to_string).collect(),
+        called: request.called.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -412,8 +415,10 @@ fn show_request(request: &RequestBody) -> String {
             let _ = writeln!(text, "        {name}: {}", redact::clean(value));
         }
     }
-    if !request.candidates.is_empty() {
-        let _ = writeln!(text, "        candidates: {}", request.candidates.join(", "));
+    for (name, numbers) in [("candidates", &request.candidates), ("called for as", &request.called)] {
+        if !numbers.is_empty() {
+            let _ = writeln!(text, "        {name}: {}", numbers.join(", "));
+        }
     }
     text
 }

@@ -93,13 +93,15 @@ pub struct RequestRow {
     /// The latest time at which the service may have accepted it.
     pub counts_until: Option<UnixMillis>,
     pub video_no: Option<String>,
-    /// What bound the video: `reply`, `marker`, `sole_candidate` or `human`.
+    /// What bound the video: `reply`, `marker`, `callback`, `sole_candidate` or `human`.
     pub bound_by: Option<String>,
     pub cause: Option<String>,
     /// Whether only an order of the user ended it: it may be at the service.
     pub is_forced: bool,
     pub question: Option<String>,
     pub candidates: Vec<VideoNo>,
+    /// The videos that calls of the service named for it before it was accepted.
+    pub called: Vec<VideoNo>,
 }
 
 /// One event of an item.
@@ -226,8 +228,10 @@ impl Snapshot {
         let mut requests = Vec::new();
         while let Some(row) = rows.next()? {
             let candidates: Option<String> = row.get("candidates")?;
+            let attempt = AttemptId(row.get("id")?);
             requests.push(RequestRow {
-                attempt: AttemptId(row.get("id")?),
+                attempt,
+                called: self.numbers_called_for(attempt)?,
                 run: row.get("run_name")?,
                 state: row.get("state")?,
                 marker: row.get("marker")?,

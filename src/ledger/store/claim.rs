@@ -215,6 +215,8 @@ impl Store {
         let number = self.last_attempt()? + 1;
         let attempt = AttemptId(number);
         let marker = self.marker(terms.marker, attempt, &submission);
+        let base = terms.callback_base.as_ref().filter(|_| submission.callback.is_none());
+        let callback = base.map(|base| format!("{base}/{}", self.callback_key().part(attempt)));
         let send_before = at.plus(terms.start_within);
         let counts_until = send_before.plus(terms.acceptance_lag_max);
         self.change_one(
@@ -229,7 +231,7 @@ impl Store {
             Some(attempt),
         )?;
         let others_wait = self.do_any_wait(terms)?;
-        Ok(Claim { attempt, submission, marker, sent_at: at, send_before, others_wait })
+        Ok(Claim { attempt, submission, marker, callback, sent_at: at, send_before, others_wait })
     }
 
     /// A marker names one attempt, cannot be guessed (96 bits), and identifies its item without the ledger.

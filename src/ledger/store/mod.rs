@@ -3,6 +3,7 @@
 
 mod admit;
 mod bad_rows;
+mod callbacks;
 mod claim;
 mod deletions;
 mod library;
@@ -26,7 +27,7 @@ use std::{cell::Cell, fs::File, ops::Deref, path::PathBuf};
 use rusqlite::Connection;
 
 use super::{
-    AttemptId, ItemId, LedgerError, Snapshot,
+    AttemptId, CallbackKey, ItemId, LedgerError, Snapshot,
     damage::{self, DamageCheck},
     files::OpenFiles,
     high_water::HighWater,
@@ -147,6 +148,11 @@ impl Store {
             least_age: Cell::default(),
             polls_since: Cell::default(),
         }
+    }
+
+    /// Makes and checks the tokens of callback URLs.
+    pub fn callback_key(&self) -> CallbackKey {
+        CallbackKey::new(&self.secret)
     }
 
     /// Whether a check for damage is due beside the run.

@@ -24,7 +24,7 @@ impl Snapshot {
     /// Accepted items to poll by `until`, soonest first, at most `count_max`.
     pub fn poll_tasks(&self, until: UnixMillis, count_max: usize) -> Result<Vec<PollTask>, LedgerError> {
         let sql = format!(
-            "SELECT item.id, item.attempt, item.namespace, item.missed, attempt.video_no, {ACCEPTED_AT} AS accepted_at \
+            "SELECT item.id, item.attempt, item.namespace, item.missed, item.poll_at, attempt.video_no, {ACCEPTED_AT} AS accepted_at \
              FROM item JOIN attempt ON attempt.id = item.attempt \
              WHERE item.poll_at IS NOT NULL AND item.poll_at <= ?1 ORDER BY item.poll_at LIMIT ?2"
         );
@@ -38,6 +38,7 @@ impl Snapshot {
                 video_no: video_no_of(&row.get::<_, String>("video_no")?)?,
                 namespace: row.get("namespace")?,
                 accepted_at: row.get("accepted_at")?,
+                poll_at: row.get("poll_at")?,
                 missed: row.get("missed")?,
             });
         }
@@ -81,16 +82,19 @@ impl Store {
     }
 
     /// Items to poll now, soonest first, at most `count_max` of those that are due by `until`. Those that cannot be done yet are
-    /// put off.
+    /// put off, unless they were due by `called_by`: the service has called for them.
     pub fn take_poll_tasks(
         &self,
         now: UnixMillis,
         until: UnixMillis,
+        called_by: UnixMillis,
         count_max: usize,
     ) -> Result<Vec<PollTask>, LedgerError> {
         let least_age = self.least_age.get();
         let due = self.poll_tasks(until, count_max.saturating_mul(PUT_OFF_TIMES))?;
-        let is_young = |task: &PollTask| !least_age.after(now.after_now(task.accepted_at)).is_zero();
+        let is_young = |task: &PollTask| {
+            task.poll_at > called_by && !least_age.after(now.after_now(task.accepted_at)).is_zero()
+        };
         let (young, mut tasks): (Vec<_>, Vec<_>) = due.into_iter().partition(is_young);
         for task in young {
             self.schedule_poll(task.item, now, "missed")?;

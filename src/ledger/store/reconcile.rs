@@ -76,7 +76,8 @@ impl Snapshot {
              attempt.send_before + {skew_since_attempt} AS send_before, \
              attempt.clear_at + {skew_since_clear} AS clear_at, \
              (SELECT count(*) FROM attempt earlier WHERE earlier.item = attempt.item AND earlier.state = 'absent' \
-              AND earlier.forced = 0) AS absent_before \
+              AND earlier.forced = 0) AS absent_before, \
+             EXISTS (SELECT 1 FROM callback WHERE callback.attempt = attempt.id) AS was_called \
              FROM attempt JOIN item ON item.id = attempt.item \
              WHERE attempt.state <> 'sending' AND {ATTEMPT_IS_OPEN} ORDER BY attempt.id LIMIT ?1"),
         )?;
@@ -94,6 +95,7 @@ impl Snapshot {
                 submission: submission_of(&row.get::<_, String>("submission")?)?,
                 clear_at: row.get("clear_at")?,
                 absent_before: row.get("absent_before")?,
+                was_called: row.get("was_called")?,
             });
         }
         Ok(attempts)

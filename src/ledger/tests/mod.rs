@@ -1,6 +1,7 @@
 //! Tests of the ledger, one file per stage, and the fixture that they share.
 
 mod admit;
+mod callbacks;
 mod claim;
 mod deletions;
 mod open;
@@ -168,6 +169,7 @@ impl Fixture {
             start_within: Duration::from_secs(5),
             acceptance_lag_max: Duration::from_mins(15),
             marker: Marker::On,
+            callback_base: None,
             uploads_max: None,
             disk_free_min: 0,
             signable: SignableAccounts::default(),

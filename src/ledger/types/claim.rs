@@ -22,6 +22,8 @@ pub struct Claim {
     pub submission: Submission,
     /// `None`: markers are off, or the tags leave no room for one.
     pub marker: Option<String>,
+    /// The callback URL of the request, with its token. `None`: no calls are received, or the row has a callback of its own.
+    pub callback: Option<String>,
     /// When the claim was committed.
     pub sent_at: UnixMillis,
     /// After this time the request must not be started any more.
@@ -56,6 +58,8 @@ pub struct ClaimTerms {
     pub acceptance_lag_max: Duration,
     /// Whether to send a marker tag.
     pub marker: Marker,
+    /// The beginning of callback URLs, without a slash at its end. `None`: no calls are received.
+    pub callback_base: Option<String>,
     /// The most uploads paid or possibly paid in this ledger. `None`: unlimited.
     pub uploads_max: Option<u64>,
     /// No claim while the disk that holds the ledger has fewer bytes free.
@@ -168,6 +172,8 @@ pub enum BoundBy {
     Response,
     /// The marker tag on a listed video.
     Marker,
+    /// A call of the service with the token of the request, whose number a read confirmed.
+    Callback,
     /// The only candidate, in a namespace without other clients.
     SoleCandidate,
     /// The decision of a human.
@@ -181,6 +187,7 @@ impl BoundBy {
         match self {
             Self::Response => "reply",
             Self::Marker => "marker",
+            Self::Callback => "callback",
             Self::SoleCandidate => "sole_candidate",
             Self::Human => "human",
         }
@@ -189,7 +196,7 @@ impl BoundBy {
     /// Reads the name back.
     #[must_use]
     pub fn from_name(as_str: &str) -> Option<Self> {
-        [Self::Response, Self::Marker, Self::SoleCandidate, Self::Human]
+        [Self::Response, Self::Marker, Self::Callback, Self::SoleCandidate, Self::Human]
             .into_iter()
             .find(|by| by.as_str() == as_str)
     }

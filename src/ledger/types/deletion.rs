@@ -78,7 +78,9 @@ impl RunVideo {
             AttemptState::Accepted if self.is_recovered => UndoAction::Keep(KeptReason::Recovered),
             AttemptState::Accepted => match self.bound_by {
                 Some(BoundBy::Response | BoundBy::Marker) => UndoAction::Delete,
-                Some(BoundBy::SoleCandidate | BoundBy::Human) | None => UndoAction::DeleteIfMarked,
+                Some(BoundBy::Callback | BoundBy::SoleCandidate | BoundBy::Human) | None => {
+                    UndoAction::DeleteIfMarked
+                }
             },
             // the others are not read: the service did not accept them
             AttemptState::Abandoned

@@ -27,6 +27,8 @@ pub struct UnresolvedAttempt {
     pub clear_at: Option<UnixMillis>,
     /// How many earlier attempts of the same item were found absent.
     pub absent_before: u32,
+    /// Whether the service called with its token. Such a request arrived, whatever the listings show.
+    pub was_called: bool,
 }
 
 /// Requests to resolve by evidence, and the delays observed so far, read at one time.

@@ -3,6 +3,7 @@
 //! Each stage has one type of work: [`Claim`] to send, [`UnresolvedAttempt`] to resolve, [`PollTask`] to poll.
 
 mod bad_row;
+mod callback;
 mod claim;
 mod deletion;
 mod evidence;
@@ -14,6 +15,7 @@ mod totals;
 mod usage;
 
 pub use bad_row::{Acknowledgement, BadRow, BadRowCounts};
+pub use callback::{CallContradiction, CallReceipt, CalledAttempt, CalledNumber};
 pub use claim::{
     AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker, SignableAccounts,
 };

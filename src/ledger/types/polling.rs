@@ -15,6 +15,8 @@ pub struct PollTask {
     pub namespace: String,
     /// Since when the ledger knows it as accepted.
     pub accepted_at: UnixMillis,
+    /// When it was to be polled.
+    pub poll_at: UnixMillis,
     /// Polls in a row that did not show the video.
     pub missed: u32,
 }

@@ -7,9 +7,10 @@
 //! | two videos with the attempt's marker | it needs a review: it may have been paid twice |
 //! | one candidate that only this attempt can have made, no other client in the namespace | it was accepted; with a marker, the video is bound when its tags are visible |
 //! | as many candidates as attempts that can have made them, no other client in the namespace | all of them were accepted; each is bound when its tags are visible |
-//! | no candidate after the quiet time, in two listings that are apart and show a control video | it never arrived |
+//! | no candidate after the quiet time, in two listings that are apart and show a control video, and no call for it came | it never arrived |
 //! | anything else | wait; after a day, it needs a review |
 
+pub(super) mod by_call;
 mod components;
 
 use std::{cell::Cell, collections::HashMap, time::Duration};
@@ -56,10 +57,10 @@ pub struct ReconcileRules {
 pub enum OnDoubt {
     /// No other client uploads into the namespace, so an unknown video was made by this ledger.
     Auto,
-    /// Only what also holds in a shared namespace: a marker identifies a video, and complete listings without a candidate
+    /// Only what also holds in a shared namespace: a marker or a call identifies a video, and complete listings without a candidate
     /// prove absence. Everything else waits.
     Hold,
-    /// Only a marker identifies a video. Everything else needs a review when the quiet time is over.
+    /// Only a marker or a call identifies a video. Everything else needs a review when the quiet time is over.
     Ask,
 }
 
@@ -266,8 +267,10 @@ impl<'a> EvidencePass<'a> {
         if rules.on_doubt == OnDoubt::Ask && is_quiet {
             return Decision::Ask(question("no video shows its marker", candidates));
         }
-        let can_be_absent =
-            candidates.is_empty() && is_quiet && evidence.control_video_seen == ControlVideoSeen::Yes;
+        let can_be_absent = candidates.is_empty()
+            && is_quiet
+            && !unresolved.was_called
+            && evidence.control_video_seen == ControlVideoSeen::Yes;
         if unresolved.state == State::InDoubt && can_be_absent {
             return match unresolved.clear_at {
                 None => Decision::RecordClearListing(Some(evidence.begun_at)),

@@ -4,6 +4,7 @@
 //! listing of the namespace, decides on every request in doubt ([`evidence`]), and records the result. What is not
 //! proved waits.
 
+mod calls;
 mod evidence;
 mod resend;
 
@@ -19,8 +20,8 @@ use crate::{
     domain::{ItemEvent, State, UnixMillis, VideoNo},
     events::{Event, RedactedUrl},
     ledger::{
-        AttemptResult, Binding, Bindings, HeldResend, LedgerError, Question, RunId, UnresolvedAttempt,
-        UnresolvedAttempts,
+        AttemptResult, Binding, Bindings, HeldResend, LedgerError, Question, RunId, Snapshot,
+        UnresolvedAttempt, UnresolvedAttempts,
     },
     quota::WasAccepted,
     retry,
@@ -79,7 +80,12 @@ async fn reconcile_forever<T: Transport>(
         let held = context.ledger.read(|snapshot| snapshot.held_resends(UNRESOLVED_MAX)).await?;
         let search_at = |held: &HeldResend| resend::due_at(held, &rules, searched_at);
         let next_search_at = held.iter().map(search_at).min();
+        let next_look_up_at = context.ledger.read(Snapshot::next_look_up_at).await?;
         let now = context.clock.now();
+        if next_look_up_at.is_some_and(|timestamp| timestamp <= now) {
+            calls::look_up(context, &rules).await?;
+            continue;
+        }
         if next_search_at.is_some_and(|timestamp| timestamp <= now) {
             let due = held.into_iter().filter(|held| search_at(held) <= now).collect();
             resend::search(context, run, &rules, due).await?;
@@ -96,7 +102,7 @@ async fn reconcile_forever<T: Transport>(
             first_pass_done.cancel();
             context.signals.ledger_changed();
         }
-        match due.into_iter().chain(next_search_at).min() {
+        match due.into_iter().chain(next_search_at).chain(next_look_up_at).min() {
             None => changed.await,
             Some(timestamp) if timestamp > context.clock.now() => {
                 tokio::select! {
@@ -296,11 +302,30 @@ fn bounded(decision: Decision, attempt: &UnresolvedAttempt) -> Decision {
     })
 }
 
+/// The question, with the videos that calls of the service named for the request.
+async fn with_called<T>(
+    context: &Context<T>,
+    unresolved: &UnresolvedAttempt,
+    question: Question,
+) -> Result<Question, LedgerError> {
+    let Question { mut text, mut candidates } = question;
+    let attempt = unresolved.attempt;
+    let called = context.ledger.read(move |snapshot| snapshot.numbers_called_for(attempt)).await?;
+    if !called.is_empty() {
+        let numbers: Vec<&str> = called.iter().map(VideoNo::as_str).collect();
+        text = format!("{text}; the service called for it as {}", numbers.join(" and "));
+        candidates
+            .extend(called.into_iter().filter(|number| !candidates.contains(number)).collect::<Vec<_>>());
+    }
+    Ok(Question { text, candidates })
+}
+
+/// Records a decision. Returns whether it changed the state of the request.
 async fn record<T>(
     context: &Context<T>,
     unresolved: &UnresolvedAttempt,
     decision: Decision,
-) -> Result<(), LedgerError> {
+) -> Result<bool, LedgerError> {
     let at = context.clock.now();
     let attempt = unresolved.attempt;
     let settle = |event, bound, cause: String| {
@@ -308,9 +333,10 @@ async fn record<T>(
         context.ledger.write(move |store| store.settle(attempt, &result))
     };
     let (event, evidence, recorded) = match decision {
-        Decision::Wait => return Ok(()),
+        Decision::Wait => return Ok(false),
         Decision::RecordClearListing(clear_at) => {
-            return context.ledger.write(move |store| store.record_clear_listing(attempt, clear_at)).await;
+            context.ledger.write(move |store| store.record_clear_listing(attempt, clear_at)).await?;
+            return Ok(false);
         }
         Decision::Found { video_no, uploaded_at, by } => {
             let evidence = format!("it is {video_no} ({})", by.as_str().replace('_', " "));
@@ -329,15 +355,18 @@ async fn record<T>(
             let evidence = "two complete listings show no video that it could be".to_owned();
             (ItemEvent::FoundAbsent, evidence.clone(), settle(ItemEvent::FoundAbsent, None, evidence).await)
         }
-        Decision::Ask(question) => (
-            ItemEvent::ReviewRequested,
-            question.text.clone(),
-            context.ledger.write(move |store| store.ask(attempt, &question, at)).await,
-        ),
+        Decision::Ask(question) => {
+            let question = with_called(context, unresolved, question).await?;
+            (
+                ItemEvent::ReviewRequested,
+                question.text.clone(),
+                context.ledger.write(move |store| store.ask(attempt, &question, at)).await,
+            )
+        }
     };
     match recorded {
         // the attempt was resolved meanwhile by a late answer, or the video was bound to another attempt
-        Err(LedgerError::Illegal(_) | LedgerError::Impossible { .. }) => return Ok(()),
+        Err(LedgerError::Illegal(_) | LedgerError::Impossible { .. }) => return Ok(false),
         recorded => recorded?,
     }
     if matches!(event, ItemEvent::Found | ItemEvent::FoundAccepted) {
@@ -351,5 +380,5 @@ async fn record<T>(
         evidence,
     });
     context.signals.ledger_changed();
-    Ok(())
+    Ok(true)
 }

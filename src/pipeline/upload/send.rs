@@ -19,7 +19,7 @@ use crate::{
 };
 
 use super::Claims;
-use crate::pipeline::context::Context;
+use crate::pipeline::context::{Context, Noticed};
 
 /// For the ledger: why a claimed request was not made.
 const LATE: &str = "it was not started in time";
@@ -75,8 +75,12 @@ pub(super) async fn claim_and_send<T: Transport>(
     claims: &Claims,
     acceptance_lag_max: Duration,
 ) -> Result<SendResult, LedgerError> {
+    let receives_calls = terms.callback_base.is_some();
     match context.ledger.claim(terms, context.clock.now()).await? {
         ClaimOutcome::Claimed(claim) => {
+            if receives_calls && claim.submission.callback.is_some() {
+                note_own_callback(context);
+            }
             claims.others_wait.store(claim.others_wait, Relaxed);
             claims.succeeded.store(true, Relaxed);
             send(context, permit, *claim, acceptance_lag_max).await
@@ -86,6 +90,16 @@ pub(super) async fn claim_and_send<T: Transport>(
             context.limiter.give_back(permit);
             Ok(SendResult::NotClaimed)
         }
+    }
+}
+
+/// The service calls the callback of the row, not telecine.
+fn note_own_callback<T>(context: &Context<T>) {
+    context.signals.calls.note_own_callback();
+    if context.signals.is_first(Noticed::OwnCallback) {
+        let text = "rows have a callback of their own: the service calls that one, and telecine learns of these videos by polls \
+                    only";
+        context.emit(&Event::Message { text: text.to_owned() });
     }
 }
 
@@ -101,6 +115,7 @@ async fn send<T: Transport>(
         give_back(context, permit, &claim, UNSIGNED).await?;
         return Ok(SendResult::NotClaimed);
     };
+    let submission = with_callback(submission, claim.callback.as_ref());
     if !may_leave(context, &permit, &claim, acceptance_lag_max).await? {
         give_back(context, permit, &claim, LATE).await?;
         return Ok(SendResult::Late);
@@ -154,6 +169,14 @@ fn with_link<'a, T>(context: &Context<T>, submission: &'a Submission) -> Option<
     let Some(object) = submission.url.object() else { return Some(Cow::Borrowed(submission)) };
     let url = context.sources.sign(&object)?;
     Some(Cow::Owned(Submission { url, ..submission.clone() }))
+}
+
+/// The same with the callback URL of the request, where calls are received for it.
+fn with_callback<'a>(submission: Cow<'a, Submission>, callback: Option<&String>) -> Cow<'a, Submission> {
+    match callback {
+        None => submission,
+        Some(_) => Cow::Owned(Submission { callback: callback.cloned(), ..submission.into_owned() }),
+    }
 }
 
 /// Ends a claim whose request is not made.

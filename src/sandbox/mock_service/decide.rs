@@ -10,6 +10,7 @@ use crate::{
     domain::UnixMillis,
     sandbox::{
         arrival::{Arrival, ClientView},
+        calls,
         faults::{DeleteFault, Fault, ReadFault},
         form,
         listings::{accept, page, refuse},
@@ -85,7 +86,12 @@ impl MockService {
         let (first, last) = (*self.policy.accepted_at_part.start(), *self.policy.accepted_at_part.end());
         let part = if first < last { first + state.rng.f64() * (last - first) } else { first };
         let accepted_at = now.plus(delay.mul_f64(part) + lateness);
+        let callback = form.callback.clone();
         let video = state.make_video(&self.policy, &arrival.key, form, now, accepted_at);
+        if let Some(callback) = callback {
+            calls::plan(state, &self.policy, &callback, &video, now.plus(delay).max(accepted_at));
+            self.call_planned.notify_one();
+        }
         let account = state.account(&self.policy, &arrival.key);
         account.spent += 1;
         account.take(&video);

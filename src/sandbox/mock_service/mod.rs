@@ -10,11 +10,13 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::Notify;
+
 use crate::{
     clock::Clock,
     domain::{Limit, UnixMillis},
     sandbox::{
-        arrival::{Arrival, ClientView},
+        arrival::{Arrival, ClientView, ServiceCall},
         form::UploadForm,
         mock_state::{FaultMode, MockState, Stats, random_duration},
         policy::Policy,
@@ -34,6 +36,7 @@ pub struct MockError {
 pub struct MockService {
     pub(super) policy: Policy,
     state: Mutex<MockState>,
+    pub(super) call_planned: Notify,
 }
 
 impl MockService {
@@ -41,7 +44,7 @@ impl MockService {
     #[must_use]
     pub fn new(policy: Policy, clock: Clock) -> Self {
         let state = MockState::new(policy.seed, clock);
-        Self { policy, state: Mutex::new(state) }
+        Self { policy, state: Mutex::new(state), call_planned: Notify::new() }
     }
 
     /// A mock that records accepted videos in a file, one JSON line each, and starts with those recorded already.
@@ -189,6 +192,39 @@ impl MockService {
         let mut state = self.state();
         self.let_time_pass(&mut state);
         state.deleted.clone()
+    }
+
+    /// The next call to a callback URL, when its time has come. For one receiver at a time.
+    pub async fn next_call(&self) -> ServiceCall {
+        loop {
+            let (clock, next_at) = {
+                let mut state = self.state();
+                self.let_time_pass(&mut state);
+                let now = state.clock.now();
+                if let Some(first) = state.calls.first_entry()
+                    && first.key().0 <= now
+                {
+                    return first.remove();
+                }
+                // a request without a client arrives all the same, and may cause calls
+                let next = state.calls.first_key_value().map(|((at, _), _)| *at);
+                let arrival = state.in_transit.first_key_value().map(|((at, _), _)| *at);
+                (state.clock.clone(), next.into_iter().chain(arrival).min())
+            };
+            tokio::select! {
+                biased;
+                () = self.call_planned.notified() => {}
+                () = clock.sleep_until(next_at.unwrap_or(UnixMillis(i64::MAX))) => {}
+            }
+        }
+    }
+
+    /// The calls whose time has come reach nobody.
+    pub fn lose_calls(&self) {
+        let mut state = self.state();
+        self.let_time_pass(&mut state);
+        let now = state.clock.now();
+        state.calls.retain(|(at, _), _| *at > now);
     }
 
     /// Receives a request, lets it arrive and take effect at their times, and returns the answer when it reaches the

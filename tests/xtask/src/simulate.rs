@@ -10,7 +10,7 @@ use telecine::{
     ledger::{ItemId, Ledger, Marker, ReviewAnswer, ReviewDecision, ReviewOutcome},
     pipeline::OnDoubt,
     report::{EndOfRun, Summary},
-    sandbox::{Fault, Faults, ListOrder, Policy, Video},
+    sandbox::{CallFault, Fault, Faults, ListOrder, Policy, Video},
 };
 
 use crate::{
@@ -35,6 +35,8 @@ pub(crate) struct Knobs {
     runs: Vec<Cut>,
     strangers: u32,
     deletions: u32,
+    /// Whether the program receives the calls of the service.
+    calls: bool,
     /// How far the wall clock is wrong in each run, in milliseconds ahead.
     clock_steps_ms: Vec<i64>,
 }
@@ -57,6 +59,9 @@ pub(crate) struct Totals {
     /// Requests in flight when the program was killed.
     pub(crate) torn: u64,
     pub(crate) asked: u64,
+    /// Calls with a valid token, and requests that they settled.
+    pub(crate) calls: u64,
+    pub(crate) settled_by_calls: u64,
     /// A digest of everything the service saw.
     pub(crate) trace: u64,
 }
@@ -130,7 +135,29 @@ impl Knobs {
             runs,
             strangers: if on_doubt == OnDoubt::Auto { 0 } else { one(&mut rng, &[0, 0, 1, 4]) },
             deletions: one(&mut rng, &[0, 0, 0, 1]),
+            calls: false,
         }
+        .with_calls()
+    }
+
+    /// The same, with calls in some seeds. Where they are withheld, all other knobs are as without them.
+    fn with_calls(mut self) -> Self {
+        if self.seed % 4 != 1 {
+            return self;
+        }
+        let mut rng = fastrand::Rng::with_seed(self.seed ^ 0xca11);
+        self.calls = true;
+        self.service.call_delay = Duration::ZERO..=Duration::from_millis(rng.u64(0..=120_000));
+        self.service.call_fault_share = [0.0, 0.3, 1.0][rng.usize(0..3)];
+        // a call that names the video of a stranger is believed until its tags are visible
+        let is_possible = |fault: &CallFault| *fault != CallFault::OtherNumber || self.strangers == 0;
+        let faults = CallFault::ALL.iter().map(|(fault, _)| *fault).filter(is_possible);
+        self.service.call_faults = faults.filter(|_| rng.bool()).collect();
+        // calls alone settle what is lost
+        if rng.u8(0..8) == 0 {
+            self.service.unlisted_share = 1.0;
+        }
+        self
     }
 
     fn harness(&self) -> Harness {
@@ -139,6 +166,7 @@ impl Knobs {
         harness.policy.concurrency = self.concurrency;
         harness.policy.marker = self.marker;
         harness.policy.reconcile.on_doubt = self.on_doubt;
+        harness.policy.callback_base = self.calls.then(|| "https://calls.example/telecine".to_owned());
         harness
     }
 }
@@ -170,6 +198,8 @@ pub(crate) fn seed(seed: u64) -> Part {
             part.add("uploads", totals.uploads);
             part.add("faults", totals.faults);
             part.add("questions", totals.asked);
+            part.add("calls", totals.calls);
+            part.add("requests settled by calls", totals.settled_by_calls);
         }
         Err(error) => part.failures.push(format!("seed {seed}: {error}; {knobs:?}")),
     }
@@ -240,6 +270,10 @@ impl Simulation<'_> {
         self.totals.runs += 1;
         let run = self.harness.run_interrupted(kill, stop);
         self.totals.virtual_ms += self.harness.now.since_ms(before);
+        if let Some(calls) = self.harness.calls.lock().ok().and_then(|mut calls| calls.take()) {
+            self.totals.calls += calls.counts().received;
+            self.totals.settled_by_calls += calls.counts().settled;
+        }
         if let RunResult::Failed(error) = &run {
             return Err(format!("a run failed: {error}"));
         }
@@ -260,6 +294,7 @@ impl Simulation<'_> {
         let run = snapshot.latest_run().map_err(words)?.ok_or("O10: a run without a record")?;
         let end = EndOfRun {
             is_cron: false,
+            callbacks: None,
             command: "import",
             run,
             outcome: outcome.clone(),

@@ -12,8 +12,8 @@ use crate::{
     app::{self, RequestedLimits, RunKind, RunRequest, plan},
     cli::{
         args::{
-            HookArgs, LedgerArgs, LinkArgs, ManifestArgs, OutputArgs, PriceArgs, RowArgs, ServiceArgs,
-            SettleArgs, Target,
+            CallbackArgs, CallbackListenArgs, HookArgs, LedgerArgs, LinkArgs, ManifestArgs, OutputArgs,
+            PriceArgs, RowArgs, ServiceArgs, SettleArgs, Target,
             limits::{UploadLimitArgs, given},
             values::{self, DurationArg},
         },
@@ -51,6 +51,9 @@ pub(in crate::cli) struct ImportArgs {
 
     #[command(flatten)]
     links: LinkArgs,
+
+    #[command(flatten)]
+    callbacks: CallbackArgs,
 
     #[command(flatten)]
     rows: RowArgs,
@@ -151,6 +154,8 @@ pub(in crate::cli) struct ReconcileArgs {
     #[command(flatten)]
     settle: SettleArgs,
     #[command(flatten)]
+    callbacks: CallbackListenArgs,
+    #[command(flatten)]
     price: PriceArgs,
     #[command(flatten)]
     output: OutputArgs,
@@ -215,9 +220,11 @@ fn prepare(args: &ImportArgs) -> Result<(RunRequest, RunKind), Error> {
         namespace: args.manifest.unique_id.clone(),
         ..RunPolicy::default()
     };
+    let callbacks = args.callbacks.request(&request.destination)?;
     let request = RunRequest {
         limits,
         policy,
+        callbacks,
         links: args.links.rules(args.manifest.listing.source_credentials_command.as_deref()),
         concurrency: args.pace.concurrency.map(usize::from),
         price,
@@ -234,7 +241,8 @@ pub(in crate::cli) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error>
     drop(Snapshot::open(&request.ledger)?);
     let policy =
         RunPolicy { reconcile: args.settle.rules()?, wait: args.settle.wait(), ..RunPolicy::default() };
-    let request = RunRequest { policy, price: args.price.price(), ..request };
+    let callbacks = args.callbacks.request();
+    let request = RunRequest { policy, callbacks, price: args.price.price(), ..request };
     Ok(execute(&request, RunKind::Reconcile, &args.output, None)?.exit_code)
 }
 

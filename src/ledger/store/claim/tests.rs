@@ -69,6 +69,7 @@ fn claim_behind(
                 start_within: Duration::from_secs(5),
                 acceptance_lag_max: Duration::from_mins(15),
                 marker: Marker::On,
+                callback_base: None,
                 uploads_max: Some(99),
                 disk_free_min: 1,
                 signable: SignableAccounts::default(),

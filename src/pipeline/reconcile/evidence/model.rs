@@ -4,11 +4,17 @@
 //! Two rows, up to three requests, two crashes. A request is taken at any step up to [`ModelWorld::TAKEN_WITHIN`] after it was
 //! sent, or never; its video shows at any step up to [`ModelWorld::SHOWN_WITHIN`] later; its tags show at any time from
 //! then on, or never. Replies may be lost, and a complete listing may be read at any step.
+//!
+//! Where calls are received, the service may call for a request that it took: at any time from then on, before or after its reply,
+//! often or never. One call in a history names the video of another request. A number may be looked up at any step.
 
 use std::{collections::HashSet, sync::OnceLock};
 
-use super::*;
-use crate::ledger::AttemptId;
+use super::{
+    by_call::{CallEvidence, decide_by_call},
+    *,
+};
+use crate::ledger::{AttemptId, CalledNumber};
 
 const STEP_MS: i64 = 10 * 60_000;
 
@@ -20,6 +26,8 @@ struct ModelRequest {
     fate: Fate,
     known: ModelState,
     clear_at: Option<i8>,
+    /// The requests whose videos calls for it named, as bits.
+    named: u8,
 }
 
 /// What the service did with it.
@@ -51,6 +59,8 @@ enum ModelState {
 struct ModelWorld {
     now: i8,
     crashes: u8,
+    /// Calls that named the video of another request.
+    wrong_calls: u8,
     sent: Vec<ModelRequest>,
     /// The video of another client: when it was made, and whether its tags are visible.
     foreign_video: Option<(i8, bool)>,
@@ -65,6 +75,8 @@ struct Search {
     changes_tags: bool,
     /// What the rules are told of it.
     tags_shown: TagsShown,
+    /// Whether the service calls.
+    has_calls: bool,
     steps: i8,
     requests: usize,
 }
@@ -74,9 +86,10 @@ impl ModelWorld {
     const SHOWN_WITHIN: i8 = 1;
     const ROWS: u8 = 2;
     const CRASHES: u8 = 2;
+    const WRONG_CALLS: u8 = 1;
 
     fn begin() -> Self {
-        Self { now: 0, crashes: 0, sent: Vec::new(), foreign_video: None }
+        Self { now: 0, crashes: 0, wrong_calls: 0, sent: Vec::new(), foreign_video: None }
     }
 
     /// Every state that can follow by one action of any party.
@@ -85,6 +98,10 @@ impl ModelWorld {
         self.send(search, found);
         self.be_served(found);
         self.crash_or_add_a_foreign_video(search, found);
+        if search.has_calls {
+            self.call(found);
+            self.look_up(search, found)?;
+        }
         found.push(self.reconcile(search)?);
         Ok(())
     }
@@ -112,6 +129,7 @@ impl ModelWorld {
                     fate: Fate::Undecided,
                     known: ModelState::Sending,
                     clear_at: None,
+                    named: 0,
                 };
                 world.sent.push(new);
                 found.push(world);
@@ -148,6 +166,67 @@ impl ModelWorld {
                 }
             }
         }
+    }
+
+    /// The service calls for a request, with the number of its video or of another one.
+    fn call(&self, found: &mut Vec<Self>) {
+        for number in 0..self.sent.len() {
+            for named in 0..self.sent.len() {
+                let is_taken = matches!(self.sent[named].fate, Fate::Taken { .. });
+                let is_wrong = number != named;
+                let is_known = self.sent[number].named & (1 << named) != 0;
+                if !is_taken || is_known || is_wrong && self.wrong_calls >= Self::WRONG_CALLS {
+                    continue;
+                }
+                let mut world = self.clone();
+                world.wrong_calls += u8::from(is_wrong);
+                world.sent[number].named |= 1 << named;
+                found.push(world);
+            }
+        }
+    }
+
+    /// The number that calls named for a request is looked up, and the request is decided by it.
+    fn look_up(&self, search: &Search, found: &mut Vec<Self>) -> Result<(), String> {
+        let videos = self.videos(search);
+        let is_open = |known| {
+            matches!(known, ModelState::Sending | ModelState::InDoubt | ModelState::AcceptedUnidentified)
+        };
+        let open = self.sent.iter().enumerate().filter(|(_, sent)| is_open(sent.known));
+        let called: Vec<CalledNumber> = open
+            .flat_map(|(number, sent)| {
+                let named = (0..self.sent.len()).filter(|named| sent.named & (1 << named) != 0);
+                named.map(move |named| CalledNumber {
+                    attempt: attempt(number),
+                    video_no: number_of(named),
+                    is_wrong: self.sent[named].known == ModelState::Accepted,
+                })
+            })
+            .collect();
+        for (number, sent) in self.sent.iter().enumerate() {
+            let state = match sent.known {
+                ModelState::InDoubt => State::InDoubt,
+                ModelState::AcceptedUnidentified => State::AcceptedUnidentified,
+                ModelState::Sending | ModelState::Accepted | ModelState::Absent => continue,
+            };
+            // the ledger looks up a number that contradicts no other one, and that is bound to no request
+            let mut own = called.iter().filter(|called| called.attempt == attempt(number));
+            let (Some(only), None) = (own.next(), own.next()) else { continue };
+            let Some(video) = videos.iter().find(|video| video.video_no == only.video_no) else { continue };
+            let possible_senders = self.possible_senders(search);
+            let evidence = CallEvidence { video, possible_senders: &possible_senders, called: &called };
+            let unresolved = unresolved_attempt(number, *sent, state, search);
+            if decide_by_call(&unresolved, &evidence, &search.rules).is_none() {
+                continue;
+            }
+            if only.video_no != number_of(number) {
+                return Err(format!("{} of request {number} by its call in {self:?}", only.video_no));
+            }
+            let mut world = self.clone();
+            world.sent[number].known = ModelState::Accepted;
+            found.push(world);
+        }
+        Ok(())
     }
 
     fn crash_or_add_a_foreign_video(&self, search: &Search, found: &mut Vec<Self>) {
@@ -238,7 +317,7 @@ impl ModelWorld {
             matches!(sent.known, ModelState::Sending | ModelState::InDoubt | ModelState::AcceptedUnidentified)
         });
         open.map(|(number, sent)| PossibleSender {
-            attempt: AttemptId::for_tests(i64::try_from(number).unwrap()),
+            attempt: attempt(number),
             sent_at: timestamp(sent.at),
             send_before: timestamp(sent.at),
             service_time: ServiceTime {
@@ -254,6 +333,10 @@ impl ModelWorld {
 
 fn timestamp(step: i8) -> UnixMillis {
     UnixMillis(1_700_000_000_000).plus_ms(i64::from(step) * STEP_MS)
+}
+
+fn attempt(request: usize) -> AttemptId {
+    AttemptId::for_tests(i64::try_from(request).unwrap())
 }
 
 fn number_of(request: usize) -> VideoNo {
@@ -272,7 +355,8 @@ fn video(video_no: VideoNo, made_at: i8, tags: Vec<String>) -> ListedVideo {
 fn unresolved_attempt(number: usize, sent: ModelRequest, state: State, search: &Search) -> UnresolvedAttempt {
     static TEMPLATE: OnceLock<UnresolvedAttempt> = OnceLock::new();
     let mut unresolved = TEMPLATE.get_or_init(|| super::tests::unresolved_attempt(None, &[])).clone();
-    unresolved.attempt = AttemptId::for_tests(i64::try_from(number).unwrap());
+    unresolved.attempt = attempt(number);
+    unresolved.was_called = sent.named != 0;
     unresolved.state = state;
     unresolved.sent_at = timestamp(sent.at);
     unresolved.send_before = timestamp(sent.at);
@@ -284,7 +368,8 @@ fn unresolved_attempt(number: usize, sent: ModelRequest, state: State, search: &
 impl Search {
     /// A service that shows tags as they were sent, which is known.
     const fn of(rules: ReconcileRules, has_marker: bool, requests: usize) -> Self {
-        Self { rules, has_marker, changes_tags: false, tags_shown: TagsShown::AsSent, steps: 4, requests }
+        let tags_shown = TagsShown::AsSent;
+        Self { rules, has_marker, changes_tags: false, tags_shown, has_calls: false, steps: 4, requests }
     }
 }
 
@@ -321,6 +406,19 @@ fn no_history_of_two_rows_leads_the_rules_to_a_wrong_conclusion() {
     let searched = all.into_iter().flatten().map(|thread| thread.join().unwrap());
     let worlds: usize = searched.map(|worlds| worlds.unwrap_or_else(|wrong| panic!("{wrong}"))).sum();
     assert!(worlds > 1_000_000, "only {worlds} worlds were searched");
+}
+
+#[test]
+fn no_call_late_early_repeated_or_with_the_number_of_another_request_leads_to_a_wrong_conclusion() {
+    // with videos of other clients there are many more histories, so fewer steps of them
+    let all = [(OnDoubt::Auto, true, 3), (OnDoubt::Auto, false, 2), (OnDoubt::Hold, true, 1)];
+    let threads = all.map(|(on_doubt, has_marker, steps)| {
+        let called = Search { has_calls: true, steps, ..Search::of(rules(on_doubt, 2), has_marker, 2) };
+        std::thread::spawn(move || search(&called))
+    });
+    let searched = threads.into_iter().map(|thread| thread.join().unwrap());
+    let worlds: usize = searched.map(|worlds| worlds.unwrap_or_else(|wrong| panic!("{wrong}"))).sum();
+    assert!(worlds > 600_000, "only {worlds} worlds were searched");
 }
 
 #[test]

@@ -268,6 +268,7 @@ impl Desk {
             start_within: Duration::from_secs(5),
             acceptance_lag_max: Duration::from_mins(15),
             marker: Marker::On,
+            callback_base: None,
             uploads_max: None,
             disk_free_min: 0,
             signable: SignableAccounts::default(),
