@@ -41,6 +41,7 @@ const CONFIGURATION: &[&str] = &[
     "required request parameter",
     "required request body",
     "required request part",
+    "required part",
     "required parameter is not present",
 ];
 /// Credits.
@@ -237,6 +238,7 @@ const SOURCE: &[&str] = &[
     "file is too",
     "video size",
     "file size",
+    "upload size",
     "video file",
     "视频格式",
     "文件格式",

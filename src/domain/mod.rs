@@ -4,6 +4,7 @@
 
 mod bucket_prefix;
 mod expiry;
+mod file_address;
 mod item;
 mod limit;
 mod object_address;
@@ -19,6 +20,7 @@ mod time;
 
 pub use bucket_prefix::{BucketPrefix, ListedObject};
 pub use expiry::{LINK_LIFE_MIN, link_expires_at};
+pub use file_address::{FileStamp, is_file_address, path_of};
 pub use item::*;
 pub use limit::*;
 pub use object_address::{ObjectAddress, ObjectStorage, StorageAccount, is_object_address};

@@ -65,13 +65,13 @@ pub use snapshot::{
 };
 pub use store::Store;
 pub use types::{
-    Acknowledgement, AttemptResult, BadRow, BadRowCounts, Binding, Bindings, BootTime, BoundBy, BoundItem,
-    BoundVideo, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ClockReference, ControlVideo, DeletedRows,
-    DeletionOrder, DeletionTask, Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo, Marker,
-    Observation, ObservedDelays, Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question,
-    Recovered, ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, RunVideo, SentTags, ServiceTime,
-    SignableAccounts, StateCounts, UndoAction, UnresolvedAttempt, UnresolvedAttempts, UploadUsage,
-    VideoOwner,
+    Acknowledgement, AttemptResult, BODY_LEASE, BadRow, BadRowCounts, Binding, Bindings, BootTime, BoundBy,
+    BoundItem, BoundVideo, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ClockReference, ControlVideo,
+    DeletedRows, DeletionOrder, DeletionTask, Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo,
+    Marker, Observation, ObservedDelays, Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender,
+    Question, Recovered, ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, RunVideo, SentTags,
+    ServiceTime, SignableAccounts, StateCounts, UndoAction, UnresolvedAttempt, UnresolvedAttempts,
+    UploadUsage, VideoOwner,
 };
 
 use crate::{blocking, domain::UnixMillis};

@@ -14,6 +14,9 @@ pub(super) const APPLICATION_ID: i32 = 0x7465_6c65;
 pub(super) const ATTEMPT_IS_OPEN: &str = "(attempt.state = 'sending' OR attempt.state = 'in_doubt' \
      OR attempt.state = 'accepted_unidentified' OR attempt.state = 'needs_review')";
 
+/// SQL: the latest time at which a byte of the request of an attempt may have left.
+pub(super) const SENT_BY: &str = "max(attempt.send_before, coalesce(attempt.body_until, 0))";
+
 /// SQL: the states of an attempt that the service accepted.
 pub(super) const ACCEPTED_STATES: &str = "('accepted', 'accepted_unidentified', 'superseded')";
 

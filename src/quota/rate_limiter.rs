@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use super::{
     account_limits::{AccountLimits, Departure, UploadTimes},
+    cap_window::{Acceptance, Spent},
     circuit_breaker::Cooldown,
     feedback::Feedback,
     forecast::Forecast,
@@ -134,6 +135,11 @@ impl RateLimiter {
         };
         self.changed.notify_waiters();
         feedback.cooldown
+    }
+
+    /// An upload that has left is still being sent: it may be accepted until `until`.
+    pub fn still_open(&self, key: i64, until: UnixMillis) {
+        self.state().account.caps.log.put(key, Spent { until, certainty: Acceptance::Open });
     }
 
     /// Evidence shows that an open upload was accepted no later than now, or never.

@@ -316,7 +316,7 @@ pub const fn stop_code(reason: StopReason) -> ExitCode {
         StopReason::ProxyUnusable | StopReason::UntrustedCertificate | StopReason::NoSourceCredentials => {
             ExitCode::Usage
         }
-        StopReason::Unreachable => ExitCode::Temporary,
+        StopReason::Unreachable | StopReason::FilesUnreadable => ExitCode::Temporary,
         StopReason::KeyRefused
         | StopReason::CreditsOut
         | StopReason::AccountDisabled
@@ -382,6 +382,10 @@ pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
         StopReason::NoSourceCredentials => (
             "no link to the objects of the manifest can be signed; no row was sent without one",
             "correct the credentials, then give the same command again; it resumes where this run stopped",
+        ),
+        StopReason::FilesUnreadable => (
+            "a file of the manifest cannot be read; it was not sent",
+            "check the disk and its permissions, then give the same command again; it resumes where this run stopped",
         ),
         StopReason::UntrustedCertificate => (
             "the TLS certificate cannot be trusted",

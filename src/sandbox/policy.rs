@@ -49,6 +49,8 @@ pub struct Policy {
     pub faults: Faults,
     /// The faults of certain uploads, by their number from 1.
     pub faults_at: Vec<(u64, Fault)>,
+    /// Which requests with a file are cut.
+    pub file_cuts: Vec<FileCut>,
     /// How much later a late video is taken, at most.
     pub lateness_max: Duration,
     /// The share of listings with a fault, 0.0 to 1.0.
@@ -73,6 +75,15 @@ pub struct Policy {
     pub retry_after: Option<Duration>,
     /// The seed of the random numbers.
     pub seed: u64,
+}
+
+/// The line is cut in the middle of a request with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileCut {
+    /// The number of the request, from 1.
+    pub file: u64,
+    /// After so many bytes of its body.
+    pub after: u64,
 }
 
 /// Which time of an upload a service stores.
@@ -125,6 +136,7 @@ impl Default for Policy {
             namespaces: Namespaces::Separate,
             faults: Faults::none(),
             faults_at: Vec::new(),
+            file_cuts: Vec::new(),
             lateness_max: Duration::from_mins(1),
             read_fault_share: 0.0,
             read_faults: ReadFault::ALL.to_vec(),

@@ -12,7 +12,7 @@ use std::{
 
 use telecine::{
     api::{
-        ApiClient, Transport,
+        ApiClient, StreamedBody, Transport,
         transport::{Request, Response, TransportError},
     },
     app::{
@@ -103,6 +103,14 @@ impl Transport for Line {
         }
         self.direct.exchange(request).await
     }
+
+    async fn send_file(&self, request: Request, body: StreamedBody) -> Result<Response, TransportError> {
+        let now = self.clock.now();
+        if self.outages.iter().any(|(from, until)| (*from..*until).contains(&now)) {
+            return Err(TransportError::NotSent("the network is unreachable".to_owned()));
+        }
+        self.direct.send_file(request, body).await
+    }
 }
 
 /// A run that has begun, with what it works with.
@@ -171,6 +179,7 @@ impl Harness {
                 reruns: RerunPolicy::default(),
                 probe_age_max: None,
                 uploads_max: None,
+                bandwidth_max: None,
                 disk_free_min: 0,
                 namespace: "default".to_owned(),
             },

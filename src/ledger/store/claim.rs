@@ -229,7 +229,22 @@ impl Store {
             Some(attempt),
         )?;
         let others_wait = self.do_any_wait(terms)?;
-        Ok(Claim { attempt, submission, marker, sent_at: at, send_before, others_wait })
+        let boundary = marker::boundary(&self.secret, number);
+        Ok(Claim { attempt, submission, marker, sent_at: at, send_before, others_wait, boundary })
+    }
+
+    /// Bytes of the file of a request in flight may leave until a time, and it may be accepted until another.
+    pub fn lease_body(
+        &self,
+        attempt: AttemptId,
+        until: UnixMillis,
+        counts_until: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        self.files.check()?;
+        self.change_one(
+            "UPDATE attempt SET body_until = ?2, counts_until = max(counts_until, ?3) WHERE id = ?1 AND state = 'sending'",
+            (attempt.0, until.0, counts_until.0),
+        )
     }
 
     /// A marker names one attempt, cannot be guessed (96 bits), and identifies its item without the ledger.

@@ -8,7 +8,7 @@ use crate::{
     ledger::{
         AttemptId, Bindings, BoundVideo, ControlVideo, LedgerError, ObservedDelays, PossibleSender, SentTags,
         ServiceTime, Snapshot, UnresolvedAttempt, UnresolvedAttempts,
-        schema::ATTEMPT_IS_OPEN,
+        schema::{ATTEMPT_IS_OPEN, SENT_BY},
         values::{limit, state_of, submission_of, video_no_of},
     },
 };
@@ -73,7 +73,7 @@ impl Snapshot {
         let mut statement = self.connection.prepare_cached(
             &format!("SELECT attempt.id, attempt.state, attempt.marker, item.submission, \
              attempt.sent_at + {skew_since_attempt} AS sent_at, \
-             attempt.send_before + {skew_since_attempt} AS send_before, \
+             {SENT_BY} + {skew_since_attempt} AS send_before, \
              attempt.clear_at + {skew_since_clear} AS clear_at, \
              (SELECT count(*) FROM attempt earlier WHERE earlier.item = attempt.item AND earlier.state = 'absent' \
               AND earlier.forced = 0) AS absent_before \
@@ -129,7 +129,7 @@ impl Snapshot {
         let columns = format!(
             "attempt.id, attempt.marker, item.submission, \
             attempt.sent_at + {skew_since_attempt} AS sent_at, \
-            attempt.send_before + {skew_since_attempt} AS send_before \
+            {SENT_BY} + {skew_since_attempt} AS send_before \
                                FROM attempt JOIN item ON item.id = attempt.item WHERE item.namespace = ?1"
         );
         let sql = format!(

@@ -6,14 +6,14 @@
 //! - At most `concurrency` requests are in flight, and one while the circuit breaker is half open.
 //! - Nothing is sent twice without a record: a verdict moves the item to its next state, or the item is in doubt.
 
+mod bandwidth;
+mod body;
+mod claims;
+mod last_answers;
 mod send;
 
 use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -29,6 +29,9 @@ use crate::{
 };
 
 use super::context::Context;
+use bandwidth::Bandwidth;
+use claims::Claims;
+use last_answers::LastAnswers;
 pub(crate) use send::delay_text;
 use send::{SendResult, announce_wait, claim_and_send, prepare_source};
 
@@ -57,12 +60,6 @@ const HOW_TO_STOP: &str =
 const SLOW_MACHINE: &str = "a request was not started within 5 s of being recorded and will be sent again: this machine or \
                             its disk is slow, or the machine was suspended";
 
-/// How many of the latest answers are checked for rejected rows.
-const LAST_ANSWERS: usize = 20;
-
-/// Rejections allowed among the latest answers. More stop the run, since the rows are then unlikely to be the cause.
-const REJECTED_MAX: usize = 15;
-
 /// The settings of the upload stage.
 #[derive(Clone, Debug)]
 pub(super) struct UploadSettings {
@@ -78,6 +75,8 @@ pub(super) struct UploadSettings {
     pub(super) quota_wait_max: Option<Duration>,
     /// An unanswered request may be accepted this long after its sending.
     pub(super) acceptance_lag_max: Duration,
+    /// Of all files together, in bytes per second. `None`: unlimited.
+    pub(super) bandwidth_max: Option<u64>,
     /// Cancelled when the library was compared with the ledger. Nothing is sent before.
     pub(super) preflight_done: CancellationToken,
 }
@@ -97,15 +96,6 @@ enum PermitWait {
     Stopped(RunOutcome),
 }
 
-/// What the latest claims showed.
-#[derive(Debug, Default)]
-struct Claims {
-    /// Whether more items were pending at the last claim.
-    others_wait: AtomicBool,
-    /// Whether an item was claimed since this was last read.
-    succeeded: AtomicBool,
-}
-
 /// Whether there will be further requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum UploadPhase {
@@ -121,8 +111,7 @@ struct Uploader<T> {
     sent: u64,
     has_been_answered: bool,
     offline_since: Option<UnixMillis>,
-    /// Whether each of the last answers rejected its row.
-    last_answers: VecDeque<bool>,
+    last_answers: LastAnswers,
     is_lateness_announced: bool,
     claims: Arc<Claims>,
     /// Kept so that each obstacle is announced once.
@@ -139,6 +128,7 @@ pub(super) async fn upload<T: Transport>(
     context: Context<T>,
     plan: UploadSettings,
 ) -> Result<RunOutcome, LedgerError> {
+    let claims = Claims { bandwidth: Bandwidth::new(plan.bandwidth_max), ..Claims::default() };
     let mut uploader = Uploader {
         context,
         plan,
@@ -146,9 +136,9 @@ pub(super) async fn upload<T: Transport>(
         sent: 0,
         has_been_answered: false,
         offline_since: None,
-        last_answers: VecDeque::new(),
+        last_answers: LastAnswers::default(),
         is_lateness_announced: false,
-        claims: Arc::default(),
+        claims: Arc::new(claims),
         announced: None,
         wait_announced_until: None,
         blocked_since: None,
@@ -204,7 +194,8 @@ impl<T: Transport> Uploader<T> {
     /// is known to be pending and the wait is short.
     async fn next_obstacle(&self) -> Result<Option<Obstacle>, LedgerError> {
         // a row that turns out not to have been sent makes room for another one
-        if self.in_flight.len() >= self.plan.concurrency || self.has_started_all() {
+        let is_full = self.in_flight.len() >= self.plan.concurrency || self.has_started_all();
+        if is_full || self.claims.has_enough_files() {
             return Ok(Some(Obstacle::Concurrency));
         }
         if self.claims.others_wait.load(Relaxed) && self.is_turn_near() {
@@ -419,11 +410,14 @@ impl<T: Transport> Uploader<T> {
                 self.note_answer(false);
                 Ok(None)
             }
+            SendResult::FileRefused(cause) => {
+                self.sent = self.sent.saturating_sub(1);
+                self.last_answers.note(true);
+                Ok(self.stop_of_rejections(cause))
+            }
             SendResult::RowRejected(cause) => {
                 self.note_answer(true);
-                let rejected = self.last_answers.iter().filter(|is_rejected| **is_rejected).count();
-                let is_brake = self.last_answers.len() == LAST_ANSWERS && rejected > REJECTED_MAX;
-                Ok(is_brake.then_some(RunOutcome::Stopped { reason: StopReason::MostlyRejected, cause }))
+                Ok(self.stop_of_rejections(cause))
             }
             SendResult::Unreachable { cause, cooldown } => Ok(self.note_unreachable(cause, cooldown)),
             SendResult::Late => {
@@ -462,12 +456,16 @@ impl<T> Uploader<T> {
         None
     }
 
+    /// Counts an answer of the service.
     fn note_answer(&mut self, is_rejected: bool) {
         self.has_been_answered = true;
         self.offline_since = None;
-        self.last_answers.push_back(is_rejected);
-        if self.last_answers.len() > LAST_ANSWERS {
-            self.last_answers.pop_front();
-        }
+        self.last_answers.note(is_rejected);
+    }
+
+    /// A stop, if most of the latest rows were rejected.
+    fn stop_of_rejections(&self, cause: String) -> Option<RunOutcome> {
+        let reason = StopReason::MostlyRejected;
+        self.last_answers.are_mostly_rejections().then_some(RunOutcome::Stopped { reason, cause })
     }
 }
