@@ -18,6 +18,7 @@ mod support {
 
 mod architecture;
 mod corpus;
+mod local_file_runs;
 mod probe;
 mod quota;
 mod simulation;

@@ -28,7 +28,8 @@ use telecine::{
         DeletionOrder, Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, RunId,
         Snapshot, Store,
     },
-    manifest::{Manifest, ManifestSpec},
+    local_file::FilesRoot,
+    manifest::{Manifest, ManifestSpec, RowRules},
     pipeline::{self, Context, OnDoubt, ReconcileRules, RunEnd, RunPolicy, Signals},
     quota::Limits,
     report::{EndOfRun, Summary},
@@ -84,6 +85,8 @@ pub struct Harness {
     pub boot: Option<&'static str>,
     /// What every run found when it compared the ledger with the library.
     pub library_diffs: Mutex<Vec<LibraryDiff>>,
+    /// Where the files are that rows name. `None`: they name none.
+    pub files_root: Option<FilesRoot>,
     /// When the next upload may be sent, as the last run reported it.
     pub next_upload_at: Mutex<Option<UnixMillis>>,
 }
@@ -195,6 +198,7 @@ impl Harness {
             clock_step_ms: 0,
             boot: Some("this boot"),
             library_diffs: Mutex::default(),
+            files_root: None,
             next_upload_at: Mutex::default(),
         };
         harness.write_rows(0..rows);
@@ -208,6 +212,20 @@ impl Harness {
             let _ = writeln!(text, "R{row:04},https://host/clip-{row:04}.mp4,a;b{}", row % 7);
         }
         std::fs::write(self.manifest(), text).unwrap();
+    }
+
+    /// Writes the manifest anew, with rows that name files of these sizes: `f0.mp4`, `f1.mp4` and so on. They are sparse.
+    pub fn write_files(&mut self, sizes: &[u64]) {
+        let folder = self.folder.path().join("videos");
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut text = "url\n".to_owned();
+        for (number, size) in sizes.iter().enumerate() {
+            let name = format!("f{number}.mp4");
+            std::fs::File::create(folder.join(&name)).unwrap().set_len(*size).unwrap();
+            let _ = writeln!(text, "{name}");
+        }
+        std::fs::write(self.manifest(), text).unwrap();
+        self.files_root = Some(FilesRoot::open(&folder).unwrap());
     }
 
     pub fn manifest(&self) -> PathBuf {
@@ -330,7 +348,9 @@ impl Harness {
             Err(error) => return RunResult::Failed(error),
         };
         let (ledger, clock) = (context.ledger.clone(), context.clock.clone());
-        let manifest = Manifest::open(&spec(&self.manifest())).unwrap();
+        let spec = spec(&self.manifest());
+        let rules = RowRules { files: self.files_root.clone(), ..spec.rules.clone() };
+        let manifest = Manifest::open(&ManifestSpec { rules, ..spec }).unwrap();
         if let Some(duration) = stop_after {
             let (drain, clock) = (context.signals.drain.clone(), clock.clone());
             tokio::spawn(async move {
