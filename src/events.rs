@@ -18,11 +18,11 @@ pub enum Event {
         /// Whether it is new.
         is_new: bool,
     },
-    /// A bucket that is a manifest is being listed: a page was read.
+    /// A bucket or a folder that is a manifest is being listed: a page, or a thousand files, were read.
     Listing {
-        /// The bucket and the prefix, as an address.
+        /// The bucket and the prefix, as an address, or the folder.
         address: String,
-        /// Objects so far.
+        /// Objects or files so far.
         objects: u64,
     },
     /// A manifest is open.

@@ -259,3 +259,93 @@ fn an_answer_to_a_file_is_judged_also_before_its_end() {
     assert!(text.contains("b.mp4: no clear answer"), "{text}");
     assert_eq!(service.files().len(), 1);
 }
+
+/// A telecine command in a folder, without a service.
+fn telecine(folder: &Path, args: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_telecine"));
+    ended(&command.current_dir(folder).env_clear().env("HOME", folder).args(args).output().unwrap())
+}
+
+#[test]
+fn a_folder_is_a_manifest_of_the_videos_in_it() {
+    let service = Service::start(Answer::Accept);
+    let folder =
+        folder_with(&[("b.mp4", 10), ("a.MOV", 11), ("notes.txt", 5), (".hidden.mp4", 9), ("empty.mp4", 0)]);
+    let videos = folder.path().join("videos");
+    fs::create_dir_all(videos.join("2019/fog, \"x\"")).unwrap();
+    fs::create_dir_all(videos.join(".cache")).unwrap();
+    fs::write(videos.join("2019/fog, \"x\"/c\u{1f3ac}.mkv"), content("c", 12)).unwrap();
+    fs::write(videos.join(OsStr::from_bytes(b"2019/caf\xe9.avi")), content("d", 13)).unwrap();
+    fs::write(videos.join(".cache/x.mp4"), "x").unwrap();
+    symlink("b.mp4", videos.join("link.mp4")).unwrap();
+    symlink("/", videos.join("root")).unwrap();
+    fs::write(folder.path().join("tags.csv"), "file,labels\nb.mp4,\"fog;dune\"\n").unwrap();
+    let args = ["--map", "tags=path[1]+labels", "--join", "tags.csv:name=file"];
+    let (code, text) = telecine(folder.path(), &[&["check", "videos/"], &args[..]].concat());
+    assert_eq!(code, 4, "{text}");
+    for said in [
+        "a listing of 5 files",
+        "left out of the listing: 2 hidden files and folders, 2 symbolic links",
+        "1 file has none of the endings .mp4, .mov, .mkv and .avi (first: notes.txt)",
+        "4 good",
+        "1 file_empty",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let import = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_telecine"));
+        command
+            .current_dir(folder.path())
+            .env_clear()
+            .env("HOME", folder.path())
+            .env("MEMORIES_API_KEY", crate::support::service::KEY);
+        command.args([
+            "import",
+            "videos/",
+            "--api-url",
+            &service.url,
+            "--rate",
+            "50/s",
+            "--list-rate",
+            "500/s",
+        ]);
+        command.args(args).output().unwrap()
+    };
+    end(&import(&args), 4);
+    let mut files = service.files();
+    files.sort_by_key(|(.., bytes, _)| bytes.len());
+    let names: Vec<&str> = files.iter().map(|(name, ..)| &**name).collect();
+    assert_eq!(names, ["b.mp4", "a.MOV", "c\u{1f3ac}.mkv", "caf\u{fffd}.avi"]);
+    let tags: Vec<String> = files.iter().map(|(.., tags)| tags[..tags.len() - 1].join("+")).collect();
+    assert_eq!(tags, ["fog+dune", "", "2019", "2019"]);
+    // a new file is sent, and a file that is gone is no row
+    write(folder.path(), "new.mp4", 14);
+    fs::remove_file(videos.join("empty.mp4")).unwrap();
+    fs::remove_file(videos.join("b.mp4")).unwrap();
+    end(&import(&args), 0);
+    assert_eq!(service.uploads(), 5);
+    // the ledger lies beside the folder, not in it
+    assert!(folder.path().join("state").exists() && !videos.join("state").exists());
+}
+
+#[test]
+fn patterns_choose_files_of_a_folder_and_a_folder_without_videos_is_said() {
+    let folder = folder_with(&[("a.mp4", 1), ("b.mov", 1), ("notes.txt", 1)]);
+    fs::create_dir(folder.path().join("videos/raw")).unwrap();
+    write(folder.path(), "raw/c.mp4", 1);
+    let (_, text) = telecine(folder.path(), &["check", "videos", "--include", "*.mp4", "--exclude", "raw/*"]);
+    assert!(text.contains("a listing of 1 file") && text.contains("1 good"), "{text}");
+    assert!(text.contains("left out of the listing: 3 files by --include and --exclude"), "{text}");
+    fs::create_dir(folder.path().join("texts")).unwrap();
+    fs::write(folder.path().join("texts/a.txt"), "x").unwrap();
+    let (code, text) = telecine(folder.path(), &["check", "texts"]);
+    assert!(
+        code == 3
+            && text.contains(
+                "texts: there is nothing to read: its only file is no row: 1 file has none of the endings"
+            ),
+        "{text}"
+    );
+    let (code, text) = telecine(folder.path(), &["check", "m.csv", "--include", "*.mp4"]);
+    assert!(code == 2 && text.contains("--include is for a bucket or a folder"), "{text}");
+}

@@ -25,7 +25,7 @@ use crate::{
 #[command(next_help_heading = "Manifest")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(in crate::cli) struct ManifestArgs {
-    /// Files of video URLs, 'archive/*.csv', - (standard input), or a bucket: s3://BUCKET/PREFIX.
+    /// Files of video URLs, 'archive/*.csv', - (standard input), a folder of videos, or a bucket: s3://BUCKET/PREFIX.
     ///
     /// A name with *, ? or [ is a pattern. The files are CSV, Excel (.xlsx), JSON Lines, JSON or plain lists, also
     /// compressed with gzip, zstd, bzip2 or xz. Comma, semicolon, tab and pipe are detected as delimiters. One column must
@@ -35,6 +35,9 @@ pub(in crate::cli) struct ManifestArgs {
     /// s3://BUCKET/PREFIX, gs://BUCKET/PREFIX and az://ACCOUNT/CONTAINER/PREFIX are listed: each object whose key begins with
     /// the prefix is a row. Its columns are url, key, name, size, etag, last_modified and the folders of the key, path[1],
     /// path[2] and so on: --map 'tags=path[1]+path[2]'. Only the url feeds a field without --map.
+    ///
+    /// A folder is listed as well: each .mp4, .mov, .mkv and .avi file in it and in the folders below it is a row, and the file itself is
+    /// sent. Its columns are url, path, name, size, modified, path[1], path[2] and so on.
     #[arg(required = true, value_name = "MANIFEST", help_heading = None)]
     pub(in crate::cli) manifests: Vec<String>,
 
