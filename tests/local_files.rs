@@ -349,3 +349,35 @@ fn patterns_choose_files_of_a_folder_and_a_folder_without_videos_is_said() {
     let (code, text) = telecine(folder.path(), &["check", "m.csv", "--include", "*.mp4"]);
     assert!(code == 2 && text.contains("--include is for a bucket or a folder"), "{text}");
 }
+
+#[test]
+fn how_far_files_are_is_told_in_bytes_while_they_are_sent() {
+    let service = Service::start(Answer::Accept);
+    let folder = folder_with(&[("a.mp4", 3_000_000), ("b.mp4", 2_000_000)]);
+    let running = import(folder.path(), &service, &["--bwlimit", "1MiB/s", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the beginning of a file", || service.body_read() > 0);
+    let status = states(folder.path(), &service);
+    let files = &status["running"]["files"];
+    assert!(files["size"] == 3_000_000 || files["size"] == 5_000_000, "{status}");
+    assert!(files["sent"].as_u64() <= files["size"].as_u64(), "{status}");
+    let (_, text) = telecine(folder.path(), &["status"]);
+    assert!(text.contains("sending ") && text.contains(" MB"), "{text}");
+    let output = running.wait_with_output().unwrap();
+    let (code, text) = ended(&output);
+    assert_eq!(code, 0, "{text}");
+    let events: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<&serde_json::Value> =
+        events.iter().filter(|event| event["event"] == "sending_files").collect();
+    // 5 MB at 1 MiB/s: at the beginning, every two seconds, and at the end of each file
+    assert!(told.len() >= 4, "{told:?}");
+    let rates: Vec<u64> = told.iter().map(|event| event["bytes_per_second"].as_u64().unwrap()).collect();
+    assert!(rates.iter().any(|rate| (500_000..1_600_000).contains(rate)), "{rates:?}");
+    let last = told.last().unwrap();
+    assert!(last["files"] == 0 && last["size"] == 0, "{last}");
+    assert_eq!(states(folder.path(), &service)["running"], serde_json::Value::Null);
+}

@@ -175,7 +175,8 @@ fn a_path_on_this_machine_is_not_sent_by_itself_and_the_fix_says_what_to_do() {
         assert!(code == 3 || code == 4, "{out}{err}");
         let said = out + &err;
         assert!(
-            said.contains("name the folder that files may be sent from: --files-root DIR") && said.contains("url={link|replace"),
+            said.contains("name the folder that files may be sent from: --files-root DIR")
+                && said.contains("url={link|replace"),
             "{path}: {said}"
         );
     }

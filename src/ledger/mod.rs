@@ -59,9 +59,10 @@ pub use marker::is_marker;
 pub use registry::{RegisteredLedger, registered_ledger, registered_ledgers};
 pub use schema::version as schema_version;
 pub use snapshot::{
-    AnswerRow, Capture, CauseCount, CauseExample, DeletionRow, EventRow, FaultCount, ItemHistory, ItemRow,
-    LastError, ListFilter, ListedItem, ManifestCounts, NO_SERVICE, OpenQuestion, ReasonCount, ReportScope,
-    RequestCounts, RequestRow, RequestTimes, RowIssue, RowIssueKind, RunPace, RunRow, RunUploads, Snapshot,
+    AnswerRow, Capture, CauseCount, CauseExample, DeletionRow, EventRow, FaultCount, FilesSent, ItemHistory,
+    ItemRow, LastError, ListFilter, ListedItem, ManifestCounts, NO_SERVICE, OpenQuestion, ReasonCount,
+    ReportScope, RequestCounts, RequestRow, RequestTimes, RowIssue, RowIssueKind, RunPace, RunRow,
+    RunUploads, Snapshot,
 };
 pub use store::Store;
 pub use types::{

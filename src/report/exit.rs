@@ -384,8 +384,9 @@ pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
             "correct the credentials, then give the same command again; it resumes where this run stopped",
         ),
         StopReason::FilesUnreadable => (
-            "a file of the manifest cannot be read; it was not sent",
-            "check the disk and its permissions, then give the same command again; it resumes where this run stopped",
+            "files of the manifest cannot be read, or most of the last ones changed; they were not sent",
+            "check the disk and its permissions, then give the same command again, with --retry-failed if files were gone and are \
+             back; it resumes where this run stopped",
         ),
         StopReason::UntrustedCertificate => (
             "the TLS certificate cannot be trusted",

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -24,9 +25,9 @@ use crate::{
     clock::Clock,
     domain::format_duration,
     error::{Error, ExitCode},
-    ledger::{LastError, RunRow, Snapshot},
+    ledger::{FilesSent, LastError, RunRow, Snapshot},
     redact,
-    report::{self, Counts, Spend, with_separators},
+    report::{self, Counts, Spend, counted, with_separators},
 };
 
 /// Runs shown.
@@ -100,7 +101,20 @@ struct RunningBody {
     /// When the last item will have been sent, by the limits.
     #[schemars(extend("format" = "date-time"))]
     finish_at: Option<String>,
+    /// The files of this machine that it is sending. `null`: no file is.
+    files: Option<FilesBody>,
     last_error: Option<LastErrorBody>,
+}
+
+/// Files that are being sent, as recorded twice a minute.
+#[derive(Serialize, JsonSchema)]
+struct FilesBody {
+    /// How many they are.
+    files: u64,
+    /// Bytes of them that were sent.
+    sent: u64,
+    /// Their bytes.
+    size: u64,
 }
 
 /// What went wrong last.
@@ -136,6 +150,7 @@ impl RunningBody {
             uploads_per_minute: state.uploads_per_minute,
             next_upload_at: state.quota.next_upload_at.to_string(),
             finish_at: state.sent_by.map(|at| at.to_string()),
+            files: state.files.map(|FilesSent { files, sent, size }| FilesBody { files, sent, size }),
             last_error,
         }
     }
@@ -212,6 +227,11 @@ fn as_text(path: &Path, shown: &Shown) -> String {
             with_separators(state.uploads_per_minute),
             ends(state)
         );
+        if let Some(FilesSent { files, sent, size }) = state.files {
+            let (files, sent, size) =
+                (counted(files, "file", "files"), DecimalBytes(sent), DecimalBytes(size));
+            let _ = writeln!(text, "    sending {files}: {sent} of {size}");
+        }
         if let Some(LastError { at, item, event, cause, .. }) = &state.last_error {
             let cause = cause.as_ref().map(|cause| format!(": {}", redact::clean(cause))).unwrap_or_default();
             let _ = writeln!(text, "    last error: {at} item {item} {}{cause}", event.replace('_', " "));

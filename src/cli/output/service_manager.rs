@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use sd_notify::NotifyState;
 
-use super::live::final_items;
+use super::live::{final_items, shown_listing};
 use crate::{
     domain::UnixMillis,
     events::{Event, EventSink},
@@ -56,7 +56,7 @@ impl EventSink for ServiceManagerSink {
             Event::Listing { address, objects } => {
                 // a listing may take longer than a service manager waits for the start
                 tell(&[NotifyState::Ready]);
-                self.status(format!("listing {address}: {objects} objects"));
+                self.status(shown_listing(address, *objects));
             }
             Event::ManifestOpened { .. }
             | Event::RowRejected { .. }
@@ -71,6 +71,7 @@ impl EventSink for ServiceManagerSink {
             | Event::IndexingFailed { .. }
             | Event::LimitLearned { .. }
             | Event::LinksExpiring { .. }
+            | Event::SendingFiles(_)
             | Event::Message { .. } => {}
         }
     }

@@ -6,8 +6,8 @@ use super::{DATED_BY_BOTH, Store, skew};
 use crate::{
     domain::{UnixMillis, VideoNo},
     ledger::{
-        AttemptId, Bindings, BoundVideo, ControlVideo, LedgerError, ObservedDelays, PossibleSender, SentTags,
-        ServiceTime, Snapshot, UnresolvedAttempt, UnresolvedAttempts,
+        AttemptId, BODY_LEASE, Bindings, BoundVideo, ControlVideo, LedgerError, ObservedDelays,
+        PossibleSender, SentTags, ServiceTime, Snapshot, UnresolvedAttempt, UnresolvedAttempts,
         schema::{ATTEMPT_IS_OPEN, SENT_BY},
         values::{limit, state_of, submission_of, video_no_of},
     },
@@ -105,12 +105,15 @@ impl Snapshot {
     /// have been set, so only the order counts: what was accepted in an earlier run was accepted before, and what
     /// was sent later was accepted later.
     pub(super) fn service_time(&self, attempt: AttemptId) -> Result<ServiceTime, LedgerError> {
+        // a file is accepted after its last byte, which may have taken hours
+        let lease_ms = BODY_LEASE.as_millis();
+        let sent_at = format!("coalesce(max(sent_at, body_until - {lease_ms}), sent_at)");
         let sql = format!(
             "WITH own AS (SELECT id, run, sent_at FROM attempt WHERE id = ?1), \
              before AS (SELECT * FROM attempt WHERE id < ?1 AND {DATED_BY_BOTH} ORDER BY id DESC LIMIT ?2), \
              after AS (SELECT * FROM attempt WHERE id > ?1 AND {DATED_BY_BOTH} ORDER BY id LIMIT ?2), \
-             same AS (SELECT answered_at, sent_at, uploaded_at FROM before WHERE run = (SELECT run FROM own) \
-                      UNION ALL SELECT answered_at, sent_at, uploaded_at FROM after WHERE run = (SELECT run FROM own)) \
+             same AS (SELECT answered_at, {sent_at} AS sent_at, uploaded_at FROM before WHERE run = (SELECT run FROM own) \
+                      UNION ALL SELECT answered_at, {sent_at}, uploaded_at FROM after WHERE run = (SELECT run FROM own)) \
              SELECT (SELECT sent_at FROM own) - (SELECT max(answered_at - uploaded_at) FROM same), \
                     (SELECT sent_at FROM own) + (SELECT max(uploaded_at - sent_at) FROM same), \
                     (SELECT max(uploaded_at) FROM before WHERE run < (SELECT run FROM own)), \

@@ -8,12 +8,13 @@
 
 use std::{convert::Infallible, future::Future, sync::Arc, time::Duration};
 
-use super::bandwidth::Bandwidth;
+use super::claims::Claims;
 use crate::{
     api::{BodyFeed, FileUpload, Transport, Verdict, streamed_body},
     blocking,
     domain::UnixMillis,
-    ledger::{BODY_LEASE, Claim, LedgerError},
+    events::Event,
+    ledger::{BODY_LEASE, Claim, LedgerError, Store},
     local_file::{OpenFault, OpenFile},
     pipeline::context::Context,
     quota::Permit,
@@ -42,7 +43,7 @@ impl From<LedgerError> for FeedFault {
 pub(super) struct FileSending<'a, T> {
     context: &'a Context<T>,
     claim: &'a Claim,
-    bandwidth: &'a Bandwidth,
+    claims: &'a Claims,
     file: Arc<OpenFile>,
     upload: FileUpload,
     acceptance_lag_max: Duration,
@@ -53,7 +54,7 @@ impl<'a, T: Transport> FileSending<'a, T> {
     pub(super) async fn open(
         context: &'a Context<T>,
         claim: &'a Claim,
-        bandwidth: &'a Bandwidth,
+        claims: &'a Claims,
         acceptance_lag_max: Duration,
     ) -> Result<Option<Self>, OpenFault> {
         let Claim { submission, marker, boundary, .. } = claim;
@@ -72,7 +73,7 @@ impl<'a, T: Transport> FileSending<'a, T> {
                 return Err(OpenFault::Unreadable("its disk does not answer".to_owned()));
             }
         };
-        Ok(Some(Self { context, claim, bandwidth, file: Arc::new(file), upload, acceptance_lag_max }))
+        Ok(Some(Self { context, claim, claims, file: Arc::new(file), upload, acceptance_lag_max }))
     }
 
     /// Makes the request. A body that ends early leaves it in doubt.
@@ -80,28 +81,30 @@ impl<'a, T: Transport> FileSending<'a, T> {
         // before the connection is made
         let lease = self.lease().await?;
         let (feed, body) = streamed_body(self.upload.length());
-        let fault = {
-            let sending = self.context.api.upload_file(permit, &self.upload, body);
-            tokio::select! {
-                biased;
-                verdict = sending => return Ok(verdict),
-                ended = self.feed(&feed, lease) => match ended {
-                    Err(fault) => fault,
-                    Ok(never) => match never {},
-                },
-            }
+        let (attempt, files) = (self.claim.attempt().number(), &self.claims.files);
+        files.begin(attempt, body.progress(), body.length());
+        let sending = self.context.api.upload_file(permit, &self.upload, body);
+        let ended = tokio::select! {
+            biased;
+            verdict = sending => Ok(verdict),
+            ended = self.feed(&feed, lease) => match ended {
+                Err(fault) => Err(fault),
+                Ok(never) => match never {},
+            },
         };
-        match fault {
-            FeedFault::Cut(cause) => {
+        self.context.emit(&Event::SendingFiles(files.end(attempt, self.context.clock.now())));
+        match ended {
+            Ok(verdict) => Ok(verdict),
+            Err(FeedFault::Cut(cause)) => {
                 Ok(Verdict::InDoubt { retry_after: None, cause: format!("{cause}; the request was cut") })
             }
-            FeedFault::Ledger(error) => Err(error),
+            Err(FeedFault::Ledger(error)) => Err(error),
         }
     }
 
     /// Feeds the body to its end, and waits for the request to end.
     async fn feed(&self, feed: &BodyFeed, mut lease: UnixMillis) -> Result<Infallible, FeedFault> {
-        let part = self.bandwidth.part(PART);
+        let part = self.claims.bandwidth.part(PART);
         self.give(feed, self.upload.head.clone(), &mut lease).await?;
         let mut at = 0;
         while at < self.upload.size {
@@ -137,10 +140,13 @@ impl<'a, T: Transport> FileSending<'a, T> {
 
     /// Hands over a part as soon as the bandwidth and the network allow.
     async fn give(&self, feed: &BodyFeed, part: Vec<u8>, lease: &mut UnixMillis) -> Result<(), FeedFault> {
-        self.holding(lease, self.bandwidth.take(&self.context.clock, part.len())).await?;
+        self.holding(lease, self.claims.bandwidth.take(&self.context.clock, part.len())).await?;
         match self.holding(lease, feed.slot()).await? {
             Some(slot) => {
                 slot.give(part);
+                if let Some(progress) = self.claims.files.due(self.context.clock.now()) {
+                    self.context.emit(&Event::SendingFiles(progress));
+                }
                 Ok(())
             }
             // the request has ended, and its outcome is known at once
@@ -180,7 +186,9 @@ impl<'a, T: Transport> FileSending<'a, T> {
     async fn lease(&self) -> Result<UnixMillis, LedgerError> {
         let (attempt, lag_max) = (self.claim.attempt(), self.acceptance_lag_max);
         let until = self.context.clock.now().plus(self.lease_length());
-        self.context.ledger.write(move |store| store.lease_body(attempt, until, until.plus(lag_max))).await?;
+        let sent = self.claims.files.sent(attempt.number());
+        let lease = move |store: &Store| store.lease_body(attempt, until, until.plus(lag_max), sent);
+        self.context.ledger.write(lease).await?;
         self.context.limiter.still_open(attempt.number(), until.plus(lag_max));
         Ok(until)
     }

@@ -9,6 +9,7 @@
 mod bandwidth;
 mod body;
 mod claims;
+mod files_in_flight;
 mod last_answers;
 mod send;
 
@@ -413,11 +414,11 @@ impl<T: Transport> Uploader<T> {
             SendResult::FileRefused(cause) => {
                 self.sent = self.sent.saturating_sub(1);
                 self.last_answers.note(true);
-                Ok(self.stop_of_rejections(cause))
+                Ok(self.stop_of_rejections(StopReason::FilesUnreadable, cause))
             }
             SendResult::RowRejected(cause) => {
                 self.note_answer(true);
-                Ok(self.stop_of_rejections(cause))
+                Ok(self.stop_of_rejections(StopReason::MostlyRejected, cause))
             }
             SendResult::Unreachable { cause, cooldown } => Ok(self.note_unreachable(cause, cooldown)),
             SendResult::Late => {
@@ -464,8 +465,7 @@ impl<T> Uploader<T> {
     }
 
     /// A stop, if most of the latest rows were rejected.
-    fn stop_of_rejections(&self, cause: String) -> Option<RunOutcome> {
-        let reason = StopReason::MostlyRejected;
+    fn stop_of_rejections(&self, reason: StopReason, cause: String) -> Option<RunOutcome> {
         self.last_answers.are_mostly_rejections().then_some(RunOutcome::Stopped { reason, cause })
     }
 }

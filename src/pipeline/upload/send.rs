@@ -106,7 +106,7 @@ async fn send<T: Transport>(
         give_back(context, permit, &claim, UNSIGNED).await?;
         return Ok(SendResult::NotClaimed);
     };
-    let file = match FileSending::open(context, &claim, &claims.bandwidth, acceptance_lag_max).await {
+    let file = match FileSending::open(context, &claim, claims, acceptance_lag_max).await {
         Ok(file) => file,
         Err(fault) => return refuse_file(context, permit, &claim, fault).await,
     };
@@ -116,18 +116,13 @@ async fn send<T: Transport>(
     }
     let verdict = match file {
         None => context.api.upload(permit, &submission, claim.marker.as_deref()).await,
-        Some(file) => {
-            claims.files.fetch_add(1, Relaxed);
-            let verdict = file.run(permit).await;
-            claims.files.fetch_sub(1, Relaxed);
-            verdict?
-        }
+        Some(file) => file.run(permit).await?,
     };
     #[cfg(feature = "failpoints")]
     let verdict = not_sent_if_stopping(context, verdict);
     let at = context.clock.now();
     settle(context, &claim, &verdict, at).await?;
-    let Feedback { cooldown, change } = context.limiter.answer(key, &outcome_of(&verdict, at));
+    let Feedback { cooldown, change } = context.limiter.answer(key, &outcome_of(&claim, &verdict, at));
     context.save_learned_limits().await?;
     announce(context, &claim, &verdict, cooldown);
     if let Some(change) = change {
@@ -277,9 +272,12 @@ fn result_of(verdict: &Verdict, at: UnixMillis) -> AttemptResult {
 }
 
 /// What a verdict on an upload is for the rate limiter.
-fn outcome_of(verdict: &Verdict, at: UnixMillis) -> RequestOutcome {
+fn outcome_of(claim: &Claim, verdict: &Verdict, at: UnixMillis) -> RequestOutcome {
     match verdict {
-        Verdict::Accepted { uploaded_at, .. } => RequestOutcome::Accepted { noted_at: *uploaded_at },
+        // how long a file is on its way says nothing of the network
+        Verdict::Accepted { uploaded_at, .. } => {
+            RequestOutcome::Accepted { noted_at: uploaded_at.filter(|_| claim.submission.file.is_none()) }
+        }
         Verdict::AcceptedUnidentified => RequestOutcome::AcceptedUnidentified,
         Verdict::BadRow { .. } => RequestOutcome::Rejected,
         Verdict::RefusedForNow { retry_after, .. } => RequestOutcome::Refused {
