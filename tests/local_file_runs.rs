@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::harness::{Harness, RunResult, limit, limits};
 use telecine::{
     domain::RunOutcome,
-    sandbox::{Fault, Faults, FileCut, Policy},
+    sandbox::{Fault, Faults, FileCut, Limiter, Policy},
 };
 
 /// A size in bytes that takes an hour at [`BANDWIDTH`].
@@ -108,4 +108,27 @@ fn a_restarted_run_still_counts_a_file_that_took_longer_than_a_window() {
     assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!(harness.service.stats().refusals, 0);
     assert_each_accepted_once(&harness, 2, "a cap");
+}
+
+#[test]
+fn files_keep_their_distance_at_their_ends_and_at_their_beginnings() {
+    // the mock counts a request when it is whole
+    const MINUTE: u64 = 60 * BANDWIDTH;
+    let mixed = &[5 * MINUTE, 1_000, 1_000, 2 * MINUTE, 1_000, MINUTE / 2, 1_000][..];
+    // those that are sent at the same time end at nearly the same time
+    let alike = &[MINUTE; 8][..];
+    for (rate, limiter, sizes) in [
+        ("1/min", Limiter::Sliding, mixed),
+        ("1/min", Limiter::Spacing, mixed),
+        ("1/s", Limiter::Sliding, mixed),
+        ("1/s", Limiter::Sliding, alike),
+        ("1/s", Limiter::Spacing, alike),
+    ] {
+        let policy = Policy { upload_rate: Some(limit(rate)), limiter, ..Policy::default() };
+        let mut harness = harness_of(policy, sizes);
+        harness.limits = limits(rate, &[]);
+        assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+        assert_eq!(harness.service.stats().refusals, 0, "{rate} {limiter:?}");
+        assert_each_accepted_once(&harness, sizes.len(), rate);
+    }
 }

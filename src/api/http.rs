@@ -29,6 +29,8 @@ pub const EXCHANGE_MAX: Duration = Duration::from_mins(2);
 
 /// A request with a file has no other limit than that on the time without progress.
 const FILE_EXCHANGE_MAX: Duration = Duration::from_hours(24 * 365);
+/// The kernel gives up a connection that takes no bytes this much later than we do, and does not say why.
+const KERNEL_LATER: Duration = Duration::from_secs(5);
 /// How often to look whether a file makes progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -93,7 +95,7 @@ fn client(origin: &url::Url, exchange_max: Duration) -> Result<Client, HttpSetup
             .pool_idle_timeout(IDLE_MAX)
             .connect_timeout(CONNECT_MAX)
             .timeout(exchange_max)
-            .tcp_user_timeout(exchange_max);
+            .tcp_user_timeout(exchange_max + KERNEL_LATER);
         if is_plain { builder.no_proxy().tls_certs_only([]) } else { builder.https_only(true) }
     })
     .map_err(HttpSetupError::Client)

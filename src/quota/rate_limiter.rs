@@ -1,6 +1,9 @@
 //! The rate limiter: waits for capacity, orders the waiting requests by priority, and issues permits.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::Notify;
 
@@ -135,6 +138,24 @@ impl RateLimiter {
         };
         self.changed.notify_waiters();
         feedback.cooldown
+    }
+
+    /// The last byte of an upload that has left is sent: the next one keeps its distance from it, too.
+    pub fn upload_ended(&self, key: i64) {
+        let now = PreciseTime(self.clock.now_us());
+        {
+            let mut state = self.state();
+            state.account.upload.pacing.end(key, now);
+            state.account.total.end(key, now);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// The longest distance that the rates of uploads demand.
+    #[must_use]
+    pub fn upload_interval(&self) -> Duration {
+        let state = self.state();
+        state.account.upload.pacing.interval().max(state.account.total.interval())
     }
 
     /// An upload that has left is still being sent: it may be accepted until `until`.

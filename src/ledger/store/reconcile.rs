@@ -6,9 +6,9 @@ use super::{DATED_BY_BOTH, Store, skew};
 use crate::{
     domain::{UnixMillis, VideoNo},
     ledger::{
-        AttemptId, BODY_LEASE, Bindings, BoundVideo, ControlVideo, LedgerError, ObservedDelays,
-        PossibleSender, SentTags, ServiceTime, Snapshot, UnresolvedAttempt, UnresolvedAttempts,
-        schema::{ATTEMPT_IS_OPEN, SENT_BY},
+        AttemptId, Bindings, BoundVideo, ControlVideo, LedgerError, ObservedDelays, PossibleSender, SentTags,
+        ServiceTime, Snapshot, UnresolvedAttempt, UnresolvedAttempts,
+        schema::{ATTEMPT_IS_OPEN, LAST_BYTE_AT, SENT_BY},
         values::{limit, state_of, submission_of, video_no_of},
     },
 };
@@ -106,8 +106,7 @@ impl Snapshot {
     /// was sent later was accepted later.
     pub(super) fn service_time(&self, attempt: AttemptId) -> Result<ServiceTime, LedgerError> {
         // a file is accepted after its last byte, which may have taken hours
-        let lease_ms = BODY_LEASE.as_millis();
-        let sent_at = format!("coalesce(max(sent_at, body_until - {lease_ms}), sent_at)");
+        let sent_at = LAST_BYTE_AT.replace("attempt.", "");
         let sql = format!(
             "WITH own AS (SELECT id, run, sent_at FROM attempt WHERE id = ?1), \
              before AS (SELECT * FROM attempt WHERE id < ?1 AND {DATED_BY_BOTH} ORDER BY id DESC LIMIT ?2), \

@@ -121,7 +121,11 @@ impl<'a, T: Transport> FileSending<'a, T> {
             Ok(Err(error)) => return Err(unreadable(&error)),
             Err(error) => return Err(unreadable(&error)),
         }
-        self.give(feed, self.upload.tail.clone(), &mut lease).await?;
+        self.holding(&mut lease, self.bandwidth(&self.upload.tail)).await?;
+        let interval = self.context.limiter.upload_interval();
+        self.holding(&mut lease, self.claims.ends.take(&self.context.clock, interval)).await?;
+        self.hand_over(feed, self.upload.tail.clone(), &mut lease).await?;
+        self.context.limiter.upload_ended(self.claim.attempt().number());
         // what is behind the last byte may leave for one more lease
         self.lease().await?;
         std::future::pending().await
@@ -140,7 +144,21 @@ impl<'a, T: Transport> FileSending<'a, T> {
 
     /// Hands over a part as soon as the bandwidth and the network allow.
     async fn give(&self, feed: &BodyFeed, part: Vec<u8>, lease: &mut UnixMillis) -> Result<(), FeedFault> {
-        self.holding(lease, self.claims.bandwidth.take(&self.context.clock, part.len())).await?;
+        self.holding(lease, self.bandwidth(&part)).await?;
+        self.hand_over(feed, part, lease).await
+    }
+
+    async fn bandwidth(&self, part: &[u8]) {
+        self.claims.bandwidth.take(&self.context.clock, part.len()).await;
+    }
+
+    /// Hands over a part as soon as the network takes it.
+    async fn hand_over(
+        &self,
+        feed: &BodyFeed,
+        part: Vec<u8>,
+        lease: &mut UnixMillis,
+    ) -> Result<(), FeedFault> {
         match self.holding(lease, feed.slot()).await? {
             Some(slot) => {
                 slot.give(part);

@@ -9,6 +9,7 @@
 mod bandwidth;
 mod body;
 mod claims;
+mod end_lane;
 mod files_in_flight;
 mod last_answers;
 mod send;
@@ -196,7 +197,7 @@ impl<T: Transport> Uploader<T> {
     async fn next_obstacle(&self) -> Result<Option<Obstacle>, LedgerError> {
         // a row that turns out not to have been sent makes room for another one
         let is_full = self.in_flight.len() >= self.plan.concurrency || self.has_started_all();
-        if is_full || self.claims.has_enough_files() {
+        if is_full || self.claims.has_enough_files(&self.context.limiter) {
             return Ok(Some(Obstacle::Concurrency));
         }
         if self.claims.others_wait.load(Relaxed) && self.is_turn_near() {
@@ -305,6 +306,10 @@ impl<T: Transport> Uploader<T> {
 
     /// Claims and sends the next item in a task of its own.
     fn start(&mut self, permit: Permit) {
+        // a file may have begun meanwhile
+        if self.claims.has_enough_files(&self.context.limiter) {
+            return self.context.limiter.give_back(permit);
+        }
         self.sent += 1;
         let (context, claims) = (self.context.clone(), Arc::clone(&self.claims));
         let (terms, lag_max) = (Arc::clone(&self.plan.terms), self.plan.acceptance_lag_max);
