@@ -6,6 +6,7 @@
 //! - At most `concurrency` requests are in flight, and one while the circuit breaker is half open.
 //! - Nothing is sent twice without a record: a verdict moves the item to its next state, or the item is in doubt.
 
+mod answers;
 mod bandwidth;
 mod body;
 mod claims;
@@ -27,7 +28,7 @@ use crate::{
     domain::{RunOutcome, State, StopReason, UnixMillis},
     events::Event,
     ledger::{ClaimBlocked, ClaimTerms, LedgerError, Snapshot},
-    quota::{BlockReason, Cooldown, Delay, Endpoint, Permit, Priority},
+    quota::{BlockReason, Delay, Endpoint, Permit, Priority},
 };
 
 use super::context::Context;
@@ -35,13 +36,7 @@ use bandwidth::Bandwidth;
 use claims::Claims;
 use last_answers::LastAnswers;
 pub(crate) use send::delay_text;
-use send::{SendResult, announce_wait, claim_and_send, prepare_source};
-
-/// Failures in a row before the first answer of a run. More mean a wrong address or no network.
-const FIRST_FAILURES_MAX: u32 = 4;
-
-/// How long to wait for a host that answered earlier in the run.
-const OFFLINE_MAX: Duration = Duration::from_mins(15);
+use send::{SendResult, claim_and_send, prepare_source};
 
 /// A shorter wait for the quota is part of normal spacing and is not announced.
 pub(crate) const WAIT_ANNOUNCED_MIN: Duration = Duration::from_secs(90);
@@ -440,37 +435,5 @@ impl<T: Transport> Uploader<T> {
             }
             SendResult::Stop { reason, cause } => Ok(Some(RunOutcome::Stopped { reason, cause })),
         }
-    }
-}
-
-impl<T> Uploader<T> {
-    /// Counts a request that did not reach the service: it is made again later, or it was the last attempt of the run.
-    fn note_unreachable(&mut self, cause: String, cooldown: Option<Cooldown>) -> Option<RunOutcome> {
-        let now = self.context.clock.now();
-        self.sent = self.sent.saturating_sub(1);
-        let since = *self.offline_since.get_or_insert(now);
-        let attempts =
-            self.context.limiter.cooldown(Endpoint::Upload).map_or(0, |cooldown| cooldown.failures);
-        let never_there = !self.has_been_answered && attempts >= FIRST_FAILURES_MAX;
-        let gone_for_long = now.since_ms(since) > i64::try_from(OFFLINE_MAX.as_millis()).unwrap_or(i64::MAX);
-        if never_there || gone_for_long {
-            return Some(RunOutcome::Offline { cause, attempts });
-        }
-        if let Some(cooldown) = cooldown.filter(|_| self.phase == UploadPhase::Sending) {
-            announce_wait(&self.context, &cooldown, Some(&cause));
-        }
-        None
-    }
-
-    /// Counts an answer of the service.
-    fn note_answer(&mut self, is_rejected: bool) {
-        self.has_been_answered = true;
-        self.offline_since = None;
-        self.last_answers.note(is_rejected);
-    }
-
-    /// A stop, if most of the latest rows were rejected.
-    fn stop_of_rejections(&self, reason: StopReason, cause: String) -> Option<RunOutcome> {
-        self.last_answers.are_mostly_rejections().then_some(RunOutcome::Stopped { reason, cause })
     }
 }
