@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    ObjectListing,
+    Manifest, ObjectListing,
     listing::{KeyCount, ListedRows, left_out},
 };
 use crate::{
@@ -17,6 +17,14 @@ use crate::{
 
 /// The columns before those of the folders.
 const COLUMNS: &str = "url,path,name,size,modified";
+
+impl Manifest {
+    /// Whether its rows may name files on this machine, which change without the manifest.
+    #[must_use]
+    pub const fn may_name_files(&self) -> bool {
+        self.rules.files.is_some()
+    }
+}
 
 /// Writes the files of a folder as rows.
 pub struct FolderWriter {

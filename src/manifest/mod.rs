@@ -263,12 +263,6 @@ impl Manifest {
         self.rules.dates.found = Some(order);
     }
 
-    /// Whether its rows may name files on this machine, which change without the manifest.
-    #[must_use]
-    pub const fn may_name_files(&self) -> bool {
-        self.rules.files.is_some()
-    }
-
     /// Whether telecine wrote this column into a file of its own.
     fn is_own_column(&self, name: &str) -> bool {
         self.table.is_own_output && name.starts_with(crate::csv_injection::OWN_PREFIX)
