@@ -18,11 +18,11 @@ pub enum Event {
         /// Whether it is new.
         is_new: bool,
     },
-    /// A bucket that is a manifest is being listed: a page was read.
+    /// A bucket or a folder that is a manifest is being listed: a page, or a thousand files, were read.
     Listing {
-        /// The bucket and the prefix, as an address.
+        /// The bucket and the prefix, as an address, or the folder.
         address: String,
-        /// Objects so far.
+        /// Objects or files so far.
         objects: u64,
     },
     /// A manifest is open.
@@ -127,6 +127,8 @@ pub enum Event {
     },
     /// How far the run is.
     Progress(Progress),
+    /// How far the files are that are being sent. It comes every two seconds while one is, and at the end of each.
+    SendingFiles(FileProgress),
     /// Something else that the user should know.
     Message { text: String },
 }
@@ -158,6 +160,19 @@ pub struct Progress {
     #[serde(serialize_with = "rfc3339_option")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     pub sent_by: Option<UnixMillis>,
+}
+
+/// How far the files are that are being sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FileProgress {
+    /// How many they are.
+    pub files: u64,
+    /// Bytes of their requests that were sent.
+    pub sent: u64,
+    /// Bytes of their requests.
+    pub size: u64,
+    /// Of all files together, since this was said last.
+    pub bytes_per_second: u64,
 }
 
 /// A source URL for output: redacted when it is printed and when it is serialised.

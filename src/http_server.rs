@@ -160,6 +160,23 @@ async fn serve_connection(stream: TokioIo<TcpStream>, builder: http1::Builder, r
     let _ = builder.serve_connection(stream, service).await;
 }
 
+/// The next bytes of the body of a request. `None`: its end.
+pub(crate) async fn next_part(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
+    loop {
+        let frame = std::future::poll_fn(|context| {
+            <Body as hyper::body::Body>::poll_frame(Pin::new(&mut *body), context)
+        });
+        match frame.await? {
+            Ok(frame) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Some(Ok(bytes));
+                }
+            }
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
 /// A body whose parts come one after the other. One part waits at most: who sends waits for the reader.
 pub(crate) fn growing_body() -> (mpsc::Sender<Bytes>, Body) {
     let (sender, parts) = mpsc::channel(1);

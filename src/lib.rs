@@ -25,6 +25,7 @@ pub mod events;
 mod http_client;
 mod http_server;
 pub mod ledger;
+pub mod local_file;
 pub mod manifest;
 pub mod pipeline;
 pub mod probe;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::domain::is_object_address;
+use crate::domain::{is_file_address, is_object_address};
 
 /// Query parameters whose values are harmless and useful to see.
 const SHOWN_PARAMETERS: &[&str] = &["page", "v", "id", "format", "quality", "t", "lang"];
@@ -26,6 +26,9 @@ const SENTENCE_MAX: usize = 400;
 pub fn url(text: &str) -> String {
     if let Some(shown) = object(text) {
         return clean(&shown);
+    }
+    if is_file_address(text) {
+        return clean(text);
     }
     let Some(parsed) = url::Url::parse(text.trim()).ok().filter(url::Url::has_host) else {
         return opaque(text);

@@ -27,6 +27,7 @@ mod hostile_service;
 mod json;
 mod ledger_place;
 mod listed_buckets;
+mod local_files;
 mod manifests;
 mod network;
 mod nightly;

@@ -101,6 +101,11 @@ fn every_command_for_callbacks_runs() {
 }
 
 #[test]
+fn every_command_for_local_files_runs() {
+    follow(&CliFixture::new(), "docs/local-files.md");
+}
+
+#[test]
 fn every_link_leads_to_a_file() {
     let docs = fs::read_dir("docs").unwrap().map(|entry| entry.unwrap().path());
     let pages = docs.chain(["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(PathBuf::from));

@@ -19,6 +19,7 @@ mod support {
 mod architecture;
 mod calls;
 mod corpus;
+mod local_file_runs;
 mod probe;
 mod quota;
 mod simulation;

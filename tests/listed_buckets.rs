@@ -372,7 +372,10 @@ fn what_is_left_out_of_a_listing_is_counted_and_said() {
         assert!(code == 3 && text.contains(what), "{code} {text}");
     }
     for (args, what) in [
-        (&["check", "m.csv", "--include", "*.mp4"][..], "--include is for a bucket as the manifest"),
+        (
+            &["check", "m.csv", "--include", "*.mp4"][..],
+            "--include is for a bucket or a folder as the manifest",
+        ),
         (&["check", "s3://archive/list.csv"], "is an object, and each object below an address is a row"),
     ] {
         let (code, text) = ended(&telecine(folder.path(), &store, args).output().unwrap());

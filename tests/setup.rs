@@ -165,7 +165,7 @@ fn a_rule_of_the_settings_that_does_not_fit_another_file_is_named_with_its_line(
 }
 
 #[test]
-fn a_path_on_this_machine_is_no_link_and_the_fix_says_how_to_make_one() {
+fn a_path_on_this_machine_is_not_sent_by_itself_and_the_fix_says_what_to_do() {
     let fixture = CliFixture::new();
     for path in
         ["/videos/a.mp4", "file:///videos/a.mp4", r"C:\videos\a.mp4", r"\\nas\a.mp4", "../a.mp4", "~/a.mp4"]
@@ -175,13 +175,14 @@ fn a_path_on_this_machine_is_no_link_and_the_fix_says_how_to_make_one() {
         assert!(code == 3 || code == 4, "{out}{err}");
         let said = out + &err;
         assert!(
-            said.contains("the service fetches each video itself") && said.contains("url={link|replace"),
+            said.contains("name the folder that files may be sent from: --files-root DIR")
+                && said.contains("url={link|replace"),
             "{path}: {said}"
         );
     }
     fixture.write("m.csv", "link\n//host/a.mp4\nhost/a.mp4\n");
     let (_, out, _) = fixture.run(&["check", "m.csv", "--map", "url=link"]);
-    assert!(!out.contains("fetches each video itself"), "{out}");
+    assert!(!out.contains("name the folder that files may be sent from"), "{out}");
 }
 
 #[test]

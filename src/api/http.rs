@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     connection::{self, NoConnection},
+    streamed_body::{BodyProgress, StreamedBody},
     transport::{API_PATH, Content, HttpMethod, Request, Response, Transport, TransportError},
 };
 use crate::http_client::{self, chain, header};
@@ -26,9 +27,17 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// wait 60 to 300 s.
 pub const EXCHANGE_MAX: Duration = Duration::from_mins(2);
 
+/// A request with a file has no other limit than that on the time without progress.
+const FILE_EXCHANGE_MAX: Duration = Duration::from_hours(24 * 365);
+/// The kernel gives up a connection that takes no bytes this much later than we do, and does not say why.
+const KERNEL_LATER: Duration = Duration::from_secs(5);
+/// How often to look whether a file makes progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+
 /// The service over HTTP(S).
 pub struct HttpTransport {
     client: Client,
+    exchange_max: Duration,
     base: String,
     /// The host, for messages.
     host: String,
@@ -66,7 +75,14 @@ impl HttpTransport {
         authorization.set_sensitive(true);
         let base = format!("{}{API_PATH}", origin.as_str().trim_end_matches('/'));
         let host = crate::redact::clean(origin.host_str().unwrap_or_default());
-        Ok(Self { client: client(origin, exchange_max)?, base, host, authorization, key: key.clone() })
+        Ok(Self {
+            client: client(origin, exchange_max)?,
+            exchange_max,
+            base,
+            host,
+            authorization,
+            key: key.clone(),
+        })
     }
 }
 
@@ -79,7 +95,7 @@ fn client(origin: &url::Url, exchange_max: Duration) -> Result<Client, HttpSetup
             .pool_idle_timeout(IDLE_MAX)
             .connect_timeout(CONNECT_MAX)
             .timeout(exchange_max)
-            .tcp_user_timeout(exchange_max);
+            .tcp_user_timeout(exchange_max + KERNEL_LATER);
         if is_plain { builder.no_proxy().tls_certs_only([]) } else { builder.https_only(true) }
     })
     .map_err(HttpSetupError::Client)
@@ -103,8 +119,9 @@ fn retry_policy() -> reqwest::retry::Builder {
     reqwest::retry::never()
 }
 
-impl Transport for HttpTransport {
-    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
+impl HttpTransport {
+    /// The request but for its body.
+    fn call(&self, request: &Request) -> reqwest::RequestBuilder {
         let mut address = format!("{}{}", self.base, request.endpoint);
         if !request.query.is_empty() {
             address.push('?');
@@ -114,14 +131,23 @@ impl Transport for HttpTransport {
             HttpMethod::Get => reqwest::Method::GET,
             HttpMethod::Post => reqwest::Method::POST,
         };
-        let mut call = self.client.request(method, address).header(AUTHORIZATION, self.authorization.clone());
-        match request.content {
-            Content::Empty => {}
-            Content::Form => {
-                call = call.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(request.body);
+        let call = self.client.request(method, address).header(AUTHORIZATION, self.authorization.clone());
+        match &request.content {
+            Content::Empty => call,
+            Content::Form => call.header(CONTENT_TYPE, "application/x-www-form-urlencoded"),
+            Content::Json => call.header(CONTENT_TYPE, "application/json"),
+            Content::Multipart(boundary) => {
+                call.header(CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}"))
             }
-            Content::Json => call = call.header(CONTENT_TYPE, "application/json").body(request.body),
         }
+    }
+
+    /// Sends a request, and reads its answer.
+    async fn answer(
+        &self,
+        call: reqwest::RequestBuilder,
+        answer_max: usize,
+    ) -> Result<Response, TransportError> {
         let mut response = call.send().await.map_err(|error| loss(&error, &self.host))?;
         let mut reply = Response {
             status: response.status().as_u16(),
@@ -133,16 +159,55 @@ impl Transport for HttpTransport {
         while let Some(chunk) =
             response.chunk().await.map_err(|error| TransportError::NoAnswer(chain(&error)))?
         {
-            if reply.body.len() + chunk.len() > request.answer_max {
+            if reply.body.len() + chunk.len() > answer_max {
                 return Err(TransportError::NoAnswer(format!(
-                    "the answer is longer than {} bytes",
-                    request.answer_max
+                    "the answer is longer than {answer_max} bytes"
                 )));
             }
             reply.body.extend_from_slice(&chunk);
         }
         redact_key(&mut reply.body, self.key.expose_secret().as_bytes());
         Ok(reply)
+    }
+}
+
+impl Transport for HttpTransport {
+    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
+        let call = self.call(&request);
+        let call = if request.content == Content::Empty { call } else { call.body(request.body) };
+        self.answer(call, request.answer_max).await
+    }
+
+    async fn send_file(&self, request: Request, body: StreamedBody) -> Result<Response, TransportError> {
+        let (length, progress) = (body.length(), body.progress());
+        let call = self.call(&request).timeout(FILE_EXCHANGE_MAX).body(reqwest::Body::wrap(body));
+        tokio::select! {
+            biased;
+            answer = self.answer(call, request.answer_max) => answer,
+            () = stalled(&progress, self.exchange_max) => {
+                let (sent, seconds) = (progress.bytes(), self.exchange_max.as_secs());
+                Err(TransportError::NoAnswer(if sent < length {
+                    format!("no byte was taken for {seconds} s, after {sent} of {length}")
+                } else {
+                    format!("no answer within {seconds} s of the last byte")
+                }))
+            }
+        }
+    }
+}
+
+/// Waits until a body has made no progress for so long.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the network takes real time, whatever the clock of a run says"
+)]
+async fn stalled(progress: &BodyProgress, time_max: Duration) {
+    let mut last = (progress.bytes(), tokio::time::Instant::now());
+    while last.1.elapsed() < time_max {
+        tokio::time::sleep(PROGRESS_INTERVAL).await;
+        if progress.bytes() != last.0 {
+            last = (progress.bytes(), tokio::time::Instant::now());
+        }
     }
 }
 

@@ -39,6 +39,7 @@ const NOT_FOUND_IN_REQUEST: &[&str] = &[
     "required request parameter",
     "required request body",
     "required request part",
+    "required part",
     "required parameter is not present",
 ];
 /// Credits, where neither a field nor the source is named: a url points to something.
@@ -273,6 +274,7 @@ const SOURCE: &[&str] = &[
     "file is too",
     "video size",
     "file size",
+    "upload size",
     "video file",
     "视频格式",
     "文件格式",

@@ -8,16 +8,20 @@ mod connection;
 pub mod http;
 mod message;
 mod status_word;
+mod streamed_body;
 pub mod transport;
 mod user_rule;
 mod verdict;
 mod wire;
 
 pub use status_word::{IndexStatus, StatusWordError, StatusWordRule};
+pub use streamed_body::{BodyCut, BodyFeed, BodyProgress, PartSlot, StreamedBody, streamed_body};
 pub use transport::Transport;
 pub use user_rule::{UserRule, UserRuleError};
 pub use verdict::{Certainty, ReadError, Verdict};
-pub use wire::{ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX, form_of, parse_call, upload_fields};
+pub use wire::{
+    FileUpload, ListPage, ListedVideo, PAGE_SIZE_MAX, VIDEO_NOS_MAX, form_of, parse_call, upload_fields,
+};
 
 use status_word::StatusWords;
 
@@ -58,6 +62,13 @@ impl<T: Transport> ApiClient<T> {
         permit.spend(Endpoint::Upload);
         let request = wire::upload_request(submission, marker);
         verdict::of_upload(self.transport.exchange(request).await, &self.own_rules)
+    }
+
+    /// Sends the service a video (`POST upload`), whose body is fed meanwhile. Costs credits when accepted.
+    pub async fn upload_file(&self, permit: Permit, upload: &FileUpload, body: StreamedBody) -> Verdict {
+        permit.spend(Endpoint::Upload);
+        let request = wire::file_request(upload);
+        verdict::of_file(self.transport.send_file(request, body).await, &self.own_rules)
     }
 
     /// Reads one page of a namespace (`POST list_videos`), counted from 1, at most [`PAGE_SIZE_MAX`] videos.

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use super::streamed_body::StreamedBody;
 use crate::domain::StopReason;
 
 /// The documented path of the service's API below its origin.
@@ -29,13 +30,15 @@ pub enum HttpMethod {
 }
 
 /// What a body is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     Empty,
     /// `application/x-www-form-urlencoded`.
     Form,
     /// `application/json`.
     Json,
+    /// `multipart/form-data`; the boundary between its parts.
+    Multipart(String),
 }
 
 /// An answer that arrived whole.
@@ -63,4 +66,12 @@ pub enum TransportError {
 pub trait Transport: Send + Sync + 'static {
     /// Sends the request once and waits for the whole answer, within the transport's own time limit.
     fn exchange(&self, request: Request) -> impl Future<Output = Result<Response, TransportError>> + Send;
+
+    /// The same for a request whose body is made while it is sent, instead of [`Request::body`]. It may take any time while bytes move:
+    /// the time limit is for the time without any, and for the answer behind the last one.
+    fn send_file(
+        &self,
+        request: Request,
+        body: StreamedBody,
+    ) -> impl Future<Output = Result<Response, TransportError>> + Send;
 }

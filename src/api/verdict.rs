@@ -219,6 +219,29 @@ fn names_video(envelope: Option<&Envelope>) -> bool {
     envelope.is_some_and(|envelope| wire::parse_accepted(&envelope.data).0.is_some())
 }
 
+/// Decides the outcome of an upload of a file: as that of an upload, but that the file may be too large.
+pub(super) fn of_file(outcome: Result<Response, TransportError>, user_rules: &[UserRule]) -> Verdict {
+    let too_large = outcome.as_ref().ok().and_then(|response| too_large(response, user_rules));
+    let verdict = of_upload(outcome, user_rules);
+    let is_open =
+        matches!(verdict, Verdict::InDoubt { .. } | Verdict::StopRun { certainty: Certainty::Unclear, .. });
+    match too_large.filter(|_| is_open) {
+        Some(cause) => Verdict::BadRow { certainty: Certainty::Refused, cause },
+        None => verdict,
+    }
+}
+
+/// What an answer says of a file that is too large, by its status or its code: such a file was not taken.
+fn too_large(response: &Response, user_rules: &[UserRule]) -> Option<String> {
+    let envelope = wire::parse_envelope(&response.body);
+    if user_rules.iter().any(|rule| rule.class_of(response.status, envelope.as_ref()).is_some()) {
+        return None;
+    }
+    let by_code = envelope.as_ref().is_some_and(|envelope| envelope.code == "413");
+    let is_too_large = by_code || (response.status == 413 && envelope.is_none());
+    is_too_large.then(|| format!("the file is too large ({})", describe(response, envelope.as_ref())))
+}
+
 /// Decides the outcome of a read; `parse` reads its `data`.
 pub(super) fn of_read<V>(
     outcome: Result<Response, TransportError>,

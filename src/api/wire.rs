@@ -10,7 +10,10 @@ use super::{
     status_word::{IndexStatus, StatusWords},
     transport::{Content, HttpMethod, Request},
 };
-use crate::domain::{Submission, UnixMillis, VideoNo};
+use crate::{
+    domain::{Submission, UnixMillis, VideoNo},
+    local_file::media_type,
+};
 
 /// Videos on one page at most (the service's plugin documentation).
 pub const PAGE_SIZE_MAX: u32 = 200;
@@ -23,11 +26,12 @@ const ANSWER_MAX: usize = 1024 * 1024;
 /// The longest answer read of a listing, in bytes: 200 videos of 10 KiB each.
 const LIST_ANSWER_MAX: usize = 2 * 1024 * 1024;
 
-/// The fields of `POST upload_url` in their order: `tags` repeated, booleans in lower case, no field empty.
+/// The fields of `POST upload_url` in their order: `tags` repeated, booleans in lower case, no field empty. Those of `POST upload`
+/// are the same without the address: the file follows them.
 #[must_use]
 pub fn upload_fields(submission: &Submission, marker: Option<&str>) -> Vec<(&'static str, String)> {
-    let mut fields =
-        vec![("url", submission.url.as_str().to_owned()), ("unique_id", submission.namespace.clone())];
+    let url = submission.file.is_none().then(|| ("url", submission.url.as_str().to_owned()));
+    let mut fields: Vec<_> = url.into_iter().chain([("unique_id", submission.namespace.clone())]).collect();
     fields
         .extend(submission.tags.iter().map(String::as_str).chain(marker).map(|tag| ("tags", tag.to_owned())));
     if let Some(place) = submission.coordinates {
@@ -63,6 +67,57 @@ pub(super) fn upload_request(submission: &Submission, marker: Option<&str>) -> R
         query: String::new(),
         content: Content::Form,
         body: form_of(&upload_fields(submission, marker)),
+        answer_max: ANSWER_MAX,
+    }
+}
+
+/// A file as it goes over the wire: the fields, the file, and what ends them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileUpload {
+    /// Before the first byte of the file.
+    pub head: Vec<u8>,
+    /// The file, in bytes.
+    pub size: u64,
+    /// Behind its last byte.
+    pub tail: Vec<u8>,
+    boundary: String,
+}
+
+impl FileUpload {
+    /// The upload of the file that a submission names. `None`: it names none, or one that the service does not take. The boundary is in no
+    /// file: nobody can guess it.
+    #[must_use]
+    pub fn new(submission: &Submission, marker: Option<&str>, boundary: &str) -> Option<Self> {
+        let (path, stamp) = submission.url.file().zip(submission.file)?;
+        let media_type = media_type(&path)?;
+        let part = |name: &str| format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"");
+        let fields = upload_fields(submission, marker);
+        let fields: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{}\r\n\r\n{value}\r\n", part(name))).collect();
+        // as browsers write a name in a header (WHATWG, multipart/form-data encoding)
+        let name = path.file_name()?.to_string_lossy();
+        let name = name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
+        let file = format!("{}; filename=\"{name}\"\r\nContent-Type: {media_type}\r\n\r\n", part("file"));
+        let tail = format!("\r\n--{boundary}--\r\n").into_bytes();
+        let head = (fields.concat() + &file).into_bytes();
+        Some(Self { head, size: stamp.size, tail, boundary: boundary.to_owned() })
+    }
+
+    /// The whole body, in bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.head.len() as u64 + self.size + self.tail.len() as u64
+    }
+}
+
+/// `POST upload`, but for its body.
+pub(super) fn file_request(upload: &FileUpload) -> Request {
+    Request {
+        method: HttpMethod::Post,
+        endpoint: "upload",
+        query: String::new(),
+        content: Content::Multipart(upload.boundary.clone()),
+        body: String::new(),
         answer_max: ANSWER_MAX,
     }
 }
@@ -282,6 +337,33 @@ mod tests {
              &tags=telecine%3A1-2&latitude=-41.5&longitude=174&datetime_taken=2019-05-06+07%3A08%3A09\
              &retain_original_video=false"
         );
+    }
+
+    #[test]
+    fn a_file_is_sent_behind_the_same_fields_without_its_address() {
+        let url = SourceUrl::of_file(std::path::Path::new("/v/a \"b\"\n\u{1f3ac}.MOV")).unwrap();
+        let file = Some(crate::domain::FileStamp { size: 5, modified_at: UnixMillis(0) });
+        let own = Submission { url, file, ..submission() };
+        let upload = FileUpload::new(&own, Some("telecine:1-2"), "B").unwrap();
+        let part = |name: &str, value: &str| {
+            format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let fields = [
+            part("unique_id", "default"),
+            part("tags", "Art, Modern"),
+            part("tags", "\u{101}&="),
+            part("tags", "telecine:1-2"),
+            part("latitude", "-41.5"),
+            part("longitude", "174"),
+            part("datetime_taken", "2019-05-06 07:08:09"),
+            part("retain_original_video", "false"),
+        ];
+        let file = "--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a %22b%22%0A\u{1f3ac}.MOV\"\r\n\
+                    Content-Type: video/quicktime\r\n\r\n";
+        assert_eq!(String::from_utf8(upload.head.clone()).unwrap(), format!("{}{file}", fields.concat()));
+        assert_eq!(upload.tail, b"\r\n--B--\r\n");
+        assert_eq!(upload.length(), upload.head.len() as u64 + 5 + 9);
+        assert_eq!(FileUpload::new(&submission(), None, "B"), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod dashboard;
 pub mod destination;
 pub mod doctor;
 pub mod explain;
+pub mod folder_listing;
 pub mod init;
 pub mod limits;
 pub mod listing;

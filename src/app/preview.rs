@@ -23,7 +23,7 @@ pub struct PreviewRow {
     pub line: u64,
     /// The fields in their order; addresses are redacted.
     pub fields: Vec<(&'static str, String)>,
-    /// The form as it is sent; addresses are redacted.
+    /// The form as it is sent; addresses are redacted. `null`: a file is sent behind the fields.
     pub form: Option<String>,
     /// What is odd about it.
     pub warnings: Vec<Problem>,
@@ -62,7 +62,12 @@ pub fn rows(manifest: &mut Manifest, from_line: u64, count: usize) -> Result<Vec
 #[must_use]
 pub fn shown_fields(submission: &Submission, marker: Option<&str>) -> Vec<(&'static str, String)> {
     let mut fields = upload_fields(submission, marker);
+    let file = submission.file.map(|stamp| ("file", format!("{} ({stamp})", submission.url)));
+    fields.extend(file);
     for (name, value) in &mut fields {
+        if *name == "file" {
+            continue;
+        }
         if matches!(*name, "url" | "callback") {
             *value = redact::url(value);
         } else if value.contains("://") {
@@ -78,7 +83,7 @@ fn sent(path: &str, row: ManifestRow) -> PreviewRow {
         schema: SCHEMA,
         manifest: path.to_owned(),
         line: row.line,
-        form: Some(form_of(&fields)),
+        form: row.submission.file.is_none().then(|| form_of(&fields)),
         fields,
         warnings: row.warnings,
         problems: Vec::new(),

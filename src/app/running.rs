@@ -8,7 +8,7 @@ use crate::{
     clock::Clock,
     domain::{LINK_LIFE_MIN, UnixMillis},
     error::Error,
-    ledger::{LastError, ManifestId, RunId, RunRow, Snapshot, running_process},
+    ledger::{FilesSent, LastError, ManifestId, RunId, RunRow, Snapshot, running_process},
     pipeline::delay_text,
     quota::{Endpoint, QuotaStatus},
 };
@@ -50,6 +50,8 @@ pub struct RunState {
     pub uploads_per_minute: u64,
     /// When all of them will have been sent, by the limits. `None`: nothing is left, or it is still being read.
     pub sent_by: Option<UnixMillis>,
+    /// The files that it is sending. `None`: no file is.
+    pub files: Option<FilesSent>,
     /// What went wrong last in it.
     pub last_error: Option<LastError>,
 }
@@ -104,6 +106,7 @@ impl RunningRun {
             pending,
             uploads_per_minute: pace.accepted.saturating_mul(60_000) / span_ms.unsigned_abs(),
             sent_by,
+            files: snapshot.files_sent()?,
             last_error: pace.last_error,
         })
     }

@@ -133,6 +133,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "telecine import manifests/sample.csv --sandbox",
             "telecine import archive.csv --rate 1/s --cap 120/2h --max-uploads 500",
             "telecine import s3://archive/2019/ --include '*.mp4' --map 'tags=path[1]+path[2]'",
+            "telecine import ./videos/ --map 'tags=path[1]' --bwlimit 10MiB",
         ],
     ),
     ("plan", &["telecine plan archive.csv --rate 1/s --cap 120/2h --price 2"]),

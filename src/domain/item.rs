@@ -1,13 +1,16 @@
 //! What an item, its submission and a video number are.
 //!
 //! Every type here is valid by construction: whoever holds a [`SourceUrl`] holds an http(s) address with a host and
-//! without credentials, or the address of an object in a bucket.
+//! without credentials, or the address of an object in a bucket or of a file.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::source_url::{self, SourceUrl};
+use super::{
+    FileStamp,
+    source_url::{self, SourceUrl},
+};
 
 /// The identity of an item: one source URL in one namespace. A row's line number is never part of it, so a manifest may
 /// be reordered, split or extended.
@@ -130,6 +133,9 @@ pub struct Coordinates {
 pub struct Submission {
     /// Where the service fetches the video.
     pub url: SourceUrl,
+    /// What the file was when the row was read. `None`: the service fetches the video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileStamp>,
     /// The service's `unique_id`: the namespace that holds the video.
     #[serde(rename = "ns")]
     pub namespace: String,
@@ -184,6 +190,7 @@ impl Submission {
     pub const fn new(url: SourceUrl, namespace: String) -> Self {
         Self {
             url,
+            file: None,
             namespace,
             item_id: None,
             tags: Vec::new(),
@@ -230,6 +237,7 @@ impl Submission {
         let values = |own: &Self| {
             [
                 ("url", crate::redact::url(&own.url.without_signature())),
+                ("file", own.file.map_or_else(String::new, |file| file.to_string())),
                 ("tags", crate::redact::opaque(&own.tags.join("; "))),
                 ("geo", place(own)),
                 ("datetime", text(own.datetime_taken.as_ref())),

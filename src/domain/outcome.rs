@@ -29,6 +29,8 @@ pub enum StopReason {
     ProxyUnusable,
     /// No link to an object in a bucket can be signed.
     NoSourceCredentials,
+    /// A file that a row names cannot be read, as when a disk fails.
+    FilesUnreadable,
     /// The TLS certificate is not trusted.
     UntrustedCertificate,
     /// Most of the latest rows were rejected: the cause is hardly each single row.

@@ -4,11 +4,11 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::object_address;
+use super::{file_address, object_address};
 
 /// The address of a video: http or https, with a host, without user or password, at most
 /// [`SourceUrl::LENGTH_MAX`] bytes, percent-encoded; or the address of an object in a bucket
-/// ([`ObjectAddress`](super::ObjectAddress)).
+/// ([`ObjectAddress`](super::ObjectAddress)) or of a file on this machine.
 ///
 /// `Debug` and `Display` show it redacted; only [`SourceUrl::as_str`] gives the whole.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,8 +50,8 @@ pub enum UrlError {
     /// Not parseable as an absolute URL.
     #[error("not an absolute url")]
     NotAbsolute,
-    /// Another scheme than those of links and of buckets.
-    #[error("the scheme is none of http, https, s3, gs and az")]
+    /// Another scheme than those of links, buckets and files.
+    #[error("the scheme is none of http, https, s3, gs, az and file")]
     Scheme,
     /// No host.
     #[error("the url has no host")]
@@ -71,6 +71,12 @@ pub enum UrlError {
     /// Longer than [`KEY_MAX`](super::ObjectAddress::KEY_MAX).
     #[error("the key is longer than 1024 bytes")]
     KeyTooLong,
+    /// The file of another machine, or none.
+    #[error("the address names no file of this machine")]
+    FileHost,
+    /// A path that is not absolute, or has a part that no file is named by.
+    #[error("the path is not absolute, or has an empty part or a part . or ..")]
+    FilePath,
     /// Contains a line break, tab or other control character.
     #[error("the url contains a control character")]
     Control,
@@ -100,6 +106,9 @@ impl SourceUrl {
         }
         if let Some(object) = object_address::normalise(text) {
             return object;
+        }
+        if let Some(file) = file_address::normalise(text) {
+            return file;
         }
         if text.chars().any(char::is_control) {
             return Err(UrlError::Control);

@@ -16,6 +16,13 @@ pub(super) fn marker(secret: &[u8; 32], attempt: i64, key_prefix: &str) -> Strin
     format!("{PREFIX}{}-{key_prefix}", hex(&digest.as_bytes()[..STEM_DIGITS / 2]))
 }
 
+/// What separates the parts of the request of an attempt. It is in no file: it is as hard to guess as a marker, and not known before the
+/// request.
+pub(super) fn boundary(secret: &[u8; 32], attempt: i64) -> String {
+    let digest = blake3::keyed_hash(secret, format!("boundary {attempt}").as_bytes());
+    format!("telecine-{}", hex(&digest.as_bytes()[..STEM_DIGITS / 2]))
+}
+
 /// Whether a tag is the marker of a request, of this ledger or of another one.
 #[must_use]
 pub fn is_marker(tag: &str) -> bool {

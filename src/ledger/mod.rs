@@ -61,14 +61,15 @@ pub use marker::is_marker;
 pub use registry::{RegisteredLedger, registered_ledger, registered_ledgers};
 pub use schema::version as schema_version;
 pub use snapshot::{
-    AnswerRow, Capture, CauseCount, CauseExample, DeletionRow, EventRow, FaultCount, ItemHistory, ItemRow,
-    LastError, ListFilter, ListedItem, ManifestCounts, NO_SERVICE, OpenQuestion, ReasonCount, ReportScope,
-    RequestCounts, RequestRow, RequestTimes, RowIssue, RowIssueKind, RunPace, RunRow, RunUploads, Snapshot,
+    AnswerRow, Capture, CauseCount, CauseExample, DeletionRow, EventRow, FaultCount, FilesSent, ItemHistory,
+    ItemRow, LastError, ListFilter, ListedItem, ManifestCounts, NO_SERVICE, OpenQuestion, ReasonCount,
+    ReportScope, RequestCounts, RequestRow, RequestTimes, RowIssue, RowIssueKind, RunPace, RunRow,
+    RunUploads, Snapshot,
 };
 pub use store::Store;
 pub use types::{
-    Acknowledgement, AttemptResult, BadRow, BadRowCounts, Binding, Bindings, BootTime, BoundBy, BoundItem,
-    BoundVideo, CallContradiction, CallReceipt, CalledAttempt, CalledNumber, Claim, ClaimBlocked,
+    Acknowledgement, AttemptResult, BODY_LEASE, BadRow, BadRowCounts, Binding, Bindings, BootTime, BoundBy,
+    BoundItem, BoundVideo, CallContradiction, CallReceipt, CalledAttempt, CalledNumber, Claim, ClaimBlocked,
     ClaimOutcome, ClaimTerms, ClockReference, ControlVideo, DeletedRows, DeletionOrder, DeletionTask,
     Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo, Marker, Observation, ObservedDelays,
     Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question, Recovered, ReviewAnswer,

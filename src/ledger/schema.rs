@@ -14,6 +14,14 @@ pub(super) const APPLICATION_ID: i32 = 0x7465_6c65;
 pub(super) const ATTEMPT_IS_OPEN: &str = "(attempt.state = 'sending' OR attempt.state = 'in_doubt' \
      OR attempt.state = 'accepted_unidentified' OR attempt.state = 'needs_review')";
 
+/// SQL: the latest time at which a byte of the request of an attempt may have left.
+pub(super) const SENT_BY: &str = "max(attempt.send_before, coalesce(attempt.body_until, 0))";
+
+/// SQL: when a request left, and of one with a file when its last byte did: the service may count it from then on. The minute is
+/// [`BODY_LEASE`](super::BODY_LEASE).
+pub(super) const LAST_BYTE_AT: &str =
+    "coalesce(max(attempt.sent_at, attempt.body_until - 60000), attempt.sent_at)";
+
 /// SQL: the states of an attempt that the service accepted.
 pub(super) const ACCEPTED_STATES: &str = "('accepted', 'accepted_unidentified', 'superseded')";
 
@@ -77,6 +85,11 @@ mod tests {
 
     use super::*;
     use crate::domain::{ItemEvent, State};
+
+    #[test]
+    fn the_minute_of_a_lease_is_that_of_the_ledger() {
+        assert!(LAST_BYTE_AT.contains(&format!("- {})", crate::ledger::BODY_LEASE.as_millis())));
+    }
 
     #[test]
     fn the_open_states_are_those_of_the_partial_index() {

@@ -79,7 +79,8 @@ CREATE INDEX item_by_id ON item (external_id) WHERE external_id IS NOT NULL;
 -- ordered it to be sent again, or `rejected` only by a rule of the user; it may still be at the service. `held` is 1 while
 -- its item waits to be sent again and the listings have not been searched for its markers yet. `clear_at` is when a complete listing first showed no
 -- video that it could be, `hidden_until` the latest listing that did not show its video. `submission` is what was sent, where
--- the row has other content by now; NULL where its item has it.
+-- the row has other content by now; NULL where its item has it. `body_until` is the latest time at which a byte of its file may
+-- have left, and `body_sent` how many bytes had been sent when that was recorded; both are NULL where the service fetches the video.
 CREATE TABLE attempt (
     id           INTEGER PRIMARY KEY,
     item         INTEGER NOT NULL REFERENCES item (id),
@@ -104,6 +105,8 @@ CREATE TABLE attempt (
     hidden_until INTEGER,
     held         INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),
     submission   TEXT,
+    body_until   INTEGER,
+    body_sent    INTEGER,
     CHECK ((video_no IS NOT NULL) = (state IN ('accepted', 'superseded'))),
     CHECK ((bound_by IS NOT NULL) = (video_no IS NOT NULL))
 ) STRICT;

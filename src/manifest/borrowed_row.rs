@@ -2,13 +2,15 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{Coordinates, ItemKey, ManifestRow, Problem, SourceUrl, Submission};
+use crate::domain::{Coordinates, FileStamp, ItemKey, ManifestRow, Problem, SourceUrl, Submission};
 
 /// What a record says.
 #[derive(Clone, Debug)]
 pub(super) struct BorrowedRow<'a> {
     /// Normalised.
     pub(super) address: Cow<'a, str>,
+    /// Of the file that it names.
+    pub(super) file: Option<FileStamp>,
     pub(super) namespace: Cow<'a, str>,
     pub(super) item_id: Option<Cow<'a, str>>,
     pub(super) tags: Vec<Cow<'a, str>>,
@@ -41,6 +43,7 @@ impl BorrowedRow<'_> {
             warnings: self.warnings,
             submission: Submission {
                 url: SourceUrl::of_normal(self.address),
+                file: self.file,
                 namespace: self.namespace.into_owned(),
                 item_id: owned(self.item_id),
                 tags: self.tags.into_iter().map(Cow::into_owned).collect(),

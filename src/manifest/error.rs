@@ -45,7 +45,10 @@ pub enum ManifestError {
     /// The bucket was not listed to the end.
     #[error("{path}: the bucket cannot be listed: {what}")]
     Unlisted { path: String, what: String },
-    /// No object in the bucket is a row.
+    /// The folder was not listed to the end.
+    #[error("{path}: the folder cannot be listed: {what}")]
+    FolderUnlisted { path: String, what: String },
+    /// No object in the bucket, or file in the folder, is a row.
     #[error("{path}: there is nothing to read: {what}")]
     NoObjects { path: String, what: String },
     /// It is somewhere else.

@@ -8,7 +8,9 @@ use super::{
 };
 
 use crate::{
-    domain::{Coordinates, LINK_LIFE_MIN, Problem, UnixMillis, is_object_address, link_expires_at},
+    domain::{
+        Coordinates, LINK_LIFE_MIN, Problem, UnixMillis, is_file_address, is_object_address, link_expires_at,
+    },
     redact,
 };
 
@@ -72,7 +74,7 @@ impl Lint {
         let mut odd: Vec<(Field, String, Advised)> = Vec::new();
         let url = || redact::url(&row.address);
         odd.extend(address(&row.address).map(|words| (Field::Url, url(), words)));
-        let is_link = !is_object_address(&row.address);
+        let is_link = !is_object_address(&row.address) && !is_file_address(&row.address);
         odd.extend(hash_sign(&row.address).filter(|_| is_link).map(|words| (Field::Url, url(), words)));
         if is_link && memchr::memchr(b'%', row.address.as_bytes()).is_some() {
             odd.extend(encoded_twice(&row.address).map(|words| (Field::Url, url(), words)));

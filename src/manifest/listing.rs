@@ -1,5 +1,5 @@
-//! A bucket as a manifest: each object is a row. The listing is written as CSV into files without a name, so that it is read as
-//! every other manifest is, twice where that is needed, and memory does not grow with it.
+//! A bucket or a folder as a manifest: each object or file is a row. The listing is written as CSV into files without a name, so that it
+//! is read as every other manifest is, twice where that is needed, and memory does not grow with it.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use crate::domain::{BucketPrefix, ListedObject, SourceUrl};
 /// The columns before those of the path.
 const COLUMNS: &str = "url,key,name,size,etag,last_modified";
 
-/// The objects of a bucket, listed to the end.
+/// The objects of a bucket or the files of a folder, listed to the end.
 #[derive(Clone, Debug)]
 pub struct ObjectListing {
     /// CSV with a header.
@@ -23,6 +23,8 @@ pub struct ObjectListing {
     /// What is said of it beside its rows, a sentence each.
     pub(super) notices: Vec<String>,
     rows: u64,
+    /// What a row is, and what several are.
+    nouns: [&'static str; 2],
 }
 
 impl ObjectListing {
@@ -51,42 +53,111 @@ impl ObjectListing {
 
     /// What was found out about it.
     pub(super) fn found(&self) -> String {
-        format!("a listing of {} {}", self.rows, if self.rows == 1 { "object" } else { "objects" })
+        let [one, several] = self.nouns;
+        format!("a listing of {} {}", self.rows, if self.rows == 1 { one } else { several })
     }
 }
 
-/// Some objects of a kind.
+/// Some objects or files of a kind.
 #[derive(Debug, Default)]
-struct KeyCount {
+pub(super) struct KeyCount {
     count: u64,
     /// The key of the first.
     first: String,
 }
 
 impl KeyCount {
-    fn add(&mut self, key: &str) {
+    pub(super) fn add(&mut self, key: &str) {
         if self.count == 0 {
             self.first = crate::redact::opaque(key);
         }
         self.count += 1;
     }
 
-    /// `verb` is that of one object, and that of several.
-    fn sentence(&self, verb: [&str; 2], what: &str, advice: &str) -> Option<String> {
+    /// `subject` is one object and its verb, and several with theirs.
+    pub(super) fn sentence(&self, subject: [&str; 2], what: &str, advice: &str) -> Option<String> {
         let Self { count, first } = self;
-        let (noun, verb) = if *count == 1 { ("object", verb[0]) } else { ("objects", verb[1]) };
-        (*count > 0).then(|| format!("{count} {noun} {verb} {what} (first: {first}); {advice}"))
+        let subject = if *count == 1 { subject[0] } else { subject[1] };
+        (*count > 0).then(|| format!("{count} {subject} {what} (first: {first}); {advice}"))
+    }
+}
+
+/// `left out of the listing: 2 empty objects`. Each is a count, the word for one, and that for several.
+pub(super) fn left_out<const N: usize>(counts: [(u64, &str, &str); N]) -> Option<String> {
+    let texts: Vec<String> = counts
+        .into_iter()
+        .filter(|(count, ..)| *count > 0)
+        .map(|(count, one, several)| format!("{count} {}", if count == 1 { one } else { several }))
+        .collect();
+    (!texts.is_empty()).then(|| format!("left out of the listing: {}", texts.join(", ")))
+}
+
+/// The rows of a listing, as they are written.
+pub(super) struct ListedRows {
+    rows: BufWriter<File>,
+    whole: File,
+    count: u64,
+    /// Folders of the deepest row.
+    depth: usize,
+}
+
+impl ListedRows {
+    /// `rows` and `whole` are empty files: the header is known behind the last row.
+    pub(super) fn new(rows: File, whole: File) -> Self {
+        Self { rows: BufWriter::new(rows), whole, count: 0, depth: 0 }
+    }
+
+    /// Writes a row: its cells, and the folders of its path.
+    pub(super) fn add(&mut self, cells: &[&str], folders: Option<&str>) -> io::Result<()> {
+        for (at, cell) in cells.iter().enumerate() {
+            self.rows.write_all(if at == 0 { b"\"" } else { b",\"" })?;
+            write_cell(&mut self.rows, cell)?;
+        }
+        let mut depth = 0;
+        for folder in folders.into_iter().flat_map(|folders| folders.split('/')) {
+            self.rows.write_all(b",\"")?;
+            write_cell(&mut self.rows, folder)?;
+            depth += 1;
+        }
+        self.rows.write_all(b"\n")?;
+        self.depth = self.depth.max(depth);
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Writes the header, with these columns before those of the folders, and the rows behind it.
+    pub(super) fn finish(
+        self,
+        columns: &str,
+        notices: Vec<String>,
+        nouns: [&'static str; 2],
+    ) -> io::Result<ObjectListing> {
+        let mut rows = self.rows.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let mut whole = self.whole;
+        whole.write_all(columns.as_bytes())?;
+        for number in 1..=self.depth {
+            write!(whole, ",{}", listing_column(number))?;
+        }
+        whole.write_all(b"\n")?;
+        rows.rewind()?;
+        io::copy(&mut rows, &mut whole)?;
+        whole.flush()?;
+        let mut hasher = blake3::Hasher::new();
+        source::hash(&whole, &mut hasher)?;
+        Ok(ObjectListing {
+            file: Arc::new(whole),
+            digest: hasher.finalize(),
+            notices,
+            rows: self.count,
+            nouns,
+        })
     }
 }
 
 /// Writes the objects of a bucket as rows.
 pub struct ListingWriter<'a> {
     prefix: &'a BucketPrefix,
-    rows: BufWriter<File>,
-    whole: File,
-    count: u64,
-    /// Folders of the deepest key.
-    depth: usize,
+    rows: ListedRows,
     excluded: u64,
     markers: u64,
     empty: u64,
@@ -100,10 +171,7 @@ impl<'a> ListingWriter<'a> {
     pub fn new(prefix: &'a BucketPrefix, rows: File, whole: File) -> Self {
         Self {
             prefix,
-            rows: BufWriter::new(rows),
-            whole,
-            count: 0,
-            depth: 0,
+            rows: ListedRows::new(rows, whole),
             excluded: 0,
             markers: 0,
             empty: 0,
@@ -137,62 +205,29 @@ impl<'a> ListingWriter<'a> {
         }
         let (folders, name) =
             key.rsplit_once('/').map_or((None, key.as_str()), |(folders, name)| (Some(folders), name));
-        for (at, cell) in
-            [&address, key, name, &size.to_string(), etag, last_modified].into_iter().enumerate()
-        {
-            self.rows.write_all(if at == 0 { b"\"" } else { b",\"" })?;
-            write_cell(&mut self.rows, cell)?;
-        }
-        let mut depth = 0;
-        for folder in folders.into_iter().flat_map(|folders| folders.split('/')) {
-            self.rows.write_all(b",\"")?;
-            write_cell(&mut self.rows, folder)?;
-            depth += 1;
-        }
-        self.rows.write_all(b"\n")?;
-        self.depth = self.depth.max(depth);
-        self.count += 1;
-        Ok(())
+        let size = size.to_string();
+        self.rows.add(&[&address, key, name, &size, etag, last_modified], folders)
     }
 
     /// Writes the header, and the rows behind it.
     pub fn finish(self) -> io::Result<ObjectListing> {
         let notices = self.notices();
-        let mut rows = self.rows.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let mut whole = self.whole;
-        whole.write_all(COLUMNS.as_bytes())?;
-        for number in 1..=self.depth {
-            write!(whole, ",{}", listing_column(number))?;
-        }
-        whole.write_all(b"\n")?;
-        rows.rewind()?;
-        io::copy(&mut rows, &mut whole)?;
-        whole.flush()?;
-        let mut hasher = blake3::Hasher::new();
-        source::hash(&whole, &mut hasher)?;
-        Ok(ObjectListing { file: Arc::new(whole), digest: hasher.finalize(), notices, rows: self.count })
+        self.rows.finish(COLUMNS, notices, ["object", "objects"])
     }
 
     fn notices(&self) -> Vec<String> {
-        let left_out = [
+        let left_out = left_out([
             (self.markers, "folder marker", "folder markers"),
             (self.empty, "empty object", "empty objects"),
             (self.excluded, "object by --include and --exclude", "objects by --include and --exclude"),
-        ];
-        let left_out: Vec<String> = left_out
-            .into_iter()
-            .filter(|(count, ..)| *count > 0)
-            .map(|(count, one, several)| format!("{} {}", count, if count == 1 { one } else { several }))
-            .collect();
-        let left_out =
-            (!left_out.is_empty()).then(|| format!("left out of the listing: {}", left_out.join(", ")));
+        ]);
         let unnamable = self.unnamable.sentence(
-            ["has a key", "have keys"],
+            ["object has a key", "objects have keys"],
             "that no address can name",
             "it ends with a blank, or like the version of an object, and was left out; rename it",
         );
         let other = self.other.sentence(
-            ["has", "have"],
+            ["object has", "objects have"],
             "no ending of a video",
             "--include '*.mp4' or --exclude '*.json' says which objects are rows",
         );

@@ -104,6 +104,7 @@ fn rule_fields(rules: &RowRules) -> Vec<(&'static str, Vec<String>)> {
         lone_comma,
         missing: MissingRules { has_defaults, texts: missing },
         drop_invalid,
+        files,
     } = rules;
     let tag_separator = match tag_separator {
         TagSeparator::Default => None,
@@ -124,6 +125,7 @@ fn rule_fields(rules: &RowRules) -> Vec<(&'static str, Vec<String>)> {
         ("zone", texts(zone.as_ref().and_then(|zone| zone.iana_name()))),
         ("date_found", texts(found)),
         ("missing", missing.clone()),
+        ("files", texts(files.iter().map(|root| root.path().display()))),
         ("drop_invalid", texts(drop_invalid.iter().map(|field| field.name()))),
     ];
     fields.extend(flags.map(|(name, is_set)| (name, texts([is_set]))));

@@ -72,6 +72,7 @@ pub(super) async fn run_stages<T: Transport>(
         patience: policy.wait,
         quota_wait_max: policy.quota_wait_max,
         acceptance_lag_max: ACCEPTANCE_LAG_MAX,
+        bandwidth_max: policy.bandwidth_max,
     };
     let mut coordinator = Coordinator {
         stages: Stages {

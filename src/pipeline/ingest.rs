@@ -36,9 +36,9 @@ pub(super) struct IngestRules {
 
 impl IngestRules {
     /// The stamp of an unchanged manifest, whose items may be sent before it is read again. `None`: each row must be
-    /// read first, for instance to check its probe.
+    /// read first, to check its probe or the file that it names.
     pub(super) fn stamp(self, manifest: &Manifest) -> Option<String> {
-        manifest.stamp().filter(|_| self.probe_age_max.is_none())
+        manifest.stamp().filter(|_| self.probe_age_max.is_none() && !manifest.may_name_files())
     }
 }
 

@@ -31,6 +31,8 @@ pub struct RunPolicy {
     pub rows_max: Option<u64>,
     /// The most uploads paid or possibly paid in this ledger. `None`: unlimited.
     pub uploads_max: Option<u64>,
+    /// Of all files together, in bytes per second. `None`: unlimited.
+    pub bandwidth_max: Option<u64>,
     /// Send nothing while the ledger's disk has fewer bytes free.
     pub disk_free_min: u64,
     /// What to do with rows that failed before.
@@ -54,6 +56,7 @@ impl Default for RunPolicy {
             time_max: None,
             rows_max: None,
             uploads_max: None,
+            bandwidth_max: None,
             disk_free_min: 0,
             reruns: RerunPolicy::default(),
             probe_age_max: None,

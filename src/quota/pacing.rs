@@ -118,6 +118,16 @@ impl Pacing {
         }
     }
 
+    /// A request that left earlier is whole now. The service may count it from now on.
+    pub(super) fn end(&mut self, key: i64, now: PreciseTime) {
+        for window in &mut self.windows {
+            window.put_once(key, now.millis_up());
+        }
+        if let Some(smoother) = &mut self.smoother {
+            smoother.use_up(now);
+        }
+    }
+
     /// A request left at `at` in an earlier run.
     pub(super) fn replay(&mut self, key: i64, at: UnixMillis) {
         for window in &mut self.windows {

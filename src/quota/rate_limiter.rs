@@ -1,11 +1,15 @@
 //! The rate limiter: waits for capacity, orders the waiting requests by priority, and issues permits.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::Notify;
 
 use super::{
     account_limits::{AccountLimits, Departure, UploadTimes},
+    cap_window::{Acceptance, Spent},
     circuit_breaker::Cooldown,
     feedback::Feedback,
     forecast::Forecast,
@@ -134,6 +138,29 @@ impl RateLimiter {
         };
         self.changed.notify_waiters();
         feedback.cooldown
+    }
+
+    /// The last byte of an upload that has left is sent: the next one keeps its distance from it, too.
+    pub fn upload_ended(&self, key: i64) {
+        let now = PreciseTime(self.clock.now_us());
+        {
+            let mut state = self.state();
+            state.account.upload.pacing.end(key, now);
+            state.account.total.end(key, now);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// The longest distance that the rates of uploads demand.
+    #[must_use]
+    pub fn upload_interval(&self) -> Duration {
+        let state = self.state();
+        state.account.upload.pacing.interval().max(state.account.total.interval())
+    }
+
+    /// An upload that has left is still being sent: it may be accepted until `until`.
+    pub fn still_open(&self, key: i64, until: UnixMillis) {
+        self.state().account.caps.log.put(key, Spent { until, certainty: Acceptance::Open });
     }
 
     /// Evidence shows that an open upload was accepted no later than now, or never.

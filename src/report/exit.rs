@@ -323,7 +323,7 @@ pub const fn stop_code(reason: StopReason) -> ExitCode {
         StopReason::ProxyUnusable | StopReason::UntrustedCertificate | StopReason::NoSourceCredentials => {
             ExitCode::Usage
         }
-        StopReason::Unreachable | StopReason::Unlisted => ExitCode::Temporary,
+        StopReason::Unreachable | StopReason::Unlisted | StopReason::FilesUnreadable => ExitCode::Temporary,
         StopReason::KeyRefused
         | StopReason::CreditsOut
         | StopReason::AccountDisabled
@@ -392,6 +392,11 @@ pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
         StopReason::NoSourceCredentials => (
             "no link to the objects of the manifest can be signed; no row was sent without one",
             "correct the credentials, then run the same command again; it resumes where this run stopped",
+        ),
+        StopReason::FilesUnreadable => (
+            "files of the manifest cannot be read, or most of the last ones changed; they were not sent",
+            "check the disk and its permissions, then give the same command again, with --retry-failed if files were gone and are \
+             back; it resumes where this run stopped",
         ),
         StopReason::UntrustedCertificate => (
             "the TLS certificate cannot be trusted",

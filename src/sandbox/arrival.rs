@@ -1,5 +1,6 @@
 //! A request as the mock receives it, what its client sees, and a call that the mock makes.
 
+use super::multipart::ArrivedFile;
 use crate::{
     api::transport::{HttpMethod, Response},
     domain::UnixMillis,
@@ -15,7 +16,10 @@ pub struct Arrival {
     pub endpoint: String,
     /// The encoded query.
     pub query: String,
+    /// Of `upload`: its fields, as a form.
     pub body: String,
+    /// Of `upload`: the file.
+    pub file: Option<ArrivedFile>,
 }
 
 /// One call: a POST of JSON.

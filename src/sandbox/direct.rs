@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::{
     arrival::{Arrival, ClientView},
     mock_service::MockService,
+    multipart::MultipartReader,
 };
 use crate::{
     api::{
+        StreamedBody,
         http::EXCHANGE_MAX,
-        transport::{Request, Response, Transport, TransportError},
+        transport::{Content, Request, Response, Transport, TransportError},
     },
     clock::Clock,
 };
@@ -37,8 +39,42 @@ impl Transport for Direct {
             endpoint: request.endpoint.to_owned(),
             query: request.query,
             body: request.body,
+            file: None,
         };
-        match self.mock.answer(arrival).await {
+        self.seen(self.mock.answer(arrival).await).await
+    }
+
+    async fn send_file(&self, request: Request, mut body: StreamedBody) -> Result<Response, TransportError> {
+        let content_type = match &request.content {
+            Content::Multipart(boundary) => format!("multipart/form-data; boundary={boundary}"),
+            Content::Empty | Content::Form | Content::Json => String::new(),
+        };
+        let reader = MultipartReader::of_content_type(&content_type);
+        let mut reader =
+            reader.ok_or_else(|| TransportError::NotSent("the request has no boundary".to_owned()))?;
+        let cut_at = self.mock.begin_file();
+        while let Some(part) = body.next().await {
+            let part = part.map_err(|cut| TransportError::NoAnswer(cut.to_string()))?;
+            reader.push(&part).map_err(TransportError::NoAnswer)?;
+            if cut_at.is_some_and(|cut_at| reader.read() >= cut_at) {
+                return Err(TransportError::NoAnswer("connection reset".to_owned()));
+            }
+        }
+        let arrival = Arrival {
+            key: self.key.clone(),
+            method: request.method,
+            endpoint: request.endpoint.to_owned(),
+            query: request.query,
+            body: String::new(),
+            file: None,
+        };
+        self.seen(self.mock.answer_file(arrival, reader).await).await
+    }
+}
+
+impl Direct {
+    async fn seen(&self, view: ClientView) -> Result<Response, TransportError> {
+        match view {
             ClientView::Answer(reply) => Ok(reply),
             ClientView::Cut => Err(TransportError::NoAnswer("connection reset".to_owned())),
             ClientView::Silence => {

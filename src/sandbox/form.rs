@@ -1,7 +1,12 @@
 //! Reads the form of an upload, and refuses what the documents of the service exclude.
 
+use std::path::Path;
+
 use serde_json::Value;
 use url::form_urlencoded;
+
+use super::multipart::ArrivedFile;
+use crate::local_file::{FILE_MAX, media_type};
 
 /// The upload that a form describes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,11 +19,13 @@ pub(super) struct UploadForm {
     pub(super) longitude: Option<f64>,
     pub(super) camera_model: Option<String>,
     pub(super) callback: Option<String>,
+    pub(super) file: Option<ArrivedFile>,
 }
 
-/// Reads an upload; the error is the service's message.
-pub(super) fn read_upload(body: &str) -> Result<UploadForm, String> {
-    let mut form = UploadForm { unique_id: "default".to_owned(), ..UploadForm::default() };
+/// Reads an upload, and the file that came with it; the error is the service's message.
+pub(super) fn read_upload(body: &str, file: Option<&ArrivedFile>) -> Result<UploadForm, String> {
+    let mut form =
+        UploadForm { unique_id: "default".to_owned(), file: file.cloned(), ..UploadForm::default() };
     for (name, value) in form_urlencoded::parse(body.as_bytes()) {
         if value.is_empty() {
             return Err(format!("{name} must not be empty"));
@@ -57,8 +64,15 @@ pub(super) fn read_upload(body: &str) -> Result<UploadForm, String> {
 }
 
 fn check(form: UploadForm) -> Result<UploadForm, String> {
+    let form = match &form.file {
+        Some(file) => {
+            check_file(file)?;
+            UploadForm { url: file.name.clone(), ..form }
+        }
+        None => form,
+    };
     let is_fetchable = url::Url::parse(&form.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    if !is_fetchable || form.url.contains(' ') {
+    if form.file.is_none() && (!is_fetchable || form.url.contains(' ')) {
         return Err("url is invalid".to_owned());
     }
     if form.tags.len() > 20 {
@@ -71,6 +85,17 @@ fn check(form: UploadForm) -> Result<UploadForm, String> {
         return Err("datetime_taken must be yyyy-MM-dd HH:mm:ss".to_owned());
     }
     Ok(form)
+}
+
+fn check_file(file: &ArrivedFile) -> Result<(), String> {
+    let is_video = media_type(Path::new(&file.name)).is_some() && file.media_type.starts_with("video/");
+    if !is_video {
+        return Err(format!("the file format of {} is not supported", file.name));
+    }
+    if file.size == 0 || file.size > FILE_MAX {
+        return Err("the file size must be between 1 byte and 3 GB".to_owned());
+    }
+    Ok(())
 }
 
 /// A listing as the JSON body asks for it.
@@ -123,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_lone_tag_with_a_comma_is_split_as_the_service_would() {
-        let tags = |body: &str| read_upload(&format!("url=https://host/a.mp4&{body}")).unwrap().tags;
+        let tags = |body: &str| read_upload(&format!("url=https://host/a.mp4&{body}"), None).unwrap().tags;
         assert_eq!(tags("tags=a%2Cb"), ["a", "b"]);
         assert_eq!(tags("tags=a%2Cb&tags=c"), ["a,b", "c"]);
     }
@@ -139,9 +164,9 @@ mod tests {
             "url=https://host/a&latitude=north",
             "url=https://host/a&retain_original_video=True",
         ] {
-            assert!(read_upload(body).is_err(), "{body}");
+            assert!(read_upload(body, None).is_err(), "{body}");
         }
         let many: Vec<String> = (0..21).map(|n| format!("tags={n}")).collect();
-        assert!(read_upload(&format!("url=https://host/a&{}", many.join("&"))).is_err());
+        assert!(read_upload(&format!("url=https://host/a&{}", many.join("&")), None).is_err());
     }
 }

@@ -46,8 +46,10 @@ pub(super) struct MockState {
 /// Counters of requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Requests to `upload_url`.
+    /// Requests to `upload_url`, and whole requests to `upload`.
     pub uploads: u64,
+    /// Requests to `upload` that began.
+    pub files: u64,
     /// Uploads refused by a limit.
     pub refusals: u64,
     /// Requests to `list_videos` and `get_metadata`.
@@ -122,6 +124,7 @@ impl MockState {
             account: account.to_owned(),
             unique_id: form.unique_id,
             url: form.url,
+            file_size: form.file.map(|file| file.size),
             tags: form.tags,
             datetime_taken: form.datetime_taken,
             latitude: form.latitude,

@@ -49,6 +49,8 @@ pub struct Policy {
     pub faults: Faults,
     /// The faults of certain uploads, by their number from 1.
     pub faults_at: Vec<(u64, Fault)>,
+    /// Which requests with a file are cut.
+    pub file_cuts: Vec<FileCut>,
     /// How long after its cause a call to a callback URL is made.
     pub call_delay: RangeInclusive<Duration>,
     /// The share of uploads whose calls have a fault, 0.0 to 1.0.
@@ -79,6 +81,15 @@ pub struct Policy {
     pub retry_after: Option<Duration>,
     /// The seed of the random numbers.
     pub seed: u64,
+}
+
+/// The line is cut in the middle of a request with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileCut {
+    /// The number of the request, from 1.
+    pub file: u64,
+    /// After so many bytes of its body.
+    pub after: u64,
 }
 
 /// Which time of an upload a service stores.
@@ -134,6 +145,7 @@ impl Default for Policy {
             call_delay: Duration::from_millis(50)..=Duration::from_millis(500),
             call_fault_share: 0.0,
             call_faults: CallFault::ALL.iter().map(|(fault, _)| *fault).collect(),
+            file_cuts: Vec::new(),
             lateness_max: Duration::from_mins(1),
             read_fault_share: 0.0,
             read_faults: ReadFault::ALL.to_vec(),

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response as HttpResponse},
@@ -15,12 +15,14 @@ use url::{Host, Url};
 
 use super::{
     arrival::{Arrival, ClientView, ServiceCall},
+    listings::refuse,
     mock_service::MockService,
+    multipart::MultipartReader,
 };
 use crate::{
     api::transport::{API_PATH, HttpMethod, Response},
     http_client::Poster,
-    http_server::{self, ConnectionRules, CutHere, HttpServer},
+    http_server::{self, ConnectionRules, CutHere, HttpServer, next_part},
 };
 
 /// No request body is longer, in bytes.
@@ -99,11 +101,43 @@ async fn answer(State(mock): State<Arc<MockService>>, request: Request) -> HttpR
         .unwrap_or_default();
     let key = key.to_owned();
     let query = request.uri().query().unwrap_or_default().to_owned();
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if endpoint == "upload"
+        && let Some(reader) = content_type.and_then(MultipartReader::of_content_type)
+    {
+        let arrival = Arrival { key, method, endpoint, query, body: String::new(), file: None };
+        return seen(file_arrived(&mock, arrival, reader, request.into_body()).await).await;
+    }
     let Ok(body) = axum::body::to_bytes(request.into_body(), BODY_MAX).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let body = String::from_utf8_lossy(&body).into_owned();
-    match mock.answer(Arrival { key, method, endpoint, query, body }).await {
+    seen(mock.answer(Arrival { key, method, endpoint, query, body, file: None }).await).await
+}
+
+/// Reads the body of a request with a file, and answers it when it is whole.
+async fn file_arrived(
+    mock: &MockService,
+    arrival: Arrival,
+    mut reader: MultipartReader,
+    mut body: Body,
+) -> ClientView {
+    let cut_at = mock.begin_file();
+    while let Some(part) = next_part(&mut body).await {
+        // a client that is gone has sent no whole request
+        let Ok(part) = part else { return ClientView::Cut };
+        if let Err(message) = reader.push(&part) {
+            return refuse("0001", &message);
+        }
+        if cut_at.is_some_and(|cut_at| reader.read() >= cut_at) {
+            return ClientView::Cut;
+        }
+    }
+    mock.answer_file(arrival, reader).await
+}
+
+async fn seen(view: ClientView) -> HttpResponse {
+    match view {
         ClientView::Answer(reply) => response_of(reply),
         ClientView::Cut => (axum::Extension(CutHere), ()).into_response(),
         ClientView::Silence => std::future::pending().await,

@@ -18,8 +18,11 @@ pub struct Video {
     pub account: String,
     /// The namespace.
     pub unique_id: String,
-    /// The source.
+    /// The source, or the name of the file.
     pub url: String,
+    /// The size of the file, in bytes. `None`: the service fetched the video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_size: Option<u64>,
     /// The tags as sent.
     pub tags: Vec<String>,
     /// As sent.
@@ -81,7 +84,7 @@ impl Video {
             let tags: Vec<String> = self.tags.iter().map(kept).chain(["api".to_owned()]).collect();
             shown["tags"] = json!(tags);
             shown["duration"] = json!(60);
-            shown["size"] = json!(1_048_576);
+            shown["size"] = json!(self.file_size.unwrap_or(1_048_576));
         } else if now >= self.indexed_at {
             shown["cause"] = json!("unsupported codec");
         }

@@ -18,7 +18,7 @@ const FOR_QUOTA_SET: &[&str] = &["ledger", "json"];
 /// What only a command line or a variable may say: a file must not confirm deletions.
 const NEVER_FROM_FILES: &[(&str, &str)] = &[("undo", "yes")];
 /// Settings that are paths.
-const PATHS: &[&str] = &["ledger", "out-dir", "key-file", "metrics-file", "allow"];
+const PATHS: &[&str] = &["ledger", "out-dir", "key-file", "metrics-file", "allow", "files-root"];
 /// Rules for fields. Those of a file hold beside those of the command line, for the other fields.
 const MAP_KEY: &str = "map";
 

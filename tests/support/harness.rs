@@ -12,7 +12,7 @@ use std::{
 
 use telecine::{
     api::{
-        ApiClient, Transport,
+        ApiClient, StreamedBody, Transport,
         transport::{Request, Response, TransportError},
     },
     app::{
@@ -28,7 +28,8 @@ use telecine::{
         DeletionOrder, Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, RunId,
         Snapshot, Store,
     },
-    manifest::{Manifest, ManifestSpec},
+    local_file::FilesRoot,
+    manifest::{Manifest, ManifestSpec, RowRules},
     pipeline::{self, CallIntake, CallTally, Context, OnDoubt, ReconcileRules, RunEnd, RunPolicy, Signals},
     quota::Limits,
     report::{EndOfRun, Summary},
@@ -86,6 +87,8 @@ pub struct Harness {
     pub library_diffs: Mutex<Vec<LibraryDiff>>,
     /// The calls of the last run that received any.
     pub calls: Mutex<Option<Arc<CallTally>>>,
+    /// Where the files are that rows name. `None`: they name none.
+    pub files_root: Option<FilesRoot>,
     /// When the next upload may be sent, as the last run reported it.
     pub next_upload_at: Mutex<Option<UnixMillis>>,
 }
@@ -104,6 +107,14 @@ impl Transport for Line {
             return Err(TransportError::NotSent("the network is unreachable".to_owned()));
         }
         self.direct.exchange(request).await
+    }
+
+    async fn send_file(&self, request: Request, body: StreamedBody) -> Result<Response, TransportError> {
+        let now = self.clock.now();
+        if self.outages.iter().any(|(from, until)| (*from..*until).contains(&now)) {
+            return Err(TransportError::NotSent("the network is unreachable".to_owned()));
+        }
+        self.direct.send_file(request, body).await
     }
 }
 
@@ -174,6 +185,7 @@ impl Harness {
                 reruns: RerunPolicy::default(),
                 probe_age_max: None,
                 uploads_max: None,
+                bandwidth_max: None,
                 disk_free_min: 0,
                 namespace: "default".to_owned(),
             },
@@ -190,6 +202,7 @@ impl Harness {
             boot: Some("this boot"),
             library_diffs: Mutex::default(),
             calls: Mutex::default(),
+            files_root: None,
             next_upload_at: Mutex::default(),
         };
         harness.write_rows(0..rows);
@@ -203,6 +216,20 @@ impl Harness {
             let _ = writeln!(text, "R{row:04},https://host/clip-{row:04}.mp4,a;b{}", row % 7);
         }
         std::fs::write(self.manifest(), text).unwrap();
+    }
+
+    /// Writes the manifest anew, with rows that name files of these sizes: `f0.mp4`, `f1.mp4` and so on. They are sparse.
+    pub fn write_files(&mut self, sizes: &[u64]) {
+        let folder = self.folder.path().join("videos");
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut text = "url\n".to_owned();
+        for (number, size) in sizes.iter().enumerate() {
+            let name = format!("f{number}.mp4");
+            std::fs::File::create(folder.join(&name)).unwrap().set_len(*size).unwrap();
+            let _ = writeln!(text, "{name}");
+        }
+        std::fs::write(self.manifest(), text).unwrap();
+        self.files_root = Some(FilesRoot::open(&folder).unwrap());
     }
 
     pub fn manifest(&self) -> PathBuf {
@@ -325,7 +352,9 @@ impl Harness {
             Err(error) => return RunResult::Failed(error),
         };
         let (ledger, clock) = (context.ledger.clone(), context.clock.clone());
-        let manifest = Manifest::open(&spec(&self.manifest())).unwrap();
+        let spec = spec(&self.manifest());
+        let rules = RowRules { files: self.files_root.clone(), ..spec.rules.clone() };
+        let manifest = Manifest::open(&ManifestSpec { rules, ..spec }).unwrap();
         if let Some(duration) = stop_after {
             let (drain, clock) = (context.signals.drain.clone(), clock.clone());
             tokio::spawn(async move {

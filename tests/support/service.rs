@@ -45,6 +45,12 @@ pub enum Answer {
     Refuse(&'static str, &'static str),
     /// No video is made, and these are the bytes of the answer. No bytes: there is none for a minute.
     Raw(&'static str),
+    /// The connection is closed after so many bytes of the body.
+    CutBody(usize),
+    /// No more of the body is read after so many bytes, for a minute.
+    HoldBody(usize),
+    /// The bytes of an answer, before the body is read.
+    Early(&'static str),
 }
 
 /// What becomes of a connection without a request.
@@ -59,7 +65,10 @@ pub enum IdleRule {
 
 pub struct Video {
     pub number: String,
+    /// Of a file: its name.
     pub url: String,
+    /// Of a file: its media type, and its bytes.
+    pub file: Option<(String, Vec<u8>)>,
     pub tags: Vec<String>,
     pub status: &'static str,
     pub callback: String,
@@ -76,6 +85,8 @@ struct State {
     listing: Mutex<Option<Answer>>,
     /// Whether listings show no video; each can still be read by its number.
     hides: AtomicBool,
+    /// Bytes of the body of the latest upload that were read.
+    body_read: Mutex<usize>,
     idle: IdleRule,
 }
 
@@ -119,6 +130,7 @@ impl Service {
             upload: Mutex::new(Box::new(script)),
             listing: Mutex::default(),
             hides: AtomicBool::new(false),
+            body_read: Mutex::default(),
             idle,
         });
         let url = if tls.is_some() {
@@ -167,6 +179,21 @@ impl Service {
         *self.state.uploads.lock().unwrap()
     }
 
+    /// How many bytes of the body of the latest upload were read.
+    pub fn body_read(&self) -> usize {
+        *self.state.body_read.lock().unwrap()
+    }
+
+    /// Each file that was made a video: its name, its media type, its bytes, and its tags.
+    pub fn files(&self) -> Vec<(String, String, Vec<u8>, Vec<String>)> {
+        let videos = self.state.videos.lock().unwrap();
+        let file = |video: &Video| {
+            let (media_type, bytes) = video.file.clone()?;
+            Some((video.url.clone(), media_type, bytes, video.tags.clone()))
+        };
+        videos.iter().filter_map(file).collect()
+    }
+
     /// The address of each video, in the order in which they were made.
     pub fn urls(&self) -> Vec<String> {
         self.state.videos.lock().unwrap().iter().map(|video| video.url.clone()).collect()
@@ -188,7 +215,16 @@ impl Service {
 struct Request {
     line: String,
     key: String,
-    body: String,
+    body: Vec<u8>,
+    /// How to answer it, if it is an upload.
+    answer: Option<Answer>,
+}
+
+impl Request {
+    /// The body of a request without a file.
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
 }
 
 /// Serves one connection.
@@ -199,7 +235,7 @@ fn serve(socket: &TcpStream, stream: impl Read + Write, state: &State) {
         if let IdleRule::Close(after) = state.idle {
             socket.set_read_timeout(Some(after)).unwrap();
         }
-        let Some(request) = read(&mut stream) else { return };
+        let Some(request) = read(&mut stream, state) else { return };
         let idle_for = answered_at.map_or(Duration::ZERO, |answered_at| answered_at.elapsed());
         if matches!(state.idle, IdleRule::Cross(after) if idle_for + Duration::from_millis(100) >= after) {
             return;
@@ -215,7 +251,7 @@ fn serve(socket: &TcpStream, stream: impl Read + Write, state: &State) {
     }
 }
 
-fn read(stream: &mut impl BufRead) -> Option<Request> {
+fn read<S: Read + Write>(stream: &mut BufReader<S>, state: &State) -> Option<Request> {
     let mut line = String::new();
     if stream.read_line(&mut line).unwrap_or(0) == 0 {
         return None;
@@ -233,9 +269,41 @@ fn read(stream: &mut impl BufRead) -> Option<Request> {
             _ => {}
         }
     }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).ok()?;
-    Some(Request { line, key, body: String::from_utf8_lossy(&body).into_owned() })
+    let is_upload = key == KEY && (line.contains("/upload_url ") || line.contains("/upload "));
+    let answer = is_upload.then(|| {
+        let number = {
+            let mut uploads = state.uploads.lock().unwrap();
+            *uploads += 1;
+            *uploads
+        };
+        (state.upload.lock().unwrap())(number)
+    });
+    let wanted = match answer {
+        Some(Answer::CutBody(after) | Answer::HoldBody(after)) => length.min(after),
+        Some(Answer::Early(bytes)) => {
+            stream.get_mut().write_all(bytes.as_bytes()).and_then(|()| stream.get_mut().flush()).ok()?;
+            length
+        }
+        _ => length,
+    };
+    let mut body = Vec::new();
+    while body.len() < wanted {
+        let mut part = vec![0; (wanted - body.len()).min(16 * 1024)];
+        stream.read_exact(&mut part).ok()?;
+        body.extend(part);
+        if is_upload {
+            *state.body_read.lock().unwrap() = body.len();
+        }
+    }
+    match answer {
+        Some(Answer::CutBody(_) | Answer::Early(_)) => return None,
+        Some(Answer::HoldBody(_)) => {
+            std::thread::sleep(Duration::from_mins(1));
+            return None;
+        }
+        _ => {}
+    }
+    Some(Request { line, key, body, answer })
 }
 
 fn reply(request: &Request, state: &State) -> String {
@@ -253,26 +321,18 @@ fn reply(request: &Request, state: &State) -> String {
         let video = videos.iter().find(|video| video.number == number);
         return envelope("0000", "success", video.map_or(Value::Null, show));
     }
-    let is_upload = request.line.contains("upload_url");
-    let answer = if is_upload {
-        let number = {
-            let mut uploads = state.uploads.lock().unwrap();
-            *uploads += 1;
-            *uploads
-        };
-        Some((state.upload.lock().unwrap())(number))
-    } else {
-        *state.listing.lock().unwrap()
-    };
+    let answer = request.answer.or(*state.listing.lock().unwrap());
     match answer {
         None if state.hides.load(Relaxed) => {
-            envelope("0000", "success", list(&Mutex::default(), &request.body))
+            envelope("0000", "success", list(&Mutex::default(), &request.text()))
         }
-        None => envelope("0000", "success", list(&state.videos, &request.body)),
+        None => envelope("0000", "success", list(&state.videos, &request.text())),
+        // these were dealt with while the request was read
+        Some(Answer::CutBody(_) | Answer::HoldBody(_) | Answer::Early(_)) => String::new(),
         Some(Answer::Raw(bytes)) => bytes.to_owned(),
         Some(Answer::Refuse(code, message)) => envelope(code, message, Value::Null),
         Some(Answer::AcceptBut(code, message)) => {
-            make(&state.videos, &request.body, INDEXED);
+            make(&state.videos, request, INDEXED);
             envelope(code, message, Value::Null)
         }
         Some(Answer::Accept) => accept(state, request, INDEXED, envelope),
@@ -290,20 +350,64 @@ fn accept(
     status: &'static str,
     envelope: impl Fn(&str, &str, Value) -> String,
 ) -> String {
-    let number = make(&state.videos, &request.body, status);
+    let number = make(&state.videos, request, status);
     envelope("0000", "success", json!({ "videoNo": number, "uploadTime": "1790000000000" }))
 }
 
-fn make(videos: &Mutex<Vec<Video>>, form: &str, status: &'static str) -> String {
-    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+fn make(videos: &Mutex<Vec<Video>>, request: &Request, status: &'static str) -> String {
+    let is_file = request.line.contains("/upload ");
+    let (pairs, file) = if is_file {
+        parts_of(&request.body)
+    } else {
+        (url::form_urlencoded::parse(&request.body).into_owned().collect(), None)
+    };
     let values = |name: &str| -> Vec<String> {
         pairs.iter().filter(|(own, _)| own == name).map(|(_, value)| value.clone()).collect()
     };
     let mut videos = videos.lock().unwrap();
     let number = format!("VI{:018}", 700_000_000_000_000_000_u64 + videos.len() as u64);
-    let (url, callback) = (values("url").concat(), values("callback").concat());
-    videos.push(Video { number: number.clone(), url, tags: values("tags"), status, callback });
+    let callback = values("callback").concat();
+    let url = match &file {
+        Some((name, ..)) => name.clone(),
+        None => values("url").concat(),
+    };
+    let file = file.map(|(_, media_type, bytes)| (media_type, bytes));
+    videos.push(Video { number: number.clone(), url, file, tags: values("tags"), status, callback });
     number
+}
+
+/// A name, a media type, and bytes.
+type FilePart = (String, String, Vec<u8>);
+
+/// The fields of a body in several parts, and its file. The boundary is its first line.
+fn parts_of(body: &[u8]) -> (Vec<(String, String)>, Option<FilePart>) {
+    let find = |bytes: &[u8], wanted: &[u8]| bytes.windows(wanted.len()).position(|window| window == wanted);
+    let end = find(body, b"\r\n").unwrap();
+    let delimiter = [b"\r\n", &body[..end]].concat();
+    let (mut fields, mut file) = (Vec::new(), None);
+    let mut rest = &body[end + 2..];
+    loop {
+        let header_end = find(rest, b"\r\n\r\n").unwrap();
+        let header = String::from_utf8(rest[..header_end].to_vec()).unwrap();
+        let value = |name: &str| {
+            let (_, behind) = header.split_once(&format!(" {name}=\""))?;
+            behind.split_once('"').map(|(value, _)| value.to_owned())
+        };
+        let content = &rest[header_end + 4..];
+        let length = find(content, &delimiter).unwrap();
+        let content_of_part = content[..length].to_vec();
+        if let Some(name) = value("filename") {
+            let media_type = header.split_once("Content-Type: ").unwrap().1.to_owned();
+            file = Some((name, media_type, content_of_part));
+        } else {
+            fields.push((value("name").unwrap(), String::from_utf8(content_of_part).unwrap()));
+        }
+        rest = &content[length + delimiter.len()..];
+        if rest == b"--\r\n" {
+            return (fields, file);
+        }
+        rest = &rest[2..];
+    }
 }
 
 fn list(videos: &Mutex<Vec<Video>>, body: &str) -> Value {

@@ -42,6 +42,34 @@ fn a_rule_of_the_user_goes_first_and_never_turns_a_success_or_the_answer_of_a_ga
 }
 
 #[test]
+fn a_file_that_is_too_large_is_a_bad_row_however_that_is_said() {
+    let rule: UserRule = "http 413=in-doubt".parse().unwrap();
+    let file = |status, body: &str, rules: &[UserRule]| {
+        let response = Response { status, body: body.as_bytes().to_vec(), ..Response::default() };
+        kind(&of_file(Ok(response), rules))
+    };
+    for (status, body) in [
+        (413, ""),
+        (413, "<html><title>413 Request Entity Too Large</title></html>"),
+        (413, r#"{"timestamp":"x","status":413,"error":"Payload Too Large"}"#),
+        (413, r#"{"code":413,"msg":"Payload Too Large"}"#),
+        (200, r#"{"code":"0413","msg":"Payload Too Large"}"#),
+        (200, r#"{"code":"0001","msg":"Maximum upload size exceeded"}"#),
+        (200, r#"{"code":"0003","msg":"The file is too large"}"#),
+    ] {
+        assert_eq!(file(status, body, &[]), "bad row", "{status} {body}");
+    }
+    assert_eq!(file(413, "", &[rule]), "in doubt");
+    assert_eq!(kind(&upload(413, "")), "in doubt", "a form is not large");
+    assert_eq!(file(200, r#"{"code":"0001","msg":"Required part 'file' is not present."}"#, &[]), "stop");
+    assert_eq!(
+        file(200, r#"{"code":"0429","msg":"Request has exceeded the limit."}"#, &[]),
+        "refused for now"
+    );
+    assert_eq!(file(500, r#"{"code":"0001","msg":"Maximum upload size exceeded"}"#, &[]), "in doubt");
+}
+
+#[test]
 fn every_documented_answer_has_its_verdict() {
     let accepted =
         r#"{"code":"0000","msg":"success","data":{"videoNo":"VI1234","uploadTime":"1700000000000"}}"#;

@@ -7,7 +7,9 @@ use clap::Args;
 use super::values::{self, DurationRangeArg};
 use crate::{
     domain::Limit,
-    sandbox::{CallFault, CapCounts, DeleteFault, Fault, Faults, Limiter, ListOrder, Namespaces, Policy},
+    sandbox::{
+        CallFault, CapCounts, DeleteFault, Fault, Faults, FileCut, Limiter, ListOrder, Namespaces, Policy,
+    },
 };
 
 /// How the mock of the service behaves, without its limits.
@@ -85,6 +87,10 @@ pub(in crate::cli) struct BehaviourArgs {
     /// Faults of single uploads, counted from 1, such as 3:cut-after,7:late.
     #[arg(long, value_name = "N:FAULT", env = "TELECINE_SANDBOX_FAULTS_AT", value_delimiter = ',', value_parser = fault_at)]
     faults_at: Vec<(u64, Fault)>,
+
+    /// Cut the connection in the middle of files, counted from 1, after so many bytes, such as 2:1MiB.
+    #[arg(long, value_name = "N:BYTES", env = "TELECINE_SANDBOX_FILE_CUTS", value_delimiter = ',', value_parser = file_cut)]
+    file_cuts: Vec<FileCut>,
 
     /// The longest delay of a `late` acceptance, and of a `late` call.
     #[arg(long, value_name = "DURATION", env = "TELECINE_SANDBOX_LATENESS", default_value = "60s")]
@@ -169,6 +175,12 @@ fn fault_at(text: &str) -> Result<(u64, Fault), String> {
     Ok((number, fault(name)?))
 }
 
+fn file_cut(text: &str) -> Result<FileCut, String> {
+    let (number, size) = text.split_once(':').ok_or("expected N:BYTES such as 2:1MiB")?;
+    let file = number.parse().map_err(|_| "expected the number of a file, counted from 1".to_owned())?;
+    Ok(FileCut { file, after: values::size(size)? })
+}
+
 impl BehaviourArgs {
     /// The behaviour that these flags describe, with these limits.
     pub(in crate::cli) fn policy(&self, upload_rate: Option<Limit>, caps: Vec<Limit>) -> Policy {
@@ -202,6 +214,7 @@ impl BehaviourArgs {
             } else {
                 self.call_faults.clone()
             },
+            file_cuts: self.file_cuts.clone(),
             lateness_max: self.lateness.0,
             read_fault_share: self.read_fault_share,
             delete_rate: self.delete_rate,

@@ -1,34 +1,37 @@
-//! Flags for buckets as manifests, and the listing of those buckets.
+//! Flags for buckets and folders as manifests, and their listing.
+
+use std::path::Path;
 
 use clap::Args;
 use glob::Pattern;
 
 use crate::{
-    app::listing::BucketListing,
+    app::{folder_listing::FolderListing, listing::BucketListing},
     bucket::{LinkRules, Sources},
     cli::{block_on, output::progress},
     clock::Clock,
     domain::{BucketPrefix, is_object_address},
     error::Error,
     events::EventBus,
-    manifest::{ManifestSpec, STDIN},
+    local_file::FilesRoot,
+    manifest::{ManifestSpec, RowRules, STDIN},
 };
 
 /// Endings of files that are manifests: such an object is not a video.
 const MANIFEST_ENDINGS: &[&str] =
     &["csv", "tsv", "txt", "json", "jsonl", "ndjson", "xlsx", "gz", "zst", "bz2", "xz"];
 
-/// Which objects of a bucket are rows, and who may list it.
+/// Which objects of a bucket or files of a folder are rows, and who may list them.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Manifest")]
 pub(in crate::cli) struct ListingArgs {
-    /// Of a bucket, read only objects whose key below the prefix matches, such as '*.mp4' or 'raw/*'. Repeatable.
+    /// Of a bucket or a folder, read only objects or files whose path below it matches, such as '*.mp4' or 'raw/*'. Repeatable.
     ///
     /// `*` matches any text, also with slashes, ? for one character and [ab] for one of these. Upper and lower case differ.
     #[arg(long, value_name = "GLOB", env = "TELECINE_INCLUDE", value_delimiter = '\n')]
     pub(in crate::cli) include: Vec<Pattern>,
 
-    /// Of a bucket, leave out objects whose key below the prefix matches, also if --include matches it. Repeatable.
+    /// Of a bucket or a folder, leave out objects or files whose path below it matches, also if --include matches it. Repeatable.
     #[arg(long, value_name = "GLOB", env = "TELECINE_EXCLUDE", value_delimiter = '\n')]
     pub(in crate::cli) exclude: Vec<Pattern>,
 
@@ -58,18 +61,18 @@ impl ListingArgs {
         (self.include.is_empty() || matches(&self.include)) && !matches(&self.exclude)
     }
 
-    /// Lists each bucket among the manifests.
+    /// Lists each bucket and each folder among the manifests.
     pub(super) fn list(
         &self,
         specs: Vec<ManifestSpec>,
         events: &EventBus,
     ) -> Result<Vec<ManifestSpec>, Error> {
-        let prefixes = specs.iter().map(|spec| prefix_of(&spec.path)).collect::<Result<Vec<_>, _>>()?;
-        if prefixes.iter().all(Option::is_none) {
+        let places = specs.iter().map(|spec| place_of(&spec.path)).collect::<Result<Vec<_>, _>>()?;
+        if places.iter().all(|place| matches!(place, Place::File)) {
             let patterns = self.patterns();
             let unused = patterns.iter().find(|(_, patterns)| !patterns.is_empty());
             return unused.map_or(Ok(specs), |(flag, _)| {
-                let what = "is for a bucket as the manifest, such as s3://archive/2019/; --where chooses rows of files";
+                let what = "is for a bucket or a folder as the manifest, such as s3://archive/2019/; --where chooses rows of files";
                 Err(Error::Usage(format!("--{flag} {what}")))
             });
         }
@@ -79,18 +82,43 @@ impl ListingArgs {
         };
         let sources = Sources::new(rules, |name| std::env::var_os(name), Clock::real());
         let is_wanted = |key: &str| self.is_wanted(key);
-        let listing = BucketListing { sources: &sources, events, is_wanted: &is_wanted };
+        let buckets = BucketListing { sources: &sources, events, is_wanted: &is_wanted };
+        let folders = FolderListing { events, is_wanted: &is_wanted };
         block_on(async {
             let mut listed = Vec::with_capacity(specs.len());
-            for (spec, prefix) in specs.into_iter().zip(prefixes) {
-                listed.push(match prefix {
-                    Some(prefix) => spec.with_listing(listing.list(&prefix).await?),
-                    None => spec,
+            for (spec, place) in specs.into_iter().zip(places) {
+                listed.push(match place {
+                    Place::File => spec,
+                    Place::Bucket(prefix) => spec.with_listing(buckets.list(&prefix).await?),
+                    Place::Folder(root) => {
+                        let listing = folders.list(&spec.path, &root)?;
+                        // its files, and no others
+                        let rules = RowRules { files: Some(root), ..spec.rules.clone() };
+                        ManifestSpec { rules, ..spec }.with_listing(listing)
+                    }
                 });
             }
             Ok(listed)
         })
     }
+}
+
+/// What a manifest is.
+enum Place {
+    File,
+    Bucket(BucketPrefix),
+    Folder(FilesRoot),
+}
+
+fn place_of(path: &str) -> Result<Place, Error> {
+    if let Some(prefix) = prefix_of(path)? {
+        return Ok(Place::Bucket(prefix));
+    }
+    if path == STDIN || !Path::new(path).is_dir() {
+        return Ok(Place::File);
+    }
+    let unusable = |error| Error::Usage(format!("the manifest {}: {error}", crate::redact::clean(path)));
+    FilesRoot::open(Path::new(path)).map(Place::Folder).map_err(unusable)
 }
 
 /// The bucket that a manifest names. `None`: it is a file.
@@ -111,8 +139,9 @@ fn prefix_of(path: &str) -> Result<Option<BucketPrefix>, Error> {
 
 /// The events of a command that shows nothing else meanwhile: it says how far a listing is, unless it is to print nothing.
 pub(in crate::cli) fn events_of(manifests: &[String], is_quiet: bool) -> EventBus {
-    let has_bucket = manifests.iter().any(|manifest| is_object_address(manifest));
-    EventBus::new(if has_bucket { progress::sinks_for(false, is_quiet, 1) } else { Vec::new() })
+    let is_listed = |manifest: &String| is_object_address(manifest) || Path::new(manifest).is_dir();
+    let has_listing = manifests.iter().any(is_listed);
+    EventBus::new(if has_listing { progress::sinks_for(false, is_quiet, 1) } else { Vec::new() })
 }
 
 #[cfg(test)]

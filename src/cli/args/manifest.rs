@@ -1,6 +1,6 @@
 //! Flags that say what to read, and how: the manifests and their mapping.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     events::EventBus,
     ledger::Marker,
+    local_file::FilesRoot,
     manifest::{
         self, DateFormat, DateRules, Dialect, Encoding, Field, Filter, Header, Join, LoneComma, Manifest,
         ManifestSpec, MapRule, MissingRules, OffsetRule, Quote, RowRules, TagSeparator,
@@ -24,7 +25,7 @@ use crate::{
 #[command(next_help_heading = "Manifest")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(in crate::cli) struct ManifestArgs {
-    /// Files of video URLs, 'archive/*.csv', - (standard input), or a bucket: s3://BUCKET/PREFIX.
+    /// Files of video URLs, 'archive/*.csv', - (standard input), a folder of videos, or a bucket: s3://BUCKET/PREFIX.
     ///
     /// A name with *, ? or [ is a pattern. The files are CSV, Excel (.xlsx), JSON Lines, JSON or plain lists, also
     /// compressed with gzip, zstd, bzip2 or xz. Comma, semicolon, tab and pipe are detected as delimiters. One column must
@@ -34,6 +35,9 @@ pub(in crate::cli) struct ManifestArgs {
     /// s3://BUCKET/PREFIX, gs://BUCKET/PREFIX and az://ACCOUNT/CONTAINER/PREFIX are listed: each object whose key begins with
     /// the prefix is a row. Its columns are url, key, name, size, etag, last_modified and the folders of the key, path[1],
     /// path[2] and so on: --map 'tags=path[1]+path[2]'. Only the url feeds a field without --map.
+    ///
+    /// A folder is listed as well: each .mp4, .mov, .mkv and .avi file in it and in the folders below it is a row, and the file itself is
+    /// sent. Its columns are url, path, name, size, modified, path[1], path[2] and so on.
     #[arg(required = true, value_name = "MANIFEST", help_heading = None)]
     pub(in crate::cli) manifests: Vec<String>,
 
@@ -57,6 +61,13 @@ pub(in crate::cli) struct ManifestArgs {
     /// Operators: = (is), != (is not), ~ (contains), !~ (does not contain).
     #[arg(long = "where", value_name = "COLUMN=VALUE", env = "TELECINE_WHERE", value_delimiter = '\n')]
     pub(in crate::cli) filters: Vec<Filter>,
+
+    /// Send files on this machine that rows name, from this folder and the folders below it.
+    ///
+    /// A row names a file by its path, absolute or relative to DIR, or as file:///PATH. Nothing outside DIR is sent, wherever
+    /// symbolic links lead. Without this flag, a row that names a file is rejected.
+    #[arg(long, value_name = "DIR", env = "TELECINE_FILES_ROOT")]
+    pub(in crate::cli) files_root: Option<PathBuf>,
 
     /// Add the columns of a second file, matched by a key column: FILE:KEY, or FILE:OWN=THEIRS.
     #[arg(long, value_name = "FILE:KEY", env = "TELECINE_JOIN", value_delimiter = '\n')]
@@ -208,6 +219,7 @@ impl ManifestArgs {
             ("where", self.filters.iter().map(ToString::to_string).collect()),
             ("tag", self.tag.clone()),
             ("tag-separator", one(self.tag_separator.clone())),
+            ("files-root", one(self.files_root.as_ref().map(|root| root.display().to_string()))),
             ("same-by", unless(values::name_of(&self.same_by), "url")),
             ("geo-order", unless(values::name_of(&self.geo_order), "lat-lon")),
             ("date-format", self.date_format.iter().map(ToString::to_string).collect()),
@@ -241,6 +253,7 @@ impl ManifestArgs {
     /// How to read each manifest. Buckets are listed.
     fn specs(&self, events: &EventBus) -> Result<Vec<ManifestSpec>, Error> {
         self.check_map()?;
+        let rules = self.row_rules()?;
         let mut identities = Vec::new();
         let mut specs = Vec::with_capacity(self.manifests.len());
         for path in &self.paths()? {
@@ -249,7 +262,7 @@ impl ManifestArgs {
                 return Err(Error::Usage(format!("the manifest {path} is given twice; name it once")));
             }
             identities.push(identity);
-            specs.push(self.spec(path));
+            specs.push(self.spec(path, rules.clone()));
         }
         self.listing.list(specs, events)
     }
@@ -299,7 +312,7 @@ impl ManifestArgs {
         Ok(())
     }
 
-    fn spec(&self, path: &str) -> ManifestSpec {
+    fn spec(&self, path: &str, rules: RowRules) -> ManifestSpec {
         ManifestSpec {
             path: path.to_owned(),
             dialect: Dialect {
@@ -318,13 +331,17 @@ impl ManifestArgs {
             map: self.map.clone(),
             tags: self.tag.clone(),
             filters: self.filters.clone(),
-            rules: self.row_rules(),
+            rules,
             listing: None,
         }
     }
 
-    fn row_rules(&self) -> RowRules {
-        RowRules {
+    fn row_rules(&self) -> Result<RowRules, Error> {
+        let open = |root: &PathBuf| {
+            FilesRoot::open(root)
+                .map_err(|error| Error::Usage(format!("--files-root {}: {error}", root.display())))
+        };
+        Ok(RowRules {
             namespace: self.unique_id.clone(),
             tag_separator: self.tag_separator.clone().map_or(TagSeparator::Default, TagSeparator::Only),
             dates: DateRules {
@@ -345,7 +362,8 @@ impl ManifestArgs {
                 texts: self.null.iter().map(|text| text.trim().to_owned()).collect(),
             },
             drop_invalid: self.drop_invalid.clone(),
-        }
+            files: self.files_root.as_ref().map(open).transpose()?,
+        })
     }
 }
 
@@ -400,6 +418,7 @@ mod tests {
             ["--no-null", "--no-null"],
             ["--drop-invalid", "datetime"],
             ["--pad-short-rows", "--pad-short-rows"],
+            ["--files-root", "/videos"],
             ["--include", "*.mp4"],
             ["--exclude", "raw/*"],
         ] {
@@ -415,7 +434,7 @@ mod tests {
         let known: Vec<&str> =
             "map tag where join format tag-separator delimiter encoding quote escape comment header-line no-header \
              unique-id same-by geo-order date-format timezone too-long datetime-offset no-marker sheet \
-             pad-short-rows null no-null drop-invalid include exclude source-credentials-command"
+             pad-short-rows files-root null no-null drop-invalid include exclude source-credentials-command"
                 .split(' ')
                 .collect();
         for arg in Line::command().get_arguments().filter_map(clap::Arg::get_long) {

@@ -83,7 +83,8 @@ pub(in crate::cli) struct ServiceArgs {
 
     /// How long to wait for the answer to a request, from 5s to 10m.
     ///
-    /// An upload without an answer in this time is in doubt. The service fetches the video before it answers.
+    /// An upload without an answer in this time is in doubt. The service fetches the video before it answers. A file on this machine may
+    /// be on its way for any time: the limit is for the time in which no byte moves, and for the answer behind the last one.
     #[arg(
         long,
         value_name = "DURATION",

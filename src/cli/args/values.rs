@@ -116,6 +116,13 @@ pub(in crate::cli) fn size(text: &str) -> Result<u64, String> {
     digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit)).ok_or_else(error)
 }
 
+/// A bandwidth such as `10MiB` or `10MiB/s`, in bytes per second.
+pub(in crate::cli) fn bandwidth(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let bytes = size(text.strip_suffix("/s").unwrap_or(text)).ok().filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| "expected bytes per second such as 512KiB or 10MiB".to_owned())
+}
+
 /// One ASCII character, or its name.
 pub(in crate::cli) fn delimiter(text: &str) -> Result<u8, String> {
     match text {
@@ -348,6 +355,8 @@ mod tests {
         }
         assert_eq!([size("32MiB"), size("0"), size("1 GiB")], [Ok(32 << 20), Ok(0), Ok(1 << 30)]);
         assert!(size("many").is_err() && size("1TB").is_err() && size("").is_err());
+        assert_eq!([bandwidth("10MiB"), bandwidth("1KiB/s")], [Ok(10 << 20), Ok(1 << 10)]);
+        assert!(bandwidth("0").is_err() && bandwidth("10MB/min").is_err());
         assert_eq!(request_timeout("5s"), Ok(Duration::from_secs(5)));
         assert_eq!(request_timeout("10m"), Ok(Duration::from_mins(10)));
         for bad in ["4s", "11m", "0s", "30", "-1s", ""] {

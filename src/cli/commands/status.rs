@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -24,7 +25,7 @@ use crate::{
     clock::Clock,
     domain::{State, counted, format_duration},
     error::{Error, ExitCode},
-    ledger::{LastError, RunRow, Snapshot},
+    ledger::{FilesSent, LastError, RunRow, Snapshot},
     redact,
     report::{self, Counts, Spend, with_separators},
 };
@@ -108,8 +109,21 @@ struct RunningBody {
     /// When the last item will have been sent, by the limits.
     #[schemars(extend("format" = "date-time"))]
     finish_at: Option<String>,
+    /// The files of this machine that it is sending. `null`: no file is.
+    files: Option<FilesBody>,
     /// The last error. `null`: none.
     last_error: Option<LastErrorBody>,
+}
+
+/// Files that are being sent, as recorded twice a minute.
+#[derive(Serialize, JsonSchema)]
+struct FilesBody {
+    /// How many they are.
+    files: u64,
+    /// Bytes of them that were sent.
+    sent: u64,
+    /// Their bytes.
+    size: u64,
 }
 
 /// What went wrong last.
@@ -148,6 +162,7 @@ impl RunningBody {
             uploads_per_minute: state.uploads_per_minute,
             next_upload_at: state.quota.next_upload_at.to_string(),
             finish_at: state.sent_by.map(|at| at.to_string()),
+            files: state.files.map(|FilesSent { files, sent, size }| FilesBody { files, sent, size }),
             last_error,
         }
     }
@@ -224,6 +239,11 @@ fn as_text(path: &Path, shown: &Shown) -> String {
             counted(state.uploads_per_minute, "upload", "uploads"),
             ends(state)
         );
+        if let Some(FilesSent { files, sent, size }) = state.files {
+            let (files, sent, size) =
+                (counted(files, "file", "files"), DecimalBytes(sent), DecimalBytes(size));
+            let _ = writeln!(text, "    sending {files}: {sent} of {size}");
+        }
         if let Some(LastError { at, item, event, cause, .. }) = &state.last_error {
             let cause = cause.as_ref().map(|cause| format!(": {}", redact::clean(cause))).unwrap_or_default();
             let _ = writeln!(text, "    last error: {at} item {item} {}{cause}", event.replace('_', " "));

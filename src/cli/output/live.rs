@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
+use indicatif::DecimalBytes;
 use jiff::tz::TimeZone;
 
 use crate::{
-    domain::{State, UnixMillis, counted, format_duration},
-    events::{Event, Progress},
+    domain::{State, UnixMillis, counted, format_duration, is_object_address},
+    events::{Event, FileProgress, Progress},
     report::with_separators,
 };
 
@@ -34,6 +35,7 @@ pub(super) struct RunView {
     accepted: VecDeque<UnixMillis>,
     begun_at: Option<UnixMillis>,
     waiting: Option<(String, UnixMillis)>,
+    files: FileProgress,
 }
 
 impl RunView {
@@ -67,6 +69,7 @@ impl RunView {
                 self.progress = Some(*progress);
             }
             Event::LedgerOpened { .. } => self.listing = None,
+            Event::SendingFiles(files) => self.files = *files,
             Event::RowRejected { .. }
             | Event::RowDuplicate { .. }
             | Event::RowDrifted { .. }
@@ -102,7 +105,7 @@ impl RunView {
 
     fn phase(&self) -> String {
         if let Some((address, objects)) = &self.listing {
-            return format!("listing {address}: {}", counted(*objects, "object", "objects"));
+            return shown_listing(address, *objects);
         }
         let to_send = self.progress.map(|progress| progress.to_send);
         match (self.comparing, self.manifests_open, to_send) {
@@ -139,6 +142,9 @@ impl RunView {
             }
             None => {}
         }
+        if self.files.files > 0 {
+            parts.push(LinePart::new(2, shown_files(&self.files)));
+        }
         if let Some(sent_by) = progress.sent_by.filter(|_| progress.to_send > 0) {
             parts.push(LinePart::new(3, format!("ends {}", end_time(sent_by, now, zone))));
             let left = format_duration(sent_by.after_now(now).max(std::time::Duration::from_secs(1)));
@@ -174,6 +180,24 @@ impl RunView {
         let count = self.accepted.iter().rev().take_while(|at| **at >= since).count() as u64;
         Some(count * 60_000 / span_ms.unsigned_abs())
     }
+}
+
+/// `listing s3://archive/2019/: 12,000 objects`.
+pub(super) fn shown_listing(address: &str, count: u64) -> String {
+    let what = if is_object_address(address) { "objects" } else { "files" };
+    format!("listing {address}: {} {what}", with_separators(count))
+}
+
+/// `2 files: 1.20 GB of 3.40 GB, 12.50 MB/s`.
+fn shown_files(progress: &FileProgress) -> String {
+    let FileProgress { files, sent, size, bytes_per_second } = *progress;
+    format!(
+        "{}: {} of {}, {}/s",
+        counted(files, "file", "files"),
+        DecimalBytes(sent),
+        DecimalBytes(size),
+        DecimalBytes(bytes_per_second)
+    )
 }
 
 /// One part of the line.

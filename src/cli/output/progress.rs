@@ -253,7 +253,9 @@ impl EventSink for TerminalSink {
             Event::Comparing { namespace, page: 1, pages } if *pages > 1 && self.bar.is_none() => {
                 self.emit(at, &format!("comparing the library with the ledger: {namespace}, {pages} pages"));
             }
-            Event::Progress(_) | Event::Comparing { .. } | Event::Listing { .. } => self.show_progress(at),
+            Event::Progress(_) | Event::SendingFiles(_) | Event::Comparing { .. } | Event::Listing { .. } => {
+                self.show_progress(at);
+            }
             Event::Message { text } | Event::LimitLearned { text } => self.emit(at, text),
             Event::LinksExpiring { count, first } => {
                 self.emit(

@@ -15,6 +15,9 @@ pub(in crate::cli) fn show_row(row: &PreviewRow) -> String {
     if let Some(form) = &row.form {
         let _ = writeln!(text, "    POST upload_url        {form}");
     }
+    if row.form.is_none() && row.problems.is_empty() {
+        let _ = writeln!(text, "    POST upload            these fields, and the file behind them");
+    }
     for problem in &row.problems {
         let _ = writeln!(text, "    cannot be sent: {}", show_problem(manifest, *line, problem));
     }

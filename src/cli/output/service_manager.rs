@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use sd_notify::NotifyState;
 
-use super::live::final_items;
+use super::live::{final_items, shown_listing};
 use crate::{
     domain::{State, UnixMillis, counted, with_separators},
     events::{Event, EventSink},
@@ -61,7 +61,7 @@ impl EventSink for ServiceManagerSink {
             Event::Listing { address, objects } => {
                 // a listing may take longer than a service manager waits for the start
                 tell(&[NotifyState::Ready]);
-                self.status(format!("listing {address}: {}", counted(*objects, "object", "objects")));
+                self.status(shown_listing(address, *objects));
             }
             Event::ManifestOpened { .. }
             | Event::RowRejected { .. }
@@ -76,6 +76,7 @@ impl EventSink for ServiceManagerSink {
             | Event::IndexingFailed { .. }
             | Event::LimitLearned { .. }
             | Event::LinksExpiring { .. }
+            | Event::SendingFiles(_)
             | Event::Message { .. } => {}
         }
     }

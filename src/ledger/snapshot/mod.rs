@@ -21,7 +21,7 @@ pub use aggregates::{
 pub use history::{AnswerRow, DeletionRow, EventRow, ItemHistory, RequestRow};
 pub use items::{ItemRow, OpenQuestion, RowIssue, RowIssueKind};
 pub use listed::{ListFilter, ListedItem, ReasonCount};
-pub use running::{LastError, RunPace};
+pub use running::{FilesSent, LastError, RunPace};
 pub use runs::{RequestCounts, RunRow, RunUploads};
 
 /// Prepared statements kept: all that a run reads with.

@@ -32,7 +32,32 @@ pub struct LastError {
     pub url: String,
 }
 
+/// The files that a run is sending, as of the latest record of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilesSent {
+    /// How many they are.
+    pub files: u64,
+    /// Bytes of them that were sent; recorded twice a minute.
+    pub sent: u64,
+    /// Their bytes.
+    pub size: u64,
+}
+
 impl Snapshot {
+    /// The files that are being sent. `None`: no file is.
+    pub fn files_sent(&self) -> Result<Option<FilesSent>, LedgerError> {
+        let sql = "SELECT count(*), coalesce(sum(min(sent, size)), 0), coalesce(sum(size), 0) FROM \
+                   (SELECT attempt.body_sent AS sent, submission ->> '$.file.size' AS size \
+                    FROM attempt JOIN item ON item.id = attempt.item \
+                    WHERE attempt.state = 'sending' AND attempt.body_sent IS NOT NULL)";
+        let read = |row: &rusqlite::Row<'_>| -> rusqlite::Result<[i64; 3]> {
+            Ok([row.get(0)?, row.get(1)?, row.get(2)?])
+        };
+        let counts = self.connection.prepare_cached(sql)?.query_row([], read)?;
+        let [files, sent, size] = counts.map(|count| u64::try_from(count).unwrap_or(0));
+        Ok((files > 0).then_some(FilesSent { files, sent, size }))
+    }
+
     /// The speed of a run since `since`, and its last error. Reads the requests of the span only.
     pub fn pace_of_run(
         &self,

@@ -231,7 +231,25 @@ impl Store {
             Some(attempt),
         )?;
         let others_wait = self.do_any_wait(terms)?;
-        Ok(Claim { attempt, submission, marker, callback, sent_at: at, send_before, others_wait })
+        let boundary = marker::boundary(&self.secret, number);
+        Ok(Claim { attempt, submission, marker, callback, sent_at: at, send_before, others_wait, boundary })
+    }
+
+    /// Bytes of the file of a request in flight may leave until a time, and it may be accepted until another. `sent` of them are on
+    /// their way.
+    pub fn lease_body(
+        &self,
+        attempt: AttemptId,
+        until: UnixMillis,
+        counts_until: UnixMillis,
+        sent: u64,
+    ) -> Result<(), LedgerError> {
+        self.files.check()?;
+        self.change_one(
+            "UPDATE attempt SET body_until = ?2, counts_until = max(counts_until, ?3), body_sent = ?4 \
+             WHERE id = ?1 AND state = 'sending'",
+            (attempt.0, until.0, counts_until.0, i64::try_from(sent).unwrap_or(i64::MAX)),
+        )
     }
 
     /// A marker names one attempt, cannot be guessed (96 bits), and identifies its item without the ledger.

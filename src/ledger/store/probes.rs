@@ -4,6 +4,7 @@ use super::Store;
 use crate::{
     domain::{
         AddressDigest, FieldChange, ManifestRow, Probe, ProbeVerdict, Problem, Reach, SourceUrl, State,
+        is_file_address,
     },
     ledger::{
         DeletedRows, DriftedRows, FailedRows, LedgerError, PlannedAction, ProbeRequirement, RerunPolicy,
@@ -99,6 +100,10 @@ impl Snapshot {
         url: &SourceUrl,
         requirement: &ProbeRequirement,
     ) -> Result<Option<ProbeWords>, LedgerError> {
+        if is_file_address(url.as_str()) {
+            let message = "a file on this machine is not probed".to_owned();
+            return Ok(Some(("probe_missing", message, "leave --probed-only out")));
+        }
         let hint = "probe it first: telecine check --probe; or leave --probed-only out";
         Ok(match self.probe(url.digest())? {
             None => Some(("probe_missing", "this source was not probed yet".to_owned(), hint)),

@@ -5,6 +5,7 @@ use crate::{
     domain::{AttemptState, State, UnixMillis},
     ledger::{
         AttemptId, BootTime, ClockReference, ExternalUsage, LedgerError, RunId, Snapshot, UploadUsage,
+        schema::{LAST_BYTE_AT, SENT_BY},
         values::impossible,
     },
 };
@@ -50,7 +51,7 @@ impl Snapshot {
         let mut statement = self.connection.prepare_cached(
                 &format!("WITH jumped AS (SELECT run.id, {skew_since_run} \
                                  AS by_ms FROM run) \
-                 SELECT attempt.id, attempt.sent_at, attempt.send_before, attempt.answered_at, attempt.counts_until, attempt.state, \
+                 SELECT attempt.id, {LAST_BYTE_AT} AS sent_at, {SENT_BY} AS send_before, attempt.answered_at, attempt.counts_until, attempt.state, \
                  item.state AS item_state, item.attempt AS latest, jumped.by_ms FROM attempt \
                  JOIN item ON item.id = attempt.item JOIN jumped ON jumped.id = attempt.run \
                  WHERE attempt.id IN (SELECT id FROM attempt WHERE counts_until IS NOT NULL \

@@ -8,7 +8,7 @@ use crate::{
     ledger::{
         AttemptId, Bindings, BoundVideo, ControlVideo, LedgerError, ObservedDelays, PossibleSender, SentTags,
         ServiceTime, Snapshot, UnresolvedAttempt, UnresolvedAttempts,
-        schema::ATTEMPT_IS_OPEN,
+        schema::{ATTEMPT_IS_OPEN, LAST_BYTE_AT, SENT_BY},
         values::{limit, state_of, submission_of, video_no_of},
     },
 };
@@ -73,7 +73,7 @@ impl Snapshot {
         let mut statement = self.connection.prepare_cached(
             &format!("SELECT attempt.id, attempt.state, attempt.marker, item.submission, \
              attempt.sent_at + {skew_since_attempt} AS sent_at, \
-             attempt.send_before + {skew_since_attempt} AS send_before, \
+             {SENT_BY} + {skew_since_attempt} AS send_before, \
              attempt.clear_at + {skew_since_clear} AS clear_at, \
              (SELECT count(*) FROM attempt earlier WHERE earlier.item = attempt.item AND earlier.state = 'absent' \
               AND earlier.forced = 0) AS absent_before, \
@@ -107,12 +107,14 @@ impl Snapshot {
     /// have been set, so only the order counts: what was accepted in an earlier run was accepted before, and what
     /// was sent later was accepted later.
     pub(super) fn service_time(&self, attempt: AttemptId) -> Result<ServiceTime, LedgerError> {
+        // a file is accepted after its last byte, which may have taken hours
+        let sent_at = LAST_BYTE_AT.replace("attempt.", "");
         let sql = format!(
             "WITH own AS (SELECT id, run, sent_at FROM attempt WHERE id = ?1), \
              before AS (SELECT * FROM attempt WHERE id < ?1 AND {DATED_BY_BOTH} ORDER BY id DESC LIMIT ?2), \
              after AS (SELECT * FROM attempt WHERE id > ?1 AND {DATED_BY_BOTH} ORDER BY id LIMIT ?2), \
-             same AS (SELECT answered_at, sent_at, uploaded_at FROM before WHERE run = (SELECT run FROM own) \
-                      UNION ALL SELECT answered_at, sent_at, uploaded_at FROM after WHERE run = (SELECT run FROM own)) \
+             same AS (SELECT answered_at, {sent_at} AS sent_at, uploaded_at FROM before WHERE run = (SELECT run FROM own) \
+                      UNION ALL SELECT answered_at, {sent_at}, uploaded_at FROM after WHERE run = (SELECT run FROM own)) \
              SELECT (SELECT sent_at FROM own) - (SELECT max(answered_at - uploaded_at) FROM same), \
                     (SELECT sent_at FROM own) + (SELECT max(uploaded_at - sent_at) FROM same), \
                     (SELECT max(uploaded_at) FROM before WHERE run < (SELECT run FROM own)), \
@@ -131,7 +133,7 @@ impl Snapshot {
         let columns = format!(
             "attempt.id, attempt.marker, item.submission, \
             attempt.sent_at + {skew_since_attempt} AS sent_at, \
-            attempt.send_before + {skew_since_attempt} AS send_before \
+            {SENT_BY} + {skew_since_attempt} AS send_before \
                                FROM attempt JOIN item ON item.id = attempt.item WHERE item.namespace = ?1"
         );
         let sql = format!(

@@ -6,6 +6,7 @@ use crate::{
     ledger::{
         AttemptId, AttemptResult, ClaimBlocked, HeldResend, ItemId, LedgerError, ManifestId, PossibleSender,
         ServiceTime, Snapshot,
+        schema::SENT_BY,
         values::{limit, submission_of, to_json, video_no_of},
     },
 };
@@ -97,7 +98,7 @@ impl Snapshot {
         let skew_since_attempt = skew("later.id > attempt.run");
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT attempt.id, attempt.item, attempt.marker, attempt.forced, item.namespace, item.submission, \
-             attempt.sent_at + {skew_since_attempt} AS sent_at, attempt.send_before + {skew_since_attempt} AS send_before, \
+             attempt.sent_at + {skew_since_attempt} AS sent_at, {SENT_BY} + {skew_since_attempt} AS send_before, \
              (SELECT min(first.id) FROM attempt first WHERE first.item = attempt.item) AS first \
              FROM {HELD} AND item.state = 'pending' ORDER BY attempt.id LIMIT ?1"
         ))?;

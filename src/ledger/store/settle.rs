@@ -1,10 +1,12 @@
 //! Settling: the only place where an attempt or an item changes its state.
 
+use rusqlite::OptionalExtension as _;
+
 use super::Store;
 use crate::{
     domain::{AttemptState, ItemEvent, State, UnixMillis},
     ledger::{
-        AttemptId, AttemptResult, ItemId, LedgerError,
+        AttemptId, AttemptResult, BODY_LEASE, ItemId, LedgerError,
         values::{impossible, state_of},
     },
 };
@@ -86,8 +88,16 @@ impl Store {
         if !matches!(result.event, ItemEvent::Accepted | ItemEvent::Found) {
             return Ok(());
         }
-        let sent_at: Option<i64> = self.find("SELECT sent_at FROM attempt WHERE id = ?1", [attempt.0])?;
-        let Some(sent_at) = sent_at.map(UnixMillis) else { return Ok(()) };
+        let sent: Option<(i64, Option<i64>)> = self
+            .connection
+            .prepare_cached("SELECT sent_at, body_until FROM attempt WHERE id = ?1")?
+            .query_row([attempt.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((sent_at, body_until)) = sent else { return Ok(()) };
+        let sent_at = UnixMillis(sent_at);
+        // how long a file is on its way says nothing of the service
+        let arrived_from =
+            body_until.map_or(sent_at, |until| UnixMillis(until).minus(BODY_LEASE).max(sent_at));
         let dated_at = result.bound.as_ref().and_then(|binding| binding.uploaded_at);
         let accepted_at = match dated_at {
             _ if result.event == ItemEvent::Accepted => Some(result.at),
@@ -101,7 +111,7 @@ impl Store {
         let Some(accepted_at) = accepted_at else { return Ok(()) };
         self.connection
             .prepare_cached("UPDATE observed_delay SET acceptance_ms = ?1 WHERE acceptance_ms < ?1")?
-            .execute([accepted_at.since_ms(sent_at)])?;
+            .execute([accepted_at.since_ms(arrived_from)])?;
         Ok(())
     }
 

@@ -30,7 +30,13 @@ pub struct Claim {
     pub send_before: UnixMillis,
     /// Whether other items of the same manifests wait.
     pub others_wait: bool,
+    /// What separates the parts of its request, where it carries a file. Nobody can guess it.
+    pub boundary: String,
 }
+
+/// For so long the ledger lets the bytes of a file leave, before it must be asked again: a run that is killed meanwhile knows when the
+/// last one can have left.
+pub const BODY_LEASE: Duration = Duration::from_mins(1);
 
 impl Claim {
     /// The request in the ledger.

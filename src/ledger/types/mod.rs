@@ -17,7 +17,8 @@ mod usage;
 pub use bad_row::{Acknowledgement, BadRow, BadRowCounts};
 pub use callback::{CallContradiction, CallReceipt, CalledAttempt, CalledNumber};
 pub use claim::{
-    AttemptResult, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker, SignableAccounts,
+    AttemptResult, BODY_LEASE, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker,
+    SignableAccounts,
 };
 pub use deletion::{DeletedRows, DeletionOrder, DeletionTask, KeptReason, RunVideo, UndoAction};
 pub use evidence::{

@@ -1,14 +1,14 @@
 //! The address of the video. A cell holds one.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, path::PathBuf};
 
 use super::{
     Explanation, Reading,
-    advice::{LOCAL_PATH, is_local_path, url_advice},
+    advice::{LOCAL_PATH, file_advice, is_local_path, url_advice},
     problem_at,
 };
 use crate::{
-    domain::{SourceUrl, UrlError, is_object_address},
+    domain::{SourceUrl, UrlError, is_object_address, path_of},
     manifest::{addresses::is_media, mapping::Field, values::linked_address},
     redact,
 };
@@ -26,6 +26,9 @@ impl<'a> Reading<'a> {
             self.refuse_several_addresses(&value);
             return None;
         }
+        if let Some(path) = self.local_path(&value) {
+            return self.local_file(&value, path);
+        }
         match normalised(&value) {
             Ok(address) => {
                 self.warn_of_oddities(Field::Url, &value, &address);
@@ -33,7 +36,7 @@ impl<'a> Reading<'a> {
             }
             Err(UrlError::Empty) if !self.problems.is_empty() => None,
             Err(error) => {
-                let (class, fix) = if is_local_path(&value) { LOCAL_PATH } else { url_advice(error) };
+                let (class, fix) = url_advice(error);
                 let fix = fix.replace("COLUMN", self.name_of(Field::Url));
                 let column = self.gap(Field::Url).or_else(|| self.first(Field::Url));
                 let words = Explanation::new(class, error.to_string(), fix.as_str());
@@ -50,6 +53,41 @@ impl<'a> Reading<'a> {
             let fix = fix.replace("COLUMN", self.name_of(field)).replace("FIELD", field.name());
             let words = Explanation::new(&class, message.to_owned(), fix.as_str());
             self.warnings.push(problem_at(self.first(field), redact::url(written), words));
+        }
+    }
+
+    /// The path of a file on this machine, where the value is one. With a folder for files, every value without a scheme is.
+    fn local_path(&self, value: &str) -> Option<Result<PathBuf, UrlError>> {
+        if let Some(path) = path_of(value) {
+            return Some(path);
+        }
+        let may_be_relative = self.rules.files.is_some() && !value.is_empty() && !value.contains("://");
+        (may_be_relative || is_local_path(value)).then(|| Ok(PathBuf::from(value)))
+    }
+
+    /// The address of a file that may be sent, and its stamp.
+    fn local_file(&mut self, value: &str, path: Result<PathBuf, UrlError>) -> Option<Cow<'a, str>> {
+        let found = match (path, &self.rules.files) {
+            (Err(error), _) => {
+                let (class, fix) = url_advice(error);
+                Err((class, error.to_string(), fix))
+            }
+            (Ok(_), None) => Err((LOCAL_PATH.0, "it is a path on this machine".to_owned(), LOCAL_PATH.1)),
+            (Ok(path), Some(root)) => root.find(&path).map_err(|fault| {
+                let (class, fix) = file_advice(&fault);
+                (class, fault.to_string(), fix)
+            }),
+        };
+        match found {
+            Ok(file) => {
+                self.file = Some(file.stamp);
+                Some(Cow::Owned(file.url.as_str().to_owned()))
+            }
+            Err((class, message, fix)) => {
+                let fix = fix.replace("COLUMN", self.name_of(Field::Url));
+                self.problem(Field::Url, redact::opaque(value), Explanation::new(class, message, &fix));
+                None
+            }
         }
     }
 

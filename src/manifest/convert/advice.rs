@@ -7,6 +7,7 @@ use super::super::values::{
 };
 use crate::{
     domain::{Problem, Submission, UrlError},
+    local_file::FileFault,
     redact,
 };
 
@@ -122,9 +123,32 @@ pub(super) const fn coordinate_advice(error: CoordinateError) -> Advice {
 /// A file on this machine: the class of the error, and what to do.
 pub(super) const LOCAL_PATH: (&str, &str) = (
     "url_local_path",
-    "the service fetches each video itself: put the files on a web server or into a bucket, and make links of the paths: \
-     --map \"url={COLUMN|replace '/videos/' 'https://host/videos/'}\"",
+    "name the folder that files may be sent from: --files-root DIR; or put the files on a web server or into a bucket, and make \
+     links of the paths: --map \"url={COLUMN|replace '/videos/' 'https://host/videos/'}\"",
 );
+
+pub(super) const fn file_advice(fault: &FileFault) -> (&'static str, &'static str) {
+    match fault {
+        FileFault::Parent => ("file_parent", "write the path without .."),
+        FileFault::Outside => (
+            "file_outside_root",
+            "only files below the folder of --files-root are sent; a symbolic link counts as the file that it leads to",
+        ),
+        FileFault::Missing => {
+            ("file_missing", "check the path: a relative one begins at the folder of --files-root")
+        }
+        FileFault::NotRegular => ("file_not_regular", "name a video file"),
+        FileFault::Ending => ("file_ending", "the service takes .mp4, .mov, .mkv and .avi: convert the file"),
+        FileFault::Empty => ("file_empty", "put the whole file there, or remove the row"),
+        FileFault::TooLarge(_) => {
+            ("file_too_large", "the service takes files up to 3 GB: make it smaller, or split it")
+        }
+        FileFault::Unreadable(_) => {
+            ("file_unreadable", "let this user read the file and the folders above it")
+        }
+        FileFault::TooLong => ("file_path_too_long", "move the file to a shorter path"),
+    }
+}
 
 /// `/videos/a.mp4`, `C:\videos\a.mp4`, `\\server\a.mp4`, `./a.mp4`, `~/a.mp4`, `file:///a.mp4`.
 pub(super) fn is_local_path(value: &str) -> bool {
@@ -141,11 +165,16 @@ pub(super) fn is_local_path(value: &str) -> bool {
 pub(super) const fn url_advice(error: UrlError) -> (&'static str, &'static str) {
     match error {
         UrlError::Empty => ("url_empty", "give the address of the video, or remove the row"),
-        UrlError::NotAbsolute => ("url_not_absolute", "write the whole address, starting with https://"),
+        UrlError::NotAbsolute => (
+            "url_not_absolute",
+            "write the whole address, starting with https://; for files on this machine, say --files-root DIR",
+        ),
         UrlError::Scheme => (
             "url_scheme",
             "give an http(s) link, or an object in a bucket: s3://BUCKET/KEY, gs://BUCKET/KEY or az://ACCOUNT/CONTAINER/KEY",
         ),
+        UrlError::FileHost => ("url_file_host", "write file:///PATH: only files of this machine can be sent"),
+        UrlError::FilePath => ("url_file_path", "write the absolute path of a file, without .. and //"),
         UrlError::Bucket => {
             ("url_bucket", "write s3://BUCKET/KEY, gs://BUCKET/KEY or az://ACCOUNT/CONTAINER/KEY")
         }

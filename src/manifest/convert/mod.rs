@@ -21,7 +21,8 @@ use super::{
     },
 };
 use crate::{
-    domain::{Problem, Submission},
+    domain::{FileStamp, Problem, Submission},
+    local_file::FilesRoot,
     redact,
 };
 pub(super) use advice::{Explanation, problem_at};
@@ -50,6 +51,8 @@ pub struct RowRules {
     pub missing: MissingRules,
     /// Fields whose value is left out where it cannot be read; the row is sent without it.
     pub drop_invalid: Vec<Field>,
+    /// Where files on this machine may be that rows name. `None`: no row may name one.
+    pub files: Option<FilesRoot>,
 }
 
 impl Default for RowRules {
@@ -64,6 +67,7 @@ impl Default for RowRules {
             lone_comma: LoneComma::Safe,
             missing: MissingRules::default(),
             drop_invalid: Vec::new(),
+            files: None,
         }
     }
 }
@@ -96,6 +100,19 @@ struct Reading<'a> {
     notices: &'a Notices,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
+    /// Of the file that the address names.
+    file: Option<FileStamp>,
+}
+
+impl<'a> Reading<'a> {
+    const fn new(
+        cells: &'a [&'a str],
+        columns: &'a Columns,
+        rules: &'a RowRules,
+        notices: &'a Notices,
+    ) -> Self {
+        Self { cells, columns, rules, notices, problems: Vec::new(), warnings: Vec::new(), file: None }
+    }
 }
 
 /// What a record with a cell for every column says, or everything that is wrong with it.
@@ -105,7 +122,7 @@ pub(super) fn convert<'a>(
     rules: &'a RowRules,
     notices: &'a Notices,
 ) -> Result<BorrowedRow<'a>, Vec<Problem>> {
-    let mut reading = Reading { cells, columns, rules, notices, problems: Vec::new(), warnings: Vec::new() };
+    let mut reading = Reading::new(cells, columns, rules, notices);
     let address = reading.address();
     let tags = reading.optional(Field::Tags, Reading::tags).unwrap_or_default();
     let coordinates = reading.optional(Field::Geo, |reading| {
@@ -132,6 +149,7 @@ pub(super) fn convert<'a>(
     let (Some(address), []) = (address, &reading.problems[..]) else { return Err(reading.problems) };
     Ok(BorrowedRow {
         address,
+        file: reading.file,
         namespace,
         item_id,
         tags,
@@ -167,14 +185,7 @@ pub(super) fn value_of(cells: &[&str], columns: &Columns, field: Field) -> Optio
         return None;
     }
     let (rules, notices) = (RowRules::default(), Notices::default());
-    let reading = Reading {
-        cells,
-        columns,
-        rules: &rules,
-        notices: &notices,
-        problems: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let reading = Reading::new(cells, columns, &rules, &notices);
     reading.value(field).map(Cow::into_owned)
 }
 

@@ -6,15 +6,18 @@
 //! - At most `concurrency` requests are in flight, and one while the circuit breaker is half open.
 //! - Nothing is sent twice without a record: a verdict moves the item to its next state, or the item is in doubt.
 
+mod answers;
+mod bandwidth;
+mod body;
+mod claims;
+mod end_lane;
+mod files_in_flight;
+mod last_answers;
 mod pause;
 mod send;
 
 use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -26,18 +29,15 @@ use crate::{
     domain::{RunOutcome, State, StopReason, UnixMillis, counted},
     events::Event,
     ledger::{ClaimBlocked, ClaimTerms, LedgerError, Snapshot},
-    quota::{Cooldown, Endpoint, Permit, Priority},
+    quota::{Endpoint, Permit, Priority},
 };
 
 use super::context::Context;
+use bandwidth::Bandwidth;
+use claims::Claims;
+use last_answers::LastAnswers;
 pub(crate) use send::delay_text;
-use send::{SendResult, announce_wait, claim_and_send, prepare_source};
-
-/// Failures in a row before the first answer of a run. More mean a wrong address or no network.
-const FIRST_FAILURES_MAX: u32 = 4;
-
-/// How long to wait for a host that answered earlier in the run.
-const OFFLINE_MAX: Duration = Duration::from_mins(15);
+use send::{SendResult, claim_and_send, prepare_source};
 
 /// A shorter wait for the quota is part of normal spacing and is not announced.
 pub(crate) const WAIT_ANNOUNCED_MIN: Duration = Duration::from_secs(90);
@@ -48,12 +48,6 @@ const PREFLIGHT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// For the operator: why a claimed request was not made.
 const SLOW_MACHINE: &str = "a request was not started within 5 s of being recorded and will be sent again: this machine or \
                             its disk is slow, or the machine was suspended";
-
-/// How many of the latest answers are checked for rejected rows.
-const LAST_ANSWERS: usize = 20;
-
-/// Rejections allowed among the latest answers. More stop the run, since the rows are then unlikely to be the cause.
-const REJECTED_MAX: usize = 15;
 
 /// The settings of the upload stage.
 #[derive(Clone, Debug)]
@@ -70,6 +64,8 @@ pub(super) struct UploadSettings {
     pub(super) quota_wait_max: Option<Duration>,
     /// An unanswered request may be accepted this long after its sending.
     pub(super) acceptance_lag_max: Duration,
+    /// Of all files together, in bytes per second. `None`: unlimited.
+    pub(super) bandwidth_max: Option<u64>,
     /// Cancelled when the library was compared with the ledger. Nothing is sent before.
     pub(super) preflight_done: CancellationToken,
 }
@@ -89,15 +85,6 @@ enum PermitWait {
     Stopped(RunOutcome),
 }
 
-/// What the latest claims showed.
-#[derive(Debug, Default)]
-struct Claims {
-    /// Whether more items were pending at the last claim.
-    others_wait: AtomicBool,
-    /// Whether an item was claimed since this was last read.
-    succeeded: AtomicBool,
-}
-
 /// Whether there will be further requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum UploadPhase {
@@ -113,8 +100,7 @@ struct Uploader<T> {
     sent: u64,
     has_been_answered: bool,
     offline_since: Option<UnixMillis>,
-    /// Whether each of the last answers rejected its row.
-    last_answers: VecDeque<bool>,
+    last_answers: LastAnswers,
     is_lateness_announced: bool,
     claims: Arc<Claims>,
     /// Kept so that each obstacle is announced once.
@@ -131,6 +117,7 @@ pub(super) async fn upload<T: Transport>(
     context: Context<T>,
     plan: UploadSettings,
 ) -> Result<RunOutcome, LedgerError> {
+    let claims = Claims { bandwidth: Bandwidth::new(plan.bandwidth_max), ..Claims::default() };
     let mut uploader = Uploader {
         context,
         plan,
@@ -138,9 +125,9 @@ pub(super) async fn upload<T: Transport>(
         sent: 0,
         has_been_answered: false,
         offline_since: None,
-        last_answers: VecDeque::new(),
+        last_answers: LastAnswers::default(),
         is_lateness_announced: false,
-        claims: Arc::default(),
+        claims: Arc::new(claims),
         announced: None,
         wait_announced_until: None,
         blocked_since: None,
@@ -196,7 +183,8 @@ impl<T: Transport> Uploader<T> {
     /// is known to be pending and the wait is short.
     async fn next_obstacle(&self) -> Result<Option<Obstacle>, LedgerError> {
         // a row that turns out not to have been sent makes room for another one
-        if self.in_flight.len() >= self.plan.concurrency || self.has_started_all() {
+        let is_full = self.in_flight.len() >= self.plan.concurrency || self.has_started_all();
+        if is_full || self.claims.has_enough_files(&self.context.limiter) {
             return Ok(Some(Obstacle::Concurrency));
         }
         if self.claims.others_wait.load(Relaxed) && self.is_turn_near() {
@@ -264,6 +252,10 @@ impl<T: Transport> Uploader<T> {
 
     /// Claims and sends the next item in a task of its own.
     fn start(&mut self, permit: Permit) {
+        // a file may have begun meanwhile
+        if self.claims.has_enough_files(&self.context.limiter) {
+            return self.context.limiter.give_back(permit);
+        }
         self.sent += 1;
         let (context, claims) = (self.context.clone(), Arc::clone(&self.claims));
         let (terms, lag_max) = (Arc::clone(&self.plan.terms), self.plan.acceptance_lag_max);
@@ -281,7 +273,7 @@ impl<T: Transport> Uploader<T> {
             ClaimBlocked::NothingPending => return self.wait_until(None, changed).await,
             // a search that is due ends soon, unless no listing can be read
             ClaimBlocked::AwaitsListing { is_due: true, .. } => {
-                let until = self.blocked_since().plus(OFFLINE_MAX);
+                let until = self.blocked_since().plus(answers::OFFLINE_MAX);
                 if until <= self.context.clock.now() {
                     return Ok(Some(RunOutcome::WaitOver));
                 }
@@ -380,11 +372,14 @@ impl<T: Transport> Uploader<T> {
                 self.note_answer(false);
                 Ok(None)
             }
+            SendResult::FileRefused(cause) => {
+                self.sent = self.sent.saturating_sub(1);
+                self.last_answers.note(true);
+                Ok(self.stop_of_rejections(StopReason::FilesUnreadable, cause))
+            }
             SendResult::RowRejected(cause) => {
                 self.note_answer(true);
-                let rejected = self.last_answers.iter().filter(|is_rejected| **is_rejected).count();
-                let is_brake = self.last_answers.len() == LAST_ANSWERS && rejected > REJECTED_MAX;
-                Ok(is_brake.then_some(RunOutcome::Stopped { reason: StopReason::MostlyRejected, cause }))
+                Ok(self.stop_of_rejections(StopReason::MostlyRejected, cause))
             }
             SendResult::Unreachable { cause, cooldown } => Ok(self.note_unreachable(cause, cooldown)),
             SendResult::Late => {
@@ -400,35 +395,6 @@ impl<T: Transport> Uploader<T> {
                 Ok(None)
             }
             SendResult::Stop { reason, cause } => Ok(Some(RunOutcome::Stopped { reason, cause })),
-        }
-    }
-}
-
-impl<T> Uploader<T> {
-    /// Counts a request that did not reach the service: it is made again later, or it was the last attempt of the run.
-    fn note_unreachable(&mut self, cause: String, cooldown: Option<Cooldown>) -> Option<RunOutcome> {
-        let now = self.context.clock.now();
-        self.sent = self.sent.saturating_sub(1);
-        let since = *self.offline_since.get_or_insert(now);
-        let attempts =
-            self.context.limiter.cooldown(Endpoint::Upload).map_or(0, |cooldown| cooldown.failures);
-        let never_there = !self.has_been_answered && attempts >= FIRST_FAILURES_MAX;
-        let gone_for_long = now.since_ms(since) > i64::try_from(OFFLINE_MAX.as_millis()).unwrap_or(i64::MAX);
-        if never_there || gone_for_long {
-            return Some(RunOutcome::Offline { cause, attempts });
-        }
-        if let Some(cooldown) = cooldown.filter(|_| self.phase == UploadPhase::Sending) {
-            announce_wait(&self.context, &cooldown, Some(&cause));
-        }
-        None
-    }
-
-    fn note_answer(&mut self, is_rejected: bool) {
-        self.has_been_answered = true;
-        self.offline_since = None;
-        self.last_answers.push_back(is_rejected);
-        if self.last_answers.len() > LAST_ANSWERS {
-            self.last_answers.pop_front();
         }
     }
 }

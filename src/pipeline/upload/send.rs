@@ -11,6 +11,7 @@ use crate::{
     domain::{ItemEvent, RunOutcome, StopReason, StorageAccount, Submission, UnixMillis},
     events::{Event, RedactedUrl},
     ledger::{AttemptResult, Binding, BoundBy, Claim, ClaimOutcome, ClaimTerms, LedgerError},
+    local_file::OpenFault,
     quota::{
         BlockReason, Cooldown, CooldownReason, Delay, Departure, Feedback, Permit, PreciseTime,
         RequestOutcome,
@@ -18,12 +19,13 @@ use crate::{
     retry::parse_retry_after,
 };
 
-use super::Claims;
+use super::{body::FileSending, claims::Claims};
 use crate::pipeline::context::{Context, Noticed};
 
 /// For the ledger: why a claimed request was not made.
 const LATE: &str = "it was not started in time";
 const UNSIGNED: &str = "the credentials for its link expired";
+const UNREADABLE: &str = "its file cannot be read";
 
 /// What the upload loop needs to know of a request that ended.
 pub(super) enum SendResult {
@@ -37,6 +39,8 @@ pub(super) enum SendResult {
     NotClaimed,
     /// It was not sent, since it was not started in time.
     Late,
+    /// It was not sent: its file is no longer what the row says.
+    FileRefused(String),
     Stop {
         reason: StopReason,
         cause: String,
@@ -83,7 +87,7 @@ pub(super) async fn claim_and_send<T: Transport>(
             }
             claims.others_wait.store(claim.others_wait, Relaxed);
             claims.succeeded.store(true, Relaxed);
-            send(context, permit, *claim, acceptance_lag_max).await
+            send(context, permit, *claim, claims, acceptance_lag_max).await
         }
         ClaimOutcome::Blocked(_) => {
             claims.others_wait.store(false, Relaxed);
@@ -108,6 +112,7 @@ async fn send<T: Transport>(
     context: &Context<T>,
     permit: Permit,
     claim: Claim,
+    claims: &Claims,
     acceptance_lag_max: Duration,
 ) -> Result<SendResult, LedgerError> {
     let key = claim.attempt().number();
@@ -116,16 +121,23 @@ async fn send<T: Transport>(
         return Ok(SendResult::NotClaimed);
     };
     let submission = with_callback(submission, claim.callback.as_ref());
+    let file = match FileSending::open(context, &claim, claims, acceptance_lag_max).await {
+        Ok(file) => file,
+        Err(fault) => return refuse_file(context, permit, &claim, fault).await,
+    };
     if !may_leave(context, &permit, &claim, acceptance_lag_max).await? {
         give_back(context, permit, &claim, LATE).await?;
         return Ok(SendResult::Late);
     }
-    let verdict = context.api.upload(permit, &submission, claim.marker.as_deref()).await;
+    let verdict = match file {
+        None => context.api.upload(permit, &submission, claim.marker.as_deref()).await,
+        Some(file) => file.run(permit).await?,
+    };
     #[cfg(feature = "failpoints")]
     let verdict = not_sent_if_stopping(context, verdict);
     let at = context.clock.now();
     settle(context, &claim, &verdict, at).await?;
-    let Feedback { cooldown, change } = context.limiter.answer(key, &outcome_of(&verdict, at));
+    let Feedback { cooldown, change } = context.limiter.answer(key, &outcome_of(&claim, &verdict, at));
     context.save_learned_limits().await?;
     announce(context, &claim, &verdict, cooldown);
     if let Some(change) = change {
@@ -176,6 +188,34 @@ fn with_callback<'a>(submission: Cow<'a, Submission>, callback: Option<&String>)
     match callback {
         None => submission,
         Some(_) => Cow::Owned(Submission { callback: callback.cloned(), ..submission.into_owned() }),
+    }
+}
+
+/// Ends a claim whose file is not what the row says, or cannot be read.
+async fn refuse_file<T>(
+    context: &Context<T>,
+    permit: Permit,
+    claim: &Claim,
+    fault: OpenFault,
+) -> Result<SendResult, LedgerError> {
+    let url = &claim.submission.url;
+    match fault {
+        OpenFault::Changed(cause) => {
+            let rejected = AttemptResult::new(ItemEvent::Rejected, context.clock.now(), cause.clone());
+            let attempt = claim.attempt();
+            context.ledger.write(move |store| store.settle(attempt, &rejected)).await?;
+            context.limiter.give_back(permit);
+            context.signals.ledger_changed();
+            context.emit(&Event::Message {
+                text: format!("{url}: not sent: {cause}; import again to read it anew"),
+            });
+            Ok(SendResult::FileRefused(cause))
+        }
+        OpenFault::Unreadable(cause) => {
+            give_back(context, permit, claim, UNREADABLE).await?;
+            let cause = format!("{url}: {cause}");
+            Ok(SendResult::Stop { reason: StopReason::FilesUnreadable, cause })
+        }
     }
 }
 
@@ -255,9 +295,12 @@ fn result_of(verdict: &Verdict, at: UnixMillis) -> AttemptResult {
 }
 
 /// What a verdict on an upload is for the rate limiter.
-fn outcome_of(verdict: &Verdict, at: UnixMillis) -> RequestOutcome {
+fn outcome_of(claim: &Claim, verdict: &Verdict, at: UnixMillis) -> RequestOutcome {
     match verdict {
-        Verdict::Accepted { uploaded_at, .. } => RequestOutcome::Accepted { noted_at: *uploaded_at },
+        // how long a file is on its way says nothing of the network
+        Verdict::Accepted { uploaded_at, .. } => {
+            RequestOutcome::Accepted { noted_at: uploaded_at.filter(|_| claim.submission.file.is_none()) }
+        }
         Verdict::AcceptedUnidentified => RequestOutcome::AcceptedUnidentified,
         Verdict::BadRow { .. } => RequestOutcome::Rejected,
         Verdict::RefusedForNow { retry_after, .. } => RequestOutcome::Refused {

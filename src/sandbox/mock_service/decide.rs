@@ -32,7 +32,10 @@ impl MockService {
         let delay = random_duration(&mut state.rng, &self.policy.answer_delay);
         match (arrival.method, arrival.endpoint.as_str()) {
             _ if arrival.key.is_empty() => (refuse("0401", "the API key is missing"), delay),
-            (HttpMethod::Post, "upload_url") => self.decide_upload(state, arrival, now, delay),
+            (HttpMethod::Post, "upload") if arrival.file.is_none() => {
+                (refuse("0001", "Required part 'file' is not present."), delay)
+            }
+            (HttpMethod::Post, "upload_url" | "upload") => self.decide_upload(state, arrival, now, delay),
             (HttpMethod::Post, "list_videos") => (self.read(state, arrival, now, list), delay / 4),
             (HttpMethod::Post, "delete_videos") => (self.decide_deletion(state, arrival, now), delay),
             (HttpMethod::Get, "get_metadata") => (self.read(state, arrival, now, metadata), delay / 4),
@@ -55,7 +58,7 @@ impl MockService {
             state.stats.refusals += 1;
             return (self.busy(), *self.policy.answer_delay.start() / 4);
         }
-        let form = match form::read_upload(&arrival.body) {
+        let form = match form::read_upload(&arrival.body, arrival.file.as_ref()) {
             Ok(form) => form,
             Err(message) => return (refuse("0003", &message), delay),
         };

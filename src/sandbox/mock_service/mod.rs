@@ -19,6 +19,7 @@ use crate::{
         arrival::{Arrival, ClientView, ServiceCall},
         form::UploadForm,
         mock_state::{FaultMode, MockState, Stats, random_duration},
+        multipart::{ArrivedParts, MultipartReader},
         policy::Policy,
         video::{self, Video},
     },
@@ -225,6 +226,24 @@ impl MockService {
         self.let_time_pass(&mut state);
         let now = state.clock.now();
         state.calls.retain(|(at, _), _| *at > now);
+    }
+
+    /// A request with a file begins. Returns after how many bytes of its body the line is cut.
+    pub(super) fn begin_file(&self) -> Option<u64> {
+        let mut state = self.state();
+        state.stats.files += 1;
+        let number = state.stats.files;
+        let cut = self.policy.file_cuts.iter().find(|cut| cut.file == number);
+        let cut = cut.filter(|_| state.fault_mode == FaultMode::AsPolicy);
+        state.stats.faults += u64::from(cut.is_some());
+        cut.map(|cut| cut.after)
+    }
+
+    /// Receives a request whose body is read: the request arrives when its body is whole.
+    pub(super) async fn answer_file(&self, arrival: Arrival, reader: MultipartReader) -> ClientView {
+        let Some(ArrivedParts { fields, file }) = reader.finish() else { return ClientView::Cut };
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.answer(Arrival { body, file, ..arrival }).await
     }
 
     /// Receives a request, lets it arrive and take effect at their times, and returns the answer when it reaches the

@@ -232,6 +232,7 @@ async fn probe_sources(
         let criteria = Criteria::new(Clock::real().now(), Some(&snapshot));
         let (scan, comparison) = compare(&mut manifests, &criteria, errors_max, |path, met, planned| {
             if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned)) = (met, planned)
+                && row.submission.file.is_none()
                 && probe::is_worth_a_probe(planned.action)
                 && let Some((path, _)) = paths.get_key_value(path)
             {
