@@ -305,7 +305,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("axum", &["src/http_server.rs", "src/sandbox/server.rs", "src/app/dashboard/server.rs"]),
     ("hyper::", &["src/http_server.rs"]),
     ("indicatif", &["src/cli/", "src/domain/count.rs"]),
-    ("tempfile", &["src/app/", "src/ledger/registry.rs"]),
+    ("tempfile", &["src/app/", "src/ledger/registry.rs", "src/report/files.rs"]),
     ("toml::", &["src/settings/"]),
     (
         "secrecy",
