@@ -96,6 +96,33 @@ impl ExitCode {
         }
     }
 
+    /// From the best to the worst, for a command that does the work of several accounts: pauses end by themselves, then comes what
+    /// the next run may settle, then what only a human can settle, and last what says that somebody stopped the process.
+    const BY_SEVERITY: &[Self] = &[
+        Self::Success,
+        Self::QuotaPaused,
+        Self::TimeUp,
+        Self::BudgetReached,
+        Self::SomeFailed,
+        Self::Temporary,
+        Self::Locked,
+        Self::NeedsReview,
+        Self::ManifestInvalid,
+        Self::Usage,
+        Self::Fatal,
+        Self::Unexpected,
+        Self::HungUp,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// The worst of several codes; success if there is none.
+    #[must_use]
+    pub fn worst(codes: impl IntoIterator<Item = Self>) -> Self {
+        let severity = |code: &Self| Self::BY_SEVERITY.iter().position(|known| known == code);
+        codes.into_iter().max_by_key(severity).unwrap_or(Self::Success)
+    }
+
     /// What to do about it, for programs.
     #[must_use]
     pub const fn next_step(self) -> &'static str {
@@ -262,6 +289,35 @@ mod tests {
         let mut numbers: Vec<u8> = ExitCode::ALL.iter().map(|code| code.number()).collect();
         numbers.dedup();
         assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 129, 130, 143]);
+    }
+
+    #[test]
+    fn the_worst_of_several_codes_is_the_one_that_most_needs_a_human() {
+        let of = |numbers: &[u8]| {
+            let codes = ExitCode::ALL.iter().copied().filter(|code| numbers.contains(&code.number()));
+            ExitCode::worst(codes).number()
+        };
+        for (codes, worst) in [
+            (&[][..], 0),
+            (&[0], 0),
+            (&[0, 11], 11),
+            (&[8, 10, 11], 8),
+            (&[4, 8, 10, 11], 4),
+            (&[4, 5], 5),
+            (&[5, 12], 12),
+            (&[4, 5, 6, 12], 6),
+            (&[3, 6], 3),
+            (&[2, 3, 6], 2),
+            (&[0, 2, 4, 7, 12], 7),
+            (&[1, 7], 1),
+            (&[1, 7, 130], 130),
+            (&[129, 130, 143], 143),
+        ] {
+            assert_eq!(of(codes), worst, "{codes:?}");
+        }
+        for code in ExitCode::ALL {
+            assert!(ExitCode::BY_SEVERITY.contains(code), "{code:?} has no place");
+        }
     }
 
     #[test]

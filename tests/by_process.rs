@@ -15,6 +15,7 @@ mod support {
     pub(crate) mod service;
 }
 
+mod accounts;
 mod beside;
 mod binary;
 mod buckets;

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -88,6 +89,26 @@ fn every_command_for_operators_runs() {
         fixture.run(&["import", "archive.csv", "--sandbox", "--ledger", "state/telecine.db"]);
     assert_eq!(code, 0, "{err}");
     follow(&fixture, "docs/operating.md");
+}
+
+#[test]
+fn every_command_for_several_accounts_runs() {
+    let fixture = CliFixture::new();
+    let page = fs::read_to_string("docs/accounts.md").unwrap();
+    let settings = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    fixture.write("telecine.toml", settings);
+    fs::create_dir(fixture.path("keys")).unwrap();
+    let mut rows = Vec::new();
+    for account in ["museum", "library", "theatre"] {
+        let key = fixture.path(&fixture.write(&format!("keys/{account}.key"), account));
+        fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
+        rows.push(format!("https://host/{account}.mp4,{account},cleared\n"));
+    }
+    fixture.write("archive.csv", &format!("url,customer,rights\n{}", rows.concat()));
+    follow(&fixture, "docs/accounts.md");
+    let reports = fs::read_dir(fixture.path("state/reports")).unwrap();
+    let searchable = reports.map(|run| fs::read_to_string(run.unwrap().path().join("success.csv")).unwrap());
+    assert_eq!(searchable.map(|text| text.lines().count() - 1).sum::<usize>(), 3, "a row of each account");
 }
 
 #[test]

@@ -371,7 +371,7 @@ fn a_check_fails_where_an_import_would_not_send_expired_links_or_finds_no_row() 
     assert_eq!(code, 4, "{out}");
     assert!(out.contains("1 with an expired link, would not be sent"), "{out}");
     let (code, out, _) = fixture.run(&["check", "x.csv", "--where", "url~ftp"]);
-    assert!(code == 3 && out.contains("--where left out every row"), "{out}");
+    assert!(code == 3 && out.contains("--where or --account left out every row"), "{out}");
 }
 
 #[test]
@@ -508,6 +508,6 @@ fn an_import_whose_filter_leaves_no_row_ends_with_3() {
     let (code, out, err) = fixture.run(&[&["import", "m.csv"], &service[..]].concat());
     assert_eq!(code, 3, "{out}{err}");
     let summary: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
-    assert_eq!(summary["exit_reason"], "--where left out every row (2)");
+    assert_eq!(summary["exit_reason"], "--where or --account left out every row (2)");
     assert_eq!(summary["broken_manifests"], serde_json::json!([]));
 }

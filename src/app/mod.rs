@@ -1,5 +1,6 @@
 //! What a command does, without command-line flags and without printing: values in, values and events out.
 
+pub mod accounts;
 pub mod adoption;
 pub mod callbacks;
 pub mod clock;

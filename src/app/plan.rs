@@ -409,8 +409,8 @@ fn build_plan(
             }
         })
         .collect();
-    let nothing_left =
-        (rows.scan.rows == 0 && rows.scan.left_out > 0).then(|| "--where left out every row".to_owned());
+    let nothing_left = (rows.scan.rows == 0 && rows.scan.left_out > 0)
+        .then(|| "--where or --account left out every row".to_owned());
     Plan {
         schema: SCHEMA,
         id: plan_id,

@@ -58,6 +58,8 @@ pub struct RunRequest {
     pub price: Option<Price>,
     /// The flags that select the ledger in the commands that the report names. Empty: it is the default one.
     pub ledger_flags: String,
+    /// The account, where the process runs an import for several: a part of the name of the run. `None`: there is one run.
+    pub account: Option<String>,
     /// Whether nobody watches the run: see [`EndOfRun::is_cron`].
     pub is_cron: bool,
     /// Receives the events of the run.
@@ -145,7 +147,10 @@ pub async fn open(
     let limits = request.limits.resolve(&ledger).await?;
     let run = match command {
         Some(command) => {
-            let name = run_name(clock.now());
+            let name = match &request.account {
+                Some(account) => format!("{}.{account}", run_name(clock.now())),
+                None => run_name(clock.now()),
+            };
             let boot = pipeline::boot_of(&clock);
             let (run_name, starts_at) = (name.clone(), clock.now());
             let in_force = limits.clone();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     commands::{
-        acknowledge, config, dashboard, doctor, explain, import, ledger, list, quota, rehearse, report,
+        acknowledge, config, dashboard, doctor, explain, import, ledger, list, plan, quota, rehearse, report,
         resolve, review, runs, status, undo, verify, version,
     },
     output::{
@@ -52,13 +52,18 @@ pub fn objects() -> Vec<JsonObject> {
             "every event",
             "every line of a run but the last; the fields of the event are beside these",
         ),
-        object::<Summary>("report.json", "the report folder, and the last line of `import` and `reconcile`"),
+        object::<Summary>(
+            "report.json",
+            "the report folder, and the last line of `import` and `reconcile`; of an import for several accounts, the last line of each",
+        ),
+        object::<import::AccountsBody<'_>>("import for several accounts", "the last line"),
         object::<rehearse::RehearsalTotals<'_>>(
             "rehearse",
             "the last line, beside the fields of `report.json`",
         ),
         object::<import::DryRunBody<'_>>("import --dry-run", "the last line"),
         object::<Plan>("plan", "the last line"),
+        object::<plan::PlanAccountsBody>("plan for several accounts", "the last line"),
         object::<quota::QuotaBody>("quota", "the last line of `quota` and `quota set`"),
         object::<status::StatusBody>("status", "the last line"),
         object::<dashboard::DashboardLine>("dashboard", "the first line"),

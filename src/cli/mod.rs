@@ -1,5 +1,6 @@
 //! The command line: the only module that parses flags, prints and exits. One file per command in `commands`.
 
+mod accounts;
 mod args;
 mod commands;
 pub mod contract;
@@ -17,6 +18,7 @@ use std::{
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use accounts::Accounts;
 use args::values;
 use commands::{
     acknowledge, check, completions, config, dashboard, doctor, explain, guess, import, init, ledger, list,
@@ -30,7 +32,7 @@ use crate::{
     events::EventBus,
     manifest::{self, ManifestError},
     redact,
-    settings::{self, EffectiveSetting},
+    settings::{self, DefaultAccount, EffectiveSetting, ResolvedSettings},
     telemetry::{self, LogFormat},
 };
 
@@ -59,6 +61,8 @@ struct Cli {
     log_format: values::LogFormatArg,
 
     /// Use the settings of this account: `[account.NAME]` in telecine.toml or in the user's file.
+    ///
+    /// Where a rule maps the account of each row (--map account=COLUMN), only the rows of this account are read.
     #[arg(long, global = true, value_name = "NAME", env = "TELECINE_ACCOUNT", value_parser = values::account,
           help_heading = "Global", hide_short_help = true)]
     account: Option<String>,
@@ -144,9 +148,9 @@ enum Command {
 #[must_use]
 pub fn main() -> std::process::ExitCode {
     let mut wants_json = asks_for_json();
-    let code = match parse(&mut wants_json).and_then(|(cli, effective)| {
+    let code = match parse(&mut wants_json).and_then(|CommandLine { cli, effective, accounts }| {
         let logs = start_logs(&cli);
-        let ended = run(cli, &effective).map_err(|error| with_origin(error, &effective));
+        let ended = run(cli, &effective, &accounts).map_err(|error| with_origin(error, &effective));
         logs.finish(Some(output::progress::STDERR_FINISH_MAX));
         ended.map_err(Failure::Error)
     }) {
@@ -195,19 +199,17 @@ enum Failure {
     Error(Error),
 }
 
-/// The command line, with the settings of files as its defaults, and the settings in effect.
-fn parse(wants_json: &mut bool) -> Result<(Cli, Vec<EffectiveSetting>), Failure> {
+/// The command line, with the settings of files as its defaults.
+struct CommandLine {
+    cli: Cli,
+    /// The settings in effect.
+    effective: Vec<EffectiveSetting>,
+    accounts: Accounts,
+}
+
+fn parse(wants_json: &mut bool) -> Result<CommandLine, Failure> {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let matches = command_line().try_get_matches_from(&arguments).map_err(Failure::CommandLine)?;
-    let request = settings::SettingsRequest {
-        command: command_line(),
-        matches: &matches,
-        arguments: &arguments,
-        variable: &|name| std::env::var_os(name),
-        sources_of: &manifest::sources_of,
-    };
-    let resolved = settings::resolve(request).map_err(Failure::Error)?;
-    let matches = resolved.command.try_get_matches_from(&resolved.arguments).map_err(Failure::CommandLine)?;
+    let (matches, resolved) = with_settings(&arguments, DefaultAccount::OfFiles)?;
     *wants_json |= has_flag(&matches, "json");
     // a nightly run prints what needs a human only
     if !has_flag(&matches, "cron") {
@@ -216,7 +218,28 @@ fn parse(wants_json: &mut bool) -> Result<(Cli, Vec<EffectiveSetting>), Failure>
         }
     }
     let cli = Cli::from_arg_matches(&matches).map_err(Failure::CommandLine)?;
-    Ok((cli, resolved.effective))
+    let accounts = Accounts { known: resolved.accounts, arguments };
+    Ok(CommandLine { cli, effective: resolved.effective, accounts })
+}
+
+/// The matches of a command line with the settings of files, and those settings.
+fn with_settings(
+    arguments: &[OsString],
+    default_account: DefaultAccount,
+) -> Result<(clap::ArgMatches, ResolvedSettings), Failure> {
+    let matches = command_line().try_get_matches_from(arguments).map_err(Failure::CommandLine)?;
+    let request = settings::SettingsRequest {
+        command: command_line(),
+        matches: &matches,
+        arguments,
+        default_account,
+        variable: &|name| std::env::var_os(name),
+        sources_of: &manifest::sources_of,
+    };
+    let resolved = settings::resolve(request).map_err(Failure::Error)?;
+    let command = resolved.command.clone();
+    let matches = command.try_get_matches_from(&resolved.arguments).map_err(Failure::CommandLine)?;
+    Ok((matches, resolved))
 }
 
 /// Whether the arguments or the variable ask for JSON. Needed where the command line cannot be parsed.
@@ -269,10 +292,10 @@ fn start_logs(cli: &Cli) -> Arc<Outbox<Vec<u8>>> {
     lines
 }
 
-fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
+fn run(cli: Cli, effective: &[EffectiveSetting], accounts: &Accounts) -> Result<ExitCode, Error> {
     match cli.command {
-        Command::Import(args) => import::import(&args),
-        Command::Plan(args) => plan::plan(&args),
+        Command::Import(args) => import::import(&args, accounts),
+        Command::Plan(args) => plan::plan(&args, accounts),
         Command::Rehearse(args) => rehearse::rehearse(&args),
         Command::Quota(args) => quota::quota(&args),
         Command::Status(args) => status::status(&args),
@@ -289,7 +312,7 @@ fn run(cli: Cli, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
         Command::Review(args) => review::review(&args),
         Command::Resolve(args) => resolve::resolve(&args),
         Command::Reconcile(args) => import::reconcile(&args),
-        Command::Check(args) => check::check(&args, effective),
+        Command::Check(args) => check::check(&args, effective, accounts),
         Command::Guess(args) => guess::guess(&args),
         Command::Preview(args) => preview::preview(&args, effective),
         Command::Config(args) => {

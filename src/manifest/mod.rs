@@ -9,6 +9,7 @@
 //!   bytes -> source (decompress, decode) -> records (CSV, JSON, a list, a worksheet; bounds) -> table (columns) -> join -> mapping -> row (values)
 //! ```
 
+mod accounts;
 mod addresses;
 mod borrowed_row;
 mod convert;
@@ -17,6 +18,7 @@ mod dedup;
 mod delimiter;
 mod dialect;
 mod error;
+mod first_rows;
 mod folder_listing;
 mod foreign;
 mod format;
@@ -80,6 +82,8 @@ pub struct Manifest {
     joined: Vec<Joined>,
     columns: Columns,
     rules: RowRules,
+    /// Rows of this account only are wanted.
+    account: Option<String>,
     pads_short_rows: bool,
     stamp: Option<String>,
     /// The file when it was opened. `None`: a pipe.
@@ -155,6 +159,7 @@ impl Manifest {
             joined,
             columns,
             rules: spec.rules.clone(),
+            account: spec.account.clone(),
             pads_short_rows: spec.dialect.pads_short_rows,
             counts: RecordCounts::default(),
             lint: None,
@@ -210,43 +215,6 @@ impl Manifest {
             });
         }
         self.unused = unused;
-    }
-
-    /// Says that points of `GeoJSON` have the longitude first, where the first rows show some.
-    fn find_out_points(&mut self, sample: &[(u64, Vec<String>)]) {
-        let (Some(kind), Some(geo)) = (self.columns.geometry_type(), self.columns.first_of(Field::Geo))
-        else {
-            return;
-        };
-        if sample.iter().any(|(_, cells)| cells.get(kind).is_some_and(|cell| cell == "Point")) {
-            let name = &self.columns.names()[geo];
-            self.table.found.push(format!("{name} are GeoJSON points: the longitude comes first"));
-        }
-    }
-
-    /// Which of day and month comes first, where the first rows show it.
-    fn find_out_dates(&mut self, sample: &[(u64, Vec<String>)]) {
-        if !self.rules.dates.formats.is_empty() || self.columns.of(Field::Datetime).is_none() {
-            return;
-        }
-        let texts: Vec<(u64, String)> = sample
-            .iter()
-            .filter_map(|(line, cells)| {
-                let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-                Some((*line, convert::value_of(&cells, &self.columns, Field::Datetime)?))
-            })
-            .collect();
-        let Some((order, text)) = values::datetime::order_of(texts.iter().map(|(_, text)| text.as_str()))
-        else {
-            return;
-        };
-        let line = texts.iter().find(|(_, own)| own.trim() == text).map_or(0, |(line, _)| *line);
-        let words = if order == DateFormat::DayFirst { "day/month/year" } else { "month/day/year" };
-        let shown = crate::redact::opaque(text);
-        self.table
-            .found
-            .push(format!("dates are {words} (line {line}: {shown}); --date-format says otherwise"));
-        self.rules.dates.found = Some(order);
     }
 
     /// Whether telecine wrote this column into a file of its own.
@@ -339,7 +307,7 @@ impl Manifest {
         self.table.format
     }
 
-    /// Rows left out so far because a filter did not hold.
+    /// Rows left out so far because a filter did not hold, or because they are not of the account that is wanted.
     #[must_use]
     pub fn left_out(&self) -> u64 {
         self.counts.left_out.load(Ordering::Relaxed)
@@ -375,12 +343,18 @@ impl Manifest {
         loop {
             let line = match table.next()? {
                 Next::End => return Ok(None),
-                Next::Fault { line, error } => return Ok(Some(Err(error.into_row_fault(line)))),
+                Next::Fault { line, error } => match row_reader.fault(error.into_row_fault(line)) {
+                    Some(fault) => return Ok(Some(Err(fault))),
+                    None => continue,
+                },
                 Next::Record { line } => line,
             };
             let row = match table.records.cells() {
                 Ok(cells) => row_reader.row_of(line, &cells),
-                Err(column) => Some(Err(row_reader.not_utf8(line, column, table.records.cells_lossy()))),
+                Err(column) => {
+                    let fault = row_reader.not_utf8(line, column, table.records.cells_lossy());
+                    row_reader.fault(fault).map(Err)
+                }
             };
             if row.is_some() {
                 return Ok(row);
@@ -409,7 +383,8 @@ impl Manifest {
 
     /// The table, and what turns its records into rows.
     fn parts(&mut self) -> (&mut Table, RowReader<'_>) {
-        let Self { table, joined, columns, rules, counts, lint, pads_short_rows, listing, .. } = self;
+        let Self { table, joined, columns, rules, account, counts, lint, pads_short_rows, listing, .. } =
+            self;
         let lint = lint.as_ref();
         let (is_own_output, is_list) = (table.is_own_output, table.format == Format::List);
         let width = table.names.len();
@@ -421,6 +396,7 @@ impl Manifest {
             columns,
             joined,
             rules,
+            account: account.as_deref().filter(|_| columns.of(Field::Account).is_some()),
             is_own_output,
             is_list,
             width,

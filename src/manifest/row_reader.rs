@@ -11,7 +11,7 @@ use super::{
     convert::{self, Explanation, Notices},
     join::Joined,
     lint::Lint,
-    mapping::Columns,
+    mapping::{Columns, Field},
     records::CELL_MAX,
     swallowed::{self, RowShape},
 };
@@ -25,6 +25,8 @@ pub(super) struct RowReader<'a> {
     pub(super) columns: &'a Columns,
     pub(super) joined: &'a [Joined],
     pub(super) rules: &'a RowRules,
+    /// Rows of other accounts are left out, and those whose account cannot be read.
+    pub(super) account: Option<&'a str>,
     /// Cells that telecine defused are restored.
     pub(super) is_own_output: bool,
     /// What follows an address and ` #` is a comment.
@@ -43,12 +45,20 @@ pub(super) struct RowReader<'a> {
 /// Records that are in no other count.
 #[derive(Debug, Default)]
 pub(super) struct RecordCounts {
-    /// Left out by a filter.
+    /// Left out by a filter, or as rows of another account.
     pub(super) left_out: AtomicU64,
     /// Without a row in a second file.
     pub(super) unmatched: AtomicU64,
     /// Notices about the whole manifest.
     pub(super) notices: Notices,
+}
+
+/// A record with the columns of second files.
+enum Prepared<'c> {
+    /// Its cells, and the key's column of the first second file that has no row for it.
+    Whole(Cow<'c, [&'c str]>, Option<usize>),
+    /// Its cells are not those of the columns.
+    Faulty(Cow<'c, [&'c str]>, Problem),
 }
 
 impl RowReader<'_> {
@@ -79,6 +89,31 @@ impl RowReader<'_> {
         RowError { line, cells, problems }
     }
 
+    /// A record that cannot be read. `None`: rows of one account are wanted, and nobody knows whose this one is.
+    pub(super) fn fault(&self, error: RowError) -> Option<RowError> {
+        if self.account.is_none() {
+            return Some(error);
+        }
+        self.counts.left_out.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    /// The account of a record, or why it cannot be read; none when a filter leaves it out.
+    pub(super) fn account_of(&self, line: u64, cells: &[&str]) -> Option<Result<Option<String>, RowError>> {
+        let row_error = |problem| RowError {
+            line,
+            cells: cells.iter().map(|cell| (*cell).to_owned()).collect(),
+            problems: vec![problem],
+        };
+        match self.prepare(line, cells) {
+            Prepared::Faulty(_, problem) => Some(Err(row_error(problem))),
+            Prepared::Whole(cells, _) if self.columns.keep(&cells) => {
+                Some(Ok(convert::value_of(&cells, self.columns, Field::Account)))
+            }
+            Prepared::Whole(..) => None,
+        }
+    }
+
     /// What `finish` makes of the cells, and of the draft or the fault that they are; none when a filter leaves them out.
     fn make<T>(
         &self,
@@ -86,43 +121,23 @@ impl RowReader<'_> {
         cells: &[&str],
         finish: impl FnOnce(&[&str], Result<BorrowedRow<'_>, RowError>) -> T,
     ) -> Option<T> {
-        let mut cells = Cow::Borrowed(cells);
-        if self.is_own_output {
-            cells = cells.iter().map(|cell| csv_injection::unescape(cell)).collect();
-        }
-        if self.is_list
-            && let Some(address) = cells.to_mut().first_mut()
-        {
-            *address = address.split_once(" #").map_or(*address, |(address, _)| address);
-        }
-        if let Some(problem) = self.rows_inside(line, &cells) {
-            return Some(finish(&cells, Err(RowError { line, cells: Vec::new(), problems: vec![problem] })));
-        }
-        if self.pads_short_rows && cells.len() < self.width {
-            cells.to_mut().resize(self.width, "");
-        }
-        // what is in the wrong columns is neither filtered nor joined
-        if cells.len() != self.width {
-            let problems = vec![convert::wrong_width(self.width, cells.len())];
-            let error = RowError { line, cells: Vec::new(), problems };
-            return Some(finish(&cells, Err(error)));
-        }
-        let (cells, unmatched) = match self.joined {
-            [] => (cells, None),
-            joined => {
-                let (cells, unmatched) = widen(joined, cells.into_owned());
-                (Cow::Owned(cells), unmatched)
+        let row_error = |problems| RowError { line, cells: Vec::new(), problems };
+        let (cells, unmatched) = match self.prepare(line, cells) {
+            Prepared::Whole(cells, unmatched) => (cells, unmatched),
+            Prepared::Faulty(cells, problem) => {
+                let fault = self.fault(row_error(vec![problem]))?;
+                return Some(finish(&cells, Err(fault)));
             }
         };
-        if !self.columns.keep(&cells) {
+        if !self.columns.keep(&cells) || !self.is_of_account(&cells) {
             self.counts.left_out.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         if let Some(problem) = self.too_long(&cells) {
-            return Some(finish(&cells, Err(RowError { line, cells: Vec::new(), problems: vec![problem] })));
+            return Some(finish(&cells, Err(row_error(vec![problem]))));
         }
-        let mut made = convert::convert(&cells, self.columns, self.rules, &self.counts.notices)
-            .map_err(|problems| RowError { line, cells: Vec::new(), problems });
+        let mut made =
+            convert::convert(&cells, self.columns, self.rules, &self.counts.notices).map_err(row_error);
         if let Some(column) = unmatched {
             self.counts.unmatched.fetch_add(1, Ordering::Relaxed);
             if let Ok(borrowed_row) = &mut made {
@@ -133,6 +148,42 @@ impl RowReader<'_> {
             lint.inspect(borrowed_row);
         }
         Some(finish(&cells, made))
+    }
+
+    /// The cells of a record as they are filtered and converted.
+    fn prepare<'c>(&'c self, line: u64, cells: &'c [&'c str]) -> Prepared<'c> {
+        let mut cells = Cow::Borrowed(cells);
+        if self.is_own_output {
+            cells = cells.iter().map(|cell| csv_injection::unescape(cell)).collect();
+        }
+        if self.is_list
+            && let Some(address) = cells.to_mut().first_mut()
+        {
+            *address = address.split_once(" #").map_or(*address, |(address, _)| address);
+        }
+        if let Some(problem) = self.rows_inside(line, &cells) {
+            return Prepared::Faulty(cells, problem);
+        }
+        if self.pads_short_rows && cells.len() < self.width {
+            cells.to_mut().resize(self.width, "");
+        }
+        // what is in the wrong columns is neither filtered nor joined
+        if cells.len() != self.width {
+            let problem = convert::wrong_width(self.width, cells.len());
+            return Prepared::Faulty(cells, problem);
+        }
+        if self.joined.is_empty() {
+            return Prepared::Whole(cells, None);
+        }
+        let (cells, unmatched) = widen(self.joined, cells.into_owned());
+        Prepared::Whole(Cow::Owned(cells), unmatched)
+    }
+
+    /// Whether a row is of the account that is wanted.
+    fn is_of_account(&self, cells: &[&str]) -> bool {
+        self.account.is_none_or(|account| {
+            convert::value_of(cells, self.columns, Field::Account).is_some_and(|own| own == account)
+        })
     }
 
     /// The problem of a record whose cells hold other rows.

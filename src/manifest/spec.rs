@@ -21,6 +21,9 @@ pub struct ManifestSpec {
     pub tags: Vec<String>,
     /// Rows for which one of these does not hold are left out.
     pub filters: Vec<Filter>,
+    /// Where a rule maps the account: rows of other accounts are left out, and those whose account cannot be read. `None`: rows of
+    /// all accounts.
+    pub account: Option<String>,
     /// How values are read.
     pub rules: RowRules,
     /// The objects of the bucket that the path names. `None`: the path is a file.
@@ -40,6 +43,7 @@ impl ManifestSpec {
             map: Vec::new(),
             tags: Vec::new(),
             filters: Vec::new(),
+            account: None,
             rules: RowRules::default(),
             listing: None,
         }

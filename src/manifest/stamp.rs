@@ -47,8 +47,19 @@ pub(super) fn of(file: &File, spec: &ManifestSpec, rules: &RowRules, joined: &[J
 
 /// Every rule by its name. A rule that is added to one of these types must be named here, or this does not compile.
 fn fields(spec: &ManifestSpec, rules: &RowRules) -> Vec<(&'static str, Vec<String>)> {
-    let ManifestSpec { path: _, dialect, format, header, joins, map, tags, filters, rules: _, listing: _ } =
-        spec;
+    let ManifestSpec {
+        path: _,
+        dialect,
+        format,
+        header,
+        joins,
+        map,
+        tags,
+        filters,
+        account,
+        rules: _,
+        listing: _,
+    } = spec;
     let mut fields = dialect_fields(dialect);
     let format = format.map(|format| match format {
         Format::Csv => "csv",
@@ -69,6 +80,7 @@ fn fields(spec: &ManifestSpec, rules: &RowRules) -> Vec<(&'static str, Vec<Strin
         ("map", texts(map)),
         ("tag", tags.clone()),
         ("where", texts::<&Filter>(filters)),
+        ("account", texts(account)),
     ]);
     fields.extend(rule_fields(rules));
     fields

@@ -71,7 +71,7 @@ impl RecordBatch {
         let (mut start, mut at) = (0, 0);
         let mut cells: Vec<&str> = Vec::new();
         let convert_one = |record| match record {
-            Raw::Fault(error) => Some(digest(error.line, Err(error))),
+            Raw::Fault(error) => row_reader.fault(error).map(|error| digest(error.line, Err(error))),
             Raw::Cells(line, count) => {
                 let own = &ends[at..at + count];
                 let bounds = std::iter::once(start).chain(own.iter().copied()).zip(own.iter().copied());
@@ -82,7 +82,8 @@ impl RecordBatch {
                     return row_reader.digest(line, &cells, digest);
                 }
                 let lossy = bounds.map(|(from, to)| String::from_utf8_lossy(&text[from..to]).into_owned());
-                Some(digest(line, Err(row_reader.not_utf8(line, cells.len(), lossy.collect()))))
+                let fault = row_reader.fault(row_reader.not_utf8(line, cells.len(), lossy.collect()));
+                fault.map(|error| digest(line, Err(error)))
             }
         };
         let mut converted = Vec::with_capacity(records.len());

@@ -76,7 +76,7 @@ pub async fn recover<T: Transport>(
         return Ok(RecoveryOutcome::Incomplete { cause: broken.to_string() });
     }
     if let Some(left_out) = ingested.nothing_left {
-        let cause = format!("--where left out every row ({left_out})");
+        let cause = format!("--where or --account left out every row ({left_out})");
         return Ok(RecoveryOutcome::Incomplete { cause });
     }
     let mut recovery = Recovery::default();

@@ -129,8 +129,12 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
             ExitStatus::new(ExitCode::Temporary, reason, next)
         }
         RunOutcome::NothingLeft { left_out } => {
-            let reason = format!("--where left out every row ({left_out})");
-            ExitStatus::new(ExitCode::ManifestInvalid, reason, "check the column and the value of --where")
+            let reason = format!("--where or --account left out every row ({left_out})");
+            ExitStatus::new(
+                ExitCode::ManifestInvalid,
+                reason,
+                "check the column and the value of --where, and whether rows name the account",
+            )
         }
         RunOutcome::NotWaited | RunOutcome::Settled
             if results.expired > 0 && count_open(items) == results.expired && items.needs_review == 0 =>

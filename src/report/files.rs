@@ -20,11 +20,10 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), Error> {
 /// Writes a file into a folder of reports, which is made, and removes it again.
 pub(super) fn try_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // two runs may try the same folder at the same time
-    let path = folder.join(format!(".telecine-{}.part", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-    let written = file.write_all(&[b'\n'; TRIED_BYTES]).and_then(|()| file.sync_all());
-    let removed = fs::remove_file(&path);
+    // several runs may try the same folder at the same time
+    let mut file = tempfile::Builder::new().prefix(".telecine-").suffix(".part").tempfile_in(folder)?;
+    let written = file.write_all(&[b'\n'; TRIED_BYTES]).and_then(|()| file.as_file().sync_all());
+    let removed = file.close();
     written.and(removed)
 }
 

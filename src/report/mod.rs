@@ -21,6 +21,7 @@ mod summary;
 mod tables;
 mod text;
 mod timeline;
+mod unassigned;
 
 pub use allowed::read_allowed;
 pub use exit::{ExitStatus, RunResults, Work, exit_status, stop_code, stop_reason};
@@ -36,8 +37,10 @@ pub use prune::{KeepPolicy, KeptReport, plan_prune, prune};
 pub use reasons::{Reason, shell_word};
 pub use run_report::{ReportRequest, RunReport};
 pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary};
+pub use tables::TableSource;
 pub use text::{counted, show_run_report, show_status, show_summary, with_separators};
 pub use timeline::RunLimits;
+pub use unassigned::UnassignedRows;
 
 use std::path::{Path, PathBuf};
 

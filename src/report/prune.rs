@@ -8,7 +8,7 @@ use std::{
 
 use jiff::civil::DateTime;
 
-/// The time in the name of a report's folder: `20260131T120000Z-4711`.
+/// The time in the name of a report's folder: `20260131T120000Z-4711`, or `20260131T120000Z-4711.main` of an account.
 const NAME_TIME: &str = "%Y%m%dT%H%M%S";
 /// Its length in a name.
 const NAME_TIME_LEN: usize = 15;
@@ -35,9 +35,12 @@ pub struct KeptReport {
     pub kept_for: Vec<String>,
     #[serde(skip)]
     at: DateTime,
+    /// The account of an import for several. Empty: none.
+    #[serde(skip)]
+    account: String,
 }
 
-/// The reports below a folder, the latest first, and which of them a policy keeps. Times are those of the names, in UTC.
+/// The reports below a folder, the latest first, and which of them a policy keeps of each account. Times are those of the names, in UTC.
 pub fn plan_prune(reports: &Path, policy: KeepPolicy) -> io::Result<Vec<KeptReport>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(reports)? {
@@ -47,11 +50,15 @@ pub fn plan_prune(reports: &Path, policy: KeepPolicy) -> io::Result<Vec<KeptRepo
         if entry.file_type()?.is_dir()
             && let Some(at) = time_of(&name)
         {
-            found.push(KeptReport { path: entry.path(), kept_for: Vec::new(), at });
+            let account = name.split_once('.').map_or_else(String::new, |(_, account)| account.to_owned());
+            found.push(KeptReport { path: entry.path(), kept_for: Vec::new(), at, account });
         }
     }
     found.sort_by(|one, other| (other.at, &other.path).cmp(&(one.at, &one.path)));
-    apply(&mut found, policy);
+    let accounts: BTreeSet<String> = found.iter().map(|report| report.account.clone()).collect();
+    for account in accounts {
+        apply(found.iter_mut().filter(|report| report.account == account), policy);
+    }
     for report in found.iter_mut().filter(|report| report.kept_for.is_empty()) {
         if let Some(other) = foreign_file(&report.path)? {
             report.kept_for.push(format!("{other} is not a file of a report"));
@@ -73,6 +80,7 @@ pub fn prune(reports: &[KeptReport]) -> io::Result<()> {
 
 fn time_of(name: &str) -> Option<DateTime> {
     let (time, process) = name.split_once("Z-")?;
+    let (process, _account) = process.split_once('.').unwrap_or((process, ""));
     let is_process = !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit());
     let time = time.get(..NAME_TIME_LEN).filter(|_| is_process)?;
     DateTime::strptime(NAME_TIME, time).ok()
@@ -92,9 +100,9 @@ fn foreign_file(folder: &Path) -> io::Result<Option<String>> {
 }
 
 /// Says what each report is kept for. They are sorted, the latest first.
-fn apply(reports: &mut [KeptReport], policy: KeepPolicy) {
+fn apply<'a>(reports: impl Iterator<Item = &'a mut KeptReport>, policy: KeepPolicy) {
     let (mut days, mut weeks) = (BTreeSet::new(), BTreeSet::new());
-    for (number, report) in reports.iter_mut().enumerate() {
+    for (number, report) in reports.enumerate() {
         let date = report.at.date();
         let week = date.iso_week_date();
         let is_last = number < policy.last as usize;
@@ -120,6 +128,9 @@ mod tests {
             "20260108T020000123Z-1",
             "20260103T020000Z-1",
             "20251220T020000Z-1",
+            // an account of an import for several
+            "20260109T030000Z-1.main",
+            "20260109T010000Z-1.main",
             "my-notes",
             "20260101T020000Z-x",
         ];
@@ -140,7 +151,9 @@ mod tests {
             own(&[
                 ("20260110T020000Z-1", "last,daily,weekly"),
                 ("20260110T010000Z-1", ""),
+                ("20260109T030000Z-1.main", "last,daily,weekly"),
                 ("20260109T020000Z-1", "daily"),
+                ("20260109T010000Z-1.main", ""),
                 ("20260108T020000123Z-1", ""),
                 ("20260103T020000Z-1", "weekly"),
                 ("20251220T020000Z-1", ""),
@@ -156,7 +169,13 @@ mod tests {
         left.sort();
         assert_eq!(
             left,
-            ["20251220T020000Z-1", "20260101T020000Z-x", "20260110T020000Z-1", "my-notes"],
+            [
+                "20251220T020000Z-1",
+                "20260101T020000Z-x",
+                "20260109T030000Z-1.main",
+                "20260110T020000Z-1",
+                "my-notes",
+            ],
             "what is no report stays"
         );
     }

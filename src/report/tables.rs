@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     path::{Path, PathBuf},
 };
 
@@ -16,14 +17,23 @@ use crate::{
     ledger::{BadRow, ItemRow, ManifestId, RowIssue, RowIssueKind, RunId, Snapshot},
 };
 
-/// The original columns of all manifests of a run, side by side.
-struct ColumnLayout {
-    columns: Vec<String>,
-    /// For each manifest: its path, and where each of its cells goes; telecine's own columns go nowhere.
-    places: HashMap<ManifestId, (String, Vec<Option<usize>>)>,
+/// A manifest whose rows go into a table.
+#[derive(Clone, Debug)]
+pub struct TableSource {
+    /// As the ledger knows it.
+    pub path: String,
+    /// The names of its columns.
+    pub columns: Vec<String>,
 }
 
-impl ColumnLayout {
+/// The original columns of all manifests of a run, side by side.
+pub(super) struct ColumnLayout<K> {
+    columns: Vec<String>,
+    /// For each manifest: its path, and where each of its cells goes; telecine's own columns go nowhere.
+    places: HashMap<K, (String, Vec<Option<usize>>)>,
+}
+
+impl ColumnLayout<ManifestId> {
     fn of_run(snapshot: &Snapshot, run: RunId) -> Result<Self, Error> {
         let mut layout = Self { columns: Vec::new(), places: HashMap::new() };
         for (source, path, names) in snapshot.manifests_of_run(run)? {
@@ -32,7 +42,21 @@ impl ColumnLayout {
         }
         Ok(layout)
     }
+}
 
+impl ColumnLayout<usize> {
+    /// The layout of these manifests, by their numbers from 0 on.
+    pub(super) fn of(manifests: &[TableSource]) -> Self {
+        let mut layout = Self { columns: Vec::new(), places: HashMap::new() };
+        for (number, TableSource { path, columns }) in manifests.iter().enumerate() {
+            let places = columns.iter().map(|name| layout.place(name)).collect();
+            layout.places.insert(number, (path.clone(), places));
+        }
+        layout
+    }
+}
+
+impl<K: Copy + Eq + Hash> ColumnLayout<K> {
     fn place(&mut self, name: &str) -> Option<usize> {
         if name.starts_with(csv_injection::OWN_PREFIX) {
             return None;
@@ -45,7 +69,7 @@ impl ColumnLayout {
     }
 
     /// The original cells in the layout's columns, and those that had no column.
-    fn spread<'a>(&self, source: ManifestId, cells: &'a [String]) -> (Vec<&'a str>, Vec<&'a str>) {
+    pub(super) fn spread<'a>(&self, source: K, cells: &'a [String]) -> (Vec<&'a str>, Vec<&'a str>) {
         let mut spread = vec![""; self.columns.len()];
         let mut surplus = Vec::new();
         let places = self.places.get(&source).map(|(_, places)| places.as_slice()).unwrap_or_default();
@@ -59,20 +83,25 @@ impl ColumnLayout {
         (spread, surplus)
     }
 
-    fn path(&self, source: ManifestId) -> &str {
+    pub(super) fn path(&self, source: K) -> &str {
         self.places.get(&source).map_or("", |(path, _)| path.as_str())
     }
 }
 
 /// One CSV file in the making.
-struct ReportTable {
+pub(super) struct ReportTable {
     writer: csv::Writer<Pending>,
     path: PathBuf,
     rows: u64,
 }
 
 impl ReportTable {
-    fn create(folder: &Path, name: &str, layout: &ColumnLayout, own: &[&str]) -> Result<Self, Error> {
+    pub(super) fn create<K>(
+        folder: &Path,
+        name: &str,
+        layout: &ColumnLayout<K>,
+        own: &[&str],
+    ) -> Result<Self, Error> {
         let path = folder.join(name);
         let mut table = Self { writer: csv::Writer::from_writer(Pending::create(&path)?), path, rows: 0 };
         let own = own.iter().map(|column| format!("{}{column}", csv_injection::OWN_PREFIX));
@@ -90,7 +119,7 @@ impl ReportTable {
             .map_err(|error| self.error(error.into()))
     }
 
-    fn row(&mut self, original: Vec<&str>, own: &[&str]) -> Result<(), Error> {
+    pub(super) fn row(&mut self, original: Vec<&str>, own: &[&str]) -> Result<(), Error> {
         self.write(original.into_iter().chain(own.iter().copied()))
     }
 
@@ -98,7 +127,7 @@ impl ReportTable {
         files::error(&self.path, source)
     }
 
-    fn publish(self) -> Result<ReportFile, Error> {
+    pub(super) fn publish(self) -> Result<ReportFile, Error> {
         let Self { writer, path, rows } = self;
         let pending = writer.into_inner().map_err(|error| files::error(&path, error.into_error()))?;
         pending.publish()?;
@@ -107,7 +136,8 @@ impl ReportTable {
 }
 
 const SUCCESS: &[&str] = &["manifest", "line", "video_no", "sent_at", "accepted_at", "indexed_at"];
-const REJECTS: &[&str] = &["manifest", "line", "class", "column", "value", "message", "fix", "surplus"];
+pub(super) const REJECTS: &[&str] =
+    &["manifest", "line", "class", "column", "value", "message", "fix", "surplus"];
 const DUPLICATES: &[&str] = &["manifest", "line", "first_manifest", "first_line", "differs"];
 const UNFINISHED: &[&str] = &["manifest", "line", "state", "video_no", "sent_at", "cause"];
 const DELETED: &[&str] = &["manifest", "line", "video_no", "deleted_at", "message"];
@@ -118,7 +148,7 @@ struct ReportTables<'a> {
     snapshot: &'a Snapshot,
     /// What became final since then is new.
     started_at: UnixMillis,
-    layout: ColumnLayout,
+    layout: ColumnLayout<ManifestId>,
     success: ReportTable,
     rejects: ReportTable,
     duplicates: ReportTable,
@@ -210,22 +240,7 @@ impl ReportTables<'_> {
         let line = row.line.to_string();
         match row.kind {
             RowIssueKind::Faulty => {
-                let surplus = if surplus.is_empty() {
-                    String::new()
-                } else {
-                    serde_json::to_string(&surplus).unwrap_or_default()
-                };
-                let all = |part: fn(&Problem) -> &str| {
-                    row.problems
-                        .iter()
-                        .map(part)
-                        .filter(|text| !text.is_empty())
-                        .collect::<Vec<_>>()
-                        .join("; ")
-                };
-                let (class, column) = (all(|problem| &problem.class), all(|problem| &problem.column));
-                let (value, message) = (all(|problem| &problem.value), all(|problem| &problem.message));
-                let fix = all(|problem| &problem.fix);
+                let [class, column, value, message, fix, surplus] = fault_cells(&row.problems, &surplus);
                 if let Some(bad) = BadRow::of_issue(row)
                     && self.snapshot.is_acknowledged(&bad)?.is_none()
                 {
@@ -251,6 +266,23 @@ impl ReportTables<'_> {
             }
         }
     }
+}
+
+/// What `rejects.csv` says of a row that cannot be sent: class, column, value, message, fix and surplus cells.
+pub(super) fn fault_cells(problems: &[Problem], surplus: &[&str]) -> [String; 6] {
+    let all = |part: fn(&Problem) -> &str| {
+        problems.iter().map(part).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+    };
+    let surplus =
+        if surplus.is_empty() { String::new() } else { serde_json::to_string(surplus).unwrap_or_default() };
+    [
+        all(|problem| &problem.class),
+        all(|problem| &problem.column),
+        all(|problem| &problem.value),
+        all(|problem| &problem.message),
+        all(|problem| &problem.fix),
+        surplus,
+    ]
 }
 
 /// `tags: a -> b; camera_model: X -> (none)`.

@@ -52,6 +52,17 @@ pub(crate) struct ResolvedSettings {
     pub(crate) effective: Vec<EffectiveSetting>,
     /// What the user should know, a sentence each.
     pub(crate) notes: Vec<String>,
+    /// The accounts that the files define.
+    pub(crate) accounts: BTreeSet<String>,
+}
+
+/// Whose settings hold where neither a flag nor a variable selects an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DefaultAccount {
+    /// The account at the top level of a file, if one is there.
+    OfFiles,
+    /// None.
+    Nobody,
 }
 
 /// The command line before settings are read, and its matches.
@@ -59,6 +70,7 @@ pub(crate) struct SettingsRequest<'a> {
     pub(crate) command: Command,
     pub(crate) matches: &'a ArgMatches,
     pub(crate) arguments: &'a [OsString],
+    pub(crate) default_account: DefaultAccount,
     pub(crate) variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// The manifests that a file of rows names as theirs, where telecine wrote it.
     pub(crate) sources_of: &'a dyn Fn(&str) -> Vec<String>,
@@ -66,7 +78,7 @@ pub(crate) struct SettingsRequest<'a> {
 
 /// Reads the files and makes their settings the defaults of the flags.
 pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, Error> {
-    let SettingsRequest { command, matches, arguments, variable, sources_of } = request;
+    let SettingsRequest { command, matches, arguments, default_account, variable, sources_of } = request;
     let mut notes = Vec::new();
     let files = files(matches.get_one::<PathBuf>("config").map(PathBuf::as_path), variable, &mut notes)?;
     let mut chain = Vec::new();
@@ -80,7 +92,7 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
             check_key(&command, file, setting)?;
         }
     }
-    let account = account(&files, matches)?;
+    let account = account(&files, matches, default_account)?;
     let manifests: Vec<String> = match deepest.try_get_many::<String>("manifests") {
         Ok(Some(manifests)) => manifests.cloned().collect(),
         Ok(None) | Err(_) => Vec::new(),
@@ -119,7 +131,8 @@ pub(crate) fn resolve(request: SettingsRequest<'_>) -> Result<ResolvedSettings, 
     let mut arguments = arguments.to_vec();
     let end = arguments.iter().position(|argument| argument == "--").unwrap_or(arguments.len());
     arguments.splice(end..end, added);
-    Ok(ResolvedSettings { command, arguments, effective, notes })
+    let accounts = files.iter().flat_map(SettingsFile::accounts).map(str::to_owned).collect();
+    Ok(ResolvedSettings { command, arguments, effective, notes, accounts })
 }
 
 /// The existing files, by precedence.
@@ -142,16 +155,21 @@ fn files(
 }
 
 /// The selected account; a file must define it.
-fn account(files: &[SettingsFile], matches: &ArgMatches) -> Result<Option<String>, Error> {
+fn account(
+    files: &[SettingsFile],
+    matches: &ArgMatches,
+    default_account: DefaultAccount,
+) -> Result<Option<String>, Error> {
     let given = matches.get_one::<String>("account").cloned();
-    let settings = || files.iter().flat_map(|file| &file.settings);
+    let mut settings =
+        files.iter().flat_map(|file| &file.settings).filter(|_| default_account == DefaultAccount::OfFiles);
     let Some(name) = given.or_else(|| {
-        settings().find(|setting| setting.scope == Scope::All && setting.key == "account").and_then(
-            |setting| match &setting.value {
+        settings.find(|setting| setting.scope == Scope::All && setting.key == "account").and_then(|setting| {
+            match &setting.value {
                 SettingValue::Texts(texts) => texts.first().cloned(),
                 SettingValue::Switch(_) => None,
-            },
-        )
+            }
+        })
     }) else {
         return Ok(None);
     };

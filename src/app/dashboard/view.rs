@@ -111,7 +111,8 @@ impl FollowedView {
         };
         let Some(id) = snapshot.latest_run()? else { return Ok(None) };
         let run = snapshot.run(id)?;
-        let is_own = run.name.ends_with(&format!("-{}", std::process::id())) && run.started_at >= since;
+        let (name, _account) = run.name.split_once('.').unwrap_or((&run.name, ""));
+        let is_own = name.ends_with(&format!("-{}", std::process::id())) && run.started_at >= since;
         if !is_own {
             return Ok(None);
         }

@@ -49,6 +49,20 @@ fn http_url(text: &str) -> Result<Url, String> {
 }
 
 impl HookArgs {
+    /// What these flags have beside those of the whole command.
+    pub(in crate::cli) fn beside(self, common: &Self) -> Self {
+        fn other<T: PartialEq>(own: Option<T>, common: Option<&T>) -> Option<T> {
+            own.filter(|own| Some(own) != common)
+        }
+        Self {
+            on_end: other(self.on_end, common.on_end.as_ref()),
+            ping: other(self.ping, common.ping.as_ref()),
+            webhook: other(self.webhook, common.webhook.as_ref()),
+            metrics_file: other(self.metrics_file, common.metrics_file.as_ref()),
+            dashboard: other(self.dashboard, common.dashboard.as_ref()),
+        }
+    }
+
     pub(in crate::cli) fn notification(&self) -> Notification {
         Notification { on_end: self.on_end.clone(), ping: self.ping.clone(), webhook: self.webhook.clone() }
     }

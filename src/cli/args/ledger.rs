@@ -91,6 +91,17 @@ impl LedgerArgs {
         })
     }
 
+    /// Takes the sandbox's own ledger of one account of several, where no flag names one.
+    pub(in crate::cli) fn take_sandbox_of(&mut self, account: &str, manifests: &[String]) {
+        let place = || beside(Target::Sandbox, manifests).with_file_name(format!("sandbox-{account}.db"));
+        self.ledger.get_or_insert_with(place);
+    }
+
+    /// The place of a new ledger beside these manifests, where no flag names one.
+    pub(in crate::cli) fn default_place(target: Target, manifests: &[String]) -> PathBuf {
+        beside(target, manifests)
+    }
+
     fn or_default(
         &self,
         target: Target,

@@ -48,7 +48,7 @@ pub(in crate::cli) struct ManifestArgs {
     /// --map 'url=https://host/{id}/{file}'. Values in a template for the url are percent-encoded; {file|raw} is not.
     /// In JSON, url=videos[].url makes one row of each element of videos, url=hd[]+sd[] one row of each of these keys, and
     /// tags=subjects[].name one tag of each element. The variable holds one rule per line. Rules of telecine.toml hold
-    /// for the fields that no flag and no variable names.
+    /// for the fields that no flag and no variable names. account=COLUMN imports the rows of several accounts with one command.
     #[arg(long, value_name = "FIELD=COLUMN", env = "TELECINE_MAP", value_delimiter = '\n')]
     pub(in crate::cli) map: Vec<MapRule>,
 
@@ -167,6 +167,10 @@ pub(in crate::cli) struct ManifestArgs {
 
     #[command(flatten)]
     pub(in crate::cli) listing: ListingArgs,
+
+    /// `--account`: where a rule maps the account, only rows of this one are read.
+    #[arg(from_global)]
+    account: Option<String>,
 }
 
 impl ManifestArgs {
@@ -238,11 +242,33 @@ impl ManifestArgs {
         let mut fields: Vec<PlanField> =
             self.settings().into_iter().map(|(name, values)| PlanField { name, values }).collect();
         fields.push(PlanField { name: "map", values: self.map.iter().map(ToString::to_string).collect() });
+        let account = self.account.iter().filter(|_| self.account_rule().is_some());
+        fields.push(PlanField { name: "account", values: account.cloned().collect() });
         fields.push(PlanField::switch("no-header", self.no_header));
         fields.push(PlanField::switch("no-marker", self.no_marker));
         fields.push(PlanField::switch("pad-short-rows", self.pad_short_rows));
         fields.push(PlanField::switch("no-null", self.no_null));
         fields
+    }
+
+    /// Whether a rule maps the account and no account is selected: the rows are for several.
+    pub(in crate::cli) fn has_accounts(&self) -> bool {
+        self.account.is_none() && self.account_rule().is_some()
+    }
+
+    /// An error if the rows are for several accounts, and the command works with one.
+    pub(in crate::cli) fn check_one_account(&self, command: &str) -> Result<(), Error> {
+        if !self.has_accounts() {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "{command} works with the rows of one account: select it with --account NAME"
+        )))
+    }
+
+    /// What says which account a row is for.
+    pub(in crate::cli) fn account_rule(&self) -> Option<&MapRule> {
+        self.map.iter().find(|rule| rule.field == Field::Account)
     }
 
     /// Whether requests carry marker tags.
@@ -331,6 +357,7 @@ impl ManifestArgs {
             map: self.map.clone(),
             tags: self.tag.clone(),
             filters: self.filters.clone(),
+            account: self.account.clone(),
             rules,
             listing: None,
         }
@@ -381,6 +408,9 @@ mod tests {
     struct Line {
         #[command(flatten)]
         manifest: ManifestArgs,
+
+        #[arg(long, global = true)]
+        account: Option<String>,
     }
 
     fn fields(flags: &[&str]) -> Vec<PlanField> {
@@ -434,7 +464,7 @@ mod tests {
         let known: Vec<&str> =
             "map tag where join format tag-separator delimiter encoding quote escape comment header-line no-header \
              unique-id same-by geo-order date-format timezone too-long datetime-offset no-marker sheet \
-             pad-short-rows files-root null no-null drop-invalid include exclude source-credentials-command"
+             pad-short-rows files-root null no-null drop-invalid include exclude source-credentials-command account"
                 .split(' ')
                 .collect();
         for arg in Line::command().get_arguments().filter_map(clap::Arg::get_long) {

@@ -181,6 +181,7 @@ impl ServiceArgs {
             policy: RunPolicy::default(),
             concurrency: None,
             price: None,
+            account: None,
             is_cron: false,
             events,
             signals: Signals::default(),

@@ -10,7 +10,7 @@ use crate::{
     cli::output::{CommandEnd, print, print_end},
     error::{Error, ExitCode},
     redact,
-    settings::{EffectiveSetting, SettingsRequest, resolve, shown},
+    settings::{DefaultAccount, EffectiveSetting, SettingsRequest, resolve, shown},
 };
 
 /// Flags of `telecine config`.
@@ -63,6 +63,7 @@ pub(in crate::cli) fn show(
     let given = command.clone().ignore_errors(true).get_matches_from(&arguments);
     let variable = |name: &str| std::env::var_os(name);
     let resolved = resolve(SettingsRequest {
+        default_account: DefaultAccount::OfFiles,
         command,
         matches: &given,
         arguments: &arguments,

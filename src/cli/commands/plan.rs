@@ -3,18 +3,21 @@
 use std::{fmt::Write as _, time::Duration};
 
 use clap::Args;
+use serde::Serialize;
 
 use crate::{
     app::{
         RequestedLimits,
+        accounts::{AccountRows, Unassigned, count_rows},
         plan::{self, Plan, PlanBasis, PlanRequest},
     },
     cli::{
+        accounts::Accounts,
         args::{
             ManifestArgs, PriceArgs, ReadOnlyLedgerArgs, RowArgs,
             limits::{ReadLimitArgs, UploadLimitArgs, given},
         },
-        output::{CommandEnd, print, print_end, progress::Working},
+        output::{CommandEnd, print, print_end, progress::Working, show_unassigned},
     },
     clock::Clock,
     domain::{at_most_shown, counted, format_duration},
@@ -45,8 +48,39 @@ pub(in crate::cli) struct PlanArgs {
     json: bool,
 }
 
+/// For programs: the plan of every account.
+#[derive(Serialize, schemars::JsonSchema)]
+pub(in crate::cli) struct PlanAccountsBody {
+    /// The accounts that the manifests name, in the order of their names.
+    parts: Vec<PlanPart>,
+    unassigned: Unassigned,
+}
+
+/// The plan of one account.
+#[derive(Serialize, schemars::JsonSchema)]
+struct PlanPart {
+    account: String,
+    exit_code: ExitCode,
+    /// Why there is no plan. `null`: there is one.
+    error: Option<String>,
+    plan: Option<Plan>,
+}
+
 /// Plans an import.
-pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
+pub(in crate::cli) fn plan(args: &PlanArgs, accounts: &Accounts) -> Result<ExitCode, Error> {
+    if args.manifest.has_accounts() {
+        return plan_accounts(accounts);
+    }
+    let plan = plan_of(args)?;
+    if args.json {
+        print_end(&CommandEnd::of(plan.exit_code), &plan)?;
+    } else {
+        print(&show_plan(&plan))?;
+    }
+    Ok(plan.exit_code)
+}
+
+fn plan_of(args: &PlanArgs) -> Result<Plan, Error> {
     let path = args.ledger.of_manifests(&args.manifest.manifests);
     let snapshot = if path.exists() { Some(Snapshot::open(&path)?) } else { None };
     let limits = RequestedLimits::new(given(&args.limits, &args.reads), args.ledger.sandbox);
@@ -61,14 +95,55 @@ pub(in crate::cli) fn plan(args: &PlanArgs) -> Result<ExitCode, Error> {
     };
     let manifests = args.manifest.open_alone(args.json)?;
     let working = Working::on("reading the manifests and comparing them with the ledger; nothing is sent");
-    let plan = plan::plan(&request, manifests, &Clock::real())?;
+    let plan = plan::plan(&request, manifests, &Clock::real());
     drop(working);
+    plan
+}
+
+/// Plans the import of every account that the manifests name.
+fn plan_accounts(accounts: &Accounts) -> Result<ExitCode, Error> {
+    let args: PlanArgs = accounts.common_flags()?;
+    accounts.check(&args.manifest)?;
+    let mut manifests = args.manifest.open_alone(args.json)?;
+    let AccountRows { accounts: rows, unassigned } =
+        count_rows(&mut manifests, &accounts.known, |_, _| Ok(()))?;
+    let own_code = match (unassigned.rows, rows.len()) {
+        (0, _) => ExitCode::Success,
+        (_, 0) => ExitCode::ManifestInvalid,
+        _ => ExitCode::SomeFailed,
+    };
+    let parts: Vec<PlanPart> = rows
+        .into_keys()
+        .map(|account| match plan_of_account(accounts, &account) {
+            Ok(plan) => PlanPart { account, exit_code: plan.exit_code, error: None, plan: Some(plan) },
+            Err(error) => {
+                PlanPart { account, exit_code: error.exit_code(), error: Some(error.chain()), plan: None }
+            }
+        })
+        .collect();
+    let code = ExitCode::worst(parts.iter().map(|part| part.exit_code).chain([own_code]));
     if args.json {
-        print_end(&CommandEnd::of(plan.exit_code), &plan)?;
-    } else {
-        print(&show_plan(&plan))?;
+        print_end(&CommandEnd::of(code), &PlanAccountsBody { parts, unassigned })?;
+        return Ok(code);
     }
-    Ok(plan.exit_code)
+    let mut text = String::new();
+    for PlanPart { account, error, plan, .. } in &parts {
+        let plan = plan.as_ref().map(show_plan);
+        let shown = plan.or_else(|| error.clone()).unwrap_or_default();
+        let shown = shown.trim().replace("telecine import", &format!("telecine import --account {account}"));
+        let _ = writeln!(text, "\naccount {account}\n{shown}");
+    }
+    text.push_str(&show_unassigned(&unassigned));
+    print(&text)?;
+    Ok(code)
+}
+
+fn plan_of_account(accounts: &Accounts, account: &str) -> Result<Plan, Error> {
+    let mut args: PlanArgs = accounts.flags_of(account)?;
+    if args.ledger.sandbox {
+        args.ledger.ledger.take_sandbox_of(account, &args.manifest.manifests);
+    }
+    plan_of(&args)
 }
 
 fn show_plan(plan: &Plan) -> String {

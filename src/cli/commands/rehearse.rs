@@ -87,6 +87,7 @@ pub(in crate::cli) struct RehearsalTotals<'a> {
 /// Rehearses an import.
 pub(in crate::cli) fn rehearse(args: &RehearseArgs) -> Result<ExitCode, Error> {
     let events = EventBus::new(progress::sinks_for(args.json, args.quiet, args.speed));
+    args.manifest.check_one_account("rehearse")?;
     let manifests = args.manifest.open(&events)?;
     let limits = RequestedLimits::new(given(&args.limits, &args.reads), false);
     let request = RehearsalRequest {

@@ -213,6 +213,7 @@ fn agreement(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
 /// Builds a ledger from the service, or brings an old one up to date. Sends nothing.
 pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
     let events = progress::events(&args.output);
+    args.manifest.check_one_account("recover")?;
     let manifests = args.manifest.open(&events)?;
     let paths = &args.manifest.manifests;
     let request = args.service.request(&args.ledger, paths, &args.output, events)?;

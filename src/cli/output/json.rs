@@ -15,8 +15,11 @@ use crate::{
 pub(in crate::cli) struct CommandEnd {
     /// The version of this contract.
     pub(in crate::cli) schema: u32,
-    /// The kind of end: `run_ended`, `rehearsal_ended`, `command_ended` or `command_failed`.
+    /// The kind of end: `run_ended`, `rehearsal_ended`, `accounts_ended`, `command_ended` or `command_failed`.
     pub(in crate::cli) event: &'static str,
+    /// The account whose part of the command ended, where one command works for several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli) account: Option<String>,
     /// The exit code.
     pub(in crate::cli) exit_code: ExitCode,
     /// Why the command ended with this exit code.
@@ -31,6 +34,7 @@ impl CommandEnd {
         Self {
             schema: SCHEMA,
             event: "command_ended",
+            account: None,
             exit_code: code,
             reason: code.meaning().to_owned(),
             next_step: None,
@@ -41,6 +45,11 @@ impl CommandEnd {
     pub(in crate::cli) fn of_run(event: &'static str, summary: &Summary) -> Self {
         let (reason, next_step) = (summary.exit_reason.clone(), summary.next_step.clone());
         Self { event, reason, next_step, ..Self::of(summary.exit_code) }
+    }
+
+    /// The same for one account of several.
+    pub(in crate::cli) fn of_account(self, account: Option<&str>) -> Self {
+        Self { account: account.map(str::to_owned), ..self }
     }
 
     /// A command that could not do its work.

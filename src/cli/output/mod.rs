@@ -16,7 +16,12 @@ use std::{
 
 pub(in crate::cli) use json::{CommandEnd, NoFields, end_line, print_end, print_json};
 
-use crate::{domain::Problem, error::Error};
+use crate::{
+    app::accounts::Unassigned,
+    domain::Problem,
+    error::Error,
+    report::{counted, with_separators},
+};
 
 /// Prints data to stdout. A reader that went away is no error.
 pub(in crate::cli) fn print(text: &str) -> Result<(), Error> {
@@ -30,6 +35,23 @@ pub(in crate::cli) fn print(text: &str) -> Result<(), Error> {
 /// A text of any length, safe for a terminal.
 pub(in crate::cli) fn safe(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// The rows that are for no account, and the first of them. Nothing, if there are none.
+pub(in crate::cli) fn show_unassigned(unassigned: &Unassigned) -> String {
+    let mut text = String::new();
+    if unassigned.rows > 0 {
+        let rows = counted(unassigned.rows, "row is", "rows are");
+        let _ = writeln!(text, "\n  {rows} for no account of the settings:");
+    }
+    for example in &unassigned.first {
+        let _ = writeln!(text, "  {}", show_problem(&example.path, example.line, &example.problem));
+    }
+    let more = unassigned.rows.saturating_sub(unassigned.first.len() as u64);
+    if more > 0 {
+        let _ = writeln!(text, "  … and {} more", with_separators(more));
+    }
+    text
 }
 
 /// `m.csv:12:3 url: the scheme is none of http, https, s3, gs and az (ftp://…); give an http(s) link`.

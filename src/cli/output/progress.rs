@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use jiff::tz::TimeZone;
 
 use super::{
@@ -41,8 +41,47 @@ pub(in crate::cli) const STDERR_FINISH_MAX: Duration = Duration::from_secs(1);
 
 /// The sinks for these flags.
 pub(in crate::cli) fn events(output: &OutputArgs) -> EventBus {
-    let mut sinks = sinks_for(output.json, output.quiet, 1);
-    if let Some(sink) = ServiceManagerSink::of_environment() {
+    bus(sinks_for(output.json, output.quiet, 1), ServiceManagerSink::of_environment(None))
+}
+
+/// The display of several accounts whose imports run in one process. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::cli) struct AccountsDisplay {
+    output: OutputArgs,
+    /// One live line for each account.
+    lines: MultiProgress,
+}
+
+impl AccountsDisplay {
+    pub(in crate::cli) fn new(output: &OutputArgs) -> Self {
+        Self { output: output.clone(), lines: MultiProgress::with_draw_target(live_target()) }
+    }
+
+    /// The sinks for what is of the whole command. They show no progress.
+    pub(in crate::cli) fn events(&self) -> EventBus {
+        self.bus(None)
+    }
+
+    /// The sinks for one account: every line of text and every object names it.
+    pub(in crate::cli) fn events_of(&self, account: &str) -> EventBus {
+        self.bus(Some(account))
+    }
+
+    fn bus(&self, account: Option<&str>) -> EventBus {
+        let sinks: Vec<Box<dyn EventSink>> = if self.output.json {
+            vec![Box::new(QueuedSink::new(JsonLines { account: account.map(str::to_owned) }, None))]
+        } else if self.output.quiet {
+            Vec::new()
+        } else {
+            let text = TerminalSink::of_several(account, &self.lines);
+            vec![Box::new(QueuedSink::new(text, Some(STDERR_FINISH_MAX)))]
+        };
+        bus(sinks, ServiceManagerSink::of_environment(account))
+    }
+}
+
+fn bus(mut sinks: Vec<Box<dyn EventSink>>, manager: Option<ServiceManagerSink>) -> EventBus {
+    if let Some(sink) = manager {
         sinks.push(Box::new(QueuedSink::new(sink, Some(STDERR_FINISH_MAX))));
     }
     EventBus::new(sinks)
@@ -52,7 +91,7 @@ pub(in crate::cli) fn events(output: &OutputArgs) -> EventBus {
 pub(in crate::cli) fn sinks_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<dyn EventSink>> {
     if json {
         // the last object of the command comes behind all events
-        vec![Box::new(QueuedSink::new(JsonLines, None))]
+        vec![Box::new(QueuedSink::new(JsonLines { account: None }, None))]
     } else if quiet {
         Vec::new()
     } else {
@@ -61,7 +100,9 @@ pub(in crate::cli) fn sinks_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<
 }
 
 /// Prints every event as one line of JSON on stdout.
-struct JsonLines;
+struct JsonLines {
+    account: Option<String>,
+}
 
 /// An event as a line of JSON.
 #[derive(serde::Serialize, schemars::JsonSchema)]
@@ -71,6 +112,9 @@ pub(in crate::cli) struct JsonLine<'a> {
     /// When it happened.
     #[schemars(extend("format" = "date-time"))]
     at: String,
+    /// The account, where one command imports for several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
     #[serde(flatten)]
     #[schemars(skip)]
     event: &'a Event,
@@ -78,7 +122,9 @@ pub(in crate::cli) struct JsonLine<'a> {
 
 impl EventSink for JsonLines {
     fn on_event(&self, at: UnixMillis, event: &Event) {
-        if let Ok(line) = serde_json::to_string(&JsonLine { schema: SCHEMA, at: at.to_string(), event }) {
+        let account = self.account.as_deref();
+        let line = JsonLine { schema: SCHEMA, at: at.to_string(), account, event };
+        if let Ok(line) = serde_json::to_string(&line) {
             // a reader that went away must not stop the import
             let _ = writeln!(io::stdout().lock(), "{line}");
         }
@@ -88,6 +134,10 @@ impl EventSink for JsonLines {
 /// Text on stderr, and on a terminal a live line below it.
 struct TerminalSink {
     bar: Option<ProgressBar>,
+    /// The live lines of other runs in this process.
+    lines: Option<MultiProgress>,
+    /// In front of every line: the account, where there are several.
+    prefix: String,
     /// Whether lines carry their time: somebody reads them later.
     has_times: bool,
     view: Arc<Mutex<LiveView>>,
@@ -110,16 +160,38 @@ const WIDTH_DEFAULT: u16 = 80;
 
 impl TerminalSink {
     fn new(speed: u32) -> Self {
-        let is_terminal = io::stderr().is_terminal();
-        let view = Arc::new(Mutex::new(LiveView::default()));
-        let can_redraw = is_terminal && is_redrawn(|name| std::env::var_os(name));
+        let mut sink = Self::without_line(String::new(), None);
+        sink.line_every_ms = LINE_EVERY_MS.saturating_mul(i64::from(speed));
+        sink.show_live_line();
+        sink
+    }
+
+    /// For one account of several, or for the command, which has no progress of its own.
+    fn of_several(account: Option<&str>, lines: &MultiProgress) -> Self {
+        let prefix = account.map_or_else(String::new, |name| format!("{name}: "));
+        let mut sink = Self::without_line(prefix, Some(lines.clone()));
+        if account.is_some() {
+            sink.show_live_line();
+        }
+        sink
+    }
+
+    fn without_line(prefix: String, lines: Option<MultiProgress>) -> Self {
         Self {
-            bar: can_redraw.then(|| live_line(Arc::clone(&view))),
-            has_times: !is_terminal,
-            view,
+            bar: None,
+            lines,
+            prefix,
+            has_times: !io::stderr().is_terminal(),
+            view: Arc::new(Mutex::new(LiveView::default())),
             last_line_at: Mutex::new(None),
             row_messages: AtomicU64::new(0),
-            line_every_ms: LINE_EVERY_MS.saturating_mul(i64::from(speed)),
+            line_every_ms: LINE_EVERY_MS,
+        }
+    }
+
+    fn show_live_line(&mut self) {
+        if !self.has_times && is_redrawn(|name| std::env::var_os(name)) {
+            self.bar = Some(live_line(Arc::clone(&self.view), &self.prefix, self.lines.as_ref()));
         }
     }
 
@@ -127,17 +199,19 @@ impl TerminalSink {
         let write = || {
             let mut stderr = io::stderr().lock();
             for line in text.lines() {
+                let line = format!("{}{line}", self.prefix);
                 // if stderr is closed, there is no reader
                 let _ = if self.has_times {
                     writeln!(stderr, "{at} {line}")
                 } else {
-                    writeln!(stderr, "{}", wrapped(line, terminal_width()))
+                    writeln!(stderr, "{}", wrapped(&line, terminal_width()))
                 };
             }
         };
-        match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+        match (&self.lines, &self.bar) {
+            (Some(lines), _) => lines.suspend(write),
+            (None, Some(bar)) => bar.suspend(write),
+            (None, None) => write(),
         }
     }
 
@@ -180,19 +254,28 @@ fn is_redrawn(variable: impl Fn(&str) -> Option<OsString>) -> bool {
     variable("TERM").is_some_and(|term| term != "dumb")
 }
 
-/// A line that is drawn from the view, as wide as the terminal is then.
-fn live_line(view: Arc<Mutex<LiveView>>) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(8));
+/// A line that is drawn from the view, as wide as the terminal is then. It is the next of `lines`, if there are several.
+fn live_line(view: Arc<Mutex<LiveView>>, prefix: &str, lines: Option<&MultiProgress>) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, live_target());
     let style = ProgressStyle::with_template("{live}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let prefix = prefix.to_owned();
     let draw = move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
         let view = view.lock().unwrap_or_else(PoisonError::into_inner);
         // the last column stays free: some terminals wrap a full line
-        let _ =
-            out.write_str(&view.run.line(view.at, terminal_width().saturating_sub(1), &TimeZone::system()));
+        let width = terminal_width().saturating_sub(1 + prefix.chars().count());
+        let _ = write!(out, "{prefix}{}", view.run.line(view.at, width, &TimeZone::system()));
     };
     bar.set_style(style.with_key("live", draw));
+    let bar = match lines {
+        Some(lines) => lines.add(bar),
+        None => bar,
+    };
     bar.enable_steady_tick(DRAWN_EVERY);
     bar
+}
+
+fn live_target() -> ProgressDrawTarget {
+    ProgressDrawTarget::stderr_with_hz(8)
 }
 
 impl EventSink for TerminalSink {
@@ -328,7 +411,9 @@ fn manifest_read(path: &str, counts: RowCounts, left_out: u64, unmatched: u64) -
         with_separators(counts.rejected),
         counted(counts.duplicates, "duplicate", "duplicates")
     );
-    for (count, what) in [(left_out, "excluded by --where"), (unmatched, "without a match in --join")] {
+    for (count, what) in
+        [(left_out, "excluded by --where or of another account"), (unmatched, "without a match in --join")]
+    {
         if count > 0 {
             let _ = write!(text, ", {} {what}", with_separators(count));
         }

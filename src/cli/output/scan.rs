@@ -98,7 +98,7 @@ pub(in crate::cli) fn show_scan(scan: &Scan) -> String {
     let marker = "20 tags: no room for the marker, so a lost answer usually needs your decision";
     let notes = [
         (scan.warned, "of the good has warnings", "of the good have warnings"),
-        (scan.left_out, "left out by --where", "left out by --where"),
+        (scan.left_out, "left out by --where or --account", "left out by --where or --account"),
         (scan.unmatched, "has no row in a file of --join", "have no row in a file of --join"),
         (scan.without_marker, &format!("has {marker}"), &format!("have {marker}")),
     ];
@@ -106,7 +106,7 @@ pub(in crate::cli) fn show_scan(scan: &Scan) -> String {
         write(count, one, many);
     }
     if scan.rows == 0 && scan.left_out > 0 {
-        let _ = writeln!(text, "\n  --where left out every row: check its column and its value");
+        let _ = writeln!(text, "\n  --where or --account left out every row: check the column and the value");
     }
     if scan.rows >= ROWS_MIN && scan.duplicates * 2 > scan.rows {
         let share = scan.duplicates * 100 / scan.rows;

@@ -13,16 +13,24 @@ use crate::{
 /// Passes the events of a run to the service manager.
 #[derive(Default)]
 pub(super) struct ServiceManagerSink {
+    /// One account of several: its end is not the end of the process.
+    account: Option<String>,
     last_status: Mutex<String>,
 }
 
 impl ServiceManagerSink {
-    /// A sink, if a service manager listens.
-    pub(super) fn of_environment() -> Option<Self> {
-        std::env::var_os("NOTIFY_SOCKET").is_some_and(|path| !path.is_empty()).then(Self::default)
+    /// A sink, if a service manager listens. `account`: the run is that of one account of several.
+    pub(super) fn of_environment(account: Option<&str>) -> Option<Self> {
+        let account = account.map(str::to_owned);
+        let sink = || Self { account, ..Self::default() };
+        std::env::var_os("NOTIFY_SOCKET").is_some_and(|path| !path.is_empty()).then(sink)
     }
 
     fn status(&self, text: String) {
+        let text = match &self.account {
+            Some(account) => format!("{account}: {text}"),
+            None => text,
+        };
         let mut last = self.last_status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if *last != text {
             tell(&[NotifyState::Status(&text)]);
@@ -82,6 +90,8 @@ impl EventSink for ServiceManagerSink {
     }
 
     fn close(&self) {
-        tell(&[NotifyState::Stopping]);
+        if self.account.is_none() {
+            tell(&[NotifyState::Stopping]);
+        }
     }
 }

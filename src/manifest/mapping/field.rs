@@ -34,6 +34,8 @@ pub enum Field {
     LongitudeRef,
     /// The time of day that belongs to a date in another column.
     Time,
+    /// The account of the settings that the row is for. Never sent, and never recognised by a header.
+    Account,
 }
 
 impl Field {
@@ -69,7 +71,8 @@ impl Field {
             | Self::Hash
             | Self::LatitudeRef
             | Self::LongitudeRef
-            | Self::Time => " ",
+            | Self::Time
+            | Self::Account => " ",
         }
     }
 
@@ -147,6 +150,8 @@ impl Field {
             Self::LatitudeRef => &["latitude_ref", "ns", "n_or_s", "north_south"],
             Self::LongitudeRef => &["longitude_ref", "ew", "we", "e_or_w", "east_west"],
             Self::Time => &["time", "time_of_day", "time_taken", "event_time"],
+            // a column of this name may hold anything; only a rule may choose who pays
+            Self::Account => &[],
         }
     }
 }

@@ -197,7 +197,8 @@ fn is_of_video(field: Field, name: &str) -> bool {
         | Field::VideoTranscriptionPrompt
         | Field::LatitudeRef
         | Field::LongitudeRef
-        | Field::Time => !has_any(&parts, OF_OTHERS),
+        | Field::Time
+        | Field::Account => !has_any(&parts, OF_OTHERS),
     }
 }
 
@@ -224,7 +225,8 @@ fn meaning(field: Field, whole: &str) -> usize {
         | Field::Hash
         | Field::LatitudeRef
         | Field::LongitudeRef
-        | Field::Time => 0,
+        | Field::Time
+        | Field::Account => 0,
     }
 }
 
@@ -264,7 +266,8 @@ fn fit(field: Field, parts: &str) -> Option<(usize, usize)> {
         | Field::Hash
         | Field::LatitudeRef
         | Field::LongitudeRef
-        | Field::Time => return None,
+        | Field::Time
+        | Field::Account => return None,
     };
     let mut rest = parts;
     while let Some((first, behind)) = rest.split_once('_').filter(|(first, _)| before.contains(first)) {

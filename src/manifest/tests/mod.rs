@@ -1,5 +1,6 @@
 //! What reading a manifest promises: rows exactly as the service accepts them, and every fault with its place and its fix.
 
+mod accounts;
 mod exports;
 mod listing;
 mod readers;

@@ -1,5 +1,6 @@
 //! `telecine check`: reads everything once, and reports what an import would do.
 
+mod accounts;
 mod findings;
 mod probe;
 
@@ -16,8 +17,12 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::{
-    app::comparison::{Criteria, LedgerComparison, compare, exit_code},
+    app::{
+        accounts::AccountRows,
+        comparison::{Criteria, LedgerComparison, compare, exit_code},
+    },
     cli::{
+        accounts::Accounts,
         args::{LedgerArgs, ManifestArgs, Target},
         block_on,
         output::{
@@ -94,6 +99,9 @@ pub(in crate::cli) struct Checked<'a> {
     /// The results of probes. Absent: without `--probe`.
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<&'a Probed>,
+    /// Whose rows they are, where a rule maps the account.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accounts: Option<&'a AccountRows>,
     /// Requirements that are not met, each as a sentence. Absent: none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unmet: Vec<String>,
@@ -136,15 +144,25 @@ enum CheckEnd {
 }
 
 /// Validates manifests.
-pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
+pub(in crate::cli) fn check(
+    args: &CheckArgs,
+    effective: &[EffectiveSetting],
+    accounts: &Accounts,
+) -> Result<ExitCode, Error> {
+    if args.probe.probe {
+        args.manifest.check_one_account("check --probe")?;
+    }
     let manifests = args.manifest.open_alone(args.json || args.csv)?;
     let opened = describe(&manifests) + &show_origins(effective);
     let place = LedgerArgs { ledger: args.ledger.clone() };
     let place = place.of_manifests(Target::Service, &args.manifest.manifests);
-    let is_wanted = args.ledger.is_some() || args.probe.probe || place.exists();
+    // each account has a ledger of its own
+    let is_there = place.exists() && !args.manifest.has_accounts();
+    let is_wanted = args.ledger.is_some() || args.probe.probe || is_there;
     let ledger = is_wanted.then_some(place);
     let findings = if args.csv { Some(Findings::new(BufWriter::new(io::stdout()))?) } else { None };
     let findings = Shared::new(Mutex::new(findings));
+    let rows = accounts::rows_of(&args.manifest, accounts, &findings)?;
     let checked = match &ledger {
         Some(ledger) if args.probe.probe => block_on(probe_sources(args, manifests, ledger, &findings)),
         ledger => read(args, manifests, ledger.as_deref(), &findings)
@@ -159,6 +177,7 @@ pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) ->
     };
     let unmet = unmet(&args.demands, &scan, probed.as_ref());
     let code = exit_code_of(&args.demands, &scan, &comparison, probed.as_ref());
+    let code = accounts::exit_code_with(code, rows.as_ref());
     let findings = findings.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(findings) = findings {
         let finished = findings.finish();
@@ -174,13 +193,13 @@ pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) ->
             drifted_first: &comparison.drifted_first,
         });
         let exit_code = code.number();
-        let (scan, probe) = (&scan, probed.as_ref());
+        let (scan, probe, accounts) = (&scan, probed.as_ref(), rows.as_ref());
         let expired = comparison.expired;
-        let body = Checked { schema: SCHEMA, exit_code, scan, expired, ledger, probe, unmet };
+        let body = Checked { schema: SCHEMA, exit_code, scan, expired, ledger, probe, accounts, unmet };
         print_end(&CommandEnd::of(code), &body)?;
         return Ok(code);
     }
-    let mut text = format!("{opened}{}", show_scan(&scan));
+    let mut text = format!("{opened}{}{}", show_scan(&scan), accounts::show(rows.as_ref()));
     if let Some((path, comparison)) = compared {
         let _ = writeln!(text, "\n  compared with {}:", path.display());
         let _ = writeln!(text, "  {:>9} would be sent", with_separators(comparison.would_send));

@@ -13,10 +13,7 @@ use crate::{
         metrics::{LastEnd, MetricsFile},
         notify::{Notification, RunResult},
     },
-    cli::{
-        block_on,
-        output::{CommandEnd, NoFields, end_line, service_manager::tell},
-    },
+    cli::output::{CommandEnd, NoFields, end_line, service_manager::tell},
     clock::Clock,
     error::Error,
     events::Event,
@@ -40,12 +37,12 @@ pub(super) struct RunningHooks {
 }
 
 impl RunHooks {
-    /// Begins to tell. The run does not wait for it.
-    pub(super) async fn begin(&self, request: &RunRequest) -> RunningHooks {
+    /// Begins to tell. The run does not wait for it. Without a run there is nothing to measure and no page.
+    pub(super) async fn begin(&self, request: Option<&RunRequest>) -> RunningHooks {
         let stop = CancellationToken::new();
         let notification = self.notification.clone();
         let begun = tokio::spawn(async move { warn(&notification.begin().await) });
-        let metrics = self.metrics.clone().map(|metrics| {
+        let metrics = self.metrics.clone().zip(request).map(|(metrics, request)| {
             let (ledger, stop) = (request.ledger.clone(), stop.clone());
             tokio::spawn(async move { metrics.keep_written(&ledger, &stop).await })
         });
@@ -58,24 +55,29 @@ impl RunHooks {
                 }
             });
         }
-        let dashboard = match self.dashboard {
-            Some(address) => serve(address, request).await,
+        let dashboard = match self.dashboard.zip(request) {
+            Some((address, request)) => serve(address, request).await,
             None => None,
         };
         RunningHooks { begun, metrics, dashboard, stop }
     }
 
-    /// Tells how the command ended, also where it could not begin a run.
-    pub(super) fn end(&self, ended: &Result<Summary, Error>, ledger: Option<&Path>) -> Result<(), Error> {
+    /// Tells how the run ended, also where it could not begin. `account`: it is that of one account of several.
+    pub(super) async fn end(
+        &self,
+        ended: &Result<Summary, Error>,
+        account: Option<&str>,
+        ledger: Option<&Path>,
+    ) -> Result<(), Error> {
         let (code, json, text) = match ended {
             Ok(summary) => {
-                let json = end_line(&CommandEnd::of_run("run_ended", summary), summary)?;
-                (summary.exit_code, json, report::show_summary(summary))
+                let end = CommandEnd::of_run("run_ended", summary).of_account(account);
+                (summary.exit_code, end_line(&end, summary)?, report::show_summary(summary))
             }
             Err(error) => {
                 let (code, reason) = (error.exit_code(), error.chain());
-                let json = end_line(&CommandEnd::failed(code, reason.clone()), &NoFields {})?;
-                (code, json, reason)
+                let end = CommandEnd::failed(code, reason.clone()).of_account(account);
+                (code, end_line(&end, &NoFields {})?, reason)
             }
         };
         if let Some(metrics) = &self.metrics {
@@ -84,11 +86,13 @@ impl RunHooks {
                 warn(&[format!("--metrics-file: {error}")]);
             }
         }
-        let result = RunResult { code, json: &json, text: &text };
-        block_on(async {
-            warn(&self.notification.end(&result).await);
-            Ok(())
-        })
+        self.tell(&RunResult { code, json: &json, text: &text }).await;
+        Ok(())
+    }
+
+    /// Tells a result.
+    pub(super) async fn tell(&self, result: &RunResult<'_>) {
+        warn(&self.notification.end(result).await);
     }
 }
 

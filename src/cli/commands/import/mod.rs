@@ -1,8 +1,10 @@
 //! `telecine import` and `telecine reconcile`.
 
+mod accounts;
 mod dry_run;
 mod hooks;
 
+pub(in crate::cli) use accounts::AccountsBody;
 pub(in crate::cli) use dry_run::DryRunBody;
 
 use clap::Args;
@@ -11,6 +13,7 @@ use hooks::RunHooks;
 use crate::{
     app::{self, RequestedLimits, RunKind, RunRequest, plan},
     cli::{
+        accounts::Accounts,
         args::{
             CallbackArgs, CallbackListenArgs, HookArgs, LedgerArgs, LinkArgs, ManifestArgs, OutputArgs,
             PriceArgs, RowArgs, ServiceArgs, SettleArgs, Target,
@@ -23,6 +26,7 @@ use crate::{
     },
     domain::Credits,
     error::{Error, ExitCode},
+    events::EventBus,
     ledger::Snapshot,
     pipeline::RunPolicy,
     report::{self, Summary},
@@ -168,9 +172,13 @@ pub(in crate::cli) struct ReconcileArgs {
 }
 
 /// Uploads every row of the manifests.
-pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
+pub(in crate::cli) fn import(args: &ImportArgs, accounts: &Accounts) -> Result<ExitCode, Error> {
     if args.dry_run {
+        args.manifest.check_one_account("import --dry-run")?;
         return show_dry_run(args);
+    }
+    if args.manifest.has_accounts() {
+        return accounts::import_accounts(accounts);
     }
     let hooks = RunHooks {
         notification: args.hooks.notification(),
@@ -178,12 +186,20 @@ pub(in crate::cli) fn import(args: &ImportArgs) -> Result<ExitCode, Error> {
         dashboard: args.hooks.dashboard,
     };
     let mut ledger = None;
-    let ended = prepare(args).and_then(|(request, kind)| {
+    let events = progress::events(&args.shown());
+    let ended = prepare(args, events).and_then(|(request, kind)| {
         ledger = Some(request.ledger.clone());
         execute(&request, kind, &args.output, Some(&hooks))
     });
-    hooks.end(&ended, ledger.as_deref())?;
+    block_on(hooks.end(&ended, None, ledger.as_deref()))?;
     Ok(ended?.exit_code)
+}
+
+impl ImportArgs {
+    /// The output while the run goes on.
+    fn shown(&self) -> OutputArgs {
+        OutputArgs { quiet: self.output.quiet || self.cron, ..self.output.clone() }
+    }
 }
 
 fn show_dry_run(args: &ImportArgs) -> Result<ExitCode, Error> {
@@ -194,9 +210,8 @@ fn show_dry_run(args: &ImportArgs) -> Result<ExitCode, Error> {
 }
 
 /// The run that the flags ask for.
-fn prepare(args: &ImportArgs) -> Result<(RunRequest, RunKind), Error> {
-    let output = OutputArgs { quiet: args.output.quiet || args.cron, ..args.output.clone() };
-    let events = progress::events(&output);
+fn prepare(args: &ImportArgs, events: EventBus) -> Result<(RunRequest, RunKind), Error> {
+    let output = args.shown();
     let manifests = args.manifest.open(&events)?;
     let limits = given(&args.pace.limits, &args.service.reads);
     let limits = RequestedLimits::new(limits, args.service.target() == Target::Sandbox);
@@ -262,7 +277,7 @@ fn execute(
     let summary = block_on(async {
         let signal = signals::listen(request, signals::WAITING_FOR_ANSWERS)?;
         let running = match hooks {
-            Some(hooks) => Some(hooks.begin(request).await),
+            Some(hooks) => Some(hooks.begin(Some(request)).await),
             None => None,
         };
         let ended = app::run(request, kind, || signal.signal()).await;
@@ -280,7 +295,13 @@ fn show_summary(output: &OutputArgs, summary: &Summary, is_cron: bool) -> Result
     if output.json {
         return print_end(&CommandEnd::of_run("run_ended", summary), summary);
     }
-    // where nobody watches, only what a human must see is printed
-    let is_hidden = output.quiet || is_cron && summary.exit_code == ExitCode::Success;
-    if is_hidden { Ok(()) } else { print(&report::show_summary(summary)) }
+    if is_hidden(output, summary.exit_code, is_cron) {
+        return Ok(());
+    }
+    print(&report::show_summary(summary))
+}
+
+/// Where nobody watches, only what a human must see is printed.
+fn is_hidden(output: &OutputArgs, code: ExitCode, is_cron: bool) -> bool {
+    output.quiet || is_cron && code == ExitCode::Success
 }

@@ -20,6 +20,7 @@ impl Columns {
                 Field::Time => {
                     self.first_of(Field::Datetime).filter(|column| is_date_alone(&self.names[*column]))
                 }
+                Field::Account => None,
                 Field::Url
                 | Field::Tags
                 | Field::Geo
