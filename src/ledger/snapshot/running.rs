@@ -47,7 +47,7 @@ impl Snapshot {
     /// The files that are being sent. `None`: no file is.
     pub fn files_sent(&self) -> Result<Option<FilesSent>, LedgerError> {
         let sql = "SELECT count(*), coalesce(sum(min(sent, size)), 0), coalesce(sum(size), 0) FROM \
-                   (SELECT attempt.body_sent AS sent, submission ->> '$.file.size' AS size \
+                   (SELECT attempt.body_sent AS sent, item.submission ->> '$.file.size' AS size \
                     FROM attempt JOIN item ON item.id = attempt.item \
                     WHERE attempt.state = 'sending' AND attempt.body_sent IS NOT NULL)";
         let read = |row: &rusqlite::Row<'_>| -> rusqlite::Result<[i64; 3]> {
