@@ -71,7 +71,7 @@ pub use types::{
     BoundVideo, CallContradiction, CallReceipt, CalledAttempt, CalledNumber, Claim, ClaimBlocked,
     ClaimOutcome, ClaimTerms, ClockReference, ControlVideo, DeletedRows, DeletionOrder, DeletionTask,
     Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo, Marker, Observation, ObservedDelays,
-    Order, OrderId, OrderResult, PollResult, PollTask, PossibleSender, Question, Recovered, ReviewAnswer,
+    Order, OrderId, OrderResult, OwnColumns, PollResult, PollTask, PossibleSender, Question, Recovered, ReviewAnswer,
     ReviewDecision, ReviewOutcome, RunProgress, RunVideo, SentTags, ServiceTime, SignableAccounts,
     StateCounts, UndoAction, UnresolvedAttempt, UnresolvedAttempts, UploadUsage, VideoOwner,
 };

@@ -13,7 +13,7 @@ use crate::{
     csv_injection,
     domain::{Problem, State, UnixMillis},
     error::Error,
-    ledger::{BadRow, ItemRow, ManifestId, RowIssue, RowIssueKind, RunId, Snapshot},
+    ledger::{BadRow, ItemRow, ManifestId, OwnColumns, RowIssue, RowIssueKind, RunId, Snapshot},
 };
 
 /// The original columns of all manifests of a run, side by side.
@@ -118,6 +118,7 @@ struct ReportTables<'a> {
     snapshot: &'a Snapshot,
     /// What became final since then is new.
     started_at: UnixMillis,
+    own_columns: OwnColumns,
     layout: ColumnLayout,
     success: ReportTable,
     rejects: ReportTable,
@@ -141,6 +142,7 @@ pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Ve
         drifted: ReportTable::create(folder, "drifted.csv", &layout, DRIFTED)?,
         new: ReportTable::create(folder, "new.csv", &layout, NEW)?,
         started_at: snapshot.run(run)?.started_at,
+        own_columns: snapshot.own_columns(run)?,
         snapshot,
         layout,
     };
@@ -226,7 +228,7 @@ impl ReportTables<'_> {
                 let (class, column) = (all(|problem| &problem.class), all(|problem| &problem.column));
                 let (value, message) = (all(|problem| &problem.value), all(|problem| &problem.message));
                 let fix = all(|problem| &problem.fix);
-                if let Some(bad) = BadRow::of_issue(row)
+                if let Some(bad) = BadRow::of_issue(row, &self.own_columns)
                     && self.snapshot.is_acknowledged(&bad)?.is_none()
                 {
                     self.new.row(original.clone(), &[manifest, &line, "invalid", "", &message])?;
