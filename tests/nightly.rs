@@ -293,6 +293,7 @@ fn metrics_say_what_the_ledger_holds_and_how_the_last_run_ended() {
     for line in [
         "telecine_items{state=\"indexed\"} 3",
         "telecine_items{state=\"pending\"} 0",
+        "# TYPE telecine_upload_requests_total counter",
         "telecine_upload_requests_total{answer=\"accepted\"} 3",
         "telecine_upload_requests_total{answer=\"refused_for_now\"} 0",
         "telecine_uploads_paid 3",
