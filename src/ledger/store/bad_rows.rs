@@ -34,8 +34,9 @@ impl BadRow {
             return None;
         }
         let mut cells = without_signatures(&own.original(row));
-        // rejects.csv has the columns of several manifests, and leaves empty what a row does not have
+        // rejects.csv has the columns of several manifests in one order, and leaves empty what a row does not have
         cells.retain(|cell| !cell.is_empty());
+        cells.sort_unstable();
         let problems = row.problems.iter().flat_map(|problem| [&problem.class, &problem.column]);
         let texts = cells.iter().chain(problems).map(String::as_bytes);
         let causes: Vec<String> =
