@@ -294,7 +294,7 @@ fn resends(count: u64, what: &str) -> String {
 #[must_use]
 pub fn what_you_can_do(item: &ItemHistory, now: UnixMillis, flags: &str) -> Vec<String> {
     let number = item.item;
-    let manifest = shell_word(&redact::clean(&item.manifest));
+    let manifest = shell_word(&item.manifest);
     let with = &item.resent_with;
     let retry = || {
         let (failed, rejected) = (with.of(State::Failed), with.of(State::Rejected));

@@ -84,7 +84,8 @@ pub async fn recover<T: Transport>(
         if pass == 2 && !quiet.is_zero() {
             let until = started_at.plus(quiet);
             let why = format!(
-                "a request may still be in flight; reading the listings again in {}",
+                "a request may still be in flight; reading the listings again in {}. Imports with this ledger are refused until the \
+                 recovery has ended",
                 format_duration(quiet)
             );
             context.emit(&Event::Waiting { reason: why, until, hint: None });
