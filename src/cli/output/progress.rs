@@ -4,6 +4,7 @@ use std::{
     ffi::OsString,
     fmt::Write as _,
     io::{self, IsTerminal as _, Write as _},
+    os::fd::AsFd,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -23,6 +24,8 @@ use super::{
     show_problem,
 };
 use crate::{
+    app,
+    clock::Clock,
     domain::{RowCounts, UnixMillis},
     events::{Event, EventBus, EventSink},
     report::{SCHEMA, counted, with_separators},
@@ -56,7 +59,7 @@ pub(in crate::cli) fn sinks_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<
     } else if quiet {
         Vec::new()
     } else {
-        vec![Box::new(QueuedSink::new(TerminalSink::new(speed), Some(STDERR_FINISH_MAX)))]
+        vec![Box::new(QueuedSink::new(TimedLines::new(TerminalSink::new(speed)), Some(STDERR_FINISH_MAX)))]
     }
 }
 
@@ -85,6 +88,41 @@ impl EventSink for JsonLines {
     }
 }
 
+/// Progress is also due while no event comes: a run that waits for its limits or for indexing is silent for hours.
+struct TimedLines {
+    sink: Arc<TerminalSink>,
+    /// Its drop ends the thread that looks at the time.
+    open: Mutex<Option<mpsc::Sender<()>>>,
+}
+
+impl TimedLines {
+    fn new(sink: TerminalSink) -> Self {
+        let sink = Arc::new(sink);
+        let (open, ended) = mpsc::channel();
+        let shown = Arc::clone(&sink);
+        // the live line has a timer of its own
+        if sink.bar.is_none() {
+            std::thread::spawn(move || {
+                while ended.recv_timeout(DRAWN_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    shown.show_progress_meanwhile();
+                }
+            });
+        }
+        Self { sink, open: Mutex::new(Some(open)) }
+    }
+}
+
+impl EventSink for TimedLines {
+    fn on_event(&self, at: UnixMillis, event: &Event) {
+        self.sink.on_event(at, event);
+    }
+
+    fn close(&self) {
+        drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.sink.close();
+    }
+}
+
 /// Text on stderr, and on a terminal a live line below it.
 struct TerminalSink {
     bar: Option<ProgressBar>,
@@ -94,12 +132,16 @@ struct TerminalSink {
     last_line_at: Mutex<Option<UnixMillis>>,
     row_messages: AtomicU64,
     line_every_ms: i64,
+    /// A clock that is as fast as that of the run.
+    clock: Clock,
 }
 
 /// What the live line is drawn from.
 #[derive(Default)]
 struct LiveView {
+    /// The time of the last event, and how long the clock had run then.
     at: UnixMillis,
+    elapsed: Duration,
     run: RunView,
 }
 
@@ -120,6 +162,19 @@ impl TerminalSink {
             last_line_at: Mutex::new(None),
             row_messages: AtomicU64::new(0),
             line_every_ms: LINE_EVERY_MS.saturating_mul(i64::from(speed)),
+            clock: if speed == 1 { app::clock::of_sandbox() } else { Clock::fast(speed) },
+        }
+    }
+
+    /// A line of progress, if one is due though no event came.
+    fn show_progress_meanwhile(&self) {
+        let at = {
+            let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+            view.at.plus(self.clock.elapsed().saturating_sub(view.elapsed))
+        };
+        // before the run has begun there is none
+        if self.last_line_at.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            self.show_progress(at);
         }
     }
 
@@ -171,7 +226,12 @@ impl TerminalSink {
 
 /// The columns of the terminal that shows stderr.
 fn terminal_width() -> usize {
-    let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
+    width_of(&io::stderr())
+}
+
+/// The columns of the terminal that shows a stream.
+pub(super) fn width_of(stream: &impl AsFd) -> usize {
+    let width = rustix::termios::tcgetwinsize(stream).map_or(0, |size| size.ws_col);
     usize::from(if width == 0 { WIDTH_DEFAULT } else { width })
 }
 
@@ -200,6 +260,7 @@ impl EventSink for TerminalSink {
         {
             let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
             view.at = at;
+            view.elapsed = self.clock.elapsed();
             view.run.take(at, event);
         }
         match event {
