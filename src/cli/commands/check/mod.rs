@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use crate::{
     app::comparison::{Criteria, LedgerComparison, compare, exit_code},
     cli::{
-        args::{LedgerArgs, ManifestArgs, Target},
+        args::{LedgerArgs, ManifestArgs, Target, ledger::ChosenSettings},
         block_on,
         output::{
             CommandEnd, print, print_end,
@@ -50,6 +50,8 @@ pub(in crate::cli) struct CheckArgs {
     /// Compare with this ledger: what is sent already, and what changed since [default: the ledger that import would use, if it is there].
     #[arg(long, value_name = "PATH", env = "TELECINE_LEDGER", help_heading = "Ledger")]
     ledger: Option<PathBuf>,
+    #[command(flatten)]
+    chosen: ChosenSettings,
 
     /// One JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
@@ -139,7 +141,7 @@ enum CheckEnd {
 pub(in crate::cli) fn check(args: &CheckArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
     let manifests = args.manifest.open_alone(args.json || args.csv)?;
     let opened = describe(&manifests) + &show_origins(effective);
-    let place = LedgerArgs { ledger: args.ledger.clone() };
+    let place = LedgerArgs { ledger: args.ledger.clone(), chosen: args.chosen.clone() };
     let place = place.of_manifests(Target::Service, &args.manifest.manifests);
     let is_wanted = args.ledger.is_some() || args.probe.probe || place.exists();
     let ledger = is_wanted.then_some(place);
