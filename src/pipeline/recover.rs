@@ -127,7 +127,7 @@ async fn bind_listed<T: Transport>(context: &Context<T>, run: RunId) -> Result<R
                     VideoOwner::Unmarked => pass.unmarked += 1,
                     VideoOwner::Surplus(_) => pass.surplus += 1,
                     VideoOwner::TagsHidden if shown.status == IndexStatus::InProgress => {
-                        pass.tags_hidden += 1
+                        pass.tags_hidden += 1;
                     }
                     VideoOwner::TagsHidden => pass.failed += 1,
                     VideoOwner::Foreign(_) | VideoOwner::Rejected(_) => {

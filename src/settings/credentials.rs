@@ -112,11 +112,10 @@ fn read_key_file(path: &Path) -> Result<String, Error> {
     use std::os::unix::fs::PermissionsExt;
     let shown = path.display();
     let error = |cause: std::io::Error| {
-        let advice = match cause.kind() {
-            std::io::ErrorKind::NotFound => {
-                "correct the path of --key-file or key-file, or write the key there"
-            }
-            _ => "make it a text file that you can read, with the key as its only line",
+        let advice = if cause.kind() == std::io::ErrorKind::NotFound {
+            "correct the path of --key-file or key-file, or write the key there"
+        } else {
+            "make it a text file that you can read, with the key as its only line"
         };
         key_error(&format!("cannot read the key file {shown}: {cause}"), advice.to_owned())
     };
@@ -133,7 +132,7 @@ fn run_key_command(command: &str, time_max: Duration) -> Result<String, Error> {
         let advice = "run it by hand: it must print the key, and nothing else";
         key_error(&format!("the key command {cause}"), advice.to_owned())
     };
-    let printed = output_of(command, time_max).map_err(|cause| error(&cause.to_string()))?;
+    let printed = output_of(command, time_max).map_err(|cause| error(&cause))?;
     String::from_utf8(printed).map_err(|_| error("printed no text"))
 }
 
