@@ -34,7 +34,7 @@ pub(in crate::cli) fn fitted(text: &str, stream: &(impl io::IsTerminal + AsFd)) 
     if !stream.is_terminal() {
         return text.to_owned();
     }
-    let width = progress::width_of(stream);
+    let width = live::width_of(stream);
     let lines: Vec<String> = text.split('\n').map(|line| fit(line, width)).collect();
     lines.join("\n")
 }

@@ -4,7 +4,6 @@ use std::{
     ffi::OsString,
     fmt::Write as _,
     io::{self, IsTerminal as _, Write as _},
-    os::fd::AsFd,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -18,7 +17,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     super::args::OutputArgs,
-    live::{RunView, is_near, shown_time, wrapped},
+    live::{RunView, is_near, shown_time, width_of, wrapped},
     queued::QueuedSink,
     service_manager::ServiceManagerSink,
     show_problem,
@@ -147,8 +146,6 @@ struct LiveView {
 
 /// The line is drawn this often, so that it follows the width of the terminal.
 const DRAWN_EVERY: Duration = Duration::from_secs(1);
-/// The width where the terminal does not tell it.
-const WIDTH_DEFAULT: u16 = 80;
 
 impl TerminalSink {
     fn new(speed: u32) -> Self {
@@ -227,12 +224,6 @@ impl TerminalSink {
 /// The columns of the terminal that shows stderr.
 fn terminal_width() -> usize {
     width_of(&io::stderr())
-}
-
-/// The columns of the terminal that shows a stream.
-pub(super) fn width_of(stream: &impl AsFd) -> usize {
-    let width = rustix::termios::tcgetwinsize(stream).map_or(0, |size| size.ws_col);
-    usize::from(if width == 0 { WIDTH_DEFAULT } else { width })
 }
 
 /// Whether a line of the terminal may be drawn again. indicatif draws nothing on the others, so they get lines of their own.
