@@ -30,7 +30,7 @@ pub(in crate::cli) fn print(text: &str) -> Result<(), Error> {
 
 /// A text for a stream: on a terminal its lines are broken between words, as wide as that is. A command at the end of a line is
 /// left whole: it could not be pasted otherwise.
-pub(in crate::cli) fn fitted(text: &str, stream: &(impl io::IsTerminal + AsFd)) -> String {
+pub(in crate::cli) fn fitted<T: io::IsTerminal + AsFd>(text: &str, stream: &T) -> String {
     if !stream.is_terminal() {
         return text.to_owned();
     }
