@@ -183,8 +183,12 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// The API key is missing or unusable.
-    #[error("{0}")]
-    Key(String),
+    #[error("{cause}: {advice}")]
+    Key {
+        cause: String,
+        /// What to do.
+        advice: String,
+    },
     /// A manifest cannot be read at all.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -219,6 +223,11 @@ pub enum Error {
     /// The sandbox cannot be started.
     #[error("the sandbox cannot be started: {0}")]
     Sandbox(String),
+    /// A second signal ended the run before the answers of its requests came.
+    #[error(
+        "stopped at once by a second signal: requests in flight are without an answer in the ledger; the same command resumes"
+    )]
+    StoppedAtOnce(ExitCode),
     /// The totals do not agree, which is a bug.
     #[error("the totals do not agree: {0}; report this error, and keep the ledger")]
     Totals(String),
@@ -233,7 +242,7 @@ impl Error {
                 ExitCode::Usage
             }
             Self::Report { .. } => ExitCode::Temporary,
-            Self::Key(_) => ExitCode::Fatal,
+            Self::Key { .. } => ExitCode::Fatal,
             Self::Manifest(_) => ExitCode::ManifestInvalid,
             Self::Ledger(error) => match error {
                 LedgerError::Locked { .. } => ExitCode::Locked,
@@ -258,6 +267,7 @@ impl Error {
                 | LedgerError::Illegal(_)
                 | LedgerError::Impossible { .. } => ExitCode::Unexpected,
             },
+            Self::StoppedAtOnce(code) => *code,
             Self::Output(_) | Self::Totals(_) => ExitCode::Unexpected,
         }
     }

@@ -13,7 +13,15 @@ pub(crate) fn nearest<'a>(name: &str, among: impl IntoIterator<Item = &'a str>) 
         let other = bare(other);
         let (short, long) = if own.len() < other.len() { (&own, &other) } else { (&other, &own) };
         let is_beginning = short.len() > 2 && long.starts_with(short.as_str());
-        if is_beginning { 1.0 } else { strsim::jaro_winkler(&own, &other) }
+        let sorted = |text: &str| {
+            let mut letters: Vec<char> = text.chars().collect();
+            letters.sort_unstable();
+            letters
+        };
+        // the measure finds nothing in common between `map` and `mpa`
+        let is_turned =
+            own.len() > 2 && own.chars().next() == other.chars().next() && sorted(&own) == sorted(&other);
+        if is_beginning || is_turned { 1.0 } else { strsim::jaro_winkler(&own, &other) }
     };
     let rated = among.into_iter().map(|other| (likeness(other), other));
     let (best, other) = rated.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
@@ -34,6 +42,7 @@ mod tests {
             ("cameramodel", Some("camera_model")),
             ("Video-Link", Some("video link")),
             ("vidoe link", Some("video link")),
+            ("ulr", Some("url")),
             ("price", None),
             ("?", None),
         ] {

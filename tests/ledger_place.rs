@@ -117,3 +117,56 @@ fn paths_in_a_settings_file_start_at_its_folder() {
     assert!(fixture.path("conf/l.db").exists() && fixture.path("conf/reports").exists());
     assert!(fs::read_dir(fixture.path("a")).unwrap().next().is_none());
 }
+
+#[test]
+fn a_folder_with_settings_of_its_own_never_works_on_the_ledger_of_another_folder() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    for folder in ["home", "a", "b", "new"] {
+        std::fs::create_dir_all(fixture.path(folder)).unwrap();
+    }
+    fixture.write("a/m.csv", &rows(1));
+    let (code, out, err) = run_in(&fixture, "a", &import(&sandbox, "m.csv", &[]));
+    assert_eq!(code, 0, "{out}{err}");
+    // without settings, the only ledger is meant; a command that changes it says which one first
+    let (code, out, err) = run_in(&fixture, "new", &["quota", "set", "--cap", "7/3h"]);
+    let ledger = std::fs::canonicalize(fixture.path("a/state/telecine.db")).unwrap();
+    assert!(code == 0 && err.contains(&format!("ledger: {}", ledger.display())), "{out}{err}");
+    assert_eq!(run_in(&fixture, "new", &["status"]).0, 0);
+    fixture.write("b/telecine.toml", "rate = \"2/s\"\n");
+    for args in [
+        &["quota", "set", "--cap", "9/3h"][..],
+        &["acknowledge", "--all"],
+        &["undo", "last"],
+        &["status"],
+        &["quota", "--config", "../b/telecine.toml"],
+    ] {
+        let folder = if args.contains(&"--config") { "new" } else { "b" };
+        let (code, out, err) = run_in(&fixture, folder, args);
+        assert!(code == 2 && err.contains("there is no ledger at state/telecine.db"), "{args:?}: {out}{err}");
+        assert!(err.contains(&ledger.display().to_string()), "{args:?}: {err}");
+    }
+    assert!(run_in(&fixture, "a", &["quota"]).1.contains("7/3h"), "it is as it was");
+    // a second ledger, of another account, stops no doctor: it looks where an import would
+    let doctor = ["doctor", "--api-url", &sandbox.url];
+    let other_key = |folder: &str, args: &[&str]| {
+        let mut command = fixture.command(args);
+        command.current_dir(fixture.path(folder)).env("XDG_STATE_HOME", fixture.path("home"));
+        result_of(&command.env("MEMORIES_API_KEY", "sk-mavi-other").output().unwrap())
+    };
+    fixture.write("b/n.csv", &rows(1));
+    let (code, out, err) = other_key("b", &import(&sandbox, "n.csv", &[]));
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = run_in(&fixture, "new", &doctor);
+    assert!(
+        code == 0 && out.contains(&ledger.display().to_string()),
+        "the ledger of the account: {out}{err}"
+    );
+    let third = |args: &[&str]| {
+        let mut command = fixture.command(args);
+        command.current_dir(fixture.path("new")).env("XDG_STATE_HOME", fixture.path("home"));
+        result_of(&command.env("MEMORIES_API_KEY", "sk-mavi-third").output().unwrap())
+    };
+    let (code, out, err) = third(&doctor);
+    assert!(code == 0 && out.contains("state/telecine.db does not exist yet"), "{out}{err}");
+}

@@ -95,6 +95,28 @@ fn a_link_that_is_signed_anew_every_night_is_the_same_bad_row() {
 }
 
 #[test]
+fn a_bad_row_is_the_same_in_a_dated_export_a_copy_and_the_rejects_of_several_files() {
+    let fixture = CliFixture::new();
+    let import = |file: &str| {
+        counts(&fixture, &["import", file, "--sandbox", "--ledger", "l.db", "--out-dir", "r", "--cron"])
+    };
+    fixture.write("exp-01.csv", &(rows(1) + BAD + "B2,ftp://bucket/y.mp4,\n"));
+    assert_eq!(import("exp-01.csv"), (4, [2, 0, 0, 2]));
+    assert_eq!(fixture.run(&["acknowledge", "--all", "--ledger", "l.db"]).0, 0);
+    fixture.write("exp-02.csv", &(rows(2) + "B2,ftp://bucket/y.mp4,\n" + BAD));
+    assert_eq!(import("exp-02.csv"), (0, [2, 2, 0, 0]), "the export of the next day");
+    // a second manifest has columns of its own, so that the rejects of both have empty cells
+    fixture.write("z.csv", "place,url\nX,ftp://bucket/z.mp4\n");
+    let both = ["import", "z.csv", "exp-02.csv", "--sandbox", "--ledger", "l.db", "--out-dir", "r", "--cron"];
+    assert_eq!(counts(&fixture, &both), (4, [3, 2, 0, 1]));
+    let rejects = fs::read_to_string(fixture.report_in("r").join("rejects.csv")).unwrap();
+    assert_eq!(rejects.lines().count(), 4, "{rejects}");
+    fixture.write("rejects.csv", &rejects.replace("ftp://bucket/y", "https://host/y"));
+    let (code, [total, acknowledged, known, new]) = import("rejects.csv");
+    assert_eq!((code, [total, acknowledged, known, new]), (0, [2, 1, 1, 0]), "one was corrected");
+}
+
+#[test]
 fn a_nightly_run_that_pauses_or_has_nothing_to_do_exits_0_and_prints_nothing() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(3));
@@ -271,6 +293,7 @@ fn metrics_say_what_the_ledger_holds_and_how_the_last_run_ended() {
     for line in [
         "telecine_items{state=\"indexed\"} 3",
         "telecine_items{state=\"pending\"} 0",
+        "# TYPE telecine_upload_requests_total counter",
         "telecine_upload_requests_total{answer=\"accepted\"} 3",
         "telecine_upload_requests_total{answer=\"refused_for_now\"} 0",
         "telecine_uploads_paid 3",

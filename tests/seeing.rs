@@ -88,6 +88,43 @@ fn the_summary_names_the_command_that_lists_the_rows_of_each_reason() {
     assert_eq!((&run["uploaded"], &run["failed"]), (&Value::from(12), &reason["count"]), "{run}");
 }
 
+/// Runs a printed command in the folder of the fixture, with a shell and with what `more` sets.
+fn paste(fixture: &CliFixture, command: &str, more: &[(&str, &str)]) -> (i32, String, String) {
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_telecine")).parent().unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).env_clear().env("PATH", binary).envs(more.iter().copied());
+    result_of(&shell.current_dir(fixture.path(".")).output().unwrap())
+}
+
+#[test]
+fn the_commands_of_an_explanation_can_be_pasted_and_say_what_they_pay_for() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &["--fail-share", "1"]);
+    fixture.write(
+        "telecine.toml",
+        &format!("[account.main]\napi-url = \"{}\"\nrate = \"50/s\"\nlist-rate = \"20/s\"\n", sandbox.url),
+    );
+    let file = "it's $HOME.csv";
+    fixture.write(file, &rows(3));
+    let (code, out, err) = fixture.run(&["import", file, "--account", "main"]);
+    assert_eq!(code, 4, "{out}{err}");
+    // of a run and of an item, with the account and without the path of its ledger
+    let next = out.lines().find(|line| line.contains("next: ")).unwrap();
+    let (_, acknowledge) = next.split_once("they are: ").unwrap();
+    assert_eq!(acknowledge, "telecine acknowledge --all --account main");
+    let (code, out, err) = fixture.run(&["explain", "R1", "--account", "main"]);
+    assert_eq!(code, 0, "{err}");
+    let line = out.lines().find(|line| line.contains("--retry-failed")).unwrap();
+    assert!(line.contains("sends ALL 3 failed rows of the file again"), "{out}");
+    let command = line.split_once(" (").unwrap().0.trim();
+    assert!(command.ends_with(" --account main") && !command.contains("--ledger"), "{command}");
+    let key = [("MEMORIES_API_KEY", crate::support::cli::API_KEY)];
+    let (code, out, err) = paste(&fixture, &format!("{command} --dry-run"), &key);
+    assert!(code == 0 && out.contains('3'), "{command}: {out}{err}");
+    let (code, out, err) = paste(&fixture, acknowledge, &[]);
+    assert!(code == 0 && out.contains("3 rows are acknowledged"), "{out}{err}");
+}
+
 #[test]
 fn cells_of_a_list_that_a_spreadsheet_would_run_are_escaped() {
     let fixture = CliFixture::new();
@@ -158,4 +195,66 @@ fn a_watched_status_prints_a_line_per_change_and_ends_with_the_run() {
     let lines: Vec<&str> = out.lines().collect();
     assert!(lines[0].contains("uploading: ") && lines[0].contains("2 left to send"), "{out}");
     assert!(lines.last().unwrap().contains("exit 0: ") && out.contains("3 of 3 searchable"), "{out}");
+}
+
+#[test]
+fn an_invalid_row_is_explained_after_a_reconcile_and_commands_that_show_say_nothing_of_rows() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", "url\nhttps://host/a.mp4\nftp://host/b.mp4\n");
+    assert_eq!(fixture.run(&["import", "m.csv", "--sandbox", "--quiet"]).0, 4);
+    assert_eq!(fixture.run(&["reconcile", "--sandbox", "--quiet"]).0, 0);
+    let (code, out, err) = fixture.run(&["explain", "m.csv:3", "--sandbox"]);
+    assert!(code == 0 && out.contains("cannot be sent"), "{out}{err}");
+    for show in ["status", "list", "quota", "runs", "explain", "report"] {
+        let what: &[&str] = if show == "explain" { &["1"] } else { &[] };
+        let (_, out, err) = fixture.run(&[&[show], what, &["--sandbox", "--json"]].concat());
+        let end: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+        assert_eq!(end["reason"], "the command did what was asked", "{show}: {out}{err}");
+    }
+    let run = json(&fixture, &["runs", "--sandbox"])["runs"][0]["run"].as_str().unwrap().to_owned();
+    let (code, _, err) = fixture.run(&["undo", &run[..12], "--sandbox"]);
+    assert!(code == 2 && err.contains("takes the whole name of a run"), "{err}");
+}
+
+#[test]
+fn a_run_that_waits_without_a_terminal_prints_a_line_every_30_seconds() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    fixture.write("m.csv", &rows(3));
+    let import = ["import", "m.csv", "--rate", "1/1000s", "--cap", "7/3h", "--for", "200s"];
+    let (code, _, err) = Running::start(&fixture, &against(&sandbox, &import)).end();
+    assert_eq!(code, 10, "{err}");
+    // fewer where the machine is slow; without events there would be one at most
+    assert!(err.lines().filter(|line| line.contains(" uploading")).count() >= 3, "{err}");
+}
+
+#[test]
+fn a_second_signal_ends_a_run_at_once_with_a_last_object_and_a_record() {
+    let fixture = CliFixture::in_real_time();
+    // the answer to the upload comes later than the test waits for
+    let sandbox = SandboxProcess::start(&fixture, &["--answer-delay", "60s"]);
+    fixture.write("m.csv", &rows(2));
+    let args = against(&sandbox, &["import", "m.csv", "--rate", "50/s", "--json", "--request-timeout", "2m"]);
+    let import = Running::start(&fixture, &args);
+    let sending = || json(&fixture, &["status"])["items"]["sending"].as_u64().is_some_and(|count| count > 0);
+    wait_for("the ledger", || fixture.run(&["status"]).0 == 0);
+    wait_for("a request in flight", sending);
+    let process = rustix::process::Pid::from_child(import.0.as_ref().unwrap());
+    rustix::process::kill_process(process, rustix::process::Signal::INT).unwrap();
+    pause(300);
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    let (code, out, err) = import.end();
+    assert_eq!(code, 130, "{out}{err}");
+    let end: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&end["event"], &end["exit_code"]),
+        (&Value::from("command_failed"), &Value::from(130)),
+        "{end}"
+    );
+    assert!(
+        err.contains("stopped at once by a second signal") && err.contains("the same command resumes"),
+        "{err}"
+    );
+    let (_, runs, _) = fixture.run(&["runs"]);
+    assert!(runs.contains("exit 130: stopped at once by a second signal"), "{runs}");
 }

@@ -1,6 +1,6 @@
 //! Getting started, with the real binary: settings, the doctor, completions, the manual, and the words of first mistakes.
 
-use std::{fs, process::Stdio};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Stdio};
 
 use crate::support::cli::{self, API_KEY, CliFixture, SandboxProcess, rows, skipped};
 use serde_json::Value;
@@ -26,9 +26,12 @@ fn init_writes_settings_that_can_be_read_and_overwrites_nothing() {
         "an address that could not be used is not written"
     );
     let url = "https://api.example.com";
-    let (code, _, err) =
+    let (code, out, err) =
         init(&["--name", "main", "--api-url", url, "--key-file", "a \"b\".key", "--rate", "1/s"]);
     assert_eq!(code, 0, "{err}");
+    assert!(
+        out.contains("`telecine config --account main`") && out.contains("`telecine doctor --account main`")
+    );
     let (code, out, err) = fixture.run(&["config", "--account", "main"]);
     assert!(
         code == 0 && out.contains(url) && out.contains("1/s") && out.contains("a \"b\".key"),
@@ -75,6 +78,17 @@ fn the_doctor_finds_what_is_wrong_and_uploads_nothing() {
     assert!(!fixture.path("state").exists(), "nothing is left behind");
     let (code, checks) = doctor(&["--key-file", "none"]);
     assert_eq!((code, errors(&checks)), (7, vec!["key".to_owned()]));
+    let advice = |file: &str| {
+        let (_, checks) = doctor(&["--key-file", file]);
+        checks.into_iter().find(|(name, ..)| name == "key").unwrap().2
+    };
+    assert!(advice("none").contains("correct the path"), "{}", advice("none"));
+    fixture.write("open.key", "key");
+    fs::set_permissions(fixture.path("open.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(advice("open.key"), "run: chmod 600 open.key");
+    fixture.write("two.key", "NAME=x\nkey");
+    fs::set_permissions(fixture.path("two.key"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(advice("two.key").contains("on one line"), "{}", advice("two.key"));
     let (code, checks) = doctor(&["--api-url", "http://127.0.0.1:9"]);
     assert_eq!((code, errors(&checks)), (7, vec!["service".to_owned()]));
     fixture.write("broken.db", "this is no ledger");
@@ -228,4 +242,32 @@ fn an_old_excel_workbook_is_named_with_what_to_do_instead() {
         code == 3 && err.contains("Excel") && err.contains("save the sheet as CSV UTF-8, or as .xlsx"),
         "{err}"
     );
+}
+
+#[test]
+fn a_mistyped_table_key_or_time_and_a_port_in_use_are_named_with_what_is_meant() {
+    let fixture = CliFixture::new();
+    fixture.write("m.csv", &rows(1));
+    for (settings, hint) in [
+        ("[acount.main]\nrate = \"1/s\"\n", "did you mean [account.NAME]?"),
+        ("[imprt]\nrate = \"1/s\"\n", "did you mean [import]?"),
+        ("[manifest.\"m.csv\"]\nmpa = [\"url=link\"]\n", "did you mean map?"),
+    ] {
+        fixture.write("telecine.toml", settings);
+        let (code, _, err) = fixture.run(&["check", "m.csv"]);
+        assert!(code == 2 && err.contains(hint), "{settings}: {err}");
+    }
+    fs::remove_file(fixture.path("telecine.toml")).unwrap();
+    let (code, _, err) = fixture.run(&["plan", "m.csv", "--rate", "1/x"]);
+    assert!(code == 2 && err.contains("\"x\" is not a time") && err.contains("1/min"), "{err}");
+    let (code, out, err) = fixture.run(&["plan", "m.csv", "--rate", "2/s", "--price", "2"]);
+    assert!(
+        code == 0 && out.contains("next: telecine import m.csv --rate 2/s --price 2 --plan-id "),
+        "{out}{err}"
+    );
+    assert_eq!(fixture.run(&["import", "m.csv", "--sandbox", "--quiet"]).0, 0);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, _, err) = fixture.run(&["dashboard", "--sandbox", "--listen", &address]);
+    assert!(code == 2 && err.contains("--listen 127.0.0.1:0") && err.contains("free port"), "{err}");
 }

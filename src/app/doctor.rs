@@ -19,8 +19,6 @@ const CLOCK_DIFFERENCE_MAX_MS: i64 = 30_000;
 const DISK_FREE_WARNING: u64 = 1 << 30;
 /// With less, an import would not send anything.
 const DISK_FREE_MIN: u64 = 32 << 20;
-/// What to do about a key that is missing or cannot be used.
-const KEY_ADVICE: &str = "write the key into a file that only you can read (chmod 600) and name it in telecine.toml: key-file = \"PATH\"";
 /// The namespace that is listed.
 const NAMESPACE: &str = "default";
 
@@ -71,24 +69,14 @@ impl SetupCheck {
 }
 
 /// Looks at the ledger, its disk and the limits, and makes one read of the service. Uploads nothing.
-pub async fn look(service: Result<AskedService, Error>, ledger: Result<&Path, &Error>) -> Vec<SetupCheck> {
-    let mut checks = Vec::new();
-    let snapshot = match ledger {
-        Ok(path) => {
-            let (check, snapshot) = of_ledger(path);
-            checks.extend([check, of_disk(path)]);
-            snapshot
-        }
-        Err(error) => {
-            checks.push(SetupCheck::of_error("ledger", error));
-            None
-        }
-    };
+pub async fn look(service: Result<AskedService, Error>, ledger: &Path) -> Vec<SetupCheck> {
+    let (check, snapshot) = of_ledger(ledger);
+    let mut checks = vec![check, of_disk(ledger)];
     let service = match service {
         Ok(service) => service,
         Err(error) => {
-            checks.push(if let Error::Key(cause) = &error {
-                SetupCheck::error("key", ExitCode::Fatal, cause, KEY_ADVICE)
+            checks.push(if let Error::Key { cause, advice } = &error {
+                SetupCheck::error("key", ExitCode::Fatal, cause, advice)
             } else {
                 SetupCheck::of_error("service", &error)
             });
@@ -106,7 +94,7 @@ pub async fn look(service: Result<AskedService, Error>, ledger: Result<&Path, &E
         checks.extend(of_owner(snapshot, &service.destination.name()));
     }
     let clock = service.destination.clock();
-    let path = ledger.ok().filter(|_| snapshot.is_some());
+    let path = snapshot.is_some().then_some(ledger);
     let name = service.destination.name();
     match read_once(&service, path, &clock).await {
         Ok(page) => {

@@ -6,6 +6,7 @@ use crate::{
     error::Error,
     ledger::{ItemHistory, ItemId, LedgerError, RowIssue, Snapshot},
     redact,
+    report::{counted, shell_word},
 };
 
 /// Items and rows that are shown at most.
@@ -122,7 +123,7 @@ fn by_line(snapshot: &Snapshot, line: u64, manifest: Option<&str>) -> Result<Fou
     let of = manifest.map(|path| format!(" of {}", redact::clean(path))).unwrap_or_default();
     let searched = vec![
         format!("line {line}{of} in the manifests that this ledger knows, as they were last read"),
-        "the invalid rows and duplicates of the last run; an earlier run's are in its rejects.csv and duplicates.csv"
+        "the invalid rows and duplicates of the last run that read manifests; an earlier run's are in its rejects.csv and duplicates.csv"
             .to_owned(),
     ];
     let mut found = with_histories(snapshot, snapshot.items_by_line(line, FOUND_MAX)?, searched)?;
@@ -276,11 +277,34 @@ fn next_of_pending(item: &ItemHistory, now: UnixMillis, running: Option<&Running
     }
 }
 
-/// What the user can do, a sentence each. `flags` select the ledger.
+/// What else an import does that sends a row again: its flags have no choice of rows.
+fn resends(count: u64, what: &str) -> String {
+    match count {
+        0 | 1 => {
+            format!("sends this row again, the only {what} one of the file; it is paid if it is accepted")
+        }
+        count => format!(
+            "sends ALL {} of the file again; each that is accepted is paid",
+            counted(count, &format!("{what} row"), &format!("{what} rows"))
+        ),
+    }
+}
+
+/// What the user can do, a sentence each. `flags` select the ledger and the account.
 #[must_use]
 pub fn what_you_can_do(item: &ItemHistory, now: UnixMillis, flags: &str) -> Vec<String> {
     let number = item.item;
-    let manifest = redact::clean(&item.manifest);
+    let manifest = shell_word(&item.manifest);
+    let with = &item.resent_with;
+    let retry = || {
+        let (failed, rejected) = (with.of(State::Failed), with.of(State::Rejected));
+        let what = match (failed, rejected) {
+            (0, _) => "rejected",
+            (_, 0) => "failed",
+            _ => "failed and rejected",
+        };
+        format!("telecine import {manifest} --retry-failed{flags} ({})", resends(failed + rejected, what))
+    };
     match item.state {
         State::Pending if item.foreign_video.is_some() => {
             vec![format!("bring this ledger up to date: telecine recover {manifest}{flags}")]
@@ -301,17 +325,12 @@ pub fn what_you_can_do(item: &ItemHistory, now: UnixMillis, flags: &str) -> Vec<
                 format!("telecine resolve {number} --give-up{flags}"),
             ]
         }
-        State::Failed => vec![
-            "check the video (mp4 or m3u8; h264, h265 or vp9)".to_owned(),
-            format!("telecine import {manifest} --retry-failed{flags} (it is paid again)"),
-        ],
-        State::Rejected => vec![
-            "correct the row and import it again".to_owned(),
-            format!("telecine import {manifest} --retry-failed{flags} sends it unchanged"),
-        ],
+        State::Failed => vec!["check the video (mp4 or m3u8; h264, h265 or vp9)".to_owned(), retry()],
+        State::Rejected => vec!["correct the row and import it again".to_owned(), retry()],
         State::Abandoned => vec![format!("telecine resolve {number} --undo{flags}")],
         State::Deleted => {
-            vec![format!("telecine import {manifest} --reupload-deleted{flags} (it is paid again)")]
+            let what = resends(with.of(State::Deleted), "deleted");
+            vec![format!("telecine import {manifest} --reupload-deleted{flags} ({what})")]
         }
         State::Sending | State::Accepted | State::Indexed => Vec::new(),
     }

@@ -1,6 +1,7 @@
 //! Metrics of a ledger and of its latest run for Prometheus: as text, and as a file for its textfile collector.
 
 use std::{
+    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
     sync::atomic::AtomicU64,
@@ -67,7 +68,7 @@ impl MetricsFile {
     /// Writes the file once. `end` is how the run of this process ended. Without a ledger only that is known.
     pub fn write(&self, ledger: Option<&Path>, end: Option<&LastEnd>) -> Result<(), String> {
         let registry = MetricsRegistry { price: self.price, is_running: end.is_none() };
-        let text = registry.text(ledger, end)?;
+        let text = of_collector(&registry.text(ledger, end)?);
         replace(&self.path, &text).map_err(|error| format!("{}: {error}", self.path.display()))
     }
 }
@@ -156,6 +157,26 @@ fn register_end(registry: &mut Registry, code: i64, at: UnixMillis) {
     let ended_at = Seconds::default();
     ended_at.set(at.0 as f64 / 1000.0);
     registry.register("telecine_last_end_timestamp_seconds", "When the last run ended", ended_at);
+}
+
+/// The text in the older format, which the textfile collector reads: there a counter has the name of its samples.
+fn of_collector(open_metrics: &str) -> String {
+    let counters: Vec<&str> = open_metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut text = String::new();
+    for line in open_metrics.lines().filter(|line| *line != "# EOF") {
+        let about =
+            ["# HELP ", "# TYPE "].into_iter().find_map(|about| Some((about, line.strip_prefix(about)?)));
+        match about.and_then(|(about, rest)| Some((about, rest.split_once(' ')?))) {
+            Some((about, (name, rest))) if counters.contains(&name) => {
+                let _ = writeln!(text, "{about}{name}_total {rest}");
+            }
+            _ => drop(writeln!(text, "{line}")),
+        }
+    }
+    text
 }
 
 /// Replaces a file as a whole. The collector runs as another user, so everybody may read it.

@@ -196,7 +196,14 @@ pub async fn run(
         Some(callbacks) => Some(callbacks.bind().await?),
         None => None,
     };
-    let OpenRun { context, run, limits, _sandbox } = open(request, Restored::Refused, Some(command)).await?;
+    let abort = &request.signals.abort;
+    let stopped_at_once = || Error::StoppedAtOnce(signal().unwrap_or(ExitCode::Interrupted));
+    let opened = tokio::select! {
+        biased;
+        () = abort.cancelled() => return Err(stopped_at_once()),
+        opened = open(request, Restored::Refused, Some(command)) => opened?,
+    };
+    let OpenRun { context, run, limits, _sandbox } = opened;
     let StartedRun { id: run, name } = run.ok_or_else(|| Error::Usage("no run was begun".to_owned()))?;
     let (ledger, clock, events) = (context.ledger.clone(), context.clock.clone(), context.events.clone());
     let limiter = Arc::clone(&context.limiter);
@@ -211,14 +218,19 @@ pub async fn run(
         let end = end_of_run(command, run, ended?, &limiter.limits(), &clock, signal());
         let end = EndOfRun {
             price: request.price,
+            wait: request.policy.wait,
             ledger_flags: request.ledger_flags.clone(),
             is_cron: request.is_cron,
             callbacks: request.callbacks.as_ref().map(|_| request.signals.calls.counts()),
             ..end
         };
         finish(request, &ledger, end, &name).await
-    }
-    .await;
+    };
+    let finished = tokio::select! {
+        biased;
+        () = abort.cancelled() => Err(stopped_at_once()),
+        finished = finished => finished,
+    };
     if let Err(error) = &finished {
         record_failure(&ledger, run, clock.now(), error).await;
     }
@@ -298,6 +310,7 @@ pub fn end_of_run(
         caps: limits.caps.iter().map(ToString::to_string).collect(),
         next_upload_at: ended.next_upload_at,
         price: None,
+        wait: None,
         ledger_flags: String::new(),
         library_diffs: ended.library_diffs,
         is_cron: false,

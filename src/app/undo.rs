@@ -44,7 +44,8 @@ pub fn run_of(snapshot: &Snapshot, name: &str) -> Result<RunId, Error> {
     let shown = crate::redact::clean(name);
     let run = found.ok_or_else(|| {
         Error::Usage(format!(
-            "the ledger has no run {shown}; `telecine runs` lists them, and `last` is the latest import"
+            "the ledger has no run {shown}; undo takes the whole name of a run, no beginning of it: `telecine runs` lists the \
+             names, and `last` is the latest import"
         ))
     })?;
     let command = snapshot.run(run)?.command;

@@ -214,7 +214,8 @@ fn parse(wants_json: &mut bool) -> Result<CommandLine, Failure> {
     // a nightly run prints what needs a human only
     if !has_flag(&matches, "cron") {
         for note in &resolved.notes {
-            let _ = writeln!(io::stderr(), "telecine: {note}");
+            let note = output::fitted(&format!("telecine: {note}"), &io::stderr());
+            let _ = writeln!(io::stderr(), "{note}");
         }
     }
     let cli = Cli::from_arg_matches(&matches).map_err(Failure::CommandLine)?;
@@ -359,7 +360,8 @@ fn who() -> String {
 
 fn print_error(error: &Error) {
     // if stderr is closed, the exit code still reports it
-    let _ = writeln!(io::stderr(), "telecine: {}", error.chain());
+    let text = output::fitted(&format!("telecine: {}", error.chain()), &io::stderr());
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 #[cfg(test)]

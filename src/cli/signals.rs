@@ -1,6 +1,9 @@
 //! Signals: the first drains, the second aborts. Both leave an exact ledger.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock, mpsc},
+    time::Duration,
+};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -26,9 +29,28 @@ impl SignalState {
 pub(in crate::cli) const WAITING_FOR_ANSWERS: &str =
     "stopping: waiting for the answers of requests in flight; press Ctrl-C again to stop at once";
 
-/// Listens for Ctrl-C, SIGTERM and SIGHUP for the rest of the process. The first one drains the run and says `text`.
+/// After the second signal a run has this long to record its end and to print it; a disk or a reader that stalls delays the exit
+/// no longer.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(1);
+
+/// Listens for Ctrl-C, SIGTERM and SIGHUP for the rest of the process. The first one drains the work and says `text`, the second
+/// ends the process.
 pub(in crate::cli) fn listen(request: &RunRequest, text: &'static str) -> Result<SignalState, Error> {
     listen_for(request.signals.drain.clone(), request.events.clone(), text)
+}
+
+/// The same, for a run that records and prints its end after the second signal, too.
+pub(in crate::cli) fn listen_to_end(request: &RunRequest) -> Result<SignalState, Error> {
+    let abort = request.signals.abort.clone();
+    let on_second = move |code: ExitCode| {
+        abort.cancel();
+        std::thread::spawn(move || {
+            let (_open, never) = mpsc::channel::<()>();
+            let _ = never.recv_timeout(LAST_WORDS_MAX);
+            std::process::exit(i32::from(code.number()));
+        });
+    };
+    listen_with(request.signals.drain.clone(), request.events.clone(), WAITING_FOR_ANSWERS, on_second)
 }
 
 /// The same, for work that is no run.
@@ -36,6 +58,16 @@ pub(in crate::cli) fn listen_for(
     drain: CancellationToken,
     events: EventBus,
     text: &'static str,
+) -> Result<SignalState, Error> {
+    // what is in flight stays `sending` in the ledger and is in doubt on the next opening
+    listen_with(drain, events, text, |code| std::process::exit(i32::from(code.number())))
+}
+
+fn listen_with(
+    drain: CancellationToken,
+    events: EventBus,
+    text: &'static str,
+    on_second: impl Fn(ExitCode) + Send + 'static,
 ) -> Result<SignalState, Error> {
     let clock = Clock::real();
     let error = |cause: std::io::Error| Error::Usage(format!("signals cannot be received: {cause}"));
@@ -56,8 +88,8 @@ pub(in crate::cli) fn listen_for(
                 else => return,
             };
             if heard.0.set(code).is_err() {
-                // what is in flight stays `sending` in the ledger and is in doubt on the next opening
-                std::process::exit(i32::from(code.number()));
+                on_second(code);
+                continue;
             }
             events.emit(clock.now(), &Event::Message { text: text.to_owned() });
             drain.cancel();

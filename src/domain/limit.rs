@@ -29,8 +29,10 @@ pub enum LimitError {
     #[error("the count must be a whole number from 1 to 1000000")]
     Count,
     /// Not a duration.
-    #[error("expected a duration such as 500ms, 90s, 10m, 2h or 1h30m, longer than nothing and at most 366d")]
-    DurationArg,
+    #[error(
+        "expected COUNT/TIME such as 1/min, 10/s or 120/2h; {0:?} is not a time (500ms, 90s, 10m or 1h30m, at most 366d)"
+    )]
+    DurationArg(String),
 }
 
 impl Limit {
@@ -64,7 +66,7 @@ impl FromStr for Limit {
 
     fn from_str(text: &str) -> Result<Self, LimitError> {
         let (count, duration) = text.split_once('/').ok_or(LimitError::Form)?;
-        Self::per_ms(count_of(count)?, period_of(duration)?).ok_or(LimitError::DurationArg)
+        Self::per_ms(count_of(count)?, period_of(duration)?).ok_or_else(|| not_a_time(duration))
     }
 }
 
@@ -78,7 +80,12 @@ fn period_of(text: &str) -> Result<i64, LimitError> {
     let text = text.trim();
     let is_bare = text.starts_with(|c: char| c.is_ascii_alphabetic());
     let duration = if is_bare { parse_duration(&format!("1{text}")) } else { parse_duration(text) };
-    i64::try_from(duration.ok_or(LimitError::DurationArg)?.as_millis()).map_err(|_| LimitError::DurationArg)
+    let milliseconds = duration.ok_or_else(|| not_a_time(text))?.as_millis();
+    i64::try_from(milliseconds).map_err(|_| not_a_time(text))
+}
+
+fn not_a_time(text: &str) -> LimitError {
+    LimitError::DurationArg(crate::redact::clean(text.trim()))
 }
 
 impl fmt::Display for Limit {

@@ -1,6 +1,6 @@
 //! Why the ledger cannot be used, each with what to do about it.
 
-use crate::domain::IllegalTransition;
+use crate::{domain::IllegalTransition, redact::shell_word};
 
 /// Why the ledger cannot be used. The text says what to do.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -64,13 +64,14 @@ pub enum LedgerError {
     /// SQLite finds damage in it.
     #[error(
         "the ledger {path} is damaged ({found}); nothing was sent. Keep the file, put back a backup, \
-         and bring it up to date with `telecine recover`"
+         and bring it up to date: telecine recover MANIFEST (MANIFEST: the files that were imported into it)"
     )]
     Damaged { path: String, found: String },
     /// More requests were sent than it knows.
     #[error(
         "the ledger {path} is older than what was sent: it knows {known} of {last} requests. \
-         Put the newer ledger back, or bring this one up to date with `telecine recover`"
+         Put the newer ledger back, or bring this one up to date: {}",
+        recover(path, &[])
     )]
     Older {
         path: String,
@@ -80,8 +81,15 @@ pub enum LedgerError {
         last: i64,
     },
     /// A recovery was begun and not ended.
-    #[error("the recovery of the ledger {path} is not finished; resume it with `telecine recover`")]
-    HalfRecovered { path: String },
+    #[error(
+        "the recovery of the ledger {path} is not finished; until it is, nothing is sent. Resume it: {}",
+        recover(path, manifests)
+    )]
+    HalfRecovered {
+        path: String,
+        /// The manifests that it was given, as far as it has read them. Empty: it has read none.
+        manifests: Vec<String>,
+    },
     /// A value that it stores under a name.
     #[error("{what} in the ledger cannot be read ({cause}); nothing was sent: {remedy}")]
     UnreadableValue {
@@ -125,6 +133,18 @@ pub enum LedgerError {
         /// What was found.
         what: String,
     },
+}
+
+/// The command that resumes a recovery.
+fn recover(path: &str, manifests: &[String]) -> String {
+    let ledger = shell_word(path);
+    if manifests.is_empty() {
+        return format!(
+            "telecine recover MANIFEST --ledger {ledger} (MANIFEST: the files that were imported into it)"
+        );
+    }
+    let manifests: Vec<String> = manifests.iter().map(|manifest| shell_word(manifest)).collect();
+    format!("telecine recover {} --ledger {ledger}", manifests.join(" "))
 }
 
 impl From<rusqlite::Error> for LedgerError {

@@ -154,6 +154,8 @@ impl<T> Context<T> {
 pub struct Signals {
     /// Send nothing new; requests in flight are awaited.
     pub drain: CancellationToken,
+    /// End at once: requests in flight stay open in the ledger.
+    pub abort: CancellationToken,
     pub leave: CancellationToken,
     /// The calls of the service.
     pub calls: Arc<CallTally>,

@@ -84,7 +84,8 @@ pub async fn recover<T: Transport>(
         if pass == 2 && !quiet.is_zero() {
             let until = started_at.plus(quiet);
             let why = format!(
-                "a request may still be in flight; reading the listings again in {}",
+                "a request may still be in flight; reading the listings again in {}. Imports with this ledger are refused until the \
+                 recovery has ended",
                 format_duration(quiet)
             );
             context.emit(&Event::Waiting { reason: why, until, hint: None });
@@ -126,7 +127,7 @@ async fn bind_listed<T: Transport>(context: &Context<T>, run: RunId) -> Result<R
                     VideoOwner::Unmarked => pass.unmarked += 1,
                     VideoOwner::Surplus(_) => pass.surplus += 1,
                     VideoOwner::TagsHidden if shown.status == IndexStatus::InProgress => {
-                        pass.tags_hidden += 1
+                        pass.tags_hidden += 1;
                     }
                     VideoOwner::TagsHidden => pass.failed += 1,
                     VideoOwner::Foreign(_) | VideoOwner::Rejected(_) => {

@@ -2,7 +2,7 @@
 
 use super::{Counts, EndOfRun, counted};
 use crate::{
-    domain::{RowCounts, RunOutcome, State, StopReason},
+    domain::{RowCounts, RunOutcome, State, StopReason, format_duration},
     error::ExitCode,
     ledger::{BadRowCounts, DiffEntry, DiffKind, LibraryDiff},
 };
@@ -77,7 +77,8 @@ pub fn exit_status(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
 fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     let items = results.items;
     let open = open_items(items);
-    if let Some(status) = second_videos(&end.library_diffs, &open) {
+    let flags = &end.ledger_flags;
+    if let Some(status) = second_videos(&end.library_diffs, &open, flags) {
         return status;
     }
     let is_unresolved = items.in_doubt + items.accepted_unidentified > 0;
@@ -96,13 +97,13 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
             ExitStatus::new(ExitCode::Temporary, reason, stop_reason(StopReason::Unreachable).1)
         }
         RunOutcome::WaitOver if is_unresolved => {
-            let next = "run the same command again: it searches for their videos and sends no row without evidence; \
-                        telecine review --all shows what it waits for";
-            ExitStatus::new(ExitCode::Temporary, format!("the time to wait is over; {open}"), next)
+            let next = format!(
+                "run the same command again: it searches for their videos and sends no row without evidence; what it \
+                 waits for: telecine review --all{flags}"
+            );
+            ExitStatus::new(ExitCode::Temporary, wait_over(end, &open), &next)
         }
-        RunOutcome::WaitOver => {
-            ExitStatus::resumable(ExitCode::Temporary, format!("the time to wait is over; {open}"))
-        }
+        RunOutcome::WaitOver => ExitStatus::resumable(ExitCode::Temporary, wait_over(end, &open)),
         RunOutcome::TimeUp => {
             ExitStatus::resumable(ExitCode::TimeUp, format!("the time given with --for is over; {open}"))
         }
@@ -121,8 +122,8 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
                 next,
             )
         }
-        RunOutcome::TooManyInDoubt { open: count } => too_many_in_doubt(*count, items, &open),
-        RunOutcome::AlreadyUploaded { item } => already_uploaded(item),
+        RunOutcome::TooManyInDoubt { open: count } => too_many_in_doubt(*count, items, &open, flags),
+        RunOutcome::AlreadyUploaded { item } => already_uploaded(item, flags),
         RunOutcome::DiskLow { free } => {
             let next = "free some space (or lower --disk-reserve), then run the same command again";
             let reason = format!("the ledger's disk has only {} KiB free; {open}", free / 1024);
@@ -145,8 +146,14 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     }
 }
 
+/// How long the run waited, and with which flag that is said.
+fn wait_over(end: &EndOfRun, open: &str) -> String {
+    let wait = end.wait.map(|wait| format!(" (--wait, {})", format_duration(wait))).unwrap_or_default();
+    format!("the time to wait{wait} is over; {open}")
+}
+
 /// Second videos of rows of this ledger. Each was paid.
-fn second_videos(library_diffs: &[LibraryDiff], open: &str) -> Option<ExitStatus> {
+fn second_videos(library_diffs: &[LibraryDiff], open: &str, flags: &str) -> Option<ExitStatus> {
     let findings = || library_diffs.iter().flat_map(|library_diff| &library_diff.findings);
     let is_own_row = |finding: &&DiffEntry| match finding.kind {
         DiffKind::Surplus | DiffKind::Rejected => true,
@@ -177,8 +184,11 @@ fn second_videos(library_diffs: &[LibraryDiff], open: &str) -> Option<ExitStatus
          ledger, or paid twice: {}{more}; {open}",
         named.join(", ")
     );
-    let next = "telecine verify lists all of them with their items; telecine undo --duplicates deletes second videos";
-    Some(ExitStatus::new(ExitCode::NeedsReview, reason, next))
+    let next = format!(
+        "list all of them with their items: telecine verify{flags}; list and then delete second videos: telecine undo \
+         --duplicates{flags}"
+    );
+    Some(ExitStatus::new(ExitCode::NeedsReview, reason, &next))
 }
 
 fn links_expired(count: u64, open: &str) -> ExitStatus {
@@ -188,20 +198,23 @@ fn links_expired(count: u64, open: &str) -> ExitStatus {
     ExitStatus::new(ExitCode::SomeFailed, reason, next)
 }
 
-fn too_many_in_doubt(count: u64, items: &Counts, open: &str) -> ExitStatus {
+fn too_many_in_doubt(count: u64, items: &Counts, open: &str, flags: &str) -> ExitStatus {
     let requests = counted(count, "request has", "requests have");
     let reason = format!("{requests} no clear answer, so nothing more is sent; {open}");
-    let next = "telecine review --all shows them; telecine reconcile looks for their evidence";
+    let next = format!(
+        "show them: telecine review --all{flags}; look for their evidence: telecine reconcile{flags}"
+    );
     let code = if items.needs_review > 0 { ExitCode::NeedsReview } else { ExitCode::Temporary };
-    ExitStatus::new(code, reason, next)
+    ExitStatus::new(code, reason, &next)
 }
 
-fn already_uploaded(item: &str) -> ExitStatus {
+fn already_uploaded(item: &str, flags: &str) -> ExitStatus {
     let reason = format!(
         "item {item} is at the service already, sent with another or a newer ledger: to continue would pay twice"
     );
-    let next = "put that ledger back, or bring this one up to date: telecine recover MANIFEST";
-    ExitStatus::new(ExitCode::NeedsReview, reason, next)
+    let next =
+        format!("put that ledger back, or bring this one up to date: telecine recover MANIFEST{flags}");
+    ExitStatus::new(ExitCode::NeedsReview, reason, &next)
 }
 
 /// The status of a run that was not interrupted.
@@ -209,8 +222,11 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     let RunResults { rows, items, work, open_deletions, .. } = results;
     if items.needs_review > 0 {
         let reason = counted(items.needs_review, "item needs your decision", "items need your decision");
-        let next = "telecine review shows the evidence and the possible decisions; none of them is sent again until then";
-        return ExitStatus::new(ExitCode::NeedsReview, reason, next);
+        let next = format!(
+            "see the evidence and the possible decisions: telecine review{}; none of them is sent again until then",
+            end.ledger_flags
+        );
+        return ExitStatus::new(ExitCode::NeedsReview, reason, &next);
     }
     let bad = results.bad_rows;
     if count_open(items) > 0 {
@@ -234,9 +250,12 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     }
     if is_bad {
         let reason = format!("finished{}", bad_rows_text(&bad));
-        let next = "correct rejects.csv and import it; the other rows are not sent again. Rows that stay as they are: \
-                    telecine acknowledge";
-        return ExitStatus::new(ExitCode::SomeFailed, reason, next);
+        let next = format!(
+            "correct rejects.csv and import it; the other rows are not sent again. If all of them stay as they are: \
+             telecine acknowledge --all{}",
+            end.ledger_flags
+        );
+        return ExitStatus::new(ExitCode::SomeFailed, reason, &next);
     }
     let done = match (items.total - items.deleted, work) {
         (0, _) => "nothing to do".to_owned(),

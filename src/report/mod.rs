@@ -23,6 +23,7 @@ mod text;
 mod timeline;
 mod unassigned;
 
+pub use crate::redact::shell_word;
 pub use allowed::read_allowed;
 pub use exit::{ExitStatus, RunResults, Work, exit_status, stop_code, stop_reason};
 pub use findings::{Findings, Severity};
@@ -34,7 +35,7 @@ pub use library_diff::{LibraryDiffReport, show_library_diff, show_recovery, writ
 pub use listed::ItemTable;
 pub use parity::ParityProof;
 pub use prune::{KeepPolicy, KeptReport, plan_prune, prune};
-pub use reasons::{Reason, shell_word};
+pub use reasons::Reason;
 pub use run_report::{ReportRequest, RunReport};
 pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary};
 pub use tables::TableSource;

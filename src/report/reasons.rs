@@ -6,6 +6,7 @@ use crate::{
     domain::State,
     error::Error,
     ledger::{ReasonCount, RunId, Snapshot},
+    redact::shell_word,
 };
 
 /// The states whose reasons are counted.
@@ -46,18 +47,6 @@ fn reason(ReasonCount { state, reason, count }: ReasonCount, of_run: &str, flags
     let command = format!("telecine list{of_run} --state {state}{sought}{flags}");
     let reason = if reason.is_empty() { "other reasons".to_owned() } else { reason };
     Reason { state: state.as_str(), reason, count, command }
-}
-
-/// A word as a shell reads it: quoted where it must be.
-#[must_use]
-pub fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| {
-        c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '=' | ',' | '@' | '+')
-    };
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 #[cfg(test)]

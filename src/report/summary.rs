@@ -1,6 +1,6 @@
 //! The results of a run in numbers that must add up.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
@@ -120,6 +120,8 @@ pub struct EndOfRun {
     pub next_upload_at: UnixMillis,
     /// The price of an upload. `None`: unknown.
     pub price: Option<Price>,
+    /// How long the run waits for indexing. `None`: not at all.
+    pub wait: Option<Duration>,
     /// The flags that select the ledger in a command, with a blank before them. Empty: it is the default one.
     pub ledger_flags: String,
     /// The service compared with the ledger.

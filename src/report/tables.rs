@@ -14,7 +14,7 @@ use crate::{
     csv_injection,
     domain::{Problem, State, UnixMillis},
     error::Error,
-    ledger::{BadRow, ItemRow, ManifestId, RowIssue, RowIssueKind, RunId, Snapshot},
+    ledger::{BadRow, ItemRow, ManifestId, OwnColumns, RowIssue, RowIssueKind, RunId, Snapshot},
 };
 
 /// A manifest whose rows go into a table.
@@ -148,6 +148,7 @@ struct ReportTables<'a> {
     snapshot: &'a Snapshot,
     /// What became final since then is new.
     started_at: UnixMillis,
+    own_columns: OwnColumns,
     layout: ColumnLayout<ManifestId>,
     success: ReportTable,
     rejects: ReportTable,
@@ -171,6 +172,7 @@ pub(super) fn write(snapshot: &Snapshot, run: RunId, folder: &Path) -> Result<Ve
         drifted: ReportTable::create(folder, "drifted.csv", &layout, DRIFTED)?,
         new: ReportTable::create(folder, "new.csv", &layout, NEW)?,
         started_at: snapshot.run(run)?.started_at,
+        own_columns: snapshot.own_columns(run)?,
         snapshot,
         layout,
     };
@@ -241,7 +243,7 @@ impl ReportTables<'_> {
         match row.kind {
             RowIssueKind::Faulty => {
                 let [class, column, value, message, fix, surplus] = fault_cells(&row.problems, &surplus);
-                if let Some(bad) = BadRow::of_issue(row)
+                if let Some(bad) = BadRow::of_issue(row, &self.own_columns)
                     && self.snapshot.is_acknowledged(&bad)?.is_none()
                 {
                     self.new.row(original.clone(), &[manifest, &line, "invalid", "", &message])?;

@@ -3,12 +3,12 @@
 use std::{fmt::Write as _, time::Duration};
 
 use super::{
-    exit::show_bad_rows,
+    exit::{show_bad_rows, stop_reason},
     reasons::Reason,
     run_report::RunReport,
     summary::{Counts, Spend, Summary},
 };
-use crate::domain::{CallCounts, State, at_most_shown, format_duration};
+use crate::domain::{CallCounts, State, StopReason, at_most_shown, format_duration};
 pub use crate::domain::{counted, with_separators};
 
 /// The summary at the end of a run.
@@ -46,9 +46,12 @@ pub fn show_summary(summary: &Summary) -> String {
     }
     let quota = &summary.quota;
     let caps = if quota.caps.is_empty() { String::new() } else { format!(", {}", quota.caps.join(", ")) };
+    let (no_credits, _) = stop_reason(StopReason::CreditsOut);
+    let refused =
+        if summary.exit_reason.starts_with(no_credits) { "refused: no credits" } else { "refused for now" };
     let _ = writeln!(
         text,
-        "\n  took {took}; {} at {}{caps}: {} accepted, {} refused for now",
+        "\n  took {took}; {} at {}{caps}: {} accepted, {} {refused}",
         counted(quota.requests, "upload request", "upload requests"),
         quota.rate,
         with_separators(quota.accepted),
@@ -194,16 +197,16 @@ pub fn show_run_report(report: &RunReport) -> String {
     text
 }
 
-/// The state of a ledger.
+/// The state of a ledger. `flags` select it in a command.
 #[must_use]
-pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend) -> String {
+pub fn show_status(path: &str, service: &str, counts: &Counts, spend: &Spend, flags: &str) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "ledger {path} · {service}");
     push_head(&mut text, counts.total, ["item", "items"]);
     push_lines(&mut text, &count_lines(counts));
     let _ = writeln!(text, "\n  {}", spend_line(spend));
     if counts.needs_review > 0 {
-        let _ = writeln!(text, "  decide with: telecine review");
+        let _ = writeln!(text, "  decide with: telecine review{flags}");
     }
     text
 }

@@ -1,6 +1,6 @@
 //! What happened when: progress, the use of each quota window, waits, and indexing times. One pass over the requests.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 use crate::{
     domain::{Cap, Counting, Rate, UnixMillis},
@@ -122,6 +122,8 @@ pub struct WindowUse {
     of: WindowOf,
     /// Where the count changes.
     changes: Series,
+    /// The latest answers that a cap counts, at most as many as it allows.
+    latest: VecDeque<UnixMillis>,
 }
 
 impl WindowUse {
@@ -135,6 +137,7 @@ impl WindowUse {
             until_final: false,
             of,
             changes: Series::default(),
+            latest: VecDeque::new(),
         }
     }
 
@@ -148,6 +151,7 @@ impl WindowUse {
             until_final: cap.counting() == Counting::Indexing,
             of: WindowOf::Upload,
             changes: Series::default(),
+            latest: VecDeque::new(),
         }
     }
 
@@ -168,6 +172,12 @@ impl WindowUse {
     fn take(&mut self, axis: &TimeAxis, request: &RequestTimes) {
         let at = if self.is_cap { request.counts_until } else { Some(request.sent_at) };
         let Some(at) = at.filter(|_| matches!(self.of, WindowOf::Upload | WindowOf::Total)) else { return };
+        if let Some(allowed) = self.allowed.filter(|_| self.is_cap && !self.until_final) {
+            self.latest.push_back(at);
+            if self.latest.len() > allowed as usize {
+                self.latest.pop_front();
+            }
+        }
         let end = at.plus_ms(self.drawn_ms(axis));
         let end = if self.until_final { request.final_at.map_or(end, |done| done.min(end)) } else { end };
         self.add(axis, at, end, 1);
@@ -184,6 +194,13 @@ impl WindowUse {
             let end = at.plus_ms(self.drawn_ms(axis));
             self.add(axis, at, end, i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// When a cap that is used up at `at` allows the next upload. `None`: it is not used up, as far as the requests show.
+    fn opens_at(&self, at: UnixMillis) -> Option<UnixMillis> {
+        let is_full = self.allowed.is_some_and(|allowed| self.latest.len() == allowed as usize);
+        let oldest = self.latest.iter().min().filter(|_| is_full)?;
+        Some(oldest.plus_ms(self.period_ms)).filter(|opens| *opens > at)
     }
 
     /// How much of the window is used at the end of each part, or on average over it.
@@ -208,6 +225,15 @@ pub struct LongWait {
     pub cause: String,
 }
 
+/// The time between the last upload of a run and its end.
+#[derive(Clone, Debug)]
+pub struct EndWait {
+    pub from: UnixMillis,
+    pub duration: Duration,
+    /// The cap that was used up then, and when it allows the next upload. `None`: none was.
+    pub cap: Option<(String, UnixMillis)>,
+}
+
 /// Everything of a run that has a time.
 #[derive(Clone, Debug)]
 pub struct Timeline {
@@ -223,6 +249,8 @@ pub struct Timeline {
     pub waits: Vec<LongWait>,
     /// All waits together.
     pub waited: Duration,
+    /// The time after the last upload, if that is longer than the rate asks for.
+    pub end_wait: Option<EndWait>,
     /// Videos by their indexing time: one class per edge, and one above.
     pub indexing: [u64; INDEXING_EDGES.len() + 1],
     gaps: Gaps,
@@ -276,7 +304,16 @@ impl Timeline {
             }
         })?;
         timeline.explain_waits();
+        timeline.end_wait = timeline.wait_until(until);
         Ok(timeline)
+    }
+
+    /// The wait after the last upload.
+    fn wait_until(&self, end: UnixMillis) -> Option<EndWait> {
+        let from = self.gaps.last_sent_at?;
+        let duration = Some(end.after_now(from)).filter(|wait| *wait > self.gaps.longer_than)?;
+        let full = self.windows.iter().filter_map(|cap| Some((cap.limit.clone(), cap.opens_at(end)?)));
+        Some(EndWait { from, duration, cap: full.max_by_key(|(_, opens_at)| *opens_at) })
     }
 
     fn empty(axis: TimeAxis, limits: &RunLimits) -> Self {
@@ -302,6 +339,7 @@ impl Timeline {
             windows: windows.concat(),
             waits: Vec::new(),
             waited: Duration::ZERO,
+            end_wait: None,
             indexing: [0; INDEXING_EDGES.len() + 1],
             gaps: Gaps { longer_than, ..Gaps::default() },
         }

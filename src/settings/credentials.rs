@@ -76,39 +76,64 @@ pub fn api_key(sources: &KeySources<'_>) -> Result<SecretString, Error> {
         (None, Some(command), _) => run_key_command(command, KEY_COMMAND_TIME_MAX)?,
         (None, None, Some(value)) => value.clone(),
         (None, None, None) => {
-            return Err(Error::Key(format!(
-                "no API key: set {KEY_VARIABLE}, or give --key-file PATH or --key-command COMMAND \
-                 (or try it without an account: --sandbox)"
-            )));
+            return Err(key_error(
+                "no API key",
+                format!(
+                    "set {KEY_VARIABLE}, or give --key-file PATH or --key-command COMMAND; a file must be yours alone \
+                     (chmod 600), and telecine.toml may name it: key-file = \"PATH\" (or try it without an account: \
+                     --sandbox)"
+                ),
+            ));
         }
+    };
+    let source = match (sources.file, sources.command) {
+        (Some(path), _) => format!("the file {}", path.display()),
+        (None, Some(_)) => "the output of the key command".to_owned(),
+        (None, None) => format!("the variable {KEY_VARIABLE}"),
     };
     let key = text.trim();
     if key.is_empty() {
-        return Err(Error::Key("the API key is empty".to_owned()));
+        return Err(key_error("the API key is empty", format!("write the key into {source}")));
     }
     if key.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(Error::Key("the API key contains spaces or line breaks".to_owned()));
+        return Err(key_error(
+            "the API key contains spaces or line breaks",
+            format!("only the key may be in {source}, on one line and without quotes or a name before it"),
+        ));
     }
     Ok(SecretString::from(key))
+}
+
+fn key_error(cause: &str, advice: String) -> Error {
+    Error::Key { cause: cause.to_owned(), advice }
 }
 
 fn read_key_file(path: &Path) -> Result<String, Error> {
     use std::os::unix::fs::PermissionsExt;
     let shown = path.display();
-    let error = |cause: std::io::Error| Error::Key(format!("cannot read the key file {shown}: {cause}"));
+    let error = |cause: std::io::Error| {
+        let advice = if cause.kind() == std::io::ErrorKind::NotFound {
+            "correct the path of --key-file or key-file, or write the key there"
+        } else {
+            "make it a text file that you can read, with the key as its only line"
+        };
+        key_error(&format!("cannot read the key file {shown}: {cause}"), advice.to_owned())
+    };
     let mode = fs::metadata(path).map_err(error)?.permissions().mode();
     if mode & 0o077 != 0 {
-        return Err(Error::Key(format!(
-            "the key file {shown} can be read by others; run: chmod 600 {shown}"
-        )));
+        let advice = format!("run: chmod 600 {}", crate::redact::shell_word(&shown.to_string()));
+        return Err(key_error(&format!("the key file {shown} can be read by others"), advice));
     }
     fs::read_to_string(path).map_err(error)
 }
 
 fn run_key_command(command: &str, time_max: Duration) -> Result<String, Error> {
-    let printed =
-        output_of(command, time_max).map_err(|cause| Error::Key(format!("the key command {cause}")))?;
-    String::from_utf8(printed).map_err(|_| Error::Key("the key command printed no text".to_owned()))
+    let error = |cause: &str| {
+        let advice = "run it by hand: it must print the key, and nothing else";
+        key_error(&format!("the key command {cause}"), advice.to_owned())
+    };
+    let printed = output_of(command, time_max).map_err(|cause| error(&cause))?;
+    String::from_utf8(printed).map_err(|_| error("printed no text"))
 }
 
 /// The folder of the high-water marks. `None`: the user has no folder for state.
@@ -204,7 +229,7 @@ mod tests {
             ..KeySources::default()
         };
         let failed = api_key(&failing).unwrap_err().to_string();
-        assert!(failed.ends_with(": vault is sealed"), "its last line is shown: {failed}");
+        assert!(failed.contains(": vault is sealed: "), "its last line is shown: {failed}");
         let hanging = run_key_command("exec sleep 600", Duration::ZERO).unwrap_err();
         assert!(hanging.to_string().contains("did not end within"), "{hanging}");
         let closed = run_key_command("echo sk-4; exec >&-; exec sleep 600", Duration::from_millis(50));

@@ -13,7 +13,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::error::Error;
+use crate::{error::Error, suggest};
 
 /// The table of accounts.
 const ACCOUNTS: &str = "account";
@@ -109,6 +109,19 @@ impl SettingsFile {
                 DeValue::Table(manifests) if key.get_ref() == MANIFESTS => {
                     let form = "a manifest is a table, such as [manifest.\"archive.csv\"]";
                     lines.collect_named(manifests, form, Scope::Manifest, &mut settings)?;
+                }
+                // a command has no tables below it
+                DeValue::Table(inside)
+                    if inside.values().any(|value| matches!(value.get_ref(), DeValue::Table(_))) =>
+                {
+                    let name = key.get_ref();
+                    let form = match suggest::nearest(name, [ACCOUNTS, MANIFESTS]) {
+                        Some(MANIFESTS) => "; did you mean [manifest.\"FILE\"]?",
+                        Some(_) => "; did you mean [account.NAME]?",
+                        None => "; only [account.NAME] and [manifest.\"FILE\"] have names",
+                    };
+                    let what = format!("[{}] is no known table{form}", clean(name));
+                    return Err(lines.error(key.span().start, &what));
                 }
                 DeValue::Table(inside) => {
                     lines.collect(&Scope::Command(key.get_ref().to_string()), inside, &mut settings)?;

@@ -11,7 +11,7 @@ pub(crate) mod network;
 
 use std::{
     cmp::Reverse,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     path::{Path, PathBuf},
 };
@@ -267,7 +267,14 @@ fn check_key(command: &Command, file: &SettingsFile, setting: &FileSetting) -> R
         Scope::All | Scope::Account(_) | Scope::Manifest(_) => keys_of(command),
         Scope::Command(name) => {
             let Some(sub) = command.find_subcommand(name) else {
-                let what = format!("[{}] is not a command of telecine, and not [account.NAME]", clean(name));
+                let tables = ["account", "manifest"].map(|name| (name, format!("[{name}.NAME]")));
+                let commands =
+                    command.get_subcommands().map(|sub| (sub.get_name(), format!("[{}]", sub.get_name())));
+                let tables: BTreeMap<&str, String> = tables.into_iter().chain(commands).collect();
+                let near = suggest::nearest(name, tables.keys().copied());
+                let hint = near.map(|near| format!("; did you mean {}?", tables[near])).unwrap_or_default();
+                let what =
+                    format!("[{}] is not a command of telecine, and not [account.NAME]{hint}", clean(name));
                 return Err(at(file, setting, &what));
             };
             keys_of(sub)

@@ -62,7 +62,10 @@ impl Dashboard {
     pub async fn start(request: DashboardRequest) -> Result<Self, Error> {
         let DashboardRequest { address, ledger, run, price, clock } = request;
         let failed = |error| {
-            Error::Usage(format!("the dashboard cannot listen on {address}: {error}; name another address"))
+            Error::Usage(format!(
+                "the dashboard cannot listen on {address}: {error}; give --listen 127.0.0.1:0 (import: --dashboard=127.0.0.1:0) for a \
+                 free port"
+            ))
         };
         let bound = http_server::bind(address).await.map_err(failed)?;
         let access = AccessRules::new(bound.address(), credentials::fresh_secret)?;

@@ -2,11 +2,14 @@
 //!
 //! Without a flag the ledger is in `state` beside the `telecine.toml` in use, else beside the manifest. It does not depend on
 //! the current folder: the same command in another folder must not begin a second ledger. Commands without a manifest find the
-//! ledger in the registry of the user.
+//! ledger in the registry of the user, but not where a file of settings holds: it is of another ledger.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
 
-use clap::Args;
+use clap::{ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 
 use crate::{
     app::Destination,
@@ -28,6 +31,62 @@ pub(in crate::cli) enum Target {
     Sandbox,
 }
 
+/// The settings that were chosen by flags or variables. A command that is printed must choose the same.
+#[derive(Clone, Debug, Default)]
+pub(in crate::cli) struct ChosenSettings {
+    account: Option<String>,
+    config: Option<PathBuf>,
+    /// Whether a flag or a variable names the ledger, not a file of settings.
+    names_ledger: bool,
+}
+
+impl ChosenSettings {
+    /// Whether a file of settings holds: it says where the ledger is.
+    fn has_file(&self) -> bool {
+        self.config.is_some() || Path::new(PROJECT_FILE).exists()
+    }
+
+    /// `--account NAME --config PATH`, with a blank before each.
+    fn flags(&self) -> String {
+        let config = self.config.as_ref().map(|path| path.display().to_string());
+        let chosen = [("config", config), ("account", self.account.clone())];
+        let flag = |(name, value): (&str, Option<String>)| {
+            Some(format!(" --{name} {}", report::shell_word(&value?)))
+        };
+        chosen.into_iter().filter_map(flag).collect()
+    }
+}
+
+/// The flags themselves are global ones; this reads them.
+impl FromArgMatches for ChosenSettings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let is_given = matches!(
+            matches.value_source("ledger"),
+            Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+        );
+        Ok(Self {
+            account: matches.try_get_one("account").ok().flatten().cloned(),
+            config: matches.try_get_one("config").ok().flatten().cloned(),
+            names_ledger: is_given,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for ChosenSettings {
+    fn augment_args(command: Command) -> Command {
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command
+    }
+}
+
 /// Where the ledger is.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Ledger")]
@@ -36,9 +95,13 @@ pub(in crate::cli) struct LedgerArgs {
     ///
     /// It is an SQLite file that records every row and every request. One account has one ledger: if another ledger of yours
     /// serves the account already, an import without this flag uses that one. Commands without a manifest use the ledger in
-    /// state/ of the current folder, else the only one that you have. With --sandbox the name is sandbox.db.
+    /// state/ of the current folder. Where neither it nor a settings file is there, they use the only ledger that you have.
+    /// With --sandbox the name is sandbox.db.
     #[arg(long, value_name = "PATH", env = "TELECINE_LEDGER")]
     pub(in crate::cli) ledger: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(in crate::cli) chosen: ChosenSettings,
 }
 
 /// Whose ledger it is.
@@ -59,11 +122,11 @@ impl LedgerArgs {
         }
         match &registered(target)[..] {
             [] => Ok(here),
-            [only] => Ok(only.clone()),
-            several => {
-                let listed: Vec<String> = several.iter().map(|path| path.display().to_string()).collect();
+            [only] if !self.chosen.has_file() => Ok(only.clone()),
+            others => {
+                let listed: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
                 Err(Error::Usage(format!(
-                    "there is no ledger at {}, and you have several: name one with --ledger: {}",
+                    "there is no ledger at {}; it is made by the first import. You have others: name one with --ledger: {}",
                     here.display(),
                     listed.join(", ")
                 )))
@@ -71,12 +134,43 @@ impl LedgerArgs {
         }
     }
 
+    /// The same, for a command that changes the ledger. One that the command did not name is said first.
+    pub(in crate::cli) fn path_to_change(&self, target: Target) -> Result<PathBuf, Error> {
+        let path = self.path(target)?;
+        if self.ledger.is_none() && path != Path::new(FOLDER).join(file_name(target)) {
+            // if stderr is closed, there is no reader
+            let _ = writeln!(io::stderr(), "ledger: {}", path.display());
+        }
+        Ok(path)
+    }
+
     /// The ledger of a command that reads these manifests and sends nothing.
     pub(in crate::cli) fn of_manifests(&self, target: Target, manifests: &[String]) -> PathBuf {
         self.or_default(target, manifests, || match &registered(target)[..] {
-            [only] => Some(only.clone()),
-            [] | [_, _, ..] => None,
+            [only] if !self.chosen.has_file() => Some(only.clone()),
+            [] | [_, ..] => None,
         })
+    }
+
+    /// The ledger that an import of a manifest in this folder would use. Without an owner, another one of the account is not
+    /// found.
+    pub(in crate::cli) fn of_next_import(&self, target: Target, owner: Option<&LedgerOwner<'_>>) -> PathBuf {
+        // a path in the current folder stands for the manifest
+        let here = [".".to_owned()];
+        match owner {
+            Some(owner) => self.of_import(&here, owner),
+            None => self.or_default(target, &here, || None),
+        }
+    }
+
+    /// The flags with which another command finds this ledger and its account, with a blank before each.
+    pub(in crate::cli) fn flags(&self, target: Target, path: &Path) -> String {
+        let sandbox = if target == Target::Sandbox { " --sandbox" } else { "" };
+        let of_account = self.chosen.account.as_ref().map(|account| format!("telecine-{account}.db"));
+        let is_of_account = !self.chosen.names_ledger
+            && path.file_name().is_some_and(|name| of_account.is_some_and(|own| name == &*own));
+        let ledger = if is_of_account { String::new() } else { ledger_flag(target, path) };
+        format!("{}{sandbox}{ledger}", self.chosen.flags())
     }
 
     /// The ledger into which these manifests are imported.
@@ -119,18 +213,15 @@ impl LedgerArgs {
     }
 }
 
-/// The flags with which a command in this folder finds a ledger, with a blank before them. Empty: it needs none.
-pub(in crate::cli) fn flags_of(target: Target, ledger: &Path) -> String {
+/// The flag with which a command in this folder finds a ledger, with a blank before it. Empty: it needs none.
+fn ledger_flag(target: Target, ledger: &Path) -> String {
     let real = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
     let real = |path: &Path| real(path).unwrap_or_else(|_| path.to_path_buf());
     let ledger = real(ledger);
-    if ledger != real(&Path::new(FOLDER).join(file_name(target))) {
-        return format!(" --ledger {}", report::shell_word(&ledger.display().to_string()));
+    if ledger == real(&Path::new(FOLDER).join(file_name(target))) {
+        return String::new();
     }
-    match target {
-        Target::Service => String::new(),
-        Target::Sandbox => " --sandbox".to_owned(),
-    }
+    format!(" --ledger {}", report::shell_word(&ledger.display().to_string()))
 }
 
 /// The place of a new ledger: beside the settings file in use or the first manifest, or in the user's state folder where
@@ -188,9 +279,13 @@ impl ReadOnlyLedgerArgs {
         self.ledger.path(self.target())
     }
 
-    /// The flags with which another command finds this ledger.
+    pub(in crate::cli) fn path_to_change(&self) -> Result<PathBuf, Error> {
+        self.ledger.path_to_change(self.target())
+    }
+
+    /// The flags with which another command finds this ledger and its account.
     pub(in crate::cli) fn flags(&self, path: &Path) -> String {
-        flags_of(self.target(), path)
+        self.ledger.flags(self.target(), path)
     }
 
     /// The ledger of a command that reads these manifests.

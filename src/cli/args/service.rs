@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::Args;
 
 use super::{
-    ledger::{LedgerArgs, LedgerOwner, Target, flags_of},
+    ledger::{LedgerArgs, LedgerOwner, Target},
     limits::{ReadLimitArgs, UploadLimitArgs, given},
     output::OutputArgs,
     values,
@@ -157,7 +157,7 @@ impl ServiceArgs {
         events: EventBus,
     ) -> Result<RunRequest, Error> {
         let (destination, key) = (self.destination()?, self.api_key()?);
-        let ledger = if manifests.is_empty() {
+        let path = if manifests.is_empty() {
             ledger.path(self.target())?
         } else {
             let key_digest = credentials::key_digest(&key);
@@ -174,9 +174,9 @@ impl ServiceArgs {
             status_words: self.status_word.clone(),
             links: LinkRules::default(),
             callbacks: None,
-            reports: output.reports(&ledger),
-            ledger_flags: flags_of(self.target(), &ledger),
-            ledger,
+            reports: output.reports(&path),
+            ledger_flags: ledger.flags(self.target(), &path),
+            ledger: path,
             limits: RequestedLimits::new(limits, self.sandbox),
             policy: RunPolicy::default(),
             concurrency: None,

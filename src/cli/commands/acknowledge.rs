@@ -76,7 +76,7 @@ pub(in crate::cli) struct AcknowledgeBody {
 
 /// Marks the rows that were reported.
 pub(in crate::cli) fn acknowledge(args: &AcknowledgeArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path()?;
+    let path = args.ledger.path_to_change()?;
     let state = args.selection.state.and_then(|state| state.to_possible_value());
     let given = Acknowledgement {
         state: state.map(|state| state.get_name().to_owned()),

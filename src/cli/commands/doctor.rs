@@ -9,12 +9,12 @@ use serde::Serialize;
 use crate::{
     app::doctor::{self, CheckLevel, SetupCheck},
     cli::{
-        args::{LedgerArgs, ServiceArgs, limits::UploadLimitArgs},
+        args::{LedgerArgs, ServiceArgs, ledger::LedgerOwner, limits::UploadLimitArgs},
         block_on,
         output::{CommandEnd, print, print_end},
     },
     error::{Error, ExitCode},
-    settings::EffectiveSetting,
+    settings::{EffectiveSetting, credentials},
 };
 
 /// The variables of proxies and certificates.
@@ -45,9 +45,13 @@ pub(in crate::cli) struct DoctorBody {
 /// Looks at everything that an import needs.
 pub(in crate::cli) fn doctor(args: &DoctorArgs, effective: &[EffectiveSetting]) -> Result<ExitCode, Error> {
     let mut checks = vec![of_settings(effective), of_network()];
-    let ledger = args.ledger.path(args.service.target());
     let service = args.service.asked_with(&args.limits);
-    checks.extend(block_on(async { Ok(doctor::look(service, ledger.as_deref()).await) })?);
+    let owner = service.as_ref().ok().map(|service| LedgerOwner {
+        destination: &service.destination,
+        key_digest: credentials::key_digest(&service.key),
+    });
+    let ledger = args.ledger.of_next_import(args.service.target(), owner.as_ref());
+    checks.extend(block_on(async { Ok(doctor::look(service, &ledger).await) })?);
     let codes = || checks.iter().filter(|check| check.level == CheckLevel::Error).map(|check| check.code);
     // a key or a service that refuses goes before what can be set up here
     let code = match codes().find(|code| *code == ExitCode::Fatal) {

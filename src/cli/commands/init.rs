@@ -64,8 +64,9 @@ pub(in crate::cli) fn init(args: &InitArgs) -> Result<ExitCode, Error> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists()),
         Err(error) => return Err(Error::Usage(format!("{PROJECT_FILE} cannot be written: {error}"))),
     }
+    let account = args.name.as_ref().map(|name| format!(" --account {name}")).unwrap_or_default();
     print(&format!(
-        "{PROJECT_FILE} is written; `telecine config` shows its settings, `telecine doctor` tries them\n"
+        "{PROJECT_FILE} is written; `telecine config{account}` shows its settings, `telecine doctor{account}` tries them\n"
     ))?;
     Ok(ExitCode::Success)
 }

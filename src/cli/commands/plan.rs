@@ -23,7 +23,7 @@ use crate::{
     domain::{at_most_shown, counted, format_duration},
     error::{Error, ExitCode},
     ledger::Snapshot,
-    report::with_separators,
+    report::{shell_word, with_separators},
 };
 
 /// Flags of `telecine plan`.
@@ -146,6 +146,19 @@ fn plan_of_account(accounts: &Accounts, account: &str) -> Result<Plan, Error> {
     plan_of(&args)
 }
 
+/// The import with the arguments of the plan.
+fn import_of(arguments: impl Iterator<Item = String>, id: &str) -> String {
+    let mut words = vec!["telecine".to_owned()];
+    let mut is_named = false;
+    for argument in arguments.skip(1).filter(|argument| argument != "--json") {
+        let is_command = !is_named && argument == "plan";
+        is_named |= is_command;
+        words.push(if is_command { "import".to_owned() } else { shell_word(&argument) });
+    }
+    words.extend(["--plan-id".to_owned(), id.to_owned()]);
+    words.join(" ")
+}
+
 fn show_plan(plan: &Plan) -> String {
     let mut text = String::new();
     let duration = |seconds: i64| format_duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
@@ -197,8 +210,11 @@ fn show_plan(plan: &Plan) -> String {
         let _ = writeln!(text, "\n  would stop early: {stops}");
     }
     if plan.would_send > 0 {
-        let next = "telecine import with the same manifests and flags, and";
-        let _ = writeln!(text, "\n  next: {next} --plan-id {}", plan.id);
+        let _ = writeln!(
+            text,
+            "\n  next: {}",
+            import_of(std::env::args_os().map(|word| word.to_string_lossy().into_owned()), &plan.id)
+        );
     }
     text
 }

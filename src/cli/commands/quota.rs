@@ -272,7 +272,7 @@ fn show_quota(path: &Path, service: &str, status: &QuotaStatus) -> String {
 }
 
 fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path()?;
+    let path = args.ledger.path_to_change()?;
     let mut requested = StoredLimits::default();
     requested.set(&given(&args.limits, &args.reads));
     if requested == StoredLimits::default() {
@@ -287,7 +287,7 @@ fn set(args: &ShowArgs) -> Result<ExitCode, Error> {
 }
 
 fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path()?;
+    let path = args.ledger.path_to_change()?;
     let (name, what) = if args.limits {
         (LIMITS, "the limits that were set")
     } else {
@@ -300,7 +300,7 @@ fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
 }
 
 fn spend(args: &SpendArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path()?;
+    let path = args.ledger.path_to_change()?;
     let ago_ms = args.ago.map_or(0, |duration| i64::try_from(duration.0.as_millis()).unwrap_or(i64::MAX));
     let snapshot = Snapshot::open(&path)?;
     // as runs see it: never before what the ledger remembers

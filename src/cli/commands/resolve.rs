@@ -123,7 +123,7 @@ struct AnsweredItem {
 
 /// Carries out decisions and records who made them, or hands them to the process that uses the ledger.
 pub(in crate::cli) fn resolve(args: &ResolveArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path(args.service.target())?;
+    let path = args.ledger.path_to_change(args.service.target())?;
     let answer = args.answer.answer();
     let mut notes = Vec::new();
     let items = match (&args.all_matching, args.item) {

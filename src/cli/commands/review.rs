@@ -64,8 +64,11 @@ pub(in crate::cli) fn review(args: &ReviewArgs) -> Result<ExitCode, Error> {
             counted(waiting as u64, "waits for evidence", "wait for evidence")
         );
         if waiting > 0 && !args.all {
-            let _ =
-                writeln!(text, "  (--all shows these too; `telecine reconcile` searches for their evidence)");
+            let _ = writeln!(
+                text,
+                "  (--all shows these too; `telecine reconcile{}` searches for their evidence)",
+                args.ledger.flags(&path)
+            );
         }
         print(&text)?;
     }
@@ -132,17 +135,14 @@ fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
     let _ = writeln!(text, "  {}", redact::clean(&question.text));
     let marker = question.marker.as_deref().unwrap_or("none: compare its other tags");
     let _ = writeln!(text, "  search for the tag {marker} in the service's library");
-    let mut which = format!("--ledger {}", path.display());
-    if args.ledger.sandbox && args.ledger.ledger.ledger.is_none() {
-        "--sandbox".clone_into(&mut which);
-    }
+    let which = args.ledger.flags(path);
     let costs = args.price.price().map_or_else(
         || "is paid twice if the first was accepted".to_owned(),
         |price| format!("costs {} more, paid twice if the first was accepted", at_most(price.of(1))),
     );
     let video = question.candidates.first().map_or("VIDEO_NO", VideoNo::as_str);
-    let _ = writeln!(text, "    telecine resolve {item} --adopt {video} {which}   costs nothing more");
-    let _ = writeln!(text, "    telecine resolve {item} --resend {which}   {costs}");
-    let _ = writeln!(text, "    telecine resolve {item} --give-up {which}   never sent again\n");
+    let _ = writeln!(text, "    telecine resolve {item} --adopt {video}{which}   costs nothing more");
+    let _ = writeln!(text, "    telecine resolve {item} --resend{which}   {costs}");
+    let _ = writeln!(text, "    telecine resolve {item} --give-up{which}   never sent again\n");
     text
 }

@@ -18,7 +18,7 @@ use crate::{
         args::{PriceArgs, ReadOnlyLedgerArgs},
         block_on,
         output::{
-            CommandEnd, print, print_end,
+            CommandEnd, fitted, print, print_end,
             runs::{RunBody, end_of, show_latest},
         },
     },
@@ -203,7 +203,7 @@ pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
         };
         print_end(&CommandEnd::of(ExitCode::Success), &body)?;
     } else {
-        print(&as_text(&path, &shown))?;
+        print(&fitted(&as_text(args, &path, &shown), &io::stdout()))?;
     }
     Ok(ExitCode::Success)
 }
@@ -219,9 +219,9 @@ fn read(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<Shown, Er
     Ok(Shown { service, items, spend, deletions_open, runs, running })
 }
 
-fn as_text(path: &Path, shown: &Shown) -> String {
-    let mut text =
-        report::show_status(&path.display().to_string(), &shown.service, &shown.items, &shown.spend);
+fn as_text(args: &StatusArgs, path: &Path, shown: &Shown) -> String {
+    let (shown_path, flags) = (path.display().to_string(), args.ledger.flags(path));
+    let mut text = report::show_status(&shown_path, &shown.service, &shown.items, &shown.spend, &flags);
     if shown.deletions_open > 0 {
         let videos = counted(shown.deletions_open, "video is", "videos are");
         let _ = writeln!(
@@ -278,7 +278,8 @@ async fn watch(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<Ex
     loop {
         let shown = read(args, path, snapshot)?;
         if is_redrawn {
-            print(&format!("{CLEAR}{}", as_text(path, &shown)))?;
+            let text = fitted(&as_text(args, path, &shown), &io::stdout());
+            print(&format!("{CLEAR}{text}"))?;
         } else {
             let line = as_line(&shown);
             if line != last {

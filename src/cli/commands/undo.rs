@@ -133,7 +133,7 @@ pub(in crate::cli) fn undo(args: &UndoArgs) -> Result<ExitCode, Error> {
 }
 
 fn undo_run(args: &UndoArgs, name: &str) -> Result<ExitCode, Error> {
-    let path = args.ledger.path(args.service.target())?;
+    let path = args.ledger.path_to_change(args.service.target())?;
     let snapshot = Snapshot::open(&path)?;
     let run = undo::run_of(&snapshot, name)?;
     let run_name = snapshot.run(run)?.name;
@@ -173,7 +173,7 @@ fn undo_run(args: &UndoArgs, name: &str) -> Result<ExitCode, Error> {
 }
 
 async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path(args.service.target())?;
+    let path = args.ledger.path_to_change(args.service.target())?;
     drop(Snapshot::open(&path)?);
     let request = request_of(args)?;
     let signal_state = signals::listen(&request, STOPPING)?;
@@ -239,10 +239,7 @@ fn body_of(args: &UndoArgs, plan: &UndoPlan) -> UndoBody {
 
 /// The command that deletes what was listed.
 fn command_of(args: &UndoArgs, path: &std::path::Path, what: &str) -> String {
-    let mut flags = crate::cli::args::ledger::flags_of(args.service.target(), path);
-    if args.service.sandbox && !flags.contains(" --sandbox") {
-        flags.push_str(" --sandbox");
-    }
+    let mut flags = args.ledger.flags(args.service.target(), path);
     if let Some(url) = &args.service.api_url {
         let _ = write!(flags, " --api-url {}", shell_word(url));
     }

@@ -29,14 +29,17 @@ pub(in crate::cli) struct CommandEnd {
 }
 
 impl CommandEnd {
-    /// A command that did its work.
+    /// A command that did its work. The meaning of a success is about the rows of a run; a command that only shows something says
+    /// nothing of them.
     pub(in crate::cli) fn of(code: ExitCode) -> Self {
+        let reason =
+            if code == ExitCode::Success { "the command did what was asked" } else { code.meaning() };
         Self {
             schema: SCHEMA,
             event: "command_ended",
             account: None,
             exit_code: code,
-            reason: code.meaning().to_owned(),
+            reason: reason.to_owned(),
             next_step: None,
         }
     }

@@ -1,6 +1,6 @@
 //! What a run does now, as one line of any width. A part that does not fit is left out, and no number is cut.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, os::fd::AsFd};
 
 use indicatif::DecimalBytes;
 use jiff::tz::TimeZone;
@@ -212,6 +212,15 @@ impl LinePart {
     const fn new(rank: u8, text: String) -> Self {
         Self { rank, text, is_shown: false }
     }
+}
+
+/// The width where the terminal does not tell it.
+const WIDTH_DEFAULT: u16 = 80;
+
+/// The columns of the terminal that shows a stream.
+pub(super) fn width_of(stream: &impl AsFd) -> usize {
+    let width = rustix::termios::tcgetwinsize(stream).map_or(0, |size| size.ws_col);
+    usize::from(if width == 0 { WIDTH_DEFAULT } else { width })
 }
 
 /// A text in lines of at most `width` columns, broken between words. A longer word has a line of its own.

@@ -12,6 +12,7 @@ pub(in crate::cli) mod service_manager;
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
+    os::fd::AsFd,
 };
 
 pub(in crate::cli) use json::{CommandEnd, NoFields, end_line, print_end, print_json};
@@ -29,6 +30,26 @@ pub(in crate::cli) fn print(text: &str) -> Result<(), Error> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => printed.map_err(Error::Output),
+    }
+}
+
+/// A text for a stream: on a terminal its lines are broken between words, as wide as that is. A command at the end of a line is
+/// left whole: it could not be pasted otherwise.
+pub(in crate::cli) fn fitted<T: io::IsTerminal + AsFd>(text: &str, stream: &T) -> String {
+    if !stream.is_terminal() {
+        return text.to_owned();
+    }
+    let width = live::width_of(stream);
+    let lines: Vec<String> = text.split('\n').map(|line| fit(line, width)).collect();
+    lines.join("\n")
+}
+
+fn fit(line: &str, width: usize) -> String {
+    match line.find(": telecine ") {
+        Some(at) if line.chars().count() > width => {
+            format!("{}\n  {}", live::wrapped(&line[..=at], width), line[at + 1..].trim_start())
+        }
+        _ => live::wrapped(line, width),
     }
 }
 
@@ -66,4 +87,19 @@ pub(in crate::cli) fn show_problem(path: &str, line: u64, problem: &Problem) -> 
     }
     let _ = write!(text, "; {}", problem.fix);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_broken_between_words_and_a_command_is_left_whole() {
+        let line =
+            "telecine: 1,204 of 5,000 rows wait; resume it: telecine recover 'a b.csv' --ledger /x/l.db";
+        let lines: Vec<String> = fit(line, 40).lines().map(str::to_owned).collect();
+        assert_eq!(lines[..2], ["telecine: 1,204 of 5,000 rows wait;", "resume it:"]);
+        assert_eq!(lines[2], "  telecine recover 'a b.csv' --ledger /x/l.db");
+        assert_eq!(fit("short: telecine status", 40), "short: telecine status");
+    }
 }

@@ -17,12 +17,14 @@ use jiff::tz::TimeZone;
 
 use super::{
     super::args::OutputArgs,
-    live::{RunView, is_near, shown_time, wrapped},
+    live::{RunView, is_near, shown_time, width_of, wrapped},
     queued::QueuedSink,
     service_manager::ServiceManagerSink,
     show_problem,
 };
 use crate::{
+    app,
+    clock::Clock,
     domain::{RowCounts, UnixMillis},
     events::{Event, EventBus, EventSink},
     report::{SCHEMA, counted, with_separators},
@@ -73,7 +75,7 @@ impl AccountsDisplay {
         } else if self.output.quiet {
             Vec::new()
         } else {
-            let text = TerminalSink::of_several(account, &self.lines);
+            let text = TimedLines::new(TerminalSink::of_several(account, &self.lines));
             vec![Box::new(QueuedSink::new(text, Some(STDERR_FINISH_MAX)))]
         };
         bus(sinks, ServiceManagerSink::of_environment(account))
@@ -95,7 +97,7 @@ pub(in crate::cli) fn sinks_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<
     } else if quiet {
         Vec::new()
     } else {
-        vec![Box::new(QueuedSink::new(TerminalSink::new(speed), Some(STDERR_FINISH_MAX)))]
+        vec![Box::new(QueuedSink::new(TimedLines::new(TerminalSink::new(speed)), Some(STDERR_FINISH_MAX)))]
     }
 }
 
@@ -131,6 +133,41 @@ impl EventSink for JsonLines {
     }
 }
 
+/// Progress is also due while no event comes: a run that waits for its limits or for indexing is silent for hours.
+struct TimedLines {
+    sink: Arc<TerminalSink>,
+    /// Its drop ends the thread that looks at the time.
+    open: Mutex<Option<mpsc::Sender<()>>>,
+}
+
+impl TimedLines {
+    fn new(sink: TerminalSink) -> Self {
+        let sink = Arc::new(sink);
+        let (open, ended) = mpsc::channel();
+        let shown = Arc::clone(&sink);
+        // the live line has a timer of its own
+        if sink.bar.is_none() {
+            std::thread::spawn(move || {
+                while ended.recv_timeout(DRAWN_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    shown.show_progress_meanwhile();
+                }
+            });
+        }
+        Self { sink, open: Mutex::new(Some(open)) }
+    }
+}
+
+impl EventSink for TimedLines {
+    fn on_event(&self, at: UnixMillis, event: &Event) {
+        self.sink.on_event(at, event);
+    }
+
+    fn close(&self) {
+        drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.sink.close();
+    }
+}
+
 /// Text on stderr, and on a terminal a live line below it.
 struct TerminalSink {
     bar: Option<ProgressBar>,
@@ -144,24 +181,29 @@ struct TerminalSink {
     last_line_at: Mutex<Option<UnixMillis>>,
     row_messages: AtomicU64,
     line_every_ms: i64,
+    /// A clock that is as fast as that of the run.
+    clock: Clock,
 }
 
 /// What the live line is drawn from.
 #[derive(Default)]
 struct LiveView {
+    /// The time of the last event, and how long the clock had run then.
     at: UnixMillis,
+    elapsed: Duration,
     run: RunView,
 }
 
 /// The line is drawn this often, so that it follows the width of the terminal.
 const DRAWN_EVERY: Duration = Duration::from_secs(1);
-/// The width where the terminal does not tell it.
-const WIDTH_DEFAULT: u16 = 80;
 
 impl TerminalSink {
     fn new(speed: u32) -> Self {
         let mut sink = Self::without_line(String::new(), None);
         sink.line_every_ms = LINE_EVERY_MS.saturating_mul(i64::from(speed));
+        if speed != 1 {
+            sink.clock = Clock::fast(speed);
+        }
         sink.show_live_line();
         sink
     }
@@ -186,12 +228,25 @@ impl TerminalSink {
             last_line_at: Mutex::new(None),
             row_messages: AtomicU64::new(0),
             line_every_ms: LINE_EVERY_MS,
+            clock: app::clock::of_sandbox(),
         }
     }
 
     fn show_live_line(&mut self) {
         if !self.has_times && is_redrawn(|name| std::env::var_os(name)) {
             self.bar = Some(live_line(Arc::clone(&self.view), &self.prefix, self.lines.as_ref()));
+        }
+    }
+
+    /// A line of progress, if one is due though no event came.
+    fn show_progress_meanwhile(&self) {
+        let at = {
+            let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+            view.at.plus(self.clock.elapsed().saturating_sub(view.elapsed))
+        };
+        // before the run has begun there is none
+        if self.last_line_at.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            self.show_progress(at);
         }
     }
 
@@ -245,8 +300,7 @@ impl TerminalSink {
 
 /// The columns of the terminal that shows stderr.
 fn terminal_width() -> usize {
-    let width = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
-    usize::from(if width == 0 { WIDTH_DEFAULT } else { width })
+    width_of(&io::stderr())
 }
 
 /// Whether a line of the terminal may be drawn again. indicatif draws nothing on the others, so they get lines of their own.
@@ -283,6 +337,7 @@ impl EventSink for TerminalSink {
         {
             let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
             view.at = at;
+            view.elapsed = self.clock.elapsed();
             view.run.take(at, event);
         }
         match event {

@@ -6,7 +6,7 @@ use super::{RowIssue, Snapshot, items::row_issue};
 use crate::{
     domain::{ItemKey, State, Submission, UnixMillis, VideoNo},
     ledger::{
-        AttemptId, ItemId, LedgerError,
+        AttemptId, ItemId, LedgerError, StateCounts,
         values::{from_json, state_of, submission_of, unsigned},
     },
 };
@@ -40,10 +40,28 @@ const ANSWERS: &str = "SELECT answer.* FROM attempt CROSS JOIN answer ON answer.
 
 const DELETIONS: &str = "SELECT * FROM deletion WHERE item = ?1 ORDER BY ordered_at, video_no";
 
+/// The items that a rerun sends again, by state, in the manifest that last named an item.
+const RESENT_WITH: &str = "SELECT item.state, count(*) FROM item INDEXED BY item_by_state \
+                           JOIN last_seen ON last_seen.item = item.id \
+                           WHERE item.state IN ('failed', 'rejected', 'deleted') \
+                           AND last_seen.manifest = (SELECT manifest FROM last_seen WHERE item = ?1) GROUP BY item.state";
+
 /// Every statement that finds or shows an item, for the test of their plans.
 #[cfg(test)]
-pub(in crate::ledger) const LOOKUPS: &[&str] =
-    &[BY_KEY, BY_ID, BY_LINE, BY_VIDEO, NAMESPACES, ROW_ISSUES, ITEM, REQUESTS, EVENTS, ANSWERS, DELETIONS];
+pub(in crate::ledger) const LOOKUPS: &[&str] = &[
+    BY_KEY,
+    BY_ID,
+    BY_LINE,
+    BY_VIDEO,
+    NAMESPACES,
+    ROW_ISSUES,
+    ITEM,
+    REQUESTS,
+    EVENTS,
+    ANSWERS,
+    DELETIONS,
+    RESENT_WITH,
+];
 
 /// One item, with every request that was made for it.
 #[derive(Clone, Debug)]
@@ -56,6 +74,8 @@ pub struct ItemHistory {
     pub line: u64,
     /// The run that last read its row.
     pub seen_by: Option<String>,
+    /// The failed, rejected and deleted items of that manifest, if this is one of them: an import sends all of a state again.
+    pub resent_with: StateCounts,
     /// Whether its row is in no manifest any more.
     pub is_removed: bool,
     pub external_id: Option<String>,
@@ -189,6 +209,9 @@ impl Snapshot {
         let mut rows = statement.query([item.0])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let mut history = item_of(row)?;
+        if matches!(history.state, State::Failed | State::Rejected | State::Deleted) {
+            history.resent_with = self.state_counts_by(RESENT_WITH, [item.0])?;
+        }
         history.foreign_video = self.foreign_video_of(history.key.0)?;
         history.requests = self.requests_of(item)?;
         let mut events = self.connection.prepare_cached(EVENTS)?;
@@ -259,6 +282,7 @@ fn item_of(row: &Row<'_>) -> Result<ItemHistory, LedgerError> {
         manifest: row.get("seen_in")?,
         line: unsigned(row, "seen_line")?,
         seen_by: row.get("seen_by")?,
+        resent_with: StateCounts::default(),
         is_removed: row.get("is_removed")?,
         external_id: row.get("external_id")?,
         submission: submission_of(&row.get::<_, String>("submission")?)?,

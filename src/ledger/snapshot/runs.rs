@@ -203,6 +203,14 @@ impl Snapshot {
         self.count(sql, (run.0, at.0))
     }
 
+    /// The manifests that the latest recovery has begun to read.
+    pub(in crate::ledger) fn manifests_of_recovery(&self) -> Result<Vec<String>, LedgerError> {
+        let sql = "SELECT manifest.identity FROM manifest_read JOIN manifest ON manifest.id = manifest_read.manifest \
+                   WHERE manifest_read.run = (SELECT max(id) FROM run WHERE command = 'recover') ORDER BY manifest.id";
+        let mut statement = self.connection.prepare(sql)?;
+        Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    }
+
     /// The manifests `run` read, with their identity and columns, in the order they were first known.
     pub fn manifests_of_run(
         &self,

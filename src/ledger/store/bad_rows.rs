@@ -3,9 +3,11 @@
 
 use super::Store;
 use crate::{
+    csv_injection,
     domain::{SourceUrl, State, UnixMillis},
     ledger::{
-        Acknowledgement, BadRow, BadRowCounts, ItemRow, LedgerError, RowIssue, RowIssueKind, RunId, Snapshot,
+        Acknowledgement, BadRow, BadRowCounts, ItemRow, LedgerError, ManifestId, OwnColumns, RowIssue,
+        RowIssueKind, RunId, Snapshot,
     },
 };
 
@@ -24,20 +26,23 @@ impl BadRow {
         Some(Self { digest, manifest: row.manifest, line: row.line, state: row.state.as_str(), cause })
     }
 
-    /// The bad row of a row that is no item. `None`: it is not bad.
+    /// The bad row of a row that is no item. `None`: it is not bad. The same cells with the same problems are the same row in
+    /// any file: a dated export, a copy, or the `rejects.csv` that has them.
     #[must_use]
-    pub fn of_issue(row: &RowIssue) -> Option<Self> {
+    pub fn of_issue(row: &RowIssue, own: &OwnColumns) -> Option<Self> {
         if row.kind != RowIssueKind::Faulty {
             return None;
         }
-        let manifest = row.manifest.0.to_le_bytes();
-        let cells = without_signatures(&row.cells);
+        let mut cells = without_signatures(&own.original(row));
+        // rejects.csv has the columns of several manifests in one order, and leaves empty what a row does not have
+        cells.retain(|cell| !cell.is_empty());
+        cells.sort_unstable();
         let problems = row.problems.iter().flat_map(|problem| [&problem.class, &problem.column]);
         let texts = cells.iter().chain(problems).map(String::as_bytes);
         let causes: Vec<String> =
             row.problems.iter().map(|problem| format!("{}: {}", problem.class, problem.message)).collect();
         Some(Self {
-            digest: digest(std::iter::once(&manifest[..]).chain(texts)),
+            digest: digest(texts),
             manifest: row.manifest,
             line: row.line,
             state: INVALID,
@@ -91,13 +96,23 @@ impl Snapshot {
         self.find("SELECT acknowledged_at IS NOT NULL FROM bad_row WHERE digest = ?1", [row.digest])
     }
 
+    /// The columns of telecine's own in the manifests of a run.
+    pub fn own_columns(&self, run: RunId) -> Result<OwnColumns, LedgerError> {
+        let is_own = |name: String| name.starts_with(csv_injection::OWN_PREFIX);
+        let of_manifest = |(manifest, _, names): (ManifestId, String, Vec<String>)| {
+            (manifest, names.into_iter().map(is_own).collect())
+        };
+        Ok(OwnColumns(self.manifests_of_run(run)?.into_iter().map(of_manifest).collect()))
+    }
+
     fn each_bad_row(
         &self,
         run: Option<RunId>,
         mut show: impl FnMut(BadRow) -> Result<(), LedgerError>,
     ) -> Result<(), LedgerError> {
         if let Some(run) = run {
-            self.each_row_issue_of_run(run, |row| BadRow::of_issue(&row).map_or(Ok(()), &mut show))?;
+            let own = self.own_columns(run)?;
+            self.each_row_issue_of_run(run, |row| BadRow::of_issue(&row, &own).map_or(Ok(()), &mut show))?;
         }
         self.each_bad_item(run, |row| BadRow::of_item(&row).map_or(Ok(()), &mut show))
     }
@@ -138,8 +153,6 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::ManifestId;
-
     #[test]
     fn a_rejected_row_is_the_same_as_long_as_its_cells_are_whatever_signs_its_link() {
         let digest = |tag: &str, signature: &str| {

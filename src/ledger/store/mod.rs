@@ -180,7 +180,8 @@ impl Store {
             return Err(LedgerError::Older { path: path.to_owned(), known, last });
         }
         if self.is_recovering()? {
-            return Err(LedgerError::HalfRecovered { path: path.to_owned() });
+            let manifests = self.manifests_of_recovery()?;
+            return Err(LedgerError::HalfRecovered { path: path.to_owned(), manifests });
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ impl Snapshot {
 }
 
 impl Store {
-    /// Begins a run and deletes the row issues of earlier runs. `boot` shows how much time really passed since the last
+    /// Begins a run. One that reads manifests deletes the row issues of earlier runs: it finds its own. `boot` shows how much time really passed since the last
     /// run.
     pub fn begin_run(
         &self,
@@ -34,7 +34,9 @@ impl Store {
         at: UnixMillis,
         boot: Option<&BootTime>,
     ) -> Result<RunId, LedgerError> {
-        self.connection.execute("DELETE FROM row_issue", [])?;
+        if !matches!(command, "reconcile" | "undo") {
+            self.connection.execute("DELETE FROM row_issue", [])?;
+        }
         let known_ms = self.jump_since_latest_run(at, boot)?;
         let clock_skew_ms = match known_ms {
             Some(clock_skew_ms) => clock_skew_ms,

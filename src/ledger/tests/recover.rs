@@ -49,9 +49,12 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
     );
     assert_eq!(fixture.recover(shown.clone()).await, Recovered::Bound(ItemId(1)));
     assert_eq!(fixture.recover(shown).await, Recovered::Surplus(ItemId(1)));
+    fixture.raw().execute("UPDATE run SET command = 'recover'", []).unwrap();
     fixture.ledger.take().unwrap().close().await;
     let half = open(&fixture.path(), Restored::Refused).map(drop).unwrap_err();
     assert!(matches!(half, LedgerError::HalfRecovered { .. }), "{half}");
+    let command = format!("Resume it: telecine recover m.csv --ledger {}", fixture.path().display());
+    assert!(half.to_string().contains(&command), "{half}");
     fixture.ledger = Some(open(&fixture.path(), Restored::Recovering).unwrap());
     fixture.write(Store::end_recovery).await;
     fixture.ledger.take().unwrap().close().await;

@@ -1,8 +1,10 @@
 //! Bad rows: what a report names as rejected or failed, and what a human has acknowledged.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::ledger::ManifestId;
+use crate::ledger::{ManifestId, RowIssue};
 
 /// A row that cannot be sent, or that was rejected, failed or given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,4 +40,17 @@ pub struct Acknowledgement {
     pub reason: Option<String>,
     pub who: String,
     pub why: String,
+}
+
+/// Where the manifests that are files of telecine, such as `rejects.csv`, have columns of telecine's own.
+#[derive(Debug, Default)]
+pub struct OwnColumns(pub(in crate::ledger) HashMap<ManifestId, Vec<bool>>);
+
+impl OwnColumns {
+    /// The cells that a row has in the manifest that it comes from.
+    pub(in crate::ledger) fn original(&self, row: &RowIssue) -> Vec<String> {
+        let is_own = self.0.get(&row.manifest).map(Vec::as_slice).unwrap_or_default();
+        let cells = row.cells.iter().enumerate();
+        cells.filter(|(at, _)| is_own.get(*at) != Some(&true)).map(|(_, cell)| cell.clone()).collect()
+    }
 }

@@ -14,7 +14,7 @@ mod review;
 mod totals;
 mod usage;
 
-pub use bad_row::{Acknowledgement, BadRow, BadRowCounts};
+pub use bad_row::{Acknowledgement, BadRow, BadRowCounts, OwnColumns};
 pub use callback::{CallContradiction, CallReceipt, CalledAttempt, CalledNumber};
 pub use claim::{
     AttemptResult, BODY_LEASE, Binding, BoundBy, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, Marker,

@@ -28,6 +28,7 @@ pub(super) fn quota(report: &RunReport) -> Markup {
         @for (at, window) in timeline.windows.iter().enumerate() { (window_chart(timeline, window, at)) }
         h3 { "Waits" }
         (waits(timeline))
+        @if report.items.pending > 0 { (end_wait(timeline)) }
     }
 }
 
@@ -57,9 +58,24 @@ fn window_chart(timeline: &Timeline, window: &WindowUse, at: usize) -> Markup {
     }
 }
 
+/// What the run waited for when it ended, while rows were left to send.
+fn end_wait(timeline: &Timeline) -> Markup {
+    let Some(wait) = &timeline.end_wait else { return html! {} };
+    html! {
+        p {
+            "At its end the run had waited " (format_duration(wait.duration)) ", since " (time(wait.from)) ", and rows were left "
+            "to send"
+            @if let Some((cap, opens_at)) = &wait.cap {
+                ": the cap " (cap) " was used up, until " (time(*opens_at))
+            }
+            "."
+        }
+    }
+}
+
 fn waits(timeline: &Timeline) -> Markup {
     if timeline.waits.is_empty() {
-        return html! { p { "No upload waited much longer than the rate asks for." } };
+        return html! { p { "No two uploads of this run were much further apart than the rate asks for." } };
     }
     let count = timeline.waits.len() as u64;
     html! {

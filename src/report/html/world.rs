@@ -29,13 +29,13 @@ pub(super) fn map(captures: &Captures) -> Markup {
     cells.sort_by_key(|cell| std::cmp::Reverse(cell.videos));
     html! {
         figure {
-            svg.map viewBox="0 0 360 150" role="img" aria-labelledby="map-title" {
+            svg.map viewBox="0 0 360 180" role="img" aria-labelledby="map-title" {
                 title id="map-title" {
                     (counted(captures.with_place, "video", "videos")) " on a map of the world; the table below lists the places "
                     "with the most"
                 }
                 path.land d=(COASTLINE.trim()) {}
-                path.grid d="M0 30h360M0 60h360M0 90h360M0 120h360M60 0v150M120 0v150M180 0v150M240 0v150M300 0v150" {}
+                path.grid d="M0 30h360M0 60h360M0 90h360M0 120h360M0 150h360M60 0v180M120 0v180M180 0v180M240 0v180M300 0v180" {}
                 @for (class, path) in dots(&cells) { path class=(format!("places {class}")) d=(path) {} }
             }
             ul.keys {
@@ -60,8 +60,7 @@ fn dots(cells: &[PlaceCell]) -> Vec<(&'static str, String)> {
         let below = CLASSES.get(at + 1).map_or(u64::MAX, |class| class.0);
         let mut path = String::new();
         for cell in cells.iter().filter(|cell| (least..below).contains(&cell.videos)) {
-            // nobody films south of the map's edge, but nothing may be left out
-            let (x, y) = (cell.longitude + 180.0, (90.0 - cell.latitude).min(149.0));
+            let (x, y) = (cell.longitude + 180.0, 90.0 - cell.latitude);
             let _ = write!(path, "M{x:.1} {y:.1}h0");
         }
         path

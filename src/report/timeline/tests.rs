@@ -26,6 +26,7 @@ fn timeline(rate: &str, cap: &str, until: i64, requests: &[RequestTimes]) -> Tim
         timeline.take(request);
     }
     timeline.explain_waits();
+    timeline.end_wait = timeline.wait_until(UnixMillis(until));
     timeline
 }
 
@@ -80,4 +81,15 @@ fn every_searchable_video_is_in_one_class_and_on_the_curve_or_after_it() {
     assert_eq!(during + timeline.searchable_later, 40);
     assert_eq!(timeline.indexing.iter().sum::<u64>(), 40);
     assert_eq!(timeline.indexing[2], 40, "{:?}", timeline.indexing);
+}
+
+#[test]
+fn the_wait_after_the_last_upload_is_known_with_the_cap_and_the_time_at_which_it_opens() {
+    let requests: Vec<RequestTimes> = (0..20).map(|at| request(at * 100, at * 100 + 10)).collect();
+    let wait = timeline("10/s", "20/1h", 132_000 + 1_900, &requests).end_wait.unwrap();
+    assert_eq!((wait.from, wait.duration), (UnixMillis(1_900), Duration::from_secs(132)));
+    assert_eq!(wait.cap, Some(("20/h".to_owned(), UnixMillis(3_600_010))));
+    let free = timeline("10/s", "21/1h", 132_000, &requests).end_wait.unwrap();
+    assert_eq!(free.cap, None, "a slot was free");
+    assert!(timeline("10/s", "20/1h", 2_500, &requests).end_wait.is_none(), "it ended after its last upload");
 }

@@ -306,6 +306,7 @@ impl Simulation<'_> {
             caps: Vec::new(),
             next_upload_at: self.harness.now,
             price: None,
+            wait: None,
             ledger_flags: String::new(),
             library_diffs: Vec::new(),
         };

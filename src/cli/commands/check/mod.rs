@@ -23,7 +23,7 @@ use crate::{
     },
     cli::{
         accounts::Accounts,
-        args::{LedgerArgs, ManifestArgs, Target},
+        args::{LedgerArgs, ManifestArgs, Target, ledger::ChosenSettings},
         block_on,
         output::{
             CommandEnd, print, print_end,
@@ -55,6 +55,8 @@ pub(in crate::cli) struct CheckArgs {
     /// Compare with this ledger: what is sent already, and what changed since [default: the ledger that import would use, if it is there].
     #[arg(long, value_name = "PATH", env = "TELECINE_LEDGER", help_heading = "Ledger")]
     ledger: Option<PathBuf>,
+    #[command(flatten)]
+    chosen: ChosenSettings,
 
     /// One JSON object on stdout.
     #[arg(long, env = "TELECINE_JSON")]
@@ -154,7 +156,7 @@ pub(in crate::cli) fn check(
     }
     let manifests = args.manifest.open_alone(args.json || args.csv)?;
     let opened = describe(&manifests) + &show_origins(effective);
-    let place = LedgerArgs { ledger: args.ledger.clone() };
+    let place = LedgerArgs { ledger: args.ledger.clone(), chosen: args.chosen.clone() };
     let place = place.of_manifests(Target::Service, &args.manifest.manifests);
     // each account has a ledger of its own
     let is_there = place.exists() && !args.manifest.has_accounts();

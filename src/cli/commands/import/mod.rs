@@ -191,7 +191,9 @@ pub(in crate::cli) fn import(args: &ImportArgs, accounts: &Accounts) -> Result<E
         ledger = Some(request.ledger.clone());
         execute(&request, kind, &args.output, Some(&hooks))
     });
-    block_on(hooks.end(&ended, None, ledger.as_deref()))?;
+    if !matches!(ended, Err(Error::StoppedAtOnce(_))) {
+        block_on(hooks.end(&ended, None, ledger.as_deref()))?;
+    }
     Ok(ended?.exit_code)
 }
 
@@ -275,12 +277,16 @@ fn execute(
     hooks: Option<&RunHooks>,
 ) -> Result<Summary, Error> {
     let summary = block_on(async {
-        let signal = signals::listen(request, signals::WAITING_FOR_ANSWERS)?;
+        let signal = signals::listen_to_end(request)?;
         let running = match hooks {
             Some(hooks) => Some(hooks.begin(Some(request)).await),
             None => None,
         };
         let ended = app::run(request, kind, || signal.signal()).await;
+        if matches!(ended, Err(Error::StoppedAtOnce(_))) {
+            // what tells others of the run may take seconds
+            return ended;
+        }
         if let Some(running) = running {
             running.stop().await;
         }
