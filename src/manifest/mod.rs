@@ -17,10 +17,14 @@ mod dedup;
 mod delimiter;
 mod dialect;
 mod error;
+mod escapes;
+mod first_header;
+mod first_rows;
 mod foreign;
 mod format;
 mod infer;
 mod join;
+mod kinds;
 mod lint;
 mod listing;
 mod mapping;
@@ -61,6 +65,7 @@ pub use values::{
 
 use crate::domain::{BucketPrefix, ManifestRow, RowError, UnixMillis, is_object_address};
 use join::Joined;
+use kinds::KindColumns;
 use lint::Lint;
 use mapping::{Columns, ExplicitRule, unique_names};
 use records::Next;
@@ -88,8 +93,10 @@ pub struct Manifest {
     unused: Vec<UnusedColumn>,
     /// The bucket that it is.
     listing: Option<ObjectListing>,
-    /// That another column seems to hold the videos.
-    better_addresses: Option<String>,
+    /// What the first rows show of how the columns were recognised, a sentence each.
+    notes: Vec<String>,
+    /// The columns that say of what kind the file of a row is.
+    kinds: KindColumns,
 }
 
 impl Manifest {
@@ -117,7 +124,7 @@ impl Manifest {
         let joined = spec
             .joins
             .iter()
-            .map(|join| Joined::read(join, &table.names, table.is_own_output))
+            .map(|join| Joined::read(join, &table.names, table.is_own_output, &spec.rules.missing))
             .collect::<Result<Vec<_>, _>>()?;
         let mut names = table.names.clone();
         let mut file_ends = vec![names.len()];
@@ -158,93 +165,22 @@ impl Manifest {
             lint: None,
             unused: Vec::new(),
             listing: spec.listing.clone(),
-            better_addresses: None,
+            notes: Vec::new(),
+            kinds: KindColumns::default(),
         };
         if manifest.rules.dates.formats.contains(&DateFormat::Spreadsheet) && manifest.has_1904_epoch()? {
             manifest.rules.dates.count_from_1904();
         }
         let sample = manifest.sample(spec.header);
-        manifest.find_out_dates(&sample);
+        manifest.leave_out_texts(spec, &sample);
+        manifest.find_out_dates(spec, &sample);
         manifest.find_out_points(&sample);
         let file = manifest.table.file.as_ref();
         manifest.stamp = file.and_then(|file| stamp::of(file, spec, &manifest.rules, &manifest.joined));
         manifest.find_unused(spec, &sample);
+        manifest.find_notes(&sample);
+        manifest.kinds = KindColumns::find(&manifest.columns, &sample);
         Ok(manifest)
-    }
-
-    /// The first rows, with the columns of second files.
-    fn sample(&self, header: Header) -> Vec<(u64, Vec<String>)> {
-        let rows = self.table.sample(header);
-        if self.joined.is_empty() {
-            return rows;
-        }
-        let widened = rows.iter().map(|(line, cells)| {
-            let mut cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-            cells.resize(self.table.names.len(), "");
-            let cells = row_reader::widen(&self.joined, cells).0;
-            (*line, cells.into_iter().map(str::to_owned).collect())
-        });
-        widened.collect()
-    }
-
-    /// The columns that feed nothing, but for keys of second files and the columns that telecine adds.
-    fn find_unused(&mut self, spec: &ManifestSpec, sample: &[(u64, Vec<String>)]) {
-        if spec.map.is_empty() {
-            self.better_addresses = scan::unused::better_addresses(&self.columns, sample);
-        }
-        let mut unused = scan::unused::find(&self.columns, sample);
-        let keys: Vec<usize> =
-            self.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
-        let names = self.columns.names();
-        unused.retain(|unused| {
-            keys.iter().all(|key| names[*key] != unused.name) && !self.is_own_column(&unused.name)
-        });
-        if self.listing.is_some() {
-            // when an object was written is not when its video was taken
-            let own = unused.iter_mut().filter(|unused| self.table.names.contains(&unused.name));
-            own.for_each(|unused| unused.resembles = None);
-            unused.sort_by_key(|unused| {
-                (unused.resembles.is_none(), names.iter().position(|name| *name == unused.name))
-            });
-        }
-        self.unused = unused;
-    }
-
-    /// Says that points of `GeoJSON` have the longitude first, where the first rows show some.
-    fn find_out_points(&mut self, sample: &[(u64, Vec<String>)]) {
-        let (Some(kind), Some(geo)) = (self.columns.geometry_type(), self.columns.first_of(Field::Geo))
-        else {
-            return;
-        };
-        if sample.iter().any(|(_, cells)| cells.get(kind).is_some_and(|cell| cell == "Point")) {
-            let name = &self.columns.names()[geo];
-            self.table.found.push(format!("{name} are GeoJSON points: the longitude comes first"));
-        }
-    }
-
-    /// Which of day and month comes first, where the first rows show it.
-    fn find_out_dates(&mut self, sample: &[(u64, Vec<String>)]) {
-        if !self.rules.dates.formats.is_empty() || self.columns.of(Field::Datetime).is_none() {
-            return;
-        }
-        let texts: Vec<(u64, String)> = sample
-            .iter()
-            .filter_map(|(line, cells)| {
-                let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-                Some((*line, convert::value_of(&cells, &self.columns, Field::Datetime)?))
-            })
-            .collect();
-        let Some((order, text)) = values::datetime::order_of(texts.iter().map(|(_, text)| text.as_str()))
-        else {
-            return;
-        };
-        let line = texts.iter().find(|(_, own)| own.trim() == text).map_or(0, |(line, _)| *line);
-        let words = if order == DateFormat::DayFirst { "day/month/year" } else { "month/day/year" };
-        let shown = crate::redact::opaque(text);
-        self.table
-            .found
-            .push(format!("dates are {words} (line {line}: {shown}); --date-format says otherwise"));
-        self.rules.dates.found = Some(order);
     }
 
     /// Whether telecine wrote this column into a file of its own.
@@ -304,7 +240,7 @@ impl Manifest {
     /// What a user should know of how the columns were recognised, a sentence each.
     #[must_use]
     pub fn column_notes(&self) -> Vec<String> {
-        self.columns.rival_notes().into_iter().chain(self.better_addresses.clone()).collect()
+        self.columns.rival_notes().into_iter().chain(self.notes.iter().cloned()).collect()
     }
 
     /// What is to be said of the whole manifest once its rows are read, a sentence each.
@@ -407,7 +343,7 @@ impl Manifest {
 
     /// The table, and what turns its records into rows.
     fn parts(&mut self) -> (&mut Table, RowReader<'_>) {
-        let Self { table, joined, columns, rules, counts, lint, pads_short_rows, listing, .. } = self;
+        let Self { table, joined, columns, rules, counts, lint, pads_short_rows, listing, kinds, .. } = self;
         let lint = lint.as_ref();
         let (is_own_output, is_list) = (table.is_own_output, table.format == Format::List);
         let width = table.names.len();
@@ -426,6 +362,7 @@ impl Manifest {
             pads_short_rows,
             counts,
             lint,
+            kinds,
         };
         (table, row_reader)
     }
