@@ -113,10 +113,9 @@ impl<'a> Parameter<'a> {
     }
 
     fn is_among(&self, names: &[&str]) -> bool {
-        let is_named = |own: &&str| {
-            own.strip_suffix('*').map_or(self.name == **own, |start| self.name.starts_with(start))
-        };
-        names.iter().any(|own| is_named(&own))
+        let is_named =
+            |own: &str| own.strip_suffix('*').map_or(self.name == own, |start| self.name.starts_with(start));
+        names.iter().any(|own| is_named(own))
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     Field, Header, Manifest, ManifestSpec, SameBy, convert, own_output, row_reader, scan,
     values::{datetime, trim},
 };
-use crate::redact;
+use crate::{domain::SourceUrl, redact};
 
 impl Manifest {
     /// The first rows, with the columns of second files.
@@ -147,14 +147,20 @@ impl Manifest {
         if self.rules.same_by == SameBy::Id || id == url {
             return None;
         }
-        let mut known: HashMap<&str, (u64, &str)> = HashMap::new();
+        let mut known: HashMap<&str, (u64, String)> = HashMap::new();
         let (first, line, shown) = sample.iter().find_map(|(line, cells)| {
-            let (own, address) = (trim(cells.get(id)?), trim(cells.get(url)?));
+            let own = trim(cells.get(id)?);
             if own.is_empty() || self.rules.missing.is_missing(own) {
                 return None;
             }
-            let (first, other) = *known.entry(own).or_insert((*line, address));
-            (other != address).then_some((first, *line, own))
+            let address = SourceUrl::parse(cells.get(url)?).ok()?.without_signature().into_owned();
+            match known.get(own) {
+                Some((first, other)) => (*other != address).then_some((*first, *line, own)),
+                None => {
+                    known.insert(own, (*line, address));
+                    None
+                }
+            }
         })?;
         let (name, shown) = (redact::clean(&self.columns.names()[id]), redact::opaque(shown));
         Some(format!(

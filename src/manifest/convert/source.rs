@@ -102,8 +102,8 @@ impl<'a> Reading<'a> {
                         }
                         Encode::Raw => filled.push_str(&value),
                         Encode::Path => {
-                            // a path of Windows
-                            let path = value.replace('\\', "/");
+                            let is_of_windows = value.contains('\\');
+                            let path = if is_of_windows { value.replace('\\', "/").into() } else { value };
                             let path = behind_slash(&filled, &path);
                             filled.extend(utf8_percent_encode(path, IN_PATH));
                         }
