@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_decode_str;
-
 use super::{
     expiry::{epoch, hexadecimal_epoch},
     object_address,
@@ -162,7 +160,8 @@ fn is_token(value: &str) -> bool {
     if value.starts_with("eyJ") {
         return value.bytes().filter(|byte| *byte == b'.').count() == 2;
     }
-    let decoded = percent_decode_str(value).decode_utf8_lossy();
+    let signs = [("%3D", "="), ("%3d", "="), ("%7E", "~"), ("%7e", "~")];
+    let decoded = signs.iter().fold(value.to_owned(), |text, (escape, sign)| text.replace(escape, sign));
     decoded.contains('~') && decoded.contains("exp=") && decoded.contains("hmac=")
 }
 
