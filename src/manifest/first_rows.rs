@@ -154,13 +154,8 @@ impl Manifest {
                 return None;
             }
             let address = SourceUrl::parse(cells.get(url)?).ok()?.without_signature().into_owned();
-            match known.get(own) {
-                Some((first, other)) => (*other != address).then_some((*first, *line, own)),
-                None => {
-                    known.insert(own, (*line, address));
-                    None
-                }
-            }
+            let (first, other) = known.entry(own).or_insert_with(|| (*line, address.clone()));
+            (*other != address).then_some((*first, *line, own))
         })?;
         let (name, shown) = (redact::clean(&self.columns.names()[id]), redact::opaque(shown));
         Some(format!(

@@ -41,7 +41,12 @@ fn proposed(spec: &ManifestSpec) -> Vec<String> {
 fn a_guess_takes_the_pixels_of_an_image_for_no_place() {
     let shelf = Shelf::new();
     let rows = |cells: &[&str]| -> String {
-        cells.iter().enumerate().map(|(n, cells)| format!("https://h/{n}.mp4,{cells}\n")).collect()
+        cells
+            .iter()
+            .enumerate()
+            .map(|(n, cells)| format!("https://h/{n}.mp4,{cells}\n"))
+            .collect::<Vec<_>>()
+            .concat()
     };
     for (header, cells, is_place) in [
         ("clip,bbox_x,bbox_y,score", ["0.10,0.2,0.9", "0.12,0.21,0.8"], false),
@@ -61,8 +66,12 @@ fn a_guess_takes_the_pixels_of_an_image_for_no_place() {
 fn a_guess_is_not_turned_round_by_a_bad_cell() {
     let shelf = Shelf::new();
     let file = |cells: &[&str]| {
-        let rows: String =
-            cells.iter().enumerate().map(|(n, cell)| format!("https://h/{n}.mp4,\"{cell}\"\n")).collect();
+        let rows: String = cells
+            .iter()
+            .enumerate()
+            .map(|(n, cell)| format!("https://h/{n}.mp4,\"{cell}\"\n"))
+            .collect::<Vec<_>>()
+            .concat();
         shelf.put(format!("url,coordinates\n{rows}").as_bytes())
     };
     let mut cells = vec!["48.1234,9.4321"; 6];
@@ -87,8 +96,11 @@ fn what_was_found_of_dates_holds_for_the_rejected_rows_of_a_manifest() {
     let day_first = source("a.csv", "https://h/1.mp4,25/12/2019\nhttps://h/2.mp4,31/02/2019\n");
     let month_first = source("b.csv", "https://h/3.mp4,12/25/2019\n");
     let dates = |rows: &[(&str, &str)]| {
-        let rows: String =
-            rows.iter().map(|(source, date)| format!("https://h/2.mp4,{date},{source},2\n")).collect();
+        let rows: String = rows
+            .iter()
+            .map(|(source, date)| format!("https://h/2.mp4,{date},{source},2\n"))
+            .collect::<Vec<_>>()
+            .concat();
         let spec = shelf.put(format!("url,date,telecine_manifest,telecine_line\n{rows}").as_bytes());
         let date_of = |row: Result<ManifestRow, RowError>| row.ok()?.submission.datetime_taken;
         read(&spec).into_iter().map(date_of).collect::<Vec<_>>()
@@ -300,7 +312,7 @@ fn the_advice_for_an_address_fits_how_it_is_written() {
 fn namespaces_ids_and_halves_of_the_day_are_said_by_what_the_first_rows_show() {
     let shelf = Shelf::new();
     let rows = |cells: &dyn Fn(usize) -> String| -> String {
-        (0..12).map(|n| format!("https://h/{n}.mp4,{}\n", cells(n))).collect()
+        (0..12).map(|n| format!("https://h/{n}.mp4,{}\n", cells(n))).collect::<Vec<_>>().concat()
     };
     let notes = |header: &str, cells: &dyn Fn(usize) -> String| {
         let spec = shelf.put(format!("{header}\n{}", rows(cells)).as_bytes());
@@ -376,7 +388,7 @@ fn dates_and_times_of_more_programs_are_read() {
 fn a_column_of_texts_is_no_place_whatever_its_name() {
     let shelf = Shelf::new();
     let read_all = |header: &str, cell: &str| {
-        let rows: String = (0..6).map(|n| format!("https://h/{n}.mp4,{cell}\n")).collect();
+        let rows: String = (0..6).map(|n| format!("https://h/{n}.mp4,{cell}\n")).collect::<Vec<_>>().concat();
         let spec = shelf.put(format!("{header}\n{rows}").as_bytes());
         let notes = Manifest::open(&spec).unwrap().column_notes().join("\n");
         (read(&spec).iter().filter(|row| row.is_ok()).count(), notes)
