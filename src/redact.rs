@@ -42,7 +42,7 @@ pub fn url(text: &str) -> String {
         shown.push(':');
         shown.push_str(&port.to_string());
     }
-    let parts: Vec<&str> = parsed.path().split('/').map(without_parameters).collect();
+    let parts: Vec<String> = parsed.path().split('/').map(without_parameters).collect();
     shown.push_str(&parts.join("/"));
     if let Some(query) = parsed.query() {
         let pairs: Vec<String> = query.split('&').map(parameter).collect();
@@ -68,9 +68,12 @@ fn object(text: &str) -> Option<String> {
     })
 }
 
-/// A part of a path without what follows a `;`, such as a session.
-fn without_parameters(part: &str) -> &str {
-    part.find(';').map_or(part, |at| &part[..=at])
+/// A part of a path; what follows a `;`, such as a session, is hidden.
+fn without_parameters(part: &str) -> String {
+    match part.split_once(';') {
+        Some((before, behind)) if !behind.is_empty() => format!("{before};***"),
+        _ => part.to_owned(),
+    }
 }
 
 fn parameter(pair: &str) -> String {
@@ -217,7 +220,7 @@ mod tests {
             ("https://h/a.mp4?eyJhbGciOi.canary.x", "https://h/a.mp4?***"),
             ("https://h/a.mp4?id=canarycanarycanarycanary", "https://h/a.mp4?id=***"),
             ("https://h/a.mp4?id=7&t=90", "https://h/a.mp4?id=7&t=90"),
-            ("https://h/a;jsessionid=canary/b.mp4;token=canary", "https://h/a;/b.mp4;"),
+            ("https://h/a;jsessionid=canary/b.mp4;token=canary", "https://h/a;***/b.mp4;***"),
         ] {
             assert_eq!(url(link), shown);
         }

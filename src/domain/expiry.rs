@@ -21,8 +21,8 @@ impl SourceUrl {
     }
 }
 
-/// When the link expires: by `X-Amz-Expires` or `X-Goog-Expires` after the time it was signed, by `Expires` and its
-/// like, by `se` of Azure's, or by `exp=` inside a token. None when nothing says so; the soonest when several do. The address of
+/// When the link expires: by `X-Amz-Expires`, `X-Goog-Expires` or `x-oss-expires` after the time it was signed, by `Expires` and
+/// its like, by `se` of Azure's, by `ex` or `oe` of Discord's and Facebook's, or by `exp=` inside a token. None when nothing says so; the soonest when several do. The address of
 /// an object in a bucket never expires.
 #[must_use]
 pub fn link_expires_at(address: &str) -> Option<UnixMillis> {
@@ -31,7 +31,7 @@ pub fn link_expires_at(address: &str) -> Option<UnixMillis> {
         .map(|(name, value)| (name.to_ascii_lowercase(), value.into_owned()))
         .collect();
     let value = |name: &str| pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str());
-    let signed = ["x-amz", "x-goog"].into_iter().filter_map(|vendor| {
+    let signed = ["x-amz", "x-goog", "x-oss"].into_iter().filter_map(|vendor| {
         let from = compact_time(value(&format!("{vendor}-date"))?)?;
         let seconds: i64 = value(&format!("{vendor}-expires"))?.parse().ok()?;
         Some(from.plus_ms(seconds.checked_mul(1000)?))
@@ -45,10 +45,22 @@ pub fn link_expires_at(address: &str) -> Option<UnixMillis> {
         let (_, behind) = whole.split_once("exp=").filter(|_| whole.contains('~'))?;
         epoch(behind.split('~').next()?)
     });
-    signed.chain(by_epoch).chain(azure).chain(in_tokens).min()
+    // with what signs such a link
+    let in_hexadecimal = [("ex", "hm"), ("oe", "oh")]
+        .into_iter()
+        .filter_map(|(name, signature)| value(signature).and(hexadecimal_epoch(value(name)?)));
+    signed.chain(by_epoch).chain(azure).chain(in_tokens).chain(in_hexadecimal).min()
 }
 
-fn epoch(text: &str) -> Option<UnixMillis> {
+/// Seconds since 1970 as eight hexadecimal digits.
+pub(super) fn hexadecimal_epoch(text: &str) -> Option<UnixMillis> {
+    const DIGITS: usize = 8;
+    let seconds = i64::from_str_radix(text, 16).ok().filter(|_| text.len() == DIGITS)?;
+    EPOCH_SECONDS.contains(&seconds).then(|| UnixMillis(seconds * 1000))
+}
+
+/// Seconds since 1970.
+pub(super) fn epoch(text: &str) -> Option<UnixMillis> {
     let seconds: i64 = text.parse().ok()?;
     EPOCH_SECONDS.contains(&seconds).then(|| UnixMillis(seconds * 1000))
 }
@@ -90,7 +102,11 @@ mod tests {
             ("sv=1&se=2023-11-14&sig=a", Some("2023-11-14T00:00:00Z")),
             ("hdnts=exp=1700000000~acl=/*~hmac=ab", Some(noon)),
             ("exp=1700000000&expires=1800000000", Some(noon)),
+            ("x-oss-date=20231114T211320Z&x-oss-expires=3600&x-oss-signature=a", Some(noon)),
+            ("ex=6553f100&is=6552&hm=a", Some(noon)),
+            ("oh=00_A&oe=6553F100", Some(noon)),
             // an ordinary parameter of that name
+            ("ex=6553f100", None),
             ("se=2023&exp=12&expires=soon", None),
             ("X-Amz-Expires=3600", None),
             ("", None),

@@ -7,10 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    FileStamp,
-    source_url::{self, SourceUrl},
-};
+use super::{FileStamp, signature, source_url::SourceUrl};
 
 /// The identity of an item: one source URL in one namespace. A row's line number is never part of it, so a manifest may
 /// be reordered, split or extended.
@@ -26,7 +23,7 @@ impl ItemKey {
     }
 
     fn derive_by_address(namespace: &str, address: &str) -> Self {
-        let address = source_url::unsigned(address);
+        let address = signature::unsigned(address);
         Self::of_parts(namespace, "\n", &address)
     }
 

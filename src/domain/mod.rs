@@ -16,6 +16,7 @@ mod probe;
 mod public_address;
 mod reason;
 mod row;
+mod signature;
 mod source_url;
 mod state;
 mod time;

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use super::{file_address, object_address};
+use super::{file_address, object_address, signature::unsigned};
 
 /// The address of a video: http or https, with a host, without user or password, at most
 /// [`SourceUrl::LENGTH_MAX`] bytes, percent-encoded; or the address of an object in a bucket
@@ -14,32 +14,6 @@ use super::{file_address, object_address};
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SourceUrl(String);
-
-/// How links are signed: by the parameter that holds the signature, all parameters that belong to it. `*` represents any
-/// ending. S3, Google Cloud Storage, Cloudfront and their older forms, Azure.
-const SIGNATURES: &[(&str, &[&str])] = &[
-    ("x-amz-signature", &["x-amz-*"]),
-    ("x-goog-signature", &["x-goog-*"]),
-    (
-        "signature",
-        &[
-            "signature",
-            "expires",
-            "awsaccesskeyid",
-            "googleaccessid",
-            "key-pair-id",
-            "policy",
-            "x-amz-security-token",
-        ],
-    ),
-    (
-        "sig",
-        &[
-            "sig", "sv", "ss", "srt", "sp", "st", "se", "sr", "spr", "sip", "si", "skoid", "sktid", "skt",
-            "ske", "sks", "skv", "sdd",
-        ],
-    ),
-];
 
 /// Why a text is no [`SourceUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -139,7 +113,8 @@ impl SourceUrl {
         Self(address.into_owned())
     }
 
-    /// The address without fragment and without the parameters that sign it.
+    /// What of the address says which video it is: without fragment, without the parameters that sign it, and with its escapes
+    /// in one spelling.
     #[must_use]
     pub fn without_signature(&self) -> Cow<'_, str> {
         unsigned(&self.0)
@@ -150,28 +125,6 @@ impl SourceUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// An address without fragment and without the parameters that sign it.
-pub(super) fn unsigned(address: &str) -> Cow<'_, str> {
-    let is_plain = memchr::memchr2(b'?', b'#', address.as_bytes()).is_none();
-    if is_plain || object_address::is_object_address(address) {
-        return address.into();
-    }
-    let address = address.split_once('#').map_or(address, |(before, _)| before);
-    let Some((base, query)) = address.split_once('?') else { return address.into() };
-    let name_of = |pair: &str| pair.split('=').next().unwrap_or_default().to_ascii_lowercase();
-    let Some((_, signing)) =
-        SIGNATURES.iter().find(|(signature, _)| query.split('&').any(|pair| name_of(pair) == *signature))
-    else {
-        return address.into();
-    };
-    let is_signing = |pair: &str| {
-        let name = name_of(pair);
-        signing.iter().any(|own| own.strip_suffix('*').map_or(name == *own, |start| name.starts_with(start)))
-    };
-    let kept: Vec<&str> = query.split('&').filter(|pair| !is_signing(pair)).collect();
-    if kept.is_empty() { base.into() } else { format!("{base}?{}", kept.join("&")).into() }
 }
 
 /// Whether an address is written already as it would be normalised. Most are, and then need no parser: a host of lower-case

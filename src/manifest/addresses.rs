@@ -20,12 +20,39 @@ const MEDIA: &[&str] = &[
     "mp4", "m4v", "mov", "mkv", "webm", "avi", "wmv", "mpg", "mpeg", "ts", "m2ts", "mts", "flv", "ogv",
     "3gp", "mxf", "m3u8",
 ];
-const IMAGES: &[&str] =
-    &["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "svg", "heic", "ico", "avif"];
+const IMAGES: &[&str] = &[
+    "jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "svg", "heic", "heif", "ico", "avif", "dng",
+    "cr2", "cr3", "nef", "arw", "thm",
+];
 const PAGES: &[&str] = &["html", "htm", "php", "asp", "aspx", "jsp", "xhtml"];
 const OTHERS: &[&str] = &[
-    "mp3", "wav", "flac", "ogg", "m4a", "pdf", "zip", "gz", "tar", "7z", "txt", "csv", "json", "xml", "srt",
+    "mp3",
+    "wav",
+    "flac",
+    "ogg",
+    "m4a",
+    "pdf",
+    "zip",
+    "gz",
+    "tar",
+    "7z",
+    "txt",
+    "csv",
+    "json",
+    "xml",
+    "srt",
     "vtt",
+    "xmp",
+    "aae",
+    "lrv",
+    "doc",
+    "docx",
+    "xls",
+    "xlsx",
+    "pptx",
+    "part",
+    "crdownload",
+    "ds_store",
 ];
 /// Hosts whose addresses are pages with a player, not files.
 const PAGE_HOSTS: &[&str] = &[
@@ -63,10 +90,26 @@ const PAGE_HOSTS: &[&str] = &[
     "gofile.io",
     "box.com",
     "frame.io",
+    "storage.cloud.google.com",
+    "console.cloud.google.com",
+    "disk.yandex.ru",
+    "disk.yandex.com",
+    "yadi.sk",
 ];
 /// Hosts whose pages may end as files do.
-const SHARING_HOSTS: &[&str] =
-    &["archive.org", "dropbox.com", "drive.google.com", "onedrive.live.com", "sharepoint.com", "box.com"];
+const SHARING_HOSTS: &[&str] = &[
+    "archive.org",
+    "dropbox.com",
+    "drive.google.com",
+    "onedrive.live.com",
+    "sharepoint.com",
+    "box.com",
+    "cloud.google.com",
+    "github.com",
+    "huggingface.co",
+    "disk.yandex.ru",
+    "disk.yandex.com",
+];
 /// Hosts of licences.
 const LICENCE_HOSTS: &[&str] = &["creativecommons.org", "rightsstatements.org"];
 
@@ -122,7 +165,7 @@ pub(in crate::manifest) fn kind_of(text: &str) -> Kind {
     // nearly all are so, and need not be taken apart
     if text.as_bytes().ends_with(b".mp4") && memchr::memchr2(b'?', b'#', text.as_bytes()).is_none() {
         let (host, path) = inside.split_once('/').unwrap_or((inside, ""));
-        if !is_below(host, SHARING_HOSTS) && !path.starts_with(['w', 'v']) {
+        if !is_below(host, SHARING_HOSTS) && !path.starts_with(['w', 'v']) && !is_of_a_mac(path) {
             return Kind::Media;
         }
     }
@@ -136,15 +179,39 @@ pub(in crate::manifest) fn kind_of(text: &str) -> Kind {
     if !is_object_address(text) && is_below(&host, LICENCE_HOSTS) {
         return Kind::Other;
     }
+    if is_of_a_mac(path) {
+        return Kind::Other;
+    }
     let name = path.rsplit('/').next().unwrap_or_default();
-    let Some((_, ending)) = name.rsplit_once('.') else { return Kind::Unknown };
+    let Some((stem, ending)) = name.rsplit_once('.') else { return Kind::Unknown };
     match ending {
+        // a script that sends the file itself
+        _ if stem.eq_ignore_ascii_case("download") && is_one_of(ending, PAGES) => Kind::Unknown,
         _ if is_one_of(ending, MEDIA) => Kind::Media,
         _ if is_one_of(ending, IMAGES) => Kind::Image,
         _ if is_one_of(ending, PAGES) => Kind::Page,
         _ if is_one_of(ending, OTHERS) => Kind::Other,
         _ => Kind::Unknown,
     }
+}
+
+/// What the address of a file that is no video has in its path and others have not: its ending, or its host.
+pub(in crate::manifest) fn mark_of(text: &str) -> Option<&str> {
+    let inside = inside_of(text)?;
+    let address = &inside[..inside.find(['?', '#']).unwrap_or(inside.len())];
+    let (host, path) = address.split_once('/').unwrap_or((address, ""));
+    let name = path.rsplit('/').next().unwrap_or_default();
+    if name.starts_with("._") {
+        return Some("/._");
+    }
+    let ending = name.rfind('.').map(|at| &name[at..]);
+    Some(ending.filter(|ending| !is_below(host, LICENCE_HOSTS) && ending.is_ascii()).unwrap_or(host))
+}
+
+/// Whether the name of a file is `._a.mp4`, as which a Mac keeps what belongs to `a.mp4`.
+fn is_of_a_mac(path: &str) -> bool {
+    let start = memchr::memrchr(b'/', path.as_bytes()).map_or(0, |slash| slash + 1);
+    path[start..].starts_with("._")
 }
 
 /// Whether a host is one of these, or below one.
@@ -163,13 +230,18 @@ fn is_page(host: &str, path: &str, query: &str) -> bool {
         return !starts(&["uc"]) && !has(&["export=download"]);
     }
     if is_below(host, &["onedrive.live.com", "sharepoint.com"]) {
-        return !has(&["download=1"]) && !starts(&["download"]);
+        return !has(&["download=1"])
+            && !starts(&["download"])
+            && !path.to_ascii_lowercase().ends_with("/download.aspx");
     }
     if is_below(host, &["archive.org"]) {
         return starts(&["details/", "embed/", "stream/"]);
     }
     if is_below(host, &["inaturalist.org", "gbif.org"]) {
         return starts(&["observations/", "occurrence/"]);
+    }
+    if is_below(host, &["github.com", "huggingface.co"]) {
+        return path.contains("/blob/") && !has(&["raw=1", "raw=true"]);
     }
     if is_below(host, &["flickr.com"]) {
         return starts(&["photos/"]);
@@ -242,6 +314,20 @@ mod tests {
             ("https://youtube.com/watch?v=a.mp4", Kind::Page),
             ("https://notyoutube.com/1", Kind::Unknown),
             ("https://h/talk.mp3", Kind::Other),
+            ("https://h/GL010001.LRV", Kind::Other),
+            ("https://h/a.THM", Kind::Image),
+            ("https://h/2019/._a.mp4", Kind::Other),
+            ("https://h/a.mp4.part", Kind::Other),
+            ("https://h/.DS_Store", Kind::Other),
+            ("https://h/a.AAE", Kind::Other),
+            ("https://storage.cloud.google.com/b/a.mp4", Kind::Page),
+            ("https://storage.googleapis.com/b/a.mp4", Kind::Media),
+            ("https://github.com/o/r/blob/main/a.mp4", Kind::Page),
+            ("https://github.com/o/r/blob/main/a.mp4?raw=true", Kind::Media),
+            ("https://github.com/o/r/raw/main/a.mp4", Kind::Media),
+            ("https://huggingface.co/datasets/o/d/blob/main/a.mp4", Kind::Page),
+            ("https://huggingface.co/datasets/o/d/resolve/main/a.mp4", Kind::Media),
+            ("https://disk.yandex.ru/i/abc", Kind::Page),
             ("http://creativecommons.org/licenses/by/3.0/", Kind::Other),
             ("https://h/stream/playlist.m3u8", Kind::Media),
             ("https://h/1.2.3/video", Kind::Unknown),
@@ -264,6 +350,8 @@ mod tests {
             ("https://onedrive.live.com/embed?id=1", Kind::Page),
             ("https://1drv.ms/v/s!A", Kind::Page),
             ("https://me.sharepoint.com/:v:/g/a.mp4", Kind::Page),
+            ("https://me.sharepoint.com/_layouts/15/download.aspx?UniqueId=1", Kind::Unknown),
+            ("https://h/download.php?id=1", Kind::Unknown),
             ("https://www.loom.com/share/1", Kind::Page),
             ("https://www.inaturalist.org/observations/1", Kind::Page),
             ("https://static.inaturalist.org/sounds/1.mp4", Kind::Media),

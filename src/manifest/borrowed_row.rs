@@ -32,6 +32,11 @@ impl BorrowedRow<'_> {
         ItemKey::of(&self.namespace, self.item_id.as_deref(), &self.address)
     }
 
+    /// The key by the address alone, where the item is known by its id.
+    pub(super) fn url_key(&self) -> Option<ItemKey> {
+        self.item_id.is_some().then(|| ItemKey::of(&self.namespace, None, &self.address))
+    }
+
     /// The row, with its line and its original cells.
     pub(super) fn into_row(self, line: u64, cells: Vec<String>) -> ManifestRow {
         let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);

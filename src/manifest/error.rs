@@ -22,6 +22,12 @@ pub enum ManifestError {
     /// The header record itself is unreadable.
     #[error("{path}:{line}: the header line cannot be read: {reason}")]
     BadHeader { path: String, line: u64, reason: String },
+    /// The header comes again, in another order.
+    #[error(
+        "{path}:{line}: the header comes again with its columns in another order, and the rows behind it would be read by the first \
+         one; split the file before this line, and give both"
+    )]
+    HeaderAgain { path: String, line: u64 },
     /// No column holds the URL.
     #[error("{path}:1: no column is recognised as the url; name it: --map url=COLUMN ({hint})")]
     NoUrlColumn { path: String, hint: String },

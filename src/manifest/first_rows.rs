@@ -1,8 +1,52 @@
-//! What the first rows of a manifest show of how its values are written.
+//! What the first rows of a manifest show: the order of dates, the points of `GeoJSON`, and the columns that feed nothing.
 
-use super::{DateFormat, Field, Manifest, convert, values};
+use std::collections::{HashMap, HashSet};
+
+use super::{
+    Field, Header, Manifest, ManifestSpec, SameBy, convert, own_output, row_reader, scan,
+    values::{datetime, trim},
+};
+use crate::{domain::SourceUrl, redact};
 
 impl Manifest {
+    /// The first rows, with the columns of second files.
+    pub(super) fn sample(&self, header: Header) -> Vec<(u64, Vec<String>)> {
+        let rows = self.table.sample(header);
+        if self.joined.is_empty() {
+            return rows;
+        }
+        let widened = rows.iter().map(|(line, cells)| {
+            let mut cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+            cells.resize(self.table.names.len(), "");
+            let cells = row_reader::widen(&self.joined, cells).0;
+            (*line, cells.into_iter().map(str::to_owned).collect())
+        });
+        widened.collect()
+    }
+
+    /// The columns that feed nothing, but for keys of second files and the columns that telecine adds.
+    pub(super) fn find_unused(&mut self, spec: &ManifestSpec, sample: &[(u64, Vec<String>)]) {
+        if spec.map.is_empty() {
+            self.notes.extend(scan::unused::better_addresses(&self.columns, sample));
+        }
+        let mut unused = scan::unused::find(&self.columns, sample);
+        let keys: Vec<usize> =
+            self.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
+        let names = self.columns.names();
+        unused.retain(|unused| {
+            keys.iter().all(|key| names[*key] != unused.name) && !self.is_own_column(&unused.name)
+        });
+        if self.listing.is_some() {
+            // when an object was written is not when its video was taken
+            let own = unused.iter_mut().filter(|unused| self.table.names.contains(&unused.name));
+            own.for_each(|unused| unused.resembles = None);
+            unused.sort_by_key(|unused| {
+                (unused.resembles.is_none(), names.iter().position(|name| *name == unused.name))
+            });
+        }
+        self.unused = unused;
+    }
+
     /// Says that points of `GeoJSON` have the longitude first, where the first rows show some.
     pub(super) fn find_out_points(&mut self, sample: &[(u64, Vec<String>)]) {
         let (Some(kind), Some(geo)) = (self.columns.geometry_type(), self.columns.first_of(Field::Geo))
@@ -16,8 +60,20 @@ impl Manifest {
     }
 
     /// Which of day and month comes first, where the first rows show it.
-    pub(super) fn find_out_dates(&mut self, sample: &[(u64, Vec<String>)]) {
+    pub(super) fn find_out_dates(&mut self, spec: &ManifestSpec, sample: &[(u64, Vec<String>)]) {
         if !self.rules.dates.formats.is_empty() || self.columns.of(Field::Datetime).is_none() {
+            return;
+        }
+        let orders = if self.table.is_own_output { own_output::date_orders(spec) } else { Vec::new() };
+        if let Some(order) = orders.first() {
+            // of files that differ, no order is right for all rows
+            if orders.len() == 1 {
+                let words = datetime::order_words(order);
+                self.table
+                    .found
+                    .push(format!("dates are {words}, as in the manifest that the rows come from"));
+                self.rules.dates.found = Some(order.clone());
+            }
             return;
         }
         let texts: Vec<(u64, String)> = sample
@@ -27,16 +83,120 @@ impl Manifest {
                 Some((*line, convert::value_of(&cells, &self.columns, Field::Datetime)?))
             })
             .collect();
-        let Some((order, text)) = values::datetime::order_of(texts.iter().map(|(_, text)| text.as_str()))
-        else {
+        let Some((order, text)) = datetime::order_of(texts.iter().map(|(_, text)| text.as_str())) else {
             return;
         };
         let line = texts.iter().find(|(_, own)| own.trim() == text).map_or(0, |(line, _)| *line);
-        let words = if order == DateFormat::DayFirst { "day/month/year" } else { "month/day/year" };
-        let shown = crate::redact::opaque(text);
+        let words = datetime::order_words(&order);
+        let shown = redact::opaque(text);
         self.table
             .found
             .push(format!("dates are {words} (line {line}: {shown}); --date-format says otherwise"));
         self.rules.dates.found = Some(order);
     }
+
+    /// Says what the values of the first rows show of the namespace, the id and the time of day.
+    pub(super) fn find_notes(&mut self, sample: &[(u64, Vec<String>)]) {
+        let notes = [self.namespaces_note(sample), self.ids_note(sample), self.noon_note(sample)];
+        self.notes.extend(notes.into_iter().flatten());
+    }
+
+    /// Leaves a place out that was recognised by its name alone, where hardly any cell could be one: `long` of long texts.
+    pub(super) fn leave_out_texts(&mut self, spec: &ManifestSpec, sample: &[(u64, Vec<String>)]) {
+        /// Fewer cells do not show it.
+        const CELLS_MIN: usize = 5;
+        let places = [Field::Latitude, Field::Longitude, Field::Geo];
+        if spec.map.iter().any(|rule| places.contains(&rule.field)) {
+            return;
+        }
+        let may_be_degrees =
+            |cell: &&str| cell.chars().filter(char::is_ascii_digit).count() * 5 >= cell.chars().count();
+        for field in places {
+            let Some(column) = self.columns.first_of(field) else { continue };
+            let cells = filled(sample, column);
+            let degrees = cells.iter().filter(|cell| may_be_degrees(cell)).count();
+            if cells.len() < CELLS_MIN || degrees * 20 >= cells.len() {
+                continue;
+            }
+            self.columns.leave_out_place(field);
+            let name = redact::clean(&self.columns.names()[column]);
+            let field = field.name();
+            self.notes.push(format!(
+                "{field}: {name} holds texts and no degrees, and is not used; --map {field}=COLUMN chooses"
+            ));
+        }
+    }
+
+    /// That nearly every row has a namespace of its own: a search in one would find one video.
+    fn namespaces_note(&self, sample: &[(u64, Vec<String>)]) -> Option<String> {
+        let column = self.columns.first_of(Field::UniqueId)?;
+        let cells = filled(sample, column);
+        if !is_each_its_own(&cells) {
+            return None;
+        }
+        let name = redact::clean(&self.columns.names()[column]);
+        Some(format!(
+            "unique_id: nearly each row has a namespace of its own in {name}, and a search looks into one; if it is the id of the \
+             row, say --map id=COLUMN, and --map \"unique_id='default'\""
+        ))
+    }
+
+    /// That rows with several addresses have the same id.
+    fn ids_note(&self, sample: &[(u64, Vec<String>)]) -> Option<String> {
+        let (id, url) = (self.columns.first_of(Field::Id)?, self.columns.first_of(Field::Url)?);
+        if self.rules.same_by == SameBy::Id || id == url {
+            return None;
+        }
+        let mut known: HashMap<&str, (u64, String)> = HashMap::new();
+        let (first, line, shown) = sample.iter().find_map(|(line, cells)| {
+            let own = trim(cells.get(id)?);
+            if own.is_empty() || self.rules.missing.is_missing(own) {
+                return None;
+            }
+            let address = SourceUrl::parse(cells.get(url)?).ok()?.without_signature().into_owned();
+            let (first, other) = known.entry(own).or_insert_with(|| (*line, address.clone()));
+            (*other != address).then_some((*first, *line, own))
+        })?;
+        let (name, shown) = (redact::clean(&self.columns.names()[id]), redact::opaque(shown));
+        Some(format!(
+            "id: {shown} of {name} is under several urls, first on lines {first} and {line}; each url is a video of its own, \
+             unless --same-by id"
+        ))
+    }
+
+    /// That a column of AM and PM is not read.
+    fn noon_note(&self, sample: &[(u64, Vec<String>)]) -> Option<String> {
+        let datetime = self.columns.first_of(Field::Datetime)?;
+        let is_half =
+            |cell: &&str| matches!(cell.to_ascii_lowercase().as_str(), "am" | "pm" | "a.m." | "p.m.");
+        let is_of_halves = |column: usize| {
+            let cells = filled(sample, column);
+            !cells.is_empty() && cells.iter().all(is_half)
+        };
+        let (_, half) = self.columns.unused().find(|(column, _)| is_of_halves(*column))?;
+        let names = self.columns.names();
+        let time = self.columns.first_of(Field::Time).map(|column| format!("{{{}}} ", names[column]));
+        Some(format!(
+            "datetime: {} says AM or PM and is not read; --map \"datetime={{{}}} {}{{{}}}\" reads it",
+            redact::clean(half),
+            names[datetime],
+            time.unwrap_or_default(),
+            half
+        ))
+    }
+}
+
+/// The cells of a column that are not empty.
+fn filled(sample: &[(u64, Vec<String>)], column: usize) -> Vec<&str> {
+    let cells = sample.iter().filter_map(|(_, cells)| cells.get(column)).map(|cell| trim(cell));
+    cells.filter(|cell| !cell.is_empty()).collect()
+}
+
+/// Fewer rows do not show that values differ from row to row.
+const ROWS_MIN: usize = 10;
+
+/// Whether nearly each of these values is another one.
+pub(super) fn is_each_its_own(cells: &[&str]) -> bool {
+    let distinct = cells.iter().collect::<HashSet<_>>().len();
+    cells.len() >= ROWS_MIN && distinct * 10 >= cells.len() * 9
 }

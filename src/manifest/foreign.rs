@@ -8,6 +8,9 @@ pub(super) struct ForeignFormat {
 
 /// The beginning of a zip archive, which Excel workbooks are too.
 const ZIP: &[u8] = b"PK\x03\x04";
+/// What a tar archive has behind the name of its first file.
+const TAR: &[u8] = b"ustar";
+const TAR_AT: usize = 257;
 const SAVE_AS: &str = "save the sheet as CSV UTF-8, or as .xlsx, and give that file";
 /// What to do with an archive.
 pub(super) const UNPACK: &str = "unpack it, and give the file that is in it";
@@ -63,6 +66,9 @@ pub(super) fn known(head: &[u8]) -> Option<ForeignFormat> {
     };
     let is_binary =
         |start: &[u8]| start != b"ORC" || head.get(3).is_some_and(|byte| !byte.is_ascii_graphic());
+    if head.get(TAR_AT..TAR_AT + TAR.len()).is_some_and(|own| own == TAR) {
+        return Some(ForeignFormat { what: "a tar archive", fix: UNPACK });
+    }
     KNOWN
         .iter()
         .find(|(start, ..)| begins(start) && is_binary(start))
@@ -77,6 +83,13 @@ pub(super) fn is_zip(head: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tar_archive_is_named_by_what_follows_its_first_name() {
+        let head = [&[b'a'; TAR_AT][..], b"ustar\0"].concat();
+        assert_eq!(known(&head).map(|format| format.what), Some("a tar archive"));
+        assert!(known(&[b'a'; 300]).is_none());
+    }
 
     #[test]
     fn a_file_that_is_no_text_is_named_by_its_first_bytes() {

@@ -7,7 +7,7 @@ use super::{
     dialect::Dialect,
     mapping::{MapRuleError, Selector, Transform, apply},
     table::{Ask, Table},
-    values::trim,
+    values::{missing::MissingRules, trim},
 };
 
 /// A second file is kept in memory up to this many bytes of cells.
@@ -95,6 +95,8 @@ pub(super) struct Joined {
     pub(super) found: Vec<String>,
     /// Whether it counts its days from 1904 on.
     pub(super) has_1904_epoch: bool,
+    /// Which texts are no key.
+    missing: MissingRules,
     rows: HashMap<String, Vec<String>>,
     empty: Vec<String>,
 }
@@ -105,12 +107,15 @@ pub(super) type KeyColumn = (usize, Vec<Transform>);
 /// What is between the parts of a key: no cell that people write holds it.
 const BETWEEN_PARTS: char = '\u{1f}';
 
-/// The key that a row's cells hold. `None`: a part of it is empty, or is not what its transforms read.
-fn key_of<T: AsRef<str>>(columns: &[KeyColumn], cells: &[T]) -> Option<String> {
+/// The key that a row's cells hold. `None`: a part of it is empty or missing, or is not what its transforms read.
+fn key_of<T: AsRef<str>>(columns: &[KeyColumn], cells: &[T], missing: &MissingRules) -> Option<String> {
     let mut key = String::new();
     for (at, (column, transforms)) in columns.iter().enumerate() {
         let values = apply(trim(cells.get(*column)?.as_ref()), transforms).ok()?;
         let value = values.first().filter(|_| values.len() == 1)?;
+        if value.is_empty() || missing.is_missing(value) {
+            return None;
+        }
         if at > 0 {
             key.push(BETWEEN_PARTS);
         }
@@ -125,6 +130,7 @@ impl Joined {
         join: &Join,
         own_names: &[String],
         is_own_output: bool,
+        missing: &MissingRules,
     ) -> Result<Self, ManifestError> {
         let mut table = Table::open(&Ask::with_defaults(&join.path, &Dialect::default()))?;
         let find = |names: &[String], name: &str, path: &str| {
@@ -171,7 +177,7 @@ impl Joined {
                     bad("the file is larger than the 256 MiB that --join keeps in memory".to_owned()),
                 );
             }
-            let Some(key) = key_of(&theirs, &cells) else { continue };
+            let Some(key) = key_of(&theirs, &cells, missing) else { continue };
             let shown = crate::redact::opaque(&key.replace(BETWEEN_PARTS, ", "));
             if rows.insert(key, without_key(&cells)).is_some() {
                 return Err(bad(format!("the key {shown} is there twice; which row is meant is not known")));
@@ -189,13 +195,14 @@ impl Joined {
             digest: hasher.finalize(),
             empty: vec![String::new(); names.len()],
             names,
+            missing: missing.clone(),
             rows,
         })
     }
 
     /// The cells to add to a row, empty where the second file has none for its key; and whether it has.
     pub(super) fn of<T: AsRef<str>>(&self, cells: &[T]) -> (&[String], bool) {
-        match key_of(&self.own, cells).and_then(|key| self.rows.get(&key)) {
+        match key_of(&self.own, cells, &self.missing).and_then(|key| self.rows.get(&key)) {
             Some(cells) => (cells, true),
             None => (&self.empty, false),
         }

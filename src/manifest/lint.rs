@@ -1,10 +1,10 @@
 //! What a row would be sent with that its owner may not mean. Nothing here keeps a row from being sent.
 
 use super::{
-    addresses::{Kind, is_media, is_private, kind_of},
+    addresses::{Kind, is_media, is_private, kind_of, mark_of},
     borrowed_row::BorrowedRow,
     convert::{Explanation, problem_at},
-    mapping::{Field, FirstColumns},
+    mapping::{Field, Filter, FirstColumns},
 };
 
 use crate::{
@@ -76,6 +76,9 @@ impl Lint {
         odd.extend(address(&row.address).map(|words| (Field::Url, url(), words)));
         let is_link = !is_object_address(&row.address) && !is_file_address(&row.address);
         odd.extend(hash_sign(&row.address).filter(|_| is_link).map(|words| (Field::Url, url(), words)));
+        if !is_link {
+            odd.extend(encoded_key(&row.address).map(|words| (Field::Url, url(), words)));
+        }
         if is_link && memchr::memchr(b'%', row.address.as_bytes()).is_some() {
             odd.extend(encoded_twice(&row.address).map(|words| (Field::Url, url(), words)));
             odd.extend(invisible(&row.address).map(|words| (Field::Url, url(), words)));
@@ -104,9 +107,14 @@ impl Lint {
             );
         }
         for (field, value, (class, message, fix)) in odd {
-            let warning =
-                problem_at(columns.of(field), value, Explanation::new(class, message.to_owned(), fix));
-            row.warnings.push(warning);
+            let column = columns.of(field);
+            let fix = match (fix, column.zip(mark_of(&row.address))) {
+                (FILTER, Some(((column, name), mark))) => {
+                    format!("leave such rows out: {}", Filter::leaving_out(column, name, mark, true))
+                }
+                (fix, _) => fix.replace("COLUMN", column.map_or("COLUMN", |(_, name)| name)),
+            };
+            row.warnings.push(problem_at(column, value, Explanation::new(class, message.to_owned(), &fix)));
         }
     }
 
@@ -199,9 +207,11 @@ impl PlaceCounts {
     }
 }
 
+/// What to do about a row that is no video; what its address has and others have not is filled in.
+const FILTER: &str = "leave such rows out: --where 'COLUMN!~.jpg'";
+
 /// Whether a normalised address looks like no video.
 fn address(text: &str) -> Option<Advised> {
-    const FILTER: &str = "leave such rows out: --where 'COLUMN!~.jpg'";
     match kind_of(text) {
         Kind::Media | Kind::Unknown => None,
         Kind::Image => Some(("url_image", "an image, by its name", FILTER)),
@@ -234,6 +244,21 @@ fn encoded_twice(text: &str) -> Option<Advised> {
         "url_encoded_twice",
         "a percent sign in the address is encoded twice (%25)",
         "if the column holds encoded values already, say so in the template: {COLUMN|raw}",
+    ))
+}
+
+/// Whether the key of an object is percent-encoded, as an inventory of S3 has keys.
+fn encoded_key(text: &str) -> Option<Advised> {
+    let is_encoded = |at: usize| {
+        let digits =
+            text.get(at + 1..at + 3).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let value = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        value.is_some_and(|value| value >= b' ')
+    };
+    memchr::memchr_iter(b'%', text.as_bytes()).any(is_encoded).then_some((
+        "url_key_encoded",
+        "the key seems to be percent-encoded: the storage would be asked for an object with a % in its key",
+        "decode it, in the mapping or in the template: {COLUMN|form}",
     ))
 }
 

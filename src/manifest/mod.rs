@@ -18,12 +18,15 @@ mod dedup;
 mod delimiter;
 mod dialect;
 mod error;
+mod escapes;
+mod first_header;
 mod first_rows;
 mod folder_listing;
 mod foreign;
 mod format;
 mod infer;
 mod join;
+mod kinds;
 mod lint;
 mod listing;
 mod mapping;
@@ -65,6 +68,7 @@ pub use values::{
 
 use crate::domain::{BucketPrefix, ManifestRow, RowError, UnixMillis, is_object_address};
 use join::Joined;
+use kinds::KindColumns;
 use lint::Lint;
 use mapping::{Columns, ExplicitRule, unique_names};
 use records::Next;
@@ -94,8 +98,10 @@ pub struct Manifest {
     unused: Vec<UnusedColumn>,
     /// The bucket that it is.
     listing: Option<ObjectListing>,
-    /// That another column seems to hold the videos.
-    better_addresses: Option<String>,
+    /// What the first rows show of how the columns were recognised, a sentence each.
+    notes: Vec<String>,
+    /// The columns that say of what kind the file of a row is.
+    kinds: KindColumns,
 }
 
 impl Manifest {
@@ -123,7 +129,7 @@ impl Manifest {
         let joined = spec
             .joins
             .iter()
-            .map(|join| Joined::read(join, &table.names, table.is_own_output))
+            .map(|join| Joined::read(join, &table.names, table.is_own_output, &spec.rules.missing))
             .collect::<Result<Vec<_>, _>>()?;
         let mut names = table.names.clone();
         let mut file_ends = vec![names.len()];
@@ -165,56 +171,22 @@ impl Manifest {
             lint: None,
             unused: Vec::new(),
             listing: spec.listing.clone(),
-            better_addresses: None,
+            notes: Vec::new(),
+            kinds: KindColumns::default(),
         };
         if manifest.rules.dates.formats.contains(&DateFormat::Spreadsheet) && manifest.has_1904_epoch()? {
             manifest.rules.dates.count_from_1904();
         }
         let sample = manifest.sample(spec.header);
-        manifest.find_out_dates(&sample);
+        manifest.leave_out_texts(spec, &sample);
+        manifest.find_out_dates(spec, &sample);
         manifest.find_out_points(&sample);
         let file = manifest.table.file.as_ref();
         manifest.stamp = file.and_then(|file| stamp::of(file, spec, &manifest.rules, &manifest.joined));
         manifest.find_unused(spec, &sample);
+        manifest.find_notes(&sample);
+        manifest.kinds = KindColumns::find(&manifest.columns, &sample);
         Ok(manifest)
-    }
-
-    /// The first rows, with the columns of second files.
-    fn sample(&self, header: Header) -> Vec<(u64, Vec<String>)> {
-        let rows = self.table.sample(header);
-        if self.joined.is_empty() {
-            return rows;
-        }
-        let widened = rows.iter().map(|(line, cells)| {
-            let mut cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-            cells.resize(self.table.names.len(), "");
-            let cells = row_reader::widen(&self.joined, cells).0;
-            (*line, cells.into_iter().map(str::to_owned).collect())
-        });
-        widened.collect()
-    }
-
-    /// The columns that feed nothing, but for keys of second files and the columns that telecine adds.
-    fn find_unused(&mut self, spec: &ManifestSpec, sample: &[(u64, Vec<String>)]) {
-        if spec.map.is_empty() {
-            self.better_addresses = scan::unused::better_addresses(&self.columns, sample);
-        }
-        let mut unused = scan::unused::find(&self.columns, sample);
-        let keys: Vec<usize> =
-            self.joined.iter().flat_map(|joined| &joined.own).map(|(column, _)| *column).collect();
-        let names = self.columns.names();
-        unused.retain(|unused| {
-            keys.iter().all(|key| names[*key] != unused.name) && !self.is_own_column(&unused.name)
-        });
-        if self.listing.is_some() {
-            // when an object was written is not when its video was taken
-            let own = unused.iter_mut().filter(|unused| self.table.names.contains(&unused.name));
-            own.for_each(|unused| unused.resembles = None);
-            unused.sort_by_key(|unused| {
-                (unused.resembles.is_none(), names.iter().position(|name| *name == unused.name))
-            });
-        }
-        self.unused = unused;
     }
 
     /// Whether telecine wrote this column into a file of its own.
@@ -274,7 +246,7 @@ impl Manifest {
     /// What a user should know of how the columns were recognised, a sentence each.
     #[must_use]
     pub fn column_notes(&self) -> Vec<String> {
-        self.columns.rival_notes().into_iter().chain(self.better_addresses.clone()).collect()
+        self.columns.rival_notes().into_iter().chain(self.notes.iter().cloned()).collect()
     }
 
     /// What is to be said of the whole manifest once its rows are read, a sentence each.
@@ -383,8 +355,19 @@ impl Manifest {
 
     /// The table, and what turns its records into rows.
     fn parts(&mut self) -> (&mut Table, RowReader<'_>) {
-        let Self { table, joined, columns, rules, account, counts, lint, pads_short_rows, listing, .. } =
-            self;
+        let Self {
+            table,
+            joined,
+            columns,
+            rules,
+            account,
+            counts,
+            lint,
+            pads_short_rows,
+            listing,
+            kinds,
+            ..
+        } = self;
         let lint = lint.as_ref();
         let (is_own_output, is_list) = (table.is_own_output, table.format == Format::List);
         let width = table.names.len();
@@ -404,6 +387,7 @@ impl Manifest {
             pads_short_rows,
             counts,
             lint,
+            kinds,
         };
         (table, row_reader)
     }

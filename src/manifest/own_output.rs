@@ -1,7 +1,7 @@
 //! Files that telecine wrote, such as `rejects.csv`: the manifests that their rows come from.
 
 use super::{
-    Field, Manifest, ManifestError, STDIN,
+    DateFormat, Field, Manifest, ManifestError, ManifestSpec, STDIN,
     dialect::Dialect,
     join::Joined,
     table::{Ask, Table},
@@ -49,6 +49,23 @@ impl Manifest {
             None => Ok(self.table.has_1904_epoch()),
         }
     }
+}
+
+/// Which of day and month comes first in the files that the rows come from, each order once, as their own first rows show it. A
+/// file that is gone, or that telecine wrote itself, cannot be asked.
+pub(super) fn date_orders(spec: &ManifestSpec) -> Vec<DateFormat> {
+    let is_of_others = |source: &String| {
+        let dialect = Dialect::default();
+        source != STDIN
+            && Table::open(&Ask::with_defaults(source, &dialect)).is_ok_and(|table| !table.is_own_output)
+    };
+    let mut orders = Vec::new();
+    for source in sources_of(&spec.path).into_iter().filter(is_of_others) {
+        let read = Manifest::open(&ManifestSpec { path: source, listing: None, ..spec.clone() });
+        let order = read.ok().and_then(|manifest| manifest.rules.dates.found);
+        orders.extend(order.filter(|order| !orders.contains(order)));
+    }
+    orders
 }
 
 /// Whether the files that the rows come from count their days from 1904 on: telecine's own files keep the numbers as they are.

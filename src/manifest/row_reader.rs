@@ -10,6 +10,7 @@ use super::{
     borrowed_row::BorrowedRow,
     convert::{self, Explanation, Notices},
     join::Joined,
+    kinds::KindColumns,
     lint::Lint,
     mapping::{Columns, Field},
     records::CELL_MAX,
@@ -40,6 +41,8 @@ pub(super) struct RowReader<'a> {
     pub(super) counts: &'a RecordCounts,
     /// Adds warnings to rows. `None`: only those of values are wanted.
     pub(super) lint: Option<&'a Lint>,
+    /// The columns that say of what kind the file of a row is.
+    pub(super) kinds: &'a KindColumns,
 }
 
 /// Records that are in no other count.
@@ -146,6 +149,7 @@ impl RowReader<'_> {
         }
         if let (Some(lint), Ok(borrowed_row)) = (self.lint, &mut made) {
             lint.inspect(borrowed_row);
+            borrowed_row.warnings.extend(self.kinds.warning(&cells, &borrowed_row.address));
         }
         Some(finish(&cells, made))
     }

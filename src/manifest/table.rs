@@ -11,6 +11,8 @@ use super::{
     convert::wrong_width,
     delimiter,
     dialect::{Dialect, Quote},
+    escapes,
+    first_header::FirstHeader,
     foreign,
     format::{first_record, format_of, holds_row},
     mapping::unique_names,
@@ -68,6 +70,8 @@ pub(super) struct Table {
     has_header: bool,
     /// Whether the record in the buffer is a row, and not the header.
     pub(super) first_row_is_read: bool,
+    /// The header, where it could come again.
+    header: Option<FirstHeader>,
     /// The first bytes, decoded.
     pub(super) head: Vec<u8>,
     /// What was found out about the bytes, for the user.
@@ -118,6 +122,7 @@ impl Table {
             first: Vec::new(),
             has_header: ask.header == Header::Present && matches!(format, Format::Csv | Format::Xlsx),
             first_row_is_read: false,
+            header: None,
             head: Vec::new(),
             found: std::mem::take(&mut opened.found),
             is_own_output,
@@ -203,7 +208,7 @@ impl Table {
         }
         self.records = self.csv(bytes, delimiter);
         self.read_first(ask.header)?;
-        if self.escapes_with_backslash(rest) {
+        if escapes::seem_to_be_backslashes(rest, delimiter, &self.dialect, self.names.len()) {
             let text =
                 "a backslash seems to precede quotes that are part of a text; if so, say --escape '\\'";
             self.found.push(text.to_owned());
@@ -219,27 +224,6 @@ impl Table {
             None => bytes,
         };
         Records::csv(bytes, delimiter, &self.dialect)
-    }
-
-    /// Whether more of the first records are as wide as the header when a backslash precedes quotes within cells.
-    fn escapes_with_backslash(&self, rest: &[u8]) -> bool {
-        let has_escapes = || memchr::memmem::find(rest, b"\\\"").is_some();
-        if self.dialect.escape.is_some() || self.dialect.quote != Quote::Byte(b'"') || !has_escapes() {
-            return false;
-        }
-        let wrong = |escape| {
-            let dialect = Dialect { escape, lines_before: 0, ..self.dialect.clone() };
-            let mut records = Records::csv(source::of(rest), self.delimiter.unwrap_or(b','), &dialect);
-            let (mut wrong, mut right) = (0_usize, 0_usize);
-            loop {
-                match records.read() {
-                    Ok(Next::Record { .. }) if records.width() == self.names.len() => right += 1,
-                    Ok(Next::Record { .. } | Next::Fault { .. }) => wrong += 1,
-                    Ok(Next::End) | Err(_) => return (wrong, std::cmp::Reverse(right)),
-                }
-            }
-        };
-        wrong(Some(b'\\')) < wrong(None)
     }
 
     fn open_sheet(&mut self, ask: &Ask<'_>, opened: &mut Opened) -> Result<(), ManifestError> {
@@ -328,6 +312,8 @@ impl Table {
             Header::Absent => (1..=self.first.len()).map(|number| format!("#{number}")).collect(),
         };
         self.first_row_is_read = header == Header::Absent;
+        self.header =
+            (header == Header::Present && !self.is_own_output).then(|| FirstHeader::of(&self.first));
         Ok(())
     }
 
@@ -336,11 +322,17 @@ impl Table {
         if std::mem::take(&mut self.first_row_is_read) {
             return Ok(Next::Record { line: self.records.record_line() });
         }
-        self.records.read().map_err(|source| ManifestError::Broken {
+        let next = self.records.read().map_err(|source| ManifestError::Broken {
             path: self.path.clone(),
             line: self.records.line(),
             source,
-        })
+        })?;
+        match (&next, &self.header) {
+            (Next::Record { line }, Some(header)) if header.comes_in_another_order(&self.records) => {
+                Err(ManifestError::HeaderAgain { path: self.path.clone(), line: *line })
+            }
+            _ => Ok(next),
+        }
     }
 
     /// The next row with its line, as many cells as there are columns, or what is wrong with it; none at the end.

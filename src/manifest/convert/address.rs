@@ -9,7 +9,11 @@ use super::{
 };
 use crate::{
     domain::{SourceUrl, UrlError, is_object_address, path_of},
-    manifest::{addresses::is_media, mapping::Field, values::linked_address},
+    manifest::{
+        addresses::{is_media, is_web_address},
+        mapping::Field,
+        values::linked_address,
+    },
     redact,
 };
 
@@ -30,6 +34,12 @@ impl<'a> Reading<'a> {
             return self.local_file(&value, path);
         }
         match normalised(&value) {
+            Ok(address) if is_folder(&address) => {
+                let message = "a folder of a bucket, and no object".to_owned();
+                let fix = "leave such rows out; list the objects alone (gcloud storage ls --recursive, aws s3api list-objects-v2)";
+                self.problem(Field::Url, redact::url(&address), Explanation::new("url_folder", message, fix));
+                None
+            }
             Ok(address) => {
                 self.warn_of_oddities(Field::Url, &value, &address);
                 Some(address)
@@ -37,6 +47,7 @@ impl<'a> Reading<'a> {
             Err(UrlError::Empty) if !self.problems.is_empty() => None,
             Err(error) => {
                 let (class, fix) = url_advice(error);
+                let fix = if is_json_list(&value) { JSON_LIST } else { fix };
                 let fix = fix.replace("COLUMN", self.name_of(Field::Url));
                 let column = self.gap(Field::Url).or_else(|| self.first(Field::Url));
                 let words = Explanation::new(class, error.to_string(), fix.as_str());
@@ -109,6 +120,20 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// What to do about a list of one address.
+const JSON_LIST: &str = "take the address out of the list: --map \"url={COLUMN|json 0}\"";
+
+/// `["https://host/a.mp4"]`.
+fn is_json_list(value: &str) -> bool {
+    let element = value.strip_prefix('[').map(|inner| inner.trim_start().trim_start_matches('"'));
+    value.ends_with(']') && element.is_some_and(is_web_address)
+}
+
+/// `gs://bucket/2019/` is no object, and `gs://bucket/2019/:` the line of a listing that names a folder.
+fn is_folder(address: &str) -> bool {
+    (address.ends_with('/') || address.ends_with("/:")) && is_object_address(address)
+}
+
 /// An address as it is sent; borrowed from the cell where the cell is normal already.
 pub(super) fn normalised<'a>(value: &Cow<'a, str>) -> Result<Cow<'a, str>, UrlError> {
     match value {
@@ -135,6 +160,10 @@ const BACKSLASH: Oddity = (
     "a backslash is in the address, and is sent as a slash",
     "remove it: --map \"FIELD={COLUMN|replace '\\' ''}\"",
 );
+const PATH_OF_WINDOWS: Oddity =
+    (BACKSLASH.0, BACKSLASH.1, "write a slash: --map \"FIELD={COLUMN|replace '\\' '/'}\"");
+const CUT: Oddity =
+    ("cut", "the address ends in dots: the rest of it is missing", "export the whole address");
 const SCHEME_TWICE: Oddity =
     ("scheme_twice", "the address begins twice: its host is http or https", "remove one");
 const TEMPLATE: Oddity = (
@@ -159,7 +188,10 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
     // in a query it stays as it is
     let before_query = written.split('?').next().unwrap_or(written);
     if memchr::memchr(b'\\', before_query.as_bytes()).is_some() {
-        return Some(BACKSLASH);
+        // `https:\/\/h\/a.mp4` of JSON, and the `\n` of a database
+        let is_escape = before_query.contains("\\/")
+            || ["\\n", "\\r", "\\t"].iter().any(|end| before_query.ends_with(end));
+        return Some(if is_escape { BACKSLASH } else { PATH_OF_WINDOWS });
     }
     let inside = address.split_once("://").map_or(address, |(_, inside)| inside);
     let path = inside.split(['?', '#']).next().unwrap_or(inside);
@@ -168,6 +200,12 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
     }
     // a name with blanks ends as a name of a video does
     if written.rsplit_once(char::is_whitespace).is_some_and(|(_, last)| !is_media(last)) {
+        return Some(TAIL);
+    }
+    if path.ends_with("...") || path.ends_with("%E2%80%A6") {
+        return Some(CUT);
+    }
+    if path.ends_with(';') {
         return Some(TAIL);
     }
     // nearly all have none of these
@@ -247,6 +285,11 @@ mod tests {
             ("https://h/a.mp4 (1080p)", Some("tail")),
             ("https://h/a.mp4\"", Some("tail")),
             ("https://h/a.mp4,", Some("tail")),
+            ("https://h/a.mp4;", Some("tail")),
+            ("https://h/a.mp4;jsessionid=1", None),
+            ("https://h/long-name...", Some("cut")),
+            ("https://h/long-name\u{2026}", Some("cut")),
+            ("https://h/a...b.mp4", None),
             ("https://h/a.mp4?sig=1 fog", Some("tail")),
             ("https://h/v/1, Dune walk", Some("tail")),
             ("https://h/a.mp4\u{a0}(HD)", Some("tail")),

@@ -66,6 +66,11 @@ pub(super) const fn datetime_advice(error: DatetimeError) -> Advice {
             "a day as a spreadsheet counts it (Excel serial number)",
             "say --date-format excel, or format the column as a date and export it again",
         ),
+        DatetimeError::TimeAlone => (
+            "datetime_time_alone",
+            "a time of day or a duration, and no date",
+            "map another column: --map datetime=COLUMN; a time of day beside a date is --map time=COLUMN",
+        ),
         DatetimeError::Impossible => {
             ("datetime_impossible", "there is no such day or time", "correct it, or leave the cell empty")
         }

@@ -145,7 +145,8 @@ pub(super) fn convert<'a>(
     let namespace = reading.namespace();
     let external_id = reading.external_id();
     let item_id = reading.item_id(external_id.as_ref());
-    let content_hash = reading.value(Field::Hash);
+    // `0` of a program that made no digest
+    let content_hash = reading.value(Field::Hash).filter(|hash| hash.bytes().any(|byte| byte != b'0'));
     let (Some(address), []) = (address, &reading.problems[..]) else { return Err(reading.problems) };
     Ok(BorrowedRow {
         address,
@@ -433,10 +434,10 @@ fn has_escape(text: &str) -> bool {
     ["\\n", "\\t", "\\r"].iter().any(|escape| text.contains(escape))
 }
 
-/// Whether a text is a number as spreadsheets shorten it: `1.23457E+17`.
+/// Whether a text is a number as spreadsheets shorten it: `1.23457E+17`, or as programs do: `1.23456789012346e+17`.
 fn is_scientific(text: &str) -> bool {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.split_once("E+").is_some_and(|(mantissa, exponent)| {
+    text.split_once("E+").or_else(|| text.split_once("e+")).is_some_and(|(mantissa, exponent)| {
         let mantissa = mantissa.replacen(['.', ','], "", 1);
         is_digits(&mantissa) && is_digits(exponent)
     })

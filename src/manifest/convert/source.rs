@@ -6,6 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 
 use super::{Explanation, NO, Reading, YES, problem_at};
 use crate::{
+    domain::is_object_address,
     manifest::{
         mapping::{Encode, Field, FieldSlot, Transform, Unreadable, ValueSource, apply},
         values,
@@ -96,8 +97,16 @@ impl<'a> Reading<'a> {
                     has_gap |= value.is_none();
                     let value = value.unwrap_or_default();
                     match encode {
+                        Encode::Raw if field.is_address() && is_object_address(&filled) => {
+                            filled.push_str(behind_slash(&filled, &value));
+                        }
                         Encode::Raw => filled.push_str(&value),
-                        Encode::Path => filled.extend(utf8_percent_encode(&value, IN_PATH)),
+                        Encode::Path => {
+                            let is_of_windows = value.contains('\\');
+                            let path = if is_of_windows { value.replace('\\', "/").into() } else { value };
+                            let path = behind_slash(&filled, &path);
+                            filled.extend(utf8_percent_encode(path, IN_PATH));
+                        }
                         Encode::Query => filled.extend(utf8_percent_encode(&value, IN_QUERY)),
                     }
                 }
@@ -134,6 +143,12 @@ impl<'a> Reading<'a> {
             self.problems.push(problem_at(name, redact::opaque(text), words));
         }
     }
+}
+
+/// A path without the slashes at its beginning where there is one before it: `https://host/` and `/2019/a.mp4` are the same
+/// video as `https://host/` and `2019/a.mp4`.
+fn behind_slash<'a>(before: &str, path: &'a str) -> &'a str {
+    if before.ends_with('/') { path.trim_start_matches('/') } else { path }
 }
 
 /// The text of `="0012"`, as which programs write a text that a spreadsheet must not read as a number.

@@ -51,6 +51,11 @@ impl<'a> Column<'a> {
         self.parts.split('_').any(|part| words.contains(&part))
     }
 
+    /// Whether its whole name is one of these.
+    pub(super) fn is_called(&self, names: &[&str]) -> bool {
+        names.contains(&self.parts.as_str())
+    }
+
     pub(super) fn distinct(&self) -> usize {
         self.cells.iter().collect::<HashSet<_>>().len()
     }

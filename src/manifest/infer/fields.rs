@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        first_rows::is_each_its_own,
         mapping::Field,
         values::{
             coordinates::{Axis, GeoOrder, is_marked_angle},
@@ -12,7 +13,7 @@ use super::{
     columns::Column,
 };
 
-const LATITUDE_WORDS: &[&str] = &["lat", "latitude", "latitud", "latitudine", "breite", "breitengrad", "y"];
+const LATITUDE_WORDS: &[&str] = &["lat", "latitude", "latitud", "latitudine", "breite", "breitengrad"];
 const LONGITUDE_WORDS: &[&str] = &[
     "lon",
     "lng",
@@ -24,8 +25,12 @@ const LONGITUDE_WORDS: &[&str] = &[
     "laenge",
     "längengrad",
     "laengengrad",
-    "x",
 ];
+/// Whole names of the axes of a plane, which may be pixels.
+const PLANE_Y: &[&str] = &["y", "coord_y", "y_coord", "point_y", "pos_y", "geo_y", "gps_y", "wgs84_y"];
+const PLANE_X: &[&str] = &["x", "coord_x", "x_coord", "point_x", "pos_x", "geo_x", "gps_x", "wgs84_x"];
+/// Parts of names of columns that say that numbers beside them are of an image.
+const OF_IMAGES: &[&str] = &["width", "height", "w", "h", "bbox", "pixel", "px"];
 const GEO_WORDS: &[&str] = &["geo", "coordinates", "coord", "coords", "location", "position", "point", "gps"];
 const DATE_WORDS: &[&str] = &[
     "date", "time", "datetime", "taken", "recorded", "captured", "created", "filmed", "shot", "when", "day",
@@ -68,19 +73,33 @@ impl Inference {
             return;
         }
         let share = |column: &Column<'_>, order: GeoOrder| column.share(|cell| order.read(cell).is_ok());
-        let orders = [GeoOrder::LatLon, GeoOrder::LonLat];
+        let both =
+            |column: &Column<'_>| [GeoOrder::LatLon, GeoOrder::LonLat].map(|order| share(column, order));
         let best = columns
             .iter()
-            .filter(|column| !self.is_used(column))
-            .flat_map(|column| orders.map(|order| (column, order)))
-            .filter(|(column, order)| {
+            .filter(|column| !self.is_used(column) && column.distinct() > 1)
+            .map(|column| (column, both(column)))
+            .filter(|(column, shares)| {
                 let is_named = column.is_named(Field::Geo) || column.has_word(GEO_WORDS);
-                share(column, *order) >= if is_named { MOST } else { 99 } && column.distinct() > 1
+                shares.iter().any(|share| *share >= if is_named { MOST } else { 99 })
             })
-            .max_by_key(|(column, order)| (share(column, *order), *order == GeoOrder::LatLon));
-        if let Some((column, order)) = best {
+            .max_by_key(|(_, [lat_lon, lon_lat])| (*lat_lon.max(lon_lat), *lat_lon));
+        if let Some((column, [lat_lon, lon_lat])) = best {
+            // a few bad cells do not turn a whole file round
+            let (order, share) =
+                if lat_lon >= MOST { (GeoOrder::LatLon, lat_lon) } else { (GeoOrder::LonLat, lon_lat) };
             self.geo_order = order;
-            self.propose(Field::Geo, &[column], share(column, order), "pairs of degrees");
+            self.propose(Field::Geo, &[column], share, "pairs of degrees");
+            let unread: Vec<&&str> = column.cells.iter().filter(|cell| order.read(cell).is_err()).collect();
+            if let Some(first) = unread.first() {
+                let (noun, count) = (if unread.len() == 1 { "cell is" } else { "cells are" }, unread.len());
+                let first = crate::redact::opaque(first);
+                let other = if order == GeoOrder::LatLon { "lon-lat" } else { "lat-lon" };
+                self.notes.push(format!(
+                    "{}: {count} {noun} no place, such as {first}; if the other number comes first, say --geo-order {other}",
+                    crate::redact::clean(column.name)
+                ));
+            }
         }
     }
 
@@ -142,7 +161,9 @@ impl Inference {
             };
             let Some(column) = columns.iter().find(fits) else { continue };
             let is_unique = column.distinct() == column.cells.len();
-            if field != Field::Id || is_unique {
+            // a namespace for each video would keep a search from finding two of them
+            let is_own_namespace = field == Field::UniqueId && is_each_its_own(&column.cells);
+            if !is_own_namespace && (field != Field::Id || is_unique) {
                 self.propose(field, &[column], 90, "its name");
             }
         }
@@ -163,9 +184,18 @@ fn degrees_of<'a, 'b>(columns: &'a [Column<'b>], axis: Axis) -> Option<&'a Colum
     };
     let with_hemispheres = |column: &&Column<'_>| axis == Axis::Latitude && has_hemispheres(column);
     let candidates = || columns.iter().filter(reads);
+    let is_of_plane = |column: &&Column<'_>| {
+        let names = if axis == Axis::Latitude { PLANE_Y } else { PLANE_X };
+        column.is_called(names) && column.share(|cell| cell.contains(['.', ','])) >= MOST
+    };
+    let is_large = |column: &Column<'_>| {
+        column.share(|cell| axis.read(cell).is_ok_and(|degrees| degrees.abs() >= 1.0)) > 0
+    };
+    let is_map = !columns.iter().any(|column| column.has_word(OF_IMAGES));
     candidates()
         .find(|column| column.is_named(field))
         .or_else(|| candidates().find(|column| column.has_word(words)))
+        .or_else(|| candidates().find(|column| is_map && is_of_plane(column) && is_large(column)))
         .or_else(|| {
             candidates().find(|column| {
                 with_hemispheres(column)

@@ -76,7 +76,7 @@ pub fn infer(spec: &ManifestSpec) -> Result<Inference, ManifestError> {
     let joined = spec
         .joins
         .iter()
-        .map(|join| Joined::read(join, &table.names, table.is_own_output))
+        .map(|join| Joined::read(join, &table.names, table.is_own_output, &spec.rules.missing))
         .collect::<Result<Vec<_>, _>>()?;
     let width = table.names.len();
     let added = joined.iter().filter(|joined| joined.places.is_none()).flat_map(|joined| &joined.names);

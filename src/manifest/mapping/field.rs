@@ -141,9 +141,7 @@ impl Field {
             Self::UniqueId => &["unique_id", "namespace"],
             Self::Callback => &["callback", "callback_url", "callback_uri"],
             Self::RetainOriginalVideo => &["retain_original_video", "retain_original"],
-            Self::VideoTranscriptionPrompt => {
-                &["video_transcription_prompt", "transcription_prompt", "prompt"]
-            }
+            Self::VideoTranscriptionPrompt => &["video_transcription_prompt", "transcription_prompt"],
             Self::Id => &["id", "external_id", "video_id", "asset_id", "row_id"],
             Self::Hash => &["hash", "content_hash", "checksum", "digest", "sha256", "sha1", "md5", "sha_256"],
             // with the names of the axes, see [`super::recognise`]

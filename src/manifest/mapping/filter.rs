@@ -60,6 +60,15 @@ impl Filter {
         Ok(self.holds(cells.get(place).map_or("", String::as_str)))
     }
 
+    /// The flag, as a shell takes it, that leaves out the rows whose column (from 0) is this value or, with `is_part`, contains it.
+    pub(in crate::manifest) fn leaving_out(column: usize, name: &str, value: &str, is_part: bool) -> String {
+        let test = if is_part { Test::ContainsNot } else { Test::IsNot };
+        let named = Self { column: name.to_owned(), test, value: value.to_owned() };
+        let reads_back = named.to_string().parse().as_ref() == Ok(&named);
+        let filter = if reads_back { named } else { Self { column: format!("#{}", column + 1), ..named } };
+        format!("--where '{}'", filter.to_string().replace('\'', "'\\''"))
+    }
+
     /// Whether a row with this value stays.
     pub(in crate::manifest) fn holds(&self, value: &str) -> bool {
         let value = value.trim();

@@ -280,6 +280,11 @@ fn fit(field: Field, parts: &str) -> Option<(usize, usize)> {
     None
 }
 
+/// Whether the name of a date says that it is later than the capture.
+pub(super) fn is_of_upload(field: Field, name: &str) -> bool {
+    field == Field::Datetime && has_any(&parts_of(name), UPLOAD)
+}
+
 /// Whether a field may hold degrees times ten million.
 pub(super) const fn is_degrees(field: Field) -> bool {
     matches!(field, Field::Latitude | Field::Longitude)

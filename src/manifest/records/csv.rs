@@ -162,6 +162,11 @@ impl CsvRecords {
         loop {
             let input = self.bytes.fill_buf()?;
             let Some(first) = input.first() else { return Ok(false) };
+            // the mark of the end of a file of DOS
+            if input == [0x1a] {
+                self.bytes.consume(1);
+                continue;
+            }
             if self.comment == Some(*first) {
                 self.skip_line()?;
                 continue;

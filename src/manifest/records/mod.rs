@@ -165,6 +165,14 @@ impl Records {
         }
     }
 
+    /// The bytes of all cells of the record together. `None`: it is not of a file of cells between delimiters.
+    pub(super) fn text_length(&self) -> Option<usize> {
+        match self {
+            Self::Csv(records) => Some(records.run_on().0.len()),
+            Self::Json(_) | Self::Sheet(_) => None,
+        }
+    }
+
     /// Appends the record's cells as they are written, one behind the other, and where each ends; returns how many.
     pub(super) fn append_to(&self, text: &mut Vec<u8>, ends: &mut Vec<usize>) -> usize {
         let (start, before) = (text.len(), ends.len());

@@ -144,6 +144,7 @@ pub fn scan(
         scan: Scan::default(),
         seen: SeenRows::new(),
         seen_content: SeenRows::new(),
+        seen_urls: SeenRows::new(),
         duplicates: KeptDuplicates::default(),
         places: PlaceCounts::new(),
         paths: manifests.iter().map(|manifest| manifest.path().to_owned()).collect(),
@@ -153,6 +154,7 @@ pub fn scan(
         let path = manifest.path().to_owned();
         scanner.seen.begin_manifest();
         scanner.seen_content.begin_manifest();
+        scanner.seen_urls.begin_manifest();
         let columns = manifest.columns.firsts();
         let origin = ScannedManifest { manifest: at, path: &path, columns: &columns };
         manifest.warn_at(order.now);
@@ -192,6 +194,8 @@ struct Good {
     key: [u8; 16],
     /// The digest of the video's bytes, as it is compared and as it is shown.
     content: Option<Box<([u8; 16], String)>>,
+    /// The key by the address alone, where another is used.
+    url_key: Option<[u8; 16]>,
     place: Option<Coordinates>,
     is_full: bool,
     warnings: Vec<Problem>,
@@ -209,6 +213,7 @@ impl Good {
             line,
             key: borrowed_row.key().0,
             content,
+            url_key: borrowed_row.url_key().map(|key| key.0),
             place: borrowed_row.coordinates,
             is_full: borrowed_row.tags.len() >= Submission::TAGS_MAX,
             warnings: std::mem::take(&mut borrowed_row.warnings),
@@ -229,6 +234,8 @@ struct Scanner {
     seen: SeenRows,
     /// The digests of videos, where the manifest has them.
     seen_content: SeenRows,
+    /// Addresses, where ids say which video a row is.
+    seen_urls: SeenRows,
     /// They are met at the end, once it is known what differs.
     duplicates: KeptDuplicates,
     places: PlaceCounts,
@@ -266,6 +273,7 @@ impl Scanner {
             row.warnings.extend(self.places.inspect(place, columns));
         }
         self.look_for_same_content(&mut row, origin);
+        self.look_for_same_url(&mut row, origin);
         self.scan.warned += u64::from(!row.warnings.is_empty());
         count(&mut self.scan.warnings, path, line, &row.warnings);
         meet(path, ScannedRow::Good { line, warnings: &row.warnings, row: row.row.as_deref() });
@@ -280,6 +288,17 @@ impl Scanner {
             let fix = "leave one of them out, or both are paid";
             let words = Explanation::new("same_content", message, fix);
             row.warnings.push(problem_at(origin.columns.of(Field::Hash), crate::redact::opaque(hash), words));
+        }
+    }
+
+    /// The same address under another id would be paid twice.
+    fn look_for_same_url(&mut self, row: &mut Good, origin: &ScannedManifest<'_>) {
+        let Some(key) = row.url_key else { return };
+        if let Some(first) = self.seen_urls.first_place(&key, row.line) {
+            let message = format!("the same url as {}, under another id", self.name(origin.manifest, first));
+            let fix = "leave one of them out, or both are paid";
+            let words = Explanation::new("same_url", message, fix);
+            row.warnings.push(problem_at(origin.columns.of(Field::Url), String::new(), words));
         }
     }
 

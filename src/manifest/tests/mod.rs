@@ -3,6 +3,7 @@
 mod accounts;
 mod exports;
 mod listing;
+mod oddities;
 mod readers;
 mod shapes;
 mod values;
@@ -61,7 +62,7 @@ fn is_at(row: &ManifestRow, latitude: f64, longitude: f64) -> bool {
 fn a_row_becomes_what_the_service_accepts() {
     let shelf = Shelf::new();
     let spec = shelf.put(
-        b"\xef\xbb\xbfid;Video URL;Tags;geo;taken_at;camera;namespace;retain_original;prompt;callback_url\r\n\
+        b"\xef\xbb\xbfid;Video URL;Tags;geo;taken_at;camera;namespace;retain_original;transcription_prompt;callback_url\r\n\
           A1; https://HOST/a b.mp4 ;\"fog; fog, harbour\";52.5,13.4;2019-05-06T07:08:09+02:00;X100;reels;YES;who speaks?;https://me/cb\r\n",
     );
     let row = read(&spec).remove(0).unwrap();

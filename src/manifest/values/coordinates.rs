@@ -1,5 +1,7 @@
 //! Where a video was taken: degrees as people and instruments write them, in range and in pairs.
 
+use std::collections::BTreeMap;
+
 pub use super::axis::{Axis, CoordinateError};
 use super::{
     angle::{self, Angle, AngleToken, decimal, sixtieths},
@@ -71,7 +73,7 @@ const SEPARATORS: &[&str] = &[";", "|", "/", ", ", " ", ","];
 
 impl GeoOrder {
     /// Reads both coordinates from one cell: `lat,lon`, `lat;lon`, `lat lon`, with or without brackets, hemispheres, decimal
-    /// commas and a third number, the altitude; ISO 6709 (`+52.5+013.4/`); or `POINT(lon lat)` as databases write it.
+    /// commas and a third number, the altitude (`34.2 m Above Sea Level`); ISO 6709 (`+52.5+013.4/`); or `POINT(lon lat)` as databases write it.
     pub fn read(self, text: &str) -> Result<Coordinates, CoordinateError> {
         let text = trim(text);
         // most are two plain numbers with a comma
@@ -95,6 +97,10 @@ impl GeoOrder {
         {
             return arrange(pair, self);
         }
+        if let Some(pair) = mongo_numbers(text) {
+            return arrange(pair, self);
+        }
+        let text = without_altitude(text);
         let text =
             text.strip_prefix("geo:").map_or(text, |text| text.split([';', '?']).next().unwrap_or(text));
         let inner = trim(text.trim_start_matches(['(', '[']).trim_end_matches([')', ']']));
@@ -105,6 +111,17 @@ impl GeoOrder {
         let pair = SEPARATORS.iter().find_map(|separator| between(inner, separator));
         pair.map_or(Err(CoordinateError::NotAPair), |pair| arrange(pair, self))
     }
+}
+
+/// A place without `, 34.2 m Above Sea Level`, as exiftool writes the altitude.
+fn without_altitude(text: &str) -> &str {
+    let is_altitude = |part: &str| part.contains(|c: char| c.is_ascii_digit());
+    let cut = text.rsplit_once(',').filter(|(_, behind)| is_altitude(behind));
+    let ends_so = [" Above Sea Level", " Below Sea Level"].iter().any(|end| {
+        let start = text.len().checked_sub(end.len()).and_then(|start| text.get(start..));
+        start.is_some_and(|own| own.eq_ignore_ascii_case(end))
+    });
+    cut.filter(|_| ends_so).map_or(text, |(place, _)| place)
 }
 
 /// A plain number with a point, not with a comma.
@@ -128,6 +145,17 @@ fn numbers<'a>(parts: impl Iterator<Item = &'a str>) -> Option<[Angle; 2]> {
 /// The inside of a JSON array of two or three numbers.
 fn json_numbers(inside: &str) -> Option<[Angle; 2]> {
     numbers(inside.split(',')).filter(|_| inside.matches(',').count() <= 2)
+}
+
+/// `[{"$numberDouble":"13.4"},{"$numberDouble":"52.5"}]`, as `MongoDB` exports numbers.
+fn mongo_numbers(text: &str) -> Option<[Angle; 2]> {
+    if !text.starts_with('[') || !text.contains("$number") {
+        return None;
+    }
+    let values: Vec<BTreeMap<String, String>> = serde_json::from_str(text).ok()?;
+    let texts: Option<Vec<&str>> =
+        values.iter().map(|value| value.values().next().map(String::as_str)).collect();
+    numbers(texts?.into_iter())
 }
 
 /// The inside of `POINT(…)`, `POINT Z (…)` and `SRID=4326;POINT(…)`.
@@ -310,6 +338,9 @@ mod tests {
             "52°30' -13°15'",
             "52.5N 13.25W",
             "geo:52.5,-13.25;u=35",
+            "52 deg 30' 0.00\" N, 13 deg 15' 0.00\" W, 34.2 m Above Sea Level",
+            "52.5, -13.25, 3 m below sea level",
+            r#"[{"$numberDouble":"52.5"},{"$numberDouble":"-13.25"}]"#,
         ] {
             assert_eq!(GeoOrder::LatLon.read(text), Ok(place), "{text}");
         }

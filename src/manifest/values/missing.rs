@@ -33,6 +33,10 @@ const MISSING: &[&str] = &[
     "0000-00-00 00:00:00",
     "0000-00-00T00:00:00",
     "0000-00-00T00:00:00Z",
+    "0001-01-01",
+    "0001-01-01 00:00:00",
+    "0001-01-01T00:00:00",
+    "0001-01-01T00:00:00Z",
     "0000:00:00",
     "0000:00:00 00:00:00",
     ":  :     :  :",
@@ -83,7 +87,7 @@ mod tests {
     #[test]
     fn a_text_is_missing_as_a_program_writes_it_or_as_the_user_says() {
         let rules = MissingRules { texts: vec!["?".to_owned()], ..MissingRules::default() };
-        for text in ["NA", "\\N", "NaT", "0000:00:00 00:00:00", "?", "-"] {
+        for text in ["NA", "\\N", "NaT", "0000:00:00 00:00:00", "0001-01-01T00:00:00Z", "?", "-"] {
             assert!(rules.is_missing(text), "{text}");
         }
         for text in ["Na", "NANA", "none", "nil", "0", "false", "unknown", ""] {

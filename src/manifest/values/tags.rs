@@ -8,7 +8,7 @@ use crate::domain::Submission;
 /// How a cell is split into tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TagSeparator {
-    /// At every `,`, `;`, `|` and line break.
+    /// At every `,`, `;`, `|` and line break, and at the same signs of other scripts.
     Default,
     /// At every occurrence of this text only.
     Only(String),
@@ -111,6 +111,9 @@ fn take<'a>(tags: &mut Vec<Cow<'a, str>>, tag: Cow<'a, str>) {
     }
 }
 
+/// What separates tags beside `,`, `;` and `|`: the commas, semicolons and bars of other scripts, and the dot of a list.
+const OTHER_SEPARATORS: [char; 8] = ['、', '，', '；', '،', '؛', '｜', '､', '•'];
+
 /// Each line of a text; nearly all have one.
 fn of_lines<'a>(text: &'a str, take: &mut impl FnMut(Cow<'a, str>)) {
     if has_lines(text) {
@@ -127,12 +130,13 @@ fn parts<'a>(text: &'a str, separator: &TagSeparator, mut take: impl FnMut(Cow<'
     }
     match separator {
         TagSeparator::Default => {
-            let mut start = 0;
-            for at in memchr::memchr3_iter(b',', b';', b'|', text.as_bytes()) {
-                of_lines(&text[start..at], &mut take);
-                start = at + 1;
+            if let Some(elements) = quoted_list(text).or_else(|| of_sharepoint(text)) {
+                return elements.into_iter().for_each(|element| take(Cow::Owned(element)));
             }
-            of_lines(&text[start..], &mut take);
+            if let Some(items) = bulleted(text) {
+                return items.iter().for_each(|item| between_signs(item, &mut take));
+            }
+            between_signs(text, &mut take);
         }
         TagSeparator::Only(separator) => {
             for part in text.split(separator.as_str()) {
@@ -140,6 +144,75 @@ fn parts<'a>(text: &'a str, separator: &TagSeparator, mut take: impl FnMut(Cow<'
             }
         }
     }
+}
+
+/// The parts of a cell between the signs that separate tags by default.
+fn between_signs<'a>(text: &'a str, take: &mut impl FnMut(Cow<'a, str>)) {
+    let mut of_part = |part: &'a str| {
+        if part.is_ascii() {
+            of_words(part, take);
+        } else {
+            part.split(OTHER_SEPARATORS).for_each(|part| of_words(part, take));
+        }
+    };
+    let mut start = 0;
+    for at in memchr::memchr3_iter(b',', b';', b'|', text.as_bytes()) {
+        of_part(&text[start..at]);
+        start = at + 1;
+    }
+    of_part(&text[start..]);
+}
+
+/// The words of `#fog #sea`, each for itself, and the lines of any other text.
+fn of_words<'a>(text: &'a str, take: &mut impl FnMut(Cow<'a, str>)) {
+    let begins_so = trim(text).starts_with('#');
+    if begins_so && text.split_whitespace().all(|word| word.len() > 1 && word.starts_with('#')) {
+        text.split_whitespace().for_each(|word| take(Cow::Borrowed(word)));
+    } else {
+        of_lines(text, take);
+    }
+}
+
+/// `"fog","sea"`: at least two texts in quotes, and nothing else but what separates them.
+fn quoted_list(text: &str) -> Option<Vec<String>> {
+    let mut rest = trim(text);
+    let mut elements = Vec::new();
+    loop {
+        let (element, behind) = quoted(rest.strip_prefix('"')?, '"')?;
+        elements.push(element);
+        let behind = behind.trim_start();
+        if behind.is_empty() {
+            return (elements.len() > 1).then_some(elements);
+        }
+        rest = behind.strip_prefix([',', ';', '|'])?.trim_start();
+    }
+}
+
+/// `;#fog;#sea;#` and `12;#fog;#13;#sea`, as `SharePoint` writes choices and what it looks up.
+fn of_sharepoint(text: &str) -> Option<Vec<String>> {
+    if !text.starts_with(|c: char| c == ';' || c.is_ascii_digit()) {
+        return None;
+    }
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (first, _) = text.split_once(";#").filter(|(first, _)| first.is_empty() || is_number(first))?;
+    let parts = text.split(";#").map(str::to_owned);
+    if first.is_empty() {
+        return Some(parts.collect());
+    }
+    let looked_up: Vec<String> = parts.collect();
+    let are_pairs = looked_up.chunks(2).all(|pair| pair.len() == 2 && is_number(&pair[0]));
+    are_pairs.then(|| looked_up.into_iter().skip(1).step_by(2).collect())
+}
+
+/// The items of a text each of whose lines begins with `-`, `*` or another mark of a list.
+fn bulleted(text: &str) -> Option<Vec<&str>> {
+    const MARKS: [char; 6] = ['-', '*', '+', '–', '•', '·'];
+    // nearly every cell ends the search with its first letter
+    if !text.trim_start().starts_with(MARKS) || !has_lines(text) {
+        return None;
+    }
+    let lines = text.split(LINE_BREAKS).map(trim).filter(|line| !line.is_empty());
+    lines.map(|line| line.strip_prefix(MARKS).filter(|item| item.starts_with(char::is_whitespace))).collect()
 }
 
 /// What a tag is read from.
@@ -181,12 +254,19 @@ pub(in crate::manifest) fn label_of(text: &str) -> Option<String> {
 /// Elements that represent no value, as programs write them.
 const NO_ELEMENT: &[&str] = &["None", "null", "NULL", "nan", "NaN", "nil"];
 
-/// The elements of a list as programs write it: `["a", "b"]`, `['a', 'b']`, `('a', u'b')`, `{'a', 'it\'\'s'}`, `{a,b}`, and
-/// `{"a": true}`. None for any other text.
+/// What Scala writes before the elements of a list in parentheses.
+const SCALA: &[&str] = &["WrappedArray", "ArraySeq", "ArrayBuffer"];
+
+/// The elements of a list as programs write it: `["a", "b"]`, `['a', 'b']`, `('a', u'b')`, `{'a', 'it\'\'s'}`, `{a,b}`, `[a]`,
+/// `WrappedArray(a, b)` and `{"a": true}`. None for any other text.
 pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
     let text = trim(text);
     let inner = match (text.as_bytes().first()?, text.as_bytes().last()?) {
         (b'[', b']') | (b'{', b'}') | (b'(', b')') if text.len() >= 2 => &text[1..text.len() - 1],
+        (b'W' | b'A', b')') => {
+            let list = SCALA.iter().find_map(|name| text.strip_prefix(name))?;
+            list.strip_prefix('(')?.strip_suffix(')')?
+        }
         _ => return None,
     };
     if let Ok(values) = serde_json::from_str::<Vec<serde_json::Value>>(text) {
@@ -223,12 +303,15 @@ pub(in crate::manifest) fn listed(text: &str) -> Option<Vec<String>> {
             None => return None,
         };
     }
-    // `[sic]` is a word in brackets, and `(a, b)` words in parentheses
-    (has_quote || (elements.len() != 1 && !text.starts_with('('))).then_some(elements)
+    // `[fog]` is a list as Trino shows it and `{fog}` one of PostgreSQL, but `(a, b)` are words in parentheses
+    (has_quote || !text.starts_with('(')).then_some(elements)
 }
 
 /// The text of an element; that of an object is its label.
 fn text_of(value: &serde_json::Value) -> String {
+    if let Some(pair) = value.as_object().and_then(pair_of) {
+        return pair;
+    }
     let label = || {
         let object = value.as_object()?;
         let is_plain = |label: &&serde_json::Value| !label.is_object() && !label.is_array();
@@ -242,6 +325,18 @@ fn text_of(value: &serde_json::Value) -> String {
         None if value.is_null() => String::new(),
         None => value.to_string(),
     }
+}
+
+/// `site:A` of `{"key": "site", "value": "A"}`: the value alone would say nothing.
+fn pair_of(object: &serde_json::Map<String, serde_json::Value>) -> Option<String> {
+    let of = |name: &str| {
+        let (_, value) = object.iter().find(|(own, _)| own.eq_ignore_ascii_case(name))?;
+        value
+            .as_str()
+            .map_or_else(|| value.as_number().map(ToString::to_string), |text| Some(text.to_owned()))
+    };
+    let (key, value) = (of("key")?, of("value")?);
+    (object.len() == 2).then(|| format!("{key}:{value}"))
 }
 
 type Letters<'a> = std::iter::Peekable<std::str::CharIndices<'a>>;
@@ -321,6 +416,7 @@ mod tests {
                 r#"[{"id": 1, "name": "a"}, {"term": 7}, {"x": "b"}, {"x": 1}]"#,
                 &["a", "7", "b", r#"{"x":1}"#],
             ),
+            (r#"[{"key": "site", "value": "A"}, {"Key": "n", "Value": 7}]"#, &["site:A", "n:7"]),
             ("['a', 'b, c']", &["a", "b, c"]),
             ("{'a', 'it''s', \"x\"}", &["a", "it's", "x"]),
             (r"['it\'s']", &["it's"]),
@@ -335,13 +431,52 @@ mod tests {
             ("[a], [b]", &["[a]", "[b]"]),
             ("[]", &[]),
             ("{}", &[]),
-            ("[sic]", &["[sic]"]),
+            ("{fog}", &["fog"]),
+            ("[fog]", &["fog"]),
+            ("[nan]", &[]),
+            ("[None]", &[]),
+            ("WrappedArray(fog, sea)", &["fog", "sea"]),
+            ("WrappedArray()", &[]),
+            ("Alps (north)", &["Alps (north)"]),
+            ("fog [sic]", &["fog [sic]"]),
             ("[a", &["[a"]),
             ("['a' 'b']", &["['a' 'b']"]),
             ("['a", &["['a"]),
         ] {
             assert_eq!(tags(&[cell], &TagSeparator::Default).unwrap(), expected, "{cell}");
         }
+    }
+
+    #[test]
+    fn tags_are_separated_by_the_signs_of_any_script_and_by_those_of_programs() {
+        for (cell, expected) in [
+            ("霧、海，空", &["霧", "海", "空"][..]),
+            ("霧；海｜空,日", &["霧", "海", "空", "日"]),
+            ("ضباب، بحر؛ شمس", &["ضباب", "بحر", "شمس"]),
+            ("#fog #sea  #sun", &["#fog", "#sea", "#sun"]),
+            ("#fog, #sea #sun", &["#fog", "#sea", "#sun"]),
+            ("#fog at sea", &["#fog at sea"]),
+            ("# 1", &["# 1"]),
+            (r#""fog","sea, cold"; "x""#, &["fog", "sea, cold", "x"]),
+            (r#""fog""#, &[r#""fog""#]),
+            (r#""fog" at "sea""#, &[r#""fog" at "sea""#]),
+            (";#fog;#sea;#", &["fog", "sea"]),
+            ("12;#fog", &["fog"]),
+            ("12;#fog;#13;#sea", &["fog", "sea"]),
+            ("#fog;#sea", &["#fog", "#sea"]),
+            ("fog;#sea", &["fog", "#sea"]),
+            ("- fog\n- sea, cold\r\n", &["fog", "sea", "cold"]),
+            ("• fog\n• sea", &["fog", "sea"]),
+            ("• fog", &["fog"]),
+            ("- fog\nsea", &["- fog", "sea"]),
+            ("-5\n-6", &["-5", "-6"]),
+            ("- fog", &["- fog"]),
+            ("Île de Ré", &["Île de Ré"]),
+        ] {
+            assert_eq!(tags(&[cell], &TagSeparator::Default).unwrap(), expected, "{cell}");
+        }
+        let bar = TagSeparator::Only("|".to_owned());
+        assert_eq!(tags(&["#fog #sea|霧、海"], &bar).unwrap(), ["#fog #sea", "霧、海"]);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! The columns that are recognised by their names, beside those that rules name.
 
 use super::{Columns, ExplicitRule, ValueSource};
-use crate::manifest::mapping::{
-    Field, MapRule,
-    names::parts_of,
-    recognise::{Recognised, is_date_alone, is_degrees, recognise},
+use crate::manifest::{
+    mapping::{
+        Field, MapRule,
+        names::parts_of,
+        recognise::{Recognised, is_date_alone, is_degrees, is_of_upload, recognise},
+    },
+    values::tags::LABEL_KEYS,
 };
 
 impl Columns {
@@ -39,9 +42,13 @@ impl Columns {
             if self.of(field).is_some() || depends_on.is_none() {
                 continue;
             }
-            let width = if field == Field::Url { self.file_ends[0] } else { names.len() };
+            // what a row is and where its answers go, only its own file says
+            let is_of_row =
+                matches!(field, Field::Url | Field::Id | Field::Hash | Field::UniqueId | Field::Callback);
+            let width = if is_of_row { self.file_ends[0] } else { names.len() };
             let among = &names[..width.min(names.len())];
-            let mut found = recognise(field, among, explicit.has_paths);
+            let mut found =
+                recognise(field, among, explicit.has_paths).map(|found| self.own_first(field, found));
             if let (Field::Time, Some(date)) = (field, depends_on) {
                 found = found.and_then(|found| self.of_same_object(found, date));
             }
@@ -51,13 +58,37 @@ impl Columns {
                 found = found.and_then(|found| self.hemisphere_of(found, axis, is_named));
             }
             if let Some(found) = found {
-                self.feed(field, vec![ValueSource::Cell(found.column)]);
+                let label =
+                    self.label_column(found.column).filter(|_| field == Field::Tags && explicit.has_paths);
+                let columns = std::iter::once(found.column).chain(label);
+                self.feed(field, columns.map(ValueSource::Cell).collect());
                 if !found.rivals.is_empty() {
                     self.rivals.push((field, found.column, found.rivals));
                 }
             }
         }
         self.choose_place(explicit);
+        // what feeds another field is used
+        let feeds: Vec<usize> = self.used().collect();
+        for (_, _, others) in &mut self.rivals {
+            others.retain(|column| !feeds.contains(column));
+        }
+        self.rivals.retain(|(_, _, others)| !others.is_empty());
+    }
+
+    /// `tags.name` beside `tags`: what was written as an object where there is one tag, and as a list where there are several.
+    fn label_column(&self, column: usize) -> Option<usize> {
+        let labels = LABEL_KEYS.iter().map(|key| format!("{}.{key}", self.names[column]));
+        labels.into_iter().find_map(|label| self.names.iter().position(|name| *name == label))
+    }
+
+    /// What was recognised, the columns of the manifest before those of second files. A date of the upload does not go before
+    /// one of the capture.
+    fn own_first(&self, field: Field, found: Recognised) -> Recognised {
+        let mut all: Vec<usize> = std::iter::once(found.column).chain(found.rivals).collect();
+        all.sort_by_key(|column| (is_of_upload(field, &self.names[*column]), self.file_of(*column)));
+        let column = all.remove(0);
+        Recognised { column, rivals: all }
     }
 
     /// One source for the place: two columns beat one of the same file, and the manifest beats a second file.
@@ -80,6 +111,16 @@ impl Columns {
             self.feeds[*field as usize] = None;
         }
         self.rivals.retain(|(field, ..)| !losing.contains(field));
+    }
+
+    /// Feeds a place from nothing; half of a pair is none.
+    pub(in crate::manifest) fn leave_out_place(&mut self, field: Field) {
+        let pair = &[Field::Latitude, Field::Longitude, Field::LatitudeRef, Field::LongitudeRef][..];
+        let left_out = if field == Field::Geo { &[Field::Geo][..] } else { pair };
+        for field in left_out {
+            self.feeds[*field as usize] = None;
+        }
+        self.rivals.retain(|(field, ..)| !left_out.contains(field));
     }
 
     /// The names as each file has them: a name of a second file that the manifest has, too, was made another one.

@@ -50,6 +50,10 @@ fn read_date(text: &str, year_at: YearAt) -> Result<(i16, i8, i8), DatetimeError
     let parts: Vec<&str> = text.split(['-', '/', '.', ':']).collect();
     let [one, two, three] = parts[..] else { return Err(DatetimeError::Unknown) };
     parts.iter().try_for_each(|part| number(part).map(|_| ()))?;
+    // whatever comes first in a date, `01:02:23` is none
+    if text.contains(':') && parts.iter().all(|part| part.len() <= 2) && !text.contains(['-', '/', '.']) {
+        return Err(DatetimeError::TimeAlone);
+    }
     let is_year_first = one.len() == 4;
     let is_year_last = matches!(three.len(), 2 | 4) && !is_year_first;
     match (year_at, is_year_first, is_year_last) {

@@ -110,6 +110,8 @@ pub enum DatetimeError {
     TwoDigitYear,
     /// Days as a spreadsheet counts them.
     SpreadsheetSerial,
+    /// A time of day or a duration, without a date.
+    TimeAlone,
     /// No such day or time.
     Impossible,
     /// Not a spelling that is known, or none of those given.
@@ -207,7 +209,17 @@ impl DateRules {
         // a spreadsheet writes a time alone as one of its first days
         let spreadsheet_days = ["1899-12-30", "1899-12-31", "1900-01-00", "1900-01-01"];
         let time = spreadsheet_days.iter().find_map(|first| time.strip_prefix(first)).unwrap_or(time);
-        let joined = format!("{day_alone} {}", super::trim(time).trim_start_matches('T'));
+        let time = super::trim(time);
+        // the time of the same day, with the day before it
+        if let Ok((whole, _)) = as_written.read_with_offset(time)
+            && time.contains(':')
+            && whole.starts_with(day_alone)
+        {
+            return self.read_with_offset(time).map(|(read, offset)| (read.into_owned(), offset));
+        }
+        let is_short = time.len() == 3 && time.bytes().all(|byte| byte.is_ascii_digit());
+        let zero = if is_short { "0" } else { "" };
+        let joined = format!("{day_alone} {zero}{}", time.trim_start_matches('T'));
         let (read, offset) = Self { formats: Vec::new(), ..self.clone() }.read_with_offset(&joined)?;
         Ok((read.into_owned(), offset))
     }
@@ -267,6 +279,13 @@ const COMPACT_DIGITS: usize = 14;
 const SERIALS: std::ops::Range<f64> = 15_000.0..65_000.0;
 
 fn with_defaults(text: &str) -> Result<Written, DatetimeError> {
+    // MediaInfo, and the JSON of .NET
+    if let Some(rest) = text.strip_prefix("UTC ") {
+        return clock::read(&format!("{rest} UTC"), YearAt::First);
+    }
+    if let Some(millis) = text.strip_prefix("/Date(").and_then(|rest| rest.strip_suffix(")/")) {
+        return by_format(millis.split('+').next().unwrap_or(millis), &DateFormat::EpochMillis);
+    }
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if !whole.is_empty() && is_digits(whole) && is_digits(fraction) {
@@ -368,6 +387,11 @@ fn by_pattern(text: &str, pattern: &str) -> Option<Written> {
         return Some(Written::Clock(date.to_datetime(Time::midnight()), minutes));
     }
     parsed.to_timestamp().ok().map(Written::Counted)
+}
+
+/// The order of a date in words.
+pub(in crate::manifest) fn order_words(order: &DateFormat) -> &'static str {
+    if *order == DateFormat::DayFirst { "day/month/year" } else { "month/day/year" }
 }
 
 /// What the dates of a sample say: which of day and month comes first, with a text that can be read no other way.
