@@ -32,7 +32,7 @@ fn rejected_rows_exit_4_and_the_corrected_rejects_file_can_be_imported() {
     assert_eq!(code, 4);
     assert!(err.contains("m.csv:3:3 lat: outside -90 to 90"), "{err}");
     assert!(
-        err.contains("m.csv:4:2 url: the scheme is none of http, https, s3, gs and az (ftp://b/c.mp4)"),
+        err.contains("m.csv:4:2 url: the scheme is none of http, https, s3, gs, az and file (ftp://b/c.mp4)"),
         "{err}"
     );
     let report = fixture.report();

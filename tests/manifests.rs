@@ -134,7 +134,7 @@ fn a_check_says_what_is_refused_and_what_is_odd_for_people_programs_and_spreadsh
     let (code, out, _) = fixture.run(&["check", "m.csv"]);
     assert_eq!(code, 4, "{out}");
     for words in [
-        "m.csv:3:1 url: the scheme is none of http, https, s3, gs and az (ftp://h/b.mp4); give an http(s) link",
+        "m.csv:3:1 url: the scheme is none of http, https, s3, gs, az and file (ftp://h/b.mp4); give an http(s) link",
         "warning: coordinates_null_island",
         "m.csv:4:4 hash: the same bytes as line 2, under another url (ab)",
         "2 of the good have warnings",

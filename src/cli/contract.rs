@@ -12,7 +12,7 @@ use super::{
     },
     output::{
         json::{CommandEnd, NoFields},
-        progress::JsonLine,
+        sinks::JsonLine,
     },
 };
 use crate::{

@@ -41,6 +41,11 @@ pub(in crate::cli) struct ChosenSettings {
 }
 
 impl ChosenSettings {
+    /// The account, if one is chosen.
+    pub(in crate::cli) fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
     /// Whether a file of settings holds: it says where the ledger is.
     fn has_file(&self) -> bool {
         self.config.is_some() || Path::new(PROJECT_FILE).exists()

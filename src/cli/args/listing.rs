@@ -8,7 +8,7 @@ use glob::Pattern;
 use crate::{
     app::{folder_listing::FolderListing, listing::BucketListing},
     bucket::{LinkRules, Sources},
-    cli::{block_on, output::progress},
+    cli::{block_on, output::sinks},
     clock::Clock,
     domain::{BucketPrefix, is_object_address},
     error::Error,
@@ -141,7 +141,7 @@ fn prefix_of(path: &str) -> Result<Option<BucketPrefix>, Error> {
 pub(in crate::cli) fn events_of(manifests: &[String], is_quiet: bool) -> EventBus {
     let is_listed = |manifest: &String| is_object_address(manifest) || Path::new(manifest).is_dir();
     let has_listing = manifests.iter().any(is_listed);
-    EventBus::new(if has_listing { progress::sinks_for(false, is_quiet, 1) } else { Vec::new() })
+    EventBus::new(if has_listing { sinks::sinks_for(false, is_quiet, 1) } else { Vec::new() })
 }
 
 #[cfg(test)]

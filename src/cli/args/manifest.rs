@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{
+    ledger::ChosenSettings,
     listing::{self, ListingArgs},
     values::{self, FormatArg, GeoOrderArg, OffsetArg, SameByArg, TooLongArg},
 };
@@ -168,9 +169,9 @@ pub(in crate::cli) struct ManifestArgs {
     #[command(flatten)]
     pub(in crate::cli) listing: ListingArgs,
 
-    /// `--account`: where a rule maps the account, only rows of this one are read.
-    #[arg(from_global)]
-    account: Option<String>,
+    /// Where a rule maps the account, only rows of the one that `--account` names are read.
+    #[command(flatten)]
+    chosen: ChosenSettings,
 }
 
 impl ManifestArgs {
@@ -242,8 +243,8 @@ impl ManifestArgs {
         let mut fields: Vec<PlanField> =
             self.settings().into_iter().map(|(name, values)| PlanField { name, values }).collect();
         fields.push(PlanField { name: "map", values: self.map.iter().map(ToString::to_string).collect() });
-        let account = self.account.iter().filter(|_| self.account_rule().is_some());
-        fields.push(PlanField { name: "account", values: account.cloned().collect() });
+        let account = self.chosen.account().into_iter().filter(|_| self.account_rule().is_some());
+        fields.push(PlanField { name: "account", values: account.map(str::to_owned).collect() });
         fields.push(PlanField::switch("no-header", self.no_header));
         fields.push(PlanField::switch("no-marker", self.no_marker));
         fields.push(PlanField::switch("pad-short-rows", self.pad_short_rows));
@@ -253,7 +254,7 @@ impl ManifestArgs {
 
     /// Whether a rule maps the account and no account is selected: the rows are for several.
     pub(in crate::cli) fn has_accounts(&self) -> bool {
-        self.account.is_none() && self.account_rule().is_some()
+        self.chosen.account().is_none() && self.account_rule().is_some()
     }
 
     /// An error if the rows are for several accounts, and the command works with one.
@@ -357,7 +358,7 @@ impl ManifestArgs {
             map: self.map.clone(),
             tags: self.tag.clone(),
             filters: self.filters.clone(),
-            account: self.account.clone(),
+            account: self.chosen.account().map(str::to_owned),
             rules,
             listing: None,
         }

@@ -18,7 +18,7 @@ use crate::{
             limits::{ReadLimitArgs, UploadLimitArgs, given},
         },
         block_on, finish,
-        output::{CommandEnd, print, print_end, progress},
+        output::{CommandEnd, print, print_end, sinks},
         signals,
     },
     domain::{Limit, counted, format_duration},
@@ -86,7 +86,7 @@ pub(in crate::cli) struct RehearsalTotals<'a> {
 
 /// Rehearses an import.
 pub(in crate::cli) fn rehearse(args: &RehearseArgs) -> Result<ExitCode, Error> {
-    let events = EventBus::new(progress::sinks_for(args.json, args.quiet, args.speed));
+    let events = EventBus::new(sinks::sinks_for(args.json, args.quiet, args.speed));
     args.manifest.check_one_account("rehearse")?;
     let manifests = args.manifest.open(&events)?;
     let limits = RequestedLimits::new(given(&args.limits, &args.reads), false);

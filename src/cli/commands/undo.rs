@@ -14,7 +14,7 @@ use crate::{
     cli::{
         args::{LedgerArgs, OutputArgs, PriceArgs, ServiceArgs},
         block_on, finish,
-        output::{CommandEnd, print, print_end, print_json, progress},
+        output::{CommandEnd, print, print_end, print_json, sinks},
         signals::{self, SignalState},
         who,
     },
@@ -214,8 +214,7 @@ async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
 const NOTHING: &str = "there is nothing to delete";
 
 fn request_of(args: &UndoArgs) -> Result<RunRequest, Error> {
-    let mut request =
-        args.service.request(&args.ledger, &[], &args.output, progress::events(&args.output))?;
+    let mut request = args.service.request(&args.ledger, &[], &args.output, sinks::events(&args.output))?;
     request.limits.delete_at(args.delete_rate.clone());
     Ok(request)
 }

@@ -11,7 +11,7 @@ use crate::{
     cli::{
         args::{LedgerArgs, ManifestArgs, OutputArgs, ServiceArgs, values::DurationArg},
         block_on, finish,
-        output::{CommandEnd, NoFields, print, print_end, progress},
+        output::{CommandEnd, NoFields, print, print_end, sinks},
         signals,
     },
     error::{Error, ExitCode},
@@ -105,7 +105,7 @@ pub(in crate::cli) struct RecoverBody {
 
 /// Compares the whole library with the ledger and reports what does not match.
 pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
-    let request = args.service.request(&args.ledger, &[], &args.output, progress::events(&args.output))?;
+    let request = args.service.request(&args.ledger, &[], &args.output, sinks::events(&args.output))?;
     // a mistyped path must not make an empty ledger and call it equal
     drop(Snapshot::open(&request.ledger)?);
     report::try_folder(&request.reports)?;
@@ -212,7 +212,7 @@ fn agreement(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
 
 /// Builds a ledger from the service, or brings an old one up to date. Sends nothing.
 pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
-    let events = progress::events(&args.output);
+    let events = sinks::events(&args.output);
     args.manifest.check_one_account("recover")?;
     let manifests = args.manifest.open(&events)?;
     let paths = &args.manifest.manifests;

@@ -8,6 +8,7 @@ pub(in crate::cli) mod rows;
 pub(in crate::cli) mod runs;
 pub(in crate::cli) mod scan;
 pub(in crate::cli) mod service_manager;
+pub(in crate::cli) mod sinks;
 
 use std::{
     fmt::Write as _,

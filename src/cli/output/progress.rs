@@ -1,4 +1,4 @@
-//! The sinks of events: a live line on a terminal, a line every 30 seconds without one, or JSON.
+//! Events as text: a live line on a terminal, or a line every 30 seconds without one.
 
 use std::{
     ffi::OsString,
@@ -16,18 +16,15 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 use jiff::tz::TimeZone;
 
 use super::{
-    super::args::OutputArgs,
     live::{RunView, is_near, shown_time, width_of, wrapped},
-    queued::QueuedSink,
-    service_manager::ServiceManagerSink,
     show_problem,
 };
 use crate::{
     app,
     clock::Clock,
     domain::{RowCounts, UnixMillis},
-    events::{Event, EventBus, EventSink},
-    report::{SCHEMA, counted, with_separators},
+    events::{Event, EventSink},
+    report::{counted, with_separators},
 };
 
 /// Without a terminal, progress is printed this often.
@@ -41,135 +38,8 @@ const COLUMNS_SHOWN_MAX: usize = 12;
 /// At the end of a command, the reader of stderr is waited for at most this long.
 pub(in crate::cli) const STDERR_FINISH_MAX: Duration = Duration::from_secs(1);
 
-/// The sinks for these flags.
-pub(in crate::cli) fn events(output: &OutputArgs) -> EventBus {
-    bus(sinks_for(output.json, output.quiet, 1), ServiceManagerSink::of_environment(None))
-}
-
-/// The display of several accounts whose imports run in one process. Cheap to clone.
-#[derive(Clone)]
-pub(in crate::cli) struct AccountsDisplay {
-    output: OutputArgs,
-    /// One live line for each account.
-    lines: MultiProgress,
-}
-
-impl AccountsDisplay {
-    pub(in crate::cli) fn new(output: &OutputArgs) -> Self {
-        Self { output: output.clone(), lines: MultiProgress::with_draw_target(live_target()) }
-    }
-
-    /// The sinks for what is of the whole command. They show no progress.
-    pub(in crate::cli) fn events(&self) -> EventBus {
-        self.bus(None)
-    }
-
-    /// The sinks for one account: every line of text and every object names it.
-    pub(in crate::cli) fn events_of(&self, account: &str) -> EventBus {
-        self.bus(Some(account))
-    }
-
-    fn bus(&self, account: Option<&str>) -> EventBus {
-        let sinks: Vec<Box<dyn EventSink>> = if self.output.json {
-            vec![Box::new(QueuedSink::new(JsonLines { account: account.map(str::to_owned) }, None))]
-        } else if self.output.quiet {
-            Vec::new()
-        } else {
-            let text = TimedLines::new(TerminalSink::of_several(account, &self.lines));
-            vec![Box::new(QueuedSink::new(text, Some(STDERR_FINISH_MAX)))]
-        };
-        bus(sinks, ServiceManagerSink::of_environment(account))
-    }
-}
-
-fn bus(mut sinks: Vec<Box<dyn EventSink>>, manager: Option<ServiceManagerSink>) -> EventBus {
-    if let Some(sink) = manager {
-        sinks.push(Box::new(QueuedSink::new(sink, Some(STDERR_FINISH_MAX))));
-    }
-    EventBus::new(sinks)
-}
-
-/// JSON lines, text, or nothing; for a clock that runs `speed` times as fast as real time.
-pub(in crate::cli) fn sinks_for(json: bool, quiet: bool, speed: u32) -> Vec<Box<dyn EventSink>> {
-    if json {
-        // the last object of the command comes behind all events
-        vec![Box::new(QueuedSink::new(JsonLines { account: None }, None))]
-    } else if quiet {
-        Vec::new()
-    } else {
-        vec![Box::new(QueuedSink::new(TimedLines::new(TerminalSink::new(speed)), Some(STDERR_FINISH_MAX)))]
-    }
-}
-
-/// Prints every event as one line of JSON on stdout.
-struct JsonLines {
-    account: Option<String>,
-}
-
-/// An event as a line of JSON.
-#[derive(serde::Serialize, schemars::JsonSchema)]
-pub(in crate::cli) struct JsonLine<'a> {
-    /// The version of this contract.
-    schema: u32,
-    /// When it happened.
-    #[schemars(extend("format" = "date-time"))]
-    at: String,
-    /// The account, where one command imports for several.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    account: Option<&'a str>,
-    #[serde(flatten)]
-    #[schemars(skip)]
-    event: &'a Event,
-}
-
-impl EventSink for JsonLines {
-    fn on_event(&self, at: UnixMillis, event: &Event) {
-        let account = self.account.as_deref();
-        let line = JsonLine { schema: SCHEMA, at: at.to_string(), account, event };
-        if let Ok(line) = serde_json::to_string(&line) {
-            // a reader that went away must not stop the import
-            let _ = writeln!(io::stdout().lock(), "{line}");
-        }
-    }
-}
-
-/// Progress is also due while no event comes: a run that waits for its limits or for indexing is silent for hours.
-struct TimedLines {
-    sink: Arc<TerminalSink>,
-    /// Its drop ends the thread that looks at the time.
-    open: Mutex<Option<mpsc::Sender<()>>>,
-}
-
-impl TimedLines {
-    fn new(sink: TerminalSink) -> Self {
-        let sink = Arc::new(sink);
-        let (open, ended) = mpsc::channel();
-        let shown = Arc::clone(&sink);
-        // the live line has a timer of its own
-        if sink.bar.is_none() {
-            std::thread::spawn(move || {
-                while ended.recv_timeout(DRAWN_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
-                    shown.show_progress_meanwhile();
-                }
-            });
-        }
-        Self { sink, open: Mutex::new(Some(open)) }
-    }
-}
-
-impl EventSink for TimedLines {
-    fn on_event(&self, at: UnixMillis, event: &Event) {
-        self.sink.on_event(at, event);
-    }
-
-    fn close(&self) {
-        drop(self.open.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.sink.close();
-    }
-}
-
 /// Text on stderr, and on a terminal a live line below it.
-struct TerminalSink {
+pub(super) struct TerminalSink {
     bar: Option<ProgressBar>,
     /// The live lines of other runs in this process.
     lines: Option<MultiProgress>,
@@ -195,10 +65,10 @@ struct LiveView {
 }
 
 /// The line is drawn this often, so that it follows the width of the terminal.
-const DRAWN_EVERY: Duration = Duration::from_secs(1);
+pub(super) const DRAWN_EVERY: Duration = Duration::from_secs(1);
 
 impl TerminalSink {
-    fn new(speed: u32) -> Self {
+    pub(super) fn new(speed: u32) -> Self {
         let mut sink = Self::without_line(String::new(), None);
         sink.line_every_ms = LINE_EVERY_MS.saturating_mul(i64::from(speed));
         if speed != 1 {
@@ -208,8 +78,12 @@ impl TerminalSink {
         sink
     }
 
+    pub(super) const fn has_live_line(&self) -> bool {
+        self.bar.is_some()
+    }
+
     /// For one account of several, or for the command, which has no progress of its own.
-    fn of_several(account: Option<&str>, lines: &MultiProgress) -> Self {
+    pub(super) fn of_several(account: Option<&str>, lines: &MultiProgress) -> Self {
         let prefix = account.map_or_else(String::new, |name| format!("{name}: "));
         let mut sink = Self::without_line(prefix, Some(lines.clone()));
         if account.is_some() {
@@ -239,7 +113,7 @@ impl TerminalSink {
     }
 
     /// A line of progress, if one is due though no event came.
-    fn show_progress_meanwhile(&self) {
+    pub(super) fn show_progress_meanwhile(&self) {
         let at = {
             let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
             view.at.plus(self.clock.elapsed().saturating_sub(view.elapsed))
@@ -328,7 +202,7 @@ fn live_line(view: Arc<Mutex<LiveView>>, prefix: &str, lines: Option<&MultiProgr
     bar
 }
 
-fn live_target() -> ProgressDrawTarget {
+pub(super) fn live_target() -> ProgressDrawTarget {
     ProgressDrawTarget::stderr_with_hz(8)
 }
 

@@ -21,7 +21,7 @@ use crate::{
             LinkArgs,
             values::{self, DurationArg},
         },
-        output::{progress, scan::show_counts},
+        output::{progress, scan::show_counts, sinks},
         signals,
     },
     clock::Clock,
@@ -171,7 +171,7 @@ pub(super) async fn probe<T: Send + 'static>(
     let web = HttpFetcher::new(rules.reach)
         .map_err(|cause| Error::Usage(format!("the HTTP client cannot be set up: {cause}")))?;
     let drain = CancellationToken::new();
-    let events = EventBus::new(progress::sinks_for(false, false, 1));
+    let events = EventBus::new(sinks::sinks_for(false, false, 1));
     let signal_state = signals::listen_for(drain.clone(), events.clone(), STOPPING)?;
     let stage = ProbeStage {
         ledger: ledger.clone(),

@@ -16,7 +16,7 @@ use crate::{
         accounts::Accounts,
         args::{LedgerArgs, Target},
         block_on, finish,
-        output::{CommandEnd, NoFields, end_line, print, print_end, progress::AccountsDisplay},
+        output::{CommandEnd, NoFields, end_line, print, print_end, sinks::AccountsDisplay},
         signals::{self, SignalState},
     },
     clock::Clock,

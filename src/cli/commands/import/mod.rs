@@ -21,7 +21,7 @@ use crate::{
             values::{self, DurationArg},
         },
         block_on, finish,
-        output::{CommandEnd, print, print_end, progress},
+        output::{CommandEnd, print, print_end, sinks},
         signals,
     },
     domain::Credits,
@@ -186,7 +186,7 @@ pub(in crate::cli) fn import(args: &ImportArgs, accounts: &Accounts) -> Result<E
         dashboard: args.hooks.dashboard,
     };
     let mut ledger = None;
-    let events = progress::events(&args.shown());
+    let events = sinks::events(&args.shown());
     let ended = prepare(args, events).and_then(|(request, kind)| {
         ledger = Some(request.ledger.clone());
         execute(&request, kind, &args.output, Some(&hooks))
@@ -260,7 +260,7 @@ fn prepare(args: &ImportArgs, events: EventBus) -> Result<(RunRequest, RunKind),
 
 /// Resolves what is in doubt, and polls.
 pub(in crate::cli) fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Error> {
-    let request = args.service.request(&args.ledger, &[], &args.output, progress::events(&args.output))?;
+    let request = args.service.request(&args.ledger, &[], &args.output, sinks::events(&args.output))?;
     // a mistyped path must not make an empty ledger and report that nothing is open
     drop(Snapshot::open(&request.ledger)?);
     let policy =
