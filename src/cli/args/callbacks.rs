@@ -45,6 +45,10 @@ impl CallbackListenArgs {
 }
 
 impl CallbackArgs {
+    pub(in crate::cli) const fn is_given(&self) -> bool {
+        self.listen.callback_listen.is_some()
+    }
+
     pub(in crate::cli) fn request(
         &self,
         destination: &Destination,

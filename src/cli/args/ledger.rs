@@ -65,10 +65,9 @@ impl ChosenSettings {
 /// The flags themselves are global ones; this reads them.
 impl FromArgMatches for ChosenSettings {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let is_given = matches!(
-            matches.value_source("ledger"),
-            Some(ValueSource::CommandLine | ValueSource::EnvVariable)
-        );
+        // not every command that reads a manifest has the flag
+        let source = matches.try_contains_id("ledger").ok().and_then(|_| matches.value_source("ledger"));
+        let is_given = matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable));
         Ok(Self {
             account: matches.try_get_one("account").ok().flatten().cloned(),
             config: matches.try_get_one("config").ok().flatten().cloned(),

@@ -181,6 +181,11 @@ fn check_flags(args: &ImportArgs) -> Result<(), Error> {
             args.hooks.dashboard.is_some(),
             "give `telecine dashboard --account NAME` beside the import",
         ),
+        (
+            "--callback-listen",
+            args.callbacks.is_given(),
+            "put callback-listen and public-url into each [account.NAME]",
+        ),
     ];
     match shared.iter().find(|(_, is_given, _)| *is_given) {
         Some((flag, _, what)) => {
