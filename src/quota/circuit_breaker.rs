@@ -46,6 +46,8 @@ const PERSISTENT: u32 = 3;
 pub(super) struct CircuitBreaker {
     cooldown: Option<Cooldown>,
     failures: u32,
+    /// Failures among them that were unclear answers.
+    unclear: u32,
     /// Refusals of requests that left after the one before them was known.
     pub(super) refusals: u32,
     /// When a request was refused last, or the service asked to wait.
@@ -60,9 +62,9 @@ impl CircuitBreaker {
         self.cooldown.filter(|cooldown| cooldown.until > now)
     }
 
-    /// Whether requests go alone.
-    pub(super) const fn lasts(&self) -> bool {
-        self.failures > 0
+    /// Whether requests go alone. A few unclear answers change nothing: the next request may wait for minutes for its answer.
+    pub(super) fn lasts(&self) -> bool {
+        self.failures > self.unclear.min(UNCLEAR_FREE)
     }
 
     /// Whether the refusals so far are more than any spacing explains.
@@ -116,6 +118,7 @@ impl CircuitBreaker {
     ) -> Option<Cooldown> {
         self.half_open_probe_in_flight = false;
         self.failures = self.failures.saturating_add(1);
+        self.unclear += u32::from(reason == CooldownReason::Unclear);
         let step = match reason {
             CooldownReason::Unclear if self.failures <= UNCLEAR_FREE => return None,
             CooldownReason::Unclear => self.failures - UNCLEAR_FREE,
@@ -136,6 +139,8 @@ impl CircuitBreaker {
             Some(wait) => {
                 // what left before says nothing about the wait
                 self.last_refused_at = Some(now);
+                // it is in trouble, and says so
+                self.unclear = 0;
                 Some(self.cool_down(wait.min(ASKED_WAIT_MAX), CooldownReason::Unclear, now))
             }
             None => cooldown,

@@ -75,6 +75,20 @@ async fn refusals_of_an_hour(rate: &str) -> u32 {
     refusals
 }
 
+#[test]
+fn after_an_unclear_answer_the_next_requests_do_not_wait_for_each_other() {
+    let mut account = AccountLimits::new(limits("10/s", &[]), &[], LearnedLimits::default(), T0, 0);
+    let second = |number: i64| T0.plus_ms(number * 1_000);
+    account.answer(1, &RequestOutcome::Unclear { retry_after: None }, second(1), 0.5);
+    assert!(account.take(Endpoint::Upload, second(2)).is_ok());
+    assert!(account.take(Endpoint::Upload, second(3)).is_ok(), "the one before it hangs");
+    for number in 4..7 {
+        account.answer(number, &RequestOutcome::Unclear { retry_after: None }, second(number), 0.5);
+    }
+    assert!(account.take(Endpoint::Upload, second(100)).is_ok());
+    assert!(account.take(Endpoint::Upload, second(101)).is_err(), "trouble: one at a time");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_few_unclear_answers_are_bad_luck_and_many_are_trouble() {
     let (limiter, _) = limiter("1/s");
