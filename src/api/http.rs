@@ -12,7 +12,7 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    connection::{self, NoConnection},
+    connection_error::{self, NoConnection},
     streamed_body::{BodyProgress, StreamedBody},
     transport::{API_PATH, Content, HttpMethod, Request, Response, Transport, TransportError},
 };
@@ -227,7 +227,7 @@ fn loss(error: &reqwest::Error, host: &str) -> TransportError {
     if !error.is_connect() {
         return TransportError::NoAnswer(chain(error));
     }
-    match connection::explain(error, host) {
+    match connection_error::explain(error, host) {
         NoConnection { cause, reason: Some(reason) } => TransportError::Unusable { reason, cause },
         NoConnection { cause, reason: None } => TransportError::NotSent(cause),
     }

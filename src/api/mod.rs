@@ -4,7 +4,7 @@
 //! - **Answers are decisions**, not errors: an upload ends in a [`Verdict`], a read in a page or a [`ReadError`].
 //! - The transport below can be replaced: HTTP, or the sandbox in the same process.
 
-mod connection;
+mod connection_error;
 pub mod http;
 mod message;
 mod status_word;

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{
     commands::{
-        acknowledge, config, dashboard, doctor, explain, import, ledger, list, plan, quota, rehearse, report,
-        resolve, review, runs, status, undo, verify, version,
+        acknowledge, config, dashboard, doctor, explain, import, ledger, list, plan, quota, recover,
+        rehearse, report, resolve, review, runs, status, undo, verify, version,
     },
     output::{
         json::{CommandEnd, NoFields},
@@ -78,7 +78,7 @@ pub fn objects() -> Vec<JsonObject> {
         object::<undo::UndoLine>("undo", "one line per video"),
         object::<undo::UndoBody>("the end of undo", "the last line"),
         object::<verify::VerifyBody>("verify", "the last line"),
-        object::<verify::RecoverBody>("recover", "the last line"),
+        object::<recover::RecoverBody>("recover", "the last line"),
         object::<ledger::LedgerCheckBody>("ledger check", "the last line"),
         object::<config::ConfigBody<'_>>("config", "the last line"),
         object::<acknowledge::AcknowledgeBody>("acknowledge", "the last line"),

@@ -22,8 +22,8 @@ use accounts::Accounts;
 use args::values;
 use commands::{
     acknowledge, check, completions, config, dashboard, doctor, explain, guess, import, init, ledger, list,
-    man, plan, preview, quota, rehearse, report, resolve, review, runs, sandbox, schedule, status, undo,
-    verify, version,
+    man, plan, preview, quota, recover, rehearse, report, resolve, review, runs, sandbox, schedule, status,
+    undo, verify, version,
 };
 
 use crate::{
@@ -112,7 +112,7 @@ enum Command {
     /// Compare the whole library of the service with the ledger.
     Verify(Box<verify::VerifyArgs>),
     /// Rebuild a lost ledger from the service, or bring an old one up to date. Uploads nothing.
-    Recover(Box<verify::RecoverArgs>),
+    Recover(Box<recover::RecoverArgs>),
     /// Back up or check the ledger.
     Ledger(ledger::LedgerCommandArgs),
     /// Reconcile requests in doubt and poll for indexing. Uploads nothing.
@@ -308,7 +308,7 @@ fn run(cli: Cli, effective: &[EffectiveSetting], accounts: &Accounts) -> Result<
         Command::Acknowledge(args) => acknowledge::acknowledge(&args),
         Command::Undo(args) => undo::undo(&args),
         Command::Verify(args) => verify::verify(&args),
-        Command::Recover(args) => verify::recover(&args),
+        Command::Recover(args) => recover::recover(&args),
         Command::Ledger(args) => ledger::ledger(&args),
         Command::Review(args) => review::review(&args),
         Command::Resolve(args) => resolve::resolve(&args),

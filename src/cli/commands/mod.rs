@@ -16,6 +16,7 @@ pub(super) mod man;
 pub(super) mod plan;
 pub(super) mod preview;
 pub(super) mod quota;
+pub(super) mod recover;
 pub(super) mod rehearse;
 pub(super) mod report;
 pub(super) mod resolve;

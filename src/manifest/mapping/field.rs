@@ -144,7 +144,7 @@ impl Field {
             Self::VideoTranscriptionPrompt => &["video_transcription_prompt", "transcription_prompt"],
             Self::Id => &["id", "external_id", "video_id", "asset_id", "row_id"],
             Self::Hash => &["hash", "content_hash", "checksum", "digest", "sha256", "sha1", "md5", "sha_256"],
-            // with the names of the axes, see [`super::recognise`]
+            // with the names of the axes, see [`super::header_names`]
             Self::LatitudeRef => &["latitude_ref", "ns", "n_or_s", "north_south"],
             Self::LongitudeRef => &["longitude_ref", "ew", "we", "e_or_w", "east_west"],
             Self::Time => &["time", "time_of_day", "time_taken", "event_time"],

@@ -3,8 +3,8 @@
 mod columns;
 mod field;
 mod filter;
+mod header_names;
 mod names;
-mod recognise;
 mod rule;
 mod syntax;
 mod transform;
@@ -16,6 +16,6 @@ pub use syntax::MapRuleError;
 pub use transform::Transform;
 
 pub(super) use columns::{Columns, Encode, ExplicitRule, FieldSlot, FirstColumns, ValueSource};
+pub(super) use header_names::fits;
 pub(super) use names::{find_name, hint_for, last_part, listing_column, parts_of, squashed, unique_names};
-pub(super) use recognise::fits;
 pub(super) use transform::{Unreadable, apply};

@@ -4,8 +4,8 @@ use super::{Columns, ExplicitRule, ValueSource};
 use crate::manifest::{
     mapping::{
         Field, MapRule,
+        header_names::{Recognised, is_date_alone, is_degrees, is_of_upload, recognise},
         names::parts_of,
-        recognise::{Recognised, is_date_alone, is_degrees, is_of_upload, recognise},
     },
     values::tags::LABEL_KEYS,
 };
