@@ -1057,6 +1057,24 @@ fn a_row_that_is_bound_to_an_earlier_video_has_the_content_of_that_video() {
 }
 
 #[test]
+fn a_replaced_video_that_is_searchable_after_all_is_a_second_video() {
+    let index_delay = Duration::from_mins(10)..=Duration::from_mins(12);
+    let mut harness = Harness::new(Policy { fail_share: 1.0, index_delay, ..Policy::default() }, 3);
+    harness.run();
+    assert_eq!(harness.counts().failed, 3);
+    harness.policy.reruns.failed = FailedRows::Retry;
+    harness.run_killed_after(Duration::from_mins(2));
+    assert_eq!(harness.service.videos().len(), 6, "they were sent again");
+    harness.service.restore();
+    harness.policy.reruns = RerunPolicy::default();
+    // another row makes the run compare the library at its end
+    harness.write_rows(0..4);
+    harness.run();
+    let diffs = harness.library_diffs.lock().unwrap().clone();
+    assert_eq!(diffs.last().map(|diff| diff.count(DiffKind::Surplus)), Some(3), "{diffs:?}");
+}
+
+#[test]
 fn a_video_that_is_indexed_while_its_row_waits_to_be_sent_again_is_found() {
     let mut harness = Harness::new(Policy { fail_share: 1.0, ..Policy::default() }, 4);
     harness.run();

@@ -12,7 +12,7 @@ use crate::{
     api::{IndexStatus, ListedVideo, Transport},
     domain::{State, VideoNo},
     events::Event,
-    ledger::{ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence, Snapshot},
+    ledger::{ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence, Snapshot, VideoOwner},
     quota::Priority,
 };
 
@@ -135,13 +135,8 @@ async fn compare_one<T: Transport>(
     listing: &Listing,
 ) -> Result<LibraryDiff, CompareError> {
     let mut library_diff = LibraryDiff::of(namespace);
-    for videos in listing.videos.chunks(BATCH) {
-        let listed: Vec<LibraryVideo> =
-            videos.iter().map(|video| as_library_video(video, listing.served)).collect();
-        let video_owners = context.ledger.read(move |snapshot| snapshot.video_owners(&listed)).await?;
-        for (video, owner) in videos.iter().zip(video_owners) {
-            library_diff.take_listed(&video.video_no, owner);
-        }
+    for (video, owner) in listing.videos.iter().zip(owners_of(context, listing).await?) {
+        library_diff.take_listed(&video.video_no, owner);
     }
     let listed: HashSet<&VideoNo> = listing.videos.iter().map(|video| &video.video_no).collect();
     let mut after = ItemId::numbered(0);
@@ -170,6 +165,30 @@ async fn compare_one<T: Transport>(
             library_diff.take_bound(item, presence);
         }
     }
+}
+
+/// The owner of each listed video. One that was replaced because it had failed or was deleted, and is searchable all the same, is a
+/// second video of its item.
+pub(super) async fn owners_of<T>(
+    context: &Context<T>,
+    listing: &Listing,
+) -> Result<Vec<VideoOwner>, LedgerError> {
+    let replaced = context.ledger.read(Snapshot::replaced_videos).await?;
+    let mut owners = Vec::with_capacity(listing.videos.len());
+    for videos in listing.videos.chunks(BATCH) {
+        let listed: Vec<LibraryVideo> =
+            videos.iter().map(|video| as_library_video(video, listing.served)).collect();
+        let own = context.ledger.read(move |snapshot| snapshot.video_owners(&listed)).await?;
+        for (video, owner) in videos.iter().zip(own) {
+            let is_second = video.status == IndexStatus::Indexed && replaced.contains(&video.video_no);
+            owners.push(if let (VideoOwner::Bound(item), true) = (owner, is_second) {
+                VideoOwner::Surplus(item)
+            } else {
+                owner
+            });
+        }
+    }
+    Ok(owners)
 }
 
 /// Says that a listing leaves out videos that are at the service.

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use super::{
     context::Context,
-    library_check::{self, BATCH, Samples, as_library_video},
+    library_check::{self, Samples},
     listing::{CompareError, ListingBound},
 };
 use crate::{
     api::{IndexStatus, ListedVideo, Transport},
     domain::{UnixMillis, VideoNo},
-    ledger::{DeletionTask, ItemId, LedgerError, LibraryVideo, Snapshot, VideoOwner, is_marker},
+    ledger::{DeletionTask, ItemId, LedgerError, Snapshot, VideoOwner, is_marker},
 };
 
 /// A second video of an item.
@@ -65,12 +65,7 @@ async fn read<T: Transport>(context: &Context<T>, second: &mut SecondVideos) -> 
             second.found.clear();
             return Ok(());
         }
-        let mut owners = Vec::with_capacity(listing.videos.len());
-        for videos in listing.videos.chunks(BATCH) {
-            let listed: Vec<LibraryVideo> =
-                videos.iter().map(|video| as_library_video(video, listing.served)).collect();
-            owners.extend(context.ledger.read(move |snapshot| snapshot.video_owners(&listed)).await?);
-        }
+        let owners = library_check::owners_of(context, &listing).await?;
         take_namespace(&namespace, &listing.videos, &owners, second);
     }
     Ok(())

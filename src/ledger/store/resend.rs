@@ -1,5 +1,7 @@
 //! Items that are to be sent again after an answer: held until the listings were searched for their markers.
 
+use std::collections::HashSet;
+
 use super::{Store, skew};
 use crate::{
     domain::{AttemptState, ItemEvent, ManifestRow, State, UnixMillis, VideoNo},
@@ -20,7 +22,9 @@ impl Store {
     /// A listing shows a video. If its item waits to be sent again because that video had failed or was deleted, the item is bound
     /// to it again, with what was sent then, and is not sent.
     pub fn bind_again(&self, video_no: &VideoNo, at: UnixMillis) -> Result<bool, LedgerError> {
-        let sql = format!("SELECT attempt.id, item.id {RESENT} AND attempt.video_no = ?1");
+        let sql = format!(
+            "SELECT attempt.id, item.id {REPLACED} AND item.state = 'pending' AND attempt.video_no = ?1"
+        );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([video_no.as_str()])?;
         let Some(row) = rows.next()? else { return Ok(false) };
@@ -70,20 +74,34 @@ impl Store {
     }
 }
 
-/// SQL: attempts whose videos failed or were deleted, and their items, which wait to be sent again by order.
-const RESENT: &str = "FROM attempt JOIN item ON item.id = attempt.item WHERE attempt.state = 'superseded' \
-                      AND item.state = 'pending' AND EXISTS (SELECT 1 FROM event WHERE event.item = item.id \
-                      AND event.attempt = attempt.id AND event.event IN ('retry_ordered', 'reupload_ordered'))";
+/// SQL: attempts whose videos failed or were deleted, and their items, which were sent again by order, or wait for it.
+const REPLACED: &str = "FROM attempt JOIN item ON item.id = attempt.item WHERE attempt.state = 'superseded' \
+                        AND EXISTS (SELECT 1 FROM event WHERE event.item = item.id AND event.attempt = attempt.id \
+                        AND event.event IN ('retry_ordered', 'reupload_ordered'))";
 
 /// SQL: held attempts and their items. There are few; without the index SQLite starts from all pending items.
 const HELD: &str =
     "attempt INDEXED BY attempt_held CROSS JOIN item ON item.id = attempt.item WHERE attempt.held = 1";
 
 impl Snapshot {
+    /// Videos that had failed or were deleted when their rows were sent again, and whose items have another video by now. One that
+    /// is searchable all the same is a second video.
+    pub fn replaced_videos(&self) -> Result<HashSet<VideoNo>, LedgerError> {
+        let sql = format!("SELECT attempt.video_no {REPLACED} AND item.state IN ('accepted', 'indexed')");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([])?;
+        let mut videos = HashSet::new();
+        while let Some(row) = rows.next()? {
+            videos.insert(video_no_of(&row.get::<_, String>(0)?)?);
+        }
+        Ok(videos)
+    }
+
     /// Videos whose items wait to be sent again because they failed or were deleted, each with its namespace.
     pub fn resent_videos(&self, count_max: usize) -> Result<Vec<(String, VideoNo)>, LedgerError> {
-        let sql =
-            format!("SELECT item.namespace, attempt.video_no {RESENT} ORDER BY item.namespace LIMIT ?1");
+        let sql = format!(
+            "SELECT item.namespace, attempt.video_no {REPLACED} AND item.state = 'pending' ORDER BY item.namespace LIMIT ?1"
+        );
         let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query([limit(count_max)])?;
         let mut videos = Vec::new();
