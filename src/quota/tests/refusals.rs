@@ -79,14 +79,21 @@ async fn refusals_of_an_hour(rate: &str) -> u32 {
 fn after_an_unclear_answer_the_next_requests_do_not_wait_for_each_other() {
     let mut account = AccountLimits::new(limits("10/s", &[]), &[], LearnedLimits::default(), T0, 0);
     let second = |number: i64| T0.plus_ms(number * 1_000);
-    account.answer(1, &RequestOutcome::Unclear { retry_after: None }, second(1), 0.5);
-    assert!(account.take(Endpoint::Upload, second(2)).is_ok());
-    assert!(account.take(Endpoint::Upload, second(3)).is_ok(), "the one before it hangs");
-    for number in 4..7 {
-        account.answer(number, &RequestOutcome::Unclear { retry_after: None }, second(number), 0.5);
+    let unclear = RequestOutcome::Unclear { retry_after: None };
+    let leave = |account: &mut AccountLimits, attempt: i64, at: UnixMillis| {
+        let slot = account.take(Endpoint::Upload, at)?;
+        let times = UploadTimes { claimed_at: at, departed_at: at.into(), accepted_by: at.plus_ms(900_000) };
+        account.depart(slot, attempt, times);
+        Ok::<(), Delay>(())
+    };
+    account.answer(1, &unclear, second(1), 0.5);
+    assert!(leave(&mut account, 2, second(2)).is_ok());
+    assert!(leave(&mut account, 3, second(3)).is_ok(), "the one before it hangs");
+    for number in 2..6 {
+        account.answer(number, &unclear, second(number), 0.5);
     }
-    assert!(account.take(Endpoint::Upload, second(100)).is_ok());
-    assert!(account.take(Endpoint::Upload, second(101)).is_err(), "trouble: one at a time");
+    assert!(leave(&mut account, 6, second(100)).is_ok());
+    assert!(leave(&mut account, 7, second(101)).is_err(), "trouble: one at a time");
 }
 
 #[tokio::test(start_paused = true)]
