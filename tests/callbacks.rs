@@ -242,9 +242,11 @@ fn a_callback_of_a_row_is_kept_and_counted_once_said() {
     );
     let port = free_port();
     let flags = receiver(port);
-    let args =
-        [&["import", "m.csv", "--api-url", &service.url, "--rate", "20/s", "--json"][..], &words(&flags)]
-            .concat();
+    let args = [
+        &["import", "m.csv", "--api-url", &service.url, "--rate", "20/s", "-j", "1", "--json"][..],
+        &words(&flags),
+    ]
+    .concat();
     let output = fixture.command(&args).env("MEMORIES_API_KEY", KEY).output().unwrap();
     let (code, text) = ended(&output);
     assert_eq!(code, 0, "{text}");
