@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flood_of_valid_calls_is_cut_to_so_many_a_second() {
+    fn valid_calls_above_the_rate_limit_are_not_taken() {
         let mut taken = TakenCalls::default();
         let admitted = |taken: &mut TakenCalls, second| (0..1_000).filter(|_| taken.admits(second)).count();
         assert_eq!(admitted(&mut taken, 7), 100);

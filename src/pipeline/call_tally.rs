@@ -81,7 +81,7 @@ impl CallTally {
         self.own_callbacks.fetch_add(1, Relaxed);
     }
 
-    /// A run waits so long for indexing. `None`: not at all.
+    /// Bounds how far polls ease off in a run that waits at most `wait` for indexing. `None`: the run does not wait for indexing.
     pub(super) fn ease_within(&self, wait: Option<Duration>) {
         let eased_by = wait.map_or(EASED_BY_MAX, |wait| EASED_BY_MAX.min(wait / EASED_BY_PART));
         self.eased_by_ms.store(millis(eased_by), Relaxed);

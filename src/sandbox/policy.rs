@@ -83,12 +83,12 @@ pub struct Policy {
     pub seed: u64,
 }
 
-/// The line is cut in the middle of a request with a file.
+/// The connection is cut in the middle of a request with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileCut {
     /// The number of the request, from 1.
     pub file: u64,
-    /// After so many bytes of its body.
+    /// The number of bytes of its body after which the connection is cut.
     pub after: u64,
 }
 

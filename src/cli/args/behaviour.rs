@@ -88,7 +88,7 @@ pub(in crate::cli) struct BehaviourArgs {
     #[arg(long, value_name = "N:FAULT", env = "TELECINE_SANDBOX_FAULTS_AT", value_delimiter = ',', value_parser = fault_at)]
     faults_at: Vec<(u64, Fault)>,
 
-    /// Cut the connection in the middle of files, counted from 1, after so many bytes, such as 2:1MiB.
+    /// Cut the connection during the upload of file number N, counted from 1, after BYTES bytes of it, such as 2:1MiB.
     #[arg(long, value_name = "N:BYTES", env = "TELECINE_SANDBOX_FILE_CUTS", value_delimiter = ',', value_parser = file_cut)]
     file_cuts: Vec<FileCut>,
 

@@ -34,8 +34,8 @@ pub struct Claim {
     pub boundary: String,
 }
 
-/// For so long the ledger lets the bytes of a file leave, before it must be asked again: a run that is killed meanwhile knows when the
-/// last one can have left.
+/// How long the bytes of a file may be sent before the ledger must be asked again. After a run was killed, the next run knows from it
+/// when the last byte can have been sent.
 pub const BODY_LEASE: Duration = Duration::from_mins(1);
 
 impl Claim {

@@ -19,7 +19,7 @@ pub(super) struct Bandwidth {
 }
 
 impl Bandwidth {
-    /// At most so many bytes per second; `None`: unlimited.
+    /// `limit` is in bytes per second. `None` or 0: unlimited.
     pub(super) fn new(limit: Option<u64>) -> Self {
         Self { limit: limit.filter(|limit| *limit > 0), used_until_us: Mutex::default() }
     }
@@ -29,7 +29,7 @@ impl Bandwidth {
         self.limit.map_or(part, |limit| part.min((limit / PART_SHARE).max(PART_MIN)))
     }
 
-    /// Waits until so many bytes may be sent. A wait that is cancelled has used up their bandwidth.
+    /// Waits until `bytes` may be sent. A wait that is cancelled has used up their bandwidth.
     pub(super) async fn take(&self, clock: &Clock, bytes: usize) {
         let Some(limit) = self.limit else { return };
         let duration_us = (bytes as u64).saturating_mul(1_000_000) / limit;
