@@ -245,7 +245,7 @@ impl Error {
             Self::Key { .. } => ExitCode::Fatal,
             Self::Manifest(_) => ExitCode::ManifestInvalid,
             Self::Ledger(error) => match error {
-                LedgerError::Locked { .. } => ExitCode::Locked,
+                LedgerError::Locked { .. } | LedgerError::LeaseHeld { .. } => ExitCode::Locked,
                 LedgerError::Newer { .. }
                 | LedgerError::Foreign { .. }
                 | LedgerError::OtherOrigin { .. }
@@ -260,8 +260,13 @@ impl Error {
                 | LedgerError::Unreadable { .. }
                 | LedgerError::UnreadableValue { .. }
                 | LedgerError::Moved { .. }
+                | LedgerError::Database { .. }
+                | LedgerError::LostCommits { .. }
                 | LedgerError::Unwritable { .. } => ExitCode::Usage,
-                LedgerError::DiskFull => ExitCode::Temporary,
+                LedgerError::DiskFull
+                | LedgerError::ConnectionLost { .. }
+                | LedgerError::LeaseLost { .. }
+                | LedgerError::NotReplicated { .. } => ExitCode::Temporary,
                 LedgerError::Broken { .. }
                 | LedgerError::Panicked { .. }
                 | LedgerError::Illegal(_)

@@ -648,7 +648,7 @@ async fn an_earlier_probe_is_reused_only_while_a_new_one_would_find_the_same() {
 
 /// A ledger before its first import.
 fn ledger(folder: &Path) -> Ledger {
-    Ledger::open_early(&folder.join("l.db"), [7; 32], NOW).unwrap()
+    Ledger::open_early(folder.join("l.db"), [7; 32], NOW).unwrap()
 }
 
 /// Probes these sources. Returns the findings: the line, the verdict, and whether it was probed now.

@@ -164,7 +164,7 @@ fn recorded_uploads_of_another_tool_use_slots_of_the_cap() {
         harness.service.upload_foreign(harness::KEY, "elsewhere", &format!("https://else/{row}.mp4"));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let ledger = Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
+    let ledger = Ledger::open_offline(harness.ledger(), harness.now).unwrap();
     let spent = ExternalUsage { endpoint: "upload".to_owned(), at: harness.now, count: 4, note: None };
     runtime.block_on(ledger.write(move |store| store.record_external_usage(&spent))).unwrap();
     runtime.block_on(ledger.close());

@@ -636,7 +636,7 @@ fn a_video_of_an_abandoned_row_is_not_reported_as_a_duplicate() {
     harness.policy.rows_max = Some(2);
     harness.run_killed_after(Duration::from_secs(3));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let ledger = telecine::ledger::Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
+    let ledger = telecine::ledger::Ledger::open_offline(harness.ledger(), harness.now).unwrap();
     let decision = telecine::ledger::ReviewDecision {
         answer: telecine::ledger::ReviewAnswer::GiveUp,
         who: "ann".to_owned(),
@@ -658,7 +658,7 @@ fn a_video_of_an_abandoned_row_is_not_reported_as_a_duplicate() {
 fn plan_of(harness: &Harness) -> Plan {
     let basis = PlanBasis { reading: Vec::new(), rows: Vec::new(), limits: harness.limits.clone() };
     let request = PlanRequest {
-        ledger: harness.ledger(),
+        ledger: harness.ledger().into(),
         basis,
         reruns: RerunPolicy::default(),
         probe_age_max: None,

@@ -131,7 +131,7 @@ pub fn check_apart(runs: &[&AccountRun]) -> Result<(), Error> {
             if own.ledger == others.ledger {
                 return Err(Error::Usage(format!(
                     "{names} have the same ledger {}; leave --ledger out, and each has its own",
-                    own.ledger.display()
+                    own.ledger
                 )));
             }
             let is_one_account = own.destination.name() == others.destination.name()

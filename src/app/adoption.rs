@@ -1,6 +1,6 @@
 //! The check before a human's video number is adopted: the service must have the video, and it must be no other item's.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -9,7 +9,7 @@ use crate::{
     api::{ApiClient, IndexStatus, ListedVideo, ReadError, StatusWordRule, http::HttpTransport},
     domain::VideoNo,
     error::Error,
-    ledger::{ExternalUsage, ItemId, LedgerError, LibraryVideo, Order, Snapshot, VideoOwner},
+    ledger::{ExternalUsage, ItemId, LedgerError, LedgerPlace, LibraryVideo, Order, Snapshot, VideoOwner},
     quota::{Endpoint, Priority},
     redact,
 };
@@ -42,13 +42,13 @@ pub enum Adoption {
 /// Asks the service for a video, and the ledger whose it is. The request counts in the ledger before it leaves.
 pub async fn check(
     service: &AskedService,
-    path: &Path,
+    path: &LedgerPlace,
     item: ItemId,
     video_no: &VideoNo,
 ) -> Result<Adoption, Error> {
     let (theirs, ours) = (Snapshot::open(path)?.origin()?, service.destination.name());
     if theirs != ours {
-        let path = path.display().to_string();
+        let path = path.to_string();
         return Err(LedgerError::OtherOrigin { path, theirs, ours }.into());
     }
     let mut questions = Snapshot::open(path)?.open_questions()?;
@@ -119,7 +119,7 @@ fn not_its_own(owner: VideoOwner, item: ItemId, video_no: &VideoNo) -> Option<St
 
 async fn ask(
     service: &AskedService,
-    path: &Path,
+    path: &LedgerPlace,
     namespace: &str,
     video_no: &VideoNo,
 ) -> Result<Option<ListedVideo>, AskError> {

@@ -1,9 +1,6 @@
 //! Where the requests of a run go: to a server, or to the sandbox inside this process.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::Path,
-};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use url::Url;
 
@@ -12,7 +9,7 @@ use crate::{
     api::{ReadError, http::HttpSetupError},
     clock::Clock,
     error::Error,
-    ledger::LedgerError,
+    ledger::{LedgerError, LedgerPlace},
     sandbox::SandboxServer,
     settings::credentials,
 };
@@ -63,7 +60,7 @@ impl Destination {
     /// Its address, and the sandbox if it is one. The sandbox must live as long as the run.
     pub(super) async fn connect(
         &self,
-        ledger: &Path,
+        ledger: &LedgerPlace,
         clock: &Clock,
     ) -> Result<(Url, Option<SandboxServer>), Error> {
         match self {

@@ -8,7 +8,7 @@ use crate::{
     clock::Clock,
     domain::counted,
     error::{Error, ExitCode},
-    ledger::{ExternalUsage, NO_SERVICE, Order, Snapshot},
+    ledger::{ExternalUsage, LedgerError, LedgerPlace, NO_SERVICE, Order, Snapshot},
     quota::{Endpoint, Priority},
     report::{stop_reason, with_separators},
 };
@@ -69,7 +69,7 @@ impl SetupCheck {
 }
 
 /// Looks at the ledger, its disk and the limits, and makes one read of the service. Uploads nothing.
-pub async fn look(service: Result<AskedService, Error>, ledger: &Path) -> Vec<SetupCheck> {
+pub async fn look(service: Result<AskedService, Error>, ledger: &LedgerPlace) -> Vec<SetupCheck> {
     let (check, snapshot) = of_ledger(ledger);
     let mut checks = vec![check, of_disk(ledger)];
     let service = match service {
@@ -112,11 +112,12 @@ pub async fn look(service: Result<AskedService, Error>, ledger: &Path) -> Vec<Se
 /// Lists one page. The request counts in the ledger, if there is one.
 async fn read_once(
     service: &AskedService,
-    ledger: Option<&Path>,
+    ledger: Option<&LedgerPlace>,
     clock: &Clock,
 ) -> Result<ListPage, AskError> {
     // the sandbox keeps its state beside a ledger
-    let beside = ledger.unwrap_or_else(|| Path::new("doctor.db"));
+    let nowhere = Path::new("doctor.db").into();
+    let beside = ledger.unwrap_or(&nowhere);
     let (origin, _sandbox) = service.destination.connect(beside, clock).await?;
     let api = ApiClient::new(HttpTransport::patient(&origin, &service.key, service.request_timeout)?);
     let snapshot = ledger.map(Snapshot::open).transpose()?;
@@ -164,9 +165,9 @@ fn of_clock(page: &ListPage, clock: &Clock) -> Option<SetupCheck> {
     Some(SetupCheck::warning("clock", found, "synchronise it: timedatectl set-ntp true"))
 }
 
-fn of_ledger(path: &Path) -> (SetupCheck, Option<Snapshot>) {
-    let shown = path.display();
-    if !path.exists() {
+fn of_ledger(path: &LedgerPlace) -> (SetupCheck, Option<Snapshot>) {
+    let shown = path;
+    if !path.may_exist() {
         let found = format!("{shown} does not exist yet; the first import makes it");
         return (SetupCheck::ok("ledger", found), None);
     }
@@ -174,6 +175,10 @@ fn of_ledger(path: &Path) -> (SetupCheck, Option<Snapshot>) {
         Ok((snapshot.contradictions()?, snapshot.state_counts()?.total(), snapshot.origin()?, snapshot))
     });
     match opened {
+        Err(LedgerError::Missing { .. }) => {
+            let found = format!("there is no ledger at {shown} yet; the first import makes it");
+            (SetupCheck::ok("ledger", found), None)
+        }
         Ok((0, items, origin, snapshot)) => {
             let items = counted(items, "item", "items");
             (SetupCheck::ok("ledger", format!("{shown} opens: {items}, of {origin}")), Some(snapshot))
@@ -202,8 +207,8 @@ fn of_owner(snapshot: &Snapshot, ours: &str) -> Option<SetupCheck> {
     (!is_ours).then(|| SetupCheck::error("ledger", ExitCode::Usage, found, next))
 }
 
-fn of_disk(ledger: &Path) -> SetupCheck {
-    let nearest = ledger.ancestors().skip(1).find(|folder| folder.exists()).unwrap_or(Path::new("."));
+fn of_disk(ledger: &LedgerPlace) -> SetupCheck {
+    let nearest = ledger.folder().ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
     let free = rustix::fs::statvfs(nearest).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
     let Ok(free) = free else { return SetupCheck::ok("disk", "its free space is not known") };
     let found = format!("{} MiB are free for the ledger", with_separators(free >> 20));

@@ -21,7 +21,7 @@ use crate::{
     clock::Clock,
     domain::{Price, State, UnixMillis},
     error::ExitCode,
-    ledger::{LedgerError, Snapshot},
+    ledger::{LedgerError, LedgerPlace, Snapshot},
 };
 
 /// How often the file is written during a run.
@@ -51,10 +51,10 @@ type Seconds = Gauge<f64, AtomicU64>;
 
 impl MetricsFile {
     /// Writes the file again and again, until `stop`.
-    pub async fn keep_written(&self, ledger: &Path, stop: &CancellationToken) {
+    pub async fn keep_written(&self, ledger: &LedgerPlace, stop: &CancellationToken) {
         let clock = Clock::real();
         loop {
-            let (own, path) = (self.clone(), ledger.to_path_buf());
+            let (own, path) = (self.clone(), ledger.clone());
             // what cannot be written now is tried again, and the last attempt warns
             let _ = blocking::run(move || own.write(Some(&path), None)).await;
             tokio::select! {
@@ -66,7 +66,7 @@ impl MetricsFile {
     }
 
     /// Writes the file once. `end` is how the run of this process ended. Without a ledger only that is known.
-    pub fn write(&self, ledger: Option<&Path>, end: Option<&LastEnd>) -> Result<(), String> {
+    pub fn write(&self, ledger: Option<&LedgerPlace>, end: Option<&LastEnd>) -> Result<(), String> {
         let registry = MetricsRegistry { price: self.price, is_running: end.is_none() };
         let text = of_collector(&registry.text(ledger, end)?);
         replace(&self.path, &text).map_err(|error| format!("{}: {error}", self.path.display()))
@@ -84,7 +84,7 @@ pub struct MetricsRegistry {
 
 impl MetricsRegistry {
     /// All metrics as text. `end` is how the run of this process ended.
-    pub fn text(&self, ledger: Option<&Path>, end: Option<&LastEnd>) -> Result<String, String> {
+    pub fn text(&self, ledger: Option<&LedgerPlace>, end: Option<&LastEnd>) -> Result<String, String> {
         let mut registry = Registry::default();
         // a ledger that cannot be read has no items; the end of the run says why
         if let Some(snapshot) = ledger.and_then(|path| Snapshot::open(path).ok()) {

@@ -3,7 +3,7 @@
 //! A running import looks for handed orders every second. An order that it does not carry out, because it was killed, is
 //! carried out by the next process that opens the ledger.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use super::{RequestedLimits, StoredLimits, limits};
 use crate::{
@@ -11,7 +11,9 @@ use crate::{
     domain::counted,
     error::Error,
     events::Event,
-    ledger::{Ledger, LedgerError, Order, OrderResult, ReviewOutcome, RunId, Snapshot, hand_over},
+    ledger::{
+        Ledger, LedgerError, LedgerPlace, Order, OrderResult, ReviewOutcome, RunId, Snapshot, hand_over,
+    },
     pipeline::{self, Context, LEARNED_LIMITS},
 };
 
@@ -48,7 +50,7 @@ impl GivenOrder {
 }
 
 /// Carries an order out, or hands it to the process that uses the ledger and waits for the result for some seconds.
-pub async fn give(path: &Path, order: Order) -> Result<GivenOrder, Error> {
+pub async fn give(path: &LedgerPlace, order: Order) -> Result<GivenOrder, Error> {
     let clock = Clock::real();
     let holder = match Ledger::open_offline(path, clock.now()) {
         Ok(ledger) => {

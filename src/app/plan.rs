@@ -2,7 +2,7 @@
 //! come from the rate limiter alone, and links that expire take the first of them. Nothing is sent, and the ledger stays as it
 //! is. A test simulates whole imports and compares them with their plans.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     domain::{LINK_LIFE_MIN, Price, Rate, RowCounts, UnixMillis},
     error::{Error, ExitCode},
-    ledger::{PlannedAction, RerunPolicy, Snapshot},
+    ledger::{LedgerPlace, PlannedAction, RerunPolicy, Snapshot},
     manifest::{Manifest, Scan, ScannedRow},
     pipeline::{WAIT_ANNOUNCED_MIN, delay_text},
     quota::{Delay, Endpoint, Forecast, Limits, RateLimiter},
@@ -33,7 +33,7 @@ const NAMED_MAX: usize = 5;
 /// What to plan.
 pub struct PlanRequest {
     /// The ledger's file; it need not exist.
-    pub ledger: PathBuf,
+    pub ledger: LedgerPlace,
     /// What the plan rests on.
     pub basis: PlanBasis,
     /// What to do with rows that were sent before.
@@ -129,7 +129,7 @@ pub struct OtherRate {
 /// Plans an import.
 pub fn plan(request: &PlanRequest, mut manifests: Vec<Manifest>, clock: &Clock) -> Result<Plan, Error> {
     let path = &request.ledger;
-    let snapshot = if path.exists() { Some(Snapshot::open(path)?) } else { None };
+    let snapshot = Snapshot::open_if_there(path)?;
     let plan_id = plan_id(&request.basis, &manifests, snapshot.as_ref())?;
     let limits = &request.basis.limits;
     let limiter = limits::limiter_with(snapshot.as_ref(), limits.clone(), clock)?;

@@ -115,7 +115,7 @@ pub async fn rehearse(
     let mock = Arc::new(MockService::new(service_policy(request), clock.clone()));
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let server = sandbox::start(Arc::clone(&mock), address).await?;
-    let ledger = Ledger::open_scratch(&folder.join(LEDGER), &identity()?, clock.now())?;
+    let ledger = Ledger::open_scratch(folder.join(LEDGER), &identity()?, clock.now())?;
     let name = run_name(clock.now());
     let (run_name, starts_at) = (name.clone(), clock.now());
     let id = ledger.write(move |store| store.begin_run(&run_name, "rehearse", starts_at, None)).await?;

@@ -13,8 +13,8 @@ use crate::{
     error::{Error, ExitCode},
     events::{Event, EventBus},
     ledger::{
-        DeletedRows, FailedRows, Identity, KeyChange, Ledger, LedgerError, Restored, RunId, SecondLedger,
-        Snapshot, Store,
+        DeletedRows, FailedRows, Identity, KeyChange, Ledger, LedgerError, LedgerPlace, Restored, RunId,
+        SecondLedger, Snapshot, Store,
     },
     manifest::Manifest,
     pipeline::{self, Context, RunEnd, RunPolicy, Signals},
@@ -43,7 +43,7 @@ pub struct RunRequest {
     /// How links to objects in buckets are signed.
     pub links: LinkRules,
     /// The ledger's file.
-    pub ledger: PathBuf,
+    pub ledger: LedgerPlace,
     /// Reports go into a folder below this one.
     pub reports: PathBuf,
     /// Where calls of the service are received. `None`: nowhere.
@@ -132,10 +132,9 @@ pub async fn open(
         },
         restored,
     };
-    let is_new = !request.ledger.exists();
+    let is_new = Snapshot::open_if_there(&request.ledger).is_ok_and(|snapshot| snapshot.is_none());
     let ledger = Ledger::open(&request.ledger, &identity, clock.now())?;
-    let path = std::fs::canonicalize(&request.ledger).unwrap_or_else(|_| request.ledger.clone());
-    let path = crate::redact::clean(&path.display().to_string());
+    let path = crate::redact::clean(&request.ledger.absolute().to_string());
     request.events.emit(clock.now(), &Event::LedgerOpened { path, is_new });
     let sources = if request.destination.is_sandbox() {
         Sources::made_up()

@@ -8,12 +8,10 @@ use crate::{
     clock::Clock,
     domain::{LINK_LIFE_MIN, UnixMillis},
     error::Error,
-    ledger::{FilesSent, LastError, ManifestId, RunId, RunRow, Snapshot, running_process},
+    ledger::{FilesSent, LastError, LedgerPlace, ManifestId, RunId, RunRow, Snapshot, running_process},
     pipeline::delay_text,
     quota::{Endpoint, QuotaStatus},
 };
-
-use std::path::Path;
 
 /// The span of the present rate, in milliseconds.
 const RATE_SPAN_MS: i64 = 60_000;
@@ -57,7 +55,7 @@ pub struct RunState {
 }
 
 /// The run that uses the ledger now. `None`: none does. A run that was killed is not running.
-pub fn running(snapshot: &Snapshot, path: &Path) -> Result<Option<RunningRun>, Error> {
+pub fn running(snapshot: &Snapshot, path: &LedgerPlace) -> Result<Option<RunningRun>, Error> {
     let Some(id) = snapshot.latest_run()? else { return Ok(None) };
     let row = snapshot.run(id)?;
     if row.ended_at.is_some() {

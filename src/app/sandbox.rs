@@ -5,6 +5,7 @@ use std::{net::SocketAddr, ops::RangeInclusive, path::Path, sync::Arc, time::Dur
 use crate::{
     clock::Clock,
     error::Error,
+    ledger::LedgerPlace,
     sandbox::{self, MockService, Policy, SandboxServer},
 };
 
@@ -17,15 +18,18 @@ const EMBEDDED_INDEX_DELAY: RangeInclusive<Duration> = Duration::from_secs(1)..=
 /// The sandbox of `import --sandbox`: without faults. It keeps its record beside the ledger, so that a run that was
 /// stopped resumes with the same videos.
 pub(super) async fn embedded(
-    ledger: &Path,
+    ledger: &LedgerPlace,
     address: SocketAddr,
     clock: Clock,
 ) -> Result<SandboxServer, Error> {
-    let mut record = ledger.as_os_str().to_owned();
-    record.push(".sandbox.jsonl");
+    let record = ledger.beside(".sandbox.jsonl");
+    if let Some(folder) = record.parent() {
+        // a ledger in a database has made no folder here; an error shows when the record is written
+        let _ = std::fs::create_dir_all(folder);
+    }
     let rate = EMBEDDED_RATE.parse().map_err(|error| Error::Sandbox(format!("{EMBEDDED_RATE}: {error}")))?;
     let policy = Policy { upload_rate: Some(rate), index_delay: EMBEDDED_INDEX_DELAY, ..Policy::default() };
-    start(mock_service(policy, clock, Some(Path::new(&record)))?, address).await
+    start(mock_service(policy, clock, Some(&record))?, address).await
 }
 
 /// A mock of the service; it keeps its record in a file, if one is named.

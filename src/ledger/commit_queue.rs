@@ -194,13 +194,22 @@ enum UndoBy {
     Savepoint,
 }
 
+/// How often a group is done again whose transaction was lost with the connection. Each waits for the database.
+const LOST_MAX: u32 = 5;
+
 /// Runs the jobs in one transaction, and tells their results after its commit.
 fn run_group(store: &mut Store, group: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
     let first = if store.is_scratch() { UndoBy::Savepoint } else { UndoBy::Group };
-    let ran = match try_group(store, group, first) {
-        Ok(GroupEnd::Undone) => try_group(store, group, UndoBy::Savepoint),
-        ended => ended,
-    };
+    let mut ran = try_group(store, group, first);
+    if matches!(ran, Ok(GroupEnd::Undone)) {
+        ran = try_group(store, group, UndoBy::Savepoint);
+    }
+    for _ in 0..LOST_MAX {
+        // nothing of it was committed: the lease shows it
+        let Err(LedgerError::ConnectionLost { cause }) = &ran else { break };
+        tracing::warn!("the connection to the database was lost ({cause}); the last changes are made again");
+        ran = try_group(store, group, UndoBy::Savepoint);
+    }
     if matches!(ran, Ok(GroupEnd::Committed { has_changes: true })) {
         store.raise_high_water();
     }
@@ -238,6 +247,7 @@ fn try_group(
                 (None, None) => {}
                 (None, Some(undo)) => store.keep_job(undo)?,
                 // SQLite undid the whole transaction, as after an I/O error
+                // and a lost connection has no transaction any more
                 (Some(error), _) if store.is_transaction_over() => return Err(error),
                 (Some(_), Some(undo)) => store.undo_job(undo)?,
                 (Some(_), None) if changes == store.changes_so_far() => {}

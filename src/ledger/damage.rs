@@ -1,7 +1,7 @@
 //! The check for damage when a ledger is opened: before it is used, or beside the first run.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -11,14 +11,14 @@ use std::{
 
 use rusqlite::{Connection, InterruptHandle};
 
-use super::LedgerError;
+use super::{LedgerError, LedgerPlace, Snapshot};
 
 /// Files up to this size, in bytes, are checked for damage before they are used: it takes less than a second. Larger ones are
 /// checked beside the first run after one that did not end.
 const CHECKED_FIRST_MAX: u64 = 64 * 1024 * 1024;
 
 /// The name under which a ledger notes that a check for damage is due.
-const CHECK_DUE: &str = "damage_check_due";
+pub(super) const CHECK_DUE: &str = "damage_check_due";
 
 /// When a ledger is checked for damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,18 +36,12 @@ pub(super) fn refuse_damage(connection: &Connection, path: &Path) -> Result<Dama
         quick_check(connection, path)?;
         return Ok(DamageCheck::Done);
     }
-    let sql = "INSERT OR IGNORE INTO kv (name, value, at) SELECT ?1, '', started_at FROM run \
-               WHERE id = (SELECT max(id) FROM run) AND ended_at IS NULL";
+    let sql = "INSERT INTO kv (name, value, at) SELECT ?1, '', started_at FROM run \
+               WHERE id = (SELECT max(id) FROM run) AND ended_at IS NULL ON CONFLICT DO NOTHING";
     connection.execute(sql, [CHECK_DUE])?;
     let sql = "SELECT EXISTS (SELECT 1 FROM kv WHERE name = ?1)";
     let is_due: bool = connection.query_row(sql, [CHECK_DUE], |row| row.get(0))?;
     Ok(if is_due { DamageCheck::Beside } else { DamageCheck::Done })
-}
-
-/// Notes that a check found no damage.
-pub(super) fn note_checked(connection: &Connection) -> Result<(), LedgerError> {
-    connection.prepare_cached("DELETE FROM kv WHERE name = ?1")?.execute([CHECK_DUE])?;
-    Ok(())
 }
 
 fn quick_check(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
@@ -68,16 +62,18 @@ pub(super) struct CheckBeside {
 impl CheckBeside {
     /// Starts a check by a connection of its own. `report` gets its result; an interrupted one has none.
     pub(super) fn start(
-        connection: Connection,
-        path: PathBuf,
+        place: &LedgerPlace,
         report: impl FnOnce(Result<(), LedgerError>) + Send + 'static,
     ) -> Result<Self, LedgerError> {
-        let interrupt = connection.get_interrupt_handle();
+        let snapshot = Snapshot::open(place)?;
+        let no_file = || LedgerError::Impossible { what: "a file without a file".to_owned() };
+        let interrupt = snapshot.connection.sqlite().ok_or_else(no_file)?.get_interrupt_handle();
         let is_stopped = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&is_stopped);
         let check = move || {
-            let checked = quick_check(&connection, &path);
-            drop(connection);
+            let sqlite = snapshot.connection.sqlite().zip(snapshot.place().file());
+            let checked = sqlite.map_or(Ok(()), |(connection, path)| quick_check(connection, path));
+            drop(snapshot);
             if !stopped.load(Relaxed) {
                 report(checked);
             }

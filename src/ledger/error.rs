@@ -105,6 +105,47 @@ pub enum LedgerError {
          start with a new ledger, and let `telecine recover` find what was sent"
     )]
     Moved { file: String },
+    /// A database that cannot be used as it is.
+    #[error("cannot use the ledger {place}: {cause}")]
+    Database {
+        place: String,
+        /// With what to do.
+        cause: String,
+    },
+    /// The connection to the database ended. Nothing of the transaction was committed.
+    #[error(
+        "the connection to the database of the ledger was lost: {cause}; nothing more was sent. Run the same command again \
+         when the database can be reached"
+    )]
+    ConnectionLost { cause: String },
+    /// Another process holds the lease of the ledger.
+    #[error(
+        "{holder} holds the lease of the ledger {place} (term {term}, last seen {seen_s} s ago); wait for it, stop it, or give \
+         --standby to take over when it ends"
+    )]
+    LeaseHeld { place: String, holder: String, term: i64, seen_s: i64 },
+    /// Another process took the lease over.
+    #[error(
+        "this process lost the lease of the ledger {place} (term {term}): {holder} took over. Nothing more was sent from here; what \
+         was in flight is in doubt there"
+    )]
+    LeaseLost { place: String, term: i64, holder: String },
+    /// The database no longer has what it had committed.
+    #[error(
+        "the database of the ledger {place} lost changes that it had committed, as after a failover to a standby that was \
+         behind; nothing more was sent. Bring the ledger up to date: telecine recover MANIFEST --ledger {place} (MANIFEST: the \
+         files that were imported into it)"
+    )]
+    LostCommits { place: String },
+    /// A commit that may be lost with the server.
+    #[error(
+        "the database did not confirm that a standby has the last change ({cause}); nothing more was sent. Check its \
+         replication, then run the same command again"
+    )]
+    NotReplicated {
+        /// The warning of the server.
+        cause: String,
+    },
     /// The disk is full.
     #[error(
         "the disk that holds the ledger is full; free some space and run the same command again, nothing is lost"
@@ -186,6 +227,12 @@ impl LedgerError {
             | Self::Unreadable { .. }
             | Self::UnreadableValue { .. }
             | Self::Moved { .. }
+            | Self::Database { .. }
+            | Self::ConnectionLost { .. }
+            | Self::LeaseHeld { .. }
+            | Self::LeaseLost { .. }
+            | Self::LostCommits { .. }
+            | Self::NotReplicated { .. }
             | Self::DiskFull
             | Self::Broken { .. }
             | Self::Panicked { .. }

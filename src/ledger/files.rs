@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::LedgerError;
+use super::{LedgerError, LedgerPlace};
 
 /// Symbolic links followed at most; systems have about the same bound.
 const LINKS_MAX: usize = 40;
@@ -46,8 +46,9 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 pub(super) struct OpenFiles(Vec<(PathBuf, (u64, u64))>);
 
 impl OpenFiles {
-    /// Takes note of the files that are there.
-    pub(super) fn of(path: &Path) -> Self {
+    /// Takes note of the files that are there. A database has none.
+    pub(super) fn of(place: &LedgerPlace) -> Self {
+        let Some(path) = place.file() else { return Self::default() };
         let paths = SUFFIXES.iter().map(|suffix| with_suffix(path, suffix));
         Self(paths.filter_map(|path| Some((path.clone(), identity(&path).ok()?))).collect())
     }

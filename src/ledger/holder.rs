@@ -6,15 +6,29 @@ use std::{
 };
 
 use super::{
-    LedgerError,
+    DatabaseAddress, LedgerError, LedgerPlace,
     files::{real_path, with_suffix},
+    sql::postgres,
 };
 
-/// What the lock file says of the process that writes the ledger: `process 4711 on host`. `None`: no process does.
+/// The process that writes the ledger: `process 4711 on host`. `None`: no process does.
+pub fn running_process(place: impl Into<LedgerPlace>) -> Result<Option<String>, LedgerError> {
+    match &place.into() {
+        LedgerPlace::File(path) => holder_of_lock(path),
+        LedgerPlace::Database(address) => holder_of_lease(address),
+    }
+}
+
+fn holder_of_lease(address: &DatabaseAddress) -> Result<Option<String>, LedgerError> {
+    let held = postgres::holder(&postgres::PostgresConnection::open(address)?)?;
+    Ok((!held.is_free).then_some(held.name))
+}
+
+/// What the lock file says of the process that writes the ledger.
 ///
 /// A process that ended with a kill leaves its name behind, but not its lock. The lock is tried only where the name cannot
 /// be checked otherwise, and shared, so that it hinders no process that begins.
-pub fn running_process(path: &Path) -> Result<Option<String>, LedgerError> {
+fn holder_of_lock(path: &Path) -> Result<Option<String>, LedgerError> {
     let unreadable = |error: std::io::Error| LedgerError::Unreadable {
         path: path.display().to_string(),
         cause: error.to_string(),

@@ -1,8 +1,6 @@
 //! Integrity rules of a ledger, checked by reading all of it.
 
-use rusqlite::Connection;
-
-use super::{LedgerError, store::Entry};
+use super::{LedgerError, sql::Connection, store::Entry};
 use crate::domain::{counted, with_separators};
 
 /// Rules of an intact ledger, each with a query that counts the violations.
@@ -20,7 +18,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
     (
         "items with more than one open or accepted attempt",
         "SELECT count(*) FROM (SELECT 1 FROM attempt \
-         WHERE state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review', 'accepted') GROUP BY item HAVING count(*) > 1)",
+         WHERE state IN ('sending', 'in_doubt', 'accepted_unidentified', 'needs_review', 'accepted') GROUP BY item HAVING count(*) > 1) AS several",
     ),
     (
         "paid or possibly paid uploads that the total does not include",
@@ -39,11 +37,11 @@ pub(super) const RULES: &[(&str, &str)] = &[
     (
         "counts of items by manifest and state that are wrong",
         "SELECT count(*) FROM (SELECT manifest, state, count FROM state_count WHERE count > 0 \
-         EXCEPT SELECT manifest, state, count(*) FROM item GROUP BY manifest, state)",
+         EXCEPT SELECT manifest, state, count(*) FROM item GROUP BY manifest, state) AS wrong",
     ),
     (
         "namespaces of items that are not listed",
-        "SELECT count(*) FROM (SELECT namespace FROM item EXCEPT SELECT name FROM namespace)",
+        "SELECT count(*) FROM (SELECT namespace FROM item EXCEPT SELECT name FROM namespace) AS missing",
     ),
     (
         "items that need a review without a question",
@@ -54,23 +52,8 @@ pub(super) const RULES: &[(&str, &str)] = &[
 
 /// The problems of a ledger, each as a sentence. Empty: it is intact.
 pub(super) fn problems(connection: &Connection) -> Result<Vec<String>, LedgerError> {
-    let mut problems = Vec::new();
-    let mut damage = connection.prepare("PRAGMA integrity_check(20)")?;
-    for line in damage.query_map([], |row| row.get::<_, String>(0))? {
-        let line = line?;
-        if line != "ok" {
-            problems.push(format!("SQLite finds damage: {line}"));
-        }
-    }
-    let mut lost = connection.prepare("PRAGMA foreign_key_check")?;
-    let orphans = lost.query_map([], |row| row.get::<_, String>(0))?.count();
-    if orphans > 0 {
-        problems.push(counted(
-            orphans as u64,
-            "row refers to a row that does not exist",
-            "rows refer to rows that do not exist",
-        ));
-    }
+    // PostgreSQL checks references with each change, and its pages have checksums
+    let mut problems = if connection.sqlite().is_some() { problems_of_file(connection)? } else { Vec::new() };
     for (what, sql) in RULES {
         let count: i64 = connection.query_row(sql, [], |row| row.get(0))?;
         if count != 0 {
@@ -81,11 +64,29 @@ pub(super) fn problems(connection: &Connection) -> Result<Vec<String>, LedgerErr
     Ok(problems)
 }
 
+fn problems_of_file(connection: &Connection) -> Result<Vec<String>, LedgerError> {
+    let mut problems = Vec::new();
+    for line in connection.prepare("PRAGMA integrity_check(20)")?.query_column::<String>([])? {
+        if line != "ok" {
+            problems.push(format!("SQLite finds damage: {line}"));
+        }
+    }
+    let orphans = connection.prepare("PRAGMA foreign_key_check")?.query_column::<String>([])?.len();
+    if orphans > 0 {
+        problems.push(counted(
+            orphans as u64,
+            "row refers to a row that does not exist",
+            "rows refer to rows that do not exist",
+        ));
+    }
+    Ok(problems)
+}
+
 /// The first event whose link does not follow from the one before it.
 fn broken_link(connection: &Connection) -> Result<Option<String>, LedgerError> {
     let mut statement =
         connection.prepare("SELECT id, at, item, attempt, event, detail, chain FROM event ORDER BY id")?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.stream([])?;
     let mut before: Option<Vec<u8>> = None;
     while let Some(row) = rows.next()? {
         let id: i64 = row.get("id")?;

@@ -1,4 +1,4 @@
-//! The ledger: every item and every request made for it, stored durably in SQLite. The stages of the pipeline meet only here.
+//! The ledger: every item and every request made for it, stored durably in SQLite or PostgreSQL. The stages of the pipeline meet only here.
 //!
 //! Guarantees:
 //! - **Crash**: a function that returned `Ok` has reached the disk (`synchronous=FULL`). One that did not return has
@@ -31,10 +31,12 @@ mod integrity;
 mod library_diff;
 mod marker;
 mod open;
+mod place;
 mod readers;
 mod registry;
 mod schema;
 mod snapshot;
+mod sql;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -43,7 +45,6 @@ mod values;
 
 use std::{
     cell::Cell,
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -58,6 +59,7 @@ pub use identity::{Identity, KeyChange, Restored, SecondLedger};
 pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
 pub use marker::is_marker;
+pub use place::LedgerPlace;
 pub use registry::{RegisteredLedger, registered_ledger, registered_ledgers};
 pub use schema::version as schema_version;
 pub use snapshot::{
@@ -66,6 +68,7 @@ pub use snapshot::{
     ReportScope, RequestCounts, RequestRow, RequestTimes, RowIssue, RowIssueKind, RunPace, RunRow,
     RunUploads, Snapshot,
 };
+pub use sql::postgres::DatabaseAddress;
 pub use store::Store;
 pub use types::{
     Acknowledgement, AttemptResult, BODY_LEASE, BadRow, BadRowCounts, Binding, Bindings, BootTime, BoundBy,
@@ -100,37 +103,48 @@ impl Ledger {
     /// Opens the ledger for writing, makes it if it is not there, and turns every item found `sending` into
     /// `in_doubt`. Blocks; call it before the pipeline starts. After a run that did not end, a large ledger is checked for
     /// damage beside the new run: damage ends it at the next change.
-    pub fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Self, LedgerError> {
-        let store = open::open(path, identity, now)?;
-        let (is_due, path) = (store.is_check_due(), store.path().to_path_buf());
+    pub fn open(
+        place: impl Into<LedgerPlace>,
+        identity: &Identity,
+        now: UnixMillis,
+    ) -> Result<Self, LedgerError> {
+        let store = open::open(place, identity, now)?;
+        let (is_due, place) = (store.is_check_due(), store.place().clone());
         let ledger = Self::with_readers(store);
         if is_due {
             let queue = Arc::clone(&ledger.commit_queue);
-            let connection = Snapshot::open(&path)?.connection;
-            let check = CheckBeside::start(connection, path, move |checked| queue.note_checked(checked))?;
+            let check = CheckBeside::start(&place, move |checked| queue.note_checked(checked))?;
             *ledger.lock_check() = Some(check);
         }
         Ok(ledger)
     }
 
     /// Opens a ledger that is there, without a key: for work that sends nothing. Blocks.
-    pub fn open_offline(path: &Path, now: UnixMillis) -> Result<Self, LedgerError> {
-        Ok(Self::with_readers(open::open_offline(path, now)?))
+    pub fn open_offline(place: impl Into<LedgerPlace>, now: UnixMillis) -> Result<Self, LedgerError> {
+        Ok(Self::with_readers(open::open_offline(&place.into(), now)?))
     }
 
     /// Opens or creates a ledger that has no owner yet: the first import sets it. Blocks.
-    pub fn open_early(path: &Path, fresh_secret: [u8; 32], now: UnixMillis) -> Result<Self, LedgerError> {
-        Ok(Self::with_readers(open::open_early(path, fresh_secret, now)?))
+    pub fn open_early(
+        place: impl Into<LedgerPlace>,
+        fresh_secret: [u8; 32],
+        now: UnixMillis,
+    ) -> Result<Self, LedgerError> {
+        Ok(Self::with_readers(open::open_early(place, fresh_secret, now)?))
     }
 
     /// Opens a scratch ledger for a rehearsal: nothing is synced. Blocks.
-    pub fn open_scratch(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Self, LedgerError> {
-        let store = open::open_scratch(path, identity, now)?;
+    pub fn open_scratch(
+        place: impl Into<LedgerPlace>,
+        identity: &Identity,
+        now: UnixMillis,
+    ) -> Result<Self, LedgerError> {
+        let store = open::open_scratch(place, identity, now)?;
         Ok(Self { commit_queue: CommitQueue::new(store), readers: None, check: Arc::default() })
     }
 
     fn with_readers(store: Store) -> Self {
-        let readers = Some(Readers::new(store.path()));
+        let readers = Some(Readers::new(store.place()));
         Self { commit_queue: CommitQueue::new(store), readers, check: Arc::default() }
     }
 
@@ -169,9 +183,9 @@ impl Ledger {
     pub async fn snapshot(&self) -> Result<Snapshot, LedgerError> {
         let read = |store: &Store| {
             store.commit_deferred()?;
-            Ok(store.path().to_path_buf())
+            Ok(store.place().clone())
         };
-        Snapshot::open(&self.commit_queue.run(read).await?)
+        Snapshot::open(self.commit_queue.run(read).await?)
     }
 
     /// Closes the file and lets the next process in. Calls on other handles fail from now on.

@@ -7,16 +7,17 @@ use std::{
     path::Path,
 };
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{OpenFlags, config::DbConfig};
 
 use super::{
-    LedgerError,
+    DatabaseAddress, LedgerError, LedgerPlace,
     damage::{self, DamageCheck},
     files::{self, with_suffix},
     high_water::HighWater,
     identity::{Identity, KeyChange, Restored},
     registry::Registration,
     schema,
+    sql::{Connection, postgres},
     store::{Store, StoreParts},
 };
 use crate::domain::UnixMillis;
@@ -39,13 +40,21 @@ const BUSY_WAIT_MS: u64 = 5_000;
 /// The origin of a ledger that has sent nothing yet.
 const NO_ORIGIN: &str = "";
 
-pub(super) fn open(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Store, LedgerError> {
-    open_as(path, OpenMode::Owner(identity), now)
+pub(super) fn open(
+    place: impl Into<LedgerPlace>,
+    identity: &Identity,
+    now: UnixMillis,
+) -> Result<Store, LedgerError> {
+    open_as(&place.into(), OpenMode::Owner(identity), now)
 }
 
 /// Opens a ledger before anything is sent with it, or makes it.
-pub(super) fn open_early(path: &Path, fresh_secret: [u8; 32], now: UnixMillis) -> Result<Store, LedgerError> {
-    open_as(path, OpenMode::Early(fresh_secret), now)
+pub(super) fn open_early(
+    place: impl Into<LedgerPlace>,
+    fresh_secret: [u8; 32],
+    now: UnixMillis,
+) -> Result<Store, LedgerError> {
+    open_as(&place.into(), OpenMode::Early(fresh_secret), now)
 }
 
 /// Who opens a ledger.
@@ -59,87 +68,61 @@ enum OpenMode<'a> {
     Early([u8; 32]),
 }
 
-pub(super) fn open_offline(path: &Path, now: UnixMillis) -> Result<Store, LedgerError> {
-    if !path.exists() {
-        return Err(LedgerError::Missing { path: path.display().to_string() });
+pub(super) fn open_offline(place: &LedgerPlace, now: UnixMillis) -> Result<Store, LedgerError> {
+    if !place.may_exist() {
+        return Err(LedgerError::Missing { path: place.to_string() });
     }
-    open_as(path, OpenMode::Anyone, now)
+    open_as(place, OpenMode::Anyone, now)
 }
 
 /// Opens a scratch ledger: nothing of it is synced.
-pub(super) fn open_scratch(path: &Path, identity: &Identity, now: UnixMillis) -> Result<Store, LedgerError> {
-    let mut store = open(path, identity, now)?;
+pub(super) fn open_scratch(
+    place: impl Into<LedgerPlace>,
+    identity: &Identity,
+    now: UnixMillis,
+) -> Result<Store, LedgerError> {
+    let mut store = open(place, identity, now)?;
     store.make_ephemeral()?;
     Ok(store)
 }
 
-fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, LedgerError> {
-    let text = path.display().to_string();
-    let unwritable =
-        |error: std::io::Error| LedgerError::Unwritable { path: text.clone(), cause: error.to_string() };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
-    }
-    let path = &files::real_path(path).map_err(unwritable)?;
-    refuse_network_disk(path)?;
-    let lock = lock(path)?;
-    prepare_file(path).map_err(unwritable)?;
-    let flags =
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let mut connection =
-        Connection::open_with_flags(path, flags).map_err(|error| LedgerError::from(error).at(&text))?;
-    let found = schema::recognise(&connection, &text).map_err(|error| error.at(&text))?;
-    configure(&connection).map_err(|error| error.at(&text))?;
-    let damage_check = if found > 0 {
-        damage::refuse_damage(&connection, path).map_err(|error| error.at(&text))?
-    } else {
-        DamageCheck::Done
+fn open_as(place: &LedgerPlace, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, LedgerError> {
+    let ready = match place {
+        LedgerPlace::File(path) => open_file(path)?,
+        LedgerPlace::Database(address) => open_database(address, opener)?,
     };
-    schema::migrate(&mut connection, found).map_err(|error| error.at(&text))?;
+    let text = place.to_string();
+    let connection = &ready.connection;
     let mut unconfirmed_key = None;
     let secret = match opener {
         OpenMode::Owner(identity) => {
-            let identified = identify(&connection, &text, identity, now)?;
+            let identified = identify(connection, &text, identity, now)?;
             unconfirmed_key = identified.unconfirmed_key;
             identified.secret
         }
         OpenMode::Anyone => connection.query_row("SELECT secret FROM identity", [], |row| row.get(0))?,
         OpenMode::Early(fresh_secret) => {
-            let sql = "INSERT OR IGNORE INTO identity (one, origin, key_fingerprint, secret, created_at) \
-                       VALUES (1, ?1, x'', ?2, ?3)";
-            connection.execute(sql, (NO_ORIGIN, fresh_secret, now.0))?;
+            insert_identity(connection, fresh_secret, now)?;
             connection.query_row("SELECT secret FROM identity", [], |row| row.get(0))?
         }
     };
     let identity = if let OpenMode::Owner(identity) = opener { Some(identity) } else { None };
-    let high_water = match identity.and_then(|identity| identity.high_water.as_ref()) {
-        Some(folder) => HighWater::open(folder, &secret)
-            .inspect_err(|error| {
-                tracing::warn!(
-                    "no high-water mark can be kept in {} ({error}): a ledger restored from an older copy would not be \
-                     noticed; XDG_STATE_HOME names another folder",
-                    folder.display()
-                );
-            })
-            .ok(),
-        None => None,
-    };
     let registration = identity.and_then(|identity| {
-        identity.registry.as_ref().map(|folder| Registration::new(folder, identity, path))
+        identity.registry.as_ref().map(|folder| Registration::new(folder, identity, &ready.place))
     });
     if let Some(registration) = &registration {
         registration.check()?;
     }
     let restored = identity.map_or(Restored::Recovering, |identity| identity.restored);
     let mut store = Store::new(StoreParts {
-        connection,
+        connection: ready.connection,
         secret,
-        path: path.clone(),
-        lock,
-        high_water,
+        place: ready.place,
+        lock: ready.lock,
+        high_water: identity.and_then(|identity| high_water(identity, &secret)),
         registration,
         unconfirmed_key,
-        damage_check,
+        damage_check: ready.damage_check,
     });
     if store.is_key_known() {
         store.register()?;
@@ -152,6 +135,75 @@ fn open_as(path: &Path, opener: OpenMode<'_>, now: UnixMillis) -> Result<Store, 
     })?;
     store.note_files();
     Ok(store)
+}
+
+/// A ledger that this process may write.
+struct Writable {
+    connection: Connection,
+    /// With the real path of a file.
+    place: LedgerPlace,
+    lock: Option<File>,
+    damage_check: DamageCheck,
+}
+
+fn open_file(path: &Path) -> Result<Writable, LedgerError> {
+    let text = path.display().to_string();
+    let unwritable =
+        |error: std::io::Error| LedgerError::Unwritable { path: text.clone(), cause: error.to_string() };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
+    }
+    let path = &files::real_path(path).map_err(unwritable)?;
+    refuse_network_disk(path)?;
+    let lock = lock(path)?;
+    prepare_file(path).map_err(unwritable)?;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut connection = rusqlite::Connection::open_with_flags(path, flags)
+        .map_err(|error| LedgerError::from(error).at(&text))?;
+    let found = schema::recognise(&connection, &text).map_err(|error| error.at(&text))?;
+    configure(&connection).map_err(|error| error.at(&text))?;
+    let damage_check = if found > 0 {
+        damage::refuse_damage(&connection, path).map_err(|error| error.at(&text))?
+    } else {
+        DamageCheck::Done
+    };
+    schema::migrate(&mut connection, found).map_err(|error| error.at(&text))?;
+    let connection = Connection::Sqlite(connection);
+    Ok(Writable { connection, place: path.clone().into(), lock: Some(lock), damage_check })
+}
+
+/// Connects to a database, and takes the lease of the ledger there.
+fn open_database(address: &DatabaseAddress, opener: OpenMode<'_>) -> Result<Writable, LedgerError> {
+    let mut connection = postgres::PostgresConnection::open(address)?;
+    let found = postgres::recognise(&connection, schema::version())?;
+    if found == 0 && matches!(opener, OpenMode::Anyone) {
+        return Err(LedgerError::Missing { path: address.to_string() });
+    }
+    if found < schema::version() {
+        postgres::migrate(&connection, schema::schemas())?;
+    }
+    connection.take_lease()?;
+    let place = LedgerPlace::Database(address.clone());
+    Ok(Writable {
+        connection: Connection::Postgres(connection),
+        place,
+        lock: None,
+        damage_check: DamageCheck::Done,
+    })
+}
+
+fn high_water(identity: &Identity, secret: &[u8; 32]) -> Option<HighWater> {
+    let folder = identity.high_water.as_ref()?;
+    HighWater::open(folder, secret)
+        .inspect_err(|error| {
+            tracing::warn!(
+                "no high-water mark can be kept in {} ({error}): a ledger restored from an older copy would not be \
+                 noticed; XDG_STATE_HOME names another folder",
+                folder.display()
+            );
+        })
+        .ok()
 }
 
 /// Refuses network disks: SQLite's locks and shared memory work on the disks of one machine only.
@@ -243,7 +295,7 @@ pub(super) fn make_private(path: &Path) -> std::io::Result<()> {
 }
 
 /// Sets the options that durability needs, and reads them back, because a build of SQLite can change the defaults.
-fn configure(connection: &Connection) -> Result<(), LedgerError> {
+fn configure(connection: &rusqlite::Connection) -> Result<(), LedgerError> {
     connection.busy_timeout(std::time::Duration::from_millis(BUSY_WAIT_MS))?;
     // a new file begins with a rollback journal. Its removal must reach the disk before the log is used: otherwise a power
     // cut can bring it back, and SQLite would undo all later changes
@@ -281,6 +333,14 @@ struct Identified {
     unconfirmed_key: Option<Vec<u8>>,
 }
 
+/// A ledger without an owner, if it is new.
+fn insert_identity(connection: &Connection, secret: [u8; 32], now: UnixMillis) -> Result<(), LedgerError> {
+    let sql = "INSERT INTO identity (one, origin, key_fingerprint, secret, created_at) \
+               VALUES (1, ?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+    let no_key: &[u8] = &[];
+    connection.execute(sql, (NO_ORIGIN, no_key, secret, now.0)).map(drop)
+}
+
 /// Reads the owner of the ledger, or records the service in a new one. The key is recorded only when the service has accepted
 /// it: a mistyped key must not own the ledger.
 fn identify(
@@ -289,19 +349,14 @@ fn identify(
     identity: &Identity,
     now: UnixMillis,
 ) -> Result<Identified, LedgerError> {
-    use rusqlite::OptionalExtension as _;
-    let found: Option<(String, Vec<u8>, [u8; 32])> = connection
-        .query_row("SELECT origin, key_fingerprint, secret FROM identity", [], |row| {
+    let found: Option<(String, Vec<u8>, [u8; 32])> =
+        connection.find_row("SELECT origin, key_fingerprint, secret FROM identity", [], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })
-        .optional()?;
+        })?;
     let (origin, known_key, secret) = if let Some(found) = found {
         found
     } else {
-        connection.execute(
-            "INSERT INTO identity (one, origin, key_fingerprint, secret, created_at) VALUES (1, ?1, x'', ?2, ?3)",
-            (NO_ORIGIN, identity.fresh_secret, now.0),
-        )?;
+        insert_identity(connection, identity.fresh_secret, now)?;
         (NO_ORIGIN.to_owned(), Vec::new(), identity.fresh_secret)
     };
     if origin == NO_ORIGIN {

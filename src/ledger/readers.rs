@@ -1,13 +1,10 @@
 //! Connections that only read, so that a long read delays no change.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::{LedgerError, Snapshot, commit_queue::panic_text, files::OpenFiles};
+use super::{LedgerError, LedgerPlace, Snapshot, commit_queue::panic_text, files::OpenFiles};
 use crate::blocking;
 
 /// The most reads at one time. Others wait.
@@ -15,17 +12,17 @@ const READERS_MAX: u32 = 4;
 
 /// The connections of one ledger that read.
 pub(super) struct Readers {
-    path: PathBuf,
+    place: LedgerPlace,
     files: OpenFiles,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Snapshot>>,
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path) -> Arc<Self> {
+    pub(super) fn new(place: &LedgerPlace) -> Arc<Self> {
         Arc::new(Self {
-            path: path.to_path_buf(),
-            files: OpenFiles::of(path),
+            place: place.clone(),
+            files: OpenFiles::of(place),
             permits: Arc::new(Semaphore::new(READERS_MAX as usize)),
             idle: Mutex::new(Vec::new()),
         })
@@ -52,7 +49,7 @@ impl Readers {
         }
     }
 
-    /// Runs the work on an idle connection, or on a new one. After an error of SQLite the connection is dropped.
+    /// Runs the work on an idle connection, or on a new one. After an error of the engine the connection is dropped.
     fn run<T>(&self, work: impl FnOnce(&Snapshot) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
         let idle = self.idle().pop();
         let snapshot = idle.map_or_else(|| self.connect(), Ok)?;
@@ -64,7 +61,7 @@ impl Readers {
     /// Another connection to the file that is written. A file that has taken its place is not read.
     fn connect(&self) -> Result<Snapshot, LedgerError> {
         self.files.check()?;
-        Snapshot::open(&self.path)
+        Snapshot::open(&self.place)
     }
 
     /// Waits for the reads that are running, and refuses later ones. The connection that writes is then the last one, and

@@ -18,7 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LedgerError, Snapshot,
+    LedgerError, LedgerPlace, Snapshot,
     holder::running_process,
     identity::{Identity, SecondLedger},
 };
@@ -29,8 +29,16 @@ use crate::domain::hex;
 pub struct RegisteredLedger {
     /// The service, as scheme, host and port.
     pub origin: String,
-    /// The file, as an absolute path.
-    pub path: PathBuf,
+    /// The file, as an absolute path, or the address of a database.
+    path: String,
+}
+
+impl RegisteredLedger {
+    /// Where it is. `None`: it is not there any more.
+    #[must_use]
+    pub fn place(&self) -> Option<LedgerPlace> {
+        self.path.parse::<LedgerPlace>().ok().filter(LedgerPlace::may_exist)
+    }
 }
 
 /// The ledgers of this user that are still there.
@@ -38,14 +46,13 @@ pub struct RegisteredLedger {
 pub fn registered_ledgers(folder: &Path) -> Vec<RegisteredLedger> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let known = entries.flatten().filter_map(|entry| read(&entry.path()).ok().flatten());
-    known.filter(|known| known.path.exists()).collect()
+    known.filter(|known| known.place().is_some()).collect()
 }
 
 /// The ledger that serves an account, if it is still there.
 #[must_use]
-pub fn registered_ledger(folder: &Path, origin: &str, key_digest: &[u8; 32]) -> Option<PathBuf> {
-    let known = read(&folder.join(entry_name(origin, key_digest))).ok().flatten()?;
-    known.path.exists().then_some(known.path)
+pub fn registered_ledger(folder: &Path, origin: &str, key_digest: &[u8; 32]) -> Option<LedgerPlace> {
+    read(&folder.join(entry_name(origin, key_digest))).ok().flatten()?.place()
 }
 
 fn entry_name(origin: &str, key_digest: &[u8; 32]) -> String {
@@ -71,8 +78,10 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    pub(super) fn new(folder: &Path, identity: &Identity, path: &Path) -> Self {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    pub(super) fn new(folder: &Path, identity: &Identity, place: impl Into<LedgerPlace>) -> Self {
+        let place = place.into();
+        let absolute = place.file().and_then(|path| std::path::absolute(path).ok());
+        let path = absolute.map_or_else(|| place.to_string(), |path| path.display().to_string());
         Self {
             entry: folder.join(entry_name(&identity.origin, &identity.key_digest)),
             own: RegisteredLedger { origin: identity.origin.clone(), path },
@@ -100,10 +109,9 @@ impl Registration {
         match (self.other(), self.second_ledger) {
             (None, _) | (Some(_), SecondLedger::Replaces) => Ok(true),
             (Some(_), SecondLedger::Allowed) => Ok(false),
-            (Some(first), SecondLedger::Refused) => Err(LedgerError::SecondLedger {
-                path: self.own.path.display().to_string(),
-                first: first.path.display().to_string(),
-            }),
+            (Some(first), SecondLedger::Refused) => {
+                Err(LedgerError::SecondLedger { path: self.own.path.clone(), first: first.path })
+            }
         }
     }
 
@@ -124,17 +132,24 @@ impl Registration {
             .inspect_err(|error| tracing::warn!(%error, "the registry of ledgers could not be read"))
             .ok()
             .flatten()?;
-        let place = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
-        let theirs = place(&known.path)?;
-        let is_other = place(&self.own.path) != Some(theirs) && !yields(&known.path);
+        let (theirs, ours) = (known.place()?, self.own.place());
+        let is_other = ours.as_ref().is_none_or(|ours| !is_same(ours, &theirs)) && !yields(&theirs);
         is_other.then_some(known)
     }
 }
 
+/// Whether two places are one, by whatever names.
+fn is_same(one: &LedgerPlace, other: &LedgerPlace) -> bool {
+    let file = |place: &LedgerPlace| {
+        place.file().and_then(|path| fs::metadata(path).ok()).map(|meta| (meta.dev(), meta.ino()))
+    };
+    one == other || file(one).is_some_and(|one| file(other) == Some(one))
+}
+
 /// Whether a ledger surely never sent anything, and no process is about to.
-fn yields(path: &Path) -> bool {
-    let last_sent_at = Snapshot::open(path).and_then(|snapshot| snapshot.last_sent_at());
-    matches!(last_sent_at, Ok(None)) && matches!(running_process(path), Ok(None))
+fn yields(place: &LedgerPlace) -> bool {
+    let last_sent_at = Snapshot::open(place).and_then(|snapshot| snapshot.last_sent_at());
+    matches!(last_sent_at, Ok(None)) && matches!(running_process(place), Ok(None))
 }
 
 #[cfg(test)]
@@ -154,8 +169,9 @@ mod tests {
             Registration::new(&self.folder.path().join("accounts"), &identity, &path)
         }
 
-        fn known(&self) -> Option<PathBuf> {
+        fn known(&self) -> Option<String> {
             registered_ledger(&self.folder.path().join("accounts"), "https://h", &[1; 32])
+                .map(|place| place.to_string())
         }
     }
 

@@ -49,6 +49,11 @@ pub(super) fn recognise(connection: &Connection, path: &str) -> Result<i64, Ledg
     Ok(found)
 }
 
+/// Every schema of SQLite, for a database: the tables of both engines are the same.
+pub(super) const fn schemas() -> &'static [&'static str] {
+    SCHEMAS
+}
+
 /// Brings the file to the version this program writes.
 pub(super) fn migrate(connection: &mut Connection, found: i64) -> Result<(), LedgerError> {
     let seen = usize::try_from(found).unwrap_or(0);

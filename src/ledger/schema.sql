@@ -194,7 +194,7 @@ WHEN NEW.state <> OLD.state
 BEGIN SELECT RAISE(ABORT, 'the attempt has ended'); END;
 
 CREATE TRIGGER attempt_is_bound_once BEFORE UPDATE OF video_no ON attempt
-WHEN OLD.video_no IS NOT NULL AND NEW.video_no IS NOT OLD.video_no
+WHEN OLD.video_no IS NOT NULL AND NEW.video_no IS DISTINCT FROM OLD.video_no
  AND NOT (OLD.bound_by = 'human' AND NEW.video_no IS NULL AND NEW.state = 'needs_review')
 BEGIN SELECT RAISE(ABORT, 'a video number is bound once'); END;
 
@@ -228,7 +228,7 @@ WHEN NEW.state <> OLD.state OR NEW.manifest <> OLD.manifest
 BEGIN
     UPDATE state_count SET count = count - 1 WHERE manifest = OLD.manifest AND state = OLD.state;
     INSERT INTO state_count VALUES (NEW.manifest, NEW.state, 1)
-    ON CONFLICT (manifest, state) DO UPDATE SET count = count + 1;
+    ON CONFLICT (manifest, state) DO UPDATE SET count = state_count.count + 1;
 END;
 
 -- The namespaces that items are in.

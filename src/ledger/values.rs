@@ -1,11 +1,11 @@
 //! Conversion between the values of the file and the types of the domain.
 
-use rusqlite::{
-    Row, RowIndex,
-    types::{FromSql, FromSqlResult, ValueRef},
-};
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
-use super::LedgerError;
+use super::{
+    LedgerError,
+    sql::{ColumnName, SqlRow},
+};
 use crate::domain::{State, Submission, UnixMillis, VideoNo};
 
 pub(super) fn impossible(what: String) -> LedgerError {
@@ -26,7 +26,7 @@ pub(super) fn video_no_of(text: &str) -> Result<VideoNo, LedgerError> {
 }
 
 /// A count or a line number of a column. SQLite has signed numbers only; the ledger stores none below 0.
-pub(super) fn unsigned(row: &Row<'_>, column: impl RowIndex) -> rusqlite::Result<u64> {
+pub(super) fn unsigned(row: &SqlRow<'_>, column: impl ColumnName) -> Result<u64, LedgerError> {
     row.get::<_, i64>(column).map(|number| u64::try_from(number).unwrap_or(0))
 }
 

@@ -241,7 +241,7 @@ impl Harness {
     }
 
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::open(&self.ledger()).unwrap()
+        Snapshot::open(self.ledger()).unwrap()
     }
 
     /// Runs the program to its end.
@@ -438,7 +438,7 @@ impl Harness {
             None => clock,
         };
         let ledger =
-            Ledger::open(&self.ledger(), &identity, clock.now()).map_err(|error| error.to_string())?;
+            Ledger::open(self.ledger(), &identity, clock.now()).map_err(|error| error.to_string())?;
         let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await.unwrap());
         let boot = pipeline::boot_of(&clock);
         let name = format!("run {}", self.runs);

@@ -8,7 +8,7 @@ mod feed;
 mod server;
 mod view;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use crate::{
     domain::{Price, UnixMillis},
     error::Error,
     http_server::{self, HttpServer},
-    ledger::RunId,
+    ledger::{LedgerPlace, RunId},
     settings::credentials,
 };
 
@@ -41,7 +41,7 @@ pub enum FollowedRun {
 pub struct DashboardRequest {
     pub address: SocketAddr,
     /// It need not be there yet.
-    pub ledger: PathBuf,
+    pub ledger: LedgerPlace,
     pub run: FollowedRun,
     /// What an upload costs, for the metrics.
     pub price: Option<Price>,

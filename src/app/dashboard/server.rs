@@ -1,6 +1,6 @@
 //! The dashboard over HTTP: the page, the stream of its parts, and the metrics. Every answer forbids copies and other sites.
 
-use std::{fmt::Write as _, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -20,6 +20,7 @@ use crate::{
     blocking,
     clock::Clock,
     http_server::{BoundAddress, ConnectionRules, HttpServer, growing_body},
+    ledger::LedgerPlace,
     report::{live_page, live_policy},
 };
 
@@ -38,7 +39,7 @@ const METRICS_AGE_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Served {
     access: AccessRules,
     pages: watch::Receiver<Arc<LivePage>>,
-    ledger: PathBuf,
+    ledger: LedgerPlace,
     metrics: MetricsRegistry,
     /// The last metrics, and when they were computed.
     known_metrics: Mutex<Option<(Duration, String)>>,
@@ -50,7 +51,7 @@ impl Served {
     pub(super) fn new(
         access: AccessRules,
         pages: watch::Receiver<Arc<LivePage>>,
-        ledger: PathBuf,
+        ledger: LedgerPlace,
         metrics: MetricsRegistry,
         clock: Clock,
     ) -> Self {

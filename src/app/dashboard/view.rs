@@ -1,7 +1,5 @@
 //! What a run looks like now, read from the ledger: sums that are cheap for a large one, and everything once the run has ended.
 
-use std::path::PathBuf;
-
 use crate::{
     app::{
         dashboard::FollowedRun,
@@ -9,7 +7,7 @@ use crate::{
     },
     clock::Clock,
     error::Error,
-    ledger::{CauseCount, FaultCount, LedgerError, ReportScope, RunId, Snapshot},
+    ledger::{CauseCount, FaultCount, LedgerError, LedgerPlace, ReportScope, RunId, Snapshot},
     quota::WindowStatus,
     report::{Counts, LiveReport, LiveRun, LiveState, LiveWindow},
 };
@@ -21,7 +19,7 @@ const ERRORS_SHOWN: u32 = 10;
 
 /// The reader of one run.
 pub(super) struct FollowedView {
-    ledger: PathBuf,
+    ledger: LedgerPlace,
     followed: FollowedRun,
     clock: Clock,
     /// `None`: not opened yet.
@@ -45,7 +43,7 @@ struct KnownReasons {
 }
 
 impl FollowedView {
-    pub(super) const fn new(ledger: PathBuf, followed: FollowedRun, clock: Clock) -> Self {
+    pub(super) const fn new(ledger: LedgerPlace, followed: FollowedRun, clock: Clock) -> Self {
         Self { ledger, followed, clock, snapshot: None, reasons: None }
     }
 
@@ -170,7 +168,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("l.db");
         let began = UnixMillis(1_700_000_000_000);
-        let of_process = |since| FollowedView::new(path.clone(), since, Clock::of_runtime(began));
+        let of_process = |since| FollowedView::new(path.clone().into(), since, Clock::of_runtime(began));
         assert!(
             of_process(FollowedRun::OfThisProcess(began)).read().unwrap().is_none(),
             "there is no ledger"

@@ -9,12 +9,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
+use clap::{
+    ArgMatches, Args, Command, FromArgMatches,
+    builder::{OsStringValueParser, TypedValueParser},
+    parser::ValueSource,
+};
 
 use crate::{
     app::Destination,
     error::Error,
-    ledger::{registered_ledger, registered_ledgers},
+    ledger::{LedgerPlace, registered_ledger, registered_ledgers},
     report,
     settings::{PROJECT_FILE, credentials},
 };
@@ -95,17 +99,23 @@ impl Args for ChosenSettings {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Ledger")]
 pub(in crate::cli) struct LedgerArgs {
-    /// The ledger file [default: state/telecine.db beside telecine.toml, else beside the manifest].
+    /// The ledger, a file or postgres://… [default: state/telecine.db beside telecine.toml, else beside the manifest].
     ///
-    /// It is an SQLite file that records every row and every request. One account has one ledger: if another ledger of yours
+    /// It is an SQLite file that records every row and every request, or a schema of a PostgreSQL database, such as
+    /// postgres://user@host/database?schema=archive, for several machines. The password comes from PGPASSWORD or PGPASSFILE. One account has one ledger: if another ledger of yours
     /// serves the account already, an import without this flag uses that one. Commands without a manifest use the ledger in
     /// state/ of the current folder. Where neither it nor a settings file is there, they use the only ledger that you have.
     /// With --sandbox the name is sandbox.db.
-    #[arg(long, value_name = "PATH", env = "TELECINE_LEDGER")]
-    pub(in crate::cli) ledger: Option<PathBuf>,
+    #[arg(long, value_name = "PATH|URL", env = "TELECINE_LEDGER", value_parser = place())]
+    pub(in crate::cli) ledger: Option<LedgerPlace>,
 
     #[command(flatten)]
     pub(in crate::cli) chosen: ChosenSettings,
+}
+
+/// A path as it is, also one that is no text, or the address of a database.
+fn place() -> impl TypedValueParser<Value = LedgerPlace> {
+    OsStringValueParser::new().try_map(|text| LedgerPlace::parse(&text))
 }
 
 /// Whose ledger it is.
@@ -116,19 +126,19 @@ pub(in crate::cli) struct LedgerOwner<'a> {
 
 impl LedgerArgs {
     /// The ledger of a command that names no manifest.
-    pub(in crate::cli) fn path(&self, target: Target) -> Result<PathBuf, Error> {
+    pub(in crate::cli) fn path(&self, target: Target) -> Result<LedgerPlace, Error> {
         let here = Path::new(FOLDER).join(file_name(target));
         if let Some(ledger) = &self.ledger {
             return Ok(ledger.clone());
         }
         if here.exists() {
-            return Ok(here);
+            return Ok(here.into());
         }
         match &registered(target)[..] {
-            [] => Ok(here),
+            [] => Ok(here.into()),
             [only] if !self.chosen.has_file() => Ok(only.clone()),
             others => {
-                let listed: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
+                let listed: Vec<String> = others.iter().map(ToString::to_string).collect();
                 Err(Error::Usage(format!(
                     "there is no ledger at {}; it is made by the first import. You have others: name one with --ledger: {}",
                     here.display(),
@@ -139,17 +149,17 @@ impl LedgerArgs {
     }
 
     /// The same, for a command that changes the ledger. One that the command did not name is said first.
-    pub(in crate::cli) fn path_to_change(&self, target: Target) -> Result<PathBuf, Error> {
+    pub(in crate::cli) fn path_to_change(&self, target: Target) -> Result<LedgerPlace, Error> {
         let path = self.path(target)?;
-        if self.ledger.is_none() && path != Path::new(FOLDER).join(file_name(target)) {
+        if self.ledger.is_none() && path != Path::new(FOLDER).join(file_name(target)).into() {
             // if stderr is closed, there is no reader
-            let _ = writeln!(io::stderr(), "ledger: {}", path.display());
+            let _ = writeln!(io::stderr(), "ledger: {path}");
         }
         Ok(path)
     }
 
     /// The ledger of a command that reads these manifests and sends nothing.
-    pub(in crate::cli) fn of_manifests(&self, target: Target, manifests: &[String]) -> PathBuf {
+    pub(in crate::cli) fn of_manifests(&self, target: Target, manifests: &[String]) -> LedgerPlace {
         self.or_default(target, manifests, || match &registered(target)[..] {
             [only] if !self.chosen.has_file() => Some(only.clone()),
             [] | [_, ..] => None,
@@ -158,7 +168,11 @@ impl LedgerArgs {
 
     /// The ledger that an import of a manifest in this folder would use. Without an owner, another one of the account is not
     /// found.
-    pub(in crate::cli) fn of_next_import(&self, target: Target, owner: Option<&LedgerOwner<'_>>) -> PathBuf {
+    pub(in crate::cli) fn of_next_import(
+        &self,
+        target: Target,
+        owner: Option<&LedgerOwner<'_>>,
+    ) -> LedgerPlace {
         // a path in the current folder stands for the manifest
         let here = [".".to_owned()];
         match owner {
@@ -168,17 +182,20 @@ impl LedgerArgs {
     }
 
     /// The flags with which another command finds this ledger and its account, with a blank before each.
-    pub(in crate::cli) fn flags(&self, target: Target, path: &Path) -> String {
+    pub(in crate::cli) fn flags(&self, target: Target, path: &LedgerPlace) -> String {
         let sandbox = if target == Target::Sandbox { " --sandbox" } else { "" };
         let of_account = self.chosen.account.as_ref().map(|account| format!("telecine-{account}.db"));
         let is_of_account = !self.chosen.names_ledger
-            && path.file_name().is_some_and(|name| of_account.is_some_and(|own| name == &*own));
+            && path
+                .file()
+                .and_then(Path::file_name)
+                .is_some_and(|name| of_account.is_some_and(|own| name == &*own));
         let ledger = if is_of_account { String::new() } else { ledger_flag(target, path) };
         format!("{}{sandbox}{ledger}", self.chosen.flags())
     }
 
     /// The ledger into which these manifests are imported.
-    pub(in crate::cli) fn of_import(&self, manifests: &[String], owner: &LedgerOwner<'_>) -> PathBuf {
+    pub(in crate::cli) fn of_import(&self, manifests: &[String], owner: &LedgerOwner<'_>) -> LedgerPlace {
         let target = if owner.destination.is_sandbox() { Target::Sandbox } else { Target::Service };
         self.or_default(target, manifests, || match target {
             Target::Service => {
@@ -191,7 +208,8 @@ impl LedgerArgs {
 
     /// Takes the sandbox's own ledger of one account of several, where no flag names one.
     pub(in crate::cli) fn take_sandbox_of(&mut self, account: &str, manifests: &[String]) {
-        let place = || beside(Target::Sandbox, manifests).with_file_name(format!("sandbox-{account}.db"));
+        let place =
+            || beside(Target::Sandbox, manifests).with_file_name(format!("sandbox-{account}.db")).into();
         self.ledger.get_or_insert_with(place);
     }
 
@@ -204,28 +222,29 @@ impl LedgerArgs {
         &self,
         target: Target,
         manifests: &[String],
-        registered: impl FnOnce() -> Option<PathBuf>,
-    ) -> PathBuf {
+        registered: impl FnOnce() -> Option<LedgerPlace>,
+    ) -> LedgerPlace {
         if let Some(ledger) = &self.ledger {
             return ledger.clone();
         }
         let beside = beside(target, manifests);
         if beside.exists() {
-            return beside;
+            return beside.into();
         }
-        registered().unwrap_or(beside)
+        registered().unwrap_or(beside.into())
     }
 }
 
 /// The flag with which a command in this folder finds a ledger, with a blank before it. Empty: it needs none.
-fn ledger_flag(target: Target, ledger: &Path) -> String {
+fn ledger_flag(target: Target, ledger: &LedgerPlace) -> String {
     let real = |path: &Path| std::fs::canonicalize(path).or_else(|_| std::path::absolute(path));
     let real = |path: &Path| real(path).unwrap_or_else(|_| path.to_path_buf());
-    let ledger = real(ledger);
-    if ledger == real(&Path::new(FOLDER).join(file_name(target))) {
+    let file = ledger.file().map(real);
+    if file.as_ref().is_some_and(|file| *file == real(&Path::new(FOLDER).join(file_name(target)))) {
         return String::new();
     }
-    format!(" --ledger {}", report::shell_word(&ledger.display().to_string()))
+    let shown = file.map_or_else(|| ledger.to_string(), |file| file.display().to_string());
+    format!(" --ledger {}", report::shell_word(&shown))
 }
 
 /// The place of a new ledger: beside the settings file in use or the first manifest, or in the user's state folder where
@@ -252,15 +271,15 @@ const fn file_name(target: Target) -> &'static str {
 }
 
 /// The ledgers of this user.
-fn registered(target: Target) -> Vec<PathBuf> {
+fn registered(target: Target) -> Vec<LedgerPlace> {
     let Some(folder) = credentials::registry_folder(|name| std::env::var_os(name)) else { return Vec::new() };
     let sandbox = Destination::Sandbox.name();
     let is_wanted = |origin: &str| (origin == sandbox) == (target == Target::Sandbox);
     let known = registered_ledgers(&folder).into_iter().filter(|known| is_wanted(&known.origin));
-    let mut paths: Vec<PathBuf> = known.map(|known| known.path).collect();
-    paths.sort();
-    paths.dedup();
-    paths
+    let mut places: Vec<LedgerPlace> = known.filter_map(|known| known.place()).collect();
+    places.sort_by_key(ToString::to_string);
+    places.dedup();
+    places
 }
 
 /// Which ledger to read, for commands that do not call the service.
@@ -279,21 +298,21 @@ impl ReadOnlyLedgerArgs {
         if self.sandbox { Target::Sandbox } else { Target::Service }
     }
 
-    pub(in crate::cli) fn path(&self) -> Result<PathBuf, Error> {
+    pub(in crate::cli) fn path(&self) -> Result<LedgerPlace, Error> {
         self.ledger.path(self.target())
     }
 
-    pub(in crate::cli) fn path_to_change(&self) -> Result<PathBuf, Error> {
+    pub(in crate::cli) fn path_to_change(&self) -> Result<LedgerPlace, Error> {
         self.ledger.path_to_change(self.target())
     }
 
     /// The flags with which another command finds this ledger and its account.
-    pub(in crate::cli) fn flags(&self, path: &Path) -> String {
+    pub(in crate::cli) fn flags(&self, path: &LedgerPlace) -> String {
         self.ledger.flags(self.target(), path)
     }
 
     /// The ledger of a command that reads these manifests.
-    pub(in crate::cli) fn of_manifests(&self, manifests: &[String]) -> PathBuf {
+    pub(in crate::cli) fn of_manifests(&self, manifests: &[String]) -> LedgerPlace {
         self.ledger.of_manifests(self.target(), manifests)
     }
 }

@@ -1,6 +1,7 @@
 //! Flags for the output, and for the folder of the reports.
 
-use std::path::{Path, PathBuf};
+use crate::ledger::LedgerPlace;
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -25,7 +26,7 @@ pub(in crate::cli) struct OutputArgs {
 
 impl OutputArgs {
     /// The folder below which each run writes its report.
-    pub(in crate::cli) fn reports(&self, ledger: &Path) -> PathBuf {
-        self.out_dir.clone().unwrap_or_else(|| ledger.with_file_name("reports"))
+    pub(in crate::cli) fn reports(&self, ledger: &LedgerPlace) -> PathBuf {
+        self.out_dir.clone().unwrap_or_else(|| ledger.folder().join("reports"))
     }
 }

@@ -1,6 +1,6 @@
 //! `telecine dashboard`: a page that follows a run, for browsers.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use clap::Args;
 use schemars::JsonSchema;
@@ -21,7 +21,7 @@ use crate::{
     clock::Clock,
     error::{Error, ExitCode},
     events::EventBus,
-    ledger::Snapshot,
+    ledger::{LedgerPlace, Snapshot},
     report::SCHEMA,
 };
 
@@ -62,7 +62,7 @@ pub(in crate::cli) struct DashboardLine {
 /// What the dashboard showed.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct DashboardBody {
-    ledger: PathBuf,
+    ledger: LedgerPlace,
     run: String,
 }
 

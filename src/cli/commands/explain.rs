@@ -1,6 +1,6 @@
 //! `telecine explain`: one item's life, from the ledger.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::fmt::Write as _;
 
 use clap::Args;
 use schemars::JsonSchema;
@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     domain::{Price, UnixMillis, at_most_shown, hex},
     error::{Error, ExitCode},
-    ledger::{EventRow, ItemHistory, RequestRow, RowIssue, Snapshot},
+    ledger::{EventRow, ItemHistory, LedgerPlace, RequestRow, RowIssue, Snapshot},
     redact,
     report::counted,
 };
@@ -45,7 +45,7 @@ pub(in crate::cli) struct ExplainArgs {
 /// The items that were named.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct ExplainBody {
-    ledger: PathBuf,
+    ledger: LedgerPlace,
     /// Where it was sought, a sentence each.
     searched: Vec<String>,
     items: Vec<ItemBody>,
@@ -172,7 +172,7 @@ pub(in crate::cli) fn explain(args: &ExplainArgs) -> Result<ExitCode, Error> {
     if found.items.is_empty() && found.rows.is_empty() {
         return Err(Error::Usage(format!(
             "the ledger {} has no such item. Searched: {}. Rows that were imported with --same-by id are found by their id",
-            path.display(),
+            path,
             found.searched.join("; ")
         )));
     }

@@ -12,7 +12,7 @@ use crate::{
         output::{CommandEnd, print, print_end},
     },
     error::{Error, ExitCode},
-    ledger::Snapshot,
+    ledger::{LedgerPlace, Snapshot},
 };
 
 /// Flags of `telecine ledger`.
@@ -60,7 +60,7 @@ pub(in crate::cli) fn ledger(args: &LedgerCommandArgs) -> Result<ExitCode, Error
                 "{} holds a copy of {}\nA copy does not know what is sent after it was made. Run `telecine recover` before you import \
                  with it.\n",
                 args.to.display(),
-                path.display()
+                path
             ))?;
             Ok(ExitCode::Success)
         }
@@ -71,7 +71,7 @@ pub(in crate::cli) fn ledger(args: &LedgerCommandArgs) -> Result<ExitCode, Error
 /// What is wrong with the ledger.
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct LedgerCheckBody {
-    ledger: PathBuf,
+    ledger: LedgerPlace,
     /// One sentence per problem.
     problems: Vec<String>,
 }
@@ -84,7 +84,7 @@ fn check(args: &LedgerCheckArgs) -> Result<ExitCode, Error> {
         print_end(&CommandEnd::of(code), &LedgerCheckBody { ledger: path, problems })?;
         return Ok(code);
     }
-    let shown = path.display();
+    let shown = path;
     if problems.is_empty() {
         print(&format!("{shown} is correct: the file, the totals and the event log\n"))?;
     } else {

@@ -82,7 +82,7 @@ pub(in crate::cli) fn plan(args: &PlanArgs, accounts: &Accounts) -> Result<ExitC
 
 fn plan_of(args: &PlanArgs) -> Result<Plan, Error> {
     let path = args.ledger.of_manifests(&args.manifest.manifests);
-    let snapshot = if path.exists() { Some(Snapshot::open(&path)?) } else { None };
+    let snapshot = Snapshot::open_if_there(&path)?;
     let limits = RequestedLimits::new(given(&args.limits, &args.reads), args.ledger.sandbox);
     let limits = limits.resolve_for(snapshot.as_ref())?;
     drop(snapshot);

@@ -1,9 +1,6 @@
 //! `telecine quota`: shows, sets and forgets the limits of the account, and records the usage of other tools.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
@@ -28,7 +25,7 @@ use crate::{
     clock::Clock,
     domain::{UnixMillis, format_duration},
     error::{Error, ExitCode},
-    ledger::{ExternalUsage, Order, Snapshot},
+    ledger::{ExternalUsage, LedgerPlace, Order, Snapshot},
     pipeline::LEARNED_LIMITS,
     quota::{QuotaStatus, WindowStatus},
     report::{counted, with_separators},
@@ -172,7 +169,7 @@ pub(in crate::cli) fn status_of(snapshot: &Snapshot, asked: &RequestedLimits) ->
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct QuotaBody {
     /// The file of the ledger.
-    ledger: PathBuf,
+    ledger: LedgerPlace,
     /// The service that the ledger is bound to.
     service: String,
     /// The run whose limits are shown, because it uses the ledger now. `null`: the limits of a run that starts now.
@@ -227,8 +224,8 @@ impl From<&WindowStatus> for WindowBody {
     }
 }
 
-fn show_quota(path: &Path, service: &str, status: &QuotaStatus) -> String {
-    let mut text = format!("quota of {} · {service}\n\n", path.display());
+fn show_quota(path: &LedgerPlace, service: &str, status: &QuotaStatus) -> String {
+    let mut text = format!("quota of {path} · {service}\n\n");
     let _ = writeln!(
         text,
         "  {:<8} {:<16} {:<9} {:>9} {:>9}  {:<22} learned",
@@ -294,7 +291,7 @@ fn forget(args: &ForgetArgs) -> Result<ExitCode, Error> {
         (LEARNED_LIMITS, "the learned limits and the measured network delay")
     };
     let given = block_on(async { orders::give(&path, Order::Forget { name: name.to_owned() }).await })?;
-    print(&format!("deleted from {}: {what}\n", path.display()))?;
+    print(&format!("deleted from {path}: {what}\n"))?;
     print_note(&given)?;
     Ok(ExitCode::Success)
 }
@@ -315,7 +312,7 @@ fn spend(args: &SpendArgs) -> Result<ExitCode, Error> {
     let usage = ExternalUsage { endpoint: "upload".to_owned(), at, count: args.count, note };
     let given = block_on(async { orders::give(&path, Order::Count { usage }).await })?;
     let uploads = counted(u64::from(args.count), "upload", "uploads");
-    print(&format!("{} counts {uploads} of another tool at {at}\n", path.display()))?;
+    print(&format!("{path} counts {uploads} of another tool at {at}\n"))?;
     print_note(&given)?;
     Ok(ExitCode::Success)
 }

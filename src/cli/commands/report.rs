@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     domain::RowCounts,
     error::{Error, ExitCode},
-    ledger::Snapshot,
+    ledger::{LedgerPlace, Snapshot},
     redact,
     report::{self, Counts, ReportFile, ReportRequest, RunReport, Spend},
 };
@@ -63,7 +63,7 @@ enum ReportCommand {
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct ReportBody {
     /// The file of the ledger.
-    ledger: PathBuf,
+    ledger: LedgerPlace,
     /// The service that the ledger is bound to.
     service: String,
     /// The name of the run.
@@ -171,7 +171,7 @@ fn show(args: &ReportArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::Success)
 }
 
-fn body(report: RunReport, ledger: PathBuf, html: Option<PathBuf>) -> ReportBody {
+fn body(report: RunReport, ledger: LedgerPlace, html: Option<PathBuf>) -> ReportBody {
     let requests = ReportedRequests {
         requests: report.requests.attempts,
         accepted: report.requests.accepted,

@@ -1,6 +1,6 @@
 //! `telecine resolve`: a human's answers to what telecine cannot decide.
 
-use std::{fmt::Write as _, path::Path};
+use std::fmt::Write as _;
 
 use clap::Args;
 use schemars::JsonSchema;
@@ -21,7 +21,8 @@ use crate::{
     domain::{State, UnixMillis, VideoNo, at_most, counted},
     error::{Error, ExitCode},
     ledger::{
-        ItemId, OpenQuestion, Order, OrderResult, ReviewAnswer, ReviewDecision, ReviewOutcome, Snapshot,
+        ItemId, LedgerPlace, OpenQuestion, Order, OrderResult, ReviewAnswer, ReviewDecision, ReviewOutcome,
+        Snapshot,
     },
     redact,
     report::with_separators,
@@ -155,7 +156,7 @@ pub(in crate::cli) fn resolve(args: &ResolveArgs) -> Result<ExitCode, Error> {
 }
 
 /// Items that need a decision and contain the text.
-fn matching(path: &Path, text: &str) -> Result<Vec<OpenQuestion>, Error> {
+fn matching(path: &LedgerPlace, text: &str) -> Result<Vec<OpenQuestion>, Error> {
     let mut questions = Snapshot::open(path)?.open_questions()?;
     let is_meant = |question: &OpenQuestion| {
         let own = [

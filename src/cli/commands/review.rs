@@ -1,6 +1,6 @@
 //! `telecine review`: decisions that telecine cannot make, each with its evidence and the price of each answer.
 
-use std::{fmt::Write as _, path::Path};
+use std::fmt::Write as _;
 
 use clap::Args;
 use schemars::JsonSchema;
@@ -13,7 +13,7 @@ use crate::{
     },
     domain::{Price, State, VideoNo, at_most, counted},
     error::{Error, ExitCode},
-    ledger::{OpenQuestion, Snapshot},
+    ledger::{LedgerPlace, OpenQuestion, Snapshot},
     redact,
     report::SCHEMA,
 };
@@ -123,7 +123,7 @@ impl QuestionLine {
     }
 }
 
-fn as_text(question: &OpenQuestion, path: &Path, args: &ReviewArgs) -> String {
+fn as_text(question: &OpenQuestion, path: &LedgerPlace, args: &ReviewArgs) -> String {
     let OpenQuestion { item, submission, line, .. } = question;
     let mut text = String::new();
     let id =

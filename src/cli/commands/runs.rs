@@ -1,6 +1,6 @@
 //! `telecine runs`: the runs of the ledger, and one run in detail.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     domain::RowCounts,
     error::{Error, ExitCode},
-    ledger::{RunRow, RunUploads, Snapshot},
+    ledger::{LedgerPlace, RunRow, RunUploads, Snapshot},
     report::{Counts, with_separators},
 };
 
@@ -72,7 +72,7 @@ struct RunShowArgs {
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct RunsBody {
     /// The file of the ledger.
-    ledger: PathBuf,
+    ledger: LedgerPlace,
     /// The newest first.
     runs: Vec<RunLine>,
 }
@@ -105,7 +105,7 @@ impl RunLine {
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct RunDetailBody {
     /// The file of the ledger.
-    ledger: PathBuf,
+    ledger: LedgerPlace,
     run: RunLine,
     /// The rows that it read.
     rows: RowCounts,

@@ -3,7 +3,6 @@
 use std::{
     fmt::Write as _,
     io::{self, IsTerminal as _},
-    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -25,7 +24,7 @@ use crate::{
     clock::Clock,
     domain::{State, counted, format_duration},
     error::{Error, ExitCode},
-    ledger::{FilesSent, LastError, RunRow, Snapshot},
+    ledger::{FilesSent, LastError, LedgerPlace, RunRow, Snapshot},
     redact,
     report::{self, Counts, Spend, with_separators},
 };
@@ -61,7 +60,7 @@ pub(in crate::cli) struct StatusArgs {
 #[derive(Serialize, JsonSchema)]
 pub(in crate::cli) struct StatusBody {
     /// The file of the ledger.
-    ledger: PathBuf,
+    ledger: LedgerPlace,
     /// The service that the ledger is bound to.
     service: String,
     /// The items of the ledger by state.
@@ -208,7 +207,7 @@ pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::Success)
 }
 
-fn read(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<Shown, Error> {
+fn read(args: &StatusArgs, path: &LedgerPlace, snapshot: &Snapshot) -> Result<Shown, Error> {
     let running = running(snapshot, path)?;
     let running =
         running.map(|run| run.state(snapshot, &Clock::real()).map(|state| (run, state))).transpose()?;
@@ -219,8 +218,8 @@ fn read(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<Shown, Er
     Ok(Shown { service, items, spend, deletions_open, runs, running })
 }
 
-fn as_text(args: &StatusArgs, path: &Path, shown: &Shown) -> String {
-    let (shown_path, flags) = (path.display().to_string(), args.ledger.flags(path));
+fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
+    let (shown_path, flags) = (path.to_string(), args.ledger.flags(path));
     let mut text = report::show_status(&shown_path, &shown.service, &shown.items, &shown.spend, &flags);
     if shown.deletions_open > 0 {
         let videos = counted(shown.deletions_open, "video is", "videos are");
@@ -270,7 +269,7 @@ fn ends(state: &RunState) -> String {
 }
 
 /// Shows the state until the run has ended.
-async fn watch(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<ExitCode, Error> {
+async fn watch(args: &StatusArgs, path: &LedgerPlace, snapshot: &Snapshot) -> Result<ExitCode, Error> {
     let is_dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb");
     let is_redrawn = io::stdout().is_terminal() && !is_dumb;
     let clock = Clock::real();

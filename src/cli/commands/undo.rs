@@ -20,7 +20,7 @@ use crate::{
     },
     domain::{Rate, VideoNo, at_most_shown},
     error::{Error, ExitCode},
-    ledger::{DeletionOrder, ItemId, Restored, RunVideo, Snapshot, UndoAction},
+    ledger::{DeletionOrder, ItemId, LedgerPlace, Restored, RunVideo, Snapshot, UndoAction},
     manifest::Filter,
     pipeline::{self, DeletionStop, SecondVideo, SecondVideos, UnfinishedDeletion},
     redact,
@@ -237,7 +237,7 @@ fn body_of(args: &UndoArgs, plan: &UndoPlan) -> UndoBody {
 }
 
 /// The command that deletes what was listed.
-fn command_of(args: &UndoArgs, path: &std::path::Path, what: &str) -> String {
+fn command_of(args: &UndoArgs, path: &LedgerPlace, what: &str) -> String {
     let mut flags = args.ledger.flags(args.service.target(), path);
     if let Some(url) = &args.service.api_url {
         let _ = write!(flags, " --api-url {}", shell_word(url));

@@ -1,13 +1,12 @@
 //! Reads for the report of a run: each is one pass over rows, and none keeps the rows in memory.
 
-use rusqlite::Row;
-
 use super::{RequestCounts, Snapshot};
 use crate::{
     domain::{State, UnixMillis},
     ledger::{
         ItemId, LedgerError, RunId,
         schema::ACCEPTED_STATES,
+        sql::SqlRow,
         values::{state_of, unsigned},
     },
 };
@@ -37,9 +36,10 @@ impl ReportScope {
                  WHERE manifest IN (SELECT manifest FROM manifest_read WHERE run = ?1)) item",
                 run.0,
             ),
-            Self::Ledger => {
-                ("(SELECT *, manifest AS seen_in, line AS seen_line FROM item WHERE ?1 = 0) item", 0)
-            }
+            Self::Ledger => (
+                "(SELECT *, manifest AS seen_in, line AS seen_line FROM item WHERE CAST(?1 AS BIGINT) = 0) item",
+                0,
+            ),
         }
     }
 }
@@ -117,8 +117,8 @@ impl Snapshot {
         let sql =
             "SELECT id, name FROM run WHERE substr(name, 1, length(?1)) = ?1 ORDER BY name <> ?1, id LIMIT 6";
         let mut statement = self.connection.prepare(sql)?;
-        let rows = statement.query_map([beginning], |row| Ok((RunId(row.get(0)?), row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let rows = statement.query_all([beginning], |row| Ok((RunId(row.get(0)?), row.get(1)?)))?;
+        Ok(rows)
     }
 
     /// Calls `show` with every request of a run, every request sent from `since` to `until`, and every one whose video
@@ -141,7 +141,7 @@ impl Snapshot {
              ORDER BY attempt.id"
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query((run.0, since.0, until.0, started_at.0))?;
+        let mut rows = statement.stream((run.0, since.0, until.0, started_at.0))?;
         while let Some(row) = rows.next()? {
             show(&RequestTimes {
                 sent_at: row.get(0)?,
@@ -166,10 +166,10 @@ impl Snapshot {
     ) -> Result<(), LedgerError> {
         let sql = "SELECT endpoint, at, count FROM external_usage WHERE at >= ?1 AND at <= ?2";
         let mut statement = self.connection.prepare(sql)?;
-        let mut rows = statement.query((since.0, until.0))?;
+        let mut rows = statement.stream((since.0, until.0))?;
         while let Some(row) = rows.next()? {
             let endpoint: String = row.get("endpoint")?;
-            show(&endpoint, row.get("at")?, unsigned(row, "count")?);
+            show(&endpoint, row.get("at")?, unsigned(&row, "count")?);
         }
         Ok(())
     }
@@ -187,14 +187,15 @@ impl Snapshot {
     ) -> Result<(), LedgerError> {
         let (items, value) = scope.items();
         let sql = format!(
-            "SELECT submission ->> '$.coordinates.latitude', submission ->> '$.coordinates.longitude', \
+            "SELECT CAST(submission ->> '$.coordinates.latitude' AS DOUBLE PRECISION), \
+             CAST(submission ->> '$.coordinates.longitude' AS DOUBLE PRECISION), \
              submission ->> '$.datetime_taken' FROM {items}"
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query([value])?;
+        let mut rows = statement.stream([value])?;
         while let Some(row) = rows.next()? {
             let place = row.get::<_, Option<f64>>(0)?.zip(row.get(1)?);
-            show(Capture { place, datetime: row.get_ref(2)?.as_str_or_null().unwrap_or_default() });
+            show(Capture { place, datetime: row.text(2)? });
         }
         Ok(())
     }
@@ -214,7 +215,7 @@ impl Snapshot {
             causes.push(CauseCount {
                 state: state_of(&row.get::<_, String>("state")?)?,
                 cause: row.get("cause")?,
-                items: unsigned(row, "items")?,
+                items: unsigned(&row, "items")?,
                 examples,
             });
         }
@@ -227,15 +228,15 @@ impl Snapshot {
             "SELECT manifest.identity, seen_line AS line, submission ->> '$.url' AS value FROM {items} \
              JOIN manifest ON manifest.id = seen_in WHERE item.id = ?2"
         );
-        Ok(self.connection.prepare_cached(&sql)?.query_row((value, item.0), example)?)
+        self.connection.prepare(&sql)?.query_row((value, item.0), example)
     }
 
     /// The most frequent first faults of the rows of a run that cannot be sent, the most frequent first.
     pub fn faults(&self, run: RunId, count_max: u32) -> Result<Vec<FaultCount>, LedgerError> {
-        let sql = "SELECT coalesce(problems ->> '$[0].column', '') AS column, \
+        let sql = "SELECT coalesce(problems ->> '$[0].column', '') AS \"column\", \
                    coalesce(problems ->> '$[0].message', '') AS message, coalesce(problems ->> '$[0].fix', '') AS fix, \
                    count(*) AS count, min(id) AS first, max(id) AS last FROM row_issue \
-                   WHERE run = ?1 AND kind = 'rejected' GROUP BY 1, 2, 3 ORDER BY count DESC, column, message LIMIT ?2";
+                   WHERE run = ?1 AND kind = 'rejected' GROUP BY 1, 2, 3 ORDER BY count DESC, \"column\", message LIMIT ?2";
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query((run.0, count_max))?;
         let mut faults = Vec::new();
@@ -249,7 +250,7 @@ impl Snapshot {
                 column: row.get("column")?,
                 message: row.get("message")?,
                 fix: row.get("fix")?,
-                rows: unsigned(row, "count")?,
+                rows: unsigned(&row, "count")?,
                 examples,
             });
         }
@@ -259,7 +260,7 @@ impl Snapshot {
     fn example_of_row(&self, row_issue: i64) -> Result<CauseExample, LedgerError> {
         let sql = "SELECT manifest.identity, line, coalesce(problems ->> '$[0].value', '') AS value FROM row_issue \
                    JOIN manifest ON manifest.id = row_issue.manifest WHERE row_issue.id = ?1";
-        Ok(self.connection.prepare_cached(sql)?.query_row([row_issue], example)?)
+        self.connection.prepare(sql)?.query_row([row_issue], example)
     }
 
     /// What a run read from each manifest, those with the most rows first.
@@ -268,7 +269,7 @@ impl Snapshot {
                    JOIN manifest ON manifest.id = manifest_read.manifest WHERE run = ?1 \
                    ORDER BY rows DESC, manifest.id LIMIT ?2";
         let mut statement = self.connection.prepare(sql)?;
-        let rows = statement.query_map((run.0, count_max), |row| {
+        let rows = statement.query_all((run.0, count_max), |row| {
             Ok(ManifestCounts {
                 manifest: row.get("identity")?,
                 rows: unsigned(row, "rows")?,
@@ -276,7 +277,7 @@ impl Snapshot {
                 rejected: unsigned(row, "rejected")?,
             })
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        Ok(rows)
     }
 }
 
@@ -289,7 +290,7 @@ pub(in crate::ledger) fn causes_sql(scope: ReportScope) -> String {
     )
 }
 
-fn example(row: &Row<'_>) -> rusqlite::Result<CauseExample> {
+fn example(row: &SqlRow<'_>) -> Result<CauseExample, LedgerError> {
     Ok(CauseExample {
         manifest: row.get("identity")?,
         line: unsigned(row, "line")?,

@@ -1,13 +1,12 @@
 //! What a run left at the service, and which videos are ordered to be deleted.
 
-use rusqlite::Row;
-
 use super::{Snapshot, listed::ListedItem};
 use crate::{
     domain::{AttemptState, UnixMillis, VideoNo},
     ledger::{
         AttemptId, BoundBy, DeletionTask, ItemId, LedgerError, RunId, RunVideo,
         schema::ATTEMPT_IS_OPEN,
+        sql::SqlRow,
         store::RECOVERED,
         values::{from_json, impossible, limit, state_of, unsigned, video_no_of},
     },
@@ -37,10 +36,10 @@ impl Snapshot {
              WHERE attempt.id BETWEEN ?1 AND ?2 AND (attempt.state IN ('accepted', 'superseded', 'abandoned') \
              OR {ATTEMPT_IS_OPEN} OR (attempt.state = 'absent' AND attempt.forced = 1)) ORDER BY attempt.id"
         );
-        let mut statement = self.connection.prepare(&sql).map_err(LedgerError::from)?;
-        let mut rows = statement.query((first, last)).map_err(LedgerError::from)?;
-        while let Some(row) = rows.next().map_err(LedgerError::from)? {
-            show(run_video(row)?)?;
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.stream((first, last))?;
+        while let Some(row) = rows.next()? {
+            show(run_video(&row)?)?;
         }
         Ok(())
     }
@@ -53,7 +52,7 @@ impl Snapshot {
              FROM attempt JOIN item ON item.id = attempt.item LEFT JOIN deletion ON deletion.video_no = attempt.video_no \
              WHERE attempt.id = ?1 AND attempt.state = 'accepted' AND item.state <> 'deleted'"
         );
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let mut tasks = Vec::with_capacity(attempts.len());
         for attempt in attempts {
             let mut rows = statement.query([attempt.0])?;
@@ -63,7 +62,7 @@ impl Snapshot {
                 tasks.push(DeletionTask {
                     needs_marker: !matches!(by, Some(BoundBy::Response | BoundBy::Marker)),
                     marker: row.get("marker")?,
-                    ..task(row)?
+                    ..task(&row)?
                 });
             }
         }
@@ -76,11 +75,11 @@ impl Snapshot {
             "SELECT deletion.video_no, deletion.item, NULL AS attempt, deletion.namespace, \
              deletion.ordered_at AS accepted_by, {ORDERED} FROM deletion WHERE attempt IS NULL AND gone_at IS NULL"
         );
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([])?;
         let mut tasks = Vec::new();
         while let Some(row) = rows.next()? {
-            tasks.push((row.get("namespace")?, task(row)?));
+            tasks.push((row.get("namespace")?, task(&row)?));
         }
         Ok(tasks)
     }
@@ -98,7 +97,7 @@ impl Snapshot {
         run: RunId,
         count_max: usize,
     ) -> Result<Vec<VideoNo>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.connection.prepare(
             "SELECT attempt.video_no FROM attempt JOIN item ON item.id = attempt.item \
              WHERE attempt.state = 'accepted' AND item.namespace = ?1 AND attempt.run <> ?2 \
              AND NOT EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no AND gone_at IS NULL) \
@@ -116,7 +115,7 @@ impl Snapshot {
 /// SQL: what the ledger knows of the order to delete a video.
 const ORDERED: &str = "deletion.video_no IS NOT NULL AND deletion.gone_at IS NULL AS is_ordered, coalesce(deletion.listed, 0) AS was_listed";
 
-fn task(row: &Row<'_>) -> Result<DeletionTask, LedgerError> {
+fn task(row: &SqlRow<'_>) -> Result<DeletionTask, LedgerError> {
     Ok(DeletionTask {
         video_no: video_no_of(&row.get::<_, String>("video_no")?)?,
         item: ItemId(row.get("item")?),
@@ -129,7 +128,7 @@ fn task(row: &Row<'_>) -> Result<DeletionTask, LedgerError> {
     })
 }
 
-fn run_video(row: &Row<'_>) -> Result<RunVideo, LedgerError> {
+fn run_video(row: &SqlRow<'_>) -> Result<RunVideo, LedgerError> {
     let attempt_state: String = row.get("attempt_state")?;
     let bound_by: Option<String> = row.get("bound_by")?;
     let sent_at: UnixMillis = row.get("sent_at")?;

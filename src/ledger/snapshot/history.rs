@@ -1,12 +1,11 @@
 //! The whole life of one item, and how an item is found: every lookup goes by an index.
 
-use rusqlite::Row;
-
 use super::{RowIssue, Snapshot, items::row_issue};
 use crate::{
     domain::{ItemKey, State, Submission, UnixMillis, VideoNo},
     ledger::{
         AttemptId, ItemId, LedgerError, StateCounts,
+        sql::{Params, SqlRow},
         values::{from_json, state_of, submission_of, unsigned},
     },
 };
@@ -178,9 +177,9 @@ impl Snapshot {
 
     /// The namespaces that items may be in, as far as `count_max` allows.
     pub fn likely_namespaces(&self, count_max: usize) -> Result<Vec<String>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(NAMESPACES)?;
+        let mut statement = self.connection.prepare(NAMESPACES)?;
         let count_max = i64::try_from(count_max).unwrap_or(i64::MAX);
-        Ok(statement.query_map([count_max], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        statement.query_column([count_max])
     }
 
     /// Rows of this line that are no items, each with its manifest: as the last run read them.
@@ -189,39 +188,39 @@ impl Snapshot {
         line: u64,
         count_max: u32,
     ) -> Result<Vec<(String, RowIssue)>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(ROW_ISSUES)?;
+        let mut statement = self.connection.prepare(ROW_ISSUES)?;
         let mut rows = statement.query((i64::try_from(line).unwrap_or(i64::MAX), count_max))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push((row.get("own_identity")?, row_issue(row)?));
+            found.push((row.get("own_identity")?, row_issue(&row)?));
         }
         Ok(found)
     }
 
-    fn item_ids(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<ItemId>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_map(values, |row| row.get(0).map(ItemId))?.collect::<Result<_, _>>()?)
+    fn item_ids(&self, sql: &str, values: impl Params) -> Result<Vec<ItemId>, LedgerError> {
+        let mut statement = self.connection.prepare(sql)?;
+        statement.query_all(values, |row| row.get(0).map(ItemId))
     }
 
     /// All that the ledger has of an item. `None`: there is no such item.
     pub fn item_history(&self, item: ItemId) -> Result<Option<ItemHistory>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(ITEM)?;
+        let mut statement = self.connection.prepare(ITEM)?;
         let mut rows = statement.query([item.0])?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        let mut history = item_of(row)?;
+        let mut history = item_of(&row)?;
         if matches!(history.state, State::Failed | State::Rejected | State::Deleted) {
             history.resent_with = self.state_counts_by(RESENT_WITH, [item.0])?;
         }
         history.foreign_video = self.foreign_video_of(history.key.0)?;
         history.requests = self.requests_of(item)?;
-        let mut events = self.connection.prepare_cached(EVENTS)?;
-        let event = |row: &Row<'_>| {
+        let mut events = self.connection.prepare(EVENTS)?;
+        let event = |row: &SqlRow<'_>| {
             let (at, attempt) = (row.get(0)?, row.get(1)?);
             Ok(EventRow { at, attempt, event: row.get(2)?, detail: row.get(3)? })
         };
-        history.events = events.query_map([item.0], event)?.collect::<Result<_, _>>()?;
-        let mut answers = self.connection.prepare_cached(ANSWERS)?;
-        let answer = |row: &Row<'_>| {
+        history.events = events.query_all([item.0], event)?;
+        let mut answers = self.connection.prepare(ANSWERS)?;
+        let answer = |row: &SqlRow<'_>| {
             Ok(AnswerRow {
                 at: row.get("at")?,
                 event: row.get("event")?,
@@ -230,9 +229,9 @@ impl Snapshot {
                 why: row.get("why")?,
             })
         };
-        history.answers = answers.query_map([item.0], answer)?.collect::<Result<_, _>>()?;
-        let mut deletions = self.connection.prepare_cached(DELETIONS)?;
-        let deletion = |row: &Row<'_>| {
+        history.answers = answers.query_all([item.0], answer)?;
+        let mut deletions = self.connection.prepare(DELETIONS)?;
+        let deletion = |row: &SqlRow<'_>| {
             Ok(DeletionRow {
                 video_no: row.get("video_no")?,
                 ordered_at: row.get("ordered_at")?,
@@ -241,12 +240,12 @@ impl Snapshot {
                 why: row.get("why")?,
             })
         };
-        history.deletions = deletions.query_map([item.0], deletion)?.collect::<Result<_, _>>()?;
+        history.deletions = deletions.query_all([item.0], deletion)?;
         Ok(Some(history))
     }
 
     fn requests_of(&self, item: ItemId) -> Result<Vec<RequestRow>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(REQUESTS)?;
+        let mut statement = self.connection.prepare(REQUESTS)?;
         let mut rows = statement.query([item.0])?;
         let mut requests = Vec::new();
         while let Some(row) = rows.next()? {
@@ -274,7 +273,7 @@ impl Snapshot {
 }
 
 /// The item itself; its videos of other ledgers and what happened to it are read apart.
-fn item_of(row: &Row<'_>) -> Result<ItemHistory, LedgerError> {
+fn item_of(row: &SqlRow<'_>) -> Result<ItemHistory, LedgerError> {
     Ok(ItemHistory {
         item: ItemId(row.get("id")?),
         key: ItemKey(row.get("key")?),

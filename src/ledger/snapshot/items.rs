@@ -1,13 +1,12 @@
 //! Reads by item and row, for reports and reviews.
 
-use rusqlite::Row;
-
 use super::Snapshot;
 use crate::{
     domain::{Problem, State, Submission, UnixMillis, VideoNo},
     ledger::{
         ItemId, LedgerError, ManifestId, RunId,
         schema::ATTEMPT_IS_OPEN,
+        sql::SqlRow,
         values::{from_json, impossible, state_of, unsigned},
     },
 };
@@ -115,7 +114,7 @@ impl Snapshot {
                 item: ItemId(row.get("id")?),
                 state: state_of(&row.get::<_, String>("state")?)?,
                 manifest: row.get("identity")?,
-                line: unsigned(row, "line")?,
+                line: unsigned(&row, "line")?,
                 external_id: row.get("external_id")?,
                 submission: from_json(&row.get::<_, String>("submission")?)?,
                 sent_at: row.get("sent_at")?,
@@ -134,10 +133,10 @@ impl Snapshot {
         mut show: impl FnMut(ItemRow) -> Result<(), E>,
     ) -> Result<(), E> {
         let sql = format!("{ITEM_ROWS} WHERE last_seen.run = ?1 ORDER BY last_seen.item");
-        let mut statement = self.connection.prepare(&sql).map_err(LedgerError::from)?;
-        let mut rows = statement.query([run.0]).map_err(LedgerError::from)?;
-        while let Some(row) = rows.next().map_err(LedgerError::from)? {
-            show(item_row(row)?)?;
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.stream([run.0])?;
+        while let Some(row) = rows.next()? {
+            show(item_row(&row)?)?;
         }
         Ok(())
     }
@@ -150,12 +149,12 @@ impl Snapshot {
     ) -> Result<(), LedgerError> {
         let sql = format!(
             "{ITEM_ROWS} WHERE item.state IN ('rejected', 'failed', 'abandoned') \
-             AND (?1 IS NULL OR last_seen.run = ?1) ORDER BY item.id"
+             AND (CAST(?1 AS BIGINT) IS NULL OR last_seen.run = ?1) ORDER BY item.id"
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query([run.map(|run| run.0)])?;
+        let mut rows = statement.stream([run.map(|run| run.0)])?;
         while let Some(row) = rows.next()? {
-            show(item_row(row)?)?;
+            show(item_row(&row)?)?;
         }
         Ok(())
     }
@@ -168,10 +167,10 @@ impl Snapshot {
     ) -> Result<(), E> {
         let sql = "SELECT row_issue.*, manifest.identity AS first_identity FROM row_issue \
                    LEFT JOIN manifest ON manifest.id = row_issue.first_manifest WHERE run = ?1 ORDER BY row_issue.id";
-        let mut statement = self.connection.prepare(sql).map_err(LedgerError::from)?;
-        let mut rows = statement.query([run.0]).map_err(LedgerError::from)?;
-        while let Some(row) = rows.next().map_err(LedgerError::from)? {
-            show(row_issue(row)?)?;
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.stream([run.0])?;
+        while let Some(row) = rows.next()? {
+            show(row_issue(&row)?)?;
         }
         Ok(())
     }
@@ -182,7 +181,7 @@ const ITEM_ROWS: &str = "SELECT item.key, item.state, last_seen.manifest, last_s
      item.submission ->> '$.url' AS url, attempt.video_no, attempt.sent_at, attempt.answered_at, item.final_at, item.cause \
      FROM item JOIN last_seen ON last_seen.item = item.id LEFT JOIN attempt ON attempt.id = item.attempt";
 
-fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
+fn item_row(row: &SqlRow<'_>) -> Result<ItemRow, LedgerError> {
     let video_no: Option<String> = row.get("video_no")?;
     let answered_at: Option<UnixMillis> = row.get("answered_at")?;
     Ok(ItemRow {
@@ -201,7 +200,7 @@ fn item_row(row: &Row<'_>) -> Result<ItemRow, LedgerError> {
     })
 }
 
-pub(super) fn row_issue(row: &Row<'_>) -> Result<RowIssue, LedgerError> {
+pub(super) fn row_issue(row: &SqlRow<'_>) -> Result<RowIssue, LedgerError> {
     let as_str: String = row.get("kind")?;
     let kinds = [RowIssueKind::Faulty, RowIssueKind::Duplicate, RowIssueKind::Drifted];
     let kind = kinds.into_iter().find(|kind| kind.as_str() == as_str);

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Row;
-
 use super::Snapshot;
 use crate::{
     domain::{State, UnixMillis, has_reason, reason_of},
     ledger::{
         ItemId, LedgerError, RunId,
+        sql::SqlRow,
         values::{state_of, unsigned},
     },
 };
@@ -68,11 +67,11 @@ impl Snapshot {
     ) -> Result<(), E> {
         let sent = filter.run.map(|run| self.attempts_of_run(run)).transpose()?;
         let (first, last) = sent.flatten().unwrap_or((0, -1));
-        let mut statement = self.connection.prepare(&sql_of(filter)).map_err(LedgerError::from)?;
+        let mut statement = self.connection.prepare(&sql_of(filter))?;
         let values = (filter.since.map(|since| since.0), filter.run.map(|run| run.0), first, last);
-        let mut rows = statement.query(values).map_err(LedgerError::from)?;
-        while let Some(row) = rows.next().map_err(LedgerError::from)? {
-            let item = listed_item(row)?;
+        let mut rows = statement.stream(values)?;
+        while let Some(row) = rows.next()? {
+            let item = listed_item(&row)?;
             let is_wanted = filter
                 .reason
                 .as_ref()
@@ -88,11 +87,11 @@ impl Snapshot {
     pub fn reasons(&self, run: Option<RunId>, states: &[State]) -> Result<Vec<ReasonCount>, LedgerError> {
         let sql = format!(
             "SELECT item.state, item.cause, count(*) FROM item LEFT JOIN last_seen ON last_seen.item = item.id \
-             WHERE item.state IN ({}) AND (?1 IS NULL OR last_seen.run = ?1) GROUP BY item.state, item.cause",
+             WHERE item.state IN ({}) AND (CAST(?1 AS BIGINT) IS NULL OR last_seen.run = ?1) GROUP BY item.state, item.cause",
             names(states)
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query([run.map(|run| run.0)])?;
+        let mut rows = statement.stream([run.map(|run| run.0)])?;
         let mut counts: BTreeMap<(State, String), u64> = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let state = state_of(&row.get::<_, String>(0)?)?;
@@ -100,7 +99,7 @@ impl Snapshot {
             let reason = reason_of(cause.as_deref().unwrap_or(NO_REASON));
             let is_known = counts.contains_key(&(state, reason.clone()));
             let reason = if is_known || counts.len() < REASONS_MAX { reason } else { String::new() };
-            let count = unsigned(row, 2)?;
+            let count = unsigned(&row, 2)?;
             *counts.entry((state, reason)).or_default() += count;
         }
         let mut reasons: Vec<ReasonCount> =
@@ -131,13 +130,13 @@ pub(in crate::ledger) fn sql_of(filter: &ListFilter) -> String {
          {changed_at} AS changed_at \
          FROM item LEFT JOIN manifest own ON own.id = item.manifest LEFT JOIN attempt ON attempt.id = item.attempt \
          LEFT JOIN last_seen ON last_seen.item = item.id LEFT JOIN manifest seen ON seen.id = last_seen.manifest \
-         WHERE {of_state} AND (?1 IS NULL OR {changed_at} >= ?1) AND (?2 IS NULL OR last_seen.run = ?2 \
+         WHERE {of_state} AND (CAST(?1 AS BIGINT) IS NULL OR {changed_at} >= ?1) AND (CAST(?2 AS BIGINT) IS NULL OR last_seen.run = ?2 \
          OR EXISTS (SELECT 1 FROM attempt sent WHERE sent.item = item.id AND sent.id BETWEEN ?3 AND ?4)) \
          ORDER BY {order}"
     )
 }
 
-fn listed_item(row: &Row<'_>) -> Result<ListedItem, LedgerError> {
+fn listed_item(row: &SqlRow<'_>) -> Result<ListedItem, LedgerError> {
     Ok(ListedItem {
         item: ItemId(row.get("id")?),
         state: state_of(&row.get::<_, String>("state")?)?,

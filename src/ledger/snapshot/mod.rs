@@ -8,11 +8,15 @@ pub(super) mod listed;
 pub(super) mod running;
 mod runs;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{OpenFlags, config::DbConfig, types::FromSql};
 
-use super::{LedgerError, files, integrity, schema, values::impossible};
+use super::{
+    LedgerError, LedgerPlace, files, integrity, schema,
+    sql::{Connection, Control, Params, postgres},
+    values::impossible,
+};
 use crate::domain::UnixMillis;
 
 pub use aggregates::{
@@ -33,44 +37,37 @@ pub const NO_SERVICE: &str = "no service yet";
 /// A connection that reads. Each call sees the ledger as of one time.
 pub struct Snapshot {
     pub(super) connection: Connection,
-    path: PathBuf,
+    place: LedgerPlace,
 }
 
 impl Snapshot {
     /// The reads of the connection that writes.
-    pub(super) const fn of_writer(connection: Connection, path: PathBuf) -> Self {
-        Self { connection, path }
+    pub(super) const fn of_writer(connection: Connection, place: LedgerPlace) -> Self {
+        Self { connection, place }
     }
 
-    /// Opens the ledger at `path` for reading only. It must exist.
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        let text = path.display().to_string();
-        let unreadable = |error: std::io::Error| {
-            let path = text.clone();
-            if error.kind() == std::io::ErrorKind::NotFound {
-                LedgerError::Missing { path }
-            } else {
-                LedgerError::Unreadable { path, cause: error.to_string() }
+    /// Opens a ledger for reading only. It must exist.
+    pub fn open(place: impl Into<LedgerPlace>) -> Result<Self, LedgerError> {
+        let place = place.into();
+        match &place {
+            LedgerPlace::File(path) => {
+                let (connection, path) = open_file(path)?;
+                Ok(Self { connection: Connection::Sqlite(connection), place: path.into() })
             }
-        };
-        let path = &files::real_path(path).map_err(unreadable)?;
-        std::fs::metadata(path).map_err(unreadable)?;
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX
-            | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        let version = schema::recognise(&connection, &text).map_err(|error| error.at(&text))?;
-        if version == 0 {
-            return Err(LedgerError::Missing { path: text });
+            LedgerPlace::Database(address) => {
+                let connection = postgres::PostgresConnection::open(address)?;
+                refuse_other_versions(postgres::recognise(&connection, schema::version())?, &place)?;
+                Ok(Self { connection: Connection::Postgres(connection), place })
+            }
         }
-        if version < schema::version() {
-            return Err(LedgerError::Outdated { path: text });
+    }
+
+    /// The same, if there is a ledger.
+    pub fn open_if_there(place: impl Into<LedgerPlace>) -> Result<Option<Self>, LedgerError> {
+        match Self::open(place) {
+            Err(LedgerError::Missing { .. }) => Ok(None),
+            opened => opened.map(Some),
         }
-        connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        // otherwise a statement is planned again whenever a value used by a partial index changes
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        Ok(Self { connection, path: path.clone() })
     }
 
     /// Runs several reads on the ledger as of one time.
@@ -78,33 +75,25 @@ impl Snapshot {
         &self,
         work: impl FnOnce(&Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        let transaction = self.connection.unchecked_transaction().map_err(LedgerError::from)?;
+        self.connection.control(Control::BeginRead)?;
         let result = work(self);
-        transaction.commit().map_err(LedgerError::from)?;
-        result
+        let ended = self.connection.control(Control::Commit);
+        let result = result?;
+        ended?;
+        Ok(result)
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    pub(super) const fn place(&self) -> &LedgerPlace {
+        &self.place
     }
 
     /// One value. `None`: no row, or `NULL`.
-    pub(super) fn find<T: rusqlite::types::FromSql>(
-        &self,
-        sql: &str,
-        values: impl rusqlite::Params,
-    ) -> Result<Option<T>, LedgerError> {
-        use rusqlite::OptionalExtension as _;
-        let found = self
-            .connection
-            .prepare_cached(sql)?
-            .query_row(values, |row| row.get::<_, Option<T>>(0))
-            .optional()?;
-        Ok(found.flatten())
+    pub(super) fn find<T: FromSql>(&self, sql: &str, values: impl Params) -> Result<Option<T>, LedgerError> {
+        Ok(self.connection.find_row(sql, values, |row| row.get::<_, Option<T>>(0))?.flatten())
     }
 
-    pub(super) fn count(&self, sql: &str, values: impl rusqlite::Params) -> Result<u64, LedgerError> {
-        let count: i64 = self.connection.prepare_cached(sql)?.query_row(values, |row| row.get(0))?;
+    pub(super) fn count(&self, sql: &str, values: impl Params) -> Result<u64, LedgerError> {
+        let count: i64 = self.connection.query_row(sql, values, |row| row.get(0))?;
         u64::try_from(count).map_err(|_| impossible(format!("a count of {count}")))
     }
 
@@ -121,8 +110,8 @@ impl Snapshot {
                    (SELECT count(*) FROM run) || '/' || coalesce((SELECT sum(count) FROM state_count), 0) || '/' || \
                    coalesce((SELECT max(id) FROM external_usage WHERE endpoint = 'upload'), 0) || '/' || \
                    coalesce((SELECT max(probed_at) FROM probe), 0) || '/' || \
-                   coalesce((SELECT group_concat(name || ':' || at) FROM kv), '')";
-        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+                   coalesce((SELECT string_agg(name || ':' || at, ',') FROM kv), '')";
+        self.connection.query_row(sql, [], |row| row.get(0))
     }
 
     /// Uploads paid or possibly paid, over all runs.
@@ -148,6 +137,11 @@ impl Snapshot {
     /// Writes a consistent copy of the ledger to a new file.
     pub fn copy_to(&self, path: &Path) -> Result<(), LedgerError> {
         let text = path.display().to_string();
+        let Some(connection) = self.connection.sqlite() else {
+            let cause = "a backup of a database is made by its own means, such as pg_dump; `telecine ledger copy` writes its \
+                         content into a file";
+            return Err(LedgerError::Database { place: self.place.to_string(), cause: cause.to_owned() });
+        };
         if path.exists() {
             let cause = "it exists already".to_owned();
             return Err(LedgerError::Unwritable { path: text, cause });
@@ -155,9 +149,41 @@ impl Snapshot {
         // made with the owner's rights only, before SQLite writes into it
         super::open::make_private(path)
             .map_err(|error| LedgerError::Unwritable { path: text.clone(), cause: error.to_string() })?;
-        self.connection
-            .execute("VACUUM INTO ?1", [&text])
-            .map_err(|error| LedgerError::from(error).at(&text))?;
+        connection.execute("VACUUM INTO ?1", [&text]).map_err(|error| LedgerError::from(error).at(&text))?;
         Ok(())
+    }
+}
+
+/// A connection to a file that only reads, and the real path of the file.
+fn open_file(path: &Path) -> Result<(rusqlite::Connection, std::path::PathBuf), LedgerError> {
+    let text = path.display().to_string();
+    let unreadable = |error: std::io::Error| {
+        let path = text.clone();
+        if error.kind() == std::io::ErrorKind::NotFound {
+            LedgerError::Missing { path }
+        } else {
+            LedgerError::Unreadable { path, cause: error.to_string() }
+        }
+    };
+    let path = files::real_path(path).map_err(unreadable)?;
+    std::fs::metadata(&path).map_err(unreadable)?;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = rusqlite::Connection::open_with_flags(&path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    let version = schema::recognise(&connection, &text).map_err(|error| error.at(&text))?;
+    refuse_other_versions(version, &LedgerPlace::File(path.clone()))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // otherwise a statement is planned again whenever a value used by a partial index changes
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok((connection, path))
+}
+
+/// Refuses to read what this program would not have written. Newer versions were refused before.
+fn refuse_other_versions(version: i64, place: &LedgerPlace) -> Result<(), LedgerError> {
+    match version {
+        0 => Err(LedgerError::Missing { path: place.to_string() }),
+        version if version < schema::version() => Err(LedgerError::Outdated { path: place.to_string() }),
+        _ => Ok(()),
     }
 }

@@ -3,7 +3,7 @@
 use super::Snapshot;
 use crate::{
     domain::UnixMillis,
-    ledger::{ItemId, LedgerError, RunId, schema::ACCEPTED_STATES},
+    ledger::{ItemId, LedgerError, RunId, schema::ACCEPTED_STATES, sql::SqlRow},
 };
 
 /// The latest events that were errors. The condition is that of the partial index `event_of_error`.
@@ -47,13 +47,13 @@ impl Snapshot {
     /// The files that are being sent. `None`: no file is.
     pub fn files_sent(&self) -> Result<Option<FilesSent>, LedgerError> {
         let sql = "SELECT count(*), coalesce(sum(min(sent, size)), 0), coalesce(sum(size), 0) FROM \
-                   (SELECT attempt.body_sent AS sent, item.submission ->> '$.file.size' AS size \
+                   (SELECT attempt.body_sent AS sent, CAST(item.submission ->> '$.file.size' AS BIGINT) AS size \
                     FROM attempt JOIN item ON item.id = attempt.item \
-                    WHERE attempt.state = 'sending' AND attempt.body_sent IS NOT NULL)";
-        let read = |row: &rusqlite::Row<'_>| -> rusqlite::Result<[i64; 3]> {
+                    WHERE attempt.state = 'sending' AND attempt.body_sent IS NOT NULL) AS files";
+        let read = |row: &SqlRow<'_>| -> Result<[i64; 3], LedgerError> {
             Ok([row.get(0)?, row.get(1)?, row.get(2)?])
         };
-        let counts = self.connection.prepare_cached(sql)?.query_row([], read)?;
+        let counts = self.connection.prepare(sql)?.query_row([], read)?;
         let [files, sent, size] = counts.map(|count| u64::try_from(count).unwrap_or(0));
         Ok((files > 0).then_some(FilesSent { files, sent, size }))
     }
@@ -71,8 +71,8 @@ impl Snapshot {
         let last_error = self.latest_errors(started_at, 1)?.pop();
         let mut pace = RunPace { accepted: 0, last_error };
         let Some((first, _)) = self.attempts_of_run(run)? else { return Ok(pace) };
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut rows = statement.query([first])?;
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut rows = statement.stream([first])?;
         while let Some(row) = rows.next()? {
             if row.get::<_, UnixMillis>(0)? < since {
                 break;
@@ -84,7 +84,7 @@ impl Snapshot {
 
     /// The latest errors since `since`, the newest first.
     pub fn latest_errors(&self, since: UnixMillis, count_max: u32) -> Result<Vec<LastError>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(LATEST_ERRORS)?;
+        let mut statement = self.connection.prepare(LATEST_ERRORS)?;
         let mut rows = statement.query([count_max])?;
         let mut errors = Vec::new();
         while let Some(row) = rows.next()? {

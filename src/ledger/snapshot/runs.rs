@@ -1,13 +1,12 @@
 //! Reads by run: what each run read, sent and left.
 
-use rusqlite::Row;
-
 use super::Snapshot;
 use crate::{
     domain::{RowCounts, UnixMillis},
     ledger::{
         LedgerError, ManifestId, RunId, StateCounts,
         schema::ACCEPTED_STATES,
+        sql::SqlRow,
         values::{from_json, impossible, unsigned},
     },
 };
@@ -83,7 +82,7 @@ impl Snapshot {
              FROM run LEFT JOIN manifest_read ON manifest_read.run = run.id GROUP BY run.id {clause}"
         );
         let mut statement = self.connection.prepare(&sql)?;
-        let rows = statement.query_map([value], |row| {
+        let rows = statement.query_all([value], |row| {
             let count = |column: &str| unsigned(row, column);
             Ok(RunRow {
                 name: row.get("name")?,
@@ -104,27 +103,27 @@ impl Snapshot {
                 unfinished_readings: count("unfinished")?,
             })
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        Ok(rows)
     }
 
     /// What became of the requests of a run, as of now.
     pub fn uploads_of_run(&self, run: RunId) -> Result<RunUploads, LedgerError> {
         let Some((first, last)) = self.attempts_of_run(run)? else { return Ok(RunUploads::default()) };
         let sql = format!(
-            "SELECT coalesce(sum(attempt.state IN {ACCEPTED_STATES}), 0), \
-             coalesce(sum(item.state = 'indexed' AND item.attempt = attempt.id), 0), \
-             coalesce(sum(item.state = 'failed' AND item.attempt = attempt.id), 0), \
-             coalesce(sum(attempt.state = 'rejected'), 0) \
+            "SELECT count(*) FILTER (WHERE attempt.state IN {ACCEPTED_STATES}), \
+             count(*) FILTER (WHERE item.state = 'indexed' AND item.attempt = attempt.id), \
+             count(*) FILTER (WHERE item.state = 'failed' AND item.attempt = attempt.id), \
+             count(*) FILTER (WHERE attempt.state = 'rejected') \
              FROM attempt CROSS JOIN item ON item.id = attempt.item WHERE attempt.id BETWEEN ?1 AND ?2"
         );
-        Ok(self.connection.query_row(&sql, (first, last), |row| {
+        self.connection.query_row(&sql, (first, last), |row| {
             Ok(RunUploads {
                 uploaded: unsigned(row, 0)?,
                 searchable: unsigned(row, 1)?,
                 failed: unsigned(row, 2)?,
                 rejected: unsigned(row, 3)?,
             })
-        })?)
+        })
     }
 
     /// The first and the last request of a run. `None`: it made none. Numbers of requests grow with those of runs, so the
@@ -137,16 +136,14 @@ impl Snapshot {
 
     /// The first request of `run` or of a later one; one more than the last request if there is none.
     fn first_attempt_from(&self, run: i64) -> Result<i64, LedgerError> {
-        use rusqlite::OptionalExtension as _;
         let mut low = 1;
         let mut high = self.find::<i64>("SELECT max(id) FROM attempt", [])?.unwrap_or(0) + 1;
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT id, run FROM attempt WHERE id >= ?1 ORDER BY id LIMIT 1")?;
+        let mut statement =
+            self.connection.prepare("SELECT id, run FROM attempt WHERE id >= ?1 ORDER BY id LIMIT 1")?;
         while low < high {
             let middle = low + (high - low) / 2;
-            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-            match statement.query_row([middle], read).optional()? {
+            let read = |row: &SqlRow<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+            match statement.find_row([middle], read)? {
                 Some((id, of_run)) if of_run < run => low = id + 1,
                 Some(_) | None => high = middle,
             }
@@ -161,18 +158,18 @@ impl Snapshot {
 
     pub(super) fn request_counts(&self, condition: &str, value: i64) -> Result<RequestCounts, LedgerError> {
         let sql = format!(
-            "SELECT count(*), coalesce(sum(state IN {ACCEPTED_STATES}), 0), \
-             coalesce(sum(state = 'refused'), 0), coalesce(sum(state = 'not_sent'), 0) \
+            "SELECT count(*), count(*) FILTER (WHERE state IN {ACCEPTED_STATES}), \
+             count(*) FILTER (WHERE state = 'refused'), count(*) FILTER (WHERE state = 'not_sent') \
              FROM attempt WHERE {condition}"
         );
-        Ok(self.connection.query_row(&sql, [value], |row| {
+        self.connection.query_row(&sql, [value], |row| {
             Ok(RequestCounts {
                 attempts: unsigned(row, 0)?,
                 accepted: unsigned(row, 1)?,
                 refused: unsigned(row, 2)?,
                 not_sent: unsigned(row, 3)?,
             })
-        })?)
+        })
     }
 
     /// How many of the items seen by `run` are in each state.
@@ -208,7 +205,7 @@ impl Snapshot {
         let sql = "SELECT manifest.identity FROM manifest_read JOIN manifest ON manifest.id = manifest_read.manifest \
                    WHERE manifest_read.run = (SELECT max(id) FROM run WHERE command = 'recover') ORDER BY manifest.id";
         let mut statement = self.connection.prepare(sql)?;
-        Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+        statement.query_column([])
     }
 
     /// The manifests `run` read, with their identity and columns, in the order they were first known.

@@ -159,7 +159,7 @@ impl Store {
         let namespaces: BTreeSet<&str> =
             added.filter_map(|(row, _)| Some(row.as_ref().ok()?.submission.namespace.as_str())).collect();
         let mut statement =
-            self.connection.prepare_cached("INSERT OR IGNORE INTO namespace (name) VALUES (?1)")?;
+            self.connection.prepare("INSERT INTO namespace (name) VALUES (?1) ON CONFLICT DO NOTHING")?;
         for namespace in namespaces {
             statement.execute([namespace])?;
         }
@@ -167,7 +167,7 @@ impl Store {
     }
 
     fn known(&self, key: &[u8; 16]) -> Result<Option<Known>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.connection.prepare(
             "SELECT item.id, item.state, item.fingerprint, item.attempt, item.cells, item.external_id, last_seen.run, \
              last_seen.manifest, last_seen.line FROM item LEFT JOIN last_seen ON last_seen.item = item.id WHERE item.key = ?1",
         )?;
@@ -194,14 +194,11 @@ impl Store {
         key: [u8; 16],
         fingerprint: [u8; 16],
     ) -> Result<bool, LedgerError> {
-        let changed = self
-            .connection
-            .prepare_cached(
+        let inserted = self.connection.insert_if_new(
                 "INSERT INTO item (key, state, manifest, line, namespace, external_id, fingerprint, submission, cells, \
                  admitted_at, expires_at) VALUES (?1, 'pending', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
                  ON CONFLICT (key) DO NOTHING",
-            )?
-            .execute((
+            (
                 key,
                 origin.manifest.0,
                 line_of(row.line),
@@ -212,12 +209,10 @@ impl Store {
                 to_json(&row.cells)?,
                 origin.at.0,
                 row.submission.url.expires_at().map(|timestamp| timestamp.0),
-            ))?;
-        if changed == 0 {
-            return Ok(false);
-        }
-        let item = ItemId(self.connection.last_insert_rowid());
-        self.result(origin, item, row.line).map(|()| true)
+            ),
+        )?;
+        let Some(item) = inserted else { return Ok(false) };
+        self.result(origin, ItemId(item), row.line).map(|()| true)
     }
 
     fn result(&self, origin: Origin, item: ItemId, line: u64) -> Result<(), LedgerError> {
@@ -231,7 +226,7 @@ impl Store {
     /// An open item belongs to the manifest that names it now, so that this manifest's import sends it.
     fn adopt(&self, origin: Origin, item: ItemId, line: u64) -> Result<(), LedgerError> {
         self.connection
-            .prepare_cached(
+            .prepare(
                 "UPDATE item SET manifest = ?2, line = ?3 WHERE id = ?1 AND (manifest <> ?2 OR line <> ?3)",
             )?
             .execute((item.0, origin.manifest.0, line_of(line)))?;
@@ -406,7 +401,7 @@ impl Store {
         }
         self.change_one(
             "INSERT INTO state_count VALUES (?1, 'pending', ?2) \
-             ON CONFLICT (manifest, state) DO UPDATE SET count = count + excluded.count",
+             ON CONFLICT (manifest, state) DO UPDATE SET count = state_count.count + excluded.count",
             (origin.manifest.0, i64::try_from(added).unwrap_or(i64::MAX)),
         )
     }

@@ -126,7 +126,7 @@ impl Store {
                    SET run = excluded.run, manifest = excluded.manifest, line = excluded.line";
         self.each_bad_row(Some(run), |row| {
             let line = i64::try_from(row.line).unwrap_or(i64::MAX);
-            let mut insert = self.connection.prepare_cached(sql)?;
+            let mut insert = self.connection.prepare(sql)?;
             insert.execute((row.digest, row.manifest.0, line, row.state, row.cause, run.0, at.0))?;
             Ok(())
         })?;
@@ -143,10 +143,10 @@ impl Store {
         let Acknowledgement { state, reason, who, why } = given;
         let marked = self.connection.execute(
             "UPDATE bad_row SET acknowledged_at = ?1, who = ?2, why = ?3 WHERE acknowledged_at IS NULL \
-             AND (?4 IS NULL OR state = ?4) AND (?5 IS NULL OR instr(lower(cause), lower(?5)) > 0)",
+             AND (CAST(?4 AS TEXT) IS NULL OR state = ?4) AND (CAST(?5 AS TEXT) IS NULL OR instr(lower(cause), lower(?5)) > 0)",
             (at.0, who, why, state, reason),
         )?;
-        Ok(marked as u64)
+        Ok(marked)
     }
 }
 

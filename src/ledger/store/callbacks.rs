@@ -5,7 +5,7 @@ use crate::{
     domain::{UnixMillis, VideoNo},
     ledger::{
         AttemptId, CallContradiction, CallReceipt, CalledAttempt, CalledNumber, LedgerError, Snapshot,
-        schema::ATTEMPT_IS_OPEN, values::video_no_of,
+        schema::ATTEMPT_IS_OPEN, sql::SqlRow, values::video_no_of,
     },
 };
 
@@ -30,7 +30,7 @@ impl Snapshot {
         until: UnixMillis,
         count_max: usize,
     ) -> Result<Vec<CalledAttempt>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(&format!(
+        let mut statement = self.connection.prepare(&format!(
             "SELECT callback.attempt, callback.video_no, callback.at FROM {TO_LOOK_UP} AND {ATTEMPT_IS_OPEN} \
              AND callback.due_at <= ?1 ORDER BY callback.due_at"
         ))?;
@@ -55,7 +55,7 @@ impl Snapshot {
     /// The numbers that were given for a request before it was accepted.
     pub fn numbers_called_for(&self, attempt: AttemptId) -> Result<Vec<VideoNo>, LedgerError> {
         let sql = "SELECT video_no FROM callback WHERE attempt = ?1 ORDER BY video_no";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query([attempt.0])?;
         let mut numbers = Vec::new();
         while let Some(row) = rows.next()? {
@@ -66,7 +66,7 @@ impl Snapshot {
 
     /// Every number that was given for a request without a known outcome, also for one in flight.
     pub fn called_numbers(&self) -> Result<Vec<CalledNumber>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(&format!(
+        let mut statement = self.connection.prepare(&format!(
             "SELECT attempt.id, callback.video_no, \
              EXISTS (SELECT 1 FROM attempt bound WHERE bound.video_no = callback.video_no) AS is_wrong FROM attempt CROSS JOIN callback ON callback.attempt = attempt.id \
              WHERE {ATTEMPT_IS_OPEN}"
@@ -93,13 +93,11 @@ impl Store {
         poll_at: UnixMillis,
         look_up_at: UnixMillis,
     ) -> Result<CallReceipt, LedgerError> {
-        use rusqlite::OptionalExtension as _;
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get(1)?));
         let known: Option<(String, Option<String>)> = self
             .connection
-            .prepare_cached("SELECT state, video_no FROM attempt WHERE id = ?1")?
-            .query_row([attempt.0], read)
-            .optional()?;
+            .prepare("SELECT state, video_no FROM attempt WHERE id = ?1")?
+            .find_row([attempt.0], read)?;
         let Some((state, bound)) = known else { return Ok(CallReceipt::NoRequest) };
         if let Some(bound) = bound {
             if bound != video_no.as_str() {
@@ -107,7 +105,7 @@ impl Store {
                 return Ok(CallReceipt::Contradicts(CallContradiction::Bound(bound)));
             }
             self.connection
-                .prepare_cached(
+                .prepare(
                     "UPDATE item SET poll_at = ?2 WHERE id = (SELECT item FROM attempt WHERE id = ?1) AND attempt = ?1 \
                      AND poll_at > ?2",
                 )?
@@ -119,9 +117,7 @@ impl Store {
         }
         let again = self
             .connection
-            .prepare_cached(
-                "UPDATE callback SET due_at = min(due_at, ?3) WHERE attempt = ?1 AND video_no = ?2",
-            )?
+            .prepare("UPDATE callback SET due_at = min(due_at, ?3) WHERE attempt = ?1 AND video_no = ?2")?
             .execute((attempt.0, video_no.as_str(), look_up_at.0))?;
         if again > 0 {
             return Ok(CallReceipt::Repeated);
@@ -144,6 +140,6 @@ impl Store {
     pub fn look_up_again(&self, attempt: AttemptId, due_at: Option<UnixMillis>) -> Result<(), LedgerError> {
         let sql = "UPDATE callback SET due_at = ?2 WHERE attempt = ?1";
         let due_at = due_at.map(|timestamp| timestamp.0);
-        Ok(self.connection.prepare_cached(sql)?.execute((attempt.0, due_at)).map(|_| ())?)
+        self.connection.prepare(sql)?.execute((attempt.0, due_at)).map(|_| ())
     }
 }

@@ -5,7 +5,8 @@ use crate::{
     domain::{ItemEvent, State, Submission, UnixMillis},
     ledger::{
         AttemptId, AttemptResult, Claim, ClaimBlocked, ClaimOutcome, ClaimTerms, ItemId, LedgerError,
-        ManifestId, Marker, RunId, Snapshot, marker, schema::ATTEMPT_IS_OPEN, values::submission_of,
+        ManifestId, Marker, RunId, Snapshot, marker, schema::ATTEMPT_IS_OPEN, sql::SqlRow,
+        values::submission_of,
     },
 };
 
@@ -98,7 +99,7 @@ impl Snapshot {
         }
         let sql = format!(
             "SELECT count(DISTINCT run.id) FROM attempt JOIN run ON run.id = attempt.run \
-             WHERE run.ended_at IS NULL AND run.id IS NOT ?1 AND {in_doubt}"
+             WHERE run.ended_at IS NULL AND run.id IS DISTINCT FROM ?1 AND {in_doubt}"
         );
         let killed_runs = self.count(&sql, [current.map(|run| run.0)])?;
         let open_max = open_max.max(concurrency.saturating_mul(killed_runs.saturating_add(1)));
@@ -140,15 +141,14 @@ impl Snapshot {
         links: Links,
         alive_at: Option<UnixMillis>,
     ) -> Result<Option<PendingItem>, LedgerError> {
-        use rusqlite::OptionalExtension as _;
         // while a changed file is read, only its rows that were read are known to be wanted
         let wanted = if is_current {
-            "FROM item WHERE ?2 > 0"
+            "FROM item WHERE CAST(?2 AS BIGINT) > 0"
         } else {
             "FROM item CROSS JOIN last_seen ON last_seen.item = item.id AND last_seen.run = ?2 WHERE true"
         };
         let (of_links, order) = match links {
-            Links::Lasting => ("item.expires_at IS NULL AND ?3 IS NULL", "item.id"),
+            Links::Lasting => ("item.expires_at IS NULL AND CAST(?3 AS BIGINT) IS NULL", "item.id"),
             Links::Expiring => ("item.expires_at > ?3", "item.expires_at, item.id"),
         };
         let sql = format!(
@@ -156,17 +156,20 @@ impl Snapshot {
              AND item.state = 'pending' AND item.manifest = ?1 AND {NOT_HELD} AND {of_links} ORDER BY {order} LIMIT 1"
         );
         let values = (manifest.0, terms.run.0, alive_at.map(|timestamp| timestamp.0));
-        let read = |row: &rusqlite::Row<'_>| {
+        let read = |row: &SqlRow<'_>| {
             Ok(PendingItem { item: row.get(0)?, expires_at: row.get(1)?, submission: row.get(2)? })
         };
-        Ok(self.connection.prepare_cached(&sql)?.query_row(values, read).optional()?)
+        self.connection.prepare(&sql)?.find_row(values, read)
     }
 
     /// The free bytes of the disk. The largest number if the system does not report them.
     fn disk_free(&self) -> u64 {
-        let folder = self.path().parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or_else(|| std::path::Path::new("."));
-        rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
+        // the disk of a database is not ours to look at
+        if self.place().file().is_none() {
+            return u64::MAX;
+        }
+        rustix::fs::statvfs(self.place().folder())
+            .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Whether any item of these manifests is pending.
@@ -217,7 +220,8 @@ impl Store {
         let marker = self.marker(terms.marker, attempt, &submission);
         let base = terms.callback_base.as_ref().filter(|_| submission.callback.is_none());
         let callback = base.map(|base| format!("{base}/{}", self.callback_key().part(attempt)));
-        let send_before = at.plus(terms.start_within);
+        let send_before =
+            at.plus(self.lease_left().map_or(terms.start_within, |left| terms.start_within.min(left)));
         let counts_until = send_before.plus(terms.acceptance_lag_max);
         self.change_one(
             "INSERT INTO attempt (id, item, run, state, marker, sent_at, send_before, counts_until) \

@@ -28,14 +28,14 @@ impl Store {
         at: UnixMillis,
     ) -> Result<(), LedgerError> {
         // the latest request of its item, and accepted; or no request at all
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.connection.prepare(
             "INSERT INTO deletion (video_no, item, attempt, namespace, run, ordered_at, who, why, listed) \
-             SELECT ?1, item.id, ?3, item.namespace, ?5, ?6, ?7, ?8, ?9 FROM item \
-             WHERE item.id = ?2 AND item.namespace = ?4 AND CASE WHEN ?3 IS NULL \
+             SELECT ?1, item.id, CAST(?3 AS BIGINT), item.namespace, ?5, ?6, ?7, ?8, ?9 FROM item \
+             WHERE item.id = ?2 AND item.namespace = ?4 AND CASE WHEN CAST(?3 AS BIGINT) IS NULL \
              THEN NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = ?1) \
              ELSE item.attempt = ?3 AND item.state IN ('accepted', 'indexed', 'failed') \
              AND EXISTS (SELECT 1 FROM attempt WHERE attempt.id = ?3 AND attempt.video_no = ?1) END \
-             ON CONFLICT (video_no) DO UPDATE SET listed = max(listed, excluded.listed), gone_at = NULL",
+             ON CONFLICT (video_no) DO UPDATE SET listed = max(deletion.listed, excluded.listed), gone_at = NULL",
         )?;
         for task in tasks {
             let changed = statement.execute((
@@ -68,7 +68,7 @@ impl Store {
             )?;
             let (attempt, who, why): (Option<i64>, String, String) = self
                 .connection
-                .prepare_cached("SELECT attempt, who, why FROM deletion WHERE video_no = ?1")?
+                .prepare("SELECT attempt, who, why FROM deletion WHERE video_no = ?1")?
                 .query_row([video_no.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             if let Some(attempt) = attempt {
                 let cause = format!("{video_no} deleted by {who}: {why}");

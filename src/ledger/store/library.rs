@@ -34,7 +34,7 @@ impl Snapshot {
         let Some(marked) = video.tags.iter().find_map(|tag| Marked::parse(tag)) else {
             return Ok(if video.shows_tags { VideoOwner::Unmarked } else { VideoOwner::TagsHidden });
         };
-        let mut own = self.connection.prepare_cached(
+        let mut own = self.connection.prepare(
             "SELECT attempt.id, attempt.state, attempt.item, attempt.forced FROM item \
              JOIN attempt ON attempt.item = item.id \
              WHERE item.key >= ?1 AND item.key < ?2 AND attempt.marker = ?3",
@@ -88,7 +88,7 @@ impl Snapshot {
         after: ItemId,
         count_max: usize,
     ) -> Result<Vec<BoundItem>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.connection.prepare(
             "SELECT item.id, item.state, item.cause, attempt.video_no, item.submission ->> '$.url' AS url, \
              EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no AND gone_at IS NULL) \
              AS is_deletion_ordered FROM item \
@@ -126,8 +126,8 @@ impl Store {
         for video in videos {
             for marked in video.tags.iter().filter_map(|tag| Marked::parse(tag)) {
                 self.connection
-                    .prepare_cached(
-                        "INSERT OR IGNORE INTO foreign_video (key_prefix, video_no) VALUES (?1, ?2)",
+                    .prepare(
+                        "INSERT INTO foreign_video (key_prefix, video_no) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
                     )?
                     .execute((marked.key_prefix, video.video_no.as_str()))?;
             }
@@ -200,7 +200,7 @@ impl Store {
         let sent_at = video.made_by.min(at);
         // it was counted as usage of another ledger; from now on it is an attempt of this one
         self.connection
-            .prepare_cached("DELETE FROM external_usage WHERE endpoint = 'upload' AND note = ?1")?
+            .prepare("DELETE FROM external_usage WHERE endpoint = 'upload' AND note = ?1")?
             .execute([foreign_usage_note(&video.video_no)])?;
         self.change_one(
             "INSERT INTO attempt (id, item, run, state, marker, sent_at, send_before, counts_until) \

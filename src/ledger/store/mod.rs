@@ -22,17 +22,16 @@ mod settle;
 pub(super) use library::RECOVERED;
 pub(super) use settle::Entry;
 
-use std::{cell::Cell, fs::File, ops::Deref, path::PathBuf};
-
-use rusqlite::Connection;
+use std::{cell::Cell, fs::File, ops::Deref, time::Duration};
 
 use super::{
-    AttemptId, CallbackKey, ItemId, LedgerError, Snapshot,
-    damage::{self, DamageCheck},
+    AttemptId, CallbackKey, ItemId, LedgerError, LedgerPlace, Snapshot,
+    damage::{CHECK_DUE, DamageCheck},
     files::OpenFiles,
     high_water::HighWater,
     identity::Restored,
     registry::Registration,
+    sql::{Connection, Control, Params},
     values::{impossible, state_of, submission_of},
 };
 use crate::{
@@ -40,9 +39,22 @@ use crate::{
     retry::LeastAge,
 };
 
+/// Drops the triggers that only refuse: the code enforces the same transition table.
+fn drop_guards(connection: &rusqlite::Connection) -> Result<(), LedgerError> {
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%RAISE(ABORT%'";
+    let mut statement = connection.prepare(sql)?;
+    let names: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    for name in names {
+        connection.execute(&format!("DROP TRIGGER \"{name}\""), [])?;
+    }
+    Ok(())
+}
+
 /// SQL: the clock skew of the runs (`later`) that meet a condition, in milliseconds.
 fn skew(condition: &str) -> String {
-    format!("(SELECT coalesce(sum(later.clock_skew_ms), 0) FROM run AS later WHERE {condition})")
+    format!(
+        "(SELECT CAST(coalesce(sum(later.clock_skew_ms), 0) AS BIGINT) FROM run AS later WHERE {condition})"
+    )
 }
 
 /// SQL: when an attempt was accepted, as far as is known.
@@ -72,8 +84,8 @@ pub struct Store {
     /// What it reads, with the changes of its open transaction.
     snapshot: Snapshot,
     secret: [u8; 32],
-    /// The lock. It is released when this is dropped.
-    _lock: File,
+    /// The lock of a file. It is released when this is dropped. In a database the connection holds a lease.
+    _lock: Option<File>,
     high_water: Option<HighWater>,
     registration: Option<Registration>,
     commits: Commits,
@@ -116,8 +128,8 @@ const PUT_OFF_MAX: u32 = 2_000;
 pub(super) struct StoreParts {
     pub(super) connection: Connection,
     pub(super) secret: [u8; 32],
-    pub(super) path: PathBuf,
-    pub(super) lock: File,
+    pub(super) place: LedgerPlace,
+    pub(super) lock: Option<File>,
     pub(super) high_water: Option<HighWater>,
     pub(super) registration: Option<Registration>,
     pub(super) unconfirmed_key: Option<Vec<u8>>,
@@ -134,7 +146,7 @@ impl Deref for Store {
 
 impl Store {
     pub(super) fn new(parts: StoreParts) -> Self {
-        let snapshot = Snapshot::of_writer(parts.connection, parts.path);
+        let snapshot = Snapshot::of_writer(parts.connection, parts.place);
         Self {
             snapshot,
             secret: parts.secret,
@@ -162,12 +174,12 @@ impl Store {
 
     /// Notes that a check found no damage.
     pub(super) fn note_checked(&self) -> Result<(), LedgerError> {
-        damage::note_checked(&self.connection)
+        self.connection.execute("DELETE FROM kv WHERE name = ?1", [CHECK_DUE]).map(drop)
     }
 
     /// Takes note of the files of the ledger. A claim checks that they are still there.
     pub(super) fn note_files(&mut self) {
-        self.files = OpenFiles::of(self.path());
+        self.files = OpenFiles::of(self.place());
     }
 
     /// A ledger behind its high-water mark was restored from an older copy.
@@ -196,7 +208,7 @@ impl Store {
     pub(super) fn record_key(&self) -> Result<(), LedgerError> {
         if let Some(key) = &self.unconfirmed_key {
             let sql = "UPDATE identity SET key_fingerprint = ?1 WHERE key_fingerprint <> ?1";
-            self.connection.prepare_cached(sql)?.execute([key])?;
+            self.connection.execute(sql, [key])?;
         }
         Ok(())
     }
@@ -226,31 +238,21 @@ impl Store {
         self.commits = Commits::PutOff(0);
         // a scratch ledger has no journal
         self.files = OpenFiles::default();
-        self.connection.pragma_update(None, "temp_store", "MEMORY")?;
-        self.connection.pragma_update(None, "ignore_check_constraints", true)?;
-        self.connection.pragma_update(None, "foreign_keys", false)?;
-        self.connection.pragma_update(None, "cell_size_check", false)?;
-        self.connection.pragma_update(None, "cache_size", -SCRATCH_CACHE_KIB)?;
-        self.connection.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
-        self.drop_guards()?;
-        Ok(self.connection.pragma_update(None, "synchronous", "OFF")?)
-    }
-
-    /// Drops the triggers that only refuse: the code enforces the same transition table.
-    fn drop_guards(&self) -> Result<(), LedgerError> {
-        let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%RAISE(ABORT%'";
-        let mut statement = self.connection.prepare(sql)?;
-        let names: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        for name in names {
-            self.connection.execute(&format!("DROP TRIGGER \"{name}\""), [])?;
-        }
-        Ok(())
+        let Some(connection) = self.snapshot.connection.sqlite() else { return Ok(()) };
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
+        connection.pragma_update(None, "ignore_check_constraints", true)?;
+        connection.pragma_update(None, "foreign_keys", false)?;
+        connection.pragma_update(None, "cell_size_check", false)?;
+        connection.pragma_update(None, "cache_size", -SCRATCH_CACHE_KIB)?;
+        connection.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
+        drop_guards(connection)?;
+        Ok(connection.pragma_update(None, "synchronous", "OFF")?)
     }
 
     /// Commits the deferred changes of a scratch ledger, so that another connection sees them.
     pub(super) fn commit_deferred(&self) -> Result<(), LedgerError> {
         let is_open = self.commits != Commits::AtOnce && !self.connection.is_autocommit();
-        if is_open { self.batch("COMMIT") } else { Ok(()) }
+        if is_open { self.connection.control(Control::Commit) } else { Ok(()) }
     }
 
     /// Runs `work` in one IMMEDIATE transaction. After an error here nothing of it has happened.
@@ -260,20 +262,30 @@ impl Store {
     ) -> Result<(), LedgerError> {
         if let Commits::PutOff(count) = self.commits {
             if self.connection.is_autocommit() {
-                self.batch("BEGIN IMMEDIATE")?;
+                self.connection.control(Control::Begin)?;
             }
             work(self)?;
             let is_due = count >= PUT_OFF_MAX;
             self.commits = Commits::PutOff(if is_due { 0 } else { count + 1 });
             return if is_due { self.commit_deferred() } else { Ok(()) };
         }
-        self.batch("BEGIN IMMEDIATE")?;
-        let ended = work(self).and_then(|()| self.batch("COMMIT"));
+        self.connection.control(Control::Begin)?;
+        let ended = work(self).and_then(|()| self.connection.control(Control::Commit));
         if ended.is_err() && !self.connection.is_autocommit() {
             // the first error is reported; the next opening undoes a failed rollback
-            let _ = self.batch("ROLLBACK");
+            let _ = self.connection.control(Control::Rollback);
         }
         ended
+    }
+
+    /// For how long after the beginning of a transaction no other process takes the ledger over. A request must leave before: then
+    /// the next process knows that it may have left. `None`: it is a file, which has one process.
+    fn lease_left(&self) -> Option<Duration> {
+        match &self.connection {
+            Connection::Sqlite(_) => None,
+            // by half: the transaction has begun before, and clocks may differ in speed
+            Connection::Postgres(connection) => connection.lease().map(|lease| lease / 2),
+        }
     }
 
     /// Whether nothing is synced and nothing can be undone.
@@ -293,21 +305,23 @@ impl Store {
 
     pub(super) fn begin_job(&self) -> Result<Undo, LedgerError> {
         match self.commits {
-            Commits::AtOnce => self.batch("SAVEPOINT job").map(|()| Undo::Savepoint),
+            Commits::AtOnce => self.connection.control(Control::Savepoint).map(|()| Undo::Savepoint),
             Commits::PutOff(_) => Ok(Undo::Never(self.connection.total_changes())),
         }
     }
 
     pub(super) fn keep_job(&self, undo: Undo) -> Result<(), LedgerError> {
         match undo {
-            Undo::Savepoint => self.batch("RELEASE job"),
+            Undo::Savepoint => self.connection.control(Control::KeepSavepoint),
             Undo::Never(_) => Ok(()),
         }
     }
 
     pub(super) fn undo_job(&self, undo: Undo) -> Result<(), LedgerError> {
         match undo {
-            Undo::Savepoint => self.batch("ROLLBACK TO job").and_then(|()| self.keep_job(undo)),
+            Undo::Savepoint => {
+                self.connection.control(Control::UndoSavepoint).and_then(|()| self.keep_job(undo))
+            }
             Undo::Never(changes) if changes == self.connection.total_changes() => Ok(()),
             Undo::Never(_) => Err(impossible("a job of a scratch ledger had to be undone".to_owned())),
         }
@@ -316,16 +330,12 @@ impl Store {
     /// Reads a setting back, as SQLite has it.
     #[cfg(test)]
     pub(super) fn pragma(&self, name: &str) -> Result<i64, LedgerError> {
-        Ok(self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))?)
-    }
-
-    fn batch(&self, sql: &str) -> Result<(), LedgerError> {
-        Ok(self.connection.prepare_cached(sql)?.execute([]).map(|_| ())?)
+        self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
     }
 
     /// Runs a statement that must change exactly one row.
-    fn change_one(&self, sql: &str, values: impl rusqlite::Params) -> Result<(), LedgerError> {
-        let changed = self.connection.prepare_cached(sql)?.execute(values)?;
+    fn change_one(&self, sql: &str, values: impl Params) -> Result<(), LedgerError> {
+        let changed = self.connection.execute(sql, values)?;
         if changed == 1 {
             Ok(())
         } else {

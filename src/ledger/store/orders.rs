@@ -5,7 +5,8 @@ use crate::{
     domain::UnixMillis,
     ledger::{
         LedgerError, Order, OrderResult, ReviewDecision, Snapshot,
-        values::{impossible, to_json},
+        sql::SqlRow,
+        values::{from_json, impossible, to_json},
     },
 };
 
@@ -42,9 +43,9 @@ impl Store {
     pub fn carry_out_handed(&self, at: UnixMillis) -> Result<Vec<(Order, OrderResult)>, LedgerError> {
         let mut statement = self
             .connection
-            .prepare_cached("SELECT id, content FROM handed_order WHERE result IS NULL ORDER BY id")?;
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let handed: Vec<(i64, String)> = statement.query_map([], read)?.collect::<Result<_, _>>()?;
+            .prepare("SELECT id, content FROM handed_order WHERE result IS NULL ORDER BY id")?;
+        let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get(1)?));
+        let handed: Vec<(i64, String)> = statement.query_all([], read)?;
         let mut carried_out = Vec::with_capacity(handed.len());
         for (id, content) in handed {
             let order: Result<Order, _> = serde_json::from_str(&content);
@@ -80,14 +81,13 @@ impl Store {
 
     /// Merges a JSON object into the one stored under a name.
     fn merge(&self, name: &str, object: &str, at: UnixMillis) -> Result<(), LedgerError> {
+        type Object = serde_json::Map<String, serde_json::Value>;
+        let stored = self.kv_get(name)?.unwrap_or_else(|| "{}".to_owned());
         // a value that cannot be read is not replaced: that is left to the command that deletes it
-        if self.find::<bool>("SELECT json_valid(value) FROM kv WHERE name = ?1", [name])? == Some(false) {
-            return Err(impossible(format!("the stored {name}: they are not JSON")));
-        }
-        self.change_one(
-            "INSERT INTO kv (name, value, at) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE \
-             SET value = json_patch(value, excluded.value), at = excluded.at",
-            (name, object, at.0),
-        )
+        let mut merged: Object = serde_json::from_str(&stored)
+            .map_err(|error| impossible(format!("the stored {name}: they are not JSON: {error}")))?;
+        merged.extend(from_json::<Object>(object)?);
+        merged.retain(|_, value| !value.is_null());
+        self.kv_set(name, Some(&to_json(&merged)?), at)
     }
 }

@@ -28,7 +28,7 @@ impl Snapshot {
              FROM item JOIN attempt ON attempt.id = item.attempt \
              WHERE item.poll_at IS NOT NULL AND item.poll_at <= ?1 ORDER BY item.poll_at LIMIT ?2"
         );
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query((until.0, limit(count_max)))?;
         let mut poll_tasks = Vec::new();
         while let Some(row) = rows.next()? {
@@ -151,7 +151,7 @@ impl Store {
         let sql = format!("SELECT hidden_until - {ACCEPTED_AT} {was_hidden}");
         let Some(hidden_ms) = self.find::<i64>(&sql, [item.0])? else { return Ok(()) };
         self.connection
-            .prepare_cached("UPDATE observed_delay SET listing_ms = ?1 WHERE listing_ms < ?1")?
+            .prepare("UPDATE observed_delay SET listing_ms = ?1 WHERE listing_ms < ?1")?
             .execute([hidden_ms])?;
         self.change_one(
             "UPDATE attempt SET hidden_until = NULL WHERE id = (SELECT attempt FROM item WHERE id = ?1)",

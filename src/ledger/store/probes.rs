@@ -20,9 +20,9 @@ impl Snapshot {
     }
 
     fn probe(&self, address: AddressDigest) -> Result<Option<Probe>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT verdict, class, found, size, reach, probed_at FROM probe WHERE address = ?1",
-        )?;
+        let mut statement = self
+            .connection
+            .prepare("SELECT verdict, class, found, size, reach, probed_at FROM probe WHERE address = ?1")?;
         let mut rows = statement.query([address.0])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let as_str: String = row.get(0)?;
@@ -124,13 +124,10 @@ impl Snapshot {
     }
 
     fn known_item(&self, row: &ManifestRow) -> Result<Option<KnownItem>, LedgerError> {
-        use rusqlite::OptionalExtension as _;
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT state, fingerprint, submission FROM item WHERE key = ?1")?;
+        let mut statement =
+            self.connection.prepare("SELECT state, fingerprint, submission FROM item WHERE key = ?1")?;
         let found: Option<(String, Vec<u8>, String)> = statement
-            .query_row([row.submission.key().0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
+            .find_row([row.submission.key().0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         found.map(|(as_str, fingerprint, text)| Ok((state_of(&as_str)?, fingerprint, text))).transpose()
     }
 }
@@ -141,8 +138,10 @@ impl Store {
         for (address, probe) in probes {
             let size = probe.size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
             self.change_one(
-                "INSERT OR REPLACE INTO probe (address, verdict, class, found, size, reach, probed_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT INTO probe (address, verdict, class, found, size, reach, probed_at) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (address) DO UPDATE SET verdict = excluded.verdict, \
+                 class = excluded.class, found = excluded.found, size = excluded.size, reach = excluded.reach, \
+                 probed_at = excluded.probed_at",
                 (
                     address.0,
                     probe.verdict.as_str(),

@@ -5,6 +5,7 @@ use crate::{
     domain::UnixMillis,
     ledger::{
         Expiring, ItemId, LedgerError, ManifestId, RunId, RunProgress, Snapshot, StateCounts,
+        sql::Params,
         values::{limit, state_of, unsigned},
     },
 };
@@ -18,14 +19,14 @@ impl Snapshot {
     pub(in crate::ledger) fn state_counts_by(
         &self,
         sql: &str,
-        values: impl rusqlite::Params,
+        values: impl Params,
     ) -> Result<StateCounts, LedgerError> {
         let mut state_counts = StateCounts::default();
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query(values)?;
         while let Some(row) = rows.next()? {
             let state = state_of(&row.get::<_, String>(0)?)?;
-            state_counts.set(state, unsigned(row, 1)?);
+            state_counts.set(state, unsigned(&row, 1)?);
         }
         Ok(state_counts)
     }
@@ -86,12 +87,12 @@ impl Snapshot {
         after_item: ItemId,
         count_max: usize,
     ) -> Result<Vec<Expiring>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.connection.prepare(
             "SELECT id, manifest, line, expires_at FROM item WHERE state = 'pending' AND manifest = ?1 \
              AND expires_at IS NOT NULL AND (expires_at, id) > (?2, ?3) ORDER BY expires_at, id LIMIT ?4",
         )?;
         let rows =
-            statement.query_map((manifest.0, after_time.0, after_item.0, limit(count_max)), |row| {
+            statement.query_all((manifest.0, after_time.0, after_item.0, limit(count_max)), |row| {
                 Ok(Expiring {
                     item: ItemId(row.get(0)?),
                     manifest: ManifestId(row.get(1)?),
@@ -99,12 +100,12 @@ impl Snapshot {
                     expires_at: row.get(3)?,
                 })
             })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        Ok(rows)
     }
 
     /// Whether the items of a manifest are the rows it holds now: it was read to its end in this run, or is unchanged.
     pub(super) fn is_manifest_current(&self, run: RunId, manifest: ManifestId) -> Result<bool, LedgerError> {
-        let sql = "SELECT complete OR unchanged FROM manifest_read WHERE run = ?1 AND manifest = ?2";
+        let sql = "SELECT complete + unchanged > 0 FROM manifest_read WHERE run = ?1 AND manifest = ?2";
         Ok(self.find(sql, (run.0, manifest.0))?.unwrap_or(false))
     }
 

@@ -6,6 +6,7 @@ use crate::{
     ledger::{
         AttemptId, BootTime, ClockReference, ExternalUsage, LedgerError, RunId, Snapshot, UploadUsage,
         schema::{LAST_BYTE_AT, SENT_BY},
+        sql::SqlRow,
         values::impossible,
     },
 };
@@ -48,7 +49,7 @@ impl Snapshot {
     /// Times of earlier runs are corrected by the clock skew since.
     fn past_uploads(&self, since: UnixMillis, count_min: u32) -> Result<Vec<UploadUsage>, LedgerError> {
         let (skew_since_run, skew_total) = (skew("later.id > run.id"), skew("TRUE"));
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.connection.prepare(
                 &format!("WITH jumped AS (SELECT run.id, {skew_since_run} \
                                  AS by_ms FROM run) \
                  SELECT attempt.id, {LAST_BYTE_AT} AS sent_at, {SENT_BY} AS send_before, attempt.answered_at, attempt.counts_until, attempt.state, \
@@ -57,7 +58,7 @@ impl Snapshot {
                  WHERE attempt.id IN (SELECT id FROM attempt WHERE counts_until IS NOT NULL \
                      AND counts_until > ?1 - {skew_total} \
                      UNION SELECT id FROM attempt WHERE state = 'refused' AND answered_at > ?1 - {skew_total} \
-                     UNION SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2)) \
+                     UNION SELECT id FROM (SELECT id FROM attempt WHERE state <> 'not_sent' ORDER BY id DESC LIMIT ?2) AS latest) \
                  ORDER BY attempt.id"),
             )?;
         let mut rows = statement.query((since.0, count_min))?;
@@ -91,11 +92,11 @@ impl Snapshot {
     fn external_usages(&self, since: UnixMillis) -> Result<Vec<ExternalUsage>, LedgerError> {
         let (skew_since_usage, skew_total) =
             (skew("later.id > coalesce(external_usage.run, 0)"), skew("TRUE"));
-        let mut statement = self.connection.prepare_cached(&format!(
+        let mut statement = self.connection.prepare(&format!(
             "SELECT endpoint, at, count, note, {skew_since_usage} \
                  AS by_ms FROM external_usage WHERE at > ?1 - {skew_total} ORDER BY id"
         ))?;
-        let rows = statement.query_map([since.0], |row| {
+        let rows = statement.query_all([since.0], |row| {
             Ok(ExternalUsage {
                 endpoint: row.get("endpoint")?,
                 at: row.get::<_, UnixMillis>("at")?.plus_ms(row.get("by_ms")?),
@@ -103,7 +104,7 @@ impl Snapshot {
                 note: row.get("note")?,
             })
         })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        Ok(rows)
     }
 
     /// The clock skew between the latest run and one that begins at `at`. `None`: unknown. The clock since a boot
@@ -113,12 +114,10 @@ impl Snapshot {
         at: UnixMillis,
         boot: Option<&BootTime>,
     ) -> Result<Option<i64>, LedgerError> {
-        use rusqlite::OptionalExtension as _;
         let latest: Option<(i64, Option<String>, Option<i64>)> = self
             .connection
-            .prepare_cached("SELECT started_at, boot, boot_ms FROM run ORDER BY id DESC LIMIT 1")?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-            .optional()?;
+            .prepare("SELECT started_at, boot, boot_ms FROM run ORDER BY id DESC LIMIT 1")?
+            .find_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         let Some((started_at, latest_boot, latest_ms)) = latest else { return Ok(Some(0)) };
         let (Some(boot), Some(latest_boot), Some(latest_ms)) = (boot, latest_boot, latest_ms) else {
             return Ok(None);
@@ -131,25 +130,23 @@ impl Snapshot {
     /// Where our clock and the service's stood together before a run: of the latest answers that the service dated, the one
     /// that came fastest.
     fn clock_reference(&self, run: RunId) -> Result<Option<ClockReference>, LedgerError> {
-        use rusqlite::OptionalExtension as _;
         let sql = format!(
             "SELECT answered_at, uploaded_at + answered_at - sent_at AS theirs FROM \
                    (SELECT * FROM attempt WHERE {DATED_BY_BOTH} \
-                    AND run < ?1 ORDER BY id DESC LIMIT ?2) \
+                    AND run < ?1 ORDER BY id DESC LIMIT ?2) AS latest \
                    WHERE run = (SELECT max(run) FROM attempt WHERE run < ?1 AND bound_by = 'reply') \
                    ORDER BY answered_at - sent_at LIMIT 1"
         );
-        let read = |row: &rusqlite::Row<'_>| {
-            Ok(ClockReference { ours: row.get(0)?, theirs_at_the_latest: row.get(1)? })
-        };
-        Ok(self.connection.prepare_cached(&sql)?.query_row((run.0, TIME_SAMPLES), read).optional()?)
+        let read =
+            |row: &SqlRow<'_>| Ok(ClockReference { ours: row.get(0)?, theirs_at_the_latest: row.get(1)? });
+        self.connection.prepare(&sql)?.find_row((run.0, TIME_SAMPLES), read)
     }
 
     /// When the run before this one was last known to live.
     fn last_timestamp_before(&self, run: RunId) -> Result<Option<UnixMillis>, LedgerError> {
         self.find(
             "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run WHERE id < ?1 \
-             UNION ALL SELECT max(sent_at) FROM (SELECT sent_at FROM attempt WHERE run < ?1 ORDER BY id DESC LIMIT 1))",
+             UNION ALL SELECT max(sent_at) FROM (SELECT sent_at FROM attempt WHERE run < ?1 ORDER BY id DESC LIMIT 1) AS latest) AS times",
             [run.0],
         )
     }
@@ -176,14 +173,11 @@ impl Store {
         at: UnixMillis,
         counts_since: UnixMillis,
     ) -> Result<(), LedgerError> {
-        self.change_one(
-            "INSERT INTO external_usage (endpoint, run, at, count) VALUES (?1, (SELECT max(id) FROM run), ?2, 1)",
-            (endpoint, at.0),
-        )?;
-        if self.connection.last_insert_rowid() % SWEEP_EVERY == 0 {
+        let sql = "INSERT INTO external_usage (endpoint, run, at, count) VALUES (?1, (SELECT max(id) FROM run), ?2, 1)";
+        if self.connection.insert(sql, (endpoint, at.0))? % SWEEP_EVERY == 0 {
             let skew_total = skew("TRUE");
             self.connection
-                .prepare_cached(&format!(
+                .prepare(&format!(
                     "DELETE FROM external_usage WHERE at < ?1 - {skew_total} AND endpoint IN ('list', 'get')"
                 ))?
                 .execute([counts_since.0])?;
@@ -207,7 +201,7 @@ impl Store {
     pub fn record_clock_skew(&self, run: RunId, clock_skew_ms: i64) -> Result<(), LedgerError> {
         // it is counted from the latest mark, so it holds what was not known of runs in between
         self.connection
-            .prepare_cached("UPDATE run SET clock_skew_ms = 0, clock_skew_known = 1 WHERE id < ?1 AND NOT clock_skew_known")?
+            .prepare("UPDATE run SET clock_skew_ms = 0, clock_skew_known = 1 WHERE id < ?1 AND clock_skew_known = 0")?
             .execute([run.0])?;
         self.change_one(
             "UPDATE run SET clock_skew_ms = ?2, clock_skew_known = 1 WHERE id = ?1",

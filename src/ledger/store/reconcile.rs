@@ -9,6 +9,7 @@ use crate::{
         AttemptId, Bindings, BoundVideo, ControlVideo, LedgerError, ObservedDelays, PossibleSender, SentTags,
         ServiceTime, Snapshot, UnresolvedAttempt, UnresolvedAttempts,
         schema::{ATTEMPT_IS_OPEN, LAST_BYTE_AT, SENT_BY},
+        sql::SqlRow,
         values::{limit, state_of, submission_of, video_no_of},
     },
 };
@@ -49,13 +50,13 @@ impl Snapshot {
                 "SELECT * FROM (SELECT attempt.id, attempt.video_no, attempt.uploaded_at FROM attempt \
                  JOIN item ON item.id = attempt.item \
                  WHERE attempt.state = 'accepted' AND attempt.answered_at < ?2 AND item.namespace = ?1 \
-                 AND NOT EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no) {order} LIMIT ?4)"
+                 AND NOT EXISTS (SELECT 1 FROM deletion WHERE deletion.video_no = attempt.video_no) {order} LIMIT ?4) AS controls"
             )
         };
         let (next, newest) =
             (some("AND attempt.id > ?3 ORDER BY attempt.id"), some("ORDER BY attempt.id DESC"));
         let sql = format!("{next} UNION {newest} ORDER BY id DESC");
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query((namespace, answered_before.0, sent_after.0, CONTROL_VIDEOS_MAX))?;
         let mut control_videos = Vec::new();
         while let Some(row) = rows.next()? {
@@ -70,7 +71,7 @@ impl Snapshot {
     fn attempts_to_resolve(&self, count_max: usize) -> Result<Vec<UnresolvedAttempt>, LedgerError> {
         let skew_since_attempt = skew("later.id > attempt.run");
         let skew_since_clear = skew("later.started_at > attempt.clear_at");
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.connection.prepare(
             &format!("SELECT attempt.id, attempt.state, attempt.marker, item.submission, \
              attempt.sent_at + {skew_since_attempt} AS sent_at, \
              {SENT_BY} + {skew_since_attempt} AS send_before, \
@@ -120,8 +121,8 @@ impl Snapshot {
                     (SELECT max(uploaded_at) FROM before WHERE run < (SELECT run FROM own)), \
                     (SELECT min(uploaded_at) FROM after)"
         );
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let times = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        let mut statement = self.connection.prepare(&sql)?;
+        let times = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
         let (by_run, until_by_run, by_order, until_by_order): TimesByRunAndOrder =
             statement.query_row((attempt.0, CLOCK_SAMPLES), times)?;
         Ok(ServiceTime { earliest: by_run.or(by_order), latest: until_by_run.or(until_by_order) })
@@ -140,7 +141,7 @@ impl Snapshot {
             "SELECT {columns} AND {ATTEMPT_IS_OPEN} \
              UNION ALL SELECT {columns} AND (attempt.forced = 1 OR attempt.state = 'abandoned')"
         );
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([namespace])?;
         let mut possible_senders = Vec::new();
         while let Some(row) = rows.next()? {
@@ -159,18 +160,15 @@ impl Snapshot {
 
     fn observed(&self) -> Result<ObservedDelays, LedgerError> {
         let duration = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-        let read = |row: &rusqlite::Row<'_>| {
+        let read = |row: &SqlRow<'_>| {
             Ok(ObservedDelays { acceptance: duration(row.get(0)?), listing: duration(row.get(1)?) })
         };
-        Ok(self
-            .connection
-            .prepare_cached("SELECT acceptance_ms, listing_ms FROM observed_delay")?
-            .query_row([], read)?)
+        self.connection.prepare("SELECT acceptance_ms, listing_ms FROM observed_delay")?.query_row([], read)
     }
 
     /// Those of the given videos that are bound to an attempt.
     pub fn bound_videos(&self, video_nos: &[VideoNo]) -> Result<Vec<BoundVideo>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.connection.prepare(
             "SELECT attempt.marker, CASE WHEN attempt.marker IS NULL THEN item.submission END AS submission, \
              attempt.bound_by = 'reply' AS is_sure, attempt.uploaded_at FROM attempt JOIN item ON item.id = attempt.item \
              WHERE attempt.video_no = ?1",

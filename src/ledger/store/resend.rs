@@ -25,7 +25,7 @@ impl Store {
         let sql = format!(
             "SELECT attempt.id, item.id {REPLACED} AND item.state = 'pending' AND attempt.video_no = ?1"
         );
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([video_no.as_str()])?;
         let Some(row) = rows.next()? else { return Ok(false) };
         let (attempt, item) = (AttemptId(row.get(0)?), ItemId(row.get(1)?));
@@ -41,7 +41,7 @@ impl Store {
     /// A row has other content. What was sent is kept with its attempts.
     pub(super) fn take_content(&self, item: ItemId, row: &ManifestRow) -> Result<(), LedgerError> {
         self.connection
-            .prepare_cached(
+            .prepare(
                 "UPDATE attempt SET submission = (SELECT submission FROM item WHERE id = ?1) WHERE item = ?1 AND submission IS NULL",
             )?
             .execute([item.0])?;
@@ -70,7 +70,7 @@ impl Store {
     /// The listings show no video of an item: it may be sent again.
     pub fn release(&self, item: ItemId) -> Result<(), LedgerError> {
         let sql = "UPDATE attempt SET held = 0 WHERE item = ?1 AND held = 1";
-        Ok(self.connection.prepare_cached(sql)?.execute([item.0]).map(|_| ())?)
+        self.connection.prepare(sql)?.execute([item.0]).map(|_| ())
     }
 }
 
@@ -88,7 +88,7 @@ impl Snapshot {
     /// is searchable all the same is a second video.
     pub fn replaced_videos(&self) -> Result<HashSet<VideoNo>, LedgerError> {
         let sql = format!("SELECT attempt.video_no {REPLACED} AND item.state IN ('accepted', 'indexed')");
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([])?;
         let mut videos = HashSet::new();
         while let Some(row) = rows.next()? {
@@ -102,7 +102,7 @@ impl Snapshot {
         let sql = format!(
             "SELECT item.namespace, attempt.video_no {REPLACED} AND item.state = 'pending' ORDER BY item.namespace LIMIT ?1"
         );
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = self.connection.prepare(&sql)?;
         let mut rows = statement.query([limit(count_max)])?;
         let mut videos = Vec::new();
         while let Some(row) = rows.next()? {
@@ -114,7 +114,7 @@ impl Snapshot {
     /// Pending items that are held, oldest first.
     pub fn held_resends(&self, count_max: usize) -> Result<Vec<HeldResend>, LedgerError> {
         let skew_since_attempt = skew("later.id > attempt.run");
-        let mut statement = self.connection.prepare_cached(&format!(
+        let mut statement = self.connection.prepare(&format!(
             "SELECT attempt.id, attempt.item, attempt.marker, attempt.forced, item.namespace, item.submission, \
              attempt.sent_at + {skew_since_attempt} AS sent_at, {SENT_BY} + {skew_since_attempt} AS send_before, \
              (SELECT min(first.id) FROM attempt first WHERE first.item = attempt.item) AS first \

@@ -6,6 +6,7 @@ use crate::{
     ledger::{
         AttemptId, AttemptResult, Binding, BoundBy, ItemId, LedgerError, Question, ReviewAnswer,
         ReviewDecision, ReviewOutcome,
+        sql::SqlRow,
         values::{impossible, to_json},
     },
 };
@@ -78,13 +79,11 @@ impl Store {
         state: State,
         decision: &ReviewDecision,
     ) -> Result<ReviewOutcome, LedgerError> {
-        use rusqlite::OptionalExtension as _;
         let sql = "SELECT answer.attempt, answer.event, item.attempt = answer.attempt FROM answer \
                    JOIN attempt ON attempt.id = answer.attempt JOIN item ON item.id = attempt.item \
                    WHERE item.id = ?1 ORDER BY answer.id DESC LIMIT 1";
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let last: Option<(i64, String, bool)> =
-            self.connection.prepare_cached(sql)?.query_row([item.0], read).optional()?;
+        let read = |row: &SqlRow<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let last: Option<(i64, String, bool)> = self.connection.prepare(sql)?.find_row([item.0], read)?;
         let kept = |cause: &str| Ok(ReviewOutcome::Kept(cause.to_owned()));
         let Some((attempt, event, is_latest)) = last else { return kept("no decision about it was made") };
         if !is_latest {

@@ -13,8 +13,8 @@ impl Snapshot {
     /// The latest time the ledger knows of: no clock may be before it.
     pub fn latest_timestamp(&self) -> Result<UnixMillis, LedgerError> {
         let sql = "SELECT max(at) FROM (SELECT max(coalesce(ended_at, started_at)) AS at FROM run \
-                   UNION ALL SELECT at FROM (SELECT at FROM event ORDER BY id DESC LIMIT 1) \
-                   UNION ALL SELECT created_at FROM identity)";
+                   UNION ALL SELECT at FROM (SELECT at FROM event ORDER BY id DESC LIMIT 1) AS latest \
+                   UNION ALL SELECT created_at FROM identity) AS times";
         Ok(self.find(sql, [])?.unwrap_or(UnixMillis(0)))
     }
 
@@ -43,12 +43,12 @@ impl Store {
             None => self.last_timestamp()?.map_or(0, |last| at.since_ms(last).max(0)),
         };
         let boot_ms = boot.map(|boot| boot.since_ms);
-        self.connection.execute(
+        let run = self.connection.insert(
             "INSERT INTO run (name, command, started_at, boot, boot_ms, clock_skew_ms, clock_skew_known) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             (name, command, at.0, boot.map(|boot| &boot.id), boot_ms, clock_skew_ms, known_ms.is_some()),
         )?;
-        Ok(RunId(self.connection.last_insert_rowid()))
+        Ok(RunId(run))
     }
 
     /// Records how a run ended.
@@ -88,7 +88,7 @@ impl Store {
             self.find("SELECT stamp FROM manifest WHERE id = ?1", [manifest.0])?;
         let is_unchanged = stamp.is_some() && known_stamp.as_deref() == stamp;
         self.connection.execute(
-            "INSERT OR IGNORE INTO manifest_read (run, manifest, unchanged) VALUES (?1, ?2, ?3)",
+            "INSERT INTO manifest_read (run, manifest, unchanged) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             (run.0, manifest.0, is_unchanged),
         )?;
         if !is_unchanged {
@@ -116,6 +116,6 @@ impl Store {
              AND NOT EXISTS (SELECT 1 FROM last_seen WHERE last_seen.item = item.id AND last_seen.run = ?1)",
             (run.0, manifest.0),
         )?;
-        Ok(u64::try_from(removed).unwrap_or(u64::MAX))
+        Ok(removed)
     }
 }

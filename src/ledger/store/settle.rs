@@ -1,7 +1,5 @@
 //! Settling: the only place where an attempt or an item changes its state.
 
-use rusqlite::OptionalExtension as _;
-
 use super::Store;
 use crate::{
     domain::{AttemptState, ItemEvent, State, UnixMillis},
@@ -16,7 +14,7 @@ impl Store {
     pub fn settle(&self, attempt: AttemptId, result: &AttemptResult) -> Result<(), LedgerError> {
         let (item, as_str, latest): (i64, String, Option<i64>) = self
             .connection
-            .prepare_cached(
+            .prepare(
                 "SELECT item.id, item.state, item.attempt FROM attempt JOIN item ON item.id = attempt.item \
                  WHERE attempt.id = ?1",
             )?
@@ -52,7 +50,7 @@ impl Store {
             "UPDATE attempt SET state = ?2, cause = coalesce(?3, cause), answered_at = coalesce(answered_at, ?4), \
              video_no = coalesce(video_no, ?5), uploaded_at = coalesce(uploaded_at, ?6), \
              bound_by = coalesce(bound_by, ?7), \
-             counts_until = CASE ?8 WHEN 0 THEN NULL ELSE min(counts_until, ?8) END WHERE id = ?1",
+             counts_until = CASE CAST(?8 AS BIGINT) WHEN 0 THEN NULL ELSE min(counts_until, CAST(?8 AS BIGINT)) END WHERE id = ?1",
             (
                 attempt.0,
                 state.as_str(),
@@ -90,9 +88,8 @@ impl Store {
         }
         let sent: Option<(i64, Option<i64>)> = self
             .connection
-            .prepare_cached("SELECT sent_at, body_until FROM attempt WHERE id = ?1")?
-            .query_row([attempt.0], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
+            .prepare("SELECT sent_at, body_until FROM attempt WHERE id = ?1")?
+            .find_row([attempt.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let Some((sent_at, body_until)) = sent else { return Ok(()) };
         let sent_at = UnixMillis(sent_at);
         // how long a file is on its way says nothing of the service
@@ -110,7 +107,7 @@ impl Store {
         };
         let Some(accepted_at) = accepted_at else { return Ok(()) };
         self.connection
-            .prepare_cached("UPDATE observed_delay SET acceptance_ms = ?1 WHERE acceptance_ms < ?1")?
+            .prepare("UPDATE observed_delay SET acceptance_ms = ?1 WHERE acceptance_ms < ?1")?
             .execute([accepted_at.since_ms(arrived_from)])?;
         Ok(())
     }
@@ -168,7 +165,7 @@ impl Store {
     /// A request that was in flight at a crash has no answer. It may have been accepted.
     pub(in crate::ledger) fn mark_sending_in_doubt(&self, now: UnixMillis) -> Result<(), LedgerError> {
         let mut statement = self.connection.prepare("SELECT id FROM attempt WHERE state = 'sending'")?;
-        let left: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let left: Vec<i64> = statement.query_column([])?;
         let cause = "the program ended before the answer came".to_owned();
         for attempt in left {
             self.settle(AttemptId(attempt), &AttemptResult::new(event_after_crash(), now, cause.clone()))?;

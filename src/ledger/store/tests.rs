@@ -26,8 +26,12 @@ use crate::{
     domain::{RunOutcome, State, UnixMillis},
     events::EventBus,
     ledger::{
-        DeletionOrder, Ledger, LedgerError, ListFilter, RunId, Snapshot, Store, commit_queue::CommitQueue,
-        open, readers::Readers, tests::identity,
+        DeletionOrder, Ledger, LedgerError, LedgerPlace, ListFilter, RunId, Snapshot, Store,
+        commit_queue::CommitQueue,
+        open,
+        readers::Readers,
+        sql,
+        tests::{database, identity},
     },
     manifest::{Manifest, ManifestSpec},
     pipeline::{self, Context, ReconcileRules, RunPolicy, Signals},
@@ -56,9 +60,9 @@ const WHOLE: &[(&str, &str)] = &[
     ("FROM item JOIN last_seen ON last_seen.item = item.id LEFT JOIN attempt", "the tables of a report"),
     ("FROM row_issue LEFT JOIN manifest", "the tables of a report"),
     ("FROM row_issue WHERE run = ?1 AND kind = 'rejected'", "the reasons of a report"),
-    ("SELECT count(*), coalesce(sum(state IN (", "the requests of a report and of `status`"),
+    ("SELECT count(*), count(*) FILTER (WHERE state IN (", "the requests of a report and of `status`"),
     ("SELECT sent_at, answered_at, counts_until, run = ?1", "the timeline of a report"),
-    ("SELECT submission ->> '$.coordinates.latitude'", "the places of a report"),
+    ("SELECT CAST(submission ->> '$.coordinates.latitude'", "the places of a report"),
     ("SELECT item FROM last_seen WHERE line = ?1", "`explain` by a line"),
     ("SELECT item.id, item.state, item.external_id", "`list` shows every item"),
 ];
@@ -118,12 +122,12 @@ impl Traced {
     }
 
     fn open(&self, now: UnixMillis) -> Ledger {
-        let mut store = open::open(&self.path(), &identity(), now).unwrap();
-        let connection = &mut store.snapshot.connection;
+        let mut store = open::open(self.path(), &identity(), now).unwrap();
+        let connection = store.snapshot.connection.of_file();
         self.trace(connection);
         // the log holds all that was written
         connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
-        let readers = (self.reads == Reads::Apart).then(|| Readers::new(store.path()));
+        let readers = (self.reads == Reads::Apart).then(|| Readers::new(store.place()));
         Ledger { commit_queue: CommitQueue::new(store), readers, check: Arc::default() }
     }
 
@@ -139,8 +143,8 @@ impl Traced {
 
     /// A connection that only reads, as commands beside a run have one.
     fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot::open(&self.path()).unwrap();
-        self.trace(&mut snapshot.connection);
+        let mut snapshot = Snapshot::open(self.path()).unwrap();
+        self.trace(snapshot.connection.of_file());
         snapshot
     }
 
@@ -315,13 +319,24 @@ fn every_statement_reads_by_index_but_for_a_named_list() {
 
     let statements = traced.statements.lock().unwrap();
     // a connection like those of the ledger, since its options decide plans too
-    let snapshot = Snapshot::open(&traced.path()).unwrap();
+    let snapshot = Snapshot::open(traced.path()).unwrap();
     let is_planned = |sql: &&String| {
         let verbs = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"];
         verbs.iter().any(|verb| sql.trim_start().starts_with(verb))
     };
     let planned: Vec<&String> = statements.keys().filter(is_planned).collect();
     assert!(planned.len() > 100, "only {} statements: the runs no longer do what they did", planned.len());
+    if let Some(address) = database() {
+        let ledger = Ledger::open(address.clone(), &identity(), T0).unwrap();
+        let LedgerPlace::Database(address) = address else { panic!("a database") };
+        let postgres = sql::postgres::PostgresConnection::open(&address).unwrap();
+        let refused: Vec<String> = planned
+            .iter()
+            .filter_map(|sql| Some(format!("{}: {sql}", postgres.understand(sql).err()?)))
+            .collect();
+        assert!(refused.is_empty(), "PostgreSQL does not understand:\n{}", refused.join("\n"));
+        drop(ledger);
+    }
     // the plan of a minimum says SEARCH also where it reads a whole table
     let is_scan = |step: &String| {
         let minimum = step.strip_prefix("SEARCH ").filter(|rest| !rest.contains(" USING "));
@@ -332,7 +347,8 @@ fn every_statement_reads_by_index_but_for_a_named_list() {
     };
     let (mut unnamed, mut named) = (Vec::new(), BTreeSet::new());
     for sql in planned {
-        let steps: Vec<String> = plan_of(&snapshot.connection, sql).into_iter().filter(is_scan).collect();
+        let steps: Vec<String> =
+            plan_of(snapshot.connection.sqlite().unwrap(), sql).into_iter().filter(is_scan).collect();
         if steps.is_empty() {
             continue;
         }

@@ -140,7 +140,7 @@ async fn a_failed_row_is_paid_again_only_by_order() {
     let numbers: Vec<String> = {
         let raw = fixture.raw();
         let mut statement = raw.prepare("SELECT video_no || ' ' || state FROM attempt ORDER BY id").unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        statement.query_column([]).unwrap()
     };
     assert_eq!(numbers, ["VI0001 superseded", "VI0002 accepted"]);
 }

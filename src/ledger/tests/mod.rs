@@ -16,8 +16,6 @@ mod settle;
 
 use std::{path::PathBuf, time::Duration};
 
-use rusqlite::Connection;
-
 use strum::VariantArray as _;
 
 use super::*;
@@ -30,10 +28,27 @@ const T0: UnixMillis = UnixMillis(1_700_000_000_000);
 
 struct Fixture {
     folder: tempfile::TempDir,
+    place: LedgerPlace,
     ledger: Option<Ledger>,
     run: RunId,
     manifest: ManifestId,
     concurrency: u64,
+}
+
+/// The base of an address, such as `postgres://postgres@localhost/postgres`: the tests of the ledger use it instead of files.
+const TEST_DATABASE: &str = "TELECINE_TEST_POSTGRES";
+
+/// The place of a new ledger: a file, or a schema of its own.
+fn new_place(folder: &tempfile::TempDir) -> LedgerPlace {
+    database().unwrap_or_else(|| folder.path().join("ledger.db").into())
+}
+
+/// A new schema of the database for tests. `None`: there is none.
+pub(crate) fn database() -> Option<LedgerPlace> {
+    static SCHEMAS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let base = std::env::var(TEST_DATABASE).ok()?;
+    let number = SCHEMAS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    format!("{base}?schema=test_{}_{number}", std::process::id()).parse().ok()
 }
 
 /// The identity of the account that the tests of this crate import into.
@@ -65,13 +80,24 @@ async fn begin(ledger: &Ledger, name: &str, at: UnixMillis, stamp: Option<&str>)
 impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0).unwrap();
+        let place = new_place(&folder);
+        let ledger = Ledger::open(&place, &identity(), T0).unwrap();
         let (run, manifest) = begin(&ledger, "first", T0, None).await;
-        Self { folder, ledger: Some(ledger), run, manifest, concurrency: 1 }
+        Self { folder, place, ledger: Some(ledger), run, manifest, concurrency: 1 }
+    }
+
+    /// The same, for what only a file has. `None`: the tests use a database now.
+    async fn of_file() -> Option<Self> {
+        let fixture = Self::new().await;
+        if fixture.place.file().is_none() {
+            println!("skipped: only a file has it");
+            return None;
+        }
+        Some(fixture)
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.path().join("ledger.db")
+        self.place.file().unwrap().to_path_buf()
     }
 
     fn ledger(&self) -> &Ledger {
@@ -85,7 +111,7 @@ impl Fixture {
 
     async fn reopen_with(&mut self, at: UnixMillis, stamp: Option<String>) {
         self.ledger.take().unwrap().close().await;
-        let ledger = Ledger::open(&self.path(), &identity(), at).unwrap();
+        let ledger = Ledger::open(&self.place, &identity(), at).unwrap();
         let name = format!("after {}", self.run);
         (self.run, self.manifest) = begin(&ledger, &name, at, stamp.as_deref()).await;
         self.ledger = Some(ledger);
@@ -183,15 +209,35 @@ impl Fixture {
         }
     }
 
-    /// A connection beside the ledger, as a user of the sqlite3 tool would open it.
-    fn raw(&self) -> Connection {
-        Connection::open(self.path()).unwrap()
+    /// A connection beside the ledger, as a user of sqlite3 or psql would open it.
+    fn raw(&self) -> sql::Connection {
+        match &self.place {
+            LedgerPlace::File(path) => sql::Connection::Sqlite(rusqlite::Connection::open(path).unwrap()),
+            LedgerPlace::Database(address) => {
+                sql::Connection::Postgres(sql::postgres::PostgresConnection::open(address).unwrap())
+            }
+        }
+    }
+
+    /// Runs statements beside the ledger. `DROP TRIGGER name` is written without the table, as in SQLite.
+    fn script(&self, statements: &str) {
+        let raw = self.raw();
+        for statement in statements.split(';') {
+            let table =
+                statement.trim().strip_prefix("DROP TRIGGER ").and_then(|name| name.split('_').next());
+            match (&self.place, table) {
+                (LedgerPlace::Database(_), Some(table)) => {
+                    raw.execute(&format!("{statement} ON {table}"), []).unwrap();
+                }
+                _ => {
+                    raw.execute(statement, []).unwrap();
+                }
+            }
+        }
     }
 
     fn states(&self) -> Vec<String> {
-        let raw = self.raw();
-        let mut statement = raw.prepare("SELECT state FROM item ORDER BY id").unwrap();
-        statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        self.raw().prepare("SELECT state FROM item ORDER BY id").unwrap().query_column([]).unwrap()
     }
 }
 

@@ -1,12 +1,16 @@
 //! Opening: lock, version, owner and damage.
 
+use rusqlite::Connection;
+
 use super::*;
 
 #[tokio::test]
 async fn a_second_writer_gets_an_error_that_names_the_holder() {
     let fixture = Fixture::new().await;
-    let second = Ledger::open(&fixture.path(), &identity(), T0);
-    let Err(LedgerError::Locked { holder, .. }) = second else { panic!("a second writer got in") };
+    let second = Ledger::open(&fixture.place, &identity(), T0);
+    let Err(LedgerError::Locked { holder, .. } | LedgerError::LeaseHeld { holder, .. }) = second else {
+        panic!("a second writer got in")
+    };
     assert!(holder.contains(&std::process::id().to_string()), "{holder}");
 }
 
@@ -15,7 +19,7 @@ async fn a_ledger_of_another_server_key_or_program_is_refused_with_what_to_do() 
     let mut fixture = Fixture::new().await;
     fixture.write(Store::confirm_key).await;
     fixture.ledger.take().unwrap().close().await;
-    let open = |identity: &Identity| match Ledger::open(&fixture.path(), identity, T0) {
+    let open = |identity: &Identity| match Ledger::open(&fixture.place, identity, T0) {
         Ok(_) => String::new(),
         Err(error) => error.to_string(),
     };
@@ -24,11 +28,16 @@ async fn a_ledger_of_another_server_key_or_program_is_refused_with_what_to_do() 
     let other_key = Identity { key_digest: [2; 32], ..identity() };
     assert!(open(&other_key).contains("--same-account"));
     let same_account = Identity { key_change: KeyChange::SameAccount, ..other_key.clone() };
-    let ledger = Ledger::open(&fixture.path(), &same_account, T0).unwrap();
+    let ledger = Ledger::open(&fixture.place, &same_account, T0).unwrap();
     ledger.write(Store::confirm_key).await.unwrap();
     ledger.close().await;
     assert_eq!(open(&other_key), "", "the new key is known from now on");
+}
 
+#[tokio::test]
+async fn a_file_of_a_newer_or_another_program_is_refused() {
+    let Some(mut fixture) = Fixture::of_file().await else { return };
+    fixture.ledger.take().unwrap().close().await;
     let newer = fixture.folder.path().join("newer.db");
     std::fs::copy(fixture.path(), &newer).unwrap();
     Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
@@ -87,16 +96,14 @@ async fn the_ledger_is_readable_by_its_owner_only() {
 async fn a_log_without_its_ledger_is_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ledger.db-wal"), "x").unwrap();
-    let Err(error) = Ledger::open(&folder.path().join("ledger.db"), &identity(), T0) else {
-        panic!("opened")
-    };
+    let Err(error) = Ledger::open(folder.path().join("ledger.db"), &identity(), T0) else { panic!("opened") };
     assert!(error.to_string().contains("-wal"), "{error}");
 }
 
 #[tokio::test]
 async fn a_damaged_file_is_refused_before_anything_is_sent() {
     use std::os::unix::fs::FileExt;
-    let mut fixture = Fixture::new().await;
+    let Some(mut fixture) = Fixture::of_file().await else { return };
     fixture.admit((0..200).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     fixture.ledger.take().unwrap().close().await;
     let file = std::fs::OpenOptions::new().write(true).open(fixture.path()).unwrap();
@@ -105,14 +112,14 @@ async fn a_damaged_file_is_refused_before_anything_is_sent() {
     for at in (size / 4_096 * 3 / 4 * 4_096..size).step_by(4_096) {
         file.write_all_at(&[0xa5; 64], at).unwrap();
     }
-    let refused = Ledger::open(&fixture.path(), &identity(), T0).map(drop).unwrap_err();
+    let refused = Ledger::open(&fixture.place, &identity(), T0).map(drop).unwrap_err();
     assert!(matches!(refused, LedgerError::Damaged { .. }), "{refused}");
 }
 
 #[tokio::test]
 async fn a_ledger_made_before_its_first_import_belongs_to_whoever_sends_first() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("early.db");
+    let path = new_place(&folder);
     let digest = SourceUrl::parse("https://host/a.mp4").unwrap().digest();
     let early = Ledger::open_early(&path, [3; 32], T0).unwrap();
     let found = [(digest, probe(ProbeVerdict::Supported, T0))];
@@ -135,7 +142,7 @@ async fn a_ledger_made_before_its_first_import_belongs_to_whoever_sends_first() 
 #[tokio::test]
 async fn a_key_that_the_service_never_accepted_does_not_own_the_ledger() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("l.db");
+    let path = new_place(&folder);
     let mistyped = Identity { key_digest: [7; 32], ..identity() };
     Ledger::open(&path, &mistyped, T0).unwrap().close().await;
     let right = Ledger::open(&path, &identity(), T0).unwrap();
@@ -145,9 +152,9 @@ async fn a_key_that_the_service_never_accepted_does_not_own_the_ledger() {
 }
 
 /// A ledger larger than what is checked before it is used, with damaged pages, after a run that did or did not end.
-async fn large_and_damaged(is_ended: bool) -> Fixture {
+async fn large_and_damaged(is_ended: bool) -> Option<Fixture> {
     use std::os::unix::fs::FileExt;
-    let mut fixture = Fixture::new().await;
+    let mut fixture = Fixture::of_file().await?;
     let run = fixture.run;
     fixture.admit((0..200).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
     if is_ended {
@@ -165,16 +172,16 @@ async fn large_and_damaged(is_ended: bool) -> Fixture {
     let file = std::fs::OpenOptions::new().write(true).open(fixture.path()).unwrap();
     // a page in the middle of the large value: nothing else reads it
     file.write_all_at(&0xffff_ffff_u32.to_be_bytes(), damaged + 32 * 1024 * 1024 / 4_096 * 4_096).unwrap();
-    fixture
+    Some(fixture)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_of_a_large_ledger_ends_the_run_after_one_that_did_not_end() {
-    let ended = large_and_damaged(true).await;
-    let unchecked = Ledger::open(&ended.path(), &identity(), T0).unwrap();
+    let Some(ended) = large_and_damaged(true).await else { return };
+    let unchecked = Ledger::open(ended.path(), &identity(), T0).unwrap();
     assert!(unchecked.write(|_| Ok(())).await.is_ok());
-    let fixture = large_and_damaged(false).await;
-    let ledger = Ledger::open(&fixture.path(), &identity(), T0).unwrap();
+    let Some(fixture) = large_and_damaged(false).await else { return };
+    let ledger = Ledger::open(&fixture.place, &identity(), T0).unwrap();
     // the check has a thread of its own
     let refused = loop {
         if let Err(refused) = ledger.write(|_| Ok(())).await {
@@ -188,7 +195,7 @@ async fn damage_of_a_large_ledger_ends_the_run_after_one_that_did_not_end() {
     let raw = Connection::open(fixture.path()).unwrap();
     raw.execute("UPDATE run SET ended_at = 1", []).unwrap();
     drop(raw);
-    let again = Ledger::open(&fixture.path(), &identity(), T0).unwrap();
+    let again = Ledger::open(&fixture.place, &identity(), T0).unwrap();
     while again.write(|_| Ok(())).await.is_ok() {
         tokio::task::yield_now().await;
     }

@@ -24,9 +24,7 @@ async fn a_decision_of_a_review_is_applied_and_recorded_with_its_author() {
         .raw()
         .prepare("SELECT attempt || ' ' || event || ' ' || who || ' ' || why FROM answer ORDER BY id")
         .unwrap()
-        .query_map([], |row| row.get(0))
-        .unwrap()
-        .collect::<Result<_, _>>()
+        .query_column([])
         .unwrap();
     assert_eq!(written[1], "2 resend_ordered ann@desk seen in the library");
     assert!(fixture.raw().execute("DELETE FROM answer", []).is_err(), "answers are append-only");

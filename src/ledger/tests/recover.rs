@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
-    let mut fixture = Fixture::new().await;
+    let Some(mut fixture) = Fixture::of_file().await else { return };
     let rows = || vec![row(2, "a", &[]), row(3, "b", &[])];
     fixture.admit(rows()).await;
     let marks = fixture.folder.path().join("far");
@@ -13,7 +13,7 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
         |path: &std::path::Path, restored| Ledger::open(path, &Identity { restored, ..identity.clone() }, T0);
     fixture.ledger.take().unwrap().close().await;
     let backup = fixture.folder.path().join("backup.db");
-    Snapshot::open(&fixture.path()).unwrap().copy_to(&backup).unwrap();
+    Snapshot::open(&fixture.place).unwrap().copy_to(&backup).unwrap();
     // the first row is sent with the real ledger, then the backup is put in its place
     fixture.ledger = Some(open(&fixture.path(), Restored::Refused).unwrap());
     let sent = fixture.claim(T0).await;

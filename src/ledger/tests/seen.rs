@@ -1,5 +1,7 @@
 //! What an operator sees: one item's history, lists of items, runs, and how fast each is found.
 
+use rusqlite::Connection;
+
 use super::*;
 use crate::ledger::snapshot::{ReportScope, aggregates, history, listed, running};
 
@@ -12,8 +14,8 @@ fn plan_of(raw: &Connection, sql: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn an_item_is_found_by_an_index_whatever_names_it() {
-    let fixture = Fixture::new().await;
-    let raw = fixture.raw();
+    let Some(fixture) = Fixture::of_file().await else { return };
+    let raw = Connection::open(fixture.path()).unwrap();
     for sql in history::LOOKUPS.iter().chain(&[running::LATEST_ERRORS]) {
         for step in plan_of(&raw, sql) {
             // there are few manifests, and the partial index of errors is read from its end

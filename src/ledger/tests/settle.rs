@@ -32,10 +32,14 @@ async fn the_transition_table_holds_against_manual_changes() {
         "UPDATE attempt SET state = 'accepted'",
         "INSERT INTO attempt (item, run, state, sent_at, send_before) VALUES (1, 1, 'sending', 0, 0)",
         "INSERT INTO item (key, state, manifest, line, namespace, fingerprint, submission, cells, admitted_at, poll_at) \
-         VALUES (zeroblob(16), 'accepted', 1, 1, 'x', zeroblob(16), '{}', '[]', 0, 0)",
+         VALUES (?1, 'accepted', 1, 1, 'x', ?1, '{}', '[]', 0, 0)",
     ] {
         let is_pending_allowed = forbidden.ends_with("'pending'");
-        let changed = raw.execute(forbidden, []);
+        let changed = if forbidden.contains("?1") {
+            raw.execute(forbidden, [[0_u8; 16]])
+        } else {
+            raw.execute(forbidden, [])
+        };
         // sending -> pending is allowed by the transition table, but a manual change makes the attempt
         // contradict its item
         if is_pending_allowed {
@@ -68,16 +72,13 @@ async fn a_changed_event_breaks_the_chain() {
     claim_in_doubt(&fixture).await;
     let snapshot = fixture.ledger().snapshot().await.unwrap();
     assert_eq!(snapshot.problems().unwrap(), Vec::<String>::new());
-    let raw = fixture.raw();
-    raw.execute_batch("DROP TRIGGER event_is_never_changed; UPDATE event SET at = at + 1 WHERE id = 2")
-        .unwrap();
+    fixture.script("DROP TRIGGER event_is_never_changed; UPDATE event SET at = at + 1 WHERE id = 2");
     let problems = snapshot.problems().unwrap();
     assert!(problems.len() == 1 && problems[0].contains("event 2"), "{problems:?}");
     // one that vanishes is missed by the next
-    raw.execute_batch("UPDATE event SET at = at - 1 WHERE id = 2; DROP TRIGGER event_is_never_deleted")
-        .unwrap();
+    fixture.script("UPDATE event SET at = at - 1 WHERE id = 2; DROP TRIGGER event_is_never_deleted");
     assert_eq!(snapshot.problems().unwrap(), Vec::<String>::new());
-    raw.execute_batch("DELETE FROM event WHERE id = 2").unwrap();
+    fixture.script("DELETE FROM event WHERE id = 2");
     let problems = snapshot.problems().unwrap();
     assert!(problems.len() == 1 && problems[0].contains("event 3"), "{problems:?}");
 }

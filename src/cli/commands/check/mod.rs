@@ -8,7 +8,6 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io::{self, BufWriter},
-    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -33,7 +32,7 @@ use crate::{
     clock::Clock,
     domain::{ProbeVerdict, Problem, counted},
     error::{Error, ExitCode},
-    ledger::Snapshot,
+    ledger::{LedgerPlace, Snapshot},
     manifest::{Manifest, Scan, ScannedRow},
     pipeline::ProbeTarget,
     report::{Findings, SCHEMA, Severity, with_separators},
@@ -54,7 +53,7 @@ pub(in crate::cli) struct CheckArgs {
 
     /// Compare with this ledger: what is sent already, and what changed since [default: the ledger that import would use, if it is there].
     #[arg(long, value_name = "PATH", env = "TELECINE_LEDGER", help_heading = "Ledger")]
-    ledger: Option<PathBuf>,
+    ledger: Option<LedgerPlace>,
     #[command(flatten)]
     chosen: ChosenSettings,
 
@@ -159,7 +158,7 @@ pub(in crate::cli) fn check(
     let place = LedgerArgs { ledger: args.ledger.clone(), chosen: args.chosen.clone() };
     let place = place.of_manifests(Target::Service, &args.manifest.manifests);
     // each account has a ledger of its own
-    let is_there = place.exists() && !args.manifest.has_accounts();
+    let is_there = place.may_exist() && !args.manifest.has_accounts();
     let is_wanted = args.ledger.is_some() || args.probe.probe || is_there;
     let ledger = is_wanted.then_some(place);
     let findings = if args.csv { Some(Findings::new(BufWriter::new(io::stdout()))?) } else { None };
@@ -167,7 +166,7 @@ pub(in crate::cli) fn check(
     let rows = accounts::rows_of(&args.manifest, accounts, &findings)?;
     let checked = match &ledger {
         Some(ledger) if args.probe.probe => block_on(probe_sources(args, manifests, ledger, &findings)),
-        ledger => read(args, manifests, ledger.as_deref(), &findings)
+        ledger => read(args, manifests, ledger.as_ref(), &findings)
             .map(|checking| CheckEnd::Complete(Box::new(checking))),
     };
     let Checking { scan, comparison, probed } = match checked {
@@ -188,7 +187,7 @@ pub(in crate::cli) fn check(
     let compared = ledger.as_ref().map(|path| (path, &comparison));
     if args.json {
         let ledger = compared.map(|(path, comparison)| LedgerFigures {
-            path: path.display().to_string(),
+            path: path.to_string(),
             would_send: comparison.would_send,
             known: comparison.known_words(),
             drifted: comparison.drifted,
@@ -203,7 +202,7 @@ pub(in crate::cli) fn check(
     }
     let mut text = format!("{opened}{}{}", show_scan(&scan), accounts::show(rows.as_ref()));
     if let Some((path, comparison)) = compared {
-        let _ = writeln!(text, "\n  compared with {}:", path.display());
+        let _ = writeln!(text, "\n  compared with {path}:");
         let _ = writeln!(text, "  {:>9} would be sent", with_separators(comparison.would_send));
         show_known(&mut text, comparison);
     }
@@ -224,7 +223,7 @@ pub(in crate::cli) fn check(
 fn read(
     args: &CheckArgs,
     mut manifests: Vec<Manifest>,
-    ledger: Option<&Path>,
+    ledger: Option<&LedgerPlace>,
     findings: &Shared,
 ) -> Result<Checking, Error> {
     let snapshot = ledger.map(Snapshot::open).transpose()?;
@@ -240,13 +239,13 @@ fn read(
 async fn probe_sources(
     args: &CheckArgs,
     mut manifests: Vec<Manifest>,
-    ledger: &Path,
+    ledger: &LedgerPlace,
     findings: &Shared,
 ) -> Result<CheckEnd, Error> {
     let columns: BTreeMap<Arc<str>, (usize, String)> =
         manifests.iter().map(|manifest| (Arc::from(manifest.path()), manifest.url_column())).collect();
     let (paths, reader_findings) = (columns.clone(), Arc::clone(findings));
-    let (path, errors_max) = (ledger.to_path_buf(), args.demands.max_errors);
+    let (path, errors_max) = (ledger.clone(), args.demands.max_errors);
     let read = move |targets: mpsc::Sender<ProbeTarget>| {
         let snapshot = Snapshot::open(&path)?;
         let mut wanted = 0;

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     io::{self, IsTerminal as _, Write as _},
-    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -28,7 +27,7 @@ use crate::{
     domain::{Limit, Probe, ProbeVerdict, Problem, Reach, State, UnixMillis},
     error::{Error, ExitCode},
     events::EventBus,
-    ledger::{Ledger, PlannedAction, Snapshot},
+    ledger::{Ledger, LedgerPlace, PlannedAction, Snapshot},
     manifest::ProblemCount,
     pipeline::{self, ProbeOrigin, ProbeStage, ProbeStageError, ProbeTarget},
     probe::{ProbeRules, Prober, VIDEO_MAX, http::HttpFetcher},
@@ -157,7 +156,7 @@ pub(super) const fn is_worth_a_probe(planned_action: PlannedAction) -> bool {
 pub(super) async fn probe<T: Send + 'static>(
     args: &ProbeArgs,
     links: LinkRules,
-    ledger: &Path,
+    ledger: &LedgerPlace,
     columns: BTreeMap<Arc<str>, (usize, String)>,
     read: impl FnOnce(tokio::sync::mpsc::Sender<ProbeTarget>) -> Result<T, Error> + Send + 'static,
     mut report: impl FnMut(&ProbeTarget, &Problem, ProbeVerdict) -> Result<(), Error>,

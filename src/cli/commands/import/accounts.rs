@@ -142,7 +142,7 @@ fn import_all(common: &Common<'_>, hooks: &RunHooks) -> Result<AccountsEnd, Erro
     check_flags(args)?;
     let mut manifests = args.manifest.open(&common.events)?;
     let target = args.service.target();
-    let reports = args.output.reports(&LedgerArgs::default_place(target, &args.manifest.manifests));
+    let reports = args.output.reports(&LedgerArgs::default_place(target, &args.manifest.manifests).into());
     let AccountRows { accounts, unassigned } =
         assign_rows(&mut manifests, &common.accounts.known, &reports, &common.events)?;
     let (mut prepared, mut ends) = (Vec::new(), Vec::new());

@@ -1,6 +1,6 @@
 //! Who is told of an import: monitors, commands, Prometheus, browsers and the service manager.
 
-use std::{net::SocketAddr, path::Path};
+use std::net::SocketAddr;
 
 use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
@@ -17,6 +17,7 @@ use crate::{
     clock::Clock,
     error::Error,
     events::Event,
+    ledger::LedgerPlace,
     report::{self, Summary},
 };
 
@@ -67,7 +68,7 @@ impl RunHooks {
         &self,
         ended: &Result<Summary, Error>,
         account: Option<&str>,
-        ledger: Option<&Path>,
+        ledger: Option<&LedgerPlace>,
     ) -> Result<(), Error> {
         let (code, json, text) = match ended {
             Ok(summary) => {

@@ -192,7 +192,7 @@ pub(in crate::cli) fn import(args: &ImportArgs, accounts: &Accounts) -> Result<E
         execute(&request, kind, &args.output, Some(&hooks))
     });
     if !matches!(ended, Err(Error::StoppedAtOnce(_))) {
-        block_on(hooks.end(&ended, None, ledger.as_deref()))?;
+        block_on(hooks.end(&ended, None, ledger.as_ref()))?;
     }
     Ok(ended?.exit_code)
 }
@@ -207,7 +207,7 @@ impl ImportArgs {
 fn show_dry_run(args: &ImportArgs) -> Result<ExitCode, Error> {
     let ledger = args.ledger.of_manifests(args.service.target(), &args.manifest.manifests);
     let manifests = args.manifest.open_alone(args.output.json || args.output.quiet)?;
-    let snapshot = if ledger.exists() { Some(Snapshot::open(&ledger)?) } else { None };
+    let snapshot = Snapshot::open_if_there(&ledger)?;
     dry_run::dry_run(manifests, snapshot.as_ref(), &args.rows, args.budget.price.price(), &args.output)
 }
 
@@ -221,7 +221,7 @@ fn prepare(args: &ImportArgs, events: EventBus) -> Result<(RunRequest, RunKind),
     let paths = &args.manifest.manifests;
     let request = args.service.request(&args.ledger, paths, &output, events)?;
     if let Some(plan_id) = &args.plan_id {
-        let snapshot = if request.ledger.exists() { Some(Snapshot::open(&request.ledger)?) } else { None };
+        let snapshot = Snapshot::open_if_there(&request.ledger)?;
         let basis = plan::PlanBasis {
             reading: args.manifest.plan_fields(),
             rows: args.rows.plan_fields(),

@@ -70,7 +70,7 @@ pub(in crate::cli) struct PruneBody {
 pub(super) fn prune_reports(args: &PruneArgs) -> Result<ExitCode, Error> {
     let reports = match &args.out_dir {
         Some(folder) => folder.clone(),
-        None => args.ledger.path()?.with_file_name("reports"),
+        None => args.ledger.path()?.folder().join("reports"),
     };
     let policy = KeepPolicy {
         last: args.keep.keep_last.unwrap_or(0),

@@ -48,7 +48,7 @@ fn claim_behind(
 ) -> (HashMap<String, i32>, Box<Claim>, Store, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
 
-    let mut store = open::open(&folder.path().join("l.db"), &identity(), T0).unwrap();
+    let mut store = open::open(folder.path().join("l.db"), &identity(), T0).unwrap();
     let mut terms = None;
     store
         .transaction(|store| {
@@ -99,10 +99,15 @@ fn steps_of(store: &mut Store, work: impl FnOnce(&Store) -> Result<(), LedgerErr
         }
     };
     // statements of earlier transactions count from before
-    store.connection.flush_prepared_statement_cache();
-    store.snapshot.connection.trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(trace)).unwrap();
+    store.connection.sqlite().unwrap().flush_prepared_statement_cache();
+    store.snapshot.connection.of_file().trace_v2(TraceEventCodes::SQLITE_TRACE_PROFILE, Some(trace)).unwrap();
     store.transaction(work).unwrap();
-    store.snapshot.connection.trace_v2(TraceEventCodes::empty(), None::<fn(TraceEvent<'_>)>).unwrap();
+    store
+        .snapshot
+        .connection
+        .of_file()
+        .trace_v2(TraceEventCodes::empty(), None::<fn(TraceEvent<'_>)>)
+        .unwrap();
     let steps = steps.lock().unwrap().clone();
     assert!(steps.len() > 3, "{steps:?}");
     steps
@@ -122,7 +127,8 @@ fn the_statements_of_a_claim_scan_no_table_that_grows_with_the_archive() {
         // with it
         let is_read = |sql: &&String| sql.starts_with("SELECT") && !sql.ends_with("ORDER BY id DESC LIMIT 1");
         for sql in steps.keys().filter(is_read) {
-            let mut statement = store.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let mut statement =
+                store.connection.sqlite().unwrap().prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let mut rows = statement.raw_query();
             while let Some(row) = rows.next().unwrap() {
                 let plan: String = row.get("detail").unwrap();
@@ -176,7 +182,7 @@ fn no_change_of_an_upload_or_of_an_admission_builds_a_temporary_table() {
     assert!(changes.len() >= 8, "{changes:?}");
     for sql in changes {
         // an IN with more than two texts in a check, a trigger or the condition of an index is such a table
-        let mut statement = store.connection.prepare(&format!("EXPLAIN {sql}")).unwrap();
+        let mut statement = store.connection.sqlite().unwrap().prepare(&format!("EXPLAIN {sql}")).unwrap();
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().unwrap() {
             let opcode: String = row.get("opcode").unwrap();
