@@ -84,8 +84,6 @@ pub struct Plan {
     pub would_send: u64,
     /// Known items of these manifests that would not be sent, by state.
     pub would_skip: BTreeMap<&'static str, u64>,
-    /// Rows that cannot be sent.
-    pub would_reject: u64,
     /// The most that the uploads cost, in credits. `null`: no price was given.
     pub credits_max: Option<String>,
     /// From when the plan is computed: now.
@@ -244,7 +242,7 @@ impl PlannedRows {
         rows.expiring.sort_unstable();
         rows.counts.read = scan.rows;
         rows.counts.duplicates = scan.duplicates;
-        rows.counts.rejected = scan.rejected + comparison.held_back;
+        rows.counts.invalid = scan.invalid + comparison.held_back;
         (rows.scan, rows.comparison) = (scan, comparison);
         Ok(rows)
     }
@@ -418,7 +416,6 @@ fn build_plan(
         rows: rows.counts,
         would_send: sent,
         would_skip: rows.skipped,
-        would_reject: rows.counts.rejected,
         credits_max: request.price.map(|price| price.of(sent).to_string()),
         starts_at: starts_at.to_string(),
         finish_at: finish_at.to_string(),

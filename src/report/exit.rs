@@ -234,7 +234,7 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     }
     // where nobody watches, only news is worth a failed run
     let is_bad = if end.is_cron { bad.new > 0 } else { bad.new + bad.known > 0 };
-    if items.total == 0 && rows.rejected > 0 && is_bad {
+    if items.total == 0 && rows.invalid > 0 && is_bad {
         let reason = format!("none of the {} could be sent", counted(rows.read, "row", "rows"));
         return ExitStatus::new(ExitCode::ManifestInvalid, reason, "see rejects.csv for what to correct");
     }
@@ -300,13 +300,12 @@ fn work_left(outcome: &RunOutcome, items: &Counts, bad: &BadRowCounts) -> ExitSt
     ExitStatus::new(ExitCode::Temporary, format!("{}{bad}", open_items(items)), next)
 }
 
-/// `; 13 rows were rejected or failed (12 known, 1 new)`. Empty without such rows.
+/// `; 13 bad rows (12 known, 1 new)`. Empty without such rows.
 fn bad_rows_text(bad: &BadRowCounts) -> String {
     if bad.total == 0 {
         return String::new();
     }
-    let rows = counted(bad.total, "row was", "rows were");
-    format!("; {rows} rejected or failed ({})", show_bad_rows(bad))
+    format!("; {} ({})", counted(bad.total, "bad row", "bad rows"), show_bad_rows(bad))
 }
 
 /// `10 acknowledged, 2 known, 1 new`.

@@ -39,7 +39,7 @@ pub struct Counts {
     pub indexed: u64,
     /// Could not be indexed.
     pub failed: u64,
-    /// Refused by the service.
+    /// Rejected by the service.
     pub rejected: u64,
     /// Given up.
     pub abandoned: u64,
@@ -221,7 +221,7 @@ pub struct Summary {
     pub rows: RowCounts,
     /// Items of the run's manifests.
     pub items: Counts,
-    /// Rows that cannot be sent, or that were rejected, failed or given up.
+    /// Rows that are invalid, or that were rejected, failed or given up.
     pub bad_rows: BadRowCounts,
     /// Pending items whose links have expired, or expire within a minute. They are not sent.
     pub expired: u64,
@@ -340,7 +340,7 @@ fn must_equal(what: &str, left: u64, right: u64) -> Result<(), Error> {
 /// Checks that every row read is in one state.
 fn check_totals(snapshot: &Snapshot, rows: &RowCounts, items: &Counts) -> Result<(), Error> {
     let accounted = rows.accounted();
-    must_equal("rows read and rows accounted for", rows.read, accounted + rows.duplicates + rows.rejected)?;
+    must_equal("rows read and rows accounted for", rows.read, accounted + rows.duplicates + rows.invalid)?;
     must_equal("rows taken in and items seen", accounted, items.total)?;
     match snapshot.contradictions()? {
         0 => Ok(()),

@@ -26,7 +26,7 @@ pub fn show_summary(summary: &Summary) -> String {
             (rows.updated, ["took new content"; 2]),
             (rows.drifted, ["differs from what was sent", "differ from what was sent"]),
             (rows.duplicates, DUPLICATES),
-            (rows.rejected, ["cannot be sent"; 2]),
+            (rows.invalid, ["invalid"; 2]),
         ];
         push_lines(&mut text, &lines);
     }
@@ -39,7 +39,8 @@ pub fn show_summary(summary: &Summary) -> String {
     let bad = &summary.bad_rows;
     if bad.total > 0 {
         let (count, rows) = (with_separators(bad.total), if bad.total == 1 { "row" } else { "rows" });
-        let _ = writeln!(text, "\n  {count:>9} {rows} rejected or failed: {}", show_bad_rows(bad));
+        let what = "(invalid, rejected, failed or given up)";
+        let _ = writeln!(text, "\n  {count:>9} bad {rows} {what}: {}", show_bad_rows(bad));
     }
     if !summary.reasons.is_empty() {
         let _ = write!(text, "\n{}", show_reasons(&summary.reasons));
@@ -168,7 +169,7 @@ pub fn show_run_report(report: &RunReport) -> String {
     if !report.is_of_ledger {
         let rows = report.rows();
         push_head(&mut text, rows.read, ["row read", "rows read"]);
-        push_lines(&mut text, &[(rows.duplicates, DUPLICATES), (rows.rejected, ["cannot be sent"; 2])]);
+        push_lines(&mut text, &[(rows.duplicates, DUPLICATES), (rows.invalid, ["invalid"; 2])]);
     }
     push_head(&mut text, report.items.total, if report.is_of_ledger { OF_LEDGER } else { OF_MANIFESTS });
     push_lines(&mut text, &count_lines(&report.items));
@@ -188,7 +189,7 @@ pub fn show_run_report(report: &RunReport) -> String {
     }
     for fault in &report.faults {
         let message = crate::redact::opaque(&fault.message);
-        let _ = writeln!(text, "  {:>9} cannot be sent: {message}", with_separators(fault.rows));
+        let _ = writeln!(text, "  {:>9} invalid: {message}", with_separators(fault.rows));
     }
     match (run.exit_code, &run.exit_reason) {
         (Some(code), Some(reason)) => drop(writeln!(text, "\n  exit {code}: {reason}")),

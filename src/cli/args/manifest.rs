@@ -66,7 +66,7 @@ pub(in crate::cli) struct ManifestArgs {
     /// Send files on this machine that rows name, from this folder and the folders below it.
     ///
     /// A row names a file by its path, absolute or relative to DIR, or as file:///PATH. Nothing outside DIR is sent, wherever
-    /// symbolic links lead. Without this flag, a row that names a file is rejected.
+    /// symbolic links lead. Without this flag, a row that names a file is invalid.
     #[arg(long, value_name = "DIR", env = "TELECINE_FILES_ROOT")]
     pub(in crate::cli) files_root: Option<PathBuf>,
 
@@ -115,7 +115,7 @@ pub(in crate::cli) struct ManifestArgs {
     #[arg(long, value_name = "NAME", env = "TELECINE_SHEET")]
     pub(in crate::cli) sheet: Option<String>,
 
-    /// Read a row with too few cells as if empty cells followed. Without this, such a row is rejected.
+    /// Read a row with too few cells as if empty cells followed. Without this, such a row is invalid.
     #[arg(long, env = "TELECINE_PAD_SHORT_ROWS")]
     pub(in crate::cli) pad_short_rows: bool,
 

@@ -154,7 +154,7 @@ struct DeletionBody {
 struct RowBody {
     manifest: String,
     line: u64,
-    /// `rejected`, `duplicate` or `drifted`.
+    /// `invalid`, `duplicate` or `drifted`.
     kind: &'static str,
     /// What is wrong with it, or in what it differs, a sentence each.
     problems: Vec<String>,
@@ -270,7 +270,7 @@ fn event_body(event: &EventRow) -> EventBody {
 
 fn row_body(manifest: &str, row: &RowIssue) -> RowBody {
     let problems = row.problems.iter().map(|problem| match row.kind.as_str() {
-        "rejected" => show_problem(manifest, row.line, problem),
+        "invalid" => show_problem(manifest, row.line, problem),
         _ => problem.message.clone(),
     });
     RowBody {
@@ -307,7 +307,7 @@ fn show(found: &FoundItems, items: &[ItemBody], flags: &str) -> String {
             ("drifted", _) => {
                 writeln!(text, "{place}: differs from what was sent; the service keeps what was sent")
             }
-            _ => writeln!(text, "{place}: cannot be sent"),
+            _ => writeln!(text, "{place}: invalid"),
         };
         for problem in body.problems {
             let _ = writeln!(text, "    {}", safe(&problem));

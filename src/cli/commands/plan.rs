@@ -168,7 +168,7 @@ fn show_plan(plan: &Plan) -> String {
     let _ = writeln!(text, "  {:>9} would be sent", with_separators(plan.would_send));
     let duplicates = if plan.rows.duplicates == 1 { "duplicate" } else { "duplicates" };
     let duplicates = format!("{duplicates} of another row");
-    let lines = [(plan.rows.duplicates, duplicates.as_str()), (plan.would_reject, "cannot be sent")];
+    let lines = [(plan.rows.duplicates, duplicates.as_str()), (plan.rows.invalid, "invalid")];
     for (count, what) in lines.iter().filter(|(count, _)| *count > 0) {
         let _ = writeln!(text, "  {:>9} {what}", with_separators(*count));
     }

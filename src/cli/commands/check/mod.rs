@@ -79,7 +79,7 @@ struct DemandArgs {
     #[arg(long, env = "TELECINE_STRICT")]
     strict: bool,
 
-    /// Stop reading after this many rows that cannot be sent.
+    /// Stop reading after this many invalid rows.
     #[arg(long, value_name = "N", env = "TELECINE_MAX_ERRORS", value_parser = clap::value_parser!(u64).range(1..))]
     max_errors: Option<u64>,
 }

@@ -76,7 +76,7 @@ pub(in crate::cli) struct ImportArgs {
 
     /// For nightly runs: pauses and known bad rows exit 0, and nothing is printed unless you must act.
     ///
-    /// The exit codes 8, 10 and 11 become 0: the next run resumes. Exit 4 means that a row was rejected or failed that no
+    /// The exit codes 8, 10 and 11 become 0: the next run resumes. Exit 4 means that there is a bad row that no
     /// earlier report named, or with another cause. With --json the output is as without this flag.
     #[arg(long, help_heading = "Output", env = "TELECINE_CRON")]
     cron: bool,
