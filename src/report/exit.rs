@@ -2,7 +2,7 @@
 
 use super::{Counts, EndOfRun, counted};
 use crate::{
-    domain::{RowCounts, RunOutcome, State, StopReason, format_duration},
+    domain::{RowCounts, RunOutcome, StopReason, format_duration},
     error::ExitCode,
     ledger::{BadRowCounts, DiffEntry, DiffKind, LibraryDiff},
 };
@@ -322,19 +322,11 @@ const fn count_open(items: &Counts) -> u64 {
     items.pending + items.sending + items.in_doubt + items.accepted_unidentified + items.accepted
 }
 
-/// `12 pending (to be sent), 3 accepted (being indexed)`.
+/// `3 accepted (being indexed), 12 pending (to be sent)`.
 fn open_items(items: &Counts) -> String {
-    let parts = [
-        (items.pending, State::Pending),
-        (items.sending, State::Sending),
-        (items.in_doubt, State::InDoubt),
-        (items.accepted_unidentified, State::AcceptedUnidentified),
-        (items.needs_review, State::NeedsReview),
-        (items.accepted, State::Accepted),
-    ];
-    let shown = parts.iter().filter(|(count, _)| *count > 0);
+    let open = items.by_state().into_iter().filter(|(count, state)| *count > 0 && !state.is_final());
     let texts: Vec<String> =
-        shown.map(|(count, state)| counted(*count, state.label(1), state.label(2))).collect();
+        open.map(|(count, state)| counted(count, state.label(1), state.label(2))).collect();
     if texts.is_empty() { "nothing is open".to_owned() } else { texts.join(", ") }
 }
 

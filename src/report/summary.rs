@@ -48,6 +48,23 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// The counts by state: what is done, what goes on by itself, what waits for a human, and what failed.
+    pub const fn by_state(&self) -> [(u64, State); 11] {
+        [
+            (self.indexed, State::Indexed),
+            (self.accepted, State::Accepted),
+            (self.pending, State::Pending),
+            (self.sending, State::Sending),
+            (self.in_doubt, State::InDoubt),
+            (self.accepted_unidentified, State::AcceptedUnidentified),
+            (self.needs_review, State::NeedsReview),
+            (self.failed, State::Failed),
+            (self.rejected, State::Rejected),
+            (self.abandoned, State::Abandoned),
+            (self.deleted, State::Deleted),
+        ]
+    }
+
     /// Items in a state that has causes.
     pub const fn with_causes(&self) -> u64 {
         self.failed

@@ -8,7 +8,7 @@ use super::{
     run_report::RunReport,
     summary::{Counts, Spend, Summary},
 };
-use crate::domain::{CallCounts, State, StopReason, at_most_shown, format_duration};
+use crate::domain::{CallCounts, StopReason, at_most_shown, format_duration, shown_name};
 pub use crate::domain::{counted, with_separators};
 
 /// The summary at the end of a run.
@@ -88,7 +88,7 @@ const REASONS_SHOWN_MAX: usize = 5;
 fn show_reasons(reasons: &[Reason]) -> String {
     let mut text = String::new();
     for Reason { state, reason, count, command } in reasons.iter().take(REASONS_SHOWN_MAX) {
-        let state = state.replace('_', " ");
+        let state = shown_name(state);
         let (count, reason) = (with_separators(*count), crate::redact::clean(reason));
         let _ = writeln!(text, "  {count:>9} {state}: {reason}\n            {command}");
     }
@@ -105,20 +105,7 @@ const OF_LEDGER: [&str; 2] = ["item in the ledger", "items in the ledger"];
 const DUPLICATES: [&str; 2] = ["duplicate of another row", "duplicates of another row"];
 
 fn count_lines(counts: &Counts) -> [(u64, [&'static str; 2]); 11] {
-    [
-        (counts.indexed, State::Indexed),
-        (counts.accepted, State::Accepted),
-        (counts.pending, State::Pending),
-        (counts.sending, State::Sending),
-        (counts.in_doubt, State::InDoubt),
-        (counts.accepted_unidentified, State::AcceptedUnidentified),
-        (counts.needs_review, State::NeedsReview),
-        (counts.failed, State::Failed),
-        (counts.rejected, State::Rejected),
-        (counts.abandoned, State::Abandoned),
-        (counts.deleted, State::Deleted),
-    ]
-    .map(|(count, state)| (count, [state.label(1), state.label(2)]))
+    counts.by_state().map(|(count, state)| (count, [state.label(1), state.label(2)]))
 }
 
 /// A count above others that it consists of.

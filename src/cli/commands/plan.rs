@@ -20,7 +20,7 @@ use crate::{
         output::{CommandEnd, print, print_end, progress::Working, show_unassigned},
     },
     clock::Clock,
-    domain::{at_most_shown, counted, format_duration},
+    domain::{at_most_shown, counted, format_duration, shown_name},
     error::{Error, ExitCode},
     ledger::Snapshot,
     report::{shell_word, with_separators},
@@ -173,8 +173,7 @@ fn show_plan(plan: &Plan) -> String {
         let _ = writeln!(text, "  {:>9} {what}", with_separators(*count));
     }
     for (state, count) in &plan.would_skip {
-        let _ =
-            writeln!(text, "  {:>9} in the ledger as {}", with_separators(*count), state.replace('_', " "));
+        let _ = writeln!(text, "  {:>9} in the ledger as {}", with_separators(*count), shown_name(state));
     }
     match &plan.credits_max {
         Some(credits) => drop(writeln!(text, "\n  {}", at_most_shown(credits))),

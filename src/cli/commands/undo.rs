@@ -18,7 +18,7 @@ use crate::{
         signals::{self, SignalState},
         who,
     },
-    domain::{Rate, VideoNo, at_most_shown},
+    domain::{Rate, VideoNo, at_most_shown, shown_name},
     error::{Error, ExitCode},
     ledger::{DeletionOrder, ItemId, Restored, RunVideo, Snapshot, UndoAction},
     manifest::Filter,
@@ -323,7 +323,7 @@ fn show_line(args: &UndoArgs, line: &UndoLine) -> Result<(), Error> {
         return Ok(());
     }
     let number = line.video_no.as_deref().map_or_else(|| "(no number)".to_owned(), redact::clean);
-    let mut text = format!("{:<16} {number:<22} item {}", line.action.replace('_', " "), line.item);
+    let mut text = format!("{:<16} {number:<22} item {}", shown_name(line.action), line.item);
     if let (Some(manifest), Some(number)) = (&line.manifest, line.line) {
         let _ = write!(text, "  {}:{number}", redact::clean(manifest));
     }

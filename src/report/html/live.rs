@@ -11,7 +11,7 @@ use super::{
     text::{address, foreign, percent, time},
 };
 use crate::{
-    domain::UnixMillis,
+    domain::{UnixMillis, shown_name},
     ledger::{CauseCount, FaultCount, LastError, RunRow},
     report::{Counts, text::with_separators},
 };
@@ -289,7 +289,7 @@ fn errors(errors: &[LastError]) -> Markup {
                 @for error in errors {
                     tr {
                         th scope="row" { (time(error.at)) }
-                        td data-label="Error" { (error.event.replace('_', " ")) }
+                        td data-label="Error" { (shown_name(&error.event)) }
                         td data-label="Cause" { (foreign(error.cause.as_deref().unwrap_or("no cause was given"))) }
                         td data-label="Video" { "item " (error.item) ": " (address(&error.url)) }
                     }
