@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     ledger::ChosenSettings,
-    listing::{self, ListingArgs},
+    listed::{self, ListedArgs},
     values::{self, FormatArg, GeoOrderArg, OffsetArg, SameByArg, TooLongArg},
 };
 use crate::{
@@ -167,7 +167,7 @@ pub(in crate::cli) struct ManifestArgs {
     pub(in crate::cli) no_marker: bool,
 
     #[command(flatten)]
-    pub(in crate::cli) listing: ListingArgs,
+    pub(in crate::cli) listed: ListedArgs,
 
     /// Where a rule maps the account, only rows of the one that `--account` names are read.
     #[command(flatten)]
@@ -193,7 +193,7 @@ impl ManifestArgs {
 
     /// How to read each manifest, for a command without events of its own.
     pub(in crate::cli) fn specs_alone(&self, is_quiet: bool) -> Result<Vec<ManifestSpec>, Error> {
-        let events = listing::events_of(&self.manifests, is_quiet);
+        let events = listed::events_of(&self.manifests, is_quiet);
         let specs = self.specs(&events);
         events.close();
         events.finish();
@@ -235,7 +235,7 @@ impl ManifestArgs {
             ("null", self.null.clone()),
             ("drop-invalid", self.drop_invalid.iter().map(|field| field.name().to_owned()).collect()),
         ];
-        settings.into_iter().chain(self.listing.patterns()).filter(|(_, values)| !values.is_empty()).collect()
+        settings.into_iter().chain(self.listed.patterns()).filter(|(_, values)| !values.is_empty()).collect()
     }
 
     /// Every flag that changes how the manifests are read, for the id of a plan.
@@ -291,7 +291,7 @@ impl ManifestArgs {
             identities.push(identity);
             specs.push(self.spec(path, rules.clone()));
         }
-        self.listing.list(specs, events)
+        self.listed.list(specs, events)
     }
 
     /// The files to read. A name with `*`, `?` or `[` that is not a file is a pattern.

@@ -12,7 +12,7 @@ pub(in crate::cli) mod hooks;
 pub(in crate::cli) mod ledger;
 pub(in crate::cli) mod limits;
 pub(in crate::cli) mod links;
-pub(in crate::cli) mod listing;
+pub(in crate::cli) mod listed;
 pub(in crate::cli) mod manifest;
 pub(in crate::cli) mod output;
 pub(in crate::cli) mod price;

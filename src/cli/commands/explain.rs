@@ -321,7 +321,7 @@ fn url_of(item: &ItemBody) -> &str {
 }
 
 fn show_item(item: &ItemBody) -> String {
-    let mut text = format!("item {}: {}\n", item.item, shown_name(&item.state));
+    let mut text = format!("item {}: {}\n", item.item, shown_name(item.state));
     let mut field = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<11} {value}");
     };

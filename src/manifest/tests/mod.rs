@@ -2,7 +2,7 @@
 
 mod accounts;
 mod exports;
-mod listing;
+mod listed;
 mod oddities;
 mod readers;
 mod shapes;

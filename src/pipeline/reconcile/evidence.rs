@@ -24,7 +24,7 @@ use crate::{
         BoundBy, BoundVideo, ObservedDelays, PossibleSender, Question, SentTags, ServiceTime,
         UnresolvedAttempt,
     },
-    pipeline::listing::ControlVideoSeen,
+    pipeline::library_listing::ControlVideoSeen,
 };
 
 /// The clock of the service may differ from ours by this much more than its latest answers showed.

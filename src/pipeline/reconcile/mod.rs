@@ -30,7 +30,7 @@ use crate::{
 use super::{
     context::{Context, Noticed},
     library_check,
-    listing::{self, CompareError, ControlVideoSeen, IncompleteListing, Listing},
+    library_listing::{self, CompareError, ControlVideoSeen, IncompleteListing, Listing},
     restore_usage,
 };
 use evidence::{Decision, Evidence, EvidencePass, ListingAccuracy, TagsShown};
@@ -210,7 +210,7 @@ async fn read_listing<T: Transport>(
         })
         .await?;
     loop {
-        let mut listing = listing::read(context, namespace, since, &control_videos).await?;
+        let mut listing = library_listing::read(context, namespace, since, &control_videos).await?;
         check_unseen_controls(context, namespace, &mut listing).await;
         let numbers: Vec<VideoNo> = listing.videos.iter().map(|video| video.video_no.clone()).collect();
         let own = namespace.to_owned();
