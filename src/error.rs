@@ -13,7 +13,7 @@ pub enum ExitCode {
     Usage,
     /// A manifest is invalid; nothing was sent.
     ManifestInvalid,
-    /// Finished; some rows were rejected or failed.
+    /// Finished with bad rows: invalid, rejected, failed or given up.
     SomeFailed,
     /// Not finished; the same command resumes.
     Temporary,
@@ -159,7 +159,7 @@ impl ExitCode {
                 "the command line, the settings, the ledger, the proxy or the certificates cannot be used"
             }
             Self::ManifestInvalid => "the manifest is invalid; nothing was sent",
-            Self::SomeFailed => "finished; some rows were rejected or failed",
+            Self::SomeFailed => "finished; some rows are bad: invalid, rejected, failed or given up",
             Self::Temporary => "not finished; the same command resumes",
             Self::NeedsReview => "some items need your decision: telecine review",
             Self::Fatal => "the service accepts nothing: key, credits, account or address",

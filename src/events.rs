@@ -37,8 +37,8 @@ pub enum Event {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         found: Vec<String>,
     },
-    /// A row cannot be sent.
-    RowRejected {
+    /// A row is invalid: it cannot be sent.
+    RowInvalid {
         path: String,
         /// The line on which its record starts.
         line: u64,

@@ -201,7 +201,7 @@ fn check_and_plan_say_whose_rows_they_are_and_send_nothing() {
         (&1.into(), &3.into())
     );
     let (_, out, _) = fixture.run(&["check", "m.csv", "--map", "account=customer", "--csv"]);
-    assert!(out.contains("m.csv,3,rejected,account_unknown,customer,2,delta,"), "{out}");
+    assert!(out.contains("m.csv,3,invalid,account_unknown,customer,2,delta,"), "{out}");
     let (code, out, _) = fixture.run(&["plan", "m.csv", "--map", "account=customer", "--json"]);
     let last = &json(&out)[0];
     check_object(last, &["the last object", "plan for several accounts"]);
@@ -252,7 +252,7 @@ fn every_object_of_an_account_names_it_and_the_last_one_has_all_parts() {
     assert!(is(alpha[0], "ledger_opened") && is(alpha.last().unwrap(), "run_ended"), "{out}");
     assert!(is(beta[0], "message") && is(beta.last().unwrap(), "command_failed") && beta.len() == 2, "{out}");
     let others: Vec<&Value> = objects.iter().filter(|object| object["account"].is_null()).collect();
-    assert!(others.len() == 2 && is(others[0], "row_rejected") && others[0]["line"] == 4, "{out}");
+    assert!(others.len() == 2 && is(others[0], "row_invalid") && others[0]["line"] == 4, "{out}");
     let last = objects.last().unwrap();
     check_object(alpha.last().unwrap(), &["the last object", "report.json"]);
     check_object(beta.last().unwrap(), &["the last object"]);

@@ -282,7 +282,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("chardetng", &["src/manifest/dialect.rs"]),
     ("hashbrown", &["src/manifest/dedup.rs"]),
     ("rayon", &["src/manifest/workers.rs"]),
-    ("csv::", &["src/report/"]),
+    ("csv::", &["src/report/", "src/manifest/listed/mod.rs"]),
     ("glob::", &["src/cli/", "src/settings/"]),
     ("html_escape", &["src/manifest/mapping/"]),
     ("maud", &["src/report/html/"]),

@@ -24,7 +24,7 @@ fn an_import_of_good_rows_exits_0_and_a_second_import_sends_nothing() {
 }
 
 #[test]
-fn rejected_rows_exit_4_and_the_corrected_rejects_file_can_be_imported() {
+fn invalid_rows_exit_4_and_the_corrected_rejects_file_can_be_imported() {
     let fixture = CliFixture::new();
     let text = "title,url,lat,lon\n=1+1,https://host/a.mp4,-41.5,174\n-dash,https://host/b.mp4,95,0\n\"x, y\",ftp://b/c.mp4,,\n";
     let manifest = fixture.write("m.csv", text);
@@ -43,7 +43,8 @@ fn rejected_rows_exit_4_and_the_corrected_rejects_file_can_be_imported() {
     );
     let rejects = fs::read_to_string(report.join("rejects.csv")).unwrap();
     assert!(
-        rejects.starts_with("title,url,lat,lon,telecine_manifest,telecine_line,telecine_class"),
+        rejects
+            .starts_with("title,url,lat,lon,telecine_manifest,telecine_line,telecine_result,telecine_class"),
         "{rejects}"
     );
     // the user corrects the rejects file and imports it

@@ -51,7 +51,7 @@ fn a_run_that_does_not_wait_exits_5_while_items_are_open_and_0_when_all_are_fina
     let (code, end, _) = import(&fixture, &sandbox, &["--rate", "50/s", "--no-wait"]);
     assert_eq!((code, end["exit_code"].as_i64()), (5, Some(5)), "{end}");
     let reason = end["exit_reason"].as_str().unwrap();
-    assert!(reason.contains("3 accepted (being indexed)") && reason.contains("1 row was rejected"), "{end}");
+    assert!(reason.contains("3 accepted (being indexed)") && reason.contains("1 bad row (1 "), "{end}");
     assert!(end["next_step"].as_str().unwrap().contains("without --no-wait"), "{end}");
     assert_eq!(end["next_run_at"], Value::Null, "nothing is pending: {end}");
 
@@ -68,8 +68,8 @@ fn a_plan_reports_what_an_import_would_do_and_sends_nothing() {
     fixture.write("m.csv", &manifest);
     let (code, out, err) = fixture.run(&["plan", "m.csv", "--ledger", "l.db", "--price", "2", "--json"]);
     let plan = last(&out);
-    assert_eq!(code, 4, "one row cannot be sent: {out}{err}");
-    assert_eq!((plan["would_send"].as_u64(), plan["would_reject"].as_u64()), (Some(40), Some(1)));
+    assert_eq!(code, 4, "one row is invalid: {out}{err}");
+    assert_eq!((plan["would_send"].as_u64(), plan["rows"]["invalid"].as_u64()), (Some(40), Some(1)));
     assert_eq!((plan["rows"]["duplicates"].as_u64(), plan["credits_max"].as_str()), (Some(1), Some("80")));
     let minutes = plan["seconds"].as_i64().unwrap() / 60;
     assert!((38..=41).contains(&minutes), "{minutes} min at 1/min");

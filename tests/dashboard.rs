@@ -164,7 +164,7 @@ fn a_page_follows_a_running_import_and_ends_with_it() {
     let window =
         "7/3h</th><td data-label=\"Requests\">upload</td><td class=\"number\" data-label=\"Used\">1</td>";
     assert!(page.body.contains(window), "{}", page.body);
-    assert!(page.body.contains("ftp://host/x.mp4"), "the row that cannot be sent");
+    assert!(page.body.contains("ftp://host/x.mp4"), "the invalid row");
     fixture.run(&["quota", "set", "--rate", "50/s"]);
     wait_for_event(&events, "live-run", "ended at");
     wait_for_event(&events, "end", "");
@@ -214,7 +214,7 @@ fn the_page_of_an_ended_run_has_the_numbers_of_its_report_and_stays_until_it_is_
         ("searchable", number("items", "indexed")),
         ("failed (not indexed)", failed),
         ("duplicates", 1),
-        ("cannot be sent", 1),
+        ("invalid", 1),
     ] {
         assert!(page.contains(&cell(name, count)), "{name}: {count}: {page}");
     }

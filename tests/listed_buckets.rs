@@ -303,7 +303,7 @@ fn a_key_that_no_address_can_name_is_a_bad_row_or_is_told_and_never_another_obje
     assert_eq!(code, 4, "{text}");
     let sent: Vec<String> = service.urls().iter().map(|link| checked(link, SECRET).path).collect();
     assert_eq!(sent, ["archive/a.mp4", "archive/g.mp4"], "{text}");
-    assert!(text.contains("5 rows read, 3 rejected"), "{text}");
+    assert!(text.contains("5 rows read, 3 invalid"), "{text}");
     assert_eq!(text.matches("the url contains a control character").count(), 2, "{text}");
     assert!(text.contains("3 objects have keys that no address can name (first: "), "{text}");
 }

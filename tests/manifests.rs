@@ -83,7 +83,7 @@ fn assert_same(taken: &BTreeMap<String, AcceptedVideo>, expected: &BTreeMap<Stri
 #[test]
 fn real_signs_without_a_header_arrive_by_a_guess_and_one_correction() {
     let Some(manifest) = shared("nzsl_dictionary_noheader.tsv") else { return };
-    let (taken, err) = guess_and_import(&manifest, "tags=#1+#2+#3", "rejected or failed (5 new)\n");
+    let (taken, err) = guess_and_import(&manifest, "tags=#1+#2+#3", "5 bad rows (5 new)\n");
     let text = fs::read_to_string(&manifest).unwrap();
     let mut expected: BTreeMap<String, AcceptedVideo> = BTreeMap::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -123,12 +123,12 @@ fn real_cameras_in_json_lines_arrive_by_a_guess_and_one_correction() {
     assert_same(&taken, &expected);
 }
 
-/// Three rows, of which one cannot be sent and one is odd.
+/// Three rows, of which one is invalid and one is odd.
 const MIXED: &str =
     "url,tags,geo,hash\nhttps://h/a.mp4,x,\"0,0\",AB\nftp://h/b.mp4,y,,\nhttps://h/c.mp4,z,,ab\n";
 
 #[test]
-fn a_check_says_what_is_refused_and_what_is_odd_for_people_programs_and_spreadsheets() {
+fn a_check_says_what_is_invalid_and_what_is_odd_for_people_programs_and_spreadsheets() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", MIXED);
     let (code, out, _) = fixture.run(&["check", "m.csv"]);
@@ -173,7 +173,7 @@ fn a_check_holds_a_manifest_to_what_is_demanded() {
     }
     let (code, out, _) = fixture.run(&["check", "bad.csv", "--max-errors", "5", "--json"]);
     let checked: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((code, &checked["scan"]["rejected"]), (3, &5.into()), "{out}");
+    assert_eq!((code, &checked["scan"]["invalid"]), (3, &5.into()), "{out}");
     assert_eq!(checked["scan"]["ended_early"], true);
 }
 

@@ -210,7 +210,7 @@ fn monitors_and_commands_are_told_of_the_start_and_the_end_and_see_no_secret() {
     let pings = ping.requests();
     let lines: Vec<&str> = pings.iter().map(|(line, _)| line.as_str()).collect();
     assert_eq!(lines, ["POST /secret-id/start", "POST /secret-id/4"]);
-    assert!(pings[1].1.contains("exit 4: finished; 1 row was rejected"), "{}", pings[1].1);
+    assert!(pings[1].1.contains("exit 4: finished; 1 bad row (1 new)"), "{}", pings[1].1);
     let posted = webhook.requests().pop().unwrap();
     assert_eq!(posted.0, "POST /secret-id");
     for json in [&posted.1, &fixture.read("end.json")] {

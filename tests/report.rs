@@ -83,7 +83,7 @@ fn the_numbers_of_a_report_are_those_of_report_json() {
     let page = page(&fixture, &["--price", "2"]);
     let cell =
         |name: &str, count: u64| format!("<th scope=\"row\">{name}</th><td class=\"number\">{count}</td>");
-    for (name, count) in [("rows read", 14), ("searchable", 12), ("duplicates", 1), ("cannot be sent", 1)] {
+    for (name, count) in [("rows read", 14), ("searchable", 12), ("duplicates", 1), ("invalid", 1)] {
         assert!(page.contains(&cell(name, count)), "{name}: {count}");
     }
     assert!(page.contains("12 videos have coordinates, 0 have none."));

@@ -41,7 +41,7 @@ fn an_item_is_explained_by_whatever_names_it_and_without_its_signature() {
     assert!(!by_url.contains("canary") && by_url.contains("X-Amz-Signature=***"), "{by_url}");
     let (_, twice, _) = explain(&["B"]);
     assert!(twice.contains("telecine explain item 2 --sandbox") && twice.contains("item 3: "), "{twice}");
-    assert!(explain(&["line", "5"]).1.contains("m.csv:5: cannot be sent"), "an invalid row");
+    assert!(explain(&["line", "5"]).1.contains("m.csv:5: invalid"));
     assert!(explain(&["line", "6"]).1.contains("the same item as line 2"), "a duplicate");
     fixture.write("n.csv", "id,url\na.csv:7,https://host/n.mp4\n");
     assert_eq!(fixture.run(&["import", "n.csv", "--sandbox", "--quiet"]).0, 0);
@@ -204,7 +204,7 @@ fn an_invalid_row_is_explained_after_a_reconcile_and_commands_that_show_say_noth
     assert_eq!(fixture.run(&["import", "m.csv", "--sandbox", "--quiet"]).0, 4);
     assert_eq!(fixture.run(&["reconcile", "--sandbox", "--quiet"]).0, 0);
     let (code, out, err) = fixture.run(&["explain", "m.csv:3", "--sandbox"]);
-    assert!(code == 0 && out.contains("cannot be sent"), "{out}{err}");
+    assert!(code == 0 && out.contains("m.csv:3: invalid"), "{out}{err}");
     for show in ["status", "list", "quota", "runs", "explain", "report"] {
         let what: &[&str] = if show == "explain" { &["1"] } else { &[] };
         let (_, out, err) = fixture.run(&[&[show], what, &["--sandbox", "--json"]].concat());

@@ -736,7 +736,7 @@ enum Trouble {
     Restart,
     /// The key has expired.
     ExpiredKey,
-    /// A row that cannot be sent appears.
+    /// An invalid row appears.
     BadRow,
     /// The service rejects a row.
     RejectedRow,

@@ -196,7 +196,7 @@ fn probe_findings_and_row_errors_are_in_one_csv() {
     lines.sort_unstable();
     assert_eq!((private.len(), lines.len()), (2, 2), "{out}");
     assert!(lines[0].starts_with("m.csv,2,unsupported,http_404,url,2,"), "{out}");
-    assert!(lines[1].starts_with("m.csv,3,rejected,url_scheme,url,2,"), "{out}");
+    assert!(lines[1].starts_with("m.csv,3,invalid,url_scheme,url,2,"), "{out}");
 }
 
 async fn ask(url: String, body_max: usize) -> Result<telecine::probe::FetchResponse, FetchError> {

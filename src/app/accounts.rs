@@ -71,7 +71,7 @@ pub fn assign_rows(
             file.write(at, row)?;
         }
         let (path, line, problems) = (paths[at].clone(), row.line, row.problems.clone());
-        events.emit(clock.now(), &Event::RowRejected { path, line, problems });
+        events.emit(clock.now(), &Event::RowInvalid { path, line, problems });
         Ok(())
     })?;
     if let Some(file) = file {

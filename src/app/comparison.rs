@@ -113,7 +113,7 @@ pub fn compare(
             ScannedRow::Good { row, .. } => criteria.plan(*row).inspect(|planned| {
                 comparison.held_back += u64::from(planned.is_none());
             }),
-            ScannedRow::Duplicate { .. } | ScannedRow::Rejected(_) => Ok(None),
+            ScannedRow::Duplicate { .. } | ScannedRow::Invalid(_) => Ok(None),
         };
         let compared = planned.map_err(|error: LedgerError| error.into()).and_then(|planned| {
             if let (ScannedRow::Good { line, warnings, .. }, Some(planned)) = (&met, &planned) {
@@ -162,7 +162,7 @@ impl LedgerComparison {
 /// The exit code that the rows of manifests give.
 #[must_use]
 pub fn exit_code(scan: &Scan, comparison: &LedgerComparison) -> ExitCode {
-    match (scan.rows, scan.good, scan.rejected) {
+    match (scan.rows, scan.good, scan.invalid) {
         // a filter that leaves nothing is a mistake
         (0, ..) if scan.left_out > 0 => ExitCode::ManifestInvalid,
         (0, ..) => ExitCode::Success,

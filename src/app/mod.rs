@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod adoption;
+pub mod bucket_listing;
 pub mod callbacks;
 pub mod clock;
 pub mod comparison;
@@ -12,7 +13,6 @@ pub mod explain;
 pub mod folder_listing;
 pub mod init;
 pub mod limits;
-pub mod listing;
 pub mod metrics;
 pub mod notify;
 pub mod orders;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{RequestedLimits, StoredLimits, limits};
 use crate::{
     clock::Clock,
-    domain::counted,
+    domain::{counted, shown_name},
     error::Error,
     events::Event,
     ledger::{
@@ -160,7 +160,7 @@ fn text_of(order: &Order, result: &OrderResult, limits: &str) -> String {
                 return "an answer that changed nothing".to_owned();
             }
             let noun = if items.len() == 1 { "item" } else { "items" };
-            format!("{} for {noun} {}", decision.answer.event().as_str().replace('_', " "), items.join(", "))
+            format!("{} for {noun} {}", shown_name(decision.answer.event().as_str()), items.join(", "))
         }
         (_, OrderResult::Acknowledged { rows }) => {
             counted(*rows, "bad row is acknowledged", "bad rows are acknowledged")

@@ -12,12 +12,12 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{LINK_LIFE_MIN, Price, Rate, RowCounts, UnixMillis},
+    domain::{Price, Rate, RowCounts, UnixMillis},
     error::{Error, ExitCode},
     ledger::{LedgerPlace, PlannedAction, RerunPolicy, Snapshot},
     manifest::{Manifest, Scan, ScannedRow},
     pipeline::{WAIT_ANNOUNCED_MIN, delay_text},
-    quota::{Delay, Endpoint, Forecast, Limits, RateLimiter},
+    quota::{Delay, Endpoint, Forecast, Limits, RateLimiter, Turn, Turns},
     report::SCHEMA,
 };
 
@@ -84,8 +84,6 @@ pub struct Plan {
     pub would_send: u64,
     /// Known items of these manifests that would not be sent, by state.
     pub would_skip: BTreeMap<&'static str, u64>,
-    /// Rows that cannot be sent.
-    pub would_reject: u64,
     /// The most that the uploads cost, in credits. `null`: no price was given.
     pub credits_max: Option<String>,
     /// From when the plan is computed: now.
@@ -244,7 +242,7 @@ impl PlannedRows {
         rows.expiring.sort_unstable();
         rows.counts.read = scan.rows;
         rows.counts.duplicates = scan.duplicates;
-        rows.counts.rejected = scan.rejected + comparison.held_back;
+        rows.counts.invalid = scan.invalid + comparison.held_back;
         (rows.scan, rows.comparison) = (scan, comparison);
         Ok(rows)
     }
@@ -292,13 +290,6 @@ impl PlannedRows {
     }
 }
 
-/// When an upload can leave, and what it waits for then, with the milliseconds since the upload before it.
-#[derive(Clone, Copy)]
-struct Slot {
-    at: UnixMillis,
-    wait: Option<(Delay, i64)>,
-}
-
 /// When the uploads leave.
 struct Slots {
     starts_at: UnixMillis,
@@ -330,13 +321,10 @@ impl Slots {
         if let Some(delay) = limiter.delay(Endpoint::Upload) {
             slots.note_wait(&delay, delay.until.since_ms(starts_at));
         }
-        let mut forecast = limiter.forecast();
-        let mut turn = None;
+        let mut turns = Turns::of(limiter.forecast());
         for row in &rows.expiring {
-            let next = *turn.get_or_insert_with(|| slots.next(&mut forecast));
-            if row.expires_at > next.at.plus(LINK_LIFE_MIN) {
-                slots.take(next);
-                turn = None;
+            if let Some(turn) = turns.of_link(row.expires_at) {
+                slots.take(turn);
                 continue;
             }
             slots.expired += 1;
@@ -348,29 +336,23 @@ impl Slots {
         let lasting = rows.to_send() - u64::try_from(rows.expiring.len()).unwrap_or(u64::MAX);
         let single = lasting.min(SLOTS_MAX);
         for _ in 0..single {
-            let next = turn.take().unwrap_or_else(|| slots.next(&mut forecast));
-            slots.take(next);
+            slots.take(turns.next_turn());
         }
         if lasting > single {
             slots.sent += lasting - single;
-            slots.last_at = Some(forecast.after(lasting - single));
+            slots.last_at = Some(turns.after(lasting - single));
         }
         slots
     }
 
-    /// The slot after the last one that was taken.
-    fn next(&self, forecast: &mut Forecast) -> Slot {
-        let at = forecast.next_slot();
-        let wait_ms = self.last_at.map_or(0, |last_at| at.since_ms(last_at));
-        Slot { at, wait: forecast.last_wait().map(|why| (Delay { until: at, why }, wait_ms)) }
-    }
-
-    fn take(&mut self, slot: Slot) {
-        self.sent += 1;
-        self.last_at = Some(slot.at);
-        if let Some((delay, wait_ms)) = slot.wait {
-            self.note_wait(&delay, wait_ms);
+    fn take(&mut self, turn: Turn) {
+        let Turn { at, waits_for } = turn;
+        if let Some(why) = waits_for {
+            let wait_ms = self.last_at.map_or(0, |last_at| at.since_ms(last_at));
+            self.note_wait(&Delay { until: at, why }, wait_ms);
         }
+        self.sent += 1;
+        self.last_at = Some(at);
     }
 
     fn note_wait(&mut self, delay: &Delay, wait_ms: i64) {
@@ -418,7 +400,6 @@ fn build_plan(
         rows: rows.counts,
         would_send: sent,
         would_skip: rows.skipped,
-        would_reject: rows.counts.rejected,
         credits_max: request.price.map(|price| price.of(sent).to_string()),
         starts_at: starts_at.to_string(),
         finish_at: finish_at.to_string(),

@@ -114,24 +114,7 @@ pub async fn open(
     if let Destination::Server(origin) = &request.destination {
         network::check(origin, |name| std::env::var_os(name))?;
     }
-    let identity = Identity {
-        origin: request.destination.name(),
-        key_digest: credentials::key_digest(&request.key),
-        fresh_secret: credentials::fresh_secret()?,
-        key_change: request.key_change,
-        high_water: if request.destination.is_sandbox() {
-            None
-        } else {
-            credentials::high_water_folder(|name| std::env::var_os(name))
-        },
-        registry: credentials::registry_folder(|name| std::env::var_os(name)),
-        second_ledger: if request.destination.is_sandbox() {
-            SecondLedger::Replaces
-        } else {
-            request.second_ledger
-        },
-        restored,
-    };
+    let identity = identity_of(request, restored)?;
     let is_new = Snapshot::open_if_there(&request.ledger).is_ok_and(|snapshot| snapshot.is_none());
     let ledger = Ledger::open(&request.ledger, &identity, clock.now())?;
     let path = crate::redact::clean(&request.ledger.absolute().to_string());
@@ -145,22 +128,7 @@ pub async fn open(
     let (origin, sandbox) = request.destination.connect(&request.ledger, &clock).await?;
     let limits = request.limits.resolve(&ledger).await?;
     let run = match command {
-        Some(command) => {
-            let name = match &request.account {
-                Some(account) => format!("{}.{account}", run_name(clock.now())),
-                None => run_name(clock.now()),
-            };
-            let boot = pipeline::boot_of(&clock);
-            let (run_name, starts_at) = (name.clone(), clock.now());
-            let in_force = limits.clone();
-            let begin = move |store: &Store| {
-                let id = store.begin_run(&run_name, command, starts_at, boot.as_ref())?;
-                limits::publish(store, id, &in_force, starts_at)?;
-                Ok(id)
-            };
-            let id = ledger.write(begin).await?;
-            Some(StartedRun { id, name })
-        }
+        Some(command) => Some(begin_run(request, &ledger, command, &limits, &clock).await?),
         None => None,
     };
     let rng = fastrand::Rng::with_seed(credentials::fresh_seed()?);
@@ -181,6 +149,45 @@ pub async fn open(
         signals: request.signals.clone(),
     };
     Ok(OpenRun { context, run, limits, _sandbox: sandbox })
+}
+
+/// What a ledger is opened with. The sandbox has no past: it keeps no high-water mark, and each of its ledgers replaces the last one.
+fn identity_of(request: &RunRequest, restored: Restored) -> Result<Identity, Error> {
+    let is_sandbox = request.destination.is_sandbox();
+    let high_water = || credentials::high_water_folder(|name| std::env::var_os(name));
+    Ok(Identity {
+        origin: request.destination.name(),
+        key_digest: credentials::key_digest(&request.key),
+        fresh_secret: credentials::fresh_secret()?,
+        key_change: request.key_change,
+        high_water: if is_sandbox { None } else { high_water() },
+        registry: credentials::registry_folder(|name| std::env::var_os(name)),
+        second_ledger: if is_sandbox { SecondLedger::Replaces } else { request.second_ledger },
+        restored,
+    })
+}
+
+/// Records a run of this command, with the limits in force.
+async fn begin_run(
+    request: &RunRequest,
+    ledger: &Ledger,
+    command: &'static str,
+    limits: &Limits,
+    clock: &Clock,
+) -> Result<StartedRun, Error> {
+    let starts_at = clock.now();
+    let name = match &request.account {
+        Some(account) => format!("{}.{account}", run_name(starts_at)),
+        None => run_name(starts_at),
+    };
+    let boot = pipeline::boot_of(clock);
+    let (own_name, in_force) = (name.clone(), limits.clone());
+    let begin = move |store: &Store| {
+        let id = store.begin_run(&own_name, command, starts_at, boot.as_ref())?;
+        limits::publish(store, id, &in_force, starts_at)?;
+        Ok(id)
+    };
+    Ok(StartedRun { id: ledger.write(begin).await?, name })
 }
 
 /// Runs an import or a reconciliation to its end, and writes its report. `signal` says which signal stopped it, if one

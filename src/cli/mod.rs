@@ -107,7 +107,7 @@ enum Command {
     Resolve(Box<resolve::ResolveArgs>),
     /// Delete at the service what a run created, or second videos. Lists them first.
     Undo(Box<undo::UndoArgs>),
-    /// Mark rejected and failed rows as known, so that they fail no later run.
+    /// Mark bad rows as known, so that they fail no later run.
     Acknowledge(acknowledge::AcknowledgeArgs),
     /// Compare the whole library of the service with the ledger.
     Verify(Box<verify::VerifyArgs>),

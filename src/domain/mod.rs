@@ -36,5 +36,5 @@ pub use public_address::is_public;
 pub use reason::{has_reason, reason_of};
 pub use row::{ManifestRow, Problem, RowCounts, RowError};
 pub use source_url::{SourceUrl, UrlError};
-pub use state::{AttemptState, IllegalTransition, ItemEvent, State};
+pub use state::{AttemptState, IllegalTransition, ItemEvent, State, shown_name};
 pub use time::{UnixMillis, rfc3339, rfc3339_option};

@@ -47,8 +47,8 @@ pub struct RowCounts {
     pub drifted: u64,
     /// The item was seen earlier in the run.
     pub duplicates: u64,
-    /// Cannot be sent.
-    pub rejected: u64,
+    /// Invalid: they cannot be sent.
+    pub invalid: u64,
 }
 
 impl RowCounts {

@@ -163,6 +163,12 @@ pub enum AttemptState {
     Superseded,
 }
 
+/// A name of the ledger and of JSON, as text for people has it: `in_doubt` is `in doubt`.
+#[must_use]
+pub fn shown_name(name: &str) -> String {
+    name.replace('_', " ")
+}
+
 impl State {
     /// The stable name in the ledger, in text and in JSON.
     #[must_use]
@@ -173,7 +179,7 @@ impl State {
     /// The name in text for people: `in doubt`.
     #[must_use]
     pub fn shown(self) -> String {
-        self.as_str().replace('_', " ")
+        shown_name(self.as_str())
     }
 
     /// What is said of so many items in this state, behind their count.

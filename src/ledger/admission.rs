@@ -18,8 +18,8 @@ pub enum Admission {
         /// The line of the first.
         first_line: u64,
     },
-    /// Invalid; recorded as a row issue.
-    Faulty,
+    /// It cannot be sent. Recorded as a row issue.
+    Invalid,
     /// Held back: its source is not known to be supported. Recorded as a row issue.
     HeldBack(Box<Problem>),
 }

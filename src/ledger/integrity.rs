@@ -32,7 +32,7 @@ pub(super) const RULES: &[(&str, &str)] = &[
     ),
     (
         "manifest readings whose row counts do not add up",
-        "SELECT count(*) FROM manifest_read WHERE rows <> added + known + updated + drifted + duplicates + rejected",
+        "SELECT count(*) FROM manifest_read WHERE rows <> added + known + updated + drifted + duplicates + invalid",
     ),
     (
         "counts of items by manifest and state that are wrong",

@@ -273,20 +273,20 @@ CREATE TABLE manifest_read (
     updated    INTEGER NOT NULL DEFAULT 0,
     drifted    INTEGER NOT NULL DEFAULT 0,
     duplicates INTEGER NOT NULL DEFAULT 0,
-    rejected   INTEGER NOT NULL DEFAULT 0,
+    invalid    INTEGER NOT NULL DEFAULT 0,
     complete   INTEGER NOT NULL DEFAULT 0 CHECK (complete IN (0, 1)),
     unchanged  INTEGER NOT NULL DEFAULT 0 CHECK (unchanged IN (0, 1)),
     PRIMARY KEY (run, manifest),
-    CHECK (rows = added + known + updated + drifted + duplicates + rejected)
+    CHECK (rows = added + known + updated + drifted + duplicates + invalid)
 ) STRICT, WITHOUT ROWID;
 
--- Rows that are not items: rejected rows, duplicates, and rows that drifted. Kept until the next run reads its manifests.
+-- Rows that are not items: invalid rows, duplicates, and rows that drifted. Kept until the next run reads its manifests.
 CREATE TABLE row_issue (
     id             INTEGER PRIMARY KEY,
     run            INTEGER NOT NULL REFERENCES run (id),
     manifest       INTEGER NOT NULL REFERENCES manifest (id),
     line           INTEGER NOT NULL,
-    kind           TEXT    NOT NULL CHECK (kind = 'rejected' OR kind = 'duplicate' OR kind = 'drifted'),
+    kind           TEXT    NOT NULL CHECK (kind = 'invalid' OR kind = 'duplicate' OR kind = 'drifted'),
     cells          TEXT    NOT NULL,
     problems       TEXT,
     item           INTEGER REFERENCES item (id),
@@ -366,7 +366,7 @@ WHEN OLD.state = 'accepted' AND NEW.state <> 'accepted'
  AND EXISTS (SELECT 1 FROM deletion WHERE attempt = OLD.id AND gone_at IS NULL)
 BEGIN SELECT RAISE(ABORT, 'its video is being deleted'); END;
 
--- Rows that a report has named as rejected or failed: they are no news in the next one. `digest` is of the row and of what is
+-- Bad rows that a report has named: they are no news in the next one. `digest` is of the row and of what is
 -- wrong with it, `run` the latest run that reported it. A human may acknowledge it.
 CREATE TABLE bad_row (
     digest          BLOB    PRIMARY KEY CHECK (length(digest) = 16),

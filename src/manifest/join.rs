@@ -124,6 +124,36 @@ fn key_of<T: AsRef<str>>(columns: &[KeyColumn], cells: &[T], missing: &MissingRu
     Some(key)
 }
 
+/// The rows of a second file by their keys, each without the cells that are left out, and the digest of the whole file.
+fn read_rows(
+    path: &str,
+    table: &mut Table,
+    key_of_row: impl Fn(&[String]) -> Option<String>,
+    without_key: impl Fn(&[String]) -> Vec<String>,
+) -> Result<(HashMap<String, Vec<String>>, blake3::Hash), ManifestError> {
+    let mut rows = HashMap::new();
+    let mut bytes = 0;
+    let mut hasher = blake3::Hasher::new();
+    while let Some((line, cells)) = table.next_row()? {
+        let bad = |what: String| ManifestError::BadJoin { path: path.to_owned(), line, what };
+        let cells = cells.map_err(bad)?;
+        for cell in &cells {
+            hasher.update(&(cell.len() as u64).to_le_bytes());
+            hasher.update(cell.as_bytes());
+        }
+        bytes += cells.iter().map(|cell| cell.len() + size_of::<String>()).sum::<usize>();
+        if bytes > JOIN_BYTES_MAX {
+            return Err(bad("the file is larger than the 256 MiB that --join keeps in memory".to_owned()));
+        }
+        let Some(key) = key_of_row(&cells) else { continue };
+        let shown = crate::redact::opaque(&key.replace(BETWEEN_PARTS, ", "));
+        if rows.insert(key, without_key(&cells)).is_some() {
+            return Err(bad(format!("the key {shown} is there twice; which row is meant is not known")));
+        }
+    }
+    Ok((rows, hasher.finalize()))
+}
+
 impl Joined {
     /// Reads the second file to its end. `own_names` are the columns of the manifest.
     pub(super) fn read(
@@ -161,28 +191,8 @@ impl Joined {
             cells.iter().enumerate().filter(|(at, _)| !is_key(*at)).map(|(_, cell)| cell.clone()).collect()
         };
         let names = without_key(&table.names);
-        let mut rows = HashMap::new();
-        let mut bytes = 0;
-        let mut hasher = blake3::Hasher::new();
-        while let Some((line, cells)) = table.next_row()? {
-            let bad = |what: String| ManifestError::BadJoin { path: join.path.clone(), line, what };
-            let cells = cells.map_err(bad)?;
-            for cell in &cells {
-                hasher.update(&(cell.len() as u64).to_le_bytes());
-                hasher.update(cell.as_bytes());
-            }
-            bytes += cells.iter().map(|cell| cell.len() + size_of::<String>()).sum::<usize>();
-            if bytes > JOIN_BYTES_MAX {
-                return Err(
-                    bad("the file is larger than the 256 MiB that --join keeps in memory".to_owned()),
-                );
-            }
-            let Some(key) = key_of(&theirs, &cells, missing) else { continue };
-            let shown = crate::redact::opaque(&key.replace(BETWEEN_PARTS, ", "));
-            if rows.insert(key, without_key(&cells)).is_some() {
-                return Err(bad(format!("the key {shown} is there twice; which row is meant is not known")));
-            }
-        }
+        let key_of_row = |cells: &[String]| key_of(&theirs, cells, missing);
+        let (rows, digest) = read_rows(&join.path, &mut table, key_of_row, without_key)?;
         let places: Option<Vec<usize>> = is_own_output
             .then(|| names.iter().map(|name| own_names.iter().position(|own| own == name)).collect())
             .flatten();
@@ -192,7 +202,7 @@ impl Joined {
             places,
             found: table.found.iter().map(|found| format!("{shown}: {found}")).collect(),
             has_1904_epoch: table.has_1904_epoch(),
-            digest: hasher.finalize(),
+            digest,
             empty: vec![String::new(); names.len()],
             names,
             missing: missing.clone(),

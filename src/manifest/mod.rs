@@ -21,14 +21,13 @@ mod error;
 mod escapes;
 mod first_header;
 mod first_rows;
-mod folder_listing;
 mod foreign;
 mod format;
 mod infer;
 mod join;
 mod kinds;
 mod lint;
-mod listing;
+mod listed;
 mod mapping;
 mod named;
 mod own_output;
@@ -48,11 +47,10 @@ use std::{collections::BTreeSet, path::PathBuf, sync::atomic::Ordering};
 pub use convert::{LoneComma, RowRules, SameBy};
 pub use dialect::{Dialect, Encoding, Quote};
 pub use error::ManifestError;
-pub use folder_listing::FolderWriter;
 pub use infer::{Inference, Proposal, infer};
 pub use join::Join;
 pub use lint::LINK_EXPIRED;
-pub use listing::{ListingWriter, ObjectListing};
+pub use listed::{BucketWriter, FolderWriter, ObjectListing};
 pub use mapping::{Field, Filter, MapRule, MapRuleError, Part, Piece, Selector, Transform};
 pub use own_output::sources_of;
 pub use records::Format;
@@ -71,7 +69,7 @@ use join::Joined;
 use kinds::KindColumns;
 use lint::Lint;
 use mapping::{Columns, ExplicitRule, unique_names};
-use records::Next;
+use records::{NamedKeys, Next};
 use row_reader::{RecordCounts, RowReader};
 use stamp::FileState;
 use swallowed::RowShape;
@@ -104,6 +102,44 @@ pub struct Manifest {
     kinds: KindColumns,
 }
 
+/// Resolves which columns of the manifest and of its joined files feed which fields.
+fn columns_of(
+    spec: &ManifestSpec,
+    keys: &NamedKeys,
+    table: &Table,
+    joined: &[Joined],
+) -> Result<Columns, ManifestError> {
+    let path = spec.path.as_str();
+    let mut names = table.names.clone();
+    let mut file_ends = vec![names.len()];
+    for joined in joined {
+        names.extend_from_slice(if joined.places.is_none() { &joined.names } else { &[] });
+        file_ends.push(names.len());
+    }
+    let is_json = table.format == Format::Json;
+    let has_header = table.is_own_output || is_json || table.format == Format::List;
+    let map = if is_json { named::rules(&spec.map, keys) } else { spec.map.clone() };
+    let columns = Columns::resolve(
+        unique_names(&names),
+        &table.first,
+        &ExplicitRule {
+            path,
+            header: if has_header { Header::Present } else { spec.header },
+            map: &map,
+            filters: &spec.filters,
+            tags: &spec.tags,
+            // columns of telecine's own files are named as in the manifests they come from
+            has_paths: is_json || table.is_own_output,
+            file_ends,
+        },
+    )
+    .map_err(|error| error.with_arrays(table.addresses_in_arrays()))?;
+    if let Some(url) = columns.first_of(Field::Url).filter(|_| is_json && keys.url.is_empty()) {
+        named::check_rivals(path, &columns.names()[url], columns.names())?;
+    }
+    Ok(columns)
+}
+
 impl Manifest {
     /// Opens the file, finds out what it is, and resolves the mapping.
     pub fn open(spec: &ManifestSpec) -> Result<Self, ManifestError> {
@@ -123,41 +159,15 @@ impl Manifest {
             listing: spec.listing.as_ref(),
         };
         let mut table = Table::open(&ask)?;
-        let has_header = table.is_own_output || table.format == Format::Json;
-        let header = if has_header { Header::Present } else { spec.header };
-        let is_list = table.format == Format::List;
         let joined = spec
             .joins
             .iter()
             .map(|join| Joined::read(join, &table.names, table.is_own_output, &spec.rules.missing))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut names = table.names.clone();
-        let mut file_ends = vec![names.len()];
         for joined in &joined {
             table.found.extend_from_slice(&joined.found);
-            names.extend_from_slice(if joined.places.is_none() { &joined.names } else { &[] });
-            file_ends.push(names.len());
         }
-        let is_json = table.format == Format::Json;
-        let map = if is_json { named::rules(&spec.map, &ask.named) } else { spec.map.clone() };
-        let columns = Columns::resolve(
-            unique_names(&names),
-            &table.first,
-            &ExplicitRule {
-                path,
-                header: if is_list { Header::Present } else { header },
-                map: &map,
-                filters: &spec.filters,
-                tags: &spec.tags,
-                // columns of telecine's own files are named as in the manifests they come from
-                has_paths: is_json || table.is_own_output,
-                file_ends,
-            },
-        )
-        .map_err(|error| error.with_arrays(table.addresses_in_arrays()))?;
-        if let Some(url) = columns.first_of(Field::Url).filter(|_| is_json && ask.named.url.is_empty()) {
-            named::check_rivals(path, &columns.names()[url], columns.names())?;
-        }
+        let columns = columns_of(spec, &ask.named, &table, &joined)?;
         let mut manifest = Self {
             stamp: None,
             opened_as: table.file.as_ref().and_then(FileState::of),

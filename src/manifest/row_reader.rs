@@ -61,7 +61,7 @@ enum Prepared<'c> {
     /// Its cells, and the key's column of the first second file that has no row for it.
     Whole(Cow<'c, [&'c str]>, Option<usize>),
     /// Its cells are not those of the columns.
-    Faulty(Cow<'c, [&'c str]>, Problem),
+    Invalid(Cow<'c, [&'c str]>, Problem),
 }
 
 impl RowReader<'_> {
@@ -109,7 +109,7 @@ impl RowReader<'_> {
             problems: vec![problem],
         };
         match self.prepare(line, cells) {
-            Prepared::Faulty(_, problem) => Some(Err(row_error(problem))),
+            Prepared::Invalid(_, problem) => Some(Err(row_error(problem))),
             Prepared::Whole(cells, _) if self.columns.keep(&cells) => {
                 Some(Ok(convert::value_of(&cells, self.columns, Field::Account)))
             }
@@ -127,7 +127,7 @@ impl RowReader<'_> {
         let row_error = |problems| RowError { line, cells: Vec::new(), problems };
         let (cells, unmatched) = match self.prepare(line, cells) {
             Prepared::Whole(cells, unmatched) => (cells, unmatched),
-            Prepared::Faulty(cells, problem) => {
+            Prepared::Invalid(cells, problem) => {
                 let fault = self.fault(row_error(vec![problem]))?;
                 return Some(finish(&cells, Err(fault)));
             }
@@ -166,7 +166,7 @@ impl RowReader<'_> {
             *address = address.split_once(" #").map_or(*address, |(address, _)| address);
         }
         if let Some(problem) = self.rows_inside(line, &cells) {
-            return Prepared::Faulty(cells, problem);
+            return Prepared::Invalid(cells, problem);
         }
         if self.pads_short_rows && cells.len() < self.width {
             cells.to_mut().resize(self.width, "");
@@ -174,7 +174,7 @@ impl RowReader<'_> {
         // what is in the wrong columns is neither filtered nor joined
         if cells.len() != self.width {
             let problem = convert::wrong_width(self.width, cells.len());
-            return Prepared::Faulty(cells, problem);
+            return Prepared::Invalid(cells, problem);
         }
         if self.joined.is_empty() {
             return Prepared::Whole(cells, None);

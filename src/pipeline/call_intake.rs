@@ -7,6 +7,7 @@ use super::context::{Context, Noticed, Signals};
 use crate::{
     api::parse_call,
     clock::Clock,
+    domain::shown_name,
     events::{Event, EventBus},
     ledger::{AttemptId, CallContradiction, CallReceipt, CallbackKey, Ledger, LedgerError},
 };
@@ -113,7 +114,7 @@ impl CallIntake {
             CallReceipt::Contradicts(CallContradiction::Ended(state)) => {
                 format!(
                     "it counts as {}; telecine verify shows whether the video is there",
-                    state.replace('_', " ")
+                    shown_name(&state)
                 )
             }
         };

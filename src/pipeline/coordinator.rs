@@ -14,7 +14,7 @@ use super::{
     context::{Context, ReadRefusal},
     forecast::RunForecast,
     ingest, library_check,
-    listing::CompareError,
+    library_listing::CompareError,
     policy::{RunEnd, RunPolicy, progress_of},
     poll,
     preflight::{self, PreflightTask},

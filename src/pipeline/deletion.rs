@@ -9,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 use super::{
     context::{Context, ReadRefusal},
     library_check,
-    listing::{self, IncompleteListing},
+    library_listing::{self, IncompleteListing},
 };
 use crate::{
     api::{IndexStatus, ListedVideo, ReadError, Transport, VIDEO_NOS_MAX},
@@ -256,11 +256,11 @@ impl<T: Transport> Batch<'_, T> {
 
     async fn list_once(&self, tasks: &[DeletionTask]) -> Result<BatchListing, DeletionStop> {
         let numbers: Vec<&VideoNo> = tasks.iter().map(|task| &task.video_no).chain(&self.controls).collect();
-        let videos = match listing::read_numbers(self.context, self.namespace, &numbers).await {
+        let videos = match library_listing::read_numbers(self.context, self.namespace, &numbers).await {
             Ok(videos) => videos,
             Err(incomplete) if incomplete.is_refused => return Err(incomplete.into()),
             // a service that does not filter by number shows them in the whole listing
-            Err(_) => listing::read(self.context, self.namespace, None, &[]).await?.videos,
+            Err(_) => library_listing::read(self.context, self.namespace, None, &[]).await?.videos,
         };
         let is_meant = |video: &ListedVideo| numbers.contains(&&video.video_no);
         let shown = videos.into_iter().filter(is_meant).map(|video| (video.video_no.clone(), video));

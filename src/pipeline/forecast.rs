@@ -11,10 +11,10 @@ use std::{
 
 use super::context::Context;
 use crate::{
-    domain::{LINK_LIFE_MIN, UnixMillis, format_duration, with_separators},
+    domain::{UnixMillis, format_duration, with_separators},
     events::Event,
     ledger::{Expiring, ItemId, LedgerError, ManifestId, Snapshot},
-    quota::{Endpoint, Limits},
+    quota::{Endpoint, Limits, Turns},
 };
 
 /// The forecast is renewed after this percentage of the forecast time.
@@ -120,8 +120,7 @@ async fn expiring_links<T>(
     manifests: &[ManifestId],
 ) -> Result<ExpiringLinks, LedgerError> {
     let mut found = ExpiringLinks::default();
-    let mut forecast = context.limiter.forecast();
-    let mut turn = forecast.next_slot();
+    let mut turns = Turns::of(context.limiter.forecast());
     for source in manifests {
         let mut after = (UnixMillis(i64::MIN), ItemId::numbered(0));
         loop {
@@ -132,8 +131,7 @@ async fn expiring_links<T>(
             let Some(last) = expiring.last() else { break };
             after = (last.expires_at, last.item);
             for link in &expiring {
-                if link.expires_at > turn.plus(LINK_LIFE_MIN) {
-                    turn = forecast.next_slot();
+                if turns.of_link(link.expires_at).is_some() {
                     continue;
                 }
                 found.count += 1;

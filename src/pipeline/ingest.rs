@@ -324,12 +324,12 @@ async fn admit<T>(
                 context.emit(&Event::RowDuplicate { path: path(), line, first_line });
             }
             Admission::HeldBack(problem) => {
-                counts.rejected += 1;
-                context.emit(&Event::RowRejected { path: path(), line, problems: vec![*problem] });
+                counts.invalid += 1;
+                context.emit(&Event::RowInvalid { path: path(), line, problems: vec![*problem] });
             }
-            Admission::Faulty => {
-                counts.rejected += 1;
-                context.emit(&Event::RowRejected { path: path(), line, problems });
+            Admission::Invalid => {
+                counts.invalid += 1;
+                context.emit(&Event::RowInvalid { path: path(), line, problems });
             }
         }
     }

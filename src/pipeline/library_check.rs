@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use super::{
     context::Context,
-    listing::{self, CompareError, IncompleteListing, Listing, ListingBound, ServedAt},
+    library_listing::{self, CompareError, IncompleteListing, Listing, ListingBound, ServedAt},
 };
 use crate::{
     api::{IndexStatus, ListedVideo, Transport},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Namespaces with more videos are not compared at the end of a run.
-pub(super) const AFFORDABLE: ListingBound = ListingBound::Videos(2_000);
+pub(super) const AFFORDABLE: ListingBound = ListingBound::IfAtMost(2_000);
 /// How often an incomplete listing is read before the comparison is given up.
 const PASSES_MAX: u32 = 3;
 /// Videos whose owners are read in one call of the ledger.
@@ -90,7 +90,7 @@ pub(super) async fn read<T: Transport>(
 ) -> Result<Option<Listing>, IncompleteListing> {
     let mut pass = 1;
     loop {
-        match listing::read_whole(context, namespace, bound).await {
+        match library_listing::read_whole(context, namespace, bound).await {
             Err(incomplete) if pass < PASSES_MAX && !incomplete.is_refused => pass += 1,
             read => return read,
         }
@@ -118,11 +118,11 @@ pub async fn verify<T: Transport>(context: &Context<T>) -> Result<Verification, 
 /// The comparison of every namespace. Where one namespace alone shows nothing of it, a namespace without videos shows whether
 /// the service ignores namespaces.
 async fn compare_and_doubt<T: Transport>(context: &Context<T>) -> Result<Vec<LibraryDiff>, CompareError> {
-    let mut library_diffs = compare(context, ListingBound::None).await?;
+    let mut library_diffs = compare(context, ListingBound::All).await?;
     let is_noticed = library_diffs.iter().any(|library_diff| library_diff.shared_with.is_some());
     if let Some(library_diff) = library_diffs.iter_mut().find(|library_diff| library_diff.listed > 0)
         && !is_noticed
-        && !listing::page(context, UNUSED_NAMESPACE, 1).await?.videos.is_empty()
+        && !library_listing::page(context, UNUSED_NAMESPACE, 1).await?.videos.is_empty()
     {
         library_diff.shared_with = Some(UNUSED_NAMESPACE.to_owned());
     }

@@ -11,7 +11,7 @@ mod deletion;
 mod forecast;
 mod ingest;
 mod library_check;
-mod listing;
+mod library_listing;
 mod policy;
 mod poll;
 mod preflight;

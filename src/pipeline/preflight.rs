@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     context::{Context, ReadRefusal},
     library_check::{self, BATCH, Samples, as_library_video},
-    listing::{self, CompareError, NewestVideos},
+    library_listing::{self, CompareError, NewestVideos},
     restore_usage,
 };
 use crate::{
@@ -256,10 +256,10 @@ async fn read_and_compare<T: Transport>(
         ..NewestVideos::default()
     };
     for number in pages {
-        let page = listing::page(context, namespace, number).await?;
+        let page = library_listing::page(context, namespace, number).await?;
         let is_last = page.videos.is_empty();
         newest.total = page.total_count.unwrap_or(0).max(newest.total);
-        newest.served = listing::ServedAt { theirs: page.served_at, ours_by: context.clock.now() };
+        newest.served = library_listing::ServedAt { theirs: page.served_at, ours_by: context.clock.now() };
         newest.read += page.videos.len() as u64;
         let videos: Vec<LibraryVideo> =
             page.videos.iter().map(|video| as_library_video(video, newest.served)).collect();
@@ -269,7 +269,7 @@ async fn read_and_compare<T: Transport>(
         if number == 1 {
             newest.first = page.videos;
         }
-        listing::announce_page(context, namespace, number, newest.total, last);
+        library_listing::announce_page(context, namespace, number, newest.total, last);
         if is_last || newest.read >= newest.total {
             break;
         }

@@ -6,7 +6,7 @@
 use super::{
     context::Context,
     ingest, library_check,
-    listing::{CompareError, ListingBound},
+    library_listing::{CompareError, ListingBound},
 };
 use crate::{
     api::{IndexStatus, Transport},
@@ -112,7 +112,7 @@ pub async fn recover<T: Transport>(
 async fn bind_listed<T: Transport>(context: &Context<T>, run: RunId) -> Result<Recovery, CompareError> {
     let mut pass = Recovery::default();
     for namespace in context.ledger.read(Snapshot::namespaces).await? {
-        let Some(listing) = library_check::read(context, &namespace, ListingBound::None).await? else {
+        let Some(listing) = library_check::read(context, &namespace, ListingBound::All).await? else {
             continue;
         };
         for videos in listing.videos.chunks(library_check::BATCH) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{
     context::Context,
     library_check::{self, Samples},
-    listing::{CompareError, ListingBound},
+    library_listing::{CompareError, ListingBound},
 };
 use crate::{
     api::{IndexStatus, ListedVideo, Transport},
@@ -57,7 +57,7 @@ pub async fn second_videos<T: Transport>(context: &Context<T>) -> Result<SecondV
 async fn read<T: Transport>(context: &Context<T>, second: &mut SecondVideos) -> Result<(), CompareError> {
     let mut samples = Samples::default();
     for namespace in context.ledger.read(Snapshot::namespaces).await? {
-        let Some(listing) = library_check::read(context, &namespace, ListingBound::None).await? else {
+        let Some(listing) = library_check::read(context, &namespace, ListingBound::All).await? else {
             continue;
         };
         if let Some(other) = samples.take(&namespace, &listing.videos) {

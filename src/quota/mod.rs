@@ -27,6 +27,7 @@ mod smoother;
 mod status;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use account_limits::{AccountLimits, Departure, UploadTimes};
 pub use cap_estimator::CapEstimate;
@@ -38,3 +39,4 @@ pub use limits::{Limits, RequestOutcome, UsageRecord, UsageState, WasAccepted};
 pub use permit::{BlockReason, Delay, Endpoint, Permit, PermitSlot, PreciseTime, Priority};
 pub use rate_limiter::RateLimiter;
 pub use status::{QuotaStatus, WindowStatus};
+pub use turns::{Turn, Turns};

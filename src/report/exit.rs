@@ -2,7 +2,7 @@
 
 use super::{Counts, EndOfRun, counted};
 use crate::{
-    domain::{RowCounts, RunOutcome, State, StopReason, format_duration},
+    domain::{RowCounts, RunOutcome, StopReason, format_duration},
     error::ExitCode,
     ledger::{BadRowCounts, DiffEntry, DiffKind, LibraryDiff},
 };
@@ -234,7 +234,7 @@ fn status_of_finished(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     }
     // where nobody watches, only news is worth a failed run
     let is_bad = if end.is_cron { bad.new > 0 } else { bad.new + bad.known > 0 };
-    if items.total == 0 && rows.rejected > 0 && is_bad {
+    if items.total == 0 && rows.invalid > 0 && is_bad {
         let reason = format!("none of the {} could be sent", counted(rows.read, "row", "rows"));
         return ExitStatus::new(ExitCode::ManifestInvalid, reason, "see rejects.csv for what to correct");
     }
@@ -300,13 +300,12 @@ fn work_left(outcome: &RunOutcome, items: &Counts, bad: &BadRowCounts) -> ExitSt
     ExitStatus::new(ExitCode::Temporary, format!("{}{bad}", open_items(items)), next)
 }
 
-/// `; 13 rows were rejected or failed (12 known, 1 new)`. Empty without such rows.
+/// `; 13 bad rows (12 known, 1 new)`. Empty without such rows.
 fn bad_rows_text(bad: &BadRowCounts) -> String {
     if bad.total == 0 {
         return String::new();
     }
-    let rows = counted(bad.total, "row was", "rows were");
-    format!("; {rows} rejected or failed ({})", show_bad_rows(bad))
+    format!("; {} ({})", counted(bad.total, "bad row", "bad rows"), show_bad_rows(bad))
 }
 
 /// `10 acknowledged, 2 known, 1 new`.
@@ -323,19 +322,11 @@ const fn count_open(items: &Counts) -> u64 {
     items.pending + items.sending + items.in_doubt + items.accepted_unidentified + items.accepted
 }
 
-/// `12 pending (to be sent), 3 accepted (being indexed)`.
+/// `3 accepted (being indexed), 12 pending (to be sent)`.
 fn open_items(items: &Counts) -> String {
-    let parts = [
-        (items.pending, State::Pending),
-        (items.sending, State::Sending),
-        (items.in_doubt, State::InDoubt),
-        (items.accepted_unidentified, State::AcceptedUnidentified),
-        (items.needs_review, State::NeedsReview),
-        (items.accepted, State::Accepted),
-    ];
-    let shown = parts.iter().filter(|(count, _)| *count > 0);
+    let open = items.by_state().into_iter().filter(|(count, state)| *count > 0 && !state.is_final());
     let texts: Vec<String> =
-        shown.map(|(count, state)| counted(*count, state.label(1), state.label(2))).collect();
+        open.map(|(count, state)| counted(count, state.label(1), state.label(2))).collect();
     if texts.is_empty() { "nothing is open".to_owned() } else { texts.join(", ") }
 }
 

@@ -8,7 +8,7 @@ use crate::{csv_injection, domain::Problem, error::Error};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The row cannot be sent.
-    Rejected,
+    Invalid,
     /// The row can be sent.
     Warned,
     /// The row is sent once, by an earlier one.
@@ -24,7 +24,7 @@ pub enum Severity {
 impl Severity {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::Rejected => "rejected",
+            Self::Invalid => "invalid",
             Self::Warned => "warned",
             Self::Duplicate => "duplicate",
             Self::Drifted => "drifted",

@@ -39,7 +39,7 @@ pub struct Counts {
     pub indexed: u64,
     /// Could not be indexed.
     pub failed: u64,
-    /// Refused by the service.
+    /// Rejected by the service.
     pub rejected: u64,
     /// Given up.
     pub abandoned: u64,
@@ -48,6 +48,23 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// The counts by state: what is done, what goes on by itself, what waits for a human, and what failed.
+    pub const fn by_state(&self) -> [(u64, State); 11] {
+        [
+            (self.indexed, State::Indexed),
+            (self.accepted, State::Accepted),
+            (self.pending, State::Pending),
+            (self.sending, State::Sending),
+            (self.in_doubt, State::InDoubt),
+            (self.accepted_unidentified, State::AcceptedUnidentified),
+            (self.needs_review, State::NeedsReview),
+            (self.failed, State::Failed),
+            (self.rejected, State::Rejected),
+            (self.abandoned, State::Abandoned),
+            (self.deleted, State::Deleted),
+        ]
+    }
+
     /// Items in a state that has causes.
     pub const fn with_causes(&self) -> u64 {
         self.failed
@@ -221,7 +238,7 @@ pub struct Summary {
     pub rows: RowCounts,
     /// Items of the run's manifests.
     pub items: Counts,
-    /// Rows that cannot be sent, or that were rejected, failed or given up.
+    /// Rows that are invalid, or that were rejected, failed or given up.
     pub bad_rows: BadRowCounts,
     /// Pending items whose links have expired, or expire within a minute. They are not sent.
     pub expired: u64,
@@ -340,7 +357,7 @@ fn must_equal(what: &str, left: u64, right: u64) -> Result<(), Error> {
 /// Checks that every row read is in one state.
 fn check_totals(snapshot: &Snapshot, rows: &RowCounts, items: &Counts) -> Result<(), Error> {
     let accounted = rows.accounted();
-    must_equal("rows read and rows accounted for", rows.read, accounted + rows.duplicates + rows.rejected)?;
+    must_equal("rows read and rows accounted for", rows.read, accounted + rows.duplicates + rows.invalid)?;
     must_equal("rows taken in and items seen", accounted, items.total)?;
     match snapshot.contradictions()? {
         0 => Ok(()),

@@ -137,7 +137,9 @@ impl ReportTable {
 
 const SUCCESS: &[&str] = &["manifest", "line", "video_no", "sent_at", "accepted_at", "indexed_at"];
 pub(super) const REJECTS: &[&str] =
-    &["manifest", "line", "class", "column", "value", "message", "fix", "surplus"];
+    &["manifest", "line", "result", "class", "column", "value", "message", "fix", "surplus"];
+/// The result of a row that cannot be sent. The other results are the states of items.
+pub(super) const INVALID: &str = "invalid";
 const DUPLICATES: &[&str] = &["manifest", "line", "first_manifest", "first_line", "differs"];
 const UNFINISHED: &[&str] = &["manifest", "line", "state", "video_no", "sent_at", "cause"];
 const DELETED: &[&str] = &["manifest", "line", "video_no", "deleted_at", "message"];
@@ -217,7 +219,8 @@ impl ReportTables<'_> {
             }
             State::Rejected | State::Failed | State::Abandoned => {
                 let (class, fix) = advice(row.state);
-                self.rejects.row(original, &[manifest, &line, class, "", video_no, cause, fix, ""])
+                let result = row.state.as_str();
+                self.rejects.row(original, &[manifest, &line, result, class, "", video_no, cause, fix, ""])
             }
             State::Deleted => {
                 let deleted_at = timestamp(row.final_at);
@@ -241,15 +244,15 @@ impl ReportTables<'_> {
         let manifest = self.layout.path(row.manifest);
         let line = row.line.to_string();
         match row.kind {
-            RowIssueKind::Faulty => {
+            RowIssueKind::Invalid => {
                 let [class, column, value, message, fix, surplus] = fault_cells(&row.problems, &surplus);
                 if let Some(bad) = BadRow::of_issue(row, &self.own_columns)
                     && self.snapshot.is_acknowledged(&bad)?.is_none()
                 {
-                    self.new.row(original.clone(), &[manifest, &line, "invalid", "", &message])?;
+                    self.new.row(original.clone(), &[manifest, &line, INVALID, "", &message])?;
                 }
-                self.rejects
-                    .row(original, &[manifest, &line, &class, &column, &value, &message, &fix, &surplus])
+                let own = [manifest, &line, INVALID, &class, &column, &value, &message, &fix, &surplus];
+                self.rejects.row(original, &own)
             }
             RowIssueKind::Duplicate => {
                 let first_line = row.first_line.map(|line| line.to_string()).unwrap_or_default();
@@ -270,7 +273,7 @@ impl ReportTables<'_> {
     }
 }
 
-/// What `rejects.csv` says of a row that cannot be sent: class, column, value, message, fix and surplus cells.
+/// What `rejects.csv` says of an invalid row: class, column, value, message, fix and surplus cells.
 pub(super) fn fault_cells(problems: &[Problem], surplus: &[&str]) -> [String; 6] {
     let all = |part: fn(&Problem) -> &str| {
         problems.iter().map(part).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
@@ -299,7 +302,7 @@ const fn advice(state: State) -> (&'static str, &'static str) {
             "indexing_failed",
             "check the video (mp4 or m3u8; h264, h265 or vp9), then import it with --retry-failed, which pays again",
         ),
-        State::Rejected => ("refused_by_service", "correct the row and import it again"),
+        State::Rejected => ("rejected_by_service", "correct the row and import it again"),
         State::Pending
         | State::Sending
         | State::InDoubt

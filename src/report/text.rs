@@ -8,7 +8,7 @@ use super::{
     run_report::RunReport,
     summary::{Counts, Spend, Summary},
 };
-use crate::domain::{CallCounts, State, StopReason, at_most_shown, format_duration};
+use crate::domain::{CallCounts, StopReason, at_most_shown, format_duration, shown_name};
 pub use crate::domain::{counted, with_separators};
 
 /// The summary at the end of a run.
@@ -26,7 +26,7 @@ pub fn show_summary(summary: &Summary) -> String {
             (rows.updated, ["took new content"; 2]),
             (rows.drifted, ["differs from what was sent", "differ from what was sent"]),
             (rows.duplicates, DUPLICATES),
-            (rows.rejected, ["cannot be sent"; 2]),
+            (rows.invalid, ["invalid"; 2]),
         ];
         push_lines(&mut text, &lines);
     }
@@ -39,7 +39,8 @@ pub fn show_summary(summary: &Summary) -> String {
     let bad = &summary.bad_rows;
     if bad.total > 0 {
         let (count, rows) = (with_separators(bad.total), if bad.total == 1 { "row" } else { "rows" });
-        let _ = writeln!(text, "\n  {count:>9} {rows} rejected or failed: {}", show_bad_rows(bad));
+        let what = "(invalid, rejected, failed or given up)";
+        let _ = writeln!(text, "\n  {count:>9} bad {rows} {what}: {}", show_bad_rows(bad));
     }
     if !summary.reasons.is_empty() {
         let _ = write!(text, "\n{}", show_reasons(&summary.reasons));
@@ -87,7 +88,7 @@ const REASONS_SHOWN_MAX: usize = 5;
 fn show_reasons(reasons: &[Reason]) -> String {
     let mut text = String::new();
     for Reason { state, reason, count, command } in reasons.iter().take(REASONS_SHOWN_MAX) {
-        let state = state.replace('_', " ");
+        let state = shown_name(state);
         let (count, reason) = (with_separators(*count), crate::redact::clean(reason));
         let _ = writeln!(text, "  {count:>9} {state}: {reason}\n            {command}");
     }
@@ -104,20 +105,7 @@ const OF_LEDGER: [&str; 2] = ["item in the ledger", "items in the ledger"];
 const DUPLICATES: [&str; 2] = ["duplicate of another row", "duplicates of another row"];
 
 fn count_lines(counts: &Counts) -> [(u64, [&'static str; 2]); 11] {
-    [
-        (counts.indexed, State::Indexed),
-        (counts.accepted, State::Accepted),
-        (counts.pending, State::Pending),
-        (counts.sending, State::Sending),
-        (counts.in_doubt, State::InDoubt),
-        (counts.accepted_unidentified, State::AcceptedUnidentified),
-        (counts.needs_review, State::NeedsReview),
-        (counts.failed, State::Failed),
-        (counts.rejected, State::Rejected),
-        (counts.abandoned, State::Abandoned),
-        (counts.deleted, State::Deleted),
-    ]
-    .map(|(count, state)| (count, [state.label(1), state.label(2)]))
+    counts.by_state().map(|(count, state)| (count, [state.label(1), state.label(2)]))
 }
 
 /// A count above others that it consists of.
@@ -168,7 +156,7 @@ pub fn show_run_report(report: &RunReport) -> String {
     if !report.is_of_ledger {
         let rows = report.rows();
         push_head(&mut text, rows.read, ["row read", "rows read"]);
-        push_lines(&mut text, &[(rows.duplicates, DUPLICATES), (rows.rejected, ["cannot be sent"; 2])]);
+        push_lines(&mut text, &[(rows.duplicates, DUPLICATES), (rows.invalid, ["invalid"; 2])]);
     }
     push_head(&mut text, report.items.total, if report.is_of_ledger { OF_LEDGER } else { OF_MANIFESTS });
     push_lines(&mut text, &count_lines(&report.items));
@@ -188,7 +176,7 @@ pub fn show_run_report(report: &RunReport) -> String {
     }
     for fault in &report.faults {
         let message = crate::redact::opaque(&fault.message);
-        let _ = writeln!(text, "  {:>9} cannot be sent: {message}", with_separators(fault.rows));
+        let _ = writeln!(text, "  {:>9} invalid: {message}", with_separators(fault.rows));
     }
     match (run.exit_code, &run.exit_reason) {
         (Some(code), Some(reason)) => drop(writeln!(text, "\n  exit {code}: {reason}")),

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     ReportFile,
     files::make_folder,
-    tables::{ColumnLayout, REJECTS, ReportTable, TableSource, fault_cells},
+    tables::{ColumnLayout, INVALID, REJECTS, ReportTable, TableSource, fault_cells},
 };
 use crate::{domain::RowError, error::Error};
 
@@ -28,7 +28,8 @@ impl UnassignedRows {
         let (original, surplus) = self.layout.spread(manifest, &row.cells);
         let [class, column, value, message, fix, surplus] = fault_cells(&row.problems, &surplus);
         let (path, line) = (self.layout.path(manifest), row.line.to_string());
-        self.table.row(original, &[path, &line, &class, &column, &value, &message, &fix, &surplus])
+        let own = [path, &line, INVALID, &class, &column, &value, &message, &fix, &surplus];
+        self.table.row(original, &own)
     }
 
     /// Gives the file its name.

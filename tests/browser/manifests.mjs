@@ -1,4 +1,4 @@
-// Made-up manifests for the report: an archive with places, dates and faulty rows, and one whose every cell is hostile.
+// Made-up manifests for the report: an archive with places, dates and invalid rows, and one whose every cell is hostile.
 
 // the same numbers in every run
 function random(seed) {
@@ -53,7 +53,7 @@ export function hostile() {
   HOSTILE.forEach((text, at) => {
     const address = `https://h.example/${encodeURIComponent(text)}?X-Amz-Signature=canary-signature-${at}`;
     lines.push([text, text, address, text, "1.5", "2.5", "2020-01-01 00:00:00", text].map(cell).join(","));
-    // the address, the date and the place are faulty
+    // the address, the date and the place are invalid
     lines.push([text, text, text, text, "1.5", "2.5", "2020-01-01 00:00:00", text].map(cell).join(","));
     lines.push([text, text, `${address}&d=1`, text, text, text, text, text].map(cell).join(","));
     lines.push([text, text, `https://${text}/x.mp4`, text, "", "", "", text].map(cell).join(","));

@@ -30,7 +30,7 @@ pub(super) struct FollowedView {
 /// The counts that reasons depend on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct CountsSeen {
-    rejected: u64,
+    invalid: u64,
     items: u64,
     is_running: bool,
 }
@@ -83,7 +83,7 @@ impl FollowedView {
         };
         let items = Counts::from(&items);
         let is_running = running.is_some();
-        let counts = CountsSeen { rejected: run.rows.rejected, items: items.with_causes(), is_running };
+        let counts = CountsSeen { invalid: run.rows.invalid, items: items.with_causes(), is_running };
         let (causes, faults) = self.reasons(snapshot, id, scope, counts)?;
         let seen_later =
             if is_of_ledger || is_running { 0 } else { run.rows.accounted().saturating_sub(items.total) };

@@ -29,7 +29,7 @@ pub(in crate::cli) struct RowArgs {
 
     /// Send only rows found supported by check --probe.
     ///
-    /// The check must not be older than AGE [default: 7d]. Other rows are rejected, with the reason.
+    /// The check must not be older than AGE [default: 7d]. Other rows are invalid, with the reason.
     #[arg(long, value_name = "AGE", env = "TELECINE_PROBED_ONLY", num_args = 0..=1, default_missing_value = "7d",
           require_equals = true)]
     pub(in crate::cli) probed_only: Option<values::DurationArg>,

@@ -1,4 +1,4 @@
-//! `telecine acknowledge`: marks rejected and failed rows as known.
+//! `telecine acknowledge`: marks bad rows as known.
 
 use clap::{Args, ValueEnum};
 use schemars::JsonSchema;
@@ -47,7 +47,7 @@ struct SelectionArgs {
     #[arg(long, value_name = "TEXT", env = "TELECINE_REASON")]
     reason: Option<String>,
 
-    /// Every row that a report has named as rejected or failed.
+    /// Every bad row that a report has named.
     #[arg(long, env = "TELECINE_ALL", conflicts_with_all = ["state", "reason"])]
     all: bool,
 }

@@ -17,7 +17,7 @@ use crate::{
         output::{CommandEnd, print, print_end, safe, show_problem},
     },
     clock::Clock,
-    domain::{Price, UnixMillis, at_most_shown, hex},
+    domain::{Price, UnixMillis, at_most_shown, hex, shown_name},
     error::{Error, ExitCode},
     ledger::{EventRow, ItemHistory, LedgerPlace, RequestRow, RowIssue, Snapshot},
     redact,
@@ -154,7 +154,7 @@ struct DeletionBody {
 struct RowBody {
     manifest: String,
     line: u64,
-    /// `rejected`, `duplicate` or `drifted`.
+    /// `invalid`, `duplicate` or `drifted`.
     kind: &'static str,
     /// What is wrong with it, or in what it differs, a sentence each.
     problems: Vec<String>,
@@ -270,7 +270,7 @@ fn event_body(event: &EventRow) -> EventBody {
 
 fn row_body(manifest: &str, row: &RowIssue) -> RowBody {
     let problems = row.problems.iter().map(|problem| match row.kind.as_str() {
-        "rejected" => show_problem(manifest, row.line, problem),
+        "invalid" => show_problem(manifest, row.line, problem),
         _ => problem.message.clone(),
     });
     RowBody {
@@ -290,7 +290,7 @@ fn show(found: &FoundItems, items: &[ItemBody], flags: &str) -> String {
         several => {
             for item in several {
                 let ItemBody { item: number, state, manifest, line, .. } = item;
-                let state = state.replace('_', " ");
+                let state = shown_name(state);
                 let url = url_of(item);
                 let _ = writeln!(text, "item {number}: {state}, {}:{line}, {url}", redact::clean(manifest));
                 let _ = writeln!(text, "    telecine explain item {number}{flags}");
@@ -307,7 +307,7 @@ fn show(found: &FoundItems, items: &[ItemBody], flags: &str) -> String {
             ("drifted", _) => {
                 writeln!(text, "{place}: differs from what was sent; the service keeps what was sent")
             }
-            _ => writeln!(text, "{place}: cannot be sent"),
+            _ => writeln!(text, "{place}: invalid"),
         };
         for problem in body.problems {
             let _ = writeln!(text, "    {}", safe(&problem));
@@ -321,7 +321,7 @@ fn url_of(item: &ItemBody) -> &str {
 }
 
 fn show_item(item: &ItemBody) -> String {
-    let mut text = format!("item {}: {}\n", item.item, item.state.replace('_', " "));
+    let mut text = format!("item {}: {}\n", item.item, shown_name(item.state));
     let mut field = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<11} {value}");
     };
@@ -351,11 +351,11 @@ fn show_item(item: &ItemBody) -> String {
         let request = event.attempt.map(|number| format!(" (request {number})")).unwrap_or_default();
         let detail =
             event.detail.as_ref().map(|text| format!(": {}", redact::clean(text))).unwrap_or_default();
-        let _ = writeln!(text, "    {}  {}{request}{detail}", event.at, event.name.replace('_', " "));
+        let _ = writeln!(text, "    {}  {}{request}{detail}", event.at, shown_name(&event.name));
     }
     for answer in &item.answers {
         let (who, why) = (redact::clean(&answer.who), redact::clean(&answer.why));
-        let _ = writeln!(text, "    {}  {} by {who}: {why}", answer.at, answer.answer.replace('_', " "));
+        let _ = writeln!(text, "    {}  {} by {who}: {why}", answer.at, shown_name(&answer.answer));
     }
     for deletion in &item.deletions {
         let (who, why) = (redact::clean(&deletion.who), redact::clean(&deletion.why));
@@ -391,18 +391,15 @@ fn show_item(item: &ItemBody) -> String {
 
 fn show_request(request: &RequestBody) -> String {
     let mut text = String::new();
-    let state = request.state.replace('_', " ");
+    let state = shown_name(&request.state);
     let answer = match (&request.answered_at, &request.video_no) {
         (Some(at), Some(video_no)) => format!(", answered {at}: {video_no}"),
         (Some(at), None) => format!(", answered {at}"),
         (None, Some(video_no)) => format!(", no clear answer; it is {video_no}"),
         (None, None) => String::new(),
     };
-    let by = request
-        .bound_by
-        .as_ref()
-        .map(|by| format!(" (known by: {})", by.replace('_', " ")))
-        .unwrap_or_default();
+    let by =
+        request.bound_by.as_ref().map(|by| format!(" (known by: {})", shown_name(by))).unwrap_or_default();
     let _ = writeln!(
         text,
         "    {}: sent {} in run {}, {state}{answer}{by}",

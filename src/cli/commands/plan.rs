@@ -20,7 +20,7 @@ use crate::{
         output::{CommandEnd, print, print_end, progress::Working, show_unassigned},
     },
     clock::Clock,
-    domain::{at_most_shown, counted, format_duration},
+    domain::{at_most_shown, counted, format_duration, shown_name},
     error::{Error, ExitCode},
     ledger::Snapshot,
     report::{shell_word, with_separators},
@@ -168,13 +168,12 @@ fn show_plan(plan: &Plan) -> String {
     let _ = writeln!(text, "  {:>9} would be sent", with_separators(plan.would_send));
     let duplicates = if plan.rows.duplicates == 1 { "duplicate" } else { "duplicates" };
     let duplicates = format!("{duplicates} of another row");
-    let lines = [(plan.rows.duplicates, duplicates.as_str()), (plan.would_reject, "cannot be sent")];
+    let lines = [(plan.rows.duplicates, duplicates.as_str()), (plan.rows.invalid, "invalid")];
     for (count, what) in lines.iter().filter(|(count, _)| *count > 0) {
         let _ = writeln!(text, "  {:>9} {what}", with_separators(*count));
     }
     for (state, count) in &plan.would_skip {
-        let _ =
-            writeln!(text, "  {:>9} in the ledger as {}", with_separators(*count), state.replace('_', " "));
+        let _ = writeln!(text, "  {:>9} in the ledger as {}", with_separators(*count), shown_name(state));
     }
     match &plan.credits_max {
         Some(credits) => drop(writeln!(text, "\n  {}", at_most_shown(credits))),

@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::{
     app,
     cli::{
-        args::{LedgerArgs, ManifestArgs, OutputArgs, ServiceArgs, values::DurationArg},
+        args::{ManifestArgs, RunArgs, values::DurationArg},
         block_on, finish,
-        output::{CommandEnd, print, print_end, sinks},
+        output::{CommandEnd, print, print_end},
         signals,
     },
     error::{Error, ExitCode},
@@ -24,11 +24,7 @@ pub(in crate::cli) struct RecoverArgs {
     #[command(flatten)]
     manifest: ManifestArgs,
     #[command(flatten)]
-    ledger: LedgerArgs,
-    #[command(flatten)]
-    service: ServiceArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    run: RunArgs,
 
     /// The time between the two listings, for requests of a killed run that may still arrive.
     #[arg(
@@ -73,11 +69,11 @@ pub(in crate::cli) struct RecoverBody {
 
 /// Builds a ledger from the service, or brings an old one up to date. Sends nothing.
 pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
-    let events = sinks::events(&args.output);
+    let events = args.run.events();
     args.manifest.check_one_account("recover")?;
     let manifests = args.manifest.open(&events)?;
     let paths = &args.manifest.manifests;
-    let request = args.service.request(&args.ledger, paths, &args.output, events)?;
+    let request = args.run.request(paths, events)?;
     let unmarked = if args.unmarked_are_not_ours { Unmarked::AreNot } else { Unmarked::MayBeOurs };
     block_on(async {
         let signal_state = signals::listen(&request, signals::WAITING_FOR_ANSWERS)?;
@@ -113,7 +109,7 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
         let (at, end_reason) = (context.clock.now(), reason.clone());
         context.ledger.write(move |store| store.end_run(run, at, code.number(), &end_reason)).await?;
         context.ledger.close().await;
-        if args.output.json {
+        if args.run.output.json {
             let body = RecoverBody {
                 listed: recovery.listed,
                 bound: recovery.bound,
@@ -126,7 +122,7 @@ pub(in crate::cli) fn recover(args: &RecoverArgs) -> Result<ExitCode, Error> {
                 is_complete: recovery.is_whole,
             };
             print_end(&CommandEnd { reason, ..CommandEnd::of(code) }, &body)?;
-        } else if !args.output.quiet {
+        } else if !args.run.output.quiet {
             print(&report::show_recovery(&recovery_lines(&recovery), code, &reason))?;
         }
         Ok(code)

@@ -92,7 +92,7 @@ pub(in crate::cli) struct ReportBody {
     spend: Spend,
     /// Why videos failed, were rejected or are in doubt: the most frequent causes.
     causes: Vec<ReportedCause>,
-    /// Why rows cannot be sent: the most frequent first faults.
+    /// Why rows are invalid: the most frequent first faults.
     faults: Vec<ReportedFault>,
     /// The page that was written. `null`: none was asked for.
     html: Option<PathBuf>,

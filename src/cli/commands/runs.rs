@@ -171,7 +171,7 @@ fn show(args: &RunShowArgs) -> Result<ExitCode, Error> {
     }
     let numbers = [
         (rows.read, ["row read", "rows read"]),
-        (rows.rejected, ["row cannot be sent", "rows cannot be sent"]),
+        (rows.invalid, ["invalid row", "invalid rows"]),
         (rows.duplicates, ["duplicate of another row", "duplicates of another row"]),
         (items.total, ["item of these rows", "items of these rows"]),
         (uploads.uploaded, ["uploaded in this run"; 2]),

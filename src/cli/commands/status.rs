@@ -22,7 +22,7 @@ use crate::{
         },
     },
     clock::Clock,
-    domain::{State, counted, format_duration},
+    domain::{State, counted, format_duration, shown_name},
     error::{Error, ExitCode},
     ledger::{FilesSent, LastError, LedgerPlace, RunRow, Snapshot},
     redact,
@@ -245,7 +245,7 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
         }
         if let Some(LastError { at, item, event, cause, .. }) = &state.last_error {
             let cause = cause.as_ref().map(|cause| format!(": {}", redact::clean(cause))).unwrap_or_default();
-            let _ = writeln!(text, "    last error: {at} item {item} {}{cause}", event.replace('_', " "));
+            let _ = writeln!(text, "    last error: {at} item {item} {}{cause}", shown_name(event));
         }
     }
     if !shown.runs.is_empty() {

@@ -12,13 +12,13 @@ use crate::{
         undo::{self, UndoEnd, UndoPlan},
     },
     cli::{
-        args::{LedgerArgs, OutputArgs, PriceArgs, ServiceArgs},
+        args::{PriceArgs, RunArgs},
         block_on, finish,
-        output::{CommandEnd, print, print_end, print_json, sinks},
+        output::{CommandEnd, print, print_end, print_json},
         signals::{self, SignalState},
         who,
     },
-    domain::{Rate, VideoNo, at_most_shown},
+    domain::{Rate, VideoNo, at_most_shown, shown_name},
     error::{Error, ExitCode},
     ledger::{DeletionOrder, ItemId, LedgerPlace, Restored, RunVideo, Snapshot, UndoAction},
     manifest::Filter,
@@ -71,13 +71,7 @@ pub(in crate::cli) struct UndoArgs {
     price: PriceArgs,
 
     #[command(flatten)]
-    ledger: LedgerArgs,
-
-    #[command(flatten)]
-    service: ServiceArgs,
-
-    #[command(flatten)]
-    output: OutputArgs,
+    run_args: RunArgs,
 }
 
 /// One video of an undo.
@@ -133,7 +127,7 @@ pub(in crate::cli) fn undo(args: &UndoArgs) -> Result<ExitCode, Error> {
 }
 
 fn undo_run(args: &UndoArgs, name: &str) -> Result<ExitCode, Error> {
-    let path = args.ledger.path_to_change(args.service.target())?;
+    let path = args.run_args.ledger.path_to_change(args.run_args.target())?;
     let snapshot = Snapshot::open(&path)?;
     let run = undo::run_of(&snapshot, name)?;
     let run_name = snapshot.run(run)?.name;
@@ -173,7 +167,7 @@ fn undo_run(args: &UndoArgs, name: &str) -> Result<ExitCode, Error> {
 }
 
 async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
-    let path = args.ledger.path_to_change(args.service.target())?;
+    let path = args.run_args.ledger.path_to_change(args.run_args.target())?;
     drop(Snapshot::open(&path)?);
     let request = request_of(args)?;
     let signal_state = signals::listen(&request, STOPPING)?;
@@ -214,7 +208,7 @@ async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
 const NOTHING: &str = "there is nothing to delete";
 
 fn request_of(args: &UndoArgs) -> Result<RunRequest, Error> {
-    let mut request = args.service.request(&args.ledger, &[], &args.output, sinks::events(&args.output))?;
+    let mut request = args.run_args.request(&[], args.run_args.events())?;
     request.limits.delete_at(args.delete_rate.clone());
     Ok(request)
 }
@@ -238,8 +232,8 @@ fn body_of(args: &UndoArgs, plan: &UndoPlan) -> UndoBody {
 
 /// The command that deletes what was listed.
 fn command_of(args: &UndoArgs, path: &LedgerPlace, what: &str) -> String {
-    let mut flags = args.ledger.flags(args.service.target(), path);
-    if let Some(url) = &args.service.api_url {
+    let mut flags = args.run_args.ledger.flags(args.run_args.target(), path);
+    if let Some(url) = &args.run_args.service.api_url {
         let _ = write!(flags, " --api-url {}", shell_word(url));
     }
     format!("telecine undo {what}{flags} --yes")
@@ -315,15 +309,15 @@ async fn show_unfinished(
 
 /// `delete  VI635229846249218048  item 3  m.csv:4  https://host/clip.mp4`.
 fn show_line(args: &UndoArgs, line: &UndoLine) -> Result<(), Error> {
-    if args.output.json {
+    if args.run_args.output.json {
         return print_json(line);
     }
     // what stays or is not proven must be seen
-    if args.output.quiet && !matches!(line.action, "open" | "keep") {
+    if args.run_args.output.quiet && !matches!(line.action, "open" | "keep") {
         return Ok(());
     }
     let number = line.video_no.as_deref().map_or_else(|| "(no number)".to_owned(), redact::clean);
-    let mut text = format!("{:<16} {number:<22} item {}", line.action.replace('_', " "), line.item);
+    let mut text = format!("{:<16} {number:<22} item {}", shown_name(line.action), line.item);
     if let (Some(manifest), Some(number)) = (&line.manifest, line.line) {
         let _ = write!(text, "  {}:{number}", redact::clean(manifest));
     }
@@ -432,10 +426,10 @@ async fn end_open(
 }
 
 fn end(args: &UndoArgs, code: ExitCode, reason: String, body: &UndoBody) -> Result<ExitCode, Error> {
-    if args.output.json {
+    if args.run_args.output.json {
         let next_step = body.command.clone();
         print_end(&CommandEnd { reason, next_step, ..CommandEnd::of(code) }, body)?;
-    } else if !args.output.quiet || code != ExitCode::Success {
+    } else if !args.run_args.output.quiet || code != ExitCode::Success {
         print(&format!("\n{reason}\n"))?;
     }
     Ok(code)

@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::{
     app::{self, run_name},
     cli::{
-        args::{LedgerArgs, OutputArgs, ServiceArgs},
+        args::RunArgs,
         block_on, finish,
-        output::{CommandEnd, NoFields, print, print_end, sinks},
+        output::{CommandEnd, NoFields, print, print_end},
         signals,
     },
     error::{Error, ExitCode},
@@ -24,11 +24,7 @@ use crate::{
 #[derive(Args, Debug)]
 pub(in crate::cli) struct VerifyArgs {
     #[command(flatten)]
-    ledger: LedgerArgs,
-    #[command(flatten)]
-    service: ServiceArgs,
-    #[command(flatten)]
-    output: OutputArgs,
+    run: RunArgs,
 
     /// A file of videos that others put into the namespaces: they are not reported.
     ///
@@ -52,7 +48,7 @@ pub(in crate::cli) struct VerifyBody {
 
 /// Compares the whole library with the ledger and reports what does not match.
 pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
-    let request = args.service.request(&args.ledger, &[], &args.output, sinks::events(&args.output))?;
+    let request = args.run.request(&[], args.run.events())?;
     // a mistyped path must not make an empty ledger and call it equal
     drop(Snapshot::open(&request.ledger)?);
     report::try_folder(&request.reports)?;
@@ -70,7 +66,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
             () = context.signals.drain.cancelled() => {
                 let code = signal_state.signal().unwrap_or(ExitCode::Interrupted);
                 finish(&context.events).await;
-                if args.output.json {
+                if args.run.output.json {
                     print_end(&CommandEnd::of(code), &NoFields {})?;
                 }
                 return Ok(code);
@@ -95,7 +91,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
                 context.ledger.close().await;
                 let reason =
                     format!("the library cannot be read completely ({cause}); run the same command again");
-                if args.output.json {
+                if args.run.output.json {
                     print_end(&CommandEnd { reason, ..CommandEnd::of(ExitCode::Temporary) }, &NoFields {})?;
                 } else {
                     print(&format!("{reason}\n"))?;
@@ -108,7 +104,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
         let report = LibraryDiffReport { service, at, library_diffs };
         let files = report::write_library_diff(&report, &folder)?;
         let (code, verdict) = library_diff_verdict(&report.library_diffs);
-        if args.output.json {
+        if args.run.output.json {
             let namespaces = report.library_diffs.iter().map(report::Compared::from).collect();
             let body = VerifyBody {
                 service: report.service,
@@ -118,7 +114,7 @@ pub(in crate::cli) fn verify(args: &VerifyArgs) -> Result<ExitCode, Error> {
                 files,
             };
             print_end(&CommandEnd { reason: verdict, ..CommandEnd::of(code) }, &body)?;
-        } else if !args.output.quiet {
+        } else if !args.run.output.quiet {
             let verdict = format!("exit {}: {verdict}", code.number());
             print(&report::show_library_diff(&report, &files, &verdict))?;
         }

@@ -70,7 +70,7 @@ impl RunView {
             }
             Event::LedgerOpened { .. } => self.listing = None,
             Event::SendingFiles(files) => self.files = *files,
-            Event::RowRejected { .. }
+            Event::RowInvalid { .. }
             | Event::RowDuplicate { .. }
             | Event::RowDrifted { .. }
             | Event::Rejected { .. }
@@ -345,8 +345,8 @@ mod tests {
 
     #[test]
     fn a_message_is_broken_between_words() {
-        let text = "big.csv: 3,000 rows read, 0 rejected, 1,204 duplicates";
-        assert_eq!(wrapped(text, 33), "big.csv: 3,000 rows read, 0\nrejected, 1,204 duplicates");
+        let text = "big.csv: 3,000 rows read, 0 invalid, 1,204 duplicates";
+        assert_eq!(wrapped(text, 33), "big.csv: 3,000 rows read, 0\ninvalid, 1,204 duplicates");
         assert_eq!(wrapped(text, 80), text);
         assert_eq!(wrapped("  indented", 10), "  indented");
         assert_eq!(wrapped("a https://host/long b", 8), "a\nhttps://host/long\nb");

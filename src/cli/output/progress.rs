@@ -221,7 +221,7 @@ impl EventSink for TerminalSink {
             Event::ManifestOpened { path, mapping, unused_columns, found } => {
                 self.emit(at, &manifest_opened(path, mapping, unused_columns, found));
             }
-            Event::RowRejected { path, line, problems } => {
+            Event::RowInvalid { path, line, problems } => {
                 for problem in problems {
                     self.emit_row(at, &show_problem(path, *line, problem));
                 }
@@ -336,8 +336,8 @@ fn manifest_read(path: &str, counts: RowCounts, left_out: u64, unmatched: u64) -
     let mut text = format!("{path}: {} read", rows(counts.read));
     let _ = write!(
         text,
-        ", {} rejected, {}",
-        with_separators(counts.rejected),
+        ", {} invalid, {}",
+        with_separators(counts.invalid),
         counted(counts.duplicates, "duplicate", "duplicates")
     );
     for (count, what) in

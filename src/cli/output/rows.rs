@@ -19,7 +19,7 @@ pub(in crate::cli) fn show_row(row: &PreviewRow) -> String {
         let _ = writeln!(text, "    POST upload            these fields, and the file behind them");
     }
     for problem in &row.problems {
-        let _ = writeln!(text, "    cannot be sent: {}", show_problem(manifest, *line, problem));
+        let _ = writeln!(text, "    invalid: {}", show_problem(manifest, *line, problem));
     }
     for warning in &row.warnings {
         let _ = writeln!(text, "    warning: {}", show_problem(manifest, *line, warning));

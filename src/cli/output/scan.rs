@@ -86,7 +86,7 @@ pub(in crate::cli) fn show_scan(scan: &Scan) -> String {
         (scan.rows, "row read", "rows read"),
         (scan.good, "good", "good"),
         (scan.duplicates, "duplicate", "duplicates"),
-        (scan.rejected, "cannot be sent", "cannot be sent"),
+        (scan.invalid, "invalid", "invalid"),
     ];
     let _ = writeln!(text);
     let mut write = |count: u64, one: &str, many: &str| {

@@ -72,7 +72,7 @@ impl EventSink for ServiceManagerSink {
                 self.status(shown_listing(address, *objects));
             }
             Event::ManifestOpened { .. }
-            | Event::RowRejected { .. }
+            | Event::RowInvalid { .. }
             | Event::RowDuplicate { .. }
             | Event::RowDrifted { .. }
             | Event::ManifestRead { .. }

@@ -108,7 +108,7 @@ pub struct ManifestCounts {
     pub manifest: String,
     pub rows: u64,
     pub duplicates: u64,
-    pub rejected: u64,
+    pub invalid: u64,
 }
 
 impl Snapshot {
@@ -236,7 +236,7 @@ impl Snapshot {
         let sql = "SELECT coalesce(problems ->> '$[0].column', '') AS \"column\", \
                    coalesce(problems ->> '$[0].message', '') AS message, coalesce(problems ->> '$[0].fix', '') AS fix, \
                    count(*) AS count, min(id) AS first, max(id) AS last FROM row_issue \
-                   WHERE run = ?1 AND kind = 'rejected' GROUP BY 1, 2, 3 ORDER BY count DESC, \"column\", message LIMIT ?2";
+                   WHERE run = ?1 AND kind = 'invalid' GROUP BY 1, 2, 3 ORDER BY count DESC, \"column\", message LIMIT ?2";
         let mut statement = self.connection.prepare(sql)?;
         let mut rows = statement.query((run.0, count_max))?;
         let mut faults = Vec::new();
@@ -265,7 +265,7 @@ impl Snapshot {
 
     /// What a run read from each manifest, those with the most rows first.
     pub fn manifest_counts(&self, run: RunId, count_max: u32) -> Result<Vec<ManifestCounts>, LedgerError> {
-        let sql = "SELECT manifest.identity, rows, duplicates, rejected FROM manifest_read \
+        let sql = "SELECT manifest.identity, rows, duplicates, invalid FROM manifest_read \
                    JOIN manifest ON manifest.id = manifest_read.manifest WHERE run = ?1 \
                    ORDER BY rows DESC, manifest.id LIMIT ?2";
         let mut statement = self.connection.prepare(sql)?;
@@ -274,7 +274,7 @@ impl Snapshot {
                 manifest: row.get("identity")?,
                 rows: unsigned(row, "rows")?,
                 duplicates: unsigned(row, "duplicates")?,
-                rejected: unsigned(row, "rejected")?,
+                invalid: unsigned(row, "invalid")?,
             })
         })?;
         Ok(rows)

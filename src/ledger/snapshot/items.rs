@@ -74,7 +74,7 @@ pub struct RowIssue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RowIssueKind {
     /// It cannot be sent.
-    Faulty,
+    Invalid,
     /// Its item was seen earlier in the same run.
     Duplicate,
     /// Its item was already sent with other content.
@@ -86,7 +86,7 @@ impl RowIssueKind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Faulty => "rejected",
+            Self::Invalid => "invalid",
             Self::Duplicate => "duplicate",
             Self::Drifted => "drifted",
         }
@@ -202,7 +202,7 @@ fn item_row(row: &SqlRow<'_>) -> Result<ItemRow, LedgerError> {
 
 pub(super) fn row_issue(row: &SqlRow<'_>) -> Result<RowIssue, LedgerError> {
     let as_str: String = row.get("kind")?;
-    let kinds = [RowIssueKind::Faulty, RowIssueKind::Duplicate, RowIssueKind::Drifted];
+    let kinds = [RowIssueKind::Invalid, RowIssueKind::Duplicate, RowIssueKind::Drifted];
     let kind = kinds.into_iter().find(|kind| kind.as_str() == as_str);
     let problems: Option<String> = row.get("problems")?;
     Ok(RowIssue {

@@ -78,7 +78,7 @@ impl Snapshot {
             "SELECT run.*, coalesce(sum(rows), 0) AS rows, coalesce(sum(added), 0) AS added, \
              coalesce(sum(known), 0) AS known, coalesce(sum(updated), 0) AS updated, \
              coalesce(sum(drifted), 0) AS drifted, coalesce(sum(duplicates), 0) AS duplicates, \
-             coalesce(sum(rejected), 0) AS rejected, count(manifest_read.run) - coalesce(sum(complete), 0) AS unfinished \
+             coalesce(sum(invalid), 0) AS invalid, count(manifest_read.run) - coalesce(sum(complete), 0) AS unfinished \
              FROM run LEFT JOIN manifest_read ON manifest_read.run = run.id GROUP BY run.id {clause}"
         );
         let mut statement = self.connection.prepare(&sql)?;
@@ -98,7 +98,7 @@ impl Snapshot {
                     updated: count("updated")?,
                     drifted: count("drifted")?,
                     duplicates: count("duplicates")?,
-                    rejected: count("rejected")?,
+                    invalid: count("invalid")?,
                 },
                 unfinished_readings: count("unfinished")?,
             })

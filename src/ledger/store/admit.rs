@@ -335,8 +335,8 @@ impl Store {
 
     fn set_aside_fault(&self, origin: Origin, error: &RowError) -> Result<Admission, LedgerError> {
         let problems = to_json(&error.problems)?;
-        self.set_aside(origin, error.line, "rejected", &error.cells, Some(problems), None, None)?;
-        Ok(Admission::Faulty)
+        self.set_aside(origin, error.line, "invalid", &error.cells, Some(problems), None, None)?;
+        Ok(Admission::Invalid)
     }
 
     fn set_aside_duplicate(
@@ -412,7 +412,7 @@ impl Store {
         };
         self.change_one(
             "UPDATE manifest_read SET rows = rows + ?3, added = added + ?4, known = known + ?5, updated = updated + ?6, \
-             drifted = drifted + ?7, duplicates = duplicates + ?8, rejected = rejected + ?9 WHERE run = ?1 AND manifest = ?2",
+             drifted = drifted + ?7, duplicates = duplicates + ?8, invalid = invalid + ?9 WHERE run = ?1 AND manifest = ?2",
             (
                 origin.run.0,
                 origin.manifest.0,
@@ -422,7 +422,7 @@ impl Store {
                 count(|a| matches!(a, Admission::Updated)),
                 count(|a| matches!(a, Admission::Drifted)),
                 count(|a| matches!(a, Admission::Duplicate { .. })),
-                count(|a| matches!(a, Admission::Faulty | Admission::HeldBack(_))),
+                count(|a| matches!(a, Admission::Invalid | Admission::HeldBack(_))),
             ),
         )
     }

@@ -1,4 +1,4 @@
-//! Bad rows: rows that cannot be sent, or that were rejected, failed or given up. The ledger remembers which of them a report
+//! Bad rows: rows that are invalid, or that were rejected, failed or given up. The ledger remembers which of them a report
 //! has named, and which a human has acknowledged, so that a nightly run speaks up about the others only.
 
 use super::Store;
@@ -30,7 +30,7 @@ impl BadRow {
     /// any file: a dated export, a copy, or the `rejects.csv` that has them.
     #[must_use]
     pub fn of_issue(row: &RowIssue, own: &OwnColumns) -> Option<Self> {
-        if row.kind != RowIssueKind::Faulty {
+        if row.kind != RowIssueKind::Invalid {
             return None;
         }
         let mut cells = without_signatures(&own.original(row));
@@ -60,7 +60,7 @@ fn without_signatures(cells: &[String]) -> Vec<String> {
     cells.iter().map(plain).collect()
 }
 
-/// The state of a row that cannot be sent. The others are those of items.
+/// The state of an invalid row. The others are those of items.
 const INVALID: &str = "invalid";
 
 /// A digest of the parts, each with its length, so that they cannot run into each other.

@@ -59,7 +59,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("SELECT item.state, count(*) FROM last_seen JOIN item", "the counts of a run, once at its end"),
     ("FROM item JOIN last_seen ON last_seen.item = item.id LEFT JOIN attempt", "the tables of a report"),
     ("FROM row_issue LEFT JOIN manifest", "the tables of a report"),
-    ("FROM row_issue WHERE run = ?1 AND kind = 'rejected'", "the reasons of a report"),
+    ("FROM row_issue WHERE run = ?1 AND kind = 'invalid'", "the reasons of a report"),
     ("SELECT count(*), count(*) FILTER (WHERE state IN (", "the requests of a report and of `status`"),
     ("SELECT sent_at, answered_at, counts_until, run = ?1", "the timeline of a report"),
     ("SELECT CAST(submission ->> '$.coordinates.latitude'", "the places of a report"),

@@ -159,7 +159,7 @@ async fn rows_that_cannot_be_sent_are_kept_with_their_reasons() {
     let error = RowError { line: 5, cells: vec![String::new()], problems: vec![problem.clone()] };
     assert_eq!(
         fixture.admit(vec![Err(error), row(6, "a", &[])]).await,
-        [Admission::Faulty, Admission::Added]
+        [Admission::Invalid, Admission::Added]
     );
     let snapshot = fixture.ledger().snapshot().await.unwrap();
     let mut row_issues = Vec::new();
@@ -172,7 +172,7 @@ async fn rows_that_cannot_be_sent_are_kept_with_their_reasons() {
     assert_eq!(row_issues.len(), 1);
     assert_eq!((row_issues[0].line, &row_issues[0].problems), (5, &vec![problem]));
     let rows = snapshot.run(fixture.run).unwrap().rows;
-    assert_eq!((rows.read, rows.added, rows.rejected), (2, 1, 1));
+    assert_eq!((rows.read, rows.added, rows.invalid), (2, 1, 1));
 }
 
 #[tokio::test]

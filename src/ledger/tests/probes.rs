@@ -65,7 +65,7 @@ async fn only_rows_that_would_be_sent_are_held_back_for_want_of_a_probe() {
     assert!(problem.message.contains("404"), "{}", problem.message);
     let snapshot = fixture.ledger().snapshot().await.unwrap();
     let rows = snapshot.run(fixture.run).unwrap().rows;
-    assert_eq!((rows.read, rows.rejected), (11, 6), "they are rows all the same");
+    assert_eq!((rows.read, rows.invalid), (11, 6), "they are rows all the same");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Bad rows: what a report names as rejected or failed, and what a human has acknowledged.
+//! Bad rows: what a report names as invalid, rejected, failed or given up, and what a human has acknowledged.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ledger::{ManifestId, RowIssue};
 
-/// A row that cannot be sent, or that was rejected, failed or given up.
+/// A row that is invalid, or that was rejected, failed or given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRow {
     /// A digest of the row and of what is wrong with it. It does not depend on the line, nor on the signature of a link.

@@ -6,6 +6,7 @@ mod notices;
 mod place;
 mod source;
 mod texts;
+mod warnings;
 
 use std::borrow::Cow;
 
@@ -237,20 +238,11 @@ impl<'a> Reading<'a> {
         self.columns.first_of(field).map(|number| (number, self.columns.names()[number].as_str()))
     }
 
-    fn warn_of_cut(&mut self, field: Field, value: &str, message: String) {
-        let fix = "shorten it in the manifest, or leave --too-long cut out to refuse such rows";
-        let words = Explanation::new("text_cut", message, fix);
-        self.warnings.push(problem_at(self.first(field), redact::opaque(value), words));
-    }
-
     /// The user's own id.
     fn external_id(&mut self) -> Option<Cow<'a, str>> {
         let id = self.value(Field::Id)?;
         if is_scientific(&id) {
-            let message = "a spreadsheet has shortened this number: different ids look the same".to_owned();
-            let fix = "format the column as text before the export";
-            let words = Explanation::new("id_scientific", message, fix);
-            self.warnings.push(problem_at(self.first(Field::Id), redact::opaque(&id), words));
+            self.warn_of_short_id(redact::opaque(&id));
         }
         Some(id)
     }
@@ -339,30 +331,6 @@ impl<'a> Reading<'a> {
                 None
             }
         }
-    }
-
-    /// Says that a tag is a list, or a part of one, in a form that is not read.
-    fn warn_of_fragment(&mut self, value: String) {
-        let message = "a list, or a part of one, in a form that is not known".to_owned();
-        let fix = "write tags with separators between them (a;b), or as JSON: [\"a\", \"b\"]";
-        let words = Explanation::new("tag_fragment", message, fix);
-        self.warnings.push(problem_at(self.first(Field::Tags), value, words));
-    }
-
-    /// Says that tags are written for HTML, or with the escapes of a database.
-    fn warn_of_escapes(&mut self, is_html: bool, value: String) {
-        let decode = format!("decode it: --map 'tags={{{}|html}}'", self.name_of(Field::Tags));
-        let (class, message, fix) = if is_html {
-            ("text_html_escaped", "a text written for HTML", decode.as_str())
-        } else {
-            let fix = "export the table as CSV (PostgreSQL: COPY ... WITH (FORMAT csv)), where line breaks are quoted";
-            ("text_backslash_escaped", "a line break or a tab is written with a backslash", fix)
-        };
-        self.warnings.push(problem_at(
-            self.first(Field::Tags),
-            value,
-            Explanation::new(class, message.to_owned(), fix),
-        ));
     }
 
     /// The texts that one source gives for tags.

@@ -34,8 +34,8 @@ pub struct Scan {
     pub good: u64,
     /// Rows whose item is in an earlier row.
     pub duplicates: u64,
-    /// Rows that cannot be sent.
-    pub rejected: u64,
+    /// Invalid rows: they cannot be sent.
+    pub invalid: u64,
     /// Good rows with something odd about them.
     pub warned: u64,
     /// Rows that a filter left out; they are in none of the counts above.
@@ -44,7 +44,7 @@ pub struct Scan {
     pub unmatched: u64,
     /// Good rows with so many tags that the marker tag has no room: a lost answer often needs a review.
     pub without_marker: u64,
-    /// Rows that cannot be sent, by kind of fault; a row with two faults counts in both.
+    /// Invalid rows, by kind of fault; a row with two faults counts in both.
     pub faults: BTreeMap<String, ProblemCount>,
     /// Rows with something odd about them, by kind.
     pub warnings: BTreeMap<String, ProblemCount>,
@@ -54,7 +54,7 @@ pub struct Scan {
     pub duplicate_examples: Vec<DuplicateExample>,
     /// Notices about whole manifests, a sentence each.
     pub notices: Vec<String>,
-    /// Whether reading ended early, since as many rows as wanted cannot be sent.
+    /// Whether reading ended early, since as many rows as wanted are invalid.
     pub ended_early: bool,
 }
 
@@ -120,7 +120,7 @@ pub enum ScannedRow<'a> {
         changes: &'a [FieldChange],
     },
     /// It cannot be sent.
-    Rejected(&'a RowError),
+    Invalid(&'a RowError),
 }
 
 /// What a scan is to do.
@@ -164,7 +164,7 @@ pub fn scan(
         };
         workers::read(table, &row_reader, digest, |rows| {
             rows.into_iter().all(|row| {
-                let is_enough = order.errors_max.is_some_and(|most| scanner.scan.rejected >= most);
+                let is_enough = order.errors_max.is_some_and(|most| scanner.scan.invalid >= most);
                 scanner.scan.ended_early |= is_enough;
                 if !is_enough {
                     scanner.take(&origin, row, &mut meet);
@@ -254,8 +254,8 @@ impl Scanner {
         let mut row = match row {
             Ok(row) => row,
             Err(error) => {
-                self.scan.reject(path, &error);
-                return meet(path, ScannedRow::Rejected(&error));
+                self.scan.note_invalid(path, &error);
+                return meet(path, ScannedRow::Invalid(&error));
             }
         };
         let line = row.line;
@@ -342,8 +342,8 @@ fn count(counts: &mut BTreeMap<String, ProblemCount>, path: &str, line: u64, pro
 }
 
 impl Scan {
-    fn reject(&mut self, path: &str, error: &RowError) {
-        self.rejected += 1;
+    fn note_invalid(&mut self, path: &str, error: &RowError) {
+        self.invalid += 1;
         count(&mut self.faults, path, error.line, &error.problems);
     }
 }

@@ -171,7 +171,7 @@ fn points_pairs_and_rules_lead_to_the_place_that_is_meant() {
             &[],
             &["a|||52.5,13.4"],
         ),
-        // telecine's own file of rejected rows
+        // telecine's own file of bad rows
         (
             b"telecine_line,telecine_manifest,url,loc.type,loc.coordinates\n1,m.json,https://h/a,Point,\"[13.4,52.5]\"\n",
             &[],

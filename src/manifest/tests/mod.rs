@@ -2,7 +2,7 @@
 
 mod accounts;
 mod exports;
-mod listing;
+mod listed;
 mod oddities;
 mod readers;
 mod shapes;
@@ -232,7 +232,7 @@ fn a_survey_counts_every_row_once() {
         }
     })
     .unwrap();
-    assert_eq!((scan.rows, scan.good, scan.duplicates, scan.rejected), (4, 2, 1, 1));
+    assert_eq!((scan.rows, scan.good, scan.duplicates, scan.invalid), (4, 2, 1, 1));
     assert_eq!(duplicates, [(3, "line 2".to_owned(), 0)]);
     assert_eq!(scan.faults["url_not_absolute"].examples[0].line, 4);
 }

@@ -86,7 +86,7 @@ fn a_guess_is_not_turned_round_by_a_bad_cell() {
 }
 
 #[test]
-fn what_was_found_of_dates_holds_for_the_rejected_rows_of_a_manifest() {
+fn what_was_found_of_dates_holds_for_the_bad_rows_of_a_manifest() {
     let shelf = Shelf::new();
     let source = |name: &str, rows: &str| {
         let path = shelf.0.path().join(name);

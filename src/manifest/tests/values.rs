@@ -54,7 +54,7 @@ fn a_transform_rewrites_an_address_and_an_empty_cell_leaves_no_half_of_it() {
 }
 
 #[test]
-fn a_row_with_two_addresses_in_one_cell_is_rejected() {
+fn a_row_with_two_addresses_in_one_cell_is_invalid() {
     let folder = Shelf::new();
     let text = "link,k\nhttps://h/a.mp4|https://h/b.mp4,1\nhttps://p/get?u=https://h/a.mp4,2\n";
     let spec = folder.put(text.as_bytes());

@@ -10,25 +10,23 @@
 //! | no candidate after the quiet time, in two listings that are apart and show a control video, and no call for it came | it never arrived |
 //! | anything else | wait; after a day, it needs a review |
 
+mod accuracy;
 pub(super) mod by_call;
 mod components;
 
-use std::{cell::Cell, collections::HashMap, time::Duration};
+use std::{cell::Cell, time::Duration};
 
+use accuracy::{CLOCK_MARGIN_MS, plain, shows_tags};
+pub(super) use accuracy::{ListingAccuracy, TagsShown};
 use components::{ComponentSize, component_sizes};
 
 use crate::{
-    api::{IndexStatus, ListedVideo},
+    api::ListedVideo,
     domain::{State, UnixMillis, VideoNo},
-    ledger::{
-        BoundBy, BoundVideo, ObservedDelays, PossibleSender, Question, SentTags, ServiceTime,
-        UnresolvedAttempt,
-    },
-    pipeline::listing::ControlVideoSeen,
+    ledger::{BoundBy, ObservedDelays, PossibleSender, Question, ServiceTime, UnresolvedAttempt},
+    pipeline::library_listing::ControlVideoSeen,
 };
 
-/// The clock of the service may differ from ours by this much more than its latest answers showed.
-const CLOCK_MARGIN_MS: i64 = 60_000;
 /// Two clear listings are at least this far apart, or the quiet time if that is shorter.
 const LISTINGS_APART: Duration = Duration::from_mins(1);
 /// After this long without proof a request needs a review.
@@ -39,8 +37,6 @@ const OBSERVED_TIMES: u32 = 3;
 const CANDIDATES_SHOWN: usize = 5;
 /// The beginning of every marker tag.
 const MARKER_PREFIX: &str = "telecine:";
-/// The service adds this tag itself.
-const SERVICE_TAG: &str = "api";
 
 /// The rules for resolving requests in doubt.
 #[derive(Clone, Copy, Debug)]
@@ -109,70 +105,6 @@ pub(super) struct Evidence<'a> {
     pub(super) control_video_seen: ControlVideoSeen,
     /// What the videos of the listing that are known show of the service.
     pub(super) accuracy: ListingAccuracy,
-}
-
-/// How far what a listing says of a video can be trusted, by the videos in it that are known to come from this ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ListingAccuracy {
-    /// Whether tags that a video does not show prove anything.
-    pub(super) tags: TagsShown,
-    /// How far the times of the listing are at most from those of the answers to the uploads, in milliseconds. `None`: no
-    /// known video shows it, and a time excludes no video.
-    pub(super) time_gap_ms: Option<i64>,
-}
-
-impl ListingAccuracy {
-    pub(super) fn of(listed: &[ListedVideo], bound: &[BoundVideo]) -> Self {
-        Self { tags: TagsShown::of(listed, bound), time_gap_ms: time_gap_ms(listed, bound) }
-    }
-
-    /// Whether the times of the listing and those of the answers are of one clock.
-    pub(super) fn has_one_clock(self) -> bool {
-        self.time_gap_ms.is_none_or(|gap_ms| gap_ms <= CLOCK_MARGIN_MS)
-    }
-}
-
-/// The largest distance between the time of a video in the listing and that in the answer to its upload.
-fn time_gap_ms(listed: &[ListedVideo], bound: &[BoundVideo]) -> Option<i64> {
-    let uploaded: HashMap<&VideoNo, UnixMillis> =
-        bound.iter().filter_map(|video| Some((&video.video_no, video.uploaded_at?))).collect();
-    let gap_ms = |video: &ListedVideo| {
-        Some(video.created_at?.since_ms(*uploaded.get(&video.video_no)?).saturating_abs())
-    };
-    listed.iter().filter_map(gap_ms).max()
-}
-
-/// How the service shows the tags of videos, by those that are known to come from this ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TagsShown {
-    /// As they were sent: a video that shows other tags comes from another client.
-    AsSent,
-    /// No known video shows its tags yet, so other tags prove nothing.
-    Unknown,
-    /// Changed, or cut: other tags prove nothing.
-    Changed,
-}
-
-impl TagsShown {
-    /// By the videos of a listing. One that shows its tags otherwise than they were sent is enough: the service may change
-    /// long tags only, or those beyond a number.
-    pub(super) fn of(listed: &[ListedVideo], bound: &[BoundVideo]) -> Self {
-        let sent: HashMap<&VideoNo, &SentTags> =
-            bound.iter().filter_map(|video| Some((&video.video_no, video.sent.as_ref()?))).collect();
-        let mut shown = Self::Unknown;
-        for video in listed.iter().filter(|video| shows_tags(video)) {
-            let is_as_sent = match sent.get(&video.video_no) {
-                Some(SentTags::Marker(marker)) => video.tags.contains(marker),
-                Some(SentTags::Plain(tags)) => plain(tags) == plain(&video.tags),
-                None => continue,
-            };
-            if !is_as_sent {
-                return Self::Changed;
-            }
-            shown = Self::AsSent;
-        }
-        shown
-    }
 }
 
 /// What follows for one request.
@@ -385,17 +317,6 @@ pub(super) fn could_be(
         return video.tags.contains(marker);
     }
     !video.tags.iter().any(|tag| tag.starts_with(MARKER_PREFIX)) && plain(&own.tags) == plain(&video.tags)
-}
-
-fn shows_tags(video: &ListedVideo) -> bool {
-    video.status == IndexStatus::Indexed && !video.tags.is_empty()
-}
-
-/// Tags without that of the service, in one order.
-fn plain(tags: &[String]) -> Vec<&String> {
-    let mut plain: Vec<&String> = tags.iter().filter(|tag| *tag != SERVICE_TAG).collect();
-    plain.sort_unstable();
-    plain
 }
 
 #[cfg(test)]

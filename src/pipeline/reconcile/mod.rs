@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api::Transport,
-    domain::{ItemEvent, State, UnixMillis, VideoNo},
+    domain::{ItemEvent, State, UnixMillis, VideoNo, shown_name},
     events::{Event, RedactedUrl},
     ledger::{
         AttemptResult, Binding, Bindings, HeldResend, LedgerError, Question, RunId, Snapshot,
@@ -30,7 +30,7 @@ use crate::{
 use super::{
     context::{Context, Noticed},
     library_check,
-    listing::{self, CompareError, ControlVideoSeen, IncompleteListing, Listing},
+    library_listing::{self, CompareError, ControlVideoSeen, IncompleteListing, Listing},
     restore_usage,
 };
 use evidence::{Decision, Evidence, EvidencePass, ListingAccuracy, TagsShown};
@@ -158,9 +158,9 @@ async fn run_pass<T: Transport>(
     }
     for (namespace, unresolved) in by_namespace {
         match read_listing(context, &namespace, &unresolved, rules).await {
-            Ok((listing, bindings)) => {
+            Ok(AssessedListing { listing, bindings, accuracy }) => {
                 restore_usage::measure_clock_skew(context, run, listing.served.theirs).await?;
-                let evidence = evidence_of(&listing, bindings);
+                let evidence = evidence_of(&listing, bindings, accuracy);
                 announce_changed_tags(context, &namespace, evidence.accuracy.tags);
                 for (unresolved, decision) in unresolved.iter().zip(decide(&unresolved, &evidence, rules)) {
                     record(context, unresolved, decision).await?;
@@ -179,13 +179,20 @@ async fn run_pass<T: Transport>(
     Ok(is_complete)
 }
 
-/// A complete listing that reaches back to the oldest of these requests, and what the ledger knows of its videos.
+/// A complete listing, what the ledger knows of its videos, and what both together show of the service.
+struct AssessedListing {
+    listing: Listing,
+    bindings: Bindings,
+    accuracy: ListingAccuracy,
+}
+
+/// Reads a complete listing that reaches back to the oldest of these requests.
 async fn read_listing<T: Transport>(
     context: &Context<T>,
     namespace: &str,
     unresolved: &[UnresolvedAttempt],
     rules: &ReconcileRules,
-) -> Result<(Listing, Bindings), CompareError> {
+) -> Result<AssessedListing, CompareError> {
     // read back to the oldest request; all videos if the time of one request is unknown
     let oldest: Option<Vec<UnixMillis>> =
         unresolved.iter().map(|unresolved| evidence::candidates_from(unresolved.service_time)).collect();
@@ -203,15 +210,15 @@ async fn read_listing<T: Transport>(
         })
         .await?;
     loop {
-        let mut listing = listing::read(context, namespace, since, &control_videos).await?;
+        let mut listing = library_listing::read(context, namespace, since, &control_videos).await?;
         check_unseen_controls(context, namespace, &mut listing).await;
         let numbers: Vec<VideoNo> = listing.videos.iter().map(|video| video.video_no.clone()).collect();
         let own = namespace.to_owned();
         let bindings = context.ledger.read(move |snapshot| snapshot.bindings(&own, &numbers)).await?;
+        let accuracy = ListingAccuracy::of(&listing.videos, &bindings.bound);
         // where its times are not those of the answers, they do not say how far back to read
-        let has_one_clock = ListingAccuracy::of(&listing.videos, &bindings.bound).has_one_clock();
-        if has_one_clock || since.take().is_none() {
-            return Ok((listing, bindings));
+        if accuracy.has_one_clock() || since.take().is_none() {
+            return Ok(AssessedListing { listing, bindings, accuracy });
         }
     }
 }
@@ -273,10 +280,10 @@ fn announce_changed_tags<T>(context: &Context<T>, namespace: &str, tags_shown: T
     }
 }
 
-fn evidence_of(listing: &Listing, bindings: Bindings) -> Evidence<'_> {
+fn evidence_of(listing: &Listing, bindings: Bindings, accuracy: ListingAccuracy) -> Evidence<'_> {
     let bound: HashSet<&VideoNo> = bindings.bound.iter().map(|bound| &bound.video_no).collect();
     Evidence {
-        accuracy: ListingAccuracy::of(&listing.videos, &bindings.bound),
+        accuracy,
         unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
         begun_at: listing.begun_at,
         served_at: listing.served.theirs,
@@ -339,7 +346,7 @@ async fn record<T>(
             return Ok(false);
         }
         Decision::Found { video_no, uploaded_at, by } => {
-            let evidence = format!("it is {video_no} ({})", by.as_str().replace('_', " "));
+            let evidence = format!("it is {video_no} ({})", shown_name(by.as_str()));
             let bound = Some(Binding { video_no, uploaded_at, by });
             (ItemEvent::Found, evidence.clone(), settle(ItemEvent::Found, bound, evidence).await)
         }

@@ -12,7 +12,7 @@ use crate::{
     pipeline::{
         context::{Context, Noticed},
         library_check::{BATCH, as_library_video},
-        listing::{self, Listing},
+        library_listing::{self, Listing},
     },
 };
 
@@ -48,7 +48,7 @@ pub(super) async fn search<T: Transport>(
         let oldest: Option<Vec<UnixMillis>> =
             own.iter().map(|held| evidence::candidates_from(held.sender.service_time)).collect();
         let since = oldest.and_then(|timestamps| timestamps.into_iter().min());
-        let listing = listing::read(context, namespace, since, &[]).await;
+        let listing = library_listing::read(context, namespace, since, &[]).await;
         if let Err(incomplete) = &listing
             && context.signals.is_first(Noticed::UnreadableListing)
         {
@@ -156,7 +156,7 @@ pub(super) async fn look_again<T: Transport>(context: &Context<T>) -> Result<(),
         for videos in of_namespace.chunks(VIDEO_NOS_MAX) {
             let (namespace, _) = &videos[0];
             let numbers: Vec<&VideoNo> = videos.iter().map(|(_, video_no)| video_no).collect();
-            let shown = listing::read_numbers(context, namespace, &numbers).await.unwrap_or_default();
+            let shown = library_listing::read_numbers(context, namespace, &numbers).await.unwrap_or_default();
             for video in shown.into_iter().filter(|video| video.status != IndexStatus::Failed) {
                 bound += u64::from(bind_again(context, video.video_no).await?);
             }

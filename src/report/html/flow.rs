@@ -71,7 +71,7 @@ fn outcomes(counts: &FlowCounts<'_>) -> Vec<FlowNode> {
 /// The rows that do not become items.
 fn left_out(counts: &FlowCounts<'_>) -> Vec<FlowNode> {
     let rows = counts.rows;
-    let all = [node("duplicates", "off", rows.duplicates), node("cannot be sent", "bad", rows.rejected)];
+    let all = [node("duplicates", "off", rows.duplicates), node("invalid", "bad", rows.invalid)];
     all.into_iter().filter(|node| node.count > 0 && !counts.is_of_ledger).collect()
 }
 

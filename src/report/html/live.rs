@@ -11,7 +11,7 @@ use super::{
     text::{address, foreign, percent, time},
 };
 use crate::{
-    domain::UnixMillis,
+    domain::{UnixMillis, shown_name},
     ledger::{CauseCount, FaultCount, LastError, RunRow},
     report::{Counts, text::with_separators},
 };
@@ -90,7 +90,7 @@ pub struct LivePart {
 impl LiveReport {
     /// Rows or items that are counted, and those of them that are finished.
     fn finished(&self) -> (u64, u64) {
-        let left_out = if self.is_of_ledger { 0 } else { self.run.rows.duplicates + self.run.rows.rejected };
+        let left_out = if self.is_of_ledger { 0 } else { self.run.rows.duplicates + self.run.rows.invalid };
         (self.items.total + left_out, self.items.finished() + left_out)
     }
 }
@@ -116,7 +116,7 @@ pub fn live_parts(report: Option<&LiveReport>) -> Vec<LivePart> {
                 is_of_ledger: report.is_of_ledger,
             };
             let reason_counts = ReasonCounts {
-                rejected: report.run.rows.rejected,
+                invalid: report.run.rows.invalid,
                 faults: &report.faults,
                 with_causes: report.items.with_causes(),
                 causes: &report.causes,
@@ -289,7 +289,7 @@ fn errors(errors: &[LastError]) -> Markup {
                 @for error in errors {
                     tr {
                         th scope="row" { (time(error.at)) }
-                        td data-label="Error" { (error.event.replace('_', " ")) }
+                        td data-label="Error" { (shown_name(&error.event)) }
                         td data-label="Cause" { (foreign(error.cause.as_deref().unwrap_or("no cause was given"))) }
                         td data-label="Video" { "item " (error.item) ": " (address(&error.url)) }
                     }

@@ -85,7 +85,7 @@ fn body(report: &RunReport, folder: &Path) -> Markup {
 
 fn reasons_of(report: &RunReport) -> ReasonCounts<'_> {
     ReasonCounts {
-        rejected: report.rows().rejected,
+        invalid: report.rows().invalid,
         faults: &report.faults,
         with_causes: report.items.with_causes(),
         causes: &report.causes,

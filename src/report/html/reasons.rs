@@ -10,7 +10,7 @@ use crate::{
 
 /// The most frequent reasons, and how many rows and videos have any.
 pub(super) struct ReasonCounts<'a> {
-    pub(super) rejected: u64,
+    pub(super) invalid: u64,
     pub(super) faults: &'a [FaultCount],
     pub(super) with_causes: u64,
     pub(super) causes: &'a [CauseCount],
@@ -18,18 +18,18 @@ pub(super) struct ReasonCounts<'a> {
 
 /// Two tables: the rows of the manifests, and the videos at the service.
 pub(super) fn reasons(counts: &ReasonCounts<'_>) -> Markup {
-    let ReasonCounts { rejected, faults: listed_faults, with_causes, causes: listed_causes } = *counts;
-    if rejected == 0 && with_causes == 0 {
+    let ReasonCounts { invalid, faults: listed_faults, with_causes, causes: listed_causes } = *counts;
+    if invalid == 0 && with_causes == 0 {
         return html! { p { "Every row was sent, and none failed." } };
     }
     html! {
         @if with_causes > 0 { h3 { "Videos" } (causes(listed_causes, with_causes)) }
-        @if rejected > 0 {
-            h3 { "Rows that cannot be sent" }
+        @if invalid > 0 {
+            h3 { "Invalid rows" }
             @if listed_faults.is_empty() {
                 p.note { "A later run has read the manifests again. The faults of the rows are in its report." }
             } @else {
-                (faults(listed_faults, rejected))
+                (faults(listed_faults, invalid))
             }
         }
     }
@@ -65,7 +65,7 @@ fn faults(faults: &[FaultCount], total: u64) -> Markup {
     let listed: u64 = faults.iter().map(|fault| fault.rows).sum();
     html! {
         table.stack {
-            caption { "Rows that cannot be sent, by their first fault" }
+            caption { "Rows that are invalid and cannot be sent, by their first fault" }
             thead { tr {
                 th scope="col" { "Fault" } th scope="col" { "Column" } th.number scope="col" { "Rows" }
                 th scope="col" { "Examples" }

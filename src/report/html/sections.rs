@@ -258,7 +258,7 @@ pub(super) fn files(report: &RunReport, folder: &Path) -> Markup {
                 caption { "Manifests of the run, those with the most rows first" }
                 thead { tr {
                     th scope="col" { "Manifest" } th.number scope="col" { "Rows" }
-                    th.number scope="col" { "Duplicates" } th.number scope="col" { "Cannot be sent" }
+                    th.number scope="col" { "Duplicates" } th.number scope="col" { "Invalid" }
                 } }
                 tbody {
                     @for manifest in &report.manifests {
@@ -266,7 +266,7 @@ pub(super) fn files(report: &RunReport, folder: &Path) -> Markup {
                             th scope="row" { (foreign(&manifest.manifest)) }
                             td.number data-label="Rows" { (with_separators(manifest.rows)) }
                             td.number data-label="Duplicates" { (with_separators(manifest.duplicates)) }
-                            td.number data-label="Cannot be sent" { (with_separators(manifest.rejected)) }
+                            td.number data-label="Invalid" { (with_separators(manifest.invalid)) }
                         }
                     }
                 }

@@ -151,7 +151,7 @@ fn spec(path: &str, choices: &mut Choices) -> ManifestSpec {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Reading {
     good: u64,
-    rejected: u64,
+    invalid: u64,
     left_out: u64,
     /// How it ended, where not well.
     error: Option<String>,
@@ -189,7 +189,7 @@ impl Reading {
         while let Some(read) = manifest.next()? {
             let (line, cells) = match &read {
                 Ok(row) => self.good(row, lines),
-                Err(error) => self.rejected(error),
+                Err(error) => self.invalid(error),
             };
             assert!(line >= line_min, "line {line} comes behind line {line_min} or on it");
             line_min = line + line_step;
@@ -210,8 +210,8 @@ impl Reading {
         (row.line, &row.cells)
     }
 
-    fn rejected<'a>(&mut self, error: &'a RowError) -> (u64, &'a [String]) {
-        self.rejected += 1;
+    fn invalid<'a>(&mut self, error: &'a RowError) -> (u64, &'a [String]) {
+        self.invalid += 1;
         let says_nothing = |text: &String| text.is_empty();
         let problems = &error.problems;
         assert!(!problems.is_empty(), "a fault without a word");

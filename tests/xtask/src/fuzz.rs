@@ -236,7 +236,7 @@ fn read(bytes: &[u8], rng: &mut fastrand::Rng) -> Result<u64, String> {
     // whatever it proposes, it does so
     let _ = infer(&spec);
     let Ok(mut manifest) = Manifest::open(&spec) else { return Ok(0) };
-    let (mut good, mut rejected, mut broken) = (0, 0, None);
+    let (mut good, mut invalid, mut broken) = (0, 0, None);
     loop {
         match manifest.next() {
             Ok(Some(Ok(row))) => {
@@ -248,7 +248,7 @@ fn read(bytes: &[u8], rng: &mut fastrand::Rng) -> Result<u64, String> {
             Ok(Some(Err(error))) if error.problems.is_empty() => {
                 return Err("a fault without a word".to_owned());
             }
-            Ok(Some(Err(_))) => rejected += 1,
+            Ok(Some(Err(_))) => invalid += 1,
             Ok(None) => break,
             Err(error) => {
                 broken = Some(error.to_string());
@@ -260,12 +260,12 @@ fn read(bytes: &[u8], rng: &mut fastrand::Rng) -> Result<u64, String> {
     let order = ScanRequest { now: UnixMillis(1_700_000_000_000), errors_max: None, wants_rows: rng.bool() };
     match (scan(&mut [again], order, |_, _| {}), broken) {
         (Ok(scan), None) => {
-            let (sum, rows) = (scan.good + scan.duplicates + scan.rejected, scan.rows);
-            let is_same = (scan.good + scan.duplicates, scan.rejected) == (good, rejected);
-            let text = format!("{good} good and {rejected} rejected by one thread, {scan:?}");
+            let (sum, rows) = (scan.good + scan.duplicates + scan.invalid, scan.rows);
+            let is_same = (scan.good + scan.duplicates, scan.invalid) == (good, invalid);
+            let text = format!("{good} good and {invalid} invalid by one thread, {scan:?}");
             if is_same && sum == rows { Ok(rows) } else { Err(text) }
         }
-        (Err(error), Some(broken)) if error.to_string() == broken => Ok(good + rejected),
+        (Err(error), Some(broken)) if error.to_string() == broken => Ok(good + invalid),
         (found, broken) => Err(format!("{broken:?} by one thread, {found:?}")),
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn rows_of(
         // what cannot be read at all is a finding of the check itself
         let own = row.problems.iter().filter(|problem| problem.class.starts_with("account_"));
         own.into_iter()
-            .try_for_each(|problem| findings.problem(&paths[at], row.line, Severity::Rejected, problem))
+            .try_for_each(|problem| findings.problem(&paths[at], row.line, Severity::Invalid, problem))
     })?;
     Ok(Some(rows))
 }

@@ -45,9 +45,9 @@ pub(super) fn find(
             };
             findings.row(path, *line, Severity::Duplicate, &format!("the same video as {first}{changes}"))
         }
-        ScannedRow::Rejected(error) => {
+        ScannedRow::Invalid(error) => {
             for problem in &error.problems {
-                findings.problem(path, error.line, Severity::Rejected, problem)?;
+                findings.problem(path, error.line, Severity::Invalid, problem)?;
             }
             Ok(())
         }

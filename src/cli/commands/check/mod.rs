@@ -78,7 +78,7 @@ struct DemandArgs {
     #[arg(long, env = "TELECINE_STRICT")]
     strict: bool,
 
-    /// Stop reading after this many rows that cannot be sent.
+    /// Stop reading after this many invalid rows.
     #[arg(long, value_name = "N", env = "TELECINE_MAX_ERRORS", value_parser = clap::value_parser!(u64).range(1..))]
     max_errors: Option<u64>,
 }
@@ -273,7 +273,7 @@ async fn probe_sources(
             .as_mut()
             .map_or(Ok(()), |findings| findings.problem(&target.path, target.line, severity, problem))
     };
-    let links = args.probe.links.rules(args.manifest.listing.source_credentials_command.as_deref());
+    let links = args.probe.links.rules(args.manifest.listed.source_credentials_command.as_deref());
     let (read, mut probed) = probe::probe(&args.probe, links, ledger, columns, read, tell).await?;
     let Some((scan, comparison, wanted)) = read else {
         let code = probed.signal.unwrap_or(ExitCode::Interrupted);

@@ -28,7 +28,7 @@ pub(in crate::cli) struct DryRunBody<'a> {
     would_send: u64,
     /// Rows whose links have expired, or expire within a minute: they would not be sent.
     expired: u64,
-    /// Rows that --probed-only would reject.
+    /// Rows that --probed-only would hold back: they would be invalid.
     held_back: u64,
     /// The most that it would cost. `null`: no price was given.
     credits_max: Option<String>,

@@ -76,7 +76,7 @@ pub(in crate::cli) struct ImportArgs {
 
     /// For nightly runs: pauses and known bad rows exit 0, and nothing is printed unless you must act.
     ///
-    /// The exit codes 8, 10 and 11 become 0: the next run resumes. Exit 4 means that a row was rejected or failed that no
+    /// The exit codes 8, 10 and 11 become 0: the next run resumes. Exit 4 means that there is a bad row that no
     /// earlier report named, or with another cause. With --json the output is as without this flag.
     #[arg(long, help_heading = "Output", env = "TELECINE_CRON")]
     cron: bool,
@@ -249,7 +249,7 @@ fn prepare(args: &ImportArgs, events: EventBus) -> Result<(RunRequest, RunKind),
         limits,
         policy,
         callbacks,
-        links: args.links.rules(args.manifest.listing.source_credentials_command.as_deref()),
+        links: args.links.rules(args.manifest.listed.source_credentials_command.as_deref()),
         concurrency: args.pace.concurrency.map(usize::from),
         price,
         is_cron: args.cron,

@@ -86,15 +86,8 @@ impl JsonPlan {
         let mut keys = Keys::default();
         match plan.rows_of.clone() {
             RowsOf::Records => {}
-            RowsOf::Columns => {
-                let columns = ByColumn::read(open()?).map_err(PlanError::Unclear)?;
-                plan.found.push("each key holds a column: its values are rows".to_owned());
-                plan.columns = Some(Arc::new(columns));
-            }
+            RowsOf::Columns => plan.read_columns(open()?).map_err(PlanError::Unclear)?,
             RowsOf::Arrays { path } => {
-                if !path.is_empty() {
-                    plan.shape = Shape::Elements;
-                }
                 plan.read_arrays(&path, open()?, header).map_err(PlanError::Unclear)?;
                 members.clear();
             }
@@ -123,6 +116,13 @@ impl JsonPlan {
         Ok(plan)
     }
 
+    /// Makes the values of each key a column.
+    fn read_columns(&mut self, bytes: Bytes) -> Result<(), String> {
+        self.columns = Some(Arc::new(ByColumn::read(bytes)?));
+        self.found.push("each key holds a column: its values are rows".to_owned());
+        Ok(())
+    }
+
     /// Makes the values of the array or object at this path the records.
     fn read_elements(&mut self, path: &str, is_keyed: bool) {
         self.shape = Shape::Elements;
@@ -134,6 +134,9 @@ impl JsonPlan {
 
     /// Makes the arrays of the array at this path the records.
     fn read_arrays(&mut self, path: &str, bytes: Bytes, header: Header) -> Result<(), String> {
+        if !path.is_empty() {
+            self.shape = Shape::Elements;
+        }
         if self.array_columns.is_none() {
             let mut records = JsonRecords::new(bytes, Arc::new(self.clone()));
             while !matches!(records.read_next(), Ok(Next::Record { .. } | Next::End) | Err(_)) {}

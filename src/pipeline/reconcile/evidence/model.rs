@@ -14,7 +14,10 @@ use super::{
     by_call::{CallEvidence, decide_by_call},
     *,
 };
-use crate::ledger::{AttemptId, CalledNumber};
+use crate::{
+    api::IndexStatus,
+    ledger::{AttemptId, CalledNumber},
+};
 
 const STEP_MS: i64 = 10 * 60_000;
 

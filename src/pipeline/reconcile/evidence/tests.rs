@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::{
+    api::IndexStatus,
     domain::{SourceUrl, Submission},
     ledger::AttemptId,
 };
 
-const SENT: UnixMillis = UnixMillis(1_700_000_000_000);
-const MINUTE: i64 = 60_000;
+pub(super) const SENT: UnixMillis = UnixMillis(1_700_000_000_000);
+pub(super) const MINUTE: i64 = 60_000;
 /// A service that shows tags and times as they are.
 const ACCURATE: ListingAccuracy = ListingAccuracy { tags: TagsShown::AsSent, time_gap_ms: Some(0) };
 
@@ -29,7 +30,7 @@ pub(super) fn unresolved_attempt(marker: Option<&str>, tags: &[&str]) -> Unresol
     }
 }
 
-fn video(number: &str, minutes: i64, tags: &[&str]) -> ListedVideo {
+pub(super) fn video(number: &str, minutes: i64, tags: &[&str]) -> ListedVideo {
     ListedVideo {
         video_no: VideoNo::parse(number).unwrap(),
         status: if tags.is_empty() { IndexStatus::InProgress } else { IndexStatus::Indexed },
@@ -179,31 +180,6 @@ fn tags_that_a_video_does_not_show_prove_nothing_unless_known_videos_show_theirs
             assert_eq!(decision, Decision::RecordClearListing(None), "{tags_shown:?}: it may be this video");
         }
     }
-}
-
-#[test]
-fn known_videos_show_whether_the_service_changes_tags() {
-    let bound = |number: &str, sent: Option<SentTags>| BoundVideo {
-        video_no: VideoNo::parse(number).unwrap(),
-        sent,
-        uploaded_at: None,
-    };
-    let marked = |number: &str| bound(number, Some(SentTags::Marker("telecine:m".to_owned())));
-    let plain = |number: &str| bound(number, Some(SentTags::Plain(vec!["b".to_owned(), "a".to_owned()])));
-    for (tags, bound, shown) in [
-        (&["telecine:m", "api"][..], marked("VI0001"), TagsShown::AsSent),
-        (&["TELECINE:M", "api"], marked("VI0001"), TagsShown::Changed),
-        (&["api"], marked("VI0001"), TagsShown::Changed),
-        (&[], marked("VI0001"), TagsShown::Unknown),
-        (&["a", "api", "b"], plain("VI0001"), TagsShown::AsSent),
-        (&["a", "api"], plain("VI0001"), TagsShown::Changed),
-        (&["x"], marked("VI0002"), TagsShown::Unknown),
-        (&["x"], bound("VI0001", None), TagsShown::Unknown),
-    ] {
-        assert_eq!(TagsShown::of(&[video("VI0001", 1, tags)], &[bound]), shown, "{tags:?}");
-    }
-    let both = [video("VI0001", 1, &["telecine:m"]), video("VI0002", 1, &["other"])];
-    assert_eq!(TagsShown::of(&both, &[marked("VI0001"), marked("VI0002")]), TagsShown::Changed);
 }
 
 #[test]
@@ -460,11 +436,4 @@ fn times_of_a_listing_exclude_videos_only_as_far_as_they_agree_with_those_of_the
         "so are known videos"
     );
     assert_eq!(decide_where(None), Decision::RecordClearListing(None), "no known video shows its time");
-    let bound = |uploaded_at: Option<i64>| BoundVideo {
-        video_no: VideoNo::parse("VI0001").unwrap(),
-        sent: None,
-        uploaded_at: uploaded_at.map(|minutes| SENT.plus_ms(minutes * MINUTE)),
-    };
-    let gap = |uploaded_at| ListingAccuracy::of(&early, &[bound(uploaded_at)]).time_gap_ms;
-    assert_eq!((gap(Some(0)), gap(Some(-8 * 60)), gap(None)), (Some(8 * 60 * MINUTE), Some(0), None));
 }

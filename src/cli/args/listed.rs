@@ -6,7 +6,7 @@ use clap::Args;
 use glob::Pattern;
 
 use crate::{
-    app::{folder_listing::FolderListing, listing::BucketListing},
+    app::{bucket_listing::BucketListing, folder_listing::FolderListing},
     bucket::{LinkRules, Sources},
     cli::{block_on, output::sinks},
     clock::Clock,
@@ -24,7 +24,7 @@ const MANIFEST_ENDINGS: &[&str] =
 /// Which objects of a bucket or files of a folder are rows, and who may list them.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Manifest")]
-pub(in crate::cli) struct ListingArgs {
+pub(in crate::cli) struct ListedArgs {
     /// Of a bucket or a folder, read only objects or files whose path below it matches, such as '*.mp4' or 'raw/*'. Repeatable.
     ///
     /// `*` matches any text, also with slashes, ? for one character and [ab] for one of these. Upper and lower case differ.
@@ -49,7 +49,7 @@ pub(in crate::cli) struct ListingArgs {
     pub(in crate::cli) source_credentials_command: Option<String>,
 }
 
-impl ListingArgs {
+impl ListedArgs {
     /// The patterns as they were given.
     pub(in crate::cli) fn patterns(&self) -> [(&'static str, Vec<String>); 2] {
         let texts = |patterns: &[Pattern]| patterns.iter().map(ToString::to_string).collect();
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn objects_are_chosen_by_their_keys_and_a_manifest_in_a_bucket_is_no_prefix() {
         let patterns = |texts: &[&str]| texts.iter().map(|text| Pattern::new(text).unwrap()).collect();
-        let args = ListingArgs {
+        let args = ListedArgs {
             include: patterns(&["*.mp4", "*.mov"]),
             exclude: patterns(&["raw/*"]),
             source_credentials_command: None,

@@ -6,13 +6,11 @@ use std::{
     path::Path,
 };
 
-use super::{
-    Manifest, ObjectListing,
-    listing::{KeyCount, ListedRows, left_out},
-};
+use super::{KeyCount, ListedRows, ObjectListing, left_out};
 use crate::{
     domain::SourceUrl,
     local_file::{media_type, stamp_of},
+    manifest::Manifest,
 };
 
 /// The columns before those of the folders.

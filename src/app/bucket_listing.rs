@@ -6,7 +6,7 @@ use crate::{
     domain::{BucketPrefix, counted},
     error::Error,
     events::{Event, EventBus},
-    manifest::{ListingWriter, ManifestError, ObjectListing},
+    manifest::{BucketWriter, ManifestError, ObjectListing},
 };
 
 use super::temporary_folder_error;
@@ -27,7 +27,7 @@ impl BucketListing<'_> {
         let clock = Clock::real();
         // they have no names: a process that is killed leaves nothing behind
         let file = || tempfile::tempfile().map_err(temporary_folder_error);
-        let mut writer = ListingWriter::new(prefix, file()?, file()?);
+        let mut writer = BucketWriter::new(prefix, file()?, file()?);
         let unlisted =
             |what: String| Error::Manifest(ManifestError::Unlisted { path: prefix.to_string(), what });
         let refused = |error: ListError| match error {

@@ -6,7 +6,7 @@ use crate::domain::{BucketPrefix, ListedObject};
 fn listed(keys: &[&str]) -> ManifestSpec {
     let prefix = BucketPrefix::parse("s3://archive/").unwrap().unwrap();
     let file = || tempfile::tempfile().unwrap();
-    let mut writer = ListingWriter::new(&prefix, file(), file());
+    let mut writer = BucketWriter::new(&prefix, file(), file());
     for key in keys {
         let (etag, last_modified) = ("e".to_owned(), "2020-01-02T03:04:05Z".to_owned());
         let object = ListedObject { key: (*key).to_owned(), size: 1, etag, last_modified };

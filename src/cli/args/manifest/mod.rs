@@ -1,16 +1,17 @@
 //! Flags that say what to read, and how: the manifests and their mapping.
 
+mod fields;
+
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{
     ledger::ChosenSettings,
-    listing::{self, ListingArgs},
+    listed::{self, ListedArgs},
     values::{self, FormatArg, GeoOrderArg, OffsetArg, SameByArg, TooLongArg},
 };
 use crate::{
-    app::plan::PlanField,
     error::Error,
     events::EventBus,
     ledger::Marker,
@@ -66,7 +67,7 @@ pub(in crate::cli) struct ManifestArgs {
     /// Send files on this machine that rows name, from this folder and the folders below it.
     ///
     /// A row names a file by its path, absolute or relative to DIR, or as file:///PATH. Nothing outside DIR is sent, wherever
-    /// symbolic links lead. Without this flag, a row that names a file is rejected.
+    /// symbolic links lead. Without this flag, a row that names a file is invalid.
     #[arg(long, value_name = "DIR", env = "TELECINE_FILES_ROOT")]
     pub(in crate::cli) files_root: Option<PathBuf>,
 
@@ -115,7 +116,7 @@ pub(in crate::cli) struct ManifestArgs {
     #[arg(long, value_name = "NAME", env = "TELECINE_SHEET")]
     pub(in crate::cli) sheet: Option<String>,
 
-    /// Read a row with too few cells as if empty cells followed. Without this, such a row is rejected.
+    /// Read a row with too few cells as if empty cells followed. Without this, such a row is invalid.
     #[arg(long, env = "TELECINE_PAD_SHORT_ROWS")]
     pub(in crate::cli) pad_short_rows: bool,
 
@@ -167,7 +168,7 @@ pub(in crate::cli) struct ManifestArgs {
     pub(in crate::cli) no_marker: bool,
 
     #[command(flatten)]
-    pub(in crate::cli) listing: ListingArgs,
+    pub(in crate::cli) listed: ListedArgs,
 
     /// Where a rule maps the account, only rows of the one that `--account` names are read.
     #[command(flatten)]
@@ -193,63 +194,11 @@ impl ManifestArgs {
 
     /// How to read each manifest, for a command without events of its own.
     pub(in crate::cli) fn specs_alone(&self, is_quiet: bool) -> Result<Vec<ManifestSpec>, Error> {
-        let events = listing::events_of(&self.manifests, is_quiet);
+        let events = listed::events_of(&self.manifests, is_quiet);
         let specs = self.specs(&events);
         events.close();
         events.finish();
         specs
-    }
-
-    /// The flags that differ from their defaults, with their values, without the mapping and `--no-header`.
-    pub(in crate::cli) fn settings(&self) -> Vec<(&'static str, Vec<String>)> {
-        let byte = |byte: u8| if byte == b'\t' { "tab".to_owned() } else { char::from(byte).to_string() };
-        let one = |value: Option<String>| value.into_iter().collect::<Vec<_>>();
-        let unless = |value: String, default: &str| {
-            if value == default { Vec::new() } else { vec![value] }
-        };
-        let quote = match self.quote {
-            Quote::Byte(quote) => char::from(quote).to_string(),
-            Quote::None => "none".to_owned(),
-        };
-        let settings = [
-            ("format", one(self.format.as_ref().map(values::name_of))),
-            ("encoding", one(self.encoding.map(|encoding| encoding.to_string()))),
-            ("delimiter", one(self.delimiter.map(byte))),
-            ("quote", unless(quote, "\"")),
-            ("escape", one(self.escape.map(byte))),
-            ("comment", one(self.comment.map(byte))),
-            ("header-line", unless(self.header_line.to_string(), "1")),
-            ("sheet", one(self.sheet.clone())),
-            ("join", self.join.iter().map(ToString::to_string).collect()),
-            ("where", self.filters.iter().map(ToString::to_string).collect()),
-            ("tag", self.tag.clone()),
-            ("tag-separator", one(self.tag_separator.clone())),
-            ("files-root", one(self.files_root.as_ref().map(|root| root.display().to_string()))),
-            ("same-by", unless(values::name_of(&self.same_by), "url")),
-            ("geo-order", unless(values::name_of(&self.geo_order), "lat-lon")),
-            ("date-format", self.date_format.iter().map(ToString::to_string).collect()),
-            ("timezone", one(self.timezone.as_ref().and_then(|zone| zone.iana_name().map(str::to_owned)))),
-            ("datetime-offset", unless(values::name_of(&self.datetime_offset), "keep")),
-            ("too-long", unless(values::name_of(&self.too_long), "refuse")),
-            ("unique-id", unless(self.unique_id.clone(), "default")),
-            ("null", self.null.clone()),
-            ("drop-invalid", self.drop_invalid.iter().map(|field| field.name().to_owned()).collect()),
-        ];
-        settings.into_iter().chain(self.listing.patterns()).filter(|(_, values)| !values.is_empty()).collect()
-    }
-
-    /// Every flag that changes how the manifests are read, for the id of a plan.
-    pub(in crate::cli) fn plan_fields(&self) -> Vec<PlanField> {
-        let mut fields: Vec<PlanField> =
-            self.settings().into_iter().map(|(name, values)| PlanField { name, values }).collect();
-        fields.push(PlanField { name: "map", values: self.map.iter().map(ToString::to_string).collect() });
-        let account = self.chosen.account().into_iter().filter(|_| self.account_rule().is_some());
-        fields.push(PlanField { name: "account", values: account.map(str::to_owned).collect() });
-        fields.push(PlanField::switch("no-header", self.no_header));
-        fields.push(PlanField::switch("no-marker", self.no_marker));
-        fields.push(PlanField::switch("pad-short-rows", self.pad_short_rows));
-        fields.push(PlanField::switch("no-null", self.no_null));
-        fields
     }
 
     /// Whether a rule maps the account and no account is selected: the rows are for several.
@@ -291,7 +240,7 @@ impl ManifestArgs {
             identities.push(identity);
             specs.push(self.spec(path, rules.clone()));
         }
-        self.listing.list(specs, events)
+        self.listed.list(specs, events)
     }
 
     /// The files to read. A name with `*`, `?` or `[` that is not a file is a pattern.
@@ -397,79 +346,4 @@ impl ManifestArgs {
 
 fn opened(specs: &[ManifestSpec]) -> Result<Vec<Manifest>, Error> {
     Ok(specs.iter().map(Manifest::open).collect::<Result<_, _>>()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-
-    use super::*;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        manifest: ManifestArgs,
-
-        #[arg(long, global = true)]
-        account: Option<String>,
-    }
-
-    fn fields(flags: &[&str]) -> Vec<PlanField> {
-        let arguments = ["telecine", "m.csv"].into_iter().chain(flags.iter().copied());
-        Line::try_parse_from(arguments).unwrap_or_else(|error| panic!("{error}")).manifest.plan_fields()
-    }
-
-    #[test]
-    fn every_flag_that_changes_how_a_manifest_is_read_changes_the_plan() {
-        let plain = fields(&[]);
-        for flags in [
-            ["--map", "url=link"],
-            ["--tag", "a"],
-            ["--where", "a=b"],
-            ["--join", "b.csv:id"],
-            ["--format", "csv"],
-            ["--tag-separator", "/"],
-            ["--delimiter", "tab"],
-            ["--encoding", "latin1"],
-            ["--quote", "none"],
-            ["--escape", "\\"],
-            ["--comment", "#"],
-            ["--header-line", "2"],
-            ["--no-header", "--no-header"],
-            ["--unique-id", "x"],
-            ["--same-by", "id"],
-            ["--geo-order", "lon-lat"],
-            ["--date-format", "dmy"],
-            ["--timezone", "Europe/Berlin"],
-            ["--too-long", "cut"],
-            ["--datetime-offset", "utc"],
-            ["--no-marker", "--no-marker"],
-            ["--sheet", "Videos"],
-            ["--null", "-"],
-            ["--no-null", "--no-null"],
-            ["--drop-invalid", "datetime"],
-            ["--pad-short-rows", "--pad-short-rows"],
-            ["--files-root", "/videos"],
-            ["--include", "*.mp4"],
-            ["--exclude", "raw/*"],
-        ] {
-            let flags = if flags[0] == flags[1] { &flags[..1] } else { &flags[..] };
-            assert_ne!(fields(flags), plain, "{flags:?}");
-        }
-        assert_eq!(fields(&["--header-line", "1"]), plain);
-    }
-
-    #[test]
-    fn no_flag_of_a_manifest_is_forgotten_in_the_plan() {
-        use clap::CommandFactory as _;
-        let known: Vec<&str> =
-            "map tag where join format tag-separator delimiter encoding quote escape comment header-line no-header \
-             unique-id same-by geo-order date-format timezone too-long datetime-offset no-marker sheet \
-             pad-short-rows files-root null no-null drop-invalid include exclude source-credentials-command account"
-                .split(' ')
-                .collect();
-        for arg in Line::command().get_arguments().filter_map(clap::Arg::get_long) {
-            assert!(known.contains(&arg), "--{arg}: add it to plan_fields and to the tests here");
-        }
-    }
 }
