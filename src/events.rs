@@ -18,6 +18,11 @@ pub enum Event {
         /// Whether it is new.
         is_new: bool,
     },
+    /// Another process uses the ledger, and this one waits to take over.
+    StandingBy {
+        /// Who uses it, and when it was last seen.
+        reason: String,
+    },
     /// A bucket or a folder that is a manifest is being listed: a page, or a thousand files, were read.
     Listing {
         /// The bucket and the prefix, as an address, or the folder.

@@ -36,6 +36,8 @@ pub struct RunRequest {
     pub key_change: KeyChange,
     /// Whether the account may have a second ledger.
     pub second_ledger: SecondLedger,
+    /// Whether to wait while another process uses the ledger.
+    pub is_standby: bool,
     /// The user's own rules for the service's answers.
     pub user_rules: Vec<UserRule>,
     /// The user's own rules for the service's status words.
@@ -104,6 +106,33 @@ pub struct StartedRun {
     pub name: String,
 }
 
+/// How often a standby tries to open the ledger.
+const STANDBY_EVERY: Duration = Duration::from_secs(1);
+/// How often it says that it still waits.
+const STANDBY_SAYS_EVERY: Duration = Duration::from_mins(1);
+
+/// Opens the ledger. A standby waits while another process uses it, or while its database cannot be reached.
+async fn open_ledger(request: &RunRequest, identity: &Identity, clock: &Clock) -> Result<Ledger, Error> {
+    let mut said_at = None;
+    loop {
+        let error = match Ledger::open(&request.ledger, identity, clock.now()) {
+            Err(
+                error @ (LedgerError::Locked { .. }
+                | LedgerError::LeaseHeld { .. }
+                | LedgerError::ConnectionLost { .. }),
+            ) if request.is_standby => error,
+            opened => return Ok(opened?),
+        };
+        let now = clock.now();
+        if said_at.is_none_or(|at: UnixMillis| at.plus(STANDBY_SAYS_EVERY) <= now) {
+            said_at = Some(now);
+            let reason = crate::redact::clean(&error.waiting_reason());
+            request.events.emit(now, &Event::StandingBy { reason });
+        }
+        clock.sleep(STANDBY_EVERY).await;
+    }
+}
+
 /// Opens the ledger, the service and the rate limiter; begins a run of `command`, if it is one.
 pub async fn open(
     request: &RunRequest,
@@ -116,7 +145,7 @@ pub async fn open(
     }
     let identity = identity_of(request, restored)?;
     let is_new = Snapshot::open_if_there(&request.ledger).is_ok_and(|snapshot| snapshot.is_none());
-    let ledger = Ledger::open(&request.ledger, &identity, clock.now())?;
+    let ledger = open_ledger(request, &identity, &clock).await?;
     let path = crate::redact::clean(&request.ledger.absolute().to_string());
     request.events.emit(clock.now(), &Event::LedgerOpened { path, is_new });
     let sources = if request.destination.is_sandbox() {

@@ -207,6 +207,18 @@ impl From<rusqlite::Error> for LedgerError {
 }
 
 impl LedgerError {
+    /// What a standby waits for, without what to do about it.
+    #[must_use]
+    pub fn waiting_reason(&self) -> String {
+        if let Self::LeaseHeld { holder, term, seen_s, .. } = self {
+            return format!("{holder} holds the lease of the ledger, term {term}, last seen {seen_s} s ago");
+        }
+        if let Self::Locked { holder, .. } = self {
+            return format!("{holder} uses the ledger");
+        }
+        self.to_string()
+    }
+
     /// Adds the ledger's path, which SQLite's errors do not contain.
     pub(super) fn at(self, shown: &str) -> Self {
         let path = shown.to_owned();

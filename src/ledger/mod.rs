@@ -43,10 +43,7 @@ pub(crate) mod tests;
 mod types;
 mod values;
 
-use std::{
-    cell::Cell,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use admission::{
     Admission, AdmitTerms, DriftedRows, FailedRows, PlannedAction, ProbeRequirement, RerunPolicy,
@@ -148,17 +145,14 @@ impl Ledger {
         Self { commit_queue: CommitQueue::new(store), readers, check: Arc::default() }
     }
 
-    /// Reads the ledger as of one time. It sees every change that was returned before, and delays no change.
+    /// Reads the ledger as of one time. It sees every change that was returned before, and delays no change. The work may be done
+    /// twice, when the connection to a database was lost.
     pub async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
+        work: impl Fn(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let Some(readers) = &self.readers else {
-            // a scratch ledger does no work twice
-            let work = Cell::new(Some(work));
-            let twice = || LedgerError::Broken { cause: "a read was done twice".to_owned() };
-            let read = move |store: &Store| work.take().ok_or_else(twice)?(store);
-            return self.commit_queue.run(read).await;
+            return self.commit_queue.run(move |store: &Store| work(store)).await;
         };
         self.commit_queue.refuse_if_broken()?;
         readers.read(work).await

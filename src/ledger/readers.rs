@@ -1,6 +1,9 @@
 //! Connections that only read, so that a long read delays no change.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::sync::Semaphore;
 
@@ -9,6 +12,11 @@ use crate::blocking;
 
 /// The most reads at one time. Others wait.
 const READERS_MAX: u32 = 4;
+
+/// How often a read is tried again after the connection to a database was lost: for two minutes, as a restart of a database takes.
+const LOST_MAX: u32 = 480;
+/// How long to wait before.
+const LOST_WAIT: Duration = Duration::from_millis(250);
 
 /// The connections of one ledger that read.
 pub(super) struct Readers {
@@ -31,7 +39,7 @@ impl Readers {
     /// Runs `work` on the ledger as of one time.
     pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
+        work: impl Fn(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let closed = || LedgerError::Broken { cause: "the ledger is closed".to_owned() };
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
@@ -49,8 +57,21 @@ impl Readers {
         }
     }
 
+    /// Runs the work; again on a new connection, if that to a database was lost.
+    fn run<T>(&self, work: impl Fn(&Snapshot) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+        let mut result = self.try_run(&work);
+        for _ in 0..LOST_MAX {
+            if !matches!(result, Err(LedgerError::ConnectionLost { .. })) {
+                break;
+            }
+            std::thread::park_timeout(LOST_WAIT);
+            result = self.try_run(&work);
+        }
+        result
+    }
+
     /// Runs the work on an idle connection, or on a new one. After an error of the engine the connection is dropped.
-    fn run<T>(&self, work: impl FnOnce(&Snapshot) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+    fn try_run<T>(&self, work: impl FnOnce(&Snapshot) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
         let idle = self.idle().pop();
         let snapshot = idle.map_or_else(|| self.connect(), Ok)?;
         let result = snapshot.at_one_time(work)?;

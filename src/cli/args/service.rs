@@ -67,6 +67,13 @@ pub(in crate::cli) struct ServiceArgs {
     #[arg(long, env = "TELECINE_SECOND_LEDGER")]
     pub(in crate::cli) second_ledger: bool,
 
+    /// Wait while another process uses the ledger, and take over when it ends or is lost.
+    ///
+    /// For several machines with one ledger in a database. A process that is killed or cut off is replaced when its lease has
+    /// expired, after 15 seconds unless the address of the ledger says otherwise (lease=30s).
+    #[arg(long, env = "TELECINE_STANDBY")]
+    pub(in crate::cli) standby: bool,
+
     /// How to treat an answer to an upload: CODE=ACTION, CODE:TEXT=ACTION or 'http STATUS=ACTION'.
     ///
     /// TEXT must occur in the message. The actions are bad-row (reject the row), busy (not accepted, try again), in-doubt, and
@@ -169,6 +176,7 @@ impl ServiceArgs {
             key,
             second_ledger: if self.second_ledger { SecondLedger::Allowed } else { SecondLedger::Refused },
             key_change: if self.same_account { KeyChange::SameAccount } else { KeyChange::Refused },
+            is_standby: self.standby,
             request_timeout: self.request_timeout,
             user_rules: self.verdict.clone(),
             status_words: self.status_word.clone(),

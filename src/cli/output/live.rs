@@ -70,7 +70,8 @@ impl RunView {
             }
             Event::LedgerOpened { .. } => self.listing = None,
             Event::SendingFiles(files) => self.files = *files,
-            Event::RowInvalid { .. }
+            Event::StandingBy { .. }
+            | Event::RowInvalid { .. }
             | Event::RowDuplicate { .. }
             | Event::RowDrifted { .. }
             | Event::Rejected { .. }

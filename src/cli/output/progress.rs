@@ -218,6 +218,7 @@ impl EventSink for TerminalSink {
             Event::LedgerOpened { path, is_new } => {
                 self.emit(at, &format!("ledger: {path}{}", if *is_new { " (new)" } else { "" }));
             }
+            Event::StandingBy { reason } => self.emit(at, &format!("standing by: {reason}")),
             Event::ManifestOpened { path, mapping, unused_columns, found } => {
                 self.emit(at, &manifest_opened(path, mapping, unused_columns, found));
             }

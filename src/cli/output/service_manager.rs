@@ -50,6 +50,11 @@ impl EventSink for ServiceManagerSink {
     fn on_event(&self, _at: UnixMillis, event: &Event) {
         match event {
             Event::LedgerOpened { .. } => tell(&[NotifyState::Ready]),
+            // a standby does what it was started for
+            Event::StandingBy { reason } => {
+                tell(&[NotifyState::Ready]);
+                self.status(format!("standing by: {reason}"));
+            }
             Event::Progress(progress) => {
                 let ended = final_items(progress);
                 self.status(format!(

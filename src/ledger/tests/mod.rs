@@ -128,7 +128,7 @@ impl Fixture {
 
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
+        work: impl Fn(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
     ) -> T {
         self.ledger().read(work).await.unwrap()
     }

@@ -10,7 +10,7 @@ const HANGS_AFTER: Duration = Duration::from_secs(30);
 async fn a_long_read_delays_no_claim_and_sees_the_ledger_as_of_one_time() {
     let fixture = Fixture::new().await;
     fixture.admit((0..20).map(|n| row(n + 2, &n.to_string(), &[])).collect()).await;
-    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
     let (end, may_end) = std::sync::mpsc::channel();
     let ledger = fixture.ledger().clone();
     let long_read = tokio::spawn(async move {
@@ -23,7 +23,7 @@ async fn a_long_read_delays_no_claim_and_sees_the_ledger_as_of_one_time() {
         };
         ledger.read(read).await
     });
-    has_begun.await.unwrap();
+    has_begun.recv().await.unwrap();
     let work = async {
         for _ in 0..20 {
             let claim = fixture.claim(T0).await;
@@ -42,7 +42,7 @@ async fn a_long_read_delays_no_claim_and_sees_the_ledger_as_of_one_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_is_closed_when_its_reads_have_ended_and_then_refuses_others() {
     let mut fixture = Fixture::new().await;
-    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (begun, mut has_begun) = tokio::sync::mpsc::unbounded_channel();
     let (end, may_end) = std::sync::mpsc::channel::<()>();
     let ledger = fixture.ledger().clone();
     let reader = ledger.clone();
@@ -54,7 +54,7 @@ async fn a_ledger_is_closed_when_its_reads_have_ended_and_then_refuses_others() 
         };
         reader.read(read).await
     });
-    has_begun.await.unwrap();
+    has_begun.recv().await.unwrap();
     let mut closing = std::pin::pin!(fixture.ledger.take().unwrap().close());
     // each is polled once: both wait for the read
     tokio::select! {

@@ -23,6 +23,9 @@ use crate::{clock::Clock, ledger::LedgerError};
 /// Between two attempts to connect again.
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 
+/// How long to wait for a database that is restarted or replaced. Longer than a lease: who takes over meanwhile is noticed.
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// A lease is renewed this many times while it lasts.
 const RENEWALS: u32 = 3;
 
@@ -97,7 +100,7 @@ impl Worker {
         answer.recv().map_err(|_| gone())?
     }
 
-    /// Does `work` again while the connection is lost, for as long as a lease lasts.
+    /// Does `work` again while the connection is lost.
     pub(super) fn with_patience<T>(
         &self,
         work: impl Fn() -> Result<T, LedgerError>,
@@ -106,7 +109,7 @@ impl Worker {
         loop {
             let result = work();
             let is_lost = matches!(result, Err(LedgerError::ConnectionLost { .. }));
-            if !is_lost || self.clock.elapsed().saturating_sub(since) > self.address.lease() {
+            if !is_lost || self.clock.elapsed().saturating_sub(since) > PATIENCE {
                 return result;
             }
             std::thread::park_timeout(RETRY_EVERY);
@@ -193,6 +196,9 @@ impl Session {
             }
             let client = self.runtime.block_on(connect::connect(&self.address, self.before.take()))?;
             self.client = Some(client);
+            if self.renewal.is_some() {
+                self.bound_transactions()?;
+            }
         }
         match &request {
             DatabaseRequest::Batch(sql) if sql.starts_with("BEGIN") => self.is_in_transaction = true,
@@ -208,7 +214,7 @@ impl Session {
             DatabaseRequest::Connect => Ok(DatabaseAnswer::default()),
             DatabaseRequest::KeepLease(renewal) => {
                 self.renewal = Some(renewal);
-                Ok(DatabaseAnswer::default())
+                self.bound_transactions()
             }
             DatabaseRequest::Run { .. }
             | DatabaseRequest::Once { .. }
@@ -220,6 +226,13 @@ impl Session {
             self.forget();
         }
         answer
+    }
+
+    /// A transaction locks the row of the lease. The server ends it when this process, or the network, stops for longer than the
+    /// lease lasts: otherwise nobody could take over.
+    fn bound_transactions(&mut self) -> Result<DatabaseAnswer, LedgerError> {
+        let ms = self.address.lease_ms();
+        self.run(DatabaseRequest::Script(format!("SET idle_in_transaction_session_timeout = {ms}")))
     }
 
     fn forget(&mut self) {
