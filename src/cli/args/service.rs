@@ -26,6 +26,7 @@ use crate::{
 };
 
 /// How to reach the service.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Service")]
 pub(in crate::cli) struct ServiceArgs {

@@ -37,7 +37,7 @@ async fn a_restored_ledger_is_noticed_and_can_be_recovered() {
     };
     let listed = shown.clone();
     assert_eq!(
-        fixture.read(move |snapshot| snapshot.video_owners(&[listed])).await,
+        fixture.read(move |snapshot| snapshot.video_owners(std::slice::from_ref(&listed))).await,
         [VideoOwner::Foreign(Some(ItemId::numbered(1)))]
     );
     fixture.record_foreign_video(shown.clone()).await;
