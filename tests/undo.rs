@@ -180,6 +180,48 @@ fn second_videos_are_deleted_and_the_oldest_is_kept() {
 }
 
 #[test]
+fn videos_that_carry_the_markers_of_each_other_are_reported_with_their_rows() {
+    let fixture = CliFixture::new();
+    manifest(&fixture, "m.csv", 0, 3);
+    {
+        let sandbox = SandboxProcess::start(&fixture, &[]);
+        import(&fixture, &sandbox, "m.csv");
+    }
+    let record = fixture.read("record.jsonl");
+    let mut videos: Vec<Value> = record.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (first, second) = (videos[0]["tags"].take(), videos[1]["tags"].take());
+    (videos[0]["tags"], videos[1]["tags"]) = (second, first);
+    let lines: Vec<String> = videos.iter().map(Value::to_string).collect();
+    fixture.write("record.jsonl", &(lines.join("\n") + "\n"));
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let ledger = rusqlite::Connection::open(fixture.path("state/telecine.db")).unwrap();
+    ledger.execute("UPDATE identity SET origin = ?1", [&sandbox.url]).unwrap();
+    drop(ledger);
+    let (code, out, err) = fixture.run(&against(&sandbox, &["verify", "--json", "--list-rate", "20/s"]));
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    let namespace = &last["namespaces"][0];
+    assert_eq!(
+        (code, &namespace["findings"]["other_marker"], &namespace["matched"], &namespace["bound"]),
+        (6, &Value::from(2), &Value::from(1), &Value::from(3)),
+        "{out}{err}"
+    );
+    let path = last["files"][1]["path"].as_str().unwrap();
+    let findings = fixture.read(path);
+    for (number, video) in videos[..2].iter().enumerate() {
+        let (own, other) = (number + 1, 2 - number);
+        let start = format!("other_marker,default,{},{own},", video["video_no"].as_str().unwrap());
+        let line = findings.lines().find(|line| line.starts_with(&start)).unwrap_or_default();
+        assert!(line.ends_with(&format!("its marker names item {other}")), "{findings}");
+    }
+    // nothing is sent or bound by it, and a run says it at its end
+    manifest(&fixture, "more.csv", 3, 4);
+    let (_, _, err) =
+        fixture.run(&against(&sandbox, &["import", "more.csv", "--rate", "20/s", "--list-rate", "20/s"]));
+    assert!(err.contains("2 videos are of one row in the ledger, with the marker of another row"), "{err}");
+    assert_eq!(sandbox.uploads(), 4);
+}
+
+#[test]
 fn videos_of_others_that_are_named_are_not_reported_as_foreign() {
     let fixture = CliFixture::new();
     let sandbox = SandboxProcess::start(&fixture, &[]);

@@ -301,7 +301,7 @@ impl<T: Transport> Coordinator<'_, T> {
             }
             compared = library_check::compare(&self.context, library_check::AFFORDABLE) => match compared {
                 Ok(library_diffs) => {
-                    library_check::announce_shared(&self.context, &library_diffs);
+                    library_check::announce(&self.context, &library_diffs);
                     Ok(library_diffs)
                 }
                 Err(CompareError::Incomplete(_)) => Ok(Vec::new()),

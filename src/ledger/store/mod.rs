@@ -7,6 +7,7 @@ mod callbacks;
 mod claim;
 mod deletions;
 mod library;
+mod markers;
 mod orders;
 mod poll;
 mod probes;
