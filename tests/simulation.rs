@@ -1002,6 +1002,72 @@ fn a_row_whose_video_is_at_the_service_again_is_bound_to_it_and_not_paid_again()
     assert_eq!((harness.counts().indexed, harness.service.videos().len()), (3, 3));
 }
 
+/// Records that a human adopted a video for an item.
+fn adopt(harness: &Harness, item: i64, video_no: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ledger = telecine::ledger::Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
+    let video_no = telecine::domain::VideoNo::parse(video_no).unwrap();
+    let decision = telecine::ledger::ReviewDecision {
+        answer: telecine::ledger::ReviewAnswer::Adopt(video_no),
+        who: "ann".to_owned(),
+        why: "it looks like it".to_owned(),
+        at: harness.now,
+    };
+    let item = ItemId::numbered(item);
+    runtime.block_on(ledger.write(move |store| store.answer(item, &decision))).unwrap();
+    runtime.block_on(ledger.close());
+}
+
+#[test]
+fn a_request_whose_video_was_adopted_for_another_row_is_asked_about_and_not_sent_again() {
+    let policy = Policy {
+        faults_at: vec![(1, Fault::CutBefore), (2, Fault::CutAfter)],
+        // no tags are shown when the human decides
+        index_delay: Duration::from_mins(20)..=Duration::from_mins(20),
+        ..Policy::default()
+    };
+    let mut harness = Harness::new(policy, 3);
+    harness.run_killed_after(Duration::from_mins(1));
+    let second = harness.service.videos().remove(0);
+    adopt(&harness, 1, &second.video_no);
+    harness.policy.wait = Some(Duration::from_hours(5));
+    harness.run();
+    assert_eq!((harness.counts().needs_review, harness.counts().indexed), (1, 2), "{:?}", harness.counts());
+    let uploads = harness.service.stats().uploads;
+    assert!(harness.accepted_counts().values().all(|times| *times == 1), "{:?}", harness.accepted_counts());
+    let questions = harness.snapshot().open_questions().unwrap();
+    assert_eq!(questions[0].item, ItemId::numbered(2));
+    let taken = format!("{}, of another row in the ledger, carries its marker", second.video_no);
+    assert!(questions[0].text.contains(&taken), "{}", questions[0].text);
+    harness.run();
+    assert_eq!(harness.service.stats().uploads, uploads, "nothing is sent again");
+    let diffs = harness.library_diffs.lock().unwrap().clone();
+    assert!(diffs.iter().all(|diff| diff.count(DiffKind::Missing) == 0), "{diffs:?}");
+}
+
+#[test]
+fn a_row_whose_marker_is_on_the_video_of_another_row_is_not_sent_again() {
+    let policy = Policy { faults_at: vec![(1, Fault::CutBefore)], fail_share: 1.0, ..Policy::default() };
+    let mut harness = Harness::new(policy, 2);
+    harness.policy.wait = Some(Duration::from_mins(5));
+    harness.run();
+    assert_eq!((harness.counts().in_doubt, harness.counts().failed), (1, 1));
+    // the second row has two videos, and a human takes one of them for the first row
+    let failed = harness.service.videos().remove(0).video_no;
+    assert!(harness.service.upload_again(&failed));
+    let again = harness.service.videos().remove(1).video_no;
+    adopt(&harness, 1, &again);
+    harness.service.restore();
+    assert!(harness.service.delete(&failed));
+    harness.policy.reruns.failed = FailedRows::Retry;
+    let uploads = harness.service.stats().uploads;
+    harness.run();
+    assert_eq!((harness.service.stats().uploads, harness.counts().pending), (uploads, 1));
+    let messages = harness.collector.all("message");
+    let said = format!("item 2 is not sent again: {again} carries its marker, and belongs to item 1");
+    assert!(messages.iter().any(|event| event.to_string().contains(&said)), "{messages:?}");
+}
+
 #[test]
 fn while_no_listing_can_be_read_nothing_is_sent_that_may_be_there() {
     let policy =

@@ -4,11 +4,13 @@
 //! A row that the service itself rejected is searched for at once. A row that only a rule of the user rejected may have been
 //! accepted: it is searched for when the quiet time is over, and sent again when no video is left that it could be.
 
+use std::collections::HashSet;
+
 use crate::{
     api::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
     domain::{UnixMillis, VideoNo, counted},
     events::Event,
-    ledger::{HeldResend, LedgerError, Recovered, RunId, VideoOwner},
+    ledger::{HeldResend, ItemId, LedgerError, OtherMarker, Recovered, RunId, Snapshot, VideoOwner},
     pipeline::{
         context::{Context, Noticed},
         library_check::{BATCH, as_library_video},
@@ -68,7 +70,7 @@ pub(super) async fn search<T: Transport>(
             );
             context.emit(&Event::Message { text });
         }
-        for held in own {
+        for held in own.into_iter().filter(|held| !found.taken.contains(&held.item)) {
             if may_be_sent(held, &found, rules, context.clock.now()) {
                 let item = held.item;
                 context.ledger.write(move |store| store.release(item)).await?;
@@ -85,6 +87,8 @@ struct Found {
     bound: u64,
     /// Videos of no known row that do not show their tags, or show other tags where these prove nothing.
     hidden: Vec<ListedVideo>,
+    /// Rows whose markers are on videos that belong to other rows in the ledger. Their requests arrived, and they are not sent again.
+    taken: HashSet<ItemId>,
     accuracy: ListingAccuracy,
 }
 
@@ -100,11 +104,19 @@ async fn bind<T: Transport>(
     let bound = context.ledger.read(move |snapshot| snapshot.bound_videos(&numbers)).await?;
     let accuracy = ListingAccuracy::of(&listing.videos, &bound);
     super::announce_changed_tags(context, namespace, accuracy.tags);
-    let mut found = Found { bound: 0, hidden: Vec::new(), accuracy };
+    let mut found = Found { bound: 0, hidden: Vec::new(), taken: HashSet::new(), accuracy };
     for listed in listing.videos.chunks(BATCH) {
         let videos: Vec<_> = listed.iter().map(|video| as_library_video(video, listing.served)).collect();
         let asked = videos.clone();
-        let owners = context.ledger.read(move |snapshot| snapshot.video_owners(&asked)).await?;
+        let read =
+            move |snapshot: &Snapshot| Ok((snapshot.video_owners(&asked)?, snapshot.other_markers(&asked)?));
+        let (owners, others) = context.ledger.read(read).await?;
+        for other in others {
+            if let Some(held) = held.iter().find(|held| Some(held.item) == other.names) {
+                found.taken.insert(held.item);
+                announce_taken(context, held.item, &other);
+            }
+        }
         for ((video, owner), listed) in videos.into_iter().zip(owners).zip(listed) {
             match owner {
                 VideoOwner::Rejected(item)
@@ -137,6 +149,18 @@ async fn bind<T: Transport>(
         }
     }
     Ok(found)
+}
+
+/// Says once in a run that a row is not sent again, and why.
+fn announce_taken<T>(context: &Context<T>, held: ItemId, other: &OtherMarker) {
+    if context.signals.is_first(Noticed::TakenVideo(held)) {
+        let OtherMarker { video_no, item, .. } = other;
+        let text = format!(
+            "item {held} is not sent again: {video_no} carries its marker, and belongs to item {item} in the ledger. telecine \
+             explain {item} shows how it was bound; if you adopted the number: telecine resolve {item} --undo"
+        );
+        context.emit(&Event::Message { text });
+    }
 }
 
 async fn bind_again<T>(context: &Context<T>, video_no: VideoNo) -> Result<bool, LedgerError> {
