@@ -1002,6 +1002,51 @@ fn a_row_whose_video_is_at_the_service_again_is_bound_to_it_and_not_paid_again()
     assert_eq!((harness.counts().indexed, harness.service.videos().len()), (3, 3));
 }
 
+#[test]
+fn a_spent_budget_does_not_keep_rows_from_the_search_that_binds_them_for_nothing() {
+    for is_budget in [true, false] {
+        let (mut harness, _) = two_runs(Policy::default());
+        let UndoResult::Ended(end) = harness.undo(2) else { panic!() };
+        assert_eq!(end.gone, 6);
+        harness.service.restore();
+        // four rows are new: they may not be sent
+        harness.write_rows(0..14);
+        harness.policy.reruns.deleted = DeletedRows::Reupload;
+        let expected = if is_budget {
+            harness.policy.uploads_max = Some(10);
+            RunOutcome::BudgetSpent
+        } else {
+            harness.policy.rows_max = Some(0);
+            RunOutcome::RowsMax
+        };
+        assert_eq!(harness.run().outcome(), expected);
+        assert_eq!(
+            (harness.counts().indexed, harness.counts().deleted, harness.counts().pending),
+            (10, 0, 4)
+        );
+        assert_eq!(harness.service.videos().len(), 10);
+    }
+}
+
+#[test]
+fn a_spent_budget_ends_the_run_also_where_no_listing_can_be_read() {
+    let policy =
+        Policy { read_fault_share: 0.97, read_faults: vec![ReadFault::BadGateway], ..Policy::default() };
+    let mut harness = Harness::new(policy, 5);
+    harness.service.disable_faults();
+    harness.run();
+    let UndoResult::Ended(end) = harness.undo(1) else { panic!() };
+    assert_eq!(end.gone, 5);
+    harness.write_rows(0..6);
+    harness.policy.reruns.deleted = DeletedRows::Reupload;
+    harness.policy.uploads_max = Some(5);
+    harness.service.enable_faults();
+    let before = harness.now;
+    harness.run();
+    assert!(harness.now.since_ms(before) < 3_600_000, "{} ms", harness.now.since_ms(before));
+    assert_eq!(harness.service.stats().uploads, 5);
+}
+
 /// Records that a human adopted a video for an item.
 fn adopt(harness: &Harness, item: i64, video_no: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
