@@ -34,7 +34,7 @@ pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
 pub use restore_usage::{
     boot_of, change_limits, forget_learned_limits, learned_limits, restore_usage, usage_records,
 };
-pub use second_videos::{SecondVideo, SecondVideos, second_videos};
+pub use second_videos::{KeptVideo, SecondVideo, SecondVideos, second_videos};
 pub(crate) use upload::{WAIT_ANNOUNCED_MIN, delay_text};
 
 use crate::{
