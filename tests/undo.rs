@@ -153,6 +153,14 @@ fn a_video_that_the_service_does_not_delete_is_reported_and_not_claimed_as_delet
         "{status}"
     );
     assert!(fixture.run(&["explain", "R1"]).1.contains("not proven yet"));
+    // where another run has nothing to delete, the one that is not finished is named
+    let name = last["run"].as_str().unwrap();
+    let command = format!("telecine undo {name} (3 videos)");
+    manifest(&fixture, "more.csv", 0, 1);
+    import(&fixture, &sandbox, "more.csv");
+    let (code, _, last) = undo(&fixture, &sandbox, &["last", "--yes"]);
+    assert!(code == 5 && last["reason"].as_str().unwrap().contains(&command), "{last}");
+    assert!(fixture.run(&["status"]).1.contains(&command));
     let (code, out, _) = fixture.run(&against(&sandbox, &["verify", "--list-rate", "20/s"]));
     assert!(code == 5 && out.contains("3 ordered to be deleted, not proven yet"), "{out}");
 }

@@ -13,7 +13,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    app::running::{RunState, RunningRun, running},
+    app::{
+        running::{RunState, RunningRun, running},
+        undo::open_deletions_text,
+    },
     cli::{
         args::{PriceArgs, ReadOnlyLedgerArgs},
         block_on,
@@ -174,6 +177,8 @@ struct Shown {
     items: Counts,
     spend: Spend,
     deletions_open: u64,
+    /// The commands that end these deletions.
+    undo_commands: String,
     runs: Vec<RunRow>,
     running: Option<(RunningRun, RunState)>,
 }
@@ -215,8 +220,9 @@ fn read(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<Shown, Er
     let items = Counts::from(&snapshot.state_counts()?);
     let spend = Spend::of(snapshot, &items, args.price.price())?;
     let deletions_open = snapshot.open_deletions()?;
+    let undo_commands = open_deletions_text(snapshot, &args.ledger.flags(path))?;
     let (service, runs) = (snapshot.origin()?, snapshot.runs(RUNS_SHOWN)?);
-    Ok(Shown { service, items, spend, deletions_open, runs, running })
+    Ok(Shown { service, items, spend, deletions_open, undo_commands, runs, running })
 }
 
 fn as_text(args: &StatusArgs, path: &Path, shown: &Shown) -> String {
@@ -226,7 +232,8 @@ fn as_text(args: &StatusArgs, path: &Path, shown: &Shown) -> String {
         let videos = counted(shown.deletions_open, "video is", "videos are");
         let _ = writeln!(
             text,
-            "  {videos} ordered to be deleted, not proven to be gone: run the same telecine undo again"
+            "  {videos} ordered to be deleted, not proven to be gone: {}",
+            shown.undo_commands
         );
     }
     if let Some((run, state)) = &shown.running {

@@ -145,14 +145,13 @@ fn undo_run(args: &UndoArgs, name: &str) -> Result<ExitCode, Error> {
     let run_name = snapshot.run(run)?.name;
     let plan = undo::plan(&snapshot, run, &args.filters, |video, action| show_video(args, video, action))?;
     let open_deletions = snapshot.open_deletions()?;
+    let commands = undo::open_deletions_text(&snapshot, &args.ledger.flags(args.service.target(), &path))?;
     drop(snapshot);
-    let mut body = body_of(args, &plan);
-    body.run = Some(run_name.clone());
+    let body = UndoBody { run: Some(run_name.clone()), ..body_of(args, &plan) };
     if plan.delete == 0 && open_deletions > 0 {
         let videos = report::counted(open_deletions, "video", "videos");
         let reason = format!(
-            "{NOTHING} (of run {run_name}), but {videos} of other runs were ordered to be deleted and are not proven to be gone: \
-             give telecine undo with the name of their run (telecine runs)"
+            "{NOTHING} (of run {run_name}), but {videos} were ordered to be deleted and are not proven to be gone: {commands}"
         );
         return end(args, ExitCode::Temporary, reason, &body);
     }
