@@ -9,7 +9,7 @@ use telecine::{
     domain::{RunOutcome, State, StopReason, UnixMillis},
     error::ExitCode,
     ledger::{DeletedRows, DiffKind, FailedRows, ItemId, Marker, RerunPolicy},
-    manifest::Manifest,
+    manifest::{Manifest, ManifestSpec, RowRules},
     pipeline::OnDoubt,
     sandbox::{DeleteFault, Fault, Faults, Limiter, ListOrder, Policy, ReadFault, Video},
 };
@@ -663,9 +663,16 @@ fn plan_of(harness: &Harness) -> Plan {
         reruns: RerunPolicy::default(),
         probe_age_max: None,
         price: None,
+        bandwidth: harness.policy.bandwidth_max,
     };
-    let manifest = Manifest::open(&spec(&harness.manifest())).unwrap();
-    plan(&request, vec![manifest], &Clock::still(harness.now)).unwrap()
+    plan_by(&request, harness)
+}
+
+fn plan_by(request: &PlanRequest, harness: &Harness) -> Plan {
+    let spec = spec(&harness.manifest());
+    let rules = RowRules { files: harness.files_root.clone(), ..spec.rules.clone() };
+    let manifest = Manifest::open(&ManifestSpec { rules, ..spec }).unwrap();
+    plan(request, vec![manifest], &Clock::still(harness.now)).unwrap()
 }
 
 /// Compares a plan with what a run does then: the uploads, when the last one leaves, and the links that expire before.
@@ -683,6 +690,44 @@ fn assert_plan_holds(harness: &mut Harness, what: &str) {
     let expired =
         harness.collector.all("links_expiring").last().map_or(0, |event| event["count"].as_u64().unwrap());
     assert_eq!(planned.links_expire, expired, "{what}");
+}
+
+#[test]
+fn a_plan_says_how_long_files_take() {
+    const KIB: u64 = 1_024;
+    for (rate, caps, sizes) in [
+        // one after the other, with the distance of the rate
+        ("1/min", &[][..], &[600 * KIB, 10 * KIB, 10 * KIB, 3_000 * KIB, 10 * KIB][..]),
+        // beside each other: the bandwidth decides
+        ("1/s", &[], &[500 * KIB; 12]),
+        // the limits decide
+        ("1/s", &[], &[KIB / 2; 40]),
+        ("1/s", &["5/1h"], &[300 * KIB; 12]),
+    ] {
+        let mut harness = Harness::new(Policy::default(), 0);
+        harness.write_files(sizes);
+        harness.limits = limits(rate, caps);
+        harness.policy.bandwidth_max = Some(8 * KIB);
+        let plan = plan_of(&harness);
+        let bytes: u64 = sizes.iter().sum();
+        assert_eq!((plan.files, plan.file_bytes), (sizes.len() as u64, bytes));
+        harness.policy.bandwidth_max = None;
+        let unknown = plan_of(&harness);
+        assert_eq!(unknown.transfer_seconds, None);
+        assert!(unknown.seconds <= plan.seconds, "{rate} {caps:?}");
+        harness.policy.bandwidth_max = Some(8 * KIB);
+        harness.policy.wait = Some(Duration::from_hours(100));
+        let began = harness.now;
+        harness.run();
+        let last = harness.service.videos().iter().map(|video| video.created_at).max().unwrap();
+        let took = last.since_ms(began) / 1_000;
+        let tolerance = 30 + took / 20;
+        assert!(
+            (took - plan.seconds).abs() <= tolerance,
+            "{rate} {caps:?}: {took} s, planned {} s",
+            plan.seconds
+        );
+    }
 }
 
 #[test]
