@@ -112,11 +112,14 @@ impl CallIntake {
             }
             CallReceipt::Contradicts(CallContradiction::Ended(state)) => {
                 format!(
-                    "it counts as {}; telecine verify shows whether the video is there",
+                    "it counts as {}; its row is not sent again before that video was looked for, and telecine verify shows whether \
+                     it is there",
                     state.replace('_', " ")
                 )
             }
         };
+        // its row may wait for a search now
+        self.signals.ledger_changed();
         self.signals.calls.note_contradicted();
         if self.signals.is_first(Noticed::ContradictoryCall(attempt)) {
             let text =

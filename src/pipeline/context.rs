@@ -177,6 +177,8 @@ pub(super) enum Noticed {
     OwnCallback,
     /// The video of a row that is to be sent again belongs to another row.
     TakenVideo(ItemId),
+    /// A video that the service called for may be that of a row which is to be sent again.
+    CalledVideo(ItemId),
     /// A call for this request contradicts what is known.
     ContradictoryCall(AttemptId),
 }

@@ -6,6 +6,7 @@ mod bad_rows;
 mod callbacks;
 mod claim;
 mod deletions;
+mod late_calls;
 mod library;
 mod markers;
 mod orders;

@@ -4,7 +4,7 @@
 //! A row that the service itself rejected is searched for at once. A row that only a rule of the user rejected may have been
 //! accepted: it is searched for when the quiet time is over, and sent again when no video is left that it could be.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use crate::{
     api::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
@@ -14,11 +14,14 @@ use crate::{
     pipeline::{
         context::{Context, Noticed},
         library_check::{BATCH, as_library_video},
-        listing::{self, Listing},
+        listing::{self, Listing, ServedAt},
     },
 };
 
-use super::evidence::{self, HORIZON, ListingAccuracy, ReconcileRules, TagsShown};
+use super::{
+    calls::{VideoRead, read_video},
+    evidence::{self, HORIZON, ListingAccuracy, ReconcileRules, TagsShown},
+};
 
 /// When a held row is due for a search, where the last one was at `searched_at`.
 pub(super) fn due_at(
@@ -63,6 +66,7 @@ pub(super) async fn search<T: Transport>(
         // without a listing nothing is known of them
         let Ok(listing) = listing else { continue };
         let found = bind(context, run, namespace, &listing, &own).await?;
+        let searched = Search { run, served: listing.served, tags: found.accuracy.tags, quiet: rules.quiet };
         if found.bound > 0 {
             let text = format!(
                 "{namespace}: {} to be sent again found in the listing; bound to the video there, and not sent",
@@ -71,7 +75,9 @@ pub(super) async fn search<T: Transport>(
             context.emit(&Event::Message { text });
         }
         for held in own.into_iter().filter(|held| !found.taken.contains(&held.item)) {
-            if may_be_sent(held, &found, rules, context.clock.now()) {
+            if may_be_sent(held, &found, rules, context.clock.now())
+                && !called_video_may_be_its(context, searched, held).await?
+            {
                 let item = held.item;
                 context.ledger.write(move |store| store.release(item)).await?;
             }
@@ -79,6 +85,16 @@ pub(super) async fn search<T: Transport>(
         context.signals.ledger_changed();
     }
     Ok(())
+}
+
+/// What is known when the numbers are looked up that calls named.
+#[derive(Clone, Copy)]
+struct Search {
+    run: RunId,
+    served: ServedAt,
+    tags: TagsShown,
+    /// How long after a call its video may not be shown yet.
+    quiet: Duration,
 }
 
 /// What a listing showed of held rows.
@@ -149,6 +165,70 @@ async fn bind<T: Transport>(
         }
     }
     Ok(found)
+}
+
+/// Whether a video that the service called for may be that of the row. It is looked up by its number, since a listing may show it later or
+/// never; one that carries a marker of the row is bound to it.
+async fn called_video_may_be_its<T: Transport>(
+    context: &Context<T>,
+    search: Search,
+    held: &HeldResend,
+) -> Result<bool, LedgerError> {
+    let item = held.item;
+    let called = context.ledger.read(move |snapshot| snapshot.unbound_numbers_called_for(item)).await?;
+    for (video_no, called_at) in called {
+        let may_be_its = match read_video(context, &held.namespace, &video_no).await? {
+            VideoRead::Failed => true,
+            // a service may show a video later than it calls for it
+            VideoRead::NotShown => context.clock.now() < called_at.plus(search.quiet),
+            // it would be sent again like every row whose video failed
+            VideoRead::Shown(video) if video.status == IndexStatus::Failed => false,
+            VideoRead::Shown(video) => may_be_of_row(context, search, held, &video).await?,
+        };
+        if may_be_its {
+            if context.signals.is_first(Noticed::CalledVideo(item)) {
+                let text = format!(
+                    "item {item} is not sent again for now: the service called for its request with the video {video_no}. It is sent \
+                     when that video is not there, or shows that it is another row's"
+                );
+                context.emit(&Event::Message { text });
+            }
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a video that is there may be that of a row, by its tags. If it carries a marker of the row, it is bound to it.
+async fn may_be_of_row<T>(
+    context: &Context<T>,
+    search: Search,
+    held: &HeldResend,
+    video: &ListedVideo,
+) -> Result<bool, LedgerError> {
+    let shown = as_library_video(video, search.served);
+    if !shown.shows_tags || held.sender.marker.is_none() {
+        return Ok(true);
+    }
+    let asked = shown.clone();
+    match context.ledger.read(move |snapshot| snapshot.video_owner(&asked)).await? {
+        VideoOwner::Rejected(item) | VideoOwner::Surplus(item) | VideoOwner::ResolvedByReview(item)
+            if item == held.item =>
+        {
+            let at = context.clock.now();
+            context.ledger.write(move |store| store.recover(search.run, &shown, at)).await?;
+            context.signals.ledger_changed();
+            Ok(true)
+        }
+        VideoOwner::Unmarked => Ok(search.tags != TagsShown::AsSent),
+        VideoOwner::Rejected(_)
+        | VideoOwner::Surplus(_)
+        | VideoOwner::ResolvedByReview(_)
+        | VideoOwner::Bound(_)
+        | VideoOwner::Open(_)
+        | VideoOwner::Foreign(_) => Ok(false),
+        VideoOwner::TagsHidden => Ok(true),
+    }
 }
 
 /// Says once in a run that a row is not sent again, and why.
