@@ -1,10 +1,13 @@
 //! The receiver of calls of the service: the public address under which it is reached, and the server behind it.
 
+mod published;
 mod server;
 
 use std::net::{IpAddr, SocketAddr};
 
 use url::{Host, Url};
+
+pub use published::{latest_published, publish, publish_always, published};
 
 use super::Destination;
 use crate::{

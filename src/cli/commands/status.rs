@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::{
     app::{
+        callbacks::latest_published,
         running::{RunState, RunningRun, running},
         undo::open_deletions_text,
     },
@@ -26,7 +27,7 @@ use crate::{
         },
     },
     clock::Clock,
-    domain::{State, counted, format_duration},
+    domain::{CallCounts, State, counted, format_duration},
     error::{Error, ExitCode},
     ledger::{FilesSent, LastError, RunRow, Snapshot},
     redact,
@@ -78,8 +79,18 @@ pub(in crate::cli) struct StatusBody {
     next_poll_at: Option<String>,
     /// The run that uses the ledger now. `null`: none does.
     running: Option<RunningBody>,
+    /// Calls of the service in the latest of these runs that received any. `null`: none did.
+    calls: Option<CallsBody>,
     /// The latest runs, the newest first.
     runs: Vec<RunBody>,
+}
+
+/// Calls of the service in a run. Of one that goes on they are at most 30 seconds old.
+#[derive(Serialize, JsonSchema)]
+struct CallsBody {
+    run: String,
+    #[serde(flatten)]
+    counts: CallCounts,
 }
 
 /// A run that another process carries out now.
@@ -179,6 +190,7 @@ struct Shown {
     deletions_open: u64,
     /// The commands that end these deletions.
     undo_commands: String,
+    calls: Option<(String, CallCounts)>,
     runs: Vec<RunRow>,
     running: Option<(RunningRun, RunState)>,
 }
@@ -204,6 +216,7 @@ pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
             deletions_open: shown.deletions_open,
             next_poll_at: snapshot.next_poll_at()?.map(|timestamp| timestamp.to_string()),
             running: running.transpose()?,
+            calls: shown.calls.map(|(run, counts)| CallsBody { run, counts }),
             runs: shown.runs.iter().map(RunBody::from).collect(),
         };
         print_end(&CommandEnd::of(ExitCode::Success), &body)?;
@@ -222,7 +235,8 @@ fn read(args: &StatusArgs, path: &Path, snapshot: &Snapshot) -> Result<Shown, Er
     let deletions_open = snapshot.open_deletions()?;
     let undo_commands = open_deletions_text(snapshot, &args.ledger.flags(path))?;
     let (service, runs) = (snapshot.origin()?, snapshot.runs(RUNS_SHOWN)?);
-    Ok(Shown { service, items, spend, deletions_open, undo_commands, runs, running })
+    let calls = latest_published(snapshot, &runs)?;
+    Ok(Shown { service, items, spend, deletions_open, undo_commands, calls, runs, running })
 }
 
 fn as_text(args: &StatusArgs, path: &Path, shown: &Shown) -> String {
@@ -255,6 +269,9 @@ fn as_text(args: &StatusArgs, path: &Path, shown: &Shown) -> String {
             let cause = cause.as_ref().map(|cause| format!(": {}", redact::clean(cause))).unwrap_or_default();
             let _ = writeln!(text, "    last error: {at} item {item} {}{cause}", event.replace('_', " "));
         }
+    }
+    if let Some((run, counts)) = &shown.calls {
+        let _ = writeln!(text, "\n  {} (run {run})", report::callbacks_line(counts));
     }
     if !shown.runs.is_empty() {
         let now = shown.running.as_ref().map(|(run, _)| (run.row.name.as_str(), run.process.as_str()));
