@@ -403,6 +403,62 @@ fn each_account_has_a_sandbox_of_its_own_to_try_it_out() {
 }
 
 #[test]
+fn a_manifest_that_is_replaced_before_the_runs_begin_stops_the_import_and_nothing_is_sent() {
+    let fixture = CliFixture::new();
+    let service = Service::start(Answer::Accept);
+    // the key of the first account comes when its manifest is open, and that of the second is not
+    let command = format!("test -e new.csv && mv new.csv m.csv; echo {KEY}");
+    let address = format!("api-url = \"{}\"\nrate = \"50/s\"", service.url);
+    let text = format!(
+        "[account.alpha]\nkey-command = \"{command}\"\n{address}\n[account.beta]\nkey-command = \"echo {KEY}-b\"\n{address}\n"
+    );
+    fixture.write("telecine.toml", &text);
+    fs::set_permissions(fixture.path("telecine.toml"), fs::Permissions::from_mode(0o600)).unwrap();
+    fixture.write("m.csv", &manifest(&["alpha", "beta"]));
+    fixture.write("new.csv", &manifest(&["alpha", "beta", "alpha", "beta"]));
+    let (code, out, err) = fixture.run(IMPORT);
+    assert!(
+        code == 5 && format!("{out}{err}").contains("was replaced or written between two readings"),
+        "{out}{err}"
+    );
+    assert_eq!(service.uploads(), 0);
+    // the same command again imports the new file
+    let (code, out, err) = fixture.run(IMPORT);
+    assert!(out.contains("alpha  2 rows"), "{code} {out}{err}");
+}
+
+#[test]
+fn the_readable_rows_of_a_broken_manifest_are_sent_as_those_for_one_account_are() {
+    use std::io::Write as _;
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    three(&fixture, &sandbox, "rate = \"500/s\"");
+    let customers: Vec<&str> = (0..400).map(|row| ["alpha", "beta"][row % 2]).collect();
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zipped.write_all(manifest(&customers).as_bytes()).unwrap();
+    let zipped = zipped.finish().unwrap();
+    fs::write(fixture.path("m.csv"), &zipped[..zipped.len() / 2]).unwrap();
+    let (code, out, err) = fixture.run(IMPORT);
+    assert!(code == 4 && out.contains("reading the manifest failed"), "{code} {out}{err}");
+    let sent = videos_of_customers(&sandbox);
+    let (alpha, beta) = (sent["alpha"], sent["beta"]);
+    assert!(alpha > 10 && alpha.abs_diff(beta) <= 1 && alpha + beta < 400, "{sent:?}");
+    assert!(out.contains(&format!("alpha  {alpha} rows, exit 4")), "{out}");
+    // check and plan name the error, as they do for one account
+    for command in ["check", "plan"] {
+        let (code, out, err) = fixture.run(&[command, "m.csv", "--map", "account=customer"]);
+        assert!(
+            code == 3 && format!("{out}{err}").contains("reading the manifest failed"),
+            "{code} {out}{err}"
+        );
+    }
+    // nothing at all can be read of this one
+    fs::write(fixture.path("m.csv"), &zipped[..20]).unwrap();
+    let (code, out, err) = fixture.run(IMPORT);
+    assert_eq!(code, 3, "{out}{err}");
+}
+
+#[test]
 fn an_account_whose_ledger_is_in_use_does_not_stop_the_others() {
     let fixture = CliFixture::new();
     let sandbox = SandboxProcess::start(&fixture, &[]);

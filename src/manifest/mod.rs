@@ -92,6 +92,7 @@ pub struct Manifest {
     stamp: Option<String>,
     /// The file when it was opened. `None`: a pipe.
     opened_as: Option<FileState>,
+    is_listing: bool,
     counts: RecordCounts,
     /// Finds what is odd about rows. `None`: it is not wanted.
     lint: Option<Lint>,
@@ -161,6 +162,7 @@ impl Manifest {
         let mut manifest = Self {
             stamp: None,
             opened_as: table.file.as_ref().and_then(FileState::of),
+            is_listing: spec.listing.is_some(),
             table,
             joined,
             columns,
@@ -303,6 +305,17 @@ impl Manifest {
             return Ok(());
         }
         Err(ManifestError::Changed { path: self.path().to_owned() })
+    }
+
+    /// An error if `later`, opened by the same path, reads another file, or joins another one. A listing is made for each reading.
+    pub fn check_same(&self, later: &Self) -> Result<(), ManifestError> {
+        let digests =
+            |manifest: &Self| manifest.joined.iter().map(|joined| joined.digest).collect::<Vec<_>>();
+        let is_same = later.opened_as == self.opened_as || self.is_listing;
+        if is_same && digests(self) == digests(later) {
+            return Ok(());
+        }
+        Err(ManifestError::Replaced { path: self.path().to_owned() })
     }
 
     /// The next row, or what is wrong with it. `None`: the end.

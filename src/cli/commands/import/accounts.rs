@@ -9,7 +9,9 @@ use super::{ImportArgs, RunHooks, is_hidden, prepare};
 use crate::{
     app::{
         self,
-        accounts::{AccountRows, AccountRun, Unassigned, assign_rows, check_apart},
+        accounts::{
+            AccountRows, AccountRun, AssignedRows, Unassigned, assign_rows, check_apart, check_same_manifests,
+        },
         notify::RunResult,
     },
     cli::{
@@ -85,8 +87,8 @@ impl AccountEnd {
 struct AccountsEnd {
     ends: Vec<AccountEnd>,
     unassigned: Unassigned,
-    /// Manifests that were written meanwhile, a sentence each: rows may be missing.
-    changed: Vec<String>,
+    /// Manifests that were written meanwhile or not read to their ends, a sentence each: rows may be missing.
+    unread: Vec<String>,
 }
 
 /// What all accounts share.
@@ -143,7 +145,7 @@ fn import_all(common: &Common<'_>, hooks: &RunHooks) -> Result<AccountsEnd, Erro
     let mut manifests = args.manifest.open(&common.events)?;
     let target = args.service.target();
     let reports = args.output.reports(&LedgerArgs::default_place(target, &args.manifest.manifests));
-    let AccountRows { accounts, unassigned } =
+    let AssignedRows { rows: AccountRows { accounts, unassigned }, broken } =
         assign_rows(&mut manifests, &common.accounts.known, &reports, &common.events)?;
     let (mut prepared, mut ends) = (Vec::new(), Vec::new());
     for (account, rows) in accounts {
@@ -159,12 +161,15 @@ fn import_all(common: &Common<'_>, hooks: &RunHooks) -> Result<AccountsEnd, Erro
     }
     let runs: Vec<&AccountRun> = prepared.iter().map(|(prepared, _)| &prepared.run).collect();
     check_apart(&runs)?;
+    check_same_manifests(&manifests, &runs)?;
     for end in ends.iter().filter(|_| args.output.json) {
         print_account_end(&end.account, &end.ended)?;
     }
     ends.extend(block_on(run_all(common, prepared, hooks))?);
     ends.sort_by(|one, other| one.account.cmp(&other.account));
-    Ok(AccountsEnd { ends, unassigned, changed: changed(&manifests) })
+    let unread = broken.into_iter().map(|error| Error::from(error).chain());
+    let unread = unread.chain(changed(&manifests)).collect();
+    Ok(AccountsEnd { ends, unassigned, unread })
 }
 
 /// An error for flags that several accounts cannot share.
@@ -332,7 +337,7 @@ impl AccountsEnd {
         }
     }
 
-    /// What no account has a part in: rows that are for none, and manifests that changed.
+    /// What no account has a part in: rows that are for none, and manifests that changed or broke off.
     fn own_end(&self) -> Option<CommandEnd> {
         let rows = self.unassigned.rows;
         let code = if self.ends.is_empty() { ExitCode::ManifestInvalid } else { ExitCode::SomeFailed };
@@ -349,7 +354,7 @@ impl AccountsEnd {
             let next = format!("correct {} and import it", file.unwrap_or_else(|| "these rows".to_owned()));
             return Some(end(reason, next));
         }
-        let reason = self.changed.join("; ");
+        let reason = self.unread.join("; ");
         let next = "give the same command again when the manifest is complete";
         (!reason.is_empty()).then(|| end(reason, next.to_owned()))
     }
