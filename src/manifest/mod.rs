@@ -24,6 +24,7 @@ mod first_rows;
 mod folder_listing;
 mod foreign;
 mod format;
+mod halves;
 mod infer;
 mod join;
 mod kinds;
@@ -101,6 +102,8 @@ pub struct Manifest {
     listing: Option<ObjectListing>,
     /// What the first rows show of how the columns were recognised, a sentence each.
     notes: Vec<String>,
+    /// Whether a check looks for ids that are under several urls.
+    seeks_ids: bool,
     /// The columns that say of what kind the file of a row is.
     kinds: KindColumns,
 }
@@ -174,6 +177,7 @@ impl Manifest {
             unused: Vec::new(),
             listing: spec.listing.clone(),
             notes: Vec::new(),
+            seeks_ids: false,
             kinds: KindColumns::default(),
         };
         if manifest.rules.dates.formats.contains(&DateFormat::Spreadsheet) && manifest.has_1904_epoch()? {
