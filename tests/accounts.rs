@@ -332,7 +332,6 @@ fn what_cannot_work_for_several_accounts_is_refused_before_anything_is_sent() {
     refused(IMPORT, "no settings file defines one");
     settings(&fixture, &[("alpha", "key-a", "api-url = \"http://127.0.0.1:9\"")]);
     refused(&["import", "-", "--map", "account=customer", "--map", "url=url"], "can be read once only");
-    refused(&[IMPORT, &["--metrics-file", "x.prom"]].concat(), "--metrics-file is for one account");
     refused(&[IMPORT, &["--dashboard"]].concat(), "--dashboard is for one account");
     refused(&[IMPORT, &["--plan-id", "0123456789abcdef"]].concat(), "--plan-id is for one account");
     refused(&[IMPORT, &["--dry-run"]].concat(), "select it with --account NAME");
@@ -344,6 +343,75 @@ fn what_cannot_work_for_several_accounts_is_refused_before_anything_is_sent() {
         + "map = \"url=url\"\n[manifest.\"m.csv\"]\nmap = \"account=customer\"\n";
     fixture.write("telecine.toml", &text);
     refused(&["import", "m.csv"], "the settings of the account alpha map the account in another way");
+}
+
+#[test]
+fn one_metrics_file_has_every_account_and_is_read_as_one_text() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    three(&fixture, &sandbox, "rate = \"50/s\"");
+    // the key of the third account is missing
+    fs::remove_file(fixture.path("gamma.key")).unwrap();
+    fixture.write("m.csv", &manifest(&["alpha", "alpha", "beta", "gamma"]));
+    let (code, out, err) = fixture.run(&[IMPORT, &["--metrics-file", "all.prom"]].concat());
+    assert_eq!(code, 7, "{out}{err}");
+    let text = fixture.read("all.prom");
+    for line in [
+        "telecine_items{state=\"indexed\",account=\"alpha\"} 2",
+        "telecine_items{state=\"indexed\",account=\"beta\"} 1",
+        "telecine_upload_requests_total{answer=\"accepted\",account=\"alpha\"} 2",
+        "telecine_last_exit_code{account=\"alpha\"} 0",
+        "telecine_last_exit_code{account=\"gamma\"} 7",
+        "telecine_running{account=\"beta\"} 0",
+    ] {
+        assert!(text.lines().any(|found| same_sample(found, line)), "{line}:\n{text}");
+    }
+    // the collector refuses a metric that is described twice, or whose samples are apart
+    let mut described: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let count = described.len();
+    described.sort_unstable();
+    described.dedup();
+    assert_eq!(described.len(), count, "{text}");
+    let mut names: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(['{', ' ']).next().unwrap())
+        .collect();
+    names.dedup();
+    assert_eq!(names.len(), count, "{text}");
+}
+
+/// Whether two samples are the same, in whichever order their labels are.
+fn same_sample(one: &str, other: &str) -> bool {
+    let parts = |line: &str| {
+        let mut parts: Vec<String> = line.split(['{', '}', ',']).map(str::to_owned).collect();
+        parts.sort_unstable();
+        parts
+    };
+    parts(one) == parts(other)
+}
+
+#[test]
+fn one_receiver_takes_the_calls_of_all_accounts() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(
+        &fixture,
+        &["--unlisted-share", "1", "--fault-share", "1", "--faults", "cut-after", "--index-delay", "60s"],
+    );
+    three(&fixture, &sandbox, "rate = \"2/s\"");
+    fixture.write("m.csv", &manifest(&["alpha", "beta", "alpha", "beta"]));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (listen, public) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}/hook"));
+    let flags = ["--callback-listen", &listen, "--public-url", &public, "--json"];
+    let (code, out, err) = fixture.run(&[IMPORT, &flags].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let last = json(&out).pop().unwrap();
+    for part in last["parts"].as_array().unwrap() {
+        let calls = &part["summary"]["callbacks"];
+        assert_eq!((&calls["settled"], &calls["refused"]), (&Value::from(2), &Value::from(0)), "{part}");
+    }
+    sandbox.assert_each_accepted_once(4);
 }
 
 #[test]

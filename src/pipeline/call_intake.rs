@@ -68,6 +68,12 @@ impl CallIntake {
         })
     }
 
+    /// Whether the last part of an address has a token of this ledger.
+    #[must_use]
+    pub fn knows(&self, part: &str) -> bool {
+        self.key.attempt_of(part).is_some()
+    }
+
     /// The request that a call is about, by the last part of its address. It costs no read and no write.
     pub fn admit(&self, part: &str) -> Result<AttemptId, CallRefusal> {
         let admitted = self.key.attempt_of(part).ok_or(CallRefusal::Token).and_then(|attempt| {

@@ -1,6 +1,6 @@
 //! `telecine import` of a manifest that names an account in each row: the imports of all of them beside each other.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,8 @@ use crate::{
         accounts::{
             AccountRows, AccountRun, AssignedRows, Unassigned, assign_rows, check_apart, check_same_manifests,
         },
+        callbacks::share_receivers,
+        metrics::{AccountMetrics, AccountsMetrics, LastEnd},
         notify::RunResult,
     },
     cli::{
@@ -97,6 +99,7 @@ struct Common<'a> {
     accounts: &'a Accounts,
     display: AccountsDisplay,
     events: EventBus,
+    metrics: Option<Arc<AccountsMetrics>>,
 }
 
 /// An account whose import can begin.
@@ -113,7 +116,8 @@ pub(super) fn import_accounts(accounts: &Accounts) -> Result<ExitCode, Error> {
     let hooks = RunHooks { notification: args.hooks.notification(), metrics: None, dashboard: None };
     let display = AccountsDisplay::new(&args.shown());
     let events = display.events();
-    let common = Common { args, accounts, display, events };
+    let metrics = args.hooks.metrics(None).map(|file| Arc::new(AccountsMetrics::new(file.path)));
+    let common = Common { args, accounts, display, events, metrics };
     let ended = import_all(&common, &hooks);
     common.events.close();
     common.events.finish();
@@ -155,6 +159,12 @@ fn import_all(common: &Common<'_>, hooks: &RunHooks) -> Result<AccountsEnd, Erro
             Err(error) => {
                 let ended = told(&events, Err(error));
                 events.finish();
+                if let Some(metrics) = &common.metrics {
+                    metrics.set(
+                        &account,
+                        AccountMetrics { ledger: None, price: None, end: Some(last_end(&ended)) },
+                    );
+                }
                 ends.push(AccountEnd { account, rows, ended });
             }
         }
@@ -180,16 +190,10 @@ fn check_flags(args: &ImportArgs) -> Result<(), Error> {
     }
     let shared = [
         ("--plan-id", args.plan_id.is_some(), "give --account NAME with it"),
-        ("--metrics-file", args.hooks.metrics(None).is_some(), "put metrics-file into each [account.NAME]"),
         (
             "--dashboard",
             args.hooks.dashboard.is_some(),
             "give `telecine dashboard --account NAME` beside the import",
-        ),
-        (
-            "--callback-listen",
-            args.callbacks.is_given(),
-            "put callback-listen and public-url into each [account.NAME]",
         ),
     ];
     match shared.iter().find(|(_, is_given, _)| *is_given) {
@@ -237,18 +241,28 @@ fn prepare_account(common: &Common<'_>, account: &str, events: EventBus) -> Resu
 /// Runs the imports beside each other, to the end of the last one.
 async fn run_all(
     common: &Common<'_>,
-    prepared: Vec<(PreparedAccount, u64)>,
+    mut prepared: Vec<(PreparedAccount, u64)>,
     hooks: &RunHooks,
 ) -> Result<Vec<AccountEnd>, Error> {
     let drain = CancellationToken::new();
     let signal = signals::listen_for(drain.clone(), common.events.clone(), signals::WAITING_FOR_ANSWERS)?;
+    let listening = prepared.iter_mut().filter_map(|(prepared, _)| prepared.run.request.callbacks.as_mut());
+    share_receivers(listening.collect()).await?;
     let telling = hooks.begin(None).await;
+    let (stop, metrics) = (CancellationToken::new(), common.metrics.clone());
+    for (PreparedAccount { run, .. }, _) in &prepared {
+        if let Some(metrics) = &metrics {
+            let (ledger, price) = (Some(run.request.ledger.clone()), run.request.price);
+            metrics.set(&run.account, AccountMetrics { ledger, price, end: None });
+        }
+    }
+    let measuring = metrics.clone().map(|metrics| tokio::spawn(metrics.keep_written(stop.clone())));
     let begun: Vec<_> = prepared
         .into_iter()
         .map(|(mut prepared, rows)| {
             prepared.run.request.signals.drain = drain.child_token();
             let account = prepared.run.account.clone();
-            (account, rows, tokio::spawn(run_account(prepared, signal.clone())))
+            (account, rows, tokio::spawn(run_account(prepared, signal.clone(), metrics.clone())))
         })
         .collect();
     let mut ends = Vec::new();
@@ -258,21 +272,41 @@ async fn run_all(
         ends.push(AccountEnd { account, rows, ended });
     }
     telling.stop().await;
+    stop.cancel();
+    if let (Some(measuring), Some(metrics)) = (measuring, metrics) {
+        // its panic has been printed, and changes nothing about the runs
+        let _ = measuring.await;
+        if let Err(error) = metrics.write() {
+            tracing::warn!("--metrics-file: {error}");
+        }
+    }
     Ok(ends)
 }
 
-async fn run_account(prepared: PreparedAccount, signal: SignalState) -> Result<Summary, Error> {
+async fn run_account(
+    prepared: PreparedAccount,
+    signal: SignalState,
+    metrics: Option<Arc<AccountsMetrics>>,
+) -> Result<Summary, Error> {
     let PreparedAccount { run: AccountRun { account, request, kind }, hooks, is_json } = prepared;
     let running = hooks.begin(Some(&request)).await;
     let ended = app::run(&request, kind, || signal.signal()).await;
     running.stop().await;
     let ended = told(&request.events, ended);
+    if let Some(metrics) = metrics {
+        metrics.end(&account, last_end(&ended));
+    }
     finish(&request.events).await;
     hooks.end(&ended, Some(&account), Some(&request.ledger)).await?;
     if is_json {
         print_account_end(&account, &ended)?;
     }
     ended
+}
+
+fn last_end(ended: &Result<Summary, Error>) -> LastEnd {
+    let code = ended.as_ref().map_or_else(Error::exit_code, |summary| summary.exit_code);
+    LastEnd { code, at: Clock::real().now() }
 }
 
 /// Says at once how the import of an account ended: the others may go on for days.
