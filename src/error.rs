@@ -243,6 +243,7 @@ impl Error {
             }
             Self::Report { .. } => ExitCode::Temporary,
             Self::Key { .. } => ExitCode::Fatal,
+            Self::Manifest(ManifestError::Replaced { .. }) => ExitCode::Temporary,
             Self::Manifest(_) => ExitCode::ManifestInvalid,
             Self::Ledger(error) => match error {
                 LedgerError::Locked { .. } | LedgerError::LeaseHeld { .. } => ExitCode::Locked,

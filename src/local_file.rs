@@ -15,8 +15,11 @@ use rustix::fs::{Access, Mode, OFlags};
 
 use crate::domain::{FileStamp, SourceUrl, UnixMillis, UrlError};
 
-/// The largest file that the service takes, in bytes (its upload documentation: 3 GB).
+/// The largest file that the service takes, in bytes (its upload documentation: 3 GB). Whether it means 3 GiB is not written anywhere; the
+/// smaller size is taken in either case.
 pub const FILE_MAX: u64 = 3_000_000_000;
+/// 3 GiB: larger files are too large by both readings.
+const FILE_MAX_BINARY: u64 = 3 << 30;
 
 /// The endings that the service takes, and the media type of each.
 const MEDIA_TYPES: &[(&str, &str)] = &[
@@ -62,12 +65,22 @@ pub enum FileFault {
     Ending,
     #[error("the file is empty")]
     Empty,
-    #[error("the file is larger than 3 GB: it has {0} bytes")]
+    #[error("the file is larger than 3 GB: it has {0} bytes{hint}", hint = size_hint(*.0))]
     TooLarge(u64),
     #[error("the file cannot be read: {0}")]
     Unreadable(String),
     #[error("the path is longer than 8192 bytes, percent-encoded")]
     TooLong,
+}
+
+/// What to know of a size that only one reading of the limit allows.
+const fn size_hint(size: u64) -> &'static str {
+    if size > FILE_MAX_BINARY {
+        ""
+    } else {
+        ", and 3 GB is read as 3,000,000,000 bytes: no document says whether it means 3 GiB (3,221,225,472), and a refused file is \
+         transferred for nothing"
+    }
 }
 
 impl FilesRoot {
@@ -287,6 +300,18 @@ mod tests {
             ("large.mov", FileFault::TooLarge(FILE_MAX + 1)),
         ] {
             assert_eq!(find(&root, named), Err(fault), "{named}");
+        }
+        // only a size between the two readings of 3 GB needs the words about them
+        for (size, is_between) in
+            [(FILE_MAX + 1, true), (FILE_MAX_BINARY, true), (FILE_MAX_BINARY + 1, false)]
+        {
+            large.set_len(size).unwrap();
+            let text = find(&root, "large.mov").unwrap_err().to_string();
+            assert!(
+                text.starts_with(&format!("the file is larger than 3 GB: it has {size} bytes")),
+                "{text}"
+            );
+            assert_eq!(text.contains("no document says whether it means 3 GiB"), is_between, "{text}");
         }
         large.set_len(FILE_MAX).unwrap();
         assert!(find(&root, "large.mov").is_ok() && find(&root, "A.MP4").is_ok());

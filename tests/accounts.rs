@@ -332,7 +332,6 @@ fn what_cannot_work_for_several_accounts_is_refused_before_anything_is_sent() {
     refused(IMPORT, "no settings file defines one");
     settings(&fixture, &[("alpha", "key-a", "api-url = \"http://127.0.0.1:9\"")]);
     refused(&["import", "-", "--map", "account=customer", "--map", "url=url"], "can be read once only");
-    refused(&[IMPORT, &["--metrics-file", "x.prom"]].concat(), "--metrics-file is for one account");
     refused(&[IMPORT, &["--dashboard"]].concat(), "--dashboard is for one account");
     refused(&[IMPORT, &["--plan-id", "0123456789abcdef"]].concat(), "--plan-id is for one account");
     refused(&[IMPORT, &["--dry-run"]].concat(), "select it with --account NAME");
@@ -344,6 +343,75 @@ fn what_cannot_work_for_several_accounts_is_refused_before_anything_is_sent() {
         + "map = \"url=url\"\n[manifest.\"m.csv\"]\nmap = \"account=customer\"\n";
     fixture.write("telecine.toml", &text);
     refused(&["import", "m.csv"], "the settings of the account alpha map the account in another way");
+}
+
+#[test]
+fn one_metrics_file_has_every_account_and_is_read_as_one_text() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    three(&fixture, &sandbox, "rate = \"50/s\"");
+    // the key of the third account is missing
+    fs::remove_file(fixture.path("gamma.key")).unwrap();
+    fixture.write("m.csv", &manifest(&["alpha", "alpha", "beta", "gamma"]));
+    let (code, out, err) = fixture.run(&[IMPORT, &["--metrics-file", "all.prom"]].concat());
+    assert_eq!(code, 7, "{out}{err}");
+    let text = fixture.read("all.prom");
+    for line in [
+        "telecine_items{state=\"indexed\",account=\"alpha\"} 2",
+        "telecine_items{state=\"indexed\",account=\"beta\"} 1",
+        "telecine_upload_requests_total{answer=\"accepted\",account=\"alpha\"} 2",
+        "telecine_last_exit_code{account=\"alpha\"} 0",
+        "telecine_last_exit_code{account=\"gamma\"} 7",
+        "telecine_running{account=\"beta\"} 0",
+    ] {
+        assert!(text.lines().any(|found| same_sample(found, line)), "{line}:\n{text}");
+    }
+    // the collector refuses a metric that is described twice, or whose samples are apart
+    let mut described: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let count = described.len();
+    described.sort_unstable();
+    described.dedup();
+    assert_eq!(described.len(), count, "{text}");
+    let mut names: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split(['{', ' ']).next().unwrap())
+        .collect();
+    names.dedup();
+    assert_eq!(names.len(), count, "{text}");
+}
+
+/// Whether two samples are the same, in whichever order their labels are.
+fn same_sample(one: &str, other: &str) -> bool {
+    let parts = |line: &str| {
+        let mut parts: Vec<String> = line.split(['{', '}', ',']).map(str::to_owned).collect();
+        parts.sort_unstable();
+        parts
+    };
+    parts(one) == parts(other)
+}
+
+#[test]
+fn one_receiver_takes_the_calls_of_all_accounts() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(
+        &fixture,
+        &["--unlisted-share", "1", "--fault-share", "1", "--faults", "cut-after", "--index-delay", "60s"],
+    );
+    three(&fixture, &sandbox, "rate = \"2/s\"");
+    fixture.write("m.csv", &manifest(&["alpha", "beta", "alpha", "beta"]));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (listen, public) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}/hook"));
+    let flags = ["--callback-listen", &listen, "--public-url", &public, "--json"];
+    let (code, out, err) = fixture.run(&[IMPORT, &flags].concat());
+    assert_eq!(code, 0, "{out}{err}");
+    let last = json(&out).pop().unwrap();
+    for part in last["parts"].as_array().unwrap() {
+        let calls = &part["summary"]["callbacks"];
+        assert_eq!((&calls["settled"], &calls["refused"]), (&Value::from(2), &Value::from(0)), "{part}");
+    }
+    sandbox.assert_each_accepted_once(4);
 }
 
 #[test]
@@ -400,6 +468,62 @@ fn each_account_has_a_sandbox_of_its_own_to_try_it_out() {
     assert!(
         fixture.path("state/sandbox-alpha.db").exists() && fixture.path("state/sandbox-beta.db").exists()
     );
+}
+
+#[test]
+fn a_manifest_that_is_replaced_before_the_runs_begin_stops_the_import_and_nothing_is_sent() {
+    let fixture = CliFixture::new();
+    let service = Service::start(Answer::Accept);
+    // the key of the first account comes when its manifest is open, and that of the second is not
+    let command = format!("test -e new.csv && mv new.csv m.csv; echo {KEY}");
+    let address = format!("api-url = \"{}\"\nrate = \"50/s\"", service.url);
+    let text = format!(
+        "[account.alpha]\nkey-command = \"{command}\"\n{address}\n[account.beta]\nkey-command = \"echo {KEY}-b\"\n{address}\n"
+    );
+    fixture.write("telecine.toml", &text);
+    fs::set_permissions(fixture.path("telecine.toml"), fs::Permissions::from_mode(0o600)).unwrap();
+    fixture.write("m.csv", &manifest(&["alpha", "beta"]));
+    fixture.write("new.csv", &manifest(&["alpha", "beta", "alpha", "beta"]));
+    let (code, out, err) = fixture.run(IMPORT);
+    assert!(
+        code == 5 && format!("{out}{err}").contains("was replaced or written between two readings"),
+        "{out}{err}"
+    );
+    assert_eq!(service.uploads(), 0);
+    // the same command again imports the new file
+    let (code, out, err) = fixture.run(IMPORT);
+    assert!(out.contains("alpha  2 rows"), "{code} {out}{err}");
+}
+
+#[test]
+fn the_readable_rows_of_a_broken_manifest_are_sent_as_those_for_one_account_are() {
+    use std::io::Write as _;
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    three(&fixture, &sandbox, "rate = \"500/s\"");
+    let customers: Vec<&str> = (0..400).map(|row| ["alpha", "beta"][row % 2]).collect();
+    let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    zipped.write_all(manifest(&customers).as_bytes()).unwrap();
+    let zipped = zipped.finish().unwrap();
+    fs::write(fixture.path("m.csv"), &zipped[..zipped.len() / 2]).unwrap();
+    let (code, out, err) = fixture.run(IMPORT);
+    assert!(code == 4 && out.contains("reading the manifest failed"), "{code} {out}{err}");
+    let sent = videos_of_customers(&sandbox);
+    let (alpha, beta) = (sent["alpha"], sent["beta"]);
+    assert!(alpha > 10 && alpha.abs_diff(beta) <= 1 && alpha + beta < 400, "{sent:?}");
+    assert!(out.contains(&format!("alpha  {alpha} rows, exit 4")), "{out}");
+    // check and plan name the error, as they do for one account
+    for command in ["check", "plan"] {
+        let (code, out, err) = fixture.run(&[command, "m.csv", "--map", "account=customer"]);
+        assert!(
+            code == 3 && format!("{out}{err}").contains("reading the manifest failed"),
+            "{code} {out}{err}"
+        );
+    }
+    // nothing at all can be read of this one
+    fs::write(fixture.path("m.csv"), &zipped[..20]).unwrap();
+    let (code, out, err) = fixture.run(IMPORT);
+    assert_eq!(code, 3, "{out}{err}");
 }
 
 #[test]

@@ -130,6 +130,16 @@ fn a_lost_answer_is_settled_by_a_call_before_tags_are_visible_and_where_no_listi
     let (code, explained, _) = fixture.run(&["explain", "line", "2"]);
     assert_eq!(code, 0);
     assert!(explained.contains("(known by: callback)"), "{explained}");
+    // the counts stay in the ledger for who looks from outside
+    let status = last_line(&fixture.run(&["status", "--json"]).1);
+    let shown = last_line(&fixture.run(&["runs", "show", "last", "--json"]).1);
+    for name in ["received", "settled", "contradicted", "refused", "own_callbacks"] {
+        assert_eq!(status["calls"][name], end["callbacks"][name], "{name}");
+        assert_eq!(shown["calls"][name], end["callbacks"][name], "{name}");
+    }
+    for command in [&["status"][..], &["runs", "show", "last"]] {
+        assert!(fixture.run(command).1.contains("4 settled a request without a clear answer"), "{command:?}");
+    }
 }
 
 #[test]

@@ -76,6 +76,73 @@ fn a_call_settles_a_request_long_before_its_tags_are_visible() {
     assert_right(&harness);
 }
 
+/// One row whose answer a rule of the user takes for a rejection, though the service has accepted it, and whose content has changed since.
+fn rejected_though_accepted(policy: Policy) -> Harness {
+    let mut harness = called(policy, 1);
+    harness.user_rules = vec!["0001=bad-row"];
+    harness.run();
+    assert_eq!((harness.counts().rejected, harness.service.videos().len()), (1, 1), "{:?}", harness.counts());
+    harness.service.disable_faults();
+    let changed = std::fs::read_to_string(harness.manifest()).unwrap().replace("a;b", "other;b");
+    std::fs::write(harness.manifest(), changed).unwrap();
+    harness.policy.wait = Some(Duration::from_hours(5));
+    harness
+}
+
+#[test]
+fn a_row_is_not_sent_again_while_the_service_has_called_for_its_rejected_request() {
+    let hour = Duration::from_hours(1);
+    for (call_fault, call_delay, is_called) in [
+        // before the answer, while no listing shows the video
+        (CallFault::Early, Duration::ZERO, true),
+        // when the row waits to be sent again
+        (CallFault::Late, Duration::from_mins(3), true),
+        (CallFault::Never, Duration::ZERO, false),
+    ] {
+        let policy = Policy {
+            index_delay: hour..=hour,
+            call_fault_share: 1.0,
+            call_faults: vec![call_fault],
+            call_delay: call_delay..=call_delay,
+            lateness_max: Duration::ZERO,
+            ..without_listings(&[Fault::Abnormal])
+        };
+        let mut harness = rejected_though_accepted(policy);
+        harness.run();
+        let times = harness.accepted_counts().values().copied().max();
+        if is_called {
+            assert_eq!((times, harness.counts().indexed), (Some(1), 1), "{call_fault:?}");
+            assert_right(&harness);
+            let messages = harness.collector.all("message");
+            let said = "item 1 is not sent again for now: the service called";
+            assert!(messages.iter().any(|event| event.to_string().contains(said)), "{messages:?}");
+        } else {
+            assert_eq!(times, Some(2), "without a call and without a listing nothing shows it");
+        }
+    }
+}
+
+#[test]
+fn a_call_with_the_number_of_another_row_does_not_keep_a_row_from_being_sent_again() {
+    let policy = Policy {
+        faults: Faults { share: 0.0, kinds: Vec::new() },
+        faults_at: vec![(2, Fault::AbnormalBefore)],
+        call_fault_share: 1.0,
+        call_faults: vec![CallFault::OtherNumber],
+        ..Policy::default()
+    };
+    let mut harness = called(policy, 2);
+    harness.user_rules = vec!["0001=bad-row"];
+    harness.run();
+    assert_eq!((harness.counts().rejected, harness.counts().indexed), (1, 1));
+    let changed = std::fs::read_to_string(harness.manifest()).unwrap().replace("a;b1", "other;b");
+    std::fs::write(harness.manifest(), changed).unwrap();
+    harness.policy.wait = Some(Duration::from_hours(5));
+    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.counts().indexed, 2);
+    assert_right(&harness);
+}
+
 #[test]
 fn forged_calls_settle_nothing_and_are_counted() {
     let policy = Policy {

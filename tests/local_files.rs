@@ -381,3 +381,64 @@ fn how_far_files_are_is_told_in_bytes_while_they_are_sent() {
     assert!(last["files"] == 0 && last["size"] == 0, "{last}");
     assert_eq!(states(folder.path(), &service)["running"], serde_json::Value::Null);
 }
+
+#[test]
+fn files_are_probed_by_their_containers_and_only_those_that_are_supported_and_unchanged_are_sent() {
+    let service = Service::start(Answer::Accept);
+    let folder = tempfile::tempdir().unwrap();
+    let videos = folder.path().join("videos");
+    fs::create_dir(&videos).unwrap();
+    let media = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/media");
+    for (media_name, name) in [
+        ("h264.mp4", "good.mp4"),
+        ("h264.mp4", "later.mp4"),
+        ("h265.mov", "good.mov"),
+        ("h264.mkv", "good.mkv"),
+        ("av1.mp4", "codec.mp4"),
+        ("audio.m4a", "sound.mp4"),
+    ] {
+        fs::copy(media.join(media_name), videos.join(name)).unwrap();
+    }
+    fs::write(videos.join("page.mp4"), "<!doctype html><p>log in").unwrap();
+    fs::write(videos.join("tape.avi"), b"RIFF\x10\0\0\0AVI LIST").unwrap();
+    // the index of this one is behind all its bytes
+    let whole = fs::read(media.join("h264.mp4")).unwrap();
+    fs::write(videos.join("cut.mp4"), &whole[..whole.len() / 2]).unwrap();
+    let names = [
+        "good.mp4",
+        "later.mp4",
+        "good.mov",
+        "good.mkv",
+        "codec.mp4",
+        "sound.mp4",
+        "page.mp4",
+        "tape.avi",
+        "cut.mp4",
+    ];
+    fs::write(folder.path().join("m.csv"), format!("url\n{}\n", names.join("\n"))).unwrap();
+    let check = || {
+        let (code, text) =
+            telecine(folder.path(), &["check", "m.csv", "--files-root", "videos", "--probe", "--json"]);
+        let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+        (code, last)
+    };
+    let (code, last) = check();
+    let probed = &last["probe"];
+    assert_eq!(
+        (code, &probed["supported"], &probed["unsupported"], &probed["kept"]),
+        (4, &4.into(), &4.into(), &0.into()),
+        "{last}"
+    );
+    for class in ["codec", "no_video_track", "page", "broken"] {
+        assert_eq!(probed["unsupported_by"][class]["rows"], 1, "{class}: {last}");
+    }
+    assert_eq!(probed["unclear_by"]["other_container"]["rows"], 1, "{last}");
+    assert_eq!(check().1["probe"]["kept"], 4, "what is supported is not read again");
+    // a file that changes was not probed
+    fs::copy(media.join("h264.mkv"), videos.join("later.mp4")).unwrap();
+    let (_, text) =
+        ended(&import(folder.path(), &service, &["--probed-only", "--no-wait"]).output().unwrap());
+    let mut sent: Vec<String> = service.files().into_iter().map(|(name, ..)| name).collect();
+    sent.sort_unstable();
+    assert_eq!(sent, ["good.mkv", "good.mov", "good.mp4"], "{text}");
+}

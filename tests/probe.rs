@@ -666,6 +666,7 @@ async fn probed(
             path: Arc::from("m.csv"),
             line,
             url: SourceUrl::parse(url).unwrap(),
+            file: None,
         })
         .collect();
     tokio::spawn(async move {
@@ -764,7 +765,7 @@ async fn a_probe_that_is_stopped_keeps_its_findings() {
     let (sender, receiver) = mpsc::channel(64);
     for n in 0..50 {
         let url = SourceUrl::parse(&format!("https://h/{n}")).unwrap();
-        sender.send(ProbeTarget { path: Arc::from("m.csv"), line: n, url }).await.unwrap();
+        sender.send(ProbeTarget { path: Arc::from("m.csv"), line: n, url, file: None }).await.unwrap();
     }
     let order = ProbeStage {
         ledger: ledger.clone(),

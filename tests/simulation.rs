@@ -9,7 +9,7 @@ use telecine::{
     domain::{RunOutcome, State, StopReason, UnixMillis},
     error::ExitCode,
     ledger::{DeletedRows, DiffKind, FailedRows, ItemId, Marker, RerunPolicy},
-    manifest::Manifest,
+    manifest::{Manifest, ManifestSpec, RowRules},
     pipeline::OnDoubt,
     sandbox::{DeleteFault, Fault, Faults, Limiter, ListOrder, Policy, ReadFault, Video},
 };
@@ -663,9 +663,16 @@ fn plan_of(harness: &Harness) -> Plan {
         reruns: RerunPolicy::default(),
         probe_age_max: None,
         price: None,
+        bandwidth: harness.policy.bandwidth_max,
     };
-    let manifest = Manifest::open(&spec(&harness.manifest())).unwrap();
-    plan(&request, vec![manifest], &Clock::still(harness.now)).unwrap()
+    plan_by(&request, harness)
+}
+
+fn plan_by(request: &PlanRequest, harness: &Harness) -> Plan {
+    let spec = spec(&harness.manifest());
+    let rules = RowRules { files: harness.files_root.clone(), ..spec.rules.clone() };
+    let manifest = Manifest::open(&ManifestSpec { rules, ..spec }).unwrap();
+    plan(request, vec![manifest], &Clock::still(harness.now)).unwrap()
 }
 
 /// Compares a plan with what a run does then: the uploads, when the last one leaves, and the links that expire before.
@@ -683,6 +690,44 @@ fn assert_plan_holds(harness: &mut Harness, what: &str) {
     let expired =
         harness.collector.all("links_expiring").last().map_or(0, |event| event["count"].as_u64().unwrap());
     assert_eq!(planned.links_expire, expired, "{what}");
+}
+
+#[test]
+fn a_plan_says_how_long_files_take() {
+    const KIB: u64 = 1_024;
+    for (rate, caps, sizes) in [
+        // one after the other, with the distance of the rate
+        ("1/min", &[][..], &[600 * KIB, 10 * KIB, 10 * KIB, 3_000 * KIB, 10 * KIB][..]),
+        // beside each other: the bandwidth decides
+        ("1/s", &[], &[500 * KIB; 12]),
+        // the limits decide
+        ("1/s", &[], &[KIB / 2; 40]),
+        ("1/s", &["5/1h"], &[300 * KIB; 12]),
+    ] {
+        let mut harness = Harness::new(Policy::default(), 0);
+        harness.write_files(sizes);
+        harness.limits = limits(rate, caps);
+        harness.policy.bandwidth_max = Some(8 * KIB);
+        let plan = plan_of(&harness);
+        let bytes: u64 = sizes.iter().sum();
+        assert_eq!((plan.files, plan.file_bytes), (sizes.len() as u64, bytes));
+        harness.policy.bandwidth_max = None;
+        let unknown = plan_of(&harness);
+        assert_eq!(unknown.transfer_seconds, None);
+        assert!(unknown.seconds <= plan.seconds, "{rate} {caps:?}");
+        harness.policy.bandwidth_max = Some(8 * KIB);
+        harness.policy.wait = Some(Duration::from_hours(100));
+        let began = harness.now;
+        harness.run();
+        let last = harness.service.videos().iter().map(|video| video.created_at).max().unwrap();
+        let took = last.since_ms(began) / 1_000;
+        let tolerance = 30 + took / 20;
+        assert!(
+            (took - plan.seconds).abs() <= tolerance,
+            "{rate} {caps:?}: {took} s, planned {} s",
+            plan.seconds
+        );
+    }
 }
 
 #[test]
@@ -1000,6 +1045,117 @@ fn a_row_whose_video_is_at_the_service_again_is_bound_to_it_and_not_paid_again()
     harness.policy.reruns.failed = FailedRows::Retry;
     assert_eq!(harness.run().outcome(), RunOutcome::Settled);
     assert_eq!((harness.counts().indexed, harness.service.videos().len()), (3, 3));
+}
+
+#[test]
+fn a_spent_budget_does_not_keep_rows_from_the_search_that_binds_them_for_nothing() {
+    for is_budget in [true, false] {
+        let (mut harness, _) = two_runs(Policy::default());
+        let UndoResult::Ended(end) = harness.undo(2) else { panic!() };
+        assert_eq!(end.gone, 6);
+        harness.service.restore();
+        // four rows are new: they may not be sent
+        harness.write_rows(0..14);
+        harness.policy.reruns.deleted = DeletedRows::Reupload;
+        let expected = if is_budget {
+            harness.policy.uploads_max = Some(10);
+            RunOutcome::BudgetSpent
+        } else {
+            harness.policy.rows_max = Some(0);
+            RunOutcome::RowsMax
+        };
+        assert_eq!(harness.run().outcome(), expected);
+        assert_eq!(
+            (harness.counts().indexed, harness.counts().deleted, harness.counts().pending),
+            (10, 0, 4)
+        );
+        assert_eq!(harness.service.videos().len(), 10);
+    }
+}
+
+#[test]
+fn a_spent_budget_ends_the_run_also_where_no_listing_can_be_read() {
+    let policy =
+        Policy { read_fault_share: 0.97, read_faults: vec![ReadFault::BadGateway], ..Policy::default() };
+    let mut harness = Harness::new(policy, 5);
+    harness.service.disable_faults();
+    harness.run();
+    let UndoResult::Ended(end) = harness.undo(1) else { panic!() };
+    assert_eq!(end.gone, 5);
+    harness.write_rows(0..6);
+    harness.policy.reruns.deleted = DeletedRows::Reupload;
+    harness.policy.uploads_max = Some(5);
+    harness.service.enable_faults();
+    let before = harness.now;
+    harness.run();
+    assert!(harness.now.since_ms(before) < 3_600_000, "{} ms", harness.now.since_ms(before));
+    assert_eq!(harness.service.stats().uploads, 5);
+}
+
+/// Records that a human adopted a video for an item.
+fn adopt(harness: &Harness, item: i64, video_no: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let ledger = telecine::ledger::Ledger::open_offline(&harness.ledger(), harness.now).unwrap();
+    let video_no = telecine::domain::VideoNo::parse(video_no).unwrap();
+    let decision = telecine::ledger::ReviewDecision {
+        answer: telecine::ledger::ReviewAnswer::Adopt(video_no),
+        who: "ann".to_owned(),
+        why: "it looks like it".to_owned(),
+        at: harness.now,
+    };
+    let item = ItemId::numbered(item);
+    runtime.block_on(ledger.write(move |store| store.answer(item, &decision))).unwrap();
+    runtime.block_on(ledger.close());
+}
+
+#[test]
+fn a_request_whose_video_was_adopted_for_another_row_is_asked_about_and_not_sent_again() {
+    let policy = Policy {
+        faults_at: vec![(1, Fault::CutBefore), (2, Fault::CutAfter)],
+        // no tags are shown when the human decides
+        index_delay: Duration::from_mins(20)..=Duration::from_mins(20),
+        ..Policy::default()
+    };
+    let mut harness = Harness::new(policy, 3);
+    harness.run_killed_after(Duration::from_mins(1));
+    let second = harness.service.videos().remove(0);
+    adopt(&harness, 1, &second.video_no);
+    harness.policy.wait = Some(Duration::from_hours(5));
+    harness.run();
+    assert_eq!((harness.counts().needs_review, harness.counts().indexed), (1, 2), "{:?}", harness.counts());
+    let uploads = harness.service.stats().uploads;
+    assert!(harness.accepted_counts().values().all(|times| *times == 1), "{:?}", harness.accepted_counts());
+    let questions = harness.snapshot().open_questions().unwrap();
+    assert_eq!(questions[0].item, ItemId::numbered(2));
+    let taken = format!("{}, of another row in the ledger, carries its marker", second.video_no);
+    assert!(questions[0].text.contains(&taken), "{}", questions[0].text);
+    harness.run();
+    assert_eq!(harness.service.stats().uploads, uploads, "nothing is sent again");
+    let diffs = harness.library_diffs.lock().unwrap().clone();
+    assert!(diffs.iter().all(|diff| diff.count(DiffKind::Missing) == 0), "{diffs:?}");
+}
+
+#[test]
+fn a_row_whose_marker_is_on_the_video_of_another_row_is_not_sent_again() {
+    let policy = Policy { faults_at: vec![(1, Fault::CutBefore)], fail_share: 1.0, ..Policy::default() };
+    let mut harness = Harness::new(policy, 2);
+    harness.policy.wait = Some(Duration::from_mins(5));
+    harness.run();
+    assert_eq!((harness.counts().in_doubt, harness.counts().failed), (1, 1));
+    // the second row has two videos, and a human takes one of them for the first row
+    let failed = harness.service.videos().remove(0).video_no;
+    assert!(harness.service.upload_again(&failed));
+    let again = harness.service.videos().remove(1).video_no;
+    adopt(&harness, 1, &again);
+    harness.service.restore();
+    assert!(harness.service.delete(&failed));
+    harness.policy.reruns.failed = FailedRows::Retry;
+    let uploads = harness.service.stats().uploads;
+    harness.run();
+    assert_eq!((harness.service.stats().uploads, harness.counts().pending), (uploads, 1));
+    let messages = harness.collector.all("message");
+    let said = format!("item 2 is not sent again: {again} carries its marker, and belongs to item 1");
+    assert!(messages.iter().any(|event| event.to_string().contains(&said)), "{messages:?}");
 }
 
 #[test]

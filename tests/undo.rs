@@ -40,6 +40,24 @@ fn numbers(sandbox: &SandboxProcess, is_chosen: impl Fn(&str) -> bool) -> BTreeS
     chosen.map(|video| video["video_no"].as_str().unwrap().to_owned()).collect()
 }
 
+/// Changes the videos that the next sandbox begins with.
+fn edit_record(fixture: &CliFixture, edit: impl FnOnce(&mut Vec<Value>)) {
+    let record = fixture.read("record.jsonl");
+    let mut videos: Vec<Value> = record.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    edit(&mut videos);
+    let lines: Vec<String> = videos.iter().map(Value::to_string).collect();
+    fixture.write("record.jsonl", &(lines.join("\n") + "\n"));
+}
+
+/// A sandbox that starts again has another address: the ledger takes it, if there is one.
+fn in_ledger_of(fixture: &CliFixture, sandbox: &SandboxProcess) {
+    let path = fixture.path("state/telecine.db");
+    if path.exists() {
+        let ledger = rusqlite::Connection::open(path).unwrap();
+        ledger.execute("UPDATE identity SET origin = ?1", [&sandbox.url]).unwrap();
+    }
+}
+
 fn counts(fixture: &CliFixture) -> Value {
     let (code, out, err) = fixture.run(&["status", "--json"]);
     assert_eq!(code, 0, "{err}");
@@ -135,6 +153,14 @@ fn a_video_that_the_service_does_not_delete_is_reported_and_not_claimed_as_delet
         "{status}"
     );
     assert!(fixture.run(&["explain", "R1"]).1.contains("not proven yet"));
+    // where another run has nothing to delete, the one that is not finished is named
+    let name = last["run"].as_str().unwrap();
+    let command = format!("telecine undo {name} (3 videos)");
+    manifest(&fixture, "more.csv", 0, 1);
+    import(&fixture, &sandbox, "more.csv");
+    let (code, _, last) = undo(&fixture, &sandbox, &["last", "--yes"]);
+    assert!(code == 5 && last["reason"].as_str().unwrap().contains(&command), "{last}");
+    assert!(fixture.run(&["status"]).1.contains(&command));
     let (code, out, _) = fixture.run(&against(&sandbox, &["verify", "--list-rate", "20/s"]));
     assert!(code == 5 && out.contains("3 ordered to be deleted, not proven yet"), "{out}");
 }
@@ -177,6 +203,129 @@ fn second_videos_are_deleted_and_the_oldest_is_kept() {
     let (code, out, err) = fixture.run(&against(&sandbox, &["verify", "--list-rate", "20/s"]));
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!(fixture.run(&["ledger", "check"]).0, 0);
+}
+
+#[test]
+fn videos_that_carry_the_markers_of_each_other_are_reported_with_their_rows() {
+    let fixture = CliFixture::new();
+    manifest(&fixture, "m.csv", 0, 3);
+    {
+        let sandbox = SandboxProcess::start(&fixture, &[]);
+        import(&fixture, &sandbox, "m.csv");
+    }
+    edit_record(&fixture, |videos| {
+        let (first, second) = (videos[0]["tags"].take(), videos[1]["tags"].take());
+        (videos[0]["tags"], videos[1]["tags"]) = (second, first);
+    });
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    in_ledger_of(&fixture, &sandbox);
+    let videos = sandbox.recorded();
+    let (code, out, err) = fixture.run(&against(&sandbox, &["verify", "--json", "--list-rate", "20/s"]));
+    let last: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    let namespace = &last["namespaces"][0];
+    assert_eq!(
+        (code, &namespace["findings"]["other_marker"], &namespace["matched"], &namespace["bound"]),
+        (6, &Value::from(2), &Value::from(1), &Value::from(3)),
+        "{out}{err}"
+    );
+    let path = last["files"][1]["path"].as_str().unwrap();
+    let findings = fixture.read(path);
+    for (number, video) in videos[..2].iter().enumerate() {
+        let (own, other) = (number + 1, 2 - number);
+        let start = format!("other_marker,default,{},{own},", video["video_no"].as_str().unwrap());
+        let line = findings.lines().find(|line| line.starts_with(&start)).unwrap_or_default();
+        assert!(line.ends_with(&format!("its marker names item {other}")), "{findings}");
+    }
+    // nothing is sent or bound by it, and a run says it at its end
+    manifest(&fixture, "more.csv", 3, 4);
+    let (_, _, err) =
+        fixture.run(&against(&sandbox, &["import", "more.csv", "--rate", "20/s", "--list-rate", "20/s"]));
+    assert!(err.contains("2 videos are of one row in the ledger, with the marker of another row"), "{err}");
+    assert_eq!(sandbox.uploads(), 4);
+}
+
+/// Imports one row whose video fails and is replaced. The first video is searchable after all, and the sandbox runs again.
+fn replaced(fixture: &CliFixture) -> (SandboxProcess, String, String) {
+    manifest(fixture, "m.csv", 0, 1);
+    let fast = ["import", "m.csv", "--rate", "50/s", "--list-rate", "20/s", "--quiet", "--retry-failed"];
+    for share in ["1", "0"] {
+        let sandbox = SandboxProcess::start(fixture, &["--fail-share", share]);
+        in_ledger_of(fixture, &sandbox);
+        let (code, out, err) = fixture.run(&against(&sandbox, &fast));
+        assert_eq!(code, if share == "1" { 4 } else { 0 }, "{out}{err}");
+    }
+    edit_record(fixture, |videos| videos[0]["fails"] = false.into());
+    let sandbox = SandboxProcess::start(fixture, &[]);
+    in_ledger_of(fixture, &sandbox);
+    let [first, second] = &sandbox.recorded()[..] else { panic!("{:?}", sandbox.recorded()) };
+    let number = |video: &Value| video["video_no"].as_str().unwrap().to_owned();
+    let numbers = (number(first), number(second));
+    (sandbox, numbers.0, numbers.1)
+}
+
+#[test]
+fn of_a_replaced_video_that_is_searchable_and_its_younger_one_the_user_chooses_which_is_kept() {
+    let fixture = CliFixture::new();
+    let (sandbox, first, second) = replaced(&fixture);
+    let (code, lines, last) = undo(&fixture, &sandbox, &["--duplicates", "--yes"]);
+    assert_eq!((code, &last["delete"], &last["kept"]), (0, &Value::from(0), &Value::from(1)), "{last}");
+    let reason = lines[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("--keep-bound deletes the older one"), "{reason}");
+    assert!(reason.contains("telecine undo RUN (telecine explain 1 names the run)"), "{reason}");
+    let (code, lines, last) = undo(&fixture, &sandbox, &["--duplicates", "--keep-bound"]);
+    assert_eq!((code, lines[0]["video_no"].as_str()), (6, Some(first.as_str())), "{lines:?}");
+    assert!(last["command"].as_str().unwrap().contains("--duplicates --keep-bound"), "{last}");
+    let (code, _, last) = undo(&fixture, &sandbox, &["--duplicates", "--keep-bound", "--yes"]);
+    assert_eq!((code, &last["deleted"]), (0, &Value::from(1)), "{last}");
+    assert_eq!(sandbox.deleted(), BTreeSet::from([first]));
+    let (code, out, err) = fixture.run(&against(&sandbox, &["verify", "--list-rate", "20/s"]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(fixture.run(&["ledger", "check"]).0, 0);
+
+    // the other choice, as the message names it
+    let fixture = CliFixture::new();
+    let (sandbox, first, other) = replaced(&fixture);
+    assert_ne!(other, second);
+    let (code, _, last) = undo(&fixture, &sandbox, &["last", "--yes"]);
+    assert_eq!((code, &last["deleted"]), (0, &Value::from(1)), "{last}");
+    assert_eq!(sandbox.deleted(), BTreeSet::from([other]));
+    let again = ["import", "m.csv", "--rate", "50/s", "--list-rate", "20/s", "--quiet", "--reupload-deleted"];
+    let (code, out, err) = fixture.run(&against(&sandbox, &again));
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(sandbox.recorded().len(), 2, "nothing more is uploaded");
+    assert!(fixture.run(&["list"]).1.contains(&first));
+}
+
+#[test]
+fn a_row_whose_video_failed_is_bound_to_its_second_one_as_the_message_says() {
+    let fixture = CliFixture::new();
+    manifest(&fixture, "m.csv", 0, 1);
+    let import = ["import", "m.csv", "--rate", "50/s", "--list-rate", "20/s", "--quiet"];
+    {
+        let sandbox = SandboxProcess::start(&fixture, &["--fail-share", "1"]);
+        assert_eq!(fixture.run(&against(&sandbox, &import)).0, 4);
+    }
+    edit_record(&fixture, |videos| {
+        let mut again = videos[0].clone();
+        let number: u64 = again["video_no"].as_str().unwrap()[2..].parse().unwrap();
+        again["video_no"] = format!("VI{}", number + 1_000).into();
+        again["created_at"] = (again["created_at"].as_i64().unwrap() + 1).into();
+        again["fails"] = false.into();
+        videos.push(again);
+    });
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    in_ledger_of(&fixture, &sandbox);
+    let (_, lines, _) = undo(&fixture, &sandbox, &["--duplicates"]);
+    assert!(
+        lines[0]["reason"].as_str().unwrap().contains("the import with --retry-failed binds"),
+        "{lines:?}"
+    );
+    let (code, out, err) = fixture.run(&against(&sandbox, &[&import[..], &["--retry-failed"]].concat()));
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(sandbox.recorded().len(), 2, "nothing is uploaded");
+    // the failed one was replaced, and is no second video
+    let (code, lines, last) = undo(&fixture, &sandbox, &["--duplicates", "--yes"]);
+    assert_eq!((code, lines.len(), &last["delete"]), (0, 0, &Value::from(0)), "{lines:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{
     domain::RowError,
     error::Error,
     events::{Event, EventBus},
-    manifest::{self, Example, Manifest},
+    manifest::{self, Example, Manifest, ManifestError},
     report::{self, TableSource, UnassignedRows},
     settings::credentials,
 };
@@ -49,6 +49,12 @@ pub struct AccountRows {
     pub unassigned: Unassigned,
 }
 
+/// Whose rows some manifests hold, as far as they can be read, and why some were not read to their ends.
+pub struct AssignedRows {
+    pub rows: AccountRows,
+    pub broken: Vec<ManifestError>,
+}
+
 /// Counts the rows of each account before an import. Rows that are for no account are reported, and written into a file in a
 /// folder of its own below `reports`, if there are any.
 pub fn assign_rows(
@@ -56,12 +62,12 @@ pub fn assign_rows(
     known: &BTreeSet<String>,
     reports: &Path,
     events: &EventBus,
-) -> Result<AccountRows, Error> {
+) -> Result<AssignedRows, Error> {
     let clock = Clock::real();
     let sources: Vec<TableSource> = manifests.iter().map(source_of).collect();
     let paths: Vec<String> = manifests.iter().map(|manifest| manifest.path().to_owned()).collect();
     let mut file = None;
-    let mut rows = count_rows(manifests, known, |at, row| {
+    let mut assigned = count_readable_rows(manifests, known, |at, row| {
         if file.is_none() {
             report::try_folder(reports)?;
             let folder = reports.join(super::run_name(clock.now()));
@@ -75,9 +81,9 @@ pub fn assign_rows(
         Ok(())
     })?;
     if let Some(file) = file {
-        rows.unassigned.file = Some(file.publish()?.path);
+        assigned.rows.unassigned.file = Some(file.publish()?.path);
     }
-    Ok(rows)
+    Ok(assigned)
 }
 
 fn source_of(manifest: &Manifest) -> TableSource {
@@ -90,9 +96,19 @@ fn source_of(manifest: &Manifest) -> TableSource {
 pub fn count_rows(
     manifests: &mut [Manifest],
     known: &BTreeSet<String>,
-    mut meet: impl FnMut(usize, &RowError) -> Result<(), Error>,
+    meet: impl FnMut(usize, &RowError) -> Result<(), Error>,
 ) -> Result<AccountRows, Error> {
-    let mut rows = AccountRows::default();
+    let AssignedRows { rows, broken } = count_readable_rows(manifests, known, meet)?;
+    broken.into_iter().next().map_or(Ok(rows), |error| Err(error.into()))
+}
+
+/// The same for an import: what is broken ends its manifest, and the rows before it are imported.
+fn count_readable_rows(
+    manifests: &mut [Manifest],
+    known: &BTreeSet<String>,
+    mut meet: impl FnMut(usize, &RowError) -> Result<(), Error>,
+) -> Result<AssignedRows, Error> {
+    let (mut rows, mut broken) = (AccountRows::default(), Vec::new());
     let mut ended = Ok(());
     for (at, manifest) in manifests.iter_mut().enumerate() {
         let path = manifest.path().to_owned();
@@ -101,17 +117,32 @@ pub fn count_rows(
                 "{path} can be read once only, but is read for each account that it names; write it to a file first"
             )));
         }
-        let counts = manifest.count_accounts(known, |row| {
+        let counted = manifest.count_accounts(known, &mut rows.accounts, |row| {
             rows.unassigned.note(&path, &row);
             if ended.is_ok() {
                 ended = meet(at, &row);
             }
-        })?;
-        for (account, count) in counts {
-            *rows.accounts.entry(account).or_default() += count;
+        });
+        broken.extend(counted.err());
+    }
+    ended?;
+    // where nothing can be read, this is all that there is to say
+    if rows.accounts.is_empty() && rows.unassigned.rows == 0 && !broken.is_empty() {
+        return Err(broken.swap_remove(0).into());
+    }
+    Ok(AssignedRows { rows, broken })
+}
+
+/// An error if an account would read another file than the one whose rows were counted.
+pub fn check_same_manifests(counted: &[Manifest], runs: &[&AccountRun]) -> Result<(), Error> {
+    for run in runs {
+        if let RunKind::Import(manifests) = &run.kind {
+            for (first, later) in counted.iter().zip(manifests) {
+                first.check_same(later)?;
+            }
         }
     }
-    ended.map(|()| rows)
+    Ok(())
 }
 
 /// The import of one account of several.

@@ -1,5 +1,7 @@
 //! Metrics of a ledger and of its latest run for Prometheus: as text, and as a file for its textfile collector.
 
+mod of_accounts;
+
 use std::{
     fmt::Write as _,
     fs, io,
@@ -15,6 +17,8 @@ use prometheus_client::{
 };
 use strum::VariantArray as _;
 use tokio_util::sync::CancellationToken;
+
+pub use of_accounts::{AccountMetrics, AccountsMetrics};
 
 use crate::{
     blocking,
@@ -39,6 +43,7 @@ pub struct MetricsFile {
 }
 
 /// A run that has ended.
+#[derive(Clone, Copy, Debug)]
 pub struct LastEnd {
     /// The exit code of the process.
     pub code: ExitCode,
@@ -85,7 +90,18 @@ pub struct MetricsRegistry {
 impl MetricsRegistry {
     /// All metrics as text. `end` is how the run of this process ended.
     pub fn text(&self, ledger: Option<&LedgerPlace>, end: Option<&LastEnd>) -> Result<String, String> {
-        let mut registry = Registry::default();
+        self.text_of(None, ledger, end)
+    }
+
+    /// The same, where it is that of one account of several.
+    fn text_of(
+        &self,
+        account: Option<&str>,
+        ledger: Option<&LedgerPlace>,
+        end: Option<&LastEnd>,
+    ) -> Result<String, String> {
+        let labels = account.map(|account| ("account".into(), account.to_owned().into()));
+        let mut registry = Registry::with_labels(labels.into_iter());
         // a ledger that cannot be read has no items; the end of the run says why
         if let Some(snapshot) = ledger.and_then(|path| Snapshot::open(path).ok()) {
             self.register_ledger(&mut registry, &snapshot).map_err(|error| error.to_string())?;

@@ -2,6 +2,8 @@
 //! come from the rate limiter alone, and links that expire take the first of them. Nothing is sent, and the ledger stays as it
 //! is. A test simulates whole imports and compares them with their plans.
 
+mod slots;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
@@ -16,19 +18,16 @@ use crate::{
     error::{Error, ExitCode},
     ledger::{LedgerPlace, PlannedAction, RerunPolicy, Snapshot},
     manifest::{Manifest, Scan, ScannedRow},
-    pipeline::{WAIT_ANNOUNCED_MIN, delay_text},
-    quota::{Delay, Endpoint, Forecast, Limits, RateLimiter, Turn, Turns},
+    pipeline::Transfers,
+    quota::{Forecast, Limits},
     report::SCHEMA,
 };
+use slots::Slots;
 
 /// Rates in documents of the service. A plan shows each.
 const OTHER_RATES: &[&str] = &["1/min", "10/min", "1/s", "10/s"];
 /// The time to an answer, in seconds. Real answers took one to three.
 const ANSWER_SECONDS: u64 = 3;
-/// Slots that are computed one by one. The rest follows from the slowest limit.
-const SLOTS_MAX: u64 = 20_000_000;
-/// Links that expire before their turn and are named.
-const NAMED_MAX: usize = 5;
 
 /// What to plan.
 pub struct PlanRequest {
@@ -42,6 +41,8 @@ pub struct PlanRequest {
     pub probe_age_max: Option<Duration>,
     /// What an upload costs, if that is known.
     pub price: Option<Price>,
+    /// The bandwidth of all files together, in bytes per second. `None`: it is not known.
+    pub bandwidth: Option<u64>,
 }
 
 /// What a plan rests on, beside the manifests and the ledger.
@@ -89,6 +90,12 @@ pub struct Plan {
     /// From when the plan is computed: now.
     #[schemars(extend("format" = "date-time"))]
     pub starts_at: String,
+    /// Files on this machine that would be sent, and their bytes.
+    pub files: u64,
+    pub file_bytes: u64,
+    /// How long the files take at `--bwlimit`, with the distance between them. `null`: there are none, or the bandwidth is not known,
+    /// and no time of the plan has their transfer in it.
+    pub transfer_seconds: Option<i64>,
     /// When the last upload would be answered.
     #[schemars(extend("format" = "date-time"))]
     pub finish_at: String,
@@ -131,7 +138,10 @@ pub fn plan(request: &PlanRequest, mut manifests: Vec<Manifest>, clock: &Clock) 
     let plan_id = plan_id(&request.basis, &manifests, snapshot.as_ref())?;
     let limits = &request.basis.limits;
     let limiter = limits::limiter_with(snapshot.as_ref(), limits.clone(), clock)?;
-    let rows = PlannedRows::read(request, snapshot.as_ref(), &mut manifests, limiter.now())?;
+    let others = other_rates().map(|rate| rate.limit().interval());
+    let intervals = std::iter::once(limiter.upload_interval()).chain(others).collect();
+    let transfers = Transfers::at(request.bandwidth, intervals);
+    let rows = PlannedRows::read(request, snapshot.as_ref(), &mut manifests, (limiter.now(), transfers))?;
     let slots = Slots::of(&limiter, &rows);
     Ok(build_plan(request, plan_id, rows, slots, &limiter.cap_forecast()))
 }
@@ -202,6 +212,8 @@ struct PlannedRows {
     skipped: BTreeMap<&'static str, u64>,
     scan: Scan,
     comparison: LedgerComparison,
+    /// The files to send, at the rate of the limits and at the others.
+    transfers: Transfers,
     /// The rows to send with links that expire, soonest first. 24 bytes each.
     expiring: Vec<ExpiringRow>,
     paths: Vec<String>,
@@ -213,14 +225,14 @@ impl PlannedRows {
         request: &PlanRequest,
         snapshot: Option<&Snapshot>,
         manifests: &mut [Manifest],
-        now: UnixMillis,
+        (now, transfers): (UnixMillis, Transfers),
     ) -> Result<Self, Error> {
         let criteria = Criteria {
             wants_rows: true,
             ..Criteria::new(now, snapshot).for_import(request.reruns, request.probe_age_max)
         };
         let paths = manifests.iter().map(|manifest| manifest.path().to_owned()).collect();
-        let mut rows = Self { paths, ..Self::default() };
+        let mut rows = Self { paths, transfers, ..Self::default() };
         let concurrency = u64::try_from(limits::concurrency(&request.basis.limits)).unwrap_or(u64::MAX);
         if let Some(open) =
             snapshot.map(|snapshot| snapshot.too_many_in_doubt(concurrency, None)).transpose()?.flatten()
@@ -233,6 +245,7 @@ impl PlannedRows {
                 rows.count(planned);
                 if planned.is_sent() {
                     let url = &row.submission.url;
+                    rows.transfers.add(row.submission.file.as_ref().map(|file| file.size));
                     rows.note_expiry(path, *line, url.expires_at());
                     rows.note_foreign(path, *line, snapshot, row.submission.key().0)?;
                 }
@@ -290,79 +303,9 @@ impl PlannedRows {
     }
 }
 
-/// When the uploads leave.
-struct Slots {
-    starts_at: UnixMillis,
-    /// When the last one leaves. `None`: nothing is sent.
-    last_at: Option<UnixMillis>,
-    sent: u64,
-    /// What is waited for, by its text: how often, and how many milliseconds in all.
-    waits: BTreeMap<String, (u64, i64)>,
-    /// Links that expire before their turn.
-    expired: u64,
-    expired_first: Vec<String>,
-}
-
-impl Slots {
-    /// Links that expire go first, the soonest before the others. One that expires before its turn takes no slot.
-    fn of(limiter: &RateLimiter, rows: &PlannedRows) -> Self {
-        let starts_at = limiter.now();
-        let mut slots = Self {
-            starts_at,
-            last_at: None,
-            sent: 0,
-            waits: BTreeMap::new(),
-            expired: 0,
-            expired_first: Vec::new(),
-        };
-        if rows.to_send() == 0 {
-            return slots;
-        }
-        if let Some(delay) = limiter.delay(Endpoint::Upload) {
-            slots.note_wait(&delay, delay.until.since_ms(starts_at));
-        }
-        let mut turns = Turns::of(limiter.forecast());
-        for row in &rows.expiring {
-            if let Some(turn) = turns.of_link(row.expires_at) {
-                slots.take(turn);
-                continue;
-            }
-            slots.expired += 1;
-            if slots.expired_first.len() < NAMED_MAX {
-                let path = &rows.paths[row.manifest as usize];
-                slots.expired_first.push(format!("{path}:{} at {}", row.line, row.expires_at));
-            }
-        }
-        let lasting = rows.to_send() - u64::try_from(rows.expiring.len()).unwrap_or(u64::MAX);
-        let single = lasting.min(SLOTS_MAX);
-        for _ in 0..single {
-            slots.take(turns.next_turn());
-        }
-        if lasting > single {
-            slots.sent += lasting - single;
-            slots.last_at = Some(turns.after(lasting - single));
-        }
-        slots
-    }
-
-    fn take(&mut self, turn: Turn) {
-        let Turn { at, waits_for } = turn;
-        if let Some(why) = waits_for {
-            let wait_ms = self.last_at.map_or(0, |last_at| at.since_ms(last_at));
-            self.note_wait(&Delay { until: at, why }, wait_ms);
-        }
-        self.sent += 1;
-        self.last_at = Some(at);
-    }
-
-    fn note_wait(&mut self, delay: &Delay, wait_ms: i64) {
-        let is_spacing = u128::from(wait_ms.unsigned_abs()) < WAIT_ANNOUNCED_MIN.as_millis();
-        if !is_spacing && let Some(why) = delay_text(delay) {
-            let wait = self.waits.entry(why).or_default();
-            wait.0 += 1;
-            wait.1 += wait_ms;
-        }
-    }
+/// The rates that a plan shows beside that of the limits.
+fn other_rates() -> impl Iterator<Item = Rate> {
+    OTHER_RATES.iter().filter_map(|text| text.parse::<Rate>().ok())
 }
 
 fn build_plan(
@@ -375,15 +318,18 @@ fn build_plan(
     let limits = &request.basis.limits;
     let Slots { starts_at, last_at, sent, waits, expired, expired_first } = slots;
     rows.comparison.expired = expired;
-    let answered = |last_at: UnixMillis| last_at.plus(Duration::from_secs(ANSWER_SECONDS));
-    let finish_at = last_at.map_or(starts_at, answered);
+    // what the limits allow, or the transfer of files: whichever takes longer
+    let answered = |last_at: UnixMillis, lane: usize| {
+        let by_files = rows.transfers.total(lane).map_or(last_at, |duration| starts_at.plus(duration));
+        last_at.plus(rows.transfers.mean()).max(by_files).plus(Duration::from_secs(ANSWER_SECONDS))
+    };
+    let finish_at = last_at.map_or(starts_at, |last_at| answered(last_at, 0));
     let code = exit_code(&rows.scan, &rows.comparison);
-    let other_rates = OTHER_RATES
-        .iter()
-        .filter_map(|text| text.parse::<Rate>().ok())
-        .filter(|rate| limits.upload != [*rate] && sent > 0)
-        .map(|rate| {
-            let finish_at = answered(by_caps.clone().with_rate(rate).after(sent));
+    let other_rates = other_rates()
+        .enumerate()
+        .filter(|(_, rate)| limits.upload != [*rate] && sent > 0)
+        .map(|(number, rate)| {
+            let finish_at = answered(by_caps.clone().with_rate(rate).after(sent), number + 1);
             OtherRate {
                 rate: rate.to_string(),
                 finish_at: finish_at.to_string(),
@@ -402,6 +348,12 @@ fn build_plan(
         would_skip: rows.skipped,
         credits_max: request.price.map(|price| price.of(sent).to_string()),
         starts_at: starts_at.to_string(),
+        files: rows.transfers.files,
+        file_bytes: rows.transfers.bytes,
+        transfer_seconds: (rows.transfers.files > 0)
+            .then(|| rows.transfers.total(0))
+            .flatten()
+            .map(|duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)),
         finish_at: finish_at.to_string(),
         seconds: finish_at.since_ms(starts_at) / 1000,
         stops: nothing_left.or(rows.stops),

@@ -4,7 +4,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 
-use super::{Destination, RequestedLimits, callbacks::CallbackRequest, limits, orders, run_name};
+use super::{
+    Destination, RequestedLimits,
+    callbacks::{CallbackRequest, publish, publish_always},
+    limits, orders, run_name,
+};
 use crate::{
     api::{ApiClient, StatusWordRule, UserRule, http::HttpTransport},
     bucket::{LinkRules, Sources},
@@ -247,7 +251,21 @@ pub async fn run(
             Some(receiver) => Some(receiver.serve(&context).await?),
             None => None,
         };
-        let ended = run_pipeline(request, kind, context, run, &limits).await;
+        let tally = Arc::clone(&request.signals.calls);
+        let publishing = async {
+            match &receiver {
+                Some(_) => publish_always(&ledger, &name, &tally, &clock).await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            biased;
+            ended = run_pipeline(request, kind, context, run, &limits) => ended,
+            Err(error) = publishing => Err(error.into()),
+        };
+        if receiver.is_some() {
+            publish(&ledger, &name, tally.counts(), clock.now()).await?;
+        }
         drop(receiver);
         events.close();
         let end = end_of_run(command, run, ended?, &limiter.limits(), &clock, signal());

@@ -13,9 +13,11 @@ use crate::{
         Context, DELETION_BATCH, DeletionBatchEnd, DeletionStop, SecondVideos, UnfinishedDeletion,
         delete_batch,
     },
-    report::with_separators,
+    report::{shell_word, with_separators},
 };
 
+/// Runs with open deletions that are named.
+const RUNS_NAMED_MAX: usize = 5;
 /// The only command whose runs create videos.
 const CREATES: &str = "import";
 
@@ -55,6 +57,26 @@ pub fn run_of(snapshot: &Snapshot, name: &str) -> Result<RunId, Error> {
     Err(Error::Usage(format!(
         "run {shown} is not an import ({command}): it created no videos; `telecine runs` lists the imports"
     )))
+}
+
+/// The commands that end the deletions which are not proven yet, each with its videos. `flags` lead to the ledger.
+pub fn open_deletions_text(snapshot: &Snapshot, flags: &str) -> Result<String, Error> {
+    let mut runs = snapshot.runs_with_open_deletions()?;
+    let unnamed = runs.len().saturating_sub(RUNS_NAMED_MAX);
+    // the latest are the ones that are meant
+    runs.drain(..unnamed);
+    let mut commands: Vec<String> = runs
+        .into_iter()
+        .map(|(run, videos)| {
+            let videos = counted(videos, "video", "videos");
+            let what = run.as_deref().unwrap_or("--duplicates");
+            format!("telecine undo {}{flags} ({videos})", shell_word(what))
+        })
+        .collect();
+    if unnamed > 0 {
+        commands.push(format!("and {}", counted(unnamed as u64, "earlier run", "earlier runs")));
+    }
+    Ok(commands.join(", "))
 }
 
 /// Sorts the videos that a run created, and calls `show` with each that the filters choose.

@@ -1,9 +1,9 @@
 //! How many calls of the service a run received, and what came of them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Calls of the service to the callback URLs of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct CallCounts {
     /// Calls with a valid token and a video number.
     pub received: u64,

@@ -79,6 +79,14 @@ impl SourceUrl {
     pub fn digest(&self) -> AddressDigest {
         AddressDigest(first_16(blake3::hash(self.as_str().as_bytes()).as_bytes()))
     }
+
+    /// The key of a probe of what it leads to. A file on this machine that has changed was not probed.
+    #[must_use]
+    pub fn digest_with(&self, file: Option<&FileStamp>) -> AddressDigest {
+        let Some(FileStamp { size, modified_at }) = file else { return self.digest() };
+        let text = format!("{size}:{}:{}", modified_at.0, self.as_str());
+        AddressDigest(first_16(blake3::hash(text.as_bytes()).as_bytes()))
+    }
 }
 
 impl fmt::Debug for ItemKey {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::{BoundItem, ItemId, VideoOwner};
+use super::{BoundItem, ItemId, OtherMarker, VideoOwner};
 use crate::domain::{SourceUrl, State, VideoNo};
 
 /// One namespace, compared.
@@ -50,6 +50,8 @@ pub enum DiffKind {
     Surplus,
     /// The service answered a request of an item as rejected, and has its video nevertheless.
     Rejected,
+    /// The ledger has the video for one row, and it carries the marker of another row.
+    OtherMarker,
     /// The video carries a marker of another ledger, or of a newer state of this one. With an item, its row is also in this
     /// ledger.
     Foreign,
@@ -75,6 +77,7 @@ impl DiffKind {
         Self::Missing,
         Self::Surplus,
         Self::Rejected,
+        Self::OtherMarker,
         Self::Foreign,
         Self::Undeleted,
         Self::Unknown,
@@ -92,6 +95,7 @@ impl DiffKind {
             Self::Missing => "missing",
             Self::Surplus => "surplus",
             Self::Rejected => "rejected_but_present",
+            Self::OtherMarker => "other_marker",
             Self::Foreign => "foreign",
             Self::Unknown => "unknown",
             Self::TagsHidden => "tags_hidden",
@@ -110,6 +114,7 @@ impl DiffKind {
             Self::Missing => "in the ledger, not at the service",
             Self::Surplus => "paid too: second video of an item",
             Self::Rejected => "at the service, after the answer to the request was a rejection",
+            Self::OtherMarker => "of one row in the ledger, with the marker of another row",
             Self::Foreign => "sent by another ledger, or by a newer state of this one",
             Self::Unknown => "at the service without a marker: not sent by telecine, or without one",
             Self::TagsHidden => "at the service, tags not shown yet",
@@ -166,6 +171,20 @@ impl LibraryDiff {
             VideoOwner::TagsHidden => (DiffKind::TagsHidden, None),
         };
         self.find(kind, Some(video_no.clone()), item);
+    }
+
+    /// Adds a listed video that was taken as bound, and carries the marker of another row.
+    pub fn take_other_marker(&mut self, other: &OtherMarker) {
+        // it was counted when it was listed, and is nothing that both agree on
+        self.matched = self.matched.saturating_sub(1);
+        self.find(DiffKind::OtherMarker, Some(other.video_no.clone()), Some(other.item));
+        if let Some(finding) = self.findings.last_mut() {
+            finding.url = Some(other.url.to_string());
+            finding.detail = Some(match other.names {
+                Some(item) => format!("its marker names item {item}"),
+                None => "its marker names a row that is not in this ledger".to_owned(),
+            });
+        }
     }
 
     /// Adds an item that is bound to a video, and whether the service shows it.

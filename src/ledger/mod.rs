@@ -72,8 +72,8 @@ pub use types::{
     BoundItem, BoundVideo, CallContradiction, CallReceipt, CalledAttempt, CalledNumber, Claim, ClaimBlocked,
     ClaimOutcome, ClaimTerms, ClockReference, ControlVideo, DeletedRows, DeletionOrder, DeletionTask,
     Expiring, ExternalUsage, HeldResend, KeptReason, LibraryVideo, Marker, Observation, ObservedDelays,
-    Order, OrderId, OrderResult, OwnColumns, PollResult, PollTask, PossibleSender, Question, Recovered,
-    ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, RunVideo, SentTags, ServiceTime,
+    Order, OrderId, OrderResult, OtherMarker, OwnColumns, PollResult, PollTask, PossibleSender, Question,
+    Recovered, ReviewAnswer, ReviewDecision, ReviewOutcome, RunProgress, RunVideo, SentTags, ServiceTime,
     SignableAccounts, StateCounts, UndoAction, UnresolvedAttempt, UnresolvedAttempts, UploadUsage,
     VideoOwner,
 };

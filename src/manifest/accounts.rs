@@ -19,15 +19,15 @@ impl Manifest {
     pub fn count_accounts(
         &mut self,
         known: &BTreeSet<String>,
+        counts: &mut BTreeMap<String, u64>,
         mut meet: impl FnMut(RowError),
-    ) -> Result<BTreeMap<String, u64>, ManifestError> {
-        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    ) -> Result<(), ManifestError> {
         let (table, row_reader) = self.parts();
         let column = row_reader.columns.first_of(Field::Account);
         let column = column.map(|column| (column, row_reader.columns.names()[column].as_str()));
         loop {
             let line = match table.next()? {
-                Next::End => return Ok(counts),
+                Next::End => return Ok(()),
                 Next::Fault { line, error } => {
                     meet(error.into_row_fault(line));
                     continue;

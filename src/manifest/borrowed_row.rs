@@ -37,6 +37,18 @@ impl BorrowedRow<'_> {
         self.item_id.is_some().then(|| ItemKey::of(&self.namespace, None, &self.address))
     }
 
+    /// A digest of the row's own id in its namespace.
+    pub(super) fn id_key(&self) -> Option<[u8; 16]> {
+        let id = self.external_id.as_deref()?;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&(self.namespace.len() as u64).to_le_bytes());
+        hasher.update(self.namespace.as_bytes());
+        hasher.update(id.as_bytes());
+        let mut key = [0; 16];
+        key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        Some(key)
+    }
+
     /// The row, with its line and its original cells.
     pub(super) fn into_row(self, line: u64, cells: Vec<String>) -> ManifestRow {
         let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);

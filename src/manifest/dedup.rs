@@ -21,6 +21,12 @@ pub(super) struct SeenKeys {
     shards: Vec<HashTable<SeenPlace>>,
 }
 
+impl Default for SeenKeys {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl SeenKeys {
     pub(super) fn new() -> Self {
         Self { shards: std::iter::repeat_with(HashTable::new).take(SHARDS).collect() }

@@ -16,6 +16,12 @@ pub enum ManifestError {
         "{path} was written while it was read: its last row may be cut off and was not taken; import it again when it is complete"
     )]
     Changed { path: String },
+    /// Another file has its name now.
+    #[error(
+        "{path} was replaced or written between two readings of it: the accounts would have read different rows, so nothing was sent; \
+         give the same command again"
+    )]
+    Replaced { path: String },
     /// It has no record at all.
     #[error("{path}: the manifest is empty; it needs at least a header line and one row")]
     Empty { path: String },

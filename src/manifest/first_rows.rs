@@ -3,10 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Field, Header, Manifest, ManifestSpec, SameBy, convert, own_output, row_reader, scan,
+    Field, Header, Manifest, ManifestSpec, SameBy, convert,
+    halves::{Halves, is_half},
+    own_output, row_reader,
+    scan::{self, SharedIds},
     values::{datetime, trim},
 };
-use crate::{domain::SourceUrl, redact};
+use crate::{
+    domain::{SourceUrl, with_separators},
+    redact,
+};
 
 impl Manifest {
     /// The first rows, with the columns of second files.
@@ -97,8 +103,37 @@ impl Manifest {
 
     /// Says what the values of the first rows show of the namespace, the id and the time of day.
     pub(super) fn find_notes(&mut self, sample: &[(u64, Vec<String>)]) {
-        let notes = [self.namespaces_note(sample), self.ids_note(sample), self.noon_note(sample)];
-        self.notes.extend(notes.into_iter().flatten());
+        let (ids, noon) = (self.ids_note(sample), self.noon_note(sample));
+        // what the first rows do not show is looked for in the whole file, where it is checked
+        self.seeks_ids = ids.is_none() && self.has_ids_beside_urls();
+        if noon.is_none() && self.columns.first_of(Field::Datetime).is_some() {
+            self.counts.halves = Halves::of(self.columns.unused().map(|(column, _)| column));
+        }
+        self.notes.extend([self.namespaces_note(sample), ids, noon].into_iter().flatten());
+    }
+
+    /// What the whole file shows and its first rows did not: ids under several urls (`ids`), and an unread column of AM and PM.
+    pub(super) fn whole_file_notes(&self, ids: Option<&SharedIds>) -> Vec<String> {
+        let ids = ids.and_then(|ids| {
+            let name = redact::clean(&self.columns.names()[self.columns.first_of(Field::Id)?]);
+            let SharedIds { first, line, rows } = ids;
+            let rows = match rows {
+                1 => "1 row has".to_owned(),
+                rows => format!("{} rows have", with_separators(*rows)),
+            };
+            Some(format!(
+                "id: {rows} an id of {name} that an earlier row has under another url, first on lines {first} and {line}; each url is \
+                 a video of its own, unless --same-by id"
+            ))
+        });
+        let noon = self.counts.halves.column().and_then(|column| self.noon_text(column));
+        ids.into_iter().chain(noon).collect()
+    }
+
+    /// Whether rows have ids that are not what identifies them.
+    fn has_ids_beside_urls(&self) -> bool {
+        let (id, url) = (self.columns.first_of(Field::Id), self.columns.first_of(Field::Url));
+        self.rules.same_by != SameBy::Id && id.is_some() && id != url
     }
 
     /// Leaves a place out that was recognised by its name alone, where hardly any cell could be one: `long` of long texts.
@@ -166,15 +201,19 @@ impl Manifest {
 
     /// That a column of AM and PM is not read.
     fn noon_note(&self, sample: &[(u64, Vec<String>)]) -> Option<String> {
-        let datetime = self.columns.first_of(Field::Datetime)?;
-        let is_half =
-            |cell: &&str| matches!(cell.to_ascii_lowercase().as_str(), "am" | "pm" | "a.m." | "p.m.");
         let is_of_halves = |column: usize| {
             let cells = filled(sample, column);
-            !cells.is_empty() && cells.iter().all(is_half)
+            !cells.is_empty() && cells.iter().all(|cell| is_half(cell))
         };
-        let (_, half) = self.columns.unused().find(|(column, _)| is_of_halves(*column))?;
+        let (column, _) = self.columns.unused().find(|(column, _)| is_of_halves(*column))?;
+        self.noon_text(column)
+    }
+
+    /// That this column of AM and PM is not read. `None`: no column is a date.
+    fn noon_text(&self, column: usize) -> Option<String> {
+        let datetime = self.columns.first_of(Field::Datetime)?;
         let names = self.columns.names();
+        let half = names.get(column)?;
         let time = self.columns.first_of(Field::Time).map(|column| format!("{{{}}} ", names[column]));
         Some(format!(
             "datetime: {} says AM or PM and is not read; --map \"datetime={{{}}} {}{{{}}}\" reads it",

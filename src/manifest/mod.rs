@@ -23,6 +23,7 @@ mod first_header;
 mod first_rows;
 mod foreign;
 mod format;
+mod halves;
 mod infer;
 mod join;
 mod kinds;
@@ -90,6 +91,7 @@ pub struct Manifest {
     stamp: Option<String>,
     /// The file when it was opened. `None`: a pipe.
     opened_as: Option<FileState>,
+    is_listing: bool,
     counts: RecordCounts,
     /// Finds what is odd about rows. `None`: it is not wanted.
     lint: Option<Lint>,
@@ -98,6 +100,8 @@ pub struct Manifest {
     listing: Option<ObjectListing>,
     /// What the first rows show of how the columns were recognised, a sentence each.
     notes: Vec<String>,
+    /// Whether a check looks for ids that are under several urls.
+    seeks_ids: bool,
     /// The columns that say of what kind the file of a row is.
     kinds: KindColumns,
 }
@@ -171,6 +175,7 @@ impl Manifest {
         let mut manifest = Self {
             stamp: None,
             opened_as: table.file.as_ref().and_then(FileState::of),
+            is_listing: spec.listing.is_some(),
             table,
             joined,
             columns,
@@ -182,6 +187,7 @@ impl Manifest {
             unused: Vec::new(),
             listing: spec.listing.clone(),
             notes: Vec::new(),
+            seeks_ids: false,
             kinds: KindColumns::default(),
         };
         if manifest.rules.dates.formats.contains(&DateFormat::Spreadsheet) && manifest.has_1904_epoch()? {
@@ -313,6 +319,17 @@ impl Manifest {
             return Ok(());
         }
         Err(ManifestError::Changed { path: self.path().to_owned() })
+    }
+
+    /// An error if `later`, opened by the same path, reads another file, or joins another one. A listing is made for each reading.
+    pub fn check_same(&self, later: &Self) -> Result<(), ManifestError> {
+        let digests =
+            |manifest: &Self| manifest.joined.iter().map(|joined| joined.digest).collect::<Vec<_>>();
+        let is_same = later.opened_as == self.opened_as || self.is_listing;
+        if is_same && digests(self) == digests(later) {
+            return Ok(());
+        }
+        Err(ManifestError::Replaced { path: self.path().to_owned() })
     }
 
     /// The next row, or what is wrong with it. `None`: the end.

@@ -9,6 +9,7 @@ use super::{
     RowRules,
     borrowed_row::BorrowedRow,
     convert::{self, Explanation, Notices},
+    halves::Halves,
     join::Joined,
     kinds::KindColumns,
     lint::Lint,
@@ -54,6 +55,8 @@ pub(super) struct RecordCounts {
     pub(super) unmatched: AtomicU64,
     /// Notices about the whole manifest.
     pub(super) notices: Notices,
+    /// Columns that feed nothing and may hold AM and PM.
+    pub(super) halves: Halves,
 }
 
 /// A record with the columns of second files.
@@ -146,6 +149,9 @@ impl RowReader<'_> {
             if let Ok(borrowed_row) = &mut made {
                 borrowed_row.warnings.push(self.without_partner(column, &cells));
             }
+        }
+        if self.lint.is_some() {
+            self.counts.halves.note(&cells);
         }
         if let (Some(lint), Ok(borrowed_row)) = (self.lint, &mut made) {
             lint.inspect(borrowed_row);

@@ -69,6 +69,12 @@ impl CallIntake {
         })
     }
 
+    /// Whether the last part of an address has a token of this ledger.
+    #[must_use]
+    pub fn knows(&self, part: &str) -> bool {
+        self.key.attempt_of(part).is_some()
+    }
+
     /// The request that a call is about, by the last part of its address. It costs no read and no write.
     pub fn admit(&self, part: &str) -> Result<AttemptId, CallRefusal> {
         let admitted = self.key.attempt_of(part).ok_or(CallRefusal::Token).and_then(|attempt| {
@@ -113,11 +119,14 @@ impl CallIntake {
             }
             CallReceipt::Contradicts(CallContradiction::Ended(state)) => {
                 format!(
-                    "it counts as {}; telecine verify shows whether the video is there",
+                    "it counts as {}; its row is not sent again before that video was looked for, and telecine verify shows whether \
+                     it is there",
                     shown_name(&state)
                 )
             }
         };
+        // its row may wait for a search now
+        self.signals.ledger_changed();
         self.signals.calls.note_contradicted();
         if self.signals.is_first(Noticed::ContradictoryCall(attempt)) {
             let text =

@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     domain::StopReason,
     events::{Event, EventBus},
-    ledger::{AttemptId, Ledger, LedgerError},
+    ledger::{AttemptId, ItemId, Ledger, LedgerError},
     quota::{Cooldown, Endpoint, Permit, PermitSlot, Priority, RateLimiter, RequestOutcome},
     retry::parse_retry_after,
 };
@@ -175,6 +175,10 @@ pub(super) enum Noticed {
     UnreadableListing,
     /// Rows have a callback of their own.
     OwnCallback,
+    /// The video of a row that is to be sent again belongs to another row.
+    TakenVideo(ItemId),
+    /// A video that the service called for may be that of a row which is to be sent again.
+    CalledVideo(ItemId),
     /// A call for this request contradicts what is known.
     ContradictoryCall(AttemptId),
 }

@@ -36,6 +36,10 @@ use crate::{
 const READ_INTERVAL: Duration = Duration::from_millis(100);
 /// The comparison at the end waits no longer than this for a service that refuses reads.
 const COMPARISON_WAIT_MAX: Duration = Duration::from_secs(30);
+/// A run whose budget is spent waits no longer than this for a search: a listing may never be read whole.
+const SEARCH_WAIT_MAX: Duration = Duration::from_mins(15);
+/// Rows that wait for a search, looked at to see whether one is due.
+const HELD_LOOKED_AT: usize = 1_000;
 /// How often to look whether it does.
 const HELD_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it reads the ledger while nothing changes.
@@ -95,6 +99,7 @@ pub(super) async fn run_stages<T: Transport>(
             sending_ended: None,
         },
         forecast,
+        search_awaited_since: None,
         first_pass_done,
         run,
         manifests,
@@ -181,6 +186,8 @@ struct Coordinator<'a, T> {
     manifests: Vec<ManifestId>,
     stages: Stages,
     forecast: RunForecast,
+    /// Since when nothing more may be sent, and only a search for rows that are to be sent again is awaited.
+    search_awaited_since: Option<UnixMillis>,
     /// Set once the reconcile stage has checked what the run found.
     first_pass_done: CancellationToken,
 }
@@ -202,7 +209,9 @@ impl<T: Transport> Coordinator<'_, T> {
                 self.forecast.emit(&self.context, &self.manifests, to_send, &limits).await?;
             }
             self.emit_progress(&state_counts, to_send);
-            if let Some(outcome) = self.outcome(&progress) {
+            if let Some(outcome) = self.outcome(&progress)
+                && !self.awaits_search(&outcome).await?
+            {
                 return Ok(outcome);
             }
             let interval =
@@ -271,6 +280,20 @@ impl<T: Transport> Coordinator<'_, T> {
         (self.context.clock.now() >= self.patience_ends_at(progress)).then_some(RunOutcome::WaitOver)
     }
 
+    /// Whether rows wait for a search that is due, though nothing more may be sent: a row whose video is found costs no upload.
+    async fn awaits_search(&mut self, outcome: &RunOutcome) -> Result<bool, LedgerError> {
+        if !matches!(outcome, RunOutcome::BudgetSpent | RunOutcome::RowsMax) {
+            return Ok(false);
+        }
+        let now = self.context.clock.now();
+        let since = *self.search_awaited_since.get_or_insert(now);
+        if now >= since.plus(SEARCH_WAIT_MAX) {
+            return Ok(false);
+        }
+        let held = self.context.ledger.read(|snapshot| snapshot.held_resends(HELD_LOOKED_AT)).await?;
+        Ok(held.iter().any(|held| !held.may_be_there))
+    }
+
     /// Until when the run waits for items that were sent.
     fn patience_ends_at(&self, progress: &RunProgress) -> UnixMillis {
         let Some(wait) = self.policy.wait else { return UnixMillis(i64::MAX) };
@@ -301,7 +324,7 @@ impl<T: Transport> Coordinator<'_, T> {
             }
             compared = library_check::compare(&self.context, library_check::AFFORDABLE) => match compared {
                 Ok(library_diffs) => {
-                    library_check::announce_shared(&self.context, &library_diffs);
+                    library_check::announce(&self.context, &library_diffs);
                     Ok(library_diffs)
                 }
                 Err(CompareError::Incomplete(_)) => Ok(Vec::new()),

@@ -10,9 +10,11 @@ use super::{
 };
 use crate::{
     api::{IndexStatus, ListedVideo, Transport},
-    domain::{State, VideoNo},
+    domain::{State, VideoNo, counted},
     events::Event,
-    ledger::{ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence, Snapshot, VideoOwner},
+    ledger::{
+        DiffKind, ItemId, LedgerError, LibraryDiff, LibraryVideo, ListingPresence, Snapshot, VideoOwner,
+    },
     quota::Priority,
 };
 
@@ -63,9 +65,18 @@ impl Samples {
     }
 }
 
-/// Says where two namespaces list the same videos.
-pub(super) fn announce_shared<T>(context: &Context<T>, library_diffs: &[LibraryDiff]) {
+/// Says where two namespaces list the same videos, and where videos carry the markers of other rows.
+pub(super) fn announce<T>(context: &Context<T>, library_diffs: &[LibraryDiff]) {
     for library_diff in library_diffs {
+        let crossed = library_diff.count(DiffKind::OtherMarker);
+        if crossed > 0 {
+            let text = format!(
+                "{}: {} of one row in the ledger, with the marker of another row; telecine verify lists them with their rows",
+                library_diff.namespace,
+                counted(crossed, "video is", "videos are"),
+            );
+            context.emit(&Event::Message { text });
+        }
         if let Some(other) = &library_diff.shared_with {
             let text = namespaces_ignored(&library_diff.namespace, other);
             context.emit(&Event::Message { text });
@@ -135,8 +146,18 @@ async fn compare_one<T: Transport>(
     listing: &Listing,
 ) -> Result<LibraryDiff, CompareError> {
     let mut library_diff = LibraryDiff::of(namespace);
+    let mut bound = Vec::new();
     for (video, owner) in listing.videos.iter().zip(owners_of(context, listing).await?) {
         library_diff.take_listed(&video.video_no, owner);
+        if matches!(owner, VideoOwner::Bound(_)) {
+            bound.push(as_library_video(video, listing.served));
+        }
+    }
+    for videos in bound.chunks(BATCH) {
+        let own = videos.to_vec();
+        for other in context.ledger.read(move |snapshot| snapshot.other_markers(&own)).await? {
+            library_diff.take_other_marker(&other);
+        }
     }
     let listed: HashSet<&VideoNo> = listing.videos.iter().map(|video| &video.video_no).collect();
     let mut after = ItemId::numbered(0);

@@ -20,6 +20,7 @@ mod reconcile;
 mod recover;
 mod restore_usage;
 mod second_videos;
+mod transfer;
 mod upload;
 
 pub use call_intake::{CallError, CallIntake, CallRefusal};
@@ -34,7 +35,8 @@ pub use recover::{Recovery, RecoveryOutcome, Unmarked, recover};
 pub use restore_usage::{
     boot_of, change_limits, forget_learned_limits, learned_limits, restore_usage, usage_records,
 };
-pub use second_videos::{SecondVideo, SecondVideos, second_videos};
+pub use second_videos::{KeptVideo, SecondVideo, SecondVideos, second_videos};
+pub use transfer::Transfers;
 pub(crate) use upload::{WAIT_ANNOUNCED_MIN, delay_text};
 
 use crate::{

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     bucket::{SourceError, Sources},
-    domain::{AddressDigest, Probe, SourceUrl},
+    domain::{AddressDigest, FileStamp, Probe, SourceUrl},
     ledger::{Ledger, LedgerError},
     probe::{Fetcher, Prober},
 };
@@ -27,6 +27,14 @@ pub struct ProbeTarget {
     pub path: Arc<str>,
     pub line: u64,
     pub url: SourceUrl,
+    /// What the file was when the row was read, where the row names a file on this machine.
+    pub file: Option<FileStamp>,
+}
+
+impl ProbeTarget {
+    fn digest(&self) -> AddressDigest {
+        self.url.digest_with(self.file.as_ref())
+    }
 }
 
 /// When a finding was made.
@@ -123,7 +131,7 @@ async fn begin<W: Fetcher>(
     in_flight: &mut InFlight,
     meet: &mut impl FnMut(&ProbeTarget, &Probe, ProbeOrigin),
 ) -> Result<(), ProbeStageError> {
-    let addresses: Vec<AddressDigest> = targets.iter().map(|target| target.url.digest()).collect();
+    let addresses: Vec<AddressDigest> = targets.iter().map(ProbeTarget::digest).collect();
     let known = probe_stage.ledger.read(move |snapshot| snapshot.probes(&addresses)).await?;
     for (target, known) in targets.into_iter().zip(known) {
         let holds = |probe: &Probe| {
@@ -134,7 +142,7 @@ async fn begin<W: Fetcher>(
             meet(&target, &probe, ProbeOrigin::Kept);
             continue;
         }
-        let address = target.url.digest();
+        let address = target.digest();
         let waiting = in_flight.waiting.entry(address).or_default();
         if waiting.is_empty() {
             if in_flight.left == Some(0) {
@@ -143,9 +151,13 @@ async fn begin<W: Fetcher>(
             }
             in_flight.left = in_flight.left.map(|left| left - 1);
             let link = probe_stage.sources.link(&target.url).await?.into_owned();
+            let file = target.url.file().zip(target.file);
             let (ledger, prober) = (probe_stage.ledger.clone(), Arc::clone(&probe_stage.prober));
             in_flight.probes.spawn(async move {
-                let probe = prober.inspect(&link).await;
+                let probe = match file {
+                    Some((path, stamp)) => prober.inspect_file(path, stamp).await,
+                    None => prober.inspect(&link).await,
+                };
                 let found = [(address, probe.clone())];
                 ledger.write(move |store| store.record_probes(&found)).await?;
                 Ok((address, probe))

@@ -13,19 +13,28 @@ use crate::{
     ledger::{DeletionTask, ItemId, LedgerError, Snapshot, VideoOwner, is_marker},
 };
 
+/// Which video of an item is kept where the ledger is not bound to its oldest one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptVideo {
+    /// The oldest. The ledger would have none then, so both are kept.
+    Oldest,
+    /// The one that the ledger is bound to.
+    Bound,
+}
+
 /// A second video of an item.
 #[derive(Clone, Debug)]
 pub struct SecondVideo {
     pub namespace: String,
     pub task: DeletionTask,
-    /// The oldest video of the item, which is kept.
-    pub oldest: VideoNo,
+    /// The video of the item that is kept: its oldest one, or the one that the ledger is bound to.
+    pub kept: VideoNo,
 }
 
 /// The second videos of a library.
 #[derive(Debug, Default)]
 pub struct SecondVideos {
-    /// Those that may be deleted: an older video of the same item is at the service.
+    /// Those that may be deleted: a video of the same item that is kept is at the service.
     pub found: Vec<SecondVideo>,
     /// Items with several videos of which none is deleted, each with the reason.
     pub kept: Vec<(ItemId, String)>,
@@ -43,9 +52,12 @@ struct ItemVideo {
 }
 
 /// Reads every namespace of the ledger.
-pub async fn second_videos<T: Transport>(context: &Context<T>) -> Result<SecondVideos, LedgerError> {
+pub async fn second_videos<T: Transport>(
+    context: &Context<T>,
+    keep: KeptVideo,
+) -> Result<SecondVideos, LedgerError> {
     let mut second = SecondVideos::default();
-    match read(context, &mut second).await {
+    match read(context, keep, &mut second).await {
         Ok(()) => Ok(second),
         Err(CompareError::Ledger(error)) => Err(error),
         Err(CompareError::Incomplete(incomplete)) => {
@@ -54,7 +66,11 @@ pub async fn second_videos<T: Transport>(context: &Context<T>) -> Result<SecondV
     }
 }
 
-async fn read<T: Transport>(context: &Context<T>, second: &mut SecondVideos) -> Result<(), CompareError> {
+async fn read<T: Transport>(
+    context: &Context<T>,
+    keep: KeptVideo,
+    second: &mut SecondVideos,
+) -> Result<(), CompareError> {
     let mut samples = Samples::default();
     for namespace in context.ledger.read(Snapshot::namespaces).await? {
         let Some(listing) = library_check::read(context, &namespace, ListingBound::All).await? else {
@@ -66,7 +82,11 @@ async fn read<T: Transport>(context: &Context<T>, second: &mut SecondVideos) -> 
             return Ok(());
         }
         let owners = library_check::owners_of(context, &listing).await?;
-        take_namespace(&namespace, &listing.videos, &owners, second);
+        for (item, copies) in copies_of(&listing.videos, &owners) {
+            if let Err(cause) = take_item(&namespace, item, copies, keep, second) {
+                second.kept.push((item, cause));
+            }
+        }
     }
     Ok(())
 }
@@ -84,7 +104,8 @@ const fn item_of(owner: VideoOwner) -> Option<ItemId> {
     }
 }
 
-fn take_namespace(namespace: &str, videos: &[ListedVideo], owners: &[VideoOwner], second: &mut SecondVideos) {
+/// Items with several videos of which one is not bound, each with its videos.
+fn copies_of(videos: &[ListedVideo], owners: &[VideoOwner]) -> Vec<(ItemId, Vec<ItemVideo>)> {
     let mut copies: HashMap<ItemId, Vec<ItemVideo>> = HashMap::new();
     // only items with a video that is not bound can have a second one: the others need no memory
     for owner in owners.iter().filter(|owner| !matches!(owner, VideoOwner::Bound(_))) {
@@ -106,11 +127,7 @@ fn take_namespace(namespace: &str, videos: &[ListedVideo], owners: &[VideoOwner]
     let mut copies: Vec<(ItemId, Vec<ItemVideo>)> =
         copies.into_iter().filter(|(_, copies)| copies.len() > 1).collect();
     copies.sort_by_key(|(item, _)| item.number());
-    for (item, copies) in copies {
-        if let Err(cause) = take_item(namespace, item, copies, second) {
-            second.kept.push((item, cause));
-        }
-    }
+    copies
 }
 
 /// Takes the second videos of one item, or says why none is taken.
@@ -118,6 +135,7 @@ fn take_item(
     namespace: &str,
     item: ItemId,
     mut copies: Vec<ItemVideo>,
+    keep: KeptVideo,
     second: &mut SecondVideos,
 ) -> Result<(), String> {
     if copies.iter().any(|copy| matches!(copy.owner, VideoOwner::Open(_))) {
@@ -133,22 +151,40 @@ fn take_item(
         let number = copy.video_no.as_str().to_owned();
         (copy.created_at, number.len(), number)
     });
-    let oldest = copies[0].video_no.clone();
     let is_bound = |copy: &ItemVideo| matches!(copy.owner, VideoOwner::Bound(_));
-    if let Some(bound) = copies[1..].iter().find(|copy| is_bound(copy)).filter(|_| !is_bound(&copies[0])) {
-        return Err(format!(
-            "the ledger has its younger video {}, and {oldest} is older: delete one of them by hand",
-            bound.video_no
-        ));
-    }
     let is_failed = |copy: &ItemVideo| copy.status == IndexStatus::Failed;
-    if let Some(good) = copies.iter().find(|copy| !is_failed(copy)).filter(|_| is_failed(&copies[0])) {
+    // one that failed and was replaced by a good one is not what the row has
+    if copies.iter().any(|copy| is_bound(copy) && !is_failed(copy)) {
+        copies.retain(|copy| !is_bound(copy) || !is_failed(copy));
+    }
+    let oldest = &copies[0];
+    if let Some(good) = copies.iter().find(|copy| !is_failed(copy)).filter(|_| is_failed(oldest)) {
         return Err(format!(
-            "its oldest video {oldest} failed to be indexed, and {} did not: delete the one that you do not want by hand",
-            good.video_no
+            "its oldest video {} failed to be indexed, and {} did not: the import with --retry-failed binds the row to that one \
+             and uploads nothing for it; then give this command again",
+            oldest.video_no, good.video_no
         ));
     }
-    let others = copies.into_iter().skip(1).filter(|copy| !is_bound(copy));
+    let younger = copies[1..].iter().find(|copy| is_bound(copy)).filter(|_| !is_bound(oldest));
+    let kept = match (younger, keep) {
+        (None, _) => oldest.video_no.clone(),
+        (Some(bound), KeptVideo::Bound) if bound.status == IndexStatus::Indexed => bound.video_no.clone(),
+        (Some(bound), KeptVideo::Bound) => {
+            return Err(format!(
+                "the video {} that the ledger has is not searchable, and {} is older: nothing is deleted before it is",
+                bound.video_no, oldest.video_no
+            ));
+        }
+        (Some(bound), KeptVideo::Oldest) => {
+            return Err(format!(
+                "the ledger has its younger video {}, and {} is older: --keep-bound deletes the older one. To keep the older one, \
+                 delete the younger one by telecine undo RUN (telecine explain {item} names the run), then import with \
+                 --reupload-deleted: it binds the row to the older one and uploads nothing for it",
+                bound.video_no, oldest.video_no
+            ));
+        }
+    };
+    let others = copies.into_iter().filter(|copy| copy.video_no != kept && !is_bound(copy));
     second.found.extend(others.map(|copy| SecondVideo {
         namespace: namespace.to_owned(),
         task: DeletionTask {
@@ -161,7 +197,7 @@ fn take_item(
             is_ordered: false,
             was_listed: true,
         },
-        oldest: oldest.clone(),
+        kept: kept.clone(),
     }));
     Ok(())
 }

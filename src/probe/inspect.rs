@@ -1,5 +1,7 @@
 //! The probe of one source: does it exist, is it a video, and does the service support it?
 
+use std::sync::Arc;
+
 use url::Url;
 
 use super::{
@@ -7,11 +9,13 @@ use super::{
     container::{Container, ContainerIndex, ContainerKind, kind_of},
     fetcher::{FetchRequest, FetchResponse, Fetcher, Method},
     finding::{self, ProbeFinding},
+    in_file,
     partial_file::PartialFile,
 };
 use crate::{
     blocking,
     domain::{ProbeVerdict, SourceUrl},
+    local_file::OpenFile,
     redact,
 };
 
@@ -25,6 +29,12 @@ const PART_MIN: u64 = 16 * 1024;
 const DEEP_FROM: u64 = 1024 * 1024;
 /// The largest size of all parts of one video, in bytes.
 const HELD_MAX: usize = 18 * 1024 * 1024;
+
+/// Where the parts of a video are read.
+pub(super) enum Place {
+    Host(Url),
+    File(Arc<OpenFile>),
+}
 
 impl<W: Fetcher> Prober<W> {
     /// Probes a source.
@@ -62,7 +72,7 @@ impl<W: Fetcher> Prober<W> {
             ContainerKind::Playlist => self.find_in_playlist(first, url).await?,
             ContainerKind::Container(container) => {
                 let bytes = PartialFile::new(first.body, size);
-                let found = self.find_in_container(container, bytes, &url).await;
+                let found = self.find_in_container(container, bytes, &Place::Host(url)).await;
                 found.map_err(|finding| finding.sized(size))?.sized(size)
             }
             ContainerKind::Page
@@ -104,7 +114,7 @@ impl<W: Fetcher> Prober<W> {
         &self,
         container: Container,
         mut bytes: PartialFile,
-        url: &Url,
+        place: &Place,
     ) -> Result<ProbeFinding, ProbeFinding> {
         let mut deep = None;
         for _ in 0..PARTS_MAX {
@@ -138,7 +148,7 @@ impl<W: Fetcher> Prober<W> {
                         // never closed
                         deep = self.deep_looks.acquire().await.ok();
                     }
-                    self.fetch_part(&mut bytes, at, length, url).await?;
+                    self.fetch_part(&mut bytes, at, length, place).await?;
                 }
             }
         }
@@ -153,13 +163,20 @@ impl<W: Fetcher> Prober<W> {
         bytes: &mut PartialFile,
         at: u64,
         length: u64,
-        url: &Url,
+        place: &Place,
     ) -> Result<(), ProbeFinding> {
         let length = usize::try_from(length.max(PART_MIN)).unwrap_or(usize::MAX);
         if bytes.held().saturating_add(length) > HELD_MAX {
             return Err(ProbeFinding::unclear("not_understood", "its index is too large"));
         }
-        let (part, _) = self.get(url.clone(), at, length).await?;
+        let url = match place {
+            Place::Host(url) => url.clone(),
+            Place::File(file) => {
+                bytes.add(at, in_file::read(file, at, length).await?);
+                return Ok(());
+            }
+        };
+        let (part, _) = self.get(url, at, length).await?;
         let is_it = part.status == 206 && part.range().is_some_and(|(first, _)| first == at);
         if !is_it {
             let found =
@@ -214,7 +231,7 @@ pub(super) fn refuse_status(got: &FetchResponse) -> Result<(), ProbeFinding> {
     })
 }
 
-fn refuse_kind(kind: ContainerKind) -> ProbeFinding {
+pub(super) fn refuse_kind(kind: ContainerKind) -> ProbeFinding {
     match kind {
         ContainerKind::Page => ProbeFinding::unfit("page", "a page, perhaps one to log in, and no video"),
         ContainerKind::Image => ProbeFinding::unfit("image", "an image"),
@@ -240,7 +257,7 @@ fn with_size(finding: ProbeFinding) -> ProbeFinding {
 
 /// `12.3 MB`, as the service counts.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     match bytes {
         0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),

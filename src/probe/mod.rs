@@ -17,13 +17,15 @@ mod fetcher;
 mod finding;
 mod hosts;
 pub mod http;
+mod in_file;
 mod inspect;
 mod partial_file;
 mod playlist;
 
 use std::{
-    future::{Future as _, poll_fn},
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -36,7 +38,7 @@ pub use fetcher::{FetchError, FetchRequest, FetchResponse, Fetcher, Method};
 
 use crate::{
     clock::Clock,
-    domain::{Limit, Probe, ProbeVerdict, Reach, SourceUrl},
+    domain::{FileStamp, Limit, Probe, ProbeVerdict, Reach, SourceUrl},
 };
 use finding::ProbeFinding;
 use hosts::Hosts;
@@ -90,9 +92,19 @@ impl<W: Fetcher> Prober<W> {
         })
     }
 
-    /// Probes one source. A panic of a library becomes the finding of this source.
+    /// Probes one source.
     pub async fn inspect(&self, address: &SourceUrl) -> Probe {
-        let mut inspect = pin!(self.find(address));
+        self.contained(self.find(address)).await
+    }
+
+    /// Probes a file on this machine, if it still is what its row says.
+    pub async fn inspect_file(&self, path: PathBuf, stamp: FileStamp) -> Probe {
+        self.contained(self.find_in_file(path, stamp)).await
+    }
+
+    /// A panic of a library becomes the finding of this source.
+    async fn contained(&self, inspect: impl Future<Output = ProbeFinding>) -> Probe {
+        let mut inspect = pin!(inspect);
         let contained = poll_fn(|context| {
             let step = catch_unwind(AssertUnwindSafe(|| inspect.as_mut().poll(context)));
             step.unwrap_or_else(|_| Poll::Ready(ProbeFinding::unclear("not_understood", NOT_UNDERSTOOD)))

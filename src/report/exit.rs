@@ -159,6 +159,7 @@ fn second_videos(library_diffs: &[LibraryDiff], open: &str, flags: &str) -> Opti
         DiffKind::Surplus | DiffKind::Rejected => true,
         DiffKind::Foreign => finding.item.is_some(),
         DiffKind::Missing
+        | DiffKind::OtherMarker
         | DiffKind::Unknown
         | DiffKind::TagsHidden
         | DiffKind::ResolvedByReview

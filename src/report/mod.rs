@@ -39,7 +39,7 @@ pub use reasons::Reason;
 pub use run_report::{ReportRequest, RunReport};
 pub use summary::{Compared, Counts, EndOfRun, QuotaUse, SCHEMA, Spend, Summary};
 pub use tables::TableSource;
-pub use text::{counted, show_run_report, show_status, show_summary, with_separators};
+pub use text::{callbacks_line, counted, show_run_report, show_status, show_summary, with_separators};
 pub use timeline::RunLimits;
 pub use unassigned::UnassignedRows;
 

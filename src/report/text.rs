@@ -130,7 +130,8 @@ fn spend_line(spend: &Spend) -> String {
 }
 
 /// `calls of the service: 120 received, 3 settled a request without a clear answer; 2 refused`.
-fn callbacks_line(callbacks: &CallCounts) -> String {
+#[must_use]
+pub fn callbacks_line(callbacks: &CallCounts) -> String {
     let CallCounts { received, settled, contradicted, refused, own_callbacks } = *callbacks;
     let mut text = format!("calls of the service: {} received", with_separators(received));
     let parts = [

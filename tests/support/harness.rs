@@ -91,6 +91,8 @@ pub struct Harness {
     pub files_root: Option<FilesRoot>,
     /// When the next upload may be sent, as the last run reported it.
     pub next_upload_at: Mutex<Option<UnixMillis>>,
+    /// The user's own rules for answers, as `--verdict` takes them.
+    pub user_rules: Vec<&'static str>,
 }
 
 /// The line to the service, which is down at times.
@@ -204,6 +206,7 @@ impl Harness {
             calls: Mutex::default(),
             files_root: None,
             next_upload_at: Mutex::default(),
+            user_rules: Vec::new(),
         };
         harness.write_rows(0..rows);
         harness
@@ -450,11 +453,14 @@ impl Harness {
             pipeline::restore_usage(&ledger, Some(run), self.limits.clone(), &clock, rng).await.unwrap();
         let context = Context {
             ledger,
-            api: Arc::new(ApiClient::new(Line {
-                direct: Direct::new(Arc::clone(&self.service), clock.clone(), self.key),
-                clock: clock.clone(),
-                outages: self.outages.clone(),
-            })),
+            api: Arc::new(
+                ApiClient::new(Line {
+                    direct: Direct::new(Arc::clone(&self.service), clock.clone(), self.key),
+                    clock: clock.clone(),
+                    outages: self.outages.clone(),
+                })
+                .with_user_rules(self.user_rules.iter().map(|rule| rule.parse().unwrap()).collect()),
+            ),
             sources: Arc::new(Sources::made_up()),
             limiter: Arc::new(limiter),
             clock,

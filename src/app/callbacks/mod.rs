@@ -1,10 +1,19 @@
 //! The receiver of calls of the service: the public address under which it is reached, and the server behind it.
 
+mod published;
 mod server;
+mod shared;
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use url::{Host, Url};
+
+pub use published::{latest_published, publish, publish_always, published};
+pub use shared::share_receivers;
+use shared::{Intakes, Registration, SharedReceiver};
 
 use super::Destination;
 use crate::{
@@ -93,46 +102,77 @@ pub struct CallbackRequest {
     pub listen: SocketAddr,
     /// `None`: no uploads are made, and only calls for earlier ones come.
     pub public_url: Option<PublicUrl>,
+    /// The receiver that listens there already, for several runs. `None`: the run has one of its own.
+    shared: Option<SharedReceiver>,
 }
 
 impl CallbackRequest {
+    /// A receiver of its own for a run.
+    #[must_use]
+    pub const fn new(listen: SocketAddr, public_url: Option<PublicUrl>) -> Self {
+        Self { listen, public_url, shared: None }
+    }
+
     /// Listens, before anything is sent. Calls are answered after [`BoundReceiver::serve`].
     pub(super) async fn bind(&self) -> Result<BoundReceiver, Error> {
-        let Self { listen, public_url } = self;
-        let bound = http_server::bind(*listen).await.map_err(|error| {
+        let place = match &self.shared {
+            Some(shared) => Place::Shared(shared.clone()),
+            None => Place::Own(self.listen().await?),
+        };
+        Ok(BoundReceiver { place, public_url: self.public_url.clone() })
+    }
+
+    async fn listen(&self) -> Result<BoundAddress, Error> {
+        let listen = self.listen;
+        http_server::bind(listen).await.map_err(|error| {
             Error::Usage(format!(
                 "--callback-listen {listen}: cannot listen there ({error}); nothing was sent; stop what uses the address, or name \
                  another one"
             ))
-        })?;
-        Ok(BoundReceiver { bound, public_url: public_url.clone() })
+        })
     }
+}
+
+/// Where a receiver listens.
+enum Place {
+    Own(BoundAddress),
+    Shared(SharedReceiver),
 }
 
 /// A receiver that listens and does not answer yet.
 pub(super) struct BoundReceiver {
-    bound: BoundAddress,
+    place: Place,
     public_url: Option<PublicUrl>,
 }
 
-/// A receiver that answers; dropping it stops it.
-pub(super) struct CallReceiver {
-    _server: HttpServer,
+/// A receiver that answers for a run; dropping it ends that.
+pub(super) enum CallReceiver {
+    Own { _server: HttpServer },
+    Shared { _registration: Registration },
 }
 
 impl BoundReceiver {
     /// Takes in calls beside a run, and says where.
     pub(super) async fn serve<T>(self, context: &Context<T>) -> Result<CallReceiver, Error> {
         let intake = CallIntake::open(context).await?;
-        let address = self.bound.address();
-        let server = server::serve(self.bound, intake);
+        let (address, receiver) = match self.place {
+            Place::Own(bound) => {
+                let (address, intakes) = (bound.address(), Intakes::default());
+                intakes.add(&Arc::new(intake));
+                (address, CallReceiver::Own { _server: server::serve(bound, intakes) })
+            }
+            Place::Shared(shared) => {
+                let address = shared.address;
+                (address, CallReceiver::Shared { _registration: shared.register(intake) })
+            }
+        };
         let from = match &self.public_url {
             Some(url) => format!("; the service calls {}/…", url.base()),
             None => String::new(),
         };
         let text = format!("calls of the service are received on {address}{from}");
         context.events.emit(context.clock.now(), &Event::Message { text });
-        Ok(CallReceiver { _server: server })
+        Ok(receiver)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The receiver over HTTP. The order of its checks is that of their cost: a request without a token costs no read and no write.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     Router,
@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 
+use super::shared::Intakes;
 use crate::{
     clock::Clock,
     http_server::{BoundAddress, ConnectionRules, HttpServer},
@@ -22,13 +23,16 @@ const REQUEST_TIME: Duration = Duration::from_secs(5);
 const BODY_MAX: usize = 4 * 1024;
 
 /// Serves in a task of its own.
-pub(super) fn serve(bound: BoundAddress, intake: CallIntake) -> HttpServer {
+pub(super) fn serve(bound: BoundAddress, intakes: Intakes) -> HttpServer {
     let rules = ConnectionRules { connections_max: CONNECTIONS_MAX, request_time_max: Some(REQUEST_TIME) };
-    bound.serve(Router::new().fallback(answer).with_state(Arc::new(intake)), rules)
+    bound.serve(Router::new().fallback(answer).with_state(intakes), rules)
 }
 
-async fn answer(State(intake): State<Arc<CallIntake>>, request: Request) -> (HeaderMap, StatusCode) {
+async fn answer(State(intakes): State<Intakes>, request: Request) -> (HeaderMap, StatusCode) {
     let mut headers = HeaderMap::new();
+    // a proxy may add or remove what is before the last part
+    let part = request.uri().path().rsplit('/').next().unwrap_or_default();
+    let Some(intake) = intakes.of(part) else { return (headers, StatusCode::NOT_FOUND) };
     if request.method() != Method::POST {
         intake.refused();
         headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -38,7 +42,6 @@ async fn answer(State(intake): State<Arc<CallIntake>>, request: Request) -> (Hea
 }
 
 async fn take(intake: &CallIntake, request: Request) -> StatusCode {
-    // a proxy may add or remove what is before the last part
     let part = request.uri().path().rsplit('/').next().unwrap_or_default();
     let attempt = match intake.admit(part) {
         Ok(attempt) => attempt,

@@ -40,15 +40,11 @@ pub(in crate::cli) struct CallbackArgs {
 
 impl CallbackListenArgs {
     pub(in crate::cli) fn request(&self) -> Option<CallbackRequest> {
-        self.callback_listen.map(|listen| CallbackRequest { listen, public_url: None })
+        self.callback_listen.map(|listen| CallbackRequest::new(listen, None))
     }
 }
 
 impl CallbackArgs {
-    pub(in crate::cli) const fn is_given(&self) -> bool {
-        self.listen.callback_listen.is_some()
-    }
-
     pub(in crate::cli) fn request(
         &self,
         destination: &Destination,
@@ -57,7 +53,7 @@ impl CallbackArgs {
             (None, None) => Ok(None),
             (Some(listen), Some(text)) => {
                 let public_url = Some(PublicUrl::parse(text, destination)?);
-                Ok(Some(CallbackRequest { listen, public_url }))
+                Ok(Some(CallbackRequest::new(listen, public_url)))
             }
             (Some(_), None) => Err(Error::Usage(
                 "--callback-listen needs --public-url: the address under which the service reaches it"

@@ -4,6 +4,7 @@ use clap::Args;
 
 use crate::{
     app::limits::GivenLimits,
+    cli::args::values,
     domain::{Cap, Rate},
 };
 
@@ -24,6 +25,17 @@ pub(in crate::cli) struct UploadLimitArgs {
     /// 2-hour cap of the account is learned from refusals.
     #[arg(long, value_name = "N/PERIOD", env = "TELECINE_CAP", value_delimiter = ',')]
     pub(in crate::cli) cap: Vec<Cap>,
+}
+
+/// How fast to send files.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Limits")]
+pub(in crate::cli) struct BandwidthArgs {
+    /// The bandwidth of all files together, such as 10MiB: bytes per second [default: unlimited].
+    ///
+    /// It is for files on this machine. The service fetches other videos itself. A plan knows how long files take only with it.
+    #[arg(long, value_name = "SIZE", env = "TELECINE_BWLIMIT", value_parser = values::bandwidth)]
+    pub(in crate::cli) bwlimit: Option<u64>,
 }
 
 /// How often to read.

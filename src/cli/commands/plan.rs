@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use clap::Args;
+use indicatif::DecimalBytes;
 use serde::Serialize;
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
         accounts::Accounts,
         args::{
             ManifestArgs, PriceArgs, ReadOnlyLedgerArgs, RowArgs,
-            limits::{ReadLimitArgs, UploadLimitArgs, given},
+            limits::{BandwidthArgs, ReadLimitArgs, UploadLimitArgs, given},
         },
         output::{CommandEnd, print, print_end, progress::Working, show_unassigned},
     },
@@ -35,6 +36,8 @@ pub(in crate::cli) struct PlanArgs {
     ledger: ReadOnlyLedgerArgs,
     #[command(flatten)]
     limits: UploadLimitArgs,
+    #[command(flatten)]
+    bandwidth: BandwidthArgs,
     #[command(flatten)]
     reads: ReadLimitArgs,
     #[command(flatten)]
@@ -92,6 +95,7 @@ fn plan_of(args: &PlanArgs) -> Result<Plan, Error> {
         reruns: args.rows.reruns(),
         probe_age_max: args.rows.probe_age_max(),
         price: args.price.price(),
+        bandwidth: args.bandwidth.bwlimit,
     };
     let manifests = args.manifest.open_alone(args.json)?;
     let working = Working::on("reading the manifests and comparing them with the ledger; nothing is sent");
@@ -159,6 +163,22 @@ fn import_of(arguments: impl Iterator<Item = String>, id: &str) -> String {
     words.join(" ")
 }
 
+/// What is known of the time that files take.
+fn files_of(plan: &Plan) -> String {
+    let (files, bytes) = (counted(plan.files, "file", "files"), DecimalBytes(plan.file_bytes));
+    match plan.transfer_seconds {
+        _ if plan.files == 0 => String::new(),
+        Some(seconds) => {
+            let duration = format_duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+            format!("  {files} of {bytes} take {duration} at --bwlimit, which these times include\n")
+        }
+        None => format!(
+            "  {files} of {bytes}: how long they take is not known, and these times do not include it. Add --bwlimit with the \
+             bandwidth of your line\n"
+        ),
+    }
+}
+
 fn show_plan(plan: &Plan) -> String {
     let mut text = String::new();
     let duration = |seconds: i64| format_duration(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
@@ -183,6 +203,7 @@ fn show_plan(plan: &Plan) -> String {
     if plan.would_send > 0 {
         let limits = plan.limits.join(" and ");
         let _ = writeln!(text, "\n  at {limits}: {}, all sent by {}", duration(plan.seconds), plan.finish_at);
+        text.push_str(&files_of(plan));
         for other in &plan.other_rates {
             let _ = writeln!(
                 text,

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    app::running::running,
+    app::{callbacks::published, running::running},
     cli::{
         args::ReadOnlyLedgerArgs,
         output::{
@@ -16,10 +16,10 @@ use crate::{
         },
     },
     clock::Clock,
-    domain::RowCounts,
+    domain::{CallCounts, RowCounts},
     error::{Error, ExitCode},
     ledger::{LedgerPlace, RunRow, RunUploads, Snapshot},
-    report::{Counts, with_separators},
+    report::{Counts, callbacks_line, with_separators},
 };
 
 /// Flags of `telecine runs`.
@@ -113,6 +113,8 @@ pub(in crate::cli) struct RunDetailBody {
     items: Counts,
     /// The manifests that it read.
     manifests: Vec<String>,
+    /// Calls of the service. `null`: the run received none.
+    calls: Option<CallCounts>,
 }
 
 /// Shows the runs of the ledger.
@@ -153,11 +155,12 @@ fn show(args: &RunShowArgs) -> Result<ExitCode, Error> {
     let items = Counts::from(&snapshot.state_counts_of_run(id)?);
     let manifests: Vec<String> =
         snapshot.manifests_of_run(id)?.into_iter().map(|(_, path, _)| path).collect();
+    let calls = published(&snapshot, &run.name)?;
     if args.json {
         let run = RunLine::of(&run, uploads, now.is_some());
         print_end(
             &CommandEnd::of(ExitCode::Success),
-            &RunDetailBody { ledger: path, run, rows, items, manifests },
+            &RunDetailBody { ledger: path, run, rows, items, manifests, calls },
         )?;
         return Ok(ExitCode::Success);
     }
@@ -183,6 +186,9 @@ fn show(args: &RunShowArgs) -> Result<ExitCode, Error> {
     for (count, [one, many]) in numbers.iter().filter(|(count, _)| *count > 0) {
         let what = if *count == 1 { one } else { many };
         let _ = writeln!(text, "  {:>9} {what}", with_separators(*count));
+    }
+    if let Some(counts) = &calls {
+        let _ = writeln!(text, "\n  {}", callbacks_line(counts));
     }
     let _ = writeln!(text, "\n  its items: telecine list --run {}{}", run.name, args.ledger.flags(&path));
     print(&text)?;

@@ -12,7 +12,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    app::running::{RunState, RunningRun, running},
+    app::{
+        callbacks::latest_published,
+        running::{RunState, RunningRun, running},
+        undo::open_deletions_text,
+    },
     cli::{
         args::{PriceArgs, ReadOnlyLedgerArgs},
         block_on,
@@ -22,7 +26,7 @@ use crate::{
         },
     },
     clock::Clock,
-    domain::{State, counted, format_duration, shown_name},
+    domain::{CallCounts, State, counted, format_duration, shown_name},
     error::{Error, ExitCode},
     ledger::{FilesSent, LastError, LedgerPlace, RunRow, Snapshot},
     redact,
@@ -74,8 +78,18 @@ pub(in crate::cli) struct StatusBody {
     next_poll_at: Option<String>,
     /// The run that uses the ledger now. `null`: none does.
     running: Option<RunningBody>,
+    /// Calls of the service in the latest of these runs that received any. `null`: none did.
+    calls: Option<CallsBody>,
     /// The latest runs, the newest first.
     runs: Vec<RunBody>,
+}
+
+/// Calls of the service in a run. Of one that goes on they are at most 30 seconds old.
+#[derive(Serialize, JsonSchema)]
+struct CallsBody {
+    run: String,
+    #[serde(flatten)]
+    counts: CallCounts,
 }
 
 /// A run that another process carries out now.
@@ -173,6 +187,9 @@ struct Shown {
     items: Counts,
     spend: Spend,
     deletions_open: u64,
+    /// The commands that end these deletions.
+    undo_commands: String,
+    calls: Option<(String, CallCounts)>,
     runs: Vec<RunRow>,
     running: Option<(RunningRun, RunState)>,
 }
@@ -198,6 +215,7 @@ pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
             deletions_open: shown.deletions_open,
             next_poll_at: snapshot.next_poll_at()?.map(|timestamp| timestamp.to_string()),
             running: running.transpose()?,
+            calls: shown.calls.map(|(run, counts)| CallsBody { run, counts }),
             runs: shown.runs.iter().map(RunBody::from).collect(),
         };
         print_end(&CommandEnd::of(ExitCode::Success), &body)?;
@@ -214,8 +232,10 @@ fn read(args: &StatusArgs, path: &LedgerPlace, snapshot: &Snapshot) -> Result<Sh
     let items = Counts::from(&snapshot.state_counts()?);
     let spend = Spend::of(snapshot, &items, args.price.price())?;
     let deletions_open = snapshot.open_deletions()?;
+    let undo_commands = open_deletions_text(snapshot, &args.ledger.flags(path))?;
     let (service, runs) = (snapshot.origin()?, snapshot.runs(RUNS_SHOWN)?);
-    Ok(Shown { service, items, spend, deletions_open, runs, running })
+    let calls = latest_published(snapshot, &runs)?;
+    Ok(Shown { service, items, spend, deletions_open, undo_commands, calls, runs, running })
 }
 
 fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
@@ -225,7 +245,8 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
         let videos = counted(shown.deletions_open, "video is", "videos are");
         let _ = writeln!(
             text,
-            "  {videos} ordered to be deleted, not proven to be gone: run the same telecine undo again"
+            "  {videos} ordered to be deleted, not proven to be gone: {}",
+            shown.undo_commands
         );
     }
     if let Some((run, state)) = &shown.running {
@@ -247,6 +268,9 @@ fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
             let cause = cause.as_ref().map(|cause| format!(": {}", redact::clean(cause))).unwrap_or_default();
             let _ = writeln!(text, "    last error: {at} item {item} {}{cause}", shown_name(event));
         }
+    }
+    if let Some((run, counts)) = &shown.calls {
+        let _ = writeln!(text, "\n  {} (run {run})", report::callbacks_line(counts));
     }
     if !shown.runs.is_empty() {
         let now = shown.running.as_ref().map(|(run, _)| (run.row.name.as_str(), run.process.as_str()));

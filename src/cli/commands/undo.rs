@@ -22,7 +22,7 @@ use crate::{
     error::{Error, ExitCode},
     ledger::{DeletionOrder, ItemId, LedgerPlace, Restored, RunVideo, Snapshot, UndoAction},
     manifest::Filter,
-    pipeline::{self, DeletionStop, SecondVideo, SecondVideos, UnfinishedDeletion},
+    pipeline::{self, DeletionStop, KeptVideo, SecondVideo, SecondVideos, UnfinishedDeletion},
     redact,
     report::{self, SCHEMA, shell_word},
 };
@@ -42,6 +42,12 @@ pub(in crate::cli) struct UndoArgs {
     /// Second videos carry a marker of the same row. Reads the whole library.
     #[arg(long, env = "TELECINE_DUPLICATES", conflicts_with_all = ["run", "filters"])]
     duplicates: bool,
+
+    /// Where the ledger has the younger of two videos of a row, keep that one and delete the older one.
+    ///
+    /// Without it both are kept and named.
+    #[arg(long, env = "TELECINE_KEEP_BOUND", requires = "duplicates")]
+    keep_bound: bool,
 
     /// Only rows whose manifest columns match COLUMN=VALUE.
     ///
@@ -133,14 +139,14 @@ fn undo_run(args: &UndoArgs, name: &str) -> Result<ExitCode, Error> {
     let run_name = snapshot.run(run)?.name;
     let plan = undo::plan(&snapshot, run, &args.filters, |video, action| show_video(args, video, action))?;
     let open_deletions = snapshot.open_deletions()?;
+    let commands =
+        undo::open_deletions_text(&snapshot, &args.run_args.ledger.flags(args.run_args.target(), &path))?;
     drop(snapshot);
-    let mut body = body_of(args, &plan);
-    body.run = Some(run_name.clone());
+    let body = UndoBody { run: Some(run_name.clone()), ..body_of(args, &plan) };
     if plan.delete == 0 && open_deletions > 0 {
         let videos = report::counted(open_deletions, "video", "videos");
         let reason = format!(
-            "{NOTHING} (of run {run_name}), but {videos} of other runs were ordered to be deleted and are not proven to be gone: \
-             give telecine undo with the name of their run (telecine runs)"
+            "{NOTHING} (of run {run_name}), but {videos} were ordered to be deleted and are not proven to be gone: {commands}"
         );
         return end(args, ExitCode::Temporary, reason, &body);
     }
@@ -173,10 +179,11 @@ async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
     let signal_state = signals::listen(&request, STOPPING)?;
     let open = app::open(&request, Restored::Refused, args.yes.then_some("undo")).await?;
     let drain = &open.context.signals.drain;
+    let keep = if args.keep_bound { KeptVideo::Bound } else { KeptVideo::Oldest };
     let second = tokio::select! {
         biased;
         () = drain.cancelled() => return end_stopped(args, &open, &signal_state).await,
-        second = pipeline::second_videos(&open.context) => second?,
+        second = pipeline::second_videos(&open.context, keep) => second?,
     };
     if let Some(cause) = &second.incomplete {
         let reason = format!("the library cannot be compared ({cause}); nothing was deleted");
@@ -189,7 +196,8 @@ async fn undo_duplicates(args: &UndoArgs) -> Result<ExitCode, Error> {
     let body = body_of(args, &plan);
     if !args.yes || all == 0 {
         finish(&open.context.events).await;
-        let command = command_of(args, &path, "--duplicates");
+        let what = if args.keep_bound { "--duplicates --keep-bound" } else { "--duplicates" };
+        let command = command_of(args, &path, what);
         if args.yes {
             return end_open(args, &open, ExitCode::Success, NOTHING.to_owned(), body).await;
         }
@@ -285,8 +293,8 @@ async fn show_of_item(
 }
 
 async fn show_second(args: &UndoArgs, open: &OpenRun, second: &SecondVideos) -> Result<(), Error> {
-    for SecondVideo { task, oldest, .. } in &second.found {
-        let reason = format!("{oldest} is older");
+    for SecondVideo { task, kept, .. } in &second.found {
+        let reason = format!("{kept} is kept");
         show_of_item(args, open, "delete", Some(&task.video_no), task.item, &reason).await?;
     }
     for (item, cause) in &second.kept {

@@ -138,8 +138,14 @@ fn agreement(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
     let any = |kinds: &[DiffKind]| {
         library_diffs.iter().any(|library_diff| kinds.iter().any(|kind| library_diff.count(*kind) > 0))
     };
-    let differing =
-        [DiffKind::Missing, DiffKind::Surplus, DiffKind::Rejected, DiffKind::Foreign, DiffKind::Undeleted];
+    let differing = [
+        DiffKind::Missing,
+        DiffKind::Surplus,
+        DiffKind::Rejected,
+        DiffKind::OtherMarker,
+        DiffKind::Foreign,
+        DiffKind::Undeleted,
+    ];
     if any(&differing) {
         (ExitCode::NeedsReview, "service and ledger differ: see library_diff.csv")
     } else if any(&[DiffKind::Open, DiffKind::TagsHidden]) {

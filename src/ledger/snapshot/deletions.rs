@@ -89,6 +89,21 @@ impl Snapshot {
         self.count("SELECT count(*) FROM deletion WHERE gone_at IS NULL", [])
     }
 
+    /// The runs whose videos were ordered to be deleted and are not proven to be gone, oldest first, each with how many. `None`: second
+    /// videos, which are of no run.
+    pub fn runs_with_open_deletions(&self) -> Result<Vec<(Option<String>, u64)>, LedgerError> {
+        let sql = "SELECT run.name, count(*) AS videos FROM deletion LEFT JOIN attempt ON attempt.id = deletion.attempt \
+                   LEFT JOIN run ON run.id = attempt.run WHERE deletion.gone_at IS NULL GROUP BY run.id, run.name \
+                   ORDER BY run.id";
+        let mut statement = self.connection.prepare(sql)?;
+        let mut rows = statement.query([])?;
+        let mut runs = Vec::new();
+        while let Some(row) = rows.next()? {
+            runs.push((row.get("name")?, unsigned(&row, "videos")?));
+        }
+        Ok(runs)
+    }
+
     /// Videos of a namespace that must stay, newest first: a listing that shows none of them proves nothing. Those that `run`
     /// made are left out.
     pub fn kept_videos(

@@ -99,8 +99,12 @@ impl Store {
             .prepare("SELECT state, video_no FROM attempt WHERE id = ?1")?
             .find_row([attempt.0], read)?;
         let Some((state, bound)) = known else { return Ok(CallReceipt::NoRequest) };
+        let numbers = self.count("SELECT count(*) FROM callback WHERE attempt = ?1", [attempt.0])?;
         if let Some(bound) = bound {
             if bound != video_no.as_str() {
+                if numbers < NUMBERS_MAX {
+                    self.record_late_call(attempt, video_no, at)?;
+                }
                 let bound = video_no_of(&bound)?;
                 return Ok(CallReceipt::Contradicts(CallContradiction::Bound(bound)));
             }
@@ -113,6 +117,9 @@ impl Store {
             return Ok(CallReceipt::Known);
         }
         if !matches!(state.as_str(), "sending" | "in_doubt" | "accepted_unidentified" | "needs_review") {
+            if numbers < NUMBERS_MAX {
+                self.record_late_call(attempt, video_no, at)?;
+            }
             return Ok(CallReceipt::Contradicts(CallContradiction::Ended(state)));
         }
         let again = self
@@ -122,7 +129,6 @@ impl Store {
         if again > 0 {
             return Ok(CallReceipt::Repeated);
         }
-        let numbers = self.count("SELECT count(*) FROM callback WHERE attempt = ?1", [attempt.0])?;
         if numbers < NUMBERS_MAX {
             self.change_one(
                 "INSERT INTO callback (attempt, video_no, at, due_at) VALUES (?1, ?2, ?3, ?3)",

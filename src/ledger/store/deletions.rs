@@ -27,12 +27,13 @@ impl Store {
         tasks: &[DeletionTask],
         at: UnixMillis,
     ) -> Result<(), LedgerError> {
-        // the latest request of its item, and accepted; or no request at all
+        // the latest request of its item, and accepted; or no request at all, but one that the item has replaced
         let mut statement = self.connection.prepare(
             "INSERT INTO deletion (video_no, item, attempt, namespace, run, ordered_at, who, why, listed) \
              SELECT ?1, item.id, CAST(?3 AS BIGINT), item.namespace, ?5, ?6, ?7, ?8, ?9 FROM item \
              WHERE item.id = ?2 AND item.namespace = ?4 AND CASE WHEN CAST(?3 AS BIGINT) IS NULL \
-             THEN NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = ?1) \
+             THEN NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.video_no = ?1 \
+             AND NOT (attempt.item = item.id AND attempt.state = 'superseded')) \
              ELSE item.attempt = ?3 AND item.state IN ('accepted', 'indexed', 'failed') \
              AND EXISTS (SELECT 1 FROM attempt WHERE attempt.id = ?3 AND attempt.video_no = ?1) END \
              ON CONFLICT (video_no) DO UPDATE SET listed = max(deletion.listed, excluded.listed), gone_at = NULL",

@@ -3,8 +3,7 @@
 use super::Store;
 use crate::{
     domain::{
-        AddressDigest, FieldChange, ManifestRow, Probe, ProbeVerdict, Problem, Reach, SourceUrl, State,
-        is_file_address,
+        AddressDigest, FieldChange, ManifestRow, Probe, ProbeVerdict, Problem, Reach, State, Submission,
     },
     ledger::{
         DeletedRows, DriftedRows, FailedRows, LedgerError, PlannedAction, ProbeRequirement, RerunPolicy,
@@ -61,7 +60,6 @@ impl Snapshot {
         reruns: RerunPolicy,
         requirement: &ProbeRequirement,
     ) -> Result<Option<Problem>, LedgerError> {
-        let own = &row.submission.url;
         let known = self.known_item(row)?;
         let planned_action =
             known.as_ref().map_or(Ok(PlannedAction::New), |known| prospect_of(known, row, reruns))?;
@@ -76,15 +74,15 @@ impl Snapshot {
                     State::Sending | State::InDoubt | State::AcceptedUnidentified | State::NeedsReview,
                 ),
                 Some((.., sent)),
-            ) => Some(submission_of(sent)?.url),
+            ) => Some(submission_of(sent)?),
             (PlannedAction::Left(_) | PlannedAction::Drifted(_), _) => return Ok(None),
         };
-        for url in std::iter::once(own).chain(&earlier) {
-            if let Some((class, message, fix)) = self.lack_of(url, requirement)? {
+        for submission in std::iter::once(&row.submission).chain(&earlier) {
+            if let Some((class, message, fix)) = self.lack_of(submission, requirement)? {
                 return Ok(Some(Problem {
                     column: requirement.column.clone(),
                     column_number: requirement.column_number,
-                    value: url.to_string(),
+                    value: submission.url.to_string(),
                     class: class.to_owned(),
                     message,
                     fix: fix.to_owned(),
@@ -97,15 +95,11 @@ impl Snapshot {
     /// What an address lacks.
     fn lack_of(
         &self,
-        url: &SourceUrl,
+        submission: &Submission,
         requirement: &ProbeRequirement,
     ) -> Result<Option<ProbeWords>, LedgerError> {
-        if is_file_address(url.as_str()) {
-            let message = "a file on this machine is not probed".to_owned();
-            return Ok(Some(("probe_missing", message, "leave --probed-only out")));
-        }
         let hint = "probe it first: telecine check --probe; or leave --probed-only out";
-        Ok(match self.probe(url.digest())? {
+        Ok(match self.probe(submission.url.digest_with(submission.file.as_ref()))? {
             None => Some(("probe_missing", "this source was not probed yet".to_owned(), hint)),
             Some(probe) if probe.verdict != ProbeVerdict::Supported => {
                 let class = if probe.verdict == ProbeVerdict::Unsupported {

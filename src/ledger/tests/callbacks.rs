@@ -120,3 +120,25 @@ async fn a_number_that_is_bound_to_another_request_is_known_to_be_wrong() {
     let called = fixture.read(Snapshot::called_numbers).await;
     assert_eq!((called.len(), called[0].attempt, called[0].is_wrong), (1, AttemptId(2), true));
 }
+
+#[tokio::test]
+async fn a_call_for_a_request_that_has_ended_keeps_its_row_from_being_sent_before_a_search() {
+    let fixture = Fixture::new().await;
+    fixture.admit(vec![row(2, "a", &[])]).await;
+    let claim = fixture.claim(T0).await;
+    fixture.settle(claim.attempt, plain(ItemEvent::RefusedForNow, T0)).await.unwrap();
+    assert!(fixture.read(|snapshot| snapshot.held_resends(9)).await.is_empty(), "it waits for its turn only");
+    let ended = || CallReceipt::Contradicts(CallContradiction::Ended("refused".to_owned()));
+    for (number, ms) in [("VI000001", 1_000), ("VI000001", 2_000), ("VI000002", 3_000), ("VI000003", 4_000)] {
+        assert_eq!(fixture.call(1, number, ms).await, ended());
+    }
+    assert_eq!(fixture.read(|snapshot| snapshot.held_resends(9)).await.len(), 1);
+    let called = fixture.read(|snapshot| snapshot.unbound_numbers_called_for(ItemId(1))).await;
+    let called: Vec<(&str, i64)> = called.iter().map(|(no, at)| (no.as_str(), at.since_ms(T0))).collect();
+    assert_eq!(called, [("VI000001", 1_000), ("VI000002", 3_000)], "at most two numbers are kept");
+    assert_eq!(fixture.next_look_up_ms().await, None, "nothing is bound by it");
+    fixture.write(|store| store.release(ItemId(1))).await;
+    fixture.claim(T0.plus_ms(60_000)).await;
+    assert_eq!(fixture.call(1, "VI000001", 70_000).await, ended());
+    assert!(fixture.read(|snapshot| snapshot.held_resends(9)).await.is_empty(), "its row was sent again");
+}

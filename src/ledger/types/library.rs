@@ -1,7 +1,7 @@
 //! The service's videos as the ledger recognises them.
 
 use crate::{
-    domain::{State, UnixMillis, VideoNo},
+    domain::{SourceUrl, State, UnixMillis, VideoNo},
     ledger::ItemId,
 };
 
@@ -49,6 +49,18 @@ pub struct BoundItem {
     pub cause: Option<String>,
     /// Whether its deletion was ordered. It is proven when the item is deleted.
     pub is_deletion_ordered: bool,
+}
+
+/// A video that is bound to an item, and carries the marker of another row.
+#[derive(Clone, Debug)]
+pub struct OtherMarker {
+    pub video_no: VideoNo,
+    /// The item that it is bound to.
+    pub item: ItemId,
+    /// The source of that item.
+    pub url: SourceUrl,
+    /// The item that its marker names. `None`: it is in another ledger.
+    pub names: Option<ItemId>,
 }
 
 /// The outcome of the recovery of one video.

@@ -25,7 +25,7 @@ pub use evidence::{
     Bindings, BoundVideo, ControlVideo, HeldResend, ObservedDelays, PossibleSender, SentTags, ServiceTime,
     UnresolvedAttempt, UnresolvedAttempts,
 };
-pub use library::{BoundItem, LibraryVideo, Recovered, VideoOwner};
+pub use library::{BoundItem, LibraryVideo, OtherMarker, Recovered, VideoOwner};
 pub use order::{Order, OrderId, OrderResult};
 pub use polling::{Observation, PollResult, PollTask};
 pub use review::{Question, ReviewAnswer, ReviewDecision, ReviewOutcome};

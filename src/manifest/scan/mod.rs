@@ -9,6 +9,7 @@ use super::{
     Manifest, ManifestError,
     borrowed_row::BorrowedRow,
     convert::{Explanation, problem_at},
+    dedup::SeenKeys,
     lint::PlaceCounts,
     mapping::{Field, FirstColumns},
     workers,
@@ -145,6 +146,7 @@ pub fn scan(
         seen: SeenRows::new(),
         seen_content: SeenRows::new(),
         seen_urls: SeenRows::new(),
+        ids: IdsOfManifest::default(),
         duplicates: KeptDuplicates::default(),
         places: PlaceCounts::new(),
         paths: manifests.iter().map(|manifest| manifest.path().to_owned()).collect(),
@@ -155,12 +157,16 @@ pub fn scan(
         scanner.seen.begin_manifest();
         scanner.seen_content.begin_manifest();
         scanner.seen_urls.begin_manifest();
-        let columns = manifest.columns.firsts();
+        scanner.ids = IdsOfManifest::default();
+        let (columns, seeks_ids) = (manifest.columns.firsts(), manifest.seeks_ids);
         let origin = ScannedManifest { manifest: at, path: &path, columns: &columns };
         manifest.warn_at(order.now);
         let (table, row_reader) = manifest.parts();
         let digest = |line: u64, made: Result<BorrowedRow<'_>, RowError>| {
-            made.map(|mut borrowed_row| Good::of(line, &mut borrowed_row, order.wants_rows))
+            made.map(|mut borrowed_row| {
+                let id = seeks_ids.then(|| borrowed_row.id_key()).flatten();
+                Good { id, ..Good::of(line, &mut borrowed_row, order.wants_rows) }
+            })
         };
         workers::read(table, &row_reader, digest, |rows| {
             rows.into_iter().all(|row| {
@@ -176,7 +182,8 @@ pub fn scan(
         scanner.scan.unmatched += manifest.unmatched();
         let named = |notice: String| if has_several { format!("{path}: {notice}") } else { notice };
         let changed = manifest.check_unchanged().err().map(|_| WRITTEN.to_owned());
-        scanner.scan.notices.extend(manifest.notices().into_iter().chain(changed).map(named));
+        let notes = manifest.whole_file_notes(scanner.ids.shared.as_ref());
+        scanner.scan.notices.extend(manifest.notices().into_iter().chain(notes).chain(changed).map(named));
         if scanner.scan.ended_early {
             break;
         }
@@ -188,6 +195,29 @@ pub fn scan(
     Ok(scanner.scan)
 }
 
+/// Ids that are under several urls: the rows of a manifest that have an id which an earlier row has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SharedIds {
+    /// The lines of the first two.
+    pub(super) first: u64,
+    pub(super) line: u64,
+    pub(super) rows: u64,
+}
+
+/// The ids of the videos of one manifest. A video is met once, so an id that comes again is under another url.
+#[derive(Default)]
+struct IdsOfManifest {
+    seen: SeenKeys,
+    shared: Option<SharedIds>,
+}
+
+impl IdsOfManifest {
+    fn take(&mut self, id: &[u8; 16], line: u64) {
+        let Some(first) = self.seen.first_line(id, line) else { return };
+        self.shared.get_or_insert(SharedIds { first, line, rows: 0 }).rows += 1;
+    }
+}
+
 /// What is kept of a row that can be sent.
 struct Good {
     line: u64,
@@ -196,6 +226,8 @@ struct Good {
     content: Option<Box<([u8; 16], String)>>,
     /// The key by the address alone, where another is used.
     url_key: Option<[u8; 16]>,
+    /// The digest of its id, where ids under several urls are looked for.
+    id: Option<[u8; 16]>,
     place: Option<Coordinates>,
     is_full: bool,
     warnings: Vec<Problem>,
@@ -214,6 +246,7 @@ impl Good {
             key: borrowed_row.key().0,
             content,
             url_key: borrowed_row.url_key().map(|key| key.0),
+            id: None,
             place: borrowed_row.coordinates,
             is_full: borrowed_row.tags.len() >= Submission::TAGS_MAX,
             warnings: std::mem::take(&mut borrowed_row.warnings),
@@ -236,6 +269,7 @@ struct Scanner {
     seen_content: SeenRows,
     /// Addresses, where ids say which video a row is.
     seen_urls: SeenRows,
+    ids: IdsOfManifest,
     /// They are met at the end, once it is known what differs.
     duplicates: KeptDuplicates,
     places: PlaceCounts,
@@ -274,6 +308,9 @@ impl Scanner {
         }
         self.look_for_same_content(&mut row, origin);
         self.look_for_same_url(&mut row, origin);
+        if let Some(id) = &row.id {
+            self.ids.take(id, line);
+        }
         self.scan.warned += u64::from(!row.warnings.is_empty());
         count(&mut self.scan.warnings, path, line, &row.warnings);
         meet(path, ScannedRow::Good { line, warnings: &row.warnings, row: row.row.as_deref() });

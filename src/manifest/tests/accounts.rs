@@ -1,6 +1,6 @@
 //! Rows of several accounts: each is read for one of them, or is for none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -35,10 +35,12 @@ fn lines(spec: &ManifestSpec) -> Vec<u64> {
 fn every_row_is_of_one_account_or_of_none() {
     let shelf = Shelf::new();
     let spec = mapped(&shelf);
-    let mut unassigned = Vec::new();
-    let counts = Manifest::open(&spec)
+    let (mut counts, mut unassigned) = (BTreeMap::new(), Vec::new());
+    Manifest::open(&spec)
         .unwrap()
-        .count_accounts(&known(), |row| unassigned.push((row.line, row.problems[0].class.clone())))
+        .count_accounts(&known(), &mut counts, |row| {
+            unassigned.push((row.line, row.problems[0].class.clone()));
+        })
         .unwrap();
     assert_eq!(counts.into_iter().collect::<Vec<_>>(), [("alpha".to_owned(), 2), ("beta".to_owned(), 2)]);
     let classes: Vec<(u64, &str)> = unassigned.iter().map(|(line, class)| (*line, class.as_str())).collect();

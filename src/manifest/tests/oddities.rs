@@ -411,3 +411,30 @@ fn one_tag_that_is_an_object_among_lists_is_a_tag() {
     let tags: Vec<Vec<String>> = rows.map(|row| row.unwrap().submission.tags).collect();
     assert_eq!(tags, [vec!["a", "b"], vec!["c"]]);
 }
+
+#[test]
+fn a_check_finds_shared_ids_and_halves_of_the_day_also_far_behind_the_first_rows() {
+    let shelf = Shelf::new();
+    let noted = |id: &dyn Fn(usize) -> usize, half: &dyn Fn(usize) -> &'static str| {
+        let rows: Vec<String> = (0..9_000)
+            .map(|n| {
+                format!("https://h/{n}.mp4,{},2019-05-06,{}\n", id(n), if n > 8_000 { half(n) } else { "" })
+            })
+            .collect();
+        let spec = shelf.put(format!("url,id,date,half\n{}", rows.concat()).as_bytes());
+        let mut manifests = [Manifest::open(&spec).unwrap()];
+        assert!(manifests[0].column_notes().is_empty(), "{:?}", manifests[0].column_notes());
+        scan(&mut manifests, order(), |_, _| {}).unwrap().notices.join("\n")
+    };
+    assert_eq!(noted(&|n| n, &|_| ""), "");
+    let said = noted(&|n| if n > 8_500 { 8_499 } else { n }, &|n| if n % 2 == 0 { "AM" } else { " p.m. " });
+    assert!(
+        said.contains("id: 499 rows have an id of id that an earlier row has under another url, first on lines 8501 and 8503"),
+        "{said}"
+    );
+    assert!(
+        said.contains("half says AM or PM and is not read; --map \"datetime={date} {half}\" reads it"),
+        "{said}"
+    );
+    assert_eq!(noted(&|n| n, &|n| if n == 8_999 { "noon" } else { "AM" }), "");
+}

@@ -61,7 +61,8 @@ async fn look_up_one<T: Transport>(
     context.ledger.write(move |store| store.look_up_again(attempt, again_at)).await?;
     let is_free = |known: &KnownOfNumber| known.bindings.bound.is_empty();
     if is_free(&known(context, called).await?)
-        && let Some(video) = read_video(context, &unresolved.submission.namespace, video_no).await?
+        && let VideoRead::Shown(video) =
+            read_video(context, &unresolved.submission.namespace, video_no).await?
     {
         // requests may have been answered, and calls may have come, during the read
         let known = known(context, called).await?;
@@ -111,23 +112,31 @@ fn contradiction(known: &KnownOfNumber, called: &CalledAttempt) -> Option<String
     other.map(|other| format!("also for request {}; calls settle neither", other.attempt))
 }
 
-/// The video of this number. `None`: it is not shown, or the read failed; both prove nothing.
-async fn read_video<T: Transport>(
+/// What a read by number shows. What is not shown, or cannot be read, proves nothing.
+pub(super) enum VideoRead {
+    Shown(ListedVideo),
+    NotShown,
+    Failed,
+}
+
+/// Reads the video of this number.
+pub(super) async fn read_video<T: Transport>(
     context: &Context<T>,
     namespace: &str,
     video_no: &VideoNo,
-) -> Result<Option<ListedVideo>, LedgerError> {
+) -> Result<VideoRead, LedgerError> {
     let permit = context.read_permit(Priority::PollSingle).await?;
     let slot = permit.slot();
     match context.api.metadata(permit, namespace, video_no).await {
         Ok(video) => {
             context.learn_read(slot);
-            Ok(video.filter(|video| video.video_no == *video_no))
+            let shown = video.filter(|video| video.video_no == *video_no);
+            Ok(shown.map_or(VideoRead::NotShown, VideoRead::Shown))
         }
         Err(error) => {
             // if the service refuses all reads, the poll stage ends the run
             context.learn_read_fault(slot, &error);
-            Ok(None)
+            Ok(VideoRead::Failed)
         }
     }
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | one video with the attempt's marker | it is that video |
 //! | two videos with the attempt's marker | it needs a review: it may have been paid twice |
+//! | a video with the attempt's marker that is bound to another attempt | it needs a review: the video was taken for another row |
 //! | one candidate that only this attempt can have made, no other client in the namespace | it was accepted; with a marker, the video is bound when its tags are visible |
 //! | as many candidates as attempts that can have made them, no other client in the namespace | all of them were accepted; each is bound when its tags are visible |
 //! | no candidate after the quiet time, in two listings that are apart and show a control video, and no call for it came | it never arrived |
@@ -95,6 +96,8 @@ pub(super) fn is_over_horizon(unresolved: &UnresolvedAttempt, at: UnixMillis) ->
 pub(super) struct Evidence<'a> {
     /// Videos of the namespace that are bound to no attempt.
     pub(super) unbound: Vec<&'a ListedVideo>,
+    /// Videos of the namespace that are bound to other attempts.
+    pub(super) bound: Vec<&'a ListedVideo>,
     /// When the listing was begun.
     pub(super) begun_at: UnixMillis,
     /// `None`: the service did not say.
@@ -224,6 +227,13 @@ impl<'a> EvidencePass<'a> {
 fn decide_by_marker(unresolved: &UnresolvedAttempt, evidence: &Evidence<'_>) -> Option<Decision> {
     let marked: Vec<&&ListedVideo> =
         evidence.unbound.iter().filter(|video| carries_marker(unresolved, video)).collect();
+    // one that is bound to another row, as by a wrong number from a human, shows as well that the request arrived
+    if let Some(taken) = evidence.bound.iter().find(|video| carries_marker(unresolved, video)) {
+        let number = &taken.video_no;
+        let text =
+            format!("{number}, of another row in the ledger, carries its marker: telecine explain {number}");
+        return Some(Decision::Ask(Question { text, candidates: numbers(&marked) }));
+    }
     match marked[..] {
         [] => None,
         [video] => Some(found(video, BoundBy::Marker)),

@@ -282,9 +282,11 @@ fn announce_changed_tags<T>(context: &Context<T>, namespace: &str, tags_shown: T
 
 fn evidence_of(listing: &Listing, bindings: Bindings, accuracy: ListingAccuracy) -> Evidence<'_> {
     let bound: HashSet<&VideoNo> = bindings.bound.iter().map(|bound| &bound.video_no).collect();
+    let (bound, unbound) = listing.videos.iter().partition(|video| bound.contains(&video.video_no));
     Evidence {
         accuracy,
-        unbound: listing.videos.iter().filter(|video| !bound.contains(&video.video_no)).collect(),
+        unbound,
+        bound,
         begun_at: listing.begun_at,
         served_at: listing.served.theirs,
         control_video_seen: listing.control_video_seen,

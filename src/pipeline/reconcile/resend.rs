@@ -4,19 +4,24 @@
 //! A row that the service itself rejected is searched for at once. A row that only a rule of the user rejected may have been
 //! accepted: it is searched for when the quiet time is over, and sent again when no video is left that it could be.
 
+use std::{collections::HashSet, time::Duration};
+
 use crate::{
     api::{IndexStatus, ListedVideo, Transport, VIDEO_NOS_MAX},
     domain::{UnixMillis, VideoNo, counted},
     events::Event,
-    ledger::{HeldResend, LedgerError, Recovered, RunId, VideoOwner},
+    ledger::{HeldResend, ItemId, LedgerError, OtherMarker, Recovered, RunId, Snapshot, VideoOwner},
     pipeline::{
         context::{Context, Noticed},
         library_check::{BATCH, as_library_video},
-        library_listing::{self, Listing},
+        library_listing::{self, Listing, ServedAt},
     },
 };
 
-use super::evidence::{self, HORIZON, ListingAccuracy, ReconcileRules, TagsShown};
+use super::{
+    calls::{VideoRead, read_video},
+    evidence::{self, HORIZON, ListingAccuracy, ReconcileRules, TagsShown},
+};
 
 /// When a held row is due for a search, where the last one was at `searched_at`.
 pub(super) fn due_at(
@@ -61,6 +66,7 @@ pub(super) async fn search<T: Transport>(
         // without a listing nothing is known of them
         let Ok(listing) = listing else { continue };
         let found = bind(context, run, namespace, &listing, &own).await?;
+        let searched = Search { run, served: listing.served, tags: found.accuracy.tags, quiet: rules.quiet };
         if found.bound > 0 {
             let text = format!(
                 "{namespace}: {} to be sent again found in the listing; bound to the video there, and not sent",
@@ -68,8 +74,10 @@ pub(super) async fn search<T: Transport>(
             );
             context.emit(&Event::Message { text });
         }
-        for held in own {
-            if may_be_sent(held, &found, rules, context.clock.now()) {
+        for held in own.into_iter().filter(|held| !found.taken.contains(&held.item)) {
+            if may_be_sent(held, &found, rules, context.clock.now())
+                && !called_video_may_be_its(context, searched, held).await?
+            {
                 let item = held.item;
                 context.ledger.write(move |store| store.release(item)).await?;
             }
@@ -79,12 +87,24 @@ pub(super) async fn search<T: Transport>(
     Ok(())
 }
 
+/// What is known when the numbers are looked up that calls named.
+#[derive(Clone, Copy)]
+struct Search {
+    run: RunId,
+    served: ServedAt,
+    tags: TagsShown,
+    /// How long after a call its video may not be shown yet.
+    quiet: Duration,
+}
+
 /// What a listing showed of held rows.
 struct Found {
     /// Rows that were bound to their videos.
     bound: u64,
     /// Videos of no known row that do not show their tags, or show other tags where these prove nothing.
     hidden: Vec<ListedVideo>,
+    /// Rows whose markers are on videos that belong to other rows in the ledger. Their requests arrived, and they are not sent again.
+    taken: HashSet<ItemId>,
     accuracy: ListingAccuracy,
 }
 
@@ -100,11 +120,19 @@ async fn bind<T: Transport>(
     let bound = context.ledger.read(move |snapshot| snapshot.bound_videos(&numbers)).await?;
     let accuracy = ListingAccuracy::of(&listing.videos, &bound);
     super::announce_changed_tags(context, namespace, accuracy.tags);
-    let mut found = Found { bound: 0, hidden: Vec::new(), accuracy };
+    let mut found = Found { bound: 0, hidden: Vec::new(), taken: HashSet::new(), accuracy };
     for listed in listing.videos.chunks(BATCH) {
         let videos: Vec<_> = listed.iter().map(|video| as_library_video(video, listing.served)).collect();
         let asked = videos.clone();
-        let owners = context.ledger.read(move |snapshot| snapshot.video_owners(&asked)).await?;
+        let read =
+            move |snapshot: &Snapshot| Ok((snapshot.video_owners(&asked)?, snapshot.other_markers(&asked)?));
+        let (owners, others) = context.ledger.read(read).await?;
+        for other in others {
+            if let Some(held) = held.iter().find(|held| Some(held.item) == other.names) {
+                found.taken.insert(held.item);
+                announce_taken(context, held.item, &other);
+            }
+        }
         for ((video, owner), listed) in videos.into_iter().zip(owners).zip(listed) {
             match owner {
                 VideoOwner::Rejected(item)
@@ -137,6 +165,82 @@ async fn bind<T: Transport>(
         }
     }
     Ok(found)
+}
+
+/// Whether a video that the service called for may be that of the row. It is looked up by its number, since a listing may show it later or
+/// never; one that carries a marker of the row is bound to it.
+async fn called_video_may_be_its<T: Transport>(
+    context: &Context<T>,
+    search: Search,
+    held: &HeldResend,
+) -> Result<bool, LedgerError> {
+    let item = held.item;
+    let called = context.ledger.read(move |snapshot| snapshot.unbound_numbers_called_for(item)).await?;
+    for (video_no, called_at) in called {
+        let may_be_its = match read_video(context, &held.namespace, &video_no).await? {
+            VideoRead::Failed => true,
+            // a service may show a video later than it calls for it
+            VideoRead::NotShown => context.clock.now() < called_at.plus(search.quiet),
+            // it would be sent again like every row whose video failed
+            VideoRead::Shown(video) if video.status == IndexStatus::Failed => false,
+            VideoRead::Shown(video) => may_be_of_row(context, search, held, &video).await?,
+        };
+        if may_be_its {
+            if context.signals.is_first(Noticed::CalledVideo(item)) {
+                let text = format!(
+                    "item {item} is not sent again for now: the service called for its request with the video {video_no}. It is sent \
+                     when that video is not there, or shows that it is another row's"
+                );
+                context.emit(&Event::Message { text });
+            }
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a video that is there may be that of a row, by its tags. If it carries a marker of the row, it is bound to it.
+async fn may_be_of_row<T>(
+    context: &Context<T>,
+    search: Search,
+    held: &HeldResend,
+    video: &ListedVideo,
+) -> Result<bool, LedgerError> {
+    let shown = as_library_video(video, search.served);
+    if !shown.shows_tags || held.sender.marker.is_none() {
+        return Ok(true);
+    }
+    let asked = shown.clone();
+    match context.ledger.read(move |snapshot| snapshot.video_owner(&asked)).await? {
+        VideoOwner::Rejected(item) | VideoOwner::Surplus(item) | VideoOwner::ResolvedByReview(item)
+            if item == held.item =>
+        {
+            let at = context.clock.now();
+            context.ledger.write(move |store| store.recover(search.run, &shown, at)).await?;
+            context.signals.ledger_changed();
+            Ok(true)
+        }
+        VideoOwner::Unmarked => Ok(search.tags != TagsShown::AsSent),
+        VideoOwner::Rejected(_)
+        | VideoOwner::Surplus(_)
+        | VideoOwner::ResolvedByReview(_)
+        | VideoOwner::Bound(_)
+        | VideoOwner::Open(_)
+        | VideoOwner::Foreign(_) => Ok(false),
+        VideoOwner::TagsHidden => Ok(true),
+    }
+}
+
+/// Says once in a run that a row is not sent again, and why.
+fn announce_taken<T>(context: &Context<T>, held: ItemId, other: &OtherMarker) {
+    if context.signals.is_first(Noticed::TakenVideo(held)) {
+        let OtherMarker { video_no, item, .. } = other;
+        let text = format!(
+            "item {held} is not sent again: {video_no} carries its marker, and belongs to item {item} in the ledger. telecine \
+             explain {item} shows how it was bound; if you adopted the number: telecine resolve {item} --undo"
+        );
+        context.emit(&Event::Message { text });
+    }
 }
 
 async fn bind_again<T>(context: &Context<T>, video_no: VideoNo) -> Result<bool, LedgerError> {

@@ -1,16 +1,12 @@
 //! What the latest claims showed, and what their requests share.
 
-use std::{sync::atomic::AtomicBool, time::Duration};
+use std::sync::atomic::AtomicBool;
 
 use super::{bandwidth::Bandwidth, end_lane::EndLane, files_in_flight::FilesInFlight};
-use crate::quota::RateLimiter;
+use crate::{pipeline::transfer::PARALLEL_INTERVAL_MAX, quota::RateLimiter};
 
 /// Files are sent this many at a time: more would share the same line.
 const FILES_MAX: usize = 4;
-
-/// Where uploads keep a longer distance, one file is sent at a time, and nothing beside it: several would end too close to each other, and a
-/// request that is held back for long before its end is cut by servers.
-const PARALLEL_INTERVAL_MAX: Duration = Duration::from_millis(2_500);
 
 /// What the claims of a run and their requests share.
 #[derive(Debug, Default)]

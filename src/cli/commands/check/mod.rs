@@ -252,14 +252,13 @@ async fn probe_sources(
         let criteria = Criteria::new(Clock::real().now(), Some(&snapshot));
         let (scan, comparison) = compare(&mut manifests, &criteria, errors_max, |path, met, planned| {
             if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned)) = (met, planned)
-                && row.submission.file.is_none()
                 && probe::is_worth_a_probe(planned.action)
                 && let Some((path, _)) = paths.get_key_value(path)
             {
                 wanted += 1;
                 // the probe may have ended
-                let (path, url) = (Arc::clone(path), row.submission.url.clone());
-                let _ = targets.blocking_send(ProbeTarget { path, line: *line, url });
+                let (path, url, file) = (Arc::clone(path), row.submission.url.clone(), row.submission.file);
+                let _ = targets.blocking_send(ProbeTarget { path, line: *line, url, file });
             }
             find(&reader_findings, path, met, planned)
         })?;

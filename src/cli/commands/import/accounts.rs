@@ -1,6 +1,6 @@
 //! `telecine import` of a manifest that names an account in each row: the imports of all of them beside each other.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -9,7 +9,11 @@ use super::{ImportArgs, RunHooks, is_hidden, prepare};
 use crate::{
     app::{
         self,
-        accounts::{AccountRows, AccountRun, Unassigned, assign_rows, check_apart},
+        accounts::{
+            AccountRows, AccountRun, AssignedRows, Unassigned, assign_rows, check_apart, check_same_manifests,
+        },
+        callbacks::share_receivers,
+        metrics::{AccountMetrics, AccountsMetrics, LastEnd},
         notify::RunResult,
     },
     cli::{
@@ -85,8 +89,8 @@ impl AccountEnd {
 struct AccountsEnd {
     ends: Vec<AccountEnd>,
     unassigned: Unassigned,
-    /// Manifests that were written meanwhile, a sentence each: rows may be missing.
-    changed: Vec<String>,
+    /// Manifests that were written meanwhile or not read to their ends, a sentence each: rows may be missing.
+    unread: Vec<String>,
 }
 
 /// What all accounts share.
@@ -95,6 +99,7 @@ struct Common<'a> {
     accounts: &'a Accounts,
     display: AccountsDisplay,
     events: EventBus,
+    metrics: Option<Arc<AccountsMetrics>>,
 }
 
 /// An account whose import can begin.
@@ -111,7 +116,8 @@ pub(super) fn import_accounts(accounts: &Accounts) -> Result<ExitCode, Error> {
     let hooks = RunHooks { notification: args.hooks.notification(), metrics: None, dashboard: None };
     let display = AccountsDisplay::new(&args.shown());
     let events = display.events();
-    let common = Common { args, accounts, display, events };
+    let metrics = args.hooks.metrics(None).map(|file| Arc::new(AccountsMetrics::new(file.path)));
+    let common = Common { args, accounts, display, events, metrics };
     let ended = import_all(&common, &hooks);
     common.events.close();
     common.events.finish();
@@ -143,7 +149,7 @@ fn import_all(common: &Common<'_>, hooks: &RunHooks) -> Result<AccountsEnd, Erro
     let mut manifests = args.manifest.open(&common.events)?;
     let target = args.service.target();
     let reports = args.output.reports(&LedgerArgs::default_place(target, &args.manifest.manifests).into());
-    let AccountRows { accounts, unassigned } =
+    let AssignedRows { rows: AccountRows { accounts, unassigned }, broken } =
         assign_rows(&mut manifests, &common.accounts.known, &reports, &common.events)?;
     let (mut prepared, mut ends) = (Vec::new(), Vec::new());
     for (account, rows) in accounts {
@@ -153,18 +159,27 @@ fn import_all(common: &Common<'_>, hooks: &RunHooks) -> Result<AccountsEnd, Erro
             Err(error) => {
                 let ended = told(&events, Err(error));
                 events.finish();
+                if let Some(metrics) = &common.metrics {
+                    metrics.set(
+                        &account,
+                        AccountMetrics { ledger: None, price: None, end: Some(last_end(&ended)) },
+                    );
+                }
                 ends.push(AccountEnd { account, rows, ended });
             }
         }
     }
     let runs: Vec<&AccountRun> = prepared.iter().map(|(prepared, _)| &prepared.run).collect();
     check_apart(&runs)?;
+    check_same_manifests(&manifests, &runs)?;
     for end in ends.iter().filter(|_| args.output.json) {
         print_account_end(&end.account, &end.ended)?;
     }
     ends.extend(block_on(run_all(common, prepared, hooks))?);
     ends.sort_by(|one, other| one.account.cmp(&other.account));
-    Ok(AccountsEnd { ends, unassigned, changed: changed(&manifests) })
+    let unread = broken.into_iter().map(|error| Error::from(error).chain());
+    let unread = unread.chain(changed(&manifests)).collect();
+    Ok(AccountsEnd { ends, unassigned, unread })
 }
 
 /// An error for flags that several accounts cannot share.
@@ -175,16 +190,10 @@ fn check_flags(args: &ImportArgs) -> Result<(), Error> {
     }
     let shared = [
         ("--plan-id", args.plan_id.is_some(), "give --account NAME with it"),
-        ("--metrics-file", args.hooks.metrics(None).is_some(), "put metrics-file into each [account.NAME]"),
         (
             "--dashboard",
             args.hooks.dashboard.is_some(),
             "give `telecine dashboard --account NAME` beside the import",
-        ),
-        (
-            "--callback-listen",
-            args.callbacks.is_given(),
-            "put callback-listen and public-url into each [account.NAME]",
         ),
     ];
     match shared.iter().find(|(_, is_given, _)| *is_given) {
@@ -232,18 +241,28 @@ fn prepare_account(common: &Common<'_>, account: &str, events: EventBus) -> Resu
 /// Runs the imports beside each other, to the end of the last one.
 async fn run_all(
     common: &Common<'_>,
-    prepared: Vec<(PreparedAccount, u64)>,
+    mut prepared: Vec<(PreparedAccount, u64)>,
     hooks: &RunHooks,
 ) -> Result<Vec<AccountEnd>, Error> {
     let drain = CancellationToken::new();
     let signal = signals::listen_for(drain.clone(), common.events.clone(), signals::WAITING_FOR_ANSWERS)?;
+    let listening = prepared.iter_mut().filter_map(|(prepared, _)| prepared.run.request.callbacks.as_mut());
+    share_receivers(listening.collect()).await?;
     let telling = hooks.begin(None).await;
+    let (stop, metrics) = (CancellationToken::new(), common.metrics.clone());
+    for (PreparedAccount { run, .. }, _) in &prepared {
+        if let Some(metrics) = &metrics {
+            let (ledger, price) = (Some(run.request.ledger.clone()), run.request.price);
+            metrics.set(&run.account, AccountMetrics { ledger, price, end: None });
+        }
+    }
+    let measuring = metrics.clone().map(|metrics| tokio::spawn(metrics.keep_written(stop.clone())));
     let begun: Vec<_> = prepared
         .into_iter()
         .map(|(mut prepared, rows)| {
             prepared.run.request.signals.drain = drain.child_token();
             let account = prepared.run.account.clone();
-            (account, rows, tokio::spawn(run_account(prepared, signal.clone())))
+            (account, rows, tokio::spawn(run_account(prepared, signal.clone(), metrics.clone())))
         })
         .collect();
     let mut ends = Vec::new();
@@ -253,21 +272,41 @@ async fn run_all(
         ends.push(AccountEnd { account, rows, ended });
     }
     telling.stop().await;
+    stop.cancel();
+    if let (Some(measuring), Some(metrics)) = (measuring, metrics) {
+        // its panic has been printed, and changes nothing about the runs
+        let _ = measuring.await;
+        if let Err(error) = metrics.write() {
+            tracing::warn!("--metrics-file: {error}");
+        }
+    }
     Ok(ends)
 }
 
-async fn run_account(prepared: PreparedAccount, signal: SignalState) -> Result<Summary, Error> {
+async fn run_account(
+    prepared: PreparedAccount,
+    signal: SignalState,
+    metrics: Option<Arc<AccountsMetrics>>,
+) -> Result<Summary, Error> {
     let PreparedAccount { run: AccountRun { account, request, kind }, hooks, is_json } = prepared;
     let running = hooks.begin(Some(&request)).await;
     let ended = app::run(&request, kind, || signal.signal()).await;
     running.stop().await;
     let ended = told(&request.events, ended);
+    if let Some(metrics) = metrics {
+        metrics.end(&account, last_end(&ended));
+    }
     finish(&request.events).await;
     hooks.end(&ended, Some(&account), Some(&request.ledger)).await?;
     if is_json {
         print_account_end(&account, &ended)?;
     }
     ended
+}
+
+fn last_end(ended: &Result<Summary, Error>) -> LastEnd {
+    let code = ended.as_ref().map_or_else(Error::exit_code, |summary| summary.exit_code);
+    LastEnd { code, at: Clock::real().now() }
 }
 
 /// Says at once how the import of an account ended: the others may go on for days.
@@ -332,7 +371,7 @@ impl AccountsEnd {
         }
     }
 
-    /// What no account has a part in: rows that are for none, and manifests that changed.
+    /// What no account has a part in: rows that are for none, and manifests that changed or broke off.
     fn own_end(&self) -> Option<CommandEnd> {
         let rows = self.unassigned.rows;
         let code = if self.ends.is_empty() { ExitCode::ManifestInvalid } else { ExitCode::SomeFailed };
@@ -349,7 +388,7 @@ impl AccountsEnd {
             let next = format!("correct {} and import it", file.unwrap_or_else(|| "these rows".to_owned()));
             return Some(end(reason, next));
         }
-        let reason = self.changed.join("; ");
+        let reason = self.unread.join("; ");
         let next = "give the same command again when the manifest is complete";
         (!reason.is_empty()).then(|| end(reason, next.to_owned()))
     }

@@ -17,7 +17,7 @@ use crate::{
         args::{
             CallbackArgs, CallbackListenArgs, HookArgs, LedgerArgs, LinkArgs, ManifestArgs, OutputArgs,
             PriceArgs, RowArgs, ServiceArgs, SettleArgs, Target,
-            limits::{UploadLimitArgs, given},
+            limits::{BandwidthArgs, UploadLimitArgs, given},
             values::{self, DurationArg},
         },
         block_on, finish,
@@ -97,11 +97,8 @@ struct PaceArgs {
           value_parser = clap::value_parser!(u16).range(1..=1024))]
     concurrency: Option<u16>,
 
-    /// The bandwidth of all files together, such as 10MiB: bytes per second [default: unlimited].
-    ///
-    /// It is for files on this machine. The service fetches other videos itself.
-    #[arg(long, value_name = "SIZE", env = "TELECINE_BWLIMIT", value_parser = values::bandwidth)]
-    bwlimit: Option<u64>,
+    #[command(flatten)]
+    bandwidth: BandwidthArgs,
 
     /// Stop sending after this time and exit 10.
     #[arg(long = "for", value_name = "DURATION", env = "TELECINE_FOR")]
@@ -230,7 +227,7 @@ fn prepare(args: &ImportArgs, events: EventBus) -> Result<(RunRequest, RunKind),
         plan::check_plan_id(plan_id, &basis, &manifests, snapshot.as_ref())?;
     }
     let policy = RunPolicy {
-        bandwidth_max: args.pace.bwlimit,
+        bandwidth_max: args.pace.bandwidth.bwlimit,
         quota_wait_max: args.pace.quota_exit.map(|wait| wait.0),
         marker: args.manifest.marker(),
         reconcile: args.settle.rules()?,

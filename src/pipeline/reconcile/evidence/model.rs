@@ -261,6 +261,7 @@ impl ModelWorld {
         let videos: Vec<ListedVideo> = self.videos(search);
         let evidence = Evidence {
             unbound: videos.iter().collect(),
+            bound: Vec::new(),
             begun_at: timestamp(self.now),
             served_at: Some(timestamp(self.now)),
             possible_senders: self.possible_senders(search),

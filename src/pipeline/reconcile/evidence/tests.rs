@@ -154,6 +154,7 @@ fn possible_sender(unresolved: &UnresolvedAttempt) -> PossibleSender {
 fn evidence(minutes: i64, videos: &[ListedVideo]) -> Evidence<'_> {
     Evidence {
         unbound: videos.iter().collect(),
+        bound: Vec::new(),
         begun_at: SENT.plus_ms(minutes * MINUTE),
         served_at: Some(SENT.plus_ms(minutes * MINUTE)),
         possible_senders: vec![possible_sender(&unresolved_attempt(Some("telecine:x"), &[]))],
@@ -228,6 +229,31 @@ fn a_marker_on_one_video_names_it_and_on_two_is_a_question() {
     assert!(matches!(found, Decision::Found { by: BoundBy::Marker, .. }), "{found:?}");
     let two = [one[0].clone(), video("VI0002", 2, &["telecine:x"])];
     assert!(matches!(decide_at(3, &unresolved, &two, Hold), Decision::Ask(_)));
+}
+
+#[test]
+fn a_request_whose_marker_is_on_a_bound_video_is_not_absent_but_a_question() {
+    let cleared = UnresolvedAttempt {
+        clear_at: Some(SENT.plus_ms(31 * MINUTE)),
+        ..unresolved_attempt(Some("telecine:x"), &[])
+    };
+    let taken = video("VI0001", 1, &["telecine:x", "api"]);
+    let unbound = [video("VI0002", 1, &["telecine:x", "api"])];
+    for (videos, on_doubt) in [(&[][..], Hold), (&[], Auto), (&[], Ask), (&unbound, Hold)] {
+        let evidence = Evidence { bound: vec![&taken], ..evidence(40, videos) };
+        let Decision::Ask(question) = decide(&cleared, &evidence, &rules(on_doubt)) else {
+            panic!("{on_doubt:?}");
+        };
+        assert!(
+            question.text.contains("VI0001, of another row in the ledger, carries its marker"),
+            "{}",
+            question.text
+        );
+    }
+    // the marker of another request says nothing of this one
+    let other = video("VI0001", 1, &["telecine:y", "api"]);
+    let evidence = Evidence { bound: vec![&other], ..evidence(40, &[]) };
+    assert_eq!(decide(&cleared, &evidence, &rules(Hold)), Decision::Absent);
 }
 
 #[test]
