@@ -10,7 +10,8 @@ use telecine::{
 
 /// A size in bytes that takes an hour at [`BANDWIDTH`].
 const HOUR: u64 = 3_600 * BANDWIDTH;
-const BANDWIDTH: u64 = 8 * 1024;
+/// Few parts an hour: each costs a step of the simulation.
+const BANDWIDTH: u64 = 2 * 1024;
 
 fn harness_of(policy: Policy, sizes: &[u64]) -> Harness {
     let mut harness = Harness::new(policy, 0);
