@@ -137,12 +137,12 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
                 "check the column and the value of --where, and whether rows name the account",
             )
         }
-        RunOutcome::NotWaited | RunOutcome::Settled
+        RunOutcome::NotWaited | RunOutcome::Finished
             if results.expired > 0 && count_open(items) == results.expired && items.needs_review == 0 =>
         {
             links_expired(results.expired, &open)
         }
-        RunOutcome::NotWaited | RunOutcome::Settled => status_of_finished(end, results),
+        RunOutcome::NotWaited | RunOutcome::Finished => status_of_finished(end, results),
     }
 }
 
