@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{Price, Rate, RowCounts, UnixMillis},
+    domain::{Price, Rate, RowCounts, UnixMillis, counted},
     error::{Error, ExitCode},
     ledger::{PlannedAction, RerunPolicy, Snapshot},
     manifest::{Manifest, Scan, ScannedRow},
@@ -225,8 +225,10 @@ impl PlannedRows {
         if let Some(open) =
             snapshot.map(|snapshot| snapshot.too_many_in_doubt(concurrency, None)).transpose()?.flatten()
         {
-            rows.stops =
-                Some(format!("{open} requests have no clear answer: telecine review --all shows them"));
+            rows.stops = Some(format!(
+                "{} no clear answer: telecine review --all shows them",
+                counted(open, "request has", "requests have")
+            ));
         }
         let (scan, comparison) = compare(manifests, &criteria, None, |path, met, planned| {
             if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned)) = (met, planned) {
