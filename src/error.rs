@@ -241,9 +241,8 @@ impl Error {
             Self::Usage(_) | Self::HttpTransport(_) | Self::Sandbox(_) | Self::ReportFolder { .. } => {
                 ExitCode::Usage
             }
-            Self::Report { .. } => ExitCode::Temporary,
+            Self::Report { .. } | Self::Manifest(ManifestError::Replaced { .. }) => ExitCode::Temporary,
             Self::Key { .. } => ExitCode::Fatal,
-            Self::Manifest(ManifestError::Replaced { .. }) => ExitCode::Temporary,
             Self::Manifest(_) => ExitCode::ManifestInvalid,
             Self::Ledger(error) => match error {
                 LedgerError::Locked { .. } | LedgerError::LeaseHeld { .. } => ExitCode::Locked,
@@ -263,6 +262,7 @@ impl Error {
                 | LedgerError::Moved { .. }
                 | LedgerError::Database { .. }
                 | LedgerError::LostCommits { .. }
+                | LedgerError::OtherDatabase { .. }
                 | LedgerError::Unwritable { .. } => ExitCode::Usage,
                 LedgerError::DiskFull
                 | LedgerError::ConnectionLost { .. }

@@ -176,7 +176,7 @@ pub struct FileProgress {
     pub sent: u64,
     /// Bytes of their requests.
     pub size: u64,
-    /// Of all files together, since this was said last.
+    /// Of all files together, since the event of this kind before.
     pub bytes_per_second: u64,
 }
 

@@ -346,6 +346,10 @@ fn each_outside_crate_has_one_home_and_nothing_outside_cli_prints() {
         let code: String =
             text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
         for (outside, homes) in HOMES {
+            // nearly every file names none of them
+            if !code.contains(outside) {
+                continue;
+            }
             let named = [" ", "(", "<", "use ", "io::", "::"].iter().any(|before| {
                 (*before != "::" || outside.starts_with("new_"))
                     && code.contains(&format!("{before}{outside}"))

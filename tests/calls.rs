@@ -54,7 +54,7 @@ fn assert_right(harness: &Harness) {
 fn lost_answers_are_settled_by_calls_alone_where_no_listing_shows_the_videos() {
     for fault in [Fault::CutAfter, Fault::Late, Fault::Unnamed, Fault::Html, Fault::Hang] {
         let mut harness = called(without_listings(&[fault]), 6);
-        assert_eq!(harness.run().outcome(), RunOutcome::Settled, "{fault:?}");
+        assert_eq!(harness.run().outcome(), RunOutcome::Finished, "{fault:?}");
         assert_eq!(harness.counts().indexed, 6, "{fault:?}");
         assert_eq!(harness.call_counts().settled, 6, "{fault:?}: {:?}", harness.call_counts());
         assert_right(&harness);
@@ -168,7 +168,7 @@ fn calls_of_every_kind_settle_rightly_or_leave_it_to_the_listings() {
         let mut harness = called(policy, 12);
         harness.policy.concurrency = 20;
         harness.policy.wait = Some(Duration::from_hours(8));
-        assert_eq!(harness.run().outcome(), RunOutcome::Settled, "{name}: {:?}", harness.counts());
+        assert_eq!(harness.run().outcome(), RunOutcome::Finished, "{name}: {:?}", harness.counts());
         assert_eq!(harness.counts().indexed, 12, "{name}");
         assert_right(&harness);
         let counts = harness.call_counts();
@@ -204,7 +204,7 @@ fn a_call_for_a_request_of_a_killed_run_is_understood_by_the_next_one() {
     assert!(matches!(harness.run_killed_after(Duration::from_secs(3)), RunResult::Killed));
     assert_eq!(harness.counts().sending + harness.counts().in_doubt, 2);
     harness.now = harness.now.plus_ms(30_000);
-    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Finished);
     assert_eq!((harness.counts().indexed, harness.call_counts().settled), (2, 2));
     assert_right(&harness);
 }
@@ -241,7 +241,7 @@ fn a_call_after_a_clear_listing_keeps_the_row_from_being_sent_again() {
     };
     let mut harness = called(policy, 2);
     harness.policy.wait = Some(Duration::from_hours(12));
-    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Finished);
     assert_eq!(harness.counts().indexed, 2);
     assert_right(&harness);
 }
@@ -249,7 +249,7 @@ fn a_call_after_a_clear_listing_keeps_the_row_from_being_sent_again() {
 /// The reads of an import of 60 rows, at one a second, whose videos are indexed within two minutes.
 fn reads(harness: &mut Harness) -> u64 {
     harness.limits = limits("1/s", &[]);
-    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Finished);
     assert_eq!(harness.counts().indexed, 60);
     harness.service.stats().reads
 }
@@ -279,8 +279,8 @@ fn calls_replace_most_polls_and_polls_are_as_without_them_when_calls_stop() {
 fn a_service_that_never_calls_costs_nothing_but_what_polls_cost() {
     let policy = Policy { call_fault_share: 1.0, call_faults: vec![CallFault::Never], ..Policy::default() };
     let (mut silent, mut harness) = (Harness::new(policy.clone(), 20), called(policy, 20));
-    assert_eq!(silent.run().outcome(), RunOutcome::Settled);
-    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(silent.run().outcome(), RunOutcome::Finished);
+    assert_eq!(harness.run().outcome(), RunOutcome::Finished);
     assert_eq!(silent.service.stats(), harness.service.stats());
     assert_eq!(silent.now, harness.now);
 }

@@ -10,7 +10,8 @@ use telecine::{
 
 /// A size in bytes that takes an hour at [`BANDWIDTH`].
 const HOUR: u64 = 3_600 * BANDWIDTH;
-const BANDWIDTH: u64 = 8 * 1024;
+/// Few parts an hour: each costs a step of the simulation.
+const BANDWIDTH: u64 = 2 * 1024;
 
 fn harness_of(policy: Policy, sizes: &[u64]) -> Harness {
     let mut harness = Harness::new(policy, 0);
@@ -37,7 +38,7 @@ fn a_doubt_counts_from_the_last_byte_of_a_file_and_not_from_its_claim() {
         ..Policy::default()
     };
     let mut harness = harness_of(policy, &[1_000, HOUR, 1_000]);
-    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Finished);
     assert_eq!(harness.service.stats().faults, 1);
     assert_each_accepted_once(&harness, 3, "a lost answer");
 }
@@ -55,7 +56,7 @@ fn a_lost_answer_to_a_file_that_took_an_hour_is_resolved_without_a_second_upload
         let mut harness = harness_of(policy, &[HOUR / 2; 6]);
         let outcome = harness.run().outcome();
         assert!(harness.service.stats().faults > 0, "{fault:?}: nothing went wrong");
-        assert_eq!(outcome, RunOutcome::Settled, "{fault:?}");
+        assert_eq!(outcome, RunOutcome::Finished, "{fault:?}");
         assert_each_accepted_once(&harness, 6, &format!("{fault:?}"));
     }
 }
@@ -80,7 +81,7 @@ fn a_run_killed_in_the_middle_of_files_uploads_every_file_exactly_once() {
         }
         harness.policy.wait = Some(Duration::from_hours(24));
         let end = harness.run();
-        assert!(matches!(end, RunResult::Ended(RunOutcome::Settled)), "seed {seed}: {end:?}");
+        assert!(matches!(end, RunResult::Ended(RunOutcome::Finished)), "seed {seed}: {end:?}");
         assert_each_accepted_once(&harness, 6, &format!("seed {seed}"));
     }
     assert!(doubts > 5, "the kills hit nothing: {doubts}");
@@ -92,7 +93,7 @@ fn files_that_take_longer_than_a_window_keep_their_places_in_it() {
     let policy = Policy { caps: vec![limit("2/2h")], ..Policy::default() };
     let mut harness = harness_of(policy, &[HOUR * 3 / 2, HOUR * 3 / 2, 1_000, 1_000]);
     harness.limits = limits("1/s", &["2/2h"]);
-    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Finished);
     assert_eq!(harness.service.stats().refusals, 0);
     assert_each_accepted_once(&harness, 4, "a cap");
 }
@@ -105,7 +106,7 @@ fn a_restarted_run_still_counts_a_file_that_took_longer_than_a_window() {
     harness.limits = limits("1/s", &["1/2h"]);
     // it ends right behind the last byte of the file
     harness.run_killed_after(Duration::from_mins(181));
-    assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+    assert_eq!(harness.run().outcome(), RunOutcome::Finished);
     assert_eq!(harness.service.stats().refusals, 0);
     assert_each_accepted_once(&harness, 2, "a cap");
 }
@@ -127,7 +128,7 @@ fn files_keep_their_distance_at_their_ends_and_at_their_beginnings() {
         let policy = Policy { upload_rate: Some(limit(rate)), limiter, ..Policy::default() };
         let mut harness = harness_of(policy, sizes);
         harness.limits = limits(rate, &[]);
-        assert_eq!(harness.run().outcome(), RunOutcome::Settled);
+        assert_eq!(harness.run().outcome(), RunOutcome::Finished);
         assert_eq!(harness.service.stats().refusals, 0, "{rate} {limiter:?}");
         assert_each_accepted_once(&harness, sizes.len(), rate);
     }

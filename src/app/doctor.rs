@@ -22,7 +22,7 @@ const DISK_FREE_MIN: u64 = 32 << 20;
 /// The namespace that is listed.
 const NAMESPACE: &str = "default";
 
-/// How good a finding is.
+/// Whether it is right, worth a look, or an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckLevel {

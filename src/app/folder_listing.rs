@@ -10,6 +10,7 @@ use std::{
 
 use crate::{
     clock::Clock,
+    domain::with_separators,
     error::Error,
     events::{Event, EventBus},
     local_file::FilesRoot,
@@ -44,7 +45,7 @@ impl FolderListing<'_> {
             let what = match files {
                 0 => "no file is in the folder".to_owned(),
                 1 => format!("its only file is no row: {notices}"),
-                _ => format!("none of its {files} files is a row: {notices}"),
+                _ => format!("none of its {} files is a row: {notices}", with_separators(files)),
             };
             return Err(Error::Manifest(ManifestError::NoObjects { path: path(), what }));
         }

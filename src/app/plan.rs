@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    domain::{Price, Rate, RowCounts, UnixMillis},
+    domain::{Price, Rate, RowCounts, UnixMillis, counted},
     error::{Error, ExitCode},
     ledger::{LedgerPlace, PlannedAction, RerunPolicy, Snapshot},
     manifest::{Manifest, Scan, ScannedRow},
@@ -232,13 +232,15 @@ impl PlannedRows {
             ..Criteria::new(now, snapshot).for_import(request.reruns, request.probe_age_max)
         };
         let paths = manifests.iter().map(|manifest| manifest.path().to_owned()).collect();
-        let mut rows = Self { paths, transfers, ..Self::default() };
+        let mut rows = Self { transfers, paths, ..Self::default() };
         let concurrency = u64::try_from(limits::concurrency(&request.basis.limits)).unwrap_or(u64::MAX);
         if let Some(open) =
             snapshot.map(|snapshot| snapshot.too_many_in_doubt(concurrency, None)).transpose()?.flatten()
         {
-            rows.stops =
-                Some(format!("{open} requests have no clear answer: telecine review --all shows them"));
+            rows.stops = Some(format!(
+                "{} no clear answer: telecine review --all shows them",
+                counted(open, "request has", "requests have")
+            ));
         }
         let (scan, comparison) = compare(manifests, &criteria, None, |path, met, planned| {
             if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned)) = (met, planned) {

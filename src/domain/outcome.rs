@@ -43,7 +43,7 @@ pub enum StopReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunOutcome {
     /// Every item has a final state, or waits for a review.
-    Settled,
+    Finished,
     /// Everything was sent, and the run was not to wait for indexing.
     NotWaited,
     /// Filters left out every row of the manifests.
@@ -91,7 +91,7 @@ impl RunOutcome {
     #[must_use]
     pub const fn leaves_time(&self) -> bool {
         match self {
-            Self::Settled | Self::NotWaited | Self::WaitOver | Self::RowsMax | Self::BudgetSpent => true,
+            Self::Finished | Self::NotWaited | Self::WaitOver | Self::RowsMax | Self::BudgetSpent => true,
             Self::NothingLeft { .. }
             | Self::TimeUp
             | Self::QuotaPaused { .. }

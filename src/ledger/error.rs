@@ -133,10 +133,19 @@ pub enum LedgerError {
     /// The database no longer has what it had committed.
     #[error(
         "the database of the ledger {place} lost changes that it had committed, as after a failover to a standby that was \
-         behind; nothing more was sent. Bring the ledger up to date: telecine recover MANIFEST --ledger {place} (MANIFEST: the \
-         files that were imported into it)"
+         behind; nothing more was sent. Bring the ledger up to date: telecine recover MANIFEST --ledger {} (MANIFEST: the \
+         files that were imported into it)",
+        shell_word(place)
     )]
     LostCommits { place: String },
+    /// Another database is at the address.
+    #[error(
+        "the ledger {place} is in another database than before, as after a failover or a restore, and may not know what was sent \
+         last; nothing was sent. Bring it up to date: telecine recover MANIFEST --ledger {} (MANIFEST: the files that were imported \
+         into it)",
+        shell_word(place)
+    )]
+    OtherDatabase { place: String },
     /// A commit that may be lost with the server.
     #[error(
         "the database did not confirm that a standby has the last change ({cause}); nothing more was sent. Check its \
@@ -244,6 +253,7 @@ impl LedgerError {
             | Self::LeaseHeld { .. }
             | Self::LeaseLost { .. }
             | Self::LostCommits { .. }
+            | Self::OtherDatabase { .. }
             | Self::NotReplicated { .. }
             | Self::DiskFull
             | Self::Broken { .. }

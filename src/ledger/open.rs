@@ -128,7 +128,11 @@ fn open_as(place: &LedgerPlace, opener: OpenMode<'_>, now: UnixMillis) -> Result
         store.register()?;
     }
     store.refuse_if_older(&text, restored)?;
+    store.refuse_other_database(restored)?;
     store.transaction(|store| {
+        if restored == Restored::Refused {
+            store.note_database()?;
+        }
         store.mark_sending_in_doubt(now)?;
         // orders that no running process has carried out
         store.carry_out_handed(now.max(store.latest_timestamp()?)).map(drop)

@@ -269,13 +269,13 @@ impl<T: Transport> Coordinator<'_, T> {
         let at_end = match sending_ended {
             Some(RunOutcome::RowsMax) if pending > 0 => RunOutcome::RowsMax,
             Some(RunOutcome::BudgetSpent) if pending > 0 => RunOutcome::BudgetSpent,
-            _ => RunOutcome::Settled,
+            _ => RunOutcome::Finished,
         };
         if state_counts.awaiting_evidence() == 0 {
             return Some(at_end);
         }
         if self.policy.wait.is_none() {
-            return Some(if at_end == RunOutcome::Settled { RunOutcome::NotWaited } else { at_end });
+            return Some(if at_end == RunOutcome::Finished { RunOutcome::NotWaited } else { at_end });
         }
         (self.context.clock.now() >= self.patience_ends_at(progress)).then_some(RunOutcome::WaitOver)
     }
@@ -362,7 +362,7 @@ impl<T: Transport> Coordinator<'_, T> {
             Some(error) => Err(error),
             None => Ok(RunEnd {
                 outcome: match (outcome?, self.stages.ingested.nothing_left) {
-                    (RunOutcome::Settled | RunOutcome::NotWaited, Some(left_out)) => {
+                    (RunOutcome::Finished | RunOutcome::NotWaited, Some(left_out)) => {
                         RunOutcome::NothingLeft { left_out }
                     }
                     (outcome, _) => outcome,
@@ -395,7 +395,7 @@ fn early_ending(sending_ended: &RunOutcome) -> Option<RunOutcome> {
         RunOutcome::Interrupted
         | RunOutcome::RowsMax
         | RunOutcome::BudgetSpent
-        | RunOutcome::Settled
+        | RunOutcome::Finished
         | RunOutcome::NotWaited
         | RunOutcome::NothingLeft { .. }
         | RunOutcome::WaitOver => None,

@@ -126,7 +126,10 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         RunOutcome::AlreadyUploaded { item } => already_uploaded(item, flags),
         RunOutcome::DiskLow { free } => {
             let next = "free some space (or lower --disk-reserve), then run the same command again";
-            let reason = format!("the ledger's disk has only {} KiB free; {open}", free / 1024);
+            let reason = format!(
+                "the ledger's disk has only {} KiB free; {open}",
+                super::with_separators(free / 1024)
+            );
             ExitStatus::new(ExitCode::Temporary, reason, next)
         }
         RunOutcome::NothingLeft { left_out } => {
@@ -137,12 +140,12 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
                 "check the column and the value of --where, and whether rows name the account",
             )
         }
-        RunOutcome::NotWaited | RunOutcome::Settled
+        RunOutcome::NotWaited | RunOutcome::Finished
             if results.expired > 0 && count_open(items) == results.expired && items.needs_review == 0 =>
         {
             links_expired(results.expired, &open)
         }
-        RunOutcome::NotWaited | RunOutcome::Settled => status_of_finished(end, results),
+        RunOutcome::NotWaited | RunOutcome::Finished => status_of_finished(end, results),
     }
 }
 
@@ -397,7 +400,7 @@ pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
         ),
         StopReason::Unlisted => (
             "the service does not list its videos, so that nothing shows what is uploaded already; nothing was sent",
-            "give the same command again later; telecine doctor asks for one page of the list",
+            "run the same command again later; telecine doctor asks for one page of the list",
         ),
         StopReason::ProxyUnusable => (
             "the proxy cannot be used",
@@ -410,7 +413,7 @@ pub const fn stop_reason(reason: StopReason) -> (&'static str, &'static str) {
         ),
         StopReason::FilesUnreadable => (
             "files of the manifest cannot be read, or most of the last ones changed; they were not sent",
-            "check the disk and its permissions, then give the same command again, with --retry-failed if files were gone and are \
+            "check the disk and its permissions, then run the same command again, with --retry-failed if files were gone and are \
              back; it resumes where this run stopped",
         ),
         StopReason::UntrustedCertificate => (

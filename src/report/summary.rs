@@ -31,7 +31,7 @@ pub struct Counts {
     pub in_doubt: u64,
     /// Accepted, video not known yet.
     pub accepted_unidentified: u64,
-    /// Waiting for a human.
+    /// Waiting for your decision.
     pub needs_review: u64,
     /// Accepted, being indexed.
     pub accepted: u64,

@@ -170,7 +170,7 @@ pub fn limits(rate: &str, caps: &[&str]) -> Limits {
 impl Harness {
     /// A manifest with `rows` rows; uploads at 1/s.
     pub fn new(policy: Policy, rows: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = folder_in_memory();
         let harness = Self {
             service: Arc::new(MockService::new(policy, Clock::still(T0))),
             folder,
@@ -483,6 +483,12 @@ impl Harness {
     pub fn counts(&self) -> telecine::report::Counts {
         telecine::report::Counts::from(&self.snapshot().state_counts().unwrap())
     }
+}
+
+/// A temporary folder, in memory where the machine has such a place. A run in virtual time commits thousands of times in a second, and
+/// nobody cuts its power (`cargo xtask reliability` does): it need not wait for a disk.
+fn folder_in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -73,16 +73,15 @@ pub async fn share_receivers(mut requests: Vec<&mut CallbackRequest>) -> Result<
     let mut receivers: Vec<(SocketAddr, SharedReceiver)> = Vec::new();
     for request in &mut requests {
         let known = receivers.iter().find(|(listen, _)| *listen == request.listen);
-        let receiver = match known {
-            Some((_, receiver)) => receiver.clone(),
-            None => {
-                let bound = request.listen().await?;
-                let (address, intakes) = (bound.address(), Intakes::default());
-                let server = Arc::new(server::serve(bound, intakes.clone()));
-                let receiver = SharedReceiver { address, intakes, _server: server };
-                receivers.push((request.listen, receiver.clone()));
-                receiver
-            }
+        let receiver = if let Some((_, receiver)) = known {
+            receiver.clone()
+        } else {
+            let bound = request.listen().await?;
+            let (address, intakes) = (bound.address(), Intakes::default());
+            let server = Arc::new(server::serve(bound, intakes.clone()));
+            let receiver = SharedReceiver { address, intakes, _server: server };
+            receivers.push((request.listen, receiver.clone()));
+            receiver
         };
         request.shared = Some(receiver);
     }

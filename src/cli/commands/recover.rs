@@ -148,8 +148,10 @@ fn recovery_end(recovery: &Recovery) -> (ExitCode, String) {
         return (ExitCode::Temporary, open.join("; "));
     }
     if recovery.surplus > 0 {
-        let reason =
-            format!("{} videos are second videos of their row: they were paid twice", recovery.surplus);
+        let reason = format!(
+            "{}: their rows were paid twice",
+            report::counted(recovery.surplus, "second video", "second videos")
+        );
         return (ExitCode::NeedsReview, reason);
     }
     let reason = if recovery.listed == 0 {

@@ -151,7 +151,7 @@ fn agreement(library_diffs: &[LibraryDiff]) -> (ExitCode, &'static str) {
     } else if any(&[DiffKind::Open, DiffKind::TagsHidden]) {
         (ExitCode::Temporary, "some items are not final yet; run `telecine reconcile`, then verify again")
     } else if any(&[DiffKind::DeletionOpen]) {
-        (ExitCode::Temporary, "some deletions are not proven yet; give the same `telecine undo` again")
+        (ExitCode::Temporary, "some deletions are not proven yet; run the same `telecine undo` again")
     } else if any(&[DiffKind::Failed]) {
         (ExitCode::SomeFailed, "service and ledger agree; some videos could not be indexed")
     } else {

@@ -264,7 +264,13 @@ impl EventSink for TerminalSink {
                 }
             }
             Event::Comparing { namespace, page: 1, pages } if *pages > 1 && self.bar.is_none() => {
-                self.emit(at, &format!("comparing the library with the ledger: {namespace}, {pages} pages"));
+                self.emit(
+                    at,
+                    &format!(
+                        "comparing the library with the ledger: {namespace}, {} pages",
+                        with_separators(u64::from(*pages))
+                    ),
+                );
             }
             Event::Progress(_) | Event::SendingFiles(_) | Event::Comparing { .. } | Event::Listing { .. } => {
                 self.show_progress(at);

@@ -158,6 +158,7 @@ impl Store {
 
     /// Marks the ledger as complete: every upload is bound to its item, or blocks its row.
     pub fn end_recovery(&self) -> Result<(), LedgerError> {
+        self.note_database()?;
         self.change_one("UPDATE observed_delay SET recovering = 0", [])
     }
 

@@ -121,6 +121,9 @@ pub(super) enum Undo {
     Never(u64),
 }
 
+/// The name under which a ledger in a database keeps which database that is.
+const DATABASE: &str = "database";
+
 /// Page cache of a scratch ledger.
 const SCRATCH_CACHE_KIB: i64 = 64 * 1024;
 /// The most transactions that a scratch ledger defers.
@@ -235,6 +238,29 @@ impl Store {
         }
     }
 
+    /// Refuses a database that has taken the place of the one that the ledger was written to: it may be behind.
+    pub(super) fn refuse_other_database(&self, restored: Restored) -> Result<(), LedgerError> {
+        let Connection::Postgres(connection) = &self.connection else { return Ok(()) };
+        let (known, found) = (self.kv_get(DATABASE)?, connection.database());
+        match (known, found) {
+            (Some(known), Some(found)) if known != found && restored == Restored::Refused => {
+                Err(LedgerError::OtherDatabase { place: self.place().to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes to which database the ledger is written. The lease has shown that nothing is lost, or a recovery has brought it back.
+    pub(super) fn note_database(&self) -> Result<(), LedgerError> {
+        let Connection::Postgres(connection) = &self.connection else { return Ok(()) };
+        match connection.database() {
+            Some(found) if self.kv_get(DATABASE)?.as_ref() != Some(&found) => {
+                self.kv_set(DATABASE, Some(&found), UnixMillis(0))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Turns off syncing, the journal, and column and reference checks, and defers commits. For scratch ledgers.
     pub(super) fn make_ephemeral(&mut self) -> Result<(), LedgerError> {
         self.commits = Commits::PutOff(0);
@@ -272,7 +298,9 @@ impl Store {
             return if is_due { self.commit_deferred() } else { Ok(()) };
         }
         self.connection.control(Control::Begin)?;
-        let ended = work(self).and_then(|()| self.connection.control(Control::Commit));
+        let was_lost = matches!(&self.connection, Connection::Postgres(connection) if connection.was_lost());
+        let noted = if was_lost { self.note_database() } else { Ok(()) };
+        let ended = noted.and_then(|()| work(self)).and_then(|()| self.connection.control(Control::Commit));
         if ended.is_err() && !self.connection.is_autocommit() {
             // the first error is reported; the next opening undoes a failed rollback
             let _ = self.connection.control(Control::Rollback);

@@ -221,7 +221,7 @@ impl<'a> Reading<'a> {
         if self.rules.drop_invalid.contains(&field) {
             for problem in self.problems.drain(before..) {
                 let message = format!("left out: {}", problem.message);
-                let fix = format!("{}; without --drop-invalid the row is refused", problem.fix);
+                let fix = format!("{}; without --drop-invalid the row is invalid", problem.fix);
                 let class = "value_dropped".to_owned();
                 self.warnings.push(Problem { class, message, fix, ..problem });
             }

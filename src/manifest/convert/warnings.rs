@@ -6,7 +6,7 @@ use crate::{manifest::mapping::Field, redact};
 impl Reading<'_> {
     /// Says that a text was cut on request.
     pub(super) fn warn_of_cut(&mut self, field: Field, value: &str, message: String) {
-        let fix = "shorten it in the manifest, or leave --too-long cut out to refuse such rows";
+        let fix = "shorten it in the manifest, or leave --too-long cut out, so that such rows are invalid";
         let words = Explanation::new("text_cut", message, fix);
         self.warnings.push(problem_at(self.first(field), redact::opaque(value), words));
     }

@@ -14,6 +14,7 @@ pub use bucket::BucketWriter;
 pub use folder::FolderWriter;
 
 use super::{Dialect, Encoding, mapping::listing_column, source};
+use crate::domain::counted;
 
 /// The objects of a bucket or the files of a folder, listed to the end.
 #[derive(Clone, Debug)]
@@ -56,7 +57,7 @@ impl ObjectListing {
     /// What was found out about it.
     pub(super) fn found(&self) -> String {
         let [one, several] = self.nouns;
-        format!("a listing of {} {}", self.rows, if self.rows == 1 { one } else { several })
+        format!("a listing of {}", counted(self.rows, one, several))
     }
 }
 
@@ -79,8 +80,8 @@ impl KeyCount {
     /// `subject` is one object and its verb, and several with theirs.
     fn sentence(&self, subject: [&str; 2], what: &str, advice: &str) -> Option<String> {
         let Self { count, first } = self;
-        let subject = if *count == 1 { subject[0] } else { subject[1] };
-        (*count > 0).then(|| format!("{count} {subject} {what} (first: {first}); {advice}"))
+        let subject = counted(*count, subject[0], subject[1]);
+        (*count > 0).then(|| format!("{subject} {what} (first: {first}); {advice}"))
     }
 }
 
@@ -89,7 +90,7 @@ fn left_out<const N: usize>(counts: [(u64, &str, &str); N]) -> Option<String> {
     let texts: Vec<String> = counts
         .into_iter()
         .filter(|(count, ..)| *count > 0)
-        .map(|(count, one, several)| format!("{count} {}", if count == 1 { one } else { several }))
+        .map(|(count, one, several)| counted(count, one, several))
         .collect();
     (!texts.is_empty()).then(|| format!("left out of the listing: {}", texts.join(", ")))
 }

@@ -29,7 +29,7 @@ const WRITTEN: &str =
 /// What a manifest holds.
 #[derive(Clone, Debug, Default, serde::Serialize, schemars::JsonSchema)]
 pub struct Scan {
-    /// Rows read; the sum of the next three.
+    /// Rows read; the sum of `good`, `duplicates` and `invalid`.
     pub rows: u64,
     /// Rows that would be sent, or are known to the ledger.
     pub good: u64,
@@ -39,7 +39,7 @@ pub struct Scan {
     pub invalid: u64,
     /// Good rows with something odd about them.
     pub warned: u64,
-    /// Rows that a filter left out; they are in none of the counts above.
+    /// Rows that a filter left out; they are in none of the other counts.
     pub left_out: u64,
     /// Rows that have no row in a second file.
     pub unmatched: u64,

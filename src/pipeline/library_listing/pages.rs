@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use super::{ControlVideoSeen, IncompleteListing, Listing, ServedAt, incomplete};
 use crate::{
     api::{ListPage, ListedVideo},
-    domain::{UnixMillis, VideoNo},
+    domain::{UnixMillis, VideoNo, with_separators},
     ledger::ControlVideo,
 };
 
@@ -100,11 +100,19 @@ impl Pages {
         let has_all = seen == total || (is_ordered && seen >= first_total);
         fail::fail_point!("incomplete_listing_accepted", !has_all, |_| Ok(PageStep::Done));
         if len == 0 && !has_all {
-            return Err(incomplete(format!("the pages end after {} of {total} videos", self.seen.len())));
+            return Err(incomplete(format!(
+                "the pages end after {} of {} videos",
+                with_separators(seen),
+                with_separators(total)
+            )));
         }
         self.repeated = if self.seen.len() > known { 0 } else { self.repeated + 1 };
         if self.repeated > REPEATED_MAX && !has_all {
-            return Err(incomplete(format!("the pages repeat {} of {total} videos", self.seen.len())));
+            return Err(incomplete(format!(
+                "the pages repeat {} of {} videos",
+                with_separators(seen),
+                with_separators(total)
+            )));
         }
         // behind a full page there may be others, although the total says that there are none
         let is_full = page.page_size.is_some_and(|size| len as u64 >= size);

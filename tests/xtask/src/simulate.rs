@@ -316,7 +316,7 @@ impl Simulation<'_> {
             - summary.items.failed
             - summary.items.rejected
             - summary.items.abandoned;
-        let is_final = *outcome == RunOutcome::Settled;
+        let is_final = *outcome == RunOutcome::Finished;
         let says_done = matches!(summary.exit_code, ExitCode::Success | ExitCode::SomeFailed);
         if is_final && says_done && open > 0 {
             return Err(format!("O10: exit {} with {open} open items", summary.exit_code.number()));

@@ -389,7 +389,7 @@ impl AccountsEnd {
             return Some(end(reason, next));
         }
         let reason = self.unread.join("; ");
-        let next = "give the same command again when the manifest is complete";
+        let next = "run the same command again when the manifest is complete";
         (!reason.is_empty()).then(|| end(reason, next.to_owned()))
     }
 

@@ -42,6 +42,8 @@ pub(in crate::ledger) struct PostgresConnection {
     cursors: Cell<u64>,
     /// `None`: it only reads.
     lease: Option<Lease>,
+    /// The connection was lost since [`Self::database`] was asked.
+    was_lost: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,7 @@ impl PostgresConnection {
             changes: Cell::new(0),
             cursors: Cell::new(0),
             lease: None,
+            was_lost: Cell::new(false),
         })
     }
 
@@ -71,6 +74,23 @@ impl PostgresConnection {
         self.worker.ask(DatabaseRequest::KeepLease(lease.renewal()))?;
         self.lease = Some(lease);
         Ok(())
+    }
+
+    /// Which database it is: its identifier, and its timeline, which changes when a standby takes its place. `None`: the server does
+    /// not tell this user.
+    pub(in crate::ledger) fn database(&self) -> Option<String> {
+        self.was_lost.set(false);
+        let sql = "SELECT system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) \
+                   FROM pg_control_system()";
+        let values: [&dyn rusqlite::ToSql; 0] = [];
+        let statement = self.statement(sql);
+        let mut rows = statement.query(&values).ok()?;
+        rows.next_row().ok()??.get(0).ok()
+    }
+
+    /// Whether another database may have taken its place since it was asked last.
+    pub(in crate::ledger) fn was_lost(&self) -> bool {
+        self.was_lost.get()
     }
 
     /// For how long no other process takes the lease after a transaction has begun. `None`: there is no lease.
@@ -163,6 +183,7 @@ impl PostgresConnection {
         self.changes.set(self.changes.get() + changed);
         if matches!(answer, Err(LedgerError::ConnectionLost { .. })) {
             self.transaction.set(Transaction::None);
+            self.was_lost.set(true);
         }
         answer
     }

@@ -5,10 +5,15 @@
 //! sent, or never; its video shows at any step up to [`ModelWorld::SHOWN_WITHIN`] later; its tags show at any time from
 //! then on, or never. Replies may be lost, and a complete listing may be read at any step.
 //!
+//! The rows are alike, so the first request is of the first row.
+//!
 //! Where calls are received, the service may call for a request that it took: at any time from then on, before or after its reply,
 //! often or never. One call in a history names the video of another request. A number may be looked up at any step.
 
-use std::{collections::HashSet, sync::OnceLock};
+mod searches;
+mod world_key;
+
+use std::sync::OnceLock;
 
 use super::{
     by_call::{CallEvidence, decide_by_call},
@@ -22,26 +27,26 @@ use crate::{
 const STEP_MS: i64 = 10 * 60_000;
 
 /// One request.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct ModelRequest {
     row: u8,
-    at: i8,
+    at: u8,
     fate: Fate,
     known: ModelState,
-    clear_at: Option<i8>,
+    clear_at: Option<u8>,
     /// The requests whose videos calls for it named, as bits.
     named: u8,
 }
 
 /// What the service did with it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Fate {
     Undecided,
     Never,
-    Taken { at: i8, shows: Shows },
+    Taken { at: u8, shows: Shows },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Shows {
     Nothing,
     Video,
@@ -49,7 +54,7 @@ enum Shows {
 }
 
 /// What the ledger knows of it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum ModelState {
     Sending,
     InDoubt,
@@ -58,15 +63,15 @@ enum ModelState {
     Absent,
 }
 
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Debug)]
 struct ModelWorld {
-    now: i8,
+    now: u8,
     crashes: u8,
     /// Calls that named the video of another request.
     wrong_calls: u8,
     sent: Vec<ModelRequest>,
     /// The video of another client: when it was made, and whether its tags are visible.
-    foreign_video: Option<(i8, bool)>,
+    foreign_video: Option<(u8, bool)>,
 }
 
 /// What is searched.
@@ -80,13 +85,13 @@ struct Search {
     tags_shown: TagsShown,
     /// Whether the service calls.
     has_calls: bool,
-    steps: i8,
+    steps: u8,
     requests: usize,
 }
 
 impl ModelWorld {
-    const TAKEN_WITHIN: i8 = 1;
-    const SHOWN_WITHIN: i8 = 1;
+    const TAKEN_WITHIN: u8 = 1;
+    const SHOWN_WITHIN: u8 = 1;
     const ROWS: u8 = 2;
     const CRASHES: u8 = 2;
     const WRONG_CALLS: u8 = 1;
@@ -105,7 +110,7 @@ impl ModelWorld {
             self.call(found);
             self.look_up(search, found)?;
         }
-        found.push(self.reconcile(search)?);
+        found.extend(self.reconcile(search)?);
         Ok(())
     }
 
@@ -122,7 +127,8 @@ impl ModelWorld {
     }
 
     fn send(&self, search: &Search, found: &mut Vec<Self>) {
-        for row in 0..Self::ROWS {
+        let rows = if self.sent.is_empty() { 1 } else { Self::ROWS };
+        for row in 0..rows {
             let is_open = self.sent.iter().any(|sent| sent.row == row && sent.known != ModelState::Absent);
             if !is_open && self.sent.len() < search.requests {
                 let mut world = self.clone();
@@ -249,14 +255,14 @@ impl ModelWorld {
         }
     }
 
-    /// A complete listing is read, and every request in doubt is decided by it.
-    fn reconcile(&self, search: &Search) -> Result<Self, String> {
+    /// A complete listing is read, and every request in doubt is decided by it. `None`: none is.
+    fn reconcile(&self, search: &Search) -> Result<Option<Self>, String> {
         if !self
             .sent
             .iter()
             .any(|sent| matches!(sent.known, ModelState::InDoubt | ModelState::AcceptedUnidentified))
         {
-            return Ok(self.clone());
+            return Ok(None);
         }
         let videos: Vec<ListedVideo> = self.videos(search);
         let evidence = Evidence {
@@ -292,7 +298,7 @@ impl ModelWorld {
                 }
             }
         }
-        Ok(world)
+        Ok(Some(world))
     }
 
     fn videos(&self, search: &Search) -> Vec<ListedVideo> {
@@ -335,7 +341,7 @@ impl ModelWorld {
     }
 }
 
-fn timestamp(step: i8) -> UnixMillis {
+fn timestamp(step: u8) -> UnixMillis {
     UnixMillis(1_700_000_000_000).plus_ms(i64::from(step) * STEP_MS)
 }
 
@@ -351,7 +357,7 @@ fn marker(request: usize) -> String {
     format!("telecine:{request}")
 }
 
-fn video(video_no: VideoNo, made_at: i8, tags: Vec<String>) -> ListedVideo {
+fn video(video_no: VideoNo, made_at: u8, tags: Vec<String>) -> ListedVideo {
     let status = if tags.is_empty() { IndexStatus::InProgress } else { IndexStatus::Indexed };
     ListedVideo { video_no, status, created_at: Some(timestamp(made_at)), tags, cause: None }
 }
@@ -374,72 +380,5 @@ impl Search {
     const fn of(rules: ReconcileRules, has_marker: bool, requests: usize) -> Self {
         let tags_shown = TagsShown::AsSent;
         Self { rules, has_marker, changes_tags: false, tags_shown, has_calls: false, steps: 4, requests }
-    }
-}
-
-/// Searches every world that can follow; the number of worlds, or the first wrong decision.
-fn search(search: &Search) -> Result<usize, String> {
-    let mut seen = HashSet::from([ModelWorld::begin()]);
-    let mut open = vec![ModelWorld::begin()];
-    let mut next = Vec::new();
-    while let Some(world) = open.pop() {
-        world.next(search, &mut next)?;
-        for world in next.drain(..) {
-            if !seen.contains(&world) {
-                seen.insert(world.clone());
-                open.push(world);
-            }
-        }
-    }
-    Ok(seen.len())
-}
-
-fn rules(on_doubt: OnDoubt, quiet_steps: u64) -> ReconcileRules {
-    ReconcileRules { quiet: Duration::from_mins(10 * quiet_steps), on_doubt }
-}
-
-#[test]
-fn no_history_of_two_rows_leads_the_rules_to_a_wrong_conclusion() {
-    // asking concludes less than holding: a subset of these histories
-    let all = [OnDoubt::Hold, OnDoubt::Auto].map(|on_doubt| {
-        [true, false].map(|has_marker| {
-            let whole = Search::of(rules(on_doubt, 2), has_marker, 3);
-            std::thread::spawn(move || search(&whole))
-        })
-    });
-    let searched = all.into_iter().flatten().map(|thread| thread.join().unwrap());
-    let worlds: usize = searched.map(|worlds| worlds.unwrap_or_else(|wrong| panic!("{wrong}"))).sum();
-    assert!(worlds > 1_000_000, "only {worlds} worlds were searched");
-}
-
-#[test]
-fn no_call_late_early_repeated_or_with_the_number_of_another_request_leads_to_a_wrong_conclusion() {
-    // with videos of other clients there are many more histories, so fewer steps of them
-    let all = [(OnDoubt::Auto, true, 3), (OnDoubt::Auto, false, 2), (OnDoubt::Hold, true, 1)];
-    let threads = all.map(|(on_doubt, has_marker, steps)| {
-        let called = Search { has_calls: true, steps, ..Search::of(rules(on_doubt, 2), has_marker, 2) };
-        std::thread::spawn(move || search(&called))
-    });
-    let searched = threads.into_iter().map(|thread| thread.join().unwrap());
-    let worlds: usize = searched.map(|worlds| worlds.unwrap_or_else(|wrong| panic!("{wrong}"))).sum();
-    assert!(worlds > 600_000, "only {worlds} worlds were searched");
-}
-
-#[test]
-fn without_the_quiet_time_the_search_finds_a_row_that_would_be_paid_twice() {
-    let short = Search::of(rules(OnDoubt::Hold, 0), true, 3);
-    assert!(search(&short).unwrap_err().contains("Absent"));
-}
-
-#[test]
-fn a_service_that_changes_tags_leads_the_rules_to_no_wrong_conclusion() {
-    for on_doubt in [OnDoubt::Hold, OnDoubt::Auto] {
-        for has_marker in [true, false] {
-            let known = Search { changes_tags: true, ..Search::of(rules(on_doubt, 2), has_marker, 2) };
-            for tags_shown in [TagsShown::Changed, TagsShown::Unknown] {
-                search(&Search { tags_shown, ..known }).unwrap();
-            }
-            assert!(search(&known).is_err(), "if other tags prove something, a row is paid twice");
-        }
     }
 }

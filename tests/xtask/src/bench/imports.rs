@@ -14,6 +14,7 @@ use super::{
     table::{Row, Target},
     words,
 };
+use telecine::domain::with_separators;
 
 /// No rate of its own slows the import. Listings are as fast as the server, since they are not what is measured.
 const UNTHROTTLED: &[&str] = &["--rate", "20000/s:burst", "--list-rate", "100/s", "--no-wait"];
@@ -354,10 +355,10 @@ pub(super) fn memory(bench: &mut Bench) -> Result<(), String> {
     };
     let (few, many) = (peak(bench.rows)?, peak(bench.rows * 10)?);
     bench.table.add(Row {
-        what: format!("import of {} rows, most memory resident", bench.rows * 10),
+        what: format!("import of {} rows, most memory resident", with_separators(bench.rows * 10)),
         unit: "MiB",
         figure: many,
-        yardstick: Some((format!("of {} rows", bench.rows), few)),
+        yardstick: Some((format!("of {} rows", with_separators(bench.rows)), few)),
         target: Target::AtMost(1.5),
     });
     Ok(())
