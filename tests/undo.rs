@@ -230,11 +230,13 @@ fn videos_that_carry_the_markers_of_each_other_are_reported_with_their_rows() {
     );
     let path = last["files"][1]["path"].as_str().unwrap();
     let findings = fixture.read(path);
-    for (number, video) in videos[..2].iter().enumerate() {
-        let (own, other) = (number + 1, 2 - number);
-        let start = format!("other_marker,default,{},{own},", video["video_no"].as_str().unwrap());
+    for video in &videos[..2] {
+        let start = format!("other_marker,default,{},", video["video_no"].as_str().unwrap());
         let line = findings.lines().find(|line| line.starts_with(&start)).unwrap_or_default();
-        assert!(line.ends_with(&format!("its marker names item {other}")), "{findings}");
+        let own: usize = line.split(',').nth(3).and_then(|item| item.parse().ok()).unwrap_or_default();
+        // two requests at one time are made in either order
+        assert!(own == 1 || own == 2, "{findings}");
+        assert!(line.ends_with(&format!("its marker names item {}", 3 - own)), "{findings}");
     }
     // nothing is sent or bound by it, and a run says it at its end
     manifest(&fixture, "more.csv", 3, 4);
