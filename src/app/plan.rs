@@ -141,7 +141,7 @@ pub fn plan(request: &PlanRequest, mut manifests: Vec<Manifest>, clock: &Clock) 
     let others = other_rates().map(|rate| rate.limit().interval());
     let intervals = std::iter::once(limiter.upload_interval()).chain(others).collect();
     let transfers = Transfers::at(request.bandwidth, intervals);
-    let rows = PlannedRows::read(request, snapshot.as_ref(), &mut manifests, (limiter.now(), transfers))?;
+    let rows = PlannedRows::read(request, snapshot.as_ref(), &mut manifests, limiter.now(), transfers)?;
     let slots = Slots::of(&limiter, &rows);
     Ok(build_plan(request, plan_id, rows, slots, &limiter.cap_forecast()))
 }
@@ -225,7 +225,8 @@ impl PlannedRows {
         request: &PlanRequest,
         snapshot: Option<&Snapshot>,
         manifests: &mut [Manifest],
-        (now, transfers): (UnixMillis, Transfers),
+        now: UnixMillis,
+        transfers: Transfers,
     ) -> Result<Self, Error> {
         let criteria = Criteria {
             wants_rows: true,

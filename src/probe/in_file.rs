@@ -7,8 +7,9 @@ use super::{
     container::{ContainerKind, kind_of},
     fetcher::Fetcher,
     finding::ProbeFinding,
-    inspect::{HEAD_MAX, Place, megabytes, refuse_kind},
+    inspect::{HEAD_MAX, megabytes, refuse_kind},
     partial_file::PartialFile,
+    parts::{PartsPlace, read},
 };
 use crate::{
     blocking,
@@ -53,21 +54,10 @@ impl<W: Fetcher> Prober<W> {
         };
         let size = file.size();
         let bytes = PartialFile::new(head, Some(size));
-        let finding = self.find_in_container(container, bytes, &Place::File(file)).await?;
+        let finding = self.find_in_container(container, bytes, &PartsPlace::File(file)).await?;
         if finding.verdict != ProbeVerdict::Supported {
             return Ok(finding);
         }
         Ok(ProbeFinding { found: format!("{}, {}", finding.found, megabytes(size)), ..finding })
-    }
-}
-
-/// A part of a file.
-pub(super) async fn read(file: &Arc<OpenFile>, at: u64, length: usize) -> Result<Vec<u8>, ProbeFinding> {
-    let own = Arc::clone(file);
-    match blocking::run(move || own.read_at(at, length)).await {
-        Ok(Ok(bytes)) if !bytes.is_empty() => Ok(bytes),
-        Ok(Ok(_)) => Err(ProbeFinding::unclear("file_changed", "the file was cut while it was read")),
-        Ok(Err(error)) => Err(ProbeFinding::unclear("file_unreadable", format!("cannot be read: {error}"))),
-        Err(_) => Err(ProbeFinding::unclear("not_understood", NOT_UNDERSTOOD)),
     }
 }

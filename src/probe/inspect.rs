@@ -1,7 +1,5 @@
 //! The probe of one source: does it exist, is it a video, and does the service support it?
 
-use std::sync::Arc;
-
 use url::Url;
 
 use super::{
@@ -9,13 +7,12 @@ use super::{
     container::{Container, ContainerIndex, ContainerKind, kind_of},
     fetcher::{FetchRequest, FetchResponse, Fetcher, Method},
     finding::{self, ProbeFinding},
-    in_file,
     partial_file::PartialFile,
+    parts::{self, PartsPlace},
 };
 use crate::{
     blocking,
     domain::{ProbeVerdict, SourceUrl},
-    local_file::OpenFile,
     redact,
 };
 
@@ -29,12 +26,6 @@ const PART_MIN: u64 = 16 * 1024;
 const DEEP_FROM: u64 = 1024 * 1024;
 /// The largest size of all parts of one video, in bytes.
 const HELD_MAX: usize = 18 * 1024 * 1024;
-
-/// Where the parts of a video are read.
-pub(super) enum Place {
-    Host(Url),
-    File(Arc<OpenFile>),
-}
 
 impl<W: Fetcher> Prober<W> {
     /// Probes a source.
@@ -72,7 +63,7 @@ impl<W: Fetcher> Prober<W> {
             ContainerKind::Playlist => self.find_in_playlist(first, url).await?,
             ContainerKind::Container(container) => {
                 let bytes = PartialFile::new(first.body, size);
-                let found = self.find_in_container(container, bytes, &Place::Host(url)).await;
+                let found = self.find_in_container(container, bytes, &PartsPlace::Host(url)).await;
                 found.map_err(|finding| finding.sized(size))?.sized(size)
             }
             ContainerKind::Page
@@ -114,7 +105,7 @@ impl<W: Fetcher> Prober<W> {
         &self,
         container: Container,
         mut bytes: PartialFile,
-        place: &Place,
+        place: &PartsPlace,
     ) -> Result<ProbeFinding, ProbeFinding> {
         let mut deep = None;
         for _ in 0..PARTS_MAX {
@@ -163,16 +154,16 @@ impl<W: Fetcher> Prober<W> {
         bytes: &mut PartialFile,
         at: u64,
         length: u64,
-        place: &Place,
+        place: &PartsPlace,
     ) -> Result<(), ProbeFinding> {
         let length = usize::try_from(length.max(PART_MIN)).unwrap_or(usize::MAX);
         if bytes.held().saturating_add(length) > HELD_MAX {
             return Err(ProbeFinding::unclear("not_understood", "its index is too large"));
         }
         let url = match place {
-            Place::Host(url) => url.clone(),
-            Place::File(file) => {
-                bytes.add(at, in_file::read(file, at, length).await?);
+            PartsPlace::Host(url) => url.clone(),
+            PartsPlace::File(file) => {
+                bytes.add(at, parts::read(file, at, length).await?);
                 return Ok(());
             }
         };

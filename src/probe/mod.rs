@@ -20,6 +20,7 @@ pub mod http;
 mod in_file;
 mod inspect;
 mod partial_file;
+mod parts;
 mod playlist;
 
 use std::{

@@ -8,8 +8,9 @@ use super::{
     container::{Container, ContainerKind, Tracks, kind_of, transport_tracks},
     fetcher::{FetchResponse, Fetcher},
     finding::{self, ProbeFinding, codec_name, is_taken},
-    inspect::{HEAD_MAX, Place, refuse_status},
+    inspect::{HEAD_MAX, refuse_status},
     partial_file::PartialFile,
+    parts::PartsPlace,
 };
 use crate::{blocking, domain::ProbeVerdict, redact};
 
@@ -101,7 +102,7 @@ impl<W: Fetcher> Prober<W> {
         match kind_of(&got.body) {
             ContainerKind::Container(Container::Mp4) => {
                 let bytes = PartialFile::new(got.body, size);
-                let found = self.find_in_container(Container::Mp4, bytes, &Place::Host(url)).await?;
+                let found = self.find_in_container(Container::Mp4, bytes, &PartsPlace::Host(url)).await?;
                 good_only(ProbeFinding { found: format!("hls of {}", found.found), ..found })
             }
             ContainerKind::Page => {

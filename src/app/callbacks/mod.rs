@@ -1,5 +1,6 @@
 //! The receiver of calls of the service: the public address under which it is reached, and the server behind it.
 
+mod intakes;
 mod published;
 mod server;
 mod shared;
@@ -11,9 +12,10 @@ use std::{
 
 use url::{Host, Url};
 
+use intakes::Intakes;
 pub use published::{latest_published, publish, publish_always, published};
 pub use shared::share_receivers;
-use shared::{Intakes, Registration, SharedReceiver};
+use shared::{SharedCalls, SharedReceiver};
 
 use super::Destination;
 use crate::{
@@ -116,8 +118,8 @@ impl CallbackRequest {
     /// Listens, before anything is sent. Calls are answered after [`BoundReceiver::serve`].
     pub(super) async fn bind(&self) -> Result<BoundReceiver, Error> {
         let place = match &self.shared {
-            Some(shared) => Place::Shared(shared.clone()),
-            None => Place::Own(self.listen().await?),
+            Some(shared) => Listening::Shared(shared.clone()),
+            None => Listening::Own(self.listen().await?),
         };
         Ok(BoundReceiver { place, public_url: self.public_url.clone() })
     }
@@ -134,21 +136,21 @@ impl CallbackRequest {
 }
 
 /// Where a receiver listens.
-enum Place {
+enum Listening {
     Own(BoundAddress),
     Shared(SharedReceiver),
 }
 
 /// A receiver that listens and does not answer yet.
 pub(super) struct BoundReceiver {
-    place: Place,
+    place: Listening,
     public_url: Option<PublicUrl>,
 }
 
 /// A receiver that answers for a run; dropping it ends that.
 pub(super) enum CallReceiver {
     Own { _server: HttpServer },
-    Shared { _registration: Registration },
+    Shared { _registration: SharedCalls },
 }
 
 impl BoundReceiver {
@@ -156,12 +158,12 @@ impl BoundReceiver {
     pub(super) async fn serve<T>(self, context: &Context<T>) -> Result<CallReceiver, Error> {
         let intake = CallIntake::open(context).await?;
         let (address, receiver) = match self.place {
-            Place::Own(bound) => {
+            Listening::Own(bound) => {
                 let (address, intakes) = (bound.address(), Intakes::default());
                 intakes.add(&Arc::new(intake));
                 (address, CallReceiver::Own { _server: server::serve(bound, intakes) })
             }
-            Place::Shared(shared) => {
+            Listening::Shared(shared) => {
                 let address = shared.address;
                 (address, CallReceiver::Shared { _registration: shared.register(intake) })
             }

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 
-use super::shared::Intakes;
+use super::intakes::Intakes;
 use crate::{
     clock::Clock,
     http_server::{BoundAddress, ConnectionRules, HttpServer},

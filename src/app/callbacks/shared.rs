@@ -1,37 +1,9 @@
 //! One receiver for several runs of a process: the token of a call names the ledger that it is for.
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
-use super::{CallbackRequest, server};
+use super::{CallbackRequest, intakes::Intakes, server};
 use crate::{error::Error, http_server::HttpServer, pipeline::CallIntake};
-
-/// The runs that take in calls of one receiver.
-#[derive(Clone, Default)]
-pub(super) struct Intakes(Arc<Mutex<Vec<Arc<CallIntake>>>>);
-
-impl Intakes {
-    pub(super) fn add(&self, intake: &Arc<CallIntake>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(intake));
-    }
-
-    fn remove(&self, intake: &Arc<CallIntake>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|own| !Arc::ptr_eq(own, intake));
-    }
-
-    /// The run that a request is for, by the last part of its address. One run alone takes every request, and counts those that are no
-    /// calls.
-    pub(super) fn of(&self, part: &str) -> Option<Arc<CallIntake>> {
-        let intakes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &intakes[..] {
-            [only] => Some(Arc::clone(only)),
-            several => several.iter().find(|intake| intake.knows(part)).cloned(),
-        }
-    }
-}
 
 /// A receiver that several runs share. It answers until the last of its clones is dropped.
 #[derive(Clone)]
@@ -49,20 +21,20 @@ impl fmt::Debug for SharedReceiver {
 
 impl SharedReceiver {
     /// Takes in the calls for a run until the result is dropped.
-    pub(super) fn register(&self, intake: CallIntake) -> Registration {
+    pub(super) fn register(&self, intake: CallIntake) -> SharedCalls {
         let intake = Arc::new(intake);
         self.intakes.add(&intake);
-        Registration { receiver: self.clone(), intake }
+        SharedCalls { receiver: self.clone(), intake }
     }
 }
 
 /// A run whose calls are taken in.
-pub(in crate::app) struct Registration {
+pub(in crate::app) struct SharedCalls {
     receiver: SharedReceiver,
     intake: Arc<CallIntake>,
 }
 
-impl Drop for Registration {
+impl Drop for SharedCalls {
     fn drop(&mut self) {
         self.receiver.intakes.remove(&self.intake);
     }

@@ -29,6 +29,7 @@ pub struct AccountMetrics {
 }
 
 impl AccountsMetrics {
+    /// A file of no account yet.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self { path, accounts: Mutex::default() }

@@ -66,7 +66,8 @@ pub(super) async fn search<T: Transport>(
         // without a listing nothing is known of them
         let Ok(listing) = listing else { continue };
         let found = bind(context, run, namespace, &listing, &own).await?;
-        let searched = Search { run, served: listing.served, tags: found.accuracy.tags, quiet: rules.quiet };
+        let searched =
+            CallSearch { run, served: listing.served, tags: found.accuracy.tags, quiet: rules.quiet };
         if found.bound > 0 {
             let text = format!(
                 "{namespace}: {} to be sent again found in the listing; bound to the video there, and not sent",
@@ -89,7 +90,7 @@ pub(super) async fn search<T: Transport>(
 
 /// What is known when the numbers are looked up that calls named.
 #[derive(Clone, Copy)]
-struct Search {
+struct CallSearch {
     run: RunId,
     served: ServedAt,
     tags: TagsShown,
@@ -171,7 +172,7 @@ async fn bind<T: Transport>(
 /// never; one that carries a marker of the row is bound to it.
 async fn called_video_may_be_its<T: Transport>(
     context: &Context<T>,
-    search: Search,
+    search: CallSearch,
     held: &HeldResend,
 ) -> Result<bool, LedgerError> {
     let item = held.item;
@@ -202,7 +203,7 @@ async fn called_video_may_be_its<T: Transport>(
 /// Whether a video that is there may be that of a row, by its tags. If it carries a marker of the row, it is bound to it.
 async fn may_be_of_row<T>(
     context: &Context<T>,
-    search: Search,
+    search: CallSearch,
     held: &HeldResend,
     video: &ListedVideo,
 ) -> Result<bool, LedgerError> {
