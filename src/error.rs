@@ -266,6 +266,7 @@ impl Error {
                 | LedgerError::Unwritable { .. } => ExitCode::Usage,
                 LedgerError::DiskFull
                 | LedgerError::ConnectionLost { .. }
+                | LedgerError::CommitUnknown { .. }
                 | LedgerError::LeaseLost { .. }
                 | LedgerError::NotReplicated { .. } => ExitCode::Temporary,
                 LedgerError::Broken { .. }

@@ -118,6 +118,12 @@ pub enum LedgerError {
          when the database can be reached"
     )]
     ConnectionLost { cause: String },
+    /// The connection ended at a commit, and the database cannot be asked what became of it.
+    #[error(
+        "the connection to the database of the ledger was lost at a commit, and whether it was made is not known ({cause}); nothing \
+         more was sent. Run the same command again when the database can be reached"
+    )]
+    CommitUnknown { cause: String },
     /// Another process holds the lease of the ledger.
     #[error(
         "{holder} holds the lease of the ledger {place} (term {term}, last seen {seen_s} s ago); wait for it, stop it, or give \
@@ -250,6 +256,7 @@ impl LedgerError {
             | Self::Moved { .. }
             | Self::Database { .. }
             | Self::ConnectionLost { .. }
+            | Self::CommitUnknown { .. }
             | Self::LeaseHeld { .. }
             | Self::LeaseLost { .. }
             | Self::LostCommits { .. }

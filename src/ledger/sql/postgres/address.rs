@@ -18,6 +18,8 @@ const LEASE_MIN: Duration = Duration::from_secs(2);
 const LEASE_MAX: Duration = Duration::from_hours(1);
 /// How long to wait for a connection.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// How often a connection is tried on which nothing comes, so that a server that is gone ends a read.
+const KEEPALIVE: Duration = Duration::from_secs(10);
 /// The beginnings of an address.
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
@@ -153,6 +155,9 @@ impl FromStr for DatabaseAddress {
         }
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(own.lease);
+        }
+        if !given.contains("keepalives_idle=") {
+            config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE).keepalives_retries(3);
         }
         let (schema, lease, root_certificate) = (own.schema, own.lease, own.root_certificate);
         Ok(Self(Arc::new(Parts { text: text.to_owned(), config, schema, lease, root_certificate })))

@@ -51,7 +51,7 @@ impl Client {
 /// Connects, ends the process of the server that served the connection `before`, and checks the settings.
 pub(super) async fn connect(
     address: &DatabaseAddress,
-    before: Option<Backend>,
+    before: Option<&Backend>,
 ) -> Result<Client, LedgerError> {
     let failed = |cause: &tokio_postgres::Error| error::of_connect(cause, address);
     let warnings = Arc::default();
@@ -93,7 +93,7 @@ fn serve<T: TlsStream + Unpin + Send + 'static>(
 async fn check(
     client: &tokio_postgres::Client,
     address: &DatabaseAddress,
-    before: Option<Backend>,
+    before: Option<&Backend>,
 ) -> Result<Backend, LedgerError> {
     let failed = |cause: tokio_postgres::Error| error::of(&cause, address);
     let unusable = |cause: String| LedgerError::Database { place: address.to_string(), cause };

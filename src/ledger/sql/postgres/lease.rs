@@ -4,7 +4,7 @@
 //! term and the number of the last transaction are known. So a process that lost the lease changes nothing, whatever it
 //! believes, and no clocks of two machines are compared: only the database decides whether a lease has expired.
 
-use std::cell::Cell;
+use std::{cell::Cell, cmp::Ordering};
 
 use super::{
     PostgresConnection,
@@ -94,6 +94,11 @@ impl Lease {
             refuse_unreplicated(&answer)?;
             let mut rows = super::PostgresRows { answer, cursor: None };
             rows.next_row()?.map(|row| row.get::<i64>(0)).transpose()
+        });
+        // it may be committed, so it is not done again
+        let found = found.map_err(|error| match error {
+            LedgerError::ConnectionLost { cause } => LedgerError::CommitUnknown { cause },
+            other => other,
         })?;
         match found {
             Some(seq) if seq == sent => {
@@ -101,14 +106,34 @@ impl Lease {
                 Ok(())
             }
             Some(seq) if seq == sent - 1 => Err(LedgerError::ConnectionLost { cause }),
-            Some(_) => Err(LedgerError::LostCommits { place: connection.worker.address().to_string() }),
-            None => Err(self.lost(connection)),
+            Some(_) | None => Err(self.lost(connection)),
         }
     }
 
+    /// Why the lease is not as this process left it: another process took it, or the database lost what it had committed.
     fn lost(&self, connection: &PostgresConnection) -> LedgerError {
-        let holder = holder(connection).map_or_else(|_| "another process".to_owned(), |held| held.name);
-        LedgerError::LeaseLost { place: connection.worker.address().to_string(), term: self.term, holder }
+        let place = connection.worker.address().to_string();
+        let found = Self::found(connection);
+        let Ok(Some((holder, name, term, seq))) = found else {
+            return LedgerError::LeaseLost { place, term: self.term, holder: "another process".to_owned() };
+        };
+        match (term.cmp(&self.term), holder == self.holder) {
+            (Ordering::Less, _) => LedgerError::LostCommits { place },
+            (Ordering::Equal, true) if seq < self.committed.get() => LedgerError::LostCommits { place },
+            (Ordering::Equal, true) => {
+                LedgerError::CommitUnknown { cause: "an earlier answer never came".to_owned() }
+            }
+            _ => LedgerError::LeaseLost { place, term: self.term, holder: name },
+        }
+    }
+
+    /// The holder, its name, its term and its last transaction, as the database has them.
+    fn found(connection: &PostgresConnection) -> Result<Option<(String, String, i64, i64)>, LedgerError> {
+        let values: [&dyn rusqlite::ToSql; 0] = [];
+        let statement = connection.statement("SELECT holder, name, term, seq FROM lease");
+        let mut rows = statement.query(&values)?;
+        let read = |row: super::NextRow| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+        rows.next_row()?.map(read).transpose()
     }
 
     /// Lets the next process take the lease at once.

@@ -39,6 +39,8 @@ pub(in crate::ledger) struct PostgresConnection {
     worker: Worker,
     transaction: Cell<Transaction>,
     changes: Cell<u64>,
+    /// A statement of the open transaction failed: the server answers a commit with a rollback, and calls it no error.
+    has_failed: Cell<bool>,
     cursors: Cell<u64>,
     /// `None`: it only reads.
     lease: Option<Lease>,
@@ -62,6 +64,7 @@ impl PostgresConnection {
             worker,
             transaction: Cell::new(Transaction::None),
             changes: Cell::new(0),
+            has_failed: Cell::new(false),
             cursors: Cell::new(0),
             lease: None,
             was_lost: Cell::new(false),
@@ -80,6 +83,18 @@ impl PostgresConnection {
     /// not tell this user.
     pub(in crate::ledger) fn database(&self) -> Option<String> {
         self.was_lost.set(false);
+        if self.is_autocommit() {
+            return self.read_database();
+        }
+        // a server that refuses to tell must not end the transaction
+        self.control(Control::Savepoint).ok()?;
+        let found = self.read_database();
+        let end = if found.is_some() { Control::KeepSavepoint } else { Control::UndoSavepoint };
+        self.control(end).ok()?;
+        found
+    }
+
+    fn read_database(&self) -> Option<String> {
         let sql = "SELECT system_identifier::text || '/' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) \
                    FROM pg_control_system()";
         let values: [&dyn rusqlite::ToSql; 0] = [];
@@ -130,13 +145,16 @@ impl PostgresConnection {
             Control::Rollback => self.end("ROLLBACK").map(drop),
             Control::Savepoint => self.batch("SAVEPOINT job").map(drop),
             Control::KeepSavepoint => self.batch("RELEASE SAVEPOINT job").map(drop),
-            Control::UndoSavepoint => self.batch("ROLLBACK TO SAVEPOINT job").map(drop),
+            Control::UndoSavepoint => {
+                self.batch("ROLLBACK TO SAVEPOINT job").map(|_| self.has_failed.set(false))
+            }
         }
     }
 
     fn begin(&self, kind: Transaction, sql: &'static str) -> Result<(), LedgerError> {
         let begin = || self.batch(sql).inspect_err(|_| self.transaction.set(Transaction::None));
         self.worker.with_patience(begin)?;
+        self.has_failed.set(false);
         self.transaction.set(kind);
         if kind == Transaction::Write
             && let Some(lease) = &self.lease
@@ -152,6 +170,11 @@ impl PostgresConnection {
     /// After `Ok` the transaction is committed. After a lost connection the lease shows whether it is.
     fn commit(&self) -> Result<(), LedgerError> {
         let is_write = self.transaction.get() == Transaction::Write;
+        if is_write && self.has_failed.get() {
+            self.end("ROLLBACK")?;
+            let cause = "a statement of a change failed, so nothing of the change was kept".to_owned();
+            return Err(LedgerError::Broken { cause });
+        }
         let committed = self.end("COMMIT").and_then(|answer| lease::refuse_unreplicated(&answer));
         let Some(lease) = self.lease.as_ref().filter(|_| is_write) else { return committed };
         match committed {
@@ -181,6 +204,7 @@ impl PostgresConnection {
         let answer = self.worker.ask(request);
         let changed = answer.as_ref().map_or(1, |answer| answer.changed);
         self.changes.set(self.changes.get() + changed);
+        self.has_failed.set(self.has_failed.get() || answer.is_err());
         if matches!(answer, Err(LedgerError::ConnectionLost { .. })) {
             self.transaction.set(Transaction::None);
             self.was_lost.set(true);

@@ -41,7 +41,7 @@ pub(in crate::ledger) fn migrate(
     let once = |sql: String| connection.ask(DatabaseRequest::Script(sql)).map(drop);
     let schema = connection.worker.address().quoted_schema();
     let newest = i64::try_from(schemas.len()).unwrap_or(i64::MAX);
-    once("BEGIN".to_owned())?;
+    connection.batch("BEGIN")?;
     let migrated = (|| {
         // the number is that of this program: other programs use other ones
         once(format!("SELECT pg_advisory_xact_lock(1952803941, hashtext('{schema}'))"))?;
@@ -57,10 +57,10 @@ pub(in crate::ledger) fn migrate(
         Ok(())
     })();
     match migrated {
-        Ok(()) => once("COMMIT".to_owned()),
+        Ok(()) => connection.batch("COMMIT").map(drop),
         Err(error) => {
             // the first error is reported; a lost connection has ended the transaction
-            let _ = once("ROLLBACK".to_owned());
+            let _ = connection.batch("ROLLBACK");
             Err(error)
         }
     }

@@ -29,6 +29,12 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// A lease is renewed this many times while it lasts.
 const RENEWALS: u32 = 3;
 
+/// How long to wait for a connection that can be used: a server that is stopped accepts it, and says nothing.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// How long to wait for an answer without a lease: a report, or the tables of a new ledger. A network that is gone is noticed sooner.
+const ANSWER_MAX: Duration = Duration::from_mins(10);
+
 /// What the thread is asked for.
 pub(super) enum DatabaseRequest {
     /// To connect, if there is no connection.
@@ -194,10 +200,14 @@ impl Session {
                 let cause = "the transaction ended with it".to_owned();
                 return Err(LedgerError::ConnectionLost { cause });
             }
-            let client = self.runtime.block_on(connect::connect(&self.address, self.before.take()))?;
-            self.client = Some(client);
+            self.client = Some(self.connect()?);
+            self.before = None;
             if self.renewal.is_some() {
-                self.bound_transactions()?;
+                let bounded = self.bound_transactions();
+                if bounded.is_err() {
+                    self.forget();
+                }
+                bounded?;
             }
         }
         match &request {
@@ -226,6 +236,16 @@ impl Session {
             self.forget();
         }
         answer
+    }
+
+    fn connect(&self) -> Result<Client, LedgerError> {
+        let connected = connect::connect(&self.address, self.before.as_ref());
+        #[expect(clippy::disallowed_methods, reason = "nothing was sent that changes anything")]
+        let connected = self.runtime.block_on(async { tokio::time::timeout(CONNECT_MAX, connected).await });
+        connected.unwrap_or_else(|_| {
+            let cause = format!("{} does not answer", self.address);
+            Err(LedgerError::ConnectionLost { cause })
+        })
     }
 
     /// A transaction locks the row of the lease. The server ends it when this process, or the network, stops for longer than the
@@ -270,15 +290,16 @@ impl Session {
             }
         };
         // an answer that does not come is a lost connection: what became of the statement is read by another one
+        let answer_max = self.renewal.as_ref().map_or(ANSWER_MAX, |_| self.address.lease());
         #[expect(clippy::disallowed_methods, reason = "the connection is closed, so nothing is sent twice")]
-        let answer = self.runtime.block_on(async { tokio::time::timeout(self.address.lease(), work).await });
+        let answer = self.runtime.block_on(async { tokio::time::timeout(answer_max, work).await });
         let warning = client.take_warning();
         match answer {
             Ok(Ok(answer)) => Ok(DatabaseAnswer { warning, ..answer }),
             Ok(Err(error)) => Err(error::of(&error, &self.address)),
-            Err(_) => Err(LedgerError::ConnectionLost {
-                cause: format!("no answer in {} s", self.address.lease().as_secs()),
-            }),
+            Err(_) => {
+                Err(LedgerError::ConnectionLost { cause: format!("no answer in {} s", answer_max.as_secs()) })
+            }
         }
     }
 }
