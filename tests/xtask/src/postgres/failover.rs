@@ -113,7 +113,7 @@ fn fail_over(
     }
     let ended = stage.run_to_end(machine, proxy.port)?;
     let open = stage.judge(&standby).map_err(|fault| format!("{fault} after {ended:?}"))?;
-    if open.pending + open.in_doubt > 0 {
+    if ended.code != Some(0) || open.pending + open.in_doubt > 0 {
         return Err(format!("{open:?} after {ended:?}"));
     }
     stage.check_ledger(standby.port)?;

@@ -108,7 +108,7 @@ fn give_up(
     sleep(LEASE + Duration::from_millis(500));
     let ended = stage.run_to_end("one", cluster.port)?;
     let open = stage.judge(&cluster).map_err(|fault| format!("{fault} after {ended:?}"))?;
-    if open.pending + open.in_doubt > 0 {
+    if ended.code != Some(0) || open.pending + open.in_doubt > 0 {
         return Err(format!("{open:?} after {ended:?}"));
     }
     stage.check_ledger(cluster.port)
