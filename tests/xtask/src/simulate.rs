@@ -424,7 +424,7 @@ impl Simulation<'_> {
         let videos = self.ours();
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(words)?;
         let at = self.harness.now;
-        let ledger = Ledger::open_offline(&self.harness.ledger(), at).map_err(words)?;
+        let ledger = Ledger::open_offline(self.harness.ledger(), at).map_err(words)?;
         for item in asked {
             let own = videos.iter().find(|video| video.url == item.url);
             let answer = match own {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use super::words;
+use crate::suite;
 
 /// Where Debian and others put what the server needs, beside the folders of `PATH`.
 const FOLDERS: &[&str] = &["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt/postgresql"];
@@ -63,7 +64,8 @@ impl Cluster {
 
     fn empty() -> Result<Self, String> {
         let programs = programs().ok_or("initdb is not here")?;
-        let folder = tempfile::tempdir().map_err(words)?;
+        // a busy disk would hold up renewals of a short lease
+        let folder = tempfile::tempdir_in(suite::scratch()).map_err(words)?;
         if is_root() {
             let owned = Command::new("chown").arg(USER).arg(folder.path()).status().map_err(words)?;
             if !owned.success() {
