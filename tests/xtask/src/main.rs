@@ -1,5 +1,5 @@
-//! `cargo xtask reliability`: the proofs of telecine's promises, each suite by itself or all of them. `quota`, `fuzz`,
-//! `bench` and `dist` beside it.
+//! `cargo xtask reliability`: the proofs of telecine's promises, each suite by itself or all of them. `quota`, `postgres`,
+//! `fuzz`, `bench` and `dist` beside it.
 
 #[path = "../../support/harness.rs"]
 mod harness;
@@ -11,6 +11,7 @@ mod guided;
 mod hostile;
 mod kill;
 mod manifests;
+mod postgres;
 mod power;
 mod quota;
 mod simulate;
@@ -36,7 +37,8 @@ const USAGE: &str = "usage: cargo xtask reliability SUITE [--from N] [--count N]
 usage: cargo xtask quota [--hours N] [--schedules N] [--threads N] [--http-seconds N] [--binary PATH]
 usage: cargo xtask fuzz [TARGET..] [--seconds N] [--seed N]
 usage: cargo xtask bench [NAME..] [--rows N] [--repeat N]
-usage: cargo xtask dist [--binary PATH]";
+usage: cargo xtask dist [--binary PATH]
+usage: cargo xtask postgres [SUITE..] [--moments N] [--seed S] [--every N] [--threads N] [--failpoint NAME] [--record]";
 
 /// What to run, and how much of it.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +82,7 @@ fn run() -> Result<bool, String> {
         Some("fuzz") => return guided::run(args),
         Some("bench") => return bench::run(args),
         Some("dist") => return dist::run(args),
+        Some("postgres") => return postgres::run(args),
         _ => return Err(USAGE.to_owned()),
     }
     let suite = args.next().ok_or(USAGE)?;

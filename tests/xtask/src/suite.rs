@@ -97,7 +97,7 @@ fn run_suite(suite: &str, args: &[&str], is_recorded: bool) -> Result<bool, Stri
 }
 
 /// Where temporary files go: into memory if possible, since nothing here tests the disk of this machine.
-fn scratch() -> PathBuf {
+pub(crate) fn scratch() -> PathBuf {
     let memory = PathBuf::from("/dev/shm");
     let is_usable = tempfile::tempfile_in(&memory).is_ok();
     if is_usable { memory } else { std::env::temp_dir() }

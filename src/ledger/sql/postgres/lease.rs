@@ -95,12 +95,11 @@ impl Lease {
             let mut rows = super::PostgresRows { answer, cursor: None };
             rows.next_row()?.map(|row| row.get::<i64>(0)).transpose()
         });
-        // it may be committed, so it is not done again
-        let found = found.map_err(|error| match error {
-            LedgerError::ConnectionLost { cause } => LedgerError::CommitUnknown { cause },
-            other => other,
-        })?;
-        match found {
+        if let Err(LedgerError::ConnectionLost { cause }) = found {
+            // it may be committed, so it is not done again
+            return Err(LedgerError::CommitUnknown { cause });
+        }
+        match found? {
             Some(seq) if seq == sent => {
                 self.committed();
                 Ok(())
