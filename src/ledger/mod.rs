@@ -33,6 +33,7 @@ mod library_diff;
 mod marker;
 mod open;
 mod place;
+mod probe_ledger;
 mod readers;
 mod registry;
 mod schema;
@@ -63,6 +64,7 @@ pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
 pub use marker::is_marker;
 pub use place::LedgerPlace;
+pub use probe_ledger::ProbeLedger;
 pub use registry::{RegisteredLedger, follow_ledger, registered_ledger, registered_ledgers};
 pub use schema::version as schema_version;
 pub use snapshot::{
