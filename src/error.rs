@@ -260,6 +260,10 @@ impl Error {
                 | LedgerError::Unreadable { .. }
                 | LedgerError::UnreadableValue { .. }
                 | LedgerError::Moved { .. }
+                | LedgerError::MovedAway { .. }
+                | LedgerError::IsCopy { .. }
+                | LedgerError::CopyTarget { .. }
+                | LedgerError::CopyProblems { .. }
                 | LedgerError::Database { .. }
                 | LedgerError::LostCommits { .. }
                 | LedgerError::OtherDatabase { .. }
@@ -270,6 +274,7 @@ impl Error {
                 | LedgerError::LeaseLost { .. }
                 | LedgerError::NotReplicated { .. } => ExitCode::Temporary,
                 LedgerError::Broken { .. }
+                | LedgerError::CopyDiffers { .. }
                 | LedgerError::Panicked { .. }
                 | LedgerError::Illegal(_)
                 | LedgerError::Impossible { .. } => ExitCode::Unexpected,

@@ -170,3 +170,73 @@ fn a_folder_with_settings_of_its_own_never_works_on_the_ledger_of_another_folder
     let (code, out, err) = third(&doctor);
     assert!(code == 0 && out.contains("state/telecine.db does not exist yet"), "{out}{err}");
 }
+
+/// Where a ledger can be moved to: files, and the database for tests if there is one.
+fn new_places() -> Vec<String> {
+    let database = std::env::var("TELECINE_TEST_POSTGRES").ok();
+    let database = database.map(|base| format!("{base}?schema=moved_{}", std::process::id()));
+    [Some("two.db".to_owned()), database, Some("three.db".to_owned())].into_iter().flatten().collect()
+}
+
+#[test]
+fn a_ledger_that_was_moved_goes_on_at_its_new_place_and_refuses_at_the_old_one() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let import_with = |ledger: &str| run_in(&fixture, "", &import(&sandbox, "m.csv", &["--ledger", ledger]));
+    fixture.write("m.csv", &rows(2));
+    assert_eq!(import_with("one.db").0, 0);
+    let (mut from, mut digest, mut sent) = ("one.db".to_owned(), String::new(), 2);
+    for to in new_places() {
+        let (code, out, err) = run_in(&fixture, "", &["ledger", "copy", &from, &to, "--move", "--json"]);
+        assert_eq!(code, 0, "{to}: {out}{err}");
+        let copied: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(
+            (copied["moved"].as_bool(), copied["rows"]["item"].as_u64()),
+            (Some(true), Some(sent as u64))
+        );
+        assert_ne!(copied["digest"], digest.as_str(), "there are more rows than before");
+        copied["digest"].as_str().unwrap().clone_into(&mut digest);
+        let (code, _, err) = import_with(&from);
+        assert!(code == 2 && err.contains("was moved to") && err.contains(&to), "{err}");
+        let (code, out, err) = run_in(&fixture, "", &["ledger", "check", "--ledger", &to]);
+        assert!(code == 0 && out.contains("is correct"), "{out}{err}");
+        // the next import knows what was sent, finds the new place by itself, and sends what is new
+        sent += 1;
+        fixture.write("m.csv", &rows(sent));
+        let (code, out, err) = run_in(&fixture, "", &import(&sandbox, "m.csv", &[]));
+        assert!(code == 0 && err.lines().next().unwrap().contains(&to), "{out}{err}");
+        assert_eq!(sandbox.uploads(), sent, "{to}");
+        from = to;
+    }
+}
+
+#[test]
+fn a_copy_that_is_not_in_use_is_read_and_not_written() {
+    let fixture = CliFixture::new();
+    let sandbox = SandboxProcess::start(&fixture, &[]);
+    let with = |ledger, more: &[&str]| {
+        run_in(&fixture, "", &import(&sandbox, "m.csv", &[&["--ledger", ledger], more].concat()))
+    };
+    fixture.write("m.csv", &rows(2));
+    assert_eq!(with("one.db", &[]).0, 0);
+    let (code, out, err) = run_in(&fixture, "", &["ledger", "copy", "one.db", "copy.db"]);
+    assert!(code == 0 && out.contains("one.db stays in use"), "{out}{err}");
+    let (code, out, err) = run_in(&fixture, "", &["list", "--ledger", "copy.db"]);
+    assert!(code == 0 && out.contains("indexed"), "{out}{err}");
+    let (code, _, err) = with("copy.db", &["--second-ledger"]);
+    assert!(code == 2 && err.contains("is a copy of") && err.contains("one.db"), "{err}");
+    // a ledger is never overwritten
+    let (code, _, err) = run_in(&fixture, "", &["ledger", "copy", "one.db", "copy.db"]);
+    assert!(code == 2 && err.contains("not empty"), "{err}");
+    let (code, _, err) = run_in(&fixture, "", &["ledger", "copy", "none.db", "other.db"]);
+    assert!(code == 2 && !fixture.path("other.db").exists(), "{err}");
+    // without the other one it is brought up to date by the service
+    for suffix in ["", "-wal", "-shm"] {
+        fs::remove_file(fixture.path(&format!("one.db{suffix}"))).ok();
+    }
+    let recover =
+        ["recover", "m.csv", "--ledger", "copy.db", "--api-url", &sandbox.url, "--list-rate", "20/s"];
+    let (code, out, err) = run_in(&fixture, "", &recover);
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!((with("copy.db", &[]).0, sandbox.uploads()), (0, 2));
+}

@@ -14,7 +14,7 @@ use telecine::{
     bucket::Sources,
     clock::Clock,
     domain::{Limit, Probe, ProbeVerdict, Reach, SourceUrl, UnixMillis},
-    ledger::Ledger,
+    ledger::ProbeLedger,
     pipeline::{ProbeOrigin, ProbeStage, ProbeTarget, probe_stage},
     probe::{FetchError, FetchRequest, FetchResponse, Fetcher, Method, ProbeRules, Prober, VIDEO_MAX},
 };
@@ -647,8 +647,8 @@ async fn an_earlier_probe_is_reused_only_while_a_new_one_would_find_the_same() {
 }
 
 /// A ledger before its first import.
-fn ledger(folder: &Path) -> Ledger {
-    Ledger::open_early(folder.join("l.db"), [7; 32], NOW).unwrap()
+fn ledger(folder: &Path) -> ProbeLedger {
+    ProbeLedger::open(&folder.join("l.db").into(), [7; 32], NOW).unwrap()
 }
 
 /// Probes these sources. Returns the findings: the line, the verdict, and whether it was probed now.
@@ -786,7 +786,7 @@ async fn a_probe_that_is_stopped_keeps_its_findings() {
     .await
     .unwrap();
     let addresses = found.clone();
-    let kept = ledger.read(move |snapshot| snapshot.probes(&addresses)).await.unwrap();
+    let kept = ledger.probes(addresses).await.unwrap();
     assert!(found.len() < 50 && kept.iter().all(Option::is_some), "{} found", found.len());
     ledger.close().await;
 }

@@ -79,6 +79,7 @@ pub fn objects() -> Vec<JsonObject> {
         object::<undo::UndoBody>("the end of undo", "the last line"),
         object::<verify::VerifyBody>("verify", "the last line"),
         object::<recover::RecoverBody>("recover", "the last line"),
+        object::<ledger::LedgerCopyBody>("ledger copy", "the last line"),
         object::<ledger::LedgerCheckBody>("ledger check", "the last line"),
         object::<config::ConfigBody<'_>>("config", "the last line"),
         object::<acknowledge::AcknowledgeBody>("acknowledge", "the last line"),

@@ -214,7 +214,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         "recover",
         &["telecine recover archive.csv", "telecine recover 'archive/*.csv' --unmarked-are-not-ours"],
     ),
-    ("ledger", &["telecine ledger backup ledger-backup.db", "telecine ledger check"]),
+    (
+        "ledger",
+        &[
+            "telecine ledger backup ledger-backup.db",
+            "telecine ledger check",
+            "telecine ledger copy state/telecine.db copy.db",
+        ],
+    ),
     ("reconcile", &["telecine reconcile", "telecine reconcile --no-wait --json"]),
     (
         "check",

@@ -113,7 +113,7 @@ enum Command {
     Verify(Box<verify::VerifyArgs>),
     /// Rebuild a lost ledger from the service, or bring an old one up to date. Uploads nothing.
     Recover(Box<recover::RecoverArgs>),
-    /// Back up or check the ledger.
+    /// Back up, copy or check the ledger.
     Ledger(ledger::LedgerCommandArgs),
     /// Reconcile requests in doubt and poll for indexing. Uploads nothing.
     Reconcile(Box<import::ReconcileArgs>),

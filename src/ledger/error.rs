@@ -1,6 +1,9 @@
 //! Why the ledger cannot be used, each with what to do about it.
 
-use crate::{domain::IllegalTransition, redact::shell_word};
+use crate::{
+    domain::{IllegalTransition, UnixMillis},
+    redact::shell_word,
+};
 
 /// Why the ledger cannot be used. The text says what to do.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -105,6 +108,37 @@ pub enum LedgerError {
          start with a new ledger, and let `telecine recover` find what was sent"
     )]
     Moved { file: String },
+    /// The account goes on with a copy of it.
+    #[error(
+        "the ledger {path} was moved to {to} at {at}, and does not know what was sent since; use that one: --ledger {}. To come \
+         back, move it again: telecine ledger copy {0} NEW --move. If there is no ledger any more, bring this one up to date: {}",
+        shell_word(to),
+        recover(path, &[])
+    )]
+    MovedAway { path: String, to: String, at: UnixMillis },
+    /// The ledger that it was copied from is in use.
+    #[error(
+        "the ledger {path} is a copy of {of} from {at}, and does not know what was sent since; use that one: --ledger {}. A copy \
+         that is to be used is made with --move. If there is no other ledger any more, bring this one up to date: {}",
+        shell_word(of),
+        recover(path, &[])
+    )]
+    IsCopy { path: String, of: String, at: UnixMillis },
+    /// A place where a copy cannot be made.
+    #[error("cannot copy the ledger to {place}: {cause}; name a new file, or a schema without tables")]
+    CopyTarget { place: String, cause: &'static str },
+    /// What was written is not what was read.
+    #[error(
+        "the copy differs in the table {table} ({read} rows read, {written} in the copy), and was undone; the ledger is as it was. \
+         Run `telecine ledger check` on it, then try again"
+    )]
+    CopyDiffers { table: String, read: u64, written: u64 },
+    /// What was read is not a ledger without problems.
+    #[error(
+        "the copy is not correct, and was undone: {problems}. The ledger that was copied has the same problems; `telecine ledger \
+         check` shows them"
+    )]
+    CopyProblems { problems: String },
     /// A database that cannot be used as it is.
     #[error("cannot use the ledger {place}: {cause}")]
     Database {
@@ -254,6 +288,11 @@ impl LedgerError {
             | Self::Unreadable { .. }
             | Self::UnreadableValue { .. }
             | Self::Moved { .. }
+            | Self::MovedAway { .. }
+            | Self::IsCopy { .. }
+            | Self::CopyTarget { .. }
+            | Self::CopyDiffers { .. }
+            | Self::CopyProblems { .. }
             | Self::Database { .. }
             | Self::ConnectionLost { .. }
             | Self::CommitUnknown { .. }

@@ -19,6 +19,7 @@
 mod admission;
 mod callback_key;
 mod commit_queue;
+mod copy;
 mod damage;
 mod error;
 mod files;
@@ -32,12 +33,14 @@ mod library_diff;
 mod marker;
 mod open;
 mod place;
+mod probe_ledger;
 mod readers;
 mod registry;
 mod schema;
 mod snapshot;
 mod sql;
 mod store;
+mod successor;
 #[cfg(test)]
 pub(crate) mod tests;
 mod types;
@@ -49,6 +52,7 @@ pub use admission::{
     Admission, AdmitTerms, DriftedRows, FailedRows, PlannedAction, ProbeRequirement, RerunPolicy,
 };
 pub use callback_key::CallbackKey;
+pub use copy::{CopiedLedger, copy_ledger};
 pub use error::LedgerError;
 pub use handing_over::hand_over;
 pub use holder::running_process;
@@ -57,7 +61,8 @@ pub use ids::{AttemptId, ItemId, ManifestId, RunId};
 pub use library_diff::{DiffEntry, DiffKind, LibraryDiff, ListingPresence};
 pub use marker::is_marker;
 pub use place::LedgerPlace;
-pub use registry::{RegisteredLedger, registered_ledger, registered_ledgers};
+pub use probe_ledger::ProbeLedger;
+pub use registry::{RegisteredLedger, follow_ledger, registered_ledger, registered_ledgers};
 pub use schema::version as schema_version;
 pub use snapshot::{
     AnswerRow, Capture, CauseCount, CauseExample, DeletionRow, EventRow, FaultCount, FilesSent, ItemHistory,
@@ -67,6 +72,7 @@ pub use snapshot::{
 };
 pub use sql::postgres::DatabaseAddress;
 pub use store::Store;
+pub use successor::LedgerInUse;
 pub use types::{
     Acknowledgement, AttemptResult, BODY_LEASE, BadRow, BadRowCounts, Binding, Bindings, BootTime, BoundBy,
     BoundItem, BoundVideo, CallContradiction, CallReceipt, CalledAttempt, CalledNumber, Claim, ClaimBlocked,

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rusqlite::{OpenFlags, config::DbConfig};
@@ -19,6 +19,7 @@ use super::{
     schema,
     sql::{Connection, postgres},
     store::{Store, StoreParts},
+    successor,
 };
 use crate::domain::UnixMillis;
 
@@ -93,6 +94,10 @@ fn open_as(place: &LedgerPlace, opener: OpenMode<'_>, now: UnixMillis) -> Result
     };
     let text = place.to_string();
     let connection = &ready.connection;
+    // a recovery brings it up to date, whatever it is
+    if !matches!(opener, OpenMode::Owner(identity) if identity.restored == Restored::Recovering) {
+        successor::refuse_if_left(connection, &text)?;
+    }
     let mut unconfirmed_key = None;
     let secret = match opener {
         OpenMode::Owner(identity) => {
@@ -150,15 +155,25 @@ struct Writable {
     damage_check: DamageCheck,
 }
 
+/// Makes the folder of a file, and returns where the file really is.
+pub(super) fn prepare_folder(path: &Path) -> Result<PathBuf, LedgerError> {
+    let unwritable = |error: std::io::Error| LedgerError::Unwritable {
+        path: path.display().to_string(),
+        cause: error.to_string(),
+    };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
+    }
+    let path = files::real_path(path).map_err(unwritable)?;
+    refuse_network_disk(&path)?;
+    Ok(path)
+}
+
 fn open_file(path: &Path) -> Result<Writable, LedgerError> {
     let text = path.display().to_string();
     let unwritable =
         |error: std::io::Error| LedgerError::Unwritable { path: text.clone(), cause: error.to_string() };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(unwritable)?;
-    }
-    let path = &files::real_path(path).map_err(unwritable)?;
-    refuse_network_disk(path)?;
+    let path = &prepare_folder(path)?;
     let lock = lock(path)?;
     prepare_file(path).map_err(unwritable)?;
     let flags =
@@ -243,7 +258,7 @@ const fn network_disk(magic: u32) -> Option<&'static str> {
 
 /// Locks a file beside the ledger until the program ends. It is not one of SQLite's files: closing any other handle to such a
 /// file would release the lock.
-fn lock(path: &Path) -> Result<File, LedgerError> {
+pub(super) fn lock(path: &Path) -> Result<File, LedgerError> {
     let lock_path = with_suffix(path, ".lock");
     let unwritable = |error: std::io::Error| LedgerError::Unwritable {
         path: path.display().to_string(),
@@ -283,7 +298,7 @@ fn lock(path: &Path) -> Result<File, LedgerError> {
 }
 
 /// Creates the file with rights for its owner only, because SQLite would give more. An existing file is left as it is.
-fn prepare_file(path: &Path) -> std::io::Result<()> {
+pub(super) fn prepare_file(path: &Path) -> std::io::Result<()> {
     if !path.exists() && with_suffix(path, "-wal").exists() {
         return Err(std::io::Error::other("its -wal file is there without it; put the two together again"));
     }

@@ -55,6 +55,30 @@ pub fn registered_ledger(folder: &Path, origin: &str, key_digest: &[u8; 32]) -> 
     read(&folder.join(entry_name(origin, key_digest))).ok().flatten()?.place()
 }
 
+/// Notes that the accounts of a ledger go on with another one. Returns how many there are.
+pub fn follow_ledger(folder: &Path, from: &LedgerPlace, to: &LedgerPlace) -> io::Result<usize> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(0) };
+    let mut followed = 0;
+    for entry in entries.flatten().map(|entry| entry.path()) {
+        let Some(known) =
+            read(&entry)?.filter(|known| known.place().is_some_and(|place| is_same(&place, from)))
+        else {
+            continue;
+        };
+        write_entry(&entry, &RegisteredLedger { path: to.absolute().to_string(), ..known })?;
+        followed += 1;
+    }
+    Ok(followed)
+}
+
+fn write_entry(entry: &Path, content: &RegisteredLedger) -> io::Result<()> {
+    let folder = entry.parent().unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer(&mut file, content)?;
+    file.persist(entry).map(drop).map_err(|error| error.error)
+}
+
 fn entry_name(origin: &str, key_digest: &[u8; 32]) -> String {
     let mut hasher = blake3::Hasher::new_derive_key("telecine registry of ledgers");
     hasher.update(key_digest).update(origin.as_bytes());
@@ -119,11 +143,7 @@ impl Registration {
         if read(&self.entry)?.as_ref() == Some(&self.own) {
             return Ok(());
         }
-        let folder = self.entry.parent().unwrap_or(Path::new("."));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        serde_json::to_writer(&mut file, &self.own)?;
-        file.persist(&self.entry).map(drop).map_err(|error| error.error)
+        write_entry(&self.entry, &self.own)
     }
 
     /// Another ledger that serves the account and is still there.
@@ -146,10 +166,13 @@ fn is_same(one: &LedgerPlace, other: &LedgerPlace) -> bool {
     one == other || file(one).is_some_and(|one| file(other) == Some(one))
 }
 
-/// Whether a ledger surely never sent anything, and no process is about to.
+/// Whether a ledger was moved, or surely never sent anything while no process is about to.
 fn yields(place: &LedgerPlace) -> bool {
-    let last_sent_at = Snapshot::open(place).and_then(|snapshot| snapshot.last_sent_at());
-    matches!(last_sent_at, Ok(None)) && matches!(running_process(place), Ok(None))
+    let Ok(snapshot) = Snapshot::open(place) else { return false };
+    if matches!(snapshot.is_moved(), Ok(true)) {
+        return true;
+    }
+    matches!(snapshot.last_sent_at(), Ok(None)) && matches!(running_process(place), Ok(None))
 }
 
 #[cfg(test)]

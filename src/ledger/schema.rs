@@ -54,6 +54,55 @@ pub(super) const fn schemas() -> &'static [&'static str] {
     SCHEMAS
 }
 
+/// The statements of all versions in two parts: what makes the tables, and what guards or only reads them. Rows are in neither.
+pub(super) fn tables_and_rest() -> (String, String) {
+    let (mut tables, mut rest) = (String::new(), String::new());
+    let mut statement = String::new();
+    for line in lines() {
+        if line.trim_start().starts_with("--") {
+            continue;
+        }
+        statement.push_str(line);
+        statement.push('\n');
+        let end = if statement.starts_with("CREATE TRIGGER") { "END;" } else { ";" };
+        if !line.ends_with(end) {
+            continue;
+        }
+        let is_of_rest = ["CREATE TRIGGER", "CREATE INDEX", "CREATE UNIQUE INDEX", "CREATE VIEW"]
+            .iter()
+            .any(|start| statement.trim_start().starts_with(start));
+        let is_of_rows = statement.trim_start().starts_with("INSERT ");
+        if !is_of_rows {
+            if is_of_rest { &mut rest } else { &mut tables }.push_str(&statement);
+        }
+        statement.clear();
+    }
+    (tables, rest)
+}
+
+/// The names of the tables.
+pub(super) fn table_names() -> Vec<&'static str> {
+    lines().filter_map(table_of).collect()
+}
+
+/// The tables whose rows get their numbers from the engine.
+pub(super) fn numbered_tables() -> Vec<&'static str> {
+    let mut table = "";
+    let numbered = lines().filter_map(|line| {
+        table = table_of(line).unwrap_or(table);
+        line.trim_start().starts_with("id ").then_some(table)
+    });
+    numbered.collect()
+}
+
+fn lines() -> impl Iterator<Item = &'static str> {
+    SCHEMAS.iter().flat_map(|schema| schema.lines())
+}
+
+fn table_of(line: &'static str) -> Option<&'static str> {
+    line.strip_prefix("CREATE TABLE ")?.split(' ').next()
+}
+
 /// Brings the file to the version this program writes.
 pub(super) fn migrate(connection: &mut Connection, found: i64) -> Result<(), LedgerError> {
     let seen = usize::try_from(found).unwrap_or(0);
@@ -65,6 +114,12 @@ pub(super) fn migrate(connection: &mut Connection, found: i64) -> Result<(), Led
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// Marks a file with all tables as a ledger of the version this program writes.
+pub(super) fn stamp(connection: &Connection) -> Result<(), LedgerError> {
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    Ok(connection.pragma_update(None, "user_version", version())?)
 }
 
 /// What each version adds to a sample file, for the tests of the versions after it.

@@ -42,7 +42,7 @@ INSERT INTO question VALUES (5, 1700000100000, 'after a day it could still be VI
 INSERT INTO answer (at, attempt, event, who, why) VALUES (1700000200000, 10, 'given_up', 'ann@desk', 'not needed');
 UPDATE observed_delay SET acceptance_ms = 1000;
 INSERT INTO external_usage (endpoint, run, at, count, note) VALUES ('upload', NULL, 1700000000000, 3, 'the web console');
-INSERT INTO kv VALUES ('learned_limits', '{}', 1700000000000);
+INSERT INTO kv VALUES ('lessons', '{}', 1700000000000);
 INSERT INTO external_usage (endpoint, run, at, count, note) VALUES ('upload', NULL, 1700000000001, 1, 'VI000009, sent with another ledger');
 INSERT INTO probe VALUES (zeroblob(16), 'unsupported', 'http_404', 'the host answers 404: it does not exist', NULL, 'public', 1700000000000);
 INSERT INTO handed_order (at, content) VALUES (1700000300000, '{"kind":"set_limits","limits":"{\"rate\":[\"2/s\"]}"}');

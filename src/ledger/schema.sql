@@ -447,3 +447,95 @@ CREATE TABLE probe (
     reach     TEXT    NOT NULL CHECK (reach IN ('public', 'private')),
     probed_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Views for people and for other programs, described in docs/ledger-views.md. Times are texts of RFC 3339 in UTC: both engines
+-- make the same text, it sorts by time, and its first ten letters are the day. An address ends before its `?`, because what
+-- follows may be the signature of a link.
+
+CREATE VIEW v_items AS
+SELECT item.id AS item,
+       item.state AS state,
+       item.namespace AS namespace,
+       item.external_id AS external_id,
+       coalesce(seen_in.identity, sent_from.identity) AS manifest,
+       coalesce(last_seen.line, item.line) AS line,
+       substr(item.submission ->> '$.url', 1, instr((item.submission ->> '$.url') || '?', '?') - 1) AS url,
+       CASE WHEN attempt.state = 'accepted' THEN attempt.video_no END AS video_number,
+       item.cause AS cause,
+       strftime('%Y-%m-%dT%H:%M:%SZ', item.admitted_at / 1000, 'unixepoch') AS admitted_at,
+       strftime('%Y-%m-%dT%H:%M:%SZ', attempt.sent_at / 1000, 'unixepoch') AS sent_at,
+       strftime('%Y-%m-%dT%H:%M:%SZ', item.poll_at / 1000, 'unixepoch') AS next_look_at,
+       strftime('%Y-%m-%dT%H:%M:%SZ', item.expires_at / 1000, 'unixepoch') AS link_expires_at,
+       strftime('%Y-%m-%dT%H:%M:%SZ', item.final_at / 1000, 'unixepoch') AS ended_at
+FROM item
+LEFT JOIN attempt ON attempt.id = item.attempt
+LEFT JOIN manifest AS sent_from ON sent_from.id = item.manifest
+LEFT JOIN last_seen ON last_seen.item = item.id
+LEFT JOIN manifest AS seen_in ON seen_in.id = last_seen.manifest;
+
+-- `age_s` is by the clock of the machine that answers the query.
+CREATE VIEW v_attempts AS
+SELECT attempt.id AS attempt,
+       attempt.item AS item,
+       run.name AS run,
+       attempt.state AS state,
+       attempt.marker AS marker,
+       strftime('%Y-%m-%dT%H:%M:%SZ', attempt.sent_at / 1000, 'unixepoch') AS sent_at,
+       unixepoch() - attempt.sent_at / 1000 AS age_s,
+       strftime('%Y-%m-%dT%H:%M:%SZ', attempt.answered_at / 1000, 'unixepoch') AS answered_at,
+       strftime('%Y-%m-%dT%H:%M:%SZ', attempt.counts_until / 1000, 'unixepoch') AS counts_until,
+       attempt.video_no AS video_number,
+       attempt.bound_by AS bound_by,
+       attempt.cause AS cause
+FROM attempt
+LEFT JOIN run ON run.id = attempt.run;
+
+CREATE VIEW v_runs AS
+SELECT run.id AS number,
+       run.name AS run,
+       run.command AS command,
+       strftime('%Y-%m-%dT%H:%M:%SZ', run.started_at / 1000, 'unixepoch') AS started_at,
+       strftime('%Y-%m-%dT%H:%M:%SZ', run.ended_at / 1000, 'unixepoch') AS ended_at,
+       run.exit_code AS exit_code,
+       run.exit_reason AS exit_reason,
+       coalesce(seen.rows_read, 0) AS rows_read,
+       coalesce(seen.rows_added, 0) AS rows_added,
+       coalesce(seen.rows_invalid, 0) AS rows_invalid,
+       coalesce(sent.requests, 0) AS requests,
+       coalesce(sent.accepted, 0) AS accepted,
+       coalesce(sent.refused, 0) AS refused,
+       coalesce(sent.rejected, 0) AS rejected,
+       coalesce(sent.unanswered, 0) AS unanswered
+FROM run
+LEFT JOIN (SELECT run,
+                  CAST(sum(rows) AS BIGINT) AS rows_read,
+                  CAST(sum(added) AS BIGINT) AS rows_added,
+                  CAST(sum(invalid) AS BIGINT) AS rows_invalid
+           FROM manifest_read GROUP BY run) AS seen ON seen.run = run.id
+LEFT JOIN (SELECT run,
+                  count(*) AS requests,
+                  CAST(sum(CASE WHEN state IN ('accepted', 'accepted_unidentified', 'superseded') THEN 1 ELSE 0 END) AS BIGINT) AS accepted,
+                  CAST(sum(CASE WHEN state = 'refused' THEN 1 ELSE 0 END) AS BIGINT) AS refused,
+                  CAST(sum(CASE WHEN state = 'rejected' THEN 1 ELSE 0 END) AS BIGINT) AS rejected,
+                  CAST(sum(CASE WHEN state IN ('sending', 'in_doubt', 'needs_review') THEN 1 ELSE 0 END) AS BIGINT) AS unanswered
+           FROM attempt WHERE state <> 'not_sent' GROUP BY run) AS sent ON sent.run = run.id;
+
+-- A value is a text: the limits are JSON, and the counts are numbers.
+CREATE VIEW v_limits AS
+SELECT 'set' AS name, value, strftime('%Y-%m-%dT%H:%M:%SZ', at / 1000, 'unixepoch') AS at
+FROM kv WHERE name = 'limits'
+UNION ALL
+SELECT 'of_the_latest_run', value, strftime('%Y-%m-%dT%H:%M:%SZ', at / 1000, 'unixepoch')
+FROM (SELECT value, at FROM kv WHERE name LIKE 'limits of run %' ORDER BY at DESC, name DESC LIMIT 1) AS latest
+UNION ALL
+SELECT 'learned', value, strftime('%Y-%m-%dT%H:%M:%SZ', at / 1000, 'unixepoch')
+FROM kv WHERE name = 'lessons'
+UNION ALL
+SELECT 'counted_in_2_hours', CAST(count(*) AS TEXT), NULL
+FROM attempt WHERE counts_until IS NOT NULL AND counts_until > (unixepoch() - 7200) * 1000
+UNION ALL
+SELECT 'counted_in_24_hours', CAST(count(*) AS TEXT), NULL
+FROM attempt WHERE counts_until IS NOT NULL AND counts_until > (unixepoch() - 86400) * 1000
+UNION ALL
+SELECT 'paid_or_maybe_paid', CAST(uploads AS TEXT), NULL
+FROM committed_uploads;

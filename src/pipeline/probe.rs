@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     bucket::{SourceError, Sources},
     domain::{AddressDigest, FileStamp, Probe, SourceUrl},
-    ledger::{Ledger, LedgerError},
+    ledger::{LedgerError, ProbeLedger},
     probe::{Fetcher, Prober},
 };
 
@@ -48,7 +48,7 @@ pub enum ProbeOrigin {
 
 /// The settings of the probe stage.
 pub struct ProbeStage<W> {
-    pub ledger: Ledger,
+    pub ledger: ProbeLedger,
     pub prober: Arc<Prober<W>>,
     /// Signs links to objects in buckets.
     pub sources: Sources,
@@ -132,7 +132,7 @@ async fn begin<W: Fetcher>(
     meet: &mut impl FnMut(&ProbeTarget, &Probe, ProbeOrigin),
 ) -> Result<(), ProbeStageError> {
     let addresses: Vec<AddressDigest> = targets.iter().map(ProbeTarget::digest).collect();
-    let known = probe_stage.ledger.read(move |snapshot| snapshot.probes(&addresses)).await?;
+    let known = probe_stage.ledger.probes(addresses).await?;
     for (target, known) in targets.into_iter().zip(known) {
         let holds = |probe: &Probe| {
             let is_spared = probe_stage.probes_max.is_some() && probe_stage.prober.is_fresh(probe);
@@ -158,8 +158,7 @@ async fn begin<W: Fetcher>(
                     Some((path, stamp)) => prober.inspect_file(path, stamp).await,
                     None => prober.inspect(&link).await,
                 };
-                let found = [(address, probe.clone())];
-                ledger.write(move |store| store.record_probes(&found)).await?;
+                ledger.record(address, probe.clone()).await?;
                 Ok((address, probe))
             });
         }

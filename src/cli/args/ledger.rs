@@ -114,7 +114,7 @@ pub(in crate::cli) struct LedgerArgs {
 }
 
 /// A path as it is, also one that is no text, or the address of a database.
-fn place() -> impl TypedValueParser<Value = LedgerPlace> {
+pub(in crate::cli) fn place() -> impl TypedValueParser<Value = LedgerPlace> {
     OsStringValueParser::new().try_map(|text| LedgerPlace::parse(&text))
 }
 

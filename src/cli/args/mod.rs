@@ -24,7 +24,7 @@ pub(in crate::cli) mod values;
 
 pub(in crate::cli) use callbacks::{CallbackArgs, CallbackListenArgs};
 pub(in crate::cli) use hooks::HookArgs;
-pub(in crate::cli) use ledger::{LedgerArgs, ReadOnlyLedgerArgs, Target};
+pub(in crate::cli) use ledger::{LedgerArgs, ReadOnlyLedgerArgs, Target, place};
 pub(in crate::cli) use links::LinkArgs;
 pub(in crate::cli) use manifest::ManifestArgs;
 pub(in crate::cli) use output::OutputArgs;

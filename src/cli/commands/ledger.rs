@@ -1,6 +1,6 @@
-//! `telecine ledger`: care for the ledger's file.
+//! `telecine ledger`: care for the ledger.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use schemars::JsonSchema;
@@ -8,11 +8,14 @@ use serde::Serialize;
 
 use crate::{
     cli::{
-        args::ReadOnlyLedgerArgs,
+        args::{self, ReadOnlyLedgerArgs},
         output::{CommandEnd, print, print_end},
     },
+    clock::Clock,
     error::{Error, ExitCode},
-    ledger::{LedgerPlace, Snapshot},
+    ledger::{LedgerInUse, LedgerPlace, Snapshot, copy_ledger, follow_ledger},
+    report::counted,
+    settings::credentials,
 };
 
 /// Flags of `telecine ledger`.
@@ -26,6 +29,11 @@ pub(in crate::cli) struct LedgerCommandArgs {
 enum LedgerCommand {
     /// Write a consistent copy, also while an import runs. Never copy the file itself.
     Backup(BackupArgs),
+    /// Copy a ledger between files and databases. It is read back and compared.
+    ///
+    /// No process may use FROM meanwhile. TO must be new or empty. All rows keep their numbers. Without --move FROM stays in
+    /// use, and the copy refuses to send. With --move the account goes on with the copy, and FROM refuses to be written.
+    Copy(CopyArgs),
     /// Check the file, the totals and the event log; exit 2 if something is wrong.
     Check(LedgerCheckArgs),
 }
@@ -38,6 +46,25 @@ struct BackupArgs {
 
     #[command(flatten)]
     ledger: ReadOnlyLedgerArgs,
+}
+
+#[derive(Args, Debug)]
+struct CopyArgs {
+    /// The ledger to copy: a file, or the address of a database, `postgres://user@host/database?schema=NAME`.
+    #[arg(value_name = "FROM", value_parser = args::place())]
+    from: LedgerPlace,
+
+    /// Where the copy is made: a file, or a schema of a database. It must be new or empty.
+    #[arg(value_name = "TO", value_parser = args::place())]
+    to: LedgerPlace,
+
+    /// Go on with the copy. FROM names it from now on, and refuses to be written.
+    #[arg(long = "move")]
+    is_move: bool,
+
+    /// Print one JSON object on stdout.
+    #[arg(long, env = "TELECINE_JSON", help_heading = "Output")]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -64,8 +91,57 @@ pub(in crate::cli) fn ledger(args: &LedgerCommandArgs) -> Result<ExitCode, Error
             ))?;
             Ok(ExitCode::Success)
         }
+        LedgerCommand::Copy(args) => copy(args),
         LedgerCommand::Check(args) => check(args),
     }
+}
+
+/// A copy that was made.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::cli) struct LedgerCopyBody {
+    from: LedgerPlace,
+    to: LedgerPlace,
+    /// Whether the account goes on with the copy.
+    moved: bool,
+    /// The rows of each table.
+    rows: BTreeMap<&'static str, u64>,
+    /// A digest of all rows; that of an equal ledger is the same.
+    digest: String,
+}
+
+fn copy(args: &CopyArgs) -> Result<ExitCode, Error> {
+    let in_use = if args.is_move { LedgerInUse::Copy } else { LedgerInUse::Source };
+    let copied = copy_ledger(&args.from, &args.to, in_use, Clock::real().now())?;
+    if args.is_move
+        && let Some(folder) = credentials::registry_folder(|name| std::env::var_os(name))
+        && let Err(error) = follow_ledger(&folder, &copied.from, &copied.to)
+    {
+        // the next import with the copy registers it
+        tracing::warn!(%error, "the registry of ledgers could not be written");
+    }
+    if args.json {
+        let body = LedgerCopyBody {
+            from: copied.from,
+            to: copied.to,
+            moved: args.is_move,
+            rows: copied.rows.into_iter().collect(),
+            digest: copied.digest,
+        };
+        print_end(&CommandEnd::of(ExitCode::Success), &body)?;
+        return Ok(ExitCode::Success);
+    }
+    let (from, to) = (&copied.from, &copied.to);
+    let rows = counted(copied.rows.iter().map(|(_, rows)| rows).sum(), "row", "rows");
+    let next = if args.is_move {
+        format!("Use the copy from now on: --ledger {to}. {from} refuses to be written.")
+    } else {
+        format!(
+            "{from} stays in use. The copy refuses to send, because it does not know what is sent from now on."
+        )
+    };
+    let digest = &copied.digest;
+    print(&format!("{to} holds a copy of {from}: {rows}, read back and equal (digest {digest})\n{next}\n"))?;
+    Ok(ExitCode::Success)
 }
 
 /// What is wrong with the ledger.

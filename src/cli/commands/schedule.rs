@@ -3,7 +3,7 @@
 use clap::{Args, Command, ValueEnum};
 
 use crate::{
-    app::schedule::{ScheduledCommand, crontab, kubernetes_job, systemd_units},
+    app::schedule::{KubernetesKind, ScheduledCommand, crontab, kubernetes, systemd_units},
     cli::output::print,
     error::{Error, ExitCode},
 };
@@ -19,6 +19,11 @@ pub(in crate::cli) struct ScheduleArgs {
     #[arg(long, value_name = "HH:MM", env = "TELECINE_AT", default_value = "02:17", value_parser = time_of_day)]
     at: (u8, u8),
 
+    /// What runs it in Kubernetes: a cronjob at a time of the day, a deployment of two pods with the ledger in PostgreSQL, of which
+    /// one waits, or a statefulset of one pod with the ledger in a file [default: cronjob].
+    #[arg(long, value_enum, value_name = "KIND", env = "TELECINE_KIND")]
+    kind: Option<PodKind>,
+
     /// The command to run, without `telecine`: it is checked, and not run.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -32,6 +37,26 @@ enum Scheduler {
     Kubernetes,
 }
 
+/// What runs the command in Kubernetes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PodKind {
+    #[value(name = "cronjob")]
+    CronJob,
+    Deployment,
+    #[value(name = "statefulset")]
+    StatefulSet,
+}
+
+impl From<PodKind> for KubernetesKind {
+    fn from(kind: PodKind) -> Self {
+        match kind {
+            PodKind::CronJob => Self::CronJob,
+            PodKind::Deployment => Self::Deployment,
+            PodKind::StatefulSet => Self::StatefulSet,
+        }
+    }
+}
+
 fn time_of_day(text: &str) -> Result<(u8, u8), String> {
     let parsed =
         text.split_once(':').and_then(|(hour, minute)| Some((hour.parse().ok()?, minute.parse().ok()?)));
@@ -42,6 +67,9 @@ fn time_of_day(text: &str) -> Result<(u8, u8), String> {
 
 /// Prints the entries. `command_line` is that of telecine, to check the command.
 pub(in crate::cli) fn schedule(args: &ScheduleArgs, command_line: &Command) -> Result<ExitCode, Error> {
+    if args.kind.is_some() && !matches!(args.scheduler, Scheduler::Kubernetes) {
+        return Err(Error::Usage("--kind is for kubernetes".to_owned()));
+    }
     let words = std::iter::once("telecine").chain(args.command.iter().map(String::as_str));
     if let Err(error) = command_line.clone().try_get_matches_from(words) {
         let text = error.to_string();
@@ -58,7 +86,10 @@ pub(in crate::cli) fn schedule(args: &ScheduleArgs, command_line: &Command) -> R
     };
     let text = match args.scheduler {
         Scheduler::Cron => crontab(&command),
-        Scheduler::Kubernetes => kubernetes_job(&command),
+        Scheduler::Kubernetes => {
+            let kind = args.kind.map_or(KubernetesKind::CronJob, KubernetesKind::from);
+            kubernetes(&command, kind).map_err(Error::Usage)?
+        }
         Scheduler::Systemd => {
             let [service, timer] = systemd_units(&command);
             let enable = format!("# Then: systemctl daemon-reload && systemctl enable --now {}\n", timer.0);

@@ -1,6 +1,6 @@
-//! The values of a statement's parameters: a tuple or an array.
+//! The values of a statement's parameters: a tuple, an array or a slice.
 
-use rusqlite::types::ToSql;
+use rusqlite::types::{ToSql, Value};
 
 use crate::ledger::LedgerError;
 
@@ -33,6 +33,16 @@ impl<T: ToSql> Params for [T; 1] {
 
     fn each(&self, bind: &mut Bind<'_>) -> Result<(), LedgerError> {
         bind(1, &self[0])
+    }
+}
+
+impl Params for &[Value] {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn each(&self, bind: &mut Bind<'_>) -> Result<(), LedgerError> {
+        self.iter().zip(1..).try_for_each(|(value, number)| bind(number, value))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rows of a query, whichever engine answers it.
 
-use rusqlite::types::{FromSql, FromSqlError, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, Value, ValueRef};
 
 use super::postgres;
 use crate::ledger::LedgerError;
@@ -48,6 +48,18 @@ impl SqlRow<'_> {
     /// The text of a column, without a copy. `None`: it is NULL.
     pub(in crate::ledger) fn text(&self, column: impl ColumnName) -> Result<Option<&str>, LedgerError> {
         self.value(column)?.as_str_or_null().map_err(|error| wrong_type(column, &error))
+    }
+
+    /// The values of all columns.
+    pub(in crate::ledger) fn values(&self) -> Result<Vec<Value>, LedgerError> {
+        match self {
+            Self::Sqlite(row) => {
+                let columns = 0..row.as_ref().column_count();
+                let not_utf8 = |_| LedgerError::Impossible { what: "a text that is not UTF-8".to_owned() };
+                columns.map(|column| Value::try_from(row.get_ref(column)?).map_err(not_utf8)).collect()
+            }
+            Self::Postgres { cells, .. } => Ok((*cells).clone()),
+        }
     }
 
     fn value(&self, column: impl ColumnName) -> Result<ValueRef<'_>, LedgerError> {

@@ -147,6 +147,7 @@ impl Store {
 
     /// Marks the ledger as incomplete: it does not know every upload.
     pub fn begin_recovery(&self) -> Result<(), LedgerError> {
+        crate::ledger::successor::forget(&self.connection)?;
         // the recovery finds the foreign videos again
         self.connection.execute("DELETE FROM foreign_video", [])?;
         let last = self.high_water.as_ref().map_or(0, crate::ledger::high_water::HighWater::last);

@@ -8,6 +8,7 @@ use crate::{
     ledger::{
         DeletedRows, DriftedRows, FailedRows, LedgerError, PlannedAction, ProbeRequirement, RerunPolicy,
         Snapshot,
+        sql::Connection,
         values::{impossible, state_of, submission_of},
     },
 };
@@ -129,26 +130,38 @@ impl Snapshot {
 impl Store {
     /// Records probes. The latest probe of an address counts.
     pub fn record_probes(&self, probes: &[(AddressDigest, Probe)]) -> Result<(), LedgerError> {
-        for (address, probe) in probes {
-            let size = probe.size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
-            self.change_one(
-                "INSERT INTO probe (address, verdict, class, found, size, reach, probed_at) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (address) DO UPDATE SET verdict = excluded.verdict, \
-                 class = excluded.class, found = excluded.found, size = excluded.size, reach = excluded.reach, \
-                 probed_at = excluded.probed_at",
-                (
-                    address.0,
-                    probe.verdict.as_str(),
-                    &probe.class,
-                    &probe.found,
-                    size,
-                    reach_word(probe.reach),
-                    probe.probed_at.0,
-                ),
-            )?;
-        }
-        Ok(())
+        probes.iter().try_for_each(|(address, probe)| upsert(&self.connection, *address, probe))
     }
+}
+
+impl Snapshot {
+    /// Records a probe beside the process that writes the ledger, and without its lease. Each probe is one statement about one row of a
+    /// table that nothing else refers to, so it can neither disturb a transaction of that process nor half happen.
+    pub(in crate::ledger) fn record_probe_beside(
+        &self,
+        address: AddressDigest,
+        probe: &Probe,
+    ) -> Result<(), LedgerError> {
+        upsert(&self.connection, address, probe)
+    }
+}
+
+fn upsert(connection: &Connection, address: AddressDigest, probe: &Probe) -> Result<(), LedgerError> {
+    let size = probe.size.map(|size| i64::try_from(size).unwrap_or(i64::MAX));
+    let sql = "INSERT INTO probe (address, verdict, class, found, size, reach, probed_at) \
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (address) DO UPDATE SET verdict = excluded.verdict, \
+               class = excluded.class, found = excluded.found, size = excluded.size, reach = excluded.reach, \
+               probed_at = excluded.probed_at";
+    let values = (
+        address.0,
+        probe.verdict.as_str(),
+        &probe.class,
+        &probe.found,
+        size,
+        reach_word(probe.reach),
+        probe.probed_at.0,
+    );
+    connection.execute(sql, values).map(drop)
 }
 
 const fn reach_word(reach: Reach) -> &'static str {

@@ -13,6 +13,7 @@ mod reconcile;
 mod recover;
 mod seen;
 mod settle;
+mod views;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -81,6 +82,11 @@ impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = new_place(&folder);
+        Self::at(folder, place).await
+    }
+
+    /// The same in a place, whatever the tests use.
+    async fn at(folder: tempfile::TempDir, place: LedgerPlace) -> Self {
         let ledger = Ledger::open(&place, &identity(), T0).unwrap();
         let (run, manifest) = begin(&ledger, "first", T0, None).await;
         Self { folder, place, ledger: Some(ledger), run, manifest, concurrency: 1 }

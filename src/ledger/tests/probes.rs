@@ -87,3 +87,38 @@ async fn an_item_in_doubt_is_held_back_for_what_was_sent_and_not_only_for_what_i
     fixture.record_probes(vec![(digest("old"), probe(ProbeVerdict::Supported, T0))]).await;
     assert_eq!(admit(terms).await, Admission::Drifted);
 }
+
+#[tokio::test]
+async fn checkers_record_probes_beside_an_import_in_a_database_and_wait_for_a_file() {
+    let fixture = Fixture::new().await;
+    let address = |name: &str| row(2, name, &[]).unwrap().submission.url.digest();
+    let open = || ProbeLedger::open(&fixture.place, [9; 32], T0);
+    if fixture.place.file().is_some() {
+        assert!(matches!(open(), Err(LedgerError::Locked { .. })));
+        return;
+    }
+    let (one, two) = (open().unwrap(), open().unwrap());
+    let (supported, unclear) = (probe(ProbeVerdict::Supported, T0), probe(ProbeVerdict::Unclear, T0));
+    one.record(address("a"), supported.clone()).await.unwrap();
+    two.record(address("b"), supported.clone()).await.unwrap();
+    two.record(address("a"), unclear.clone()).await.unwrap();
+    assert_eq!(
+        one.probes(vec![address("a"), address("b"), address("c")]).await.unwrap(),
+        [Some(unclear), Some(supported), None]
+    );
+    // the lease is where it was, and the import goes on
+    fixture.admit(vec![row(2, "a", &[])]).await;
+    fixture.claim(T0).await;
+}
+
+#[tokio::test]
+async fn the_first_checker_makes_the_ledger_of_a_database() {
+    let Some(place) = database() else { return };
+    let first = ProbeLedger::open(&place, [9; 32], T0).unwrap();
+    first
+        .record(row(2, "a", &[]).unwrap().submission.url.digest(), probe(ProbeVerdict::Supported, T0))
+        .await
+        .unwrap();
+    // it left no lease behind
+    Ledger::open(&place, &identity(), T0).unwrap().close().await;
+}

@@ -245,24 +245,29 @@ async fn probe_sources(
     let columns: BTreeMap<Arc<str>, (usize, String)> =
         manifests.iter().map(|manifest| (Arc::from(manifest.path()), manifest.url_column())).collect();
     let (paths, reader_findings) = (columns.clone(), Arc::clone(findings));
-    let (path, errors_max) = (ledger.clone(), args.demands.max_errors);
+    let (path, errors_max, shard) = (ledger.clone(), args.demands.max_errors, args.probe.shard);
     let read = move |targets: mpsc::Sender<ProbeTarget>| {
         let snapshot = Snapshot::open(&path)?;
-        let mut wanted = 0;
+        let (mut wanted, mut elsewhere) = (0, 0);
         let criteria = Criteria::new(Clock::real().now(), Some(&snapshot));
         let (scan, comparison) = compare(&mut manifests, &criteria, errors_max, |path, met, planned| {
             if let (ScannedRow::Good { line, row: Some(row), .. }, Some(planned)) = (met, planned)
                 && probe::is_worth_a_probe(planned.action)
                 && let Some((path, _)) = paths.get_key_value(path)
             {
-                wanted += 1;
-                // the probe may have ended
-                let (path, url, file) = (Arc::clone(path), row.submission.url.clone(), row.submission.file);
-                let _ = targets.blocking_send(ProbeTarget { path, line: *line, url, file });
+                if shard.is_none_or(|shard| shard.has(&row.submission.url)) {
+                    wanted += 1;
+                    // the probe may have ended
+                    let (path, url, file) =
+                        (Arc::clone(path), row.submission.url.clone(), row.submission.file);
+                    let _ = targets.blocking_send(ProbeTarget { path, line: *line, url, file });
+                } else {
+                    elsewhere += 1;
+                }
             }
             find(&reader_findings, path, met, planned)
         })?;
-        Ok((scan, comparison, wanted))
+        Ok((scan, comparison, (wanted, elsewhere)))
     };
     let tell = |target: &ProbeTarget, problem: &Problem, verdict: ProbeVerdict| {
         let severity =
@@ -274,12 +279,13 @@ async fn probe_sources(
     };
     let links = args.probe.links.rules(args.manifest.listed.source_credentials_command.as_deref());
     let (read, mut probed) = probe::probe(&args.probe, links, ledger, columns, read, tell).await?;
-    let Some((scan, comparison, wanted)) = read else {
+    let Some((scan, comparison, (wanted, elsewhere))) = read else {
         let code = probed.signal.unwrap_or(ExitCode::Interrupted);
         show_stop(args, &probed, code, findings)?;
         return Ok(CheckEnd::Stopped(code));
     };
     probed.left = u64::saturating_sub(wanted, probed.probed());
+    probed.elsewhere = elsewhere;
     Ok(CheckEnd::Complete(Box::new(Checking { scan, comparison, probed: Some(probed) })))
 }
 

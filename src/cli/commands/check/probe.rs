@@ -24,10 +24,10 @@ use crate::{
         signals,
     },
     clock::Clock,
-    domain::{Limit, Probe, ProbeVerdict, Problem, Reach, State, UnixMillis},
+    domain::{Limit, Probe, ProbeVerdict, Problem, Reach, Shard, State, UnixMillis},
     error::{Error, ExitCode},
     events::EventBus,
-    ledger::{Ledger, LedgerPlace, PlannedAction, Snapshot},
+    ledger::{LedgerPlace, PlannedAction, ProbeLedger},
     manifest::ProblemCount,
     pipeline::{self, ProbeOrigin, ProbeStage, ProbeStageError, ProbeTarget},
     probe::{ProbeRules, Prober, VIDEO_MAX, http::HttpFetcher},
@@ -80,6 +80,12 @@ pub(super) struct ProbeArgs {
     #[arg(long, value_name = "N", env = "TELECINE_MAX_PROBES", value_parser = clap::value_parser!(u64).range(1..))]
     max_probes: Option<u64>,
 
+    /// Probe only the hosts of part K of N, from 0/N to N-1/N, so that N checks share the work. Each host is in one part.
+    ///
+    /// Give each check a part of its own. With a ledger in PostgreSQL they run on several machines, also beside an import.
+    #[arg(long, value_name = "K/N", env = "TELECINE_SHARD", requires = "probe")]
+    pub(super) shard: Option<Shard>,
+
     #[command(flatten)]
     pub(super) links: LinkArgs,
 }
@@ -109,6 +115,8 @@ pub(super) struct Probed {
     pub(super) kept: u64,
     /// Rows that would be sent and whose source was not probed, because of --max-probes or a signal.
     pub(super) left: u64,
+    /// Rows that would be sent and whose host is in another part of `--shard`.
+    pub(super) elsewhere: u64,
     /// Rows whose source is unsupported, by kind.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) unsupported_by: BTreeMap<String, ProblemCount>,
@@ -162,9 +170,9 @@ pub(super) async fn probe<T: Send + 'static>(
     mut report: impl FnMut(&ProbeTarget, &Problem, ProbeVerdict) -> Result<(), Error>,
 ) -> Result<(Option<T>, Probed), Error> {
     let clock = Clock::real();
-    let ledger = Ledger::open_early(ledger, credentials::fresh_secret()?, clock.now())?;
+    let ledger = ProbeLedger::open(ledger, credentials::fresh_secret()?, clock.now())?;
     let sources = Sources::new(links, |name| std::env::var_os(name), clock.clone());
-    let clock = clock.not_before(ledger.read(Snapshot::latest_timestamp).await?);
+    let clock = clock.not_before(ledger.latest_timestamp().await?);
     let rules = args.rules();
     network::check_all(|name| std::env::var_os(name))?;
     let web = HttpFetcher::new(rules.reach)
@@ -286,6 +294,7 @@ pub(super) fn show_probed(text: &mut String, probed: &Probed) {
         (probed.unsupported, "unsupported: the service would not accept them"),
         (probed.unclear, "unclear: it cannot be determined"),
         (probed.left, "not probed yet; the same command continues"),
+        (probed.elsewhere, "not probed: their hosts are in other parts (--shard)"),
     ];
     for (count, what) in lines.into_iter().filter(|(count, _)| *count > 0) {
         let _ = writeln!(text, "  {:>9} {what}", with_separators(count));

@@ -27,7 +27,7 @@ const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseAddress(Arc<Parts>);
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Parts {
     /// As it was given.
     text: String,
@@ -58,6 +58,11 @@ impl DatabaseAddress {
 
     pub(super) fn lease(&self) -> Duration {
         self.0.lease
+    }
+
+    /// The same place, for work with long statements: they are waited for as long as any lease may last.
+    pub(in crate::ledger) fn with_patience(&self) -> Self {
+        Self(Arc::new(Parts { lease: LEASE_MAX, ..(*self.0).clone() }))
     }
 
     pub(super) fn lease_ms(&self) -> i64 {

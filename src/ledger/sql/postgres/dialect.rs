@@ -21,9 +21,14 @@ pub(super) fn statement(sql: &str) -> String {
     text
 }
 
-/// The schema of the ledger, as PostgreSQL reads it. Triggers become functions, and references are added when every table is
-/// there.
+/// The schema of the ledger, as PostgreSQL reads it.
 pub(super) fn schema(sqlite: &str) -> String {
+    let (text, references) = tables_and_references(sqlite);
+    text + &references
+}
+
+/// The same in two parts. Triggers become functions, and references are added when every table is there.
+pub(super) fn tables_and_references(sqlite: &str) -> (String, String) {
     let (mut text, mut references) = (String::new(), String::new());
     let mut table = "";
     let mut lines = sqlite.lines().filter(|line| !line.trim_start().starts_with("--"));
@@ -63,7 +68,7 @@ pub(super) fn schema(sqlite: &str) -> String {
         text.push_str(&line);
         text.push('\n');
     }
-    text + &references
+    (text, references)
 }
 
 /// The types of the columns. Texts compare by their bytes, as in SQLite.

@@ -19,7 +19,7 @@ use std::{cell::Cell, sync::Arc, time::Duration};
 pub use address::DatabaseAddress;
 pub(in crate::ledger) use cells::Cells;
 pub(in crate::ledger) use lease::holder;
-pub(in crate::ledger) use schema::{migrate, recognise};
+pub(in crate::ledger) use schema::{begin_copy, end_copy, migrate, recognise};
 
 use rusqlite::types::{FromSql, ValueRef};
 
@@ -125,6 +125,11 @@ impl PostgresConnection {
             dialect::statement(sql)
         )))
         .map(drop)
+    }
+
+    /// Runs several statements without values and rows.
+    fn script(&self, sql: String) -> Result<(), LedgerError> {
+        self.ask(DatabaseRequest::Script(sql)).map(drop)
     }
 
     pub(super) fn is_autocommit(&self) -> bool {

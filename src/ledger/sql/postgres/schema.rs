@@ -1,6 +1,8 @@
 //! The schema of a ledger in a database: made by the first process, and checked by every other one.
 
-use super::{DatabaseRequest, PostgresConnection, dialect};
+use std::fmt::Write as _;
+
+use super::{PostgresConnection, dialect};
 use crate::ledger::LedgerError;
 
 /// What there is beside the tables of both engines.
@@ -38,13 +40,12 @@ pub(in crate::ledger) fn migrate(
     connection: &PostgresConnection,
     schemas: &[&str],
 ) -> Result<(), LedgerError> {
-    let once = |sql: String| connection.ask(DatabaseRequest::Script(sql)).map(drop);
+    let once = |sql: String| connection.script(sql);
     let schema = connection.worker.address().quoted_schema();
     let newest = i64::try_from(schemas.len()).unwrap_or(i64::MAX);
     connection.batch("BEGIN")?;
     let migrated = (|| {
-        // the number is that of this program: other programs use other ones
-        once(format!("SELECT pg_advisory_xact_lock(1952803941, hashtext('{schema}'))"))?;
+        once(alone(&schema))?;
         let found = recognise(connection, newest)?;
         if found == 0 {
             once(format!("CREATE SCHEMA IF NOT EXISTS {schema}; {OWN}"))?;
@@ -64,4 +65,50 @@ pub(in crate::ledger) fn migrate(
             Err(error)
         }
     }
+}
+
+/// SQL: waits until no other process makes or changes the schema.
+fn alone(schema: &str) -> String {
+    // the number is that of this program: other programs use other ones
+    format!("SELECT pg_advisory_xact_lock(1952803941, hashtext('{schema}'))")
+}
+
+/// Makes the tables for a copy in the open transaction, without what would refuse its rows. The schema must be empty.
+pub(in crate::ledger) fn begin_copy(
+    connection: &PostgresConnection,
+    tables: &str,
+    version: i64,
+) -> Result<(), LedgerError> {
+    let address = connection.worker.address();
+    let schema = address.quoted_schema();
+    connection.script(alone(&schema))?;
+    if recognise(connection, version)? != 0 {
+        return Err(LedgerError::CopyTarget {
+            place: address.to_string(),
+            cause: "there is a ledger already",
+        });
+    }
+    let (tables, _) = dialect::tables_and_references(tables);
+    connection.script(format!(
+        "CREATE SCHEMA IF NOT EXISTS {schema}; {OWN}; INSERT INTO ledger_version VALUES (1, {version}); {tables}"
+    ))
+}
+
+/// Adds to the tables of a copy what keeps their rows right, and sets the next numbers behind the largest ones.
+pub(in crate::ledger) fn end_copy(
+    connection: &PostgresConnection,
+    tables: &str,
+    rest: &str,
+    numbered: &[&str],
+) -> Result<(), LedgerError> {
+    let (_, references) = dialect::tables_and_references(tables);
+    let mut script = references + &dialect::schema(rest);
+    for table in numbered {
+        let _ = writeln!(
+            script,
+            "SELECT setval(pg_get_serial_sequence('{table}', 'id'), \
+             greatest((SELECT max(id) FROM {table}), 0) + 1, false);"
+        );
+    }
+    connection.script(script)
 }

@@ -30,3 +30,9 @@ CREATE FUNCTION hex(bytes BYTEA) RETURNS TEXT LANGUAGE sql IMMUTABLE STRICT AS $
 CREATE FUNCTION json_text(document TEXT, path TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE STRICT
     AS $$ SELECT document::json #>> string_to_array(ltrim(translate(path, '$[]', ''), '.'), '.') $$;
 CREATE OPERATOR ->> (LEFTARG = TEXT, RIGHTARG = TEXT, FUNCTION = json_text);
+
+-- Times of the views, in the words of SQLite. The views use one format.
+CREATE FUNCTION strftime(format TEXT, at BIGINT, kind TEXT) RETURNS TEXT LANGUAGE sql STABLE STRICT
+    AS $$ SELECT to_char(to_timestamp(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') $$;
+CREATE FUNCTION unixepoch() RETURNS BIGINT LANGUAGE sql STABLE
+    AS $$ SELECT extract(epoch FROM statement_timestamp())::bigint $$;

@@ -1,6 +1,10 @@
-//! The entries that make a scheduler run a command: a crontab line, systemd units, or a Kubernetes job.
+//! The entries that make a scheduler run a command: a crontab line, systemd units, or objects of Kubernetes.
+
+mod kubernetes;
 
 use std::{fmt::Write as _, path::PathBuf};
+
+pub use kubernetes::{KubernetesKind, kubernetes};
 
 use crate::{error::ExitCode, report::shell_word};
 
@@ -33,6 +37,14 @@ pub struct ScheduledCommand {
 impl ScheduledCommand {
     fn has(&self, flag: &str) -> bool {
         self.arguments.iter().any(|argument| argument == flag || argument.starts_with(&format!("{flag}=")))
+    }
+
+    /// The value of a flag.
+    fn value_of(&self, flag: &str) -> Option<&str> {
+        let behind = self.arguments.iter().skip_while(|argument| *argument != flag).nth(1);
+        let joined =
+            || self.arguments.iter().find_map(|argument| argument.strip_prefix(flag)?.strip_prefix('='));
+        behind.map(String::as_str).or_else(joined)
     }
 
     fn line(&self) -> String {
@@ -126,42 +138,6 @@ pub fn systemd_units(command: &ScheduledCommand) -> [SystemdUnit; 2] {
     [(format!("{name}.service"), service), (format!("{name}.timer"), timer)]
 }
 
-/// A Kubernetes job, as YAML.
-#[must_use]
-pub fn kubernetes_job(command: &ScheduledCommand) -> String {
-    let (hour, minute) = command.at;
-    let name = format!("telecine-{}", command.arguments.first().map_or("run", String::as_str));
-    let arguments: Vec<String> = command
-        .arguments
-        .iter()
-        .map(|argument| serde_json::Value::from(argument.as_str()).to_string())
-        .collect();
-    let mut fails = numbers(NEEDS_HUMAN, ", ");
-    if !command.has("--cron") {
-        // a pause is no success for Kubernetes, but must not be tried again at once
-        let _ = write!(fails, ", {}", numbers(PAUSES, ", "));
-    }
-    let arguments = arguments.join(", ");
-    let version = env!("CARGO_PKG_VERSION");
-    format!(
-        "{note}# The key: kubectl create secret generic telecine --from-file=api-key=memories.key\n\
-         # The manifest, telecine.toml and the ledger are in the volume, which is the working folder.\n\
-         apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: {name}\nspec:\n  schedule: \"{minute} {hour} * * *\"\n  \
-         timeZone: Etc/UTC\n  concurrencyPolicy: Forbid\n  jobTemplate:\n    spec:\n      backoffLimit: 3\n      \
-         podFailurePolicy:\n        rules:\n          # these need a human: to run the command again changes nothing\n          \
-         - action: FailJob\n            onExitCodes:\n              containerName: telecine\n              operator: In\n              \
-         values: [{fails}]\n          - action: Ignore\n            onPodConditions:\n              - type: DisruptionTarget\n                \
-         status: \"True\"\n      template:\n        spec:\n          restartPolicy: Never\n          \
-         # the answers of requests in flight are waited for\n          terminationGracePeriodSeconds: 300\n          \
-         containers:\n            - name: telecine\n              image: telecine:{version}\n              workingDir: /data\n              \
-         args: [{arguments}]\n              env:\n                - name: MEMORIES_API_KEY\n                  valueFrom:\n                    \
-         secretKeyRef:\n                      name: telecine\n                      key: api-key\n              volumeMounts:\n                \
-         - name: data\n                  mountPath: /data\n          volumes:\n            - name: data\n              \
-         persistentVolumeClaim:\n                claimName: telecine\n",
-        note = command.cron_note(),
-    )
-}
-
 fn numbers(codes: &[ExitCode], separator: &str) -> String {
     codes.iter().map(|code| code.number().to_string()).collect::<Vec<_>>().join(separator)
 }
@@ -196,10 +172,8 @@ mod tests {
         let [(_, service), _] = systemd_units(&odd);
         let expected = r#"ExecStart=/usr/bin/telecine import "it's 100%%.csv" --cron --map "url=$$x""#;
         assert!(service.lines().any(|line| line == expected), "{service}");
-        assert!(
-            kubernetes_job(&odd)
-                .contains(r#"args: ["import", "it's 100%.csv", "--cron", "--map", "url=$x"]"#)
-        );
+        let job = kubernetes(&odd, KubernetesKind::CronJob).unwrap();
+        assert!(job.contains(r#"args: ["import", "it's 100%.csv", "--cron", "--map", "url=$x"]"#));
     }
 
     #[test]
@@ -215,7 +189,8 @@ mod tests {
             service.contains("\nSuccessExitStatus=143\n") && !service.contains("Add --cron"),
             "{service}"
         );
-        assert!(kubernetes_job(&with).contains("values: [2, 3, 4, 6, 7]\n"));
-        assert!(kubernetes_job(&without).contains("values: [2, 3, 4, 6, 7, 8, 10, 11]\n"));
+        let job = |command| kubernetes(command, KubernetesKind::CronJob).unwrap();
+        assert!(job(&with).contains("values: [2, 3, 4, 6, 7]\n"));
+        assert!(job(&without).contains("values: [2, 3, 4, 6, 7, 8, 10, 11]\n"));
     }
 }
