@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
     error::{Error, ExitCode},
     ledger::{LedgerInUse, LedgerPlace, Snapshot, copy_ledger, follow_ledger},
-    report::counted,
+    report::{counted, shell_word},
     settings::credentials,
 };
 
@@ -133,7 +133,10 @@ fn copy(args: &CopyArgs) -> Result<ExitCode, Error> {
     let (from, to) = (&copied.from, &copied.to);
     let rows = counted(copied.rows.iter().map(|(_, rows)| rows).sum(), "row", "rows");
     let next = if args.is_move {
-        format!("Use the copy from now on: --ledger {to}. {from} refuses to be written.")
+        format!(
+            "Use the copy from now on: --ledger {}. {from} refuses to be written.",
+            shell_word(&to.to_string())
+        )
     } else {
         format!(
             "{from} stays in use. The copy refuses to send, because it does not know what is sent from now on."
