@@ -29,7 +29,7 @@ const SUITES: &[&str] = &["ledger", "wire", "processes", "failover", "replicatio
 /// Each mistake that is planted: the failpoint, the suite that must see it, and how much of it is enough.
 const SEEN_BY: &[(&str, &str, &[&str])] = &[
     ("lost_lease_is_trusted", "processes", &["--moments", "64"]),
-    ("unknown_commit_is_trusted", "wire", &["--every", "1"]),
+    ("unknown_commit_is_trusted", "wire", &["--every", "1000"]),
     ("replication_is_not_checked", "replication", &["--moments", "20"]),
     ("lease_is_not_renewed", "wire", &["--every", "1000"]),
 ];
