@@ -200,3 +200,22 @@ async fn damage_of_a_large_ledger_ends_the_run_after_one_that_did_not_end() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_change_that_ignores_a_failed_statement_is_not_reported_as_committed() {
+    if database().is_none() {
+        println!("skipped: a file has no transactions that fail as a whole");
+        return;
+    }
+    let fixture = Fixture::new().await;
+    let change = |store: &Store| {
+        store.kv_set("mark", Some("1"), T0)?;
+        // a careless job
+        let _ = store.connection.execute("UPDATE kv SET at = 1 / (at - at)", []);
+        Ok(())
+    };
+    let told = fixture.ledger().write(change).await;
+    assert!(matches!(told, Err(LedgerError::Broken { .. })), "{told:?}");
+    let kept = fixture.ledger().snapshot().await;
+    assert!(kept.is_err(), "the ledger accepts nothing more");
+}

@@ -41,16 +41,25 @@ pub(super) fn run(telecine: &Telecine, amount: &Amount) -> Result<Part, String> 
     let sandbox = Sandbox::start(telecine, &[])?;
     let mut part = Part::default();
     for round in 0..amount.moments.div_ceil(20).min(10) {
-        for case in CASES {
+        let run_case = |case: Case| {
             let mut rng = fastrand::Rng::with_seed(amount.seed * 1_000 + round);
-            match fail_over(telecine, &sandbox, case, &mut rng) {
-                Ok(lost) => {
-                    part.add("failovers", 1);
-                    part.add("uploads the standby did not know", lost);
+            fail_over(telecine, &sandbox, case, &mut rng)
+                .map_err(|fault| format!("{case:?}, round {round}: {fault}"))
+        };
+        std::thread::scope(|scope| {
+            let run_case = &run_case;
+            let threads = CASES.map(|case| scope.spawn(move || run_case(case)));
+            for thread in threads {
+                match thread.join() {
+                    Ok(Ok(lost)) => {
+                        part.add("failovers", 1);
+                        part.add("uploads the standby did not know", lost);
+                    }
+                    Ok(Err(fault)) => part.failures.push(fault),
+                    Err(_) => part.failures.push("a thread panicked".to_owned()),
                 }
-                Err(fault) => part.failures.push(format!("{case:?}, round {round}: {fault}")),
             }
-        }
+        });
     }
     Ok(part)
 }

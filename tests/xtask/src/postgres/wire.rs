@@ -20,7 +20,7 @@ const FAILURES_MAX: usize = 3;
 /// Of the messages of reads one of so many is a place of a cut.
 const READS: u64 = 10;
 /// Slow enough for a renewal between two uploads.
-const RATE: &str = "1/s";
+const RATE: &str = "1/2s";
 /// What marks a transaction that claims.
 const CLAIM: &str = "INSERT INTO attempt";
 /// What marks one that settles.
@@ -28,7 +28,8 @@ const SETTLE: &str = "UPDATE attempt SET state";
 /// What marks an idle renewal.
 const RENEWAL: &str = "UPDATE lease SET renewed_at = now_ms(), until";
 
-/// Cuts at each message of the first claim, its settlement, the renewals after it and the second claim; at one of `every`.
+/// Cuts at each message of the first claim, its settlement, the renewals after it and the second claim; at one of
+/// `every`, and at every one of a commit.
 pub(super) fn run(telecine: &Telecine, amount: &Amount) -> Result<Part, String> {
     let cluster = Cluster::new()?;
     let sandbox = Sandbox::start(telecine, &[])?;
@@ -118,23 +119,26 @@ fn cuts(writer: &[Message], reader: &[Message], amount: &Amount) -> Vec<Cut> {
     let second = claim(settled);
     let commit = writer.iter().skip(second).position(|message| message.sql == "COMMIT").unwrap_or(0);
     // the messages of the commit itself: the statement and two answers
-    let end = second + commit + 3;
+    let end = (second + commit + 3).min(writer.len());
     let mut cuts = Vec::new();
     let mut count = 0;
     for (role, numbers) in [(Role::Writer, begin + 1..=end), (Role::Reader, 1..=reader.len())] {
         for number in numbers {
+            let is_commit = role == Role::Writer && writer[number - 1].sql == "COMMIT";
             for side in [Side::Before, Side::After] {
                 let left = [Left::Nothing, Left::Server, Left::Nothing, Left::Both][count % 4];
                 count += 1;
                 // reads are many, and alike
                 let every = if role == Role::Writer { amount.every } else { amount.every * READS };
-                if (count as u64 + amount.seed).is_multiple_of(every) {
-                    cuts.push(Cut { role, number, side, left });
+                // a commit whose answer is lost is the worst place, so none is left out
+                if is_commit || (count as u64 + amount.seed).is_multiple_of(every) {
+                    cuts.push((is_commit, Cut { role, number, side, left }));
                 }
             }
         }
     }
-    cuts
+    cuts.sort_by_key(|(is_commit, _)| !is_commit);
+    cuts.into_iter().map(|(_, cut)| cut).collect()
 }
 
 fn new_stage<'t>(telecine: &'t Telecine, sandbox: &'t Sandbox) -> Result<Stage<'t>, String> {
