@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use super::{LedgerError, store::Store};
+use super::{LedgerError, sql::postgres::retry_while_lost, store::Store};
 use crate::blocking;
 
 /// The most jobs in one commit. It bounds the wait of the first job, and the work that a failed commit loses.
@@ -194,22 +194,17 @@ enum UndoBy {
     Savepoint,
 }
 
-/// How often a group is done again whose transaction was lost with the connection. Each waits for the database.
-const LOST_MAX: u32 = 5;
-
 /// Runs the jobs in one transaction, and tells their results after its commit.
 fn run_group(store: &mut Store, group: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
-    let first = if store.is_scratch() { UndoBy::Savepoint } else { UndoBy::Group };
-    let mut ran = try_group(store, group, first);
-    if matches!(ran, Ok(GroupEnd::Undone)) {
-        ran = try_group(store, group, UndoBy::Savepoint);
-    }
-    for _ in 0..LOST_MAX {
-        // nothing of it was committed: the lease shows it
-        let Err(LedgerError::ConnectionLost { cause }) = &ran else { break };
-        tracing::warn!("the connection to the database was lost ({cause}); the last changes are made again");
-        ran = try_group(store, group, UndoBy::Savepoint);
-    }
+    let mut undo_by = if store.is_scratch() { UndoBy::Savepoint } else { UndoBy::Group };
+    // of a transaction that was lost with its connection nothing was committed: the lease shows it
+    let ran = retry_while_lost(|| match try_group(store, group, undo_by)? {
+        GroupEnd::Undone => {
+            undo_by = UndoBy::Savepoint;
+            try_group(store, group, undo_by)
+        }
+        committed @ GroupEnd::Committed { .. } => Ok(committed),
+    });
     if matches!(ran, Ok(GroupEnd::Committed { has_changes: true })) {
         store.raise_high_water();
     }

@@ -6,7 +6,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Ledger, LedgerError, LedgerPlace, Snapshot, commit_queue::panic_text, successor};
+use super::{
+    Ledger, LedgerError, LedgerPlace, Snapshot, commit_queue::panic_text, sql::postgres::retry_while_lost,
+    successor,
+};
 use crate::{
     blocking,
     domain::{AddressDigest, Probe, UnixMillis},
@@ -67,12 +70,7 @@ impl ProbeLedger {
                 ledger.write(move |store| store.record_probes(&found)).await
             }
             ProbeAccess::Beside(snapshot) => {
-                beside(snapshot, move |snapshot| match snapshot.record_probe_beside(address, &probe) {
-                    // the same row twice is the same row
-                    Err(LedgerError::ConnectionLost { .. }) => snapshot.record_probe_beside(address, &probe),
-                    recorded => recorded,
-                })
-                .await
+                beside(snapshot, move |snapshot| snapshot.record_probe_beside(address, &probe)).await
             }
         }
     }
@@ -85,12 +83,16 @@ impl ProbeLedger {
     }
 }
 
+/// Does the work on the connection. The same probe recorded twice is one row.
 async fn beside<T: Send + 'static>(
     snapshot: &Arc<Mutex<Snapshot>>,
-    work: impl FnOnce(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
+    work: impl Fn(&Snapshot) -> Result<T, LedgerError> + Send + 'static,
 ) -> Result<T, LedgerError> {
     let snapshot = Arc::clone(snapshot);
-    let job = blocking::run(move || work(&snapshot.lock().unwrap_or_else(PoisonError::into_inner)));
+    let job = blocking::run(move || {
+        let snapshot = snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        retry_while_lost(|| work(&snapshot))
+    });
     match job.await.map_err(tokio::task::JoinError::try_into_panic) {
         Ok(result) => result,
         Err(Ok(panic)) => Err(LedgerError::Panicked { what: panic_text(panic.as_ref()) }),

@@ -1,22 +1,17 @@
 //! Connections that only read, so that a long read delays no change.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::{LedgerError, LedgerPlace, Snapshot, commit_queue::panic_text, files::OpenFiles};
+use super::{
+    LedgerError, LedgerPlace, Snapshot, commit_queue::panic_text, files::OpenFiles,
+    sql::postgres::retry_while_lost,
+};
 use crate::blocking;
 
 /// The most reads at one time. Others wait.
 const READERS_MAX: u32 = 4;
-
-/// How often a read is tried again after the connection to a database was lost: for two minutes, as a restart of a database takes.
-const LOST_MAX: u32 = 480;
-/// How long to wait before.
-const LOST_WAIT: Duration = Duration::from_millis(250);
 
 /// The connections of one ledger that read.
 pub(super) struct Readers {
@@ -45,7 +40,7 @@ impl Readers {
         let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(|_| closed())?;
         let readers = Arc::clone(self);
         let job = blocking::run(move || {
-            let result = readers.run(work);
+            let result = retry_while_lost(|| readers.run(&work));
             // the permit belongs to the read: a caller that stops waiting does not end it
             drop(permit);
             result
@@ -57,26 +52,16 @@ impl Readers {
         }
     }
 
-    /// Runs the work; again on a new connection, if that to a database was lost.
+    /// Runs the work on an idle connection, or on a new one. After an error of the engine the connection is dropped, unless it was
+    /// lost: it connects again by itself.
     fn run<T>(&self, work: impl Fn(&Snapshot) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
-        let mut result = self.try_run(&work);
-        for _ in 0..LOST_MAX {
-            if !matches!(result, Err(LedgerError::ConnectionLost { .. })) {
-                break;
-            }
-            std::thread::park_timeout(LOST_WAIT);
-            result = self.try_run(&work);
-        }
-        result
-    }
-
-    /// Runs the work on an idle connection, or on a new one. After an error of the engine the connection is dropped.
-    fn try_run<T>(&self, work: impl FnOnce(&Snapshot) -> Result<T, LedgerError>) -> Result<T, LedgerError> {
         let idle = self.idle().pop();
         let snapshot = idle.map_or_else(|| self.connect(), Ok)?;
-        let result = snapshot.at_one_time(work)?;
-        self.idle().push(snapshot);
-        Ok(result)
+        let result = snapshot.at_one_time(work);
+        if matches!(result, Ok(_) | Err(LedgerError::ConnectionLost { .. })) {
+            self.idle().push(snapshot);
+        }
+        result
     }
 
     /// Another connection to the file that is written. A file that has taken its place is not read.

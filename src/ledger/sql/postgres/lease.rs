@@ -4,10 +4,12 @@
 //! term and the number of the last transaction are known. So a process that lost the lease changes nothing, whatever it
 //! believes, and no clocks of two machines are compared: only the database decides whether a lease has expired.
 
-use std::{cell::Cell, cmp::Ordering};
+use std::{cell::Cell, cmp::Ordering, sync::Arc};
+
+use rusqlite::types::Value;
 
 use super::{
-    PostgresConnection,
+    PostgresConnection, retry_while_lost,
     worker::{DatabaseAnswer, Renewal},
 };
 use crate::ledger::LedgerError;
@@ -36,8 +38,12 @@ pub(in crate::ledger) struct Holder {
 /// The server gives each holder a random name.
 const TAKE: &str = "UPDATE lease SET holder = gen_random_uuid()::text, name = ?1, term = term + 1, seq = 0, \
      renewed_at = now_ms(), until = now_ms() + ?2 WHERE holder = '' OR until < now_ms() RETURNING holder, term";
+/// The first statement of each transaction.
 const RENEW: &str = "UPDATE lease SET seq = ?3, renewed_at = now_ms(), until = now_ms() + ?4 \
      WHERE holder = ?1 AND term = ?2 AND seq = ?3 - 1";
+/// While there are no transactions.
+const RENEW_IDLE: &str =
+    "UPDATE lease SET renewed_at = now_ms(), until = now_ms() + ?3 WHERE holder = ?1 AND term = ?2";
 /// It waits for the end of a transaction whose answer was lost, and its own commit proves that what came before is replicated.
 const READ_BACK: &str =
     "UPDATE lease SET renewed_at = now_ms() WHERE holder = ?1 AND term = ?2 RETURNING seq";
@@ -65,7 +71,9 @@ impl Lease {
 
     /// What renews the lease while there are no transactions.
     pub(super) fn renewal(&self) -> Renewal {
-        Renewal { holder: self.holder.clone(), term: self.term, length_ms: self.length_ms }
+        let holder = Value::Text(self.holder.clone());
+        let values = vec![holder, Value::Integer(self.term), Value::Integer(self.length_ms)];
+        Renewal { sql: Arc::from(RENEW_IDLE), values }
     }
 
     /// The first statement of a transaction.
@@ -89,7 +97,7 @@ impl Lease {
     ) -> Result<(), LedgerError> {
         let values = (self.holder.as_str(), self.term);
         let sent = self.committed.get() + 1;
-        let found = connection.worker.with_patience(|| {
+        let found = retry_while_lost(|| {
             let answer = connection.statement(READ_BACK).ask(&values)?;
             refuse_unreplicated(&answer)?;
             let mut rows = super::PostgresRows { answer, cursor: None };

@@ -11,6 +11,7 @@ mod connect;
 mod dialect;
 mod error;
 mod lease;
+mod retry;
 mod schema;
 mod worker;
 
@@ -19,6 +20,7 @@ use std::{cell::Cell, sync::Arc, time::Duration};
 pub use address::DatabaseAddress;
 pub(in crate::ledger) use cells::Cells;
 pub(in crate::ledger) use lease::holder;
+pub(in crate::ledger) use retry::retry_while_lost;
 pub(in crate::ledger) use schema::{begin_copy, end_copy, migrate, recognise};
 
 use rusqlite::types::{FromSql, ValueRef};
@@ -157,8 +159,7 @@ impl PostgresConnection {
     }
 
     fn begin(&self, kind: Transaction, sql: &'static str) -> Result<(), LedgerError> {
-        let begin = || self.batch(sql).inspect_err(|_| self.transaction.set(Transaction::None));
-        self.worker.with_patience(begin)?;
+        self.batch(sql)?;
         self.has_failed.set(false);
         self.transaction.set(kind);
         if kind == Transaction::Write
@@ -194,9 +195,11 @@ impl PostgresConnection {
         }
     }
 
-    /// Ends the transaction. A connection that is lost has none any more.
+    /// Ends the transaction. One that was lost with its connection is not ended on the next connection.
     fn end(&self, sql: &'static str) -> Result<DatabaseAnswer, LedgerError> {
-        self.transaction.set(Transaction::None);
+        if self.transaction.replace(Transaction::None) == Transaction::None {
+            return Err(LedgerError::ConnectionLost { cause: "the transaction ended with it".to_owned() });
+        }
         self.batch(sql)
     }
 

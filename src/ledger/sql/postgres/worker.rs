@@ -18,13 +18,7 @@ use super::{
     connect::{self, Client},
     dialect, error,
 };
-use crate::{clock::Clock, ledger::LedgerError};
-
-/// Between two attempts to connect again.
-const RETRY_EVERY: Duration = Duration::from_millis(200);
-
-/// How long to wait for a database that is restarted or replaced. Longer than a lease: who takes over meanwhile is noticed.
-const PATIENCE: Duration = Duration::from_mins(2);
+use crate::ledger::LedgerError;
 
 /// A lease is renewed this many times while it lasts.
 const RENEWALS: u32 = 3;
@@ -51,11 +45,10 @@ pub(super) enum DatabaseRequest {
     KeepLease(Renewal),
 }
 
-/// How the lease is renewed.
+/// The statement that renews the lease.
 pub(super) struct Renewal {
-    pub(super) holder: String,
-    pub(super) term: i64,
-    pub(super) length_ms: i64,
+    pub(super) sql: Arc<str>,
+    pub(super) values: Vec<Value>,
 }
 
 /// What a statement returned.
@@ -76,7 +69,6 @@ pub(super) struct Worker {
     requests: Option<mpsc::Sender<(DatabaseRequest, Reply)>>,
     thread: Option<JoinHandle<()>>,
     address: DatabaseAddress,
-    clock: Clock,
 }
 
 impl Worker {
@@ -90,7 +82,7 @@ impl Worker {
         let session = move || Session::new(own, runtime).serve(&received);
         let thread =
             std::thread::Builder::new().name("database".to_owned()).spawn(session).map_err(failed)?;
-        Ok(Self { requests: Some(requests), thread: Some(thread), address, clock: Clock::real() })
+        Ok(Self { requests: Some(requests), thread: Some(thread), address })
     }
 
     pub(super) const fn address(&self) -> &DatabaseAddress {
@@ -104,22 +96,6 @@ impl Worker {
         let requests = self.requests.as_ref().ok_or_else(gone)?;
         requests.send((request, reply)).map_err(|_| gone())?;
         answer.recv().map_err(|_| gone())?
-    }
-
-    /// Does `work` again while the connection is lost.
-    pub(super) fn with_patience<T>(
-        &self,
-        work: impl Fn() -> Result<T, LedgerError>,
-    ) -> Result<T, LedgerError> {
-        let since = self.clock.elapsed();
-        loop {
-            let result = work();
-            let is_lost = matches!(result, Err(LedgerError::ConnectionLost { .. }));
-            if !is_lost || self.clock.elapsed().saturating_sub(since) > PATIENCE {
-                return result;
-            }
-            std::thread::park_timeout(RETRY_EVERY);
-        }
     }
 }
 
@@ -177,14 +153,7 @@ impl Session {
     fn renew(&mut self) {
         fail::fail_point!("lease_is_not_renewed", |_| ());
         let Some(renewal) = self.renewal.as_ref().filter(|_| !self.is_in_transaction) else { return };
-        let sql = Arc::from(
-            "UPDATE lease SET renewed_at = now_ms(), until = now_ms() + ?3 WHERE holder = ?1 AND term = ?2",
-        );
-        let values = vec![
-            Value::Text(renewal.holder.clone()),
-            Value::Integer(renewal.term),
-            Value::Integer(renewal.length_ms),
-        ];
+        let (sql, values) = (Arc::clone(&renewal.sql), renewal.values.clone());
         if let Err(error) = self.answer(DatabaseRequest::Run { sql, values }) {
             tracing::debug!(%error, "the lease was not renewed");
         }
@@ -210,16 +179,14 @@ impl Session {
                 bounded?;
             }
         }
-        match &request {
-            DatabaseRequest::Batch(sql) if sql.starts_with("BEGIN") => self.is_in_transaction = true,
-            DatabaseRequest::Batch("COMMIT" | "ROLLBACK") => self.is_in_transaction = false,
+        let (begins, ends) = match &request {
+            DatabaseRequest::Batch(sql) => (sql.starts_with("BEGIN"), matches!(*sql, "COMMIT" | "ROLLBACK")),
             DatabaseRequest::Connect
             | DatabaseRequest::Run { .. }
             | DatabaseRequest::Once { .. }
-            | DatabaseRequest::Batch(_)
             | DatabaseRequest::Script(_)
-            | DatabaseRequest::KeepLease(_) => {}
-        }
+            | DatabaseRequest::KeepLease(_) => (false, false),
+        };
         let answer = match request {
             DatabaseRequest::Connect => Ok(DatabaseAnswer::default()),
             DatabaseRequest::KeepLease(renewal) => {
@@ -231,10 +198,11 @@ impl Session {
             | DatabaseRequest::Batch(_)
             | DatabaseRequest::Script(_) => self.run(request),
         };
-        if matches!(answer, Err(LedgerError::ConnectionLost { .. })) {
-            self.is_in_transaction = false;
+        let is_lost = matches!(answer, Err(LedgerError::ConnectionLost { .. }));
+        if is_lost {
             self.forget();
         }
+        self.is_in_transaction = (self.is_in_transaction || begins && answer.is_ok()) && !ends && !is_lost;
         answer
     }
 
