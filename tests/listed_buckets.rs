@@ -383,8 +383,8 @@ fn what_is_left_out_of_a_listing_is_counted_and_said() {
     }
 }
 
-#[test]
-fn a_listing_that_does_not_end_well_is_an_error_and_never_a_shorter_manifest() {
+/// Storages whose listing does not end well, and what is said of it.
+fn broken_stores() -> [(Store, &'static str); 12] {
     let refused =
         |status, head, body: &'static str| move |_: usize, _: &Asked| Reply::Status(status, head, body);
     let second = |reply: fn() -> Reply| {
@@ -393,7 +393,7 @@ fn a_listing_that_does_not_end_well_is_an_error_and_never_a_shorter_manifest() {
             if number == 1 { Reply::Page(page_of_s3(&keys, 1, asked)) } else { reply() }
         }
     };
-    let stores: [(Store, &str); 12] = [
+    [
         (
             Store::start(refused(404, "", "<Error><Code>NoSuchBucket</Code></Error>")),
             "there is no bucket archive (404 NoSuchBucket): check its name",
@@ -447,7 +447,12 @@ fn a_listing_that_does_not_end_well_is_an_error_and_never_a_shorter_manifest() {
             })),
             "do not begin with the prefix",
         ),
-    ];
+    ]
+}
+
+#[test]
+fn a_listing_that_does_not_end_well_is_an_error_and_never_a_shorter_manifest() {
+    let stores = broken_stores();
     for (at, (store, what)) in stores.iter().enumerate() {
         let service = Service::start(Answer::Accept);
         let folder = tempfile::tempdir().unwrap();

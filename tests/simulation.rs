@@ -830,6 +830,22 @@ fn manifest_of_night(night: usize) -> String {
     format!("id,url,tags\n{}\n", rows.join("\n"))
 }
 
+/// When the service cannot be reached.
+fn outages_of(trouble: Trouble, midnight: UnixMillis) -> Vec<(UnixMillis, UnixMillis)> {
+    match trouble {
+        Trouble::ShortOutage => {
+            vec![(midnight.plus(Duration::from_mins(2)), midnight.plus(Duration::from_mins(7)))]
+        }
+        Trouble::LongOutage => vec![(midnight, midnight.plus(Duration::from_hours(12)))],
+        Trouble::None
+        | Trouble::LostAnswers
+        | Trouble::Restart
+        | Trouble::ExpiredKey
+        | Trouble::BadRow
+        | Trouble::RejectedRow => Vec::new(),
+    }
+}
+
 #[test]
 fn a_month_of_nightly_runs_sends_each_row_once_keeps_every_limit_and_calls_a_person_only_when_one_is_needed()
 {
@@ -847,7 +863,7 @@ fn a_month_of_nightly_runs_sends_each_row_once_keeps_every_limit_and_calls_a_per
     harness.is_nightly = true;
     harness.policy.time_max = Some(Duration::from_hours(5));
     harness.service.refuse_host("refused.example");
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut pauses = 0;
     for night in 1..=NIGHTS {
         let midnight = T0.plus(Duration::from_hours(24 * night as u64));
@@ -856,18 +872,7 @@ fn a_month_of_nightly_runs_sends_each_row_once_keeps_every_limit_and_calls_a_per
         std::fs::write(harness.manifest(), manifest_of_night(night)).unwrap();
         let trouble = trouble_of(night);
         harness.key = if trouble == Trouble::ExpiredKey { "" } else { KEY };
-        harness.outages = match trouble {
-            Trouble::ShortOutage => {
-                vec![(midnight.plus(Duration::from_mins(2)), midnight.plus(Duration::from_mins(7)))]
-            }
-            Trouble::LongOutage => vec![(midnight, midnight.plus(Duration::from_hours(12)))],
-            Trouble::None
-            | Trouble::LostAnswers
-            | Trouble::Restart
-            | Trouble::ExpiredKey
-            | Trouble::BadRow
-            | Trouble::RejectedRow => Vec::new(),
-        };
+        harness.outages = outages_of(trouble, midnight);
         harness.second_start_after = (night % 4 == 0).then_some(Duration::from_secs(90));
         if trouble == Trouble::Restart {
             assert!(matches!(harness.run_killed_after(Duration::from_mins(40)), RunResult::Killed));
@@ -879,7 +884,7 @@ fn a_month_of_nightly_runs_sends_each_row_once_keeps_every_limit_and_calls_a_per
         let code = harness.exit_code.lock().unwrap().take().unwrap();
         // what cron mails, and what a monitor shows in red
         if code != ExitCode::Success {
-            told.push((night, code));
+            reported.push((night, code));
         }
         assert_eq!(
             code != ExitCode::Success,
@@ -895,7 +900,7 @@ fn a_month_of_nightly_runs_sends_each_row_once_keeps_every_limit_and_calls_a_per
         (21, ExitCode::Fatal),
         (22, ExitCode::Fatal),
     ];
-    assert_eq!(told, codes);
+    assert_eq!(reported, codes);
     assert!(pauses > 0, "no night was too short for its rows");
     let stats = harness.service.stats();
     assert_eq!((stats.refusals, stats.read_refusals), (0, 0), "a limit was exceeded");

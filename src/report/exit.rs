@@ -81,7 +81,6 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
     if let Some(status) = second_videos(&end.library_diffs, &open, flags) {
         return status;
     }
-    let is_unresolved = items.in_doubt + items.accepted_unidentified > 0;
     match &end.outcome {
         RunOutcome::Stopped { reason, cause } => {
             let (what, next) = stop_reason(*reason);
@@ -96,14 +95,7 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
                 format!("the service cannot be reached ({cause}); giving up after {attempts} attempts");
             ExitStatus::new(ExitCode::Temporary, reason, stop_reason(StopReason::Unreachable).1)
         }
-        RunOutcome::WaitOver if is_unresolved => {
-            let next = format!(
-                "run the same command again: it searches for their videos and sends no row without evidence; what it \
-                 waits for: telecine review --all{flags}"
-            );
-            ExitStatus::new(ExitCode::Temporary, wait_over(end, &open), &next)
-        }
-        RunOutcome::WaitOver => ExitStatus::resumable(ExitCode::Temporary, wait_over(end, &open)),
+        RunOutcome::WaitOver => wait_over(end, items, &open),
         RunOutcome::TimeUp => {
             ExitStatus::resumable(ExitCode::TimeUp, format!("the time given with --for is over; {open}"))
         }
@@ -126,19 +118,14 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
         RunOutcome::AlreadyUploaded { item } => already_uploaded(item, flags),
         RunOutcome::DiskLow { free } => {
             let next = "free some space (or lower --disk-reserve), then run the same command again";
-            let reason = format!(
-                "the ledger's disk has only {} KiB free; {open}",
-                super::with_separators(free / 1024)
-            );
+            let free = super::with_separators(free / 1024);
+            let reason = format!("the ledger's disk has only {free} KiB free; {open}");
             ExitStatus::new(ExitCode::Temporary, reason, next)
         }
         RunOutcome::NothingLeft { left_out } => {
+            let next = "check the column and the value of --where, and whether rows name the account";
             let reason = format!("--where or --account left out every row ({left_out})");
-            ExitStatus::new(
-                ExitCode::ManifestInvalid,
-                reason,
-                "check the column and the value of --where, and whether rows name the account",
-            )
+            ExitStatus::new(ExitCode::ManifestInvalid, reason, next)
         }
         RunOutcome::NotWaited | RunOutcome::Finished
             if results.expired > 0 && count_open(items) == results.expired && items.needs_review == 0 =>
@@ -150,9 +137,18 @@ fn status_of(end: &EndOfRun, results: &RunResults<'_>) -> ExitStatus {
 }
 
 /// How long the run waited, and with which flag that is said.
-fn wait_over(end: &EndOfRun, open: &str) -> String {
+fn wait_over(end: &EndOfRun, items: &Counts, open: &str) -> ExitStatus {
     let wait = end.wait.map(|wait| format!(" (--wait, {})", format_duration(wait))).unwrap_or_default();
-    format!("the time to wait{wait} is over; {open}")
+    let reason = format!("the time to wait{wait} is over; {open}");
+    if items.in_doubt + items.accepted_unidentified == 0 {
+        return ExitStatus::resumable(ExitCode::Temporary, reason);
+    }
+    let next = format!(
+        "run the same command again: it searches for their videos and sends no row without evidence; what it waits \
+         for: telecine review --all{}",
+        end.ledger_flags
+    );
+    ExitStatus::new(ExitCode::Temporary, reason, &next)
 }
 
 /// Second videos of rows of this ledger. Each was paid.

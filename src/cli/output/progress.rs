@@ -153,6 +153,16 @@ impl TerminalSink {
         }
     }
 
+    fn emit_wait(&self, at: UnixMillis, reason: &str, until: UnixMillis, hint: Option<&str>) {
+        // the live line shows the reason of the wait, but not the hint
+        if self.bar.is_none() || hint.is_some() {
+            let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            // a line that begins with a time in UTC has no other zone
+            let until = if self.has_times { until.to_string() } else { show_time(until, at) };
+            self.emit(at, &format!("waiting until {until}: {reason}{hint}"));
+        }
+    }
+
     fn show_progress(&self, at: UnixMillis) {
         if let Some(bar) = &self.bar {
             bar.tick();
@@ -214,6 +224,9 @@ impl EventSink for TerminalSink {
             view.elapsed = self.clock.elapsed();
             view.run.take(at, event);
         }
+        if let Some(text) = row_message(event) {
+            return self.emit_row(at, &text);
+        }
         match event {
             Event::LedgerOpened { path, is_new } => {
                 self.emit(at, &format!("ledger: {path}{}", if *is_new { " (new)" } else { "" }));
@@ -222,47 +235,10 @@ impl EventSink for TerminalSink {
             Event::ManifestOpened { path, mapping, unused_columns, found } => {
                 self.emit(at, &manifest_opened(path, mapping, unused_columns, found));
             }
-            Event::RowInvalid { path, line, problems } => {
-                for problem in problems {
-                    self.emit_row(at, &show_problem(path, *line, problem));
-                }
-            }
-            Event::RowDuplicate { path, line, first_line } => {
-                self.emit_row(
-                    at,
-                    &format!("{path}:{line}: the same url as line {first_line}; it is sent once"),
-                );
-            }
-            Event::RowDrifted { path, line } => {
-                self.emit_row(at, &format!("{path}:{line}: already sent with other content; not sent again"));
-            }
             Event::ManifestRead { path, counts, left_out, unmatched, .. } => {
                 self.emit(at, &manifest_read(path, *counts, *left_out, *unmatched));
             }
-            Event::Rejected { url, cause } => {
-                self.emit_row(at, &format!("{url}: rejected by the service: {cause}"));
-            }
-            Event::AnswerLost { url, cause } => {
-                self.emit_row(
-                    at,
-                    &format!("{url}: no clear answer ({cause}); not sent again until there is evidence"),
-                );
-            }
-            Event::Reconciled { url, evidence, .. } => {
-                self.emit_row(at, &format!("{url}: reconciled: {evidence}"));
-            }
-            Event::IndexingFailed { video_no, cause } => {
-                self.emit_row(at, &format!("{video_no}: could not be indexed: {cause}"));
-            }
-            Event::Waiting { reason: why, until, hint: how } => {
-                // the live line shows the reason of the wait, but not the hint
-                if self.bar.is_none() || how.is_some() {
-                    let how = how.map(|how| format!(" ({how})")).unwrap_or_default();
-                    // a line that begins with a time in UTC has no other zone
-                    let until = if self.has_times { until.to_string() } else { show_time(*until, at) };
-                    self.emit(at, &format!("waiting until {until}: {why}{how}"));
-                }
-            }
+            Event::Waiting { reason, until, hint } => self.emit_wait(at, reason, *until, hint.as_deref()),
             Event::Comparing { namespace, page: 1, pages } if *pages > 1 && self.bar.is_none() => {
                 self.emit(
                     at,
@@ -288,6 +264,13 @@ impl EventSink for TerminalSink {
             }
             Event::Accepted { url, video_no } => tracing::info!(%url, %video_no, "accepted"),
             Event::Indexed { video_no } => tracing::info!(%video_no, "indexed"),
+            Event::RowInvalid { .. }
+            | Event::RowDuplicate { .. }
+            | Event::RowDrifted { .. }
+            | Event::Rejected { .. }
+            | Event::AnswerLost { .. }
+            | Event::Reconciled { .. }
+            | Event::IndexingFailed { .. } => {}
         }
     }
 
@@ -318,6 +301,43 @@ impl Working {
         });
         Self { _ended: ended }
     }
+}
+
+/// What an event says of one row. `None`: it is about something else, or the row is as it should be.
+fn row_message(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::RowInvalid { path, line, problems } => {
+            let lines: Vec<String> =
+                problems.iter().map(|problem| show_problem(path, *line, problem)).collect();
+            lines.join("\n")
+        }
+        Event::RowDuplicate { path, line, first_line } => {
+            format!("{path}:{line}: the same url as line {first_line}; it is sent once")
+        }
+        Event::RowDrifted { path, line } => {
+            format!("{path}:{line}: already sent with other content; not sent again")
+        }
+        Event::Rejected { url, cause } => format!("{url}: rejected by the service: {cause}"),
+        Event::AnswerLost { url, cause } => {
+            format!("{url}: no clear answer ({cause}); not sent again until there is evidence")
+        }
+        Event::Reconciled { url, evidence, .. } => format!("{url}: reconciled: {evidence}"),
+        Event::IndexingFailed { video_no, cause } => format!("{video_no}: could not be indexed: {cause}"),
+        Event::LedgerOpened { .. }
+        | Event::StandingBy { .. }
+        | Event::ManifestOpened { .. }
+        | Event::ManifestRead { .. }
+        | Event::Waiting { .. }
+        | Event::Comparing { .. }
+        | Event::Listing { .. }
+        | Event::Progress(_)
+        | Event::SendingFiles(_)
+        | Event::Message { .. }
+        | Event::LimitLearned { .. }
+        | Event::LinksExpiring { .. }
+        | Event::Accepted { .. }
+        | Event::Indexed { .. } => return None,
+    })
 }
 
 /// What was found in a manifest, how it is mapped, and which columns are not used: one line each.
