@@ -124,14 +124,21 @@ impl RunView {
     /// The parts in their order, each with its rank.
     fn parts(&self, now: UnixMillis, zone: LineZone<'_>) -> Vec<LinePart> {
         let mut parts = vec![LinePart::new(0, self.phase())];
-        let Some(progress) = &self.progress else { return parts };
+        let waiting = self.waiting.as_ref().filter(|(_, until)| *until > now);
+        let Some(progress) = &self.progress else {
+            // nothing else is shown of a command that does not count items
+            if let Some((reason, until)) = waiting {
+                let wait = format!("waits until {}", clock_time(*until, now, zone));
+                parts = vec![LinePart::new(0, wait), LinePart::new(1, reason.clone())];
+            }
+            return parts;
+        };
         if self.manifests_open == 0
             && let Some(percent) = self.percent(progress)
         {
             parts.push(LinePart::new(1, format!("{percent}%")));
         }
-        let waiting = self.waiting.as_ref().filter(|(_, until)| *until > now && progress.to_send > 0);
-        match waiting {
+        match waiting.filter(|_| progress.to_send > 0) {
             Some((reason, until)) => {
                 parts.push(LinePart::new(2, format!("waits until {}", clock_time(*until, now, zone))));
                 parts.push(LinePart::new(4, reason.clone()));
@@ -380,6 +387,17 @@ mod tests {
         view.take(T0, &Event::Comparing { namespace, page: 10, pages: 10 });
         view.take(T0, &Event::Progress(Progress { to_send: 0, ..progress() }));
         assert!(view.line(T0, 40, &TimeZone::UTC).starts_with("indexing"));
+    }
+
+    #[test]
+    fn a_command_that_counts_no_items_shows_that_it_waits_and_not_its_last_phase() {
+        let mut view = RunView::default();
+        view.take(T0, &Event::Comparing { namespace: "default".to_owned(), page: 1, pages: 1 });
+        let reason = "a request may still be in flight".to_owned();
+        view.take(T0, &Event::Waiting { reason, until: T0.plus_ms(90_000), hint: None });
+        let shown = view.line(T0, 120, &TimeZone::UTC);
+        assert!(shown.starts_with("waits until ") && shown.ends_with("in flight"), "{shown}");
+        assert_eq!(view.line(T0.plus_ms(90_000), 120, &TimeZone::UTC), "comparing library 1/1");
     }
 
     #[test]
