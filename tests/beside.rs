@@ -36,7 +36,7 @@ fn limits_that_are_forgotten_beside_a_running_import_hold_no_longer() {
     let fixture = CliFixture::new();
     fixture.write("m.csv", &rows(9));
     let sandbox = SandboxProcess::start(&fixture, &["--faults-at", "1:busy"]);
-    let import = Running::start(&fixture, &against(&sandbox, &[&["import", "m.csv"], &SLOW[..]].concat()));
+    let import = Running::start(&fixture, &against(&sandbox, &["import", "m.csv", "--rate", "1/200s"]));
     let quota = || {
         let (_, out, _) = fixture.run(&["quota", "--json"]);
         serde_json::from_str::<serde_json::Value>(&out).unwrap_or_default()

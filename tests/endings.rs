@@ -203,12 +203,10 @@ fn empty_and_boolean_variables_are_taken_as_people_set_them() {
         let names: Vec<&str> =
             help.split("[env: ").skip(1).map(|text| text.split(['=', ']']).next().unwrap()).collect();
         assert!(names.len() > 3, "{command}: {names:?}");
-        for name in names {
-            let (code, out, err) = run(&[command, "--help"], name, "");
-            assert!(code == 0, "{name}: {out}{err}");
-            let args = ["import", "m.csv", "--sandbox", "--dry-run"];
-            let (code, out, err) = run(&args, name, "");
-            assert_eq!(code, 0, "{name}=: {out}{err}");
+        for args in [&[command, "--help"][..], &["import", "m.csv", "--sandbox", "--dry-run"]] {
+            let all_empty = names.iter().map(|name| (name, ""));
+            let (code, out, err) = result_of(&fixture.command(args).envs(all_empty).output().unwrap());
+            assert_eq!(code, 0, "{names:?}: {out}{err}");
         }
     }
     // a switch that is off conflicts with nothing

@@ -234,9 +234,9 @@ fn a_copy_that_is_not_in_use_is_read_and_not_written() {
     for suffix in ["", "-wal", "-shm"] {
         fs::remove_file(fixture.path(&format!("one.db{suffix}"))).ok();
     }
-    let recover =
-        ["recover", "m.csv", "--ledger", "copy.db", "--api-url", &sandbox.url, "--list-rate", "20/s"];
-    let (code, out, err) = run_in(&fixture, "", &recover);
+    let recover = ["recover", "m.csv", "--ledger", "copy.db", "--api-url", &sandbox.url];
+    let quick = ["--list-rate", "20/s", "--settle-after", "1s"];
+    let (code, out, err) = run_in(&fixture, "", &[&recover[..], &quick].concat());
     assert_eq!(code, 0, "{out}{err}");
     assert_eq!((with("copy.db", &[]).0, sandbox.uploads()), (0, 2));
 }

@@ -231,8 +231,8 @@ fn a_run_that_waits_without_a_terminal_prints_a_line_every_30_seconds() {
 #[test]
 fn a_second_signal_ends_a_run_at_once_with_a_last_object_and_a_record() {
     let fixture = CliFixture::in_real_time();
-    // the answer to the upload comes later than the test waits for
-    let sandbox = SandboxProcess::start(&fixture, &["--answer-delay", "60s"]);
+    // the answer to the upload comes later than the second signal; a listing comes after a quarter of it
+    let sandbox = SandboxProcess::start(&fixture, &["--answer-delay", "16s"]);
     fixture.write("m.csv", &rows(2));
     let args = against(&sandbox, &["import", "m.csv", "--rate", "50/s", "--json", "--request-timeout", "2m"]);
     let import = Running::start(&fixture, &args);
