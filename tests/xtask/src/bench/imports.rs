@@ -27,10 +27,10 @@ const ROWS_TRACED: u64 = 2_000;
 const ROWS_PARALLEL: u64 = 1_000;
 
 /// What an import that was measured did.
-struct Imported {
-    per_second: f64,
-    usage: Usage,
-    ledger_bytes: u64,
+pub(super) struct Imported {
+    pub(super) per_second: f64,
+    pub(super) usage: Usage,
+    pub(super) ledger_bytes: u64,
 }
 
 /// How many requests a second the server answers.
@@ -76,8 +76,15 @@ fn wrk(bench: &Bench, server: &Server) -> Result<f64, String> {
 
 /// Imports the manifest of a folder, and checks that every row arrived once.
 fn import_once(bench: &Bench, folder: &Path, rows: u64) -> Result<Imported, String> {
+    let imported = import_into(bench, folder, "l.db", rows)?;
+    let ledger_bytes = fs::metadata(folder.join("l.db")).map_err(words)?.len();
+    Ok(Imported { ledger_bytes, ..imported })
+}
+
+/// The same into a ledger of another place, whose size is not looked at.
+pub(super) fn import_into(bench: &Bench, folder: &Path, ledger: &str, rows: u64) -> Result<Imported, String> {
     let server = Server::start()?;
-    let mut command = bench.import_command(folder, &server, UNTHROTTLED);
+    let mut command = bench.import_into(folder, ledger, &server, UNTHROTTLED);
     let import = Running::start(&mut command, folder, Stdio::null())?;
     let started = import.started;
     let usage = import.end(COMPLETE)?;
@@ -86,8 +93,7 @@ fn import_once(bench: &Bench, folder: &Path, rows: u64) -> Result<Imported, Stri
     if arrivals.uploads != rows {
         return Err(format!("{} uploads of {rows} rows", arrivals.uploads));
     }
-    let ledger_bytes = fs::metadata(folder.join("l.db")).map_err(words)?.len();
-    Ok(Imported { per_second: count_per_second(rows, last - started), usage, ledger_bytes })
+    Ok(Imported { per_second: count_per_second(rows, last - started), usage, ledger_bytes: 0 })
 }
 
 /// A folder with a complete import.
@@ -104,7 +110,7 @@ pub(super) fn imported(bench: &mut Bench) -> Result<PathBuf, String> {
 /// Imports as fast as the machine allows, every intent and every result durable.
 pub(super) fn import(bench: &mut Bench) -> Result<(), String> {
     let (ceiling, by) = ceiling_of(bench)?;
-    let imports = imports(bench)?;
+    let imports = imports(bench, bench.rows)?;
     #[expect(clippy::cast_precision_loss, reason = "a figure to print")]
     let per_row = |figure: fn(&Imported) -> f64| median(&imports, figure) / bench.rows as f64;
     let cpu_us = per_row(|import| import.usage.cpu_seconds * 1e6);
@@ -139,10 +145,11 @@ pub(super) fn import(bench: &mut Bench) -> Result<(), String> {
     Ok(())
 }
 
-fn imports(bench: &Bench) -> Result<Vec<Imported>, String> {
+/// The same import again and again, each into a new ledger.
+pub(super) fn imports(bench: &Bench, rows: u64) -> Result<Vec<Imported>, String> {
     bench.repeated(|| {
-        let folder = bench.place(bench.rows)?;
-        let imported = import_once(bench, &folder, bench.rows)?;
+        let folder = bench.place(rows)?;
+        let imported = import_once(bench, &folder, rows)?;
         fs::remove_dir_all(&folder).map_err(words)?;
         Ok(imported)
     })
@@ -171,7 +178,7 @@ fn syncs_per_row(bench: &Bench) -> Result<Option<f64>, String> {
 pub(super) fn peers(bench: &mut Bench) -> Result<(), String> {
     let ours = match bench.import_rate {
         Some(rate) => rate,
-        None => median(&imports(bench)?, |import| import.per_second),
+        None => median(&imports(bench, bench.rows)?, |import| import.per_second),
     };
     match python_with_aiohttp() {
         Ok(python) => {

@@ -3,6 +3,7 @@
 //! Figures depend on the machine and on what else runs there; ratios of one run do so less. Nothing here fails because of a time:
 //! counts are guarded by tests.
 
+mod database;
 mod files;
 mod imports;
 mod manifest;
@@ -27,6 +28,7 @@ const NAMES: &[(&str, Measure)] = &[
     ("ceiling", imports::ceiling),
     ("import", imports::import),
     ("peers", imports::peers),
+    ("database", database::database),
     ("load", imports::load),
     ("check", files::check),
     ("plan", files::plan),
@@ -154,8 +156,13 @@ impl Bench {
 
     /// An import of the manifest in a folder that is slowed by nothing of its own.
     fn import_command(&self, folder: &Path, server: &Server, args: &[&str]) -> Command {
+        self.import_into(folder, "l.db", server, args)
+    }
+
+    /// The same into a ledger of another place.
+    fn import_into(&self, folder: &Path, ledger: &str, server: &Server, args: &[&str]) -> Command {
         let mut command =
-            self.telecine(folder, &["import", "m.csv", "--ledger", "l.db", "--out-dir", "reports"]);
+            self.telecine(folder, &["import", "m.csv", "--ledger", ledger, "--out-dir", "reports"]);
         command.args(["--json", "--api-url", &server.origin, "-j", &CONCURRENCY.to_string()]).args(args);
         command
     }

@@ -18,7 +18,7 @@ const PROGRAMS: [&str; 4] = ["initdb", "pg_ctl", "postgres", "pg_basebackup"];
 const USER: &str = "postgres";
 
 /// The folder of `initdb` and `pg_ctl`; of several versions the newest.
-pub(super) fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     for folder in FOLDERS {
@@ -33,16 +33,25 @@ pub(super) fn programs() -> Option<PathBuf> {
 }
 
 /// A server with its data.
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     folder: tempfile::TempDir,
     programs: PathBuf,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 impl Cluster {
     /// Makes a cluster, and starts it.
     pub(super) fn new() -> Result<Self, String> {
-        let cluster = Self::empty()?;
+        // a busy disk would hold up renewals of a short lease
+        Self::made(Self::empty()?)
+    }
+
+    /// Makes a cluster with its data in this folder, for measurements.
+    pub(crate) fn on_disk(folder: &Path) -> Result<Self, String> {
+        Self::made(Self::empty_in(folder)?)
+    }
+
+    fn made(cluster: Self) -> Result<Self, String> {
         let data = cluster.data();
         cluster.run("initdb", &["-D", &data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8"])?;
         let settings = "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nmax_connections = 200\n\
@@ -63,9 +72,12 @@ impl Cluster {
     }
 
     fn empty() -> Result<Self, String> {
+        Self::empty_in(&suite::scratch())
+    }
+
+    fn empty_in(folder: &Path) -> Result<Self, String> {
         let programs = programs().ok_or("initdb is not here")?;
-        // a busy disk would hold up renewals of a short lease
-        let folder = tempfile::tempdir_in(suite::scratch()).map_err(words)?;
+        let folder = tempfile::tempdir_in(folder).map_err(words)?;
         if is_root() {
             let owned = Command::new("chown").arg(USER).arg(folder.path()).status().map_err(words)?;
             if !owned.success() {
@@ -122,7 +134,7 @@ impl Cluster {
     }
 
     /// One number; 0 where there is no row.
-    pub(super) fn number(&self, sql: &str) -> Result<u64, String> {
+    pub(crate) fn number(&self, sql: &str) -> Result<u64, String> {
         Ok(self.sql(sql)?.first().and_then(|row| row.first()?.parse().ok()).unwrap_or(0))
     }
 

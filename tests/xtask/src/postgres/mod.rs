@@ -5,6 +5,7 @@ mod failover;
 mod processes;
 mod proxy;
 mod replication;
+mod reports;
 mod running;
 mod stage;
 mod wire;
@@ -18,14 +19,14 @@ use std::{
 };
 
 use crate::state_counts::{self, Part};
-use cluster::Cluster;
+pub(crate) use cluster::{Cluster, programs};
 use stage::Telecine;
 
 const USAGE: &str = "usage: cargo xtask postgres [SUITE..] [--moments N] [--seed S] [--every N] [--threads N] [--failpoint NAME] [--record]
-       suites: ledger wire processes failover replication failpoints (without one: all of them)";
+       suites: ledger reports wire processes failover replication failpoints (without one: all of them)";
 
 /// Each suite, in the order in which they run.
-const SUITES: &[&str] = &["ledger", "wire", "processes", "failover", "replication", "failpoints"];
+const SUITES: &[&str] = &["ledger", "reports", "wire", "processes", "failover", "replication", "failpoints"];
 
 /// Each mistake that is planted: the failpoint, the suite that must see it, and how much of it is enough.
 const SEEN_BY: &[(&str, &str, &[&str])] = &[
@@ -104,6 +105,7 @@ fn run_suite(suite: &str, telecine: &Telecine, amount: &Amount, is_recorded: boo
     let started = Instant::now();
     let part = match suite {
         "ledger" => ledger_tests()?,
+        "reports" => reports::run(telecine, amount)?,
         "wire" => wire::run(telecine, amount)?,
         "processes" => processes::run(telecine, amount)?,
         "failover" => failover::run(telecine, amount)?,
