@@ -98,6 +98,13 @@ impl Manifest {
         self.table
             .found
             .push(format!("dates are {words} (line {line}: {shown}); --date-format says otherwise"));
+        if let Some(swapped) = datetime::maybe_swapped(texts.iter().map(|(_, text)| text.as_str())) {
+            self.notes.push(format!(
+                "datetime: {shown} is a text and {} a date, as if a spreadsheet that takes the other number for the day had made dates \
+                 of those it could read: day and month would be swapped; compare some with their videos",
+                redact::opaque(swapped)
+            ));
+        }
         self.rules.dates.found = Some(order);
     }
 

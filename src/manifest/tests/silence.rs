@@ -23,3 +23,18 @@ fn another_header_ends_the_reading_and_words_that_are_names_do_not() {
         assert!(!ends_at_2(row), "{row}");
     }
 }
+
+#[test]
+fn dates_that_a_spreadsheet_may_have_swapped_are_said() {
+    let shelf = Shelf::new();
+    let said = |dates: &[&str]| {
+        let rows: Vec<String> = dates.iter().map(|date| format!("https://h/a.mp4,{date}\n")).collect();
+        let spec = shelf.put(format!("url,date\n{}", rows.concat()).as_bytes());
+        let notes = Manifest::open(&spec).unwrap().column_notes();
+        notes.iter().any(|note| note.contains("2019-05-06 a date, as if a spreadsheet"))
+    };
+    assert!(said(&["13/05/2019", "2019-05-06", "2019-06-05 10:00:00"]), "only days up to 12 became dates");
+    assert!(!said(&["13/05/2019", "2019-05-06", "2019-05-14"]), "a spreadsheet would have left 14/05/2019");
+    assert!(!said(&["13/05/2019", "2019-05-06", "07/05/2019"]), "a spreadsheet would have turned 07/05/2019");
+    assert!(!said(&["2019-05-06", "2019-06-05"]), "all are dates");
+}
