@@ -16,7 +16,7 @@ use super::{
     values::{
         TooLong,
         coordinates::GeoOrder,
-        datetime::{DateRules, OffsetRule},
+        datetime::DateRules,
         missing::MissingRules,
         tags::{self, Cell, TagSeparator},
     },
@@ -368,9 +368,7 @@ impl<'a> Reading<'a> {
         };
         match read {
             Ok((timestamp, offset)) => {
-                if rules.offset == OffsetRule::Keep {
-                    self.notices.note_offset(offset);
-                }
+                self.notices.note_offset(offset);
                 Some(timestamp)
             }
             Err(error) => {
