@@ -38,3 +38,34 @@ fn dates_that_a_spreadsheet_may_have_swapped_are_said() {
     assert!(!said(&["13/05/2019", "2019-05-06", "07/05/2019"]), "a spreadsheet would have turned 07/05/2019");
     assert!(!said(&["2019-05-06", "2019-06-05"]), "all are dates");
 }
+
+#[test]
+fn what_stands_beside_the_rows_and_that_more_follow_is_said() {
+    let shelf = Shelf::new();
+    let beside = |outer: &str| {
+        format!(r#"{{{outer},"videos":[{{"url":"https://h/1.mp4"}},{{"url":"https://h/2.mp4"}}]}}"#)
+    };
+    let text = beside(r#""title":"Trip","tags":["fog"],"date":null,"place":{"lat":1}"#);
+    assert!(
+        found(&shelf.put(text.as_bytes())).contains("in none of them: tags, place.lat (--map FIELD=tags"),
+        "{text}"
+    );
+    let spec = mapped(&shelf, &text, &["tags=tags"]);
+    assert!(
+        found(&spec).contains("in none of them: place.lat (")
+            && read(&spec)[0].as_ref().unwrap().submission.tags == ["fog"]
+    );
+    let spec = mapped(&shelf, &text, &["url=videos[].url"]);
+    assert!(!found(&spec).contains("in none of them"), "every row has them");
+    for (outer, has_more) in [
+        (r#""next":"https://api/?page=2""#, true),
+        (r#""paging":{"nextPageToken":"x"}"#, true),
+        (r#""_links":{"next":{"href":"/2"}}"#, true),
+        (r#""meta":{"hasMore":true}"#, true),
+        (r#""next":null,"has_more":false,"total":900"#, false),
+        (r#""next":"""#, false),
+    ] {
+        let said = found(&shelf.put(beside(outer).as_bytes())).contains("one page of several");
+        assert_eq!(said, has_more, "{outer}");
+    }
+}
