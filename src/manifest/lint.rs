@@ -4,6 +4,7 @@ use super::{
     addresses::{Kind, is_media, is_private, kind_of, mark_of},
     borrowed_row::BorrowedRow,
     convert::{Explanation, problem_at},
+    damage::{self, Advised},
     mapping::{Field, Filter, FirstColumns},
 };
 
@@ -41,9 +42,6 @@ pub(super) struct PlaceCounts {
     seen: u32,
 }
 
-/// A class, what is odd, and what to do.
-type Advised = (&'static str, &'static str, &'static str);
-
 const PRIVATE_URL: Advised = (
     "url_private",
     "the host is this machine or in a private network: the service cannot fetch from it",
@@ -53,12 +51,6 @@ const PRIVATE_CALLBACK: Advised = (
     "callback_private",
     "the host of the callback is this machine or in a private network: the service cannot call it",
     "give an address on the public internet, or leave the callback out",
-);
-
-const DAMAGED: Advised = (
-    "text_damaged",
-    "a character was lost before or while the file was written: \u{fffd} is sent in its place",
-    "correct the text, or export it again as UTF-8",
 );
 
 impl Lint {
@@ -90,12 +82,13 @@ impl Lint {
         if let Some(callback) = row.callback.as_deref().filter(|callback| is_private(callback)) {
             odd.push((Field::Callback, redact::url(callback), PRIVATE_CALLBACK));
         }
-        let is_damaged = |text: &&str| memchr::memmem::find(text.as_bytes(), "\u{fffd}".as_bytes()).is_some();
-        if let Some(tag) = row.tags.iter().map(AsRef::as_ref).find(is_damaged) {
-            odd.push((Field::Tags, redact::opaque(tag), DAMAGED));
+        if let Some((tag, words)) = row.tags.iter().find_map(|tag| Some((tag, damage::of(tag)?))) {
+            odd.push((Field::Tags, redact::opaque(tag), words));
         }
-        if let Some(model) = row.camera_model.as_deref().filter(is_damaged) {
-            odd.push((Field::CameraModel, redact::opaque(model), DAMAGED));
+        if let Some((model, words)) =
+            row.camera_model.as_deref().and_then(|model| Some((model, damage::of(model)?)))
+        {
+            odd.push((Field::CameraModel, redact::opaque(model), words));
         }
         if let Some(place) = row.coordinates {
             let shown = || format!("{},{}", place.latitude, place.longitude);
@@ -112,7 +105,9 @@ impl Lint {
                 (FILTER, Some(((column, name), mark))) => {
                     format!("leave such rows out: {}", Filter::leaving_out(column, name, mark, true))
                 }
-                (fix, _) => fix.replace("COLUMN", column.map_or("COLUMN", |(_, name)| name)),
+                (fix, _) => fix
+                    .replace("COLUMN", column.map_or("COLUMN", |(_, name)| name))
+                    .replace("FIELD", field.name()),
             };
             row.warnings.push(problem_at(column, value, Explanation::new(class, message.to_owned(), &fix)));
         }
@@ -262,15 +257,21 @@ fn encoded_key(text: &str) -> Option<Advised> {
     ))
 }
 
-/// Whether invisible characters stand inside a normalised address.
+const AGAIN: &str = "copy the address again, or export it as UTF-8";
+
+/// Whether invisible characters, or those of another encoding, stand inside a normalised address.
 fn invisible(text: &str) -> Option<Advised> {
     let has = |encoded: &str| memchr::memmem::find(text.as_bytes(), encoded.as_bytes()).is_some();
     if has("%EF%BF%BD") {
-        return Some(("url_damaged", DAMAGED.1, "copy the address again, or export it as UTF-8"));
+        return Some(("url_damaged", damage::LOST.1, AGAIN));
     }
-    ["%E2%80%8B", "%E2%80%8C", "%E2%80%8D", "%EF%BB%BF", "%C2%AD"].into_iter().any(has).then_some((
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+    if damage::was_read_otherwise(&decoded) {
+        return Some(("url_damaged", damage::READ_OTHERWISE.1, AGAIN));
+    }
+    ["%E2%80%8B", "%E2%80%8C", "%E2%80%8D", "%EF%BB%BF", "%C2%AD", "%C2%A0"].into_iter().any(has).then_some((
         "url_invisible",
-        "an invisible character is in the address",
+        "an invisible character, or a blank that is none of the keyboard, is in the address",
         "copy the address again, without it",
     ))
 }

@@ -13,6 +13,7 @@ mod accounts;
 mod addresses;
 mod borrowed_row;
 mod convert;
+mod damage;
 mod decompress;
 mod dedup;
 mod delimiter;

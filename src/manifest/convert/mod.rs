@@ -384,11 +384,19 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Whether a text holds an entity of HTML.
+/// Whether a text holds an entity of HTML. A name before a semicolon may be a tag (`R&B;soul`): only known ones are taken.
 fn has_entity(text: &str) -> bool {
-    ["&amp;", "&quot;", "&#39;", "&#039;", "&apos;", "&lt;", "&gt;", "&nbsp;"]
-        .iter()
-        .any(|entity| text.contains(entity))
+    const NAMES: &[&str] = &["amp", "quot", "apos", "lt", "gt", "nbsp", "szlig", "hellip", "ndash", "mdash"];
+    const ENDS: &[&str] = &["acute", "grave", "circ", "uml", "tilde", "cedil", "ring", "slash", "quo"];
+    let is_entity = |name: &str| {
+        let digits = name.strip_prefix('#').map(|number| number.trim_start_matches(['x', 'X']));
+        digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            || NAMES.contains(&name)
+            || ENDS
+                .iter()
+                .any(|end| name.len() > end.len() && name.len() < end.len() + 3 && name.ends_with(end))
+    };
+    text.split('&').skip(1).any(|rest| rest.split_once(';').is_some_and(|(name, _)| is_entity(name)))
 }
 
 /// Whether a text holds a line break or a tab as databases write them.

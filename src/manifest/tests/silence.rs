@@ -69,3 +69,18 @@ fn what_stands_beside_the_rows_and_that_more_follow_is_said() {
         assert_eq!(said, has_more, "{outer}");
     }
 }
+
+#[test]
+fn texts_that_were_damaged_before_the_export_are_said() {
+    let shelf = Shelf::new();
+    let said = |row: &str| classes(&shelf.put(format!("url,tags,camera\n{row}\n").as_bytes())).remove(0);
+    assert_eq!(said("https://h/1.mp4,cafÃ©,GoPro"), "text_damaged");
+    assert_eq!(said("https://h/1.mp4,fog,Canon\u{7}"), "text_control_character");
+    assert_eq!(said("https://h/1.mp4,fog<br>rain,"), "text_markup");
+    assert_eq!(said("https://h/cafÃ©.mp4,fog,"), "url_damaged");
+    assert_eq!(said("https://h/a\u{a0}b.mp4,fog,"), "url_invisible");
+    assert_eq!(said("https://h/1.mp4,caf&eacute;,"), "text_html_escaped");
+    assert_eq!(said("https://h/1.mp4,fog&#8217;s,"), "text_html_escaped");
+    assert_eq!(said("https://h/1.mp4,R&B;soul,"), "", "a tag before a semicolon");
+    assert_eq!(said("https://h/café.mp4,café,GoPro"), "");
+}
