@@ -60,8 +60,8 @@ impl Lint {
         Self { now, tomorrow, columns }
     }
 
-    /// Adds to a row's warnings what is odd about it.
-    pub(super) fn inspect(&self, row: &mut BorrowedRow<'_>) {
+    /// Adds to a row's warnings what is odd about it. Its cells are in columns of these names.
+    pub(super) fn inspect(&self, row: &mut BorrowedRow<'_>, cells: &[&str], names: &[String]) {
         let columns = &self.columns;
         let mut odd: Vec<(Field, String, Advised)> = Vec::new();
         let url = || redact::url(&row.address);
@@ -101,11 +101,17 @@ impl Lint {
         }
         for (field, value, (class, message, fix)) in odd {
             let column = columns.of(field);
-            let fix = match (fix, column.zip(mark_of(&row.address))) {
-                (FILTER, Some(((column, name), mark))) => {
-                    format!("leave such rows out: {}", Filter::leaving_out(column, name, mark, true))
-                }
-                (fix, _) => fix
+            let marked = || {
+                let mark = mark_of(&row.address)?;
+                // an address may be put together of several columns
+                let holds = |column: &usize| cells.get(*column).is_some_and(|cell| cell.contains(mark));
+                let own = column.map(|(column, _)| column).filter(holds);
+                let column = own.or_else(|| (0..names.len()).find(holds))?;
+                Some(Filter::leaving_out(column, &names[column], mark, true))
+            };
+            let fix = match Some(fix).filter(|fix| *fix == FILTER).and_then(|_| marked()) {
+                Some(filter) => format!("leave such rows out: {filter}"),
+                None => fix
                     .replace("COLUMN", column.map_or("COLUMN", |(_, name)| name))
                     .replace("FIELD", field.name()),
             };

@@ -84,3 +84,10 @@ fn texts_that_were_damaged_before_the_export_are_said() {
     assert_eq!(said("https://h/1.mp4,R&B;soul,"), "", "a tag before a semicolon");
     assert_eq!(said("https://h/café.mp4,café,GoPro"), "");
 }
+
+#[test]
+fn a_filter_that_is_proposed_names_the_column_that_it_finds_the_rows_by() {
+    let shelf = Shelf::new();
+    let spec = mapped(&shelf, "host,file\nh,a.jpg\n", &["url=https://{host}/{file}"]);
+    assert_eq!(warnings(&spec)[0][0].1, "leave such rows out: --where 'file!~.jpg'");
+}
