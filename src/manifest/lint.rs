@@ -68,6 +68,7 @@ impl Lint {
         odd.extend(address(&row.address).map(|words| (Field::Url, url(), words)));
         let is_link = !is_object_address(&row.address) && !is_file_address(&row.address);
         odd.extend(hash_sign(&row.address).filter(|_| is_link).map(|words| (Field::Url, url(), words)));
+        odd.extend(question_mark(&row.address).filter(|_| is_link).map(|words| (Field::Url, url(), words)));
         if !is_link {
             odd.extend(encoded_key(&row.address).map(|words| (Field::Url, url(), words)));
         }
@@ -223,6 +224,18 @@ fn address(text: &str) -> Option<Advised> {
             "give the address of the file itself",
         )),
     }
+}
+
+/// Whether a `?` cuts the name of a file in an address: it may also be what is left of letters that were lost.
+fn question_mark(text: &str) -> Option<Advised> {
+    let (path, query) = text.split_once('?')?;
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_name = !query.contains(['=', '&', '/']) && is_media(query.trim_start_matches('?'));
+    (is_name && !name.contains('.')).then_some((
+        "url_question_mark",
+        "a ? cuts the name of the file: what follows it is a query, and no part of the name",
+        "write %3F for a ? in a name: --map \"url={COLUMN|replace '?' '%3F'}\"; several may be letters that were lost",
+    ))
 }
 
 /// Whether a `#` cuts the name of a file in an address.

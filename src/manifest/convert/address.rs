@@ -205,7 +205,9 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
     if path.ends_with("...") || path.ends_with("%E2%80%A6") {
         return Some(CUT);
     }
-    if path.ends_with(';') {
+    // the end of a sentence, or what closes around the address
+    let name = path.trim_end_matches([';', '.', ':', '!', ')', ']', '\'']);
+    if path.ends_with(';') || name.len() < path.len() && is_media(name) {
         return Some(TAIL);
     }
     // nearly all have none of these
@@ -286,6 +288,9 @@ mod tests {
             ("https://h/a.mp4\"", Some("tail")),
             ("https://h/a.mp4,", Some("tail")),
             ("https://h/a.mp4;", Some("tail")),
+            ("https://h/a.mp4.", Some("tail")),
+            ("https://h/a.mp4)", Some("tail")),
+            ("https://h/watch(1)", None),
             ("https://h/a.mp4;jsessionid=1", None),
             ("https://h/long-name...", Some("cut")),
             ("https://h/long-name\u{2026}", Some("cut")),

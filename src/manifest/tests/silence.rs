@@ -86,6 +86,19 @@ fn texts_that_were_damaged_before_the_export_are_said() {
 }
 
 #[test]
+fn an_address_that_loses_its_host_or_its_name_is_refused_or_said() {
+    let shelf = Shelf::new();
+    let said = |url: &str| classes(&shelf.put(format!("url,tags\n{url},fog\n").as_bytes())).remove(0);
+    let spec = shelf.put(b"url,tags\nhttps:///videos/1.mp4,fog\n");
+    assert_eq!(only_problem(&spec).class, "url_no_host", "videos is a folder");
+    assert_eq!(said("https://h/why?.mp4"), "url_question_mark");
+    assert_eq!(said("https://h/????.mp4"), "url_question_mark");
+    assert_eq!(said("https://h/download.php?1.mp4"), "");
+    assert_eq!(said("https://h/get?name=1.mp4"), "");
+    assert_eq!(said("https://h/1.mp4."), "url_tail");
+}
+
+#[test]
 fn a_filter_that_is_proposed_names_the_column_that_it_finds_the_rows_by() {
     let shelf = Shelf::new();
     let spec = mapped(&shelf, "host,file\nh,a.jpg\n", &["url=https://{host}/{file}"]);
