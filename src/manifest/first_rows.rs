@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use super::{
     Field, Header, Manifest, ManifestSpec, SameBy, convert,
     halves::{Halves, is_half},
+    mapping::squashed,
     own_output, row_reader,
     scan::{self, SharedIds},
-    values::{datetime, trim},
+    values::{coordinates::GeoOrder, datetime, trim},
 };
 use crate::{
     domain::{SourceUrl, with_separators},
@@ -53,15 +54,32 @@ impl Manifest {
         self.unused = unused;
     }
 
-    /// Says that points of `GeoJSON` have the longitude first, where the first rows show some.
+    /// Which coordinate comes first in one cell, where a kind of geometry or the name of the column says it, and that nothing
+    /// says it of lists.
     pub(super) fn find_out_points(&mut self, sample: &[(u64, Vec<String>)]) {
-        let (Some(kind), Some(geo)) = (self.columns.geometry_type(), self.columns.first_of(Field::Geo))
-        else {
-            return;
+        let Some(geo) = self.columns.first_of(Field::Geo) else { return };
+        let name = &self.columns.names()[geo];
+        let shown = redact::clean(name);
+        let has = |column: usize, is_so: &dyn Fn(&str) -> bool| {
+            sample.iter().any(|(_, cells)| cells.get(column).is_some_and(|cell| is_so(trim(cell))))
         };
-        if sample.iter().any(|(_, cells)| cells.get(kind).is_some_and(|cell| cell == "Point")) {
-            let name = &self.columns.names()[geo];
-            self.table.found.push(format!("{name} are GeoJSON points: the longitude comes first"));
+        if let Some(kind) = self.columns.geometry_type() {
+            if has(kind, &|cell| cell == "Point") {
+                self.table.found.push(format!("{shown} are GeoJSON points: the longitude comes first"));
+            }
+            return;
+        }
+        if self.rules.geo_order == GeoOrder::LonLat {
+            return;
+        }
+        if has_longitude_first(name) {
+            self.rules.geo_order = GeoOrder::LonLat;
+            self.table.found.push(format!("{shown}: the longitude comes first, as its name says"));
+        } else if has(geo, &|cell| cell.starts_with('[')) {
+            self.notes.push(format!(
+                "geo: {shown} has lists of two numbers, and the first is read as the latitude; GeoJSON and most databases write the \
+                 longitude first, which --geo-order lon-lat reads"
+            ));
         }
     }
 
@@ -230,6 +248,13 @@ impl Manifest {
             half
         ))
     }
+}
+
+/// Whether the name of a column of two coordinates says that the longitude comes first: `lon_lat`, `Longitude/Latitude`.
+fn has_longitude_first(name: &str) -> bool {
+    let name = squashed(name);
+    let longitude = ["lon", "lng"].iter().filter_map(|part| name.find(part)).min();
+    longitude.zip(name.find("lat")).is_some_and(|(longitude, latitude)| longitude < latitude)
 }
 
 /// The cells of a column that are not empty.

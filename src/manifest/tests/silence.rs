@@ -104,3 +104,27 @@ fn a_filter_that_is_proposed_names_the_column_that_it_finds_the_rows_by() {
     let spec = mapped(&shelf, "host,file\nh,a.jpg\n", &["url=https://{host}/{file}"]);
     assert_eq!(warnings(&spec)[0][0].1, "leave such rows out: --where 'file!~.jpg'");
 }
+
+#[test]
+fn the_order_of_two_coordinates_is_that_of_their_name_or_is_said() {
+    let shelf = Shelf::new();
+    for (name, has_longitude_first) in
+        [("lon_lat", true), ("Longitude/Latitude", true), ("LngLat", true), ("lat_lon", false)]
+    {
+        let spec =
+            mapped(&shelf, &format!("url,{name}\nhttps://h/1.mp4,13.4 52.5\n"), &[&format!("geo={name}")]);
+        let row = read(&spec).remove(0).unwrap();
+        let (latitude, longitude) = if has_longitude_first { (52.5, 13.4) } else { (13.4, 52.5) };
+        assert!(is_at(&row, latitude, longitude), "{name}");
+        assert_eq!(found(&spec).contains("the longitude comes first, as its name says"), has_longitude_first);
+    }
+    let mut spec = shelf.put(br#"{"url":"https://h/1.mp4","coordinates":[13.4,52.5]}"#);
+    let is_said = |spec: &ManifestSpec| {
+        Manifest::open(spec).unwrap().column_notes().concat().contains("--geo-order lon-lat")
+    };
+    assert!(is_said(&spec), "nothing says the order of a list");
+    spec.rules.geo_order = crate::manifest::GeoOrder::LonLat;
+    assert!(!is_said(&spec) && is_at(&read(&spec).remove(0).unwrap(), 52.5, 13.4));
+    let spec = mapped(&shelf, "url\tlon_lat\nhttps://h/1.mp4\tgeo:52.5,13.4;u=35\n", &["geo=lon_lat"]);
+    assert!(is_at(&read(&spec).remove(0).unwrap(), 52.5, 13.4), "its rules have the latitude first");
+}
