@@ -290,7 +290,11 @@ impl<'a> Reading<'a> {
         let mut escaped: Option<(bool, String)> = None;
         let cells = columns.of(Field::Tags).unwrap_or_default().iter().flat_map(|source| {
             let cells = reading.tag_cells(source);
-            for Cell::Parts(text) | Cell::Whole(text) in &cells {
+            for cell in &cells {
+                let (Cell::Parts(text) | Cell::Whole(text)) = cell;
+                if matches!(cell, Cell::Parts(_)) && rules.tag_separator == TagSeparator::Default {
+                    reading.note_separators(source, text);
+                }
                 if escaped.is_none() && memchr::memchr2(b'&', b'\\', text.as_bytes()).is_some() {
                     let is_html = has_entity(text);
                     escaped = (is_html || has_escape(text)).then(|| (is_html, redact::opaque(text)));
@@ -330,6 +334,16 @@ impl<'a> Reading<'a> {
                 self.problem(Field::Tags, value, Explanation::new(class, message, fix));
                 None
             }
+        }
+    }
+
+    /// Notes tags with a comma and another separator in one cell: either may be part of a tag.
+    fn note_separators(&self, source: &ValueSource, text: &str) {
+        let is_mixed = memchr::memchr2(b';', b'|', text.as_bytes()).is_some()
+            && memchr::memchr(b',', text.as_bytes()).is_some()
+            && !text.starts_with(['[', '{', '"']);
+        if let Some(column) = source.columns().first().filter(|_| is_mixed) {
+            self.notices.count_two_separators(*column, self.columns.names().len(), text);
         }
     }
 

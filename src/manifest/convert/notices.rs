@@ -14,6 +14,8 @@ pub(in crate::manifest) struct Notices {
     missing: OnceLock<Box<[CellCount]>>,
     /// By column: cells of a flag that say neither yes nor no.
     unclear_flags: OnceLock<Box<[CellCount]>>,
+    /// By column: cells of tags with commas between other separators, or within.
+    two_separators: OnceLock<Box<[CellCount]>>,
     /// Offsets of times from UTC, in minutes: the first, and another one.
     first_offset: AtomicI64,
     other_offset: AtomicI64,
@@ -34,6 +36,7 @@ impl Default for Notices {
         Self {
             missing: OnceLock::new(),
             unclear_flags: OnceLock::new(),
+            two_separators: OnceLock::new(),
             first_offset: AtomicI64::new(NONE),
             other_offset: AtomicI64::new(NONE),
             has_time_without_offset: AtomicBool::new(false),
@@ -50,6 +53,11 @@ impl Notices {
     /// Counts a cell of a flag that says neither yes nor no.
     pub(super) fn count_unclear_flag(&self, column: usize, width: usize, text: &str) {
         count(&self.unclear_flags, column, width, text);
+    }
+
+    /// Counts a cell of tags that is split at commas and at another separator.
+    pub(super) fn count_two_separators(&self, column: usize, width: usize, text: &str) {
+        count(&self.two_separators, column, width, text);
     }
 
     pub(super) fn note_offset(&self, seen: OffsetSeen) {
@@ -90,7 +98,14 @@ impl Notices {
                 "{cells} {noun} neither yes nor no, such as {first}, and {verb} as no; write true or false"
             )
         });
-        missing.into_iter().chain(unclear).chain(self.offset_sentence(dates)).collect()
+        let separators = counted(&self.two_separators, names, |cells, first| {
+            let (noun, verb) = if cells == 1 { ("cell", "is") } else { ("cells", "are") };
+            format!(
+                "{cells} {noun} such as {first} {verb} split into tags at commas and at another sign, too; --tag-separator ';' takes \
+                 one only"
+            )
+        });
+        missing.into_iter().chain(unclear).chain(separators).chain(self.offset_sentence(dates)).collect()
     }
 
     fn offset_sentence(&self, dates: &DateRules) -> Option<String> {

@@ -128,3 +128,25 @@ fn the_order_of_two_coordinates_is_that_of_their_name_or_is_said() {
     let spec = mapped(&shelf, "url\tlon_lat\nhttps://h/1.mp4\tgeo:52.5,13.4;u=35\n", &["geo=lon_lat"]);
     assert!(is_at(&read(&spec).remove(0).unwrap(), 52.5, 13.4), "its rules have the latitude first");
 }
+
+#[test]
+fn tags_with_two_separators_in_a_cell_are_counted() {
+    let shelf = Shelf::new();
+    let said = |spec: &ManifestSpec| {
+        let mut manifest = Manifest::open(spec).unwrap();
+        while manifest.next().unwrap().is_some() {}
+        manifest.notices().concat()
+    };
+    let mut spec =
+        shelf.put(b"url\ttags\nhttps://h/1.mp4\tParis, France; Oslo, Norway\nhttps://h/2.mp4\tfog;rain\n");
+    assert!(
+        said(&spec).contains("tags: 1 cell such as Paris, France; Oslo, Norway is split"),
+        "{}",
+        said(&spec)
+    );
+    spec.rules.tag_separator = TagSeparator::Only(";".to_owned());
+    assert!(
+        said(&spec).is_empty()
+            && read(&spec)[0].as_ref().unwrap().submission.tags == ["Paris, France", "Oslo, Norway"]
+    );
+}
