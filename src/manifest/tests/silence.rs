@@ -150,3 +150,16 @@ fn tags_with_two_separators_in_a_cell_are_counted() {
             && read(&spec)[0].as_ref().unwrap().submission.tags == ["Paris, France", "Oslo, Norway"]
     );
 }
+
+#[test]
+fn a_guess_at_an_encoding_shows_what_it_makes_of_the_text() {
+    let shelf = Shelf::new();
+    let spec = shelf.put(b"url,tags\nhttps://h/1.mp4,caf\x8e;M\x9awe\n");
+    let found = found(&spec);
+    assert!(found.contains("--encoding names another; it gives caf\u{17d}, M\u{161}we)"), "{found}");
+    let spec = ManifestSpec {
+        dialect: Dialect { encoding: Some("macintosh".parse().unwrap()), ..spec.dialect },
+        ..spec
+    };
+    assert_eq!(read(&spec)[0].as_ref().unwrap().submission.tags, ["caf\u{e9}", "M\u{f6}we"]);
+}
