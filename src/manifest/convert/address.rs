@@ -11,7 +11,7 @@ use crate::{
     domain::{SourceUrl, UrlError, is_object_address, path_of},
     manifest::{
         addresses::{is_media, is_web_address},
-        mapping::Field,
+        mapping::{Field, addresses_in},
         values::linked_address,
     },
     redact,
@@ -47,7 +47,17 @@ impl<'a> Reading<'a> {
             Err(UrlError::Empty) if !self.problems.is_empty() => None,
             Err(error) => {
                 let (class, fix) = url_advice(error);
-                let fix = if is_json_list(&value) { JSON_LIST } else { fix };
+                let is_wrapped =
+                    || matches!(addresses_in(&value)[..], [address] if address.len() < value.len());
+                let is_no_address =
+                    matches!(error, UrlError::NotAbsolute | UrlError::Scheme) && !value.starts_with("blob:");
+                let fix = if is_json_list(&value) {
+                    JSON_LIST
+                } else if is_no_address && is_wrapped() {
+                    WRAPPED
+                } else {
+                    fix
+                };
                 let fix = fix.replace("COLUMN", self.name_of(Field::Url));
                 let column = self.gap(Field::Url).or_else(|| self.first(Field::Url));
                 let words = Explanation::new(class, error.to_string(), fix.as_str());
@@ -122,6 +132,9 @@ impl<'a> Reading<'a> {
 
 /// What to do about a list of one address.
 const JSON_LIST: &str = "take the address out of the list: --map \"url={COLUMN|json 0}\"";
+
+/// What to do about an address within a text.
+const WRAPPED: &str = "take the address out of the text: --map \"url={COLUMN|address}\"";
 
 /// `["https://host/a.mp4"]`.
 fn is_json_list(value: &str) -> bool {

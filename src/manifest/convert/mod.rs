@@ -355,7 +355,10 @@ impl<'a> Reading<'a> {
             }
             ValueSource::Transformed(column, transforms) => {
                 let is_split = transforms.iter().any(|transform| {
-                    matches!(transform, Transform::Split(_) | Transform::Json(_) | Transform::First)
+                    matches!(
+                        transform,
+                        Transform::Split(_) | Transform::Json(_) | Transform::First | Transform::Address
+                    )
                 });
                 let values = self.transformed(*column, transforms).unwrap_or_default().into_iter();
                 let whole =

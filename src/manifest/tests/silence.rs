@@ -163,3 +163,19 @@ fn a_guess_at_an_encoding_shows_what_it_makes_of_the_text() {
     };
     assert_eq!(read(&spec)[0].as_ref().unwrap().submission.tags, ["caf\u{e9}", "M\u{f6}we"]);
 }
+
+#[test]
+fn an_address_within_a_text_is_refused_with_the_rule_that_takes_it_out() {
+    let shelf = Shelf::new();
+    for cell in
+        ["[Watch](https://h/1.mp4)", "1.mp4 (https://h/1.mp4)", "<https://h/1.mp4>", "URL: https://h/1.mp4"]
+    {
+        let text = format!("url,tags\n{cell},fog\n");
+        let fix = only_problem(&shelf.put(text.as_bytes())).fix;
+        assert_eq!(fix, "take the address out of the text: --map \"url={url|address}\"", "{cell}");
+        let row = read(&mapped(&shelf, &text, &["url={url|address}"])).remove(0).unwrap();
+        assert_eq!(row.submission.url.as_str(), "https://h/1.mp4");
+    }
+    let spec = mapped(&shelf, "url\n(https://h/1.mp4) (https://h/2.mp4)\n", &["url={url|address}"]);
+    assert_eq!(only_problem(&spec).class, "url_several");
+}
