@@ -5,10 +5,14 @@ use std::collections::{HashMap, HashSet};
 use super::{
     Field, Header, Manifest, ManifestSpec, SameBy, convert,
     halves::{Halves, is_half},
-    mapping::squashed,
+    mapping::{parts_of, squashed},
     own_output, row_reader,
     scan::{self, SharedIds},
-    values::{coordinates::GeoOrder, datetime, trim},
+    values::{
+        coordinates::GeoOrder,
+        datetime::{self, DateRules},
+        trim,
+    },
 };
 use crate::{
     domain::{SourceUrl, with_separators},
@@ -134,7 +138,8 @@ impl Manifest {
         if noon.is_none() && self.columns.first_of(Field::Datetime).is_some() {
             self.counts.halves = Halves::of(self.columns.unused().map(|(column, _)| column));
         }
-        self.notes.extend([self.namespaces_note(sample), ids, noon].into_iter().flatten());
+        let time = self.time_note(sample);
+        self.notes.extend([self.namespaces_note(sample), ids, noon, time].into_iter().flatten());
     }
 
     /// What the whole file shows and its first rows did not: ids under several urls (`ids`), and an unread column of AM and PM.
@@ -221,6 +226,29 @@ impl Manifest {
         Some(format!(
             "id: {shown} of {name} is under several urls, first on lines {first} and {line}; each url is a video of its own, \
              unless --same-by id"
+        ))
+    }
+
+    /// That a column of times of day is not read where the dates have none: each would be midnight.
+    fn time_note(&self, sample: &[(u64, Vec<String>)]) -> Option<String> {
+        const NAMES: &[&str] = &["time", "uhrzeit", "zeit", "hora", "heure"];
+        let day = self.columns.first_of(Field::Datetime)?;
+        if self.columns.of(Field::Time).is_some()
+            || filled(sample, day).iter().any(|cell| cell.contains(':'))
+        {
+            return None;
+        }
+        let is_time = |cell: &&str| {
+            cell.contains(':') && DateRules::default().read_with_time("2000-01-01", cell).is_ok()
+        };
+        let (_, time) = self.columns.unused().find(|(column, name)| {
+            let cells = filled(sample, *column);
+            let is_named_so = parts_of(name).split('_').any(|part| NAMES.contains(&part));
+            is_named_so && !cells.is_empty() && cells.iter().all(is_time)
+        })?;
+        let [day, time] = [&self.columns.names()[day], time].map(redact::clean);
+        Some(format!(
+            "datetime: {day} has no time of day, so that each is midnight, and {time} is not read; --map \"time={time}\" reads it"
         ))
     }
 

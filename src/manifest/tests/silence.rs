@@ -179,3 +179,27 @@ fn an_address_within_a_text_is_refused_with_the_rule_that_takes_it_out() {
     let spec = mapped(&shelf, "url\n(https://h/1.mp4) (https://h/2.mp4)\n", &["url={url|address}"]);
     assert_eq!(only_problem(&spec).class, "url_several");
 }
+
+#[test]
+fn a_column_of_times_beside_dates_alone_is_named_where_it_is_not_read() {
+    let shelf = Shelf::new();
+    let said =
+        |spec: &ManifestSpec| Manifest::open(spec).unwrap().column_notes().concat().contains("--map \"time=");
+    for (header, row, is_said) in [
+        ("Date,Start time", "2019-05-06,07:08", true),
+        ("recording_date,recording_time", "2019-05-06,07:08:09", true),
+        ("Date,Time", "2019-05-06,07:08", false),
+        ("Date,Start time", "2019-05-06 10:00,07:08", false),
+        ("Date,Length", "2019-05-06,00:01:08", false),
+        ("Date,timezone", "2019-05-06,Europe/Berlin", false),
+    ] {
+        let spec = shelf.put(format!("url,{header}\nhttps://h/1.mp4,{row}\n").as_bytes());
+        assert_eq!(said(&spec), is_said, "{header} {row}");
+    }
+    let spec =
+        mapped(&shelf, "url,Date,Start time\nhttps://h/1.mp4,2019-05-06,07:08\n", &["time=Start time"]);
+    assert_eq!(
+        read(&spec)[0].as_ref().unwrap().submission.datetime_taken.as_deref(),
+        Some("2019-05-06 07:08:00")
+    );
+}
