@@ -233,8 +233,7 @@ impl Manifest {
     fn time_note(&self, sample: &[(u64, Vec<String>)]) -> Option<String> {
         const NAMES: &[&str] = &["time", "uhrzeit", "zeit", "hora", "heure"];
         let day = self.columns.first_of(Field::Datetime)?;
-        if self.columns.of(Field::Time).is_some()
-            || filled(sample, day).iter().any(|cell| cell.contains(':'))
+        if self.columns.of(Field::Time).is_some() || filled(sample, day).iter().any(|cell| cell.contains(':'))
         {
             return None;
         }
