@@ -20,8 +20,8 @@ pub(super) const READ_OTHERWISE: Advised = (
 );
 const CONTROL: Advised = (
     "text_control_character",
-    "a control character is in the text, which no one sees",
-    "remove it, or name the file's encoding: --encoding macintosh or ibm866, for example",
+    "a character that no one sees is in the text: a search for it finds nothing",
+    "remove it; many of them come of a wrong encoding: --encoding macintosh or ibm866, for example",
 );
 const MARKUP: Advised = (
     "text_markup",
@@ -36,7 +36,7 @@ pub(super) fn of(text: &str) -> Option<Advised> {
         return None;
     }
     let marks = text.matches('?').count();
-    let is_control = |c: char| c.is_control() && !c.is_whitespace();
+    let is_control = |c: char| c.is_control() && !c.is_whitespace() || is_unseen(c);
     if text.contains('\u{fffd}') {
         Some(LOST)
     } else if marks > 2 && text.chars().all(|c| c == '?' || c.is_whitespace() || c.is_ascii_punctuation()) {
@@ -48,6 +48,11 @@ pub(super) fn of(text: &str) -> Option<Advised> {
     } else {
         ["</", "<br", "<BR", "<p>"].iter().any(|tag| text.contains(tag)).then_some(MARKUP)
     }
+}
+
+/// Whether a character is invisible, and belongs to the writing of no language.
+pub(super) const fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Whether a text shows UTF-8 that was read as Windows-1252 or Latin-1: a letter that begins a character in UTF-8 stands before as
@@ -92,6 +97,9 @@ mod tests {
             ("???? ???", Some(ONLY_MARKS)),
             ("fog\u{7}", Some(CONTROL)),
             ("Ma\u{8a}", Some(CONTROL)),
+            ("fo\u{200b}g", Some(CONTROL)),
+            ("a\u{202e}b", Some(CONTROL)),
+            ("نمی\u{200c}خواهم, 👨\u{200d}👩", None),
             ("fog<br/>rain", Some(MARKUP)),
             ("<p>fog</p>", Some(MARKUP)),
             ("São Paulo, ÂNGELA, «Café…», «amanhã…»", None),

@@ -288,7 +288,8 @@ fn invisible(text: &str) -> Option<Advised> {
     if damage::was_read_otherwise(&decoded) {
         return Some(("url_damaged", damage::READ_OTHERWISE.1, AGAIN));
     }
-    ["%E2%80%8B", "%E2%80%8C", "%E2%80%8D", "%EF%BB%BF", "%C2%AD", "%C2%A0"].into_iter().any(has).then_some((
+    let is_unseen = |c: char| damage::is_unseen(c) || matches!(c, '\u{200c}'..='\u{200f}' | '\u{a0}');
+    decoded.contains(is_unseen).then_some((
         "url_invisible",
         "an invisible character, or a blank that is none of the keyboard, is in the address",
         "copy the address again, without it",
