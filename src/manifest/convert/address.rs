@@ -165,7 +165,7 @@ const TAIL: Oddity = (
 );
 const ESCAPED: Oddity = (
     "html_escaped",
-    "&amp; is in the address: it was written for HTML",
+    "&amp; or &#38; is in the address: it was written for HTML",
     "decode it: --map 'FIELD={COLUMN|html}'",
 );
 const BACKSLASH: Oddity = (
@@ -189,7 +189,9 @@ const PERCENT: Oddity =
 
 /// What is odd about an address as it is written.
 fn oddities(written: &str, address: &str) -> impl Iterator<Item = Oddity> {
-    let is_escaped = memchr::memmem::find(address.as_bytes(), b"&amp;").is_some();
+    const AMPERSANDS: &[&str] = &["&amp;", "&#38;", "&#038;", "&#x26;"];
+    let has_sign = memchr::memchr(b'&', written.as_bytes()).is_some();
+    let is_escaped = has_sign && AMPERSANDS.iter().any(|own| written.contains(own));
     is_escaped.then_some(ESCAPED).into_iter().chain(rewritten(written, address))
 }
 

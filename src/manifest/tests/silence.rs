@@ -81,6 +81,7 @@ fn texts_that_were_damaged_before_the_export_are_said() {
     assert_eq!(said("https://h/a\u{a0}b.mp4,fog,"), "url_invisible");
     assert_eq!(said("https://h/a\u{202e}4pm.mp4,fog,"), "url_invisible");
     assert_eq!(said("https://h/1.mp4,fo\u{200b}g,"), "text_control_character");
+    assert_eq!(said("https://h/1.mp4?a=1&#38;b=2,fog,"), "url_html_escaped");
     assert_eq!(said("https://h/1.mp4,caf&eacute;,"), "text_html_escaped");
     assert_eq!(said("https://h/1.mp4,fog&#8217;s,"), "text_html_escaped");
     assert_eq!(said("https://h/1.mp4,R&B;soul,"), "", "a tag before a semicolon");
