@@ -87,6 +87,9 @@ impl SourceUrl {
         if text.chars().any(char::is_control) {
             return Err(UrlError::Control);
         }
+        if has_empty_host(text) {
+            return Err(UrlError::NoHost);
+        }
         let parsed = url::Url::parse(text).map_err(|error| {
             if error == url::ParseError::EmptyHost { UrlError::NoHost } else { UrlError::NotAbsolute }
         })?;
@@ -125,6 +128,20 @@ impl SourceUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether nothing stands where an address has its host: a parser takes the first folder for it (`https:///videos/a.mp4`).
+fn has_empty_host(text: &str) -> bool {
+    let scheme = text.get(..5).unwrap_or_default();
+    let rest = if scheme.eq_ignore_ascii_case("https") {
+        text[5..].strip_prefix(':')
+    } else {
+        scheme
+            .get(..4)
+            .filter(|own| own.eq_ignore_ascii_case("http"))
+            .and_then(|_| text[4..].strip_prefix(':'))
+    };
+    rest.is_some_and(|rest| rest.starts_with("///"))
 }
 
 /// Whether an address is written already as it would be normalised. Most are, and then need no parser: a host of lower-case
@@ -186,6 +203,8 @@ mod tests {
             ("  ", UrlError::Empty),
             ("clips/1.mp4", UrlError::NotAbsolute),
             ("ftp://bucket/clip.mp4", UrlError::Scheme),
+            ("https:///videos/clip.mp4", UrlError::NoHost),
+            ("HTTP:////host/clip.mp4", UrlError::NoHost),
             ("rtsp://user:password@10.0.0.1/", UrlError::Scheme),
             ("https://user:password@host/clip.mp4", UrlError::Credentials),
             ("https://", UrlError::NoHost),

@@ -28,10 +28,10 @@ pub enum ManifestError {
     /// The header record itself is unreadable.
     #[error("{path}:{line}: the header line cannot be read: {reason}")]
     BadHeader { path: String, line: u64, reason: String },
-    /// The header comes again, in another order.
+    /// Another header comes, or the first one in another order.
     #[error(
-        "{path}:{line}: the header comes again with its columns in another order, and the rows behind it would be read by the first \
-         one; split the file before this line, and give both"
+        "{path}:{line}: another header is here, and the rows behind it would be read by the first one; split the file before this \
+         line, and give both"
     )]
     HeaderAgain { path: String, line: u64 },
     /// No column holds the URL.

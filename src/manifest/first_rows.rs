@@ -5,9 +5,14 @@ use std::collections::{HashMap, HashSet};
 use super::{
     Field, Header, Manifest, ManifestSpec, SameBy, convert,
     halves::{Halves, is_half},
+    mapping::{parts_of, squashed},
     own_output, row_reader,
     scan::{self, SharedIds},
-    values::{datetime, trim},
+    values::{
+        coordinates::GeoOrder,
+        datetime::{self, DateRules},
+        trim,
+    },
 };
 use crate::{
     domain::{SourceUrl, with_separators},
@@ -53,15 +58,32 @@ impl Manifest {
         self.unused = unused;
     }
 
-    /// Says that points of `GeoJSON` have the longitude first, where the first rows show some.
+    /// Which coordinate comes first in one cell, where a kind of geometry or the name of the column says it, and that nothing
+    /// says it of lists.
     pub(super) fn find_out_points(&mut self, sample: &[(u64, Vec<String>)]) {
-        let (Some(kind), Some(geo)) = (self.columns.geometry_type(), self.columns.first_of(Field::Geo))
-        else {
-            return;
+        let Some(geo) = self.columns.first_of(Field::Geo) else { return };
+        let name = &self.columns.names()[geo];
+        let shown = redact::clean(name);
+        let has = |column: usize, is_so: &dyn Fn(&str) -> bool| {
+            sample.iter().any(|(_, cells)| cells.get(column).is_some_and(|cell| is_so(trim(cell))))
         };
-        if sample.iter().any(|(_, cells)| cells.get(kind).is_some_and(|cell| cell == "Point")) {
-            let name = &self.columns.names()[geo];
-            self.table.found.push(format!("{name} are GeoJSON points: the longitude comes first"));
+        if let Some(kind) = self.columns.geometry_type() {
+            if has(kind, &|cell| cell == "Point") {
+                self.table.found.push(format!("{shown} are GeoJSON points: the longitude comes first"));
+            }
+            return;
+        }
+        if self.rules.geo_order == GeoOrder::LonLat {
+            return;
+        }
+        if has_longitude_first(name) {
+            self.rules.geo_order = GeoOrder::LonLat;
+            self.table.found.push(format!("{shown}: the longitude comes first, as its name says"));
+        } else if has(geo, &|cell| cell.starts_with('[')) {
+            self.notes.push(format!(
+                "geo: {shown} has lists of two numbers, and the first is read as the latitude; GeoJSON and most databases write the \
+                 longitude first, which --geo-order lon-lat reads"
+            ));
         }
     }
 
@@ -98,6 +120,13 @@ impl Manifest {
         self.table
             .found
             .push(format!("dates are {words} (line {line}: {shown}); --date-format says otherwise"));
+        if let Some(swapped) = datetime::maybe_swapped(texts.iter().map(|(_, text)| text.as_str())) {
+            self.notes.push(format!(
+                "datetime: {shown} is a text and {} a date, as if a spreadsheet that takes the other number for the day had made dates \
+                 of those it could read: day and month would be swapped; compare some with their videos",
+                redact::opaque(swapped)
+            ));
+        }
         self.rules.dates.found = Some(order);
     }
 
@@ -109,7 +138,8 @@ impl Manifest {
         if noon.is_none() && self.columns.first_of(Field::Datetime).is_some() {
             self.counts.halves = Halves::of(self.columns.unused().map(|(column, _)| column));
         }
-        self.notes.extend([self.namespaces_note(sample), ids, noon].into_iter().flatten());
+        let time = self.time_note(sample);
+        self.notes.extend([self.namespaces_note(sample), ids, noon, time].into_iter().flatten());
     }
 
     /// What the whole file shows and its first rows did not: ids under several urls (`ids`), and an unread column of AM and PM.
@@ -199,6 +229,28 @@ impl Manifest {
         ))
     }
 
+    /// That a column of times of day is not read where the dates have none: each would be midnight.
+    fn time_note(&self, sample: &[(u64, Vec<String>)]) -> Option<String> {
+        const NAMES: &[&str] = &["time", "uhrzeit", "zeit", "hora", "heure"];
+        let day = self.columns.first_of(Field::Datetime)?;
+        if self.columns.of(Field::Time).is_some() || filled(sample, day).iter().any(|cell| cell.contains(':'))
+        {
+            return None;
+        }
+        let is_time = |cell: &&str| {
+            cell.contains(':') && DateRules::default().read_with_time("2000-01-01", cell).is_ok()
+        };
+        let (_, time) = self.columns.unused().find(|(column, name)| {
+            let cells = filled(sample, *column);
+            let is_named_so = parts_of(name).split('_').any(|part| NAMES.contains(&part));
+            is_named_so && !cells.is_empty() && cells.iter().all(is_time)
+        })?;
+        let [day, time] = [&self.columns.names()[day], time].map(redact::clean);
+        Some(format!(
+            "datetime: {day} has no time of day, so that each is midnight, and {time} is not read; --map \"time={time}\" reads it"
+        ))
+    }
+
     /// That a column of AM and PM is not read.
     fn noon_note(&self, sample: &[(u64, Vec<String>)]) -> Option<String> {
         let is_of_halves = |column: usize| {
@@ -223,6 +275,13 @@ impl Manifest {
             half
         ))
     }
+}
+
+/// Whether the name of a column of two coordinates says that the longitude comes first: `lon_lat`, `Longitude/Latitude`.
+fn has_longitude_first(name: &str) -> bool {
+    let name = squashed(name);
+    let longitude = ["lon", "lng"].iter().filter_map(|part| name.find(part)).min();
+    longitude.zip(name.find("lat")).is_some_and(|(longitude, latitude)| longitude < latitude)
 }
 
 /// The cells of a column that are not empty.

@@ -4,6 +4,7 @@ use super::{
     addresses::{Kind, is_media, is_private, kind_of, mark_of},
     borrowed_row::BorrowedRow,
     convert::{Explanation, problem_at},
+    damage::{self, Advised},
     mapping::{Field, Filter, FirstColumns},
 };
 
@@ -41,9 +42,6 @@ pub(super) struct PlaceCounts {
     seen: u32,
 }
 
-/// A class, what is odd, and what to do.
-type Advised = (&'static str, &'static str, &'static str);
-
 const PRIVATE_URL: Advised = (
     "url_private",
     "the host is this machine or in a private network: the service cannot fetch from it",
@@ -55,12 +53,6 @@ const PRIVATE_CALLBACK: Advised = (
     "give an address on the public internet, or leave the callback out",
 );
 
-const DAMAGED: Advised = (
-    "text_damaged",
-    "a character was lost before or while the file was written: \u{fffd} is sent in its place",
-    "correct the text, or export it again as UTF-8",
-);
-
 impl Lint {
     pub(super) fn new(now: UnixMillis, columns: FirstColumns) -> Self {
         let tomorrow = jiff::Timestamp::from_millisecond(now.plus_ms(DAY_MS).0).unwrap_or_default();
@@ -68,14 +60,15 @@ impl Lint {
         Self { now, tomorrow, columns }
     }
 
-    /// Adds to a row's warnings what is odd about it.
-    pub(super) fn inspect(&self, row: &mut BorrowedRow<'_>) {
+    /// Adds to a row's warnings what is odd about it. Its cells are in columns of these names.
+    pub(super) fn inspect(&self, row: &mut BorrowedRow<'_>, cells: &[&str], names: &[String]) {
         let columns = &self.columns;
         let mut odd: Vec<(Field, String, Advised)> = Vec::new();
         let url = || redact::url(&row.address);
         odd.extend(address(&row.address).map(|words| (Field::Url, url(), words)));
         let is_link = !is_object_address(&row.address) && !is_file_address(&row.address);
         odd.extend(hash_sign(&row.address).filter(|_| is_link).map(|words| (Field::Url, url(), words)));
+        odd.extend(question_mark(&row.address).filter(|_| is_link).map(|words| (Field::Url, url(), words)));
         if !is_link {
             odd.extend(encoded_key(&row.address).map(|words| (Field::Url, url(), words)));
         }
@@ -90,12 +83,13 @@ impl Lint {
         if let Some(callback) = row.callback.as_deref().filter(|callback| is_private(callback)) {
             odd.push((Field::Callback, redact::url(callback), PRIVATE_CALLBACK));
         }
-        let is_damaged = |text: &&str| memchr::memmem::find(text.as_bytes(), "\u{fffd}".as_bytes()).is_some();
-        if let Some(tag) = row.tags.iter().map(AsRef::as_ref).find(is_damaged) {
-            odd.push((Field::Tags, redact::opaque(tag), DAMAGED));
+        if let Some((tag, words)) = row.tags.iter().find_map(|tag| Some((tag, damage::of(tag)?))) {
+            odd.push((Field::Tags, redact::opaque(tag), words));
         }
-        if let Some(model) = row.camera_model.as_deref().filter(is_damaged) {
-            odd.push((Field::CameraModel, redact::opaque(model), DAMAGED));
+        if let Some((model, words)) =
+            row.camera_model.as_deref().and_then(|model| Some((model, damage::of(model)?)))
+        {
+            odd.push((Field::CameraModel, redact::opaque(model), words));
         }
         if let Some(place) = row.coordinates {
             let shown = || format!("{},{}", place.latitude, place.longitude);
@@ -108,11 +102,19 @@ impl Lint {
         }
         for (field, value, (class, message, fix)) in odd {
             let column = columns.of(field);
-            let fix = match (fix, column.zip(mark_of(&row.address))) {
-                (FILTER, Some(((column, name), mark))) => {
-                    format!("leave such rows out: {}", Filter::leaving_out(column, name, mark, true))
-                }
-                (fix, _) => fix.replace("COLUMN", column.map_or("COLUMN", |(_, name)| name)),
+            let marked = || {
+                let mark = mark_of(&row.address)?;
+                // an address may be put together of several columns
+                let holds = |column: &usize| cells.get(*column).is_some_and(|cell| cell.contains(mark));
+                let own = column.map(|(column, _)| column).filter(holds);
+                let column = own.or_else(|| (0..names.len()).find(holds))?;
+                Some(Filter::leaving_out(column, &names[column], mark, true))
+            };
+            let fix = match Some(fix).filter(|fix| *fix == FILTER).and_then(|_| marked()) {
+                Some(filter) => format!("leave such rows out: {filter}"),
+                None => fix
+                    .replace("COLUMN", column.map_or("COLUMN", |(_, name)| name))
+                    .replace("FIELD", field.name()),
             };
             row.warnings.push(problem_at(column, value, Explanation::new(class, message.to_owned(), &fix)));
         }
@@ -224,6 +226,18 @@ fn address(text: &str) -> Option<Advised> {
     }
 }
 
+/// Whether a `?` cuts the name of a file in an address: it may also be what is left of letters that were lost.
+fn question_mark(text: &str) -> Option<Advised> {
+    let (path, query) = text.split_once('?')?;
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let is_name = !query.contains(['=', '&', '/']) && is_media(query.trim_start_matches('?'));
+    (is_name && !name.contains('.')).then_some((
+        "url_question_mark",
+        "a ? cuts the name of the file: what follows it is a query, and no part of the name",
+        "write %3F for a ? in a name: --map \"url={COLUMN|replace '?' '%3F'}\"; several may be letters that were lost",
+    ))
+}
+
 /// Whether a `#` cuts the name of a file in an address.
 fn hash_sign(text: &str) -> Option<Advised> {
     let at = memchr::memchr(b'#', text.as_bytes())?;
@@ -262,15 +276,22 @@ fn encoded_key(text: &str) -> Option<Advised> {
     ))
 }
 
-/// Whether invisible characters stand inside a normalised address.
+const AGAIN: &str = "copy the address again, or export it as UTF-8";
+
+/// Whether invisible characters, or those of another encoding, stand inside a normalised address.
 fn invisible(text: &str) -> Option<Advised> {
     let has = |encoded: &str| memchr::memmem::find(text.as_bytes(), encoded.as_bytes()).is_some();
     if has("%EF%BF%BD") {
-        return Some(("url_damaged", DAMAGED.1, "copy the address again, or export it as UTF-8"));
+        return Some(("url_damaged", damage::LOST.1, AGAIN));
     }
-    ["%E2%80%8B", "%E2%80%8C", "%E2%80%8D", "%EF%BB%BF", "%C2%AD"].into_iter().any(has).then_some((
+    let decoded = percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+    if damage::was_read_otherwise(&decoded) {
+        return Some(("url_damaged", damage::READ_OTHERWISE.1, AGAIN));
+    }
+    let is_unseen = |c: char| damage::is_unseen(c) || matches!(c, '\u{200c}'..='\u{200f}' | '\u{a0}');
+    decoded.contains(is_unseen).then_some((
         "url_invisible",
-        "an invisible character is in the address",
+        "an invisible character, or a blank that is none of the keyboard, is in the address",
         "copy the address again, without it",
     ))
 }

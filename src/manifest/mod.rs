@@ -13,6 +13,7 @@ mod accounts;
 mod addresses;
 mod borrowed_row;
 mod convert;
+mod damage;
 mod decompress;
 mod dedup;
 mod delimiter;
@@ -268,7 +269,7 @@ impl Manifest {
     /// What is to be said of the whole manifest once its rows are read, a sentence each.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
-        let own = self.counts.notices.sentences(self.columns.names());
+        let own = self.counts.notices.sentences(self.columns.names(), &self.rules.dates);
         self.listing.iter().flat_map(ObjectListing::notices).cloned().chain(own).collect()
     }
 

@@ -154,7 +154,7 @@ impl RowReader<'_> {
             self.counts.halves.note(&cells);
         }
         if let (Some(lint), Ok(borrowed_row)) = (self.lint, &mut made) {
-            lint.inspect(borrowed_row);
+            lint.inspect(borrowed_row, &cells, self.columns.names());
             borrowed_row.warnings.extend(self.kinds.warning(&cells, &borrowed_row.address));
         }
         Some(finish(&cells, made))

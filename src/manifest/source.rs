@@ -67,9 +67,6 @@ pub(super) fn open(path: &str, listing: Option<&File>, dialect: &Dialect) -> io:
         Some(explicit) => (explicit, None),
         None => Encoding::found(&bytes.head),
     };
-    if let Some(why) = why {
-        found.push(format!("{encoding} ({why})"));
-    }
     if encoding.is_utf8() {
         if bytes.head.starts_with(b"\xef\xbb\xbf") {
             bytes.head.drain(..3);
@@ -81,8 +78,26 @@ pub(super) fn open(path: &str, listing: Option<&File>, dialect: &Dialect) -> io:
             .build(bytes.into_reader());
         bytes = with_head(Box::new(decoded), wanted)?;
     }
+    if let Some(why) = why {
+        found.push(format!("{encoding} ({why}{})", words_beyond_ascii(&bytes.head)));
+    }
     let head = bytes.head.clone();
     Ok(Opened { file, head, bytes: BufReader::with_capacity(BUFFER, bytes.into_reader()), found })
+}
+
+/// The first words that an encoding decides about, so that a user sees whether it is the right one.
+fn words_beyond_ascii(head: &[u8]) -> String {
+    const WORDS: usize = 3;
+    const LETTERS: usize = 20;
+    let text = String::from_utf8_lossy(head);
+    let ends = |c: char| c.is_whitespace() || c.is_ascii_punctuation();
+    let words: Vec<String> = text
+        .split(ends)
+        .filter(|word| !word.is_ascii())
+        .take(WORDS)
+        .map(|word| crate::redact::clean(&word.chars().take(LETTERS).collect::<String>()))
+        .collect();
+    if words.is_empty() { String::new() } else { format!("; it gives {}", words.join(", ")) }
 }
 
 /// Whether bytes are UTF-8, but for a character that is cut at their end.

@@ -328,7 +328,7 @@ impl Table {
             source,
         })?;
         match (&next, &self.header) {
-            (Next::Record { line }, Some(header)) if header.comes_in_another_order(&self.records) => {
+            (Next::Record { line }, Some(header)) if header.is_another(&self.records) => {
                 Err(ManifestError::HeaderAgain { path: self.path.clone(), line: *line })
             }
             _ => Ok(next),

@@ -11,7 +11,7 @@ use crate::{
     domain::{SourceUrl, UrlError, is_object_address, path_of},
     manifest::{
         addresses::{is_media, is_web_address},
-        mapping::Field,
+        mapping::{Field, addresses_in},
         values::linked_address,
     },
     redact,
@@ -47,7 +47,17 @@ impl<'a> Reading<'a> {
             Err(UrlError::Empty) if !self.problems.is_empty() => None,
             Err(error) => {
                 let (class, fix) = url_advice(error);
-                let fix = if is_json_list(&value) { JSON_LIST } else { fix };
+                let is_wrapped =
+                    || matches!(addresses_in(&value)[..], [address] if address.len() < value.len());
+                let is_no_address =
+                    matches!(error, UrlError::NotAbsolute | UrlError::Scheme) && !value.starts_with("blob:");
+                let fix = if is_json_list(&value) {
+                    JSON_LIST
+                } else if is_no_address && is_wrapped() {
+                    WRAPPED
+                } else {
+                    fix
+                };
                 let fix = fix.replace("COLUMN", self.name_of(Field::Url));
                 let column = self.gap(Field::Url).or_else(|| self.first(Field::Url));
                 let words = Explanation::new(class, error.to_string(), fix.as_str());
@@ -123,6 +133,9 @@ impl<'a> Reading<'a> {
 /// What to do about a list of one address.
 const JSON_LIST: &str = "take the address out of the list: --map \"url={COLUMN|json 0}\"";
 
+/// What to do about an address within a text.
+const WRAPPED: &str = "take the address out of the text: --map \"url={COLUMN|address}\"";
+
 /// `["https://host/a.mp4"]`.
 fn is_json_list(value: &str) -> bool {
     let element = value.strip_prefix('[').map(|inner| inner.trim_start().trim_start_matches('"'));
@@ -152,7 +165,7 @@ const TAIL: Oddity = (
 );
 const ESCAPED: Oddity = (
     "html_escaped",
-    "&amp; is in the address: it was written for HTML",
+    "&amp; or &#38; is in the address: it was written for HTML",
     "decode it: --map 'FIELD={COLUMN|html}'",
 );
 const BACKSLASH: Oddity = (
@@ -176,7 +189,9 @@ const PERCENT: Oddity =
 
 /// What is odd about an address as it is written.
 fn oddities(written: &str, address: &str) -> impl Iterator<Item = Oddity> {
-    let is_escaped = memchr::memmem::find(address.as_bytes(), b"&amp;").is_some();
+    const AMPERSANDS: &[&str] = &["&amp;", "&#38;", "&#038;", "&#x26;"];
+    let has_sign = memchr::memchr(b'&', written.as_bytes()).is_some();
+    let is_escaped = has_sign && AMPERSANDS.iter().any(|own| written.contains(own));
     is_escaped.then_some(ESCAPED).into_iter().chain(rewritten(written, address))
 }
 
@@ -205,7 +220,9 @@ fn rewritten(written: &str, address: &str) -> Option<Oddity> {
     if path.ends_with("...") || path.ends_with("%E2%80%A6") {
         return Some(CUT);
     }
-    if path.ends_with(';') {
+    // the end of a sentence, or what closes around the address
+    let name = path.trim_end_matches([';', '.', ':', '!', ')', ']', '\'']);
+    if path.ends_with(';') || name.len() < path.len() && is_media(name) {
         return Some(TAIL);
     }
     // nearly all have none of these
@@ -286,6 +303,9 @@ mod tests {
             ("https://h/a.mp4\"", Some("tail")),
             ("https://h/a.mp4,", Some("tail")),
             ("https://h/a.mp4;", Some("tail")),
+            ("https://h/a.mp4.", Some("tail")),
+            ("https://h/a.mp4)", Some("tail")),
+            ("https://h/watch(1)", None),
             ("https://h/a.mp4;jsessionid=1", None),
             ("https://h/long-name...", Some("cut")),
             ("https://h/long-name\u{2026}", Some("cut")),

@@ -16,7 +16,7 @@ use super::{
     values::{
         TooLong,
         coordinates::GeoOrder,
-        datetime::{DateRules, OffsetRule},
+        datetime::DateRules,
         missing::MissingRules,
         tags::{self, Cell, TagSeparator},
     },
@@ -290,7 +290,11 @@ impl<'a> Reading<'a> {
         let mut escaped: Option<(bool, String)> = None;
         let cells = columns.of(Field::Tags).unwrap_or_default().iter().flat_map(|source| {
             let cells = reading.tag_cells(source);
-            for Cell::Parts(text) | Cell::Whole(text) in &cells {
+            for cell in &cells {
+                let (Cell::Parts(text) | Cell::Whole(text)) = cell;
+                if matches!(cell, Cell::Parts(_)) && rules.tag_separator == TagSeparator::Default {
+                    reading.note_separators(source, text);
+                }
                 if escaped.is_none() && memchr::memchr2(b'&', b'\\', text.as_bytes()).is_some() {
                     let is_html = has_entity(text);
                     escaped = (is_html || has_escape(text)).then(|| (is_html, redact::opaque(text)));
@@ -333,6 +337,16 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// Notes tags with a comma and another separator in one cell: either may be part of a tag.
+    fn note_separators(&self, source: &ValueSource, text: &str) {
+        let is_mixed = memchr::memchr2(b';', b'|', text.as_bytes()).is_some()
+            && memchr::memchr(b',', text.as_bytes()).is_some()
+            && !text.starts_with(['[', '{', '"']);
+        if let Some(column) = source.columns().first().filter(|_| is_mixed) {
+            self.notices.count_two_separators(*column, self.columns.names().len(), text);
+        }
+    }
+
     /// The texts that one source gives for tags.
     fn tag_cells(&self, source: &'a ValueSource) -> Vec<Cell<'a>> {
         match source {
@@ -341,7 +355,10 @@ impl<'a> Reading<'a> {
             }
             ValueSource::Transformed(column, transforms) => {
                 let is_split = transforms.iter().any(|transform| {
-                    matches!(transform, Transform::Split(_) | Transform::Json(_) | Transform::First)
+                    matches!(
+                        transform,
+                        Transform::Split(_) | Transform::Json(_) | Transform::First | Transform::Address
+                    )
                 });
                 let values = self.transformed(*column, transforms).unwrap_or_default().into_iter();
                 let whole =
@@ -368,9 +385,7 @@ impl<'a> Reading<'a> {
         };
         match read {
             Ok((timestamp, offset)) => {
-                if rules.offset == OffsetRule::Keep {
-                    self.notices.note_offset(offset);
-                }
+                self.notices.note_offset(offset);
                 Some(timestamp)
             }
             Err(error) => {
@@ -386,11 +401,19 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Whether a text holds an entity of HTML.
+/// Whether a text holds an entity of HTML. A name before a semicolon may be a tag (`R&B;soul`): only known ones are taken.
 fn has_entity(text: &str) -> bool {
-    ["&amp;", "&quot;", "&#39;", "&#039;", "&apos;", "&lt;", "&gt;", "&nbsp;"]
-        .iter()
-        .any(|entity| text.contains(entity))
+    const NAMES: &[&str] = &["amp", "quot", "apos", "lt", "gt", "nbsp", "szlig", "hellip", "ndash", "mdash"];
+    const ENDS: &[&str] = &["acute", "grave", "circ", "uml", "tilde", "cedil", "ring", "slash", "quo"];
+    let is_entity = |name: &str| {
+        let digits = name.strip_prefix('#').map(|number| number.trim_start_matches(['x', 'X']));
+        digits.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            || NAMES.contains(&name)
+            || ENDS
+                .iter()
+                .any(|end| name.len() > end.len() && name.len() < end.len() + 3 && name.ends_with(end))
+    };
+    text.split('&').skip(1).any(|rest| rest.split_once(';').is_some_and(|(name, _)| is_entity(name)))
 }
 
 /// Whether a text holds a line break or a tab as databases write them.

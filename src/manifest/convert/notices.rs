@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
-use super::super::values::datetime::OffsetSeen;
+use super::super::values::datetime::{DateRules, OffsetRule, OffsetSeen};
 
 /// Counts of a manifest that several threads add to.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(in crate::manifest) struct Notices {
     missing: OnceLock<Box<[CellCount]>>,
     /// By column: cells of a flag that say neither yes nor no.
     unclear_flags: OnceLock<Box<[CellCount]>>,
+    /// By column: cells of tags with commas between other separators, or within.
+    two_separators: OnceLock<Box<[CellCount]>>,
     /// Offsets of times from UTC, in minutes: the first, and another one.
     first_offset: AtomicI64,
     other_offset: AtomicI64,
@@ -34,6 +36,7 @@ impl Default for Notices {
         Self {
             missing: OnceLock::new(),
             unclear_flags: OnceLock::new(),
+            two_separators: OnceLock::new(),
             first_offset: AtomicI64::new(NONE),
             other_offset: AtomicI64::new(NONE),
             has_time_without_offset: AtomicBool::new(false),
@@ -50,6 +53,11 @@ impl Notices {
     /// Counts a cell of a flag that says neither yes nor no.
     pub(super) fn count_unclear_flag(&self, column: usize, width: usize, text: &str) {
         count(&self.unclear_flags, column, width, text);
+    }
+
+    /// Counts a cell of tags that is split at commas and at another separator.
+    pub(super) fn count_two_separators(&self, column: usize, width: usize, text: &str) {
+        count(&self.two_separators, column, width, text);
     }
 
     pub(super) fn note_offset(&self, seen: OffsetSeen) {
@@ -78,8 +86,8 @@ impl Notices {
         }
     }
 
-    /// The notices as sentences. `names` are the columns' names.
-    pub(in crate::manifest) fn sentences(&self, names: &[String]) -> Vec<String> {
+    /// The notices as sentences. `names` are the columns' names, and `dates` says what became of offsets.
+    pub(in crate::manifest) fn sentences(&self, names: &[String], dates: &DateRules) -> Vec<String> {
         let missing = counted(&self.missing, names, |cells, first| {
             let (noun, verb) = if cells == 1 { ("cell", "counts") } else { ("cells", "count") };
             format!("{cells} {noun} such as {first} {verb} as missing; --no-null takes them as text")
@@ -90,16 +98,28 @@ impl Notices {
                 "{cells} {noun} neither yes nor no, such as {first}, and {verb} as no; write true or false"
             )
         });
-        missing.into_iter().chain(unclear).chain(self.offset_sentence()).collect()
+        let separators = counted(&self.two_separators, names, |cells, first| {
+            let (noun, verb) = if cells == 1 { ("cell", "is") } else { ("cells", "are") };
+            format!(
+                "{cells} {noun} such as {first} {verb} split into tags at commas and at another sign, too; --tag-separator ';' takes \
+                 one only"
+            )
+        });
+        missing.into_iter().chain(unclear).chain(separators).chain(self.offset_sentence(dates)).collect()
     }
 
-    fn offset_sentence(&self) -> Option<String> {
+    fn offset_sentence(&self, dates: &DateRules) -> Option<String> {
+        let has_time_without_offset = self.has_time_without_offset.load(Ordering::Relaxed);
+        if dates.offset == OffsetRule::Utc {
+            let text = "times without an offset from UTC are sent as they are written; --timezone says where they are from";
+            return (has_time_without_offset && dates.zone.is_none()).then(|| text.to_owned());
+        }
         let load = |offset: &AtomicI64| Some(offset.load(Ordering::Relaxed)).filter(|offset| *offset != NONE);
         let first = load(&self.first_offset)?;
         let what = if let Some(other) = load(&self.other_offset) {
             let (low, high) = (first.min(other), first.max(other));
             format!("times have different offsets from UTC ({} and {})", shown(low), shown(high))
-        } else if self.has_time_without_offset.load(Ordering::Relaxed) {
+        } else if has_time_without_offset {
             format!("some times have an offset from UTC ({}) and some have none", shown(first))
         } else {
             return None;
@@ -144,25 +164,34 @@ mod tests {
     fn missing_values_and_offsets_that_differ_are_said_with_their_counts() {
         let notices = Notices::default();
         let names = ["url".to_owned(), "camera".to_owned()];
-        assert!(notices.sentences(&names).is_empty());
+        let mut dates = DateRules::default();
+        assert!(notices.sentences(&names, &dates).is_empty());
         notices.count_missing(1, 2, "N/A");
         notices.count_missing(1, 2, "NULL");
         notices.note_offset(OffsetSeen::Minutes(120));
         assert_eq!(
-            notices.sentences(&names),
+            notices.sentences(&names, &dates),
             ["camera: 2 cells such as N/A count as missing; --no-null takes them as text"]
         );
         notices.count_unclear_flag(0, 2, "maybe");
         assert_eq!(
-            notices.sentences(&names)[1],
+            notices.sentences(&names, &dates)[1],
             "url: 1 cell says neither yes nor no, such as maybe, and counts as no; write true or false"
         );
         let notices = Notices::default();
         notices.count_missing(1, 2, "NULL");
         notices.note_offset(OffsetSeen::Minutes(120));
         notices.note_offset(OffsetSeen::Absent);
-        assert!(notices.sentences(&names)[1].contains("an offset from UTC (+02:00) and some have none"));
+        assert!(
+            notices.sentences(&names, &dates)[1].contains("an offset from UTC (+02:00) and some have none")
+        );
         notices.note_offset(OffsetSeen::Minutes(-90));
-        assert!(notices.sentences(&names)[1].contains("(-01:30 and +02:00)"));
+        assert!(notices.sentences(&names, &dates)[1].contains("(-01:30 and +02:00)"));
+        dates.offset = OffsetRule::Utc;
+        assert!(
+            notices.sentences(&names, &dates)[1].contains("without an offset from UTC are sent as they are")
+        );
+        dates.zone = Some(jiff::tz::TimeZone::UTC);
+        assert_eq!(notices.sentences(&names, &dates).len(), 1, "all are converted");
     }
 }

@@ -8,6 +8,7 @@ mod names;
 mod rule;
 mod syntax;
 mod transform;
+mod wrapped;
 
 pub use field::Field;
 pub use filter::Filter;
@@ -19,3 +20,4 @@ pub(super) use columns::{Columns, Encode, ExplicitRule, FieldSlot, FirstColumns,
 pub(super) use header_names::fits;
 pub(super) use names::{find_name, hint_for, last_part, listing_column, parts_of, squashed, unique_names};
 pub(super) use transform::{Unreadable, apply};
+pub(super) use wrapped::addresses_in;

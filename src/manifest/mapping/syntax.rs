@@ -21,8 +21,8 @@ pub enum MapRuleError {
     Quote(char),
     /// Not one of the transforms, or without its arguments.
     #[error(
-        "{0:?} is no transform; the transforms are |html, |form, |trim, |replace 'a' 'b', |split ';', |first, |json path \
-         and, in an address, |raw"
+        "{0:?} is no transform; the transforms are |html, |form, |trim, |replace 'a' 'b', |split ';', |first, |address, \
+         |json path and, in an address, |raw"
     )]
     Transform(String),
 }

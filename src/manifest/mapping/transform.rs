@@ -12,7 +12,10 @@ use std::{borrow::Cow, fmt};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
-use super::syntax::{MapRuleError, read_quoted};
+use super::{
+    syntax::{MapRuleError, read_quoted},
+    wrapped::addresses_in,
+};
 use crate::manifest::values::trim;
 
 /// One step between a cell and a field.
@@ -32,6 +35,8 @@ pub enum Transform {
     Split(String),
     /// Keeps the first value that is not empty.
     First,
+    /// Takes the addresses out of a text, each as a value: `[Watch](https://host/a.mp4)`.
+    Address,
     /// Takes the value at this path in the JSON of the cell: `media.0.url`, `streams[].url`.
     Json(String),
 }
@@ -53,6 +58,7 @@ const NAMES: &[(&str, usize)] = &[
     ("replace", 2),
     ("split", 1),
     ("first", 0),
+    ("address", 0),
     ("json", 1),
 ];
 
@@ -66,6 +72,7 @@ impl Transform {
             "replace" => Self::Replace(arguments.next().filter(|from| !from.is_empty())?, arguments.next()?),
             "split" => Self::Split(arguments.next().filter(|separator| !separator.is_empty())?),
             "first" => Self::First,
+            "address" => Self::Address,
             "json" => Self::Json(arguments.next()?),
             _ => return None,
         })
@@ -80,6 +87,7 @@ impl Transform {
             Self::Replace(..) => "replace",
             Self::Split(_) => "split",
             Self::First => "first",
+            Self::Address => "address",
             Self::Json(_) => "json",
         }
     }
@@ -90,7 +98,7 @@ impl fmt::Display for Transform {
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         write!(f, "|{}", self.name())?;
         match self {
-            Self::Raw | Self::Html | Self::Form | Self::Trim | Self::First => Ok(()),
+            Self::Raw | Self::Html | Self::Form | Self::Trim | Self::First | Self::Address => Ok(()),
             Self::Replace(from, to) => write!(f, " {} {}", quoted(from), quoted(to)),
             Self::Split(text) | Self::Json(text) => write!(f, " {}", quoted(text)),
         }
@@ -172,6 +180,10 @@ pub(in crate::manifest) fn apply<'a>(
             Transform::First => {
                 let first = values.into_iter().find(|text| !trim(text).is_empty());
                 values = first.into_iter().collect();
+            }
+            Transform::Address => {
+                let found = values.iter().flat_map(|text| addresses_in(text));
+                values = found.map(|address| Cow::Owned(address.to_owned())).collect();
             }
             Transform::Json(path) => {
                 let mut found = Vec::new();
@@ -294,6 +306,14 @@ mod tests {
             ("|json none.at.all", r#"{"tags":[]}"#, &[]),
             ("|json url|html", r#"{"url":"a&amp;b"}"#, &["a&b"]),
             ("|raw", " a ", &["a"]),
+            ("|address", "[Watch](https://h/a(1).mp4)", &["https://h/a(1).mp4"]),
+            ("|address", "a b.mp4 (https://h/a b.mp4)", &["https://h/a b.mp4"]),
+            ("|address", r#"<a href="https://h/a.mp4">a</a>"#, &["https://h/a.mp4"]),
+            ("|address", "Watch: <https://h/a.mp4>", &["https://h/a.mp4"]),
+            ("|address", "Watch#https://h/a.mp4#", &["https://h/a.mp4"]),
+            ("|address", "see https://h/?u=https://i/a.mp4, then rest.", &["https://h/?u=https://i/a.mp4"]),
+            ("|address", "(https://h/a.mp4),(s3://b/c.mp4)", &["https://h/a.mp4", "s3://b/c.mp4"]),
+            ("|address", "é://x xhttps://h", &[]),
         ] {
             assert_eq!(
                 applied(transforms, cell).as_deref(),

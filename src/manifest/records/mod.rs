@@ -165,11 +165,13 @@ impl Records {
         }
     }
 
-    /// The bytes of all cells of the record together. `None`: it is not of a file of cells between delimiters.
-    pub(super) fn text_length(&self) -> Option<usize> {
+    /// Whether a cell holds an address.
+    pub(super) fn has_address(&self) -> bool {
+        let is_there = |text: &[u8]| memchr::memmem::find(text, b"://").is_some();
         match self {
-            Self::Csv(records) => Some(records.run_on().0.len()),
-            Self::Json(_) | Self::Sheet(_) => None,
+            Self::Csv(records) => is_there(records.run_on().0),
+            Self::Json(records) => records.cells().iter().any(|cell| is_there(cell.as_bytes())),
+            Self::Sheet(records) => records.cells().iter().any(|cell| is_there(cell.as_bytes())),
         }
     }
 

@@ -186,8 +186,16 @@ fn check_parts(source: BufReader<Box<dyn Source>>) -> Result<SheetXml, WorkbookE
         let max = max.min(RATIO_FROM.max(packed.saturating_mul(RATIO_MAX)));
         // a part that is damaged is an error where it is read
         let mut part = part.take(max.saturating_add(1));
-        let copied =
-            if is_sheet { io::copy(&mut part, &mut xml) } else { io::copy(&mut part, &mut io::sink()) };
+        let mut styles = Vec::new();
+        let is_styles = name.eq_ignore_ascii_case("xl/styles.xml");
+        let copied = match (is_sheet, is_styles) {
+            (true, _) => io::copy(&mut part, &mut xml),
+            (false, true) => io::copy(&mut part, &mut styles),
+            (false, false) => io::copy(&mut part, &mut io::sink()),
+        };
+        if is_styles {
+            xml.note_formats(&styles);
+        }
         let size = copied.unwrap_or(0);
         if size > max {
             return Err(WorkbookError::Unreadable(format!("{name} unpacks to more than {max} bytes")));

@@ -27,6 +27,8 @@ pub(super) struct SheetXml {
     pub(super) has_merged_cells: bool,
     pub(super) hidden_rows: u64,
     pub(super) formulas_without_result: u64,
+    /// A number format in use that shows zeros before a number, such as `00000`.
+    zeros: Option<String>,
     /// The end of the last piece: what is looked for may go on in the next.
     tail: Vec<u8>,
 }
@@ -73,6 +75,20 @@ impl SheetXml {
         self.links > LINKS_MAX
     }
 
+    /// Looks through the formats of the workbook.
+    pub(super) fn note_formats(&mut self, styles: &[u8]) {
+        let styles = String::from_utf8_lossy(styles);
+        let formats = styles.split("<numFmt ").skip(1).filter_map(|rest| {
+            let tag = rest.split('>').next()?;
+            let of = |name: &str| tag.split_once(name)?.1.split('"').nth(1);
+            Some((of("numFmtId=")?, of("formatCode=")?))
+        });
+        let is_used = |id: &str| styles.matches(&format!("numFmtId=\"{id}\"")).count() > 1;
+        let is_of_zeros = |code: &str| code.len() > 1 && code.bytes().all(|byte| byte == b'0');
+        let mut zeros = formats.filter(|(id, code)| is_of_zeros(code) && is_used(id));
+        self.zeros = zeros.next().map(|(_, code)| code.to_owned());
+    }
+
     /// What a user should know of the sheets, a sentence each.
     pub(super) fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
@@ -86,6 +102,12 @@ impl SheetXml {
             notices.push(format!(
                 "formulas without a stored result ({}) are read as empty cells: open the workbook in a spreadsheet program and save it",
                 self.formulas_without_result
+            ));
+        }
+        if let Some(zeros) = &self.zeros {
+            notices.push(format!(
+                "numbers that the workbook shows with zeros before them ({zeros}) are read without these: save the sheet as CSV where such a \
+                 number is part of an address or an id"
             ));
         }
         notices

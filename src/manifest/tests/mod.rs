@@ -6,6 +6,7 @@ mod listed;
 mod oddities;
 mod readers;
 mod shapes;
+mod silence;
 mod values;
 mod worksheets;
 
@@ -52,6 +53,29 @@ fn found(spec: &ManifestSpec) -> String {
 
 fn refused(spec: &ManifestSpec) -> String {
     Manifest::open(spec).err().unwrap().to_string()
+}
+
+fn mapped(shelf: &Shelf, text: &str, map: &[&str]) -> ManifestSpec {
+    ManifestSpec { map: map.iter().map(|rule| rule.parse().unwrap()).collect(), ..shelf.put(text.as_bytes()) }
+}
+
+/// The warnings of each row: class and what to do.
+fn warnings(spec: &ManifestSpec) -> Vec<Vec<(String, String)>> {
+    let mut manifest = Manifest::open(spec).unwrap();
+    manifest.warn_at(order().now);
+    let mut rows = Vec::new();
+    while let Some(row) = manifest.next().unwrap() {
+        let said = row.unwrap().warnings.into_iter();
+        rows.push(said.map(|problem| (problem.class, problem.fix)).collect());
+    }
+    rows
+}
+
+fn classes(spec: &ManifestSpec) -> Vec<String> {
+    warnings(spec)
+        .into_iter()
+        .map(|row| row.into_iter().map(|(class, _)| class).collect::<Vec<_>>().join(","))
+        .collect()
 }
 
 fn is_at(row: &ManifestRow, latitude: f64, longitude: f64) -> bool {

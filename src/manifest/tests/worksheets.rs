@@ -25,10 +25,12 @@ struct Parts<'a> {
     behind_rows: &'a str,
     /// In the workbook itself.
     properties: &'a str,
+    /// Number formats of its own.
+    formats: &'a str,
 }
 
 fn workbook_of(parts: &Parts<'_>) -> Vec<u8> {
-    let Parts { sheets, links, behind_rows, properties } = *parts;
+    let Parts { sheets, links, behind_rows, properties, formats } = *parts;
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let mut put = |name: &str, text: &str| {
         zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
@@ -60,8 +62,8 @@ fn workbook_of(parts: &Parts<'_>) -> Vec<u8> {
         "xl/_rels/workbook.xml.rels",
         &format!("<Relationships xmlns=\"{types}\">{sheets_listed}</Relationships>"),
     );
-    let formats = "<cellXfs><xf numFmtId=\"0\"/><xf numFmtId=\"22\"/></cellXfs>";
-    put("xl/styles.xml", &format!("<styleSheet xmlns=\"{main}\">{formats}</styleSheet>"));
+    let used = "<cellXfs><xf numFmtId=\"0\"/><xf numFmtId=\"22\"/><xf numFmtId=\"164\"/></cellXfs>";
+    put("xl/styles.xml", &format!("<styleSheet xmlns=\"{main}\">{formats}{used}</styleSheet>"));
     let linked = |each: &dyn Fn(usize, &(&str, &str)) -> String| -> String {
         links.iter().enumerate().map(|(at, link)| each(at, link)).collect()
     };
@@ -263,5 +265,18 @@ fn a_file_that_is_no_text_is_named_with_the_way_to_csv() {
     ] {
         let why = refused(&shelf.put(&bytes));
         assert!(why.contains(words), "{why}");
+    }
+}
+
+#[test]
+fn zeros_that_a_worksheet_only_shows_are_said_to_be_missing() {
+    let shelf = Shelf::new();
+    let rows = r#"<row r="1"><c r="A1" t="inlineStr"><is><t>no</t></is></c></row><row r="2"><c r="A2" s="2"><v>123</v></c></row>"#;
+    for (id, code, is_said) in [("164", "0000000", true), ("165", "0000000", false), ("164", "0.00", false)] {
+        let formats = format!("<numFmts><numFmt numFmtId=\"{id}\" formatCode=\"{code}\"/></numFmts>");
+        let parts = Parts { sheets: &[("S", rows)], formats: &formats, ..Parts::default() };
+        let mut spec = shelf.put(&workbook_of(&parts));
+        spec.map = vec!["url=https://h/{no}.mp4".parse().unwrap()];
+        assert_eq!(found(&spec).contains("with zeros before them (0000000)"), is_said, "{id} {code}");
     }
 }

@@ -85,6 +85,10 @@ impl GeoOrder {
             let pair = [plain(latitude), plain(longitude)];
             return if is_sure { arrange(pair, self) } else { Err(CoordinateError::OneOrTwo) };
         }
+        // an address of a place has the latitude first by its rules
+        if let Some(inner) = text.strip_prefix("geo:") {
+            return Self::LatLon.read(inner.split([';', '?']).next().unwrap_or(inner));
+        }
         if let Some(inner) = inside_point(text) {
             return numbers(inner.split_whitespace())
                 .map_or(Err(CoordinateError::NotAPair), |pair| arrange(pair, Self::LonLat));
@@ -101,8 +105,6 @@ impl GeoOrder {
             return arrange(pair, self);
         }
         let text = without_altitude(text);
-        let text =
-            text.strip_prefix("geo:").map_or(text, |text| text.split([';', '?']).next().unwrap_or(text));
         let inner = trim(text.trim_start_matches(['(', '[']).trim_end_matches([')', ']']));
         let is_marked = |c: char| c.is_alphabetic() || "°º˚'′’\"″”:".contains(c);
         if inner.contains(is_marked) {

@@ -28,6 +28,7 @@ fn can_be_written(text: &str) {
             Transform::Json(text.to_owned()),
             Transform::Html,
             Transform::First,
+            Transform::Address,
         ];
         for transforms in [vec![], vec![Transform::Raw], transforms] {
             let shown: String = transforms.iter().map(ToString::to_string).collect();

@@ -70,7 +70,7 @@ const MAPS: [&[&str]; 14] = [
     &["url=a[].b", "tags=a[].c[].d"],
     &["url=a[]+b[]", "tags=c[].d"],
     &["url=a[].b[]"],
-    &["url={#1|html|trim}", "tags=#2|html|split ';'", "camera_model=#2|form|first"],
+    &["url={#1|html|address}", "tags=#2|html|split ';'", "camera_model=#2|form|first"],
     &["url=#1|split '|'|first", "tags=#2|json tags", "datetime=#2|json 'a[].b'|first", "time=#3"],
     &[
         "url={#1|replace 'gs://' 'https://h.example/'}",

@@ -124,6 +124,7 @@ pub(crate) const WORDS: &[&str] = &[
     "|form",
     "|trim",
     "|first",
+    "|address",
     "|replace 'a' 'b'",
     "|split ';'",
     "|json a[].b",

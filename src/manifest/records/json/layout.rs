@@ -92,6 +92,13 @@ fn names_a_field(path: &str) -> bool {
     Field::all().any(|field| means(field, last))
 }
 
+/// Whether a path is recognised as a field of which several rows may have the same value.
+pub(super) fn fits_a_row(path: &str) -> bool {
+    let own = [Field::Url, Field::Id, Field::Hash, Field::Callback];
+    let last = path.rsplit('.').next().unwrap_or(path);
+    Field::all().any(|field| !own.contains(&field) && means(field, last))
+}
+
 /// A step from a record to its rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {

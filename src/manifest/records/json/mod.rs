@@ -12,6 +12,7 @@ mod arrays;
 mod boundary;
 mod by_column;
 mod layout;
+mod outer;
 mod outline;
 mod plan;
 mod rows;

@@ -15,6 +15,7 @@ use super::{
     boundary::{Shape, shape_of},
     by_column::ByColumn,
     layout::{Filled, Keys, Layout},
+    outer,
     outline::{Outline, join},
     rows::{RowsOf, rows_of},
     value::without_bare_words,
@@ -93,6 +94,10 @@ impl JsonPlan {
             }
             RowsOf::Elements { path, is_keyed, shares_members } => {
                 plan.read_elements(&path, is_keyed);
+                if !path.is_empty() {
+                    let named = (!shares_members).then_some(&named);
+                    plan.found.extend(outer::notices(&object_of(&members), &path, named));
+                }
                 let first = path.split('.').next().unwrap_or_default().to_owned();
                 members.retain(|(key, _)| *key != first && !path.is_empty());
                 if shares_members {

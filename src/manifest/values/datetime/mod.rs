@@ -419,5 +419,24 @@ pub(in crate::manifest) fn order_of<'a>(
     found
 }
 
+/// A date of a sample with the year first whose day and month may be swapped. A spreadsheet of the other order turns the texts
+/// that it can read into dates, and leaves those with a day above 12 as they are. `None`: some date shows that it did not.
+pub(in crate::manifest) fn maybe_swapped<'a>(texts: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const MONTHS: i8 = 12;
+    let mut swapped = None;
+    for text in texts.map(str::trim) {
+        let reads = |year_at| clock::read(text, year_at).is_ok();
+        match clock::read(text, YearAt::First) {
+            Ok(Written::Clock(clock, _)) if clock.day() > MONTHS => return None,
+            Ok(Written::Clock(clock, _)) if clock.day() != clock.month() => swapped = swapped.or(Some(text)),
+            Err(DatetimeError::Ambiguous) if reads(YearAt::LastAfterDay) == reads(YearAt::LastAfterMonth) => {
+                return None;
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    swapped
+}
+
 #[cfg(test)]
 mod tests;
