@@ -69,8 +69,9 @@ CREATE TABLE item (
 ) STRICT;
 CREATE INDEX item_by_state ON item (state, manifest);
 CREATE INDEX item_to_poll ON item (poll_at) WHERE poll_at IS NOT NULL;
--- A claim takes the first item whose link lasts (NULL), or the one whose link expires next, in one step.
-CREATE INDEX item_pending ON item (manifest, expires_at) WHERE state = 'pending';
+-- A claim takes the first item whose link lasts (NULL), or the one whose link expires next, in one step. SQLite ends each index
+-- with the number of the row, and PostgreSQL does not.
+CREATE INDEX item_pending ON item (manifest, expires_at, id) WHERE state = 'pending';
 -- The condition keeps this index out of the plans of the stages.
 CREATE INDEX item_by_id ON item (external_id) WHERE external_id IS NOT NULL;
 

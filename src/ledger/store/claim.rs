@@ -26,7 +26,7 @@ enum ClaimCandidate {
 
 /// Which pending items to look at.
 #[derive(Clone, Copy)]
-enum Links {
+pub(super) enum Links {
     /// Their links do not say when they expire.
     Lasting,
     /// Their links expire.
@@ -141,25 +141,32 @@ impl Snapshot {
         links: Links,
         alive_at: Option<UnixMillis>,
     ) -> Result<Option<PendingItem>, LedgerError> {
+        let sql = Self::first_pending_sql(is_current, links);
+        let values = (manifest.0, terms.run.0, alive_at.map(|timestamp| timestamp.0));
+        let read = |row: &SqlRow<'_>| {
+            Ok(PendingItem { item: row.get(0)?, expires_at: row.get(1)?, submission: row.get(2)? })
+        };
+        self.connection.prepare(&sql)?.find_row(values, read)
+    }
+
+    /// The statement of [`Self::first_pending`].
+    pub(super) fn first_pending_sql(is_current: bool, links: Links) -> String {
         // while a changed file is read, only its rows that were read are known to be wanted
         let wanted = if is_current {
             "FROM item WHERE CAST(?2 AS BIGINT) > 0"
         } else {
             "FROM item CROSS JOIN last_seen ON last_seen.item = item.id AND last_seen.run = ?2 WHERE true"
         };
-        let (of_links, order) = match links {
-            Links::Lasting => ("item.expires_at IS NULL AND CAST(?3 AS BIGINT) IS NULL", "item.id"),
-            Links::Expiring => ("item.expires_at > ?3", "item.expires_at, item.id"),
+        let of_links = match links {
+            Links::Lasting => "item.expires_at IS NULL AND CAST(?3 AS BIGINT) IS NULL",
+            Links::Expiring => "item.expires_at > ?3",
         };
-        let sql = format!(
+        // the order of the index, also where all links last
+        format!(
             "SELECT item.id, item.expires_at, item.submission {wanted} \
-             AND item.state = 'pending' AND item.manifest = ?1 AND {NOT_HELD} AND {of_links} ORDER BY {order} LIMIT 1"
-        );
-        let values = (manifest.0, terms.run.0, alive_at.map(|timestamp| timestamp.0));
-        let read = |row: &SqlRow<'_>| {
-            Ok(PendingItem { item: row.get(0)?, expires_at: row.get(1)?, submission: row.get(2)? })
-        };
-        self.connection.prepare(&sql)?.find_row(values, read)
+             AND item.state = 'pending' AND item.manifest = ?1 AND {NOT_HELD} AND {of_links} \
+             ORDER BY item.manifest, item.expires_at, item.id LIMIT 1"
+        )
     }
 
     /// The free bytes of the disk. The largest number if the system does not report them.

@@ -31,6 +31,7 @@ use crate::{
         open,
         readers::Readers,
         sql,
+        store::claim::Links,
         tests::{database, identity},
     },
     manifest::{Manifest, ManifestSpec},
@@ -361,6 +362,29 @@ fn every_statement_reads_by_index_but_for_a_named_list() {
     assert!(unnamed.is_empty(), "these read a whole table that grows with the archive:\n{unnamed}");
     let all: BTreeSet<&str> = WHOLE.iter().map(|(part, _)| *part).collect();
     assert_eq!(named, all, "a name that names nothing");
+}
+
+#[tokio::test]
+async fn a_claim_takes_one_step_in_an_index_of_a_database_too() {
+    let Some(place) = database() else {
+        println!("SKIPPED: there is no database for tests");
+        return;
+    };
+    let ledger = Ledger::open(place, &identity(), T0).unwrap();
+    for (is_current, links, alive_at) in [
+        (true, Links::Lasting, "NULL"),
+        (true, Links::Expiring, "5"),
+        (false, Links::Lasting, "NULL"),
+        (false, Links::Expiring, "5"),
+    ] {
+        let sql = Snapshot::first_pending_sql(is_current, links);
+        let sql = format!("EXPLAIN {}", sql.replace("?1", "1").replace("?2", "1").replace("?3", alive_at));
+        let explain = move |store: &Store| store.connection.prepare(&sql)?.query_column::<String>([]);
+        let plan = ledger.write(explain).await.unwrap().join("\n");
+        let is_one_step =
+            plan.contains("using item_pending") && !plan.contains("Sort") && !plan.contains("Seq");
+        assert!(is_one_step, "{plan}");
+    }
 }
 
 /// What so many rows cost.

@@ -172,11 +172,11 @@ impl Session {
             self.client = Some(self.connect()?);
             self.before = None;
             if self.renewal.is_some() {
-                let bounded = self.bound_transactions();
-                if bounded.is_err() {
+                let is_set_up = self.set_up_writer();
+                if is_set_up.is_err() {
                     self.forget();
                 }
-                bounded?;
+                is_set_up?;
             }
         }
         let (begins, ends) = match &request {
@@ -191,7 +191,7 @@ impl Session {
             DatabaseRequest::Connect => Ok(DatabaseAnswer::default()),
             DatabaseRequest::KeepLease(renewal) => {
                 self.renewal = Some(renewal);
-                self.bound_transactions()
+                self.set_up_writer()
             }
             DatabaseRequest::Run { .. }
             | DatabaseRequest::Once { .. }
@@ -216,11 +216,17 @@ impl Session {
         })
     }
 
+    /// What holds for a connection that writes.
+    ///
     /// A transaction locks the row of the lease. The server ends it when this process, or the network, stops for longer than the
-    /// lease lasts: otherwise nobody could take over.
-    fn bound_transactions(&mut self) -> Result<DatabaseAnswer, LedgerError> {
+    /// lease lasts: otherwise nobody could take over. Statements read by index, as in SQLite: a plan that was made for empty
+    /// tables is kept, and would read all rows when there are millions.
+    fn set_up_writer(&mut self) -> Result<DatabaseAnswer, LedgerError> {
         let ms = self.address.lease_ms();
-        self.run(DatabaseRequest::Script(format!("SET idle_in_transaction_session_timeout = {ms}")))
+        self.run(DatabaseRequest::Script(format!(
+            "SET idle_in_transaction_session_timeout = {ms}; SET enable_seqscan = off; SET enable_bitmapscan = off; \
+             SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
+        )))
     }
 
     fn forget(&mut self) {
