@@ -153,7 +153,7 @@ impl RunView {
         if self.files.files > 0 {
             parts.push(LinePart::new(2, shown_files(&self.files)));
         }
-        if let Some(sent_by) = progress.sent_by.filter(|_| progress.to_send > 0) {
+        if let Some(sent_by) = progress.sent_by.filter(|at| *at > now && progress.to_send > 0) {
             parts.push(LinePart::new(3, format!("ends {}", end_time(sent_by, now, zone))));
             let left = format_duration(sent_by.after_now(now).max(std::time::Duration::from_secs(1)));
             parts.push(LinePart::new(9, format!("in {left}")));
@@ -366,6 +366,9 @@ mod tests {
         let parts: Vec<&str> = line.split(JOINT).collect();
         assert_eq!(parts[..3], ["uploading", "16%", "60/min"], "{line}");
         assert!(parts[3].starts_with("ends "), "{line}");
+        // no event came for so long that the time is over
+        let late = view().line(T0.plus_ms(10 * 3_600_000), 120, &TimeZone::UTC);
+        assert!(!late.contains("ends "), "{late}");
     }
 
     #[test]
