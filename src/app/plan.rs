@@ -90,8 +90,9 @@ pub struct Plan {
     /// From when the plan is computed: now.
     #[schemars(extend("format" = "date-time"))]
     pub starts_at: String,
-    /// Files on this machine that would be sent, and their bytes.
+    /// Files on this machine that would be sent.
     pub files: u64,
+    /// The bytes of the files on this machine that would be sent.
     pub file_bytes: u64,
     /// How long the files take at `--bwlimit`, with the distance between them. `null`: there are none, or the bandwidth is not known,
     /// and no time of the plan has their transfer in it.

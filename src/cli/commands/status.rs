@@ -87,6 +87,7 @@ pub(in crate::cli) struct StatusBody {
 /// Calls of the service in a run. Of one that goes on they are at most 30 seconds old.
 #[derive(Serialize, JsonSchema)]
 struct CallsBody {
+    /// The name of the run.
     run: String,
     #[serde(flatten)]
     counts: CallCounts,
