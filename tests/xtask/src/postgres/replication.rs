@@ -14,7 +14,7 @@ use super::{
 };
 use crate::state_counts::Part;
 
-const ROWS: usize = 12;
+const ROWS: usize = 24;
 const RATE: &str = "4/s";
 /// How long a run may take to notice it.
 const NOTICE_MAX: Duration = Duration::from_secs(20);
@@ -134,11 +134,12 @@ fn cancel(stage: &Stage<'_>, cluster: &Cluster, running: &mut Running) -> Result
     let mut sent = None;
     while running.is_running()? && since.elapsed() < NOTICE_MAX {
         let commits = cluster.number(&format!("SELECT count(*) {WAITS} AND query = 'COMMIT'"))?;
-        let uploads = stage.uploads()?;
         if commits > 0 && sent.is_none() {
-            sent = Some(uploads);
+            sent = Some(stage.uploads()?);
         }
-        cluster.sql(&format!("SELECT pg_cancel_backend(pid) {WAITS}"))?;
+        // a commit that began to wait since then is counted first, and cancelled by the next turn
+        let counted = if sent.is_some() { "" } else { "AND query <> 'COMMIT'" };
+        cluster.sql(&format!("SELECT pg_cancel_backend(pid) {WAITS} {counted}"))?;
         sleep(Duration::from_millis(5));
     }
     sent.ok_or_else(|| "no commit waited for a standby".to_owned())
