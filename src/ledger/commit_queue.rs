@@ -56,9 +56,15 @@ impl<T: Send, W: Fn(&Store) -> Result<T, LedgerError> + Send> Job for Change<T, 
     }
 
     fn tell(&mut self, committed: Result<(), LedgerError>) {
-        if let (Some(reply), Some(result)) = (self.reply.take(), self.result.take()) {
+        let result = match (committed, self.result.take()) {
+            // without a result, if the transaction could not begin
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(result)) => result,
+            (Ok(()), None) => return,
+        };
+        if let Some(reply) = self.reply.take() {
             // the caller may be gone, and then the result is not needed
-            let _ = reply.send(committed.and(result));
+            let _ = reply.send(result);
         }
     }
 }
@@ -308,6 +314,14 @@ mod tests {
         let runs = queue.run(|store| store.runs(9)).await.unwrap();
         let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
         assert_eq!(names, ["three", "one"]);
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_transaction_could_not_begin_learns_why() {
+        let (reply, answer) = oneshot::channel();
+        let mut job = Change { work: |_: &Store| Ok(()), result: None, reply: Some(reply) };
+        job.tell(Err(LedgerError::LostCommits { place: "a database".to_owned() }));
+        assert!(matches!(answer.await, Ok(Err(LedgerError::LostCommits { .. }))));
     }
 
     #[tokio::test]
