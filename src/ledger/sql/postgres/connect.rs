@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio_postgres::{AsyncMessage, Connection, NoTls, Socket, tls::TlsStream};
@@ -11,6 +12,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{DatabaseAddress, error};
 use crate::ledger::LedgerError;
 
+/// How long to wait for a connection that can be used: a server that is stopped accepts it, and says nothing.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// The oldest version of the server.
 const VERSION_MIN: i32 = 13;
 
@@ -43,6 +46,10 @@ impl Client {
         warnings.drain(..).next()
     }
 
+    pub(super) const fn backend(&self) -> &Backend {
+        &self.backend
+    }
+
     pub(super) fn into_backend(self) -> Backend {
         self.backend
     }
@@ -53,25 +60,51 @@ pub(super) async fn connect(
     address: &DatabaseAddress,
     before: Option<&Backend>,
 ) -> Result<Client, LedgerError> {
+    let connected = async {
+        let (inner, warnings) = dial(address).await?;
+        let backend = check(&inner, address, before).await?;
+        Ok(Client { inner, warnings, backend })
+    };
+    #[expect(clippy::disallowed_methods, reason = "nothing was sent that changes anything")]
+    let connected = tokio::time::timeout(CONNECT_MAX, connected).await;
+    connected
+        .unwrap_or_else(|_| Err(LedgerError::ConnectionLost { cause: format!("{address} does not answer") }))
+}
+
+/// Whether the server still works on a statement of a connection from which no answer comes. It is asked on another connection.
+/// False as well if the server only waits to send what it found, and if it cannot be asked.
+pub(super) async fn is_working(address: &DatabaseAddress, backend: &Backend) -> bool {
+    let asked = async {
+        let (client, _) = dial(address).await.ok()?;
+        let sql = "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND backend_start::text = $2 AND state = 'active' \
+                   AND wait_event_type IS DISTINCT FROM 'Client'";
+        client.query_opt(sql, &[&backend.pid, &backend.started_at]).await.ok()?
+    };
+    #[expect(clippy::disallowed_methods, reason = "nothing was sent that changes anything")]
+    let asked = tokio::time::timeout(CONNECT_MAX, asked).await;
+    matches!(asked, Ok(Some(_)))
+}
+
+/// A client, and the warnings of the server.
+async fn dial(
+    address: &DatabaseAddress,
+) -> Result<(tokio_postgres::Client, Arc<Mutex<Vec<String>>>), LedgerError> {
     let failed = |cause: &tokio_postgres::Error| error::of_connect(cause, address);
-    let warnings = Arc::default();
-    let inner = match address.tls()? {
+    let (config, warnings) = (address.config()?, Arc::default());
+    let client = match address.tls()? {
         None => {
-            let (client, connection) =
-                address.config()?.connect(NoTls).await.map_err(|cause| failed(&cause))?;
+            let (client, connection) = config.connect(NoTls).await.map_err(|cause| failed(&cause))?;
             serve(connection, &warnings);
             client
         }
         Some(tls) => {
             let tls = MakeRustlsConnect::new(tls);
-            let (client, connection) =
-                address.config()?.connect(tls).await.map_err(|cause| failed(&cause))?;
+            let (client, connection) = config.connect(tls).await.map_err(|cause| failed(&cause))?;
             serve(connection, &warnings);
             client
         }
     };
-    let backend = check(&inner, address, before).await?;
-    Ok(Client { inner, warnings, backend })
+    Ok((client, warnings))
 }
 
 /// Reads from the connection until it is closed, and keeps the warnings of the server.

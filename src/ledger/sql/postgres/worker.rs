@@ -3,6 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    pin::pin,
     sync::{Arc, mpsc},
     thread::JoinHandle,
     time::Duration,
@@ -22,12 +23,6 @@ use crate::ledger::LedgerError;
 
 /// A lease is renewed this many times while it lasts.
 const RENEWALS: u32 = 3;
-
-/// How long to wait for a connection that can be used: a server that is stopped accepts it, and says nothing.
-const CONNECT_MAX: Duration = Duration::from_secs(10);
-
-/// How long to wait for an answer without a lease: a report, or the tables of a new ledger. A network that is gone is noticed sooner.
-const ANSWER_MAX: Duration = Duration::from_mins(10);
 
 /// What the thread is asked for.
 pub(super) enum DatabaseRequest {
@@ -207,13 +202,7 @@ impl Session {
     }
 
     fn connect(&self) -> Result<Client, LedgerError> {
-        let connected = connect::connect(&self.address, self.before.as_ref());
-        #[expect(clippy::disallowed_methods, reason = "nothing was sent that changes anything")]
-        let connected = self.runtime.block_on(async { tokio::time::timeout(CONNECT_MAX, connected).await });
-        connected.unwrap_or_else(|_| {
-            let cause = format!("{} does not answer", self.address);
-            Err(LedgerError::ConnectionLost { cause })
-        })
+        self.runtime.block_on(connect::connect(&self.address, self.before.as_ref()))
     }
 
     /// What holds for a connection that writes.
@@ -264,9 +253,22 @@ impl Session {
             }
         };
         // an answer that does not come is a lost connection: what became of the statement is read by another one
-        let answer_max = self.renewal.as_ref().map_or(ANSWER_MAX, |_| self.address.lease());
-        #[expect(clippy::disallowed_methods, reason = "the connection is closed, so nothing is sent twice")]
-        let answer = self.runtime.block_on(async { tokio::time::timeout(answer_max, work).await });
+        let (answer_max, writes) = (self.address.lease(), self.renewal.is_some());
+        let patient = async {
+            let mut work = pin!(work);
+            loop {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the connection is closed, so nothing is sent twice"
+                )]
+                let answer = tokio::time::timeout(answer_max, &mut work).await;
+                // a statement that only reads may take longer than a lease
+                if answer.is_ok() || writes || !connect::is_working(&self.address, client.backend()).await {
+                    return answer;
+                }
+            }
+        };
+        let answer = self.runtime.block_on(patient);
         let warning = client.take_warning();
         match answer {
             Ok(Ok(answer)) => Ok(DatabaseAnswer { warning, ..answer }),
@@ -298,4 +300,23 @@ async fn read(
         rows.push_back(cells?);
     }
     Ok(DatabaseAnswer { columns, rows, changed: 0, warning: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::tests::database;
+
+    #[test]
+    fn a_read_that_takes_longer_than_a_lease_is_waited_for() {
+        let Some(place) = database() else {
+            println!("SKIPPED: there is no database for tests");
+            return;
+        };
+        let address: DatabaseAddress = format!("{place}&lease=2s").parse().unwrap();
+        let worker = Worker::start(address).unwrap();
+        let sql = "SELECT 1 FROM pg_sleep(2.5)".to_owned();
+        let answer = worker.ask(DatabaseRequest::Once { sql, values: Vec::new() });
+        assert_eq!(answer.map(|answer| answer.rows.len()).unwrap(), 1);
+    }
 }
