@@ -231,13 +231,8 @@ pub(super) async fn is_shown_singly<T: Transport>(
 ) -> Result<bool, IncompleteListing> {
     let mut pass = 1;
     loop {
-        // the next stage that uses the ledger reports the error
-        let permit = context.read_permit(Priority::PollSingle).await.map_err(|error| IncompleteListing {
-            cause: error.to_string(),
-            is_refused: true,
-            is_unreachable: false,
-            refusal: None,
-        })?;
+        let permit = context.read_permit(Priority::PollSingle).await;
+        let permit = permit.map_err(|error| IncompleteListing::without_permit(&error))?;
         let slot = permit.slot();
         match context.api.metadata(permit, namespace, video_no).await {
             Ok(video) => {

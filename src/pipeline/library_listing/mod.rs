@@ -90,6 +90,13 @@ pub(super) struct IncompleteListing {
     pub(super) refusal: Option<ReadRefusal>,
 }
 
+impl IncompleteListing {
+    /// A read that the ledger did not allow. The next stage that uses the ledger reports the error.
+    pub(super) fn without_permit(error: &LedgerError) -> Self {
+        Self { is_refused: true, ..incomplete(error.to_string()) }
+    }
+}
+
 fn incomplete(cause: impl Into<String>) -> IncompleteListing {
     IncompleteListing { cause: cause.into(), is_refused: false, is_unreachable: false, refusal: None }
 }
@@ -189,13 +196,8 @@ async fn requested<T: Transport>(
     };
     let mut tries = 0;
     loop {
-        // the next stage that uses the ledger reports the error
-        let permit = context.read_permit(Priority::Reconcile).await.map_err(|error| IncompleteListing {
-            cause: error.to_string(),
-            is_refused: true,
-            is_unreachable: false,
-            refusal: None,
-        })?;
+        let permit = context.read_permit(Priority::Reconcile).await;
+        let permit = permit.map_err(|error| IncompleteListing::without_permit(&error))?;
         let slot = permit.slot();
         let page = match of {
             PageOf::Namespace(number) => context.api.list_page(permit, namespace, number).await,
