@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::wildcard_enum_match_arm, reason = "this is a test")]
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses a part of it")]
 
+mod events;
+mod line;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -10,11 +13,9 @@ use std::{
     time::Duration,
 };
 
+use self::{events::EventCollector, line::Line};
 use telecine::{
-    api::{
-        ApiClient, StreamedBody, Transport,
-        transport::{Request, Response, TransportError},
-    },
+    api::ApiClient,
     app::{
         run::end_of_run,
         undo::{self, UndoEnd},
@@ -23,7 +24,7 @@ use telecine::{
     clock::Clock,
     domain::{CallCounts, Limit, RunOutcome, UnixMillis},
     error::ExitCode,
-    events::{Event, EventBus, EventSink},
+    events::EventBus,
     ledger::{
         DeletionOrder, Identity, KeyChange, Ledger, LibraryDiff, Marker, RerunPolicy, Restored, RunId,
         Snapshot, Store,
@@ -37,27 +38,8 @@ use telecine::{
 };
 
 pub const T0: UnixMillis = UnixMillis(1_700_000_000_000);
+
 pub const KEY: &str = "sk-mavi-test";
-
-/// Keeps every event, as JSON.
-#[derive(Clone, Default)]
-pub struct EventCollector(Arc<Mutex<Vec<serde_json::Value>>>);
-
-impl EventSink for EventCollector {
-    fn on_event(&self, _: UnixMillis, event: &Event) {
-        self.0.lock().unwrap().push(serde_json::to_value(event).unwrap());
-    }
-}
-
-impl EventCollector {
-    pub fn count(&self, kind: &str) -> usize {
-        self.0.lock().unwrap().iter().filter(|event| event["event"] == kind).count()
-    }
-
-    pub fn all(&self, kind: &str) -> Vec<serde_json::Value> {
-        self.0.lock().unwrap().iter().filter(|event| event["event"] == kind).cloned().collect()
-    }
-}
 
 /// A mock of the service, a manifest and a ledger. Each run is a new start of the program.
 pub struct Harness {
@@ -93,31 +75,6 @@ pub struct Harness {
     pub next_upload_at: Mutex<Option<UnixMillis>>,
     /// The user's own rules for answers, as `--verdict` takes them.
     pub user_rules: Vec<&'static str>,
-}
-
-/// The line to the service, which is down at times.
-struct Line {
-    direct: Direct,
-    clock: Clock,
-    outages: Vec<(UnixMillis, UnixMillis)>,
-}
-
-impl Transport for Line {
-    async fn exchange(&self, request: Request) -> Result<Response, TransportError> {
-        let now = self.clock.now();
-        if self.outages.iter().any(|(from, until)| (*from..*until).contains(&now)) {
-            return Err(TransportError::NotSent("the network is unreachable".to_owned()));
-        }
-        self.direct.exchange(request).await
-    }
-
-    async fn send_file(&self, request: Request, body: StreamedBody) -> Result<Response, TransportError> {
-        let now = self.clock.now();
-        if self.outages.iter().any(|(from, until)| (*from..*until).contains(&now)) {
-            return Err(TransportError::NotSent("the network is unreachable".to_owned()));
-        }
-        self.direct.send_file(request, body).await
-    }
 }
 
 /// A run that has begun, with what it works with.

@@ -1,7 +1,7 @@
 //! `cargo xtask reliability`: the proofs of telecine's promises, each suite by itself or all of them. `quota`, `postgres`,
 //! `fuzz`, `bench` and `dist` beside it.
 
-#[path = "../../support/harness.rs"]
+#[path = "../../support/harness/mod.rs"]
 mod harness;
 
 mod bench;

@@ -40,83 +40,7 @@ pub(super) fn video(number: &str, minutes: i64, tags: &[&str]) -> ListedVideo {
     }
 }
 
-#[test]
-fn a_call_settles_a_request_only_where_nothing_else_contradicts_its_number() {
-    use super::by_call::{CallEvidence, decide_by_call};
-    use crate::ledger::CalledNumber;
-
-    let marked = unresolved_attempt(Some("telecine:x"), &["a"]);
-    let plain = unresolved_attempt(None, &["a"]);
-    let other = PossibleSender {
-        attempt: AttemptId::for_tests(2),
-        marker: Some("telecine:y".to_owned()),
-        ..possible_sender(&marked)
-    };
-    let earlier = |sender: &PossibleSender| PossibleSender {
-        service_time: ServiceTime {
-            earliest: Some(SENT.plus_ms(-120 * MINUTE)),
-            latest: Some(SENT.plus_ms(-120 * MINUTE)),
-        },
-        sent_at: SENT.plus_ms(-120 * MINUTE),
-        send_before: SENT.plus_ms(-120 * MINUTE),
-        ..sender.clone()
-    };
-    let number = |attempt, text: &str| CalledNumber {
-        attempt: AttemptId::for_tests(attempt),
-        video_no: VideoNo::parse(text).unwrap(),
-        is_wrong: false,
-    };
-    let decide =
-        |own: &UnresolvedAttempt, video: ListedVideo, others: &[PossibleSender], called: &[CalledNumber]| {
-            let senders: Vec<PossibleSender> =
-                std::iter::once(possible_sender(own)).chain(others.iter().cloned()).collect();
-            let evidence = CallEvidence { video: &video, possible_senders: &senders, called };
-            decide_by_call(own, &evidence, &rules(OnDoubt::Hold))
-        };
-    let own = [number(1, "VI000001")];
-    // before tags are visible: the only request that can have made it
-    assert_eq!(decide(&marked, video("VI000001", 1, &[]), &[], &own), Some(BoundBy::Callback));
-    assert_eq!(decide(&plain, video("VI000001", 1, &["a", "api"]), &[], &own), Some(BoundBy::Callback));
-    assert_eq!(decide(&marked, video("VI000001", 1, &["telecine:x"]), &[], &own), Some(BoundBy::Marker));
-    // a video that does not fit by its time or its tags
-    assert_eq!(decide(&marked, video("VI000001", -90, &[]), &[], &own), None);
-    assert_eq!(decide(&marked, video("VI000001", 90, &[]), &[], &own), None);
-    assert_eq!(decide(&marked, video("VI000001", 1, &["telecine:y"]), &[], &own), None);
-    assert_eq!(decide(&plain, video("VI000001", 1, &["b"]), &[], &own), None);
-    // another request may have made it, until a call names one other video for it
-    let others = [other.clone()];
-    assert_eq!(decide(&marked, video("VI000001", 1, &[]), &others, &own), None);
-    assert_eq!(decide(&marked, video("VI000001", 1, &["telecine:x"]), &others, &own), Some(BoundBy::Marker));
-    assert_eq!(decide(&marked, video("VI000001", 1, &[]), &[earlier(&other)], &own), Some(BoundBy::Callback));
-    let with = |others: &[CalledNumber]| [&own[..], others].concat();
-    let named = with(&[number(2, "VI000002")]);
-    assert_eq!(decide(&marked, video("VI000001", 1, &[]), &others, &named), Some(BoundBy::Callback));
-    let twice = with(&[number(2, "VI000002"), number(2, "VI000003")]);
-    assert_eq!(decide(&marked, video("VI000001", 1, &[]), &others, &twice), None);
-    // two others that calls do not tell apart: one of the numbers is wrong, and it may be this one
-    let third = PossibleSender { attempt: AttemptId::for_tests(3), ..other.clone() };
-    let alike = with(&[number(2, "VI000002"), number(3, "VI000002")]);
-    assert_eq!(decide(&marked, video("VI000001", 1, &[]), &[other.clone(), third], &alike), None);
-    let wrong = with(&[CalledNumber { is_wrong: true, ..number(2, "VI000002") }]);
-    assert_eq!(decide(&marked, video("VI000001", 1, &[]), &others, &wrong), None);
-    let same = with(&[number(2, "VI000001")]);
-    assert_eq!(decide(&marked, video("VI000001", 1, &[]), &others, &same), None);
-    assert_eq!(decide(&marked, video("VI000001", 1, &[]), &[earlier(&other)], &same), None);
-}
-
-#[test]
-fn a_request_that_was_called_is_not_absent_whatever_the_listings_show() {
-    let called = UnresolvedAttempt {
-        was_called: true,
-        clear_at: Some(SENT.plus_ms(31 * MINUTE)),
-        ..unresolved_attempt(Some("telecine:x"), &[])
-    };
-    assert_eq!(decide_at(40, &called, &[], OnDoubt::Hold), Decision::Wait);
-    let quiet = UnresolvedAttempt { was_called: false, ..called };
-    assert_eq!(decide_at(40, &quiet, &[], OnDoubt::Hold), Decision::Absent);
-}
-
-fn rules(on_doubt: OnDoubt) -> ReconcileRules {
+pub(super) fn rules(on_doubt: OnDoubt) -> ReconcileRules {
     ReconcileRules { quiet: Duration::from_mins(30), on_doubt }
 }
 
@@ -140,7 +64,7 @@ fn decide_at(
     decide(unresolved, &evidence, &rules(on_doubt))
 }
 
-fn possible_sender(unresolved: &UnresolvedAttempt) -> PossibleSender {
+pub(super) fn possible_sender(unresolved: &UnresolvedAttempt) -> PossibleSender {
     PossibleSender {
         attempt: unresolved.attempt,
         sent_at: unresolved.sent_at,
@@ -275,6 +199,18 @@ fn a_question_is_answered_by_its_marker_and_by_nothing_else() {
     assert_eq!(decide_at(60, &asked, &[video("VI0001", 1, &[])], Auto), Decision::Wait);
     let marked = [video("VI0001", 1, &["telecine:x"])];
     assert!(matches!(decide_at(60, &asked, &marked, Ask), Decision::Found { .. }));
+}
+
+#[test]
+fn a_request_that_was_called_is_not_absent_whatever_the_listings_show() {
+    let called = UnresolvedAttempt {
+        was_called: true,
+        clear_at: Some(SENT.plus_ms(31 * MINUTE)),
+        ..unresolved_attempt(Some("telecine:x"), &[])
+    };
+    assert_eq!(decide_at(40, &called, &[], OnDoubt::Hold), Decision::Wait);
+    let quiet = UnresolvedAttempt { was_called: false, ..called };
+    assert_eq!(decide_at(40, &quiet, &[], OnDoubt::Hold), Decision::Absent);
 }
 
 #[test]
