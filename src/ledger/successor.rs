@@ -65,6 +65,11 @@ pub(super) fn forget(connection: &Connection) -> Result<(), LedgerError> {
 }
 
 impl Snapshot {
+    /// Why this ledger is not in use any more, or was not yet. `None`: it may be used.
+    pub fn why_left(&self, place: &LedgerPlace) -> Option<LedgerError> {
+        refuse_if_left(&self.connection, &place.to_string()).err()
+    }
+
     /// Whether the account goes on with a copy of this ledger.
     pub(super) fn is_moved(&self) -> Result<bool, LedgerError> {
         Ok(self.kv_get(MOVED_TO)?.is_some())

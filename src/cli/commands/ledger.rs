@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::{
     cli::{
         args::{self, ReadOnlyLedgerArgs},
-        output::{CommandEnd, print, print_end},
+        output::{CommandEnd, print, print_end, progress::Working},
     },
     clock::Clock,
     error::{Error, ExitCode},
@@ -111,7 +111,11 @@ pub(in crate::cli) struct LedgerCopyBody {
 
 fn copy(args: &CopyArgs) -> Result<ExitCode, Error> {
     let in_use = if args.is_move { LedgerInUse::Copy } else { LedgerInUse::Source };
-    let copied = copy_ledger(&args.from, &args.to, in_use, Clock::real().now())?;
+    let working =
+        Working::on("copying the ledger, then reading the copy back; no process can use either meanwhile");
+    let copied = copy_ledger(&args.from, &args.to, in_use, Clock::real().now());
+    drop(working);
+    let copied = copied?;
     if args.is_move
         && let Some(folder) = credentials::registry_folder(|name| std::env::var_os(name))
         && let Err(error) = follow_ledger(&folder, &copied.from, &copied.to)

@@ -65,6 +65,8 @@ pub(in crate::cli) struct StatusArgs {
 pub(in crate::cli) struct StatusBody {
     /// The file of the ledger.
     ledger: LedgerPlace,
+    /// Why nothing is sent with this ledger any more: it was moved, or is a copy. `null`: it is in use.
+    left: Option<String>,
     /// The service that the ledger is bound to.
     service: String,
     /// The items of the ledger by state.
@@ -184,6 +186,7 @@ impl RunningBody {
 
 /// What is shown, as of one time.
 struct Shown {
+    left: Option<String>,
     service: String,
     items: Counts,
     spend: Spend,
@@ -210,6 +213,7 @@ pub(in crate::cli) fn status(args: &StatusArgs) -> Result<ExitCode, Error> {
         });
         let body = StatusBody {
             ledger: path,
+            left: shown.left,
             service: shown.service,
             items: shown.items,
             spend: shown.spend,
@@ -236,12 +240,16 @@ fn read(args: &StatusArgs, path: &LedgerPlace, snapshot: &Snapshot) -> Result<Sh
     let undo_commands = open_deletions_text(snapshot, &args.ledger.flags(path))?;
     let (service, runs) = (snapshot.origin()?, snapshot.runs(RUNS_SHOWN)?);
     let calls = latest_published(snapshot, &runs)?;
-    Ok(Shown { service, items, spend, deletions_open, undo_commands, calls, runs, running })
+    let left = snapshot.why_left(path).map(|error| error.to_string());
+    Ok(Shown { left, service, items, spend, deletions_open, undo_commands, calls, runs, running })
 }
 
 fn as_text(args: &StatusArgs, path: &LedgerPlace, shown: &Shown) -> String {
     let (shown_path, flags) = (path.to_string(), args.ledger.flags(path));
     let mut text = report::show_status(&shown_path, &shown.service, &shown.items, &shown.spend, &flags);
+    if let Some(why) = &shown.left {
+        let _ = writeln!(text, "  not in use: {why}");
+    }
     if shown.deletions_open > 0 {
         let videos = counted(shown.deletions_open, "video is", "videos are");
         let _ = writeln!(
