@@ -1,4 +1,4 @@
-//! Objects of Kubernetes, as YAML: a job at a time of the day, two pods with a ledger in PostgreSQL, or one pod with a file.
+//! Objects of Kubernetes, as YAML: a job, now or at a time of the day, two pods with a ledger in PostgreSQL, or one pod with a file.
 
 use std::fmt::Write as _;
 
@@ -8,6 +8,8 @@ use crate::ledger::DatabaseAddress;
 /// What runs the command in Kubernetes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KubernetesKind {
+    /// A job that runs once, now.
+    Job,
     /// A job at a time of the day.
     CronJob,
     /// Two pods on two nodes: one sends, the other waits for the lease of the ledger.
@@ -19,6 +21,7 @@ pub enum KubernetesKind {
 /// The object. An error says what the command lacks.
 pub fn kubernetes(command: &ScheduledCommand, kind: KubernetesKind) -> Result<String, String> {
     match kind {
+        KubernetesKind::Job => Ok(job(command)),
         KubernetesKind::CronJob => Ok(cron_job(command)),
         KubernetesKind::Deployment => deployment(command),
         KubernetesKind::StatefulSet => stateful_set(command),
@@ -62,33 +65,59 @@ fn indented(lines: &str, indent: usize) -> String {
     text
 }
 
+/// A job that runs for weeks loses its pod several times.
+const JOB_RETRIES: u32 = 20;
+/// The next night comes.
+const NIGHT_RETRIES: u32 = 3;
+
 const KEY: &str = "# The key: kubectl create secret generic telecine --from-file=api-key=memories.key\n";
 
-fn cron_job(command: &ScheduledCommand) -> String {
-    let (hour, minute) = command.at;
+/// The comments before a job.
+fn job_notes(command: &ScheduledCommand) -> String {
+    let password = if is_in_database(command) { PASSWORD } else { "" };
+    format!(
+        "{KEY}{password}# The manifest, telecine.toml and a ledger that is a file are in the volume, which is the working folder.\n"
+    )
+}
+
+/// What a job does, at the margin. A pod that fails is begun again `retries` times.
+fn job_spec(command: &ScheduledCommand, retries: u32) -> String {
     let mut fails = numbers(NEEDS_HUMAN, ", ");
     if !command.has("--cron") {
         // a pause is no success for Kubernetes, but must not be tried again at once
         fails = format!("{fails}, {}", numbers(PAUSES, ", "));
     }
-    let has_password = is_in_database(command);
     format!(
-        "{note}{KEY}{password}\
-         # The manifest, telecine.toml and a ledger that is a file are in the volume, which is the working folder.\n\
-         apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: {name}\nspec:\n  schedule: \"{minute} {hour} * * *\"\n  \
-         timeZone: Etc/UTC\n  concurrencyPolicy: Forbid\n  jobTemplate:\n    spec:\n      backoffLimit: 3\n      \
-         podFailurePolicy:\n        rules:\n          # these need a human: to run the command again changes nothing\n          \
-         - action: FailJob\n            onExitCodes:\n              containerName: telecine\n              operator: In\n              \
-         values: [{fails}]\n          - action: Ignore\n            onPodConditions:\n              - type: DisruptionTarget\n                \
-         status: \"True\"\n      template:\n        spec:\n          restartPolicy: Never\n          \
-         # the answers of requests in flight are waited for\n          terminationGracePeriodSeconds: 300\n          \
-         containers:\n{container}              volumeMounts:\n                \
-         - name: data\n                  mountPath: /data\n          volumes:\n            - name: data\n              \
-         persistentVolumeClaim:\n                claimName: telecine\n",
-        note = command.cron_note(),
-        password = if has_password { PASSWORD } else { "" },
+        "backoffLimit: {retries}\npodFailurePolicy:\n  rules:\n    # these need a human: to run the command again changes nothing\n    \
+         - action: FailJob\n      onExitCodes:\n        containerName: telecine\n        operator: In\n        \
+         values: [{fails}]\n    - action: Ignore\n      onPodConditions:\n        - type: DisruptionTarget\n          \
+         status: \"True\"\ntemplate:\n  spec:\n    restartPolicy: Never\n    \
+         # the answers of requests in flight are waited for\n    terminationGracePeriodSeconds: 300\n    \
+         containers:\n{container}        volumeMounts:\n          - name: data\n            mountPath: /data\n    \
+         volumes:\n      - name: data\n        persistentVolumeClaim:\n          claimName: telecine\n",
+        container = container(command, &[], is_in_database(command), 6),
+    )
+}
+
+fn job(command: &ScheduledCommand) -> String {
+    format!(
+        "{notes}# It ends when the import has ended. To import again: kubectl replace --force -f FILE\n\
+         apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: {name}\nspec:\n{spec}",
+        notes = job_notes(command),
         name = name_of(command),
-        container = container(command, &[], has_password, 12),
+        spec = indented(&job_spec(command, JOB_RETRIES), 2),
+    )
+}
+
+fn cron_job(command: &ScheduledCommand) -> String {
+    let (hour, minute) = command.at;
+    format!(
+        "{cron}{notes}apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: {name}\nspec:\n  schedule: \"{minute} {hour} * * *\"\n  \
+         timeZone: Etc/UTC\n  concurrencyPolicy: Forbid\n  jobTemplate:\n    spec:\n{spec}",
+        cron = command.cron_note(),
+        notes = job_notes(command),
+        name = name_of(command),
+        spec = indented(&job_spec(command, NIGHT_RETRIES), 6),
     )
 }
 

@@ -192,5 +192,8 @@ mod tests {
         let job = |command| kubernetes(command, KubernetesKind::CronJob).unwrap();
         assert!(job(&with).contains("values: [2, 3, 4, 6, 7]\n"));
         assert!(job(&without).contains("values: [2, 3, 4, 6, 7, 8, 10, 11]\n"));
+        let once = kubernetes(&with, KubernetesKind::Job).unwrap();
+        assert!(once.contains("\nkind: Job\n") && !once.contains("schedule:"), "{once}");
+        assert!(once.contains("values: [2, 3, 4, 6, 7]\n"), "{once}");
     }
 }

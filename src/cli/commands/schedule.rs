@@ -19,7 +19,7 @@ pub(in crate::cli) struct ScheduleArgs {
     #[arg(long, value_name = "HH:MM", env = "TELECINE_AT", default_value = "02:17", value_parser = time_of_day)]
     at: (u8, u8),
 
-    /// What runs it in Kubernetes: a cronjob at a time of the day, a deployment of two pods with the ledger in PostgreSQL, of which
+    /// What runs it in Kubernetes: a cronjob at a time of the day, a job that runs once, a deployment of two pods with the ledger in PostgreSQL, of which
     /// one waits, or a statefulset of one pod with the ledger in a file [default: cronjob].
     #[arg(long, value_enum, value_name = "KIND", env = "TELECINE_KIND")]
     kind: Option<PodKind>,
@@ -42,6 +42,7 @@ enum Scheduler {
 enum PodKind {
     #[value(name = "cronjob")]
     CronJob,
+    Job,
     Deployment,
     #[value(name = "statefulset")]
     StatefulSet,
@@ -51,6 +52,7 @@ impl From<PodKind> for KubernetesKind {
     fn from(kind: PodKind) -> Self {
         match kind {
             PodKind::CronJob => Self::CronJob,
+            PodKind::Job => Self::Job,
             PodKind::Deployment => Self::Deployment,
             PodKind::StatefulSet => Self::StatefulSet,
         }
